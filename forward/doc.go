@@ -1,0 +1,2 @@
+// Package forward takes committed audit events to their sinks.
+package forward

@@ -1,0 +1,108 @@
+package forward
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+)
+
+// Forwarder takes committed entries to a sink.
+//
+// Forward gets at least one entry, in the order of the journal. It may get an
+// entry again that it has taken before; a sink keyed by the event's ID makes
+// that harmless. It is called concurrently and must give up when ctx ends. It
+// must not keep or change the slice.
+//
+// Its error decides what happens next: [Permanent] ones are not tried again,
+// [Partial] ones only for the entries that they name, all others as a whole.
+type Forwarder interface {
+	Forward(ctx context.Context, entries []journal.Entry) error
+}
+
+// Attacher is a Forwarder that wants to look at its sink before the first
+// entry. Attach is called once per database, with the first connection; db is
+// that of the app, of exactly one connection and only until Attach returns. An
+// error of kind [Permanent] (missing tables, say) leaves the forwarder
+// unattached, with one warning; any other fails the connection attempt.
+type Attacher interface {
+	Attach(ctx context.Context, db *sql.DB) error
+}
+
+type connKey struct{}
+
+// Conn returns the app's own database, as far as Forward may use it: exactly
+// one connection, outside any transaction, valid until Forward's context ends.
+// It is nil where none can be lent; such a call is repeated later with one.
+func Conn(ctx context.Context) *sql.DB {
+	db, _ := ctx.Value(connKey{}).(*sql.DB)
+	return db
+}
+
+// WithConn returns the context that a Forwarder is called with, so that [Conn]
+// finds db. It is for those who call forwarders themselves, such as tests.
+func WithConn(ctx context.Context, db *sql.DB) context.Context {
+	return context.WithValue(ctx, connKey{}, db)
+}
+
+// PermanentError is an error that another attempt cannot mend.
+type PermanentError struct {
+	// Reason is a stable word for observers, such as "schema_mismatch".
+	Reason string
+	Err    error
+}
+
+// Permanent says that err will come again at each attempt, and why.
+func Permanent(reason string, err error) error {
+	return &PermanentError{Reason: reason, Err: err}
+}
+
+// Error gives the reason and the cause.
+func (e *PermanentError) Error() string { return fmt.Sprintf("%s: %v", e.Reason, e.Err) }
+
+// Unwrap returns the cause.
+func (e *PermanentError) Unwrap() error { return e.Err }
+
+// PartialError says which entries of a batch failed; the others were taken.
+type PartialError struct {
+	// Failed maps event IDs to their errors, which may be [Permanent].
+	Failed map[uuid.UUID]error
+}
+
+// Partial reports that only the named entries failed.
+func Partial(failed map[uuid.UUID]error) error { return &PartialError{Failed: failed} }
+
+// Error counts the failed entries and gives one of their errors.
+func (e *PartialError) Error() string {
+	for id, err := range e.Failed {
+		return fmt.Sprintf("%d entries failed, one of them %s: %v", len(e.Failed), id, err)
+	}
+	return "no entry failed"
+}
+
+// Unwrap returns the errors of the entries.
+func (e *PartialError) Unwrap() []error {
+	errs := make([]error, 0, len(e.Failed))
+	for _, err := range e.Failed {
+		errs = append(errs, err)
+	}
+	return errs
+}
+
+// reason returns the word for err that observers get, and whether another
+// attempt is of no use.
+func reason(err error) (word string, permanent bool) {
+	var p *PermanentError
+	switch {
+	case errors.As(err, &p):
+		return p.Reason, true
+	case errors.Is(err, context.DeadlineExceeded):
+		return "timeout", false
+	default:
+		return "error", false
+	}
+}

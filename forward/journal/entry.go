@@ -1,0 +1,31 @@
+package journal
+
+import (
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// Entry is an event as the journal keeps it.
+type Entry struct {
+	hooks.Event
+
+	// Seq is the order of the journal: within a transaction the order in which
+	// events were recorded, between transactions the order of their flushes.
+	// Commits may become visible in another order.
+	Seq int64 `json:"seq"`
+	// Tx names the transaction that wrote the entry.
+	Tx TxKey `json:"tx"`
+	// RecordedAt is the database's clock at the flush.
+	RecordedAt time.Time `json:"recorded_at"`
+	// Role is the database role of the app's session.
+	Role string `json:"role,omitempty"`
+}
+
+// TxKey names a transaction. PostgreSQL: its xid8 and transaction_timestamp();
+// the pair stays unique across dump and restore, where xids begin anew. SQLite:
+// a random number and the time of the first flush.
+type TxKey struct {
+	ID        int64     `json:"id"`
+	StartedAt time.Time `json:"started_at"`
+}

@@ -1,0 +1,10 @@
+module github.com/go-aftercommit/aftercommit
+
+go 1.26.0
+
+require (
+	github.com/google/uuid v1.6.0
+	github.com/lib/pq v1.12.3
+	github.com/ngrok/sqlmw v0.0.0-20220520173518-97c9c04efc79
+	go.uber.org/zap v1.28.0
+)

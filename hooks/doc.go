@@ -1,0 +1,53 @@
+// Package hooks is the vocabulary of aftercommit: what an audit event is, who
+// may be its actor, how an app records one, and the moments at which a wrapped
+// driver calls whoever writes and forwards them.
+//
+// The packages driver and forward know nothing of each other; they meet here.
+//
+//	driver  ──calls──▶  hooks.Hook, hooks.Handler  ◀──implements──  forward
+//
+// # Recording
+//
+// An app names what a table change cannot tell with [Record], through any
+// handle it has: a *sql.DB, *sql.Tx, *sql.Conn, or what a library puts above
+// them. The event joins the transaction of that handle and shares its fate.
+//
+//	err := hooks.Record(ctx, tx, hooks.Event{
+//		Action: "order.refunded",
+//		Target: hooks.Target{Type: "order", ID: "42"},
+//		Reason: "damaged in transit",
+//	})
+//
+// [OnCommit] and [OnRollback] register a function the same way.
+//
+// Record sends nothing to the database. It hands the connection a parcel
+// inside the call's context, with a statement that is only a comment; the
+// wrapped connection takes the parcel, signs it and answers itself. A handle
+// that is not wrapped sends the comment, which does nothing, and Record finds
+// the parcel unsigned: [ErrNotWrapped].
+//
+// # Context
+//
+// Who acted, in which request, for which tenant: [With] puts [Values] into a
+// context, and every event of a statement run with that context carries them.
+// The statement's own context wins over the one given to BeginTx, field by
+// field, and an event's own fields win over both.
+//
+// # Moments
+//
+// A [Hook] is asked once for each database that is opened and returns a
+// [Handler]. The driver then calls Connect for every new connection, Flush
+// before a COMMIT, inside the transaction and on its connection, and End when
+// it knows (or knows that it cannot know) how the transaction ended. Three
+// outcomes exist: [Committed], [RolledBack] and [Unknown]. A nil error of
+// COMMIT is no proof of the first, an error none of the second; Unknown is
+// decided by looking at the rows that Flush wrote.
+//
+// # Why these shapes
+//
+// Event is a plain struct and not an interface, so that a log of them can be
+// compared, stored and read back whole. The fields that name persons are
+// fields and not metadata, so that they can be erased. Flush reports whether
+// it wrote, because a transaction that wrote nothing itself must not be made a
+// writing one. Ended lends the connection, because an app may have only one.
+package hooks

@@ -1,0 +1,111 @@
+package hooks
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"time"
+)
+
+// Hook is what a driver name is registered with. forward.Hub is the one that
+// journals and forwards.
+type Hook interface {
+	// Open is called for each sql.Open (or connector) of a wrapped driver,
+	// before any connection exists. It must do no I/O; its error is what
+	// sql.Open returns. It may be called concurrently.
+	Open(db Database) (Handler, error)
+}
+
+// Database is what a Hook is told about the database that is being opened.
+type Database struct {
+	// Driver is the name that was registered, as "postgres-audited".
+	Driver string
+	// Dialect is how the database is spoken to.
+	Dialect Dialect
+	// Connector opens connections of the base driver, past the wrapper. A
+	// Handler that wants connections of its own gives it to sql.OpenDB.
+	Connector driver.Connector
+	// Mode returns the mode in force now.
+	Mode func() Mode
+}
+
+// Dialect is a family of databases.
+type Dialect string
+
+// The dialects that the driver knows the transaction control of.
+const (
+	Postgres Dialect = "postgres"
+	SQLite   Dialect = "sqlite"
+)
+
+// Handler writes and forwards the events of one database.
+//
+// The driver calls it from the goroutine that uses the connection, so its
+// methods are called concurrently, though never twice at once for the same
+// connection. A panic in it is recovered by the driver and counts as an error.
+type Handler interface {
+	// Connect is called for every new connection before the app has it, for
+	// what must be checked or made first, such as tables. Its error is that of
+	// the connection attempt. conn is as in [Ended.Conn], idle.
+	Connect(ctx context.Context, conn *sql.DB) error
+
+	// Flush writes f.Events inside the transaction that f.Conn is in and
+	// reports whether it did. false with a nil error means that the
+	// transaction is read-only or has written nothing, so that the events
+	// belong after its COMMIT: the driver then calls Flush again, with Own set,
+	// in a transaction that it opens for them. An error makes the driver roll
+	// back in strict mode.
+	Flush(ctx context.Context, f Flush) (written bool, err error)
+
+	// End is told how a transaction ended whose events were flushed, and
+	// returns the outcome as far as it knows better: for [Unknown] with a
+	// usable Conn it looks at the rows. It runs inside the app's Commit, so it
+	// bounds its own time.
+	End(ctx context.Context, end Ended) Outcome
+
+	// Notify is told what the driver has to say to observers. It must not
+	// block.
+	Notify(n Notice)
+}
+
+// Flush is one write of a transaction's events.
+type Flush struct {
+	// Conn is a database of exactly one connection, the transaction's own.
+	// Begin, Commit and Rollback on it do nothing; it is revoked when Flush
+	// returns. On PostgreSQL the driver guards the first statement, so that it
+	// fails with SQLSTATE 25P01 or 25P02 if the transaction is not open; a
+	// first statement without arguments needs no extra round trip for that.
+	Conn *sql.DB
+	// Events in the order in which they were recorded. The Handler must not
+	// change them.
+	Events []Event
+	// Token is random and the same for every flush of one transaction.
+	// Whoever holds a lock of that number until the transaction is over can
+	// be asked whether it is; see [Ended.Token].
+	Token int64
+	// Own says that the transaction exists for these events alone, or that
+	// they must be written whatever it has done: false is no answer then.
+	Own bool
+	// Timeout is how long the write may take.
+	Timeout time.Duration
+}
+
+// Ended is how a transaction ended, or one of the parts into which raw
+// transaction control cut it.
+type Ended struct {
+	Outcome Outcome
+	// Events are those that were flushed in it, in order; never empty.
+	Events []Event
+	// Token is that of the Flush.
+	Token int64
+	// Prepared says that the transaction was handed to the server by PREPARE
+	// TRANSACTION and ends later, elsewhere; Outcome is Unknown.
+	Prepared bool
+	// Conn is a database of exactly one connection, the one that committed,
+	// now idle and outside any transaction. It is nil if that cannot be used.
+	// It is revoked when End returns, or earlier by the end of the
+	// transaction's context; a call still running then costs the app the
+	// connection, but nothing else.
+	Conn *sql.DB
+}
+

@@ -1,0 +1,81 @@
+package hooks
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Notice is one thing that happened to the audit trail itself. Observers get
+// them; nothing is decided by them.
+type Notice struct {
+	Kind NoticeKind
+	// Time is when it was noticed.
+	Time time.Time
+	// Driver is the registered name of the database's driver.
+	Driver string
+	// Events are the events that it is about, where they are known.
+	Events []uuid.UUID
+	// Count is how many events or statements it is about.
+	Count int
+	// Forwarder and Dispatch name the delivery, where it is about one.
+	Forwarder string
+	Dispatch  string
+	// Attempt counts from 1.
+	Attempt int
+	// Reason is a stable word, such as "timeout" or "schema_mismatch".
+	Reason string
+	// Permanent says that trying again is no use.
+	Permanent bool
+	// Duration is how long it took, for a delivery.
+	Duration time.Duration
+	// Err is the error, if it is about one.
+	Err error
+}
+
+// NoticeKind names a kind of Notice.
+type NoticeKind string
+
+// The kinds of notice.
+const (
+	// NoticeLogged: events were written and their transaction committed.
+	NoticeLogged NoticeKind = "logged"
+	// NoticeEnqueued: events were handed to a queue for a forwarder.
+	NoticeEnqueued NoticeKind = "enqueued"
+	// NoticeDelivered: a forwarder took them.
+	NoticeDelivered NoticeKind = "delivered"
+	// NoticeFailed: a forwarder refused them; Reason, Attempt, Permanent, Err.
+	NoticeFailed NoticeKind = "failed"
+	// NoticeDiscarded: no further attempt will be made.
+	NoticeDiscarded NoticeKind = "discarded"
+	// NoticeRolledBack: recorded events went with their transaction.
+	NoticeRolledBack NoticeKind = "rolled_back"
+	// NoticeUnknown: how their transaction ended is not known yet.
+	NoticeUnknown NoticeKind = "unknown"
+	// NoticeSettled: an unknown outcome is known now; Reason is the outcome.
+	NoticeSettled NoticeKind = "settled"
+	// NoticeUncaptured: writes happened that capture could not see into.
+	NoticeUncaptured NoticeKind = "uncaptured"
+	// NoticeLost: events could not be written, and the transaction committed
+	// without them (best effort) or had committed already.
+	NoticeLost NoticeKind = "lost"
+	// NoticeUnattributed: captured events without an actor.
+	NoticeUnattributed NoticeKind = "unattributed"
+	// NoticeCallback: an OnCommit or OnRollback function panicked or did not
+	// return in time; or was dropped because the outcome is unknown.
+	NoticeCallback NoticeKind = "callback"
+	// NoticeMode: the mode was changed; Reason is the new one.
+	NoticeMode NoticeKind = "mode"
+)
+
+// Observer is told of notices. Observe is called concurrently and must not
+// block; a panic in it is isolated and counted.
+type Observer interface {
+	Observe(n Notice)
+}
+
+// ObserverFunc makes an Observer of a function.
+type ObserverFunc func(n Notice)
+
+// Observe calls f.
+func (f ObserverFunc) Observe(n Notice) { f(n) }

@@ -1,0 +1,107 @@
+package hooks
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync/atomic"
+)
+
+// Handle is anything that executes statements: *sql.DB, *sql.Tx, *sql.Conn, and
+// what libraries put above them.
+type Handle interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+var (
+	_ Handle = (*sql.DB)(nil)
+	_ Handle = (*sql.Tx)(nil)
+	_ Handle = (*sql.Conn)(nil)
+)
+
+// ErrNotWrapped means that a handle's connection is not one of aftercommit's,
+// so that nothing was recorded.
+var ErrNotWrapped = errors.New(
+	"hooks: this handle's connection is not wrapped, nothing was recorded: " +
+		"open the database with the name given to driver.Register")
+
+// Statement is what Record and its siblings execute. The database never sees
+// it, unless the connection is not wrapped; then it is an empty comment.
+const Statement = "/* aftercommit */"
+
+// Record adds e to the transaction that h is in. The event is written when the
+// transaction commits, and never if it does not. On a handle outside any
+// transaction it is written at once, in a transaction of its own.
+//
+// What e leaves empty is filled from ctx, then from the context given to
+// BeginTx; see [Values]. An event that cannot be stored is refused here, with an
+// [*InvalidError], and the transaction goes on.
+//
+// Record may be called as concurrently as h may be used.
+func Record(ctx context.Context, h Handle, e Event) error {
+	e, err := Prepare(e)
+	if err != nil {
+		return err
+	}
+	return send(ctx, h, &Parcel{Event: &e})
+}
+
+// OnCommit runs f after the transaction that h is in has committed: at once,
+// in a goroutine of its own, if h is in none. If the transaction rolls back, or
+// back to a savepoint set before this call, f is never run; nor if the outcome
+// stays unknown, which observers are told.
+//
+// f gets a context with the values of ctx, but neither its cancellation nor its
+// deadline; it has five seconds of its own. Commit waits for it that long. A
+// panic in f is recovered and told to observers.
+func OnCommit(ctx context.Context, h Handle, f func(context.Context)) error {
+	if f == nil {
+		return errors.New("hooks: OnCommit of a nil function")
+	}
+	return send(ctx, h, &Parcel{OnCommit: f})
+}
+
+// OnRollback is the counterpart of [OnCommit]: f runs after the transaction, or
+// the savepoint that this call was made under, has been rolled back. Outside
+// any transaction it is an error, since nothing is left that could roll back.
+func OnRollback(ctx context.Context, h Handle, f func(context.Context)) error {
+	if f == nil {
+		return errors.New("hooks: OnRollback of a nil function")
+	}
+	return send(ctx, h, &Parcel{OnRollback: f})
+}
+
+func send(ctx context.Context, h Handle, p *Parcel) error {
+	if h == nil {
+		return errors.New("hooks: nil handle: pass the *sql.DB, *sql.Tx or *sql.Conn that the statement belongs to")
+	}
+	if _, err := h.ExecContext(context.WithValue(ctx, parcelKey{}, p), Statement); err != nil {
+		return fmt.Errorf("hooks: %w", err)
+	}
+	if !p.accepted.Load() {
+		return ErrNotWrapped
+	}
+	return nil
+}
+
+// Parcel is what travels in the context of a [Statement] from Record to the
+// wrapped connection. Exactly one of its fields is set.
+type Parcel struct {
+	Event      *Event
+	OnCommit   func(context.Context)
+	OnRollback func(context.Context)
+
+	accepted atomic.Bool
+}
+
+type parcelKey struct{}
+
+// ParcelFrom returns the parcel in ctx, or nil.
+func ParcelFrom(ctx context.Context) *Parcel {
+	p, _ := ctx.Value(parcelKey{}).(*Parcel)
+	return p
+}
+
+// Accept signs for the parcel. Only a connection that has taken it does.
+func (p *Parcel) Accept() { p.accepted.Store(true) }
