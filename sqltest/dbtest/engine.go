@@ -1,0 +1,106 @@
+package dbtest
+
+import (
+	"database/sql"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // "pgx"
+	_ "modernc.org/sqlite"             // "sqlite"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// Engine is a base driver together with databases to use it on.
+type Engine struct {
+	// Name is that of the subtest: pq, pgx or sqlite.
+	Name string
+	// Driver is the base driver's name: postgres (lib/pq), pgx or sqlite.
+	Driver string
+	// Dialect is what the database speaks.
+	Dialect hooks.Dialect
+	// DSN creates an empty database for one test and returns its name. It
+	// skips the test if there is no server.
+	DSN func(tb testing.TB) string
+}
+
+// The engines.
+var (
+	PQ     = Engine{Name: "pq", Driver: "postgres", Dialect: hooks.Postgres, DSN: Postgres}
+	PGX    = Engine{Name: "pgx", Driver: "pgx", Dialect: hooks.Postgres, DSN: Postgres}
+	SQLite = Engine{Name: "sqlite", Driver: "sqlite", Dialect: hooks.SQLite, DSN: sqliteDSN}
+)
+
+// Engines returns all engines.
+func Engines() []Engine { return []Engine{PQ, PGX, SQLite} }
+
+// PostgresEngines returns those that speak to PostgreSQL.
+func PostgresEngines() []Engine { return []Engine{PQ, PGX} }
+
+// ForEach runs f as a subtest for each engine, and for those given, if any.
+func ForEach(t *testing.T, f func(t *testing.T, e Engine), engines ...Engine) {
+	t.Helper()
+	if len(engines) == 0 {
+		engines = Engines()
+	}
+	for _, e := range engines {
+		t.Run(e.Name, func(t *testing.T) {
+			t.Helper()
+			f(t, e)
+		})
+	}
+}
+
+func sqliteDSN(tb testing.TB) string {
+	tb.Helper()
+	return SQLiteFile(tb, "busy_timeout(5000)", "journal_mode(WAL)")
+}
+
+// SQLiteFile returns the DSN of a file in the test's temporary folder, which
+// does not exist yet, with pragmas for every connection.
+func SQLiteFile(tb testing.TB, pragmas ...string) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "test.db")
+	return "file:" + path + "?" + url.Values{"_pragma": pragmas}.Encode()
+}
+
+// With returns the engine with another way to a DSN.
+func (e Engine) With(name string, dsn func(tb testing.TB) string) Engine {
+	e.Name, e.DSN = name, dsn
+	return e
+}
+
+// Rebind returns query with each ? replaced by the engine's placeholder. It
+// does not look for literals; queries of tests do not need one with a question
+// mark.
+func (e Engine) Rebind(query string) string {
+	if e.Dialect != hooks.Postgres {
+		return query
+	}
+	var b strings.Builder
+	n := 0
+	for _, r := range query {
+		if r != '?' {
+			b.WriteRune(r)
+			continue
+		}
+		n++
+		b.WriteString("$" + strconv.Itoa(n))
+	}
+	return b.String()
+}
+
+// Open opens a database, which is closed when the test ends.
+func Open(tb testing.TB, driver, dsn string) *sql.DB {
+	tb.Helper()
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	// Its error is no news to a test that cut the connections.
+	tb.Cleanup(func() { _ = db.Close() })
+	return db
+}
