@@ -30,11 +30,12 @@ const (
 	// Write is an INSERT, UPDATE, DELETE, upsert or TRUNCATE with a plain
 	// target.
 	Write
-	// Schema is DDL, GRANT, REVOKE, COMMENT.
+	// Schema is DDL, GRANT, REVOKE, COMMENT. What only rebuilds or refreshes
+	// (REINDEX, CLUSTER, VACUUM, REFRESH MATERIALIZED VIEW) is a Read.
 	Schema
 	// Opaque may write, but to what is not seen: CALL, DO, EXECUTE, COPY FROM,
-	// MERGE, WITH … INSERT, SELECT INTO, EXPLAIN ANALYZE of a write, an
-	// unknown first keyword.
+	// MERGE, a SELECT WITH an INSERT, SELECT INTO, EXPLAIN ANALYZE of a write,
+	// an unknown first keyword.
 	Opaque
 )
 
@@ -58,18 +59,29 @@ type Statement struct {
 	Name string
 	// Chain: COMMIT/ROLLBACK AND CHAIN.
 	Chain bool
-	// EndsUnseen: it may end the transaction without a word of control in it:
-	// CALL, DO and EXECUTE (PostgreSQL), ON CONFLICT ROLLBACK and INSERT OR ROLLBACK (SQLite).
+	// EndsUnseen: it may end the transaction without being transaction control:
+	// CALL and DO (PostgreSQL), INSERT OR ROLLBACK and UPDATE OR ROLLBACK
+	// (SQLite). A table made with ON CONFLICT ROLLBACK, and a trigger with
+	// RAISE(ROLLBACK), end a transaction as well, and nothing in the statement
+	// tells.
 	EndsUnseen bool
 	// NoBlock: it cannot run inside a transaction block (VACUUM, CREATE
 	// DATABASE, CREATE INDEX CONCURRENTLY …), or means something else there.
 	NoBlock bool
 	// Returning: a Write that returns rows.
 	Returning bool
+	// Partial: a Write that writes to more than Tables, since its WITH clause
+	// writes, too, or TRUNCATE … CASCADE follows foreign keys.
+	Partial bool
 
-	Op     Op
-	Tables []Table // of a Write; more than one only for TRUNCATE
-	Key    Key
+	Op Op
+	// Tables are the targets of a Write, several only for TRUNCATE; and the
+	// names of what a Schema statement is about, where they are plain.
+	Tables []Table
+	// On is the table that a CREATE INDEX, TRIGGER, POLICY or RULE is on, or
+	// the DROP of one of the latter three.
+	On  Table
+	Key Key
 	// Temporary: CREATE TEMPORARY TABLE …, which is no schema change.
 	Temporary bool
 	// Verb is the first keyword, or two, upper case, of a Schema or Opaque
@@ -85,14 +97,17 @@ type Table struct {
 }
 
 // Key is the value that a statement plainly gives to the key column: a literal,
-// or a parameter. INSERT: one row of VALUES with the column listed. UPDATE and
-// DELETE: a WHERE that is, or begins as one of ANDed conditions with, key =
-// value.
+// or a parameter. INSERT: one row of VALUES with the column listed; an upsert
+// also has to find its row by that column. UPDATE and DELETE: a WHERE of one or
+// more ANDed conditions, one of them key = value.
 type Key struct {
 	Found   bool
 	Literal string // unquoted
-	// Param is the parameter's ordinal, from 1; 0 if Literal is meant.
+	// Param is the parameter's ordinal, from 1; 0 if Literal or ParamName is
+	// meant. A parameter whose ordinal depends on the SQLite driver (behind
+	// named ones, or in a later statement of the string) is not Found.
 	Param int
-	// ParamName is its name for named parameters (SQLite :id, @id, $id).
+	// ParamName is its name for named parameters (SQLite :id, @id, $id),
+	// without the sign.
 	ParamName string
 }

@@ -1,0 +1,283 @@
+package lex
+
+import "strings"
+
+// same compares names as the server does, once they are folded.
+func (p *parser) same(a, b string) bool {
+	if p.scan.dialect == SQLite {
+		return lower(a) == lower(b)
+	}
+	return a == b
+}
+
+// names reports whether the token in hand is this name.
+func (p *parser) names(name string) bool {
+	return name != "" && (p.tok.kind == word || p.tok.kind == quoted) && p.tok.form == 0 &&
+		p.same(fold(p.scan.dialect, p.tok), name)
+}
+
+func (p *parser) isKey() bool { return p.names(p.key) }
+
+// insertKey reads the columns and the values of an INSERT. The key is known if
+// there is one row of values.
+func (p *parser) insertKey() Key {
+	column := p.keyIndex()
+	if p.accept("OVERRIDING") {
+		if p.at("USER") {
+			column = -1 // a value for an identity column is ignored
+		}
+		p.advance()
+		p.accept("VALUE")
+	}
+	if column < 0 || !p.accept("VALUES") || !p.is("(") {
+		return Key{}
+	}
+	k := p.row(column)
+	if p.end() || p.atAny("ON", "RETURNING") {
+		return k
+	}
+	return Key{}
+}
+
+// keyIndex reads (column, …) and returns where the key is in it, or -1.
+func (p *parser) keyIndex() int {
+	next := p.after()
+	if !p.is("(") || next.is("SELECT") || next.is("WITH") || next.is("VALUES") {
+		return -1
+	}
+	index, found := 0, -1
+	base := p.depth
+	for p.advance(); !p.end() && p.depth > base; p.advance() {
+		switch {
+		case p.depth > base+1:
+		case p.is(","):
+			index++
+		case found < 0 && p.isKey() && (p.after().text == "," || p.after().text == ")"):
+			found = index
+		}
+	}
+	if p.is(")") {
+		p.advance()
+	}
+	return found
+}
+
+// row reads (value, …) and returns the one at the index.
+func (p *parser) row(index int) Key {
+	var k Key
+	base := p.depth
+	p.advance()
+	for i := 0; !p.end() && p.depth > base; {
+		if i == index && p.depth == base+1 && p.prev.kind == punct && (p.prev.text == "(" || p.prev.text == ",") {
+			k = p.value()
+			if !p.is(",") && !p.is(")") {
+				k = Key{}
+			}
+			index = -1
+			continue
+		}
+		if p.depth == base+1 && p.is(",") {
+			i++
+		}
+		p.advance()
+	}
+	if p.is(")") {
+		p.advance()
+	}
+	return k
+}
+
+// maxNesting is how many brackets around conditions are looked into.
+const maxNesting = 8
+
+// where reads the condition of an UPDATE or DELETE.
+func (p *parser) where(to target) Key { return p.conditions(to, 0) }
+
+// conditions reads conditions joined by AND, to the end of the bracket or the
+// clause. One OR among them, and nothing is known.
+func (p *parser) conditions(to target, level int) Key {
+	var k Key
+	alternatives := false
+	for {
+		c := p.condition(to, level)
+		if !k.Found {
+			k = c
+		}
+		switch {
+		case p.accept("AND"):
+		case p.accept("OR"):
+			alternatives = true
+		case alternatives:
+			return Key{}
+		default:
+			return k
+		}
+	}
+}
+
+// condition reads one condition and returns the key if it is key = value, or a
+// bracket that holds one.
+func (p *parser) condition(to target, level int) Key {
+	var k Key
+	base := p.depth
+	next := token{}
+	if p.is("(") {
+		next = p.after()
+	}
+	switch {
+	case p.is("(") && level < maxNesting && !next.is("SELECT") && !next.is("WITH") && !next.is("VALUES"):
+		p.advance()
+		k = p.conditions(to, level+1)
+		if p.is(")") && p.depth == base {
+			p.advance()
+		}
+	case p.column(to):
+		if p.is("=") || p.is("==") {
+			p.advance()
+			k = p.value()
+		}
+	}
+	if !p.boundary(base) {
+		k = Key{}
+		p.skip(base)
+	}
+	return k
+}
+
+// boundary reports whether the condition is over that began at this depth.
+func (p *parser) boundary(base int) bool {
+	if p.end() || p.depth < base || p.is(")") && p.depth == base-1 {
+		return true
+	}
+	return p.depth == base && !p.opens() && p.atAny("AND", "OR", "RETURNING", "ORDER", "LIMIT")
+}
+
+// skip moves to the end of the condition. An AND may belong to a BETWEEN, and
+// CASE holds conditions of its own.
+func (p *parser) skip(base int) {
+	ranges, cases := 0, 0
+	for {
+		over := p.boundary(base)
+		switch {
+		case p.end() || p.depth < base:
+			return
+		case p.depth > base:
+		case p.at("CASE"):
+			cases++
+		case p.at("END") && cases > 0:
+			cases--
+		case cases > 0:
+		case p.at("BETWEEN"):
+			ranges++
+		case p.at("AND") && ranges > 0:
+			ranges--
+		case over:
+			return
+		}
+		p.advance()
+	}
+}
+
+// column moves past the key column, with or without the table's name before it,
+// and reports whether it was there.
+func (p *parser) column(to target) bool {
+	qualified := false
+	switch {
+	case to.alias != "":
+		qualified = p.names(to.alias)
+	case p.names(to.Name):
+		qualified = true
+	case p.names(to.Schema) && p.after().text == ".":
+		p.advance()
+		p.advance()
+		qualified = p.names(to.Name)
+		if !qualified {
+			return false
+		}
+	}
+	if qualified && p.after().text == "." {
+		p.advance()
+		p.advance()
+	} else if to.joined {
+		return false
+	}
+	if !p.isKey() {
+		return false
+	}
+	p.advance()
+	return true
+}
+
+// value reads a literal or a parameter, with casts.
+func (p *parser) value() Key {
+	if p.at("CAST") && p.after().text == "(" {
+		base := p.depth
+		p.advance()
+		p.advance()
+		k := p.plain()
+		if !p.at("AS") {
+			k = Key{}
+		}
+		for !p.end() && p.depth > base {
+			p.advance()
+		}
+		if p.is(")") {
+			p.advance()
+		}
+		return k
+	}
+	k := p.plain()
+	for p.is("::") {
+		p.advance()
+		p.typeName()
+	}
+	return k
+}
+
+// plain reads a literal or a parameter.
+func (p *parser) plain() Key {
+	t := p.tok
+	switch {
+	case t.kind == param && (t.ordinal > 0 || t.text != ""):
+		p.advance()
+		return Key{Found: true, Param: t.ordinal, ParamName: t.text}
+	case t.kind == str && (t.form == 0 || t.form == '$' || t.form == 'E' && strings.IndexByte(t.text, '\\') < 0 && !t.continued):
+		p.advance()
+		return Key{Found: true, Literal: literal(t)}
+	case t.kind == number && digits(t.text):
+		p.advance()
+		return Key{Found: true, Literal: t.text}
+	case p.is("-"):
+		p.advance()
+		if t = p.tok; t.kind == number && digits(t.text) {
+			p.advance()
+			return Key{Found: true, Literal: "-" + t.text}
+		}
+	}
+	return Key{}
+}
+
+func digits(s string) bool {
+	for i := range len(s) {
+		if classes[s[i]] != isDigit {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// typeName moves past the name of a type.
+func (p *parser) typeName() {
+	if _, ok := p.table(); !ok {
+		return
+	}
+	for p.acceptAny("PRECISION", "VARYING") {
+		continue
+	}
+	for p.is("(") || p.is("[") {
+		p.group()
+	}
+	for p.acceptAny("WITH", "WITHOUT", "TIME", "ZONE") {
+		continue
+	}
+}

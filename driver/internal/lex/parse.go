@@ -1,0 +1,409 @@
+package lex
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// Parse lexes query in full and appends one Statement to dst for each statement
+// in it; empty ones are none. keyColumn is the name of the column that
+// [Statement.Key] is about, as the dialect folds it.
+//
+// It accepts anything: what the server would refuse is recognised as far as it
+// goes. It takes linear time. A string ends at a NUL byte, as it does for the
+// servers. It assumes that standard_conforming_strings is on.
+func Parse(d Dialect, query, keyColumn string, dst []Statement) []Statement {
+	if i := strings.IndexByte(query, 0); i >= 0 {
+		query = query[:i]
+	}
+	p := parser{scan: scanner{src: query, dialect: d}, key: keyColumn}
+	for p.open() {
+		dst = append(dst, p.statement())
+		p.close()
+	}
+	return dst
+}
+
+// parser walks through the tokens of one statement after the other.
+type parser struct {
+	scan scanner
+	key  string
+	// tok is the token in hand, prev the one before it.
+	tok, prev token
+	// depth is how many brackets are open around tok; a bracket itself counts
+	// as outside.
+	depth int
+}
+
+// open moves to the first token of the next statement, if there is one.
+func (p *parser) open() bool {
+	for {
+		p.scan.later = p.scan.dialect == SQLite && p.scan.params > 0
+		p.prev, p.tok, p.depth = token{}, p.scan.next(), 0
+		if p.tok.kind == eof {
+			return false
+		}
+		if !p.end() {
+			return true
+		}
+	}
+}
+
+// close moves to the end of the statement.
+func (p *parser) close() {
+	for !p.end() {
+		p.advance()
+	}
+}
+
+func (p *parser) advance() {
+	if p.opens() {
+		p.depth++
+	}
+	p.prev, p.tok = p.tok, p.scan.next()
+	if p.closes() && p.depth > 0 {
+		p.depth--
+	}
+}
+
+// end reports whether the statement is over. Only the bodies of routines,
+// triggers and rules hold semicolons; whoever is in one does not ask.
+func (p *parser) end() bool { return p.tok.kind == eof || p.is(";") }
+
+func (p *parser) opens() bool {
+	return p.is("(") || p.is("[")
+}
+
+func (p *parser) closes() bool {
+	return p.is(")") || p.is("]")
+}
+
+// is reports whether the token in hand is this operator or bracket.
+func (p *parser) is(op string) bool { return p.tok.kind == punct && p.tok.text == op }
+
+// at reports whether the token in hand is this keyword, given in upper case. A
+// word behind a dot or AS is a name, whatever it is.
+func (p *parser) at(keyword string) bool {
+	return p.tok.is(keyword) && !(p.prev.kind == punct && p.prev.text == ".") && !p.prev.is("AS")
+}
+
+// atAny is at for any of the keywords.
+func (p *parser) atAny(keywords ...string) bool {
+	for _, k := range keywords {
+		if p.at(k) {
+			return true
+		}
+	}
+	return false
+}
+
+// accept moves past the keyword if it is in hand.
+func (p *parser) accept(keyword string) bool {
+	if !p.at(keyword) {
+		return false
+	}
+	p.advance()
+	return true
+}
+
+// acceptAny moves past any of the keywords.
+func (p *parser) acceptAny(keywords ...string) bool {
+	if !p.atAny(keywords...) {
+		return false
+	}
+	p.advance()
+	return true
+}
+
+// after returns the token behind the one in hand.
+func (p *parser) after() token {
+	ahead := p.scan
+	return ahead.next()
+}
+
+// group moves past a bracket and all that is in it.
+func (p *parser) group() {
+	base := p.depth
+	p.advance()
+	for !p.end() && p.depth > base {
+		p.advance()
+	}
+	if p.closes() {
+		p.advance()
+	}
+}
+
+func (t token) is(keyword string) bool {
+	if t.kind != word || len(t.text) != len(keyword) {
+		return false
+	}
+	for i := range len(keyword) {
+		if upper(t.text[i]) != keyword[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func upper(c byte) byte {
+	if 'a' <= c && c <= 'z' {
+		c -= 'a' - 'A'
+	}
+	return c
+}
+
+// statement recognises the statement that begins at the token in hand.
+func (p *parser) statement() Statement {
+	for p.is("(") {
+		p.advance()
+	}
+	p.depth = 0
+	var buf [len("TRANSACTION")]byte
+	if p.tok.kind != word || len(p.tok.text) > len(buf) {
+		return p.opaque()
+	}
+	for i := range len(p.tok.text) {
+		buf[i] = upper(p.tok.text[i])
+	}
+	first := buf[:len(p.tok.text)]
+	if st, ok := p.control(first); ok {
+		return st
+	}
+	if st, ok := p.schema(first); ok {
+		return st
+	}
+	switch string(first) {
+	case "SELECT", "VALUES", "TABLE":
+		return p.query()
+	case "WITH":
+		return p.with()
+	case "INSERT", "REPLACE":
+		return p.insert()
+	case "UPDATE":
+		return p.update()
+	case "DELETE":
+		return p.delete()
+	case "EXPLAIN":
+		return p.explain()
+	case "PRAGMA", "ATTACH", "DETACH":
+		return Statement{NoBlock: true}
+	case "ANALYZE":
+		return Statement{}
+	case "VACUUM":
+		return Statement{NoBlock: true}
+	case "REINDEX":
+		return p.reindex()
+	}
+	if p.scan.dialect == SQLite {
+		return p.opaque()
+	}
+	return p.postgres(first)
+}
+
+// postgres recognises what only PostgreSQL has.
+func (p *parser) postgres(first []byte) Statement {
+	switch string(first) {
+	case "SET", "RESET", "SHOW", "FETCH", "MOVE", "DECLARE", "CLOSE", "LISTEN", "UNLISTEN", "NOTIFY",
+		"PREPARE", "DEALLOCATE", "LOCK", "ANALYSE", "CHECKPOINT", "LOAD", "REFRESH":
+		return Statement{}
+	case "DISCARD":
+		p.advance()
+		return Statement{NoBlock: p.at("ALL")}
+	case "CLUSTER":
+		return p.cluster()
+	case "TRUNCATE":
+		return p.truncate()
+	case "COPY":
+		return p.copy()
+	case "CALL", "DO":
+		st := p.opaque()
+		st.EndsUnseen = true
+		return st
+	}
+	return p.opaque()
+}
+
+// opaque is a statement that may write to what is not seen.
+func (p *parser) opaque() Statement {
+	return Statement{Kind: Opaque, Verb: verb(p.tok)}
+}
+
+// verb is a keyword as [Statement.Verb] has it; "" for other tokens.
+func verb(t token) string {
+	if t.kind != word {
+		return ""
+	}
+	return strings.ToUpper(t.text[:min(len(t.text), 32)])
+}
+
+// query recognises a SELECT, VALUES or TABLE: it reads, but for SELECT INTO.
+func (p *parser) query() Statement {
+	if p.scan.dialect == SQLite {
+		return Statement{}
+	}
+	for !p.end() {
+		if p.depth == 0 && p.at("INTO") {
+			p.advance()
+			p.acceptAny("LOCAL", "GLOBAL")
+			return Statement{Kind: Opaque, Verb: "SELECT INTO", Temporary: p.atAny("TEMP", "TEMPORARY")}
+		}
+		p.advance()
+	}
+	return Statement{}
+}
+
+// explain recognises an EXPLAIN, which runs its statement only if told to.
+func (p *parser) explain() Statement {
+	p.advance()
+	if p.scan.dialect == SQLite {
+		return Statement{}
+	}
+	runs := false
+	if p.is("(") {
+		runs = p.explainOptions()
+	} else {
+		runs = p.acceptAny("ANALYZE", "ANALYSE")
+		p.accept("VERBOSE")
+	}
+	if !runs || p.at("EXPLAIN") {
+		return Statement{}
+	}
+	if p.statement().Kind == Read {
+		return Statement{}
+	}
+	return Statement{Kind: Opaque, Verb: "EXPLAIN"}
+}
+
+// explainOptions moves past (ANALYZE, FORMAT json …) and reports whether the
+// statement is run.
+func (p *parser) explainOptions() bool {
+	runs := false
+	p.advance()
+	for !p.end() && p.depth > 0 {
+		if p.acceptAny("ANALYZE", "ANALYSE") {
+			runs = !p.atAny("FALSE", "OFF") && p.tok.text != "0" && !strings.EqualFold(p.tok.text, "false") &&
+				!strings.EqualFold(p.tok.text, "off")
+			continue
+		}
+		p.advance()
+	}
+	if !p.end() {
+		p.advance()
+	}
+	return runs
+}
+
+// copy recognises a COPY: TO reads, unless what it reads is the RETURNING of a
+// write.
+func (p *parser) copy() Statement {
+	st := p.opaque()
+	p.advance()
+	if p.is("(") {
+		p.advance()
+		if p.atAny("SELECT", "VALUES", "TABLE") {
+			return Statement{}
+		}
+		if p.at("WITH") && p.with().Kind == Read {
+			return Statement{}
+		}
+		return st
+	}
+	for !p.end() && !(p.depth == 0 && p.atAny("FROM", "TO")) {
+		p.advance()
+	}
+	if p.at("TO") {
+		return Statement{}
+	}
+	return st
+}
+
+// table reads the name of a table: schema.table, with or without a database in
+// front.
+func (p *parser) table() (Table, bool) {
+	var t Table
+	for {
+		name, ok := p.name()
+		if !ok {
+			return t, false
+		}
+		t.Schema, t.Name = t.Name, name
+		if !p.is(".") {
+			return t, true
+		}
+		p.advance()
+	}
+}
+
+// name reads a name and folds it as the server does.
+func (p *parser) name() (string, bool) {
+	t := p.tok
+	switch {
+	case t.kind == word || t.kind == quoted:
+	case t.kind == str && p.scan.dialect == SQLite && t.form == 0:
+		// SQLite takes a string for a name wherever only a name can stand.
+	default:
+		return "", false
+	}
+	p.advance()
+	if t.form == 'U' {
+		return p.unicode(t)
+	}
+	return fold(p.scan.dialect, t), true
+}
+
+// fold is the name that a word or a quoted name means (PostgreSQL manual,
+// section 4.1.1). SQLite keeps names as they were written first and compares
+// them without case.
+func fold(d Dialect, t token) string {
+	s := t.text
+	if t.doubled {
+		s = undouble(s, t.quote)
+	}
+	if d == SQLite {
+		return s
+	}
+	if t.kind == word {
+		s = lower(s)
+	}
+	return clip(s)
+}
+
+func undouble(s string, quote byte) string {
+	q := string(quote)
+	return strings.ReplaceAll(s, q+q, q)
+}
+
+// lower folds ASCII letters only, as both servers do in UTF-8 databases.
+func lower(s string) string {
+	for i := range len(s) {
+		if 'A' <= s[i] && s[i] <= 'Z' {
+			return lowerFrom(s, i)
+		}
+	}
+	return s
+}
+
+func lowerFrom(s string, i int) string {
+	b := []byte(s)
+	for ; i < len(b); i++ {
+		if 'A' <= b[i] && b[i] <= 'Z' {
+			b[i] += 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+// maxName is how many bytes of a name PostgreSQL keeps (NAMEDATALEN - 1).
+const maxName = 63
+
+// clip cuts a name as PostgreSQL does, between characters.
+func clip(s string) string {
+	if len(s) <= maxName {
+		return s
+	}
+	n := maxName
+	for n > maxName-utf8.UTFMax && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}

@@ -1,0 +1,86 @@
+package lex
+
+import "strings"
+
+// Plain reports whether query is certainly one statement that only reads, from
+// its first keyword alone, so that there is no need to [Parse] it. It costs a
+// few nanoseconds and a search for a semicolon.
+//
+// A SELECT counts as reading, though SELECT … INTO makes a table and a function
+// may write: neither is seen.
+func Plain(query string) bool {
+	if strings.IndexByte(query, ';') >= 0 {
+		return false
+	}
+	s := query
+	for s != "" {
+		switch c := s[0]; {
+		case c == ' ' || c == '\n' || c == '\t' || c == '\r':
+			s = s[1:]
+		case c == '-' || c == '/':
+			n := commentEnd(s)
+			if n == 0 {
+				return false
+			}
+			s = s[n:]
+		default:
+			return reads(s)
+		}
+	}
+	return false
+}
+
+// commentEnd returns the length of the comment that s begins with, and 0 if
+// there is none, or if the dialects differ on where it ends.
+func commentEnd(s string) int {
+	switch {
+	case strings.HasPrefix(s, "--"):
+		n := strings.IndexByte(s, '\n')
+		if n < 0 || strings.IndexByte(s[:n], '\r') >= 0 {
+			return 0
+		}
+		return n + 1
+	case strings.HasPrefix(s, "/*"):
+		n := strings.Index(s[2:], "*/")
+		if n < 0 || strings.Contains(s[2:2+n+1], "/*") {
+			return 0
+		}
+		return 2 + n + 2
+	}
+	return 0
+}
+
+// reads reports whether s begins with a keyword of statements that only read,
+// on every dialect that has it.
+func reads(s string) bool {
+	switch s[0] | 0x20 {
+	case 's':
+		return begins(s, "select") || begins(s, "show") || begins(s, "set")
+	case 'v':
+		return begins(s, "values")
+	case 't':
+		return begins(s, "table")
+	case 'f':
+		return begins(s, "fetch")
+	case 'p':
+		return begins(s, "pragma")
+	case 'r':
+		return begins(s, "reset")
+	}
+	return false
+}
+
+// begins reports whether s begins with the keyword, as a whole word. Setting
+// the bit for lower case makes no other byte a letter of a keyword than its
+// upper case.
+func begins(s, keyword string) bool {
+	if len(s) < len(keyword) {
+		return false
+	}
+	for i := range len(keyword) {
+		if s[i]|0x20 != keyword[i] {
+			return false
+		}
+	}
+	return len(s) == len(keyword) || classes[s[len(keyword)]]&isPart == 0 && s[len(keyword)] != '$'
+}

@@ -1,0 +1,420 @@
+package lex
+
+import (
+	"strconv"
+	"strings"
+)
+
+type kind uint8
+
+const (
+	eof    kind = iota
+	word        // a keyword or a name without quotes
+	quoted      // a name in quotes
+	str         // a string literal
+	number
+	param
+	punct // an operator, a bracket, a comma, a semicolon
+)
+
+// token is one lexeme. Its text is a part of the query: what stands between
+// the quotes of a quoted name or string, without the sign of a named parameter.
+type token struct {
+	kind kind
+	// form is the letter before a string's or name's quote, upper case (E, U,
+	// B, X, N); '$' of a dollar quote; 0 of none.
+	form byte
+	// doubled says that the text holds its own quote, doubled.
+	doubled bool
+	// continued says that a string goes on in a later line: its text holds the
+	// quotes and the space between its pieces.
+	continued bool
+	quote     byte
+	text      string
+	// ordinal is that of a parameter; 0 if it has a name, or is not known.
+	ordinal int
+}
+
+// scanner cuts a query into tokens. It is a value: a copy of it looks ahead.
+type scanner struct {
+	src     string
+	pos     int
+	dialect Dialect
+	// params is the highest ordinal so far. After a parameter with a name that
+	// of a ? is not sure; in a statement after one with parameters that of none
+	// is: SQLite drivers differ in whether each statement takes its own share
+	// of the arguments.
+	params        int
+	unsure, later bool
+	// broken: a quote or comment is open at the end of the query.
+	broken bool
+}
+
+const (
+	isSpace = 1 << iota
+	isStart // of a name
+	isDigit
+	isOperator // of PostgreSQL
+	isPart     = isStart | isDigit
+)
+
+// classes holds for each byte what it may be. PostgreSQL and SQLite agree that
+// every byte of a character outside ASCII may stand in a name.
+var classes = func() (t [256]byte) {
+	for _, c := range " \t\n\r\f\v" {
+		t[c] = isSpace
+	}
+	for c := '0'; c <= '9'; c++ {
+		t[c] = isDigit
+	}
+	for c := range 26 {
+		t['a'+c], t['A'+c] = isStart, isStart
+	}
+	t['_'] = isStart
+	for c := 128; c < 256; c++ {
+		t[c] = isStart
+	}
+	for _, c := range "+-*/<>=~!@#%^&|`?" {
+		t[c] |= isOperator
+	}
+	return t
+}()
+
+func (s *scanner) peek(n int) byte {
+	if s.pos+n < len(s.src) {
+		return s.src[s.pos+n]
+	}
+	return 0
+}
+
+// next returns the next token; eof at the end, as often as it is asked.
+func (s *scanner) next() token {
+	s.space()
+	if s.pos >= len(s.src) {
+		return token{}
+	}
+	switch c := s.src[s.pos]; {
+	case classes[c]&isStart != 0:
+		return s.word()
+	case classes[c]&isDigit != 0, c == '.' && classes[s.peek(1)]&isDigit != 0:
+		return s.number()
+	case c == '\'':
+		return s.quotation(str, 0)
+	case c == '"', s.dialect == SQLite && (c == '`' || c == '['):
+		return s.quotation(quoted, 0)
+	case s.dialect == SQLite:
+		return s.sqlite(c)
+	case c == '$':
+		return s.dollar()
+	case classes[c]&isOperator != 0:
+		return s.operator()
+	case c == ':' && (s.peek(1) == ':' || s.peek(1) == '='):
+		return s.punct(2)
+	}
+	return s.punct(1)
+}
+
+func (s *scanner) punct(n int) token {
+	t := token{kind: punct, text: s.src[s.pos : s.pos+n]}
+	s.pos += n
+	return t
+}
+
+// space skips white space and comments.
+func (s *scanner) space() {
+	for s.pos < len(s.src) {
+		switch c := s.src[s.pos]; {
+		case classes[c]&isSpace != 0:
+			s.pos++
+		case c == '-' && s.peek(1) == '-':
+			s.pos = s.lineEnd(s.pos)
+		case c == '/' && s.peek(1) == '*':
+			s.comment()
+		case c == 0xEF && s.dialect == SQLite && strings.HasPrefix(s.src[s.pos:], "\uFEFF"):
+			s.pos += len("\uFEFF")
+		default:
+			return
+		}
+	}
+}
+
+// lineEnd returns where the comment at pos ends: PostgreSQL takes either of the
+// line's ends, SQLite the newline only.
+func (s *scanner) lineEnd(pos int) int {
+	n := strings.IndexByte(s.src[pos:], '\n')
+	if n < 0 {
+		n = len(s.src) - pos
+	}
+	if s.dialect == Postgres {
+		if r := strings.IndexByte(s.src[pos:pos+n], '\r'); r >= 0 {
+			n = r
+		}
+	}
+	return pos + n
+}
+
+// comment skips a block comment. They nest on PostgreSQL; one that nobody
+// closes is an error there, and simply the rest on SQLite.
+func (s *scanner) comment() {
+	depth := 0
+	for s.pos < len(s.src) {
+		switch {
+		case s.src[s.pos] == '*' && s.peek(1) == '/':
+			s.pos += 2
+			if depth--; depth <= 0 {
+				return
+			}
+		case s.src[s.pos] == '/' && s.peek(1) == '*' && (depth == 0 || s.dialect == Postgres):
+			s.pos += 2
+			depth++
+		default:
+			s.pos++
+		}
+	}
+	s.broken = true
+}
+
+func (s *scanner) run(class byte) string {
+	start := s.pos
+	for s.pos < len(s.src) && classes[s.src[s.pos]]&class != 0 {
+		s.pos++
+	}
+	return s.src[start:s.pos]
+}
+
+func (s *scanner) word() token {
+	start := s.pos
+	for s.pos < len(s.src) && (classes[s.src[s.pos]]&isPart != 0 || s.src[s.pos] == '$') {
+		s.pos++
+	}
+	text := s.src[start:s.pos]
+	if len(text) != 1 {
+		return token{kind: word, text: text}
+	}
+	form := text[0] &^ 0x20
+	switch next := s.peek(0); {
+	case form == 'X' && next == '\'':
+		return s.quotation(str, form)
+	case s.dialect == SQLite:
+	case (form == 'E' || form == 'B' || form == 'N') && next == '\'':
+		return s.quotation(str, form)
+	case form == 'U' && next == '&' && s.peek(1) == '\'':
+		s.pos++
+		return s.quotation(str, form)
+	case form == 'U' && next == '&' && s.peek(1) == '"':
+		s.pos++
+		return s.quotation(quoted, form)
+	}
+	return token{kind: word, text: text}
+}
+
+// number takes more than numbers are, such as 0x1F, 1_000 and 1.2.3: what
+// stands with one is never anything else.
+func (s *scanner) number() token {
+	start := s.pos
+	for s.pos < len(s.src) {
+		c := s.src[s.pos]
+		if classes[c]&isPart == 0 && c != '.' {
+			break
+		}
+		s.pos++
+		hex := s.pos > start+1 && s.src[start] == '0' && s.src[start+1]&^0x20 == 'X'
+		if c&^0x20 == 'E' && !hex && (s.peek(0) == '+' || s.peek(0) == '-') && classes[s.peek(1)]&isDigit != 0 {
+			s.pos++
+		}
+	}
+	return token{kind: number, text: s.src[start:s.pos]}
+}
+
+// quotation reads a string or a name whose quote stands at pos.
+func (s *scanner) quotation(k kind, form byte) token {
+	t := token{kind: k, form: form, quote: s.src[s.pos]}
+	s.pos++
+	start, closing := s.pos, t.quote
+	if closing == '[' {
+		closing = ']'
+	}
+	for {
+		n := s.quoteEnd(closing, form == 'E')
+		if n < 0 {
+			s.broken = true
+			t.text, s.pos = s.src[start:], len(s.src)
+			return t
+		}
+		s.pos += n + 1
+		switch {
+		case s.peek(0) == closing && closing != ']':
+			t.doubled = true
+			s.pos++
+		case form == 'E' && s.continued():
+			t.continued = true
+		default:
+			t.text = s.src[start : s.pos-1]
+			return t
+		}
+	}
+}
+
+// quoteEnd returns how far the next closing quote is, or -1.
+func (s *scanner) quoteEnd(closing byte, escapes bool) int {
+	rest := s.src[s.pos:]
+	if !escapes {
+		return strings.IndexByte(rest, closing)
+	}
+	for i := 0; i < len(rest); i++ {
+		switch rest[i] {
+		case '\\':
+			i++
+		case closing:
+			return i
+		}
+	}
+	return -1
+}
+
+// continued moves into the next piece of an E string, if there is one: a string
+// goes on in a later line as it began, backslashes included (PostgreSQL manual,
+// section 4.1.2.1).
+func (s *scanner) continued() bool {
+	newline := false
+	for i := s.pos; i < len(s.src); {
+		switch c := s.src[i]; {
+		case c == '\n' || c == '\r':
+			newline = true
+			i++
+		case classes[c]&isSpace != 0:
+			i++
+		case c == '-' && i+1 < len(s.src) && s.src[i+1] == '-':
+			i = s.lineEnd(i)
+		case c == '\'' && newline:
+			s.pos = i + 1
+			return true
+		default:
+			return false
+		}
+	}
+	return false
+}
+
+// dollar reads a parameter or a dollar quote of PostgreSQL.
+func (s *scanner) dollar() token {
+	if classes[s.peek(1)]&isDigit != 0 {
+		s.pos++
+		return s.ordinal(s.run(isDigit))
+	}
+	end := s.pos + 1
+	for end < len(s.src) && classes[s.src[end]]&isPart != 0 {
+		end++
+	}
+	if end >= len(s.src) || s.src[end] != '$' {
+		return s.punct(1)
+	}
+	tag := s.src[s.pos : end+1]
+	body := s.src[end+1:]
+	t := token{kind: str, form: '$', text: body}
+	if n := strings.Index(body, tag); n >= 0 {
+		t.text = body[:n]
+		s.pos = end + 1 + n + len(tag)
+	} else {
+		s.broken = true
+		s.pos = len(s.src)
+	}
+	return t
+}
+
+// operator reads an operator of PostgreSQL, which is as long as it can be, but
+// ends before a comment, and ends in + or - only if it holds one of the
+// characters that the SQL standard has no operator of (PostgreSQL manual,
+// section 4.1.3).
+func (s *scanner) operator() token {
+	start := s.pos
+	op := s.run(isOperator)
+	for i := 1; i < len(op); i++ {
+		if pair := op[i-1 : i+1]; pair == "--" || pair == "/*" {
+			op = op[:i-1]
+		}
+	}
+	if !strings.ContainsAny(op, "~!@#%^&|`?") {
+		for len(op) > 1 && (op[len(op)-1] == '+' || op[len(op)-1] == '-') {
+			op = op[:len(op)-1]
+		}
+	}
+	s.pos = start + len(op)
+	return token{kind: punct, text: op}
+}
+
+// sqlite reads a parameter or an operator of SQLite.
+func (s *scanner) sqlite(c byte) token {
+	switch {
+	case c == '?':
+		s.pos++
+		return s.ordinal(s.run(isDigit))
+	case c == '$' || c == '@' || c == ':' || c == '#':
+		return s.variable()
+	}
+	two := s.src[s.pos:min(s.pos+2, len(s.src))]
+	switch two {
+	case "==", "<=", ">=", "<>", "!=", "<<", ">>", "||", "->":
+		return s.punct(2)
+	}
+	return s.punct(1)
+}
+
+// variable reads a parameter with a name. SQLite numbers those in order of
+// appearance; $1, $2 … in that order are what they look like, in any other order
+// SQLite drivers differ.
+func (s *scanner) variable() token {
+	sign := s.src[s.pos]
+	end := s.variableEnd(s.pos + 1)
+	name := s.src[s.pos+1 : end]
+	if name == "" {
+		return s.punct(1)
+	}
+	s.pos = end
+	if n, err := strconv.ParseUint(name, 10, 31); sign == '$' && err == nil && n >= 1 && int(n) <= s.params+1 {
+		return s.ordinal(name)
+	}
+	s.unsure = true
+	return token{kind: param, text: name}
+}
+
+// variableEnd returns where the name at pos ends, with the :: and the (suffix)
+// that SQLite allows for Tcl's sake.
+func (s *scanner) variableEnd(pos int) int {
+	start := pos
+	for pos < len(s.src) {
+		c := s.src[pos]
+		switch {
+		case classes[c]&isPart != 0 || c == '$':
+			pos++
+		case c == ':' && strings.HasPrefix(s.src[pos:], "::"):
+			pos += 2
+		case c == '(' && pos > start:
+			for pos < len(s.src) && s.src[pos] != ')' && classes[s.src[pos]]&isSpace == 0 {
+				pos++
+			}
+			return min(pos+1, len(s.src))
+		default:
+			return pos
+		}
+	}
+	return pos
+}
+
+// ordinal is a parameter with these digits behind its sign. A bare ? is the one
+// after the highest so far.
+func (s *scanner) ordinal(digits string) token {
+	n := s.params + 1
+	if digits != "" {
+		v, err := strconv.ParseUint(digits, 10, 31)
+		if err != nil {
+			return token{kind: param}
+		}
+		n = int(v)
+	}
+	s.params = max(s.params, n)
+	if s.later || s.unsure && digits == "" {
+		n = 0
+	}
+	return token{kind: param, ordinal: n}
+}

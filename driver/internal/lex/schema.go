@@ -1,0 +1,252 @@
+package lex
+
+// schema recognises what changes the schema, the rights or the comments.
+func (p *parser) schema(first []byte) (Statement, bool) {
+	switch string(first) {
+	case "CREATE":
+		return p.create(), true
+	case "DROP":
+		return p.drop(), true
+	case "ALTER":
+		return p.alter(), true
+	}
+	if p.scan.dialect == SQLite {
+		return Statement{}, false
+	}
+	switch string(first) {
+	case "GRANT", "REVOKE", "COMMENT":
+		return p.on(), true
+	case "SECURITY", "IMPORT", "REASSIGN":
+		return Statement{Kind: Schema, Verb: verb(p.tok)}, true
+	}
+	return Statement{}, false
+}
+
+// object reads the kind of object that a CREATE, ALTER or DROP is about, and
+// returns it as the second word of the verb.
+func (p *parser) object(first string) Statement {
+	st := Statement{Kind: Schema}
+	p.advance()
+	for {
+		switch {
+		case p.acceptAny("TEMP", "TEMPORARY"):
+			st.Temporary = true
+			continue
+		case p.at("FOREIGN") && !p.after().is("TABLE"):
+		case p.acceptAny("OR", "REPLACE", "GLOBAL", "LOCAL", "UNLOGGED", "UNIQUE", "RECURSIVE", "MATERIALIZED",
+			"VIRTUAL", "FOREIGN", "EVENT", "CONSTRAINT", "TRUSTED", "PROCEDURAL", "DEFAULT"):
+			continue
+		}
+		break
+	}
+	st.Verb = first
+	if second := verb(p.tok); second != "" {
+		st.Verb = first + " " + second
+	}
+	st.NoBlock = p.atAny("DATABASE", "TABLESPACE", "SUBSCRIPTION", "SYSTEM") && p.scan.dialect == Postgres
+	return st
+}
+
+// named reads [CONCURRENTLY] [IF [NOT] EXISTS] [ONLY] name.
+func (p *parser) named(st *Statement) {
+	p.advance()
+	if p.accept("CONCURRENTLY") {
+		st.NoBlock = true
+	}
+	if p.at("IF") && (p.after().is("NOT") || p.after().is("EXISTS")) {
+		p.advance()
+		p.accept("NOT")
+		p.accept("EXISTS")
+	}
+	if p.atAny("ON", "AUTHORIZATION") {
+		return // CREATE INDEX ON t, CREATE SCHEMA AUTHORIZATION r: the server makes up a name
+	}
+	if t, ok := p.only(); ok {
+		st.Tables = []Table{t}
+		st.Temporary = st.Temporary || p.same(t.Schema, "pg_temp") || p.scan.dialect == SQLite && p.same(t.Schema, "temp")
+	}
+}
+
+// hasName lists the objects whose name stands behind their kind.
+func (p *parser) hasName() bool {
+	return p.atAny("TABLE", "INDEX", "VIEW", "SEQUENCE", "TRIGGER", "FUNCTION", "PROCEDURE", "TYPE", "SCHEMA",
+		"DOMAIN", "AGGREGATE", "EXTENSION", "DATABASE", "ROLE", "USER", "GROUP", "POLICY", "RULE", "TABLESPACE",
+		"SERVER", "COLLATION", "STATISTICS", "PUBLICATION", "SUBSCRIPTION", "CONVERSION", "LANGUAGE", "ROUTINE") &&
+		!p.after().is("MAPPING")
+}
+
+func (p *parser) create() Statement {
+	st := p.object("CREATE")
+	trigger, rule := p.at("TRIGGER"), p.at("RULE")
+	routine := p.atAny("FUNCTION", "PROCEDURE")
+	located := trigger || p.atAny("INDEX", "POLICY")
+	if p.hasName() {
+		p.named(&st)
+	}
+	switch {
+	case rule:
+		p.location(&st, "TO") // AS ON INSERT TO table
+	case located:
+		p.location(&st, "ON")
+	}
+	switch {
+	case p.scan.dialect == SQLite && trigger:
+		p.triggerBody()
+	case p.scan.dialect == Postgres && routine:
+		p.routineBody()
+	case p.scan.dialect == Postgres && rule:
+		p.ruleBody()
+	}
+	return st
+}
+
+// location reads on to the keyword and the table behind it, which an index,
+// trigger, rule or policy is of.
+func (p *parser) location(st *Statement, keyword string) {
+	if p.until(keyword) {
+		p.advance()
+		st.On, _ = p.only()
+	}
+}
+
+func (p *parser) drop() Statement {
+	st := p.object("DROP")
+	if !p.hasName() {
+		return st
+	}
+	located := p.atAny("TRIGGER", "RULE", "POLICY")
+	p.named(&st)
+	for p.is(",") && len(st.Tables) > 0 {
+		p.advance()
+		t, ok := p.table()
+		if !ok {
+			break
+		}
+		st.Tables = append(st.Tables, t)
+	}
+	if located && p.scan.dialect == Postgres {
+		p.location(&st, "ON")
+	}
+	return st
+}
+
+func (p *parser) alter() Statement {
+	st := p.object("ALTER")
+	table, database := p.at("TABLE"), p.at("DATABASE")
+	if p.hasName() {
+		p.named(&st)
+	}
+	switch {
+	case p.scan.dialect == SQLite:
+	case st.Verb == "ALTER TABLESPACE":
+		st.NoBlock = false
+	case database:
+		st.NoBlock = p.until("TABLESPACE") // SET TABLESPACE moves the files
+	case table:
+		st.NoBlock = p.until("CONCURRENTLY") // DETACH PARTITION p CONCURRENTLY
+	}
+	return st
+}
+
+// on recognises GRANT … ON [TABLE] name, REVOKE likewise, and COMMENT ON.
+func (p *parser) on() Statement {
+	st := Statement{Kind: Schema, Verb: verb(p.tok)}
+	if !p.until("ON") {
+		return st
+	}
+	p.advance()
+	next := p.after()
+	if p.accept("TABLE") || next.kind == punct || next.is("TO") || next.is("FROM") {
+		if t, ok := p.table(); ok {
+			st.Tables = []Table{t}
+		}
+	}
+	return st
+}
+
+// triggerBody moves to the end of SQLite's CREATE TRIGGER … BEGIN …; END.
+func (p *parser) triggerBody() {
+	for !p.end() && !p.at("BEGIN") {
+		p.advance()
+	}
+	if p.end() {
+		return
+	}
+	p.advance()
+	for p.tok.kind != eof {
+		done := p.is(";")
+		p.advance()
+		if done && p.at("END") {
+			p.advance()
+			return
+		}
+	}
+	p.scan.broken = true
+}
+
+// routineBody moves to the end of CREATE FUNCTION … BEGIN ATOMIC …; END. What
+// another body is written in, PL/pgSQL for one, is a string.
+func (p *parser) routineBody() {
+	for !p.end() && !(p.at("BEGIN") && p.after().is("ATOMIC")) {
+		p.advance()
+	}
+	if p.end() {
+		return
+	}
+	p.advance()
+	for open := 1; open > 0; p.advance() {
+		switch {
+		case p.tok.kind == eof:
+			p.scan.broken = true
+			return
+		case p.at("CASE"):
+			open++
+		case p.at("END"):
+			open--
+		}
+	}
+}
+
+// ruleBody moves to the end of CREATE RULE … DO (…; …).
+func (p *parser) ruleBody() {
+	for p.tok.kind != eof && !(p.is(";") && p.depth == 0) {
+		p.advance()
+	}
+	p.scan.broken = p.scan.broken || p.depth > 0
+}
+
+// reindex recognises REINDEX, which changes nothing that is kept.
+func (p *parser) reindex() Statement {
+	p.advance()
+	if p.scan.dialect == SQLite {
+		return Statement{}
+	}
+	options := p.is("(")
+	if options {
+		concurrent := false
+		for p.advance(); !p.end() && p.depth > 0; p.advance() {
+			concurrent = concurrent || p.at("CONCURRENTLY")
+		}
+		if p.is(")") {
+			p.advance()
+		}
+		if concurrent {
+			return Statement{NoBlock: true}
+		}
+	}
+	whole := p.acceptAny("DATABASE", "SYSTEM", "SCHEMA")
+	if !whole {
+		p.acceptAny("TABLE", "INDEX")
+	}
+	return Statement{NoBlock: whole || p.at("CONCURRENTLY")}
+}
+
+// cluster recognises CLUSTER, which without a table goes through them all.
+func (p *parser) cluster() Statement {
+	p.advance()
+	if p.is("(") {
+		p.group()
+	}
+	p.accept("VERBOSE")
+	return Statement{NoBlock: p.end()}
+}

@@ -1,0 +1,301 @@
+package lex
+
+// target is the table that a write is aimed at, as its conditions may call it.
+type target struct {
+	Table
+	alias string
+	// joined: other tables stand beside it, so that a column without the
+	// table's name may be theirs.
+	joined bool
+}
+
+// with recognises a statement with a WITH clause by what stands after that.
+func (p *parser) with() Statement {
+	p.advance()
+	p.accept("RECURSIVE")
+	writes := false
+	for !p.end() {
+		if p.expression() {
+			writes = true
+		}
+		if !p.is(",") {
+			break
+		}
+		p.advance()
+	}
+	st := Statement{Kind: Opaque, Verb: "WITH"}
+	switch {
+	case p.atAny("SELECT", "VALUES", "TABLE"), p.is("("):
+		st = p.query()
+	case p.atAny("INSERT", "REPLACE"):
+		st = p.insert()
+	case p.at("UPDATE"):
+		st = p.update()
+	case p.at("DELETE"):
+		st = p.delete()
+	}
+	if writes && st.Kind == Read {
+		return Statement{Kind: Opaque, Verb: "WITH"}
+	}
+	st.Partial = st.Partial || writes && st.Kind == Write
+	return st
+}
+
+// expression moves past one table expression of a WITH clause and reports
+// whether it may write.
+func (p *parser) expression() bool {
+	p.advance() // its name
+	if p.is("(") {
+		p.group()
+	}
+	for p.tok.is("AS") || p.tok.is("NOT") || p.tok.is("MATERIALIZED") {
+		p.advance()
+	}
+	if !p.is("(") {
+		return false
+	}
+	writes := p.body()
+	if p.at("SEARCH") {
+		p.past("SET")
+		p.advance()
+	}
+	if p.at("CYCLE") {
+		p.past("USING")
+		p.advance()
+	}
+	return writes
+}
+
+// past moves behind the keyword.
+func (p *parser) past(keyword string) {
+	for !p.end() && !p.accept(keyword) {
+		p.advance()
+	}
+}
+
+// body moves past the brackets of a table expression and reports whether a
+// statement in them writes: one begins after a bracket.
+func (p *parser) body() bool {
+	base := p.depth
+	p.advance()
+	writes := false
+	for !p.end() && p.depth > base {
+		if p.prev.kind == punct && (p.prev.text == "(" || p.prev.text == ")") && p.startsWrite() {
+			writes = true
+		}
+		p.advance()
+	}
+	if p.is(")") {
+		p.advance()
+	}
+	return writes
+}
+
+// startsWrite reports whether a write begins here; none of its keywords is
+// reserved.
+func (p *parser) startsWrite() bool {
+	switch {
+	case p.atAny("INSERT", "MERGE"):
+		return p.after().is("INTO")
+	case p.at("DELETE"):
+		return p.after().is("FROM")
+	case p.at("UPDATE"):
+		next := p.after()
+		return next.kind == word || next.kind == quoted
+	}
+	return false
+}
+
+func (p *parser) insert() Statement {
+	failed := p.opaque()
+	st := Statement{Kind: Write, Op: Insert}
+	if p.at("REPLACE") {
+		if p.scan.dialect == Postgres {
+			return failed
+		}
+		st.Op = Upsert
+	}
+	p.advance()
+	p.or(&st)
+	if !p.accept("INTO") {
+		return failed
+	}
+	t, ok := p.table()
+	if !ok {
+		return failed
+	}
+	st.Tables = []Table{t}
+	if p.accept("AS") {
+		_, _ = p.name()
+	}
+	st.Key = p.insertKey()
+	p.conflict(&st)
+	return st
+}
+
+// or reads SQLite's OR ROLLBACK, OR REPLACE …
+func (p *parser) or(st *Statement) {
+	if p.scan.dialect != SQLite || !p.accept("OR") {
+		return
+	}
+	switch {
+	case p.at("REPLACE") && st.Op == Insert:
+		st.Op = Upsert
+	case p.at("ROLLBACK"):
+		st.EndsUnseen = true
+	}
+	p.advance()
+}
+
+// conflict reads the rest of an INSERT: ON CONFLICT and RETURNING. An upsert
+// may hit a row by another column than the key; then the key is not known.
+func (p *parser) conflict(st *Statement) {
+	byKey := false
+	for on := false; !p.end(); {
+		switch {
+		case p.depth > 0:
+			p.advance()
+		case p.accept("ON"):
+			if on = p.accept("CONFLICT"); on {
+				byKey = p.onKey()
+			}
+		case on && p.accept("DO"):
+			on = false
+			if p.at("UPDATE") {
+				st.Op = Upsert
+				if !byKey {
+					st.Key = Key{}
+				}
+			}
+		case p.accept("RETURNING"):
+			st.Returning = true
+		default:
+			p.advance()
+		}
+	}
+}
+
+// onKey reports whether (key) is in hand, the target of an ON CONFLICT.
+func (p *parser) onKey() bool {
+	if !p.is("(") {
+		return false
+	}
+	p.advance()
+	if !p.isKey() {
+		return false
+	}
+	p.advance()
+	return p.is(")")
+}
+
+func (p *parser) update() Statement {
+	failed := p.opaque()
+	st := Statement{Kind: Write, Op: Update}
+	p.advance()
+	p.or(&st)
+	to, ok := p.target()
+	if !ok || !p.until("SET") {
+		return failed
+	}
+	st.Tables = []Table{to.Table}
+	p.rest(&st, to, "FROM")
+	return st
+}
+
+func (p *parser) delete() Statement {
+	failed := p.opaque()
+	st := Statement{Kind: Write, Op: Delete}
+	p.advance()
+	if !p.accept("FROM") {
+		return failed
+	}
+	to, ok := p.target()
+	if !ok {
+		return failed
+	}
+	st.Tables = []Table{to.Table}
+	p.rest(&st, to, "USING")
+	return st
+}
+
+// target reads [ONLY] table [*] [[AS] alias].
+func (p *parser) target() (target, bool) {
+	t, ok := p.only()
+	to := target{Table: t}
+	if !ok {
+		return to, false
+	}
+	if p.scan.dialect == SQLite && p.atAny("INDEXED", "NOT") {
+		return to, true
+	}
+	if p.accept("AS") || p.tok.kind == quoted || p.tok.kind == word && !p.atAny("SET", "USING", "WHERE", "RETURNING", "ORDER", "LIMIT") {
+		to.alias, _ = p.name()
+	}
+	return to, true
+}
+
+// only reads [ONLY] table [*], or ONLY (table).
+func (p *parser) only() (Table, bool) {
+	bracket := false
+	if p.scan.dialect == Postgres && p.accept("ONLY") && p.is("(") {
+		bracket = true
+		p.advance()
+	}
+	t, ok := p.table()
+	if ok && (p.is("*") || bracket && p.is(")")) {
+		p.advance()
+	}
+	return t, ok
+}
+
+// until moves to the keyword outside brackets, and reports whether it is there.
+func (p *parser) until(keyword string) bool {
+	for !p.end() {
+		if p.depth == 0 && p.at(keyword) {
+			return true
+		}
+		p.advance()
+	}
+	return false
+}
+
+// rest reads an UPDATE from SET on, or a DELETE from behind its target. others
+// is the keyword before further tables.
+func (p *parser) rest(st *Statement, to target, others string) {
+	for !p.end() {
+		switch {
+		case p.depth > 0:
+			p.advance()
+		case p.at(others):
+			// IS DISTINCT FROM is no list of tables.
+			to.joined = to.joined || !p.prev.is("DISTINCT")
+			p.advance()
+		case p.accept("WHERE"):
+			st.Key = p.where(to)
+		case p.accept("RETURNING"):
+			st.Returning = true
+		default:
+			p.advance()
+		}
+	}
+}
+
+func (p *parser) truncate() Statement {
+	failed := p.opaque()
+	st := Statement{Kind: Write, Op: Truncate}
+	p.advance()
+	p.accept("TABLE")
+	for {
+		t, ok := p.only()
+		if !ok {
+			return failed
+		}
+		st.Tables = append(st.Tables, t)
+		if !p.is(",") {
+			break
+		}
+		p.advance()
+	}
+	st.Partial = p.until("CASCADE")
+	return st
+}
