@@ -1,2 +1,42 @@
-// Package journal keeps audit events in the app's own database.
+// Package journal keeps audit events in the app's own database: one append-only
+// table, written inside the transaction that the events are about.
+//
+// A row of the journal exists if, and only if, its transaction committed. That
+// makes it the source of truth for what may be forwarded, and the outbox that it
+// is forwarded from. It is meant to be short-lived: what people search and read
+// for years is a timeline, such as package threadline keeps.
+//
+// # PostgreSQL
+//
+// A schema of its own, aftercommit, holds the table audit_events and two
+// functions. The app's role needs USAGE on the schema and EXECUTE on them, and
+// nothing on the table:
+//
+//	record(events json, token bigint, own boolean, wait_ms integer)
+//	entries(ids uuid[])
+//
+// Both run as their owner with a fixed search_path, and are always called by
+// their qualified names, so that neither search_path nor SET ROLE matter. If the
+// app's role makes the tables itself, which is the default, it owns them, and
+// could empty them; a role of its own for the owner is better where the trail
+// must be defended against the app:
+//
+//	GRANT USAGE ON SCHEMA aftercommit TO app;
+//	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit TO app;
+//
+// PostgreSQL 13 is the oldest that works (xid8).
+//
+// # SQLite
+//
+// A table aftercommit_events and a view aftercommit_record, whose INSTEAD OF
+// trigger writes it: rowids that a trigger sets are forgotten when it ends
+// (https://www.sqlite.org/c3ref/last_insert_rowid.html), so the app's
+// last_insert_rowid() survives the flush.
+//
+// # Migration
+//
+// [Journal.Connect] makes the tables with the first connection, unless
+// [Options.NoMigrate] is set; then the SQL that [Schema] returns must have been
+// run before. Either way the first connection says what is missing, not the
+// first commit.
 package journal

@@ -1,0 +1,114 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// version is that of the tables; the migrations table keeps it.
+const version = 1
+
+// Options of a [Journal]; nil is fine.
+type Options struct {
+	// Schema is the schema on PostgreSQL, and on SQLite, with a _ behind it, the
+	// prefix of the tables' names. It must match ^[a-z_][a-z0-9_]*$, at most 40
+	// bytes. The default is "aftercommit".
+	Schema string
+	// NoMigrate leaves it to others to run what [Schema] returns.
+	NoMigrate bool
+}
+
+func (o *Options) schema() string {
+	if o == nil || o.Schema == "" {
+		return "aftercommit"
+	}
+	return o.Schema
+}
+
+// Journal writes and reads the journal of one database. It is safe for
+// concurrent use; the *sql.DB that it is to use comes with each call.
+type Journal struct {
+	store     store
+	noMigrate bool
+}
+
+// store is what differs between the dialects.
+type store interface {
+	connect(ctx context.Context, db *sql.DB, migrate bool) error
+	write(ctx context.Context, f hooks.Flush) (bool, error)
+	ended(ctx context.Context, db *sql.DB, token int64) (bool, error)
+	// byID and list give SELECTs of the columns that scanEntry reads.
+	byID(ids []uuid.UUID) string
+	list(q Query, limit int) string
+	count(q Query) string
+}
+
+var schemaForm = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,39}$`)
+
+// New returns the journal of a database of that dialect. It does no I/O. Its
+// error tells of a dialect or a schema name that it does not know what to do
+// with.
+func New(dialect hooks.Dialect, o *Options) (*Journal, error) {
+	name := o.schema()
+	if !schemaForm.MatchString(name) {
+		return nil, fmt.Errorf("journal: schema %q: use lower case letters, digits and _, at most 40 bytes", name)
+	}
+	j := &Journal{noMigrate: o != nil && o.NoMigrate}
+	switch dialect {
+	case hooks.Postgres:
+		j.store = newPostgres(name)
+	case hooks.SQLite:
+		j.store = newSQLite(name)
+	default:
+		return nil, fmt.Errorf("journal: no journal for dialect %q: there is one for %s and %s",
+			dialect, hooks.Postgres, hooks.SQLite)
+	}
+	return j, nil
+}
+
+// Schema returns the SQL that makes the journal, for those who migrate
+// themselves. It is to be run once, in a transaction.
+func Schema(dialect hooks.Dialect, o *Options) (string, error) {
+	if _, err := New(dialect, o); err != nil {
+		return "", err
+	}
+	if dialect == hooks.SQLite {
+		return strings.ReplaceAll(sqliteSchema, "{prefix}", o.schema()+"_"), nil
+	}
+	return strings.ReplaceAll(postgresSchema, "{schema}", o.schema()), nil
+}
+
+// Connect checks that the journal's tables are there and fit, and makes them if
+// they are not. It is to be called with every new connection; db has that one
+// alone. On PostgreSQL nothing is asked again after the first success. Where
+// somebody has to do something, the error is a [*SetupError].
+func (j *Journal) Connect(ctx context.Context, db *sql.DB) error {
+	return j.store.connect(ctx, db, !j.noMigrate)
+}
+
+// Write writes f.Events in the transaction that f.Conn is in, in one statement.
+// On PostgreSQL it reports false, and has written nothing, if the transaction is
+// read-only or has itself written nothing, unless f.Own is set. Waiting for a
+// lock longer than f.Timeout is an error. Errors wrap the driver's own.
+func (j *Journal) Write(ctx context.Context, f hooks.Flush) (written bool, err error) {
+	if len(f.Events) == 0 {
+		return false, errors.New("journal: nothing to write")
+	}
+	return j.store.write(ctx, f)
+}
+
+// Ended reports whether the transaction that wrote with that token is over, so
+// that its rows are there for good, or never will be. It is false for what
+// cannot be decided here and now: the transaction is in progress, or prepared;
+// the server is a standby; on SQLite, another connection is writing.
+func (j *Journal) Ended(ctx context.Context, db *sql.DB, token int64) (bool, error) {
+	return j.store.ended(ctx, db, token)
+}

@@ -1,0 +1,152 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	_ "embed" // for the schema
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+//go:embed postgres.sql
+var postgresSchema string
+
+type postgres struct {
+	schema string
+	// ready is set once the tables are known to be there.
+	ready atomic.Bool
+	// raw is set for servers whose encoding is SQL_ASCII: they can store other
+	// bytes, but cannot decode JSON's \u escapes to them.
+	raw atomic.Bool
+}
+
+var _ store = (*postgres)(nil)
+
+func newPostgres(schema string) *postgres { return &postgres{schema: schema} }
+
+// defaultWait is the lock_timeout that the function record has of its own.
+const defaultWait = 5 * time.Second
+
+func (p *postgres) write(ctx context.Context, f hooks.Flush) (bool, error) {
+	doc, err := document(f.Events)
+	if err != nil {
+		return false, err
+	}
+	wait := f.Timeout
+	if wait <= 0 {
+		wait = defaultWait
+	}
+	query, err := p.recordQuery(doc, f.Token, f.Own, wait)
+	if err != nil {
+		return false, err
+	}
+	// The server's lock_timeout gives the clear error; this is for a server
+	// that does not answer at all.
+	ctx, cancel := context.WithTimeout(ctx, wait+wait/4+time.Second)
+	defer cancel()
+	res, err := f.Conn.ExecContext(ctx, query)
+	if err != nil {
+		return false, p.writeError(err, len(f.Events), wait)
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return false, fmt.Errorf("journal: write %d events: %w", len(f.Events), err)
+	}
+	return n > 0, nil
+}
+
+// recordQuery is one statement without arguments, so that every driver sends it
+// by simple protocol: one round trip, and no prepared statement.
+func (p *postgres) recordQuery(doc []byte, token int64, own bool, wait time.Duration) (string, error) {
+	b := make([]byte, 0, len(doc)+len(doc)/4+128)
+	b = append(b, `SELECT 1 FROM "`...)
+	b = append(b, p.schema...)
+	b = append(b, `".record(`...)
+	b, err := appendLiteral(b, doc, !p.raw.Load())
+	if err != nil {
+		return "", err
+	}
+	// Quoted, because the least int64 is a numeric expression without.
+	b = append(b, `, '`...)
+	b = strconv.AppendInt(b, token, 10)
+	b = append(b, `', `...)
+	b = strconv.AppendBool(b, own)
+	b = append(b, `, `...)
+	b = strconv.AppendInt(b, max(1, wait.Milliseconds()), 10)
+	return string(append(b, ')')), nil
+}
+
+func (p *postgres) writeError(err error, events int, wait time.Duration) error {
+	if sqlState(err) == "55P03" {
+		return fmt.Errorf("journal: write %d events: another session has kept %s.audit_events locked for %v: %w",
+			events, p.schema, wait, err)
+	}
+	return fmt.Errorf("journal: write %d events: %w", events, err)
+}
+
+// sqlState returns the SQLSTATE of a driver's error, or "".
+func sqlState(err error) string {
+	var e interface{ SQLState() string }
+	if errors.As(err, &e) {
+		return e.SQLState()
+	}
+	return ""
+}
+
+// ended asks for the lock whose shared half record took: PostgreSQL gives it up
+// after the transaction's rows have become visible, or have not.
+func (p *postgres) ended(ctx context.Context, db *sql.DB, token int64) (bool, error) {
+	var over bool
+	query := `SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN false` +
+		` ELSE pg_catalog.pg_try_advisory_xact_lock('` + strconv.FormatInt(token, 10) + `') END`
+	if err := db.QueryRowContext(ctx, query).Scan(&over); err != nil {
+		return false, fmt.Errorf("journal: has the transaction ended: %w", err)
+	}
+	return over, nil
+}
+
+const postgresColumns = `seq, xid::text::bigint, tx_started_at, recorded_at, role,
+	id, occurred_at, action, outcome,
+	coalesce(actor_type, ''), coalesce(actor_id, ''), coalesce(actor_name, ''), coalesce(on_behalf_of, ''),
+	coalesce(target_type, ''), coalesce(target_id, ''), coalesce(target_name, ''),
+	coalesce(tenant_id, ''), coalesce(request_id, ''), coalesce(correlation_id, ''),
+	coalesce(causation_id, ''), coalesce(job_id, ''), coalesce(trace_parent, ''),
+	coalesce(ip_address, ''), coalesce(user_agent, ''), coalesce(reason, ''), coalesce(comment, ''),
+	coalesce(metadata::text, ''), coalesce(application, ''), coalesce(host, ''), captured`
+
+func (p *postgres) byID(ids []uuid.UUID) string {
+	return "SELECT " + postgresColumns + ` FROM "` + p.schema + `".entries('{` + joinIDs(ids, "", ",") + `}') ORDER BY seq`
+}
+
+func (p *postgres) list(q Query, limit int) string {
+	return "SELECT " + postgresColumns + ` FROM "` + p.schema + `".audit_events` + p.where(q) +
+		" ORDER BY seq LIMIT " + strconv.Itoa(limit)
+}
+
+func (p *postgres) count(q Query) string {
+	return `SELECT count(*) FROM "` + p.schema + `".audit_events` + p.where(q)
+}
+
+func (p *postgres) where(q Query) string {
+	return q.where(func(t time.Time) string { return "timestamptz '" + formatTime(t) + "'" })
+}
+
+// joinIDs joins ids, each between quotes.
+func joinIDs(ids []uuid.UUID, quote, sep string) string {
+	var b strings.Builder
+	for i, id := range ids {
+		if i > 0 {
+			b.WriteString(sep)
+		}
+		b.WriteString(quote + id.String() + quote)
+	}
+	return b.String()
+}

@@ -1,0 +1,107 @@
+CREATE SCHEMA IF NOT EXISTS "{schema}";
+
+CREATE TABLE IF NOT EXISTS "{schema}".schema_versions (
+	component   text PRIMARY KEY,
+	version     integer NOT NULL,
+	migrated_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+-- Every connection reads it once. Without USAGE on the schema, nobody does.
+GRANT SELECT ON "{schema}".schema_versions TO PUBLIC;
+
+CREATE TABLE "{schema}".audit_events (
+	seq             bigint GENERATED ALWAYS AS IDENTITY (CACHE 1) PRIMARY KEY,
+	id              uuid NOT NULL UNIQUE,
+	xid             xid8 NOT NULL DEFAULT pg_current_xact_id(),
+	tx_started_at   timestamptz NOT NULL DEFAULT transaction_timestamp(),
+	recorded_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+	role            text NOT NULL,
+	occurred_at     timestamptz NOT NULL,
+	action          text NOT NULL,
+	outcome         text NOT NULL,
+	actor_type      text,
+	actor_id        text,
+	actor_name      text,
+	on_behalf_of    text,
+	target_type     text,
+	target_id       text,
+	target_name     text,
+	tenant_id       text,
+	request_id      text,
+	correlation_id  text,
+	causation_id    text,
+	job_id          text,
+	trace_parent    text,
+	ip_address      text,
+	user_agent      text,
+	reason          text,
+	comment         text,
+	metadata        jsonb,
+	application     text,
+	host            text,
+	captured        boolean NOT NULL
+);
+CREATE INDEX audit_events_xid_seq ON "{schema}".audit_events (xid, seq);
+REVOKE ALL ON "{schema}".audit_events FROM PUBLIC;
+
+-- record writes events in the calling transaction. It returns no row, and
+-- writes nothing, if the transaction is read-only or has no xid yet, because a
+-- transaction that wrote nothing must not be made a writing one; own overrides
+-- that. The shared lock of token is held until the transaction is over.
+--
+-- The SET of lock_timeout also confines the set_config inside to this call.
+CREATE FUNCTION "{schema}".record(events json, token bigint, own boolean, wait_ms integer)
+RETURNS SETOF integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '5s'
+AS $record$
+BEGIN
+	IF NOT own AND (current_setting('transaction_read_only') = 'on'
+			OR pg_current_xact_id_if_assigned() IS NULL) THEN
+		RETURN;
+	END IF;
+	IF wait_ms <> 5000 THEN
+		PERFORM set_config('lock_timeout', wait_ms::text, true);
+	END IF;
+	PERFORM pg_advisory_xact_lock_shared(token);
+	-- current_user is the function's owner here; what the app has SET ROLE to,
+	-- or logged in as, is not.
+	INSERT INTO "{schema}".audit_events (role,
+		id, occurred_at, action, outcome,
+		actor_type, actor_id, actor_name, on_behalf_of,
+		target_type, target_id, target_name,
+		tenant_id, request_id, correlation_id, causation_id, job_id, trace_parent,
+		ip_address, user_agent, reason, comment, metadata,
+		application, host, captured)
+	SELECT CASE current_setting('role') WHEN 'none' THEN session_user ELSE current_setting('role') END,
+		e.id, e.occurred_at, e.action, e.outcome,
+		e.actor_type, e.actor_id, e.actor_name, e.on_behalf_of,
+		e.target_type, e.target_id, e.target_name,
+		e.tenant_id, e.request_id, e.correlation_id, e.causation_id, e.job_id, e.trace_parent,
+		e.ip_address, e.user_agent, e.reason, e.comment, e.metadata,
+		e.application, e.host, coalesce(e.captured, false)
+	FROM json_to_recordset(events) AS e (
+		id uuid, occurred_at timestamptz, action text, outcome text,
+		actor_type text, actor_id text, actor_name text, on_behalf_of text,
+		target_type text, target_id text, target_name text,
+		tenant_id text, request_id text, correlation_id text, causation_id text, job_id text, trace_parent text,
+		ip_address text, user_agent text, reason text, comment text, metadata jsonb,
+		application text, host text, captured boolean)
+	ON CONFLICT (id) DO NOTHING;
+	RETURN NEXT 1;
+END
+$record$;
+REVOKE ALL ON FUNCTION "{schema}".record(json, bigint, boolean, integer) FROM PUBLIC;
+
+-- entries reads events back by id, for a role that may not read the table: an
+-- id is random enough that only those who wrote the event know it.
+CREATE FUNCTION "{schema}".entries(ids uuid[])
+RETURNS SETOF "{schema}".audit_events
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $entries$
+	SELECT * FROM "{schema}".audit_events WHERE id = ANY (ids)
+$entries$;
+REVOKE ALL ON FUNCTION "{schema}".entries(uuid[]) FROM PUBLIC;
+
+INSERT INTO "{schema}".schema_versions (component, version) VALUES ('journal', 1);

@@ -1,0 +1,214 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// queryer is what reading the catalog needs: a *sql.DB or *sql.Conn.
+type queryer interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// pgState is what the catalog says about the journal.
+type pgState struct {
+	server    int // as server_version_num
+	encoding  string
+	standby   bool
+	user      string
+	usage     bool // of the schema; false if there is none
+	events    bool // a table of that name is there
+	versions  bool
+	functions int // of ours
+	execute   bool
+	version   int // 0 if no version is noted
+}
+
+// stateQuery asks nothing that takes more rights than connecting.
+const stateQuery = `SELECT pg_catalog.current_setting('server_version_num')::int,
+	pg_catalog.current_setting('server_encoding'), pg_catalog.pg_is_in_recovery(), current_user::text,
+	coalesce((SELECT pg_catalog.has_schema_privilege(oid, 'USAGE')
+		FROM pg_catalog.pg_namespace WHERE nspname = '{schema}'), false),
+	EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = '{schema}' AND c.relname = 'audit_events'),
+	EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = '{schema}' AND c.relname = 'schema_versions'),
+	f.n, f.execute
+FROM (SELECT pg_catalog.count(*) AS n,
+		coalesce(pg_catalog.bool_and(pg_catalog.has_function_privilege(p.oid, 'EXECUTE')), false) AS execute
+	FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+	WHERE n.nspname = '{schema}' AND p.proname IN ('record', 'entries')) f`
+
+func (p *postgres) named(query string) string {
+	return strings.ReplaceAll(query, "{schema}", p.schema)
+}
+
+func (p *postgres) inspect(ctx context.Context, q queryer) (pgState, error) {
+	var s pgState
+	err := q.QueryRowContext(ctx, p.named(stateQuery)).Scan(&s.server, &s.encoding, &s.standby, &s.user,
+		&s.usage, &s.events, &s.versions, &s.functions, &s.execute)
+	if err != nil {
+		return s, fmt.Errorf("journal: look for its tables: %w", err)
+	}
+	if !s.versions || !s.usage {
+		return s, nil
+	}
+	err = q.QueryRowContext(ctx, p.named(
+		`SELECT version FROM "{schema}".schema_versions WHERE component = 'journal'`)).Scan(&s.version)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+	case sqlState(err) == "42703": // undefined_column
+		return s, &SetupError{
+			Problem: "a table " + p.schema + ".schema_versions exists that is not aftercommit's",
+			Remedy:  "rename it, or give the journal another schema by Options.Schema", Err: err,
+		}
+	case err != nil:
+		return s, fmt.Errorf("journal: read the version of its tables: %w", err)
+	}
+	return s, nil
+}
+
+// check reports whether the journal is there and usable; an error says what is
+// wrong that migrating would not mend.
+func (p *postgres) check(s pgState) (ok bool, err error) {
+	const oldest = 130000
+	switch {
+	case s.server < oldest:
+		return false, &SetupError{
+			Problem: fmt.Sprintf("this server is PostgreSQL %d", s.server/10000),
+			Remedy:  "the journal needs 13 or newer; run without one (NoJournal), or upgrade the server",
+		}
+	case s.versions && !s.usage, s.version > 0 && s.functions >= 2 && !s.execute:
+		return false, p.grantError(s.user)
+	case s.version > version:
+		return false, &SetupError{
+			Problem: fmt.Sprintf("the tables in schema %s have version %d, this program knows %d", p.schema, s.version, version),
+			Remedy:  "a newer aftercommit has migrated them; build this program with that one",
+		}
+	case s.version == version && s.events && s.functions >= 2:
+		return true, nil
+	case s.events && s.version == 0:
+		return false, &SetupError{
+			Problem: "a table " + p.schema + ".audit_events exists that is not aftercommit's",
+			Remedy:  "rename it, or give the journal another schema by Options.Schema",
+		}
+	case s.version > 0:
+		return false, &SetupError{
+			Problem: fmt.Sprintf("parts of schema %s are missing, though schema_versions has the journal's row", p.schema),
+			Remedy:  "restore them, or delete that row and what is left of the journal",
+		}
+	}
+	return false, nil
+}
+
+func (p *postgres) grantError(user string) error {
+	role := `"` + strings.ReplaceAll(user, `"`, `""`) + `"`
+	grant := p.named(`GRANT USAGE ON SCHEMA "{schema}" TO ` + role +
+		`; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA "{schema}" TO ` + role)
+	return &SetupError{
+		Problem: "role " + role + " may not write to it",
+		Remedy:  "run as the owner of schema " + p.schema + ": " + grant, SQL: grant,
+	}
+}
+
+// missing is the error for tables that are not there and cannot be made.
+func (p *postgres) missing(why string, cause error) error {
+	return &SetupError{
+		Problem: "its tables are missing in schema " + p.schema + ", and " + why,
+		Remedy:  "run what journal.Schema(hooks.Postgres, options) returns, as a role that may create a schema here",
+		SQL:     p.named(postgresSchema), Err: cause,
+	}
+}
+
+func (p *postgres) connect(ctx context.Context, db *sql.DB, migrate bool) error {
+	if p.ready.Load() {
+		return nil
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	defer func() { _ = conn.Close() }()
+	s, err := p.inspect(ctx, conn)
+	if err != nil {
+		return err
+	}
+	ok, err := p.check(s)
+	switch {
+	case err != nil:
+		return err
+	case !ok && s.standby:
+		// Nothing can be written here, so nothing is missed; the tables come
+		// when the primary has them.
+		return nil
+	case !ok && !migrate:
+		return p.missing("Options.NoMigrate is set", nil)
+	case !ok:
+		if err := p.migrate(ctx, conn); err != nil {
+			return err
+		}
+	}
+	p.raw.Store(s.encoding == "SQL_ASCII")
+	p.ready.Store(true)
+	return nil
+}
+
+// migrateLock is the advisory lock under which tables are made.
+const migrateLock = "7022364301936586083"
+
+// migrate makes the tables, or waits for who is making them. Raw BEGIN and
+// COMMIT, because db's own transactions may be no-ops or add options.
+func (p *postgres) migrate(ctx context.Context, conn *sql.Conn) (err error) {
+	if _, err = conn.ExecContext(ctx, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"); err != nil {
+		return fmt.Errorf("journal: migrate: %w", err)
+	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		if _, e := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); e != nil {
+			err = errors.Join(err, e)
+		}
+	}()
+	for _, query := range []string{
+		"SET LOCAL lock_timeout = '2s'",
+		"SELECT pg_catalog.pg_advisory_xact_lock(" + migrateLock + ")",
+	} {
+		if _, err = conn.ExecContext(ctx, query); err != nil {
+			return migrateError(err)
+		}
+	}
+	s, err := p.inspect(ctx, conn)
+	if err != nil {
+		return err
+	}
+	ok, err := p.check(s)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		if _, err = conn.ExecContext(ctx, p.named(postgresSchema)); err != nil {
+			if sqlState(err) == "42501" { // insufficient_privilege
+				return p.missing("role "+s.user+" may not make them", err)
+			}
+			return migrateError(err)
+		}
+	}
+	if _, err = conn.ExecContext(ctx, "COMMIT"); err != nil {
+		return fmt.Errorf("journal: migrate: %w", err)
+	}
+	return nil
+}
+
+func migrateError(err error) error {
+	if sqlState(err) == "55P03" { // lock_not_available
+		return &SetupError{
+			Problem: "its tables could not be made within 2 s, because another session holds a lock",
+			Remedy:  "connect again when that one is done", Err: err,
+		}
+	}
+	return fmt.Errorf("journal: migrate: %w", err)
+}

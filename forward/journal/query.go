@@ -1,0 +1,182 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Query selects entries. The zero value selects all.
+type Query struct {
+	// From (inclusive) and To (exclusive) limit RecordedAt, where not zero.
+	From, To time.Time
+	// After selects entries with a greater Seq. It pages through what is there;
+	// as a cursor for what is to come it would miss entries, because commits
+	// become visible in another order than Seq.
+	After int64
+	// Limit is how many entries List returns: 500 if zero, at most 10,000. Each
+	// stops after that many, and without one at the end.
+	Limit int
+}
+
+// Limits of a page, in entries.
+const (
+	defaultLimit = 500
+	maxLimit     = 10_000
+)
+
+// where renders q; literal renders a time for comparison with recorded_at.
+func (q Query) where(literal func(time.Time) string) string {
+	var terms []string
+	if q.After != 0 {
+		terms = append(terms, "seq > "+strconv.FormatInt(q.After, 10))
+	}
+	if !q.From.IsZero() {
+		terms = append(terms, "recorded_at >= "+literal(q.From))
+	}
+	if !q.To.IsZero() {
+		terms = append(terms, "recorded_at < "+literal(q.To))
+	}
+	if len(terms) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(terms, " AND ")
+}
+
+// ByID returns the entries of those events that are in the journal, in the
+// order of Seq. On PostgreSQL it needs EXECUTE on the function entries alone.
+func (j *Journal) ByID(ctx context.Context, db *sql.DB, ids []uuid.UUID) ([]Entry, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return read(ctx, db, j.store.byID(ids), len(ids))
+}
+
+// List returns a page of entries in the order of Seq. It needs SELECT on the
+// table.
+func (j *Journal) List(ctx context.Context, db *sql.DB, q Query) ([]Entry, error) {
+	limit := q.Limit
+	switch {
+	case limit < 0:
+		return nil, fmt.Errorf("journal: limit %d is negative", limit)
+	case limit == 0:
+		limit = defaultLimit
+	default:
+		limit = min(limit, maxLimit)
+	}
+	return read(ctx, db, j.store.list(q, limit), limit)
+}
+
+// Each gives the entries that q selects in the order of Seq, reading a page at a
+// time, so that no connection is held while the caller works. It stops after the
+// first error.
+func (j *Journal) Each(ctx context.Context, db *sql.DB, q Query) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		left := q.Limit
+		for page := q; ; {
+			page.Limit = defaultLimit
+			if q.Limit != 0 {
+				page.Limit = min(left, defaultLimit)
+			}
+			entries, err := j.List(ctx, db, page)
+			if err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			for _, e := range entries {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			left -= len(entries)
+			if len(entries) < page.Limit || q.Limit != 0 && left <= 0 {
+				return
+			}
+			page.After = entries[len(entries)-1].Seq
+		}
+	}
+}
+
+// Count returns how many entries q selects; its Limit does not matter.
+func (j *Journal) Count(ctx context.Context, db *sql.DB, q Query) (int64, error) {
+	var n int64
+	if err := db.QueryRowContext(ctx, j.store.count(q)).Scan(&n); err != nil {
+		return 0, fmt.Errorf("journal: count: %w", err)
+	}
+	return n, nil
+}
+
+func read(ctx context.Context, db *sql.DB, query string, size int) (entries []Entry, err error) {
+	rows, err := db.QueryContext(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("journal: read: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	entries = make([]Entry, 0, min(size, defaultLimit))
+	for rows.Next() {
+		e, err := scanEntry(rows)
+		if err != nil {
+			return nil, fmt.Errorf("journal: read: %w", err)
+		}
+		entries = append(entries, e)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("journal: read: %w", err)
+	}
+	return entries, nil
+}
+
+// scanEntry reads the columns in the order in which both dialects select them.
+func scanEntry(rows *sql.Rows) (Entry, error) {
+	var (
+		e        Entry
+		metadata string
+	)
+	err := rows.Scan(&e.Seq, &e.Tx.ID, (*moment)(&e.Tx.StartedAt), (*moment)(&e.RecordedAt), &e.Role,
+		&e.ID, (*moment)(&e.OccurredAt), &e.Action, &e.Outcome,
+		&e.Actor.Type, &e.Actor.ID, &e.Actor.Name, &e.Actor.OnBehalfOf,
+		&e.Target.Type, &e.Target.ID, &e.Target.Name,
+		&e.TenantID, &e.RequestID, &e.CorrelationID,
+		&e.CausationID, &e.JobID, &e.TraceParent,
+		&e.IPAddress, &e.UserAgent, &e.Reason, &e.Comment,
+		&metadata, &e.Application, &e.Host, &e.Captured)
+	if err != nil || metadata == "" {
+		return e, err
+	}
+	dec := json.NewDecoder(strings.NewReader(metadata))
+	dec.UseNumber()
+	if err := dec.Decode(&e.Metadata); err != nil {
+		return e, fmt.Errorf("metadata of event %s: %w", e.ID, err)
+	}
+	return e, nil
+}
+
+// moment scans a time, from the driver's own or from text.
+type moment time.Time
+
+// Scan implements sql.Scanner.
+func (m *moment) Scan(src any) error {
+	var text string
+	switch v := src.(type) {
+	case time.Time:
+		*m = moment(v.UTC())
+		return nil
+	case string:
+		text = v
+	case []byte:
+		text = string(v)
+	default:
+		return fmt.Errorf("a time from %T", src)
+	}
+	t, err := time.Parse(timeForm, text)
+	*m = moment(t)
+	return err
+}

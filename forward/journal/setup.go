@@ -1,0 +1,27 @@
+package journal
+
+// SetupError says that the journal's tables are not as they must be, and what
+// to run.
+type SetupError struct {
+	// Problem is what is wrong.
+	Problem string
+	// Remedy is what to do about it, in a sentence.
+	Remedy string
+	// SQL is what to run, "" if SQL does not help.
+	SQL string
+	// Err is the database's error, if there was one.
+	Err error
+}
+
+// Error gives the problem and the remedy. SQL of more than a line is left to the
+// field.
+func (e *SetupError) Error() string {
+	s := "journal: " + e.Problem
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s + ": " + e.Remedy
+}
+
+// Unwrap returns the database's error.
+func (e *SetupError) Unwrap() error { return e.Err }

@@ -1,0 +1,134 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	_ "embed" // for the schema
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+//go:embed sqlite.sql
+var sqliteSchema string
+
+type sqlite struct {
+	prefix string
+	insert string
+}
+
+var _ store = (*sqlite)(nil)
+
+func newSQLite(schema string) *sqlite {
+	prefix := schema + "_"
+	return &sqlite{
+		prefix: prefix,
+		insert: "INSERT INTO main." + prefix + "record (events, token, now) VALUES (?, ?, ?)",
+	}
+}
+
+// write has no use for f.Own: whoever asks without it has written.
+func (s *sqlite) write(ctx context.Context, f hooks.Flush) (bool, error) {
+	doc, err := document(f.Events)
+	if err != nil {
+		return false, err
+	}
+	if f.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, f.Timeout)
+		defer cancel()
+	}
+	if _, err := f.Conn.ExecContext(ctx, s.insert, string(doc), f.Token, formatTime(time.Now())); err != nil {
+		return false, fmt.Errorf("journal: write %d events: %w", len(f.Events), err)
+	}
+	return true, nil
+}
+
+// ended takes the write lock, which the transaction holds until it is over.
+func (s *sqlite) ended(ctx context.Context, db *sql.DB, _ int64) (over bool, err error) {
+	err = withConn(ctx, db, 0, func(conn *sql.Conn) error {
+		if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+			if isBusy(err) {
+				return nil
+			}
+			return err
+		}
+		over = true
+		_, err := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("journal: has the transaction ended: %w", err)
+	}
+	return over, nil
+}
+
+// isBusy recognises SQLITE_BUSY and SQLITE_LOCKED by text: the drivers share no
+// type, but all give the library's message.
+func isBusy(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "database is locked") || strings.Contains(text, "database table is locked") ||
+		strings.Contains(text, "database schema is locked")
+}
+
+// withConn runs f on db's connection with the busy timeout set to wait, and puts
+// the app's own back.
+func withConn(ctx context.Context, db *sql.DB, wait time.Duration, f func(*sql.Conn) error) (err error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	var before int64
+	if err := conn.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&before); err != nil {
+		return err
+	}
+	if before == wait.Milliseconds() {
+		return f(conn)
+	}
+	if err := setBusyTimeout(ctx, conn, wait.Milliseconds()); err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, setBusyTimeout(context.WithoutCancel(ctx), conn, before))
+	}()
+	return f(conn)
+}
+
+func setBusyTimeout(ctx context.Context, conn *sql.Conn, ms int64) error {
+	_, err := conn.ExecContext(ctx, "PRAGMA busy_timeout = "+strconv.FormatInt(ms, 10))
+	return err
+}
+
+const sqliteColumns = `seq, tx_id, tx_started_at, recorded_at, '',
+	id, occurred_at, action, outcome,
+	coalesce(actor_type, ''), coalesce(actor_id, ''), coalesce(actor_name, ''), coalesce(on_behalf_of, ''),
+	coalesce(target_type, ''), coalesce(target_id, ''), coalesce(target_name, ''),
+	coalesce(tenant_id, ''), coalesce(request_id, ''), coalesce(correlation_id, ''),
+	coalesce(causation_id, ''), coalesce(job_id, ''), coalesce(trace_parent, ''),
+	coalesce(ip_address, ''), coalesce(user_agent, ''), coalesce(reason, ''), coalesce(comment, ''),
+	coalesce(metadata, ''), coalesce(application, ''), coalesce(host, ''), captured`
+
+func (s *sqlite) byID(ids []uuid.UUID) string {
+	return "SELECT " + sqliteColumns + " FROM main." + s.prefix + "events WHERE id IN (" +
+		joinIDs(ids, "'", ",") + ") ORDER BY seq"
+}
+
+func (s *sqlite) list(q Query, limit int) string {
+	return "SELECT " + sqliteColumns + " FROM main." + s.prefix + "events" + s.where(q) +
+		" ORDER BY seq LIMIT " + strconv.Itoa(limit)
+}
+
+func (s *sqlite) count(q Query) string {
+	return "SELECT count(*) FROM main." + s.prefix + "events" + s.where(q)
+}
+
+func (s *sqlite) where(q Query) string {
+	return q.where(func(t time.Time) string { return "'" + formatTime(t) + "'" })
+}

@@ -1,0 +1,106 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// setupWait is how long making the tables waits for other writers.
+const setupWait = 2 * time.Second
+
+// connect asks each connection, because a database in memory is one per
+// connection. It does the work on that connection: a second writer would break
+// apps that have no busy timeout.
+func (s *sqlite) connect(ctx context.Context, db *sql.DB, migrate bool) error {
+	return withConn(ctx, db, setupWait, func(conn *sql.Conn) error {
+		ok, err := s.check(ctx, conn)
+		switch {
+		case ok || err != nil:
+			return err
+		case !migrate:
+			return &SetupError{
+				Problem: "its tables are missing, and Options.NoMigrate is set",
+				Remedy:  "run what journal.Schema(hooks.SQLite, options) returns",
+				SQL:     s.named(sqliteSchema),
+			}
+		}
+		return s.migrate(ctx, conn)
+	})
+}
+
+func (s *sqlite) named(query string) string {
+	return strings.ReplaceAll(query, "{prefix}", s.prefix)
+}
+
+// check reports whether the journal is there; an error says what is wrong that
+// migrating would not mend.
+func (s *sqlite) check(ctx context.Context, q queryer) (ok bool, err error) {
+	var objects, versions int
+	err = q.QueryRowContext(ctx, s.named(
+		`SELECT count(*), coalesce(sum(name = '{prefix}schema_versions'), 0) FROM main.sqlite_master
+		WHERE name IN ('{prefix}events', '{prefix}record', '{prefix}record_insert', '{prefix}schema_versions')`)).
+		Scan(&objects, &versions)
+	if err != nil {
+		return false, fmt.Errorf("journal: look for its tables: %w", err)
+	}
+	found := 0
+	if versions > 0 {
+		err = q.QueryRowContext(ctx, s.named(
+			`SELECT version FROM main.{prefix}schema_versions WHERE component = 'journal'`)).Scan(&found)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return false, fmt.Errorf("journal: read the version of its tables: %w", err)
+		}
+	}
+	const all = 4
+	switch {
+	case found > version:
+		return false, &SetupError{
+			Problem: fmt.Sprintf("the tables %s* have version %d, this program knows %d", s.prefix, found, version),
+			Remedy:  "a newer aftercommit has migrated them; build this program with that one",
+		}
+	case found == version && objects == all:
+		return true, nil
+	case found > 0:
+		return false, &SetupError{
+			Problem: fmt.Sprintf("parts of %s* are missing, though %sschema_versions has the journal's row", s.prefix, s.prefix),
+			Remedy:  "restore them, or delete that row and what is left of the journal",
+		}
+	case objects > versions:
+		return false, &SetupError{
+			Problem: fmt.Sprintf("a table or view %sevents or %srecord exists that is not aftercommit's", s.prefix, s.prefix),
+			Remedy:  "rename it, or give the journal another prefix by Options.Schema",
+		}
+	}
+	return false, nil
+}
+
+func (s *sqlite) migrate(ctx context.Context, conn *sql.Conn) (err error) {
+	if _, err = conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return fmt.Errorf("journal: migrate: %w", err)
+	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		if _, e := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); e != nil {
+			err = errors.Join(err, e)
+		}
+	}()
+	ok, err := s.check(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		if _, err = conn.ExecContext(ctx, s.named(sqliteSchema)); err != nil {
+			return fmt.Errorf("journal: migrate: %w", err)
+		}
+	}
+	if _, err = conn.ExecContext(ctx, "COMMIT"); err != nil {
+		return fmt.Errorf("journal: migrate: %w", err)
+	}
+	return nil
+}
