@@ -108,4 +108,3 @@ type Ended struct {
 	// connection, but nothing else.
 	Conn *sql.DB
 }
-
