@@ -1,0 +1,158 @@
+package threadline
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// SchemaError says what is wrong with the timeline's tables and what to do.
+type SchemaError struct {
+	// Have is the version of the tables, 0 where there are none or where it is
+	// not known; Need is the one that this package needs.
+	Have, Need int
+	// Problem and Fix are sentences without a full stop.
+	Problem, Fix string
+	// Err is the database's error, if that is how the problem was seen.
+	Err error
+
+	mendable bool // Migrate can mend it
+}
+
+// Error gives the problem, the cause and the fix.
+func (e *SchemaError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("threadline: %s: %v: %s", e.Problem, e.Err, e.Fix)
+	}
+	return fmt.Sprintf("threadline: %s: %s", e.Problem, e.Fix)
+}
+
+// Unwrap returns the database's error, or nil.
+func (e *SchemaError) Unwrap() error { return e.Err }
+
+// Check says whether the timeline is there and fits this package. If not, its
+// error is a [*SchemaError] that says what to run. It changes nothing.
+func (s *Store) Check(ctx context.Context) error {
+	if err := s.known(); err != nil {
+		return err
+	}
+	found, err := s.look(ctx, s.db)
+	if err != nil {
+		return s.explain("check", err)
+	}
+	if problem := s.judge(found); problem != nil {
+		return problem
+	}
+	return nil
+}
+
+// found is what the database has under the store's names.
+type found struct {
+	actions []string // columns of audit_actions, nil without the table
+	version []string // columns of schema_version
+	record  bool     // the function or view
+	usage   bool     // the session's role may use the schema
+	have    int
+}
+
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// look asks without parameters, for the sake of lib/pq behind PgBouncer.
+func (s *Store) look(ctx context.Context, q querier) (found, error) {
+	var f found
+	var actions, version sql.NullString
+	if err := q.QueryRowContext(ctx, s.names.inventory(s.dialect)).Scan(&actions, &version, &f.record, &f.usage); err != nil {
+		return f, err
+	}
+	f.actions, f.version = list(actions), list(version)
+	if !f.usage || !slices.Contains(f.version, "version") {
+		return f, nil
+	}
+	err := q.QueryRowContext(ctx, "SELECT coalesce(max(version), 0) FROM "+s.names.version).Scan(&f.have)
+	return f, err
+}
+
+func list(names sql.NullString) []string {
+	if names.String == "" {
+		return nil
+	}
+	return strings.Split(names.String, ",")
+}
+
+// inventory is the query for what there is. PostgreSQL's catalogs answer every
+// role, also one that may not use the schema.
+func (n names) inventory(dialect hooks.Dialect) string {
+	if dialect == hooks.SQLite {
+		columns := func(table string) string {
+			return "(SELECT group_concat(name) FROM pragma_table_xinfo(" + sqliteText(n.schema+table) + ", 'main'))"
+		}
+		return "SELECT " + columns("_audit_actions") + ", " + columns("_schema_version") +
+			", EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'view' AND name = " + sqliteText(n.schema+"_record") + "), true"
+	}
+	columns := func(table string) string {
+		return `(SELECT string_agg(a.attname, ',') FROM pg_catalog.pg_attribute a
+			JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+			WHERE c.relnamespace = n.oid AND c.relname = '` + table + `' AND a.attnum > 0 AND NOT a.attisdropped)`
+	}
+	return `SELECT ` + columns("audit_actions") + `, ` + columns("schema_version") + `,
+		EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'record'),
+		coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), true)
+		FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = ` + quoteText(n.schema)
+}
+
+func sqliteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+// judge says what is wrong with what was found, nil if nothing is.
+func (s *Store) judge(f found) *SchemaError {
+	problem := func(mendable bool, fix, format string, args ...any) *SchemaError {
+		return &SchemaError{
+			Have: f.have, Need: schemaVersion, mendable: mendable,
+			Problem: fmt.Sprintf(format, args...), Fix: fix,
+		}
+	}
+	const (
+		migrate = "run Store.Migrate, or the SQL that threadline.Schema returns, as the role that shall own it"
+		foreign = "name another schema in Options.Schema, or rename that table"
+		remake  = "move the table away, drop schema_version and run Store.Migrate"
+	)
+	switch {
+	case f.version != nil && !slices.Contains(f.version, "version"):
+		return problem(false, foreign, "%s is not threadline's", s.names.version)
+	case f.version == nil && f.actions != nil:
+		return problem(false, foreign, "%s is not threadline's", s.names.actions)
+	case f.version == nil:
+		return problem(true, migrate, "the table %s does not exist", s.names.actions)
+	case !f.usage:
+		return problem(false, "GRANT USAGE ON SCHEMA "+quoteIdent(s.names.schema)+" to it",
+			"this session's role may not use the schema %s", s.names.schema)
+	case f.have > schemaVersion:
+		return problem(false, "upgrade the program", "%s has schema version %d, newer than this program's %d", s.names.actions, f.have, schemaVersion)
+	case f.have < schemaVersion:
+		return problem(true, migrate, "%s has schema version %d, this program needs %d", s.names.actions, f.have, schemaVersion)
+	case f.actions == nil:
+		return problem(false, remake, "the table %s is gone", s.names.actions)
+	case !f.record:
+		return problem(false, remake, "%s is gone, through which entries are written", s.names.record)
+	}
+	if lacking := f.lacking(); lacking != nil {
+		return problem(false, remake, "the table %s lacks the columns %s", s.names.actions, strings.Join(lacking, ", "))
+	}
+	return nil
+}
+
+// lacking returns the columns that this package reads and the table has not.
+func (f found) lacking() []string {
+	var lacking []string
+	for c := range strings.SplitSeq(selected+", actor_ref", ", ") {
+		if !slices.Contains(f.actions, c) {
+			lacking = append(lacking, c)
+		}
+	}
+	return lacking
+}

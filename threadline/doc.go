@@ -1,0 +1,57 @@
+// Package threadline keeps audit events as a timeline that people read.
+//
+// The journal is written inside the app's transactions and is short-lived; it
+// proves what happened and feeds the forwarders. The timeline is long-lived and
+// made for reading: [Forwarder] copies committed entries into the table
+// audit_actions, in the app's own database or in another, and [Store.Timeline]
+// finds them by who, what, when and in which request.
+//
+//	audit := forward.New(nil)
+//	audit.Register(threadline.NewForwarder(nil), forward.Auto) // the app's own database
+//
+//	store := threadline.NewStore(db, hooks.Postgres, nil)
+//	page, err := store.Timeline(ctx, threadline.Query{
+//		TargetType: "order", TargetID: "42",
+//	})
+//
+// # The table
+//
+// One row is one event, its ID the primary key, and nothing of the event or of
+// its journal entry is dropped. A row that is there stays as it is: to deliver
+// an entry twice changes nothing. correlation_id is the event's own, and the
+// event's ID where it has none, so that every action can be asked for by one.
+// An actor whom nobody knew is null and shown as "unattributed": that is not
+// the actor "anonymous", somebody who did not say who they are.
+//
+// Queries written for the table of Threadline (Elixir, 0.5) find its columns
+// here under their names. Where one of them says again what another column
+// says, this was decided:
+//
+//   - name is the event's action; a second column of that name would only cost.
+//   - actor_ref ("user:42") is generated from actor_type and actor_id. It is kept
+//     because it is what the actor index holds: one key instead of two.
+//   - status (ok, error) is generated from outcome, which tells more: an expected
+//     failure is not an error, but it is not ok either.
+//   - category and verb are the action before and after its last dot, generated,
+//     so that a GROUP BY needs no string functions.
+//   - inserted_at is when the row came into the timeline. It is not recorded_at,
+//     when the journal was written: their difference is the delivery's delay.
+//
+// Generated columns cannot contradict what they are made of. On PostgreSQL they
+// are stored, some 40 bytes a row; on SQLite they are computed when read.
+//
+// On PostgreSQL the tables are in a schema of their own, "threadline", on SQLite
+// their names begin with "threadline_"; see [Options]. The role that migrates
+// owns them. The app's role needs EXECUTE on one function and no right on the
+// table, so that it can add to the timeline and change nothing; [Schema] begins
+// with the GRANTs.
+//
+// # Order
+//
+// Newest first by (recorded_at, seq, id): the journal's clock, its sequence, and
+// the event's ID where two journals feed one timeline. Pages are cut by the
+// position of their last row and not by a count, so a page costs the same at
+// any depth, and rows that are added meanwhile neither repeat nor hide any
+// other. A row that arrives late, with a place above what has been read, is seen
+// by who reads from the top again.
+package threadline

@@ -1,0 +1,165 @@
+package threadline
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"sync/atomic"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+var (
+	_ forward.Forwarder = (*Forwarder)(nil)
+	_ forward.Attacher  = (*Forwarder)(nil)
+)
+
+// Forwarder writes committed entries to a timeline. It is safe for concurrent
+// use.
+type Forwarder struct {
+	opts ForwarderOptions
+	// dialect is that of the last database that was lent, a guess for the next.
+	dialect atomic.Pointer[hooks.Dialect]
+}
+
+// ForwarderOptions are what a Forwarder can be told. The zero value, and nil,
+// mean defaults.
+type ForwarderOptions struct {
+	// Store is the timeline to write to. Nil means one in the app's own
+	// database, over the connections that [forward.Conn] lends: give no Store
+	// over the audited *sql.DB itself, whose connections may all be waiting for
+	// this very delivery.
+	Store *Store
+	// Options are those of the timeline in the app's own database.
+	Options Options
+	// NoMigrate leaves the tables to others: Attach checks them and makes none.
+	// In a Store that was given it makes none anyway.
+	NoMigrate bool
+}
+
+// NewForwarder returns a forwarder; see [ForwarderOptions] for where to.
+func NewForwarder(opts *ForwarderOptions) *Forwarder {
+	f := &Forwarder{}
+	if opts != nil {
+		f.opts = *opts
+	}
+	return f
+}
+
+// Attach makes the tables in the app's own database, or checks them. Tables that
+// are missing, foreign or too new are a permanent error, "schema_mismatch".
+func (f *Forwarder) Attach(ctx context.Context, db *sql.DB) error {
+	if f.opts.Store != nil {
+		return permanent(f.opts.Store.Check(ctx))
+	}
+	dialect, err := detect(ctx, db)
+	if err != nil {
+		return err
+	}
+	f.dialect.Store(&dialect)
+	store := NewStore(db, dialect, &f.opts.Options)
+	if f.opts.NoMigrate {
+		return permanent(store.Check(ctx))
+	}
+	return permanent(store.Migrate(ctx))
+}
+
+// Forward adds entries to the timeline, by one statement. Entries that the
+// timeline cannot hold are left out and named by a partial error, each
+// permanent; the others are written. A timeline that does not fit this package
+// is a permanent error, "schema_mismatch"; anything else may be tried again.
+func (f *Forwarder) Forward(ctx context.Context, entries []journal.Entry) error {
+	if f.opts.Store != nil {
+		return deliver(ctx, f.opts.Store, entries)
+	}
+	db := forward.Conn(ctx)
+	if db == nil {
+		return errors.New("threadline: no connection of the app's database was lent; it is tried again with one, or give ForwarderOptions.Store")
+	}
+	guess := f.dialect.Load()
+	var refused error
+	if guess != nil {
+		refused = deliver(ctx, NewStore(db, *guess, &f.opts.Options), entries)
+		if refused == nil || !isForeign(refused) {
+			return refused
+		}
+	}
+	// No guess, or one that this database did not understand: a program may have
+	// databases of both kinds behind one forwarder.
+	dialect, err := detect(ctx, db)
+	if err != nil {
+		return err
+	}
+	if guess != nil && *guess == dialect {
+		return refused
+	}
+	f.dialect.Store(&dialect)
+	return deliver(ctx, NewStore(db, dialect, &f.opts.Options), entries)
+}
+
+// isForeign reports whether a database may have been spoken to in the dialect of
+// another: it found no sense in the statement, or none of its tables.
+func isForeign(err error) bool {
+	return isMismatch(err) || sqlState(err) == "42601" || says(err, "syntax error")
+}
+
+// detect asks a database which dialect it speaks. SQLite alone has no version().
+func detect(ctx context.Context, db *sql.DB) (hooks.Dialect, error) {
+	var version string
+	err := db.QueryRowContext(ctx, "SELECT version()").Scan(&version)
+	switch {
+	case err == nil && strings.HasPrefix(version, "PostgreSQL"):
+		return hooks.Postgres, nil
+	case err == nil:
+		return "", forward.Permanent("unsupported_database", errors.New("threadline: "+version+": the timeline lives in PostgreSQL or SQLite; give ForwarderOptions.Store"))
+	case says(err, "no such function"):
+		return hooks.SQLite, nil
+	default:
+		return "", err
+	}
+}
+
+// deliver records entries and, where some of them cannot be stored, the others.
+func deliver(ctx context.Context, s *Store, entries []journal.Entry) error {
+	err := s.Record(ctx, entries)
+	if err == nil || !isData(err) {
+		return permanent(err)
+	}
+	failed := map[uuid.UUID]error{}
+	sift(ctx, s, entries, err, failed)
+	return forward.Partial(failed)
+}
+
+// sift records what it can of entries, which failed together with err. It halves
+// them: a bad one among n costs 2 log n statements, not n.
+func sift(ctx context.Context, s *Store, entries []journal.Entry, err error, failed map[uuid.UUID]error) {
+	switch {
+	case err == nil:
+		return
+	case !isData(err):
+		for i := range entries {
+			failed[entries[i].ID] = permanent(err)
+		}
+		return
+	case len(entries) == 1:
+		failed[entries[0].ID] = forward.Permanent("invalid_entry", err)
+		return
+	}
+	half := len(entries) / 2
+	for _, part := range [][]journal.Entry{entries[:half], entries[half:]} {
+		sift(ctx, s, part, s.Record(ctx, part), failed)
+	}
+}
+
+// permanent marks an error that only a change of the schema can mend.
+func permanent(err error) error {
+	if err != nil && isMismatch(err) {
+		return forward.Permanent("schema_mismatch", err)
+	}
+	return err
+}

@@ -1,0 +1,111 @@
+package threadline
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// migrateWait is how long Migrate waits for other sessions' locks.
+const migrateWait = 2 * time.Second
+
+// Migrate makes the tables, or brings older ones up to date, in one transaction.
+// Where nothing is to be done it only looks. Any number of processes may migrate
+// at once: one does it, the others wait for it, at most 2 seconds for a lock.
+//
+// A table of the timeline's name that is not the timeline's, and a timeline of a
+// newer version, are left alone; the error is then a [*SchemaError], as it is
+// when this role may not make tables.
+func (s *Store) Migrate(ctx context.Context) error {
+	if err := s.known(); err != nil {
+		return err
+	}
+	now, err := s.look(ctx, s.db)
+	if err != nil {
+		return s.explain("migrate", err)
+	}
+	problem := s.judge(now)
+	switch {
+	case problem == nil:
+		return nil
+	case !problem.mendable:
+		return problem
+	case s.dialect == hooks.SQLite:
+		err = s.migrateSQLite(ctx)
+	default:
+		// Several statements in one simple query are one transaction, which the
+		// server rolls back by itself (PostgreSQL manual, section 55.2.2.1).
+		_, err = s.db.ExecContext(ctx, s.names.script(s.dialect))
+	}
+	switch {
+	case sqlState(err) == "AC001": // raised by the script: somebody was faster
+		problem.Problem, problem.Fix, problem.Err = "migrate", "run Store.Check", err
+		return problem
+	case isRefused(err):
+		problem.Err = err
+		return problem
+	default:
+		return s.explain("migrate", err)
+	}
+}
+
+func (s *Store) migrateSQLite(ctx context.Context) (err error) {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = firstError(err, conn.Close()) }()
+
+	if err = beginImmediate(ctx, conn); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			// The connection goes back to the app's pool: out of the
+			// transaction, whatever happened to ctx.
+			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		}
+	}()
+	// Between the first look and BEGIN another process may have migrated.
+	now, err := s.look(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if problem := s.judge(now); problem != nil {
+		if !problem.mendable {
+			return problem
+		}
+		if _, err = conn.ExecContext(ctx, s.names.script(s.dialect)); err != nil {
+			return err
+		}
+	}
+	_, err = conn.ExecContext(ctx, "COMMIT")
+	return err
+}
+
+// beginImmediate takes SQLite's write lock. It waits for it by itself, since the
+// connection is the app's and may have no busy_timeout.
+func beginImmediate(ctx context.Context, conn *sql.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, migrateWait)
+	defer cancel()
+	for {
+		_, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+		if !isBusy(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func firstError(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}

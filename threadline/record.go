@@ -1,0 +1,89 @@
+package threadline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// Record adds entries to the timeline, all or none, by one statement however
+// many they are. An entry whose event the timeline has already is left as it is,
+// so that a second delivery changes nothing.
+//
+// On PostgreSQL the statement has no parameters: that makes it one round trip
+// and no prepared statement with lib/pq and with pgx, so it passes PgBouncer in
+// any mode. It needs EXECUTE on the function record, and no other right.
+func (s *Store) Record(ctx context.Context, entries []journal.Entry) error {
+	if err := s.known(); err != nil {
+		return err
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	doc, err := encode(entries)
+	if err != nil {
+		return err
+	}
+	if s.dialect == hooks.SQLite {
+		_, err = s.db.ExecContext(ctx, "INSERT INTO "+s.names.record+" (doc) VALUES (?)", doc)
+	} else {
+		_, err = s.db.ExecContext(ctx, "SELECT "+s.names.record+"("+quoteText(doc)+")")
+	}
+	return s.explain("record", err)
+}
+
+// entryError is what is wrong with one entry before the database has seen it.
+type entryError struct {
+	id  uuid.UUID
+	err error
+}
+
+func (e *entryError) Error() string { return fmt.Sprintf("threadline: event %s: %v", e.id, e.err) }
+
+func (e *entryError) Unwrap() error { return e.err }
+
+func encode(entries []journal.Entry) (string, error) {
+	docs := make([]document, len(entries))
+	for i := range entries {
+		if entries[i].ID == uuid.Nil {
+			return "", &entryError{entries[i].ID, errors.New("its id is empty")}
+		}
+		docs[i] = newDocument(&entries[i])
+	}
+	doc, err := json.Marshal(docs)
+	if err != nil {
+		return "", &entryError{culprit(docs), err}
+	}
+	return string(doc), nil
+}
+
+// culprit finds the entry that cannot be encoded.
+func culprit(docs []document) uuid.UUID {
+	for i := range docs {
+		if _, err := json.Marshal(docs[i]); err != nil {
+			return docs[i].ID
+		}
+	}
+	return uuid.Nil
+}
+
+// explain adds to a database's error what was tried and, where the tables or
+// rights are what is missing, what to do.
+func (s *Store) explain(what string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case isMismatch(err):
+		return fmt.Errorf("threadline: %s: %w (Store.Check says what is missing, Store.Migrate makes it)", what, err)
+	case sqlState(err) == "42501":
+		return fmt.Errorf("threadline: %s: %w (the first lines of threadline.Schema are the GRANTs that a role needs)", what, err)
+	default:
+		return fmt.Errorf("threadline: %s: %w", what, err)
+	}
+}

@@ -1,0 +1,44 @@
+package threadline
+
+import (
+	_ "embed" // the scripts
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// schemaVersion is what this package makes and needs.
+const schemaVersion = 1
+
+var (
+	//go:embed schema/postgres.sql
+	postgresScript string
+	//go:embed schema/sqlite.sql
+	sqliteScript string
+)
+
+// Schema returns the SQL that makes the tables, one transaction, for who runs
+// migrations by other means than [Store.Migrate]. It returns "" for a dialect
+// that the package does not know.
+func Schema(dialect hooks.Dialect, opts *Options) string {
+	script := opts.names(dialect).script(dialect)
+	switch dialect {
+	case hooks.Postgres:
+		return "BEGIN;\n" + script + "COMMIT;\n"
+	case hooks.SQLite:
+		return "BEGIN IMMEDIATE;\n" + script + "COMMIT;\n"
+	}
+	return ""
+}
+
+// script is the schema without a transaction around it.
+func (n names) script(dialect hooks.Dialect) string {
+	if dialect == hooks.SQLite {
+		prefix := strings.TrimSuffix(quoteIdent(n.schema+"_"), `"`)
+		return strings.ReplaceAll(sqliteScript, `"threadline_`, prefix)
+	}
+	return strings.NewReplacer(
+		`"threadline"`, quoteIdent(n.schema),
+		`'threadline'`, quoteText(n.schema),
+	).Replace(postgresScript)
+}

@@ -1,0 +1,147 @@
+-- The timeline store of threadline, for PostgreSQL 13 or newer. It may be run
+-- again: what exists stays. Store.Migrate sends these very statements.
+-- Run it as the role that shall own the timeline, then let the app write with
+--   GRANT USAGE ON SCHEMA "threadline" TO app;
+--   GRANT EXECUTE ON FUNCTION "threadline".record(json) TO app;
+-- and readers read with
+--   GRANT USAGE ON SCHEMA "threadline" TO reader;
+--   GRANT SELECT ON "threadline".audit_actions TO reader;
+
+SET LOCAL lock_timeout = '2s';
+SET LOCAL search_path = pg_catalog;
+SELECT pg_advisory_xact_lock(hashtextextended('threadline', 7355608));
+
+DO $threadline$
+DECLARE
+    have integer := 0;
+BEGIN
+    -- CREATE SCHEMA IF NOT EXISTS asks for the right to create even where it
+    -- creates nothing.
+    IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'threadline') THEN
+        CREATE SCHEMA "threadline";
+    END IF;
+
+    IF EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+               WHERE n.nspname = 'threadline' AND c.relname = 'schema_version') THEN
+        SELECT coalesce(max(version), 0) INTO have FROM "threadline".schema_version;
+    ELSIF EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                  WHERE n.nspname = 'threadline' AND c.relname = 'audit_actions') THEN
+        RAISE EXCEPTION 'a table audit_actions that is not threadline''s is in the schema %', 'threadline'
+            USING ERRCODE = 'AC001', HINT = 'Name another schema in Options.Schema, or rename that table.';
+    END IF;
+    IF have > 1 THEN
+        RAISE EXCEPTION 'the timeline has schema version %, newer than this one, 1', have
+            USING ERRCODE = 'AC001', HINT = 'Upgrade the program.';
+    END IF;
+
+    IF have < 1 THEN
+        CREATE TABLE "threadline".schema_version (
+            version    integer PRIMARY KEY,
+            applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+        );
+        -- Check reads it with whatever role the app has.
+        GRANT SELECT ON "threadline".schema_version TO PUBLIC;
+
+        -- Keys sort by bytes: faster than by language, and a prefix is a range.
+        CREATE TABLE "threadline".audit_actions (
+            id             uuid PRIMARY KEY,
+            name           text COLLATE "C" NOT NULL,
+            outcome        text COLLATE "C" NOT NULL CHECK (outcome IN ('success', 'failure', 'error')),
+            actor_type     text COLLATE "C",
+            actor_id       text COLLATE "C",
+            actor_name     text,
+            on_behalf_of   text COLLATE "C",
+            target_type    text COLLATE "C",
+            target_id      text COLLATE "C",
+            target_name    text,
+            tenant_id      text COLLATE "C",
+            request_id     text COLLATE "C",
+            correlation_id text COLLATE "C" NOT NULL,
+            causation_id   text COLLATE "C",
+            job_id         text COLLATE "C",
+            trace_parent   text COLLATE "C",
+            ip_address     text COLLATE "C",
+            user_agent     text,
+            reason         text,
+            comment        text,
+            metadata       jsonb,
+            application    text,
+            host           text,
+            role           text,
+            captured       boolean NOT NULL,
+            occurred_at    timestamptz NOT NULL,
+            recorded_at    timestamptz NOT NULL,
+            seq            bigint NOT NULL,
+            tx_id          bigint,
+            tx_started_at  timestamptz,
+            inserted_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+            actor_ref      text COLLATE "C" GENERATED ALWAYS AS
+                           (actor_type || coalesce(':' || actor_id, '')) STORED,
+            status         text COLLATE "C" GENERATED ALWAYS AS
+                           (CASE outcome WHEN 'success' THEN 'ok' ELSE 'error' END) STORED,
+            category       text COLLATE "C" GENERATED ALWAYS AS
+                           (regexp_replace(name, '[.][^.]*$', '')) STORED,
+            verb           text COLLATE "C" GENERATED ALWAYS AS
+                           (substring(name FROM '[^.]*$')) STORED
+        );
+
+        -- Every page is newest first, so each index ends in that order and a
+        -- page is a walk along it, never a sort of all that matches. The id
+        -- matters only between equal (recorded_at, seq); sixteen bytes a row
+        -- for that are spent once, the others sort such ties.
+        CREATE INDEX audit_actions_time ON "threadline".audit_actions (recorded_at, seq, id);
+        CREATE INDEX audit_actions_name ON "threadline".audit_actions (name, recorded_at, seq);
+        -- Partial where the column may be null: who has no tenants pays nothing.
+        CREATE INDEX audit_actions_actor ON "threadline".audit_actions (actor_ref, recorded_at, seq)
+            WHERE actor_ref IS NOT NULL;
+        CREATE INDEX audit_actions_target ON "threadline".audit_actions (target_type, target_id, recorded_at, seq)
+            WHERE target_type IS NOT NULL;
+        CREATE INDEX audit_actions_tenant ON "threadline".audit_actions (tenant_id, recorded_at, seq)
+            WHERE tenant_id IS NOT NULL;
+        -- A correlation may span a job of many thousand actions, a request has few.
+        CREATE INDEX audit_actions_correlation ON "threadline".audit_actions (correlation_id, recorded_at, seq);
+        CREATE INDEX audit_actions_request ON "threadline".audit_actions (request_id)
+            WHERE request_id IS NOT NULL;
+        -- None for outcome: three values, found by walking the time index.
+
+        -- The only way to write. It runs as its owner with a fixed search_path,
+        -- so that the app's role needs no right on the table, and neither SET
+        -- ROLE nor search_path matters. Sorted by id, two deliveries of the same
+        -- entries cannot deadlock. An entry that is there stays as it is.
+        CREATE FUNCTION "threadline".record(doc json) RETURNS integer
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $record$
+        DECLARE
+            fresh integer;
+        BEGIN
+            INSERT INTO "threadline".audit_actions (
+                id, name, outcome, actor_type, actor_id, actor_name, on_behalf_of,
+                target_type, target_id, target_name, tenant_id, request_id,
+                correlation_id, causation_id, job_id, trace_parent, ip_address,
+                user_agent, reason, comment, metadata, application, host, role,
+                captured, occurred_at, recorded_at, seq, tx_id, tx_started_at)
+            SELECT id, name, outcome, actor_type, actor_id, actor_name, on_behalf_of,
+                target_type, target_id, target_name, tenant_id, request_id,
+                coalesce(correlation_id, id::text), causation_id, job_id, trace_parent, ip_address,
+                user_agent, reason, comment, metadata, application, host, role,
+                coalesce(captured, false), occurred_at, recorded_at, coalesce(seq, 0), tx_id, tx_started_at
+            FROM json_to_recordset(doc) AS entry (
+                id uuid, name text, outcome text, actor_type text, actor_id text,
+                actor_name text, on_behalf_of text, target_type text, target_id text,
+                target_name text, tenant_id text, request_id text, correlation_id text,
+                causation_id text, job_id text, trace_parent text, ip_address text,
+                user_agent text, reason text, comment text, metadata jsonb,
+                application text, host text, role text, captured boolean,
+                occurred_at timestamptz, recorded_at timestamptz, seq bigint,
+                tx_id bigint, tx_started_at timestamptz)
+            ORDER BY id
+            ON CONFLICT DO NOTHING;
+            GET DIAGNOSTICS fresh = ROW_COUNT;
+            RETURN fresh;
+        END
+        $record$;
+        REVOKE ALL ON FUNCTION "threadline".record(json) FROM PUBLIC;
+
+        INSERT INTO "threadline".schema_version (version) VALUES (1);
+    END IF;
+END
+$threadline$;

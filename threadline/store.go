@@ -1,0 +1,74 @@
+package threadline
+
+import (
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// Store keeps and reads the timeline in one database. It is safe for concurrent
+// use. It needs no more than one connection at a time, none between calls, and
+// no setting of a session outlives a call.
+type Store struct {
+	db      *sql.DB
+	dialect hooks.Dialect
+	names   names
+}
+
+// Options are what a Store can be told. The zero value, and nil, mean defaults.
+type Options struct {
+	// Schema is the PostgreSQL schema of the tables, "threadline" by default.
+	// On SQLite, which has none, the tables' names begin with it and "_".
+	Schema string
+}
+
+// NewStore returns the timeline in db. It does no I/O; [Store.Migrate] makes the
+// tables, [Store.Check] says whether they are there.
+func NewStore(db *sql.DB, dialect hooks.Dialect, opts *Options) *Store {
+	return &Store{db: db, dialect: dialect, names: opts.names(dialect)}
+}
+
+// names are the database's names of what the store uses, qualified and quoted.
+type names struct {
+	schema  string // unquoted: the schema, or on SQLite the prefix without "_"
+	actions string
+	version string
+	record  string
+}
+
+func (o *Options) names(dialect hooks.Dialect) names {
+	schema := "threadline"
+	if o != nil && o.Schema != "" {
+		schema = o.Schema
+	}
+	at := quoteIdent(schema) + "."
+	if dialect == hooks.SQLite {
+		prefix := schema + "_"
+		return names{
+			schema:  schema,
+			actions: "main." + quoteIdent(prefix+"audit_actions"),
+			version: "main." + quoteIdent(prefix+"schema_version"),
+			record:  "main." + quoteIdent(prefix+"record"),
+		}
+	}
+	return names{schema: schema, actions: at + "audit_actions", version: at + "schema_version", record: at + "record"}
+}
+
+// known refuses a dialect that the store cannot speak.
+func (s *Store) known() error {
+	switch s.dialect {
+	case hooks.Postgres, hooks.SQLite:
+		return nil
+	}
+	return fmt.Errorf("threadline: dialect %q: use hooks.Postgres or hooks.SQLite", s.dialect)
+}
+
+func quoteIdent(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
+
+// quoteText makes a PostgreSQL literal that means the same whatever
+// standard_conforming_strings is (PostgreSQL manual, section 4.1.2.2).
+func quoteText(s string) string {
+	return " E'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(s) + "'"
+}

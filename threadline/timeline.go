@@ -1,0 +1,176 @@
+package threadline
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// ErrNotFound means that the timeline has no such action.
+var ErrNotFound = errors.New("threadline: no such action")
+
+// Page is a part of the timeline, newest first.
+type Page struct {
+	Actions []Action `json:"actions"`
+	// Next is the cursor of the page after this one, "" at the end.
+	Next string `json:"next,omitempty"`
+}
+
+// Timeline returns the actions that match q, newest first, a page at a time. A
+// query that makes no sense is a [*QueryError].
+func (s *Store) Timeline(ctx context.Context, q Query) (Page, error) {
+	if q.Limit > MaxLimit {
+		return Page{}, &QueryError{"limit", fmt.Sprintf("%d is above %d: take several pages, or Store.Each", q.Limit, MaxLimit)}
+	}
+	if q.Limit == 0 {
+		q.Limit = DefaultLimit
+	}
+	return s.page(ctx, q)
+}
+
+// Each returns all actions that match q, newest first, or the q.Limit newest of
+// them. It reads pages of [MaxLimit] and has no connection while the loop's body
+// runs. Its only error is the last thing that it yields.
+func (s *Store) Each(ctx context.Context, q Query) iter.Seq2[Action, error] {
+	return func(yield func(Action, error) bool) {
+		left := q.Limit
+		for {
+			part := q
+			if q.Limit == 0 || left > MaxLimit {
+				part.Limit = MaxLimit
+			} else {
+				part.Limit = left
+			}
+			page, err := s.page(ctx, part)
+			if err != nil {
+				yield(Action{}, err)
+				return
+			}
+			for _, a := range page.Actions {
+				if !yield(a, nil) {
+					return
+				}
+			}
+			left -= len(page.Actions)
+			if page.Next == "" || q.Limit != 0 && left <= 0 {
+				return
+			}
+			q.Cursor = page.Next
+		}
+	}
+}
+
+// Get returns one action by its event's ID, or [ErrNotFound].
+func (s *Store) Get(ctx context.Context, id uuid.UUID) (Action, error) {
+	if err := s.known(); err != nil {
+		return Action{}, err
+	}
+	query := "SELECT " + selected + " FROM " + s.names.actions + " WHERE id = ?"
+	var a Action
+	err := s.db.QueryRowContext(ctx, s.bind(query), id.String()).Scan(a.targets()...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Action{}, fmt.Errorf("%w: %s", ErrNotFound, id)
+	}
+	return a, s.explain("get", err)
+}
+
+// page reads one page of q.Limit actions, and one more to know whether it is the
+// last.
+func (s *Store) page(ctx context.Context, q Query) (Page, error) {
+	if err := errors.Join(s.known(), q.validate()); err != nil {
+		return Page{}, err
+	}
+	query, args, err := s.pageQuery(q)
+	if err != nil {
+		return Page{}, err
+	}
+	actions, err := s.read(ctx, query, args)
+	if err != nil {
+		return Page{}, s.explain("timeline", err)
+	}
+	if len(actions) <= q.Limit {
+		return Page{Actions: actions}, nil
+	}
+	actions = actions[:q.Limit]
+	last := actions[q.Limit-1]
+	return Page{Actions: actions, Next: q.cursor(position{last.RecordedAt, last.Seq, last.ID})}, nil
+}
+
+func (s *Store) pageQuery(q Query) (string, []any, error) {
+	conditions := q.conditions(s.moment)
+	if q.Cursor != "" {
+		p, err := q.position()
+		if err != nil {
+			return "", nil, err
+		}
+		conditions = append(conditions, condition{
+			"(recorded_at, seq, id) < (?, ?, ?)", []any{s.moment(p.recordedAt), p.seq, p.id.String()},
+		})
+	}
+	var b strings.Builder
+	var args []any
+	b.WriteString("SELECT " + selected + " FROM " + s.names.actions)
+	for i, c := range conditions {
+		if i == 0 {
+			b.WriteString(" WHERE ")
+		} else {
+			b.WriteString(" AND ")
+		}
+		b.WriteString(c.sql)
+		args = append(args, c.arg...)
+	}
+	b.WriteString(" ORDER BY recorded_at DESC, seq DESC, id DESC LIMIT " + strconv.Itoa(q.Limit+1))
+	return s.bind(b.String()), args, nil
+}
+
+func (s *Store) read(ctx context.Context, query string, args []any) ([]Action, error) {
+	rows, err := s.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var actions []Action
+	for rows.Next() {
+		var a Action
+		if err := rows.Scan(a.targets()...); err != nil {
+			return nil, err
+		}
+		actions = append(actions, a)
+	}
+	return actions, rows.Err()
+}
+
+// moment is a time as the dialect's columns are compared with.
+func (s *Store) moment(t time.Time) any {
+	t = ceil(t)
+	if s.dialect == hooks.SQLite {
+		return t.Format(timeFormat)
+	}
+	return t
+}
+
+// bind replaces each ? by the dialect's placeholder.
+func (s *Store) bind(query string) string {
+	if s.dialect == hooks.SQLite {
+		return query
+	}
+	var b strings.Builder
+	for i := 1; ; i++ {
+		before, after, found := strings.Cut(query, "?")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		b.WriteString("$" + strconv.Itoa(i))
+		query = after
+	}
+}
