@@ -1,2 +1,40 @@
 // Package forward takes committed audit events to their sinks.
+//
+// A [Hub] is the hook that a wrapped driver name is registered with. For each
+// database that is opened through that name it does two things:
+//
+//	before COMMIT   it writes the transaction's events into the journal, inside
+//	                the transaction: a table in the app's own database
+//	after COMMIT    it reads them back and hands them to the forwarders; never
+//	                before, and never what is not in the journal
+//
+// The journal is short-lived: the source of truth for what was committed, and
+// the outbox that it is forwarded from. What people search for years is the
+// timeline, a sink like others; see package threadline.
+//
+//	audit := forward.New(nil)
+//	audit.Register(threadline.NewForwarder(nil), forward.Auto)
+//	driver.Register("postgres-audited", "postgres", audit)
+//
+// # Delivery
+//
+// A sync forwarder is called within the app's Commit, after the database has
+// confirmed it, and bounded in time. Nothing that it does can fail the commit:
+// an error or a panic is told to the log and to the [hooks.Observer], and the
+// entries stay in the journal. A call that does not return in time is left
+// behind. After three of those in a row the forwarder is suspended for half a
+// minute, so that a dead sink does not slow every commit down.
+//
+// # Unknown outcomes
+//
+// If the connection is lost during COMMIT, nobody but the server knows how the
+// transaction ended. The Hub keeps its events' ids, looks for the rows when it
+// next gets a connection to that database, and forwards what it finds. See
+// [Hub.Settle].
+//
+// # Without a journal
+//
+// With [Options.NoJournal] the database stays as it is, and events are forwarded
+// from memory after the commit, at most once: those of a process that dies right
+// after COMMIT, of an unknown outcome, or that a forwarder refused, are gone.
 package forward

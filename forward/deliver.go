@@ -1,0 +1,196 @@
+package forward
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// sink is a forwarder as one database uses it.
+type sink struct {
+	*registration
+	attached bool        // under handler.setup
+	off      atomic.Bool // left out for good
+	breaker  breaker
+}
+
+// active returns the sinks that entries go to.
+func (d *handler) active() []*sink {
+	if len(d.sinks) == 0 {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(d.sinks), func(s *sink) bool { return s.off.Load() })
+}
+
+// forward calls b's sinks in order and reports whether all have been called. A
+// call that is left behind may still be using conn, so the sinks after it are
+// left for another.
+func (d *handler) forward(ctx context.Context, conn *sql.DB, b *batch) bool {
+	if conn == nil {
+		return len(b.sinks) == 0
+	}
+	for len(b.sinks) > 0 {
+		s := b.sinks[0]
+		b.sinks = b.sinks[1:]
+		if returned := d.deliver(ctx, conn, s, b.entries); !returned {
+			return len(b.sinks) == 0
+		}
+	}
+	return true
+}
+
+// deliver makes one call of one forwarder, tells how it went, and reports
+// whether it returned.
+func (d *handler) deliver(ctx context.Context, conn *sql.DB, s *sink, entries []journal.Entry) (returned bool) {
+	n := hooks.Notice{Forwarder: s.name(), Dispatch: Sync.String(), Attempt: 1}
+	if !s.breaker.allows(d.hub.now()) {
+		n.Kind, n.Reason, n.Events = hooks.NoticeFailed, reasonSuspended, entryIDs(entries)
+		d.Notify(n)
+		return true
+	}
+	start := time.Now()
+	track := s.breaker.track()
+	result, returned := bounded(WithConn(ctx, conn), s.timeout, func(ctx context.Context) callResult {
+		defer track.finish()
+		return call(ctx, s, entries)
+	})
+	n.Duration = time.Since(start)
+	switch {
+	case !returned:
+		track.giveUp()
+		result = callResult{entries: entries, err: errLeftBehind, timedOut: true}
+	case !result.finished:
+		result = callResult{entries: entries, err: errors.New("the forwarder ended its goroutine")}
+	}
+	if s.breaker.note(result.timedOut, d.hub.now()) {
+		d.hub.log.Warn("aftercommit: a forwarder is suspended, because it did not return in time repeatedly; "+
+			"if it uses the app's own *sql.DB, it waits for the connection that waits for it: "+
+			"use the one that forward.Conn(ctx) lends",
+			zap.String("driver", d.db.Driver), zap.String("forwarder", s.name()),
+			zap.Duration("timeout", s.timeout), zap.Duration("pause", suspension))
+	}
+	d.tellResult(n, result)
+	return returned
+}
+
+var errLeftBehind = errors.New("forward: the forwarder did not return in time and was left behind")
+
+// callResult is how a call of a forwarder went, for the entries that it got.
+type callResult struct {
+	entries  []journal.Entry
+	err      error
+	timedOut bool
+	finished bool // false if the goroutine ended instead
+}
+
+// call survives a panic of the forwarder.
+func call(ctx context.Context, s *sink, entries []journal.Entry) (r callResult) {
+	r.entries, r.finished = entries, true
+	defer func() {
+		if v := recover(); v != nil {
+			r.err = &panicError{v}
+		}
+	}()
+	if s.keep != nil {
+		entries = slices.DeleteFunc(slices.Clone(entries), func(e journal.Entry) bool { return !s.keep(e) })
+		r.entries = entries
+		if len(entries) == 0 {
+			return r
+		}
+	}
+	r.err = s.forwarder.Forward(ctx, entries)
+	r.timedOut = r.err != nil && ctx.Err() != nil
+	return r
+}
+
+type panicError struct{ value any }
+
+func (e *panicError) Error() string { return fmt.Sprintf("the forwarder panicked: %v", e.value) }
+
+// tellResult tells who was delivered and who failed.
+func (d *handler) tellResult(n hooks.Notice, r callResult) {
+	failed, partial := partOf(r)
+	var taken []uuid.UUID
+	for _, id := range entryIDs(r.entries) {
+		if err, isFailed := failed[id]; partial && isFailed {
+			f := n
+			f.Kind, f.Events, f.Err = hooks.NoticeFailed, []uuid.UUID{id}, err
+			f.Reason, f.Permanent = reason(err)
+			d.Notify(f)
+			continue
+		}
+		taken = append(taken, id)
+	}
+	if len(taken) == 0 {
+		return
+	}
+	n.Events, n.Kind = taken, hooks.NoticeDelivered
+	if r.err != nil && !partial {
+		n.Kind, n.Err = hooks.NoticeFailed, r.err
+		n.Reason, n.Permanent = reason(r.err)
+		var p *panicError
+		switch {
+		case errors.As(r.err, &p):
+			n.Reason = "panic"
+		case r.timedOut:
+			n.Reason = "timeout"
+		}
+	}
+	d.Notify(n)
+}
+
+func partOf(r callResult) (failed map[uuid.UUID]error, ok bool) {
+	var p *PartialError
+	if errors.As(r.err, &p) {
+		return p.Failed, true
+	}
+	return nil, false
+}
+
+func entryIDs(entries []journal.Entry) []uuid.UUID {
+	ids := make([]uuid.UUID, len(entries))
+	for i := range entries {
+		ids[i] = entries[i].ID
+	}
+	return ids
+}
+
+// grace is what a call gets to return after its context has ended.
+const grace = 250 * time.Millisecond
+
+// bounded runs f in a goroutine of its own, so that it can be left behind, and
+// reports whether it returned within limit and a little more.
+func bounded[T any](ctx context.Context, limit time.Duration, f func(context.Context) T) (result T, returned bool) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	done := make(chan T, 1)
+	go func() {
+		var r T
+		// Deferred, because f may end this goroutine.
+		defer func() { done <- r }()
+		r = f(ctx)
+	}()
+	select {
+	case result = <-done:
+		return result, true
+	case <-ctx.Done():
+	}
+	late := time.NewTimer(grace)
+	defer late.Stop()
+	select {
+	case result = <-done:
+		return result, true
+	case <-late.C:
+		return result, false
+	}
+}

@@ -1,0 +1,192 @@
+package forward
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// batch is the events of one transaction on their way to the forwarders.
+type batch struct {
+	token   int64
+	ids     []uuid.UUID
+	outcome hooks.Outcome
+	// entries are what is to be forwarded, once it has been read.
+	entries []journal.Entry
+	// sinks are those that have not been called yet.
+	sinks []*sink
+	// told is set once observers know what of it was logged.
+	told bool
+	// wait and due are when to look again for an outcome.
+	wait time.Duration
+	due  time.Time
+}
+
+// End implements [hooks.Handler]. It takes at most the timeout of a look into
+// the journal and those of the sync forwarders, and somewhat more if earlier
+// transactions wait for a connection.
+func (d *handler) End(ctx context.Context, end hooks.Ended) hooks.Outcome {
+	// The transaction has ended; that its context does too is no reason not to
+	// forward it.
+	ctx = context.WithoutCancel(ctx)
+	b := &batch{token: end.Token, ids: idsOf(end.Events), outcome: end.Outcome, sinks: d.active()}
+	switch {
+	case end.Outcome == hooks.RolledBack:
+		d.tell(hooks.NoticeRolledBack, b.ids, "")
+	case d.journal == nil:
+		d.endFromMemory(ctx, end, b)
+	case end.Outcome == hooks.Committed:
+		d.endCommitted(ctx, end.Conn, b)
+	default:
+		d.endUnknown(ctx, end, b)
+	}
+	if end.Conn != nil {
+		d.settleSome(ctx, end.Conn)
+	}
+	return b.outcome
+}
+
+func (d *handler) endFromMemory(ctx context.Context, end hooks.Ended, b *batch) {
+	if end.Outcome == hooks.Unknown {
+		d.tell(hooks.NoticeUnknown, b.ids, "no_journal")
+		return
+	}
+	d.tell(hooks.NoticeLogged, b.ids, "")
+	now := d.hub.now().UTC()
+	for _, e := range d.stamp(end.Events) {
+		b.entries = append(b.entries, journal.Entry{
+			Event: e, RecordedAt: now,
+			Tx: journal.TxKey{ID: end.Token, StartedAt: now},
+		})
+	}
+	if !d.forward(ctx, d.usable(end.Conn), b) {
+		d.postpone(b)
+	}
+}
+
+func (d *handler) endCommitted(ctx context.Context, conn *sql.DB, b *batch) {
+	if len(b.sinks) == 0 {
+		d.tell(hooks.NoticeLogged, b.ids, "")
+		return
+	}
+	borrowed := conn != nil
+	conn = d.usable(conn)
+	// The committing connection is on the server that committed; another may
+	// be on a standby that has not heard of it.
+	if !d.advance(ctx, conn, b, borrowed) {
+		d.postpone(b)
+	}
+}
+
+func (d *handler) endUnknown(ctx context.Context, end hooks.Ended, b *batch) {
+	if end.Conn != nil && !end.Prepared && d.advance(ctx, end.Conn, b, false) {
+		return
+	}
+	if b.outcome == hooks.Unknown {
+		reason := ""
+		if end.Prepared {
+			reason = "prepared"
+		}
+		d.tell(hooks.NoticeUnknown, b.ids, reason)
+		b.later(d.hub.now())
+	}
+	d.postpone(b)
+}
+
+// usable returns conn, or a connection of the Hub's own where there can be one.
+func (d *handler) usable(conn *sql.DB) *sql.DB {
+	if conn != nil || len(d.sinks) == 0 {
+		return conn
+	}
+	db, err := d.sideDB()
+	if err != nil {
+		return nil
+	}
+	return db
+}
+
+// advance takes b as far as conn allows and reports whether it is done. trusted
+// says that conn is the one that committed.
+func (d *handler) advance(ctx context.Context, conn *sql.DB, b *batch, trusted bool) bool {
+	if conn == nil {
+		return false
+	}
+	if b.entries == nil {
+		over, entries, err := d.look(ctx, conn, b, trusted)
+		if err != nil || !over {
+			return false
+		}
+		d.learn(b, entries)
+	}
+	return d.forward(ctx, conn, b)
+}
+
+// look reads b's entries if its transaction is over. It gives up a database that
+// does not even honour its context.
+func (d *handler) look(ctx context.Context, conn *sql.DB, b *batch, trusted bool) (over bool, entries []journal.Entry, err error) {
+	type answer struct {
+		over    bool
+		entries []journal.Entry
+		err     error
+	}
+	got, ok := bounded(ctx, d.hub.timeout, func(ctx context.Context) (a answer) {
+		a.over = trusted
+		if !trusted {
+			if a.over, a.err = d.journal.Ended(ctx, conn, b.token); a.err != nil || !a.over {
+				return a
+			}
+		}
+		a.entries, a.err = d.journal.ByID(ctx, conn, b.ids)
+		return a
+	})
+	if !ok {
+		return false, nil, errors.New("forward: the database did not answer in time")
+	}
+	return got.over, got.entries, got.err
+}
+
+// learn notes what the journal has of b: what is not there was rolled back.
+func (d *handler) learn(b *batch, entries []journal.Entry) {
+	found := make(map[uuid.UUID]bool, len(entries))
+	for i := range entries {
+		found[entries[i].ID] = true
+	}
+	var here, gone []uuid.UUID
+	for _, id := range b.ids {
+		if found[id] {
+			here = append(here, id)
+		} else {
+			gone = append(gone, id)
+		}
+	}
+	if b.outcome == hooks.Unknown {
+		b.outcome = hooks.RolledBack
+		if len(here) > 0 {
+			b.outcome = hooks.Committed
+		}
+		d.tell(hooks.NoticeSettled, b.ids, b.outcome.String())
+	}
+	if !b.told {
+		b.told = true
+		d.tell(hooks.NoticeLogged, here, "")
+		d.tell(hooks.NoticeRolledBack, gone, "")
+	}
+	b.entries = entries
+	if len(entries) == 0 {
+		b.sinks = nil
+	}
+}
+
+func idsOf(events []hooks.Event) []uuid.UUID {
+	ids := make([]uuid.UUID, len(events))
+	for i := range events {
+		ids[i] = events[i].ID
+	}
+	return ids
+}

@@ -1,0 +1,136 @@
+package forward
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// handler is a Hub's work for one database.
+type handler struct {
+	hub     *Hub
+	db      hooks.Database
+	journal *journal.Journal // nil without one
+	sinks   []*sink
+
+	// setup is held by the connection that attaches the forwarders.
+	setup   chan struct{}
+	started atomic.Bool
+
+	pending pending
+	side    sidePool
+
+	warnedUncaptured, warnedUnattributed atomic.Bool
+}
+
+var _ hooks.Handler = (*handler)(nil)
+
+// Connect implements [hooks.Handler].
+func (d *handler) Connect(ctx context.Context, conn *sql.DB) error {
+	if d.journal != nil {
+		if err := d.journal.Connect(ctx, conn); err != nil {
+			return err
+		}
+	}
+	if d.started.Load() {
+		return nil
+	}
+	select {
+	case d.setup <- struct{}{}:
+		defer func() { <-d.setup }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if d.started.Load() {
+		return nil
+	}
+	if err := d.attach(ctx, conn); err != nil {
+		return err
+	}
+	d.started.Store(true)
+	d.logStart()
+	return nil
+}
+
+// attach lets the forwarders look at their sinks. Those that have done so are
+// not asked again when a later one fails the connection.
+func (d *handler) attach(ctx context.Context, conn *sql.DB) error {
+	for _, s := range d.sinks {
+		a, ok := s.forwarder.(Attacher)
+		if !ok || s.attached {
+			continue
+		}
+		err := a.Attach(ctx, conn)
+		var permanent *PermanentError
+		switch {
+		case err == nil:
+		case errors.As(err, &permanent):
+			s.off.Store(true)
+			d.hub.log.Warn("aftercommit: a forwarder is left out: it cannot work with this database",
+				zap.String("driver", d.db.Driver), zap.String("forwarder", s.name()),
+				zap.String("reason", permanent.Reason), zap.Error(err))
+		default:
+			return fmt.Errorf("forward: attach %s: %w", s.name(), err)
+		}
+		s.attached = true
+	}
+	return nil
+}
+
+func (d *handler) logStart() {
+	forwarders := make([]string, 0, len(d.sinks))
+	for _, s := range d.sinks {
+		state := Sync.String()
+		if s.off.Load() {
+			state = "left out"
+		}
+		forwarders = append(forwarders, s.name()+" ("+state+")")
+	}
+	mode := hooks.Strict
+	if d.db.Mode != nil {
+		mode = d.db.Mode()
+	}
+	fs := []zap.Field{
+		zap.String("driver", d.db.Driver), zap.Stringer("mode", mode),
+		zap.Bool("journal", d.journal != nil), zap.Strings("forwarders", forwarders),
+	}
+	if d.journal == nil {
+		d.hub.log.Warn("aftercommit: started without a journal: events are forwarded from memory, at most once; "+
+			"they are lost if the process ends right after a commit, or a forwarder fails", fs...)
+		return
+	}
+	d.hub.log.Info("aftercommit: started", fs...)
+}
+
+// Flush implements [hooks.Handler]. Without a journal there is nothing to write,
+// and the events come back with End.
+func (d *handler) Flush(ctx context.Context, f hooks.Flush) (bool, error) {
+	if d.journal == nil {
+		return true, nil
+	}
+	f.Events = d.stamp(f.Events)
+	return d.journal.Write(ctx, f)
+}
+
+// stamp returns events that say which program wrote them, and where.
+func (d *handler) stamp(events []hooks.Event) []hooks.Event {
+	events = slices.Clone(events)
+	for i := range events {
+		e := &events[i]
+		if e.Application == "" {
+			e.Application = d.hub.application
+		}
+		if e.Host == "" {
+			e.Host = d.hub.host
+		}
+	}
+	return events
+}

@@ -1,0 +1,175 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// Options of a [Hub]; nil is fine.
+type Options struct {
+	// Logger gets what operators should know. The default writes warnings and
+	// errors to stderr, thinned out when many are alike.
+	Logger *zap.Logger
+	// Observer is told of every notice.
+	Observer hooks.Observer
+	// Journal has the options of the journal.
+	Journal *journal.Options
+	// NoJournal leaves the app's database as it is. See the package's
+	// documentation for what that gives up.
+	NoJournal bool
+	// Application and Host are what events carry that do not name their own: by
+	// default the program's file name and the machine's name.
+	Application, Host string
+	// Timeout is how long one call of a forwarder may take, and one look into
+	// the journal. The default is 5 s.
+	Timeout time.Duration
+}
+
+const defaultTimeout = 5 * time.Second
+
+// Hub journals events and forwards them. It is what driver.Register takes as its
+// hook, and is safe for concurrent use.
+type Hub struct {
+	log         *zap.Logger
+	observer    hooks.Observer
+	journal     *journal.Options
+	noJournal   bool
+	application string
+	host        string
+	timeout     time.Duration
+	now         func() time.Time
+	counts      counts
+
+	mu            sync.Mutex
+	registrations []*registration
+	opened        bool
+	// busy are the databases with pending transactions or a pool of their own.
+	busy map[*handler]struct{}
+}
+
+var _ hooks.Hook = (*Hub)(nil)
+
+// New returns a Hub without forwarders.
+func New(o *Options) *Hub {
+	if o == nil {
+		o = &Options{}
+	}
+	h := &Hub{
+		log: o.Logger, observer: o.Observer,
+		journal: o.Journal, noJournal: o.NoJournal,
+		application: o.Application, host: o.Host,
+		timeout: o.Timeout, now: time.Now,
+		busy: make(map[*handler]struct{}),
+	}
+	if h.log == nil {
+		h.log = stderrLogger()
+	}
+	if h.application == "" {
+		h.application = filepath.Base(os.Args[0])
+	}
+	if h.host == "" {
+		// A host that does not know its name is no reason not to audit.
+		h.host, _ = os.Hostname()
+	}
+	if h.timeout <= 0 {
+		h.timeout = defaultTimeout
+	}
+	return h
+}
+
+func stderrLogger() *zap.Logger {
+	enc := zap.NewProductionEncoderConfig()
+	enc.EncodeTime = zapcore.ISO8601TimeEncoder
+	core := zapcore.NewCore(zapcore.NewConsoleEncoder(enc), zapcore.Lock(os.Stderr), zapcore.WarnLevel)
+	const first, thereafter = 10, 100
+	return zap.New(zapcore.NewSamplerWithOptions(core, time.Second, first, thereafter))
+}
+
+// Open implements [hooks.Hook]. From the first call on, Register panics. It
+// fails for a forwarder registered with [Async], because there is no queue, and
+// for a dialect that the journal does not know.
+func (h *Hub) Open(db hooks.Database) (hooks.Handler, error) {
+	h.mu.Lock()
+	h.opened = true
+	registrations := h.registrations
+	h.mu.Unlock()
+
+	d := &handler{hub: h, db: db, setup: make(chan struct{}, 1)}
+	for _, r := range registrations {
+		if r.dispatch == Async {
+			return nil, fmt.Errorf("forward: %s is registered with Async, and no queue is configured: "+
+				"use Auto, which is Sync until there is one, or Sync", r.name())
+		}
+		d.sinks = append(d.sinks, &sink{registration: r})
+	}
+	if !h.noJournal {
+		j, err := journal.New(db.Dialect, h.journal)
+		if err != nil {
+			return nil, fmt.Errorf("forward: driver %s: %w (Options.NoJournal does without)", db.Driver, err)
+		}
+		d.journal = j
+	}
+	return d, nil
+}
+
+// Pending returns how many transactions wait for a connection, to learn how they
+// ended or to be forwarded.
+func (h *Hub) Pending() int {
+	n := 0
+	for _, d := range h.databases() {
+		n += d.pending.len()
+	}
+	return n
+}
+
+// Settle decides pending transactions now, over connections of its own, and
+// forwards those that committed. Its error tells of databases that could not be
+// asked; transactions that are still in progress stay pending without one.
+func (h *Hub) Settle(ctx context.Context) error {
+	var errs []error
+	for _, d := range h.databases() {
+		if err := d.settleAll(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("forward: settle %s: %w", d.db.Driver, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Close closes the connections that the Hub has opened for itself. Transactions
+// of databases that are still open are journaled as before, and forwarded over
+// the app's connections.
+func (h *Hub) Close(context.Context) error {
+	var errs []error
+	for _, d := range h.databases() {
+		errs = append(errs, d.side.close())
+	}
+	return errors.Join(errs...)
+}
+
+func (h *Hub) databases() []*handler {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := make([]*handler, 0, len(h.busy))
+	for d := range h.busy {
+		all = append(all, d)
+	}
+	return all
+}
+
+// keep makes d known to Settle and Close.
+func (h *Hub) keep(d *handler) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.busy[d] = struct{}{}
+}

@@ -1,0 +1,187 @@
+package forward
+
+import (
+	"context"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// Status is what a Hub has seen since it was made. The numbers are events,
+// except where told.
+type Status struct {
+	Logged       int64 // written to the journal, and committed
+	Delivered    int64 // taken by a forwarder, each forwarder counting
+	Failed       int64 // refused by a forwarder, each attempt counting
+	Discarded    int64 // given up
+	RolledBack   int64
+	Lost         int64 // could not be written
+	Uncaptured   int64 // statements that capture could not see into
+	Unattributed int64 // captured without an actor
+	// Pending is how many transactions wait; see [Hub.Pending].
+	Pending        int
+	ObserverPanics int64
+}
+
+// counts has an entry for each notice that Status counts.
+type counts struct {
+	logged, delivered, failed, discarded, rolledBack,
+	lost, uncaptured, unattributed, panics atomic.Int64
+}
+
+// Status returns the numbers of now.
+func (h *Hub) Status(context.Context) Status {
+	c := &h.counts
+	return Status{
+		Logged: c.logged.Load(), Delivered: c.delivered.Load(), Failed: c.failed.Load(),
+		Discarded: c.discarded.Load(), RolledBack: c.rolledBack.Load(), Lost: c.lost.Load(),
+		Uncaptured: c.uncaptured.Load(), Unattributed: c.unattributed.Load(),
+		Pending: h.Pending(), ObserverPanics: c.panics.Load(),
+	}
+}
+
+func (c *counts) of(kind hooks.NoticeKind) *atomic.Int64 {
+	switch kind {
+	case hooks.NoticeLogged:
+		return &c.logged
+	case hooks.NoticeDelivered:
+		return &c.delivered
+	case hooks.NoticeFailed:
+		return &c.failed
+	case hooks.NoticeDiscarded:
+		return &c.discarded
+	case hooks.NoticeRolledBack:
+		return &c.rolledBack
+	case hooks.NoticeLost:
+		return &c.lost
+	case hooks.NoticeUncaptured:
+		return &c.uncaptured
+	case hooks.NoticeUnattributed:
+		return &c.unattributed
+	}
+	return nil
+}
+
+// Notify implements [hooks.Handler]: it counts, logs and passes on.
+func (d *handler) Notify(n hooks.Notice) {
+	h := d.hub
+	if n.Time.IsZero() {
+		n.Time = h.now()
+	}
+	if n.Driver == "" {
+		n.Driver = d.db.Driver
+	}
+	if n.Count == 0 {
+		n.Count = len(n.Events)
+	}
+	if c := h.counts.of(n.Kind); c != nil {
+		c.Add(int64(n.Count))
+	}
+	if ce := h.log.Check(d.level(n), "aftercommit: "+message(n.Kind)); ce != nil {
+		ce.Write(fields(n)...)
+	}
+	if h.observer != nil {
+		h.observe(n)
+	}
+}
+
+func (h *Hub) observe(n hooks.Notice) {
+	defer func() {
+		if v := recover(); v != nil {
+			h.counts.panics.Add(1)
+			h.log.Warn("aftercommit: the observer panicked; it stays attached",
+				zap.Any("panic", v), zap.String("notice", string(n.Kind)))
+		}
+	}()
+	h.observer.Observe(n)
+}
+
+// tell is Notify for events known by id.
+func (d *handler) tell(kind hooks.NoticeKind, ids []uuid.UUID, reason string) {
+	if len(ids) > 0 {
+		d.Notify(hooks.Notice{Kind: kind, Events: ids, Reason: reason})
+	}
+}
+
+// level is that of a notice's log line. What an app may do all the time without
+// knowing is a warning once per database, and debug afterwards.
+func (d *handler) level(n hooks.Notice) zapcore.Level {
+	switch n.Kind {
+	case hooks.NoticeLost, hooks.NoticeDiscarded:
+		return zapcore.ErrorLevel
+	case hooks.NoticeFailed:
+		if n.Reason == reasonSuspended {
+			return zapcore.DebugLevel
+		}
+		return zapcore.WarnLevel
+	case hooks.NoticeUnknown, hooks.NoticeCallback, hooks.NoticeMode:
+		return zapcore.WarnLevel
+	case hooks.NoticeSettled:
+		return zapcore.InfoLevel
+	case hooks.NoticeUncaptured:
+		return firstWarns(&d.warnedUncaptured)
+	case hooks.NoticeUnattributed:
+		return firstWarns(&d.warnedUnattributed)
+	}
+	return zapcore.DebugLevel
+}
+
+func firstWarns(done *atomic.Bool) zapcore.Level {
+	if done.Swap(true) {
+		return zapcore.DebugLevel
+	}
+	return zapcore.WarnLevel
+}
+
+func message(kind hooks.NoticeKind) string {
+	switch kind {
+	case hooks.NoticeLost:
+		return "audit events could not be written"
+	case hooks.NoticeDiscarded:
+		return "audit events will not be forwarded"
+	case hooks.NoticeFailed:
+		return "audit events were not forwarded"
+	case hooks.NoticeUnknown:
+		return "how a transaction ended is not known yet"
+	case hooks.NoticeSettled:
+		return "how a transaction ended is known now"
+	case hooks.NoticeCallback:
+		return "a callback did not run as it should"
+	case hooks.NoticeMode:
+		return "the mode was changed"
+	case hooks.NoticeUncaptured:
+		return "a statement may have written what was not captured (told once; Status counts)"
+	case hooks.NoticeUnattributed:
+		return "audit events have no actor (told once; Status counts): use hooks.WithActor or driver.DefaultActor"
+	default:
+		return string(kind)
+	}
+}
+
+func fields(n hooks.Notice) []zap.Field {
+	fs := []zap.Field{zap.String("driver", n.Driver), zap.Int("count", n.Count)}
+	if n.Forwarder != "" {
+		fs = append(fs, zap.String("forwarder", n.Forwarder), zap.String("dispatch", n.Dispatch))
+	}
+	if n.Reason != "" {
+		fs = append(fs, zap.String("reason", n.Reason))
+	}
+	if n.Permanent {
+		fs = append(fs, zap.Bool("permanent", true))
+	}
+	if n.Duration > 0 {
+		fs = append(fs, zap.Duration("took", n.Duration))
+	}
+	if n.Err != nil {
+		fs = append(fs, zap.Error(n.Err))
+	}
+	if len(n.Events) > 0 {
+		fs = append(fs, zap.Stringer("first_event", n.Events[0]))
+	}
+	return fs
+}

@@ -1,0 +1,132 @@
+package forward
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+const (
+	// maxPending is how many transactions of a database may wait in memory. A
+	// further one stays in the journal, and is told as discarded.
+	maxPending = 1000
+	// settledPerEnd is how many of them one Commit of the app may have to settle.
+	settledPerEnd = 4
+	// An outcome that was not known is looked for again after a second, then
+	// after twice the time, up to a minute.
+	firstWait = time.Second
+	lastWait  = time.Minute
+)
+
+// later sets when b is due again.
+func (b *batch) later(now time.Time) {
+	b.wait = min(max(2*b.wait, firstWait), lastWait)
+	b.due = now.Add(b.wait)
+}
+
+// pending are the batches that wait for a connection. The zero value is empty.
+type pending struct {
+	mu      sync.Mutex
+	batches []*batch
+}
+
+func (p *pending) len() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.batches)
+}
+
+// add reports false if there is no room.
+func (p *pending) add(b *batch) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.batches) >= maxPending {
+		return false
+	}
+	p.batches = append(p.batches, b)
+	return true
+}
+
+// take removes up to n batches, oldest first, that are due.
+func (p *pending) take(n int, now time.Time) []*batch {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var taken []*batch
+	rest := p.batches[:0]
+	for _, b := range p.batches {
+		if len(taken) < n && !b.due.After(now) {
+			taken = append(taken, b)
+		} else {
+			rest = append(rest, b)
+		}
+	}
+	clear(p.batches[len(rest):])
+	p.batches = rest
+	return taken
+}
+
+// postpone keeps b until there is a connection for it.
+func (d *handler) postpone(b *batch) {
+	if d.journal != nil {
+		b.entries = nil // they can be read again
+	}
+	if !d.pending.add(b) {
+		d.Notify(hooks.Notice{Kind: hooks.NoticeDiscarded, Events: b.ids, Reason: "pending_overflow"})
+		return
+	}
+	d.hub.keep(d)
+}
+
+// settleSome settles what waits for a connection, now that there is one.
+func (d *handler) settleSome(ctx context.Context, conn *sql.DB) {
+	for _, b := range d.pending.take(settledPerEnd, d.hub.now()) {
+		// After the first that conn does not serve, the others would not fare
+		// better.
+		if conn == nil || !d.advance(ctx, conn, b, false) {
+			d.putBack(b)
+			if b.outcome != hooks.Unknown {
+				conn = nil
+			}
+		}
+	}
+}
+
+// putBack postpones b, an unknown outcome for a while.
+func (d *handler) putBack(b *batch) {
+	if b.outcome == hooks.Unknown {
+		b.later(d.hub.now())
+	}
+	d.postpone(b)
+}
+
+// settleAll tries each pending batch once, due or not.
+func (d *handler) settleAll(ctx context.Context) error {
+	all := d.pending.take(maxPending, d.hub.now().Add(lastWait))
+	if len(all) == 0 {
+		return nil
+	}
+	db, done, err := d.settleDB()
+	if err != nil {
+		for _, b := range all {
+			d.postpone(b)
+		}
+		return err
+	}
+	defer done()
+	var errs []error
+	for _, b := range all {
+		if err := ctx.Err(); err != nil {
+			d.postpone(b)
+			errs = append(errs, err)
+			continue
+		}
+		if !d.advance(ctx, db, b, false) {
+			d.putBack(b)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,89 @@
+package forward
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+)
+
+// Dispatch is when a forwarder is called.
+type Dispatch uint8
+
+const (
+	// Auto is Async where a queue is configured, else Sync.
+	Auto Dispatch = iota
+	// Sync forwards inside the app's Commit, after it is confirmed.
+	Sync
+	// Async forwards from a queue. Opening a database without one fails.
+	Async
+)
+
+// String returns "auto", "sync" or "async".
+func (d Dispatch) String() string {
+	switch d {
+	case Sync:
+		return "sync"
+	case Async:
+		return "async"
+	default:
+		return "auto"
+	}
+}
+
+// RegisterOption is an option of [Hub.Register].
+type RegisterOption func(*registration)
+
+// ID names a forwarder among those of its type. The default is "default".
+func ID(id string) RegisterOption { return func(r *registration) { r.id = id } }
+
+// Filter forwards only entries for which keep returns true. It is called
+// concurrently.
+func Filter(keep func(journal.Entry) bool) RegisterOption {
+	return func(r *registration) { r.keep = keep }
+}
+
+// Timeout is how long one call of Forward may take, instead of
+// [Options.Timeout].
+func Timeout(d time.Duration) RegisterOption { return func(r *registration) { r.timeout = d } }
+
+// registration is a forwarder and how it is to be called.
+type registration struct {
+	forwarder Forwarder
+	kind      string // its type
+	id        string
+	dispatch  Dispatch
+	keep      func(journal.Entry) bool
+	timeout   time.Duration
+}
+
+// name is what logs and notices call it.
+func (r *registration) name() string { return r.kind + "/" + r.id }
+
+// Register adds a forwarder. It is to be called when the program starts, and
+// like sql.Register it panics on a mistake: a nil forwarder, a second one of the
+// same type and ID, or a call after a database has been opened.
+func (h *Hub) Register(f Forwarder, d Dispatch, opts ...RegisterOption) {
+	if f == nil {
+		panic("forward: Register of a nil Forwarder")
+	}
+	r := &registration{
+		forwarder: f, kind: strings.TrimPrefix(fmt.Sprintf("%T", f), "*"),
+		id: "default", dispatch: d, timeout: h.timeout,
+	}
+	for _, o := range opts {
+		o(r)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.opened {
+		panic("forward: Register of " + r.name() + " after a database was opened: register in init, beside driver.Register")
+	}
+	for _, other := range h.registrations {
+		if other.name() == r.name() {
+			panic("forward: Register of a second " + r.name() + ": give one of them another name with forward.ID")
+		}
+	}
+	h.registrations = append(h.registrations, r)
+}
