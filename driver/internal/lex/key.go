@@ -29,7 +29,7 @@ func (p *parser) insertKey() Key {
 		p.advance()
 		p.accept("VALUE")
 	}
-	if column < 0 || !p.accept("VALUES") || !p.is("(") {
+	if column < 0 || !p.accept("VALUES") || !p.is('(') {
 		return Key{}
 	}
 	k := p.row(column)
@@ -41,8 +41,7 @@ func (p *parser) insertKey() Key {
 
 // keyIndex reads (column, …) and returns where the key is in it, or -1.
 func (p *parser) keyIndex() int {
-	next := p.after()
-	if !p.is("(") || next.is("SELECT") || next.is("WITH") || next.is("VALUES") {
+	if !p.is('(') || p.subquery() {
 		return -1
 	}
 	index, found := 0, -1
@@ -50,13 +49,13 @@ func (p *parser) keyIndex() int {
 	for p.advance(); !p.end() && p.depth > base; p.advance() {
 		switch {
 		case p.depth > base+1:
-		case p.is(","):
+		case p.is(','):
 			index++
-		case found < 0 && p.isKey() && (p.after().text == "," || p.after().text == ")"):
+		case found < 0 && p.isKey() && (p.after().op(',') || p.after().op(')')):
 			found = index
 		}
 	}
-	if p.is(")") {
+	if p.is(')') {
 		p.advance()
 	}
 	return found
@@ -68,20 +67,20 @@ func (p *parser) row(index int) Key {
 	base := p.depth
 	p.advance()
 	for i := 0; !p.end() && p.depth > base; {
-		if i == index && p.depth == base+1 && p.prev.kind == punct && (p.prev.text == "(" || p.prev.text == ",") {
+		if i == index && p.depth == base+1 && (p.prev.op('(') || p.prev.op(',')) {
 			k = p.value()
-			if !p.is(",") && !p.is(")") {
+			if !p.is(',') && !p.is(')') {
 				k = Key{}
 			}
 			index = -1
 			continue
 		}
-		if p.depth == base+1 && p.is(",") {
+		if p.depth == base+1 && p.is(',') {
 			i++
 		}
 		p.advance()
 	}
-	if p.is(")") {
+	if p.is(')') {
 		p.advance()
 	}
 	return k
@@ -120,19 +119,15 @@ func (p *parser) conditions(to target, level int) Key {
 func (p *parser) condition(to target, level int) Key {
 	var k Key
 	base := p.depth
-	next := token{}
-	if p.is("(") {
-		next = p.after()
-	}
 	switch {
-	case p.is("(") && level < maxNesting && !next.is("SELECT") && !next.is("WITH") && !next.is("VALUES"):
+	case p.is('(') && level < maxNesting && !p.subquery():
 		p.advance()
 		k = p.conditions(to, level+1)
-		if p.is(")") && p.depth == base {
+		if p.is(')') && p.depth == base {
 			p.advance()
 		}
 	case p.column(to):
-		if p.is("=") || p.is("==") {
+		if p.is('=') || p.tok.kind == punct && p.tok.text == "==" {
 			p.advance()
 			k = p.value()
 		}
@@ -144,9 +139,15 @@ func (p *parser) condition(to target, level int) Key {
 	return k
 }
 
+// subquery reports whether the bracket in hand is that of a query.
+func (p *parser) subquery() bool {
+	next := p.after()
+	return next.is("SELECT") || next.is("WITH") || next.is("VALUES") || next.is("TABLE")
+}
+
 // boundary reports whether the condition is over that began at this depth.
 func (p *parser) boundary(base int) bool {
-	if p.end() || p.depth < base || p.is(")") && p.depth == base-1 {
+	if p.end() || p.depth < base || p.is(')') && p.depth == base-1 {
 		return true
 	}
 	return p.depth == base && !p.opens() && p.atAny("AND", "OR", "RETURNING", "ORDER", "LIMIT")
@@ -187,7 +188,7 @@ func (p *parser) column(to target) bool {
 		qualified = p.names(to.alias)
 	case p.names(to.Name):
 		qualified = true
-	case p.names(to.Schema) && p.after().text == ".":
+	case p.names(to.Schema) && p.after().op('.'):
 		p.advance()
 		p.advance()
 		qualified = p.names(to.Name)
@@ -195,7 +196,7 @@ func (p *parser) column(to target) bool {
 			return false
 		}
 	}
-	if qualified && p.after().text == "." {
+	if qualified && p.after().op('.') {
 		p.advance()
 		p.advance()
 	} else if to.joined {
@@ -210,7 +211,7 @@ func (p *parser) column(to target) bool {
 
 // value reads a literal or a parameter, with casts.
 func (p *parser) value() Key {
-	if p.at("CAST") && p.after().text == "(" {
+	if p.at("CAST") && p.after().op('(') {
 		base := p.depth
 		p.advance()
 		p.advance()
@@ -221,13 +222,13 @@ func (p *parser) value() Key {
 		for !p.end() && p.depth > base {
 			p.advance()
 		}
-		if p.is(")") {
+		if p.is(')') {
 			p.advance()
 		}
 		return k
 	}
 	k := p.plain()
-	for p.is("::") {
+	for p.tok.kind == punct && p.tok.text == "::" {
 		p.advance()
 		p.typeName()
 	}
@@ -247,7 +248,7 @@ func (p *parser) plain() Key {
 	case t.kind == number && digits(t.text):
 		p.advance()
 		return Key{Found: true, Literal: t.text}
-	case p.is("-"):
+	case p.is('-'):
 		p.advance()
 		if t = p.tok; t.kind == number && digits(t.text) {
 			p.advance()
@@ -274,7 +275,7 @@ func (p *parser) typeName() {
 	for p.acceptAny("PRECISION", "VARYING") {
 		continue
 	}
-	for p.is("(") || p.is("[") {
+	for p.is('(') || p.is('[') {
 		p.group()
 	}
 	for p.acceptAny("WITH", "WITHOUT", "TIME", "ZONE") {

@@ -1,9 +1,6 @@
 package lex
 
-import (
-	"strings"
-	"unicode/utf8"
-)
+import "strings"
 
 // Parse lexes query in full and appends one Statement to dst for each statement
 // in it; empty ones are none. keyColumn is the name of the column that
@@ -68,23 +65,19 @@ func (p *parser) advance() {
 
 // end reports whether the statement is over. Only the bodies of routines,
 // triggers and rules hold semicolons; whoever is in one does not ask.
-func (p *parser) end() bool { return p.tok.kind == eof || p.is(";") }
+func (p *parser) end() bool { return p.tok.kind == eof || p.is(';') }
 
-func (p *parser) opens() bool {
-	return p.is("(") || p.is("[")
-}
+func (p *parser) opens() bool { return p.is('(') || p.is('[') }
 
-func (p *parser) closes() bool {
-	return p.is(")") || p.is("]")
-}
+func (p *parser) closes() bool { return p.is(')') || p.is(']') }
 
 // is reports whether the token in hand is this operator or bracket.
-func (p *parser) is(op string) bool { return p.tok.kind == punct && p.tok.text == op }
+func (p *parser) is(c byte) bool { return p.tok.op(c) }
 
 // at reports whether the token in hand is this keyword, given in upper case. A
 // word behind a dot or AS is a name, whatever it is.
 func (p *parser) at(keyword string) bool {
-	return p.tok.is(keyword) && !(p.prev.kind == punct && p.prev.text == ".") && !p.prev.is("AS")
+	return p.tok.is(keyword) && !p.prev.op('.') && !p.prev.is("AS")
 }
 
 // atAny is at for any of the keywords.
@@ -116,9 +109,10 @@ func (p *parser) acceptAny(keywords ...string) bool {
 }
 
 // after returns the token behind the one in hand.
-func (p *parser) after() token {
+func (p *parser) after() *token {
 	ahead := p.scan
-	return ahead.next()
+	t := ahead.next()
+	return &t
 }
 
 // group moves past a bracket and all that is in it.
@@ -133,12 +127,19 @@ func (p *parser) group() {
 	}
 }
 
-func (t token) is(keyword string) bool {
-	if t.kind != word || len(t.text) != len(keyword) {
-		return false
-	}
+// op reports whether t is this operator or bracket, of one character.
+func (t *token) op(c byte) bool {
+	return t.kind == punct && len(t.text) == 1 && t.text[0] == c
+}
+
+func (t *token) is(keyword string) bool {
+	return t.kind == word && len(t.text) == len(keyword) && equal(t.text, keyword)
+}
+
+// equal compares a word with a keyword of the same length.
+func equal(s, keyword string) bool {
 	for i := range len(keyword) {
-		if upper(t.text[i]) != keyword[i] {
+		if upper(s[i]) != keyword[i] {
 			return false
 		}
 	}
@@ -154,7 +155,7 @@ func upper(c byte) byte {
 
 // statement recognises the statement that begins at the token in hand.
 func (p *parser) statement() Statement {
-	for p.is("(") {
+	for p.is('(') {
 		p.advance()
 	}
 	p.depth = 0
@@ -234,176 +235,4 @@ func verb(t token) string {
 		return ""
 	}
 	return strings.ToUpper(t.text[:min(len(t.text), 32)])
-}
-
-// query recognises a SELECT, VALUES or TABLE: it reads, but for SELECT INTO.
-func (p *parser) query() Statement {
-	if p.scan.dialect == SQLite {
-		return Statement{}
-	}
-	for !p.end() {
-		if p.depth == 0 && p.at("INTO") {
-			p.advance()
-			p.acceptAny("LOCAL", "GLOBAL")
-			return Statement{Kind: Opaque, Verb: "SELECT INTO", Temporary: p.atAny("TEMP", "TEMPORARY")}
-		}
-		p.advance()
-	}
-	return Statement{}
-}
-
-// explain recognises an EXPLAIN, which runs its statement only if told to.
-func (p *parser) explain() Statement {
-	p.advance()
-	if p.scan.dialect == SQLite {
-		return Statement{}
-	}
-	runs := false
-	if p.is("(") {
-		runs = p.explainOptions()
-	} else {
-		runs = p.acceptAny("ANALYZE", "ANALYSE")
-		p.accept("VERBOSE")
-	}
-	if !runs || p.at("EXPLAIN") {
-		return Statement{}
-	}
-	if p.statement().Kind == Read {
-		return Statement{}
-	}
-	return Statement{Kind: Opaque, Verb: "EXPLAIN"}
-}
-
-// explainOptions moves past (ANALYZE, FORMAT json …) and reports whether the
-// statement is run.
-func (p *parser) explainOptions() bool {
-	runs := false
-	p.advance()
-	for !p.end() && p.depth > 0 {
-		if p.acceptAny("ANALYZE", "ANALYSE") {
-			runs = !p.atAny("FALSE", "OFF") && p.tok.text != "0" && !strings.EqualFold(p.tok.text, "false") &&
-				!strings.EqualFold(p.tok.text, "off")
-			continue
-		}
-		p.advance()
-	}
-	if !p.end() {
-		p.advance()
-	}
-	return runs
-}
-
-// copy recognises a COPY: TO reads, unless what it reads is the RETURNING of a
-// write.
-func (p *parser) copy() Statement {
-	st := p.opaque()
-	p.advance()
-	if p.is("(") {
-		p.advance()
-		if p.atAny("SELECT", "VALUES", "TABLE") {
-			return Statement{}
-		}
-		if p.at("WITH") && p.with().Kind == Read {
-			return Statement{}
-		}
-		return st
-	}
-	for !p.end() && !(p.depth == 0 && p.atAny("FROM", "TO")) {
-		p.advance()
-	}
-	if p.at("TO") {
-		return Statement{}
-	}
-	return st
-}
-
-// table reads the name of a table: schema.table, with or without a database in
-// front.
-func (p *parser) table() (Table, bool) {
-	var t Table
-	for {
-		name, ok := p.name()
-		if !ok {
-			return t, false
-		}
-		t.Schema, t.Name = t.Name, name
-		if !p.is(".") {
-			return t, true
-		}
-		p.advance()
-	}
-}
-
-// name reads a name and folds it as the server does.
-func (p *parser) name() (string, bool) {
-	t := p.tok
-	switch {
-	case t.kind == word || t.kind == quoted:
-	case t.kind == str && p.scan.dialect == SQLite && t.form == 0:
-		// SQLite takes a string for a name wherever only a name can stand.
-	default:
-		return "", false
-	}
-	p.advance()
-	if t.form == 'U' {
-		return p.unicode(t)
-	}
-	return fold(p.scan.dialect, t), true
-}
-
-// fold is the name that a word or a quoted name means (PostgreSQL manual,
-// section 4.1.1). SQLite keeps names as they were written first and compares
-// them without case.
-func fold(d Dialect, t token) string {
-	s := t.text
-	if t.doubled {
-		s = undouble(s, t.quote)
-	}
-	if d == SQLite {
-		return s
-	}
-	if t.kind == word {
-		s = lower(s)
-	}
-	return clip(s)
-}
-
-func undouble(s string, quote byte) string {
-	q := string(quote)
-	return strings.ReplaceAll(s, q+q, q)
-}
-
-// lower folds ASCII letters only, as both servers do in UTF-8 databases.
-func lower(s string) string {
-	for i := range len(s) {
-		if 'A' <= s[i] && s[i] <= 'Z' {
-			return lowerFrom(s, i)
-		}
-	}
-	return s
-}
-
-func lowerFrom(s string, i int) string {
-	b := []byte(s)
-	for ; i < len(b); i++ {
-		if 'A' <= b[i] && b[i] <= 'Z' {
-			b[i] += 'a' - 'A'
-		}
-	}
-	return string(b)
-}
-
-// maxName is how many bytes of a name PostgreSQL keeps (NAMEDATALEN - 1).
-const maxName = 63
-
-// clip cuts a name as PostgreSQL does, between characters.
-func clip(s string) string {
-	if len(s) <= maxName {
-		return s
-	}
-	n := maxName
-	for n > maxName-utf8.UTFMax && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
 }

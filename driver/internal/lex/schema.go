@@ -116,7 +116,7 @@ func (p *parser) drop() Statement {
 	}
 	located := p.atAny("TRIGGER", "RULE", "POLICY")
 	p.named(&st)
-	for p.is(",") && len(st.Tables) > 0 {
+	for p.is(',') && len(st.Tables) > 0 {
 		p.advance()
 		t, ok := p.table()
 		if !ok {
@@ -174,7 +174,7 @@ func (p *parser) triggerBody() {
 	}
 	p.advance()
 	for p.tok.kind != eof {
-		done := p.is(";")
+		done := p.is(';')
 		p.advance()
 		if done && p.at("END") {
 			p.advance()
@@ -209,44 +209,8 @@ func (p *parser) routineBody() {
 
 // ruleBody moves to the end of CREATE RULE … DO (…; …).
 func (p *parser) ruleBody() {
-	for p.tok.kind != eof && !(p.is(";") && p.depth == 0) {
+	for p.tok.kind != eof && !(p.is(';') && p.depth == 0) {
 		p.advance()
 	}
 	p.scan.broken = p.scan.broken || p.depth > 0
-}
-
-// reindex recognises REINDEX, which changes nothing that is kept.
-func (p *parser) reindex() Statement {
-	p.advance()
-	if p.scan.dialect == SQLite {
-		return Statement{}
-	}
-	options := p.is("(")
-	if options {
-		concurrent := false
-		for p.advance(); !p.end() && p.depth > 0; p.advance() {
-			concurrent = concurrent || p.at("CONCURRENTLY")
-		}
-		if p.is(")") {
-			p.advance()
-		}
-		if concurrent {
-			return Statement{NoBlock: true}
-		}
-	}
-	whole := p.acceptAny("DATABASE", "SYSTEM", "SCHEMA")
-	if !whole {
-		p.acceptAny("TABLE", "INDEX")
-	}
-	return Statement{NoBlock: whole || p.at("CONCURRENTLY")}
-}
-
-// cluster recognises CLUSTER, which without a table goes through them all.
-func (p *parser) cluster() Statement {
-	p.advance()
-	if p.is("(") {
-		p.group()
-	}
-	p.accept("VERBOSE")
-	return Statement{NoBlock: p.end()}
 }

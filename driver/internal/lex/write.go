@@ -18,14 +18,14 @@ func (p *parser) with() Statement {
 		if p.expression() {
 			writes = true
 		}
-		if !p.is(",") {
+		if !p.is(',') {
 			break
 		}
 		p.advance()
 	}
 	st := Statement{Kind: Opaque, Verb: "WITH"}
 	switch {
-	case p.atAny("SELECT", "VALUES", "TABLE"), p.is("("):
+	case p.atAny("SELECT", "VALUES", "TABLE"), p.is('('):
 		st = p.query()
 	case p.atAny("INSERT", "REPLACE"):
 		st = p.insert()
@@ -45,13 +45,13 @@ func (p *parser) with() Statement {
 // whether it may write.
 func (p *parser) expression() bool {
 	p.advance() // its name
-	if p.is("(") {
+	if p.is('(') {
 		p.group()
 	}
 	for p.tok.is("AS") || p.tok.is("NOT") || p.tok.is("MATERIALIZED") {
 		p.advance()
 	}
-	if !p.is("(") {
+	if !p.is('(') {
 		return false
 	}
 	writes := p.body()
@@ -80,12 +80,12 @@ func (p *parser) body() bool {
 	p.advance()
 	writes := false
 	for !p.end() && p.depth > base {
-		if p.prev.kind == punct && (p.prev.text == "(" || p.prev.text == ")") && p.startsWrite() {
+		if (p.prev.op('(') || p.prev.op(')')) && p.startsWrite() {
 			writes = true
 		}
 		p.advance()
 	}
-	if p.is(")") {
+	if p.is(')') {
 		p.advance()
 	}
 	return writes
@@ -177,7 +177,7 @@ func (p *parser) conflict(st *Statement) {
 
 // onKey reports whether (key) is in hand, the target of an ON CONFLICT.
 func (p *parser) onKey() bool {
-	if !p.is("(") {
+	if !p.is('(') {
 		return false
 	}
 	p.advance()
@@ -185,7 +185,7 @@ func (p *parser) onKey() bool {
 		return false
 	}
 	p.advance()
-	return p.is(")")
+	return p.is(')')
 }
 
 func (p *parser) update() Statement {
@@ -237,12 +237,12 @@ func (p *parser) target() (target, bool) {
 // only reads [ONLY] table [*], or ONLY (table).
 func (p *parser) only() (Table, bool) {
 	bracket := false
-	if p.scan.dialect == Postgres && p.accept("ONLY") && p.is("(") {
+	if p.scan.dialect == Postgres && p.accept("ONLY") && p.is('(') {
 		bracket = true
 		p.advance()
 	}
 	t, ok := p.table()
-	if ok && (p.is("*") || bracket && p.is(")")) {
+	if ok && (p.is('*') || bracket && p.is(')')) {
 		p.advance()
 	}
 	return t, ok
@@ -291,7 +291,7 @@ func (p *parser) truncate() Statement {
 			return failed
 		}
 		st.Tables = append(st.Tables, t)
-		if !p.is(",") {
+		if !p.is(',') {
 			break
 		}
 		p.advance()
