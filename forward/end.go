@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.uber.org/zap"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -36,26 +37,29 @@ func (d *handler) End(ctx context.Context, end hooks.Ended) hooks.Outcome {
 	// forward it.
 	ctx = context.WithoutCancel(ctx)
 	b := &batch{token: end.Token, ids: idsOf(end.Events), outcome: end.Outcome, sinks: d.active()}
+	done := true
 	switch {
 	case end.Outcome == hooks.RolledBack:
 		d.tell(hooks.NoticeRolledBack, b.ids, "")
 	case d.journal == nil:
-		d.endFromMemory(ctx, end, b)
+		done = d.endFromMemory(ctx, end, b)
 	case end.Outcome == hooks.Committed:
-		d.endCommitted(ctx, end.Conn, b)
+		done = d.endCommitted(ctx, end.Conn, b)
 	default:
-		d.endUnknown(ctx, end, b)
+		done = d.endUnknown(ctx, end, b)
 	}
-	if end.Conn != nil {
+	if !done {
+		d.postpone(b)
+	} else if end.Conn != nil {
 		d.settleSome(ctx, end.Conn)
 	}
 	return b.outcome
 }
 
-func (d *handler) endFromMemory(ctx context.Context, end hooks.Ended, b *batch) {
+func (d *handler) endFromMemory(ctx context.Context, end hooks.Ended, b *batch) (done bool) {
 	if end.Outcome == hooks.Unknown {
 		d.tell(hooks.NoticeUnknown, b.ids, "no_journal")
-		return
+		return true
 	}
 	d.tell(hooks.NoticeLogged, b.ids, "")
 	now := d.hub.now().UTC()
@@ -65,38 +69,38 @@ func (d *handler) endFromMemory(ctx context.Context, end hooks.Ended, b *batch) 
 			Tx: journal.TxKey{ID: end.Token, StartedAt: now},
 		})
 	}
-	if !d.forward(ctx, d.usable(end.Conn), b) {
-		d.postpone(b)
-	}
+	return d.forward(ctx, d.usable(end.Conn), b)
 }
 
-func (d *handler) endCommitted(ctx context.Context, conn *sql.DB, b *batch) {
+func (d *handler) endCommitted(ctx context.Context, conn *sql.DB, b *batch) (done bool) {
 	if len(b.sinks) == 0 {
 		d.tell(hooks.NoticeLogged, b.ids, "")
-		return
+		return true
 	}
-	borrowed := conn != nil
-	conn = d.usable(conn)
 	// The committing connection is on the server that committed; another may
 	// be on a standby that has not heard of it.
-	if !d.advance(ctx, conn, b, borrowed) {
-		d.postpone(b)
+	done, err := d.advance(ctx, d.usable(conn), b, conn != nil)
+	if err != nil {
+		d.hub.log.Warn("aftercommit: committed events could not be read back; they are forwarded later",
+			zap.String("driver", d.db.Driver), zap.Error(err))
 	}
+	return done
 }
 
-func (d *handler) endUnknown(ctx context.Context, end hooks.Ended, b *batch) {
-	if end.Conn != nil && !end.Prepared && d.advance(ctx, end.Conn, b, false) {
-		return
+func (d *handler) endUnknown(ctx context.Context, end hooks.Ended, b *batch) (done bool) {
+	var err error
+	if end.Conn != nil && !end.Prepared {
+		done, err = d.advance(ctx, end.Conn, b, false)
 	}
 	if b.outcome == hooks.Unknown {
-		reason := ""
+		n := hooks.Notice{Kind: hooks.NoticeUnknown, Events: b.ids, Err: err}
 		if end.Prepared {
-			reason = "prepared"
+			n.Reason = "prepared"
 		}
-		d.tell(hooks.NoticeUnknown, b.ids, reason)
+		d.Notify(n)
 		b.later(d.hub.now())
 	}
-	d.postpone(b)
+	return done
 }
 
 // usable returns conn, or a connection of the Hub's own where there can be one.
@@ -104,27 +108,26 @@ func (d *handler) usable(conn *sql.DB) *sql.DB {
 	if conn != nil || len(d.sinks) == 0 {
 		return conn
 	}
-	db, err := d.sideDB()
-	if err != nil {
-		return nil
-	}
+	// Without one, the batch waits for the next connection.
+	db, _ := d.sideDB()
 	return db
 }
 
 // advance takes b as far as conn allows and reports whether it is done. trusted
-// says that conn is the one that committed.
-func (d *handler) advance(ctx context.Context, conn *sql.DB, b *batch, trusted bool) bool {
+// says that conn is the one that committed. The error is about looking into the
+// journal; what forwarders say is told to observers.
+func (d *handler) advance(ctx context.Context, conn *sql.DB, b *batch, trusted bool) (done bool, err error) {
 	if conn == nil {
-		return false
+		return false, nil
 	}
 	if b.entries == nil {
 		over, entries, err := d.look(ctx, conn, b, trusted)
 		if err != nil || !over {
-			return false
+			return false, err
 		}
 		d.learn(b, entries)
 	}
-	return d.forward(ctx, conn, b)
+	return d.forward(ctx, conn, b), nil
 }
 
 // look reads b's entries if its transaction is over. It gives up a database that

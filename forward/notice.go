@@ -45,13 +45,16 @@ func (h *Hub) Status(context.Context) Status {
 	}
 }
 
-func (c *counts) of(kind hooks.NoticeKind) *atomic.Int64 {
-	switch kind {
+func (c *counts) of(n hooks.Notice) *atomic.Int64 {
+	switch n.Kind {
 	case hooks.NoticeLogged:
 		return &c.logged
 	case hooks.NoticeDelivered:
 		return &c.delivered
 	case hooks.NoticeFailed:
+		if n.Forwarder == "" {
+			return nil // a flush; what becomes of its events is told beside it
+		}
 		return &c.failed
 	case hooks.NoticeDiscarded:
 		return &c.discarded
@@ -79,10 +82,10 @@ func (d *handler) Notify(n hooks.Notice) {
 	if n.Count == 0 {
 		n.Count = len(n.Events)
 	}
-	if c := h.counts.of(n.Kind); c != nil {
+	if c := h.counts.of(n); c != nil {
 		c.Add(int64(n.Count))
 	}
-	if ce := h.log.Check(d.level(n), "aftercommit: "+message(n.Kind)); ce != nil {
+	if ce := h.log.Check(d.level(n), "aftercommit: "+message(n)); ce != nil {
 		ce.Write(fields(n)...)
 	}
 	if h.observer != nil {
@@ -138,13 +141,16 @@ func firstWarns(done *atomic.Bool) zapcore.Level {
 	return zapcore.WarnLevel
 }
 
-func message(kind hooks.NoticeKind) string {
-	switch kind {
+func message(n hooks.Notice) string {
+	switch n.Kind {
 	case hooks.NoticeLost:
 		return "audit events could not be written"
 	case hooks.NoticeDiscarded:
 		return "audit events will not be forwarded"
 	case hooks.NoticeFailed:
+		if n.Forwarder == "" {
+			return "the journal could not be written"
+		}
 		return "audit events were not forwarded"
 	case hooks.NoticeUnknown:
 		return "how a transaction ended is not known yet"
@@ -159,7 +165,7 @@ func message(kind hooks.NoticeKind) string {
 	case hooks.NoticeUnattributed:
 		return "audit events have no actor (told once; Status counts): use hooks.WithActor or driver.DefaultActor"
 	default:
-		return string(kind)
+		return string(n.Kind)
 	}
 }
 

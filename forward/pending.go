@@ -3,7 +3,6 @@ package forward
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"sync"
 	"time"
 
@@ -81,25 +80,27 @@ func (d *handler) postpone(b *batch) {
 	d.hub.keep(d)
 }
 
-// settleSome settles what waits for a connection, now that there is one.
+// settleSome settles what waits for a connection, now that there is one. After
+// the first batch that conn does not serve, it leaves the rest.
 func (d *handler) settleSome(ctx context.Context, conn *sql.DB) {
+	serves := true
 	for _, b := range d.pending.take(settledPerEnd, d.hub.now()) {
-		// After the first that conn does not serve, the others would not fare
-		// better.
-		if conn == nil || !d.advance(ctx, conn, b, false) {
-			d.putBack(b)
-			if b.outcome != hooks.Unknown {
-				conn = nil
-			}
+		if !serves {
+			d.postpone(b)
+			continue
 		}
+		done, err := d.advance(ctx, conn, b, false)
+		if !done {
+			d.putBack(b)
+		}
+		serves = err == nil && (done || b.outcome == hooks.Unknown)
 	}
 }
 
-// putBack postpones b, an unknown outcome for a while.
+// putBack postpones b that conn did not finish: its transaction is not over, or
+// a forwarder was left behind.
 func (d *handler) putBack(b *batch) {
-	if b.outcome == hooks.Unknown {
-		b.later(d.hub.now())
-	}
+	b.later(d.hub.now())
 	d.postpone(b)
 }
 
@@ -117,16 +118,20 @@ func (d *handler) settleAll(ctx context.Context) error {
 		return err
 	}
 	defer done()
-	var errs []error
-	for _, b := range all {
-		if err := ctx.Err(); err != nil {
-			d.postpone(b)
-			errs = append(errs, err)
-			continue
-		}
-		if !d.advance(ctx, db, b, false) {
+	for i, b := range all {
+		ok, err := d.advance(ctx, db, b, false)
+		if !ok {
 			d.putBack(b)
 		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			for _, rest := range all[i+1:] {
+				d.postpone(rest)
+			}
+			return err
+		}
 	}
-	return errors.Join(errs...)
+	return nil
 }

@@ -48,10 +48,6 @@ func (p *postgres) write(ctx context.Context, f hooks.Flush) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	// The server's lock_timeout gives the clear error; this is for a server
-	// that does not answer at all.
-	ctx, cancel := context.WithTimeout(ctx, wait+wait/4+time.Second)
-	defer cancel()
 	res, err := f.Conn.ExecContext(ctx, query)
 	if err != nil {
 		return false, p.writeError(err, len(f.Events), wait)

@@ -33,16 +33,12 @@ func newSQLite(schema string) *sqlite {
 	}
 }
 
-// write has no use for f.Own: whoever asks without it has written.
+// write has no use for f.Own: whoever asks without it has written. Nor for
+// f.Timeout: the app's busy timeout says how long it waits.
 func (s *sqlite) write(ctx context.Context, f hooks.Flush) (bool, error) {
 	doc, err := document(f.Events)
 	if err != nil {
 		return false, err
-	}
-	if f.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, f.Timeout)
-		defer cancel()
 	}
 	if _, err := f.Conn.ExecContext(ctx, s.insert, string(doc), f.Token, formatTime(time.Now())); err != nil {
 		return false, fmt.Errorf("journal: write %d events: %w", len(f.Events), err)
