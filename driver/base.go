@@ -1,0 +1,132 @@
+package driver
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+)
+
+// optional holds what the base connection can do, looked up once. What it
+// lacks is done as database/sql would (its ctxutil.go).
+type optional struct {
+	conn     driver.Conn
+	execCtx  driver.ExecerContext
+	execer   driver.Execer //nolint:staticcheck // legacy drivers have only this
+	queryCtx driver.QueryerContext
+	queryer  driver.Queryer //nolint:staticcheck // legacy drivers have only this
+	prepCtx  driver.ConnPrepareContext
+	beginCtx driver.ConnBeginTx
+	checker  driver.NamedValueChecker
+	resets   bool
+	validity bool
+}
+
+func optionalOf(base driver.Conn) optional {
+	o := optional{conn: base}
+	o.execCtx, _ = base.(driver.ExecerContext)
+	o.execer, _ = base.(driver.Execer) //nolint:staticcheck // see above
+	o.queryCtx, _ = base.(driver.QueryerContext)
+	o.queryer, _ = base.(driver.Queryer) //nolint:staticcheck // see above
+	o.prepCtx, _ = base.(driver.ConnPrepareContext)
+	o.beginCtx, _ = base.(driver.ConnBeginTx)
+	o.checker, _ = base.(driver.NamedValueChecker)
+	_, o.resets = base.(driver.SessionResetter)
+	_, o.validity = base.(driver.Validator)
+	return o
+}
+
+func (o *optional) execs() bool   { return o.execCtx != nil || o.execer != nil }
+func (o *optional) queries() bool { return o.queryCtx != nil || o.queryer != nil }
+
+func (o *optional) exec(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if o.execCtx != nil {
+		return o.execCtx.ExecContext(ctx, query, args)
+	}
+	if o.execer == nil {
+		return nil, driver.ErrSkip
+	}
+	values, err := plainValues(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return o.execer.Exec(query, values)
+}
+
+func (o *optional) query(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if o.queryCtx != nil {
+		return o.queryCtx.QueryContext(ctx, query, args)
+	}
+	if o.queryer == nil {
+		return nil, driver.ErrSkip
+	}
+	values, err := plainValues(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return o.queryer.Query(query, values)
+}
+
+func (o *optional) prepare(ctx context.Context, query string) (driver.Stmt, error) {
+	if o.prepCtx != nil {
+		return o.prepCtx.PrepareContext(ctx, query)
+	}
+	st, err := o.conn.Prepare(query)
+	if err == nil && ctx.Err() != nil {
+		_ = st.Close()
+		return nil, ctx.Err()
+	}
+	return st, err
+}
+
+func (o *optional) begin(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	if o.beginCtx != nil {
+		return o.beginCtx.BeginTx(ctx, opts)
+	}
+	if opts.Isolation != 0 {
+		return nil, errors.New("sql: driver does not support non-default isolation level")
+	}
+	if opts.ReadOnly {
+		return nil, errors.New("sql: driver does not support read-only transactions")
+	}
+	tx, err := o.conn.Begin() //nolint:staticcheck // legacy drivers have only this
+	if err == nil && ctx.Err() != nil {
+		_ = tx.Rollback()
+		return nil, ctx.Err()
+	}
+	return tx, err
+}
+
+func execStmt(ctx context.Context, st driver.Stmt, args []driver.NamedValue) (driver.Result, error) {
+	if s, ok := st.(driver.StmtExecContext); ok {
+		return s.ExecContext(ctx, args)
+	}
+	values, err := plainValues(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return st.Exec(values) //nolint:staticcheck // legacy drivers have only this
+}
+
+func queryStmt(ctx context.Context, st driver.Stmt, args []driver.NamedValue) (driver.Rows, error) {
+	if s, ok := st.(driver.StmtQueryContext); ok {
+		return s.QueryContext(ctx, args)
+	}
+	values, err := plainValues(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	return st.Query(values) //nolint:staticcheck // legacy drivers have only this
+}
+
+// plainValues strips names for a driver without named parameters, and gives up
+// if ctx has ended, since the driver will not look.
+func plainValues(ctx context.Context, args []driver.NamedValue) ([]driver.Value, error) {
+	values := make([]driver.Value, len(args))
+	for i, a := range args {
+		if a.Name != "" {
+			return nil, errors.New("sql: driver does not support the use of Named Parameters")
+		}
+		values[i] = a.Value
+	}
+	return values, ctx.Err()
+}

@@ -1,0 +1,293 @@
+package driver
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// maxTargets is how many targets of one table and operation get events of their
+// own in a transaction; the rest share one without an ID.
+const maxTargets = 100
+
+// foldKey is what statements must share to share an event.
+type foldKey struct {
+	action string
+	target hooks.Target
+	values hooks.Values
+}
+
+// capture is an event that statements are folded into.
+type capture struct {
+	statements int
+	rows       int64
+	reading    int  // statements whose rows are still being read
+	unknown    bool // the number of rows is not known
+	shortened  bool
+}
+
+// none reports that its statements turned out to have changed nothing.
+func (f *capture) none() bool { return f.statements == 0 }
+
+// complete writes the counts into the event.
+func (f *capture) complete(e *hooks.Event) {
+	m := map[string]any{"statements": f.statements}
+	if !f.unknown && f.reading == 0 {
+		m["rows"] = f.rows
+	}
+	if f.shortened {
+		m["shortened"] = true
+	}
+	for k, v := range e.Metadata {
+		if k != "rows" && k != "statements" {
+			m[k] = v
+		}
+	}
+	e.Metadata = m
+}
+
+// matches reports whether a rule captures s.
+func (c *conn) matches(s *lex.Statement) bool {
+	rules := c.db.reg.cfg.rules
+	switch s.Kind {
+	case lex.Write:
+		for _, t := range s.Tables {
+			if rules.match(t) && !c.temp[t.Name] {
+				return true
+			}
+		}
+	case lex.Schema:
+		if s.Temporary || rules == nil {
+			return false
+		}
+		return len(s.Tables) == 0 && rules.all || len(s.Tables) > 0 && rules.match(s.Tables[0])
+	}
+	return false
+}
+
+// capture makes events of statements that have been executed; res is nil where
+// they were queried. It returns the events whose rows are still to be counted.
+func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture {
+	rows, known := int64(0), false
+	if res != nil && len(j.stmts) == 1 {
+		n, err := res.RowsAffected()
+		rows, known = n, err == nil
+	}
+	values := hooks.FromContext(ctx)
+	var captures []*capture
+	for i := range j.stmts {
+		s := &j.stmts[i]
+		if s.Kind == lex.Schema && s.Temporary {
+			c.remember(s)
+		}
+		switch {
+		case !c.matches(s):
+		case s.Kind == lex.Schema:
+			c.captureSchema(s, values)
+		case known && rows == 0 && s.Op != lex.Truncate:
+		default:
+			for _, t := range s.Tables {
+				if f := c.captureWrite(j, s, t, values); f != nil {
+					f.statements++
+					f.rows += rows
+					if res == nil && s.Returning && len(j.stmts) == 1 {
+						f.reading++
+						captures = append(captures, f)
+					} else if !known || s.Op == lex.Truncate {
+						f.unknown = true
+					}
+				}
+			}
+		}
+	}
+	return captures
+}
+
+// remember keeps the name of a temporary table, whose writes are nobody's
+// business.
+func (c *conn) remember(s *lex.Statement) {
+	if len(s.Tables) == 0 {
+		return
+	}
+	if c.temp == nil {
+		c.temp = make(map[string]bool)
+	}
+	c.temp[s.Tables[0].Name] = true
+}
+
+var verbs = [...]string{lex.Insert: "inserted", lex.Update: "updated", lex.Delete: "deleted", lex.Upsert: "upserted", lex.Truncate: "truncated"}
+
+func (c *conn) captureWrite(j job, s *lex.Statement, t lex.Table, values hooks.Values) *capture {
+	if !c.db.reg.cfg.rules.match(t) || c.temp[t.Name] {
+		return nil
+	}
+	key := foldKey{
+		action: actionOf(t, verbs[s.Op]),
+		target: hooks.Target{Type: nameOf(t), ID: keyOf(s.Key, j.args)},
+		values: values,
+	}
+	return c.fold(key, nil)
+}
+
+func (c *conn) captureSchema(s *lex.Statement, values hooks.Values) {
+	key := foldKey{action: "schema.changed", target: hooks.Target{Type: "schema", Name: s.Verb}, values: values}
+	if len(s.Tables) > 0 {
+		key.target.ID = nameOf(s.Tables[0])
+	}
+	if f := c.fold(key, map[string]any{"statement": s.Verb}); f != nil {
+		f.statements++
+		f.unknown = true
+	}
+}
+
+// fold finds the event that a statement belongs to, or adds one. It returns nil
+// where the transaction's limit is reached.
+func (c *conn) fold(key foldKey, meta map[string]any) *capture {
+	t := &c.tx
+	if f := c.folded(key); f != nil {
+		return f
+	}
+	if key.target.ID != "" && key.action != "schema.changed" {
+		all := key
+		all.target.ID = ""
+		if t.targets[all] >= maxTargets {
+			key = all
+			if f := c.folded(key); f != nil {
+				return f
+			}
+		} else {
+			if t.targets == nil {
+				t.targets = make(map[foldKey]int)
+			}
+			t.targets[all]++
+		}
+	}
+	if len(t.items) >= c.db.reg.cfg.maxEvents {
+		c.uncaptured(1, "limit")
+		return nil
+	}
+	f := &capture{}
+	e := hooks.Event{
+		OccurredAt: time.Now().UTC().Truncate(time.Microsecond),
+		Action:     key.action, Outcome: hooks.Success, Target: key.target, Metadata: meta, Captured: true,
+	}
+	e.ID, _ = uuid.NewV7()
+	c.attribute(&e, key.values)
+	f.shortened = hooks.Shorten(&e)
+	t.items = append(t.items, item{event: e, fold: f})
+	if t.folds == nil {
+		t.folds = make(map[foldKey]*capture)
+	}
+	t.folds[key] = f
+	return f
+}
+
+// folded returns the event for key if it may still change: written since the
+// innermost savepoint, and not flushed.
+func (c *conn) folded(key foldKey) *capture {
+	f := c.tx.folds[key]
+	if f == nil {
+		return nil
+	}
+	for i := len(c.tx.items) - 1; i >= c.tx.floor(); i-- {
+		if c.tx.items[i].fold == f {
+			return f
+		}
+	}
+	return nil
+}
+
+// attribute says who: the statement's context, else that of BeginTx, else the
+// default actor.
+func (c *conn) attribute(e *hooks.Event, values hooks.Values) {
+	values.Fill(e)
+	if c.open {
+		c.tx.values.Fill(e)
+	}
+	if e.Actor.IsZero() {
+		e.Actor = c.db.reg.cfg.actor
+	}
+}
+
+// nameOf is the exact name of a table, with its schema unless that is the
+// default one.
+func nameOf(t lex.Table) string {
+	switch strings.ToLower(t.Schema) {
+	case "", "public", "main":
+		return t.Name
+	}
+	return t.Schema + "." + t.Name
+}
+
+// actionOf folds a table's name into the form of an action.
+func actionOf(t lex.Table, verb string) string {
+	var b strings.Builder
+	for part := range strings.SplitSeq(nameOf(t), ".") {
+		b.WriteString(word(part))
+		b.WriteByte('.')
+	}
+	table := b.String()
+	if n := hooks.MaxAction - len(verb); len(table) > n {
+		table = table[:n-1] + "."
+	}
+	return table + verb
+}
+
+func word(s string) string {
+	b := []byte(strings.ToLower(s))
+	for i, ch := range b {
+		if (ch < 'a' || ch > 'z') && (ch < '0' || ch > '9') {
+			b[i] = '_'
+		}
+	}
+	if len(b) == 0 || b[0] < 'a' || b[0] > 'z' {
+		return "t" + string(b)
+	}
+	return string(b)
+}
+
+// keyOf is the key's value as text, or "" where it is not plain to see.
+func keyOf(k lex.Key, args []driver.NamedValue) string {
+	if !k.Found {
+		return ""
+	}
+	if k.Param == 0 && k.ParamName == "" {
+		return k.Literal
+	}
+	for _, a := range args {
+		if (k.ParamName != "" && a.Name == k.ParamName) || (k.ParamName == "" && a.Ordinal == k.Param) {
+			return textOf(a.Value)
+		}
+	}
+	return ""
+}
+
+func textOf(v driver.Value) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case []byte:
+		if len(v) == 16 {
+			if id, err := uuid.FromBytes(v); err == nil {
+				return id.String()
+			}
+		}
+		return string(v)
+	case nil:
+		return ""
+	case bool, float64, time.Time, int, int32, uint64, fmt.Stringer:
+		return fmt.Sprint(v)
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,250 @@
+package driver
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// ending is one way to end a transaction: Tx.Commit, a raw COMMIT, PREPARE
+// TRANSACTION, the COMMIT of a transaction of the driver's own.
+type ending struct {
+	run      func() error // the COMMIT itself
+	undo     func() error // a ROLLBACK, for when the events cannot be written
+	prepares bool
+}
+
+// commit writes what is buffered, runs the COMMIT and judges its answer. The
+// error is the COMMIT's own, unless the events could not be written.
+func (c *conn) commit(ctx context.Context, e ending) error {
+	t := &c.tx
+	flushErr, state := c.flushBeforeEnd(ctx)
+	var late []hooks.Event
+	switch state {
+	case flushFailed:
+		if t.mode == hooks.Strict {
+			c.rolledBack(ctx, e.undo())
+			return flushErr
+		}
+		c.lose(flushErr)
+	case flushLate:
+		late = c.takeUnflushed()
+	}
+	err := e.run()
+	switch {
+	case state == flushGone:
+		c.dropUnflushed(ctx)
+		c.end(hooks.Unknown)
+	case state == flushAborted:
+		c.end(hooks.RolledBack)
+	case err != nil && c.stillOpen(ctx):
+		c.putBack(late)
+		return err
+	default:
+		c.endAfter(err, state != flushNothing, e.prepares)
+	}
+	if c.lostBy(err) {
+		c.discard()
+	}
+	if err == nil && len(late) > 0 {
+		return c.writeLate(ctx, late)
+	}
+	if len(late) > 0 {
+		c.ended = append(c.ended, part{outcome: hooks.RolledBack, events: late})
+	}
+	return err
+}
+
+// endAfter ends the transaction by what its COMMIT answered.
+func (c *conn) endAfter(err error, proven, prepares bool) {
+	outcome := judge(err)
+	if outcome == hooks.Committed && !proven && c.tx.flushed > 0 {
+		outcome = hooks.Unknown // written earlier; the rows decide
+	}
+	if prepares && outcome == hooks.Committed {
+		outcome = hooks.Unknown
+	} else {
+		prepares = false
+	}
+	if p := c.end(outcome); p != nil {
+		p.prepared = prepares
+	}
+}
+
+// judge says what the answer to a COMMIT proves. Only a server that answered
+// with an error of its own, and lived on, has surely rolled back.
+func judge(err error) hooks.Outcome {
+	if err == nil {
+		return hooks.Committed
+	}
+	state := sqlState(err)
+	if len(state) != 5 {
+		return hooks.Unknown
+	}
+	switch state[:2] {
+	case "08", "57", "58", "XX", "F0":
+		if state == "57014" { // query_canceled
+			return hooks.RolledBack
+		}
+		return hooks.Unknown
+	}
+	if state == "40003" { // statement_completion_unknown
+		return hooks.Unknown
+	}
+	return hooks.RolledBack
+}
+
+// sqlState returns the SQLSTATE of a PostgreSQL error, by the method that
+// lib/pq's and pgx's error types share.
+func sqlState(err error) string {
+	var s interface{ SQLState() string }
+	if errors.As(err, &s) {
+		return s.SQLState()
+	}
+	return ""
+}
+
+// lostBy reports whether err says that the connection is of no more use.
+func (c *conn) lostBy(err error) bool {
+	if err == nil {
+		return false
+	}
+	if errors.Is(err, driver.ErrBadConn) {
+		return true
+	}
+	if v, ok := c.base.(driver.Validator); ok {
+		return !v.IsValid()
+	}
+	return false
+}
+
+// stillOpen reports whether the transaction outlived a COMMIT that failed, as
+// it may on SQLite (SQLITE_BUSY, a deferred foreign key).
+func (c *conn) stillOpen(ctx context.Context) bool {
+	if c.postgres() {
+		return false
+	}
+	return c.probe(ctx) == stateOpen
+}
+
+// rolledBack ends the transaction after a ROLLBACK that answered err.
+func (c *conn) rolledBack(ctx context.Context, err error) {
+	if err != nil && !c.lostBy(err) {
+		switch c.probe(ctx) {
+		case stateOpen, stateAborted:
+			return // still in it
+		case stateIdle:
+			if c.tx.flushed > 0 {
+				c.end(hooks.Unknown) // it ended before, somehow
+				return
+			}
+		case stateLost:
+		}
+	}
+	if c.lostBy(err) {
+		c.discard()
+	}
+	c.end(hooks.RolledBack)
+}
+
+// lose forgets events that best effort could not write, and says so.
+func (c *conn) lose(err error) {
+	events := c.takeUnflushed()
+	c.db.notify(hooks.Notice{Kind: hooks.NoticeLost, Events: ids(events), Count: len(events), Reason: "write_failed", Err: err})
+}
+
+// takeUnflushed removes the events that are not written from the transaction;
+// functions stay.
+func (c *conn) takeUnflushed() []hooks.Event {
+	t := &c.tx
+	events := t.events(t.flushed)
+	kept := t.items[:t.flushed]
+	for _, it := range t.items[t.flushed:] {
+		if !it.isEvent() {
+			kept = append(kept, it)
+		}
+	}
+	clear(t.items[len(kept):])
+	t.items, t.flushed = kept, len(kept)
+	return events
+}
+
+// putBack undoes takeUnflushed for a transaction that goes on.
+func (c *conn) putBack(events []hooks.Event) {
+	for _, e := range events {
+		c.tx.items = append(c.tx.items, item{event: e})
+	}
+}
+
+// dropUnflushed tells that unwritten events went with a transaction that had
+// ended before anybody saw it.
+func (c *conn) dropUnflushed(ctx context.Context) {
+	if events := c.takeUnflushed(); len(events) > 0 {
+		c.ended = append(c.ended, part{outcome: hooks.RolledBack, events: events})
+	}
+}
+
+// writeLate writes the events of a transaction that wrote nothing itself, after
+// its COMMIT, in one of their own.
+func (c *conn) writeLate(ctx context.Context, events []hooks.Event) error {
+	mode := c.tx.mode
+	err := c.writeOwn(ctx, events, mode, nil)
+	if err == nil {
+		return nil
+	}
+	return &notBad{fmt.Errorf("driver: the transaction has committed, having written nothing, but its audit events could not be written after it: %w", err)}
+}
+
+// writeOwn writes events in a transaction that exists for them.
+func (c *conn) writeOwn(ctx context.Context, events []hooks.Event, mode hooks.Mode, funcs []item) error {
+	ctx = context.WithoutCancel(ctx)
+	if err := c.simple(ctx, c.beginOwn()); err != nil {
+		if mode == hooks.Strict {
+			return err
+		}
+		c.db.notify(hooks.Notice{Kind: hooks.NoticeLost, Events: ids(events), Count: len(events), Reason: "write_failed", Err: err})
+		return nil
+	}
+	c.start(ctx)
+	c.tx.own, c.tx.mode = true, mode
+	for _, e := range events {
+		c.tx.items = append(c.tx.items, item{event: e})
+	}
+	c.tx.items = append(c.tx.items, funcs...)
+	err := c.commit(ctx, c.ownEnding(ctx))
+	if errors.Is(err, driver.ErrBadConn) && len(c.ended) > 0 && c.ended[len(c.ended)-1].outcome != hooks.RolledBack {
+		return &notBad{err}
+	}
+	return err
+}
+
+func (c *conn) beginOwn() string {
+	if c.postgres() {
+		return "BEGIN READ WRITE"
+	}
+	return "BEGIN IMMEDIATE"
+}
+
+// ownEnding ends a transaction that the driver began by a raw BEGIN.
+func (c *conn) ownEnding(ctx context.Context) ending {
+	ctx = context.WithoutCancel(ctx)
+	return ending{
+		run:  func() error { return c.simple(ctx, "COMMIT") },
+		undo: func() error { return c.simple(ctx, "ROLLBACK") },
+	}
+}
+
+// notBad hides driver.ErrBadConn: database/sql would execute the statement
+// again, although it may have taken effect.
+type notBad struct{ err error }
+
+// Error is that of the hidden error.
+func (e *notBad) Error() string { return e.err.Error() }
+
+// As finds what the hidden error can be taken for; Is finds nothing in it.
+func (e *notBad) As(target any) bool {
+	return errors.As(e.err, target)
+}

@@ -1,0 +1,266 @@
+package driver
+
+import (
+	"context"
+	"database/sql/driver"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// conn wraps one connection of the base driver. database/sql never uses a
+// connection from two goroutines at once, so its state needs no lock; what a
+// lease lends out has its own.
+//
+// conn has all the methods that database/sql may look for; shape gives it a
+// type with those that the base connection has.
+type conn struct {
+	db   *database
+	base driver.Conn
+	opt  optional
+	mw   driver.ConnBeginTx // sqlmw's connection over inner, for BeginTx only
+
+	handle txHandle // reused: there is one transaction at a time
+	tx     txn      // meaningful while open
+	open   bool     // in a transaction, as far as seen
+	ended  []part   // transactions that handler and callbacks are to be told of
+
+	// alert turns the fast path off: the connection is bad, or something may
+	// have happened behind it.
+	alert    bool
+	bad      bool // to be discarded
+	behind   bool // Raw, or the rows of an unseen string, may have changed the transaction
+	streams  int  // rows of this connection that end an implicit transaction
+	prepared bool // the handler has prepared the connection
+	temp     map[string]bool
+	lent     *lease // not yet given back, if the borrower still uses it
+	scratch  []lex.Statement
+}
+
+func newConn(db *database, base driver.Conn) *conn {
+	return &conn{db: db, base: base, opt: optionalOf(base)}
+}
+
+// answer is what a statement returned: a result or rows.
+type answer struct {
+	res  driver.Result
+	rows driver.Rows
+}
+
+// job is one call of Exec or Query, directly or of a prepared statement.
+type job struct {
+	stmts []lex.Statement
+	args  []driver.NamedValue
+	do    func(ctx context.Context) (answer, error)
+}
+
+// ExecContext is on the hot path: a statement that is plainly of no interest
+// goes straight to the base connection.
+func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if !c.alert && lex.Plain(query) {
+		return c.opt.exec(ctx, query, args)
+	}
+	if isParcel(query) {
+		return c.receive(ctx)
+	}
+	a, err := c.run(ctx, job{args: args, do: func(ctx context.Context) (answer, error) {
+		res, err := c.opt.exec(ctx, query, args)
+		return answer{res: res}, err
+	}}, query)
+	return a.res, err
+}
+
+// QueryContext is the counterpart of ExecContext for statements with rows.
+func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if !c.alert && lex.Plain(query) {
+		return c.opt.query(ctx, query, args)
+	}
+	if isParcel(query) {
+		if _, err := c.receive(ctx); err != nil {
+			return nil, err
+		}
+		return noRows{}, nil
+	}
+	a, err := c.run(ctx, job{args: args, do: func(ctx context.Context) (answer, error) {
+		rows, err := c.opt.query(ctx, query, args)
+		return answer{rows: rows}, err
+	}}, query)
+	return a.rows, err
+}
+
+// PrepareContext wraps the statement only if executing it is of interest.
+func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	if isParcel(query) {
+		return &parcelStmt{c: c}, nil
+	}
+	if c.alert {
+		if err := c.calm(ctx); err != nil {
+			return nil, err
+		}
+	}
+	st, err := c.opt.prepare(ctx, query)
+	if err != nil || lex.Plain(query) {
+		return st, err
+	}
+	stmts := lex.Parse(c.db.lexed, query, c.db.reg.cfg.keyColumn, nil)
+	if boring(stmts) {
+		return st, nil
+	}
+	return shapeStmt(&stmt{c: c, base: st, stmts: stmts}), nil
+}
+
+// Prepare is for callers without a context.
+func (c *conn) Prepare(query string) (driver.Stmt, error) {
+	return c.PrepareContext(context.Background(), query)
+}
+
+// Begin is for callers without a context.
+func (c *conn) Begin() (driver.Tx, error) {
+	return c.BeginTx(context.Background(), driver.TxOptions{})
+}
+
+// Close gives up what is buffered: the server rolls back.
+func (c *conn) Close() error {
+	if c.open {
+		c.end(hooks.RolledBack)
+	}
+	c.open, c.bad = false, true
+	for _, p := range c.takeEnded() {
+		c.tell(context.Background(), p, false)
+	}
+	if c.lent != nil && c.lent.closeLater() {
+		return nil // its last user closes the base connection
+	}
+	return c.base.Close()
+}
+
+// Ping passes through; a base connection that cannot be pinged is taken to be
+// alive, as database/sql does.
+func (c *conn) Ping(ctx context.Context) error {
+	if c.bad {
+		return driver.ErrBadConn
+	}
+	if p, ok := c.base.(driver.Pinger); ok {
+		return p.Ping(ctx)
+	}
+	return nil
+}
+
+// CheckNamedValue passes through. ErrSkip makes database/sql behave as if the
+// method were missing.
+func (c *conn) CheckNamedValue(nv *driver.NamedValue) error {
+	if c.opt.checker != nil {
+		return c.opt.checker.CheckNamedValue(nv)
+	}
+	return driver.ErrSkip
+}
+
+// ResetSession is called when the pool hands the connection out again.
+func (c *conn) ResetSession(ctx context.Context) error {
+	if c.bad {
+		return driver.ErrBadConn
+	}
+	return c.base.(driver.SessionResetter).ResetSession(ctx)
+}
+
+// IsValid is called when the connection comes back to the pool.
+func (c *conn) IsValid() bool {
+	return !c.bad && c.base.(driver.Validator).IsValid()
+}
+
+// run parses a query that is not plain and does its job.
+func (c *conn) run(ctx context.Context, j job, query string) (answer, error) {
+	if c.alert {
+		if err := c.calm(ctx); err != nil {
+			return answer{}, err
+		}
+	}
+	c.scratch = lex.Parse(c.db.lexed, query, c.db.reg.cfg.keyColumn, c.scratch[:0])
+	j.stmts = c.scratch
+	return c.dispatch(ctx, j)
+}
+
+// dispatch sends a job to the room that knows its kind.
+func (c *conn) dispatch(ctx context.Context, j job) (answer, error) {
+	switch {
+	case boring(j.stmts):
+		return j.do(ctx)
+	case !controls(j.stmts):
+		return c.write(ctx, j)
+	case len(j.stmts) == 1:
+		return c.control(ctx, j)
+	default:
+		return c.unseen(ctx, j)
+	}
+}
+
+func boring(stmts []lex.Statement) bool {
+	for i := range stmts {
+		if stmts[i].Kind != lex.Read {
+			return false
+		}
+	}
+	return true
+}
+
+func controls(stmts []lex.Statement) bool {
+	for i := range stmts {
+		if isControl(stmts[i].Kind) {
+			return true
+		}
+	}
+	return false
+}
+
+func isControl(k lex.Kind) bool { return k >= lex.Begin && k <= lex.RollbackPrepared }
+
+// calm brings the connection back to the fast path, or says why it cannot.
+func (c *conn) calm(ctx context.Context) error {
+	if c.bad {
+		return driver.ErrBadConn
+	}
+	if c.behind {
+		c.lookBehind(ctx)
+		if c.bad {
+			return driver.ErrBadConn
+		}
+	}
+	return nil
+}
+
+// discard makes database/sql give the connection up at the next occasion.
+func (c *conn) discard() { c.bad, c.alert = true, true }
+
+// simple executes a statement of the driver's own, without arguments. It may
+// be several for base drivers that take that; none of them returns rows.
+func (c *conn) simple(ctx context.Context, query string) error {
+	if c.opt.execs() {
+		_, err := c.opt.exec(ctx, query, nil)
+		if err != driver.ErrSkip { //nolint:errorlint // database/sql compares with ==, so drivers return it bare
+			return err
+		}
+	}
+	st, err := c.opt.prepare(ctx, query)
+	if err != nil {
+		return err
+	}
+	_, err = execStmt(ctx, st, nil)
+	if cerr := st.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+func (c *conn) postgres() bool { return c.db.dialect == hooks.Postgres }
+
+func (c *conn) mode() hooks.Mode {
+	if c.open {
+		return c.tx.mode
+	}
+	return c.db.reg.modeNow()
+}
+
+func isParcel(query string) bool {
+	return len(query) >= len(hooks.Statement) && query[0] == '/' && strings.HasPrefix(query, hooks.Statement)
+}

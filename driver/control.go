@@ -1,0 +1,176 @@
+package driver
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"io"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// control runs one statement of transaction control that the app sent itself.
+func (c *conn) control(ctx context.Context, j job) (answer, error) {
+	s := j.stmts[0]
+	if !c.open && (s.Kind == lex.Begin || s.Kind == lex.Savepoint) {
+		if err := c.ready(ctx); err != nil {
+			return answer{}, err
+		}
+	}
+	if s.Kind != lex.Begin && !c.postgres() && ctx.Err() == nil {
+		// SQLite drivers may report a statement that took effect as
+		// interrupted, and then nobody could tell the state.
+		ctx = context.WithoutCancel(ctx)
+	}
+	var a answer
+	run := func() (err error) {
+		a, err = j.do(ctx)
+		if err == nil && a.rows != nil {
+			a.rows, err = drainControl(a.rows)
+		}
+		return err
+	}
+	err := c.runControl(ctx, &s, run)
+	c.deliver(ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	return a, nil
+}
+
+func (c *conn) runControl(ctx context.Context, s *lex.Statement, run func() error) error {
+	switch s.Kind {
+	case lex.Begin:
+		err := run()
+		if err == nil && !c.open {
+			c.start(ctx)
+		}
+		return err
+	case lex.Commit, lex.Prepare:
+		return c.rawCommit(ctx, s, run)
+	case lex.Rollback:
+		return c.rawRollback(ctx, s, run)
+	case lex.Savepoint, lex.Release, lex.RollbackTo:
+		return c.rawSavepoint(ctx, s, run)
+	default: // COMMIT PREPARED and ROLLBACK PREPARED end somebody's transaction, not this one
+		return run()
+	}
+}
+
+func (c *conn) rawCommit(ctx context.Context, s *lex.Statement, run func() error) error {
+	if !c.open {
+		return run()
+	}
+	e := c.ownEnding(ctx)
+	e.run, e.prepares = run, s.Kind == lex.Prepare
+	err := c.commit(ctx, e)
+	if err == nil && s.Chain && !c.open {
+		c.start(ctx)
+	}
+	return err
+}
+
+func (c *conn) rawRollback(ctx context.Context, s *lex.Statement, run func() error) error {
+	err := run()
+	if !c.open {
+		return err
+	}
+	c.rolledBack(ctx, err)
+	if err == nil && s.Chain {
+		c.start(ctx)
+	}
+	return err
+}
+
+func (c *conn) rawSavepoint(ctx context.Context, s *lex.Statement, run func() error) error {
+	if s.Kind == lex.Release && c.open && c.releasesAll(s.Name) {
+		return c.rawCommit(ctx, s, run)
+	}
+	if err := run(); err != nil {
+		if c.open {
+			c.afterFailure(ctx)
+		}
+		return err
+	}
+	if !c.open {
+		if c.postgres() || s.Kind != lex.Savepoint {
+			return nil
+		}
+		c.start(ctx) // SQLite: a savepoint outside any transaction begins one
+		c.tx.savepoint(s.Name)
+		c.tx.marks[0].outermost = true
+		return nil
+	}
+	c.applySavepoint(ctx, s)
+	return nil
+}
+
+// releasesAll reports whether releasing a savepoint commits the transaction.
+func (c *conn) releasesAll(name string) bool {
+	i := c.tx.find(name)
+	return i == 0 && c.tx.marks[0].outermost
+}
+
+// applySavepoint makes the transaction follow a savepoint statement that took
+// effect.
+func (c *conn) applySavepoint(ctx context.Context, s *lex.Statement) {
+	switch s.Kind {
+	case lex.Savepoint:
+		c.tx.savepoint(s.Name)
+	case lex.Release:
+		c.tx.release(s.Name)
+	case lex.RollbackTo:
+		c.takenBack(ctx, c.tx.rollbackTo(s.Name))
+	}
+}
+
+// takenBack tells of what a ROLLBACK TO took back, while the transaction goes
+// on: observers at once, functions too.
+func (c *conn) takenBack(ctx context.Context, gone []item) {
+	t := txn{items: gone}
+	if events := t.events(0); len(events) > 0 {
+		c.db.notify(hooks.Notice{Kind: hooks.NoticeRolledBack, Events: ids(events), Count: len(events), Reason: "savepoint"})
+	}
+	for _, it := range gone {
+		if it.onRollback != nil {
+			c.callback(it.ctx, it.onRollback)
+		}
+	}
+}
+
+// afterFailure looks, after a statement that failed, whether SQLite ended the
+// transaction with it (ON CONFLICT ROLLBACK, a full disk). PostgreSQL never
+// does: there it has failed and waits for its ROLLBACK.
+func (c *conn) afterFailure(ctx context.Context) {
+	if c.postgres() || !c.open || c.probe(ctx) != stateIdle {
+		return
+	}
+	if c.tx.flushed > 0 {
+		c.end(hooks.Unknown)
+	} else {
+		c.end(hooks.RolledBack)
+	}
+	c.deliver(ctx)
+}
+
+// drainControl finishes a control statement that was sent as a query: some
+// drivers execute it only while its rows are read.
+func drainControl(rows driver.Rows) (driver.Rows, error) {
+	cols := rows.Columns()
+	err := rows.Next(make([]driver.Value, len(cols)))
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	if cerr := rows.Close(); err == nil {
+		err = cerr
+	}
+	return noRows{cols}, err
+}
+
+// noRows are the rows of a statement that has none.
+type noRows struct{ cols []string }
+
+func (r noRows) Columns() []string         { return r.cols }
+func (r noRows) Close() error              { return nil }
+func (r noRows) Next([]driver.Value) error { return io.EOF }

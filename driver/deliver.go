@@ -1,0 +1,125 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// callbackTime is how long Commit waits for a function of OnCommit or
+// OnRollback.
+const callbackTime = 5 * time.Second
+
+// nestedBegin recognises SQLite's refusal of a BEGIN inside a transaction. It
+// has no code of its own (SQLITE_ERROR), only this text, the same in all
+// versions.
+func nestedBegin(err error) bool {
+	return strings.Contains(err.Error(), "within a transaction")
+}
+
+// deliver tells the handler, and then the functions, how transactions ended.
+// While the connection is in the next one, or rows are open on it, it waits:
+// the handler may use the connection.
+func (c *conn) deliver(ctx context.Context) {
+	if len(c.ended) == 0 || c.open || c.streams > 0 {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	for _, p := range c.takeEnded() {
+		c.tell(ctx, p, !c.bad)
+	}
+}
+
+func (c *conn) tell(ctx context.Context, p part, usable bool) {
+	outcome := p.outcome
+	if len(p.events) > 0 {
+		outcome = c.callEnd(ctx, p, usable)
+	}
+	for _, f := range p.funcs {
+		switch {
+		case outcome == hooks.Unknown:
+			c.db.notify(hooks.Notice{Kind: hooks.NoticeCallback, Count: 1, Reason: "unknown"})
+		case outcome == hooks.Committed && f.onCommit != nil:
+			c.callback(f.ctx, f.onCommit)
+		case outcome == hooks.RolledBack && f.onRollback != nil:
+			c.callback(f.ctx, f.onRollback)
+		}
+	}
+}
+
+func (c *conn) callEnd(ctx context.Context, p part, usable bool) (outcome hooks.Outcome) {
+	e := hooks.Ended{Outcome: p.outcome, Events: p.events, Token: p.token, Prepared: p.prepared}
+	if usable {
+		l := c.lend(ctx, leaseIdle)
+		defer l.revoke()
+		e.Conn = l.db
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			outcome = p.outcome
+			c.db.notify(hooks.Notice{
+				Kind: hooks.NoticeFailed, Events: ids(p.events), Count: len(p.events), Reason: "panic",
+				Err: fmt.Errorf("driver: the hook panicked after the transaction: %v\n%s", v, debug.Stack()),
+			})
+		}
+	}()
+	return c.db.handler.End(ctx, e)
+}
+
+// callback runs f beside the caller, so that neither a panic nor a hang of it
+// can keep a commit that has happened from returning.
+func (c *conn) callback(ctx context.Context, f func(context.Context)) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callbackTime)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if v := recover(); v != nil {
+				done <- fmt.Errorf("driver: a function of OnCommit or OnRollback panicked: %v\n%s", v, debug.Stack())
+			}
+			close(done)
+		}()
+		f(ctx)
+	}()
+	n := hooks.Notice{Kind: hooks.NoticeCallback, Count: 1}
+	select {
+	case err := <-done:
+		if err == nil {
+			return
+		}
+		n.Reason, n.Err = "panic", err
+	case <-ctx.Done():
+		n.Reason, n.Err = "timeout", errors.New("driver: a function of OnCommit or OnRollback did not return in time; it was left behind")
+	}
+	c.db.notify(n)
+}
+
+// ready lets the handler prepare the connection, if it has not yet: the mode
+// may have been off when it was opened.
+func (c *conn) ready(ctx context.Context) error {
+	if c.prepared || c.open || c.db.reg.modeNow() == hooks.Off {
+		return nil
+	}
+	return c.prepareConn(ctx)
+}
+
+func (c *conn) prepareConn(ctx context.Context) error {
+	l := c.lend(ctx, leaseIdle)
+	err := c.db.handler.Connect(ctx, l.db)
+	native := l.revoke()
+	if err == nil {
+		c.prepared = true
+		return nil
+	}
+	if c.db.reg.modeNow() == hooks.BestEffort && !c.lostBy(native) {
+		c.prepared = true // once told is enough; the next connection tries again
+		c.db.notify(hooks.Notice{Kind: hooks.NoticeFailed, Reason: "connect", Err: err})
+		return nil
+	}
+	return err
+}

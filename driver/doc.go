@@ -1,0 +1,34 @@
+// Package driver wraps any database/sql driver, so that an app gets an audit
+// trail by changing the name that it gives to sql.Open.
+//
+//	func init() {
+//		audit := forward.New(nil)
+//		audit.Register(threadline.NewForwarder(nil), forward.Auto)
+//		driver.Register("postgres-audited", "postgres", audit, driver.Capture(driver.AllTables()))
+//	}
+//
+//	db, err := sql.Open("postgres-audited", dsn)
+//
+// # Model
+//
+// The wrapped connection follows the transaction that the server is in, however
+// it was begun: by BeginTx, by a raw BEGIN, or around a single statement by the
+// driver itself. It buffers the events of the transaction, forgets those that a
+// ROLLBACK TO takes back, and hands the rest to a hooks.Handler right before
+// COMMIT, to be written in the transaction on its own connection. What the
+// handler is told afterwards is one of three outcomes: committed, rolled back,
+// unknown.
+//
+// The driver believes the server and not its own bookkeeping. Every flush is
+// guarded: outside an open, healthy transaction it fails and writes nothing.
+// Where a transaction may have ended behind the driver's back (several
+// statements in one string, [Raw], a lost connection), the events are written
+// before, and the rows themselves tell later what became of them.
+//
+// # Transparency
+//
+// A wrapped connection has the optional interfaces of the base connection, no
+// more and no fewer; statements and rows are wrapped only where they are
+// captured; results and errors are the base driver's own values. One difference
+// is unavoidable: a captured statement outside any transaction runs in one.
+package driver

@@ -1,0 +1,197 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// flushState is what a flush found.
+type flushState int8
+
+const (
+	flushNothing flushState = iota // there was nothing to write or to prove
+	flushProven                    // written, or proven to be in a healthy transaction
+	flushLate                      // the transaction is write-free: write after its COMMIT
+	flushAborted                   // PostgreSQL: it has failed, COMMIT will roll back
+	flushGone                      // it had ended already
+	flushFailed                    // the write failed
+)
+
+// The guard runs in the same query as the flush. Outside a transaction, also in
+// the implicit one of several statements in a string, SAVEPOINT fails with
+// 25P01; in a failed transaction with 25P02. Best effort keeps the savepoint,
+// to go back to when the write fails.
+const (
+	guardOnly   = "SAVEPOINT aftercommit_guard; RELEASE SAVEPOINT aftercommit_guard"
+	guardStrict = guardOnly + "; "
+	guardKeep   = "SAVEPOINT aftercommit_guard; "
+	guardBack   = "ROLLBACK TO SAVEPOINT aftercommit_guard"
+	guardDrop   = "RELEASE SAVEPOINT aftercommit_guard"
+)
+
+// margin is how much later than the handler's write timeout the driver gives
+// up, so that the server's own error comes first.
+const margin = 2 * time.Second
+
+// flushBeforeEnd writes what is not written yet. Where there are only
+// functions, it proves that the transaction is still there to be committed.
+func (c *conn) flushBeforeEnd(ctx context.Context) (error, flushState) { //nolint:revive // the error belongs to one of the states
+	t := &c.tx
+	if len(t.items) == 0 || t.mode == hooks.Off {
+		return nil, flushNothing
+	}
+	events := t.events(t.flushed)
+	if len(events) == 0 {
+		if t.flushed > 0 || !t.callbacks() {
+			return nil, flushNothing
+		}
+		return nil, c.prove(ctx)
+	}
+	if !c.postgres() && !t.wrote && !t.own {
+		if state := c.prove(ctx); state != flushProven {
+			return nil, state
+		}
+		return nil, flushLate
+	}
+	return c.flush(ctx, events, t.own)
+}
+
+// prove looks whether the transaction is open and healthy.
+func (c *conn) prove(ctx context.Context) flushState {
+	switch c.probe(ctx) {
+	case stateOpen:
+		return flushProven
+	case stateAborted:
+		return flushAborted
+	case stateIdle:
+		return flushGone
+	default:
+		return flushNothing
+	}
+}
+
+// flush lets the handler write events on this connection.
+func (c *conn) flush(ctx context.Context, events []hooks.Event, must bool) (error, flushState) { //nolint:revive // as above
+	t := &c.tx
+	if !c.postgres() {
+		if state := c.prove(ctx); state != flushProven {
+			return nil, state
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.db.reg.cfg.writeTimeout+margin)
+	defer cancel()
+	l := c.lend(ctx, leaseFlush)
+	keep := c.postgres() && t.mode == hooks.BestEffort
+	if c.postgres() {
+		l.guard = guardStrict
+		if keep {
+			l.guard = guardKeep
+		}
+	}
+	written, err := c.callFlush(ctx, hooks.Flush{
+		Conn: l.db, Events: events, Token: t.lockToken(), Own: must, Timeout: c.db.reg.cfg.writeTimeout,
+	})
+	native := l.revoke()
+	if native != nil {
+		switch sqlState(native) {
+		case "25P01":
+			return nil, flushGone
+		case "25P02":
+			return nil, flushAborted
+		}
+	}
+	if err == nil && !written && must {
+		err = fmt.Errorf("driver: the handler did not write events that must be written")
+	}
+	switch {
+	case err != nil:
+		if keep {
+			if back := c.simple(ctx, guardBack); back != nil {
+				return err, flushFailed
+			}
+		}
+		c.db.notify(hooks.Notice{Kind: hooks.NoticeFailed, Events: ids(events), Count: len(events), Reason: "journal", Err: err})
+		if native != nil {
+			return native, flushFailed
+		}
+		return err, flushFailed
+	case !written:
+		return nil, flushLate
+	}
+	t.flushed = len(t.items)
+	c.countUnattributed(events)
+	return nil, flushProven
+}
+
+// callFlush turns a panic of the handler into an error.
+func (c *conn) callFlush(ctx context.Context, f hooks.Flush) (written bool, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			written, err = false, fmt.Errorf("driver: the hook panicked while writing audit events: %v", v)
+		}
+	}()
+	return c.db.handler.Flush(ctx, f)
+}
+
+func (c *conn) countUnattributed(events []hooks.Event) {
+	n := 0
+	for i := range events {
+		if events[i].Actor.IsZero() {
+			n++
+		}
+	}
+	if n > 0 {
+		c.db.notify(hooks.Notice{Kind: hooks.NoticeUnattributed, Count: n})
+	}
+}
+
+// state is where the server says that the connection is.
+type state int8
+
+const (
+	stateLost state = iota
+	stateIdle
+	stateOpen
+	stateAborted
+)
+
+// probe asks the server whether it is in a transaction, without changing that.
+func (c *conn) probe(ctx context.Context) state {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.db.reg.cfg.writeTimeout)
+	defer cancel()
+	if c.postgres() {
+		return stateOf(c.simple(ctx, guardOnly))
+	}
+	// SQLite has no status to ask for, but a BEGIN inside a transaction fails
+	// and leaves it usable.
+	err := c.simple(ctx, "BEGIN")
+	switch {
+	case err == nil:
+		if c.simple(ctx, "ROLLBACK") != nil {
+			return stateLost
+		}
+		return stateIdle
+	case nestedBegin(err):
+		return stateOpen
+	default:
+		return stateLost
+	}
+}
+
+// stateOf reads PostgreSQL's answer to a savepoint statement.
+func stateOf(err error) state {
+	if err == nil {
+		return stateOpen
+	}
+	switch sqlState(err) {
+	case "25P01":
+		return stateIdle
+	case "25P02":
+		return stateAborted
+	default:
+		return stateLost
+	}
+}

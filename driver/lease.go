@@ -1,0 +1,314 @@
+package driver
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"sync"
+)
+
+// leaseKind says what the connection is lent for.
+type leaseKind int8
+
+const (
+	// leaseIdle: the connection is outside any transaction; Begin is real.
+	leaseIdle leaseKind = iota
+	// leaseFlush: it is inside the app's; Begin, Commit and Rollback do nothing.
+	leaseFlush
+)
+
+// errRevoked is what a borrower gets who holds on to the connection.
+var errRevoked = errors.New("driver: the app's connection was lent for the time of the call only, which is over: open a database of your own for later work")
+
+// lease lends the connection as a *sql.DB of exactly one connection. When it
+// is revoked while a call is still running, or with rows, a statement or a
+// transaction left open, the connection cannot go back to the app and is given
+// up; its base is closed by the last use that ends.
+type lease struct {
+	c      *conn
+	kind   leaseKind
+	db     *sql.DB
+	ctx    context.Context // ended by revoke, which cancels running calls
+	cancel context.CancelFunc
+
+	mu      sync.Mutex // guards what follows
+	guard   string     // runs before the first statement, then ""
+	revoked bool
+	uses    int   // running calls, open rows, statements, transactions
+	native  error // the last error of the base driver
+	closing bool  // the last use closes the base connection
+}
+
+var _ driver.Connector = (*lease)(nil)
+
+func (c *conn) lend(ctx context.Context, kind leaseKind) *lease {
+	l := &lease{c: c, kind: kind}
+	l.ctx, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	l.db = sql.OpenDB(l)
+	l.db.SetMaxOpenConns(1)
+	return l
+}
+
+// revoke ends the lease and returns the last error of the base driver in it.
+func (l *lease) revoke() error {
+	l.mu.Lock()
+	l.revoked = true
+	native := l.native
+	l.mu.Unlock()
+	l.cancel()
+	_ = l.db.Close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.uses > 0 {
+		l.c.lent = l
+		l.c.discard()
+	}
+	return native
+}
+
+// closeLater reports whether the connection is still in use, in which case its
+// last use closes it.
+func (l *lease) closeLater() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closing = l.uses > 0
+	return l.closing
+}
+
+// Connect serves the lease's own sql.DB.
+func (l *lease) Connect(context.Context) (driver.Conn, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.revoked {
+		return nil, errRevoked
+	}
+	return &lentConn{l}, nil
+}
+
+// Driver returns the base driver.
+func (l *lease) Driver() driver.Driver { return l.c.db.base.Driver() }
+
+// enter begins a use and returns its context. Outside the lease it fails.
+func (l *lease) enter(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.revoked {
+		return nil, nil, errRevoked
+	}
+	l.uses++
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(l.ctx, cancel)
+	return ctx, func() { stop(); cancel() }, nil
+}
+
+// leave ends a use.
+func (l *lease) leave(err error) {
+	l.mu.Lock()
+	if err != nil && !errors.Is(err, driver.ErrSkip) {
+		l.native = err
+	}
+	l.uses--
+	last := l.uses == 0 && l.closing
+	l.mu.Unlock()
+	if last {
+		_ = l.c.base.Close()
+	}
+}
+
+// takeGuard returns the guard the first time.
+func (l *lease) takeGuard() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g := l.guard
+	l.guard = ""
+	return g
+}
+
+// lentConn is the one connection of a lease's sql.DB.
+type lentConn struct{ l *lease }
+
+var (
+	_ driver.ExecerContext      = (*lentConn)(nil)
+	_ driver.QueryerContext     = (*lentConn)(nil)
+	_ driver.ConnPrepareContext = (*lentConn)(nil)
+	_ driver.ConnBeginTx        = (*lentConn)(nil)
+	_ driver.NamedValueChecker  = (*lentConn)(nil)
+)
+
+func (c *lentConn) Close() error { return nil }
+
+func (c *lentConn) CheckNamedValue(nv *driver.NamedValue) error { return c.l.c.CheckNamedValue(nv) }
+
+func (c *lentConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	ctx, cancel, err := c.l.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	query, err = c.guarded(ctx, query, len(args) == 0)
+	var res driver.Result
+	if err == nil {
+		res, err = c.l.c.opt.exec(ctx, query, args)
+	}
+	c.l.leave(err)
+	return res, err
+}
+
+// guarded puts the guard before the first statement: in the same query where
+// there are no arguments, else in one of its own.
+func (c *lentConn) guarded(ctx context.Context, query string, joined bool) (string, error) {
+	guard := c.l.takeGuard()
+	switch {
+	case guard == "":
+		return query, nil
+	case joined && c.l.c.opt.execs():
+		return guard + query, nil
+	default:
+		return query, c.l.c.simple(ctx, guard)
+	}
+}
+
+func (c *lentConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	ctx, cancel, err := c.l.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, err = c.guarded(ctx, "", false)
+	var rows driver.Rows
+	if err == nil {
+		rows, err = c.l.c.opt.query(ctx, query, args)
+	}
+	if err != nil {
+		cancel()
+		c.l.leave(err)
+		return nil, err
+	}
+	return &lentRows{Rows: rows, l: c.l, cancel: cancel}, nil
+}
+
+func (c *lentConn) Prepare(query string) (driver.Stmt, error) {
+	return c.PrepareContext(context.Background(), query)
+}
+
+func (c *lentConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	ctx, cancel, err := c.l.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	_, err = c.guarded(ctx, "", false)
+	var st driver.Stmt
+	if err == nil {
+		st, err = c.l.c.opt.prepare(ctx, query)
+	}
+	if err != nil {
+		c.l.leave(err)
+		return nil, err
+	}
+	return &lentStmt{Stmt: st, l: c.l}, nil
+}
+
+func (c *lentConn) Begin() (driver.Tx, error) {
+	return c.BeginTx(context.Background(), driver.TxOptions{})
+}
+
+// BeginTx begins nothing inside the app's transaction: the app's own COMMIT is
+// the only one.
+func (c *lentConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	if c.l.kind == leaseFlush {
+		return noTx{}, nil
+	}
+	ctx, cancel, err := c.l.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tx, err := c.l.c.opt.begin(ctx, opts)
+	if err != nil {
+		cancel()
+		c.l.leave(err)
+		return nil, err
+	}
+	return &lentTx{tx: tx, l: c.l, cancel: cancel}, nil
+}
+
+type noTx struct{}
+
+func (noTx) Commit() error   { return nil }
+func (noTx) Rollback() error { return nil }
+
+type lentTx struct {
+	tx     driver.Tx
+	l      *lease
+	cancel context.CancelFunc
+}
+
+func (t *lentTx) Commit() error   { return t.end(t.tx.Commit) }
+func (t *lentTx) Rollback() error { return t.end(t.tx.Rollback) }
+
+func (t *lentTx) end(f func() error) error {
+	err := f()
+	t.cancel()
+	t.l.leave(err)
+	return err
+}
+
+type lentStmt struct {
+	driver.Stmt
+	l *lease
+}
+
+var (
+	_ driver.StmtExecContext  = (*lentStmt)(nil)
+	_ driver.StmtQueryContext = (*lentStmt)(nil)
+)
+
+func (s *lentStmt) Close() error {
+	err := s.Stmt.Close()
+	s.l.leave(err)
+	return err
+}
+
+func (s *lentStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	ctx, cancel, err := s.l.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	res, err := execStmt(ctx, s.Stmt, args)
+	s.l.leave(err)
+	return res, err
+}
+
+func (s *lentStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	ctx, cancel, err := s.l.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := queryStmt(ctx, s.Stmt, args)
+	if err != nil {
+		cancel()
+		s.l.leave(err)
+		return nil, err
+	}
+	return &lentRows{Rows: rows, l: s.l, cancel: cancel}, nil
+}
+
+// lentRows has no column types: what handlers read, they scan plainly.
+type lentRows struct {
+	driver.Rows
+	l      *lease
+	cancel context.CancelFunc
+	closed bool
+}
+
+func (r *lentRows) Close() error {
+	if r.closed {
+		return nil
+	}
+	r.closed = true
+	err := r.Rows.Close()
+	r.cancel()
+	r.l.leave(err)
+	return err
+}

@@ -1,0 +1,131 @@
+package driver
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// Option changes what [Register] and [WrapConnector] do by default.
+type Option func(*config) error
+
+type config struct {
+	rules        *Rules
+	mode         hooks.Mode
+	actor        hooks.Actor
+	dialect      hooks.Dialect
+	keyColumn    string
+	maxEvents    int
+	maxBytes     int
+	drainRows    int
+	writeTimeout time.Duration
+}
+
+func defaultConfig() config {
+	return config{
+		keyColumn:    "id",
+		maxEvents:    10_000,
+		maxBytes:     16 << 20,
+		drainRows:    10_000,
+		writeTimeout: 5 * time.Second,
+	}
+}
+
+// Capture makes an event of every write that r matches. Without it only what
+// the app records is in the trail.
+func Capture(r *Rules) Option {
+	return func(c *config) error {
+		if r == nil {
+			return errors.New("Capture of nil rules: use driver.AllTables() or driver.Tables(…)")
+		}
+		c.rules = r
+		return r.err
+	}
+}
+
+// WithMode sets the mode that the driver starts with; the default is strict.
+// The environment variable AFTERCOMMIT_MODE (strict, best-effort, off) wins.
+func WithMode(m hooks.Mode) Option {
+	return func(c *config) error {
+		if m < hooks.Strict || m > hooks.Off {
+			return fmt.Errorf("mode %d: use hooks.Strict, hooks.BestEffort or hooks.Off", m)
+		}
+		c.mode = m
+		return nil
+	}
+}
+
+// DefaultActor is the actor of events whose contexts name none, for a program
+// that acts for nobody else, as a nightly job does.
+func DefaultActor(a hooks.Actor) Option {
+	return func(c *config) error {
+		_, err := hooks.Prepare(hooks.Event{Action: "actor.checked", Actor: a})
+		c.actor = a
+		return err
+	}
+}
+
+// WithDialect says how the database is spoken to, for base drivers that are not
+// recognised: lib/pq, pgx, modernc.org/sqlite, mattn/go-sqlite3 and ncruces are.
+func WithDialect(d hooks.Dialect) Option {
+	return func(c *config) error {
+		if d != hooks.Postgres && d != hooks.SQLite {
+			return fmt.Errorf("dialect %q: use hooks.Postgres or hooks.SQLite", d)
+		}
+		c.dialect = d
+		return nil
+	}
+}
+
+// KeyColumn names the column whose value becomes the target's ID of captured
+// events, where a statement plainly shows it; the default is "id".
+func KeyColumn(name string) Option {
+	return func(c *config) error {
+		if name == "" {
+			return errors.New("KeyColumn is empty")
+		}
+		c.keyColumn = name
+		return nil
+	}
+}
+
+// Limits bounds what one transaction may buffer: events, and bytes of them
+// (estimated); the defaults are 10,000 and 16 MiB. Record refuses what is
+// beyond; captured events are counted as uncaptured there.
+func Limits(events, bytes int) Option {
+	return func(c *config) error {
+		if events < 1 || bytes < 1 {
+			return fmt.Errorf("limits of %d events and %d bytes: both must be positive", events, bytes)
+		}
+		c.maxEvents, c.maxBytes = events, bytes
+		return nil
+	}
+}
+
+// DrainRows is how many rows of a captured autocommit … RETURNING are kept in
+// memory on PostgreSQL, so that its transaction ends before the app reads the
+// first of them; the default is 10,000. Beyond, the transaction stays open
+// until the rows are read or closed.
+func DrainRows(n int) Option {
+	return func(c *config) error {
+		if n < 0 {
+			return fmt.Errorf("DrainRows %d: it cannot be negative", n)
+		}
+		c.drainRows = n
+		return nil
+	}
+}
+
+// WriteTimeout bounds how long the audit trail may hold up a commit, by locks
+// on its tables for instance; the default is 5 s.
+func WriteTimeout(d time.Duration) Option {
+	return func(c *config) error {
+		if d < time.Millisecond {
+			return fmt.Errorf("WriteTimeout %v: use at least a millisecond", d)
+		}
+		c.writeTimeout = d
+		return nil
+	}
+}

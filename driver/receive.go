@@ -1,0 +1,115 @@
+package driver
+
+import (
+	"context"
+	"database/sql/driver"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// receive takes what hooks.Record, OnCommit or OnRollback sent.
+func (c *conn) receive(ctx context.Context) (driver.Result, error) {
+	p := hooks.ParcelFrom(ctx)
+	if p == nil {
+		return driver.RowsAffected(0), nil // somebody else's comment
+	}
+	if c.alert {
+		if err := c.calm(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if c.mode() == hooks.Off {
+		p.Accept()
+		return driver.RowsAffected(0), nil
+	}
+	var err error
+	switch {
+	case p.Event != nil:
+		err = c.receiveEvent(ctx, *p.Event)
+	case c.open:
+		err = c.add(item{onCommit: p.OnCommit, onRollback: p.OnRollback, ctx: context.WithoutCancel(ctx)}, 64)
+	case p.OnCommit != nil:
+		c.callback(ctx, p.OnCommit)
+	default:
+		err = errors.New("driver: OnRollback outside any transaction: there is nothing left to roll back")
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.Accept()
+	return driver.RowsAffected(0), nil
+}
+
+func (c *conn) receiveEvent(ctx context.Context, e hooks.Event) error {
+	c.attribute(&e, hooks.FromContext(ctx))
+	if err := hooks.Validate(e); err != nil {
+		return err
+	}
+	if c.open {
+		return c.add(item{event: e}, sizeOf(&e))
+	}
+	if err := c.ready(ctx); err != nil {
+		return err
+	}
+	err := c.writeOwn(ctx, []hooks.Event{e}, c.db.reg.modeNow(), nil)
+	c.deliver(ctx)
+	return err
+}
+
+// add puts an item into the transaction, within its limits.
+func (c *conn) add(it item, size int) error {
+	t, cfg := &c.tx, &c.db.reg.cfg
+	if len(t.items) >= cfg.maxEvents {
+		return fmt.Errorf("driver: the transaction holds %d events, its limit: commit in smaller parts, or raise driver.Limits", len(t.items))
+	}
+	if t.bytes+size > cfg.maxBytes {
+		return fmt.Errorf("driver: the transaction's events would hold %d bytes, more than its limit of %d: commit in smaller parts, or raise driver.Limits", t.bytes+size, cfg.maxBytes)
+	}
+	t.bytes += size
+	t.items = append(t.items, it)
+	return nil
+}
+
+// sizeOf estimates what an event takes in memory, in bytes.
+func sizeOf(e *hooks.Event) int {
+	n := 512 + len(e.Action) + len(e.Comment) + len(e.Reason) + len(e.UserAgent) +
+		len(e.Actor.ID) + len(e.Actor.Name) + len(e.Target.ID) + len(e.Target.Name)
+	if len(e.Metadata) > 0 {
+		if b, err := json.Marshal(e.Metadata); err == nil {
+			n += len(b)
+		}
+	}
+	return n
+}
+
+// parcelStmt answers handles that prepare whatever they execute.
+type parcelStmt struct{ c *conn }
+
+var (
+	_ driver.StmtExecContext  = (*parcelStmt)(nil)
+	_ driver.StmtQueryContext = (*parcelStmt)(nil)
+)
+
+func (s *parcelStmt) Close() error  { return nil }
+func (s *parcelStmt) NumInput() int { return 0 }
+
+func (s *parcelStmt) Exec([]driver.Value) (driver.Result, error) {
+	return s.c.receive(context.Background())
+}
+
+func (s *parcelStmt) Query([]driver.Value) (driver.Rows, error) {
+	_, err := s.c.receive(context.Background())
+	return noRows{}, err
+}
+
+func (s *parcelStmt) ExecContext(ctx context.Context, _ []driver.NamedValue) (driver.Result, error) {
+	return s.c.receive(ctx)
+}
+
+func (s *parcelStmt) QueryContext(ctx context.Context, _ []driver.NamedValue) (driver.Rows, error) {
+	_, err := s.c.receive(ctx)
+	return noRows{}, err
+}

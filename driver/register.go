@@ -1,0 +1,154 @@
+package driver
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// Register makes a driver available to sql.Open under name: the driver
+// registered as base, wrapped, with hook told of its transactions.
+//
+// Like sql.Register it is called at init and panics if it cannot do what it is
+// told: an empty or used name, a nil hook, an option out of range. base is
+// looked up at the first sql.Open, so the order of imports does not matter.
+func Register(name, base string, hook hooks.Hook, opts ...Option) {
+	reg, err := newRegistration(name, hook, opts)
+	if err != nil {
+		panic("driver.Register: " + err.Error())
+	}
+	if base == "" || base == name {
+		panic(fmt.Sprintf("driver.Register: base of %q is %q: name the driver to wrap, as sql.Open does", name, base))
+	}
+	if slices.Contains(sql.Drivers(), name) {
+		panic(fmt.Sprintf("driver.Register: the name %q is taken: choose another one, such as %q", name, base+"-audited"))
+	}
+	registrations.Store(name, reg)
+	sql.Register(name, &wrapped{reg: reg, base: base})
+}
+
+// WrapConnector wraps a connector, for sql.OpenDB.
+func WrapConnector(base driver.Connector, hook hooks.Hook, opts ...Option) (driver.Connector, error) {
+	if base == nil {
+		return nil, errors.New("driver: WrapConnector of a nil connector")
+	}
+	reg, err := newRegistration("connector", hook, opts)
+	if err != nil {
+		return nil, fmt.Errorf("driver: %w", err)
+	}
+	return newConnector(reg, base)
+}
+
+var registrations sync.Map // name → *registration
+
+// registration is what one Register call says, shared by all its databases.
+type registration struct {
+	name string
+	hook hooks.Hook
+	cfg  config
+	mode atomic.Int32 // hooks.Mode
+
+	mu  sync.Mutex // guards dbs
+	dbs map[*database]struct{}
+}
+
+func newRegistration(name string, hook hooks.Hook, opts []Option) (*registration, error) {
+	if name == "" {
+		return nil, errors.New("the name is empty")
+	}
+	if hook == nil {
+		return nil, fmt.Errorf("%q has a nil hook: pass what forward.New returns", name)
+	}
+	reg := &registration{name: name, hook: hook, cfg: defaultConfig(), dbs: make(map[*database]struct{})}
+	for _, o := range opts {
+		if o == nil {
+			return nil, fmt.Errorf("%q has a nil option", name)
+		}
+		if err := o(&reg.cfg); err != nil {
+			return nil, fmt.Errorf("%q: %w", name, err)
+		}
+	}
+	mode := reg.cfg.mode
+	if s := os.Getenv("AFTERCOMMIT_MODE"); s != "" {
+		m, err := hooks.ParseMode(s)
+		if err != nil {
+			return nil, fmt.Errorf("environment variable AFTERCOMMIT_MODE: %w", err)
+		}
+		mode = m
+	}
+	reg.mode.Store(int32(mode))
+	return reg, nil
+}
+
+func (r *registration) modeNow() hooks.Mode { return hooks.Mode(r.mode.Load()) }
+
+// SetMode changes the mode of a registered driver while it runs. Transactions
+// that are open keep the mode that they began with. The change is told to the
+// handlers of all its open databases, and is itself an event in each,
+// "aftercommit.mode_changed", with what ctx says of the actor; an error means
+// that such an event could not be written, the mode is changed all the same.
+func SetMode(ctx context.Context, name string, mode hooks.Mode) error {
+	v, ok := registrations.Load(name)
+	if !ok {
+		return fmt.Errorf("driver: no driver was registered as %q by driver.Register", name)
+	}
+	if mode < hooks.Strict || mode > hooks.Off {
+		return fmt.Errorf("driver: mode %d: use hooks.Strict, hooks.BestEffort or hooks.Off", mode)
+	}
+	reg := v.(*registration)
+	before := hooks.Mode(reg.mode.Swap(int32(mode)))
+	if before == mode {
+		return nil
+	}
+	var errs []error
+	for _, db := range reg.open() {
+		db.notify(hooks.Notice{Kind: hooks.NoticeMode, Reason: mode.String(), Count: 1})
+		errs = append(errs, db.recordModeChange(ctx, before, mode))
+	}
+	return errors.Join(errs...)
+}
+
+func (r *registration) open() []*database {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	dbs := make([]*database, 0, len(r.dbs))
+	for db := range r.dbs {
+		dbs = append(dbs, db)
+	}
+	return dbs
+}
+
+// recordModeChange writes the event on a connection of its own, whatever the
+// mode is.
+func (db *database) recordModeChange(ctx context.Context, from, to hooks.Mode) error {
+	e, err := hooks.Prepare(hooks.Event{
+		ID:       uuid.Nil,
+		Action:   "aftercommit.mode_changed",
+		Target:   hooks.Target{Type: "driver", ID: db.reg.name},
+		Metadata: map[string]any{"from": from.String(), "to": to.String()},
+	})
+	if err != nil {
+		return err
+	}
+	hooks.FromContext(ctx).Fill(&e)
+	c, err := db.connect(ctx)
+	if err != nil {
+		return fmt.Errorf("driver: recording the change of mode: %w", err)
+	}
+	defer func() { _ = c.Close() }()
+	if err := c.writeOwn(ctx, []hooks.Event{e}, hooks.Strict, nil); err != nil {
+		return fmt.Errorf("driver: recording the change of mode: %w", err)
+	}
+	c.deliver(ctx)
+	return nil
+}

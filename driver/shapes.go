@@ -1,0 +1,154 @@
+package driver
+
+import (
+	"context"
+	"database/sql/driver"
+)
+
+// core is what every wrapped connection has. The rest database/sql must find
+// exactly where the base connection has it: an Execer that is not there makes
+// it prepare, a SessionResetter too many would hide that a session is not reset.
+type core interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.Pinger
+	driver.NamedValueChecker
+	unwrap() *conn
+}
+
+type (
+	execs    interface{ driver.ExecerContext }
+	queries  interface{ driver.QueryerContext }
+	resets   interface{ driver.SessionResetter }
+	validity interface{ driver.Validator }
+)
+
+// facade hides the optional methods of conn.
+type facade struct{ c *conn }
+
+var _ core = facade{}
+
+func (f facade) unwrap() *conn                             { return f.c }
+func (f facade) Prepare(query string) (driver.Stmt, error) { return f.c.Prepare(query) }
+func (f facade) Close() error                              { return f.c.Close() }
+func (f facade) Begin() (driver.Tx, error)                 { return f.c.Begin() }
+func (f facade) Ping(ctx context.Context) error            { return f.c.Ping(ctx) }
+
+func (f facade) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	return f.c.BeginTx(ctx, opts)
+}
+
+func (f facade) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	return f.c.PrepareContext(ctx, query)
+}
+
+func (f facade) CheckNamedValue(nv *driver.NamedValue) error { return f.c.CheckNamedValue(nv) }
+
+// shape returns c as a connection with the optional interfaces of its base.
+func shape(c *conn) driver.Conn {
+	f := facade{c}
+	bits := 0
+	for i, has := range []bool{c.opt.execs(), c.opt.queries(), c.opt.resets, c.opt.validity} {
+		if has {
+			bits |= 1 << i
+		}
+	}
+	switch bits {
+	case 0:
+		return f
+	case 1:
+		return struct {
+			facade
+			execs
+		}{f, c}
+	case 2:
+		return struct {
+			facade
+			queries
+		}{f, c}
+	case 3:
+		return struct {
+			facade
+			execs
+			queries
+		}{f, c, c}
+	case 4:
+		return struct {
+			facade
+			resets
+		}{f, c}
+	case 5:
+		return struct {
+			facade
+			execs
+			resets
+		}{f, c, c}
+	case 6:
+		return struct {
+			facade
+			queries
+			resets
+		}{f, c, c}
+	case 7:
+		return struct {
+			facade
+			execs
+			queries
+			resets
+		}{f, c, c, c}
+	case 8:
+		return struct {
+			facade
+			validity
+		}{f, c}
+	case 9:
+		return struct {
+			facade
+			execs
+			validity
+		}{f, c, c}
+	case 10:
+		return struct {
+			facade
+			queries
+			validity
+		}{f, c, c}
+	case 11:
+		return struct {
+			facade
+			execs
+			queries
+			validity
+		}{f, c, c, c}
+	case 12:
+		return struct {
+			facade
+			resets
+			validity
+		}{f, c, c}
+	case 13:
+		return struct {
+			facade
+			execs
+			resets
+			validity
+		}{f, c, c, c}
+	case 14:
+		return struct {
+			facade
+			queries
+			resets
+			validity
+		}{f, c, c, c}
+	case 15:
+		return struct {
+			facade
+			execs
+			queries
+			resets
+			validity
+		}{f, c, c, c, c}
+	}
+	panic("driver: no such shape")
+}

@@ -1,0 +1,96 @@
+package driver
+
+import (
+	"context"
+	"database/sql/driver"
+
+	"github.com/ngrok/sqlmw"
+)
+
+// BeginTx goes through sqlmw, which carries BeginTx, Commit and Rollback to
+// interceptor and inner; everything else reaches conn directly.
+func (c *conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	if c.alert {
+		if err := c.calm(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.ready(ctx); err != nil {
+		return nil, err
+	}
+	return c.mw.BeginTx(ctx, opts)
+}
+
+// inner is the connection that sqlmw wraps.
+type inner struct{ *conn }
+
+var _ driver.ConnBeginTx = inner{}
+
+// BeginTx begins on the base connection and follows the transaction.
+func (i inner) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	c := i.conn
+	tx, err := c.opt.begin(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	c.start(ctx)
+	c.handle = txHandle{c: c, base: tx}
+	return &c.handle, nil
+}
+
+// txHandle is the driver.Tx of the transaction that database/sql began. The
+// server may have left that transaction since, by a raw COMMIT for instance;
+// what Commit means then is the base driver's to say.
+type txHandle struct {
+	c    *conn
+	base driver.Tx
+}
+
+// Commit and Rollback are reached only past the interceptor.
+func (h *txHandle) Commit() error   { return h.commit(context.Background()) }
+func (h *txHandle) Rollback() error { return h.rollback(context.Background()) }
+
+// interceptor is what sqlmw calls. It needs the context of BeginTx, which
+// driver.Tx does not have.
+type interceptor struct{ sqlmw.NullInterceptor }
+
+// TxCommit commits with the values of BeginTx's context.
+func (interceptor) TxCommit(ctx context.Context, tx driver.Tx) error {
+	return tx.(*txHandle).commit(ctx)
+}
+
+// TxRollback rolls back.
+func (interceptor) TxRollback(ctx context.Context, tx driver.Tx) error {
+	return tx.(*txHandle).rollback(ctx)
+}
+
+func (h *txHandle) commit(ctx context.Context) error {
+	c := h.c
+	if c.behind {
+		c.lookBehind(ctx)
+	}
+	if !c.open {
+		err := h.base.Commit()
+		c.deliver(ctx)
+		return err
+	}
+	err := c.commit(ctx, ending{
+		run:  h.base.Commit,
+		undo: h.base.Rollback,
+	})
+	c.deliver(ctx)
+	return err
+}
+
+func (h *txHandle) rollback(ctx context.Context) error {
+	c := h.c
+	if c.behind {
+		c.lookBehind(ctx)
+	}
+	err := h.base.Rollback()
+	if c.open {
+		c.rolledBack(ctx, err)
+	}
+	c.deliver(ctx)
+	return err
+}

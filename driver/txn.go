@@ -1,0 +1,187 @@
+package driver
+
+import (
+	"context"
+	"math/rand/v2"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// txn is the transaction that a connection is in.
+type txn struct {
+	values hooks.Values // of BeginTx's context
+	mode   hooks.Mode
+	token  int64
+	items  []item
+	marks  []mark
+	// flushed says that items[:flushed] are written; a ROLLBACK TO can undo
+	// that.
+	flushed int
+	bytes   int
+	wrote   bool // it has done more than read, as far as seen
+	own     bool // it exists for its events
+	folds   map[foldKey]*capture
+	targets map[foldKey]int // distinct targets by table and operation
+}
+
+// item is an event or a function, in the order in which they came.
+type item struct {
+	event      hooks.Event
+	fold       *capture
+	onCommit   func(context.Context)
+	onRollback func(context.Context)
+	ctx        context.Context // of a function: for its values only
+}
+
+func (it *item) isEvent() bool { return it.onCommit == nil && it.onRollback == nil }
+
+// mark is a savepoint: what it would take the transaction back to.
+type mark struct {
+	name    string
+	items   int
+	flushed int
+	// outermost: SQLite began a transaction with it, so its RELEASE commits.
+	outermost bool
+}
+
+// start begins to follow a transaction.
+func (c *conn) start(ctx context.Context) {
+	items, marks := c.tx.items[:0], c.tx.marks[:0]
+	c.tx = txn{
+		values: hooks.FromContext(ctx), mode: c.db.reg.modeNow(),
+		items: items, marks: marks,
+	}
+	c.open = true
+}
+
+// lockToken returns the transaction's token, chosen when it is first needed.
+func (t *txn) lockToken() int64 {
+	for t.token == 0 {
+		t.token = rand.Int64()
+	}
+	return t.token
+}
+
+func (t *txn) savepoint(name string) {
+	t.marks = append(t.marks, mark{name: name, items: len(t.items), flushed: t.flushed})
+}
+
+// find returns the index of the innermost savepoint of that name, or -1.
+func (t *txn) find(name string) int {
+	for i := len(t.marks) - 1; i >= 0; i-- {
+		if t.marks[i].name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// release forgets a savepoint and those inside it; what they kept stays.
+func (t *txn) release(name string) {
+	if i := t.find(name); i >= 0 {
+		t.marks = t.marks[:i]
+	}
+}
+
+// rollbackTo takes back what came after a savepoint, which remains. It returns
+// what was taken back.
+//
+// Events from before the savepoint that were written after it are taken back by
+// the server, so they count as unwritten again.
+func (t *txn) rollbackTo(name string) []item {
+	i := t.find(name)
+	if i < 0 {
+		return nil
+	}
+	m := t.marks[i]
+	t.marks = t.marks[:i+1]
+	gone := append([]item(nil), t.items[m.items:]...)
+	clear(t.items[m.items:])
+	t.items = t.items[:m.items]
+	t.flushed = min(t.flushed, m.flushed)
+	return gone
+}
+
+// floor is the index of the first item since the innermost savepoint: items
+// before it must not change, or a ROLLBACK TO would not undo the change.
+func (t *txn) floor() int {
+	if n := len(t.marks); n > 0 {
+		return max(t.marks[n-1].items, t.flushed)
+	}
+	return t.flushed
+}
+
+// events returns the events of items[from:], complete.
+func (t *txn) events(from int) []hooks.Event {
+	events := make([]hooks.Event, 0, len(t.items)-from)
+	for i := from; i < len(t.items); i++ {
+		it := &t.items[i]
+		if !it.isEvent() || (it.fold != nil && it.fold.none()) {
+			continue
+		}
+		if it.fold != nil {
+			it.fold.complete(&it.event)
+		}
+		events = append(events, it.event)
+	}
+	return events
+}
+
+// callbacks reports whether a function waits for the end.
+func (t *txn) callbacks() bool {
+	for i := range t.items {
+		if !t.items[i].isEvent() {
+			return true
+		}
+	}
+	return false
+}
+
+// part is a transaction that has ended, with what must be told of it.
+type part struct {
+	outcome  hooks.Outcome
+	events   []hooks.Event
+	funcs    []item
+	token    int64
+	prepared bool
+}
+
+// end takes what the transaction holds into c.ended. It leaves the connection
+// outside any transaction.
+func (c *conn) end(outcome hooks.Outcome) *part {
+	t := &c.tx
+	c.open = false
+	p := part{outcome: outcome, token: t.token}
+	if len(t.items) == 0 {
+		return nil
+	}
+	p.events = t.events(0)
+	for _, it := range t.items {
+		if !it.isEvent() {
+			p.funcs = append(p.funcs, it)
+		}
+	}
+	clear(t.items)
+	t.items, t.marks, t.flushed, t.folds, t.targets = t.items[:0], t.marks[:0], 0, nil, nil
+	if len(p.events) == 0 && len(p.funcs) == 0 {
+		return nil
+	}
+	c.ended = append(c.ended, p)
+	return &c.ended[len(c.ended)-1]
+}
+
+func (c *conn) takeEnded() []part {
+	parts := c.ended
+	c.ended = nil
+	return parts
+}
+
+func ids(events []hooks.Event) []uuid.UUID {
+	out := make([]uuid.UUID, len(events))
+	for i := range events {
+		out[i] = events[i].ID
+	}
+	return out
+}

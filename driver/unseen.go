@@ -1,0 +1,212 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// A witness is a setting that lasts as long as the transaction does. If it is
+// still there after something that may have ended the transaction unseen, then
+// it is the same one. A savepoint would do on SQLite too, but its RELEASE would
+// take the app's own savepoints along.
+const (
+	witnessSet  = "SET LOCAL aftercommit.witness = '%d'"
+	witnessTest = guardStrict + "SELECT 1 WHERE current_setting('aftercommit.witness', true) = '%d'"
+)
+
+// witness is what became of the transaction meanwhile.
+type witness int8
+
+const (
+	witnessLost    witness = iota // the connection does not answer
+	witnessSame                   // the same transaction, healthy
+	witnessOther                  // another transaction, or this one taken back before the witness
+	witnessIdle                   // none
+	witnessAborted                // a failed one; which, cannot be told
+)
+
+// beforeUnseen writes what is buffered, so that the database itself keeps it or
+// drops it, and sets the witness. An error means that strict mode forbids to go
+// on.
+func (c *conn) beforeUnseen(ctx context.Context) error {
+	if !c.open {
+		return nil
+	}
+	t := &c.tx
+	if events := t.events(t.flushed); len(events) > 0 && t.mode != hooks.Off {
+		err, state := c.flush(ctx, events, true)
+		if state == flushFailed {
+			if t.mode == hooks.Strict {
+				return err
+			}
+			c.lose(err)
+		}
+		if state == flushProven && c.postgres() && t.mode == hooks.BestEffort {
+			_ = c.simple(ctx, guardDrop)
+		}
+	}
+	if len(t.items) > 0 && c.postgres() {
+		// If it fails, so does the test, which then says why.
+		_ = c.simple(ctx, fmt.Sprintf(witnessSet, t.lockToken()))
+	}
+	return nil
+}
+
+// testimony hears the witness; without one it can only ask whether there is a
+// transaction.
+func (c *conn) testimony(ctx context.Context) witness {
+	ctx = context.WithoutCancel(ctx)
+	if c.open && len(c.tx.items) > 0 && c.postgres() && c.opt.execs() {
+		res, err := c.opt.exec(ctx, fmt.Sprintf(witnessTest, c.tx.lockToken()), nil)
+		if err == nil {
+			if n, err := res.RowsAffected(); err == nil && n == 1 {
+				return witnessSame
+			}
+			return witnessOther
+		}
+		return witnessOf(stateOf(err))
+	}
+	return witnessOf(c.probe(ctx))
+}
+
+func witnessOf(s state) witness {
+	switch s {
+	case stateOpen:
+		return witnessOther
+	case stateIdle:
+		return witnessIdle
+	case stateAborted:
+		return witnessAborted
+	default:
+		return witnessLost
+	}
+}
+
+// unseen runs a string of several statements of which some control
+// transactions.
+func (c *conn) unseen(ctx context.Context, j job) (answer, error) {
+	stmts := append([]lex.Statement(nil), j.stmts...)
+	if err := c.beforeUnseen(ctx); err != nil {
+		return answer{}, err
+	}
+	c.uncaptured(countWrites(stmts), "several_statements")
+	a, err := j.do(ctx)
+	if err == nil && a.rows != nil {
+		// The server may still be executing while rows are read, so it is
+		// asked before the next use.
+		c.behind, c.alert = true, true
+		return a, nil
+	}
+	c.follow(ctx, stmts, err == nil)
+	c.deliver(ctx)
+	return a, err
+}
+
+// follow brings the connection's state in line after a string that was, or was
+// not, executed to its end.
+func (c *conn) follow(ctx context.Context, stmts []lex.Statement, whole bool) {
+	w := c.testimony(ctx)
+	switch {
+	case w == witnessSame:
+		if whole {
+			c.walk(ctx, stmts, false)
+		}
+	case whole:
+		c.walk(ctx, stmts, true)
+	case c.open && ends(stmts):
+		c.end(hooks.Unknown)
+	}
+	c.agree(ctx, w)
+}
+
+// walk applies the control words of a string that was executed whole.
+func (c *conn) walk(ctx context.Context, stmts []lex.Statement, endings bool) {
+	for i := range stmts {
+		s := &stmts[i]
+		switch s.Kind {
+		case lex.Savepoint, lex.Release, lex.RollbackTo:
+			if c.open {
+				c.applySavepoint(ctx, s)
+			}
+		case lex.Begin:
+			if endings && !c.open {
+				c.start(ctx)
+			}
+		case lex.Commit, lex.Rollback, lex.Prepare:
+			if !endings || !c.open {
+				continue
+			}
+			if s.Kind == lex.Rollback {
+				c.end(hooks.RolledBack)
+			} else if p := c.end(hooks.Unknown); p != nil {
+				p.prepared = s.Kind == lex.Prepare
+			}
+			if s.Chain {
+				c.start(ctx)
+			}
+		}
+	}
+}
+
+// agree makes the connection believe the server about being in a transaction.
+func (c *conn) agree(ctx context.Context, w witness) {
+	switch w {
+	case witnessIdle:
+		if c.open {
+			c.end(hooks.Unknown)
+		}
+	case witnessOther, witnessAborted, witnessSame:
+		if !c.open {
+			c.start(ctx)
+		}
+		c.tx.wrote = true // whatever it did unseen
+	case witnessLost:
+		if c.open {
+			c.end(hooks.Unknown)
+		}
+		c.discard()
+	}
+}
+
+// lookBehind is called before the next use of a connection that was out of
+// sight.
+func (c *conn) lookBehind(ctx context.Context) {
+	c.behind, c.alert = false, c.bad
+	w := c.testimony(ctx)
+	if w != witnessSame && c.open && len(c.tx.items) > 0 {
+		c.end(hooks.Unknown)
+	}
+	c.agree(ctx, w)
+	c.deliver(ctx)
+}
+
+func ends(stmts []lex.Statement) bool {
+	for i := range stmts {
+		switch stmts[i].Kind {
+		case lex.Begin, lex.Commit, lex.Rollback, lex.Prepare:
+			return true
+		}
+	}
+	return false
+}
+
+func countWrites(stmts []lex.Statement) int {
+	n := 0
+	for i := range stmts {
+		switch stmts[i].Kind {
+		case lex.Write, lex.Schema, lex.Opaque:
+			n++
+		}
+	}
+	return n
+}
+
+// uncaptured tells of writes that capture cannot see into.
+func (c *conn) uncaptured(n int, reason string) {
+	if n > 0 && c.db.reg.cfg.rules != nil && c.mode() != hooks.Off {
+		c.db.notify(hooks.Notice{Kind: hooks.NoticeUncaptured, Count: n, Reason: reason})
+	}
+}

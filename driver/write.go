@@ -1,0 +1,163 @@
+package driver
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// write runs statements that write, without any control words among them.
+func (c *conn) write(ctx context.Context, j job) (answer, error) {
+	if c.open {
+		return c.writeInside(ctx, j)
+	}
+	if c.db.reg.modeNow() == hooks.Off || !c.wants(j.stmts) {
+		a, err := j.do(ctx)
+		c.uncaptured(countOpaque(j.stmts), "opaque")
+		return a, err
+	}
+	if err := c.ready(ctx); err != nil {
+		return answer{}, err
+	}
+	if c.runsBare(j.stmts) {
+		return c.writeBare(ctx, j)
+	}
+	return c.writeImplicit(ctx, j)
+}
+
+// writeInside runs them in the transaction that is open.
+func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
+	c.tx.wrote = true
+	a, err := j.do(ctx)
+	if err != nil {
+		c.afterFailure(ctx)
+		return a, err
+	}
+	if c.tx.mode == hooks.Off {
+		return a, nil
+	}
+	c.uncaptured(countOpaque(j.stmts), "opaque")
+	if !c.wants(j.stmts) {
+		return a, nil
+	}
+	captured := c.capture(ctx, j, a.res)
+	if a.rows != nil && len(captured) > 0 {
+		r := newCountedRows(c, a.rows, captured)
+		a.rows = shapeRows(r, r.saw)
+	}
+	return a, nil
+}
+
+// writeBare runs what must not, or cannot, run in a transaction, and writes its
+// events after it.
+func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
+	stmts := append([]lex.Statement(nil), j.stmts...)
+	j.stmts = stmts
+	a, err := j.do(ctx)
+	c.uncaptured(countOpaque(stmts), "opaque")
+	if err != nil || a.rows != nil {
+		return a, err
+	}
+	c.start(ctx)
+	c.capture(ctx, j, nil)
+	c.open = false
+	events := c.tx.events(0)
+	if len(events) == 0 {
+		return a, nil
+	}
+	if err := c.writeOwn(ctx, events, c.tx.mode, nil); err != nil {
+		return answer{}, &notBad{err}
+	}
+	c.deliver(ctx)
+	return a, nil
+}
+
+// writeImplicit runs them, autocommitted as the app sees it, in a transaction
+// with their events.
+func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
+	begin := "BEGIN"
+	if !c.postgres() {
+		begin = "BEGIN IMMEDIATE" // a later upgrade could fail where the bare statement waits
+	}
+	if err := c.simple(ctx, begin); err != nil {
+		return answer{}, err
+	}
+	c.start(ctx)
+	c.tx.wrote = true
+	a, err := j.do(ctx)
+	if err != nil {
+		c.abandon(ctx)
+		return answer{}, err
+	}
+	captured := c.capture(ctx, j, a.res)
+	if a.rows != nil {
+		a.rows, err = c.serve(ctx, a.rows, captured)
+		return a, err
+	}
+	if err := c.finishImplicit(ctx); err != nil {
+		return answer{}, err
+	}
+	return a, nil
+}
+
+// finishImplicit commits a transaction that the driver began around a statement.
+// Its error never matches ErrBadConn once the COMMIT may have taken effect, or
+// database/sql would execute the statement again.
+func (c *conn) finishImplicit(ctx context.Context) error {
+	c.tx.own = true // whatever the server thinks of the statement, its events are due
+	err := c.commit(ctx, c.ownEnding(ctx))
+	undone := len(c.ended) == 0 || c.ended[len(c.ended)-1].outcome == hooks.RolledBack
+	c.deliver(ctx)
+	if errors.Is(err, driver.ErrBadConn) && !undone {
+		return &notBad{err}
+	}
+	return err
+}
+
+// abandon rolls back a transaction of the driver's own after a failure.
+func (c *conn) abandon(ctx context.Context) {
+	err := c.simple(context.WithoutCancel(ctx), "ROLLBACK")
+	if c.lostBy(err) {
+		c.discard()
+	}
+	c.tx.items = nil // the statement failed, so there is nothing to tell
+	c.open = false
+}
+
+// wants reports whether any of the statements is captured.
+func (c *conn) wants(stmts []lex.Statement) bool {
+	for i := range stmts {
+		if c.matches(&stmts[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// runsBare reports whether statements cannot be put into a transaction:
+// because the server forbids it, because they control transactions themselves,
+// or because SQLite commits each of several on its own.
+func (c *conn) runsBare(stmts []lex.Statement) bool {
+	if !c.postgres() && len(stmts) > 1 {
+		return true
+	}
+	for i := range stmts {
+		if stmts[i].NoBlock || stmts[i].EndsUnseen {
+			return true
+		}
+	}
+	return false
+}
+
+func countOpaque(stmts []lex.Statement) int {
+	n := 0
+	for i := range stmts {
+		if stmts[i].Kind == lex.Opaque {
+			n++
+		}
+	}
+	return n
+}
