@@ -32,6 +32,7 @@ type capture struct {
 	reading    int  // statements whose rows are still being read
 	unknown    bool // the number of rows is not known
 	shortened  bool
+	index      int // in the transaction's items
 }
 
 // none reports that its statements turned out to have changed nothing.
@@ -60,15 +61,19 @@ func (c *conn) matches(s *lex.Statement) bool {
 	switch s.Kind {
 	case lex.Write:
 		for _, t := range s.Tables {
-			if rules.match(t) && !c.temp[t.Name] {
+			if rules.match(t) && !c.temporary(t) {
 				return true
 			}
 		}
 	case lex.Schema:
-		if s.Temporary || rules == nil {
+		switch {
+		case s.Temporary || rules == nil:
 			return false
+		case len(s.Tables) == 0:
+			return rules.all
+		default:
+			return rules.match(s.Tables[0]) && !c.temporary(s.Tables[0])
 		}
-		return len(s.Tables) == 0 && rules.all || len(s.Tables) > 0 && rules.match(s.Tables[0])
 	}
 	return false
 }
@@ -87,6 +92,10 @@ func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture
 		s := &j.stmts[i]
 		if s.Kind == lex.Schema && s.Temporary {
 			c.remember(s)
+		}
+		if s.Verb == "DROP TABLE" && len(s.Tables) > 0 && c.temporary(s.Tables[0]) {
+			delete(c.temp, s.Tables[0].Name)
+			continue
 		}
 		switch {
 		case !c.matches(s):
@@ -120,13 +129,28 @@ func (c *conn) remember(s *lex.Statement) {
 	if c.temp == nil {
 		c.temp = make(map[string]bool)
 	}
-	c.temp[s.Tables[0].Name] = true
+	c.temp[s.Tables[0].Name] = c.open && !c.tx.own
+}
+
+// forget drops the temporary tables that were made in a transaction: they may
+// have gone with it, and an event too many is better than one too few.
+func (c *conn) forget() {
+	for name, inside := range c.temp {
+		if inside {
+			delete(c.temp, name)
+		}
+	}
+}
+
+func (c *conn) temporary(t lex.Table) bool {
+	_, ok := c.temp[t.Name]
+	return ok
 }
 
 var verbs = [...]string{lex.Insert: "inserted", lex.Update: "updated", lex.Delete: "deleted", lex.Upsert: "upserted", lex.Truncate: "truncated"}
 
 func (c *conn) captureWrite(j job, s *lex.Statement, t lex.Table, values hooks.Values) *capture {
-	if !c.db.reg.cfg.rules.match(t) || c.temp[t.Name] {
+	if !c.db.reg.cfg.rules.match(t) || c.temporary(t) {
 		return nil
 	}
 	key := foldKey{
@@ -174,7 +198,7 @@ func (c *conn) fold(key foldKey, meta map[string]any) *capture {
 		c.uncaptured(1, "limit")
 		return nil
 	}
-	f := &capture{}
+	f := &capture{index: len(t.items)}
 	e := hooks.Event{
 		OccurredAt: time.Now().UTC().Truncate(time.Microsecond),
 		Action:     key.action, Outcome: hooks.Success, Target: key.target, Metadata: meta, Captured: true,
@@ -193,16 +217,12 @@ func (c *conn) fold(key foldKey, meta map[string]any) *capture {
 // folded returns the event for key if it may still change: written since the
 // innermost savepoint, and not flushed.
 func (c *conn) folded(key foldKey) *capture {
-	f := c.tx.folds[key]
-	if f == nil {
+	t := &c.tx
+	f := t.folds[key]
+	if f == nil || f.index < t.floor() || f.index >= len(t.items) || t.items[f.index].fold != f {
 		return nil
 	}
-	for i := len(c.tx.items) - 1; i >= c.tx.floor(); i-- {
-		if c.tx.items[i].fold == f {
-			return f
-		}
-	}
-	return nil
+	return f
 }
 
 // attribute says who: the statement's context, else that of BeginTx, else the

@@ -214,7 +214,7 @@ func (c *conn) writeOwn(ctx context.Context, events []hooks.Event, mode hooks.Mo
 		c.tx.items = append(c.tx.items, item{event: e})
 	}
 	c.tx.items = append(c.tx.items, funcs...)
-	err := c.commit(ctx, c.ownEnding(ctx))
+	err := c.commitOwn(ctx)
 	if errors.Is(err, driver.ErrBadConn) && len(c.ended) > 0 && c.ended[len(c.ended)-1].outcome != hooks.RolledBack {
 		return &notBad{err}
 	}
@@ -226,6 +226,17 @@ func (c *conn) beginOwn() string {
 		return "BEGIN READ WRITE"
 	}
 	return "BEGIN IMMEDIATE"
+}
+
+// commitOwn commits a transaction that the driver began. Where SQLite leaves it
+// open after a COMMIT that failed, it is rolled back.
+func (c *conn) commitOwn(ctx context.Context) error {
+	e := c.ownEnding(ctx)
+	err := c.commit(ctx, e)
+	if err != nil && c.open {
+		c.rolledBack(ctx, e.undo())
+	}
+	return err
 }
 
 // ownEnding ends a transaction that the driver began by a raw BEGIN.

@@ -25,6 +25,7 @@ type conn struct {
 	tx     txn      // meaningful while open
 	open   bool     // in a transaction, as far as seen
 	ended  []part   // transactions that handler and callbacks are to be told of
+	late   []hooks.Event // of a write-free transaction that was committed unseen
 
 	// alert turns the fast path off: the connection is bad, or something may
 	// have happened behind it.
@@ -33,7 +34,7 @@ type conn struct {
 	behind   bool // Raw, or the rows of an unseen string, may have changed the transaction
 	streams  int  // rows of this connection that end an implicit transaction
 	prepared bool // the handler has prepared the connection
-	temp     map[string]bool
+	temp     map[string]bool // temporary tables; true: forgotten with the transaction
 	lent     *lease // not yet given back, if the borrower still uses it
 	scratch  []lex.Statement
 }
@@ -122,7 +123,10 @@ func (c *conn) Begin() (driver.Tx, error) {
 
 // Close gives up what is buffered: the server rolls back.
 func (c *conn) Close() error {
-	if c.open {
+	switch {
+	case c.open && c.behind:
+		c.end(hooks.Unknown)
+	case c.open:
 		c.end(hooks.RolledBack)
 	}
 	c.open, c.bad = false, true

@@ -26,10 +26,14 @@ func nestedBegin(err error) bool {
 // While the connection is in the next one, or rows are open on it, it waits:
 // the handler may use the connection.
 func (c *conn) deliver(ctx context.Context) {
-	if len(c.ended) == 0 || c.open || c.streams > 0 {
+	if c.open || c.streams > 0 {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
+	if late := c.late; len(late) > 0 && !c.bad {
+		c.late = nil
+		_ = c.writeOwn(ctx, late, hooks.BestEffort, nil)
+	}
 	for _, p := range c.takeEnded() {
 		c.tell(ctx, p, !c.bad)
 	}
@@ -54,7 +58,7 @@ func (c *conn) tell(ctx context.Context, p part, usable bool) {
 
 func (c *conn) callEnd(ctx context.Context, p part, usable bool) (outcome hooks.Outcome) {
 	e := hooks.Ended{Outcome: p.outcome, Events: p.events, Token: p.token, Prepared: p.prepared}
-	if usable {
+	if usable && p.outcome != hooks.RolledBack {
 		l := c.lend(ctx, leaseIdle)
 		defer l.revoke()
 		e.Conn = l.db

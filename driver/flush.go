@@ -56,7 +56,7 @@ func (c *conn) flushBeforeEnd(ctx context.Context) (error, flushState) { //nolin
 		}
 		return nil, flushLate
 	}
-	return c.flush(ctx, events, t.own)
+	return c.flush(ctx, events, t.own, t.mode == hooks.BestEffort)
 }
 
 // prove looks whether the transaction is open and healthy.
@@ -73,8 +73,10 @@ func (c *conn) prove(ctx context.Context) flushState {
 	}
 }
 
-// flush lets the handler write events on this connection.
-func (c *conn) flush(ctx context.Context, events []hooks.Event, must bool) (error, flushState) { //nolint:revive // as above
+// flush lets the handler write events on this connection. With keep, a write
+// that fails leaves the transaction as it was, at the price of a savepoint that
+// remains.
+func (c *conn) flush(ctx context.Context, events []hooks.Event, must, keep bool) (error, flushState) { //nolint:revive // as above
 	t := &c.tx
 	if !c.postgres() {
 		if state := c.prove(ctx); state != flushProven {
@@ -84,7 +86,7 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, must bool) (erro
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.db.reg.cfg.writeTimeout+margin)
 	defer cancel()
 	l := c.lend(ctx, leaseFlush)
-	keep := c.postgres() && t.mode == hooks.BestEffort
+	keep = keep && c.postgres()
 	if c.postgres() {
 		l.guard = guardStrict
 		if keep {

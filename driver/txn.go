@@ -153,6 +153,7 @@ type part struct {
 func (c *conn) end(outcome hooks.Outcome) *part {
 	t := &c.tx
 	c.open = false
+	c.forget()
 	p := part{outcome: outcome, token: t.token}
 	if len(t.items) == 0 {
 		return nil

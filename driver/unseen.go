@@ -37,20 +37,37 @@ func (c *conn) beforeUnseen(ctx context.Context) error {
 	}
 	t := &c.tx
 	if events := t.events(t.flushed); len(events) > 0 && t.mode != hooks.Off {
-		err, state := c.flush(ctx, events, true)
-		if state == flushFailed {
-			if t.mode == hooks.Strict {
-				return err
-			}
-			c.lose(err)
-		}
-		if state == flushProven && c.postgres() && t.mode == hooks.BestEffort {
-			_ = c.simple(ctx, guardDrop)
+		if err := c.flushEarly(ctx, events); err != nil {
+			return err
 		}
 	}
 	if len(t.items) > 0 && c.postgres() {
 		// If it fails, so does the test, which then says why.
 		_ = c.simple(ctx, fmt.Sprintf(witnessSet, t.lockToken()))
+	}
+	return nil
+}
+
+// flushEarly writes events before the end. A read-only transaction keeps them
+// buffered.
+func (c *conn) flushEarly(ctx context.Context, events []hooks.Event) error {
+	keep := c.tx.mode == hooks.BestEffort
+	err, state := c.flush(ctx, events, false, keep)
+	if state == flushLate {
+		keep = true
+		_, state = c.flush(ctx, events, true, keep)
+		if state == flushFailed {
+			return nil
+		}
+	}
+	if state == flushFailed {
+		if c.tx.mode == hooks.Strict {
+			return err
+		}
+		c.lose(err)
+	}
+	if state == flushProven && c.postgres() && keep {
+		return c.simple(ctx, guardDrop)
 	}
 	return nil
 }
@@ -136,18 +153,28 @@ func (c *conn) walk(ctx context.Context, stmts []lex.Statement, endings bool) {
 				c.start(ctx)
 			}
 		case lex.Commit, lex.Rollback, lex.Prepare:
-			if !endings || !c.open {
-				continue
-			}
-			if s.Kind == lex.Rollback {
-				c.end(hooks.RolledBack)
-			} else if p := c.end(hooks.Unknown); p != nil {
-				p.prepared = s.Kind == lex.Prepare
-			}
-			if s.Chain {
-				c.start(ctx)
+			if endings && c.open {
+				c.walkEnd(s)
+				if s.Chain {
+					c.start(ctx)
+				}
 			}
 		}
+	}
+}
+
+// walkEnd ends the transaction by a word in a string. A COMMIT there is not
+// believed: on a failed transaction it rolls back, and nobody says so.
+func (c *conn) walkEnd(s *lex.Statement) {
+	if s.Kind == lex.Rollback {
+		c.end(hooks.RolledBack)
+		return
+	}
+	if c.tx.flushed == 0 {
+		c.late = append(c.late, c.takeUnflushed()...) // it was read-only
+	}
+	if p := c.end(hooks.Unknown); p != nil {
+		p.prepared = s.Kind == lex.Prepare
 	}
 }
 

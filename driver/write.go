@@ -16,7 +16,7 @@ func (c *conn) write(ctx context.Context, j job) (answer, error) {
 	}
 	if c.db.reg.modeNow() == hooks.Off || !c.wants(j.stmts) {
 		a, err := j.do(ctx)
-		c.uncaptured(countOpaque(j.stmts), "opaque")
+		c.uncaptured(countOpaque(j), "opaque")
 		return a, err
 	}
 	if err := c.ready(ctx); err != nil {
@@ -39,7 +39,7 @@ func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 	if c.tx.mode == hooks.Off {
 		return a, nil
 	}
-	c.uncaptured(countOpaque(j.stmts), "opaque")
+	c.uncaptured(countOpaque(j), "opaque")
 	if !c.wants(j.stmts) {
 		return a, nil
 	}
@@ -57,7 +57,7 @@ func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
 	stmts := append([]lex.Statement(nil), j.stmts...)
 	j.stmts = stmts
 	a, err := j.do(ctx)
-	c.uncaptured(countOpaque(stmts), "opaque")
+	c.uncaptured(countOpaque(j), "opaque")
 	if err != nil || a.rows != nil {
 		return a, err
 	}
@@ -108,7 +108,7 @@ func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
 // database/sql would execute the statement again.
 func (c *conn) finishImplicit(ctx context.Context) error {
 	c.tx.own = true // whatever the server thinks of the statement, its events are due
-	err := c.commit(ctx, c.ownEnding(ctx))
+	err := c.commitOwn(ctx)
 	undone := len(c.ended) == 0 || c.ended[len(c.ended)-1].outcome == hooks.RolledBack
 	c.deliver(ctx)
 	if errors.Is(err, driver.ErrBadConn) && !undone {
@@ -124,7 +124,7 @@ func (c *conn) abandon(ctx context.Context) {
 		c.discard()
 	}
 	c.tx.items = nil // the statement failed, so there is nothing to tell
-	c.open = false
+	c.end(hooks.RolledBack)
 }
 
 // wants reports whether any of the statements is captured.
@@ -152,10 +152,12 @@ func (c *conn) runsBare(stmts []lex.Statement) bool {
 	return false
 }
 
-func countOpaque(stmts []lex.Statement) int {
+// countOpaque counts the statements that may write unseen. COPY is executed once
+// for each row by lib/pq, and at the end without arguments.
+func countOpaque(j job) int {
 	n := 0
-	for i := range stmts {
-		if stmts[i].Kind == lex.Opaque {
+	for i := range j.stmts {
+		if j.stmts[i].Kind == lex.Opaque && (j.stmts[i].Verb != "COPY" || len(j.args) == 0) {
 			n++
 		}
 	}
