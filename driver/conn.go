@@ -21,21 +21,21 @@ type conn struct {
 	opt  optional
 	mw   driver.ConnBeginTx // sqlmw's connection over inner, for BeginTx only
 
-	handle txHandle // reused: there is one transaction at a time
-	tx     txn      // meaningful while open
-	open   bool     // in a transaction, as far as seen
-	ended  []part   // transactions that handler and callbacks are to be told of
+	handle txHandle      // reused: there is one transaction at a time
+	tx     txn           // meaningful while open
+	open   bool          // in a transaction, as far as seen
+	ended  []part        // transactions that handler and callbacks are to be told of
 	late   []hooks.Event // of a write-free transaction that was committed unseen
 
 	// alert turns the fast path off: the connection is bad, or something may
 	// have happened behind it.
 	alert    bool
-	bad      bool // to be discarded
-	behind   bool // Raw, or the rows of an unseen string, may have changed the transaction
-	streams  int  // rows of this connection that end an implicit transaction
-	prepared bool // the handler has prepared the connection
+	bad      bool            // to be discarded
+	behind   bool            // Raw, or the rows of an unseen string, may have changed the transaction
+	streams  int             // rows of this connection that end an implicit transaction
+	prepared bool            // the handler has prepared the connection
 	temp     map[string]bool // temporary tables; true: forgotten with the transaction
-	lent     *lease // not yet given back, if the borrower still uses it
+	lent     *lease          // not yet given back, if the borrower still uses it
 	scratch  []lex.Statement
 }
 

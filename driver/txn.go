@@ -18,12 +18,13 @@ type txn struct {
 	marks  []mark
 	// flushed says that items[:flushed] are written; a ROLLBACK TO can undo
 	// that.
-	flushed int
-	bytes   int
-	wrote   bool // it has done more than read, as far as seen
-	own     bool // it exists for its events
-	folds   map[foldKey]*capture
-	targets map[foldKey]int // distinct targets by table and operation
+	flushed  int
+	bytes    int
+	wrote    bool // it has done more than read, as far as seen
+	own      bool // it exists for its events
+	readOnly bool // it refused them
+	folds    map[foldKey]*capture
+	targets  map[foldKey]int // distinct targets by table and operation
 }
 
 // item is an event or a function, in the order in which they came.

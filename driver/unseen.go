@@ -57,6 +57,7 @@ func (c *conn) flushEarly(ctx context.Context, events []hooks.Event) error {
 		keep = true
 		_, state = c.flush(ctx, events, true, keep)
 		if state == flushFailed {
+			c.tx.readOnly = true
 			return nil
 		}
 	}
@@ -170,8 +171,8 @@ func (c *conn) walkEnd(s *lex.Statement) {
 		c.end(hooks.RolledBack)
 		return
 	}
-	if c.tx.flushed == 0 {
-		c.late = append(c.late, c.takeUnflushed()...) // it was read-only
+	if c.tx.readOnly {
+		c.late = append(c.late, c.takeUnflushed()...)
 	}
 	if p := c.end(hooks.Unknown); p != nil {
 		p.prepared = s.Kind == lex.Prepare
