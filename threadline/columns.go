@@ -82,19 +82,41 @@ const selected = `id, name, outcome, actor_type, actor_id, actor_name, on_behalf
 func (a *Action) targets() []any {
 	return []any{
 		&a.ID, &a.Action, &a.Outcome,
-		text[hooks.ActorType]{&a.Actor.Type}, text[string]{&a.Actor.ID}, text[string]{&a.Actor.Name}, text[string]{&a.Actor.OnBehalfOf},
-		text[string]{&a.Target.Type}, text[string]{&a.Target.ID}, text[string]{&a.Target.Name},
-		text[string]{&a.TenantID}, text[string]{&a.RequestID}, text[string]{&a.CorrelationID}, text[string]{&a.CausationID},
-		text[string]{&a.JobID}, text[string]{&a.TraceParent}, text[string]{&a.IPAddress}, text[string]{&a.UserAgent},
-		text[string]{&a.Reason}, text[string]{&a.Comment}, metadata{&a.Metadata},
-		text[string]{&a.Application}, text[string]{&a.Host}, text[string]{&a.Role},
-		&a.Captured, moment{&a.OccurredAt}, moment{&a.RecordedAt},
-		&a.Seq, number{&a.Tx.ID}, moment{&a.Tx.StartedAt}, moment{&a.InsertedAt},
+		orEmpty(&a.Actor.Type),
+		orEmpty(&a.Actor.ID),
+		orEmpty(&a.Actor.Name),
+		orEmpty(&a.Actor.OnBehalfOf),
+		orEmpty(&a.Target.Type),
+		orEmpty(&a.Target.ID),
+		orEmpty(&a.Target.Name),
+		orEmpty(&a.TenantID),
+		orEmpty(&a.RequestID),
+		orEmpty(&a.CorrelationID),
+		orEmpty(&a.CausationID),
+		orEmpty(&a.JobID),
+		orEmpty(&a.TraceParent),
+		orEmpty(&a.IPAddress),
+		orEmpty(&a.UserAgent),
+		orEmpty(&a.Reason),
+		orEmpty(&a.Comment),
+		metadata{&a.Metadata},
+		orEmpty(&a.Application),
+		orEmpty(&a.Host),
+		orEmpty(&a.Role),
+		&a.Captured,
+		moment{&a.OccurredAt},
+		moment{&a.RecordedAt},
+		&a.Seq,
+		number{&a.Tx.ID},
+		moment{&a.Tx.StartedAt},
+		moment{&a.InsertedAt},
 	}
 }
 
 // text scans a text whose null is the empty one.
 type text[T ~string] struct{ dst *T }
+
+func orEmpty[T ~string](dst *T) text[T] { return text[T]{dst} }
 
 func (t text[T]) Scan(src any) error {
 	switch v := src.(type) {
@@ -155,7 +177,7 @@ type metadata struct{ dst *map[string]any }
 
 func (m metadata) Scan(src any) error {
 	var doc string
-	if err := (text[string]{&doc}).Scan(src); err != nil {
+	if err := orEmpty(&doc).Scan(src); err != nil {
 		return err
 	}
 	*m.dst = nil

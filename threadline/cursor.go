@@ -42,7 +42,8 @@ func (q Query) cursor(p position) string {
 // position reads the query's cursor.
 func (q Query) position() (position, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(q.Cursor)
-	if err != nil || len(b) != cursorLen || b[0] != cursorVersion ||
+	// The decoder skips line breaks, so the text's length is looked at too.
+	if err != nil || len(b) != cursorLen || len(q.Cursor) != base64.RawURLEncoding.EncodedLen(cursorLen) || b[0] != cursorVersion ||
 		crc32.ChecksumIEEE(b[:cursorLen-4]) != binary.BigEndian.Uint32(b[cursorLen-4:]) {
 		return position{}, &QueryError{"cursor", "is damaged or not one of this version's: start again without it"}
 	}

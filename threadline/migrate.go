@@ -2,7 +2,6 @@ package threadline
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -22,6 +21,13 @@ func (s *Store) Migrate(ctx context.Context) error {
 	if err := s.known(); err != nil {
 		return err
 	}
+	if s.dialect == hooks.SQLite {
+		return patiently(ctx, func() error { return s.migrate(ctx) })
+	}
+	return s.migrate(ctx)
+}
+
+func (s *Store) migrate(ctx context.Context) error {
 	now, err := s.look(ctx, s.db)
 	if err != nil {
 		return s.explain("migrate", err)
@@ -51,6 +57,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 	}
 }
 
+// migrateSQLite runs the script in a transaction on one connection.
 func (s *Store) migrateSQLite(ctx context.Context) (err error) {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
@@ -58,7 +65,7 @@ func (s *Store) migrateSQLite(ctx context.Context) (err error) {
 	}
 	defer func() { err = firstError(err, conn.Close()) }()
 
-	if err = beginImmediate(ctx, conn); err != nil {
+	if _, err = conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
 	defer func() {
@@ -85,18 +92,19 @@ func (s *Store) migrateSQLite(ctx context.Context) (err error) {
 	return err
 }
 
-// beginImmediate takes SQLite's write lock. It waits for it by itself, since the
-// connection is the app's and may have no busy_timeout.
-func beginImmediate(ctx context.Context, conn *sql.Conn) error {
-	ctx, cancel := context.WithTimeout(ctx, migrateWait)
-	defer cancel()
+// patiently tries again while another process has SQLite's lock, for
+// migrateWait. The connection is the app's and may have no busy_timeout.
+func patiently(ctx context.Context, try func() error) error {
+	end := time.After(migrateWait)
 	for {
-		_, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+		err := try()
 		if !isBusy(err) {
 			return err
 		}
 		select {
 		case <-ctx.Done():
+			return err
+		case <-end:
 			return err
 		case <-time.After(10 * time.Millisecond):
 		}

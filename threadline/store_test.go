@@ -1,0 +1,190 @@
+package threadline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+func TestRefs(t *testing.T) {
+	for want, actor := range map[string]hooks.Actor{
+		"unattributed": {},
+		"anonymous":    {Type: hooks.Anonymous},
+		"system":       {Type: hooks.System},
+		"user:42":      {Type: hooks.User, ID: "42", Name: "Ada"},
+	} {
+		if got := ActorRef(actor); got != want {
+			t.Errorf("%+v: %s, want %s", actor, got, want)
+		}
+	}
+	for want, target := range map[string]hooks.Target{"": {}, "order": {Type: "order"}, "order:7": {Type: "order", ID: "7"}} {
+		if got := TargetRef(target); got != want {
+			t.Errorf("%+v: %s, want %s", target, got, want)
+		}
+	}
+}
+
+func TestActionParts(t *testing.T) {
+	for action, want := range map[string][2]string{
+		"order.refunded": {"order", "refunded"},
+		"a.b.c":          {"a.b", "c"},
+		"":               {"", ""}, // no valid event, and no panic
+		"x":              {"", "x"},
+	} {
+		var a Action
+		a.Action = action
+		if got := [2]string{a.Category(), a.Verb()}; got != want {
+			t.Errorf("%q: %q, want %q", action, got, want)
+		}
+	}
+}
+
+// TestScriptsNameEveryColumn compares the hand-written SQL with the document
+// that is sent and with the columns that are read.
+func TestScriptsNameEveryColumn(t *testing.T) {
+	var columns []string
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[document]()) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		columns = append(columns, name)
+	}
+	read := strings.Split(selected, ", ")
+	if got := slices.Sorted(slices.Values(append(columns, "inserted_at"))); !slices.Equal(got, slices.Sorted(slices.Values(read))) {
+		t.Errorf("written %v\nread    %v", got, read)
+	}
+	if n := len(new(Action).targets()); n != len(read) {
+		t.Errorf("%d columns are read into %d places", len(read), n)
+	}
+	for dialect, script := range map[hooks.Dialect]string{hooks.Postgres: postgresScript, hooks.SQLite: sqliteScript} {
+		for _, c := range columns {
+			form := "%s "
+			if dialect == hooks.SQLite {
+				form = "'%s'"
+			}
+			if !strings.Contains(script, fmt.Sprintf(form, c)) {
+				t.Errorf("%s: the script does not take %s from the document", dialect, c)
+			}
+		}
+	}
+}
+
+func TestSchemaNamesEverything(t *testing.T) {
+	for _, dialect := range []hooks.Dialect{hooks.Postgres, hooks.SQLite} {
+		sql := Schema(dialect, &Options{Schema: "trail"})
+		if !strings.HasPrefix(sql, "BEGIN") || !strings.HasSuffix(sql, "COMMIT;\n") {
+			t.Errorf("%s: the schema is not one transaction", dialect)
+		}
+		for _, left := range []string{`"threadline`, `'threadline'`} {
+			if strings.Contains(sql, left) {
+				t.Errorf("%s: %s is left in the schema named trail", dialect, left)
+			}
+		}
+	}
+	if sql := Schema("oracle", nil); sql != "" {
+		t.Errorf("a schema for an unknown dialect: %s", sql)
+	}
+}
+
+func TestUnknownDialect(t *testing.T) {
+	s := NewStore(nil, "oracle", nil)
+	ctx := context.Background()
+	_, pageErr := s.Timeline(ctx, Query{})
+	_, getErr := s.Get(ctx, uuid.Max)
+	for i, err := range []error{pageErr, getErr, s.Migrate(ctx), s.Check(ctx), s.Record(ctx, []journal.Entry{{}})} {
+		if err == nil || !strings.Contains(err.Error(), "hooks.Postgres") {
+			t.Errorf("call %d: %v", i, err)
+		}
+	}
+}
+
+func TestQuoteText(t *testing.T) {
+	if got, want := quoteText(`it's a \ and "`), ` E'it''s a \\ and "'`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// TestDocumentLeavesOutWhatIsEmpty, since null and ” are different answers.
+func TestDocumentLeavesOutWhatIsEmpty(t *testing.T) {
+	doc, err := json.Marshal(newDocument(&journal.Entry{Event: hooks.Event{ID: uuid.Max, Action: "a.b", Outcome: hooks.Success}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"id":"ffffffff-ffff-ffff-ffff-ffffffffffff","name":"a.b","outcome":"success",` +
+		`"occurred_at":"0001-01-01T00:00:00.000000Z","recorded_at":"0001-01-01T00:00:00.000000Z"}`
+	if string(doc) != want {
+		t.Errorf("%s\nwant %s", doc, want)
+	}
+}
+
+// TestMemoryEntriesAreOrderedByTheirEvents: without a journal there is no
+// recorded_at, and the year 1 would be the end of every timeline.
+func TestMemoryEntriesAreOrderedByTheirEvents(t *testing.T) {
+	e := journal.Entry{Event: hooks.Event{OccurredAt: noon}}
+	if d := newDocument(&e); d.RecordedAt != d.OccurredAt {
+		t.Errorf("recorded at %s, occurred at %s", d.RecordedAt, d.OccurredAt)
+	}
+}
+
+type stateError string
+
+func (e stateError) Error() string    { return "database: " + string(e) }
+func (e stateError) SQLState() string { return string(e) }
+
+func TestErrorClasses(t *testing.T) {
+	const mismatch, data, refused, busy = 1, 2, 4, 8
+	for err, want := range map[error]int{
+		stateError("42P01"): mismatch,
+		stateError("42703"): mismatch,
+		stateError("42883"): mismatch,
+		stateError("3F000"): mismatch,
+		&SchemaError{}:      mismatch,
+		errors.New("SQL logic error: no such table: x"):    mismatch,
+		errors.New("no such column: x"):                    mismatch,
+		stateError("22P05"):                                data,
+		stateError("23514"):                                data,
+		stateError("54000"):                                data,
+		&entryError{uuid.Max, errors.New("x")}:             data,
+		errors.New("CHECK constraint failed: x"):           data,
+		stateError("42501"):                                refused,
+		stateError("25006"):                                refused,
+		errors.New("attempt to write a readonly database"): refused,
+		errors.New("database is locked (5)"):               busy,
+		stateError("40P01"):                                0,
+		stateError("57014"):                                0,
+		stateError("08006"):                                0,
+		stateError("2"):                                    0,
+		// What a server says of itself in words is not SQLite.
+		fmt.Errorf("%w: no such table", stateError("57014")): 0,
+		context.DeadlineExceeded:                             0,
+	} {
+		wrapped := fmt.Errorf("wrapped: %w", err)
+		got := 0
+		for bit, is := range map[int]bool{mismatch: isMismatch(wrapped), data: isData(wrapped), refused: isRefused(wrapped), busy: isBusy(wrapped)} {
+			if is {
+				got |= bit
+			}
+		}
+		if got != want {
+			t.Errorf("%v: class %b, want %b", err, got, want)
+		}
+	}
+	if isMismatch(nil) || isData(nil) || isRefused(nil) || isBusy(nil) {
+		t.Error("no error is in a class")
+	}
+}
+
+func TestForwardWithoutAConnection(t *testing.T) {
+	err := NewForwarder(nil).Forward(context.Background(), []journal.Entry{{}})
+	if err == nil || !strings.Contains(err.Error(), "no connection") {
+		t.Errorf("got %v", err)
+	}
+}
