@@ -1,0 +1,243 @@
+package contract_test
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+// script is what an app does on one connection, steps separated by " | ":
+//
+//	+7                  insert the row 7 into things
+//	@7                  insert the row 7 into orders, which is captured
+//	!a                  record the event a
+//	Begin               BeginTx
+//	Commit, Rollback    of that Tx, unless it is done
+//	anything else       SQL, as it stands
+//
+// Each step may fail: the same steps, without the events, run on the bare
+// driver, and each must end in the same error, or none, in both.
+type script string
+
+func (s script) steps() []string { return strings.Split(string(s), " | ") }
+
+// way is how a script's SQL gets to the driver.
+type way string
+
+const (
+	byExec    way = "Exec"
+	byQuery   way = "Query"
+	byPrepare way = "Prepare"
+)
+
+// runner runs a script on a connection of its own.
+type runner struct {
+	e    dbtest.Engine
+	conn *sql.Conn
+	tx   *sql.Tx
+	way  way
+	bare bool // events are left out
+}
+
+// handle is what statements go through: the Tx, if there is one.
+func (r *runner) handle() interface {
+	hooks.Handle
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+} {
+	if r.tx != nil {
+		return r.tx
+	}
+	return r.conn
+}
+
+func (r *runner) step(s string) error {
+	switch {
+	case s == "Begin":
+		tx, err := r.conn.BeginTx(ctx(), nil)
+		r.tx = tx
+		return err
+	case s == "Commit":
+		tx := r.tx
+		r.tx = nil
+		return tx.Commit()
+	case s == "Rollback":
+		tx := r.tx
+		r.tx = nil
+		return tx.Rollback()
+	case s[0] == '+':
+		_, err := r.handle().ExecContext(ctx(), r.e.Rebind("INSERT INTO things (id) VALUES (?)"), s[1:])
+		return err
+	case s[0] == '@':
+		_, err := r.handle().ExecContext(ctx(), r.e.Rebind("INSERT INTO orders (id) VALUES (?)"), s[1:])
+		return err
+	case s[0] == '!':
+		if r.bare {
+			return nil
+		}
+		return hooks.Record(ctx(), r.handle(), named(s[1:]))
+	default:
+		return r.sql(s)
+	}
+}
+
+func (r *runner) sql(query string) error {
+	switch r.way {
+	case byQuery:
+		rows, err := r.handle().QueryContext(ctx(), query)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			continue // to the end, where some errors come
+		}
+		if err := rows.Err(); err != nil {
+			_ = rows.Close()
+			return err
+		}
+		return rows.Close()
+	case byPrepare:
+		stmt, err := r.handle().PrepareContext(ctx(), query)
+		if err != nil {
+			return err
+		}
+		if _, err := stmt.ExecContext(ctx()); err != nil {
+			_ = stmt.Close()
+			return err
+		}
+		return stmt.Close()
+	default:
+		_, err := r.handle().ExecContext(ctx(), query)
+		return err
+	}
+}
+
+// play runs s and returns what each step said.
+func play(t *testing.T, e dbtest.Engine, db *sql.DB, s script, by way, bare bool) []string {
+	t.Helper()
+	conn, err := db.Conn(ctx())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }() // a script may end with a broken one
+	r := &runner{e: e, conn: conn, way: by, bare: bare}
+	var said []string
+	for _, step := range s.steps() {
+		said = append(said, kind(r.step(step)))
+	}
+	if r.tx != nil {
+		_ = r.tx.Rollback()
+	}
+	return said
+}
+
+// run plays s in w and in the bare twin, and asks for the same errors and the
+// same rows of the app.
+func (w *world) run(twin *world, s script, by way) {
+	w.Helper()
+	said := play(w.T, w.e, w.db, s, by, false)
+	for i, bare := range play(w.T, w.e, twin.db, s, by, true) {
+		if said[i] != bare {
+			w.Errorf("step %q says\n%s\nand on the bare driver\n%s", s.steps()[i], said[i], bare)
+		}
+	}
+	if got, want := w.rows(), twin.rows(); got != want {
+		w.Errorf("rows of the app: [%s], and on the bare driver [%s]", got, want)
+	}
+}
+
+// newTwin returns a world without an audit trail.
+func newTwin(t *testing.T, e dbtest.Engine) *world {
+	t.Helper()
+	db := dbtest.Open(t, e.Driver, e.DSN(t))
+	w := &world{T: t, e: e, db: db, bare: db, sink: &sink{}, told: &notices{}}
+	for _, query := range tables {
+		w.must(db.ExecContext(ctx(), query))
+	}
+	return w
+}
+
+// reset empties w for the next script of t, and lets go of its connections.
+func (w *world) reset(t *testing.T) {
+	t.Helper()
+	w.T = t
+	for _, table := range []string{"lines", "visits", "orders", "things"} {
+		w.must(w.bare.ExecContext(ctx(), "DELETE FROM "+table))
+	}
+	if w.hub != nil {
+		w.must(w.db.PingContext(ctx())) // the journal's tables may not be there yet
+		w.must(w.bare.ExecContext(ctx(), "DELETE FROM "+w.journalTable()))
+	}
+	w.db.SetMaxIdleConns(0)
+	w.db.SetMaxIdleConns(2)
+	w.sink.forget()
+	w.told.forget()
+}
+
+// row is a line of the contract.
+type row struct {
+	name      string
+	script    script
+	rows      string
+	journal   string
+	forwarded string
+	// only are the engines that it applies to, all if none.
+	only []dbtest.Engine
+	// settle asks for what was left open at the end.
+	settle bool
+}
+
+// settled is r with what it leaves open settled before it is judged.
+func settled(r row) row {
+	r.settle = true
+	return r
+}
+
+// kept is a row of which the journal and the sink have the same.
+func kept(name string, s script, rows, events string, only ...dbtest.Engine) row {
+	return row{name: name, script: s, rows: rows, journal: events, forwarded: events, only: only}
+}
+
+func (r row) appliesTo(e dbtest.Engine) bool {
+	return len(r.only) == 0 || slices.ContainsFunc(r.only, func(o dbtest.Engine) bool { return o.Name == e.Name })
+}
+
+// check plays each row on each engine in each way.
+func check(t *testing.T, ways []way, rows ...row) {
+	t.Helper()
+	each(t, func(w *world) { w.play(newTwin(w.T, w.e), ways, rows) })
+}
+
+// play checks each row in each way, in w and its twin.
+func (w *world) play(twin *world, ways []way, rows []row) {
+	w.Helper()
+	outer := w.T
+	defer func() { w.T, twin.T = outer, outer }()
+	for _, r := range rows {
+		if !r.appliesTo(w.e) {
+			continue
+		}
+		for _, by := range ways {
+			outer.Run(r.name+"/"+string(by), func(t *testing.T) {
+				w.reset(t)
+				twin.reset(t)
+				w.run(twin, r.script, by)
+				if r.settle {
+					w.must(w.hub.Settle(ctx()))
+				}
+				w.want(r.rows, r.journal, r.forwarded)
+			})
+		}
+	}
+}
+
+// pg are the engines of rows that only PostgreSQL knows, lite those of SQLite.
+var (
+	pg   = dbtest.PostgresEngines()
+	lite = []dbtest.Engine{dbtest.SQLite}
+)
