@@ -5,6 +5,8 @@ import (
 	"database/sql/driver"
 
 	"github.com/ngrok/sqlmw"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // BeginTx goes through sqlmw, which carries BeginTx, Commit and Rollback to
@@ -69,8 +71,11 @@ func (h *txHandle) commit(ctx context.Context) error {
 	if c.behind {
 		c.lookBehind(ctx)
 	}
-	if !c.open {
+	if !c.open || len(c.tx.items) == 0 { // nothing to write, nothing to tell
 		err := h.base.Commit()
+		if c.open && (err == nil || !c.stillOpen(ctx)) {
+			c.end(hooks.Unknown)
+		}
 		c.deliver(ctx)
 		return err
 	}

@@ -154,12 +154,13 @@ type part struct {
 func (c *conn) end(outcome hooks.Outcome) *part {
 	t := &c.tx
 	c.open = false
-	c.forget()
-	p := part{outcome: outcome, token: t.token}
+	if c.temp != nil {
+		c.forget()
+	}
 	if len(t.items) == 0 {
 		return nil
 	}
-	p.events = t.events(0)
+	p := part{outcome: outcome, token: t.token, events: t.events(0)}
 	for _, it := range t.items {
 		if !it.isEvent() {
 			p.funcs = append(p.funcs, it)

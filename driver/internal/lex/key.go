@@ -182,27 +182,18 @@ func (p *parser) skip(base int) {
 // column moves past the key column, with or without the table's name before it,
 // and reports whether it was there.
 func (p *parser) column(to target) bool {
-	qualified := false
+	qualifier := ""
+	for (p.tok.kind == word || p.tok.kind == quoted) && p.after().op('.') {
+		qualifier = fold(p.scan.dialect, p.tok)
+		p.advance()
+		p.advance()
+	}
+	called := to.Name
+	if to.alias != "" {
+		called = to.alias
+	}
 	switch {
-	case to.alias != "":
-		qualified = p.names(to.alias)
-	case p.names(to.Name):
-		qualified = true
-	case p.names(to.Schema) && p.after().op('.'):
-		p.advance()
-		p.advance()
-		qualified = p.names(to.Name)
-		if !qualified {
-			return false
-		}
-	}
-	if qualified && p.after().op('.') {
-		p.advance()
-		p.advance()
-	} else if to.joined {
-		return false
-	}
-	if !p.isKey() {
+	case qualifier == "" && to.joined, qualifier != "" && !p.same(qualifier, called), !p.isKey():
 		return false
 	}
 	p.advance()

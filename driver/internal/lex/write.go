@@ -156,8 +156,8 @@ func (p *parser) conflict(st *Statement) {
 		case p.depth > 0:
 			p.advance()
 		case p.accept("ON"):
-			if on = p.accept("CONFLICT"); on {
-				byKey = p.onKey()
+			if p.accept("CONFLICT") {
+				on, byKey = true, p.onKey()
 			}
 		case on && p.accept("DO"):
 			on = false

@@ -1,0 +1,59 @@
+package lex
+
+import (
+	"reflect"
+	"testing"
+)
+
+func TestReadAndOpaque(t *testing.T) {
+	noBlock := Statement{NoBlock: true}
+	for _, c := range []struct {
+		query string
+		on    []Dialect
+		want  Statement
+	}{
+		{"SELECT 1", both, Statement{}},
+		{"WITH a AS (SELECT 1) SELECT 1", both, Statement{}},
+		{"VALUES (1)", both, Statement{}},
+		{"ANALYZE", both, Statement{}},
+		{"VACUUM", both, noBlock},
+		{"VACUUM (ANALYZE) t", both[:1], noBlock},
+		{"PRAGMA foreign_keys = on", both[1:], noBlock},
+		{"ATTACH 'a' AS b", both[1:], noBlock},
+		{"DETACH b", both[1:], noBlock},
+		{"REINDEX", both[1:], Statement{}},
+		{"REINDEX TABLE t", both[:1], Statement{}},
+		{"REINDEX TABLE CONCURRENTLY t", both[:1], noBlock},
+		{"REINDEX (CONCURRENTLY, VERBOSE) INDEX i", both[:1], noBlock},
+		{"REINDEX (VERBOSE) INDEX i", both[:1], Statement{}},
+		{"REINDEX DATABASE d", both[:1], noBlock},
+		{"REINDEX SYSTEM d", both[:1], noBlock},
+		{"REINDEX SCHEMA s", both[:1], noBlock},
+		{"CLUSTER", both[:1], noBlock},
+		{"CLUSTER VERBOSE", both[:1], noBlock},
+		{"CLUSTER t", both[:1], Statement{}},
+		{"DISCARD ALL", both[:1], noBlock},
+		{"DISCARD TEMP", both[:1], Statement{}},
+		{"LISTEN a", both[:1], Statement{}},
+		{"EXPLAIN QUERY PLAN DELETE FROM t", both[1:], Statement{}},
+		{"EXPLAIN DELETE FROM t", both, Statement{}},
+		{"EXPLAIN ANALYZE DELETE FROM t", both[:1], Statement{Kind: Opaque, Verb: "EXPLAIN"}},
+		{"SELECT 1 INTO t", both[:1], Statement{Kind: Opaque, Verb: "SELECT INTO"}},
+		{"SELECT 1 INTO TEMP t", both[:1], Statement{Kind: Opaque, Verb: "SELECT INTO", Temporary: true}},
+		{"CALL p()", both[:1], Statement{Kind: Opaque, Verb: "CALL", EndsUnseen: true}},
+		{"DO 'x'", both[:1], Statement{Kind: Opaque, Verb: "DO", EndsUnseen: true}},
+		{"EXECUTE a", both[:1], Statement{Kind: Opaque, Verb: "EXECUTE"}},
+		{"MERGE INTO t USING o ON true WHEN MATCHED THEN DELETE", both[:1], Statement{Kind: Opaque, Verb: "MERGE"}},
+		{"COPY t FROM STDIN", both[:1], Statement{Kind: Opaque, Verb: "COPY"}},
+		{"COPY t TO STDOUT", both[:1], Statement{}},
+		{"WITH a AS (DELETE FROM t RETURNING 1) SELECT 1", both[:1], Statement{Kind: Opaque, Verb: "WITH"}},
+		{"frobnicate t", both, Statement{Kind: Opaque, Verb: "FROBNICATE"}},
+		{"SET a = 1", both[1:], Statement{Kind: Opaque, Verb: "SET"}},
+	} {
+		for _, d := range c.on {
+			if got := one(t, d, c.query); !reflect.DeepEqual(got, c.want) {
+				t.Errorf("%v: %s\n got %+v\nwant %+v", d, c.query, got, c.want)
+			}
+		}
+	}
+}

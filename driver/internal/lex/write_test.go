@@ -1,0 +1,64 @@
+package lex
+
+import (
+	"reflect"
+	"testing"
+)
+
+// What PostgreSQL makes of writes is in testdata/pgquery.jsonl; see
+// TestAgreesWithTheServersParser. These are SQLite's own.
+func TestWritesOfSQLite(t *testing.T) {
+	users := []Table{{Name: "Users"}}
+	for _, c := range []struct {
+		query string
+		want  Statement
+	}{
+		{"INSERT INTO Users VALUES (1)", Statement{Kind: Write, Op: Insert, Tables: users}},
+		{"INSERT INTO Users VALUES (1) RETURNING *", Statement{Kind: Write, Op: Insert, Tables: users, Returning: true}},
+		{"insert into main.[a b] default values", Statement{Kind: Write, Op: Insert, Tables: []Table{{"main", "a b"}}}},
+		{"INSERT INTO `a``b` VALUES (1)", Statement{Kind: Write, Op: Insert, Tables: []Table{{Name: "a`b"}}}},
+		{`INSERT INTO "A""b" VALUES (1)`, Statement{Kind: Write, Op: Insert, Tables: []Table{{Name: `A"b`}}}},
+		{"INSERT INTO 'a' VALUES (1)", Statement{Kind: Write, Op: Insert, Tables: []Table{{Name: "a"}}}},
+		{"INSERT OR IGNORE INTO Users VALUES (1)", Statement{Kind: Write, Op: Insert, Tables: users}},
+		{"INSERT OR ABORT INTO Users VALUES (1)", Statement{Kind: Write, Op: Insert, Tables: users}},
+		{"INSERT OR FAIL INTO Users VALUES (1)", Statement{Kind: Write, Op: Insert, Tables: users}},
+		{"INSERT OR REPLACE INTO Users VALUES (1)", Statement{Kind: Write, Op: Upsert, Tables: users}},
+		{"REPLACE INTO Users VALUES (1)", Statement{Kind: Write, Op: Upsert, Tables: users}},
+		{"INSERT OR ROLLBACK INTO Users VALUES (1)", Statement{Kind: Write, Op: Insert, Tables: users, EndsUnseen: true}},
+		{"UPDATE OR ROLLBACK Users SET a = 1", Statement{Kind: Write, Op: Update, Tables: users, EndsUnseen: true}},
+		{"UPDATE OR REPLACE Users SET a = 1", Statement{Kind: Write, Op: Update, Tables: users}},
+		{"UPDATE OR IGNORE Users AS u SET a = 1 RETURNING a", Statement{Kind: Write, Op: Update, Tables: users, Returning: true}},
+		{"UPDATE Users INDEXED BY i SET a = 1", Statement{Kind: Write, Op: Update, Tables: users}},
+		{"UPDATE Users NOT INDEXED SET a = 1", Statement{Kind: Write, Op: Update, Tables: users}},
+		{"DELETE FROM Users ORDER BY a LIMIT 1", Statement{Kind: Write, Op: Delete, Tables: users}},
+		{"INSERT INTO Users SELECT * FROM a WHERE true ON CONFLICT DO UPDATE SET a = 1", Statement{Kind: Write, Op: Upsert, Tables: users}},
+		{"INSERT INTO Users VALUES (1) ON CONFLICT (a) DO NOTHING ON CONFLICT (b) DO UPDATE SET a = 1", Statement{Kind: Write, Op: Upsert, Tables: users}},
+		{"WITH a AS (SELECT 1) REPLACE INTO Users SELECT * FROM a", Statement{Kind: Write, Op: Upsert, Tables: users}},
+		{"WITH RECURSIVE a(x) AS NOT MATERIALIZED (SELECT 1) DELETE FROM Users", Statement{Kind: Write, Op: Delete, Tables: users}},
+
+		{"TRUNCATE Users", Statement{Kind: Opaque, Verb: "TRUNCATE"}},
+		{"INSERT Users VALUES (1)", Statement{Kind: Opaque, Verb: "INSERT"}},
+		{"INSERT INTO ?", Statement{Kind: Opaque, Verb: "INSERT"}},
+		{"UPDATE Users", Statement{Kind: Opaque, Verb: "UPDATE"}},
+		{"DELETE Users", Statement{Kind: Opaque, Verb: "DELETE"}},
+		{"MERGE INTO Users", Statement{Kind: Opaque, Verb: "MERGE"}},
+	} {
+		if got := one(t, SQLite, c.query); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s\n got %+v\nwant %+v", c.query, got, c.want)
+		}
+	}
+}
+
+// Statements that PostgreSQL's parser refuses may be anything but a Read, which
+// would hide them.
+func TestWhatPostgreSQLRefuses(t *testing.T) {
+	for _, query := range []string{
+		"REPLACE INTO t VALUES (1)", "INSERT t VALUES (1)", "INSERT INTO 't' VALUES (1)", "UPDATE t", "UPDATE SET a = 1",
+		"DELETE t", "TRUNCATE", "TRUNCATE t,", "INSERT OR REPLACE INTO t VALUES (1)", `UPDATE U&"\zzzz" SET a = 1`,
+		`DELETE FROM U&"a" UESCAPE 5`, "WITH", "WITH a", "WITH a AS (SELECT 1)", "'a'", "5", "$1", "FROM t", "UPSERT INTO t",
+	} {
+		if st := one(t, Postgres, query); st.Kind != Opaque {
+			t.Errorf("%s is %+v, want Opaque", query, st)
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package driver_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"testing"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest"
+)
+
+// commitOne commits a transaction with one event.
+func commitOne(t *testing.T, db *sql.DB) {
+	t.Helper()
+	tx := begin(t, db)
+	record(t, tx, "a.b")
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLentConnectionIsRevoked(t *testing.T) {
+	fake := sqltest.NewFake()
+	var kept []*sql.DB
+	s := &spy{}
+	s.connect = func(_ context.Context, db *sql.DB) error { kept = append(kept, db); return nil }
+	s.flush = func(_ context.Context, f hooks.Flush) (bool, error) { kept = append(kept, f.Conn); return true, nil }
+	s.end = func(_ context.Context, e hooks.Ended) hooks.Outcome { kept = append(kept, e.Conn); return e.Outcome }
+	db := open(t, fake, hooks.Postgres, s)
+	commitOne(t, db)
+	if len(kept) != 3 {
+		t.Fatalf("lent %d times, want at Connect, Flush and End", len(kept))
+	}
+	for i, k := range kept {
+		if _, err := k.ExecContext(context.Background(), "UPDATE late"); err == nil {
+			t.Errorf("loan %d was usable after its time", i)
+		}
+	}
+	want(t, "sent", fake.Sent(), "BEGIN", "COMMIT")
+	if n := fake.OpenConns(); n != 1 {
+		t.Errorf("%d connections open, want the one that came back", n)
+	}
+}
+
+// Begin, Commit and Rollback of the lent database must not touch the app's
+// transaction, and must be real when there is none.
+func TestLentTransactions(t *testing.T) {
+	fake, s := sqltest.NewFake(), &spy{}
+	inTx := func(ctx context.Context, db *sql.DB, query string) error {
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, query); err != nil {
+			return err
+		}
+		return tx.Commit()
+	}
+	s.flush = func(ctx context.Context, f hooks.Flush) (bool, error) { return true, inTx(ctx, f.Conn, "INSERT flush") }
+	s.end = func(ctx context.Context, e hooks.Ended) hooks.Outcome {
+		if err := inTx(ctx, e.Conn, "INSERT end"); err != nil {
+			t.Error(err)
+		}
+		return e.Outcome
+	}
+	db := open(t, fake, hooks.Postgres, s)
+	commitOne(t, db)
+	var txs []int
+	for _, st := range fake.Committed() {
+		txs = append(txs, st.Tx)
+	}
+	want(t, "committed", fake.CommittedQueries(), "INSERT flush", "INSERT end")
+	if len(txs) != 2 || txs[0] != 1 || txs[1] != 2 {
+		t.Errorf("in transactions %v, want the app's and one of its own", txs)
+	}
+}
+
+// What is still in use when its time is over cannot go back to the app.
+func TestLentConnectionStillInUseIsGivenUp(t *testing.T) {
+	ctx := context.Background()
+	hold := sqltest.NewHold()
+	for _, tt := range []struct {
+		name string
+		use  func(t *testing.T, db *sql.DB) (release func())
+	}{
+		{"a running call", func(t *testing.T, db *sql.DB) func() {
+			t.Helper()
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				_, _ = db.ExecContext(ctx, "UPDATE hangs")
+			}()
+			<-hold.Reached()
+			return func() { hold.Release(); <-done }
+		}},
+		{"open rows", func(t *testing.T, db *sql.DB) func() {
+			t.Helper()
+			rows, err := db.QueryContext(ctx, "SELECT many")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return func() { _ = rows.Close(); _ = rows.Err() }
+		}},
+		{"an open transaction", func(t *testing.T, db *sql.DB) func() {
+			t.Helper()
+			tx, err := db.BeginTx(ctx, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return func() { _ = tx.Rollback() }
+		}},
+		{"a prepared statement", func(t *testing.T, db *sql.DB) func() {
+			t.Helper()
+			conn, err := db.Conn(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			st, err := conn.PrepareContext(ctx, "SELECT 1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return func() { _ = st.Close(); _ = conn.Close() }
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			fake, s := sqltest.NewFake(), &spy{}
+			fake.Answer("SELECT many", sqltest.Rows([]string{"n"}, nil, nil))
+			fake.On(sqltest.Call{Query: "UPDATE hangs"}, sqltest.Hang(hold))
+			var release func()
+			s.end = func(_ context.Context, e hooks.Ended) hooks.Outcome {
+				if release == nil {
+					release = tt.use(t, e.Conn)
+				}
+				return e.Outcome
+			}
+			db := open(t, fake, hooks.Postgres, s)
+			commitOne(t, db)
+			exec(t, db, "UPDATE next")
+			sent := fake.Log("ExecContext")
+			if last := sent[len(sent)-1]; last.Query != "UPDATE next" || last.Conn != 2 {
+				t.Errorf("the app's next statement: %v, want it on a second connection", last)
+			}
+			release()
+			if n := fake.OpenConns(); n != 1 {
+				t.Errorf("%d connections open, want 1: the first was closed by its last use", n)
+			}
+		})
+	}
+}
+
+func TestLentCallIsCancelled(t *testing.T) {
+	fake, s := sqltest.NewFake(), &spy{}
+	hold := sqltest.NewHold()
+	fake.On(sqltest.Call{Query: "UPDATE hangs"}, sqltest.Hang(hold))
+	got := make(chan error, 1)
+	s.end = func(_ context.Context, e hooks.Ended) hooks.Outcome {
+		go func() {
+			_, err := e.Conn.ExecContext(context.Background(), "UPDATE hangs")
+			got <- err
+		}()
+		<-hold.Reached()
+		return e.Outcome
+	}
+	db := open(t, fake, hooks.Postgres, s)
+	commitOne(t, db)
+	if err := <-got; !errors.Is(err, context.Canceled) {
+		t.Errorf("the call that ran on: %v, want it cancelled", err)
+	}
+}
