@@ -19,8 +19,8 @@ import (
 // column types, error values with their types, and what the pool has left.
 //
 // bare and wrapped open a database for one subtest, which closes it. They may
-// open the same one, since bare's part is over when wrapped is called. The
-// script makes a table named sqltest_item and drops it.
+// open the same one each time, since bare's part is over when wrapped is
+// called: the script makes a table named sqltest_item and drops it.
 //
 // A [Fake] serves as well as a real database, to which it adds what a real one
 // does not do on demand: call [Fake.On] in both functions.

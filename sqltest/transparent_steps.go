@@ -79,7 +79,7 @@ func traceClientErrors(ctx context.Context, s *trace) {
 	s.exec(ctx, s.db, s.sql.insert, 1)
 	s.exec(ctx, s.db, s.sql.insert, 1, "a", "b")
 	s.exec(ctx, s.db, s.sql.insert, struct{}{}, "a")
-	s.query(ctx, s.db, s.sql.with("SELECT ?"), make(chan int))
+	s.query(ctx, s.db, s.sql.with("SELECT ?"), complex(1, 2))
 	s.exec(ctx, s.db, s.sql.insert, failingValuer{}, "a")
 	s.exec(ctx, s.db, s.sql.insert, 1, "a")
 	var n int
