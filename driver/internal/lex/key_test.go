@@ -21,8 +21,8 @@ func TestKeyOnSQLite(t *testing.T) {
 		{"INSERT INTO t (id) VALUES ($id)", name("id")},
 		{"INSERT INTO t (id) VALUES ($a::b(c;))", name("a::b(c;)")},
 		{"INSERT INTO t (a, id) VALUES ($1, $2)", param(2)},
-		{"INSERT INTO t (a, id) VALUES ($2, $1)", name("1")}, // in this order drivers differ
-		{"INSERT INTO t (a, id) VALUES (:a, ?)", Key{}},      // the ordinal depends on :a
+		{"INSERT INTO t (a, id) VALUES ($2, $1)", Key{}}, // in this order drivers differ
+		{"INSERT INTO t (a, id) VALUES (:a, ?)", Key{}},  // the ordinal depends on :a
 		{"INSERT INTO t (a, id) VALUES (:a, ?2)", param(2)},
 		{"INSERT INTO t (id) VALUES ('a''b')", literal("a'b")},
 		{"INSERT INTO t ([id]) VALUES (5)", literal("5")},

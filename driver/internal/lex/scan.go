@@ -174,9 +174,11 @@ func (s *scanner) comment() {
 	s.broken = true
 }
 
-func (s *scanner) run(class byte) string {
+// run takes bytes of a class, at most limit.
+func (s *scanner) run(class byte, limit int) string {
 	start := s.pos
-	for s.pos < len(s.src) && classes[s.src[s.pos]]&class != 0 {
+	end := start + min(limit, len(s.src)-start)
+	for s.pos < end && classes[s.src[s.pos]]&class != 0 {
 		s.pos++
 	}
 	return s.src[start:s.pos]
@@ -300,7 +302,7 @@ func (s *scanner) continued() bool {
 func (s *scanner) dollar() token {
 	if classes[s.peek(1)]&isDigit != 0 {
 		s.pos++
-		return s.ordinal(s.run(isDigit))
+		return s.ordinal(s.run(isDigit, len(s.src)))
 	}
 	end := s.pos + 1
 	for end < len(s.src) && classes[s.src[end]]&isPart != 0 {
@@ -325,10 +327,12 @@ func (s *scanner) dollar() token {
 // operator reads an operator of PostgreSQL, which is as long as it can be, but
 // ends before a comment, and ends in + or - only if it holds one of the
 // characters that the SQL standard has no operator of (PostgreSQL manual,
-// section 4.1.3).
+// section 4.1.3). A longer one than a name can be is an error there; cutting it
+// keeps a row of signs, each an operator of its own, from being read over and
+// over.
 func (s *scanner) operator() token {
 	start := s.pos
-	op := s.run(isOperator)
+	op := s.run(isOperator, maxName+1)
 	for i := 1; i < len(op); i++ {
 		if pair := op[i-1 : i+1]; pair == "--" || pair == "/*" {
 			op = op[:i-1]
@@ -348,7 +352,7 @@ func (s *scanner) sqlite(c byte) token {
 	switch {
 	case c == '?':
 		s.pos++
-		return s.ordinal(s.run(isDigit))
+		return s.ordinal(s.run(isDigit, len(s.src)))
 	case c == '$' || c == '@' || c == ':' || c == '#':
 		return s.variable()
 	}
@@ -371,10 +375,13 @@ func (s *scanner) variable() token {
 		return s.punct(1)
 	}
 	s.pos = end
-	if n, err := strconv.ParseUint(name, 10, 31); sign == '$' && err == nil && n >= 1 && int(n) <= s.params+1 {
+	if n, err := strconv.ParseUint(name, 10, 31); sign == '$' && err == nil && n >= 1 && int(n) <= s.params+1 && !s.unsure {
 		return s.ordinal(name)
 	}
 	s.unsure = true
+	if classes[name[0]]&isDigit != 0 {
+		return token{kind: param} // database/sql has no such names
+	}
 	return token{kind: param, text: name}
 }
 

@@ -1,0 +1,13 @@
+// Package lexcheck asks PostgreSQL's own parser, compiled to WebAssembly in
+// wasilibs/go-pgquery, what the driver's lexer should say of a few thousand
+// statements.
+//
+// The two never meet in one process: the lexer is internal to the driver, and
+// the parser takes seconds to start and 310 MB. So the parser's answers are
+// kept in a file beside the lexer, driver/internal/lex/testdata/pgquery.jsonl.
+// The lexer's tests compare it with them; the test here compares them with the
+// parser. After a change of the corpus or of the parser's version, write them
+// anew:
+//
+//	go test ./sqltest/dbtest/lexcheck -update
+package lexcheck

@@ -1,0 +1,197 @@
+package lexcheck
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	pgquery "github.com/wasilibs/go-pgquery"
+)
+
+// fact is what the parser says of one statement, in the lexer's terms.
+type fact struct {
+	Kind      string      `json:"kind"`
+	Name      string      `json:"name,omitempty"`
+	Chain     bool        `json:"chain,omitempty"`
+	Op        string      `json:"op,omitempty"`
+	Tables    [][2]string `json:"tables,omitempty"` // schema, name
+	On        *[2]string  `json:"on,omitempty"`
+	Returning bool        `json:"returning,omitempty"`
+	Partial   bool        `json:"partial,omitempty"`
+	Temporary bool        `json:"temporary,omitempty"`
+	Key       string      `json:"key,omitempty"` // $1, or =literal
+}
+
+// ask parses a query string.
+func ask(query string) ([]fact, error) {
+	doc, err := pgquery.ParseToJSON(query)
+	if err != nil {
+		return nil, err
+	}
+	dec := json.NewDecoder(bytes.NewReader([]byte(doc)))
+	dec.UseNumber()
+	var root any
+	if err := dec.Decode(&root); err != nil {
+		return nil, fmt.Errorf("decode the parse tree: %w", err)
+	}
+	var facts []fact
+	for _, s := range (tree{root}).at("stmts").list() {
+		facts = append(facts, factOf(s.at("stmt")))
+	}
+	return facts, nil
+}
+
+var transactionKinds = map[string]string{
+	"TRANS_STMT_BEGIN": "begin", "TRANS_STMT_START": "begin", "TRANS_STMT_COMMIT": "commit",
+	"TRANS_STMT_ROLLBACK": "rollback", "TRANS_STMT_SAVEPOINT": "savepoint", "TRANS_STMT_RELEASE": "release",
+	"TRANS_STMT_ROLLBACK_TO": "rollback to", "TRANS_STMT_PREPARE": "prepare",
+	"TRANS_STMT_COMMIT_PREPARED": "commit prepared", "TRANS_STMT_ROLLBACK_PREPARED": "rollback prepared",
+}
+
+// readers are the statements that keep nothing.
+var readers = map[string]bool{
+	"VariableSetStmt": true, "VariableShowStmt": true, "FetchStmt": true, "DeclareCursorStmt": true,
+	"ClosePortalStmt": true, "ListenStmt": true, "UnlistenStmt": true, "NotifyStmt": true, "PrepareStmt": true,
+	"DeallocateStmt": true, "LockStmt": true, "VacuumStmt": true, "CheckPointStmt": true, "LoadStmt": true,
+	"RefreshMatViewStmt": true, "ClusterStmt": true, "ReindexStmt": true, "DiscardStmt": true,
+	"ConstraintsSetStmt": true,
+}
+
+func factOf(stmt tree) fact {
+	name, n := stmt.node()
+	switch name {
+	case "TransactionStmt":
+		return fact{
+			Kind:  transactionKinds[n.at("kind").text()],
+			Name:  n.at("savepoint_name").text() + n.at("gid").text(),
+			Chain: n.at("chain").isTrue(),
+		}
+	case "SelectStmt":
+		return selectFact(n)
+	case "InsertStmt", "UpdateStmt", "DeleteStmt":
+		return writeFact(name, n)
+	case "TruncateStmt":
+		f := fact{Kind: "write", Op: "truncate", Partial: n.at("behavior").text() == "DROP_CASCADE"}
+		for _, r := range n.at("relations").list() {
+			f.Tables = append(f.Tables, *relation(r.at("RangeVar")))
+		}
+		return f
+	case "CallStmt", "DoStmt", "ExecuteStmt", "MergeStmt":
+		return fact{Kind: "opaque"}
+	case "CopyStmt":
+		if n.at("is_from").isTrue() || n.at("query").there() && factOf(n.at("query")).Kind != "read" {
+			return fact{Kind: "opaque"}
+		}
+		return fact{Kind: "read"}
+	case "ExplainStmt":
+		if analyzes(n) && factOf(n.at("query")).Kind != "read" {
+			return fact{Kind: "opaque"}
+		}
+		return fact{Kind: "read"}
+	}
+	if readers[name] {
+		return fact{Kind: "read"}
+	}
+	return schemaFact(name, n)
+}
+
+func selectFact(n tree) fact {
+	into := n.at("intoClause")
+	if !into.there() {
+		into = n.at("larg", "intoClause") // of a UNION
+	}
+	f := fact{Kind: "read"}
+	if into.there() || cteWrites(n) {
+		f.Kind = "opaque"
+	}
+	f.Temporary = into.at("rel", "relpersistence").text() == "t" && !cteWrites(n)
+	return f
+}
+
+// cteWrites reports whether the WITH clause of n writes.
+func cteWrites(n tree) bool {
+	for _, c := range n.at("withClause", "ctes").list() {
+		if factOf(c.at("CommonTableExpr", "ctequery")).Kind != "read" {
+			return true
+		}
+	}
+	return false
+}
+
+func writeFact(name string, n tree) fact {
+	f := fact{
+		Kind:      "write",
+		Op:        strings.ToLower(strings.TrimSuffix(name, "Stmt")),
+		Tables:    [][2]string{*relation(n.at("relation"))},
+		Returning: !n.at("returningList").empty(),
+		Partial:   cteWrites(n),
+	}
+	switch {
+	case name != "InsertStmt":
+		f.Key = whereKey(n)
+	case n.at("onConflictClause", "action").text() == "ONCONFLICT_UPDATE":
+		f.Op = "upsert"
+		f.Key = insertKey(n)
+		elems := n.at("onConflictClause", "infer", "indexElems").list()
+		if len(elems) != 1 || elems[0].at("IndexElem", "name").text() != "id" {
+			f.Key = ""
+		}
+	default:
+		f.Key = insertKey(n)
+	}
+	return f
+}
+
+func relation(r tree) *[2]string {
+	return &[2]string{r.at("schemaname").text(), r.at("relname").text()}
+}
+
+func analyzes(n tree) bool {
+	on := false
+	for _, o := range n.at("options").list() {
+		if o.at("DefElem", "defname").text() != "analyze" {
+			continue
+		}
+		arg := o.at("DefElem", "arg")
+		switch v := strings.ToLower(arg.at("String", "sval").text()); {
+		case v == "false" || v == "off":
+			on = false
+		case arg.at("Integer").there():
+			on = arg.at("Integer", "ival").there() // 0 is left out
+		default:
+			on = true
+		}
+	}
+	return on
+}
+
+// schemaFact says where the table is that some of the many kinds of schema
+// statement are about; of the others only that they are schema.
+func schemaFact(name string, n tree) fact {
+	f := fact{Kind: "schema"}
+	rel := tree{}
+	switch name {
+	case "CreateStmt", "ViewStmt", "AlterTableStmt", "CreateForeignTableStmt":
+		rel = n.at("relation")
+		if name == "ViewStmt" {
+			rel = n.at("view")
+		}
+		if name == "CreateForeignTableStmt" {
+			rel = n.at("base", "relation")
+		}
+	case "CreateTableAsStmt":
+		rel = n.at("into", "rel")
+	case "CreateSeqStmt":
+		rel = n.at("sequence")
+	case "IndexStmt", "CreateTrigStmt", "RuleStmt":
+		f.On = relation(n.at("relation"))
+	case "CreatePolicyStmt":
+		f.On = relation(n.at("table"))
+	}
+	if rel.there() {
+		f.Tables = [][2]string{*relation(rel)}
+		f.Temporary = rel.at("relpersistence").text() == "t"
+	}
+	return f
+}
