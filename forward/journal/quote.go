@@ -18,6 +18,9 @@ func appendLiteral(dst, doc []byte, ascii bool) ([]byte, error) {
 	if i := bytes.IndexByte(doc, 0); i >= 0 {
 		return dst, fmt.Errorf("journal: a NUL byte at offset %d, which no literal can hold", i)
 	}
+	if !ascii {
+		doc = unescapeSeparators(doc)
+	}
 	dst = append(dst, 'E', '\'')
 	for i := 0; i < len(doc); {
 		switch c := doc[i]; {
@@ -51,4 +54,26 @@ func appendRune(dst []byte, r rune) []byte {
 		dst = append(dst, '0')
 	}
 	return append(dst, hex...)
+}
+
+// unescapeSeparators undoes the only escapes outside ASCII that encoding/json
+// makes unasked: those of U+2028 and U+2029.
+func unescapeSeparators(doc []byte) []byte {
+	if !bytes.Contains(doc, []byte(`\u202`)) {
+		return doc
+	}
+	plain := make([]byte, 0, len(doc))
+	for i := 0; i < len(doc); i++ {
+		switch {
+		case doc[i] != '\\':
+			plain = append(plain, doc[i])
+		case bytes.HasPrefix(doc[i:], []byte(`\u2028`)), bytes.HasPrefix(doc[i:], []byte(`\u2029`)):
+			plain = utf8.AppendRune(plain, 0x2020+rune(doc[i+5]-'0'))
+			i += len(`u2028`)
+		default: // the pair, lest its second byte be taken for a first
+			plain = append(plain, doc[i], doc[i+1])
+			i++
+		}
+	}
+	return plain
 }

@@ -1,0 +1,92 @@
+package journal_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+func (r *rig) ended(s *session, token int64) bool {
+	r.t.Helper()
+	over, err := r.j.Ended(ctx, s.conn, token)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return over
+}
+
+func TestEndedOnceItIs(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		r := newRig(t, e)
+		other := newSession(t, r.db)
+		for _, end := range []string{"COMMIT", "ROLLBACK"} {
+			for _, token := range []int64{1, math.MinInt64, math.MaxInt64} {
+				r.exec("BEGIN")
+				r.write(r.j, token, event("order.placed"))
+				if r.ended(other, token) {
+					t.Errorf("Ended(%d) is true before %s", token, end)
+				}
+				r.exec(end)
+				if !r.ended(other, token) {
+					t.Errorf("Ended(%d) is false after %s", token, end)
+				}
+			}
+		}
+	})
+}
+
+func TestEndedOfAnother(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		r := newRig(t, e)
+		other := newSession(t, r.db)
+		r.exec("BEGIN")
+		r.write(r.j, 1, event("order.placed"))
+		if !r.ended(other, 2) {
+			t.Error("Ended is false for a transaction that is not there")
+		}
+		r.exec("COMMIT")
+	}, dbtest.PostgresEngines()...)
+}
+
+// Two transactions may have drawn the same token; both must be over.
+func TestEndedOfTwoWithOneToken(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		r := newRig(t, e)
+		second, asking := newSession(t, r.db), newSession(t, r.db)
+		r.exec("BEGIN")
+		second.exec("BEGIN")
+		r.write(r.j, 1, event("order.placed"))
+		second.write(r.j, 1, event("order.placed"))
+		r.exec("COMMIT")
+		if r.ended(asking, 1) {
+			t.Error("Ended is true while one of them is in progress")
+		}
+		second.exec("COMMIT")
+		if !r.ended(asking, 1) {
+			t.Error("Ended is false after both")
+		}
+	}, dbtest.PostgresEngines()...)
+}
+
+// A transaction that was handed over by PREPARE TRANSACTION is not over, also
+// when its connection is gone.
+func TestEndedOfPrepared(t *testing.T) {
+	c := dbtest.Start(t, &dbtest.Options{Settings: []string{"max_prepared_transactions=2"}})
+	e := dbtest.PQ.With("pq", c.Database)
+	r := newRig(t, e)
+	asking := newSession(t, r.db)
+	r.exec("BEGIN")
+	r.write(r.j, 9, event("order.placed"))
+	r.exec("PREPARE TRANSACTION 'g'")
+	if r.ended(asking, 9) {
+		t.Error("Ended is true for a prepared transaction")
+	}
+	asking.exec("COMMIT PREPARED 'g'")
+	if !r.ended(asking, 9) {
+		t.Error("Ended is false after COMMIT PREPARED")
+	}
+	if got := r.entries(); len(got) != 1 {
+		t.Errorf("the journal has %q, want one row", actions(got))
+	}
+}

@@ -1,0 +1,113 @@
+package journal_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+func TestPages(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		r := newRig(t, e)
+		list := events(7)
+		r.exec("BEGIN")
+		r.write(r.j, 1, list...)
+		r.exec("COMMIT")
+		var got []journal.Entry
+		for q := (journal.Query{Limit: 3}); ; {
+			page, err := r.j.List(ctx, r.conn, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, page...)
+			if len(page) < q.Limit {
+				break
+			}
+			q.After = page[len(page)-1].Seq
+		}
+		if want := actions(r.entries()); actions(got) != want || len(got) != 7 {
+			t.Errorf("pages give %q, want %q", actions(got), want)
+		}
+	})
+}
+
+func TestEachGivesAllAndStops(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		r := newRig(t, e)
+		list := events(1203) // more than two pages
+		r.exec("BEGIN")
+		r.write(r.j, 1, list...)
+		r.exec("COMMIT")
+		for _, test := range []struct{ limit, stop, want int }{
+			{limit: 0, want: 1203}, {limit: 700, want: 700}, {limit: 1000, want: 1000}, {limit: 5000, want: 1203}, {stop: 3, want: 3},
+		} {
+			n := 0
+			for entry, err := range r.j.Each(ctx, r.conn, journal.Query{Limit: test.limit}) {
+				if err != nil || entry.ID != list[n].ID {
+					t.Fatalf("position %d: %s, %v; want %s", n, entry.Action, err, list[n].Action)
+				}
+				// The one connection is free while the caller works.
+				r.text("SELECT 'x'")
+				if n++; n == test.stop {
+					break
+				}
+			}
+			if n != test.want {
+				t.Errorf("limit %d, stop %d: %d entries, want %d", test.limit, test.stop, n, test.want)
+			}
+		}
+	})
+}
+
+func TestQueryByTime(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		r := newRig(t, e)
+		for range 3 {
+			r.exec("BEGIN")
+			r.write(r.j, 1, events(1)...)
+			r.exec("COMMIT")
+		}
+		all := r.entries()
+		at := all[1].RecordedAt
+		for name, test := range map[string]struct {
+			q    journal.Query
+			want []journal.Entry
+		}{
+			"from":  {journal.Query{From: at}, all[1:]},
+			"to":    {journal.Query{To: at}, all[:1]},
+			"both":  {journal.Query{From: at, To: all[2].RecordedAt.In(time.FixedZone("", 3600))}, all[1:2]},
+			"none":  {journal.Query{From: at.Add(time.Hour)}, nil},
+			"after": {journal.Query{After: all[0].Seq, To: all[2].RecordedAt}, all[1:2]},
+		} {
+			got, err := r.j.List(ctx, r.conn, test.q)
+			if err != nil || len(got) != len(test.want) || len(got) > 0 && got[0].Seq != test.want[0].Seq {
+				t.Errorf("%s: %d entries, %v; want %d", name, len(got), err, len(test.want))
+			}
+			n, err := r.j.Count(ctx, r.conn, test.q)
+			if err != nil || int(n) != len(test.want) {
+				t.Errorf("%s: Count = %d, %v; want %d", name, n, err, len(test.want))
+			}
+		}
+	})
+}
+
+func TestQueryMistakes(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		r := newRig(t, e)
+		if _, err := r.j.List(ctx, r.conn, journal.Query{Limit: -1}); err == nil || !strings.Contains(err.Error(), "negative") {
+			t.Errorf("err = %v", err)
+		}
+		if got, err := r.j.ByID(ctx, r.conn, nil); got != nil || err != nil {
+			t.Errorf("ByID of nothing = %v, %v", got, err)
+		}
+		r.exec("BEGIN")
+		_, err := r.j.List(canceled(), r.conn, journal.Query{})
+		if !errors.Is(err, canceled().Err()) {
+			t.Errorf("err = %v, want that of the context", err)
+		}
+	})
+}

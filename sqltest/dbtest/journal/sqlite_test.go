@@ -1,0 +1,102 @@
+package journal_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+// The app's last_insert_rowid() and changes() are what its own statement left.
+func TestRowidOfTheAppSurvives(t *testing.T) {
+	r := newRig(t, dbtest.SQLite)
+	r.exec("BEGIN")
+	r.exec("INSERT INTO orders VALUES (4711)")
+	r.write(r.j, 1, events(3)...)
+	if got := r.text("SELECT last_insert_rowid()"); got != "4711" {
+		t.Errorf("last_insert_rowid() = %s after the flush, want 4711", got)
+	}
+	r.exec("COMMIT")
+	if n := len(r.entries()); n != 3 {
+		t.Errorf("%d entries, want 3", n)
+	}
+}
+
+// Each connection to a database in memory has one of its own.
+func TestMemory(t *testing.T) {
+	db := dbtest.Open(t, dbtest.SQLite.Driver, ":memory:")
+	j := newJournal(t, hooks.SQLite, nil)
+	for range 2 {
+		s := newSession(t, db)
+		if err := j.Connect(ctx, s.conn); err != nil {
+			t.Fatal(err)
+		}
+		s.exec("BEGIN")
+		s.write(j, 1, event("order.placed"))
+		s.exec("COMMIT")
+		if got := s.text("SELECT count(*) FROM aftercommit_events"); got != "1" {
+			t.Errorf("%s rows, want 1", got)
+		}
+	}
+}
+
+// The setup waits for other writers, and puts the app's own timeout back.
+func TestBusyTimeoutIsRestored(t *testing.T) {
+	for _, pragma := range []string{"busy_timeout(0)", "busy_timeout(123)", "busy_timeout(2000)", "busy_timeout(9000)"} {
+		db := dbtest.Open(t, dbtest.SQLite.Driver, dbtest.SQLiteFile(t, pragma))
+		s := newSession(t, db)
+		before := s.text("PRAGMA busy_timeout")
+		j := newJournal(t, hooks.SQLite, nil)
+		for range 2 {
+			if err := j.Connect(ctx, s.conn); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := j.Ended(ctx, s.conn, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if after := s.text("PRAGMA busy_timeout"); after != before {
+			t.Errorf("busy_timeout was %s and is %s", before, after)
+		}
+	}
+}
+
+// A table in the temporary schema stands before main's in name resolution.
+func TestTemporaryTableInFront(t *testing.T) {
+	r := newRig(t, dbtest.SQLite)
+	r.exec("CREATE TEMP TABLE aftercommit_events (id)")
+	r.exec("CREATE TEMP TABLE aftercommit_record (events, token, now)")
+	r.exec("CREATE TEMP TABLE aftercommit_schema_versions (component, version)")
+	r.connect(r.session)
+	r.exec("BEGIN")
+	r.write(r.j, 1, event("order.placed"))
+	r.exec("COMMIT")
+	if n := len(r.entries()); n != 1 {
+		t.Errorf("%d entries, want 1", n)
+	}
+}
+
+// What the library says comes through, for those who retry on it.
+func TestErrorsOfTheLibrary(t *testing.T) {
+	e := dbtest.SQLite.With("", func(tb testing.TB) string { return dbtest.SQLiteFile(tb, "busy_timeout(0)", "journal_mode(WAL)") })
+	r := newRig(t, e)
+	other := newSession(t, r.db)
+	other.exec("BEGIN IMMEDIATE")
+	r.exec("BEGIN")
+	written, err := r.flush(r.session, true)
+	if written || err == nil || !strings.Contains(err.Error(), "SQLITE_BUSY") {
+		t.Errorf("Write = %v, %v; want SQLITE_BUSY", written, err)
+	}
+	r.exec("ROLLBACK")
+	other.exec("ROLLBACK")
+
+	r.exec("PRAGMA max_page_count = " + r.text("PRAGMA page_count"))
+	r.exec("BEGIN")
+	big := event("order.placed")
+	big.Comment = strings.Repeat("x", 8000)
+	_, err = r.j.Write(ctx, hooks.Flush{Conn: r.conn, Events: []hooks.Event{big}, Token: 1})
+	if err == nil || !strings.Contains(err.Error(), "full") {
+		t.Errorf("err = %v, want SQLITE_FULL", err)
+	}
+}

@@ -1,0 +1,217 @@
+// Package journal_test runs the journal, and the Hub above it, against real
+// databases.
+package journal_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+func TestMain(m *testing.M) { dbtest.Main(m) }
+
+var ctx = context.Background()
+
+// lent is a *sql.DB of one connection that keeps it whatever state it is in, as
+// the driver lends it to a Handler: Begin, Commit and Close do nothing.
+type lent struct{ base driver.Conn }
+
+func (l *lent) Connect(context.Context) (driver.Conn, error) { return l, nil }
+func (l *lent) Driver() driver.Driver                        { return nil }
+func (l *lent) Prepare(query string) (driver.Stmt, error)    { return l.base.Prepare(query) }
+func (l *lent) Close() error                                 { return nil }
+func (l *lent) Begin() (driver.Tx, error)                    { return l, nil }
+func (l *lent) Commit() error                                { return nil }
+func (l *lent) Rollback() error                              { return nil }
+func (l *lent) CheckNamedValue(v *driver.NamedValue) error {
+	if c, ok := l.base.(driver.NamedValueChecker); ok {
+		return c.CheckNamedValue(v)
+	}
+	return driver.ErrSkip
+}
+
+func (l *lent) ExecContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Result, error) {
+	return l.base.(driver.ExecerContext).ExecContext(ctx, q, args)
+}
+
+func (l *lent) QueryContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Rows, error) {
+	return l.base.(driver.QueryerContext).QueryContext(ctx, q, args)
+}
+
+// session is one connection of an app, and its raw transaction control.
+type session struct {
+	t    testing.TB
+	conn *sql.DB // as lent to a Handler
+}
+
+func newSession(t testing.TB, db *sql.DB) *session {
+	t.Helper()
+	c, err := db.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &session{t: t}
+	err = c.Raw(func(base any) error {
+		s.conn = sql.OpenDB(&lent{base.(driver.Conn)})
+		s.conn.SetMaxOpenConns(1)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = s.conn.Close()
+		// Whatever state it is in, nobody is to get it again.
+		_ = c.Raw(func(any) error { return driver.ErrBadConn })
+		_ = c.Close()
+	})
+	return s
+}
+
+func (s *session) exec(query string, args ...any) {
+	s.t.Helper()
+	if _, err := s.conn.ExecContext(ctx, query, args...); err != nil {
+		s.t.Fatalf("%s: %v", query, err)
+	}
+}
+
+func (s *session) text(query string) string {
+	s.t.Helper()
+	var v sql.NullString
+	if err := s.conn.QueryRowContext(ctx, query).Scan(&v); err != nil {
+		s.t.Fatalf("%s: %v", query, err)
+	}
+	return v.String
+}
+
+// write flushes events as a transaction that has written would.
+func (s *session) write(j *journal.Journal, token int64, events ...hooks.Event) {
+	s.t.Helper()
+	written, err := j.Write(ctx, hooks.Flush{Conn: s.conn, Events: events, Token: token, Own: true, Timeout: time.Second})
+	if err != nil || !written {
+		s.t.Fatalf("Write = %v, %v; want true, nil", written, err)
+	}
+}
+
+// rig is an app's database with a journal in it.
+type rig struct {
+	*session
+	e  dbtest.Engine
+	db *sql.DB
+	j  *journal.Journal
+}
+
+func newRig(t testing.TB, e dbtest.Engine) *rig {
+	t.Helper()
+	r := &rig{e: e, db: dbtest.Open(t, e.Driver, e.DSN(t)), j: newJournal(t, e.Dialect, nil)}
+	r.session = newSession(t, r.db)
+	r.connect(r.session)
+	r.exec("CREATE TABLE orders (id integer primary key)")
+	return r
+}
+
+func newJournal(t testing.TB, d hooks.Dialect, o *journal.Options) *journal.Journal {
+	t.Helper()
+	j, err := journal.New(d, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func (r *rig) connect(s *session) {
+	s.t.Helper()
+	if err := r.j.Connect(ctx, s.conn); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (r *rig) entries() []journal.Entry {
+	r.t.Helper()
+	list, err := r.j.List(ctx, r.conn, journal.Query{Limit: 10_000})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return list
+}
+
+func event(action string) hooks.Event {
+	e, err := hooks.Prepare(hooks.Event{Action: action})
+	if err != nil {
+		panic(err)
+	}
+	return e
+}
+
+func events(n int) []hooks.Event {
+	list := make([]hooks.Event, n)
+	for i := range list {
+		list[i] = event(fmt.Sprintf("order.step_%d", i))
+	}
+	return list
+}
+
+func ids(events []hooks.Event) []uuid.UUID {
+	list := make([]uuid.UUID, len(events))
+	for i := range events {
+		list[i] = events[i].ID
+	}
+	return list
+}
+
+func actions(entries []journal.Entry) string {
+	names := make([]string, len(entries))
+	for i := range entries {
+		names[i] = entries[i].Action
+	}
+	return strings.Join(names, " ")
+}
+
+// fullEvent has every field set, found by reflection, so that a field that is
+// added later cannot be forgotten in the tables.
+func fullEvent(t *testing.T) hooks.Event {
+	t.Helper()
+	e := event("order.refunded")
+	e.Outcome = hooks.Failure
+	e.Actor.Type = hooks.ServiceAccount
+	e.OccurredAt = time.Date(2026, 2, 28, 23, 59, 59, 123456000, time.UTC)
+	e.Metadata = map[string]any{"note": "two\nlines, a ' and a \\ and \"quotes\"", "list": []any{"x", true, nil}}
+	fillStrings(reflect.ValueOf(&e).Elem(), "")
+	e.Captured = true
+	v := reflect.ValueOf(e)
+	for i := range v.NumField() {
+		if v.Field(i).IsZero() {
+			t.Fatalf("this test does not set the field %s", v.Type().Field(i).Name)
+		}
+	}
+	return e
+}
+
+func fillStrings(v reflect.Value, path string) {
+	for i := range v.NumField() {
+		f, name := v.Field(i), path+v.Type().Field(i).Name
+		switch {
+		case f.Kind() == reflect.Struct && f.Type() != reflect.TypeFor[time.Time]():
+			fillStrings(f, name+".")
+		case f.Kind() == reflect.String && f.String() == "":
+			f.SetString(name + `: Grüße, ' \ " 🙂 <&>`)
+		}
+	}
+}
+
+func canceled() context.Context {
+	c, cancel := context.WithCancel(ctx)
+	cancel()
+	return c
+}
