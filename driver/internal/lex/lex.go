@@ -17,16 +17,24 @@ type Kind uint8
 const (
 	// Read reads, or changes nothing that is kept: SELECT, SHOW, SET, EXPLAIN …
 	Read Kind = iota
-	// Begin, Commit … control transactions. SET TRANSACTION is a Read.
+	// Begin is BEGIN or START TRANSACTION. SET TRANSACTION is a Read.
 	Begin
-	Commit           // COMMIT, END
-	Rollback         // ROLLBACK, ABORT
-	Savepoint        // Name
-	Release          // Name
-	RollbackTo       // Name
-	Prepare          // PREPARE TRANSACTION; Name is the gid
-	CommitPrepared   // Name is the gid
-	RollbackPrepared // Name is the gid
+	// Commit is COMMIT or END.
+	Commit
+	// Rollback is ROLLBACK or ABORT.
+	Rollback
+	// Savepoint is SAVEPOINT; Name is its name, here and in the two below.
+	Savepoint
+	// Release is RELEASE [SAVEPOINT].
+	Release
+	// RollbackTo is ROLLBACK TO [SAVEPOINT].
+	RollbackTo
+	// Prepare is PREPARE TRANSACTION; Name is the gid, here and in the two below.
+	Prepare
+	// CommitPrepared is COMMIT PREPARED.
+	CommitPrepared
+	// RollbackPrepared is ROLLBACK PREPARED.
+	RollbackPrepared
 	// Write is an INSERT, UPDATE, DELETE, upsert or TRUNCATE with a plain
 	// target.
 	Write

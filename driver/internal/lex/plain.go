@@ -31,10 +31,10 @@ func startsSelect(s string) bool {
 // startsPlain looks for the first keyword behind white space and comments.
 func startsPlain(s string) bool {
 	for s != "" {
-		switch c := s[0]; {
-		case c == ' ' || c == '\n' || c == '\t' || c == '\r':
+		switch s[0] {
+		case ' ', '\n', '\t', '\r':
 			s = s[1:]
-		case c == '-' || c == '/':
+		case '-', '/':
 			n := commentEnd(s)
 			if n == 0 {
 				return false

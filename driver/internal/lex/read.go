@@ -74,7 +74,7 @@ func (p *parser) copy() Statement {
 		}
 		return st
 	}
-	for !p.end() && !(p.depth == 0 && p.atAny("FROM", "TO")) {
+	for !p.end() && (p.depth > 0 || !p.atAny("FROM", "TO")) {
 		p.advance()
 	}
 	if p.at("TO") {

@@ -1,9 +1,6 @@
 package lex
 
-import (
-	"strconv"
-	"strings"
-)
+import "strings"
 
 type kind uint8
 
@@ -228,102 +225,6 @@ func (s *scanner) number() token {
 	return token{kind: number, text: s.src[start:s.pos]}
 }
 
-// quotation reads a string or a name whose quote stands at pos.
-func (s *scanner) quotation(k kind, form byte) token {
-	t := token{kind: k, form: form, quote: s.src[s.pos]}
-	s.pos++
-	start, closing := s.pos, t.quote
-	if closing == '[' {
-		closing = ']'
-	}
-	for {
-		n := s.quoteEnd(closing, form == 'E')
-		if n < 0 {
-			s.broken = true
-			t.text, s.pos = s.src[start:], len(s.src)
-			return t
-		}
-		s.pos += n + 1
-		switch {
-		case s.peek(0) == closing && closing != ']':
-			t.doubled = true
-			s.pos++
-		case form == 'E' && s.continued():
-			t.continued = true
-		default:
-			t.text = s.src[start : s.pos-1]
-			return t
-		}
-	}
-}
-
-// quoteEnd returns how far the next closing quote is, or -1.
-func (s *scanner) quoteEnd(closing byte, escapes bool) int {
-	rest := s.src[s.pos:]
-	if !escapes {
-		return strings.IndexByte(rest, closing)
-	}
-	for i := 0; i < len(rest); i++ {
-		switch rest[i] {
-		case '\\':
-			i++
-		case closing:
-			return i
-		}
-	}
-	return -1
-}
-
-// continued moves into the next piece of an E string, if there is one: a string
-// goes on in a later line as it began, backslashes included (PostgreSQL manual,
-// section 4.1.2.1).
-func (s *scanner) continued() bool {
-	newline := false
-	for i := s.pos; i < len(s.src); {
-		switch c := s.src[i]; {
-		case c == '\n' || c == '\r':
-			newline = true
-			i++
-		case classes[c]&isSpace != 0:
-			i++
-		case c == '-' && i+1 < len(s.src) && s.src[i+1] == '-':
-			i = s.lineEnd(i)
-		case c == '\'' && newline:
-			s.pos = i + 1
-			return true
-		default:
-			return false
-		}
-	}
-	return false
-}
-
-// dollar reads a parameter or a dollar quote of PostgreSQL.
-func (s *scanner) dollar() token {
-	if classes[s.peek(1)]&isDigit != 0 {
-		s.pos++
-		return s.ordinal(s.run(isDigit, len(s.src)))
-	}
-	end := s.pos + 1
-	for end < len(s.src) && classes[s.src[end]]&isPart != 0 {
-		end++
-	}
-	if end >= len(s.src) || s.src[end] != '$' {
-		return s.punct(1)
-	}
-	tag := s.src[s.pos : end+1]
-	body := s.src[end+1:]
-	t := token{kind: str, form: '$', text: body}
-	if n := strings.Index(body, tag); n >= 0 {
-		t.text = body[:n]
-		s.pos = end + 1 + n + len(tag)
-	} else {
-		s.broken = true
-		s.pos = len(s.src)
-	}
-	return t
-}
-
 // operator reads an operator of PostgreSQL, which is as long as it can be, but
 // ends before a comment, and ends in + or - only if it holds one of the
 // characters that the SQL standard has no operator of (PostgreSQL manual,
@@ -349,11 +250,11 @@ func (s *scanner) operator() token {
 
 // sqlite reads a parameter or an operator of SQLite.
 func (s *scanner) sqlite(c byte) token {
-	switch {
-	case c == '?':
+	switch c {
+	case '?':
 		s.pos++
 		return s.ordinal(s.run(isDigit, len(s.src)))
-	case c == '$' || c == '@' || c == ':' || c == '#':
+	case '$', '@', ':', '#':
 		return s.variable()
 	}
 	two := s.src[s.pos:min(s.pos+2, len(s.src))]
@@ -362,66 +263,4 @@ func (s *scanner) sqlite(c byte) token {
 		return s.punct(2)
 	}
 	return s.punct(1)
-}
-
-// variable reads a parameter with a name. SQLite numbers those in order of
-// appearance; $1, $2 … in that order are what they look like, in any other order
-// SQLite drivers differ.
-func (s *scanner) variable() token {
-	sign := s.src[s.pos]
-	end := s.variableEnd(s.pos + 1)
-	name := s.src[s.pos+1 : end]
-	if name == "" {
-		return s.punct(1)
-	}
-	s.pos = end
-	if n, err := strconv.ParseUint(name, 10, 31); sign == '$' && err == nil && n >= 1 && int(n) <= s.params+1 && !s.unsure {
-		return s.ordinal(name)
-	}
-	s.unsure = true
-	if classes[name[0]]&isDigit != 0 {
-		return token{kind: param} // database/sql has no such names
-	}
-	return token{kind: param, text: name}
-}
-
-// variableEnd returns where the name at pos ends, with the :: and the (suffix)
-// that SQLite allows for Tcl's sake.
-func (s *scanner) variableEnd(pos int) int {
-	start := pos
-	for pos < len(s.src) {
-		c := s.src[pos]
-		switch {
-		case classes[c]&isPart != 0 || c == '$':
-			pos++
-		case c == ':' && strings.HasPrefix(s.src[pos:], "::"):
-			pos += 2
-		case c == '(' && pos > start:
-			for pos < len(s.src) && s.src[pos] != ')' && classes[s.src[pos]]&isSpace == 0 {
-				pos++
-			}
-			return min(pos+1, len(s.src))
-		default:
-			return pos
-		}
-	}
-	return pos
-}
-
-// ordinal is a parameter with these digits behind its sign. A bare ? is the one
-// after the highest so far.
-func (s *scanner) ordinal(digits string) token {
-	n := s.params + 1
-	if digits != "" {
-		v, err := strconv.ParseUint(digits, 10, 31)
-		if err != nil {
-			return token{kind: param}
-		}
-		n = int(v)
-	}
-	s.params = max(s.params, n)
-	if s.later || s.unsure && digits == "" {
-		n = 0
-	}
-	return token{kind: param, ordinal: n}
 }

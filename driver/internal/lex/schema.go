@@ -187,7 +187,7 @@ func (p *parser) triggerBody() {
 // routineBody moves to the end of CREATE FUNCTION … BEGIN ATOMIC …; END. What
 // another body is written in, PL/pgSQL for one, is a string.
 func (p *parser) routineBody() {
-	for !p.end() && !(p.at("BEGIN") && p.after().is("ATOMIC")) {
+	for !p.end() && (!p.at("BEGIN") || !p.after().is("ATOMIC")) {
 		p.advance()
 	}
 	if p.end() {
@@ -209,7 +209,7 @@ func (p *parser) routineBody() {
 
 // ruleBody moves to the end of CREATE RULE … DO (…; …).
 func (p *parser) ruleBody() {
-	for p.tok.kind != eof && !(p.is(';') && p.depth == 0) {
+	for p.tok.kind != eof && (p.depth > 0 || !p.is(';')) {
 		p.advance()
 	}
 	p.scan.broken = p.scan.broken || p.depth > 0
