@@ -18,9 +18,9 @@ type sidePool struct {
 }
 
 var (
-	errClosed  = errors.New("the Hub is closed")
-	errNoSide  = errors.New("a second connection to an SQLite file would disturb the app's")
-	errNoBases = errors.New("there is no connector for the base driver")
+	errClosed = errors.New("the Hub is closed")
+	errNoSide = errors.New("a second connection to an SQLite file would disturb the app's")
+	errNoBase = errors.New("there is no connector for the base driver")
 )
 
 // sideDB returns the pool. There is none on SQLite, where a second writer breaks
@@ -30,7 +30,7 @@ func (d *handler) sideDB() (*sql.DB, error) {
 		return nil, errNoSide
 	}
 	if d.db.Connector == nil {
-		return nil, errNoBases
+		return nil, errNoBase
 	}
 	d.side.mu.Lock()
 	defer d.side.mu.Unlock()
@@ -55,7 +55,7 @@ func (d *handler) settleDB() (db *sql.DB, done func(), err error) {
 		return db, func() {}, err
 	}
 	if d.db.Connector == nil {
-		return nil, nil, errNoBases
+		return nil, nil, errNoBase
 	}
 	db = sql.OpenDB(d.db.Connector)
 	db.SetMaxOpenConns(1)

@@ -1,0 +1,81 @@
+package forward
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+func TestRegisterPanics(t *testing.T) {
+	tests := map[string]struct {
+		f    func(h *Hub)
+		want string
+	}{
+		"nil": {func(h *Hub) { h.Register(nil, Sync) }, "nil Forwarder"},
+		"a second of the same name": {func(h *Hub) {
+			h.Register(&taker{}, Sync)
+			h.Register(&taker{}, Auto)
+		}, "second forward.taker/default: give one of them another name with forward.ID"},
+		"a second of the same id": {func(h *Hub) {
+			h.Register(&taker{}, Sync, ID("x"))
+			h.Register(&taker{}, Sync, ID("x"))
+		}, "second forward.taker/x"},
+		"after a database was opened": {func(h *Hub) {
+			_, _ = h.Open(hooks.Database{Dialect: hooks.Postgres})
+			h.Register(&taker{}, Sync)
+		}, "after a database was opened"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if got := fmt.Sprint(recover()); !strings.Contains(got, test.want) {
+					t.Errorf("panic %q, want %q in it", got, test.want)
+				}
+			}()
+			test.f(New(nil))
+		})
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	h := New(nil)
+	h.Register(&taker{}, Auto)
+	if _, err := h.Open(hooks.Database{Driver: "x", Dialect: "oracle"}); err == nil || !strings.Contains(err.Error(), `driver x: journal: no journal for dialect "oracle"`) {
+		t.Errorf("err = %v", err)
+	}
+	h = New(&Options{NoJournal: true})
+	if _, err := h.Open(hooks.Database{Driver: "x", Dialect: "oracle"}); err != nil {
+		t.Errorf("without a journal: %v", err)
+	}
+	h = New(&Options{Journal: &journal.Options{Schema: "A"}})
+	if _, err := h.Open(hooks.Database{Dialect: hooks.SQLite}); err == nil {
+		t.Error("an impossible schema is taken")
+	}
+	h = New(nil)
+	h.Register(&taker{}, Async)
+	if _, err := h.Open(hooks.Database{Dialect: hooks.Postgres}); err == nil || !strings.Contains(err.Error(), "no queue is configured") {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func TestForwardersOfOneKindAreTold(t *testing.T) {
+	a, b := &taker{}, &taker{}
+	w := newWorld(t, func(h *Hub) {
+		h.Register(a, Sync, ID("eu"))
+		h.Register(b, Auto, ID("us"), Filter(func(e journal.Entry) bool { return e.Action == "a.b" }))
+	})
+	w.end(hooks.Committed, "a.b", "a.c")
+	a.wantGot(t, "a.b a.c")
+	b.wantGot(t, "a.b")
+	var names []string
+	for _, n := range w.notices {
+		names = append(names, string(n.Kind), n.Forwarder, n.Dispatch, fmt.Sprint(n.Count))
+	}
+	want := "logged   2 delivered forward.taker/eu sync 2 delivered forward.taker/us sync 1"
+	if got := strings.Join(names, " "); got != want {
+		t.Errorf("told %q, want %q", got, want)
+	}
+}
