@@ -15,9 +15,8 @@
 package reqctx
 
 import (
-	"net"
 	"net/http"
-	"regexp"
+	"net/netip"
 
 	"github.com/google/uuid"
 
@@ -26,9 +25,12 @@ import (
 
 // Options change what [Middleware] takes from a request. Nil is fine.
 type Options struct {
-	// IPAddress returns the client's address. The default is the peer of the
-	// TCP connection, which behind a proxy is the proxy; only the app knows
-	// which header of its own proxy it may believe.
+	// TrustedProxies are the networks of the reverse proxies before this server.
+	// X-Forwarded-For is believed as far as they wrote it and no further. By
+	// default there are none, and the client is the peer of the TCP connection.
+	TrustedProxies []netip.Prefix
+	// IPAddress returns the client's address, for apps whose proxy tells it in
+	// another header. TrustedProxies is not looked at then.
 	IPAddress func(*http.Request) string
 	// TenantID returns the tenant that the request is for, "" by default.
 	TenantID func(*http.Request) string
@@ -38,41 +40,37 @@ type Options struct {
 // concurrently, before the handler; the zero Actor means that nobody is known,
 // an actor of type [hooks.Anonymous] that somebody did not say who they are.
 //
-// The request's ID is that of its header X-Request-Id, or a new UUID; the
-// correlation ID that of X-Correlation-Id; the trace parent that of traceparent
-// if it has the form of W3C Trace Context. A client can send what it likes in
-// them: they are cut to what an event can hold, so that nothing in a request can
-// make an event invalid, but they prove nothing.
+// The request's ID is that of its header X-Request-Id, or a new UUID, and is set
+// in the response; the correlation ID that of X-Correlation-Id; the trace parent
+// that of traceparent. A header that is not of the expected form is taken for
+// absent, and texts are cut to what an event can hold, so that nothing in a
+// request can make an event invalid. They prove nothing: a client can send what
+// it likes in them.
 func Middleware(who func(*http.Request) hooks.Actor, o *Options) func(http.Handler) http.Handler {
 	if who == nil {
 		panic("reqctx: Middleware without a function that says who sends a request")
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			ctx := hooks.With(r.Context(), o.values(r, who(r)))
-			next.ServeHTTP(w, r.WithContext(ctx))
+			v := o.values(r, who(r))
+			w.Header().Set(requestID, v.RequestID)
+			next.ServeHTTP(w, r.WithContext(hooks.With(r.Context(), v)))
 		})
 	}
 }
 
-// traceParent is the form of version 00 (https://www.w3.org/TR/trace-context/,
-// section 3.2); later ones may only append to it.
-var traceParent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-|$)`)
-
 func (o *Options) values(r *http.Request, who hooks.Actor) hooks.Values {
 	e := hooks.Event{
 		Actor:         who,
-		RequestID:     r.Header.Get("X-Request-Id"),
-		CorrelationID: r.Header.Get("X-Correlation-Id"),
+		RequestID:     identifier(r.Header, requestID),
+		CorrelationID: identifier(r.Header, correlationID),
+		TraceParent:   traceParent(r.Header),
 		IPAddress:     o.ip(r),
 		TenantID:      o.tenant(r),
 		UserAgent:     r.UserAgent(),
 	}
 	if e.RequestID == "" {
 		e.RequestID = uuid.NewString()
-	}
-	if t := r.Header.Get("Traceparent"); traceParent.MatchString(t) {
-		e.TraceParent = t
 	}
 	hooks.Shorten(&e)
 	return hooks.Values{
@@ -86,11 +84,11 @@ func (o *Options) ip(r *http.Request) string {
 	if o != nil && o.IPAddress != nil {
 		return o.IPAddress(r)
 	}
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr // a server that is not on TCP
+	var trusted []netip.Prefix
+	if o != nil {
+		trusted = o.TrustedProxies
 	}
-	return host
+	return client(r, trusted)
 }
 
 func (o *Options) tenant(r *http.Request) string {
