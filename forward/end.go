@@ -98,7 +98,9 @@ func (d *handler) endUnknown(ctx context.Context, end hooks.Ended, b *batch) (do
 			n.Reason = "prepared"
 		}
 		d.Notify(n)
-		b.later(d.hub.now())
+		if end.Conn != nil {
+			b.later(d.hub.now()) // the next connection would see no more than this one
+		}
 	}
 	return done
 }

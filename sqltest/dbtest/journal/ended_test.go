@@ -4,6 +4,8 @@ import (
 	"math"
 	"testing"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
@@ -88,5 +90,34 @@ func TestEndedOfPrepared(t *testing.T) {
 	}
 	if got := r.entries(); len(got) != 1 {
 		t.Errorf("the journal has %q, want one row", actions(got))
+	}
+}
+
+// A standby knows nothing of the locks of its primary, so it never says that a
+// transaction is over; and since nothing can be written there, it is no error
+// that the tables have not arrived yet.
+func TestStandby(t *testing.T) {
+	c := dbtest.Start(t, nil)
+	dsn := c.Database(t)
+	t.Cleanup(func() { c.Stop(t) }) // a standby drops no database
+	db := dbtest.Open(t, dbtest.PQ.Driver, dsn)
+	s := newSession(t, db)
+	j := newJournal(t, hooks.Postgres, nil)
+	if err := j.Connect(ctx, s.conn); err != nil {
+		t.Fatal(err)
+	}
+	s.exec("COPY (SELECT '') TO PROGRAM 'cat > standby.signal'")
+	c.Stop(t)
+	c.Restart(t)
+	s = newSession(t, db)
+	if over, err := j.Ended(ctx, s.conn, 1); over || err != nil {
+		t.Errorf("Ended = %v, %v; want false", over, err)
+	}
+	absent := newJournal(t, hooks.Postgres, &journal.Options{Schema: "absent"})
+	if err := absent.Connect(ctx, s.conn); err != nil {
+		t.Errorf("Connect without tables: %v", err)
+	}
+	if err := newJournal(t, hooks.Postgres, nil).Connect(ctx, s.conn); err != nil {
+		t.Errorf("Connect with tables: %v", err)
 	}
 }
