@@ -1,0 +1,195 @@
+package capture_test
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/go-aftercommit/aftercommit/driver"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+const visitsTable = "; CREATE TABLE visits (day text)"
+
+// TestFold: the statements of a transaction that do the same to the same share
+// an event, which counts them.
+func TestFold(t *testing.T) {
+	each(t, ordersTable+visitsTable, func(w *world) {
+		tx := w.begin()
+		for range 3 {
+			w.execOn(tx, "INSERT INTO visits (day) VALUES ('a'), ('b')")
+		}
+		w.execOn(tx, "INSERT INTO orders (id) VALUES (1)")
+		w.execOn(tx, "UPDATE orders SET note = 'x' WHERE id = 1")
+		w.execOn(tx, "UPDATE orders SET note = 'y' WHERE id = 1")
+		w.execOn(tx, "UPDATE visits SET day = 'c'")
+		w.execOn(tx, "DELETE FROM visits WHERE day = 'none'")
+		w.execOn(tx, "INSERT INTO visits (day) VALUES ('d')")
+		w.must(tx.Commit())
+		w.want(
+			"visits.inserted visits statements=4 rows=7",
+			"orders.inserted orders#1 statements=1 rows=1",
+			"orders.updated orders#1 statements=2 rows=2",
+			"visits.updated visits statements=1 rows=6",
+		)
+	})
+}
+
+// TestFoldMixesWays: RETURNING counts as the rest does; one statement whose rows
+// are not known makes the sum unknown.
+func TestFoldMixesWays(t *testing.T) {
+	each(t, visitsTable, func(w *world) {
+		tx := w.begin()
+		w.execOn(tx, "INSERT INTO visits (day) VALUES ('a')")
+		w.must(drain(tx.QueryContext(ctx(), "INSERT INTO visits (day) VALUES ('b'), ('c') RETURNING day")))
+		w.must(drain(tx.QueryContext(ctx(), "UPDATE visits SET day = 'd' WHERE day = 'none' RETURNING day")))
+		w.must(tx.Commit())
+		w.want("visits.inserted visits statements=2 rows=3")
+
+		tx = w.begin()
+		w.execOn(tx, "INSERT INTO visits (day) VALUES ('a')")
+		w.must(drain(tx.QueryContext(ctx(), "INSERT INTO visits (day) VALUES ('b')")))
+		w.must(tx.Commit())
+		w.want("visits.inserted visits statements=2")
+	})
+}
+
+// TestFoldEndsWithTheTransaction: the next one has events of its own.
+func TestFoldEndsWithTheTransaction(t *testing.T) {
+	each(t, visitsTable, func(w *world) {
+		for range 2 {
+			tx := w.begin()
+			w.execOn(tx, "INSERT INTO visits (day) VALUES ('a')")
+			w.must(tx.Commit())
+		}
+		w.exec("INSERT INTO visits (day) VALUES ('a')")
+		one := "visits.inserted visits statements=1 rows=1"
+		w.want(one, one, one)
+	})
+}
+
+// TestFoldByActor: what different actors do is not folded.
+func TestFoldByActor(t *testing.T) {
+	each(t, visitsTable, func(w *world) {
+		tx := w.begin()
+		for _, id := range []string{"7", "8", "7"} {
+			c := hooks.WithActor(ctx(), hooks.Actor{Type: hooks.User, ID: id})
+			w.must(tx.ExecContext(c, "INSERT INTO visits (day) VALUES ('a')"))
+		}
+		w.must(tx.Commit())
+		got := ""
+		for _, e := range w.events() {
+			got += fmt.Sprintf("%s:%v ", e.Actor.ID, e.Metadata["rows"])
+		}
+		if got != "7:2 8:1 " {
+			w.Errorf("rows by actor %q, want 7:2 8:1", got)
+		}
+	})
+}
+
+// TestLoop: a loop of a thousand inserts, each with a key of its own, makes a
+// bounded number of events, which lose no row.
+func TestLoop(t *testing.T) {
+	const inserts = 1000
+	each(t, ordersTable, func(w *world) {
+		tx := w.begin()
+		stmt, err := tx.PrepareContext(ctx(), w.e.Rebind("INSERT INTO orders (id) VALUES (?)"))
+		w.must(err)
+		for i := range inserts {
+			w.must(stmt.ExecContext(ctx(), i))
+		}
+		w.must(stmt.Close())
+		w.must(tx.Commit())
+		events := w.events()
+		rows, last := 0, 0
+		for _, e := range events {
+			last, err = strconv.Atoi(fmt.Sprint(e.Metadata["rows"]))
+			w.must(err)
+			rows += last
+		}
+		if len(events) > 101 || len(events) < 2 || rows != inserts {
+			w.Errorf("%d events of %d rows, want at most 101 of %d", len(events), rows, inserts)
+		}
+		if e := events[len(events)-1]; e.Target.ID != "" || last != inserts-100 {
+			w.Errorf("the last event has target %+v and %d rows, want no ID and the other %d", e.Target, last, inserts-100)
+		}
+	})
+}
+
+// TestFoldAndSavepoints: ROLLBACK TO takes back exactly what came after the
+// savepoint, also of what is counted in one event.
+func TestFoldAndSavepoints(t *testing.T) {
+	insert := "INSERT INTO visits (day) VALUES ('a')"
+	one, two := "visits.inserted visits statements=1 rows=1", "visits.inserted visits statements=2 rows=2"
+	cases := []struct {
+		name  string
+		steps []string
+		rows  int
+		want  []string
+	}{
+		{"rolled back", []string{insert, "SAVEPOINT s", insert, insert, "ROLLBACK TO s"}, 1, []string{one}},
+		{"before and after", []string{insert, "SAVEPOINT s", insert, "ROLLBACK TO s", insert}, 2, []string{one, one}},
+		{"released", []string{insert, "SAVEPOINT s", insert, "RELEASE s", insert}, 3, []string{one, two}},
+		{"inner only", []string{insert, "SAVEPOINT s", insert, "SAVEPOINT t", insert, insert, "ROLLBACK TO t", "RELEASE s"}, 2, []string{one, one}},
+		{"outer", []string{insert, "SAVEPOINT s", insert, "SAVEPOINT t", insert, "ROLLBACK TO s"}, 1, []string{one}},
+		{"name used again", []string{"SAVEPOINT s", insert, "SAVEPOINT s", insert, "ROLLBACK TO s", "ROLLBACK TO s"}, 1, []string{one}},
+		{"name used again, released", []string{"SAVEPOINT s", insert, "SAVEPOINT s", insert, "RELEASE s", "ROLLBACK TO s"}, 0, nil},
+		{"twice", []string{"SAVEPOINT s", insert, "ROLLBACK TO s", insert, "ROLLBACK TO s", insert, insert}, 2, []string{two}},
+		{"released, then rolled back further out", []string{"SAVEPOINT s", "SAVEPOINT t", insert, "RELEASE t", insert, "ROLLBACK TO s", insert}, 1, []string{one}},
+		// After RELEASE, what is counted must not reach across an older savepoint.
+		{"released between", []string{"SAVEPOINT s", insert, "SAVEPOINT t", insert, "RELEASE t", insert, "SAVEPOINT t", insert, "ROLLBACK TO t"}, 3, nil},
+		{"everything", []string{"SAVEPOINT s", insert, "UPDATE visits SET day = 'b'", "ROLLBACK TO s"}, 0, nil},
+	}
+	each(t, visitsTable, func(w *world) {
+		for _, c := range cases {
+			w.sub(c.name, func(w *world) {
+				w.setUp("DELETE FROM visits")
+				tx := w.begin()
+				for _, step := range c.steps {
+					w.execOn(tx, step)
+				}
+				w.must(tx.Commit())
+				w.wantCount("visits", c.rows)
+				if c.want != nil || c.rows == 0 {
+					w.want(c.want...)
+				} else {
+					w.wantRows(c.rows)
+				}
+			})
+		}
+	})
+}
+
+// wantRows asks that the new events count so many rows in all.
+func (w *world) wantRows(want int) {
+	w.Helper()
+	rows := 0
+	for _, e := range w.events() {
+		n, err := strconv.Atoi(fmt.Sprint(e.Metadata["rows"]))
+		w.must(err)
+		rows += n
+	}
+	if rows != want {
+		w.Errorf("the events count %d rows, want %d", rows, want)
+	}
+}
+
+// TestTooManyTargets: a transaction that reaches its limit of events goes on,
+// and what no longer has one is counted.
+func TestTooManyTargets(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e, ordersTable+visitsTable, driver.Limits(2, 1<<20))
+		tx := w.begin()
+		w.execOn(tx, "INSERT INTO orders (id) VALUES (1)")
+		w.execOn(tx, "INSERT INTO orders (id) VALUES (2)")
+		w.execOn(tx, "INSERT INTO visits (day) VALUES ('a')")
+		w.execOn(tx, "UPDATE orders SET note = 'x' WHERE id = 1")
+		w.must(tx.Commit())
+		w.wantCount("orders", 2)
+		w.want("orders.inserted orders#1 statements=1 rows=1", "orders.inserted orders#2 statements=1 rows=1")
+		if n := w.told.total(hooks.NoticeUncaptured); n != 2 {
+			w.Errorf("%d statements were told as uncaptured, want 2", n)
+		}
+	})
+}
