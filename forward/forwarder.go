@@ -36,8 +36,9 @@ type Attacher interface {
 type connKey struct{}
 
 // Conn returns the app's own database, as far as Forward may use it: exactly
-// one connection, outside any transaction, valid until Forward's context ends.
-// It is nil where none can be lent; such a call is repeated later with one.
+// one connection, outside any transaction, valid until Forward returns or its
+// context ends. A Hub always lends one; while it has none, it does not call. It
+// is nil for a context that is not from [WithConn].
 func Conn(ctx context.Context) *sql.DB {
 	db, _ := ctx.Value(connKey{}).(*sql.DB)
 	return db

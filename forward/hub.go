@@ -54,7 +54,8 @@ type Hub struct {
 	mu            sync.Mutex
 	registrations []*registration
 	opened        bool
-	// busy are the databases with pending transactions or a pool of their own.
+	// busy are the databases that have had pending transactions, or have a pool
+	// of their own.
 	busy map[*handler]struct{}
 }
 

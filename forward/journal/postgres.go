@@ -109,8 +109,14 @@ func (p *postgres) ended(ctx context.Context, db *sql.DB, token int64) (bool, er
 	return over, nil
 }
 
-const postgresColumns = `seq, xid::text::bigint, tx_started_at, recorded_at, role,
-	id, occurred_at, action, outcome,
+// postgresTime spells a time as formatTime does, whatever the session's DateStyle
+// is: entries are read back over the app's own connection.
+func postgresTime(column string) string {
+	return `to_char(` + column + ` AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
+}
+
+var postgresColumns = `seq, xid::text::bigint, ` + postgresTime("tx_started_at") + `, ` + postgresTime("recorded_at") + `, role,
+	id, ` + postgresTime("occurred_at") + `, action, outcome,
 	coalesce(actor_type, ''), coalesce(actor_id, ''), coalesce(actor_name, ''), coalesce(on_behalf_of, ''),
 	coalesce(target_type, ''), coalesce(target_id, ''), coalesce(target_name, ''),
 	coalesce(tenant_id, ''), coalesce(request_id, ''), coalesce(correlation_id, ''),

@@ -159,16 +159,13 @@ func scanEntry(rows *sql.Rows) (Entry, error) {
 	return e, nil
 }
 
-// moment scans a time, from the driver's own or from text.
+// moment scans what formatTime wrote, or the database in the same form.
 type moment time.Time
 
 // Scan implements sql.Scanner.
 func (m *moment) Scan(src any) error {
 	var text string
 	switch v := src.(type) {
-	case time.Time:
-		*m = moment(v.UTC())
-		return nil
 	case string:
 		text = v
 	case []byte:
