@@ -249,12 +249,10 @@ func nameOf(t lex.Table) string {
 
 // actionOf folds a table's name into the form of an action.
 func actionOf(t lex.Table, verb string) string {
-	var b strings.Builder
-	for part := range strings.SplitSeq(nameOf(t), ".") {
-		b.WriteString(word(part))
-		b.WriteByte('.')
+	table := word(t.Name) + "."
+	if nameOf(t) != t.Name {
+		table = word(t.Schema) + "." + table
 	}
-	table := b.String()
 	if n := hooks.MaxAction - len(verb); len(table) > n {
 		table = table[:n-1] + "."
 	}

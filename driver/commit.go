@@ -15,6 +15,7 @@ type ending struct {
 	run      func() error // the COMMIT itself
 	undo     func() error // a ROLLBACK, for when the events cannot be written
 	prepares bool
+	chains   bool // the next transaction begins with the end of this one
 }
 
 // commit writes what is buffered, runs the COMMIT and judges its answer. The
@@ -49,7 +50,11 @@ func (c *conn) commit(ctx context.Context, e ending) error {
 	if c.lostBy(err) {
 		c.discard()
 	}
-	if err == nil && len(late) > 0 {
+	switch {
+	case err == nil && len(late) > 0 && e.chains:
+		c.late = append(c.late, late...) // until there is room between transactions
+		return nil
+	case err == nil && len(late) > 0:
 		return c.writeLate(ctx, late)
 	}
 	if len(late) > 0 {

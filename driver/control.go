@@ -63,7 +63,7 @@ func (c *conn) rawCommit(ctx context.Context, s *lex.Statement, run func() error
 		return run()
 	}
 	e := c.ownEnding(ctx)
-	e.run, e.prepares = run, s.Kind == lex.Prepare
+	e.run, e.prepares, e.chains = run, s.Kind == lex.Prepare, s.Chain
 	err := c.commit(ctx, e)
 	if err == nil && s.Chain && !c.open {
 		c.start(ctx)

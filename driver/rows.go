@@ -203,7 +203,7 @@ func drainCount(rows driver.Rows, n *int64, limit int) bool {
 type implicitRows struct {
 	columns
 	c     *conn
-	ctx   context.Context // the statement's values, for the COMMIT at the end
+	after func() error // what ends the transaction
 	count count
 	ahead [][]driver.Value
 	ended bool
@@ -244,7 +244,7 @@ func (r *implicitRows) saw(err error) error {
 		_ = r.base.Close()
 		r.c.streams--
 		if r.c.open {
-			r.c.abandon(r.ctx)
+			r.c.abandon(context.Background())
 		}
 		return err
 	}
@@ -256,10 +256,8 @@ func (r *implicitRows) finish() {
 	r.snapshot()
 	err := r.base.Close()
 	r.c.streams--
-	if r.c.open {
-		if cerr := r.c.finishImplicit(r.ctx); err == nil {
-			err = cerr
-		}
+	if cerr := r.after(); err == nil {
+		err = cerr
 	}
 	r.err = err
 }
@@ -279,7 +277,14 @@ func (r *implicitRows) Close() error {
 // they are read before, and the transaction is committed: held open, it would
 // keep row locks for as long as the app reads, which the bare statement does not.
 func (c *conn) serve(ctx context.Context, base driver.Rows, captures []*capture) (driver.Rows, error) {
-	r := &implicitRows{columns: columns{base: base}, c: c, ctx: context.WithoutCancel(ctx), count: count{captures: captures}}
+	r := &implicitRows{columns: columns{base: base}, c: c, count: count{captures: captures}}
+	ctx = context.WithoutCancel(ctx)
+	r.after = func() error {
+		if !c.open {
+			return nil
+		}
+		return c.finishImplicit(ctx)
+	}
 	c.streams++
 	if !c.postgres() || scansColumns(base) {
 		return shapeRows(r, r.saw), nil

@@ -58,20 +58,32 @@ func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
 	j.stmts = stmts
 	a, err := j.do(ctx)
 	c.uncaptured(countOpaque(j), "opaque")
-	if err != nil || a.rows != nil {
+	if err != nil {
 		return a, err
 	}
 	c.start(ctx)
 	c.capture(ctx, j, nil)
 	c.open = false
-	events := c.tx.events(0)
-	if len(events) == 0 {
+	mode, events := c.tx.mode, c.tx.events(0)
+	after := func() error {
+		if len(events) == 0 {
+			return nil
+		}
+		if err := c.writeOwn(ctx, events, mode, nil); err != nil {
+			return &notBad{err}
+		}
+		c.deliver(ctx)
+		return nil
+	}
+	if a.rows != nil {
+		c.streams++
+		r := &implicitRows{columns: columns{base: a.rows}, c: c, after: after}
+		a.rows = shapeRows(r, r.saw)
 		return a, nil
 	}
-	if err := c.writeOwn(ctx, events, c.tx.mode, nil); err != nil {
-		return answer{}, &notBad{err}
+	if err := after(); err != nil {
+		return answer{}, err
 	}
-	c.deliver(ctx)
 	return a, nil
 }
 
@@ -145,7 +157,7 @@ func (c *conn) runsBare(stmts []lex.Statement) bool {
 		return true
 	}
 	for i := range stmts {
-		if stmts[i].NoBlock || stmts[i].EndsUnseen {
+		if stmts[i].NoBlock || (c.postgres() && stmts[i].EndsUnseen) {
 			return true
 		}
 	}
