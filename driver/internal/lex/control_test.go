@@ -60,7 +60,7 @@ var controls = []struct {
 	{"SAVEPOINT savepoint", both, Statement{Kind: Savepoint, Name: "savepoint"}},
 	{"RELEASE a", both, Statement{Kind: Release, Name: "a"}},
 	{"RELEASE SAVEPOINT A", both, Statement{Kind: Release, Name: "a"}},
-	{"RELEASE savepoint", both, Statement{Kind: Release, Name: "savepoint"}},
+	{"RELEASE savepoint", both[:1], Statement{Kind: Release, Name: "savepoint"}},
 	{"RELEASE SAVEPOINT savepoint", both, Statement{Kind: Release, Name: "savepoint"}},
 	{"ROLLBACK TO a", both, Statement{Kind: RollbackTo, Name: "a"}},
 	{"ROLLBACK TO SAVEPOINT A", both, Statement{Kind: RollbackTo, Name: "a"}},

@@ -46,6 +46,8 @@ func TestSplit(t *testing.T) {
 		{"SELECT $1$; COMMIT", both[:1], "read, commit"},
 		{"SELECT :a(;), $b::c(;); COMMIT", both[1:], "read, commit"},
 		{"SELECT (1; COMMIT", both, "read, commit"},
+		{"SELECT 1 @-- ;\n1; COMMIT", both[:1], "read, commit"},
+		{"SELECT 1 @/* ; */1; COMMIT", both[:1], "read, commit"},
 		{"SELECT 1; COMMIT\x00; ROLLBACK", both, "read, commit"},
 		{"\uFEFFCOMMIT; \uFEFFCOMMIT", both[1:], "commit, commit"},
 		{"\vCOMMIT", both[:1], "commit"},

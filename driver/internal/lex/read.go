@@ -1,7 +1,5 @@
 package lex
 
-import "strings"
-
 // query recognises a SELECT, VALUES or TABLE: it reads, but for SELECT INTO.
 func (p *parser) query() Statement {
 	if p.scan.dialect == SQLite {
@@ -47,8 +45,8 @@ func (p *parser) explainOptions() bool {
 	p.advance()
 	for !p.end() && p.depth > 0 {
 		if p.acceptAny("ANALYZE", "ANALYSE") {
-			runs = !p.atAny("FALSE", "OFF") && p.tok.text != "0" && !strings.EqualFold(p.tok.text, "false") &&
-				!strings.EqualFold(p.tok.text, "off")
+			off := lower(p.tok.text)
+			runs = off != "false" && off != "off" && off != "0"
 			continue
 		}
 		p.advance()

@@ -15,6 +15,7 @@ func TestReadAndOpaque(t *testing.T) {
 		{"SELECT 1", both, Statement{}},
 		{"WITH a AS (SELECT 1) SELECT 1", both, Statement{}},
 		{"VALUES (1)", both, Statement{}},
+		{"WITH a AS (SELECT max(delete), min(insert), sum(update) FROM t) SELECT 1", both, Statement{}},
 		{"ANALYZE", both, Statement{}},
 		{"VACUUM", both, noBlock},
 		{"VACUUM (ANALYZE) t", both[:1], noBlock},
