@@ -79,7 +79,7 @@ func TestKeys(t *testing.T) {
 			if !w.speaks(k.engines) {
 				continue
 			}
-			for _, way := range ways[:] {
+			for _, way := range ways {
 				tx := w.begin()
 				if err := way.run(tx, w.e.Rebind(k.query), k.args...); err != nil {
 					w.Fatalf("%s, %s: %v", way.name, k.query, err)

@@ -1,0 +1,62 @@
+package capture_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/go-aftercommit/aftercommit/driver"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+// TestLimits: what is beyond a transaction's limits is refused with an error
+// that says so, and the transaction goes on with what it has.
+func TestLimits(t *testing.T) {
+	t.Run("events", func(t *testing.T) {
+		dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+			w := newWorld(t, e, ordersTable, driver.Limits(2, 1<<20))
+			tx := w.begin()
+			w.execOn(tx, "INSERT INTO orders (id) VALUES (1)")
+			w.record(tx, "a")
+			w.wantText(hooks.Record(ctx(), tx, noted("b")), "2 events", "driver.Limits")
+			w.must(tx.Commit())
+			w.want("orders.inserted orders#1 statements=1 rows=1", "thing.noted thing#a")
+			w.record(w.db, "the next one")
+			w.want("thing.noted thing#the next one")
+		})
+	})
+	t.Run("bytes", func(t *testing.T) {
+		dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+			w := newWorld(t, e, ordersTable, driver.Limits(1000, 20_000))
+			tx := w.begin()
+			w.execOn(tx, "INSERT INTO orders (id) VALUES (1)")
+			large := noted("large")
+			large.Comment = strings.Repeat("x", 8000)
+			w.must(hooks.Record(ctx(), tx, large))
+			w.must(hooks.Record(ctx(), tx, large))
+			w.wantText(hooks.Record(ctx(), tx, large), "20000", "driver.Limits")
+			w.record(tx, "small")
+			w.must(tx.Commit())
+			w.want("orders.inserted orders#1 statements=1 rows=1", "thing.noted thing#large", "thing.noted thing#large", "thing.noted thing#small")
+		})
+	})
+}
+
+// TestManyEvents: as many events as the default limit allows, in one write.
+func TestManyEvents(t *testing.T) {
+	if testing.Short() {
+		t.Skip("ten thousand events")
+	}
+	const most = 10_000
+	each(t, "", func(w *world) {
+		tx := w.begin()
+		for range most {
+			w.record(tx, "many")
+		}
+		w.wantText(hooks.Record(ctx(), tx, noted("more")), "10000 events")
+		w.must(tx.Commit())
+		if n := len(w.events()); n != most {
+			w.Errorf("%d events, want %d", n, most)
+		}
+	})
+}
