@@ -118,6 +118,7 @@ func (c *Cluster) init(opts *Options) error {
 		"shared_buffers=32MB",
 		"autovacuum=off",
 		"log_min_messages=warning",
+		"lock_timeout=60s", // a test that blocks itself ends with an error
 	}
 	if !opts.Durable {
 		c.conf = append(c.conf, "fsync=off", "full_page_writes=off")

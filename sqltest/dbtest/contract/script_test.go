@@ -18,6 +18,7 @@ import (
 //	!a                  record the event a
 //	Begin               BeginTx
 //	Commit, Rollback    of that Tx, unless it is done
+//	^SQL                SQL on a bare connection of somebody else
 //	anything else       SQL, as it stands
 //
 // Each step may fail: the same steps, without the events, run on the bare
@@ -41,7 +42,9 @@ type runner struct {
 	conn *sql.Conn
 	tx   *sql.Tx
 	way  way
-	bare bool // events are left out
+	// other is another way into the same database.
+	other *sql.DB
+	bare  bool // events are left out
 }
 
 // handle is what statements go through: the Tx, if there is one.
@@ -81,6 +84,9 @@ func (r *runner) step(s string) error {
 			return nil
 		}
 		return hooks.Record(ctx(), r.handle(), named(s[1:]))
+	case s[0] == '^':
+		_, err := r.other.ExecContext(ctx(), s[1:])
+		return err
 	default:
 		return r.sql(s)
 	}
@@ -117,15 +123,13 @@ func (r *runner) sql(query string) error {
 	}
 }
 
-// play runs s and returns what each step said.
-func play(t *testing.T, e dbtest.Engine, db *sql.DB, s script, by way, bare bool) []string {
-	t.Helper()
-	conn, err := db.Conn(ctx())
-	if err != nil {
-		t.Fatal(err)
-	}
+// says runs s on a connection of the app and returns what each step said.
+func (w *world) says(s script, by way) []string {
+	w.Helper()
+	conn, err := w.db.Conn(ctx())
+	w.must(err)
 	defer func() { _ = conn.Close() }() // a script may end with a broken one
-	r := &runner{e: e, conn: conn, way: by, bare: bare}
+	r := &runner{e: w.e, conn: conn, way: by, other: w.bare, bare: w.hub == nil}
 	var said []string
 	for _, step := range s.steps() {
 		said = append(said, kind(r.step(step)))
@@ -140,8 +144,8 @@ func play(t *testing.T, e dbtest.Engine, db *sql.DB, s script, by way, bare bool
 // same rows of the app.
 func (w *world) run(twin *world, s script, by way) {
 	w.Helper()
-	said := play(w.T, w.e, w.db, s, by, false)
-	for i, bare := range play(w.T, w.e, twin.db, s, by, true) {
+	said := w.says(s, by)
+	for i, bare := range twin.says(s, by) {
 		if said[i] != bare {
 			w.Errorf("step %q says\n%s\nand on the bare driver\n%s", s.steps()[i], said[i], bare)
 		}
@@ -154,10 +158,13 @@ func (w *world) run(twin *world, s script, by way) {
 // newTwin returns a world without an audit trail.
 func newTwin(t *testing.T, e dbtest.Engine) *world {
 	t.Helper()
-	db := dbtest.Open(t, e.Driver, e.DSN(t))
-	w := &world{T: t, e: e, db: db, bare: db, sink: &sink{}, told: &notices{}}
+	dsn := e.DSN(t)
+	w := &world{
+		T: t, e: e, db: dbtest.Open(t, e.Driver, dsn), bare: dbtest.Open(t, e.Driver, dsn),
+		sink: &sink{}, told: &notices{},
+	}
 	for _, query := range tables {
-		w.must(db.ExecContext(ctx(), query))
+		w.must(w.bare.ExecContext(ctx(), query))
 	}
 	return w
 }
@@ -166,6 +173,10 @@ func newTwin(t *testing.T, e dbtest.Engine) *world {
 func (w *world) reset(t *testing.T) {
 	t.Helper()
 	w.T = t
+	// Letting go of the app's connections first ends what they have open.
+	w.db.SetMaxIdleConns(0)
+	w.db.SetMaxIdleConns(2)
+	w.dropPrepared()
 	for _, table := range []string{"lines", "visits", "orders", "things"} {
 		w.must(w.bare.ExecContext(ctx(), "DELETE FROM "+table))
 	}
@@ -173,10 +184,19 @@ func (w *world) reset(t *testing.T) {
 		w.must(w.db.PingContext(ctx())) // the journal's tables may not be there yet
 		w.must(w.bare.ExecContext(ctx(), "DELETE FROM "+w.journalTable()))
 	}
-	w.db.SetMaxIdleConns(0)
-	w.db.SetMaxIdleConns(2)
 	w.sink.forget()
 	w.told.forget()
+}
+
+// dropPrepared ends what a script has prepared and left.
+func (w *world) dropPrepared() {
+	w.Helper()
+	if w.e.Dialect != hooks.Postgres {
+		return
+	}
+	for _, gid := range strings.Fields(w.list("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()")) {
+		w.must(w.bare.ExecContext(ctx(), "ROLLBACK PREPARED '"+gid+"'"))
+	}
 }
 
 // row is a line of the contract.

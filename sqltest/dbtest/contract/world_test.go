@@ -329,19 +329,23 @@ type queries interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// breakJournal takes the journal's table away from under the running app.
+// breakJournal makes writes to the journal fail under the running app.
 func (w *world) breakJournal() {
 	w.Helper()
 	w.must(w.db.PingContext(ctx())) // so that the tables are there, and checked
-	w.must(w.bare.ExecContext(ctx(), "ALTER TABLE "+w.journalTable()+" RENAME TO gone"))
+	query := "ALTER TABLE aftercommit.audit_events RENAME TO gone"
+	if w.e.Dialect == hooks.SQLite {
+		query = "CREATE TRIGGER broken BEFORE INSERT ON aftercommit_events BEGIN SELECT RAISE(ABORT, 'broken'); END"
+	}
+	w.must(w.bare.ExecContext(ctx(), query))
 }
 
-// mendJournal brings it back.
+// mendJournal undoes breakJournal.
 func (w *world) mendJournal() {
 	w.Helper()
-	table, schema := w.journalTable(), ""
-	if i := strings.IndexByte(table, '.'); i >= 0 {
-		schema, table = table[:i+1], table[i+1:]
+	query := "ALTER TABLE aftercommit.gone RENAME TO audit_events"
+	if w.e.Dialect == hooks.SQLite {
+		query = "DROP TRIGGER broken"
 	}
-	w.must(w.bare.ExecContext(ctx(), "ALTER TABLE "+schema+"gone RENAME TO "+table))
+	w.must(w.bare.ExecContext(ctx(), query))
 }
