@@ -1,0 +1,154 @@
+package capture_test
+
+import (
+	"context"
+	"database/sql"
+	sqldriver "database/sql/driver"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/lib/pq"
+
+	"github.com/go-aftercommit/aftercommit/driver"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+// wantPanic asks that f panics with a text that says each of these.
+func wantPanic(t *testing.T, f func(), texts ...string) {
+	t.Helper()
+	defer func() {
+		t.Helper()
+		v := recover()
+		if v == nil {
+			t.Errorf("no panic, want one that says %q", texts)
+		}
+		for _, text := range texts {
+			if v != nil && !strings.Contains(fmt.Sprint(v), text) {
+				t.Errorf("panic %q does not say %q", v, text)
+			}
+		}
+	}()
+	f()
+}
+
+// TestRegisterMistakes: they are told when the program starts, with what to do.
+func TestRegisterMistakes(t *testing.T) {
+	w := newWorld(t, dbtest.SQLite, "")
+	name := func() string { return dbtest.Name("sqlite") }
+	for what, c := range map[string]struct {
+		call  func()
+		texts []string
+	}{
+		"the name is used":       {func() { driver.Register(w.name, "sqlite", w.hub) }, []string{w.name, "is taken"}},
+		"the base's own name":    {func() { driver.Register("sqlite", "sqlite", w.hub) }, []string{"name the driver to wrap"}},
+		"no name":                {func() { driver.Register("", "sqlite", w.hub) }, []string{"name is empty"}},
+		"no base":                {func() { driver.Register(name(), "", w.hub) }, []string{"name the driver to wrap"}},
+		"nil hook":               {func() { driver.Register(name(), "sqlite", nil) }, []string{"nil hook", "forward.New"}},
+		"nil option":             {func() { driver.Register(name(), "sqlite", w.hub, nil) }, []string{"nil option"}},
+		"nil rules":              {func() { driver.Register(name(), "sqlite", w.hub, driver.Capture(nil)) }, []string{"nil rules"}},
+		"no table":               {func() { driver.Register(name(), "sqlite", w.hub, driver.Capture(driver.Tables())) }, []string{"at least one"}},
+		"an empty schema":        {func() { driver.Register(name(), "sqlite", w.hub, driver.Capture(driver.Tables(".orders"))) }, []string{".orders"}},
+		"an empty exception":     {func() { driver.Register(name(), "sqlite", w.hub, driver.Capture(driver.AllTables().Except(""))) }, []string{"Except"}},
+		"an actor without an ID": {func() { driver.Register(name(), "sqlite", w.hub, driver.DefaultActor(hooks.Actor{Type: hooks.Job})) }, []string{"actor.id"}},
+		"no such dialect":        {func() { driver.Register(name(), "sqlite", w.hub, driver.WithDialect("oracle")) }, []string{"oracle", "hooks.Postgres"}},
+		"no such mode":           {func() { driver.Register(name(), "sqlite", w.hub, driver.WithMode(9)) }, []string{"mode 9"}},
+		"no room":                {func() { driver.Register(name(), "sqlite", w.hub, driver.Limits(0, 1)) }, []string{"positive"}},
+		"no time":                {func() { driver.Register(name(), "sqlite", w.hub, driver.WriteTimeout(1)) }, []string{"millisecond"}},
+	} {
+		t.Run(what, func(t *testing.T) { wantPanic(t, c.call, c.texts...) })
+	}
+}
+
+// TestUnknownBase: the base driver is looked up when the first database is
+// opened, and its absence is told there.
+func TestUnknownBase(t *testing.T) {
+	w := newHub(t, dbtest.SQLite, dbtest.SQLite.DSN(t))
+	name := dbtest.Name("nosuch")
+	driver.Register(name, "nosuch", w.hub)
+	db, err := sql.Open(name, "dsn")
+	if err == nil {
+		_ = db.Close()
+	}
+	w.wantText(err, name, `"nosuch"`, "forgotten import")
+}
+
+// stranger is a driver of a database that nobody has heard of.
+type stranger struct{}
+
+func (stranger) Open(string) (sqldriver.Conn, error) { return nil, errors.New("no connection") }
+
+func init() { sql.Register("stranger", stranger{}) }
+
+// TestUnknownDialect: guessing would be worse.
+func TestUnknownDialect(t *testing.T) {
+	w := newHub(t, dbtest.SQLite, dbtest.SQLite.DSN(t))
+	name := dbtest.Name("stranger")
+	driver.Register(name, "stranger", w.hub)
+	db, err := sql.Open(name, "dsn")
+	if err == nil {
+		_ = db.Close()
+	}
+	w.wantText(err, "stranger", "driver.WithDialect")
+
+	told := dbtest.Name("stranger")
+	driver.Register(told, "stranger", w.hub, driver.WithDialect(hooks.Postgres))
+	db = dbtest.Open(t, told, "dsn")
+	w.wantText(db.PingContext(ctx()), "no connection")
+}
+
+// TestWrapConnector: for apps that use sql.OpenDB.
+func TestWrapConnector(t *testing.T) {
+	connectors := map[string]func(dsn string) (sqldriver.Connector, error){
+		"pq": func(dsn string) (sqldriver.Connector, error) { return pq.NewConnector(dsn) },
+		"pgx": func(dsn string) (sqldriver.Connector, error) {
+			cfg, err := pgx.ParseConfig(dsn)
+			if err != nil {
+				return nil, err
+			}
+			return stdlib.GetConnector(*cfg), nil
+		},
+	}
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newHub(t, e, e.DSN(t))
+		w.setUp(ordersTable)
+		base, err := connectors[e.Name](w.dsn)
+		w.must(err)
+		c, err := driver.WrapConnector(base, w.hub, driver.Capture(driver.AllTables()))
+		w.must(err)
+		w.db = sql.OpenDB(c)
+		t.Cleanup(func() { _ = w.db.Close() })
+		if got, want := fmt.Sprintf("%T", w.db.Driver()), fmt.Sprintf("%T", w.bare.Driver()); got != want {
+			t.Errorf("Driver is a %s, want the base's %s", got, want)
+		}
+		w.exec("INSERT INTO orders (id) VALUES (1)")
+		tx := w.begin()
+		w.execOn(tx, "DELETE FROM orders WHERE id = 1")
+		w.record(tx, "n")
+		w.must(tx.Commit())
+		w.want("orders.inserted orders#1 statements=1 rows=1", "orders.deleted orders#1 statements=1 rows=1", "thing.noted thing#n")
+	}, pg...)
+}
+
+// TestWrapConnectorMistakes: here they are errors.
+func TestWrapConnectorMistakes(t *testing.T) {
+	w := newWorld(t, dbtest.SQLite, "")
+	base := connectorOf{stranger{}}
+	_, err := driver.WrapConnector(nil, w.hub)
+	w.wantText(err, "nil connector")
+	_, err = driver.WrapConnector(base, nil)
+	w.wantText(err, "nil hook")
+	_, err = driver.WrapConnector(base, w.hub)
+	w.wantText(err, "driver.WithDialect")
+	_, err = driver.WrapConnector(base, w.hub, driver.Limits(0, 0))
+	w.wantText(err, "positive")
+}
+
+type connectorOf struct{ d sqldriver.Driver }
+
+func (c connectorOf) Connect(context.Context) (sqldriver.Conn, error) { return c.d.Open("") }
+func (c connectorOf) Driver() sqldriver.Driver                        { return c.d }
