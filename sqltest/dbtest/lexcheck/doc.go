@@ -10,4 +10,7 @@
 // anew:
 //
 //	go test ./sqltest/dbtest/lexcheck -update
+//
+// The go command does not cache by files of another module: to compare again
+// after changing the file alone, add -count=1.
 package lexcheck
