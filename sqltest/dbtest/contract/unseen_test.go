@@ -1,0 +1,169 @@
+package contract_test
+
+import (
+	"database/sql"
+	sqldriver "database/sql/driver"
+	"errors"
+	"testing"
+
+	"github.com/go-aftercommit/aftercommit/driver"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+// TestSeveralStatements: a string that controls transactions among other things.
+func TestSeveralStatements(t *testing.T) {
+	check(t, []way{byExec},
+		kept("rollback; begin", "Begin | +1 | !a | ROLLBACK; BEGIN | +2 | !b | Commit", "2", "b"),
+		kept("rollback; begin, Rollback", "Begin | +1 | !a | ROLLBACK; BEGIN | +2 | !b | Rollback", "", ""),
+		kept("commit; begin", "Begin | +1 | !a | COMMIT; BEGIN | +2 | !b | Commit", "1 2", "a b"),
+		kept("commit; begin, Rollback", "Begin | +1 | !a | COMMIT; BEGIN | +2 | !b | Rollback", "1", "a"),
+		kept("twice", "Begin | +1 | !a | COMMIT; BEGIN | +2 | !b | ROLLBACK; BEGIN | +3 | !c | Commit", "1 3", "a c"),
+		kept("commit, and again in one string", "Begin | +1 | !a | COMMIT; BEGIN; INSERT INTO things (id) VALUES (2); ROLLBACK; BEGIN | +3 | !c | Commit", "1 3", "a c"),
+		kept("write; commit", "BEGIN | +1 | !a | INSERT INTO things (id) VALUES (5); COMMIT | !b", "1 5", "a b"),
+		kept("write; rollback", "BEGIN | +1 | !a | INSERT INTO things (id) VALUES (5); ROLLBACK | !b", "", "b"),
+		kept("begin; write", "BEGIN; INSERT INTO things (id) VALUES (5) | !a | COMMIT", "5", "a"),
+		kept("begin; write, rollback", "BEGIN; INSERT INTO things (id) VALUES (5) | !a | ROLLBACK", "", ""),
+		kept("a whole transaction", "BEGIN; INSERT INTO things (id) VALUES (5); COMMIT | !a", "5", "a"),
+		kept("a whole transaction taken back", "BEGIN; INSERT INTO things (id) VALUES (5); ROLLBACK | !a", "", "a"),
+		kept("savepoint; write; rollback to", "Begin | +1 | !a | SAVEPOINT s; INSERT INTO things (id) VALUES (5); ROLLBACK TO s | +2 | !b | Commit", "1 2", "a b"),
+		kept("savepoint; write, rollback to", "Begin | +1 | !a | SAVEPOINT s; INSERT INTO things (id) VALUES (5) | !b | ROLLBACK TO s | +2 | !c | Commit", "1 2", "a c"),
+		kept("rollback to; savepoint", "Begin | +1 | !a | SAVEPOINT s | +2 | !b | ROLLBACK TO s; SAVEPOINT s | +3 | !c | ROLLBACK TO s | Commit", "1", "a"),
+		kept("a control word in a text is none", "Begin | +1 | !a | INSERT INTO things (id, note) VALUES (5, 'a; ROLLBACK; b') | Commit", "1 5", "a"),
+		kept("a string of writes", "Begin | +1 | !a | INSERT INTO things (id) VALUES (5); INSERT INTO things (id) VALUES (6) | !b | Commit", "1 5 6", "a b"),
+		// PostgreSQL runs nothing of a string behind the error; what an error in
+		// the middle leaves is its own affair, and the events follow.
+		kept("fails after the commit", "Begin | +1 | !a | COMMIT; INSERT INTO things (id) VALUES (1) | Rollback", "1", "a"),
+		kept("fails before the commit", "Begin | +1 | !a | INSERT INTO things (id) VALUES (1); COMMIT | Rollback", "", ""),
+		kept("fails before the rollback", "Begin | +1 | !a | INSERT INTO things (id) VALUES (1); ROLLBACK | Commit", "", "", pg...),
+		kept("fails before the rollback", "Begin | +1 | !a | INSERT INTO things (id) VALUES (1); ROLLBACK | Commit", "1", "a", lite...),
+		kept("does not parse", "Begin | +1 | !a | COMMIT; NONSENSE | Rollback", "", "", pg...),
+	)
+}
+
+// TestEarlyFlushTakenBack: what made the events be written early comes after a
+// savepoint; the rollback to it takes the written rows back, and those of them
+// that were recorded before the savepoint must be written again.
+func TestEarlyFlushTakenBack(t *testing.T) {
+	check(t, []way{byExec},
+		kept("once", "Begin | +1 | !a | SAVEPOINT s | +2 | !b | SELECT 1; SAVEPOINT t | ROLLBACK TO s | +3 | !c | Commit", "1 3", "a c"),
+		kept("twice", "Begin | +1 | !a | SAVEPOINT s | +2 | !b | SELECT 1; SAVEPOINT t | ROLLBACK TO s | SELECT 1; SAVEPOINT u | +3 | !c | ROLLBACK TO s | +4 | !d | Commit", "1 4", "a d"),
+		kept("released, outer taken back", "Begin | +1 | !a | SAVEPOINT o | +2 | !b | SAVEPOINT i | +3 | !c | SELECT 1; SAVEPOINT t | RELEASE i | ROLLBACK TO o | +4 | !d | Commit", "1 4", "a d"),
+		kept("released, kept", "Begin | +1 | !a | SAVEPOINT s | +2 | !b | SELECT 1; SAVEPOINT t | RELEASE s | +3 | !c | Commit", "1 2 3", "a b c"),
+		kept("the whole taken back", "Begin | +1 | !a | SELECT 1; SAVEPOINT t | +2 | !b | Rollback", "", ""),
+		kept("DO", "Begin | +1 | !a | SAVEPOINT s | +2 | !b | DO 'BEGIN INSERT INTO things (id) VALUES (9); END' | ROLLBACK TO s | +3 | !c | Commit", "1 3", "a c", pg...),
+		kept("captured counts go on after an early flush", "Begin | @1 | SELECT 1; SAVEPOINT t | @2 | Commit", "1 2", "orders.inserted orders.inserted"),
+	)
+}
+
+// TestProcedures: DO and CALL may commit inside, when they run in no block.
+func TestProcedures(t *testing.T) {
+	rows := []row{
+		kept("DO", "Begin | +1 | !a | DO 'BEGIN INSERT INTO things (id) VALUES (9); END' | !b | Commit", "1 9", "a b"),
+		kept("DO, rolled back", "Begin | +1 | !a | DO 'BEGIN INSERT INTO things (id) VALUES (9); END' | !b | Rollback", "", ""),
+		kept("DO that commits, in a block: refused", "Begin | +1 | !a | DO 'BEGIN COMMIT; END' | Commit", "", ""),
+		kept("DO that commits", "DO 'BEGIN INSERT INTO things (id) VALUES (9); COMMIT; END' | !a", "9", "a"),
+		kept("CALL that commits half", "CALL half() | !a", "9", "a"),
+		kept("CALL that commits, in a block: refused", "Begin | +1 | !a | CALL half() | Commit", "", ""),
+		kept("CALL that writes what is captured", "CALL quiet() | !a", "7", "a"),
+	}
+	each(t, func(w *world) {
+		twin := newTwin(w.T, w.e)
+		for _, db := range []*sql.DB{w.bare, twin.bare} {
+			w.must(db.ExecContext(ctx(), `CREATE PROCEDURE half() LANGUAGE plpgsql AS $$ BEGIN
+				INSERT INTO things (id) VALUES (9); COMMIT; INSERT INTO things (id) VALUES (8); ROLLBACK; END $$`))
+			w.must(db.ExecContext(ctx(), `CREATE PROCEDURE quiet() LANGUAGE sql AS $$ INSERT INTO orders (id) VALUES (7) $$`))
+		}
+		w.play(twin, []way{byExec, byPrepare}, rows)
+		w.reset(w.T)
+		w.must(w.db.ExecContext(ctx(), "CALL quiet()"))
+		w.wantNotice(hooks.NoticeUncaptured)
+	}, pg...)
+}
+
+// TestConflictRollback: SQLite's ON CONFLICT ROLLBACK, and RAISE(ROLLBACK), end
+// the transaction where nobody said ROLLBACK.
+func TestConflictRollback(t *testing.T) {
+	rows := []row{
+		kept("INSERT OR ROLLBACK", "Begin | +1 | !a | INSERT OR ROLLBACK INTO things (id) VALUES (1) | Commit", "", ""),
+		kept("INSERT OR ROLLBACK without a conflict", "Begin | +1 | !a | INSERT OR ROLLBACK INTO things (id) VALUES (2) | !b | Commit", "1 2", "a b"),
+		kept("INSERT OR ROLLBACK, more work", "Begin | +1 | !a | INSERT OR ROLLBACK INTO things (id) VALUES (1) | +2 | !b | Commit", "2", "b"),
+		kept("UPDATE OR ROLLBACK", "Begin | +1 | +2 | !a | UPDATE OR ROLLBACK things SET id = 1 | Rollback", "", ""),
+		kept("in a raw transaction", "BEGIN | +1 | !a | INSERT OR ROLLBACK INTO things (id) VALUES (1) | COMMIT | !b", "", "b"),
+		kept("captured", "Begin | @1 | INSERT OR ROLLBACK INTO orders (id) VALUES (1) | Commit", "", ""),
+		kept("captured, no conflict", "Begin | @1 | INSERT OR ROLLBACK INTO orders (id) VALUES (2) | Commit", "1 2", "orders.inserted orders.inserted"),
+		kept("captured, no transaction", "INSERT OR ROLLBACK INTO orders (id) VALUES (2)", "2", "orders.inserted"),
+		kept("captured, no transaction, conflict", "@1 | INSERT OR ROLLBACK INTO orders (id) VALUES (1) | @2", "1 2", "orders.inserted orders.inserted"),
+		// Here no statement shows it.
+		kept("in the table's definition", "Begin | +1 | !a | INSERT INTO once (id) VALUES (1) | INSERT INTO once (id) VALUES (1) | Commit", "", ""),
+		kept("in a trigger", "Begin | +1 | !a | INSERT INTO never (id) VALUES (1) | Commit", "", ""),
+		kept("in a trigger, Rollback", "Begin | +1 | !a | INSERT INTO never (id) VALUES (1) | Rollback", "", ""),
+		kept("in a trigger, the next one", "Begin | +1 | !a | INSERT INTO never (id) VALUES (1) | Commit | Begin | +2 | !b | Commit", "2", "b"),
+	}
+	each(t, func(w *world) {
+		twin := newTwin(w.T, w.e)
+		for _, db := range []*sql.DB{w.bare, twin.bare} {
+			for _, query := range []string{
+				"CREATE TABLE once (id integer UNIQUE ON CONFLICT ROLLBACK)",
+				"CREATE TABLE never (id integer)",
+				"CREATE TRIGGER no BEFORE INSERT ON never BEGIN SELECT RAISE(ROLLBACK, 'never'); END",
+			} {
+				w.must(db.ExecContext(ctx(), query))
+			}
+		}
+		w.play(twin, []way{byExec, byQuery, byPrepare}, rows)
+	}, dbtest.SQLite)
+}
+
+// rawExec executes on the base driver's connection, past the wrapper.
+func rawExec(c *sql.Conn, query string) error {
+	return c.Raw(func(dc any) error {
+		_, err := driver.Raw(dc).(sqldriver.ExecerContext).ExecContext(ctx(), query, nil)
+		return err
+	})
+}
+
+// TestRaw: what is done past the wrapper is seen by what it leaves.
+func TestRaw(t *testing.T) {
+	for _, c := range []struct{ name, raw, rows, events string }{
+		{"commits", "COMMIT", "1 2", "a b"},
+		{"rolls back", "ROLLBACK", "2", "b"},
+		{"writes", "INSERT INTO things (id) VALUES (5)", "1 2 5", "a b"},
+		{"rolls back and begins", "ROLLBACK; BEGIN", "2", "b"},
+		{"commits and begins", "COMMIT; BEGIN", "1 2", "a b"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			each(t, func(w *world) {
+				conn := w.conn()
+				w.must(conn.ExecContext(ctx(), "BEGIN"))
+				w.insert(conn, 1)
+				w.record(conn, "a")
+				w.must(rawExec(conn, c.raw))
+				w.insert(conn, 2)
+				w.record(conn, "b")
+				_, _ = conn.ExecContext(ctx(), "COMMIT") // of none, after the first two
+				w.want(c.rows, c.events, c.events)
+			})
+		})
+	}
+}
+
+// TestRawGivesTheBaseConnection, and only to those who ask.
+func TestRawGivesTheBaseConnection(t *testing.T) {
+	each(t, func(w *world) {
+		conn, bare := w.conn(), w.conn()
+		plain, err := w.bare.Conn(ctx())
+		w.must(err)
+		defer plain.Close()
+		var inside, base any
+		w.must(conn.Raw(func(dc any) error { inside = driver.Raw(dc); return nil }))
+		w.must(plain.Raw(func(dc any) error { base = driver.Raw(dc); return nil }))
+		if got, want := typeOf(inside), typeOf(base); got != want {
+			w.Errorf("Raw gives a %s, want the base driver's %s", got, want)
+		}
+		stop := errors.New("stop")
+		if err := bare.Raw(func(any) error { return stop }); !errors.Is(err, stop) {
+			w.Errorf("Raw returns %v, want its function's error", err)
+		}
+	})
+}
