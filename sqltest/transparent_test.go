@@ -302,3 +302,19 @@ func TestTransparentComparesErrorValues(t *testing.T) {
 		t.Errorf("difference %q", d)
 	}
 }
+
+// TestTransparentShowsErrorTypes: a difference that the text does not show must
+// be readable all the same.
+func TestTransparentShowsErrorTypes(t *testing.T) {
+	var a, b trace
+	a.err("x", errTest)
+	b.err("x", &Error{Message: strings.TrimSuffix(errTest.Error(), " ()")})
+	c := trace{}
+	c.err("x", fmt.Errorf("%w", errTest))
+	if d := a.differs(&b); !strings.Contains(d, "*sqltest.Error") {
+		t.Errorf("difference %q", d)
+	}
+	if d := a.differs(&c); !strings.Contains(d, "*fmt.wrapError *errors.errorString") {
+		t.Errorf("difference %q", d)
+	}
+}
