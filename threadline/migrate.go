@@ -7,12 +7,14 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// migrateWait is how long Migrate waits for other sessions' locks.
-const migrateWait = 2 * time.Second
+// migrateWait is how long Migrate waits for SQLite's only write lock, which
+// another process that migrates may have.
+const migrateWait = 15 * time.Second
 
 // Migrate makes the tables, or brings older ones up to date, in one transaction.
 // Where nothing is to be done it only looks. Any number of processes may migrate
-// at once: one does it, the others wait for it, at most 2 seconds for a lock.
+// at once: one does it and the others wait for it, at most 15 seconds. On
+// PostgreSQL it waits 2 seconds for any other lock. ctx may end it earlier.
 //
 // A table of the timeline's name that is not the timeline's, and a timeline of a
 // newer version, are left alone; the error is then a [*SchemaError], as it is

@@ -7,9 +7,12 @@
 --   GRANT USAGE ON SCHEMA "threadline" TO reader;
 --   GRANT SELECT ON "threadline".audit_actions TO reader;
 
-SET LOCAL lock_timeout = '2s';
 SET LOCAL search_path = pg_catalog;
+-- Another process that migrates is worth waiting for; a lock that the app holds
+-- is not, since the app's own statements queue behind whoever waits for it.
+SET LOCAL lock_timeout = '15s';
 SELECT pg_advisory_xact_lock(hashtextextended('threadline', 7355608));
+SET LOCAL lock_timeout = '2s';
 
 DO $threadline$
 DECLARE

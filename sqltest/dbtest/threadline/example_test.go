@@ -29,7 +29,7 @@ func shop() (store *threadline.Store, done func()) {
 		log.Fatal(err)
 	}
 	store = threadline.NewStore(db, hooks.SQLite, nil)
-	if err := store.Migrate(ctx); err != nil {
+	if err = store.Migrate(ctx); err != nil {
 		log.Fatal(err)
 	}
 	at := time.Date(2026, 3, 14, 9, 0, 0, 0, time.UTC)
@@ -133,7 +133,7 @@ func ExampleForwarder() {
 	// it a connection after a commit.
 	f := threadline.NewForwarder(nil)
 	ctx := forward.WithConn(context.Background(), db)
-	if err := f.Attach(ctx, db); err != nil {
+	if err = f.Attach(ctx, db); err != nil {
 		log.Fatal(err)
 	}
 	event, err := hooks.Prepare(hooks.Event{Action: "order.placed"})

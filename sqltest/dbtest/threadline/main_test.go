@@ -60,9 +60,9 @@ func timeline(t *testing.T, s *threadline.Store, q threadline.Query) threadline.
 	return p
 }
 
-func exec(t *testing.T, db *sql.DB, query string, args ...any) {
+func exec(t *testing.T, db *sql.DB, query string) {
 	t.Helper()
-	if _, err := db.ExecContext(context.Background(), query, args...); err != nil {
+	if _, err := db.ExecContext(context.Background(), query); err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
 }

@@ -3,11 +3,13 @@ package threadline_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
@@ -233,31 +235,65 @@ func TestScriptGuardsItself(t *testing.T) {
 	}
 }
 
+// TestMigrateGivesUpOnALock: what waits for a lock of the app makes the app wait.
 func TestMigrateGivesUpOnALock(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		dsn := e.DSN(t)
-		holder := dbtest.Open(t, e.Driver, dsn)
-		conn, err := holder.Conn(context.Background())
-		if err != nil {
-			t.Fatal(err)
+		hold(t, dbtest.Open(t, e.Driver, dsn), "BEGIN; CREATE SCHEMA threadline")
+		err := threadline.NewStore(dbtest.Open(t, e.Driver, dsn), e.Dialect, nil).Migrate(context.Background())
+		var state interface{ SQLState() string }
+		if !errors.As(err, &state) || state.SQLState() != "55P03" {
+			t.Errorf("got %v, want SQLSTATE 55P03, lock_not_available", err)
 		}
-		defer conn.Close()
+	}, dbtest.PostgresEngines()...)
+}
+
+// TestMigrateWaitsAsLongAsItsContext while another process migrates.
+func TestMigrateWaitsAsLongAsItsContext(t *testing.T) {
+	sqlite := dbtest.SQLite.With("sqlite without busy_timeout", func(tb testing.TB) string {
+		tb.Helper()
+		return dbtest.SQLiteFile(tb)
+	})
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		dsn := e.DSN(t)
 		lock := "SELECT pg_advisory_lock(hashtextextended('threadline', 7355608))"
 		if e.Dialect == hooks.SQLite {
 			lock = "BEGIN IMMEDIATE"
 		}
-		if _, err := conn.ExecContext(context.Background(), lock); err != nil {
-			t.Fatal(err)
-		}
-		db := dbtest.Open(t, e.Driver, dsn)
+		release := hold(t, dbtest.Open(t, e.Driver, dsn), lock)
+		s := threadline.NewStore(dbtest.Open(t, e.Driver, dsn), e.Dialect, nil)
+		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+		defer cancel()
 		var schemaErr *threadline.SchemaError
-		if err := threadline.NewStore(db, e.Dialect, nil).Migrate(context.Background()); err == nil || errors.As(err, &schemaErr) {
-			t.Errorf("got %v, want the lock's error, which may pass", err)
+		if err := s.Migrate(ctx); err == nil || errors.As(err, &schemaErr) {
+			t.Errorf("got %v, want an error that may pass", err)
 		}
-	}, dbtest.PQ, dbtest.PGX, dbtest.SQLite.With("sqlite", func(tb testing.TB) string {
-		tb.Helper()
-		return dbtest.SQLiteFile(tb, "busy_timeout(50)")
-	}))
+		release()
+		if err := s.Migrate(context.Background()); err != nil {
+			t.Errorf("once the lock is free: %v", err)
+		}
+	}, append(dbtest.PostgresEngines(), sqlite)...)
+}
+
+// hold runs query on a connection of its own, which stays as it is until the
+// test ends or the function that it returns is called.
+func hold(t *testing.T, db *sql.DB, query string) (release func()) {
+	t.Helper()
+	conn, err := db.Conn(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.ExecContext(context.Background(), query); err != nil {
+		t.Fatal(err)
+	}
+	once := sync.OnceFunc(func() {
+		// Out of the pool, so that the server ends the session.
+		if err := conn.Raw(func(any) error { return driver.ErrBadConn }); !errors.Is(err, driver.ErrBadConn) {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(once)
+	return once
 }
 
 func TestMigrateWithoutTheRight(t *testing.T) {

@@ -47,7 +47,11 @@ func TestPagesWalkAnIndex(t *testing.T) {
 		if err := s.Migrate(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		record(t, s, planEntries()...)
+		rows := planRows
+		if e.Dialect == hooks.SQLite { // it has no costs that a table's size would sway
+			rows = 5000
+		}
+		record(t, s, planEntries(rows)...)
 		exec(t, db, "ANALYZE")
 		for _, p := range planned {
 			t.Run(p.name, func(t *testing.T) {
@@ -91,8 +95,8 @@ func sorts(plan string) bool {
 }
 
 // planEntries have a hundred values of each filter, and requests of five actions.
-func planEntries() []journal.Entry {
-	entries := make([]journal.Entry, planRows)
+func planEntries(rows int) []journal.Entry {
+	entries := make([]journal.Entry, rows)
 	for i := range entries {
 		e := entry(i)
 		n := strconv.Itoa(i % 100)
