@@ -152,7 +152,10 @@ func TestEveryShapeIsTransparent(t *testing.T) {
 			t.Run(string(dialect)+" "+base.String(), func(t *testing.T) {
 				sqltest.TestTransparent(t,
 					func(*testing.T) *sql.DB { return sql.OpenDB(furnished(base, dialect)) },
-					func(t *testing.T) *sql.DB { return sql.OpenDB(wrap(t, furnished(base, dialect), dialect)) },
+					func(t *testing.T) *sql.DB {
+						t.Helper()
+						return sql.OpenDB(wrap(t, furnished(base, dialect), dialect))
+					},
 					dialect)
 			})
 		}

@@ -22,10 +22,10 @@ func play(t *testing.T, fake *Fake, script string) string {
 		t.Fatal(err)
 	}
 	for _, q := range strings.Split(script, "|") {
-		q, refused := strings.CutPrefix(strings.TrimSpace(q), "!")
-		_, err := c.(driver.ExecerContext).ExecContext(t.Context(), q, nil)
+		stmt, refused := strings.CutPrefix(strings.TrimSpace(q), "!")
+		_, err := c.(driver.ExecerContext).ExecContext(t.Context(), stmt, nil)
 		if (err != nil) != refused {
-			t.Errorf("%q: error %v, want one: %v", q, err, refused)
+			t.Errorf("%q: error %v, want one: %v", stmt, err, refused)
 		}
 	}
 	if err := c.Close(); err != nil {
@@ -119,7 +119,7 @@ func TestPanic(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() {
-		if v := recover(); v != errTest {
+		if v := recover(); v != any(errTest) { //nolint:errorlint // the very value
 			t.Errorf("panic %v, want %v", v, errTest)
 		}
 	}()
@@ -268,7 +268,7 @@ func TestLog(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("log\n%s", strings.Join(got, "\n"))
 	}
-	if c := fake.Log("ExecContext")[0]; c.Err != errTest {
+	if c := fake.Log("ExecContext")[0]; c.Err != errTest { //nolint:errorlint // the very value
 		t.Errorf("logged error %v", c.Err)
 	}
 	fake.Reset()

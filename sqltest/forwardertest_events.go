@@ -108,7 +108,7 @@ func describe(entries []journal.Entry) []string {
 func wellFormed(err error, entries []journal.Entry) error {
 	var permanent *forward.PermanentError
 	if errors.As(err, &permanent) && (permanent.Reason == "" || permanent.Err == nil) {
-		return fmt.Errorf("a permanent error needs a reason and a cause, this one is %#v", permanent)
+		return fmt.Errorf("a permanent error needs a reason and a cause, this one has %q and %T", permanent.Reason, permanent.Err)
 	}
 	var partial *forward.PartialError
 	if !errors.As(err, &partial) {

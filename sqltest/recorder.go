@@ -100,17 +100,17 @@ func (r *Recorder) Wait(ctx context.Context, n int) error {
 
 // Only reports an error unless the events with these actions have arrived, in
 // this order, and no others. It does not wait; see [Recorder.Wait].
-func (r *Recorder) Only(t testing.TB, actions ...string) {
-	t.Helper()
+func (r *Recorder) Only(tb testing.TB, actions ...string) {
+	tb.Helper()
 	if d := diff(actions, r.Actions()); d != "" {
-		t.Errorf("audit events are not those wanted (- missing, + too many):\n%s%s", d, r.details())
+		tb.Errorf("audit events are not those wanted (- missing, + too many):\n%s%s", d, r.details())
 	}
 }
 
 // None reports an error if anything has arrived.
-func (r *Recorder) None(t testing.TB) {
-	t.Helper()
-	r.Only(t)
+func (r *Recorder) None(tb testing.TB) {
+	tb.Helper()
+	r.Only(tb)
 }
 
 // details lists what has arrived with what tells one event from another.

@@ -15,6 +15,8 @@ type modernConn interface {
 }
 
 // shapeModern shows the first four interfaces as s says, and all of the second four.
+//
+//nolint:revive // one case for each of sixteen types
 func shapeModern(c *conn, s Shape) driver.Conn {
 	switch s {
 	case Bare:
@@ -117,6 +119,8 @@ func shapeModern(c *conn, s Shape) driver.Conn {
 }
 
 // shapeOld shows the first four interfaces as s says, and no others.
+//
+//nolint:revive // one case for each of sixteen types
 func shapeOld(c *conn, s Shape) driver.Conn {
 	switch s {
 	case Bare:

@@ -20,6 +20,8 @@ type legacyQueryer interface {
 }
 
 // shapePartly shows the second four interfaces as s says.
+//
+//nolint:revive // one case for each of sixteen types
 func shapePartly(c *conn, s Shape) driver.Conn {
 	switch s {
 	case Bare:

@@ -21,6 +21,8 @@ type columnConverter interface {
 }
 
 // shapeStmt shows a statement as s says.
+//
+//nolint:revive // one case for each of sixteen types
 func shapeStmt(st *stmt, s Shape) driver.Stmt {
 	switch s {
 	case Bare:

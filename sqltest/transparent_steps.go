@@ -69,7 +69,7 @@ func traceServerErrors(ctx context.Context, s *trace) {
 	s.query(ctx, s.db, "SELECT * FROM sqltest_missing")
 	s.exec(ctx, s.db, "INSERT INTO sqltest_missing VALUES (1)")
 	s.query(ctx, s.db, s.sql.with("INSERT INTO sqltest_item (id, name) VALUES (?, ?) RETURNING id"), 1, "c")
-	_, err := s.db.PrepareContext(ctx, "SELEKT")
+	_, err := s.db.PrepareContext(ctx, "SELEKT") //nolint:sqlclosecheck // it fails
 	s.err("prepare", err)
 	s.query(ctx, s.db, s.sql.all)
 	s.pool()
@@ -133,7 +133,7 @@ func traceColumnTypes(ctx context.Context, s *trace) {
 	}
 	rows, err := st.QueryContext(ctx)
 	s.rows("prepared", rows, err)
-	s.err("close", st.Close())
+	s.err("close", st.Close()) //nolint:sqlclosecheck // when it is closed is what is traced
 }
 
 func traceMultiple(ctx context.Context, s *trace) {
@@ -172,7 +172,7 @@ func traceEarlyClose(ctx context.Context, s *trace) {
 			continue
 		}
 		s.note("next %v", rows.Next())
-		s.err("close", rows.Close())
+		s.err("close", rows.Close()) //nolint:sqlclosecheck // as above
 		s.err("rows", rows.Err())
 		s.err("scan", rows.Scan())
 		s.note("next %v", rows.Next())

@@ -12,8 +12,8 @@ func tracePrepared(ctx context.Context, s *trace) {
 		return
 	}
 	exec := func(st *sql.Stmt, args ...any) {
-		res, err := st.ExecContext(ctx, args...)
-		s.result("stmt", res, err)
+		res, execErr := st.ExecContext(ctx, args...)
+		s.result("stmt", res, execErr)
 	}
 	exec(st, 1, "a")
 	exec(st, 1, "a")
@@ -25,7 +25,7 @@ func tracePrepared(ctx context.Context, s *trace) {
 		s.err("rollback", tx.Rollback())
 		exec(inTx, 3, "c")
 	}
-	s.err("close", st.Close())
+	s.err("close", st.Close()) //nolint:sqlclosecheck // when it is closed is what is traced
 	exec(st, 4, "d")
 
 	one, err := s.db.PrepareContext(ctx, s.sql.with("SELECT name FROM sqltest_item WHERE id = ?"))
@@ -36,7 +36,7 @@ func tracePrepared(ctx context.Context, s *trace) {
 	s.rows("stmt query", rows, err)
 	var name string
 	s.err("stmt row", one.QueryRowContext(ctx, 9).Scan(&name))
-	s.err("close", one.Close())
+	s.err("close", one.Close()) //nolint:sqlclosecheck // as above
 	s.pool()
 }
 
@@ -125,7 +125,7 @@ func traceCancelled(ctx context.Context, s *trace) {
 	cancel()
 	s.exec(ended, s.db, s.sql.insert, 1, "a")
 	s.query(ended, s.db, s.sql.all)
-	_, err := s.db.PrepareContext(ended, s.sql.all)
+	_, err := s.db.PrepareContext(ended, s.sql.all) //nolint:sqlclosecheck // it fails
 	s.err("prepare", err)
 	s.begin(ended, nil)
 	s.err("ping", s.db.PingContext(ended))
