@@ -119,7 +119,7 @@ func TestPanic(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() {
-		if v := recover(); v != any(errTest) { //nolint:errorlint // the very value
+		if v := recover(); v != any(errTest) {
 			t.Errorf("panic %v, want %v", v, errTest)
 		}
 	}()
