@@ -60,6 +60,8 @@ type setup struct {
 	// via is the address to which the app's connections go, where it is not the
 	// server's own.
 	via string
+	// hook, if set, goes between the driver and the Hub.
+	hook func(hooks.Hook) hooks.Hook
 	// dsn is a database that exists already.
 	dsn string
 }
@@ -86,7 +88,11 @@ func newWorld(t *testing.T, e dbtest.Engine, s setup) *world {
 		dispatch = forward.Sync
 	}
 	w.hub.Register(w.sink, dispatch)
-	driver.Register(w.name, e.Driver, w.hub,
+	var hook hooks.Hook = w.hub
+	if s.hook != nil {
+		hook = s.hook(hook)
+	}
+	driver.Register(w.name, e.Driver, hook,
 		append([]driver.Option{driver.Capture(driver.Tables("orders", "visits"))}, s.driver...)...)
 	dsn := w.dsn
 	if s.via != "" {

@@ -1,0 +1,196 @@
+package contract_test
+
+import (
+	"context"
+
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+// calls notes which functions ran, in their order.
+type calls struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (c *calls) note(name string) func(context.Context) {
+	return func(context.Context) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.list = append(c.list, name)
+	}
+}
+
+func (c *calls) names() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.Join(c.list, " ")
+}
+
+// TestCallbacks: a function runs as the event of the same place is, or is not,
+// in the journal.
+func TestCallbacks(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		steps []string // c1: OnCommit named c1; r1: OnRollback; else SQL
+		want  string
+		only  string
+	}{
+		{"commit", []string{"BEGIN", "c1", "r1", "INSERT INTO things (id) VALUES (1)", "COMMIT"}, "c1", ""},
+		{"rollback", []string{"BEGIN", "c1", "r1", "INSERT INTO things (id) VALUES (1)", "ROLLBACK"}, "r1", ""},
+		{"in order", []string{"BEGIN", "c1", "c2", "c3", "COMMIT"}, "c1 c2 c3", ""},
+		{"write-free commit", []string{"BEGIN", "c1", "r1", "COMMIT"}, "c1", ""},
+		{"rollback to", []string{"BEGIN", "c1", "SAVEPOINT s", "c2", "r2", "ROLLBACK TO s", "c3", "COMMIT"}, "r2 c1 c3", ""},
+		{"release", []string{"BEGIN", "SAVEPOINT s", "c1", "RELEASE s", "COMMIT"}, "c1", ""},
+		{"release, rollback", []string{"BEGIN", "SAVEPOINT s", "c1", "r1", "RELEASE s", "ROLLBACK"}, "r1", ""},
+		{"aborted", []string{"BEGIN", "c1", "r1", "SELECT nonsense", "COMMIT"}, "r1", "pg"},
+		{"rollback; begin", []string{"BEGIN", "c1", "r1", "ROLLBACK; BEGIN", "c2", "COMMIT"}, "r1 c2", ""},
+		{"conflict rollback", []string{"INSERT INTO things (id) VALUES (1)", "BEGIN", "c1", "r1", "INSERT OR ROLLBACK INTO things (id) VALUES (1)"}, "r1", "lite"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			engines := map[string][]dbtest.Engine{"": nil, "pg": pg, "lite": lite}[c.only]
+			each(t, func(w *world) {
+				var ran calls
+				conn := w.conn()
+				for _, s := range c.steps {
+					switch {
+					case len(s) == 2 && s[0] == 'c':
+						w.must(hooks.OnCommit(ctx(), conn, ran.note(s)))
+					case len(s) == 2 && s[0] == 'r':
+						w.must(hooks.OnRollback(ctx(), conn, ran.note(s)))
+					default:
+						_, _ = conn.ExecContext(ctx(), s) // some are to fail
+					}
+				}
+				if got := ran.names(); got != c.want {
+					w.Errorf("ran [%s], want [%s]", got, c.want)
+				}
+			}, engines...)
+		})
+	}
+}
+
+// TestOnCommitComesAfter looks from another connection while it runs.
+func TestOnCommitComesAfter(t *testing.T) {
+	each(t, func(w *world) {
+		var seen string
+		tx := w.begin()
+		w.insert(tx, 1)
+		w.record(tx, "a")
+		w.must(hooks.OnCommit(ctx(), tx, func(context.Context) {
+			seen = fmt.Sprintf("[%s] [%s]", w.rows(), w.journal())
+		}))
+		w.must(tx.Commit())
+		if seen != "[1] [a]" {
+			w.Errorf("it saw rows and journal %s, want [1] [a]", seen)
+		}
+	})
+}
+
+// TestOnCommitUsesTheApp: the function may use the app's database, though not
+// its only connection.
+func TestOnCommitUsesTheApp(t *testing.T) {
+	each(t, func(w *world) {
+		tx := w.begin()
+		w.insert(tx, 1)
+		w.must(hooks.OnCommit(ctx(), tx, func(ctx context.Context) {
+			_, err := w.db.ExecContext(ctx, "INSERT INTO orders (id) VALUES (2)")
+			if err != nil {
+				w.Error(err)
+			}
+		}))
+		w.within("Commit", func() { w.must(tx.Commit()) })
+		w.want("1 2", "orders.inserted", "orders.inserted")
+	})
+}
+
+func TestOnCommitPanics(t *testing.T) {
+	each(t, func(w *world) {
+		w.db.SetMaxOpenConns(1)
+		tx := w.begin()
+		w.insert(tx, 1)
+		w.record(tx, "a")
+		w.must(hooks.OnCommit(ctx(), tx, func(context.Context) { panic("the callback's") }))
+		var ran calls
+		w.must(hooks.OnCommit(ctx(), tx, ran.note("next")))
+		w.must(tx.Commit())
+		if got := ran.names(); got != "next" {
+			w.Errorf("after the panic ran [%s], want [next]", got)
+		}
+		w.wantNotice(hooks.NoticeCallback)
+		w.goesOn()
+		w.want("1 2", "a b", "a b")
+	})
+}
+
+// TestOnCommitWaitsForTheOnlyConnection: it is cut off, Commit returns.
+func TestOnCommitWaitsForTheOnlyConnection(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes the five seconds that such a function is given")
+	}
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e, setup{})
+		w.db.SetMaxOpenConns(1)
+		tx := w.begin()
+		w.insert(tx, 1)
+		w.record(tx, "a")
+		w.must(hooks.OnCommit(ctx(), tx, func(ctx context.Context) {
+			_, _ = w.db.ExecContext(ctx, "INSERT INTO things (id) VALUES (9)")
+		}))
+		w.within("Commit", func() { w.must(tx.Commit()) })
+		w.wantNotice(hooks.NoticeCallback)
+		w.goesOn()
+		w.want("1 2", "a b", "a b")
+	}, dbtest.PQ)
+}
+
+// TestCallbacksOfUnknown: as long as nobody knows, neither kind runs.
+func TestCallbacksOfUnknown(t *testing.T) {
+	throughProxy(t, func(w *world, p *dbtest.Proxy) {
+		var ran calls
+		tx := w.open(ctx())
+		w.must(hooks.OnCommit(ctx(), tx, ran.note("commit")))
+		w.must(hooks.OnRollback(ctx(), tx, ran.note("rollback")))
+		trap := p.Next(dbtest.Strand, dbtest.IsCommit)
+		_ = tx.Commit()
+		<-trap.Sprung()
+		if got := ran.names(); got != "" {
+			w.Errorf("ran [%s], want none", got)
+		}
+		w.wantNotice(hooks.NoticeCallback)
+	})
+}
+
+func TestCallbacksOutsideTransactions(t *testing.T) {
+	each(t, func(w *world) {
+		var ran calls
+		w.must(hooks.OnCommit(ctx(), w.db, ran.note("commit")))
+		if got := ran.names(); got != "commit" {
+			w.Errorf("ran [%s], want [commit]", got)
+		}
+		if err := hooks.OnRollback(ctx(), w.db, ran.note("rollback")); err == nil {
+			w.Error("OnRollback outside any transaction says nil")
+		}
+	})
+}
+
+// TestRecordOnUnwrappedHandle: it says so, and does no harm.
+func TestRecordOnUnwrappedHandle(t *testing.T) {
+	each(t, func(w *world) {
+		tx, err := w.bare.BeginTx(ctx(), nil)
+		w.must(err)
+		defer func() { _ = tx.Rollback() }()
+		for _, h := range []hooks.Handle{w.bare, tx} {
+			if err := hooks.Record(ctx(), h, named("a")); err == nil {
+				w.Errorf("%T: Record says nil", h)
+			}
+		}
+		w.must(tx.ExecContext(ctx(), w.e.Rebind("INSERT INTO things (id) VALUES (?)"), 1))
+		w.must(tx.Commit())
+	})
+}
