@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -111,13 +112,12 @@ func TestFullDisk(t *testing.T) {
 			var pages int
 			w.must(conn.QueryRowContext(ctx(), "PRAGMA page_count").Scan(&pages))
 			// The row's size moves the point at which it is too much.
-			for size := 100; size < 40_000; size += 1500 {
+			for size := 100; size < 40_000; size += 2500 {
 				w.must(conn.QueryRowContext(ctx(), "PRAGMA max_page_count = "+itoa(pages+12)).Scan(new(int)))
 				w.fill(conn, size)
 				w.must(conn.QueryRowContext(ctx(), "PRAGMA max_page_count = 100000").Scan(new(int)))
-				w.execOn(conn, "INSERT INTO blobs (b) VALUES (1)")
-				if n := w.count("blobs"); n != len(w.events()) {
-					w.Errorf("blobs of %d bytes: rows and events differ", size)
+				if n, events := w.count("blobs"), len(w.events()); events != 2*n {
+					w.Errorf("blobs of %d bytes: %d rows, %d events, want twice as many", size, n, events)
 				}
 				w.execOn(conn, "DELETE FROM blobs")
 				w.events()
@@ -132,7 +132,8 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// fill inserts blobs until there is no room, each with an event.
+// fill inserts blobs until there is no room, each with two events: the captured
+// one, and one that is large.
 func (w *world) fill(conn *sql.Conn, size int) {
 	w.Helper()
 	for range 1000 {
@@ -142,6 +143,9 @@ func (w *world) fill(conn *sql.Conn, size int) {
 		if err != nil {
 			_ = tx.Rollback()
 		} else {
+			event := noted("n")
+			event.Comment = strings.Repeat("x", 3000)
+			w.must(hooks.Record(ctx(), tx, event))
 			err = tx.Commit()
 		}
 		if err != nil {
