@@ -2,48 +2,33 @@ package forward_test
 
 import (
 	"context"
-	"fmt"
-	"strings"
-	"time"
+	"database/sql"
+	"log"
 
-	"go.uber.org/zap"
+	_ "github.com/lib/pq" // "postgres"
 
+	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/forward"
-	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/threadline"
 )
 
-// printer is a forwarder of an app's own: anything with a Forward method.
-type printer struct{}
-
-func (printer) Forward(_ context.Context, entries []journal.Entry) error {
-	for _, e := range entries {
-		fmt.Println(e.Action, "by", e.Actor.ID)
-	}
-	return nil
-}
-
-// A Hub is registered with a driver's name by driver.Register, beside its
-// forwarders.
-func Example_register() {
-	audit := forward.New(&forward.Options{
-		Logger:      zap.Must(zap.NewProduction()),
-		Application: "shop",
-	})
-	audit.Register(printer{}, forward.Sync,
-		forward.ID("payments"),
-		forward.Filter(func(e journal.Entry) bool { return strings.HasPrefix(e.Action, "payment.") }),
-		forward.Timeout(time.Second),
-	)
-	_, err := audit.Open(hooks.Database{Driver: "postgres-audited", Dialect: hooks.Postgres})
-	fmt.Println(err)
-	// Output: <nil>
-}
-
-// What an operator asks of a running program.
-func ExampleHub_Status() {
+// A whole app: what it registers is best in an init function of a file of its
+// own, and what it changes is the name given to sql.Open.
+func Example() {
 	audit := forward.New(nil)
-	s := audit.Status(context.Background())
-	fmt.Println(s.Logged, "logged,", s.Failed, "failed,", s.Pending, "pending")
-	// Output: 0 logged, 0 failed, 0 pending
+	audit.Register(threadline.NewForwarder(nil), forward.Auto)
+	driver.Register("postgres-audited", "postgres", audit, driver.Capture(driver.AllTables()))
+
+	db, err := sql.Open("postgres-audited", "postgres://localhost/shop")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+
+	// An event "orders.updated" by admin:ada, forwarded once this has committed.
+	ctx := hooks.WithActor(context.Background(), hooks.Actor{Type: hooks.Admin, ID: "ada"})
+	if _, err := db.ExecContext(ctx, "UPDATE orders SET state = 'paid' WHERE id = $1", 42); err != nil {
+		log.Println(err)
+	}
 }
