@@ -32,10 +32,10 @@ func TestMain(m *testing.M) { dbtest.Main(m) }
 // The app's tables: orders and visits are captured, the others are not; visits
 // takes an id twice; lines refer to things at COMMIT.
 var tables = []string{
-	"CREATE TABLE things (id bigint PRIMARY KEY, note text)",
-	"CREATE TABLE orders (id bigint PRIMARY KEY, note text)",
-	"CREATE TABLE visits (id bigint)",
-	"CREATE TABLE lines (id bigint PRIMARY KEY, thing bigint REFERENCES things (id) DEFERRABLE INITIALLY DEFERRED)",
+	"CREATE TABLE IF NOT EXISTS things (id bigint PRIMARY KEY, note text)",
+	"CREATE TABLE IF NOT EXISTS orders (id bigint PRIMARY KEY, note text)",
+	"CREATE TABLE IF NOT EXISTS visits (id bigint)",
+	"CREATE TABLE IF NOT EXISTS lines (id bigint PRIMARY KEY, thing bigint REFERENCES things (id) DEFERRABLE INITIALLY DEFERRED)",
 }
 
 // world is one app with its audit trail, and those who judge it.
