@@ -71,7 +71,6 @@ func TestForwardersThatFail(t *testing.T) {
 		"error":     {func(context.Context, []journal.Entry) error { return errSink }, "failed:error*2"},
 		"permanent": {func(context.Context, []journal.Entry) error { return Permanent("schema_mismatch", errSink) }, "failed:schema_mismatch*2"},
 		"panic":     {func(context.Context, []journal.Entry) error { panic("oh") }, "failed:panic*2"},
-		"nil panic": {func(context.Context, []journal.Entry) error { panic(error(nil)) }, "failed:panic*2"},
 		"goexit":    {func(context.Context, []journal.Entry) error { runtime.Goexit(); return nil }, "failed:error*2"},
 		"partial": {func(_ context.Context, e []journal.Entry) error {
 			return Partial(map[uuid.UUID]error{e[1].ID: Permanent("too_long", errSink)})

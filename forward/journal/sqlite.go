@@ -49,15 +49,17 @@ func (s *sqlite) write(ctx context.Context, f hooks.Flush) (bool, error) {
 // ended takes the write lock, which the transaction holds until it is over.
 func (s *sqlite) ended(ctx context.Context, db *sql.DB, _ int64) (over bool, err error) {
 	err = withConn(ctx, db, 0, func(conn *sql.Conn) error {
-		if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-			if isBusy(err) {
-				return nil
-			}
-			return err
+		_, busy := conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+		switch {
+		case busy == nil:
+			over = true
+			_, e := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+			return e
+		case isBusy(busy):
+			return nil
+		default:
+			return busy
 		}
-		over = true
-		_, err := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-		return err
 	})
 	if err != nil {
 		return false, fmt.Errorf("journal: has the transaction ended: %w", err)
@@ -82,13 +84,13 @@ func withConn(ctx context.Context, db *sql.DB, wait time.Duration, f func(*sql.C
 	}
 	defer func() { _ = conn.Close() }()
 	var before int64
-	if err := conn.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&before); err != nil {
+	if err = conn.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&before); err != nil {
 		return err
 	}
 	if before == wait.Milliseconds() {
 		return f(conn)
 	}
-	if err := setBusyTimeout(ctx, conn, wait.Milliseconds()); err != nil {
+	if err = setBusyTimeout(ctx, conn, wait.Milliseconds()); err != nil {
 		return err
 	}
 	defer func() {
