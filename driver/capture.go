@@ -90,13 +90,6 @@ func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture
 	var captures []*capture
 	for i := range j.stmts {
 		s := &j.stmts[i]
-		if s.Kind == lex.Schema && s.Temporary {
-			c.remember(s)
-		}
-		if s.Verb == "DROP TABLE" && len(s.Tables) > 0 && c.temporary(s.Tables[0]) {
-			delete(c.temp, s.Tables[0].Name)
-			continue
-		}
 		switch {
 		case !c.matches(s):
 		case s.Kind == lex.Schema:
@@ -120,16 +113,31 @@ func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture
 	return captures
 }
 
-// remember keeps the name of a temporary table, whose writes are nobody's
-// business.
-func (c *conn) remember(s *lex.Statement) {
-	if len(s.Tables) == 0 {
-		return
+// heed keeps the names of temporary tables, whose writes are nobody's business,
+// from statements that have been executed.
+func (c *conn) heed(stmts []lex.Statement) {
+	for i := range stmts {
+		s := &stmts[i]
+		switch {
+		case s.Kind != lex.Schema || len(s.Tables) == 0:
+		case s.Temporary && strings.HasPrefix(s.Verb, "CREATE"):
+			if c.temp == nil {
+				c.temp = make(map[string]bool)
+			}
+			c.temp[c.tempName(s.Tables[0])] = c.open && !c.tx.own
+		case s.Verb == "DROP TABLE":
+			for _, t := range s.Tables {
+				delete(c.temp, c.tempName(t))
+			}
+		}
 	}
-	if c.temp == nil {
-		c.temp = make(map[string]bool)
+}
+
+func (c *conn) tempName(t lex.Table) string {
+	if c.postgres() {
+		return t.Name
 	}
-	c.temp[s.Tables[0].Name] = c.open && !c.tx.own
+	return strings.ToLower(t.Name)
 }
 
 // forget drops the temporary tables that were made in a transaction: they may
@@ -143,7 +151,7 @@ func (c *conn) forget() {
 }
 
 func (c *conn) temporary(t lex.Table) bool {
-	_, ok := c.temp[t.Name]
+	_, ok := c.temp[c.tempName(t)]
 	return ok
 }
 

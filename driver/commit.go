@@ -23,6 +23,13 @@ type ending struct {
 func (c *conn) commit(ctx context.Context, e ending) error {
 	t := &c.tx
 	flushErr, state := c.flushBeforeEnd(ctx)
+	if state == flushLate && (e.prepares || e.chains) {
+		flushErr, state = c.insist(ctx)
+		if state == flushLate && e.prepares {
+			// It may yet be rolled back, by anybody, so it cannot be after it.
+			state = flushFailed
+		}
+	}
 	var late []hooks.Event
 	switch state {
 	case flushFailed:

@@ -59,6 +59,19 @@ func (c *conn) flushBeforeEnd(ctx context.Context) (error, flushState) { //nolin
 	return c.flush(ctx, events, t.own, t.mode == hooks.BestEffort)
 }
 
+// insist writes, before it is prepared or chained, what a write-free transaction
+// would get after its COMMIT: there is no such moment. Only a read-only one
+// still refuses.
+func (c *conn) insist(ctx context.Context) (error, flushState) { //nolint:revive // as above
+	events := c.tx.events(c.tx.flushed)
+	err, state := c.flush(ctx, events, true, true)
+	if state == flushFailed {
+		c.tx.readOnly = true
+		return err, flushLate
+	}
+	return nil, state
+}
+
 // prove looks whether the transaction is open and healthy.
 func (c *conn) prove(ctx context.Context) flushState {
 	switch c.probe(ctx) {

@@ -43,6 +43,7 @@ type mark struct {
 	name    string
 	items   int
 	flushed int
+	bytes   int
 	// outermost: SQLite began a transaction with it, so its RELEASE commits.
 	outermost bool
 }
@@ -66,7 +67,7 @@ func (t *txn) lockToken() int64 {
 }
 
 func (t *txn) savepoint(name string) {
-	t.marks = append(t.marks, mark{name: name, items: len(t.items), flushed: t.flushed})
+	t.marks = append(t.marks, mark{name: name, items: len(t.items), flushed: t.flushed, bytes: t.bytes})
 }
 
 // find returns the index of the innermost savepoint of that name, or -1.
@@ -102,6 +103,7 @@ func (t *txn) rollbackTo(name string) []item {
 	clear(t.items[m.items:])
 	t.items = t.items[:m.items]
 	t.flushed = min(t.flushed, m.flushed)
+	t.bytes, t.targets = m.bytes, nil
 	return gone
 }
 

@@ -55,9 +55,7 @@ func (c *conn) flushEarly(ctx context.Context, events []hooks.Event) error {
 	err, state := c.flush(ctx, events, false, keep)
 	if state == flushLate {
 		keep = true
-		_, state = c.flush(ctx, events, true, keep)
-		if state == flushFailed {
-			c.tx.readOnly = true
+		if err, state = c.insist(ctx); state == flushLate {
 			return nil
 		}
 	}

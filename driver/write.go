@@ -16,6 +16,9 @@ func (c *conn) write(ctx context.Context, j job) (answer, error) {
 	}
 	if c.db.reg.modeNow() == hooks.Off || !c.wants(j.stmts) {
 		a, err := j.do(ctx)
+		if err == nil {
+			c.heed(j.stmts)
+		}
 		c.uncaptured(countOpaque(j), "opaque")
 		return a, err
 	}
@@ -40,7 +43,9 @@ func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 		return a, nil
 	}
 	c.uncaptured(countOpaque(j), "opaque")
-	if !c.wants(j.stmts) {
+	wanted := c.wants(j.stmts)
+	c.heed(j.stmts)
+	if !wanted {
 		return a, nil
 	}
 	captured := c.capture(ctx, j, a.res)
@@ -64,6 +69,7 @@ func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
 	c.start(ctx)
 	c.capture(ctx, j, nil)
 	c.open = false
+	c.heed(stmts)
 	mode, events := c.tx.mode, c.tx.events(0)
 	after := func() error {
 		if len(events) == 0 {
@@ -105,6 +111,7 @@ func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
 		return answer{}, err
 	}
 	captured := c.capture(ctx, j, a.res)
+	c.heed(j.stmts)
 	if a.rows != nil {
 		a.rows, err = c.serve(ctx, a.rows, captured)
 		return a, err
