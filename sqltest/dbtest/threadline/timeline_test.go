@@ -57,6 +57,9 @@ func walk(t *testing.T, s *threadline.Store, q threadline.Query, between func(n 
 		if page.Next == "" {
 			return got
 		}
+		if n > 1000 {
+			t.Fatal("the pages have no end")
+		}
 		if len(page.Actions) != q.Limit {
 			t.Fatalf("a page of %d, not the last, with limit %d", len(page.Actions), q.Limit)
 		}
