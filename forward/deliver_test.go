@@ -220,7 +220,7 @@ func TestOnlyTimeoutsSuspend(t *testing.T) {
 		slow = i%3 != 2
 		w.end(hooks.Committed, "a.b")
 	}
-	if n := len(f.calls); n != 12 {
+	if n := f.times(); n != 12 {
 		t.Errorf("%d calls, want 12", n)
 	}
 }
@@ -234,7 +234,7 @@ func TestLeftBehindAreFew(t *testing.T) {
 		w.end(hooks.Committed, "a.b")
 		w.pass(time.Hour)
 	}
-	if n := len(f.calls); n != tolerated {
+	if n := f.times(); n != tolerated {
 		t.Errorf("%d calls hang, want %d", n, tolerated)
 	}
 	w.wantTold("logged failed:timeout logged failed:timeout logged failed:timeout " +

@@ -176,6 +176,12 @@ func (f *taker) got() string {
 	return strings.Join(calls, "|")
 }
 
+func (f *taker) times() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.calls)
+}
+
 func (f *taker) wantGot(t *testing.T, want string) {
 	t.Helper()
 	if got := f.got(); got != want {
