@@ -5,6 +5,7 @@ import "fmt"
 // Mode says what happens to the app when its audit trail cannot be written.
 type Mode int32
 
+// The modes.
 const (
 	// Strict: a transaction whose events cannot be written does not commit.
 	Strict Mode = iota
