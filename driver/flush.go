@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,6 +29,7 @@ const (
 	guardOnly   = "SAVEPOINT aftercommit_guard; RELEASE SAVEPOINT aftercommit_guard"
 	guardStrict = guardOnly + "; "
 	guardKeep   = "SAVEPOINT aftercommit_guard; "
+	guardSet    = "SAVEPOINT aftercommit_guard"
 	guardBack   = "ROLLBACK TO SAVEPOINT aftercommit_guard"
 	guardDrop   = "RELEASE SAVEPOINT aftercommit_guard"
 )
@@ -88,9 +90,8 @@ func (c *conn) prove(ctx context.Context) flushState {
 
 // flush lets the handler write events on this connection. With keep, a write
 // that fails leaves the transaction as it was, at the price of a savepoint that
-// remains.
+// remains on PostgreSQL.
 func (c *conn) flush(ctx context.Context, events []hooks.Event, must, keep bool) (error, flushState) { //nolint:revive // as above
-	t := &c.tx
 	if !c.postgres() {
 		if state := c.prove(ctx); state != flushProven {
 			return nil, state
@@ -98,47 +99,71 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, must, keep bool)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.db.reg.cfg.writeTimeout+margin)
 	defer cancel()
-	l := c.lend(ctx, leaseFlush)
-	keep = keep && c.postgres()
-	if c.postgres() {
-		l.guard = guardStrict
-		if keep {
-			l.guard = guardKeep
-		}
+	guard, err := c.guard(ctx, keep)
+	if err != nil {
+		return err, flushFailed
 	}
+	l := c.lend(ctx, leaseFlush)
+	l.guard = guard
 	written, err := c.callFlush(ctx, hooks.Flush{
-		Conn: l.db, Events: events, Token: t.lockToken(), Own: must, Timeout: c.db.reg.cfg.writeTimeout,
+		Conn: l.db, Events: events, Token: c.tx.lockToken(), Own: must, Timeout: c.db.reg.cfg.writeTimeout,
 	})
 	native := l.revoke()
-	if native != nil {
-		switch sqlState(native) {
-		case "25P01":
-			return nil, flushGone
-		case "25P02":
-			return nil, flushAborted
-		}
+	switch sqlState(native) {
+	case "25P01":
+		return nil, flushGone
+	case "25P02":
+		return nil, flushAborted
 	}
 	if err == nil && !written && must {
-		err = fmt.Errorf("driver: the handler did not write events that must be written")
+		err = errors.New("driver: the handler did not write events that must be written")
+	}
+	if keep && l.takeGuard() == "" {
+		if back := c.leaveGuard(ctx, err != nil); err == nil {
+			err = back
+		}
 	}
 	switch {
 	case err != nil:
-		if keep {
-			if back := c.simple(ctx, guardBack); back != nil {
-				return err, flushFailed
-			}
-		}
 		c.db.notify(hooks.Notice{Kind: hooks.NoticeFailed, Events: ids(events), Count: len(events), Reason: "journal", Err: err})
 		if native != nil {
-			return native, flushFailed
+			err = native
 		}
 		return err, flushFailed
 	case !written:
 		return nil, flushLate
 	}
-	t.flushed = len(t.items)
+	c.tx.flushed = len(c.tx.items)
 	c.countUnattributed(events)
 	return nil, flushProven
+}
+
+// guard returns what the lease runs before the first statement. On SQLite the
+// transaction was proven already, and the savepoint to go back to is set here.
+func (c *conn) guard(ctx context.Context, keep bool) (string, error) {
+	switch {
+	case !keep && c.postgres():
+		return guardStrict, nil
+	case c.postgres():
+		return guardKeep, nil
+	case keep:
+		return "", c.simple(ctx, guardSet)
+	}
+	return "", nil
+}
+
+// leaveGuard goes back to the savepoint that guard set, or keeps what came after
+// it. Where that costs a round trip, the savepoint goes with the transaction.
+func (c *conn) leaveGuard(ctx context.Context, back bool) error {
+	if back {
+		if err := c.simple(ctx, guardBack); err != nil || c.postgres() {
+			return err
+		}
+	}
+	if c.postgres() {
+		return nil
+	}
+	return c.simple(ctx, guardDrop)
 }
 
 // callFlush turns a panic of the handler into an error.

@@ -23,7 +23,10 @@ func traceConn(ctx context.Context, s *trace) {
 	s.err("ping", c.PingContext(ctx))
 	for i, q := range []string{"BEGIN", "", "COMMIT", "BEGIN", "", "ROLLBACK", "", "COMMIT", "ROLLBACK"} {
 		if q != "" {
-			s.exec(ctx, c, q)
+			// What SQLite counts for it is left over from the statement before,
+			// and a flush is one.
+			_, err := c.ExecContext(ctx, q)
+			s.err(q, err)
 			continue
 		}
 		s.exec(ctx, c, s.sql.insert, i, i)
