@@ -69,6 +69,8 @@ func (c *conn) matches(s *lex.Statement) bool {
 		switch {
 		case s.Temporary || rules == nil:
 			return false
+		case s.On.Name != "": // an index, a trigger: what matters is the table
+			return rules.match(s.On) && !c.temporary(s.On)
 		case len(s.Tables) == 0:
 			return rules.all
 		default:

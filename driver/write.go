@@ -171,12 +171,15 @@ func (c *conn) runsBare(stmts []lex.Statement) bool {
 	return false
 }
 
-// countOpaque counts the statements that may write unseen. COPY is executed once
-// for each row by lib/pq, and at the end without arguments.
+// countOpaque counts the statements that may write unseen, or more than is seen.
+// COPY is executed once for each row by lib/pq, and at the end without arguments.
 func countOpaque(j job) int {
 	n := 0
 	for i := range j.stmts {
-		if j.stmts[i].Kind == lex.Opaque && (j.stmts[i].Verb != "COPY" || len(j.args) == 0) {
+		switch s := &j.stmts[i]; {
+		case s.Kind == lex.Write && s.Partial:
+			n++
+		case s.Kind == lex.Opaque && (s.Verb != "COPY" || len(j.args) == 0):
 			n++
 		}
 	}

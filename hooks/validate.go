@@ -293,9 +293,11 @@ func Shorten(e *Event) bool {
 	changed := false
 	for _, f := range e.texts() {
 		s := strings.ToValidUTF8(strings.ReplaceAll(*f.value, "\x00", "\uFFFD"), "\uFFFD")
-		for len(s) > f.limit {
-			_, n := utf8.DecodeLastRuneInString(s)
-			s = s[:len(s)-n]
+		if len(s) > f.limit {
+			s = s[:f.limit]
+			for !utf8.ValidString(s) { // a character cut in two
+				s = s[:len(s)-1]
+			}
 		}
 		if s != *f.value {
 			*f.value, changed = s, true
