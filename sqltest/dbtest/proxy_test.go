@@ -126,7 +126,7 @@ func TestProxySeesExtendedProtocol(t *testing.T) {
 		}
 		defer conn.Close()
 		for _, q := range []string{"BEGIN", "INSERT INTO things VALUES (1)"} {
-			if _, err := conn.ExecContext(ctx, q); err != nil {
+			if _, err = conn.ExecContext(ctx, q); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -17,7 +17,7 @@ import (
 // stateOf returns the SQLSTATE of an error that is the driver's own, not one
 // that wraps it: apps compare types.
 func stateOf(err error) string {
-	e, ok := err.(interface{ SQLState() string }) //nolint:errorlint // that it is not wrapped is the point
+	e, ok := err.(interface{ SQLState() string })
 	if !ok {
 		return ""
 	}

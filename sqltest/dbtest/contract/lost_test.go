@@ -209,7 +209,7 @@ func TestCancelledDuringCommit(t *testing.T) {
 				<-trap.Sprung()
 				cancel()
 				trap.Release()
-				w.within("Commit", func() { <-done })
+				w.within("Commit", func() { _ = <-done })
 				w.wantAllOrNothing()
 			})
 		})

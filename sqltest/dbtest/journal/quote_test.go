@@ -40,7 +40,7 @@ func (r *rig) checkQuoting(t *testing.T, ev hooks.Event) {
 	t.Helper()
 	own := *r.session
 	own.t = t // the fuzz target's, not its parent's
-	r = &rig{session: &own, e: r.e, db: r.db, j: r.j}
+	r = &rig{session: &own, e: r.e, j: r.j}
 	for _, setting := range []string{"on", "off"} {
 		if r.e.Dialect == hooks.Postgres {
 			r.exec("SET standard_conforming_strings = " + setting)

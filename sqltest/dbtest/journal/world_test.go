@@ -55,22 +55,22 @@ type session struct {
 	conn *sql.DB // as lent to a Handler
 }
 
-func newSession(t testing.TB, db *sql.DB) *session {
-	t.Helper()
+func newSession(tb testing.TB, db *sql.DB) *session {
+	tb.Helper()
 	c, err := db.Conn(ctx)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	s := &session{t: t}
+	s := &session{t: tb}
 	err = c.Raw(func(base any) error {
 		s.conn = sql.OpenDB(&lent{base.(driver.Conn)})
 		s.conn.SetMaxOpenConns(1)
 		return nil
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		_ = s.conn.Close()
 		// Whatever state it is in, nobody is to get it again.
 		_ = c.Raw(func(any) error { return driver.ErrBadConn })
@@ -79,9 +79,9 @@ func newSession(t testing.TB, db *sql.DB) *session {
 	return s
 }
 
-func (s *session) exec(query string, args ...any) {
+func (s *session) exec(query string) {
 	s.t.Helper()
-	if _, err := s.conn.ExecContext(ctx, query, args...); err != nil {
+	if _, err := s.conn.ExecContext(ctx, query); err != nil {
 		s.t.Fatalf("%s: %v", query, err)
 	}
 }
@@ -112,20 +112,20 @@ type rig struct {
 	j  *journal.Journal
 }
 
-func newRig(t testing.TB, e dbtest.Engine) *rig {
-	t.Helper()
-	r := &rig{e: e, db: dbtest.Open(t, e.Driver, e.DSN(t)), j: newJournal(t, e.Dialect, nil)}
-	r.session = newSession(t, r.db)
+func newRig(tb testing.TB, e dbtest.Engine) *rig {
+	tb.Helper()
+	r := &rig{e: e, db: dbtest.Open(tb, e.Driver, e.DSN(tb)), j: newJournal(tb, e.Dialect, nil)}
+	r.session = newSession(tb, r.db)
 	r.connect(r.session)
 	r.exec("CREATE TABLE orders (id integer primary key)")
 	return r
 }
 
-func newJournal(t testing.TB, d hooks.Dialect, o *journal.Options) *journal.Journal {
-	t.Helper()
+func newJournal(tb testing.TB, d hooks.Dialect, o *journal.Options) *journal.Journal {
+	tb.Helper()
 	j, err := journal.New(d, o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return j
 }
