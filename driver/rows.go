@@ -155,10 +155,18 @@ type countedRows struct {
 	c     *conn
 	count count
 	limit int
+	// within: inside an implicit transaction, whose COMMIT waits for these rows.
+	within bool
 }
 
 func newCountedRows(c *conn, base driver.Rows, captures []*capture) *countedRows {
-	return &countedRows{columns: columns{base: base}, c: c, count: count{captures: captures}, limit: c.db.reg.cfg.drainRows}
+	if c.tx.implicit {
+		c.streams++
+	}
+	return &countedRows{
+		columns: columns{base: base}, c: c, count: count{captures: captures},
+		limit: c.db.reg.cfg.drainRows, within: c.tx.implicit,
+	}
 }
 
 func (r *countedRows) Next(dest []driver.Value) error { return r.saw(r.base.Next(dest)) }
@@ -183,7 +191,24 @@ func (r *countedRows) Close() error {
 	if !r.count.done {
 		r.count.settle(drainCount(r.base, &r.count.n, r.limit))
 	}
-	return r.base.Close()
+	err := r.base.Close()
+	if r.within {
+		r.within = false
+		r.c.streams--
+		if cerr := r.c.finishDue(); err == nil {
+			err = cerr
+		}
+	}
+	return err
+}
+
+// finishDue commits an implicit transaction whose own rows have ended, once the
+// last rows of other statements in it have, too: SQLite refuses it before.
+func (c *conn) finishDue() error {
+	if c.streams > 0 || !c.open || !c.tx.due {
+		return nil
+	}
+	return c.finishImplicit(context.Background())
 }
 
 // drainCount reads on to the end and reports whether it got there.
@@ -281,6 +306,10 @@ func (c *conn) serve(ctx context.Context, base driver.Rows, captures []*capture)
 	ctx = context.WithoutCancel(ctx)
 	r.after = func() error {
 		if !c.open {
+			return nil
+		}
+		if c.streams > 0 {
+			c.tx.due = true
 			return nil
 		}
 		return c.finishImplicit(ctx)

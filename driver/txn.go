@@ -23,6 +23,8 @@ type txn struct {
 	wrote    bool // it has done more than read, as far as seen
 	own      bool // it exists for its events
 	readOnly bool // it refused them
+	implicit bool // it was begun around a statement
+	due      bool // its COMMIT waits for rows that are still open
 	folds    map[foldKey]*capture
 	targets  map[foldKey]int // distinct targets by table and operation
 }

@@ -104,7 +104,7 @@ func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
 		return answer{}, err
 	}
 	c.start(ctx)
-	c.tx.wrote = true
+	c.tx.wrote, c.tx.implicit = true, true
 	a, err := j.do(ctx)
 	if err != nil {
 		c.abandon(ctx)
