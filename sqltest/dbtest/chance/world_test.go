@@ -42,7 +42,7 @@ var tables = []string{
 
 // world is a database with its audit trail, for many apps.
 type world struct {
-	testing.TB
+	reporter
 	e     dbtest.Engine
 	db    *sql.DB // the apps'
 	bare  *sql.DB // the judges'
@@ -52,11 +52,20 @@ type world struct {
 	calls calls
 }
 
+// reporter is what a *testing.T and a *rapid.T share.
+type reporter interface {
+	Helper()
+	Error(args ...any)
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // newWorld returns a world whose forwarder refuses one call in refuse, or none
 // if it is 0. With a proxy the apps connect through it.
 func newWorld(t *testing.T, e dbtest.Engine, refuse int, proxy *dbtest.Proxy) *world {
 	t.Helper()
-	w := &world{TB: t, e: e, sink: &sink{refuse: refuse}, proxy: proxy}
+	w := &world{reporter: t, e: e, sink: &sink{refuse: refuse}, proxy: proxy}
 	dsn := e.DSN(t)
 	w.bare = dbtest.Open(t, e.Driver, dsn)
 	for _, query := range tables {
