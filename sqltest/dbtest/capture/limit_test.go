@@ -42,6 +42,25 @@ func TestLimits(t *testing.T) {
 	})
 }
 
+// TestLimitsAndSavepoints: what a ROLLBACK TO takes back counts no more.
+func TestLimitsAndSavepoints(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e, ordersTable, driver.Limits(2, 20_000))
+		tx := w.begin()
+		w.execOn(tx, "INSERT INTO orders (id) VALUES (1)")
+		for range 5 {
+			w.execOn(tx, "SAVEPOINT s")
+			large := noted("large")
+			large.Comment = strings.Repeat("x", 8000)
+			w.must(hooks.Record(ctx(), tx, large))
+			w.execOn(tx, "ROLLBACK TO s")
+		}
+		w.record(tx, "kept")
+		w.must(tx.Commit())
+		w.want("orders.inserted orders#1 statements=1 rows=1", "thing.noted thing#kept")
+	})
+}
+
 // TestManyEvents: as many events as the default limit allows, in one write.
 func TestManyEvents(t *testing.T) {
 	if testing.Short() {

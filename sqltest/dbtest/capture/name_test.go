@@ -90,3 +90,11 @@ func TestVeryLongName(t *testing.T) {
 		}
 	}, lite...)
 }
+
+// TestDotInName: a table whose name has a dot is not one in a schema.
+func TestDotInName(t *testing.T) {
+	each(t, `CREATE TABLE "a.b" (id bigint)`, func(w *world) {
+		w.exec(`INSERT INTO "a.b" (id) VALUES (1)`)
+		w.want("a_b.inserted a.b#1 statements=1 rows=1")
+	})
+}

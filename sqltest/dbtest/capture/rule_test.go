@@ -37,6 +37,47 @@ func TestAllTablesLeavesOut(t *testing.T) {
 	})
 }
 
+// TestTemporaryTables: nobody else ever sees them.
+func TestTemporaryTables(t *testing.T) {
+	each(t, "", func(w *world) {
+		conn := w.conn()
+		w.execOn(conn, "CREATE TEMPORARY TABLE scratch (id bigint)")
+		w.execOn(conn, "INSERT INTO scratch (id) VALUES (1)")
+		w.execOn(conn, "UPDATE scratch SET id = 2")
+		w.execOn(conn, "CREATE TEMP TABLE IF NOT EXISTS more AS SELECT * FROM scratch")
+		w.execOn(conn, "DELETE FROM more")
+		w.execOn(conn, "DROP TABLE scratch")
+		w.want()
+	})
+}
+
+// TestTemporaryTablesOfOthers: a table that another connection made is none
+// here, and one of the same name that stays is an ordinary one.
+func TestTemporaryTablesOfOthers(t *testing.T) {
+	each(t, ordersTable, func(w *world) {
+		first, second := w.conn(), w.conn()
+		w.execOn(first, "CREATE TEMPORARY TABLE orders (id bigint)")
+		w.execOn(first, "INSERT INTO orders (id) VALUES (1)")
+		w.want()
+		w.execOn(second, "INSERT INTO orders (id) VALUES (2)")
+		w.want("orders.inserted orders#2 statements=1 rows=1")
+	})
+}
+
+// TestTemporaryTableIsGone: after its end, the name is an ordinary one again.
+func TestTemporaryTableIsGone(t *testing.T) {
+	each(t, "", func(w *world) {
+		conn := w.conn()
+		w.execOn(conn, "CREATE TEMPORARY TABLE Scratch (id bigint)")
+		w.execOn(conn, "INSERT INTO scratch (id) VALUES (1)")
+		w.execOn(conn, "DROP TABLE scratch")
+		w.want()
+		w.execOn(conn, "CREATE TABLE scratch (id bigint)")
+		w.execOn(conn, "INSERT INTO scratch (id) VALUES (1)")
+		w.want("schema.changed schema#scratch statements=1", "scratch.inserted scratch#1 statements=1 rows=1")
+	})
+}
+
 // TestRules: which tables a rule means.
 func TestRules(t *testing.T) {
 	type rules struct {
