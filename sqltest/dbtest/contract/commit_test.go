@@ -222,8 +222,8 @@ func TestRefusedSerialization(t *testing.T) {
 func (w *world) wantState(err error, state string) {
 	w.Helper()
 	got := "none"
-	switch w.e.Name {
-	case "pq":
+	switch w.e.Driver {
+	case "postgres":
 		if e, ok := err.(*pq.Error); ok { //nolint:errorlint // the point: nothing is wrapped around it
 			got = string(e.Code)
 		}

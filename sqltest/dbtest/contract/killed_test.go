@@ -134,9 +134,7 @@ func (w *world) wantKilled(cmd *exec.Cmd) {
 // forward. What it did not live to forward is there for a relay.
 func (w *world) wantConsistent(committed bool, workload, sinkFile string) {
 	w.Helper()
-	if w.e.Dialect == hooks.Postgres {
-		w.over()
-	}
+	w.over()
 	rows, events := "1", "a"
 	switch workload {
 	case "autocommit":
