@@ -30,14 +30,14 @@ func (c *conn) commit(ctx context.Context, e ending) error {
 			state = flushFailed
 		}
 	}
-	var late []hooks.Event
+	var late, lost []hooks.Event
 	switch state {
 	case flushFailed:
 		if t.mode == hooks.Strict {
 			c.rolledBack(ctx, e.undo())
 			return flushErr
 		}
-		c.lose(flushErr)
+		lost = c.takeUnflushed()
 	case flushLate:
 		late = c.takeUnflushed()
 	}
@@ -48,10 +48,11 @@ func (c *conn) commit(ctx context.Context, e ending) error {
 		c.end(hooks.Unknown)
 	case state == flushAborted:
 		c.end(hooks.RolledBack)
-	case err != nil && c.stillOpen(ctx):
-		c.putBack(late)
+	case err != nil && c.stillOpen(ctx, err):
+		c.putBack(append(late, lost...))
 		return err
 	default:
+		c.lose(lost, flushErr)
 		c.endAfter(err, state != flushNothing, e.prepares)
 	}
 	if c.lostBy(err) {
@@ -133,13 +134,21 @@ func (c *conn) lostBy(err error) bool {
 	return false
 }
 
-// stillOpen reports whether the transaction outlived a COMMIT that failed, as
-// it may on SQLite (SQLITE_BUSY, a deferred foreign key).
-func (c *conn) stillOpen(ctx context.Context) bool {
-	if c.postgres() {
+// stillOpen reports whether the transaction outlived a COMMIT that failed with
+// err, as it may on SQLite (SQLITE_BUSY, a deferred foreign key), and on
+// PostgreSQL if the COMMIT never left the driver (lib/pq with rows open).
+func (c *conn) stillOpen(ctx context.Context, err error) bool {
+	if c.postgres() && (sqlState(err) != "" || c.lostBy(err)) {
 		return false
 	}
-	return c.probe(ctx) == stateOpen
+	switch c.probe(ctx) {
+	case stateOpen, stateAborted:
+		return true
+	case stateLost:
+		return c.postgres() && !c.lostBy(err)
+	default:
+		return false
+	}
 }
 
 // rolledBack ends the transaction after a ROLLBACK that answered err.
@@ -154,6 +163,7 @@ func (c *conn) rolledBack(ctx context.Context, err error) {
 				return
 			}
 		case stateLost:
+			return // it cannot be asked, as with rows open on lib/pq, but it lives
 		}
 	}
 	if c.lostBy(err) {
@@ -162,9 +172,11 @@ func (c *conn) rolledBack(ctx context.Context, err error) {
 	c.end(hooks.RolledBack)
 }
 
-// lose forgets events that best effort could not write, and says so.
-func (c *conn) lose(err error) {
-	events := c.takeUnflushed()
+// lose tells of events that best effort could not write.
+func (c *conn) lose(events []hooks.Event, err error) {
+	if len(events) == 0 {
+		return
+	}
 	c.db.notify(hooks.Notice{Kind: hooks.NoticeLost, Events: ids(events), Count: len(events), Reason: "write_failed", Err: err})
 }
 

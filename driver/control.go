@@ -87,6 +87,9 @@ func (c *conn) rawSavepoint(ctx context.Context, s *lex.Statement, run func() er
 	if s.Kind == lex.Release && c.open && c.releasesAll(s.Name) {
 		return c.rawCommit(ctx, s, run)
 	}
+	if c.open && s.Kind != lex.Savepoint && c.tx.doubtful(s.Name) {
+		return c.doubtfulSavepoint(ctx, s, run)
+	}
 	if err := run(); err != nil {
 		if c.open {
 			c.afterFailure(ctx)
@@ -97,12 +100,36 @@ func (c *conn) rawSavepoint(ctx context.Context, s *lex.Statement, run func() er
 		if c.postgres() || s.Kind != lex.Savepoint {
 			return nil
 		}
-		c.start(ctx) // SQLite: a savepoint outside any transaction begins one
-		c.tx.savepoint(s.Name)
-		c.tx.marks[0].outermost = true
+		c.startBySavepoint(ctx, s.Name)
 		return nil
 	}
 	c.applySavepoint(ctx, s)
+	return nil
+}
+
+// startBySavepoint: on SQLite a savepoint outside any transaction begins one.
+func (c *conn) startBySavepoint(ctx context.Context, name string) {
+	c.start(ctx)
+	c.tx.savepoint(name)
+	c.tx.marks[0].outermost = true
+}
+
+// doubtfulSavepoint runs a RELEASE or ROLLBACK TO of a savepoint that may be
+// another than the one that was seen. What is buffered is written before. What
+// came before the one that was seen is certainly kept, so it is written again
+// where needed; of what came after it, the rows decide.
+func (c *conn) doubtfulSavepoint(ctx context.Context, s *lex.Statement, run func() error) error {
+	if err := c.beforeUnseen(ctx); err != nil {
+		return err
+	}
+	if err := run(); err != nil {
+		c.afterFailure(ctx)
+		return err
+	}
+	if s.Kind == lex.RollbackTo {
+		c.detach(s.Name)
+	}
+	c.agree(ctx, witnessOf(c.probe(ctx)))
 	return nil
 }
 

@@ -73,7 +73,7 @@ func (h *txHandle) commit(ctx context.Context) error {
 	}
 	if !c.open || len(c.tx.items) == 0 { // nothing to write, nothing to tell
 		err := h.base.Commit()
-		if c.open && (err == nil || !c.stillOpen(ctx)) {
+		if c.open && (err == nil || !c.stillOpen(ctx, err)) {
 			c.end(hooks.Unknown)
 		}
 		c.deliver(ctx)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -18,7 +19,10 @@ type txn struct {
 	marks  []mark
 	// flushed says that items[:flushed] are written; a ROLLBACK TO can undo
 	// that.
-	flushed  int
+	flushed int
+	// unsure has the names of savepoints that may have been set or released
+	// unseen, and how many marks there were then; "" stands for all names.
+	unsure   map[string]int
 	bytes    int
 	wrote    bool // it has done more than read, as far as seen
 	own      bool // it exists for its events
@@ -80,6 +84,28 @@ func (t *txn) find(name string) int {
 		}
 	}
 	return -1
+}
+
+// doubt notes that the savepoint words of stmts may have taken effect, or any at
+// all if stmts is nil.
+func (t *txn) doubt(stmts []lex.Statement) {
+	if t.unsure == nil {
+		t.unsure = make(map[string]int)
+	}
+	if stmts == nil {
+		t.unsure[""] = len(t.marks)
+	}
+	for i := range stmts {
+		if k := stmts[i].Kind; k == lex.Savepoint || k == lex.Release {
+			t.unsure[stmts[i].Name] = len(t.marks)
+		}
+	}
+}
+
+// doubtful reports whether name may be another savepoint than find gives.
+func (t *txn) doubtful(name string) bool {
+	i := t.find(name)
+	return i < 0 || i < t.unsure[name] || i < t.unsure[""]
 }
 
 // release forgets a savepoint and those inside it; what they kept stays.
@@ -144,6 +170,39 @@ func (t *txn) callbacks() bool {
 	return false
 }
 
+// detach takes what came after the innermost savepoint of that name, or all if
+// none was seen, out of the transaction, for the rows to decide on at its end.
+func (c *conn) detach(name string) {
+	t := &c.tx
+	kept, flushed := 0, 0
+	if i := t.find(name); i >= 0 {
+		kept, flushed = t.marks[i].items, t.marks[i].flushed
+		t.marks = t.marks[:i+1]
+	}
+	for i := range t.marks {
+		m := &t.marks[i]
+		m.items, m.flushed = min(m.items, kept), min(m.flushed, flushed)
+	}
+	gone := t.items[kept:]
+	rest := txn{items: gone}
+	p := part{outcome: hooks.Unknown, token: t.token, events: rest.events(0), funcs: functions(gone)}
+	if len(p.events) > 0 || len(p.funcs) > 0 {
+		c.ended = append(c.ended, p)
+	}
+	clear(gone)
+	t.items, t.flushed = t.items[:kept], min(t.flushed, flushed)
+}
+
+func functions(items []item) []item {
+	var funcs []item
+	for _, it := range items {
+		if !it.isEvent() {
+			funcs = append(funcs, it)
+		}
+	}
+	return funcs
+}
+
 // part is a transaction that has ended, with what must be told of it.
 type part struct {
 	outcome  hooks.Outcome
@@ -164,12 +223,7 @@ func (c *conn) end(outcome hooks.Outcome) *part {
 	if len(t.items) == 0 {
 		return nil
 	}
-	p := part{outcome: outcome, token: t.token, events: t.events(0)}
-	for _, it := range t.items {
-		if !it.isEvent() {
-			p.funcs = append(p.funcs, it)
-		}
-	}
+	p := part{outcome: outcome, token: t.token, events: t.events(0), funcs: functions(t.items)}
 	clear(t.items)
 	t.items, t.marks, t.flushed, t.folds, t.targets = t.items[:0], t.marks[:0], 0, nil, nil
 	if len(p.events) == 0 && len(p.funcs) == 0 {

@@ -3,6 +3,8 @@ package driver
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -63,7 +65,7 @@ func (c *conn) flushEarly(ctx context.Context, events []hooks.Event) error {
 		if c.tx.mode == hooks.Strict {
 			return err
 		}
-		c.lose(err)
+		c.lose(c.takeUnflushed(), err)
 	}
 	if state == flushProven && c.postgres() && keep {
 		return c.simple(ctx, guardDrop)
@@ -116,15 +118,16 @@ func (c *conn) unseen(ctx context.Context, j job) (answer, error) {
 		c.behind, c.alert = true, true
 		return a, nil
 	}
-	c.follow(ctx, stmts, err == nil)
+	c.follow(ctx, stmts, err)
 	c.deliver(ctx)
 	return a, err
 }
 
 // follow brings the connection's state in line after a string that was, or was
 // not, executed to its end.
-func (c *conn) follow(ctx context.Context, stmts []lex.Statement, whole bool) {
+func (c *conn) follow(ctx context.Context, stmts []lex.Statement, err error) {
 	w := c.testimony(ctx)
+	whole := err == nil
 	switch {
 	case w == witnessSame:
 		if whole {
@@ -133,9 +136,35 @@ func (c *conn) follow(ctx context.Context, stmts []lex.Statement, whole bool) {
 	case whole:
 		c.walk(ctx, stmts, true)
 	case c.open && ends(stmts):
-		c.end(hooks.Unknown)
+		c.endHalfway(stmts, w, err)
+	}
+	if !whole && c.open {
+		c.tx.doubt(stmts)
 	}
 	c.agree(ctx, w)
+}
+
+// endHalfway ends the transaction after a string that failed somewhere beyond,
+// or before, the word that ends it. The rows decide; but a read-only
+// transaction has none.
+func (c *conn) endHalfway(stmts []lex.Statement, w witness, err error) {
+	if c.tx.readOnly {
+		first := stmts[slices.IndexFunc(stmts, func(s lex.Statement) bool { return ends([]lex.Statement{s}) })]
+		unsent := c.takeUnflushed()
+		if first.Kind == lex.Commit && (w == witnessIdle || w == witnessOther) && judge(err) == hooks.RolledBack && !refuses(err) {
+			c.late = append(c.late, unsent...)
+		} else {
+			c.lose(unsent, err)
+		}
+	}
+	c.end(hooks.Unknown)
+}
+
+// refuses reports whether err may be that of a COMMIT: an integrity constraint
+// that was deferred, or a serialization failure.
+func refuses(err error) bool {
+	state := sqlState(err)
+	return strings.HasPrefix(state, "23") || strings.HasPrefix(state, "40")
 }
 
 // walk applies the control words of a string that was executed whole.
@@ -144,9 +173,7 @@ func (c *conn) walk(ctx context.Context, stmts []lex.Statement, endings bool) {
 		s := &stmts[i]
 		switch s.Kind {
 		case lex.Savepoint, lex.Release, lex.RollbackTo:
-			if c.open {
-				c.applySavepoint(ctx, s)
-			}
+			c.walkSavepoint(ctx, s, endings)
 		case lex.Begin:
 			if endings && !c.open {
 				c.start(ctx)
@@ -159,6 +186,19 @@ func (c *conn) walk(ctx context.Context, stmts []lex.Statement, endings bool) {
 				}
 			}
 		}
+	}
+}
+
+// walkSavepoint applies a savepoint word, which on SQLite may begin or end the
+// transaction.
+func (c *conn) walkSavepoint(ctx context.Context, s *lex.Statement, endings bool) {
+	switch {
+	case c.open && s.Kind == lex.Release && c.releasesAll(s.Name):
+		c.walkEnd(s)
+	case c.open:
+		c.applySavepoint(ctx, s)
+	case endings && !c.postgres() && s.Kind == lex.Savepoint:
+		c.startBySavepoint(ctx, s.Name)
 	}
 }
 
@@ -204,6 +244,9 @@ func (c *conn) lookBehind(ctx context.Context) {
 	w := c.testimony(ctx)
 	if w != witnessSame && c.open && len(c.tx.items) > 0 {
 		c.end(hooks.Unknown)
+	}
+	if c.open {
+		c.tx.doubt(nil)
 	}
 	c.agree(ctx, w)
 	c.deliver(ctx)
