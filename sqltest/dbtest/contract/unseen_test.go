@@ -167,3 +167,77 @@ func TestRawGivesTheBaseConnection(t *testing.T) {
 		}
 	})
 }
+
+// TestRawInsideTx is TestRaw with a Tx of database/sql around it.
+func TestRawInsideTx(t *testing.T) {
+	for _, c := range []struct{ name, raw, rows, events string }{
+		{"commits", "COMMIT", "1", "a"},
+		{"rolls back", "ROLLBACK", "", ""},
+		{"writes", "INSERT INTO things (id) VALUES (5)", "1 5", "a"},
+		{"fails", "SELECT nonsense", "", ""},
+		{"savepoint", "SAVEPOINT s", "1", "a"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			each(t, func(w *world) {
+				conn := w.conn()
+				tx, err := conn.BeginTx(ctx(), nil)
+				w.must(err)
+				w.insert(tx, 1)
+				w.record(tx, "a")
+				_ = rawExec(conn, c.raw)
+				err = tx.Commit()
+				rows, events := c.rows, c.events
+				if c.name == "fails" && w.e.Dialect == hooks.SQLite {
+					rows, events = "1", "a" // a failed statement aborts nothing there
+					w.must(err)
+				}
+				w.must(w.hub.Settle(ctx()))
+				w.want(rows, events, events)
+			})
+		})
+	}
+}
+
+// TestRawThenThePool: the app does something past the wrapper and gives the
+// connection back. Who uses it next finds out.
+func TestRawThenThePool(t *testing.T) {
+	for _, c := range []struct{ name, raw, rows, events string }{
+		{"commits", "COMMIT", "1", "a"},
+		{"rolls back", "ROLLBACK", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			each(t, func(w *world) {
+				w.db.SetMaxOpenConns(1)
+				conn := w.conn()
+				w.must(conn.ExecContext(ctx(), "BEGIN"))
+				w.insert(conn, 1)
+				w.record(conn, "a")
+				w.must(rawExec(conn, c.raw))
+				w.must(conn.Close())
+				w.must(w.db.ExecContext(ctx(), "SELECT 1"))
+				w.must(w.hub.Settle(ctx()))
+				w.want(c.rows, c.events, c.events)
+			})
+		})
+	}
+}
+
+// TestControlPreparedBefore: the statement that ends the transaction was
+// prepared before it began.
+func TestControlPreparedBefore(t *testing.T) {
+	for _, c := range []struct{ end, rows, events string }{{"COMMIT", "1", "a"}, {"ROLLBACK", "", ""}} {
+		t.Run(c.end, func(t *testing.T) {
+			each(t, func(w *world) {
+				conn := w.conn()
+				end, err := conn.PrepareContext(ctx(), c.end)
+				w.must(err)
+				defer end.Close()
+				w.must(conn.ExecContext(ctx(), "BEGIN"))
+				w.insert(conn, 1)
+				w.record(conn, "a")
+				w.must(end.ExecContext(ctx()))
+				w.want(c.rows, c.events, c.events)
+			})
+		})
+	}
+}
