@@ -204,10 +204,13 @@ func (w *world) judge(prefix string) {
 	w.Helper()
 	j, err := journal.New(w.e.Dialect, nil)
 	w.must(err)
-	var recorded, captured []string
+	var recorded, captured, strange []string
 	journaled := map[uuid.UUID]int{}
 	for e, err := range j.Each(ctx(), w.bare, journal.Query{}) {
 		w.must(err)
+		if e.Target.ID == "" {
+			strange = append(strange, fmt.Sprintf("%s %q", e.ID, e.Action))
+		}
 		if !hasPrefix(e, prefix) {
 			continue
 		}
@@ -219,6 +222,7 @@ func (w *world) judge(prefix string) {
 			recorded = append(recorded, e.Target.ID)
 		}
 	}
+	w.report("events of nobody", strange)
 	w.same("notes and recorded events", w.keys("notes", prefix), recorded)
 	w.same("books and captured events", w.keys("books", prefix), captured)
 	w.judgeForwarded(prefix, journaled)
