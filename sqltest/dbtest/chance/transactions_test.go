@@ -43,6 +43,7 @@ func TestRandomTransactions(t *testing.T) {
 		if e.Dialect == hooks.SQLite {
 			players = 4
 			e.DSN = func(tb testing.TB) string {
+				tb.Helper()
 				return dbtest.SQLiteFile(tb, "busy_timeout(5000)", "journal_mode(WAL)", "synchronous(OFF)")
 			}
 		}

@@ -2,7 +2,6 @@ package contract_test
 
 import (
 	"context"
-
 	"fmt"
 	"strings"
 	"sync"
