@@ -48,6 +48,7 @@ type world struct {
 	bare  *sql.DB // the judges'
 	hub   *forward.Hub
 	sink  *sink
+	told  *told
 	proxy *dbtest.Proxy // nil if the apps connect directly
 	calls calls
 }
@@ -65,13 +66,13 @@ type reporter interface {
 // if it is 0. With a proxy the apps connect through it.
 func newWorld(t *testing.T, e dbtest.Engine, refuse int, proxy *dbtest.Proxy) *world {
 	t.Helper()
-	w := &world{reporter: t, e: e, sink: &sink{refuse: refuse}, proxy: proxy}
+	w := &world{reporter: t, e: e, sink: &sink{refuse: refuse}, told: &told{}, proxy: proxy}
 	dsn := e.DSN(t)
 	w.bare = dbtest.Open(t, e.Driver, dsn)
 	for _, query := range tables {
 		w.must(w.bare.ExecContext(ctx(), query))
 	}
-	w.hub = forward.New(&forward.Options{Logger: zap.NewNop()})
+	w.hub = forward.New(&forward.Options{Logger: zap.NewNop(), Observer: w.told})
 	w.hub.Register(w.sink, forward.Sync)
 	name := dbtest.Name(e.Driver)
 	driver.Register(name, e.Driver, w.hub, driver.Capture(driver.Tables("books")))
@@ -172,6 +173,40 @@ func (c *calls) onRollback(key string) func(context.Context) {
 		defer c.mu.Unlock()
 		c.undone = append(c.undone, key)
 	}
+}
+
+// told is what the observer was told of each event: no judge, but it says what
+// went wrong.
+type told struct {
+	mu     sync.Mutex
+	events map[uuid.UUID]string
+}
+
+var _ hooks.Observer = (*told)(nil)
+
+// Observe keeps n for each of its events.
+func (o *told) Observe(n hooks.Notice) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.events == nil {
+		o.events = map[uuid.UUID]string{}
+	}
+	text := string(n.Kind)
+	if n.Reason != "" {
+		text += " (" + n.Reason + ")"
+	}
+	if n.Err != nil {
+		text += " " + n.Err.Error()
+	}
+	for _, id := range n.Events {
+		o.events[id] += text + "; "
+	}
+}
+
+func (o *told) of(id uuid.UUID) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.events[id]
 }
 
 // settle waits for every transaction to be over, whoever has given it up, and
@@ -295,12 +330,12 @@ func (w *world) judgeForwarded(prefix string, journaled map[uuid.UUID]int) {
 	var wrong []string
 	for id, n := range journaled {
 		if n != 1 || got[id] != 1 {
-			wrong = append(wrong, fmt.Sprintf("%s: %d in the journal, %d forwarded", id, n, got[id]))
+			wrong = append(wrong, fmt.Sprintf("%s: %d in the journal, %d forwarded; told: %s", id, n, got[id], w.told.of(id)))
 		}
 	}
 	for id, n := range got {
 		if journaled[id] == 0 {
-			wrong = append(wrong, fmt.Sprintf("%s: not in the journal, %d forwarded", id, n))
+			wrong = append(wrong, fmt.Sprintf("%s: not in the journal, %d forwarded; told: %s", id, n, w.told.of(id)))
 		}
 	}
 	w.report("journal and forwarder", wrong)
