@@ -145,10 +145,9 @@ func (c *conn) stillOpen(ctx context.Context, err error) bool {
 	case stateOpen, stateAborted:
 		return true
 	case stateLost:
-		return c.postgres() && !c.lostBy(err)
-	default:
-		return false
+		c.behind, c.alert = true, true // ask again before the next use
 	}
+	return false
 }
 
 // rolledBack ends the transaction after a ROLLBACK that answered err.
