@@ -30,7 +30,7 @@ func onRollback(t *testing.T, h hooks.Handle, f func(context.Context)) {
 }
 
 func TestCallbacksFollowTheSavepoint(t *testing.T) {
-	db := open(t, sqltest.NewFake(), hooks.Postgres, &spy{})
+	db := open(t, sqltest.NewFake(), &spy{})
 	var l log
 	tx := begin(t, db)
 	onCommit(t, tx, l.add("commit 1"))
@@ -51,7 +51,7 @@ func TestCallbacksFollowTheSavepoint(t *testing.T) {
 // waits for the end here, and it must not be run.
 func TestCallbackOfATransactionThatEndedUnseen(t *testing.T) {
 	fake := sqltest.NewFake()
-	db := open(t, fake, hooks.Postgres, &spy{})
+	db := open(t, fake, &spy{})
 	var l log
 	tx := begin(t, db)
 	onCommit(t, tx, l.add("commit"))
@@ -63,7 +63,7 @@ func TestCallbackOfATransactionThatEndedUnseen(t *testing.T) {
 
 func TestCallbackPanics(t *testing.T) {
 	s := &spy{}
-	db := open(t, sqltest.NewFake(), hooks.Postgres, s)
+	db := open(t, sqltest.NewFake(), s)
 	var l log
 	tx := begin(t, db)
 	onCommit(t, tx, func(context.Context) { panic("boom") })
@@ -76,7 +76,7 @@ func TestCallbackPanics(t *testing.T) {
 }
 
 func TestCallbackOutsideAnyTransaction(t *testing.T) {
-	db := open(t, sqltest.NewFake(), hooks.Postgres, &spy{})
+	db := open(t, sqltest.NewFake(), &spy{})
 	var l log
 	onCommit(t, db, l.add("at once"))
 	want(t, "run", l, "at once")

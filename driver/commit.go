@@ -22,9 +22,9 @@ type ending struct {
 // error is the COMMIT's own, unless the events could not be written.
 func (c *conn) commit(ctx context.Context, e ending) error {
 	t := &c.tx
-	flushErr, state := c.flushBeforeEnd(ctx)
+	state, flushErr := c.flushBeforeEnd(ctx)
 	if state == flushLate && (e.prepares || e.chains) {
-		flushErr, state = c.insist(ctx)
+		state, flushErr = c.insist(ctx)
 		if state == flushLate && e.prepares {
 			// It may yet be rolled back, by anybody, so it cannot be after it.
 			state = flushFailed
@@ -44,7 +44,7 @@ func (c *conn) commit(ctx context.Context, e ending) error {
 	err := e.run()
 	switch {
 	case state == flushGone:
-		c.dropUnflushed(ctx)
+		c.dropUnflushed()
 		c.end(hooks.Unknown)
 	case state == flushAborted:
 		c.end(hooks.RolledBack)
@@ -204,7 +204,7 @@ func (c *conn) putBack(events []hooks.Event) {
 
 // dropUnflushed tells that unwritten events went with a transaction that had
 // ended before anybody saw it.
-func (c *conn) dropUnflushed(ctx context.Context) {
+func (c *conn) dropUnflushed() {
 	if events := c.takeUnflushed(); len(events) > 0 {
 		c.ended = append(c.ended, part{outcome: hooks.RolledBack, events: events})
 	}
@@ -214,7 +214,7 @@ func (c *conn) dropUnflushed(ctx context.Context) {
 // its COMMIT, in one of their own.
 func (c *conn) writeLate(ctx context.Context, events []hooks.Event) error {
 	mode := c.tx.mode
-	err := c.writeOwn(ctx, events, mode, nil)
+	err := c.writeOwn(ctx, events, mode)
 	if err == nil {
 		return nil
 	}
@@ -222,7 +222,7 @@ func (c *conn) writeLate(ctx context.Context, events []hooks.Event) error {
 }
 
 // writeOwn writes events in a transaction that exists for them.
-func (c *conn) writeOwn(ctx context.Context, events []hooks.Event, mode hooks.Mode, funcs []item) error {
+func (c *conn) writeOwn(ctx context.Context, events []hooks.Event, mode hooks.Mode) error {
 	ctx = context.WithoutCancel(ctx)
 	if err := c.simple(ctx, c.beginOwn()); err != nil {
 		if mode == hooks.Strict {
@@ -236,7 +236,6 @@ func (c *conn) writeOwn(ctx context.Context, events []hooks.Event, mode hooks.Mo
 	for _, e := range events {
 		c.tx.items = append(c.tx.items, item{event: e})
 	}
-	c.tx.items = append(c.tx.items, funcs...)
 	err := c.commitOwn(ctx)
 	if errors.Is(err, driver.ErrBadConn) && len(c.ended) > 0 && c.ended[len(c.ended)-1].outcome != hooks.RolledBack {
 		return &notBad{err}

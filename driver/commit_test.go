@@ -14,9 +14,9 @@ import (
 )
 
 // open opens fake through the wrapper, on one connection.
-func open(t *testing.T, fake *sqltest.Fake, dialect hooks.Dialect, hook hooks.Hook, opts ...adriver.Option) *sql.DB {
+func open(t *testing.T, fake *sqltest.Fake, hook hooks.Hook, opts ...adriver.Option) *sql.DB {
 	t.Helper()
-	c, err := adriver.WrapConnector(fake, hook, append([]adriver.Option{adriver.WithDialect(dialect)}, opts...)...)
+	c, err := adriver.WrapConnector(fake, hook, append([]adriver.Option{adriver.WithDialect(hooks.Postgres)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func want(t *testing.T, what string, got []string, want ...string) {
 
 func TestCommitWritesInsideAndTellsAfter(t *testing.T) {
 	fake, s := sqltest.NewFake(), &spy{}
-	db := open(t, fake, hooks.Postgres, s)
+	db := open(t, fake, s)
 	tx := begin(t, db)
 	exec(t, tx, "UPDATE orders")
 	record(t, tx, "order.changed", "order.paid")
@@ -76,7 +76,7 @@ func TestCommitWritesInsideAndTellsAfter(t *testing.T) {
 
 func TestRollbackWritesNothing(t *testing.T) {
 	fake, s := sqltest.NewFake(), &spy{}
-	db := open(t, fake, hooks.Postgres, s)
+	db := open(t, fake, s)
 	tx := begin(t, db)
 	record(t, tx, "order.changed")
 	if err := tx.Rollback(); err != nil {
@@ -105,7 +105,7 @@ func TestJudgement(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			fake, s := sqltest.NewFake(), &spy{}
-			db := open(t, fake, hooks.Postgres, s)
+			db := open(t, fake, s)
 			tx := begin(t, db)
 			exec(t, tx, "UPDATE orders")
 			record(t, tx, "a.b")
@@ -127,7 +127,7 @@ func TestLostConnectionIsNotLent(t *testing.T) {
 		}
 		return e.Outcome
 	}
-	db := open(t, fake, hooks.Postgres, s)
+	db := open(t, fake, s)
 	tx := begin(t, db)
 	record(t, tx, "a.b")
 	fake.On(sqltest.Call{Method: "Commit"}, sqltest.Lose())
@@ -148,7 +148,7 @@ func TestStrictAndBestEffort(t *testing.T) {
 	} {
 		t.Run(tt.mode.String(), func(t *testing.T) {
 			fake, s := sqltest.NewFake(), &spy{}
-			db := open(t, fake, hooks.Postgres, s, adriver.WithMode(tt.mode))
+			db := open(t, fake, s, adriver.WithMode(tt.mode))
 			fake.AnswerFunc("INSERT journal", func(sqltest.Statement) (sqltest.Answer, error) {
 				return sqltest.Answer{}, locked
 			})
@@ -171,7 +171,7 @@ func TestPanicsOfTheHook(t *testing.T) {
 	t.Run("while writing", func(t *testing.T) {
 		fake := sqltest.NewFake()
 		s := &spy{flush: func(context.Context, hooks.Flush) (bool, error) { panic("boom") }}
-		db := open(t, fake, hooks.Postgres, s)
+		db := open(t, fake, s)
 		tx := begin(t, db)
 		exec(t, tx, "UPDATE orders")
 		record(t, tx, "a.b")
@@ -184,7 +184,7 @@ func TestPanicsOfTheHook(t *testing.T) {
 	t.Run("afterwards", func(t *testing.T) {
 		fake := sqltest.NewFake()
 		s := &spy{end: func(context.Context, hooks.Ended) hooks.Outcome { panic("boom") }}
-		db := open(t, fake, hooks.Postgres, s)
+		db := open(t, fake, s)
 		tx := begin(t, db)
 		record(t, tx, "a.b")
 		if err := tx.Commit(); err != nil {
@@ -199,7 +199,7 @@ func TestPanicsOfTheHook(t *testing.T) {
 func TestEventsOfTheirOwnMustBeWritten(t *testing.T) {
 	fake := sqltest.NewFake()
 	s := &spy{flush: func(context.Context, hooks.Flush) (bool, error) { return false, nil }}
-	db := open(t, fake, hooks.Postgres, s)
+	db := open(t, fake, s)
 	if err := hooks.Record(context.Background(), db, hooks.Event{Action: "a.b"}); err == nil {
 		t.Error("Record returned nil, and nothing was written")
 	}
@@ -215,7 +215,7 @@ func TestLateEvents(t *testing.T) {
 		_, err := f.Conn.ExecContext(ctx, "INSERT journal")
 		return true, err
 	}
-	db := open(t, fake, hooks.Postgres, s)
+	db := open(t, fake, s)
 	tx := begin(t, db)
 	record(t, tx, "a.b")
 	if err := tx.Commit(); err != nil {
@@ -238,7 +238,7 @@ func TestLateEvents(t *testing.T) {
 // database/sql executes a statement again on ErrBadConn.
 func TestNeverTwice(t *testing.T) {
 	fake, s := sqltest.NewFake(), &spy{}
-	db := open(t, fake, hooks.Postgres, s, adriver.Capture(adriver.AllTables()))
+	db := open(t, fake, s, adriver.Capture(adriver.AllTables()))
 	fake.On(sqltest.Call{Query: "COMMIT"}, sqltest.Lose().After())
 	_, err := db.ExecContext(context.Background(), "INSERT INTO orders VALUES (1)")
 	if err == nil || errors.Is(err, driver.ErrBadConn) {
@@ -251,7 +251,7 @@ func TestNeverTwice(t *testing.T) {
 // Before its COMMIT a statement may be tried again.
 func TestRetriedWhenNothingHappened(t *testing.T) {
 	fake, s := sqltest.NewFake(), &spy{}
-	db := open(t, fake, hooks.Postgres, s, adriver.Capture(adriver.AllTables()))
+	db := open(t, fake, s, adriver.Capture(adriver.AllTables()))
 	fake.On(sqltest.Call{Query: "BEGIN"}, sqltest.Lose().At(1))
 	exec(t, db, "INSERT INTO orders VALUES (1)")
 	want(t, "committed", fake.CommittedQueries(), "INSERT INTO orders VALUES (1)", "INSERT journal orders.inserted")

@@ -103,7 +103,7 @@ func (c *conn) rawSavepoint(ctx context.Context, s *lex.Statement, run func() er
 		c.startBySavepoint(ctx, s.Name)
 		return nil
 	}
-	c.applySavepoint(ctx, s)
+	c.applySavepoint(s)
 	return nil
 }
 
@@ -141,20 +141,20 @@ func (c *conn) releasesAll(name string) bool {
 
 // applySavepoint makes the transaction follow a savepoint statement that took
 // effect.
-func (c *conn) applySavepoint(ctx context.Context, s *lex.Statement) {
+func (c *conn) applySavepoint(s *lex.Statement) {
 	switch s.Kind {
 	case lex.Savepoint:
 		c.tx.savepoint(s.Name)
 	case lex.Release:
 		c.tx.release(s.Name)
 	case lex.RollbackTo:
-		c.takenBack(ctx, c.tx.rollbackTo(s.Name))
+		c.takenBack(c.tx.rollbackTo(s.Name))
 	}
 }
 
 // takenBack tells of what a ROLLBACK TO took back, while the transaction goes
 // on: observers at once, functions too.
-func (c *conn) takenBack(ctx context.Context, gone []item) {
+func (c *conn) takenBack(gone []item) {
 	t := txn{items: gone}
 	if events := t.events(0); len(events) > 0 {
 		c.db.notify(hooks.Notice{Kind: hooks.NoticeRolledBack, Events: ids(events), Count: len(events), Reason: "savepoint"})

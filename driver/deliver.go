@@ -32,7 +32,7 @@ func (c *conn) deliver(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
 	if late := c.late; len(late) > 0 && !c.bad {
 		c.late = nil
-		_ = c.writeOwn(ctx, late, hooks.BestEffort, nil)
+		_ = c.writeOwn(ctx, late, hooks.BestEffort)
 	}
 	for _, p := range c.takeEnded() {
 		c.tell(ctx, p, !c.bad)
@@ -60,7 +60,7 @@ func (c *conn) callEnd(ctx context.Context, p part, usable bool) (outcome hooks.
 	e := hooks.Ended{Outcome: p.outcome, Events: p.events, Token: p.token, Prepared: p.prepared}
 	if usable && p.outcome != hooks.RolledBack {
 		l := c.lend(ctx, leaseIdle)
-		defer l.revoke()
+		defer func() { _ = l.revoke() }()
 		e.Conn = l.db
 	}
 	defer func() {

@@ -40,23 +40,26 @@ const margin = 2 * time.Second
 
 // flushBeforeEnd writes what is not written yet. Where there are only
 // functions, it proves that the transaction is still there to be committed.
-func (c *conn) flushBeforeEnd(ctx context.Context) (error, flushState) { //nolint:revive // the error belongs to one of the states
+func (c *conn) flushBeforeEnd(ctx context.Context) (flushState, error) {
 	t := &c.tx
+	if t.broken != nil {
+		return flushFailed, t.broken
+	}
 	if len(t.items) == 0 || t.mode == hooks.Off {
-		return nil, flushNothing
+		return flushNothing, nil
 	}
 	events := t.events(t.flushed)
 	if len(events) == 0 {
 		if t.flushed > 0 || !t.callbacks() {
-			return nil, flushNothing
+			return flushNothing, nil
 		}
-		return nil, c.prove(ctx)
+		return c.prove(ctx), nil
 	}
 	if !c.postgres() && !t.wrote && !t.own {
 		if state := c.prove(ctx); state != flushProven {
-			return nil, state
+			return state, nil
 		}
-		return nil, flushLate
+		return flushLate, nil
 	}
 	return c.flush(ctx, events, t.own, t.mode == hooks.BestEffort)
 }
@@ -64,14 +67,14 @@ func (c *conn) flushBeforeEnd(ctx context.Context) (error, flushState) { //nolin
 // insist writes, before it is prepared or chained, what a write-free transaction
 // would get after its COMMIT: there is no such moment. Only a read-only one
 // still refuses.
-func (c *conn) insist(ctx context.Context) (error, flushState) { //nolint:revive // as above
+func (c *conn) insist(ctx context.Context) (flushState, error) {
 	events := c.tx.events(c.tx.flushed)
-	err, state := c.flush(ctx, events, true, true)
+	state, err := c.flush(ctx, events, true, true)
 	if state == flushFailed {
 		c.tx.readOnly = true
-		return err, flushLate
+		return flushLate, err
 	}
-	return nil, state
+	return state, nil
 }
 
 // prove looks whether the transaction is open and healthy.
@@ -91,17 +94,17 @@ func (c *conn) prove(ctx context.Context) flushState {
 // flush lets the handler write events on this connection. With keep, a write
 // that fails leaves the transaction as it was, at the price of a savepoint that
 // remains on PostgreSQL.
-func (c *conn) flush(ctx context.Context, events []hooks.Event, must, keep bool) (error, flushState) { //nolint:revive // as above
+func (c *conn) flush(ctx context.Context, events []hooks.Event, must, keep bool) (flushState, error) {
 	if !c.postgres() {
 		if state := c.prove(ctx); state != flushProven {
-			return nil, state
+			return state, nil
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.db.reg.cfg.writeTimeout+margin)
 	defer cancel()
 	guard, err := c.guard(ctx, keep)
 	if err != nil {
-		return err, flushFailed
+		return flushFailed, err
 	}
 	l := c.lend(ctx, leaseFlush)
 	l.guard = guard
@@ -111,9 +114,9 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, must, keep bool)
 	native := l.revoke()
 	switch sqlState(native) {
 	case "25P01":
-		return nil, flushGone
+		return flushGone, nil
 	case "25P02":
-		return nil, flushAborted
+		return flushAborted, nil
 	}
 	if err == nil && !written && must {
 		err = errors.New("driver: the handler did not write events that must be written")
@@ -129,13 +132,13 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, must, keep bool)
 		if native != nil {
 			err = native
 		}
-		return err, flushFailed
+		return flushFailed, err
 	case !written:
-		return nil, flushLate
+		return flushLate, nil
 	}
 	c.tx.flushed = len(c.tx.items)
 	c.countUnattributed(events)
-	return nil, flushProven
+	return flushProven, nil
 }
 
 // guard returns what the lease runs before the first statement. On SQLite the

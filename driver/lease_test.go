@@ -27,7 +27,7 @@ func TestLentConnectionIsRevoked(t *testing.T) {
 	s.connect = func(_ context.Context, db *sql.DB) error { kept = append(kept, db); return nil }
 	s.flush = func(_ context.Context, f hooks.Flush) (bool, error) { kept = append(kept, f.Conn); return true, nil }
 	s.end = func(_ context.Context, e hooks.Ended) hooks.Outcome { kept = append(kept, e.Conn); return e.Outcome }
-	db := open(t, fake, hooks.Postgres, s)
+	db := open(t, fake, s)
 	commitOne(t, db)
 	if len(kept) != 3 {
 		t.Fatalf("lent %d times, want at Connect, Flush and End", len(kept))
@@ -64,7 +64,7 @@ func TestLentTransactions(t *testing.T) {
 		}
 		return e.Outcome
 	}
-	db := open(t, fake, hooks.Postgres, s)
+	db := open(t, fake, s)
 	commitOne(t, db)
 	var txs []int
 	for _, st := range fake.Committed() {
@@ -96,7 +96,7 @@ func TestLentConnectionStillInUseIsGivenUp(t *testing.T) {
 		}},
 		{"open rows", func(t *testing.T, db *sql.DB) func() {
 			t.Helper()
-			rows, err := db.QueryContext(ctx, "SELECT many")
+			rows, err := db.QueryContext(ctx, "SELECT many") //nolint:rowserrcheck // left open: the point
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -134,7 +134,7 @@ func TestLentConnectionStillInUseIsGivenUp(t *testing.T) {
 				}
 				return e.Outcome
 			}
-			db := open(t, fake, hooks.Postgres, s)
+			db := open(t, fake, s)
 			commitOne(t, db)
 			exec(t, db, "UPDATE next")
 			sent := fake.Log("ExecContext")
@@ -162,7 +162,7 @@ func TestLentCallIsCancelled(t *testing.T) {
 		<-hold.Reached()
 		return e.Outcome
 	}
-	db := open(t, fake, hooks.Postgres, s)
+	db := open(t, fake, s)
 	commitOne(t, db)
 	if err := <-got; !errors.Is(err, context.Canceled) {
 		t.Errorf("the call that ran on: %v, want it cancelled", err)

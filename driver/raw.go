@@ -25,7 +25,9 @@ func Raw(dc any) any {
 		c.lookBehind(ctx)
 	}
 	if !c.bad {
-		c.beforeUnseen(ctx)
+		if err := c.beforeUnseen(ctx); err != nil {
+			c.tx.broken = err
+		}
 		c.behind, c.alert = true, true
 		c.uncaptured(1, "raw")
 	}

@@ -54,7 +54,7 @@ func (c *conn) receiveEvent(ctx context.Context, e hooks.Event) error {
 	if err := c.ready(ctx); err != nil {
 		return err
 	}
-	err := c.writeOwn(ctx, []hooks.Event{e}, c.db.reg.modeNow(), nil)
+	err := c.writeOwn(ctx, []hooks.Event{e}, c.db.reg.modeNow())
 	c.deliver(ctx)
 	return err
 }

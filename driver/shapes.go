@@ -49,10 +49,13 @@ func (f facade) CheckNamedValue(nv *driver.NamedValue) error { return f.c.CheckN
 func shape(c *conn) driver.Conn {
 	f := facade{c}
 	bits := 0
-	for i, has := range []bool{c.opt.execs(), c.opt.queries(), c.opt.resets, c.opt.validity} {
+	for i, has := range []bool{c.opt.execs(), c.opt.queries(), c.opt.resets} {
 		if has {
 			bits |= 1 << i
 		}
+	}
+	if c.opt.validity {
+		return shapeValid(c, f, bits)
 	}
 	switch bits {
 	case 0:
@@ -97,51 +100,58 @@ func shape(c *conn) driver.Conn {
 			queries
 			resets
 		}{f, c, c, c}
-	case 8:
+	}
+	panic("driver: no such shape")
+}
+
+// shapeValid is shape for a base with IsValid.
+func shapeValid(c *conn, f facade, bits int) driver.Conn {
+	switch bits {
+	case 0:
 		return struct {
 			facade
 			validity
 		}{f, c}
-	case 9:
+	case 1:
 		return struct {
 			facade
 			execs
 			validity
 		}{f, c, c}
-	case 10:
+	case 2:
 		return struct {
 			facade
 			queries
 			validity
 		}{f, c, c}
-	case 11:
+	case 3:
 		return struct {
 			facade
 			execs
 			queries
 			validity
 		}{f, c, c, c}
-	case 12:
+	case 4:
 		return struct {
 			facade
 			resets
 			validity
 		}{f, c, c}
-	case 13:
+	case 5:
 		return struct {
 			facade
 			execs
 			resets
 			validity
 		}{f, c, c, c}
-	case 14:
+	case 6:
 		return struct {
 			facade
 			queries
 			resets
 			validity
 		}{f, c, c, c}
-	case 15:
+	case 7:
 		return struct {
 			facade
 			execs

@@ -31,11 +31,22 @@ var _ driver.ConnBeginTx = inner{}
 // BeginTx begins on the base connection and follows the transaction.
 func (i inner) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	c := i.conn
+	inside := c.open // a raw BEGIN, which pgx takes for its own
+	if inside {
+		if err := c.beforeUnseen(ctx); err != nil {
+			return nil, err
+		}
+	}
 	tx, err := c.opt.begin(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
-	c.start(ctx)
+	if inside {
+		c.lookBehind(ctx)
+	}
+	if !c.open {
+		c.start(ctx)
+	}
 	c.handle = txHandle{c: c, base: tx}
 	return &c.handle, nil
 }
@@ -71,7 +82,7 @@ func (h *txHandle) commit(ctx context.Context) error {
 	if c.behind {
 		c.lookBehind(ctx)
 	}
-	if !c.open || len(c.tx.items) == 0 { // nothing to write, nothing to tell
+	if !c.open || len(c.tx.items) == 0 && c.tx.broken == nil { // nothing to write, nothing to tell
 		err := h.base.Commit()
 		if c.open && (err == nil || !c.stillOpen(ctx, err)) {
 			c.end(hooks.Unknown)

@@ -24,11 +24,12 @@ type txn struct {
 	// unseen, and how many marks there were then; "" stands for all names.
 	unsure   map[string]int
 	bytes    int
-	wrote    bool // it has done more than read, as far as seen
-	own      bool // it exists for its events
-	readOnly bool // it refused them
-	implicit bool // it was begun around a statement
-	due      bool // its COMMIT waits for rows that are still open
+	wrote    bool  // it has done more than read, as far as seen
+	own      bool  // it exists for its events
+	readOnly bool  // it refused them
+	implicit bool  // it was begun around a statement
+	due      bool  // its COMMIT waits for rows that are still open
+	broken   error // why it must not commit: strict mode, and what Raw could not return
 	folds    map[foldKey]*capture
 	targets  map[foldKey]int // distinct targets by table and operation
 }
@@ -216,7 +217,7 @@ type part struct {
 // outside any transaction.
 func (c *conn) end(outcome hooks.Outcome) *part {
 	t := &c.tx
-	c.open = false
+	c.open, t.broken = false, nil
 	if c.temp != nil {
 		c.forget()
 	}

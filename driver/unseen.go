@@ -54,10 +54,10 @@ func (c *conn) beforeUnseen(ctx context.Context) error {
 // buffered.
 func (c *conn) flushEarly(ctx context.Context, events []hooks.Event) error {
 	keep := c.tx.mode == hooks.BestEffort
-	err, state := c.flush(ctx, events, false, keep)
+	state, err := c.flush(ctx, events, false, keep)
 	if state == flushLate {
 		keep = true
-		if err, state = c.insist(ctx); state == flushLate {
+		if state, err = c.insist(ctx); state == flushLate {
 			return nil
 		}
 	}
@@ -79,13 +79,13 @@ func (c *conn) testimony(ctx context.Context) witness {
 	ctx = context.WithoutCancel(ctx)
 	if c.open && len(c.tx.items) > 0 && c.postgres() && c.opt.execs() {
 		res, err := c.opt.exec(ctx, fmt.Sprintf(witnessTest, c.tx.lockToken()), nil)
-		if err == nil {
-			if n, err := res.RowsAffected(); err == nil && n == 1 {
-				return witnessSame
-			}
-			return witnessOther
+		if err != nil {
+			return witnessOf(stateOf(err))
 		}
-		return witnessOf(stateOf(err))
+		if n, err := res.RowsAffected(); err == nil && n == 1 {
+			return witnessSame
+		}
+		return witnessOther
 	}
 	return witnessOf(c.probe(ctx))
 }
@@ -107,6 +107,9 @@ func witnessOf(s state) witness {
 // transactions.
 func (c *conn) unseen(ctx context.Context, j job) (answer, error) {
 	stmts := append([]lex.Statement(nil), j.stmts...)
+	if err := c.heal(ctx, stmts); err != nil {
+		return answer{}, err
+	}
 	if err := c.beforeUnseen(ctx); err != nil {
 		return answer{}, err
 	}
@@ -121,6 +124,30 @@ func (c *conn) unseen(ctx context.Context, j job) (answer, error) {
 	c.follow(ctx, stmts, err)
 	c.deliver(ctx)
 	return a, err
+}
+
+// heal does what a string is about to do to a failed transaction before it
+// commits it, so that there is a moment in which the events can be written. The
+// savepoint is set again for the string to find.
+func (c *conn) heal(ctx context.Context, stmts []lex.Statement) error {
+	s := &stmts[0]
+	if !c.open || !c.postgres() || s.Kind != lex.RollbackTo || !ends(stmts) || c.tx.doubtful(s.Name) || c.probe(ctx) != stateAborted {
+		return nil
+	}
+	name := `"` + strings.ReplaceAll(s.Name, `"`, `""`) + `"`
+	if err := c.simple(ctx, "ROLLBACK TO SAVEPOINT "+name+"; RELEASE SAVEPOINT "+name); err != nil {
+		return err
+	}
+	c.takenBack(c.tx.rollbackTo(s.Name))
+	c.tx.release(s.Name)
+	if err := c.beforeUnseen(ctx); err != nil {
+		return err
+	}
+	if err := c.simple(ctx, "SAVEPOINT "+name); err != nil {
+		return err
+	}
+	c.tx.savepoint(s.Name)
+	return nil
 }
 
 // follow brings the connection's state in line after a string that was, or was
@@ -196,7 +223,7 @@ func (c *conn) walkSavepoint(ctx context.Context, s *lex.Statement, endings bool
 	case c.open && s.Kind == lex.Release && c.releasesAll(s.Name):
 		c.walkEnd(s)
 	case c.open:
-		c.applySavepoint(ctx, s)
+		c.applySavepoint(s)
 	case endings && !c.postgres() && s.Kind == lex.Savepoint:
 		c.startBySavepoint(ctx, s.Name)
 	}
@@ -241,6 +268,7 @@ func (c *conn) agree(ctx context.Context, w witness) {
 // sight.
 func (c *conn) lookBehind(ctx context.Context) {
 	c.behind, c.alert = false, c.bad
+	broken := c.tx.broken
 	w := c.testimony(ctx)
 	if w != witnessSame && c.open && len(c.tx.items) > 0 {
 		c.end(hooks.Unknown)
@@ -249,6 +277,9 @@ func (c *conn) lookBehind(ctx context.Context) {
 		c.tx.doubt(nil)
 	}
 	c.agree(ctx, w)
+	if c.open {
+		c.tx.broken = broken
+	}
 	c.deliver(ctx)
 }
 

@@ -75,7 +75,7 @@ func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
 		if len(events) == 0 {
 			return nil
 		}
-		if err := c.writeOwn(ctx, events, mode, nil); err != nil {
+		if err := c.writeOwn(ctx, events, mode); err != nil {
 			return &notBad{err}
 		}
 		c.deliver(ctx)

@@ -132,6 +132,31 @@ func TestJournalFailsUnderSavepoints(t *testing.T) {
 	})
 }
 
+// TestJournalFailsBeforeRaw: Raw has no way to say so, so the COMMIT does.
+func TestJournalFailsBeforeRaw(t *testing.T) {
+	modes(t, func(w *world, mode hooks.Mode) {
+		w.breakJournal()
+		conn := w.conn()
+		tx, err := conn.BeginTx(ctx(), nil)
+		w.must(err)
+		w.insert(tx, 1)
+		w.record(tx, "a")
+		w.must(conn.Raw(func(dc any) error { driver.Raw(dc); return nil }))
+		err = tx.Commit()
+		rows := ""
+		if mode == hooks.Strict {
+			w.wantNative(err)
+		} else {
+			w.must(err)
+			w.wantNotice(hooks.NoticeLost)
+			rows = "1"
+		}
+		w.must(conn.Close())
+		w.mendJournal()
+		w.want(rows, "", "")
+	})
+}
+
 // TestJournalLocked: somebody holds a lock on the journal's table.
 func TestJournalLocked(t *testing.T) {
 	modes(t, func(w *world, mode hooks.Mode) {
