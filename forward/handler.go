@@ -57,6 +57,7 @@ func (d *handler) Connect(ctx context.Context, conn *sql.DB) error {
 	}
 	d.started.Store(true)
 	d.logStart()
+	d.warnDurability(ctx, conn)
 	return nil
 }
 
