@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -33,7 +32,7 @@ type Cluster struct {
 	cred  *syscall.Credential
 	proc  *process
 	watch *watchdog
-	dbs   atomic.Int64
+	dbs   databases
 }
 
 // Options are what a cluster can be started with; nil is the zero value.
@@ -210,36 +209,4 @@ func Via(dsn, addr string) string {
 		panic(err)
 	}
 	return dsn + " host=" + host + " port=" + port
-}
-
-// Database creates an empty database, which is dropped when the test ends, and
-// returns its DSN.
-func (c *Cluster) Database(tb testing.TB) string {
-	tb.Helper()
-	name := fmt.Sprintf("t%d", c.dbs.Add(1))
-	if err := c.admin("CREATE DATABASE " + name); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if !c.running() {
-			return
-		}
-		if err := c.admin("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
-			tb.Error(err)
-		}
-	})
-	return c.DSN(name)
-}
-
-// admin runs one statement as the superuser in the database postgres.
-func (c *Cluster) admin(query string) error {
-	db, err := sql.Open("postgres", c.DSN("postgres"))
-	if err != nil {
-		return fmt.Errorf("dbtest: %w", err)
-	}
-	defer db.Close()
-	if _, err := db.ExecContext(context.Background(), query); err != nil {
-		return fmt.Errorf("dbtest: %s: %w", query, err)
-	}
-	return nil
 }
