@@ -107,7 +107,7 @@ func witnessOf(s state) witness {
 // transactions.
 func (c *conn) unseen(ctx context.Context, j job) (answer, error) {
 	stmts := append([]lex.Statement(nil), j.stmts...)
-	if err := c.heal(ctx, stmts); err != nil {
+	if err := c.goBack(ctx, stmts); err != nil {
 		return answer{}, err
 	}
 	if err := c.beforeUnseen(ctx); err != nil {
@@ -126,12 +126,13 @@ func (c *conn) unseen(ctx context.Context, j job) (answer, error) {
 	return a, err
 }
 
-// heal does what a string is about to do to a failed transaction before it
-// commits it, so that there is a moment in which the events can be written. The
-// savepoint is set again for the string to find.
-func (c *conn) heal(ctx context.Context, stmts []lex.Statement) error {
+// goBack goes back to a savepoint before the string that begins by that and then
+// ends the transaction: what is written before it would be undone by it, or, if
+// the transaction has failed, could not be written. The savepoint is set again
+// for the string to find.
+func (c *conn) goBack(ctx context.Context, stmts []lex.Statement) error {
 	s := &stmts[0]
-	if !c.open || !c.postgres() || s.Kind != lex.RollbackTo || !ends(stmts) || c.tx.doubtful(s.Name) || c.probe(ctx) != stateAborted {
+	if !c.open || s.Kind != lex.RollbackTo || !ends(stmts) || len(c.tx.items) == 0 || c.tx.doubtful(s.Name) || c.releasesAll(s.Name) {
 		return nil
 	}
 	name := `"` + strings.ReplaceAll(s.Name, `"`, `""`) + `"`
@@ -196,10 +197,12 @@ func refuses(err error) bool {
 
 // walk applies the control words of a string that was executed whole.
 func (c *conn) walk(ctx context.Context, stmts []lex.Statement, endings bool) {
+	healthy := false
 	for i := range stmts {
 		s := &stmts[i]
 		switch s.Kind {
 		case lex.Savepoint, lex.Release, lex.RollbackTo:
+			healthy = healthy || s.Kind == lex.RollbackTo
 			c.walkSavepoint(ctx, s, endings)
 		case lex.Begin:
 			if endings && !c.open {
@@ -207,7 +210,7 @@ func (c *conn) walk(ctx context.Context, stmts []lex.Statement, endings bool) {
 			}
 		case lex.Commit, lex.Rollback, lex.Prepare:
 			if endings && c.open {
-				c.walkEnd(s)
+				c.walkEnd(s, healthy)
 				if s.Chain {
 					c.start(ctx)
 				}
@@ -221,7 +224,7 @@ func (c *conn) walk(ctx context.Context, stmts []lex.Statement, endings bool) {
 func (c *conn) walkSavepoint(ctx context.Context, s *lex.Statement, endings bool) {
 	switch {
 	case c.open && s.Kind == lex.Release && c.releasesAll(s.Name):
-		c.walkEnd(s)
+		c.walkEnd(s, false)
 	case c.open:
 		c.applySavepoint(s)
 	case endings && !c.postgres() && s.Kind == lex.Savepoint:
@@ -230,13 +233,15 @@ func (c *conn) walkSavepoint(ctx context.Context, s *lex.Statement, endings bool
 }
 
 // walkEnd ends the transaction by a word in a string. A COMMIT there is not
-// believed: on a failed transaction it rolls back, and nobody says so.
-func (c *conn) walkEnd(s *lex.Statement) {
+// believed: on a failed transaction it rolls back, and nobody says so. Where a
+// ROLLBACK TO came before it, the transaction was healthy, and what that took
+// back although it is older than the savepoint is written afterwards.
+func (c *conn) walkEnd(s *lex.Statement, healthy bool) {
 	if s.Kind == lex.Rollback {
 		c.end(hooks.RolledBack)
 		return
 	}
-	if c.tx.readOnly {
+	if c.tx.readOnly || healthy && s.Kind == lex.Commit {
 		c.late = append(c.late, c.takeUnflushed()...)
 	}
 	if p := c.end(hooks.Unknown); p != nil {
