@@ -17,8 +17,9 @@ import (
 // warehouse is a second sink, beside the timeline.
 var warehouse = &webhook{}
 
+var audit = forward.New(nil)
+
 func init() {
-	audit := forward.New(nil)
 	audit.Register(threadline.NewForwarder(nil), forward.Auto) // no database named: the shop's own
 	audit.Register(warehouse, forward.Auto)
 	self := driver.DefaultActor(hooks.Actor{Type: hooks.System, Name: "shop"})

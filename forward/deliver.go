@@ -13,15 +13,22 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // sink is a forwarder as one database uses it.
 type sink struct {
 	*registration
+	sync     bool        // called within Commit
 	attached bool        // under handler.setup
 	off      atomic.Bool // left out for good
 	breaker  breaker
+}
+
+// syncSinks returns those of active that are called within Commit.
+func (d *handler) syncSinks() []*sink {
+	return slices.DeleteFunc(d.active(), func(s *sink) bool { return !s.sync })
 }
 
 // active returns the sinks that entries go to.
@@ -70,7 +77,7 @@ func (d *handler) deliver(ctx context.Context, conn *sql.DB, s *sink, entries []
 		track.giveUp()
 		result = callResult{entries: entries, err: errLeftBehind, timedOut: true}
 	case !result.finished:
-		result = callResult{entries: entries, err: errors.New("the forwarder ended its goroutine")}
+		result = callResult{entries: entries, err: errEndedGoroutine}
 	}
 	if s.breaker.note(result.timedOut, d.hub.now()) {
 		d.hub.log.Warn("aftercommit: a forwarder is suspended, because it did not return in time repeatedly; "+
@@ -79,11 +86,14 @@ func (d *handler) deliver(ctx context.Context, conn *sql.DB, s *sink, entries []
 			zap.String("driver", d.db.Driver), zap.String("forwarder", s.name()),
 			zap.Duration("timeout", s.timeout), zap.Duration("pause", suspension))
 	}
-	d.tellResult(n, result)
+	d.tellResult(n, result, func(taken []uuid.UUID) { d.took(s, taken) })
 	return returned
 }
 
-var errLeftBehind = errors.New("forward: the forwarder did not return in time and was left behind")
+var (
+	errLeftBehind     = errors.New("forward: the forwarder did not return in time and was left behind")
+	errEndedGoroutine = errors.New("the forwarder ended its goroutine")
+)
 
 // callResult is how a call of a forwarder went, for the entries that it got.
 type callResult struct {
@@ -117,8 +127,8 @@ type panicError struct{ value any }
 
 func (e *panicError) Error() string { return fmt.Sprintf("the forwarder panicked: %v", e.value) }
 
-// tellResult tells who was delivered and who failed.
-func (d *handler) tellResult(n hooks.Notice, r callResult) {
+// tellResult tells who was delivered, also took, and who failed.
+func (d *handler) tellResult(n hooks.Notice, r callResult, took func([]uuid.UUID)) {
 	failed, partial := partOf(r)
 	var taken []uuid.UUID
 	for _, id := range entryIDs(r.entries) {
@@ -136,17 +146,26 @@ func (d *handler) tellResult(n hooks.Notice, r callResult) {
 	}
 	n.Events, n.Kind = taken, hooks.NoticeDelivered
 	if r.err != nil && !partial {
-		n.Kind, n.Err = hooks.NoticeFailed, r.err
-		n.Reason, n.Permanent = reason(r.err)
-		var p *panicError
-		switch {
-		case errors.As(r.err, &p):
-			n.Reason = "panic"
-		case r.timedOut:
-			n.Reason = "timeout"
-		}
+		f := failureOf(r)
+		n.Kind, n.Err, n.Reason, n.Permanent = hooks.NoticeFailed, f.Err, f.Reason, f.Permanent
+	} else {
+		took(taken)
 	}
 	d.Notify(n)
+}
+
+// failureOf is why a call failed as a whole.
+func failureOf(r callResult) relay.Failure {
+	f := relay.Failure{Err: r.err}
+	f.Reason, f.Permanent = reason(r.err)
+	var p *panicError
+	switch {
+	case errors.As(r.err, &p):
+		f.Reason = "panic"
+	case r.timedOut && !f.Permanent:
+		f.Reason = "timeout"
+	}
+	return f
 }
 
 func partOf(r callResult) (failed map[uuid.UUID]error, ok bool) {

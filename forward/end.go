@@ -36,7 +36,7 @@ func (d *handler) End(ctx context.Context, end hooks.Ended) hooks.Outcome {
 	// The transaction has ended; that its context does too is no reason not to
 	// forward it.
 	ctx = context.WithoutCancel(ctx)
-	b := &batch{token: end.Token, ids: idsOf(end.Events), outcome: end.Outcome, sinks: d.active()}
+	b := &batch{token: end.Token, ids: idsOf(end.Events), outcome: end.Outcome, sinks: d.syncSinks()}
 	done := true
 	switch {
 	case end.Outcome == hooks.RolledBack:
@@ -75,6 +75,7 @@ func (d *handler) endFromMemory(ctx context.Context, end hooks.Ended, b *batch) 
 func (d *handler) endCommitted(ctx context.Context, conn *sql.DB, b *batch) (done bool) {
 	if len(b.sinks) == 0 {
 		d.tell(hooks.NoticeLogged, b.ids, "")
+		d.enqueued(b.ids)
 		return true
 	}
 	// The committing connection is on the server that committed; another may
@@ -180,6 +181,7 @@ func (d *handler) learn(b *batch, entries []journal.Entry) {
 	if !b.told {
 		b.told = true
 		d.tell(hooks.NoticeLogged, here, "")
+		d.enqueued(here)
 		d.tell(hooks.NoticeRolledBack, gone, "")
 	}
 	b.entries = entries

@@ -27,6 +27,7 @@ type handler struct {
 
 	pending pending
 	side    sidePool
+	queue   queue
 
 	warnedUncaptured, warnedUnattributed atomic.Bool
 }
@@ -52,7 +53,17 @@ func (d *handler) Connect(ctx context.Context, conn *sql.DB) error {
 	if d.started.Load() {
 		return nil
 	}
+	registered, err := d.registerSinks(ctx, conn)
+	if err != nil {
+		return err
+	}
 	if err := d.attach(ctx, conn); err != nil {
+		return err
+	}
+	if !registered {
+		return nil // the next connection may be to a primary
+	}
+	if err := d.startQueue(); err != nil {
 		return err
 	}
 	d.started.Store(true)
@@ -89,9 +100,12 @@ func (d *handler) attach(ctx context.Context, conn *sql.DB) error {
 func (d *handler) logStart() {
 	forwarders := make([]string, 0, len(d.sinks))
 	for _, s := range d.sinks {
-		state := Sync.String()
-		if s.off.Load() {
+		state := Async.String()
+		switch {
+		case s.off.Load():
 			state = "left out"
+		case s.sync:
+			state = Sync.String()
 		}
 		forwarders = append(forwarders, s.name()+" ("+state+")")
 	}

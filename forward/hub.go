@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -31,6 +32,13 @@ type Options struct {
 	// Application and Host are what events carry that do not name their own: by
 	// default the program's file name and the machine's name.
 	Application, Host string
+	// Relay is whether this process relays entries from the journal to async
+	// forwarders, and those that sync ones have missed.
+	Relay RelayMode
+	// Environment is a name such as "production". What was committed in one
+	// environment is not delivered by a process of another: set it where copies
+	// of the database are made, with another name for each.
+	Environment string
 	// Timeout is how long one call of a forwarder may take, and one look into
 	// the journal. The default is 5 s.
 	Timeout time.Duration
@@ -48,6 +56,10 @@ type Hub struct {
 	application string
 	host        string
 	timeout     time.Duration
+	relayMode   RelayMode
+	environment string
+	relayClock  relay.Clock // for tests, as lease
+	lease       time.Duration
 	now         func() time.Time
 	counts      counts
 
@@ -71,6 +83,7 @@ func New(o *Options) *Hub {
 		journal: o.Journal, noJournal: o.NoJournal,
 		application: o.Application, host: o.Host,
 		timeout: o.Timeout, now: time.Now,
+		relayMode: o.Relay, environment: o.Environment,
 		busy: make(map[*handler]struct{}),
 	}
 	if h.log == nil {
@@ -98,8 +111,8 @@ func stderrLogger() *zap.Logger {
 }
 
 // Open implements [hooks.Hook]. From the first call on, Register panics. It
-// fails for a forwarder registered with [Async], because there is no queue, and
-// for a dialect that the journal does not know.
+// fails for a forwarder registered with [Async] where there is no queue, and for
+// a dialect that the journal does not know.
 func (h *Hub) Open(db hooks.Database) (hooks.Handler, error) {
 	h.mu.Lock()
 	h.opened = true
@@ -108,10 +121,6 @@ func (h *Hub) Open(db hooks.Database) (hooks.Handler, error) {
 
 	d := &handler{hub: h, db: db, setup: make(chan struct{}, 1)}
 	for _, r := range registrations {
-		if r.dispatch == Async {
-			return nil, fmt.Errorf("forward: %s is registered with Async, and no queue is configured: "+
-				"use Auto, which is Sync until there is one, or Sync", r.name())
-		}
 		d.sinks = append(d.sinks, &sink{registration: r})
 	}
 	if !h.noJournal {
@@ -121,7 +130,10 @@ func (h *Hub) Open(db hooks.Database) (hooks.Handler, error) {
 		}
 		d.journal = j
 	}
-	return d, nil
+	if err := d.openQueue(); err != nil {
+		return nil, err
+	}
+	return d, d.resolve()
 }
 
 // Pending returns how many transactions wait for a connection, to learn how they
@@ -147,13 +159,14 @@ func (h *Hub) Settle(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Close closes the connections that the Hub has opened for itself. Transactions
-// of databases that are still open are journaled as before, and forwarded over
-// the app's connections.
-func (h *Hub) Close(context.Context) error {
+// Close stops the relay and closes the connections that the Hub has opened for
+// itself. Deliveries that are running may finish until ctx ends; what is left is
+// delivered by another process, or when this one is started again. Transactions
+// of databases that are still open are journaled as before.
+func (h *Hub) Close(ctx context.Context) error {
 	var errs []error
 	for _, d := range h.databases() {
-		errs = append(errs, d.side.close())
+		errs = append(errs, d.closeQueue(ctx), d.side.close())
 	}
 	return errors.Join(errs...)
 }

@@ -122,7 +122,7 @@ func (d *handler) level(n hooks.Notice) zapcore.Level {
 			return zapcore.DebugLevel
 		}
 		return zapcore.WarnLevel
-	case hooks.NoticeUnknown, hooks.NoticeCallback, hooks.NoticeMode:
+	case hooks.NoticeLag, hooks.NoticeUnknown, hooks.NoticeCallback, hooks.NoticeMode:
 		return zapcore.WarnLevel
 	case hooks.NoticeSettled:
 		return zapcore.InfoLevel
@@ -156,6 +156,8 @@ func message(n hooks.Notice) string {
 		return "how a transaction ended is not known yet"
 	case hooks.NoticeSettled:
 		return "how a transaction ended is known now"
+	case hooks.NoticeLag:
+		return "a forwarder is behind"
 	case hooks.NoticeCallback:
 		return "a callback did not run as it should"
 	case hooks.NoticeMode:

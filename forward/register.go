@@ -48,6 +48,12 @@ func Filter(keep func(journal.Entry) bool) RegisterOption {
 // [Options.Timeout].
 func Timeout(d time.Duration) RegisterOption { return func(r *registration) { r.timeout = d } }
 
+// MaxAttempts is after how many attempts of the relay an entry is discarded. The
+// default is 5.
+func MaxAttempts(n int) RegisterOption { return func(r *registration) { r.maxAttempts = max(1, n) } }
+
+const defaultAttempts = 5
+
 // registration is a forwarder and how it is to be called.
 type registration struct {
 	forwarder Forwarder
@@ -56,6 +62,8 @@ type registration struct {
 	dispatch  Dispatch
 	keep      func(journal.Entry) bool
 	timeout   time.Duration
+
+	maxAttempts int
 }
 
 // name is what logs and notices call it.
@@ -70,7 +78,7 @@ func (h *Hub) Register(f Forwarder, d Dispatch, opts ...RegisterOption) {
 	}
 	r := &registration{
 		forwarder: f, kind: strings.TrimPrefix(fmt.Sprintf("%T", f), "*"),
-		id: "default", dispatch: d, timeout: h.timeout,
+		id: "default", dispatch: d, timeout: h.timeout, maxAttempts: defaultAttempts,
 	}
 	for _, o := range opts {
 		o(r)

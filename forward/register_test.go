@@ -54,10 +54,34 @@ func TestOpenRefuses(t *testing.T) {
 	if _, err := h.Open(hooks.Database{Dialect: hooks.SQLite}); err == nil {
 		t.Error("an impossible schema is taken")
 	}
-	h = New(nil)
-	h.Register(&taker{}, Async)
-	if _, err := h.Open(hooks.Database{Dialect: hooks.Postgres}); err == nil || !strings.Contains(err.Error(), "no queue is configured") {
-		t.Errorf("err = %v", err)
+	for _, tt := range []struct {
+		opts *Options
+		db   hooks.Database
+		want string
+	}{
+		{nil, hooks.Database{Dialect: hooks.Postgres}, "no connector; use Sync"},
+		{nil, hooks.Database{Dialect: hooks.SQLite, Connector: nowhere{}}, "one that calls Hub.Relay"},
+		{&Options{NoJournal: true}, hooks.Database{Dialect: hooks.Postgres, Connector: nowhere{}}, "NoJournal is set"},
+		{&Options{Relay: RelayOff}, hooks.Database{Dialect: hooks.Postgres, Connector: nowhere{}}, "is RelayOff"},
+	} {
+		h := New(tt.opts)
+		h.Register(&taker{}, Async)
+		if _, err := h.Open(tt.db); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("err = %v, want one with %q", err, tt.want)
+		}
+	}
+	for _, tt := range []struct {
+		opts *Options
+		db   hooks.Database
+	}{
+		{nil, hooks.Database{Dialect: hooks.Postgres, Connector: nowhere{}}},
+		{&Options{Relay: RelayElsewhere}, hooks.Database{Dialect: hooks.SQLite, Connector: nowhere{}}},
+	} {
+		h := New(tt.opts)
+		h.Register(&taker{}, Async)
+		if _, err := h.Open(tt.db); err != nil {
+			t.Errorf("with a queue: %v", err)
+		}
 	}
 }
 

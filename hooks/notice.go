@@ -64,6 +64,13 @@ const (
 	// NoticeCallback: an OnCommit or OnRollback function panicked or did not
 	// return in time; or was dropped because the outcome is unknown.
 	NoticeCallback NoticeKind = "callback"
+	// NoticeSuspended: a forwarder takes nothing; its entries wait, without an
+	// attempt being counted.
+	NoticeSuspended NoticeKind = "suspended"
+	// NoticeResumed: it takes entries again.
+	NoticeResumed NoticeKind = "resumed"
+	// NoticeLag: a forwarder is behind by Duration.
+	NoticeLag NoticeKind = "lag"
 	// NoticeMode: the mode was changed; Reason is the new one.
 	NoticeMode NoticeKind = "mode"
 )

@@ -15,8 +15,9 @@ import (
 )
 
 var (
-	_ forward.Forwarder = (*Forwarder)(nil)
-	_ forward.Attacher  = (*Forwarder)(nil)
+	_ forward.Forwarder    = (*Forwarder)(nil)
+	_ forward.Attacher     = (*Forwarder)(nil)
+	_ forward.SameDatabase = (*Forwarder)(nil)
 )
 
 // Forwarder writes committed entries to a timeline. It is safe for concurrent
@@ -50,6 +51,9 @@ func NewForwarder(opts *ForwarderOptions) *Forwarder {
 	}
 	return f
 }
+
+// SameDatabase reports whether the timeline is in the app's own database.
+func (f *Forwarder) SameDatabase() bool { return f.opts.Store == nil }
 
 // Attach makes the tables in the app's own database, or checks them. Tables that
 // are missing, foreign or too new are a permanent error, "schema_mismatch".

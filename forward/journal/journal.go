@@ -37,6 +37,7 @@ func (o *Options) schema() string {
 // concurrent use; the *sql.DB that it is to use comes with each call.
 type Journal struct {
 	store     store
+	schema    string
 	noMigrate bool
 }
 
@@ -48,6 +49,8 @@ type store interface {
 	// byID and list give SELECTs of the columns that scanEntry reads.
 	byID(ids []uuid.UUID) string
 	list(q Query, limit int) string
+	// all gives a SELECT of them that ends with the table's name.
+	all() string
 	count(q Query) string
 }
 
@@ -61,7 +64,7 @@ func New(dialect hooks.Dialect, o *Options) (*Journal, error) {
 	if !schemaForm.MatchString(name) {
 		return nil, fmt.Errorf("journal: schema %q: use lower case letters, digits and _, at most 40 bytes", name)
 	}
-	j := &Journal{noMigrate: o != nil && o.NoMigrate}
+	j := &Journal{schema: name, noMigrate: o != nil && o.NoMigrate}
 	switch dialect {
 	case hooks.Postgres:
 		j.store = newPostgres(name)
@@ -85,6 +88,9 @@ func Schema(dialect hooks.Dialect, o *Options) (string, error) {
 	}
 	return strings.ReplaceAll(postgresSchema, "{schema}", o.schema()), nil
 }
+
+// Schema returns the name of its schema, or of the prefix on SQLite.
+func (j *Journal) Schema() string { return j.schema }
 
 // Connect checks that the journal's tables are there and fit, and makes them if
 // they are not. It is to be called with every new connection; db has that one

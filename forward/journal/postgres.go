@@ -128,8 +128,12 @@ func (p *postgres) byID(ids []uuid.UUID) string {
 	return "SELECT " + postgresColumns + ` FROM "` + p.schema + `".entries('{` + joinIDs(ids, "", ",") + `}') ORDER BY seq`
 }
 
+func (p *postgres) all() string {
+	return "SELECT " + postgresColumns + ` FROM "` + p.schema + `".audit_events`
+}
+
 func (p *postgres) list(q Query, limit int) string {
-	return "SELECT " + postgresColumns + ` FROM "` + p.schema + `".audit_events` + p.where(q) +
+	return p.all() + p.where(q) +
 		" ORDER BY seq LIMIT " + strconv.Itoa(limit)
 }
 

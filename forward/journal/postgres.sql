@@ -104,4 +104,76 @@ AS $entries$
 $entries$;
 REVOKE ALL ON FUNCTION "{schema}".entries(uuid[]) FROM PUBLIC;
 
+-- What package relay keeps: how far each forwarder is, what it refused, and who
+-- works.
+CREATE TABLE "{schema}".forwarders (
+	name          text PRIMARY KEY,
+	registered_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	retired_at    timestamptz,
+	-- The lease. fence grows with each new holder; a holder that was overtaken
+	-- moves nothing any more.
+	holder        text,
+	lease_until   timestamptz,
+	fence         bigint NOT NULL DEFAULT 0,
+	-- The cursor. What is visible in done is settled. What is visible in tick
+	-- and not in done is being delivered, in the order of seq: settled up to
+	-- seq, and nothing of it is beyond high.
+	done          pg_snapshot NOT NULL DEFAULT pg_current_snapshot(),
+	tick          pg_snapshot,
+	high          bigint NOT NULL DEFAULT 0,
+	seq           bigint NOT NULL DEFAULT 0,
+	moved_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+	-- Where the cursor belongs; snapshots mean nothing in a copy.
+	place         text NOT NULL,
+	-- Everything up to it is settled, which holds in a copy too.
+	safe_seq      bigint NOT NULL DEFAULT 0,
+	-- Whatever is not over when all before mark_xid is has a seq beyond mark_seq.
+	mark_xid      xid8 NOT NULL DEFAULT pg_snapshot_xmax(pg_current_snapshot()),
+	mark_seq      bigint NOT NULL DEFAULT 0
+);
+REVOKE ALL ON "{schema}".forwarders FROM PUBLIC;
+
+-- Events that a forwarder did not take at first.
+CREATE TABLE "{schema}".failures (
+	forwarder text NOT NULL,
+	event_id  uuid NOT NULL,
+	state     text NOT NULL, -- retrying, discarded
+	attempts  integer NOT NULL,
+	next_at   timestamptz NOT NULL,
+	reason    text NOT NULL,
+	error     text NOT NULL,
+	first_at  timestamptz NOT NULL,
+	last_at   timestamptz NOT NULL,
+	PRIMARY KEY (forwarder, event_id)
+);
+CREATE INDEX failures_due ON "{schema}".failures (forwarder, next_at) WHERE state = 'retrying';
+REVOKE ALL ON "{schema}".failures FROM PUBLIC;
+
+-- What a sync forwarder took within the app's Commit, until its cursor passes.
+CREATE TABLE "{schema}".settled (
+	forwarder text NOT NULL,
+	event_id  uuid NOT NULL,
+	PRIMARY KEY (forwarder, event_id)
+);
+REVOKE ALL ON "{schema}".settled FROM PUBLIC;
+
+-- Processes that take leases, to share them out.
+CREATE TABLE "{schema}".workers (
+	name    text PRIMARY KEY,
+	seen_at timestamptz NOT NULL
+);
+REVOKE ALL ON "{schema}".workers FROM PUBLIC;
+
+-- Who deleted from the journal, and what.
+CREATE TABLE "{schema}".purges (
+	id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	purged_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	purged_by text NOT NULL,
+	before    timestamptz NOT NULL,
+	events    bigint NOT NULL,
+	first_seq bigint,
+	last_seq  bigint
+);
+REVOKE ALL ON "{schema}".purges FROM PUBLIC;
+
 INSERT INTO "{schema}".schema_versions (component, version) VALUES ('journal', 1);

@@ -105,6 +105,17 @@ func (j *Journal) Each(ctx context.Context, db *sql.DB, q Query) iter.Seq2[Entry
 	}
 }
 
+// Querier is a *sql.DB, *sql.Conn or *sql.Tx.
+type Querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// Select returns the entries that rest selects, SQL that follows FROM and the
+// table's name. It is for package relay, which knows the tables.
+func (j *Journal) Select(ctx context.Context, q Querier, rest string) ([]Entry, error) {
+	return read(ctx, q, j.store.all()+" "+rest, defaultLimit)
+}
+
 // Count returns how many entries q selects; its Limit does not matter.
 func (j *Journal) Count(ctx context.Context, db *sql.DB, q Query) (int64, error) {
 	var n int64
@@ -114,7 +125,7 @@ func (j *Journal) Count(ctx context.Context, db *sql.DB, q Query) (int64, error)
 	return n, nil
 }
 
-func read(ctx context.Context, db *sql.DB, query string, size int) (entries []Entry, err error) {
+func read(ctx context.Context, db Querier, query string, size int) (entries []Entry, err error) {
 	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
 		return nil, fmt.Errorf("journal: read: %w", err)

@@ -118,8 +118,10 @@ func (s *sqlite) byID(ids []uuid.UUID) string {
 		joinIDs(ids, "'", ",") + ") ORDER BY seq"
 }
 
+func (s *sqlite) all() string { return "SELECT " + sqliteColumns + " FROM main." + s.prefix + "events" }
+
 func (s *sqlite) list(q Query, limit int) string {
-	return "SELECT " + sqliteColumns + " FROM main." + s.prefix + "events" + s.where(q) +
+	return s.all() + s.where(q) +
 		" ORDER BY seq LIMIT " + strconv.Itoa(limit)
 }
 

@@ -69,4 +69,53 @@ BEGIN
 	ON CONFLICT (id) DO NOTHING;
 END;
 
+-- What package relay keeps: how far each forwarder is, what it refused, and who
+-- works. done is the seq up to which all is settled.
+CREATE TABLE main.{prefix}forwarders (
+	name          TEXT PRIMARY KEY,
+	registered_at TEXT NOT NULL,
+	retired_at    TEXT,
+	holder        TEXT,
+	lease_until   TEXT,
+	fence         INTEGER NOT NULL DEFAULT 0,
+	done          INTEGER NOT NULL,
+	moved_at      TEXT NOT NULL,
+	place         TEXT NOT NULL,
+	safe_seq      INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE TABLE main.{prefix}failures (
+	forwarder TEXT NOT NULL,
+	event_id  TEXT NOT NULL,
+	state     TEXT NOT NULL,
+	attempts  INTEGER NOT NULL,
+	next_at   TEXT NOT NULL,
+	reason    TEXT NOT NULL,
+	error     TEXT NOT NULL,
+	first_at  TEXT NOT NULL,
+	last_at   TEXT NOT NULL,
+	PRIMARY KEY (forwarder, event_id)
+);
+
+CREATE TABLE main.{prefix}settled (
+	forwarder TEXT NOT NULL,
+	event_id  TEXT NOT NULL,
+	PRIMARY KEY (forwarder, event_id)
+);
+
+CREATE TABLE main.{prefix}workers (
+	name    TEXT PRIMARY KEY,
+	seen_at TEXT NOT NULL
+);
+
+CREATE TABLE main.{prefix}purges (
+	id        INTEGER PRIMARY KEY AUTOINCREMENT,
+	purged_at TEXT NOT NULL,
+	purged_by TEXT NOT NULL,
+	before    TEXT NOT NULL,
+	events    INTEGER NOT NULL,
+	first_seq INTEGER,
+	last_seq  INTEGER
+);
+
 INSERT INTO main.{prefix}schema_versions (component, version) VALUES ('journal', 1);

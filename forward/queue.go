@@ -1,0 +1,381 @@
+package forward
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// RelayMode is whether this process relays entries from the journal.
+type RelayMode uint8
+
+const (
+	// RelayInProcess is the default: on PostgreSQL the first connection starts a
+	// relay beside the app, with a pool of two connections of its own. On SQLite
+	// there is none, because a second writer breaks apps without a busy timeout.
+	RelayInProcess RelayMode = iota
+	// RelayElsewhere leaves it to a process that calls [Hub.Relay].
+	RelayElsewhere
+	// RelayOff does without: forwarders are called within Commit, and what they
+	// do not take is left in the journal.
+	RelayOff
+)
+
+// SameDatabase is a [Forwarder] that may say that all that it does is done over
+// [Conn]. The relay then moves its cursor in the transaction of the delivery,
+// which makes that exactly once.
+type SameDatabase interface {
+	SameDatabase() bool
+}
+
+const (
+	// syncGrace is how long the relay leaves entries to the sync forwarders.
+	syncGrace = 30 * time.Second
+	// settleEvery is how often the relay is told what they have taken.
+	settleEvery = time.Second
+	closeTime   = 5 * time.Second
+)
+
+// queue is what relays the entries of a database.
+type queue struct {
+	store *relay.Store
+
+	mu      sync.Mutex
+	relay   *relay.Relay
+	taken   map[string][]uuid.UUID // by sync forwarders, to be settled
+	stop    chan struct{}
+	stopped chan struct{}
+}
+
+// hasQueue reports whether async forwarders can be served.
+func (d *handler) hasQueue() bool { return d.queue.store != nil }
+
+// openQueue makes ready what startQueue starts.
+func (d *handler) openQueue() error {
+	if d.journal == nil || d.hub.relayMode == RelayOff || d.db.Connector == nil ||
+		d.db.Dialect != hooks.Postgres && d.hub.relayMode != RelayElsewhere {
+		return nil
+	}
+	s, err := relay.New(d.db.Dialect, &relay.Options{Journal: d.hub.journal, Environment: d.hub.environment})
+	if err != nil {
+		return fmt.Errorf("forward: driver %s: %w", d.db.Driver, err)
+	}
+	d.queue.store = s
+	return nil
+}
+
+// resolve chooses the dispatch of each sink.
+func (d *handler) resolve() error {
+	for _, s := range d.sinks {
+		switch {
+		case s.dispatch == Async && !d.hasQueue():
+			return fmt.Errorf("forward: %s is registered with Async, and driver %s has no queue: %s", s.name(), d.db.Driver, d.whyNoQueue())
+		case s.dispatch == Sync, !d.hasQueue():
+			s.sync = true
+		}
+	}
+	return nil
+}
+
+func (d *handler) whyNoQueue() string {
+	switch {
+	case d.journal == nil:
+		return "the relay reads the journal, and Options.NoJournal is set; use Sync"
+	case d.hub.relayMode == RelayOff:
+		return "Options.Relay is RelayOff; leave it at its default, or use Sync"
+	case d.db.Dialect == hooks.SQLite:
+		return "on SQLite the relay is a process of its own, one that calls Hub.Relay: set Options.Relay to RelayElsewhere and start it, or use Auto or Sync"
+	default:
+		return "the base driver has no connector; use Sync"
+	}
+}
+
+// registerSinks makes the forwarders' cursors, so that what is committed from
+// now on waits for them, also if they cannot be attached yet.
+// It reports false for a database that cannot be written to now, such as a
+// standby.
+func (d *handler) registerSinks(ctx context.Context, conn *sql.DB) (done bool, err error) {
+	if !d.hasQueue() {
+		return true, nil
+	}
+	for _, s := range d.sinks {
+		err := d.queue.store.Register(ctx, conn, s.name())
+		switch {
+		case err == nil:
+		case sqlState(err) == "42501": // insufficient_privilege
+			return true, d.withoutQueue(err)
+		case sqlState(err) == "25006": // read_only_sql_transaction
+			return false, nil
+		default:
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// withoutQueue goes on without a relay that the app's role has no rights for.
+func (d *handler) withoutQueue(cause error) error {
+	for _, s := range d.sinks {
+		if s.dispatch == Async {
+			return fmt.Errorf("forward: %s is registered with Async, and this role may not use the relay's tables: "+
+				"run Hub.Relay as another role and set Options.Relay to RelayElsewhere, or grant SELECT on audit_events and all on forwarders, failures, settled and workers: %w",
+				s.name(), cause)
+		}
+		s.sync = true
+	}
+	d.queue.store = nil
+	d.hub.log.Warn("aftercommit: forwarders are called within Commit, because this role may not use the relay's tables",
+		zap.String("driver", d.db.Driver), zap.Error(cause))
+	return nil
+}
+
+// startQueue starts the relay of this process.
+func (d *handler) startQueue() error {
+	if !d.hasQueue() || d.hub.relayMode != RelayInProcess || len(d.sinks) == 0 {
+		return nil
+	}
+	db, err := d.sideDB()
+	if err != nil {
+		return err
+	}
+	d.runQueue(db)
+	return nil
+}
+
+func (d *handler) runQueue(db *sql.DB) {
+	q := &d.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.relay != nil {
+		return
+	}
+	var targets []relay.Target
+	for _, s := range d.active() {
+		targets = append(targets, d.target(s))
+	}
+	q.relay = relay.Start(q.store, db, relay.Config{Targets: targets, Notify: d.Notify, Log: d.hub.log, Clock: d.hub.relayClock, Lease: d.hub.lease})
+	q.stop, q.stopped = make(chan struct{}), make(chan struct{})
+	go d.settleTaken(db, q.stop, q.stopped)
+	d.hub.keep(d)
+}
+
+// target is s as the relay calls it.
+func (d *handler) target(s *sink) relay.Target {
+	t := relay.Target{Name: s.name(), MaxAttempts: s.maxAttempts, Deliver: func(ctx context.Context, db *sql.DB, entries []journal.Entry) relay.Result {
+		result, returned := bounded(WithConn(ctx, db), s.timeout, func(ctx context.Context) callResult { return call(ctx, s, entries) })
+		switch {
+		case !returned:
+			return relay.Result{Hung: true, Err: &relay.Failure{Reason: "timeout", Err: errLeftBehind}}
+		case !result.finished:
+			result.err = errEndedGoroutine
+		}
+		return toResult(result)
+	}}
+	if same, ok := s.forwarder.(SameDatabase); ok {
+		t.SameDatabase = same.SameDatabase()
+	}
+	if s.sync {
+		t.Grace = syncGrace
+	}
+	return t
+}
+
+// toResult says what r means for each entry.
+func toResult(r callResult) (out relay.Result) {
+	if r.err == nil {
+		return out
+	}
+	failed, partial := partOf(r)
+	if !partial {
+		f := failureOf(r)
+		out.Err = &f
+		return out
+	}
+	out.Failed = make(map[uuid.UUID]relay.Failure, len(failed))
+	for id, err := range failed {
+		word, permanent := reason(err)
+		out.Failed[id] = relay.Failure{Reason: word, Permanent: permanent, Err: err}
+	}
+	return out
+}
+
+// enqueued tells that the relay has events for its forwarders.
+func (d *handler) enqueued(ids []uuid.UUID) {
+	if !d.hasQueue() || len(ids) == 0 {
+		return
+	}
+	for _, s := range d.sinks {
+		if !s.sync && !s.off.Load() {
+			d.Notify(hooks.Notice{Kind: hooks.NoticeEnqueued, Events: ids, Forwarder: s.name(), Dispatch: Async.String()})
+		}
+	}
+	d.queue.mu.Lock()
+	r := d.queue.relay
+	d.queue.mu.Unlock()
+	if r != nil {
+		r.Wake()
+	}
+}
+
+// took notes what a sync forwarder has taken, for the relay to leave out.
+func (d *handler) took(s *sink, ids []uuid.UUID) {
+	q := &d.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.relay == nil {
+		return
+	}
+	if q.taken == nil {
+		q.taken = make(map[string][]uuid.UUID)
+	}
+	q.taken[s.name()] = append(q.taken[s.name()], ids...)
+}
+
+// settleTaken tells the relay now and then what sync forwarders have taken.
+func (d *handler) settleTaken(db *sql.DB, stop <-chan struct{}, stopped chan<- struct{}) {
+	defer close(stopped)
+	tick := time.NewTicker(settleEvery)
+	defer tick.Stop()
+	for {
+		last := false
+		select {
+		case <-tick.C:
+		case <-stop:
+			last = true
+		}
+		if err := d.settleOnce(db); err != nil {
+			d.hub.log.Info("aftercommit: what sync forwarders have taken could not be noted; the relay may deliver it again", zap.Error(err))
+		}
+		if last {
+			return
+		}
+	}
+}
+
+func (d *handler) settleOnce(db *sql.DB) error {
+	q := &d.queue
+	q.mu.Lock()
+	taken := q.taken
+	q.taken = nil
+	q.mu.Unlock()
+	var errs []error
+	for name, ids := range taken {
+		const most = 1000
+		for len(ids) > 0 {
+			part := ids[:min(len(ids), most)]
+			ids = ids[len(part):]
+			ctx, cancel := context.WithTimeout(context.Background(), d.hub.timeout)
+			errs = append(errs, q.store.Settle(ctx, db, name, part))
+			cancel()
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// closeQueue stops the relay; deliveries that are running may finish until ctx
+// ends.
+func (d *handler) closeQueue(ctx context.Context) error {
+	q := &d.queue
+	q.mu.Lock()
+	r, stop, stopped := q.relay, q.stop, q.stopped
+	q.relay, q.stop = nil, nil
+	q.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	err := r.Stop(ctx)
+	close(stop)
+	<-stopped
+	return err
+}
+
+// Close stops what the handler has started; db.Close calls it.
+func (d *handler) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	return errors.Join(d.closeQueue(ctx), d.side.close())
+}
+
+// Drain waits until all that is committed now has been delivered by the relay,
+// or has failed, for each database that is open. It is for programs that end, and
+// for tests.
+func (h *Hub) Drain(ctx context.Context) error {
+	var errs []error
+	for _, d := range h.databases() {
+		d.queue.mu.Lock()
+		r := d.queue.relay
+		d.queue.mu.Unlock()
+		if r != nil {
+			if err := r.Drain(ctx); err != nil {
+				errs = append(errs, fmt.Errorf("forward: drain %s: %w", d.db.Driver, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Relay delivers from the journal in db to this Hub's forwarders until ctx ends:
+// for a process that does nothing else, beside apps with [RelayElsewhere] or
+// alone. Any number may run; each forwarder is one process's at a time. db is of
+// the base driver, and its role needs SELECT on the journal's table and all
+// rights on the others in its schema.
+func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error {
+	d := &handler{hub: h, db: hooks.Database{Driver: "relay", Dialect: dialect}, setup: make(chan struct{}, 1)}
+	h.mu.Lock()
+	h.opened = true
+	registrations := h.registrations
+	h.mu.Unlock()
+	for _, r := range registrations {
+		d.sinks = append(d.sinks, &sink{registration: r})
+	}
+	var err error
+	if d.journal, err = journal.New(dialect, h.journal); err != nil {
+		return fmt.Errorf("forward: %w", err)
+	}
+	if d.queue.store, err = relay.New(dialect, &relay.Options{Journal: h.journal, Environment: h.environment}); err != nil {
+		return fmt.Errorf("forward: %w", err)
+	}
+	for _, s := range d.sinks {
+		s.sync = s.dispatch == Sync
+	}
+	if err := d.setUpRelay(ctx, db); err != nil {
+		return err
+	}
+	d.runQueue(db)
+	<-ctx.Done()
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+	defer cancel()
+	return d.closeQueue(stop)
+}
+
+// setUpRelay makes the tables and attaches the forwarders, over one connection.
+func (d *handler) setUpRelay(ctx context.Context, db *sql.DB) error {
+	if err := d.journal.Connect(ctx, db); err != nil {
+		return err
+	}
+	for _, s := range d.sinks {
+		if err := d.queue.store.Register(ctx, db, s.name()); err != nil {
+			return err
+		}
+	}
+	return d.attach(ctx, db)
+}
+
+// sqlState returns the SQLSTATE of a driver's error, or "".
+func sqlState(err error) string {
+	var e interface{ SQLState() string }
+	if errors.As(err, &e) {
+		return e.SQLState()
+	}
+	return ""
+}

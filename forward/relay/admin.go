@@ -1,0 +1,252 @@
+package relay
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Failed is an entry that a forwarder has not taken.
+type Failed struct {
+	Forwarder string
+	EventID   uuid.UUID
+	// Discarded says that no further attempt will be made.
+	Discarded bool
+	Attempts  int
+	// NextAt is when it is tried again, unless it is discarded.
+	NextAt          time.Time
+	Reason, Error   string
+	FirstAt, LastAt time.Time
+}
+
+// Failures returns what a forwarder has not taken, the oldest attempt first, at
+// most limit, or 1,000 if that is zero. With an empty name it returns those of
+// all.
+func (s *Store) Failures(ctx context.Context, db *sql.DB, forwarder string, discarded bool, limit int) (failed []Failed, err error) {
+	const most = 1000
+	if limit <= 0 {
+		limit = most
+	}
+	state := stateRetrying
+	if discarded {
+		state = stateDiscarded
+	}
+	query := "SELECT forwarder, event_id, state, attempts, next_at, reason, error, first_at, last_at FROM " + s.prefix + "failures WHERE state = '" + state + "'"
+	if forwarder != "" {
+		query += " AND forwarder = " + s.quote(forwarder)
+	}
+	rows, err := db.QueryContext(ctx, query+" ORDER BY last_at, event_id LIMIT "+itoa(int64(limit)))
+	if err != nil {
+		return nil, fmt.Errorf("relay: list failures: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var f Failed
+		if err := rows.Scan(&f.Forwarder, &f.EventID, &state, &f.Attempts, moment{&f.NextAt}, &f.Reason, &f.Error, moment{&f.FirstAt}, moment{&f.LastAt}); err != nil {
+			return nil, fmt.Errorf("relay: list failures: %w", err)
+		}
+		f.Discarded = state == stateDiscarded
+		failed = append(failed, f)
+	}
+	return failed, rows.Err()
+}
+
+// Selection is what to replay: entries that match all that is set.
+type Selection struct {
+	// Forwarder gets them; it must be registered.
+	Forwarder string
+	// IDs are event ids.
+	IDs []uuid.UUID
+	// Reason selects discarded entries by why.
+	Reason string
+	// Discarded selects discarded entries only. It is implied by Reason.
+	Discarded bool
+	// From (inclusive) and To (exclusive) limit RecordedAt.
+	From, To time.Time
+}
+
+func (sel *Selection) check() error {
+	switch {
+	case sel.Forwarder == "":
+		return errors.New("relay: replay: name the forwarder")
+	case len(sel.IDs) == 0 && !sel.Discarded && sel.Reason == "" && sel.From.IsZero() && sel.To.IsZero():
+		return errors.New("relay: replay: say what: IDs, Discarded, Reason, From or To")
+	case !sel.From.IsZero() && !sel.To.IsZero() && !sel.From.Before(sel.To):
+		return errors.New("relay: replay: From is not before To")
+	}
+	return nil
+}
+
+// where selects from the journal e, joined with the failures f of the forwarder.
+func (s *Store) selected(sel *Selection) string {
+	var terms []string
+	if len(sel.IDs) > 0 {
+		terms = append(terms, "e.id IN ("+idList(sel.IDs)+")")
+	}
+	if sel.Reason != "" {
+		terms = append(terms, "f.reason = "+s.quote(sel.Reason))
+	}
+	if sel.Reason != "" || sel.Discarded {
+		terms = append(terms, "f.state = '"+stateDiscarded+"'")
+	}
+	if !sel.From.IsZero() {
+		terms = append(terms, "e.recorded_at >= "+s.time(sel.From))
+	}
+	if !sel.To.IsZero() {
+		terms = append(terms, "e.recorded_at < "+s.time(sel.To))
+	}
+	// What the cursor has not reached comes anyway.
+	terms = append(terms, "NOT EXISTS (SELECT 1 FROM "+s.prefix+"forwarders f WHERE f.name = "+s.quote(sel.Forwarder)+" AND "+s.d.behind()+")")
+	return " FROM " + s.events() + " e LEFT JOIN " + s.prefix + "failures f ON f.event_id = e.id AND f.forwarder = " + s.quote(sel.Forwarder) +
+		" WHERE " + strings.Join(terms, " AND ")
+}
+
+// Replay gives entries to a forwarder again, whether it has taken or refused
+// them, and returns how many. The relay delivers them within seconds, in the
+// order of the journal, beside what is new. With dry it only counts.
+func (s *Store) Replay(ctx context.Context, db *sql.DB, sel Selection, dry bool) (n int64, err error) {
+	if err = sel.check(); err == nil {
+		err = s.known(ctx, db, sel.Forwarder)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if dry {
+		err = db.QueryRowContext(ctx, "SELECT count(*)"+s.selected(&sel)).Scan(&n)
+		return n, wrap("count what to replay", sel.Forwarder, err)
+	}
+	n, err = affected(ctx, db, s.replayQuery(sel.Forwarder, s.selected(&sel)))
+	return n, wrap("replay", sel.Forwarder, err)
+}
+
+func (s *Store) replayQuery(forwarder, selected string) string {
+	now := s.d.now()
+	return "INSERT INTO " + s.prefix + "failures (forwarder, event_id, state, attempts, next_at, reason, error, first_at, last_at)" +
+		" SELECT " + s.quote(forwarder) + ", e.id, '" + stateRetrying + "', 0, " + now + ", 'replay', '', " + now + ", " + now + selected +
+		" ON CONFLICT (forwarder, event_id) DO UPDATE SET state = excluded.state, attempts = 0, next_at = excluded.next_at, reason = excluded.reason, error = ''"
+}
+
+// Dismiss forgets discarded entries of a forwarder, so that they no longer keep
+// the journal from being purged, and returns how many. Without ids it forgets
+// all.
+func (s *Store) Dismiss(ctx context.Context, db *sql.DB, forwarder string, ids ...uuid.UUID) (int64, error) {
+	query := "DELETE FROM " + s.prefix + "failures WHERE state = '" + stateDiscarded + "' AND forwarder = " + s.quote(forwarder)
+	if len(ids) > 0 {
+		query += " AND event_id IN (" + idList(ids) + ")"
+	}
+	n, err := affected(ctx, db, query)
+	return n, wrap("dismiss failures", forwarder, err)
+}
+
+func (s *Store) known(ctx context.Context, q querier, forwarder string) error {
+	var n int
+	err := q.QueryRowContext(ctx, "SELECT count(*) FROM "+s.prefix+"forwarders WHERE retired_at IS NULL AND name = "+s.quote(forwarder)).Scan(&n)
+	if err == nil && n == 0 {
+		err = ErrNotRegistered
+	}
+	return wrap("look for the forwarder", forwarder, err)
+}
+
+// Retire ends a forwarder: nothing is delivered to it any more, and it keeps
+// nothing in the journal.
+func (s *Store) Retire(ctx context.Context, db *sql.DB, forwarder string) error {
+	if err := s.known(ctx, db, forwarder); err != nil {
+		return err
+	}
+	name := s.quote(forwarder)
+	for _, query := range []string{
+		"UPDATE " + s.prefix + "forwarders SET retired_at = " + s.d.now() + ", holder = NULL, lease_until = NULL, fence = fence + 1 WHERE name = " + name,
+		"DELETE FROM " + s.prefix + "failures WHERE forwarder = " + name,
+		"DELETE FROM " + s.prefix + "settled WHERE forwarder = " + name,
+	} {
+		if _, err := db.ExecContext(ctx, query); err != nil {
+			return wrap("retire", forwarder, err)
+		}
+	}
+	return nil
+}
+
+// Resume lets a forwarder go on whose cursor belongs to another database: with
+// replay, everything comes again that may not have been delivered before the
+// copy was made; without, only what is committed from now on.
+func (s *Store) Resume(ctx context.Context, db *sql.DB, forwarder string, replay bool) (replayed int64, err error) {
+	if err = s.known(ctx, db, forwarder); err != nil {
+		return 0, err
+	}
+	place, err := s.place(ctx, db)
+	if err != nil {
+		return 0, wrap("resume", forwarder, err)
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return 0, wrap("resume", forwarder, err)
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	name := s.quote(forwarder)
+	err = s.inTx(ctx, conn, func() error {
+		// First, so that what is committed meanwhile lies behind the cursor.
+		_, e := conn.ExecContext(ctx, "UPDATE "+s.prefix+"forwarders SET "+s.d.skip(s)+", place = "+s.quote(place)+
+			", holder = NULL, lease_until = NULL, fence = fence + 1 WHERE name = "+name)
+		if e != nil || !replay {
+			return e
+		}
+		replayed, e = affected(ctx, conn, s.replayQuery(forwarder, " FROM "+s.events()+" e JOIN "+s.prefix+"forwarders f ON f.name = "+name+
+			" WHERE e.seq > f.safe_seq AND "+s.d.passed()))
+		return e
+	})
+	return replayed, wrap("resume", forwarder, err)
+}
+
+// State is how a forwarder stands.
+type State struct {
+	Forwarder    string
+	RegisteredAt time.Time
+	// RetiredAt is zero unless it is retired.
+	RetiredAt time.Time
+	// Holder is the process that delivers, "" if there is none.
+	Holder string
+	// Behind is how many committed entries it has not got; Oldest is when the
+	// first of them was recorded.
+	Behind int64
+	Oldest time.Time
+	// Retrying and Discarded count failures.
+	Retrying, Discarded int64
+	// Elsewhere says that its cursor belongs to another database; see
+	// [PlaceError].
+	Elsewhere bool
+}
+
+// States returns how all forwarders stand.
+func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err error) {
+	place, err := s.place(ctx, db)
+	if err != nil {
+		return nil, fmt.Errorf("relay: how forwarders stand: %w", err)
+	}
+	failures := "(SELECT count(*) FROM " + s.prefix + "failures x WHERE x.forwarder = f.name AND x.state = '"
+	behind := " FROM " + s.events() + " e WHERE f.retired_at IS NULL AND " + s.d.behind() + ")"
+	rows, err := db.QueryContext(ctx, "SELECT f.name, f.registered_at, f.retired_at, coalesce(f.holder, ''), f.place, "+
+		failures+stateRetrying+"'), "+failures+stateDiscarded+"'), (SELECT count(*)"+behind+", (SELECT min(e.recorded_at)"+behind+
+		" FROM "+s.prefix+"forwarders f ORDER BY f.name")
+	if err != nil {
+		return nil, fmt.Errorf("relay: how forwarders stand: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var (
+			st  State
+			was string
+		)
+		err := rows.Scan(&st.Forwarder, moment{&st.RegisteredAt}, moment{&st.RetiredAt}, &st.Holder, &was, &st.Retrying, &st.Discarded, &st.Behind, moment{&st.Oldest})
+		if err != nil {
+			return nil, fmt.Errorf("relay: how forwarders stand: %w", err)
+		}
+		st.Elsewhere = was != place
+		states = append(states, st)
+	}
+	return states, rows.Err()
+}

@@ -1,0 +1,146 @@
+package relay
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+)
+
+// cursor is how far a forwarder is, under a lease.
+type cursor struct {
+	name  string
+	fence int64
+	place string
+	// done, tick, high and seq are as in the table. On SQLite done has a seq,
+	// and there is no tick.
+	done, tick string
+	high, seq  int64
+	// kept says that the table has the tick.
+	kept bool
+}
+
+// Errors of a cursor.
+var (
+	// ErrNotRegistered: there is no forwarder of that name.
+	ErrNotRegistered = errors.New("relay: no forwarder of that name is registered here")
+	errLost          = errors.New("relay: the lease was lost to another process")
+)
+
+// PlaceError says that a cursor was made in another database than this one,
+// which is a copy, or was restored, or has been promoted with a loss.
+type PlaceError struct{ Forwarder, Was, Is string }
+
+// Error says what to do.
+func (e *PlaceError) Error() string {
+	return fmt.Sprintf("relay: the cursor of %s belongs to another database (%s, this is %s): this is a copy, or was restored; "+
+		"delivery waits until Store.Resume says whether to replay what may not have been delivered, or to skip it", e.Forwarder, e.Was, e.Is)
+}
+
+// Register makes a forwarder known, unless it is. Its cursor starts with what is
+// committed from now on. A retired one starts again.
+func (s *Store) Register(ctx context.Context, db *sql.DB, name string) error {
+	place, err := s.place(ctx, db)
+	if err != nil {
+		return fmt.Errorf("relay: register %s: %w", name, err)
+	}
+	if _, err := db.ExecContext(ctx, s.d.register(s, name, place)); err != nil {
+		return fmt.Errorf("relay: register %s: %w", name, err)
+	}
+	return nil
+}
+
+// place names the database and its environment.
+func (s *Store) place(ctx context.Context, q querier) (string, error) {
+	var place string
+	if err := q.QueryRowContext(ctx, "SELECT "+s.d.place()).Scan(&place); err != nil {
+		return "", err
+	}
+	if s.env != "" {
+		place += " " + s.env
+	}
+	return place, nil
+}
+
+// acquire takes the lease of a forwarder if it is free, and returns its cursor.
+func (s *Store) acquire(ctx context.Context, q querier, name, holder string, ttl time.Duration) (*cursor, error) {
+	me := s.quote(holder)
+	query := "UPDATE " + s.prefix + "forwarders SET holder = " + me + ", fence = fence + 1, lease_until = " + s.d.later(ttl) +
+		" WHERE name = " + s.quote(name) + " AND retired_at IS NULL AND (holder IS NULL OR holder = " + me + " OR lease_until < " + s.d.now() + ")" +
+		" RETURNING fence, place, " + s.d.cursorColumns()
+	c := &cursor{name: name}
+	err := q.QueryRowContext(ctx, query).Scan(&c.fence, &c.place, &c.done, &c.tick, &c.high, &c.seq)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, nil //nolint:nilnil // somebody else has it
+	case err != nil:
+		return nil, fmt.Errorf("relay: take the lease of %s: %w", name, err)
+	}
+	c.kept = c.tick != ""
+	return c, nil
+}
+
+// where selects c's row while its lease holds.
+func (s *Store) where(c *cursor) string {
+	return " WHERE name = " + s.quote(c.name) + " AND fence = " + itoa(c.fence) + " AND retired_at IS NULL"
+}
+
+func (s *Store) renew(ctx context.Context, q querier, c *cursor, ttl time.Duration) error {
+	n, err := affected(ctx, q, "UPDATE "+s.prefix+"forwarders SET lease_until = "+s.d.later(ttl)+s.where(c))
+	if err == nil && n == 0 {
+		return errLost
+	}
+	return err
+}
+
+// release gives the lease back.
+func (s *Store) release(ctx context.Context, q querier, c *cursor) error {
+	_, err := affected(ctx, q, "UPDATE "+s.prefix+"forwarders SET holder = NULL, lease_until = NULL"+s.where(c))
+	return err
+}
+
+// next reads what follows c, at most limit entries, beginning a tick if there is
+// none. trailing is the newest snapshot to go to, or "" for now; skipSettled
+// leaves out what was delivered by others.
+func (s *Store) next(ctx context.Context, q querier, c *cursor, limit int, trailing string, skipSettled bool) (entries []journal.Entry, err error) {
+	if c.tick == "" {
+		found, e := s.d.look(ctx, q, s, c, trailing)
+		if e != nil || !found {
+			return nil, wrap("look for entries", c.name, e)
+		}
+	}
+	where := s.d.within(c)
+	if skipSettled {
+		where += " AND NOT EXISTS (SELECT 1 FROM " + s.prefix + "settled t WHERE t.forwarder = " + s.quote(c.name) + " AND t.event_id = e.id)"
+	}
+	entries, err = s.journal.Select(ctx, q, "e WHERE "+where+" ORDER BY seq LIMIT "+itoa(int64(limit)))
+	return entries, wrap("read entries", c.name, err)
+}
+
+// advance moves c past seq, or, with last, to the end of its tick. It is an
+// error if the lease is lost.
+func (s *Store) advance(ctx context.Context, q querier, c *cursor, seq int64, last bool) error {
+	n, err := affected(ctx, q, "UPDATE "+s.prefix+"forwarders SET "+s.d.advance(c, seq, last)+", moved_at = "+s.d.now()+s.where(c))
+	if err == nil && n == 0 {
+		return errLost
+	}
+	return wrap("move the cursor", c.name, err)
+}
+
+// moved brings c in line with what advance has committed.
+func (c *cursor) moved(seq int64, last bool) {
+	c.seq, c.kept = seq, true
+	if last {
+		c.done, c.tick, c.high, c.seq, c.kept = c.tick, "", 0, 0, false
+	}
+}
+
+func wrap(what, name string, err error) error {
+	if err == nil || errors.Is(err, errLost) {
+		return err
+	}
+	return fmt.Errorf("relay: %s for %s: %w", what, name, err)
+}

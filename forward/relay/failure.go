@@ -1,0 +1,168 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+)
+
+// States of a failure.
+const (
+	stateRetrying  = "retrying"
+	stateDiscarded = "discarded"
+)
+
+// backoff is the wait after an attempt, which counts from 1: attempt⁴ and 15
+// seconds, and up to a tenth more, so that what failed together does not come
+// back together.
+func backoff(attempt int) time.Duration {
+	a := time.Duration(attempt)
+	d := a*a*a*a*time.Second + 15*time.Second
+	return d + rand.N(d/10)
+}
+
+// outcome is what a delivery came to: the entries that failed.
+type outcome struct {
+	failed map[uuid.UUID]Failure
+	// down says that nothing was taken, so that nothing is to be held against
+	// the entries.
+	down bool
+	hung bool
+}
+
+// attempted is an entry and how often it was tried before.
+type attempted struct {
+	entry    journal.Entry
+	attempts int
+}
+
+// verdict is what is written about an entry that failed.
+type verdict struct {
+	id       uuid.UUID
+	failure  Failure
+	attempts int
+	discard  bool
+	next     time.Time
+}
+
+func judge(id uuid.UUID, f Failure, attempts, most int, now time.Time) verdict {
+	v := verdict{id: id, failure: f, attempts: attempts, next: now.Add(backoff(attempts))}
+	v.discard = f.Permanent || attempts >= most
+	return v
+}
+
+func (v *verdict) state() string {
+	if v.discard {
+		return stateDiscarded
+	}
+	return stateRetrying
+}
+
+// note writes verdicts.
+func (s *Store) note(ctx context.Context, q querier, forwarder string, verdicts []verdict, now time.Time) error {
+	if len(verdicts) == 0 {
+		return nil
+	}
+	rows := make([]string, len(verdicts))
+	for i := range verdicts {
+		v := &verdicts[i]
+		rows[i] = fmt.Sprintf("(%s, '%s', '%s', %d, %s, %s, %s, %s, %s)", s.quote(forwarder), v.id, v.state(), v.attempts,
+			s.time(v.next), s.quote(v.failure.Reason), s.quote(errorText(v.failure.Err)), s.time(now), s.time(now))
+	}
+	_, err := q.ExecContext(ctx, "INSERT INTO "+s.prefix+"failures AS f (forwarder, event_id, state, attempts, next_at, reason, error, first_at, last_at) VALUES "+
+		strings.Join(rows, ", ")+" ON CONFLICT (forwarder, event_id) DO UPDATE SET state = excluded.state, attempts = excluded.attempts,"+
+		" next_at = excluded.next_at, reason = excluded.reason, error = excluded.error, last_at = excluded.last_at")
+	return wrap("write failures", forwarder, err)
+}
+
+// errorText is short enough to keep.
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	const most = 1000
+	text := err.Error()
+	if len(text) > most {
+		text = text[:most] + "…"
+	}
+	return text
+}
+
+// settle removes the failures of entries that were taken.
+func (s *Store) settle(ctx context.Context, q querier, forwarder string, ids []uuid.UUID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := q.ExecContext(ctx, "DELETE FROM "+s.prefix+"failures WHERE forwarder = "+s.quote(forwarder)+" AND event_id IN ("+idList(ids)+")")
+	return wrap("settle failures", forwarder, err)
+}
+
+// forgive takes attempts back that were the sink's fault.
+func (s *Store) forgive(ctx context.Context, q querier, forwarder string, charged map[uuid.UUID]int, now time.Time) error {
+	for id, n := range charged {
+		_, err := q.ExecContext(ctx, "UPDATE "+s.prefix+"failures SET attempts = attempts - "+itoa(int64(n))+", next_at = "+s.time(now)+
+			" WHERE forwarder = "+s.quote(forwarder)+" AND state = '"+stateRetrying+"' AND event_id = '"+id.String()+"'")
+		if err != nil {
+			return wrap("forgive failures", forwarder, err)
+		}
+	}
+	return nil
+}
+
+// due reads entries whose time to be tried again has come, in the order of the
+// journal, and gone the ids of those that the journal has no more.
+func (s *Store) due(ctx context.Context, q querier, forwarder string, now time.Time, limit int) (due []attempted, gone []uuid.UUID, err error) {
+	attempts, ids, err := s.dueIDs(ctx, q, forwarder, now, limit)
+	if err != nil || len(ids) == 0 {
+		return nil, nil, wrap("look for what is due", forwarder, err)
+	}
+	entries, err := s.journal.Select(ctx, q, "WHERE id IN ("+idList(ids)+") ORDER BY seq")
+	if err != nil {
+		return nil, nil, wrap("read what is due", forwarder, err)
+	}
+	for _, e := range entries {
+		due = append(due, attempted{e, attempts[e.ID]})
+		delete(attempts, e.ID)
+	}
+	for id := range attempts {
+		gone = append(gone, id)
+	}
+	return due, gone, nil
+}
+
+func (s *Store) dueIDs(ctx context.Context, q querier, forwarder string, now time.Time, limit int) (map[uuid.UUID]int, []uuid.UUID, error) {
+	rows, err := q.QueryContext(ctx, "SELECT f.event_id, f.attempts FROM "+s.prefix+"failures f LEFT JOIN "+s.events()+" e ON e.id = f.event_id"+
+		" WHERE f.forwarder = "+s.quote(forwarder)+" AND f.state = '"+stateRetrying+"' AND f.next_at <= "+s.time(now)+
+		" ORDER BY e.seq LIMIT "+itoa(int64(limit)))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	attempts := make(map[uuid.UUID]int)
+	var ids []uuid.UUID
+	for rows.Next() {
+		var (
+			id uuid.UUID
+			n  int
+		)
+		if err := rows.Scan(&id, &n); err != nil {
+			return nil, nil, err
+		}
+		attempts[id] = n
+		ids = append(ids, id)
+	}
+	return attempts, ids, rows.Err()
+}
+
+// nextDue returns when the next failure is due, zero if there is none.
+func (s *Store) nextDue(ctx context.Context, q querier, forwarder string) (next time.Time, err error) {
+	err = q.QueryRowContext(ctx, "SELECT min(next_at) FROM "+s.prefix+"failures WHERE forwarder = "+s.quote(forwarder)+
+		" AND state = '"+stateRetrying+"'").Scan(moment{&next})
+	return next, wrap("look for what is due", forwarder, err)
+}

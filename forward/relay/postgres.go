@@ -1,0 +1,112 @@
+package relay
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// postgres is the dialect whose cursor is a snapshot.
+type postgres struct{}
+
+var _ dialect = postgres{}
+
+func (postgres) now() string   { return "clock_timestamp()" }
+func (postgres) begin() string { return "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE" }
+
+func (postgres) later(d time.Duration) string {
+	return "clock_timestamp() + interval '" + strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + " s'"
+}
+
+// place: the system identifier survives a failover, and a dump does not have it.
+func (postgres) place() string {
+	return "(SELECT system_identifier FROM pg_catalog.pg_control_system())::text || '/' ||" +
+		" (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())::text"
+}
+
+// register starts, in one statement, with one snapshot. With nothing in flight,
+// all that there is lies before it.
+func (postgres) register(s *Store, name, place string) string {
+	return "INSERT INTO " + s.prefix + "forwarders AS f (name, place, done, safe_seq, mark_xid, mark_seq)" +
+		" SELECT " + s.quote(name) + ", " + s.quote(place) + ", p, CASE WHEN pg_snapshot_xmin(p) = pg_snapshot_xmax(p) THEN top ELSE 0 END, pg_snapshot_xmax(p), top" +
+		" FROM (SELECT pg_current_snapshot() AS p, (SELECT coalesce(max(seq), 0) FROM " + s.events() + ") AS top) n" +
+		" ON CONFLICT (name) DO UPDATE SET retired_at = NULL, registered_at = clock_timestamp(), holder = NULL, lease_until = NULL, fence = f.fence + 1," +
+		" done = EXCLUDED.done, tick = NULL, high = 0, seq = 0, place = EXCLUDED.place, safe_seq = EXCLUDED.safe_seq, mark_xid = EXCLUDED.mark_xid, mark_seq = EXCLUDED.mark_seq" +
+		" WHERE f.retired_at IS NOT NULL"
+}
+
+func (postgres) cursorColumns() string { return "done::text, coalesce(tick::text, ''), high, seq" }
+
+func (postgres) current(ctx context.Context, q querier, _ time.Time) (string, error) {
+	var now string
+	err := q.QueryRowContext(ctx, "SELECT pg_current_snapshot()::text").Scan(&now)
+	return now, err
+}
+
+// look finds the range of what is visible now and was not in done: what began
+// after done, and what was in flight then. A snapshot that reaches beyond the
+// server's own is of a server that has lost transactions.
+func (postgres) look(ctx context.Context, q querier, s *Store, c *cursor, trailing string) (bool, error) {
+	done := "'" + c.done + "'::pg_snapshot"
+	to, limit := "pg_current_snapshot()", ""
+	if trailing != "" {
+		to = "'" + trailing + "'::pg_snapshot"
+		limit = " AND pg_visible_in_snapshot(xid, " + to + ")"
+	}
+	part := "SELECT min(seq) AS low, max(seq) AS high FROM " + s.events() + " WHERE "
+	query := "SELECT " + to + "::text, pg_snapshot_xmax(" + done + ") > pg_snapshot_xmax(pg_current_snapshot()), min(low), max(high) FROM (" +
+		part + "xid >= pg_snapshot_xmax(" + done + ")" + limit +
+		" UNION ALL " + part + "xid = ANY (ARRAY(SELECT pg_snapshot_xip(" + done + ")))" + limit + ") parts"
+	var (
+		tick      string
+		ahead     bool
+		low, high sql.NullInt64
+	)
+	if err := q.QueryRowContext(ctx, query).Scan(&tick, &ahead, &low, &high); err != nil {
+		return false, err
+	}
+	if ahead {
+		return false, &PlaceError{Forwarder: c.name, Was: "transactions up to " + c.done, Is: "a server behind them"}
+	}
+	if !low.Valid {
+		c.done = tick // nothing in between; the table keeps the old one
+		return false, nil
+	}
+	c.tick, c.high, c.seq = tick, high.Int64, low.Int64-1
+	return true, nil
+}
+
+func (postgres) within(c *cursor) string {
+	return fmt.Sprintf("seq > %d AND seq <= %d AND pg_visible_in_snapshot(xid, '%s') AND NOT pg_visible_in_snapshot(xid, '%s')",
+		c.seq, c.high, c.tick, c.done)
+}
+
+// advance keeps for a copy of the database up to which seq all is settled: where
+// nothing was in flight up to the end of the tick, else up to an earlier mark
+// that all that was in flight has passed.
+func (postgres) advance(c *cursor, seq int64, last bool) string {
+	if !last {
+		return fmt.Sprintf("done = '%s', tick = '%s', high = %d, seq = %d", c.done, c.tick, c.high, seq)
+	}
+	passed := "pg_snapshot_xmin('" + c.tick + "') >= mark_xid"
+	return fmt.Sprintf("done = '%[1]s', tick = NULL, high = 0, seq = 0,"+
+		" safe_seq = CASE WHEN pg_snapshot_xmin('%[1]s') = pg_snapshot_xmax('%[1]s') THEN greatest(safe_seq, %[2]d) WHEN %[3]s THEN greatest(safe_seq, mark_seq) ELSE safe_seq END,"+
+		" mark_seq = CASE WHEN %[3]s THEN greatest(mark_seq, %[2]d) ELSE mark_seq END,"+
+		" mark_xid = CASE WHEN %[3]s THEN pg_snapshot_xmax('%[1]s') ELSE mark_xid END", c.tick, c.high, passed)
+}
+
+// behind selects the entries e that the forwarder f has not settled.
+func (postgres) behind() string {
+	return "(e.xid >= pg_snapshot_xmax(f.done) OR e.xid = ANY (ARRAY(SELECT pg_snapshot_xip(f.done))))" +
+		" AND NOT (f.tick IS NOT NULL AND e.seq <= f.seq AND pg_visible_in_snapshot(e.xid, f.tick))"
+}
+
+// passed selects the entries e that the cursor of the forwarder f has behind it.
+func (postgres) passed() string { return "pg_visible_in_snapshot(e.xid, f.done)" }
+
+// skip moves a cursor to now.
+func (postgres) skip(*Store) string {
+	return "done = pg_current_snapshot(), tick = NULL, high = 0, seq = 0"
+}

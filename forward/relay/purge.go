@@ -1,0 +1,96 @@
+package relay
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// PurgeOptions of [Store.Purge].
+type PurgeOptions struct {
+	// Before is the age to delete up to, by RecordedAt.
+	Before time.Time
+	// By is who wants it, which is written down.
+	By string
+	// Batch is how many entries one transaction deletes; 1,000 if zero.
+	Batch int
+	// Dry only counts.
+	Dry bool
+}
+
+// Purged is what a purge did, or would do.
+type Purged struct {
+	Events int64
+	// Kept counts entries of that age that a forwarder has not settled, or has
+	// discarded.
+	Kept int64
+}
+
+// Purge deletes old entries from the journal, in small transactions, so that
+// writers go on. It leaves what a forwarder has yet to settle, and what it has
+// discarded, until that is replayed or dismissed; [Store.Retire] frees what a
+// forwarder keeps. Each run that deletes is written down.
+func (s *Store) Purge(ctx context.Context, db *sql.DB, o PurgeOptions) (p Purged, err error) {
+	const usual = 1000
+	if o.Batch <= 0 {
+		o.Batch = usual
+	}
+	switch {
+	case o.Before.IsZero():
+		return p, errors.New("relay: purge: Before is not set")
+	case o.By == "" && !o.Dry:
+		return p, errors.New("relay: purge: By is empty: say who deletes, for the record")
+	}
+	old := " FROM " + s.events() + " e WHERE e.recorded_at < " + s.time(o.Before)
+	free := old + " AND NOT EXISTS (SELECT 1 FROM " + s.prefix + "forwarders f WHERE f.retired_at IS NULL AND NOT (" + s.d.passed() + "))" +
+		" AND NOT EXISTS (SELECT 1 FROM " + s.prefix + "failures x WHERE x.event_id = e.id)"
+	var all int64
+	if err := db.QueryRowContext(ctx, "SELECT count(*)"+old).Scan(&all); err != nil {
+		return p, fmt.Errorf("relay: purge: %w", err)
+	}
+	if o.Dry {
+		if err := db.QueryRowContext(ctx, "SELECT count(*)"+free).Scan(&p.Events); err != nil {
+			return p, fmt.Errorf("relay: purge: %w", err)
+		}
+		p.Kept = all - p.Events
+		return p, nil
+	}
+	for {
+		n, err := s.purgeBatch(ctx, db, free, o)
+		p.Events += n
+		if err != nil {
+			return p, fmt.Errorf("relay: purge: %w", err)
+		}
+		if n < int64(o.Batch) {
+			break
+		}
+	}
+	p.Kept = max(0, all-p.Events)
+	return p, nil
+}
+
+// purgeBatch deletes and writes down one batch.
+func (s *Store) purgeBatch(ctx context.Context, db *sql.DB, free string, o PurgeOptions) (n int64, err error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	err = s.inTx(ctx, conn, func() error {
+		var first, last sql.NullInt64
+		batch := "(SELECT e.seq AS seq" + free + " ORDER BY e.seq LIMIT " + itoa(int64(o.Batch)) + ")"
+		if e := conn.QueryRowContext(ctx, "SELECT min(seq), max(seq) FROM "+batch+" b").Scan(&first, &last); e != nil || !first.Valid {
+			return e
+		}
+		var e error
+		if n, e = affected(ctx, conn, "DELETE FROM "+s.events()+" WHERE seq IN "+batch); e != nil || n == 0 {
+			return e
+		}
+		_, e = conn.ExecContext(ctx, "INSERT INTO "+s.prefix+"purges (purged_at, purged_by, before, events, first_seq, last_seq) VALUES ("+
+			s.d.now()+", "+s.quote(o.By)+", "+s.time(o.Before)+", "+itoa(n)+", "+itoa(first.Int64)+", "+itoa(last.Int64)+")")
+		return e
+	})
+	return n, err
+}

@@ -1,0 +1,271 @@
+package relay
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// Config is what a [Relay] is started with.
+type Config struct {
+	Targets []Target
+	// Holder names this process in the lease. The default has the host, the
+	// process and something random.
+	Holder string
+	// Lease is how long a process that has died keeps its forwarders from the
+	// others. The default is 10 s.
+	Lease time.Duration
+	// Batch is how many entries a call gets at most. The default is 500.
+	Batch int
+	// Poll is how long the relay waits at most before it looks for entries that
+	// nobody has told it of. The default is 1 s.
+	Poll time.Duration
+	// Notify is told what happens.
+	Notify func(hooks.Notice)
+	Log    *zap.Logger
+	// Clock is the time by which failures are tried again.
+	Clock Clock
+}
+
+// Clock tells the time and waits.
+type Clock interface {
+	Now() time.Time
+	After(d time.Duration) <-chan time.Time
+}
+
+type realClock struct{}
+
+func (realClock) Now() time.Time                         { return time.Now() }
+func (realClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+// Relay delivers for a process, as far as it has the leases.
+type Relay struct {
+	store *Store
+	db    *sql.DB
+	cfg   Config
+
+	workers  []*worker
+	stopping chan struct{}
+	cancel   context.CancelFunc
+	once     sync.Once
+	finished sync.WaitGroup
+
+	mu          sync.Mutex
+	held, share int
+	beat        time.Time
+}
+
+// Start starts a relay over db, which it uses with as many connections as it
+// gets, at least one. Its targets must be registered.
+func Start(s *Store, db *sql.DB, cfg Config) *Relay {
+	const (
+		defaultLease = 10 * time.Second
+		defaultBatch = 500
+		defaultPoll  = time.Second
+	)
+	if cfg.Lease <= 0 {
+		cfg.Lease = defaultLease
+	}
+	if cfg.Batch <= 0 {
+		cfg.Batch = defaultBatch
+	}
+	if cfg.Poll <= 0 {
+		cfg.Poll = defaultPoll
+	}
+	if cfg.Notify == nil {
+		cfg.Notify = func(hooks.Notice) {}
+	}
+	if cfg.Log == nil {
+		cfg.Log = zap.NewNop()
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = realClock{}
+	}
+	if cfg.Holder == "" {
+		host, _ := os.Hostname() // a name for people to read
+		cfg.Holder = fmt.Sprintf("%s/%d/%s", host, os.Getpid(), uuid.NewString()[:8])
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &Relay{store: s, db: db, cfg: cfg, stopping: make(chan struct{}), cancel: cancel, share: 1}
+	for _, t := range cfg.Targets {
+		w := &worker{relay: r, target: t, wake: make(chan struct{}, 1)}
+		r.workers = append(r.workers, w)
+		r.finished.Add(1)
+		go func() {
+			defer r.finished.Done()
+			w.run(ctx)
+		}()
+	}
+	return r
+}
+
+// Wake says that entries have been committed.
+func (r *Relay) Wake() {
+	for _, w := range r.workers {
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Stop lets deliveries that are running finish and gives the leases back. When
+// ctx ends, it cancels them; what they had not finished comes again.
+func (r *Relay) Stop(ctx context.Context) error {
+	r.once.Do(func() { close(r.stopping) })
+	done := make(chan struct{})
+	go func() {
+		r.finished.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		r.cancel()
+		return nil
+	case <-ctx.Done():
+	}
+	r.cancel()
+	<-done
+	return ctx.Err()
+}
+
+// Drain waits until what is committed now has been delivered, or failed, by this
+// process or another.
+func (r *Relay) Drain(ctx context.Context) error {
+	bound, err := r.store.bound(ctx, r.db)
+	if err != nil {
+		return err
+	}
+	const pause = 10 * time.Millisecond
+	for {
+		r.Wake()
+		behind := ""
+		for _, w := range r.workers {
+			left, err := r.store.left(ctx, r.db, w.target.Name, bound)
+			if err != nil {
+				return err
+			}
+			if left {
+				behind = w.target.Name
+				break
+			}
+		}
+		if behind == "" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("relay: %s is still behind: %w", behind, ctx.Err())
+		case <-time.After(pause):
+		}
+	}
+}
+
+// mayTake reports whether this process has fewer forwarders than its share.
+func (r *Relay) mayTake() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.held < r.share
+}
+
+func (r *Relay) took() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held++
+}
+
+func (r *Relay) gave() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held--
+}
+
+// giveUp reports whether the process has more than its share, and counts one
+// less.
+func (r *Relay) giveUp() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.held <= r.share {
+		return false
+	}
+	r.held--
+	return true
+}
+
+// heartbeat shows that the process lives, and learns its share.
+func (r *Relay) heartbeat(ctx context.Context, q querier) error {
+	r.mu.Lock()
+	due := time.Since(r.beat) > r.cfg.Lease/3
+	if due {
+		r.beat = time.Now()
+	}
+	r.mu.Unlock()
+	if !due {
+		return nil
+	}
+	share, err := r.store.beat(ctx, q, r.cfg.Holder, r.cfg.Lease)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.share = share
+	r.mu.Unlock()
+	return nil
+}
+
+// beat notes that holder lives, and returns how many forwarders are its share.
+func (s *Store) beat(ctx context.Context, q querier, holder string, lease time.Duration) (share int, err error) {
+	_, err = q.ExecContext(ctx, "INSERT INTO "+s.prefix+"workers (name, seen_at) VALUES ("+s.quote(holder)+", "+s.d.now()+
+		") ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at")
+	if err != nil {
+		return 0, fmt.Errorf("relay: show that this process works: %w", err)
+	}
+	if _, err = q.ExecContext(ctx, "DELETE FROM "+s.prefix+"workers WHERE seen_at < "+s.d.later(-lease)); err != nil {
+		return 0, fmt.Errorf("relay: forget processes that work no more: %w", err)
+	}
+	var workers, forwarders int
+	err = q.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM "+s.prefix+"workers), (SELECT count(*) FROM "+s.prefix+"forwarders WHERE retired_at IS NULL)").
+		Scan(&workers, &forwarders)
+	if err != nil {
+		return 0, fmt.Errorf("relay: count who works: %w", err)
+	}
+	workers = max(workers, 1)
+	return (forwarders + workers - 1) / workers, nil
+}
+
+// leave forgets a process that stops.
+func (s *Store) leave(ctx context.Context, q querier, holder string) error {
+	_, err := q.ExecContext(ctx, "DELETE FROM "+s.prefix+"workers WHERE name = "+s.quote(holder))
+	return err
+}
+
+// bound names what is committed now.
+func (s *Store) bound(ctx context.Context, q querier) (string, error) {
+	if _, ok := s.d.(postgres); ok {
+		now, err := s.d.current(ctx, q, time.Time{})
+		return "pg_visible_in_snapshot(e.xid, '" + now + "')", err
+	}
+	var top sql.NullInt64
+	err := q.QueryRowContext(ctx, "SELECT max(seq) FROM "+s.events()).Scan(&top)
+	return "e.seq <= " + itoa(top.Int64), err
+}
+
+// left reports whether a forwarder has not settled all within bound.
+func (s *Store) left(ctx context.Context, q querier, name, bound string) (left bool, err error) {
+	err = q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+s.events()+" e, "+s.prefix+"forwarders f WHERE f.name = "+s.quote(name)+
+		" AND f.retired_at IS NULL AND "+bound+" AND "+s.d.behind()+")").Scan(&left)
+	return left, wrap("look whether it is behind", name, err)
+}
+
+// isLost reports whether err is about the lease or the connection, so that the
+// cursor must be read again.
+func isLost(err error) bool { return err != nil && !errors.As(err, new(*PlaceError)) }

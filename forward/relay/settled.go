@@ -1,0 +1,42 @@
+package relay
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// Settle notes that a forwarder has taken entries without the relay, which then
+// leaves them out.
+func (s *Store) Settle(ctx context.Context, db *sql.DB, forwarder string, ids []uuid.UUID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	name := s.quote(forwarder)
+	rows := make([]string, len(ids))
+	for i, id := range ids {
+		rows[i] = "(" + name + ", '" + id.String() + "')"
+	}
+	_, err := db.ExecContext(ctx, "INSERT INTO "+s.prefix+"settled (forwarder, event_id) VALUES "+strings.Join(rows, ", ")+" ON CONFLICT DO NOTHING")
+	return wrap("settle entries", forwarder, err)
+}
+
+// sweep forgets what is settled of entries that the cursor has behind it.
+func (s *Store) sweep(ctx context.Context, q querier, forwarder string) error {
+	name := s.quote(forwarder)
+	_, err := q.ExecContext(ctx, "DELETE FROM "+s.prefix+"settled WHERE forwarder = "+name+" AND event_id IN (SELECT t.event_id FROM "+
+		s.prefix+"settled t JOIN "+s.events()+" e ON e.id = t.event_id JOIN "+s.prefix+"forwarders f ON f.name = t.forwarder WHERE t.forwarder = "+name+
+		" AND "+s.d.passed()+")")
+	return wrap("forget what is settled", forwarder, err)
+}
+
+// confirm is an error if the lease is lost.
+func (s *Store) confirm(ctx context.Context, q querier, c *cursor) error {
+	n, err := affected(ctx, q, "UPDATE "+s.prefix+"forwarders SET moved_at = "+s.d.now()+s.where(c))
+	if err == nil && n == 0 {
+		return errLost
+	}
+	return wrap("confirm the lease", c.name, err)
+}

@@ -1,0 +1,84 @@
+package relay
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// sqlite is the dialect whose cursor is a seq: there is one writer.
+type sqlite struct{}
+
+var _ dialect = sqlite{}
+
+const sqliteNow = "strftime('%Y-%m-%dT%H:%M:%f', 'now'"
+
+func (sqlite) now() string   { return sqliteNow + ") || '000Z'" }
+func (sqlite) begin() string { return "BEGIN IMMEDIATE" }
+
+func (sqlite) later(d time.Duration) string {
+	return sqliteNow + ", '+" + strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + " seconds') || '000Z'"
+}
+
+// place: a file does not know where it is from.
+func (sqlite) place() string { return "''" }
+
+func (d sqlite) register(s *Store, name, place string) string {
+	top := "(SELECT coalesce(max(seq), 0) FROM " + s.events() + ")"
+	return "INSERT INTO " + s.prefix + "forwarders (name, place, done, safe_seq, registered_at, moved_at) VALUES (" +
+		s.quote(name) + ", " + s.quote(place) + ", " + top + ", " + top + ", " + d.now() + ", " + d.now() + ")" +
+		" ON CONFLICT (name) DO UPDATE SET retired_at = NULL, registered_at = excluded.registered_at, holder = NULL, lease_until = NULL, fence = fence + 1," +
+		" done = excluded.done, place = excluded.place, safe_seq = excluded.safe_seq WHERE retired_at IS NOT NULL"
+}
+
+func (sqlite) cursorColumns() string { return "CAST(done AS TEXT), '', 0, 0" }
+
+// current is a time, by the clock of those who write the journal.
+func (sqlite) current(_ context.Context, _ querier, now time.Time) (string, error) {
+	return now.UTC().Format(timeForm), nil
+}
+
+// look takes what there is for a tick.
+func (sqlite) look(ctx context.Context, q querier, s *Store, c *cursor, trailing string) (bool, error) {
+	done, err := strconv.ParseInt(c.done, 10, 64)
+	if err != nil {
+		return false, err
+	}
+	var (
+		top sql.NullInt64
+		all int64
+	)
+	limit := ""
+	if trailing != "" {
+		limit = " WHERE recorded_at <= '" + trailing + "'"
+	}
+	query := "SELECT (SELECT max(seq) FROM " + s.events() + limit + "), coalesce((SELECT seq FROM main.sqlite_sequence WHERE name = " + s.quote(s.table()) + "), 0)"
+	if err := q.QueryRowContext(ctx, query).Scan(&top, &all); err != nil {
+		return false, err
+	}
+	if done > all {
+		return false, &PlaceError{Forwarder: c.name, Was: "entries up to " + c.done, Is: fmt.Sprintf("a file with entries up to %d", all)}
+	}
+	if top.Int64 <= done {
+		return false, nil
+	}
+	c.tick, c.high, c.seq = strconv.FormatInt(top.Int64, 10), top.Int64, done
+	return true, nil
+}
+
+func (sqlite) within(c *cursor) string { return fmt.Sprintf("seq > %d AND seq <= %d", c.seq, c.high) }
+
+func (sqlite) advance(c *cursor, seq int64, last bool) string {
+	if last {
+		seq = c.high
+	}
+	return fmt.Sprintf("done = %d, safe_seq = %[1]d", seq)
+}
+
+func (sqlite) behind() string { return "e.seq > f.done" }
+func (sqlite) passed() string { return "e.seq <= f.done" }
+func (sqlite) skip(s *Store) string {
+	return "done = (SELECT coalesce(max(seq), 0) FROM " + s.events() + ")"
+}

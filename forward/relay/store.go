@@ -1,0 +1,183 @@
+package relay
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// Store reads and writes what the relay keeps beside the journal: cursors,
+// leases, failures. It is safe for concurrent use; the database comes with each
+// call, and needs SELECT on the journal's table and all rights on the others of
+// its schema.
+type Store struct {
+	journal *journal.Journal
+	d       dialect
+	prefix  string // before a table's name
+	env     string
+}
+
+// Options of a [Store]; nil is fine.
+type Options struct {
+	// Journal has the options of the journal, which names the schema.
+	Journal *journal.Options
+	// Environment is a name such as "production". A cursor that was made under
+	// another does not move until somebody decides; see [Store.Resume]. It
+	// tells a copy from its original where the server cannot.
+	Environment string
+}
+
+// dialect is what differs between the databases.
+type dialect interface {
+	// now is an expression for the database's clock.
+	now() string
+	later(d time.Duration) string
+	// begin starts a transaction that writes.
+	begin() string
+	// place is an expression that names the database.
+	place() string
+	// register inserts a forwarder, or a retired one anew.
+	register(s *Store, name, place string) string
+	// cursorColumns are what a cursor is scanned from.
+	cursorColumns() string
+	// current returns a snapshot of now, for look.
+	current(ctx context.Context, q querier, now time.Time) (string, error)
+	// look begins a tick, up to now or trailing, if there is anything in it.
+	look(ctx context.Context, q querier, s *Store, c *cursor, trailing string) (found bool, err error)
+	// within selects what is left of a tick.
+	within(c *cursor) string
+	// advance sets the columns of a cursor.
+	advance(c *cursor, seq int64, last bool) string
+	// behind and passed compare entries e with forwarders f.
+	behind() string
+	passed() string
+	skip(s *Store) string
+}
+
+// querier is a *sql.DB, *sql.Conn or *sql.Tx.
+type querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// New returns the store beside the journal of a database of that dialect. It
+// does no I/O.
+func New(d hooks.Dialect, o *Options) (*Store, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	j, err := journal.New(d, o.Journal)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{journal: j, env: o.Environment}
+	schema := j.Schema()
+	if d == hooks.Postgres {
+		s.d, s.prefix = postgres{}, `"`+schema+`".`
+	} else {
+		s.d, s.prefix = sqlite{}, "main."+schema+"_"
+	}
+	return s, nil
+}
+
+// events is the journal's table.
+func (s *Store) events() string {
+	if _, ok := s.d.(postgres); ok {
+		return s.prefix + "audit_events"
+	}
+	return s.prefix + "events"
+}
+
+// table is the journal's table without its schema.
+func (s *Store) table() string { return strings.TrimPrefix(s.events(), "main.") }
+
+// quote makes a literal, so that statements need no arguments: one round trip,
+// and no prepared statement that a pooler would lose.
+func (s *Store) quote(text string) string {
+	text = strings.ReplaceAll(strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", "�"), "�"), "'", "''")
+	if _, ok := s.d.(postgres); ok && strings.Contains(text, `\`) {
+		return "E'" + strings.ReplaceAll(text, `\`, `\\`) + "'"
+	}
+	return "'" + text + "'"
+}
+
+func (s *Store) time(t time.Time) string { return "'" + t.UTC().Format(timeForm) + "'" }
+
+const timeForm = "2006-01-02T15:04:05.000000Z"
+
+func idList(ids []uuid.UUID) string {
+	var b strings.Builder
+	for i, id := range ids {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString("'" + id.String() + "'")
+	}
+	return b.String()
+}
+
+// moment scans a time that the database has as such or as text.
+type moment struct{ t *time.Time }
+
+// Scan implements sql.Scanner.
+func (m moment) Scan(src any) error {
+	switch v := src.(type) {
+	case nil:
+		*m.t = time.Time{}
+		return nil
+	case time.Time:
+		*m.t = v.UTC()
+		return nil
+	case []byte:
+		return m.parse(string(v))
+	case string:
+		return m.parse(v)
+	}
+	return fmt.Errorf("a time from %T", src)
+}
+
+func (m moment) parse(text string) error {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	*m.t = t
+	return err
+}
+
+// affected executes query and returns how many rows it changed.
+func affected(ctx context.Context, q querier, query string) (int64, error) {
+	res, err := q.ExecContext(ctx, query)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// inTx runs f in a transaction of conn's own, by statements, because what the
+// conn is may have no other.
+func (s *Store) inTx(ctx context.Context, conn *sql.Conn, f func() error) error {
+	if _, err := conn.ExecContext(ctx, s.d.begin()); err != nil {
+		return err
+	}
+	err := f()
+	if err == nil {
+		if _, err = conn.ExecContext(ctx, "COMMIT"); err == nil {
+			return nil
+		}
+	}
+	if _, e := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); e != nil && !errors.Is(err, sql.ErrConnDone) {
+		discard(conn)
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }

@@ -1,0 +1,57 @@
+package relay
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+)
+
+// Target is a forwarder as the relay sees it.
+type Target struct {
+	// Name is that of its cursor.
+	Name string
+	// Deliver makes one attempt. It returns within a time of its own, also if
+	// the sink does not; db, of one connection, must not be used afterwards.
+	Deliver func(ctx context.Context, db *sql.DB, entries []journal.Entry) Result
+	// SameDatabase says that all that Deliver does is done over db, so that the
+	// cursor can move in the same transaction.
+	SameDatabase bool
+	// Grace is how long the relay leaves entries to others, which settle what
+	// they deliver; zero if there are none.
+	Grace time.Duration
+	// MaxAttempts is when an entry is discarded.
+	MaxAttempts int
+}
+
+// Result is how an attempt went.
+type Result struct {
+	// Err is what went wrong with all entries that Failed does not name.
+	Err *Failure
+	// Failed are those that have a failure of their own. Without Err, the
+	// others were taken.
+	Failed map[uuid.UUID]Failure
+	// Hung says that the call has not returned, and may still use db.
+	Hung bool
+}
+
+// Failure is why an entry was not taken.
+type Failure struct {
+	Reason    string
+	Permanent bool
+	Err       error
+}
+
+// transient reports whether all failed, for a reason that may pass.
+func (r *Result) transient() bool { return r.Err != nil && !r.Err.Permanent }
+
+// of returns what became of an entry: nil if it was taken.
+func (r *Result) of(id uuid.UUID) *Failure {
+	if f, ok := r.Failed[id]; ok {
+		return &f
+	}
+	return r.Err
+}

@@ -1,0 +1,316 @@
+package relay
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// worker delivers to one target while it has the lease.
+type worker struct {
+	relay  *Relay
+	target Target
+	wake   chan struct{}
+
+	conn    *sql.Conn // of the step that runs
+	cursor  *cursor   // nil without the lease
+	renewed time.Time
+	// refused is since when the lease was free and above this process's share.
+	refused time.Time
+	pinned  bool // taken nevertheless
+
+	breaker breaker
+	trail   trail
+	dueAt   time.Time // of the next failure, zero if there is none
+	told    struct {
+		err error
+		lag time.Time
+	}
+}
+
+// run works until the relay stops.
+func (w *worker) run(ctx context.Context) {
+	idle := time.Duration(0)
+	for !w.stopping() {
+		more, err := w.step(ctx)
+		w.tellError(err)
+		switch {
+		case more:
+			idle = 0
+			continue
+		case err != nil:
+			idle = w.relay.cfg.Poll
+		default:
+			idle = min(max(2*idle, 20*time.Millisecond), w.relay.cfg.Poll)
+		}
+		if !w.rest(ctx, idle) {
+			idle = 0
+		}
+	}
+	w.end(ctx)
+}
+
+func (w *worker) stopping() bool {
+	select {
+	case <-w.relay.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// rest waits for d, or until there is something to do, and reports false if it
+// was woken.
+func (w *worker) rest(ctx context.Context, d time.Duration) bool {
+	clock := w.relay.cfg.Clock
+	d = min(d, w.relay.cfg.Lease/3)
+	if wait := w.breaker.wait(clock.Now()); wait > 0 {
+		d = max(d, min(wait, w.relay.cfg.Poll))
+	}
+	select {
+	case <-ctx.Done():
+	case <-w.relay.stopping:
+	case <-w.wake:
+		return false
+	case <-clock.After(d):
+	}
+	return true
+}
+
+// end gives the lease back.
+func (w *worker) end(ctx context.Context) {
+	if w.cursor == nil {
+		return
+	}
+	const patience = 2 * time.Second
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	err := errors.Join(w.relay.store.release(ctx, w.relay.db, w.cursor), w.relay.store.leave(ctx, w.relay.db, w.relay.cfg.Holder))
+	if err != nil {
+		w.relay.cfg.Log.Info("aftercommit: a lease could not be given back; it ends by itself",
+			zap.String("forwarder", w.target.Name), zap.Error(err))
+	}
+	w.drop()
+}
+
+// drop forgets the lease.
+func (w *worker) drop() {
+	if w.cursor != nil {
+		w.relay.gave()
+	}
+	w.cursor, w.pinned = nil, false
+}
+
+// step does what there is to do, once, and reports whether there is more.
+func (w *worker) step(ctx context.Context) (more bool, err error) {
+	conn, err := w.relay.db.Conn(ctx)
+	if err != nil {
+		return false, err
+	}
+	w.conn = conn
+	defer func() {
+		_ = w.conn.Close()
+		w.conn = nil
+		if isLost(err) {
+			w.drop()
+		}
+	}()
+	if err = w.hold(ctx); err != nil || w.cursor == nil {
+		return false, err
+	}
+	now := w.relay.cfg.Clock.Now()
+	if w.breaker.wait(now) > 0 {
+		return false, nil
+	}
+	fresh, err := w.stepFresh(ctx)
+	if err != nil || w.breaker.wait(now) > 0 {
+		return false, err
+	}
+	again, err := w.stepDue(ctx)
+	return fresh || again, err
+}
+
+// hold sees to it that the lease is this process's, if it can be.
+func (w *worker) hold(ctx context.Context) error {
+	r := w.relay
+	if err := r.heartbeat(ctx, w.conn); err != nil {
+		return err
+	}
+	if w.cursor != nil {
+		if !w.pinned && r.giveUp() {
+			c := w.cursor
+			w.cursor = nil
+			return r.store.release(ctx, w.conn, c)
+		}
+		if time.Since(w.renewed) < r.cfg.Lease/3 {
+			return nil
+		}
+		w.renewed = time.Now()
+		if err := r.store.renew(ctx, w.conn, w.cursor, r.cfg.Lease); err != nil {
+			return err
+		}
+		return w.readDue(ctx) // somebody may have asked for a replay
+	}
+	above := !r.mayTake()
+	if above && w.refused.IsZero() {
+		w.refused = time.Now()
+	}
+	if above && time.Since(w.refused) < 2*r.cfg.Lease {
+		return nil // somebody with less to do may take it
+	}
+	start := time.Now()
+	c, err := r.store.acquire(ctx, w.conn, w.target.Name, r.cfg.Holder, r.cfg.Lease)
+	if err != nil || c == nil {
+		return err
+	}
+	r.took()
+	w.cursor, w.renewed, w.refused, w.pinned = c, start, time.Time{}, above
+	w.trail = trail{}
+	if err := w.readDue(ctx); err != nil {
+		return err
+	}
+	return w.checkPlace(ctx)
+}
+
+func (w *worker) readDue(ctx context.Context) (err error) {
+	w.dueAt, err = w.relay.store.nextDue(ctx, w.conn, w.target.Name)
+	return err
+}
+
+func (w *worker) checkPlace(ctx context.Context) error {
+	place, err := w.relay.store.place(ctx, w.conn)
+	if err == nil && place != w.cursor.place {
+		err = errors.Join(&PlaceError{Forwarder: w.target.Name, Was: w.cursor.place, Is: place},
+			w.relay.store.release(ctx, w.conn, w.cursor))
+		w.drop()
+	}
+	return err
+}
+
+// stepFresh delivers what follows the cursor.
+func (w *worker) stepFresh(ctx context.Context) (more bool, err error) {
+	s, limit := w.relay.store, w.relay.cfg.Batch
+	if w.breaker.open {
+		limit = 1
+	}
+	trailing := ""
+	if w.target.Grace > 0 {
+		ok := false
+		if trailing, ok, err = w.trail.next(ctx, w); err != nil || !ok {
+			return false, err
+		}
+	}
+	entries, err := s.next(ctx, w.conn, w.cursor, limit, trailing, w.target.Grace > 0)
+	if err != nil || w.cursor.tick == "" {
+		return false, err
+	}
+	last := len(entries) < limit
+	seq := w.cursor.high
+	if !last {
+		seq = entries[len(entries)-1].Seq
+		last = seq == w.cursor.high
+	}
+	w.tellLag(entries)
+	batch := make([]attempted, len(entries))
+	for i := range entries {
+		batch[i].entry = entries[i]
+	}
+	done, err := w.deliver(ctx, batch, func() error {
+		if e := s.advance(ctx, w.conn, w.cursor, seq, last); e != nil {
+			return e
+		}
+		if w.target.Grace > 0 && last {
+			return s.sweep(ctx, w.conn, w.target.Name)
+		}
+		return nil
+	})
+	if err != nil || !done {
+		return false, err
+	}
+	w.cursor.moved(seq, last)
+	return true, nil
+}
+
+// stepDue tries again what has failed.
+func (w *worker) stepDue(ctx context.Context) (more bool, err error) {
+	s, now := w.relay.store, w.relay.cfg.Clock.Now()
+	if w.dueAt.IsZero() || w.dueAt.After(now) {
+		return false, nil
+	}
+	limit := w.relay.cfg.Batch
+	if w.breaker.open {
+		limit = 1
+	}
+	due, gone, err := s.due(ctx, w.conn, w.target.Name, now, limit)
+	if err != nil {
+		return false, err
+	}
+	if len(gone) > 0 {
+		if err = w.discardGone(ctx, gone); err != nil {
+			return false, err
+		}
+	}
+	if len(due) > 0 {
+		done, e := w.deliver(ctx, due, func() error { return s.confirm(ctx, w.conn, w.cursor) })
+		if e != nil || !done {
+			return false, e
+		}
+	}
+	w.dueAt, err = s.nextDue(ctx, w.conn, w.target.Name)
+	return len(due)+len(gone) > 0, err
+}
+
+// discardGone gives up what the journal does not have any more.
+func (w *worker) discardGone(ctx context.Context, gone []uuid.UUID) error {
+	now := w.relay.cfg.Clock.Now()
+	verdicts := make([]verdict, len(gone))
+	for i, id := range gone {
+		verdicts[i] = verdict{id: id, failure: Failure{Reason: "gone", Permanent: true, Err: errGone}, discard: true, next: now}
+	}
+	if err := w.relay.store.note(ctx, w.conn, w.target.Name, verdicts, now); err != nil {
+		return err
+	}
+	w.tellVerdicts(verdicts)
+	return nil
+}
+
+var errGone = errors.New("relay: the journal has no such entry any more")
+
+func (w *worker) notify(n hooks.Notice) {
+	n.Forwarder, n.Dispatch = w.target.Name, "async"
+	w.relay.cfg.Notify(n)
+}
+
+// tellError logs an error when it changes.
+func (w *worker) tellError(err error) {
+	before := w.told.err
+	w.told.err = err
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, errLost) || before != nil && before.Error() == err.Error() {
+		return
+	}
+	w.relay.cfg.Log.Warn("aftercommit: delivery waits", zap.String("forwarder", w.target.Name), zap.Error(err))
+	var place *PlaceError
+	if errors.As(err, &place) {
+		w.notify(hooks.Notice{Kind: hooks.NoticeSuspended, Reason: "place", Err: err})
+	}
+}
+
+// tellLag tells, now and then, that the target is behind.
+func (w *worker) tellLag(entries []journal.Entry) {
+	const most, every = 10 * time.Second, 10 * time.Second
+	now := w.relay.cfg.Clock.Now()
+	if len(entries) == 0 || now.Sub(w.told.lag) < every {
+		return
+	}
+	if lag := now.Sub(entries[0].RecordedAt) - w.target.Grace; lag > most {
+		w.told.lag = now
+		w.notify(hooks.Notice{Kind: hooks.NoticeLag, Duration: lag, Count: len(entries)})
+	}
+}

@@ -1,0 +1,159 @@
+package relay_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+func each(t *testing.T, f func(w *world)) {
+	t.Helper()
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		f(newWorld(t, e))
+	})
+}
+
+func TestDeliversInOrder(t *testing.T) {
+	each(t, func(w *world) {
+		w.commit("a", "b")
+		r := w.start(relay.Config{Batch: 2})
+		w.drain(r)
+		w.commit("c", "d", "e")
+		w.commit("f")
+		w.drain(r)
+		w.want("a b c d e f")
+		if told := w.sink.told(hooks.NoticeDelivered); len(told) != 6 {
+			t.Errorf("delivered was told of %d events, want 6", len(told))
+		}
+	})
+}
+
+// TestStartsWhereItWasRegistered: what was committed before is not delivered.
+func TestStartsWhereItWasRegistered(t *testing.T) {
+	each(t, func(w *world) {
+		w.commit("before")
+		w.must(w.store.Register(ctx, w.db, "other/default"))
+		w.commit("after")
+		target := w.target()
+		target.Name = "other/default"
+		w.drain(w.start(relay.Config{Targets: []relay.Target{target}}))
+		w.want("after")
+	})
+}
+
+// TestOneBadEntry: the others are delivered at once; the bad one is tried five
+// times, later and later, and then discarded.
+func TestOneBadEntry(t *testing.T) {
+	each(t, func(w *world) {
+		w.sink.refuse = func(name string) error {
+			if name == "bad" {
+				return errTransient
+			}
+			return nil
+		}
+		w.commit("a", "b", "bad", "c", "d")
+		r := w.start(relay.Config{})
+		w.drain(r)
+		w.want("a b c d")
+		for attempt := 1; attempt <= 5; attempt++ {
+			w.until("attempt is told", func() bool { return len(w.sink.told(hooks.NoticeFailed)) == attempt })
+			if attempt < 5 {
+				f := w.failures(false)
+				if len(f) != 1 || f[0].Attempts != attempt || f[0].Reason != "error" || f[0].Error != errTransient.Error() {
+					t.Fatalf("failures %+v after attempt %d", f, attempt)
+				}
+				wait := f[0].NextAt.Sub(w.clock.Now())
+				least := time.Duration(attempt*attempt*attempt*attempt)*time.Second + 15*time.Second
+				if wait < least-time.Second || wait > least*11/10+time.Second {
+					t.Errorf("attempt %d is followed by a wait of %v, want %v and up to a tenth more", attempt, wait, least)
+				}
+				w.clock.pass(wait)
+			}
+		}
+		w.until("it is discarded", func() bool { return len(w.failures(true)) == 1 })
+		if told := w.sink.told(hooks.NoticeDiscarded); len(told) != 1 || told[0] != "error 5" {
+			t.Errorf("discarded was told as %q", told)
+		}
+		w.clock.pass(24 * time.Hour)
+		w.commit("e")
+		w.drain(r)
+		w.want("a b c d e")
+	})
+}
+
+// TestItPasses: an entry that was refused is delivered when the sink takes it.
+func TestItPasses(t *testing.T) {
+	each(t, func(w *world) {
+		w.sink.refuse = func(name string) error {
+			if name == "b" {
+				return errTransient
+			}
+			return nil
+		}
+		w.commit("a", "b", "c")
+		r := w.start(relay.Config{})
+		w.drain(r)
+		w.until("it has failed", func() bool { return len(w.failures(false)) == 1 })
+		w.sink.set(func(s *sink) { s.refuse = nil })
+		w.clock.pass(time.Hour)
+		w.until("it is delivered", func() bool { return w.sink.all() == "a c b" })
+		w.until("it is settled", func() bool { return len(w.failures(false)) == 0 })
+	})
+}
+
+func TestPermanentIsDiscardedAtOnce(t *testing.T) {
+	each(t, func(w *world) {
+		w.sink.whole = permanent{errors.New("never")}
+		w.commit("a", "b")
+		w.drain(w.start(relay.Config{}))
+		f := w.failures(true)
+		if len(f) != 2 || f[0].Attempts != 1 {
+			t.Fatalf("discarded %+v, want a and b after one attempt", f)
+		}
+		if w.sink.calls != 1 {
+			t.Errorf("%d calls, want 1", w.sink.calls)
+		}
+	})
+}
+
+// TestOutage: an hour in which the sink takes nothing costs no attempts, and
+// few calls.
+func TestOutage(t *testing.T) {
+	each(t, func(w *world) {
+		w.sink.whole = errTransient
+		r := w.start(relay.Config{})
+		for i := range 60 {
+			w.commit("x")
+			if i == 0 {
+				w.until("it was tried", func() bool { return len(w.sink.told(hooks.NoticeFailed)) > 0 })
+			}
+			w.clock.pass(time.Minute)
+		}
+		w.until("it is suspended", func() bool { return len(w.sink.told(hooks.NoticeSuspended)) == 1 })
+		for _, f := range w.failures(false) {
+			if f.Attempts != 0 {
+				t.Errorf("%d attempts are held against %s", f.Attempts, f.EventID)
+			}
+		}
+		w.sink.set(func(s *sink) { s.whole = nil })
+		w.until("all are delivered", func() bool {
+			w.clock.pass(time.Second)
+			return strings.Count(w.sink.all(), "x") == 60
+		})
+		w.drain(r)
+		if f := w.failures(true); len(f) > 0 {
+			t.Errorf("%d were discarded: %+v", len(f), f[0])
+		}
+		if n := len(w.sink.told(hooks.NoticeResumed)); n != 1 {
+			t.Errorf("its end was told %d times", n)
+		}
+		if w.sink.calls > 200 {
+			t.Errorf("%d calls during the outage", w.sink.calls)
+		}
+	})
+}
