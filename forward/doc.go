@@ -18,6 +18,11 @@
 //
 // # Delivery
 //
+// An async forwarder gets its entries from the relay, which reads them from the
+// journal: see package relay. On PostgreSQL it runs beside the app unless
+// [Options.Relay] says otherwise, and [Auto] means async there. It also takes
+// what a sync forwarder has missed.
+//
 // A sync forwarder is called within the app's Commit, after the database has
 // confirmed it, and bounded in time. Nothing that it does can fail the commit:
 // an error or a panic is told to the log and to the [hooks.Observer], and the

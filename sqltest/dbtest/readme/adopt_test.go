@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/forward"
@@ -38,6 +39,16 @@ func exec(t *testing.T, h hooks.Handle, queries ...string) {
 		if _, err := h.ExecContext(t.Context(), q); err != nil {
 			t.Fatalf("%s: %v", q, err)
 		}
+	}
+}
+
+// delivered waits until the relay has forwarded what is committed.
+func delivered(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := audit.Drain(ctx); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -77,6 +88,7 @@ func TestAdopt(t *testing.T) {
 	r.SetBasicAuth("ada", "")
 	handler.ServeHTTP(httptest.NewRecorder(), r)
 
+	delivered(t)
 	found := timeline(t.Context(), t, db)
 	if len(found) != 1 || found[0].Action != "order.refunded" || found[0].ActorRef() != "user:ada" || found[0].Reason != "damaged in transit" {
 		t.Errorf("the timeline of the order is %v, want one refund by user:ada with its reason", found)
@@ -144,6 +156,7 @@ func TestModes(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	delivered(t)
 	store := threadline.NewStore(db, hooks.Postgres, nil)
 	page, err := store.Timeline(t.Context(), threadline.Query{ActionPrefix: "aftercommit."})
 	if err != nil {

@@ -8,8 +8,9 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline"
 )
 
+var audit = forward.New(nil)
+
 func init() {
-	audit := forward.New(nil)
 	audit.Register(threadline.NewForwarder(nil), forward.Auto) // no database named: the app's own
 	driver.Register("postgres-audited", "postgres", audit, driver.Capture(driver.AllTables()))
 }

@@ -51,6 +51,7 @@ func TestSQLX(t *testing.T) {
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
 	}
+	delivered(t)
 	if got := ofOrders(t, db.DB); len(got) != 2 || got[0] != "orders.inserted" || got[1] != "order.placed" {
 		t.Errorf("the timeline has %q", got)
 	}
@@ -73,6 +74,7 @@ func TestGORMOnLibPQ(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	delivered(t)
 	if got := ofOrders(t, db); len(got) != 1 || got[0] != "orders.inserted" {
 		t.Errorf("the timeline has %q, want the insert that was not rolled back", got)
 	}
