@@ -241,3 +241,24 @@ func TestControlPreparedBefore(t *testing.T) {
 		})
 	}
 }
+
+// TestEndedBehindItsBack: the transaction ends in a way that nothing shows. Its
+// Commit must not write events that belong to nothing.
+func TestEndedBehindItsBack(t *testing.T) {
+	modes(t, func(w *world, _ hooks.Mode) {
+		conn := w.conn()
+		var base sqldriver.ExecerContext
+		w.must(conn.Raw(func(dc any) error { base = driver.Raw(dc).(sqldriver.ExecerContext); return nil }))
+		tx, err := conn.BeginTx(ctx(), nil)
+		w.must(err)
+		w.insert(tx, 1)
+		w.record(tx, "a")
+		_, err = base.ExecContext(ctx(), "ROLLBACK", nil) // without Raw, which would be noticed
+		w.must(err)
+		_ = tx.Commit() // whatever the base driver says of it
+		w.must(conn.Close())
+		w.must(w.hub.Settle(ctx()))
+		w.want("", "", "")
+		w.goesOn()
+	})
+}
