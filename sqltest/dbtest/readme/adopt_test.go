@@ -119,9 +119,9 @@ func refund(ctx context.Context, db *sql.DB) error {
 var recorder = sqltest.NewRecorder()
 
 func init() {
-	audit := forward.New(nil)
-	audit.Register(recorder, forward.Sync)
-	driver.Register("sqlite-audited", "sqlite", audit, driver.Capture(driver.AllTables()))
+	hub := forward.New(nil)
+	hub.Register(recorder, forward.Sync)
+	driver.Register("sqlite-audited", "sqlite", hub, driver.Capture(driver.AllTables()))
 }
 
 func TestRecorder(t *testing.T) {

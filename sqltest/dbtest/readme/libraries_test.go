@@ -86,9 +86,9 @@ func TestGORMOnLibPQ(t *testing.T) {
 var pgxRecorder = sqltest.NewRecorder()
 
 func init() {
-	audit := forward.New(nil)
-	audit.Register(pgxRecorder, forward.Sync)
-	driver.Register("pgx-audited", "pgx", audit, driver.Capture(driver.AllTables()))
+	hub := forward.New(nil)
+	hub.Register(pgxRecorder, forward.Sync)
+	driver.Register("pgx-audited", "pgx", hub, driver.Capture(driver.AllTables()))
 }
 
 func TestGORMOnPGX(t *testing.T) {
