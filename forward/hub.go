@@ -13,7 +13,6 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
-	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -39,6 +38,9 @@ type Options struct {
 	// environment is not delivered by a process of another: set it where copies
 	// of the database are made, with another name for each.
 	Environment string
+	// Grace is how long the relay leaves entries to sync forwarders before it
+	// delivers what they have missed. The default is 30 s.
+	Grace time.Duration
 	// Timeout is how long one call of a forwarder may take, and one look into
 	// the journal. The default is 5 s.
 	Timeout time.Duration
@@ -58,8 +60,7 @@ type Hub struct {
 	timeout     time.Duration
 	relayMode   RelayMode
 	environment string
-	relayClock  relay.Clock // for tests, as lease
-	lease       time.Duration
+	grace       time.Duration
 	now         func() time.Time
 	counts      counts
 
@@ -83,7 +84,7 @@ func New(o *Options) *Hub {
 		journal: o.Journal, noJournal: o.NoJournal,
 		application: o.Application, host: o.Host,
 		timeout: o.Timeout, now: time.Now,
-		relayMode: o.Relay, environment: o.Environment,
+		relayMode: o.Relay, environment: o.Environment, grace: o.Grace,
 		busy: make(map[*handler]struct{}),
 	}
 	if h.log == nil {
@@ -98,6 +99,9 @@ func New(o *Options) *Hub {
 	}
 	if h.timeout <= 0 {
 		h.timeout = defaultTimeout
+	}
+	if h.grace <= 0 {
+		h.grace = defaultGrace
 	}
 	return h
 }

@@ -39,9 +39,9 @@ type SameDatabase interface {
 }
 
 const (
-	// syncGrace is how long the relay leaves entries to the sync forwarders.
-	syncGrace = 30 * time.Second
-	// settleEvery is how often the relay is told what they have taken.
+	defaultGrace = 30 * time.Second
+	// settleEvery is how often, at least, the relay is told what sync forwarders
+	// have taken.
 	settleEvery = time.Second
 	closeTime   = 5 * time.Second
 )
@@ -163,7 +163,7 @@ func (d *handler) runQueue(db *sql.DB) {
 	for _, s := range d.active() {
 		targets = append(targets, d.target(s))
 	}
-	q.relay = relay.Start(q.store, db, relay.Config{Targets: targets, Notify: d.Notify, Log: d.hub.log, Clock: d.hub.relayClock, Lease: d.hub.lease})
+	q.relay = relay.Start(q.store, db, relay.Config{Targets: targets, Notify: d.Notify, Log: d.hub.log})
 	q.stop, q.stopped = make(chan struct{}), make(chan struct{})
 	go d.settleTaken(db, q.stop, q.stopped)
 	d.hub.keep(d)
@@ -185,7 +185,7 @@ func (d *handler) target(s *sink) relay.Target {
 		t.SameDatabase = same.SameDatabase()
 	}
 	if s.sync {
-		t.Grace = syncGrace
+		t.Grace = d.hub.grace
 	}
 	return t
 }
@@ -244,7 +244,7 @@ func (d *handler) took(s *sink, ids []uuid.UUID) {
 // settleTaken tells the relay now and then what sync forwarders have taken.
 func (d *handler) settleTaken(db *sql.DB, stop <-chan struct{}, stopped chan<- struct{}) {
 	defer close(stopped)
-	tick := time.NewTicker(settleEvery)
+	tick := time.NewTicker(min(settleEvery, max(d.hub.grace/4, time.Millisecond)))
 	defer tick.Stop()
 	for {
 		last := false

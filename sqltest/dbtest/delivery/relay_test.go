@@ -1,0 +1,190 @@
+package delivery_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+const name = "delivery_test.sink/default"
+
+// TestAutoIsAsyncWithARelay, and each step is told once for each event.
+func TestAutoIsAsyncWithARelay(t *testing.T) {
+	each(t, func(w *world) {
+		a := w.start(forward.Options{}, nil)
+		a.place(1, 2, 3)
+		a.drain()
+		w.want("1 2 3")
+		if got := a.started(); got != "["+name+" (async)]" {
+			t.Errorf("the start line has %s", got)
+		}
+		w.until("delivery is told", func() bool { return w.sink.told(hooks.NoticeDelivered, "async") == 3 })
+		if n := w.sink.told(hooks.NoticeEnqueued, "async"); n != 3 {
+			t.Errorf("enqueued was told of %d events, want 3", n)
+		}
+		if n := w.sink.told(hooks.NoticeLogged, ""); n != 3 {
+			t.Errorf("logged was told of %d events, want 3", n)
+		}
+	})
+}
+
+// TestProcessDies between the commit and the forwarding: the next one delivers.
+func TestProcessDies(t *testing.T) {
+	each(t, func(w *world) {
+		w.sink.set(true)
+		a := w.start(forward.Options{}, nil)
+		a.place(1, 2)
+		w.must(a.db.Close()) // and its relay, which has delivered nothing
+		a.place3AfterClose(t)
+		w.sink.set(false)
+		b := w.start(forward.Options{}, nil)
+		b.place(3)
+		w.until("all are delivered", func() bool { return len(strings.Fields(w.sink.orders())) >= 3 })
+		b.drain()
+		for _, id := range []string{"1", "2", "3"} {
+			if strings.Count(w.sink.orders(), id) != 1 {
+				t.Errorf("the sink has %s, want 1, 2 and 3 once each", w.sink.orders())
+			}
+		}
+	})
+}
+
+// place3AfterClose checks that a closed database is one.
+func (a *app) place3AfterClose(t *testing.T) {
+	t.Helper()
+	if err := a.db.PingContext(ctx); err == nil {
+		t.Error("the database is still open")
+	}
+}
+
+// TestTwoProcesses: each event is delivered once, by one of them.
+func TestTwoProcesses(t *testing.T) {
+	each(t, func(w *world) {
+		a, b := w.start(forward.Options{}, nil), w.start(forward.Options{}, nil)
+		for id := range 20 {
+			if id%2 == 0 {
+				a.place(id)
+			} else {
+				b.place(id)
+			}
+		}
+		a.drain()
+		b.drain()
+		if got := strings.Fields(w.sink.orders()); len(got) != 20 {
+			t.Errorf("%d deliveries of 20 events: %v", len(got), got)
+		}
+	})
+}
+
+// TestRelayTakesWhatSyncMissed, once, and not what it has taken.
+func TestRelayTakesWhatSyncMissed(t *testing.T) {
+	each(t, func(w *world) {
+		a := w.start(forward.Options{Grace: 3 * time.Second}, func(h *forward.Hub) { h.Register(w.sink, forward.Sync) })
+		a.place(1)
+		w.want("1")
+		w.sink.set(true)
+		a.place(2)
+		w.sink.set(false)
+		a.place(3)
+		w.want("1 3")
+		w.until("the relay delivers it", func() bool { return w.sink.orders() == "1 3 2" })
+		a.drain()
+		w.want("1 3 2")
+		if got := a.started(); got != "["+name+" (sync)]" {
+			t.Errorf("the start line has %s", got)
+		}
+	})
+}
+
+// later is a sink whose tables are not there at first.
+type later struct {
+	*sink
+	ready bool
+}
+
+func (l *later) Attach(context.Context, *sql.DB) error {
+	if l.ready {
+		return nil
+	}
+	return forward.Permanent("schema_mismatch", errors.New("no tables"))
+}
+
+// TestAttachedLater: a sink that cannot be attached is left out with one
+// warning, and catches up once it can.
+func TestAttachedLater(t *testing.T) {
+	each(t, func(w *world) {
+		l := &later{sink: w.sink}
+		register := func(h *forward.Hub) { h.Register(l, forward.Auto) }
+		a := w.start(forward.Options{}, register)
+		a.place(1, 2)
+		if got := a.warnings(); strings.Count(got, "left out") != 1 {
+			t.Errorf("warnings: %s", got)
+		}
+		w.must(a.db.Close())
+		w.want("")
+		l.ready = true
+		b := w.start(forward.Options{}, register)
+		b.place(3)
+		b.drain()
+		w.want("1 2 3")
+	})
+}
+
+// TestRelayElsewhere: the app only writes; another process delivers. On SQLite
+// that is the only relay.
+func TestRelayElsewhere(t *testing.T) {
+	each(t, func(w *world) {
+		async := func(h *forward.Hub) { h.Register(w.sink, forward.Async) }
+		a := w.start(forward.Options{Relay: forward.RelayElsewhere}, async)
+		a.place(1, 2)
+		w.want("")
+		c, stop := context.WithCancel(ctx)
+		done := make(chan error, 1)
+		hub := forward.New(&forward.Options{Observer: w.sink})
+		async(hub)
+		go func() { done <- hub.Relay(c, w.bare, w.e.Dialect) }()
+		w.until("it is delivered", func() bool { return w.sink.orders() == "1 2" })
+		a.place(3)
+		w.until("it is delivered", func() bool { return w.sink.orders() == "1 2 3" })
+		stop()
+		w.must(<-done)
+	}, dbtest.PQ, dbtest.PGX, dbtest.SQLite)
+}
+
+// TestRoleWithoutRights: an app that may only write to the journal forwards
+// within Commit, and says why; Async says what to grant.
+func TestRoleWithoutRights(t *testing.T) {
+	each(t, func(w *world) {
+		schema, err := journal.Schema(hooks.Postgres, nil)
+		w.must(err)
+		role := dbtest.Name("app")
+		for _, query := range []string{
+			"BEGIN; " + schema + " COMMIT", `CREATE ROLE "` + role + `" LOGIN`, `GRANT INSERT ON orders TO "` + role + `"`,
+			`GRANT USAGE ON SCHEMA aftercommit TO "` + role + `"`, `GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit TO "` + role + `"`,
+		} {
+			w.must(w.bare.ExecContext(ctx, query))
+		}
+		w.Cleanup(func() { w.must(w.bare.ExecContext(ctx, `DROP OWNED BY "`+role+`"; DROP ROLE "`+role+`"`)) })
+		dsn := w.dsn + " user=" + role
+		a, err := w.try(dsn, forward.Options{}, nil)
+		w.must(err)
+		a.place(1)
+		w.want("1")
+		if got := a.warnings(); !strings.Contains(got, "may not use the relay's tables") {
+			t.Errorf("warnings: %s", got)
+		}
+		_, err = w.try(dsn, forward.Options{}, func(h *forward.Hub) { h.Register(w.sink, forward.Async) })
+		if err == nil || !strings.Contains(err.Error(), "grant SELECT on audit_events") {
+			t.Errorf("Async: %v", err)
+		}
+		w.must(a.db.Close())
+	})
+}
