@@ -82,6 +82,7 @@ func newWorld(t *testing.T, e dbtest.Engine, s setup) *world {
 	if s.forward.Logger == nil {
 		s.forward.Logger = zap.NewNop()
 	}
+	s.forward.Relay = forward.RelayOff // it has tests of its own, and writes when it likes
 	w.hub = forward.New(&s.forward)
 	dispatch := s.dispatch
 	if dispatch == 0 {
