@@ -1,0 +1,212 @@
+package bench
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/lib/pq"
+
+	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/threadline"
+)
+
+// BenchmarkRelay: how many entries a second the relay brings from the journal
+// into the timeline, beside the same batches upserted directly, and copied.
+func BenchmarkRelay(b *testing.B) {
+	w := newWorld(b)
+	db, _ := w.audited(forward.Auto, nil) // makes the tables and the cursor
+	w.must(db.Close())
+	backlog := 100_000
+	if long() {
+		backlog = 1_000_000
+	}
+	w.fill(backlog)
+
+	j, err := journal.New(hooks.Postgres, nil)
+	w.must(err)
+	var entries []journal.Entry
+	for e, err := range j.Each(ctx, w.bare, journal.Query{Limit: 50_000}) {
+		w.must(err)
+		entries = append(entries, e)
+	}
+	upsert := w.upsert(entries)
+	copied := w.copy(entries)
+	w.exec("TRUNCATE threadline.audit_actions", "CHECKPOINT")
+
+	start := time.Now()
+	_, hub := w.audited(forward.Auto, nil)
+	w.must(hub.Drain(ctx))
+	relay := float64(backlog) / time.Since(start).Seconds()
+
+	var n int
+	w.must(w.bare.QueryRowContext(ctx, "SELECT count(*) FROM threadline.audit_actions").Scan(&n))
+	if n != backlog {
+		b.Errorf("%d entries in the timeline, want %d", n, backlog)
+	}
+	report(b, "relay entries/s", relay)
+	report(b, "relay/upsert", relay/upsert)
+	report(b, "relay/copy", relay/copied)
+}
+
+// upsert records entries in batches as large as the relay's.
+func (w *world) upsert(entries []journal.Entry) float64 {
+	store := threadline.NewStore(w.bare, hooks.Postgres, nil)
+	const batch = 500
+	start := time.Now()
+	for at := 0; at < len(entries); at += batch {
+		w.must(store.Record(ctx, entries[at:min(at+batch, len(entries))]))
+	}
+	return float64(len(entries)) / time.Since(start).Seconds()
+}
+
+// copy copies as many rows into a table like the timeline's.
+func (w *world) copy(entries []journal.Entry) float64 {
+	w.exec("CREATE TABLE copied (LIKE threadline.audit_actions INCLUDING ALL)")
+	rows, err := w.bare.QueryContext(ctx, "SELECT * FROM threadline.audit_actions")
+	w.must(err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	w.must(err)
+	var all [][]any
+	for rows.Next() {
+		row, dest := make([]any, len(columns)), make([]any, len(columns))
+		for i := range row {
+			dest[i] = &row[i]
+		}
+		w.must(rows.Scan(dest...))
+		for i, v := range row {
+			if text, ok := v.([]byte); ok {
+				row[i] = string(text)
+			}
+		}
+		all = append(all, row)
+	}
+	w.must(rows.Err())
+	const batch = 500
+	start := time.Now()
+	for at := 0; at < len(all); at += batch {
+		tx, err := w.bare.BeginTx(ctx, nil)
+		w.must(err)
+		stmt, err := tx.PrepareContext(ctx, pq.CopyIn("copied", columns...))
+		w.must(err)
+		for _, row := range all[at:min(at+batch, len(all))] {
+			_, err := stmt.ExecContext(ctx, row...)
+			w.must(err)
+		}
+		_, err = stmt.ExecContext(ctx)
+		w.must(err)
+		w.must(stmt.Close())
+		w.must(tx.Commit())
+	}
+	return float64(len(all)) / time.Since(start).Seconds()
+}
+
+// BenchmarkVisible: milliseconds from the end of Commit to the entry in the
+// timeline.
+func BenchmarkVisible(b *testing.B) {
+	for _, tt := range []struct {
+		name    string
+		clients int
+		count   int
+		open    bool
+	}{
+		{"idle", 1, 200, false}, {"loaded", 16, 200, false}, {"loaded, a writer open", 16, 200, true},
+	} {
+		b.Run(tt.name, func(b *testing.B) {
+			w := newWorld(b)
+			l := &latency{}
+			l.reset()
+			db, hub := w.audited(forward.Auto, l)
+			if tt.open {
+				tx, err := w.bare.BeginTx(ctx, nil)
+				w.must(err)
+				defer tx.Rollback()
+				_, err = tx.ExecContext(ctx, "INSERT INTO orders (customer, note) VALUES (1, 'slow')")
+				w.must(err)
+			}
+			e, err := hooks.Prepare(hooks.Event{Action: "order.placed"})
+			w.must(err)
+			w.must(order(db, true))
+			w.must(hub.Drain(ctx))
+			l.reset()
+			w.clients(tt.clients, tt.count, func() error {
+				e := e
+				e.ID = uuid.Must(uuid.NewV7())
+				tx, err := db.BeginTx(ctx, nil)
+				if err != nil {
+					return err
+				}
+				defer tx.Rollback()
+				if _, err := tx.ExecContext(ctx, "INSERT INTO orders (customer, note) VALUES (7, 'x')"); err != nil {
+					return err
+				}
+				if err := hooks.Record(ctx, tx, e); err != nil {
+					return err
+				}
+				if err := tx.Commit(); err != nil {
+					return err
+				}
+				l.committed(e.ID, time.Now())
+				if tt.clients == 1 {
+					time.Sleep(5 * time.Millisecond) // idle between
+				}
+				return nil
+			})
+			w.must(hub.Drain(ctx))
+			p50, p99, n := l.quantiles()
+			if n == 0 {
+				b.Error("nothing was delivered")
+			}
+			report(b, "p50 ms", p50)
+			report(b, "p99 ms", p99)
+		})
+	}
+}
+
+func (w *world) clients(clients, count int, f func() error) {
+	w.Helper()
+	done := make(chan error, clients)
+	for range clients {
+		go func() {
+			for range count {
+				if err := f(); err != nil {
+					done <- err
+					return
+				}
+			}
+			done <- nil
+		}()
+	}
+	for range clients {
+		w.must(<-done)
+	}
+}
+
+// BenchmarkGrowth: what a transaction and its delivery cost as the journal
+// grows.
+func BenchmarkGrowth(b *testing.B) {
+	sizes := []int{10_000, 100_000}
+	if long() {
+		sizes = []int{10_000, 1_000_000, 10_000_000}
+	}
+	w := newWorld(b)
+	db, hub := w.audited(forward.Auto, nil)
+	have := 0
+	for _, size := range sizes {
+		w.fill(size - have)
+		have = size
+		w.must(hub.Drain(ctx))
+		w.exec("VACUUM ANALYZE aftercommit.audit_events", "CHECKPOINT")
+		rates := w.alternate(4, func() error { return order(w.bare, false) }, func() error { return order(db, true) })
+		start := time.Now()
+		w.fill(10_000)
+		have += 10_000
+		w.must(hub.Drain(ctx))
+		report(b, fmt.Sprintf("rows=%d relay/bare", size), rates[1]/rates[0])
+		report(b, fmt.Sprintf("rows=%d s/10k", size), time.Since(start).Seconds())
+	}
+}

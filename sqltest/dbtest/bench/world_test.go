@@ -1,0 +1,218 @@
+package bench
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/go-aftercommit/aftercommit/driver"
+	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+	"github.com/go-aftercommit/aftercommit/threadline"
+)
+
+func TestMain(m *testing.M) { dbtest.Main(m) }
+
+var ctx = context.Background()
+
+func long() bool { return os.Getenv("AFTERCOMMIT_LONG") != "" }
+
+// world is a durable server with an app's table.
+type world struct {
+	testing.TB
+	dsn  string
+	bare *sql.DB
+}
+
+func newWorld(b *testing.B) *world {
+	b.Helper()
+	cluster := dbtest.Start(b, &dbtest.Options{Durable: true, Settings: []string{"shared_buffers=256MB", "max_connections=200", "autovacuum=on"}})
+	w := &world{TB: b, dsn: cluster.DSN("postgres")}
+	w.bare = w.open("postgres")
+	w.exec("CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer bigint NOT NULL, note text NOT NULL, state text NOT NULL DEFAULT 'new')")
+	return w
+}
+
+func (w *world) open(name string) *sql.DB {
+	w.Helper()
+	db, err := sql.Open(name, w.dsn)
+	if err != nil {
+		w.Fatal(err)
+	}
+	db.SetMaxOpenConns(64)
+	db.SetMaxIdleConns(64)
+	w.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func (w *world) exec(queries ...string) {
+	w.Helper()
+	for _, q := range queries {
+		if _, err := w.bare.ExecContext(ctx, q); err != nil {
+			w.Fatalf("%s: %v", q, err)
+		}
+	}
+}
+
+func (w *world) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+// audited opens the database through the wrapper, with a timeline beside it.
+func (w *world) audited(d forward.Dispatch, o hooks.Observer, opts ...driver.Option) (*sql.DB, *forward.Hub) {
+	w.Helper()
+	hub := forward.New(&forward.Options{Logger: zap.NewNop(), Observer: o})
+	hub.Register(threadline.NewForwarder(nil), d)
+	name := dbtest.Name("postgres")
+	driver.Register(name, "postgres", hub, opts...)
+	db := w.open(name)
+	w.must(db.PingContext(ctx))
+	return db, hub
+}
+
+// order is what an app does: three statements, and, with record, one event.
+func order(db *sql.DB, record bool) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	var id int64
+	if err := tx.QueryRowContext(ctx, "INSERT INTO orders (customer, note) VALUES (7, 'as soon as possible') RETURNING id").Scan(&id); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("UPDATE orders SET state = 'paid' WHERE id = %d", id)); err != nil {
+		return err
+	}
+	var n int
+	if err := tx.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*) FROM orders WHERE id = %d", id)).Scan(&n); err != nil {
+		return err
+	}
+	if record {
+		if err := hooks.Record(ctx, tx, hooks.Event{Action: "order.placed", Target: hooks.Target{Type: "order", ID: fmt.Sprint(id)}}); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// rate runs f with some clients for a while and returns how often a second.
+func (w *world) rate(clients int, d time.Duration, f func() error) float64 {
+	w.Helper()
+	var done atomic.Int64
+	var group sync.WaitGroup
+	start := time.Now()
+	for range clients {
+		group.Go(func() {
+			for time.Since(start) < d {
+				if err := f(); err != nil {
+					w.Error(err)
+					return
+				}
+				done.Add(1)
+			}
+		})
+	}
+	group.Wait()
+	return float64(done.Load()) / time.Since(start).Seconds()
+}
+
+// alternate measures each of fs several times in turn and returns their rates.
+func (w *world) alternate(clients int, fs ...func() error) []float64 {
+	w.Helper()
+	const rounds, length = 4, 700 * time.Millisecond
+	rates := make([]float64, len(fs))
+	for range rounds {
+		for i, f := range fs {
+			rates[i] += w.rate(clients, length, f) / rounds
+		}
+	}
+	return rates
+}
+
+// latency measures the time from a commit to its delivery.
+type latency struct {
+	mu      sync.Mutex
+	commits map[uuid.UUID]time.Time
+	early   map[uuid.UUID]time.Time // delivered before Commit has returned
+	took    []time.Duration
+}
+
+// Observe notes when events were delivered.
+func (l *latency) Observe(n hooks.Notice) {
+	if n.Kind != hooks.NoticeDelivered {
+		return
+	}
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, id := range n.Events {
+		if at, ok := l.commits[id]; ok {
+			l.took = append(l.took, now.Sub(at))
+			delete(l.commits, id)
+		} else {
+			l.early[id] = now
+		}
+	}
+}
+
+func (l *latency) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.commits, l.early, l.took = map[uuid.UUID]time.Time{}, map[uuid.UUID]time.Time{}, nil
+}
+
+func (l *latency) committed(id uuid.UUID, at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if seen, ok := l.early[id]; ok {
+		l.took = append(l.took, max(0, seen.Sub(at)))
+		delete(l.early, id)
+		return
+	}
+	l.commits[id] = at
+}
+
+// quantiles returns the median and the 99th percentile in milliseconds.
+func (l *latency) quantiles() (p50, p99 float64, n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	slices.Sort(l.took)
+	if len(l.took) == 0 {
+		return 0, 0, 0
+	}
+	at := func(q float64) float64 {
+		return float64(l.took[int(q*float64(len(l.took)-1))].Microseconds()) / 1000
+	}
+	return at(0.5), at(0.99), len(l.took)
+}
+
+// fill makes n entries of the journal, of transactions of a thousand.
+func (w *world) fill(n int) {
+	w.Helper()
+	const part = 1000
+	for left := n; left > 0; left -= part {
+		w.exec(fmt.Sprintf(`INSERT INTO aftercommit.audit_events (id, role, occurred_at, action, outcome, actor_type, actor_id, target_type, target_id, captured)
+			SELECT gen_random_uuid(), 'app', now(), 'order.placed', 'success', 'user', 'u' || g, 'order', g::text, false FROM generate_series(1, %d) g`, min(left, part)))
+	}
+	w.exec("ANALYZE aftercommit.audit_events")
+}
+
+func report(b *testing.B, name string, v float64) {
+	b.Helper()
+	b.ReportMetric(v, strings.ReplaceAll(name, " ", "_"))
+}
