@@ -3,6 +3,9 @@ CREATE SCHEMA IF NOT EXISTS "{schema}";
 CREATE TABLE IF NOT EXISTS "{schema}".schema_versions (
 	component   text PRIMARY KEY,
 	version     integer NOT NULL,
+	-- The version of the oldest program that works with these tables, so that
+	-- programs of both versions can run while one replaces the other.
+	oldest      integer NOT NULL DEFAULT 1,
 	migrated_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 -- Every connection reads it once. Without USAGE on the schema, nobody does.

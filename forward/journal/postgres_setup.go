@@ -25,6 +25,7 @@ type pgState struct {
 	functions int // of ours
 	execute   bool
 	version   int // 0 if no version is noted
+	oldest    int // the oldest program that works with it
 }
 
 // stateQuery asks nothing that takes more rights than connecting.
@@ -57,7 +58,7 @@ func (p *postgres) inspect(ctx context.Context, q queryer) (pgState, error) {
 		return s, nil
 	}
 	err = q.QueryRowContext(ctx, p.named(
-		`SELECT version FROM "{schema}".schema_versions WHERE component = 'journal'`)).Scan(&s.version)
+		`SELECT version, oldest FROM "{schema}".schema_versions WHERE component = 'journal'`)).Scan(&s.version, &s.oldest)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 	case sqlState(err) == "42703": // undefined_column
@@ -83,12 +84,12 @@ func (p *postgres) check(s pgState) (ok bool, err error) {
 		}
 	case s.versions && !s.usage, s.version > 0 && s.functions >= 2 && !s.execute:
 		return false, p.grantError(s.user)
-	case s.version > version:
+	case s.version > version && s.oldest > version:
 		return false, &SetupError{
 			Problem: fmt.Sprintf("the tables in schema %s have version %d, this program knows %d", p.schema, s.version, version),
 			Remedy:  "a newer aftercommit has migrated them; build this program with that one",
 		}
-	case s.version == version && s.events && s.functions >= 2:
+	case s.version >= version && s.events && s.functions >= 2:
 		return true, nil
 	case s.events && s.version == 0:
 		return false, &SetupError{

@@ -1,6 +1,8 @@
 CREATE TABLE IF NOT EXISTS main.{prefix}schema_versions (
 	component   TEXT PRIMARY KEY,
 	version     INTEGER NOT NULL,
+	-- The version of the oldest program that works with these tables.
+	oldest      INTEGER NOT NULL DEFAULT 1,
 	migrated_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
 );
 

@@ -47,22 +47,22 @@ func (s *sqlite) check(ctx context.Context, q queryer) (ok bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("journal: look for its tables: %w", err)
 	}
-	found := 0
+	found, oldest := 0, 0
 	if versions > 0 {
 		err = q.QueryRowContext(ctx, s.named(
-			`SELECT version FROM main.{prefix}schema_versions WHERE component = 'journal'`)).Scan(&found)
+			`SELECT version, oldest FROM main.{prefix}schema_versions WHERE component = 'journal'`)).Scan(&found, &oldest)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return false, fmt.Errorf("journal: read the version of its tables: %w", err)
 		}
 	}
 	const all = 4
 	switch {
-	case found > version:
+	case found > version && oldest > version:
 		return false, &SetupError{
 			Problem: fmt.Sprintf("the tables %s* have version %d, this program knows %d", s.prefix, found, version),
 			Remedy:  "a newer aftercommit has migrated them; build this program with that one",
 		}
-	case found == version && objects == all:
+	case found >= version && objects == all:
 		return true, nil
 	case found > 0:
 		return false, &SetupError{

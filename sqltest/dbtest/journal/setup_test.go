@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
@@ -47,7 +48,7 @@ func TestSetupProblems(t *testing.T) {
 			s.exec("CREATE TABLE " + p.events + " (id integer)")
 		}, "that is not aftercommit's"},
 		"a newer version": {func(s *session, p parts) {
-			s.exec("UPDATE " + p.versions + " SET version = 7 WHERE component = 'journal'")
+			s.exec("UPDATE " + p.versions + " SET version = 7, oldest = 7 WHERE component = 'journal'")
 		}, "have version 7, this program knows 1"},
 		"a part is missing": {func(s *session, p parts) { s.exec(p.drop) }, "are missing, though"},
 	}
@@ -232,4 +233,49 @@ func TestNewRefuses(t *testing.T) {
 	if _, err := journal.New("oracle", nil); err == nil || !strings.Contains(err.Error(), `"oracle"`) {
 		t.Errorf("err = %v", err)
 	}
+}
+
+// TestNextVersion: a newer program has migrated the tables in a way that this
+// one can live with; both work on.
+func TestNextVersion(t *testing.T) {
+	change := map[hooks.Dialect][]string{
+		hooks.Postgres: {
+			"UPDATE aftercommit.schema_versions SET version = 2, oldest = 1 WHERE component = 'journal'",
+			"ALTER TABLE aftercommit.audit_events ADD COLUMN severity text NOT NULL DEFAULT 'info'",
+			"ALTER TABLE aftercommit.forwarders ADD COLUMN note text",
+		},
+		hooks.SQLite: {
+			"UPDATE aftercommit_schema_versions SET version = 2, oldest = 1 WHERE component = 'journal'",
+			"ALTER TABLE aftercommit_events ADD COLUMN severity TEXT NOT NULL DEFAULT 'info'",
+			"ALTER TABLE aftercommit_forwarders ADD COLUMN note TEXT",
+		},
+	}
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		r := newRig(t, e)
+		write := func(j *journal.Journal, token int64) {
+			r.exec("BEGIN")
+			r.write(j, token, event("order.placed"))
+			r.exec("COMMIT")
+		}
+		write(r.j, 1)
+		for _, query := range change[e.Dialect] {
+			r.exec(query)
+		}
+		write(r.j, 2) // the program that was running
+		restarted := newJournal(t, e.Dialect, nil)
+		if err := restarted.Connect(ctx, r.conn); err != nil {
+			t.Fatal(err)
+		}
+		write(restarted, 3)
+		if n := len(r.entries()); n != 3 {
+			t.Errorf("%d entries, want 3", n)
+		}
+		store, err := relay.New(e.Dialect, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Register(ctx, r.db, "sink/default"); err != nil {
+			t.Error(err)
+		}
+	})
 }
