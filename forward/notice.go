@@ -1,7 +1,6 @@
 package forward
 
 import (
-	"context"
 	"sync/atomic"
 
 	"go.uber.org/zap"
@@ -11,64 +10,6 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
-
-// Status is what a Hub has seen since it was made. The numbers are events,
-// except where told.
-type Status struct {
-	Logged       int64 // written to the journal, and committed
-	Delivered    int64 // taken by a forwarder, each forwarder counting
-	Failed       int64 // refused by a forwarder, each attempt counting
-	Discarded    int64 // given up
-	RolledBack   int64
-	Lost         int64 // could not be written
-	Uncaptured   int64 // statements that capture could not see into
-	Unattributed int64 // captured without an actor
-	// Pending is how many transactions wait; see [Hub.Pending].
-	Pending        int
-	ObserverPanics int64
-}
-
-// counts has an entry for each notice that Status counts.
-type counts struct {
-	logged, delivered, failed, discarded, rolledBack,
-	lost, uncaptured, unattributed, panics atomic.Int64
-}
-
-// Status returns the numbers of now.
-func (h *Hub) Status(context.Context) Status {
-	c := &h.counts
-	return Status{
-		Logged: c.logged.Load(), Delivered: c.delivered.Load(), Failed: c.failed.Load(),
-		Discarded: c.discarded.Load(), RolledBack: c.rolledBack.Load(), Lost: c.lost.Load(),
-		Uncaptured: c.uncaptured.Load(), Unattributed: c.unattributed.Load(),
-		Pending: h.Pending(), ObserverPanics: c.panics.Load(),
-	}
-}
-
-func (c *counts) of(n hooks.Notice) *atomic.Int64 {
-	switch n.Kind {
-	case hooks.NoticeLogged:
-		return &c.logged
-	case hooks.NoticeDelivered:
-		return &c.delivered
-	case hooks.NoticeFailed:
-		if n.Forwarder == "" {
-			return nil // a flush; what becomes of its events is told beside it
-		}
-		return &c.failed
-	case hooks.NoticeDiscarded:
-		return &c.discarded
-	case hooks.NoticeRolledBack:
-		return &c.rolledBack
-	case hooks.NoticeLost:
-		return &c.lost
-	case hooks.NoticeUncaptured:
-		return &c.uncaptured
-	case hooks.NoticeUnattributed:
-		return &c.unattributed
-	}
-	return nil
-}
 
 // Notify implements [hooks.Handler]: it counts, logs and passes on.
 func (d *handler) Notify(n hooks.Notice) {

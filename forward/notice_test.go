@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -32,7 +33,7 @@ func TestNoticesAreCounted(t *testing.T) {
 		}
 	}
 	want := Status{Logged: 1, Delivered: 2, Failed: 3, Discarded: 4, RolledBack: 5, Lost: 6, Uncaptured: 7, Unattributed: 8}
-	if got := w.hub.Status(ctx); got != want {
+	if got := w.hub.Status(ctx); !reflect.DeepEqual(got, want) {
 		t.Errorf("status %+v, want %+v", got, want)
 	}
 }

@@ -202,6 +202,16 @@ func (s *Store) Resume(ctx context.Context, db *sql.DB, forwarder string, replay
 	return replayed, wrap("resume", forwarder, err)
 }
 
+// Span returns the distance from the oldest to the newest entry of the journal,
+// which is at least how many there are.
+func (s *Store) Span(ctx context.Context, db *sql.DB) (n int64, err error) {
+	err = db.QueryRowContext(ctx, "SELECT coalesce(max(seq) - min(seq) + 1, 0) FROM "+s.events()).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("relay: the span of the journal: %w", err)
+	}
+	return n, nil
+}
+
 // State is how a forwarder stands.
 type State struct {
 	Forwarder    string

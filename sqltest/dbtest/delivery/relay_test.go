@@ -188,3 +188,27 @@ func TestRoleWithoutRights(t *testing.T) {
 		w.must(a.db.Close())
 	})
 }
+
+// TestStatus tells how far behind a sink is.
+func TestStatus(t *testing.T) {
+	each(t, func(w *world) {
+		w.sink.set(true)
+		a := w.start(forward.Options{}, nil)
+		a.place(1, 2)
+		w.until("it has failed", func() bool {
+			return w.sink.told(hooks.NoticeSuspended, "async")+w.sink.told(hooks.NoticeFailed, "async") > 0
+		})
+		st := a.hub.Status(ctx)
+		if len(st.Databases) != 1 || st.Databases[0].Err != nil || len(st.Databases[0].Forwarders) != 1 {
+			t.Fatalf("status %+v", st)
+		}
+		d := st.Databases[0]
+		if f := d.Forwarders[0]; d.Journal != 2 || f.Forwarder != name || f.Behind+f.Retrying != 2 || f.Holder == "" || d.Mode != hooks.Strict {
+			t.Errorf("database %+v, want 2 entries, none of which %s has", d, name)
+		}
+		w.must(a.db.Close())
+		if st := a.hub.Status(ctx); len(st.Databases) != 0 {
+			t.Errorf("a closed database is listed: %+v", st.Databases)
+		}
+	})
+}

@@ -200,7 +200,7 @@ func (s *sink) told(kind hooks.NoticeKind, dispatch string) int {
 	total := 0
 	for _, n := range s.notices {
 		if n.Kind == kind && n.Dispatch == dispatch {
-			total += n.Count
+			total += max(1, n.Count)
 		}
 	}
 	return total
