@@ -243,20 +243,29 @@ func TestControlPreparedBefore(t *testing.T) {
 }
 
 // TestEndedBehindItsBack: the transaction ends in a way that nothing shows. Its
-// Commit must not write events that belong to nothing.
+// Commit must not write events that belong to nothing, and says what the base
+// driver says of a COMMIT of nothing.
 func TestEndedBehindItsBack(t *testing.T) {
 	modes(t, func(w *world, _ hooks.Mode) {
-		conn := w.conn()
-		var base sqldriver.ExecerContext
-		w.must(conn.Raw(func(dc any) error { base = driver.Raw(dc).(sqldriver.ExecerContext); return nil }))
-		tx, err := conn.BeginTx(ctx(), nil)
-		w.must(err)
-		w.insert(tx, 1)
-		w.record(tx, "a")
-		_, err = base.ExecContext(ctx(), "ROLLBACK", nil) // without Raw, which would be noticed
-		w.must(err)
-		_ = tx.Commit() // whatever the base driver says of it
-		w.must(conn.Close())
+		commit := func(db *sql.DB, id int, recorded bool) error {
+			conn, err := db.Conn(ctx())
+			w.must(err)
+			defer func() { _ = conn.Close() }()
+			var base sqldriver.ExecerContext
+			w.must(conn.Raw(func(dc any) error { base = driver.Raw(dc).(sqldriver.ExecerContext); return nil }))
+			tx, err := conn.BeginTx(ctx(), nil)
+			w.must(err)
+			w.insert(tx, id)
+			if recorded {
+				w.record(tx, "a")
+			}
+			_, err = base.ExecContext(ctx(), "ROLLBACK", nil) // without Raw, which would be noticed
+			w.must(err)
+			return tx.Commit()
+		}
+		if got, want := kind(commit(w.db, 1, true)), kind(commit(w.bare, 1, false)); got != want {
+			w.Errorf("Commit says %s, and the base driver %s", got, want)
+		}
 		w.must(w.hub.Settle(ctx()))
 		w.want("", "", "")
 		w.goesOn()
