@@ -185,6 +185,13 @@ func (h *Hub) databases() []*handler {
 	return all
 }
 
+// forget is the opposite of keep.
+func (h *Hub) forget(d *handler) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.busy, d)
+}
+
 // keep makes d known to Settle and Close.
 func (h *Hub) keep(d *handler) {
 	h.mu.Lock()

@@ -299,11 +299,16 @@ func (d *handler) closeQueue(ctx context.Context) error {
 	return err
 }
 
-// Close stops what the handler has started; db.Close calls it.
+// Close stops what the handler has started; db.Close calls it. What waits to be
+// settled keeps it known to the Hub.
 func (d *handler) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
-	return errors.Join(d.closeQueue(ctx), d.side.close())
+	err := errors.Join(d.closeQueue(ctx), d.side.drop())
+	if d.pending.len() == 0 {
+		d.hub.forget(d)
+	}
+	return err
 }
 
 // Drain waits until all that is committed now has been delivered by the relay,

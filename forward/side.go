@@ -62,10 +62,18 @@ func (d *handler) settleDB() (db *sql.DB, done func(), err error) {
 	return db, func() { _ = db.Close() }, nil
 }
 
+// close closes the pool for good.
 func (p *sidePool) close() error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.closed = true
+	p.mu.Unlock()
+	return p.drop()
+}
+
+// drop closes the pool until it is needed again.
+func (p *sidePool) drop() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.db == nil {
 		return nil
 	}

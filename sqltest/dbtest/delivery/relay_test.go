@@ -189,6 +189,30 @@ func TestRoleWithoutRights(t *testing.T) {
 	})
 }
 
+// TestPreparedElsewhere: a prepared transaction is committed when the process
+// that made it is gone.
+func TestPreparedElsewhere(t *testing.T) {
+	each(t, func(w *world) {
+		a := w.start(forward.Options{}, nil)
+		conn, err := a.db.Conn(ctx)
+		w.must(err)
+		for _, query := range []string{"BEGIN", "INSERT INTO orders (id) VALUES (1)"} {
+			w.must(conn.ExecContext(ctx, query))
+		}
+		w.must(hooks.Record(ctx, conn, hooks.Event{Action: "order.placed", Target: hooks.Target{Type: "order", ID: "1"}}))
+		w.must(conn.ExecContext(ctx, "PREPARE TRANSACTION 'order 1'"))
+		w.must(conn.Close())
+		a.place(2)
+		a.drain()
+		w.want("2")
+		w.must(a.db.Close())
+		w.must(w.bare.ExecContext(ctx, "COMMIT PREPARED 'order 1'"))
+		b := w.start(forward.Options{}, nil)
+		b.drain()
+		w.want("2 1")
+	})
+}
+
 // TestStatus tells how far behind a sink is.
 func TestStatus(t *testing.T) {
 	each(t, func(w *world) {
