@@ -52,6 +52,7 @@ func (d *handler) End(ctx context.Context, end hooks.Ended) hooks.Outcome {
 		d.postpone(b)
 	} else if end.Conn != nil {
 		d.settleSome(ctx, end.Conn)
+		d.catchUp(ctx, end.Conn)
 	}
 	return b.outcome
 }

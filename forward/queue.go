@@ -49,6 +49,11 @@ const (
 // queue is what relays the entries of a database.
 type queue struct {
 	store *relay.Store
+	// async says that forwarders need not be called within Commit.
+	async bool
+	// caught is when what sync forwarders have missed was last looked for, on a
+	// database without a relay.
+	caught, settledAt time.Time
 
 	mu      sync.Mutex
 	relay   *relay.Relay
@@ -58,12 +63,11 @@ type queue struct {
 }
 
 // hasQueue reports whether async forwarders can be served.
-func (d *handler) hasQueue() bool { return d.queue.store != nil }
+func (d *handler) hasQueue() bool { return d.queue.async }
 
 // openQueue makes ready what startQueue starts.
 func (d *handler) openQueue() error {
-	if d.journal == nil || d.hub.relayMode == RelayOff || d.db.Connector == nil ||
-		d.db.Dialect != hooks.Postgres && d.hub.relayMode != RelayElsewhere {
+	if d.journal == nil || d.hub.relayMode == RelayOff || d.db.Connector == nil {
 		return nil
 	}
 	s, err := relay.New(d.db.Dialect, &relay.Options{Journal: d.hub.journal, Environment: d.hub.environment})
@@ -71,6 +75,7 @@ func (d *handler) openQueue() error {
 		return fmt.Errorf("forward: driver %s: %w", d.db.Driver, err)
 	}
 	d.queue.store = s
+	d.queue.async = d.db.Dialect == hooks.Postgres || d.hub.relayMode == RelayElsewhere
 	return nil
 }
 
@@ -105,7 +110,7 @@ func (d *handler) whyNoQueue() string {
 // It reports false for a database that cannot be written to now, such as a
 // standby.
 func (d *handler) registerSinks(ctx context.Context, conn *sql.DB) (done bool, err error) {
-	if !d.hasQueue() {
+	if d.queue.store == nil {
 		return true, nil
 	}
 	for _, s := range d.sinks {
@@ -116,6 +121,8 @@ func (d *handler) registerSinks(ctx context.Context, conn *sql.DB) (done bool, e
 			return true, d.withoutQueue(err)
 		case sqlState(err) == "25006": // read_only_sql_transaction
 			return false, nil
+		case d.db.Dialect == hooks.SQLite:
+			return false, nil // it is read-only, or locked; the next connection tries again
 		default:
 			return false, err
 		}
@@ -133,7 +140,7 @@ func (d *handler) withoutQueue(cause error) error {
 		}
 		s.sync = true
 	}
-	d.queue.store = nil
+	d.queue.store, d.queue.async = nil, false
 	d.hub.log.Warn("aftercommit: forwarders are called within Commit, because this role may not use the relay's tables",
 		zap.String("driver", d.db.Driver), zap.Error(cause))
 	return nil
@@ -227,61 +234,6 @@ func (d *handler) enqueued(ids []uuid.UUID) {
 	}
 }
 
-// took notes what a sync forwarder has taken, for the relay to leave out.
-func (d *handler) took(s *sink, ids []uuid.UUID) {
-	q := &d.queue
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.relay == nil {
-		return
-	}
-	if q.taken == nil {
-		q.taken = make(map[string][]uuid.UUID)
-	}
-	q.taken[s.name()] = append(q.taken[s.name()], ids...)
-}
-
-// settleTaken tells the relay now and then what sync forwarders have taken.
-func (d *handler) settleTaken(db *sql.DB, stop <-chan struct{}, stopped chan<- struct{}) {
-	defer close(stopped)
-	tick := time.NewTicker(min(settleEvery, max(d.hub.grace/4, time.Millisecond)))
-	defer tick.Stop()
-	for {
-		last := false
-		select {
-		case <-tick.C:
-		case <-stop:
-			last = true
-		}
-		if err := d.settleOnce(db); err != nil {
-			d.hub.log.Info("aftercommit: what sync forwarders have taken could not be noted; the relay may deliver it again", zap.Error(err))
-		}
-		if last {
-			return
-		}
-	}
-}
-
-func (d *handler) settleOnce(db *sql.DB) error {
-	q := &d.queue
-	q.mu.Lock()
-	taken := q.taken
-	q.taken = nil
-	q.mu.Unlock()
-	var errs []error
-	for name, ids := range taken {
-		const most = 1000
-		for len(ids) > 0 {
-			part := ids[:min(len(ids), most)]
-			ids = ids[len(part):]
-			ctx, cancel := context.WithTimeout(context.Background(), d.hub.timeout)
-			errs = append(errs, q.store.Settle(ctx, db, name, part))
-			cancel()
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // closeQueue stops the relay; deliveries that are running may finish until ctx
 // ends.
 func (d *handler) closeQueue(ctx context.Context) error {
@@ -304,7 +256,7 @@ func (d *handler) closeQueue(ctx context.Context) error {
 func (d *handler) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
-	err := errors.Join(d.closeQueue(ctx), d.side.drop())
+	err := errors.Join(d.closeQueue(ctx), d.settleRest(), d.side.drop())
 	if d.pending.len() == 0 {
 		d.hub.forget(d)
 	}
@@ -327,53 +279,6 @@ func (h *Hub) Drain(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// Relay delivers from the journal in db to this Hub's forwarders until ctx ends:
-// for a process that does nothing else, beside apps with [RelayElsewhere] or
-// alone. Any number may run; each forwarder is one process's at a time. db is of
-// the base driver, and its role needs SELECT on the journal's table and all
-// rights on the others in its schema.
-func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error {
-	d := &handler{hub: h, db: hooks.Database{Driver: "relay", Dialect: dialect}, setup: make(chan struct{}, 1)}
-	h.mu.Lock()
-	h.opened = true
-	registrations := h.registrations
-	h.mu.Unlock()
-	for _, r := range registrations {
-		d.sinks = append(d.sinks, &sink{registration: r})
-	}
-	var err error
-	if d.journal, err = journal.New(dialect, h.journal); err != nil {
-		return fmt.Errorf("forward: %w", err)
-	}
-	if d.queue.store, err = relay.New(dialect, &relay.Options{Journal: h.journal, Environment: h.environment}); err != nil {
-		return fmt.Errorf("forward: %w", err)
-	}
-	for _, s := range d.sinks {
-		s.sync = s.dispatch == Sync
-	}
-	if err := d.setUpRelay(ctx, db); err != nil {
-		return err
-	}
-	d.runQueue(db)
-	<-ctx.Done()
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
-	defer cancel()
-	return d.closeQueue(stop)
-}
-
-// setUpRelay makes the tables and attaches the forwarders, over one connection.
-func (d *handler) setUpRelay(ctx context.Context, db *sql.DB) error {
-	if err := d.journal.Connect(ctx, db); err != nil {
-		return err
-	}
-	for _, s := range d.sinks {
-		if err := d.queue.store.Register(ctx, db, s.name()); err != nil {
-			return err
-		}
-	}
-	return d.attach(ctx, db)
 }
 
 // sqlState returns the SQLSTATE of a driver's error, or "".

@@ -39,7 +39,7 @@ func (postgres) register(s *Store, name, place string) string {
 
 func (postgres) cursorColumns() string { return "done::text, coalesce(tick::text, ''), high, seq" }
 
-func (postgres) current(ctx context.Context, q querier, _ time.Time) (string, error) {
+func (postgres) current(ctx context.Context, q querier) (string, error) {
 	var now string
 	err := q.QueryRowContext(ctx, "SELECT pg_current_snapshot()::text").Scan(&now)
 	return now, err

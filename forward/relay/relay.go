@@ -67,6 +67,20 @@ type Relay struct {
 // Start starts a relay over db, which it uses with as many connections as it
 // gets, at least one. Its targets must be registered.
 func Start(s *Store, db *sql.DB, cfg Config) *Relay {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := newRelay(s, db, cfg)
+	r.cancel = cancel
+	for _, w := range r.workers {
+		r.finished.Add(1)
+		go func() {
+			defer r.finished.Done()
+			w.run(ctx)
+		}()
+	}
+	return r
+}
+
+func newRelay(s *Store, db *sql.DB, cfg Config) *Relay {
 	const (
 		defaultLease = 10 * time.Second
 		defaultBatch = 500
@@ -94,18 +108,26 @@ func Start(s *Store, db *sql.DB, cfg Config) *Relay {
 		host, _ := os.Hostname() // a name for people to read
 		cfg.Holder = fmt.Sprintf("%s/%d/%s", host, os.Getpid(), uuid.NewString()[:8])
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	r := &Relay{store: s, db: db, cfg: cfg, stopping: make(chan struct{}), cancel: cancel, share: 1}
+	r := &Relay{store: s, db: db, cfg: cfg, stopping: make(chan struct{}), share: 1}
 	for _, t := range cfg.Targets {
-		w := &worker{relay: r, target: t, wake: make(chan struct{}, 1)}
-		r.workers = append(r.workers, w)
-		r.finished.Add(1)
-		go func() {
-			defer r.finished.Done()
-			w.run(ctx)
-		}()
+		r.workers = append(r.workers, &worker{relay: r, target: t, wake: make(chan struct{}, 1)})
 	}
 	return r
+}
+
+// CatchUp delivers what is left behind, once, in the caller's goroutine, over db,
+// for which one connection is enough. Where nothing is, or another process has
+// the lease, it writes nothing.
+func CatchUp(ctx context.Context, s *Store, db *sql.DB, cfg Config) error {
+	r := newRelay(s, db, cfg)
+	r.share = len(r.workers)
+	r.beat = time.Now() // it comes and goes
+	for _, w := range r.workers {
+		if err := w.catchUp(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Wake says that entries have been committed.
@@ -251,7 +273,7 @@ func (s *Store) leave(ctx context.Context, q querier, holder string) error {
 // bound names what is committed now.
 func (s *Store) bound(ctx context.Context, q querier) (string, error) {
 	if _, ok := s.d.(postgres); ok {
-		now, err := s.d.current(ctx, q, time.Time{})
+		now, err := s.d.current(ctx, q)
 		return "pg_visible_in_snapshot(e.xid, '" + now + "')", err
 	}
 	var top sql.NullInt64

@@ -50,7 +50,7 @@ type dialect interface {
 	// cursorColumns are what a cursor is scanned from.
 	cursorColumns() string
 	// current returns a snapshot of now, for look.
-	current(ctx context.Context, q querier, now time.Time) (string, error)
+	current(ctx context.Context, q querier) (string, error)
 	// look begins a tick, up to now or trailing, if there is anything in it.
 	look(ctx context.Context, q querier, s *Store, c *cursor, trailing string) (found bool, err error)
 	// within selects what is left of a tick.

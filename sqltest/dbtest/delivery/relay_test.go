@@ -104,6 +104,35 @@ func TestRelayTakesWhatSyncMissed(t *testing.T) {
 	})
 }
 
+// TestCommittingConnectionCatchesUp: on SQLite there is no relay beside the app;
+// what a sink has missed comes with a later commit, also in another process, and
+// once.
+func TestCommittingConnectionCatchesUp(t *testing.T) {
+	each(t, func(w *world) {
+		age := func() {
+			w.must(w.bare.ExecContext(ctx, "UPDATE aftercommit_events SET recorded_at = '2020' || substr(recorded_at, 5)"))
+		}
+		a := w.start(forward.Options{}, nil)
+		if got := a.started(); got != "["+name+" (sync)]" {
+			t.Errorf("the start line has %s", got)
+		}
+		a.place(1)
+		w.sink.set(true)
+		a.place(2)
+		w.must(a.db.Close())
+		age()
+		w.sink.set(false)
+		b := w.start(forward.Options{}, nil)
+		b.place(3)
+		w.want("1 3 2")
+		w.must(b.db.Close())
+		age()
+		c := w.start(forward.Options{}, nil)
+		c.place(4)
+		w.want("1 3 2 4")
+	}, dbtest.SQLite)
+}
+
 // later is a sink whose tables are not there at first.
 type later struct {
 	*sink
