@@ -74,6 +74,15 @@ func TestLentTransactions(t *testing.T) {
 	if len(txs) != 2 || txs[0] != 1 || txs[1] != 2 {
 		t.Errorf("in transactions %v, want the app's and one of its own", txs)
 	}
+	commits := 0
+	for _, query := range fake.Sent() {
+		if query == "COMMIT" {
+			commits++
+		}
+	}
+	if commits != 2 {
+		t.Errorf("%d COMMITs were sent, want the app's and that of End: %q", commits, fake.Sent())
+	}
 }
 
 // What is still in use when its time is over cannot go back to the app.
