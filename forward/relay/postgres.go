@@ -13,8 +13,13 @@ type postgres struct{}
 
 var _ dialect = postgres{}
 
-func (postgres) now() string   { return "clock_timestamp()" }
-func (postgres) begin() string { return "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE" }
+func (postgres) now() string { return "clock_timestamp()" }
+
+// begin does without a flush of its own at COMMIT: what a crash takes back, cursor
+// and all, is delivered again.
+func (postgres) begin() string {
+	return "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit = off"
+}
 
 func (postgres) later(d time.Duration) string {
 	return "clock_timestamp() + interval '" + strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + " s'"

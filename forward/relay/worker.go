@@ -25,6 +25,7 @@ type worker struct {
 	// refused is since when the lease was free and above this process's share.
 	refused time.Time
 	pinned  bool // taken nevertheless
+	few     bool // the last look found little
 
 	breaker breaker
 	trail   trail
@@ -44,6 +45,9 @@ func (w *worker) run(ctx context.Context) {
 		switch {
 		case more:
 			idle = 0
+			if w.few {
+				w.gather(ctx)
+			}
 			continue
 		case err != nil:
 			idle = w.relay.cfg.Poll
@@ -55,6 +59,17 @@ func (w *worker) run(ctx context.Context) {
 		}
 	}
 	w.end(ctx)
+}
+
+// gather lets some entries come together before it looks again: under load each
+// look would find one or two.
+func (w *worker) gather(ctx context.Context) {
+	const pause = 10 * time.Millisecond
+	select {
+	case <-ctx.Done():
+	case <-w.relay.stopping:
+	case <-w.relay.cfg.Clock.After(pause):
+	}
 }
 
 func (w *worker) stopping() bool {
@@ -239,6 +254,7 @@ func (w *worker) stepFresh(ctx context.Context) (more bool, err error) {
 		seq = entries[len(entries)-1].Seq
 		last = seq == w.cursor.high
 	}
+	w.few = len(entries) < w.relay.cfg.Batch/8
 	w.tellLag(entries)
 	batch := make([]attempted, len(entries))
 	for i := range entries {
