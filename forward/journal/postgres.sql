@@ -66,6 +66,8 @@ BEGIN
 	IF wait_ms <> 5000 THEN
 		PERFORM set_config('lock_timeout', wait_ms::text, true);
 	END IF;
+	-- Before any seq is taken, so that a later xid has only later ones.
+	PERFORM pg_current_xact_id();
 	PERFORM pg_advisory_xact_lock_shared(token);
 	-- current_user is the function's owner here; what the app has SET ROLE to,
 	-- or logged in as, is not.
@@ -131,7 +133,7 @@ CREATE TABLE "{schema}".forwarders (
 	-- Everything up to it is settled, which holds in a copy too.
 	safe_seq      bigint NOT NULL DEFAULT 0,
 	-- Whatever is not over when all before mark_xid is has a seq beyond mark_seq.
-	mark_xid      xid8 NOT NULL DEFAULT pg_snapshot_xmax(pg_current_snapshot()),
+	mark_xid      xid8 NOT NULL DEFAULT pg_current_xact_id(),
 	mark_seq      bigint NOT NULL DEFAULT 0
 );
 REVOKE ALL ON "{schema}".forwarders FROM PUBLIC;

@@ -189,6 +189,9 @@ func (s *Store) Resume(ctx context.Context, db *sql.DB, forwarder string, replay
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	name := s.quote(forwarder)
 	err = s.inTx(ctx, conn, func() error {
+		if e := s.d.adopt(ctx, conn, s); e != nil {
+			return e
+		}
 		// First, so that what is committed meanwhile lies behind the cursor.
 		_, e := conn.ExecContext(ctx, "UPDATE "+s.prefix+"forwarders SET "+s.d.skip(s)+", place = "+s.quote(place)+
 			", holder = NULL, lease_until = NULL, fence = fence + 1 WHERE name = "+name)

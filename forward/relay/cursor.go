@@ -47,6 +47,9 @@ func (s *Store) Register(ctx context.Context, db *sql.DB, name string) error {
 	if err != nil {
 		return fmt.Errorf("relay: register %s: %w", name, err)
 	}
+	if err := s.d.adopt(ctx, db, s); err != nil {
+		return fmt.Errorf("relay: register %s: adopt restored entries: %w", name, err)
+	}
 	if _, err := db.ExecContext(ctx, s.d.register(s, name, place)); err != nil {
 		return fmt.Errorf("relay: register %s: %w", name, err)
 	}
@@ -83,6 +86,13 @@ func (s *Store) acquire(ctx context.Context, q querier, name, holder string, ttl
 	return c, nil
 }
 
+// free reports whether nobody has the lease of a forwarder.
+func (s *Store) free(ctx context.Context, q querier, name string) (free bool, err error) {
+	err = q.QueryRowContext(ctx, "SELECT count(*) > 0 FROM "+s.prefix+"forwarders WHERE name = "+s.quote(name)+
+		" AND retired_at IS NULL AND (holder IS NULL OR lease_until < "+s.d.now()+")").Scan(&free)
+	return free, wrap("look for the lease", name, err)
+}
+
 // where selects c's row while its lease holds.
 func (s *Store) where(c *cursor) string {
 	return " WHERE name = " + s.quote(c.name) + " AND fence = " + itoa(c.fence) + " AND retired_at IS NULL"
@@ -96,9 +106,9 @@ func (s *Store) renew(ctx context.Context, q querier, c *cursor, ttl time.Durati
 	return err
 }
 
-// release gives the lease back.
-func (s *Store) release(ctx context.Context, q querier, c *cursor) error {
-	_, err := affected(ctx, q, "UPDATE "+s.prefix+"forwarders SET holder = NULL, lease_until = NULL"+s.where(c))
+// release gives the lease back, if holder still has it.
+func (s *Store) release(ctx context.Context, q querier, name, holder string) error {
+	_, err := q.ExecContext(ctx, "UPDATE "+s.prefix+"forwarders SET holder = NULL, lease_until = NULL WHERE name = "+s.quote(name)+" AND holder = "+s.quote(holder))
 	return err
 }
 

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,109 +14,155 @@ import (
 )
 
 // deliver makes an attempt at each of batch, writes what came of it together
-// with what move writes, and tells. It reports false if the sink is down: then
-// nothing has been written.
+// with what move writes, and tells. It reports false if nothing has been written,
+// because the sink is down or hangs.
 func (w *worker) deliver(ctx context.Context, batch []attempted, move func() error) (done bool, err error) {
 	entries := make([]journal.Entry, len(batch))
 	for i := range batch {
 		entries[i] = batch[i].entry
 	}
 	start := time.Now()
-	whole, clean, err := w.attempt(ctx, entries, move)
+	if w.target.SameDatabase && len(entries) > 0 {
+		return w.deliverInTx(ctx, batch, entries, move)
+	}
+	var (
+		o outcome
+		r Result
+	)
+	if len(entries) > 0 {
+		r = w.call(ctx, entries)
+		o = w.judge(entries, r, func(part []journal.Entry) Result { return w.call(ctx, part) })
+	}
+	if o.down || o.hung {
+		return false, w.suspect(ctx, o, len(entries), r)
+	}
+	verdicts := w.verdicts(batch, o)
+	if len(verdicts) == 0 && w.dueAt.IsZero() {
+		err = move() // there are no failures to write or to remove
+	} else {
+		err = w.relay.store.inTx(ctx, w.conn, func() error { return w.write(ctx, batch, o, verdicts, move) })
+	}
 	if err != nil {
 		return false, err
 	}
-	if clean {
-		w.tellTaken(batch, nil, time.Since(start))
-		w.recovered()
-		return true, nil
-	}
-	var o outcome
-	switch {
-	case !whole.transient():
-		o.failed = make(map[uuid.UUID]Failure)
-		o.add(entries, whole)
-	case len(entries) == 1:
-		o = w.single(entries[0].ID, whole)
-	default:
-		o = isolate(entries, func(part []journal.Entry) Result { return w.call(ctx, part) })
-	}
-	if o.down {
-		return false, w.trip(ctx, whole)
-	}
-	return true, w.write(ctx, batch, o, move, time.Since(start))
+	w.tell(batch, o, verdicts, time.Since(start))
+	return true, nil
 }
 
-// attempt makes one call with all entries. If all were taken, what move writes
-// is committed, where possible together with the delivery.
-func (w *worker) attempt(ctx context.Context, entries []journal.Entry, move func() error) (r Result, clean bool, err error) {
-	if len(entries) == 0 {
-		return r, true, move()
-	}
-	if !w.target.SameDatabase {
-		r = w.call(ctx, entries)
-		if r.Err != nil || len(r.Failed) > 0 {
-			return r, false, nil
-		}
-		return r, true, w.settled(ctx, entries, move)
-	}
+// deliverInTx delivers to a sink in the same database, in one transaction with
+// the cursor. Each call has a savepoint, so that a sink that fails half way
+// leaves nothing of it.
+func (w *worker) deliverInTx(ctx context.Context, batch []attempted, entries []journal.Entry, move func() error) (done bool, err error) {
+	start := time.Now()
 	if _, err = w.conn.ExecContext(ctx, w.relay.store.d.begin()); err != nil {
-		return r, false, err
+		return false, err
 	}
-	r = w.call(ctx, entries)
-	if r.Hung {
-		return r, false, nil // the connection is gone, and the transaction with it
-	}
-	if r.Err == nil && len(r.Failed) == 0 {
-		if err = w.moveInTx(ctx, entries, move); err == nil {
-			return r, true, nil
+	open := w.conn
+	defer func() {
+		if !done && w.conn == open {
+			w.rollback(ctx)
 		}
+	}()
+	var broken error
+	call := func(part []journal.Entry) Result { return w.callInSavepoint(ctx, part, &broken) }
+	r := call(entries)
+	o := w.judge(entries, r, call)
+	if broken != nil {
+		return false, broken
 	}
-	if _, e := w.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); e != nil {
+	if o.down || o.hung {
+		if w.conn == open {
+			w.rollback(ctx)
+			open = nil
+		}
+		return false, w.suspect(ctx, o, len(entries), r)
+	}
+	if w.conn != open { // a single entry hung, and took the transaction with it
+		if _, err = w.conn.ExecContext(ctx, w.relay.store.d.begin()); err != nil {
+			return false, err
+		}
+		open = w.conn
+	}
+	verdicts := w.verdicts(batch, o)
+	if err = w.write(ctx, batch, o, verdicts, move); err != nil {
+		return false, err
+	}
+	if _, err = w.conn.ExecContext(ctx, "COMMIT"); err != nil {
+		return false, err
+	}
+	w.tell(batch, o, verdicts, time.Since(start))
+	return true, nil
+}
+
+var errPartly = errors.New("relay: some entries were refused")
+
+// rollback ends a transaction, or the connection with it.
+func (w *worker) rollback(ctx context.Context) {
+	if _, err := w.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); err != nil {
 		discard(w.conn)
-		if err == nil {
-			err = e
+	}
+}
+
+// callInSavepoint is call, undone unless all were taken. broken is set if the
+// transaction cannot go on.
+func (w *worker) callInSavepoint(ctx context.Context, entries []journal.Entry, broken *error) Result {
+	if *broken != nil {
+		return Result{Err: &Failure{Reason: "error", Err: *broken}}
+	}
+	conn := w.conn
+	if _, err := conn.ExecContext(ctx, "SAVEPOINT aftercommit_part"); err != nil {
+		*broken = err
+		return Result{Err: &Failure{Reason: "error", Err: err}}
+	}
+	r := w.call(ctx, entries)
+	if r.Hung {
+		return r // the connection is gone
+	}
+	if r.Err != nil || len(r.Failed) > 0 {
+		if _, err := conn.ExecContext(ctx, "ROLLBACK TO SAVEPOINT aftercommit_part"); err != nil {
+			*broken = err
 		}
 	}
-	return r, false, err
+	if _, err := conn.ExecContext(ctx, "RELEASE SAVEPOINT aftercommit_part"); err != nil && *broken == nil {
+		*broken = err
+	}
+	if len(r.Failed) > 0 {
+		// What it says of single entries it may have found in a transaction
+		// that had failed already.
+		return Result{Err: &Failure{Reason: "error", Err: errPartly}}
+	}
+	return r
 }
 
-func (w *worker) moveInTx(ctx context.Context, entries []journal.Entry, move func() error) error {
-	if err := w.settleRetried(ctx, entries); err != nil {
-		return err
+// judge decides, from the result of a call with all entries and further calls,
+// what became of each.
+func (w *worker) judge(entries []journal.Entry, r Result, call func([]journal.Entry) Result) (o outcome) {
+	switch {
+	case r.Err == nil && len(r.Failed) == 0:
+		return o
+	case len(entries) == 1 && r.transient():
+		return w.single(entries[0].ID, r)
+	case r.Hung:
+		return outcome{hung: true}
+	case r.transient():
+		return isolate(entries, call)
 	}
-	if err := move(); err != nil {
-		return err
-	}
-	_, err := w.conn.ExecContext(ctx, "COMMIT")
-	return err
+	o.failed = make(map[uuid.UUID]Failure)
+	o.add(entries, r)
+	return o
 }
 
-// settled writes that all entries were taken.
-func (w *worker) settled(ctx context.Context, entries []journal.Entry, move func() error) error {
-	if w.dueAt.IsZero() {
-		return move() // there are no failures to remove
-	}
-	return w.relay.store.inTx(ctx, w.conn, func() error {
-		if err := w.settleRetried(ctx, entries); err != nil {
-			return err
-		}
-		return move()
-	})
-}
-
-func (w *worker) settleRetried(ctx context.Context, entries []journal.Entry) error {
-	if w.dueAt.IsZero() {
+// suspect slows down for a sink that hangs, and suspends one that is down.
+func (w *worker) suspect(ctx context.Context, o outcome, entries int, r Result) error {
+	if o.hung && !o.down {
+		w.careful = entries // one of them, or all; that shows when they come alone
 		return nil
 	}
-	ids := make([]uuid.UUID, len(entries))
-	for i := range entries {
-		ids[i] = entries[i].ID
-	}
-	return w.relay.store.settle(ctx, w.conn, w.target.Name, ids)
+	return w.trip(ctx, r)
 }
 
-// call makes one call, outside any transaction or in the one that is open.
+// call makes one call, outside any transaction or in the one that is open. After
+// one that hangs the worker has another connection.
 func (w *worker) call(ctx context.Context, entries []journal.Entry) (r Result) {
 	err := Lend(w.conn, func(db *sql.DB) { r = w.target.Deliver(ctx, db, entries) })
 	if r.Hung {
@@ -123,58 +170,64 @@ func (w *worker) call(ctx context.Context, entries []journal.Entry) (r Result) {
 		_ = w.conn.Close()
 		conn, e := w.relay.db.Conn(ctx)
 		if e != nil {
-			return Result{Err: &Failure{Reason: "error", Err: e}}
+			return Result{Err: &Failure{Reason: "error", Err: e}, Hung: true}
 		}
 		w.conn = conn
-		r.Hung = false
 		return r
 	}
 	if err != nil && r.Err == nil {
 		r = Result{Err: &Failure{Reason: "error", Err: err}}
 	}
+	if len(entries) == 1 {
+		r = Result{Err: r.of(entries[0].ID)}
+	}
 	return r
 }
 
-// write writes what became of batch.
-func (w *worker) write(ctx context.Context, batch []attempted, o outcome, move func() error, took time.Duration) error {
-	s, now := w.relay.store, w.relay.cfg.Clock.Now()
-	var (
-		verdicts []verdict
-		taken    []uuid.UUID
-	)
+// verdicts are what to write about the entries that failed.
+func (w *worker) verdicts(batch []attempted, o outcome) (verdicts []verdict) {
+	now := w.relay.cfg.Clock.Now()
 	for i := range batch {
 		id := batch[i].entry.ID
 		if f, ok := o.failed[id]; ok {
 			verdicts = append(verdicts, judge(id, f, batch[i].attempts+1, w.target.MaxAttempts, now))
-		} else {
-			taken = append(taken, id)
 		}
 	}
-	err := s.inTx(ctx, w.conn, func() error {
-		if !w.dueAt.IsZero() {
-			if err := s.settle(ctx, w.conn, w.target.Name, taken); err != nil {
-				return err
+	return verdicts
+}
+
+// write writes what became of batch, in the transaction that is open.
+func (w *worker) write(ctx context.Context, batch []attempted, o outcome, verdicts []verdict, move func() error) error {
+	s, now := w.relay.store, w.relay.cfg.Clock.Now()
+	if !w.dueAt.IsZero() {
+		var taken []uuid.UUID
+		for i := range batch {
+			if _, ok := o.failed[batch[i].entry.ID]; !ok {
+				taken = append(taken, batch[i].entry.ID)
 			}
 		}
-		if err := s.note(ctx, w.conn, w.target.Name, verdicts, now); err != nil {
+		if err := s.settle(ctx, w.conn, w.target.Name, taken); err != nil {
 			return err
 		}
-		return move()
-	})
-	if err != nil {
+	}
+	if err := s.note(ctx, w.conn, w.target.Name, verdicts, now); err != nil {
 		return err
 	}
+	return move()
+}
+
+// tell tells what became of batch.
+func (w *worker) tell(batch []attempted, o outcome, verdicts []verdict, took time.Duration) {
 	for i := range verdicts {
 		if v := &verdicts[i]; !v.discard && (w.dueAt.IsZero() || v.next.Before(w.dueAt)) {
 			w.dueAt = v.next
 		}
 	}
-	if len(taken) > 0 {
+	if len(o.failed) < len(batch) {
 		w.tellTaken(batch, o.failed, took)
 		w.recovered()
 	}
 	w.tellVerdicts(verdicts)
-	return nil
 }
 
 func (w *worker) tellTaken(batch []attempted, failed map[uuid.UUID]Failure, took time.Duration) {

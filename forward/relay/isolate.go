@@ -19,10 +19,13 @@ func isolate(entries []journal.Entry, call func([]journal.Entry) Result) (o outc
 		return outcome{down: true}
 	}
 	first := call(entries[:1])
-	if first.Hung || first.transient() {
+	if first.Hung {
+		return outcome{hung: true}
+	}
+	if first.transient() {
 		last := call(entries[n-1:])
 		if last.Hung || last.transient() {
-			return outcome{down: true, hung: first.Hung || last.Hung}
+			return outcome{down: !last.Hung, hung: last.Hung}
 		}
 		o.add(entries[:1], first)
 		o.add(entries[n-1:], last)
@@ -47,17 +50,17 @@ func (o *outcome) add(entries []journal.Entry, r Result) {
 func (o *outcome) halve(entries []journal.Entry, call func([]journal.Entry) Result) {
 	half := (len(entries) + 1) / 2
 	for _, part := range [][]journal.Entry{entries[:half], entries[half:]} {
-		if len(part) == 0 {
+		if len(part) == 0 || o.hung {
 			continue
 		}
 		r := call(part)
-		if r.Hung {
+		switch {
+		case r.Hung:
 			o.hung = true
-		}
-		if r.transient() && len(part) > 1 && !r.Hung {
+		case r.transient() && len(part) > 1:
 			o.halve(part, call)
-			continue
+		default:
+			o.add(part, r)
 		}
-		o.add(part, r)
 	}
 }

@@ -31,14 +31,13 @@ func (postgres) place() string {
 		" (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())::text"
 }
 
-// register starts, in one statement, with one snapshot. With nothing in flight,
-// all that there is lies before it.
+// register starts, in one statement, with one snapshot.
 func (postgres) register(s *Store, name, place string) string {
-	return "INSERT INTO " + s.prefix + "forwarders AS f (name, place, done, safe_seq, mark_xid, mark_seq)" +
-		" SELECT " + s.quote(name) + ", " + s.quote(place) + ", p, CASE WHEN pg_snapshot_xmin(p) = pg_snapshot_xmax(p) THEN top ELSE 0 END, pg_snapshot_xmax(p), top" +
+	return "INSERT INTO " + s.prefix + "forwarders AS f (name, place, done, mark_seq)" +
+		" SELECT " + s.quote(name) + ", " + s.quote(place) + ", p, top" +
 		" FROM (SELECT pg_current_snapshot() AS p, (SELECT coalesce(max(seq), 0) FROM " + s.events() + ") AS top) n" +
 		" ON CONFLICT (name) DO UPDATE SET retired_at = NULL, registered_at = clock_timestamp(), holder = NULL, lease_until = NULL, fence = f.fence + 1," +
-		" done = EXCLUDED.done, tick = NULL, high = 0, seq = 0, place = EXCLUDED.place, safe_seq = EXCLUDED.safe_seq, mark_xid = EXCLUDED.mark_xid, mark_seq = EXCLUDED.mark_seq" +
+		" done = EXCLUDED.done, tick = NULL, high = 0, seq = 0, place = EXCLUDED.place, safe_seq = 0, mark_xid = EXCLUDED.mark_xid, mark_seq = EXCLUDED.mark_seq" +
 		" WHERE f.retired_at IS NOT NULL"
 }
 
@@ -55,11 +54,12 @@ func (postgres) current(ctx context.Context, q querier) (string, error) {
 // server's own is of a server that has lost transactions.
 func (postgres) look(ctx context.Context, q querier, s *Store, c *cursor, trailing string) (bool, error) {
 	done := "'" + c.done + "'::pg_snapshot"
-	to, limit := "pg_current_snapshot()", ""
+	to := "pg_current_snapshot()"
 	if trailing != "" {
 		to = "'" + trailing + "'::pg_snapshot"
-		limit = " AND pg_visible_in_snapshot(xid, " + to + ")"
 	}
+	// A row that is visible with an xid beyond it is from elsewhere.
+	limit := " AND pg_visible_in_snapshot(xid, " + to + ")"
 	part := "SELECT min(seq) AS low, max(seq) AS high FROM " + s.events() + " WHERE "
 	query := "SELECT " + to + "::text, pg_snapshot_xmax(" + done + ") > pg_snapshot_xmax(pg_current_snapshot()), min(low), max(high) FROM (" +
 		part + "xid >= pg_snapshot_xmax(" + done + ")" + limit +
@@ -88,18 +88,18 @@ func (postgres) within(c *cursor) string {
 		c.seq, c.high, c.tick, c.done)
 }
 
-// advance keeps for a copy of the database up to which seq all is settled: where
-// nothing was in flight up to the end of the tick, else up to an earlier mark
-// that all that was in flight has passed.
+// advance keeps for a copy of the database up to which seq all is settled. What
+// gets its xid after the statement that sets the mark gets its seq after it too,
+// beyond mark_seq; what had one before is over when a tick begins with mark_xid.
 func (postgres) advance(c *cursor, seq int64, last bool) string {
 	if !last {
 		return fmt.Sprintf("done = '%s', tick = '%s', high = %d, seq = %d", c.done, c.tick, c.high, seq)
 	}
 	passed := "pg_snapshot_xmin('" + c.tick + "') >= mark_xid"
 	return fmt.Sprintf("done = '%[1]s', tick = NULL, high = 0, seq = 0,"+
-		" safe_seq = CASE WHEN pg_snapshot_xmin('%[1]s') = pg_snapshot_xmax('%[1]s') THEN greatest(safe_seq, %[2]d) WHEN %[3]s THEN greatest(safe_seq, mark_seq) ELSE safe_seq END,"+
+		" safe_seq = CASE WHEN %[3]s THEN greatest(safe_seq, mark_seq) ELSE safe_seq END,"+
 		" mark_seq = CASE WHEN %[3]s THEN greatest(mark_seq, %[2]d) ELSE mark_seq END,"+
-		" mark_xid = CASE WHEN %[3]s THEN pg_snapshot_xmax('%[1]s') ELSE mark_xid END", c.tick, c.high, passed)
+		" mark_xid = CASE WHEN %[3]s THEN pg_current_xact_id() ELSE mark_xid END", c.tick, c.high, passed)
 }
 
 // behind selects the entries e that the forwarder f has not settled.
@@ -110,6 +110,18 @@ func (postgres) behind() string {
 
 // passed selects the entries e that the cursor of the forwarder f has behind it.
 func (postgres) passed() string { return "pg_visible_in_snapshot(e.xid, f.done)" }
+
+// adopt gives entries that were restored from a server with higher xids one that
+// is long over; when this server's xids came there, they would be taken for new.
+func (postgres) adopt(ctx context.Context, q querier, s *Store) error {
+	foreign := s.events() + " WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())"
+	var any bool
+	if err := q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+foreign+")").Scan(&any); err != nil || !any {
+		return err
+	}
+	_, err := q.ExecContext(ctx, "UPDATE "+s.events()+" SET xid = '3' WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())")
+	return err
+}
 
 // skip moves a cursor to now.
 func (postgres) skip(*Store) string {

@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -110,7 +109,7 @@ func newRelay(s *Store, db *sql.DB, cfg Config) *Relay {
 	}
 	r := &Relay{store: s, db: db, cfg: cfg, stopping: make(chan struct{}), share: 1}
 	for _, t := range cfg.Targets {
-		r.workers = append(r.workers, &worker{relay: r, target: t, wake: make(chan struct{}, 1)})
+		r.workers = append(r.workers, &worker{relay: r, target: t, wake: make(chan struct{}, 1), known: make(map[any]bool)})
 	}
 	return r
 }
@@ -287,7 +286,3 @@ func (s *Store) left(ctx context.Context, q querier, name, bound string) (left b
 		" AND f.retired_at IS NULL AND "+bound+" AND "+s.d.behind()+")").Scan(&left)
 	return left, wrap("look whether it is behind", name, err)
 }
-
-// isLost reports whether err is about the lease or the connection, so that the
-// cursor must be read again.
-func isLost(err error) bool { return err != nil && !errors.As(err, new(*PlaceError)) }

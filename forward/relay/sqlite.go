@@ -19,7 +19,7 @@ func (sqlite) now() string   { return sqliteNow + ") || '000Z'" }
 func (sqlite) begin() string { return "BEGIN IMMEDIATE" }
 
 func (sqlite) later(d time.Duration) string {
-	return sqliteNow + ", '+" + strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + " seconds') || '000Z'"
+	return sqliteNow + fmt.Sprintf(", '%+.3f seconds') || '000Z'", d.Seconds())
 }
 
 // place: a file does not know where it is from.
@@ -74,6 +74,9 @@ func (sqlite) advance(c *cursor, seq int64, last bool) string {
 	}
 	return fmt.Sprintf("done = %d, safe_seq = %[1]d", seq)
 }
+
+// adopt has nothing to do: a seq means the same everywhere.
+func (sqlite) adopt(context.Context, querier, *Store) error { return nil }
 
 func (sqlite) behind() string { return "e.seq > f.done" }
 func (sqlite) passed() string { return "e.seq <= f.done" }

@@ -47,6 +47,8 @@ type dialect interface {
 	place() string
 	// register inserts a forwarder, or a retired one anew.
 	register(s *Store, name, place string) string
+	// adopt makes entries that were restored from elsewhere this database's own.
+	adopt(ctx context.Context, q querier, s *Store) error
 	// cursorColumns are what a cursor is scanned from.
 	cursorColumns() string
 	// current returns a snapshot of now, for look.

@@ -19,13 +19,16 @@ type worker struct {
 	target Target
 	wake   chan struct{}
 
-	conn    *sql.Conn // of the step that runs
-	cursor  *cursor   // nil without the lease
+	conn    *sql.Conn    // of the step that runs
+	cursor  *cursor      // nil without the lease
+	known   map[any]bool // base connections that were used before
+	since   time.Time    // of the lease
 	renewed time.Time
 	// refused is since when the lease was free and above this process's share.
 	refused time.Time
 	pinned  bool // taken nevertheless
 	few     bool // the last look found little
+	careful int  // how many entries to deliver one by one
 
 	breaker breaker
 	trail   trail
@@ -59,6 +62,7 @@ func (w *worker) run(ctx context.Context) {
 		}
 	}
 	w.end(ctx)
+	w.leave(ctx)
 }
 
 // gather lets some entries come together before it looks again: under load each
@@ -99,20 +103,28 @@ func (w *worker) rest(ctx context.Context, d time.Duration) bool {
 	return true
 }
 
-// end gives the lease back.
+// patience is how long a worker that stops tries to say so.
+const patience = 2 * time.Second
+
+// end gives the lease back, also one whose cursor was dropped.
 func (w *worker) end(ctx context.Context) {
-	if w.cursor == nil {
+	if w.since.IsZero() {
 		return
 	}
-	const patience = 2 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	err := errors.Join(w.relay.store.release(ctx, w.relay.db, w.cursor), w.relay.store.leave(ctx, w.relay.db, w.relay.cfg.Holder))
-	if err != nil {
+	if err := w.relay.store.release(ctx, w.relay.db, w.target.Name, w.relay.cfg.Holder); err != nil {
 		w.relay.cfg.Log.Info("aftercommit: a lease could not be given back; it ends by itself",
 			zap.String("forwarder", w.target.Name), zap.Error(err))
 	}
 	w.drop()
+}
+
+// leave makes the others count one less.
+func (w *worker) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	_ = w.relay.store.leave(ctx, w.relay.db, w.relay.cfg.Holder) // or it is forgotten after a while
 }
 
 // catchUp steps until there is nothing more to do.
@@ -142,7 +154,7 @@ func (w *worker) drop() {
 	if w.cursor != nil {
 		w.relay.gave()
 	}
-	w.cursor, w.pinned = nil, false
+	w.cursor, w.pinned, w.trail = nil, false, trail{}
 }
 
 // step does what there is to do, once, and reports whether there is more.
@@ -155,10 +167,11 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 	defer func() {
 		_ = w.conn.Close()
 		w.conn = nil
-		if isLost(err) {
-			w.drop()
+		if err != nil {
+			w.drop() // to be read again
 		}
 	}()
+	w.recognise()
 	if err = w.hold(ctx); err != nil || w.cursor == nil {
 		return false, err
 	}
@@ -174,6 +187,23 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 	return fresh || again, err
 }
 
+// recognise drops the cursor on a connection that is new to it. The server may
+// have crashed since: it gives the xids out again that it had not written to
+// disk, and what is remembered here would take them for old ones. No connection
+// outlives a crash, so on one that is known nothing is wrong.
+func (w *worker) recognise() {
+	var base any
+	if err := w.conn.Raw(func(dc any) error { base = dc; return nil }); err != nil || w.known[base] {
+		return
+	}
+	w.drop()
+	const most = 16 // a pool of few replaces them now and then
+	if len(w.known) >= most {
+		clear(w.known)
+	}
+	w.known[base] = true
+}
+
 // hold sees to it that the lease is this process's, if it can be.
 func (w *worker) hold(ctx context.Context) error {
 	r := w.relay
@@ -181,10 +211,11 @@ func (w *worker) hold(ctx context.Context) error {
 		return err
 	}
 	if w.cursor != nil {
+		const forgotten = 10 // leases; somebody may have come who has less to do
+		w.pinned = w.pinned && time.Since(w.since) < forgotten*r.cfg.Lease
 		if !w.pinned && r.giveUp() {
-			c := w.cursor
 			w.cursor = nil
-			return r.store.release(ctx, w.conn, c)
+			return r.store.release(ctx, w.conn, w.target.Name, r.cfg.Holder)
 		}
 		if time.Since(w.renewed) < r.cfg.Lease/3 {
 			return nil
@@ -196,11 +227,17 @@ func (w *worker) hold(ctx context.Context) error {
 		return w.readDue(ctx) // somebody may have asked for a replay
 	}
 	above := !r.mayTake()
-	if above && w.refused.IsZero() {
-		w.refused = time.Now()
-	}
-	if above && time.Since(w.refused) < 2*r.cfg.Lease {
-		return nil // somebody with less to do may take it
+	if above {
+		if free, err := r.store.free(ctx, w.conn, w.target.Name); err != nil || !free {
+			w.refused = time.Time{}
+			return err
+		}
+		if w.refused.IsZero() {
+			w.refused = time.Now()
+		}
+		if time.Since(w.refused) < 2*r.cfg.Lease {
+			return nil // somebody with less to do may take it
+		}
 	}
 	start := time.Now()
 	c, err := r.store.acquire(ctx, w.conn, w.target.Name, r.cfg.Holder, r.cfg.Lease)
@@ -208,8 +245,7 @@ func (w *worker) hold(ctx context.Context) error {
 		return err
 	}
 	r.took()
-	w.cursor, w.renewed, w.refused, w.pinned = c, start, time.Time{}, above
-	w.trail = trail{}
+	w.cursor, w.since, w.renewed, w.refused, w.pinned = c, start, start, time.Time{}, above
 	if err := w.readDue(ctx); err != nil {
 		return err
 	}
@@ -225,7 +261,7 @@ func (w *worker) checkPlace(ctx context.Context) error {
 	place, err := w.relay.store.place(ctx, w.conn)
 	if err == nil && place != w.cursor.place {
 		err = errors.Join(&PlaceError{Forwarder: w.target.Name, Was: w.cursor.place, Is: place},
-			w.relay.store.release(ctx, w.conn, w.cursor))
+			w.relay.store.release(ctx, w.conn, w.target.Name, w.relay.cfg.Holder))
 		w.drop()
 	}
 	return err
@@ -234,8 +270,8 @@ func (w *worker) checkPlace(ctx context.Context) error {
 // stepFresh delivers what follows the cursor.
 func (w *worker) stepFresh(ctx context.Context) (more bool, err error) {
 	s, limit := w.relay.store, w.relay.cfg.Batch
-	if w.breaker.open {
-		limit = 1
+	if w.breaker.open || w.careful > 0 {
+		limit, w.careful = 1, max(0, w.careful-1)
 	}
 	trailing := ""
 	if w.target.Grace > 0 {
@@ -254,7 +290,7 @@ func (w *worker) stepFresh(ctx context.Context) (more bool, err error) {
 		seq = entries[len(entries)-1].Seq
 		last = seq == w.cursor.high
 	}
-	w.few = len(entries) < w.relay.cfg.Batch/8
+	w.few = limit > 1 && len(entries) < limit/8
 	w.tellLag(entries)
 	batch := make([]attempted, len(entries))
 	for i := range entries {
@@ -283,8 +319,8 @@ func (w *worker) stepDue(ctx context.Context) (more bool, err error) {
 		return false, nil
 	}
 	limit := w.relay.cfg.Batch
-	if w.breaker.open {
-		limit = 1
+	if w.breaker.open || w.careful > 0 {
+		limit, w.careful = 1, max(0, w.careful-1)
 	}
 	due, gone, err := s.due(ctx, w.conn, w.target.Name, now, limit)
 	if err != nil {
