@@ -240,7 +240,7 @@ func (w *world) want(got string) {
 // until waits for a condition that other goroutines bring about.
 func (w *world) until(what string, ok func() bool) {
 	w.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(20 * time.Second)
 	for !ok() {
 		if time.Now().After(deadline) {
 			w.Fatalf("never: %s", what)
@@ -251,8 +251,9 @@ func (w *world) until(what string, ok func() bool) {
 
 // clock is moved by hand. Waits on it are short, so that what waits looks again.
 type clock struct {
-	mu  sync.Mutex
-	now time.Time
+	mu    sync.Mutex
+	now   time.Time
+	waits int
 }
 
 func (c *clock) Now() time.Time {
@@ -261,7 +262,27 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
-func (c *clock) After(time.Duration) <-chan time.Time { return time.After(time.Millisecond) }
+func (c *clock) After(time.Duration) <-chan time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waits++
+	return time.After(time.Millisecond)
+}
+
+// ticks waits until a relay has looked n times and found nothing.
+func (w *world) ticks(n int) {
+	w.Helper()
+	waits := func() int {
+		w.clock.mu.Lock()
+		defer w.clock.mu.Unlock()
+		return w.clock.waits
+	}
+	before := waits()
+	w.until("the relay has looked again", func() bool { return waits() >= before+n })
+}
+
+// contains reports whether a list of names, as all returns it, has name.
+func contains(all, name string) bool { return strings.Contains(" "+all+" ", " "+name+" ") }
 
 func (c *clock) pass(d time.Duration) {
 	c.mu.Lock()

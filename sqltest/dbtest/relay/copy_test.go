@@ -1,0 +1,51 @@
+package relay_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+// xid gives the transaction its number before it records anything.
+func (t *tx) xid() { t.exec("SELECT pg_current_xact_id()") }
+
+// TestReplayAfterCopy: a transaction that was in flight while later entries were
+// delivered, and has not been delivered when the copy is made, is replayed.
+func TestReplayAfterCopy(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		for _, when := range []string{"delivered", "registered"} {
+			t.Run(when, func(t *testing.T) {
+				w := newWorld(t, e)
+				forwarder := name
+				r := w.start(relay.Config{})
+				w.commit("first")
+				w.drain(r)
+				a, b := w.begin(), w.begin()
+				a.xid()
+				b.xid()
+				b.record("late")
+				a.record("early")
+				a.commit()
+				if when == "delivered" {
+					w.drain(r)
+				} else {
+					forwarder = "new/default"
+					w.must(w.store.Register(ctx, w.db, forwarder))
+				}
+				w.must(r.Stop(ctx))
+				b.commit() // and nobody delivers it
+				n, err := w.store.Resume(ctx, w.db, forwarder, true)
+				w.must(err)
+				w.clock.pass(time.Hour)
+				target := w.target()
+				target.Name = forwarder
+				w.sink.got = nil
+				w.drain(w.start(relay.Config{Targets: []relay.Target{target}}))
+				w.until("what was in flight is replayed", func() bool { return contains(w.sink.all(), "late") })
+				t.Logf("%d replayed: %s", n, w.sink.all())
+			})
+		}
+	}, dbtest.PostgresEngines()...)
+}
