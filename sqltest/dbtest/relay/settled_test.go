@@ -1,0 +1,122 @@
+package relay_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+const grace = 30 * time.Second
+
+// graceful is the world's target, which others deliver to as well.
+func (w *world) graceful() relay.Config {
+	target := w.target()
+	target.Grace = grace
+	return relay.Config{Targets: []relay.Target{target}, Lease: time.Hour}
+}
+
+// settle notes that somebody else has delivered these.
+func (w *world) settle(names ...string) {
+	w.Helper()
+	var ids []uuid.UUID
+	entries := w.entries()
+	for _, n := range names {
+		ids = append(ids, entries[n].ID)
+	}
+	w.must(w.store.Settle(ctx, w.db, name, ids))
+	w.must(w.store.Settle(ctx, w.db, name, ids)) // again is fine
+}
+
+// later lets the grace period pass, and the quarter of it that the relay may be
+// late, in steps of which each is seen.
+func (w *world) later() {
+	w.Helper()
+	for range 6 {
+		w.clock.pass(grace/4 + time.Second)
+		w.ticks(2)
+	}
+}
+
+// TestGrace: what is settled is left out, and what is not comes after the grace
+// period, not before.
+func TestGrace(t *testing.T) {
+	each(t, func(w *world) {
+		r := w.start(w.graceful())
+		w.commit("a", "b", "c")
+		w.settle("a", "c")
+		w.ticks(5)
+		w.clock.pass(grace / 2)
+		w.ticks(5)
+		w.want("")
+		w.later()
+		w.drain(r)
+		w.want("b")
+		w.commit("d")
+		w.settle("d")
+		w.later()
+		w.drain(r)
+		w.want("b")
+		w.until("nothing settled is kept", func() bool {
+			var n int
+			w.must(w.db.QueryRowContext(ctx, "SELECT count(*) FROM "+w.own("settled")).Scan(&n))
+			return n == 0
+		})
+	})
+}
+
+// TestGraceAfterRestart: a relay that has just started gives the others the whole
+// period too.
+func TestGraceAfterRestart(t *testing.T) {
+	each(t, func(w *world) {
+		w.commit("a")
+		r := w.start(w.graceful())
+		w.ticks(5)
+		w.want("")
+		w.must(r.Stop(ctx))
+		r = w.start(w.graceful())
+		w.later()
+		w.drain(r)
+		w.want("a")
+	})
+}
+
+// TestGraceIsOfTheTransaction: what is committed late has its period from then on.
+func TestGraceIsOfTheTransaction(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e)
+		r := w.start(w.graceful())
+		long := w.begin()
+		long.record("long")
+		w.commit("short")
+		w.later()
+		w.until("short is delivered", func() bool { return w.sink.all() == "short" })
+		long.commit()
+		w.ticks(5)
+		w.want("short")
+		w.later()
+		w.drain(r)
+		w.want("short long")
+	}, dbtest.PostgresEngines()...)
+}
+
+// TestGraceInBatches: what is settled does not confuse where a batch ends.
+func TestGraceInBatches(t *testing.T) {
+	each(t, func(w *world) {
+		cfg := w.graceful()
+		cfg.Batch = 2
+		r := w.start(cfg)
+		w.commit("a", "b", "c", "d", "e", "f", "g", "h")
+		w.settle("a", "b", "c", "f", "h")
+		w.later()
+		w.drain(r)
+		w.want("d e g")
+		if told := len(w.sink.told(hooks.NoticeDelivered)); told != 3 {
+			t.Errorf("delivered was told of %d events, want 3", told)
+		}
+	})
+}
