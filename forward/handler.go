@@ -19,7 +19,7 @@ type handler struct {
 	hub     *Hub
 	db      hooks.Database
 	journal *journal.Journal // nil without one
-	sinks   []*sink
+	sinks   []*sink          // without those of queue.given
 
 	// setup is held by the connection that attaches the forwarders.
 	setup   chan struct{}
@@ -63,7 +63,7 @@ func (d *handler) Connect(ctx context.Context, conn *sql.DB) error {
 	if !registered {
 		return nil // the next connection may be to a primary
 	}
-	if err := d.startQueue(); err != nil {
+	if err := d.startQueue(ctx); err != nil {
 		return err
 	}
 	d.started.Store(true)
@@ -75,7 +75,7 @@ func (d *handler) Connect(ctx context.Context, conn *sql.DB) error {
 // attach lets the forwarders look at their sinks. Those that have done so are
 // not asked again when a later one fails the connection.
 func (d *handler) attach(ctx context.Context, conn *sql.DB) error {
-	for _, s := range d.sinks {
+	for _, s := range d.allSinks() {
 		a, ok := s.forwarder.(Attacher)
 		if !ok || s.attached {
 			continue
@@ -98,8 +98,9 @@ func (d *handler) attach(ctx context.Context, conn *sql.DB) error {
 }
 
 func (d *handler) logStart() {
-	forwarders := make([]string, 0, len(d.sinks))
-	for _, s := range d.sinks {
+	all := d.allSinks()
+	forwarders := make([]string, 0, len(all))
+	for _, s := range all {
 		state := Async.String()
 		switch {
 		case s.off.Load():
@@ -126,13 +127,17 @@ func (d *handler) logStart() {
 }
 
 // Flush implements [hooks.Handler]. Without a journal there is nothing to write,
-// and the events come back with End.
+// and the events come back with End. What a Queue is to deliver is enqueued.
 func (d *handler) Flush(ctx context.Context, f hooks.Flush) (bool, error) {
 	if d.journal == nil {
 		return true, nil
 	}
 	f.Events = d.stamp(f.Events)
-	return d.journal.Write(ctx, f)
+	written, err := d.journal.Write(ctx, f)
+	if err == nil && written {
+		err = d.enqueue(ctx, f)
+	}
+	return written && err == nil, err
 }
 
 // stamp returns events that say which program wrote them, and where.

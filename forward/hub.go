@@ -34,6 +34,12 @@ type Options struct {
 	// Relay is whether this process relays entries from the journal to async
 	// forwarders, and those that sync ones have missed.
 	Relay RelayMode
+	// Queue delivers to forwarders registered with [Async] or [Auto], instead of
+	// the relay: package river has one. Its jobs are written in the app's
+	// transaction, and worked beside the app, on SQLite too, unless Relay is
+	// [RelayElsewhere]; see [Hub.Work]. It reads the journal, so it has no use
+	// with NoJournal. [Hub.Drain] does not wait for it.
+	Queue Queue
 	// Environment is a name such as "production". What was committed in one
 	// environment is not delivered by a process of another: set it where copies
 	// of the database are made, with another name for each.
@@ -59,6 +65,7 @@ type Hub struct {
 	host        string
 	timeout     time.Duration
 	relayMode   RelayMode
+	external    Queue // nil without one
 	environment string
 	grace       time.Duration
 	now         func() time.Time
@@ -84,7 +91,7 @@ func New(o *Options) *Hub {
 		journal: o.Journal, noJournal: o.NoJournal,
 		application: o.Application, host: o.Host,
 		timeout: o.Timeout, now: time.Now,
-		relayMode: o.Relay, environment: o.Environment, grace: o.Grace,
+		relayMode: o.Relay, external: o.Queue, environment: o.Environment, grace: o.Grace,
 		busy: make(map[*handler]struct{}),
 	}
 	if h.log == nil {

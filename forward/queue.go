@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,6 +52,8 @@ type queue struct {
 	store *relay.Store
 	// async says that forwarders need not be called within Commit.
 	async bool
+	// given are the sinks that Options.Queue delivers to.
+	given []*sink
 	// caught is when what sync forwarders have missed was last looked for, on a
 	// database without a relay.
 	caught, settledAt time.Time
@@ -60,6 +63,8 @@ type queue struct {
 	taken   map[string][]uuid.UUID // by sync forwarders, to be settled
 	stop    chan struct{}
 	stopped chan struct{}
+	// stopWork stops the workers of Options.Queue.
+	stopWork func(context.Context) error
 }
 
 // hasQueue reports whether async forwarders can be served.
@@ -79,9 +84,19 @@ func (d *handler) openQueue() error {
 	return nil
 }
 
+// allSinks are those that the Hub delivers to, and those of Options.Queue.
+func (d *handler) allSinks() []*sink { return slices.Concat(d.sinks, d.queue.given) }
+
 // resolve chooses the dispatch of each sink.
 func (d *handler) resolve() error {
-	for _, s := range d.sinks {
+	all := d.sinks
+	d.sinks = nil
+	for _, s := range all {
+		if d.isQueues(s) {
+			d.queue.given = append(d.queue.given, s)
+			continue
+		}
+		d.sinks = append(d.sinks, s)
 		switch {
 		case s.dispatch == Async && !d.hasQueue():
 			return fmt.Errorf("forward: %s is registered with Async, and driver %s has no queue: %s", s.name(), d.db.Driver, d.whyNoQueue())
@@ -110,6 +125,12 @@ func (d *handler) whyNoQueue() string {
 // It reports false for a database that cannot be written to now, such as a
 // standby.
 func (d *handler) registerSinks(ctx context.Context, conn *sql.DB) (done bool, err error) {
+	if len(d.queue.given) > 0 && d.db.Dialect == hooks.Postgres {
+		var standby bool
+		if err := conn.QueryRowContext(ctx, "SELECT pg_catalog.pg_is_in_recovery()").Scan(&standby); err != nil || standby {
+			return false, err
+		}
+	}
 	if d.queue.store == nil {
 		return true, nil
 	}
@@ -146,8 +167,11 @@ func (d *handler) withoutQueue(cause error) error {
 	return nil
 }
 
-// startQueue starts the relay of this process.
-func (d *handler) startQueue() error {
+// startQueue starts the relay of this process, and the Queue's workers.
+func (d *handler) startQueue(ctx context.Context) error {
+	if err := d.startWorkers(ctx); err != nil {
+		return err
+	}
 	if !d.hasQueue() || d.hub.relayMode != RelayInProcess || len(d.sinks) == 0 {
 		return nil
 	}
@@ -168,7 +192,9 @@ func (d *handler) runQueue(db *sql.DB) {
 	}
 	var targets []relay.Target
 	for _, s := range d.active() {
-		targets = append(targets, d.target(s))
+		if s.sync || d.hub.external == nil {
+			targets = append(targets, d.target(s))
+		}
 	}
 	q.relay = relay.Start(q.store, db, relay.Config{Targets: targets, Notify: d.Notify, Log: d.hub.log})
 	q.stop, q.stopped = make(chan struct{}), make(chan struct{})
@@ -216,12 +242,12 @@ func toResult(r callResult) (out relay.Result) {
 	return out
 }
 
-// enqueued tells that the relay has events for its forwarders.
+// enqueued tells that the relay, or the Queue, has events for its forwarders.
 func (d *handler) enqueued(ids []uuid.UUID) {
-	if !d.hasQueue() || len(ids) == 0 {
+	if len(ids) == 0 || !d.hasQueue() && len(d.queue.given) == 0 {
 		return
 	}
-	for _, s := range d.sinks {
+	for _, s := range d.allSinks() {
 		if !s.sync && !s.off.Load() {
 			d.Notify(hooks.Notice{Kind: hooks.NoticeEnqueued, Events: ids, Forwarder: s.name(), Dispatch: Async.String()})
 		}
@@ -234,9 +260,13 @@ func (d *handler) enqueued(ids []uuid.UUID) {
 	}
 }
 
-// closeQueue stops the relay; deliveries that are running may finish until ctx
-// ends.
+// closeQueue stops the relay and the Queue's workers; deliveries that are running
+// may finish until ctx ends.
 func (d *handler) closeQueue(ctx context.Context) error {
+	return errors.Join(d.stopWorkers(ctx), d.stopRelay(ctx))
+}
+
+func (d *handler) stopRelay(ctx context.Context) error {
 	q := &d.queue
 	q.mu.Lock()
 	r, stop, stopped := q.relay, q.stop, q.stopped

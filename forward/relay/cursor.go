@@ -98,6 +98,11 @@ func (s *Store) where(c *cursor) string {
 	return " WHERE name = " + s.quote(c.name) + " AND fence = " + itoa(c.fence) + " AND retired_at IS NULL"
 }
 
+// held is an expression for whether c's lease holds.
+func (s *Store) held(c *cursor) string {
+	return "EXISTS (SELECT 1 FROM " + s.prefix + "forwarders" + s.where(c) + ")"
+}
+
 func (s *Store) renew(ctx context.Context, q querier, c *cursor, ttl time.Duration) error {
 	n, err := affected(ctx, q, "UPDATE "+s.prefix+"forwarders SET lease_until = "+s.d.later(ttl)+s.where(c))
 	if err == nil && n == 0 {

@@ -106,7 +106,7 @@ func (s *Store) settle(ctx context.Context, q querier, forwarder string, ids []u
 // forgive takes attempts back that were the sink's fault.
 func (s *Store) forgive(ctx context.Context, q querier, forwarder string, charged map[uuid.UUID]int, now time.Time) error {
 	for id, n := range charged {
-		_, err := q.ExecContext(ctx, "UPDATE "+s.prefix+"failures SET attempts = attempts - "+itoa(int64(n))+", next_at = "+s.time(now)+
+		_, err := q.ExecContext(ctx, "UPDATE "+s.prefix+"failures SET attempts = CASE WHEN attempts > "+itoa(int64(n))+" THEN attempts - "+itoa(int64(n))+" ELSE 0 END, next_at = "+s.time(now)+
 			" WHERE forwarder = "+s.quote(forwarder)+" AND state = '"+stateRetrying+"' AND event_id = '"+id.String()+"'")
 		if err != nil {
 			return wrap("forgive failures", forwarder, err)

@@ -61,16 +61,20 @@ func (postgres) look(ctx context.Context, q querier, s *Store, c *cursor, traili
 	// A row that is visible with an xid beyond it is from elsewhere.
 	limit := " AND pg_visible_in_snapshot(xid, " + to + ")"
 	part := "SELECT min(seq) AS low, max(seq) AS high FROM " + s.events() + " WHERE "
-	query := "SELECT " + to + "::text, pg_snapshot_xmax(" + done + ") > pg_snapshot_xmax(pg_current_snapshot()), min(low), max(high) FROM (" +
+	query := "SELECT " + to + "::text, pg_snapshot_xmax(" + done + ") > pg_snapshot_xmax(pg_current_snapshot()), " + s.held(c) + ", min(low), max(high) FROM (" +
 		part + "xid >= pg_snapshot_xmax(" + done + ")" + limit +
 		" UNION ALL " + part + "xid = ANY (ARRAY(SELECT pg_snapshot_xip(" + done + ")))" + limit + ") parts"
 	var (
 		tick      string
 		ahead     bool
+		held      bool
 		low, high sql.NullInt64
 	)
-	if err := q.QueryRowContext(ctx, query).Scan(&tick, &ahead, &low, &high); err != nil {
+	if err := q.QueryRowContext(ctx, query).Scan(&tick, &ahead, &held, &low, &high); err != nil {
 		return false, err
+	}
+	if !held {
+		return false, errLost
 	}
 	if ahead {
 		return false, &PlaceError{Forwarder: c.name, Was: "transactions up to " + c.done, Is: "a server behind them"}

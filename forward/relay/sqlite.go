@@ -45,16 +45,20 @@ func (sqlite) look(ctx context.Context, q querier, s *Store, c *cursor, trailing
 		return false, err
 	}
 	var (
-		top sql.NullInt64
-		all int64
+		top  sql.NullInt64
+		all  int64
+		held bool
 	)
 	limit := ""
 	if trailing != "" {
 		limit = " WHERE recorded_at <= '" + trailing + "'"
 	}
-	query := "SELECT (SELECT max(seq) FROM " + s.events() + limit + "), coalesce((SELECT seq FROM main.sqlite_sequence WHERE name = " + s.quote(s.table()) + "), 0)"
-	if err := q.QueryRowContext(ctx, query).Scan(&top, &all); err != nil {
+	query := "SELECT (SELECT max(seq) FROM " + s.events() + limit + "), coalesce((SELECT seq FROM main.sqlite_sequence WHERE name = " + s.quote(s.table()) + "), 0), " + s.held(c)
+	if err := q.QueryRowContext(ctx, query).Scan(&top, &all, &held); err != nil {
 		return false, err
+	}
+	if !held {
+		return false, errLost
 	}
 	if done > all {
 		return false, &PlaceError{Forwarder: c.name, Was: "entries up to " + c.done, Is: fmt.Sprintf("a file with entries up to %d", all)}

@@ -322,6 +322,9 @@ func (w *worker) stepDue(ctx context.Context) (more bool, err error) {
 	if w.breaker.open || w.careful > 0 {
 		limit, w.careful = 1, max(0, w.careful-1)
 	}
+	if err = s.confirm(ctx, w.conn, w.cursor); err != nil {
+		return false, err
+	}
 	due, gone, err := s.due(ctx, w.conn, w.target.Name, now, limit)
 	if err != nil {
 		return false, err

@@ -39,7 +39,10 @@ func TestServerCrashesMeanwhile(t *testing.T) {
 		w := newWorld(t, e.With(e.Name, func(tb testing.TB) string { tb.Helper(); return c.Database(tb) }))
 		g := &gate{clock: clock{now: time.Now()}}
 		w.clock = &g.clock
-		r := relay.Start(w.store, w.db, relay.Config{Targets: []relay.Target{w.target()}, Notify: w.sink.observe, Clock: g})
+		r := relay.Start(w.store, w.db, relay.Config{
+			Targets: []relay.Target{w.target()}, Notify: w.sink.observe, Clock: g,
+			Lease: time.Hour, // whose renewal would write to the disk
+		})
 		w.Cleanup(func() { w.must(r.Stop(ctx)) })
 		w.commit("a")
 		w.drain(r)

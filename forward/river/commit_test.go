@@ -1,0 +1,229 @@
+package river_test
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lib/pq"
+
+	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/river"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+// TestCommitted: one job for each transaction, which is delivered once, and not
+// by the relay.
+func TestCommitted(t *testing.T) {
+	each(t, func(w *world) {
+		w.start(forward.Async, forward.RelayInProcess)
+		w.commit(1, 2)
+		w.untilJobs("completed 1")
+		w.commit(3)
+		w.untilJobs("completed 1, completed 1")
+		w.delivered("1 2, 3")
+		w.told(hooks.NoticeEnqueued, 3, "")
+		w.told(hooks.NoticeDelivered, 3, "")
+		cursors := "aftercommit.forwarders"
+		if w.e.Dialect == hooks.SQLite {
+			cursors = "aftercommit_forwarders"
+		}
+		var n int
+		w.must(w.bare.QueryRowContext(ctx, "SELECT count(*) FROM "+cursors).Scan(&n))
+		if n != 0 {
+			t.Errorf("the relay has %d cursors", n)
+		}
+	})
+}
+
+// TestJobIsReadable for River's tools.
+func TestJobIsReadable(t *testing.T) {
+	each(t, func(w *world) {
+		w.start(forward.Auto, forward.RelayElsewhere, forward.MaxAttempts(7))
+		w.commit(1)
+		var (
+			kind, queue string
+			text        []byte
+			attempts    int
+		)
+		column := "args"
+		if w.e.Dialect == hooks.SQLite {
+			column = "json(args)"
+		}
+		w.must(w.bare.QueryRowContext(ctx, "SELECT kind, queue, max_attempts, "+column+" FROM river_job").Scan(&kind, &queue, &attempts, &text))
+		if kind != river.Kind || queue != river.QueueName(forwarder) || attempts != 7 {
+			t.Errorf("kind %s, queue %s, %d attempts", kind, queue, attempts)
+		}
+		var args map[string]any
+		w.must(json.Unmarshal(text, &args))
+		if events, _ := args["events"].([]any); args["forwarder"] != forwarder || len(events) != 1 || len(args) != 2 {
+			t.Errorf("the args are %s", text)
+		}
+		w.delivered("") // nobody works here
+	})
+}
+
+// TestRolledBack: no job, whatever takes the events back.
+func TestRolledBack(t *testing.T) {
+	each(t, func(w *world) {
+		w.start(forward.Async, forward.RelayElsewhere)
+		tx := w.begin()
+		w.place(tx, 1)
+		w.must(tx.Rollback())
+		if got := w.jobs(); got != "" {
+			t.Errorf("jobs: %s", got)
+		}
+		tx = w.begin()
+		w.must(tx.ExecContext(ctx, "SAVEPOINT a"))
+		w.place(tx, 2)
+		w.must(tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT a"))
+		w.must(tx.Commit())
+		if got := w.jobs(); got != "" {
+			t.Errorf("jobs: %s", got)
+		}
+	})
+}
+
+// TestSavepoint: a job has what was kept.
+func TestSavepoint(t *testing.T) {
+	each(t, func(w *world) {
+		w.start(forward.Async, forward.RelayInProcess)
+		tx := w.begin()
+		w.place(tx, 1)
+		w.must(tx.ExecContext(ctx, "SAVEPOINT a"))
+		w.place(tx, 2)
+		w.must(tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT a"))
+		w.place(tx, 3)
+		w.must(tx.ExecContext(ctx, "RELEASE SAVEPOINT a"))
+		w.must(tx.Commit())
+		w.untilJobs("completed 1")
+		w.delivered("1 3")
+	})
+}
+
+// TestCommitRefused: the job goes with the transaction.
+func TestCommitRefused(t *testing.T) {
+	each(t, func(w *world) {
+		const refuse = "CREATE TABLE parts (of integer REFERENCES orders (id) DEFERRABLE INITIALLY DEFERRED)"
+		w.must(w.bare.ExecContext(ctx, refuse))
+		w.start(forward.Async, forward.RelayElsewhere)
+		if w.e.Dialect == hooks.SQLite {
+			w.db.SetMaxOpenConns(1)
+			w.must(w.db.ExecContext(ctx, "PRAGMA foreign_keys = ON"))
+		}
+		tx := w.begin()
+		w.place(tx, 1)
+		w.must(tx.ExecContext(ctx, "INSERT INTO parts VALUES (99)"))
+		if err := tx.Commit(); err == nil {
+			t.Fatal("the commit was not refused")
+		}
+		_ = tx.Rollback()
+		w.must(w.db.Close())
+		if got := w.jobs(); got != "" {
+			t.Errorf("jobs: %s", got)
+		}
+	})
+}
+
+// TestInsertFails: in strict mode the transaction does not commit without its
+// jobs.
+func TestInsertFails(t *testing.T) {
+	each(t, func(w *world) {
+		w.start(forward.Async, forward.RelayElsewhere)
+		w.must(w.bare.ExecContext(ctx, "DROP TABLE river_job"))
+		tx := w.begin()
+		w.place(tx, 1)
+		if err := tx.Commit(); err == nil || !strings.Contains(err.Error(), "river_job") {
+			t.Errorf("Commit: %v", err)
+		}
+		var n int
+		w.must(w.bare.QueryRowContext(ctx, "SELECT count(*) FROM orders").Scan(&n))
+		if n != 0 {
+			t.Errorf("%d orders were committed", n)
+		}
+	})
+}
+
+// TestWriteFree: events of a transaction that writes nothing else.
+func TestWriteFree(t *testing.T) {
+	each(t, func(w *world) {
+		w.start(forward.Async, forward.RelayInProcess)
+		tx := w.begin()
+		w.must(hooks.Record(ctx, tx, hooks.Event{Action: "report.read", Target: hooks.Target{Type: "report", ID: "9"}}))
+		w.must(tx.Commit())
+		w.untilJobs("completed 1")
+		w.delivered("9")
+	})
+}
+
+// TestSync: a sync forwarder has no jobs.
+func TestSync(t *testing.T) {
+	each(t, func(w *world) {
+		w.start(forward.Sync, forward.RelayInProcess)
+		w.commit(1)
+		w.delivered("1")
+		if got := w.jobs(); got != "" {
+			t.Errorf("jobs: %s", got)
+		}
+	})
+}
+
+// TestNoTables: the first connection says what to do.
+func TestNoTables(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := &world{T: t, e: e, dsn: e.DSN(t), sink: &sink{}}
+		err := w.try(forward.Async, forward.RelayInProcess)
+		if err == nil || !strings.Contains(err.Error(), "river.Migrate") {
+			t.Errorf("the first connection: %v", err)
+		}
+	})
+}
+
+// TestNothingNotifies in the app's transaction: a listener hears what comes
+// after it, and not the insert.
+func TestNothingNotifies(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		dsn := e.DSN(t)
+		w := &world{T: t, e: e, dsn: dsn, bare: dbtest.Open(t, e.Driver, dsn), sink: &sink{}}
+		w.must(w.bare.ExecContext(ctx, "CREATE TABLE orders (id integer PRIMARY KEY)"))
+		w.must(river.Migrate(ctx, w.bare, e.Dialect, ""))
+		w.start(forward.Async, forward.RelayElsewhere)
+		l := pq.NewListener(dsn, time.Second, time.Minute, nil)
+		defer func() { _ = l.Close() }()
+		for _, channel := range []string{"public.river_insert", "over"} {
+			w.must(l.Listen(channel))
+		}
+		w.commit(1)
+		w.must(w.bare.ExecContext(ctx, "NOTIFY over"))
+		if n := <-l.Notify; n == nil || n.Channel != "over" {
+			t.Errorf("the listener heard %+v", n)
+		}
+	}, dbtest.PostgresEngines()...)
+}
+
+// TestNothingNotifiesOnSQLite, where it would be a row.
+func TestNothingNotifiesOnSQLite(t *testing.T) {
+	each(t, func(w *world) {
+		if w.e.Dialect != hooks.SQLite {
+			t.SkipNow()
+		}
+	})
+}
+
+// TestSearchPath: with a schema named, the session's search_path does not matter.
+func TestSearchPath(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		dsn := e.DSN(t)
+		bare := dbtest.Open(t, e.Driver, dsn)
+		w := &world{T: t, e: e, dsn: dsn, bare: bare, sink: &sink{}}
+		w.must(bare.ExecContext(ctx, "CREATE SCHEMA jobs"))
+		w.must(river.Migrate(ctx, bare, e.Dialect, "jobs"))
+		_ = slices.Clone([]context.Context{})
+		var _ *sql.DB = bare
+	}, dbtest.PostgresEngines()...)
+}

@@ -1,0 +1,43 @@
+// Package river makes River (github.com/riverqueue/river) the queue of async
+// forwarders, instead of the relay, on PostgreSQL and SQLite:
+//
+//	audit := forward.New(&forward.Options{Queue: river.New(nil)})
+//	audit.Register(threadline.NewForwarder(nil), forward.Async)
+//	driver.Register("postgres-audited", "postgres", audit)
+//
+// For each transaction and forwarder one job is inserted in the transaction
+// itself, just before its COMMIT, in one statement for all forwarders: it is
+// there if, and only if, the transaction commits. A transaction whose events have
+// to be written earlier, see package driver, gets one for each part. A job has
+// the forwarder's name and the ids of its events, which the worker reads from
+// the journal. Each forwarder has a River queue of its own, [QueueName], which
+// River's tools can pause.
+//
+// # What becomes of a job
+//
+//	the forwarder takes all       completed
+//	it fails                      retried by River, up to forward.MaxAttempts,
+//	                              then discarded; RetryPolicy of Config says when
+//	it fails for some events      the same, for those alone
+//	it fails permanently          cancelled
+//	its events were purged, or    cancelled
+//	its args make no sense
+//
+// River's tools retry cancelled and discarded jobs too. The journal must keep
+// entries for as long as their jobs may be tried.
+//
+// # River's tables
+//
+// They are made by River's migrations ([Migrate] runs them); the first connection
+// fails without. The app's role needs INSERT on river_job and USAGE on its
+// sequence; workers use the role of the app's connections too, unless they are
+// elsewhere.
+//
+// An app that has a River of its own gives this one another schema (Schema of
+// Config): the client that leads a schema discards stuck jobs of kinds that it
+// does not know.
+//
+// Nothing in the app's transaction notifies, because NOTIFY makes commits wait
+// for each other. Workers look for jobs every FetchPollInterval of Config, by
+// default a second.
+package river

@@ -1,0 +1,47 @@
+package river
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/riverqueue/river/rivermigrate"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// Migrate makes River's tables or brings them up to date, in a schema that
+// exists, or where River looks by itself if that is empty. It is the same as
+// River's own `river migrate-up`.
+func Migrate(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema string) error {
+	driver, err := newDriver(dialect, db)
+	if err != nil {
+		return err
+	}
+	m, err := rivermigrate.New(driver, &rivermigrate.Config{Schema: schema})
+	if err != nil {
+		return fmt.Errorf("river: migrate: %w", err)
+	}
+	if _, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return fmt.Errorf("river: migrate: %w", err)
+	}
+	return nil
+}
+
+// checkTables says what is missing before the first transaction does.
+func checkTables(ctx context.Context, driver riverDriver, schema string) error {
+	m, err := rivermigrate.New(driver, &rivermigrate.Config{Schema: schema})
+	if err != nil {
+		return fmt.Errorf("river: %w", err)
+	}
+	result, err := m.Validate(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("river: look for River's tables: %w", err)
+	}
+	if !result.OK {
+		return fmt.Errorf("river: River's tables are missing or old, run river.Migrate or `river migrate-up`: %s",
+			strings.Join(result.Messages, "; "))
+	}
+	return nil
+}

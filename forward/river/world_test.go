@@ -1,0 +1,226 @@
+package river_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	riverqueue "github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+	"go.uber.org/zap"
+
+	"github.com/go-aftercommit/aftercommit/driver"
+	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/river"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+func TestMain(m *testing.M) { dbtest.Main(m) }
+
+var ctx = context.Background()
+
+const forwarder = "river_test.sink/default"
+
+// world is a database with River's tables, and a sink.
+type world struct {
+	*testing.T
+	e    dbtest.Engine
+	dsn  string
+	bare *sql.DB
+	sink *sink
+	hub  *forward.Hub
+	db   *sql.DB
+}
+
+func each(t *testing.T, f func(w *world)) {
+	t.Helper()
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		dsn := e.DSN(t)
+		w := &world{T: t, e: e, dsn: dsn, bare: dbtest.Open(t, e.Driver, dsn), sink: &sink{}}
+		w.must(w.bare.ExecContext(ctx, "CREATE TABLE orders (id integer PRIMARY KEY)"))
+		w.must(river.Migrate(ctx, w.bare, e.Dialect, ""))
+		f(w)
+	})
+}
+
+func (w *world) must(results ...any) {
+	w.Helper()
+	if err, ok := results[len(results)-1].(error); ok && err != nil {
+		w.Fatal(err)
+	}
+}
+
+// atOnce tries failed jobs again without a wait.
+type atOnce struct{}
+
+func (atOnce) NextRetry(*rivertype.JobRow) time.Time { return time.Now() }
+
+func quick() *river.Options {
+	return &river.Options{Config: &riverqueue.Config{
+		FetchCooldown: time.Millisecond, FetchPollInterval: 5 * time.Millisecond, RetryPolicy: atOnce{}, TestOnly: true,
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	}}
+}
+
+// start starts an app whose sink is registered with d, and a River.
+func (w *world) start(d forward.Dispatch, mode forward.RelayMode, opts ...forward.RegisterOption) {
+	w.Helper()
+	w.must(w.try(d, mode, opts...))
+}
+
+func (w *world) try(d forward.Dispatch, mode forward.RelayMode, opts ...forward.RegisterOption) error {
+	w.Helper()
+	w.hub = forward.New(&forward.Options{Logger: zap.NewNop(), Observer: w.sink, Relay: mode, Queue: river.New(quick())})
+	w.hub.Register(w.sink, d, opts...)
+	name := dbtest.Name(w.e.Driver)
+	driver.Register(name, w.e.Driver, w.hub)
+	w.db = dbtest.Open(w, name, w.dsn)
+	return w.db.PingContext(ctx)
+}
+
+// work lets another process work the jobs until the test ends.
+func (w *world) work() {
+	w.Helper()
+	c, cancel := context.WithCancel(ctx)
+	db := dbtest.Open(w, w.e.Driver, w.dsn)
+	if w.e.Dialect == hooks.SQLite {
+		db.SetMaxOpenConns(1)
+	}
+	done := make(chan error, 1)
+	go func() { done <- w.hub.Work(c, db, w.e.Dialect) }()
+	w.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.Error(err)
+		}
+	})
+}
+
+func (w *world) begin() *sql.Tx {
+	w.Helper()
+	tx, err := w.db.BeginTx(ctx, nil)
+	w.must(err)
+	w.Cleanup(func() { _ = tx.Rollback() })
+	return tx
+}
+
+// place places an order within tx, with its event.
+func (w *world) place(tx *sql.Tx, id int) {
+	w.Helper()
+	w.must(tx.ExecContext(ctx, w.e.Rebind("INSERT INTO orders (id) VALUES (?)"), id))
+	w.must(hooks.Record(ctx, tx, hooks.Event{Action: "order.placed", Target: hooks.Target{Type: "order", ID: fmt.Sprint(id)}}))
+}
+
+// commit places orders in one transaction.
+func (w *world) commit(ids ...int) {
+	w.Helper()
+	tx := w.begin()
+	for _, id := range ids {
+		w.place(tx, id)
+	}
+	w.must(tx.Commit())
+}
+
+// jobs returns each job's state and attempts, in the order of their ids.
+func (w *world) jobs() string {
+	w.Helper()
+	rows, err := w.bare.QueryContext(ctx, "SELECT state, attempt FROM river_job ORDER BY id")
+	w.must(err)
+	defer func() { _ = rows.Close() }()
+	var all []string
+	for rows.Next() {
+		var state string
+		var attempt int
+		w.must(rows.Scan(&state, &attempt))
+		all = append(all, fmt.Sprint(state, " ", attempt))
+	}
+	w.must(rows.Err())
+	return strings.Join(all, ", ")
+}
+
+func (w *world) untilJobs(want string) {
+	w.Helper()
+	w.until("jobs are "+want, func() bool { return w.jobs() == want }, w.jobs)
+}
+
+func (w *world) until(what string, ok func() bool, has func() string) {
+	w.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.Fatalf("never: %s; there is %s", what, has())
+		}
+	}
+}
+
+// delivered checks each call of the sink, and its order.
+func (w *world) delivered(calls string) {
+	w.Helper()
+	if got := w.sink.calls(); got != calls {
+		w.Errorf("the sink was called with [%s], want [%s]", got, calls)
+	}
+}
+
+// told checks how many events were told of with that kind, and the reason of
+// the last such notice.
+func (w *world) told(kind hooks.NoticeKind, events int, reason string) {
+	w.Helper()
+	count := func() (n int, last string) {
+		w.sink.mu.Lock()
+		defer w.sink.mu.Unlock()
+		for _, x := range w.sink.notices {
+			if x.Kind == kind && x.Dispatch == "async" {
+				n += max(1, x.Count)
+				last = x.Reason
+			}
+		}
+		return n, last
+	}
+	if n, last := count(); n != events || last != reason {
+		w.Errorf("%s was told of %d events with reason %q, want %d with %q", kind, n, last, events, reason)
+	}
+}
+
+// sink takes entries as its answer says, and notices.
+type sink struct {
+	mu      sync.Mutex
+	answer  func(ctx context.Context, call int, entries []journal.Entry) error
+	got     []string
+	notices []hooks.Notice
+}
+
+func (s *sink) Forward(ctx context.Context, entries []journal.Entry) error {
+	ids := make([]string, len(entries))
+	for i, e := range entries {
+		ids[i] = e.Target.ID
+	}
+	s.mu.Lock()
+	s.got = append(s.got, strings.Join(ids, " "))
+	call, answer := len(s.got), s.answer
+	s.mu.Unlock()
+	if answer == nil {
+		return nil
+	}
+	return answer(ctx, call, entries)
+}
+
+// calls returns what each call had.
+func (s *sink) calls() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.got, ", ")
+}
+
+// Observe keeps n.
+func (s *sink) Observe(n hooks.Notice) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.notices = append(s.notices, n)
+}
