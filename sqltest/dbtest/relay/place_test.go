@@ -1,0 +1,158 @@
+package relay_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+// copyTo dumps the world's database and restores it into an empty one.
+func (w *world) copyTo(dsn string) *world {
+	w.Helper()
+	bin := dbtest.RequirePostgres(w.T)
+	var stderr bytes.Buffer
+	dump := exec.CommandContext(ctx, filepath.Join(bin, "pg_dump"), "--dbname="+w.dsn)
+	dump.Stderr = &stderr
+	text, err := dump.Output()
+	if err != nil {
+		w.Fatalf("pg_dump: %v\n%s", err, stderr.String())
+	}
+	restore := exec.CommandContext(ctx, filepath.Join(bin, "psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname="+dsn)
+	restore.Stdin = bytes.NewReader(text)
+	if out, err := restore.CombinedOutput(); err != nil {
+		w.Fatalf("psql: %v\n%s", err, out)
+	}
+	c := &world{T: w.T, e: w.e, dsn: dsn, sink: &sink{}, clock: &clock{now: time.Now()}}
+	c.db = dbtest.Open(w.T, w.e.Driver, dsn)
+	c.j, err = journal.New(w.e.Dialect, nil)
+	w.must(err)
+	w.must(c.j.Connect(ctx, c.one()))
+	c.store, err = relay.New(w.e.Dialect, nil)
+	w.must(err)
+	return c
+}
+
+// awaitDecision checks that a relay over the world delivers nothing, and says why.
+func (w *world) awaitDecision() {
+	w.Helper()
+	w.until("it is told", func() bool {
+		told := w.sink.told(hooks.NoticeSuspended)
+		return len(told) == 1 && told[0] == "place 0"
+	})
+	w.sink.set(func(s *sink) {
+		for _, n := range s.notices {
+			if n.Kind == hooks.NoticeSuspended && !errors.As(n.Err, new(*relay.PlaceError)) {
+				w.Errorf("told as %v, want a PlaceError", n.Err)
+			}
+		}
+	})
+	w.ticks(5)
+	w.want("")
+	if s := w.state(); !s.Elsewhere {
+		w.Errorf("%+v does not say that the cursor is from elsewhere", s)
+	}
+}
+
+// TestRestored: a relay over a restored dump waits for a decision, and then skips
+// or replays; on the same server, or on one whose transactions have lower numbers.
+func TestRestored(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		fresh := dbtest.Start(t, nil)
+		for _, replay := range []bool{false, true} {
+			for where, dsn := range map[string]func(testing.TB) string{"same server": e.DSN, "new server": fresh.Database} {
+				t.Run(fmt.Sprintf("%s, replay=%v", where, replay), func(t *testing.T) {
+					w := newWorld(t, e)
+					restored(w, w.copyFor(dsn(t)), replay)
+				})
+			}
+		}
+	}, dbtest.PostgresEngines()...)
+}
+
+// copyFor makes a copy with a, b and c of which c was not delivered.
+func (w *world) copyFor(dsn string) *world {
+	w.Helper()
+	_, err := w.db.ExecContext(ctx, "DO $$ BEGIN FOR i IN 1..3000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$")
+	w.must(err)
+	r := w.start(relay.Config{})
+	w.commit("a")
+	w.drain(r)
+	w.commit("b")
+	w.drain(r)
+	w.must(r.Stop(ctx))
+	w.commit("c")
+	return w.copyTo(dsn)
+}
+
+func restored(w, c *world, replay bool) {
+	w.Helper()
+	r := c.start(relay.Config{Lease: brisk})
+	c.awaitDecision()
+	c.commit("meanwhile")
+	n, err := c.store.Resume(ctx, c.db, name, replay)
+	c.must(err)
+	c.clock.pass(time.Hour)
+	c.commit("new")
+	c.drain(r)
+	want := []string{"new"}
+	if replay {
+		want = append(want, "c", "meanwhile")
+	} else if n != 0 {
+		c.Errorf("%d are replayed", n)
+	}
+	for _, e := range want {
+		c.until(e+" is delivered", func() bool { return contains(c.sink.all(), e) })
+	}
+	if s := c.state(); s.Elsewhere || s.Behind != 0 {
+		c.Errorf("%+v after Resume", s)
+	}
+	// Numbers of restored transactions come again here.
+	_, err = c.db.ExecContext(ctx, "DO $$ BEGIN FOR i IN 1..6000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$")
+	c.must(err)
+	c.commit("last")
+	c.drain(r)
+	c.until("what was replayed is settled", func() bool { return c.state().Retrying == 0 })
+	got := map[string]int{}
+	for _, e := range c.sink.got {
+		got[e]++
+	}
+	for e, n := range got {
+		if n > 1 || !replay && e != "new" && e != "last" || e == "a" {
+			c.Errorf("%s came %d times; all: %s", e, n, c.sink.all())
+		}
+	}
+	// A forwarder that is new to the copy gets what is committed from now on.
+	c.must(c.store.Register(ctx, c.db, "late/default"))
+	late := c.target()
+	late.Name = "late/default"
+	c.sink.set(func(s *sink) { s.got = nil })
+	c.commit("only")
+	c.drain(c.start(relay.Config{Targets: []relay.Target{late}}))
+	c.until("only is delivered to both", func() bool { return c.sink.all() == "only only" })
+}
+
+// TestAnotherEnvironment: a name tells a copy where the server cannot.
+func TestAnotherEnvironment(t *testing.T) {
+	each(t, func(w *world) {
+		w.commit("a")
+		var err error
+		w.store, err = relay.New(w.e.Dialect, &relay.Options{Environment: "staging"})
+		w.must(err)
+		r := w.start(relay.Config{Lease: brisk})
+		w.awaitDecision()
+		_, err = w.store.Resume(ctx, w.db, name, false)
+		w.must(err)
+		w.commit("b")
+		w.drain(r)
+		w.want("b")
+	})
+}
