@@ -43,10 +43,10 @@ func seeds(t *testing.T, n int) []uint64 {
 // TestAlternating: sessions of one thread, some with long transactions, while
 // relays come and go: what was committed is delivered, once, in order.
 func TestAlternating(t *testing.T) {
-	for _, seed := range seeds(t, 2) {
+	for _, seed := range seeds(t, 1) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
-				newTrial(t, e, seed).run(func(c *crowd) { c.alternate(9, 250, seed) })
+				newTrial(t, e, seed).run(func(c *crowd) { c.alternate(9, 300, seed) })
 			}, dbtest.PostgresEngines()...)
 		})
 	}
@@ -56,7 +56,7 @@ func TestAlternating(t *testing.T) {
 func TestRushing(t *testing.T) {
 	seed := seeds(t, 1)[0]
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
-		members, txs := 8, 1500
+		members, txs := 8, 1000
 		switch {
 		case e.Dialect == hooks.SQLite:
 			members, txs = 3, 300

@@ -28,8 +28,8 @@ func (w *world) copyTo(dsn string) *world {
 	}
 	restore := exec.CommandContext(ctx, filepath.Join(bin, "psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname="+dsn)
 	restore.Stdin = bytes.NewReader(text)
-	if out, err := restore.CombinedOutput(); err != nil {
-		w.Fatalf("psql: %v\n%s", err, out)
+	if out, failed := restore.CombinedOutput(); failed != nil {
+		w.Fatalf("psql: %v\n%s", failed, out)
 	}
 	c := &world{T: w.T, e: w.e, dsn: dsn, sink: &sink{}, clock: &clock{now: time.Now()}}
 	c.db = dbtest.Open(w.T, w.e.Driver, dsn)
@@ -65,8 +65,8 @@ func (w *world) awaitDecision() {
 // TestRestored: a relay over a restored dump waits for a decision, and then skips
 // or replays; on the same server, or on one whose transactions have lower numbers.
 func TestRestored(t *testing.T) {
+	fresh := dbtest.Start(t, nil)
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
-		fresh := dbtest.Start(t, nil)
 		for _, replay := range []bool{false, true} {
 			for where, dsn := range map[string]func(testing.TB) string{"same server": e.DSN, "new server": fresh.Database} {
 				t.Run(fmt.Sprintf("%s, replay=%v", where, replay), func(t *testing.T) {

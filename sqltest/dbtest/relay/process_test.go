@@ -166,7 +166,7 @@ func (t *table) target(p *process) relay.Target {
 			return dead
 		case p.chance(30):
 			return p.end(c)
-		case p.w.e.Dialect == hooks.Postgres && p.chance(12):
+		case p.chance(12) && p.w.e.Dialect == hooks.Postgres:
 			t.steal(p)
 		}
 		rows := make([]string, len(entries))

@@ -1,0 +1,208 @@
+package relay_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+// TestKill: writers and relays are processes that are killed all the time, the
+// server crashes and connections are cut. What was committed is delivered: in a
+// table of the same database once, in a file at least once, in order.
+func TestKill(t *testing.T) {
+	kills := 24
+	if long() {
+		kills = 400
+	}
+	a := newArena(t, seeds(t, 1)[0])
+	for i := range kills {
+		select {
+		case <-t.Context().Done():
+			return
+		case <-time.After(time.Duration(50+a.rng.IntN(300)) * time.Millisecond):
+		}
+		switch {
+		case i%12 == 11:
+			a.cluster.Crash(t)
+			a.cluster.Restart(t)
+		case i%8 == 3:
+			a.proxy.DropAll()
+		default:
+			a.kill(a.rng.IntN(len(a.victims)))
+		}
+	}
+	a.finish()
+}
+
+// arena is a server of its own, and the processes on it.
+type arena struct {
+	*world
+	cluster *dbtest.Cluster
+	proxy   *dbtest.Proxy
+	rng     *rand.Rand
+	seed    uint64
+	dir     string
+	victims []*exec.Cmd
+	stderr  *os.File
+	killed  map[string]int
+}
+
+var roles = []string{"writer", "relay", "relay", "writer", "relay"}
+
+func newArena(t *testing.T, seed uint64) *arena {
+	t.Helper()
+	c := dbtest.Start(t, &dbtest.Options{Durable: true})
+	a := &arena{
+		world:   newWorld(t, dbtest.PGX.With("pgx", func(tb testing.TB) string { tb.Helper(); return c.Database(tb) })),
+		cluster: c, proxy: dbtest.NewProxy(t, c.Addr()), rng: rand.New(rand.NewPCG(seed, 0)), seed: seed,
+		dir: t.TempDir(), killed: make(map[string]int),
+	}
+	(&table{}).create(a.world)
+	for _, n := range []string{inTable, inFile} {
+		a.must(a.store.Register(ctx, a.db, n))
+	}
+	a.must(a.store.Retire(ctx, a.db, name))
+	var err error
+	a.stderr, err = appendTo(filepath.Join(a.dir, "stderr"))
+	a.must(err)
+	a.victims = make([]*exec.Cmd, len(roles))
+	for i := range roles {
+		a.spawn(i)
+	}
+	t.Cleanup(func() {
+		for i := range a.victims {
+			a.end(i)
+		}
+		_ = a.stderr.Close()
+	})
+	return a
+}
+
+func (a *arena) path(role string) string { return filepath.Join(a.dir, role) }
+
+// spawn starts a process, with one driver directly on the server, with the other
+// through the proxy, or the other way round.
+func (a *arena) spawn(i int) {
+	a.Helper()
+	dsn, driver := a.dsn, dbtest.PGX.Driver
+	if i%2 == 1 {
+		dsn = dbtest.Via(dsn, a.proxy.Addr())
+	}
+	if a.rng.IntN(2) == 0 {
+		driver = dbtest.PQ.Driver
+	}
+	cmd := exec.CommandContext(ctx, os.Args[0])
+	cmd.Env = append(os.Environ(), roleEnv+"="+roles[i], driverEnv+"="+driver, dsnEnv+"="+dsn, fileEnv+"="+a.path(roles[i]))
+	cmd.Stderr = a.stderr
+	_, err := cmd.StdinPipe() // open as long as this process lives
+	a.must(err)
+	a.must(cmd.Start())
+	a.victims[i] = cmd
+}
+
+// end kills a process.
+func (a *arena) end(i int) {
+	if cmd := a.victims[i]; cmd != nil {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // it was killed
+		a.victims[i] = nil
+	}
+}
+
+func (a *arena) kill(i int) {
+	a.Helper()
+	a.end(i)
+	a.killed[roles[i]]++
+	a.spawn(i)
+}
+
+// finish kills all, delivers what is left, and checks what came.
+func (a *arena) finish() {
+	a.Helper()
+	defer func() {
+		if a.Failed() {
+			a.Logf("AFTERCOMMIT_SEED=%d kills in the same order", a.seed)
+		}
+	}()
+	for i := range a.victims {
+		a.end(i)
+	}
+	a.db = dbtest.Open(a.T, a.e.Driver, a.dsn)
+	file, err := appendTo(a.path("relay"))
+	a.must(err)
+	defer file.Close()
+	calm := &process{w: a.world, calm: true}
+	r := relay.Start(a.store, a.db, relay.Config{
+		Targets: []relay.Target{(&table{name: inTable}).target(calm), fileTarget(file, 0)}, Lease: time.Second, Poll: 10 * time.Millisecond,
+	})
+	a.drain(r)
+	a.must(r.Stop(ctx))
+	a.check()
+}
+
+func (a *arena) check() {
+	a.Helper()
+	seqs := make(map[string]int64)
+	for n, e := range a.entries() {
+		seqs[n] = e.Seq
+	}
+	acknowledged, err := readLines(a.path("writer"))
+	a.must(err)
+	for _, n := range acknowledged {
+		if _, ok := seqs[n]; !ok {
+			a.Errorf("%s was committed, and the journal does not have it", n)
+		}
+	}
+	for _, wrong := range faults(seqs, (&table{name: inTable}).read(a.world)) {
+		a.Errorf("the table: %s", wrong)
+	}
+	once, again := a.readFile()
+	for _, wrong := range faults(seqs, once) {
+		a.Errorf("the file: %s", wrong)
+	}
+	failed, err := a.store.Failures(ctx, a.db, "", false, 0)
+	a.must(err)
+	if len(failed) > 0 {
+		a.Errorf("%d failures, one of them %+v", len(failed), failed[0])
+	}
+	text, err := os.ReadFile(a.stderr.Name())
+	a.must(err)
+	for _, sign := range []string{"panic:", "DATA RACE"} {
+		if strings.Contains(string(text), sign) {
+			a.Errorf("a process wrote: %s", text)
+		}
+	}
+	if len(acknowledged) == 0 {
+		a.Errorf("nothing was committed: %s", text)
+	}
+	a.Logf("seed %d: killed %v; %d events, of which %d came to the file again", a.seed, a.killed, len(seqs), again)
+}
+
+// readFile returns what came to the file first, and how many came again.
+func (a *arena) readFile() (once []delivered, again int) {
+	a.Helper()
+	lines, err := readLines(a.path("relay"))
+	a.must(err)
+	came := make(map[string]bool)
+	for _, line := range lines {
+		var d delivered
+		if _, err := fmt.Sscan(line, &d.event, &d.seq); err != nil {
+			a.Errorf("the file has %q: %v", line, err)
+		}
+		if came[d.event] {
+			again++
+			continue
+		}
+		came[d.event] = true
+		once = append(once, d)
+	}
+	return once, again
+}
