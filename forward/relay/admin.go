@@ -242,7 +242,7 @@ func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err err
 	}
 	failures := "(SELECT count(*) FROM " + s.prefix + "failures x WHERE x.forwarder = f.name AND x.state = '"
 	behind := " FROM " + s.events() + " e WHERE f.retired_at IS NULL AND " + s.d.behind() + ")"
-	rows, err := db.QueryContext(ctx, "SELECT f.name, f.registered_at, f.retired_at, coalesce(f.holder, ''), f.place, "+
+	rows, err := db.QueryContext(ctx, "SELECT f.name, f.registered_at, f.retired_at, coalesce(f.holder, ''), f.place, "+s.d.ahead(s)+", "+
 		failures+stateRetrying+"'), "+failures+stateDiscarded+"'), (SELECT count(*)"+behind+", (SELECT min(e.recorded_at)"+behind+
 		" FROM "+s.prefix+"forwarders f ORDER BY f.name")
 	if err != nil {
@@ -251,14 +251,15 @@ func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err err
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var (
-			st  State
-			was string
+			st    State
+			was   string
+			ahead bool
 		)
-		err := rows.Scan(&st.Forwarder, moment{&st.RegisteredAt}, moment{&st.RetiredAt}, &st.Holder, &was, &st.Retrying, &st.Discarded, &st.Behind, moment{&st.Oldest})
+		err := rows.Scan(&st.Forwarder, moment{&st.RegisteredAt}, moment{&st.RetiredAt}, &st.Holder, &was, &ahead, &st.Retrying, &st.Discarded, &st.Behind, moment{&st.Oldest})
 		if err != nil {
 			return nil, fmt.Errorf("relay: how forwarders stand: %w", err)
 		}
-		st.Elsewhere = was != place
+		st.Elsewhere = was != place || ahead
 		states = append(states, st)
 	}
 	return states, rows.Err()

@@ -112,6 +112,11 @@ func (postgres) behind() string {
 		" AND NOT (f.tick IS NOT NULL AND e.seq <= f.seq AND pg_visible_in_snapshot(e.xid, f.tick))"
 }
 
+// ahead: f has seen transactions that this server does not know.
+func (postgres) ahead(*Store) string {
+	return "pg_snapshot_xmax(f.done) > pg_snapshot_xmax(pg_current_snapshot())"
+}
+
 // passed selects the entries e that the cursor of the forwarder f has behind it.
 func (postgres) passed() string { return "pg_visible_in_snapshot(e.xid, f.done)" }
 

@@ -83,6 +83,10 @@ func (sqlite) advance(c *cursor, seq int64, last bool) string {
 func (sqlite) adopt(context.Context, querier, *Store) error { return nil }
 
 func (sqlite) behind() string { return "e.seq > f.done" }
+func (sqlite) ahead(s *Store) string {
+	return "f.done > coalesce((SELECT seq FROM main.sqlite_sequence WHERE name = " + s.quote(s.table()) + "), 0)"
+}
+
 func (sqlite) passed() string { return "e.seq <= f.done" }
 func (sqlite) skip(s *Store) string {
 	return "done = (SELECT coalesce(max(seq), 0) FROM " + s.events() + ")"

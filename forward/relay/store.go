@@ -59,6 +59,8 @@ type dialect interface {
 	within(c *cursor) string
 	// advance sets the columns of a cursor.
 	advance(c *cursor, seq int64, last bool) string
+	// ahead is whether the cursor of a forwarder f cannot be of this database.
+	ahead(s *Store) string
 	// behind and passed compare entries e with forwarders f.
 	behind() string
 	passed() string
