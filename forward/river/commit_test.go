@@ -1,10 +1,7 @@
 package river_test
 
 import (
-	"context"
-	"database/sql"
 	"encoding/json"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -176,7 +173,7 @@ func TestSync(t *testing.T) {
 // TestNoTables: the first connection says what to do.
 func TestNoTables(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
-		w := &world{T: t, e: e, dsn: e.DSN(t), sink: &sink{}}
+		w := &world{T: t, e: e, dsn: e.DSN(t), sink: &sink{}, river: quick()}
 		err := w.try(forward.Async, forward.RelayInProcess)
 		if err == nil || !strings.Contains(err.Error(), "river.Migrate") {
 			t.Errorf("the first connection: %v", err)
@@ -187,13 +184,9 @@ func TestNoTables(t *testing.T) {
 // TestNothingNotifies in the app's transaction: a listener hears what comes
 // after it, and not the insert.
 func TestNothingNotifies(t *testing.T) {
-	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
-		dsn := e.DSN(t)
-		w := &world{T: t, e: e, dsn: dsn, bare: dbtest.Open(t, e.Driver, dsn), sink: &sink{}}
-		w.must(w.bare.ExecContext(ctx, "CREATE TABLE orders (id integer PRIMARY KEY)"))
-		w.must(river.Migrate(ctx, w.bare, e.Dialect, ""))
+	eachOf(t, func(w *world) {
 		w.start(forward.Async, forward.RelayElsewhere)
-		l := pq.NewListener(dsn, time.Second, time.Minute, nil)
+		l := pq.NewListener(w.dsn, time.Second, time.Minute, nil)
 		defer func() { _ = l.Close() }()
 		for _, channel := range []string{"public.river_insert", "over"} {
 			w.must(l.Listen(channel))
@@ -208,22 +201,29 @@ func TestNothingNotifies(t *testing.T) {
 
 // TestNothingNotifiesOnSQLite, where it would be a row.
 func TestNothingNotifiesOnSQLite(t *testing.T) {
-	each(t, func(w *world) {
-		if w.e.Dialect != hooks.SQLite {
-			t.SkipNow()
+	eachOf(t, func(w *world) {
+		w.start(forward.Async, forward.RelayElsewhere)
+		w.commit(1)
+		var n int
+		w.must(w.bare.QueryRowContext(ctx, "SELECT count(*) FROM river_notification").Scan(&n))
+		if n != 0 {
+			t.Errorf("%d notifications", n)
 		}
-	})
+	}, dbtest.SQLite)
 }
 
-// TestSearchPath: with a schema named, the session's search_path does not matter.
-func TestSearchPath(t *testing.T) {
-	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
-		dsn := e.DSN(t)
-		bare := dbtest.Open(t, e.Driver, dsn)
-		w := &world{T: t, e: e, dsn: dsn, bare: bare, sink: &sink{}}
-		w.must(bare.ExecContext(ctx, "CREATE SCHEMA jobs"))
-		w.must(river.Migrate(ctx, bare, e.Dialect, "jobs"))
-		_ = slices.Clone([]context.Context{})
-		var _ *sql.DB = bare
+// TestSchema: with a schema named, the transaction's search_path does not matter.
+func TestSchema(t *testing.T) {
+	eachOf(t, func(w *world) {
+		w.must(w.bare.ExecContext(ctx, "DROP TABLE river_job CASCADE"))
+		w.must(w.bare.ExecContext(ctx, "CREATE SCHEMA jobs"))
+		w.must(river.Migrate(ctx, w.bare, w.e.Dialect, "jobs"))
+		w.river.Config.Schema = "jobs"
+		w.start(forward.Async, forward.RelayInProcess)
+		tx := w.begin()
+		w.place(tx, 1)
+		w.must(tx.ExecContext(ctx, "SET LOCAL search_path = pg_catalog"))
+		w.must(tx.Commit())
+		w.until("it is delivered", func() bool { return w.sink.calls() == "1" }, w.sink.calls)
 	}, dbtest.PostgresEngines()...)
 }

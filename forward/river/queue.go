@@ -102,7 +102,7 @@ func (q *Queue) Start(ctx context.Context, w forward.Worker) (stop func(context.
 	if err != nil {
 		return nil, err
 	}
-	if err := checkTables(ctx, driver, q.config.Schema); err != nil {
+	if err = checkTables(ctx, driver, q.config.Schema); err != nil {
 		return nil, err
 	}
 	config := q.config
@@ -116,7 +116,7 @@ func (q *Queue) Start(ctx context.Context, w forward.Worker) (stop func(context.
 	if err != nil {
 		return nil, fmt.Errorf("river: %w", err)
 	}
-	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
+	if err = client.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, fmt.Errorf("river: start: %w", err)
 	}
 	return func(ctx context.Context) error { return stopClient(ctx, client) }, nil

@@ -32,23 +32,29 @@ const forwarder = "river_test.sink/default"
 // world is a database with River's tables, and a sink.
 type world struct {
 	*testing.T
-	e    dbtest.Engine
-	dsn  string
-	bare *sql.DB
-	sink *sink
-	hub  *forward.Hub
-	db   *sql.DB
+	e     dbtest.Engine
+	dsn   string
+	bare  *sql.DB
+	sink  *sink
+	river *river.Options
+	hub   *forward.Hub
+	db    *sql.DB
 }
 
 func each(t *testing.T, f func(w *world)) {
 	t.Helper()
+	eachOf(t, f)
+}
+
+func eachOf(t *testing.T, f func(w *world), engines ...dbtest.Engine) {
+	t.Helper()
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		dsn := e.DSN(t)
-		w := &world{T: t, e: e, dsn: dsn, bare: dbtest.Open(t, e.Driver, dsn), sink: &sink{}}
+		w := &world{T: t, e: e, dsn: dsn, bare: dbtest.Open(t, e.Driver, dsn), sink: &sink{}, river: quick()}
 		w.must(w.bare.ExecContext(ctx, "CREATE TABLE orders (id integer PRIMARY KEY)"))
 		w.must(river.Migrate(ctx, w.bare, e.Dialect, ""))
 		f(w)
-	})
+	}, engines...)
 }
 
 func (w *world) must(results ...any) {
@@ -78,7 +84,7 @@ func (w *world) start(d forward.Dispatch, mode forward.RelayMode, opts ...forwar
 
 func (w *world) try(d forward.Dispatch, mode forward.RelayMode, opts ...forward.RegisterOption) error {
 	w.Helper()
-	w.hub = forward.New(&forward.Options{Logger: zap.NewNop(), Observer: w.sink, Relay: mode, Queue: river.New(quick())})
+	w.hub = forward.New(&forward.Options{Logger: zap.NewNop(), Observer: w.sink, Relay: mode, Queue: river.New(w.river)})
 	w.hub.Register(w.sink, d, opts...)
 	name := dbtest.Name(w.e.Driver)
 	driver.Register(name, w.e.Driver, w.hub)

@@ -1,0 +1,214 @@
+package river_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/river"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+var errAway = errors.New("the sink is away")
+
+// TestPermanent: cancelled after one attempt.
+func TestPermanent(t *testing.T) {
+	each(t, func(w *world) {
+		w.sink.answer = func(context.Context, int, []journal.Entry) error {
+			return forward.Permanent("schema_mismatch", errAway)
+		}
+		w.start(forward.Async, forward.RelayInProcess)
+		w.commit(1)
+		w.untilJobs("cancelled 1")
+		w.delivered("1")
+		w.told(hooks.NoticeFailed, 1, "schema_mismatch")
+		w.told(hooks.NoticeDiscarded, 1, "schema_mismatch")
+	})
+}
+
+// TestTransient: as many attempts as were registered, then discarded.
+func TestTransient(t *testing.T) {
+	each(t, func(w *world) {
+		w.sink.answer = func(context.Context, int, []journal.Entry) error { return errAway }
+		w.start(forward.Async, forward.RelayInProcess, forward.MaxAttempts(3))
+		w.commit(1)
+		w.untilJobs("discarded 3")
+		w.delivered("1, 1, 1")
+		w.told(hooks.NoticeFailed, 3, "error")
+		w.told(hooks.NoticeDiscarded, 1, "error")
+	})
+}
+
+// TestRecovers: what fails once is delivered by the next attempt.
+func TestRecovers(t *testing.T) {
+	each(t, func(w *world) {
+		w.sink.answer = func(_ context.Context, call int, _ []journal.Entry) error {
+			if call == 1 {
+				panic("once")
+			}
+			return nil
+		}
+		w.start(forward.Async, forward.RelayInProcess)
+		w.commit(1, 2)
+		w.untilJobs("completed 2")
+		w.delivered("1 2, 1 2")
+		w.told(hooks.NoticeFailed, 2, "panic")
+		w.told(hooks.NoticeDelivered, 2, "")
+		w.told(hooks.NoticeDiscarded, 0, "")
+	})
+}
+
+// TestPartial: the next attempt has what failed and may pass alone.
+func TestPartial(t *testing.T) {
+	each(t, func(w *world) {
+		w.sink.answer = func(_ context.Context, call int, entries []journal.Entry) error {
+			failed := map[uuid.UUID]error{}
+			for _, e := range entries {
+				switch {
+				case e.Target.ID == "1" && call == 1:
+					failed[e.ID] = forward.Permanent("invalid", errAway)
+				case e.Target.ID == "3" && call < 3:
+					failed[e.ID] = errAway
+				}
+			}
+			return forward.Partial(failed)
+		}
+		w.start(forward.Async, forward.RelayInProcess)
+		w.commit(1, 2, 3)
+		w.untilJobs("completed 3")
+		w.delivered("1 2 3, 3, 3")
+		w.told(hooks.NoticeDiscarded, 1, "invalid")
+		w.told(hooks.NoticeDelivered, 2, "")
+	})
+}
+
+// TestFilter: what is filtered is nobody's, and its job is done.
+func TestFilter(t *testing.T) {
+	each(t, func(w *world) {
+		w.start(forward.Async, forward.RelayInProcess, forward.Filter(func(e journal.Entry) bool { return e.Target.ID != "1" }))
+		w.commit(1)
+		w.commit(2)
+		w.untilJobs("completed 1, completed 1")
+		w.delivered("2")
+	})
+}
+
+// TestUnknownArgs are cancelled, and told.
+func TestUnknownArgs(t *testing.T) {
+	for _, tt := range []struct{ name, args string }{
+		{"another forwarder", `{"forwarder": "nobody", "events": ["0199c0de-0000-7000-8000-000000000001"]}`},
+		{"no events", `{"forwarder": "` + forwarder + `"}`},
+		{"another type", `{"forwarder": 7}`},
+		{"another thing", `[]`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			each(t, func(w *world) {
+				w.start(forward.Async, forward.RelayInProcess)
+				args := "?"
+				if w.e.Dialect == hooks.SQLite {
+					args = "jsonb(?)"
+				}
+				w.must(w.bare.ExecContext(ctx, w.e.Rebind("INSERT INTO river_job (kind, queue, max_attempts, args) VALUES (?, ?, 5, "+args+")"),
+					river.Kind, river.QueueName(forwarder), tt.args))
+				w.untilJobs("cancelled 1")
+				w.told(hooks.NoticeDiscarded, 1, "unknown_job")
+				w.delivered("")
+			})
+		})
+	}
+}
+
+// TestJournalGone: what was purged before its delivery is told, and the rest is
+// delivered.
+func TestJournalGone(t *testing.T) {
+	each(t, func(w *world) {
+		w.start(forward.Async, forward.RelayElsewhere)
+		w.commit(1)
+		w.commit(2, 3)
+		events := "aftercommit.audit_events"
+		if w.e.Dialect == hooks.SQLite {
+			events = "aftercommit_events"
+		}
+		w.must(w.bare.ExecContext(ctx, "DELETE FROM "+events+" WHERE target_id IN ('1', '2')"))
+		w.work()
+		w.untilJobs("cancelled 1, cancelled 1")
+		w.delivered("3")
+		w.told(hooks.NoticeDiscarded, 2, "journal_gone")
+		w.told(hooks.NoticeDelivered, 1, "")
+	})
+}
+
+// TestWorkElsewhere: another process works what this one commits.
+func TestWorkElsewhere(t *testing.T) {
+	each(t, func(w *world) {
+		w.start(forward.Async, forward.RelayElsewhere)
+		w.commit(1)
+		if got := w.jobs(); got != "available 0" {
+			t.Errorf("jobs: %s", got)
+		}
+		w.work()
+		w.untilJobs("completed 1")
+		w.delivered("1")
+	})
+}
+
+// TestStopWaits for the delivery that is running.
+func TestStopWaits(t *testing.T) {
+	each(t, func(w *world) {
+		begun, finish := make(chan struct{}), make(chan struct{})
+		w.sink.answer = func(context.Context, int, []journal.Entry) error {
+			close(begun)
+			<-finish
+			return nil
+		}
+		w.start(forward.Async, forward.RelayInProcess)
+		w.commit(1)
+		<-begun
+		stopped := make(chan error, 1)
+		go func() { stopped <- w.hub.Close(ctx) }()
+		close(finish)
+		w.must(<-stopped)
+		if got := w.jobs(); got != "completed 1" {
+			t.Errorf("jobs: %s", got)
+		}
+		w.commit(2) // for another process
+		if got := w.jobs(); got != "completed 1, available 0" {
+			t.Errorf("jobs: %s", got)
+		}
+	})
+}
+
+// TestStopCancels a delivery that takes too long: it is no attempt, even where it
+// would have been the last one, and another process makes it.
+func TestStopCancels(t *testing.T) {
+	each(t, func(w *world) {
+		begun := make(chan struct{})
+		w.sink.answer = func(ctx context.Context, call int, _ []journal.Entry) error {
+			if call > 1 {
+				return nil
+			}
+			close(begun)
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		w.start(forward.Async, forward.RelayInProcess, forward.MaxAttempts(1))
+		w.commit(1)
+		<-begun
+		over, cancel := context.WithCancel(ctx)
+		cancel()
+		if err := w.hub.Close(over); !errors.Is(err, context.Canceled) {
+			t.Errorf("Close: %v", err)
+		}
+		w.told(hooks.NoticeDiscarded, 0, "")
+		if got := w.jobs(); got != "available 0" {
+			t.Errorf("jobs: %s", got)
+		}
+		w.work()
+		w.untilJobs("completed 1")
+		w.delivered("1, 1")
+	})
+}
