@@ -49,7 +49,7 @@ func example() (err error) {
 		return err
 	}
 	defer func() { _ = base.Close() }()
-	if err = river.Migrate(context.Background(), base, hooks.SQLite, ""); err != nil {
+	if err = river.Migrate(ctx, base, hooks.SQLite, ""); err != nil {
 		return err
 	}
 
@@ -63,7 +63,6 @@ func example() (err error) {
 		return err
 	}
 	defer func() { _ = db.Close() }() // and its workers
-	ctx := context.Background()
 	if _, err = db.ExecContext(ctx, "CREATE TABLE orders (id integer PRIMARY KEY)"); err != nil {
 		return err
 	}
