@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -118,18 +119,18 @@ func TestSameDatabaseOvertaken(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		w := newWorld(t, e)
 		l := newLedger(w)
-		calls := 0
+		var calls atomic.Int64
 		target := l.target()
 		bad := refuse("b", false)
 		target.Deliver = func(c context.Context, db *sql.DB, entries []journal.Entry) relay.Result {
-			calls++
+			n := calls.Add(1)
 			r := l.deliver(c, db, entries)
 			for _, entry := range entries {
 				if f := bad(entry.Target.ID); f != nil {
 					return relay.Result{Err: f}
 				}
 			}
-			if calls == 2 { // the first alone: it was taken
+			if n == 2 { // the first alone: it was taken
 				_, err := w.db.ExecContext(ctx, "UPDATE aftercommit.forwarders SET holder = 'other', fence = fence + 1, lease_until = now() + interval '1 h' WHERE name = '"+name+"'")
 				w.must(err)
 			}
@@ -139,7 +140,7 @@ func TestSameDatabaseOvertaken(t *testing.T) {
 		w.start(relay.Config{Targets: []relay.Target{target}, Lease: time.Minute})
 		// The relay cannot move its cursor now. It says so by looking for the
 		// lease again, in vain.
-		w.until("it is overtaken", func() bool { return calls >= 4 })
+		w.until("it is overtaken", func() bool { return calls.Load() >= 4 })
 		w.ticks(5)
 		if got := l.rows(); got != "" {
 			t.Errorf("an overtaken holder has delivered [%s]", got)

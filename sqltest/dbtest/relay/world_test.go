@@ -290,6 +290,12 @@ func (w *world) ticks(n int) {
 // contains reports whether a list of names, as all returns it, has name.
 func contains(all, name string) bool { return strings.Contains(" "+all+" ", " "+name+" ") }
 
+func (c *clock) set(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = now
+}
+
 func (c *clock) pass(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
