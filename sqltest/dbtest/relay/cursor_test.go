@@ -46,7 +46,7 @@ func TestAlternating(t *testing.T) {
 	for _, seed := range seeds(t, 1) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
-				newTrial(t, e, seed).run(func(c *crowd) { c.alternate(9, 300, seed) })
+				newTrial(t, e, seed).run(func(c *crowd) { c.alternate(9, 200, seed) })
 			}, dbtest.PostgresEngines()...)
 		})
 	}
@@ -56,7 +56,7 @@ func TestAlternating(t *testing.T) {
 func TestRushing(t *testing.T) {
 	seed := seeds(t, 1)[0]
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
-		members, txs := 8, 1000
+		members, txs := 8, 700
 		switch {
 		case e.Dialect == hooks.SQLite:
 			members, txs = 3, 300

@@ -18,7 +18,7 @@ import (
 // server crashes and connections are cut. What was committed is delivered: in a
 // table of the same database once, in a file at least once, in order.
 func TestKill(t *testing.T) {
-	kills := 24
+	kills := 20
 	if long() {
 		kills = 400
 	}
@@ -30,7 +30,7 @@ func TestKill(t *testing.T) {
 		case <-time.After(time.Duration(50+a.rng.IntN(300)) * time.Millisecond):
 		}
 		switch {
-		case i%12 == 11:
+		case i%10 == 9:
 			a.cluster.Crash(t)
 			a.cluster.Restart(t)
 		case i%8 == 3:

@@ -71,7 +71,7 @@ func TestForwardersAreShared(t *testing.T) {
 			target.Name = n
 			targets = append(targets, target)
 		}
-		const lease = 300 * time.Millisecond
+		const lease = 600 * time.Millisecond
 		have := func(first, second int) func() bool {
 			return func() bool {
 				n := make(map[string]int)
@@ -81,13 +81,23 @@ func TestForwardersAreShared(t *testing.T) {
 				return n["first"] == first && n["second"] == second
 			}
 		}
-		w.start(relay.Config{Holder: "first", Lease: lease, Targets: targets})
+		start := func(holder string) *relay.Relay {
+			all := w.db
+			defer func() { w.db = all }()
+			// Connections that stay: on a new one it would take its leases again,
+			// and with that only its share.
+			w.db = dbtest.Open(t, w.e.Driver, w.dsn)
+			w.db.SetMaxOpenConns(2)
+			w.db.SetMaxIdleConns(2)
+			return w.start(relay.Config{Holder: holder, Lease: lease, Targets: targets})
+		}
+		start("first")
 		w.until("the first has all", have(4, 0))
-		second := w.start(relay.Config{Holder: "second", Lease: lease, Targets: targets})
+		second := start("second")
 		w.until("both have two", have(2, 2))
 		w.must(second.Stop(ctx))
 		w.until("the first has all again", have(4, 0))
-		w.start(relay.Config{Holder: "second", Lease: lease, Targets: targets})
+		start("second")
 		w.until("both have two again", have(2, 2))
 		w.commit("x")
 		w.until("x is delivered to each", func() bool { return w.sink.all() == "x x x x" })
