@@ -22,7 +22,9 @@ func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) erro
 	registrations := h.registrations
 	h.mu.Unlock()
 	for _, r := range registrations {
-		d.sinks = append(d.sinks, &sink{registration: r})
+		if r.dispatch == Sync || h.external == nil { // the others are the Queue's
+			d.sinks = append(d.sinks, &sink{registration: r})
+		}
 	}
 	var err error
 	if d.journal, err = journal.New(dialect, h.journal); err != nil {
