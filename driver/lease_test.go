@@ -88,7 +88,8 @@ func TestLentTransactions(t *testing.T) {
 // What is still in use when its time is over cannot go back to the app.
 func TestLentConnectionStillInUseIsGivenUp(t *testing.T) {
 	ctx := context.Background()
-	hold := sqltest.NewHold()
+	// A call that does not give up when its context ends.
+	reached, released := make(chan struct{}), make(chan struct{})
 	for _, tt := range []struct {
 		name string
 		use  func(t *testing.T, db *sql.DB) (release func())
@@ -100,8 +101,8 @@ func TestLentConnectionStillInUseIsGivenUp(t *testing.T) {
 				defer close(done)
 				_, _ = db.ExecContext(ctx, "UPDATE hangs")
 			}()
-			<-hold.Reached()
-			return func() { hold.Release(); <-done }
+			<-reached
+			return func() { close(released); <-done }
 		}},
 		{"open rows", func(t *testing.T, db *sql.DB) func() {
 			t.Helper()
@@ -135,7 +136,11 @@ func TestLentConnectionStillInUseIsGivenUp(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			fake, s := sqltest.NewFake(), &spy{}
 			fake.Answer("SELECT many", sqltest.Rows([]string{"n"}, nil, nil))
-			fake.On(sqltest.Call{Query: "UPDATE hangs"}, sqltest.Hang(hold))
+			fake.AnswerFunc("UPDATE hangs", func(sqltest.Statement) (sqltest.Answer, error) {
+				reached <- struct{}{}
+				<-released
+				return sqltest.Affected(1), nil
+			})
 			var release func()
 			s.end = func(_ context.Context, e hooks.Ended) hooks.Outcome {
 				if release == nil {
