@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -69,16 +70,9 @@ const (
 // that does nothing else, beside apps with [RelayElsewhere]. db is of the base
 // driver.
 func (h *Hub) Work(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error {
-	d := &handler{hub: h, db: hooks.Database{Driver: "worker", Dialect: dialect}, setup: make(chan struct{}, 1)}
-	h.mu.Lock()
-	h.opened = true
-	registrations := h.registrations
-	h.mu.Unlock()
-	for _, r := range registrations {
-		if r.dispatch != Sync {
-			d.queue.given = append(d.queue.given, &sink{registration: r})
-		}
-	}
+	d := h.newHandler(hooks.Database{Driver: "worker", Dialect: dialect})
+	d.queue.given = slices.DeleteFunc(d.sinks, func(s *sink) bool { return s.dispatch == Sync })
+	d.sinks = nil
 	if h.external == nil || len(d.queue.given) == 0 {
 		return errors.New("forward: there is nothing to work: set Options.Queue, and register a forwarder with Async or Auto")
 	}
@@ -95,10 +89,7 @@ func (h *Hub) Work(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error
 	if err != nil {
 		return err
 	}
-	<-ctx.Done()
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
-	defer cancel()
-	return d.stopWorkers(stop)
+	return d.closeAfter(ctx)
 }
 
 // isQueues reports whether s is the Queue's to deliver to.

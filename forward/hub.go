@@ -125,15 +125,7 @@ func stderrLogger() *zap.Logger {
 // fails for a forwarder registered with [Async] where there is no queue, and for
 // a dialect that the journal does not know.
 func (h *Hub) Open(db hooks.Database) (hooks.Handler, error) {
-	h.mu.Lock()
-	h.opened = true
-	registrations := h.registrations
-	h.mu.Unlock()
-
-	d := &handler{hub: h, db: db, setup: make(chan struct{}, 1)}
-	for _, r := range registrations {
-		d.sinks = append(d.sinks, &sink{registration: r})
-	}
+	d := h.newHandler(db)
 	if !h.noJournal {
 		j, err := journal.New(db.Dialect, h.journal)
 		if err != nil {
@@ -145,6 +137,19 @@ func (h *Hub) Open(db hooks.Database) (hooks.Handler, error) {
 		return nil, err
 	}
 	return d, d.resolve()
+}
+
+// newHandler returns a handler with a sink for each registration, of which there
+// will be no more.
+func (h *Hub) newHandler(db hooks.Database) *handler {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.opened = true
+	d := &handler{hub: h, db: db, setup: make(chan struct{}, 1)}
+	for _, r := range h.registrations {
+		d.sinks = append(d.sinks, &sink{registration: r})
+	}
+	return d
 }
 
 // Pending returns how many transactions wait for a connection, to learn how they

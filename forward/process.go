@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
@@ -16,16 +17,8 @@ import (
 // the base driver, and its role needs SELECT on the journal's table and all
 // rights on the others in its schema.
 func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error {
-	d := &handler{hub: h, db: hooks.Database{Driver: "relay", Dialect: dialect}, setup: make(chan struct{}, 1)}
-	h.mu.Lock()
-	h.opened = true
-	registrations := h.registrations
-	h.mu.Unlock()
-	for _, r := range registrations {
-		if r.dispatch == Sync || h.external == nil { // the others are the Queue's
-			d.sinks = append(d.sinks, &sink{registration: r})
-		}
-	}
+	d := h.newHandler(hooks.Database{Driver: "relay", Dialect: dialect})
+	d.sinks = slices.DeleteFunc(d.sinks, func(s *sink) bool { return s.dispatch != Sync && h.external != nil }) // the Queue's
 	var err error
 	if d.journal, err = journal.New(dialect, h.journal); err != nil {
 		return fmt.Errorf("forward: %w", err)
@@ -40,6 +33,11 @@ func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) erro
 		return err
 	}
 	d.runQueue(db)
+	return d.closeAfter(ctx)
+}
+
+// closeAfter waits until ctx ends and stops what a process was started for.
+func (d *handler) closeAfter(ctx context.Context) error {
 	<-ctx.Done()
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 	defer cancel()

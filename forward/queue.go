@@ -252,12 +252,16 @@ func (d *handler) enqueued(ids []uuid.UUID) {
 			d.Notify(hooks.Notice{Kind: hooks.NoticeEnqueued, Events: ids, Forwarder: s.name(), Dispatch: Async.String()})
 		}
 	}
-	d.queue.mu.Lock()
-	r := d.queue.relay
-	d.queue.mu.Unlock()
-	if r != nil {
+	if r := d.running(); r != nil {
 		r.Wake()
 	}
+}
+
+// running returns the relay of this process, nil if there is none.
+func (d *handler) running() *relay.Relay {
+	d.queue.mu.Lock()
+	defer d.queue.mu.Unlock()
+	return d.queue.relay
 }
 
 // closeQueue stops the relay and the Queue's workers; deliveries that are running
@@ -299,10 +303,7 @@ func (d *handler) Close() error {
 func (h *Hub) Drain(ctx context.Context) error {
 	var errs []error
 	for _, d := range h.databases() {
-		d.queue.mu.Lock()
-		r := d.queue.relay
-		d.queue.mu.Unlock()
-		if r != nil {
+		if r := d.running(); r != nil {
 			if err := r.Drain(ctx); err != nil {
 				errs = append(errs, fmt.Errorf("forward: drain %s: %w", d.db.Driver, err))
 			}

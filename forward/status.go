@@ -60,7 +60,7 @@ func (h *Hub) Status(ctx context.Context) Status {
 
 func (h *Hub) databaseStatus(ctx context.Context) (all []DatabaseStatus) {
 	for _, d := range h.databases() {
-		if !d.relays() {
+		if d.running() == nil {
 			continue
 		}
 		st := DatabaseStatus{Driver: d.db.Driver}
@@ -78,13 +78,6 @@ func (h *Hub) databaseStatus(ctx context.Context) (all []DatabaseStatus) {
 		all = append(all, st)
 	}
 	return all
-}
-
-// relays reports whether a relay of this process works for d.
-func (d *handler) relays() bool {
-	d.queue.mu.Lock()
-	defer d.queue.mu.Unlock()
-	return d.queue.relay != nil
 }
 
 func (c *counts) of(n hooks.Notice) *atomic.Int64 {

@@ -19,8 +19,6 @@ type cursor struct {
 	// and there is no tick.
 	done, tick string
 	high, seq  int64
-	// kept says that the table has the tick.
-	kept bool
 }
 
 // Errors of a cursor.
@@ -82,7 +80,6 @@ func (s *Store) acquire(ctx context.Context, q querier, name, holder string, ttl
 	case err != nil:
 		return nil, fmt.Errorf("relay: take the lease of %s: %w", name, err)
 	}
-	c.kept = c.tick != ""
 	return c, nil
 }
 
@@ -147,9 +144,9 @@ func (s *Store) advance(ctx context.Context, q querier, c *cursor, seq int64, la
 
 // moved brings c in line with what advance has committed.
 func (c *cursor) moved(seq int64, last bool) {
-	c.seq, c.kept = seq, true
+	c.seq = seq
 	if last {
-		c.done, c.tick, c.high, c.seq, c.kept = c.tick, "", 0, 0, false
+		c.done, c.tick, c.high, c.seq = c.tick, "", 0, 0
 	}
 }
 

@@ -267,12 +267,19 @@ func (w *worker) checkPlace(ctx context.Context) error {
 	return err
 }
 
+// limit is how many entries to deliver now: one where the sink may be down, or one
+// of them may be what it hangs on.
+func (w *worker) limit() int {
+	if !w.breaker.open && w.careful == 0 {
+		return w.relay.cfg.Batch
+	}
+	w.careful = max(0, w.careful-1)
+	return 1
+}
+
 // stepFresh delivers what follows the cursor.
 func (w *worker) stepFresh(ctx context.Context) (more bool, err error) {
-	s, limit := w.relay.store, w.relay.cfg.Batch
-	if w.breaker.open || w.careful > 0 {
-		limit, w.careful = 1, max(0, w.careful-1)
-	}
+	s, limit := w.relay.store, w.limit()
 	trailing := ""
 	if w.target.Grace > 0 {
 		ok := false
@@ -318,10 +325,7 @@ func (w *worker) stepDue(ctx context.Context) (more bool, err error) {
 	if w.dueAt.IsZero() || w.dueAt.After(now) {
 		return false, nil
 	}
-	limit := w.relay.cfg.Batch
-	if w.breaker.open || w.careful > 0 {
-		limit, w.careful = 1, max(0, w.careful-1)
-	}
+	limit := w.limit()
 	if err = s.confirm(ctx, w.conn, w.cursor); err != nil {
 		return false, err
 	}
