@@ -145,7 +145,7 @@ func (c *conn) stillOpen(ctx context.Context, err error) bool {
 	case stateOpen, stateAborted:
 		return true
 	case stateLost:
-		c.behind, c.alert = true, true // ask again before the next use
+		c.behind, c.alert, c.unsure = true, true, nil // ask again before the next use
 	}
 	return false
 }

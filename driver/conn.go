@@ -32,6 +32,7 @@ type conn struct {
 	alert    bool
 	bad      bool            // to be discarded
 	behind   bool            // Raw, or the rows of an unseen string, may have changed the transaction
+	unsure   []lex.Statement // what may have changed it, if that is known
 	streams  int             // rows of this connection that end an implicit transaction
 	prepared bool            // the handler has prepared the connection
 	temp     map[string]bool // temporary tables; true: forgotten with the transaction

@@ -126,7 +126,9 @@ func (c *conn) doubtfulSavepoint(ctx context.Context, s *lex.Statement, run func
 		c.afterFailure(ctx)
 		return err
 	}
+	c.tx.attest(s.Name)
 	if s.Kind == lex.RollbackTo {
+		c.giveUp()
 		c.detach(s.Name)
 	}
 	c.agree(ctx, witnessOf(c.probe(ctx)))
@@ -142,6 +144,9 @@ func (c *conn) releasesAll(name string) bool {
 // applySavepoint makes the transaction follow a savepoint statement that took
 // effect.
 func (c *conn) applySavepoint(s *lex.Statement) {
+	if s.Kind != lex.Savepoint {
+		c.tx.attest(s.Name)
+	}
 	switch s.Kind {
 	case lex.Savepoint:
 		c.tx.savepoint(s.Name)

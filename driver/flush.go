@@ -203,7 +203,7 @@ const (
 
 // probe asks the server whether it is in a transaction, without changing that.
 func (c *conn) probe(ctx context.Context) state {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.db.reg.cfg.writeTimeout)
+	ctx, cancel := c.unhurried(ctx)
 	defer cancel()
 	if c.postgres() {
 		return stateOf(c.simple(ctx, guardOnly))
@@ -222,6 +222,12 @@ func (c *conn) probe(ctx context.Context) state {
 	default:
 		return stateLost
 	}
+}
+
+// unhurried returns a context for what the driver says of its own: it does not
+// end with the app's.
+func (c *conn) unhurried(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), c.db.reg.cfg.writeTimeout)
 }
 
 // stateOf reads PostgreSQL's answer to a savepoint statement.

@@ -28,7 +28,7 @@ func Raw(dc any) any {
 		if err := c.beforeUnseen(ctx); err != nil {
 			c.tx.broken = err
 		}
-		c.behind, c.alert = true, true
+		c.behind, c.alert, c.unsure = true, true, nil
 		c.uncaptured(1, "raw")
 	}
 	return c.base

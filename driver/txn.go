@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -22,7 +23,15 @@ type txn struct {
 	flushed int
 	// unsure has the names of savepoints that may have been set or released
 	// unseen, and how many marks there were then; "" stands for all names.
-	unsure   map[string]int
+	unsure map[string]int
+	// released has those of them that may have gone, so that the name is that of
+	// an older one.
+	released map[string]bool
+	// maybe says that items[:maybe] and marks[:maybeMarks] are of a transaction
+	// that may be over: this one, or one before it.
+	maybe, maybeMarks int
+	reset             []string // savepoints that may have been set since
+
 	bytes    int
 	wrote    bool  // it has done more than read, as far as seen
 	own      bool  // it exists for its events
@@ -91,14 +100,20 @@ func (t *txn) find(name string) int {
 // all if stmts is nil.
 func (t *txn) doubt(stmts []lex.Statement) {
 	if t.unsure == nil {
-		t.unsure = make(map[string]int)
+		t.unsure, t.released = make(map[string]int), make(map[string]bool)
 	}
 	if stmts == nil {
 		t.unsure[""] = len(t.marks)
 	}
 	for i := range stmts {
-		if k := stmts[i].Kind; k == lex.Savepoint || k == lex.Release {
-			t.unsure[stmts[i].Name] = len(t.marks)
+		switch s := &stmts[i]; s.Kind {
+		case lex.Savepoint:
+			t.unsure[s.Name] = len(t.marks)
+		case lex.Release:
+			t.unsure[s.Name], t.released[s.Name] = len(t.marks), true
+			for _, m := range t.marks[t.find(s.Name)+1:] { // they went with it
+				t.unsure[m.name], t.released[m.name] = len(t.marks), true
+			}
 		}
 	}
 }
@@ -171,12 +186,59 @@ func (t *txn) callbacks() bool {
 	return false
 }
 
+// doubtAll notes that the transaction may have ended and another one begun,
+// after which the savepoints in reset were set.
+func (c *conn) doubtAll(reset []string) {
+	t := &c.tx
+	if t.maybe > 0 && (len(t.items) > t.maybe || len(t.marks) > t.maybeMarks) {
+		c.giveUp()
+	}
+	t.maybe, t.maybeMarks = len(t.items), len(t.marks)
+	t.reset = append(t.reset, reset...)
+}
+
+// attest is called when the database has found a savepoint: if it was set before
+// the doubt, then so was everything else.
+func (t *txn) attest(name string) {
+	if i := t.find(name); i >= 0 && i < t.maybeMarks && !slices.Contains(t.reset, name) {
+		t.maybe, t.maybeMarks, t.reset = 0, 0, nil
+	}
+}
+
+// giveUp lets the rows decide on what is still in doubt.
+func (c *conn) giveUp() {
+	t := &c.tx
+	if n := t.maybe; n > 0 {
+		c.endPart(t.items[:n])
+		t.items = slices.Delete(t.items, 0, n)
+		t.flushed = max(t.flushed-n, 0)
+		for i := range t.marks {
+			m := &t.marks[i]
+			m.items, m.flushed = max(m.items-n, 0), max(m.flushed-n, 0)
+		}
+	}
+	t.maybe, t.maybeMarks, t.reset = 0, 0, nil
+}
+
+// endPart has the rows decide on some of the transaction's items.
+func (c *conn) endPart(items []item) {
+	rest := txn{items: items}
+	p := part{outcome: hooks.Unknown, token: c.tx.token, events: rest.events(0), funcs: functions(items)}
+	if len(p.events) > 0 || len(p.funcs) > 0 {
+		c.ended = append(c.ended, p)
+	}
+}
+
 // detach takes what came after the innermost savepoint of that name, or all if
 // none was seen, out of the transaction, for the rows to decide on at its end.
 func (c *conn) detach(name string) {
 	t := &c.tx
 	kept, flushed := 0, 0
-	if i := t.find(name); i >= 0 {
+	i := t.find(name)
+	if t.released[name] {
+		i = slices.IndexFunc(t.marks, func(m mark) bool { return m.name == name })
+	}
+	if i >= 0 {
 		kept, flushed = t.marks[i].items, t.marks[i].flushed
 		t.marks = t.marks[:i+1]
 	}
@@ -185,11 +247,7 @@ func (c *conn) detach(name string) {
 		m.items, m.flushed = min(m.items, kept), min(m.flushed, flushed)
 	}
 	gone := t.items[kept:]
-	rest := txn{items: gone}
-	p := part{outcome: hooks.Unknown, token: t.token, events: rest.events(0), funcs: functions(gone)}
-	if len(p.events) > 0 || len(p.funcs) > 0 {
-		c.ended = append(c.ended, p)
-	}
+	c.endPart(gone)
 	clear(gone)
 	t.items, t.flushed = t.items[:kept], min(t.flushed, flushed)
 }
@@ -217,6 +275,7 @@ type part struct {
 // outside any transaction.
 func (c *conn) end(outcome hooks.Outcome) *part {
 	t := &c.tx
+	c.giveUp()
 	c.open, t.broken = false, nil
 	if c.temp != nil {
 		c.forget()

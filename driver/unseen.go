@@ -37,6 +37,8 @@ func (c *conn) beforeUnseen(ctx context.Context) error {
 	if !c.open {
 		return nil
 	}
+	ctx, cancel := c.unhurried(ctx)
+	defer cancel()
 	t := &c.tx
 	if events := t.events(t.flushed); len(events) > 0 && t.mode != hooks.Off {
 		if err := c.flushEarly(ctx, events); err != nil {
@@ -44,8 +46,10 @@ func (c *conn) beforeUnseen(ctx context.Context) error {
 		}
 	}
 	if len(t.items) > 0 && c.postgres() {
-		// If it fails, so does the test, which then says why.
-		_ = c.simple(ctx, fmt.Sprintf(witnessSet, t.lockToken()))
+		err := c.simple(ctx, fmt.Sprintf(witnessSet, t.lockToken()))
+		if err != nil && stateOf(err) != stateAborted && stateOf(err) != stateIdle {
+			return err
+		}
 	}
 	return nil
 }
@@ -76,7 +80,8 @@ func (c *conn) flushEarly(ctx context.Context, events []hooks.Event) error {
 // testimony hears the witness; without one it can only ask whether there is a
 // transaction.
 func (c *conn) testimony(ctx context.Context) witness {
-	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := c.unhurried(ctx)
+	defer cancel()
 	if c.open && len(c.tx.items) > 0 && c.postgres() && c.opt.execs() {
 		res, err := c.opt.exec(ctx, fmt.Sprintf(witnessTest, c.tx.lockToken()), nil)
 		if err != nil {
@@ -118,7 +123,7 @@ func (c *conn) unseen(ctx context.Context, j job) (answer, error) {
 	if err == nil && a.rows != nil {
 		// The server may still be executing while rows are read, so it is
 		// asked before the next use.
-		c.behind, c.alert = true, true
+		c.behind, c.alert, c.unsure = true, true, stmts
 		return a, nil
 	}
 	c.follow(ctx, stmts, err)
@@ -135,11 +140,13 @@ func (c *conn) goBack(ctx context.Context, stmts []lex.Statement) error {
 	if !c.open || s.Kind != lex.RollbackTo || !ends(stmts) || len(c.tx.items) == 0 || c.tx.doubtful(s.Name) || c.releasesAll(s.Name) {
 		return nil
 	}
+	ctx, cancel := c.unhurried(ctx)
+	defer cancel()
 	name := `"` + strings.ReplaceAll(s.Name, `"`, `""`) + `"`
 	if err := c.simple(ctx, "ROLLBACK TO SAVEPOINT "+name+"; RELEASE SAVEPOINT "+name); err != nil {
 		return err
 	}
-	c.takenBack(c.tx.rollbackTo(s.Name))
+	c.applySavepoint(s)
 	c.tx.release(s.Name)
 	if err := c.beforeUnseen(ctx); err != nil {
 		return err
@@ -172,9 +179,9 @@ func (c *conn) follow(ctx context.Context, stmts []lex.Statement, err error) {
 	c.agree(ctx, w)
 }
 
-// endHalfway ends the transaction after a string that failed somewhere beyond,
-// or before, the word that ends it. The rows decide; but a read-only
-// transaction has none.
+// endHalfway doubts the transaction after a string that failed somewhere beyond,
+// or before, the word that ends it. If nothing proves that it goes on, the rows
+// decide; but a read-only transaction has none.
 func (c *conn) endHalfway(stmts []lex.Statement, w witness, err error) {
 	if c.tx.readOnly {
 		first := stmts[slices.IndexFunc(stmts, func(s lex.Statement) bool { return ends([]lex.Statement{s}) })]
@@ -185,7 +192,26 @@ func (c *conn) endHalfway(stmts []lex.Statement, w witness, err error) {
 			c.lose(unsent, err)
 		}
 	}
-	c.end(hooks.Unknown)
+	c.mayBeOver(stmts, w)
+}
+
+// mayBeOver keeps what a transaction holds that may be over, until a savepoint
+// of it is seen again, or its end.
+func (c *conn) mayBeOver(stmts []lex.Statement, w witness) {
+	healthy := w != witnessAborted
+	if w == witnessLost || w == witnessIdle || healthy && len(c.tx.events(c.tx.flushed)) > 0 {
+		c.end(hooks.Unknown)
+		return
+	}
+	var reset []string
+	ended := false
+	for i := range stmts {
+		ended = ended || ends(stmts[i:i+1])
+		if ended && stmts[i].Kind == lex.Savepoint {
+			reset = append(reset, stmts[i].Name)
+		}
+	}
+	c.doubtAll(reset)
 }
 
 // refuses reports whether err may be that of a COMMIT: an integrity constraint
@@ -272,14 +298,15 @@ func (c *conn) agree(ctx context.Context, w witness) {
 // lookBehind is called before the next use of a connection that was out of
 // sight.
 func (c *conn) lookBehind(ctx context.Context) {
-	c.behind, c.alert = false, c.bad
+	stmts := c.unsure
+	c.behind, c.alert, c.unsure = false, c.bad, nil
 	broken := c.tx.broken
 	w := c.testimony(ctx)
 	if w != witnessSame && c.open && len(c.tx.items) > 0 {
-		c.end(hooks.Unknown)
+		c.mayBeOver(stmts, w)
 	}
 	if c.open {
-		c.tx.doubt(nil)
+		c.tx.doubt(stmts)
 	}
 	c.agree(ctx, w)
 	if c.open {

@@ -21,6 +21,7 @@ type player struct {
 	r    *rand.Rand
 	made int      // keys
 	open []string // savepoints of the transaction
+	past past
 }
 
 // session is what a *sql.Tx and *sql.Conn share.
@@ -38,7 +39,9 @@ var (
 
 func (p *player) key() string {
 	p.made++
-	return fmt.Sprintf("%s-%d", p.name, p.made)
+	key := fmt.Sprintf("%s-%d", p.name, p.made)
+	p.past.of(key)
+	return key
 }
 
 // one reports true once in n times.
@@ -67,6 +70,7 @@ func (p *player) play() {
 		}
 	}()
 	p.open = p.open[:0]
+	p.past.begin()
 	if p.w.proxy != nil && p.one(20) {
 		fault := dbtest.CutBefore
 		if p.one(2) {
@@ -93,7 +97,7 @@ func (p *player) playAlone() {
 		_ = hooks.Record(c, p.w.db, hooks.Event{Action: "auto.added", Target: hooks.Target{Type: "auto", ID: p.key()}})
 		return
 	}
-	_ = p.book(c, p.w.db)
+	_ = p.book(c, traced{p.w.db, &p.past})
 }
 
 // playTx uses database/sql's transactions, as most apps do.
@@ -101,11 +105,12 @@ func (p *player) playTx() {
 	c, cancel := p.patience(ctx(), 20)
 	defer cancel()
 	tx, err := p.w.db.BeginTx(c, nil)
+	p.past.add("BeginTx", err)
 	if err != nil {
 		return
 	}
-	defer tx.Rollback()
-	err = p.steps(c, tx)
+	defer func() { p.past.add("Rollback", tx.Rollback()) }()
+	err = p.steps(c, traced{tx, &p.past})
 	switch {
 	case errors.Is(err, errHalf):
 		return
@@ -114,24 +119,25 @@ func (p *player) playTx() {
 	case p.one(8):
 		return
 	case p.one(30):
-		p.raw(c, tx, p.choose("COMMIT", "ROLLBACK", "END"))
+		p.raw(c, traced{tx, &p.past}, p.choose("COMMIT", "ROLLBACK", "END"))
 	}
-	_ = tx.Commit()
+	p.past.add("Commit", tx.Commit())
 }
 
 // playRaw controls the transaction by statements.
 func (p *player) playRaw() {
-	conn, err := p.w.db.Conn(ctx())
+	own, err := p.w.db.Conn(ctx())
 	if err != nil {
 		return
 	}
-	defer conn.Close()
+	defer own.Close()
+	conn := traced{own, &p.past}
 	defer func() {
 		// Never hand a connection back inside a transaction. That there is none
 		// is an error on SQLite only.
 		_, err := conn.ExecContext(ctx(), "ROLLBACK")
 		if err != nil && p.w.e.Dialect == hooks.Postgres {
-			_ = conn.Raw(func(any) error { return sqldriver.ErrBadConn })
+			_ = own.Raw(func(any) error { return sqldriver.ErrBadConn })
 		}
 	}()
 	c, cancel := p.patience(ctx(), 20)
@@ -319,10 +325,12 @@ func (p *player) mistake(c context.Context, s session) error {
 }
 
 // several is a string of statements that ends the transaction and begins
-// another one, or does neither.
+// another one, or does neither, or fails before or behind that.
 func (p *player) several(c context.Context, s session) error {
 	query := p.choose("ROLLBACK; BEGIN", "COMMIT; BEGIN", "SELECT 1; ROLLBACK; BEGIN; SELECT 2",
-		"SAVEPOINT u; INSERT INTO others (id) VALUES ('y'); ROLLBACK TO u; RELEASE u")
+		"SAVEPOINT u; INSERT INTO others (id) VALUES ('y'); ROLLBACK TO u; RELEASE u",
+		"INSERT INTO notes (id) VALUES ('0'); ROLLBACK; BEGIN", "INSERT INTO notes (id) VALUES ('0'); COMMIT; BEGIN",
+		"ROLLBACK; BEGIN; INSERT INTO notes (id) VALUES ('0')", "COMMIT; BEGIN; SAVEPOINT u; INSERT INTO notes (id) VALUES ('0')")
 	if _, err := s.ExecContext(c, query); err != nil {
 		return errHalf
 	}

@@ -21,8 +21,9 @@ func (w *world) playAll(seed uint64, players, n int) {
 	left.Store(int64(n))
 	var wg sync.WaitGroup
 	for i := range players {
+		p := &player{w: w, name: fmt.Sprintf("p%d", i), r: rand.New(rand.NewPCG(seed, uint64(i)))}
+		w.pasts = append(w.pasts, &p.past)
 		wg.Go(func() {
-			p := &player{w: w, name: fmt.Sprintf("p%d", i), r: rand.New(rand.NewPCG(seed, uint64(i)))}
 			for left.Add(-1) >= 0 {
 				p.play()
 			}

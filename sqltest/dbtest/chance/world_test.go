@@ -51,6 +51,7 @@ type world struct {
 	told  *told
 	proxy *dbtest.Proxy // nil if the apps connect directly
 	calls calls
+	pasts []*past // of the players
 }
 
 // reporter is what a *testing.T and a *rapid.T share.
@@ -303,10 +304,20 @@ func (w *world) same(what string, rows, events []string) {
 	var wrong []string
 	for key, c := range count {
 		if c != [2]int{1, 1} {
-			wrong = append(wrong, fmt.Sprintf("%s: %d rows, %d events", key, c[0], c[1]))
+			wrong = append(wrong, fmt.Sprintf("%s: %d rows, %d events%s", key, c[0], c[1], w.story(key)))
 		}
 	}
 	w.report(what, wrong)
+}
+
+// story tells what a player has done with a key.
+func (w *world) story(key string) string {
+	for _, p := range w.pasts {
+		if story, ok := p.tell(key); ok {
+			return ": " + story
+		}
+	}
+	return ""
 }
 
 func (w *world) report(what string, wrong []string) {

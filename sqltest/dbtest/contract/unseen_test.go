@@ -1,6 +1,7 @@
 package contract_test
 
 import (
+	"context"
 	"database/sql"
 	sqldriver "database/sql/driver"
 	"errors"
@@ -37,6 +38,17 @@ func TestSeveralStatements(t *testing.T) {
 		kept("fails before the commit", "Begin | +1 | !a | INSERT INTO things (id) VALUES (1); COMMIT | Rollback", "", ""),
 		kept("fails before the rollback", "Begin | +1 | !a | INSERT INTO things (id) VALUES (1); ROLLBACK | Commit", "", "", pg...),
 		kept("fails before the rollback", "Begin | +1 | !a | INSERT INTO things (id) VALUES (1); ROLLBACK | Commit", "1", "a", lite...),
+		// Which transaction goes on after the error is told by a rollback to what
+		// was set in it before: it takes rows back that were written early.
+		kept("fails before the rollback, back to a savepoint", "Begin | +1 | !a | SAVEPOINT s | +2 | !b | INSERT INTO things (id) VALUES (1); ROLLBACK; BEGIN | ROLLBACK TO s | +3 | !c | Commit", "1 3", "a c"),
+		kept("fails before the commit, back to a savepoint", "Begin | +1 | !a | SAVEPOINT s | +2 | !b | SELECT nothing FROM nowhere; COMMIT | ROLLBACK TO s | +3 | !c | Commit", "1 3", "a c"),
+		kept("fails behind a savepoint, back to another", "Begin | +1 | !a | SAVEPOINT s | +2 | !b | SAVEPOINT t; INSERT INTO things (id) VALUES (1); ROLLBACK; BEGIN | ROLLBACK TO s | +3 | !c | Commit", "1 3", "a c"),
+		kept("fails behind a rollback to, back again", "Begin | +1 | !a | SAVEPOINT s | +2 | !b | ROLLBACK TO s; INSERT INTO things (id) VALUES (1); ROLLBACK; BEGIN | ROLLBACK TO s | +3 | !c | Commit", "1 3", "a c"),
+		kept("fails behind a release, back to one of the same name", "Begin | +1 | !a | SAVEPOINT t | +2 | !b | SAVEPOINT s | SAVEPOINT t | RELEASE s; INSERT INTO things (id) VALUES (1) | ROLLBACK TO t | +3 | !c | Commit", "1 3", "a c"),
+		kept("fails twice, back to a savepoint", "Begin | +1 | !a | SAVEPOINT s | +2 | !b | INSERT INTO things (id) VALUES (1); ROLLBACK; BEGIN | INSERT INTO things (id) VALUES (1); ROLLBACK; BEGIN | ROLLBACK TO s | +3 | !c | Commit", "1 3", "a c"),
+		kept("fails, then rolled back", "Begin | +1 | !a | SAVEPOINT s | +2 | !b | INSERT INTO things (id) VALUES (1); COMMIT | Rollback", "", ""),
+		kept("begins anew and fails, back to its savepoint", "Begin | +1 | !a | SAVEPOINT s | +2 | !b | COMMIT; BEGIN; SAVEPOINT u; INSERT INTO things (id) VALUES (1) | ROLLBACK TO u | +3 | !c | Commit", "1 2 3", "a b c"),
+		kept("takes back and fails, back to its savepoint", "Begin | +1 | !a | SAVEPOINT s | +2 | !b | ROLLBACK; BEGIN; SAVEPOINT s; INSERT INTO lines (id, thing) VALUES ('x', 1) | ROLLBACK TO s | +3 | !c | Commit", "3", "c", pg...),
 		kept("does not parse", "Begin | +1 | !a | COMMIT; NONSENSE | Rollback", "", "", pg...),
 	)
 }
@@ -54,6 +66,34 @@ func TestEarlyFlushTakenBack(t *testing.T) {
 		kept("DO", "Begin | +1 | !a | SAVEPOINT s | +2 | !b | DO 'BEGIN INSERT INTO things (id) VALUES (9); END' | ROLLBACK TO s | +3 | !c | Commit", "1 3", "a c", pg...),
 		kept("captured counts go on after an early flush", "Begin | @1 | SELECT 1; SAVEPOINT t | @2 | Commit", "1 2", "orders.inserted orders.inserted"),
 	)
+}
+
+// TestStringNeverSent: the context ends when the events are written early and
+// before the string is sent, so that the transaction goes on as it was. pgx says
+// then that the connection is bad; lib/pq does send it.
+func TestStringNeverSent(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		cancel := func() {}
+		w := newWorld(t, e, setup{hook: func(h hooks.Hook) hooks.Hook {
+			return &between{Hook: h, after: func() { cancel() }}
+		}})
+		tx := w.begin()
+		w.insert(tx, 1)
+		w.record(tx, "a")
+		w.must(tx.ExecContext(ctx(), "SAVEPOINT s"))
+		w.insert(tx, 2)
+		w.record(tx, "b")
+		c, stop := context.WithCancel(ctx())
+		cancel = stop
+		if _, err := tx.ExecContext(c, "ROLLBACK; BEGIN"); err == nil {
+			w.Fatal("a string whose context has ended was executed")
+		}
+		w.must(tx.ExecContext(ctx(), "ROLLBACK TO SAVEPOINT s"))
+		w.insert(tx, 3)
+		w.record(tx, "c")
+		w.must(tx.Commit())
+		w.want("1 3", "a c", "a c")
+	}, dbtest.PGX, dbtest.SQLite)
 }
 
 // TestProcedures: DO and CALL may commit inside, when they run in no block.
@@ -166,6 +206,32 @@ func TestRawGivesTheBaseConnection(t *testing.T) {
 			w.Errorf("Raw returns %v, want its function's error", err)
 		}
 	})
+}
+
+// TestRawFailsUnderSavepoint: what Raw did is taken back with all that came after
+// the savepoint; what was recorded before it was written after it, too.
+func TestRawFailsUnderSavepoint(t *testing.T) {
+	for _, raw := range []string{"SELECT nonsense", "INSERT INTO things (id) VALUES (5)", "SAVEPOINT t"} {
+		t.Run(raw, func(t *testing.T) {
+			each(t, func(w *world) {
+				conn := w.conn()
+				tx, err := conn.BeginTx(ctx(), nil)
+				w.must(err)
+				w.insert(tx, 1)
+				w.record(tx, "a")
+				w.must(tx.ExecContext(ctx(), "SAVEPOINT s"))
+				w.insert(tx, 2)
+				w.record(tx, "b")
+				_ = rawExec(conn, raw)
+				w.must(tx.ExecContext(ctx(), "ROLLBACK TO SAVEPOINT s"))
+				w.insert(tx, 3)
+				w.record(tx, "c")
+				w.must(tx.Commit())
+				w.must(w.hub.Settle(ctx()))
+				w.want("1 3", "a c", "a c")
+			})
+		})
+	}
 }
 
 // TestRawInsideTx is TestRaw with a Tx of database/sql around it.
