@@ -69,7 +69,7 @@ func (s traced) ExecContext(c context.Context, query string, args ...any) (sql.R
 func (s traced) QueryContext(c context.Context, query string, args ...any) (*sql.Rows, error) {
 	rows, err := s.session.QueryContext(c, query, args...)
 	s.past.add("Query "+statement(query, args), err)
-	return rows, err //nolint:sqlclosecheck // the caller's
+	return rows, err
 }
 
 // QueryRowContext keeps what it asks.
@@ -83,7 +83,7 @@ func (s traced) QueryRowContext(c context.Context, query string, args ...any) *s
 func (s traced) PrepareContext(c context.Context, query string) (*sql.Stmt, error) {
 	stmt, err := s.session.PrepareContext(c, query)
 	s.past.add("Prepare "+query, err)
-	return stmt, err //nolint:sqlclosecheck // the caller's
+	return stmt, err
 }
 
 func statement(query string, args []any) string {
