@@ -18,8 +18,10 @@ import (
 
 // Options of a [Hub]; nil is fine.
 type Options struct {
-	// Logger gets what operators should know. The default writes warnings and
-	// errors to stderr, thinned out when many are alike.
+	// Logger gets what operators should know: at level info, one line for each
+	// database at its start, and what became of trouble; else warnings and
+	// errors. The default writes these to stderr, thinned out when many are
+	// alike.
 	Logger *zap.Logger
 	// Observer is told of every notice.
 	Observer hooks.Observer
@@ -116,7 +118,7 @@ func New(o *Options) *Hub {
 func stderrLogger() *zap.Logger {
 	enc := zap.NewProductionEncoderConfig()
 	enc.EncodeTime = zapcore.ISO8601TimeEncoder
-	core := zapcore.NewCore(zapcore.NewConsoleEncoder(enc), zapcore.Lock(os.Stderr), zapcore.WarnLevel)
+	core := zapcore.NewCore(zapcore.NewConsoleEncoder(enc), zapcore.Lock(os.Stderr), zapcore.InfoLevel)
 	const first, thereafter = 10, 100
 	return zap.New(zapcore.NewSamplerWithOptions(core, time.Second, first, thereafter))
 }

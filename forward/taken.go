@@ -40,7 +40,7 @@ func (d *handler) settleTaken(db *sql.DB, stop <-chan struct{}, stopped chan<- s
 			last = true
 		}
 		if err := d.settleOnce(db); err != nil {
-			d.hub.log.Info("aftercommit: what sync forwarders have taken could not be noted; the relay may deliver it again", zap.Error(err))
+			d.hub.log.Debug("aftercommit: what sync forwarders have taken could not be noted; the relay may deliver it again", zap.Error(err))
 		}
 		if last {
 			return
@@ -104,7 +104,7 @@ func (d *handler) catchUp(ctx context.Context, conn *sql.DB) {
 		err = relay.CatchUp(ctx, q.store, conn, relay.Config{Targets: targets, Notify: d.Notify, Log: d.hub.log})
 	}
 	if err != nil {
-		d.hub.log.Info("aftercommit: what sync forwarders have missed could not be looked for; it is tried again",
+		d.hub.log.Debug("aftercommit: what sync forwarders have missed could not be looked for; it is tried again",
 			zap.String("driver", d.db.Driver), zap.Error(err))
 	}
 }
