@@ -26,7 +26,7 @@ type Config struct {
 	// Batch is how many entries a call gets at most. The default is 500.
 	Batch int
 	// Poll is how long the relay waits at most before it looks for entries that
-	// nobody has told it of. The default is 1 s.
+	// nobody has told it of: those of other processes. The default is 250 ms.
 	Poll time.Duration
 	// Notify is told what happens.
 	Notify func(hooks.Notice)
@@ -83,7 +83,7 @@ func newRelay(s *Store, db *sql.DB, cfg Config) *Relay {
 	const (
 		defaultLease = 10 * time.Second
 		defaultBatch = 500
-		defaultPoll  = time.Second
+		defaultPoll  = 250 * time.Millisecond
 	)
 	if cfg.Lease <= 0 {
 		cfg.Lease = defaultLease
