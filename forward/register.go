@@ -2,6 +2,7 @@ package forward
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,22 +77,38 @@ func (h *Hub) Register(f Forwarder, d Dispatch, opts ...RegisterOption) {
 	if f == nil {
 		panic("forward: Register of a nil Forwarder")
 	}
-	r := &registration{
-		forwarder: f, kind: strings.TrimPrefix(fmt.Sprintf("%T", f), "*"),
-		id: "default", dispatch: d, timeout: h.timeout, maxAttempts: defaultAttempts,
-	}
+	r := h.registration(f, d)
 	for _, o := range opts {
 		o(r)
 	}
+	if err := h.add(r); err != nil {
+		panic(err.Error())
+	}
+}
+
+func (h *Hub) registration(f Forwarder, d Dispatch) *registration {
+	return &registration{
+		forwarder: f, kind: strings.TrimPrefix(fmt.Sprintf("%T", f), "*"),
+		id: "default", dispatch: d, timeout: h.timeout, maxAttempts: defaultAttempts,
+	}
+}
+
+// add adds all of them, or none.
+func (h *Hub) add(rs ...*registration) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.opened {
-		panic("forward: Register of " + r.name() + " after a database was opened: register in init, beside driver.Register")
-	}
-	for _, other := range h.registrations {
-		if other.name() == r.name() {
-			panic("forward: Register of a second " + r.name() + ": give one of them another name with forward.ID")
+	all := slices.Clone(h.registrations)
+	for _, r := range rs {
+		if h.opened {
+			return fmt.Errorf("forward: Register of %s after a database was opened: register in init, beside driver.Register", r.name())
 		}
+		for _, other := range all {
+			if other.name() == r.name() {
+				return fmt.Errorf("forward: Register of a second %s: give one of them another name with forward.ID", r.name())
+			}
+		}
+		all = append(all, r)
 	}
-	h.registrations = append(h.registrations, r)
+	h.registrations = all
+	return nil
 }

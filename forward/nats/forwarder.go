@@ -57,12 +57,14 @@ func New(js jetstream.JetStream, o *Options) (*Forwarder, error) {
 	}
 	f := &Forwarder{conn: js.Conn(), publisher: publisher, streams: js, subject: o.Subject, source: o.Source}
 	if f.subject == nil {
-		f.subject = defaultSubject
+		f.subject = prefixed("audit")
 	}
 	return f, nil
 }
 
-func defaultSubject(e journal.Entry) string { return "audit." + e.Action }
+func prefixed(prefix string) func(journal.Entry) string {
+	return func(e journal.Entry) string { return prefix + "." + e.Action }
+}
 
 // errNotConnected is returned at once, where NATS would keep the messages until
 // it is connected again: the journal keeps them better.
