@@ -57,49 +57,71 @@ func (f *capture) complete(e *hooks.Event) {
 
 // matches reports whether a rule captures s.
 func (c *conn) matches(s *lex.Statement) bool {
-	rules := c.db.reg.cfg.rules
+	if c.db.reg.cfg.rules == nil {
+		return false
+	}
 	switch s.Kind {
 	case lex.Write:
 		for _, t := range s.Tables {
-			if rules.match(t) && !c.temporary(t) {
+			if c.audits(t) {
 				return true
 			}
 		}
 	case lex.Schema:
-		switch {
-		case s.Temporary || rules == nil:
-			return false
-		case s.On.Name != "": // an index, a trigger: what matters is the table
-			return rules.match(s.On) && !c.temporary(s.On)
-		case len(s.Tables) == 0:
-			return rules.all
-		default:
-			return rules.match(s.Tables[0]) && !c.temporary(s.Tables[0])
+		if c.auditsSchema(s) {
+			return true
+		}
+	}
+	for i := range s.Also {
+		if c.audits(s.Also[i].Table) {
+			return true
 		}
 	}
 	return false
 }
 
+func (c *conn) audits(t lex.Table) bool {
+	return c.db.reg.cfg.rules.match(t) && !c.temporary(t)
+}
+
+func (c *conn) auditsSchema(s *lex.Statement) bool {
+	switch {
+	case s.Temporary:
+		return false
+	case s.On.Name != "": // an index, a trigger: what matters is the table
+		return c.audits(s.On)
+	case len(s.Tables) == 0:
+		return c.db.reg.cfg.rules.all
+	default:
+		return c.audits(s.Tables[0])
+	}
+}
+
 // capture makes events of statements that have been executed; res is nil where
 // they were queried. It returns the events whose rows are still to be counted.
 func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture {
+	if feeds(j.stmts, j.args) {
+		return nil
+	}
 	rows, known := int64(0), false
 	if res != nil && len(j.stmts) == 1 {
 		n, err := res.RowsAffected()
-		rows, known = n, err == nil
+		rows, known = n, err == nil && (n > 0 || j.stmts[0].Op != lex.Merge) // which lib/pq does not count
 	}
 	values := hooks.FromContext(ctx)
 	var captures []*capture
 	for i := range j.stmts {
 		s := &j.stmts[i]
+		c.captureAlso(s, j.args, values)
 		switch {
-		case !c.matches(s):
 		case s.Kind == lex.Schema:
-			c.captureSchema(s, values)
-		case known && rows == 0 && s.Op != lex.Truncate:
+			if c.auditsSchema(s) {
+				c.captureSchema(s, values)
+			}
+		case s.Kind != lex.Write, known && rows == 0 && s.Op != lex.Truncate:
 		default:
 			for _, t := range s.Tables {
-				if f := c.captureWrite(j, s, t, values); f != nil {
+				if f := c.captureWrite(lex.Target{Table: t, Op: s.Op, Key: s.Key}, j.args, values); f != nil {
 					f.statements++
 					f.rows += rows
 					if res == nil && s.Returning && len(j.stmts) == 1 {
@@ -115,6 +137,29 @@ func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture
 	return captures
 }
 
+// captureAlso makes events of what a statement within s writes to. Nobody says
+// how many rows, or whether any.
+func (c *conn) captureAlso(s *lex.Statement, args []driver.NamedValue, values hooks.Values) {
+	for i := range s.Also {
+		if f := c.captureWrite(s.Also[i], args, values); f != nil {
+			f.statements++
+			f.unknown = true
+		}
+	}
+}
+
+// feeds reports whether a call only hands lib/pq a row of a COPY FROM.
+func feeds(stmts []lex.Statement, args []driver.NamedValue) bool {
+	return len(args) > 0 && len(stmts) == 1 && stmts[0].Kind == lex.Write && stmts[0].Verb == "COPY"
+}
+
+// captureClosed makes events of a COPY that the Close of its statement ended.
+func (c *conn) captureClosed(stmts []lex.Statement) {
+	if c.open && c.tx.mode != hooks.Off {
+		c.capture(context.Background(), job{stmts: stmts}, nil)
+	}
+}
+
 // heed keeps the names of temporary tables, whose writes are nobody's business,
 // from statements that have been executed.
 func (c *conn) heed(stmts []lex.Statement) {
@@ -122,7 +167,7 @@ func (c *conn) heed(stmts []lex.Statement) {
 		s := &stmts[i]
 		switch {
 		case s.Kind != lex.Schema || len(s.Tables) == 0:
-		case s.Temporary && strings.HasPrefix(s.Verb, "CREATE"):
+		case s.Temporary && (strings.HasPrefix(s.Verb, "CREATE") || s.Verb == "SELECT INTO"):
 			if c.temp == nil {
 				c.temp = make(map[string]bool)
 			}
@@ -157,15 +202,18 @@ func (c *conn) temporary(t lex.Table) bool {
 	return ok
 }
 
-var verbs = [...]string{lex.Insert: "inserted", lex.Update: "updated", lex.Delete: "deleted", lex.Upsert: "upserted", lex.Truncate: "truncated"}
+var verbs = [...]string{
+	lex.Insert: "inserted", lex.Update: "updated", lex.Delete: "deleted", lex.Upsert: "upserted",
+	lex.Truncate: "truncated", lex.Merge: "merged",
+}
 
-func (c *conn) captureWrite(j job, s *lex.Statement, t lex.Table, values hooks.Values) *capture {
-	if !c.db.reg.cfg.rules.match(t) || c.temporary(t) {
+func (c *conn) captureWrite(t lex.Target, args []driver.NamedValue, values hooks.Values) *capture {
+	if !c.audits(t.Table) {
 		return nil
 	}
 	key := foldKey{
-		action: actionOf(t, verbs[s.Op]),
-		target: hooks.Target{Type: nameOf(t), ID: keyOf(s.Key, j.args)},
+		action: actionOf(t.Table, verbs[t.Op]),
+		target: hooks.Target{Type: nameOf(t.Table), ID: keyOf(t.Key, args)},
 		values: values,
 	}
 	return c.fold(key, nil)

@@ -12,6 +12,9 @@ type stmt struct {
 	c     *conn
 	base  driver.Stmt
 	stmts []lex.Statement
+	// feeding: rows of a COPY have been handed to lib/pq, which has them copied
+	// by an Exec without arguments, or by Close.
+	feeding bool
 }
 
 // stmtCore is what every wrapped statement has; see core.
@@ -57,7 +60,17 @@ type (
 	}
 )
 
-func (s *stmt) Close() error  { return s.base.Close() }
+// Close may be what ends a COPY.
+func (s *stmt) Close() error {
+	err := s.base.Close()
+	if err == nil && s.feeding {
+		s.c.captureClosed(s.stmts)
+	}
+	s.feeding = false
+	return err
+}
+
+// NumInput passes through.
 func (s *stmt) NumInput() int { return s.base.NumInput() }
 
 // Exec and Query are for callers without a context; database/sql has one.
@@ -102,5 +115,7 @@ func (s *stmt) run(ctx context.Context, args []driver.NamedValue, do func(contex
 			return answer{}, err
 		}
 	}
-	return s.c.dispatch(ctx, job{stmts: s.stmts, args: args, do: do})
+	a, err := s.c.dispatch(ctx, job{stmts: s.stmts, args: args, do: do})
+	s.feeding = err == nil && feeds(s.stmts, args)
+	return a, err
 }

@@ -110,6 +110,7 @@ func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
 		c.abandon(ctx)
 		return answer{}, err
 	}
+	c.uncaptured(countOpaque(j), "opaque")
 	captured := c.capture(ctx, j, a.res)
 	c.heed(j.stmts)
 	if a.rows != nil {
@@ -172,14 +173,10 @@ func (c *conn) runsBare(stmts []lex.Statement) bool {
 }
 
 // countOpaque counts the statements that may write unseen, or more than is seen.
-// COPY is executed once for each row by lib/pq, and at the end without arguments.
 func countOpaque(j job) int {
 	n := 0
 	for i := range j.stmts {
-		switch s := &j.stmts[i]; {
-		case s.Kind == lex.Write && s.Partial:
-			n++
-		case s.Kind == lex.Opaque && (s.Verb != "COPY" || len(j.args) == 0):
+		if s := &j.stmts[i]; s.Kind == lex.Opaque || s.Partial {
 			n++
 		}
 	}

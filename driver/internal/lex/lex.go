@@ -35,15 +35,15 @@ const (
 	CommitPrepared
 	// RollbackPrepared is ROLLBACK PREPARED.
 	RollbackPrepared
-	// Write is an INSERT, UPDATE, DELETE, upsert or TRUNCATE with a plain
-	// target.
+	// Write is an INSERT, UPDATE, DELETE, upsert, MERGE, COPY FROM or TRUNCATE
+	// with a plain target, or what has such a one in it: a SELECT WITH an INSERT,
+	// EXPLAIN ANALYZE of a write, COPY (write) TO.
 	Write
-	// Schema is DDL, GRANT, REVOKE, COMMENT. What only rebuilds or refreshes
-	// (REINDEX, CLUSTER, VACUUM, REFRESH MATERIALIZED VIEW) is a Read.
+	// Schema is DDL, GRANT, REVOKE, COMMENT, SELECT INTO. What only rebuilds or
+	// refreshes (REINDEX, CLUSTER, VACUUM, REFRESH MATERIALIZED VIEW) is a Read.
 	Schema
-	// Opaque may write, but to what is not seen: CALL, DO, EXECUTE, COPY FROM,
-	// MERGE, a SELECT WITH an INSERT, SELECT INTO, EXPLAIN ANALYZE of a write,
-	// an unknown first keyword.
+	// Opaque may write, but to what is not seen: CALL, DO, EXECUTE, an unknown
+	// first keyword.
 	Opaque
 )
 
@@ -57,6 +57,9 @@ const (
 	Delete
 	Upsert
 	Truncate
+	// Merge is a MERGE: which rows it inserts, updates or deletes, the data
+	// decides.
+	Merge
 )
 
 // Statement is one statement of a query string.
@@ -76,24 +79,28 @@ type Statement struct {
 	// NoBlock: it cannot run inside a transaction block (VACUUM, CREATE
 	// DATABASE, CREATE INDEX CONCURRENTLY …), or means something else there.
 	NoBlock bool
-	// Returning: a Write that returns rows.
+	// Returning: a Write that returns the rows of Tables.
 	Returning bool
-	// Partial: a Write that writes to more than Tables, since its WITH clause
-	// writes, too, or TRUNCATE … CASCADE follows foreign keys.
+	// Partial: it writes to more than Tables and Also: TRUNCATE … CASCADE follows
+	// foreign keys, CREATE TABLE AS EXECUTE runs what was prepared.
 	Partial bool
+	// Temporary: CREATE TEMPORARY TABLE …, which is no schema change.
+	Temporary bool
 
 	Op Op
 	// Tables are the targets of a Write, several only for TRUNCATE; and the
 	// names of what a Schema statement is about, where they are plain.
 	Tables []Table
+	// Also are the targets of the statements within: in a WITH clause, behind
+	// EXPLAIN ANALYZE, in the brackets of a COPY TO. How many of their rows are
+	// changed, the server does not say. A Write may have no others.
+	Also []Target
 	// On is the table that a CREATE INDEX, TRIGGER, POLICY or RULE is on, or
 	// the DROP of one of the latter three.
 	On  Table
 	Key Key
-	// Temporary: CREATE TEMPORARY TABLE …, which is no schema change.
-	Temporary bool
 	// Verb is the first keyword, or two, upper case, of a Schema or Opaque
-	// statement: "CREATE TABLE", "GRANT".
+	// statement: "CREATE TABLE", "GRANT"; and "COPY" of a Write that is one.
 	Verb string
 }
 
@@ -102,6 +109,13 @@ type Statement struct {
 type Table struct {
 	Schema string // "" if not written
 	Name   string
+}
+
+// Target is what a statement within another one writes to.
+type Target struct {
+	Table
+	Op  Op
+	Key Key
 }
 
 // Key is the value that a statement plainly gives to the key column: a literal,

@@ -30,13 +30,16 @@ type parser struct {
 	// depth is how many brackets are open around tok; a bracket itself counts
 	// as outside.
 	depth int
+	// base is the depth of the statement in hand, more than 0 within a WITH
+	// clause; within is how many statements it is in.
+	base, within int
 }
 
 // open moves to the first token of the next statement, if there is one.
 func (p *parser) open() bool {
 	for {
 		p.scan.later = p.scan.dialect == SQLite && p.scan.params > 0
-		p.prev, p.tok, p.depth = token{}, p.scan.next(), 0
+		p.prev, p.tok, p.depth, p.base = token{}, p.scan.next(), 0, 0
 		if p.tok.kind == eof {
 			return false
 		}
@@ -65,7 +68,10 @@ func (p *parser) advance() {
 
 // end reports whether the statement is over. Only the bodies of routines,
 // triggers and rules hold semicolons; whoever is in one does not ask.
-func (p *parser) end() bool { return p.tok.kind == eof || p.is(';') }
+func (p *parser) end() bool { return p.tok.kind == eof || p.is(';') || p.depth < p.base }
+
+// nested reports whether the token in hand stands in brackets of the statement.
+func (p *parser) nested() bool { return p.depth > p.base }
 
 func (p *parser) opens() bool { return p.is('(') || p.is('[') }
 
@@ -216,6 +222,8 @@ func (p *parser) postgres(first []byte) Statement {
 		return p.truncate()
 	case "COPY":
 		return p.copy()
+	case "MERGE":
+		return p.merge()
 	case "CALL", "DO":
 		st := p.opaque()
 		st.EndsUnseen = true

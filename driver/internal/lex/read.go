@@ -1,19 +1,21 @@
 package lex
 
-// query recognises a SELECT, VALUES or TABLE: it reads, but for SELECT INTO.
+// query recognises a SELECT, VALUES or TABLE: it reads, but for SELECT INTO,
+// which makes a table.
 func (p *parser) query() Statement {
-	if p.scan.dialect == SQLite {
+	if p.scan.dialect == SQLite || !p.until("INTO") {
 		return Statement{}
 	}
-	for !p.end() {
-		if p.depth == 0 && p.at("INTO") {
-			p.advance()
-			p.acceptAny("LOCAL", "GLOBAL")
-			return Statement{Kind: Opaque, Verb: "SELECT INTO", Temporary: p.atAny("TEMP", "TEMPORARY")}
-		}
-		p.advance()
+	st := Statement{Kind: Schema, Verb: "SELECT INTO"}
+	p.advance()
+	p.acceptAny("LOCAL", "GLOBAL", "UNLOGGED")
+	st.Temporary = p.acceptAny("TEMP", "TEMPORARY")
+	p.accept("TABLE")
+	if t, ok := p.table(); ok {
+		st.Tables = []Table{t}
+		st.Temporary = st.Temporary || t.Schema == "pg_temp"
 	}
-	return Statement{}
+	return st
 }
 
 // explain recognises an EXPLAIN, which runs its statement only if told to.
@@ -32,10 +34,14 @@ func (p *parser) explain() Statement {
 	if !runs || p.at("EXPLAIN") {
 		return Statement{}
 	}
-	if p.statement().Kind == Read {
-		return Statement{}
+	switch st := p.statement(); st.Kind {
+	case Read, Schema: // CREATE TABLE AS
+		return st
+	case Write:
+		return within(st)
+	default:
+		return Statement{Kind: Opaque, Verb: "EXPLAIN"}
 	}
-	return Statement{Kind: Opaque, Verb: "EXPLAIN"}
 }
 
 // explainOptions moves past (ANALYZE, FORMAT json …) and reports whether the
@@ -60,25 +66,23 @@ func (p *parser) explainOptions() bool {
 // copy recognises a COPY: TO reads, unless what it reads is the RETURNING of a
 // write.
 func (p *parser) copy() Statement {
-	st := p.opaque()
+	failed := p.opaque()
 	p.advance()
 	if p.is('(') {
-		p.advance()
-		if p.atAny("SELECT", "VALUES", "TABLE") {
-			return Statement{}
-		}
-		if p.at("WITH") && p.with().Kind == Read {
-			return Statement{}
-		}
-		return st
+		return p.bracket()
 	}
-	for !p.end() && (p.depth > 0 || !p.atAny("FROM", "TO")) {
+	p.accept("BINARY")
+	t, ok := p.table()
+	for !p.end() && (p.nested() || !p.atAny("FROM", "TO")) {
 		p.advance()
 	}
-	if p.at("TO") {
+	switch {
+	case p.at("TO"):
 		return Statement{}
+	case ok:
+		return Statement{Kind: Write, Op: Insert, Tables: []Table{t}, Verb: "COPY"}
 	}
-	return st
+	return failed
 }
 
 // reindex recognises REINDEX, which changes nothing that is kept.

@@ -7,6 +7,10 @@ import (
 
 func TestReadAndOpaque(t *testing.T) {
 	noBlock := Statement{NoBlock: true}
+	also := func(op Op, name string) Statement {
+		return Statement{Kind: Write, Also: []Target{{Table: Table{Name: name}, Op: op}}}
+	}
+	tables := []Table{{Name: "t"}}
 	for _, c := range []struct {
 		query string
 		on    []Dialect
@@ -38,16 +42,17 @@ func TestReadAndOpaque(t *testing.T) {
 		{"LISTEN a", both[:1], Statement{}},
 		{"EXPLAIN QUERY PLAN DELETE FROM t", both[1:], Statement{}},
 		{"EXPLAIN DELETE FROM t", both, Statement{}},
-		{"EXPLAIN ANALYZE DELETE FROM t", both[:1], Statement{Kind: Opaque, Verb: "EXPLAIN"}},
-		{"SELECT 1 INTO t", both[:1], Statement{Kind: Opaque, Verb: "SELECT INTO"}},
-		{"SELECT 1 INTO TEMP t", both[:1], Statement{Kind: Opaque, Verb: "SELECT INTO", Temporary: true}},
+		{"EXPLAIN ANALYZE DELETE FROM t", both[:1], also(Delete, "t")},
+		{"EXPLAIN ANALYZE EXECUTE a", both[:1], Statement{Kind: Opaque, Verb: "EXPLAIN"}},
+		{"SELECT 1 INTO t", both[:1], Statement{Kind: Schema, Verb: "SELECT INTO", Tables: tables}},
+		{"SELECT 1 INTO TEMP TABLE t", both[:1], Statement{Kind: Schema, Verb: "SELECT INTO", Tables: tables, Temporary: true}},
 		{"CALL p()", both[:1], Statement{Kind: Opaque, Verb: "CALL", EndsUnseen: true}},
 		{"DO 'x'", both[:1], Statement{Kind: Opaque, Verb: "DO", EndsUnseen: true}},
 		{"EXECUTE a", both[:1], Statement{Kind: Opaque, Verb: "EXECUTE"}},
-		{"MERGE INTO t USING o ON true WHEN MATCHED THEN DELETE", both[:1], Statement{Kind: Opaque, Verb: "MERGE"}},
-		{"COPY t FROM STDIN", both[:1], Statement{Kind: Opaque, Verb: "COPY"}},
+		{"MERGE INTO t USING o ON true WHEN MATCHED THEN DELETE", both[:1], Statement{Kind: Write, Op: Merge, Tables: tables}},
+		{"COPY t FROM STDIN", both[:1], Statement{Kind: Write, Op: Insert, Tables: tables, Verb: "COPY"}},
 		{"COPY t TO STDOUT", both[:1], Statement{}},
-		{"WITH a AS (DELETE FROM t RETURNING 1) SELECT 1", both[:1], Statement{Kind: Opaque, Verb: "WITH"}},
+		{"WITH a AS (DELETE FROM t RETURNING 1) SELECT 1", both[:1], also(Delete, "t")},
 		{"frobnicate t", both, Statement{Kind: Opaque, Verb: "FROBNICATE"}},
 		{"SET a = 1", both[1:], Statement{Kind: Opaque, Verb: "SET"}},
 	} {

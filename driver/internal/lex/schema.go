@@ -78,7 +78,7 @@ func (p *parser) hasName() bool {
 func (p *parser) create() Statement {
 	st := p.object("CREATE")
 	trigger, rule := p.at("TRIGGER"), p.at("RULE")
-	routine := p.atAny("FUNCTION", "PROCEDURE")
+	routine, table := p.atAny("FUNCTION", "PROCEDURE"), p.at("TABLE")
 	located := trigger || p.atAny("INDEX", "POLICY")
 	if p.hasName() {
 		p.named(&st)
@@ -92,12 +92,36 @@ func (p *parser) create() Statement {
 	switch {
 	case p.scan.dialect == SQLite && trigger:
 		p.triggerBody()
+	case p.scan.dialect == Postgres && table:
+		p.tableBody(&st)
 	case p.scan.dialect == Postgres && routine:
 		p.routineBody()
 	case p.scan.dialect == Postgres && rule:
 		p.ruleBody()
 	}
 	return st
+}
+
+// tableBody looks into the query of CREATE TABLE AS, which may write.
+func (p *parser) tableBody(st *Statement) {
+	for !p.end() && (p.nested() || !p.tok.is("AS")) {
+		p.advance()
+	}
+	if p.end() {
+		return
+	}
+	p.advance()
+	p.prev = token{}
+	for p.is('(') {
+		p.advance()
+	}
+	p.depth = 0
+	switch {
+	case p.at("WITH"):
+		st.hold(p.with())
+	case p.at("EXECUTE"):
+		st.Partial = true
+	}
 }
 
 // location reads on to the keyword and the table behind it, which an index,

@@ -22,6 +22,14 @@ type fact struct {
 	Partial   bool        `json:"partial,omitempty"`
 	Temporary bool        `json:"temporary,omitempty"`
 	Key       string      `json:"key,omitempty"`
+	Also      []part      `json:"also,omitempty"`
+}
+
+// part is what a statement within another one writes to.
+type part struct {
+	Op    string    `json:"op"`
+	Table [2]string `json:"table"`
+	Key   string    `json:"key,omitempty"`
 }
 
 var kindNames = [...]string{
@@ -30,7 +38,7 @@ var kindNames = [...]string{
 	RollbackPrepared: "rollback prepared", Write: "write", Schema: "schema", Opaque: "opaque",
 }
 
-var opNames = [...]string{Insert: "insert", Update: "update", Delete: "delete", Upsert: "upsert", Truncate: "truncate"}
+var opNames = [...]string{Insert: "insert", Update: "update", Delete: "delete", Upsert: "upsert", Truncate: "truncate", Merge: "merge"}
 
 // factOf puts a statement as the parser's answers have it. They name the tables
 // of some schema statements only; the others are not compared.
@@ -39,8 +47,11 @@ func factOf(st Statement, like fact) fact {
 		Kind: kindNames[st.Kind], Name: st.Name, Chain: st.Chain, Returning: st.Returning,
 		Partial: st.Partial, Temporary: st.Temporary,
 	}
-	if st.Kind == Write {
+	if st.Kind == Write && len(st.Tables) > 0 {
 		f.Op = opNames[st.Op]
+	}
+	for _, t := range st.Also {
+		f.Also = append(f.Also, part{opNames[t.Op], [2]string{t.Schema, t.Name}, keyText(t.Key)})
 	}
 	if st.Kind == Write || like.Tables != nil {
 		for _, t := range st.Tables {
@@ -50,13 +61,19 @@ func factOf(st Statement, like fact) fact {
 	if st.On != (Table{}) && like.On != nil {
 		f.On = &[2]string{st.On.Schema, st.On.Name}
 	}
-	switch {
-	case st.Key.Param > 0:
-		f.Key = "$" + strconv.Itoa(st.Key.Param)
-	case st.Key.Found:
-		f.Key = "=" + st.Key.Literal
-	}
+	f.Key = keyText(st.Key)
 	return f
+}
+
+func keyText(k Key) string {
+	switch {
+	case k.Param > 0:
+		return "$" + strconv.Itoa(k.Param)
+	case k.Found:
+		return "=" + k.Literal
+	default:
+		return ""
+	}
 }
 
 // differences are the queries that Parse sees otherwise than the server, and

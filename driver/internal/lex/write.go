@@ -9,103 +9,6 @@ type target struct {
 	joined bool
 }
 
-// with recognises a statement with a WITH clause by what stands after that.
-func (p *parser) with() Statement {
-	p.advance()
-	p.accept("RECURSIVE")
-	writes := false
-	for !p.end() {
-		if p.expression() {
-			writes = true
-		}
-		if !p.is(',') {
-			break
-		}
-		p.advance()
-	}
-	st := Statement{Kind: Opaque, Verb: "WITH"}
-	switch {
-	case p.atAny("SELECT", "VALUES", "TABLE"), p.is('('):
-		st = p.query()
-	case p.atAny("INSERT", "REPLACE"):
-		st = p.insert()
-	case p.at("UPDATE"):
-		st = p.update()
-	case p.at("DELETE"):
-		st = p.delete()
-	}
-	if writes && st.Kind == Read {
-		return Statement{Kind: Opaque, Verb: "WITH"}
-	}
-	st.Partial = st.Partial || writes && st.Kind == Write
-	return st
-}
-
-// expression moves past one table expression of a WITH clause and reports
-// whether it may write.
-func (p *parser) expression() bool {
-	p.advance() // its name
-	if p.is('(') {
-		p.group()
-	}
-	for p.tok.is("AS") || p.tok.is("NOT") || p.tok.is("MATERIALIZED") {
-		p.advance()
-	}
-	if !p.is('(') {
-		return false
-	}
-	writes := p.body()
-	if p.at("SEARCH") {
-		p.past("SET")
-		p.advance()
-	}
-	if p.at("CYCLE") {
-		p.past("USING")
-		p.advance()
-	}
-	return writes
-}
-
-// past moves behind the keyword.
-func (p *parser) past(keyword string) {
-	for !p.end() && !p.accept(keyword) {
-		p.advance()
-	}
-}
-
-// body moves past the brackets of a table expression and reports whether a
-// statement in them writes: one begins after a bracket.
-func (p *parser) body() bool {
-	base := p.depth
-	p.advance()
-	writes := false
-	for !p.end() && p.depth > base {
-		if (p.prev.op('(') || p.prev.op(')')) && p.startsWrite() {
-			writes = true
-		}
-		p.advance()
-	}
-	if p.is(')') {
-		p.advance()
-	}
-	return writes
-}
-
-// startsWrite reports whether a write begins here; none of its keywords is
-// reserved.
-func (p *parser) startsWrite() bool {
-	switch {
-	case p.atAny("INSERT", "MERGE"):
-		return p.after().is("INTO")
-	case p.at("DELETE"):
-		return p.after().is("FROM")
-	case p.at("UPDATE"):
-		next := p.after()
-		return next.kind == word || next.kind == quoted
-	}
-	return false
-}
-
 func (p *parser) insert() Statement {
 	failed := p.opaque()
 	st := Statement{Kind: Write, Op: Insert}
@@ -153,7 +56,7 @@ func (p *parser) conflict(st *Statement) {
 	byKey := false
 	for on := false; !p.end(); {
 		switch {
-		case p.depth > 0:
+		case p.nested():
 			p.advance()
 		case p.accept("ON"):
 			if p.accept("CONFLICT") {
@@ -251,7 +154,7 @@ func (p *parser) only() (Table, bool) {
 // until moves to the keyword outside brackets, and reports whether it is there.
 func (p *parser) until(keyword string) bool {
 	for !p.end() {
-		if p.depth == 0 && p.at(keyword) {
+		if !p.nested() && p.at(keyword) {
 			return true
 		}
 		p.advance()
@@ -264,7 +167,7 @@ func (p *parser) until(keyword string) bool {
 func (p *parser) rest(st *Statement, to target, others string) {
 	for !p.end() {
 		switch {
-		case p.depth > 0:
+		case p.nested():
 			p.advance()
 		case p.at(others):
 			// IS DISTINCT FROM is no list of tables.
@@ -278,6 +181,19 @@ func (p *parser) rest(st *Statement, to target, others string) {
 			p.advance()
 		}
 	}
+}
+
+func (p *parser) merge() Statement {
+	failed := p.opaque()
+	p.advance()
+	if !p.accept("INTO") {
+		return failed
+	}
+	to, ok := p.target()
+	if !ok || !p.until("USING") {
+		return failed
+	}
+	return Statement{Kind: Write, Op: Merge, Tables: []Table{to.Table}, Returning: p.until("RETURNING")}
 }
 
 func (p *parser) truncate() Statement {

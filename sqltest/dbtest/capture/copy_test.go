@@ -27,8 +27,8 @@ func (w *world) copyIn(h preparer, from, n int) {
 	w.must(stmt.Close())
 }
 
-// TestCopyIn: lib/pq's COPY works, and is counted as what it is: writes that
-// were not seen.
+// TestCopyIn: lib/pq's COPY works, and is an event with the rows that the server
+// counted.
 func TestCopyIn(t *testing.T) {
 	each(t, ordersTable, func(w *world) {
 		tx := w.begin()
@@ -39,15 +39,57 @@ func TestCopyIn(t *testing.T) {
 		w.record(tx, "after")
 		w.must(tx.Commit())
 		w.wantCount("orders", 20)
-		w.want("thing.noted thing#before", "orders.updated orders#1 statements=1 rows=1", "thing.noted thing#after")
-		if n := w.told.total(hooks.NoticeUncaptured); n != 2 {
-			w.Errorf("%d statements counted as uncaptured, want 2: one for each COPY", n)
+		w.want("thing.noted thing#before", "orders.inserted orders statements=2 rows=20",
+			"orders.updated orders#1 statements=1 rows=1", "thing.noted thing#after")
+		if n := w.told.total(hooks.NoticeUncaptured); n != 0 {
+			w.Errorf("%d statements counted as uncaptured", n)
 		}
 
 		tx = w.begin()
 		w.copyIn(tx, 20, 10)
 		w.must(tx.Rollback())
 		w.wantCount("orders", 20)
+		w.want()
+	}, dbtest.PQ)
+}
+
+// TestCopyInClosed: the Close of its statement has lib/pq copy the rows, too; it
+// does not say how many.
+func TestCopyInClosed(t *testing.T) {
+	each(t, ordersTable, func(w *world) {
+		tx := w.begin()
+		stmt, err := tx.PrepareContext(ctx(), copyOrders)
+		w.must(err)
+		w.must(stmt.ExecContext(ctx(), 1, "copied"))
+		w.must(stmt.Close())
+		w.must(tx.Commit())
+		w.wantCount("orders", 1)
+		w.want("orders.inserted orders statements=1")
+
+		tx = w.begin()
+		w.must(tx.ExecContext(ctx(), "SAVEPOINT a"))
+		stmt, err = tx.PrepareContext(ctx(), copyOrders)
+		w.must(err)
+		w.must(stmt.ExecContext(ctx(), 1, "taken"))
+		if stmt.Close() == nil {
+			w.Error("an id is taken twice")
+		}
+		w.must(tx.ExecContext(ctx(), "ROLLBACK TO a"))
+		w.must(tx.Commit())
+		w.want()
+	}, dbtest.PQ)
+}
+
+// TestCopyInOfNothing: no rows, no event.
+func TestCopyInOfNothing(t *testing.T) {
+	each(t, ordersTable, func(w *world) {
+		tx := w.begin()
+		w.copyIn(tx, 0, 0)
+		stmt, err := tx.PrepareContext(ctx(), copyOrders)
+		w.must(err)
+		w.must(stmt.Close())
+		w.must(tx.Commit())
+		w.want()
 	}, dbtest.PQ)
 }
 

@@ -21,6 +21,39 @@ type fact struct {
 	Partial   bool        `json:"partial,omitempty"`
 	Temporary bool        `json:"temporary,omitempty"`
 	Key       string      `json:"key,omitempty"` // $1, or =literal
+	Also      []part      `json:"also,omitempty"`
+}
+
+// part is what a statement within another one writes to.
+type part struct {
+	Op    string    `json:"op"`
+	Table [2]string `json:"table"`
+	Key   string    `json:"key,omitempty"`
+}
+
+// hold adds what a statement within f writes to.
+func (f *fact) hold(g fact) {
+	switch {
+	case g.Kind == "read":
+		return
+	case g.Kind != "write":
+		f.Partial = true
+	}
+	if f.Kind == "read" {
+		f.Kind = "write"
+	}
+	f.Also = append(f.Also, g.Also...)
+	f.Partial = f.Partial || g.Partial
+	for _, t := range g.Tables {
+		f.Also = append(f.Also, part{g.Op, t, g.Key})
+	}
+}
+
+// holdAll adds what the WITH clause of n writes to.
+func (f *fact) holdAll(n tree) {
+	for _, c := range n.at("withClause", "ctes").list() {
+		f.hold(factOf(c.at("CommonTableExpr", "ctequery")))
+	}
 }
 
 // ask parses a query string.
@@ -69,7 +102,7 @@ func factOf(stmt tree) fact {
 		}
 	case "SelectStmt":
 		return selectFact(n)
-	case "InsertStmt", "UpdateStmt", "DeleteStmt":
+	case "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt":
 		return writeFact(name, n)
 	case "TruncateStmt":
 		f := fact{Kind: "write", Op: "truncate", Partial: n.at("behavior").text() == "DROP_CASCADE"}
@@ -77,18 +110,19 @@ func factOf(stmt tree) fact {
 			f.Tables = append(f.Tables, *relation(r.at("RangeVar")))
 		}
 		return f
-	case "CallStmt", "DoStmt", "ExecuteStmt", "MergeStmt":
+	case "CallStmt", "DoStmt", "ExecuteStmt":
 		return fact{Kind: "opaque"}
 	case "CopyStmt":
-		if n.at("is_from").isTrue() || n.at("query").there() && factOf(n.at("query")).Kind != "read" {
-			return fact{Kind: "opaque"}
+		if n.at("is_from").isTrue() {
+			return fact{Kind: "write", Op: "insert", Tables: [][2]string{*relation(n.at("relation"))}}
 		}
-		return fact{Kind: "read"}
+		f := fact{Kind: "read"}
+		if n.at("query").there() {
+			f.hold(factOf(n.at("query")))
+		}
+		return f
 	case "ExplainStmt":
-		if analyzes(n) && factOf(n.at("query")).Kind != "read" {
-			return fact{Kind: "opaque"}
-		}
-		return fact{Kind: "read"}
+		return explainFact(n)
 	}
 	if readers[name] {
 		return fact{Kind: "read"}
@@ -96,27 +130,32 @@ func factOf(stmt tree) fact {
 	return schemaFact(name, n)
 }
 
-func selectFact(n tree) fact {
-	into := n.at("intoClause")
-	if !into.there() {
-		into = n.at("larg", "intoClause") // of a UNION
-	}
+func explainFact(n tree) fact {
 	f := fact{Kind: "read"}
-	if into.there() || cteWrites(n) {
-		f.Kind = "opaque"
+	if !analyzes(n) {
+		return f
 	}
-	f.Temporary = into.at("rel", "relpersistence").text() == "t" && !cteWrites(n)
-	return f
+	switch g := factOf(n.at("query")); g.Kind {
+	case "schema", "opaque":
+		return g
+	default:
+		f.hold(g)
+		return f
+	}
 }
 
-// cteWrites reports whether the WITH clause of n writes.
-func cteWrites(n tree) bool {
-	for _, c := range n.at("withClause", "ctes").list() {
-		if factOf(c.at("CommonTableExpr", "ctequery")).Kind != "read" {
-			return true
-		}
+func selectFact(n tree) fact {
+	f := fact{Kind: "read"}
+	into := n.at("intoClause")
+	for left := n; !into.there() && left.at("larg").there(); left = left.at("larg") {
+		into = left.at("larg", "intoClause") // of a UNION
 	}
-	return false
+	if into.there() {
+		rel := into.at("rel")
+		f = fact{Kind: "schema", Tables: [][2]string{*relation(rel)}, Temporary: temporary(rel)}
+	}
+	f.holdAll(n)
+	return f
 }
 
 func writeFact(name string, n tree) fact {
@@ -125,9 +164,10 @@ func writeFact(name string, n tree) fact {
 		Op:        strings.ToLower(strings.TrimSuffix(name, "Stmt")),
 		Tables:    [][2]string{*relation(n.at("relation"))},
 		Returning: !n.at("returningList").empty(),
-		Partial:   cteWrites(n),
 	}
+	f.holdAll(n)
 	switch {
+	case name == "MergeStmt":
 	case name != "InsertStmt":
 		f.Key = whereKey(n)
 	case n.at("onConflictClause", "action").text() == "ONCONFLICT_UPDATE":
@@ -182,6 +222,11 @@ func schemaFact(name string, n tree) fact {
 		}
 	case "CreateTableAsStmt":
 		rel = n.at("into", "rel")
+		if n.at("query", "ExecuteStmt").there() {
+			f.Partial = true
+		} else if n.at("objtype").text() == "OBJECT_TABLE" { // the server refuses a view that writes
+			f.holdAll(n.at("query", "SelectStmt"))
+		}
 	case "CreateSeqStmt":
 		rel = n.at("sequence")
 	case "IndexStmt", "CreateTrigStmt", "RuleStmt":
@@ -191,7 +236,11 @@ func schemaFact(name string, n tree) fact {
 	}
 	if rel.there() {
 		f.Tables = [][2]string{*relation(rel)}
-		f.Temporary = rel.at("relpersistence").text() == "t"
+		f.Temporary = temporary(rel)
 	}
 	return f
+}
+
+func temporary(rel tree) bool {
+	return rel.at("relpersistence").text() == "t" || rel.at("schemaname").text() == "pg_temp"
 }
