@@ -1,0 +1,15 @@
+// Package legacy adopts the audit trail in programs that others wrote, as the
+// README says, and uses them over their own HTTP APIs: what their databases have
+// committed, as triggers of the test's own saw it, must be what the timeline
+// tells.
+//
+// A program is taken from the module cache in a version that is pinned, copied
+// into a temporary folder, changed by a few replacements of its text and a new
+// file from testdata, and built; nothing of it is kept here. With -v the tests
+// log the change as a diff, and the timeline of each request.
+//
+//	go test -v ./sqltest/dbtest/legacy
+//
+// The first run compiles all that the program requires, which is about a minute
+// of a processor.
+package legacy
