@@ -100,6 +100,9 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, must, keep bool)
 			return state, nil
 		}
 	}
+	if err := c.refuseUnattributed(events); err != nil {
+		return flushFailed, err
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.db.reg.cfg.writeTimeout+margin)
 	defer cancel()
 	guard, err := c.guard(ctx, keep)
@@ -180,15 +183,34 @@ func (c *conn) callFlush(ctx context.Context, f hooks.Flush) (written bool, err 
 }
 
 func (c *conn) countUnattributed(events []hooks.Event) {
-	n := 0
-	for i := range events {
-		if events[i].Actor.IsZero() {
-			n++
-		}
-	}
-	if n > 0 {
+	if n := len(unattributed(events)); n > 0 {
 		c.db.notify(hooks.Notice{Kind: hooks.NoticeUnattributed, Count: n})
 	}
+}
+
+// unattributed returns the actions of events without an actor.
+func unattributed(events []hooks.Event) (actions []string) {
+	for i := range events {
+		if events[i].Actor.IsZero() {
+			actions = append(actions, events[i].Action)
+		}
+	}
+	return actions
+}
+
+// refuseUnattributed is the error for events without an actor, if that is one.
+func (c *conn) refuseUnattributed(events []hooks.Event) error {
+	if !c.db.reg.cfg.requireActor || c.tx.mode != hooks.Strict {
+		return nil
+	}
+	actions := unattributed(events)
+	if len(actions) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("driver: %d audit events have no actor, the first is %s: give the statement or BeginTx a context with hooks.WithActor, or set driver.DefaultActor (driver.RequireActor asks for one)",
+		len(actions), actions[0])
+	c.db.notify(hooks.Notice{Kind: hooks.NoticeFailed, Events: ids(events), Count: len(events), Reason: "no_actor", Err: err})
+	return err
 }
 
 // state is where the server says that the connection is.

@@ -15,6 +15,7 @@ type config struct {
 	rules        *Rules
 	mode         hooks.Mode
 	actor        hooks.Actor
+	requireActor bool
 	dialect      hooks.Dialect
 	keyColumn    string
 	maxEvents    int
@@ -64,6 +65,16 @@ func DefaultActor(a hooks.Actor) Option {
 		_, err := hooks.Prepare(hooks.Event{Action: "actor.checked", Actor: a})
 		c.actor = a
 		return err
+	}
+}
+
+// RequireActor refuses, in strict mode, what is to be written to the trail in
+// nobody's name: the transaction does not commit, and says why. By default, and
+// in best effort always, it is written, counted and told as unattributed.
+func RequireActor() Option {
+	return func(c *config) error {
+		c.requireActor = true
+		return nil
 	}
 }
 

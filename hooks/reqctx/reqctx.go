@@ -52,14 +52,16 @@ func Middleware(who func(*http.Request) hooks.Actor, o *Options) func(http.Handl
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			v := o.values(r, who(r))
+			v := Values(r, who(r), o)
 			w.Header().Set(requestID, v.RequestID)
 			next.ServeHTTP(w, r.WithContext(hooks.With(r.Context(), v)))
 		})
 	}
 }
 
-func (o *Options) values(r *http.Request, who hooks.Actor) hooks.Values {
+// Values returns what [Middleware] puts into the context of a request by who, for
+// servers that have no place for net/http's middleware.
+func Values(r *http.Request, who hooks.Actor, o *Options) hooks.Values {
 	e := hooks.Event{
 		Actor:         who,
 		RequestID:     identifier(r.Header, requestID),
