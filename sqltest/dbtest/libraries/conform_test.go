@@ -50,6 +50,8 @@ func conform(w *world, l library) {
 	w.sub("nested commit", func(w *world) { nestedCommit(w, l) })
 	w.sub("nested commit, outer rollback", func(w *world) { nestedInVain(w, l) })
 	w.sub("autocommit", func(w *world) { autocommits(w, l) })
+	w.sub("who", func(w *world) { tellsWho(w, l) })
+	w.sub("callbacks", func(w *world) { callsBack(w, l) })
 	w.sub("beside a transaction", func(w *world) { besideTransaction(w, l) })
 }
 
@@ -158,6 +160,53 @@ func autocommits(w *world, l library) {
 	w.ok(l.db.cancel(ctx, "pears")) // no row, no event
 	w.want()
 	w.wantOrders()
+}
+
+// tellsWho: the context that is handed to the library reaches the driver.
+func tellsWho(w *world, l library) {
+	w.Helper()
+	ada := hooks.Actor{Type: hooks.User, ID: "ada"}
+	ctx := hooks.WithActor(w.Context(), ada)
+	w.ok(l.transact(ctx, func(ctx context.Context, tx session) error {
+		return errors.Join(tx.place(ctx, "apples"), record(ctx, tx.handle, "a"))
+	}))
+	w.ok(errors.Join(l.db.change(ctx, "apples", "pears"), record(ctx, l.db.handle, "b")))
+	for _, entry := range w.recorder.Entries() {
+		if entry.Actor != ada {
+			w.Errorf("%s is by %v, want %v", entry.Action, entry.Actor, ada)
+		}
+	}
+	w.want("orders.inserted 1", "order.noted #a", "orders.updated 1", "order.noted #b")
+	w.wantOrders("pears")
+}
+
+// callsBack: a function waits for the commit, and goes with its savepoint.
+func callsBack(w *world, l library) {
+	w.Helper()
+	called := make(chan string, 8)
+	call := func(ctx context.Context, h hooks.Handle, what string) error {
+		return hooks.OnCommit(ctx, h, func(context.Context) { called <- what })
+	}
+	w.ok(l.transact(w.Context(), func(ctx context.Context, tx session) error {
+		w.ok(call(ctx, tx.handle, "first"))
+		inner := tx.nest(ctx, func(ctx context.Context, tx session) error {
+			return errors.Join(call(ctx, tx.handle, "taken back"), errChanged)
+		})
+		if !errors.Is(inner, errChanged) {
+			w.Errorf("the nested transaction says %v, want %v", inner, errChanged)
+		}
+		if len(called) > 0 {
+			w.Errorf("%s was called before the commit", <-called)
+		}
+		return call(ctx, tx.handle, "last")
+	}))
+	close(called)
+	var names []string
+	for name := range called {
+		names = append(names, name)
+	}
+	w.wantLines("called were", names, []string{"first", "last"})
+	w.want()
 }
 
 // besideTransaction: the handle says which transaction an event belongs to.

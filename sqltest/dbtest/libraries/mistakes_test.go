@@ -101,6 +101,24 @@ func TestGORMIsNoHandle(t *testing.T) {
 	}
 }
 
+// TestGORMWithoutContext forgets WithContext: what was done is told, who did it
+// is not. In a transaction it does not matter, the one of its beginning counts.
+func TestGORMWithoutContext(t *testing.T) {
+	w := withOrders(t, dbtest.PQ)
+	g := openGORM(w, gormDialector(w), &gorm.Config{})
+	ctx := hooks.WithActor(t.Context(), hooks.Actor{Type: hooks.User, ID: "ada"})
+	w.ok(g.Create(&Order{Note: "apples"}).Error)
+	w.ok(g.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		return tx.WithContext(t.Context()).Create(&Order{Note: "pears"}).Error
+	}))
+	var actors []string
+	for _, entry := range w.recorder.Entries() {
+		actors = append(actors, entry.Actor.ID)
+	}
+	w.wantLines("the actors are", actors, []string{"", "ada"})
+	w.want("orders.inserted 1", "orders.inserted 1")
+}
+
 // TestGORMOnLibPQByConn hands lib/pq over as Conn, as it must be with pgx: GORM
 // takes it for pgx and adds an argument that lib/pq does not know.
 func TestGORMOnLibPQByConn(t *testing.T) {
