@@ -96,7 +96,7 @@ type Statement struct {
 	// changed, the server does not say. A Write may have no others.
 	Also []Target
 	// On is the table that a CREATE INDEX, TRIGGER, POLICY or RULE is on, or
-	// the DROP of one of the latter three.
+	// the ALTER or DROP of one of the latter three.
 	On  Table
 	Key Key
 	// Verb is the first keyword, or two, upper case, of a Schema or Opaque

@@ -157,11 +157,14 @@ func (p *parser) drop() Statement {
 func (p *parser) alter() Statement {
 	st := p.object("ALTER")
 	table, database := p.at("TABLE"), p.at("DATABASE")
+	located := p.atAny("TRIGGER", "RULE", "POLICY")
 	if p.hasName() {
 		p.named(&st)
 	}
 	switch {
 	case p.scan.dialect == SQLite:
+	case located:
+		p.location(&st, "ON")
 	case st.Verb == "ALTER TABLESPACE":
 		st.NoBlock = false
 	case database:

@@ -56,8 +56,14 @@ func (f *fact) holdAll(n tree) {
 	}
 }
 
-// ask parses a query string.
-func ask(query string) ([]fact, error) {
+// ask parses a query string. The parser runs out of stack where brackets are
+// very deep, and then it panics.
+func ask(query string) (facts []fact, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			facts, err = nil, fmt.Errorf("the parser gives up: %v", r)
+		}
+	}()
 	doc, err := pgquery.ParseToJSON(query)
 	if err != nil {
 		return nil, err
@@ -68,7 +74,6 @@ func ask(query string) ([]fact, error) {
 	if err := dec.Decode(&root); err != nil {
 		return nil, fmt.Errorf("decode the parse tree: %w", err)
 	}
-	var facts []fact
 	for _, s := range (tree{root}).at("stmts").list() {
 		facts = append(facts, factOf(s.at("stmt")))
 	}
@@ -204,43 +209,4 @@ func analyzes(n tree) bool {
 		}
 	}
 	return on
-}
-
-// schemaFact says where the table is that some of the many kinds of schema
-// statement are about; of the others only that they are schema.
-func schemaFact(name string, n tree) fact {
-	f := fact{Kind: "schema"}
-	rel := tree{}
-	switch name {
-	case "CreateStmt", "ViewStmt", "AlterTableStmt", "CreateForeignTableStmt":
-		rel = n.at("relation")
-		if name == "ViewStmt" {
-			rel = n.at("view")
-		}
-		if name == "CreateForeignTableStmt" {
-			rel = n.at("base", "relation")
-		}
-	case "CreateTableAsStmt":
-		rel = n.at("into", "rel")
-		if n.at("query", "ExecuteStmt").there() {
-			f.Partial = true
-		} else if n.at("objtype").text() == "OBJECT_TABLE" { // the server refuses a view that writes
-			f.holdAll(n.at("query", "SelectStmt"))
-		}
-	case "CreateSeqStmt":
-		rel = n.at("sequence")
-	case "IndexStmt", "CreateTrigStmt", "RuleStmt":
-		f.On = relation(n.at("relation"))
-	case "CreatePolicyStmt":
-		f.On = relation(n.at("table"))
-	}
-	if rel.there() {
-		f.Tables = [][2]string{*relation(rel)}
-		f.Temporary = temporary(rel)
-	}
-	return f
-}
-
-func temporary(rel tree) bool {
-	return rel.at("relpersistence").text() == "t" || rel.at("schemaname").text() == "pg_temp"
 }
