@@ -97,6 +97,7 @@ type comparison struct {
 	queries    []string
 	want       [][]fact
 	statements int
+	wrapped    int // of these, within another, or that other
 	refused    int
 }
 
@@ -138,10 +139,42 @@ func (c *comparison) ask(text string) bool {
 		c.refused++
 		return false
 	}
+	c.add(text, facts)
+	c.wrap(text, facts)
+	return true
+}
+
+func (c *comparison) add(text string, facts []fact) {
 	c.queries = append(c.queries, text)
 	c.want = append(c.want, facts)
 	c.statements += len(facts)
-	return true
+}
+
+// around are the places in which a statement may hold another.
+var around = [][2]string{
+	{"WITH zz AS (", "\n) SELECT 1"},
+	{"WITH RECURSIVE za AS (SELECT 1), zz (a, b) AS MATERIALIZED (", "\n), zc AS (DELETE FROM zd) INSERT INTO ze SELECT 1 RETURNING 1"},
+	{"WITH zz AS (SELECT 1) ", ""},
+	{"EXPLAIN (ANALYZE, VERBOSE) ", ""},
+	{"COPY (", "\n) TO STDOUT"},
+	{"CREATE TABLE zz AS ", "\n WITH NO DATA; COMMIT"},
+	{"BEGIN; ", "\n; ROLLBACK TO zz"},
+}
+
+// wrap puts a statement into one of the places, whichever its text says, and
+// asks the parser about that.
+func (c *comparison) wrap(text string, facts []fact) {
+	if len(facts) != 1 {
+		return
+	}
+	h := fnv.New32()
+	_, _ = h.Write([]byte(text))
+	place := around[h.Sum32()%uint32(len(around))]
+	text = place[0] + strings.TrimRight(text, "; \t\n") + place[1]
+	if facts, err := ask(text); err == nil {
+		c.wrapped += len(facts)
+		c.add(text, facts)
+	}
 }
 
 // maxShown is how many disagreements are shown.
@@ -159,7 +192,7 @@ func (c *comparison) compare(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d statements in %d texts, disagreements: %v", c.statements, len(c.queries), kinds)
+	t.Logf("%d statements in %d texts, %d of them made from others; disagreements: %v", c.statements, len(c.queries), c.wrapped, kinds)
 }
 
 type disagreement struct{ kind, got, want string }
