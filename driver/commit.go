@@ -53,7 +53,7 @@ func (c *conn) commit(ctx context.Context, e ending) error {
 		return err
 	default:
 		c.lose(lost, flushErr)
-		c.endAfter(err, state != flushNothing, e.prepares)
+		c.endAfter(err, state != flushNothing, e)
 	}
 	if c.lostBy(err) {
 		c.discard()
@@ -72,8 +72,12 @@ func (c *conn) commit(ctx context.Context, e ending) error {
 }
 
 // endAfter ends the transaction by what its COMMIT answered.
-func (c *conn) endAfter(err error, proven, prepares bool) {
-	outcome := judge(err)
+func (c *conn) endAfter(err error, proven bool, e ending) {
+	outcome, prepares := judge(err), e.prepares
+	if s, known := c.status(); known && outcome == hooks.Committed && s != stateIdle && !e.chains {
+		outcome = hooks.Unknown // the connection says that nothing has ended
+		c.discard()
+	}
 	if outcome == hooks.Committed && !proven && c.tx.flushed > 0 {
 		outcome = hooks.Unknown // written earlier; the rows decide
 	}

@@ -225,6 +225,9 @@ const (
 
 // probe asks the server whether it is in a transaction, without changing that.
 func (c *conn) probe(ctx context.Context) state {
+	if s, known := c.status(); known {
+		return s
+	}
 	ctx, cancel := c.unhurried(ctx)
 	defer cancel()
 	if c.postgres() {

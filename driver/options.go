@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"time"
@@ -16,6 +17,7 @@ type config struct {
 	mode         hooks.Mode
 	actor        hooks.Actor
 	requireActor bool
+	status       func(driver.Conn) TxStatus
 	dialect      hooks.Dialect
 	keyColumn    string
 	maxEvents    int

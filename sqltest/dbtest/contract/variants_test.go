@@ -1,10 +1,21 @@
 package contract_test
 
 import (
+	sqldriver "database/sql/driver"
 	"testing"
 
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
+
+// withStatus is pgx whose transaction status is looked at.
+const withStatus = "pgx with its status"
+
+func status(base sqldriver.Conn) driver.TxStatus {
+	return driver.TxStatus(base.(*stdlib.Conn).Conn().PgConn().TxStatus())
+}
 
 // variants are the engines as some apps set them up: other protocols, other
 // ways to lock and to keep the journal of a file.
@@ -27,6 +38,8 @@ func variants() []dbtest.Engine {
 		param(dbtest.PGX, "simple protocol", "default_query_exec_mode=simple_protocol"),
 		param(dbtest.PGX, "exec mode", "default_query_exec_mode=exec"),
 		param(dbtest.PGX, "describe cache", "default_query_exec_mode=cache_describe"),
+		param(dbtest.PGX, "describe and execute", "default_query_exec_mode=describe_exec"),
+		dbtest.PGX.With(withStatus, dbtest.PGX.DSN),
 		param(dbtest.PGX, "old strings", "standard_conforming_strings=off backslash_quote=on"),
 		file("rollback journal", "", "busy_timeout(5000)", "journal_mode(DELETE)"),
 		file("immediate", "&_txlock=immediate", "busy_timeout(5000)", "journal_mode(WAL)"),

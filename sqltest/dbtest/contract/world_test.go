@@ -84,6 +84,9 @@ func newWorld(t *testing.T, e dbtest.Engine, s setup) *world {
 	}
 	s.forward.Relay = forward.RelayOff // it has tests of its own, and writes when it likes
 	w.hub = forward.New(&s.forward)
+	if e.Name == withStatus {
+		s.driver = append(s.driver, driver.WithTxStatus(status))
+	}
 	dispatch := s.dispatch
 	if dispatch == 0 {
 		dispatch = forward.Sync

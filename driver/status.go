@@ -1,0 +1,51 @@
+package driver
+
+import (
+	"database/sql/driver"
+	"errors"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// TxStatus is where a connection is, as PostgreSQL's protocol tells it with the
+// answer to each message.
+type TxStatus byte
+
+// The statuses. TxUnknown is for a connection that cannot tell.
+const (
+	TxUnknown TxStatus = 0
+	TxIdle    TxStatus = 'I' // in no transaction
+	TxOpen    TxStatus = 'T'
+	TxFailed  TxStatus = 'E' // in one that can only be rolled back
+)
+
+// WithTxStatus is for a base driver of PostgreSQL that hands on what the server
+// said last. The driver then does not have to ask: it knows before a COMMIT that
+// this will roll back, and does not believe one that has left the transaction
+// open. Package driver/pgxdriver does this for pgx.
+func WithTxStatus(status func(base driver.Conn) TxStatus) Option {
+	return func(c *config) error {
+		if status == nil {
+			return errors.New("WithTxStatus of nil")
+		}
+		c.status = status
+		return nil
+	}
+}
+
+// status is what the base connection knows by itself.
+func (c *conn) status() (s state, known bool) {
+	if c.db.reg.cfg.status == nil || c.db.dialect != hooks.Postgres {
+		return stateLost, false
+	}
+	switch c.db.reg.cfg.status(c.base) {
+	case TxIdle:
+		return stateIdle, true
+	case TxOpen:
+		return stateOpen, true
+	case TxFailed:
+		return stateAborted, true
+	default:
+		return stateLost, false
+	}
+}
