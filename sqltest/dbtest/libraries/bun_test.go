@@ -3,6 +3,7 @@ package libraries_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"testing"
 
 	"github.com/uptrace/bun"
@@ -92,6 +93,22 @@ func TestBunForms(t *testing.T) {
 		w.ok(err)
 		w.want("orders.updated 2")
 		w.wantOrders("figs", "plums")
+	})
+}
+
+// TestBunConn begins a transaction on a connection that it keeps.
+func TestBunConn(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := withOrders(t, e)
+		conn, err := openBun(w).Conn(t.Context())
+		w.ok(err)
+		t.Cleanup(func() { _ = conn.Close() })
+		w.ok(record(t.Context(), conn, "alone"))
+		w.want("order.noted #alone")
+		tx, err := conn.BeginTx(t.Context(), nil)
+		w.ok(err)
+		w.ok(errors.Join(bunSession(tx).place(t.Context(), "apples"), record(t.Context(), conn, "by its connection"), tx.Commit()))
+		w.want("orders.inserted 1", "order.noted #by its connection")
 	})
 }
 

@@ -2,6 +2,7 @@ package libraries_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/jmoiron/sqlx"
@@ -134,6 +135,23 @@ func (p prepared) session(h hooks.Handle) session {
 	}
 	s.nest = func(ctx context.Context, f func(context.Context, session) error) error { return savepoint(ctx, s, f) }
 	return s
+}
+
+// TestSQLXConn begins a transaction on a connection that it keeps.
+func TestSQLXConn(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := withOrders(t, e)
+		conn, err := openSQLX(w).Connx(t.Context())
+		w.ok(err)
+		t.Cleanup(func() { _ = conn.Close() })
+		tx, err := conn.BeginTxx(t.Context(), nil)
+		w.ok(err)
+		w.ok(errors.Join(sqlxSession(tx).place(t.Context(), "apples"), record(t.Context(), conn, "by its connection"), tx.Commit()))
+		w.want("orders.inserted 1", "order.noted #by its connection")
+		_, err = conn.ExecContext(t.Context(), conn.Rebind("UPDATE orders SET note = ?"), "pears")
+		w.ok(err)
+		w.want("orders.updated 1")
+	})
 }
 
 // TestSQLXReturning reads what an INSERT returns into structs, many at once.
