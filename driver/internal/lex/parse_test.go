@@ -85,6 +85,7 @@ func TestParseOfHostileInput(t *testing.T) {
 		"(", "[", ")", "'", "''", "E'\\", "$a$", "$a", "/*", "*/", "--", "-- a\n", "WITH a AS (", "WITH ", "EXPLAIN ANALYZE ",
 		"DELETE FROM t WHERE (", "a.", "a AND ", "CASE ", "BETWEEN ", "x AND id = 5 OR ", "$1::a", ":a(", "?", "\"", "`", "E'a'\n",
 		"CREATE TRIGGER a BEGIN ", "CREATE FUNCTION f() BEGIN ATOMIC ", ";", "+-", "+", "U&\"a\" UESCAPE ", "1e+", "CAST(", "COPY (",
+		"WITH a AS (DELETE FROM t), ", "CREATE TABLE t AS (", "CREATE TABLE t AS WITH a AS (", "MERGE INTO t USING ", "INTO TEMP ",
 	} {
 		for _, head := range []string{"", "DELETE FROM t WHERE ", "INSERT INTO t (id) VALUES ("} {
 			for _, d := range both {

@@ -187,6 +187,17 @@ func TestWithinRules(t *testing.T) {
 	}, pg...)
 }
 
+// TestIntoTemporary: a temporary table is one, too, if a SELECT makes it.
+func TestIntoTemporary(t *testing.T) {
+	each(t, withinTables, func(w *world) {
+		tx := w.begin()
+		w.execOn(tx, "WITH n AS (SELECT 1 AS id) SELECT id INTO TEMP made FROM n")
+		w.execOn(tx, "WITH i AS (INSERT INTO made (id) VALUES (2) RETURNING id) UPDATE made SET id = 3")
+		w.must(tx.Commit())
+		w.want()
+	}, pg...)
+}
+
 // TestWrittenBeyond: what a statement writes beyond what it names is counted.
 func TestWrittenBeyond(t *testing.T) {
 	const tables = withinTables + "; CREATE TABLE lines (id bigint REFERENCES orders)"
