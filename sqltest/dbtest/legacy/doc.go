@@ -10,6 +10,10 @@
 //
 //	go test -v ./sqltest/dbtest/legacy
 //
-// The first run compiles all that the program requires, which is about a minute
-// of a processor.
+// Miniflux is used on PostgreSQL. The first run compiles all that it requires,
+// which is about a minute of a processor. With AFTERCOMMIT_LONG=1 its own tests
+// of its API are run as well, bare and audited, and PocketBase is used on
+// SQLite, which takes some minutes:
+//
+//	AFTERCOMMIT_LONG=1 go test -v -timeout 30m ./sqltest/dbtest/legacy
 package legacy

@@ -123,10 +123,10 @@ func disagreements(seen, told map[change]int) []string {
 }
 
 // timeline returns the actions after an entry of the journal, oldest first.
-func timeline(t *testing.T, db *sql.DB, after int64) []threadline.Action {
+func timeline(t *testing.T, db *sql.DB, dialect hooks.Dialect, after int64) []threadline.Action {
 	t.Helper()
 	var actions []threadline.Action
-	for a, err := range threadline.NewStore(db, hooks.Postgres, nil).Each(t.Context(), threadline.Query{}) {
+	for a, err := range threadline.NewStore(db, dialect, nil).Each(t.Context(), threadline.Query{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +152,7 @@ func drained(t *testing.T, db *sql.DB, after int64, n int) []threadline.Action {
 		}
 		return left == 0 && have >= n
 	})
-	return timeline(t, db, after)
+	return timeline(t, db, hooks.Postgres, after)
 }
 
 // names are those of the actions, with the key where one is known.
@@ -162,4 +162,12 @@ func names(actions []threadline.Action) []string {
 		found = append(found, strings.TrimSuffix(a.Action+" "+a.Target.ID, " "))
 	}
 	return found
+}
+
+// lastSeq is the number of the last action, 0 if there is none.
+func lastSeq(actions []threadline.Action) int64 {
+	if len(actions) == 0 {
+		return 0
+	}
+	return actions[len(actions)-1].Seq
 }
