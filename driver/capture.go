@@ -288,7 +288,7 @@ func (c *conn) folded(key foldKey) *capture {
 func (c *conn) attribute(e *hooks.Event, values hooks.Values) {
 	values.Fill(e)
 	if c.open {
-		c.tx.values.Fill(e)
+		hooks.FromContext(c.tx.ctx).Fill(e)
 	}
 	if e.Actor.IsZero() {
 		e.Actor = c.db.reg.cfg.actor

@@ -26,7 +26,7 @@ func nestedBegin(err error) bool {
 // While the connection is in the next one, or rows are open on it, it waits:
 // the handler may use the connection.
 func (c *conn) deliver(ctx context.Context) {
-	if c.open || c.streams > 0 {
+	if c.open || c.streams > 0 || len(c.ended) == 0 && len(c.late) == 0 {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)

@@ -13,11 +13,11 @@ import (
 
 // txn is the transaction that a connection is in.
 type txn struct {
-	values hooks.Values // of BeginTx's context
-	mode   hooks.Mode
-	token  int64
-	items  []item
-	marks  []mark
+	ctx   context.Context // BeginTx's, for what it says of the actor
+	mode  hooks.Mode
+	token int64
+	items []item
+	marks []mark
 	// flushed says that items[:flushed] are written; a ROLLBACK TO can undo
 	// that.
 	flushed int
@@ -68,7 +68,7 @@ type mark struct {
 func (c *conn) start(ctx context.Context) {
 	items, marks := c.tx.items[:0], c.tx.marks[:0]
 	c.tx = txn{
-		values: hooks.FromContext(ctx), mode: c.db.reg.modeNow(),
+		ctx: ctx, mode: c.db.reg.modeNow(),
 		items: items, marks: marks,
 	}
 	c.open = true
@@ -276,7 +276,7 @@ type part struct {
 func (c *conn) end(outcome hooks.Outcome) *part {
 	t := &c.tx
 	c.giveUp()
-	c.open, t.broken = false, nil
+	c.open, t.broken, t.ctx = false, nil, nil
 	if c.temp != nil {
 		c.forget()
 	}
