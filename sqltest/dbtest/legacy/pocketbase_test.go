@@ -68,7 +68,7 @@ func startPocketbase(t *testing.T, binary string) *pocketbase {
 		t.Fatalf("making a superuser ended with %v\n%s", setUp.err, setUp.output)
 	}
 	// It listens only on a port it is told. This one is free now.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
