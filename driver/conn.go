@@ -63,7 +63,7 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	if !c.alert && lex.Plain(query) {
 		return c.opt.exec(ctx, query, args)
 	}
-	if isParcel(query) {
+	if c.isParcel(query) {
 		return c.receive(ctx)
 	}
 	a, err := c.run(ctx, job{args: args, do: func(ctx context.Context) (answer, error) {
@@ -78,7 +78,7 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 	if !c.alert && lex.Plain(query) {
 		return c.opt.query(ctx, query, args)
 	}
-	if isParcel(query) {
+	if c.isParcel(query) {
 		if _, err := c.receive(ctx); err != nil {
 			return nil, err
 		}
@@ -93,7 +93,7 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 
 // PrepareContext wraps the statement only if executing it is of interest.
 func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	if isParcel(query) {
+	if c.isParcel(query) {
 		return &parcelStmt{c: c}, nil
 	}
 	if c.alert {
@@ -266,6 +266,10 @@ func (c *conn) mode() hooks.Mode {
 	return c.db.reg.modeNow()
 }
 
-func isParcel(query string) bool {
-	return len(query) >= len(hooks.Statement) && query[0] == '/' && strings.HasPrefix(query, hooks.Statement)
+// isParcel reports whether query is what Record sends, to which a library may
+// have put a comment of its own. An app's statement that begins with the same
+// comment is none.
+func (c *conn) isParcel(query string) bool {
+	rest, ok := strings.CutPrefix(query, hooks.Statement)
+	return ok && (rest == "" || len(lex.Parse(c.db.lexed, rest, "", nil)) == 0)
 }

@@ -79,7 +79,7 @@ func matchAny(rules []tableName, n tableName) bool {
 
 // migrationTables are the version tables of well-known migration tools.
 var migrationTables = []string{
-	"schema_migrations", "goose_db_version", "gorp_migrations", "flyway_schema_history",
+	"schema_migrations", "goose_db_version", "goose_lock", "gorp_migrations", "flyway_schema_history",
 	"bun_migrations", "bun_migration_locks", "atlas_schema_revisions", "alembic_version",
 	"databasechangelog", "databasechangeloglock", "darwin_migrations", "schema_version",
 }

@@ -23,8 +23,8 @@ var (
 // ErrNotWrapped means that a handle's connection is not one of aftercommit's,
 // so that nothing was recorded.
 var ErrNotWrapped = errors.New(
-	"hooks: this handle's connection is not wrapped, nothing was recorded: " +
-		"open the database with the name given to driver.Register")
+	"hooks: nothing was recorded: this handle's connection is not wrapped: " +
+		"open the database with the name given to driver.Register (if it is, something between changes how statements begin, or their contexts)")
 
 // Statement is what Record and its siblings execute. The database never sees
 // it, unless the connection is not wrapped; then it is an empty comment.
