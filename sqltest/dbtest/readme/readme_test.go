@@ -49,9 +49,11 @@ func plain(code string) string {
 	return strings.Join(lines, "\n")
 }
 
-func TestGoIsCompiled(t *testing.T) {
-	var sources strings.Builder
-	for _, pattern := range []string{"*_test.go", root + "/example/*.go", root + "/forward/*/example_test.go", root + "/sqltest/servers/*_test.go"} {
+// sources is the plain code of files.
+func sources(t *testing.T, patterns ...string) string {
+	t.Helper()
+	var all strings.Builder
+	for _, pattern := range patterns {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -61,11 +63,37 @@ func TestGoIsCompiled(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			sources.WriteString(plain(string(text)) + "\n")
+			all.WriteString(plain(string(text)) + "\n")
 		}
 	}
+	return all.String()
+}
+
+// TestCellsAreCompiled: what a table of the README says to write is in a file of
+// the tests of libraries.
+func TestCellsAreCompiled(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "## With other libraries")
+	section, _, _ = strings.Cut(section, "Who did it is in the context")
+	files := sources(t, "*_test.go", root+"/sqltest/dbtest/libraries/*_test.go")
+	cells := regexp.MustCompile("`([^`]*[({][^`]*)`").FindAllStringSubmatch(section, -1)
+	if len(cells) < 10 {
+		t.Errorf("only %d pieces of code", len(cells))
+	}
+	for _, c := range cells {
+		if !strings.Contains(files, c[1]) {
+			t.Errorf("this code of the README is not in a file of these tests: %s", c[1])
+		}
+	}
+}
+
+func TestGoIsCompiled(t *testing.T) {
+	files := sources(t, "*_test.go", root+"/example/*.go", root+"/forward/*/example_test.go", root+"/sqltest/servers/*_test.go")
 	for _, block := range blocks(t, "go") {
-		if !strings.Contains(sources.String(), strings.TrimSpace(plain(block))) {
+		if !strings.Contains(files, strings.TrimSpace(plain(block))) {
 			t.Errorf("this code of the README is not in a file of these tests or of the example:\n%s", block)
 		}
 	}
