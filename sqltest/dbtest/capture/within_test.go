@@ -193,8 +193,9 @@ func TestIntoTemporary(t *testing.T) {
 		tx := w.begin()
 		w.execOn(tx, "WITH n AS (SELECT 1 AS id) SELECT id INTO TEMP made FROM n")
 		w.execOn(tx, "WITH i AS (INSERT INTO made (id) VALUES (2) RETURNING id) UPDATE made SET id = 3")
+		w.execOn(tx, "WITH d AS (DELETE FROM made RETURNING id) INSERT INTO orders (id) SELECT id FROM d")
 		w.must(tx.Commit())
-		w.want()
+		w.want("orders.inserted orders statements=1 rows=2")
 	}, pg...)
 }
 
