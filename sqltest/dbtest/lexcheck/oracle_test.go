@@ -3,6 +3,7 @@ package lexcheck
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -56,12 +57,14 @@ func (f *fact) holdAll(n tree) {
 	}
 }
 
-// ask parses a query string. The parser runs out of stack where brackets are
-// very deep, and then it panics.
+var errGivesUp = errors.New("the parser gives up")
+
+// ask parses a query string. Where brackets are very deep, the parser runs out of
+// stack and panics.
 func ask(query string) (facts []fact, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			facts, err = nil, fmt.Errorf("the parser gives up: %v", r)
+			facts, err = nil, fmt.Errorf("%w: %v", errGivesUp, r)
 		}
 	}()
 	doc, err := pgquery.ParseToJSON(query)

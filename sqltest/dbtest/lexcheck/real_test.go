@@ -2,6 +2,7 @@ package lexcheck
 
 import (
 	"encoding/json"
+	"errors"
 	"hash/fnv"
 	"os"
 	"os/exec"
@@ -113,20 +114,29 @@ func (c *comparison) take(t *testing.T, name, dir string, share uint32) {
 	for _, text := range texts {
 		h := fnv.New32a()
 		_, _ = h.Write([]byte(text))
-		if h.Sum32()%share != 0 || c.ask(text) {
+		if h.Sum32()%share != 0 || c.ask(t, text) {
 			continue
 		}
 		if parts := pieces(text); len(parts) > 1 {
 			for _, p := range parts {
-				c.ask(p)
+				c.ask(t, p)
 			}
 		}
 	}
 	t.Logf("%s: %d statements; %d texts refused by the parser", name, c.statements-before, c.refused-refused)
 }
 
+// deepest and mostJoins are how many brackets in one another, and how many JOINs,
+// may be in what the parser is asked. Its stack is small, and nothing can be asked
+// any more after it has run out.
+const (
+	deepest   = 50
+	mostJoins = 200
+)
+
 // ask reports whether the parser takes a text.
-func (c *comparison) ask(text string) bool {
+func (c *comparison) ask(t *testing.T, text string) bool {
+	t.Helper()
 	if c.seen[text] {
 		return true
 	}
@@ -134,14 +144,36 @@ func (c *comparison) ask(text string) bool {
 		c.seen = make(map[string]bool)
 	}
 	c.seen[text] = true
+	if depth(text) > deepest || strings.Count(text, "JOIN") > mostJoins {
+		c.refused++
+		return false
+	}
 	facts, err := ask(text)
-	if err != nil {
+	switch {
+	case errors.Is(err, errGivesUp):
+		t.Fatalf("%v, of\n%.2000s", err, text)
+	case err != nil:
 		c.refused++
 		return false
 	}
 	c.add(text, facts)
 	c.wrap(text, facts)
 	return true
+}
+
+// depth is how many brackets are open at most.
+func depth(text string) int {
+	open, most := 0, 0
+	for _, r := range text {
+		switch r {
+		case '(', '[':
+			open++
+		case ')', ']':
+			open--
+		}
+		most = max(most, open)
+	}
+	return most
 }
 
 func (c *comparison) add(text string, facts []fact) {
@@ -169,6 +201,9 @@ func (c *comparison) wrap(text string, facts []fact) {
 	}
 	h := fnv.New32()
 	_, _ = h.Write([]byte(text))
+	if long() && h.Sum32()/256%4 != 0 {
+		return // there is enough of it
+	}
 	place := around[h.Sum32()%uint32(len(around))]
 	text = place[0] + strings.TrimRight(text, "; \t\n") + place[1]
 	if facts, err := ask(text); err == nil {
