@@ -11,6 +11,10 @@ import (
 	"os"
 	"testing"
 
+	// The go command builds the peers with these packages beside this test: it
+	// must know that a result is stale when they have changed.
+	_ "github.com/go-aftercommit/aftercommit/driver"
+	_ "github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
