@@ -33,6 +33,8 @@ type capture struct {
 	unknown    bool // the number of rows is not known
 	shortened  bool
 	index      int // in the transaction's items
+	key        foldKey
+	learns     bool // the rows tell the key
 }
 
 // none reports that its statements turned out to have changed nothing.
@@ -126,6 +128,7 @@ func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture
 					f.rows += rows
 					if res == nil && s.Returning && len(j.stmts) == 1 {
 						f.reading++
+						f.learns = s.ReturnsKey && f.key.target.ID == ""
 						captures = append(captures, f)
 					} else if !known || s.Op == lex.Truncate {
 						f.unknown = true
@@ -237,26 +240,17 @@ func (c *conn) fold(key foldKey, meta map[string]any) *capture {
 	if f := c.folded(key); f != nil {
 		return f
 	}
-	if key.target.ID != "" && key.action != "schema.changed" {
-		all := key
-		all.target.ID = ""
-		if t.targets[all] >= maxTargets {
-			key = all
-			if f := c.folded(key); f != nil {
-				return f
-			}
-		} else {
-			if t.targets == nil {
-				t.targets = make(map[foldKey]int)
-			}
-			t.targets[all]++
+	if key.target.ID != "" && key.action != "schema.changed" && !t.room(key) {
+		key.target.ID = ""
+		if f := c.folded(key); f != nil {
+			return f
 		}
 	}
 	if len(t.items) >= c.db.reg.cfg.maxEvents {
 		c.uncaptured(1, "limit")
 		return nil
 	}
-	f := &capture{index: len(t.items)}
+	f := &capture{index: len(t.items), key: key}
 	e := hooks.Event{
 		OccurredAt: time.Now().UTC().Truncate(time.Microsecond),
 		Action:     key.action, Outcome: hooks.Success, Target: key.target, Metadata: meta, Captured: true,
@@ -270,6 +264,47 @@ func (c *conn) fold(key foldKey, meta map[string]any) *capture {
 	}
 	t.folds[key] = f
 	return f
+}
+
+// room reports whether one more target can have an event of its own, and counts
+// it.
+func (t *txn) room(key foldKey) bool {
+	key.target.ID = ""
+	if t.targets[key] >= maxTargets {
+		return false
+	}
+	if t.targets == nil {
+		t.targets = make(map[foldKey]int)
+	}
+	t.targets[key]++
+	return true
+}
+
+// learned gives the one row of an INSERT … RETURNING, whose event is f, an event
+// of its own. It reports whether f could still be changed.
+func (c *conn) learned(f *capture, id string) bool {
+	if c.folded(f.key) != f {
+		return false
+	}
+	t, key := &c.tx, f.key
+	key.target.ID = id
+	if f.statements == 1 && f.index == len(t.items)-1 && c.folded(key) == nil && t.room(key) {
+		delete(t.folds, f.key)
+		t.folds[key], f.key = f, key
+		e := &t.items[f.index].event
+		e.Target.ID = id
+		f.shortened = hooks.Shorten(e) || f.shortened
+		f.rows++
+		return true
+	}
+	g := c.fold(key, nil)
+	if g == nil {
+		return false
+	}
+	f.statements--
+	g.statements++
+	g.rows++
+	return true
 }
 
 // folded returns the event for key if it may still change: written since the

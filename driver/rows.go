@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"reflect"
+	"strings"
 )
 
 // columns answers for the optional interfaces of rows: from the base rows, or
@@ -113,11 +114,40 @@ func (c *columns) NextResultSet() error {
 	return io.EOF
 }
 
-// count adds the rows of a … RETURNING to its events, once they are known.
+// count adds the rows of a … RETURNING to its events, once they are known, and
+// finds the key of a single one.
 type count struct {
 	captures []*capture
 	n        int64
 	done     bool
+
+	c      *conn
+	column int // of the key, if learns
+	learns bool
+	id     string
+}
+
+func (c *conn) newCount(base driver.Rows, captures []*capture) count {
+	k := count{c: c, captures: captures}
+	if len(captures) != 1 || !captures[0].learns {
+		return k
+	}
+	found := 0
+	for i, name := range base.Columns() {
+		if strings.EqualFold(name, c.db.reg.cfg.keyColumn) {
+			found++
+			k.column = i
+		}
+	}
+	k.learns = found == 1 // of two of that name, one is something else
+	return k
+}
+
+// look is called with each row, before it is counted.
+func (k *count) look(row []driver.Value) {
+	if k.learns && k.n == 0 {
+		k.id = textOf(row[k.column])
+	}
 }
 
 func (k *count) settle(known bool) {
@@ -132,6 +162,7 @@ func (k *count) settle(known bool) {
 			f.unknown = true
 		case k.n == 0:
 			f.statements--
+		case k.n == 1 && k.id != "" && k.c.learned(f, k.id):
 		default:
 			f.rows += k.n
 		}
@@ -164,12 +195,18 @@ func newCountedRows(c *conn, base driver.Rows, captures []*capture) *countedRows
 		c.streams++
 	}
 	return &countedRows{
-		columns: columns{base: base}, c: c, count: count{captures: captures},
+		columns: columns{base: base}, c: c, count: c.newCount(base, captures),
 		limit: c.db.reg.cfg.drainRows, within: c.tx.implicit,
 	}
 }
 
-func (r *countedRows) Next(dest []driver.Value) error { return r.saw(r.base.Next(dest)) }
+func (r *countedRows) Next(dest []driver.Value) error {
+	err := r.base.Next(dest)
+	if err == nil {
+		r.count.look(dest)
+	}
+	return r.saw(err)
+}
 
 // saw counts a row, or what came instead of one.
 func (r *countedRows) saw(err error) error {
@@ -189,7 +226,7 @@ func (r *countedRows) saw(err error) error {
 // all the same.
 func (r *countedRows) Close() error {
 	if !r.count.done {
-		r.count.settle(drainCount(r.base, &r.count.n, r.limit))
+		r.count.settle(r.count.drain(r.base, r.limit))
 	}
 	err := r.base.Close()
 	if r.within {
@@ -211,14 +248,15 @@ func (c *conn) finishDue() error {
 	return c.finishImplicit(context.Background())
 }
 
-// drainCount reads on to the end and reports whether it got there.
-func drainCount(rows driver.Rows, n *int64, limit int) bool {
+// drain reads on to the end and reports whether it got there.
+func (k *count) drain(rows driver.Rows, limit int) bool {
 	dest := make([]driver.Value, len(rows.Columns()))
 	for range limit {
 		if err := rows.Next(dest); err != nil {
 			return errors.Is(err, io.EOF)
 		}
-		*n++
+		k.look(dest)
+		k.n++
 	}
 	return false
 }
@@ -244,7 +282,11 @@ func (r *implicitRows) Next(dest []driver.Value) error {
 	if r.ended {
 		return r.last()
 	}
-	return r.saw(r.base.Next(dest))
+	err := r.base.Next(dest)
+	if err == nil {
+		r.count.look(dest)
+	}
+	return r.saw(err)
 }
 
 func (r *implicitRows) last() error {
@@ -293,7 +335,7 @@ func (r *implicitRows) Close() error {
 	if r.ended {
 		return nil
 	}
-	r.count.settle(drainCount(r.base, &r.count.n, r.c.db.reg.cfg.drainRows))
+	r.count.settle(r.count.drain(r.base, r.c.db.reg.cfg.drainRows))
 	r.finish()
 	return r.err
 }
@@ -302,7 +344,7 @@ func (r *implicitRows) Close() error {
 // they are read before, and the transaction is committed: held open, it would
 // keep row locks for as long as the app reads, which the bare statement does not.
 func (c *conn) serve(ctx context.Context, base driver.Rows, captures []*capture) (driver.Rows, error) {
-	r := &implicitRows{columns: columns{base: base}, c: c, count: count{captures: captures}}
+	r := &implicitRows{columns: columns{base: base}, c: c, count: c.newCount(base, captures)}
 	ctx = context.WithoutCancel(ctx)
 	r.after = func() error {
 		if !c.open {
@@ -321,8 +363,11 @@ func (c *conn) serve(ctx context.Context, base driver.Rows, captures []*capture)
 	names := base.Columns()
 	for range c.db.reg.cfg.drainRows {
 		dest := make([]driver.Value, len(names))
-		err := r.saw(base.Next(dest))
+		err := base.Next(dest)
 		if err == nil {
+			r.count.look(dest)
+		}
+		if err = r.saw(err); err == nil {
 			r.ahead = append(r.ahead, own(dest))
 			continue
 		}

@@ -81,6 +81,8 @@ type Statement struct {
 	NoBlock bool
 	// Returning: a Write that returns the rows of Tables.
 	Returning bool
+	// ReturnsKey: an INSERT … RETURNING the key's column, under its own name.
+	ReturnsKey bool
 	// Partial: it writes to more than Tables and Also: TRUNCATE … CASCADE follows
 	// foreign keys, CREATE TABLE AS EXECUTE runs what was prepared.
 	Partial bool

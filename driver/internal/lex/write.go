@@ -71,11 +71,32 @@ func (p *parser) conflict(st *Statement) {
 				}
 			}
 		case p.accept("RETURNING"):
-			st.Returning = true
+			st.Returning, st.ReturnsKey = true, p.returnsKey()
 		default:
 			p.advance()
 		}
 	}
+}
+
+// returnsKey reads a RETURNING list and reports whether the key is in it under
+// its own name, or all columns are.
+func (p *parser) returnsKey() (found bool) {
+	for !p.end() {
+		if p.after().op('.') {
+			p.advance()
+			p.advance()
+		}
+		plain := p.isKey() || p.is('*')
+		p.advance()
+		found = found || plain && (p.end() || p.is(','))
+		for !p.end() && (p.nested() || !p.is(',')) {
+			p.advance()
+		}
+		if p.is(',') {
+			p.advance()
+		}
+	}
+	return found
 }
 
 // onKey reports whether (key) is in hand, the target of an ON CONFLICT.

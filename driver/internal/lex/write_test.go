@@ -14,7 +14,7 @@ func TestWritesOfSQLite(t *testing.T) {
 		want  Statement
 	}{
 		{"INSERT INTO Users VALUES (1)", Statement{Kind: Write, Op: Insert, Tables: users}},
-		{"INSERT INTO Users VALUES (1) RETURNING *", Statement{Kind: Write, Op: Insert, Tables: users, Returning: true}},
+		{"INSERT INTO Users VALUES (1) RETURNING *", Statement{Kind: Write, Op: Insert, Tables: users, Returning: true, ReturnsKey: true}},
 		{"insert into main.[a b] default values", Statement{Kind: Write, Op: Insert, Tables: []Table{{"main", "a b"}}}},
 		{"INSERT INTO `a``b` VALUES (1)", Statement{Kind: Write, Op: Insert, Tables: []Table{{Name: "a`b"}}}},
 		{`INSERT INTO "A""b" VALUES (1)`, Statement{Kind: Write, Op: Insert, Tables: []Table{{Name: `A"b`}}}},
@@ -59,6 +59,22 @@ func TestWhatPostgreSQLRefuses(t *testing.T) {
 	} {
 		if st := one(t, Postgres, query); st.Kind != Opaque {
 			t.Errorf("%s is %+v, want Opaque", query, st)
+		}
+	}
+}
+
+// TestReturnsKey: only the column itself counts, and the end of the list is not
+// read past.
+func TestReturnsKey(t *testing.T) {
+	for list, want := range map[string]bool{
+		"id": true, "*": true, "t.*": true, "t.id": true, "a, id": true, "f(a, id), id, b": true, `"id"`: true, "/* x */ id -- y\n": true,
+		"a": false, "a AS id": false, "a id": false, "id AS a": false, "id + 1": false, "f(id)": false, "(id)": false, "f(a, id)": false, "-id": false, "id[1]": false, "": false,
+	} {
+		for _, d := range []Dialect{Postgres, SQLite} {
+			stmts := Parse(d, "INSERT INTO t (a) VALUES (1) RETURNING "+list+"; COMMIT", "id", nil)
+			if len(stmts) != 2 || !stmts[0].Returning || stmts[0].ReturnsKey != want || stmts[1].Kind != Commit {
+				t.Errorf("%s: %q gives %+v", d, list, stmts)
+			}
 		}
 	}
 }
