@@ -21,12 +21,8 @@ import (
 func TestSinksByConfiguration(t *testing.T) {
 	t.Setenv("AUDIT_SINKS", blocks(t, "json")[0])
 	core, logs := observer.New(zapcore.WarnLevel)
-	audit := forward.New(&forward.Options{Logger: zap.New(core)})
-	sinks, err := forward.ParseSpecs([]byte(os.Getenv("AUDIT_SINKS")))
-	if err == nil {
-		err = audit.Configure(sinks...)
-	}
-	if err != nil {
+	hub := forward.New(&forward.Options{Logger: zap.New(core)})
+	if err := configure(hub); err != nil {
 		t.Fatal(err)
 	}
 	if all := logs.All(); len(all) != 1 || !strings.HasSuffix(all[0].ContextMap()["do"].(string), `/forward/nats"`) {
@@ -34,7 +30,7 @@ func TestSinksByConfiguration(t *testing.T) {
 	}
 
 	name := dbtest.Name("sqlite")
-	driver.Register(name, "sqlite", audit, driver.Capture(driver.AllTables()))
+	driver.Register(name, "sqlite", hub, driver.Capture(driver.AllTables()))
 	db, err := sql.Open(name, dbtest.SQLite.DSN(t))
 	if err != nil {
 		t.Fatal(err)
@@ -46,4 +42,12 @@ func TestSinksByConfiguration(t *testing.T) {
 	if err != nil || len(page.Actions) == 0 {
 		t.Errorf("the timeline has %v, %v", page.Actions, err)
 	}
+}
+
+func configure(audit *forward.Hub) error {
+	sinks, err := forward.ParseSpecs([]byte(os.Getenv("AUDIT_SINKS")))
+	if err == nil {
+		err = audit.Configure(sinks...)
+	}
+	return err
 }
