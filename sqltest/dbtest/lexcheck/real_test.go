@@ -57,9 +57,9 @@ func TestRealSQL(t *testing.T) {
 		c.take(t, m.name, dir, share)
 	}
 	c.compare(t)
-	least := 2500
+	least := 3500
 	if long() {
-		least = 40000
+		least = 60000
 	}
 	if c.statements < least {
 		t.Errorf("%d statements, want %d at least", c.statements, least)
