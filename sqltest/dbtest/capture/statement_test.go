@@ -82,7 +82,7 @@ var statements = []struct {
 	{query: "DELETE FROM orders WHERE id = ? RETURNING note", args: []any{14}, event: "orders.deleted orders#14 statements=1 rows=1"},
 	{query: "INSERT INTO orders (id, note) VALUES (1, 'again') ON CONFLICT (id) DO UPDATE SET note = excluded.note", event: "orders.upserted orders#1 statements=1 rows=1", queried: "orders.upserted orders#1 statements=1"},
 	{query: "INSERT INTO orders (id, note) VALUES (1, 'again'), (20, 'new') ON CONFLICT (id) DO UPDATE SET note = excluded.note RETURNING id", event: "orders.upserted orders statements=1 rows=2"},
-	{query: "INSERT INTO orders (id) VALUES (1), (21) ON CONFLICT DO NOTHING RETURNING id", event: "orders.inserted orders statements=1 rows=1"},
+	{query: "INSERT INTO orders (id) VALUES (1), (21) ON CONFLICT DO NOTHING RETURNING id", event: "orders.inserted orders statements=1 rows=1", queried: "orders.inserted orders#21 statements=1 rows=1"},
 	{query: "REPLACE INTO orders (id, note) VALUES (1, 'r')", event: "orders.upserted orders#1 statements=1 rows=1", queried: "orders.upserted orders#1 statements=1", engines: lite},
 	{query: "INSERT OR REPLACE INTO orders (id, note) VALUES (1, 'r')", event: "orders.upserted orders#1 statements=1 rows=1", queried: "orders.upserted orders#1 statements=1", engines: lite},
 	{query: "WITH n AS (SELECT 30 AS id) INSERT INTO orders (id) SELECT id FROM n", event: "orders.inserted orders statements=1 rows=1", queried: "orders.inserted orders statements=1"},
