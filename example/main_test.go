@@ -37,7 +37,7 @@ func TestDayOnSQLite(t *testing.T) {
 		`admin:linus for 1 +order.refunded +order:1 .*mug broken in transit`,
 		`job:expire-carts +carts.updated`,
 		`anonymous +customers.inserted`,
-		`job:stock-import +products.inserted .*rows=3`,
+		`job:stock-import +products.inserted +products:3 +success`,
 		`req-\d+  Edgar orders a sofa.*\(events: 0\)`,
 		`the coupon FIRST was used up.*\(redemptions: 0\)`,
 		`lacks [1-9]\d* of \d+ events`,

@@ -88,7 +88,7 @@ func TestGooseBeside(t *testing.T) {
 		w.ok(err)
 		app := w.open()
 		w.exec(app, "INSERT INTO orders (id, note) VALUES (3, 'plums')")
-		w.want("orders.inserted #3")
+		w.want("orders.inserted 1")
 		_, err = p.Up(t.Context())
 		w.ok(err)
 		w.want()

@@ -77,7 +77,7 @@ func TestMigrateBeside(t *testing.T) {
 		w.ok(m.Steps(1))
 		app := w.open()
 		w.exec(app, "INSERT INTO orders (id, note) VALUES (3, 'plums')")
-		w.want("orders.inserted #3")
+		w.want("orders.inserted 1")
 		w.ok(m.Up())
 		w.want()
 		w.exec(app, "UPDATE orders SET gift = true")

@@ -146,9 +146,11 @@ func (w *world) wantLines(what string, got, want []string) {
 	}
 }
 
+// line leaves out the keys of new orders: whether they are known depends on
+// whether the library has them returned.
 func line(e journal.Entry) string {
 	switch rows, ok := e.Metadata["rows"]; {
-	case e.Target.ID != "":
+	case e.Target.ID != "" && e.Action != "orders.inserted":
 		return e.Action + " #" + e.Target.ID
 	case ok:
 		return fmt.Sprintf("%s %v", e.Action, rows)

@@ -92,7 +92,11 @@ func (w *world) target() relay.Target {
 // drain waits until r has nothing to do.
 func (w *world) drain(r *relay.Relay) {
 	w.Helper()
-	c, cancel := context.WithTimeout(ctx, time.Minute)
+	patience := time.Minute
+	if long() {
+		patience = time.Hour // for what a million transactions have left
+	}
+	c, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	w.must(r.Drain(c))
 }
