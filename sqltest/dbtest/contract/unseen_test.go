@@ -48,6 +48,8 @@ func TestSeveralStatements(t *testing.T) {
 		kept("fails twice, back to a savepoint", "Begin | +1 | !a | SAVEPOINT s | +2 | !b | INSERT INTO things (id) VALUES (1); ROLLBACK; BEGIN | INSERT INTO things (id) VALUES (1); ROLLBACK; BEGIN | ROLLBACK TO s | +3 | !c | Commit", "1 3", "a c"),
 		kept("fails, then rolled back", "Begin | +1 | !a | SAVEPOINT s | +2 | !b | INSERT INTO things (id) VALUES (1); COMMIT | Rollback", "", ""),
 		kept("begins anew and fails, back to its savepoint", "Begin | +1 | !a | SAVEPOINT s | +2 | !b | COMMIT; BEGIN; SAVEPOINT u; INSERT INTO things (id) VALUES (1) | ROLLBACK TO u | +3 | !c | Commit", "1 2 3", "a b c"),
+		kept("begins anew and fails, rolled back", "Begin | +1 | !a | COMMIT; BEGIN; SELECT nothing FROM nowhere | Rollback", "1", "a"),
+		kept("takes back and fails; a savepoint set later proves nothing", "Begin | +1 | !a | ROLLBACK; BEGIN; SELECT nothing FROM nowhere | SAVEPOINT v | ROLLBACK TO v | +3 | !c | Commit", "3", "c", lite...),
 		kept("takes back and fails, back to its savepoint", "Begin | +1 | !a | SAVEPOINT s | +2 | !b | ROLLBACK; BEGIN; SAVEPOINT s; INSERT INTO lines (id, thing) VALUES ('x', 1) | ROLLBACK TO s | +3 | !c | Commit", "3", "c", pg...),
 		kept("does not parse", "Begin | +1 | !a | COMMIT; NONSENSE | Rollback", "", "", pg...),
 	)
