@@ -33,6 +33,9 @@ func (w *worker) deliver(ctx context.Context, batch []attempted, move func() err
 		r = w.call(ctx, entries)
 		o = w.judge(entries, r, func(part []journal.Entry) Result { return w.call(ctx, part) })
 	}
+	if o.interrupted(ctx) {
+		return false, ctx.Err()
+	}
 	if o.down || o.hung {
 		return false, w.suspect(ctx, o, len(entries), r)
 	}
@@ -70,6 +73,9 @@ func (w *worker) deliverInTx(ctx context.Context, batch []attempted, entries []j
 	if broken != nil {
 		return false, broken
 	}
+	if o.interrupted(ctx) {
+		return false, ctx.Err()
+	}
 	if o.down || o.hung {
 		if w.conn == open {
 			w.rollback(ctx)
@@ -95,6 +101,12 @@ func (w *worker) deliverInTx(ctx context.Context, batch []attempted, entries []j
 }
 
 var errPartly = errors.New("relay: some entries were refused")
+
+// interrupted reports whether entries failed when ctx had ended already: that says
+// nothing of them or of the sink, and they come again.
+func (o *outcome) interrupted(ctx context.Context) bool {
+	return ctx.Err() != nil && (o.down || o.hung || len(o.failed) > 0)
+}
 
 // rollback ends a transaction, or the connection with it.
 func (w *worker) rollback(ctx context.Context) {

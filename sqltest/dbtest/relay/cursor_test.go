@@ -117,6 +117,9 @@ func (tr *trial) run(work func(c *crowd)) {
 	deaths := 0
 	for _, p := range procs {
 		deaths += p.deaths
+		for _, text := range p.refused {
+			tr.Log(text)
+		}
 	}
 	tr.Logf("seed %d: %d transactions over, %d committed events, %d relays died, %d were overtaken", tr.seed, c.ended, c.events(), deaths, tr.table.stolen)
 	tr.check(c)

@@ -1,11 +1,19 @@
 package relay_test
 
 import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/ngrok/sqlmw"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
@@ -156,4 +164,69 @@ func TestOutage(t *testing.T) {
 			t.Errorf("%d calls during the outage", w.sink.calls)
 		}
 	})
+}
+
+// TestStoppedDuringACall: what a sink answers after it was told to stop, because
+// it was told, is held against no entry.
+func TestStoppedDuringACall(t *testing.T) {
+	for _, same := range []bool{false, true} {
+		t.Run(fmt.Sprintf("same database %v", same), func(t *testing.T) {
+			each(t, func(w *world) {
+				w.commit("a", "b", "c")
+				for _, batch := range []int{1, 3} {
+					called, once := make(chan struct{}), sync.Once{}
+					target := relay.Target{Name: name, MaxAttempts: 5, SameDatabase: same, Deliver: func(c context.Context, _ *sql.DB, _ []journal.Entry) relay.Result {
+						once.Do(func() { close(called) })
+						<-c.Done()
+						return relay.Result{Err: failure(c.Err())}
+					}}
+					r := relay.Start(w.store, deaf(t, w.e, w.dsn), relay.Config{Targets: []relay.Target{target}, Batch: batch, Notify: w.sink.observe})
+					<-called
+					stop, cancel := context.WithCancel(ctx)
+					cancel()
+					if err := r.Stop(stop); !errors.Is(err, context.Canceled) {
+						t.Errorf("Stop = %v", err)
+					}
+				}
+				if f := w.failures(false); len(f) > 0 {
+					t.Errorf("held against %d entries: %+v", len(f), f)
+				}
+				if len(w.sink.notices) > 0 {
+					t.Errorf("told %+v", w.sink.notices)
+				}
+				w.drain(w.start(relay.Config{}))
+				w.want("a b c")
+			})
+		})
+	}
+}
+
+// deaf is a database that does not hear that a context has ended, as one over a
+// fast connection may not.
+func deaf(t *testing.T, e dbtest.Engine, dsn string) *sql.DB {
+	t.Helper()
+	base := dbtest.Open(t, e.Driver, dsn).Driver()
+	db := sql.OpenDB(connector{sqlmw.Driver(base, earplug{}), dsn})
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+type connector struct {
+	driver driver.Driver
+	dsn    string
+}
+
+func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+func (c connector) Driver() driver.Driver                        { return c.driver }
+
+type earplug struct{ sqlmw.NullInterceptor }
+
+func (earplug) ConnExecContext(c context.Context, conn driver.ExecerContext, query string, args []driver.NamedValue) (driver.Result, error) {
+	return conn.ExecContext(context.WithoutCancel(c), query, args)
+}
+
+func (earplug) ConnQueryContext(c context.Context, conn driver.QueryerContext, query string, args []driver.NamedValue) (context.Context, driver.Rows, error) {
+	c = context.WithoutCancel(c)
+	rows, err := conn.QueryContext(c, query, args)
+	return c, rows, err
 }

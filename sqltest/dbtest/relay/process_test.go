@@ -27,6 +27,8 @@ type process struct {
 	mu     sync.Mutex
 	die    chan struct{} // closed to end this life at once
 	deaths int
+
+	refused []string
 }
 
 // restless is a sink that may end the process it is called in.
@@ -47,6 +49,7 @@ func (p *process) run(stop <-chan struct{}) error {
 		target := p.sink.target(p)
 		r := relay.Start(p.w.store, p.w.db, relay.Config{
 			Targets: []relay.Target{target}, Holder: p.holder, Batch: batch, Lease: p.lease, Poll: 5 * time.Millisecond,
+			Notify: p.hear,
 		})
 		over := false
 		select {
@@ -64,6 +67,17 @@ func (p *process) run(stop <-chan struct{}) error {
 			return err
 		}
 	}
+}
+
+// hear keeps what is told of refused entries: they come later, and so out of
+// order.
+func (p *process) hear(n hooks.Notice) {
+	if n.Kind != hooks.NoticeFailed {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refused = append(p.refused, fmt.Sprintf("%s refused %d, attempt %d: %s: %v", n.Forwarder, len(n.Events), n.Attempt, n.Reason, n.Err))
 }
 
 // stopUnless stops r in order, or at once if it is to die.
