@@ -3,16 +3,14 @@ package forward
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
+	"go.uber.org/zap"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
-	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -25,11 +23,25 @@ type Queue interface {
 	// An error is one of the flush.
 	Enqueue(ctx context.Context, conn *sql.DB, dialect hooks.Dialect, jobs []Job) error
 
-	// Start starts workers, and returns what stops them; jobs that are running
-	// then may finish until its context ends. It is called once for each
-	// database, with the first connection, whose attempt fails with its error.
-	// ctx bounds Start and not the workers.
-	Start(ctx context.Context, w Worker) (stop func(context.Context) error, err error)
+	// Check says why Enqueue could not work, such as a table or a right that is
+	// missing. It is called with the first connection to a database, whose
+	// attempt fails with its error, and changes nothing.
+	Check(ctx context.Context, conn *sql.DB, dialect hooks.Dialect) error
+
+	// Start starts workers. It is called once for each database, with the first
+	// connection, whose attempt fails with its error. ctx bounds Start and not
+	// the workers.
+	Start(ctx context.Context, w Worker) (Workers, error)
+}
+
+// Workers are those that a [Queue] has started.
+type Workers interface {
+	// Stop lets jobs that are running finish until ctx ends, and cancels them
+	// then.
+	Stop(ctx context.Context) error
+	// Drain waits until each job for the forwarders that is there now has had an
+	// attempt, by whichever process.
+	Drain(ctx context.Context) error
 }
 
 // Job names the events of one transaction for one forwarder. They are in the
@@ -57,14 +69,8 @@ type Worker struct {
 	Deliver func(ctx context.Context, job Job) error
 }
 
-const (
-	// reasonJob is that of a job that names no forwarder or events of this Hub.
-	reasonJob = "unknown_job"
-	// reasonGone is that of events that were purged before they were delivered.
-	reasonGone = "journal_gone"
-	// workerConns is how many connections the workers beside an app have.
-	workerConns = 4
-)
+// workerConns is how many connections the workers beside an app have.
+const workerConns = 4
 
 // Work works the jobs of [Options.Queue] from db until ctx ends: for a process
 // that does nothing else, beside apps with [RelayElsewhere]. db is of the base
@@ -114,12 +120,45 @@ func (d *handler) enqueue(ctx context.Context, f hooks.Flush) error {
 	return nil
 }
 
+// checkQueue says what would keep the Queue from its work, and what the relay has
+// left of it.
+func (d *handler) checkQueue(ctx context.Context, conn *sql.DB) error {
+	if len(d.queue.given) == 0 {
+		return nil
+	}
+	if err := d.hub.external.Check(ctx, conn, d.db.Dialect); err != nil {
+		return fmt.Errorf("forward: driver %s: %w", d.db.Driver, err)
+	}
+	return d.warnMoved(ctx, conn)
+}
+
+// warnMoved warns of forwarders that the relay served before, and stopped to.
+func (d *handler) warnMoved(ctx context.Context, conn *sql.DB) error {
+	if d.queue.store == nil {
+		return nil
+	}
+	states, err := d.queue.store.States(ctx, conn)
+	if err != nil {
+		if sqlState(err) == insufficientPrivilege {
+			return nil
+		}
+		return fmt.Errorf("forward: driver %s: %w", d.db.Driver, err)
+	}
+	for i := range states {
+		st := &states[i]
+		given := slices.ContainsFunc(d.queue.given, func(s *sink) bool { return s.name() == st.Forwarder })
+		if given && st.RetiredAt.IsZero() {
+			d.hub.log.Warn("aftercommit: a forwarder was the relay's and is the Queue's now: what was committed before waits for the relay, and is kept; "+
+				"run Hub.Relay without Options.Queue until it is not behind any more, then end it with relay.Store.Retire",
+				zap.String("driver", d.db.Driver), zap.String("forwarder", st.Forwarder), zap.Int64("behind", st.Behind))
+		}
+	}
+	return nil
+}
+
 // startWorkers starts the Queue's workers of this process.
 func (d *handler) startWorkers(ctx context.Context) error {
-	d.queue.mu.Lock()
-	started := d.queue.stopWork != nil
-	d.queue.mu.Unlock()
-	if started || len(d.queue.given) == 0 || d.hub.relayMode == RelayElsewhere {
+	if d.workers() != nil || len(d.queue.given) == 0 || d.hub.relayMode == RelayElsewhere {
 		return nil
 	}
 	db := sql.OpenDB(d.db.Connector)
@@ -133,11 +172,11 @@ func (d *handler) startWorkers(ctx context.Context) error {
 	q := &d.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if stop := q.stopWork; stop != nil {
-		q.stopWork = func(ctx context.Context) error { return errors.Join(stop(ctx), db.Close()) }
-		return nil
+	if q.workers == nil { // stopped meanwhile, or all are left out
+		return db.Close()
 	}
-	return db.Close() // stopped meanwhile, or all are left out
+	q.workersDB = db
+	return nil
 }
 
 func (d *handler) runWorkers(ctx context.Context, db *sql.DB) error {
@@ -150,186 +189,35 @@ func (d *handler) runWorkers(ctx context.Context, db *sql.DB) error {
 	if len(w.Forwarders) == 0 {
 		return nil
 	}
-	stop, err := d.hub.external.Start(ctx, w)
+	workers, err := d.hub.external.Start(ctx, w)
 	if err != nil {
 		return fmt.Errorf("forward: driver %s: %w", d.db.Driver, err)
 	}
 	d.queue.mu.Lock()
-	d.queue.stopWork = stop
+	d.queue.workers = workers
 	d.queue.mu.Unlock()
 	d.hub.keep(d)
 	return nil
 }
 
+// workers returns the Queue's workers of this process, nil if there are none.
+func (d *handler) workers() Workers {
+	d.queue.mu.Lock()
+	defer d.queue.mu.Unlock()
+	return d.queue.workers
+}
+
 func (d *handler) stopWorkers(ctx context.Context) error {
 	d.queue.mu.Lock()
-	stop := d.queue.stopWork
-	d.queue.stopWork = nil
+	workers, db := d.queue.workers, d.queue.workersDB
+	d.queue.workers, d.queue.workersDB = nil, nil
 	d.queue.mu.Unlock()
-	if stop == nil {
+	if workers == nil {
 		return nil
 	}
-	return stop(ctx)
-}
-
-// work is [Worker.Deliver].
-func (d *handler) work(ctx context.Context, db *sql.DB, job Job) error {
-	n := hooks.Notice{Dispatch: Async.String(), Forwarder: job.Forwarder, Attempt: job.Attempt}
-	var s *sink
-	for _, given := range d.queue.given {
-		if given.name() == job.Forwarder {
-			s = given
-		}
+	err := workers.Stop(ctx)
+	if db != nil {
+		err = errors.Join(err, db.Close())
 	}
-	if s == nil || len(job.Events) == 0 {
-		err := fmt.Errorf("forward: a job of %d events for the forwarder %q, which is none of this program's async ones", len(job.Events), job.Forwarder)
-		n.Kind, n.Events, n.Reason, n.Permanent, n.Err = hooks.NoticeDiscarded, job.Events, reasonJob, true, err
-		d.Notify(n)
-		return Permanent(reasonJob, err)
-	}
-	start := time.Now()
-	r, gone := d.callJob(ctx, db, s, job)
-	n.Duration = time.Since(start)
-	stopped := ctx.Err() != nil
-	v := verdictOf(r, gone, job.Attempt >= job.MaxAttempts && !stopped)
-	if len(v.taken) > 0 {
-		n.Kind, n.Events = hooks.NoticeDelivered, v.taken
-		d.Notify(n)
-	}
-	for _, refused := range v.refused {
-		n.Kind, n.Events = hooks.NoticeFailed, refused.ids
-		n.Reason, n.Permanent, n.Err = refused.Reason, refused.Permanent, refused.Err
-		d.Notify(n)
-		if refused.Permanent || v.last {
-			n.Kind = hooks.NoticeDiscarded
-			d.Notify(n)
-		}
-	}
-	return v.err(len(job.Events))
-}
-
-// callJob makes the attempt over one connection of db. The ids are those of
-// events that are not in the journal.
-func (d *handler) callJob(ctx context.Context, db *sql.DB, s *sink, job Job) (r callResult, gone []uuid.UUID) {
-	failed := func(err error) callResult { return callResult{entries: named(job.Events), err: err} }
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return failed(fmt.Errorf("forward: no connection to read the journal: %w", err)), nil
-	}
-	defer func() { _ = conn.Close() }() // its errors are those of the calls before
-	idle := false                       // whether nobody can still be using the connection
-	err = relay.Lend(conn, func(lent *sql.DB) {
-		_, entries, e := d.look(ctx, lent, &batch{ids: job.Events}, true)
-		if e != nil {
-			r = failed(e)
-			return
-		}
-		gone = missing(job.Events, entries)
-		if idle = len(entries) == 0; idle {
-			return
-		}
-		r, idle = bounded(WithConn(ctx, lent), s.timeout, func(ctx context.Context) callResult { return call(ctx, s, entries) })
-		switch {
-		case !idle:
-			r = callResult{entries: entries, err: errLeftBehind, timedOut: true}
-		case !r.finished:
-			r = callResult{entries: entries, err: errEndedGoroutine}
-		}
-	})
-	if err != nil && r.entries == nil && gone == nil {
-		r = failed(fmt.Errorf("forward: no connection to read the journal: %w", err))
-	}
-	if !idle {
-		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // the pool closes it
-	}
-	return r, gone
-}
-
-// named are entries that were not read.
-func named(ids []uuid.UUID) []journal.Entry {
-	entries := make([]journal.Entry, len(ids))
-	for i, id := range ids {
-		entries[i].ID = id
-	}
-	return entries
-}
-
-func missing(ids []uuid.UUID, entries []journal.Entry) (gone []uuid.UUID) {
-	found := make(map[uuid.UUID]bool, len(entries))
-	for i := range entries {
-		found[entries[i].ID] = true
-	}
-	for _, id := range ids {
-		if !found[id] {
-			gone = append(gone, id)
-		}
-	}
-	return gone
-}
-
-// verdict is what became of the events of a job.
-type verdict struct {
-	taken   []uuid.UUID
-	refused []refusal
-	// last says that there is no further attempt.
-	last bool
-}
-
-// refusal is a failure, and what has failed by it.
-type refusal struct {
-	relay.Failure
-	ids []uuid.UUID
-}
-
-func verdictOf(r callResult, gone []uuid.UUID, last bool) verdict {
-	v := verdict{last: last}
-	result := toResult(r)
-	for _, id := range entryIDs(r.entries) {
-		if f, ok := result.Failed[id]; ok {
-			v.refused = append(v.refused, refusal{f, []uuid.UUID{id}})
-		} else {
-			v.taken = append(v.taken, id)
-		}
-	}
-	if result.Err != nil && len(v.taken) > 0 {
-		v.refused = append(v.refused, refusal{*result.Err, v.taken})
-		v.taken = nil
-	}
-	if len(gone) > 0 {
-		err := fmt.Errorf("forward: %d events of the job are no longer in the journal, such as %s: "+
-			"purge what is older than the queue's last attempt", len(gone), gone[0])
-		v.refused = append(v.refused, refusal{relay.Failure{Reason: reasonGone, Permanent: true, Err: err}, gone})
-	}
-	return v
-}
-
-// err is the verdict as [Worker.Deliver] returns it, on a job of that many
-// events.
-func (v *verdict) err(events int) error {
-	again := make(map[uuid.UUID]error)
-	var transient, permanent *relay.Failure
-	for i := range v.refused {
-		f := &v.refused[i].Failure
-		if f.Permanent {
-			permanent = f
-			continue
-		}
-		transient = f
-		for _, id := range v.refused[i].ids {
-			again[id] = f.Err
-		}
-	}
-	var already *PermanentError
-	switch {
-	case transient != nil && len(again) < events:
-		return Partial(again)
-	case transient != nil:
-		return transient.Err
-	case permanent == nil:
-		return nil
-	case errors.As(permanent.Err, &already):
-		return permanent.Err
-	default:
-		return Permanent(permanent.Reason, permanent.Err)
-	}
+	return err
 }

@@ -63,7 +63,7 @@ func (d *handler) Connect(ctx context.Context, conn *sql.DB) error {
 	if !registered {
 		return nil // the next connection may be to a primary
 	}
-	if err := d.startQueue(ctx); err != nil {
+	if err := d.startQueue(ctx, conn); err != nil {
 		return err
 	}
 	d.started.Store(true)

@@ -40,7 +40,7 @@ type Options struct {
 	// the relay: package river has one. Its jobs are written in the app's
 	// transaction, and worked beside the app, on SQLite too, unless Relay is
 	// [RelayElsewhere]; see [Hub.Work]. It reads the journal, so it has no use
-	// with NoJournal. [Hub.Drain] does not wait for it.
+	// with NoJournal.
 	Queue Queue
 	// Environment is a name such as "production". What was committed in one
 	// environment is not delivered by a process of another: set it where copies

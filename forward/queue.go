@@ -45,6 +45,8 @@ const (
 	// have taken.
 	settleEvery = time.Second
 	closeTime   = 5 * time.Second
+
+	insufficientPrivilege = "42501" // SQLSTATE
 )
 
 // queue is what relays the entries of a database.
@@ -63,8 +65,9 @@ type queue struct {
 	taken   map[string][]uuid.UUID // by sync forwarders, to be settled
 	stop    chan struct{}
 	stopped chan struct{}
-	// stopWork stops the workers of Options.Queue.
-	stopWork func(context.Context) error
+	// workers are those of Options.Queue, workersDB what to close after them.
+	workers   Workers
+	workersDB *sql.DB
 }
 
 // hasQueue reports whether async forwarders can be served.
@@ -138,7 +141,7 @@ func (d *handler) registerSinks(ctx context.Context, conn *sql.DB) (done bool, e
 		err := d.queue.store.Register(ctx, conn, s.name())
 		switch {
 		case err == nil:
-		case sqlState(err) == "42501": // insufficient_privilege
+		case sqlState(err) == insufficientPrivilege:
 			return true, d.withoutQueue(err)
 		case sqlState(err) == "25006": // read_only_sql_transaction
 			return false, nil
@@ -168,7 +171,10 @@ func (d *handler) withoutQueue(cause error) error {
 }
 
 // startQueue starts the relay of this process, and the Queue's workers.
-func (d *handler) startQueue(ctx context.Context) error {
+func (d *handler) startQueue(ctx context.Context, conn *sql.DB) error {
+	if err := d.checkQueue(ctx, conn); err != nil {
+		return err
+	}
 	if err := d.startWorkers(ctx); err != nil {
 		return err
 	}
@@ -297,17 +303,26 @@ func (d *handler) Close() error {
 	return err
 }
 
-// Drain waits until all that is committed now has been delivered by the relay,
-// or has failed, for each database that is open. It is for programs that end, and
-// for tests.
+// Drain waits until all that is committed now has been delivered by the relay or
+// the Queue, or has failed, for each database that is open and has one in this
+// process. It is for programs that end, and for tests.
 func (h *Hub) Drain(ctx context.Context) error {
 	var errs []error
 	for _, d := range h.databases() {
-		if r := d.running(); r != nil {
-			if err := r.Drain(ctx); err != nil {
-				errs = append(errs, fmt.Errorf("forward: drain %s: %w", d.db.Driver, err))
-			}
+		if err := d.drain(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("forward: drain %s: %w", d.db.Driver, err))
 		}
+	}
+	return errors.Join(errs...)
+}
+
+func (d *handler) drain(ctx context.Context) error {
+	var errs []error
+	if r := d.running(); r != nil {
+		errs = append(errs, r.Drain(ctx))
+	}
+	if w := d.workers(); w != nil {
+		errs = append(errs, w.Drain(ctx))
 	}
 	return errors.Join(errs...)
 }

@@ -2,12 +2,14 @@ package river_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/lib/pq"
 
+	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/forward/river"
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -146,6 +148,51 @@ func TestInsertFails(t *testing.T) {
 	})
 }
 
+// TestInsertFailsBestEffort: it commits, and the loss is told.
+func TestInsertFailsBestEffort(t *testing.T) {
+	each(t, func(w *world) {
+		w.start(forward.Async, forward.RelayElsewhere)
+		w.must(driver.SetMode(ctx, w.driver, hooks.BestEffort))
+		w.must(w.bare.ExecContext(ctx, "DROP TABLE river_job"))
+		w.commit(1)
+		var orders, events int
+		journal := "aftercommit.audit_events"
+		if w.e.Dialect == hooks.SQLite {
+			journal = "aftercommit_events"
+		}
+		w.must(w.bare.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM "+journal+" WHERE target_id = '1')").Scan(&orders, &events))
+		lost := w.sink.lost()
+		if orders != 1 || events != 0 || lost != 1 {
+			t.Errorf("%d orders, %d of their events, %d lost; want 1, 0, 1", orders, events, lost)
+		}
+	})
+}
+
+// TestPrepared: the job of a prepared transaction is there once it is committed,
+// by whomever.
+func TestPrepared(t *testing.T) {
+	eachOf(t, func(w *world) {
+		w.start(forward.Async, forward.RelayInProcess)
+		for i, end := range []string{"ROLLBACK PREPARED", "COMMIT PREPARED"} {
+			conn, err := w.db.Conn(ctx)
+			w.must(err)
+			id := fmt.Sprint(i + 1)
+			for _, query := range []string{"BEGIN", "INSERT INTO orders (id) VALUES (" + id + ")"} {
+				w.must(conn.ExecContext(ctx, query))
+			}
+			w.must(hooks.Record(ctx, conn, hooks.Event{Action: "order.placed", Target: hooks.Target{Type: "order", ID: id}}))
+			w.must(conn.ExecContext(ctx, "PREPARE TRANSACTION 'order'"))
+			w.must(conn.Close())
+			if got := w.jobs(); got != "" {
+				t.Errorf("jobs before %s: %s", end, got)
+			}
+			w.must(w.bare.ExecContext(ctx, end+" 'order'"))
+		}
+		w.untilJobs("completed 1")
+		w.delivered("2")
+	}, dbtest.PostgresEngines()...)
+}
+
 // TestWriteFree: events of a transaction that writes nothing else.
 func TestWriteFree(t *testing.T) {
 	each(t, func(w *world) {
@@ -166,17 +213,6 @@ func TestSync(t *testing.T) {
 		w.delivered("1")
 		if got := w.jobs(); got != "" {
 			t.Errorf("jobs: %s", got)
-		}
-	})
-}
-
-// TestNoTables: the first connection says what to do.
-func TestNoTables(t *testing.T) {
-	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
-		w := &world{T: t, e: e, dsn: e.DSN(t), sink: &sink{}, river: quick()}
-		err := w.try(forward.Async, forward.RelayInProcess)
-		if err == nil || !strings.Contains(err.Error(), "river.Migrate") {
-			t.Errorf("the first connection: %v", err)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	riverqueue "github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
 
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -31,6 +32,7 @@ const (
 	defaultWorkers = 10
 	// cancelTime is what deliveries get to return after they are cancelled.
 	cancelTime = 5 * time.Second
+	drainPause = 10 * time.Millisecond
 )
 
 // Queue is River as a [forward.Queue]. It is safe for concurrent use.
@@ -95,9 +97,24 @@ func (q *Queue) Enqueue(ctx context.Context, conn *sql.DB, dialect hooks.Dialect
 	return tx.Commit()
 }
 
-// Start implements [forward.Queue]: it starts a River client. Its error says if
-// River's tables are not there.
-func (q *Queue) Start(ctx context.Context, w forward.Worker) (stop func(context.Context) error, err error) {
+// Check implements [forward.Queue]: it looks for River's tables and for the right
+// to insert jobs.
+func (q *Queue) Check(ctx context.Context, conn *sql.DB, dialect hooks.Dialect) error {
+	driver, err := newDriver(dialect, conn)
+	if err != nil {
+		return err
+	}
+	if err = checkTables(ctx, driver, q.config.Schema); err != nil {
+		return err
+	}
+	if dialect != hooks.Postgres {
+		return nil
+	}
+	return checkRights(ctx, conn, q.config.Schema)
+}
+
+// Start implements [forward.Queue]: it starts a River client.
+func (q *Queue) Start(ctx context.Context, w forward.Worker) (forward.Workers, error) {
 	driver, err := newDriver(w.Dialect, w.DB)
 	if err != nil {
 		return nil, err
@@ -109,26 +126,63 @@ func (q *Queue) Start(ctx context.Context, w forward.Worker) (stop func(context.
 	config.Workers = riverqueue.NewWorkers()
 	riverqueue.AddWorker(config.Workers, &worker{deliver: w.Deliver})
 	config.Queues = make(map[string]riverqueue.QueueConfig, len(w.Forwarders))
+	running := &workers{}
 	for _, name := range w.Forwarders {
-		config.Queues[QueueName(name)] = riverqueue.QueueConfig{MaxWorkers: q.maxWorkers}
+		queue := QueueName(name)
+		running.queues = append(running.queues, queue)
+		config.Queues[queue] = riverqueue.QueueConfig{MaxWorkers: q.maxWorkers}
 	}
-	client, err := riverqueue.NewClient(driver, &config)
-	if err != nil {
+	if running.client, err = riverqueue.NewClient(driver, &config); err != nil {
 		return nil, fmt.Errorf("river: %w", err)
 	}
-	if err = client.Start(context.WithoutCancel(ctx)); err != nil {
+	if err = running.client.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, fmt.Errorf("river: start: %w", err)
 	}
-	return func(ctx context.Context) error { return stopClient(ctx, client) }, nil
+	return running, nil
 }
 
-// stopClient lets running jobs finish until ctx ends, and cancels them then.
-func stopClient(ctx context.Context, client *riverqueue.Client[*sql.Tx]) error {
-	err := client.Stop(ctx)
+// workers are a River client that is started.
+type workers struct {
+	client *riverqueue.Client[*sql.Tx]
+	queues []string
+}
+
+// Stop implements [forward.Workers].
+func (w *workers) Stop(ctx context.Context) error {
+	err := w.client.Stop(ctx)
 	if err == nil {
 		return nil
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
 	defer cancel()
-	return fmt.Errorf("river: stop: %w", errors.Join(err, client.StopAndCancel(last)))
+	return fmt.Errorf("river: stop: %w", errors.Join(err, w.client.StopAndCancel(last)))
+}
+
+// Drain implements [forward.Workers].
+func (w *workers) Drain(ctx context.Context) error {
+	last, err := w.job(ctx, riverqueue.SortOrderDesc)
+	for first := last; err == nil && first != 0 && first <= last; {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("river: drain: job %d has not had its attempt: %w", first, ctx.Err())
+		case <-time.After(drainPause):
+		}
+		first, err = w.job(ctx, riverqueue.SortOrderAsc)
+	}
+	return err
+}
+
+// job returns the id of the first job, in that order, that waits for its first
+// attempt or has one, zero if there is none.
+func (w *workers) job(ctx context.Context, order riverqueue.SortOrder) (int64, error) {
+	list, err := w.client.JobList(ctx, riverqueue.NewJobListParams().Kinds(Kind).Queues(w.queues...).
+		States(rivertype.JobStateAvailable, rivertype.JobStateRunning).
+		OrderBy(riverqueue.JobListOrderByID, order).First(1))
+	if err != nil {
+		return 0, fmt.Errorf("river: drain: %w", err)
+	}
+	if len(list.Jobs) == 0 {
+		return 0, nil
+	}
+	return list.Jobs[0].ID, nil
 }

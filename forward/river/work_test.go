@@ -3,9 +3,12 @@ package river_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
+	"github.com/riverqueue/river/rivertype"
 
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/forward/journal"
@@ -157,6 +160,64 @@ func TestWorkElsewhere(t *testing.T) {
 		w.delivered("1")
 	})
 }
+
+// TestNeverReturns: a call that does not return is an attempt that failed. It
+// keeps its connection from nobody, and the job comes again.
+func TestNeverReturns(t *testing.T) {
+	each(t, func(w *world) {
+		release := make(chan struct{})
+		w.Cleanup(func() { close(release) })
+		w.sink.answer = func(_ context.Context, call int, _ []journal.Entry) error {
+			if call == 1 {
+				<-release
+			}
+			return nil
+		}
+		w.start(forward.Async, forward.RelayInProcess, forward.Timeout(100*time.Millisecond), forward.MaxAttempts(100))
+		w.commit(1)
+		w.until("it is called", func() bool { return w.sink.calls() != "" }, w.sink.calls)
+		w.commit(2)
+		w.until("both jobs are done", func() bool { return strings.Count(w.jobs(), "completed") == 2 }, w.jobs)
+		if got := w.sink.calls(); !strings.HasPrefix(got, "1, ") || !strings.Contains(got, "2") {
+			t.Errorf("the sink was called with [%s]", got)
+		}
+		w.until("it is told", func() bool { return w.sink.failed("timeout") }, w.sink.calls)
+	})
+}
+
+// TestDrain waits for what there is, and for no retry.
+func TestDrain(t *testing.T) {
+	each(t, func(w *world) {
+		w.river.Config.RetryPolicy = never{}
+		w.sink.answer = func(_ context.Context, _ int, entries []journal.Entry) error {
+			if entries[0].Target.ID == "2" {
+				return errAway
+			}
+			return nil
+		}
+		w.start(forward.Async, forward.RelayElsewhere)
+		for id := range 5 {
+			w.commit(id)
+		}
+		w.must(w.hub.Drain(ctx)) // of nothing here
+		w.must(w.db.Close())
+		w.start(forward.Async, forward.RelayInProcess)
+		w.must(w.hub.Drain(ctx))
+		if got := w.jobs(); strings.Count(got, "completed 1") != 4 || strings.Count(got, "retryable 1") != 1 {
+			t.Errorf("jobs: %s", got)
+		}
+		over, cancel := context.WithCancel(ctx)
+		cancel()
+		if err := w.hub.Drain(over); !errors.Is(err, context.Canceled) {
+			t.Errorf("Drain = %v, want it canceled", err)
+		}
+	})
+}
+
+// never tries failed jobs again after the test.
+type never struct{}
+
+func (never) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(time.Hour) }
 
 // TestStopWaits for the delivery that is running.
 func TestStopWaits(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,7 +39,9 @@ type world struct {
 	sink  *sink
 	river *river.Options
 	hub   *forward.Hub
-	db    *sql.DB
+	// driver is the name that db was opened with.
+	driver string
+	db     *sql.DB
 }
 
 func each(t *testing.T, f func(w *world)) {
@@ -84,11 +87,17 @@ func (w *world) start(d forward.Dispatch, mode forward.RelayMode, opts ...forwar
 
 func (w *world) try(d forward.Dispatch, mode forward.RelayMode, opts ...forward.RegisterOption) error {
 	w.Helper()
-	w.hub = forward.New(&forward.Options{Logger: zap.NewNop(), Observer: w.sink, Relay: mode, Queue: river.New(w.river)})
+	return w.open(&forward.Options{Logger: zap.NewNop(), Relay: mode, Queue: river.New(w.river)}, d, opts...)
+}
+
+func (w *world) open(o *forward.Options, d forward.Dispatch, opts ...forward.RegisterOption) error {
+	w.Helper()
+	o.Observer = w.sink
+	w.hub = forward.New(o)
 	w.hub.Register(w.sink, d, opts...)
-	name := dbtest.Name(w.e.Driver)
-	driver.Register(name, w.e.Driver, w.hub)
-	w.db = dbtest.Open(w, name, w.dsn)
+	w.driver = dbtest.Name(w.e.Driver)
+	driver.Register(w.driver, w.e.Driver, w.hub)
+	w.db = dbtest.Open(w, w.driver, w.dsn)
 	return w.db.PingContext(ctx)
 }
 
@@ -222,6 +231,25 @@ func (s *sink) calls() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return strings.Join(s.got, ", ")
+}
+
+// failed reports whether a failure with that reason was told.
+func (s *sink) failed(reason string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.notices, func(n hooks.Notice) bool { return n.Kind == hooks.NoticeFailed && n.Reason == reason })
+}
+
+// lost returns how many events were told to be lost.
+func (s *sink) lost() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, x := range s.notices {
+		if x.Kind == hooks.NoticeLost {
+			n += max(1, x.Count)
+		}
+	}
+	return n
 }
 
 // Observe keeps n.

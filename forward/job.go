@@ -1,0 +1,185 @@
+package forward
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+const (
+	// reasonJob is that of a job that names no forwarder or events of this Hub.
+	reasonJob = "unknown_job"
+	// reasonGone is that of events that were purged before they were delivered.
+	reasonGone = "journal_gone"
+)
+
+// work is [Worker.Deliver].
+func (d *handler) work(ctx context.Context, db *sql.DB, job Job) error {
+	n := hooks.Notice{Dispatch: Async.String(), Forwarder: job.Forwarder, Attempt: job.Attempt}
+	var s *sink
+	for _, given := range d.queue.given {
+		if given.name() == job.Forwarder {
+			s = given
+		}
+	}
+	if s == nil || len(job.Events) == 0 {
+		err := fmt.Errorf("forward: a job of %d events for the forwarder %q, which is none of this program's async ones", len(job.Events), job.Forwarder)
+		n.Kind, n.Events, n.Reason, n.Permanent, n.Err = hooks.NoticeDiscarded, job.Events, reasonJob, true, err
+		d.Notify(n)
+		return Permanent(reasonJob, err)
+	}
+	start := time.Now()
+	r, gone := d.callJob(ctx, db, s, job)
+	n.Duration = time.Since(start)
+	stopped := ctx.Err() != nil
+	v := verdictOf(r, gone, job.Attempt >= job.MaxAttempts && !stopped)
+	if len(v.taken) > 0 {
+		n.Kind, n.Events = hooks.NoticeDelivered, v.taken
+		d.Notify(n)
+	}
+	for _, refused := range v.refused {
+		n.Kind, n.Events = hooks.NoticeFailed, refused.ids
+		n.Reason, n.Permanent, n.Err = refused.Reason, refused.Permanent, refused.Err
+		d.Notify(n)
+		if refused.Permanent || v.last {
+			n.Kind = hooks.NoticeDiscarded
+			d.Notify(n)
+		}
+	}
+	return v.err(len(job.Events))
+}
+
+// callJob makes the attempt over one connection of db. The ids are those of
+// events that are not in the journal.
+func (d *handler) callJob(ctx context.Context, db *sql.DB, s *sink, job Job) (r callResult, gone []uuid.UUID) {
+	failed := func(err error) callResult { return callResult{entries: named(job.Events), err: err} }
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return failed(fmt.Errorf("forward: no connection to read the journal: %w", err)), nil
+	}
+	defer func() { _ = conn.Close() }() // its errors are those of the calls before
+	idle := false                       // whether nobody can still be using the connection
+	err = relay.Lend(conn, func(lent *sql.DB) {
+		_, entries, e := d.look(ctx, lent, &batch{ids: job.Events}, true)
+		if e != nil {
+			r = failed(e)
+			return
+		}
+		gone = missing(job.Events, entries)
+		if idle = len(entries) == 0; idle {
+			return
+		}
+		r, idle = bounded(WithConn(ctx, lent), s.timeout, func(ctx context.Context) callResult { return call(ctx, s, entries) })
+		switch {
+		case !idle:
+			r = callResult{entries: entries, err: errLeftBehind, timedOut: true}
+		case !r.finished:
+			r = callResult{entries: entries, err: errEndedGoroutine}
+		}
+	})
+	if err != nil && r.entries == nil && gone == nil {
+		r = failed(fmt.Errorf("forward: no connection to read the journal: %w", err))
+	}
+	if !idle {
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // the pool closes it
+	}
+	return r, gone
+}
+
+// named are entries that were not read.
+func named(ids []uuid.UUID) []journal.Entry {
+	entries := make([]journal.Entry, len(ids))
+	for i, id := range ids {
+		entries[i].ID = id
+	}
+	return entries
+}
+
+func missing(ids []uuid.UUID, entries []journal.Entry) (gone []uuid.UUID) {
+	found := make(map[uuid.UUID]bool, len(entries))
+	for i := range entries {
+		found[entries[i].ID] = true
+	}
+	for _, id := range ids {
+		if !found[id] {
+			gone = append(gone, id)
+		}
+	}
+	return gone
+}
+
+// verdict is what became of the events of a job.
+type verdict struct {
+	taken   []uuid.UUID
+	refused []refusal
+	// last says that there is no further attempt.
+	last bool
+}
+
+// refusal is a failure, and what has failed by it.
+type refusal struct {
+	relay.Failure
+	ids []uuid.UUID
+}
+
+func verdictOf(r callResult, gone []uuid.UUID, last bool) verdict {
+	v := verdict{last: last}
+	result := toResult(r)
+	for _, id := range entryIDs(r.entries) {
+		if f, ok := result.Failed[id]; ok {
+			v.refused = append(v.refused, refusal{f, []uuid.UUID{id}})
+		} else {
+			v.taken = append(v.taken, id)
+		}
+	}
+	if result.Err != nil && len(v.taken) > 0 {
+		v.refused = append(v.refused, refusal{*result.Err, v.taken})
+		v.taken = nil
+	}
+	if len(gone) > 0 {
+		err := fmt.Errorf("forward: %d events of the job are no longer in the journal, such as %s: "+
+			"purge what is older than the queue's last attempt", len(gone), gone[0])
+		v.refused = append(v.refused, refusal{relay.Failure{Reason: reasonGone, Permanent: true, Err: err}, gone})
+	}
+	return v
+}
+
+// err is the verdict as [Worker.Deliver] returns it, on a job of that many
+// events.
+func (v *verdict) err(events int) error {
+	again := make(map[uuid.UUID]error)
+	var transient, permanent *relay.Failure
+	for i := range v.refused {
+		f := &v.refused[i].Failure
+		if f.Permanent {
+			permanent = f
+			continue
+		}
+		transient = f
+		for _, id := range v.refused[i].ids {
+			again[id] = f.Err
+		}
+	}
+	var already *PermanentError
+	switch {
+	case transient != nil && len(again) < events:
+		return Partial(again)
+	case transient != nil:
+		return transient.Err
+	case permanent == nil:
+		return nil
+	case errors.As(permanent.Err, &already):
+		return permanent.Err
+	default:
+		return Permanent(permanent.Reason, permanent.Err)
+	}
+}

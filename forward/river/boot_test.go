@@ -1,0 +1,124 @@
+package river_test
+
+import (
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/forward/river"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+// TestNoTables: the first connection says what to do, also where the jobs are
+// worked elsewhere.
+func TestNoTables(t *testing.T) {
+	for _, mode := range []forward.RelayMode{forward.RelayInProcess, forward.RelayElsewhere} {
+		dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+			w := &world{T: t, e: e, dsn: e.DSN(t), sink: &sink{}, river: quick()}
+			err := w.try(forward.Async, mode)
+			if err == nil || !strings.Contains(err.Error(), "river.Migrate") {
+				t.Errorf("the first connection: %v", err)
+			}
+		})
+	}
+}
+
+// TestRoleWithoutRights: an app that may not insert jobs hears so with its first
+// connection, and with what is to be granted it inserts them.
+func TestRoleWithoutRights(t *testing.T) {
+	eachOf(t, func(w *world) {
+		schema, err := journal.Schema(hooks.Postgres, nil)
+		w.must(err)
+		role := dbtest.Name("app")
+		grant := func(queries ...string) {
+			for _, query := range queries {
+				w.must(w.bare.ExecContext(ctx, strings.ReplaceAll(query, "$app", `"`+role+`"`)))
+			}
+		}
+		grant("BEGIN; "+schema+" COMMIT", "CREATE ROLE $app LOGIN", "GRANT INSERT ON orders TO $app", "GRANT SELECT ON river_migration TO $app",
+			"GRANT USAGE ON SCHEMA aftercommit TO $app", "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit TO $app")
+		w.Cleanup(func() { grant("DROP OWNED BY $app; DROP ROLE $app") })
+		w.dsn += " user=" + role
+		for _, right := range []string{"GRANT INSERT ON river_job TO $app", "GRANT SELECT ON river_job TO $app", "GRANT USAGE ON SEQUENCE river_job_id_seq TO $app"} {
+			err = w.try(forward.Async, forward.RelayElsewhere)
+			if err == nil || !strings.Contains(err.Error(), "GRANT INSERT, SELECT ON river_job") {
+				t.Fatalf("without %q the first connection says %v", right, err)
+			}
+			grant(right)
+		}
+		w.start(forward.Async, forward.RelayElsewhere)
+		w.commit(1)
+		if got := w.jobs(); got != "available 0" {
+			t.Errorf("jobs: %s", got)
+		}
+		w.must(w.db.Close())
+	}, dbtest.PostgresEngines()...)
+}
+
+// TestStandby: an app that reads from a standby starts, and works no jobs there.
+func TestStandby(t *testing.T) {
+	c := dbtest.Start(t, nil)
+	w := &world{T: t, e: dbtest.PQ, dsn: c.Database(t), sink: &sink{}, river: quick()}
+	t.Cleanup(func() { c.Stop(t) }) // a standby drops no database
+	w.bare = dbtest.Open(t, w.e.Driver, w.dsn)
+	w.must(river.Migrate(ctx, w.bare, w.e.Dialect, ""))
+	w.must(w.bare.ExecContext(ctx, "CREATE TABLE orders (id integer PRIMARY KEY)"))
+	w.start(forward.Async, forward.RelayElsewhere)
+	w.commit(1)
+	w.must(w.db.Close())
+	w.must(w.bare.ExecContext(ctx, "COPY (SELECT '') TO PROGRAM 'cat > standby.signal'"))
+	c.Stop(t)
+	c.Restart(t)
+	w.start(forward.Async, forward.RelayInProcess)
+	var n int
+	w.must(w.db.QueryRowContext(ctx, "SELECT count(*) FROM orders").Scan(&n))
+	if got := w.jobs(); n != 1 || got != "available 0" {
+		t.Errorf("%d orders, jobs %s", n, got)
+	}
+	w.must(w.hub.Drain(ctx))
+	w.must(w.db.Close())
+	w.delivered("")
+}
+
+// TestMovedFromTheRelay: what was committed before the move is the relay's to
+// deliver. Whoever does not let it hears of it.
+func TestMovedFromTheRelay(t *testing.T) {
+	eachOf(t, func(w *world) {
+		app := func(o forward.Options) (warnings []observer.LoggedEntry) {
+			core, logs := observer.New(zap.WarnLevel)
+			o.Logger = zap.New(core)
+			w.must(w.open(&o, forward.Async))
+			return logs.FilterMessageSnippet("was the relay's").All()
+		}
+		app(forward.Options{Relay: forward.RelayElsewhere})
+		w.commit(1)
+		w.must(w.db.Close())
+
+		moved := forward.Options{Queue: river.New(w.river)}
+		if all := app(moved); len(all) != 1 || all[0].ContextMap()["behind"] != int64(1) {
+			t.Errorf("warnings: %+v", all)
+		}
+		w.commit(2)
+		w.must(w.hub.Drain(ctx))
+		w.must(w.db.Close())
+		w.delivered("2")
+
+		app(forward.Options{Relay: forward.RelayInProcess})
+		w.must(w.hub.Drain(ctx))
+		w.must(w.db.Close())
+		w.delivered("2, 1 2")
+		store, err := relay.New(w.e.Dialect, nil)
+		w.must(err)
+		w.must(store.Retire(ctx, w.bare, forwarder))
+		if all := app(moved); len(all) != 0 {
+			t.Errorf("warned after it was retired: %+v", all)
+		}
+		w.must(w.db.Close())
+	}, dbtest.PostgresEngines()...)
+}
