@@ -14,6 +14,7 @@ import (
 type ending struct {
 	run      func() error // the COMMIT itself
 	undo     func() error // a ROLLBACK, for when the events cannot be written
+	joins    bool         // the COMMIT may go with the flush
 	prepares bool
 	chains   bool // the next transaction begins with the end of this one
 }
@@ -22,7 +23,7 @@ type ending struct {
 // error is the COMMIT's own, unless the events could not be written.
 func (c *conn) commit(ctx context.Context, e ending) error {
 	t := &c.tx
-	state, flushErr := c.flushBeforeEnd(ctx)
+	state, flushErr := c.flushBeforeEnd(ctx, e.joins)
 	if state == flushLate && (e.prepares || e.chains) {
 		state, flushErr = c.insist(ctx)
 		if state == flushLate && e.prepares {
@@ -41,7 +42,10 @@ func (c *conn) commit(ctx context.Context, e ending) error {
 	case flushLate:
 		late = c.takeUnflushed()
 	}
-	err := e.run()
+	err := flushErr
+	if state != flushEnded {
+		err = e.run()
+	}
 	switch {
 	case state == flushGone:
 		c.dropUnflushed()
@@ -269,8 +273,9 @@ func (c *conn) commitOwn(ctx context.Context) error {
 func (c *conn) ownEnding(ctx context.Context) ending {
 	ctx = context.WithoutCancel(ctx)
 	return ending{
-		run:  func() error { return c.simple(ctx, "COMMIT") },
-		undo: func() error { return c.simple(ctx, "ROLLBACK") },
+		run:   func() error { return c.simple(ctx, "COMMIT") },
+		undo:  func() error { return c.simple(ctx, "ROLLBACK") },
+		joins: true,
 	}
 }
 

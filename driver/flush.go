@@ -19,6 +19,7 @@ const (
 	flushAborted                   // PostgreSQL: it has failed, COMMIT will roll back
 	flushGone                      // it had ended already
 	flushFailed                    // the write failed
+	flushEnded                     // the COMMIT went with it, and has answered
 )
 
 // The guard runs in the same query as the flush. Outside a transaction, also in
@@ -38,9 +39,10 @@ const (
 // up, so that the server's own error comes first.
 const margin = 2 * time.Second
 
-// flushBeforeEnd writes what is not written yet. Where there are only
-// functions, it proves that the transaction is still there to be committed.
-func (c *conn) flushBeforeEnd(ctx context.Context) (flushState, error) {
+// flushBeforeEnd writes what is not written yet, with joins together with the
+// COMMIT. Where there are only functions, it proves that the transaction is still
+// there to be committed.
+func (c *conn) flushBeforeEnd(ctx context.Context, joins bool) (flushState, error) {
 	t := &c.tx
 	if t.broken != nil {
 		return flushFailed, t.broken
@@ -61,7 +63,7 @@ func (c *conn) flushBeforeEnd(ctx context.Context) (flushState, error) {
 		}
 		return flushLate, nil
 	}
-	return c.flush(ctx, events, t.own, t.mode == hooks.BestEffort)
+	return c.flush(ctx, events, flushing{must: t.own, keep: t.mode == hooks.BestEffort, joins: joins && t.own})
 }
 
 // insist writes, before it is prepared or chained, what a write-free transaction
@@ -69,7 +71,7 @@ func (c *conn) flushBeforeEnd(ctx context.Context) (flushState, error) {
 // still refuses.
 func (c *conn) insist(ctx context.Context) (flushState, error) {
 	events := c.tx.events(c.tx.flushed)
-	state, err := c.flush(ctx, events, true, true)
+	state, err := c.flush(ctx, events, flushing{must: true, keep: true})
 	if state == flushFailed {
 		c.tx.readOnly = true
 		return flushLate, err
@@ -91,10 +93,19 @@ func (c *conn) prove(ctx context.Context) flushState {
 	}
 }
 
-// flush lets the handler write events on this connection. With keep, a write
-// that fails leaves the transaction as it was, at the price of a savepoint that
-// remains on PostgreSQL.
-func (c *conn) flush(ctx context.Context, events []hooks.Event, must, keep bool) (flushState, error) {
+// flushing is how to flush.
+type flushing struct {
+	must bool // not to write is an error
+	// keep: a write that fails leaves the transaction as it was, at the price of
+	// a savepoint that remains on PostgreSQL.
+	keep bool
+	// joins: the COMMIT follows at once, and may go with the write. It is the
+	// driver's own.
+	joins bool
+}
+
+// flush lets the handler write events on this connection.
+func (c *conn) flush(ctx context.Context, events []hooks.Event, how flushing) (flushState, error) {
 	if !c.postgres() {
 		if state := c.prove(ctx); state != flushProven {
 			return state, nil
@@ -105,15 +116,17 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, must, keep bool)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.db.reg.cfg.writeTimeout+margin)
 	defer cancel()
-	guard, err := c.guard(ctx, keep)
+	guard, err := c.guard(ctx, how.keep)
 	if err != nil {
 		return flushFailed, err
 	}
 	l := c.lend(ctx, leaseFlush)
 	l.guard = guard
-	written, err := c.callFlush(ctx, hooks.Flush{
-		Conn: l.db, Events: events, Token: c.tx.lockToken(), Own: must, Timeout: c.db.reg.cfg.writeTimeout,
-	})
+	f := hooks.Flush{Conn: l.db, Events: events, Token: c.tx.lockToken(), Own: how.must, Timeout: c.db.reg.cfg.writeTimeout}
+	if how.joins && c.postgres() && c.opt.execs() {
+		f.Final = l.commits
+	}
+	written, err := c.callFlush(ctx, f)
 	native := l.revoke()
 	switch sqlState(native) {
 	case "25P01":
@@ -121,10 +134,17 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, must, keep bool)
 	case "25P02":
 		return flushAborted, nil
 	}
-	if err == nil && !written && must {
+	if l.committed() && c.answered(ctx, native) {
+		c.tx.flushed = len(c.tx.items)
+		if native == nil {
+			c.countUnattributed(events)
+		}
+		return flushEnded, native
+	}
+	if err == nil && !written && how.must {
 		err = errors.New("driver: the handler did not write events that must be written")
 	}
-	if keep && l.takeGuard() == "" {
+	if how.keep && l.takeGuard() == "" {
 		if back := c.leaveGuard(ctx, err != nil); err == nil {
 			err = back
 		}
@@ -142,6 +162,17 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, must, keep bool)
 	c.tx.flushed = len(c.tx.items)
 	c.countUnattributed(events)
 	return flushProven, nil
+}
+
+// answered reports whether err is what the COMMIT behind a write answered, or may
+// be. It is not where the transaction is still there: then the write failed, and
+// the COMMIT was not reached.
+func (c *conn) answered(ctx context.Context, err error) bool {
+	if err == nil || c.lostBy(err) {
+		return true
+	}
+	s := c.probe(ctx)
+	return s != stateOpen && s != stateAborted
 }
 
 // guard returns what the lease runs before the first statement. On SQLite the

@@ -21,6 +21,8 @@ const (
 // errRevoked is what a borrower gets who holds on to the connection.
 var errRevoked = errors.New("driver: the app's connection was lent for the time of the call only, which is over: open a database of your own for later work")
 
+var errSent = errors.New("driver: the COMMIT has been sent with the query that Flush.Final made, which must be the last one")
+
 // lease lends the connection as a *sql.DB of exactly one connection. When it
 // is revoked while a call is still running, or with rows, a statement or a
 // transaction left open, the connection cannot go back to the app and is given
@@ -34,6 +36,8 @@ type lease struct {
 
 	mu      sync.Mutex // guards what follows
 	guard   string     // runs before the first statement, then ""
+	final   string     // the query that has the COMMIT behind it
+	sent    bool       // it was executed
 	revoked bool
 	uses    int   // running calls, open rows, statements, transactions
 	native  error // the last error of the base driver
@@ -93,8 +97,11 @@ func (l *lease) Driver() driver.Driver { return l.c.db.base.Driver() }
 func (l *lease) enter(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.revoked {
+	switch {
+	case l.revoked:
 		return nil, nil, errRevoked
+	case l.sent:
+		return nil, nil, errSent
 	}
 	l.uses++
 	ctx, cancel := context.WithCancel(ctx)
@@ -102,8 +109,9 @@ func (l *lease) enter(ctx context.Context) (context.Context, context.CancelFunc,
 	return ctx, func() { stop(); cancel() }, nil
 }
 
-// leave ends a use.
-func (l *lease) leave(err error) {
+// leave ends a use, and returns its error as the lease's sql.DB is to see it: on
+// ErrBadConn that would try again, without the guard.
+func (l *lease) leave(err error) error {
 	l.mu.Lock()
 	if err != nil && !errors.Is(err, driver.ErrSkip) {
 		l.native = err
@@ -114,6 +122,10 @@ func (l *lease) leave(err error) {
 	if last {
 		_ = l.c.base.Close()
 	}
+	if errors.Is(err, driver.ErrBadConn) {
+		return &notBad{err}
+	}
+	return err
 }
 
 // takeGuard returns the guard the first time.
@@ -123,6 +135,30 @@ func (l *lease) takeGuard() string {
 	g := l.guard
 	l.guard = ""
 	return g
+}
+
+// commits is the Final of a flush.
+func (l *lease) commits(query string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.final = query + "; COMMIT"
+	return l.final
+}
+
+// sends reports whether query has the COMMIT behind it, and notes that it is
+// sent: it is the lease's last use.
+func (l *lease) sends(query string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sent = l.final != "" && query == l.final
+	return l.sent
+}
+
+// committed reports whether the COMMIT was sent with a query of the lease.
+func (l *lease) committed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sent
 }
 
 // lentConn is the one connection of a lease's sql.DB.
@@ -146,13 +182,15 @@ func (c *lentConn) ExecContext(ctx context.Context, query string, args []driver.
 		return nil, err
 	}
 	defer cancel()
+	if c.l.sends(query) {
+		ctx = context.WithoutCancel(ctx) // nobody gives up on a COMMIT
+	}
 	query, err = c.guarded(ctx, query, len(args) == 0)
 	var res driver.Result
 	if err == nil {
 		res, err = c.l.c.opt.exec(ctx, query, args)
 	}
-	c.l.leave(err)
-	return res, err
+	return res, c.l.leave(err)
 }
 
 // guarded puts the guard before the first statement: in the same query where
@@ -181,8 +219,7 @@ func (c *lentConn) QueryContext(ctx context.Context, query string, args []driver
 	}
 	if err != nil {
 		cancel()
-		c.l.leave(err)
-		return nil, err
+		return nil, c.l.leave(err)
 	}
 	return &lentRows{Rows: rows, l: c.l, cancel: cancel}, nil
 }
@@ -203,8 +240,7 @@ func (c *lentConn) PrepareContext(ctx context.Context, query string) (driver.Stm
 		st, err = c.l.c.opt.prepare(ctx, query)
 	}
 	if err != nil {
-		c.l.leave(err)
-		return nil, err
+		return nil, c.l.leave(err)
 	}
 	return &lentStmt{Stmt: st, l: c.l}, nil
 }
@@ -226,8 +262,7 @@ func (c *lentConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.T
 	tx, err := c.l.c.opt.begin(ctx, opts)
 	if err != nil {
 		cancel()
-		c.l.leave(err)
-		return nil, err
+		return nil, c.l.leave(err)
 	}
 	return &lentTx{tx: tx, l: c.l, cancel: cancel}, nil
 }
@@ -249,8 +284,7 @@ func (t *lentTx) Rollback() error { return t.end(t.tx.Rollback) }
 func (t *lentTx) end(f func() error) error {
 	err := f()
 	t.cancel()
-	t.l.leave(err)
-	return err
+	return t.l.leave(err)
 }
 
 type lentStmt struct {
@@ -264,9 +298,7 @@ var (
 )
 
 func (s *lentStmt) Close() error {
-	err := s.Stmt.Close()
-	s.l.leave(err)
-	return err
+	return s.l.leave(s.Stmt.Close())
 }
 
 func (s *lentStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
@@ -276,8 +308,7 @@ func (s *lentStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (d
 	}
 	defer cancel()
 	res, err := execStmt(ctx, s.Stmt, args)
-	s.l.leave(err)
-	return res, err
+	return res, s.l.leave(err)
 }
 
 func (s *lentStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
@@ -288,8 +319,7 @@ func (s *lentStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (
 	rows, err := queryStmt(ctx, s.Stmt, args)
 	if err != nil {
 		cancel()
-		s.l.leave(err)
-		return nil, err
+		return nil, s.l.leave(err)
 	}
 	return &lentRows{Rows: rows, l: s.l, cancel: cancel}, nil
 }
@@ -309,6 +339,5 @@ func (r *lentRows) Close() error {
 	r.closed = true
 	err := r.Rows.Close()
 	r.cancel()
-	r.l.leave(err)
-	return err
+	return r.l.leave(err)
 }

@@ -58,7 +58,7 @@ func (c *conn) beforeUnseen(ctx context.Context) error {
 // buffered.
 func (c *conn) flushEarly(ctx context.Context, events []hooks.Event) error {
 	keep := c.tx.mode == hooks.BestEffort
-	state, err := c.flush(ctx, events, false, keep)
+	state, err := c.flush(ctx, events, flushing{keep: keep})
 	if state == flushLate {
 		keep = true
 		if state, err = c.insist(ctx); state == flushLate {

@@ -133,6 +133,9 @@ func (d *handler) Flush(ctx context.Context, f hooks.Flush) (bool, error) {
 		return true, nil
 	}
 	f.Events = d.stamp(f.Events)
+	if len(d.queue.given) > 0 {
+		f.Final = nil // the jobs come last
+	}
 	written, err := d.journal.Write(ctx, f)
 	if err == nil && written {
 		err = d.enqueue(ctx, f)

@@ -48,9 +48,15 @@ func (p *postgres) write(ctx context.Context, f hooks.Flush) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if f.Final != nil {
+		query = f.Final(query)
+	}
 	res, err := f.Conn.ExecContext(ctx, query)
-	if err != nil {
+	switch {
+	case err != nil:
 		return false, p.writeError(err, len(f.Events), wait)
+	case f.Final != nil:
+		return true, nil // record writes what is its own, or fails
 	}
 	n, err := res.RowsAffected()
 	if err != nil {

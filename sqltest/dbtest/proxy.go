@@ -19,6 +19,7 @@ type Proxy struct {
 	listener net.Listener
 	server   string
 	delay    atomic.Int64
+	trips    atomic.Int64
 	wg       sync.WaitGroup
 
 	mu     sync.Mutex
@@ -88,6 +89,10 @@ func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 // Delay makes each round trip longer by d: each query, or each batch of the
 // extended protocol, waits that long before it goes to the server.
 func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
+
+// Trips returns how many round trips there were: queries, and batches of the
+// extended protocol.
+func (p *Proxy) Trips() int64 { return p.trips.Load() }
 
 // Next sets a fault for the next statement that match holds for, such as
 // [IsCommit], on any connection. It replaces a fault that has not happened.
@@ -228,8 +233,11 @@ func (l *link) pumpRequests() {
 				return
 			}
 		}
-		if msg.endsBatch() && !l.sleep(time.Duration(l.proxy.delay.Load())) {
-			return
+		if msg.endsBatch() {
+			l.proxy.trips.Add(1)
+			if !l.sleep(time.Duration(l.proxy.delay.Load())) {
+				return
+			}
 		}
 		if err := msg.writeTo(l.server); err != nil {
 			return

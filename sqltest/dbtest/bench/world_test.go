@@ -28,31 +28,51 @@ var ctx = context.Background()
 
 func long() bool { return os.Getenv("AFTERCOMMIT_LONG") != "" }
 
-// world is a durable server with an app's table.
+// world is a database with an app's table.
 type world struct {
 	testing.TB
+	e    dbtest.Engine
 	dsn  string
 	bare *sql.DB
 }
 
+// newWorld is a durable PostgreSQL with lib/pq.
 func newWorld(b *testing.B) *world {
 	b.Helper()
-	cluster := dbtest.Start(b, &dbtest.Options{Durable: true, Settings: []string{"shared_buffers=256MB", "max_connections=200", "autovacuum=on"}})
-	w := &world{TB: b, dsn: cluster.DSN("postgres")}
-	w.bare = w.open("postgres")
-	w.exec("CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer bigint NOT NULL, note text NOT NULL, state text NOT NULL DEFAULT 'new')")
+	return newWorldOf(b, dbtest.PQ, 0)
+}
+
+// newWorldOf is one of an engine. On PostgreSQL the server is durable, and delay
+// is added to each round trip, unless it is zero.
+func newWorldOf(b *testing.B, e dbtest.Engine, delay time.Duration) *world {
+	b.Helper()
+	w := &world{TB: b, e: e}
+	key := "bigint GENERATED ALWAYS AS IDENTITY"
+	if e.Dialect == hooks.SQLite {
+		w.dsn, key = e.DSN(b), "integer"
+	} else {
+		cluster := dbtest.Start(b, &dbtest.Options{Durable: true, Settings: []string{"shared_buffers=256MB", "max_connections=200", "autovacuum=on"}})
+		w.dsn = cluster.DSN("postgres")
+		if delay > 0 {
+			proxy := dbtest.NewProxy(b, cluster.Addr())
+			proxy.Delay(delay)
+			w.dsn = dbtest.Via(w.dsn, proxy.Addr())
+		}
+	}
+	w.bare = w.open(e.Driver)
+	w.exec("CREATE TABLE orders (id " + key + " PRIMARY KEY, customer bigint NOT NULL, note text NOT NULL, state text NOT NULL DEFAULT 'new')")
 	return w
 }
 
 func (w *world) open(name string) *sql.DB {
 	w.Helper()
-	db, err := sql.Open(name, w.dsn)
-	if err != nil {
-		w.Fatal(err)
+	db := dbtest.Open(w, name, w.dsn)
+	conns := 64
+	if w.e.Dialect == hooks.SQLite {
+		conns = 1 // writers would only wait for each other
 	}
-	db.SetMaxOpenConns(64)
-	db.SetMaxIdleConns(64)
-	w.Cleanup(func() { _ = db.Close() })
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
 	return db
 }
 
@@ -77,37 +97,43 @@ func (w *world) audited(d forward.Dispatch, o hooks.Observer, opts ...driver.Opt
 	w.Helper()
 	hub := forward.New(&forward.Options{Logger: zap.NewNop(), Observer: o})
 	hub.Register(threadline.NewForwarder(nil), d)
-	name := dbtest.Name("postgres")
-	driver.Register(name, "postgres", hub, opts...)
+	name := dbtest.Name(w.e.Driver)
+	driver.Register(name, w.e.Driver, hub, opts...)
 	db := w.open(name)
 	w.must(db.PingContext(ctx))
 	return db, hub
 }
 
-// order is what an app does: three statements, and, with record, one event.
-func order(db *sql.DB, record bool) error {
+// order is what an app does: three statements, and some events.
+func (w *world) order(db *sql.DB, events int) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
 	var id int64
-	if err := tx.QueryRowContext(ctx, "INSERT INTO orders (customer, note) VALUES (7, 'as soon as possible') RETURNING id").Scan(&id); err != nil {
+	if err := tx.QueryRowContext(ctx, w.e.Rebind("INSERT INTO orders (customer, note) VALUES (?, ?) RETURNING id"), 7, "as soon as possible").Scan(&id); err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, fmt.Sprintf("UPDATE orders SET state = 'paid' WHERE id = %d", id)); err != nil {
+	if _, err := tx.ExecContext(ctx, w.e.Rebind("UPDATE orders SET state = ? WHERE id = ?"), "paid", id); err != nil {
 		return err
 	}
 	var n int
-	if err := tx.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*) FROM orders WHERE id = %d", id)).Scan(&n); err != nil {
+	if err := tx.QueryRowContext(ctx, w.e.Rebind("SELECT count(*) FROM orders WHERE id = ?"), id).Scan(&n); err != nil {
 		return err
 	}
-	if record {
+	for range events {
 		if err := hooks.Record(ctx, tx, hooks.Event{Action: "order.placed", Target: hooks.Target{Type: "order", ID: fmt.Sprint(id)}}); err != nil {
 			return err
 		}
 	}
 	return tx.Commit()
+}
+
+// insert is one statement outside a transaction.
+func (w *world) insert(db *sql.DB) error {
+	_, err := db.ExecContext(ctx, w.e.Rebind("INSERT INTO orders (customer, note) VALUES (?, ?)"), 7, "as soon as possible")
+	return err
 }
 
 // rate runs f with some clients for a while and returns how often a second.
@@ -201,10 +227,9 @@ func (l *latency) quantiles() (p50, p99 float64, n int) {
 	return at(0.5), at(0.99), len(l.took)
 }
 
-// fill makes n entries of the journal, of transactions of a thousand.
-func (w *world) fill(n int) {
+// fill makes n entries of the journal, of transactions of part entries.
+func (w *world) fill(n, part int) {
 	w.Helper()
-	const part = 1000
 	for left := n; left > 0; left -= part {
 		w.exec(fmt.Sprintf(`INSERT INTO aftercommit.audit_events (id, role, occurred_at, action, outcome, actor_type, actor_id, target_type, target_id, captured)
 			SELECT gen_random_uuid(), 'app', now(), 'order.placed', 'success', 'user', 'u' || g, 'order', g::text, false FROM generate_series(1, %d) g`, min(left, part)))
