@@ -227,9 +227,13 @@ func (c *conn) captureSchema(s *lex.Statement, values hooks.Values) {
 	if len(s.Tables) > 0 {
 		key.target.ID = nameOf(s.Tables[0])
 	}
-	if f := c.fold(key, map[string]any{"statement": s.Verb}); f != nil {
+	meta := map[string]any{"statement": s.Verb, "conditional": true}
+	if f := c.fold(key, meta); f != nil {
 		f.statements++
 		f.unknown = true
+		if !s.Conditional {
+			delete(c.tx.items[f.index].event.Metadata, "conditional")
+		}
 	}
 }
 

@@ -88,6 +88,9 @@ type Statement struct {
 	Partial bool
 	// Temporary: CREATE TEMPORARY TABLE …, which is no schema change.
 	Temporary bool
+	// Conditional: a Schema statement with IF EXISTS or IF NOT EXISTS before the
+	// name; whether it has changed anything, the server does not say.
+	Conditional bool
 
 	Op Op
 	// Tables are the targets of a Write, several only for TRUNCATE; and the

@@ -54,6 +54,7 @@ func (p *parser) named(st *Statement) {
 		st.NoBlock = true
 	}
 	if p.at("IF") && (p.after().is("NOT") || p.after().is("EXISTS")) {
+		st.Conditional = true
 		p.advance()
 		p.accept("NOT")
 		p.accept("EXISTS")

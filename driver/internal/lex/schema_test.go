@@ -14,6 +14,7 @@ func TestSchema(t *testing.T) {
 		return st
 	}
 	temporary := func(st *Statement) { st.Temporary = true }
+	conditional := func(st *Statement) { st.Conditional = true }
 	noBlock := func(st *Statement) { st.NoBlock = true }
 	on := func(table string) func(*Statement) {
 		return func(st *Statement) { st.On = Table{Name: table} }
@@ -25,7 +26,7 @@ func TestSchema(t *testing.T) {
 		want  Statement
 	}{
 		{"CREATE TABLE t (id int)", both, named("CREATE TABLE", tt)},
-		{"create table if not exists s.t (id int)", both, named("CREATE TABLE", st)},
+		{"create table if not exists s.t (id int)", both, with(named("CREATE TABLE", st), conditional)},
 		{"CREATE TEMP TABLE t (a)", both, with(named("CREATE TABLE", tt), temporary)},
 		{"CREATE TEMPORARY VIEW v AS SELECT 1", both, with(named("CREATE VIEW", v), temporary)},
 		{"CREATE TABLE pg_temp.t (a int)", both[:1], with(named("CREATE TABLE", Table{"pg_temp", "t"}), temporary)},
@@ -35,10 +36,12 @@ func TestSchema(t *testing.T) {
 		{"CREATE OR REPLACE VIEW v AS SELECT 1", both[:1], named("CREATE VIEW", v)},
 		{"CREATE MATERIALIZED VIEW v AS SELECT 1", both[:1], named("CREATE VIEW", v)},
 		{"CREATE INDEX v ON t (a)", both, with(named("CREATE INDEX", v), on("t"))},
-		{"CREATE UNIQUE INDEX IF NOT EXISTS v ON t (a)", both, with(named("CREATE INDEX", v), on("t"))},
+		{"CREATE UNIQUE INDEX IF NOT EXISTS v ON t (a)", both, with(with(named("CREATE INDEX", v), on("t")), conditional)},
 		{"CREATE INDEX ON t (a)", both[:1], with(named("CREATE INDEX"), on("t"))},
 		{"CREATE INDEX CONCURRENTLY v ON t (a)", both[:1], with(with(named("CREATE INDEX", v), on("t")), noBlock)},
-		{"DROP TABLE IF EXISTS t, s.t CASCADE", both[:1], named("DROP TABLE", tt, st)},
+		{"DROP TABLE IF EXISTS t, s.t CASCADE", both[:1], with(named("DROP TABLE", tt, st), conditional)},
+		{"CREATE TABLE IF NOT EXISTS t (a int)", both, with(named("CREATE TABLE", tt), conditional)},
+		{"CREATE TABLE if (a int)", both[:1], named("CREATE TABLE", Table{Name: "if"})},
 		{"DROP INDEX CONCURRENTLY v", both[:1], with(named("DROP INDEX", v), noBlock)},
 		{"DROP TRIGGER v ON t", both[:1], with(named("DROP TRIGGER", v), on("t"))},
 		{"DROP TRIGGER v", both[1:], named("DROP TRIGGER", v)},

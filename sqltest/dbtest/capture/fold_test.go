@@ -193,3 +193,16 @@ func TestTooManyTargets(t *testing.T) {
 		}
 	})
 }
+
+// TestConditional: of a statement with IF EXISTS nobody says whether it has
+// changed anything; of one without, together with it, it is plain.
+func TestConditional(t *testing.T) {
+	each(t, ordersTable, func(w *world) {
+		tx := w.begin()
+		for _, query := range []string{"DROP TABLE IF EXISTS extras", "CREATE TABLE extras (id bigint)", "DROP TABLE extras"} {
+			w.must(tx.ExecContext(ctx(), query))
+		}
+		w.must(tx.Commit())
+		w.want("schema.changed schema#extras statements=2", "schema.changed schema#extras statements=1")
+	})
+}

@@ -91,10 +91,12 @@ var statements = []struct {
 	{query: "TRUNCATE TABLE ONLY orders RESTART IDENTITY", event: "orders.truncated orders statements=1", engines: pg},
 	{query: "CREATE TABLE extras (id bigint)", event: "schema.changed schema#extras statements=1"},
 	{query: "ALTER TABLE extras ADD COLUMN note text", event: "schema.changed schema#extras statements=1"},
+	{query: "CREATE TABLE IF NOT EXISTS extras (id bigint)", event: "schema.changed schema#extras statements=1 conditional=true"},
 	{query: "CREATE INDEX extras_note ON extras (note)", event: "schema.changed schema#extras_note statements=1"},
 	{query: "CREATE VIEW notes AS SELECT note FROM extras", event: "schema.changed schema#notes statements=1"},
 	{query: "DROP VIEW notes", event: "schema.changed schema#notes statements=1"},
 	{query: "DROP TABLE extras", event: "schema.changed schema#extras statements=1"},
+	{query: "DROP TABLE IF EXISTS extras", event: "schema.changed schema#extras statements=1 conditional=true"},
 	{query: "GRANT SELECT ON orders TO PUBLIC", event: "schema.changed schema#orders statements=1", engines: pg},
 	{query: "COMMENT ON TABLE orders IS 'x'", event: "schema.changed schema#orders statements=1", engines: pg},
 }
