@@ -81,8 +81,8 @@ type trailMark struct {
 // later. ok is false if there is none.
 func (t *trail) next(ctx context.Context, w *worker) (snapshot string, ok bool, err error) {
 	now, grace := w.relay.cfg.Clock.Now(), w.target.Grace
-	if _, ok := w.relay.store.d.(sqlite); ok {
-		return now.Add(-grace).UTC().Format(timeForm), true, nil
+	if snapshot, ok = w.relay.store.d.past(now.Add(-grace)); ok {
+		return snapshot, true, nil
 	}
 	if n := len(t.marks); n == 0 || now.Sub(t.marks[n-1].at) >= grace/4 {
 		taken, err := w.relay.store.d.current(ctx, w.conn)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -12,6 +13,15 @@ import (
 type postgres struct{}
 
 var _ dialect = postgres{}
+
+func (postgres) table() string { return "audit_events" }
+
+func (postgres) quote(text string) string {
+	if strings.Contains(text, `\`) {
+		return "E" + quoted(strings.ReplaceAll(text, `\`, `\\`))
+	}
+	return quoted(text)
+}
 
 func (postgres) now() string { return "clock_timestamp()" }
 
@@ -47,6 +57,14 @@ func (postgres) current(ctx context.Context, q querier) (string, error) {
 	var now string
 	err := q.QueryRowContext(ctx, "SELECT pg_current_snapshot()::text").Scan(&now)
 	return now, err
+}
+
+// past: a snapshot must have been taken.
+func (postgres) past(time.Time) (string, bool) { return "", false }
+
+func (d postgres) bound(ctx context.Context, q querier, _ *Store) (string, error) {
+	now, err := d.current(ctx, q)
+	return "pg_visible_in_snapshot(e.xid, '" + now + "')", err
 }
 
 // look finds the range of what is visible now and was not in done: what began

@@ -162,7 +162,7 @@ func (r *Relay) Stop(ctx context.Context) error {
 // Drain waits until what is committed now has been delivered, or failed, by this
 // process or another.
 func (r *Relay) Drain(ctx context.Context) error {
-	bound, err := r.store.bound(ctx, r.db)
+	bound, err := r.store.d.bound(ctx, r.db, r.store)
 	if err != nil {
 		return err
 	}
@@ -267,17 +267,6 @@ func (s *Store) beat(ctx context.Context, q querier, holder string, lease time.D
 func (s *Store) leave(ctx context.Context, q querier, holder string) error {
 	_, err := q.ExecContext(ctx, "DELETE FROM "+s.prefix+"workers WHERE name = "+s.quote(holder))
 	return err
-}
-
-// bound names what is committed now.
-func (s *Store) bound(ctx context.Context, q querier) (string, error) {
-	if _, ok := s.d.(postgres); ok {
-		now, err := s.d.current(ctx, q)
-		return "pg_visible_in_snapshot(e.xid, '" + now + "')", err
-	}
-	var top sql.NullInt64
-	err := q.QueryRowContext(ctx, "SELECT max(seq) FROM "+s.events()).Scan(&top)
-	return "e.seq <= " + itoa(top.Int64), err
 }
 
 // left reports whether a forwarder has not settled all within bound.

@@ -15,6 +15,9 @@ var _ dialect = sqlite{}
 
 const sqliteNow = "strftime('%Y-%m-%dT%H:%M:%f', 'now'"
 
+func (sqlite) table() string            { return "events" }
+func (sqlite) quote(text string) string { return quoted(text) }
+
 func (sqlite) now() string   { return sqliteNow + ") || '000Z'" }
 func (sqlite) begin() string { return "BEGIN IMMEDIATE" }
 
@@ -35,8 +38,18 @@ func (d sqlite) register(s *Store, name, place string) string {
 
 func (sqlite) cursorColumns() string { return "CAST(done AS TEXT), '', 0, 0" }
 
-// current is not needed: a time in the past does as well.
-func (sqlite) current(context.Context, querier) (string, error) { return "", nil }
+// current is the time: what is committed later has a later one.
+func (sqlite) current(context.Context, querier) (string, error) {
+	return time.Now().UTC().Format(timeForm), nil
+}
+
+func (sqlite) past(t time.Time) (string, bool) { return t.UTC().Format(timeForm), true }
+
+func (sqlite) bound(ctx context.Context, q querier, s *Store) (string, error) {
+	var top sql.NullInt64
+	err := q.QueryRowContext(ctx, "SELECT max(seq) FROM "+s.events()).Scan(&top)
+	return "e.seq <= " + itoa(top.Int64), err
+}
 
 // look takes what there is for a tick.
 func (sqlite) look(ctx context.Context, q querier, s *Store, c *cursor, trailing string) (bool, error) {

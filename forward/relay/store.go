@@ -38,6 +38,10 @@ type Options struct {
 
 // dialect is what differs between the databases.
 type dialect interface {
+	// table is the journal's, without what is before the schema's tables.
+	table() string
+	// quote makes a literal of text without NULs.
+	quote(text string) string
 	// now is an expression for the database's clock.
 	now() string
 	later(d time.Duration) string
@@ -53,6 +57,11 @@ type dialect interface {
 	cursorColumns() string
 	// current returns a snapshot of now, for look.
 	current(ctx context.Context, q querier) (string, error)
+	// past returns the snapshot of a time that has passed, if the database knows
+	// such.
+	past(t time.Time) (snapshot string, ok bool)
+	// bound selects the entries e that are committed now.
+	bound(ctx context.Context, q querier, s *Store) (string, error)
 	// look begins a tick, up to now or trailing, if there is anything in it.
 	look(ctx context.Context, q querier, s *Store, c *cursor, trailing string) (found bool, err error)
 	// within selects what is left of a tick.
@@ -95,12 +104,7 @@ func New(d hooks.Dialect, o *Options) (*Store, error) {
 }
 
 // events is the journal's table.
-func (s *Store) events() string {
-	if _, ok := s.d.(postgres); ok {
-		return s.prefix + "audit_events"
-	}
-	return s.prefix + "events"
-}
+func (s *Store) events() string { return s.prefix + s.d.table() }
 
 // table is the journal's table without its schema.
 func (s *Store) table() string { return strings.TrimPrefix(s.events(), "main.") }
@@ -108,12 +112,10 @@ func (s *Store) table() string { return strings.TrimPrefix(s.events(), "main.") 
 // quote makes a literal, so that statements need no arguments: one round trip,
 // and no prepared statement that a pooler would lose.
 func (s *Store) quote(text string) string {
-	text = strings.ReplaceAll(strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", "�"), "�"), "'", "''")
-	if _, ok := s.d.(postgres); ok && strings.Contains(text, `\`) {
-		return "E'" + strings.ReplaceAll(text, `\`, `\\`) + "'"
-	}
-	return "'" + text + "'"
+	return s.d.quote(strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", "�"), "�"))
 }
+
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
 func (s *Store) time(t time.Time) string { return "'" + t.UTC().Format(timeForm) + "'" }
 
