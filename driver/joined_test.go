@@ -17,121 +17,129 @@ func final(ctx context.Context, f hooks.Flush) (bool, error) {
 	return err == nil, err
 }
 
+const (
+	stmt   = "INSERT INTO orders VALUES (1)"
+	write  = "INSERT journal orders.inserted"
+	joined = "SAVEPOINT aftercommit_guard; RELEASE SAVEPOINT aftercommit_guard; " + write + "; COMMIT"
+	kept   = "SAVEPOINT aftercommit_guard; " + write + "; COMMIT"
+	probe  = "SAVEPOINT aftercommit_guard; RELEASE SAVEPOINT aftercommit_guard"
+)
+
+var (
+	refused = &sqltest.Error{Code: "23503", Message: "a deferred constraint"}
+	failed  = &sqltest.Error{Code: "42501", Message: "no right"}
+	odd     = errors.New("the driver did not send it")
+)
+
+// join is one way in which a write together with its COMMIT may go.
+type join struct {
+	name      string
+	mode      hooks.Mode
+	flush     func(context.Context, hooks.Flush) (bool, error)
+	fault     *sqltest.Fault
+	write     error // what the write answers
+	err       error
+	committed []string
+	sent      []string
+	told      []string
+	kinds     []string
+}
+
+var joins = []join{{name: "well", sent: []string{"BEGIN", stmt, joined}, committed: []string{stmt, write}, told: []string{"committed orders.inserted"}},
+	{
+		name: "refused", fault: of(sqltest.End(hooks.RolledBack, refused)), err: refused,
+		sent: []string{"BEGIN", stmt, joined, probe}, told: []string{"rolled back orders.inserted"},
+	},
+	{
+		name: "write fails", fault: of(sqltest.Abort(failed)), err: failed,
+		sent: []string{"BEGIN", stmt, joined, probe, "ROLLBACK"}, told: []string{"rolled back orders.inserted"}, kinds: []string{"failed journal"},
+	},
+	{
+		name: "write fails, best effort", mode: hooks.BestEffort, write: failed,
+		sent:      []string{"BEGIN", stmt, kept, probe, "ROLLBACK TO SAVEPOINT aftercommit_guard", "COMMIT"},
+		committed: []string{stmt}, kinds: []string{"failed journal", "lost write_failed"},
+	},
+	{
+		name: "not sent", write: odd, err: odd,
+		sent: []string{"BEGIN", stmt, joined, probe, "ROLLBACK"}, told: []string{"rolled back orders.inserted"}, kinds: []string{"failed journal"},
+	},
+	{
+		name: "lost before", fault: of(sqltest.Lose()), err: errAny,
+		sent: []string{"BEGIN", stmt, joined}, told: []string{"unknown orders.inserted"},
+	},
+	{
+		name: "lost after", fault: of(sqltest.Lose().After()), err: errAny,
+		sent: []string{"BEGIN", stmt, joined}, committed: []string{stmt, write}, told: []string{"unknown orders.inserted"},
+	},
+	{
+		name: "the transaction has ended", fault: of(sqltest.End(hooks.Committed, nil)),
+		sent: []string{"BEGIN", stmt, joined, "COMMIT"}, committed: []string{stmt}, told: []string{"rolled back orders.inserted"},
+	},
+	{
+		name: "the hook fails afterwards",
+		flush: func(ctx context.Context, f hooks.Flush) (bool, error) {
+			_, _ = final(ctx, f)
+			panic("after it has written")
+		},
+		sent: []string{"BEGIN", stmt, joined}, committed: []string{stmt, write}, told: []string{"committed orders.inserted"},
+	},
+	{
+		name: "the hook goes on", err: nil,
+		flush: func(ctx context.Context, f hooks.Flush) (bool, error) {
+			if ok, err := final(ctx, f); err != nil {
+				return ok, err
+			}
+			_, err := f.Conn.ExecContext(ctx, "INSERT more")
+			return err == nil, err
+		},
+		sent: []string{"BEGIN", stmt, joined}, committed: []string{stmt, write}, told: []string{"committed orders.inserted"},
+	},
+	{
+		name: "the hook does something else",
+		flush: func(ctx context.Context, f hooks.Flush) (bool, error) {
+			_ = f.Final("SELECT 1")
+			_, err := f.Conn.ExecContext(ctx, write)
+			return err == nil, err
+		},
+		sent:      []string{"BEGIN", stmt, probe + "; " + write, "COMMIT"},
+		committed: []string{stmt, write}, told: []string{"committed orders.inserted"},
+	},
+}
+
 // TestJoined: the COMMIT of a transaction of the driver's own goes with the
 // write, and its answer is judged as if it had come alone.
 func TestJoined(t *testing.T) {
-	const (
-		stmt   = "INSERT INTO orders VALUES (1)"
-		write  = "INSERT journal orders.inserted"
-		joined = "SAVEPOINT aftercommit_guard; RELEASE SAVEPOINT aftercommit_guard; " + write + "; COMMIT"
-		kept   = "SAVEPOINT aftercommit_guard; " + write + "; COMMIT"
-		probe  = "SAVEPOINT aftercommit_guard; RELEASE SAVEPOINT aftercommit_guard"
-	)
-	var (
-		refused = &sqltest.Error{Code: "23503", Message: "a deferred constraint"}
-		failed  = &sqltest.Error{Code: "42501", Message: "no right"}
-		odd     = errors.New("the driver did not send it")
-	)
-	for _, tt := range []struct {
-		name      string
-		mode      hooks.Mode
-		flush     func(context.Context, hooks.Flush) (bool, error)
-		fault     *sqltest.Fault
-		write     error // what the write answers
-		err       error
-		committed []string
-		sent      []string
-		told      []string
-		kinds     []string
-	}{
-		{name: "well", sent: []string{"BEGIN", stmt, joined}, committed: []string{stmt, write}, told: []string{"committed orders.inserted"}},
-		{
-			name: "refused", fault: of(sqltest.End(hooks.RolledBack, refused)), err: refused,
-			sent: []string{"BEGIN", stmt, joined, probe}, told: []string{"rolled back orders.inserted"},
-		},
-		{
-			name: "write fails", fault: of(sqltest.Abort(failed)), err: failed,
-			sent: []string{"BEGIN", stmt, joined, probe, "ROLLBACK"}, told: []string{"rolled back orders.inserted"}, kinds: []string{"failed journal"},
-		},
-		{
-			name: "write fails, best effort", mode: hooks.BestEffort, write: failed,
-			sent:      []string{"BEGIN", stmt, kept, probe, "ROLLBACK TO SAVEPOINT aftercommit_guard", "COMMIT"},
-			committed: []string{stmt}, kinds: []string{"failed journal", "lost write_failed"},
-		},
-		{
-			name: "not sent", write: odd, err: odd,
-			sent: []string{"BEGIN", stmt, joined, probe, "ROLLBACK"}, told: []string{"rolled back orders.inserted"}, kinds: []string{"failed journal"},
-		},
-		{
-			name: "lost before", fault: of(sqltest.Lose()), err: errAny,
-			sent: []string{"BEGIN", stmt, joined}, told: []string{"unknown orders.inserted"},
-		},
-		{
-			name: "lost after", fault: of(sqltest.Lose().After()), err: errAny,
-			sent: []string{"BEGIN", stmt, joined}, committed: []string{stmt, write}, told: []string{"unknown orders.inserted"},
-		},
-		{
-			name: "the transaction has ended", fault: of(sqltest.End(hooks.Committed, nil)),
-			sent: []string{"BEGIN", stmt, joined, "COMMIT"}, committed: []string{stmt}, told: []string{"rolled back orders.inserted"},
-		},
-		{
-			name: "the hook fails afterwards",
-			flush: func(ctx context.Context, f hooks.Flush) (bool, error) {
-				_, _ = final(ctx, f)
-				panic("after it has written")
-			},
-			sent: []string{"BEGIN", stmt, joined}, committed: []string{stmt, write}, told: []string{"committed orders.inserted"},
-		},
-		{
-			name: "the hook goes on", err: nil,
-			flush: func(ctx context.Context, f hooks.Flush) (bool, error) {
-				if ok, err := final(ctx, f); err != nil {
-					return ok, err
-				}
-				_, err := f.Conn.ExecContext(ctx, "INSERT more")
-				return err == nil, err
-			},
-			sent: []string{"BEGIN", stmt, joined}, committed: []string{stmt, write}, told: []string{"committed orders.inserted"},
-		},
-		{
-			name: "the hook does something else",
-			flush: func(ctx context.Context, f hooks.Flush) (bool, error) {
-				_ = f.Final("SELECT 1")
-				_, err := f.Conn.ExecContext(ctx, write)
-				return err == nil, err
-			},
-			sent:      []string{"BEGIN", stmt, probe + "; " + write, "COMMIT"},
-			committed: []string{stmt, write}, told: []string{"committed orders.inserted"},
-		},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			fake, s := sqltest.NewFake(), &spy{flush: final}
-			if tt.flush != nil {
-				s.flush = tt.flush
-			}
-			db := open(t, fake, s, adriver.Capture(adriver.AllTables()), adriver.WithMode(tt.mode), adriver.DefaultActor(hooks.Actor{Type: "system", ID: "test"}))
-			if tt.fault != nil {
-				fake.On(sqltest.Call{Query: "SAVEPOINT aftercommit_guard"}, tt.fault.At(1))
-			}
-			if tt.write != nil {
-				fake.AnswerFunc(write, func(sqltest.Statement) (sqltest.Answer, error) { return sqltest.Answer{}, tt.write })
-			}
-			_, err := db.ExecContext(context.Background(), stmt)
-			switch {
-			case tt.err == errAny: //nolint:errorlint // a mark
-				if err == nil || errors.Is(err, driver.ErrBadConn) {
-					t.Errorf("Exec: %v, want an error after which the statement is not executed again", err)
-				}
-			case !errors.Is(err, tt.err):
-				t.Errorf("Exec: %v, want %v", err, tt.err)
-			}
-			want(t, "sent", fake.Sent(), tt.sent...)
-			want(t, "committed", fake.CommittedQueries(), tt.committed...)
-			want(t, "told", s.told(), tt.told...)
-			want(t, "kinds", s.kinds(), tt.kinds...)
-			exec(t, db, "SELECT 1") // the connection, or the next one, is well
-		})
+	for _, tt := range joins {
+		t.Run(tt.name, tt.run)
 	}
+}
+
+func (tt join) run(t *testing.T) {
+	fake, s := sqltest.NewFake(), &spy{flush: final}
+	if tt.flush != nil {
+		s.flush = tt.flush
+	}
+	db := open(t, fake, s, adriver.Capture(adriver.AllTables()), adriver.WithMode(tt.mode), adriver.DefaultActor(hooks.Actor{Type: "system", ID: "test"}))
+	if tt.fault != nil {
+		fake.On(sqltest.Call{Query: "SAVEPOINT aftercommit_guard"}, tt.fault.At(1))
+	}
+	if tt.write != nil {
+		fake.AnswerFunc(write, func(sqltest.Statement) (sqltest.Answer, error) { return sqltest.Answer{}, tt.write })
+	}
+	_, err := db.ExecContext(context.Background(), stmt)
+	switch {
+	case tt.err == errAny: //nolint:errorlint // a mark
+		if err == nil || errors.Is(err, driver.ErrBadConn) {
+			t.Errorf("Exec: %v, want an error after which the statement is not executed again", err)
+		}
+	case !errors.Is(err, tt.err):
+		t.Errorf("Exec: %v, want %v", err, tt.err)
+	}
+	want(t, "sent", fake.Sent(), tt.sent...)
+	want(t, "committed", fake.CommittedQueries(), tt.committed...)
+	want(t, "told", s.told(), tt.told...)
+	want(t, "kinds", s.kinds(), tt.kinds...)
+	exec(t, db, "SELECT 1") // the connection, or the next one, is well
 }
 
 var errAny = errors.New("any")
