@@ -18,17 +18,17 @@ func final(ctx context.Context, f hooks.Flush) (bool, error) {
 }
 
 const (
-	stmt   = "INSERT INTO orders VALUES (1)"
-	write  = "INSERT journal orders.inserted"
-	joined = "SAVEPOINT aftercommit_guard; RELEASE SAVEPOINT aftercommit_guard; " + write + "; COMMIT"
-	kept   = "SAVEPOINT aftercommit_guard; " + write + "; COMMIT"
-	probe  = "SAVEPOINT aftercommit_guard; RELEASE SAVEPOINT aftercommit_guard"
+	orderStmt   = "INSERT INTO orders VALUES (1)"
+	journalStmt = "INSERT journal orders.inserted"
+	joinedWrite = "SAVEPOINT aftercommit_guard; RELEASE SAVEPOINT aftercommit_guard; " + journalStmt + "; COMMIT"
+	keptWrite   = "SAVEPOINT aftercommit_guard; " + journalStmt + "; COMMIT"
+	guardProbe  = "SAVEPOINT aftercommit_guard; RELEASE SAVEPOINT aftercommit_guard"
 )
 
 var (
-	refused = &sqltest.Error{Code: "23503", Message: "a deferred constraint"}
-	failed  = &sqltest.Error{Code: "42501", Message: "no right"}
-	odd     = errors.New("the driver did not send it")
+	errRefused = &sqltest.Error{Code: "23503", Message: "a deferred constraint"}
+	errNoRight = &sqltest.Error{Code: "42501", Message: "no right"}
+	errOdd     = errors.New("the driver did not send it")
 )
 
 // join is one way in which a write together with its COMMIT may go.
@@ -45,35 +45,36 @@ type join struct {
 	kinds     []string
 }
 
-var joins = []join{{name: "well", sent: []string{"BEGIN", stmt, joined}, committed: []string{stmt, write}, told: []string{"committed orders.inserted"}},
+var joins = []join{
+	{name: "well", sent: []string{"BEGIN", orderStmt, joinedWrite}, committed: []string{orderStmt, journalStmt}, told: []string{"committed orders.inserted"}},
 	{
-		name: "refused", fault: of(sqltest.End(hooks.RolledBack, refused)), err: refused,
-		sent: []string{"BEGIN", stmt, joined, probe}, told: []string{"rolled back orders.inserted"},
+		name: "refused", fault: of(sqltest.End(hooks.RolledBack, errRefused)), err: errRefused,
+		sent: []string{"BEGIN", orderStmt, joinedWrite, guardProbe}, told: []string{"rolled back orders.inserted"},
 	},
 	{
-		name: "write fails", fault: of(sqltest.Abort(failed)), err: failed,
-		sent: []string{"BEGIN", stmt, joined, probe, "ROLLBACK"}, told: []string{"rolled back orders.inserted"}, kinds: []string{"failed journal"},
+		name: "write fails", fault: of(sqltest.Abort(errNoRight)), err: errNoRight,
+		sent: []string{"BEGIN", orderStmt, joinedWrite, guardProbe, "ROLLBACK"}, told: []string{"rolled back orders.inserted"}, kinds: []string{"failed journal"},
 	},
 	{
-		name: "write fails, best effort", mode: hooks.BestEffort, write: failed,
-		sent:      []string{"BEGIN", stmt, kept, probe, "ROLLBACK TO SAVEPOINT aftercommit_guard", "COMMIT"},
-		committed: []string{stmt}, kinds: []string{"failed journal", "lost write_failed"},
+		name: "write fails, best effort", mode: hooks.BestEffort, write: errNoRight,
+		sent:      []string{"BEGIN", orderStmt, keptWrite, guardProbe, "ROLLBACK TO SAVEPOINT aftercommit_guard", "COMMIT"},
+		committed: []string{orderStmt}, kinds: []string{"failed journal", "lost write_failed"},
 	},
 	{
-		name: "not sent", write: odd, err: odd,
-		sent: []string{"BEGIN", stmt, joined, probe, "ROLLBACK"}, told: []string{"rolled back orders.inserted"}, kinds: []string{"failed journal"},
+		name: "not sent", write: errOdd, err: errOdd,
+		sent: []string{"BEGIN", orderStmt, joinedWrite, guardProbe, "ROLLBACK"}, told: []string{"rolled back orders.inserted"}, kinds: []string{"failed journal"},
 	},
 	{
 		name: "lost before", fault: of(sqltest.Lose()), err: errAny,
-		sent: []string{"BEGIN", stmt, joined}, told: []string{"unknown orders.inserted"},
+		sent: []string{"BEGIN", orderStmt, joinedWrite}, told: []string{"unknown orders.inserted"},
 	},
 	{
 		name: "lost after", fault: of(sqltest.Lose().After()), err: errAny,
-		sent: []string{"BEGIN", stmt, joined}, committed: []string{stmt, write}, told: []string{"unknown orders.inserted"},
+		sent: []string{"BEGIN", orderStmt, joinedWrite}, committed: []string{orderStmt, journalStmt}, told: []string{"unknown orders.inserted"},
 	},
 	{
 		name: "the transaction has ended", fault: of(sqltest.End(hooks.Committed, nil)),
-		sent: []string{"BEGIN", stmt, joined, "COMMIT"}, committed: []string{stmt}, told: []string{"rolled back orders.inserted"},
+		sent: []string{"BEGIN", orderStmt, joinedWrite, "COMMIT"}, committed: []string{orderStmt}, told: []string{"rolled back orders.inserted"},
 	},
 	{
 		name: "the hook fails afterwards",
@@ -81,7 +82,7 @@ var joins = []join{{name: "well", sent: []string{"BEGIN", stmt, joined}, committ
 			_, _ = final(ctx, f)
 			panic("after it has written")
 		},
-		sent: []string{"BEGIN", stmt, joined}, committed: []string{stmt, write}, told: []string{"committed orders.inserted"},
+		sent: []string{"BEGIN", orderStmt, joinedWrite}, committed: []string{orderStmt, journalStmt}, told: []string{"committed orders.inserted"},
 	},
 	{
 		name: "the hook goes on", err: nil,
@@ -92,17 +93,17 @@ var joins = []join{{name: "well", sent: []string{"BEGIN", stmt, joined}, committ
 			_, err := f.Conn.ExecContext(ctx, "INSERT more")
 			return err == nil, err
 		},
-		sent: []string{"BEGIN", stmt, joined}, committed: []string{stmt, write}, told: []string{"committed orders.inserted"},
+		sent: []string{"BEGIN", orderStmt, joinedWrite}, committed: []string{orderStmt, journalStmt}, told: []string{"committed orders.inserted"},
 	},
 	{
 		name: "the hook does something else",
 		flush: func(ctx context.Context, f hooks.Flush) (bool, error) {
 			_ = f.Final("SELECT 1")
-			_, err := f.Conn.ExecContext(ctx, write)
+			_, err := f.Conn.ExecContext(ctx, journalStmt)
 			return err == nil, err
 		},
-		sent:      []string{"BEGIN", stmt, probe + "; " + write, "COMMIT"},
-		committed: []string{stmt, write}, told: []string{"committed orders.inserted"},
+		sent:      []string{"BEGIN", orderStmt, guardProbe + "; " + journalStmt, "COMMIT"},
+		committed: []string{orderStmt, journalStmt}, told: []string{"committed orders.inserted"},
 	},
 }
 
@@ -124,9 +125,9 @@ func (tt join) run(t *testing.T) {
 		fake.On(sqltest.Call{Query: "SAVEPOINT aftercommit_guard"}, tt.fault.At(1))
 	}
 	if tt.write != nil {
-		fake.AnswerFunc(write, func(sqltest.Statement) (sqltest.Answer, error) { return sqltest.Answer{}, tt.write })
+		fake.AnswerFunc(journalStmt, func(sqltest.Statement) (sqltest.Answer, error) { return sqltest.Answer{}, tt.write })
 	}
-	_, err := db.ExecContext(context.Background(), stmt)
+	_, err := db.ExecContext(context.Background(), orderStmt)
 	switch {
 	case tt.err == errAny: //nolint:errorlint // a mark
 		if err == nil || errors.Is(err, driver.ErrBadConn) {
