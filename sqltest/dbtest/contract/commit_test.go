@@ -192,6 +192,25 @@ func TestRefusedConstraint(t *testing.T) {
 	})
 }
 
+// TestRefusedAutocommit: a deferred constraint refuses the COMMIT of a captured
+// statement outside any transaction, with the error that it would have had bare.
+func TestRefusedAutocommit(t *testing.T) {
+	each(t, func(w *world) {
+		if w.e.Name == "sqlite" {
+			w.db.SetMaxOpenConns(1)
+			w.must(w.db.ExecContext(ctx(), "PRAGMA foreign_keys=ON"))
+		}
+		w.must(w.bare.ExecContext(ctx(), "CREATE TABLE parts (id bigint PRIMARY KEY, whole bigint REFERENCES orders (id) DEFERRABLE INITIALLY DEFERRED)"))
+		w.must(w.db.ExecContext(ctx(), "INSERT INTO orders (id) VALUES (1)"))
+		w.must(w.bare.ExecContext(ctx(), "INSERT INTO parts VALUES (1, 1)"))
+		_, err := w.db.ExecContext(ctx(), "DELETE FROM orders WHERE id = 1")
+		w.wantState(err, "23503")
+		w.want("1", "orders.inserted", "orders.inserted")
+		w.goesOn()
+		w.want("1 2", "orders.inserted b", "orders.inserted b")
+	})
+}
+
 // TestRefusedSerialization: of two serializable transactions that each read what
 // the other wrote one cannot commit.
 func TestRefusedSerialization(t *testing.T) {
