@@ -84,6 +84,27 @@ func TestTwoProcesses(t *testing.T) {
 	})
 }
 
+// TestOpenedTwice: an app that opens a database twice has two relays, which share
+// the work; and one that closes it goes on with the other.
+func TestOpenedTwice(t *testing.T) {
+	each(t, func(w *world) {
+		a := w.start(forward.Options{}, nil)
+		second := &app{world: w, hub: a.hub, name: a.name, db: dbtest.Open(t, a.name, w.dsn)}
+		w.must(second.db.PingContext(ctx))
+		for id := range 10 {
+			a.place(2 * id)
+			second.place(2*id + 1)
+		}
+		a.drain()
+		w.must(a.db.Close())
+		second.place(20)
+		second.drain()
+		if got := strings.Fields(w.sink.orders()); len(got) != 21 {
+			t.Errorf("%d deliveries of 21 events: %v", len(got), got)
+		}
+	})
+}
+
 // TestRelayTakesWhatSyncMissed, once, and not what it has taken.
 func TestRelayTakesWhatSyncMissed(t *testing.T) {
 	each(t, func(w *world) {

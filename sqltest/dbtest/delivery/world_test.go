@@ -63,6 +63,7 @@ func (w *world) must(results ...any) {
 type app struct {
 	*world
 	hub  *forward.Hub
+	name string // of the driver
 	db   *sql.DB
 	logs *observer.ObservedLogs
 }
@@ -85,9 +86,9 @@ func (w *world) try(dsn string, o forward.Options, register func(h *forward.Hub)
 		register = func(h *forward.Hub) { h.Register(w.sink, forward.Auto) }
 	}
 	register(a.hub)
-	name := dbtest.Name(w.e.Driver)
-	driver.Register(name, w.e.Driver, a.hub)
-	db, err := sql.Open(name, dsn)
+	a.name = dbtest.Name(w.e.Driver)
+	driver.Register(a.name, w.e.Driver, a.hub)
+	db, err := sql.Open(a.name, dsn)
 	if err != nil {
 		return nil, err
 	}

@@ -114,6 +114,35 @@ func TestItPasses(t *testing.T) {
 	})
 }
 
+// TestClockJumps: a clock that goes back, and then on, delays a retry and nothing
+// else.
+func TestClockJumps(t *testing.T) {
+	each(t, func(w *world) {
+		bad := true
+		w.sink.refuse = func(name string) error {
+			if bad && name == "b" {
+				return errTransient
+			}
+			return nil
+		}
+		w.commit("a", "b")
+		r := w.start(relay.Config{})
+		w.drain(r)
+		w.until("it has failed", func() bool { return len(w.failures(false)) == 1 })
+		w.clock.pass(-24 * time.Hour)
+		w.sink.set(func(*sink) { bad = false })
+		w.commit("c", "d")
+		w.drain(r)
+		w.want("a c d")
+		w.clock.pass(48 * time.Hour)
+		w.until("it is delivered", func() bool { return w.sink.all() == "a c d b" })
+		w.until("it is settled", func() bool { return len(w.failures(false)) == 0 })
+		w.commit("e")
+		w.drain(r)
+		w.want("a c d b e")
+	})
+}
+
 func TestPermanentIsDiscardedAtOnce(t *testing.T) {
 	each(t, func(w *world) {
 		w.sink.whole = permanent{errors.New("never")}
