@@ -2,6 +2,7 @@ package driver_test
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"testing"
@@ -169,5 +170,48 @@ func TestJoinedOnlyIfOwn(t *testing.T) {
 	exec(t, lite, "UPDATE orders SET n = 1")
 	if asked != 5 || given != 0 {
 		t.Errorf("of %d flushes %d may commit, want 0 of 5", asked, given)
+	}
+}
+
+// watched is a fake whose connections tell which queries come with a deadline.
+type watched struct {
+	*sqltest.Fake
+	bounded map[string]bool
+}
+
+func (w watched) Connect(ctx context.Context) (driver.Conn, error) {
+	c, err := w.Fake.Connect(ctx)
+	return watchedConn{c, w.bounded}, err
+}
+
+type watchedConn struct {
+	driver.Conn
+	bounded map[string]bool
+}
+
+func (c watchedConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	_, c.bounded[query] = ctx.Deadline()
+	return c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
+}
+
+// TestJoinedIsPatient: a COMMIT may wait for a standby as long as it has to, also
+// with the write, which has a timeout where it goes alone.
+func TestJoinedIsPatient(t *testing.T) {
+	s := &spy{flush: final}
+	w := watched{sqltest.NewFake(), make(map[string]bool)}
+	c, err := adriver.WrapConnector(w, s, adriver.WithDialect(hooks.Postgres), adriver.Capture(adriver.AllTables()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := sql.OpenDB(c)
+	defer db.Close()
+	exec(t, db, orderStmt)
+	if bounded, sent := w.bounded[joinedWrite]; bounded || !sent {
+		t.Errorf("the COMMIT has a deadline: %v; it was sent: %v", bounded, sent)
+	}
+	s.flush = nil
+	exec(t, db, orderStmt)
+	if alone := guardProbe + "; " + journalStmt; !w.bounded[alone] {
+		t.Error("a write that goes alone has no deadline")
 	}
 }

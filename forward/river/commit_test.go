@@ -193,6 +193,20 @@ func TestPrepared(t *testing.T) {
 	}, dbtest.PostgresEngines()...)
 }
 
+// TestCaptured: the job of a captured statement outside any transaction.
+func TestCaptured(t *testing.T) {
+	each(t, func(w *world) {
+		w.capture = true
+		w.start(forward.Async, forward.RelayInProcess)
+		w.must(w.db.ExecContext(ctx, w.e.Rebind("INSERT INTO orders (id) VALUES (?)"), 1))
+		if _, err := w.db.ExecContext(ctx, w.e.Rebind("INSERT INTO orders (id) VALUES (?)"), 1); err == nil {
+			t.Error("the same order twice")
+		}
+		w.untilJobs("completed 1")
+		w.delivered("1")
+	})
+}
+
 // TestWriteFree: events of a transaction that writes nothing else.
 func TestWriteFree(t *testing.T) {
 	each(t, func(w *world) {

@@ -39,6 +39,8 @@ type world struct {
 	sink  *sink
 	river *river.Options
 	hub   *forward.Hub
+	// capture says that the app's statements are events.
+	capture bool
 	// driver is the name that db was opened with.
 	driver string
 	db     *sql.DB
@@ -90,13 +92,17 @@ func (w *world) try(d forward.Dispatch, mode forward.RelayMode, opts ...forward.
 	return w.open(&forward.Options{Logger: zap.NewNop(), Relay: mode, Queue: river.New(w.river)}, d, opts...)
 }
 
-func (w *world) open(o *forward.Options, d forward.Dispatch, opts ...forward.RegisterOption) error {
+func (w *world) open(o *forward.Options, d forward.Dispatch, sinkOpts ...forward.RegisterOption) error {
 	w.Helper()
 	o.Observer = w.sink
 	w.hub = forward.New(o)
-	w.hub.Register(w.sink, d, opts...)
+	w.hub.Register(w.sink, d, sinkOpts...)
 	w.driver = dbtest.Name(w.e.Driver)
-	driver.Register(w.driver, w.e.Driver, w.hub)
+	var opts []driver.Option
+	if w.capture {
+		opts = append(opts, driver.Capture(driver.Tables("orders")))
+	}
+	driver.Register(w.driver, w.e.Driver, w.hub, opts...)
 	w.db = dbtest.Open(w, w.driver, w.dsn)
 	return w.db.PingContext(ctx)
 }
