@@ -133,13 +133,22 @@ func (s *Store) next(ctx context.Context, q querier, c *cursor, limit int, trail
 }
 
 // advance moves c past seq, or, with last, to the end of its tick. It is an
-// error if the lease is lost.
-func (s *Store) advance(ctx context.Context, q querier, c *cursor, seq int64, last bool) error {
-	n, err := affected(ctx, q, "UPDATE "+s.prefix+"forwarders SET "+s.d.advance(c, seq, last)+", moved_at = "+s.d.now()+s.where(c))
-	if err == nil && n == 0 {
-		return errLost
+// error if the lease is lost. With commits, it commits in the same round trip
+// where that is possible, and reports whether it did.
+func (s *Store) advance(ctx context.Context, q querier, c *cursor, seq int64, last, commits bool) (committed bool, err error) {
+	update := "UPDATE " + s.prefix + "forwarders SET " + s.d.advance(c, seq, last) + ", moved_at = " + s.d.now() + s.where(c)
+	if query, ok := s.d.commit(update); ok && commits {
+		_, err = q.ExecContext(ctx, query)
+		if s.d.missed(err) {
+			err = errLost
+		}
+		return err == nil, wrap("move the cursor", c.name, err)
 	}
-	return wrap("move the cursor", c.name, err)
+	n, err := affected(ctx, q, update)
+	if err == nil && n == 0 {
+		return false, errLost
+	}
+	return false, wrap("move the cursor", c.name, err)
 }
 
 // moved brings c in line with what advance has committed.

@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,10 +12,14 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
+// mover moves the cursor, or sees that it is still this process's to move. With
+// commits, it may commit with the same statement, and says so.
+type mover func(commits bool) (committed bool, err error)
+
 // deliver makes an attempt at each of batch, writes what came of it together
 // with what move writes, and tells. It reports false if nothing has been written,
 // because the sink is down or hangs.
-func (w *worker) deliver(ctx context.Context, batch []attempted, move func() error) (done bool, err error) {
+func (w *worker) deliver(ctx context.Context, batch []attempted, move mover) (done bool, err error) {
 	entries := make([]journal.Entry, len(batch))
 	for i := range batch {
 		entries[i] = batch[i].entry
@@ -41,9 +44,15 @@ func (w *worker) deliver(ctx context.Context, batch []attempted, move func() err
 	}
 	verdicts := w.verdicts(batch, o)
 	if len(verdicts) == 0 && w.dueAt.IsZero() {
-		err = move() // there are no failures to write or to remove
+		_, err = move(false) // there are no failures to write or to remove
 	} else {
-		err = w.relay.store.inTx(ctx, w.conn, func() error { return w.write(ctx, batch, o, verdicts, move) })
+		err = w.relay.store.inTx(ctx, w.conn, func() error {
+			if e := w.write(ctx, batch, o, verdicts); e != nil {
+				return e
+			}
+			_, e := move(false)
+			return e
+		})
 	}
 	if err != nil {
 		return false, err
@@ -53,11 +62,12 @@ func (w *worker) deliver(ctx context.Context, batch []attempted, move func() err
 }
 
 // deliverInTx delivers to a sink in the same database, in one transaction with
-// the cursor. Each call has a savepoint, so that a sink that fails half way
-// leaves nothing of it.
-func (w *worker) deliverInTx(ctx context.Context, batch []attempted, entries []journal.Entry, move func() error) (done bool, err error) {
+// the cursor. A sink that fails half way leaves nothing of it: the transaction
+// begins anew, and each further call has a savepoint.
+func (w *worker) deliverInTx(ctx context.Context, batch []attempted, entries []journal.Entry, move mover) (done bool, err error) {
 	start := time.Now()
-	if _, err = w.conn.ExecContext(ctx, w.relay.store.d.begin()); err != nil {
+	begin := w.relay.store.d.begin()
+	if _, err = w.conn.ExecContext(ctx, begin); err != nil {
 		return false, err
 	}
 	open := w.conn
@@ -66,10 +76,17 @@ func (w *worker) deliverInTx(ctx context.Context, batch []attempted, entries []j
 			w.rollback(ctx)
 		}
 	}()
+	r := w.call(ctx, entries)
+	if !r.Hung && !r.taken() {
+		r = r.whole()
+		for _, query := range []string{"ROLLBACK", begin} {
+			if _, err = w.conn.ExecContext(ctx, query); err != nil {
+				return false, err
+			}
+		}
+	}
 	var broken error
-	call := func(part []journal.Entry) Result { return w.callInSavepoint(ctx, part, &broken) }
-	r := call(entries)
-	o := w.judge(entries, r, call)
+	o := w.judge(entries, r, func(part []journal.Entry) Result { return w.callInSavepoint(ctx, part, &broken) })
 	if broken != nil {
 		return false, broken
 	}
@@ -84,23 +101,25 @@ func (w *worker) deliverInTx(ctx context.Context, batch []attempted, entries []j
 		return false, w.suspect(ctx, o, len(entries), r)
 	}
 	if w.conn != open { // a single entry hung, and took the transaction with it
-		if _, err = w.conn.ExecContext(ctx, w.relay.store.d.begin()); err != nil {
+		if _, err = w.conn.ExecContext(ctx, begin); err != nil {
 			return false, err
 		}
 		open = w.conn
 	}
 	verdicts := w.verdicts(batch, o)
-	if err = w.write(ctx, batch, o, verdicts, move); err != nil {
+	if err = w.write(ctx, batch, o, verdicts); err != nil {
 		return false, err
 	}
-	if _, err = w.conn.ExecContext(ctx, "COMMIT"); err != nil {
+	committed, err := move(true)
+	if err == nil && !committed {
+		_, err = w.conn.ExecContext(ctx, "COMMIT")
+	}
+	if err != nil {
 		return false, err
 	}
 	w.tell(batch, o, verdicts, time.Since(start))
 	return true, nil
 }
-
-var errPartly = errors.New("relay: some entries were refused")
 
 // interrupted reports whether entries failed when ctx had ended already: that says
 // nothing of them or of the sink, and they come again.
@@ -130,7 +149,7 @@ func (w *worker) callInSavepoint(ctx context.Context, entries []journal.Entry, b
 	if r.Hung {
 		return r // the connection is gone
 	}
-	if r.Err != nil || len(r.Failed) > 0 {
+	if !r.taken() {
 		if _, err := conn.ExecContext(ctx, "ROLLBACK TO SAVEPOINT aftercommit_part"); err != nil {
 			*broken = err
 		}
@@ -138,19 +157,14 @@ func (w *worker) callInSavepoint(ctx context.Context, entries []journal.Entry, b
 	if _, err := conn.ExecContext(ctx, "RELEASE SAVEPOINT aftercommit_part"); err != nil && *broken == nil {
 		*broken = err
 	}
-	if len(r.Failed) > 0 {
-		// What it says of single entries it may have found in a transaction
-		// that had failed already.
-		return Result{Err: &Failure{Reason: "error", Err: errPartly}}
-	}
-	return r
+	return r.whole()
 }
 
 // judge decides, from the result of a call with all entries and further calls,
 // what became of each.
 func (w *worker) judge(entries []journal.Entry, r Result, call func([]journal.Entry) Result) (o outcome) {
 	switch {
-	case r.Err == nil && len(r.Failed) == 0:
+	case r.taken():
 		return o
 	case len(entries) == 1 && r.transient():
 		return w.single(entries[0].ID, r)
@@ -209,7 +223,7 @@ func (w *worker) verdicts(batch []attempted, o outcome) (verdicts []verdict) {
 }
 
 // write writes what became of batch, in the transaction that is open.
-func (w *worker) write(ctx context.Context, batch []attempted, o outcome, verdicts []verdict, move func() error) error {
+func (w *worker) write(ctx context.Context, batch []attempted, o outcome, verdicts []verdict) error {
 	s, now := w.relay.store, w.relay.cfg.Clock.Now()
 	if !w.dueAt.IsZero() {
 		var taken []uuid.UUID
@@ -222,10 +236,7 @@ func (w *worker) write(ctx context.Context, batch []attempted, o outcome, verdic
 			return err
 		}
 	}
-	if err := s.note(ctx, w.conn, w.target.Name, verdicts, now); err != nil {
-		return err
-	}
-	return move()
+	return s.note(ctx, w.conn, w.target.Name, verdicts, now)
 }
 
 // tell tells what became of batch.

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -29,6 +30,16 @@ func (postgres) now() string { return "clock_timestamp()" }
 // and all, is delivered again.
 func (postgres) begin() string {
 	return "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit = off"
+}
+
+func (postgres) commit(update string) (string, bool) {
+	return "WITH moved AS (" + update + " RETURNING 1) SELECT 1 / count(*) FROM moved; COMMIT", true
+}
+
+// missed recognises the division by zero.
+func (postgres) missed(err error) bool {
+	var e interface{ SQLState() string }
+	return errors.As(err, &e) && e.SQLState() == "22012"
 }
 
 func (postgres) later(d time.Duration) string {

@@ -21,6 +21,10 @@ func (sqlite) quote(text string) string { return quoted(text) }
 func (sqlite) now() string   { return sqliteNow + ") || '000Z'" }
 func (sqlite) begin() string { return "BEGIN IMMEDIATE" }
 
+// commit: there is no round trip to save.
+func (sqlite) commit(string) (string, bool) { return "", false }
+func (sqlite) missed(error) bool            { return false }
+
 func (sqlite) later(d time.Duration) string {
 	return sqliteNow + fmt.Sprintf(", '%+.3f seconds') || '000Z'", d.Seconds())
 }

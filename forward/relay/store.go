@@ -47,6 +47,10 @@ type dialect interface {
 	later(d time.Duration) string
 	// begin starts a transaction that writes.
 	begin() string
+	// commit is a query that makes an update of one row and commits, or fails with
+	// an error that missed knows if there is no such row.
+	commit(update string) (query string, ok bool)
+	missed(err error) bool
 	// place is an expression that names the database.
 	place() string
 	// register inserts a forwarder, or a retired one anew.

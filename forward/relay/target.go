@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -43,6 +44,20 @@ type Failure struct {
 	Reason    string
 	Permanent bool
 	Err       error
+}
+
+// taken reports whether all entries were.
+func (r *Result) taken() bool { return r.Err == nil && len(r.Failed) == 0 }
+
+var errPartly = errors.New("relay: some entries were refused")
+
+// whole is r of a call within a transaction: what it says of single entries it
+// may have found when the transaction had failed already.
+func (r *Result) whole() Result {
+	if len(r.Failed) == 0 {
+		return *r
+	}
+	return Result{Err: &Failure{Reason: "error", Err: errPartly}}
 }
 
 // transient reports whether all failed, for a reason that may pass.

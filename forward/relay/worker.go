@@ -303,14 +303,13 @@ func (w *worker) stepFresh(ctx context.Context) (more bool, err error) {
 	for i := range entries {
 		batch[i].entry = entries[i]
 	}
-	done, err := w.deliver(ctx, batch, func() error {
-		if e := s.advance(ctx, w.conn, w.cursor, seq, last); e != nil {
-			return e
+	done, err := w.deliver(ctx, batch, func(commits bool) (bool, error) {
+		sweeps := w.target.Grace > 0 && last
+		committed, e := s.advance(ctx, w.conn, w.cursor, seq, last, commits && !sweeps)
+		if e == nil && sweeps {
+			e = s.sweep(ctx, w.conn, w.target.Name)
 		}
-		if w.target.Grace > 0 && last {
-			return s.sweep(ctx, w.conn, w.target.Name)
-		}
-		return nil
+		return committed, e
 	})
 	if err != nil || !done {
 		return false, err
@@ -339,7 +338,7 @@ func (w *worker) stepDue(ctx context.Context) (more bool, err error) {
 		}
 	}
 	if len(due) > 0 {
-		done, e := w.deliver(ctx, due, func() error { return s.confirm(ctx, w.conn, w.cursor) })
+		done, e := w.deliver(ctx, due, func(bool) (bool, error) { return false, s.confirm(ctx, w.conn, w.cursor) })
 		if e != nil || !done {
 			return false, e
 		}
