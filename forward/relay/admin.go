@@ -82,8 +82,9 @@ func (sel *Selection) check() error {
 	return nil
 }
 
-// where selects from the journal e, joined with the failures f of the forwarder.
-func (s *Store) selected(sel *Selection) string {
+// where selects from the journal e, joined with the failures f of the forwarder,
+// whose cursor is c.
+func (s *Store) selected(sel *Selection, c *cursor) string {
 	var terms []string
 	if len(sel.IDs) > 0 {
 		terms = append(terms, "e.id IN ("+idList(sel.IDs)+")")
@@ -101,7 +102,9 @@ func (s *Store) selected(sel *Selection) string {
 		terms = append(terms, "e.recorded_at < "+s.time(sel.To))
 	}
 	// What the cursor has not reached comes anyway.
-	terms = append(terms, "NOT EXISTS (SELECT 1 FROM "+s.prefix+"forwarders f WHERE f.name = "+s.quote(sel.Forwarder)+" AND "+s.d.behind()+")")
+	for _, part := range s.d.behind(c) {
+		terms = append(terms, "NOT ("+part+")")
+	}
 	return " FROM " + s.events() + " e LEFT JOIN " + s.prefix + "failures f ON f.event_id = e.id AND f.forwarder = " + s.quote(sel.Forwarder) +
 		" WHERE " + strings.Join(terms, " AND ")
 }
@@ -110,17 +113,19 @@ func (s *Store) selected(sel *Selection) string {
 // them, and returns how many. The relay delivers them within seconds, in the
 // order of the journal, beside what is new. With dry it only counts.
 func (s *Store) Replay(ctx context.Context, db *sql.DB, sel Selection, dry bool) (n int64, err error) {
-	if err = sel.check(); err == nil {
-		err = s.known(ctx, db, sel.Forwarder)
-	}
-	if err != nil {
+	if err = sel.check(); err != nil {
 		return 0, err
 	}
+	c, err := s.cursorOf(ctx, db, sel.Forwarder)
+	if err != nil {
+		return 0, wrap("replay", sel.Forwarder, err)
+	}
+	selected := s.selected(&sel, c)
 	if dry {
-		err = db.QueryRowContext(ctx, "SELECT count(*)"+s.selected(&sel)).Scan(&n)
+		err = db.QueryRowContext(ctx, "SELECT count(*)"+selected).Scan(&n)
 		return n, wrap("count what to replay", sel.Forwarder, err)
 	}
-	n, err = affected(ctx, db, s.replayQuery(sel.Forwarder, s.selected(&sel)))
+	n, err = affected(ctx, db, s.replayQuery(sel.Forwarder, selected))
 	return n, wrap("replay", sel.Forwarder, err)
 }
 
@@ -241,26 +246,40 @@ func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err err
 		return nil, fmt.Errorf("relay: how forwarders stand: %w", err)
 	}
 	failures := "(SELECT count(*) FROM " + s.prefix + "failures x WHERE x.forwarder = f.name AND x.state = '"
-	behind := " FROM " + s.events() + " e WHERE f.retired_at IS NULL AND " + s.d.behind() + ")"
 	rows, err := db.QueryContext(ctx, "SELECT f.name, f.registered_at, f.retired_at, coalesce(f.holder, ''), f.place, "+s.d.ahead(s)+", "+
-		failures+stateRetrying+"'), "+failures+stateDiscarded+"'), (SELECT count(*)"+behind+", (SELECT min(e.recorded_at)"+behind+
-		" FROM "+s.prefix+"forwarders f ORDER BY f.name")
+		failures+stateRetrying+"'), "+failures+stateDiscarded+"'), "+s.d.cursorColumns()+" FROM "+s.prefix+"forwarders f ORDER BY f.name")
 	if err != nil {
 		return nil, fmt.Errorf("relay: how forwarders stand: %w", err)
 	}
+	states, cursors, err := scanStates(rows, place)
+	if err != nil {
+		return nil, fmt.Errorf("relay: how forwarders stand: %w", err)
+	}
+	for i := range states {
+		if st := &states[i]; st.RetiredAt.IsZero() {
+			if st.Behind, st.Oldest, err = s.behind(ctx, db, &cursors[i]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return states, nil
+}
+
+func scanStates(rows *sql.Rows, place string) (states []State, cursors []cursor, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var (
 			st    State
-			was   string
+			c     cursor
 			ahead bool
 		)
-		err := rows.Scan(&st.Forwarder, moment{&st.RegisteredAt}, moment{&st.RetiredAt}, &st.Holder, &was, &ahead, &st.Retrying, &st.Discarded, &st.Behind, moment{&st.Oldest})
+		err := rows.Scan(&st.Forwarder, moment{&st.RegisteredAt}, moment{&st.RetiredAt}, &st.Holder, &c.place, &ahead, &st.Retrying, &st.Discarded,
+			&c.done, &c.tick, &c.high, &c.seq)
 		if err != nil {
-			return nil, fmt.Errorf("relay: how forwarders stand: %w", err)
+			return nil, nil, err
 		}
-		st.Elsewhere = was != place || ahead
-		states = append(states, st)
+		c.name, st.Elsewhere = st.Forwarder, c.place != place || ahead
+		states, cursors = append(states, st), append(cursors, c)
 	}
-	return states, rows.Err()
+	return states, cursors, rows.Err()
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
@@ -81,6 +82,45 @@ func (s *Store) acquire(ctx context.Context, q querier, name, holder string, ttl
 		return nil, fmt.Errorf("relay: take the lease of %s: %w", name, err)
 	}
 	return c, nil
+}
+
+// cursorOf reads the cursor of a forwarder, without its lease.
+func (s *Store) cursorOf(ctx context.Context, q querier, name string) (*cursor, error) {
+	c := &cursor{name: name}
+	err := q.QueryRowContext(ctx, "SELECT "+s.d.cursorColumns()+" FROM "+s.prefix+"forwarders WHERE retired_at IS NULL AND name = "+s.quote(name)).
+		Scan(&c.done, &c.tick, &c.high, &c.seq)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNotRegistered
+	}
+	return c, err
+}
+
+// left reports whether a forwarder has not settled all within bound.
+func (s *Store) left(ctx context.Context, q querier, name, bound string) (left bool, err error) {
+	c, err := s.cursorOf(ctx, q, name)
+	if errors.Is(err, ErrNotRegistered) {
+		return false, nil
+	}
+	if err == nil {
+		parts := s.d.behind(c)
+		for i, part := range parts {
+			parts[i] = "EXISTS (SELECT 1 FROM " + s.events() + " e WHERE " + part + " AND " + bound + ")"
+		}
+		err = q.QueryRowContext(ctx, "SELECT "+strings.Join(parts, " OR ")).Scan(&left)
+	}
+	return left, wrap("look whether it is behind", name, err)
+}
+
+// behind counts what a cursor has yet to pass, and tells when the first of it was
+// recorded.
+func (s *Store) behind(ctx context.Context, q querier, c *cursor) (n int64, oldest time.Time, err error) {
+	parts := s.d.behind(c)
+	for i, part := range parts {
+		parts[i] = "SELECT count(*) AS n, min(e.recorded_at) AS oldest FROM " + s.events() + " e WHERE " + part
+	}
+	err = q.QueryRowContext(ctx, "SELECT CAST(sum(n) AS bigint), min(oldest) FROM ("+strings.Join(parts, " UNION ALL ")+") parts").
+		Scan(&n, moment{&oldest})
+	return n, oldest, wrap("count how far it is behind", c.name, err)
 }
 
 // free reports whether nobody has the lease of a forwarder.

@@ -89,10 +89,14 @@ func (postgres) look(ctx context.Context, q querier, s *Store, c *cursor, traili
 	}
 	// A row that is visible with an xid beyond it is from elsewhere.
 	limit := " AND pg_visible_in_snapshot(xid, " + to + ")"
-	part := "SELECT min(seq) AS low, max(seq) AS high FROM " + s.events() + " WHERE "
+	// Of a plain seq the server would look for the least from the beginning of
+	// the journal.
+	parts := beyond(c.done)
+	for i, part := range parts {
+		parts[i] = "SELECT min(seq + 0) AS low, max(seq + 0) AS high FROM " + s.events() + " e WHERE " + part + limit
+	}
 	query := "SELECT " + to + "::text, pg_snapshot_xmax(" + done + ") > pg_snapshot_xmax(pg_current_snapshot()), " + s.held(c) + ", min(low), max(high) FROM (" +
-		part + "xid >= pg_snapshot_xmax(" + done + ")" + limit +
-		" UNION ALL " + part + "xid = ANY (ARRAY(SELECT pg_snapshot_xip(" + done + ")))" + limit + ") parts"
+		strings.Join(parts, " UNION ALL ") + ") parts"
 	var (
 		tick      string
 		ahead     bool
@@ -135,10 +139,27 @@ func (postgres) advance(c *cursor, seq int64, last bool) string {
 		" mark_xid = CASE WHEN %[3]s THEN pg_current_xact_id() ELSE mark_xid END", c.tick, c.high, passed)
 }
 
-// behind selects the entries e that the forwarder f has not settled.
-func (postgres) behind() string {
-	return "(e.xid >= pg_snapshot_xmax(f.done) OR e.xid = ANY (ARRAY(SELECT pg_snapshot_xip(f.done))))" +
-		" AND NOT (f.tick IS NOT NULL AND e.seq <= f.seq AND pg_visible_in_snapshot(e.xid, f.tick))"
+// behind: what of the tick is done is not.
+func (postgres) behind(c *cursor) []string {
+	parts := beyond(c.done)
+	if c.tick != "" {
+		for i := range parts {
+			parts[i] += " AND NOT (e.seq <= " + itoa(c.seq) + " AND pg_visible_in_snapshot(e.xid, '" + c.tick + "'))"
+		}
+	}
+	return parts
+}
+
+// beyond selects the entries e that a snapshot does not see: what began after it,
+// and what was in flight then. A snapshot's text is xmin:xmax:xip,xip….
+func beyond(snapshot string) []string {
+	_, rest, _ := strings.Cut(snapshot, ":")
+	xmax, xip, _ := strings.Cut(rest, ":")
+	parts := []string{"e.xid >= '" + xmax + "'::xid8"}
+	if xip != "" {
+		parts = append(parts, "e.xid = ANY ('{"+xip+"}'::xid8[])")
+	}
+	return parts
 }
 
 // ahead: f has seen transactions that this server does not know.

@@ -57,9 +57,9 @@ func (s *Store) Purge(ctx context.Context, db *sql.DB, o PurgeOptions) (p Purged
 		p.Kept = all - p.Events
 		return p, nil
 	}
-	for {
-		n, err := s.purgeBatch(ctx, db, free, o)
-		p.Events += n
+	for after := int64(0); ; {
+		n, last, err := s.purgeBatch(ctx, db, free+" AND e.seq > "+itoa(after), o)
+		p.Events, after = p.Events+n, last
 		if err != nil {
 			return p, fmt.Errorf("relay: purge: %w", err)
 		}
@@ -71,26 +71,27 @@ func (s *Store) Purge(ctx context.Context, db *sql.DB, o PurgeOptions) (p Purged
 	return p, nil
 }
 
-// purgeBatch deletes and writes down one batch.
-func (s *Store) purgeBatch(ctx context.Context, db *sql.DB, free string, o PurgeOptions) (n int64, err error) {
+// purgeBatch deletes and writes down one batch, up to the entry last.
+func (s *Store) purgeBatch(ctx context.Context, db *sql.DB, free string, o PurgeOptions) (n, last int64, err error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	err = s.inTx(ctx, conn, func() error {
-		var first, last sql.NullInt64
+		var low, high sql.NullInt64
 		batch := "(SELECT e.seq AS seq" + free + " ORDER BY e.seq LIMIT " + itoa(int64(o.Batch)) + ")"
-		if e := conn.QueryRowContext(ctx, "SELECT min(seq), max(seq) FROM "+batch+" b").Scan(&first, &last); e != nil || !first.Valid {
+		if e := conn.QueryRowContext(ctx, "SELECT min(seq), max(seq) FROM "+batch+" b").Scan(&low, &high); e != nil || !low.Valid {
 			return e
 		}
+		last = high.Int64
 		var e error
 		if n, e = affected(ctx, conn, "DELETE FROM "+s.events()+" WHERE seq IN "+batch); e != nil || n == 0 {
 			return e
 		}
 		_, e = conn.ExecContext(ctx, "INSERT INTO "+s.prefix+"purges (purged_at, purged_by, before, events, first_seq, last_seq) VALUES ("+
-			s.d.now()+", "+s.quote(o.By)+", "+s.time(o.Before)+", "+itoa(n)+", "+itoa(first.Int64)+", "+itoa(last.Int64)+")")
+			s.d.now()+", "+s.quote(o.By)+", "+s.time(o.Before)+", "+itoa(n)+", "+itoa(low.Int64)+", "+itoa(last)+")")
 		return e
 	})
-	return n, err
+	return n, last, err
 }

@@ -268,10 +268,3 @@ func (s *Store) leave(ctx context.Context, q querier, holder string) error {
 	_, err := q.ExecContext(ctx, "DELETE FROM "+s.prefix+"workers WHERE name = "+s.quote(holder))
 	return err
 }
-
-// left reports whether a forwarder has not settled all within bound.
-func (s *Store) left(ctx context.Context, q querier, name, bound string) (left bool, err error) {
-	err = q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+s.events()+" e, "+s.prefix+"forwarders f WHERE f.name = "+s.quote(name)+
-		" AND f.retired_at IS NULL AND "+bound+" AND "+s.d.behind()+")").Scan(&left)
-	return left, wrap("look whether it is behind", name, err)
-}

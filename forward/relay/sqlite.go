@@ -99,7 +99,8 @@ func (sqlite) advance(c *cursor, seq int64, last bool) string {
 // adopt has nothing to do: a seq means the same everywhere.
 func (sqlite) adopt(context.Context, querier, *Store) error { return nil }
 
-func (sqlite) behind() string { return "e.seq > f.done" }
+func (sqlite) behind(c *cursor) []string { return []string{"e.seq > " + c.done} }
+
 func (sqlite) ahead(s *Store) string {
 	return "f.done > coalesce((SELECT seq FROM main.sqlite_sequence WHERE name = " + s.quote(s.table()) + "), 0)"
 }

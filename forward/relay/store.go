@@ -74,8 +74,11 @@ type dialect interface {
 	advance(c *cursor, seq int64, last bool) string
 	// ahead is whether the cursor of a forwarder f cannot be of this database.
 	ahead(s *Store) string
-	// behind and passed compare entries e with forwarders f.
-	behind() string
+	// behind selects the entries e that a cursor has yet to pass, in parts that
+	// have none in common. It has values, not columns of forwarders, because the
+	// server cannot tell from those that it is the end of an index.
+	behind(c *cursor) []string
+	// passed compares entries e with forwarders f.
 	passed() string
 	skip(s *Store) string
 }

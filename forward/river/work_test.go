@@ -199,10 +199,12 @@ func TestDrain(t *testing.T) {
 		for id := range 5 {
 			w.commit(id)
 		}
-		w.must(w.hub.Drain(ctx)) // of nothing here
+		patient, stop := context.WithTimeout(ctx, time.Minute)
+		defer stop()
+		w.must(w.hub.Drain(patient)) // of nothing here
 		w.must(w.db.Close())
 		w.start(forward.Async, forward.RelayInProcess)
-		w.must(w.hub.Drain(ctx))
+		w.must(w.hub.Drain(patient))
 		if got := w.jobs(); strings.Count(got, "completed 1") != 4 || strings.Count(got, "retryable 1") != 1 {
 			t.Errorf("jobs: %s", got)
 		}

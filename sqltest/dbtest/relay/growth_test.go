@@ -1,0 +1,56 @@
+package relay_test
+
+import (
+	"testing"
+
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+// TestOldEntriesCostNothing: delivery, and the look at how it stands, read what is
+// new, and not the rest of the journal, even where a single transaction has
+// written all of that.
+func TestOldEntriesCostNothing(t *testing.T) {
+	const old = 20_000
+	w := newWorld(t, dbtest.PQ)
+	db := dbtest.Open(t, w.e.Driver, w.dsn)
+	db.SetMaxOpenConns(1)
+	exec := func(query string) {
+		_, err := db.ExecContext(ctx, query)
+		w.must(err)
+	}
+	catchUp := func() {
+		w.must(relay.CatchUp(ctx, w.store, db, relay.Config{Targets: []relay.Target{w.target()}}))
+	}
+	read := func() (n int64) {
+		exec("SELECT pg_stat_force_next_flush()")
+		exec("SELECT 1") // after which it has been done
+		w.must(w.db.QueryRowContext(ctx, `SELECT sum(n) FROM (
+			SELECT seq_tup_read AS n FROM pg_stat_user_tables WHERE relname = 'audit_events'
+			UNION ALL SELECT idx_tup_read FROM pg_stat_user_indexes WHERE relname = 'audit_events') parts`).Scan(&n))
+		return n
+	}
+	exec(`INSERT INTO aftercommit.audit_events (id, role, occurred_at, action, outcome, target_type, target_id, captured)
+		SELECT gen_random_uuid(), 'app', now(), 'order.placed', 'success', 'order', 'old', false FROM generate_series(1, 20000)`)
+	catchUp()
+	exec("VACUUM ANALYZE aftercommit.audit_events")
+	w.sink.got = nil
+
+	before := read()
+	w.commit("a", "b")
+	w.commit("c")
+	catchUp()
+	states, err := w.store.States(ctx, db)
+	w.must(err)
+	if states[0].Behind != 0 {
+		t.Errorf("states %+v", states)
+	}
+	w.commit("d")
+	if states, err = w.store.States(ctx, db); err != nil || states[0].Behind != 1 {
+		t.Errorf("states %+v, %v; want one entry behind", states, err)
+	}
+	w.want("a b c")
+	if n := read() - before; n > old/100 {
+		t.Errorf("%d entries were read beside %d old ones, for four that are new", n, old)
+	}
+}
