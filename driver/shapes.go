@@ -17,12 +17,26 @@ type core interface {
 	unwrap() *conn
 }
 
+// The optional methods of conn. They are structs, because a call through an
+// embedded interface costs as much again as what it does for a statement of no
+// interest.
 type (
-	execs    interface{ driver.ExecerContext }
-	queries  interface{ driver.QueryerContext }
-	resets   interface{ driver.SessionResetter }
-	validity interface{ driver.Validator }
+	execs    struct{ c *conn }
+	queries  struct{ c *conn }
+	resets   struct{ c *conn }
+	validity struct{ c *conn }
 )
+
+func (e execs) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	return e.c.ExecContext(ctx, query, args)
+}
+
+func (q queries) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	return q.c.QueryContext(ctx, query, args)
+}
+
+func (r resets) ResetSession(ctx context.Context) error { return r.c.ResetSession(ctx) }
+func (v validity) IsValid() bool                        { return v.c.IsValid() }
 
 // facade hides the optional methods of conn.
 type facade struct{ c *conn }
@@ -64,42 +78,42 @@ func shape(c *conn) driver.Conn {
 		return struct {
 			facade
 			execs
-		}{f, c}
+		}{f, execs{c}}
 	case 2:
 		return struct {
 			facade
 			queries
-		}{f, c}
+		}{f, queries{c}}
 	case 3:
 		return struct {
 			facade
 			execs
 			queries
-		}{f, c, c}
+		}{f, execs{c}, queries{c}}
 	case 4:
 		return struct {
 			facade
 			resets
-		}{f, c}
+		}{f, resets{c}}
 	case 5:
 		return struct {
 			facade
 			execs
 			resets
-		}{f, c, c}
+		}{f, execs{c}, resets{c}}
 	case 6:
 		return struct {
 			facade
 			queries
 			resets
-		}{f, c, c}
+		}{f, queries{c}, resets{c}}
 	case 7:
 		return struct {
 			facade
 			execs
 			queries
 			resets
-		}{f, c, c, c}
+		}{f, execs{c}, queries{c}, resets{c}}
 	}
 	panic("driver: no such shape")
 }
@@ -111,46 +125,46 @@ func shapeValid(c *conn, f facade, bits int) driver.Conn {
 		return struct {
 			facade
 			validity
-		}{f, c}
+		}{f, validity{c}}
 	case 1:
 		return struct {
 			facade
 			execs
 			validity
-		}{f, c, c}
+		}{f, execs{c}, validity{c}}
 	case 2:
 		return struct {
 			facade
 			queries
 			validity
-		}{f, c, c}
+		}{f, queries{c}, validity{c}}
 	case 3:
 		return struct {
 			facade
 			execs
 			queries
 			validity
-		}{f, c, c, c}
+		}{f, execs{c}, queries{c}, validity{c}}
 	case 4:
 		return struct {
 			facade
 			resets
 			validity
-		}{f, c, c}
+		}{f, resets{c}, validity{c}}
 	case 5:
 		return struct {
 			facade
 			execs
 			resets
 			validity
-		}{f, c, c, c}
+		}{f, execs{c}, resets{c}, validity{c}}
 	case 6:
 		return struct {
 			facade
 			queries
 			resets
 			validity
-		}{f, c, c, c}
+		}{f, queries{c}, resets{c}, validity{c}}
 	case 7:
 		return struct {
 			facade
@@ -158,7 +172,7 @@ func shapeValid(c *conn, f facade, bits int) driver.Conn {
 			queries
 			resets
 			validity
-		}{f, c, c, c, c}
+		}{f, execs{c}, queries{c}, resets{c}, validity{c}}
 	}
 	panic("driver: no such shape")
 }

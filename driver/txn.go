@@ -13,34 +13,40 @@ import (
 
 // txn is the transaction that a connection is in.
 type txn struct {
+	facts
+
 	ctx   context.Context // BeginTx's, for what it says of the actor
-	mode  hooks.Mode
-	token int64
 	items []item
 	marks []mark
-	// flushed says that items[:flushed] are written; a ROLLBACK TO can undo
-	// that.
-	flushed int
 	// unsure has the names of savepoints that may have been set or released
 	// unseen, and how many marks there were then; "" stands for all names.
 	unsure map[string]int
 	// released has those of them that may have gone, so that the name is that of
 	// an older one.
 	released map[string]bool
+	reset    []string // savepoints that may have been set since the doubt
+	broken   error    // why it must not commit: strict mode, and what Raw could not return
+	folds    map[foldKey]*capture
+	targets  map[foldKey]int // distinct targets by table and operation
+}
+
+// facts are what has no pointers, and so is quick to forget.
+type facts struct {
+	mode  hooks.Mode
+	token int64
+	// flushed says that items[:flushed] are written; a ROLLBACK TO can undo
+	// that.
+	flushed int
 	// maybe says that items[:maybe] and marks[:maybeMarks] are of a transaction
 	// that may be over: this one, or one before it.
 	maybe, maybeMarks int
-	reset             []string // savepoints that may have been set since
 
 	bytes    int
-	wrote    bool  // it has done more than read, as far as seen
-	own      bool  // it exists for its events
-	readOnly bool  // it refused them
-	implicit bool  // it was begun around a statement
-	due      bool  // its COMMIT waits for rows that are still open
-	broken   error // why it must not commit: strict mode, and what Raw could not return
-	folds    map[foldKey]*capture
-	targets  map[foldKey]int // distinct targets by table and operation
+	wrote    bool // it has done more than read, as far as seen
+	own      bool // it exists for its events
+	readOnly bool // it refused them
+	implicit bool // it was begun around a statement
+	due      bool // its COMMIT waits for rows that are still open
 }
 
 // item is an event or a function, in the order in which they came.
@@ -66,11 +72,12 @@ type mark struct {
 
 // start begins to follow a transaction.
 func (c *conn) start(ctx context.Context) {
-	items, marks := c.tx.items[:0], c.tx.marks[:0]
-	c.tx = txn{
-		ctx: ctx, mode: c.db.reg.modeNow(),
-		items: items, marks: marks,
+	t := &c.tx
+	if t.unsure != nil || t.reset != nil || t.broken != nil || t.folds != nil || t.targets != nil {
+		*t = txn{items: t.items, marks: t.marks}
 	}
+	t.facts = facts{mode: c.db.reg.modeNow()}
+	t.ctx, t.items, t.marks = ctx, t.items[:0], t.marks[:0]
 	c.open = true
 }
 
