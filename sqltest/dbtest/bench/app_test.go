@@ -31,8 +31,9 @@ func BenchmarkTransactions(b *testing.B) {
 	}
 }
 
-// BenchmarkApps: what apps do, over the base driver's rate, with the timeline as
-// [forward.Auto] has it: by the relay on PostgreSQL, within Commit on SQLite.
+// BenchmarkApps: what apps do, over the base driver's rate: with an audit table
+// that they write by hand, with the journal alone, and with the timeline as
+// [forward.Auto] has it, by the relay on PostgreSQL and within Commit on SQLite.
 func BenchmarkApps(b *testing.B) {
 	for _, e := range dbtest.Engines() {
 		delays := []time.Duration{0, time.Millisecond}
@@ -40,26 +41,43 @@ func BenchmarkApps(b *testing.B) {
 			delays = delays[:1]
 		}
 		for _, delay := range delays {
-			b.Run(fmt.Sprintf("%s/delay=%v", e.Name, delay), func(b *testing.B) {
-				w := newWorldOf(b, e, delay)
-				db, hub := w.audited(forward.Auto, nil)
-				captured, _ := w.audited(forward.Auto, nil, driver.Capture(driver.AllTables()))
-				for _, clients := range []int{1, 16} {
-					rates := w.alternate(clients,
-						func() error { return w.order(w.bare, 0) },
-						func() error { return w.order(db, 1) },
-						func() error { return w.order(db, 100) },
-						func() error { return w.insert(w.bare) },
-						func() error { return w.insert(captured) })
-					w.must(hub.Drain(ctx))
-					name := func(what string) string { return fmt.Sprintf("%d: %s", clients, what) }
-					report(b, name("tx/s"), rates[0])
-					report(b, name("1 event"), rates[1]/rates[0])
-					report(b, name("100 events"), rates[2]/rates[0])
-					report(b, name("inserts/s"), rates[3])
-					report(b, name("captured"), rates[4]/rates[3])
-				}
-			})
+			for _, clients := range []int{1, 16} {
+				b.Run(fmt.Sprintf("%s/delay=%v/clients=%d", e.Name, delay, clients), func(b *testing.B) {
+					benchmarkApp(b, newWorldOf(b, e, delay), clients)
+				})
+			}
 		}
 	}
+}
+
+func benchmarkApp(b *testing.B, w *world, clients int) {
+	b.Helper()
+	capture := driver.Capture(driver.AllTables())
+	journal, capturing := w.journaled(), w.journaled(capture)
+	rates := w.alternate(clients,
+		func() error { return w.order(w.bare, 0) },
+		func() error { return w.order(journal, 1) },
+		func() error { return w.order(journal, 100) },
+		func() error { return w.orderByHand(w.bare) },
+		func() error { return w.insert(w.bare) },
+		func() error { return w.insert(capturing) },
+		func() error { return w.insertByHand(w.bare) })
+	report(b, "tx/s", rates[0])
+	report(b, "1 event", rates[1]/rates[0])
+	report(b, "100 events", rates[2]/rates[0])
+	report(b, "1 by hand", rates[3]/rates[0])
+	report(b, "inserts/s", rates[4])
+	report(b, "captured", rates[5]/rates[4])
+	report(b, "captured by hand", rates[6]/rates[4])
+
+	timeline, hub := w.audited(forward.Auto, nil)
+	both, _ := w.audited(forward.Auto, nil, capture)
+	rates = w.alternate(clients,
+		func() error { return w.order(w.bare, 0) },
+		func() error { return w.order(timeline, 1) },
+		func() error { return w.insert(w.bare) },
+		func() error { return w.insert(both) })
+	w.must(hub.Drain(ctx))
+	report(b, "1 event timeline", rates[1]/rates[0])
+	report(b, "captured timeline", rates[3]/rates[2])
 }

@@ -60,7 +60,8 @@ func newWorldOf(b *testing.B, e dbtest.Engine, delay time.Duration) *world {
 		}
 	}
 	w.bare = w.open(e.Driver)
-	w.exec("CREATE TABLE orders (id " + key + " PRIMARY KEY, customer bigint NOT NULL, note text NOT NULL, state text NOT NULL DEFAULT 'new')")
+	w.exec("CREATE TABLE orders (id "+key+" PRIMARY KEY, customer bigint NOT NULL, note text NOT NULL, state text NOT NULL DEFAULT 'new')",
+		"CREATE TABLE audit (id "+key+" PRIMARY KEY, at timestamp NOT NULL, actor text NOT NULL, action text NOT NULL, target text NOT NULL, data text)")
 	return w
 }
 
@@ -97,15 +98,48 @@ func (w *world) audited(d forward.Dispatch, o hooks.Observer, opts ...driver.Opt
 	w.Helper()
 	hub := forward.New(&forward.Options{Logger: zap.NewNop(), Observer: o})
 	hub.Register(threadline.NewForwarder(nil), d)
+	return w.through(hub, opts...), hub
+}
+
+// journaled opens the database through the wrapper, with the journal alone, as an
+// app whose relay is another process.
+func (w *world) journaled(opts ...driver.Option) *sql.DB {
+	w.Helper()
+	return w.through(forward.New(&forward.Options{Logger: zap.NewNop(), Relay: forward.RelayElsewhere}), opts...)
+}
+
+func (w *world) through(hub *forward.Hub, opts ...driver.Option) *sql.DB {
+	w.Helper()
 	name := dbtest.Name(w.e.Driver)
 	driver.Register(name, w.e.Driver, hub, opts...)
 	db := w.open(name)
 	w.must(db.PingContext(ctx))
-	return db, hub
+	return db
 }
 
 // order is what an app does: three statements, and some events.
 func (w *world) order(db *sql.DB, events int) error {
+	return w.orderWith(db, func(tx *sql.Tx, id int64) error {
+		for range events {
+			if err := hooks.Record(ctx, tx, hooks.Event{Action: "order.placed", Target: hooks.Target{Type: "order", ID: fmt.Sprint(id)}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// orderByHand is that of an app that writes an audit table itself.
+func (w *world) orderByHand(db *sql.DB) error {
+	return w.orderWith(db, func(tx *sql.Tx, id int64) error { return w.audit(tx, "order.placed", fmt.Sprint(id)) })
+}
+
+func (w *world) audit(tx *sql.Tx, action, target string) error {
+	_, err := tx.ExecContext(ctx, w.e.Rebind("INSERT INTO audit (at, actor, action, target) VALUES (?, ?, ?, ?)"), time.Now(), "user:7", action, target)
+	return err
+}
+
+func (w *world) orderWith(db *sql.DB, more func(tx *sql.Tx, id int64) error) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -122,18 +156,32 @@ func (w *world) order(db *sql.DB, events int) error {
 	if err := tx.QueryRowContext(ctx, w.e.Rebind("SELECT count(*) FROM orders WHERE id = ?"), id).Scan(&n); err != nil {
 		return err
 	}
-	for range events {
-		if err := hooks.Record(ctx, tx, hooks.Event{Action: "order.placed", Target: hooks.Target{Type: "order", ID: fmt.Sprint(id)}}); err != nil {
-			return err
-		}
+	if err := more(tx, id); err != nil {
+		return err
 	}
 	return tx.Commit()
 }
 
 // insert is one statement outside a transaction.
-func (w *world) insert(db *sql.DB) error {
+func (w *world) insert(db hooks.Handle) error {
 	_, err := db.ExecContext(ctx, w.e.Rebind("INSERT INTO orders (customer, note) VALUES (?, ?)"), 7, "as soon as possible")
 	return err
+}
+
+// insertByHand is that statement with a row in an audit table.
+func (w *world) insertByHand(db *sql.DB) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if err := w.insert(tx); err != nil {
+		return err
+	}
+	if err := w.audit(tx, "orders.inserted", ""); err != nil {
+		return err
+	}
+	return tx.Commit()
 }
 
 // rate runs f with some clients for a while and returns how often a second.
