@@ -3,6 +3,7 @@ package driver_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"testing"
 
@@ -181,4 +182,24 @@ func TestLentCallIsCancelled(t *testing.T) {
 	if err := <-got; !errors.Is(err, context.Canceled) {
 		t.Errorf("the call that ran on: %v, want it cancelled", err)
 	}
+}
+
+// A call over the lent connection is not tried again on ErrBadConn, as
+// database/sql would: the second attempt would go without the guard, and might
+// write outside any transaction.
+func TestLentCallIsNotTriedAgain(t *testing.T) {
+	fake, s := sqltest.NewFake(), &spy{}
+	db := open(t, fake, s)
+	fake.On(sqltest.Call{Query: "SAVEPOINT aftercommit_guard"}, sqltest.Fail(driver.ErrBadConn))
+	tx := begin(t, db)
+	record(t, tx, "a.b")
+	if err := tx.Commit(); !errors.Is(err, driver.ErrBadConn) {
+		t.Errorf("Commit: %v, want the base driver's error", err)
+	}
+	for _, query := range fake.Sent() {
+		if query == "INSERT journal a.b" {
+			t.Errorf("the events went without the guard: %q", fake.Sent())
+		}
+	}
+	want(t, "committed", fake.CommittedQueries())
 }
