@@ -32,7 +32,8 @@ type capture struct {
 	reading    int  // statements whose rows are still being read
 	unknown    bool // the number of rows is not known
 	shortened  bool
-	index      int // in the transaction's items
+	maybe      bool // none of its statements has certainly changed anything
+	index      int  // in the transaction's items
 	key        foldKey
 	learns     bool // the rows tell the key
 }
@@ -49,8 +50,11 @@ func (f *capture) complete(e *hooks.Event) {
 	if f.shortened {
 		m["shortened"] = true
 	}
+	if f.maybe {
+		m["conditional"] = true
+	}
 	for k, v := range e.Metadata {
-		if k != "rows" && k != "statements" {
+		if k != "rows" && k != "statements" && k != "conditional" {
 			m[k] = v
 		}
 	}
@@ -227,13 +231,10 @@ func (c *conn) captureSchema(s *lex.Statement, values hooks.Values) {
 	if len(s.Tables) > 0 {
 		key.target.ID = nameOf(s.Tables[0])
 	}
-	meta := map[string]any{"statement": s.Verb, "conditional": true}
-	if f := c.fold(key, meta); f != nil {
+	if f := c.fold(key, map[string]any{"statement": s.Verb}); f != nil {
+		f.maybe = s.Conditional && (f.maybe || f.none())
 		f.statements++
 		f.unknown = true
-		if !s.Conditional {
-			delete(c.tx.items[f.index].event.Metadata, "conditional")
-		}
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 type ending struct {
 	run      func() error // the COMMIT itself
 	undo     func() error // a ROLLBACK, for when the events cannot be written
-	joins    bool         // the COMMIT may go with the flush
 	prepares bool
 	chains   bool // the next transaction begins with the end of this one
 }
@@ -23,7 +22,7 @@ type ending struct {
 // error is the COMMIT's own, unless the events could not be written.
 func (c *conn) commit(ctx context.Context, e ending) error {
 	t := &c.tx
-	state, flushErr := c.flushBeforeEnd(ctx, e.joins)
+	state, flushErr := c.flushBeforeEnd(ctx)
 	if state == flushLate && (e.prepares || e.chains) {
 		state, flushErr = c.insist(ctx)
 		if state == flushLate && e.prepares {
@@ -273,9 +272,8 @@ func (c *conn) commitOwn(ctx context.Context) error {
 func (c *conn) ownEnding(ctx context.Context) ending {
 	ctx = context.WithoutCancel(ctx)
 	return ending{
-		run:   func() error { return c.simple(ctx, "COMMIT") },
-		undo:  func() error { return c.simple(ctx, "ROLLBACK") },
-		joins: true,
+		run:  func() error { return c.simple(ctx, "COMMIT") },
+		undo: func() error { return c.simple(ctx, "ROLLBACK") },
 	}
 }
 

@@ -256,3 +256,21 @@ func TestRetriedWhenNothingHappened(t *testing.T) {
 	exec(t, db, "INSERT INTO orders VALUES (1)")
 	want(t, "committed", fake.CommittedQueries(), "INSERT INTO orders VALUES (1)", "INSERT journal orders.inserted")
 }
+
+// What a string may have done to the savepoints of one transaction is no doubt
+// about those of the next.
+func TestDoubtEndsWithTheTransaction(t *testing.T) {
+	fake := sqltest.NewFake()
+	db := open(t, fake, &spy{})
+	for _, query := range []string{"BEGIN", "SAVEPOINT a", "SAVEPOINT s; SELECT 1", "COMMIT"} {
+		exec(t, db, query)
+	}
+	fake.Reset()
+	exec(t, db, "BEGIN")
+	record(t, db, "a.b")
+	for _, query := range []string{"SAVEPOINT s", "ROLLBACK TO s", "COMMIT"} {
+		exec(t, db, query)
+	}
+	want(t, "sent", fake.Sent(), "BEGIN", "SAVEPOINT s", "ROLLBACK TO s",
+		"SAVEPOINT aftercommit_guard; RELEASE SAVEPOINT aftercommit_guard; INSERT journal a.b", "COMMIT")
+}

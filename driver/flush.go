@@ -39,10 +39,10 @@ const (
 // up, so that the server's own error comes first.
 const margin = 2 * time.Second
 
-// flushBeforeEnd writes what is not written yet, with joins together with the
-// COMMIT. Where there are only functions, it proves that the transaction is still
-// there to be committed.
-func (c *conn) flushBeforeEnd(ctx context.Context, joins bool) (flushState, error) {
+// flushBeforeEnd writes what is not written yet, together with the COMMIT if that
+// is the driver's own. Where there are only functions, it proves that the
+// transaction is still there to be committed.
+func (c *conn) flushBeforeEnd(ctx context.Context) (flushState, error) {
 	t := &c.tx
 	if t.broken != nil {
 		return flushFailed, t.broken
@@ -63,7 +63,7 @@ func (c *conn) flushBeforeEnd(ctx context.Context, joins bool) (flushState, erro
 		}
 		return flushLate, nil
 	}
-	return c.flush(ctx, events, flushing{must: t.own, keep: t.mode == hooks.BestEffort, joins: joins && t.own})
+	return c.flush(ctx, events, flushing{must: t.own, keep: t.mode == hooks.BestEffort, joins: t.own})
 }
 
 // insist writes, before it is prepared or chained, what a write-free transaction

@@ -89,8 +89,9 @@ type Flush struct {
 	// Timeout is how long the write may take.
 	Timeout time.Duration
 	// Final, unless it is nil, saves a round trip: it puts the COMMIT behind a
-	// query without arguments that writes the events and is the last one on Conn.
-	// The number of rows that such a query reports is that of the COMMIT.
+	// query without arguments that writes the events and is the last one on Conn,
+	// to be executed by its ExecContext. The number of rows that such a query
+	// reports is that of the COMMIT.
 	Final func(query string) string
 }
 
