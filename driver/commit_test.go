@@ -257,20 +257,23 @@ func TestRetriedWhenNothingHappened(t *testing.T) {
 	want(t, "committed", fake.CommittedQueries(), "INSERT INTO orders VALUES (1)", "INSERT journal orders.inserted")
 }
 
-// What a string may have done to the savepoints of one transaction is no doubt
-// about those of the next.
+// What a string that failed may have done to the savepoints of one transaction is
+// no doubt about those of the next.
 func TestDoubtEndsWithTheTransaction(t *testing.T) {
 	fake := sqltest.NewFake()
+	fake.AnswerFunc("SELECT nonsense", func(sqltest.Statement) (sqltest.Answer, error) {
+		return sqltest.Answer{}, &sqltest.Error{Code: "42703", Message: "no such column"}
+	})
 	db := open(t, fake, &spy{})
-	for _, query := range []string{"BEGIN", "SAVEPOINT a", "SAVEPOINT s; SELECT 1", "COMMIT"} {
-		exec(t, db, query)
+	exec(t, db, "BEGIN", "SAVEPOINT a")
+	if _, err := db.ExecContext(context.Background(), "SAVEPOINT s; SELECT nonsense"); err == nil {
+		t.Fatal("the string did not fail")
 	}
+	exec(t, db, "ROLLBACK")
 	fake.Reset()
 	exec(t, db, "BEGIN")
 	record(t, db, "a.b")
-	for _, query := range []string{"SAVEPOINT s", "ROLLBACK TO s", "COMMIT"} {
-		exec(t, db, query)
-	}
+	exec(t, db, "SAVEPOINT s", "ROLLBACK TO s", "COMMIT")
 	want(t, "sent", fake.Sent(), "BEGIN", "SAVEPOINT s", "ROLLBACK TO s",
 		"SAVEPOINT aftercommit_guard; RELEASE SAVEPOINT aftercommit_guard; INSERT journal a.b", "COMMIT")
 }
