@@ -100,7 +100,7 @@ func judge(err error) hooks.Outcome {
 	if err == nil {
 		return hooks.Committed
 	}
-	state := sqlState(err)
+	state := hooks.SQLState(err)
 	if len(state) != 5 {
 		return hooks.Unknown
 	}
@@ -115,16 +115,6 @@ func judge(err error) hooks.Outcome {
 		return hooks.Unknown
 	}
 	return hooks.RolledBack
-}
-
-// sqlState returns the SQLSTATE of a PostgreSQL error, by the method that
-// lib/pq's and pgx's error types share.
-func sqlState(err error) string {
-	var s interface{ SQLState() string }
-	if errors.As(err, &s) {
-		return s.SQLState()
-	}
-	return ""
 }
 
 // lostBy reports whether err says that the connection is of no more use.
@@ -145,7 +135,7 @@ func (c *conn) lostBy(err error) bool {
 // err, as it may on SQLite (SQLITE_BUSY, a deferred foreign key), and on
 // PostgreSQL if the COMMIT never left the driver (lib/pq with rows open).
 func (c *conn) stillOpen(ctx context.Context, err error) bool {
-	if c.postgres() && (sqlState(err) != "" || c.lostBy(err)) {
+	if c.postgres() && (hooks.SQLState(err) != "" || c.lostBy(err)) {
 		return false
 	}
 	switch c.probe(ctx) {

@@ -128,7 +128,7 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, how flushing) (f
 	}
 	written, err := c.callFlush(ctx, f)
 	native := l.revoke()
-	switch sqlState(native) {
+	switch hooks.SQLState(native) {
 	case "25P01":
 		return flushGone, nil
 	case "25P02":
@@ -291,7 +291,7 @@ func stateOf(err error) state {
 	if err == nil {
 		return stateOpen
 	}
-	switch sqlState(err) {
+	switch hooks.SQLState(err) {
 	case "25P01":
 		return stateIdle
 	case "25P02":

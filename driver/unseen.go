@@ -217,7 +217,7 @@ func (c *conn) mayBeOver(stmts []lex.Statement, w witness) {
 // refuses reports whether err may be that of a COMMIT: an integrity constraint
 // that was deferred, or a serialization failure.
 func refuses(err error) bool {
-	state := sqlState(err)
+	state := hooks.SQLState(err)
 	return strings.HasPrefix(state, "23") || strings.HasPrefix(state, "40")
 }
 

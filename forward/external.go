@@ -139,7 +139,7 @@ func (d *handler) warnMoved(ctx context.Context, conn *sql.DB) error {
 	}
 	states, err := d.queue.store.States(ctx, conn)
 	if err != nil {
-		if sqlState(err) == insufficientPrivilege {
+		if hooks.SQLState(err) == insufficientPrivilege {
 			return nil
 		}
 		return fmt.Errorf("forward: driver %s: %w", d.db.Driver, err)

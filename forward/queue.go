@@ -141,9 +141,9 @@ func (d *handler) registerSinks(ctx context.Context, conn *sql.DB) (done bool, e
 		err := d.queue.store.Register(ctx, conn, s.name())
 		switch {
 		case err == nil:
-		case sqlState(err) == insufficientPrivilege:
+		case hooks.SQLState(err) == insufficientPrivilege:
 			return true, d.withoutQueue(err)
-		case sqlState(err) == "25006": // read_only_sql_transaction
+		case hooks.SQLState(err) == "25006": // read_only_sql_transaction
 			return false, nil
 		case d.db.Dialect == hooks.SQLite:
 			return false, nil // it is read-only, or locked; the next connection tries again
@@ -325,13 +325,4 @@ func (d *handler) drain(ctx context.Context) error {
 		errs = append(errs, w.Drain(ctx))
 	}
 	return errors.Join(errs...)
-}
-
-// sqlState returns the SQLSTATE of a driver's error, or "".
-func sqlState(err error) string {
-	var e interface{ SQLState() string }
-	if errors.As(err, &e) {
-		return e.SQLState()
-	}
-	return ""
 }

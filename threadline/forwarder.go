@@ -109,7 +109,7 @@ func (f *Forwarder) Forward(ctx context.Context, entries []journal.Entry) error 
 // isForeign reports whether a database may have been spoken to in the dialect of
 // another: it found no sense in the statement, or none of its tables.
 func isForeign(err error) bool {
-	return isMismatch(err) || sqlState(err) == "42601" || says(err, "syntax error")
+	return isMismatch(err) || hooks.SQLState(err) == "42601" || says(err, "syntax error")
 }
 
 // detect asks a database which dialect it speaks. SQLite alone has no version().

@@ -48,7 +48,7 @@ func (s *Store) migrate(ctx context.Context) error {
 		_, err = s.db.ExecContext(ctx, s.names.script(s.dialect))
 	}
 	switch {
-	case sqlState(err) == "AC001": // raised by the script: somebody was faster
+	case hooks.SQLState(err) == "AC001": // raised by the script: somebody was faster
 		problem.Problem, problem.Fix, problem.Err = "migrate", "run Store.Check", err
 		return problem
 	case isRefused(err):

@@ -81,7 +81,7 @@ func (s *Store) explain(what string, err error) error {
 		return nil
 	case isMismatch(err):
 		return fmt.Errorf("threadline: %s: %w (Store.Check says what is missing, Store.Migrate makes it)", what, err)
-	case sqlState(err) == "42501":
+	case hooks.SQLState(err) == "42501":
 		return fmt.Errorf("threadline: %s: %w (the first lines of threadline.Schema are the GRANTs that a role needs)", what, err)
 	default:
 		return fmt.Errorf("threadline: %s: %w", what, err)

@@ -4,17 +4,9 @@ import (
 	"errors"
 	"slices"
 	"strings"
-)
 
-// sqlState returns err's SQLSTATE, or "". Both lib/pq's errors and pgx's have
-// the method; SQLite has no such codes.
-func sqlState(err error) string {
-	var e interface{ SQLState() string }
-	if errors.As(err, &e) {
-		return e.SQLState()
-	}
-	return ""
-}
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
 
 // isMismatch reports whether err says that the tables are not there, or not as
 // this package needs them.
@@ -23,7 +15,7 @@ func isMismatch(err error) bool {
 	if errors.As(err, &schema) {
 		return true
 	}
-	switch sqlState(err) {
+	switch hooks.SQLState(err) {
 	case "42P01", // undefined_table
 		"42703", // undefined_column
 		"42883", // undefined_function
@@ -42,7 +34,7 @@ func isData(err error) bool {
 	if errors.As(err, &entry) {
 		return true
 	}
-	state := sqlState(err)
+	state := hooks.SQLState(err)
 	if state == "" {
 		return says(err, "constraint failed", "malformed JSON", "string or blob too big", "JSON path error")
 	}
@@ -54,7 +46,7 @@ func isData(err error) bool {
 // isRefused reports whether err says that this role, or this server, may not
 // make tables.
 func isRefused(err error) bool {
-	switch sqlState(err) {
+	switch hooks.SQLState(err) {
 	case "42501", // insufficient_privilege
 		"25006": // read_only_sql_transaction, as on a standby
 		return true

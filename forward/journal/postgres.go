@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	_ "embed" // for the schema
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -87,20 +86,11 @@ func (p *postgres) recordQuery(doc []byte, token int64, own bool, wait time.Dura
 }
 
 func (p *postgres) writeError(err error, events int, wait time.Duration) error {
-	if sqlState(err) == "55P03" {
+	if hooks.SQLState(err) == "55P03" {
 		return fmt.Errorf("journal: write %d events: another session has kept %s.audit_events locked for %v: %w",
 			events, p.schema, wait, err)
 	}
 	return fmt.Errorf("journal: write %d events: %w", events, err)
-}
-
-// sqlState returns the SQLSTATE of a driver's error, or "".
-func sqlState(err error) string {
-	var e interface{ SQLState() string }
-	if errors.As(err, &e) {
-		return e.SQLState()
-	}
-	return ""
 }
 
 // ended asks for the lock whose shared half record took: PostgreSQL gives it up

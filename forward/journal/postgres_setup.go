@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // queryer is what reading the catalog needs: a *sql.DB or *sql.Conn.
@@ -61,7 +63,7 @@ func (p *postgres) inspect(ctx context.Context, q queryer) (pgState, error) {
 		`SELECT version, oldest FROM "{schema}".schema_versions WHERE component = 'journal'`)).Scan(&s.version, &s.oldest)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-	case sqlState(err) == "42703": // undefined_column
+	case hooks.SQLState(err) == "42703": // undefined_column
 		return s, &SetupError{
 			Problem: "a table " + p.schema + ".schema_versions exists that is not aftercommit's",
 			Remedy:  "rename it, or give the journal another schema by Options.Schema", Err: err,
@@ -192,7 +194,7 @@ func (p *postgres) migrate(ctx context.Context, conn *sql.Conn) (err error) {
 	}
 	if !ok {
 		if _, err = conn.ExecContext(ctx, p.named(postgresSchema)); err != nil {
-			if sqlState(err) == "42501" { // insufficient_privilege
+			if hooks.SQLState(err) == "42501" { // insufficient_privilege
 				return p.missing("role "+s.user+" may not make them", err)
 			}
 			return migrateError(err)
@@ -205,7 +207,7 @@ func (p *postgres) migrate(ctx context.Context, conn *sql.Conn) (err error) {
 }
 
 func migrateError(err error) error {
-	if sqlState(err) == "55P03" { // lock_not_available
+	if hooks.SQLState(err) == "55P03" { // lock_not_available
 		return &SetupError{
 			Problem: "its tables could not be made within 2 s, because another session holds a lock",
 			Remedy:  "connect again when that one is done", Err: err,

@@ -3,11 +3,12 @@ package relay
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // postgres is the dialect whose cursor is a snapshot.
@@ -37,10 +38,7 @@ func (postgres) commit(update string) (string, bool) {
 }
 
 // missed recognises the division by zero.
-func (postgres) missed(err error) bool {
-	var e interface{ SQLState() string }
-	return errors.As(err, &e) && e.SQLState() == "22012"
-}
+func (postgres) missed(err error) bool { return hooks.SQLState(err) == "22012" }
 
 func (postgres) later(d time.Duration) string {
 	return "clock_timestamp() + interval '" + strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + " s'"

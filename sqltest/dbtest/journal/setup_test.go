@@ -175,7 +175,7 @@ func TestRoleThatMayNotMigrate(t *testing.T) {
 		s.exec("SET SESSION AUTHORIZATION " + role)
 		err := newJournal(t, e.Dialect, &journal.Options{Schema: "elsewhere"}).Connect(ctx, s.conn)
 		got := setup(t, err)
-		if !strings.Contains(err.Error(), `role `+role+` may not make them`) || got.SQL == "" || stateOf(err) != "42501" {
+		if !strings.Contains(err.Error(), `role `+role+` may not make them`) || got.SQL == "" || hooks.SQLState(err) != "42501" {
 			t.Errorf("err = %v", err)
 		}
 		s.exec("BEGIN")
@@ -203,7 +203,7 @@ func TestMigrationWaitsTwoSeconds(t *testing.T) {
 	holder.exec("BEGIN")
 	holder.exec("SELECT pg_advisory_xact_lock(7022364301936586083)")
 	err := newJournal(t, e.Dialect, nil).Connect(ctx, s.conn)
-	if got := setup(t, err); !strings.Contains(got.Problem, "another session holds a lock") || stateOf(err) != "55P03" {
+	if got := setup(t, err); !strings.Contains(got.Problem, "another session holds a lock") || hooks.SQLState(err) != "55P03" {
 		t.Errorf("err = %v", err)
 	}
 	if after := s.text("SHOW lock_timeout"); after != before {

@@ -1,7 +1,6 @@
 package journal_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -54,7 +53,7 @@ func TestWhatAWriteDependsOn(t *testing.T) {
 				const xid = "SELECT pg_current_xact_id_if_assigned()::text"
 				before := s.text(xid)
 				written, err := r.flush(s, test.own)
-				if written != test.written || stateOf(err) != test.state {
+				if written != test.written || hooks.SQLState(err) != test.state {
 					t.Fatalf("Write = %v, %v; want %v, SQLSTATE %q", written, err, test.written, test.state)
 				}
 				if err != nil {
@@ -76,14 +75,6 @@ func TestWhatAWriteDependsOn(t *testing.T) {
 	}, dbtest.PostgresEngines()...)
 }
 
-func stateOf(err error) string {
-	var e interface{ SQLState() string }
-	if errors.As(err, &e) {
-		return e.SQLState()
-	}
-	return ""
-}
-
 // A lock on the journal, as of an ALTER TABLE or VACUUM FULL, must not hang
 // every commit of the app; and giving up must leave the app's settings alone.
 func TestLockOnTheJournal(t *testing.T) {
@@ -98,7 +89,7 @@ func TestLockOnTheJournal(t *testing.T) {
 		r.exec("INSERT INTO orders VALUES (1)")
 		r.exec("SAVEPOINT s")
 		_, err := r.flush(r.session, false)
-		if stateOf(err) != "55P03" || !strings.Contains(err.Error(), "another session has kept aftercommit.audit_events locked for 50ms") {
+		if hooks.SQLState(err) != "55P03" || !strings.Contains(err.Error(), "another session has kept aftercommit.audit_events locked for 50ms") {
 			t.Fatalf("err = %v", err)
 		}
 		r.exec("ROLLBACK TO s")
@@ -130,11 +121,11 @@ func TestExecuteIsEnough(t *testing.T) {
 		role := newRole(t, r)
 		s := newSession(t, r.db)
 		s.exec("SET SESSION AUTHORIZATION " + role)
-		if _, err := r.flush(s, true); stateOf(err) != "42501" {
+		if _, err := r.flush(s, true); hooks.SQLState(err) != "42501" {
 			t.Fatalf("without rights: err = %v, want SQLSTATE 42501", err)
 		}
 		r.exec("GRANT USAGE ON SCHEMA aftercommit TO " + role)
-		if _, err := r.flush(s, true); stateOf(err) != "42501" {
+		if _, err := r.flush(s, true); hooks.SQLState(err) != "42501" {
 			t.Fatalf("with USAGE alone: err = %v, want SQLSTATE 42501", err)
 		}
 		r.exec("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit TO " + role)
@@ -156,7 +147,7 @@ func TestExecuteIsEnough(t *testing.T) {
 			"DROP TABLE aftercommit.audit_events",
 			"INSERT INTO aftercommit.schema_versions VALUES ('x', 1)",
 		} {
-			if _, err := s.conn.ExecContext(ctx, query); stateOf(err) != "42501" {
+			if _, err := s.conn.ExecContext(ctx, query); hooks.SQLState(err) != "42501" {
 				t.Errorf("%s: err = %v, want SQLSTATE 42501", query, err)
 			}
 		}
