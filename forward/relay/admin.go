@@ -82,7 +82,7 @@ func (sel *Selection) check() error {
 	return nil
 }
 
-// where selects from the journal e, joined with the failures f of the forwarder,
+// selected selects from the journal e, joined with the failures f of the forwarder,
 // whose cursor is c.
 func (s *Store) selected(sel *Selection, c *cursor) string {
 	var terms []string
@@ -118,7 +118,7 @@ func (s *Store) Replay(ctx context.Context, db *sql.DB, sel Selection, dry bool)
 	}
 	c, err := s.cursorOf(ctx, db, sel.Forwarder)
 	if err != nil {
-		return 0, wrap("replay", sel.Forwarder, err)
+		return 0, err
 	}
 	selected := s.selected(&sel, c)
 	if dry {
@@ -148,19 +148,10 @@ func (s *Store) Dismiss(ctx context.Context, db *sql.DB, forwarder string, ids .
 	return n, wrap("dismiss failures", forwarder, err)
 }
 
-func (s *Store) known(ctx context.Context, q querier, forwarder string) error {
-	var n int
-	err := q.QueryRowContext(ctx, "SELECT count(*) FROM "+s.prefix+"forwarders WHERE retired_at IS NULL AND name = "+s.quote(forwarder)).Scan(&n)
-	if err == nil && n == 0 {
-		err = ErrNotRegistered
-	}
-	return wrap("look for the forwarder", forwarder, err)
-}
-
 // Retire ends a forwarder: nothing is delivered to it any more, and it keeps
 // nothing in the journal.
 func (s *Store) Retire(ctx context.Context, db *sql.DB, forwarder string) error {
-	if err := s.known(ctx, db, forwarder); err != nil {
+	if _, err := s.cursorOf(ctx, db, forwarder); err != nil {
 		return err
 	}
 	name := s.quote(forwarder)
@@ -180,7 +171,7 @@ func (s *Store) Retire(ctx context.Context, db *sql.DB, forwarder string) error 
 // replay, everything comes again that may not have been delivered before the
 // copy was made; without, only what is committed from now on.
 func (s *Store) Resume(ctx context.Context, db *sql.DB, forwarder string, replay bool) (replayed int64, err error) {
-	if err = s.known(ctx, db, forwarder); err != nil {
+	if _, err = s.cursorOf(ctx, db, forwarder); err != nil {
 		return 0, err
 	}
 	place, err := s.place(ctx, db)

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"context"
 	"time"
 
 	"github.com/google/uuid"
@@ -65,40 +64,4 @@ func (w *worker) single(id uuid.UUID, r Result) outcome {
 		return outcome{failed: map[uuid.UUID]Failure{id: *r.Err}}
 	}
 	return outcome{down: true}
-}
-
-// trail are snapshots that age until they are older than the grace period.
-type trail struct {
-	marks []trailMark
-}
-
-type trailMark struct {
-	at       time.Time
-	snapshot string
-}
-
-// next returns the newest snapshot that is old enough, and takes a new one for
-// later. ok is false if there is none.
-func (t *trail) next(ctx context.Context, w *worker) (snapshot string, ok bool, err error) {
-	now, grace := w.relay.cfg.Clock.Now(), w.target.Grace
-	if snapshot, ok = w.relay.store.d.past(now.Add(-grace)); ok {
-		return snapshot, true, nil
-	}
-	if n := len(t.marks); n == 0 || now.Sub(t.marks[n-1].at) >= grace/4 {
-		taken, err := w.relay.store.d.current(ctx, w.conn)
-		if err != nil {
-			return "", false, err
-		}
-		t.marks = append(t.marks, trailMark{now, taken})
-	}
-	i := 0
-	for i < len(t.marks) && now.Sub(t.marks[i].at) >= grace {
-		i++
-	}
-	if i == 0 {
-		return "", false, nil
-	}
-	snapshot = t.marks[i-1].snapshot
-	t.marks = t.marks[i-1:]
-	return snapshot, true, nil
 }

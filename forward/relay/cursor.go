@@ -84,7 +84,8 @@ func (s *Store) acquire(ctx context.Context, q querier, name, holder string, ttl
 	return c, nil
 }
 
-// cursorOf reads the cursor of a forwarder, without its lease.
+// cursorOf reads the cursor of a forwarder, without its lease. It is an error if
+// there is none.
 func (s *Store) cursorOf(ctx context.Context, q querier, name string) (*cursor, error) {
 	c := &cursor{name: name}
 	err := q.QueryRowContext(ctx, "SELECT "+s.d.cursorColumns()+" FROM "+s.prefix+"forwarders WHERE retired_at IS NULL AND name = "+s.quote(name)).
@@ -92,7 +93,7 @@ func (s *Store) cursorOf(ctx context.Context, q querier, name string) (*cursor, 
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotRegistered
 	}
-	return c, err
+	return c, wrap("look for the forwarder", name, err)
 }
 
 // left reports whether a forwarder has not settled all within bound.
@@ -101,13 +102,14 @@ func (s *Store) left(ctx context.Context, q querier, name, bound string) (left b
 	if errors.Is(err, ErrNotRegistered) {
 		return false, nil
 	}
-	if err == nil {
-		parts := s.d.behind(c)
-		for i, part := range parts {
-			parts[i] = "EXISTS (SELECT 1 FROM " + s.events() + " e WHERE " + part + " AND " + bound + ")"
-		}
-		err = q.QueryRowContext(ctx, "SELECT "+strings.Join(parts, " OR ")).Scan(&left)
+	if err != nil {
+		return false, err
 	}
+	parts := s.d.behind(c)
+	for i, part := range parts {
+		parts[i] = "EXISTS (SELECT 1 FROM " + s.events() + " e WHERE " + part + " AND " + bound + ")"
+	}
+	err = q.QueryRowContext(ctx, "SELECT "+strings.Join(parts, " OR ")).Scan(&left)
 	return left, wrap("look whether it is behind", name, err)
 }
 
@@ -140,12 +142,21 @@ func (s *Store) held(c *cursor) string {
 	return "EXISTS (SELECT 1 FROM " + s.prefix + "forwarders" + s.where(c) + ")"
 }
 
-func (s *Store) renew(ctx context.Context, q querier, c *cursor, ttl time.Duration) error {
-	n, err := affected(ctx, q, "UPDATE "+s.prefix+"forwarders SET lease_until = "+s.d.later(ttl)+s.where(c))
+func (s *Store) updateQuery(c *cursor, set string) string {
+	return "UPDATE " + s.prefix + "forwarders SET " + set + s.where(c)
+}
+
+// update sets columns of c's row. It is an error if the lease is lost.
+func (s *Store) update(ctx context.Context, q querier, c *cursor, set string) error {
+	n, err := affected(ctx, q, s.updateQuery(c, set))
 	if err == nil && n == 0 {
 		return errLost
 	}
 	return err
+}
+
+func (s *Store) renew(ctx context.Context, q querier, c *cursor, ttl time.Duration) error {
+	return s.update(ctx, q, c, "lease_until = "+s.d.later(ttl))
 }
 
 // release gives the lease back, if holder still has it.
@@ -176,19 +187,15 @@ func (s *Store) next(ctx context.Context, q querier, c *cursor, limit int, trail
 // error if the lease is lost. With commits, it commits in the same round trip
 // where that is possible, and reports whether it did.
 func (s *Store) advance(ctx context.Context, q querier, c *cursor, seq int64, last, commits bool) (committed bool, err error) {
-	update := "UPDATE " + s.prefix + "forwarders SET " + s.d.advance(c, seq, last) + ", moved_at = " + s.d.now() + s.where(c)
-	if query, ok := s.d.commit(update); ok && commits {
+	set := s.d.advance(c, seq, last) + ", moved_at = " + s.d.now()
+	if query, ok := s.d.commit(s.updateQuery(c, set)); ok && commits {
 		_, err = q.ExecContext(ctx, query)
 		if s.d.missed(err) {
 			err = errLost
 		}
 		return err == nil, wrap("move the cursor", c.name, err)
 	}
-	n, err := affected(ctx, q, update)
-	if err == nil && n == 0 {
-		return false, errLost
-	}
-	return false, wrap("move the cursor", c.name, err)
+	return false, wrap("move the cursor", c.name, s.update(ctx, q, c, set))
 }
 
 // moved brings c in line with what advance has committed.

@@ -62,14 +62,12 @@ func (postgres) register(s *Store, name, place string) string {
 
 func (postgres) cursorColumns() string { return "done::text, coalesce(tick::text, ''), high, seq" }
 
+// current returns a snapshot of now.
 func (postgres) current(ctx context.Context, q querier) (string, error) {
 	var now string
 	err := q.QueryRowContext(ctx, "SELECT pg_current_snapshot()::text").Scan(&now)
 	return now, err
 }
-
-// past: a snapshot must have been taken.
-func (postgres) past(time.Time) (string, bool) { return "", false }
 
 func (d postgres) bound(ctx context.Context, q querier, _ *Store) (string, error) {
 	now, err := d.current(ctx, q)

@@ -34,9 +34,5 @@ func (s *Store) sweep(ctx context.Context, q querier, forwarder string) error {
 
 // confirm is an error if the lease is lost.
 func (s *Store) confirm(ctx context.Context, q querier, c *cursor) error {
-	n, err := affected(ctx, q, "UPDATE "+s.prefix+"forwarders SET moved_at = "+s.d.now()+s.where(c))
-	if err == nil && n == 0 {
-		return errLost
-	}
-	return wrap("confirm the lease", c.name, err)
+	return wrap("confirm the lease", c.name, s.update(ctx, q, c, "moved_at = "+s.d.now()))
 }

@@ -42,13 +42,6 @@ func (d sqlite) register(s *Store, name, place string) string {
 
 func (sqlite) cursorColumns() string { return "CAST(done AS TEXT), '', 0, 0" }
 
-// current is the time: what is committed later has a later one.
-func (sqlite) current(context.Context, querier) (string, error) {
-	return time.Now().UTC().Format(timeForm), nil
-}
-
-func (sqlite) past(t time.Time) (string, bool) { return t.UTC().Format(timeForm), true }
-
 func (sqlite) bound(ctx context.Context, q querier, s *Store) (string, error) {
 	var top sql.NullInt64
 	err := q.QueryRowContext(ctx, "SELECT max(seq) FROM "+s.events()).Scan(&top)

@@ -59,11 +59,9 @@ type dialect interface {
 	adopt(ctx context.Context, q querier, s *Store) error
 	// cursorColumns are what a cursor is scanned from.
 	cursorColumns() string
-	// current returns a snapshot of now, for look.
-	current(ctx context.Context, q querier) (string, error)
-	// past returns the snapshot of a time that has passed, if the database knows
-	// such.
-	past(t time.Time) (snapshot string, ok bool)
+	// aged returns a snapshot older than grace, for look, if there is one; the
+	// trail has those that were taken.
+	aged(ctx context.Context, q querier, t *trail, now time.Time, grace time.Duration) (snapshot string, ok bool, err error)
 	// bound selects the entries e that are committed now.
 	bound(ctx context.Context, q querier, s *Store) (string, error)
 	// look begins a tick, up to now or trailing, if there is anything in it.

@@ -283,7 +283,7 @@ func (w *worker) stepFresh(ctx context.Context) (more bool, err error) {
 	trailing := ""
 	if w.target.Grace > 0 {
 		ok := false
-		if trailing, ok, err = w.trail.next(ctx, w); err != nil || !ok {
+		if trailing, ok, err = s.d.aged(ctx, w.conn, &w.trail, w.relay.cfg.Clock.Now(), w.target.Grace); err != nil || !ok {
 			return false, err
 		}
 	}
