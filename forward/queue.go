@@ -170,7 +170,8 @@ func (d *handler) withoutQueue(cause error) error {
 	return nil
 }
 
-// startQueue starts the relay of this process, and the Queue's workers.
+// startQueue checks the Queue, and starts its workers and the relay of this
+// process.
 func (d *handler) startQueue(ctx context.Context, conn *sql.DB) error {
 	if err := d.checkQueue(ctx, conn); err != nil {
 		return err

@@ -52,13 +52,14 @@ func checkRights(ctx context.Context, conn *sql.DB, schema string) error {
 	if schema != "" {
 		table = schema + "." + table
 	}
-	var insert, look, next bool // River inserts ON CONFLICT DO NOTHING, which looks
-	err := conn.QueryRowContext(ctx, "SELECT pg_catalog.has_table_privilege(to_regclass($1), 'INSERT'), pg_catalog.has_table_privilege(to_regclass($1), 'SELECT'), "+
-		"pg_catalog.has_sequence_privilege(to_regclass($1 || '_id_seq'), 'USAGE')", table).Scan(&insert, &look, &next)
+	// River inserts ON CONFLICT DO NOTHING, which takes SELECT.
+	var may bool
+	err := conn.QueryRowContext(ctx, "SELECT pg_catalog.has_table_privilege(to_regclass($1), 'INSERT') AND pg_catalog.has_table_privilege(to_regclass($1), 'SELECT')"+
+		" AND pg_catalog.has_sequence_privilege(to_regclass($1 || '_id_seq'), 'USAGE')", table).Scan(&may)
 	switch {
 	case err != nil:
 		return fmt.Errorf("river: look for the right to insert jobs: %w", err)
-	case !insert || !look || !next:
+	case !may:
 		return fmt.Errorf("river: this role may not insert jobs: GRANT INSERT, SELECT ON %s, and USAGE ON SEQUENCE %s_id_seq; "+
 			"to work them it needs all rights on River's tables, or set Options.Relay to RelayElsewhere and call Hub.Work as a role that has them", table, table)
 	}

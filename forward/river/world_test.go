@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -150,6 +149,14 @@ func (w *world) commit(ids ...int) {
 	w.must(tx.Commit())
 }
 
+// journal is the journal's table.
+func (w *world) journal() string {
+	if w.e.Dialect == hooks.SQLite {
+		return "aftercommit_events"
+	}
+	return "aftercommit.audit_events"
+}
+
 // jobs returns each job's state and attempts, in the order of their ids.
 func (w *world) jobs() string {
 	w.Helper()
@@ -193,18 +200,8 @@ func (w *world) delivered(calls string) {
 // the last such notice.
 func (w *world) told(kind hooks.NoticeKind, events int, reason string) {
 	w.Helper()
-	count := func() (n int, last string) {
-		w.sink.mu.Lock()
-		defer w.sink.mu.Unlock()
-		for _, x := range w.sink.notices {
-			if x.Kind == kind && x.Dispatch == "async" {
-				n += max(1, x.Count)
-				last = x.Reason
-			}
-		}
-		return n, last
-	}
-	if n, last := count(); n != events || last != reason {
+	n, last := w.sink.count(func(n hooks.Notice) bool { return n.Kind == kind && n.Dispatch == "async" })
+	if n != events || last != reason {
 		w.Errorf("%s was told of %d events with reason %q, want %d with %q", kind, n, last, events, reason)
 	}
 }
@@ -239,23 +236,18 @@ func (s *sink) calls() string {
 	return strings.Join(s.got, ", ")
 }
 
-// failed reports whether a failure with that reason was told.
-func (s *sink) failed(reason string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.ContainsFunc(s.notices, func(n hooks.Notice) bool { return n.Kind == hooks.NoticeFailed && n.Reason == reason })
-}
-
-// lost returns how many events were told to be lost.
-func (s *sink) lost() (n int) {
+// count returns how many events were told of by the notices that match, and the
+// reason of the last.
+func (s *sink) count(match func(hooks.Notice) bool) (n int, last string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, x := range s.notices {
-		if x.Kind == hooks.NoticeLost {
+		if match(x) {
 			n += max(1, x.Count)
+			last = x.Reason
 		}
 	}
-	return n
+	return n, last
 }
 
 // Observe keeps n.
