@@ -6,11 +6,16 @@ import (
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
-	"github.com/go-aftercommit/aftercommit/sqltest"
 )
 
+// state is an error as those of lib/pq and pgx are.
+type state string
+
+func (s state) Error() string    { return "state " + string(s) }
+func (s state) SQLState() string { return string(s) }
+
 func TestSQLState(t *testing.T) {
-	refused := &sqltest.Error{Code: "23505", Message: "twice"}
+	refused := state("23505")
 	for want, errs := range map[string][]error{
 		"23505": {refused, fmt.Errorf("wrapped: %w", refused), errors.Join(errors.New("and more"), refused)},
 		"":      {nil, errors.New("23505")},
