@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"database/sql"
 	"fmt"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest/others"
 )
 
 // BenchmarkTransactions: an app's transactions, bare, with a journal and the
@@ -32,8 +34,9 @@ func BenchmarkTransactions(b *testing.B) {
 }
 
 // BenchmarkApps: what apps do, over the base driver's rate: with an audit table
-// that they write by hand, with the journal alone, and with the timeline as
-// [forward.Auto] has it, by the relay on PostgreSQL and within Commit on SQLite.
+// that they write by hand, with the journal alone, through wrapping drivers that
+// do nothing, and with the timeline as [forward.Auto] has it, by the relay on
+// PostgreSQL and within Commit on SQLite.
 func BenchmarkApps(b *testing.B) {
 	for _, e := range dbtest.Engines() {
 		delays := []time.Duration{0, time.Millisecond}
@@ -70,6 +73,8 @@ func benchmarkApp(b *testing.B, w *world, clients int) {
 	report(b, "captured", rates[5]/rates[4])
 	report(b, "captured by hand", rates[6]/rates[4])
 
+	benchmarkWrappers(b, w, clients, journal)
+
 	timeline, hub := w.audited(forward.Auto, nil)
 	both, _ := w.audited(forward.Auto, nil, capture)
 	rates = w.alternate(clients,
@@ -80,4 +85,23 @@ func benchmarkApp(b *testing.B, w *world, clients int) {
 	w.must(hub.Drain(ctx))
 	report(b, "1 event timeline", rates[1]/rates[0])
 	report(b, "captured timeline", rates[3]/rates[2])
+}
+
+// benchmarkWrappers does the same through wrapping drivers that have nothing to
+// do: ours without an event, and those of others.
+func benchmarkWrappers(b *testing.B, w *world, clients int, ours *sql.DB) {
+	b.Helper()
+	names, dbs := []string{"bare", "idle"}, []*sql.DB{w.bare, ours}
+	for _, o := range others.Wrappers() {
+		names, dbs = append(names, o.Name), append(dbs, w.wrapped(o))
+	}
+	var jobs []func() error
+	for _, db := range dbs {
+		jobs = append(jobs, func() error { return w.order(db, 0) }, func() error { return w.insert(db) })
+	}
+	rates := w.turns(clients, 16, 200*time.Millisecond, jobs...) // they differ by less than the machine does
+	for i, name := range names[1:] {
+		report(b, name, rates[2*i+2]/rates[0])
+		report(b, name+" insert", rates[2*i+3]/rates[1])
+	}
 }

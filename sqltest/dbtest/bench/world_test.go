@@ -19,6 +19,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest/others"
 	"github.com/go-aftercommit/aftercommit/threadline"
 )
 
@@ -67,7 +68,19 @@ func newWorldOf(b *testing.B, e dbtest.Engine, delay time.Duration) *world {
 
 func (w *world) open(name string) *sql.DB {
 	w.Helper()
-	db := dbtest.Open(w, name, w.dsn)
+	return w.limited(dbtest.Open(w, name, w.dsn))
+}
+
+// wrapped opens the database through a driver of others.
+func (w *world) wrapped(o others.Wrapper) *sql.DB {
+	w.Helper()
+	db, err := others.Open(o.Wrap(w.bare.Driver()), w.dsn)
+	w.must(err)
+	w.Cleanup(func() { w.must(db.Close()) })
+	return w.limited(db)
+}
+
+func (w *world) limited(db *sql.DB) *sql.DB {
 	conns := 64
 	if w.e.Dialect == hooks.SQLite {
 		conns = 1 // writers would only wait for each other
@@ -208,11 +221,16 @@ func (w *world) rate(clients int, d time.Duration, f func() error) float64 {
 // alternate measures each of fs several times in turn and returns their rates.
 func (w *world) alternate(clients int, fs ...func() error) []float64 {
 	w.Helper()
-	const rounds, length = 4, 700 * time.Millisecond
+	return w.turns(clients, 4, 700*time.Millisecond, fs...)
+}
+
+// turns lets each of fs have so many turns of a length.
+func (w *world) turns(clients, n int, length time.Duration, fs ...func() error) []float64 {
+	w.Helper()
 	rates := make([]float64, len(fs))
-	for range rounds {
+	for range n {
 		for i, f := range fs {
-			rates[i] += w.rate(clients, length, f) / rounds
+			rates[i] += w.rate(clients, length, f) / float64(n)
 		}
 	}
 	return rates

@@ -3,7 +3,7 @@
 // journal that costs nothing, beside others that do nothing. It prints a table
 // of Markdown; the ratios are of one run, in which the wrappers take turns.
 //
-//	go run ./sqltest/compare
+//	go run ./sqltest/dbtest/compare
 package main
 
 import (

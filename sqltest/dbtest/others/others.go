@@ -1,0 +1,59 @@
+// Package others holds wrapping drivers that others wrote, as their users have
+// them who want nothing of them yet: what they cost is what wrapping costs.
+package others
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+
+	"github.com/XSAM/otelsql"
+	"github.com/ngrok/sqlmw"
+	"github.com/qustavo/sqlhooks/v2"
+)
+
+// Wrapper is one of them.
+type Wrapper struct {
+	Name string
+	Wrap func(driver.Driver) driver.Driver
+}
+
+// Wrappers returns all.
+func Wrappers() []Wrapper {
+	return []Wrapper{
+		{"sqlmw", func(d driver.Driver) driver.Driver { return sqlmw.Driver(d, sqlmw.NullInterceptor{}) }},
+		{"otelsql", func(d driver.Driver) driver.Driver { return otelsql.WrapDriver(d) }},
+		{"sqlhooks", func(d driver.Driver) driver.Driver { return sqlhooks.Wrap(d, noHooks{}) }},
+	}
+}
+
+// Open opens a database through a driver that has no name.
+func Open(d driver.Driver, dsn string) (*sql.DB, error) {
+	if dc, ok := d.(driver.DriverContext); ok {
+		c, err := dc.OpenConnector(dsn)
+		if err != nil {
+			return nil, err
+		}
+		return sql.OpenDB(c), nil
+	}
+	return sql.OpenDB(connector{d, dsn}), nil
+}
+
+type connector struct {
+	d   driver.Driver
+	dsn string
+}
+
+func (c connector) Connect(context.Context) (driver.Conn, error) { return c.d.Open(c.dsn) }
+func (c connector) Driver() driver.Driver                        { return c.d }
+
+// noHooks are sqlhooks' that do nothing.
+type noHooks struct{}
+
+func (noHooks) Before(ctx context.Context, _ string, _ ...any) (context.Context, error) {
+	return ctx, nil
+}
+
+func (noHooks) After(ctx context.Context, _ string, _ ...any) (context.Context, error) {
+	return ctx, nil
+}
