@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"database/sql"
 	"fmt"
 	"testing"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
-	"github.com/go-aftercommit/aftercommit/sqltest/dbtest/others"
 )
 
 // BenchmarkTransactions: an app's transactions, bare, with a journal and the
@@ -34,10 +32,14 @@ func BenchmarkTransactions(b *testing.B) {
 }
 
 // BenchmarkApps: what apps do, over the base driver's rate: with an audit table
-// that they write by hand, with the journal alone, through wrapping drivers that
-// do nothing, and with the timeline as [forward.Auto] has it, by the relay on
-// PostgreSQL and within Commit on SQLite.
-func BenchmarkApps(b *testing.B) {
+// that they write by hand, with the journal alone, and with the timeline as
+// [forward.Auto] has it, by the relay on PostgreSQL and within Commit on SQLite.
+func BenchmarkApps(b *testing.B) { everywhere(b, benchmarkApp) }
+
+// everywhere runs f over each engine, with and without a delay, and with one
+// client and many.
+func everywhere(b *testing.B, f func(b *testing.B, w *world, clients int)) {
+	b.Helper()
 	for _, e := range dbtest.Engines() {
 		delays := []time.Duration{0, time.Millisecond}
 		if e.Dialect == hooks.SQLite {
@@ -46,7 +48,7 @@ func BenchmarkApps(b *testing.B) {
 		for _, delay := range delays {
 			for _, clients := range []int{1, 16} {
 				b.Run(fmt.Sprintf("%s/delay=%v/clients=%d", e.Name, delay, clients), func(b *testing.B) {
-					benchmarkApp(b, newWorldOf(b, e, delay), clients)
+					f(b, newWorldOf(b, e, delay), clients)
 				})
 			}
 		}
@@ -73,8 +75,6 @@ func benchmarkApp(b *testing.B, w *world, clients int) {
 	report(b, "captured", rates[5]/rates[4])
 	report(b, "captured by hand", rates[6]/rates[4])
 
-	benchmarkWrappers(b, w, clients, journal)
-
 	timeline, hub := w.audited(forward.Auto, nil)
 	both, _ := w.audited(forward.Auto, nil, capture)
 	rates = w.alternate(clients,
@@ -85,23 +85,4 @@ func benchmarkApp(b *testing.B, w *world, clients int) {
 	w.must(hub.Drain(ctx))
 	report(b, "1 event timeline", rates[1]/rates[0])
 	report(b, "captured timeline", rates[3]/rates[2])
-}
-
-// benchmarkWrappers does the same through wrapping drivers that have nothing to
-// do: ours without an event, and those of others.
-func benchmarkWrappers(b *testing.B, w *world, clients int, ours *sql.DB) {
-	b.Helper()
-	names, dbs := []string{"bare", "idle"}, []*sql.DB{w.bare, ours}
-	for _, o := range others.Wrappers() {
-		names, dbs = append(names, o.Name), append(dbs, w.wrapped(o))
-	}
-	var jobs []func() error
-	for _, db := range dbs {
-		jobs = append(jobs, func() error { return w.order(db, 0) }, func() error { return w.insert(db) })
-	}
-	rates := w.turns(clients, 16, 200*time.Millisecond, jobs...) // they differ by less than the machine does
-	for i, name := range names[1:] {
-		report(b, name, rates[2*i+2]/rates[0])
-		report(b, name+" insert", rates[2*i+3]/rates[1])
-	}
 }

@@ -45,17 +45,17 @@ func newWorld(b *testing.B) *world {
 
 // newWorldOf is one of an engine. On PostgreSQL the server is durable, and delay
 // is added to each round trip, unless it is zero.
-func newWorldOf(b *testing.B, e dbtest.Engine, delay time.Duration) *world {
-	b.Helper()
-	w := &world{TB: b, e: e}
+func newWorldOf(tb testing.TB, e dbtest.Engine, delay time.Duration) *world {
+	tb.Helper()
+	w := &world{TB: tb, e: e}
 	key := "bigint GENERATED ALWAYS AS IDENTITY"
 	if e.Dialect == hooks.SQLite {
-		w.dsn, key = e.DSN(b), "integer"
+		w.dsn, key = e.DSN(tb), "integer"
 	} else {
-		cluster := dbtest.Start(b, &dbtest.Options{Durable: true, Settings: []string{"shared_buffers=256MB", "max_connections=200", "autovacuum=on"}})
+		cluster := dbtest.Start(tb, &dbtest.Options{Durable: true, Settings: []string{"shared_buffers=256MB", "max_connections=200", "autovacuum=on"}})
 		w.dsn = cluster.DSN("postgres")
 		if delay > 0 {
-			proxy := dbtest.NewProxy(b, cluster.Addr())
+			proxy := dbtest.NewProxy(tb, cluster.Addr())
 			proxy.Delay(delay)
 			w.dsn = dbtest.Via(w.dsn, proxy.Addr())
 		}
