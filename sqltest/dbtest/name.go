@@ -1,8 +1,11 @@
 package dbtest
 
 import (
+	"database/sql"
+	"database/sql/driver"
 	"strconv"
 	"sync/atomic"
+	"testing"
 )
 
 var names atomic.Int64
@@ -12,4 +15,12 @@ var names atomic.Int64
 // recognise drivers by that.
 func Name(base string) string {
 	return base + "-audited-" + strconv.FormatInt(names.Add(1), 10)
+}
+
+// Wrap registers the driver of a name, wrapped, and returns the new name.
+func Wrap(tb testing.TB, base string, wrap func(driver.Driver) driver.Driver) string {
+	tb.Helper()
+	name := Name(base)
+	sql.Register(name, wrap(Open(tb, base, "").Driver()))
+	return name
 }

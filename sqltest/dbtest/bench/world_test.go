@@ -19,7 +19,6 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
-	"github.com/go-aftercommit/aftercommit/sqltest/dbtest/others"
 	"github.com/go-aftercommit/aftercommit/threadline"
 )
 
@@ -68,19 +67,7 @@ func newWorldOf(tb testing.TB, e dbtest.Engine, delay time.Duration) *world {
 
 func (w *world) open(name string) *sql.DB {
 	w.Helper()
-	return w.limited(dbtest.Open(w, name, w.dsn))
-}
-
-// wrapped opens the database through a driver of others.
-func (w *world) wrapped(o others.Wrapper) *sql.DB {
-	w.Helper()
-	db, err := others.Open(o.Wrap(w.bare.Driver()), w.dsn)
-	w.must(err)
-	w.Cleanup(func() { w.must(db.Close()) })
-	return w.limited(db)
-}
-
-func (w *world) limited(db *sql.DB) *sql.DB {
+	db := dbtest.Open(w, name, w.dsn)
 	conns := 64
 	if w.e.Dialect == hooks.SQLite {
 		conns = 1 // writers would only wait for each other

@@ -18,7 +18,7 @@ func benchmarkWrappers(b *testing.B, w *world, clients int) {
 	b.Helper()
 	names, dbs := []string{"bare", "this"}, []*sql.DB{w.bare, w.journaled()}
 	for _, o := range others.Wrappers() {
-		names, dbs = append(names, o.Name), append(dbs, w.wrapped(o))
+		names, dbs = append(names, o.Name), append(dbs, w.open(dbtest.Wrap(w, w.e.Driver, o.Wrap)))
 	}
 	var jobs []func() error
 	for _, db := range dbs {
@@ -37,7 +37,7 @@ func TestWrappers(t *testing.T) {
 		t.Run(e.Name, func(t *testing.T) {
 			w := newWorldOf(t, e, 0)
 			for _, o := range others.Wrappers() {
-				db := w.wrapped(o)
+				db := w.open(dbtest.Wrap(w, w.e.Driver, o.Wrap))
 				w.must(w.order(db, 0))
 				w.must(w.insert(db))
 			}

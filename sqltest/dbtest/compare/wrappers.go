@@ -23,7 +23,8 @@ func allWrappers() []wrapper {
 		{"aftercommit", openAudited},
 	}
 	for _, o := range others.Wrappers() {
-		all = append(all, wrapper{o.Name, func() (*sql.DB, error) { return others.Open(o.Wrap(null{}), "") }})
+		sql.Register(o.Name, o.Wrap(null{}))
+		all = append(all, wrapper{o.Name, func() (*sql.DB, error) { return sql.Open(o.Name, "") }})
 	}
 	return all
 }

@@ -4,7 +4,6 @@ package others
 
 import (
 	"context"
-	"database/sql"
 	"database/sql/driver"
 
 	"github.com/XSAM/otelsql"
@@ -26,26 +25,6 @@ func Wrappers() []Wrapper {
 		{"sqlhooks", func(d driver.Driver) driver.Driver { return sqlhooks.Wrap(d, noHooks{}) }},
 	}
 }
-
-// Open opens a database through a driver that has no name.
-func Open(d driver.Driver, dsn string) (*sql.DB, error) {
-	if dc, ok := d.(driver.DriverContext); ok {
-		c, err := dc.OpenConnector(dsn)
-		if err != nil {
-			return nil, err
-		}
-		return sql.OpenDB(c), nil
-	}
-	return sql.OpenDB(connector{d, dsn}), nil
-}
-
-type connector struct {
-	d   driver.Driver
-	dsn string
-}
-
-func (c connector) Connect(context.Context) (driver.Conn, error) { return c.d.Open(c.dsn) }
-func (c connector) Driver() driver.Driver                        { return c.d }
 
 // noHooks are sqlhooks' that do nothing.
 type noHooks struct{}

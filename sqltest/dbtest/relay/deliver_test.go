@@ -234,19 +234,9 @@ func TestStoppedDuringACall(t *testing.T) {
 // fast connection may not.
 func deaf(t *testing.T, e dbtest.Engine, dsn string) *sql.DB {
 	t.Helper()
-	base := dbtest.Open(t, e.Driver, dsn).Driver()
-	db := sql.OpenDB(connector{sqlmw.Driver(base, earplug{}), dsn})
-	t.Cleanup(func() { _ = db.Close() })
-	return db
+	name := dbtest.Wrap(t, e.Driver, func(base driver.Driver) driver.Driver { return sqlmw.Driver(base, earplug{}) })
+	return dbtest.Open(t, name, dsn)
 }
-
-type connector struct {
-	driver driver.Driver
-	dsn    string
-}
-
-func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
-func (c connector) Driver() driver.Driver                        { return c.driver }
 
 type earplug struct{ sqlmw.NullInterceptor }
 
