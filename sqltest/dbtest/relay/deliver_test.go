@@ -35,6 +35,7 @@ func TestDeliversInOrder(t *testing.T) {
 		w.commit("f")
 		w.drain(r)
 		w.want("a b c d e f")
+		w.must(r.Stop(ctx)) // what is told is told after the commit that ends Drain
 		if told := w.sink.told(hooks.NoticeDelivered); len(told) != 6 {
 			t.Errorf("delivered was told of %d events, want 6", len(told))
 		}
@@ -84,6 +85,7 @@ func TestOneBadEntry(t *testing.T) {
 			}
 		}
 		w.until("it is discarded", func() bool { return len(w.failures(true)) == 1 })
+		w.until("that is told", func() bool { return len(w.sink.told(hooks.NoticeDiscarded)) > 0 })
 		if told := w.sink.told(hooks.NoticeDiscarded); len(told) != 1 || told[0] != "error 5" {
 			t.Errorf("discarded was told as %q", told)
 		}
@@ -186,6 +188,7 @@ func TestOutage(t *testing.T) {
 		if f := w.failures(true); len(f) > 0 {
 			t.Errorf("%d were discarded: %+v", len(f), f[0])
 		}
+		w.must(r.Stop(ctx))
 		if n := len(w.sink.told(hooks.NoticeResumed)); n != 1 {
 			t.Errorf("its end was told %d times", n)
 		}

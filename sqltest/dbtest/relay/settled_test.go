@@ -118,6 +118,7 @@ func TestGraceInBatches(t *testing.T) {
 		w.later()
 		w.drain(r)
 		w.want("d e g")
+		w.must(r.Stop(ctx))
 		if told := len(w.sink.told(hooks.NoticeDelivered)); told != 3 {
 			t.Errorf("delivered was told of %d events, want 3", told)
 		}
