@@ -323,12 +323,16 @@ func (c *conn) folded(key foldKey) *capture {
 	return f
 }
 
-// attribute says who: the statement's context, else that of BeginTx, else the
-// default actor.
+// attribute says who: the statement's context, else that of the transaction's
+// BEGIN, else that of BeginTx, whose Tx outlives a raw COMMIT, else the default
+// actor.
 func (c *conn) attribute(e *hooks.Event, values hooks.Values) {
 	values.Fill(e)
 	if c.open {
 		hooks.FromContext(c.tx.ctx).Fill(e)
+	}
+	if c.handle.ctx != nil {
+		hooks.FromContext(c.handle.ctx).Fill(e)
 	}
 	if e.Actor.IsZero() {
 		e.Actor = c.db.reg.cfg.actor

@@ -64,9 +64,10 @@ func (c *conn) rawCommit(ctx context.Context, s *lex.Statement, run func() error
 	}
 	e := c.ownEnding(ctx)
 	e.run, e.prepares, e.chains = run, s.Kind == lex.Prepare, s.Chain
+	began := c.tx.ctx
 	err := c.commit(ctx, e)
 	if err == nil && s.Chain && !c.open {
-		c.start(ctx)
+		c.start(began) // the next transaction is the same caller's
 	}
 	return err
 }
@@ -76,9 +77,10 @@ func (c *conn) rawRollback(ctx context.Context, s *lex.Statement, run func() err
 	if !c.open {
 		return err
 	}
+	began := c.tx.ctx
 	c.rolledBack(ctx, err)
 	if err == nil && s.Chain {
-		c.start(ctx)
+		c.start(began)
 	}
 	return err
 }

@@ -52,7 +52,7 @@ func (c *conn) flushBeforeEnd(ctx context.Context) (flushState, error) {
 	}
 	events := t.events(t.flushed)
 	if len(events) == 0 {
-		if t.flushed > 0 || !t.callbacks() {
+		if t.flushed > 0 && !t.memory || t.flushed == 0 && !t.callbacks() {
 			return flushNothing, nil
 		}
 		return c.prove(ctx), nil
@@ -144,7 +144,7 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, how flushing) (f
 	if err == nil && !written && how.must {
 		err = errors.New("driver: the handler did not write events that must be written")
 	}
-	if how.keep && l.takeGuard() == "" {
+	if how.keep && (l.touched() || !c.postgres()) {
 		if back := c.leaveGuard(ctx, err != nil); err == nil {
 			err = back
 		}
@@ -161,7 +161,22 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, how flushing) (f
 	}
 	c.tx.flushed = len(c.tx.items)
 	c.countUnattributed(events)
+	if !l.touched() {
+		return c.keepInMemory(ctx), nil
+	}
 	return flushProven, nil
+}
+
+// keepInMemory is the end of a flush in which the handler has executed nothing,
+// and so not the guard either: no rows will decide on these events, so that the
+// transaction must be proven here. One that the driver began for them alone has
+// had no statement that could have failed.
+func (c *conn) keepInMemory(ctx context.Context) flushState {
+	c.tx.memory = true
+	if !c.postgres() || c.tx.own && !c.tx.implicit {
+		return flushProven
+	}
+	return c.prove(ctx)
 }
 
 // answered reports whether err is what the COMMIT behind a write answered, or may

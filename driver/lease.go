@@ -37,6 +37,7 @@ type lease struct {
 	mu      sync.Mutex // guards what follows
 	guard   string     // runs before the first statement, then ""
 	final   string     // the query that has the COMMIT behind it
+	entered bool       // it was used at all
 	sent    bool       // it was executed
 	revoked bool
 	uses    int   // running calls, open rows, statements, transactions
@@ -104,6 +105,7 @@ func (l *lease) enter(ctx context.Context) (context.Context, context.CancelFunc,
 		return nil, nil, errSent
 	}
 	l.uses++
+	l.entered = true
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(l.ctx, cancel)
 	return ctx, func() { stop(); cancel() }, nil
@@ -135,6 +137,13 @@ func (l *lease) takeGuard() string {
 	g := l.guard
 	l.guard = ""
 	return g
+}
+
+// touched reports whether the borrower has executed anything.
+func (l *lease) touched() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.entered
 }
 
 // commits is the Final of a flush.

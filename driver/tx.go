@@ -47,7 +47,7 @@ func (i inner) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	if !c.open {
 		c.start(ctx)
 	}
-	c.handle = txHandle{c: c, base: tx}
+	c.handle = txHandle{c: c, base: tx, ctx: ctx}
 	return &c.handle, nil
 }
 
@@ -57,6 +57,7 @@ func (i inner) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 type txHandle struct {
 	c    *conn
 	base driver.Tx
+	ctx  context.Context // BeginTx's, for what it says of the actor; nil once the Tx is done
 }
 
 // Commit and Rollback are reached only past the interceptor.
@@ -79,6 +80,7 @@ func (interceptor) TxRollback(ctx context.Context, tx driver.Tx) error {
 
 func (h *txHandle) commit(ctx context.Context) error {
 	c := h.c
+	defer h.done()
 	if c.behind {
 		c.lookBehind(ctx)
 	}
@@ -100,6 +102,7 @@ func (h *txHandle) commit(ctx context.Context) error {
 
 func (h *txHandle) rollback(ctx context.Context) error {
 	c := h.c
+	defer h.done()
 	if c.behind {
 		c.lookBehind(ctx)
 	}
@@ -110,3 +113,7 @@ func (h *txHandle) rollback(ctx context.Context) error {
 	c.deliver(ctx)
 	return err
 }
+
+// done lets go of BeginTx's context: database/sql uses a Tx no more after either
+// end of it.
+func (h *txHandle) done() { h.ctx = nil }

@@ -46,6 +46,7 @@ type facts struct {
 	own      bool // it exists for its events
 	readOnly bool // it refused them
 	implicit bool // it was begun around a statement
+	memory   bool // its events are kept in memory: no rows decide on them
 	due      bool // its COMMIT waits for rows that are still open
 }
 

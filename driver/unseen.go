@@ -236,9 +236,10 @@ func (c *conn) walk(ctx context.Context, stmts []lex.Statement, endings bool) {
 			}
 		case lex.Commit, lex.Rollback, lex.Prepare:
 			if endings && c.open {
+				began := c.tx.ctx
 				c.walkEnd(s, healthy)
 				if s.Chain {
-					c.start(ctx)
+					c.start(began)
 				}
 			}
 		}

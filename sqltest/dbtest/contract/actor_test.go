@@ -47,3 +47,56 @@ func TestRequireActor(t *testing.T) {
 		})
 	}
 }
+
+// TestActorOutlivesTheServersTransaction: whom BeginTx has named acts until the
+// Tx is done, however often the server's transaction ends under it.
+func TestActorOutlivesTheServersTransaction(t *testing.T) {
+	ada := hooks.WithActor(ctx(), hooks.Actor{Type: hooks.User, ID: "ada"})
+	rows := []struct {
+		name   string
+		script script
+		events int
+		only   []dbtest.Engine
+	}{
+		{name: "commit and chain", script: "@1 | COMMIT AND CHAIN | @2 | !a", events: 3, only: pg},
+		{name: "rollback and chain", script: "@1 | ROLLBACK AND CHAIN | @2 | !a", events: 2, only: pg},
+		{name: "chain in a string", script: "@1 | SELECT 1; COMMIT AND CHAIN | @2", events: 2, only: pg},
+		{name: "commit; begin", script: "@1 | COMMIT; BEGIN | @2", events: 2},
+		{name: "commit, begin", script: "@1 | COMMIT | BEGIN | @2", events: 2},
+		{name: "autocommit after a raw commit", script: "@1 | COMMIT | @2 | !a | BEGIN", events: 3},
+	}
+	each(t, func(w *world) {
+		outer := w.T
+		for _, tt := range rows {
+			if !(row{only: tt.only}).appliesTo(w.e) {
+				continue
+			}
+			outer.Run(tt.name, func(t *testing.T) {
+				w.reset(t)
+				defer func() { w.T = outer }()
+				conn, err := w.db.Conn(ctx())
+				w.must(err)
+				defer conn.Close()
+				tx, err := conn.BeginTx(ada, nil)
+				w.must(err)
+				r := &runner{e: w.e, conn: conn, tx: tx, way: byExec, other: w.bare}
+				for _, step := range tt.script.steps() {
+					w.must(r.step(step))
+				}
+				w.must(tx.Commit())
+				w.must(conn.ExecContext(ctx(), "INSERT INTO orders (id) VALUES (9)")) // nobody's
+				w.must(w.hub.Settle(ctx()))
+				of := func(where string) (n int) {
+					w.must(w.bare.QueryRowContext(ctx(), "SELECT count(*) FROM "+w.journalTable()+" WHERE "+where).Scan(&n))
+					return n
+				}
+				if n := of("actor_id = 'ada'"); n != tt.events {
+					t.Errorf("%d events are ada's, want %d", n, tt.events)
+				}
+				if n := of("actor_id IS NULL"); n != 1 {
+					t.Errorf("%d events are nobody's, want the one after the Tx", n)
+				}
+			})
+		}
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
@@ -180,7 +181,7 @@ func (w *world) reset(t *testing.T) {
 	for _, table := range []string{"lines", "visits", "orders", "things"} {
 		w.must(w.bare.ExecContext(ctx(), "DELETE FROM "+table))
 	}
-	if w.hub != nil {
+	if w.hub != nil && !w.noJournal {
 		w.must(w.db.PingContext(ctx())) // the journal's tables may not be there yet
 		w.must(w.bare.ExecContext(ctx(), "DELETE FROM "+w.journalTable()))
 	}
@@ -227,10 +228,49 @@ func (r row) appliesTo(e dbtest.Engine) bool {
 	return len(r.only) == 0 || slices.ContainsFunc(r.only, func(o dbtest.Engine) bool { return o.Name == e.Name })
 }
 
-// check plays each row on each engine in each way.
+// check plays each row on each engine in each way, and without a journal.
 func check(t *testing.T, ways []way, rows ...row) {
 	t.Helper()
-	each(t, func(w *world) { w.play(newTwin(w.T, w.e), ways, rows) })
+	each(t, func(w *world) {
+		w.play(newTwin(w.T, w.e), ways, rows)
+		w.Run("no journal", func(t *testing.T) {
+			newWorld(t, w.e, setup{forward: forward.Options{NoJournal: true}}).playInMemory(ways[0], rows)
+		})
+	})
+}
+
+// playInMemory checks that the rows forward nothing that was not committed, and
+// everything that was where the driver can know how each transaction ended.
+func (w *world) playInMemory(by way, rows []row) {
+	w.Helper()
+	outer := w.T
+	defer func() { w.T = outer }()
+	for _, r := range rows {
+		if !r.appliesTo(w.e) {
+			continue
+		}
+		outer.Run(r.name, func(t *testing.T) {
+			w.reset(t)
+			w.says(r.script, by)
+			got := w.sink.names()
+			if !subsequence(strings.Fields(got), strings.Fields(r.forwarded)) {
+				t.Errorf("forwarded: [%s], of which some is not in [%s], what was committed", got, r.forwarded)
+			}
+			if got != r.forwarded && len(w.told.of(hooks.NoticeUnknown)) == 0 {
+				t.Errorf("forwarded: [%s], want [%s], and nothing is unknown", got, r.forwarded)
+			}
+		})
+	}
+}
+
+// subsequence reports whether all of some occurs in all, in that order.
+func subsequence(some, all []string) bool {
+	for _, s := range all {
+		if len(some) > 0 && some[0] == s {
+			some = some[1:]
+		}
+	}
+	return len(some) == 0
 }
 
 // play checks each row in each way, in w and its twin.

@@ -49,6 +49,8 @@ type world struct {
 	hub  *forward.Hub
 	sink *sink
 	told *notices
+	// noJournal: the hub has none.
+	noJournal bool
 }
 
 // setup changes what newWorld makes.
@@ -68,7 +70,10 @@ type setup struct {
 
 func newWorld(t *testing.T, e dbtest.Engine, s setup) *world {
 	t.Helper()
-	w := &world{T: t, e: e, dsn: s.dsn, name: dbtest.Name(e.Driver), sink: &sink{}, told: &notices{}}
+	w := &world{
+		T: t, e: e, dsn: s.dsn, name: dbtest.Name(e.Driver), sink: &sink{}, told: &notices{},
+		noJournal: s.forward.NoJournal,
+	}
 	if w.dsn == "" {
 		w.dsn = e.DSN(t)
 	}
