@@ -86,6 +86,10 @@ type Statement struct {
 	// Partial: it writes to more than Tables and Also: TRUNCATE … CASCADE follows
 	// foreign keys, CREATE TABLE AS EXECUTE runs what was prepared.
 	Partial bool
+	// Path: a Read that changes which table a name without a schema means: SET
+	// search_path, RESET ROLE, SELECT set_config('search_path', …), DISCARD,
+	// ATTACH …
+	Path bool
 	// Temporary: CREATE TEMPORARY TABLE …, which is no schema change.
 	Temporary bool
 	// Conditional: a Schema statement with IF EXISTS or IF NOT EXISTS before the
@@ -105,7 +109,8 @@ type Statement struct {
 	On  Table
 	Key Key
 	// Verb is the first keyword, or two, upper case, of a Schema or Opaque
-	// statement: "CREATE TABLE", "GRANT"; and "COPY" of a Write that is one.
+	// statement: "CREATE TABLE", "GRANT"; "COPY" of a Write that is one; "DISCARD"
+	// and "DEALLOCATE".
 	Verb string
 }
 

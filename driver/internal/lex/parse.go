@@ -192,8 +192,10 @@ func (p *parser) statement() Statement {
 		return p.delete()
 	case "EXPLAIN":
 		return p.explain()
-	case "PRAGMA", "ATTACH", "DETACH":
+	case "PRAGMA":
 		return Statement{NoBlock: true}
+	case "ATTACH", "DETACH":
+		return Statement{NoBlock: true, Path: true}
 	case "ANALYZE":
 		return Statement{}
 	case "VACUUM":
@@ -210,12 +212,13 @@ func (p *parser) statement() Statement {
 // postgres recognises what only PostgreSQL has.
 func (p *parser) postgres(first []byte) Statement {
 	switch string(first) {
-	case "SET", "RESET", "SHOW", "FETCH", "MOVE", "DECLARE", "CLOSE", "LISTEN", "UNLISTEN", "NOTIFY",
-		"PREPARE", "DEALLOCATE", "LOCK", "ANALYSE", "CHECKPOINT", "LOAD", "REFRESH":
+	case "SHOW", "FETCH", "MOVE", "DECLARE", "CLOSE", "LISTEN", "UNLISTEN", "NOTIFY",
+		"PREPARE", "LOCK", "ANALYSE", "CHECKPOINT", "LOAD", "REFRESH":
 		return Statement{}
-	case "DISCARD":
-		p.advance()
-		return Statement{NoBlock: p.at("ALL")}
+	case "SET", "RESET":
+		return p.set()
+	case "DISCARD", "DEALLOCATE":
+		return p.discard()
 	case "CLUSTER":
 		return p.cluster()
 	case "TRUNCATE":

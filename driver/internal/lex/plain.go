@@ -7,9 +7,14 @@ import "strings"
 // few nanoseconds and a search for a semicolon.
 //
 // A SELECT counts as reading, though SELECT … INTO makes a table and a function
-// may write: neither is seen.
+// may write: neither is seen. One that begins with set_config is left to Parse,
+// as SET is.
 func Plain(query string) bool {
-	return (startsSelect(query) || startsPlain(query)) && strings.IndexByte(query, ';') < 0
+	if startsSelect(query) {
+		c := query[len("select")+1] // which most often answers for callsConfig
+		return (c > ' ' && c|0x20 != 's' && c|0x20 != 'p' || !callsConfig(query[len("select"):])) && strings.IndexByte(query, ';') < 0
+	}
+	return startsPlain(query) && strings.IndexByte(query, ';') < 0
 }
 
 // startsSelect is the quick answer for what most statements are. The compiler
@@ -72,7 +77,7 @@ func commentEnd(s string) int {
 func reads(s string) bool {
 	switch s[0] | 0x20 {
 	case 's':
-		return begins(s, "select") || begins(s, "show") || begins(s, "set")
+		return begins(s, "select") && !callsConfig(s[len("select"):]) || begins(s, "show")
 	case 'v':
 		return begins(s, "values")
 	case 't':
@@ -81,8 +86,6 @@ func reads(s string) bool {
 		return begins(s, "fetch")
 	case 'p':
 		return begins(s, "pragma")
-	case 'r':
-		return begins(s, "reset")
 	}
 	return false
 }

@@ -3,8 +3,12 @@ package lex
 // query recognises a SELECT, VALUES or TABLE: it reads, but for SELECT INTO,
 // which makes a table.
 func (p *parser) query() Statement {
-	if p.scan.dialect == SQLite || !p.until("INTO") {
+	if p.scan.dialect == SQLite {
 		return Statement{}
+	}
+	path := p.configures()
+	if !p.until("INTO") {
+		return Statement{Path: path}
 	}
 	st := Statement{Kind: Schema, Verb: "SELECT INTO"}
 	p.advance()

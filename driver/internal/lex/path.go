@@ -1,0 +1,86 @@
+package lex
+
+// What a name without a schema means depends on settings of the session, which
+// these statements change: Statement.Path.
+
+// set recognises SET and RESET of what decides on that: the path itself, and the
+// role, whose rights it goes by.
+func (p *parser) set() Statement {
+	p.advance()
+	p.acceptAny("SESSION", "LOCAL")
+	for _, setting := range pathSettings {
+		if p.names(setting) {
+			return Statement{Path: true}
+		}
+	}
+	return Statement{Path: p.atAny("SCHEMA", "AUTHORIZATION", "ALL")}
+}
+
+var pathSettings = []string{"search_path", "role", "session_authorization"}
+
+// discard recognises DISCARD and DEALLOCATE ALL, which end what the session has
+// prepared.
+func (p *parser) discard() Statement {
+	st := Statement{Verb: verb(p.tok)}
+	p.advance()
+	p.accept("PREPARE")
+	all := p.at("ALL")
+	if st.Verb == "DEALLOCATE" {
+		return Statement{Verb: st.Verb, Path: all}
+	}
+	st.NoBlock, st.Path = all, true
+	return st
+}
+
+// configures reports whether the SELECT in hand calls set_config for one of these
+// settings, or for one that is not plain to see.
+func (p *parser) configures() bool {
+	for ahead := *p; !ahead.end(); ahead.advance() {
+		if !ahead.tok.is("SET_CONFIG") || !ahead.after().op('(') {
+			continue
+		}
+		ahead.advance()
+		ahead.advance()
+		if ahead.tok.kind != str {
+			return true
+		}
+		for _, setting := range pathSettings {
+			if lower(literal(ahead.tok)) == setting {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// callsConfig reports whether what stands behind SELECT may be a call of
+// set_config, which Plain does not look into.
+func callsConfig(s string) bool {
+	for s != "" && (s[0] == ' ' || s[0] == '\n' || s[0] == '\t' || s[0] == '\r') {
+		s = s[1:]
+	}
+	if s == "" {
+		return false
+	}
+	switch s[0] | 0x20 {
+	case 's':
+		return hasPrefix(s, "set_config")
+	case 'p':
+		return hasPrefix(s, "pg_catalog")
+	}
+	return false
+}
+
+// hasPrefix compares without case. A word may go on behind the prefix: then
+// Parse has to look at it for nothing.
+func hasPrefix(s, prefix string) bool {
+	if len(s) < len(prefix) {
+		return false
+	}
+	for i := range len(prefix) {
+		if upper(s[i]) != upper(prefix[i]) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,34 @@
+package lex
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestParseTrigger(t *testing.T) {
+	for _, c := range []struct {
+		query string
+		want  Trigger
+	}{
+		{"CREATE TRIGGER t BEFORE INSERT ON a BEGIN SELECT 1; END", Trigger{Op: Insert}},
+		{`CREATE TRIGGER "before update" AFTER DELETE ON a BEGIN SELECT 1; END`, Trigger{Op: Delete}},
+		{"CREATE TRIGGER t INSTEAD OF UPDATE OF b ON a BEGIN DELETE FROM c; END", Trigger{Op: Update, Instead: true}},
+		{"CREATE TRIGGER instead DELETE ON a BEGIN SELECT 1; END", Trigger{Op: Delete}},
+		{"CREATE TRIGGER t BEFORE INSERT ON a BEGIN SELECT raise ( ignore ) WHERE new.b = 'x'; END", Trigger{Op: Insert, Ignores: true}},
+		{"CREATE TRIGGER t BEFORE INSERT ON a BEGIN SELECT RAISE(ABORT, 'IGNORE'); END", Trigger{Op: Insert}},
+		{"CREATE TRIGGER t BEFORE UPDATE ON a BEGIN SELECT 1; SELECT RAISE(FAIL, 'x'), RAISE(IGNORE); END", Trigger{Op: Update, Ignores: true}},
+		{"nonsense", Trigger{}},
+	} {
+		if got := ParseTrigger(c.query); got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.query, got, c.want)
+		}
+	}
+}
+
+func TestWords(t *testing.T) {
+	got := Words(SQLite, "CREATE VIEW v AS SELECT 'literal', [a b] FROM \"Orders\" o -- note\nJOIN main.lines")
+	want := []string{"CREATE", "VIEW", "v", "AS", "SELECT", "a b", "FROM", "Orders", "o", "JOIN", "main", "lines"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
