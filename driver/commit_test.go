@@ -16,6 +16,7 @@ import (
 // open opens fake through the wrapper, on one connection.
 func open(t *testing.T, fake *sqltest.Fake, hook hooks.Hook, opts ...adriver.Option) *sql.DB {
 	t.Helper()
+	fake.Forget()
 	c, err := adriver.WrapConnector(fake, hook, append([]adriver.Option{adriver.WithDialect(hooks.Postgres)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)

@@ -162,9 +162,11 @@ func TestEveryShapeIsTransparent(t *testing.T) {
 	}
 }
 
-// furnished is a fake with rows to read and errors to make.
+// furnished is a fake with rows to read and errors to make, which remembers no
+// more than it must.
 func furnished(shape sqltest.Shape, dialect hooks.Dialect) *sqltest.Fake {
 	fake := sqltest.NewFakeOf(shape, dialect)
+	fake.Forget()
 	items := sqltest.Set{
 		Columns: []sqltest.Column{
 			{Name: "id", DatabaseType: "INT4", ScanType: reflect.TypeFor[int32]()},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"slices"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -25,6 +26,7 @@ func (c *conn) write(ctx context.Context, j job) (answer, error) {
 	if err := c.ready(ctx); err != nil {
 		return answer{}, err
 	}
+	j.args = slices.Clone(j.args) // the call's own may be different after it
 	if c.runsBare(j.stmts) {
 		return c.writeBare(ctx, j)
 	}
@@ -34,6 +36,10 @@ func (c *conn) write(ctx context.Context, j job) (answer, error) {
 // writeInside runs them in the transaction that is open.
 func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 	c.tx.wrote = true
+	wanted := c.tx.mode != hooks.Off && c.wants(j.stmts)
+	if wanted {
+		j.args = slices.Clone(j.args) // the call's own may be different after it
+	}
 	a, err := j.do(ctx)
 	if err != nil {
 		c.afterFailure(ctx)
@@ -43,7 +49,6 @@ func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 		return a, nil
 	}
 	c.uncaptured(countOpaque(j), "opaque")
-	wanted := c.wants(j.stmts)
 	c.heed(j.stmts)
 	if !wanted {
 		return a, nil
@@ -114,8 +119,8 @@ func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
 	captured := c.capture(ctx, j, a.res)
 	c.heed(j.stmts)
 	if a.rows != nil {
-		a.rows, err = c.serve(ctx, a.rows, captured)
-		return a, err
+		a.rows = c.serve(ctx, a.rows, captured)
+		return a, nil
 	}
 	if err := c.finishImplicit(ctx); err != nil {
 		return answer{}, err

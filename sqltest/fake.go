@@ -36,6 +36,7 @@ type Fake struct {
 	conns     int // that were ever opened
 	open      int
 	txs       int // that were ever begun
+	forgets   bool
 }
 
 // NewFake returns a fake that behaves as PostgreSQL does with transactions and
@@ -49,6 +50,22 @@ func NewFake() *Fake { return NewFakeOf(Modern, hooks.Postgres) }
 func NewFakeOf(shape Shape, dialect hooks.Dialect) *Fake {
 	shapeConn(nil, shape)
 	return &Fake{shape: shape, dialect: dialect, prepared: map[string][]Statement{}}
+}
+
+// Forget makes the fake keep nothing that package database/sql/driver allows it
+// to lose: the columns after the last row, the bytes of a row and the slice that
+// a row was written to once the next one is read, the arguments of a call after
+// it. Whoever uses rows or a statement that is closed gets a panic.
+func (f *Fake) Forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.forgets = true
+}
+
+func (f *Fake) forgetful() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.forgets
 }
 
 var registered atomic.Int64

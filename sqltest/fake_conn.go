@@ -122,6 +122,7 @@ func (c *conn) runOne(stmt string, args []driver.NamedValue) (Answer, error) {
 }
 
 func (c *conn) execute(ctx context.Context, call Call) (driver.Result, error) {
+	defer c.fake.forgetArgs(call.Args)
 	var a Answer
 	err := c.call(ctx, call, func() (err error) {
 		a, err = c.run(call.Query, call.Args)
@@ -134,6 +135,7 @@ func (c *conn) execute(ctx context.Context, call Call) (driver.Result, error) {
 }
 
 func (c *conn) query(ctx context.Context, call Call) (driver.Rows, error) {
+	defer c.fake.forgetArgs(call.Args)
 	var a Answer
 	err := c.call(ctx, call, func() (err error) {
 		a, err = c.run(call.Query, call.Args)
@@ -145,7 +147,7 @@ func (c *conn) query(ctx context.Context, call Call) (driver.Rows, error) {
 	if len(a.Sets) == 0 {
 		a.Sets = []Set{{}}
 	}
-	return shapeRows(&rows{conn: c, query: call.Query, sets: a.Sets}, c.fake.shape), nil
+	return shapeRows(&rows{conn: c, query: call.Query, sets: a.Sets, memory: memory{forgets: c.fake.forgetful()}}, c.fake.shape), nil
 }
 
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {

@@ -13,6 +13,7 @@ type rows struct {
 	query string
 	sets  []Set // the current one first
 	next  int   // the row that Next gives
+	memory
 }
 
 func (r *rows) call(method string, effect func() error) error {
@@ -20,6 +21,9 @@ func (r *rows) call(method string, effect func() error) error {
 }
 
 func (r *rows) Columns() []string {
+	if r.lost("Columns") {
+		return nil
+	}
 	names := make([]string, len(r.sets[0].Columns))
 	for i, c := range r.sets[0].Columns {
 		names[i] = c.Name
@@ -27,20 +31,27 @@ func (r *rows) Columns() []string {
 	return names
 }
 
-func (r *rows) Close() error { return r.call("Rows.Close", nil) }
+func (r *rows) Close() error {
+	r.close()
+	return r.call("Rows.Close", nil)
+}
 
 func (r *rows) Next(dest []driver.Value) error {
+	r.lost("Next")
 	return r.call("Rows.Next", func() error {
 		if err := r.advance(); err != nil {
 			return err
 		}
 		copy(dest, r.row())
+		r.lend(dest)
 		return nil
 	})
 }
 
 func (r *rows) advance() error {
+	r.forget()
 	if r.next >= len(r.sets[0].Rows) {
+		r.ended = true
 		return io.EOF
 	}
 	r.next++
@@ -49,19 +60,29 @@ func (r *rows) advance() error {
 
 func (r *rows) row() []driver.Value { return r.sets[0].Rows[r.next-1] }
 
-func (r *rows) HasNextResultSet() bool { return len(r.sets) > 1 }
+func (r *rows) HasNextResultSet() bool {
+	r.lost("HasNextResultSet")
+	return len(r.sets) > 1
+}
 
 func (r *rows) NextResultSet() error {
+	r.lost("NextResultSet")
 	return r.call("Rows.NextResultSet", func() error {
 		if len(r.sets) < 2 {
 			return io.EOF
 		}
-		r.sets, r.next = r.sets[1:], 0
+		r.forget()
+		r.sets, r.next, r.ended = r.sets[1:], 0, false
 		return nil
 	})
 }
 
-func (r *rows) column(i int) Column { return r.sets[0].Columns[i] }
+func (r *rows) column(i int) Column {
+	if r.lost("ColumnType") {
+		return Column{}
+	}
+	return r.sets[0].Columns[i]
+}
 
 func (r *rows) ColumnTypeDatabaseTypeName(i int) string { return r.column(i).DatabaseType }
 

@@ -151,6 +151,7 @@ func traceReturning(ctx context.Context, s *trace) {
 	s.query(ctx, s.db, insert, 1, "a")
 	s.query(ctx, s.db, "UPDATE sqltest_item SET name = name RETURNING *")
 	s.query(ctx, s.db, "DELETE FROM sqltest_item WHERE id = 99 RETURNING id")
+	s.query(ctx, s.db, "UPDATE sqltest_item SET name = name RETURNING id; SELECT 42; SELECT 43, 44")
 	s.exec(ctx, s.db, insert, 2, "b")
 	tx := s.begin(ctx, nil)
 	if tx == nil {

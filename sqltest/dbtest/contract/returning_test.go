@@ -130,8 +130,8 @@ func TestReturningClosedEarly(t *testing.T) {
 	})
 }
 
-// TestReturningRefused: the error of the COMMIT reaches the app. On PostgreSQL
-// Query returns it, on SQLite the rows do.
+// TestReturningRefused: the error of the COMMIT reaches the app, after the last
+// row.
 func TestReturningRefused(t *testing.T) {
 	each(t, func(w *world) {
 		w.breakJournal()

@@ -1,0 +1,88 @@
+package driver
+
+import (
+	"database/sql/driver"
+	"errors"
+	"io"
+	"strings"
+)
+
+// count adds the rows of a … RETURNING to its events, once they are known, and
+// finds the key of a single one. Only the first result set is counted: it is the
+// captured statement's.
+type count struct {
+	captures []*capture
+	n        int64
+	done     bool
+
+	c      *conn
+	column int // of the key, if learns
+	learns bool
+	id     string
+}
+
+func (c *conn) newCount(base driver.Rows, captures []*capture) count {
+	k := count{c: c, captures: captures}
+	if len(captures) != 1 || !captures[0].learns {
+		return k
+	}
+	found := 0
+	for i, name := range base.Columns() {
+		if strings.EqualFold(name, c.db.reg.cfg.keyColumn) {
+			found++
+			k.column = i
+		}
+	}
+	k.learns = found == 1 // of two of that name, one is something else
+	return k
+}
+
+// look is called with each row, before it is counted.
+func (k *count) look(row []driver.Value) {
+	if k.learns && k.n == 0 && !k.done {
+		k.id = textOf(row[k.column])
+	}
+}
+
+func (k *count) settle(known bool) {
+	if k.done {
+		return
+	}
+	k.done = true
+	for _, f := range k.captures {
+		f.reading--
+		switch {
+		case !known:
+			f.unknown = true
+		case k.n == 0:
+			f.statements--
+		case k.n == 1 && k.id != "" && k.c.learned(f, k.id):
+		default:
+			f.rows += k.n
+		}
+	}
+}
+
+func (k *count) failed() {
+	if k.done {
+		return
+	}
+	k.done = true
+	for _, f := range k.captures {
+		f.reading--
+		f.statements--
+	}
+}
+
+// drain reads on to the end of the result set and reports whether it got there.
+func (k *count) drain(rows driver.Rows, limit int) bool {
+	dest := make([]driver.Value, len(rows.Columns()))
+	for range limit {
+		if err := rows.Next(dest); err != nil {
+			return errors.Is(err, io.EOF)
+		}
+		k.look(dest)
+		k.n++
+	}
+	return false
+}
