@@ -6,6 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
@@ -28,7 +31,7 @@ func (c *conn) receive(ctx context.Context) (driver.Result, error) {
 	var err error
 	switch {
 	case p.Event != nil:
-		err = c.receiveEvent(ctx, *p.Event)
+		err = c.receiveEvent(ctx, *p.Event, p.OwnID)
 	case c.open:
 		err = c.add(item{onCommit: p.OnCommit, onRollback: p.OnRollback, ctx: context.WithoutCancel(ctx)}, 64)
 	case p.OnCommit != nil:
@@ -43,12 +46,23 @@ func (c *conn) receive(ctx context.Context) (driver.Result, error) {
 	return driver.RowsAffected(0), nil
 }
 
-func (c *conn) receiveEvent(ctx context.Context, e hooks.Event) error {
+// receiveEvent takes an event that hooks.Prepare has checked and copied; what the
+// contexts add is checked here. ownID says that the caller chose its ID.
+func (c *conn) receiveEvent(ctx context.Context, e hooks.Event, ownID bool) error {
+	metadata := e.Metadata
+	e.Metadata = nil
 	c.attribute(&e, hooks.FromContext(ctx))
 	if err := hooks.Validate(e); err != nil {
 		return err
 	}
+	e.Metadata = metadata
 	if c.open {
+		if ownID && c.tx.has(e.ID) {
+			return &hooks.InvalidError{
+				Field:  "id",
+				Reason: fmt.Sprintf("%s is that of an event which this transaction has recorded already: leave it empty, or give each event an ID of its own", e.ID),
+			}
+		}
 		return c.add(item{event: e}, sizeOf(&e))
 	}
 	if err := c.ready(ctx); err != nil {
@@ -73,13 +87,36 @@ func (c *conn) add(it item, size int) error {
 	return nil
 }
 
+// has reports whether the transaction has recorded an event with that ID.
+func (t *txn) has(id uuid.UUID) bool {
+	return slices.ContainsFunc(t.items, func(it item) bool { return it.isEvent() && it.event.ID == id })
+}
+
 // sizeOf estimates what an event takes in memory, in bytes.
 func sizeOf(e *hooks.Event) int {
 	n := 512 + len(e.Action) + len(e.Comment) + len(e.Reason) + len(e.UserAgent) +
 		len(e.Actor.ID) + len(e.Actor.Name) + len(e.Target.ID) + len(e.Target.Name)
 	if len(e.Metadata) > 0 {
-		if b, err := json.Marshal(e.Metadata); err == nil {
-			n += len(b)
+		n += sizeOfJSON(e.Metadata)
+	}
+	return n
+}
+
+// sizeOfJSON estimates the length of a decoded value as JSON.
+func sizeOfJSON(v any) int {
+	n := 4
+	switch v := v.(type) {
+	case string:
+		n += len(v)
+	case json.Number:
+		n += len(v)
+	case []any:
+		for _, w := range v {
+			n += sizeOfJSON(w)
+		}
+	case map[string]any:
+		for k, w := range v {
+			n += len(k) + sizeOfJSON(w)
 		}
 	}
 	return n

@@ -103,7 +103,8 @@ type callResult struct {
 	finished bool // false if the goroutine ended instead
 }
 
-// call survives a panic of the forwarder.
+// call survives a panic of the forwarder. Filter and forwarder get a copy, since
+// the entries are those of other forwarders, and of the next attempt, too.
 func call(ctx context.Context, s *sink, entries []journal.Entry) (r callResult) {
 	r.entries, r.finished = entries, true
 	defer func() {
@@ -112,15 +113,46 @@ func call(ctx context.Context, s *sink, entries []journal.Entry) (r callResult) 
 		}
 	}()
 	if s.keep != nil {
-		entries = slices.DeleteFunc(slices.Clone(entries), func(e journal.Entry) bool { return !s.keep(e) })
+		entries = slices.DeleteFunc(slices.Clone(entries), func(e journal.Entry) bool { return !s.keep(copyOf(e)) })
 		r.entries = entries
 		if len(entries) == 0 {
 			return r
 		}
 	}
-	r.err = s.forwarder.Forward(ctx, entries)
+	own := make([]journal.Entry, len(entries))
+	for i := range entries {
+		own[i] = copyOf(entries[i])
+	}
+	r.err = s.forwarder.Forward(ctx, own)
 	r.timedOut = r.err != nil && ctx.Err() != nil
 	return r
+}
+
+// copyOf returns an entry that shares no map and no slice with e.
+func copyOf(e journal.Entry) journal.Entry {
+	if e.Metadata != nil {
+		e.Metadata, _ = copyJSON(e.Metadata).(map[string]any)
+	}
+	return e
+}
+
+// copyJSON copies what encoding/json decodes to.
+func copyJSON(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for k, w := range v {
+			m[k] = copyJSON(w)
+		}
+		return m
+	case []any:
+		list := make([]any, len(v))
+		for i, w := range v {
+			list[i] = copyJSON(w)
+		}
+		return list
+	}
+	return v
 }
 
 type panicError struct{ value any }

@@ -15,8 +15,8 @@ import (
 //
 // Forward gets at least one entry, in the order of the journal. It may get an
 // entry again that it has taken before; a sink keyed by the event's ID makes
-// that harmless. It is called concurrently and must give up when ctx ends. It
-// must not keep or change the slice.
+// that harmless. It is called concurrently and must give up when ctx ends. Its
+// entries are a copy, which it may keep and change.
 //
 // Its error decides what happens next: [Permanent] ones are not tried again,
 // [Partial] ones only for the entries that they name, all others as a whole.

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"go.uber.org/zap"
@@ -42,6 +43,7 @@ func (h *Hub) observe(n hooks.Notice) {
 				zap.Any("panic", v), zap.String("notice", string(n.Kind)))
 		}
 	}()
+	n.Events = slices.Clone(n.Events) // those of the transaction are still needed
 	h.observer.Observe(n)
 }
 

@@ -11,7 +11,8 @@ import (
 // Only Action is required. [Record] fills ID, OccurredAt and Outcome where they
 // are empty, and the rest from the context's [Values].
 type Event struct {
-	// ID is a UUIDv7. Sinks use it to recognise an event delivered twice.
+	// ID is a UUIDv7, or what the caller chooses, and unique in the journal.
+	// Sinks use it to recognise an event delivered twice.
 	ID uuid.UUID `json:"id"`
 	// OccurredAt is the app's clock, in UTC, to the microsecond. It is not an
 	// order: that is the journal's sequence.
@@ -39,8 +40,9 @@ type Event struct {
 	// Reason is why, in a word or a code; Comment is why, in sentences.
 	Reason  string `json:"reason,omitempty"`
 	Comment string `json:"comment,omitempty"`
-	// Metadata is at most 8192 bytes as JSON. Read back from a store, its
-	// numbers are json.Number.
+	// Metadata is at most 8192 bytes as JSON, in at most [MaxDepth] levels.
+	// Record keeps a copy of what its JSON says, as stores return it: strings,
+	// bools, nil, json.Number without an exponent, []any and map[string]any.
 	Metadata map[string]any `json:"metadata,omitempty"`
 
 	// Application and Host say which program wrote the event, and where it ran.

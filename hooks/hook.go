@@ -99,7 +99,8 @@ type Flush struct {
 // transaction control cut it.
 type Ended struct {
 	Outcome Outcome
-	// Events are those that were flushed in it, in order; never empty.
+	// Events are those that were flushed in it, in order; never empty. The
+	// Handler must not change them.
 	Events []Event
 	// Token is that of the Flush.
 	Token int64

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+
+	"github.com/google/uuid"
 )
 
 // Handle is anything that executes statements: *sql.DB, *sql.Tx, *sql.Conn, and
@@ -36,15 +38,21 @@ const Statement = "/* aftercommit */"
 //
 // What e leaves empty is filled from ctx, then from the context given to
 // BeginTx; see [Values]. An event that cannot be stored is refused here, with an
-// [*InvalidError], and the transaction goes on.
+// [*InvalidError], and the transaction goes on. So is one whose ID the
+// transaction has already; an ID that another transaction has written makes the
+// write, and in strict mode the COMMIT, fail, unless it is the same event.
+//
+// What is written is e as it is now: Record encodes its metadata once, before it
+// returns, and keeps nothing of the caller's.
 //
 // Record may be called as concurrently as h may be used.
 func Record(ctx context.Context, h Handle, e Event) error {
+	ownID := e.ID != uuid.Nil
 	e, err := Prepare(e)
 	if err != nil {
 		return err
 	}
-	return send(ctx, h, &Parcel{Event: &e})
+	return send(ctx, h, &Parcel{Event: &e, OwnID: ownID})
 }
 
 // OnCommit runs f after the transaction that h is in has committed: at once,
@@ -86,9 +94,10 @@ func send(ctx context.Context, h Handle, p *Parcel) error {
 }
 
 // Parcel is what travels in the context of a [Statement] from Record to the
-// wrapped connection. Exactly one of its fields is set.
+// wrapped connection. It is one event or one function.
 type Parcel struct {
-	Event      *Event
+	Event      *Event // as Prepare returned it
+	OwnID      bool   // the caller chose the event's ID
 	OnCommit   func(context.Context)
 	OnRollback func(context.Context)
 
