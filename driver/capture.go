@@ -114,20 +114,19 @@ func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture
 		n, err := res.RowsAffected()
 		rows, known = n, err == nil && (n > 0 || j.stmts[0].Op != lex.Merge) // which lib/pq does not count
 	}
-	values := hooks.FromContext(ctx)
 	var captures []*capture
 	for i := range j.stmts {
 		s := &j.stmts[i]
-		c.captureAlso(s, j.args, values)
+		c.captureAlso(ctx, s, j.args)
 		switch {
 		case s.Kind == lex.Schema:
 			if c.auditsSchema(s) {
-				c.captureSchema(s, values)
+				c.captureSchema(ctx, s)
 			}
 		case s.Kind != lex.Write, known && rows == 0 && s.Op != lex.Truncate:
 		default:
 			for _, t := range s.Tables {
-				if f := c.captureWrite(lex.Target{Table: t, Op: s.Op, Key: s.Key}, j.args, values); f != nil {
+				if f := c.captureWrite(ctx, lex.Target{Table: t, Op: s.Op, Key: s.Key}, j.args); f != nil {
 					f.statements++
 					f.rows += rows
 					if res == nil && s.Returning && len(j.stmts) == 1 {
@@ -146,9 +145,9 @@ func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture
 
 // captureAlso makes events of what a statement within s writes to. Nobody says
 // how many rows, or whether any.
-func (c *conn) captureAlso(s *lex.Statement, args []driver.NamedValue, values hooks.Values) {
+func (c *conn) captureAlso(ctx context.Context, s *lex.Statement, args []driver.NamedValue) {
 	for i := range s.Also {
-		if f := c.captureWrite(s.Also[i], args, values); f != nil {
+		if f := c.captureWrite(ctx, s.Also[i], args); f != nil {
 			f.statements++
 			f.unknown = true
 		}
@@ -214,20 +213,20 @@ var verbs = [...]string{
 	lex.Truncate: "truncated", lex.Merge: "merged",
 }
 
-func (c *conn) captureWrite(t lex.Target, args []driver.NamedValue, values hooks.Values) *capture {
+func (c *conn) captureWrite(ctx context.Context, t lex.Target, args []driver.NamedValue) *capture {
 	if !c.audits(t.Table) {
 		return nil
 	}
 	key := foldKey{
 		action: actionOf(t.Table, verbs[t.Op]),
 		target: hooks.Target{Type: nameOf(t.Table), ID: keyOf(t.Key, args)},
-		values: values,
+		values: c.origin(ctx),
 	}
 	return c.fold(key, nil)
 }
 
-func (c *conn) captureSchema(s *lex.Statement, values hooks.Values) {
-	key := foldKey{action: "schema.changed", target: hooks.Target{Type: "schema", Name: s.Verb}, values: values}
+func (c *conn) captureSchema(ctx context.Context, s *lex.Statement) {
+	key := foldKey{action: "schema.changed", target: hooks.Target{Type: "schema", Name: s.Verb}, values: c.origin(ctx)}
 	if len(s.Tables) > 0 {
 		key.target.ID = nameOf(s.Tables[0])
 	}
@@ -323,17 +322,20 @@ func (c *conn) folded(key foldKey) *capture {
 	return f
 }
 
-// attribute says who: the statement's context, else that of the transaction's
-// BEGIN, else that of BeginTx, whose Tx outlives a raw COMMIT, else the default
-// actor.
-func (c *conn) attribute(e *hooks.Event, values hooks.Values) {
-	values.Fill(e)
+// origin is what is known about who runs a statement with ctx, and why: by ctx,
+// else by that of the transaction's BEGIN, else by that of BeginTx, whose Tx
+// outlives a raw COMMIT, else by the goroutine.
+func (c *conn) origin(ctx context.Context) hooks.Values {
 	if c.open {
-		hooks.FromContext(c.tx.ctx).Fill(e)
+		return hooks.Origin(ctx, c.tx.ctx, c.handle.ctx)
 	}
-	if c.handle.ctx != nil {
-		hooks.FromContext(c.handle.ctx).Fill(e)
-	}
+	return hooks.Origin(ctx, c.handle.ctx)
+}
+
+// attribute says who: what the event itself names, else its origin, else the
+// default actor.
+func (c *conn) attribute(e *hooks.Event, origin hooks.Values) {
+	origin.Fill(e)
 	if e.Actor.IsZero() {
 		e.Actor = c.db.reg.cfg.actor
 	}

@@ -51,7 +51,7 @@ func (c *conn) receive(ctx context.Context) (driver.Result, error) {
 func (c *conn) receiveEvent(ctx context.Context, e hooks.Event, ownID bool) error {
 	metadata := e.Metadata
 	e.Metadata = nil
-	c.attribute(&e, hooks.FromContext(ctx))
+	c.attribute(&e, c.origin(ctx))
 	if err := hooks.Validate(e); err != nil {
 		return err
 	}

@@ -140,7 +140,7 @@ func (db *database) recordModeChange(ctx context.Context, from, to hooks.Mode) e
 	if err != nil {
 		return err
 	}
-	hooks.FromContext(ctx).Fill(&e)
+	hooks.Origin(ctx, nil).Fill(&e)
 	c, err := db.connect(ctx)
 	if err != nil {
 		return fmt.Errorf("driver: recording the change of mode: %w", err)

@@ -54,8 +54,7 @@ func (v Values) or(w Values) Values {
 }
 
 // Fill completes e with what v says about fields that e leaves empty. The
-// driver calls it for every event: first with the statement's values, then
-// with those of BeginTx.
+// driver calls it for every event with what [Origin] returns.
 func (v Values) Fill(e *Event) {
 	if e.Actor.IsZero() {
 		e.Actor = v.Actor

@@ -33,6 +33,10 @@
 // The statement's own context wins over the one given to BeginTx, field by
 // field, and an event's own fields win over both.
 //
+// Where an app passes no context to its statements, [Do] binds the same Values
+// to the goroutine that serves a request or runs a job. The middleware of
+// reqctx and grpcctx does so if its option Goroutine is set.
+//
 // # Moments
 //
 // A [Hook] is asked once for each database that is opened and returns a

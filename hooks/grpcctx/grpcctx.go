@@ -10,6 +10,10 @@
 // The metadata are what the headers are there: x-request-id, x-correlation-id,
 // traceparent, user-agent, and x-forwarded-for behind trusted proxies. The
 // request's ID is sent back in the header x-request-id.
+//
+// The option Goroutine is for servers that execute statements without a context:
+// what the goroutine of a handler executes, be it of a unary call or a stream, is
+// the call's until the handler returns.
 package grpcctx
 
 import (
@@ -40,7 +44,10 @@ func Unary(who func(context.Context) hooks.Actor, o *reqctx.Options) grpc.UnaryS
 		if err := grpc.SetHeader(ctx, metadata.Pairs(requestID, v.RequestID)); err != nil {
 			return nil, err
 		}
-		return next(hooks.With(ctx, v), req)
+		var resp any
+		var err error
+		do(ctx, v, o, func(ctx context.Context) { resp, err = next(ctx, req) })
+		return resp, err
 	}
 }
 
@@ -52,7 +59,11 @@ func Stream(who func(context.Context) hooks.Actor, o *reqctx.Options) grpc.Strea
 		if err := stream.SetHeader(metadata.Pairs(requestID, v.RequestID)); err != nil {
 			return err
 		}
-		return next(srv, &serverStream{ServerStream: stream, ctx: hooks.With(stream.Context(), v)})
+		var err error
+		do(stream.Context(), v, o, func(ctx context.Context) {
+			err = next(srv, &serverStream{ServerStream: stream, ctx: ctx})
+		})
+		return err
 	}
 }
 
@@ -60,6 +71,15 @@ func check(who func(context.Context) hooks.Actor) {
 	if who == nil {
 		panic("grpcctx: an interceptor without a function that says who calls")
 	}
+}
+
+// do calls f with a context that has v, as o says.
+func do(ctx context.Context, v hooks.Values, o *reqctx.Options, f func(context.Context)) {
+	if o != nil && o.Goroutine {
+		hooks.Do(ctx, v, f)
+		return
+	}
+	f(hooks.With(ctx, v))
 }
 
 // serverStream is a stream with another context.

@@ -11,10 +11,20 @@
 //	}
 //	http.ListenAndServe(addr, reqctx.Middleware(who, nil)(handler))
 //
-// Statements must be given the request's context: db.ExecContext(r.Context(), …).
+// Statements get it by the request's context: db.ExecContext(r.Context(), …). An
+// app whose statements have no context sets one option more,
+//
+//	reqctx.Middleware(who, &reqctx.Options{Goroutine: true})
+//
+// and what is executed without a context on the goroutine that serves a request
+// is that request's, until the handler returns; see [hooks.Do]. Put the
+// middleware inside whatever serves requests on goroutines of its own, such as
+// [http.TimeoutHandler], and behind what authenticates users, since who is asked
+// once.
 package reqctx
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 
@@ -34,6 +44,9 @@ type Options struct {
 	IPAddress func(*http.Request) string
 	// TenantID returns the tenant that the request is for, "" by default.
 	TenantID func(*http.Request) string
+	// Goroutine also binds the request to the goroutine that serves it, for apps
+	// that execute statements without a context; see [hooks.Do].
+	Goroutine bool
 }
 
 // Middleware returns what wraps a handler. who is called once for each request,
@@ -54,7 +67,7 @@ func Middleware(who func(*http.Request) hooks.Actor, o *Options) func(http.Handl
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			v := Values(r, who(r), o)
 			w.Header().Set(requestID, v.RequestID)
-			next.ServeHTTP(w, r.WithContext(hooks.With(r.Context(), v)))
+			o.do(r.Context(), v, func(ctx context.Context) { next.ServeHTTP(w, r.WithContext(ctx)) })
 		})
 	}
 }
@@ -80,6 +93,15 @@ func Values(r *http.Request, who hooks.Actor, o *Options) hooks.Values {
 		RequestID: e.RequestID, CorrelationID: e.CorrelationID, TraceParent: e.TraceParent,
 		IPAddress: e.IPAddress, UserAgent: e.UserAgent,
 	}
+}
+
+// do calls f with a context that has v.
+func (o *Options) do(ctx context.Context, v hooks.Values, f func(context.Context)) {
+	if o != nil && o.Goroutine {
+		hooks.Do(ctx, v, f)
+		return
+	}
+	f(hooks.With(ctx, v))
 }
 
 func (o *Options) ip(r *http.Request) string {
