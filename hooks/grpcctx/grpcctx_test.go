@@ -17,19 +17,23 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks/reqctx"
 )
 
-// health is a service whose methods remember what their context says.
+// health is a service whose methods remember what their context says,
+// and what is known of a statement that they execute without a context.
 type health struct {
 	grpc_health_v1.UnimplementedHealthServer
-	told chan hooks.Values
+	told  chan hooks.Values
+	bound chan hooks.Values
 }
 
 func (h *health) Check(ctx context.Context, _ *grpc_health_v1.HealthCheckRequest) (*grpc_health_v1.HealthCheckResponse, error) {
 	h.told <- hooks.FromContext(ctx)
+	h.bound <- hooks.Origin(context.Background(), nil)
 	return &grpc_health_v1.HealthCheckResponse{}, nil
 }
 
 func (h *health) Watch(_ *grpc_health_v1.HealthCheckRequest, stream grpc.ServerStreamingServer[grpc_health_v1.HealthCheckResponse]) error {
 	h.told <- hooks.FromContext(stream.Context())
+	h.bound <- hooks.Origin(context.Background(), nil)
 	return nil
 }
 
@@ -55,8 +59,9 @@ func who(ctx context.Context) hooks.Actor {
 // serve returns a client of a server with the interceptors.
 func serve(t *testing.T, o *reqctx.Options) (grpc_health_v1.HealthClient, *health) {
 	t.Helper()
-	h := &health{told: make(chan hooks.Values, 1)}
+	h := &health{told: make(chan hooks.Values, 1), bound: make(chan hooks.Values, 1)}
 	server := grpc.NewServer(
+		grpc.NumStreamWorkers(2),
 		grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 			return next(authenticate(ctx), req)
 		}, grpcctx.Unary(who, o)),
@@ -127,6 +132,42 @@ func TestStream(t *testing.T) {
 	}
 	if ids := header.Get("x-request-id"); len(ids) != 1 || ids[0] != got.RequestID {
 		t.Errorf("the answer has the request ids %q, want %q", ids, got.RequestID)
+	}
+}
+
+// TestGoroutine: what a handler executes without a context is of its call, if the
+// option says so. The calls share few goroutines.
+func TestGoroutine(t *testing.T) {
+	for _, opted := range []bool{true, false} {
+		client, h := serve(t, &reqctx.Options{Goroutine: opted})
+		check := func(kind string) {
+			t.Helper()
+			said, bound := <-h.told, <-h.bound
+			if !opted {
+				said = hooks.Values{}
+			}
+			if bound != said {
+				t.Errorf("%s, option %v: a statement is of %+v, want %+v", kind, opted, bound, said)
+			}
+		}
+		for range 3 {
+			if _, err := client.Check(outgoing(t), nil); err != nil {
+				t.Fatal(err)
+			}
+			check("unary")
+			if _, err := client.Check(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+			check("unary, anonymous")
+			stream, err := client.Watch(outgoing(t), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err = stream.Recv(); err == nil {
+				t.Error("the stream has a message")
+			}
+			check("stream")
+		}
 	}
 }
 
