@@ -93,8 +93,12 @@ func newConnector(reg *registration, base driver.Connector) (*connector, error) 
 	if db.dialect == hooks.SQLite {
 		db.lexed = lex.SQLite
 	}
+	side := base
+	if reg.cfg.side != nil {
+		side = reg.cfg.side
+	}
 	h, err := reg.hook.Open(hooks.Database{
-		Driver: reg.name, Dialect: db.dialect, Connector: base, Mode: reg.modeNow,
+		Driver: reg.name, Dialect: db.dialect, Connector: side, Mode: reg.modeNow,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("driver: %q: %w", reg.name, err)

@@ -23,6 +23,7 @@ type config struct {
 	maxEvents    int
 	maxBytes     int
 	drainRows    int
+	side         driver.Connector
 	writeTimeout time.Duration
 }
 
@@ -139,6 +140,19 @@ func WriteTimeout(d time.Duration) Option {
 			return fmt.Errorf("WriteTimeout %v: use at least a millisecond", d)
 		}
 		c.writeTimeout = d
+		return nil
+	}
+}
+
+// SideConnector opens the connections that only the hook needs, such as those of
+// the relay, by c instead of the connector that is wrapped. It is for
+// [WrapConnector] of a connector whose connections are the app's own few.
+func SideConnector(c driver.Connector) Option {
+	return func(cfg *config) error {
+		if c == nil {
+			return errors.New("SideConnector is nil")
+		}
+		cfg.side = c
 		return nil
 	}
 }

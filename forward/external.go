@@ -161,7 +161,7 @@ func (d *handler) startWorkers(ctx context.Context) error {
 	if d.workers() != nil || len(d.queue.given) == 0 || d.hub.relayMode == RelayElsewhere {
 		return nil
 	}
-	db := sql.OpenDB(d.db.Connector)
+	db := sql.OpenDB(d.beside())
 	db.SetMaxOpenConns(workerConns)
 	if d.db.Dialect == hooks.SQLite {
 		db.SetMaxOpenConns(1) // they would only wait for each other

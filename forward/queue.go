@@ -176,6 +176,7 @@ func (d *handler) startQueue(ctx context.Context, conn *sql.DB) error {
 	if err := d.checkQueue(ctx, conn); err != nil {
 		return err
 	}
+	d.warnConnections(ctx, conn)
 	if err := d.startWorkers(ctx); err != nil {
 		return err
 	}

@@ -1,8 +1,11 @@
 package forward
 
 import (
+	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -16,6 +19,9 @@ type sidePool struct {
 	db     *sql.DB
 	closed bool
 }
+
+// relayConns is how many connections the pool beside an app's has at most.
+const relayConns = 2
 
 var (
 	errClosed = errors.New("the Hub is closed")
@@ -38,8 +44,8 @@ func (d *handler) sideDB() (*sql.DB, error) {
 		return nil, errClosed
 	}
 	if d.side.db == nil {
-		db := sql.OpenDB(d.db.Connector)
-		db.SetMaxOpenConns(2)
+		db := sql.OpenDB(d.beside())
+		db.SetMaxOpenConns(relayConns)
 		db.SetConnMaxIdleTime(time.Minute)
 		d.side.db = db
 		d.hub.keep(d)
@@ -60,6 +66,29 @@ func (d *handler) settleDB() (db *sql.DB, done func(), err error) {
 	db = sql.OpenDB(d.db.Connector)
 	db.SetMaxOpenConns(1)
 	return db, func() { _ = db.Close() }, nil
+}
+
+// beside returns the base connector as it is used beside the app.
+func (d *handler) beside() driver.Connector {
+	return &impatient{Connector: d.db.Connector, wait: d.hub.timeout}
+}
+
+// impatient is a connector that does not wait forever: the base's may give out
+// connections of a pool, or of a pooler, that has none left.
+type impatient struct {
+	driver.Connector
+	wait time.Duration
+}
+
+// Connect gives up after the time that a look into the journal may take.
+func (c *impatient) Connect(ctx context.Context) (driver.Conn, error) {
+	bounded, cancel := context.WithTimeout(ctx, c.wait)
+	defer cancel()
+	conn, err := c.Connector.Connect(bounded)
+	if err != nil && ctx.Err() == nil && bounded.Err() != nil {
+		err = fmt.Errorf("forward: no connection beside the app's within %v: the relay and the Queue's workers need some of their own; give the pool or the server more, or set Options.Relay to RelayElsewhere: %w", c.wait, err)
+	}
+	return conn, err
 }
 
 // close closes the pool for good.

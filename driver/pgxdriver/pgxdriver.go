@@ -8,9 +8,21 @@
 //
 // What goes to the pool directly does not go through database/sql and is not
 // audited.
+//
+// # Connections
+//
+// The relay of a forward.Hub needs two connections for each database that is
+// opened. [OpenDBFromPool] does not take them from the pool, which may have no
+// more than the app needs: they are opened beside it, with the pool's ConnConfig,
+// BeforeConnect and AfterConnect, and count against the server's max_connections
+// and the role's CONNECTION LIMIT. PrepareConn and BeforeAcquire are not called
+// for them. Where the server refuses them, delivery waits, with a warning, and the
+// app goes on. Use [OpenDBFromPool] rather than driver.WrapConnector of a
+// stdlib.GetPoolConnector, whose pool would serve the relay too.
 package pgxdriver
 
 import (
+	"context"
 	"database/sql"
 	sqldriver "database/sql/driver"
 	"errors"
@@ -29,11 +41,13 @@ func Register(name string, hook hooks.Hook, opts ...driver.Option) {
 }
 
 // OpenDBFromPool returns a database whose connections are pool's, which stays
-// the caller's to close, after the database. The relay takes two of them.
+// the caller's to close, after the database. What only the hook needs is opened
+// beside the pool.
 func OpenDBFromPool(pool *pgxpool.Pool, hook hooks.Hook, opts ...driver.Option) (*sql.DB, error) {
 	if pool == nil {
 		return nil, errors.New("pgxdriver: OpenDBFromPool of a nil pool")
 	}
+	opts = append(opts[:len(opts):len(opts)], driver.SideConnector(beside{pool.Config()}))
 	c, err := driver.WrapConnector(stdlib.GetPoolConnector(pool), hook, withStatus(opts)...)
 	if err != nil {
 		return nil, err
@@ -42,6 +56,27 @@ func OpenDBFromPool(pool *pgxpool.Pool, hook hooks.Hook, opts ...driver.Option) 
 	db.SetMaxIdleConns(0) // idle connections belong to the pool
 	return db, nil
 }
+
+// beside opens connections as a pool does, outside it.
+type beside struct{ cfg *pgxpool.Config }
+
+var _ sqldriver.Connector = beside{}
+
+// Connect gives BeforeConnect a config to change that no other connection has, as
+// the pool does.
+func (b beside) Connect(ctx context.Context) (sqldriver.Conn, error) {
+	var opts []stdlib.OptionOpenDB
+	if b.cfg.BeforeConnect != nil {
+		opts = append(opts, stdlib.OptionBeforeConnect(b.cfg.BeforeConnect))
+	}
+	if b.cfg.AfterConnect != nil {
+		opts = append(opts, stdlib.OptionAfterConnect(b.cfg.AfterConnect))
+	}
+	return stdlib.GetConnector(*b.cfg.ConnConfig.Copy(), opts...).Connect(ctx)
+}
+
+// Driver is that of the pool's connections.
+func (b beside) Driver() sqldriver.Driver { return stdlib.GetDefaultDriver() }
 
 func withStatus(opts []driver.Option) []driver.Option {
 	return append([]driver.Option{driver.WithTxStatus(Status)}, opts...)
