@@ -23,7 +23,7 @@ type ending struct {
 func (c *conn) commit(ctx context.Context, e ending) error {
 	t := &c.tx
 	state, flushErr := c.flushBeforeEnd(ctx)
-	if state == flushLate && (e.prepares || e.chains) {
+	if state == flushLate && (e.prepares || e.chains || t.wrote) {
 		state, flushErr = c.insist(ctx)
 		if state == flushLate && e.prepares {
 			// It may yet be rolled back, by anybody, so it cannot be after it.

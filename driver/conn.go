@@ -106,7 +106,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 		return st, err
 	}
 	stmts := lex.Parse(c.db.lexed, query, c.db.reg.cfg.keyColumn, nil)
-	if boring(stmts) {
+	if boring(stmts) && !restricts(stmts) {
 		return st, nil
 	}
 	return shapeStmt(&stmt{c: c, base: st, stmts: stmts}), nil
@@ -188,6 +188,11 @@ func (c *conn) run(ctx context.Context, j job, query string) (answer, error) {
 
 // dispatch sends a job to the room that knows its kind.
 func (c *conn) dispatch(ctx context.Context, j job) (answer, error) {
+	if restricts(j.stmts) {
+		if err := c.beforeReadOnly(ctx); err != nil {
+			return answer{}, err
+		}
+	}
 	switch {
 	case boring(j.stmts):
 		return j.do(ctx)
@@ -207,6 +212,17 @@ func boring(stmts []lex.Statement) bool {
 		}
 	}
 	return true
+}
+
+// restricts reports whether the transaction may be read-only after stmts: also
+// by a BEGIN READ ONLY inside it, at which PostgreSQL only warns.
+func restricts(stmts []lex.Statement) bool {
+	for i := range stmts {
+		if stmts[i].Restricts || stmts[i].Kind == lex.Begin {
+			return true
+		}
+	}
+	return false
 }
 
 func controls(stmts []lex.Statement) bool {

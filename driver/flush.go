@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -34,6 +35,9 @@ const (
 	guardBack   = "ROLLBACK TO SAVEPOINT aftercommit_guard"
 	guardDrop   = "RELEASE SAVEPOINT aftercommit_guard"
 )
+
+// readOnlyTransaction is the SQLSTATE of a write in a read-only transaction.
+const readOnlyTransaction = "25006"
 
 // margin is how much later than the handler's write timeout the driver gives
 // up, so that the server's own error comes first.
@@ -66,17 +70,25 @@ func (c *conn) flushBeforeEnd(ctx context.Context) (flushState, error) {
 	return c.flush(ctx, events, flushing{must: t.own, keep: t.mode == hooks.BestEffort, joins: t.own})
 }
 
-// insist writes, before it is prepared or chained, what a write-free transaction
-// would get after its COMMIT: there is no such moment. Only a read-only one
-// still refuses.
+// errReadOnly is for captured events that a read-only transaction cannot take.
+var errReadOnly = errors.New("driver: the transaction has written and is read-only now, so that its audit events cannot be written in it: make it read-only before it writes, or not at all")
+
+// insist writes what would else come after the COMMIT of a write-free
+// transaction: because there is no such moment (it is prepared, or chained), or
+// because the transaction has written something that leaves no transaction number
+// here, such as a row of a foreign table. Only a read-only one still refuses.
 func (c *conn) insist(ctx context.Context) (flushState, error) {
 	events := c.tx.events(c.tx.flushed)
 	state, err := c.flush(ctx, events, flushing{must: true, keep: true})
-	if state == flushFailed {
-		c.tx.readOnly = true
-		return flushLate, err
+	if state != flushLate {
+		return state, err
 	}
-	return state, nil
+	c.tx.readOnly = true
+	if !slices.ContainsFunc(events, func(e hooks.Event) bool { return e.Captured }) {
+		return flushLate, nil
+	}
+	c.db.notify(hooks.Notice{Kind: hooks.NoticeFailed, Events: ids(events), Count: len(events), Reason: "read_only", Err: errReadOnly})
+	return flushFailed, errReadOnly
 }
 
 // prove looks whether the transaction is open and healthy.
@@ -150,6 +162,8 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, how flushing) (f
 		}
 	}
 	switch {
+	case how.must && !c.tx.own && hooks.SQLState(native) == readOnlyTransaction:
+		return flushLate, nil
 	case err != nil:
 		c.db.notify(hooks.Notice{Kind: hooks.NoticeFailed, Events: ids(events), Count: len(events), Reason: "journal", Err: err})
 		if native != nil {

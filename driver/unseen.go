@@ -77,6 +77,23 @@ func (c *conn) flushEarly(ctx context.Context, events []hooks.Event) error {
 	return nil
 }
 
+// beforeReadOnly writes what is buffered before a statement that may make the
+// transaction read-only, if it has written: afterwards it would be too late. One
+// that has not keeps its events for the time after its COMMIT.
+func (c *conn) beforeReadOnly(ctx context.Context) error {
+	t := &c.tx
+	if !c.open || !t.wrote || t.mode == hooks.Off {
+		return nil
+	}
+	events := t.events(t.flushed)
+	if len(events) == 0 {
+		return nil
+	}
+	ctx, cancel := c.unhurried(ctx)
+	defer cancel()
+	return c.flushEarly(ctx, events)
+}
+
 // testimony hears the witness; without one it can only ask whether there is a
 // transaction.
 func (c *conn) testimony(ctx context.Context) witness {

@@ -51,8 +51,8 @@ type Handler interface {
 
 	// Flush writes f.Events inside the transaction that f.Conn is in and
 	// reports whether it did. false with a nil error means that the
-	// transaction is read-only or has written nothing, so that the events
-	// belong after its COMMIT: the driver then calls Flush again, with Own set,
+	// transaction has written nothing, so that the events belong after its
+	// COMMIT: the driver then calls Flush again, with Own set,
 	// in a transaction that it opens for them. An error makes the driver roll
 	// back in strict mode.
 	Flush(ctx context.Context, f Flush) (written bool, err error)

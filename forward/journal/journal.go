@@ -101,9 +101,10 @@ func (j *Journal) Connect(ctx context.Context, db *sql.DB) error {
 }
 
 // Write writes f.Events in the transaction that f.Conn is in, in one statement.
-// On PostgreSQL it reports false, and has written nothing, if the transaction is
-// read-only or has itself written nothing, unless f.Own is set; and waiting for a
-// lock longer than f.Timeout is an error there. All else that may take time is
+// On PostgreSQL it reports false, and has written nothing, if the transaction has
+// itself written nothing, unless f.Own is set. One that has written and is
+// read-only since is an error there, of SQLSTATE 25X06, as is waiting for a lock
+// longer than f.Timeout. All else that may take time is
 // bounded by ctx. Errors wrap the driver's own.
 func (j *Journal) Write(ctx context.Context, f hooks.Flush) (written bool, err error) {
 	if len(f.Events) == 0 {

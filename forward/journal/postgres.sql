@@ -47,9 +47,10 @@ CREATE INDEX audit_events_xid_seq ON "{schema}".audit_events (xid, seq);
 REVOKE ALL ON "{schema}".audit_events FROM PUBLIC;
 
 -- record writes events in the calling transaction. It returns no row, and
--- writes nothing, if the transaction is read-only or has no xid yet, because a
--- transaction that wrote nothing must not be made a writing one; own overrides
--- that. The shared lock of token is held until the transaction is over.
+-- writes nothing, if the transaction has no xid yet, or is read-only and has
+-- written to nothing that is kept, because a transaction that wrote nothing must
+-- not be made a writing one; own overrides that. It fails with 25X06 if the
+-- transaction has written and was made read-only since. The shared lock of token is held until the transaction is over.
 --
 -- The SET of lock_timeout also confines the set_config inside to this call.
 CREATE FUNCTION "{schema}".record(events json, token bigint, own boolean, wait_ms integer)
@@ -59,9 +60,22 @@ SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '5s'
 AS $record$
 BEGIN
-	IF NOT own AND (current_setting('transaction_read_only') = 'on'
-			OR pg_current_xact_id_if_assigned() IS NULL) THEN
-		RETURN;
+	IF NOT own THEN
+		IF pg_current_xact_id_if_assigned() IS NULL THEN
+			RETURN;
+		END IF;
+		IF current_setting('transaction_read_only') = 'on' THEN
+			-- Temporary tables may be written to, which takes an xid as well. Whoever
+			-- has written to another one holds a lock on it.
+			IF EXISTS (SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+					WHERE l.pid = pg_backend_pid() AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
+					AND c.relpersistence <> 't' AND c.relkind <> 'S') THEN
+				RAISE EXCEPTION USING ERRCODE = '25X06',
+					MESSAGE = 'the transaction has written and is read-only now, so that its audit events cannot be written in it',
+					HINT = 'Make it read-only before it writes, or not at all.';
+			END IF;
+			RETURN;
+		END IF;
 	END IF;
 	IF wait_ms <> 5000 THEN
 		PERFORM set_config('lock_timeout', wait_ms::text, true);

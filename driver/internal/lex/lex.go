@@ -76,6 +76,10 @@ type Statement struct {
 	// RAISE(ROLLBACK), end a transaction as well, and nothing in the statement
 	// tells.
 	EndsUnseen bool
+	// Restricts: a Read that may make the transaction read-only from here on: SET
+	// TRANSACTION, SET transaction_read_only, SELECT set_config(…) of it, PRAGMA
+	// query_only.
+	Restricts bool
 	// NoBlock: it cannot run inside a transaction block (VACUUM, CREATE
 	// DATABASE, CREATE INDEX CONCURRENTLY …), or means something else there.
 	NoBlock bool

@@ -193,7 +193,7 @@ func (p *parser) statement() Statement {
 	case "EXPLAIN":
 		return p.explain()
 	case "PRAGMA":
-		return Statement{NoBlock: true}
+		return Statement{NoBlock: true, Restricts: p.says("query_only")}
 	case "ATTACH", "DETACH":
 		return Statement{NoBlock: true, Path: true}
 	case "ANALYZE":
@@ -233,6 +233,16 @@ func (p *parser) postgres(first []byte) Statement {
 		return st
 	}
 	return p.opaque()
+}
+
+// says reports whether the name, in lower case, is among the statement's words.
+func (p *parser) says(name string) bool {
+	for ; !p.end(); p.advance() {
+		if p.names(name) {
+			return true
+		}
+	}
+	return false
 }
 
 // opaque is a statement that may write to what is not seen.

@@ -1,13 +1,19 @@
 package lex
 
-// What a name without a schema means depends on settings of the session, which
-// these statements change: Statement.Path.
+import "slices"
 
-// set recognises SET and RESET of what decides on that: the path itself, and the
-// role, whose rights it goes by.
+// What a name without a schema means depends on settings of the session, which
+// these statements change: Statement.Path. Another one makes the transaction
+// read-only: Statement.Restricts.
+
+// set recognises SET and RESET of what decides on names: the path itself, and the
+// role, whose rights it goes by; and SET TRANSACTION.
 func (p *parser) set() Statement {
 	p.advance()
 	p.acceptAny("SESSION", "LOCAL")
+	if p.at("TRANSACTION") || p.names(readOnlySetting) {
+		return Statement{Restricts: true}
+	}
 	for _, setting := range pathSettings {
 		if p.names(setting) {
 			return Statement{Path: true}
@@ -15,6 +21,8 @@ func (p *parser) set() Statement {
 	}
 	return Statement{Path: p.atAny("SCHEMA", "AUTHORIZATION", "ALL")}
 }
+
+const readOnlySetting = "transaction_read_only"
 
 var pathSettings = []string{"search_path", "role", "session_authorization"}
 
@@ -32,9 +40,9 @@ func (p *parser) discard() Statement {
 	return st
 }
 
-// configures reports whether the SELECT in hand calls set_config for one of these
-// settings, or for one that is not plain to see.
-func (p *parser) configures() bool {
+// configures recognises calls of set_config in the SELECT in hand, for one of
+// these settings or one that is not plain to see.
+func (p *parser) configures() (path, restricts bool) {
 	for ahead := *p; !ahead.end(); ahead.advance() {
 		if !ahead.tok.is("SET_CONFIG") || !ahead.after().op('(') {
 			continue
@@ -42,15 +50,13 @@ func (p *parser) configures() bool {
 		ahead.advance()
 		ahead.advance()
 		if ahead.tok.kind != str {
-			return true
+			return true, true
 		}
-		for _, setting := range pathSettings {
-			if lower(literal(ahead.tok)) == setting {
-				return true
-			}
-		}
+		setting := lower(literal(ahead.tok))
+		path = path || slices.Contains(pathSettings, setting)
+		restricts = restricts || setting == readOnlySetting
 	}
-	return false
+	return path, restricts
 }
 
 // callsConfig reports whether what stands behind SELECT may be a call of

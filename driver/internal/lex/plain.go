@@ -85,7 +85,17 @@ func reads(s string) bool {
 	case 'f':
 		return begins(s, "fetch")
 	case 'p':
-		return begins(s, "pragma")
+		return begins(s, "pragma") && !mentions(s, "query_only")
+	}
+	return false
+}
+
+// mentions reports whether s has the lower-case word in it, in either case.
+func mentions(s, word string) bool {
+	for ; len(s) >= len(word); s = s[1:] {
+		if s[0]|0x20 == word[0] && strings.EqualFold(s[:len(word)], word) {
+			return true
+		}
 	}
 	return false
 }

@@ -19,6 +19,7 @@ func TestPlain(t *testing.T) {
 		{"SELECT id FROM t FOR UPDATE", true},
 		{"SELECT set_conf FROM t", true},
 		{"SELECT s.id, p.id FROM s, p", true},
+		{"PRAGMA QUERY_ONLY(1)", false},
 		{"SHOW all", true},
 		{"VALUES (1)", true},
 		{"TABLE t", true},

@@ -6,9 +6,9 @@ func (p *parser) query() Statement {
 	if p.scan.dialect == SQLite {
 		return Statement{}
 	}
-	path := p.configures()
+	path, restricts := p.configures()
 	if !p.until("INTO") {
-		return Statement{Path: path}
+		return Statement{Path: path, Restricts: restricts}
 	}
 	st := Statement{Kind: Schema, Verb: "SELECT INTO"}
 	p.advance()

@@ -29,7 +29,6 @@ func TestInMemory(t *testing.T) {
 		{"flushed before a string, failed", "BEGIN | +1 | !a | *f | SELECT 1; SAVEPOINT s | +1 | COMMIT", []string{"f rolled back"}, "", pg},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			only := tt.only
 			dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 				w := newWorld(t, e, setup{forward: forward.Options{NoJournal: true}})
 				conn := w.conn()
@@ -52,7 +51,7 @@ func TestInMemory(t *testing.T) {
 				if names := w.sink.names(); names != tt.events {
 					t.Errorf("forwarded: [%s], want [%s]", names, tt.events)
 				}
-			}, only...)
+			}, tt.only...)
 		})
 	}
 }
