@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strings"
 
 	"github.com/google/uuid"
 
@@ -14,7 +13,7 @@ import (
 )
 
 // version is that of the tables; the migrations table keeps it.
-const version = 1
+const version = 2
 
 // Options of a [Journal]; nil is fine.
 type Options struct {
@@ -52,6 +51,8 @@ type store interface {
 	// all gives a SELECT of them that ends with the table's name.
 	all() string
 	count(q Query) string
+	schemaSQL() string
+	upgradeSQL() string
 }
 
 var schemaForm = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,39}$`)
@@ -80,13 +81,22 @@ func New(dialect hooks.Dialect, o *Options) (*Journal, error) {
 // Schema returns the SQL that makes the journal, for those who migrate
 // themselves. It is to be run once, in a transaction.
 func Schema(dialect hooks.Dialect, o *Options) (string, error) {
-	if _, err := New(dialect, o); err != nil {
+	j, err := New(dialect, o)
+	if err != nil {
 		return "", err
 	}
-	if dialect == hooks.SQLite {
-		return strings.ReplaceAll(sqliteSchema, "{prefix}", o.schema()+"_"), nil
+	return j.store.schemaSQL(), nil
+}
+
+// Upgrade returns the SQL that brings a journal of an older version to this one,
+// for those who migrate themselves. It is to be run in a transaction, by the
+// owner of the journal's schema.
+func Upgrade(dialect hooks.Dialect, o *Options) (string, error) {
+	j, err := New(dialect, o)
+	if err != nil {
+		return "", err
 	}
-	return strings.ReplaceAll(postgresSchema, "{schema}", o.schema()), nil
+	return j.store.upgradeSQL(), nil
 }
 
 // Schema returns the name of its schema, or of the prefix on SQLite.

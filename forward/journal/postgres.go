@@ -15,8 +15,12 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-//go:embed postgres.sql
-var postgresSchema string
+var (
+	//go:embed postgres.sql
+	postgresTables string
+	//go:embed postgres_functions.sql
+	postgresFunctions string
+)
 
 type postgres struct {
 	schema string
@@ -25,6 +29,9 @@ type postgres struct {
 	// raw is set for servers whose encoding is SQL_ASCII: they can store other
 	// bytes, but cannot decode JSON's \u escapes to them.
 	raw atomic.Bool
+	// foreign is set where the DSN asks for texts in another encoding than
+	// UTF-8: which may lack characters, so texts are read as bytes.
+	foreign atomic.Bool
 }
 
 var _ store = (*postgres)(nil)
@@ -111,21 +118,36 @@ func postgresTime(column string) string {
 	return `to_char(` + column + ` AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
 }
 
-var postgresColumns = `seq, xid::text::bigint, ` + postgresTime("tx_started_at") + `, ` + postgresTime("recorded_at") + `, role,
-	id, ` + postgresTime("occurred_at") + `, action, outcome,
-	coalesce(actor_type, ''), coalesce(actor_id, ''), coalesce(actor_name, ''), coalesce(on_behalf_of, ''),
-	coalesce(target_type, ''), coalesce(target_id, ''), coalesce(target_name, ''),
-	coalesce(tenant_id, ''), coalesce(request_id, ''), coalesce(correlation_id, ''),
-	coalesce(causation_id, ''), coalesce(job_id, ''), coalesce(trace_parent, ''),
-	coalesce(ip_address, ''), coalesce(user_agent, ''), coalesce(reason, ''), coalesce(comment, ''),
-	coalesce(metadata::text, ''), coalesce(application, ''), coalesce(host, ''), captured`
-
-func (p *postgres) byID(ids []uuid.UUID) string {
-	return "SELECT " + postgresColumns + ` FROM "` + p.schema + `".entries('{` + joinIDs(ids, "", ",") + `}') ORDER BY seq`
+// columns are those that scanEntry reads.
+func (p *postgres) columns() string {
+	var b strings.Builder
+	b.WriteString(`seq, xid::text::bigint, ` + postgresTime("tx_started_at") + `, ` + postgresTime("recorded_at") + `, role,
+	id, ` + postgresTime("occurred_at") + `, action, outcome`)
+	for _, column := range []string{
+		"actor_type", "actor_id", "actor_name", "on_behalf_of",
+		"target_type", "target_id", "target_name",
+		"tenant_id", "request_id", "correlation_id", "causation_id", "job_id", "trace_parent",
+		"ip_address", "user_agent", "reason", "comment", "metadata::text", "application", "host",
+	} {
+		text := "coalesce(" + column + ", '')"
+		if p.foreign.Load() {
+			text = "convert_to(" + text + ", 'UTF8')"
+		}
+		b.WriteString(", " + text)
+	}
+	b.WriteString(", captured")
+	return b.String()
 }
 
+func (p *postgres) byID(ids []uuid.UUID) string {
+	return "SELECT " + p.columns() + ` FROM "` + p.schema + `".entries('{` + joinIDs(ids, "", ",") + `}') ORDER BY seq`
+}
+
+func (p *postgres) schemaSQL() string  { return p.named(postgresTables + "\n" + postgresFunctions) }
+func (p *postgres) upgradeSQL() string { return p.named(postgresFunctions) }
+
 func (p *postgres) all() string {
-	return "SELECT " + postgresColumns + ` FROM "` + p.schema + `".audit_events`
+	return "SELECT " + p.columns() + ` FROM "` + p.schema + `".audit_events`
 }
 
 func (p *postgres) list(q Query, limit int) string {

@@ -46,72 +46,6 @@ CREATE TABLE "{schema}".audit_events (
 CREATE INDEX audit_events_xid_seq ON "{schema}".audit_events (xid, seq);
 REVOKE ALL ON "{schema}".audit_events FROM PUBLIC;
 
--- record writes events in the calling transaction. It returns no row, and
--- writes nothing, if the transaction has no xid yet, or is read-only and has
--- written to nothing that is kept, because a transaction that wrote nothing must
--- not be made a writing one; own overrides that. It fails with 25X06 if the
--- transaction has written and was made read-only since. The shared lock of token is held until the transaction is over.
---
--- The SET of lock_timeout also confines the set_config inside to this call.
-CREATE FUNCTION "{schema}".record(events json, token bigint, own boolean, wait_ms integer)
-RETURNS SETOF integer
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-SET lock_timeout = '5s'
-AS $record$
-BEGIN
-	IF NOT own THEN
-		IF pg_current_xact_id_if_assigned() IS NULL THEN
-			RETURN;
-		END IF;
-		IF current_setting('transaction_read_only') = 'on' THEN
-			-- Temporary tables may be written to, which takes an xid as well. Whoever
-			-- has written to another one holds a lock on it.
-			IF EXISTS (SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
-					WHERE l.pid = pg_backend_pid() AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
-					AND c.relpersistence <> 't' AND c.relkind <> 'S') THEN
-				RAISE EXCEPTION USING ERRCODE = '25X06',
-					MESSAGE = 'the transaction has written and is read-only now, so that its audit events cannot be written in it',
-					HINT = 'Make it read-only before it writes, or not at all.';
-			END IF;
-			RETURN;
-		END IF;
-	END IF;
-	IF wait_ms <> 5000 THEN
-		PERFORM set_config('lock_timeout', wait_ms::text, true);
-	END IF;
-	-- Before any seq is taken, so that a later xid has only later ones.
-	PERFORM pg_current_xact_id();
-	PERFORM pg_advisory_xact_lock_shared(token);
-	-- current_user is the function's owner here; what the app has SET ROLE to,
-	-- or logged in as, is not.
-	INSERT INTO "{schema}".audit_events (role,
-		id, occurred_at, action, outcome,
-		actor_type, actor_id, actor_name, on_behalf_of,
-		target_type, target_id, target_name,
-		tenant_id, request_id, correlation_id, causation_id, job_id, trace_parent,
-		ip_address, user_agent, reason, comment, metadata,
-		application, host, captured)
-	SELECT CASE current_setting('role') WHEN 'none' THEN session_user ELSE current_setting('role') END,
-		e.id, e.occurred_at, e.action, e.outcome,
-		e.actor_type, e.actor_id, e.actor_name, e.on_behalf_of,
-		e.target_type, e.target_id, e.target_name,
-		e.tenant_id, e.request_id, e.correlation_id, e.causation_id, e.job_id, e.trace_parent,
-		e.ip_address, e.user_agent, e.reason, e.comment, e.metadata,
-		e.application, e.host, coalesce(e.captured, false)
-	FROM json_to_recordset(events) AS e (
-		id uuid, occurred_at timestamptz, action text, outcome text,
-		actor_type text, actor_id text, actor_name text, on_behalf_of text,
-		target_type text, target_id text, target_name text,
-		tenant_id text, request_id text, correlation_id text, causation_id text, job_id text, trace_parent text,
-		ip_address text, user_agent text, reason text, comment text, metadata jsonb,
-		application text, host text, captured boolean)
-	ON CONFLICT (id) DO NOTHING;
-	RETURN NEXT 1;
-END
-$record$;
-REVOKE ALL ON FUNCTION "{schema}".record(json, bigint, boolean, integer) FROM PUBLIC;
-
 -- entries reads events back by id, for a role that may not read the table: an
 -- id is random enough that only those who wrote the event know it.
 CREATE FUNCTION "{schema}".entries(ids uuid[])
@@ -194,5 +128,3 @@ CREATE TABLE "{schema}".purges (
 	last_seq  bigint
 );
 REVOKE ALL ON "{schema}".purges FROM PUBLIC;
-
-INSERT INTO "{schema}".schema_versions (component, version) VALUES ('journal', 1);

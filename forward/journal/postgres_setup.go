@@ -19,6 +19,7 @@ type queryer interface {
 type pgState struct {
 	server    int // as server_version_num
 	encoding  string
+	client    string // the session's encoding
 	standby   bool
 	user      string
 	usage     bool // of the schema; false if there is none
@@ -32,7 +33,8 @@ type pgState struct {
 
 // stateQuery asks nothing that takes more rights than connecting.
 const stateQuery = `SELECT pg_catalog.current_setting('server_version_num')::int,
-	pg_catalog.current_setting('server_encoding'), pg_catalog.pg_is_in_recovery(), current_user::text,
+	pg_catalog.current_setting('server_encoding'),
+	pg_catalog.current_setting('client_encoding'), pg_catalog.pg_is_in_recovery(), current_user::text,
 	coalesce((SELECT pg_catalog.has_schema_privilege(oid, 'USAGE')
 		FROM pg_catalog.pg_namespace WHERE nspname = '{schema}'), false),
 	EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -51,7 +53,7 @@ func (p *postgres) named(query string) string {
 
 func (p *postgres) inspect(ctx context.Context, q queryer) (pgState, error) {
 	var s pgState
-	err := q.QueryRowContext(ctx, p.named(stateQuery)).Scan(&s.server, &s.encoding, &s.standby, &s.user,
+	err := q.QueryRowContext(ctx, p.named(stateQuery)).Scan(&s.server, &s.encoding, &s.client, &s.standby, &s.user,
 		&s.usage, &s.events, &s.versions, &s.functions, &s.execute)
 	if err != nil {
 		return s, fmt.Errorf("journal: look for its tables: %w", err)
@@ -74,37 +76,39 @@ func (p *postgres) inspect(ctx context.Context, q queryer) (pgState, error) {
 	return s, nil
 }
 
-// check reports whether the journal is there and usable; an error says what is
-// wrong that migrating would not mend.
-func (p *postgres) check(s pgState) (ok bool, err error) {
+// check reports what the journal needs; an error says what is wrong that migrating
+// would not fix.
+func (p *postgres) check(s pgState) (condition, error) {
 	const oldest = 130000
 	switch {
 	case s.server < oldest:
-		return false, &SetupError{
+		return missing, &SetupError{
 			Problem: fmt.Sprintf("this server is PostgreSQL %d", s.server/10000),
 			Remedy:  "the journal needs 13 or newer; run without one (NoJournal), or upgrade the server",
 		}
 	case s.versions && !s.usage, s.version > 0 && s.functions >= 2 && !s.execute:
-		return false, p.grantError(s.user)
+		return missing, p.grantError(s.user)
 	case s.version > version && s.oldest > version:
-		return false, &SetupError{
+		return missing, &SetupError{
 			Problem: fmt.Sprintf("the tables in schema %s have version %d, this program knows %d", p.schema, s.version, version),
 			Remedy:  "a newer aftercommit has migrated them; build this program with that one",
 		}
 	case s.version >= version && s.events && s.functions >= 2:
-		return true, nil
+		return usable, nil
+	case s.version > 0 && s.version < version && s.events && s.functions >= 2:
+		return outdated, nil
 	case s.events && s.version == 0:
-		return false, &SetupError{
+		return missing, &SetupError{
 			Problem: "a table " + p.schema + ".audit_events exists that is not aftercommit's",
 			Remedy:  "rename it, or give the journal another schema by Options.Schema",
 		}
 	case s.version > 0:
-		return false, &SetupError{
+		return missing, &SetupError{
 			Problem: fmt.Sprintf("parts of schema %s are missing, though schema_versions has the journal's row", p.schema),
 			Remedy:  "restore them, or delete that row and what is left of the journal",
 		}
 	}
-	return false, nil
+	return missing, nil
 }
 
 func (p *postgres) grantError(user string) error {
@@ -117,12 +121,19 @@ func (p *postgres) grantError(user string) error {
 	}
 }
 
-// missing is the error for tables that are not there and cannot be made.
-func (p *postgres) missing(why string, cause error) error {
+// unmet is the error for tables that are missing or outdated, and stay so.
+func (p *postgres) unmet(c condition, why string, cause error) error {
+	if c == outdated {
+		return &SetupError{
+			Problem: "its functions in schema " + p.schema + " are of an older version, and " + why,
+			Remedy:  "run what journal.Upgrade(hooks.Postgres, options) returns, as the owner of the schema",
+			SQL:     p.upgradeSQL(), Err: cause,
+		}
+	}
 	return &SetupError{
 		Problem: "its tables are missing in schema " + p.schema + ", and " + why,
 		Remedy:  "run what journal.Schema(hooks.Postgres, options) returns, as a role that may create a schema here",
-		SQL:     p.named(postgresSchema), Err: cause,
+		SQL:     p.schemaSQL(), Err: cause,
 	}
 }
 
@@ -139,22 +150,23 @@ func (p *postgres) connect(ctx context.Context, db *sql.DB, migrate bool) error 
 	if err != nil {
 		return err
 	}
-	ok, err := p.check(s)
+	found, err := p.check(s)
 	switch {
 	case err != nil:
 		return err
-	case !ok && s.standby:
+	case found != usable && s.standby:
 		// Nothing can be written here, so nothing is missed; the tables come
 		// when the primary has them.
 		return nil
-	case !ok && !migrate:
-		return p.missing("Options.NoMigrate is set", nil)
-	case !ok:
+	case found != usable && !migrate:
+		return p.unmet(found, "Options.NoMigrate is set", nil)
+	case found != usable:
 		if err := p.migrate(ctx, conn); err != nil {
 			return err
 		}
 	}
 	p.raw.Store(s.encoding == "SQL_ASCII")
+	p.foreign.Store(s.client != "UTF8" && s.encoding != "SQL_ASCII")
 	p.ready.Store(true)
 	return nil
 }
@@ -162,7 +174,7 @@ func (p *postgres) connect(ctx context.Context, db *sql.DB, migrate bool) error 
 // migrateLock is the advisory lock under which tables are made.
 const migrateLock = "7022364301936586083"
 
-// migrate makes the tables, or waits for who is making them. Raw BEGIN and
+// migrate makes the tables, or upgrades them, or waits for another that does. Raw BEGIN and
 // COMMIT, because db's own transactions may be no-ops or add options.
 func (p *postgres) migrate(ctx context.Context, conn *sql.Conn) (err error) {
 	if _, err = conn.ExecContext(ctx, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"); err != nil {
@@ -188,14 +200,14 @@ func (p *postgres) migrate(ctx context.Context, conn *sql.Conn) (err error) {
 	if err != nil {
 		return err
 	}
-	ok, err := p.check(s)
+	found, err := p.check(s)
 	if err != nil {
 		return err
 	}
-	if !ok {
-		if _, err = conn.ExecContext(ctx, p.named(postgresSchema)); err != nil {
+	if script, why := p.script(found, s.user); script != "" {
+		if _, err = conn.ExecContext(ctx, script); err != nil {
 			if hooks.SQLState(err) == "42501" { // insufficient_privilege
-				return p.missing("role "+s.user+" may not make them", err)
+				return p.unmet(found, why, err)
 			}
 			return migrateError(err)
 		}
@@ -204,6 +216,17 @@ func (p *postgres) migrate(ctx context.Context, conn *sql.Conn) (err error) {
 		return fmt.Errorf("journal: migrate: %w", err)
 	}
 	return nil
+}
+
+// script returns what to run, and what to say where user may not.
+func (p *postgres) script(found condition, user string) (script, refusal string) {
+	switch found {
+	case missing:
+		return p.schemaSQL(), "role " + user + " may not make them"
+	case outdated:
+		return p.upgradeSQL(), "role " + user + " may not replace them"
+	}
+	return "", ""
 }
 
 func migrateError(err error) error {

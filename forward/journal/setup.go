@@ -1,5 +1,14 @@
 package journal
 
+// condition is what the tables of a journal need.
+type condition int8
+
+const (
+	missing condition = iota
+	outdated
+	usable
+)
+
 // SetupError says that the journal's tables are not as they must be, and what
 // to run.
 type SetupError struct {

@@ -15,8 +15,12 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-//go:embed sqlite.sql
-var sqliteSchema string
+var (
+	//go:embed sqlite.sql
+	sqliteTables string
+	//go:embed sqlite_trigger.sql
+	sqliteTrigger string
+)
 
 type sqlite struct {
 	prefix string
@@ -117,6 +121,9 @@ func (s *sqlite) byID(ids []uuid.UUID) string {
 	return "SELECT " + sqliteColumns + " FROM main." + s.prefix + "events WHERE id IN (" +
 		joinIDs(ids, "'", ",") + ") ORDER BY seq"
 }
+
+func (s *sqlite) schemaSQL() string  { return s.named(sqliteTables + "\n" + sqliteTrigger) }
+func (s *sqlite) upgradeSQL() string { return s.named(sqliteTrigger) }
 
 func (s *sqlite) all() string { return "SELECT " + sqliteColumns + " FROM main." + s.prefix + "events" }
 

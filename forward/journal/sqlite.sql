@@ -42,35 +42,6 @@ CREATE TABLE main.{prefix}events (
 -- it ends: the app's last_insert_rowid() stays what it was.
 CREATE VIEW main.{prefix}record AS SELECT NULL AS events, NULL AS token, NULL AS now WHERE false;
 
--- A transaction starts, for its entries, with its first flush. If it is not the
--- first, the last row of the table is its own, since there is one writer.
-CREATE TRIGGER main.{prefix}record_insert INSTEAD OF INSERT ON {prefix}record
-BEGIN
-	INSERT INTO {prefix}events (tx_id, tx_started_at, recorded_at,
-		id, occurred_at, action, outcome,
-		actor_type, actor_id, actor_name, on_behalf_of,
-		target_type, target_id, target_name,
-		tenant_id, request_id, correlation_id, causation_id, job_id, trace_parent,
-		ip_address, user_agent, reason, comment, metadata,
-		application, host, captured)
-	SELECT NEW.token,
-		coalesce((SELECT tx_started_at FROM (SELECT tx_id, tx_started_at FROM {prefix}events ORDER BY seq DESC LIMIT 1)
-			WHERE tx_id = NEW.token), NEW.now),
-		NEW.now,
-		value ->> 'id', value ->> 'occurred_at', value ->> 'action', value ->> 'outcome',
-		value ->> 'actor_type', value ->> 'actor_id', value ->> 'actor_name', value ->> 'on_behalf_of',
-		value ->> 'target_type', value ->> 'target_id', value ->> 'target_name',
-		value ->> 'tenant_id', value ->> 'request_id', value ->> 'correlation_id',
-		value ->> 'causation_id', value ->> 'job_id', value ->> 'trace_parent',
-		value ->> 'ip_address', value ->> 'user_agent', value ->> 'reason', value ->> 'comment',
-		value ->> 'metadata',
-		value ->> 'application', value ->> 'host', coalesce(value ->> 'captured', 0)
-	FROM json_each(NEW.events)
-	WHERE true
-	ORDER BY key
-	ON CONFLICT (id) DO NOTHING;
-END;
-
 -- What package relay keeps: how far each forwarder is, what it refused, and who
 -- works. done is the seq up to which all is settled.
 CREATE TABLE main.{prefix}forwarders (
@@ -119,5 +90,3 @@ CREATE TABLE main.{prefix}purges (
 	first_seq INTEGER,
 	last_seq  INTEGER
 );
-
-INSERT INTO main.{prefix}schema_versions (component, version) VALUES ('journal', 1);

@@ -17,15 +17,21 @@ const setupWait = 2 * time.Second
 // apps that have no busy timeout.
 func (s *sqlite) connect(ctx context.Context, db *sql.DB, migrate bool) error {
 	return withConn(ctx, db, setupWait, func(conn *sql.Conn) error {
-		ok, err := s.check(ctx, conn)
+		found, err := s.check(ctx, conn)
 		switch {
-		case ok || err != nil:
+		case found == usable || err != nil:
 			return err
+		case !migrate && found == outdated:
+			return &SetupError{
+				Problem: "its trigger is of an older version, and Options.NoMigrate is set",
+				Remedy:  "run what journal.Upgrade(hooks.SQLite, options) returns",
+				SQL:     s.upgradeSQL(),
+			}
 		case !migrate:
 			return &SetupError{
 				Problem: "its tables are missing, and Options.NoMigrate is set",
 				Remedy:  "run what journal.Schema(hooks.SQLite, options) returns",
-				SQL:     s.named(sqliteSchema),
+				SQL:     s.schemaSQL(),
 			}
 		}
 		return s.migrate(ctx, conn)
@@ -36,46 +42,48 @@ func (s *sqlite) named(query string) string {
 	return strings.ReplaceAll(query, "{prefix}", s.prefix)
 }
 
-// check reports whether the journal is there; an error says what is wrong that
-// migrating would not mend.
-func (s *sqlite) check(ctx context.Context, q queryer) (ok bool, err error) {
+// check reports what the journal needs; an error says what is wrong that migrating
+// would not fix.
+func (s *sqlite) check(ctx context.Context, q queryer) (condition, error) {
 	var objects, versions int
-	err = q.QueryRowContext(ctx, s.named(
+	err := q.QueryRowContext(ctx, s.named(
 		`SELECT count(*), coalesce(sum(name = '{prefix}schema_versions'), 0) FROM main.sqlite_master
 		WHERE name IN ('{prefix}events', '{prefix}record', '{prefix}record_insert', '{prefix}schema_versions')`)).
 		Scan(&objects, &versions)
 	if err != nil {
-		return false, fmt.Errorf("journal: look for its tables: %w", err)
+		return missing, fmt.Errorf("journal: look for its tables: %w", err)
 	}
 	found, oldest := 0, 0
 	if versions > 0 {
 		err = q.QueryRowContext(ctx, s.named(
 			`SELECT version, oldest FROM main.{prefix}schema_versions WHERE component = 'journal'`)).Scan(&found, &oldest)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return false, fmt.Errorf("journal: read the version of its tables: %w", err)
+			return missing, fmt.Errorf("journal: read the version of its tables: %w", err)
 		}
 	}
 	const all = 4
 	switch {
 	case found > version && oldest > version:
-		return false, &SetupError{
+		return missing, &SetupError{
 			Problem: fmt.Sprintf("the tables %s* have version %d, this program knows %d", s.prefix, found, version),
 			Remedy:  "a newer aftercommit has migrated them; build this program with that one",
 		}
 	case found >= version && objects == all:
-		return true, nil
+		return usable, nil
+	case found > 0 && objects == all:
+		return outdated, nil
 	case found > 0:
-		return false, &SetupError{
+		return missing, &SetupError{
 			Problem: fmt.Sprintf("parts of %s* are missing, though %sschema_versions has the journal's row", s.prefix, s.prefix),
 			Remedy:  "restore them, or delete that row and what is left of the journal",
 		}
 	case objects > versions:
-		return false, &SetupError{
+		return missing, &SetupError{
 			Problem: fmt.Sprintf("a table or view %sevents or %srecord exists that is not aftercommit's", s.prefix, s.prefix),
 			Remedy:  "rename it, or give the journal another prefix by Options.Schema",
 		}
 	}
-	return false, nil
+	return missing, nil
 }
 
 func (s *sqlite) migrate(ctx context.Context, conn *sql.Conn) (err error) {
@@ -90,12 +98,13 @@ func (s *sqlite) migrate(ctx context.Context, conn *sql.Conn) (err error) {
 			err = errors.Join(err, e)
 		}
 	}()
-	ok, err := s.check(ctx, conn)
+	found, err := s.check(ctx, conn)
 	if err != nil {
 		return err
 	}
-	if !ok {
-		if _, err = conn.ExecContext(ctx, s.named(sqliteSchema)); err != nil {
+	script := map[condition]string{missing: s.schemaSQL(), outdated: s.upgradeSQL()}[found]
+	if script != "" {
+		if _, err = conn.ExecContext(ctx, script); err != nil {
 			return fmt.Errorf("journal: migrate: %w", err)
 		}
 	}

@@ -28,6 +28,23 @@ func (c *Cluster) Database(tb testing.TB) string {
 	return c.DSN(name)
 }
 
+// Encoded returns the DSN of an empty database whose encoding is not that of the
+// cluster, such as LATIN1 or EUC_JP. It is dropped when the test ends.
+func (c *Cluster) Encoded(tb testing.TB, encoding string) string {
+	tb.Helper()
+	name := c.dbs.newName()
+	err := c.admin("CREATE DATABASE " + name + " TEMPLATE template0 ENCODING '" + encoding + "' LC_COLLATE 'C' LC_CTYPE 'C'")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := c.admin("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
+			tb.Error(err)
+		}
+	})
+	return c.DSN(name)
+}
+
 func (c *Cluster) emptyDatabase() (string, error) {
 	if name, ok := c.dbs.takeLeft(); ok {
 		empty, err := c.empty(name)

@@ -128,19 +128,69 @@ func TestRollbackLeavesNothing(t *testing.T) {
 	})
 }
 
-// The same event again, as after an outcome that was unknown, is no error and no
+// The same event again, as after an answer that was lost, is no error and no
 // second row.
 func TestSameEventTwice(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		r := newRig(t, e)
-		ev := event("order.placed")
+		ev, other := fullEvent(t), event("order.placed")
 		for range 2 {
 			r.exec("BEGIN")
 			r.write(r.j, 1, ev)
 			r.exec("COMMIT")
 		}
-		if got := r.entries(); len(got) != 1 {
-			t.Errorf("the journal has %q, want one row", actions(got))
+		r.exec("BEGIN")
+		r.write(r.j, 1, ev, other, other)
+		r.exec("COMMIT")
+		if got := actions(r.entries()); got != "order.refunded order.placed" {
+			t.Errorf("the journal has %q, want one row of each event", got)
+		}
+	})
+}
+
+// Another event with an ID that the journal has cannot be written: it would be
+// reported as logged, and be nowhere.
+func TestSameIDOfAnotherEvent(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		r := newRig(t, e)
+		first := fullEvent(t)
+		r.exec("BEGIN")
+		r.write(r.j, 1, first)
+		r.exec("COMMIT")
+		for name, change := range map[string]func(ev *hooks.Event){
+			"its time":     func(ev *hooks.Event) { ev.OccurredAt = ev.OccurredAt.Add(time.Microsecond) },
+			"its target":   func(ev *hooks.Event) { ev.Target.ID = "8" },
+			"its actor":    func(ev *hooks.Event) { ev.Actor = hooks.Actor{} },
+			"its metadata": func(ev *hooks.Event) { ev.Metadata = map[string]any{"note": "else"} },
+			"captured":     func(ev *hooks.Event) { ev.Captured = false },
+		} {
+			other := first
+			change(&other)
+			for what, list := range map[string][]hooks.Event{
+				"alone": {other}, "among others": {event("order.placed"), other, event("order.shipped")},
+			} {
+				r.exec("BEGIN")
+				_, err := r.j.Write(ctx, hooks.Flush{Conn: r.conn, Events: list, Token: 2, Own: true, Timeout: time.Second})
+				r.exec("ROLLBACK")
+				if err == nil || !strings.Contains(err.Error(), "has another event with the ID") || !strings.Contains(err.Error(), "leave Event.ID empty") {
+					t.Errorf("%s, %s: err = %v", name, what, err)
+				}
+				if e.Dialect == hooks.Postgres && (hooks.SQLState(err) != "23505" || !strings.Contains(err.Error(), first.ID.String())) {
+					t.Errorf("%s, %s: err = %v, want SQLSTATE 23505 and the ID", name, what, err)
+				}
+			}
+		}
+		twice := event("order.placed")
+		again := twice
+		again.Action = "order.shipped"
+		r.exec("BEGIN")
+		_, err := r.j.Write(ctx, hooks.Flush{Conn: r.conn, Events: []hooks.Event{twice, again}, Token: 2, Own: true, Timeout: time.Second})
+		r.exec("ROLLBACK")
+		if err == nil {
+			t.Error("two events with one ID in a flush were taken")
+		}
+		if got := actions(r.entries()); got != "order.refunded" {
+			t.Errorf("the journal has %q", got)
 		}
 	})
 }

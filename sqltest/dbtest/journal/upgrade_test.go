@@ -1,0 +1,101 @@
+package journal_test
+
+import (
+	_ "embed"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+var (
+	//go:embed testdata/postgres_v1.sql.txt
+	postgresV1 string
+	//go:embed testdata/sqlite_v1.sql.txt
+	sqliteV1 string
+)
+
+// outdatedRig is a database with the tables of version 1.
+func outdatedRig(t *testing.T, e dbtest.Engine) *rig {
+	t.Helper()
+	r := &rig{e: e, db: dbtest.Open(t, e.Driver, e.DSN(t)), j: newJournal(t, e.Dialect, nil)}
+	r.session = newSession(t, r.db)
+	script := strings.ReplaceAll(postgresV1, "{schema}", "aftercommit")
+	if e.Dialect == hooks.SQLite {
+		script = strings.ReplaceAll(sqliteV1, "{prefix}", "aftercommit_")
+	}
+	r.exec(script)
+	return r
+}
+
+// isCurrent checks that the journal does what version 1 did not.
+func (r *rig) isCurrent() {
+	r.t.Helper()
+	ev := event("order.placed")
+	r.exec("BEGIN")
+	r.write(r.j, 1, ev)
+	r.exec("COMMIT")
+	ev.Action = "order.shipped"
+	r.exec("BEGIN")
+	_, err := r.j.Write(ctx, hooks.Flush{Conn: r.conn, Events: []hooks.Event{ev}, Token: 2, Own: true, Timeout: time.Second})
+	r.exec("ROLLBACK")
+	if err == nil {
+		r.t.Error("the journal is still that of version 1")
+	}
+	if n := len(r.entries()); n != 1 {
+		r.t.Errorf("%d entries, want 1", n)
+	}
+}
+
+func TestUpgrade(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		r := outdatedRig(t, e)
+		r.connect(r.session)
+		r.isCurrent()
+		if err := newJournal(t, e.Dialect, nil).Connect(ctx, r.conn); err != nil {
+			t.Errorf("after the upgrade: %v", err)
+		}
+	})
+}
+
+func TestUpgradeByHand(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		r := outdatedRig(t, e)
+		r.j = newJournal(t, e.Dialect, &journal.Options{NoMigrate: true})
+		got := setup(t, r.j.Connect(ctx, r.conn))
+		want, err := journal.Upgrade(e.Dialect, nil)
+		if err != nil || got.SQL != want || !strings.Contains(got.Error(), "older version") || !strings.Contains(got.Error(), "journal.Upgrade") {
+			t.Fatalf("got %q and SQL of %d bytes, want the %d bytes of Upgrade", got, len(got.SQL), len(want))
+		}
+		r.exec("BEGIN")
+		r.exec(got.SQL)
+		r.exec("COMMIT")
+		r.connect(r.session)
+		r.isCurrent()
+	})
+}
+
+// A role that may only write says what its owner has to run, and keeps its
+// rights by that.
+func TestUpgradeByTheOwner(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		r := outdatedRig(t, e)
+		role := newRole(t, r)
+		r.exec("GRANT USAGE ON SCHEMA aftercommit TO " + role)
+		r.exec("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit TO " + role)
+		app := newSession(t, r.db)
+		app.exec("SET SESSION AUTHORIZATION " + role)
+		got := setup(t, r.j.Connect(ctx, app.conn))
+		if hooks.SQLState(got) != "42501" || !strings.Contains(got.Error(), "journal.Upgrade") {
+			t.Errorf("err = %v", got)
+		}
+		r.exec(got.SQL)
+		r.connect(app)
+		app.exec("BEGIN")
+		app.write(r.j, 7, event("order.placed"))
+		app.exec("COMMIT")
+	}, dbtest.PostgresEngines()...)
+}
