@@ -3,63 +3,11 @@ package driver
 import (
 	"context"
 	"database/sql/driver"
-	"fmt"
-	"strconv"
 	"strings"
-	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
-
-// maxTargets is how many targets of one table and operation get events of their
-// own in a transaction; the rest share one without an ID.
-const maxTargets = 100
-
-// foldKey is what statements must share to share an event.
-type foldKey struct {
-	action string
-	target hooks.Target
-	values hooks.Values
-}
-
-// capture is an event that statements are folded into.
-type capture struct {
-	statements int
-	rows       int64
-	reading    int  // statements whose rows are still being read
-	unknown    bool // the number of rows is not known
-	shortened  bool
-	maybe      bool // none of its statements has certainly changed anything
-	index      int  // in the transaction's items
-	key        foldKey
-	learns     bool // the rows tell the key
-}
-
-// none reports that its statements turned out to have changed nothing.
-func (f *capture) none() bool { return f.statements == 0 }
-
-// complete writes the counts into the event.
-func (f *capture) complete(e *hooks.Event) {
-	m := map[string]any{"statements": f.statements}
-	if !f.unknown && f.reading == 0 {
-		m["rows"] = f.rows
-	}
-	if f.shortened {
-		m["shortened"] = true
-	}
-	if f.maybe {
-		m["conditional"] = true
-	}
-	for k, v := range e.Metadata {
-		if k != "rows" && k != "statements" && k != "conditional" {
-			m[k] = v
-		}
-	}
-	e.Metadata = m
-}
 
 // matches reports whether a rule captures s.
 func (c *conn) matches(s *lex.Statement) bool {
@@ -126,15 +74,14 @@ func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture
 		case s.Kind != lex.Write, known && rows == 0 && s.Op != lex.Truncate:
 		default:
 			for _, t := range s.Tables {
-				if f := c.captureWrite(ctx, lex.Target{Table: t, Op: s.Op, Key: s.Key}, j.args); f != nil {
-					f.statements++
-					f.rows += rows
+				if f := c.captureWrite(ctx, s.Target(t), s.Partial, j.args); f != nil {
+					f.add(rows)
 					if res == nil && s.Returning && len(j.stmts) == 1 {
 						f.reading++
 						f.learns = s.ReturnsKey && f.key.target.ID == ""
 						captures = append(captures, f)
 					} else if !known || s.Op == lex.Truncate {
-						f.unknown = true
+						f.unknown, f.sure = true, f.sure || s.Op == lex.Truncate
 					}
 				}
 			}
@@ -143,12 +90,12 @@ func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture
 	return captures
 }
 
-// captureAlso makes events of what a statement within s writes to. Nobody says
-// how many rows, or whether any.
+// captureAlso makes events of what a statement within s writes to. How many rows
+// that were, or whether any, the server does not say.
 func (c *conn) captureAlso(ctx context.Context, s *lex.Statement, args []driver.NamedValue) {
 	for i := range s.Also {
-		if f := c.captureWrite(ctx, s.Also[i], args); f != nil {
-			f.statements++
+		if f := c.captureWrite(ctx, s.Also[i], false, args); f != nil {
+			f.add(0)
 			f.unknown = true
 		}
 	}
@@ -213,16 +160,19 @@ var verbs = [...]string{
 	lex.Truncate: "truncated", lex.Merge: "merged",
 }
 
-func (c *conn) captureWrite(ctx context.Context, t lex.Target, args []driver.NamedValue) *capture {
+func (c *conn) captureWrite(ctx context.Context, t lex.Target, wide bool, args []driver.NamedValue) *capture {
 	if !c.audits(t.Table) {
 		return nil
 	}
-	key := foldKey{
+	a := act{deed: deed(t.Op), wide: wide, key: foldKey{
 		action: actionOf(t.Table, verbs[t.Op]),
-		target: hooks.Target{Type: nameOf(t.Table), ID: keyOf(t.Key, args)},
+		target: hooks.Target{Type: nameOf(t.Table), ID: c.keyOf(t.Key, args)},
 		values: c.origin(ctx),
+	}}
+	if t.Moves {
+		a.deed = moved
 	}
-	return c.fold(key, nil)
+	return c.fold(a, nil)
 }
 
 func (c *conn) captureSchema(ctx context.Context, s *lex.Statement) {
@@ -230,96 +180,10 @@ func (c *conn) captureSchema(ctx context.Context, s *lex.Statement) {
 	if len(s.Tables) > 0 {
 		key.target.ID = nameOf(s.Tables[0])
 	}
-	if f := c.fold(key, map[string]any{"statement": s.Verb}); f != nil {
-		f.maybe = s.Conditional && (f.maybe || f.none())
-		f.statements++
-		f.unknown = true
+	if f := c.fold(act{key: key, deed: altered}, map[string]any{"statement": s.Verb}); f != nil {
+		f.add(0)
+		f.unknown, f.sure = true, f.sure || !s.Conditional
 	}
-}
-
-// fold finds the event that a statement belongs to, or adds one. It returns nil
-// where the transaction's limit is reached.
-func (c *conn) fold(key foldKey, meta map[string]any) *capture {
-	t := &c.tx
-	if f := c.folded(key); f != nil {
-		return f
-	}
-	if key.target.ID != "" && key.action != "schema.changed" && !t.room(key) {
-		key.target.ID = ""
-		if f := c.folded(key); f != nil {
-			return f
-		}
-	}
-	if len(t.items) >= c.db.reg.cfg.maxEvents {
-		c.uncaptured(1, "limit")
-		return nil
-	}
-	f := &capture{index: len(t.items), key: key}
-	e := hooks.Event{
-		OccurredAt: time.Now().UTC().Truncate(time.Microsecond),
-		Action:     key.action, Outcome: hooks.Success, Target: key.target, Metadata: meta, Captured: true,
-	}
-	e.ID, _ = uuid.NewV7()
-	c.attribute(&e, key.values)
-	f.shortened = hooks.Shorten(&e)
-	t.items = append(t.items, item{event: e, fold: f})
-	if t.folds == nil {
-		t.folds = make(map[foldKey]*capture)
-	}
-	t.folds[key] = f
-	return f
-}
-
-// room reports whether one more target can have an event of its own, and counts
-// it.
-func (t *txn) room(key foldKey) bool {
-	key.target.ID = ""
-	if t.targets[key] >= maxTargets {
-		return false
-	}
-	if t.targets == nil {
-		t.targets = make(map[foldKey]int)
-	}
-	t.targets[key]++
-	return true
-}
-
-// learned gives the one row of an INSERT … RETURNING, whose event is f, an event
-// of its own. It reports whether f could still be changed.
-func (c *conn) learned(f *capture, id string) bool {
-	if c.folded(f.key) != f {
-		return false
-	}
-	t, key := &c.tx, f.key
-	key.target.ID = id
-	if f.statements == 1 && f.index == len(t.items)-1 && c.folded(key) == nil && t.room(key) {
-		delete(t.folds, f.key)
-		t.folds[key], f.key = f, key
-		e := &t.items[f.index].event
-		e.Target.ID = id
-		f.shortened = hooks.Shorten(e) || f.shortened
-		f.rows++
-		return true
-	}
-	g := c.fold(key, nil)
-	if g == nil {
-		return false
-	}
-	f.statements--
-	g.statements++
-	g.rows++
-	return true
-}
-
-// folded returns the event for key if it may still change: written since the
-// innermost savepoint, and not flushed.
-func (c *conn) folded(key foldKey) *capture {
-	t := &c.tx
-	f := t.folds[key]
-	if f == nil || f.index < t.floor() || f.index >= len(t.items) || t.items[f.index].fold != f {
-		return nil
-	}
-	return f
 }
 
 // origin is what is known about who runs a statement with ctx, and why: by ctx,
@@ -374,42 +238,4 @@ func word(s string) string {
 		return "t" + string(b)
 	}
 	return string(b)
-}
-
-// keyOf is the key's value as text, or "" where it is not plain to see.
-func keyOf(k lex.Key, args []driver.NamedValue) string {
-	if !k.Found {
-		return ""
-	}
-	if k.Param == 0 && k.ParamName == "" {
-		return k.Literal
-	}
-	for _, a := range args {
-		if (k.ParamName != "" && a.Name == k.ParamName) || (k.ParamName == "" && a.Ordinal == k.Param) {
-			return textOf(a.Value)
-		}
-	}
-	return ""
-}
-
-func textOf(v driver.Value) string {
-	switch v := v.(type) {
-	case string:
-		return v
-	case int64:
-		return strconv.FormatInt(v, 10)
-	case []byte:
-		if len(v) == 16 {
-			if id, err := uuid.FromBytes(v); err == nil {
-				return id.String()
-			}
-		}
-		return string(v)
-	case nil:
-		return ""
-	case bool, float64, time.Time, int, int32, uint64, fmt.Stringer:
-		return fmt.Sprint(v)
-	default:
-		return ""
-	}
 }

@@ -18,11 +18,13 @@ type count struct {
 	c      *conn
 	column int // of the key, if learns
 	learns bool
+	kind   string // of the key's column, as the base driver calls it
+	placed int    // how many statements the transaction had when this one was the last
 	id     string
 }
 
 func (c *conn) newCount(base driver.Rows, captures []*capture) count {
-	k := count{c: c, captures: captures}
+	k := count{c: c, captures: captures, placed: c.tx.story.placed}
 	if len(captures) != 1 || !captures[0].learns {
 		return k
 	}
@@ -34,13 +36,16 @@ func (c *conn) newCount(base driver.Rows, captures []*capture) count {
 		}
 	}
 	k.learns = found == 1 // of two of that name, one is something else
+	if p, ok := base.(driver.RowsColumnTypeDatabaseTypeName); ok && k.learns {
+		k.kind = p.ColumnTypeDatabaseTypeName(k.column)
+	}
 	return k
 }
 
 // look is called with each row, before it is counted.
 func (k *count) look(row []driver.Value) {
 	if k.learns && k.n == 0 && !k.done {
-		k.id = textOf(row[k.column])
+		k.id = k.c.returnedKey(k.kind, row[k.column])
 	}
 }
 
@@ -53,12 +58,12 @@ func (k *count) settle(known bool) {
 		f.reading--
 		switch {
 		case !known:
-			f.unknown = true
+			f.unknown, f.sure = true, f.sure || k.n > 0
 		case k.n == 0:
 			f.statements--
-		case k.n == 1 && k.id != "" && k.c.learned(f, k.id):
+		case k.n == 1 && k.id != "" && k.c.learned(f, k.id, k.placed):
 		default:
-			f.rows += k.n
+			f.rows, f.sure = f.rows+k.n, true
 		}
 	}
 }

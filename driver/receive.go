@@ -63,6 +63,7 @@ func (c *conn) receiveEvent(ctx context.Context, e hooks.Event, ownID bool) erro
 				Reason: fmt.Sprintf("%s is that of an event which this transaction has recorded already: leave it empty, or give each event an ID of its own", e.ID),
 			}
 		}
+		c.tx.story.record(e.Target)
 		return c.add(item{event: e}, sizeOf(&e))
 	}
 	if err := c.ready(ctx); err != nil {

@@ -26,8 +26,7 @@ type txn struct {
 	released map[string]bool
 	reset    []string // savepoints that may have been set since the doubt
 	broken   error    // why it must not commit: strict mode, and what Raw could not return
-	folds    map[foldKey]*capture
-	targets  map[foldKey]int // distinct targets by table and operation
+	story    story
 }
 
 // facts are what has no pointers, and so is quick to forget.
@@ -74,7 +73,7 @@ type mark struct {
 // start begins to follow a transaction.
 func (c *conn) start(ctx context.Context) {
 	t := &c.tx
-	if t.unsure != nil || t.reset != nil || t.broken != nil || t.folds != nil || t.targets != nil {
+	if t.unsure != nil || t.reset != nil || t.broken != nil || t.story.seq != 0 {
 		*t = txn{items: t.items, marks: t.marks}
 	}
 	t.facts = facts{mode: c.db.reg.modeNow()}
@@ -155,7 +154,7 @@ func (t *txn) rollbackTo(name string) []item {
 	clear(t.items[m.items:])
 	t.items = t.items[:m.items]
 	t.flushed = min(t.flushed, m.flushed)
-	t.bytes, t.targets = m.bytes, nil
+	t.bytes, t.story.made = m.bytes, nil
 	return gone
 }
 
@@ -293,7 +292,7 @@ func (c *conn) end(outcome hooks.Outcome) *part {
 	}
 	p := part{outcome: outcome, token: t.token, events: t.events(0), funcs: functions(t.items)}
 	clear(t.items)
-	t.items, t.marks, t.flushed, t.folds, t.targets = t.items[:0], t.marks[:0], 0, nil, nil
+	t.items, t.marks, t.flushed, t.story = t.items[:0], t.marks[:0], 0, story{}
 	if len(p.events) == 0 && len(p.funcs) == 0 {
 		return nil
 	}

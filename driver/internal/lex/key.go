@@ -18,6 +18,17 @@ func (p *parser) names(name string) bool {
 
 func (p *parser) isKey() bool { return p.names(p.key) }
 
+// commands reports whether the column list in hand begins with the table's own
+// name, on SQLite.
+func (p *parser) commands(table string) bool {
+	if p.scan.dialect != SQLite || !p.is('(') {
+		return false
+	}
+	ahead := *p
+	ahead.advance()
+	return ahead.names(table)
+}
+
 // insertKey reads the columns and the values of an INSERT. The key is known if
 // there is one row of values.
 func (p *parser) insertKey() Key {
@@ -207,7 +218,12 @@ func (p *parser) value() Key {
 		p.advance()
 		p.advance()
 		k := p.plain()
-		if !p.at("AS") {
+		if !p.accept("AS") {
+			k = Key{}
+		}
+		p.prev = token{} // behind AS, a keyword would be a name
+		k = p.cast(k)
+		if p.depth != base || !p.is(')') {
 			k = Key{}
 		}
 		for !p.end() && p.depth > base {
@@ -221,9 +237,28 @@ func (p *parser) value() Key {
 	k := p.plain()
 	for p.tok.kind == punct && p.tok.text == "::" {
 		p.advance()
-		p.typeName()
+		k = p.cast(k)
 	}
 	return k
+}
+
+// cast reads the type that k is cast to. What is an integer already has no
+// second reading as a UUID, so one type is enough to keep.
+func (p *parser) cast(k Key) Key {
+	name, sure := p.typeName()
+	t, known := castTypes[lower(name.Name)]
+	switch {
+	case !known, !sure, name.Schema != "" && name.Schema != "pg_catalog", !k.Found:
+		return Key{}
+	case t != AnyType:
+		k.Type = t
+	}
+	return k
+}
+
+var castTypes = map[string]Type{
+	"smallint": Integer, "int": Integer, "integer": Integer, "bigint": Integer, "int2": Integer, "int4": Integer, "int8": Integer,
+	"text": AnyType, "varchar": AnyType, "character varying": AnyType, "uuid": UUID,
 }
 
 // plain reads a literal or a parameter.
@@ -238,15 +273,27 @@ func (p *parser) plain() Key {
 		return Key{Found: true, Literal: literal(t)}
 	case t.kind == number && digits(t.text):
 		p.advance()
-		return Key{Found: true, Literal: t.text}
+		return Key{Found: true, Literal: whole(t.text)}
 	case p.is('-'):
 		p.advance()
 		if t = p.tok; t.kind == number && digits(t.text) {
 			p.advance()
-			return Key{Found: true, Literal: "-" + t.text}
+			n := whole(t.text)
+			if n != "0" {
+				n = "-" + n
+			}
+			return Key{Found: true, Literal: n}
 		}
 	}
 	return Key{}
+}
+
+// whole is a whole number as both servers write it.
+func whole(digits string) string {
+	if n := strings.TrimLeft(digits, "0"); n != "" {
+		return n
+	}
+	return "0"
 }
 
 func digits(s string) bool {
@@ -258,18 +305,23 @@ func digits(s string) bool {
 	return s != ""
 }
 
-// typeName moves past the name of a type.
-func (p *parser) typeName() {
-	if _, ok := p.table(); !ok {
-		return
+// typeName reads the name of a type. It is sure if that has no length, time zone
+// or array behind it.
+func (p *parser) typeName() (name Table, sure bool) {
+	name, sure = p.table()
+	if !sure {
+		return name, false
 	}
-	for p.acceptAny("PRECISION", "VARYING") {
-		continue
+	for p.at("PRECISION") || p.at("VARYING") {
+		name.Name += " " + lower(p.tok.text)
+		p.advance()
 	}
 	for p.is('(') || p.is('[') {
+		sure = false
 		p.group()
 	}
 	for p.acceptAny("WITH", "WITHOUT", "TIME", "ZONE") {
-		continue
+		sure = false
 	}
+	return name, sure
 }

@@ -112,6 +112,12 @@ type Statement struct {
 	// the ALTER or DROP of one of the latter three.
 	On  Table
 	Key Key
+	// Moves: an UPDATE that may set the key's column, so that it is about two
+	// rows.
+	Moves bool
+	// Command: an INSERT into a column that has the table's own name, which is
+	// how SQLite's full-text tables are given commands.
+	Command bool
 	// Verb is the first keyword, or two, upper case, of a Schema or Opaque
 	// statement: "CREATE TABLE", "GRANT"; "COPY" of a Write that is one; "DISCARD"
 	// and "DEALLOCATE".
@@ -128,17 +134,37 @@ type Table struct {
 // Target is what a statement within another one writes to.
 type Target struct {
 	Table
-	Op  Op
-	Key Key
+	Op    Op
+	Key   Key
+	Moves bool
 }
+
+// Target is what a Write does to t, one of its Tables.
+func (s *Statement) Target(t Table) Target {
+	return Target{Table: t, Op: s.Op, Key: s.Key, Moves: s.Moves}
+}
+
+// Type is a type that a key's value is cast to.
+type Type uint8
+
+// The types that leave a value as it is, or refuse it. A cast to any other, to a
+// length for one, may change the value, and then the key is not Found.
+const (
+	AnyType Type = iota // no cast, or one to text
+	Integer
+	UUID
+)
 
 // Key is the value that a statement plainly gives to the key column: a literal,
 // or a parameter. INSERT: one row of VALUES with the column listed; an upsert
 // also has to find its row by that column. UPDATE and DELETE: a WHERE of one or
 // more ANDed conditions, one of them key = value.
 type Key struct {
-	Found   bool
-	Literal string // unquoted
+	Found bool
+	// Literal is unquoted; a whole number is without leading zeros.
+	Literal string
+	// Type is what the value is cast to.
+	Type Type
 	// Param is the parameter's ordinal, from 1; 0 if Literal or ParamName is
 	// meant. A parameter whose ordinal depends on the SQLite driver (behind
 	// named ones, or in a later statement of the string) is not Found.

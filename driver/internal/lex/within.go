@@ -12,7 +12,7 @@ func within(st Statement) Statement {
 	case Write:
 		also := st.Also
 		for _, t := range st.Tables {
-			also = append(also, Target{Table: t, Op: st.Op, Key: st.Key})
+			also = append(also, st.Target(t))
 		}
 		return Statement{Kind: Write, Also: also, Partial: st.Partial}
 	default:

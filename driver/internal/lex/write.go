@@ -31,6 +31,7 @@ func (p *parser) insert() Statement {
 	if p.accept("AS") {
 		_, _ = p.name()
 	}
+	st.Command = p.commands(t.Name)
 	st.Key = p.insertKey()
 	p.conflict(&st)
 	return st
@@ -186,7 +187,9 @@ func (p *parser) until(keyword string) bool {
 // rest reads an UPDATE from SET on, or a DELETE from behind its target. others
 // is the keyword before further tables.
 func (p *parser) rest(st *Statement, to target, others string) {
+	sets := p.at("SET")
 	for !p.end() {
+		st.Moves = st.Moves || sets && p.isKey()
 		switch {
 		case p.nested():
 			p.advance()
@@ -195,9 +198,10 @@ func (p *parser) rest(st *Statement, to target, others string) {
 			to.joined = to.joined || !p.prev.is("DISTINCT")
 			p.advance()
 		case p.accept("WHERE"):
+			sets = false
 			st.Key = p.where(to)
 		case p.accept("RETURNING"):
-			st.Returning = true
+			sets, st.Returning = false, true
 		default:
 			p.advance()
 		}

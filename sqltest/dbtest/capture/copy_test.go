@@ -64,7 +64,7 @@ func TestCopyInClosed(t *testing.T) {
 		w.must(stmt.Close())
 		w.must(tx.Commit())
 		w.wantCount("orders", 1)
-		w.want("orders.inserted orders statements=1")
+		w.want("orders.inserted orders statements=1 conditional=true")
 
 		tx = w.begin()
 		w.must(tx.ExecContext(ctx(), "SAVEPOINT a"))

@@ -194,15 +194,108 @@ func TestTooManyTargets(t *testing.T) {
 	})
 }
 
-// TestConditional: of a statement with IF EXISTS nobody says whether it has
-// changed anything; of one without, together with it, it is plain.
+// TestConditional: of a statement with IF EXISTS the server does not say whether
+// it has changed anything; of one without, together with it, it is plain.
 func TestConditional(t *testing.T) {
 	each(t, ordersTable, func(w *world) {
 		tx := w.begin()
-		for _, query := range []string{"DROP TABLE IF EXISTS extras", "CREATE TABLE extras (id bigint)", "DROP TABLE extras"} {
+		for _, query := range []string{
+			"DROP TABLE IF EXISTS extras", "CREATE TABLE extras (id bigint)", "DROP TABLE extras", "DROP TABLE IF EXISTS extras",
+		} {
 			w.must(tx.ExecContext(ctx(), query))
 		}
 		w.must(tx.Commit())
-		w.want("schema.changed schema#extras statements=2", "schema.changed schema#extras statements=1")
+		w.want(
+			"schema.changed schema#extras statements=1 conditional=true",
+			"schema.changed schema#extras statements=1",
+			"schema.changed schema#extras statements=2",
+		)
+	})
+}
+
+// TestFoldKeepsTheOrder: the last event about a row says what was done to it last.
+func TestFoldKeepsTheOrder(t *testing.T) {
+	one := func(event string) string { return event + " statements=1 rows=1" }
+	for _, c := range []struct {
+		name  string
+		steps []string
+		want  []string
+	}{
+		{
+			"one row",
+			[]string{"INSERT INTO orders (id) VALUES (7)", "DELETE FROM orders WHERE id = 7", "INSERT INTO orders (id) VALUES (7)"},
+			[]string{one("orders.inserted orders#7"), one("orders.deleted orders#7"), one("orders.inserted orders#7")},
+		},
+		{
+			"no key",
+			[]string{"INSERT INTO visits (day) VALUES ('a')", "DELETE FROM visits", "INSERT INTO visits (day) VALUES ('a')"},
+			[]string{one("visits.inserted visits"), one("visits.deleted visits"), one("visits.inserted visits")},
+		},
+		{
+			"another row",
+			[]string{"INSERT INTO orders (id) VALUES (7)", "INSERT INTO orders (id) VALUES (8)", "UPDATE orders SET note = 'x' WHERE id = 7", "DELETE FROM orders WHERE id = 8", "UPDATE orders SET note = 'y' WHERE id = 7"},
+			[]string{one("orders.inserted orders#7"), one("orders.inserted orders#8"), "orders.updated orders#7 statements=2 rows=2", one("orders.deleted orders#8")},
+		},
+		{
+			"another key",
+			[]string{"INSERT INTO orders (id) VALUES (7)", "UPDATE orders SET id = 8 WHERE id = 7", "INSERT INTO orders (id) VALUES (7)", "UPDATE orders SET note = 'x' WHERE id = 8"},
+			[]string{one("orders.inserted orders#7"), one("orders.updated orders#7"), one("orders.inserted orders#7"), one("orders.updated orders#8")},
+		},
+		{
+			"the table made anew",
+			[]string{"INSERT INTO visits (day) VALUES ('a')", "DROP TABLE visits", "CREATE TABLE visits (day text)", "INSERT INTO visits (day) VALUES ('a')"},
+			[]string{one("visits.inserted visits"), "schema.changed schema#visits statements=1", "schema.changed schema#visits statements=1", one("visits.inserted visits")},
+		},
+		{
+			"two tables",
+			[]string{"INSERT INTO visits (day) VALUES ('a')", "DELETE FROM orders WHERE id = 9", "INSERT INTO orders (id) VALUES (7)", "INSERT INTO visits (day) VALUES ('a')"},
+			[]string{"visits.inserted visits statements=2 rows=2", one("orders.inserted orders#7")},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			each(t, ordersTable+visitsTable, func(w *world) {
+				tx := w.begin()
+				for _, step := range c.steps {
+					w.execOn(tx, step)
+				}
+				w.must(tx.Commit())
+				w.want(c.want...)
+			})
+		})
+	}
+}
+
+// TestFoldAndRecorded: what an app records of a row keeps its place among what was
+// done to that row.
+func TestFoldAndRecorded(t *testing.T) {
+	each(t, ordersTable, func(w *world) {
+		tx := w.begin()
+		w.execOn(tx, "INSERT INTO orders (id) VALUES (7)")
+		w.execOn(tx, "UPDATE orders SET note = 'x' WHERE id = 7")
+		w.record(tx, "7")
+		w.execOn(tx, "UPDATE orders SET note = 'y' WHERE id = 7")
+		w.must(tx.Commit())
+		w.want("orders.inserted orders#7 statements=1 rows=1", "orders.updated orders#7 statements=1 rows=1", "thing.noted thing#7",
+			"orders.updated orders#7 statements=1 rows=1")
+	})
+}
+
+// TestReturnedKeysKeepTheOrder: a row whose key is returned disturbs only what is
+// done to that row.
+func TestReturnedKeysKeepTheOrder(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e, tickets(e))
+		w.exec("INSERT INTO tickets (number) VALUES (1)")
+		w.events()
+		tx := w.begin()
+		for range 2 {
+			w.execOn(tx, "UPDATE tickets SET number = number + 1 WHERE id = 1")
+			w.must(drain(tx.QueryContext(ctx(), "INSERT INTO tickets (number) VALUES (1) RETURNING id")))
+		}
+		w.execOn(tx, "DELETE FROM tickets WHERE id = 2")
+		w.execOn(tx, "DELETE FROM tickets WHERE id = 3")
+		w.must(tx.Commit())
+		w.want("tickets.updated tickets#1 statements=2 rows=2", "tickets.inserted tickets#2 statements=1 rows=1", "tickets.inserted tickets#3 statements=1 rows=1",
+			"tickets.deleted tickets#2 statements=1 rows=1", "tickets.deleted tickets#3 statements=1 rows=1")
 	})
 }

@@ -95,7 +95,7 @@ func TestUncapturedInside(t *testing.T) {
 // many rows each changed, the driver does not say.
 func TestSeveralWrites(t *testing.T) {
 	const query = "INSERT INTO orders (id) VALUES (1); UPDATE orders SET note = 'x'; DELETE FROM orders WHERE id = 1"
-	want := []string{"orders.inserted orders#1 statements=1", "orders.updated orders statements=1", "orders.deleted orders#1 statements=1"}
+	want := []string{"orders.inserted orders#1 statements=1 conditional=true", "orders.updated orders statements=1 conditional=true", "orders.deleted orders#1 statements=1 conditional=true"}
 	each(t, ordersTable, func(w *world) {
 		w.exec(query)
 		w.want(want...)

@@ -32,75 +32,75 @@ var within = []struct {
 	{
 		query:   "WITH d AS (DELETE FROM news WHERE id = ? RETURNING *) INSERT INTO orders (id) SELECT id + 10 FROM d",
 		args:    []any{3},
-		events:  []string{"news.deleted news#3 statements=1", "orders.inserted orders statements=1 rows=1"},
-		queried: []string{"news.deleted news#3 statements=1", "orders.inserted orders statements=1"},
+		events:  []string{"news.deleted news#3 statements=1 conditional=true", "orders.inserted orders statements=1 rows=1"},
+		queried: []string{"news.deleted news#3 statements=1 conditional=true", "orders.inserted orders statements=1 conditional=true"},
 	},
 	{
 		query:  "WITH d AS (DELETE FROM news RETURNING id) SELECT id FROM d",
-		events: []string{"news.deleted news statements=1"},
+		events: []string{"news.deleted news statements=1 conditional=true"},
 	},
 	{
 		query: "WITH i AS (INSERT INTO news (id) VALUES (7)), u AS (UPDATE orders SET note = 'x' WHERE id = 1) DELETE FROM orders WHERE id = 2 RETURNING id",
 		events: []string{
-			"news.inserted news#7 statements=1", "orders.updated orders#1 statements=1", "orders.deleted orders#2 statements=1 rows=1",
+			"news.inserted news#7 statements=1 conditional=true", "orders.updated orders#1 statements=1 conditional=true", "orders.deleted orders#2 statements=1 rows=1",
 		},
 	},
 	{
 		query:   "WITH d AS (DELETE FROM news) UPDATE orders SET note = 'x' WHERE id = 99",
-		events:  []string{"news.deleted news statements=1"},
-		queried: []string{"news.deleted news statements=1", "orders.updated orders#99 statements=1"},
+		events:  []string{"news.deleted news statements=1 conditional=true"},
+		queried: []string{"news.deleted news statements=1 conditional=true", "orders.updated orders#99 statements=1 conditional=true"},
 	},
 	{
 		query: "WITH a AS (WITH b AS (SELECT 8 AS id) INSERT INTO orders (id) SELECT id FROM b ON CONFLICT (id) DO UPDATE SET note = 'x' RETURNING id) " +
 			"UPDATE news SET note = 'x' FROM a WHERE news.id < a.id RETURNING news.id",
-		events: []string{"orders.upserted orders statements=1", "news.updated news statements=1 rows=3"},
+		events: []string{"orders.upserted orders statements=1 conditional=true", "news.updated news statements=1 rows=3"},
 	},
-	{query: "EXPLAIN ANALYZE DELETE FROM news WHERE id = 1", events: []string{"news.deleted news#1 statements=1"}},
+	{query: "EXPLAIN ANALYZE DELETE FROM news WHERE id = 1", events: []string{"news.deleted news#1 statements=1 conditional=true"}},
 	{
 		query:  "EXPLAIN (COSTS off, ANALYZE) WITH d AS (DELETE FROM news RETURNING id) UPDATE orders SET note = 'x' WHERE id IN (SELECT id FROM d)",
-		events: []string{"news.deleted news statements=1", "orders.updated orders statements=1"},
+		events: []string{"news.deleted news statements=1 conditional=true", "orders.updated orders statements=1 conditional=true"},
 	},
 	{query: "EXPLAIN ANALYZE CREATE TABLE made AS SELECT 1 AS id", events: []string{"schema.changed schema#made statements=1"}},
 	{
 		query:  "CREATE TABLE made AS WITH d AS (DELETE FROM news RETURNING id) SELECT id FROM d",
-		events: []string{"news.deleted news statements=1", "schema.changed schema#made statements=1"},
+		events: []string{"news.deleted news statements=1 conditional=true", "schema.changed schema#made statements=1"},
 	},
 	{
 		query:  "WITH d AS (DELETE FROM news RETURNING id) SELECT id INTO made FROM d",
-		events: []string{"news.deleted news statements=1", "schema.changed schema#made statements=1"},
+		events: []string{"news.deleted news statements=1 conditional=true", "schema.changed schema#made statements=1"},
 	},
 	{query: "SELECT 1 AS id INTO made;", events: []string{"schema.changed schema#made statements=1"}},
-	{query: "COPY (DELETE FROM news RETURNING id) TO '/dev/null'", events: []string{"news.deleted news statements=1"}},
+	{query: "COPY (DELETE FROM news RETURNING id) TO '/dev/null'", events: []string{"news.deleted news statements=1 conditional=true"}},
 	{query: "COPY (SELECT id FROM news) TO '/dev/null'"},
 	{
 		query:   "COPY orders (id) FROM PROGRAM 'echo 11; echo 12'",
 		events:  []string{"orders.inserted orders statements=1 rows=2"},
-		queried: []string{"orders.inserted orders statements=1"},
+		queried: []string{"orders.inserted orders statements=1 conditional=true"},
 	},
 	{
 		query:   "UPDATE ONLY orders SET note = 'x' FROM news WHERE news.id = orders.id",
 		events:  []string{"orders.updated orders statements=1 rows=2"},
-		queried: []string{"orders.updated orders statements=1"},
+		queried: []string{"orders.updated orders statements=1 conditional=true"},
 	},
 	{
 		query:   "DELETE FROM orders * AS o USING news n WHERE n.id = o.id AND o.id = 2",
 		events:  []string{"orders.deleted orders#2 statements=1 rows=1"},
-		queried: []string{"orders.deleted orders#2 statements=1"},
+		queried: []string{"orders.deleted orders#2 statements=1 conditional=true"},
 	},
 	{
 		query:   "INSERT INTO notes (id) VALUES (9)",
 		events:  []string{"notes.inserted notes#9 statements=1 rows=1"},
-		queried: []string{"notes.inserted notes#9 statements=1"},
+		queried: []string{"notes.inserted notes#9 statements=1 conditional=true"},
 	},
 	{
 		query:   "UPDATE parts_1 SET note = 'x'",
 		events:  []string{"parts_1.updated parts_1 statements=1 rows=1"},
-		queried: []string{"parts_1.updated parts_1 statements=1"},
+		queried: []string{"parts_1.updated parts_1 statements=1 conditional=true"},
 	},
 	{
 		query:   "UPDATE parts SET note = 'x' WHERE id = 1",
 		events:  []string{"parts.updated parts#1 statements=1 rows=1"},
-		queried: []string{"parts.updated parts#1 statements=1"},
+		queried: []string{"parts.updated parts#1 statements=1 conditional=true"},
 	},
 	{query: "TRUNCATE orders, ONLY news", events: []string{"orders.truncated orders statements=1", "news.truncated news statements=1"}},
 }
@@ -154,7 +154,7 @@ func TestMerge(t *testing.T) {
 	each(t, withinTables, func(w *world) {
 		rows := " rows=3"
 		if w.e.Name == dbtest.PQ.Name {
-			rows = ""
+			rows = " conditional=true"
 		}
 		w.setUp(withinRows)
 		w.exec(merge)
@@ -176,14 +176,14 @@ func TestWithinRules(t *testing.T) {
 		w := newWorld(t, e, withinTables, driver.Capture(driver.Tables("news")))
 		w.setUp(withinRows)
 		w.exec("WITH d AS (DELETE FROM news WHERE id = 1 RETURNING *) INSERT INTO orders (id) SELECT id + 10 FROM d")
-		w.want("news.deleted news#1 statements=1")
+		w.want("news.deleted news#1 statements=1 conditional=true")
 		w.exec("WITH d AS (DELETE FROM orders RETURNING *) SELECT 1 FROM d")
 		w.want()
 		tx := w.begin()
 		w.execOn(tx, "CREATE TEMP TABLE made ON COMMIT DROP AS WITH d AS (DELETE FROM news WHERE id = 2 RETURNING *) SELECT * FROM d")
 		w.execOn(tx, "WITH d AS (DELETE FROM made RETURNING *) SELECT 1 FROM d")
 		w.must(tx.Commit())
-		w.want("news.deleted news#2 statements=1")
+		w.want("news.deleted news#2 statements=1 conditional=true")
 	}, pg...)
 }
 

@@ -82,8 +82,11 @@ func isKey(fields []tree, tables []string, joined bool) bool {
 
 // plain is a parameter as $1, a literal as =value, and "" for anything else.
 func plain(v tree) string {
-	if v.at("TypeCast").there() {
-		return plain(v.at("TypeCast", "arg"))
+	if c := v.at("TypeCast"); c.there() {
+		if !keeps(c.at("typeName")) {
+			return ""
+		}
+		return plain(c.at("arg"))
 	}
 	if v.at("ParamRef").there() {
 		n, _ := v.at("ParamRef", "number").v.(json.Number)
@@ -105,4 +108,21 @@ func plain(v tree) string {
 		}
 	}
 	return ""
+}
+
+// keeps reports whether a cast to this type leaves every value as it is, or
+// refuses it.
+func keeps(t tree) bool {
+	names := t.at("names").list()
+	if len(names) == 2 && names[0].at("String", "sval").text() == "pg_catalog" {
+		names = names[1:]
+	}
+	if len(names) != 1 || !t.at("typmods").empty() || !t.at("arrayBounds").empty() {
+		return false
+	}
+	switch names[0].at("String", "sval").text() {
+	case "int2", "int4", "int8", "text", "varchar", "uuid":
+		return true
+	}
+	return false
 }

@@ -172,3 +172,35 @@ func TestGORMAutoMigrate(t *testing.T) {
 		}
 	}, dbtest.PostgresEngines()...)
 }
+
+// customer is a model as GORM's first page has it, whose ID is a uint.
+type customer struct {
+	gorm.Model
+	Name string
+}
+
+// TestGORMModelKeys: what changes one row of a gorm.Model names it.
+func TestGORMModelKeys(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		for name, config := range map[string]gorm.Config{"plain": {}, "prepared": {PrepareStmt: true, SkipDefaultTransaction: true}} {
+			t.Run(name, func(t *testing.T) {
+				w := newWorld(t, e)
+				g := openGORM(w, gormDialector(w), &config).WithContext(t.Context())
+				w.ok(g.AutoMigrate(&customer{}))
+				w.want("schema.changed #customers", "schema.changed #idx_customers_deleted_at")
+				c := customer{Name: "Ada"}
+				w.ok(g.Create(&c).Error)
+				w.want("customers.inserted #1")
+				w.ok(g.Model(&c).Update("name", "Eve").Error)
+				w.want("customers.updated #1")
+				c.Name = "Bob"
+				w.ok(g.Save(&c).Error)
+				w.want("customers.updated #1")
+				w.ok(g.Delete(&c).Error) // sets deleted_at
+				w.want("customers.updated #1")
+				w.ok(g.Unscoped().Delete(&customer{}, c.ID).Error)
+				w.want("customers.deleted #1")
+			})
+		}
+	}, dbtest.PostgresEngines()...)
+}

@@ -1,0 +1,106 @@
+package driver
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// capture is an event that statements are folded into.
+type capture struct {
+	key    foldKey
+	deed   deed
+	wide   bool
+	index  int   // in the transaction's items
+	seq    int   // among the events of its story
+	before trace // of its rows, without it
+
+	statements  int
+	rows        int64
+	reading     int  // statements whose rows are still being read
+	unknown     bool // the number of rows is not known
+	sure        bool // one of its statements has certainly changed something
+	shortened   bool
+	interleaved bool
+	learns      bool // the rows tell the key
+}
+
+// none reports that its statements turned out to have changed nothing.
+func (f *capture) none() bool { return f.statements == 0 }
+
+// add counts a statement that has changed so many rows.
+func (f *capture) add(rows int64) {
+	f.statements++
+	f.rows += rows
+	f.sure = f.sure || rows > 0
+}
+
+// complete writes the counts into the event.
+func (f *capture) complete(e *hooks.Event) {
+	m := make(map[string]any, len(e.Metadata)+4)
+	for k, v := range e.Metadata {
+		m[k] = v
+	}
+	m["statements"] = f.statements
+	delete(m, "rows")
+	delete(m, "conditional")
+	if !f.unknown && f.reading == 0 {
+		m["rows"] = f.rows
+	}
+	for name, is := range map[string]bool{"shortened": f.shortened, "conditional": !f.sure, "interleaved": f.interleaved} {
+		if is {
+			m[name] = true
+		}
+	}
+	e.Metadata = m
+}
+
+// fold finds the event that a statement belongs to, or adds one. It returns nil
+// where the transaction's limit is reached.
+func (c *conn) fold(a act, meta map[string]any) *capture {
+	t := &c.tx
+	f, fresh := t.place(a, len(t.items) >= c.db.reg.cfg.maxEvents)
+	switch {
+	case f == nil:
+		c.uncaptured(1, "limit")
+	case fresh:
+		e := &t.items[f.index].event
+		*e = hooks.Event{
+			OccurredAt: time.Now().UTC().Truncate(time.Microsecond),
+			Action:     f.key.action, Outcome: hooks.Success, Target: f.key.target, Metadata: meta, Captured: true,
+		}
+		e.ID, _ = uuid.NewV7()
+		c.attribute(e, f.key.values)
+		f.shortened = hooks.Shorten(e)
+	}
+	return f
+}
+
+// learned gives the one row of an INSERT … RETURNING, whose event is f, an event
+// of its own. It reports whether f could still be changed: not if a statement
+// came between the INSERT and its row.
+func (c *conn) learned(f *capture, id string, placed int) bool {
+	t := &c.tx
+	if t.folded(f.key) != f || placed != t.story.placed {
+		return false
+	}
+	if t.name(f, id) {
+		e := &t.items[f.index].event
+		e.Target.ID = id
+		f.shortened = hooks.Shorten(e) || f.shortened
+		f.rows++
+		f.sure = true
+		return true
+	}
+	a := act{key: f.key, deed: f.deed}
+	a.key.target.ID = id
+	g := c.fold(a, nil)
+	if g == nil {
+		return false
+	}
+	f.statements--
+	g.add(1)
+	return true
+}

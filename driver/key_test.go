@@ -1,0 +1,228 @@
+package driver
+
+import (
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+func connOf(d hooks.Dialect) *conn { return &conn{db: &database{dialect: d}} }
+
+const someUUID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
+
+// TestKeyText: text is named if it is one value whatever the column's type is.
+func TestKeyText(t *testing.T) {
+	for _, c := range []struct{ text, postgres, sqlite string }{
+		{"ada", "ada", "ada"},
+		{"7", "7", "7"},
+		{"-7", "-7", "-7"},
+		{"0", "0", "0"},
+		{"it's größe 注文", "it's größe 注文", "it's größe 注文"},
+		{"12345678901234567890", "12345678901234567890", ""},
+		{"ORD-007", "ORD-007", "ORD-007"},
+		{"7a", "7a", "7a"},
+		{"", "", ""},
+		{" 7", "", ""},
+		{"7 ", "", ""},
+		{"7\n", "", ""},
+		{"a ", "", ""},
+		{"+7", "", ""},
+		{"007", "", ""},
+		{"-0", "", ""},
+		{"7.0", "", ""},
+		{".5", "", ""},
+		{"1e3", "", ""},
+		{"1E400", "", ""},
+		{"0x1F", "", ""},
+		{"0o17", "", ""},
+		{"0b1", "", ""},
+		{"1_000", "", ""},
+		{"-", "-", "-"},
+		{"+", "+", "+"},
+		{".", ".", "."},
+		{"\xff\xfe", "", ""},
+		{someUUID, someUUID, someUUID},
+		{"A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", someUUID, "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"},
+		{"{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}", someUUID, "{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}"},
+		{"{a0eebc999c0b4ef8bb6d6bb9bd380a11}", someUUID, "{a0eebc999c0b4ef8bb6d6bb9bd380a11}"},
+		{"a0ee-bc99-9c0b-4ef8-bb6d-6bb9-bd38-0a11", someUUID, "a0ee-bc99-9c0b-4ef8-bb6d-6bb9-bd38-0a11"},
+		{"a0eebc999c0b4ef8bb6d6bb9bd380a11", "", "a0eebc999c0b4ef8bb6d6bb9bd380a11"}, // or an MD5
+		{"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1g", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1g", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1g"},
+		{"sixteen bytes tx", "sixteen bytes tx", "sixteen bytes tx"},
+	} {
+		if got := connOf(hooks.Postgres).keyText(c.text); got != c.postgres {
+			t.Errorf("PostgreSQL: %q is %q, want %q", c.text, got, c.postgres)
+		}
+		if got := connOf(hooks.SQLite).keyText(c.text); got != c.sqlite {
+			t.Errorf("SQLite: %q is %q, want %q", c.text, got, c.sqlite)
+		}
+	}
+}
+
+// TestKeyOfCast: a cast decides what a text is.
+func TestKeyOfCast(t *testing.T) {
+	for _, c := range []struct {
+		key  lex.Key
+		want string
+	}{
+		{lex.Key{Found: true, Literal: "7", Type: lex.Integer}, "7"},
+		{lex.Key{Found: true, Literal: " 7", Type: lex.Integer}, ""},
+		{lex.Key{Found: true, Literal: "7x", Type: lex.Integer}, ""},
+		{lex.Key{Found: true, Literal: "A0EEBC999C0B4EF8BB6D6BB9BD380A11", Type: lex.UUID}, someUUID},
+		{lex.Key{Found: true, Literal: "x", Type: lex.UUID}, ""},
+		{lex.Key{Found: true, Literal: "x"}, "x"},
+		{lex.Key{Literal: "x"}, ""},
+	} {
+		if got := connOf(hooks.Postgres).keyOf(c.key, nil); got != c.want {
+			t.Errorf("%+v is %q, want %q", c.key, got, c.want)
+		}
+	}
+}
+
+type (
+	number  int64
+	code    string
+	raw     [16]byte
+	spoken  int64 // has a String
+	valued  int64 // is a Valuer
+	counted struct{ n *int }
+	pointed struct{ n int64 } // is a Valuer by its pointer
+	texted  int64             // speaks pgx
+	failing struct{}
+)
+
+func (spoken) String() string                    { return "order-7" }
+func (valued) String() string                    { return "order-7" }
+func (v valued) Value() (driver.Value, error)    { return int64(v) + 100, nil }
+func (c counted) Value() (driver.Value, error)   { *c.n++; return int64(*c.n), nil }
+func (p *pointed) Value() (driver.Value, error)  { return p.n, nil }
+func (texted) TextValue() (string, error)        { return "other", nil }
+func (failing) Value() (driver.Value, error)     { return nil, errors.New("no value") }
+func pointer[T any](v T) *T                      { return &v }
+func (rewriting) RewriteQuery(string) (s string) { return s }
+
+type rewriting map[string]any
+
+// TestValueText: what a base driver is given, unconverted, is named if it is
+// certain what it sends.
+func TestValueText(t *testing.T) {
+	id := uuid.MustParse(someUUID)
+	for i, c := range []struct {
+		value any
+		want  string
+	}{
+		{int64(7), "7"},
+		{7, "7"},
+		{int8(-7), "-7"},
+		{uint(7), "7"},
+		{uint64(18446744073709551615), "18446744073709551615"},
+		{"a", "a"},
+		{number(7), "7"},
+		{code("a"), "a"},
+		{pointer(7), "7"},
+		{pointer(pointer(number(7))), "7"},
+		{(*int)(nil), ""},
+		{pointer(any(7)), "7"},
+		{nil, ""},
+		{spoken(7), ""},
+		{pointer(spoken(7)), ""},
+		{texted(7), ""},
+		{valued(7), "107"},
+		{pointer(valued(7)), "107"},
+		{(*valued)(nil), ""},
+		{counted{new(int)}, ""},
+		{pointed{7}, ""},
+		{&pointed{7}, ""},
+		{failing{}, ""},
+		{sql.NullInt64{Int64: 7, Valid: true}, "7"},
+		{sql.NullInt64{}, ""},
+		{sql.NullString{String: "a", Valid: true}, "a"},
+		{sql.Null[int64]{V: 7, Valid: true}, "7"},
+		{id, someUUID},
+		{&id, someUUID},
+		{uuid.NullUUID{UUID: id, Valid: true}, someUUID},
+		{[16]byte(id), someUUID},
+		{raw(id), someUUID},
+		{id[:], ""},
+		{[]byte("7"), ""},
+		{[]byte(nil), ""},
+		{7.0, ""},
+		{float32(7), ""},
+		{true, ""},
+		{time.Now(), ""},
+		{time.Second, ""},
+		{[]int{7}, ""},
+		{struct{ ID int }{7}, ""},
+	} {
+		if got := valueText(c.value); got != c.want {
+			t.Errorf("%d: %T %v is %q, want %q", i, c.value, c.value, got, c.want)
+		}
+	}
+}
+
+// TestWithoutOptions: an argument that may rewrite the query leaves nothing
+// certain. What pgx itself takes is in the tests of the databases.
+func TestWithoutOptions(t *testing.T) {
+	key := lex.Key{Found: true, Param: 2}
+	for _, c := range []struct {
+		args []any
+		want string
+	}{
+		{[]any{8, 7}, "7"},
+		{[]any{number(8), 7}, "7"},
+		{[]any{id(8), 7}, "7"},
+		{[]any{rewriting{}, 8, 7}, ""},
+		{[]any{nil, 7}, "7"},
+		{[]any{8}, ""},
+		{nil, ""},
+	} {
+		var args []driver.NamedValue
+		for i, v := range c.args {
+			args = append(args, driver.NamedValue{Ordinal: i + 1, Value: v})
+		}
+		if got := connOf(hooks.Postgres).keyOf(key, args); got != c.want {
+			t.Errorf("of %v: %q, want %q", c.args, got, c.want)
+		}
+	}
+}
+
+func id(n int) string { return strconv.Itoa(n) }
+
+// TestReturnedKey: a column's type is known of what it returns.
+func TestReturnedKey(t *testing.T) {
+	bin := uuid.MustParse(someUUID)
+	for _, c := range []struct {
+		kind  string
+		value driver.Value
+		want  string
+	}{
+		{"INT8", int64(7), "7"},
+		{"UUID", []byte(someUUID), someUUID},
+		{"UUID", bin[:], someUUID},
+		{"UUID", "A0EEBC999C0B4EF8BB6D6BB9BD380A11", someUUID},
+		{"TEXT", "ada", "ada"},
+		{"TEXT", "a0eebc999c0b4ef8bb6d6bb9bd380a11", ""}, // as the statements about it
+		{"BPCHAR", "ada  ", "ada"},
+		{"BYTEA", []byte("ada"), ""},
+		{"NUMERIC", []byte("7"), "7"},
+		{"NUMERIC", []byte("7.00"), ""},
+		{"", []byte("ada"), ""},
+		{"", "ada", "ada"},
+		{"FLOAT8", 7.0, ""},
+	} {
+		if got := connOf(hooks.Postgres).returnedKey(c.kind, c.value); got != c.want {
+			t.Errorf("%s %v: %q, want %q", c.kind, c.value, got, c.want)
+		}
+	}
+	if got := connOf(hooks.SQLite).returnedKey("UUID", bin[:]); got != "" {
+		t.Errorf("SQLite: a blob is %q", got)
+	}
+}

@@ -1,0 +1,254 @@
+package driver
+
+import (
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// maxTargets is how many events of one table and operation a transaction may
+// have for rows with a known key, and again for those without.
+const maxTargets = 100
+
+// deed is what a statement does to rows, as far as its place among others
+// matters.
+type deed uint8
+
+const (
+	inserted  = deed(lex.Insert)
+	updated   = deed(lex.Update)
+	deleted   = deed(lex.Delete)
+	upserted  = deed(lex.Upsert)
+	truncated = deed(lex.Truncate)
+	merged    = deed(lex.Merge)
+	// moved is an UPDATE that sets the key: it is about two rows, of which the
+	// statement names at most one.
+	moved   = merged + 1
+	altered = moved + 1 // a schema change
+	deeds   = int(altered)
+)
+
+// passes lists what a statement may be moved in front of without asking for
+// which rows: between an INSERT and an earlier UPDATE of the same row there is a
+// DELETE, which it does not pass.
+var passes = [deeds]uint8{inserted: 1<<inserted | 1<<updated | 1<<upserted, deleted: 1 << deleted}
+
+// foldKey is what statements must share to share an event.
+type foldKey struct {
+	action string
+	target hooks.Target
+	values hooks.Values
+}
+
+// withoutID is the key of the event for rows that have none for themselves.
+func (k foldKey) withoutID() foldKey {
+	k.target.ID = ""
+	return k
+}
+
+// act is one statement, or one target of a statement, that is to be told.
+type act struct {
+	key  foldKey
+	deed deed
+	wide bool // its effect goes beyond its table: TRUNCATE … CASCADE
+}
+
+// story is the order of a transaction's events. A statement joins an earlier
+// event of its kind only if it would make no difference had it been executed
+// then: no event in between is about the same rows. Otherwise it gets an event
+// behind them, so that the last event about a row says what was done to it last.
+//
+// What statements on one table do to the rows of another, by foreign keys or
+// triggers, does not count: two interleaved loops on two tables are two events.
+type story struct {
+	seq    int // of the last event, captured or recorded
+	placed int // how many statements have joined an event or got one
+	latest map[foldKey]*capture
+	made   map[foldKey]int // how many events of a key; those with an ID together
+	traces map[rowset]*[deeds]trace
+	// recorded has the last recorded event for each target's ID, and wide that of
+	// a schema change or of what else may be about every table.
+	recorded map[string]int
+	wide     int
+}
+
+// rowset is rows of a table: the one with this key, those whose key is not
+// known, or all.
+type rowset struct {
+	table, id string
+	all       bool
+}
+
+// trace is the latest event that did something to rows, and the latest that did
+// it in another context, by another actor for one.
+type trace struct{ last, other *capture }
+
+func (t *trace) add(f *capture) {
+	if t.last != nil && t.last.key.values != f.key.values {
+		t.other = t.last
+	}
+	t.last = f
+}
+
+// after reports whether it has an event behind f; with elsewhere only those of
+// another context count.
+func (t *trace) after(f *capture, elsewhere bool) bool {
+	g := t.last
+	if elsewhere && g != nil && g.key.values == f.key.values {
+		g = t.other
+	}
+	return g != nil && g.seq > f.seq
+}
+
+// place finds the event that a joins, or makes one, which is fresh. It returns
+// nil if there is none and the transaction is full.
+func (t *txn) place(a act, full bool) (f *capture, fresh bool) {
+	s := &t.story
+	s.placed++
+	if f = t.folded(a.key); s.joins(a, f) {
+		return f, false
+	}
+	if a.deed == altered || a.key.target.ID != "" && s.allow(a.key, full) {
+		return t.tell(a, full)
+	}
+	if f = t.folded(a.key.withoutID()); s.joins(a, f) {
+		return f, false
+	}
+	a.key = a.key.withoutID()
+	if f != nil && !s.allow(a.key, full) {
+		f.interleaved = true
+		return f, false
+	}
+	return t.tell(a, full)
+}
+
+// allow reports whether a key can have one more event, and counts it.
+func (s *story) allow(key foldKey, full bool) bool {
+	counted := key
+	if key.target.ID != "" {
+		counted.target.ID = "*" // all that have an ID
+	}
+	if full || s.made[counted] >= maxTargets {
+		return false
+	}
+	if s.made == nil {
+		s.made = make(map[foldKey]int)
+	}
+	s.made[counted]++
+	return true
+}
+
+// tell adds an event behind all others.
+func (t *txn) tell(a act, full bool) (*capture, bool) {
+	if full {
+		return nil, false
+	}
+	s := &t.story
+	s.seq++
+	f := &capture{index: len(t.items), key: a.key, deed: a.deed, wide: a.wide, seq: s.seq}
+	t.items = append(t.items, item{fold: f})
+	if s.latest == nil {
+		s.latest, s.traces = make(map[foldKey]*capture), make(map[rowset]*[deeds]trace)
+	}
+	s.latest[a.key] = f
+	if a.deed == altered || a.wide {
+		s.wide = s.seq
+	}
+	if a.deed != altered {
+		s.trace(rowset{table: strings.ToLower(f.key.target.Type), all: true}, a.deed).add(f)
+		own := s.trace(f.rowset(), a.deed)
+		f.before = *own
+		own.add(f)
+	}
+	return f, true
+}
+
+func (s *story) trace(r rowset, d deed) *trace {
+	if s.traces[r] == nil {
+		s.traces[r] = new([deeds]trace)
+	}
+	return &s.traces[r][d]
+}
+
+// joins reports whether a may be counted in f: no event behind f is about what
+// may be the same rows.
+func (s *story) joins(a act, f *capture) bool {
+	switch {
+	case f == nil || f.deed != a.deed || s.wide > f.seq:
+		return false
+	case a.deed == altered || a.wide:
+		return f.seq == s.seq && f.wide == a.wide
+	}
+	id, table := strings.ToLower(a.key.target.ID), strings.ToLower(a.key.target.Type)
+	switch {
+	case id != "" && s.recorded[id] > f.seq:
+		return false
+	case id == "" || a.deed == moved:
+		return !s.crosses(rowset{table: table, all: true}, a.deed, f)
+	}
+	return !s.crosses(rowset{table: table}, a.deed, f) && !s.crosses(rowset{table: table, id: id}, a.deed, f)
+}
+
+// rowset is the rows that f is about.
+func (f *capture) rowset() rowset {
+	r := rowset{table: strings.ToLower(f.key.target.Type), id: strings.ToLower(f.key.target.ID)}
+	if f.deed == moved {
+		r.id = "" // what the statement names is one of two
+	}
+	return r
+}
+
+// crosses reports whether a statement that does d to these rows would pass an
+// event behind f.
+func (s *story) crosses(r rowset, d deed, f *capture) bool {
+	row := s.traces[r]
+	if row == nil {
+		return false
+	}
+	for other := range row {
+		if passes[d]&(1<<other) == 0 && row[other].after(f, deed(other) == d) {
+			return true
+		}
+	}
+	return false
+}
+
+// record keeps the place of an event that the app recorded.
+func (s *story) record(target hooks.Target) {
+	s.seq++
+	if target.ID == "" {
+		return
+	}
+	if s.recorded == nil {
+		s.recorded = make(map[string]int)
+	}
+	s.recorded[strings.ToLower(target.ID)] = s.seq
+}
+
+// folded returns the latest event for key if it may still change: written since
+// the innermost savepoint, and not flushed.
+func (t *txn) folded(key foldKey) *capture {
+	f := t.story.latest[key]
+	if f == nil || f.index < t.floor() || f.index >= len(t.items) || t.items[f.index].fold != f {
+		return nil
+	}
+	return f
+}
+
+// name gives f, the event of one statement and the last one, the ID that its row
+// turned out to have. It reports whether that was possible.
+func (t *txn) name(f *capture, id string) bool {
+	s, key := &t.story, f.key
+	key.target.ID = id
+	if f.statements != 1 || f.index != len(t.items)-1 || t.folded(key) != nil || !s.allow(key, false) {
+		return false
+	}
+	if own := s.trace(f.rowset(), f.deed); own.last == f {
+		*own = f.before
+	}
+	delete(s.latest, f.key)
+	s.latest[key], f.key = f, key
+	s.trace(f.rowset(), f.deed).add(f)
+	return true
+}

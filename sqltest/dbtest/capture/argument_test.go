@@ -1,0 +1,160 @@
+package capture_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+const argumentTables = keyTables + `; CREATE TABLE blobs (id bytea PRIMARY KEY, note text);
+	CREATE TABLE codes (id char(4) PRIMARY KEY, note text)`
+
+type (
+	orderID  uint
+	userID   string
+	spokenID int64 // has a String
+	prefixed int64 // is a Valuer
+)
+
+func (spokenID) String() string                 { return "order-7" }
+func (p prefixed) Value() (driver.Value, error) { return int64(p) - 100, nil }
+func pointer[T any](v T) *T                     { return &v }
+
+// TestKeysOfArguments: whatever type an app's key has, its event has what the
+// database received, or nothing.
+func TestKeysOfArguments(t *testing.T) {
+	const update = "UPDATE orders SET note = 'x' WHERE id = ?"
+	both := func(key string) map[string]string { return map[string]string{"pq": key, "pgx": key, "sqlite": key} }
+	for _, c := range []struct {
+		name  string
+		setUp string
+		query string
+		args  []any
+		key   map[string]string // by engine; where there is none, the statement fails
+	}{
+		{"named integer", "", update, []any{orderID(7)}, both("7")},
+		{"pointer", "", update, []any{pointer(orderID(7))}, both("7")},
+		{"NullInt64", "", update, []any{sql.NullInt64{Int64: 7, Valid: true}}, both("7")},
+		{"Null", "", update, []any{sql.Null[int64]{V: 7, Valid: true}}, both("7")},
+		{"Valuer", "", update, []any{prefixed(107)}, both("7")},
+		{"String", "", update, []any{spokenID(7)}, map[string]string{"pq": "7", "pgx": "", "sqlite": "7"}},
+		{"float", "", update, []any{float64(7)}, both("")},
+		{"text", "", update, []any{"7"}, both("7")},
+		{"text with space", "", update, []any{" 7"}, both("")},
+		{"text with sign", "", update, []any{"+7"}, map[string]string{"pq": "", "sqlite": "", "pgx": ""}},
+		{"text with zeros", "", update, []any{"007"}, both("")},
+		{"large float", "INSERT INTO orders (id) VALUES (12345678)", update, []any{float64(12345678)}, both("")},
+		{"named string", "", "UPDATE users SET note = 'x' WHERE id = ?", []any{userID("ada")}, both("ada")},
+		{"text of sixteen bytes", "INSERT INTO users (id) VALUES ('sixteen bytes tx')", "UPDATE users SET note = 'x' WHERE id = ?", []any{"sixteen bytes tx"}, both("sixteen bytes tx")},
+		{"bytes of text", "INSERT INTO users (id) VALUES ('sixteen bytes tx')", "UPDATE users SET note = 'x' WHERE id = ?", []any{[]byte("sixteen bytes tx")}, map[string]string{"pq": "", "pgx": ""}},
+		{"bytes", "", "INSERT INTO blobs (id) VALUES (?)", []any{[]byte("\xff\xfe")}, both("")},
+		{"more bytes", "", "INSERT INTO blobs (id) VALUES (?)", []any{fileID[:]}, both("")},
+		{"padded", "INSERT INTO codes (id) VALUES ('ab')", "UPDATE codes SET note = 'x' WHERE id = ?", []any{"ab  "}, map[string]string{"pq": "", "pgx": ""}},
+		{"UUID", "", "INSERT INTO files (id) VALUES (?)", []any{fileID}, both(fileID.String())},
+		{"UUID by pointer", "", "INSERT INTO files (id) VALUES (?)", []any{&fileID}, both(fileID.String())},
+		{"pgtype.UUID", "", "INSERT INTO files (id) VALUES (?)", []any{pgtype.UUID{Bytes: fileID, Valid: true}}, both(fileID.String())},
+		{"bytes of a UUID", "", "INSERT INTO files (id) VALUES (?)", []any{[16]byte(fileID)}, map[string]string{"pgx": fileID.String()}},
+		{"literal with zeros", "", "UPDATE orders SET note = 'x' WHERE id = 007", nil, both("7")},
+		{"negative zero", "INSERT INTO orders (id) VALUES (0)", "UPDATE orders SET note = 'x' WHERE id = -0", nil, both("0")},
+		{"literal with exponent", "", "UPDATE orders SET note = 'x' WHERE id = 7e0", nil, both("")},
+		{"literal of text", "", "UPDATE orders SET note = 'x' WHERE id = '7'", nil, both("7")},
+		{"literal with space", "", "UPDATE orders SET note = 'x' WHERE id = ' 7'", nil, both("")},
+		{"padded literal", "INSERT INTO codes (id) VALUES ('7')", "UPDATE codes SET note = 'x' WHERE id = '7 '", nil, map[string]string{"pq": "", "pgx": ""}},
+		{"cast literal", "", "UPDATE orders SET note = 'x' WHERE id = '7 '::int", nil, map[string]string{"pq": "", "pgx": ""}},
+		{"cast to a length", "INSERT INTO users (id) VALUES ('ab')", "UPDATE users SET note = 'x' WHERE id = 'abc'::varchar(2)", nil, map[string]string{"pq": "", "pgx": ""}},
+		{"cast argument", "", "UPDATE orders SET note = 'x' WHERE id = ?::bigint", []any{7}, map[string]string{"pq": "7", "pgx": "7"}},
+		{"cast text", "", "UPDATE orders SET note = 'x' WHERE id = CAST(? AS bigint)", []any{"7x"}, map[string]string{"sqlite": ""}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+				key, works := c.key[e.Name]
+				if !works {
+					t.Skip("the engine has no such thing")
+				}
+				w := newWorld(t, e, argumentTables+"; INSERT INTO orders (id) VALUES (7); INSERT INTO users (id) VALUES ('ada'); "+c.setUp)
+				w.exec(c.query, c.args...)
+				w.wantKey(c.query, key)
+			})
+		})
+	}
+}
+
+// TestKeysOfFreshValuers: a Valuer that returns something else each time names
+// nothing. What it returned to the base driver is not seen.
+func TestKeysOfFreshValuers(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e, keyTables)
+		w.exec("INSERT INTO orders (id) VALUES (?)", &sequence{})
+		w.wantKey("a Valuer that counts", "")
+	}, dbtest.PGX)
+}
+
+type sequence struct{ n int64 }
+
+// Value returns the next number.
+func (s *sequence) Value() (driver.Value, error) { s.n++; return s.n, nil }
+
+// spellings are one UUID, as PostgreSQL reads it.
+var spellings = []string{
+	"0190aaaa-bbbb-7ccc-8ddd-eeeeffff0001", "0190AAAA-BBBB-7CCC-8DDD-EEEEFFFF0001", "{0190aaaa-bbbb-7ccc-8ddd-eeeeffff0001}",
+	"0190-aaaa-bbbb-7ccc-8ddd-eeee-ffff-0001",
+}
+
+// TestSpellingsOfUUID: they are one target.
+func TestSpellingsOfUUID(t *testing.T) {
+	each(t, keyTables+"; INSERT INTO files (id) VALUES ('"+fileID.String()+"')", func(w *world) {
+		for _, s := range spellings {
+			w.exec("UPDATE files SET note = 'x' WHERE id = ?", s)
+			w.wantKey(s, fileID.String())
+			w.exec("UPDATE files SET note = 'x' WHERE id = '" + s + "'")
+			w.wantKey(s, fileID.String())
+		}
+		const digits = "0190aaaabbbb7ccc8dddeeeeffff0001" // which may be an MD5 in a column of text
+		w.exec("UPDATE files SET note = 'x' WHERE id = ?", digits)
+		w.wantKey(digits, "")
+		w.exec("UPDATE files SET note = 'x' WHERE id = ?::uuid", digits)
+		w.wantKey(digits, fileID.String())
+	}, pg...)
+}
+
+// TestOptionsOfPgx: what tells pgx how to execute a statement is no parameter of
+// it.
+func TestOptionsOfPgx(t *testing.T) {
+	modes := []pgx.QueryExecMode{
+		pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
+	}
+	const update = "UPDATE orders SET quantity = $1 WHERE id = $2"
+	const tables = "CREATE TABLE orders (id bigint PRIMARY KEY, quantity bigint); INSERT INTO orders VALUES (7, 1), (8, 1)"
+	each(t, tables, func(w *world) {
+		for _, mode := range modes {
+			for _, key := range []any{7, orderID(7), pointer(7), sql.NullInt64{Int64: 7, Valid: true}} {
+				w.exec(update, mode, 8, key)
+				w.wantKey(mode.String(), "7")
+			}
+			w.exec(update, mode, 8, spokenID(7))
+			w.wantKey(mode.String(), "")
+			w.must(drain(w.db.QueryContext(ctx(), update+" RETURNING quantity", pgx.QueryResultFormats{pgx.TextFormatCode}, mode, 8, 7)))
+			w.wantKey(mode.String(), "7")
+			w.exec("UPDATE orders SET quantity = @id WHERE id = @row", mode, pgx.NamedArgs{"id": 8, "row": 7})
+			w.wantKey(mode.String(), "")
+		}
+		w.exec(update, swapped{}, 7, 8)
+		w.wantKey("a rewriter", "")
+	}, dbtest.PGX)
+}
+
+// swapped rewrites the arguments of a query.
+type swapped struct{}
+
+var _ pgx.QueryRewriter = swapped{}
+
+// RewriteQuery exchanges two arguments.
+func (swapped) RewriteQuery(_ context.Context, _ *pgx.Conn, query string, args []any) (string, []any, error) {
+	return query, []any{args[1], args[0]}, nil
+}
