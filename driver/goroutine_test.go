@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -172,6 +174,49 @@ func TestRowsReadByAnotherGoroutine(t *testing.T) {
 			}
 		})
 		want(t, "events", s.by(), "orders.inserted "+executing)
+	}
+}
+
+// TestManyRequests shares a few connections among many users: the key of each
+// row says whose it is.
+func TestManyRequests(t *testing.T) {
+	const users, requests = 20, 20
+	db, s := served(t)
+	db.SetMaxOpenConns(4)
+	var wg sync.WaitGroup
+	for u := range users {
+		wg.Go(func() {
+			for n := range requests {
+				serving(strconv.Itoa(u), func() {
+					tx := begin(t, db)
+					exec(t, tx, fmt.Sprintf("INSERT INTO orders (id) VALUES (%d)", 1000*u+n))
+					var child sync.WaitGroup
+					child.Go(func() { exec(t, tx, fmt.Sprintf("INSERT INTO orders (id) VALUES (%d)", 1000*(users+u)+n)) })
+					child.Wait()
+					if err := tx.Commit(); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		})
+	}
+	wg.Wait()
+	events := 0
+	for _, end := range s.ended {
+		for _, e := range end.Events {
+			events++
+			id, err := strconv.Atoi(e.Target.ID)
+			owner := strconv.Itoa(id / 1000)
+			if id/1000 >= users {
+				owner = "" // a child's
+			}
+			if err != nil || e.Actor.ID != owner {
+				t.Errorf("the row %q is said to be of %q, and is of %q", e.Target.ID, e.Actor.ID, owner)
+			}
+		}
+	}
+	if events != 2*users*requests {
+		t.Errorf("%d events, want %d", events, 2*users*requests)
 	}
 }
 

@@ -16,4 +16,8 @@
 // SQLite, which takes some minutes:
 //
 //	AFTERCOMMIT_LONG=1 go test -v -timeout 30m ./sqltest/dbtest/legacy
+//
+// Mailer is a small server of the test's own, written as listmonk is: many users
+// at once, sqlx, no context anywhere. It shows that each event has the user of
+// the request that wrote its row, or none.
 package legacy

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -20,14 +21,22 @@ import (
 
 const minifluxModule = "miniflux.app/v2@v2.3.5"
 
-// minifluxAdoption is all that changes in Miniflux.
+// minifluxAdoption is all that changes in Miniflux: the driver's name, and a
+// middleware for who did it.
 var minifluxAdoption = adoption{
-	edits: []edit{{
-		file: "internal/database/postgresql.go",
-		from: `sql.Open("postgres", dsn)`,
-		to:   `sql.Open("postgres-audited", dsn)`,
-	}},
-	audit:  "internal/database/audit.go",
+	edits: []edit{
+		{
+			file: "internal/database/postgresql.go",
+			from: `sql.Open("postgres", dsn)`,
+			to:   `sql.Open("postgres-audited", dsn)`,
+		},
+		{
+			file: "internal/http/server/routes.go",
+			from: "appHandler = middleware(appHandler)",
+			to:   "appHandler = middleware(audited(store, appHandler))",
+		},
+	},
+	audit:  "internal/http/server/audit.go",
 	source: "miniflux_audit.go.txt",
 }
 
@@ -110,8 +119,9 @@ func (m *miniflux) as(t *testing.T, user, method, path string, body any) (int, m
 
 type object map[string]any
 
-// request is one to the app, and what the timeline has of it afterwards. Each
-// request that Miniflux recognises the user of moves that user's last login.
+// request is one to the app, and what the timeline has of it afterwards, by the
+// user who sent it unless it says otherwise. Each request that Miniflux
+// recognises the user of moves that user's last login.
 type request struct {
 	user, method, path string
 	body               any
@@ -148,8 +158,24 @@ func lives(feed string) []request {
 		{"ada", "PUT", "/entries/3/star", nil, 204, []string{"users.updated 2", "entries.updated 3"}},
 		{"ada", "DELETE", "/feeds/1", nil, 204, []string{"users.updated 2", "feeds.deleted 1"}},
 		{"ada", "DELETE", "/categories/3", nil, 204, []string{"users.updated 2", "categories.deleted 3"}},
-		{admin, "DELETE", "/users/2", nil, 204, []string{"users.updated 1", "users.deleted 2"}},
+		// Miniflux deletes users on a goroutine of its own.
+		{admin, "DELETE", "/users/2", nil, 204, []string{"users.updated 1", "users.deleted 2 by unattributed"}},
 	}
+}
+
+// ids are what the timeline names the users by.
+var ids = map[string]string{admin: "user:1", "ada": "user:2"}
+
+// named returns what the timeline is to have of a request.
+func (r request) named() []string {
+	var want []string
+	for _, action := range r.want {
+		if !strings.Contains(action, " by ") {
+			action += " by " + ids[r.user]
+		}
+		want = append(want, action)
+	}
+	return want
 }
 
 // refused are requests that fail: before the app writes, while it writes, at
@@ -182,12 +208,18 @@ func TestMiniflux(t *testing.T) {
 			t.Errorf("%s: status %d, want %d: %v", name, status, r.status, answer)
 		}
 		actions := drained(t, m.db, last, len(r.want))
-		t.Logf("%s: %d %v", name, status, names(actions))
-		if !slices.Equal(names(actions), r.want) {
-			t.Errorf("%s is in the timeline as %v, want %v", name, names(actions), r.want)
+		t.Logf("%s: %d", name, status)
+		for _, a := range actions {
+			t.Logf("    %s", a)
+		}
+		if got := attributed(actions); !slices.Equal(got, r.named()) {
+			t.Errorf("%s is in the timeline as %q, want %q", name, got, r.named())
 		}
 		last = max(last, lastSeq(actions))
 	}
+	m.visit(t, last)
+	m.crowd(t)
+	last = lastSeq(drained(t, m.db, 0, 1))
 	m.stop(t)
 	if late := timeline(t, m.db, hooks.Postgres, last); len(late) > 0 {
 		t.Errorf("after all there is %v", names(late))

@@ -164,6 +164,15 @@ func names(actions []threadline.Action) []string {
 	return found
 }
 
+// attributed are the names with the actors, as "feeds.deleted 1 by user:2".
+func attributed(actions []threadline.Action) []string {
+	found := names(actions)
+	for i := range found {
+		found[i] += " by " + actions[i].ActorRef()
+	}
+	return found
+}
+
 // lastSeq is the number of the last action, 0 if there is none.
 func lastSeq(actions []threadline.Action) int64 {
 	if len(actions) == 0 {
