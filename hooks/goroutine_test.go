@@ -2,6 +2,7 @@ package hooks_test
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"reflect"
 	"runtime"
@@ -242,4 +243,15 @@ func BenchmarkOrigin(b *testing.B) {
 		run("by its context", ctx)
 		run("by its goroutine", context.Background())
 	})
+}
+
+// A job whose code passes no context. Origin is what the driver asks.
+func ExampleDo() {
+	nightly := hooks.Values{Actor: hooks.Actor{Type: hooks.Job, ID: "nightly"}, JobID: "2026-11-28"}
+	run := func() { // db.Exec("DELETE FROM carts WHERE …")
+		origin := hooks.Origin(context.Background())
+		fmt.Println(origin.Actor.ID, origin.JobID)
+	}
+	hooks.Do(context.Background(), nightly, func(context.Context) { run() })
+	// Output: nightly 2026-11-28
 }
