@@ -19,6 +19,10 @@ import (
 // On PostgreSQL the statement has no parameters: that makes it one round trip
 // and no prepared statement with lib/pq and with pgx, so it passes PgBouncer in
 // any mode. It needs EXECUTE on the function record, and no other right.
+//
+// Characters that the server's encoding lacks are written as <U+1F600>, and the
+// fields that had some are listed under "altered" in the metadata. To find out
+// which those are takes further statements, and no transaction around them.
 func (s *Store) Record(ctx context.Context, entries []journal.Entry) error {
 	if err := s.known(); err != nil {
 		return err
@@ -30,12 +34,33 @@ func (s *Store) Record(ctx context.Context, entries []journal.Entry) error {
 	if err != nil {
 		return err
 	}
+	err = s.add(ctx, doc)
+	if s.dialect == hooks.Postgres && isLacking(err) {
+		err = s.addWritten(ctx, doc, err)
+	}
+	return s.explain("record", err)
+}
+
+func (s *Store) add(ctx context.Context, doc string) (err error) {
 	if s.dialect == hooks.SQLite {
 		_, err = s.db.ExecContext(ctx, "INSERT INTO "+s.names.record+" (doc) VALUES (?)", doc)
 	} else {
-		_, err = s.db.ExecContext(ctx, "SELECT "+s.names.record+"("+quoteText(doc)+")")
+		_, err = s.db.ExecContext(ctx, "SELECT "+s.names.record+"("+utf8Literal(doc)+"::json)")
 	}
-	return s.explain("record", err)
+	return err
+}
+
+// addWritten adds what the server refused with that error, because its encoding
+// lacks characters of it. Within a transaction, which that has ended, it cannot.
+func (s *Store) addWritten(ctx context.Context, doc string, refused error) error {
+	lacks, err := s.lacking(ctx, doc)
+	if err != nil {
+		return refused
+	}
+	if doc, err = storable(doc, lacks); err != nil {
+		return refused
+	}
+	return s.add(ctx, doc)
 }
 
 // entryError is what is wrong with one entry before the database has seen it.

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
@@ -15,6 +16,7 @@ type Store struct {
 	db      *sql.DB
 	dialect hooks.Dialect
 	names   names
+	read    atomic.Pointer[string] // the columns, once the session's encoding is known
 }
 
 // Options are what a Store can be told. The zero value, and nil, mean defaults.

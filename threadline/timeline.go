@@ -74,9 +74,13 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (Action, error) {
 	if err := s.known(); err != nil {
 		return Action{}, err
 	}
-	query := "SELECT " + selected + " FROM " + s.names.actions + " WHERE id = ?"
+	columns, err := s.columns(ctx)
+	if err != nil {
+		return Action{}, s.explain("get", err)
+	}
+	query := "SELECT " + columns + " FROM " + s.names.actions + " WHERE id = ?"
 	var a Action
-	err := s.db.QueryRowContext(ctx, s.bind(query), id.String()).Scan(a.targets()...)
+	err = s.db.QueryRowContext(ctx, s.bind(query), id.String()).Scan(a.targets()...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Action{}, fmt.Errorf("%w: %s", ErrNotFound, id)
 	}
@@ -89,11 +93,19 @@ func (s *Store) page(ctx context.Context, q Query) (Page, error) {
 	if err := errors.Join(s.known(), q.validate()); err != nil {
 		return Page{}, err
 	}
-	query, args, err := s.pageQuery(q)
-	if err != nil {
-		return Page{}, err
+	if q.Cursor != "" {
+		if _, err := q.position(); err != nil {
+			return Page{}, err
+		}
 	}
-	actions, err := s.read(ctx, query, args)
+	actions, err := s.find(ctx, q, nil)
+	if isLacking(err) {
+		// No event can have such a text, but one may have what was written for it.
+		var lacks map[rune]bool
+		if lacks, err = s.lacking(ctx, q.ActorID+q.TargetType+q.TargetID+q.TenantID+q.CorrelationID+q.RequestID); err == nil {
+			actions, err = s.find(ctx, q, lacks)
+		}
+	}
 	if err != nil {
 		return Page{}, s.explain("timeline", err)
 	}
@@ -105,7 +117,20 @@ func (s *Store) page(ctx context.Context, q Query) (Page, error) {
 	return Page{Actions: actions, Next: q.cursor(position{last.RecordedAt, last.Seq, last.ID})}, nil
 }
 
-func (s *Store) pageQuery(q Query) (string, []any, error) {
+// find reads a page whose filters have what is lacking written.
+func (s *Store) find(ctx context.Context, q Query, lacks map[rune]bool) ([]Action, error) {
+	columns, err := s.columns(ctx)
+	if err != nil {
+		return nil, err
+	}
+	query, args, err := s.pageQuery(q, columns, lacks)
+	if err != nil {
+		return nil, err
+	}
+	return s.scan(ctx, query, args)
+}
+
+func (s *Store) pageQuery(q Query, columns string, lacks map[rune]bool) (string, []any, error) {
 	conditions := q.conditions(s.moment)
 	if q.Cursor != "" {
 		p, err := q.position()
@@ -118,12 +143,15 @@ func (s *Store) pageQuery(q Query) (string, []any, error) {
 	}
 	var b strings.Builder
 	var args []any
-	b.WriteString("SELECT " + selected + " FROM " + s.names.actions)
+	b.WriteString("SELECT " + columns + " FROM " + s.names.actions)
 	for i, c := range conditions {
 		if i == 0 {
 			b.WriteString(" WHERE ")
 		} else {
 			b.WriteString(" AND ")
+		}
+		if s.dialect == hooks.Postgres {
+			c = c.encoded(lacks)
 		}
 		b.WriteString(c.sql)
 		args = append(args, c.arg...)
@@ -132,7 +160,23 @@ func (s *Store) pageQuery(q Query) (string, []any, error) {
 	return s.bind(b.String()), args, nil
 }
 
-func (s *Store) read(ctx context.Context, query string, args []any) ([]Action, error) {
+// encoded sends a text outside ASCII as bytes, for sessions whose encoding is not
+// UTF-8.
+func (c condition) encoded(lacks map[rune]bool) condition {
+	if len(c.arg) != 1 {
+		return c
+	}
+	text, ok := c.arg[0].(string)
+	if !ok || isASCII(text) {
+		return c
+	}
+	if hasAny(text, lacks) {
+		text = written(text, lacks)
+	}
+	return condition{strings.Replace(c.sql, "?", "pg_catalog.convert_from(?, 'UTF8')", 1), []any{[]byte(text)}}
+}
+
+func (s *Store) scan(ctx context.Context, query string, args []any) ([]Action, error) {
 	rows, err := s.db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err

@@ -45,6 +45,8 @@ type store interface {
 	connect(ctx context.Context, db *sql.DB, migrate bool) error
 	write(ctx context.Context, f hooks.Flush) (bool, error)
 	ended(ctx context.Context, db *sql.DB, token int64) (bool, error)
+	// beforeRead learns what the queries below depend on.
+	beforeRead(ctx context.Context, q Querier) error
 	// byID and list give SELECTs of the columns that scanEntry reads.
 	byID(ids []uuid.UUID) string
 	list(q Query, limit int) string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	_ "embed" // for the schema
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -29,9 +30,9 @@ type postgres struct {
 	// raw is set for servers whose encoding is SQL_ASCII: they can store other
 	// bytes, but cannot decode JSON's \u escapes to them.
 	raw atomic.Bool
-	// foreign is set where the DSN asks for texts in another encoding than
-	// UTF-8: which may lack characters, so texts are read as bytes.
-	foreign atomic.Bool
+	// foreign, once it is known, says that sessions have texts in another
+	// encoding than UTF-8: which may lack characters, so texts are read as bytes.
+	foreign atomic.Pointer[bool]
 }
 
 var _ store = (*postgres)(nil)
@@ -118,6 +119,33 @@ func postgresTime(column string) string {
 	return `to_char(` + column + ` AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
 }
 
+// beforeRead asks for the session's encoding, where Connect has not.
+func (p *postgres) beforeRead(ctx context.Context, q Querier) (err error) {
+	if p.foreign.Load() != nil {
+		return nil
+	}
+	rows, err := q.QueryContext(ctx, `SELECT pg_catalog.current_setting('server_encoding'), pg_catalog.current_setting('client_encoding')`)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var server, client string
+		if err := rows.Scan(&server, &client); err != nil {
+			return err
+		}
+		p.setEncodings(server, client)
+	}
+	return rows.Err()
+}
+
+func (p *postgres) setEncodings(server, client string) {
+	const bytes = "SQL_ASCII"
+	foreign := client != "UTF8" && server != bytes
+	p.raw.Store(server == bytes)
+	p.foreign.Store(&foreign)
+}
+
 // columns are those that scanEntry reads.
 func (p *postgres) columns() string {
 	var b strings.Builder
@@ -130,7 +158,7 @@ func (p *postgres) columns() string {
 		"ip_address", "user_agent", "reason", "comment", "metadata::text", "application", "host",
 	} {
 		text := "coalesce(" + column + ", '')"
-		if p.foreign.Load() {
+		if foreign := p.foreign.Load(); foreign != nil && *foreign {
 			text = "convert_to(" + text + ", 'UTF8')"
 		}
 		b.WriteString(", " + text)

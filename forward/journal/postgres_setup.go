@@ -165,8 +165,7 @@ func (p *postgres) connect(ctx context.Context, db *sql.DB, migrate bool) error 
 			return err
 		}
 	}
-	p.raw.Store(s.encoding == "SQL_ASCII")
-	p.foreign.Store(s.client != "UTF8" && s.encoding != "SQL_ASCII")
+	p.setEncodings(s.encoding, s.client)
 	p.ready.Store(true)
 	return nil
 }

@@ -57,7 +57,7 @@ func (j *Journal) ByID(ctx context.Context, db *sql.DB, ids []uuid.UUID) ([]Entr
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	return read(ctx, db, j.store.byID(ids), len(ids))
+	return j.read(ctx, db, func() string { return j.store.byID(ids) }, len(ids))
 }
 
 // List returns a page of entries in the order of Seq. It needs SELECT on the
@@ -72,7 +72,7 @@ func (j *Journal) List(ctx context.Context, db *sql.DB, q Query) ([]Entry, error
 	default:
 		limit = min(limit, maxLimit)
 	}
-	return read(ctx, db, j.store.list(q, limit), limit)
+	return j.read(ctx, db, func() string { return j.store.list(q, limit) }, limit)
 }
 
 // Each gives the entries that q selects in the order of Seq, reading a page at a
@@ -113,7 +113,7 @@ type Querier interface {
 // Select returns the entries that rest selects, SQL that follows FROM and the
 // table's name. It is for package relay, which knows the tables.
 func (j *Journal) Select(ctx context.Context, q Querier, rest string) ([]Entry, error) {
-	return read(ctx, q, j.store.all()+" "+rest, defaultLimit)
+	return j.read(ctx, q, func() string { return j.store.all() + " " + rest }, defaultLimit)
 }
 
 // Count returns how many entries q selects; its Limit does not matter.
@@ -125,8 +125,11 @@ func (j *Journal) Count(ctx context.Context, db *sql.DB, q Query) (int64, error)
 	return n, nil
 }
 
-func read(ctx context.Context, db Querier, query string, size int) (entries []Entry, err error) {
-	rows, err := db.QueryContext(ctx, query)
+func (j *Journal) read(ctx context.Context, db Querier, query func() string, size int) (entries []Entry, err error) {
+	if err = j.store.beforeRead(ctx, db); err != nil {
+		return nil, fmt.Errorf("journal: read: %w", err)
+	}
+	rows, err := db.QueryContext(ctx, query())
 	if err != nil {
 		return nil, fmt.Errorf("journal: read: %w", err)
 	}

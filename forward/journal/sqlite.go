@@ -18,8 +18,12 @@ import (
 var (
 	//go:embed sqlite.sql
 	sqliteTables string
+	//go:embed sqlite_relay.sql
+	sqliteRelay string
 	//go:embed sqlite_trigger.sql
 	sqliteTrigger string
+	//go:embed sqlite_upgrade.sql
+	sqliteUpgrade string
 )
 
 type sqlite struct {
@@ -122,8 +126,15 @@ func (s *sqlite) byID(ids []uuid.UUID) string {
 		joinIDs(ids, "'", ",") + ") ORDER BY seq"
 }
 
-func (s *sqlite) schemaSQL() string  { return s.named(sqliteTables + "\n" + sqliteTrigger) }
-func (s *sqlite) upgradeSQL() string { return s.named(sqliteTrigger) }
+func (s *sqlite) beforeRead(context.Context, Querier) error { return nil }
+
+func (s *sqlite) schemaSQL() string {
+	return s.named(sqliteTables + "\n" + sqliteRelay + "\n" + sqliteTrigger)
+}
+
+func (s *sqlite) upgradeSQL() string {
+	return s.named(strings.Replace(sqliteUpgrade, "{relay}", sqliteRelay, 1) + "\n" + sqliteTrigger)
+}
 
 func (s *sqlite) all() string { return "SELECT " + sqliteColumns + " FROM main." + s.prefix + "events" }
 

@@ -57,30 +57,6 @@ CREATE TABLE main.{prefix}forwarders (
 	safe_seq      INTEGER NOT NULL DEFAULT 0
 );
 
-CREATE TABLE main.{prefix}failures (
-	forwarder TEXT NOT NULL,
-	event_id  TEXT NOT NULL,
-	state     TEXT NOT NULL,
-	attempts  INTEGER NOT NULL,
-	next_at   TEXT NOT NULL,
-	reason    TEXT NOT NULL,
-	error     TEXT NOT NULL,
-	first_at  TEXT NOT NULL,
-	last_at   TEXT NOT NULL,
-	PRIMARY KEY (forwarder, event_id)
-);
-
-CREATE TABLE main.{prefix}settled (
-	forwarder TEXT NOT NULL,
-	event_id  TEXT NOT NULL,
-	PRIMARY KEY (forwarder, event_id)
-);
-
-CREATE TABLE main.{prefix}workers (
-	name    TEXT PRIMARY KEY,
-	seen_at TEXT NOT NULL
-);
-
 CREATE TABLE main.{prefix}purges (
 	id        INTEGER PRIMARY KEY AUTOINCREMENT,
 	purged_at TEXT NOT NULL,

@@ -53,8 +53,15 @@ func (r *rig) isCurrent() {
 func TestUpgrade(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		r := outdatedRig(t, e)
+		at := map[hooks.Dialect]string{hooks.Postgres: "aftercommit.", hooks.SQLite: "aftercommit_"}[e.Dialect]
+		const id = "01a223fd-4c24-7000-8000-000000000000"
+		r.exec("INSERT INTO " + at + "settled VALUES ('sink', '" + id + "')")
+		r.exec("INSERT INTO " + at + "failures VALUES ('sink', '" + id + "', 'retrying', 2, '2026-01-01', 'error', 'text', '2026-01-01', '2026-01-01')")
 		r.connect(r.session)
 		r.isCurrent()
+		if got := r.text("SELECT f.error FROM " + at + "failures f JOIN " + at + "settled s ON s.event_id = f.event_id WHERE f.attempts = 2"); got != "text" {
+			t.Errorf("what the relay kept is gone: %q", got)
+		}
 		if err := newJournal(t, e.Dialect, nil).Connect(ctx, r.conn); err != nil {
 			t.Errorf("after the upgrade: %v", err)
 		}
