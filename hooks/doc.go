@@ -26,6 +26,10 @@
 // that is not wrapped sends the comment, which does nothing, and Record finds
 // the parcel unsigned: [ErrNotWrapped].
 //
+// What Record accepted is what every store keeps and returns. It refuses the rest
+// with an [*InvalidError] that names the field: see [Validate]. Metadata is copied
+// as its JSON, so what the caller does with its values afterwards changes nothing.
+//
 // # Context
 //
 // Who acted, in which request, for which tenant: [With] puts [Values] into a

@@ -8,9 +8,9 @@
 //
 // # PostgreSQL
 //
-// A schema of its own, aftercommit, holds the table audit_events and two
-// functions. The app's role needs USAGE on the schema and EXECUTE on them, and
-// nothing on the table:
+// A separate schema, aftercommit, holds the table audit_events and functions, of
+// which the app calls two. Its role needs USAGE on the schema and EXECUTE on them,
+// and nothing on the table:
 //
 //	record(events json, token bigint, own boolean, wait_ms integer)
 //	entries(ids uuid[])
@@ -24,7 +24,9 @@
 //	GRANT USAGE ON SCHEMA aftercommit TO app;
 //	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit TO app;
 //
-// PostgreSQL 13 is the oldest that works (xid8).
+// PostgreSQL 13 is the oldest that works (xid8). On a server whose encoding is not
+// UTF-8, record writes characters that the encoding lacks as <U+1F600>, and lists
+// the fields that had some under "altered" in the metadata.
 //
 // # SQLite
 //
@@ -37,6 +39,7 @@
 //
 // [Journal.Connect] makes the tables with the first connection, unless
 // [Options.NoMigrate] is set; then the SQL that [Schema] returns must have been
-// run before. Either way the first connection says what is missing, not the
+// run before. What an older version has made it upgrades, or [Upgrade] returns the
+// SQL for that. Either way the first connection says what is missing, not the
 // first commit.
 package journal
