@@ -181,7 +181,7 @@ func (c *conn) run(ctx context.Context, j job, query string) (answer, error) {
 			return answer{}, err
 		}
 	}
-	c.scratch = lex.Parse(c.db.lexed, query, c.db.reg.cfg.keyColumn, c.scratch[:0])
+	c.scratch = c.parse(ctx, query, c.scratch[:0])
 	j.stmts = c.scratch
 	return c.dispatch(ctx, j)
 }

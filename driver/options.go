@@ -18,6 +18,7 @@ type config struct {
 	actor        hooks.Actor
 	requireActor bool
 	status       func(driver.Conn) TxStatus
+	parameter    func(base driver.Conn, name string) string
 	dialect      hooks.Dialect
 	keyColumn    string
 	maxEvents    int

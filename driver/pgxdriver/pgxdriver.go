@@ -79,7 +79,17 @@ func (b beside) Connect(ctx context.Context) (sqldriver.Conn, error) {
 func (b beside) Driver() sqldriver.Driver { return stdlib.GetDefaultDriver() }
 
 func withStatus(opts []driver.Option) []driver.Option {
-	return append([]driver.Option{driver.WithTxStatus(Status)}, opts...)
+	return append([]driver.Option{driver.WithTxStatus(Status), driver.WithParameter(Parameter)}, opts...)
+}
+
+// Parameter is what the server reported last of a setting, to a connection of
+// pgx's stdlib. It is "" for any other, and for what the server does not report.
+func Parameter(base sqldriver.Conn, name string) string {
+	c, ok := base.(*stdlib.Conn)
+	if !ok {
+		return ""
+	}
+	return c.Conn().PgConn().ParameterStatus(name)
 }
 
 // Status is what the server said last about a connection of pgx's stdlib. It is

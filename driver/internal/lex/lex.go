@@ -9,6 +9,9 @@ type Dialect uint8
 const (
 	Postgres Dialect = iota
 	SQLite
+	// Escapes is Postgres with standard_conforming_strings off: a backslash in a
+	// plain string escapes the quote behind it.
+	Escapes
 )
 
 // Kind is what a statement does, as far as the driver cares.

@@ -8,12 +8,15 @@ import "strings"
 //
 // It accepts anything: what the server would refuse is recognised as far as it
 // goes. It takes linear time. A string ends at a NUL byte, as it does for the
-// servers. It assumes that standard_conforming_strings is on.
+// servers.
 func Parse(d Dialect, query, keyColumn string, dst []Statement) []Statement {
 	if i := strings.IndexByte(query, 0); i >= 0 {
 		query = query[:i]
 	}
 	p := parser{scan: scanner{src: query, dialect: d}, key: keyColumn}
+	if d == Escapes {
+		p.scan.dialect, p.scan.escapes = Postgres, true
+	}
 	for p.open() {
 		dst = append(dst, p.statement())
 		p.close()

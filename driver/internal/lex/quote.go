@@ -4,6 +4,9 @@ import "strings"
 
 // quotation reads a string or a name whose quote stands at pos.
 func (s *scanner) quotation(k kind, form byte) token {
+	if s.escapes && k == str && (form == 0 || form == 'N') {
+		form = 'E'
+	}
 	t := token{kind: k, form: form, quote: s.src[s.pos]}
 	s.pos++
 	start, closing := s.pos, t.quote

@@ -36,7 +36,9 @@ type token struct {
 type scanner struct {
 	src     string
 	pos     int
-	dialect Dialect
+	dialect Dialect // Postgres or SQLite
+	// escapes: a string without a letter before it is read as an E string is.
+	escapes bool
 	// params is the highest ordinal so far. After a parameter with a name that
 	// of a ? is not sure; in a statement after one with parameters that of none
 	// is: SQLite drivers differ in whether each statement takes its own share

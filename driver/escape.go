@@ -1,0 +1,92 @@
+package driver
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// conformingStrings is the setting that decides whether a backslash escapes the
+// quote behind it in a plain string, and so where that ends. A database, a role, a
+// DSN, a SET, a function can change it.
+const conformingStrings = "standard_conforming_strings"
+
+// WithParameter is for a base driver of PostgreSQL that hands on what the server
+// reports of a setting, and reports again when it changes (PostgreSQL manual,
+// section 55.2.7); "" is for one that is not known. The driver then does not have to
+// ask how it must read a statement with a backslash in a string. Package
+// driver/pgxdriver does this for pgx.
+func WithParameter(parameter func(base driver.Conn, name string) string) Option {
+	return func(c *config) error {
+		if parameter == nil {
+			return errors.New("WithParameter of nil")
+		}
+		c.parameter = parameter
+		return nil
+	}
+}
+
+// parse recognises the statements of a query as the server will read it. Where
+// that depends on a setting, which is rare, it is asked for each time: nothing that
+// is seen here tells when it has changed.
+func (c *conn) parse(ctx context.Context, query string, dst []lex.Statement) []lex.Statement {
+	stmts := lex.Parse(c.db.lexed, query, c.db.reg.cfg.keyColumn, dst)
+	if !c.postgres() || c.mode() == hooks.Off {
+		return stmts
+	}
+	escaped, ambiguous := lex.Ambiguous(query, c.db.reg.cfg.keyColumn, stmts)
+	if !ambiguous {
+		return stmts
+	}
+	switch c.stringsConform(ctx) {
+	case "on":
+		return stmts
+	case "off":
+		return escaped
+	default:
+		return uncertain(stmts, escaped)
+	}
+}
+
+// stringsConform is the setting, or "" if the server does not say: in a
+// transaction that has failed it answers nothing.
+func (c *conn) stringsConform(ctx context.Context) string {
+	if p := c.db.reg.cfg.parameter; p != nil {
+		if s := p(c.base, conformingStrings); s != "" {
+			return s
+		}
+	}
+	if !c.opt.execs() {
+		return ""
+	}
+	ctx, cancel := c.unhurried(ctx)
+	defer cancel()
+	res, err := c.opt.exec(ctx, "SELECT 1 WHERE current_setting('"+conformingStrings+"') = 'on'", nil)
+	if err != nil {
+		return ""
+	}
+	switch n, err := res.RowsAffected(); {
+	case err != nil:
+		return ""
+	case n > 0:
+		return "on"
+	default:
+		return "off"
+	}
+}
+
+// uncertain is what to make of a query that has two readings: something that may
+// write, and may control transactions unseen if it does so in either.
+func uncertain(a, b []lex.Statement) []lex.Statement {
+	stmts := []lex.Statement{{Kind: lex.Opaque}}
+	switch {
+	case controls(a):
+		return append(stmts, a...)
+	case controls(b):
+		return append(stmts, b...)
+	}
+	return stmts
+}
