@@ -96,6 +96,26 @@ func (o *optional) begin(ctx context.Context, opts driver.TxOptions) (driver.Tx,
 	return tx, err
 }
 
+// simple executes a statement without arguments. It may be several for base
+// drivers that take that; none of them returns rows.
+func (o *optional) simple(ctx context.Context, query string) error {
+	if o.execs() {
+		_, err := o.exec(ctx, query, nil)
+		if err != driver.ErrSkip { //nolint:errorlint // database/sql compares with ==, so drivers return it bare
+			return err
+		}
+	}
+	st, err := o.prepare(ctx, query)
+	if err != nil {
+		return err
+	}
+	_, err = execStmt(ctx, st, nil)
+	if cerr := st.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
 func execStmt(ctx context.Context, st driver.Stmt, args []driver.NamedValue) (driver.Result, error) {
 	if s, ok := st.(driver.StmtExecContext); ok {
 		return s.ExecContext(ctx, args)

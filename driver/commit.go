@@ -221,7 +221,7 @@ func (c *conn) writeLate(ctx context.Context, events []hooks.Event) error {
 // writeOwn writes events in a transaction that exists for them.
 func (c *conn) writeOwn(ctx context.Context, events []hooks.Event, mode hooks.Mode) error {
 	ctx = context.WithoutCancel(ctx)
-	if err := c.simple(ctx, c.beginOwn()); err != nil {
+	if err := c.word(ctx, c.beginOwn()); err != nil {
 		if mode == hooks.Strict {
 			return err
 		}
@@ -262,8 +262,8 @@ func (c *conn) commitOwn(ctx context.Context) error {
 func (c *conn) ownEnding(ctx context.Context) ending {
 	ctx = context.WithoutCancel(ctx)
 	return ending{
-		run:  func() error { return c.simple(ctx, "COMMIT") },
-		undo: func() error { return c.simple(ctx, "ROLLBACK") },
+		run:  func() error { return c.word(ctx, "COMMIT") },
+		undo: func() error { return c.word(ctx, "ROLLBACK") },
 	}
 }
 

@@ -19,7 +19,11 @@ type conn struct {
 	db   *database
 	base driver.Conn
 	opt  optional
-	mw   driver.ConnBeginTx // sqlmw's connection over inner, for BeginTx only
+	// own is where the driver's own statements go: past another of ours below,
+	// for which they would be the app's. What begins or ends a transaction is for
+	// that one to see, and goes through opt.
+	own *optional
+	mw  driver.ConnBeginTx // sqlmw's connection over inner, for BeginTx only
 
 	handle txHandle      // reused: there is one transaction at a time
 	tx     txn           // meaningful while open
@@ -38,11 +42,20 @@ type conn struct {
 	temp     map[string]bool // temporary tables; true: forgotten with the transaction
 	lent     *lease          // not yet given back, if the borrower still uses it
 	scratch  []lex.Statement
+	closed   func() // called by Close, if it is set
 }
 
 func newConn(db *database, base driver.Conn) *conn {
-	return &conn{db: db, base: base, opt: optionalOf(base)}
+	c := &conn{db: db, base: base, opt: optionalOf(base)}
+	c.own = &c.opt
+	if below := innermost(base); below != nil {
+		c.own = below.own
+	}
+	return c
 }
+
+// nested reports whether there is another of our connections below.
+func (c *conn) nested() bool { return c.own != &c.opt }
 
 // answer is what a statement returned: a result or rows.
 type answer struct {
@@ -124,6 +137,9 @@ func (c *conn) Begin() (driver.Tx, error) {
 
 // Close gives up what is buffered: the server rolls back.
 func (c *conn) Close() error {
+	if c.closed != nil {
+		defer c.closed()
+	}
 	switch {
 	case c.open && c.behind:
 		c.end(hooks.Unknown)
@@ -253,25 +269,11 @@ func (c *conn) calm(ctx context.Context) error {
 // discard makes database/sql give the connection up at the next occasion.
 func (c *conn) discard() { c.bad, c.alert = true, true }
 
-// simple executes a statement of the driver's own, without arguments. It may
-// be several for base drivers that take that; none of them returns rows.
-func (c *conn) simple(ctx context.Context, query string) error {
-	if c.opt.execs() {
-		_, err := c.opt.exec(ctx, query, nil)
-		if err != driver.ErrSkip { //nolint:errorlint // database/sql compares with ==, so drivers return it bare
-			return err
-		}
-	}
-	st, err := c.opt.prepare(ctx, query)
-	if err != nil {
-		return err
-	}
-	_, err = execStmt(ctx, st, nil)
-	if cerr := st.Close(); err == nil {
-		err = cerr
-	}
-	return err
-}
+// simple executes a statement of the driver's own.
+func (c *conn) simple(ctx context.Context, query string) error { return c.own.simple(ctx, query) }
+
+// word executes transaction control on the app's behalf.
+func (c *conn) word(ctx context.Context, query string) error { return c.opt.simple(ctx, query) }
 
 func (c *conn) postgres() bool { return c.db.dialect == hooks.Postgres }
 
@@ -282,10 +284,17 @@ func (c *conn) mode() hooks.Mode {
 	return c.db.reg.modeNow()
 }
 
-// isParcel reports whether query is what Record sends, to which a library may
-// have put a comment of its own. An app's statement that begins with the same
-// comment is none.
+// isParcel reports whether query is what Record sends, before or behind which a
+// library may have put comments of its own. An app's statement that begins with
+// the same comment is none.
 func (c *conn) isParcel(query string) bool {
-	rest, ok := strings.CutPrefix(query, hooks.Statement)
-	return ok && (rest == "" || len(lex.Parse(c.db.lexed, rest, "", nil)) == 0)
+	if !strings.HasPrefix(query, "/*") && !strings.HasPrefix(query, "--") {
+		return false
+	}
+	before, behind, ok := strings.Cut(query, hooks.Statement)
+	return ok && c.onlyComments(before) && c.onlyComments(behind)
+}
+
+func (c *conn) onlyComments(query string) bool {
+	return query == "" || len(lex.Parse(c.db.lexed, query, "", nil)) == 0
 }

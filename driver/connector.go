@@ -2,75 +2,16 @@ package driver
 
 import (
 	"context"
-	"database/sql"
 	"database/sql/driver"
 	"fmt"
 	"io"
 	"reflect"
-	"strings"
 
 	"github.com/ngrok/sqlmw"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
-
-// wrapped is what sql.Register gets.
-type wrapped struct {
-	reg  *registration
-	base string
-}
-
-var _ driver.DriverContext = (*wrapped)(nil)
-
-// Open serves callers of driver.Driver; database/sql itself uses OpenConnector.
-func (w *wrapped) Open(dsn string) (driver.Conn, error) {
-	c, err := w.OpenConnector(dsn)
-	if err != nil {
-		return nil, err
-	}
-	return c.Connect(context.Background())
-}
-
-// OpenConnector looks up the base driver and opens its connector.
-func (w *wrapped) OpenConnector(dsn string) (driver.Connector, error) {
-	d, err := lookup(w.base, dsn)
-	if err != nil {
-		return nil, fmt.Errorf("driver: base of %q: %w", w.reg.name, err)
-	}
-	base, err := openBase(d, dsn)
-	if err != nil {
-		return nil, err
-	}
-	return newConnector(w.reg, base)
-}
-
-// lookup finds a registered driver. database/sql gives it out only through a
-// sql.DB, which opens no connection.
-func lookup(name, dsn string) (driver.Driver, error) {
-	db, err := sql.Open(name, dsn)
-	if err != nil {
-		return nil, err
-	}
-	d := db.Driver()
-	return d, db.Close()
-}
-
-func openBase(d driver.Driver, dsn string) (driver.Connector, error) {
-	if dc, ok := d.(driver.DriverContext); ok {
-		return dc.OpenConnector(dsn)
-	}
-	return dsnConnector{dsn: dsn, driver: d}, nil
-}
-
-// dsnConnector is what database/sql uses for a driver without connectors.
-type dsnConnector struct {
-	dsn    string
-	driver driver.Driver
-}
-
-func (c dsnConnector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
-func (c dsnConnector) Driver() driver.Driver                        { return c.driver }
 
 // connector opens wrapped connections of one database.
 type connector struct {
@@ -82,18 +23,23 @@ var (
 	_ io.Closer        = (*connector)(nil)
 )
 
-func newConnector(reg *registration, base driver.Connector) (*connector, error) {
-	db := &database{reg: reg, base: base, dialect: reg.cfg.dialect}
-	if db.dialect == "" {
-		db.dialect = recognise(base.Driver())
+func newConnector(w *wrapped, base driver.Connector) (driver.Connector, error) {
+	reg := w.reg
+	dialect, err := dialectOf(base.Driver(), reg.cfg.dialect)
+	if err != nil {
+		if reg.onlyOff(err) {
+			return unaudited{base, w}, nil
+		}
+		return nil, fmt.Errorf("driver: %q: %w", reg.name, err)
 	}
-	if db.dialect == "" {
-		return nil, fmt.Errorf("driver: %T is not a driver that is recognised: say with driver.WithDialect whether %q speaks PostgreSQL or SQLite", base.Driver(), reg.name)
+	if inner := oursOf(base.Driver()); inner != nil && sameHook(inner.reg.hook, reg.hook) {
+		return nil, fmt.Errorf("driver: %q wraps %q, and both have the same hook, which would get each event twice: register one of them", reg.name, inner.reg.name)
 	}
+	db := &database{reg: reg, driver: w, base: base, dialect: dialect}
 	if db.dialect == hooks.SQLite {
 		db.lexed = lex.SQLite
 	}
-	side := base
+	side := underOurs(base)
 	if reg.cfg.side != nil {
 		side = reg.cfg.side
 	}
@@ -110,21 +56,8 @@ func newConnector(reg *registration, base driver.Connector) (*connector, error) 
 	return &connector{db: db}, nil
 }
 
-// recognise tells a driver's dialect by where its type comes from.
-func recognise(d driver.Driver) hooks.Dialect {
-	t := reflect.TypeOf(d)
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	pkg := t.PkgPath()
-	switch {
-	case strings.HasPrefix(pkg, "github.com/lib/pq"), strings.HasPrefix(pkg, "github.com/jackc/pgx/"):
-		return hooks.Postgres
-	case strings.HasPrefix(pkg, "modernc.org/sqlite"), strings.HasPrefix(pkg, "github.com/mattn/go-sqlite3"),
-		strings.HasPrefix(pkg, "github.com/ncruces/go-sqlite3"), strings.HasPrefix(pkg, "github.com/glebarez/"):
-		return hooks.SQLite
-	}
-	return ""
+func sameHook(a, b hooks.Hook) bool {
+	return reflect.TypeOf(a).Kind() == reflect.Pointer && a == b
 }
 
 // Connect opens a connection and lets the handler prepare it.
@@ -136,8 +69,8 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return shape(conn), nil
 }
 
-// Driver returns the base driver, which is what callers type-assert on.
-func (c *connector) Driver() driver.Driver { return c.db.base.Driver() }
+// Driver returns the wrapping driver; see [Base].
+func (c *connector) Driver() driver.Driver { return c.db.driver }
 
 // Close is called by sql.DB.Close.
 func (c *connector) Close() error {
@@ -156,6 +89,7 @@ func (c *connector) Close() error {
 // database is what all connections of one connector share.
 type database struct {
 	reg     *registration
+	driver  *wrapped
 	base    driver.Connector
 	dialect hooks.Dialect
 	lexed   lex.Dialect
@@ -165,6 +99,10 @@ type database struct {
 func (db *database) connect(ctx context.Context) (*conn, error) {
 	base, err := db.base.Connect(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err = db.checkClaim(base); err != nil {
+		_ = base.Close()
 		return nil, err
 	}
 	c := newConn(db, base)

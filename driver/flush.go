@@ -135,7 +135,7 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, how flushing) (f
 	l := c.lend(ctx, leaseFlush)
 	l.guard = guard
 	f := hooks.Flush{Conn: l.db, Events: events, Token: c.tx.lockToken(), Own: how.must, Timeout: c.db.reg.cfg.writeTimeout}
-	if how.joins && c.postgres() && c.opt.execs() {
+	if how.joins && c.postgres() && c.own.execs() && !c.nested() {
 		f.Final = l.commits
 	}
 	written, err := c.callFlush(ctx, f)

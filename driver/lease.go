@@ -92,7 +92,7 @@ func (l *lease) Connect(context.Context) (driver.Conn, error) {
 }
 
 // Driver returns the base driver.
-func (l *lease) Driver() driver.Driver { return l.c.db.base.Driver() }
+func (l *lease) Driver() driver.Driver { return underOurs(l.c.db.base).Driver() }
 
 // enter begins a use and returns its context. Outside the lease it fails.
 func (l *lease) enter(ctx context.Context) (context.Context, context.CancelFunc, error) {
@@ -197,7 +197,7 @@ func (c *lentConn) ExecContext(ctx context.Context, query string, args []driver.
 	query, err = c.guarded(ctx, query, len(args) == 0)
 	var res driver.Result
 	if err == nil {
-		res, err = c.l.c.opt.exec(ctx, query, args)
+		res, err = c.l.c.own.exec(ctx, query, args)
 	}
 	return res, c.l.leave(err)
 }
@@ -209,7 +209,7 @@ func (c *lentConn) guarded(ctx context.Context, query string, joined bool) (stri
 	switch {
 	case guard == "":
 		return query, nil
-	case joined && c.l.c.opt.execs():
+	case joined && c.l.c.own.execs():
 		return guard + query, nil
 	default:
 		return query, c.l.c.simple(ctx, guard)
@@ -224,7 +224,7 @@ func (c *lentConn) QueryContext(ctx context.Context, query string, args []driver
 	_, err = c.guarded(ctx, "", false)
 	var rows driver.Rows
 	if err == nil {
-		rows, err = c.l.c.opt.query(ctx, query, args)
+		rows, err = c.l.c.own.query(ctx, query, args)
 	}
 	if err != nil {
 		cancel()
@@ -246,7 +246,7 @@ func (c *lentConn) PrepareContext(ctx context.Context, query string) (driver.Stm
 	_, err = c.guarded(ctx, "", false)
 	var st driver.Stmt
 	if err == nil {
-		st, err = c.l.c.opt.prepare(ctx, query)
+		st, err = c.l.c.own.prepare(ctx, query)
 	}
 	if err != nil {
 		return nil, c.l.leave(err)
@@ -268,7 +268,7 @@ func (c *lentConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.T
 	if err != nil {
 		return nil, err
 	}
-	tx, err := c.l.c.opt.begin(ctx, opts)
+	tx, err := c.l.c.own.begin(ctx, opts)
 	if err != nil {
 		cancel()
 		return nil, c.l.leave(err)

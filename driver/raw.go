@@ -2,6 +2,8 @@ package driver
 
 import (
 	"context"
+	"database/sql/driver"
+	"reflect"
 )
 
 // Raw returns the base driver's connection, for use inside sql.Conn.Raw:
@@ -10,26 +12,145 @@ import (
 //		return driver.Raw(dc).(*stdlib.Conn).Conn().Ping(ctx)
 //	})
 //
-// What is not a wrapped connection is returned as it is. The driver cannot see
-// what is done with the base connection: events recorded so far are written
-// before, and what is written through it is uncaptured. If they cannot be
-// written, the transaction is made to fail at its COMMIT in strict mode.
+// It works in every mode, and looks through wrappers of others that are above
+// ours and show what they wrap, such as otelsql. What is not a wrapped
+// connection is returned as it is.
+//
+// The driver cannot see what is done with the base connection: events recorded
+// so far are written before, and what is written through it is uncaptured. If
+// they cannot be written, the transaction is made to fail at its COMMIT in
+// strict mode.
 func Raw(dc any) any {
-	f, ok := dc.(interface{ unwrap() *conn })
+	conn, ok := dc.(driver.Conn)
 	if !ok {
 		return dc
 	}
-	c := f.unwrap()
+	for c := ours(conn); c != nil; c = ours(c.base) {
+		c.expectUnseen()
+		dc = c.base
+	}
+	return dc
+}
+
+// expectUnseen prepares for a use of the base connection that cannot be seen.
+func (c *conn) expectUnseen() {
 	ctx := context.Background()
 	if c.behind {
 		c.lookBehind(ctx)
 	}
-	if !c.bad {
-		if err := c.beforeUnseen(ctx); err != nil {
-			c.tx.broken = err
-		}
-		c.behind, c.alert, c.unsure = true, true, nil
-		c.uncaptured(1, "raw")
+	if c.bad {
+		return
 	}
-	return c.base
+	if err := c.beforeUnseen(ctx); err != nil {
+		c.tx.broken = err
+	}
+	c.behind, c.alert, c.unsure = true, true, nil
+	c.uncaptured(1, "raw")
+}
+
+// Base returns the driver that is wrapped, for code that asserts its type:
+//
+//	_, ok := driver.Base(db.Driver()).(*pq.Driver)
+//
+// sql.DB.Driver returns the wrapping driver, because tracers open connections
+// with it. Connections of the base driver are not audited. A driver that is not
+// wrapped is returned as it is.
+func Base(d driver.Driver) driver.Driver {
+	for w := oursOf(d); w != nil; w = oursOf(d) {
+		w.mu.Lock()
+		base := w.base
+		w.mu.Unlock()
+		if base == nil {
+			break // nothing was opened with it
+		}
+		d = base
+	}
+	return d
+}
+
+// ours returns the connection of ours that c is, or wraps as far as it shows,
+// and nil if there is none.
+func ours(c driver.Conn) *conn {
+	for range maxWrappers {
+		if f, ok := c.(interface{ unwrap() *conn }); ok {
+			return f.unwrap()
+		}
+		if c = below(c); c == nil {
+			break
+		}
+	}
+	return nil
+}
+
+// innermost is ours for the last of ours in the chain.
+func innermost(c driver.Conn) (last *conn) {
+	for o := ours(c); o != nil; o = ours(o.base) {
+		last = o
+	}
+	return last
+}
+
+// oursOf is ours for drivers.
+func oursOf(d driver.Driver) *wrapped {
+	for range maxWrappers {
+		if w, ok := d.(*wrapped); ok {
+			return w
+		}
+		if d = belowDriver(d); d == nil {
+			break
+		}
+	}
+	return nil
+}
+
+// underOurs is the connector below ours.
+func underOurs(c driver.Connector) driver.Connector {
+	for {
+		o, ok := c.(*connector)
+		if !ok {
+			return c
+		}
+		c = o.db.base
+	}
+}
+
+// maxWrappers ends the search in a wrapper that wraps itself.
+const maxWrappers = 16
+
+// below returns what a wrapper of others wraps, nil if it does not show that.
+func below(c driver.Conn) driver.Conn {
+	switch c := c.(type) {
+	case interface{ Raw() driver.Conn }: // XSAM/otelsql
+		return c.Raw()
+	case interface{ WrappedConn() driver.Conn }: // dd-trace-go
+		return c.WrappedConn()
+	}
+	conn, _ := field(c, "Conn").(driver.Conn) // sqlhooks, sqldb-logger
+	return conn
+}
+
+// belowDriver is below for drivers.
+func belowDriver(d driver.Driver) driver.Driver {
+	if u, ok := d.(interface{ Unwrap() driver.Driver }); ok {
+		return u.Unwrap()
+	}
+	below, _ := field(d, "Driver").(driver.Driver) // sqlhooks
+	return below
+}
+
+// field returns an exported field of a struct or of what points to one.
+func field(v any, name string) any {
+	s := reflect.Indirect(reflect.ValueOf(v))
+	if s.Kind() != reflect.Struct {
+		return nil
+	}
+	f, ok := s.Type().FieldByName(name)
+	if !ok || !f.IsExported() {
+		return nil
+	}
+	got, err := s.FieldByIndexErr(f.Index)
+	if err != nil || !got.CanInterface() {
+		return nil
+	}
+	return got.Interface()
 }

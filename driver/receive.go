@@ -25,6 +25,9 @@ func (c *conn) receive(ctx context.Context) (driver.Result, error) {
 		}
 	}
 	if c.mode() == hooks.Off {
+		if c.nested() { // the one below may not be off
+			return driver.RowsAffected(0), c.opt.simple(ctx, hooks.Statement)
+		}
 		p.Accept()
 		return driver.RowsAffected(0), nil
 	}

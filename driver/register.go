@@ -19,6 +19,9 @@ import (
 // Register makes a driver available to sql.Open under name: the driver
 // registered as base, wrapped, with hook told of its transactions.
 //
+// base may be an audited name, too: then both hooks get the events, and what the
+// app records goes to this one.
+//
 // Like sql.Register it is called at init and panics if it cannot do what it is
 // told: an empty or used name, a nil hook, an option out of range. base is
 // looked up at the first sql.Open, so the order of imports does not matter.
@@ -33,8 +36,24 @@ func Register(name, base string, hook hooks.Hook, opts ...Option) {
 	if slices.Contains(sql.Drivers(), name) {
 		panic(fmt.Sprintf("driver.Register: the name %q is taken: choose another one, such as %q", name, base+"-audited"))
 	}
-	registrations.Store(name, reg)
-	sql.Register(name, &wrapped{reg: reg, base: base})
+	if wrapsItself(name, base) {
+		panic(fmt.Sprintf("driver.Register: %q wraps %q, which wraps %q itself: name the driver to wrap", name, base, name))
+	}
+	w := &wrapped{reg: reg, name: base}
+	registrations.Store(name, w)
+	sql.Register(name, w)
+}
+
+// wrapsItself reports whether base leads back to name by what is registered.
+func wrapsItself(name, base string) bool {
+	for base != name {
+		v, ok := registrations.Load(base)
+		if !ok {
+			return false
+		}
+		base = v.(*wrapped).name
+	}
+	return true
 }
 
 // WrapConnector wraps a connector, for sql.OpenDB.
@@ -46,10 +65,10 @@ func WrapConnector(base driver.Connector, hook hooks.Hook, opts ...Option) (driv
 	if err != nil {
 		return nil, fmt.Errorf("driver: %w", err)
 	}
-	return newConnector(reg, base)
+	return newConnector(&wrapped{reg: reg, base: base.Driver()}, base)
 }
 
-var registrations sync.Map // name → *registration
+var registrations sync.Map // name → *wrapped
 
 // registration is what one Register call says, shared by all its databases.
 type registration struct {
@@ -58,8 +77,11 @@ type registration struct {
 	cfg  config
 	mode atomic.Int32 // hooks.Mode
 
-	mu  sync.Mutex // guards dbs
+	mu  sync.Mutex // guards what follows
 	dbs map[*database]struct{}
+	// unaudited is why a database was opened that can only be used with the mode
+	// off.
+	unaudited error
 }
 
 func newRegistration(name string, hook hooks.Hook, opts []Option) (*registration, error) {
@@ -105,10 +127,10 @@ func SetMode(ctx context.Context, name string, mode hooks.Mode) error {
 	if mode < hooks.Strict || mode > hooks.Off {
 		return fmt.Errorf("driver: mode %d: use hooks.Strict, hooks.BestEffort or hooks.Off", mode)
 	}
-	reg := v.(*registration)
-	before := hooks.Mode(reg.mode.Swap(int32(mode)))
-	if before == mode {
-		return nil
+	reg := v.(*wrapped).reg
+	before, err := reg.swapMode(mode)
+	if err != nil || before == mode {
+		return err
 	}
 	var errs []error
 	for _, db := range reg.open() {
@@ -116,6 +138,27 @@ func SetMode(ctx context.Context, name string, mode hooks.Mode) error {
 		errs = append(errs, db.recordModeChange(ctx, before, mode))
 	}
 	return errors.Join(errs...)
+}
+
+// swapMode sets the mode and returns the one before.
+func (r *registration) swapMode(mode hooks.Mode) (hooks.Mode, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if mode != hooks.Off && r.unaudited != nil {
+		return hooks.Off, fmt.Errorf("driver: the mode of %q stays off: %w", r.name, r.unaudited)
+	}
+	return hooks.Mode(r.mode.Swap(int32(mode))), nil
+}
+
+// onlyOff reports whether the mode is off, and keeps it so because of err.
+func (r *registration) onlyOff(err error) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.modeNow() != hooks.Off {
+		return false
+	}
+	r.unaudited = err
+	return true
 }
 
 func (r *registration) open() []*database {

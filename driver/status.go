@@ -38,7 +38,7 @@ func (c *conn) status() (s state, known bool) {
 	if c.db.reg.cfg.status == nil || c.db.dialect != hooks.Postgres {
 		return stateLost, false
 	}
-	switch c.db.reg.cfg.status(c.base) {
+	switch c.db.reg.cfg.status(c.own.conn) {
 	case TxIdle:
 		return stateIdle, true
 	case TxOpen:

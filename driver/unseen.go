@@ -99,8 +99,8 @@ func (c *conn) beforeReadOnly(ctx context.Context) error {
 func (c *conn) testimony(ctx context.Context) witness {
 	ctx, cancel := c.unhurried(ctx)
 	defer cancel()
-	if c.open && len(c.tx.items) > 0 && c.postgres() && c.opt.execs() {
-		res, err := c.opt.exec(ctx, fmt.Sprintf(witnessTest, c.tx.lockToken()), nil)
+	if c.open && len(c.tx.items) > 0 && c.postgres() && c.own.execs() {
+		res, err := c.own.exec(ctx, fmt.Sprintf(witnessTest, c.tx.lockToken()), nil)
 		if err != nil {
 			return witnessOf(stateOf(err))
 		}
@@ -160,7 +160,7 @@ func (c *conn) goBack(ctx context.Context, stmts []lex.Statement) error {
 	ctx, cancel := c.unhurried(ctx)
 	defer cancel()
 	name := `"` + strings.ReplaceAll(s.Name, `"`, `""`) + `"`
-	if err := c.simple(ctx, "ROLLBACK TO SAVEPOINT "+name+"; RELEASE SAVEPOINT "+name); err != nil {
+	if err := c.word(ctx, "ROLLBACK TO SAVEPOINT "+name+"; RELEASE SAVEPOINT "+name); err != nil {
 		return err
 	}
 	c.applySavepoint(s)
@@ -168,7 +168,7 @@ func (c *conn) goBack(ctx context.Context, stmts []lex.Statement) error {
 	if err := c.beforeUnseen(ctx); err != nil {
 		return err
 	}
-	if err := c.simple(ctx, "SAVEPOINT "+name); err != nil {
+	if err := c.word(ctx, "SAVEPOINT "+name); err != nil {
 		return err
 	}
 	c.tx.savepoint(s.Name)

@@ -105,7 +105,7 @@ func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
 	if !c.postgres() {
 		begin = "BEGIN IMMEDIATE" // a later upgrade could fail where the bare statement waits
 	}
-	if err := c.simple(ctx, begin); err != nil {
+	if err := c.word(ctx, begin); err != nil {
 		return answer{}, err
 	}
 	c.start(ctx)
@@ -144,7 +144,7 @@ func (c *conn) finishImplicit(ctx context.Context) error {
 
 // abandon rolls back a transaction of the driver's own after a failure.
 func (c *conn) abandon(ctx context.Context) {
-	err := c.simple(context.WithoutCancel(ctx), "ROLLBACK")
+	err := c.word(context.WithoutCancel(ctx), "ROLLBACK")
 	if c.lostBy(err) {
 		c.discard()
 	}

@@ -31,7 +31,7 @@ var transparentSteps = []transparentStep{
 	{"Raw", traceRaw},
 	{"a bad connection", traceBadConn},
 	{"session reset", traceSession},
-	{"ping and driver", tracePing},
+	{"ping", tracePing},
 }
 
 func traceExec(ctx context.Context, s *trace) {

@@ -105,6 +105,5 @@ func traceSession(ctx context.Context, s *trace) {
 
 func tracePing(ctx context.Context, s *trace) {
 	s.err("ping", s.db.PingContext(ctx))
-	s.note("driver %T", s.db.Driver())
 	s.pool()
 }

@@ -150,8 +150,8 @@ func TestWrapConnector(t *testing.T) {
 		w.record(tx, "a")
 		w.must(tx.Commit())
 		w.want("1", "things.inserted a", "things.inserted a")
-		if got, want := typeOf(db.Driver()), typeOf(w.bare.Driver()); got != want {
-			w.Errorf("Driver() is a %s, want the base driver's %s", got, want)
+		if got, want := typeOf(driver.Base(db.Driver())), typeOf(w.bare.Driver()); got != want {
+			w.Errorf("the driver wraps a %s, want the base driver's %s", got, want)
 		}
 	})
 }

@@ -186,15 +186,17 @@ func (c commented) ExecContext(ctx context.Context, query string, args ...any) (
 	return c.Handle.ExecContext(ctx, c.before+query+c.after, args...)
 }
 
-// TestCommentedStatements: a comment after the statement does no harm; one
-// before it hides what Record sends, which Record tells.
+// TestCommentedStatements: comments around what Record sends do no harm. Where a
+// statement hides it, Record says so.
 func TestCommentedStatements(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		w := withOrders(t, e)
 		db := w.open()
 		w.ok(record(t.Context(), commented{Handle: db, after: " /* route='/orders' */"}, "a"))
 		w.want("order.noted #a")
-		err := record(t.Context(), commented{Handle: db, before: "/* route='/orders' */ "}, "b")
+		w.ok(record(t.Context(), commented{Handle: db, before: "/* route='/orders' */ ", after: " -- done"}, "b"))
+		w.want("order.noted #b")
+		err := record(t.Context(), commented{Handle: db, before: "SELECT 1 "}, "c")
 		if !errors.Is(err, hooks.ErrNotWrapped) {
 			t.Errorf("Record says %v, want %v", err, hooks.ErrNotWrapped)
 		}

@@ -22,17 +22,19 @@ func Wrappers() []Wrapper {
 	return []Wrapper{
 		{"sqlmw", func(d driver.Driver) driver.Driver { return sqlmw.Driver(d, sqlmw.NullInterceptor{}) }},
 		{"otelsql", func(d driver.Driver) driver.Driver { return otelsql.WrapDriver(d) }},
-		{"sqlhooks", func(d driver.Driver) driver.Driver { return sqlhooks.Wrap(d, noHooks{}) }},
+		{"sqlhooks", func(d driver.Driver) driver.Driver { return sqlhooks.Wrap(d, NoHooks{}) }},
 	}
 }
 
-// noHooks are sqlhooks' that do nothing.
-type noHooks struct{}
+// NoHooks are hooks for sqlhooks that do nothing.
+type NoHooks struct{}
 
-func (noHooks) Before(ctx context.Context, _ string, _ ...any) (context.Context, error) {
+// Before does nothing.
+func (NoHooks) Before(ctx context.Context, _ string, _ ...any) (context.Context, error) {
 	return ctx, nil
 }
 
-func (noHooks) After(ctx context.Context, _ string, _ ...any) (context.Context, error) {
+// After does nothing.
+func (NoHooks) After(ctx context.Context, _ string, _ ...any) (context.Context, error) {
 	return ctx, nil
 }
