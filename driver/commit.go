@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
@@ -125,6 +126,9 @@ func (c *conn) lostBy(err error) bool {
 	if errors.Is(err, driver.ErrBadConn) {
 		return true
 	}
+	if c.postgres() && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		return true // there is an answer to come
+	}
 	if v, ok := c.base.(driver.Validator); ok {
 		return !v.IsValid()
 	}
@@ -211,6 +215,8 @@ func (c *conn) dropUnflushed() {
 // its COMMIT, in one of their own.
 func (c *conn) writeLate(ctx context.Context, events []hooks.Event) error {
 	mode := c.tx.mode
+	ctx, cancel := c.afterwards(ctx)
+	defer cancel()
 	err := c.writeOwn(ctx, events, mode)
 	if err == nil {
 		return nil
@@ -220,8 +226,7 @@ func (c *conn) writeLate(ctx context.Context, events []hooks.Event) error {
 
 // writeOwn writes events in a transaction that exists for them.
 func (c *conn) writeOwn(ctx context.Context, events []hooks.Event, mode hooks.Mode) error {
-	ctx = context.WithoutCancel(ctx)
-	if err := c.word(ctx, c.beginOwn()); err != nil {
+	if err := c.lastly(ctx, c.beginOwn(), 0); err != nil {
 		if mode == hooks.Strict {
 			return err
 		}
@@ -242,7 +247,7 @@ func (c *conn) writeOwn(ctx context.Context, events []hooks.Event, mode hooks.Mo
 
 func (c *conn) beginOwn() string {
 	if c.postgres() {
-		return "BEGIN READ WRITE"
+		return "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 	}
 	return "BEGIN IMMEDIATE"
 }
@@ -258,12 +263,23 @@ func (c *conn) commitOwn(ctx context.Context) error {
 	return err
 }
 
+// lastly executes what ends a transaction of the driver's own, or one that must not
+// be left open.
+func (c *conn) lastly(ctx context.Context, query string, limit time.Duration) error {
+	ctx, cancel := c.outlast(ctx, limit)
+	defer cancel()
+	return c.word(ctx, query)
+}
+
+func (c *conn) rollback(ctx context.Context) error {
+	return c.lastly(ctx, "ROLLBACK", c.db.reg.cfg.writeTimeout)
+}
+
 // ownEnding ends a transaction that the driver began by a raw BEGIN.
 func (c *conn) ownEnding(ctx context.Context) ending {
-	ctx = context.WithoutCancel(ctx)
 	return ending{
-		run:  func() error { return c.word(ctx, "COMMIT") },
-		undo: func() error { return c.word(ctx, "ROLLBACK") },
+		run:  func() error { return c.lastly(ctx, "COMMIT", 0) },
+		undo: func() error { return c.rollback(ctx) },
 	}
 }
 

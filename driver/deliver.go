@@ -32,7 +32,9 @@ func (c *conn) deliver(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
 	if late := c.late; len(late) > 0 && !c.bad {
 		c.late = nil
-		_ = c.writeOwn(ctx, late, hooks.BestEffort)
+		bounded, cancel := c.afterwards(ctx)
+		_ = c.writeOwn(bounded, late, hooks.BestEffort)
+		cancel()
 	}
 	for _, p := range c.takeEnded() {
 		c.tell(ctx, p, !c.bad)

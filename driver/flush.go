@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
@@ -38,10 +37,6 @@ const (
 
 // readOnlyTransaction is the SQLSTATE of a write in a read-only transaction.
 const readOnlyTransaction = "25006"
-
-// margin is how much later than the handler's write timeout the driver gives
-// up, so that the server's own error comes first.
-const margin = 2 * time.Second
 
 // flushBeforeEnd writes what is not written yet, together with the COMMIT if that
 // is the driver's own. Where there are only functions, it proves that the
@@ -126,7 +121,9 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, how flushing) (f
 	if err := c.refuseUnattributed(events); err != nil {
 		return flushFailed, err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.db.reg.cfg.writeTimeout+margin)
+	last, stop := c.outlast(ctx, 0)
+	defer stop()
+	ctx, cancel := c.outlast(ctx, c.db.reg.cfg.writeTimeout+margin)
 	defer cancel()
 	guard, err := c.guard(ctx, how.keep)
 	if err != nil {
@@ -136,7 +133,7 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, how flushing) (f
 	l.guard = guard
 	f := hooks.Flush{Conn: l.db, Events: events, Token: c.tx.lockToken(), Own: how.must, Timeout: c.db.reg.cfg.writeTimeout}
 	if how.joins && c.postgres() && c.own.execs() && !c.nested() {
-		f.Final = l.commits
+		f.Final, l.last = l.commits, last
 	}
 	written, err := c.callFlush(ctx, f)
 	native := l.revoke()
@@ -307,12 +304,6 @@ func (c *conn) probe(ctx context.Context) state {
 	default:
 		return stateLost
 	}
-}
-
-// unhurried returns a context for what the driver says of its own: it does not
-// end with the app's.
-func (c *conn) unhurried(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), c.db.reg.cfg.writeTimeout)
 }
 
 // stateOf reads PostgreSQL's answer to a savepoint statement.

@@ -32,6 +32,7 @@ type lease struct {
 	kind   leaseKind
 	db     *sql.DB
 	ctx    context.Context // ended by revoke, which cancels running calls
+	last   context.Context // of the query that has the COMMIT behind it
 	cancel context.CancelFunc
 
 	mu      sync.Mutex // guards what follows
@@ -192,7 +193,7 @@ func (c *lentConn) ExecContext(ctx context.Context, query string, args []driver.
 	}
 	defer cancel()
 	if c.l.sends(query) {
-		ctx = context.WithoutCancel(ctx) // nobody gives up on a COMMIT
+		ctx = c.l.last // the write timeout is not the COMMIT's
 	}
 	query, err = c.guarded(ctx, query, len(args) == 0)
 	var res driver.Result

@@ -212,7 +212,6 @@ func (r *implicitRows) Close() error {
 // keep row locks for as long as the app reads, which the bare statement does not.
 func (c *conn) serve(ctx context.Context, base driver.Rows, captures []*capture) driver.Rows {
 	r := &implicitRows{columns: columns{base: base}, c: c, count: c.newCount(base, captures)}
-	ctx = context.WithoutCancel(ctx)
 	r.after = func() error {
 		if !c.open {
 			return nil

@@ -80,7 +80,9 @@ func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
 		if len(events) == 0 {
 			return nil
 		}
-		if err := c.writeOwn(ctx, events, mode); err != nil {
+		bounded, cancel := c.afterwards(ctx)
+		defer cancel()
+		if err := c.writeOwn(bounded, events, mode); err != nil {
 			return &notBad{err}
 		}
 		c.deliver(ctx)
@@ -144,8 +146,7 @@ func (c *conn) finishImplicit(ctx context.Context) error {
 
 // abandon rolls back a transaction of the driver's own after a failure.
 func (c *conn) abandon(ctx context.Context) {
-	err := c.word(context.WithoutCancel(ctx), "ROLLBACK")
-	if c.lostBy(err) {
+	if err := c.rollback(ctx); err != nil && (c.postgres() || c.lostBy(err)) {
 		c.discard()
 	}
 	c.tx.items = nil // the statement failed, so there is nothing to tell

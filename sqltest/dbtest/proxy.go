@@ -20,6 +20,8 @@ type Proxy struct {
 	server   string
 	delay    atomic.Int64
 	trips    atomic.Int64
+	dark     atomic.Pointer[Trap] // a BlackHole that has happened
+	ending   chan struct{}
 	wg       sync.WaitGroup
 
 	mu     sync.Mutex
@@ -46,6 +48,10 @@ const (
 	// release, when it still reaches the server: the transaction stays in
 	// progress though its client is gone.
 	Strand
+	// BlackHole holds the statement and all that comes after it, on any
+	// connection, also a new one, until the release: the network is gone, and
+	// says nothing.
+	BlackHole
 )
 
 // Trap is one fault that was set, for one statement.
@@ -76,7 +82,7 @@ func NewProxy(tb testing.TB, server string) *Proxy {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p := &Proxy{listener: l, server: server, links: map[*link]struct{}{}}
+	p := &Proxy{listener: l, server: server, ending: make(chan struct{}), links: map[*link]struct{}{}}
 	p.wg.Add(1)
 	go p.accept()
 	tb.Cleanup(p.close)
@@ -143,6 +149,9 @@ func (p *Proxy) accept() {
 func (p *Proxy) serve(client net.Conn) {
 	defer p.wg.Done()
 	defer client.Close()
+	if !p.awaitLight() {
+		return
+	}
 	server, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", p.server)
 	if err != nil {
 		return // the driver sees the closed connection, as without a proxy
@@ -170,6 +179,21 @@ func (p *Proxy) serve(client net.Conn) {
 	<-answers
 }
 
+// awaitLight waits for the release of a BlackHole, if there is one, and reports
+// whether the proxy is still there.
+func (p *Proxy) awaitLight() bool {
+	t := p.dark.Load()
+	if t == nil {
+		return true
+	}
+	select {
+	case <-t.release:
+		return true
+	case <-p.ending:
+		return false
+	}
+}
+
 func (p *Proxy) add(l *link) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -190,6 +214,7 @@ func (p *Proxy) close() {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
+	close(p.ending)
 	_ = p.listener.Close() // its error would say that it is closed
 	p.DropAll()
 	p.wg.Wait()
@@ -239,6 +264,9 @@ func (l *link) pumpRequests() {
 				return
 			}
 		}
+		if t := l.proxy.dark.Load(); t != nil && !l.await(t) {
+			return
+		}
 		if err := msg.writeTo(l.server); err != nil {
 			return
 		}
@@ -257,6 +285,10 @@ func (l *link) spring(t *Trap, msg message) bool {
 		l.answering.Store(t)
 		return true
 	case HoldStatement:
+		close(t.sprung)
+		return l.await(t)
+	case BlackHole:
+		l.proxy.dark.Store(t)
 		close(t.sprung)
 		return l.await(t)
 	default: // Strand
