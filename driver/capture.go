@@ -9,46 +9,40 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// matches reports whether a rule captures s.
-func (c *conn) matches(s *lex.Statement) bool {
+// wants reports whether any of j's statements is captured, as far as can be
+// known before they are executed.
+func (c *conn) wants(j *job) bool {
 	if c.db.reg.cfg.rules == nil {
 		return false
 	}
-	switch s.Kind {
-	case lex.Write:
-		for _, t := range s.Tables {
-			if c.audits(t) {
-				return true
-			}
-		}
-	case lex.Schema:
-		if c.auditsSchema(s) {
-			return true
-		}
-	}
-	for i := range s.Also {
-		if c.audits(s.Also[i].Table) {
+	for i := range j.stmts {
+		if c.wantsOne(j, i) {
 			return true
 		}
 	}
 	return false
 }
 
-func (c *conn) audits(t lex.Table) bool {
-	return c.db.reg.cfg.rules.match(t) && !c.temporary(t)
-}
-
-func (c *conn) auditsSchema(s *lex.Statement) bool {
+func (c *conn) wantsOne(j *job, i int) bool {
+	s := &j.stmts[i]
 	switch {
-	case s.Temporary:
-		return false
-	case s.On.Name != "": // an index, a trigger: what matters is the table
-		return c.audits(s.On)
-	case len(s.Tables) == 0:
-		return c.db.reg.cfg.rules.all
-	default:
-		return c.audits(s.Tables[0])
+	case s.Kind != lex.Read && i > j.names.split:
+		return true // what it writes to is known afterwards
+	case s.Kind == lex.Schema && len(c.schemaTargets(j, i)) > 0:
+		return true
+	case s.Kind == lex.Write:
+		for _, t := range s.Tables {
+			if _, ok := c.aimOf(j.names.of(i, t), s.Op); ok {
+				return true
+			}
+		}
 	}
+	for _, t := range s.Also {
+		if _, ok := c.aimOf(j.names.of(i, t.Table), t.Op); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // capture makes events of statements that have been executed; res is nil where
@@ -65,36 +59,51 @@ func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture
 	var captures []*capture
 	for i := range j.stmts {
 		s := &j.stmts[i]
-		c.captureAlso(ctx, s, j.args)
-		switch {
-		case s.Kind == lex.Schema:
-			if c.auditsSchema(s) {
-				c.captureSchema(ctx, s)
+		c.captureAlso(ctx, &j, i)
+		if s.Kind == lex.Schema {
+			c.captureSchema(ctx, &j, i)
+		}
+		if s.Kind != lex.Write {
+			continue
+		}
+		none := known && rows == 0 && s.Op != lex.Truncate
+		for _, t := range s.Tables {
+			r := j.names.of(i, t)
+			a, ok := c.aimOf(r, s.Op)
+			if !ok || none && !a.doubt || s.Command && r.steps[0].virtual {
+				continue
 			}
-		case s.Kind != lex.Write, known && rows == 0 && s.Op != lex.Truncate:
-		default:
-			for _, t := range s.Tables {
-				if f := c.captureWrite(ctx, s.Target(t), s.Partial, j.args); f != nil {
-					f.add(rows)
-					if res == nil && s.Returning && len(j.stmts) == 1 {
-						f.reading++
-						f.learns = s.ReturnsKey && f.key.target.ID == ""
-						captures = append(captures, f)
-					} else if !known || s.Op == lex.Truncate {
-						f.unknown, f.sure = true, f.sure || s.Op == lex.Truncate
-					}
-				}
+			f := c.captureWrite(ctx, a, s.Target(t), s.Partial, j.args)
+			if f == nil {
+				continue
+			}
+			f.add(rows)
+			f.doubt = a.doubt
+			f.unknown = f.unknown || a.instead
+			switch {
+			case res == nil && s.Returning && len(j.stmts) == 1:
+				f.reading++
+				f.learns = s.ReturnsKey && f.key.target.ID == "" && a.keyed
+				captures = append(captures, f)
+			case s.Op == lex.Truncate:
+				f.unknown, f.sure = true, true
+			case none, !known:
+				f.unknown = true
 			}
 		}
 	}
 	return captures
 }
 
-// captureAlso makes events of what a statement within s writes to. How many rows
-// that were, or whether any, the server does not say.
-func (c *conn) captureAlso(ctx context.Context, s *lex.Statement, args []driver.NamedValue) {
-	for i := range s.Also {
-		if f := c.captureWrite(ctx, s.Also[i], false, args); f != nil {
+// captureAlso makes events of what a statement within the i-th one writes to. How
+// many rows that were, or whether any, the server does not say.
+func (c *conn) captureAlso(ctx context.Context, j *job, i int) {
+	for _, t := range j.stmts[i].Also {
+		a, ok := c.aimOf(j.names.of(i, t.Table), t.Op)
+		if !ok {
+			continue
+		}
+		if f := c.captureWrite(ctx, a, t, false, j.args); f != nil {
 			f.add(0)
 			f.unknown = true
 		}
@@ -109,50 +118,10 @@ func feeds(stmts []lex.Statement, args []driver.NamedValue) bool {
 // captureClosed makes events of a COPY that the Close of its statement ended.
 func (c *conn) captureClosed(stmts []lex.Statement) {
 	if c.open && c.tx.mode != hooks.Off {
-		c.capture(context.Background(), job{stmts: stmts}, nil)
+		j := job{stmts: stmts, copying: true}
+		_ = c.lookUp(context.Background(), &j) // which does not ask
+		c.capture(context.Background(), j, nil)
 	}
-}
-
-// heed keeps the names of temporary tables, whose writes are nobody's business,
-// from statements that have been executed.
-func (c *conn) heed(stmts []lex.Statement) {
-	for i := range stmts {
-		s := &stmts[i]
-		switch {
-		case s.Kind != lex.Schema || len(s.Tables) == 0:
-		case s.Temporary && (strings.HasPrefix(s.Verb, "CREATE") || s.Verb == "SELECT INTO"):
-			if c.temp == nil {
-				c.temp = make(map[string]bool)
-			}
-			c.temp[c.tempName(s.Tables[0])] = c.open && !c.tx.own
-		case s.Verb == "DROP TABLE":
-			for _, t := range s.Tables {
-				delete(c.temp, c.tempName(t))
-			}
-		}
-	}
-}
-
-func (c *conn) tempName(t lex.Table) string {
-	if c.postgres() {
-		return t.Name
-	}
-	return strings.ToLower(t.Name)
-}
-
-// forget drops the temporary tables that were made in a transaction: they may
-// have gone with it, and an event too many is better than one too few.
-func (c *conn) forget() {
-	for name, inside := range c.temp {
-		if inside {
-			delete(c.temp, name)
-		}
-	}
-}
-
-func (c *conn) temporary(t lex.Table) bool {
-	_, ok := c.temp[c.tempName(t)]
-	return ok
 }
 
 var verbs = [...]string{
@@ -160,29 +129,31 @@ var verbs = [...]string{
 	lex.Truncate: "truncated", lex.Merge: "merged",
 }
 
-func (c *conn) captureWrite(ctx context.Context, t lex.Target, wide bool, args []driver.NamedValue) *capture {
-	if !c.audits(t.Table) {
-		return nil
-	}
+func (c *conn) captureWrite(ctx context.Context, to aim, t lex.Target, wide bool, args []driver.NamedValue) *capture {
 	a := act{deed: deed(t.Op), wide: wide, key: foldKey{
-		action: actionOf(t.Table, verbs[t.Op]),
-		target: hooks.Target{Type: nameOf(t.Table), ID: c.keyOf(t.Key, args)},
+		action: actionOf(c.db.dialect, to.table, verbs[t.Op]),
+		target: hooks.Target{Type: nameOf(c.db.dialect, to.table)},
+		via:    to.via,
 		values: c.origin(ctx),
 	}}
 	if t.Moves {
 		a.deed = moved
 	}
+	if to.keyed {
+		a.key.target.ID = c.keyOf(t.Key, args)
+	}
 	return c.fold(a, nil)
 }
 
-func (c *conn) captureSchema(ctx context.Context, s *lex.Statement) {
-	key := foldKey{action: "schema.changed", target: hooks.Target{Type: "schema", Name: s.Verb}, values: c.origin(ctx)}
-	if len(s.Tables) > 0 {
-		key.target.ID = nameOf(s.Tables[0])
-	}
-	if f := c.fold(act{key: key, deed: altered}, map[string]any{"statement": s.Verb}); f != nil {
-		f.add(0)
-		f.unknown, f.sure = true, f.sure || !s.Conditional
+// captureSchema makes an event of each object that the i-th statement is about.
+func (c *conn) captureSchema(ctx context.Context, j *job, i int) {
+	s := &j.stmts[i]
+	for _, name := range c.schemaTargets(j, i) {
+		key := foldKey{action: "schema.changed", target: hooks.Target{Type: "schema", ID: name, Name: s.Verb}, values: c.origin(ctx)}
+		if f := c.fold(act{key: key, deed: altered}, map[string]any{"statement": s.Verb}); f != nil {
+			f.add(0)
+			f.unknown, f.sure = true, f.sure || !s.Conditional
+		}
 	}
 }
 
@@ -205,20 +176,10 @@ func (c *conn) attribute(e *hooks.Event, origin hooks.Values) {
 	}
 }
 
-// nameOf is the exact name of a table, with its schema unless that is the
-// default one.
-func nameOf(t lex.Table) string {
-	switch strings.ToLower(t.Schema) {
-	case "", "public", "main":
-		return t.Name
-	}
-	return t.Schema + "." + t.Name
-}
-
 // actionOf folds a table's name into the form of an action.
-func actionOf(t lex.Table, verb string) string {
+func actionOf(d hooks.Dialect, t lex.Table, verb string) string {
 	table := word(t.Name) + "."
-	if nameOf(t) != t.Name {
+	if !isDefault(d, t.Schema) {
 		table = word(t.Schema) + "." + table
 	}
 	if n := hooks.MaxAction - len(verb); len(table) > n {

@@ -39,8 +39,8 @@ type conn struct {
 	unsure   []lex.Statement // what may have changed it, if that is known
 	streams  int             // rows of this connection that end an implicit transaction
 	prepared bool            // the handler has prepared the connection
-	temp     map[string]bool // temporary tables; true: forgotten with the transaction
-	lent     *lease          // not yet given back, if the borrower still uses it
+	names    names
+	lent     *lease // not yet given back, if the borrower still uses it
 	scratch  []lex.Statement
 	closed   func() // called by Close, if it is set
 }
@@ -68,6 +68,9 @@ type job struct {
 	stmts []lex.Statement
 	args  []driver.NamedValue
 	do    func(ctx context.Context) (answer, error)
+	names meanings
+	// copying: lib/pq is in the middle of a COPY and can ask nothing.
+	copying bool
 }
 
 // ExecContext is on the hot path: a statement that is plainly of no interest
@@ -114,15 +117,21 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 			return nil, err
 		}
 	}
-	st, err := c.opt.prepare(ctx, query)
-	if err != nil || lex.Plain(query) {
-		return st, err
+	if lex.Plain(query) {
+		return c.opt.prepare(ctx, query)
 	}
 	stmts := lex.Parse(c.db.lexed, query, c.db.reg.cfg.keyColumn, nil)
-	if boring(stmts) && !restricts(stmts) {
-		return st, nil
+	copies := len(stmts) == 1 && stmts[0].Verb == "COPY"
+	if copies {
+		if err := c.lookUp(ctx, &job{stmts: stmts}); err != nil {
+			return nil, err
+		}
 	}
-	return shapeStmt(&stmt{c: c, base: st, stmts: stmts}), nil
+	st, err := c.opt.prepare(ctx, query)
+	if err != nil || boring(stmts) && !restricts(stmts) && !isMoving(stmts) {
+		return st, err
+	}
+	return shapeStmt(&stmt{c: c, base: st, stmts: stmts, copies: copies}), nil
 }
 
 // Prepare is for callers without a context.
@@ -208,6 +217,10 @@ func (c *conn) dispatch(ctx context.Context, j job) (answer, error) {
 		if err := c.beforeReadOnly(ctx); err != nil {
 			return answer{}, err
 		}
+	}
+	if isMoving(j.stmts) {
+		prepared := unprepares(j.stmts)
+		defer func() { c.moved(prepared) }()
 	}
 	switch {
 	case boring(j.stmts):

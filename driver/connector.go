@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"sync/atomic"
 
 	"github.com/ngrok/sqlmw"
 
@@ -94,6 +95,7 @@ type database struct {
 	dialect hooks.Dialect
 	lexed   lex.Dialect
 	handler hooks.Handler
+	checked atomic.Bool // the rules, against the tables
 }
 
 func (db *database) connect(ctx context.Context) (*conn, error) {

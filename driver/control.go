@@ -130,6 +130,7 @@ func (c *conn) doubtfulSavepoint(ctx context.Context, s *lex.Statement, run func
 	}
 	c.tx.attest(s.Name)
 	if s.Kind == lex.RollbackTo {
+		c.movedBack(false)
 		c.giveUp()
 		c.detach(s.Name)
 	}
@@ -155,6 +156,7 @@ func (c *conn) applySavepoint(s *lex.Statement) {
 	case lex.Release:
 		c.tx.release(s.Name)
 	case lex.RollbackTo:
+		c.movedBack(false)
 		c.takenBack(c.tx.rollbackTo(s.Name))
 	}
 }

@@ -59,6 +59,8 @@ func (k *count) settle(known bool) {
 		switch {
 		case !known:
 			f.unknown, f.sure = true, f.sure || k.n > 0
+		case k.n == 0 && f.doubt:
+			f.unknown = true
 		case k.n == 0:
 			f.statements--
 		case k.n == 1 && k.id != "" && k.c.learned(f, k.id, k.placed):

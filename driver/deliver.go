@@ -120,6 +120,7 @@ func (c *conn) prepareConn(ctx context.Context) error {
 	native := l.revoke()
 	if err == nil {
 		c.prepared = true
+		c.checkRules(ctx)
 		return nil
 	}
 	if c.db.reg.modeNow() == hooks.BestEffort && !c.lostBy(native) {

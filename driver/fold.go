@@ -25,6 +25,7 @@ type capture struct {
 	shortened   bool
 	interleaved bool
 	learns      bool // the rows tell the key
+	doubt       bool // no rows does not mean that nothing was changed
 }
 
 // none reports that its statements turned out to have changed nothing.
@@ -70,6 +71,9 @@ func (c *conn) fold(a act, meta map[string]any) *capture {
 		*e = hooks.Event{
 			OccurredAt: time.Now().UTC().Truncate(time.Microsecond),
 			Action:     f.key.action, Outcome: hooks.Success, Target: f.key.target, Metadata: meta, Captured: true,
+		}
+		if f.key.via != "" {
+			e.Metadata = map[string]any{"via": f.key.via}
 		}
 		e.ID, _ = uuid.NewV7()
 		c.attribute(e, f.key.values)

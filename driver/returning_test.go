@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"io"
+	"slices"
 	"testing"
 
 	adriver "github.com/go-aftercommit/aftercommit/driver"
@@ -24,7 +25,8 @@ func TestReturningReadsUpToItsLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer rows.Close()
-	if n := len(fake.Log("Rows.Next")); n != 2 {
+	read := slices.DeleteFunc(fake.Log("Rows.Next"), func(c sqltest.Call) bool { return c.Query != "INSERT INTO orders VALUES (1) RETURNING id" })
+	if n := len(read); n != 2 {
 		t.Errorf("%d rows were read in advance, want 2", n)
 	}
 	if n := len(fake.Committed()); n != 0 {

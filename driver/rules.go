@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // Rules say which tables are captured.
@@ -19,12 +20,13 @@ type Rules struct {
 type tableName struct{ schema, table string } // lower case; schema may be ""
 
 // AllTables captures every table but those that are no business of an audit
-// trail: its own, migration tools' version tables, River's queues, temporary
-// tables and the database's catalogs.
+// trail: its own, River's, migration tools' version tables, temporary tables and
+// the database's catalogs.
 func AllTables() *Rules { return &Rules{all: true} }
 
 // Tables captures the named tables only: "orders" in whatever schema, or
-// "billing.orders". Case does not matter.
+// "billing.orders", however the statement finds it: by search_path, through a
+// view of it, by one of its partitions. Case does not matter.
 func Tables(names ...string) *Rules {
 	r := &Rules{}
 	r.only = r.parse("Tables", names)
@@ -56,43 +58,35 @@ func (r *Rules) parse(verb string, names []string) []tableName {
 	return tables
 }
 
-// match reports whether writes to t are captured. A nil r matches nothing.
-func (r *Rules) match(t lex.Table) bool {
+// verdict is what rules say of a table.
+type verdict int8
+
+const (
+	ruleIgnores verdict = iota
+	ruleExcepts         // it is left out, also as a part or a view of something
+	ruleCaptures
+)
+
+// match looks a table up. A nil r matches nothing.
+func (r *Rules) match(d hooks.Dialect, t lex.Table) verdict {
 	if r == nil {
-		return false
+		return ruleIgnores
 	}
-	n := tableName{strings.ToLower(t.Schema), strings.ToLower(t.Name)}
-	if matchAny(r.except, n) {
-		return false
+	n := tableName{folded(t.Schema), folded(t.Name)}
+	switch {
+	case matchAny(d, r.except, n), r.all && leftOut(d, n):
+		return ruleExcepts
+	case r.all || matchAny(d, r.only, n):
+		return ruleCaptures
 	}
-	if r.all {
-		return !internalTable(n)
-	}
-	return matchAny(r.only, n)
+	return ruleIgnores
 }
 
-func matchAny(rules []tableName, n tableName) bool {
+func matchAny(d hooks.Dialect, rules []tableName, n tableName) bool {
 	return slices.ContainsFunc(rules, func(r tableName) bool {
-		return r.table == n.table && (r.schema == "" || r.schema == n.schema)
+		return r.table == n.table && (r.schema == "" || r.schema == n.schema || n.schema == "" && isDefault(d, r.schema))
 	})
 }
 
-// migrationTables are the version tables of well-known migration tools.
-var migrationTables = []string{
-	"schema_migrations", "goose_db_version", "goose_lock", "gorp_migrations", "flyway_schema_history",
-	"bun_migrations", "bun_migration_locks", "atlas_schema_revisions", "alembic_version",
-	"databasechangelog", "databasechangeloglock", "darwin_migrations", "schema_version",
-}
-
-func internalTable(n tableName) bool {
-	switch n.schema {
-	case "aftercommit", "threadline", "pg_catalog", "information_schema", "pg_temp", "temp":
-		return true
-	}
-	for _, prefix := range []string{"aftercommit_", "threadline_", "river_", "sqlite_"} {
-		if strings.HasPrefix(n.table, prefix) {
-			return true
-		}
-	}
-	return slices.Contains(migrationTables, n.table)
-}
+// folded is a name as rules compare it.
+func folded(name string) string { return strings.ToLower(name) }

@@ -15,6 +15,8 @@ type stmt struct {
 	// feeding: rows of a COPY have been handed to lib/pq, which has them copied
 	// by an Exec without arguments, or by Close.
 	feeding bool
+	// copies: it is a COPY, which lib/pq begins when it is prepared.
+	copies bool
 }
 
 // stmtCore is what every wrapped statement has; see core.
@@ -115,7 +117,7 @@ func (s *stmt) run(ctx context.Context, args []driver.NamedValue, do func(contex
 			return answer{}, err
 		}
 	}
-	a, err := s.c.dispatch(ctx, job{stmts: s.stmts, args: args, do: do})
+	a, err := s.c.dispatch(ctx, job{stmts: s.stmts, args: args, do: do, copying: s.copies})
 	s.feeding = err == nil && feeds(s.stmts, args)
 	return a, err
 }

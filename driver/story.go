@@ -38,6 +38,7 @@ var passes = [deeds]uint8{inserted: 1<<inserted | 1<<updated | 1<<upserted, dele
 type foldKey struct {
 	action string
 	target hooks.Target
+	via    string // the view or partition that was named
 	values hooks.Values
 }
 

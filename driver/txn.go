@@ -284,9 +284,7 @@ func (c *conn) end(outcome hooks.Outcome) *part {
 	t := &c.tx
 	c.giveUp()
 	c.open, t.broken, t.ctx = false, nil, nil
-	if c.temp != nil {
-		c.forget()
-	}
+	c.movedBack(true)
 	if len(t.items) == 0 {
 		return nil
 	}

@@ -137,6 +137,7 @@ func (c *conn) unseen(ctx context.Context, j job) (answer, error) {
 	}
 	c.uncaptured(countWrites(stmts), "several_statements")
 	a, err := j.do(ctx)
+	c.forgetNames()
 	if err == nil && a.rows != nil {
 		// The server may still be executing while rows are read, so it is
 		// asked before the next use.
@@ -318,6 +319,7 @@ func (c *conn) agree(ctx context.Context, w witness) {
 func (c *conn) lookBehind(ctx context.Context) {
 	stmts := c.unsure
 	c.behind, c.alert, c.unsure = false, c.bad, nil
+	c.forgetNames()
 	broken := c.tx.broken
 	w := c.testimony(ctx)
 	if w != witnessSame && c.open && len(c.tx.items) > 0 {

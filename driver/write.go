@@ -12,15 +12,15 @@ import (
 
 // write runs statements that write, without any control words among them.
 func (c *conn) write(ctx context.Context, j job) (answer, error) {
+	if err := c.lookUp(ctx, &j); err != nil {
+		return answer{}, err
+	}
 	if c.open {
 		return c.writeInside(ctx, j)
 	}
-	if c.db.reg.modeNow() == hooks.Off || !c.wants(j.stmts) {
+	if c.db.reg.modeNow() == hooks.Off || !c.wants(&j) {
 		a, err := j.do(ctx)
-		if err == nil {
-			c.heed(j.stmts)
-		}
-		c.uncaptured(countOpaque(j), "opaque")
+		c.tellUnseen(&j)
 		return a, err
 	}
 	if err := c.ready(ctx); err != nil {
@@ -35,9 +35,9 @@ func (c *conn) write(ctx context.Context, j job) (answer, error) {
 
 // writeInside runs them in the transaction that is open.
 func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
+	wrote := c.tx.wrote
 	c.tx.wrote = true
-	wanted := c.tx.mode != hooks.Off && c.wants(j.stmts)
-	if wanted {
+	if c.tx.mode != hooks.Off && (c.wants(&j) || !c.postgres()) {
 		j.args = slices.Clone(j.args) // the call's own may be different after it
 	}
 	a, err := j.do(ctx)
@@ -48,9 +48,11 @@ func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 	if c.tx.mode == hooks.Off {
 		return a, nil
 	}
-	c.uncaptured(countOpaque(j), "opaque")
-	c.heed(j.stmts)
-	if !wanted {
+	if err := c.lookAfter(ctx, &j, a.rows != nil && !wrote); err != nil {
+		return a, err
+	}
+	c.tellUnseen(&j)
+	if !c.wants(&j) {
 		return a, nil
 	}
 	captured := c.capture(ctx, j, a.res)
@@ -65,16 +67,18 @@ func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 // events after it.
 func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
 	stmts := append([]lex.Statement(nil), j.stmts...)
-	j.stmts = stmts
+	j.stmts, j.names.stmts = stmts, stmts
 	a, err := j.do(ctx)
-	c.uncaptured(countOpaque(j), "opaque")
+	if err == nil {
+		err = c.lookAfter(ctx, &j, a.rows != nil)
+	}
+	c.tellUnseen(&j)
 	if err != nil {
 		return a, err
 	}
 	c.start(ctx)
 	c.capture(ctx, j, nil)
 	c.open = false
-	c.heed(stmts)
 	mode, events := c.tx.mode, c.tx.events(0)
 	after := func() error {
 		if len(events) == 0 {
@@ -113,13 +117,15 @@ func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
 	c.start(ctx)
 	c.tx.wrote, c.tx.implicit = true, true
 	a, err := j.do(ctx)
+	if err == nil {
+		err = c.lookAfter(ctx, &j, a.rows != nil)
+	}
 	if err != nil {
 		c.abandon(ctx)
 		return answer{}, err
 	}
-	c.uncaptured(countOpaque(j), "opaque")
+	c.tellUnseen(&j)
 	captured := c.capture(ctx, j, a.res)
-	c.heed(j.stmts)
 	if a.rows != nil {
 		a.rows = c.serve(ctx, a.rows, captured)
 		return a, nil
@@ -153,16 +159,6 @@ func (c *conn) abandon(ctx context.Context) {
 	c.end(hooks.RolledBack)
 }
 
-// wants reports whether any of the statements is captured.
-func (c *conn) wants(stmts []lex.Statement) bool {
-	for i := range stmts {
-		if c.matches(&stmts[i]) {
-			return true
-		}
-	}
-	return false
-}
-
 // runsBare reports whether statements cannot be put into a transaction:
 // because the server forbids it, because they control transactions themselves,
 // or because SQLite commits each of several on its own.
@@ -178,13 +174,28 @@ func (c *conn) runsBare(stmts []lex.Statement) bool {
 	return false
 }
 
-// countOpaque counts the statements that may write unseen, or more than is seen.
-func countOpaque(j job) int {
-	n := 0
+// tellUnseen counts what may have been written unseen, or more than is seen: by
+// opaque statements, and behind views of what is captured.
+func (c *conn) tellUnseen(j *job) {
+	if c.db.reg.cfg.rules == nil {
+		return
+	}
+	opaque, views := 0, 0
 	for i := range j.stmts {
-		if s := &j.stmts[i]; s.Kind == lex.Opaque || s.Partial {
-			n++
+		s := &j.stmts[i]
+		if s.Kind == lex.Opaque || s.Partial {
+			opaque++
+		}
+		if s.Kind != lex.Write {
+			continue
+		}
+		for _, t := range s.Tables {
+			r := j.names.of(i, t)
+			if _, ok := c.aimOf(r, s.Op); !ok && c.misses(r, s.Op) {
+				views++
+			}
 		}
 	}
-	return n
+	c.uncaptured(opaque, "opaque")
+	c.uncaptured(views, "view")
 }

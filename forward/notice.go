@@ -65,7 +65,7 @@ func (d *handler) level(n hooks.Notice) zapcore.Level {
 			return zapcore.DebugLevel
 		}
 		return zapcore.WarnLevel
-	case hooks.NoticeLag, hooks.NoticeUnknown, hooks.NoticeCallback, hooks.NoticeMode:
+	case hooks.NoticeLag, hooks.NoticeUnknown, hooks.NoticeCallback, hooks.NoticeMode, hooks.NoticeUnmatched:
 		return zapcore.WarnLevel
 	case hooks.NoticeSettled:
 		return zapcore.InfoLevel
@@ -107,6 +107,8 @@ func message(n hooks.Notice) string {
 		return "the mode was changed"
 	case hooks.NoticeUncaptured:
 		return "a statement may have written what was not captured (told once; Status counts)"
+	case hooks.NoticeUnmatched:
+		return "a rule of capture names a table that does not exist"
 	case hooks.NoticeUnattributed:
 		return "audit events have no actor (told once; Status counts): use hooks.WithActor or driver.DefaultActor"
 	default:

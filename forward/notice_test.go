@@ -50,6 +50,7 @@ func TestLevels(t *testing.T) {
 		{hooks.Notice{Kind: hooks.NoticeFailed, Reason: "journal"}, zap.WarnLevel, zap.WarnLevel},
 		{hooks.Notice{Kind: hooks.NoticeUnknown}, zap.WarnLevel, zap.WarnLevel},
 		{hooks.Notice{Kind: hooks.NoticeMode}, zap.WarnLevel, zap.WarnLevel},
+		{hooks.Notice{Kind: hooks.NoticeUnmatched}, zap.WarnLevel, zap.WarnLevel},
 		{hooks.Notice{Kind: hooks.NoticeSettled}, zap.InfoLevel, zap.InfoLevel},
 		{hooks.Notice{Kind: hooks.NoticeUncaptured}, zap.WarnLevel, zap.DebugLevel},
 		{hooks.Notice{Kind: hooks.NoticeUnattributed}, zap.WarnLevel, zap.DebugLevel},

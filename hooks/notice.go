@@ -56,6 +56,9 @@ const (
 	NoticeSettled NoticeKind = "settled"
 	// NoticeUncaptured: writes happened that capture could not see into.
 	NoticeUncaptured NoticeKind = "uncaptured"
+	// NoticeUnmatched: rules name tables that the database does not have; Err has
+	// their names.
+	NoticeUnmatched NoticeKind = "unmatched"
 	// NoticeLost: events could not be written, and the transaction committed
 	// without them (best effort) or had committed already.
 	NoticeLost NoticeKind = "lost"

@@ -87,6 +87,13 @@ func countParams(query string) int {
 	return marks + len(named)
 }
 
+// asksCatalog reports whether a query is for the database's catalog, in which the
+// fake has nothing.
+func asksCatalog(query string) bool {
+	return strings.Contains(query, "pg_catalog.") || strings.Contains(query, "sqlite_master") ||
+		strings.Contains(query, "sqlite_temp_master") || strings.HasPrefix(query, "PRAGMA database_list")
+}
+
 func wordLen(s string) int {
 	rest := strings.TrimLeft(s, "_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 	return len(s) - len(rest)

@@ -213,6 +213,7 @@ func TestNotices(t *testing.T) {
 		{hooks.Notice{Kind: hooks.NoticeResumed, Forwarder: "f"}, nil},
 		{hooks.Notice{Kind: hooks.NoticeLag, Forwarder: "f", Count: 3, Duration: time.Hour}, nil}, // Watch knows better
 		{hooks.Notice{Kind: hooks.NoticeMode, Count: 1, Reason: "off"}, nil},
+		{hooks.Notice{Kind: hooks.NoticeUnmatched, Count: 1, Reason: "no_table"}, nil},
 	} {
 		t.Run(string(c.n.Kind), func(t *testing.T) {
 			ob, reader := newObserver(t)

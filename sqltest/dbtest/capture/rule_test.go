@@ -18,25 +18,6 @@ func (w *world) wantNowhere(e journal.Entry, text string) {
 	}
 }
 
-// TestAllTablesLeavesOut: the tables of others that work in the same database.
-func TestAllTablesLeavesOut(t *testing.T) {
-	tables := []string{
-		"schema_migrations", "goose_db_version", "flyway_schema_history", "bun_migrations",
-		"river_job", "river_leader", "aftercommit_own", "threadline_own",
-	}
-	each(t, ordersTable, func(w *world) {
-		for _, table := range tables {
-			w.setUp("CREATE TABLE " + table + " (id bigint)")
-			w.exec("INSERT INTO " + table + " (id) VALUES (1)")
-			w.exec("UPDATE " + table + " SET id = 2")
-			w.exec("DELETE FROM " + table)
-			w.wantAfter(table)
-		}
-		w.exec("INSERT INTO orders (id) VALUES (1)")
-		w.want("orders.inserted orders#1 statements=1 rows=1")
-	})
-}
-
 // TestTemporaryTables: nobody else ever sees them.
 func TestTemporaryTables(t *testing.T) {
 	each(t, "", func(w *world) {
@@ -108,7 +89,7 @@ func TestRules(t *testing.T) {
 				}
 				var got []string
 				for _, e := range w.events() {
-					got = append(got, e.Target.Type)
+					got = append(got, strings.ToLower(e.Target.Type)) // SQLite keeps the capitals
 				}
 				if s := strings.Join(got, " "); s != c.want {
 					t.Errorf("captured [%s], want [%s]", s, c.want)

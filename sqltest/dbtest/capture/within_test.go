@@ -89,13 +89,13 @@ var within = []struct {
 	},
 	{
 		query:   "INSERT INTO notes (id) VALUES (9)",
-		events:  []string{"notes.inserted notes#9 statements=1 rows=1"},
-		queried: []string{"notes.inserted notes#9 statements=1 conditional=true"},
+		events:  []string{"orders.inserted orders statements=1 rows=1 via=notes"},
+		queried: []string{"orders.inserted orders statements=1 conditional=true via=notes"},
 	},
 	{
 		query:   "UPDATE parts_1 SET note = 'x'",
-		events:  []string{"parts_1.updated parts_1 statements=1 rows=1"},
-		queried: []string{"parts_1.updated parts_1 statements=1 conditional=true"},
+		events:  []string{"parts.updated parts statements=1 rows=1 via=parts_1"},
+		queried: []string{"parts.updated parts statements=1 conditional=true via=parts_1"},
 	},
 	{
 		query:   "UPDATE parts SET note = 'x' WHERE id = 1",
@@ -105,7 +105,8 @@ var within = []struct {
 	{query: "TRUNCATE orders, ONLY news", events: []string{"orders.truncated orders statements=1", "news.truncated news statements=1"}},
 }
 
-// TestWithin: each target is an event of its own, as the statement names it;
+// TestWithin: each target is an event of its own, for the table that a view or a
+// partition is of;
 // nothing is counted as unseen.
 func TestWithin(t *testing.T) {
 	each(t, withinTables, func(w *world) {

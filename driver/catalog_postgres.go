@@ -1,0 +1,135 @@
+package driver
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+)
+
+// catalogQuery follows a name ($1 its schema or ”, $2) through PostgreSQL's
+// catalog. It has a row for the relation and for each behind it:
+//
+//   - up: from a view to what it reads, from a partition to the whole; sure while
+//     there is one way;
+//   - down: what lies below the table that is written, whose triggers rows pass;
+//   - doubt: the operations of which BEFORE ROW triggers there may drop the row, or
+//     of which a foreign server says what it likes.
+//
+// It does not raise an error, which would end the app's transaction: a schema
+// without rights is no schema of the path, a relation that is dropped meanwhile
+// has no row. Every name and operator is qualified, so that no search_path can
+// change it. There is always one row, for the current schema.
+const catalogQuery = `WITH RECURSIVE up(depth, oid, kind, part, sure, above) AS (
+  (SELECT 0, c.oid, c.relkind::pg_catalog.text, c.relispartition, true, false
+     FROM pg_catalog.unnest(
+            CASE WHEN $1::pg_catalog.text OPERATOR(pg_catalog.=) '' THEN pg_catalog.current_schemas(true)
+                 WHEN $1::pg_catalog.text OPERATOR(pg_catalog.=) 'pg_temp' THEN
+                   ARRAY(SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.oid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())
+                 ELSE ARRAY[$1::pg_catalog.name] END) WITH ORDINALITY AS s (name, nr)
+     JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) s.name
+     JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid AND c.relname OPERATOR(pg_catalog.=) $2::pg_catalog.name
+    ORDER BY s.nr
+    LIMIT 1)
+  UNION
+  SELECT up.depth OPERATOR(pg_catalog.+) 1, c.oid, c.relkind::pg_catalog.text, c.relispartition,
+         up.sure AND b.alone, up.part
+    FROM up
+    CROSS JOIN LATERAL (
+      SELECT i.inhparent AS oid, true AS alone FROM pg_catalog.pg_inherits i
+       WHERE up.part AND i.inhrelid OPERATOR(pg_catalog.=) up.oid
+      UNION ALL
+      SELECT d.oid, pg_catalog.count(*) OVER () OPERATOR(pg_catalog.=) 1 FROM (
+        SELECT DISTINCT d.refobjid AS oid
+          FROM pg_catalog.pg_rewrite r
+          JOIN pg_catalog.pg_depend d ON d.objid OPERATOR(pg_catalog.=) r.oid
+          JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) d.refobjid
+         WHERE up.kind OPERATOR(pg_catalog.=) 'v'
+           AND r.ev_class OPERATOR(pg_catalog.=) up.oid AND r.ev_type OPERATOR(pg_catalog.=) '1'
+           AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+           AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+           AND d.refobjid OPERATOR(pg_catalog.<>) up.oid
+           AND t.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,f}'::pg_catalog."char"[])) d
+    ) b
+    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) b.oid
+   WHERE up.depth OPERATOR(pg_catalog.<) 16
+), down(top, oid) AS (
+  SELECT up.oid, up.oid FROM up WHERE NOT up.above
+  UNION
+  SELECT down.top, i.inhrelid FROM down JOIN pg_catalog.pg_inherits i ON i.inhparent OPERATOR(pg_catalog.=) down.oid
+), doubt(top, ops) AS (
+  SELECT down.top, pg_catalog.bit_or(CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'f' THEN 28
+           ELSE (SELECT pg_catalog.bit_or(t.tgtype::pg_catalog.int4) FROM pg_catalog.pg_trigger t
+                  WHERE t.tgrelid OPERATOR(pg_catalog.=) c.oid AND NOT t.tgisinternal AND t.tgenabled OPERATOR(pg_catalog.<>) 'D'
+                    AND (t.tgtype::pg_catalog.int4 OPERATOR(pg_catalog.&) 3) OPERATOR(pg_catalog.=) 3) END)
+    FROM down JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) down.oid
+   GROUP BY down.top
+)
+SELECT pg_catalog.current_schema()::pg_catalog.text,
+       up.sure::pg_catalog.text, n.nspname::pg_catalog.text, c.relname::pg_catalog.text, c.relkind::pg_catalog.text,
+       c.relpersistence::pg_catalog.text,
+       COALESCE((SELECT pg_catalog.bit_or(t.tgtype::pg_catalog.int4) FROM pg_catalog.pg_trigger t
+          WHERE t.tgrelid OPERATOR(pg_catalog.=) up.oid AND t.tgenabled OPERATOR(pg_catalog.<>) 'D'
+            AND (t.tgtype::pg_catalog.int4 OPERATOR(pg_catalog.&) 64) OPERATOR(pg_catalog.=) 64), 0)::pg_catalog.text ,
+       COALESCE((SELECT pg_catalog.string_agg(r.ev_type::pg_catalog.text, '') FROM pg_catalog.pg_rewrite r
+          WHERE r.ev_class OPERATOR(pg_catalog.=) up.oid AND r.is_instead AND r.ev_type OPERATOR(pg_catalog.<>) '1' AND r.ev_enabled OPERATOR(pg_catalog.<>) 'D'), '') AS rules,
+       COALESCE(doubt.ops, 0)::pg_catalog.text
+  FROM (SELECT 1) one
+  LEFT JOIN (up JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) up.oid
+                JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+                LEFT JOIN doubt ON doubt.top OPERATOR(pg_catalog.=) up.oid) ON true
+ ORDER BY up.depth`
+
+// askPostgres asks PostgreSQL's catalog for a name.
+func (c *conn) askPostgres(ctx context.Context, t lex.Table) (*relation, error) {
+	query := catalogQuery
+	if c.names.salt > 0 {
+		query += " -- " + strconv.Itoa(c.names.salt)
+	}
+	r, schema, rows := &relation{}, "", 0
+	err := c.read(ctx, query, []string{t.Schema, t.Name}, func(row []string) {
+		if len(row) == 9 {
+			rows++
+			schema = row[0]
+			r.add(row[1:])
+		}
+	})
+	if err != nil || rows == 0 {
+		return nil, err
+	}
+	r.schema = schema
+	if len(r.steps) == 0 {
+		r = c.asWritten(t)
+		r.missing, r.schema = true, schema
+		if t.Schema == "" {
+			r.steps[0].Schema = schema
+		}
+	}
+	return r, nil
+}
+
+// add takes a row of catalogQuery: sure, schema, name, kind, persistence, types of
+// INSTEAD OF triggers, events of DO INSTEAD rules, types of BEFORE ROW triggers.
+func (r *relation) add(row []string) {
+	if row[2] == "" {
+		return
+	}
+	t := lex.Table{Schema: row[1], Name: row[2]}
+	if row[0] != "true" {
+		r.reads = append(r.reads, t)
+		return
+	}
+	s := step{Table: t, view: row[3] == "v", temporary: row[4] == "t", instead: bits(row[5]), doubt: bits(row[7])}
+	for _, event := range row[6] { // as pg_rewrite.ev_type has it
+		s.instead |= map[rune]changes{'2': updates, '3': inserts, '4': deletes}[event]
+	}
+	if row[3] == "p" && s.doubt != 0 {
+		s.doubt |= updates // which may move a row by a DELETE and an INSERT
+	}
+	r.steps = append(r.steps, s)
+}
+
+func bits(tgtype string) changes {
+	n, _ := strconv.Atoi(tgtype)
+	return changes(n) & anyChange
+}

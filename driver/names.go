@@ -1,0 +1,242 @@
+package driver
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// namesLast is how long a connection believes what it knows of a name: other
+// sessions may rename tables, or make views and triggers.
+const namesLast = time.Minute
+
+// maxNames is how many names a connection keeps.
+const maxNames = 1000
+
+// names is what a connection knows of the names in its statements, which it asks
+// the database's catalog for.
+type names struct {
+	found map[lex.Table]*relation // not changed once it is another one
+	stale map[lex.Table]*relation // too old to be believed where the catalog can be asked
+	since time.Time               // of found
+	// moved: what the transaction has done may be undone with it.
+	moved bool
+	// salt makes the catalog's query another one, after what the session has
+	// prepared is gone: pgx would go on using it.
+	salt int
+}
+
+// meanings are what the names in a job's statements stand for.
+type meanings struct {
+	c     *conn
+	stmts []lex.Statement
+	// split is the first statement that may change what names stand for; late is
+	// for those behind it.
+	split       int
+	early, late map[lex.Table]*relation
+}
+
+// of returns what a name in the i-th statement stands for.
+func (m *meanings) of(i int, t lex.Table) *relation {
+	known := m.early
+	if i > m.split {
+		known = m.late
+		if m.passing(i, t) {
+			return &relation{steps: []step{{Table: t, temporary: true}}}
+		}
+	}
+	if r := known[t]; r != nil {
+		return r
+	}
+	if r := m.c.names.stale[t]; r != nil {
+		return r
+	}
+	return m.c.asWritten(t)
+}
+
+// passing reports whether t is a temporary table that an earlier statement of the
+// string has made: it may be gone at the end of that.
+func (m *meanings) passing(i int, t lex.Table) bool {
+	made := false
+	for k := m.split; k < i; k++ {
+		if s := &m.stmts[k]; slices.Contains(s.Tables, t) && s.Kind == lex.Schema {
+			made = s.Temporary && creates(s) || made && s.Verb != "DROP TABLE"
+		}
+	}
+	return made
+}
+
+// moves reports whether a statement may change what names stand for.
+func moves(s *lex.Statement) bool {
+	return s.Path || s.Kind == lex.Schema || s.Kind == lex.Opaque
+}
+
+// firstMove returns the index of the first statement that does, or how many there
+// are.
+func firstMove(stmts []lex.Statement) int {
+	for i := range stmts {
+		if moves(&stmts[i]) {
+			return i
+		}
+	}
+	return len(stmts)
+}
+
+// lookUp finds out what the names in j's statements stand for, before they are
+// executed. An error is the app's: the transaction has failed with it.
+func (c *conn) lookUp(ctx context.Context, j *job) error {
+	j.names = meanings{c: c, stmts: j.stmts, split: firstMove(j.stmts)}
+	if c.db.reg.cfg.rules == nil || c.mode() == hooks.Off {
+		return nil
+	}
+	var err error
+	if !j.copying {
+		err = c.ask(ctx, j.stmts[:min(j.names.split+1, len(j.stmts))], !c.postgres() && c.open)
+	}
+	j.names.early = c.names.found
+	return err
+}
+
+// lookAfter finds out what could not be asked before: names behind a statement
+// that may have changed their meaning, and, inside a transaction of SQLite, all
+// but temporary ones. There a question before the transaction's first write would
+// begin it as a reading one, and what begins so can fail where it would have
+// waited.
+//
+// unread says that j's rows are still to be read: some SQLite drivers execute a
+// statement only then.
+func (c *conn) lookAfter(ctx context.Context, j *job, unread bool) error {
+	if c.db.reg.cfg.rules == nil || c.mode() == hooks.Off || j.copying {
+		return nil
+	}
+	late := j.names.split < len(j.stmts)-1
+	if late {
+		c.forgetNames()
+	}
+	if unread && !c.postgres() || c.postgres() && !late {
+		return nil
+	}
+	err := c.ask(ctx, j.stmts, false)
+	if !late {
+		j.names.early = c.names.found
+	}
+	j.names.late = c.names.found
+	return err
+}
+
+// ask looks up the names in stmts that are not known.
+func (c *conn) ask(ctx context.Context, stmts []lex.Statement, temporaryOnly bool) error {
+	n := &c.names
+	if n.found != nil && (time.Since(n.since) > namesLast || len(n.found) > maxNames) {
+		n.stale, n.found = n.found, nil
+	}
+	for i := range stmts {
+		s := &stmts[i]
+		if s.Kind == lex.Write || s.Kind == lex.Schema && aboutRelations(s) {
+			for _, t := range s.Tables {
+				if err := c.askOne(ctx, t, temporaryOnly); err != nil {
+					return err
+				}
+			}
+		}
+		if s.On.Name != "" {
+			if err := c.askOne(ctx, s.On, temporaryOnly); err != nil {
+				return err
+			}
+		}
+		for _, t := range s.Also {
+			if err := c.askOne(ctx, t.Table, temporaryOnly); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *conn) askOne(ctx context.Context, t lex.Table, temporaryOnly bool) error {
+	n := &c.names
+	if r := n.found[t]; r != nil && !r.missing {
+		return nil
+	}
+	var r *relation
+	var err error
+	if c.postgres() {
+		r, err = c.askPostgres(ctx, t)
+	} else {
+		r, err = c.askSQLite(ctx, t, temporaryOnly)
+	}
+	if err != nil {
+		state := hooks.SQLState(err)
+		if c.open && c.postgres() && state != "" && state != stateFailed {
+			return err // what the app would get instead says nothing
+		}
+		return nil
+	}
+	if r == nil {
+		return nil
+	}
+	if n.found == nil {
+		n.found, n.since = make(map[lex.Table]*relation), time.Now()
+	}
+	// The name is a part of the app's query, which need not be kept.
+	n.found[lex.Table{Schema: strings.Clone(t.Schema), Name: strings.Clone(t.Name)}] = r
+	return nil
+}
+
+// stateFailed is the SQLSTATE of statements in a transaction that has failed.
+const stateFailed = "25P02"
+
+// aboutRelations reports whether the names of a Schema statement are those of
+// tables, views and the like.
+func aboutRelations(s *lex.Statement) bool {
+	switch s.Verb {
+	case "GRANT", "REVOKE", "COMMENT", "SELECT INTO":
+		return true
+	}
+	for _, kind := range []string{" TABLE", " VIEW", " INDEX", " SEQUENCE"} {
+		if strings.HasSuffix(s.Verb, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+// isMoving reports whether any of the statements may change what names stand for.
+func isMoving(stmts []lex.Statement) bool { return firstMove(stmts) < len(stmts) }
+
+// forgetNames drops what is known: it may have changed.
+func (c *conn) forgetNames() {
+	c.names.found, c.names.stale = nil, nil
+	c.names.moved = c.names.moved || c.open
+}
+
+// moved drops it after statements that may have changed it; prepared says that
+// what the session has prepared is gone.
+func (c *conn) moved(prepared bool) {
+	c.forgetNames()
+	if prepared {
+		c.names.salt++
+	}
+}
+
+// movedBack drops it after the transaction, or a part of it, was undone or ended.
+func (c *conn) movedBack(ended bool) {
+	if c.names.moved {
+		c.forgetNames()
+		c.names.moved = !ended
+	}
+}
+
+// unprepares reports whether a statement drops what the session has prepared.
+func unprepares(stmts []lex.Statement) bool {
+	for i := range stmts {
+		if s := &stmts[i]; s.Path && (s.Verb == "DISCARD" || s.Verb == "DEALLOCATE") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,245 @@
+package driver
+
+import (
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// relation is what a name in a statement stands for.
+type relation struct {
+	// steps lead from the relation of that name to the one that its rows belong
+	// to: from a view to its table, from a partition to the partitioned table.
+	// There is at least one.
+	steps []step
+	// reads are what a view reads where it does not show which of them has its
+	// rows.
+	reads []lex.Table
+	// schema is the one in which a CREATE without a schema makes its object.
+	schema string
+	// missing: there was none of that name.
+	missing bool
+}
+
+// step is one relation.
+type step struct {
+	lex.Table
+	view      bool
+	virtual   bool // an SQLite module's, which may take commands for rows
+	temporary bool
+	// instead are the operations for which something else is done: by an INSTEAD
+	// OF trigger, a DO INSTEAD rule.
+	instead changes
+	// doubt are those of which no rows proves nothing: a trigger may have taken
+	// the row elsewhere.
+	doubt changes
+}
+
+// changes are operations on rows, with the bits of pg_trigger.tgtype.
+type changes uint8
+
+const (
+	inserts changes = 1 << (iota + 2)
+	deletes
+	updates
+	anyChange = inserts | deletes | updates
+)
+
+// changesBy returns what an operation may do to rows. A TRUNCATE sees neither
+// rows nor rules.
+func (c *conn) changesBy(op lex.Op) changes {
+	switch op {
+	case lex.Insert:
+		return inserts
+	case lex.Update:
+		return updates
+	case lex.Delete:
+		return deletes
+	case lex.Upsert:
+		if c.postgres() {
+			return inserts | updates
+		}
+		return anyChange // REPLACE deletes
+	case lex.Merge:
+		return anyChange
+	default:
+		return 0
+	}
+}
+
+// reached returns the steps as far as these changes get.
+func (r *relation) reached(by changes) []step {
+	for i := range r.steps {
+		if r.steps[i].instead&by != 0 {
+			return r.steps[:i+1]
+		}
+	}
+	return r.steps
+}
+
+// aim is the table that a write is captured for.
+type aim struct {
+	table lex.Table
+	// via is the view or the partition that the statement names.
+	via string
+	// keyed says that a key in the statement is one of the table's.
+	keyed bool
+	// instead: the number of rows is that of something else.
+	instead bool
+	// doubt: no rows does not mean that nothing was changed.
+	doubt bool
+}
+
+// aimOf returns what a write to r is captured for, if it is. Of a view and its
+// table, or a partition and the whole, it is the last that a rule matches.
+func (c *conn) aimOf(r *relation, op lex.Op) (aim, bool) {
+	rules, by := c.db.reg.cfg.rules, c.changesBy(op)
+	steps := r.reached(by)
+	last := &steps[len(steps)-1]
+	if last.temporary {
+		return aim{}, false
+	}
+	found := -1
+	for i := range steps {
+		switch rules.match(c.db.dialect, steps[i].Table) {
+		case ruleExcepts:
+			return aim{}, false
+		case ruleCaptures:
+			found = i
+		}
+	}
+	if found < 0 {
+		return aim{}, false
+	}
+	a := aim{table: steps[found].Table, keyed: !steps[0].view, instead: last.instead&by != 0}
+	a.doubt = a.instead || stored(steps).doubt&by != 0
+	if via := steps[0]; found > 0 {
+		if via.temporary && c.postgres() {
+			via.Schema = "pg_temp" // and not that of this session
+		}
+		a.via = nameOf(c.db.dialect, via.Table)
+	}
+	return a, true
+}
+
+// stored returns the first step that is no view: the rows pass its triggers.
+func stored(steps []step) *step {
+	for i := range steps {
+		if !steps[i].view {
+			return &steps[i]
+		}
+	}
+	return &steps[len(steps)-1]
+}
+
+// misses reports whether a write to r, which is not captured itself, may change
+// what is: something behind a view.
+func (c *conn) misses(r *relation, op lex.Op) bool {
+	if !r.steps[0].view {
+		return false
+	}
+	behind := r.reads
+	for _, s := range r.steps[len(r.reached(c.changesBy(op))):] {
+		behind = append(behind, s.Table)
+	}
+	for _, t := range behind {
+		if c.db.reg.cfg.rules.match(c.db.dialect, t) == ruleCaptures {
+			return true
+		}
+	}
+	return false
+}
+
+// asWritten is what a name means as far as it says so itself.
+func (c *conn) asWritten(t lex.Table) *relation {
+	temp := t.Schema == "pg_temp" || c.db.dialect == hooks.SQLite && folded(t.Schema) == "temp"
+	return &relation{steps: []step{{Table: t, temporary: temp}}}
+}
+
+// nameOf is the exact name of a table, with its schema unless that is the
+// default one.
+func nameOf(d hooks.Dialect, t lex.Table) string {
+	if isDefault(d, t.Schema) {
+		return t.Name
+	}
+	return t.Schema + "." + t.Name
+}
+
+func isDefault(d hooks.Dialect, schema string) bool {
+	switch d {
+	case hooks.Postgres:
+		return schema == "" || schema == "public"
+	default:
+		return schema == "" || folded(schema) == "main"
+	}
+}
+
+// schemaTargets returns the names of what the i-th statement changes the schema
+// of, if that is captured; "" where it names nothing.
+func (c *conn) schemaTargets(j *job, i int) []string {
+	s := &j.stmts[i]
+	switch {
+	case s.Temporary:
+		return nil
+	case s.On.Name != "": // an index, a trigger: what matters is the table
+		on := j.names.of(i, s.On).steps[0]
+		if !c.auditsStep(j.names.of(i, s.On)) {
+			return nil
+		}
+		if len(s.Tables) == 0 {
+			return []string{""}
+		}
+		t := s.Tables[0]
+		if t.Schema == "" {
+			t.Schema = on.Schema
+		}
+		return []string{nameOf(c.db.dialect, t)}
+	case len(s.Tables) == 0:
+		if c.db.reg.cfg.rules.all {
+			return []string{""}
+		}
+		return nil
+	}
+	var targets []string
+	for _, t := range s.Tables {
+		r := c.asWritten(t)
+		if aboutRelations(s) {
+			r = j.names.of(i, t)
+		}
+		if t.Schema == "" && r.schema != "" && creates(s) {
+			r = &relation{steps: []step{{Table: lex.Table{Schema: r.schema, Name: t.Name}}}}
+		}
+		if c.auditsStep(r) {
+			targets = append(targets, nameOf(c.db.dialect, r.steps[0].Table))
+		}
+	}
+	return targets
+}
+
+// creates reports whether a statement makes a table, a view or a sequence, which
+// goes into the first schema of the path whatever has its name elsewhere.
+func creates(s *lex.Statement) bool {
+	return strings.HasPrefix(s.Verb, "CREATE") || s.Verb == "SELECT INTO"
+}
+
+// auditsStep reports whether a change of r's own definition is captured: as a
+// part of a captured table, too, but not as a view of one.
+func (c *conn) auditsStep(r *relation) bool {
+	if r.steps[0].temporary {
+		return false
+	}
+	captured := false
+	for _, s := range r.steps {
+		switch c.db.reg.cfg.rules.match(c.db.dialect, s.Table) {
+		case ruleExcepts:
+			return false
+		case ruleCaptures:
+			captured = true
+		}
+		if s.view {
+			break
+		}
+	}
+	return captured
+}
