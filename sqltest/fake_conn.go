@@ -105,16 +105,16 @@ func (c *conn) runOne(stmt string, args []driver.NamedValue) (Answer, error) {
 	st := Statement{Query: stmt, Args: slices.Clone(args), Conn: c.id, Tx: c.session.tx}
 	aborted := c.session.aborted
 	f.mu.Unlock()
-	switch {
-	case aborted:
+	if aborted {
 		return Answer{}, errAborted
-	case asksCatalog(stmt):
-		return Answer{Sets: []Set{{}}}, nil
 	}
 
 	a, err := f.ask(st)
 	if err != nil {
 		return Answer{}, err
+	}
+	if asksCatalog(stmt) {
+		return a, nil
 	}
 	if a.RowsAffected > 0 || len(a.Sets) == 0 {
 		f.mu.Lock()

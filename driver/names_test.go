@@ -1,0 +1,224 @@
+package driver_test
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	adriver "github.com/go-aftercommit/aftercommit/driver"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest"
+)
+
+// catalog answers what the driver asks for names: each is in the schema shop.
+type catalog struct {
+	asked []string
+	err   error // instead
+}
+
+const catalogQuery = "WITH RECURSIVE up"
+
+func newCatalog(fake *sqltest.Fake) *catalog {
+	c := &catalog{}
+	fake.AnswerFunc(catalogQuery, func(st sqltest.Statement) (sqltest.Answer, error) {
+		name := st.Args[1].Value.(string)
+		c.asked = append(c.asked, name)
+		if c.err != nil {
+			return sqltest.Answer{}, c.err
+		}
+		columns := make([]string, 9)
+		return sqltest.Rows(columns, []driver.Value{"public", "true", "shop", name, "r", "p", "0", "", "0"}), nil
+	})
+	return c
+}
+
+const (
+	toShop  = "INSERT journal shop.orders.inserted"
+	toNoOne = "INSERT journal orders.inserted"
+)
+
+// A name is asked for once on a connection, until something may have changed its
+// meaning.
+func TestNamesAreKept(t *testing.T) {
+	for _, tt := range []struct {
+		between string
+		again   bool
+	}{
+		{"SELECT 1", false},
+		{"UPDATE orders SET a = 1", false},
+		{"SET statement_timeout = 1", false},
+		{"SELECT set_config('app.tenant', '7', true)", false},
+		{"SAVEPOINT s", false},
+		{"SET search_path = shop", true},
+		{"SELECT set_config('search_path', 'shop', true)", true},
+		{"SET LOCAL ROLE clerk", true},
+		{"CREATE TABLE lines (id int)", true},
+		{"DO 'x'", true},
+		{"CALL p()", true},
+		{"DISCARD TEMP", true},
+		{"SET search_path = shop; SELECT 1", true},
+		{"SAVEPOINT t; SAVEPOINT u", true},
+	} {
+		t.Run(tt.between, func(t *testing.T) {
+			fake := sqltest.NewFake()
+			asked := newCatalog(fake)
+			db := open(t, fake, &spy{}, adriver.Capture(adriver.Tables("orders")))
+			tx := begin(t, db)
+			exec(t, tx, orderStmt, orderStmt, tt.between, orderStmt)
+			if err := tx.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			tx = begin(t, db)
+			exec(t, tx, orderStmt)
+			if err := tx.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			n := len(slices.DeleteFunc(asked.asked, func(name string) bool { return name != "orders" }))
+			if want := map[bool]int{false: 1, true: 3}[tt.again]; n != want { // also after the transaction
+				t.Errorf("asked %d times, want %d", n, want)
+			}
+		})
+	}
+}
+
+// What a transaction did to names may be undone with a part of it.
+func TestNamesAreForgottenWhenUndone(t *testing.T) {
+	fake := sqltest.NewFake()
+	asked := newCatalog(fake)
+	db := open(t, fake, &spy{}, adriver.Capture(adriver.Tables("orders")))
+	exec(t, db, "BEGIN", "SAVEPOINT s", "SET search_path = shop", orderStmt, "ROLLBACK TO s", orderStmt, "ROLLBACK TO s", "ROLLBACK")
+	if len(asked.asked) != 2 {
+		t.Errorf("asked %d times, want 2", len(asked.asked))
+	}
+}
+
+// Other sessions change the catalog, too.
+func TestNamesGrowOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := sqltest.NewFake()
+		asked := newCatalog(fake)
+		db := open(t, fake, &spy{}, adriver.Capture(adriver.AllTables()))
+		for _, tt := range []struct {
+			after time.Duration
+			want  int
+		}{{0, 1}, {59 * time.Second, 1}, {2 * time.Second, 2}} {
+			time.Sleep(tt.after)
+			exec(t, db, orderStmt)
+			if len(asked.asked) != tt.want {
+				t.Errorf("asked %d times after %v more, want %d", len(asked.asked), tt.after, tt.want)
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		asked.err = errors.New("no connection to ask on")
+		fake.Reset()
+		exec(t, db, orderStmt)
+		want(t, "what is old is better than nothing", fake.CommittedQueries(), orderStmt, toShop)
+	})
+}
+
+// Where the catalog cannot be asked, a name is taken as it is written, for this
+// once; an error that ended the app's transaction is the app's.
+func TestNamesThatCannotBeAsked(t *testing.T) {
+	timeout := &sqltest.Error{Code: "57014", Message: "statement timeout"}
+	for _, tt := range []struct {
+		name   string
+		err    error
+		inside bool
+		fails  bool
+	}{
+		{"by the base driver", errors.New("rows are open"), false, false},
+		{"by the base driver, inside", errors.New("rows are open"), true, false},
+		{"by the server", timeout, false, false},
+		{"by the server, inside", timeout, true, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			fake := sqltest.NewFake()
+			asked := newCatalog(fake)
+			asked.err = tt.err
+			db := open(t, fake, &spy{}, adriver.Capture(adriver.Tables("orders")))
+			run := func() error {
+				if !tt.inside {
+					_, err := db.ExecContext(context.Background(), orderStmt)
+					return err
+				}
+				tx := begin(t, db)
+				if _, err := tx.ExecContext(context.Background(), orderStmt); err != nil {
+					return errors.Join(err, tx.Rollback())
+				}
+				return tx.Commit()
+			}
+			err := run()
+			if (err != nil) != tt.fails || tt.fails && !errors.Is(err, tt.err) {
+				t.Errorf("error %v, want %v", err, tt.err)
+			}
+			if !tt.fails {
+				want(t, "committed", fake.CommittedQueries(), orderStmt, toNoOne)
+			}
+			asked.err = nil
+			fake.Reset()
+			if err := run(); err != nil {
+				t.Fatal(err)
+			}
+			want(t, "committed later", fake.CommittedQueries(), orderStmt, toShop)
+		})
+	}
+}
+
+// pgx keeps what it has prepared by its text, and so would go on using what is
+// gone.
+func TestNamesAfterDeallocate(t *testing.T) {
+	fake := sqltest.NewFake()
+	newCatalog(fake)
+	db := open(t, fake, &spy{}, adriver.Capture(adriver.AllTables()))
+	exec(t, db, orderStmt, "SET search_path = shop", orderStmt, "DEALLOCATE ALL", orderStmt, "DISCARD ALL", orderStmt)
+	var texts []string
+	for _, c := range fake.Log("QueryContext") {
+		texts = append(texts, c.Query)
+	}
+	if len(texts) != 4 || texts[0] != texts[1] || texts[1] == texts[2] || texts[2] == texts[3] {
+		t.Errorf("%d questions, or the wrong ones are equal", len(texts))
+	}
+}
+
+// An app without rules, or in the mode off, is asked nothing.
+func TestNamesAreNotAskedInVain(t *testing.T) {
+	for name, opts := range map[string][]adriver.Option{
+		"no rules": nil,
+		"off":      {adriver.Capture(adriver.AllTables()), adriver.WithMode(hooks.Off)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fake := sqltest.NewFake()
+			asked := newCatalog(fake)
+			db := open(t, fake, &spy{}, opts...)
+			tx := begin(t, db)
+			exec(t, tx, orderStmt)
+			if err := tx.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			exec(t, db, orderStmt)
+			if len(asked.asked) > 0 {
+				t.Errorf("asked for %q", asked.asked)
+			}
+		})
+	}
+}
+
+// A base connection that cannot query without preparing is asked all the same.
+func TestNamesByPreparedStatement(t *testing.T) {
+	fake := sqltest.NewFakeOf(sqltest.Modern&^(sqltest.QueryerContext|sqltest.Queryer), hooks.Postgres)
+	newCatalog(fake)
+	db := open(t, fake, &spy{}, adriver.Capture(adriver.AllTables()))
+	exec(t, db, orderStmt)
+	want(t, "committed", fake.CommittedQueries(), orderStmt, toShop)
+	for _, c := range fake.Log("Stmt.Close") {
+		if strings.HasPrefix(c.Query, catalogQuery) {
+			return
+		}
+	}
+	t.Error("the statement is left open")
+}
