@@ -202,6 +202,16 @@ func TestShortenMakesTextsValid(t *testing.T) {
 	})
 }
 
+// An app's own type of actor may be anything; a captured event has it all the
+// same.
+func TestShortenMakesTheActorsTypeStorable(t *testing.T) {
+	e := valid()
+	e.Actor = hooks.Actor{Type: "a\x00\xff" + hooks.ActorType(strings.Repeat("x", hooks.MaxText))}
+	if !hooks.Shorten(&e) || len(e.Actor.Type) > hooks.MaxText || !strings.HasPrefix(string(e.Actor.Type), "a\uFFFD\uFFFDx") {
+		t.Errorf("got %q", e.Actor.Type)
+	}
+}
+
 func TestSecretsAtAnyDepth(t *testing.T) {
 	for field, metadata := range map[string]map[string]any{
 		"metadata.password":       {"password": "x"},
