@@ -52,3 +52,14 @@ func TestEntriesAreEachForwardersOwn(t *testing.T) {
 	}
 	w.wantTold("logged delivered delivered")
 }
+
+func TestNoticesAreTheObserversOwn(t *testing.T) {
+	w := newWorld(t, nil)
+	w.hub.observer = hooks.ObserverFunc(func(n hooks.Notice) { clear(n.Events) })
+	id := uuid.Must(uuid.NewV7())
+	ids := []uuid.UUID{id}
+	w.h.Notify(hooks.Notice{Kind: hooks.NoticeLogged, Events: ids})
+	if ids[0] != id {
+		t.Error("an observer changed the events of what is still to be reported")
+	}
+}

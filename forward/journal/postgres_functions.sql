@@ -157,12 +157,14 @@ BEGIN
 	ON CONFLICT (id) DO NOTHING;
 	GET DIAGNOSTICS fresh = ROW_COUNT;
 	IF fresh < json_array_length(events) THEN
-		-- The same event again is no harm: a write may be repeated when its
-		-- answer was lost. Another one would be missing without a word.
+		-- The same event again is harmless: a write may be repeated when its
+		-- answer was lost. Another one would be missing without a word. A
+		-- captured one never fails the app, and its ID is not the app's choice.
 		SELECT min(a.id::text) INTO taken
 		FROM json_array_elements(events) AS e (event)
 		JOIN "{schema}".audit_events a ON a.id = (e.event ->> 'id')::uuid
-		WHERE to_jsonb(a) - '{seq,xid,tx_started_at,recorded_at,role}'::text[]
+		WHERE NOT coalesce((e.event ->> 'captured')::boolean, false)
+		AND to_jsonb(a) - '{seq,xid,tx_started_at,recorded_at,role}'::text[]
 			<> to_jsonb(jsonb_populate_record(NULL::"{schema}".audit_events,
 				'{"captured": false}'::jsonb || e.event::jsonb)) - '{seq,xid,tx_started_at,recorded_at,role}'::text[];
 		IF taken IS NOT NULL THEN

@@ -29,12 +29,13 @@ BEGIN
 	ORDER BY key
 	ON CONFLICT (id) DO NOTHING;
 
-	-- The same event again is no harm: a write may be repeated when its answer
-	-- was lost. Another one would be missing without a word.
+	-- The same event again is harmless: a write may be repeated when its answer
+	-- was lost. Another one would be missing without a word. A captured one never
+	-- fails the app, and its ID is not the app's choice.
 	SELECT RAISE(ABORT, 'aftercommit: the journal has another event with the ID of one of these: leave Event.ID empty, or give each event an ID of its own')
 	WHERE changes() < json_array_length(NEW.events) AND EXISTS (
 		SELECT 1 FROM json_each(NEW.events) JOIN {prefix}events e ON e.id = value ->> 'id'
-		WHERE (e.occurred_at, e.action, e.outcome,
+		WHERE NOT coalesce(value ->> 'captured', 0) AND (e.occurred_at, e.action, e.outcome,
 				e.actor_type, e.actor_id, e.actor_name, e.on_behalf_of,
 				e.target_type, e.target_id, e.target_name,
 				e.tenant_id, e.request_id, e.correlation_id, e.causation_id, e.job_id, e.trace_parent,

@@ -154,6 +154,7 @@ func TestSameIDOfAnotherEvent(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		r := newRig(t, e)
 		first := fullEvent(t)
+		first.Captured = false
 		r.exec("BEGIN")
 		r.write(r.j, 1, first)
 		r.exec("COMMIT")
@@ -162,7 +163,6 @@ func TestSameIDOfAnotherEvent(t *testing.T) {
 			"its target":   func(ev *hooks.Event) { ev.Target.ID = "8" },
 			"its actor":    func(ev *hooks.Event) { ev.Actor = hooks.Actor{} },
 			"its metadata": func(ev *hooks.Event) { ev.Metadata = map[string]any{"note": "else"} },
-			"captured":     func(ev *hooks.Event) { ev.Captured = false },
 		} {
 			other := first
 			change(&other)
@@ -180,6 +180,11 @@ func TestSameIDOfAnotherEvent(t *testing.T) {
 				}
 			}
 		}
+		captured := first
+		captured.Captured = true
+		r.exec("BEGIN")
+		r.write(r.j, 2, captured)
+		r.exec("COMMIT")
 		twice := event("order.placed")
 		again := twice
 		again.Action = "order.shipped"
