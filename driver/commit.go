@@ -142,9 +142,6 @@ func (c *conn) stillOpen(ctx context.Context, err error) bool {
 	if c.postgres() && (hooks.SQLState(err) != "" || c.lostBy(err)) {
 		return false
 	}
-	if c.leaves() {
-		return true // as far as is known
-	}
 	switch c.probe(ctx) {
 	case stateOpen, stateAborted:
 		return true
@@ -157,9 +154,6 @@ func (c *conn) stillOpen(ctx context.Context, err error) bool {
 // rolledBack ends the transaction after a ROLLBACK that answered err.
 func (c *conn) rolledBack(ctx context.Context, err error) {
 	if err != nil && !c.lostBy(err) {
-		if c.leaves() {
-			return
-		}
 		switch c.probe(ctx) {
 		case stateOpen, stateAborted:
 			return // still in it
@@ -255,7 +249,7 @@ func (c *conn) beginOwn() string {
 	if c.postgres() {
 		return "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 	}
-	return "BEGIN IMMEDIATE"
+	return "BEGIN" // writing to the journal is the first thing that takes a lock
 }
 
 // commitOwn commits a transaction that the driver began. Where SQLite leaves it

@@ -189,13 +189,7 @@ func (db *database) recordModeChange(ctx context.Context, from, to hooks.Mode) e
 		return fmt.Errorf("driver: recording the change of mode: %w", err)
 	}
 	defer func() { _ = c.Close() }()
-	if !c.prepared { // the mode is off now
-		err = c.prepareConn(ctx)
-	}
-	if err == nil {
-		err = c.writeOwn(ctx, []hooks.Event{e}, hooks.Strict)
-	}
-	if err != nil {
+	if err := c.writeOwn(ctx, []hooks.Event{e}, hooks.Strict); err != nil {
 		return fmt.Errorf("driver: recording the change of mode: %w", err)
 	}
 	c.deliver(ctx)

@@ -107,11 +107,7 @@ func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
 // writeImplicit runs them, autocommitted as the app sees it, in a transaction
 // with their events.
 func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
-	begin := "BEGIN"
-	if !c.postgres() {
-		begin = "BEGIN IMMEDIATE" // a later upgrade could fail where the bare statement waits
-	}
-	if err := c.word(ctx, begin); err != nil {
+	if err := c.word(ctx, c.beginAround(&j)); err != nil {
 		return answer{}, err
 	}
 	c.start(ctx)

@@ -36,6 +36,7 @@ func (d *handler) End(ctx context.Context, end hooks.Ended) hooks.Outcome {
 	// The transaction has ended; that its context does too is no reason not to
 	// forward it.
 	ctx = context.WithoutCancel(ctx)
+	d.confirmRegistered(ctx, end)
 	b := &batch{token: end.Token, ids: idsOf(end.Events), outcome: end.Outcome, sinks: d.syncSinks()}
 	done := true
 	switch {
@@ -150,6 +151,9 @@ func (d *handler) look(ctx context.Context, conn *sql.DB, b *batch, trusted bool
 			}
 		}
 		a.entries, a.err = d.journal.ByID(ctx, conn, b.ids)
+		if d.unmade(ctx, conn, a.err) {
+			a.err = nil
+		}
 		return a
 	})
 	if !ok {

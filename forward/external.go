@@ -139,7 +139,7 @@ func (d *handler) warnMoved(ctx context.Context, conn *sql.DB) error {
 	}
 	states, err := d.queue.store.States(ctx, conn)
 	if err != nil {
-		if hooks.SQLState(err) == insufficientPrivilege {
+		if hooks.SQLState(err) == insufficientPrivilege || d.journal.Missing(err) {
 			return nil
 		}
 		return fmt.Errorf("forward: driver %s: %w", d.db.Driver, err)

@@ -24,6 +24,8 @@ type handler struct {
 	// setup is held by the connection that attaches the forwarders.
 	setup   chan struct{}
 	started atomic.Bool
+	// registered says, on SQLite, that the forwarders' cursors are committed.
+	registered atomic.Bool
 
 	pending pending
 	side    sidePool
@@ -37,7 +39,7 @@ var _ hooks.Handler = (*handler)(nil)
 // Connect implements [hooks.Handler].
 func (d *handler) Connect(ctx context.Context, conn *sql.DB) error {
 	if d.journal != nil {
-		if err := d.journal.Connect(ctx, conn); err != nil {
+		if err := d.journal.Check(ctx, conn); err != nil {
 			return err
 		}
 	}
@@ -53,7 +55,10 @@ func (d *handler) Connect(ctx context.Context, conn *sql.DB) error {
 	if d.started.Load() {
 		return nil
 	}
-	registered, err := d.registerSinks(ctx, conn)
+	registered, err := true, error(nil)
+	if d.db.Dialect != hooks.SQLite { // where the first flush does it
+		registered, err = d.registerSinks(ctx, conn)
+	}
 	if err != nil {
 		return err
 	}
@@ -136,7 +141,7 @@ func (d *handler) Flush(ctx context.Context, f hooks.Flush) (bool, error) {
 	if len(d.queue.given) > 0 {
 		f.Final = nil // the jobs come last
 	}
-	written, err := d.journal.Write(ctx, f)
+	written, err := d.write(ctx, f)
 	if err == nil && written {
 		err = d.enqueue(ctx, f)
 	}

@@ -145,8 +145,6 @@ func (d *handler) registerSinks(ctx context.Context, conn *sql.DB) (done bool, e
 			return true, d.withoutQueue(err)
 		case hooks.SQLState(err) == "25006": // read_only_sql_transaction
 			return false, nil
-		case d.db.Dialect == hooks.SQLite:
-			return false, nil // it is read-only, or locked; the next connection tries again
 		default:
 			return false, err
 		}

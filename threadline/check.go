@@ -50,6 +50,20 @@ func (s *Store) Check(ctx context.Context) error {
 	return nil
 }
 
+// attachable says what is wrong with the tables that Migrate cannot fix, or, if
+// others migrate, all that is. A database that cannot be asked now, such as one
+// that is locked, is not wrong.
+func (s *Store) attachable(ctx context.Context, noMigrate bool) error {
+	found, err := s.look(ctx, s.db)
+	if err != nil {
+		return ctx.Err()
+	}
+	if problem := s.judge(found); problem != nil && (noMigrate || !problem.mendable) {
+		return problem
+	}
+	return nil
+}
+
 // found is what the database has under the store's names.
 type found struct {
 	actions []string // columns of audit_actions, nil without the table

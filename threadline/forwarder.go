@@ -56,7 +56,9 @@ func NewForwarder(opts *ForwarderOptions) *Forwarder {
 func (f *Forwarder) SameDatabase() bool { return f.opts.Store == nil }
 
 // Attach makes the tables in the app's own database, or checks them. Tables that
-// are missing, foreign or too new are a permanent error, "schema_mismatch".
+// are missing, foreign or too new are a permanent error, "schema_mismatch". On
+// SQLite it changes nothing, as the connection may never write: there the first
+// Forward makes them.
 func (f *Forwarder) Attach(ctx context.Context, db *sql.DB) error {
 	if f.opts.Store != nil {
 		return permanent(f.opts.Store.Check(ctx))
@@ -67,7 +69,10 @@ func (f *Forwarder) Attach(ctx context.Context, db *sql.DB) error {
 	}
 	f.dialect.Store(&dialect)
 	store := NewStore(db, dialect, &f.opts.Options)
-	if f.opts.NoMigrate {
+	switch {
+	case dialect == hooks.SQLite:
+		return permanent(store.attachable(ctx, f.opts.NoMigrate))
+	case f.opts.NoMigrate:
 		return permanent(store.Check(ctx))
 	}
 	return permanent(store.Migrate(ctx))
@@ -79,7 +84,7 @@ func (f *Forwarder) Attach(ctx context.Context, db *sql.DB) error {
 // is a permanent error, "schema_mismatch"; anything else may be tried again.
 func (f *Forwarder) Forward(ctx context.Context, entries []journal.Entry) error {
 	if f.opts.Store != nil {
-		return deliver(ctx, f.opts.Store, entries)
+		return f.deliver(ctx, f.opts.Store, entries)
 	}
 	db := forward.Conn(ctx)
 	if db == nil {
@@ -88,7 +93,7 @@ func (f *Forwarder) Forward(ctx context.Context, entries []journal.Entry) error 
 	guess := f.dialect.Load()
 	var refused error
 	if guess != nil {
-		refused = deliver(ctx, NewStore(db, *guess, &f.opts.Options), entries)
+		refused = f.deliver(ctx, NewStore(db, *guess, &f.opts.Options), entries)
 		if refused == nil || !isForeign(refused) {
 			return refused
 		}
@@ -103,7 +108,20 @@ func (f *Forwarder) Forward(ctx context.Context, entries []journal.Entry) error 
 		return refused
 	}
 	f.dialect.Store(&dialect)
-	return deliver(ctx, NewStore(db, dialect, &f.opts.Options), entries)
+	return f.deliver(ctx, NewStore(db, dialect, &f.opts.Options), entries)
+}
+
+// record records entries, and on SQLite makes the tables where they are missing:
+// Attach has not, and a database in memory is one for each connection.
+func (f *Forwarder) record(ctx context.Context, s *Store, entries []journal.Entry) error {
+	err := s.Record(ctx, entries)
+	if f.opts.Store != nil || f.opts.NoMigrate || s.dialect != hooks.SQLite || !says(err, "no such table") {
+		return err
+	}
+	if err = s.Migrate(ctx); err != nil {
+		return err
+	}
+	return s.Record(ctx, entries)
 }
 
 // isForeign reports whether a database may have been spoken to in the dialect of
@@ -121,7 +139,7 @@ func detect(ctx context.Context, db *sql.DB) (hooks.Dialect, error) {
 		return hooks.Postgres, nil
 	case err == nil:
 		return "", forward.Permanent("unsupported_database", errors.New("threadline: "+version+": the timeline lives in PostgreSQL or SQLite; give ForwarderOptions.Store"))
-	case says(err, "no such function"):
+	case says(err, "no such function"), isBusy(err):
 		return hooks.SQLite, nil
 	default:
 		return "", err
@@ -129,19 +147,19 @@ func detect(ctx context.Context, db *sql.DB) (hooks.Dialect, error) {
 }
 
 // deliver records entries and, where some of them cannot be stored, the others.
-func deliver(ctx context.Context, s *Store, entries []journal.Entry) error {
-	err := s.Record(ctx, entries)
+func (f *Forwarder) deliver(ctx context.Context, s *Store, entries []journal.Entry) error {
+	err := f.record(ctx, s, entries)
 	if err == nil || !isData(err) {
 		return permanent(err)
 	}
 	failed := map[uuid.UUID]error{}
-	sift(ctx, s, entries, err, failed)
+	f.sift(ctx, s, entries, err, failed)
 	return forward.Partial(failed)
 }
 
 // sift records what it can of entries, which failed together with err. It halves
 // them: a bad one among n costs 2 log n statements, not n.
-func sift(ctx context.Context, s *Store, entries []journal.Entry, err error, failed map[uuid.UUID]error) {
+func (f *Forwarder) sift(ctx context.Context, s *Store, entries []journal.Entry, err error, failed map[uuid.UUID]error) {
 	switch {
 	case err == nil:
 		return
@@ -156,7 +174,7 @@ func sift(ctx context.Context, s *Store, entries []journal.Entry, err error, fai
 	}
 	half := len(entries) / 2
 	for _, part := range [][]journal.Entry{entries[:half], entries[half:]} {
-		sift(ctx, s, part, s.Record(ctx, part), failed)
+		f.sift(ctx, s, part, f.record(ctx, s, part), failed)
 	}
 }
 

@@ -59,7 +59,8 @@ func (s *Store) migrate(ctx context.Context) error {
 	}
 }
 
-// migrateSQLite runs the script in a transaction on one connection.
+// migrateSQLite runs the script in a transaction on one connection, or within the
+// one that it is in.
 func (s *Store) migrateSQLite(ctx context.Context) (err error) {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
@@ -67,14 +68,21 @@ func (s *Store) migrateSQLite(ctx context.Context) (err error) {
 	}
 	defer func() { err = firstError(err, conn.Close()) }()
 
-	if _, err = conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+	commit, rollback := "COMMIT", "ROLLBACK"
+	_, err = conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+	if says(err, "within a transaction") {
+		commit = "RELEASE threadline_migrate"
+		rollback = "ROLLBACK TO threadline_migrate; " + commit
+		_, err = conn.ExecContext(ctx, "SAVEPOINT threadline_migrate")
+	}
+	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
 			// The connection goes back to the app's pool: out of the
 			// transaction, whatever happened to ctx.
-			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+			_, _ = conn.ExecContext(context.WithoutCancel(ctx), rollback)
 		}
 	}()
 	// Between the first look and BEGIN another process may have migrated.
@@ -90,7 +98,7 @@ func (s *Store) migrateSQLite(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	_, err = conn.ExecContext(ctx, "COMMIT")
+	_, err = conn.ExecContext(ctx, commit)
 	return err
 }
 

@@ -35,6 +35,10 @@
 // (https://www.sqlite.org/c3ref/last_insert_rowid.html), so the app's
 // last_insert_rowid() survives the flush.
 //
+// [Journal.Check] and [Journal.ConnectWithin] are for apps whose connections may
+// never write: the first look only, and the second makes the tables in the
+// transaction of the first event.
+//
 // # Migration
 //
 // [Journal.Connect] makes the tables with the first connection, unless

@@ -10,8 +10,6 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-const insufficientPrivilege = "42501" // SQLSTATE
-
 // queryer is what reading the catalog needs: a *sql.DB or *sql.Conn.
 type queryer interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
@@ -115,17 +113,12 @@ func (p *postgres) check(s pgState) (condition, error) {
 
 func (p *postgres) grantError(user string) error {
 	role := `"` + strings.ReplaceAll(user, `"`, `""`) + `"`
-	grant := p.grants(role)
+	grant := p.named(`GRANT USAGE ON SCHEMA "{schema}" TO ` + role +
+		`; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA "{schema}" TO ` + role)
 	return &SetupError{
 		Problem: "role " + role + " may not write to it",
 		Remedy:  "run as the owner of schema " + p.schema + ": " + grant, SQL: grant,
 	}
-}
-
-// grants is what a role needs to write.
-func (p *postgres) grants(role string) string {
-	return p.named(`GRANT USAGE ON SCHEMA "{schema}" TO ` + role +
-		`; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA "{schema}" TO ` + role)
 }
 
 // unmet is the error for tables that are missing or outdated, and stay so.
@@ -212,7 +205,7 @@ func (p *postgres) migrate(ctx context.Context, conn *sql.Conn) (err error) {
 	}
 	if script, why := p.script(found, s.user); script != "" {
 		if _, err = conn.ExecContext(ctx, script); err != nil {
-			if hooks.SQLState(err) == insufficientPrivilege {
+			if hooks.SQLState(err) == "42501" { // insufficient_privilege
 				return p.unmet(found, why, err)
 			}
 			return migrateError(err)

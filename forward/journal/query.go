@@ -72,7 +72,11 @@ func (j *Journal) List(ctx context.Context, db *sql.DB, q Query) ([]Entry, error
 	default:
 		limit = min(limit, maxLimit)
 	}
-	return j.read(ctx, db, func() string { return j.store.list(q, limit) }, limit)
+	entries, err := j.read(ctx, db, func() string { return j.store.list(q, limit) }, limit)
+	if j.Missing(err) {
+		return nil, nil // it has not been made yet
+	}
+	return entries, err
 }
 
 // Each gives the entries that q selects in the order of Seq, reading a page at a
@@ -119,7 +123,7 @@ func (j *Journal) Select(ctx context.Context, q Querier, rest string) ([]Entry, 
 // Count returns how many entries q selects; its Limit does not matter.
 func (j *Journal) Count(ctx context.Context, db *sql.DB, q Query) (int64, error) {
 	var n int64
-	if err := db.QueryRowContext(ctx, j.store.count(q)).Scan(&n); err != nil {
+	if err := db.QueryRowContext(ctx, j.store.count(q)).Scan(&n); err != nil && !j.Missing(err) {
 		return 0, fmt.Errorf("journal: count: %w", err)
 	}
 	return n, nil

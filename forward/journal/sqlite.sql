@@ -4,7 +4,7 @@ CREATE TABLE IF NOT EXISTS main.{prefix}schema_versions (
 	-- The version of the oldest program that works with these tables.
 	oldest      INTEGER NOT NULL DEFAULT 1,
 	migrated_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
-);
+) WITHOUT ROWID;
 
 CREATE TABLE main.{prefix}events (
 	seq             INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -43,7 +43,9 @@ CREATE TABLE main.{prefix}events (
 CREATE VIEW main.{prefix}record AS SELECT NULL AS events, NULL AS token, NULL AS now WHERE false;
 
 -- What package relay keeps: how far each forwarder is, what it refused, and who
--- works. done is the seq up to which all is settled.
+-- works. done is the seq up to which all is settled. A row is inserted in the
+-- app's transaction, so WITHOUT ROWID, as above: last_insert_rowid() stays the
+-- app's.
 CREATE TABLE main.{prefix}forwarders (
 	name          TEXT PRIMARY KEY,
 	registered_at TEXT NOT NULL,
@@ -55,7 +57,7 @@ CREATE TABLE main.{prefix}forwarders (
 	moved_at      TEXT NOT NULL,
 	place         TEXT NOT NULL,
 	safe_seq      INTEGER NOT NULL DEFAULT 0
-);
+) WITHOUT ROWID;
 
 CREATE TABLE main.{prefix}purges (
 	id        INTEGER PRIMARY KEY AUTOINCREMENT,

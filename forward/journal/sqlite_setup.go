@@ -21,21 +21,30 @@ func (s *sqlite) connect(ctx context.Context, db *sql.DB, migrate bool) error {
 		switch {
 		case found == usable || err != nil:
 			return err
-		case !migrate && found == outdated:
-			return &SetupError{
-				Problem: "its trigger is of an older version, and Options.NoMigrate is set",
-				Remedy:  "run what journal.Upgrade(hooks.SQLite, options) returns",
-				SQL:     s.upgradeSQL(),
-			}
 		case !migrate:
-			return &SetupError{
-				Problem: "its tables are missing, and Options.NoMigrate is set",
-				Remedy:  "run what journal.Schema(hooks.SQLite, options) returns",
-				SQL:     s.schemaSQL(),
-			}
+			return s.unmade(found)
 		}
 		return s.migrate(ctx, conn)
 	})
+}
+
+// unmade is the error for tables that others are to make.
+func (s *sqlite) unmade(found condition) error {
+	switch found {
+	case outdated:
+		return &SetupError{
+			Problem: "its trigger is of an older version, and Options.NoMigrate is set",
+			Remedy:  "run what journal.Upgrade(hooks.SQLite, options) returns",
+			SQL:     s.upgradeSQL(),
+		}
+	case missing:
+		return &SetupError{
+			Problem: "its tables are missing, and Options.NoMigrate is set",
+			Remedy:  "run what journal.Schema(hooks.SQLite, options) returns",
+			SQL:     s.schemaSQL(),
+		}
+	}
+	return nil
 }
 
 func (s *sqlite) named(query string) string {
@@ -98,17 +107,26 @@ func (s *sqlite) migrate(ctx context.Context, conn *sql.Conn) (err error) {
 			err = errors.Join(err, e)
 		}
 	}()
+	if err = s.make(ctx, conn); err != nil {
+		return err
+	}
+	if _, err = conn.ExecContext(ctx, "COMMIT"); err != nil {
+		return fmt.Errorf("journal: migrate: %w", err)
+	}
+	return nil
+}
+
+// make makes what is missing in the transaction that conn is in.
+func (s *sqlite) make(ctx context.Context, conn *sql.Conn) error {
 	found, err := s.check(ctx, conn)
 	if err != nil {
 		return err
 	}
 	script := map[condition]string{missing: s.schemaSQL(), outdated: s.upgradeSQL()}[found]
-	if script != "" {
-		if _, err = conn.ExecContext(ctx, script); err != nil {
-			return fmt.Errorf("journal: migrate: %w", err)
-		}
+	if script == "" {
+		return nil
 	}
-	if _, err = conn.ExecContext(ctx, "COMMIT"); err != nil {
+	if _, err = conn.ExecContext(ctx, script); err != nil {
 		return fmt.Errorf("journal: migrate: %w", err)
 	}
 	return nil

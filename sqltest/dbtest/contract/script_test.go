@@ -183,7 +183,9 @@ func (w *world) reset(t *testing.T) {
 	}
 	if w.hub != nil && !w.noJournal {
 		w.must(w.db.PingContext(ctx())) // the journal's tables may not be there yet
-		w.must(w.bare.ExecContext(ctx(), "DELETE FROM "+w.journalTable()))
+		if w.hasJournal() {
+			w.must(w.bare.ExecContext(ctx(), "DELETE FROM "+w.journalTable()))
+		}
 	}
 	w.sink.forget()
 	w.told.forget()

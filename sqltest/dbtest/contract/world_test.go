@@ -202,7 +202,16 @@ func (w *world) rows() string {
 // journal lists the journal's events as others see them.
 func (w *world) journal() string {
 	w.Helper()
+	if !w.hasJournal() {
+		return ""
+	}
 	return w.list("SELECT CASE WHEN captured THEN action ELSE target_id END FROM " + w.journalTable() + " ORDER BY seq")
+}
+
+// hasJournal is false on SQLite before the first event.
+func (w *world) hasJournal() bool {
+	w.Helper()
+	return w.e.Dialect != hooks.SQLite || w.list("SELECT count(*) FROM sqlite_master WHERE name = 'aftercommit_events'") == "1"
 }
 
 func (w *world) journalTable() string {
@@ -348,6 +357,12 @@ type queries interface {
 func (w *world) breakJournal() {
 	w.Helper()
 	w.must(w.db.PingContext(ctx())) // so that the tables are there, and checked
+	if !w.hasJournal() {
+		w.must(hooks.Record(ctx(), w.db, named("first")))
+		w.must(w.bare.ExecContext(ctx(), "DELETE FROM aftercommit_events"))
+		w.sink.forget()
+		w.told.forget()
+	}
 	query := "ALTER TABLE aftercommit.audit_events RENAME TO gone"
 	if w.e.Dialect == hooks.SQLite {
 		query = "CREATE TRIGGER broken BEFORE INSERT ON aftercommit_events BEGIN SELECT RAISE(ABORT, 'broken'); END"

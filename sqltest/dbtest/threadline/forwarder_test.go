@@ -25,6 +25,14 @@ func lent(t *testing.T, e dbtest.Engine) (*sql.DB, context.Context) {
 	return db, forward.WithConn(context.Background(), db)
 }
 
+// migrate makes the tables, as on SQLite the first Forward would.
+func migrate(t *testing.T, e dbtest.Engine, db *sql.DB) {
+	t.Helper()
+	if err := threadline.NewStore(db, e.Dialect, nil).Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func isPermanent(err error, reason string) bool {
 	var p *forward.PermanentError
 	return errors.As(err, &p) && p.Reason == reason
@@ -62,6 +70,7 @@ func TestForwardAfterAttachIsOneStatement(t *testing.T) {
 		if err := f.Attach(context.Background(), db); err != nil {
 			t.Fatal(err)
 		}
+		migrate(t, e, db)
 		statements.reset()
 		if err := f.Forward(forward.WithConn(context.Background(), db), []journal.Entry{entry(1), entry(2)}); err != nil {
 			t.Fatal(err)
@@ -135,6 +144,7 @@ func TestMissingTablesArePermanent(t *testing.T) {
 		if err := threadline.NewForwarder(nil).Attach(ctx, db); err != nil {
 			t.Fatal(err)
 		}
+		migrate(t, e, db)
 		if err := f.Forward(ctx, []journal.Entry{entry(1)}); err != nil {
 			t.Errorf("once the tables are there: %v", err)
 		}
@@ -158,6 +168,7 @@ func TestNewerTablesArePermanent(t *testing.T) {
 		if err := threadline.NewForwarder(nil).Attach(ctx, db); err != nil {
 			t.Fatal(err)
 		}
+		migrate(t, e, db)
 		exec(t, db, map[hooks.Dialect]string{
 			hooks.Postgres: "INSERT INTO threadline.schema_version VALUES (2)",
 			hooks.SQLite:   "INSERT INTO threadline_schema_version VALUES (2, '')",

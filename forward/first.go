@@ -1,0 +1,69 @@
+package forward
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// On SQLite nothing is made before the app writes: its pool may be read-only, its
+// file in use by others, its connection the target of a backup. What the journal
+// and the relay need is made by the first flush, in the app's transaction, and by
+// the next one if that is rolled back, or if the connection has a database of its
+// own in memory.
+
+// write writes to the journal.
+func (d *handler) write(ctx context.Context, f hooks.Flush) (written bool, err error) {
+	if d.db.Dialect != hooks.SQLite {
+		return d.journal.Write(ctx, f)
+	}
+	if d.registered.Load() {
+		if written, err = d.journal.Write(ctx, f); !d.journal.Missing(err) {
+			return written, err
+		}
+		d.registered.Store(false)
+	}
+	if err = d.journal.ConnectWithin(ctx, f.Conn); err != nil {
+		return false, err
+	}
+	// Before the events, which are to wait for the forwarders.
+	if _, err = d.registerSinks(ctx, f.Conn); err != nil {
+		return false, err
+	}
+	return d.journal.Write(ctx, f)
+}
+
+// confirmRegistered looks, after a commit, whether the forwarders' cursors are
+// there: the savepoint that they were made in may have been rolled back.
+func (d *handler) confirmRegistered(ctx context.Context, end hooks.Ended) {
+	if d.db.Dialect != hooks.SQLite || d.journal == nil || d.registered.Load() || end.Conn == nil || end.Outcome != hooks.Committed {
+		return
+	}
+	there, ok := bounded(ctx, d.hub.timeout, func(ctx context.Context) bool { return d.areRegistered(ctx, end.Conn) })
+	d.registered.Store(ok && there)
+}
+
+func (d *handler) areRegistered(ctx context.Context, conn *sql.DB) bool {
+	if d.queue.store == nil {
+		return true
+	}
+	for _, s := range d.sinks {
+		if ok, err := d.queue.store.Registered(ctx, conn, s.name()); err != nil || !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// unmade reports whether err says that what made the journal was rolled back, so
+// that it has no events. It says no such thing where there was a journal, or of a
+// database in memory, which may be another one than that of the transaction.
+func (d *handler) unmade(ctx context.Context, conn *sql.DB, err error) bool {
+	if !d.journal.Missing(err) || d.registered.Load() {
+		return false
+	}
+	var file string
+	err = conn.QueryRowContext(ctx, "SELECT file FROM pragma_database_list WHERE name = 'main'").Scan(&file)
+	return err == nil && file != ""
+}
