@@ -157,6 +157,7 @@ func TestRowsReadByAnotherGoroutine(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			record(t, tx, "order.placed") // so that the row gets an event that is made later
 		}
 		if executing == "" {
 			query()
@@ -173,7 +174,7 @@ func TestRowsReadByAnotherGoroutine(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		want(t, "events", s.by(), "orders.inserted "+executing)
+		want(t, "events", s.by(), "order.placed "+executing, "orders.inserted "+executing)
 	}
 }
 
