@@ -36,13 +36,13 @@ func (c *conn) read(ctx context.Context, query string, args []string, f func(row
 // queryOwn queries directly, or by a prepared statement where the base
 // connection has no other way.
 func (c *conn) queryOwn(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if c.opt.queries() {
-		rows, err := c.opt.query(ctx, query, args)
+	if c.own.queries() {
+		rows, err := c.own.query(ctx, query, args)
 		if err != driver.ErrSkip { //nolint:errorlint // database/sql compares with ==, so drivers return it bare
 			return rows, err
 		}
 	}
-	st, err := c.opt.prepare(ctx, query)
+	st, err := c.own.prepare(ctx, query)
 	if err != nil {
 		return nil, err
 	}

@@ -23,8 +23,8 @@ var packages = []struct {
 	{"github.com/mattn/go-sqlite3", hooks.SQLite, "SQLite"},
 	{"github.com/ncruces/go-sqlite3", hooks.SQLite, "SQLite"},
 	{"github.com/glebarez/", hooks.SQLite, "SQLite"},
-	{"github.com/go-sql-driver/mysql", "", "MySQL and MariaDB"},
-	{"github.com/go-mysql-org/go-mysql", "", "MySQL and MariaDB"},
+	{"github.com/go-sql-driver/mysql", "", "MySQL (or MariaDB)"},
+	{"github.com/go-mysql-org/go-mysql", "", "MySQL (or MariaDB)"},
 	{"github.com/microsoft/go-mssqldb", "", "SQL Server"},
 	{"github.com/denisenkom/go-mssqldb", "", "SQL Server"},
 	{"github.com/sijms/go-ora", "", "Oracle"},
@@ -38,7 +38,7 @@ type unsupported struct{ speaks string }
 
 // Error says what remains to be done.
 func (u unsupported) Error() string {
-	return u.speaks + " is not supported yet: nothing can be audited there, and only with the mode off (driver.WithMode, AFTERCOMMIT_MODE) is the database opened, as by the base driver"
+	return u.speaks + " is not supported yet: nothing would be audited, so the database can only be opened with the mode off (driver.WithMode, AFTERCOMMIT_MODE), as by the bare driver"
 }
 
 // recognise finds a dialect by where the type of a driver or connection comes

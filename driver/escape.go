@@ -55,16 +55,16 @@ func (c *conn) parse(ctx context.Context, query string, dst []lex.Statement) []l
 // transaction that has failed it answers nothing.
 func (c *conn) stringsConform(ctx context.Context) string {
 	if p := c.db.reg.cfg.parameter; p != nil {
-		if s := p(c.base, conformingStrings); s != "" {
+		if s := p(c.own.conn, conformingStrings); s != "" {
 			return s
 		}
 	}
-	if !c.opt.execs() {
+	if !c.own.execs() {
 		return ""
 	}
 	ctx, cancel := c.unhurried(ctx)
 	defer cancel()
-	res, err := c.opt.exec(ctx, "SELECT 1 WHERE current_setting('"+conformingStrings+"') = 'on'", nil)
+	res, err := c.own.exec(ctx, "SELECT 1 WHERE current_setting('"+conformingStrings+"') = 'on'", nil)
 	if err != nil {
 		return ""
 	}

@@ -23,6 +23,33 @@ func (c *counting) Open(hooks.Database) (hooks.Handler, error) {
 	return counted{c: c}, nil
 }
 
+// keeping is a hook that keeps what it is told.
+type keeping struct {
+	silent
+	db hooks.Database
+}
+
+func (k *keeping) Open(db hooks.Database) (hooks.Handler, error) {
+	k.db = db
+	return k, nil
+}
+
+// TestConnectorPastAllOfOurs: what a hook opens for itself is not audited, also
+// by another of ours below.
+func TestConnectorPastAllOfOurs(t *testing.T) {
+	fake, outer := sqltest.NewFake(), &keeping{}
+	inner, err := driver.WrapConnector(fake, silent{}, driver.WithDialect(hooks.Postgres))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := driver.WrapConnector(inner, outer, driver.WithDialect(hooks.Postgres)); err != nil {
+		t.Fatal(err)
+	}
+	if outer.db.Connector != sqldriver.Connector(fake) {
+		t.Errorf("the hook has a %T", outer.db.Connector)
+	}
+}
+
 // counted is the handler of one of them.
 type counted struct {
 	silent

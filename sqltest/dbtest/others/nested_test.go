@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	xsam "github.com/XSAM/otelsql"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/ngrok/sqlmw"
 
 	"github.com/go-aftercommit/aftercommit/driver"
@@ -61,6 +62,18 @@ func TestNested(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestNestedStatus: what is asked of the base connection gets it, past the inner
+// one.
+func TestNestedStatus(t *testing.T) {
+	w := newWorld(t, dbtest.PGX, "")
+	db, outer := nest(w, nil, driver.WithTxStatus(func(base sqldriver.Conn) driver.TxStatus {
+		return driver.TxStatus(base.(*stdlib.Conn).Conn().PgConn().TxStatus())
+	}))
+	w.play(db)
+	w.want(nil, w.recorder, captured())
+	w.want(elsewhere, outer, played)
 }
 
 // TestNestedHidden: where a wrapper between hides the inner one, that takes the
