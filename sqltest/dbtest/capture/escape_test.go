@@ -2,10 +2,12 @@ package capture_test
 
 import (
 	"context"
+	sqldriver "database/sql/driver"
 	"testing"
 
+	"github.com/jackc/pgx/v5/stdlib"
+
 	"github.com/go-aftercommit/aftercommit/driver"
-	"github.com/go-aftercommit/aftercommit/driver/pgxdriver"
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
@@ -37,8 +39,14 @@ var waysOff = []struct {
 	{"RESET", `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET standard_conforming_strings = off', current_database()); END $$`, []string{settingOn, "RESET standard_conforming_strings"}},
 }
 
-// eachPostgres runs f with each base driver of PostgreSQL, and with pgx's package,
-// which knows the setting without asking.
+// reported is what driver/pgxdriver, a module that requires this one, gives to
+// driver.WithParameter.
+func reported(base sqldriver.Conn, name string) string {
+	return base.(*stdlib.Conn).Conn().PgConn().ParameterStatus(name)
+}
+
+// eachPostgres runs f with each base driver of PostgreSQL, and with pgx as
+// driver/pgxdriver wraps it, which knows the setting without asking.
 func eachPostgres(t *testing.T, f func(t *testing.T, open func(t *testing.T, ddl string) *world)) {
 	t.Helper()
 	for _, e := range pg {
@@ -46,13 +54,13 @@ func eachPostgres(t *testing.T, f func(t *testing.T, open func(t *testing.T, ddl
 			f(t, func(t *testing.T, ddl string) *world { t.Helper(); return newWorld(t, e, ddl) })
 		})
 	}
-	t.Run("pgxdriver", func(t *testing.T) {
+	t.Run("pgx with its reports", func(t *testing.T) {
 		f(t, func(t *testing.T, ddl string) *world {
 			t.Helper()
 			w := newHub(t, dbtest.PGX, dbtest.PGX.DSN(t))
 			w.setUpOne(ddl)
 			w.name = dbtest.Name(w.e.Driver)
-			pgxdriver.Register(w.name, w.hub, driver.Capture(driver.AllTables()))
+			driver.Register(w.name, w.e.Driver, w.hub, driver.Capture(driver.AllTables()), driver.WithParameter(reported))
 			w.db = dbtest.Open(t, w.name, w.dsn)
 			return w
 		})
