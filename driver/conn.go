@@ -67,6 +67,7 @@ type answer struct {
 type job struct {
 	stmts []lex.Statement
 	args  []driver.NamedValue
+	whole string // the text, of an Exec without arguments
 	do    func(ctx context.Context) (answer, error)
 	names meanings
 	// copying: lib/pq is in the middle of a COPY and can ask nothing.
@@ -82,10 +83,14 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	if c.isParcel(query) {
 		return c.receive(ctx)
 	}
-	a, err := c.run(ctx, job{args: args, do: func(ctx context.Context) (answer, error) {
+	j := job{args: args, do: func(ctx context.Context) (answer, error) {
 		res, err := c.opt.exec(ctx, query, args)
 		return answer{res: res}, err
-	}}, query)
+	}}
+	if len(args) == 0 && c.opt.execs() {
+		j.whole = query
+	}
+	a, err := c.run(ctx, j, query)
 	return a.res, err
 }
 

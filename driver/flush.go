@@ -109,6 +109,8 @@ type flushing struct {
 	// joins: the COMMIT follows at once, and may go with the write. It is the
 	// driver's own.
 	joins bool
+	// rehearsal: it will be rolled back, and the same events be written later.
+	rehearsal bool
 }
 
 // flush lets the handler write events on this connection.
@@ -171,7 +173,9 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, how flushing) (f
 		return flushLate, nil
 	}
 	c.tx.flushed = len(c.tx.items)
-	c.countUnattributed(events)
+	if !how.rehearsal {
+		c.countUnattributed(events)
+	}
 	if !l.touched() {
 		return c.keepInMemory(ctx), nil
 	}

@@ -15,6 +15,9 @@ func (c *conn) write(ctx context.Context, j job) (answer, error) {
 	if err := c.lookUp(ctx, &j); err != nil {
 		return answer{}, err
 	}
+	if a, ok, err := c.script(ctx, &j); ok {
+		return a, err
+	}
 	if c.open {
 		return c.writeInside(ctx, j)
 	}
@@ -40,8 +43,12 @@ func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 	if c.tx.mode != hooks.Off && (c.wants(&j) || !c.postgres()) {
 		j.args = slices.Clone(j.args) // the call's own may be different after it
 	}
+	left := c.remains(ctx, j)
 	a, err := j.do(ctx)
 	if err != nil {
+		if c.tx.mode != hooks.Off && left(err) {
+			c.captureFailed(ctx, &j)
+		}
 		c.afterFailure(ctx)
 		return a, err
 	}
@@ -68,12 +75,17 @@ func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
 	stmts := append([]lex.Statement(nil), j.stmts...)
 	j.stmts, j.names.stmts = stmts, stmts
+	if err := c.rehearse(ctx, j); err != nil {
+		return answer{}, err
+	}
+	left := c.remains(ctx, j)
 	a, err := j.do(ctx)
 	if err == nil {
 		err = c.lookAfter(ctx, &j, a.rows != nil)
 	}
 	c.tellUnseen(&j)
 	if err != nil {
+		c.bareFailed(ctx, &j, left(err), err)
 		return a, err
 	}
 	c.start(ctx)
@@ -112,8 +124,14 @@ func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
 	}
 	c.start(ctx)
 	c.tx.wrote, c.tx.implicit = true, true
+	left := c.remains(ctx, j)
 	a, err := j.do(ctx)
-	if err == nil {
+	switch {
+	case err != nil && left(err):
+		c.captureFailed(ctx, &j)
+		_ = c.finishImplicit(ctx) // reported, if it fails; the app's error is the statement's
+		return answer{}, err
+	case err == nil:
 		err = c.lookAfter(ctx, &j, a.rows != nil)
 	}
 	if err != nil {
@@ -156,8 +174,8 @@ func (c *conn) abandon(ctx context.Context) {
 }
 
 // runsBare reports whether statements cannot be put into a transaction:
-// because the server forbids it, because they control transactions themselves,
-// or because SQLite commits each of several on its own.
+// because the server forbids it, because they control transactions themselves, or
+// because SQLite commits each of several on its own and they could not be cut.
 func (c *conn) runsBare(stmts []lex.Statement) bool {
 	if !c.postgres() && len(stmts) > 1 {
 		return true

@@ -13,15 +13,20 @@ func Parse(d Dialect, query, keyColumn string, dst []Statement) []Statement {
 	if i := strings.IndexByte(query, 0); i >= 0 {
 		query = query[:i]
 	}
-	p := parser{scan: scanner{src: query, dialect: d}, key: keyColumn}
-	if d == Escapes {
-		p.scan.dialect, p.scan.escapes = Postgres, true
-	}
+	p := newParser(d, query, keyColumn)
 	for p.open() {
 		dst = append(dst, p.statement())
 		p.close()
 	}
 	return dst
+}
+
+func newParser(d Dialect, query, keyColumn string) parser {
+	p := parser{scan: scanner{src: query, dialect: d}, key: keyColumn}
+	if d == Escapes {
+		p.scan.dialect, p.scan.escapes = Postgres, true
+	}
+	return p
 }
 
 // parser walks through the tokens of one statement after the other.

@@ -53,14 +53,18 @@ func openMigrate(w *world, db *sql.DB, folder fs.FS) *migrate.Migrate {
 }
 
 // TestMigrate migrates up and down through the wrapper. A file is one string of
-// several statements, whose rows no driver counts one by one, on a connection
-// that holds an advisory lock.
+// several statements, whose rows PostgreSQL's drivers do not count one by one, on
+// a connection that holds an advisory lock.
 func TestMigrate(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		w := newWorld(t, e)
 		m := openMigrate(w, w.open(), migrateFiles)
 		w.ok(m.Up())
-		w.want("schema.changed #orders", "orders.inserted", "schema.changed #orders", "orders.updated")
+		rows := ""
+		if e.Name == dbtest.SQLite.Name {
+			rows = " 2"
+		}
+		w.want("schema.changed #orders", "orders.inserted"+rows, "schema.changed #orders", "orders.updated"+rows)
 		if err := m.Up(); !errors.Is(err, migrate.ErrNoChange) {
 			t.Errorf("Up again: %v", err)
 		}

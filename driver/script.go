@@ -1,0 +1,80 @@
+package driver
+
+import (
+	"context"
+	"errors"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// script runs a string of several statements on SQLite, which executes and
+// commits one after the other and stops at the first that fails: so does this,
+// and each captured one has its event, in its own transaction where the app has
+// none open. ok is false for what cannot be cut.
+func (c *conn) script(ctx context.Context, j *job) (a answer, ok bool, err error) {
+	if c.postgres() || len(j.stmts) < 2 || j.whole == "" || c.mode() == hooks.Off || !c.wants(j) {
+		return answer{}, false, nil
+	}
+	parts := lex.Split(c.db.lexed, j.whole)
+	stmts := append([]lex.Statement(nil), j.stmts...)
+	if len(parts) != len(stmts) {
+		return answer{}, false, nil
+	}
+	for i, part := range parts {
+		one, err := c.dispatch(ctx, job{stmts: stmts[i : i+1], do: func(ctx context.Context) (answer, error) {
+			res, err := c.opt.exec(ctx, part, nil)
+			return answer{res: res}, err
+		}})
+		if err != nil {
+			return answer{}, true, err
+		}
+		// SQLite's counters are those of the last write, also after other statements.
+		if a.res == nil || stmts[i].Kind == lex.Write {
+			a = one
+		}
+	}
+	return a, true, nil
+}
+
+// rehearse writes the events of statements that have yet to run, and rolls that
+// back: statements that cannot share a transaction with their events are refused
+// before they run, where strict mode would refuse the events after them.
+func (c *conn) rehearse(ctx context.Context, j job) error {
+	c.start(ctx)
+	defer c.drop()
+	if c.tx.mode != hooks.Strict {
+		return nil
+	}
+	c.capture(ctx, j, nil)
+	events := c.tx.events(0)
+	if len(events) == 0 {
+		return nil
+	}
+	if err := c.refuseUnattributed(events); err != nil {
+		return err
+	}
+	if err := c.lastly(ctx, c.beginOwn(), 0); err != nil {
+		return err
+	}
+	c.tx.own = true
+	state, err := c.flush(ctx, events, flushing{must: true, rehearsal: true})
+	if back := c.rollback(ctx); back != nil {
+		c.discard()
+		if err == nil {
+			err = back
+		}
+	}
+	if err == nil && state != flushProven {
+		err = errRehearsal
+	}
+	return err
+}
+
+var errRehearsal = errors.New("driver: the statement's audit events could not be written for a trial, so that it was not executed: it cannot share a transaction with them, and strict mode would lose them")
+
+// drop forgets a transaction that was followed for its events' sake only.
+func (c *conn) drop() {
+	c.tx.items = nil
+	c.end(hooks.RolledBack)
+}
