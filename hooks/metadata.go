@@ -28,7 +28,7 @@ func normalize(m map[string]any) (map[string]any, error) {
 	if len(doc) > MaxMetadata {
 		return nil, tooLong("metadata", len(doc), MaxMetadata)
 	}
-	if bytes.Contains(doc, []byte(`\ufffd`)) {
+	if replaced(doc) {
 		if at, found := invalidText("metadata", reflect.ValueOf(m)); found {
 			return nil, &InvalidError{at, "is not valid UTF-8"}
 		}
@@ -99,9 +99,15 @@ var (
 	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
 )
 
-// invalidText finds a text with bytes that json.Marshal has replaced by the
-// escape \ufffd. A character U+FFFD that was there is not escaped, and what a
-// json.Marshaler has written is its own.
+// replaced reports whether the encoder may have replaced bytes that are not UTF-8:
+// by the escape \ufffd, or from Go 1.27 by the character itself.
+func replaced(doc []byte) bool {
+	return bytes.Contains(doc, []byte(`\ufffd`)) || bytes.ContainsRune(doc, utf8.RuneError)
+}
+
+// invalidText finds a text with bytes that json.Marshal has replaced. A character
+// U+FFFD that was there before is valid, and what a json.Marshaler has written is
+// its own.
 func invalidText(path string, v reflect.Value) (at string, found bool) {
 	switch {
 	case !v.IsValid() || v.Type().Implements(jsonMarshaler) || reflect.PointerTo(v.Type()).Implements(jsonMarshaler):

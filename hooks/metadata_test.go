@@ -66,7 +66,7 @@ func TestMetadataThatIsRefused(t *testing.T) {
 		"UTF-8 of MarshalJSON":  {new(marshaler), "", "is not JSON"},
 		"UTF-8 in a RawMessage": {json.RawMessage("{\"b\":\"\xff\"}"), ".b", "UTF-8"},
 		"a bad RawMessage":      {map[string]any{"b": json.RawMessage(`{`)}, ".b", "is not JSON"},
-		"a bad number":          {[]any{1, json.Number("0x10")}, "[1]", "invalid number literal"},
+		"a bad number":          {[]any{1, json.Number("0x10")}, "[1]", "0x10"},
 		"a map in itself":       {map[string]any{"b": loop()}, ".b" + strings.Repeat(".again", hooks.MaxDepth-1), "cycle"},
 	} {
 		e := valid()
