@@ -40,19 +40,24 @@ func (f *capture) add(rows int64) {
 
 // complete writes the counts into the event.
 func (f *capture) complete(e *hooks.Event) {
-	m := make(map[string]any, len(e.Metadata)+4)
-	for k, v := range e.Metadata {
-		m[k] = v
-	}
-	m["statements"] = f.statements
-	delete(m, "rows")
-	delete(m, "conditional")
+	m := map[string]any{"statements": f.statements}
 	if !f.unknown && f.reading == 0 {
 		m["rows"] = f.rows
 	}
-	for name, is := range map[string]bool{"shortened": f.shortened, "conditional": !f.sure, "interleaved": f.interleaved} {
-		if is {
-			m[name] = true
+	if f.shortened {
+		m["shortened"] = true
+	}
+	if !f.sure {
+		m["conditional"] = true
+	}
+	if f.interleaved {
+		m["interleaved"] = true
+	}
+	for k, v := range e.Metadata {
+		switch k {
+		case "statements", "rows", "conditional", "interleaved": // of an earlier time
+		default:
+			m[k] = v
 		}
 	}
 	e.Metadata = m

@@ -63,8 +63,9 @@ type act struct {
 // What statements on one table do to the rows of another, by foreign keys or
 // triggers, does not count: two interleaved loops on two tables are two events.
 type story struct {
-	seq    int // of the last event, captured or recorded
-	placed int // how many statements have joined an event or got one
+	seq    int      // of the last event, captured or recorded
+	first  *capture // as long as it is the only one, it leaves no traces
+	placed int      // how many statements have joined an event or got one
 	latest map[foldKey]*capture
 	made   map[foldKey]int // how many events of a key; those with an ID together
 	traces map[rowset]*[deeds]trace
@@ -149,20 +150,33 @@ func (t *txn) tell(a act, full bool) (*capture, bool) {
 	s.seq++
 	f := &capture{index: len(t.items), key: a.key, deed: a.deed, wide: a.wide, seq: s.seq}
 	t.items = append(t.items, item{fold: f})
-	if s.latest == nil {
-		s.latest, s.traces = make(map[foldKey]*capture), make(map[rowset]*[deeds]trace)
-	}
-	s.latest[a.key] = f
 	if a.deed == altered || a.wide {
 		s.wide = s.seq
 	}
-	if a.deed != altered {
-		s.trace(rowset{table: strings.ToLower(f.key.target.Type), all: true}, a.deed).add(f)
-		own := s.trace(f.rowset(), a.deed)
-		f.before = *own
-		own.add(f)
+	if s.latest == nil {
+		s.latest, s.first = map[foldKey]*capture{a.key: f}, f
+		return f, true
 	}
+	s.latest[a.key] = f
+	if s.first != nil {
+		s.traces = make(map[rowset]*[deeds]trace)
+		s.leave(s.first)
+		s.first = nil
+	}
+	s.leave(f)
 	return f, true
+}
+
+// leave adds the traces of f.
+func (s *story) leave(f *capture) {
+	if f.deed == altered {
+		return
+	}
+	own := f.rowset()
+	s.trace(rowset{table: own.table, all: true}, f.deed).add(f)
+	t := s.trace(own, f.deed)
+	f.before = *t
+	t.add(f)
 }
 
 func (s *story) trace(r rowset, d deed) *trace {
@@ -245,11 +259,16 @@ func (t *txn) name(f *capture, id string) bool {
 	if f.statements != 1 || f.index != len(t.items)-1 || t.folded(key) != nil || !s.allow(key, false) {
 		return false
 	}
+	delete(s.latest, f.key)
+	s.latest[key] = f
+	if s.first == f {
+		f.key = key
+		return true
+	}
 	if own := s.trace(f.rowset(), f.deed); own.last == f {
 		*own = f.before
 	}
-	delete(s.latest, f.key)
-	s.latest[key], f.key = f, key
+	f.key = key
 	s.trace(f.rowset(), f.deed).add(f)
 	return true
 }
