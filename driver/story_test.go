@@ -222,6 +222,25 @@ func TestFoldingSmallest(t *testing.T) {
 	w.tell(updated, "a", "7", "x")
 	w.wantFolded("a.updated#7×1", "a.deleted×1", "a.updated#7×1")
 
+	w = newTeller(t) // an UPDATE is not moved in front of the INSERT of its row
+	w.tell(updated, "a", "", "x")
+	w.tell(inserted, "a", "8", "x")
+	w.tell(updated, "a", "", "x")
+	w.wantFolded("a.updated×1", "a.inserted#8×1", "a.updated×1")
+
+	w = newTeller(t) // one that sets the key makes room for another row of it
+	w.tell(inserted, "a", "7", "x")
+	w.tell(updated, "a", "7", "x")
+	w.tell(moved, "a", "7", "x")
+	w.tell(inserted, "a", "7", "x")
+	w.wantFolded("a.inserted#7×1", "a.updated#7×1", "a.updated#7×1", "a.inserted#7×1")
+
+	w = newTeller(t) // and may be about a row that it does not name
+	w.tell(deleted, "a", "8", "x")
+	w.tell(moved, "a", "7", "x")
+	w.tell(deleted, "a", "8", "x")
+	w.wantFolded("a.deleted#8×1", "a.updated#7×1", "a.deleted#8×1")
+
 	w = newTeller(t) // what the app recorded of a row keeps its place among what was done to it
 	w.tell(updated, "a", "7", "x")
 	w.tell(updated, "a", "8", "x")
