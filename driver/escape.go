@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"slices"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -79,14 +80,15 @@ func (c *conn) stringsConform(ctx context.Context) string {
 }
 
 // uncertain is what to make of a query that has two readings: something that may
-// write, and may control transactions unseen if it does so in either.
+// write, and may control transactions unseen if it does so in either. The reading
+// that ends the transaction is the one to be prepared for.
 func uncertain(a, b []lex.Statement) []lex.Statement {
-	stmts := []lex.Statement{{Kind: lex.Opaque}}
-	switch {
-	case controls(a):
-		return append(stmts, a...)
-	case controls(b):
-		return append(stmts, b...)
+	stmts := a
+	if !ends(a) && controls(b) {
+		stmts = b
 	}
-	return stmts
+	if !controls(stmts) {
+		stmts = nil
+	}
+	return append(slices.Clone(stmts), lex.Statement{Kind: lex.Opaque})
 }

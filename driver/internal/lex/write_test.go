@@ -78,3 +78,42 @@ func TestReturnsKey(t *testing.T) {
 		}
 	}
 }
+
+// TestMoves: an UPDATE that may set the key's column says so.
+func TestMoves(t *testing.T) {
+	for query, want := range map[string]bool{
+		"UPDATE t SET id = 2 WHERE id = 1":                true,
+		"UPDATE t SET a = 1, id = 2":                      true,
+		"UPDATE t SET (a, id) = (1, 2) WHERE a = 1":       true,
+		"UPDATE t SET a = 1 WHERE id = 1":                 false,
+		"UPDATE t SET a = 1 RETURNING id":                 false,
+		"UPDATE t AS id SET a = 1":                        false,
+		"DELETE FROM t WHERE id = 1":                      false,
+		"WITH w AS (SELECT id FROM b) UPDATE t SET a = 1": false,
+	} {
+		for _, d := range both {
+			if got := one(t, d, query); got.Moves != want {
+				t.Errorf("%v: %s moves: %v", d, query, got.Moves)
+			}
+		}
+	}
+}
+
+// TestCommands: the first column has the table's name.
+func TestCommands(t *testing.T) {
+	for query, want := range map[string]bool{
+		"INSERT INTO f (f) VALUES ('optimize')":                true,
+		"INSERT INTO main.f ([F], rank) VALUES ('merge', 500)": true,
+		"INSERT INTO f(f, rowid, a) VALUES ('delete', 1, 'x')": true,
+		"INSERT INTO f (a, f) VALUES (1, 2)":                   false,
+		"INSERT INTO f SELECT f FROM b":                        false,
+		"INSERT INTO f VALUES ('optimize')":                    false,
+	} {
+		if got := one(t, SQLite, query); got.Command != want {
+			t.Errorf("%s is a command: %v", query, got.Command)
+		}
+		if one(t, Postgres, "INSERT INTO f (f) VALUES ('optimize')").Command {
+			t.Error("PostgreSQL has no commands")
+		}
+	}
+}

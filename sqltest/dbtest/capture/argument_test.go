@@ -158,3 +158,20 @@ var _ pgx.QueryRewriter = swapped{}
 func (swapped) RewriteQuery(_ context.Context, _ *pgx.Conn, query string, args []any) (string, []any, error) {
 	return query, []any{args[1], args[0]}, nil
 }
+
+// TestReturnedKeysOfTypes: what the database returns is named as the statements
+// about the row name it.
+func TestReturnedKeysOfTypes(t *testing.T) {
+	each(t, argumentTables, func(w *world) {
+		for _, c := range []struct{ query, key string }{
+			{"INSERT INTO files (id) SELECT CAST('0190AAAA-BBBB-7CCC-8DDD-EEEEFFFF0001' AS uuid) RETURNING id", fileID.String()},
+			{"INSERT INTO blobs (id) SELECT '\\xfffe'::bytea RETURNING id", ""},
+			{"INSERT INTO codes (id) SELECT 'ab' RETURNING id", "ab"},
+			{"INSERT INTO users (id) SELECT 'ada' RETURNING id", "ada"},
+			{"INSERT INTO orders (id) SELECT 7 RETURNING id", "7"},
+		} {
+			w.must(drain(w.db.QueryContext(ctx(), c.query)))
+			w.wantKey(c.query, c.key)
+		}
+	}, pg...)
+}

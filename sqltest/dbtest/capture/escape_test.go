@@ -126,14 +126,14 @@ func TestEscapesUnknown(t *testing.T) {
 		w.execOn(conn, settingOff)
 		w.execOn(conn, "BEGIN")
 		w.execOn(conn, "INSERT INTO orders (id) VALUES (1)")
+		w.execOn(conn, "SAVEPOINT s")
 		if _, err := conn.ExecContext(ctx(), "SELECT nothing FROM nowhere"); err == nil {
 			t.Error("no error")
 		}
-		w.must(conn.ExecContext(ctx(), `ROLLBACK; SELECT 'a\'b', 'c'; BEGIN`))
+		w.must(conn.ExecContext(ctx(), `ROLLBACK TO s; SELECT 'a\'b', 'c'; COMMIT; SELECT 'd'`))
 		w.execOn(conn, "INSERT INTO orders (id) VALUES (2)")
-		w.execOn(conn, "COMMIT")
-		w.wantCount("orders", 1)
-		w.wantJournal("orders.inserted orders#2 statements=1 rows=1")
+		w.wantCount("orders", 2)
+		w.wantJournal("orders.inserted orders#1 statements=1 rows=1", "orders.inserted orders#2 statements=1 rows=1")
 	})
 }
 
