@@ -140,7 +140,7 @@ func (c *conn) captureWrite(ctx context.Context, to aim, t lex.Target, wide bool
 		a.deed = moved
 	}
 	if to.keyed {
-		a.key.target.ID = c.keyOf(t.Key, args)
+		a.key.target.ID = c.keyOf(t.Key, to.key, args)
 	}
 	return c.fold(a, nil)
 }

@@ -8,7 +8,8 @@ import (
 )
 
 // catalogQuery follows a name ($1 its schema or ”, $2) through PostgreSQL's
-// catalog. It has a row for the relation and for each behind it:
+// catalog. $3 is the key's column. It has a row for the relation and for each
+// behind it:
 //
 //   - up: from a view to what it reads, from a partition to the whole; sure while
 //     there is one way;
@@ -73,7 +74,9 @@ SELECT pg_catalog.current_schema()::pg_catalog.text,
             AND (t.tgtype::pg_catalog.int4 OPERATOR(pg_catalog.&) 64) OPERATOR(pg_catalog.=) 64), 0)::pg_catalog.text ,
        COALESCE((SELECT pg_catalog.string_agg(r.ev_type::pg_catalog.text, '') FROM pg_catalog.pg_rewrite r
           WHERE r.ev_class OPERATOR(pg_catalog.=) up.oid AND r.is_instead AND r.ev_type OPERATOR(pg_catalog.<>) '1' AND r.ev_enabled OPERATOR(pg_catalog.<>) 'D'), '') AS rules,
-       COALESCE(doubt.ops, 0)::pg_catalog.text
+       COALESCE(doubt.ops, 0)::pg_catalog.text,
+       COALESCE((SELECT a.atttypid::pg_catalog.text FROM pg_catalog.pg_attribute a
+          WHERE a.attrelid OPERATOR(pg_catalog.=) up.oid AND a.attname OPERATOR(pg_catalog.=) $3::pg_catalog.name AND NOT a.attisdropped), '') AS key
   FROM (SELECT 1) one
   LEFT JOIN (up JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) up.oid
                 JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
@@ -87,8 +90,8 @@ func (c *conn) askPostgres(ctx context.Context, t lex.Table) (*relation, error) 
 		query += " -- " + strconv.Itoa(c.names.salt)
 	}
 	r, schema, rows := &relation{}, "", 0
-	err := c.read(ctx, query, []string{t.Schema, t.Name}, func(row []string) {
-		if len(row) == 9 {
+	err := c.read(ctx, query, []string{t.Schema, t.Name, c.db.reg.cfg.keyColumn}, func(row []string) {
+		if len(row) == 10 {
 			rows++
 			schema = row[0]
 			r.add(row[1:])
@@ -109,7 +112,8 @@ func (c *conn) askPostgres(ctx context.Context, t lex.Table) (*relation, error) 
 }
 
 // add takes a row of catalogQuery: sure, schema, name, kind, persistence, types of
-// INSTEAD OF triggers, events of DO INSTEAD rules, types of BEFORE ROW triggers.
+// INSTEAD OF triggers, events of DO INSTEAD rules, types of BEFORE ROW triggers,
+// type of the key's column.
 func (r *relation) add(row []string) {
 	if row[2] == "" {
 		return
@@ -119,7 +123,7 @@ func (r *relation) add(row []string) {
 		r.reads = append(r.reads, t)
 		return
 	}
-	s := step{Table: t, view: row[3] == "v", temporary: row[4] == "t", instead: bits(row[5]), doubt: bits(row[7])}
+	s := step{Table: t, view: row[3] == "v", temporary: row[4] == "t", instead: bits(row[5]), doubt: bits(row[7]), key: keyTypes[row[8]]}
 	for _, event := range row[6] { // as pg_rewrite.ev_type has it
 		s.instead |= map[rune]changes{'2': updates, '3': inserts, '4': deletes}[event]
 	}

@@ -14,11 +14,34 @@ import (
 
 // A key is named only if it is certainly what the database received, and only in
 // the one spelling that all statements about its row share: a wrong or a second
-// name is worse than none. The type of the column is not known, so a value is
+// name is worse than none. Where the type of the column is not known, a value is
 // named if that is true whatever the type is.
 
+// keyType is the type of the key's column, as far as it matters to the
+// spelling of a key.
+type keyType uint8
+
+const (
+	someColumn keyType = iota // not known, or of a type that is not one of these
+	integerColumn
+	textColumn
+	paddedColumn // char(n)
+	uuidColumn
+	byteColumn
+)
+
+// keyTypes has them by pg_type.oid, and by the names that base drivers have for
+// what is returned.
+var keyTypes = map[string]keyType{
+	"20": integerColumn, "21": integerColumn, "23": integerColumn, "INT8": integerColumn, "INT2": integerColumn, "INT4": integerColumn,
+	"25": textColumn, "1043": textColumn, "TEXT": textColumn, "VARCHAR": textColumn,
+	"1042": paddedColumn, "BPCHAR": paddedColumn,
+	"2950": uuidColumn, "UUID": uuidColumn,
+	"17": byteColumn, "BYTEA": byteColumn,
+}
+
 // keyOf is the key's value as text, or "" where it is not certain.
-func (c *conn) keyOf(k lex.Key, args []driver.NamedValue) string {
+func (c *conn) keyOf(k lex.Key, column keyType, args []driver.NamedValue) string {
 	if !k.Found {
 		return ""
 	}
@@ -27,12 +50,47 @@ func (c *conn) keyOf(k lex.Key, args []driver.NamedValue) string {
 		text = argumentText(k, args)
 	}
 	switch {
-	case k.Type == lex.Integer && !isInteger(text):
-		return ""
+	case column != someColumn:
+	case k.Type == lex.Integer:
+		column = integerColumn
 	case k.Type == lex.UUID:
-		return uuidText(text)
+		column = uuidColumn
 	}
-	return c.keyText(text)
+	return c.columnText(column, text)
+}
+
+// columnText is the one spelling of a value, given as text, in a column.
+func (c *conn) columnText(column keyType, s string) string {
+	switch column {
+	case integerColumn:
+		return integerText(s)
+	case uuidColumn:
+		return uuidText(s)
+	case byteColumn:
+		return ""
+	case textColumn: // of a length, perhaps, beyond which spaces are cut
+		if strings.HasSuffix(s, " ") || !utf8.ValidString(s) {
+			return ""
+		}
+		return s
+	case paddedColumn:
+		return c.columnText(textColumn, strings.TrimRight(s, " "))
+	default:
+		return c.keyText(s)
+	}
+}
+
+// integerText is the integer that either server reads in s, if it has 64 bits.
+func integerText(s string) string {
+	s = strings.Trim(s, " \t\n\v\f\r")
+	if strings.Trim(s, "+-0123456789") != "" {
+		return ""
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
 }
 
 // argumentText is the text of the argument that k is.
@@ -139,23 +197,19 @@ func uuidText(s string) string {
 // returnedKey is a key that the database returned, in a column of a type with
 // that name; spelled as the statements about its row spell it.
 func (c *conn) returnedKey(kind string, v driver.Value) string {
+	column := keyTypes[kind]
 	if b, ok := v.([]byte); ok {
 		switch {
-		case !c.postgres(), kind == "", kind == "BYTEA":
+		case !c.postgres(), kind == "", column == byteColumn:
 			return ""
-		case kind == "UUID" && len(b) == len(uuid.UUID{}):
+		case column == uuidColumn && len(b) == len(uuid.UUID{}):
 			return uuid.UUID(b).String()
 		}
 		v = string(b) // as lib/pq returns the text of many types
 	}
-	s, ok := v.(string)
-	switch {
-	case !ok:
-		return valueText(v)
-	case kind == "UUID":
-		return uuidText(s)
-	case kind == "BPCHAR":
-		s = strings.TrimRight(s, " ")
+	text := valueText(v)
+	if !c.postgres() {
+		column = someColumn // a name there that the app chose
 	}
-	return c.keyText(s)
+	return c.columnText(column, text)
 }

@@ -74,14 +74,14 @@ func TestKeyOfCast(t *testing.T) {
 		want string
 	}{
 		{lex.Key{Found: true, Literal: "7", Type: lex.Integer}, "7"},
-		{lex.Key{Found: true, Literal: " 7", Type: lex.Integer}, ""},
+		{lex.Key{Found: true, Literal: " +07", Type: lex.Integer}, "7"},
 		{lex.Key{Found: true, Literal: "7x", Type: lex.Integer}, ""},
 		{lex.Key{Found: true, Literal: "A0EEBC999C0B4EF8BB6D6BB9BD380A11", Type: lex.UUID}, someUUID},
 		{lex.Key{Found: true, Literal: "x", Type: lex.UUID}, ""},
 		{lex.Key{Found: true, Literal: "x"}, "x"},
 		{lex.Key{Literal: "x"}, ""},
 	} {
-		if got := connOf(hooks.Postgres).keyOf(c.key, nil); got != c.want {
+		if got := connOf(hooks.Postgres).keyOf(c.key, someColumn, nil); got != c.want {
 			t.Errorf("%+v is %q, want %q", c.key, got, c.want)
 		}
 	}
@@ -188,7 +188,7 @@ func TestWithoutOptions(t *testing.T) {
 		for i, v := range c.args {
 			args = append(args, driver.NamedValue{Ordinal: i + 1, Value: v})
 		}
-		if got := connOf(hooks.Postgres).keyOf(key, args); got != c.want {
+		if got := connOf(hooks.Postgres).keyOf(key, someColumn, args); got != c.want {
 			t.Errorf("of %v: %q, want %q", c.args, got, c.want)
 		}
 	}
@@ -209,7 +209,8 @@ func TestReturnedKey(t *testing.T) {
 		{"UUID", bin[:], someUUID},
 		{"UUID", "A0EEBC999C0B4EF8BB6D6BB9BD380A11", someUUID},
 		{"TEXT", "ada", "ada"},
-		{"TEXT", "a0eebc999c0b4ef8bb6d6bb9bd380a11", ""}, // as the statements about it
+		{"TEXT", "a0eebc999c0b4ef8bb6d6bb9bd380a11", "a0eebc999c0b4ef8bb6d6bb9bd380a11"},
+		{"TEXT", "007", "007"},
 		{"BPCHAR", "ada  ", "ada"},
 		{"BYTEA", []byte("ada"), ""},
 		{"NUMERIC", []byte("7"), "7"},
@@ -224,5 +225,35 @@ func TestReturnedKey(t *testing.T) {
 	}
 	if got := connOf(hooks.SQLite).returnedKey("UUID", bin[:]); got != "" {
 		t.Errorf("SQLite: a blob is %q", got)
+	}
+}
+
+// TestColumnText: in a column whose type is known, a text has one meaning.
+func TestColumnText(t *testing.T) {
+	for _, c := range []struct {
+		column keyType
+		text   string
+		want   string
+	}{
+		{integerColumn, "7", "7"},
+		{integerColumn, " +007\n", "7"},
+		{integerColumn, "-0", "0"},
+		{integerColumn, "7.0", ""},
+		{integerColumn, "0x7", ""},
+		{integerColumn, "1_000", ""},
+		{integerColumn, "", ""},
+		{textColumn, "007", "007"},
+		{textColumn, " 7", " 7"},
+		{textColumn, "7 ", ""}, // in a varchar(1) it is 7
+		{textColumn, "A0EEBC999C0B4EF8BB6D6BB9BD380A11", "A0EEBC999C0B4EF8BB6D6BB9BD380A11"},
+		{textColumn, "\xff", ""},
+		{paddedColumn, "ab  ", "ab"},
+		{uuidColumn, "A0EEBC999C0B4EF8BB6D6BB9BD380A11", someUUID},
+		{uuidColumn, "x", ""},
+		{byteColumn, "ada", ""},
+	} {
+		if got := connOf(hooks.Postgres).columnText(c.column, c.text); got != c.want {
+			t.Errorf("column %d: %q is %q, want %q", c.column, c.text, got, c.want)
+		}
 	}
 }

@@ -31,8 +31,8 @@ func newCatalog(fake *sqltest.Fake) *catalog {
 		if c.err != nil {
 			return sqltest.Answer{}, c.err
 		}
-		columns := make([]string, 9)
-		return sqltest.Rows(columns, []driver.Value{"public", "true", "shop", name, "r", "p", "0", "", "0"}), nil
+		columns := make([]string, 10)
+		return sqltest.Rows(columns, []driver.Value{"public", "true", "shop", name, "r", "p", "0", "", "0", "20"}), nil
 	})
 	return c
 }

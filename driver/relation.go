@@ -31,6 +31,7 @@ type step struct {
 	// instead are the operations for which something else is done: by an INSTEAD
 	// OF trigger, a DO INSTEAD rule.
 	instead changes
+	key     keyType
 	// doubt are those of which no rows proves nothing: a trigger may have taken
 	// the row elsewhere.
 	doubt changes
@@ -85,6 +86,8 @@ type aim struct {
 	via string
 	// keyed says that a key in the statement is one of the table's.
 	keyed bool
+	// key is the type of the key's column, where keyed.
+	key keyType
 	// instead: the number of rows is that of something else.
 	instead bool
 	// doubt: no rows does not mean that nothing was changed.
@@ -112,7 +115,7 @@ func (c *conn) aimOf(r *relation, op lex.Op) (aim, bool) {
 	if found < 0 {
 		return aim{}, false
 	}
-	a := aim{table: steps[found].Table, keyed: !steps[0].view, instead: last.instead&by != 0}
+	a := aim{table: steps[found].Table, keyed: !steps[0].view, key: steps[0].key, instead: last.instead&by != 0}
 	a.doubt = a.instead || stored(steps).doubt&by != 0
 	if via := steps[0]; found > 0 {
 		if via.temporary && c.postgres() {

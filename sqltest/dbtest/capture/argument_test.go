@@ -31,6 +31,8 @@ func pointer[T any](v T) *T                     { return &v }
 func TestKeysOfArguments(t *testing.T) {
 	const update = "UPDATE orders SET note = 'x' WHERE id = ?"
 	both := func(key string) map[string]string { return map[string]string{"pq": key, "pgx": key, "sqlite": key} }
+	// Only PostgreSQL says what type a column's values have.
+	typed := map[string]string{"pq": "7", "pgx": "7", "sqlite": ""}
 	for _, c := range []struct {
 		name  string
 		setUp string
@@ -46,16 +48,19 @@ func TestKeysOfArguments(t *testing.T) {
 		{"String", "", update, []any{spokenID(7)}, map[string]string{"pq": "7", "pgx": "", "sqlite": "7"}},
 		{"float", "", update, []any{float64(7)}, both("")},
 		{"text", "", update, []any{"7"}, both("7")},
-		{"text with space", "", update, []any{" 7"}, both("")},
-		{"text with sign", "", update, []any{"+7"}, map[string]string{"pq": "", "sqlite": "", "pgx": ""}},
-		{"text with zeros", "", update, []any{"007"}, both("")},
+		{"text with space", "", update, []any{" 7"}, typed},
+		{"text with sign", "", update, []any{"+7"}, typed},
+		{"text with zeros", "", update, []any{"007"}, typed},
+		{"text with a point", "CREATE TABLE amounts (id numeric, note text); INSERT INTO amounts (id) VALUES (7)", "UPDATE amounts SET note = 'x' WHERE id = ?", []any{"7.0"}, both("")},
+		{"digits", "INSERT INTO users (id) VALUES ('007')", "UPDATE users SET note = 'x' WHERE id = ?", []any{"007"}, map[string]string{"pq": "007", "pgx": "007", "sqlite": ""}},
+		{"32 digits", "INSERT INTO users (id) VALUES ('0190AAAABBBB7CCC8DDDEEEEFFFF0001')", "UPDATE users SET note = 'x' WHERE id = ?", []any{"0190AAAABBBB7CCC8DDDEEEEFFFF0001"}, both("0190AAAABBBB7CCC8DDDEEEEFFFF0001")},
 		{"large float", "INSERT INTO orders (id) VALUES (12345678)", update, []any{float64(12345678)}, both("")},
 		{"named string", "", "UPDATE users SET note = 'x' WHERE id = ?", []any{userID("ada")}, both("ada")},
 		{"text of sixteen bytes", "INSERT INTO users (id) VALUES ('sixteen bytes tx')", "UPDATE users SET note = 'x' WHERE id = ?", []any{"sixteen bytes tx"}, both("sixteen bytes tx")},
 		{"bytes of text", "INSERT INTO users (id) VALUES ('sixteen bytes tx')", "UPDATE users SET note = 'x' WHERE id = ?", []any{[]byte("sixteen bytes tx")}, map[string]string{"pq": "", "pgx": ""}},
 		{"bytes", "", "INSERT INTO blobs (id) VALUES (?)", []any{[]byte("\xff\xfe")}, both("")},
 		{"more bytes", "", "INSERT INTO blobs (id) VALUES (?)", []any{fileID[:]}, both("")},
-		{"padded", "INSERT INTO codes (id) VALUES ('ab')", "UPDATE codes SET note = 'x' WHERE id = ?", []any{"ab  "}, map[string]string{"pq": "", "pgx": ""}},
+		{"padded", "INSERT INTO codes (id) VALUES ('ab')", "UPDATE codes SET note = 'x' WHERE id = ?", []any{"ab  "}, map[string]string{"pq": "ab", "pgx": "ab"}},
 		{"UUID", "", "INSERT INTO files (id) VALUES (?)", []any{fileID}, both(fileID.String())},
 		{"UUID by pointer", "", "INSERT INTO files (id) VALUES (?)", []any{&fileID}, both(fileID.String())},
 		{"pgtype.UUID", "", "INSERT INTO files (id) VALUES (?)", []any{pgtype.UUID{Bytes: fileID, Valid: true}}, both(fileID.String())},
@@ -64,9 +69,9 @@ func TestKeysOfArguments(t *testing.T) {
 		{"negative zero", "INSERT INTO orders (id) VALUES (0)", "UPDATE orders SET note = 'x' WHERE id = -0", nil, both("0")},
 		{"literal with exponent", "", "UPDATE orders SET note = 'x' WHERE id = 7e0", nil, both("")},
 		{"literal of text", "", "UPDATE orders SET note = 'x' WHERE id = '7'", nil, both("7")},
-		{"literal with space", "", "UPDATE orders SET note = 'x' WHERE id = ' 7'", nil, both("")},
-		{"padded literal", "INSERT INTO codes (id) VALUES ('7')", "UPDATE codes SET note = 'x' WHERE id = '7 '", nil, map[string]string{"pq": "", "pgx": ""}},
-		{"cast literal", "", "UPDATE orders SET note = 'x' WHERE id = '7 '::int", nil, map[string]string{"pq": "", "pgx": ""}},
+		{"literal with space", "", "UPDATE orders SET note = 'x' WHERE id = ' 7'", nil, typed},
+		{"padded literal", "INSERT INTO codes (id) VALUES ('7')", "UPDATE codes SET note = 'x' WHERE id = '7 '", nil, map[string]string{"pq": "7", "pgx": "7"}},
+		{"cast literal", "", "UPDATE orders SET note = 'x' WHERE id = '7 '::int", nil, map[string]string{"pq": "7", "pgx": "7"}},
 		{"cast to a length", "INSERT INTO users (id) VALUES ('ab')", "UPDATE users SET note = 'x' WHERE id = 'abc'::varchar(2)", nil, map[string]string{"pq": "", "pgx": ""}},
 		{"cast argument", "", "UPDATE orders SET note = 'x' WHERE id = ?::bigint", []any{7}, map[string]string{"pq": "7", "pgx": "7"}},
 		{"cast text", "", "UPDATE orders SET note = 'x' WHERE id = CAST(? AS bigint)", []any{"7x"}, map[string]string{"sqlite": ""}},
@@ -103,7 +108,7 @@ func (s *sequence) Value() (driver.Value, error) { s.n++; return s.n, nil }
 // spellings are one UUID, as PostgreSQL reads it.
 var spellings = []string{
 	"0190aaaa-bbbb-7ccc-8ddd-eeeeffff0001", "0190AAAA-BBBB-7CCC-8DDD-EEEEFFFF0001", "{0190aaaa-bbbb-7ccc-8ddd-eeeeffff0001}",
-	"0190-aaaa-bbbb-7ccc-8ddd-eeee-ffff-0001",
+	"0190-aaaa-bbbb-7ccc-8ddd-eeee-ffff-0001", "0190aaaabbbb7ccc8dddeeeeffff0001",
 }
 
 // TestSpellingsOfUUID: they are one target.
@@ -115,11 +120,6 @@ func TestSpellingsOfUUID(t *testing.T) {
 			w.exec("UPDATE files SET note = 'x' WHERE id = '" + s + "'")
 			w.wantKey(s, fileID.String())
 		}
-		const digits = "0190aaaabbbb7ccc8dddeeeeffff0001" // which may be an MD5 in a column of text
-		w.exec("UPDATE files SET note = 'x' WHERE id = ?", digits)
-		w.wantKey(digits, "")
-		w.exec("UPDATE files SET note = 'x' WHERE id = ?::uuid", digits)
-		w.wantKey(digits, fileID.String())
 	}, pg...)
 }
 
@@ -168,6 +168,7 @@ func TestReturnedKeysOfTypes(t *testing.T) {
 			{"INSERT INTO blobs (id) SELECT '\\xfffe'::bytea RETURNING id", ""},
 			{"INSERT INTO codes (id) SELECT 'ab' RETURNING id", "ab"},
 			{"INSERT INTO users (id) SELECT 'ada' RETURNING id", "ada"},
+			{"INSERT INTO users (id) SELECT '007' RETURNING id", "007"},
 			{"INSERT INTO orders (id) SELECT 7 RETURNING id", "7"},
 		} {
 			w.must(drain(w.db.QueryContext(ctx(), c.query)))
