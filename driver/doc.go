@@ -31,4 +31,7 @@
 // more and no fewer; statements and rows are wrapped only where they are
 // captured; results and errors are the base driver's own values. One difference
 // is unavoidable: a captured statement outside any transaction runs in one.
+//
+// sql.DB.Driver returns the wrapping driver, so that what other wrappers open
+// with it is audited; see [Base] and [Raw] for what is below.
 package driver

@@ -83,7 +83,9 @@ func RequireActor() Option {
 }
 
 // WithDialect says how the database is spoken to, for base drivers that are not
-// recognised: lib/pq, pgx, modernc.org/sqlite, mattn/go-sqlite3 and ncruces are.
+// recognised: lib/pq, pgx, modernc.org/sqlite, mattn/go-sqlite3 and ncruces are,
+// also in wrappers that show what they wrap. Opening fails if the base driver, or
+// the first connection, shows that it speaks something else.
 func WithDialect(d hooks.Dialect) Option {
 	return func(c *config) error {
 		if d != hooks.Postgres && d != hooks.SQLite {
