@@ -18,6 +18,8 @@ import (
 	"go.uber.org/zap"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
+	"xorm.io/xorm"
+	"xorm.io/xorm/dialects"
 
 	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/forward"
@@ -39,7 +41,7 @@ func init() {
 // TestRecipes runs the README's lines for each library: open, write, record.
 func TestRecipes(t *testing.T) {
 	for name, recipe := range map[string]func(ctx context.Context, dsn string, event hooks.Event) error{
-		"sqlx": recipeSQLX, "GORM": recipeGORM, "bun": recipeBun, "ent": recipeEnt, "sqlc": recipeSQLC,
+		"sqlx": recipeSQLX, "GORM": recipeGORM, "bun": recipeBun, "ent": recipeEnt, "sqlc": recipeSQLC, "xorm": recipeXorm,
 	} {
 		t.Run(name, func(t *testing.T) {
 			dsn := dbtest.Postgres(t)
@@ -137,6 +139,29 @@ func recipeSQLC(ctx context.Context, dsn string, event hooks.Event) error {
 		return err
 	}
 	return tx.Commit()
+}
+
+func recipeXorm(ctx context.Context, dsn string, event hooks.Event) error {
+	if dialects.QueryDriver("postgres-audited") == nil {
+		dialects.RegisterDriver("postgres-audited", dialects.QueryDriver("postgres"))
+	}
+	db, err := xorm.NewEngine("postgres-audited", dsn)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	session := db.NewSession().Context(ctx)
+	defer session.Close()
+	if err := session.Begin(); err != nil {
+		return err
+	}
+	if _, err := session.Insert(&xormOrder{Note: "apples"}); err != nil {
+		return err
+	}
+	if err := hooks.Record(ctx, session.Tx(), event); err != nil {
+		return err
+	}
+	return session.Commit()
 }
 
 // TestMigrationRecipes runs the README's lines for migration tools.

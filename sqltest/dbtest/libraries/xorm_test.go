@@ -24,8 +24,10 @@ func (xormOrder) TableName() string { return "orders" }
 // this name speaks.
 func openXorm(w *world) *xorm.Engine {
 	w.Helper()
-	known := map[string]string{"pq": "postgres", "pgx": "pgx", "sqlite": "sqlite3"}
-	dialects.RegisterDriver(w.name, dialects.QueryDriver(known[w.e.Name]))
+	known := map[string]dialects.Driver{
+		"pq": dialects.QueryDriver("postgres"), "pgx": dialects.QueryDriver("pgx"), "sqlite": dialects.QueryDriver("sqlite3"),
+	}
+	dialects.RegisterDriver(w.name, known[w.e.Name])
 	db, err := xorm.NewEngine(w.name, w.dsn)
 	w.ok(err)
 	w.Cleanup(func() { _ = db.Close() })

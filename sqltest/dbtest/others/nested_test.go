@@ -111,7 +111,9 @@ func TestNestedRefused(t *testing.T) {
 			t.Run(prefix, func(t *testing.T) {
 				w := newWorld(t, e, "")
 				db, outer := nest(w, nil)
-				w.must(db.PingContext(ctx()))
+				w.must(db.ExecContext(ctx(), "INSERT INTO orders (id) VALUES (100)")) // both have their tables now
+				w.recorder.Reset()
+				outer.Reset()
 				if e.Dialect == hooks.SQLite {
 					w.must(w.bare.ExecContext(ctx(), "CREATE TRIGGER broken BEFORE INSERT ON "+schema+"_events BEGIN SELECT RAISE(ABORT, 'broken'); END"))
 				} else {
@@ -128,8 +130,8 @@ func TestNestedRefused(t *testing.T) {
 				}
 				var n int
 				w.must(w.bare.QueryRowContext(ctx(), "SELECT count(*) FROM orders").Scan(&n))
-				if n != 0 {
-					t.Errorf("%d orders, want none", n)
+				if n != 1 {
+					t.Errorf("%d orders, want the first alone", n)
 				}
 				w.recorder.None(t)
 				outer.None(t)
