@@ -222,3 +222,62 @@ func TestNamesByPreparedStatement(t *testing.T) {
 	}
 	t.Error("the statement is left open")
 }
+
+// lib/pq can be asked nothing between the PREPARE of a COPY and its end.
+func TestNamesOfACopy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := sqltest.NewFake()
+		asked := newCatalog(fake)
+		db := open(t, fake, &spy{}, adriver.Capture(adriver.AllTables()))
+		tx := begin(t, db)
+		st, err := tx.PrepareContext(context.Background(), "COPY orders FROM STDIN")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			time.Sleep(2 * time.Minute)
+			if _, err := st.ExecContext(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(st.Close(), tx.Commit()); err != nil {
+			t.Fatal(err)
+		}
+		if len(asked.asked) != 1 {
+			t.Errorf("asked %d times, want once", len(asked.asked))
+		}
+		if sent := fake.CommittedQueries(); !slices.Contains(sent, toShop) {
+			t.Errorf("committed %q, want %s among them", sent, toShop)
+		}
+	})
+}
+
+// Some SQLite drivers execute a statement when its rows are read. Until then a
+// question, other than for temporary tables, would begin the transaction as a
+// reading one.
+func TestNamesWaitForSQLite(t *testing.T) {
+	fake := sqltest.NewFakeOf(sqltest.Modern, hooks.SQLite)
+	db := open(t, fake, &spy{}, adriver.WithDialect(hooks.SQLite), adriver.Capture(adriver.AllTables()))
+	asked := func() bool {
+		return slices.ContainsFunc(fake.Log("QueryContext"), func(c sqltest.Call) bool { return strings.Contains(c.Query, `"main".sqlite_master`) })
+	}
+	tx := begin(t, db)
+	for _, tt := range []struct {
+		name string
+		want bool
+	}{{"the first write", false}, {"the second", true}} {
+		rows, err := tx.QueryContext(context.Background(), "INSERT INTO orders VALUES (1) RETURNING id")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if asked() != tt.want {
+			t.Errorf("%s: asked %v before its rows are read, want %v", tt.name, asked(), tt.want)
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+}

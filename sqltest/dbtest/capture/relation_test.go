@@ -96,6 +96,7 @@ var pathCases = []relationCase{
 	},
 	{"prepared statements that are gone", insert + "\nDEALLOCATE ALL\nBEGIN\nINSERT INTO t1.orders (id) VALUES (1)\nCOMMIT", "orders.inserted orders#1" + row + "\nt1.orders.inserted t1.orders#1" + row},
 	{"an aborted transaction", "BEGIN\n!INSERT INTO nowhere VALUES (1)\n!" + insert + "\nROLLBACK\n" + insert, "orders.inserted orders#1" + row},
+	{"a schema called main", "CREATE SCHEMA main\nCREATE TABLE main.orders (id bigint)\nINSERT INTO main.orders VALUES (1)\n+DROP SCHEMA main CASCADE", "schema.changed schema#main statements=1\nschema.changed schema#main.orders statements=1\nmain.orders.inserted main.orders" + row},
 	{"capitals", `INSERT INTO ONLYS VALUES (1)` + "\n" + `UPDATE ONLY public."Orders" SET id = 2 WHERE id = 1`, "onlys.inserted onlys" + row},
 }
 
