@@ -96,6 +96,7 @@ type database struct {
 	lexed   lex.Dialect
 	handler hooks.Handler
 	checked atomic.Bool // the rules, against the tables
+	mute    atomic.Bool // its catalog cannot be asked
 }
 
 func (db *database) connect(ctx context.Context) (*conn, error) {

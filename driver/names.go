@@ -162,6 +162,9 @@ func (c *conn) askOne(ctx context.Context, t lex.Table, temporaryOnly bool) erro
 	if r := n.found[t]; r != nil && !r.missing {
 		return nil
 	}
+	if s, known := c.status(); c.db.mute.Load() || known && s == stateAborted {
+		return nil
+	}
 	var r *relation
 	var err error
 	if c.postgres() {
@@ -170,6 +173,7 @@ func (c *conn) askOne(ctx context.Context, t lex.Table, temporaryOnly bool) erro
 		r, err = c.askSQLite(ctx, t, temporaryOnly)
 	}
 	if err != nil {
+		c.refusesCatalog(err)
 		state := hooks.SQLState(err)
 		if c.open && c.postgres() && state != "" && state != stateFailed {
 			return err // what the app would get instead says nothing

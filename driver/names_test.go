@@ -17,8 +17,9 @@ import (
 
 // catalog answers what the driver asks for names: each is in the schema shop.
 type catalog struct {
-	asked []string
-	err   error // instead
+	asked  []string
+	probed int   // whether it can be asked at all
+	err    error // instead
 }
 
 const catalogQuery = "WITH RECURSIVE up"
@@ -27,7 +28,11 @@ func newCatalog(fake *sqltest.Fake) *catalog {
 	c := &catalog{}
 	fake.AnswerFunc(catalogQuery, func(st sqltest.Statement) (sqltest.Answer, error) {
 		name := st.Args[1].Value.(string)
-		c.asked = append(c.asked, name)
+		if name == "pg_class" {
+			c.probed++
+		} else {
+			c.asked = append(c.asked, name)
+		}
 		if c.err != nil {
 			return sqltest.Answer{}, c.err
 		}
@@ -169,6 +174,60 @@ func TestNamesThatCannotBeAsked(t *testing.T) {
 	}
 }
 
+// A server without such a catalog, or rights to read it, is asked once, while that
+// harms no transaction, and never again.
+func TestNamesWithoutCatalog(t *testing.T) {
+	for _, code := range []string{"42601", "42501", "0A000"} {
+		fake, s := sqltest.NewFake(), &spy{}
+		asked := newCatalog(fake)
+		asked.err = &sqltest.Error{Code: code, Message: "no catalog"}
+		db := open(t, fake, s, adriver.Capture(adriver.Tables("orders")))
+		tx := begin(t, db)
+		exec(t, tx, orderStmt)
+		if err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		exec(t, db, orderStmt)
+		want(t, "committed", fake.CommittedQueries(), orderStmt, toNoOne, orderStmt, toNoOne)
+		if len(asked.asked) > 0 || asked.probed != 1 {
+			t.Errorf("asked for %q, and %d times whether it can be asked", asked.asked, asked.probed)
+		}
+		want(t, "told", slices.DeleteFunc(s.kinds(), func(k string) bool { return !strings.HasPrefix(k, "unmatched") }), "unmatched no_catalog")
+	}
+}
+
+// A connection that knows that its transaction has failed is not asked in it.
+func TestNamesOfAFailedTransaction(t *testing.T) {
+	fake := sqltest.NewFake()
+	asked := newCatalog(fake)
+	status := adriver.TxOpen
+	db := open(t, fake, &spy{}, adriver.Capture(adriver.Tables("orders")), adriver.WithTxStatus(func(driver.Conn) adriver.TxStatus { return status }))
+	tx := begin(t, db)
+	status = adriver.TxFailed
+	exec(t, tx, orderStmt)
+	want(t, "asked", asked.asked)
+	status = adriver.TxIdle
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A savepoint that may be another one is rolled back to as well.
+func TestNamesAreForgottenInDoubt(t *testing.T) {
+	fake := sqltest.NewFake()
+	asked := newCatalog(fake)
+	fake.AnswerFunc("SELECT nonsense", func(sqltest.Statement) (sqltest.Answer, error) {
+		return sqltest.Answer{}, &sqltest.Error{Code: "42703", Message: "no such column"}
+	})
+	db := open(t, fake, &spy{}, adriver.Capture(adriver.Tables("orders")))
+	exec(t, db, "BEGIN")
+	if _, err := db.ExecContext(context.Background(), "SAVEPOINT s; SELECT nonsense"); err == nil {
+		t.Fatal("the string did not fail")
+	}
+	exec(t, db, orderStmt, "ROLLBACK TO s", orderStmt, "ROLLBACK")
+	want(t, "asked", asked.asked, "orders", "orders")
+}
+
 // pgx keeps what it has prepared by its text, and so would go on using what is
 // gone.
 func TestNamesAfterDeallocate(t *testing.T) {
@@ -180,6 +239,7 @@ func TestNamesAfterDeallocate(t *testing.T) {
 	for _, c := range fake.Log("QueryContext") {
 		texts = append(texts, c.Query)
 	}
+	texts = texts[1:] // but for whether it can be asked
 	if len(texts) != 4 || texts[0] != texts[1] || texts[1] == texts[2] || texts[2] == texts[3] {
 		t.Errorf("%d questions, or the wrong ones are equal", len(texts))
 	}

@@ -20,11 +20,17 @@ const tablesQuery = `SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.te
 
 // checkRules warns, at the first connection of a database, of rules that name a
 // table which it does not have: a word that is misspelt captures nothing, and
-// nothing else would say so. Where the catalog cannot be read, it says nothing.
+// nothing else would say so. Before that it finds out whether the catalog can be
+// asked at all, while an error harms no transaction.
 func (c *conn) checkRules(ctx context.Context) {
 	rules := c.db.reg.cfg.rules
 	if rules == nil || c.db.checked.Swap(true) {
 		return
+	}
+	if c.postgres() {
+		if _, err := c.askPostgres(ctx, lex.Table{Schema: "pg_catalog", Name: "pg_class"}); c.refusesCatalog(err) {
+			return
+		}
 	}
 	named := append(slices.Clone(rules.only), rules.except...)
 	if len(named) == 0 {
@@ -47,6 +53,23 @@ func (c *conn) checkRules(ctx context.Context) {
 		Kind: hooks.NoticeUnmatched, Count: len(missing), Reason: "no_table",
 		Err: fmt.Errorf("driver: no table is called %s, which driver.Tables or Except names: correct the name, or ignore this if the table is made later", strings.Join(missing, ", ")),
 	})
+}
+
+// refusesCatalog reports whether err is that of a server that has no such catalog,
+// or does not let the app's role read it (SQLSTATE 42…, 0A…). It is then not
+// asked again.
+func (c *conn) refusesCatalog(err error) bool {
+	state := hooks.SQLState(err)
+	if !strings.HasPrefix(state, "42") && !strings.HasPrefix(state, "0A") {
+		return false
+	}
+	if !c.db.mute.Swap(true) {
+		c.db.notify(hooks.Notice{
+			Kind: hooks.NoticeUnmatched, Count: 1, Reason: "no_catalog",
+			Err: fmt.Errorf("driver: tables are captured by their names as statements have them, since the catalog cannot be read: grant SELECT on pg_catalog's tables to the app's role: %w", err),
+		})
+	}
+	return true
 }
 
 // tables returns those of the named tables that there are, and perhaps others.

@@ -108,7 +108,7 @@ func message(n hooks.Notice) string {
 	case hooks.NoticeUncaptured:
 		return "a statement may have written what was not captured (told once; Status counts)"
 	case hooks.NoticeUnmatched:
-		return "a rule of capture names a table that does not exist"
+		return "rules of capture do not match the tables"
 	case hooks.NoticeUnattributed:
 		return "audit events have no actor (told once; Status counts): use hooks.WithActor or driver.DefaultActor"
 	default:

@@ -56,8 +56,8 @@ const (
 	NoticeSettled NoticeKind = "settled"
 	// NoticeUncaptured: writes happened that capture could not see into.
 	NoticeUncaptured NoticeKind = "uncaptured"
-	// NoticeUnmatched: rules name tables that the database does not have; Err has
-	// their names.
+	// NoticeUnmatched: rules name tables that the database does not have, which
+	// Err names; or, with the reason "no_catalog", it does not say which it has.
 	NoticeUnmatched NoticeKind = "unmatched"
 	// NoticeLost: events could not be written, and the transaction committed
 	// without them (best effort) or had committed already.

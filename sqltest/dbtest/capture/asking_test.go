@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/driver"
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
@@ -151,5 +153,48 @@ func TestRowsOfForeignTables(t *testing.T) {
 		w.exec("DELETE FROM far WHERE id = 9")
 		w.wantCount("t1.orders", 1)
 		w.want("far.inserted far#1"+row, "far.deleted far#9 statements=1 conditional=true")
+	}, pg...)
+}
+
+// TestAskingWithFewRights: a schema of the path that the role may not use is no
+// part of it, and a catalog that it may not read harms no transaction.
+func TestAskingWithFewRights(t *testing.T) {
+	each(t, ordersTable+"; CREATE SCHEMA hidden; CREATE TABLE hidden.orders (id bigint)", func(w *world) {
+		w.must(w.db.PingContext(ctx()))
+		owner := w.dsn
+		defer func() { w.dsn = owner }()
+		_, w.dsn = w.role()
+		w.register(driver.Capture(driver.AllTables()))
+		var setup *journal.SetupError
+		if err := w.db.PingContext(ctx()); !errors.As(err, &setup) {
+			w.Fatalf("error %v, want a SetupError", err)
+		}
+		w.must(w.bare.ExecContext(ctx(), setup.SQL))
+
+		conn := w.conn()
+		w.execOn(conn, "SET search_path = hidden, public")
+		w.execOn(conn, "BEGIN")
+		w.execOn(conn, insert)
+		w.execOn(conn, "SAVEPOINT s")
+		if _, err := conn.ExecContext(ctx(), "DELETE FROM hidden.orders"); stateOf(err) != "42501" {
+			w.Errorf("error %v, want the server's", err)
+		}
+		w.execOn(conn, "ROLLBACK TO s")
+		w.execOn(conn, "COMMIT")
+		w.want("orders.inserted orders#1" + row)
+		w.must(conn.Close())
+
+		w.setUp("REVOKE SELECT ON pg_catalog.pg_rewrite FROM PUBLIC")
+		defer w.setUp("GRANT SELECT ON pg_catalog.pg_rewrite TO PUBLIC") // the database is used again
+		w.register(driver.Capture(driver.AllTables()))
+		tx := w.begin()
+		w.execOn(tx, "DELETE FROM public.orders WHERE id = 1")
+		w.must(tx.Commit())
+		w.want("orders.deleted orders#1" + row)
+		if told := w.told.of(hooks.NoticeUnmatched); len(told) != 1 || told[0].Reason != "no_catalog" {
+			for _, n := range told {
+				w.Errorf("told %s by %s: %v; want once that the catalog cannot be read", n.Reason, n.Driver, n.Err)
+			}
+		}
 	}, pg...)
 }

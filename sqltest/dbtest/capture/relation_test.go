@@ -142,7 +142,11 @@ func protocols() []dbtest.Engine {
 			return dbtest.Postgres(tb) + " default_query_exec_mode=" + name
 		})
 	}
-	return append(dbtest.PostgresEngines(), mode("exec"), mode("simple_protocol"), mode("cache_describe"))
+	binary := dbtest.PQ.With("pq binary_parameters", func(tb testing.TB) string {
+		tb.Helper()
+		return dbtest.Postgres(tb) + " binary_parameters=yes"
+	})
+	return append(dbtest.PostgresEngines(), binary, mode("exec"), mode("simple_protocol"), mode("cache_describe"))
 }
 
 // TestRelations: a name is what the database takes it for.
