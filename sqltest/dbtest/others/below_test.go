@@ -90,7 +90,9 @@ func TestClaimIsChecked(t *testing.T) {
 			driver.Register(audited, base, hub, driver.WithDialect(other[e.Dialect]))
 			db, err := sql.Open(audited, e.DSN(t))
 			if err == nil {
-				err = db.PingContext(ctx())
+				if name != "bare" {
+					err = db.PingContext(ctx())
+				}
 				_ = db.Close()
 			}
 			if err == nil || !strings.Contains(err.Error(), "but") || !strings.Contains(err.Error(), string(e.Dialect)) {
