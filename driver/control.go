@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -193,7 +194,7 @@ func (c *conn) afterFailure(ctx context.Context) {
 // drainControl finishes a control statement that was sent as a query: some
 // drivers execute it only while its rows are read.
 func drainControl(rows driver.Rows) (driver.Rows, error) {
-	cols := rows.Columns()
+	cols := slices.Clone(rows.Columns()) // which may be forgotten with the rows
 	err := rows.Next(make([]driver.Value, len(cols)))
 	if errors.Is(err, io.EOF) {
 		err = nil

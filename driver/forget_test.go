@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"strings"
 	"testing"
 
 	adriver "github.com/go-aftercommit/aftercommit/driver"
@@ -31,6 +32,10 @@ func TestForgottenRows(t *testing.T) {
 				var note string
 				if err := rows.Scan(&id, &note); err != nil {
 					t.Errorf("%s, drained up to %d: %v", dialect, limit, err)
+				}
+				names, err := rows.Columns()
+				if err != nil || strings.Join(names, " ") != "id note" {
+					t.Errorf("%s, drained up to %d: columns %q, %v", dialect, limit, names, err)
 				}
 				got += fmt.Sprint(id, note, " ")
 			}

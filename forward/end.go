@@ -36,7 +36,9 @@ func (d *handler) End(ctx context.Context, end hooks.Ended) hooks.Outcome {
 	// The transaction has ended; that its context does too is no reason not to
 	// forward it.
 	ctx = context.WithoutCancel(ctx)
-	d.confirmRegistered(ctx, end)
+	if end.Outcome == hooks.Committed {
+		d.registered.Store(true) // in the flush of these events, or before
+	}
 	b := &batch{token: end.Token, ids: idsOf(end.Events), outcome: end.Outcome, sinks: d.syncSinks()}
 	done := true
 	switch {

@@ -34,28 +34,6 @@ func (d *handler) write(ctx context.Context, f hooks.Flush) (written bool, err e
 	return d.journal.Write(ctx, f)
 }
 
-// confirmRegistered looks, after a commit, whether the forwarders' cursors are
-// there: the savepoint that they were made in may have been rolled back.
-func (d *handler) confirmRegistered(ctx context.Context, end hooks.Ended) {
-	if d.db.Dialect != hooks.SQLite || d.journal == nil || d.registered.Load() || end.Conn == nil || end.Outcome != hooks.Committed {
-		return
-	}
-	there, ok := bounded(ctx, d.hub.timeout, func(ctx context.Context) bool { return d.areRegistered(ctx, end.Conn) })
-	d.registered.Store(ok && there)
-}
-
-func (d *handler) areRegistered(ctx context.Context, conn *sql.DB) bool {
-	if d.queue.store == nil {
-		return true
-	}
-	for _, s := range d.sinks {
-		if ok, err := d.queue.store.Registered(ctx, conn, s.name()); err != nil || !ok {
-			return false
-		}
-	}
-	return true
-}
-
 // unmade reports whether err says that what made the journal was rolled back, so
 // that it has no events. It says no such thing where there was a journal, or of a
 // database in memory, which may be another one than that of the transaction.

@@ -11,6 +11,7 @@ type memory struct {
 	ended   bool // the current set
 	closed  bool
 	lent    []driver.Value // where the last row was written to
+	names   []string       // of the columns, as given out
 }
 
 const forgotten = "forgotten"
@@ -50,9 +51,23 @@ func (m *memory) forget() {
 	m.lent = nil
 }
 
+// forgetNames reuses the memory of the columns' names.
+func (m *memory) forgetNames() {
+	for i := range m.names {
+		m.names[i] = forgotten
+	}
+	m.names = nil
+}
+
+func (m *memory) end() {
+	m.ended = true
+	m.forgetNames()
+}
+
 func (m *memory) close() {
 	m.lost("Close")
 	m.forget()
+	m.forgetNames()
 	m.closed = true
 }
 

@@ -28,6 +28,9 @@ func (r *rows) Columns() []string {
 	for i, c := range r.sets[0].Columns {
 		names[i] = c.Name
 	}
+	if r.forgets {
+		r.names = names
+	}
 	return names
 }
 
@@ -51,7 +54,7 @@ func (r *rows) Next(dest []driver.Value) error {
 func (r *rows) advance() error {
 	r.forget()
 	if r.next >= len(r.sets[0].Rows) {
-		r.ended = true
+		r.end()
 		return io.EOF
 	}
 	r.next++

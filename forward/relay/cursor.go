@@ -55,16 +55,6 @@ func (s *Store) Register(ctx context.Context, db *sql.DB, name string) error {
 	return nil
 }
 
-// Registered reports whether a forwarder is known and not retired.
-func (s *Store) Registered(ctx context.Context, db *sql.DB, name string) (bool, error) {
-	var there bool
-	err := db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+s.prefix+"forwarders WHERE name = "+s.quote(name)+" AND retired_at IS NULL)").Scan(&there)
-	if err != nil {
-		return false, fmt.Errorf("relay: is %s registered: %w", name, err)
-	}
-	return there, nil
-}
-
 // place names the database and its environment.
 func (s *Store) place(ctx context.Context, q querier) (string, error) {
 	var place string

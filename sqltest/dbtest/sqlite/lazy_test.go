@@ -6,9 +6,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-aftercommit/aftercommit/driver"
-	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+	"go.uber.org/zap"
 	msqlite "modernc.org/sqlite"
+
+	"github.com/go-aftercommit/aftercommit/driver"
+	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
 // TestReadOnlyPool: a pool that cannot write, opened before anything of ours is
@@ -183,4 +186,24 @@ func TestBackupTarget(t *testing.T) {
 	}
 	w.must(target.ExecContext(ctx, "INSERT INTO orders VALUES (8)"))
 	w.wantTrail(target, "orders.inserted")
+}
+
+// TestRegisteredWithACommit: a forwarder that is new to a journal is registered in
+// the first transaction that commits, not in one before it.
+func TestRegisteredWithACommit(t *testing.T) {
+	w := newWorld(t)
+	w.must(w.bare.ExecContext(ctx, "CREATE TABLE orders (id integer PRIMARY KEY)"))
+	w.must(w.open().ExecContext(ctx, "INSERT INTO orders VALUES (1)"))
+	name, hub := dbtest.Name("sqlite"), forward.New(&forward.Options{Logger: zap.NewNop()})
+	hub.Register(w.recorder, forward.Auto, forward.ID("second"))
+	driver.Register(name, "sqlite", hub, driver.Capture(driver.AllTables()))
+	db := dbtest.Open(t, name, w.file())
+	tx, err := db.BeginTx(ctx, nil)
+	w.must(err)
+	w.must(tx.ExecContext(ctx, "INSERT INTO orders VALUES (2)"))
+	w.must(tx.Rollback())
+	w.must(db.ExecContext(ctx, "INSERT INTO orders VALUES (3)"))
+	if got := w.text(w.bare, "SELECT count(*) FROM aftercommit_forwarders WHERE name LIKE '%/second'"); got != "1" {
+		t.Errorf("%s forwarders of that name are registered, want 1", got)
+	}
 }

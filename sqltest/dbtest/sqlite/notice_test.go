@@ -7,9 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	msqlite "modernc.org/sqlite"
+
 	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
-	msqlite "modernc.org/sqlite"
 )
 
 // TestLastRowid: what the first flush makes leaves last_insert_rowid() the app's.
@@ -88,7 +89,7 @@ func TestHooks(t *testing.T) {
 	}
 }
 
-// TestChecks: an app that lists its tables without the trail's finds its own.
+// TestListing: an app that lists its tables without the trail's finds its own.
 func TestListing(t *testing.T) {
 	w := newWorld(t)
 	db := w.open()
