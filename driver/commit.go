@@ -247,7 +247,7 @@ func (c *conn) writeOwn(ctx context.Context, events []hooks.Event, mode hooks.Mo
 
 func (c *conn) beginOwn() string {
 	if c.postgres() {
-		return "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+		return beginApart
 	}
 	return "BEGIN" // writing to the journal is the first thing that takes a lock
 }

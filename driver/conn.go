@@ -41,6 +41,7 @@ type conn struct {
 	prepared bool            // the handler has prepared the connection
 	names    names
 	lent     *lease // not yet given back, if the borrower still uses it
+	isolated bool   // the app has set the session's isolation level
 	scratch  []lex.Statement
 	closed   func() // called by Close, if it is set
 }
@@ -223,6 +224,7 @@ func (c *conn) dispatch(ctx context.Context, j job) (answer, error) {
 			return answer{}, err
 		}
 	}
+	c.noteIsolation(j.stmts)
 	if isMoving(j.stmts) {
 		prepared := unprepares(j.stmts)
 		defer func() { c.moved(prepared) }()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"sync"
 	"sync/atomic"
 
 	"github.com/ngrok/sqlmw"
@@ -97,6 +98,9 @@ type database struct {
 	handler hooks.Handler
 	checked atomic.Bool // the rules, against the tables
 	mute    atomic.Bool // its catalog cannot be asked
+
+	learnt   sync.Once   // isolates
+	isolates atomic.Bool // sessions begin with another isolation level than read committed
 }
 
 func (db *database) connect(ctx context.Context) (*conn, error) {

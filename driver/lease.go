@@ -38,6 +38,7 @@ type lease struct {
 	mu      sync.Mutex // guards what follows
 	guard   string     // runs before the first statement, then ""
 	final   string     // the query that has the COMMIT behind it
+	within  bool       // the borrower has begun a transaction by SQL
 	entered bool       // it was used at all
 	sent    bool       // it was executed
 	revoked bool
@@ -195,10 +196,19 @@ func (c *lentConn) ExecContext(ctx context.Context, query string, args []driver.
 	if c.l.sends(query) {
 		ctx = c.l.last // the write timeout is not the COMMIT's
 	}
+	apart := c.l.apart(ctx, query)
+	if apart {
+		if err = c.l.c.word(ctx, beginApart); err != nil {
+			return nil, c.l.leave(err)
+		}
+	}
 	query, err = c.guarded(ctx, query, len(args) == 0)
 	var res driver.Result
 	if err == nil {
 		res, err = c.l.c.own.exec(ctx, query, args)
+	}
+	if apart {
+		err = c.l.close(ctx, err)
 	}
 	return res, c.l.leave(err)
 }
@@ -222,16 +232,30 @@ func (c *lentConn) QueryContext(ctx context.Context, query string, args []driver
 	if err != nil {
 		return nil, err
 	}
+	apart := c.l.apart(ctx, query)
+	if apart {
+		if err = c.l.c.word(ctx, beginApart); err != nil {
+			cancel()
+			return nil, c.l.leave(err)
+		}
+	}
 	_, err = c.guarded(ctx, "", false)
 	var rows driver.Rows
 	if err == nil {
 		rows, err = c.l.c.own.query(ctx, query, args)
 	}
 	if err != nil {
+		if apart {
+			err = c.l.close(ctx, err)
+		}
 		cancel()
 		return nil, c.l.leave(err)
 	}
-	return &lentRows{Rows: rows, l: c.l, cancel: cancel}, nil
+	r := &lentRows{Rows: rows, l: c.l, cancel: cancel}
+	if apart {
+		r.after = func(err error) error { return c.l.close(ctx, err) }
+	}
+	return r, nil
 }
 
 func (c *lentConn) Prepare(query string) (driver.Stmt, error) {
@@ -269,7 +293,12 @@ func (c *lentConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.T
 	if err != nil {
 		return nil, err
 	}
-	tx, err := c.l.c.own.begin(ctx, opts)
+	if opts.Isolation == 0 && c.l.c.isolates(ctx) {
+		opts.Isolation = driver.IsolationLevel(sql.LevelReadCommitted)
+	}
+	l := c.l
+	tx, err := l.c.own.begin(ctx, opts)
+	l.inside(err == nil)
 	if err != nil {
 		cancel()
 		return nil, c.l.leave(err)
@@ -293,6 +322,7 @@ func (t *lentTx) Rollback() error { return t.end(t.tx.Rollback) }
 
 func (t *lentTx) end(f func() error) error {
 	err := f()
+	t.l.inside(false)
 	t.cancel()
 	return t.l.leave(err)
 }
@@ -340,6 +370,7 @@ type lentRows struct {
 	l      *lease
 	cancel context.CancelFunc
 	closed bool
+	after  func(error) error // ends the transaction that they are in alone
 }
 
 func (r *lentRows) Close() error {
@@ -348,6 +379,9 @@ func (r *lentRows) Close() error {
 	}
 	r.closed = true
 	err := r.Rows.Close()
+	if r.after != nil {
+		err = r.after(err)
+	}
 	r.cancel()
 	return r.l.leave(err)
 }

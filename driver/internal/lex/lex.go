@@ -83,6 +83,9 @@ type Statement struct {
 	// TRANSACTION, SET transaction_read_only, SELECT set_config(…) of it, PRAGMA
 	// query_only.
 	Restricts bool
+	// Isolates: a Read that may change the isolation level of the session's later
+	// transactions: SET default_transaction_isolation, SET SESSION CHARACTERISTICS.
+	Isolates bool
 	// NoBlock: it cannot run inside a transaction block (VACUUM, CREATE
 	// DATABASE, CREATE INDEX CONCURRENTLY …), or means something else there.
 	NoBlock bool

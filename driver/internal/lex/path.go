@@ -14,6 +14,9 @@ func (p *parser) set() Statement {
 	if p.at("TRANSACTION") || p.names(readOnlySetting) {
 		return Statement{Restricts: true}
 	}
+	if p.at("CHARACTERISTICS") || p.names("default_transaction_isolation") {
+		return Statement{Isolates: true}
+	}
 	for _, setting := range pathSettings {
 		if p.names(setting) {
 			return Statement{Path: true}
