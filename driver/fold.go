@@ -24,7 +24,7 @@ type capture struct {
 	sure        bool // one of its statements has certainly changed something
 	shortened   bool
 	interleaved bool
-	learns      bool // the rows tell the key
+	learns      bool // its key is read from its rows
 	doubt       bool // no rows does not mean that nothing was changed
 }
 

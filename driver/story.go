@@ -48,7 +48,7 @@ func (k foldKey) withoutID() foldKey {
 	return k
 }
 
-// act is one statement, or one target of a statement, that is to be told.
+// act is one statement, or one target of a statement, that is to be recorded.
 type act struct {
 	key  foldKey
 	deed deed
@@ -112,7 +112,7 @@ func (t *txn) place(a act, full bool) (f *capture, fresh bool) {
 		return f, false
 	}
 	if a.deed == altered || a.key.target.ID != "" && s.allow(a.key, full) {
-		return t.tell(a, full)
+		return t.begin(a, full)
 	}
 	if f = t.folded(a.key.withoutID()); s.joins(a, f) {
 		return f, false
@@ -122,7 +122,7 @@ func (t *txn) place(a act, full bool) (f *capture, fresh bool) {
 		f.interleaved = true
 		return f, false
 	}
-	return t.tell(a, full)
+	return t.begin(a, full)
 }
 
 // allow reports whether a key can have one more event, and counts it.
@@ -141,8 +141,8 @@ func (s *story) allow(key foldKey, full bool) bool {
 	return true
 }
 
-// tell adds an event behind all others.
-func (t *txn) tell(a act, full bool) (*capture, bool) {
+// begin adds an event behind all others.
+func (t *txn) begin(a act, full bool) (*capture, bool) {
 	if full {
 		return nil, false
 	}

@@ -12,33 +12,33 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// told is a statement as the database executed it: what it did, to which rows.
-type told struct {
+// done is a statement as the database executed it: what it did, to which rows.
+type done struct {
 	act  act
 	rows []string // table/id
 }
 
-// teller keeps what happened beside a transaction that folds it.
-type teller struct {
+// script keeps what happened beside a transaction that folds it.
+type script struct {
 	*testing.T
 	tx   txn
-	all  []told
-	each map[*capture][]told
+	all  []done
+	each map[*capture][]done
 }
 
-func newTeller(t *testing.T) *teller {
+func newScript(t *testing.T) *script {
 	t.Helper()
-	return &teller{T: t, each: make(map[*capture][]told)}
+	return &script{T: t, each: make(map[*capture][]done)}
 }
 
-// tell places a statement; id is the key that it shows.
-func (w *teller) tell(d deed, table, id, actor string, rows ...string) {
+// run places a statement; id is the key that it shows.
+func (w *script) run(d deed, table, id, actor string, rows ...string) {
 	w.Helper()
 	verb := [...]string{"inserted", "updated", "deleted", "upserted", "truncated", "merged", "updated", "changed"}[d]
 	a := act{deed: d, key: foldKey{
 		action: table + "." + verb, target: hooks.Target{Type: table, ID: id}, values: hooks.Values{Actor: hooks.Actor{ID: actor}},
 	}}
-	said := told{act: a, rows: rows}
+	said := done{act: a, rows: rows}
 	f, _ := w.tx.place(a, false)
 	if f == nil {
 		w.Fatal("no event")
@@ -47,9 +47,9 @@ func (w *teller) tell(d deed, table, id, actor string, rows ...string) {
 	w.all, w.each[f] = append(w.all, said), append(w.each[f], said)
 }
 
-// folded is what happened as the events tell it: the statements of each event
+// folded is what happened by the events: the statements of each event
 // together.
-func (w *teller) folded() (order []told) {
+func (w *script) folded() (order []done) {
 	for i := range w.tx.items {
 		order = append(order, w.each[w.tx.items[i].fold]...)
 	}
@@ -57,7 +57,7 @@ func (w *teller) folded() (order []told) {
 }
 
 // last is what was done last to each row, and by whom.
-func last(order []told) map[string]string {
+func last(order []done) map[string]string {
 	m := make(map[string]string)
 	for _, s := range order {
 		for _, row := range s.rows {
@@ -67,7 +67,7 @@ func last(order []told) map[string]string {
 	return m
 }
 
-func totals(order []told) map[string]int {
+func totals(order []done) map[string]int {
 	m := make(map[string]int)
 	for _, s := range order {
 		m[s.act.key.action+" by "+s.act.key.values.Actor.ID] += len(s.rows)
@@ -84,8 +84,8 @@ func TestFoldingKeepsTheStory(t *testing.T) {
 		sequences = 2_000
 	}
 	for seed := range sequences {
-		w := newTeller(t)
-		m := &model{teller: w, rand: rand.New(rand.NewPCG(1, uint64(seed))), tables: map[string]map[int]bool{"a": {}, "b": {}}}
+		w := newScript(t)
+		m := &model{script: w, rand: rand.New(rand.NewPCG(1, uint64(seed))), tables: map[string]map[int]bool{"a": {}, "b": {}}}
 		for range 2 + m.rand.IntN(14) {
 			m.step()
 		}
@@ -96,7 +96,7 @@ func TestFoldingKeepsTheStory(t *testing.T) {
 	}
 }
 
-func lines(order []told) string {
+func lines(order []done) string {
 	var b strings.Builder
 	for _, s := range order {
 		fmt.Fprintf(&b, "\n  %s#%s by %s %v", s.act.key.action, s.act.key.target.ID, s.act.key.values.Actor.ID, s.rows)
@@ -106,7 +106,7 @@ func lines(order []told) string {
 
 // model is a database of two tables, whose rows are their keys.
 type model struct {
-	*teller
+	*script
 	rand   *rand.Rand
 	tables map[string]map[int]bool
 }
@@ -143,37 +143,37 @@ func (m *model) step() {
 	case inserted:
 		if ids := some(false); len(ids) > 0 {
 			set(ids, true)
-			m.tell(inserted, table, shown, actor, name(ids...)...)
+			m.run(inserted, table, shown, actor, name(ids...)...)
 		}
 	case updated:
 		if ids := some(true); len(ids) > 0 {
-			m.tell(updated, table, shown, actor, name(ids...)...)
+			m.run(updated, table, shown, actor, name(ids...)...)
 		}
 	case deleted:
 		if ids := some(true); len(ids) > 0 {
 			set(ids, false)
-			m.tell(deleted, table, shown, actor, name(ids...)...)
+			m.run(deleted, table, shown, actor, name(ids...)...)
 		}
 	case upserted:
 		ids := append(some(true), some(false)...)
 		set(ids, true)
-		m.tell(upserted, table, shown, actor, name(ids...)...)
+		m.run(upserted, table, shown, actor, name(ids...)...)
 	case truncated:
-		m.tell(truncated, table, "", actor, name(0, 1, 2)...)
+		m.run(truncated, table, "", actor, name(0, 1, 2)...)
 		clear(rows)
 	case merged:
 		ids := append(some(true), some(false)...)
 		for _, id := range ids {
 			rows[id] = m.rand.IntN(2) > 0
 		}
-		m.tell(merged, table, "", actor, name(ids...)...)
+		m.run(merged, table, "", actor, name(ids...)...)
 	case moved:
 		if to := (id + 1) % 3; rows[id] && !rows[to] {
 			rows[id], rows[to] = false, true
-			m.tell(moved, table, shown, actor, name(id, to)...)
+			m.run(moved, table, shown, actor, name(id, to)...)
 		}
 	case altered: // DROP TABLE and CREATE TABLE
-		m.tell(altered, table, "", actor, name(0, 1, 2)...)
+		m.run(altered, table, "", actor, name(0, 1, 2)...)
 		clear(rows)
 	default:
 		m.tx.story.record(hooks.Target{Type: "thing", ID: strconv.Itoa(id)})
@@ -182,7 +182,7 @@ func (m *model) step() {
 }
 
 // wantFolded asks for the events, as action#ID×statements.
-func (w *teller) wantFolded(want ...string) {
+func (w *script) wantFolded(want ...string) {
 	w.Helper()
 	var got []string
 	for i := range w.tx.items {
@@ -203,51 +203,51 @@ func (w *teller) wantFolded(want ...string) {
 }
 
 func TestFoldingSmallest(t *testing.T) {
-	w := newTeller(t)
-	w.tell(inserted, "a", "7", "x")
-	w.tell(deleted, "a", "7", "x")
-	w.tell(inserted, "a", "7", "x")
+	w := newScript(t)
+	w.run(inserted, "a", "7", "x")
+	w.run(deleted, "a", "7", "x")
+	w.run(inserted, "a", "7", "x")
 	w.wantFolded("a.inserted#7×1", "a.deleted#7×1", "a.inserted#7×1")
 
-	w = newTeller(t) // another row's, and another table's, do not disturb
-	w.tell(inserted, "a", "7", "x")
-	w.tell(deleted, "a", "8", "x")
-	w.tell(deleted, "b", "", "x")
-	w.tell(inserted, "a", "7", "x")
+	w = newScript(t) // another row's, and another table's, do not disturb
+	w.run(inserted, "a", "7", "x")
+	w.run(deleted, "a", "8", "x")
+	w.run(deleted, "b", "", "x")
+	w.run(inserted, "a", "7", "x")
 	w.wantFolded("a.inserted#7×2", "a.deleted#8×1", "b.deleted×1")
 
-	w = newTeller(t) // one that shows no key may be about any row
-	w.tell(updated, "a", "7", "x")
-	w.tell(deleted, "a", "", "x")
-	w.tell(updated, "a", "7", "x")
+	w = newScript(t) // one that shows no key may be about any row
+	w.run(updated, "a", "7", "x")
+	w.run(deleted, "a", "", "x")
+	w.run(updated, "a", "7", "x")
 	w.wantFolded("a.updated#7×1", "a.deleted×1", "a.updated#7×1")
 
-	w = newTeller(t) // an UPDATE is not moved in front of the INSERT of its row
-	w.tell(updated, "a", "", "x")
-	w.tell(inserted, "a", "8", "x")
-	w.tell(updated, "a", "", "x")
+	w = newScript(t) // an UPDATE is not moved in front of the INSERT of its row
+	w.run(updated, "a", "", "x")
+	w.run(inserted, "a", "8", "x")
+	w.run(updated, "a", "", "x")
 	w.wantFolded("a.updated×1", "a.inserted#8×1", "a.updated×1")
 
-	w = newTeller(t) // one that sets the key makes room for another row of it
-	w.tell(inserted, "a", "7", "x")
-	w.tell(updated, "a", "7", "x")
-	w.tell(moved, "a", "7", "x")
-	w.tell(inserted, "a", "7", "x")
+	w = newScript(t) // one that sets the key makes room for another row of it
+	w.run(inserted, "a", "7", "x")
+	w.run(updated, "a", "7", "x")
+	w.run(moved, "a", "7", "x")
+	w.run(inserted, "a", "7", "x")
 	w.wantFolded("a.inserted#7×1", "a.updated#7×1", "a.updated#7×1", "a.inserted#7×1")
 
-	w = newTeller(t) // and may be about a row that it does not name
-	w.tell(deleted, "a", "8", "x")
-	w.tell(moved, "a", "7", "x")
-	w.tell(deleted, "a", "8", "x")
+	w = newScript(t) // and may be about a row that it does not name
+	w.run(deleted, "a", "8", "x")
+	w.run(moved, "a", "7", "x")
+	w.run(deleted, "a", "8", "x")
 	w.wantFolded("a.deleted#8×1", "a.updated#7×1", "a.deleted#8×1")
 
-	w = newTeller(t) // what the app recorded of a row keeps its place among what was done to it
-	w.tell(updated, "a", "7", "x")
-	w.tell(updated, "a", "8", "x")
+	w = newScript(t) // what the app recorded of a row keeps its place among what was done to it
+	w.run(updated, "a", "7", "x")
+	w.run(updated, "a", "8", "x")
 	w.tx.story.record(hooks.Target{Type: "thing", ID: "7"})
 	w.tx.items = append(w.tx.items, item{})
-	w.tell(updated, "a", "7", "x")
-	w.tell(updated, "a", "8", "x")
+	w.run(updated, "a", "7", "x")
+	w.run(updated, "a", "8", "x")
 	w.wantFolded("a.updated#7×1", "a.updated#8×2", "recorded", "a.updated#7×1")
 }
 
@@ -255,27 +255,27 @@ func TestFoldingSmallest(t *testing.T) {
 // that undoes what it does is bounded, which one of its events says.
 func TestFoldingLoops(t *testing.T) {
 	const times = 5_000
-	w := newTeller(t)
+	w := newScript(t)
 	for range times {
-		w.tell(inserted, "a", "", "x")
-		w.tell(deleted, "b", "", "x")
+		w.run(inserted, "a", "", "x")
+		w.run(deleted, "b", "", "x")
 	}
 	w.wantFolded("a.inserted×5000", "b.deleted×5000")
 
-	w = newTeller(t)
+	w = newScript(t)
 	for i := range times {
-		w.tell(inserted, "a", strconv.Itoa(i), "x")
-		w.tell(updated, "a", strconv.Itoa(i), "x")
+		w.run(inserted, "a", strconv.Itoa(i), "x")
+		w.run(updated, "a", strconv.Itoa(i), "x")
 	}
 	if n := len(w.tx.items); n != 2*(maxTargets+1) {
 		t.Errorf("%d events of rows inserted and updated, want %d and one for the rest, of each", n, maxTargets)
 	}
 
 	for _, id := range []string{"", "7"} {
-		w = newTeller(t)
+		w = newScript(t)
 		for range times {
-			w.tell(inserted, "a", id, "x")
-			w.tell(deleted, "a", id, "x")
+			w.run(inserted, "a", id, "x")
+			w.run(deleted, "a", id, "x")
 		}
 		events, statements, interleaved := len(w.tx.items), 0, 0
 		for i := range w.tx.items {

@@ -16,8 +16,8 @@ import (
 // driver.Valuer as what that returns, and takes arguments that are no
 // parameters.
 
-// withoutOptions drops the arguments in front by which pgx is told how to
-// execute. It is not sure where one of them may rewrite the others.
+// withoutOptions drops the leading arguments that choose how pgx executes a
+// statement. It is not sure where one of them may rewrite the others.
 func withoutOptions(args []driver.NamedValue) (rest []driver.NamedValue, sure bool) {
 	for len(args) > 0 {
 		t := reflect.TypeOf(args[0].Value)

@@ -26,7 +26,7 @@ func (spokenID) String() string                 { return "order-7" }
 func (p prefixed) Value() (driver.Value, error) { return int64(p) - 100, nil }
 func pointer[T any](v T) *T                     { return &v }
 
-// TestKeysOfArguments: whatever type an app's key has, its event has what the
+// TestKeysOfArguments: of any type that an app's key has, its event has what the
 // database received, or nothing.
 func TestKeysOfArguments(t *testing.T) {
 	const update = "UPDATE orders SET note = 'x' WHERE id = ?"
@@ -123,8 +123,8 @@ func TestSpellingsOfUUID(t *testing.T) {
 	}, pg...)
 }
 
-// TestOptionsOfPgx: what tells pgx how to execute a statement is no parameter of
-// it.
+// TestOptionsOfPgx: an argument that chooses how pgx executes a statement is not a
+// parameter of it.
 func TestOptionsOfPgx(t *testing.T) {
 	modes := []pgx.QueryExecMode{
 		pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,

@@ -9,7 +9,7 @@ const fullText = `CREATE VIRTUAL TABLE notes USING fts5(body);
 	CREATE VIRTUAL TABLE boxes USING rtree(id, left, right);
 	CREATE TABLE tag (tag text)`
 
-// TestFullTextCommands: what a full-text table is told to do is no row.
+// TestFullTextCommands: a command to a full-text table is not a row.
 func TestFullTextCommands(t *testing.T) {
 	each(t, fullText, func(w *world) {
 		for _, query := range []string{
