@@ -196,6 +196,17 @@ func TestNamesWithoutCatalog(t *testing.T) {
 	}
 }
 
+// What is asked on PostgreSQL's behalf and has nothing to say is not asked twice.
+func TestNamesOfNoPostgreSQL(t *testing.T) {
+	fake := sqltest.NewFake()
+	db := open(t, fake, &spy{}, adriver.Capture(adriver.AllTables()))
+	exec(t, db, orderStmt, orderStmt)
+	asked := slices.DeleteFunc(fake.Log("QueryContext"), func(c sqltest.Call) bool { return !strings.HasPrefix(c.Query, catalogQuery) })
+	if len(asked) != 1 {
+		t.Errorf("asked %d times, want once", len(asked))
+	}
+}
+
 // A connection that knows that its transaction has failed is not asked in it.
 func TestNamesOfAFailedTransaction(t *testing.T) {
 	fake := sqltest.NewFake()

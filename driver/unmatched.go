@@ -28,9 +28,11 @@ func (c *conn) checkRules(ctx context.Context) {
 		return
 	}
 	if c.postgres() {
-		if _, err := c.askPostgres(ctx, lex.Table{Schema: "pg_catalog", Name: "pg_class"}); c.refusesCatalog(err) {
+		r, err := c.askPostgres(ctx, lex.Table{Schema: "pg_catalog", Name: "pg_class"})
+		if c.refusesCatalog(err) {
 			return
 		}
+		c.db.mute.Store(r == nil && err == nil) // what answers nothing is no PostgreSQL
 	}
 	named := append(slices.Clone(rules.only), rules.except...)
 	if len(named) == 0 {

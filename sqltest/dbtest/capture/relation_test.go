@@ -63,6 +63,7 @@ var temporaryCases = []relationCase{
 	{"by SELECT INTO", "SELECT 1 AS id INTO TEMP notes;\nINSERT INTO notes VALUES (2)", ""},
 	{"truncated with others", "CREATE TEMP TABLE scratch (id bigint)\nTRUNCATE scratch, t2.lines", "t2.lines.truncated t2.lines statements=1"},
 	{"dropped with others", "CREATE TEMP TABLE scratch (id bigint)\nDROP TABLE scratch, t2.lines", "schema.changed schema#t2.lines statements=1"},
+	{"made beside one", "CREATE TEMP TABLE scratch (id bigint)\nCREATE TABLE public.scratch (id bigint)\nCREATE TEMP VIEW notes AS SELECT 1\nCREATE TABLE IF NOT EXISTS notes (id bigint)", "schema.changed schema#scratch statements=1\nschema.changed schema#notes statements=1 conditional=true"},
 	{"an index on one", "CREATE TEMP TABLE scratch (id bigint)\nCREATE INDEX ON scratch (id)", ""},
 }
 
@@ -96,6 +97,7 @@ var pathCases = []relationCase{
 	},
 	{"prepared statements that are gone", insert + "\nDEALLOCATE ALL\nBEGIN\nINSERT INTO t1.orders (id) VALUES (1)\nCOMMIT", "orders.inserted orders#1" + row + "\nt1.orders.inserted t1.orders#1" + row},
 	{"an aborted transaction", "BEGIN\n!INSERT INTO nowhere VALUES (1)\n!" + insert + "\nROLLBACK\n" + insert, "orders.inserted orders#1" + row},
+	{"made in front of another", "SET search_path = t1, t2\nCREATE TABLE lines (id bigint)\nINSERT INTO lines VALUES (1)", "schema.changed schema#t1.lines statements=1\nt1.lines.inserted t1.lines" + row},
 	{"a schema called main", "CREATE SCHEMA main\nCREATE TABLE main.orders (id bigint)\nINSERT INTO main.orders VALUES (1)\n+DROP SCHEMA main CASCADE", "schema.changed schema#main statements=1\nschema.changed schema#main.orders statements=1\nmain.orders.inserted main.orders" + row},
 	{"capitals", `INSERT INTO ONLYS VALUES (1)` + "\n" + `UPDATE ONLY public."Orders" SET id = 2 WHERE id = 1`, "onlys.inserted onlys" + row},
 }
