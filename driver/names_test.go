@@ -352,3 +352,15 @@ func TestNamesWaitForSQLite(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A name without a schema that could not be asked for is one of the default
+// schema: a rule that names that still matches.
+func TestNamesOfTheDefaultSchema(t *testing.T) {
+	for rule, events := range map[string][]string{"public.orders": {orderStmt, toNoOne}, "shop.orders": {orderStmt}} {
+		fake := sqltest.NewFake()
+		newCatalog(fake).err = errors.New("rows are open")
+		db := open(t, fake, &spy{}, adriver.Capture(adriver.Tables(rule)))
+		exec(t, db, orderStmt)
+		want(t, rule, fake.CommittedQueries(), events...)
+	}
+}
