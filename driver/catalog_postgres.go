@@ -14,8 +14,8 @@ import (
 //   - up: from a view to what it reads, from a partition to the whole; sure while
 //     there is one way;
 //   - down: what lies below the table that is written, whose triggers rows pass;
-//   - doubt: the operations of which BEFORE ROW triggers there may drop the row, or
-//     of which a foreign server says what it likes.
+//   - doubt: the operations for which a BEFORE ROW trigger there may drop the row,
+//     or which another server carries out, on a foreign table.
 //
 // It does not raise an error, which would end the app's transaction: a schema
 // without rights is no schema of the path, a relation that is dropped meanwhile

@@ -14,7 +14,7 @@ func leftOut(d hooks.Dialect, n tableName) bool {
 		return true
 	}
 	if d == hooks.SQLite {
-		// SQLite itself keeps the prefix to itself.
+		// SQLite reserves the prefix.
 		return strings.HasPrefix(n.table, "sqlite_") || slices.Contains(ownTables, n.table)
 	}
 	return slices.Contains(ownSchemas, n.schema)

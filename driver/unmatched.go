@@ -32,7 +32,7 @@ func (c *conn) checkRules(ctx context.Context) {
 		if c.refusesCatalog(err) {
 			return
 		}
-		c.db.mute.Store(r == nil && err == nil) // what answers nothing is no PostgreSQL
+		c.db.mute.Store(r == nil && err == nil) // a server that answers nothing is not PostgreSQL
 	}
 	named := append(slices.Clone(rules.only), rules.except...)
 	if len(named) == 0 {

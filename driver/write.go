@@ -23,7 +23,7 @@ func (c *conn) write(ctx context.Context, j job) (answer, error) {
 	}
 	if c.db.reg.modeNow() == hooks.Off || !c.wants(&j) {
 		a, err := j.do(ctx)
-		c.tellUnseen(&j)
+		c.countUnseen(&j)
 		return a, err
 	}
 	if err := c.ready(ctx); err != nil {
@@ -58,7 +58,7 @@ func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 	if err := c.lookAfter(ctx, &j, a.rows != nil && !wrote); err != nil {
 		return a, err
 	}
-	c.tellUnseen(&j)
+	c.countUnseen(&j)
 	if !c.wants(&j) {
 		return a, nil
 	}
@@ -83,7 +83,7 @@ func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
 	if err == nil {
 		err = c.lookAfter(ctx, &j, a.rows != nil)
 	}
-	c.tellUnseen(&j)
+	c.countUnseen(&j)
 	if err != nil {
 		c.bareFailed(ctx, &j, left(err), err)
 		return a, err
@@ -138,7 +138,7 @@ func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
 		c.abandon(ctx)
 		return answer{}, err
 	}
-	c.tellUnseen(&j)
+	c.countUnseen(&j)
 	captured := c.capture(ctx, j, a.res)
 	if a.rows != nil {
 		a.rows = c.serve(ctx, a.rows, captured)
@@ -188,9 +188,9 @@ func (c *conn) runsBare(stmts []lex.Statement) bool {
 	return false
 }
 
-// tellUnseen counts what may have been written unseen, or more than is seen: by
+// countUnseen counts what may have been written unseen, or more than is seen: by
 // opaque statements, and behind views of what is captured.
-func (c *conn) tellUnseen(j *job) {
+func (c *conn) countUnseen(j *job) {
 	if c.db.reg.cfg.rules == nil {
 		return
 	}

@@ -137,7 +137,8 @@ func TestAskingInTime(t *testing.T) {
 	}, pg...)
 }
 
-// TestRowsOfForeignTables: of a foreign table's rows another server has the say.
+// TestRowsOfForeignTables: how many rows of a foreign table were changed is what
+// another server says.
 func TestRowsOfForeignTables(t *testing.T) {
 	each(t, "", func(w *world) {
 		w.must(w.bare.ExecContext(ctx(), relationTables))
