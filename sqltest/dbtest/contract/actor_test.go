@@ -100,3 +100,22 @@ func TestActorOutlivesTheServersTransaction(t *testing.T) {
 		}
 	})
 }
+
+// TestActorOfARawBegin: a chained transaction is still that of whom its BEGIN has
+// named.
+func TestActorOfARawBegin(t *testing.T) {
+	each(t, func(w *world) {
+		ada := hooks.WithActor(ctx(), hooks.Actor{Type: hooks.User, ID: "ada"})
+		conn := w.conn()
+		w.must(conn.ExecContext(ada, "BEGIN"))
+		for _, query := range []string{"COMMIT AND CHAIN", "ROLLBACK AND CHAIN", "SELECT 1; COMMIT AND CHAIN"} {
+			w.must(conn.ExecContext(ctx(), query))
+			w.record(conn, "a")
+		}
+		w.must(conn.ExecContext(ctx(), "COMMIT"))
+		w.must(w.hub.Settle(ctx()))
+		if got := w.list("SELECT DISTINCT coalesce(actor_id, 'nobody') FROM " + w.journalTable()); got != "ada" {
+			w.Errorf("the events are %s's", got)
+		}
+	}, pg...)
+}
