@@ -142,6 +142,9 @@ func (c *conn) stillOpen(ctx context.Context, err error) bool {
 	if c.postgres() && (hooks.SQLState(err) != "" || c.lostBy(err)) {
 		return false
 	}
+	if c.leaves() {
+		return true // as far as is known
+	}
 	switch c.probe(ctx) {
 	case stateOpen, stateAborted:
 		return true
@@ -154,6 +157,9 @@ func (c *conn) stillOpen(ctx context.Context, err error) bool {
 // rolledBack ends the transaction after a ROLLBACK that answered err.
 func (c *conn) rolledBack(ctx context.Context, err error) {
 	if err != nil && !c.lostBy(err) {
+		if c.leaves() {
+			return
+		}
 		switch c.probe(ctx) {
 		case stateOpen, stateAborted:
 			return // still in it

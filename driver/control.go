@@ -135,7 +135,9 @@ func (c *conn) doubtfulSavepoint(ctx context.Context, s *lex.Statement, run func
 		c.giveUp()
 		c.detach(s.Name)
 	}
-	c.agree(ctx, witnessOf(c.probe(ctx)))
+	if !c.leaves() {
+		c.agree(ctx, witnessOf(c.probe(ctx)))
+	}
 	return nil
 }
 
@@ -180,7 +182,7 @@ func (c *conn) takenBack(gone []item) {
 // transaction with it (ON CONFLICT ROLLBACK, a full disk). PostgreSQL never
 // does: there it has failed and waits for its ROLLBACK.
 func (c *conn) afterFailure(ctx context.Context) {
-	if c.postgres() || !c.open || c.probe(ctx) != stateIdle {
+	if c.postgres() || !c.open || c.leaves() || c.probe(ctx) != stateIdle {
 		return
 	}
 	if c.tx.flushed > 0 {

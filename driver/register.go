@@ -189,7 +189,13 @@ func (db *database) recordModeChange(ctx context.Context, from, to hooks.Mode) e
 		return fmt.Errorf("driver: recording the change of mode: %w", err)
 	}
 	defer func() { _ = c.Close() }()
-	if err := c.writeOwn(ctx, []hooks.Event{e}, hooks.Strict); err != nil {
+	if !c.prepared { // the mode is off now
+		err = c.prepareConn(ctx)
+	}
+	if err == nil {
+		err = c.writeOwn(ctx, []hooks.Event{e}, hooks.Strict)
+	}
+	if err != nil {
 		return fmt.Errorf("driver: recording the change of mode: %w", err)
 	}
 	c.deliver(ctx)

@@ -179,6 +179,9 @@ func (c *conn) goBack(ctx context.Context, stmts []lex.Statement) error {
 // follow brings the connection's state in line after a string that was, or was
 // not, executed to its end.
 func (c *conn) follow(ctx context.Context, stmts []lex.Statement, err error) {
+	if c.leaves() {
+		return
+	}
 	w := c.testimony(ctx)
 	whole := err == nil
 	switch {
@@ -317,6 +320,9 @@ func (c *conn) agree(ctx context.Context, w witness) {
 // lookBehind is called before the next use of a connection that was out of
 // sight.
 func (c *conn) lookBehind(ctx context.Context) {
+	if c.leaves() {
+		return
+	}
 	stmts := c.unsure
 	c.behind, c.alert, c.unsure = false, c.bad, nil
 	c.forgetNames()
@@ -333,6 +339,17 @@ func (c *conn) lookBehind(ctx context.Context) {
 		c.tx.broken = broken
 	}
 	c.deliver(ctx)
+}
+
+// leaves reports whether the server is not to be asked about the transaction now,
+// because the mode is off and there is nothing to lose. It is asked before the
+// first use in another mode.
+func (c *conn) leaves() bool {
+	if c.db.reg.modeNow() != hooks.Off || c.open && (c.tx.mode != hooks.Off || len(c.tx.items) > 0) {
+		return false
+	}
+	c.behind, c.alert, c.unsure = true, true, nil
+	return true
 }
 
 func ends(stmts []lex.Statement) bool {

@@ -1,6 +1,9 @@
 package capture_test
 
 import (
+	"database/sql"
+	sqldriver "database/sql/driver"
+	"slices"
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/driver"
@@ -194,4 +197,42 @@ func TestBestEffort(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestSetModeAfterOff: while the mode is off the driver does not ask the server
+// where it is. It does when the mode changes, also inside a transaction that was
+// begun unseen.
+func TestSetModeAfterOff(t *testing.T) {
+	for what, begin := range map[string]func(w *world, conn *sql.Conn){
+		"a string": func(w *world, conn *sql.Conn) {
+			w.execOn(conn, "BEGIN; SELECT 1")
+		},
+		"Raw": func(w *world, conn *sql.Conn) {
+			w.must(conn.Raw(func(dc any) error {
+				_, err := driver.Raw(dc).(sqldriver.ExecerContext).ExecContext(ctx(), "BEGIN", nil)
+				return err
+			}))
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			each(t, ordersTable, func(w *world) {
+				w.must(driver.SetMode(ctx(), w.name, hooks.Off))
+				conn := w.conn()
+				begin(w, conn)
+				w.must(driver.SetMode(ctx(), w.name, hooks.Strict))
+				w.execOn(conn, "INSERT INTO orders (id) VALUES (1)")
+				w.execOn(conn, "ROLLBACK")
+				w.execOn(conn, "INSERT INTO orders (id) VALUES (2)")
+				w.wantCount("orders", 1)
+				var actions []string
+				for _, e := range w.events() {
+					actions = append(actions, e.Action+"#"+e.Target.ID)
+				}
+				want := []string{"aftercommit.mode_changed#" + w.name, "aftercommit.mode_changed#" + w.name, "orders.inserted#2"}
+				if !slices.Equal(actions, want) {
+					w.Errorf("events %q, want %q", actions, want)
+				}
+			})
+		})
+	}
 }
