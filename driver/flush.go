@@ -9,6 +9,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
+const insufficientPrivilege = "42501" // SQLSTATE
+
 // flushState is what a flush found.
 type flushState int8
 
@@ -165,8 +167,8 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, how flushing) (f
 		return flushLate, nil
 	case err != nil:
 		c.db.notify(hooks.Notice{Kind: hooks.NoticeFailed, Events: ids(events), Count: len(events), Reason: "journal", Err: err})
-		if native != nil {
-			err = native
+		if native != nil && hooks.SQLState(native) != insufficientPrivilege {
+			err = native // what the app may retry on; of a missing right the handler's error says what to grant
 		}
 		return flushFailed, err
 	case !written:

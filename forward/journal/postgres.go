@@ -98,6 +98,15 @@ func (p *postgres) writeError(err error, events int, wait time.Duration) error {
 		return fmt.Errorf("journal: write %d events: another session has kept %s.audit_events locked for %v: %w",
 			events, p.schema, wait, err)
 	}
+	if hooks.SQLState(err) == insufficientPrivilege {
+		// Which role that is cannot be asked: the transaction has failed.
+		grant := p.grants("the_role")
+		return &SetupError{
+			Problem: "the role that the transaction has at its end, by SET ROLE for instance, may not write to the journal",
+			Remedy:  "run as the owner of schema " + p.schema + ", with that role's name: " + grant,
+			Err:     err,
+		}
+	}
 	return fmt.Errorf("journal: write %d events: %w", events, err)
 }
 

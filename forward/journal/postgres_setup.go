@@ -10,6 +10,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
+const insufficientPrivilege = "42501" // SQLSTATE
+
 // queryer is what reading the catalog needs: a *sql.DB or *sql.Conn.
 type queryer interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
@@ -113,12 +115,17 @@ func (p *postgres) check(s pgState) (condition, error) {
 
 func (p *postgres) grantError(user string) error {
 	role := `"` + strings.ReplaceAll(user, `"`, `""`) + `"`
-	grant := p.named(`GRANT USAGE ON SCHEMA "{schema}" TO ` + role +
-		`; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA "{schema}" TO ` + role)
+	grant := p.grants(role)
 	return &SetupError{
 		Problem: "role " + role + " may not write to it",
 		Remedy:  "run as the owner of schema " + p.schema + ": " + grant, SQL: grant,
 	}
+}
+
+// grants is what a role needs to write.
+func (p *postgres) grants(role string) string {
+	return p.named(`GRANT USAGE ON SCHEMA "{schema}" TO ` + role +
+		`; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA "{schema}" TO ` + role)
 }
 
 // unmet is the error for tables that are missing or outdated, and stay so.
@@ -205,7 +212,7 @@ func (p *postgres) migrate(ctx context.Context, conn *sql.Conn) (err error) {
 	}
 	if script, why := p.script(found, s.user); script != "" {
 		if _, err = conn.ExecContext(ctx, script); err != nil {
-			if hooks.SQLState(err) == "42501" { // insufficient_privilege
+			if hooks.SQLState(err) == insufficientPrivilege {
 				return p.unmet(found, why, err)
 			}
 			return migrateError(err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
@@ -65,6 +66,40 @@ func TestRights(t *testing.T) {
 			t.Errorf("the app may change its trail: %v", err)
 		}
 		w.dsn = owner
+	}, pg...)
+}
+
+// TestSetLocalRole: a transaction that takes on a role without rights on the
+// journal does not commit, and its error says what to grant.
+func TestSetLocalRole(t *testing.T) {
+	each(t, ordersTable, func(w *world) {
+		role, _ := w.role()
+		insert := func(id int) error {
+			tx := w.begin()
+			defer tx.Rollback()
+			w.execOn(tx, "SET LOCAL ROLE "+role)
+			w.execOn(tx, "INSERT INTO orders (id) VALUES ("+itoa(id)+")")
+			return tx.Commit()
+		}
+		grants := []string{
+			`GRANT USAGE ON SCHEMA "aftercommit" TO `,
+			`GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA "aftercommit" TO `,
+		}
+		err := insert(1)
+		w.wantText(err, "SET ROLE", grants[0]+"the_role", grants[1]+"the_role")
+		if got := hooks.SQLState(err); got != "42501" {
+			w.Errorf("SQLSTATE %q, want the server's", got)
+		}
+		conn := w.conn()
+		w.execOn(conn, "SET ROLE "+role)
+		_, err = conn.ExecContext(ctx(), "INSERT INTO orders (id) VALUES (2)")
+		w.wantText(err, grants[0])
+		w.execOn(conn, "RESET ROLE")
+		w.wantCount("orders", 0)
+
+		w.setUp(grants[0] + role + "; " + grants[1] + role)
+		w.must(insert(3))
+		w.want("orders.inserted orders#3 statements=1 rows=1")
 	}, pg...)
 }
 
