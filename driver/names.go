@@ -162,7 +162,7 @@ func (c *conn) askOne(ctx context.Context, t lex.Table, temporaryOnly bool) erro
 	if r := n.found[t]; r != nil && !r.missing {
 		return nil
 	}
-	if s, known := c.status(); c.db.mute.Load() || known && s == stateAborted {
+	if s, known := c.status(); c.db.mute.Load() || known && s == stateAborted || isBusy(c.base) {
 		return nil
 	}
 	var r *relation

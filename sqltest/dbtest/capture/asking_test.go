@@ -95,13 +95,13 @@ func TestAskingWithOpenRows(t *testing.T) {
 			rows, err := tx.QueryContext(ctx(), "SELECT generate_series(1, 100000)")
 			w.must(err)
 			_, with := tx.ExecContext(ctx(), insert)
-			w.must(errors.Join(rows.Err(), rows.Close()))
+			closed := errors.Join(rows.Err(), rows.Close())
 			if _, err = tx.ExecContext(ctx(), insert); err == nil {
 				err = tx.Commit()
 			} else {
 				_ = tx.Rollback()
 			}
-			return errors.Join(with, errors.New("then"), err)
+			return errors.Join(with, closed, errors.New("then"), err)
 		}
 		bare := try(w.e.Driver)
 		w.must(w.bare.ExecContext(ctx(), "TRUNCATE t1.orders"))
