@@ -42,7 +42,7 @@ func (c *conn) remains(ctx context.Context, j job) func(error) bool {
 	switch {
 	case c.postgres():
 		return func(error) bool { return false }
-	case c.open && len(j.stmts) == 1 && !c.tx.implicit:
+	case c.open && len(j.stmts) == 1:
 		// Nothing is asked before: the statement's own count is enough, if the
 		// statement ran at all.
 		return func(err error) bool {
@@ -54,7 +54,7 @@ func (c *conn) remains(ctx context.Context, j job) func(error) bool {
 		}
 	}
 	query := extentQuery
-	if c.open && !c.tx.implicit {
+	if c.open {
 		query = extentInside
 	}
 	before, known := c.number(ctx, query)

@@ -36,9 +36,6 @@ func (d *handler) End(ctx context.Context, end hooks.Ended) hooks.Outcome {
 	// The transaction has ended; that its context does too is no reason not to
 	// forward it.
 	ctx = context.WithoutCancel(ctx)
-	if end.Outcome == hooks.Committed {
-		d.registered.Store(true) // in the flush of these events, or before
-	}
 	b := &batch{token: end.Token, ids: idsOf(end.Events), outcome: end.Outcome, sinks: d.syncSinks()}
 	done := true
 	switch {
@@ -50,6 +47,9 @@ func (d *handler) End(ctx context.Context, end hooks.Ended) hooks.Outcome {
 		done = d.endCommitted(ctx, end.Conn, b)
 	default:
 		done = d.endUnknown(ctx, end, b)
+	}
+	if end.Outcome == hooks.Committed && done {
+		d.registered.Store(true) // in the flush of these events, or before
 	}
 	if !done {
 		d.postpone(b)
