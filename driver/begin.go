@@ -4,11 +4,11 @@ import "strings"
 
 // beginAround returns what begins the transaction around a statement.
 //
-// On SQLite a plain BEGIN locks nothing. The statement, which comes first, then
-// takes the locks that it takes on its own, and waits for them as it does then;
-// those of the main database serve the events too. BEGIN IMMEDIATE would lock all
-// databases that are attached. It remains for a statement that writes to one of
-// these: to lock the main one only after it could be a deadlock.
+// On SQLite a plain BEGIN takes no locks, so the statement takes the same ones as
+// outside a transaction, and waits for them in the same way; its lock on main
+// serves the events too. BEGIN IMMEDIATE locks every attached database. It is used
+// only for a statement that writes to one of these: locking main after that one
+// could be a deadlock.
 func (c *conn) beginAround(j *job) string {
 	if c.postgres() || writesMain(j) {
 		return "BEGIN"
@@ -16,7 +16,7 @@ func (c *conn) beginAround(j *job) string {
 	return "BEGIN IMMEDIATE"
 }
 
-// writesMain reports whether statements write to no database that is attached.
+// writesMain reports whether statements write to main and temp only.
 func writesMain(j *job) bool {
 	for i := range j.stmts {
 		for _, t := range j.stmts[i].Tables {

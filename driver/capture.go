@@ -95,8 +95,8 @@ func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture
 	return captures
 }
 
-// captureAlso makes events of what a statement within the i-th one writes to. How
-// many rows that were, or whether any, the server does not say.
+// captureAlso makes events of the writes inside the i-th statement, in a WITH
+// clause for one. The server does not say whether they changed any rows.
 func (c *conn) captureAlso(ctx context.Context, j *job, i int) {
 	for _, t := range j.stmts[i].Also {
 		a, ok := c.aimOf(j.names.of(i, t.Table), t.Op)
@@ -157,9 +157,10 @@ func (c *conn) captureSchema(ctx context.Context, j *job, i int) {
 	}
 }
 
-// origin is what is known about who runs a statement with ctx, and why: by ctx,
-// else by that of the transaction's BEGIN, else by that of BeginTx, whose Tx
-// outlives a raw COMMIT, else by the goroutine.
+// origin is what is known about who runs a statement, and why. Each field is from
+// ctx, else from the context of the transaction's BEGIN, else from that of
+// BeginTx, whose Tx outlives a raw COMMIT. If none names an actor, the goroutine
+// may; see [hooks.Origin].
 func (c *conn) origin(ctx context.Context) hooks.Values {
 	if c.open {
 		return hooks.Origin(ctx, c.tx.ctx, c.handle.ctx)

@@ -7,15 +7,16 @@ import (
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 )
 
-// catalogQuery follows a name ($1 its schema or ”, $2) through PostgreSQL's
-// catalog. $3 is the key's column. It has a row for the relation and for each
-// behind it:
+// catalogQuery looks a name up in PostgreSQL's catalog: $1 is its schema, empty if
+// the statement has none, $2 the name, $3 the key's column. It returns a row for
+// the relation and one for each behind it. Its parts:
 //
-//   - up: from a view to what it reads, from a partition to the whole; sure while
-//     there is one way;
-//   - down: what lies below the table that is written, whose triggers rows pass;
-//   - doubt: the operations for which a BEFORE ROW trigger there may drop the row,
-//     or which another server carries out, on a foreign table.
+//   - up leads from a view to the tables that it reads, and from a partition to
+//     the partitioned table; sure, as long as there is one way only;
+//   - down has the partitions and inheriting tables, whose triggers rows pass too;
+//   - doubt has the operations, as bits of pg_trigger.tgtype, for which a count of
+//     0 proves nothing: a BEFORE ROW trigger may take the row elsewhere, or it is
+//     a foreign table, where another server carries them out.
 //
 // It does not raise an error, which would end the app's transaction: a schema
 // without rights is no schema of the path, a relation that is dropped meanwhile

@@ -217,7 +217,7 @@ func (c *conn) run(ctx context.Context, j job, query string) (answer, error) {
 	return c.dispatch(ctx, j)
 }
 
-// dispatch sends a job to the room that knows its kind.
+// dispatch runs a job by the kind of its statements.
 func (c *conn) dispatch(ctx context.Context, j job) (answer, error) {
 	if restricts(j.stmts) {
 		if err := c.beforeReadOnly(ctx); err != nil {

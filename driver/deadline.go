@@ -15,26 +15,36 @@ const (
 	grace = time.Second
 )
 
-// outlast returns a context for what the driver has to finish although the app's
-// may end: it ends by grace later than ctx does, and after limit at the latest,
-// unless that is 0. SQLite has no network to wait for, and its drivers may report
-// a statement that took effect as interrupted.
+// outlast returns a context for what the driver has to finish even if the app's
+// context ends. On PostgreSQL it ends grace after ctx does, or grace after this
+// call if ctx has ended already. It ends after limit at the latest, unless that
+// is 0. On SQLite only limit counts: there is no network to wait for, and drivers
+// may report a statement that took effect as interrupted.
 func (c *conn) outlast(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := func() bool { return true }
-	if c.postgres() {
-		stop = context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
+	out, follows := ctx, false
+	if ctx.Done() != nil {
+		out, follows = context.WithoutCancel(ctx), c.postgres()
 	}
-	if limit > 0 {
+	cancel := func() {}
+	switch {
+	case limit > 0:
 		out, cancel = context.WithTimeout(out, limit)
+	case follows:
+		out, cancel = context.WithCancel(out)
 	}
+	if !follows {
+		return out, cancel
+	}
+	end := cancel
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, end) })
 	return out, func() {
 		stop()
-		cancel()
+		end()
 	}
 }
 
-// unhurried is outlast for what the driver asks and sets.
+// unhurried is outlast for the driver's own queries and settings, limited by the
+// write timeout.
 func (c *conn) unhurried(ctx context.Context) (context.Context, context.CancelFunc) {
 	return c.outlast(ctx, c.db.reg.cfg.writeTimeout)
 }

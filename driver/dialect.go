@@ -36,7 +36,7 @@ var packages = []struct {
 // unsupported is a known database that the driver cannot audit.
 type unsupported struct{ speaks string }
 
-// Error says what remains to be done.
+// Error says how the database can be opened all the same.
 func (u unsupported) Error() string {
 	return u.speaks + " is not supported yet: nothing would be audited, so the database can only be opened with the mode off (driver.WithMode, AFTERCOMMIT_MODE), as by the bare driver"
 }
@@ -83,7 +83,7 @@ func dialectOf(d driver.Driver, claimed hooks.Dialect) (hooks.Dialect, error) {
 	case err != nil:
 		return "", err
 	case claimed == "" && found == "":
-		return "", fmt.Errorf("it cannot be seen what %T speaks: if that is PostgreSQL or SQLite, say so with driver.WithDialect; nothing else is supported yet", d)
+		return "", fmt.Errorf("cannot tell which database %T is for: if it is PostgreSQL or SQLite, pass driver.WithDialect; others are not supported yet", d)
 	case claimed == "":
 		return found, nil
 	case found != "" && found != claimed:

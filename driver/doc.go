@@ -1,5 +1,5 @@
-// Package driver wraps any database/sql driver, so that an app gets an audit
-// trail by changing the name that it gives to sql.Open.
+// Package driver wraps a database/sql driver for PostgreSQL or SQLite, so that an
+// app gets an audit trail by changing the name that it gives to sql.Open.
 //
 //	func init() {
 //		audit := forward.New(nil)
@@ -29,8 +29,9 @@
 //
 // A wrapped connection has the optional interfaces of the base connection, no
 // more and no fewer; statements and rows are wrapped only where they are
-// captured; results and errors are the base driver's own values. One difference
-// is unavoidable: a captured statement outside any transaction runs in one.
+// captured; results and errors are the base driver's own values. What an app can
+// notice all the same is in this folder's README.md: above all, a captured
+// statement outside any transaction runs in one.
 //
 // sql.DB.Driver returns the wrapping driver, so that what other wrappers open
 // with it is audited; see [Base] and [Raw] for what is below.

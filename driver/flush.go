@@ -125,8 +125,7 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, how flushing) (f
 	if err := c.refuseUnattributed(events); err != nil {
 		return flushFailed, err
 	}
-	last, stop := c.outlast(ctx, 0)
-	defer stop()
+	app := ctx
 	ctx, cancel := c.outlast(ctx, c.db.reg.cfg.writeTimeout+margin)
 	defer cancel()
 	guard, err := c.guard(ctx, how.keep)
@@ -137,6 +136,8 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, how flushing) (f
 	l.guard = guard
 	f := hooks.Flush{Conn: l.db, Events: events, Token: c.tx.lockToken(), Own: how.must, Timeout: c.db.reg.cfg.writeTimeout}
 	if how.joins && c.postgres() && c.own.execs() && !c.nested() {
+		last, stop := c.outlast(app, 0)
+		defer stop()
 		f.Final, l.last = l.commits, last
 	}
 	written, err := c.callFlush(ctx, f)

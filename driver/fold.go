@@ -87,9 +87,10 @@ func (c *conn) fold(a act, meta map[string]any) *capture {
 	return f
 }
 
-// learned gives the one row of an INSERT … RETURNING, whose event is f, an event
-// of its own. It reports whether f could still be changed: not if a statement
-// came between the INSERT and its row.
+// learned names the one row that an INSERT … RETURNING has returned: the event f
+// gets its ID, or, if f counts other statements too, an event with that ID gets
+// this one. It reports false if f cannot be changed any more, because another
+// statement came between the INSERT and its row.
 func (c *conn) learned(f *capture, id string, placed int) bool {
 	t := &c.tx
 	if t.folded(f.key) != f || placed != t.story.placed {

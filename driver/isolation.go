@@ -39,7 +39,8 @@ func (c *conn) noteIsolation(stmts []lex.Statement) {
 	}
 }
 
-// apart reports whether a statement of the borrower needs a transaction.
+// apart reports whether a statement of the borrower needs a read committed
+// transaction around it, and notes those that the borrower begins and ends.
 func (l *lease) apart(ctx context.Context, query string) bool {
 	if l.kind != leaseIdle || !l.c.isolates(ctx) {
 		return false

@@ -194,8 +194,8 @@ func uuidText(s string) string {
 	return id.String()
 }
 
-// returnedKey is a key that the database returned, in a column of a type with
-// that name; spelled as the statements about its row spell it.
+// returnedKey is a key that the database returned, in the spelling that statements
+// about its row have. kind is the base driver's name for the column's type.
 func (c *conn) returnedKey(kind string, v driver.Value) string {
 	column := keyTypes[kind]
 	if b, ok := v.([]byte); ok {

@@ -38,9 +38,9 @@ type lease struct {
 	mu      sync.Mutex // guards what follows
 	guard   string     // runs before the first statement, then ""
 	final   string     // the query that has the COMMIT behind it
-	within  bool       // the borrower has begun a transaction by SQL
-	entered bool       // it was used at all
-	sent    bool       // it was executed
+	sent    bool       // final was executed
+	within  bool       // the borrower has a transaction of its own open
+	entered bool       // the borrower has used the connection
 	revoked bool
 	uses    int   // running calls, open rows, statements, transactions
 	native  error // the last error of the base driver

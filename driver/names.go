@@ -17,16 +17,17 @@ const namesLast = time.Minute
 // maxNames is how many names a connection keeps.
 const maxNames = 1000
 
-// names is what a connection knows of the names in its statements, which it asks
-// the database's catalog for.
+// names caches what the catalog says of the names in a connection's statements.
 type names struct {
-	found map[lex.Table]*relation // not changed once it is another one
-	stale map[lex.Table]*relation // too old to be believed where the catalog can be asked
-	since time.Time               // of found
-	// moved: what the transaction has done may be undone with it.
+	found map[lex.Table]*relation // replaced rather than emptied: jobs hold on to it
+	stale map[lex.Table]*relation // expired: used only where the catalog cannot be asked
+	since time.Time               // when found was begun
+	// moved: the transaction may have changed what names mean, so that its end, or
+	// a ROLLBACK TO, drops them again.
 	moved bool
-	// salt makes the catalog's query another one, after what the session has
-	// prepared is gone: pgx would go on using it.
+	// salt is put behind the catalog's query, and grows each time the session has
+	// dropped its prepared statements: pgx, which caches them by their text, would
+	// go on using the one that is gone.
 	salt int
 }
 
@@ -59,7 +60,7 @@ func (m *meanings) of(i int, t lex.Table) *relation {
 }
 
 // passing reports whether t is a temporary table that an earlier statement of the
-// string has made: it may be gone at the end of that.
+// same string has made: it may be gone again when the catalog is asked.
 func (m *meanings) passing(i int, t lex.Table) bool {
 	made := false
 	for k := m.split; k < i; k++ {
@@ -101,14 +102,14 @@ func (c *conn) lookUp(ctx context.Context, j *job) error {
 	return err
 }
 
-// lookAfter finds out what could not be asked before: names behind a statement
-// that may have changed their meaning, and, inside a transaction of SQLite, all
-// but temporary ones. There a question before the transaction's first write would
-// begin it as a reading one, and what begins so can fail where it would have
-// waited.
+// lookAfter looks up, once the statements have been executed, the names that
+// lookUp left out: those behind a statement that may change what names mean and,
+// inside a transaction on SQLite, all but temporary tables. There a query before
+// the first write would start a read transaction, whose first write fails with
+// SQLITE_BUSY where it would have waited.
 //
-// unread says that j's rows are still to be read: some SQLite drivers execute a
-// statement only then.
+// unread says that the app has yet to read j's rows: some SQLite drivers execute a
+// statement only then, so that it is too early to ask.
 func (c *conn) lookAfter(ctx context.Context, j *job, unread bool) error {
 	if c.db.reg.cfg.rules == nil || c.mode() == hooks.Off || j.copying {
 		return nil
@@ -176,7 +177,7 @@ func (c *conn) askOne(ctx context.Context, t lex.Table, temporaryOnly bool) erro
 		c.refusesCatalog(err)
 		state := hooks.SQLState(err)
 		if c.open && c.postgres() && state != "" && state != stateFailed {
-			return err // what the app would get instead says nothing
+			return err // its statement would only get "current transaction is aborted"
 		}
 		return nil
 	}
@@ -212,22 +213,23 @@ func aboutRelations(s *lex.Statement) bool {
 // isMoving reports whether any of the statements may change what names stand for.
 func isMoving(stmts []lex.Statement) bool { return firstMove(stmts) < len(stmts) }
 
-// forgetNames drops what is known: it may have changed.
+// forgetNames drops the cached names, whose meaning may have changed.
 func (c *conn) forgetNames() {
 	c.names.found, c.names.stale = nil, nil
 	c.names.moved = c.names.moved || c.open
 }
 
-// moved drops it after statements that may have changed it; prepared says that
-// what the session has prepared is gone.
-func (c *conn) moved(prepared bool) {
+// moved drops the cached names after statements that may have changed their
+// meaning; unprepared says that the session's prepared statements are gone.
+func (c *conn) moved(unprepared bool) {
 	c.forgetNames()
-	if prepared {
+	if unprepared {
 		c.names.salt++
 	}
 }
 
-// movedBack drops it after the transaction, or a part of it, was undone or ended.
+// movedBack drops the cached names after the end of a transaction that may have
+// changed their meaning, or a ROLLBACK TO in it.
 func (c *conn) movedBack(ended bool) {
 	if c.names.moved {
 		c.forgetNames()

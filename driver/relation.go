@@ -13,10 +13,11 @@ type relation struct {
 	// to: from a view to its table, from a partition to the partitioned table.
 	// There is at least one.
 	steps []step
-	// reads are what a view reads where it does not show which of them has its
-	// rows.
+	// reads are the tables behind a view that reads several: a write may reach
+	// any of them.
 	reads []lex.Table
-	// schema is the one in which a CREATE without a schema makes its object.
+	// schema is PostgreSQL's current schema, where a CREATE without one makes its
+	// object.
 	schema string
 	// missing: there was none of that name.
 	missing bool
@@ -32,8 +33,8 @@ type step struct {
 	// OF trigger, a DO INSTEAD rule.
 	instead changes
 	key     keyType
-	// doubt are those of which no rows proves nothing: a trigger may have taken
-	// the row elsewhere.
+	// doubt are the operations for which a count of 0 rows proves nothing: a
+	// trigger may have taken the row elsewhere.
 	doubt changes
 }
 
@@ -69,7 +70,7 @@ func (c *conn) changesBy(op lex.Op) changes {
 	}
 }
 
-// reached returns the steps as far as these changes get.
+// reached returns the steps up to the first that replaces one of these operations.
 func (r *relation) reached(by changes) []step {
 	for i := range r.steps {
 		if r.steps[i].instead&by != 0 {
@@ -84,7 +85,8 @@ type aim struct {
 	table lex.Table
 	// via is the view or the partition that the statement names.
 	via string
-	// keyed says that a key in the statement is one of the table's.
+	// keyed: the key in the statement is the table's, which it is not through a
+	// view.
 	keyed bool
 	// key is the type of the key's column, where keyed.
 	key keyType
@@ -136,8 +138,8 @@ func stored(steps []step) *step {
 	return &steps[len(steps)-1]
 }
 
-// misses reports whether a write to r, which is not captured itself, may change
-// what is: something behind a view.
+// misses reports whether a write to r, a view that is not captured, may change a
+// captured table behind it.
 func (c *conn) misses(r *relation, op lex.Op) bool {
 	if !r.steps[0].view {
 		return false
@@ -226,8 +228,8 @@ func creates(s *lex.Statement) bool {
 	return strings.HasPrefix(s.Verb, "CREATE") || s.Verb == "SELECT INTO"
 }
 
-// auditsStep reports whether a change of r's own definition is captured: as a
-// part of a captured table, too, but not as a view of one.
+// auditsStep reports whether DDL on r is captured: if a rule matches r or the
+// partitioned table that r is a part of. A view is not captured for its table.
 func (c *conn) auditsStep(r *relation) bool {
 	if r.steps[0].temporary {
 		return false

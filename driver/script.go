@@ -37,9 +37,9 @@ func (c *conn) script(ctx context.Context, j *job) (a answer, ok bool, err error
 	return a, true, nil
 }
 
-// rehearse writes the events of statements that have yet to run, and rolls that
-// back: statements that cannot share a transaction with their events are refused
-// before they run, where strict mode would refuse the events after them.
+// rehearse writes, in strict mode, the events of statements that have yet to run,
+// and rolls them back. It is for statements that cannot share a transaction with
+// their events: an error refuses them before they run, when it is not too late.
 func (c *conn) rehearse(ctx context.Context, j job) error {
 	c.start(ctx)
 	defer c.drop()
@@ -71,7 +71,7 @@ func (c *conn) rehearse(ctx context.Context, j job) error {
 	return err
 }
 
-var errRehearsal = errors.New("driver: the statement's audit events could not be written for a trial, so that it was not executed: it cannot share a transaction with them, and strict mode would lose them")
+var errRehearsal = errors.New("driver: the statement was not executed: it cannot share a transaction with its audit events, and a trial showed that they could not be written after it (strict mode)")
 
 // drop forgets a transaction that was followed for its events' sake only.
 func (c *conn) drop() {

@@ -29,9 +29,10 @@ const (
 	deeds   = int(altered)
 )
 
-// passes lists what a statement may be moved in front of without asking for
-// which rows: between an INSERT and an earlier UPDATE of the same row there is a
-// DELETE, which it does not pass.
+// passes has, for each deed, those that it commutes with whatever the rows are, so
+// that its statement may be counted before theirs. An INSERT commutes with an
+// earlier UPDATE: if that was of the same row there is a DELETE between the two,
+// with which it does not.
 var passes = [deeds]uint8{inserted: 1<<inserted | 1<<updated | 1<<upserted, deleted: 1 << deleted}
 
 // foldKey is what statements must share to share an event.
@@ -42,7 +43,7 @@ type foldKey struct {
 	values hooks.Values
 }
 
-// withoutID is the key of the event for rows that have none for themselves.
+// withoutID is the key of the event that rows without an event of their own share.
 func (k foldKey) withoutID() foldKey {
 	k.target.ID = ""
 	return k
@@ -82,8 +83,8 @@ type rowset struct {
 	all       bool
 }
 
-// trace is the latest event that did something to rows, and the latest that did
-// it in another context, by another actor for one.
+// trace is the last event with one deed on some rows, and the last one whose
+// context is another than that one's, such as that of another actor.
 type trace struct{ last, other *capture }
 
 func (t *trace) add(f *capture) {
@@ -93,8 +94,8 @@ func (t *trace) add(f *capture) {
 	t.last = f
 }
 
-// after reports whether it has an event behind f; with elsewhere only those of
-// another context count.
+// after reports whether it has an event later than f; with elsewhere, one of
+// another context than f's.
 func (t *trace) after(f *capture, elsewhere bool) bool {
 	g := t.last
 	if elsewhere && g != nil && g.key.values == f.key.values {
@@ -251,8 +252,9 @@ func (t *txn) folded(key foldKey) *capture {
 	return f
 }
 
-// name gives f, the event of one statement and the last one, the ID that its row
-// turned out to have. It reports whether that was possible.
+// name sets the ID of f's target to the key that its row was returned with. It
+// reports false if f is not the last event, counts several statements, or if
+// there is an event with that ID already, or no room for one.
 func (t *txn) name(f *capture, id string) bool {
 	s, key := &t.story, f.key
 	key.target.ID = id

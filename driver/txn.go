@@ -15,7 +15,7 @@ import (
 type txn struct {
 	facts
 
-	ctx   context.Context // BeginTx's, for what it says of the actor
+	ctx   context.Context // that it was begun with, by whatever means, for its actor
 	items []item
 	marks []mark
 	// unsure has the names of savepoints that may have been set or released

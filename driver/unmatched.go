@@ -53,7 +53,7 @@ func (c *conn) checkRules(ctx context.Context) {
 	}
 	c.db.notify(hooks.Notice{
 		Kind: hooks.NoticeUnmatched, Count: len(missing), Reason: "no_table",
-		Err: fmt.Errorf("driver: no table is called %s, which driver.Tables or Except names: correct the name, or ignore this if the table is made later", strings.Join(missing, ", ")),
+		Err: fmt.Errorf("driver: driver.Tables or Except names %s, and there is no such table: correct the name, or ignore this if the table is made later", strings.Join(missing, ", ")),
 	})
 }
 
@@ -68,7 +68,7 @@ func (c *conn) refusesCatalog(err error) bool {
 	if !c.db.mute.Swap(true) {
 		c.db.notify(hooks.Notice{
 			Kind: hooks.NoticeUnmatched, Count: 1, Reason: "no_catalog",
-			Err: fmt.Errorf("driver: tables are captured by their names as statements have them, since the catalog cannot be read: grant SELECT on pg_catalog's tables to the app's role: %w", err),
+			Err: fmt.Errorf("driver: the catalog cannot be read, so that rules are matched with the names that statements use: grant the app's role SELECT on pg_catalog's tables: %w", err),
 		})
 	}
 	return true

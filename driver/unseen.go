@@ -94,8 +94,8 @@ func (c *conn) beforeReadOnly(ctx context.Context) error {
 	return c.flushEarly(ctx, events)
 }
 
-// testimony hears the witness; without one it can only ask whether there is a
-// transaction.
+// testimony reports whether this is still the transaction in which the witness was
+// set. Where none was set, it reports whether there is a transaction at all.
 func (c *conn) testimony(ctx context.Context) witness {
 	ctx, cancel := c.unhurried(ctx)
 	defer cancel()

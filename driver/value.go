@@ -101,10 +101,10 @@ func valuerText(valuer driver.Valuer) string {
 	return ""
 }
 
-// plainType reports whether a t has no methods by which pgx may send it as
-// something else than its kind or what it returns as a driver.Valuer: a String is
-// sent to a column of text, and pgtype has an interface for each type of the
-// server. Those that are pgtype's own agree with its Valuers.
+// plainType reports whether pgx sends a value of type t as its kind, or as what its
+// Value method returns. It may send another if t has a String method, which it
+// uses for a column of text, or implements one of pgtype's interfaces. pgtype's
+// own types do, but what they send agrees with their Value.
 func plainType(t reflect.Type) bool {
 	path := t.PkgPath()
 	if t.Kind() == reflect.Pointer {

@@ -34,9 +34,10 @@ func (d *handler) write(ctx context.Context, f hooks.Flush) (written bool, err e
 	return d.journal.Write(ctx, f)
 }
 
-// unmade reports whether err says that what made the journal was rolled back, so
-// that it has no events. It says no such thing where there was a journal, or of a
-// database in memory, which may be another one than that of the transaction.
+// unmade reports whether err means that the transaction which made the journal was
+// rolled back, so that there are no events to find. It does not where the journal
+// was committed before, nor for a database in memory: conn may have another one
+// than the transaction had.
 func (d *handler) unmade(ctx context.Context, conn *sql.DB, err error) bool {
 	if !d.journal.Missing(err) || d.registered.Load() {
 		return false

@@ -63,9 +63,10 @@ func fromGoroutine() (Values, bool) {
 
 // Origin returns what is known about the events of a statement: what the contexts
 // say, the earlier ones before the later, field by field; nil ones say nothing.
-// If none names an actor, what [Do] has bound to the calling goroutine completes
-// it: all of it, and only if the contexts do not name another request, job,
-// tenant or address, so that an event is never made of two requests.
+// If none names an actor, what [Do] has bound to the calling goroutine fills the
+// fields that are empty; but nothing of it is used if the contexts differ from it
+// in a field that they set, other than Reason, so that an event is never made of
+// two requests.
 //
 // The driver calls Origin for each statement that it captures, and for each event
 // that is recorded, with the statement's own context and that of BeginTx.
@@ -85,8 +86,8 @@ func Origin(contexts ...context.Context) Values {
 	return v
 }
 
-// agrees reports whether v says nothing that b does not say, but for a reason:
-// one request does different things for different reasons.
+// agrees reports whether each field that v sets is the same in b. Reason may
+// differ: one request does different things for different reasons.
 func (v Values) agrees(b Values) bool {
 	v.Reason = b.Reason
 	return v.or(b) == b

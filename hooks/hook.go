@@ -83,8 +83,9 @@ type Flush struct {
 	// Whoever holds a lock of that number until the transaction is over can
 	// be asked whether it is; see [Ended.Token].
 	Token int64
-	// Own says that the transaction exists for these events alone, or that
-	// they must be written whatever it has done: false is no answer then.
+	// Own says that the events must be written now, whatever the transaction has
+	// done, as in one that was begun for them alone. Flush must then write them or
+	// return an error.
 	Own bool
 	// Timeout is how long the write may take.
 	Timeout time.Duration

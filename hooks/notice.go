@@ -56,8 +56,9 @@ const (
 	NoticeSettled NoticeKind = "settled"
 	// NoticeUncaptured: writes happened that capture could not see into.
 	NoticeUncaptured NoticeKind = "uncaptured"
-	// NoticeUnmatched: rules name tables that the database does not have, which
-	// Err names; or, with the reason "no_catalog", it does not say which it has.
+	// NoticeUnmatched: capture rules name tables that do not exist ("no_table"), or
+	// the catalog cannot be read, so that rules are matched with the names that
+	// statements use ("no_catalog"). Err says which.
 	NoticeUnmatched NoticeKind = "unmatched"
 	// NoticeLost: events could not be written, and the transaction committed
 	// without them (best effort) or had committed already.

@@ -78,8 +78,8 @@ func (s *Store) sieve(ctx context.Context, chars []rune, lacks map[rune]bool) er
 	return s.sieve(ctx, chars[half:], lacks)
 }
 
-// written returns text with what is lacking written as <U+0141>, and a < before
-// U+ too, so that it can be told what was there.
+// written returns text with each character of lacks written as <U+0141>, and a <
+// before U+ as <U+003C>, so that the original can be restored.
 func written(text string, lacks map[rune]bool) string {
 	var b strings.Builder
 	for i, r := range text {

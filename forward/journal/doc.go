@@ -16,10 +16,11 @@
 //	entries(ids uuid[])
 //
 // Both run as their owner with a fixed search_path, and are always called by
-// their qualified names, so that neither search_path nor SET ROLE matter. If the
-// app's role makes the tables itself, which is the default, it owns them, and
-// could empty them; a role of its own for the owner is better where the trail
-// must be defended against the app:
+// their qualified names, so the app's search_path does not matter. A role that
+// the app takes on by SET ROLE needs the same two grants, or what it writes does
+// not commit in strict mode. By default the app's role creates the tables, so it
+// owns them and could empty them. Where the trail must be defended against the
+// app, let a separate role own them:
 //
 //	GRANT USAGE ON SCHEMA aftercommit TO app;
 //	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit TO app;

@@ -31,8 +31,8 @@ func (j *Journal) Check(ctx context.Context, db *sql.DB) error {
 }
 
 // ConnectWithin is Connect, on SQLite, in the transaction that db is in: what it
-// makes shares the fate of that. After an error the transaction must not commit,
-// or be taken back to before the call.
+// makes is committed or rolled back with it. After an error the caller must roll
+// the transaction back, or to a savepoint from before the call.
 func (j *Journal) ConnectWithin(ctx context.Context, db *sql.DB) error {
 	s, ok := j.store.(*sqlite)
 	if !ok {

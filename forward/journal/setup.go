@@ -1,6 +1,6 @@
 package journal
 
-// condition is what the tables of a journal need.
+// condition is the state in which the journal's tables were found.
 type condition int8
 
 const (
@@ -22,8 +22,8 @@ type SetupError struct {
 	Err error
 }
 
-// Error gives the problem and the remedy. SQL of more than a line is left to the
-// field.
+// Error gives the problem, the database's error if there is one, and the remedy.
+// SQL is not repeated in it.
 func (e *SetupError) Error() string {
 	s := "journal: " + e.Problem
 	if e.Err != nil {

@@ -41,8 +41,9 @@ func newSQLite(schema string) *sqlite {
 	}
 }
 
-// write has no use for f.Own: whoever asks without it has written. Nor for
-// f.Timeout: the app's busy timeout says how long it waits.
+// write ignores f.Own, since the driver flushes without it only after the
+// transaction has written, and f.Timeout: the app's busy timeout is how long it
+// waits.
 func (s *sqlite) write(ctx context.Context, f hooks.Flush) (bool, error) {
 	doc, err := document(f.Events)
 	if err != nil {
