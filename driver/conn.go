@@ -126,7 +126,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 	if lex.Plain(query) {
 		return c.opt.prepare(ctx, query)
 	}
-	stmts := lex.Parse(c.db.lexed, query, c.db.reg.cfg.keyColumn, nil)
+	stmts := c.parse(ctx, query, nil) // as the server reads it now, when it is prepared
 	copies := len(stmts) == 1 && stmts[0].Verb == "COPY"
 	if copies {
 		if err := c.lookUp(ctx, &job{stmts: stmts}); err != nil {

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -17,18 +18,31 @@ const (
 
 // outlast returns a context for what the driver has to finish even if the app's
 // context ends. On PostgreSQL it ends grace after ctx does, or grace after this
-// call if ctx has ended already. It ends after limit at the latest, unless that
-// is 0. On SQLite only limit counts: there is no network to wait for, and drivers
-// may report a statement that took effect as interrupted.
+// call if ctx has ended already, and with the same error. It ends after limit at
+// the latest, unless that is 0. On SQLite only limit counts: there is no network
+// to wait for, and drivers may report a statement that took effect as interrupted.
 func (c *conn) outlast(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	out, follows := ctx, false
 	if ctx.Done() != nil {
 		out, follows = context.WithoutCancel(ctx), c.postgres()
 	}
+	var last time.Time
+	if limit > 0 {
+		last = time.Now().Add(limit)
+	}
+	deadline, timed := ctx.Deadline()
+	if timed = timed && follows; timed {
+		if now := time.Now(); deadline.Before(now) {
+			deadline = now
+		}
+		if deadline = deadline.Add(grace); last.IsZero() || deadline.Before(last) {
+			last = deadline
+		}
+	}
 	cancel := func() {}
 	switch {
-	case limit > 0:
-		out, cancel = context.WithTimeout(out, limit)
+	case !last.IsZero():
+		out, cancel = context.WithDeadline(out, last)
 	case follows:
 		out, cancel = context.WithCancel(out)
 	}
@@ -36,7 +50,11 @@ func (c *conn) outlast(ctx context.Context, limit time.Duration) (context.Contex
 		return out, cancel
 	}
 	end := cancel
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, end) })
+	stop := context.AfterFunc(ctx, func() {
+		if !timed || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			time.AfterFunc(grace, end)
+		}
+	})
 	return out, func() {
 		stop()
 		end()

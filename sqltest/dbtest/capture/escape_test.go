@@ -101,6 +101,31 @@ func TestEscapes(t *testing.T) {
 	})
 }
 
+// TestEscapesPrepared: a statement is read with the setting of the moment at which
+// it is prepared.
+func TestEscapesPrepared(t *testing.T) {
+	eachPostgres(t, func(t *testing.T, open func(*testing.T, string) *world) {
+		w := open(t, "CREATE TABLE orders (id bigint PRIMARY KEY, note text)")
+		w.setUpOne("INSERT INTO orders VALUES (5, ''), (6, '')")
+		conn := w.conn()
+		w.execOn(conn, settingOff)
+		for _, c := range []struct {
+			query string
+			want  []string
+		}{
+			{`UPDATE orders SET note = 'x\' WHERE id = 5 --' WHERE id = 6`, []string{"orders.updated orders#6 statements=1 rows=1"}},
+			{`UPDATE orders SET note = 'a\'; COMMIT; --' WHERE id = 6`, []string{"orders.updated orders#6 statements=1 rows=1"}},
+			{`SELECT 'a\'; UPDATE orders SET id = 1 WHERE id = 1 --'`, nil},
+		} {
+			st, err := conn.PrepareContext(ctx(), c.query)
+			w.must(err)
+			w.must(st.ExecContext(ctx()))
+			w.must(st.Close())
+			w.want(c.want...)
+		}
+	})
+}
+
 // TestNoEscapes: with the setting on, a backslash is a character.
 func TestNoEscapes(t *testing.T) {
 	eachPostgres(t, func(t *testing.T, open func(*testing.T, string) *world) {
