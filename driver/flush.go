@@ -271,7 +271,7 @@ func (c *conn) refuseUnattributed(events []hooks.Event) error {
 	if len(actions) == 0 {
 		return nil
 	}
-	err := fmt.Errorf("driver: %d audit events have no actor, the first is %s: give the statement or BeginTx a context with hooks.WithActor, or set driver.DefaultActor (driver.RequireActor asks for one)",
+	err := fmt.Errorf("driver: %d audit events have no actor, the first is %s: give the statement or BeginTx a context with hooks.WithActor, set driver.DefaultActor, or, in apps that pass no context, use reqctx.Options{Goroutine: true} or hooks.Do (driver.RequireActor asks for one)",
 		len(actions), actions[0])
 	c.db.notify(hooks.Notice{Kind: hooks.NoticeFailed, Events: ids(events), Count: len(events), Reason: "no_actor", Err: err})
 	return err

@@ -63,6 +63,7 @@ func (d *handler) deliver(ctx context.Context, conn *sql.DB, s *sink, entries []
 	if !s.breaker.allows(d.hub.now()) {
 		n.Kind, n.Reason, n.Events = hooks.NoticeFailed, reasonSuspended, entryIDs(entries)
 		d.Notify(n)
+		d.giveUp(n)
 		return true
 	}
 	start := time.Now()
@@ -169,6 +170,7 @@ func (d *handler) tellResult(n hooks.Notice, r callResult, took func([]uuid.UUID
 			f.Kind, f.Events, f.Err = hooks.NoticeFailed, []uuid.UUID{id}, err
 			f.Reason, f.Permanent = reason(err)
 			d.Notify(f)
+			d.giveUp(f)
 			continue
 		}
 		taken = append(taken, id)
@@ -184,6 +186,9 @@ func (d *handler) tellResult(n hooks.Notice, r callResult, took func([]uuid.UUID
 		took(taken)
 	}
 	d.Notify(n)
+	if n.Kind == hooks.NoticeFailed {
+		d.giveUp(n)
+	}
 }
 
 // failureOf is why a call failed as a whole.

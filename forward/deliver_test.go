@@ -24,7 +24,7 @@ func TestOutcomes(t *testing.T) {
 	}{
 		{hooks.Committed, "a.b a.c", "logged*2 delivered*2"},
 		{hooks.RolledBack, "", "rolled_back*2"},
-		{hooks.Unknown, "", "unknown:no_journal*2"},
+		{hooks.Unknown, "", "discarded:outcome_never_known*2"},
 	}
 	for _, test := range tests {
 		t.Run(test.outcome.String(), func(t *testing.T) {
@@ -68,18 +68,18 @@ func TestForwardersThatFail(t *testing.T) {
 		do   func(ctx context.Context, entries []journal.Entry) error
 		told string
 	}{
-		"error":     {func(context.Context, []journal.Entry) error { return errSink }, "failed:error*2"},
-		"permanent": {func(context.Context, []journal.Entry) error { return Permanent("schema_mismatch", errSink) }, "failed:schema_mismatch*2"},
-		"panic":     {func(context.Context, []journal.Entry) error { panic("oh") }, "failed:panic*2"},
-		"goexit":    {func(context.Context, []journal.Entry) error { runtime.Goexit(); return nil }, "failed:error*2"},
+		"error":     {func(context.Context, []journal.Entry) error { return errSink }, "failed:error*2 discarded:no_journal*2"},
+		"permanent": {func(context.Context, []journal.Entry) error { return Permanent("schema_mismatch", errSink) }, "failed:schema_mismatch*2 discarded:no_journal*2"},
+		"panic":     {func(context.Context, []journal.Entry) error { panic("oh") }, "failed:panic*2 discarded:no_journal*2"},
+		"goexit":    {func(context.Context, []journal.Entry) error { runtime.Goexit(); return nil }, "failed:error*2 discarded:no_journal*2"},
 		"partial": {func(_ context.Context, e []journal.Entry) error {
 			return Partial(map[uuid.UUID]error{e[1].ID: Permanent("too_long", errSink)})
-		}, "failed:too_long delivered"},
+		}, "failed:too_long discarded:no_journal delivered"},
 		"partial, of none": {func(context.Context, []journal.Entry) error { return Partial(nil) }, "delivered*2"},
 		"waits for its context": {func(ctx context.Context, _ []journal.Entry) error {
 			<-ctx.Done()
 			return errSink // what a sink's client makes of it
-		}, "failed:timeout*2"},
+		}, "failed:timeout*2 discarded:no_journal*2"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestFilterThatLeavesNothingOrPanics(t *testing.T) {
 	w.end(hooks.Committed, "a.b")
 	none.wantGot(t, "")
 	panics.wantGot(t, "")
-	w.wantTold("logged failed:panic")
+	w.wantTold("logged failed:panic discarded:no_journal")
 }
 
 // The context of a commit often ends with it. The forwarder has a time of its
@@ -150,7 +150,7 @@ func TestLeftBehind(t *testing.T) {
 	if got := w.end(hooks.Committed, "a.hangs"); got != hooks.Committed {
 		t.Errorf("End = %v", got)
 	}
-	w.wantTold("logged failed:timeout")
+	w.wantTold("logged failed:timeout discarded:no_journal")
 	next.wantGot(t, "")
 	if w.hub.Pending() != 1 {
 		t.Fatalf("Pending = %d, want 1", w.hub.Pending())
@@ -178,20 +178,20 @@ func TestSuspension(t *testing.T) {
 	w := newWorld(t, func(h *Hub) { h.Register(f, Sync, Timeout(time.Millisecond)) })
 	for range 3 {
 		w.end(hooks.Committed, "a.b")
-		w.wantTold("logged failed:timeout")
+		w.wantTold("logged failed:timeout discarded:no_journal")
 	}
 	if !w.logged(zapcore.WarnLevel, "suspended") {
 		t.Error("the suspension is not logged")
 	}
 	w.pass(suspension - 1)
 	w.end(hooks.Committed, "a.not")
-	w.wantTold("logged failed:suspended")
+	w.wantTold("logged failed:suspended discarded:no_journal")
 
 	w.pass(1)
 	w.end(hooks.Committed, "a.again")
-	w.wantTold("logged failed:timeout")
+	w.wantTold("logged failed:timeout discarded:no_journal")
 	w.end(hooks.Committed, "a.not")
-	w.wantTold("logged failed:suspended")
+	w.wantTold("logged failed:suspended discarded:no_journal")
 
 	ok = true
 	w.pass(suspension)
@@ -201,7 +201,7 @@ func TestSuspension(t *testing.T) {
 	w.end(hooks.Committed, "a.down")
 	ok = true
 	w.end(hooks.Committed, "a.up")
-	w.wantTold("logged failed:timeout logged delivered")
+	w.wantTold("logged failed:timeout discarded:no_journal logged delivered")
 	f.wantGot(t, "a.b|a.b|a.b|a.again|a.up|a.down|a.up")
 }
 
@@ -237,7 +237,7 @@ func TestLeftBehindAreFew(t *testing.T) {
 	if n := f.times(); n != tolerated {
 		t.Errorf("%d calls hang, want %d", n, tolerated)
 	}
-	w.wantTold("logged failed:timeout logged failed:timeout logged failed:timeout " +
-		"logged failed:suspended logged failed:suspended logged failed:suspended")
+	w.wantTold("logged failed:timeout discarded:no_journal logged failed:timeout discarded:no_journal logged failed:timeout discarded:no_journal " +
+		"logged failed:suspended discarded:no_journal logged failed:suspended discarded:no_journal logged failed:suspended discarded:no_journal")
 	close(release)
 }

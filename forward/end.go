@@ -62,7 +62,7 @@ func (d *handler) End(ctx context.Context, end hooks.Ended) hooks.Outcome {
 
 func (d *handler) endFromMemory(ctx context.Context, end hooks.Ended, b *batch) (done bool) {
 	if end.Outcome == hooks.Unknown {
-		d.tell(hooks.NoticeUnknown, b.ids, "no_journal")
+		d.tell(hooks.NoticeDiscarded, b.ids, reasonNeverKnown)
 		return true
 	}
 	d.tell(hooks.NoticeLogged, b.ids, "")

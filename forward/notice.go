@@ -12,6 +12,13 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
+// Reasons why events are discarded that were committed, or may have been.
+const (
+	reasonNoJournal  = "no_journal" // a forwarder refused them, and they are nowhere else
+	reasonNoRelay    = "no_relay"   // a forwarder refused them, and they stay in the journal
+	reasonNeverKnown = "outcome_never_known"
+)
+
 // Notify implements [hooks.Handler]: it counts, logs and passes on.
 func (d *handler) Notify(n hooks.Notice) {
 	h := d.hub
@@ -89,7 +96,7 @@ func message(n hooks.Notice) string {
 	case hooks.NoticeLost:
 		return "audit events could not be written"
 	case hooks.NoticeDiscarded:
-		return "audit events will not be forwarded"
+		return discardedMessage(n.Reason)
 	case hooks.NoticeFailed:
 		if n.Forwarder == "" {
 			return "the journal could not be written"
@@ -110,10 +117,24 @@ func message(n hooks.Notice) string {
 	case hooks.NoticeUnmatched:
 		return "rules of capture do not match the tables"
 	case hooks.NoticeUnattributed:
-		return "audit events have no actor (told once; Status counts): use hooks.WithActor or driver.DefaultActor"
+		return "audit events have no actor (told once; Status counts): use hooks.WithActor or driver.DefaultActor; " +
+			"in apps that pass no context to the database, reqctx.Options{Goroutine: true} or hooks.Do"
 	default:
 		return string(n.Kind)
 	}
+}
+
+func discardedMessage(reason string) string {
+	switch reason {
+	case reasonNoJournal:
+		return "a forwarder refused audit events, and without a journal they are gone"
+	case reasonNoRelay:
+		return "a forwarder refused audit events, and no relay of this process tries again; they are in the journal: " +
+			"run Hub.Relay and replay them by relay.Store.Replay"
+	case reasonNeverKnown:
+		return "the connection was lost during COMMIT, and without a journal it will never be known whether these audit events were committed; they are not forwarded"
+	}
+	return "audit events will not be forwarded"
 }
 
 func fields(n hooks.Notice) []zap.Field {

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,5 +85,24 @@ func TestObserverThatPanics(t *testing.T) {
 	}
 	if s := w.hub.Status(ctx); seen != 2 || s.ObserverPanics != 2 || s.Delivered != 1 {
 		t.Errorf("seen %d, status %+v", seen, s)
+	}
+}
+
+// A message says what to do, where there is something.
+func TestMessages(t *testing.T) {
+	for _, test := range []struct {
+		n    hooks.Notice
+		says []string
+	}{
+		{hooks.Notice{Kind: hooks.NoticeUnattributed}, []string{"hooks.WithActor", "driver.DefaultActor", "reqctx.Options{Goroutine: true}", "hooks.Do"}},
+		{hooks.Notice{Kind: hooks.NoticeDiscarded, Reason: reasonNoJournal}, []string{"refused", "gone"}},
+		{hooks.Notice{Kind: hooks.NoticeDiscarded, Reason: reasonNoRelay}, []string{"in the journal", "Hub.Relay", "Store.Replay"}},
+		{hooks.Notice{Kind: hooks.NoticeDiscarded, Reason: reasonNeverKnown}, []string{"never be known"}},
+	} {
+		for _, part := range test.says {
+			if got := message(test.n); !strings.Contains(got, part) || strings.Contains(got, "\n") {
+				t.Errorf("%s %s: %q, want %q, in one line", test.n.Kind, test.n.Reason, got, part)
+			}
+		}
 	}
 }

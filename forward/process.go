@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"go.uber.org/zap"
+
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -50,8 +52,17 @@ func (d *handler) setUpRelay(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	for _, s := range d.sinks {
+		known, err := d.queue.store.Registered(ctx, db, s.name())
+		if err != nil {
+			return err
+		}
 		if err := d.queue.store.Register(ctx, db, s.name()); err != nil {
 			return err
+		}
+		if !known {
+			d.hub.log.Info("aftercommit: the relay registered a forwarder, which gets what is committed from now on; "+
+				"relay.Store.Replay with a Selection of this Forwarder and a From gives it what is in the journal from before",
+				zap.String("forwarder", s.name()), zap.Time("from", d.hub.now().UTC()))
 		}
 	}
 	return d.attach(ctx, db)

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"go.uber.org/zap"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
@@ -25,7 +24,8 @@ const (
 	// relay beside the app, with a pool of two connections of its own. On SQLite
 	// there is none, because a second writer breaks apps without a busy timeout.
 	RelayInProcess RelayMode = iota
-	// RelayElsewhere leaves it to a process that calls [Hub.Relay].
+	// RelayElsewhere leaves it to a process that calls [Hub.Relay]. On PostgreSQL
+	// the app's role then needs no rights on the relay's tables.
 	RelayElsewhere
 	// RelayOff does without: forwarders are called within Commit, and what they
 	// do not take is left in the journal.
@@ -142,7 +142,7 @@ func (d *handler) registerSinks(ctx context.Context, conn *sql.DB) (done bool, e
 		switch {
 		case err == nil:
 		case hooks.SQLState(err) == insufficientPrivilege:
-			return true, d.withoutQueue(err)
+			return true, d.withoutRights(ctx, conn, err)
 		case hooks.SQLState(err) == "25006": // read_only_sql_transaction
 			return false, nil
 		default:
@@ -150,22 +150,6 @@ func (d *handler) registerSinks(ctx context.Context, conn *sql.DB) (done bool, e
 		}
 	}
 	return true, nil
-}
-
-// withoutQueue goes on without a relay that the app's role has no rights for.
-func (d *handler) withoutQueue(cause error) error {
-	for _, s := range d.sinks {
-		if s.dispatch == Async {
-			return fmt.Errorf("forward: %s is registered with Async, and this role may not use the relay's tables: "+
-				"run Hub.Relay as another role and set Options.Relay to RelayElsewhere, or grant SELECT on audit_events and all on forwarders, failures, settled and workers: %w",
-				s.name(), cause)
-		}
-		s.sync = true
-	}
-	d.queue.store, d.queue.async = nil, false
-	d.hub.log.Warn("aftercommit: forwarders are called within Commit, because this role may not use the relay's tables",
-		zap.String("driver", d.db.Driver), zap.Error(cause))
-	return nil
 }
 
 // startQueue checks the Queue, and starts its workers and the relay of this

@@ -177,5 +177,23 @@ END
 $record$;
 REVOKE ALL ON FUNCTION "{schema}".record(json, bigint, boolean, integer) FROM PUBLIC;
 
+-- register gives a forwarder that is new, or was retired, a cursor that starts
+-- now, for a role that may not write to the table. It changes no other cursor.
+CREATE OR REPLACE FUNCTION "{schema}".register(forwarder text, home text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '5s'
+AS $register$
+BEGIN
+	INSERT INTO "{schema}".forwarders AS f (name, place, done, mark_seq)
+	SELECT forwarder, home, n.p, n.top
+	FROM (SELECT pg_current_snapshot() AS p, (SELECT coalesce(max(seq), 0) FROM "{schema}".audit_events) AS top) n
+	ON CONFLICT (name) DO UPDATE SET retired_at = NULL, registered_at = clock_timestamp(), holder = NULL, lease_until = NULL, fence = f.fence + 1,
+		done = EXCLUDED.done, tick = NULL, high = 0, seq = 0, place = EXCLUDED.place, safe_seq = 0, mark_xid = EXCLUDED.mark_xid, mark_seq = EXCLUDED.mark_seq
+	WHERE f.retired_at IS NOT NULL;
+END
+$register$;
+REVOKE ALL ON FUNCTION "{schema}".register(text, text) FROM PUBLIC;
+
 INSERT INTO "{schema}".schema_versions (component, version) VALUES ('journal', 2)
 ON CONFLICT (component) DO UPDATE SET version = excluded.version, migrated_at = excluded.migrated_at;

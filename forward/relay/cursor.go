@@ -55,6 +55,29 @@ func (s *Store) Register(ctx context.Context, db *sql.DB, name string) error {
 	return nil
 }
 
+// Announce is Register for a role that may not use the relay's tables, by a
+// function of the journal on PostgreSQL that it may execute. The relay runs as
+// another role.
+func (s *Store) Announce(ctx context.Context, db *sql.DB, name string) error {
+	place, err := s.place(ctx, db)
+	if err == nil {
+		_, err = db.ExecContext(ctx, "SELECT "+s.prefix+"register("+s.quote(name)+", "+s.quote(place)+")")
+	}
+	if err != nil {
+		return fmt.Errorf("relay: announce %s: %w", name, err)
+	}
+	return nil
+}
+
+// Registered reports whether a forwarder has a cursor, and is not retired.
+func (s *Store) Registered(ctx context.Context, db *sql.DB, name string) (known bool, err error) {
+	err = db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+s.prefix+"forwarders WHERE name = "+s.quote(name)+" AND retired_at IS NULL)").Scan(&known)
+	if err != nil {
+		return false, fmt.Errorf("relay: look for %s: %w", name, err)
+	}
+	return known, nil
+}
+
 // place names the database and its environment.
 func (s *Store) place(ctx context.Context, q querier) (string, error) {
 	var place string

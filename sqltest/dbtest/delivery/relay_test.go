@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/forward"
-	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
@@ -207,36 +206,6 @@ func TestRelayElsewhere(t *testing.T) {
 		stop()
 		w.must(<-done)
 	}, dbtest.PQ, dbtest.PGX, dbtest.SQLite)
-}
-
-// TestRoleWithoutRights: an app that may only write to the journal forwards
-// within Commit, and says why; Async says what to grant.
-func TestRoleWithoutRights(t *testing.T) {
-	each(t, func(w *world) {
-		schema, err := journal.Schema(hooks.Postgres, nil)
-		w.must(err)
-		role := dbtest.Name("app")
-		for _, query := range []string{
-			"BEGIN; " + schema + " COMMIT", `CREATE ROLE "` + role + `" LOGIN`, `GRANT INSERT ON orders TO "` + role + `"`,
-			`GRANT USAGE ON SCHEMA aftercommit TO "` + role + `"`, `GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit TO "` + role + `"`,
-		} {
-			w.must(w.bare.ExecContext(ctx, query))
-		}
-		w.Cleanup(func() { w.must(w.bare.ExecContext(ctx, `DROP OWNED BY "`+role+`"; DROP ROLE "`+role+`"`)) })
-		dsn := w.dsn + " user=" + role
-		a, err := w.try(dsn, forward.Options{}, nil)
-		w.must(err)
-		a.place(1)
-		w.want("1")
-		if got := a.warnings(); !strings.Contains(got, "may not use the relay's tables") {
-			t.Errorf("warnings: %s", got)
-		}
-		_, err = w.try(dsn, forward.Options{}, func(h *forward.Hub) { h.Register(w.sink, forward.Async) })
-		if err == nil || !strings.Contains(err.Error(), "grant SELECT on audit_events") {
-			t.Errorf("Async: %v", err)
-		}
-		w.must(a.db.Close())
-	})
 }
 
 // TestPreparedElsewhere: a prepared transaction is committed when the process

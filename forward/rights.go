@@ -1,0 +1,77 @@
+package forward
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+const undefinedFunction = "42883" // SQLSTATE
+
+// withoutRights goes on for a role that may write to the journal, and not use the
+// relay's tables. Where a relay runs elsewhere, as another role, the journal's
+// function registers the forwarders for it.
+func (d *handler) withoutRights(ctx context.Context, conn *sql.DB, cause error) error {
+	if d.hub.relayMode == RelayElsewhere {
+		err := d.announceSinks(ctx, conn)
+		if state := hooks.SQLState(err); err == nil || state != insufficientPrivilege && state != undefinedFunction {
+			return err
+		}
+		return fmt.Errorf("forward: this role may not register forwarders for the relay that runs elsewhere: "+
+			"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA of the journal to it, once more after an upgrade: %w", err)
+	}
+	return d.withoutQueue(cause)
+}
+
+func (d *handler) announceSinks(ctx context.Context, conn *sql.DB) error {
+	for _, s := range d.sinks {
+		if err := d.queue.store.Announce(ctx, conn, s.name()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withoutQueue calls the forwarders within Commit. They get no cursor: without a
+// relay it would never move, and would keep every entry from being purged.
+func (d *handler) withoutQueue(cause error) error {
+	for _, s := range d.sinks {
+		if s.dispatch == Async {
+			return fmt.Errorf("forward: %s is registered with Async, and this role may not use the relay's tables: "+
+				"run Hub.Relay as another role and set Options.Relay to RelayElsewhere, or grant SELECT on audit_events and all on forwarders, failures, settled and workers: %w",
+				s.name(), cause)
+		}
+		s.sync = true
+	}
+	d.queue.store, d.queue.async = nil, false
+	d.hub.log.Warn("aftercommit: forwarders are called within Commit, and what they refuse is not tried again, because this role may not use the relay's tables: "+
+		"run Hub.Relay as their owner, and set Options.Relay to RelayElsewhere here",
+		zap.String("driver", d.db.Driver), zap.Error(cause))
+	return nil
+}
+
+// retries reports whether what a sync forwarder refuses is delivered again, and
+// why not.
+func (d *handler) retries() (why string, ok bool) {
+	switch {
+	case d.queue.store != nil:
+		return "", true
+	case d.journal == nil:
+		return reasonNoJournal, false
+	}
+	return reasonNoRelay, false
+}
+
+// giveUp reports what no one delivers again after a notice of a failed call.
+func (d *handler) giveUp(failed hooks.Notice) {
+	why, ok := d.retries()
+	if ok {
+		return
+	}
+	failed.Kind, failed.Reason = hooks.NoticeDiscarded, why
+	d.Notify(failed)
+}
