@@ -3,7 +3,9 @@ package threadline
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -183,8 +185,9 @@ func cut(text string, n int) string {
 	return text[:n]
 }
 
-// columns is what to select: where the session's encoding is not UTF-8, it may
-// lack characters that the server has, so texts are read as bytes.
+// columns is what to select. On PostgreSQL texts are selected as hex digits, which
+// every client_encoding has: a session may change its own at any time, to one that
+// lacks characters that the server has.
 func (s *Store) columns(ctx context.Context) (string, error) {
 	if s.dialect != hooks.Postgres {
 		return selected, nil
@@ -192,28 +195,62 @@ func (s *Store) columns(ctx context.Context) (string, error) {
 	if known := s.read.Load(); known != nil {
 		return *known, nil
 	}
-	var client, server string
-	err := s.db.QueryRowContext(ctx, "SELECT pg_catalog.current_setting('client_encoding'), pg_catalog.current_setting('server_encoding')").
-		Scan(&client, &server)
+	var server string
+	err := s.db.QueryRowContext(ctx, "SELECT pg_catalog.current_setting('server_encoding')").Scan(&server)
 	if err != nil {
 		return "", err
 	}
-	columns := selected
-	if client != "UTF8" && server != "SQL_ASCII" {
-		columns = asBytes(selected)
+	encoding := "UTF8"
+	if server == "SQL_ASCII" {
+		encoding = server // its texts may be anything
 	}
+	list := slices.Clone(selectedColumns)
+	for i, c := range list {
+		if isText(c) {
+			list[i] = "pg_catalog.encode(pg_catalog.convert_to(" + c + "::text, '" + encoding + "'), 'hex')"
+		}
+	}
+	columns := strings.Join(list, ", ")
 	s.read.Store(&columns)
 	return columns, nil
 }
 
-func asBytes(columns string) string {
-	list := strings.Split(columns, ", ")
-	for i, c := range list {
-		switch c {
-		case "id", "name", "outcome", "captured", "occurred_at", "recorded_at", "seq", "tx_id", "tx_started_at", "inserted_at":
-		default:
-			list[i] = "pg_catalog.convert_to(" + c + "::text, 'UTF8')"
+// isText reports whether a column has texts that need not be ASCII.
+func isText(column string) bool {
+	switch column {
+	case "id", "name", "outcome", "captured", "occurred_at", "recorded_at", "seq", "tx_id", "tx_started_at", "inserted_at":
+		return false
+	}
+	return true
+}
+
+// targets are those of a, for what columns returns.
+func (s *Store) targets(a *Action) []any {
+	targets := a.targets()
+	if s.dialect != hooks.Postgres {
+		return targets
+	}
+	for i, c := range selectedColumns {
+		if isText(c) {
+			targets[i] = hexed{targets[i].(sql.Scanner)}
 		}
 	}
-	return strings.Join(list, ", ")
+	return targets
+}
+
+var selectedColumns = strings.Split(selected, ", ")
+
+// hexed scans hex digits.
+type hexed struct{ sql.Scanner }
+
+func (h hexed) Scan(src any) error {
+	var digits string
+	if err := orEmpty(&digits).Scan(src); err != nil {
+		return err
+	}
+	text, err := hex.DecodeString(digits)
+	if err != nil {
+		return err
+	}
+	return h.Scanner.Scan(text)
 }

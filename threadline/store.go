@@ -16,7 +16,7 @@ type Store struct {
 	db      *sql.DB
 	dialect hooks.Dialect
 	names   names
-	read    atomic.Pointer[string] // the columns, once the session's encoding is known
+	read    atomic.Pointer[string] // the columns, once the server's encoding is known
 }
 
 // Options are what a Store can be told. The zero value, and nil, mean defaults.

@@ -80,7 +80,7 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (Action, error) {
 	}
 	query := "SELECT " + columns + " FROM " + s.names.actions + " WHERE id = ?"
 	var a Action
-	err = s.db.QueryRowContext(ctx, s.bind(query), id.String()).Scan(a.targets()...)
+	err = s.db.QueryRowContext(ctx, s.bind(query), id.String()).Scan(s.targets(&a)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Action{}, fmt.Errorf("%w: %s", ErrNotFound, id)
 	}
@@ -185,7 +185,7 @@ func (s *Store) scan(ctx context.Context, query string, args []any) ([]Action, e
 	var actions []Action
 	for rows.Next() {
 		var a Action
-		if err := rows.Scan(a.targets()...); err != nil {
+		if err := rows.Scan(s.targets(&a)...); err != nil {
 			return nil, err
 		}
 		actions = append(actions, a)

@@ -47,7 +47,9 @@ type store interface {
 	ended(ctx context.Context, db *sql.DB, token int64) (bool, error)
 	// beforeRead learns what the queries below depend on.
 	beforeRead(ctx context.Context, q Querier) error
-	// byID and list give SELECTs of the columns that scanEntry reads.
+	// hex reports whether texts are selected as hex digits.
+	hex() bool
+	// byID and list give SELECTs of the columns that scanner reads.
 	byID(ids []uuid.UUID) string
 	list(q Query, limit int) string
 	// all gives a SELECT of them that ends with the table's name.

@@ -30,9 +30,8 @@ type postgres struct {
 	// raw is set for servers whose encoding is SQL_ASCII: they can store other
 	// bytes, but cannot decode JSON's \u escapes to them.
 	raw atomic.Bool
-	// foreign, once it is known, says that sessions have texts in another
-	// encoding than UTF-8: which may lack characters, so texts are read as bytes.
-	foreign atomic.Pointer[bool]
+	// known is set once raw is.
+	known atomic.Bool
 }
 
 var _ store = (*postgres)(nil)
@@ -128,51 +127,57 @@ func postgresTime(column string) string {
 	return `to_char(` + column + ` AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
 }
 
-// beforeRead asks for the session's encoding, where Connect has not.
+// beforeRead asks for the server's encoding, where Connect has not.
 func (p *postgres) beforeRead(ctx context.Context, q Querier) (err error) {
-	if p.foreign.Load() != nil {
+	if p.known.Load() {
 		return nil
 	}
-	rows, err := q.QueryContext(ctx, `SELECT pg_catalog.current_setting('server_encoding'), pg_catalog.current_setting('client_encoding')`)
+	rows, err := q.QueryContext(ctx, `SELECT pg_catalog.current_setting('server_encoding')`)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
-		var server, client string
-		if err := rows.Scan(&server, &client); err != nil {
+		var server string
+		if err := rows.Scan(&server); err != nil {
 			return err
 		}
-		p.setEncodings(server, client)
+		p.setEncoding(server)
 	}
 	return rows.Err()
 }
 
-func (p *postgres) setEncodings(server, client string) {
-	const bytes = "SQL_ASCII"
-	foreign := client != "UTF8" && server != bytes
-	p.raw.Store(server == bytes)
-	p.foreign.Store(&foreign)
+func (p *postgres) setEncoding(server string) {
+	p.raw.Store(server == sqlASCII)
+	p.known.Store(true)
 }
 
-// columns are those that scanEntry reads.
+const sqlASCII = "SQL_ASCII" // the encoding of servers that store any bytes
+
+// inHex returns an expression of text's UTF-8 as hex digits, which every
+// client_encoding has: the app may have set one that lacks characters of the text,
+// at any time. bytea would depend on bytea_output.
+func inHex(text, encoding string) string {
+	return "pg_catalog.encode(pg_catalog.convert_to(" + text + ", " + encoding + "), 'hex')"
+}
+
+func (p *postgres) hex() bool { return true }
+
+// columns are those that scanner reads.
 func (p *postgres) columns() string {
-	var b strings.Builder
-	b.WriteString(`seq, xid::text::bigint, ` + postgresTime("tx_started_at") + `, ` + postgresTime("recorded_at") + `, role,
-	id, ` + postgresTime("occurred_at") + `, action, outcome`)
-	for _, column := range []string{
-		"actor_type", "actor_id", "actor_name", "on_behalf_of",
-		"target_type", "target_id", "target_name",
-		"tenant_id", "request_id", "correlation_id", "causation_id", "job_id", "trace_parent",
-		"ip_address", "user_agent", "reason", "comment", "metadata::text", "application", "host",
-	} {
-		text := "coalesce(" + column + ", '')"
-		if foreign := p.foreign.Load(); foreign != nil && *foreign {
-			text = "convert_to(" + text + ", 'UTF8')"
-		}
-		b.WriteString(", " + text)
+	encoding := "'UTF8'"
+	if p.raw.Load() {
+		encoding = "'" + sqlASCII + "'" // as it is
 	}
-	b.WriteString(", captured")
+	var b strings.Builder
+	b.WriteString(`seq, xid::text::bigint, ` + postgresTime("tx_started_at") + `, ` + postgresTime("recorded_at") + `,
+	id, ` + postgresTime("occurred_at") + `, outcome, captured`)
+	for _, column := range textColumns {
+		if column == "metadata" {
+			column += "::text"
+		}
+		b.WriteString(", " + inHex("coalesce("+column+", '')", encoding))
+	}
 	return b.String()
 }
 

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -21,7 +22,6 @@ type queryer interface {
 type pgState struct {
 	server    int // as server_version_num
 	encoding  string
-	client    string // the session's encoding
 	standby   bool
 	user      string
 	usage     bool // of the schema; false if there is none
@@ -36,7 +36,8 @@ type pgState struct {
 // stateQuery asks nothing that takes more rights than connecting.
 const stateQuery = `SELECT pg_catalog.current_setting('server_version_num')::int,
 	pg_catalog.current_setting('server_encoding'),
-	pg_catalog.current_setting('client_encoding'), pg_catalog.pg_is_in_recovery(), current_user::text,
+	pg_catalog.pg_is_in_recovery(),
+	{user},
 	coalesce((SELECT pg_catalog.has_schema_privilege(oid, 'USAGE')
 		FROM pg_catalog.pg_namespace WHERE nspname = '{schema}'), false),
 	EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -53,13 +54,23 @@ func (p *postgres) named(query string) string {
 	return strings.ReplaceAll(query, "{schema}", p.schema)
 }
 
+// userHex is the name of the role, for sessions and servers of any encoding.
+var userHex = inHex("current_user::text",
+	"CASE pg_catalog.getdatabaseencoding() WHEN '"+sqlASCII+"' THEN '"+sqlASCII+"' ELSE 'UTF8' END")
+
 func (p *postgres) inspect(ctx context.Context, q queryer) (pgState, error) {
 	var s pgState
-	err := q.QueryRowContext(ctx, p.named(stateQuery)).Scan(&s.server, &s.encoding, &s.client, &s.standby, &s.user,
+	var user string
+	err := q.QueryRowContext(ctx, strings.Replace(p.named(stateQuery), "{user}", userHex, 1)).Scan(&s.server, &s.encoding, &s.standby, &user,
 		&s.usage, &s.events, &s.versions, &s.functions, &s.execute)
 	if err != nil {
 		return s, fmt.Errorf("journal: look for its tables: %w", err)
 	}
+	name, err := hex.DecodeString(user)
+	if err != nil {
+		return s, fmt.Errorf("journal: look for its tables: the role's name: %w", err)
+	}
+	s.user = string(name)
 	if !s.versions || !s.usage {
 		return s, nil
 	}
@@ -172,7 +183,7 @@ func (p *postgres) connect(ctx context.Context, db *sql.DB, migrate bool) error 
 			return err
 		}
 	}
-	p.setEncodings(s.encoding, s.client)
+	p.setEncoding(s.encoding)
 	p.ready.Store(true)
 	return nil
 }

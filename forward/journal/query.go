@@ -3,7 +3,6 @@ package journal
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -139,8 +138,9 @@ func (j *Journal) read(ctx context.Context, db Querier, query func() string, siz
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	entries = make([]Entry, 0, min(size, defaultLimit))
+	in := scanner{hex: j.store.hex()}
 	for rows.Next() {
-		e, err := scanEntry(rows)
+		e, err := in.scan(rows)
 		if err != nil {
 			return nil, fmt.Errorf("journal: read: %w", err)
 		}
@@ -150,31 +150,6 @@ func (j *Journal) read(ctx context.Context, db Querier, query func() string, siz
 		return nil, fmt.Errorf("journal: read: %w", err)
 	}
 	return entries, nil
-}
-
-// scanEntry reads the columns in the order in which both dialects select them.
-func scanEntry(rows *sql.Rows) (Entry, error) {
-	var (
-		e        Entry
-		metadata string
-	)
-	err := rows.Scan(&e.Seq, &e.Tx.ID, (*moment)(&e.Tx.StartedAt), (*moment)(&e.RecordedAt), &e.Role,
-		&e.ID, (*moment)(&e.OccurredAt), &e.Action, &e.Outcome,
-		&e.Actor.Type, &e.Actor.ID, &e.Actor.Name, &e.Actor.OnBehalfOf,
-		&e.Target.Type, &e.Target.ID, &e.Target.Name,
-		&e.TenantID, &e.RequestID, &e.CorrelationID,
-		&e.CausationID, &e.JobID, &e.TraceParent,
-		&e.IPAddress, &e.UserAgent, &e.Reason, &e.Comment,
-		&metadata, &e.Application, &e.Host, &e.Captured)
-	if err != nil || metadata == "" {
-		return e, err
-	}
-	dec := json.NewDecoder(strings.NewReader(metadata))
-	dec.UseNumber()
-	if err := dec.Decode(&e.Metadata); err != nil {
-		return e, fmt.Errorf("metadata of event %s: %w", e.ID, err)
-	}
-	return e, nil
 }
 
 // moment scans what formatTime wrote, or the database in the same form.

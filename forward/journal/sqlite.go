@@ -113,14 +113,16 @@ func setBusyTimeout(ctx context.Context, conn *sql.Conn, ms int64) error {
 	return err
 }
 
-const sqliteColumns = `seq, tx_id, tx_started_at, recorded_at, '',
-	id, occurred_at, action, outcome,
-	coalesce(actor_type, ''), coalesce(actor_id, ''), coalesce(actor_name, ''), coalesce(on_behalf_of, ''),
-	coalesce(target_type, ''), coalesce(target_id, ''), coalesce(target_name, ''),
-	coalesce(tenant_id, ''), coalesce(request_id, ''), coalesce(correlation_id, ''),
-	coalesce(causation_id, ''), coalesce(job_id, ''), coalesce(trace_parent, ''),
-	coalesce(ip_address, ''), coalesce(user_agent, ''), coalesce(reason, ''), coalesce(comment, ''),
-	coalesce(metadata, ''), coalesce(application, ''), coalesce(host, ''), captured`
+var sqliteColumns = func() string {
+	columns := "seq, tx_id, tx_started_at, recorded_at, id, occurred_at, outcome, captured"
+	for _, column := range textColumns {
+		if column == "role" { // which SQLite does not have
+			column = "''"
+		}
+		columns += ", coalesce(" + column + ", '')"
+	}
+	return columns
+}()
 
 func (s *sqlite) byID(ids []uuid.UUID) string {
 	return "SELECT " + sqliteColumns + " FROM main." + s.prefix + "events WHERE id IN (" +
@@ -128,6 +130,7 @@ func (s *sqlite) byID(ids []uuid.UUID) string {
 }
 
 func (s *sqlite) beforeRead(context.Context, Querier) error { return nil }
+func (s *sqlite) hex() bool                                 { return false }
 
 func (s *sqlite) schemaSQL() string {
 	return s.named(sqliteTables + "\n" + sqliteRelay + "\n" + sqliteTrigger)
