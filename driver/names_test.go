@@ -196,6 +196,25 @@ func TestNamesWithoutCatalog(t *testing.T) {
 	}
 }
 
+// An error about a prepared statement says nothing about the catalog, which is asked
+// again.
+func TestNamesAfterAnErrorOfPreparing(t *testing.T) {
+	for _, code := range []string{"42P05", "0A000", "42P18", "26000"} {
+		fake, s := sqltest.NewFake(), &spy{}
+		asked := newCatalog(fake)
+		db := open(t, fake, s, adriver.Capture(adriver.Tables("orders")))
+		exec(t, db, "SELECT 1") // the first connection has asked whether it can be asked
+		asked.err = &sqltest.Error{Code: code, Message: "prepared statement"}
+		exec(t, db, orderStmt)
+		asked.err = nil
+		exec(t, db, orderStmt)
+		want(t, code, fake.CommittedQueries(), "SELECT 1", orderStmt, toNoOne, orderStmt, toShop)
+		if slices.Contains(s.kinds(), "unmatched no_catalog") {
+			t.Errorf("%s is reported as a catalog that cannot be read", code)
+		}
+	}
+}
+
 // What is asked on PostgreSQL's behalf and has nothing to say is not asked twice.
 func TestNamesOfNoPostgreSQL(t *testing.T) {
 	fake := sqltest.NewFake()

@@ -29,7 +29,10 @@ func (c *conn) checkRules(ctx context.Context) {
 	}
 	if c.postgres() {
 		r, err := c.askPostgres(ctx, lex.Table{Schema: "pg_catalog", Name: "pg_class"})
-		if c.refusesCatalog(err) {
+		if hooks.SQLState(err) == "0A000" { // feature_not_supported, of the query: nothing is prepared yet
+			c.muteCatalog(err)
+		}
+		if c.refusesCatalog(err) || c.db.mute.Load() {
 			return
 		}
 		c.db.mute.Store(r == nil && err == nil) // a server that answers nothing is not PostgreSQL
@@ -57,21 +60,36 @@ func (c *conn) checkRules(ctx context.Context) {
 	})
 }
 
-// refusesCatalog reports whether err is that of a server that has no such catalog,
-// or does not let the app's role read it (SQLSTATE 42…, 0A…). It is then not
-// asked again.
+// refusals are the SQLSTATEs of a server that has no such catalog, or does not let
+// the app's role read it. Others of their classes say nothing about the catalog:
+// 42P05 and 0A000 are about the statements that a session has prepared.
+var refusals = []string{
+	"42501", // insufficient_privilege
+	"42601", // syntax_error
+	"42703", // undefined_column
+	"42704", // undefined_object
+	"42883", // undefined_function
+	"42P01", // undefined_table
+	"3F000", // invalid_schema_name
+}
+
+// refusesCatalog reports whether err says that the catalog cannot be read. It is
+// then not asked again.
 func (c *conn) refusesCatalog(err error) bool {
-	state := hooks.SQLState(err)
-	if !strings.HasPrefix(state, "42") && !strings.HasPrefix(state, "0A") {
+	if !slices.Contains(refusals, hooks.SQLState(err)) {
 		return false
 	}
+	c.muteCatalog(err)
+	return true
+}
+
+func (c *conn) muteCatalog(err error) {
 	if !c.db.mute.Swap(true) {
 		c.db.notify(hooks.Notice{
 			Kind: hooks.NoticeUnmatched, Count: 1, Reason: "no_catalog",
 			Err: fmt.Errorf("driver: the catalog cannot be read, so that rules are matched with the names that statements use: grant the app's role SELECT on pg_catalog's tables: %w", err),
 		})
 	}
-	return true
 }
 
 // tables returns those of the named tables that there are, and perhaps others.

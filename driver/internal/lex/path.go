@@ -11,6 +11,9 @@ import "slices"
 func (p *parser) set() Statement {
 	p.advance()
 	p.acceptAny("SESSION", "LOCAL")
+	if p.tok.form == 'U' { // a name in escapes may be any
+		return Statement{Path: true, Restricts: true, Isolates: true}
+	}
 	if p.at("TRANSACTION") || p.names(readOnlySetting) {
 		return Statement{Restricts: true}
 	}
@@ -47,7 +50,7 @@ func (p *parser) discard() Statement {
 // these settings or one that is not plain to see.
 func (p *parser) configures() (path, restricts bool) {
 	for ahead := *p; !ahead.end(); ahead.advance() {
-		if !ahead.tok.is("SET_CONFIG") || !ahead.after().op('(') {
+		if !ahead.names("set_config") && ahead.tok.form != 'U' || !ahead.after().op('(') {
 			continue
 		}
 		ahead.advance()
@@ -62,20 +65,47 @@ func (p *parser) configures() (path, restricts bool) {
 	return path, restricts
 }
 
+// settings reports whether t is the view through which an UPDATE changes settings.
+func (p *parser) settings(t Table) bool {
+	return p.scan.dialect == Postgres && t.Name == "pg_settings" && (t.Schema == "" || t.Schema == "pg_catalog")
+}
+
 // callsConfig reports whether what stands behind SELECT may be a call of
 // set_config, which Plain does not look into.
 func callsConfig(s string) bool {
-	for s != "" && (s[0] == ' ' || s[0] == '\n' || s[0] == '\t' || s[0] == '\r') {
-		s = s[1:]
-	}
-	if s == "" {
-		return false
-	}
-	switch s[0] | 0x20 {
-	case 's':
-		return hasPrefix(s, "set_config")
-	case 'p':
-		return hasPrefix(s, "pg_catalog")
+	for s != "" {
+		switch s[0] {
+		case ' ', '\n', '\t', '\r', '\f', '\v', '(', '"':
+			s = s[1:]
+			continue
+		case '-', '/':
+			n := commentEnd(s)
+			if n == 0 {
+				return s[0] == '-' && hasPrefix(s, "--") || hasPrefix(s, "/*") // one that Parse knows how to read
+			}
+			s = s[n:]
+			continue
+		}
+		switch s[0] | 0x20 {
+		case 's':
+			return hasPrefix(s, "set_config")
+		case 'p':
+			return hasPrefix(s, "pg_catalog")
+		case 'u':
+			return hasPrefix(s, `u&"`)
+		case 'a':
+			if !begins(s, "all") {
+				return false
+			}
+			s = s[len("all"):]
+		case 'd':
+			if !begins(s, "distinct") {
+				return false
+			}
+			s = s[len("distinct"):]
+		default:
+			return false
+		}
 	}
 	return false
 }

@@ -11,11 +11,20 @@ import "strings"
 // as SET is.
 func Plain(query string) bool {
 	if startsSelect(query) {
-		c := query[len("select")+1] // which most often answers for callsConfig
-		return (c > ' ' && c|0x20 != 's' && c|0x20 != 'p' || !callsConfig(query[len("select"):])) && strings.IndexByte(query, ';') < 0
+		// Most often one byte answers for callsConfig.
+		plain := query[len("select")] == ' ' && !beginsConfig[query[len("select")+1]]
+		return (plain || !callsConfig(query[len("select"):])) && strings.IndexByte(query, ';') < 0
 	}
 	return startsPlain(query) && strings.IndexByte(query, ';') < 0
 }
+
+// beginsConfig has the bytes with which what callsConfig looks for may begin.
+var beginsConfig = func() (t [256]bool) {
+	for _, c := range " \t\n\r\f\v(\"-/sSpPuUaAdD" {
+		t[c] = true
+	}
+	return t
+}()
 
 // startsSelect is the quick answer for what most statements are. The compiler
 // makes one load of the eight bytes.

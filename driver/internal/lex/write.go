@@ -122,6 +122,9 @@ func (p *parser) update() Statement {
 	if !ok || !p.until("SET") {
 		return failed
 	}
+	if p.settings(to.Table) {
+		return Statement{Path: true, Restricts: true, Isolates: true}
+	}
 	st.Tables = []Table{to.Table}
 	p.rest(&st, to, "FROM")
 	return st
