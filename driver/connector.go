@@ -46,7 +46,7 @@ func newConnector(w *wrapped, base driver.Connector) (driver.Connector, error) {
 		side = reg.cfg.side
 	}
 	h, err := reg.hook.Open(hooks.Database{
-		Driver: reg.name, Dialect: db.dialect, Connector: side, Mode: reg.modeNow,
+		Driver: reg.name, Dialect: db.dialect, Connector: side, Mode: reg.modeNow, Capture: reg.cfg.rules.String(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("driver: %q: %w", reg.name, err)

@@ -46,7 +46,7 @@ func Capture(r *Rules) Option {
 			return errors.New("Capture of nil rules: use driver.AllTables() or driver.Tables(…)")
 		}
 		c.rules = r
-		return r.err
+		return r.check()
 	}
 }
 

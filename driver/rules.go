@@ -39,6 +39,10 @@ func (r *Rules) Except(names ...string) *Rules {
 	return r
 }
 
+// notInNames are characters that are a pattern, a quoted name or a list more
+// likely than part of a name. A space within a name is one.
+const notInNames = "*?%,;\"'`[]()"
+
 func (r *Rules) parse(verb string, names []string) []tableName {
 	tables := make([]tableName, 0, len(names))
 	for _, n := range names {
@@ -46,8 +50,12 @@ func (r *Rules) parse(verb string, names []string) []tableName {
 		if !qualified {
 			schema, table = "", schema
 		}
-		if table == "" || (qualified && schema == "") {
+		switch {
+		case table == "" || qualified && schema == "" || strings.Contains(table, "."):
 			r.err = fmt.Errorf("%s(%q): name a table, or schema.table", verb, n)
+			continue
+		case strings.ContainsAny(n, notInNames) || strings.TrimSpace(schema) != schema || strings.TrimSpace(table) != table:
+			r.err = fmt.Errorf("%s(%q): a name is taken as it is, without patterns, quotes, commas or spaces around it: give each table as table or schema.table, or use AllTables", verb, n)
 			continue
 		}
 		tables = append(tables, tableName{schema, table})
@@ -66,6 +74,50 @@ const (
 	ruleExcepts         // it is left out, also as a part or a view of something
 	ruleCaptures
 )
+
+// check is the error for rules that cannot be meant.
+func (r *Rules) check() error {
+	if r.err != nil || r.all {
+		return r.err
+	}
+	for _, n := range r.only {
+		if !slices.ContainsFunc(r.except, func(e tableName) bool { return e.table == n.table && (e.schema == "" || e.schema == n.schema) }) {
+			return nil
+		}
+	}
+	return fmt.Errorf("rules for %s capture nothing, because Except leaves out all that Tables names: remove one of the two", r)
+}
+
+// String says what is captured, in a few words for the log.
+func (r *Rules) String() string {
+	if r == nil {
+		return "off: only what is recorded"
+	}
+	what := "all tables"
+	if !r.all {
+		what = listed(r.only)
+	}
+	if len(r.except) > 0 {
+		what += " except " + listed(r.except)
+	}
+	return what
+}
+
+// listed names tables, and how many more there are beyond a few.
+func listed(names []tableName) string {
+	const most = 10
+	var words []string
+	for _, n := range names[:min(len(names), most)] {
+		if n.schema != "" {
+			n.table = n.schema + "." + n.table
+		}
+		words = append(words, n.table)
+	}
+	if more := len(names) - most; more > 0 {
+		words = append(words, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(words, ", ")
+}
 
 // match looks a table up. A nil r matches nothing.
 func (r *Rules) match(d hooks.Dialect, t lex.Table) verdict {

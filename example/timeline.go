@@ -49,11 +49,7 @@ func detail(a threadline.Action) string {
 	if rows, ok := a.Metadata["rows"].(json.Number); ok && rows != "1" {
 		add("rows", rows)
 	}
-	for _, mark := range []string{"conditional", "interleaved"} {
-		if a.Metadata[mark] == true {
-			parts = append(parts, mark)
-		}
-	}
+	parts = append(parts, a.Marks()...)
 	if cents, ok := a.Metadata["cents"]; ok {
 		add("cents", cents)
 	}

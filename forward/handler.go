@@ -121,7 +121,7 @@ func (d *handler) logStart() {
 	}
 	fs := []zap.Field{
 		zap.String("driver", d.db.Driver), zap.Stringer("mode", mode),
-		zap.Bool("journal", d.journal != nil), zap.Strings("forwarders", forwarders),
+		zap.String("capture", d.db.Capture), zap.Bool("journal", d.journal != nil), zap.Strings("forwarders", forwarders),
 	}
 	if d.journal == nil {
 		d.hub.log.Warn("aftercommit: started without a journal: events are forwarded from memory, at most once; "+

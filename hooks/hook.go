@@ -27,6 +27,8 @@ type Database struct {
 	Connector driver.Connector
 	// Mode returns the mode in force now.
 	Mode func() Mode
+	// Capture says in words for the log which tables are captured.
+	Capture string
 }
 
 // Dialect is a family of databases.

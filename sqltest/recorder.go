@@ -21,20 +21,16 @@ var _ forward.Forwarder = (*Recorder)(nil)
 // which is what committed.
 //
 // As a good sink does, it keeps an event that is delivered twice once. It is
-// safe for concurrent use. Make one with [NewRecorder].
+// safe for concurrent use. The zero value is empty, as is what [NewRecorder] returns.
 type Recorder struct {
 	mu      sync.Mutex
 	entries []journal.Entry
 	seen    map[uuid.UUID]bool
-	changed chan struct{} // closed and made anew when entries grow
+	changed chan struct{} // closed when entries grow; nil unless it is waited for
 }
 
 // NewRecorder returns an empty Recorder.
-func NewRecorder() *Recorder {
-	r := &Recorder{changed: make(chan struct{})}
-	r.Reset()
-	return r
-}
+func NewRecorder() *Recorder { return &Recorder{} }
 
 // Forward keeps the entries.
 func (r *Recorder) Forward(ctx context.Context, entries []journal.Entry) error {
@@ -43,14 +39,19 @@ func (r *Recorder) Forward(ctx context.Context, entries []journal.Entry) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.seen == nil {
+		r.seen = make(map[uuid.UUID]bool)
+	}
 	for _, e := range entries {
 		if !r.seen[e.ID] {
 			r.seen[e.ID] = true
 			r.entries = append(r.entries, e)
 		}
 	}
-	close(r.changed)
-	r.changed = make(chan struct{})
+	if r.changed != nil {
+		close(r.changed)
+		r.changed = nil
+	}
 	return nil
 }
 
@@ -75,7 +76,7 @@ func (r *Recorder) Actions() []string {
 func (r *Recorder) Reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.entries, r.seen = nil, map[uuid.UUID]bool{}
+	r.entries, r.seen = nil, nil
 }
 
 // Wait returns nil as soon as n entries have arrived in all, which an
@@ -84,6 +85,9 @@ func (r *Recorder) Reset() {
 func (r *Recorder) Wait(ctx context.Context, n int) error {
 	for {
 		r.mu.Lock()
+		if r.changed == nil {
+			r.changed = make(chan struct{})
+		}
 		have, changed := len(r.entries), r.changed
 		r.mu.Unlock()
 		if have >= n {
@@ -129,7 +133,10 @@ func (r *Recorder) details() string {
 		if !e.Actor.IsZero() {
 			fmt.Fprintf(&b, " by %s %s", e.Actor.Type, e.Actor.ID)
 		}
-		if e.Captured {
+		switch {
+		case e.Captured && e.Metadata["conditional"] == true:
+			b.WriteString(" (captured, conditional: it may have changed nothing)")
+		case e.Captured:
 			b.WriteString(" (captured)")
 		}
 		b.WriteByte('\n')

@@ -63,6 +63,39 @@ func TestRecorderKeepsEventsOnce(t *testing.T) {
 	r.Only(t, "a.c")
 }
 
+// A Recorder that no one made works, too.
+func TestZeroRecorder(t *testing.T) {
+	var r Recorder
+	r.None(t)
+	done := make(chan error)
+	go func() { done <- r.Wait(t.Context(), 1) }()
+	e := journal.Entry{}
+	e.ID, e.Action = uuid.New(), "a.b"
+	for range 2 {
+		if err := r.Forward(t.Context(), []journal.Entry{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	r.Only(t, "a.b")
+}
+
+// A report says of a captured event that nothing may have changed.
+func TestOnlyShowsWhatIsConditional(t *testing.T) {
+	r, spy := NewRecorder(), &spyT{}
+	e := journal.Entry{}
+	e.ID, e.Action, e.Captured, e.Metadata = uuid.New(), "orders.deleted", true, map[string]any{"conditional": true}
+	if err := r.Forward(t.Context(), []journal.Entry{e}); err != nil {
+		t.Fatal(err)
+	}
+	r.None(spy)
+	if len(spy.reports) != 1 || !strings.Contains(spy.reports[0], "(captured, conditional") {
+		t.Errorf("reports %q", spy.reports)
+	}
+}
+
 func TestRecorderRefusesAnEndedContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -43,18 +43,36 @@ func (a Action) Verb() string {
 	return a.Action[strings.LastIndexByte(a.Action, '.')+1:]
 }
 
-// String is one line for logs and terminals: time, actor, action, target, and
-// the outcome if it is not success.
+// String is one line for logs and terminals: time, actor, action, target, and in
+// parentheses the outcome if it is not success, and what limits the event: that
+// it is conditional, so that nothing may have changed, or interleaved.
 func (a Action) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s %s", a.RecordedAt.UTC().Format(time.RFC3339), a.ActorRef(), a.Action)
 	if ref := TargetRef(a.Target); ref != "" {
 		b.WriteString(" " + ref)
 	}
+	var remarks []string
 	if a.Outcome != hooks.Success {
-		fmt.Fprintf(&b, " (%s)", a.Outcome)
+		remarks = append(remarks, string(a.Outcome))
+	}
+	if remarks = append(remarks, a.Marks()...); len(remarks) > 0 {
+		fmt.Fprintf(&b, " (%s)", strings.Join(remarks, ", "))
 	}
 	return b.String()
+}
+
+// Marks are what the driver says of a captured event that a reader must not miss:
+// "conditional" if nothing is known to have changed, "interleaved" if its
+// statements were mixed with others about the same rows.
+func (a Action) Marks() []string {
+	var marks []string
+	for _, mark := range []string{"conditional", "interleaved"} {
+		if a.Captured && a.Metadata[mark] == true {
+			marks = append(marks, mark)
+		}
+	}
+	return marks
 }
 
 // ActorRef names an actor in one word: "user:42", "system", or [Unattributed].

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -45,6 +46,29 @@ func TestActionParts(t *testing.T) {
 		a.Action = action
 		if got := [2]string{a.Category(), a.Verb()}; got != want {
 			t.Errorf("%q: %q, want %q", action, got, want)
+		}
+	}
+}
+
+// What a reader must not miss is in the line.
+func TestActionString(t *testing.T) {
+	a := Action{Entry: journal.Entry{RecordedAt: time.Unix(1_800_000_000, 0)}}
+	a.Action, a.Target = "orders.deleted", hooks.Target{Type: "orders"}
+	const line = "2027-01-15T08:00:00Z unattributed orders.deleted orders"
+	for _, test := range []struct {
+		metadata map[string]any
+		captured bool
+		outcome  hooks.EventOutcome
+		want     string
+	}{
+		{map[string]any{"rows": json.Number("3")}, true, hooks.Success, line},
+		{map[string]any{"conditional": true}, true, hooks.Success, line + " (conditional)"},
+		{map[string]any{"conditional": true, "interleaved": true}, true, hooks.Failure, line + " (failure, conditional, interleaved)"},
+		{map[string]any{"conditional": true}, false, hooks.Failure, line + " (failure)"}, // the app's own word
+	} {
+		a.Metadata, a.Captured, a.Outcome = test.metadata, test.captured, test.outcome
+		if got := a.String(); got != test.want {
+			t.Errorf("%q, want %q", got, test.want)
 		}
 	}
 }

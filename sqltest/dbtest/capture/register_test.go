@@ -12,8 +12,11 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/lib/pq"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/go-aftercommit/aftercommit/driver"
+	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
@@ -40,20 +43,32 @@ func wantPanic(t *testing.T, f func(), texts ...string) {
 func TestRegisterMistakes(t *testing.T) {
 	w := newWorld(t, dbtest.SQLite, "")
 	name := func() string { return dbtest.Name("sqlite") }
+	rules := func(table string) func() {
+		return func() { driver.Register(name(), "sqlite", w.hub, driver.Capture(driver.Tables(table))) }
+	}
 	for what, c := range map[string]struct {
 		call  func()
 		texts []string
 	}{
-		"the name is used":       {func() { driver.Register(w.name, "sqlite", w.hub) }, []string{w.name, "is taken"}},
-		"the base's own name":    {func() { driver.Register("sqlite", "sqlite", w.hub) }, []string{"name the driver to wrap"}},
-		"no name":                {func() { driver.Register("", "sqlite", w.hub) }, []string{"name is empty"}},
-		"no base":                {func() { driver.Register(name(), "", w.hub) }, []string{"name the driver to wrap"}},
-		"nil hook":               {func() { driver.Register(name(), "sqlite", nil) }, []string{"nil hook", "forward.New"}},
-		"nil option":             {func() { driver.Register(name(), "sqlite", w.hub, nil) }, []string{"nil option"}},
-		"nil rules":              {func() { driver.Register(name(), "sqlite", w.hub, driver.Capture(nil)) }, []string{"nil rules"}},
-		"no table":               {func() { driver.Register(name(), "sqlite", w.hub, driver.Capture(driver.Tables())) }, []string{"at least one"}},
-		"an empty schema":        {func() { driver.Register(name(), "sqlite", w.hub, driver.Capture(driver.Tables(".orders"))) }, []string{".orders"}},
-		"an empty exception":     {func() { driver.Register(name(), "sqlite", w.hub, driver.Capture(driver.AllTables().Except(""))) }, []string{"Except"}},
+		"the name is used":     {func() { driver.Register(w.name, "sqlite", w.hub) }, []string{w.name, "is taken"}},
+		"the base's own name":  {func() { driver.Register("sqlite", "sqlite", w.hub) }, []string{"name the driver to wrap"}},
+		"no name":              {func() { driver.Register("", "sqlite", w.hub) }, []string{"name is empty"}},
+		"no base":              {func() { driver.Register(name(), "", w.hub) }, []string{"name the driver to wrap"}},
+		"nil hook":             {func() { driver.Register(name(), "sqlite", nil) }, []string{"nil hook", "forward.New"}},
+		"nil option":           {func() { driver.Register(name(), "sqlite", w.hub, nil) }, []string{"nil option"}},
+		"nil rules":            {func() { driver.Register(name(), "sqlite", w.hub, driver.Capture(nil)) }, []string{"nil rules"}},
+		"no table":             {func() { driver.Register(name(), "sqlite", w.hub, driver.Capture(driver.Tables())) }, []string{"at least one"}},
+		"an empty schema":      {func() { driver.Register(name(), "sqlite", w.hub, driver.Capture(driver.Tables(".orders"))) }, []string{".orders"}},
+		"an empty exception":   {func() { driver.Register(name(), "sqlite", w.hub, driver.Capture(driver.AllTables().Except(""))) }, []string{"Except"}},
+		"a pattern":            {rules("public.*"), []string{"public.*", "without patterns", "AllTables"}},
+		"a quoted name":        {rules(`"Orders"`), []string{"without patterns, quotes"}},
+		"a list in one string": {rules("orders, items"), []string{"commas"}},
+		"spaces around a name": {rules(" orders"), []string{"spaces around"}},
+		"three parts":          {rules("db.public.orders"), []string{"schema.table"}},
+		"a pattern in Except":  {func() { driver.Register(name(), "sqlite", w.hub, driver.Capture(driver.AllTables().Except("log_*"))) }, []string{"Except", "patterns"}},
+		"nothing is left": {func() {
+			driver.Register(name(), "sqlite", w.hub, driver.Capture(driver.Tables("orders").Except("Orders")))
+		}, []string{"capture nothing", "Except"}},
 		"an actor without an ID": {func() { driver.Register(name(), "sqlite", w.hub, driver.DefaultActor(hooks.Actor{Type: hooks.Job})) }, []string{"actor.id"}},
 		"no such dialect":        {func() { driver.Register(name(), "sqlite", w.hub, driver.WithDialect("oracle")) }, []string{"oracle", "hooks.Postgres"}},
 		"no such mode":           {func() { driver.Register(name(), "sqlite", w.hub, driver.WithMode(9)) }, []string{"mode 9"}},
@@ -61,6 +76,37 @@ func TestRegisterMistakes(t *testing.T) {
 		"no time":                {func() { driver.Register(name(), "sqlite", w.hub, driver.WriteTimeout(1)) }, []string{"millisecond"}},
 	} {
 		t.Run(what, func(t *testing.T) { wantPanic(t, c.call, c.texts...) })
+	}
+}
+
+// TestRulesThatMayBeMeant: an exception of one schema leaves others, and a name may
+// have a space in it.
+func TestRulesThatMayBeMeant(t *testing.T) {
+	for _, r := range []*driver.Rules{
+		driver.Tables("orders").Except("t1.orders"), driver.Tables("t1.orders", "t2.orders").Except("t1.orders"),
+		driver.Tables("order details"), driver.Tables("bestellung$größe"),
+	} {
+		driver.Register(dbtest.Name("sqlite"), "sqlite", forward.New(nil), driver.Capture(r))
+	}
+}
+
+// TestStartSaysWhatIsCaptured: a program without driver.Capture starts as happily
+// as one with it.
+func TestStartSaysWhatIsCaptured(t *testing.T) {
+	for want, opts := range map[string][]driver.Option{
+		"off: only what is recorded":    nil,
+		"all tables":                    {driver.Capture(driver.AllTables())},
+		"all tables except sessions":    {driver.Capture(driver.AllTables().Except("sessions"))},
+		"orders, t1.items except parts": {driver.Capture(driver.Tables("orders", "t1.items").Except("parts"))},
+	} {
+		core, logs := observer.New(zap.InfoLevel)
+		name := dbtest.Name("sqlite")
+		driver.Register(name, "sqlite", forward.New(&forward.Options{Logger: zap.New(core)}), opts...)
+		dbtest.Open(t, name, dbtest.SQLite.DSN(t))
+		started := logs.FilterMessage("aftercommit: started").All()
+		if len(started) != 1 || started[0].ContextMap()["capture"] != want {
+			t.Errorf("started %v, want capture %q", started, want)
+		}
 	}
 }
 

@@ -73,7 +73,7 @@ func TestRules(t *testing.T) {
 		{"all but some", driver.AllTables().Except("visits").Except("ORDERS"), "things"},
 		{"one", driver.Tables("orders"), "orders"},
 		{"two", driver.Tables("Orders", "THINGS"), "orders things"},
-		{"one but itself", driver.Tables("orders").Except("orders"), ""},
+		{"one of two", driver.Tables("orders", "visits").Except("orders"), "visits"},
 		{"another schema", driver.Tables("elsewhere.orders"), ""},
 		{"another schema's is left out", driver.AllTables().Except("elsewhere.orders"), "orders visits things"},
 		{"one of ours by name", driver.Tables("schema_migrations"), "schema_migrations"},
