@@ -10,7 +10,7 @@ import "strings"
 // only for a statement that writes to one of these: locking main after that one
 // could be a deadlock.
 func (c *conn) beginAround(j *job) string {
-	if c.postgres() || writesMain(j) {
+	if !c.sqlite() || writesMain(j) {
 		return "BEGIN"
 	}
 	return "BEGIN IMMEDIATE"

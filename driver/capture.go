@@ -55,6 +55,9 @@ func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture
 	if res != nil && len(j.stmts) == 1 {
 		n, err := res.RowsAffected()
 		rows, known = n, err == nil && (n > 0 || j.stmts[0].Op != lex.Merge) // which lib/pq does not count
+		if c.mysql() && j.stmts[0].Op == lex.Upsert && n > 0 {
+			rows, known = 0, false // a row that is replaced counts twice
+		}
 	}
 	var captures []*capture
 	for i := range j.stmts {

@@ -48,7 +48,9 @@ func (c *conn) commit(ctx context.Context, e ending) error {
 	}
 	switch {
 	case state == flushGone:
-		c.dropUnflushed()
+		if !c.mysql() { // where nothing says what became of them
+			c.dropUnflushed()
+		}
 		c.end(hooks.Unknown)
 	case state == flushAborted:
 		c.end(hooks.RolledBack)
@@ -126,7 +128,7 @@ func (c *conn) lostBy(err error) bool {
 	if errors.Is(err, driver.ErrBadConn) {
 		return true
 	}
-	if c.postgres() && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+	if !c.sqlite() && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
 		return true // there is an answer to come
 	}
 	if v, ok := c.base.(driver.Validator); ok {
@@ -139,7 +141,7 @@ func (c *conn) lostBy(err error) bool {
 // err, as it may on SQLite (SQLITE_BUSY, a deferred foreign key), and on
 // PostgreSQL if the COMMIT never left the driver (lib/pq with rows open).
 func (c *conn) stillOpen(ctx context.Context, err error) bool {
-	if c.postgres() && (hooks.SQLState(err) != "" || c.lostBy(err)) {
+	if c.postgres() && (hooks.SQLState(err) != "" || c.lostBy(err)) || c.mysql() && c.lostBy(err) {
 		return false
 	}
 	if c.leaves() {
@@ -232,6 +234,9 @@ func (c *conn) writeLate(ctx context.Context, events []hooks.Event) error {
 
 // writeOwn writes events in a transaction that exists for them.
 func (c *conn) writeOwn(ctx context.Context, events []hooks.Event, mode hooks.Mode) error {
+	if c.mysql() {
+		return c.publish(ctx, events, mode)
+	}
 	if err := c.lastly(ctx, c.beginOwn(), 0); err != nil {
 		if mode == hooks.Strict {
 			return err
@@ -249,6 +254,26 @@ func (c *conn) writeOwn(ctx context.Context, events []hooks.Event, mode hooks.Mo
 		return &notBad{err}
 	}
 	return err
+}
+
+// publish hands over events that no transaction holds, on MySQL.
+func (c *conn) publish(ctx context.Context, events []hooks.Event, mode hooks.Mode) error {
+	c.start(ctx)
+	c.tx.own, c.tx.mode = true, mode
+	for _, e := range events {
+		c.tx.items = append(c.tx.items, item{event: e})
+	}
+	state, err := c.flushBeforeEnd(ctx)
+	if state == flushFailed {
+		c.lose(c.takeUnflushed(), err)
+		c.end(hooks.RolledBack)
+		if mode == hooks.Strict {
+			return err
+		}
+		return nil
+	}
+	c.end(hooks.Committed)
+	return nil
 }
 
 func (c *conn) beginOwn() string {

@@ -43,7 +43,8 @@ type conn struct {
 	lent     *lease // not yet given back, if the borrower still uses it
 	isolated bool   // the app has set the session's isolation level
 	scratch  []lex.Statement
-	closed   func() // called by Close, if it is set
+	session
+	closed func() // called by Close, if it is set
 }
 
 func newConn(db *database, base driver.Conn) *conn {
@@ -52,6 +53,7 @@ func newConn(db *database, base driver.Conn) *conn {
 	if below := innermost(base); below != nil {
 		c.own = below.own
 	}
+	c.alert = c.mysql() // where errors and rows of reads are looked at, too
 	return c
 }
 
@@ -123,7 +125,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 			return nil, err
 		}
 	}
-	if lex.Plain(query) {
+	if lex.Plain(query) && !c.mysql() {
 		return c.opt.prepare(ctx, query)
 	}
 	stmts := c.parse(ctx, query, nil) // as the server reads it now, when it is prepared
@@ -134,7 +136,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 		}
 	}
 	st, err := c.opt.prepare(ctx, query)
-	if err != nil || boring(stmts) && !restricts(stmts) && !isMoving(stmts) {
+	if err != nil || !c.mysql() && boring(stmts) && !restricts(stmts) && !isMoving(stmts) {
 		return st, err
 	}
 	return shapeStmt(&stmt{c: c, base: st, stmts: stmts, copies: copies}), nil
@@ -230,6 +232,8 @@ func (c *conn) dispatch(ctx context.Context, j job) (answer, error) {
 		defer func() { c.moved(prepared) }()
 	}
 	switch {
+	case c.mysql():
+		return c.dispatchMySQL(ctx, j)
 	case boring(j.stmts):
 		return j.do(ctx)
 	case !controls(j.stmts):
@@ -282,6 +286,12 @@ func (c *conn) calm(ctx context.Context) error {
 		if c.bad {
 			return driver.ErrBadConn
 		}
+	}
+	if c.mysql() {
+		if err := c.ready(ctx); err != nil {
+			return err
+		}
+		c.watch(ctx)
 	}
 	return nil
 }

@@ -37,9 +37,15 @@ func newConnector(w *wrapped, base driver.Connector) (driver.Connector, error) {
 	if inner := oursOf(base.Driver()); inner != nil && sameHook(inner.reg.hook, reg.hook) {
 		return nil, fmt.Errorf("driver: %q wraps %q, and both have the same hook, which would get each event twice: register one of them", reg.name, inner.reg.name)
 	}
+	if inner := oursOf(base.Driver()); inner != nil && dialect == hooks.MySQL {
+		return nil, fmt.Errorf("driver: %q wraps %q, and a MySQL database can be audited only once: register one of them", reg.name, inner.reg.name)
+	}
 	db := &database{reg: reg, driver: w, base: base, dialect: dialect}
-	if db.dialect == hooks.SQLite {
+	switch db.dialect {
+	case hooks.SQLite:
 		db.lexed = lex.SQLite
+	case hooks.MySQL:
+		db.lexed = lex.MySQL
 	}
 	side := underOurs(base)
 	if reg.cfg.side != nil {
@@ -49,6 +55,9 @@ func newConnector(w *wrapped, base driver.Connector) (driver.Connector, error) {
 		Driver: reg.name, Dialect: db.dialect, Connector: side, Mode: reg.modeNow, Capture: reg.cfg.rules.String(),
 	})
 	if err != nil {
+		if db.dialect == hooks.MySQL && reg.onlyOff(err) {
+			return unaudited{base, w}, nil
+		}
 		return nil, fmt.Errorf("driver: %q: %w", reg.name, err)
 	}
 	db.handler = h
@@ -98,6 +107,8 @@ type database struct {
 	handler hooks.Handler
 	checked atomic.Bool // the rules, against the tables
 	mute    atomic.Bool // its catalog cannot be asked
+
+	noInTransaction atomic.Bool // MySQL has no @@in_transaction, which MariaDB has
 
 	learnt   sync.Once   // isolates
 	isolates atomic.Bool // sessions begin with another isolation level than read committed

@@ -19,7 +19,7 @@ func (c *conn) control(ctx context.Context, j job) (answer, error) {
 			return answer{}, err
 		}
 	}
-	if s.Kind != lex.Begin && !c.postgres() && ctx.Err() == nil {
+	if s.Kind != lex.Begin && c.sqlite() && ctx.Err() == nil {
 		// SQLite drivers may report a statement that took effect as
 		// interrupted, and then nobody could tell the state.
 		ctx = context.WithoutCancel(ctx)
@@ -44,6 +44,10 @@ func (c *conn) runControl(ctx context.Context, s *lex.Statement, run func() erro
 	switch s.Kind {
 	case lex.Begin:
 		err := run()
+		if c.mysql() {
+			c.beginMySQL(ctx, err)
+			return err
+		}
 		if err == nil && !c.open {
 			c.start(ctx)
 		}
@@ -95,18 +99,25 @@ func (c *conn) rawSavepoint(ctx context.Context, s *lex.Statement, run func() er
 	}
 	if err := run(); err != nil {
 		if c.open {
-			c.afterFailure(ctx)
+			c.afterFailure(ctx, err)
 		}
 		return err
 	}
 	if !c.open {
-		if c.postgres() || s.Kind != lex.Savepoint {
+		if !c.sqlite() || s.Kind != lex.Savepoint {
 			return nil
 		}
 		c.startBySavepoint(ctx, s.Name)
 		return nil
 	}
+	mark := c.tx.find(s.Name)
+	if c.mysql() && s.Kind == lex.Savepoint {
+		c.tx.replace(mark)
+	}
 	c.applySavepoint(s)
+	if c.mysql() && s.Kind != lex.Savepoint {
+		c.keepWitness(ctx, mark, s.Kind == lex.Release)
+	}
 	return nil
 }
 
@@ -126,8 +137,15 @@ func (c *conn) doubtfulSavepoint(ctx context.Context, s *lex.Statement, run func
 		return err
 	}
 	if err := run(); err != nil {
-		c.afterFailure(ctx)
+		c.afterFailure(ctx, err)
 		return err
+	}
+	if c.mysql() {
+		if s.Kind == lex.RollbackTo {
+			c.forsake(0)
+		}
+		c.tx.witness = 0
+		return nil
 	}
 	c.tx.attest(s.Name)
 	if s.Kind == lex.RollbackTo {
@@ -181,7 +199,11 @@ func (c *conn) takenBack(gone []item) {
 // afterFailure looks, after a statement that failed, whether SQLite ended the
 // transaction with it (ON CONFLICT ROLLBACK, a full disk). PostgreSQL never
 // does: there it has failed and waits for its ROLLBACK.
-func (c *conn) afterFailure(ctx context.Context) {
+func (c *conn) afterFailure(ctx context.Context, err error) {
+	if c.mysql() {
+		c.failedMySQL(ctx, err)
+		return
+	}
 	if c.postgres() || !c.open || c.leaves() || c.probe(ctx) != stateIdle {
 		return
 	}

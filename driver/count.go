@@ -14,6 +14,7 @@ type count struct {
 	captures []*capture
 	n        int64
 	done     bool
+	broken   error // of the statement, met while its rows were drained
 
 	c      *conn
 	column int // of the key, if learns
@@ -86,7 +87,11 @@ func (k *count) drain(rows driver.Rows, limit int) bool {
 	dest := make([]driver.Value, len(rows.Columns()))
 	for range limit {
 		if err := rows.Next(dest); err != nil {
-			return errors.Is(err, io.EOF)
+			if !errors.Is(err, io.EOF) {
+				k.broken = err
+				return false
+			}
+			return true
 		}
 		k.look(dest)
 		k.n++

@@ -17,14 +17,14 @@ const (
 )
 
 // outlast returns a context for what the driver has to finish even if the app's
-// context ends. On PostgreSQL it ends grace after ctx does, or grace after this
+// context ends. Except on SQLite it ends grace after ctx does, or grace after this
 // call if ctx has ended already, and with the same error. It ends after limit at
 // the latest, unless that is 0. On SQLite only limit counts: there is no network
 // to wait for, and drivers may report a statement that took effect as interrupted.
 func (c *conn) outlast(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	out, follows := ctx, false
 	if ctx.Done() != nil {
-		out, follows = context.WithoutCancel(ctx), c.postgres()
+		out, follows = context.WithoutCancel(ctx), !c.sqlite()
 	}
 	var last time.Time
 	if limit > 0 {

@@ -115,6 +115,9 @@ func (c *conn) ready(ctx context.Context) error {
 }
 
 func (c *conn) prepareConn(ctx context.Context) error {
+	if c.mysql() {
+		c.learnSession(ctx)
+	}
 	l := c.lend(ctx, leaseIdle)
 	err := c.db.handler.Connect(ctx, l.db)
 	native := l.revoke()

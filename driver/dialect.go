@@ -23,7 +23,7 @@ var packages = []struct {
 	{"github.com/mattn/go-sqlite3", hooks.SQLite, "SQLite"},
 	{"github.com/ncruces/go-sqlite3", hooks.SQLite, "SQLite"},
 	{"github.com/glebarez/", hooks.SQLite, "SQLite"},
-	{"github.com/go-sql-driver/mysql", "", "MySQL (or MariaDB)"},
+	{"github.com/go-sql-driver/mysql", hooks.MySQL, "MySQL (or MariaDB)"},
 	{"github.com/go-mysql-org/go-mysql", "", "MySQL (or MariaDB)"},
 	{"github.com/microsoft/go-mssqldb", "", "SQL Server"},
 	{"github.com/denisenkom/go-mssqldb", "", "SQL Server"},
@@ -83,7 +83,7 @@ func dialectOf(d driver.Driver, claimed hooks.Dialect) (hooks.Dialect, error) {
 	case err != nil:
 		return "", err
 	case claimed == "" && found == "":
-		return "", fmt.Errorf("cannot tell which database %T is for: if it is PostgreSQL or SQLite, pass driver.WithDialect; others are not supported yet", d)
+		return "", fmt.Errorf("cannot tell which database %T is for: if it is PostgreSQL, SQLite or MySQL, pass driver.WithDialect; others are not supported yet", d)
 	case claimed == "":
 		return found, nil
 	case found != "" && found != claimed:

@@ -34,6 +34,9 @@ func WithParameter(parameter func(base driver.Conn, name string) string) Option 
 // that depends on a setting, which is rare, it is asked for each time: the driver does
 // not see every way in which it changes.
 func (c *conn) parse(ctx context.Context, query string, dst []lex.Statement) []lex.Statement {
+	if c.mysql() {
+		return c.parseMySQL(ctx, query, dst)
+	}
 	stmts := lex.Parse(c.db.lexed, query, c.db.reg.cfg.keyColumn, dst)
 	if !c.postgres() || c.mode() == hooks.Off {
 		return stmts

@@ -42,6 +42,8 @@ func (c *conn) remains(ctx context.Context, j job) func(error) bool {
 	switch {
 	case c.postgres():
 		return func(error) bool { return false }
+	case c.mysql(): // of several, those before the one that failed
+		return func(error) bool { return len(j.stmts) > 1 }
 	case c.open && len(j.stmts) == 1:
 		// Nothing is asked before: the statement's own count is enough, if the
 		// statement ran at all.

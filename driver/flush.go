@@ -51,6 +51,9 @@ func (c *conn) flushBeforeEnd(ctx context.Context) (flushState, error) {
 	if len(t.items) == 0 || t.mode == hooks.Off {
 		return flushNothing, nil
 	}
+	if c.mysql() {
+		return c.flushMySQL(ctx)
+	}
 	events := t.events(t.flushed)
 	if len(events) == 0 {
 		if t.flushed > 0 && !t.memory || t.flushed == 0 && !t.callbacks() {
@@ -117,7 +120,7 @@ type flushing struct {
 
 // flush lets the handler write events on this connection.
 func (c *conn) flush(ctx context.Context, events []hooks.Event, how flushing) (flushState, error) {
-	if !c.postgres() {
+	if c.sqlite() {
 		if state := c.prove(ctx); state != flushProven {
 			return state, nil
 		}
@@ -158,7 +161,7 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, how flushing) (f
 	if err == nil && !written && how.must {
 		err = errors.New("driver: the handler did not write events that must be written")
 	}
-	if how.keep && (l.touched() || !c.postgres()) {
+	if how.keep && (l.touched() || c.sqlite()) {
 		if back := c.leaveGuard(ctx, err != nil); err == nil {
 			err = back
 		}
@@ -216,7 +219,7 @@ func (c *conn) guard(ctx context.Context, keep bool) (string, error) {
 		return guardStrict, nil
 	case c.postgres():
 		return guardKeep, nil
-	case keep:
+	case keep && c.sqlite():
 		return "", c.simple(ctx, guardSet)
 	}
 	return "", nil
@@ -296,6 +299,9 @@ func (c *conn) probe(ctx context.Context) state {
 	defer cancel()
 	if c.postgres() {
 		return stateOf(c.simple(ctx, guardOnly))
+	}
+	if c.mysql() {
+		return c.probeMySQL(ctx)
 	}
 	// SQLite has no status to ask for, but a BEGIN inside a transaction fails
 	// and leaves it usable.

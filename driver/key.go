@@ -112,6 +112,8 @@ func argumentText(k lex.Key, args []driver.NamedValue) string {
 // column of numbers, '7 ' is '7' in a char(2).
 func (c *conn) keyText(s string) string {
 	switch {
+	case c.mysql():
+		return mysqlKey(s)
 	case s == "", !utf8.ValidString(s), strings.TrimSpace(s) != s, isNumber(s) && !c.isWhole(s):
 		return ""
 	case c.postgres() && isHex(s):

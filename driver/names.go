@@ -91,7 +91,7 @@ func firstMove(stmts []lex.Statement) int {
 // executed. An error is the app's: the transaction has failed with it.
 func (c *conn) lookUp(ctx context.Context, j *job) error {
 	j.names = meanings{c: c, stmts: j.stmts, split: firstMove(j.stmts)}
-	if c.db.reg.cfg.rules == nil || c.mode() == hooks.Off {
+	if c.db.reg.cfg.rules == nil || c.mode() == hooks.Off || c.mysql() { // where names count as they are written
 		return nil
 	}
 	var err error
@@ -111,7 +111,7 @@ func (c *conn) lookUp(ctx context.Context, j *job) error {
 // unread says that the app has yet to read j's rows: some SQLite drivers execute a
 // statement only then, so that it is too early to ask.
 func (c *conn) lookAfter(ctx context.Context, j *job, unread bool) error {
-	if c.db.reg.cfg.rules == nil || c.mode() == hooks.Off || j.copying {
+	if c.db.reg.cfg.rules == nil || c.mode() == hooks.Off || j.copying || c.mysql() {
 		return nil
 	}
 	late := j.names.split < len(j.stmts)-1

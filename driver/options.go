@@ -83,13 +83,14 @@ func RequireActor() Option {
 }
 
 // WithDialect says how the database is spoken to, for base drivers that are not
-// recognised: lib/pq, pgx, modernc.org/sqlite, mattn/go-sqlite3 and ncruces are,
-// also in wrappers that show what they wrap. Opening fails if the base driver, or
-// the first connection, shows that it speaks something else.
+// recognised: lib/pq, pgx, modernc.org/sqlite, mattn/go-sqlite3, ncruces and
+// go-sql-driver/mysql are, also in wrappers that show what they wrap. Opening
+// fails if the base driver, or the first connection, shows that it speaks
+// something else.
 func WithDialect(d hooks.Dialect) Option {
 	return func(c *config) error {
-		if d != hooks.Postgres && d != hooks.SQLite {
-			return fmt.Errorf("dialect %q: use hooks.Postgres or hooks.SQLite", d)
+		if d != hooks.Postgres && d != hooks.SQLite && d != hooks.MySQL {
+			return fmt.Errorf("dialect %q: use hooks.Postgres, hooks.SQLite or hooks.MySQL", d)
 		}
 		c.dialect = d
 		return nil

@@ -31,8 +31,9 @@ func (c *conn) receive(ctx context.Context) (driver.Result, error) {
 		p.Accept()
 		return driver.RowsAffected(0), nil
 	}
-	var err error
+	err := c.setWitness(ctx)
 	switch {
+	case err != nil:
 	case p.Event != nil:
 		err = c.receiveEvent(ctx, *p.Event, p.OwnID)
 	case c.open:

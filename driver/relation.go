@@ -158,6 +158,9 @@ func (c *conn) misses(r *relation, op lex.Op) bool {
 
 // asWritten is what a name means as far as it says so itself.
 func (c *conn) asWritten(t lex.Table) *relation {
+	if c.mysql() {
+		t = c.placed(t)
+	}
 	temp := t.Schema == "pg_temp" || c.db.dialect == hooks.SQLite && folded(t.Schema) == "temp"
 	return &relation{steps: []step{{Table: t, temporary: temp}}}
 }
@@ -175,6 +178,8 @@ func isDefault(d hooks.Dialect, schema string) bool {
 	switch d {
 	case hooks.Postgres:
 		return schema == "" || schema == "public"
+	case hooks.MySQL: // of the database that the connection was opened with
+		return schema == ""
 	default:
 		return schema == "" || folded(schema) == "main"
 	}

@@ -49,7 +49,7 @@ func (r *countedRows) saw(err error) error {
 		r.count.settle(true)
 	default:
 		r.count.failed()
-		r.c.afterFailure(context.Background())
+		r.c.afterFailure(context.Background(), err)
 	}
 	return err
 }
@@ -63,7 +63,7 @@ func (r *countedRows) NextResultSet() error {
 		r.count.settle(false)
 	case !errors.Is(err, io.EOF):
 		r.count.failed()
-		r.c.afterFailure(context.Background())
+		r.c.afterFailure(context.Background(), err)
 	}
 	return err
 }
@@ -72,7 +72,11 @@ func (r *countedRows) NextResultSet() error {
 // all the same.
 func (r *countedRows) Close() error {
 	if !r.count.done {
-		r.count.settle(r.count.drain(r.base, r.limit))
+		known := r.count.drain(r.base, r.limit)
+		if r.c.mysql() && r.count.broken != nil { // where the transaction goes on without it
+			_ = r.saw(r.count.broken)
+		}
+		r.count.settle(known)
 	}
 	err := r.base.Close()
 	if r.within {
@@ -186,6 +190,10 @@ func (r *implicitRows) finish() {
 	r.ended = true
 	err := r.base.Close()
 	r.c.streams--
+	if r.c.mysql() && (err != nil || r.count.broken != nil) {
+		r.err = errors.Join(err, r.count.broken)
+		return // the statement failed, and was in no transaction
+	}
 	if cerr := r.after(); err == nil {
 		err = cerr
 	}

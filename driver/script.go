@@ -13,7 +13,7 @@ import (
 // and each captured one has its event, in its own transaction where the app has
 // none open. ok is false for what cannot be cut.
 func (c *conn) script(ctx context.Context, j *job) (a answer, ok bool, err error) {
-	if c.postgres() || len(j.stmts) < 2 || j.whole == "" || c.mode() == hooks.Off || !c.wants(j) {
+	if !c.sqlite() || len(j.stmts) < 2 || j.whole == "" || c.mode() == hooks.Off || !c.wants(j) {
 		return answer{}, false, nil
 	}
 	parts := lex.Split(c.db.lexed, j.whole)
@@ -53,6 +53,9 @@ func (c *conn) rehearse(ctx context.Context, j job) error {
 	}
 	if err := c.refuseUnattributed(events); err != nil {
 		return err
+	}
+	if c.mysql() {
+		return nil
 	}
 	if err := c.lastly(ctx, c.beginOwn(), 0); err != nil {
 		return err

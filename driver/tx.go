@@ -32,12 +32,16 @@ var _ driver.ConnBeginTx = inner{}
 func (i inner) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	c := i.conn
 	inside := c.open // a raw BEGIN, which pgx takes for its own
-	if inside {
+	if inside && !c.mysql() {
 		if err := c.beforeUnseen(ctx); err != nil {
 			return nil, err
 		}
 	}
 	tx, err := c.opt.begin(ctx, opts)
+	if c.mysql() {
+		c.beginMySQL(ctx, err)
+		inside = false
+	}
 	if err != nil {
 		return nil, err
 	}

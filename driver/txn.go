@@ -46,7 +46,12 @@ type facts struct {
 	readOnly bool // it refused them
 	implicit bool // it was begun around a statement
 	memory   bool // its events are kept in memory: no rows decide on them
-	due      bool // its COMMIT waits for rows that are still open
+	// unseen: it may have ended and another one begun, for the witness to say.
+	unseen bool
+	// witness is one more than the number of savepoints before the witness, 0 if
+	// that is not set.
+	witness int
+	due     bool // its COMMIT waits for rows that are still open
 }
 
 // item is an event or a function, in the order in which they came.
@@ -282,6 +287,9 @@ type part struct {
 // outside any transaction.
 func (c *conn) end(outcome hooks.Outcome) *part {
 	t := &c.tx
+	if t.unseen {
+		outcome = hooks.Unknown
+	}
 	c.giveUp()
 	c.open, t.broken, t.ctx = false, nil, nil
 	c.movedBack(true)

@@ -24,7 +24,7 @@ const tablesQuery = `SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.te
 // asked at all, while an error harms no transaction.
 func (c *conn) checkRules(ctx context.Context) {
 	rules := c.db.reg.cfg.rules
-	if rules == nil || c.db.checked.Swap(true) {
+	if rules == nil || c.mysql() || c.db.checked.Swap(true) {
 		return
 	}
 	if c.postgres() {

@@ -34,7 +34,7 @@ const (
 // drops it, and sets the witness. An error means that strict mode forbids to go
 // on.
 func (c *conn) beforeUnseen(ctx context.Context) error {
-	if !c.open {
+	if !c.open || c.mysql() { // where nothing can be written before
 		return nil
 	}
 	ctx, cancel := c.unhurried(ctx)
@@ -275,7 +275,7 @@ func (c *conn) walkSavepoint(ctx context.Context, s *lex.Statement, endings bool
 		c.walkEnd(s, false)
 	case c.open:
 		c.applySavepoint(s)
-	case endings && !c.postgres() && s.Kind == lex.Savepoint:
+	case endings && c.sqlite() && s.Kind == lex.Savepoint:
 		c.startBySavepoint(ctx, s.Name)
 	}
 }
@@ -321,6 +321,12 @@ func (c *conn) agree(ctx context.Context, w witness) {
 // sight.
 func (c *conn) lookBehind(ctx context.Context) {
 	if c.leaves() {
+		return
+	}
+	if c.mysql() {
+		c.behind, c.alert, c.unsure = false, true, nil
+		c.settle(ctx, false, nil)
+		c.deliver(ctx)
 		return
 	}
 	stmts := c.unsure

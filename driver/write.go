@@ -30,6 +30,9 @@ func (c *conn) write(ctx context.Context, j job) (answer, error) {
 		return answer{}, err
 	}
 	j.args = slices.Clone(j.args) // the call's own may be different after it
+	if c.mysql() {
+		return c.bareMySQL(ctx, j)
+	}
 	if c.runsBare(j.stmts) {
 		return c.writeBare(ctx, j)
 	}
@@ -40,6 +43,11 @@ func (c *conn) write(ctx context.Context, j job) (answer, error) {
 func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 	wrote := c.tx.wrote
 	c.tx.wrote = true
+	if c.mysql() && c.reading == 0 && c.wants(&j) {
+		if err := c.setWitness(ctx); err != nil {
+			return answer{}, err
+		}
+	}
 	if c.tx.mode != hooks.Off && (c.wants(&j) || !c.postgres()) {
 		j.args = slices.Clone(j.args) // the call's own may be different after it
 	}
@@ -49,7 +57,7 @@ func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 		if c.tx.mode != hooks.Off && left(err) {
 			c.captureFailed(ctx, &j)
 		}
-		c.afterFailure(ctx)
+		c.afterFailure(ctx, err)
 		return a, err
 	}
 	if c.tx.mode == hooks.Off {

@@ -128,6 +128,9 @@ func stderrLogger() *zap.Logger {
 // a dialect that the journal does not know.
 func (h *Hub) Open(db hooks.Database) (hooks.Handler, error) {
 	d := h.newHandler(db)
+	if !h.noJournal && db.Dialect == hooks.MySQL {
+		return nil, errors.New("MySQL (or MariaDB) is not supported yet with a journal: set forward.Options.NoJournal, which forwards from memory, at most once, or open it with the mode off (driver.WithMode, AFTERCOMMIT_MODE), as by the bare driver")
+	}
 	if !h.noJournal {
 		j, err := journal.New(db.Dialect, h.journal)
 		if err != nil {

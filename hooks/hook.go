@@ -38,6 +38,7 @@ type Dialect string
 const (
 	Postgres Dialect = "postgres"
 	SQLite   Dialect = "sqlite"
+	MySQL    Dialect = "mysql" // and MariaDB; without a journal
 )
 
 // Handler writes and forwards the events of one database.

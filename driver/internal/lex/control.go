@@ -56,7 +56,7 @@ func (p *parser) rollback() Statement {
 // chain reads the rest of a COMMIT or ROLLBACK: [WORK] AND [NO] CHAIN.
 func (p *parser) chain() bool {
 	p.acceptAny("WORK", "TRANSACTION")
-	return p.scan.dialect == Postgres && p.accept("AND") && p.at("CHAIN")
+	return p.scan.dialect != SQLite && p.accept("AND") && p.at("CHAIN")
 }
 
 // savepoint reads [SAVEPOINT] name. A savepoint may itself be called savepoint.
@@ -65,7 +65,7 @@ func (p *parser) savepoint() string {
 		p.advance()
 	}
 	name, _ := p.name()
-	if p.scan.dialect == SQLite {
+	if p.scan.dialect != Postgres {
 		return lower(name)
 	}
 	return name
@@ -73,7 +73,7 @@ func (p *parser) savepoint() string {
 
 // prepared reads PREPARED 'gid'.
 func (p *parser) prepared(k Kind) (Statement, bool) {
-	if p.scan.dialect == SQLite || !p.accept("PREPARED") {
+	if p.scan.dialect != Postgres || !p.accept("PREPARED") {
 		return Statement{}, false
 	}
 	return Statement{Kind: k, Name: literal(p.tok), NoBlock: true}, true

@@ -13,5 +13,9 @@ func Ambiguous(query, keyColumn string, stmts []Statement) (other []Statement, a
 		return nil, false
 	}
 	other = Parse(Escapes, query, keyColumn, nil)
-	return other, len(other) != len(stmts) || len(other) > 0 && !reflect.DeepEqual(other, stmts)
+	return other, !alike(other, stmts)
+}
+
+func alike(a, b []Statement) bool {
+	return len(a) == len(b) && (len(a) == 0 || reflect.DeepEqual(a, b))
 }

@@ -4,7 +4,7 @@ import "strings"
 
 // same compares names as the server does, once they are folded.
 func (p *parser) same(a, b string) bool {
-	if p.scan.dialect == SQLite {
+	if p.scan.dialect != Postgres {
 		return lower(a) == lower(b)
 	}
 	return a == b

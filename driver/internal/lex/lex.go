@@ -12,6 +12,12 @@ const (
 	// Escapes is Postgres with standard_conforming_strings off: a backslash in a
 	// plain string escapes the quote behind it.
 	Escapes
+	// MySQL is MySQL and MariaDB with the usual sql_mode: a backslash escapes the
+	// quote behind it, and "…" is a string.
+	MySQL
+	mysqlNames      // ANSI_QUOTES
+	mysqlPlain      // NO_BACKSLASH_ESCAPES
+	mysqlNamesPlain // both
 )
 
 // Kind is what a statement does, as far as the driver cares.
@@ -74,11 +80,14 @@ type Statement struct {
 	// Chain: COMMIT/ROLLBACK AND CHAIN.
 	Chain bool
 	// EndsUnseen: it may end the transaction without being transaction control:
-	// CALL and DO (PostgreSQL), INSERT OR ROLLBACK and UPDATE OR ROLLBACK
+	// CALL and DO (PostgreSQL), CALL, EXECUTE, XA, SET autocommit, FLUSH (MySQL), INSERT OR ROLLBACK and UPDATE OR ROLLBACK
 	// (SQLite). A table made with ON CONFLICT ROLLBACK, and a trigger with
 	// RAISE(ROLLBACK), end a transaction as well, and nothing in the statement
 	// tells.
 	EndsUnseen bool
+	// Commits: it commits the transaction before it executes, also if it then fails:
+	// DDL, TRUNCATE, GRANT, LOCK TABLES on MySQL. A syntax error does not.
+	Commits bool
 	// Restricts: a Read that may make the transaction read-only from here on: SET
 	// TRANSACTION, SET transaction_read_only, SELECT set_config(…) of it, PRAGMA
 	// query_only.

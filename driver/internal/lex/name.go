@@ -47,7 +47,7 @@ func fold(d Dialect, t token) string {
 	if t.doubled {
 		s = undouble(s, t.quote)
 	}
-	if d == SQLite {
+	if d == SQLite || d == MySQL {
 		return s
 	}
 	if t.kind == word {

@@ -7,13 +7,15 @@ import "strings"
 // [Statement.Key] is about, as the dialect folds it.
 //
 // It accepts anything: what the server would refuse is recognised as far as it
-// goes. It takes linear time. A string ends at a NUL byte, as it does for the
-// servers.
+// goes. It takes linear time. A query ends at a NUL byte, as it does for the
+// servers but MySQL.
 func Parse(d Dialect, query, keyColumn string, dst []Statement) []Statement {
-	if i := strings.IndexByte(query, 0); i >= 0 {
-		query = query[:i]
-	}
 	p := newParser(d, query, keyColumn)
+	return p.all(dst)
+}
+
+// all appends the statements from here on.
+func (p *parser) all(dst []Statement) []Statement {
 	for p.open() {
 		dst = append(dst, p.statement())
 		p.close()
@@ -22,10 +24,12 @@ func Parse(d Dialect, query, keyColumn string, dst []Statement) []Statement {
 }
 
 func newParser(d Dialect, query, keyColumn string) parser {
-	p := parser{scan: scanner{src: query, dialect: d}, key: keyColumn}
-	if d == Escapes {
-		p.scan.dialect, p.scan.escapes = Postgres, true
+	p := parser{key: keyColumn}
+	p.scan.configure(d)
+	if i := strings.IndexByte(query, 0); i >= 0 && p.scan.dialect != MySQL {
+		query = query[:i]
 	}
+	p.scan.src = query
 	return p
 }
 
@@ -46,7 +50,7 @@ type parser struct {
 // open moves to the first token of the next statement, if there is one.
 func (p *parser) open() bool {
 	for {
-		p.scan.later = p.scan.dialect == SQLite && p.scan.params > 0
+		p.scan.later = p.scan.dialect != Postgres && p.scan.params > 0
 		p.prev, p.tok, p.depth, p.base = token{}, p.scan.next(), 0, 0
 		if p.tok.kind == eof {
 			return false
@@ -175,12 +179,21 @@ func (p *parser) statement() Statement {
 	p.depth = 0
 	var buf [len("TRANSACTION")]byte
 	if p.tok.kind != word || len(p.tok.text) > len(buf) {
+		if p.scan.dialect == MySQL {
+			return p.compound()
+		}
 		return p.opaque()
 	}
 	for i := range len(p.tok.text) {
 		buf[i] = upper(p.tok.text[i])
 	}
 	first := buf[:len(p.tok.text)]
+	if p.scan.dialect == MySQL {
+		if st, ok := p.mysqlControl(first); ok {
+			return st
+		}
+		return p.mysql(first)
+	}
 	if st, ok := p.control(first); ok {
 		return st
 	}

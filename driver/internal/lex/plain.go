@@ -67,13 +67,13 @@ func commentEnd(s string) int {
 	switch {
 	case strings.HasPrefix(s, "--"):
 		n := strings.IndexByte(s, '\n')
-		if n < 0 || strings.IndexByte(s[:n], '\r') >= 0 {
+		if n < 0 || strings.IndexByte(s[:n], '\r') >= 0 || s[2] > ' ' { // which is no comment on MySQL
 			return 0
 		}
 		return n + 1
 	case strings.HasPrefix(s, "/*"):
 		n := strings.Index(s[2:], "*/")
-		if n < 0 || strings.Contains(s[2:2+n+1], "/*") {
+		if n < 0 || strings.Contains(s[2:2+n+1], "/*") || s[2] == '!' || s[2] == 'M' { // which MySQL executes
 			return 0
 		}
 		return 2 + n + 2

@@ -25,7 +25,7 @@ func (s *scanner) quotation(k kind, form byte) token {
 		case s.peek(0) == closing && closing != ']':
 			t.doubled = true
 			s.pos++
-		case form == 'E' && s.continued():
+		case form == 'E' && s.dialect != MySQL && s.continued():
 			t.continued = true
 		default:
 			t.text = s.src[start : s.pos-1]

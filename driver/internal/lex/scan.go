@@ -36,9 +36,12 @@ type token struct {
 type scanner struct {
 	src     string
 	pos     int
-	dialect Dialect // Postgres or SQLite
+	dialect Dialect // Postgres, SQLite or MySQL
 	// escapes: a string without a letter before it is read as an E string is.
 	escapes bool
+	// ansi: "…" is a name on MySQL; executes: what is in /*! … */ is a part of the
+	// query; within: the scanner is in such a one.
+	ansi, executes, within bool
 	// params is the highest ordinal so far. After a parameter with a name that
 	// of a ? is not sure; in a statement after one with parameters that of none
 	// is: SQLite drivers differ in whether each statement takes its own share
@@ -92,6 +95,9 @@ func (s *scanner) next() token {
 	if s.pos >= len(s.src) {
 		return token{}
 	}
+	if s.dialect == MySQL {
+		return s.mysql()
+	}
 	switch c := s.src[s.pos]; {
 	case classes[c]&isStart != 0:
 		return s.word()
@@ -125,6 +131,10 @@ func (s *scanner) space() {
 		switch c := s.src[s.pos]; {
 		case classes[c]&isSpace != 0:
 			s.pos++
+		case s.dialect == MySQL:
+			if !s.mysqlComment() {
+				return
+			}
 		case c == '-' && s.peek(1) == '-':
 			s.pos = s.lineEnd(s.pos)
 		case c == '/' && s.peek(1) == '*':

@@ -34,7 +34,7 @@ func (p *parser) object(first string) Statement {
 			continue
 		case p.at("FOREIGN") && !p.after().is("TABLE"):
 		case p.acceptAny("OR", "REPLACE", "GLOBAL", "LOCAL", "UNLOGGED", "UNIQUE", "RECURSIVE", "MATERIALIZED",
-			"VIRTUAL", "FOREIGN", "EVENT", "CONSTRAINT", "TRUSTED", "PROCEDURAL", "DEFAULT"):
+			"VIRTUAL", "FULLTEXT", "SPATIAL", "IGNORE", "FOREIGN", "EVENT", "CONSTRAINT", "TRUSTED", "PROCEDURAL", "DEFAULT"):
 			continue
 		}
 		break

@@ -1,15 +1,11 @@
 package lex
 
-import "strings"
-
 // Split cuts a query into its statements, each with the comments before it and
 // its semicolon: as many as [Parse] finds, of which empty ones are none. Together
 // they are the query, but for what comes after the last one.
 func Split(d Dialect, query string) []string {
-	if i := strings.IndexByte(query, 0); i >= 0 {
-		query = query[:i]
-	}
 	p := newParser(d, query, "")
+	query = p.scan.src
 	var parts []string
 	for start := 0; p.open(); start = p.scan.pos {
 		p.statement()

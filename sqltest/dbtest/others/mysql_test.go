@@ -61,13 +61,14 @@ func serveMySQL(c net.Conn) {
 	}
 }
 
-// TestMySQLIsRefused in one sentence, however it is wrapped, and whatever is
-// claimed: whoever claims a dialect to get past it would lose rows.
+// TestMySQLIsRefused with a journal in one sentence, however it is wrapped. What is
+// claimed gets nobody past it, who would lose rows.
 func TestMySQLIsRefused(t *testing.T) {
 	dsn := mysqlServer(t)
 	hook := dbtest.Wrap(t, "mysql", func(d sqldriver.Driver) sqldriver.Driver { return sqlhooks.Wrap(d, others.NoHooks{}) })
 	hidden := dbtest.Wrap(t, "mysql", func(d sqldriver.Driver) sqldriver.Driver { return xsam.WrapDriver(d) })
 	claimed := []driver.Option{driver.WithDialect(hooks.Postgres)}
+	itself := []driver.Option{driver.WithDialect(hooks.MySQL)}
 	for what, c := range map[string]struct {
 		base string
 		opts []driver.Option
@@ -76,6 +77,7 @@ func TestMySQLIsRefused(t *testing.T) {
 		"claimed":           {"mysql", claimed},
 		"best effort":       {"mysql", []driver.Option{driver.WithMode(hooks.BestEffort)}},
 		"sqlhooks":          {hook, nil},
+		"otelsql":           {hidden, itself},
 		"otelsql, claimed":  {hidden, claimed},
 		"sqlhooks, claimed": {hook, claimed},
 	} {
@@ -83,7 +85,14 @@ func TestMySQLIsRefused(t *testing.T) {
 			hub, _ := newHub(t, nil)
 			name := dbtest.Name("mysql")
 			driver.Register(name, c.base, hub, c.opts...)
-			wantRefused(t, openAndPing(name, dsn))
+			err := openAndPing(name, dsn)
+			if strings.Contains(what, "claimed") {
+				if err == nil || !strings.Contains(err.Error(), "driver.WithDialect says postgres, but ") {
+					t.Errorf("error %v, want one that contradicts the claim", err)
+				}
+				return
+			}
+			wantRefused(t, err)
 		})
 	}
 	cfg, err := mysql.ParseDSN(dsn)
@@ -110,8 +119,8 @@ func openAndPing(name, dsn string) error {
 
 func wantRefused(t *testing.T, err error) {
 	t.Helper()
-	if err == nil || !strings.Contains(err.Error(), "MySQL (or MariaDB) is not supported yet") || strings.Contains(err.Error(), "WithDialect") {
-		t.Errorf("error %v, want one that says that it is not supported, and no way around it", err)
+	if err == nil || !strings.Contains(err.Error(), "MySQL (or MariaDB) is not supported yet with a journal: set forward.Options.NoJournal") || strings.Contains(err.Error(), "WithDialect") {
+		t.Errorf("error %v, want one that says that it is not supported with a journal", err)
 	}
 }
 

@@ -1,0 +1,300 @@
+package driver
+
+import (
+	"context"
+	"database/sql/driver"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// MySQL and MariaDB have no journal yet: their events are forwarded from memory,
+// and no rows decide on what is in doubt. What ends a transaction is therefore
+// watched closely: DDL and a second BEGIN commit, a deadlock rolls back and
+// leaves a new transaction open, autocommit=0 never is outside one. In front of
+// the first event of a transaction the driver sets a savepoint, the witness. If
+// its RELEASE fails before the COMMIT, the transaction that the events belong to
+// has ended unseen, and how is not known: then they are Unknown, and not
+// forwarded.
+const (
+	mysqlWitnessSet  = "SAVEPOINT aftercommit_witness"
+	mysqlWitnessTest = "RELEASE SAVEPOINT aftercommit_witness"
+)
+
+// dispatchMySQL runs a job on MySQL.
+func (c *conn) dispatchMySQL(ctx context.Context, j job) (answer, error) {
+	s := j.stmts
+	switch {
+	case len(s) == 1 && isControl(s[0].Kind):
+		return c.control(ctx, j)
+	case len(s) == 1 && s[0].Commits:
+		more := s[0].EndsUnseen
+		a, err := c.committing(ctx, j)
+		if more {
+			c.settle(ctx, false, err)
+			c.deliver(ctx)
+		}
+		return c.watchRows(a, nil), err
+	case controls(s), endsUnseen(s), commits(s), len(s) > 1 && j.whole == "" && !boring(s):
+		// Of several that are queried, the failure of a later one may go unread.
+		return c.unseenMySQL(ctx, j)
+	case boring(s):
+		a, err := j.do(ctx)
+		if err != nil {
+			c.afterFailure(ctx, err)
+			return a, err
+		}
+		return c.watchRows(a, nil), nil
+	default:
+		a, err := c.write(ctx, j)
+		return c.watchRows(a, nil), err
+	}
+}
+
+func endsUnseen(stmts []lex.Statement) bool {
+	for i := range stmts {
+		if stmts[i].EndsUnseen {
+			return true
+		}
+	}
+	return false
+}
+
+func commits(stmts []lex.Statement) bool {
+	for i := range stmts {
+		if stmts[i].Commits {
+			return true
+		}
+	}
+	return false
+}
+
+// watchRows notices when rows are at their end: until then nothing else can be
+// sent on the connection.
+func (c *conn) watchRows(a answer, after func(error)) answer {
+	if a.rows == nil {
+		return a
+	}
+	c.reading++
+	r := &watchedRows{columns: columns{base: a.rows}, c: c, after: after}
+	a.rows = shapeRows(r, r.saw)
+	return a
+}
+
+// watchedRows are rows of a statement that is not captured.
+type watchedRows struct {
+	columns
+	c      *conn
+	after  func(error)
+	err    error
+	closed bool
+}
+
+var _ wrappedRows = (*watchedRows)(nil)
+
+func (r *watchedRows) Next(dest []driver.Value) error { return r.saw(r.base.Next(dest)) }
+
+func (r *watchedRows) saw(err error) error {
+	if err != nil && mysqlNumber(err) != 0 {
+		r.err = err
+	}
+	return err
+}
+
+func (r *watchedRows) NextResultSet() error { return r.saw(r.columns.NextResultSet()) }
+
+func (r *watchedRows) Close() error {
+	err := r.base.Close()
+	if r.closed {
+		return err
+	}
+	r.closed = true
+	r.c.reading--
+	_ = r.saw(err)
+	switch {
+	case r.after != nil:
+		r.after(r.err)
+	case r.err != nil:
+		r.c.afterFailure(context.Background(), r.err)
+	}
+	return err
+}
+
+// unseenMySQL runs what may end the transaction in a way that is not seen: CALL, a
+// string of several statements with control words in it, SET autocommit.
+func (c *conn) unseenMySQL(ctx context.Context, j job) (answer, error) {
+	reason := "several_statements"
+	if len(j.stmts) == 1 {
+		reason = "opaque"
+	}
+	reads := boring(j.stmts)
+	a, err := j.do(ctx)
+	if err == driver.ErrSkip { //nolint:errorlint // database/sql compares with ==, so drivers return it bare
+		return a, err
+	}
+	c.uncaptured(countWrites(j.stmts), reason)
+	if err == nil && a.rows != nil {
+		return c.watchRows(a, func(err error) {
+			c.settle(context.Background(), reads, err)
+			c.deliver(context.Background())
+		}), nil
+	}
+	c.settle(ctx, reads, err)
+	c.deliver(ctx)
+	return a, err
+}
+
+// settle finds out where the connection is after something unseen. What only
+// reads, such as FLUSH, may have committed, but has not rolled back.
+func (c *conn) settle(ctx context.Context, reads bool, err error) {
+	if c.leaves() {
+		return
+	}
+	if !c.lostBy(err) {
+		c.learnSession(ctx)
+	}
+	s := c.probe(ctx)
+	switch {
+	case s == stateLost:
+		if c.open {
+			c.end(hooks.Unknown)
+		}
+		c.discard()
+	case s == stateIdle && c.open && reads && err == nil:
+		c.end(hooks.Committed)
+	case s == stateIdle && c.open:
+		c.end(hooks.Unknown)
+	case s == stateOpen && !c.open:
+		c.start(ctx)
+	case s == stateOpen && len(c.tx.items) > 0:
+		c.tx.unseen = true
+		if len(c.tx.marks) > 0 { // it may have gone back to a savepoint
+			c.forsake(c.tx.marks[0].items)
+		}
+	}
+}
+
+// forsake leaves the items from an index on without a verdict.
+func (c *conn) forsake(from int) {
+	t := &c.tx
+	if gone := t.items[from:]; len(gone) > 0 {
+		c.endPart(gone)
+		clear(gone)
+		t.items = t.items[:from]
+		t.flushed, t.story.made = min(t.flushed, from), nil
+	}
+}
+
+// committing runs a statement that commits the transaction before it executes. It
+// is then autocommitted itself.
+func (c *conn) committing(ctx context.Context, j job) (answer, error) {
+	if err := c.lookUp(ctx, &j); err != nil {
+		return answer{}, err
+	}
+	if c.open {
+		do := j.do
+		j.do = func(ctx context.Context) (answer, error) {
+			a, err := do(ctx)
+			if err != driver.ErrSkip { //nolint:errorlint // database/sql compares with ==, so drivers return it bare
+				c.implicitCommit(ctx, err)
+			}
+			return a, err
+		}
+	}
+	return c.bareMySQL(ctx, j)
+}
+
+// implicitCommit ends the transaction after a statement that commits it first.
+// Only one that the server could not read has not done so.
+func (c *conn) implicitCommit(ctx context.Context, err error) {
+	if c.leaves() {
+		return
+	}
+	outcome := hooks.Committed
+	if rollsBack(mysqlNumber(err)) {
+		outcome = hooks.Unknown // the COMMIT itself may have failed
+	}
+	s := stateLost
+	if !c.lostBy(err) {
+		s = c.probe(ctx)
+	}
+	switch {
+	case s == stateLost:
+		c.end(hooks.Unknown)
+		c.discard()
+	case s == stateIdle, err == nil:
+		c.end(outcome)
+	case c.watchful: // it is never outside a transaction
+		c.end(hooks.Unknown)
+	}
+	c.deliver(ctx)
+}
+
+// bareMySQL runs autocommitted statements and forwards their events once they have
+// succeeded.
+func (c *conn) bareMySQL(ctx context.Context, j job) (answer, error) {
+	j.stmts = append([]lex.Statement(nil), j.stmts...)
+	j.names.stmts = j.stmts
+	if !c.open {
+		if err := c.rehearse(ctx, j); err != nil {
+			return answer{}, err
+		}
+	}
+	a, err := j.do(ctx)
+	switch {
+	case err == driver.ErrSkip: //nolint:errorlint // database/sql compares with ==, so drivers return it bare
+		return a, err
+	case err != nil && len(j.stmts) > 1, c.lostBy(err):
+		// Some of them may have taken effect.
+		c.uncaptured(countWrites(j.stmts), "failed")
+		return a, err
+	case err != nil:
+		return a, err
+	}
+	c.countUnseen(&j)
+	if !c.wants(&j) || c.open {
+		return a, nil
+	}
+	c.start(ctx)
+	captured := c.capture(ctx, j, a.res)
+	c.open = false
+	t := txn{items: append([]item(nil), c.tx.items...)}
+	clear(c.tx.items)
+	c.tx.items, c.tx.story = c.tx.items[:0], story{}
+	mode := c.tx.mode
+	after := func() error {
+		events := t.events(0)
+		if len(events) == 0 {
+			return nil
+		}
+		if err := c.writeOwn(ctx, events, mode); err != nil {
+			return &notBad{err}
+		}
+		c.deliver(ctx)
+		return nil
+	}
+	if a.rows != nil {
+		c.streams++
+		r := &implicitRows{columns: columns{base: a.rows}, c: c, after: after, count: c.newCount(a.rows, captured)}
+		a.rows = shapeRows(r, r.saw)
+		return a, nil
+	}
+	if err := after(); err != nil {
+		return answer{}, err
+	}
+	return a, nil
+}
+
+// beginMySQL follows a BEGIN, which commits a transaction that is open.
+func (c *conn) beginMySQL(ctx context.Context, err error) {
+	switch {
+	case err == nil:
+		if c.open {
+			c.end(hooks.Committed)
+		}
+		c.start(ctx)
+	case c.lostBy(err) && c.open:
+		c.end(hooks.Unknown)
+		c.discard()
+	}
+}

@@ -1,0 +1,151 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+func (c *conn) mysql() bool  { return c.db.dialect == hooks.MySQL }
+func (c *conn) sqlite() bool { return c.db.dialect == hooks.SQLite }
+
+// Numbers of MySQL's errors (MySQL manual, Server Error Message Reference).
+const (
+	lockWaitTimeout = 1205 // ER_LOCK_WAIT_TIMEOUT
+	lockTableFull   = 1206 // ER_LOCK_TABLE_FULL
+	deadlock        = 1213 // ER_LOCK_DEADLOCK
+	noSavepoint     = 1305 // ER_SP_DOES_NOT_EXIST
+	xaState         = 1399 // ER_XAER_RMFAIL: not between XA END and its end
+)
+
+// session is what a connection to MySQL knows of its session.
+type session struct {
+	reading  int  // rows that are open: nothing else can be sent
+	watchful bool // statements may not be autocommitted: autocommit=0, completion_type
+	asked    bool
+	// schema is the current database, home the one at first.
+	schema, home string
+}
+
+// rollsBack reports whether InnoDB rolls back the whole transaction with an error
+// of that number (MySQL manual, InnoDB Error Handling).
+func rollsBack(n int) bool { return n == deadlock || n == lockTableFull }
+
+// mysqlNumber reads the number of a server's error from the field that
+// go-sql-driver's has; 0 for any other.
+func mysqlNumber(err error) int {
+	for ; err != nil; err = errors.Unwrap(err) {
+		v := reflect.Indirect(reflect.ValueOf(err))
+		if v.Kind() != reflect.Struct || v.Type().Name() != "MySQLError" {
+			continue
+		}
+		if n := v.FieldByName("Number"); n.IsValid() && n.CanUint() {
+			return int(n.Uint()) //nolint:gosec // a uint16
+		}
+	}
+	return 0
+}
+
+// probeMySQL asks whether the connection is in a transaction. Outside one a
+// savepoint is not kept.
+func (c *conn) probeMySQL(ctx context.Context) state {
+	err := c.simple(ctx, "SAVEPOINT aftercommit_probe")
+	if err == nil {
+		err = c.simple(ctx, "RELEASE SAVEPOINT aftercommit_probe")
+	}
+	switch {
+	case err == nil, mysqlNumber(err) == xaState:
+		return stateOpen
+	case mysqlNumber(err) == noSavepoint:
+		return stateIdle
+	default:
+		return stateLost
+	}
+}
+
+// learnSession asks for what decides on where transactions begin and end, and
+// for the current database. It is called when the connection is new and after all
+// that may have changed it.
+func (c *conn) learnSession(ctx context.Context) {
+	ctx, cancel := c.unhurried(ctx)
+	defer cancel()
+	c.watchful = true // unless it is certain that statements are autocommitted
+	_ = c.read(ctx, "SELECT @@autocommit, @@completion_type, DATABASE()", nil, func(row []string) {
+		c.watchful = row[0] != "1" || row[1] != "NO_CHAIN" && row[1] != "0"
+		c.schema = row[2]
+	}) // what fails leaves it watchful
+	if !c.asked {
+		c.asked, c.home = true, c.schema
+	}
+}
+
+// watch looks whether the connection is in a transaction that nothing seen has
+// begun, as it always is with autocommit off.
+func (c *conn) watch(ctx context.Context) {
+	if c.open || c.reading > 0 || !c.watchful || c.db.reg.modeNow() == hooks.Off {
+		return
+	}
+	if c.probe(ctx) == stateOpen {
+		c.start(ctx)
+	}
+}
+
+// placed is a table with its database, unless that is the one which the
+// connection was opened with.
+func (c *conn) placed(t lex.Table) lex.Table {
+	switch {
+	case t.Schema == "" && c.schema != c.home:
+		t.Schema = c.schema
+	case t.Schema == c.home:
+		t.Schema = ""
+	}
+	return t
+}
+
+// parseMySQL recognises statements as the server will read them. What depends on
+// sql_mode it asks for each time; what depends on the server's version counts as
+// unseen.
+func (c *conn) parseMySQL(ctx context.Context, query string, dst []lex.Statement) []lex.Statement {
+	if lex.Plain(query) {
+		return append(dst, lex.Statement{})
+	}
+	key, reading := c.db.reg.cfg.keyColumn, c.db.lexed
+	stmts := lex.Parse(reading, query, key, dst)
+	if lex.AmbiguousMySQL(query, key, stmts) {
+		mode, known := "", false
+		if c.reading == 0 && c.mode() != hooks.Off {
+			bounded, cancel := c.unhurried(ctx)
+			err := c.read(bounded, "SELECT @@sql_mode", nil, func(row []string) { mode, known = row[0], true })
+			known = known && err == nil
+			cancel()
+		}
+		if !known {
+			return append(dst[:0], unseenStatement)
+		}
+		reading = lex.MySQLDialect(mode)
+		stmts = lex.Parse(reading, query, key, nil)
+	}
+	if lex.Conditional(reading, query, key, stmts) {
+		return append(dst[:0], unseenStatement)
+	}
+	return stmts
+}
+
+var unseenStatement = lex.Statement{Kind: lex.Opaque, EndsUnseen: true}
+
+// mysqlKey is a key that is surely the row's whatever the type of its column: a
+// whole number other than 0, for which AUTO_INCREMENT makes another one, or a
+// UUID. Of texts the collation decides which are the same.
+func mysqlKey(s string) string {
+	if isInteger(s) && s != "0" {
+		return integerText(s)
+	}
+	if strings.Contains(s, "-") {
+		return uuidText(s)
+	}
+	return ""
+}

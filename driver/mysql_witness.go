@@ -1,0 +1,133 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+var errBusy = errors.New("driver: rows are open on this connection, so that the transaction cannot be marked for its first audit event: read the rows to their end, or close them, before you record")
+
+// setWitness sets the witness before the first event of a transaction.
+func (c *conn) setWitness(ctx context.Context) error {
+	t := &c.tx
+	if !c.mysql() || !c.open || t.witness > 0 || t.mode == hooks.Off || t.own {
+		return nil
+	}
+	if c.reading > 0 {
+		return errBusy
+	}
+	ctx, cancel := c.unhurried(ctx)
+	defer cancel()
+	if err := c.simple(ctx, mysqlWitnessSet); err != nil {
+		return err
+	}
+	t.witness = len(t.marks) + 1
+	return nil
+}
+
+// keepWitness follows what a savepoint statement of the app has done to the
+// witness: MySQL forgets all savepoints behind one that is released, or gone back
+// to. A witness that went with a RELEASE is set again: the transaction lives.
+func (c *conn) keepWitness(ctx context.Context, mark int, released bool) {
+	t := &c.tx
+	if mark < 0 || t.witness <= mark+1 {
+		return
+	}
+	t.witness = 0
+	if released && len(t.items) > 0 {
+		_ = c.setWitness(ctx) // without one the events are Unknown
+	}
+}
+
+// provesMySQL reports whether the transaction is the one that its events belong
+// to.
+func (c *conn) provesMySQL(ctx context.Context) bool {
+	t := &c.tx
+	if t.witness == 0 || c.reading > 0 {
+		return false
+	}
+	ctx, cancel := c.unhurried(ctx)
+	defer cancel()
+	t.witness = 0
+	if c.simple(ctx, mysqlWitnessTest) != nil {
+		return false
+	}
+	t.unseen = false
+	return true
+}
+
+// flushMySQL hands the events of a transaction to the handler before its COMMIT.
+func (c *conn) flushMySQL(ctx context.Context) (flushState, error) {
+	t := &c.tx
+	events := t.events(t.flushed)
+	if len(events) == 0 && !t.callbacks() {
+		return flushNothing, nil
+	}
+	if !t.own && !c.provesMySQL(ctx) {
+		return flushGone, nil
+	}
+	if len(events) == 0 {
+		return flushProven, nil
+	}
+	return c.flush(ctx, events, flushing{must: t.own})
+}
+
+// failedMySQL looks after a statement that failed whether the transaction went
+// with it. The server has then begun another one.
+func (c *conn) failedMySQL(ctx context.Context, err error) {
+	t := &c.tx
+	n := mysqlNumber(err)
+	if !c.open || n == 0 || len(t.items) == 0 && t.witness == 0 {
+		return
+	}
+	gone, known := c.rolledBackBy(ctx, n)
+	switch {
+	case !known:
+		t.unseen = true // the witness decides
+	case gone:
+		began := t.ctx
+		c.end(hooks.RolledBack)
+		if c.probe(ctx) == stateOpen {
+			c.start(began)
+		}
+		c.deliver(ctx)
+	}
+}
+
+// rolledBackBy reports whether an error of that number has rolled back the whole
+// transaction.
+func (c *conn) rolledBackBy(ctx context.Context, n int) (gone, known bool) {
+	if rollsBack(n) {
+		return true, true
+	}
+	if c.reading > 0 {
+		return false, false
+	}
+	if !c.db.noInTransaction.Load() {
+		in, ok := c.number(ctx, "SELECT @@in_transaction") // MariaDB only
+		if ok {
+			return in == 0, true
+		}
+		c.db.noInTransaction.Store(true)
+	}
+	if n != lockWaitTimeout {
+		return false, true
+	}
+	on, ok := c.number(ctx, "SELECT @@innodb_rollback_on_timeout")
+	return on != 0, ok
+}
+
+// replace forgets the savepoint at an index: MySQL drops the one whose name
+// another gets.
+func (t *txn) replace(i int) {
+	if i < 0 {
+		return
+	}
+	t.marks = slices.Delete(t.marks, i, i+1)
+	if t.witness > i+1 {
+		t.witness--
+	}
+}
