@@ -102,7 +102,9 @@ func TestStartSaysWhatIsCaptured(t *testing.T) {
 		core, logs := observer.New(zap.InfoLevel)
 		name := dbtest.Name("sqlite")
 		driver.Register(name, "sqlite", forward.New(&forward.Options{Logger: zap.New(core)}), opts...)
-		dbtest.Open(t, name, dbtest.SQLite.DSN(t))
+		if err := dbtest.Open(t, name, dbtest.SQLite.DSN(t)).PingContext(ctx()); err != nil {
+			t.Fatal(err)
+		}
 		started := logs.FilterMessage("aftercommit: started").All()
 		if len(started) != 1 || started[0].ContextMap()["capture"] != want {
 			t.Errorf("started %v, want capture %q", started, want)
