@@ -54,7 +54,8 @@ func (c *conn) expectUnseen() {
 //
 // sql.DB.Driver returns the wrapping driver, because tracers open connections
 // with it. Connections of the base driver are not audited. A driver that is not
-// wrapped is returned as it is.
+// wrapped is returned as it is, and so is one of a wrapper above ours that does
+// not show what it wraps, as otelsql's does not.
 func Base(d driver.Driver) driver.Driver {
 	for w := oursOf(d); w != nil; w = oursOf(d) {
 		w.mu.Lock()

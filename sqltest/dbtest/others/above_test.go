@@ -3,6 +3,7 @@ package others_test
 import (
 	"database/sql"
 	sqldriver "database/sql/driver"
+	"slices"
 	"testing"
 
 	xsam "github.com/XSAM/otelsql"
@@ -137,4 +138,29 @@ func TestDriver(t *testing.T) {
 			t.Error("Driver() is the base driver, with which connections can be opened past the trail")
 		}
 	})
+}
+
+// baseOf are those of above that let driver.Base find the audited driver from
+// what sql.DB.Driver returns.
+var baseOf = []string{
+	"database/sql, by the driver", "sqlhooks", "sqldb-logger", "dd-trace-go, Open", "dd-trace-go, OpenDB",
+}
+
+// TestBaseThrough: driver.Base looks through a wrapper if that shows what it wraps,
+// and returns it as it is if it does not.
+func TestBaseThrough(t *testing.T) {
+	for name, open := range above {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, dbtest.SQLite, "")
+			db := w.adopt(open(w))
+			d := db.Driver()
+			want := typeOf(d)
+			if slices.Contains(baseOf, name) {
+				want = typeOf(w.bare.Driver())
+			}
+			if got := typeOf(driver.Base(d)); got != want {
+				t.Errorf("Base is a %s, want %s", got, want)
+			}
+		})
+	}
 }
