@@ -34,8 +34,8 @@ func newConnector(w *wrapped, base driver.Connector) (driver.Connector, error) {
 		}
 		return nil, fmt.Errorf("driver: %q: %w", reg.name, err)
 	}
-	if inner := oursOf(base.Driver()); inner != nil && sameHook(inner.reg.hook, reg.hook) {
-		return nil, fmt.Errorf("driver: %q wraps %q, and both have the same hook, which would get each event twice: register one of them", reg.name, inner.reg.name)
+	if err = reg.checkTwice(base.Driver(), dialect); err != nil {
+		return nil, err
 	}
 	if inner := oursOf(base.Driver()); inner != nil && dialect == hooks.MySQL {
 		return nil, fmt.Errorf("driver: %q wraps %q, and a MySQL database can be audited only once: register one of them", reg.name, inner.reg.name)
@@ -65,6 +65,28 @@ func newConnector(w *wrapped, base driver.Connector) (driver.Connector, error) {
 	reg.dbs[db] = struct{}{}
 	reg.mu.Unlock()
 	return &connector{db: db}, nil
+}
+
+// checkTwice refuses a database that r would have each event of twice, because one
+// that is wrapped has its hook, or its hook's journal, already.
+func (r *registration) checkTwice(base driver.Driver, dialect hooks.Dialect) error {
+	for inner := oursOf(base); inner != nil; inner = oursOf(inner.below()) {
+		if sameHook(inner.reg.hook, r.hook) {
+			return fmt.Errorf("driver: %q wraps %q, and both have the same hook, which would get each event twice: register one of them", r.name, inner.reg.name)
+		}
+		if name := journalOf(r.hook, dialect); name != "" && name == journalOf(inner.reg.hook, dialect) {
+			return fmt.Errorf("driver: %q wraps %q, and the hooks of both write to the journal %q, which would get each event twice: "+
+				"register one of them, or give one a journal of its own, by journal.Options{Schema: …}", r.name, inner.reg.name, name)
+		}
+	}
+	return nil
+}
+
+func journalOf(h hooks.Hook, dialect hooks.Dialect) string {
+	if j, ok := h.(hooks.Journaled); ok {
+		return j.Journal(dialect)
+	}
+	return ""
 }
 
 func sameHook(a, b hooks.Hook) bool {

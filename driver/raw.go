@@ -58,15 +58,20 @@ func (c *conn) expectUnseen() {
 // not show what it wraps, as otelsql's does not.
 func Base(d driver.Driver) driver.Driver {
 	for w := oursOf(d); w != nil; w = oursOf(d) {
-		w.mu.Lock()
-		base := w.base
-		w.mu.Unlock()
+		base := w.below()
 		if base == nil {
 			break // nothing was opened with it
 		}
 		d = base
 	}
 	return d
+}
+
+// below returns the base driver, nil before anything was opened with it.
+func (w *wrapped) below() driver.Driver {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.base
 }
 
 // ours returns the connection of ours that c is, or wraps as far as it shows,

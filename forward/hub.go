@@ -81,7 +81,10 @@ type Hub struct {
 	busy map[*handler]struct{}
 }
 
-var _ hooks.Hook = (*Hub)(nil)
+var (
+	_ hooks.Hook      = (*Hub)(nil)
+	_ hooks.Journaled = (*Hub)(nil)
+)
 
 // New returns a Hub without forwarders.
 func New(o *Options) *Hub {
@@ -142,6 +145,18 @@ func (h *Hub) Open(db hooks.Database) (hooks.Handler, error) {
 		return nil, err
 	}
 	return d, d.resolve()
+}
+
+// Journal implements [hooks.Journaled].
+func (h *Hub) Journal(dialect hooks.Dialect) string {
+	if h.noJournal {
+		return ""
+	}
+	j, err := journal.New(dialect, h.journal)
+	if err != nil {
+		return "" // Open says it
+	}
+	return j.Schema()
 }
 
 // newHandler returns a handler with a sink for each registration, of which there

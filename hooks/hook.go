@@ -16,6 +16,14 @@ type Hook interface {
 	Open(db Database) (Handler, error)
 }
 
+// Journaled is a [Hook] that keeps the events in tables of the database itself.
+type Journaled interface {
+	// Journal names those tables in a database of dialect, as by their schema, or
+	// is "" without any. A database is not opened through two hooks with the same
+	// ones, which would have each event twice.
+	Journal(dialect Dialect) string
+}
+
 // Database is what a Hook is told about the database that is being opened.
 type Database struct {
 	// Driver is the name that was registered, as "postgres-audited".

@@ -9,8 +9,10 @@ import (
 	xsam "github.com/XSAM/otelsql"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/ngrok/sqlmw"
+	"go.uber.org/zap"
 
 	"github.com/go-aftercommit/aftercommit/driver"
+	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest"
@@ -101,6 +103,31 @@ func TestNestedTwice(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), inner) || !strings.Contains(err.Error(), "twice") {
 		t.Errorf("error %v, want one that says why, and names %s", err, inner)
 	}
+}
+
+// TestNestedSameJournal: two Hubs with one journal would have each event twice in
+// it, also with a third between them.
+func TestNestedSameJournal(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e, "")
+		between, outer := dbtest.Name(e.Driver), dbtest.Name(e.Driver)
+		w.register(between, w.name, elsewhere)
+		w.register(outer, between, nil)
+		for _, name := range []string{w.name, between} {
+			w.must(w.adopt(sql.Open(name, w.dsn)).PingContext(ctx()))
+		}
+		db, err := sql.Open(outer, w.dsn)
+		if err == nil {
+			_ = db.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), w.name) || !strings.Contains(err.Error(), "journal.Options{Schema") {
+			t.Errorf("error %v, want one that names %s and the remedy", err, w.name)
+		}
+		hub := forward.New(&forward.Options{Logger: zap.NewNop(), NoJournal: true})
+		without := dbtest.Name(e.Driver)
+		driver.Register(without, w.name, hub)
+		w.must(w.adopt(sql.Open(without, w.dsn)).PingContext(ctx()))
+	})
 }
 
 // TestNestedRefused: where one of the two cannot write, neither has an event, and
