@@ -26,7 +26,7 @@ func (c *conn) wants(j *job) bool {
 func (c *conn) wantsOne(j *job, i int) bool {
 	s := &j.stmts[i]
 	switch {
-	case s.Kind != lex.Read && i > j.names.split:
+	case i > j.names.split && (s.Kind != lex.Read || len(s.Also) > 0):
 		return true // what it writes to is known afterwards
 	case s.Kind == lex.Schema && len(c.schemaTargets(j, i)) > 0:
 		return true

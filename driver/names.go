@@ -2,7 +2,6 @@ package driver
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"time"
 
@@ -31,72 +30,16 @@ type names struct {
 	salt int
 }
 
-// meanings are what the names in a job's statements stand for.
-type meanings struct {
-	c     *conn
-	stmts []lex.Statement
-	// split is the first statement that may change what names stand for; late is
-	// for those behind it.
-	split       int
-	early, late map[lex.Table]*relation
-}
-
-// of returns what a name in the i-th statement stands for.
-func (m *meanings) of(i int, t lex.Table) *relation {
-	known := m.early
-	if i > m.split {
-		known = m.late
-		if m.passing(i, t) {
-			return &relation{steps: []step{{Table: t, temporary: true}}}
-		}
-	}
-	if r := known[t]; r != nil {
-		return r
-	}
-	if r := m.c.names.stale[t]; r != nil {
-		return r
-	}
-	return m.c.asWritten(t)
-}
-
-// passing reports whether t is a temporary table that an earlier statement of the
-// same string has made: it may be gone again when the catalog is asked.
-func (m *meanings) passing(i int, t lex.Table) bool {
-	made := false
-	for k := m.split; k < i; k++ {
-		if s := &m.stmts[k]; slices.Contains(s.Tables, t) && s.Kind == lex.Schema {
-			made = s.Temporary && creates(s) || made && s.Verb != "DROP TABLE"
-		}
-	}
-	return made
-}
-
-// moves reports whether a statement may change what names stand for.
-func moves(s *lex.Statement) bool {
-	return s.Path || s.Kind == lex.Schema || s.Kind == lex.Opaque
-}
-
-// firstMove returns the index of the first statement that does, or how many there
-// are.
-func firstMove(stmts []lex.Statement) int {
-	for i := range stmts {
-		if moves(&stmts[i]) {
-			return i
-		}
-	}
-	return len(stmts)
-}
-
 // lookUp finds out what the names in j's statements stand for, before they are
 // executed. An error is the app's: the transaction has failed with it.
 func (c *conn) lookUp(ctx context.Context, j *job) error {
-	j.names = meanings{c: c, stmts: j.stmts, split: firstMove(j.stmts)}
+	j.names = meanings{c: c, stmts: j.stmts, split: firstMove(j.stmts), bare: !c.open && c.runsBare(j.stmts)}
 	if c.db.reg.cfg.rules == nil || c.mode() == hooks.Off || c.mysql() { // where names count as they are written
 		return nil
 	}
 	var err error
 	if !j.copying {
-		err = c.ask(ctx, j.stmts[:min(j.names.split+1, len(j.stmts))], !c.postgres() && c.open)
+		err = c.ask(ctx, &j.names, before, !c.postgres() && c.open)
 	}
 	j.names.early = c.names.found
 	return err
@@ -121,7 +64,11 @@ func (c *conn) lookAfter(ctx context.Context, j *job, unread bool) error {
 	if unread && !c.postgres() || c.postgres() && !late {
 		return nil
 	}
-	err := c.ask(ctx, j.stmts, false)
+	at := before
+	if late {
+		at = after
+	}
+	err := c.ask(ctx, &j.names, at, false)
 	if !late {
 		j.names.early = c.names.found
 	}
@@ -129,28 +76,35 @@ func (c *conn) lookAfter(ctx context.Context, j *job, unread bool) error {
 	return err
 }
 
-// ask looks up the names in stmts that are not known.
-func (c *conn) ask(ctx context.Context, stmts []lex.Statement, temporaryOnly bool) error {
+// ask looks up the names in m's statements that are not known, and that can be
+// asked for at this moment.
+func (c *conn) ask(ctx context.Context, m *meanings, at moment, temporaryOnly bool) error {
 	n := &c.names
 	if n.found != nil && (time.Since(n.since) > namesLast || len(n.found) > maxNames) {
 		n.stale, n.found = n.found, nil
 	}
-	for i := range stmts {
-		s := &stmts[i]
+	one := func(i int, t lex.Table) error {
+		if m.split < len(m.stmts)-1 && m.moment(i, t) != at {
+			return nil
+		}
+		return c.askOne(ctx, t, temporaryOnly)
+	}
+	for i := range m.stmts {
+		s := &m.stmts[i]
 		if s.Kind == lex.Write || s.Kind == lex.Schema && aboutRelations(s) {
 			for _, t := range s.Tables {
-				if err := c.askOne(ctx, t, temporaryOnly); err != nil {
+				if err := one(i, t); err != nil {
 					return err
 				}
 			}
 		}
 		if s.On.Name != "" {
-			if err := c.askOne(ctx, s.On, temporaryOnly); err != nil {
+			if err := one(i, s.On); err != nil {
 				return err
 			}
 		}
 		for _, t := range s.Also {
-			if err := c.askOne(ctx, t.Table, temporaryOnly); err != nil {
+			if err := one(i, t.Table); err != nil {
 				return err
 			}
 		}
@@ -209,9 +163,6 @@ func aboutRelations(s *lex.Statement) bool {
 	}
 	return false
 }
-
-// isMoving reports whether any of the statements may change what names stand for.
-func isMoving(stmts []lex.Statement) bool { return firstMove(stmts) < len(stmts) }
 
 // forgetNames drops the cached names, whose meaning may have changed.
 func (c *conn) forgetNames() {

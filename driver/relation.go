@@ -21,6 +21,8 @@ type relation struct {
 	schema string
 	// missing: there was none of that name.
 	missing bool
+	// unknown: what it is cannot be found out.
+	unknown bool
 }
 
 // step is one relation.
@@ -99,6 +101,9 @@ type aim struct {
 // aimOf returns what a write to r is captured for, if it is. Of a view and its
 // table, or a partition and the whole, it is the last that a rule matches.
 func (c *conn) aimOf(r *relation, op lex.Op) (aim, bool) {
+	if r.unknown {
+		return aim{}, false
+	}
 	rules, by := c.db.reg.cfg.rules, c.changesBy(op)
 	steps := r.reached(by)
 	last := &steps[len(steps)-1]
@@ -163,6 +168,11 @@ func (c *conn) asWritten(t lex.Table) *relation {
 	}
 	temp := t.Schema == "pg_temp" || c.db.dialect == hooks.SQLite && folded(t.Schema) == "temp"
 	return &relation{steps: []step{{Table: t, temporary: temp}}}
+}
+
+// unknown is a name of which only that is known which a statement has used.
+func (c *conn) unknown(t lex.Table) *relation {
+	return &relation{steps: []step{{Table: t}}, unknown: true}
 }
 
 // nameOf is the exact name of a table, with its schema unless that is the
@@ -236,7 +246,7 @@ func creates(s *lex.Statement) bool {
 // auditsStep reports whether DDL on r is captured: if a rule matches r or the
 // partitioned table that r is a part of. A view is not captured for its table.
 func (c *conn) auditsStep(r *relation) bool {
-	if r.steps[0].temporary {
+	if r.unknown || r.steps[0].temporary {
 		return false
 	}
 	captured := false

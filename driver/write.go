@@ -197,16 +197,20 @@ func (c *conn) runsBare(stmts []lex.Statement) bool {
 }
 
 // countUnseen counts what may have been written unseen, or more than is seen: by
-// opaque statements, and behind views of what is captured.
+// opaque statements, behind views of what is captured, and to what had its name
+// only in the middle of a string.
 func (c *conn) countUnseen(j *job) {
 	if c.db.reg.cfg.rules == nil {
 		return
 	}
-	opaque, views := 0, 0
+	opaque, views, passed := 0, 0, 0
 	for i := range j.stmts {
 		s := &j.stmts[i]
 		if s.Kind == lex.Opaque || s.Partial {
 			opaque++
+		}
+		if j.isLost(i) {
+			passed++
 		}
 		if s.Kind != lex.Write {
 			continue
@@ -220,4 +224,23 @@ func (c *conn) countUnseen(j *job) {
 	}
 	c.uncaptured(opaque, "opaque")
 	c.uncaptured(views, "view")
+	c.uncaptured(passed, "several_statements")
+}
+
+// isLost reports whether what the i-th statement is about is not known, for one of
+// its names.
+func (j *job) isLost(i int) bool {
+	s := &j.stmts[i]
+	if i <= j.names.split {
+		return false
+	}
+	lost := func(t lex.Table) bool { return j.names.of(i, t).unknown }
+	switch {
+	case s.Kind == lex.Schema && (s.Temporary || !aboutRelations(s)):
+	case s.On.Name != "":
+		return lost(s.On)
+	case slices.ContainsFunc(s.Tables, lost):
+		return true
+	}
+	return slices.ContainsFunc(s.Also, func(t lex.Target) bool { return lost(t.Table) })
 }

@@ -125,7 +125,9 @@ type Statement struct {
 	Also []Target
 	// On is the table that a CREATE INDEX, TRIGGER, POLICY or RULE is on, or
 	// the ALTER or DROP of one of the latter three.
-	On  Table
+	On Table
+	// To is the name that an ALTER … RENAME TO or SET SCHEMA gives to its object.
+	To  Table
 	Key Key
 	// Moves: an UPDATE that may set the key's column, so that it is about two
 	// rows.

@@ -162,6 +162,7 @@ func (p *parser) alter() Statement {
 	if p.hasName() {
 		p.named(&st)
 	}
+	p.renamed(&st)
 	switch {
 	case p.scan.dialect == SQLite:
 	case located:
@@ -174,6 +175,27 @@ func (p *parser) alter() Statement {
 		st.NoBlock = p.until("CONCURRENTLY") // DETACH PARTITION p CONCURRENTLY
 	}
 	return st
+}
+
+// renamed looks for what makes an ALTER give a name to something else.
+func (p *parser) renamed(st *Statement) {
+	if len(st.Tables) == 0 {
+		return
+	}
+	switch next := p.after(); {
+	case p.at("RENAME") && next.is("TO"):
+		p.advance()
+		p.advance()
+		if name, ok := p.name(); ok {
+			st.To = Table{Schema: st.Tables[0].Schema, Name: name}
+		}
+	case p.at("SET") && next.is("SCHEMA"):
+		p.advance()
+		p.advance()
+		if schema, ok := p.name(); ok {
+			st.To = Table{Schema: schema, Name: st.Tables[0].Name}
+		}
+	}
 }
 
 // on recognises GRANT … ON [TABLE] name, REVOKE likewise, and COMMENT ON.

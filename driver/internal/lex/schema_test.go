@@ -53,7 +53,6 @@ func TestSchema(t *testing.T) {
 		{"ALTER DATABASE v SET TABLESPACE t", both[:1], with(named("ALTER DATABASE", v), noBlock)},
 		{"CREATE TABLESPACE v LOCATION '/a'", both[:1], with(named("CREATE TABLESPACE", v), noBlock)},
 		{"DROP TABLESPACE v", both[:1], with(named("DROP TABLESPACE", v), noBlock)},
-		{"ALTER TABLESPACE v RENAME TO t", both[:1], named("ALTER TABLESPACE", v)},
 		{"ALTER SYSTEM SET a = 1", both[:1], with(named("ALTER SYSTEM"), noBlock)},
 		{"DROP SUBSCRIPTION v", both[:1], with(named("DROP SUBSCRIPTION", v), noBlock)},
 		{"CREATE SCHEMA v", both[:1], named("CREATE SCHEMA", v)},
@@ -77,6 +76,29 @@ func TestSchema(t *testing.T) {
 		for _, d := range c.on {
 			if got := one(t, d, c.query); !reflect.DeepEqual(got, c.want) {
 				t.Errorf("%v: %s\n got %+v\nwant %+v", d, c.query, got, c.want)
+			}
+		}
+	}
+}
+
+func TestRenamed(t *testing.T) {
+	for _, c := range []struct {
+		query string
+		on    []Dialect
+		want  Table
+	}{
+		{"ALTER TABLE t RENAME TO v", both, Table{Name: "v"}},
+		{"ALTER TABLE IF EXISTS ONLY s.t RENAME TO V", both[:1], Table{"s", "v"}},
+		{"ALTER VIEW t RENAME TO v", both[:1], Table{Name: "v"}},
+		{"ALTER TABLE t SET SCHEMA s", both[:1], Table{"s", "t"}},
+		{"ALTER TABLE t RENAME COLUMN a TO b", both, Table{}},
+		{"ALTER TABLE t RENAME a TO b", both, Table{}},
+		{"ALTER TABLE t RENAME CONSTRAINT a TO b", both, Table{}},
+		{"ALTER TABLE t SET (a = 1)", both, Table{}},
+	} {
+		for _, d := range c.on {
+			if got := one(t, d, c.query); got.To != c.want {
+				t.Errorf("%v: %s renames to %v, want %v", d, c.query, got.To, c.want)
 			}
 		}
 	}
