@@ -123,7 +123,7 @@ func TestDriver(t *testing.T) {
 		named := dbtest.Open(t, w.name, w.dsn)
 		c, err := w.connector()
 		w.must(err)
-		hub, _ := newHub(t, nil)
+		hub, _ := newHub(t, elsewhere)
 		again, err := driver.WrapConnector(c, hub)
 		w.must(err)
 		for what, d := range map[string]sqldriver.Driver{
