@@ -64,6 +64,16 @@ func (s *Store) attachable(ctx context.Context, noMigrate bool) error {
 	return nil
 }
 
+// unmade reports whether err is that of an SQLite database in which nothing of the
+// timeline was ever made, since nothing has happened that is to be in it.
+func (s *Store) unmade(ctx context.Context, err error) bool {
+	if s.dialect != hooks.SQLite || !says(err, "no such table") {
+		return false
+	}
+	f, err := s.look(ctx, s.db)
+	return err == nil && f.actions == nil && f.version == nil && !f.record
+}
+
 // found is what the database has under the store's names.
 type found struct {
 	actions []string // columns of audit_actions, nil without the table

@@ -101,14 +101,30 @@ func (f *Forwarder) Forward(ctx context.Context, entries []journal.Entry) error 
 	// No guess, or one that this database did not understand: a program may have
 	// databases of both kinds behind one forwarder.
 	dialect, err := detect(ctx, db)
-	if err != nil {
+	switch {
+	case err != nil && guess != nil && f.spoke(*guess, refused):
+		return refused // its transaction has failed with it, so that nothing can be asked
+	case err != nil:
 		return err
-	}
-	if guess != nil && *guess == dialect {
+	case guess != nil && *guess == dialect:
 		return refused
 	}
 	f.dialect.Store(&dialect)
 	return f.deliver(ctx, NewStore(db, dialect, &f.opts.Options), entries)
+}
+
+// spoke reports whether the dialect that was refused is the database's: only
+// PostgreSQL has SQLSTATEs. If it is the other one, the next delivery begins with
+// that.
+func (f *Forwarder) spoke(guess hooks.Dialect, refused error) bool {
+	dialect := hooks.SQLite
+	if hooks.SQLState(refused) != "" {
+		dialect = hooks.Postgres
+	}
+	if guess != dialect {
+		f.dialect.Store(&dialect)
+	}
+	return guess == dialect
 }
 
 // record records entries, and on SQLite makes the tables where they are missing:

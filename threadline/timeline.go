@@ -26,7 +26,9 @@ type Page struct {
 }
 
 // Timeline returns the actions that match q, newest first, a page at a time. A
-// query that makes no sense is a [*QueryError].
+// query that makes no sense is a [*QueryError]. On SQLite, where the first event
+// makes the tables, there are no actions before it; on PostgreSQL tables that are
+// missing are an error.
 func (s *Store) Timeline(ctx context.Context, q Query) (Page, error) {
 	if q.Limit > MaxLimit {
 		return Page{}, &QueryError{"limit", fmt.Sprintf("%d is above %d: take several pages, or Store.Each", q.Limit, MaxLimit)}
@@ -81,7 +83,7 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (Action, error) {
 	query := "SELECT " + columns + " FROM " + s.names.actions + " WHERE id = ?"
 	var a Action
 	err = s.db.QueryRowContext(ctx, s.bind(query), id.String()).Scan(s.targets(&a)...)
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, sql.ErrNoRows) || s.unmade(ctx, err) {
 		return Action{}, fmt.Errorf("%w: %s", ErrNotFound, id)
 	}
 	return a, s.explain("get", err)
@@ -106,7 +108,10 @@ func (s *Store) page(ctx context.Context, q Query) (Page, error) {
 			actions, err = s.find(ctx, q, lacks)
 		}
 	}
-	if err != nil {
+	switch {
+	case s.unmade(ctx, err):
+		return Page{}, nil
+	case err != nil:
 		return Page{}, s.explain("timeline", err)
 	}
 	if len(actions) <= q.Limit {

@@ -206,3 +206,15 @@ func (s *sink) told(kind hooks.NoticeKind, dispatch string) int {
 	}
 	return total
 }
+
+// reasonOf returns the reason of the last notice of a kind, "" if there was none.
+func (s *sink) reasonOf(kind hooks.NoticeKind) (reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.notices {
+		if n.Kind == kind {
+			reason = n.Reason
+		}
+	}
+	return reason
+}

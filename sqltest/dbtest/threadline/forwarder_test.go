@@ -105,6 +105,38 @@ func TestOneForwarderForTwoKindsOfDatabase(t *testing.T) {
 	}, dbtest.PostgresEngines()...)
 }
 
+// In a transaction, as the relay's, a refusal is all that can be learnt: it is what
+// Forward returns, and no database is taken for one of the other kind for good.
+func TestRefusalWithinATransaction(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		f := threadline.NewForwarder(nil)
+		db, ctx := lent(t, e)
+		lite, liteCtx := lent(t, dbtest.SQLite)
+		if err := f.Attach(ctx, db); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Attach(liteCtx, lite); err != nil { // which it takes for the next one
+			t.Fatal(err)
+		}
+		exec(t, db, "BEGIN")
+		if err := f.Forward(ctx, []journal.Entry{entry(1)}); isPermanent(err, "schema_mismatch") {
+			t.Errorf("taken for SQLite: %v, want one that is tried again", err)
+		}
+		exec(t, db, "ROLLBACK")
+		exec(t, db, "BEGIN")
+		if err := f.Forward(ctx, []journal.Entry{entry(1)}); err != nil {
+			t.Errorf("the next time: %v", err)
+		}
+		exec(t, db, "COMMIT")
+		exec(t, db, "DROP SCHEMA threadline CASCADE")
+		exec(t, db, "BEGIN")
+		if err := f.Forward(ctx, []journal.Entry{entry(2)}); !isPermanent(err, "schema_mismatch") {
+			t.Errorf("without the schema: %v", err)
+		}
+		exec(t, db, "ROLLBACK")
+	}, dbtest.PostgresEngines()...)
+}
+
 func TestForwardToAStore(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		s := threadline.NewStore(dbtest.Open(t, e.Driver, e.DSN(t)), e.Dialect, nil)
