@@ -142,8 +142,8 @@ func (d *handler) registerSinks(ctx context.Context, conn *sql.DB) (done bool, e
 		switch {
 		case err == nil:
 		case hooks.SQLState(err) == insufficientPrivilege:
-			return true, d.withoutRights(ctx, conn, err)
-		case hooks.SQLState(err) == "25006": // read_only_sql_transaction
+			return d.withoutRights(ctx, conn, err)
+		case hooks.SQLState(err) == readOnly:
 			return false, nil
 		default:
 			return false, err

@@ -10,21 +10,28 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-const undefinedFunction = "42883" // SQLSTATE
+// SQLSTATEs.
+const (
+	undefinedFunction = "42883"
+	readOnly          = "25006" // of a transaction, as all are on a standby
+)
 
 // withoutRights goes on for a role that may write to the journal, and not use the
 // relay's tables. Where a relay runs elsewhere, as another role, the journal's
-// function registers the forwarders for it.
-func (d *handler) withoutRights(ctx context.Context, conn *sql.DB, cause error) error {
-	if d.hub.relayMode == RelayElsewhere {
-		err := d.announceSinks(ctx, conn)
-		if state := hooks.SQLState(err); err == nil || state != insufficientPrivilege && state != undefinedFunction {
-			return err
-		}
-		return fmt.Errorf("forward: this role may not register forwarders for the relay that runs elsewhere: "+
+// function registers the forwarders for it. It reports as registerSinks does.
+func (d *handler) withoutRights(ctx context.Context, conn *sql.DB, cause error) (done bool, err error) {
+	if d.hub.relayMode != RelayElsewhere {
+		return true, d.withoutQueue(cause)
+	}
+	err = d.announceSinks(ctx, conn)
+	switch hooks.SQLState(err) {
+	case readOnly:
+		return false, nil
+	case insufficientPrivilege, undefinedFunction:
+		return false, fmt.Errorf("forward: this role may not register forwarders for the relay that runs elsewhere: "+
 			"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA of the journal to it, once more after an upgrade: %w", err)
 	}
-	return d.withoutQueue(cause)
+	return err == nil, err
 }
 
 func (d *handler) announceSinks(ctx context.Context, conn *sql.DB) error {

@@ -94,6 +94,9 @@ func TestWriterWithRelayElsewhere(t *testing.T) {
 			t.Errorf("without the function: %v", err)
 		}
 		w.must(w.bare.ExecContext(ctx, `GRANT EXECUTE ON FUNCTION aftercommit.register(text, text) TO "`+role+`"`))
+		standby, err := w.try(dsn+" options='-c default_transaction_read_only=on'", elsewhere, nil)
+		w.must(err) // a later connection may be to the primary
+		w.must(standby.db.Close())
 		for i, register := range []func(*forward.Hub){nil, func(h *forward.Hub) { h.Register(w.sink, forward.Async) }} {
 			a, err := w.try(dsn, elsewhere, register)
 			w.must(err)
@@ -115,8 +118,21 @@ func TestWriterWithRelayElsewhere(t *testing.T) {
 		again, err := w.try(dsn, elsewhere, nil)
 		w.must(err)
 		w.must(again.db.Close())
-		defer w.relayAlone(nil)()
+		stop = w.relayAlone(nil)
 		w.until("it is delivered", func() bool { return w.sink.orders() == "1 2 3" })
+		stop()
+		// One that was retired starts again, with what this app commits.
+		store, err := relay.New(hooks.Postgres, nil)
+		w.must(err)
+		states, err := store.States(ctx, w.bare)
+		w.must(err)
+		w.must(store.Retire(ctx, w.bare, states[0].Forwarder))
+		a, err = w.try(dsn, elsewhere, nil)
+		w.must(err)
+		a.place(4)
+		w.must(a.db.Close())
+		defer w.relayAlone(nil)()
+		w.until("it is delivered", func() bool { return w.sink.orders() == "1 2 3 4" })
 	})
 }
 
