@@ -258,8 +258,8 @@ func (w *world) playInMemory(by way, rows []row) {
 			if !subsequence(strings.Fields(got), strings.Fields(r.forwarded)) {
 				t.Errorf("forwarded: [%s], of which some is not in [%s], what was committed", got, r.forwarded)
 			}
-			if got != r.forwarded && len(w.told.of(hooks.NoticeUnknown)) == 0 {
-				t.Errorf("forwarded: [%s], want [%s], and nothing is unknown", got, r.forwarded)
+			if got != r.forwarded && len(w.told.of(hooks.NoticeDiscarded)) == 0 {
+				t.Errorf("forwarded: [%s], want [%s], and nothing was discarded", got, r.forwarded)
 			}
 		})
 	}
