@@ -32,13 +32,13 @@ func (c *conn) wantsOne(j *job, i int) bool {
 		return true
 	case s.Kind == lex.Write:
 		for _, t := range s.Tables {
-			if _, ok := c.aimOf(j.names.of(i, t), s.Op); ok {
+			if _, ok := c.aimAt(j, j.names.of(i, t), s.Op); ok {
 				return true
 			}
 		}
 	}
 	for _, t := range s.Also {
-		if _, ok := c.aimOf(j.names.of(i, t.Table), t.Op); ok {
+		if _, ok := c.aimAt(j, j.names.of(i, t.Table), t.Op); ok {
 			return true
 		}
 	}
@@ -72,12 +72,17 @@ func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture
 		none := known && rows == 0 && s.Op != lex.Truncate
 		for _, t := range s.Tables {
 			r := j.names.of(i, t)
-			a, ok := c.aimOf(r, s.Op)
+			a, ok := c.aimAt(&j, r, s.Op)
 			if !ok || none && !a.doubt || s.Command && r.steps[0].virtual {
 				continue
 			}
 			f := c.captureWrite(ctx, a, s.Target(t), s.Partial, j.args)
 			if f == nil {
+				continue
+			}
+			if a.either {
+				f.add(0)
+				f.unknown = true
 				continue
 			}
 			f.add(rows)
@@ -102,7 +107,7 @@ func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture
 // clause for one. The server does not say whether they changed any rows.
 func (c *conn) captureAlso(ctx context.Context, j *job, i int) {
 	for _, t := range j.stmts[i].Also {
-		a, ok := c.aimOf(j.names.of(i, t.Table), t.Op)
+		a, ok := c.aimAt(j, j.names.of(i, t.Table), t.Op)
 		if !ok {
 			continue
 		}

@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 )
@@ -21,7 +22,8 @@ import (
 // It does not raise an error, which would end the app's transaction: a schema
 // without rights is no schema of the path, a relation that is dropped meanwhile
 // has no row. Every name and operator is qualified, so that no search_path can
-// change it. There is always one row, for the current schema.
+// change it. There is always one row, for the current schema
+// and those of the path.
 const catalogQuery = `WITH RECURSIVE up(depth, oid, kind, part, sure, above) AS (
   (SELECT 0, c.oid, c.relkind::pg_catalog.text, c.relispartition, true, false
      FROM pg_catalog.unnest(
@@ -67,7 +69,7 @@ const catalogQuery = `WITH RECURSIVE up(depth, oid, kind, part, sure, above) AS 
     FROM down JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) down.oid
    GROUP BY down.top
 )
-SELECT pg_catalog.current_schema()::pg_catalog.text,
+SELECT pg_catalog.array_to_string(ARRAY[COALESCE(pg_catalog.current_schema(), '')] OPERATOR(pg_catalog.||) pg_catalog.current_schemas(true), E'\x1f'),
        up.sure::pg_catalog.text, n.nspname::pg_catalog.text, c.relname::pg_catalog.text, c.relkind::pg_catalog.text,
        c.relpersistence::pg_catalog.text,
        COALESCE((SELECT pg_catalog.bit_or(t.tgtype::pg_catalog.int4) FROM pg_catalog.pg_trigger t
@@ -90,11 +92,11 @@ func (c *conn) askPostgres(ctx context.Context, t lex.Table) (*relation, error) 
 	if c.names.salt > 0 {
 		query += " -- " + strconv.Itoa(c.names.salt)
 	}
-	r, schema, rows := &relation{}, "", 0
+	r, schema, path, rows := &relation{}, "", "", 0
 	err := c.read(ctx, query, []string{t.Schema, t.Name, c.db.reg.cfg.keyColumn}, func(row []string) {
 		if len(row) == 10 {
 			rows++
-			schema = row[0]
+			schema, path, _ = strings.Cut(row[0], "\x1f")
 			r.add(row[1:])
 		}
 	})
@@ -109,6 +111,7 @@ func (c *conn) askPostgres(ctx context.Context, t lex.Table) (*relation, error) 
 			r.steps[0].Schema = schema
 		}
 	}
+	c.names.follow(path, t, r)
 	return r, nil
 }
 

@@ -73,6 +73,8 @@ type job struct {
 	whole string // the text, of an Exec without arguments
 	do    func(ctx context.Context) (answer, error)
 	names meanings
+	// prepared: the app has prepared it.
+	prepared bool
 	// copying: lib/pq is in the middle of a COPY and can ask nothing.
 	copying bool
 }
@@ -130,7 +132,8 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 	}
 	stmts := c.parse(ctx, query, nil) // as the server reads it now, when it is prepared
 	copies := len(stmts) == 1 && stmts[0].Verb == "COPY"
-	if copies {
+	// What the names stand for now is what PostgreSQL plans for.
+	if copies || c.postgres() && !boring(stmts) {
 		if err := c.lookUp(ctx, &job{stmts: stmts}); err != nil {
 			return nil, err
 		}

@@ -21,6 +21,7 @@ type names struct {
 	found map[lex.Table]*relation // replaced rather than emptied: jobs hold on to it
 	stale map[lex.Table]*relation // expired: used only where the catalog cannot be asked
 	since time.Time               // when found was begun
+	plans map[seen]*relation
 	// moved: the transaction may have changed what names mean, so that its end, or
 	// a ROLLBACK TO, drops them again.
 	moved bool
@@ -175,6 +176,7 @@ func (c *conn) forgetNames() {
 func (c *conn) moved(unprepared bool) {
 	c.forgetNames()
 	if unprepared {
+		c.names.plans = nil
 		c.names.salt++
 	}
 }

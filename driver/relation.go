@@ -21,6 +21,9 @@ type relation struct {
 	schema string
 	// missing: there was none of that name.
 	missing bool
+	// hides are the relations of that name to which statements may go on writing
+	// that were prepared earlier; see follow.
+	hides []*relation
 	// unknown: what it is cannot be found out.
 	unknown bool
 }
@@ -96,6 +99,10 @@ type aim struct {
 	instead bool
 	// doubt: no rows does not mean that nothing was changed.
 	doubt bool
+	// either: the rows may be those of a table that is not captured.
+	either bool
+	// torn: they are those of one of two captured tables.
+	torn bool
 }
 
 // aimOf returns what a write to r is captured for, if it is. Of a view and its

@@ -117,7 +117,7 @@ func (s *stmt) run(ctx context.Context, args []driver.NamedValue, do func(contex
 			return answer{}, err
 		}
 	}
-	a, err := s.c.dispatch(ctx, job{stmts: s.stmts, args: args, do: do, copying: s.copies})
+	a, err := s.c.dispatch(ctx, job{stmts: s.stmts, args: args, do: do, copying: s.copies, prepared: true})
 	s.feeding = err == nil && feeds(s.stmts, args)
 	return a, err
 }

@@ -203,7 +203,7 @@ func (c *conn) countUnseen(j *job) {
 	if c.db.reg.cfg.rules == nil {
 		return
 	}
-	opaque, views, passed := 0, 0, 0
+	opaque, views, passed, torn := 0, 0, 0, 0
 	for i := range j.stmts {
 		s := &j.stmts[i]
 		if s.Kind == lex.Opaque || s.Partial {
@@ -212,12 +212,21 @@ func (c *conn) countUnseen(j *job) {
 		if j.isLost(i) {
 			passed++
 		}
+		for _, t := range s.Also {
+			if a, _ := c.aimAt(j, j.names.of(i, t.Table), t.Op); a.torn {
+				torn++
+			}
+		}
 		if s.Kind != lex.Write {
 			continue
 		}
 		for _, t := range s.Tables {
 			r := j.names.of(i, t)
-			if _, ok := c.aimOf(r, s.Op); !ok && c.misses(r, s.Op) {
+			a, ok := c.aimAt(j, r, s.Op)
+			if a.torn {
+				torn++
+			}
+			if !ok && !a.torn && c.missesAt(j, r, s.Op) {
 				views++
 			}
 		}
@@ -225,6 +234,7 @@ func (c *conn) countUnseen(j *job) {
 	c.uncaptured(opaque, "opaque")
 	c.uncaptured(views, "view")
 	c.uncaptured(passed, "several_statements")
+	c.uncaptured(torn, "prepared")
 }
 
 // isLost reports whether what the i-th statement is about is not known, for one of
