@@ -202,6 +202,9 @@ func (c *conn) ResetSession(ctx context.Context) error {
 	if c.bad {
 		return driver.ErrBadConn
 	}
+	if c.db.reg.cfg.forgets {
+		c.forgetNames()
+	}
 	return c.base.(driver.SessionResetter).ResetSession(ctx)
 }
 

@@ -25,6 +25,7 @@ type config struct {
 	maxBytes     int
 	drainRows    int
 	side         driver.Connector
+	forgets      bool
 	writeTimeout time.Duration
 }
 
@@ -157,6 +158,18 @@ func SideConnector(c driver.Connector) Option {
 			return errors.New("SideConnector is nil")
 		}
 		cfg.side = c
+		return nil
+	}
+}
+
+// ForgetNames drops what a connection knows of the names of tables whenever the
+// pool hands it out again. It is for base connections that change search_path or
+// the role by themselves at that moment, as with pgx's stdlib.OptionResetSession:
+// nothing shows that they did. It costs one question for each table that is
+// written to between two such moments.
+func ForgetNames() Option {
+	return func(c *config) error {
+		c.forgets = true
 		return nil
 	}
 }
