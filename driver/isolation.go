@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // What a handler reads and writes on the idle connection that it is lent must not
@@ -13,8 +14,9 @@ import (
 // default is another level than read committed, each statement that the handler
 // has put into no transaction gets one.
 const (
-	beginApart    = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-	isolationShow = "SELECT pg_catalog.current_setting('default_transaction_isolation')"
+	beginReading  = "BEGIN ISOLATION LEVEL READ COMMITTED"
+	beginApart    = beginReading + " READ WRITE"
+	isolationShow = "SHOW default_transaction_isolation" // no SELECT: a standby refuses them where it is serializable
 	readCommitted = "read committed"
 )
 
@@ -61,6 +63,18 @@ func (l *lease) apart(ctx context.Context, query string) bool {
 	}
 	return false
 }
+
+// beginApart begins that transaction. A hot standby refuses READ WRITE, and has
+// begun nothing then.
+func (l *lease) beginApart(ctx context.Context) error {
+	err := l.c.word(ctx, beginApart)
+	if hooks.SQLState(err) == stateUnsupported {
+		err = l.c.word(ctx, beginReading)
+	}
+	return err
+}
+
+const stateUnsupported = "0A000" // feature_not_supported
 
 // inside notes whether the borrower has a transaction open.
 func (l *lease) inside(is bool) {

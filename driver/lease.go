@@ -198,7 +198,7 @@ func (c *lentConn) ExecContext(ctx context.Context, query string, args []driver.
 	}
 	apart := c.l.apart(ctx, query)
 	if apart {
-		if err = c.l.c.word(ctx, beginApart); err != nil {
+		if err = c.l.beginApart(ctx); err != nil {
 			return nil, c.l.leave(err)
 		}
 	}
@@ -234,7 +234,7 @@ func (c *lentConn) QueryContext(ctx context.Context, query string, args []driver
 	}
 	apart := c.l.apart(ctx, query)
 	if apart {
-		if err = c.l.c.word(ctx, beginApart); err != nil {
+		if err = c.l.beginApart(ctx); err != nil {
 			cancel()
 			return nil, c.l.leave(err)
 		}

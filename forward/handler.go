@@ -55,6 +55,9 @@ func (d *handler) Connect(ctx context.Context, conn *sql.DB) error {
 	if d.started.Load() {
 		return nil
 	}
+	if standby, err := d.isStandby(ctx, conn); err != nil || standby {
+		return err // nothing is written there; the next connection may be to a primary
+	}
 	registered, err := true, error(nil)
 	if d.db.Dialect != hooks.SQLite { // where the first flush does it
 		registered, err = d.registerSinks(ctx, conn)
@@ -66,7 +69,7 @@ func (d *handler) Connect(ctx context.Context, conn *sql.DB) error {
 		return err
 	}
 	if !registered {
-		return nil // the next connection may be to a primary
+		return nil // the next connection may be able to write
 	}
 	if err := d.startQueue(ctx, conn); err != nil {
 		return err

@@ -125,15 +125,8 @@ func (d *handler) whyNoQueue() string {
 
 // registerSinks makes the forwarders' cursors, so that what is committed from
 // now on waits for them, also if they cannot be attached yet.
-// It reports false for a database that cannot be written to now, such as a
-// standby.
+// It reports false for a database that cannot be written to now.
 func (d *handler) registerSinks(ctx context.Context, conn *sql.DB) (done bool, err error) {
-	if len(d.queue.given) > 0 && d.db.Dialect == hooks.Postgres {
-		var standby bool
-		if err := conn.QueryRowContext(ctx, "SELECT pg_catalog.pg_is_in_recovery()").Scan(&standby); err != nil || standby {
-			return false, err
-		}
-	}
 	if d.queue.store == nil {
 		return true, nil
 	}
@@ -150,6 +143,16 @@ func (d *handler) registerSinks(ctx context.Context, conn *sql.DB) (done bool, e
 		}
 	}
 	return true, nil
+}
+
+// isStandby reports whether conn is to a hot standby. The journal's tables may be
+// missing there until the primary has them.
+func (d *handler) isStandby(ctx context.Context, conn *sql.DB) (standby bool, err error) {
+	if d.db.Dialect != hooks.Postgres || d.journal == nil {
+		return false, nil
+	}
+	err = conn.QueryRowContext(ctx, "SELECT pg_catalog.pg_is_in_recovery()").Scan(&standby)
+	return standby, err
 }
 
 // startQueue checks the Queue, and starts its workers and the relay of this
