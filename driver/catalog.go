@@ -37,7 +37,7 @@ func (c *conn) read(ctx context.Context, query string, args []string, f func(row
 // connection has no other way.
 func (c *conn) queryOwn(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	if c.own.queries() {
-		rows, err := c.own.query(ctx, query, args)
+		rows, err := c.queryUnnamed(ctx, query, args)
 		if err != driver.ErrSkip { //nolint:errorlint // database/sql compares with ==, so drivers return it bare
 			return rows, err
 		}

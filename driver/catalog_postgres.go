@@ -19,6 +19,9 @@ import (
 //     0 proves nothing: a BEFORE ROW trigger may take the row elsewhere, or it is
 //     a foreign table, where another server carries them out.
 //
+// Names are returned as their UTF-8, with what is not ASCII escaped: the session's
+// client_encoding may lack their characters.
+//
 // It does not raise an error, which would end the app's transaction: a schema
 // without rights is no schema of the path, a relation that is dropped meanwhile
 // has no row. Every name and operator is qualified, so that no search_path can
@@ -69,8 +72,11 @@ const catalogQuery = `WITH RECURSIVE up(depth, oid, kind, part, sure, above) AS 
     FROM down JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) down.oid
    GROUP BY down.top
 )
-SELECT pg_catalog.array_to_string(ARRAY[COALESCE(pg_catalog.current_schema(), '')] OPERATOR(pg_catalog.||) pg_catalog.current_schemas(true), E'\x1f'),
-       up.sure::pg_catalog.text, n.nspname::pg_catalog.text, c.relname::pg_catalog.text, c.relkind::pg_catalog.text,
+SELECT pg_catalog.encode(pg_catalog.convert_to(pg_catalog.array_to_string(
+         ARRAY[COALESCE(pg_catalog.current_schema(), '')] OPERATOR(pg_catalog.||) pg_catalog.current_schemas(true), E'\x1f'), one.encoding), 'escape'),
+       up.sure::pg_catalog.text,
+       pg_catalog.encode(pg_catalog.convert_to(n.nspname::pg_catalog.text, one.encoding), 'escape'),
+       pg_catalog.encode(pg_catalog.convert_to(c.relname::pg_catalog.text, one.encoding), 'escape'), c.relkind::pg_catalog.text,
        c.relpersistence::pg_catalog.text,
        COALESCE((SELECT pg_catalog.bit_or(t.tgtype::pg_catalog.int4) FROM pg_catalog.pg_trigger t
           WHERE t.tgrelid OPERATOR(pg_catalog.=) up.oid AND t.tgenabled OPERATOR(pg_catalog.<>) 'D'
@@ -80,7 +86,7 @@ SELECT pg_catalog.array_to_string(ARRAY[COALESCE(pg_catalog.current_schema(), ''
        COALESCE(doubt.ops, 0)::pg_catalog.text,
        COALESCE((SELECT a.atttypid::pg_catalog.text FROM pg_catalog.pg_attribute a
           WHERE a.attrelid OPERATOR(pg_catalog.=) up.oid AND a.attname OPERATOR(pg_catalog.=) $3::pg_catalog.name AND NOT a.attisdropped), '') AS key
-  FROM (SELECT 1) one
+  FROM (SELECT CASE WHEN pg_catalog.getdatabaseencoding()::pg_catalog.text OPERATOR(pg_catalog.=) 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END AS encoding) one
   LEFT JOIN (up JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) up.oid
                 JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
                 LEFT JOIN doubt ON doubt.top OPERATOR(pg_catalog.=) up.oid) ON true
@@ -88,15 +94,12 @@ SELECT pg_catalog.array_to_string(ARRAY[COALESCE(pg_catalog.current_schema(), ''
 
 // askPostgres asks PostgreSQL's catalog for a name.
 func (c *conn) askPostgres(ctx context.Context, t lex.Table) (*relation, error) {
-	query := catalogQuery
-	if c.names.salt > 0 {
-		query += " -- " + strconv.Itoa(c.names.salt)
-	}
 	r, schema, path, rows := &relation{}, "", "", 0
-	err := c.read(ctx, query, []string{t.Schema, t.Name, c.db.reg.cfg.keyColumn}, func(row []string) {
+	err := c.read(ctx, catalogQuery, []string{t.Schema, t.Name, c.db.reg.cfg.keyColumn}, func(row []string) {
 		if len(row) == 10 {
 			rows++
-			schema, path, _ = strings.Cut(row[0], "\x1f")
+			schema, path, _ = strings.Cut(unescaped(row[0]), "\x1f")
+			row[2], row[3] = unescaped(row[2]), unescaped(row[3])
 			r.add(row[1:])
 		}
 	})
@@ -135,6 +138,29 @@ func (r *relation) add(row []string) {
 		s.doubt |= updates // which may move a row by a DELETE and an INSERT
 	}
 	r.steps = append(r.steps, s)
+}
+
+// unescaped undoes encode(…, 'escape').
+func unescaped(name string) string {
+	if !strings.Contains(name, `\`) {
+		return name
+	}
+	var b strings.Builder
+	for name != "" {
+		before, after, found := strings.Cut(name, `\`)
+		b.WriteString(before)
+		if !found {
+			break
+		}
+		if octal, err := strconv.ParseUint(after[:min(3, len(after))], 8, 8); err == nil {
+			b.WriteByte(byte(octal))
+			name = after[3:]
+		} else {
+			b.WriteByte('\\')
+			name = after[min(1, len(after)):]
+		}
+	}
+	return b.String()
 }
 
 func bits(tgtype string) changes {

@@ -134,6 +134,9 @@ type database struct {
 
 	learnt   sync.Once   // isolates
 	isolates atomic.Bool // sessions begin with another isolation level than read committed
+
+	asksUnnamed sync.Once // unnamed
+	unnamed     any       // the argument for a query without a named statement
 }
 
 func (db *database) connect(ctx context.Context) (*conn, error) {

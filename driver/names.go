@@ -25,10 +25,6 @@ type names struct {
 	// moved: the transaction may have changed what names mean, so that its end, or
 	// a ROLLBACK TO, drops them again.
 	moved bool
-	// salt is put behind the catalog's query, and grows each time the session has
-	// dropped its prepared statements: pgx, which caches them by their text, would
-	// go on using the one that is gone.
-	salt int
 }
 
 // lookUp finds out what the names in j's statements stand for, before they are
@@ -177,7 +173,6 @@ func (c *conn) moved(unprepared bool) {
 	c.forgetNames()
 	if unprepared {
 		c.names.plans = nil
-		c.names.salt++
 	}
 }
 

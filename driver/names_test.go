@@ -258,23 +258,6 @@ func TestNamesAreForgottenInDoubt(t *testing.T) {
 	want(t, "asked", asked.asked, "orders", "orders")
 }
 
-// pgx keeps what it has prepared by its text, and so would go on using what is
-// gone.
-func TestNamesAfterDeallocate(t *testing.T) {
-	fake := sqltest.NewFake()
-	newCatalog(fake)
-	db := open(t, fake, &spy{}, adriver.Capture(adriver.AllTables()))
-	exec(t, db, orderStmt, "SET search_path = shop", orderStmt, "DEALLOCATE ALL", orderStmt, "DISCARD ALL", orderStmt)
-	var texts []string
-	for _, c := range fake.Log("QueryContext") {
-		texts = append(texts, c.Query)
-	}
-	texts = texts[1:] // but for whether it can be asked
-	if len(texts) != 4 || texts[0] != texts[1] || texts[1] == texts[2] || texts[2] == texts[3] {
-		t.Errorf("%d questions, or the wrong ones are equal", len(texts))
-	}
-}
-
 // An app without rules, or in the mode off, is asked nothing.
 func TestNamesAreNotAskedInVain(t *testing.T) {
 	for name, opts := range map[string][]adriver.Option{

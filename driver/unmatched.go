@@ -12,9 +12,11 @@ import (
 
 // tablesQuery lists which of the names in $1, divided by U+001F, tables and views
 // have on PostgreSQL.
-const tablesQuery = `SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text
+const tablesQuery = `SELECT pg_catalog.encode(pg_catalog.convert_to(n.nspname::pg_catalog.text, one.encoding), 'escape'),
+       pg_catalog.encode(pg_catalog.convert_to(c.relname::pg_catalog.text, one.encoding), 'escape')
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+  CROSS JOIN (SELECT CASE WHEN pg_catalog.getdatabaseencoding()::pg_catalog.text OPERATOR(pg_catalog.=) 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END AS encoding) one
  WHERE pg_catalog.lower(c.relname::pg_catalog.text) OPERATOR(pg_catalog.=) ANY (pg_catalog.string_to_array($1::pg_catalog.text, E'\x1f'))
    AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,f}'::pg_catalog."char"[])`
 
@@ -100,7 +102,7 @@ func (c *conn) tables(ctx context.Context, named []tableName) (there []tableName
 			names = append(names, n.table)
 		}
 		err = c.read(ctx, tablesQuery, []string{strings.Join(names, "\x1f")}, func(row []string) {
-			there = append(there, tableName{folded(row[0]), folded(row[1])})
+			there = append(there, tableName{folded(unescaped(row[0])), folded(unescaped(row[1]))})
 		})
 		return there, err
 	}

@@ -91,7 +91,8 @@ func countParams(query string) int {
 // fake has nothing.
 func asksCatalog(query string) bool {
 	return strings.Contains(query, "pg_catalog.") || strings.Contains(query, "sqlite_master") ||
-		strings.Contains(query, "sqlite_temp_master") || strings.HasPrefix(query, "PRAGMA database_list")
+		strings.Contains(query, "sqlite_temp_master") || strings.HasPrefix(query, "PRAGMA database_list") ||
+		strings.HasPrefix(query, "SHOW default_transaction_isolation")
 }
 
 func wordLen(s string) int {
