@@ -76,6 +76,10 @@ func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture
 			if !ok || none && !a.doubt || s.Command && r.steps[0].virtual {
 				continue
 			}
+			reads := res == nil && s.Returning && len(j.stmts) == 1
+			if reads && s.ReturnsKey && a.key == someColumn {
+				a.named = false // what is returned is certain
+			}
 			f := c.captureWrite(ctx, a, s.Target(t), s.Partial, j.args)
 			if f == nil {
 				continue
@@ -89,9 +93,9 @@ func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture
 			f.doubt = a.doubt
 			f.unknown = f.unknown || a.instead
 			switch {
-			case res == nil && s.Returning && len(j.stmts) == 1:
+			case reads:
 				f.reading++
-				f.learns = s.ReturnsKey && f.key.target.ID == "" && a.keyed
+				f.learns, f.column = s.ReturnsKey && f.key.target.ID == "" && a.keyed, a.key
 				captures = append(captures, f)
 			case s.Op == lex.Truncate:
 				f.unknown, f.sure = true, true
@@ -138,16 +142,22 @@ var verbs = [...]string{
 }
 
 func (c *conn) captureWrite(ctx context.Context, to aim, t lex.Target, wide bool, args []driver.NamedValue) *capture {
+	if to.replaces {
+		t.Op = lex.Upsert
+	}
 	a := act{deed: deed(t.Op), wide: wide, key: foldKey{
 		action: actionOf(c.db.dialect, to.table, verbs[t.Op]),
 		target: hooks.Target{Type: nameOf(c.db.dialect, to.table)},
 		via:    to.via,
 		values: c.origin(ctx),
 	}}
-	if t.Moves {
+	switch spreads := t.Moves || to.moves; {
+	case spreads && t.Op == lex.Update:
 		a.deed = moved
+	case spreads && t.Op == lex.Upsert:
+		a.deed = replaced
 	}
-	if to.keyed {
+	if to.named {
 		a.key.target.ID = c.keyOf(t.Key, to.key, args)
 	}
 	return c.fold(a, nil)

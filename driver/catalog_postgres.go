@@ -17,7 +17,11 @@ import (
 //   - down has the partitions and inheriting tables, whose triggers rows pass too;
 //   - doubt has the operations, as bits of pg_trigger.tgtype, for which a count of
 //     0 proves nothing: a BEFORE ROW trigger may take the row elsewhere, or it is
-//     a foreign table, where another server carries them out.
+//     a foreign table, where another server carries them out;
+//   - key is the type of the key's column, of a domain the one below it. It is 0 if
+//     one value may have several spellings there, by its collation or because it is
+//     rounded to hundreds, or if several rows may have it: there is no unique index
+//     of that column alone, or other tables inherit the column without its index.
 //
 // Names are returned as their UTF-8, with what is not ASCII escaped: the session's
 // client_encoding may lack their characters.
@@ -84,8 +88,25 @@ SELECT pg_catalog.encode(pg_catalog.convert_to(pg_catalog.array_to_string(
        COALESCE((SELECT pg_catalog.string_agg(r.ev_type::pg_catalog.text, '') FROM pg_catalog.pg_rewrite r
           WHERE r.ev_class OPERATOR(pg_catalog.=) up.oid AND r.is_instead AND r.ev_type OPERATOR(pg_catalog.<>) '1' AND r.ev_enabled OPERATOR(pg_catalog.<>) 'D'), '') AS rules,
        COALESCE(doubt.ops, 0)::pg_catalog.text,
-       COALESCE((SELECT a.atttypid::pg_catalog.text FROM pg_catalog.pg_attribute a
-          WHERE a.attrelid OPERATOR(pg_catalog.=) up.oid AND a.attname OPERATOR(pg_catalog.=) $3::pg_catalog.name AND NOT a.attisdropped), '') AS key
+       COALESCE((SELECT CASE WHEN a.alone AND a.exact THEN a.type ELSE '0' END FROM (
+         SELECT (WITH RECURSIVE base(type, mod) AS (
+                   SELECT a.atttypid, a.atttypmod
+                   UNION ALL
+                   SELECT t.typbasetype, t.typtypmod FROM base JOIN pg_catalog.pg_type t
+                       ON t.oid OPERATOR(pg_catalog.=) base.type AND t.typtype OPERATOR(pg_catalog.=) 'd')
+                 SELECT CASE WHEN base.mod OPERATOR(pg_catalog.>) 0 AND base.type OPERATOR(pg_catalog.=) 1700
+                              AND ((base.mod OPERATOR(pg_catalog.-) 4) OPERATOR(pg_catalog.&) 1024) OPERATOR(pg_catalog.<>) 0 THEN '0'
+                        ELSE base.type::pg_catalog.text END
+                   FROM base JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) base.type AND t.typtype OPERATOR(pg_catalog.<>) 'd'),
+                NOT EXISTS (SELECT FROM pg_catalog.pg_collation k
+                             WHERE k.oid OPERATOR(pg_catalog.=) a.attcollation AND NOT k.collisdeterministic),
+                EXISTS (SELECT FROM pg_catalog.pg_index i
+                         WHERE i.indrelid OPERATOR(pg_catalog.=) up.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+                           AND i.indnkeyatts OPERATOR(pg_catalog.=) 1 AND i.indkey[0] OPERATOR(pg_catalog.=) a.attnum)
+                AND (up.kind OPERATOR(pg_catalog.=) 'p' OR NOT EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent OPERATOR(pg_catalog.=) up.oid))
+           FROM pg_catalog.pg_attribute a
+          WHERE a.attrelid OPERATOR(pg_catalog.=) up.oid AND a.attname OPERATOR(pg_catalog.=) $3::pg_catalog.name AND NOT a.attisdropped
+         ) a (type, exact, alone)), '') AS key
   FROM (SELECT CASE WHEN pg_catalog.getdatabaseencoding()::pg_catalog.text OPERATOR(pg_catalog.=) 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END AS encoding) one
   LEFT JOIN (up JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) up.oid
                 JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
@@ -130,7 +151,8 @@ func (r *relation) add(row []string) {
 		r.reads = append(r.reads, t)
 		return
 	}
-	s := step{Table: t, view: row[3] == "v", temporary: row[4] == "t", instead: bits(row[5]), doubt: bits(row[7]), key: keyTypes[row[8]]}
+	s := step{Table: t, view: row[3] == "v", temporary: row[4] == "t", instead: bits(row[5]), doubt: bits(row[7]), key: keyTypeOf(row[8])}
+	s.rekeys = s.doubt
 	for _, event := range row[6] { // as pg_rewrite.ev_type has it
 		s.instead |= map[rune]changes{'2': updates, '3': inserts, '4': deletes}[event]
 	}

@@ -50,55 +50,133 @@ func (c *conn) schemas(ctx context.Context) ([]string, error) {
 
 // findSQLite looks a name up in one database.
 func (c *conn) findSQLite(ctx context.Context, schema, name string) (*relation, error) {
-	var r *relation
-	err := c.readMaster(ctx, schema, name, func(kind, name, sql string) {
-		switch kind {
-		case "table", "view":
-			r = &relation{steps: []step{{
-				Table: lex.Table{Schema: schema, Name: name}, view: kind == "view", temporary: schema == "temp",
-				virtual: strings.HasPrefix(sql, "CREATE VIRTUAL"), // SQLite writes these two words itself
-			}}}
-			if kind == "view" {
-				for _, word := range lex.Words(lex.SQLite, sql) {
-					r.reads = append(r.reads, lex.Table{Name: word})
-				}
-			}
+	var found *step
+	var reads []lex.Table
+	var triggers []lex.Trigger
+	trigger := func(kind, sql string) {
+		if kind == "trigger" {
+			triggers = append(triggers, lex.ParseTrigger(sql, name, c.db.reg.cfg.keyColumn))
 		}
-	})
-	if err != nil || r == nil {
-		return nil, err
 	}
-	trigger := func(kind, _, sql string) {
-		if kind != "trigger" {
+	err := c.readMaster(ctx, schema, name, func(kind, name, sql, key string) {
+		switch kind {
+		case "table":
+			words := lex.Words(lex.SQLite, sql)
+			found = &step{
+				virtual:  strings.HasPrefix(sql, "CREATE VIRTUAL"), // SQLite writes these two words itself
+				key:      c.keyTypeOfSQLite(key),
+				replaces: hasSequence(words, "ON", "CONFLICT", "REPLACE"),
+			}
+		case "view":
+			found = &step{view: true}
+			for _, word := range lex.Words(lex.SQLite, sql) {
+				reads = append(reads, lex.Table{Name: word})
+			}
+		default:
+			trigger(kind, sql)
 			return
 		}
-		t := lex.ParseTrigger(sql)
-		by := c.changesBy(t.Op)
-		if t.Instead {
-			r.steps[0].instead |= by
-		}
-		if t.Ignores {
-			r.steps[0].doubt |= by
-		}
+		found.Table, found.temporary = lex.Table{Schema: schema, Name: name}, schema == "temp"
+	})
+	if err != nil || found == nil {
+		return nil, err
 	}
-	err = c.readMaster(ctx, schema, name, trigger)
-	if err == nil && schema != "temp" {
-		err = c.readMaster(ctx, "temp", name, trigger) // a temporary one may be on any table
+	if schema != "temp" { // a temporary trigger may be on any table
+		err = c.readMaster(ctx, "temp", name, func(kind, _, sql, _ string) { trigger(kind, sql) })
 	}
-	return r, err
+	for _, t := range triggers {
+		found.passes(t, c.changesBy(t.Op))
+	}
+	return &relation{steps: []step{*found}, reads: reads}, err
 }
 
-// readMaster reads what a database says of a table or view, and of its triggers.
-func (c *conn) readMaster(ctx context.Context, schema, name string, f func(kind, name, sql string)) error {
-	master := `"` + strings.ReplaceAll(schema, `"`, `""`) + `".sqlite_master`
-	if schema == "temp" {
-		master = "sqlite_temp_master"
+// passes adds what a trigger may do to the rows of s.
+func (s *step) passes(t lex.Trigger, by changes) {
+	if t.Instead {
+		s.instead |= by
 	}
-	query := "SELECT type, name, sql FROM " + master + ` WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE
-		OR type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE`
-	return c.read(ctx, query, []string{name}, func(row []string) {
-		if len(row) == 3 {
-			f(row[0], row[1], row[2])
+	if t.Ignores {
+		s.doubt |= by
+	}
+	if t.Moves {
+		s.rekeys = anyChange // an INSERT's trigger may set off that of an UPDATE
+	}
+}
+
+// keyTypeOfSQLite is the type of the key's column, of which the catalog says how it
+// is declared, "-" where it does not name one row, "?" where it cannot be asked, or
+// "" where there is none of that name: then it may be the row's number.
+func (c *conn) keyTypeOfSQLite(declared string) keyType {
+	switch {
+	case declared == "" && slices.Contains([]string{"rowid", "oid", "_rowid_"}, folded(c.db.reg.cfg.keyColumn)):
+		return numericColumn
+	case declared == "?":
+		return someColumn
+	case declared == "", declared == "-":
+		return otherColumn
+	}
+	return keyTypeOf(affinity(strings.ToUpper(declared[1:])))
+}
+
+// affinity is that of a declared type, as https://sqlite.org/datatype3.html
+// (section 3.1) has it. ANY has none in a STRICT table.
+func affinity(declared string) string {
+	has := func(parts ...string) bool {
+		return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(declared, part) })
+	}
+	switch {
+	case has("INT"):
+		return "affinity numeric"
+	case has("CHAR", "CLOB", "TEXT"):
+		return "affinity text"
+	case declared == "", declared == "ANY", has("BLOB", "REAL", "FLOA", "DOUB"): //nolint:misspell // as SQLite has it
+		return ""
+	default:
+		return "affinity numeric"
+	}
+}
+
+// hasSequence reports whether the keywords are among the words, one after another.
+func hasSequence(words []string, keywords ...string) bool {
+	for len(words) >= len(keywords) {
+		if slices.EqualFunc(words[:len(keywords)], keywords, strings.EqualFold) {
+			return true
+		}
+		words = words[1:]
+	}
+	return false
+}
+
+// masterQuery reads what a database says of the table or view ?1, and of its
+// triggers.
+const masterQuery = `SELECT m.type, m.name, m.sql, %key FROM %master m
+	WHERE m.type IN ('table', 'view') AND m.name = ?1 COLLATE NOCASE OR m.type = 'trigger' AND m.tbl_name = ?1 COLLATE NOCASE`
+
+// masterKey is the declared type of the key's column ?2, behind a colon; or "-" if
+// one value may have several spellings there, by its collation, or several rows may
+// have it: it is neither the row's number nor has a unique index alone. A virtual
+// table is not looked into: its module may be missing.
+const masterKey = `CASE WHEN m.type = 'table' AND m.sql NOT LIKE 'CREATE VIRTUAL%' THEN (
+	SELECT CASE WHEN c.pk = 1 AND upper(c.type) = 'INTEGER' AND NOT EXISTS (SELECT 1 FROM pragma_table_xinfo(m.name, ?3) o WHERE o.pk > 1)
+		OR EXISTS (SELECT 1 FROM pragma_index_list(m.name, ?3) i WHERE i."unique" AND NOT i.partial
+			AND (SELECT group_concat(coalesce(x.name, '') || ' ' || x.coll) FROM pragma_index_xinfo(i.name, ?3) x WHERE x.key) = c.name || ' BINARY')
+		THEN ':' || c.type ELSE '-' END
+	FROM pragma_table_xinfo(m.name, ?3) c WHERE c.name = ?2 COLLATE NOCASE) END`
+
+func (c *conn) readMaster(ctx context.Context, schema, name string, f func(kind, name, sql, key string)) error {
+	master, key, args := `"`+strings.ReplaceAll(schema, `"`, `""`)+`".sqlite_master`, masterKey, []string{name, c.db.reg.cfg.keyColumn, schema}
+	// With pragmas, a read transaction of the main database would begin, and its
+	// first write might fail where it would have waited.
+	switch {
+	case schema == "temp":
+		master, key, args = "sqlite_temp_master", "NULL", args[:1]
+	case c.open && folded(schema) != "main":
+		key, args = "'?'", args[:1]
+	}
+	query := strings.NewReplacer("%key", key, "%master", master).Replace(masterQuery)
+	return c.read(ctx, query, args, func(row []string) {
+		if len(row) == 4 {
+			f(row[0], row[1], row[2], row[3])
 		}
 	})
 }

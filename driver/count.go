@@ -19,8 +19,8 @@ type count struct {
 	c      *conn
 	column int // of the key, if learns
 	learns bool
-	kind   string // of the key's column, as the base driver calls it
-	placed int    // how many statements the transaction had when this one was the last
+	key    keyType
+	placed int // how many statements the transaction had when this one was the last
 	id     string
 }
 
@@ -37,8 +37,9 @@ func (c *conn) newCount(base driver.Rows, captures []*capture) count {
 		}
 	}
 	k.learns = found == 1 // of two of that name, one is something else
-	if p, ok := base.(driver.RowsColumnTypeDatabaseTypeName); ok && k.learns {
-		k.kind = p.ColumnTypeDatabaseTypeName(k.column)
+	k.key = captures[0].column
+	if p, ok := base.(driver.RowsColumnTypeDatabaseTypeName); ok && k.learns && k.key == someColumn {
+		k.key = c.returnedType(p.ColumnTypeDatabaseTypeName(k.column))
 	}
 	return k
 }
@@ -46,7 +47,7 @@ func (c *conn) newCount(base driver.Rows, captures []*capture) count {
 // look is called with each row, before it is counted.
 func (k *count) look(row []driver.Value) {
 	if k.learns && k.n == 0 && !k.done {
-		k.id = k.c.returnedKey(k.kind, row[k.column])
+		k.id = k.c.returnedKey(k.key, row[k.column])
 	}
 }
 

@@ -25,6 +25,7 @@ type capture struct {
 	shortened   bool
 	interleaved bool
 	learns      bool // its key is read from its rows
+	column      keyType
 	doubt       bool // no rows does not mean that nothing was changed
 }
 

@@ -22,22 +22,37 @@ import (
 type keyType uint8
 
 const (
-	someColumn keyType = iota // not known, or of a type that is not one of these
+	// someColumn is not known: the catalog could not be asked.
+	someColumn keyType = iota
 	integerColumn
 	textColumn
 	paddedColumn // char(n)
 	uuidColumn
-	byteColumn
+	numericColumn // SQLite's affinities INTEGER and NUMERIC
+	// otherColumn has no key that could be named: its type has several spellings
+	// of one value, several rows may have the value, or the table has no such
+	// column.
+	otherColumn
 )
 
-// keyTypes has them by pg_type.oid, and by the names that base drivers have for
-// what is returned.
+// keyTypes has them by pg_type.oid, by the affinities of SQLite, and by the names
+// that base drivers have for what is returned. It has the types of which each
+// value has one spelling that is known; all others are otherColumn.
 var keyTypes = map[string]keyType{
 	"20": integerColumn, "21": integerColumn, "23": integerColumn, "INT8": integerColumn, "INT2": integerColumn, "INT4": integerColumn,
-	"25": textColumn, "1043": textColumn, "TEXT": textColumn, "VARCHAR": textColumn,
-	"1042": paddedColumn, "BPCHAR": paddedColumn,
+	"1700": integerColumn, // numeric, of which whole numbers are named
+	"25":   textColumn, "1043": textColumn,
+	"1042": paddedColumn,
 	"2950": uuidColumn, "UUID": uuidColumn,
-	"17": byteColumn, "BYTEA": byteColumn,
+	"affinity text": textColumn, "affinity numeric": numericColumn,
+}
+
+// keyTypeOf is the type that the catalog, or a base driver, calls so.
+func keyTypeOf(name string) keyType {
+	if t, known := keyTypes[name]; known {
+		return t
+	}
+	return otherColumn
 }
 
 // keyOf is the key's value as text, or "" where it is not certain.
@@ -49,12 +64,17 @@ func (c *conn) keyOf(k lex.Key, column keyType, args []driver.NamedValue) string
 	if k.Param > 0 || k.ParamName != "" {
 		text = argumentText(k, args)
 	}
-	switch {
-	case column != someColumn:
-	case k.Type == lex.Integer:
-		column = integerColumn
-	case k.Type == lex.UUID:
-		column = uuidColumn
+	switch k.Type {
+	case lex.Integer:
+		if column == textColumn || column == paddedColumn {
+			return "" // SQLite compares as numbers then: '007' is 7
+		}
+		text = integerText(text)
+	case lex.UUID:
+		if !c.postgres() {
+			return "" // which casts to a number
+		}
+		text = uuidText(text)
 	}
 	return c.columnText(column, text)
 }
@@ -66,17 +86,19 @@ func (c *conn) columnText(column keyType, s string) string {
 		return integerText(s)
 	case uuidColumn:
 		return uuidText(s)
-	case byteColumn:
-		return ""
 	case textColumn: // of a length, perhaps, beyond which spaces are cut
-		if strings.HasSuffix(s, " ") || !utf8.ValidString(s) {
+		if strings.HasSuffix(s, " ") || !utf8.ValidString(s) || !c.postgres() && isInteger(s) && !isWhole(s) {
 			return ""
 		}
 		return s
 	case paddedColumn:
 		return c.columnText(textColumn, strings.TrimRight(s, " "))
-	default:
+	case numericColumn:
+		return numericText(s)
+	case someColumn:
 		return c.keyText(s)
+	default:
+		return ""
 	}
 }
 
@@ -107,33 +129,53 @@ func argumentText(k lex.Key, args []driver.NamedValue) string {
 	return ""
 }
 
-// keyText is the one spelling of a value that was given as text, or "" if the
-// column's type decides which value it is: ' 7', '+7', '007' and '7.0' are 7 in a
-// column of numbers, '7 ' is '7' in a char(2).
+// keyText is the one spelling of a value that was given as text, whatever the
+// column's type is, or "": on PostgreSQL, 'today' is a day in a column of dates, and
+// what only begins like another name is the same in a column of the type name. So
+// only integers and UUIDs are named there. SQLite takes text as it is, but for what
+// reads as a number.
 func (c *conn) keyText(s string) string {
 	switch {
 	case c.mysql():
 		return mysqlKey(s)
-	case s == "", !utf8.ValidString(s), strings.TrimSpace(s) != s, isNumber(s) && !c.isWhole(s):
-		return ""
-	case c.postgres() && isHex(s):
-		return "" // a UUID without hyphens, or what only looks like one
+	case isWhole(s) && (c.postgres() || isExact(s)):
+		return s
 	case c.postgres():
-		if id := uuidText(s); id != "" {
-			return id
+		if isHex(s) {
+			return "" // a UUID without hyphens, or what only looks like one
 		}
+		return uuidText(s)
+	case isWhole(s):
+		return ""
+	default:
+		return numericText(s)
+	}
+}
+
+// numericText is the one spelling of a value in SQLite's columns that make numbers
+// of what reads as one: ' 7', '+7', '007' and '7.0' are 7 there.
+func numericText(s string) string {
+	if s == "" || !utf8.ValidString(s) || strings.TrimSpace(s) != s || isNumber(s) && !isWhole(s) {
+		return ""
 	}
 	return s
 }
 
-// isWhole reports whether s is a number that has no other spelling. SQLite makes
-// a float of what has more than 64 bits.
-func (c *conn) isWhole(s string) bool {
+// isExact reports whether a float has the whole number s as it is, as SQLite's
+// columns of floats do up to 53 bits.
+func isExact(s string) bool {
+	n, err := strconv.ParseInt(s, 10, 64)
+	return err == nil && n <= 1<<53 && n >= -1<<53
+}
+
+// isWhole reports whether s is a number that has no other spelling. What has more
+// than 64 bits may become a float.
+func isWhole(s string) bool {
 	if !isInteger(s) {
 		return false
 	}
 	_, err := strconv.ParseInt(s, 10, 64)
-	return err == nil || c.postgres()
+	return err == nil
 }
 
 // isInteger reports whether s is an integer as both servers write it.
@@ -196,22 +238,30 @@ func uuidText(s string) string {
 	return id.String()
 }
 
+// returnedType is the type of a returned column as the base driver calls it.
+func (c *conn) returnedType(kind string) keyType {
+	if !c.postgres() || kind == "" {
+		return someColumn // a name there that the app chose
+	}
+	return keyTypeOf(kind)
+}
+
 // returnedKey is a key that the database returned, in the spelling that statements
-// about its row have. kind is the base driver's name for the column's type.
-func (c *conn) returnedKey(kind string, v driver.Value) string {
-	column := keyTypes[kind]
-	if b, ok := v.([]byte); ok {
+// about its row have.
+func (c *conn) returnedKey(column keyType, v driver.Value) string {
+	switch v := v.(type) {
+	case []byte:
 		switch {
-		case !c.postgres(), kind == "", column == byteColumn:
+		case !c.postgres(), column == someColumn:
 			return ""
-		case column == uuidColumn && len(b) == len(uuid.UUID{}):
-			return uuid.UUID(b).String()
+		case column == uuidColumn && len(v) == len(uuid.UUID{}):
+			return uuid.UUID(v).String()
 		}
-		v = string(b) // as lib/pq returns the text of many types
+		return c.columnText(column, string(v)) // as lib/pq returns the text of many types
+	case int64:
+		if !c.postgres() && column == someColumn {
+			return strconv.FormatInt(v, 10) // which no float is
+		}
 	}
-	text := valueText(v)
-	if !c.postgres() {
-		column = someColumn // a name there that the app chose
-	}
-	return c.columnText(column, text)
+	return c.columnText(column, valueText(v))
 }

@@ -18,17 +18,19 @@ func connOf(d hooks.Dialect) *conn { return &conn{db: &database{dialect: d}} }
 
 const someUUID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
 
-// TestKeyText: text is named if it is one value whatever the column's type is.
+// TestKeyText: where the column's type is not known, text is named if it is one
+// value whatever the type is.
 func TestKeyText(t *testing.T) {
 	for _, c := range []struct{ text, postgres, sqlite string }{
-		{"ada", "ada", "ada"},
+		{"ada", "", "ada"},
+		{"today", "", "today"},
 		{"7", "7", "7"},
 		{"-7", "-7", "-7"},
 		{"0", "0", "0"},
-		{"it's größe 注文", "it's größe 注文", "it's größe 注文"},
-		{"12345678901234567890", "12345678901234567890", ""},
-		{"ORD-007", "ORD-007", "ORD-007"},
-		{"7a", "7a", "7a"},
+		{"it's größe 注文", "", "it's größe 注文"},
+		{"12345678901234567890", "", ""},
+		{"ORD-007", "", "ORD-007"},
+		{"7a", "", "7a"},
 		{"", "", ""},
 		{" 7", "", ""},
 		{"7 ", "", ""},
@@ -45,9 +47,9 @@ func TestKeyText(t *testing.T) {
 		{"0o17", "", ""},
 		{"0b1", "", ""},
 		{"1_000", "", ""},
-		{"-", "-", "-"},
-		{"+", "+", "+"},
-		{".", ".", "."},
+		{"-", "", "-"},
+		{"+", "", "+"},
+		{".", "", "."},
 		{"\xff\xfe", "", ""},
 		{someUUID, someUUID, someUUID},
 		{"A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", someUUID, "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"},
@@ -55,8 +57,8 @@ func TestKeyText(t *testing.T) {
 		{"{a0eebc999c0b4ef8bb6d6bb9bd380a11}", someUUID, "{a0eebc999c0b4ef8bb6d6bb9bd380a11}"},
 		{"a0ee-bc99-9c0b-4ef8-bb6d-6bb9-bd38-0a11", someUUID, "a0ee-bc99-9c0b-4ef8-bb6d-6bb9-bd38-0a11"},
 		{"a0eebc999c0b4ef8bb6d6bb9bd380a11", "", "a0eebc999c0b4ef8bb6d6bb9bd380a11"}, // or an MD5
-		{"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1g", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1g", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1g"},
-		{"sixteen bytes tx", "sixteen bytes tx", "sixteen bytes tx"},
+		{"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1g", "", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1g"},
+		{"sixteen bytes tx", "", "sixteen bytes tx"},
 	} {
 		if got := connOf(hooks.Postgres).keyText(c.text); got != c.postgres {
 			t.Errorf("PostgreSQL: %q is %q, want %q", c.text, got, c.postgres)
@@ -78,11 +80,36 @@ func TestKeyOfCast(t *testing.T) {
 		{lex.Key{Found: true, Literal: "7x", Type: lex.Integer}, ""},
 		{lex.Key{Found: true, Literal: "A0EEBC999C0B4EF8BB6D6BB9BD380A11", Type: lex.UUID}, someUUID},
 		{lex.Key{Found: true, Literal: "x", Type: lex.UUID}, ""},
-		{lex.Key{Found: true, Literal: "x"}, "x"},
+		{lex.Key{Found: true, Literal: "8"}, "8"},
+		{lex.Key{Found: true, Literal: "x"}, ""},
 		{lex.Key{Literal: "x"}, ""},
 	} {
 		if got := connOf(hooks.Postgres).keyOf(c.key, someColumn, nil); got != c.want {
 			t.Errorf("%+v is %q, want %q", c.key, got, c.want)
+		}
+	}
+}
+
+// TestKeyOfCastInColumn: what a cast makes of a text is what the column gets.
+func TestKeyOfCastInColumn(t *testing.T) {
+	hex := lex.Key{Found: true, Literal: "A0EEBC999C0B4EF8BB6D6BB9BD380A11", Type: lex.UUID}
+	seven := lex.Key{Found: true, Literal: "7", Type: lex.Integer}
+	for _, c := range []struct {
+		dialect hooks.Dialect
+		key     lex.Key
+		column  keyType
+		want    string
+	}{
+		{hooks.Postgres, hex, textColumn, someUUID},
+		{hooks.SQLite, hex, textColumn, ""}, // which is a number
+		{hooks.SQLite, hex, someColumn, ""},
+		{hooks.SQLite, seven, textColumn, ""}, // '007', too
+		{hooks.SQLite, seven, numericColumn, "7"},
+		{hooks.Postgres, seven, integerColumn, "7"},
+		{hooks.Postgres, seven, otherColumn, ""},
+	} {
+		if got := connOf(c.dialect).keyOf(c.key, c.column, nil); got != c.want {
+			t.Errorf("%v: %+v in column %d is %q, want %q", c.dialect, c.key, c.column, got, c.want)
 		}
 	}
 }
@@ -208,23 +235,34 @@ func TestReturnedKey(t *testing.T) {
 		{"UUID", []byte(someUUID), someUUID},
 		{"UUID", bin[:], someUUID},
 		{"UUID", "A0EEBC999C0B4EF8BB6D6BB9BD380A11", someUUID},
-		{"TEXT", "ada", "ada"},
-		{"TEXT", "a0eebc999c0b4ef8bb6d6bb9bd380a11", "a0eebc999c0b4ef8bb6d6bb9bd380a11"},
-		{"TEXT", "007", "007"},
-		{"BPCHAR", "ada  ", "ada"},
+		{"TEXT", "ada", ""}, // whose collation is not known
+		{"BPCHAR", "ada  ", ""},
 		{"BYTEA", []byte("ada"), ""},
-		{"NUMERIC", []byte("7"), "7"},
-		{"NUMERIC", []byte("7.00"), ""},
+		{"NUMERIC", []byte("7"), ""},
+		{"DATE", "2026-11-28", ""},
 		{"", []byte("ada"), ""},
-		{"", "ada", "ada"},
+		{"", "ada", ""},
+		{"", int64(7), "7"},
 		{"FLOAT8", 7.0, ""},
 	} {
-		if got := connOf(hooks.Postgres).returnedKey(c.kind, c.value); got != c.want {
+		pg := connOf(hooks.Postgres)
+		if got := pg.returnedKey(pg.returnedType(c.kind), c.value); got != c.want {
 			t.Errorf("%s %v: %q, want %q", c.kind, c.value, got, c.want)
 		}
 	}
-	if got := connOf(hooks.SQLite).returnedKey("UUID", bin[:]); got != "" {
-		t.Errorf("SQLite: a blob is %q", got)
+	lite := connOf(hooks.SQLite)
+	for _, c := range []struct {
+		value driver.Value
+		want  string
+	}{
+		{bin[:], ""},
+		{int64(9007199254740993), "9007199254740993"},
+		{"ada", "ada"},
+		{"007", ""},
+	} {
+		if got := lite.returnedKey(lite.returnedType("UUID"), c.value); got != c.want {
+			t.Errorf("SQLite: %v is %q, want %q", c.value, got, c.want)
+		}
 	}
 }
 
@@ -250,10 +288,45 @@ func TestColumnText(t *testing.T) {
 		{paddedColumn, "ab  ", "ab"},
 		{uuidColumn, "A0EEBC999C0B4EF8BB6D6BB9BD380A11", someUUID},
 		{uuidColumn, "x", ""},
-		{byteColumn, "ada", ""},
+		{otherColumn, "7", ""},
+		{someColumn, "ada", ""},
+		{someColumn, "7", "7"},
 	} {
 		if got := connOf(hooks.Postgres).columnText(c.column, c.text); got != c.want {
 			t.Errorf("column %d: %q is %q, want %q", c.column, c.text, got, c.want)
+		}
+	}
+	for _, c := range []struct {
+		column keyType
+		text   string
+		want   string
+	}{
+		{textColumn, "007", "007"},
+		{textColumn, "7", "7"},
+		{textColumn, "12345678901234567890", ""}, // a float, if it is no string
+		{numericColumn, "007", ""},
+		{numericColumn, "9007199254740993", "9007199254740993"},
+		{numericColumn, "2026-11-28", "2026-11-28"},
+		{someColumn, "9007199254740993", ""}, // of floats, perhaps
+		{otherColumn, "7", ""},
+	} {
+		if got := connOf(hooks.SQLite).columnText(c.column, c.text); got != c.want {
+			t.Errorf("SQLite, column %d: %q is %q, want %q", c.column, c.text, got, c.want)
+		}
+	}
+}
+
+// TestAffinity has the examples of SQLite's documentation.
+func TestAffinity(t *testing.T) {
+	for affinityOf, declared := range map[string][]string{
+		"affinity numeric": {"INT", "INTEGER", "UNSIGNED BIG INT", "INT8", "FLOATING POINT", "CHARINT", "NUMERIC", "DECIMAL(10,5)", "BOOLEAN", "DATE", "STRING"},
+		"affinity text":    {"CHARACTER(20)", "NATIVE CHARACTER(70)", "TEXT", "CLOB"},
+		"":                 {"BLOB", "", "REAL", "DOUBLE PRECISION", "FLOAT", "ANY"},
+	} {
+		for _, d := range declared {
+			if got := affinity(d); got != affinityOf {
+				t.Errorf("%q: %q, want %q", d, got, affinityOf)
+			}
 		}
 	}
 }

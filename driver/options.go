@@ -99,7 +99,9 @@ func WithDialect(d hooks.Dialect) Option {
 }
 
 // KeyColumn names the column whose value becomes the target's ID of captured
-// events, where a statement plainly shows it; the default is "id".
+// events, where a statement plainly shows it; the default is "id". It has to have a
+// unique index of its own, and a type of which each value has one spelling that is
+// known.
 func KeyColumn(name string) Option {
 	return func(c *config) error {
 		if name == "" {

@@ -82,7 +82,9 @@ func (c *conn) aimAt(j *job, r *relation, op lex.Op) (to aim, ok bool) {
 		case a.table != to.table:
 			return aim{torn: true}, false
 		default:
-			to.doubt, to.keyed = to.doubt || a.doubt, to.keyed && a.keyed
+			to.doubt, to.moves = to.doubt || a.doubt, to.moves || a.moves
+			to.keyed = to.keyed && a.keyed && to.key == a.key
+			to.named = to.named && a.named && to.keyed
 		}
 	}
 	to.either = !all

@@ -38,6 +38,12 @@ type step struct {
 	// OF trigger, a DO INSTEAD rule.
 	instead changes
 	key     keyType
+	// rekeys are the operations after which a row may have another key than the
+	// statement gave it: a trigger may have changed it.
+	rekeys changes
+	// replaces: SQLite's REPLACE is what the table does with a row in the way of
+	// another, so that an INSERT is an upsert.
+	replaces bool
 	// doubt are the operations for which a count of 0 rows proves nothing: a
 	// trigger may have taken the row elsewhere.
 	doubt changes
@@ -90,11 +96,16 @@ type aim struct {
 	table lex.Table
 	// via is the view or the partition that the statement names.
 	via string
-	// keyed: the key in the statement is the table's, which it is not through a
-	// view.
-	keyed bool
-	// key is the type of the key's column, where keyed.
+	// key is the type of the key's column.
 	key keyType
+	// keyed: a key that is returned is the row's, which it is not through a view.
+	keyed bool
+	// named: so is one in the statement, which a trigger may change.
+	named bool
+	// moves: the statement may be about rows with other keys than the one it names.
+	moves bool
+	// replaces: an INSERT is an upsert.
+	replaces bool
 	// instead: the number of rows is that of something else.
 	instead bool
 	// doubt: no rows does not mean that nothing was changed.
@@ -129,8 +140,14 @@ func (c *conn) aimOf(r *relation, op lex.Op) (aim, bool) {
 	if found < 0 {
 		return aim{}, false
 	}
-	a := aim{table: steps[found].Table, keyed: !steps[0].view, key: steps[0].key, instead: last.instead&by != 0}
-	a.doubt = a.instead || stored(steps).doubt&by != 0
+	a := aim{table: steps[found].Table, instead: last.instead&by != 0}
+	to := stored(steps)
+	a.doubt = a.instead || to.doubt&by != 0
+	a.key = steps[found].key // of the same type in a partition, but unique there only, perhaps
+	a.keyed = !steps[0].view && !a.instead && a.key != otherColumn && (c.postgres() || to.rekeys&by&inserts == 0)
+	a.named = a.keyed && to.rekeys&by&inserts == 0
+	a.replaces = to.replaces && op == lex.Insert
+	a.moves = to.rekeys&by&updates != 0 || to.replaces
 	if via := steps[0]; found > 0 {
 		if via.temporary && c.postgres() {
 			via.Schema = "pg_temp" // and not that of this session

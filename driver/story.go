@@ -24,10 +24,16 @@ const (
 	merged    = deed(lex.Merge)
 	// moved is an UPDATE that sets the key: it is about two rows, of which the
 	// statement names at most one.
-	moved   = merged + 1
-	altered = moved + 1 // a schema change
-	deeds   = int(altered)
+	moved = merged + 1
+	// replaced is an upsert that is about other rows than the one it names: it sets
+	// the key, or deletes the rows that are in its way.
+	replaced = moved + 1
+	altered  = replaced + 1 // a schema change
+	deeds    = int(altered)
 )
+
+// spreads reports whether rows that a statement does not name may be concerned.
+func (d deed) spreads() bool { return d == moved || d == replaced }
 
 // passes has, for each deed, those that it commutes with whatever the rows are, so
 // that its statement may be counted before theirs. An INSERT commutes with an
@@ -200,7 +206,7 @@ func (s *story) joins(a act, f *capture) bool {
 	switch {
 	case id != "" && s.recorded[id] > f.seq:
 		return false
-	case id == "" || a.deed == moved:
+	case id == "" || a.deed.spreads():
 		return !s.crosses(rowset{table: table, all: true}, a.deed, f)
 	}
 	return !s.crosses(rowset{table: table}, a.deed, f) && !s.crosses(rowset{table: table, id: id}, a.deed, f)
@@ -209,8 +215,8 @@ func (s *story) joins(a act, f *capture) bool {
 // rowset is the rows that f is about.
 func (f *capture) rowset() rowset {
 	r := rowset{table: strings.ToLower(f.key.target.Type), id: strings.ToLower(f.key.target.ID)}
-	if f.deed == moved {
-		r.id = "" // what the statement names is one of two
+	if f.deed.spreads() {
+		r.id = "" // what the statement names is one of several
 	}
 	return r
 }

@@ -34,7 +34,7 @@ func newScript(t *testing.T) *script {
 // run places a statement; id is the key that it shows.
 func (w *script) run(d deed, table, id, actor string, rows ...string) {
 	w.Helper()
-	verb := [...]string{"inserted", "updated", "deleted", "upserted", "truncated", "merged", "updated", "changed"}[d]
+	verb := [...]string{"inserted", "updated", "deleted", "upserted", "truncated", "merged", "updated", "upserted", "changed"}[d]
 	a := act{deed: d, key: foldKey{
 		action: table + "." + verb, target: hooks.Target{Type: table, ID: id}, values: hooks.Values{Actor: hooks.Actor{ID: actor}},
 	}}
@@ -171,6 +171,15 @@ func (m *model) step() {
 		if to := (id + 1) % 3; rows[id] && !rows[to] {
 			rows[id], rows[to] = false, true
 			m.run(moved, table, shown, actor, name(id, to)...)
+		}
+	case replaced: // which deletes the row that is in its way
+		way := (id + 1) % 3
+		there := rows[way]
+		rows[id], rows[way] = true, false
+		if there {
+			m.run(replaced, table, shown, actor, name(id, way)...)
+		} else {
+			m.run(replaced, table, shown, actor, name(id)...)
 		}
 	case altered: // DROP TABLE and CREATE TABLE
 		m.run(altered, table, "", actor, name(0, 1, 2)...)

@@ -112,7 +112,7 @@ func (c *conn) tables(ctx context.Context, named []tableName) (there []tableName
 			if err != nil {
 				return nil, err
 			}
-			err = c.readMaster(ctx, schema, n.table, func(kind, name, _ string) {
+			err = c.readMaster(ctx, schema, n.table, func(kind, name, _, _ string) {
 				if kind != "trigger" {
 					there = append(there, tableName{folded(schema), folded(name)})
 				}

@@ -129,8 +129,9 @@ type Statement struct {
 	// To is the name that an ALTER … RENAME TO or SET SCHEMA gives to its object.
 	To  Table
 	Key Key
-	// Moves: an UPDATE that may set the key's column, so that it is about two
-	// rows.
+	// Moves: it may be about other rows than that of Key: an UPDATE or an upsert
+	// that may set the key's column, or a REPLACE of SQLite or MySQL, which deletes
+	// the rows that are in its way.
 	Moves bool
 	// Command: an INSERT into a column that has the table's own name, which is
 	// how SQLite's full-text tables are given commands.

@@ -17,7 +17,7 @@ func TestMySQLStatements(t *testing.T) {
 		"INSERT INTO orders SET id = 7 + 1":                                {{Kind: Write, Tables: orders}},
 		"INSERT INTO orders (id) VALUES (?) RETURNING id":                  {{Kind: Write, Tables: orders, Key: Key{Found: true, Param: 1}, Returning: true}},
 		"INSERT INTO orders (id) VALUES (7) ON DUPLICATE KEY UPDATE v = 1": {{Kind: Write, Op: Upsert, Tables: orders}},
-		"REPLACE INTO shop.orders (id) VALUES (7)":                         {{Kind: Write, Op: Upsert, Tables: []Table{{"shop", "orders"}}, Key: seven}},
+		"REPLACE INTO shop.orders (id) VALUES (7)":                         {{Kind: Write, Op: Upsert, Tables: []Table{{"shop", "orders"}}, Key: seven, Moves: true}},
 		"UPDATE LOW_PRIORITY orders o SET v = 1 WHERE o.id = 7":            {{Kind: Write, Op: Update, Tables: orders, Key: seven}},
 		"UPDATE orders SET v = 1 WHERE id = 7 || v = 2":                    {{Kind: Write, Op: Update, Tables: orders}},
 		"UPDATE orders SET v = 1 WHERE id = 7 AND a XOR b":                 {{Kind: Write, Op: Update, Tables: orders}},

@@ -4,7 +4,7 @@ func (p *parser) mysqlInsert() Statement {
 	failed := p.unseen()
 	st := Statement{Kind: Write, Op: Insert}
 	if p.at("REPLACE") {
-		st.Op = Upsert
+		st.Op, st.Moves = Upsert, true
 	}
 	p.advance()
 	p.modifiers()

@@ -9,10 +9,12 @@ type Trigger struct {
 	Instead bool
 	// Ignores: it may RAISE(IGNORE), which drops the row without an error.
 	Ignores bool
+	// Moves: it may set the key's column of its own table.
+	Moves bool
 }
 
-// ParseTrigger reads a CREATE TRIGGER of SQLite.
-func ParseTrigger(query string) Trigger {
+// ParseTrigger reads a CREATE TRIGGER of SQLite on a table.
+func ParseTrigger(query, table, keyColumn string) Trigger {
 	var t Trigger
 	p := parser{scan: scanner{src: query, dialect: SQLite}}
 	for p.advance(); p.tok.kind != eof && !p.atAny("INSERT", "UPDATE", "DELETE"); p.advance() {
@@ -24,13 +26,27 @@ func ParseTrigger(query string) Trigger {
 	case p.at("DELETE"):
 		t.Op = Delete
 	}
-	for ; p.tok.kind != eof; p.advance() {
+	for body := false; p.tok.kind != eof; p.advance() {
+		if p.at("BEGIN") && !body {
+			body = true
+			t.Moves = movesKey(query[p.scan.pos:], table, keyColumn)
+		}
 		if p.at("RAISE") && p.after().op('(') {
 			p.advance()
 			t.Ignores = t.Ignores || p.after().is("IGNORE")
 		}
 	}
 	return t
+}
+
+// movesKey reports whether any of the statements may set the table's key.
+func movesKey(body, table, keyColumn string) bool {
+	for _, st := range Parse(SQLite, body, keyColumn, nil) {
+		if st.Moves && lower(st.Tables[0].Name) == lower(table) {
+			return true
+		}
+	}
+	return false
 }
 
 // Words returns the words and the quoted names of a query, folded: whatever

@@ -17,9 +17,12 @@ func TestParseTrigger(t *testing.T) {
 		{"CREATE TRIGGER t BEFORE INSERT ON a BEGIN SELECT raise ( ignore ) WHERE new.b = 'x'; END", Trigger{Op: Insert, Ignores: true}},
 		{"CREATE TRIGGER t BEFORE INSERT ON a BEGIN SELECT RAISE(ABORT, 'IGNORE'); END", Trigger{Op: Insert}},
 		{"CREATE TRIGGER t BEFORE UPDATE ON a BEGIN SELECT 1; SELECT RAISE(FAIL, 'x'), RAISE(IGNORE); END", Trigger{Op: Update, Ignores: true}},
+		{"CREATE TRIGGER t AFTER INSERT ON a BEGIN SELECT 1; UPDATE A SET b = 1, ID = 7 WHERE rowid = new.rowid; END", Trigger{Op: Insert, Moves: true}},
+		{"CREATE TRIGGER t AFTER INSERT ON a BEGIN UPDATE a SET b = new.id WHERE id = new.id; UPDATE c SET id = 7; END", Trigger{Op: Insert}},
+		{"CREATE TRIGGER t AFTER UPDATE ON a WHEN new.b = CASE 1 WHEN 1 THEN 2 END BEGIN REPLACE INTO a VALUES (1); END", Trigger{Op: Update, Moves: true}},
 		{"nonsense", Trigger{}},
 	} {
-		if got := ParseTrigger(c.query); got != c.want {
+		if got := ParseTrigger(c.query, "a", "id"); got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.query, got, c.want)
 		}
 	}

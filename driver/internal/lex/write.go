@@ -16,7 +16,7 @@ func (p *parser) insert() Statement {
 		if p.scan.dialect == Postgres {
 			return failed
 		}
-		st.Op = Upsert
+		st.Op, st.Moves = Upsert, true
 	}
 	p.advance()
 	p.or(&st)
@@ -43,8 +43,11 @@ func (p *parser) or(st *Statement) {
 		return
 	}
 	switch {
-	case p.at("REPLACE") && st.Op == Insert:
-		st.Op = Upsert
+	case p.at("REPLACE"):
+		st.Moves = true
+		if st.Op == Insert {
+			st.Op = Upsert
+		}
 	case p.at("ROLLBACK"):
 		st.EndsUnseen = true
 	}
@@ -54,23 +57,27 @@ func (p *parser) or(st *Statement) {
 // conflict reads the rest of an INSERT: ON CONFLICT and RETURNING. An upsert
 // may hit a row by another column than the key; then the key is not known.
 func (p *parser) conflict(st *Statement) {
-	byKey := false
+	byKey, sets := false, false
 	for on := false; !p.end(); {
+		st.Moves = st.Moves || sets && p.setsKey()
 		switch {
 		case p.nested():
 			p.advance()
 		case p.accept("ON"):
+			sets = false
 			if p.accept("CONFLICT") {
 				on, byKey = true, p.onKey()
 			}
 		case on && p.accept("DO"):
 			on = false
 			if p.at("UPDATE") {
-				st.Op = Upsert
+				st.Op, sets = Upsert, true
 				if !byKey {
 					st.Key = Key{}
 				}
 			}
+		case p.accept("WHERE"):
+			sets = false
 		case p.accept("RETURNING"):
 			st.Returning, st.ReturnsKey = true, p.returnsKey()
 		default:
@@ -192,7 +199,7 @@ func (p *parser) until(keyword string) bool {
 func (p *parser) rest(st *Statement, to target, others string) {
 	sets := p.at("SET")
 	for !p.end() {
-		st.Moves = st.Moves || sets && p.isKey()
+		st.Moves = st.Moves || sets && p.setsKey()
 		switch {
 		case p.nested():
 			p.advance()
@@ -210,6 +217,10 @@ func (p *parser) rest(st *Statement, to target, others string) {
 		}
 	}
 }
+
+// setsKey reports whether the key's column is in hand, in a SET list, without the
+// name of a table, which no column has that is set.
+func (p *parser) setsKey() bool { return p.isKey() && !p.prev.op('.') }
 
 func (p *parser) merge() Statement {
 	failed := p.opaque()

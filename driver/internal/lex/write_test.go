@@ -22,18 +22,18 @@ func TestWritesOfSQLite(t *testing.T) {
 		{"INSERT OR IGNORE INTO Users VALUES (1)", Statement{Kind: Write, Op: Insert, Tables: users}},
 		{"INSERT OR ABORT INTO Users VALUES (1)", Statement{Kind: Write, Op: Insert, Tables: users}},
 		{"INSERT OR FAIL INTO Users VALUES (1)", Statement{Kind: Write, Op: Insert, Tables: users}},
-		{"INSERT OR REPLACE INTO Users VALUES (1)", Statement{Kind: Write, Op: Upsert, Tables: users}},
-		{"REPLACE INTO Users VALUES (1)", Statement{Kind: Write, Op: Upsert, Tables: users}},
+		{"INSERT OR REPLACE INTO Users VALUES (1)", Statement{Kind: Write, Op: Upsert, Tables: users, Moves: true}},
+		{"REPLACE INTO Users VALUES (1)", Statement{Kind: Write, Op: Upsert, Tables: users, Moves: true}},
 		{"INSERT OR ROLLBACK INTO Users VALUES (1)", Statement{Kind: Write, Op: Insert, Tables: users, EndsUnseen: true}},
 		{"UPDATE OR ROLLBACK Users SET a = 1", Statement{Kind: Write, Op: Update, Tables: users, EndsUnseen: true}},
-		{"UPDATE OR REPLACE Users SET a = 1", Statement{Kind: Write, Op: Update, Tables: users}},
+		{"UPDATE OR REPLACE Users SET a = 1", Statement{Kind: Write, Op: Update, Tables: users, Moves: true}},
 		{"UPDATE OR IGNORE Users AS u SET a = 1 RETURNING a", Statement{Kind: Write, Op: Update, Tables: users, Returning: true}},
 		{"UPDATE Users INDEXED BY i SET a = 1", Statement{Kind: Write, Op: Update, Tables: users}},
 		{"UPDATE Users NOT INDEXED SET a = 1", Statement{Kind: Write, Op: Update, Tables: users}},
 		{"DELETE FROM Users ORDER BY a LIMIT 1", Statement{Kind: Write, Op: Delete, Tables: users}},
 		{"INSERT INTO Users SELECT * FROM a WHERE true ON CONFLICT DO UPDATE SET a = 1", Statement{Kind: Write, Op: Upsert, Tables: users}},
 		{"INSERT INTO Users VALUES (1) ON CONFLICT (a) DO NOTHING ON CONFLICT (b) DO UPDATE SET a = 1", Statement{Kind: Write, Op: Upsert, Tables: users}},
-		{"WITH a AS (SELECT 1) REPLACE INTO Users SELECT * FROM a", Statement{Kind: Write, Op: Upsert, Tables: users}},
+		{"WITH a AS (SELECT 1) REPLACE INTO Users SELECT * FROM a", Statement{Kind: Write, Op: Upsert, Tables: users, Moves: true}},
 		{"WITH RECURSIVE a(x) AS NOT MATERIALIZED (SELECT 1) DELETE FROM Users", Statement{Kind: Write, Op: Delete, Tables: users}},
 
 		{"TRUNCATE Users", Statement{Kind: Opaque, Verb: "TRUNCATE"}},
@@ -79,17 +79,24 @@ func TestReturnsKey(t *testing.T) {
 	}
 }
 
-// TestMoves: an UPDATE that may set the key's column says so.
+// TestMoves: a statement that may set the key's column says so.
 func TestMoves(t *testing.T) {
 	for query, want := range map[string]bool{
-		"UPDATE t SET id = 2 WHERE id = 1":                true,
-		"UPDATE t SET a = 1, id = 2":                      true,
-		"UPDATE t SET (a, id) = (1, 2) WHERE a = 1":       true,
-		"UPDATE t SET a = 1 WHERE id = 1":                 false,
-		"UPDATE t SET a = 1 RETURNING id":                 false,
-		"UPDATE t AS id SET a = 1":                        false,
-		"DELETE FROM t WHERE id = 1":                      false,
-		"WITH w AS (SELECT id FROM b) UPDATE t SET a = 1": false,
+		"UPDATE t SET id = 2 WHERE id = 1":                                                          true,
+		"UPDATE t SET a = 1, id = 2":                                                                true,
+		"UPDATE t SET (a, id) = (1, 2) WHERE a = 1":                                                 true,
+		"UPDATE t SET a = 1 WHERE id = 1":                                                           false,
+		"UPDATE t SET a = 1 RETURNING id":                                                           false,
+		"UPDATE t AS id SET a = 1":                                                                  false,
+		"DELETE FROM t WHERE id = 1":                                                                false,
+		"WITH w AS (SELECT id FROM b) UPDATE t SET a = 1":                                           false,
+		"UPDATE t SET a = b.id FROM b":                                                              false,
+		"INSERT INTO t (id) VALUES (9) ON CONFLICT (id) DO UPDATE SET id = 12":                      true,
+		"INSERT INTO t (id) VALUES (9) ON CONFLICT (id) DO UPDATE SET (a, id) = (1, 12)":            true,
+		"INSERT INTO t (id) VALUES (9) ON CONFLICT (id) DO UPDATE SET a = 1, id = 12 WHERE t.a = 1": true,
+		"INSERT INTO t (id) VALUES (9) ON CONFLICT (id) DO UPDATE SET a = excluded.id WHERE id > 1": false,
+		"INSERT INTO t (id) VALUES (9) ON CONFLICT (id) DO UPDATE SET a = 1 RETURNING id":           false,
+		"INSERT INTO t (id) VALUES (9) ON CONFLICT (id) DO NOTHING":                                 false,
 	} {
 		for _, d := range both {
 			if got := one(t, d, query); got.Moves != want {

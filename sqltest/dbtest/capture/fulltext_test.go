@@ -34,7 +34,7 @@ func TestFullTextCommands(t *testing.T) {
 		w.must(tx.Commit())
 		w.want("notes.inserted notes statements=1 rows=1")
 		w.exec("INSERT INTO boxes(id, left, right) VALUES (7, 1, 2)")
-		w.want("boxes.inserted boxes#7 statements=1 rows=1")
+		w.want("boxes.inserted boxes statements=1 rows=1")
 		w.exec("INSERT INTO tag(tag) VALUES ('optimize')")
 		w.want("tag.inserted tag statements=1 rows=1")
 	}, lite...)

@@ -13,7 +13,7 @@ import (
 const keyTables = `CREATE TABLE orders (id bigint PRIMARY KEY, note text);
 	CREATE TABLE users (id text PRIMARY KEY, note text);
 	CREATE TABLE files (id uuid PRIMARY KEY, note text);
-	CREATE TABLE lines (line bigint, id bigint)`
+	CREATE TABLE lines (line bigint PRIMARY KEY, id bigint UNIQUE)`
 
 var fileID = uuid.MustParse("0190aaaa-bbbb-7ccc-8ddd-eeeeffff0001")
 

@@ -32,9 +32,9 @@ var matching = []struct {
 	{name: "through a view", rules: driver.Tables("public.orders"), script: "INSERT INTO my_orders (id) VALUES (1)", want: "orders.inserted orders" + row + " via=my_orders", engines: pg},
 	{name: "only a view", rules: driver.Tables("open_orders"), script: "INSERT INTO my_orders (id) VALUES (1)\n" + strings.Replace(insert, "1", "2", 1), want: "open_orders.inserted open_orders" + row + " via=my_orders", engines: pg},
 	{name: "a view is left out", rules: driver.Tables("orders").Except("open_orders"), script: "INSERT INTO my_orders (id) VALUES (1)", engines: pg},
-	{name: "through a partition", rules: driver.Tables("parts"), script: "INSERT INTO parts_26a (id, year) VALUES (1, 2026)", want: "parts.inserted parts#1" + row + " via=parts_26a", engines: pg},
-	{name: "only a partition", rules: driver.Tables("parts_26"), script: "INSERT INTO parts_26a (id, year) VALUES (1, 2026)", want: "parts_26.inserted parts_26#1" + row + " via=parts_26a", engines: pg},
-	{name: "a partition is left out", rules: driver.Tables("parts").Except("parts_26a"), script: "INSERT INTO parts_26a (id, year) VALUES (1, 2026)\nINSERT INTO parts (id, year) VALUES (2, 2026)", want: "parts.inserted parts#2" + row, engines: pg},
+	{name: "through a partition", rules: driver.Tables("parts"), script: "INSERT INTO parts_26a (id, year) VALUES (1, 2026)", want: "parts.inserted parts" + row + " via=parts_26a", engines: pg},
+	{name: "only a partition", rules: driver.Tables("parts_26"), script: "INSERT INTO parts_26a (id, year) VALUES (1, 2026)", want: "parts_26.inserted parts_26" + row + " via=parts_26a", engines: pg},
+	{name: "a partition is left out", rules: driver.Tables("parts").Except("parts_26a"), script: "INSERT INTO parts_26a (id, year) VALUES (1, 2026)\nINSERT INTO parts (id, year) VALUES (2, 2026)", want: "parts.inserted parts" + row, engines: pg},
 	{name: "behind a view of two tables", rules: driver.Tables("orders"), script: "INSERT INTO vip_orders (id) VALUES (1)", unseen: 1, engines: pg},
 	{name: "behind another view", rules: driver.Tables("lines"), script: "INSERT INTO vip_orders (id) VALUES (1)", engines: pg},
 	{name: "behind INSTEAD OF", rules: driver.Tables("orders"), script: "+CREATE TRIGGER t INSTEAD OF INSERT ON stats FOR EACH ROW EXECUTE FUNCTION nothing()\nBEGIN\nINSERT INTO stats (id) VALUES (1)\nCOMMIT", unseen: 1, engines: pg},
@@ -89,7 +89,7 @@ func TestAllTablesLeavesOut(t *testing.T) {
 			if lite && (strings.HasPrefix(table, "sqlite_") || strings.Contains(table, ".")) {
 				continue
 			}
-			w.setUp("CREATE TABLE " + table + " (id bigint)")
+			w.setUp("CREATE TABLE " + table + " (id bigint PRIMARY KEY)")
 			w.exec("INSERT INTO " + table + " (id) VALUES (1)")
 			var want []string
 			if slices.Contains(in, table) {

@@ -59,7 +59,7 @@ func TestNames(t *testing.T) {
 				w.must(w.bare.ExecContext(ctx(), n.ddl))
 			}
 			// Not by setUp, which takes a semicolon for the end.
-			w.must(w.bare.ExecContext(ctx(), "CREATE TABLE "+n.sql+" (id bigint)"))
+			w.must(w.bare.ExecContext(ctx(), "CREATE TABLE "+n.sql+" (id bigint PRIMARY KEY)"))
 			w.exec("INSERT INTO " + n.sql + " (id) VALUES (1)")
 			w.exec("UPDATE " + n.sql + " SET id = 2 WHERE id = 1")
 			w.exec("DELETE FROM " + n.sql + " WHERE id = 2")
@@ -77,7 +77,7 @@ func TestNames(t *testing.T) {
 func TestVeryLongName(t *testing.T) {
 	each(t, "", func(w *world) {
 		name := strings.Repeat("n", 3000)
-		w.setUp("CREATE TABLE " + name + " (id bigint)")
+		w.setUp("CREATE TABLE " + name + " (id bigint PRIMARY KEY)")
 		w.exec("INSERT INTO " + name + " (id) VALUES (1)")
 		events := w.events()
 		if len(events) != 1 {
@@ -93,7 +93,7 @@ func TestVeryLongName(t *testing.T) {
 
 // TestDotInName: a table whose name has a dot is not one in a schema.
 func TestDotInName(t *testing.T) {
-	each(t, `CREATE TABLE "a.b" (id bigint)`, func(w *world) {
+	each(t, `CREATE TABLE "a.b" (id bigint PRIMARY KEY)`, func(w *world) {
 		w.exec(`INSERT INTO "a.b" (id) VALUES (1)`)
 		w.want("a_b.inserted a.b#1 statements=1 rows=1")
 	})

@@ -53,7 +53,7 @@ func TestTemporaryTableIsGone(t *testing.T) {
 		w.execOn(conn, "INSERT INTO scratch (id) VALUES (1)")
 		w.execOn(conn, "DROP TABLE scratch")
 		w.want()
-		w.execOn(conn, "CREATE TABLE scratch (id bigint)")
+		w.execOn(conn, "CREATE TABLE scratch (id bigint PRIMARY KEY)")
 		w.execOn(conn, "INSERT INTO scratch (id) VALUES (1)")
 		w.want("schema.changed schema#scratch statements=1", "scratch.inserted scratch#1 statements=1 rows=1")
 	})
@@ -103,7 +103,7 @@ func TestRules(t *testing.T) {
 func TestRulesWithSchemas(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		w := newHub(t, e, e.DSN(t))
-		w.setUp("CREATE SCHEMA billing; CREATE SCHEMA sales; CREATE TABLE billing.items (id bigint); CREATE TABLE sales.items (id bigint); CREATE TABLE billing.notes (id bigint)")
+		w.setUp("CREATE SCHEMA billing; CREATE SCHEMA sales; CREATE TABLE billing.items (id bigint PRIMARY KEY); CREATE TABLE sales.items (id bigint PRIMARY KEY); CREATE TABLE billing.notes (id bigint PRIMARY KEY)")
 		w.register(driver.Capture(driver.Tables("items", "billing.notes").Except("sales.items")))
 		w.exec("INSERT INTO billing.items (id) VALUES (1)")
 		w.exec("INSERT INTO sales.items (id) VALUES (1)")

@@ -8,7 +8,7 @@ import (
 )
 
 const routines = `CREATE TABLE orders (id bigint PRIMARY KEY, note text);
-	CREATE TABLE news (id bigint, note text);
+	CREATE TABLE news (id bigint PRIMARY KEY, note text);
 	CREATE PROCEDURE renew() LANGUAGE sql AS 'UPDATE orders SET note = ''renewed'''`
 
 // TestUncaptured: a statement that may write to what is not seen is counted, so

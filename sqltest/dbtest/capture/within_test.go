@@ -11,8 +11,8 @@ import (
 
 const (
 	withinTables = `CREATE TABLE orders (id bigint PRIMARY KEY, note text);
-		CREATE TABLE news (id bigint, note text);
-		CREATE TABLE parts (id bigint, note text) PARTITION BY LIST (id);
+		CREATE TABLE news (id bigint PRIMARY KEY, note text);
+		CREATE TABLE parts (id bigint PRIMARY KEY, note text) PARTITION BY LIST (id);
 		CREATE TABLE parts_1 PARTITION OF parts FOR VALUES IN (1);
 		CREATE VIEW notes AS SELECT id, note FROM orders`
 	withinRows = `DELETE FROM orders; INSERT INTO orders (id) VALUES (1), (2);
