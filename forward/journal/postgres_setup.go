@@ -110,6 +110,8 @@ func (p *postgres) check(s pgState) (condition, error) {
 		return usable, nil
 	case s.version > 0 && s.version < version && s.events && s.functions >= 2:
 		return outdated, nil
+	case s.events && s.version == 0 && s.versions && s.functions >= 2:
+		return outdated, nil // all is ours but for the row, which a test's cleaner has deleted
 	case s.events && s.version == 0:
 		return missing, &SetupError{
 			Problem: "a table " + p.schema + ".audit_events exists that is not aftercommit's",
@@ -143,7 +145,7 @@ func (p *postgres) grants(role string) string {
 func (p *postgres) unmet(c condition, why string, cause error) error {
 	if c == outdated {
 		return &SetupError{
-			Problem: "its functions in schema " + p.schema + " are of an older version, and " + why,
+			Problem: "its functions in schema " + p.schema + " are of an older version, or its row in schema_versions was deleted, and " + why,
 			Remedy:  "run what journal.Upgrade(hooks.Postgres, options) returns, as the owner of the schema",
 			SQL:     p.upgradeSQL(), Err: cause,
 		}

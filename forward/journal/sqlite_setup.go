@@ -86,10 +86,17 @@ func (s *sqlite) check(ctx context.Context, q queryer) (condition, error) {
 			Problem: fmt.Sprintf("parts of %s* are missing, though %sschema_versions has the journal's row", s.prefix, s.prefix),
 			Remedy:  "restore them, or delete that row and what is left of the journal",
 		}
+	case objects == all:
+		return missing, &SetupError{
+			Problem: fmt.Sprintf("the row 'journal' of %sschema_versions was deleted", s.prefix),
+			Remedy: fmt.Sprintf("leave that table out of what empties tables, and run: INSERT INTO %sschema_versions (component, version) VALUES ('journal', %d)",
+				s.prefix, version),
+			SQL: fmt.Sprintf("INSERT INTO %sschema_versions (component, version) VALUES ('journal', %d)", s.prefix, version),
+		}
 	case objects > versions:
 		return missing, &SetupError{
 			Problem: fmt.Sprintf("a table or view %sevents or %srecord exists that is not aftercommit's", s.prefix, s.prefix),
-			Remedy:  "rename it, or give the journal another prefix by Options.Schema",
+			Remedy:  "drop it if it is left of a journal whose tables were dropped, else rename it, or give the journal another prefix by Options.Schema",
 		}
 	}
 	return missing, nil
