@@ -42,6 +42,10 @@ func (e *PlaceError) Error() string {
 // Register makes a forwarder known, unless it is. Its cursor starts with what is
 // committed from now on. A retired one starts again.
 func (s *Store) Register(ctx context.Context, db *sql.DB, name string) error {
+	return s.register(ctx, db, name)
+}
+
+func (s *Store) register(ctx context.Context, db querier, name string) error {
 	place, err := s.place(ctx, db)
 	if err != nil {
 		return fmt.Errorf("relay: register %s: %w", name, err)

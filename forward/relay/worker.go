@@ -30,6 +30,8 @@ type worker struct {
 	few     bool // the last look found little
 	careful int  // how many entries to deliver one by one
 
+	looked time.Time // for the target's row
+
 	breaker breaker
 	trail   trail
 	dueAt   time.Time // of the next failure, zero if there is none
@@ -230,6 +232,9 @@ func (w *worker) hold(ctx context.Context) error {
 	if above {
 		if free, err := r.store.free(ctx, w.conn, w.target.Name); err != nil || !free {
 			w.refused = time.Time{}
+			if err == nil {
+				err = w.registerAgain(ctx)
+			}
 			return err
 		}
 		if w.refused.IsZero() {
@@ -241,8 +246,11 @@ func (w *worker) hold(ctx context.Context) error {
 	}
 	start := time.Now()
 	c, err := r.store.acquire(ctx, w.conn, w.target.Name, r.cfg.Holder, r.cfg.Lease)
-	if err != nil || c == nil {
+	if err != nil {
 		return err
+	}
+	if c == nil {
+		return w.registerAgain(ctx)
 	}
 	r.took()
 	w.cursor, w.since, w.renewed, w.refused, w.pinned = c, start, start, time.Time{}, above
@@ -250,6 +258,30 @@ func (w *worker) hold(ctx context.Context) error {
 		return err
 	}
 	return w.checkPlace(ctx)
+}
+
+// registerAgain registers a target whose row is gone: what empties all tables for a
+// test empties the relay's too, and nothing would be delivered any more. A retired
+// one has its row still.
+func (w *worker) registerAgain(ctx context.Context) error {
+	const looks = 10 // a lease
+	s, name := w.relay.store, w.target.Name
+	if time.Since(w.looked) < w.relay.cfg.Lease/looks {
+		return nil
+	}
+	w.looked = time.Now()
+	var there bool
+	err := w.conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+s.prefix+"forwarders WHERE name = "+s.quote(name)+")").Scan(&there)
+	if err != nil || there {
+		return wrap("look for its row", name, err)
+	}
+	if err := s.register(ctx, w.conn, name); err != nil {
+		return err
+	}
+	w.relay.cfg.Log.Warn("aftercommit: a forwarder's row was deleted, so it is registered again and gets what is committed from now on: "+
+		"leave the journal's tables out of what empties tables, or give it by relay.Store.Replay what was committed before",
+		zap.String("forwarder", name))
+	return nil
 }
 
 func (w *worker) readDue(ctx context.Context) (err error) {
