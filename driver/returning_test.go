@@ -98,3 +98,29 @@ func TestReturningKeepsBytesOfItsOwn(t *testing.T) {
 		t.Errorf("rows %q, %v; want cba", got, err)
 	}
 }
+
+// Where the catalog says nothing of the table's triggers, a returned key is named
+// rather than the one in the statement.
+func TestReturnedKeyIsTheRows(t *testing.T) {
+	fake := sqltest.NewFake()
+	fake.Answer("INSERT INTO orders", sqltest.Rows([]string{"id"}, []driver.Value{int64(77)}))
+	var ids []string
+	s := &spy{flush: func(_ context.Context, f hooks.Flush) (bool, error) {
+		for _, e := range f.Events {
+			ids = append(ids, e.Target.ID)
+		}
+		return true, nil
+	}}
+	db := open(t, fake, s, adriver.Capture(adriver.AllTables()))
+	rows, err := db.QueryContext(context.Background(), "INSERT INTO orders (id) VALUES (5) RETURNING id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "IDs", ids, "77")
+}
