@@ -41,6 +41,7 @@ func TestNamesInAString(t *testing.T) {
 			},
 			0,
 		},
+		{"CREATE TABLE z (id int); INSERT INTO v VALUES (1); DROP TABLE y CASCADE", []string{"schema.changed schema#z statements=1", "schema.changed schema#y statements=1"}, 1},
 		{
 			"CREATE TABLE a (id int); " + add + "; ALTER TABLE orders RENAME TO keep; INSERT INTO keep VALUES (1)",
 			[]string{"schema.changed schema#a statements=1", "orders.inserted orders" + inserted, "schema.changed schema#orders statements=1", "keep.inserted keep" + inserted},
@@ -52,7 +53,7 @@ func TestNamesInAString(t *testing.T) {
 		for _, c := range cases {
 			for _, inside := range []bool{false, true} {
 				w.setUp("DROP SCHEMA IF EXISTS public, t1, t2 CASCADE; CREATE SCHEMA public; CREATE SCHEMA t1; CREATE SCHEMA t2")
-				w.setUp("CREATE TABLE orders (id int); CREATE TABLE x (id int); CREATE TABLE t2.orders (id int)")
+				w.setUp("CREATE TABLE orders (id int); CREATE TABLE x (id int); CREATE TABLE y (id int); CREATE VIEW v AS SELECT * FROM y; CREATE TABLE t2.orders (id int)")
 				w.told.forget()
 				if inside {
 					tx := w.begin()
@@ -67,6 +68,19 @@ func TestNamesInAString(t *testing.T) {
 				}
 			}
 		}
+	}, pg...)
+}
+
+// TestNamesOfALocalPath: the path of a string without a transaction around it is
+// gone before it can be asked.
+func TestNamesOfALocalPath(t *testing.T) {
+	each(t, "CREATE SCHEMA t2; CREATE TABLE orders (id int); CREATE TABLE t2.orders (id int)", func(w *world) {
+		w.exec("DO 'BEGIN END'; SET LOCAL search_path = t2; INSERT INTO orders VALUES (1)")
+		w.want()
+		if n := w.told.total(hooks.NoticeUncaptured); n != 2 { // one is the DO
+			w.Errorf("%d counted, want 2", n)
+		}
+		w.wantCount("t2.orders", 1)
 	}, pg...)
 }
 
