@@ -105,10 +105,14 @@ func (c *conn) callback(ctx context.Context, f func(context.Context)) {
 	c.db.notify(n)
 }
 
-// ready lets the handler prepare the connection, if it has not yet: the mode
-// may have been off when it was opened.
+// ready is called before a transaction, or a captured statement outside any. It
+// lets the handler prepare the connection, if it has not yet: the mode may have
+// been off when it was opened.
 func (c *conn) ready(ctx context.Context) error {
-	if c.prepared || c.open || c.db.reg.modeNow() == hooks.Off {
+	if c.open || c.db.reg.modeNow() == hooks.Off {
+		return nil
+	}
+	if c.prepared {
 		return nil
 	}
 	return c.prepareConn(ctx)
@@ -123,7 +127,9 @@ func (c *conn) prepareConn(ctx context.Context) error {
 	native := l.revoke()
 	if err == nil {
 		c.prepared = true
-		c.checkRules(ctx)
+		if c.sqlite() {
+			c.checkRules(ctx) // in a transaction it would begin that as a reading one
+		}
 		return nil
 	}
 	if c.db.reg.modeNow() == hooks.BestEffort && !c.lostBy(native) {

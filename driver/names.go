@@ -36,10 +36,26 @@ func (c *conn) lookUp(ctx context.Context, j *job) error {
 	}
 	var err error
 	if !j.copying {
+		c.checkFirst(ctx)
 		err = c.ask(ctx, &j.names, before, !c.postgres() && c.open)
 	}
 	j.names.early = c.names.found
 	return err
+}
+
+// checkFirst checks the rules, and whether the catalog can be asked, before the
+// first question of a database on PostgreSQL: not when a connection is opened, as
+// what the app itself has not asked for must neither hang nor fail then. In a
+// transaction a savepoint keeps an error from it.
+func (c *conn) checkFirst(ctx context.Context) {
+	switch {
+	case c.db.checked.Load() || !c.postgres():
+	case !c.open:
+		c.checkRules(ctx)
+	case c.simple(ctx, guardSet) == nil:
+		c.checkRules(ctx)
+		_ = c.simple(ctx, guardBack+"; "+guardDrop) // if it fails, so does what the app does next
+	}
 }
 
 // lookAfter looks up, once the statements have been executed, the names that

@@ -20,7 +20,7 @@ const tablesQuery = `SELECT pg_catalog.encode(pg_catalog.convert_to(n.nspname::p
  WHERE pg_catalog.lower(c.relname::pg_catalog.text) OPERATOR(pg_catalog.=) ANY (pg_catalog.string_to_array($1::pg_catalog.text, E'\x1f'))
    AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,f}'::pg_catalog."char"[])`
 
-// checkRules warns, at the first connection of a database, of rules that name a
+// checkRules warns, before the first captured write of a database, of rules that name a
 // table which it does not have: a word that is misspelt captures nothing, and
 // nothing else would say so. Before that it finds out whether the catalog can be
 // asked at all, while an error harms no transaction.
