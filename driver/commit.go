@@ -151,7 +151,7 @@ func (c *conn) stillOpen(ctx context.Context, err error) bool {
 	case stateOpen, stateAborted:
 		return true
 	case stateLost:
-		c.behind, c.alert, c.unsure = true, true, nil // ask again before the next use
+		c.askBeforeUse(nil)
 	}
 	return false
 }
@@ -241,7 +241,7 @@ func (c *conn) writeOwn(ctx context.Context, events []hooks.Event, mode hooks.Mo
 		if mode == hooks.Strict {
 			return err
 		}
-		c.db.notify(hooks.Notice{Kind: hooks.NoticeLost, Events: ids(events), Count: len(events), Reason: "write_failed", Err: err})
+		c.lose(events, err)
 		return nil
 	}
 	c.start(ctx)

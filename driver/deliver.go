@@ -109,10 +109,7 @@ func (c *conn) callback(ctx context.Context, f func(context.Context)) {
 // lets the handler prepare the connection, if it has not yet: the mode may have
 // been off when it was opened.
 func (c *conn) ready(ctx context.Context) error {
-	if c.open || c.db.reg.modeNow() == hooks.Off {
-		return nil
-	}
-	if c.prepared {
+	if c.prepared || c.open || c.db.reg.modeNow() == hooks.Off {
 		return nil
 	}
 	return c.prepareConn(ctx)

@@ -44,7 +44,7 @@ func (c *conn) expectUnseen() {
 	if err := c.beforeUnseen(ctx); err != nil {
 		c.tx.broken = err
 	}
-	c.behind, c.alert, c.unsure = true, true, nil
+	c.askBeforeUse(nil)
 	c.uncaptured(1, "raw")
 }
 

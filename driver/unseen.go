@@ -141,7 +141,7 @@ func (c *conn) unseen(ctx context.Context, j job) (answer, error) {
 	if err == nil && a.rows != nil {
 		// The server may still be executing while rows are read, so it is
 		// asked before the next use.
-		c.behind, c.alert, c.unsure = true, true, stmts
+		c.askBeforeUse(stmts)
 		return a, nil
 	}
 	c.follow(ctx, stmts, err)
@@ -317,6 +317,12 @@ func (c *conn) agree(ctx context.Context, w witness) {
 	}
 }
 
+// askBeforeUse notes that something may have happened out of sight, by stmts if
+// they are known, so that the server is asked before the next use.
+func (c *conn) askBeforeUse(stmts []lex.Statement) {
+	c.behind, c.alert, c.unsure = true, true, stmts
+}
+
 // lookBehind is called before the next use of a connection that was out of
 // sight.
 func (c *conn) lookBehind(ctx context.Context) {
@@ -354,7 +360,7 @@ func (c *conn) leaves() bool {
 	if c.db.reg.modeNow() != hooks.Off || c.open && (c.tx.mode != hooks.Off || len(c.tx.items) > 0) {
 		return false
 	}
-	c.behind, c.alert, c.unsure = true, true, nil
+	c.askBeforeUse(nil)
 	return true
 }
 
