@@ -77,6 +77,7 @@ func (c *conn) findSQLite(ctx context.Context, schema, name string) (*relation, 
 			return
 		}
 		found.Table, found.temporary = lex.Table{Schema: schema, Name: name}, schema == "temp"
+		found.triggers = found.temporary && key != ""
 	})
 	if err != nil || found == nil {
 		return nil, err
@@ -163,13 +164,17 @@ const masterKey = `CASE WHEN m.type = 'table' AND m.sql NOT LIKE 'CREATE VIRTUAL
 		THEN ':' || c.type ELSE '-' END
 	FROM pragma_table_xinfo(m.name, ?3) c WHERE c.name = ?2 COLLATE NOCASE) END`
 
+// anyTrigger takes the place of the key's column for temporary tables, which are
+// not captured: there may be a trigger that a foreign key's CASCADE leads to.
+const anyTrigger = "(SELECT 1 FROM sqlite_temp_master WHERE type = 'trigger' LIMIT 1)"
+
 func (c *conn) readMaster(ctx context.Context, schema, name string, f func(kind, name, sql, key string)) error {
 	master, key, args := `"`+strings.ReplaceAll(schema, `"`, `""`)+`".sqlite_master`, masterKey, []string{name, c.db.reg.cfg.keyColumn, schema}
 	// With pragmas, a read transaction of the main database would begin, and its
 	// first write might fail where it would have waited.
 	switch {
 	case schema == "temp":
-		master, key, args = "sqlite_temp_master", "NULL", args[:1]
+		master, key, args = "sqlite_temp_master", anyTrigger, args[:1]
 	case c.open && folded(schema) != "main":
 		key, args = "'?'", args[:1]
 	}

@@ -31,7 +31,7 @@ type names struct {
 // executed. An error is the app's: the transaction has failed with it.
 func (c *conn) lookUp(ctx context.Context, j *job) error {
 	j.names = meanings{c: c, stmts: j.stmts, split: firstMove(j.stmts), bare: !c.open && c.runsBare(j.stmts)}
-	if c.db.reg.cfg.rules == nil || c.mode() == hooks.Off || c.mysql() { // where names count as they are written
+	if c.db.reg.cfg.rules == nil && !c.mayBeWriteFree() || c.mode() == hooks.Off || c.mysql() { // where names count as they are written
 		return nil
 	}
 	var err error
@@ -61,8 +61,8 @@ func (c *conn) checkFirst(ctx context.Context) {
 // lookAfter looks up, once the statements have been executed, the names that
 // lookUp left out: those behind a statement that may change what names mean and,
 // inside a transaction on SQLite, all but temporary tables. There a query before
-// the first write would start a read transaction, whose first write fails with
-// SQLITE_BUSY where it would have waited.
+// the first write to another would start a read transaction, whose first write
+// fails with SQLITE_BUSY where it would have waited.
 //
 // unread says that the app has yet to read j's rows: some SQLite drivers execute a
 // statement only then, so that it is too early to ask.
@@ -81,7 +81,7 @@ func (c *conn) lookAfter(ctx context.Context, j *job, unread bool) error {
 	if late {
 		at = after
 	}
-	err := c.ask(ctx, &j.names, at, false)
+	err := c.ask(ctx, &j.names, at, c.mayBeWriteFree())
 	if !late {
 		j.names.early = c.names.found
 	}

@@ -34,6 +34,7 @@ type step struct {
 	view      bool
 	virtual   bool // an SQLite module's, which may take commands for rows
 	temporary bool
+	triggers  bool // a temporary one of SQLite: writing to it may set off triggers, which may write elsewhere
 	// instead are the operations for which something else is done: by an INSTEAD
 	// OF trigger, a DO INSTEAD rule.
 	instead changes

@@ -42,7 +42,7 @@ func (c *conn) write(ctx context.Context, j job) (answer, error) {
 // writeInside runs them in the transaction that is open.
 func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 	wrote := c.tx.wrote
-	c.tx.wrote = true
+	c.tx.wrote = !c.onlyTemporary(&j)
 	if c.mysql() && c.reading == 0 && c.wants(&j) {
 		if err := c.setWitness(ctx); err != nil {
 			return answer{}, err

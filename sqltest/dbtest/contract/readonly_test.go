@@ -50,6 +50,7 @@ func TestMadeReadOnly(t *testing.T) {
 		kept("isolation first", "Begin | !a | SET TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY | Commit", "", "a", pg...),
 		kept("a temporary table", "CREATE TEMP TABLE scratch (id int) | BEGIN READ ONLY | INSERT INTO scratch VALUES (1) | !a | COMMIT", "", "a", pg...),
 		kept("a temporary table, no row", "CREATE TEMP TABLE scratch (id int) | BEGIN READ ONLY | UPDATE scratch SET id = 2 | !a | COMMIT", "", "a", pg...),
+		kept("a temporary table, read only again", "CREATE TEMP TABLE scratch (id int) | BEGIN READ ONLY | INSERT INTO scratch VALUES (1) | !a | SET TRANSACTION READ ONLY | !b | COMMIT", "", "a b", pg...),
 		kept("a number alone", "BEGIN READ ONLY | SELECT txid_current() | !a | COMMIT", "", "a", pg...),
 		kept("what was written taken back", "BEGIN | SAVEPOINT s | +1 | ROLLBACK TO s | SET TRANSACTION READ ONLY | !a | COMMIT", "", "a", pg...),
 	)

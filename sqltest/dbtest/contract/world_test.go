@@ -66,6 +66,8 @@ type setup struct {
 	hook func(hooks.Hook) hooks.Hook
 	// dsn is a database that exists already.
 	dsn string
+	// noRules: nothing is captured.
+	noRules bool
 }
 
 func newWorld(t *testing.T, e dbtest.Engine, s setup) *world {
@@ -101,8 +103,10 @@ func newWorld(t *testing.T, e dbtest.Engine, s setup) *world {
 	if s.hook != nil {
 		hook = s.hook(hook)
 	}
-	driver.Register(w.name, e.Driver, hook,
-		append([]driver.Option{driver.Capture(driver.Tables("orders", "visits"))}, s.driver...)...)
+	if !s.noRules {
+		s.driver = append([]driver.Option{driver.Capture(driver.Tables("orders", "visits"))}, s.driver...)
+	}
+	driver.Register(w.name, e.Driver, hook, s.driver...)
 	dsn := w.dsn
 	if s.via != "" {
 		dsn = dbtest.Via(dsn, s.via)

@@ -132,3 +132,23 @@ func TestAttachedWriters(t *testing.T) {
 		}
 	}
 }
+
+// TestAttachedAfterARead: an event in a transaction that has written to the other
+// file alone must be in the main one, which it can no longer write to once it has
+// read and another connection has written there.
+func TestAttachedAfterARead(t *testing.T) {
+	for begin, busy := range map[string]bool{"BEGIN": true, "BEGIN IMMEDIATE": false} {
+		a := newAttached(t, "WAL")
+		a.must(a.conn.ExecContext(ctx, begin))
+		a.text(a.conn, "SELECT count(*) FROM orders")
+		if _, err := a.bare.ExecContext(ctx, "PRAGMA busy_timeout = 0; INSERT INTO orders DEFAULT VALUES"); (err != nil) == busy {
+			t.Errorf("%s: the other one: %v", begin, err)
+		}
+		a.must(a.conn.ExecContext(ctx, "INSERT INTO aux.stock DEFAULT VALUES"))
+		a.must(record(a.conn, "stock.counted"))
+		_, err := a.conn.ExecContext(ctx, "COMMIT")
+		if (err != nil && strings.Contains(err.Error(), "(517)")) != busy || err != nil && !busy {
+			t.Errorf("%s: COMMIT says %v", begin, err)
+		}
+	}
+}

@@ -1,0 +1,64 @@
+package driver
+
+import (
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// An SQLite transaction that writes only to temporary tables is, for other
+// connections and for its locks, one that writes nothing: it may have read an old
+// state of the main database and commit all the same. The journal, in the main
+// database, can no longer be written in it once another connection has written
+// there (SQLITE_BUSY_SNAPSHOT).
+
+// mayBeWriteFree reports whether it matters what the names in a statement stand
+// for, also where nothing is captured.
+func (c *conn) mayBeWriteFree() bool {
+	return c.sqlite() && c.open && !c.tx.wrote && c.tx.mode != hooks.Off
+}
+
+// onlyTemporary reports whether the statements of j write to temporary tables alone, as
+// far as that is certain: not where triggers may write elsewhere. On PostgreSQL,
+// where functions may do so too, it never is.
+func (c *conn) onlyTemporary(j *job) bool {
+	if !c.mayBeWriteFree() {
+		return false
+	}
+	for i := range j.stmts {
+		if !j.names.onlyTemporary(i) {
+			return false
+		}
+	}
+	return true
+}
+
+// onlyTemporary reports whether the i-th statement writes to temporary tables alone. What
+// its names stand for has been looked up before.
+func (m *meanings) onlyTemporary(i int) bool {
+	s := &m.stmts[i]
+	tables := s.Tables
+	switch {
+	case s.Kind == lex.Read:
+		return true
+	case s.Kind == lex.Schema && s.Temporary && strings.HasPrefix(s.Verb, "CREATE "):
+		return true
+	case s.Kind == lex.Schema && s.On.Name != "":
+		tables = []lex.Table{s.On}
+	case s.Kind == lex.Schema && !aboutRelations(s), s.Kind != lex.Schema && s.Kind != lex.Write, s.Partial, len(s.Also) > 0:
+		return false
+	}
+	for _, t := range tables {
+		r := m.early[t]
+		if i > m.split || r == nil || r.missing || !r.steps[0].staysTemporary(s.Kind) {
+			return false
+		}
+	}
+	return len(tables) > 0
+}
+
+// staysTemporary reports whether a statement on s stays in the temporary database.
+func (s *step) staysTemporary(k lex.Kind) bool {
+	return s.temporary && !s.virtual && (k == lex.Schema || !s.triggers)
+}
