@@ -157,7 +157,7 @@ func (c *conn) captureWrite(ctx context.Context, to aim, t lex.Target, wide bool
 	case spreads && t.Op == lex.Upsert:
 		a.deed = replaced
 	}
-	if to.named {
+	if to.named && (!c.lax || t.Op != lex.Insert && t.Op != lex.Upsert) {
 		a.key.target.ID = c.keyOf(t.Key, to.key, args)
 	}
 	return c.fold(a, nil)

@@ -34,8 +34,8 @@ func (c *conn) dispatchMySQL(ctx context.Context, j job) (answer, error) {
 			c.settle(ctx, false, err)
 			c.deliver(ctx)
 		}
-		return c.watchRows(a, nil), err
-	case controls(s), endsUnseen(s), commits(s), len(s) > 1 && j.whole == "" && !boring(s):
+		return a, err
+	case controls(s), endsUnseen(s), commits(s), len(s) > 1 && (setsModes(s) || j.whole == "" && !boring(s)):
 		// Of several that are queried, the failure of a later one may go unread.
 		return c.unseenMySQL(ctx, j)
 	case boring(s):
@@ -43,6 +43,9 @@ func (c *conn) dispatchMySQL(ctx context.Context, j job) (answer, error) {
 		if err != nil {
 			c.afterFailure(ctx, err)
 			return a, err
+		}
+		if setsModes(s) && !c.leaves() {
+			c.learnSession(ctx)
 		}
 		return c.watchRows(a, nil), nil
 	default:
@@ -63,6 +66,15 @@ func endsUnseen(stmts []lex.Statement) bool {
 func commits(stmts []lex.Statement) bool {
 	for i := range stmts {
 		if stmts[i].Commits {
+			return true
+		}
+	}
+	return false
+}
+
+func setsModes(stmts []lex.Statement) bool {
+	for i := range stmts {
+		if stmts[i].Modes {
 			return true
 		}
 	}

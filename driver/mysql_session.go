@@ -26,6 +26,7 @@ const (
 type session struct {
 	reading  int  // rows that are open: nothing else can be sent
 	watchful bool // statements may not be autocommitted: autocommit=0, completion_type
+	lax      bool // an INSERT may store another value than it was given: no strict mode
 	asked    bool
 	// schema is the current database, home the one at first.
 	schema, home string
@@ -73,11 +74,11 @@ func (c *conn) probeMySQL(ctx context.Context) state {
 func (c *conn) learnSession(ctx context.Context) {
 	ctx, cancel := c.unhurried(ctx)
 	defer cancel()
-	c.watchful = true // unless it is certain that statements are autocommitted
-	_ = c.read(ctx, "SELECT @@autocommit, @@completion_type, DATABASE()", nil, func(row []string) {
-		c.watchful = row[0] != "1" || row[1] != "NO_CHAIN" && row[1] != "0"
-		c.schema = row[2]
-	}) // what fails leaves it watchful
+	c.watchful, c.lax = true, true // unless the opposite is certain
+	_ = c.read(ctx, "SELECT @@autocommit, @@completion_type, DATABASE(), @@sql_mode", nil, func(row []string) {
+		c.watchful = row[0] != "1" || row[1] != "NO_CHAIN"
+		c.schema, c.lax = row[2], !strings.Contains(row[3], "STRICT_")
+	}) // what fails leaves it so
 	if !c.asked {
 		c.asked, c.home = true, c.schema
 	}
@@ -119,7 +120,9 @@ func (c *conn) parseMySQL(ctx context.Context, query string, dst []lex.Statement
 		mode, known := "", false
 		if c.reading == 0 && c.mode() != hooks.Off {
 			bounded, cancel := c.unhurried(ctx)
-			err := c.read(bounded, "SELECT @@sql_mode", nil, func(row []string) { mode, known = row[0], true })
+			err := c.read(bounded, "SELECT @@sql_mode, @@character_set_client", nil, func(row []string) {
+				mode, known = row[0], !hidesBackslash(row[1])
+			})
 			known = known && err == nil
 			cancel()
 		}
@@ -133,6 +136,16 @@ func (c *conn) parseMySQL(ctx context.Context, query string, dst []lex.Statement
 		return append(dst[:0], unseenStatement)
 	}
 	return stmts
+}
+
+// hidesBackslash reports whether a character of that set may have a backslash as
+// its second byte, which then escapes nothing.
+func hidesBackslash(charset string) bool {
+	switch charset {
+	case "big5", "cp932", "gbk", "gb18030", "sjis":
+		return true
+	}
+	return false
 }
 
 var unseenStatement = lex.Statement{Kind: lex.Opaque, EndsUnseen: true}

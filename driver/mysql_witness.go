@@ -33,7 +33,7 @@ func (c *conn) setWitness(ctx context.Context) error {
 // to. A witness that went with a RELEASE is set again: the transaction lives.
 func (c *conn) keepWitness(ctx context.Context, mark int, released bool) {
 	t := &c.tx
-	if mark < 0 || t.witness <= mark+1 {
+	if t.witness <= mark+1 {
 		return
 	}
 	t.witness = 0

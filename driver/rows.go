@@ -71,14 +71,17 @@ func (r *countedRows) NextResultSet() error {
 // Close counts what the app did not read; the statement has changed those rows
 // all the same.
 func (r *countedRows) Close() error {
-	if !r.count.done {
-		known := r.count.drain(r.base, r.limit)
-		if r.c.mysql() && r.count.broken != nil { // where the transaction goes on without it
-			_ = r.saw(r.count.broken)
-		}
-		r.count.settle(known)
-	}
+	known := !r.count.done && r.count.drain(r.base, r.limit)
 	err := r.base.Close()
+	if r.c.mysql() && !r.count.done { // where the transaction goes on without a statement that failed
+		if err == nil {
+			err = r.count.broken
+		}
+		if err != nil {
+			_ = r.saw(err)
+		}
+	}
+	r.count.settle(known)
 	if r.within {
 		r.within = false
 		r.c.streams--
@@ -191,7 +194,9 @@ func (r *implicitRows) finish() {
 	err := r.base.Close()
 	r.c.streams--
 	if r.c.mysql() && (err != nil || r.count.broken != nil) {
-		r.err = errors.Join(err, r.count.broken)
+		if r.err = r.count.broken; r.err == nil {
+			r.err = err
+		}
 		return // the statement failed, and was in no transaction
 	}
 	if cerr := r.after(); err == nil {

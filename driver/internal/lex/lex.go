@@ -109,6 +109,10 @@ type Statement struct {
 	// search_path, RESET ROLE, SELECT set_config('search_path', …), DISCARD,
 	// ATTACH …
 	Path bool
+	// Modes: a SET of MySQL that may change how the statements behind it are read, and
+	// what an INSERT makes of values that do not fit: of sql_mode, or of the
+	// character set.
+	Modes bool
 	// Temporary: CREATE TEMPORARY TABLE …, which is no schema change.
 	Temporary bool
 	// Conditional: a Schema statement with IF EXISTS or IF NOT EXISTS before the

@@ -135,7 +135,7 @@ func Conditional(d Dialect, query, keyColumn string, stmts []Statement) bool {
 // driver follows.
 func harmless(stmts []Statement) bool {
 	for i := range stmts {
-		if s := &stmts[i]; s.Kind != Read || s.EndsUnseen || s.Commits || s.Path {
+		if s := &stmts[i]; s.Kind != Read || s.EndsUnseen || s.Commits || s.Path || s.Modes {
 			return false
 		}
 	}

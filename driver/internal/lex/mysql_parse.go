@@ -142,12 +142,12 @@ func (p *parser) mysqlSet() Statement {
 	case p.at("PASSWORD"):
 		return Statement{Kind: Schema, Verb: "SET PASSWORD", Commits: true}
 	}
+	set := Statement{}
 	for ; !p.end(); p.advance() {
-		if p.names("autocommit") || p.names("completion_type") {
-			return Statement{EndsUnseen: true}
-		}
+		set.EndsUnseen = set.EndsUnseen || p.names("autocommit") || p.names("completion_type")
+		set.Modes = set.Modes || p.names("sql_mode") || p.names("character_set_client") || p.atAny("NAMES", "CHARSET", "CHARACTER")
 	}
-	return Statement{}
+	return set
 }
 
 // mysqlSchema recognises DDL, which commits, unless it makes or drops a temporary

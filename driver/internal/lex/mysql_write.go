@@ -7,7 +7,7 @@ func (p *parser) mysqlInsert() Statement {
 		st.Op, st.Moves = Upsert, true
 	}
 	p.advance()
-	p.modifiers()
+	changes := p.modifiers() // a value that does not fit
 	p.accept("INTO")
 	t, ok := p.table()
 	if !ok {
@@ -19,6 +19,9 @@ func (p *parser) mysqlInsert() Statement {
 		st.Key = p.assigned()
 	} else {
 		st.Key = p.insertKey()
+	}
+	if changes {
+		st.Key = Key{}
 	}
 	for !p.end() {
 		switch {
@@ -37,9 +40,14 @@ func (p *parser) mysqlInsert() Statement {
 	return st
 }
 
-// modifiers moves past LOW_PRIORITY, IGNORE and the like.
-func (p *parser) modifiers() {
-	for p.acceptAny("LOW_PRIORITY", "HIGH_PRIORITY", "DELAYED", "CONCURRENT", "QUICK", "IGNORE") {
+// modifiers moves past LOW_PRIORITY and the like, and reports whether IGNORE is
+// among them.
+func (p *parser) modifiers() (ignores bool) {
+	for {
+		ignores = ignores || p.at("IGNORE")
+		if !p.acceptAny("LOW_PRIORITY", "HIGH_PRIORITY", "DELAYED", "CONCURRENT", "QUICK", "IGNORE") {
+			return ignores
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-sql-driver/mysql"
 	"go.uber.org/zap"
 
 	"github.com/go-aftercommit/aftercommit/driver"
@@ -139,6 +140,29 @@ func TestRecordWhileReading(t *testing.T) {
 	}
 }
 
+// TestRecordWhileReturning is the same with the rows of a write that is not captured.
+func TestRecordWhileReturning(t *testing.T) {
+	w := newWorld(t, driver.Capture(driver.AllTables().Except("t")))
+	tx := w.begin()
+	rows, err := tx.QueryContext(context.Background(), "INSERT INTO t (id) VALUES (1), (2) RETURNING id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows.Next()
+	err = hooks.Record(context.Background(), tx, hooks.Event{Action: "order.noted"})
+	if err == nil || !strings.Contains(err.Error(), "rows are open") {
+		t.Errorf("error %v, want one that says what to do", err)
+	}
+	if err := errors.Join(rows.Close(), rows.Err()); err != nil {
+		t.Fatal(err)
+	}
+	w.record(tx, "later")
+	w.commit(tx)
+	if got := w.story(); got != "order.noted #later" {
+		t.Error(got)
+	}
+}
+
 func TestRequireActor(t *testing.T) {
 	w := newWorld(t, driver.RequireActor())
 	tx := w.begin()
@@ -206,8 +230,11 @@ func TestQueriedString(t *testing.T) {
 		for _, h := range []queryer{w.db, tx} {
 			rows, err := h.QueryContext(context.Background(), query)
 			if err == nil {
-				_ = rows.Close() // without having read them
+				err = rows.Close() // without having read them
 				_ = rows.Err()
+			}
+			if _, native := err.(*mysql.MySQLError); !native { //nolint:errorlint // as apps look for it
+				t.Errorf("%s: error %T (%v), want the driver's own", query, err, err)
 			}
 		}
 	}

@@ -155,23 +155,18 @@ func account() (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, err
 }
 
-// installing is held by the one mariadb-install-db that runs: they get in each
-// other's way.
-var installing sync.Mutex
-
 func (s *server) run(program string, settings []string, cred *syscall.Credential) error {
 	data := "--datadir=" + filepath.Join(s.dir, "data")
-	installing.Lock()
-	defer installing.Unlock()
+	tmp := "--tmpdir=" + s.dir // where servers with one folder remove each other's files
 	install := exec.CommandContext(context.Background(), "mariadb-install-db", "--no-defaults", data,
-		"--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-log-file-size=4M")
+		"--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-log-file-size=4M", tmp)
 	install.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
 	if out, err := install.CombinedOutput(); err != nil {
 		return fmt.Errorf("mariadb-install-db: %w\n%s", err, out)
 	}
 	socket := filepath.Join(s.dir, "socket")
 	args := append([]string{
-		"-c", script, "mariadbd", s.dir, program, "--no-defaults", data, "--socket=" + socket, "--skip-networking",
+		"-c", script, "mariadbd", s.dir, program, "--no-defaults", data, tmp, "--socket=" + socket, "--skip-networking",
 		"--innodb-buffer-pool-size=16M", "--innodb-log-file-size=4M", "--innodb-flush-log-at-trx-commit=0",
 		"--innodb-lock-wait-timeout=1", "--pid-file=" + filepath.Join(s.dir, "pid"),
 	}, settings...)

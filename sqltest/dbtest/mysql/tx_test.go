@@ -130,6 +130,32 @@ func TestSavepoints(t *testing.T) {
 			w.commit(tx)
 			w.is("1", "2")
 		},
+		"release, and nothing more": func(w *world) {
+			tx := w.begin()
+			w.exec(tx, "SAVEPOINT a", "INSERT INTO t (id) VALUES (1)", "RELEASE SAVEPOINT a")
+			w.commit(tx)
+			w.is("1")
+		},
+		"the same name, and nothing more": func(w *world) {
+			tx := w.begin()
+			w.exec(tx, "SAVEPOINT a", "INSERT INTO t (id) VALUES (1)", "SAVEPOINT a")
+			w.commit(tx)
+			w.is("1")
+		},
+		"the same name, rolled back to": func(w *world) {
+			tx := w.begin()
+			w.exec(tx, "SAVEPOINT a", "INSERT INTO t (id) VALUES (1)", "SAVEPOINT a", "INSERT INTO t (id) VALUES (2)", "ROLLBACK TO a")
+			w.commit(tx)
+			w.is("1")
+		},
+		"the same name, and something unseen": func(w *world) {
+			w.exec(w.bare, "CREATE PROCEDURE p() SELECT 1")
+			tx := w.begin()
+			w.exec(tx, "SAVEPOINT a", "INSERT INTO t (id) VALUES (1)", "SAVEPOINT a", "CALL p()")
+			w.commit(tx)
+			w.is("1")
+			w.reported(hooks.NoticeDiscarded, 0)
+		},
 		"the same name": func(w *world) {
 			tx := w.begin()
 			w.exec(tx, "SAVEPOINT a", "INSERT INTO t (id) VALUES (1)", "SAVEPOINT a", "INSERT INTO t (id) VALUES (2)", "ROLLBACK TO a",
