@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"strconv"
 	"testing"
 	"time"
@@ -15,6 +16,50 @@ import (
 )
 
 func connOf(d hooks.Dialect) *conn { return &conn{db: &database{dialect: d}} }
+
+// TestMySQLKey: a key is named if it is one value in columns of integers and of
+// texts. 0 is what AUTO_INCREMENT replaces.
+func TestMySQLKey(t *testing.T) {
+	for text, want := range map[string]string{
+		"7": "7", "-7": "-7", "0": "", "-0": "", "007": "", "+7": "", " 7": "", "7.0": "", "7a": "", "ada": "", "": "",
+		"18446744073709551615":                 "", // of which arguments have no type
+		someUUID:                               someUUID,
+		"A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11": someUUID,
+		"a0eebc999c0b4ef8bb6d6bb9bd380a11":     "",
+	} {
+		if got := connOf(hooks.MySQL).keyText(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// MySQLError is the type of go-sql-driver's name. A wrapper's error may be another.
+type MySQLError struct{ Number uint16 }
+
+func (*MySQLError) Error() string { return "" }
+
+func TestMySQLNumber(t *testing.T) {
+	type otherError struct {
+		error
+		Number uint16
+	}
+	type odd struct{ error }
+	for err, want := range map[error]int{
+		&MySQLError{1213}:                        1213,
+		fmt.Errorf("update: %w", &MySQLError{1}): 1,
+		&otherError{errors.New("x"), 1213}:       0,
+		odd{errors.New("x")}:                     0,
+		driver.ErrBadConn:                        0,
+		(*MySQLError)(nil):                       0,
+	} {
+		if got := mysqlNumber(err); got != want {
+			t.Errorf("%T: %d, want %d", err, got, want)
+		}
+	}
+	if mysqlNumber(nil) != 0 {
+		t.Error("no error has a number")
+	}
+}
 
 const someUUID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
 

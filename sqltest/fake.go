@@ -45,7 +45,8 @@ func NewFake() *Fake { return NewFakeOf(Modern, hooks.Postgres) }
 
 // NewFakeOf returns a fake of another shape or dialect. The dialect decides
 // what is an error: BEGIN inside a transaction and COMMIT outside one are on
-// SQLite, a savepoint outside one is on PostgreSQL. It panics if no connection
+// SQLite, a savepoint outside one is on PostgreSQL. On MySQL a second BEGIN
+// commits, and a savepoint replaces the one of its name. It panics if no connection
 // can have the shape.
 func NewFakeOf(shape Shape, dialect hooks.Dialect) *Fake {
 	shapeConn(nil, shape)

@@ -1,6 +1,7 @@
 package sqltest
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -17,6 +18,16 @@ func (e *Error) Error() string { return e.Message + " (" + e.Code + ")" }
 
 // SQLState returns Code.
 func (e *Error) SQLState() string { return e.Code }
+
+// MySQLError is an error of the fake's own server where that is MySQL, in the form
+// in which go-sql-driver/mysql gives them.
+type MySQLError struct {
+	Number  uint16
+	Message string
+}
+
+// Error gives both.
+func (e *MySQLError) Error() string { return fmt.Sprintf("Error %d: %s", e.Number, e.Message) }
 
 var (
 	errAborted = &Error{"25P02", "current transaction is aborted, commands ignored until end of transaction block"}
@@ -63,6 +74,9 @@ func (f *Fake) apply(s *session, v verb, name string, chain bool) error {
 			return errNested
 		case s.aborted:
 			return errAborted
+		case s.open && f.dialect == hooks.MySQL:
+			f.finish(s, true)
+			f.begin(s)
 		case !s.open: // PostgreSQL only warns inside a transaction
 			f.begin(s)
 		}
@@ -84,11 +98,17 @@ func (f *Fake) apply(s *session, v verb, name string, chain bool) error {
 }
 
 func (f *Fake) applySavepoint(s *session, v verb, name string) error {
+	mysql := f.dialect == hooks.MySQL
 	if v == savepoint {
 		switch {
 		case s.aborted:
 			return errAborted
+		case mysql && !s.open: // where it is not kept
+			return nil
 		case s.open:
+			if mysql {
+				s.marks = slices.DeleteFunc(s.marks, func(m mark) bool { return m.name == name })
+			}
 			s.marks = append(s.marks, mark{name: name, length: len(s.pending)})
 		case f.dialect == hooks.SQLite:
 			f.begin(s)
@@ -98,7 +118,7 @@ func (f *Fake) applySavepoint(s *session, v verb, name string) error {
 		}
 		return nil
 	}
-	if !s.open && f.dialect != hooks.SQLite {
+	if !s.open && !mysql && f.dialect != hooks.SQLite {
 		return errNoTx
 	}
 	if s.aborted && v == release {
@@ -107,6 +127,9 @@ func (f *Fake) applySavepoint(s *session, v verb, name string) error {
 	i := len(s.marks) - 1
 	for i >= 0 && s.marks[i].name != name {
 		i--
+	}
+	if i < 0 && mysql {
+		return &MySQLError{1305, "SAVEPOINT " + name + " does not exist"}
 	}
 	if i < 0 {
 		return &Error{"3B001", "no such savepoint: " + name}

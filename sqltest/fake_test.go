@@ -74,6 +74,19 @@ func TestTransactionControlOfSQLite(t *testing.T) {
 	}
 }
 
+func TestTransactionControlOfMySQL(t *testing.T) {
+	for _, c := range []struct{ script, want string }{
+		{"BEGIN | a | BEGIN | b | ROLLBACK", "a"},
+		{"SAVEPOINT s | a | !ROLLBACK TO s | !RELEASE s", "a"},
+		{"BEGIN | SAVEPOINT s | a | SAVEPOINT s | b | ROLLBACK TO s | RELEASE s | !RELEASE s | COMMIT", "a"},
+		{"BEGIN | SAVEPOINT s | SAVEPOINT r | a | SAVEPOINT s | b | ROLLBACK TO r | COMMIT", ""},
+	} {
+		if got := play(t, NewFakeOf(Modern, hooks.MySQL), c.script); got != c.want {
+			t.Errorf("%s: committed %q, want %q", c.script, got, c.want)
+		}
+	}
+}
+
 var errTest = errors.New("test")
 
 func TestFaultsAndWhatRemains(t *testing.T) {

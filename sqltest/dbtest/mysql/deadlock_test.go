@@ -66,6 +66,7 @@ func victims() map[string]victim {
 		"rows":                        rows("SELECT v FROM t"+both+" FOR UPDATE", all),
 		"rows, unread":                rows("SELECT v FROM t"+both+" FOR UPDATE", none),
 		"result set":                  rows("SELECT 1; SELECT v FROM t"+both+" FOR UPDATE", all),
+		"result set, at once":         rows("SELECT 1; SELECT v FROM t WHERE id = 9 FOR UPDATE", all),
 		"result set, unread":          rows("SELECT 1; SELECT v FROM t"+both+" FOR UPDATE", none),
 		"rows of a write":             rows("DELETE FROM t"+both+" RETURNING id", all),
 		"rows of a write, unread":     rows("DELETE FROM t"+both+" RETURNING id", none),
