@@ -116,7 +116,7 @@ func (c *conn) rawSavepoint(ctx context.Context, s *lex.Statement, run func() er
 	}
 	c.applySavepoint(s)
 	if c.mysql() && s.Kind != lex.Savepoint {
-		c.keepWitness(ctx, mark, s.Kind == lex.Release)
+		c.keepWitness(ctx, mark)
 	}
 	return nil
 }
@@ -143,9 +143,9 @@ func (c *conn) doubtfulSavepoint(ctx context.Context, s *lex.Statement, run func
 	if c.mysql() {
 		if s.Kind == lex.RollbackTo {
 			c.forsake(0)
+			c.tx.witness = 0
 		}
-		c.tx.witness = 0
-		return nil
+		return nil // whether the witness went with it, its own RELEASE will say
 	}
 	c.tx.attest(s.Name)
 	if s.Kind == lex.RollbackTo {

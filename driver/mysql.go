@@ -96,10 +96,9 @@ func (c *conn) watchRows(a answer, after func(error)) answer {
 // watchedRows are rows of a statement that is not captured.
 type watchedRows struct {
 	columns
-	c      *conn
-	after  func(error)
-	err    error
-	closed bool
+	c     *conn
+	after func(error)
+	err   error
 }
 
 var _ wrappedRows = (*watchedRows)(nil)
@@ -117,10 +116,6 @@ func (r *watchedRows) NextResultSet() error { return r.saw(r.columns.NextResultS
 
 func (r *watchedRows) Close() error {
 	err := r.base.Close()
-	if r.closed {
-		return err
-	}
-	r.closed = true
 	r.c.reading--
 	_ = r.saw(err)
 	switch {
@@ -226,11 +221,7 @@ func (c *conn) implicitCommit(ctx context.Context, err error) {
 	if rollsBack(mysqlNumber(err)) {
 		outcome = hooks.Unknown // the COMMIT itself may have failed
 	}
-	s := stateLost
-	if !c.lostBy(err) {
-		s = c.probe(ctx)
-	}
-	switch {
+	switch s := c.probe(ctx); {
 	case s == stateLost:
 		c.end(hooks.Unknown)
 		c.discard()

@@ -156,6 +156,21 @@ func TestMySQLIsLost(t *testing.T) {
 	}
 }
 
+// TestMySQLCommitFails: what a statement would have committed before it executes is
+// not, if that is what failed.
+func TestMySQLCommitFails(t *testing.T) {
+	for _, query := range []string{"CREATE TABLE x (a int)", "SET autocommit = 1"} {
+		fake, s, db := openMySQL(t)
+		failed := &sqltest.MySQLError{Number: 1213}
+		fake.On(sqltest.Call{Query: query}, sqltest.End(hooks.RolledBack, failed))
+		tx := begin(t, db)
+		exec(t, tx, "INSERT INTO things VALUES (1)")
+		fails(t, tx, query, failed)
+		_ = tx.Rollback()
+		want(t, query+": told", s.told(), "unknown things.inserted")
+	}
+}
+
 // TestMySQLSessionUnknown: if it cannot be asked how the session commits, the
 // connection is asked before each statement whether it is in a transaction.
 func TestMySQLSessionUnknown(t *testing.T) {

@@ -13,7 +13,7 @@ var errBusy = errors.New("driver: rows are open on this connection, so that the 
 // setWitness sets the witness before the first event of a transaction.
 func (c *conn) setWitness(ctx context.Context) error {
 	t := &c.tx
-	if !c.mysql() || !c.open || t.witness > 0 || t.mode == hooks.Off || t.own {
+	if !c.mysql() || !c.open || t.witness > 0 || t.mode == hooks.Off {
 		return nil
 	}
 	if c.reading > 0 {
@@ -28,16 +28,16 @@ func (c *conn) setWitness(ctx context.Context) error {
 	return nil
 }
 
-// keepWitness follows what a savepoint statement of the app has done to the
-// witness: MySQL forgets all savepoints behind one that is released, or gone back
-// to. A witness that went with a RELEASE is set again: the transaction lives.
-func (c *conn) keepWitness(ctx context.Context, mark int, released bool) {
+// keepWitness follows what a RELEASE or ROLLBACK TO of the savepoint at an index has
+// done to the witness: MySQL forgets all savepoints behind that. If there are events
+// from before, the witness is set again: the transaction lives.
+func (c *conn) keepWitness(ctx context.Context, mark int) {
 	t := &c.tx
 	if t.witness <= mark+1 {
 		return
 	}
 	t.witness = 0
-	if released && len(t.items) > 0 {
+	if len(t.items) > 0 {
 		_ = c.setWitness(ctx) // without one the events are Unknown
 	}
 }
@@ -46,9 +46,6 @@ func (c *conn) keepWitness(ctx context.Context, mark int, released bool) {
 // to.
 func (c *conn) provesMySQL(ctx context.Context) bool {
 	t := &c.tx
-	if t.witness == 0 || c.reading > 0 {
-		return false
-	}
 	ctx, cancel := c.unhurried(ctx)
 	defer cancel()
 	t.witness = 0

@@ -25,7 +25,14 @@ func TestCaptured(t *testing.T) {
 		{"INSERT INTO t (id) VALUES (3), (4)", "t.inserted rows=2"},
 		{"INSERT IGNORE INTO t (id) VALUES (1)", ""},
 		{"INSERT INTO t (id) VALUES (1) ON DUPLICATE KEY UPDATE v = 7", "t.upserted"},
+		{"INSERT INTO t (id) VALUES (1) ON DUPLICATE KEY UPDATE v = 0", ""},
+		{"INSERT IGNORE INTO t (id) VALUES (1), (3)", "t.inserted rows=1"},
+		{"INSERT INTO t (id) SELECT id + 10 FROM t", "t.inserted rows=2"},
 		{"REPLACE INTO t (id) VALUES (1)", "t.upserted #1"},
+		{"REPLACE t SET id = 1, v = 2", "t.upserted #1"},
+		{"UPDATE t SET v = 5 /*!99999 WHERE id = 1 */", ""},
+		{"UPDATE t SET v = 5 /*!50000 WHERE id = 1 */", ""},
+		{"UPDATE t SET v = 5 /* WHERE id = 1 */", "t.updated rows=2"},
 		{"UPDATE t SET v = 5", "t.updated rows=2"},
 		{"UPDATE t SET v = 0", ""},
 		{"UPDATE `t` x SET x.v = 5 WHERE x.id = 2", "t.updated #2 rows=1"},
@@ -194,9 +201,10 @@ func TestOffIsSilent(t *testing.T) {
 	w.exec(c, "SELECT 1")
 	w.mode(hooks.Off)
 	before := w.questions(c)
-	w.exec(c, "SELECT 1; BEGIN", "INSERT INTO t (id) VALUES (1)", "CREATE TABLE x (a int)", "SELECT 1; BEGIN", `SELECT "a"; SELECT '\\'`)
-	if n := w.questions(c) - before; n != 9 {
-		t.Errorf("%d statements were sent, want 8, and the question itself", n)
+	w.exec(c, "SELECT 1; BEGIN", "INSERT INTO t (id) VALUES (1)", "CREATE TABLE x (a int)", "SELECT 1; BEGIN", `SELECT "a"; SELECT '\\'`,
+		"BEGIN", "CREATE TABLE y (a int)", "SET sql_mode = @@sql_mode", "SELECT 1; BEGIN")
+	if n := w.questions(c) - before; n != 14 {
+		t.Errorf("%d statements were sent, want 13, and the question itself", n)
 	}
 	w.mode(hooks.Strict)
 	w.exec(c, "INSERT INTO t (id) VALUES (2)", "ROLLBACK", "INSERT INTO t (id) VALUES (3)")

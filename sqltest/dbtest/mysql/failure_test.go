@@ -97,6 +97,28 @@ func TestUnseen(t *testing.T) {
 	}
 }
 
+// TestUnseenThenCommitted: what commits after something unseen commits another
+// transaction, perhaps.
+func TestUnseenThenCommitted(t *testing.T) {
+	for _, query := range []string{"CREATE TABLE x (a int)", "BEGIN", "ROLLBACK", "SET autocommit = 1", "FLUSH TABLES"} {
+		t.Run(query, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.exec(w.bare, "CREATE PROCEDURE p() BEGIN ROLLBACK; START TRANSACTION; END")
+			c := w.conn()
+			w.exec(c, "BEGIN", "INSERT INTO t (id) VALUES (1)")
+			err := hooks.OnCommit(context.Background(), c, func(context.Context) { t.Error("called, though nothing committed") })
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.exec(c, "CALL p()", query, "ROLLBACK", "INSERT INTO t (id) VALUES (2)")
+			w.is("2")
+			w.reported(hooks.NoticeDiscarded, 1)
+			w.reported(hooks.NoticeRolledBack, 0)
+		})
+	}
+}
+
 func TestStrings(t *testing.T) {
 	for name, f := range map[string]func(w *world){
 		"writes": func(w *world) {
@@ -141,6 +163,14 @@ func TestStrings(t *testing.T) {
 			w.exec(tx, "INSERT INTO t (id) VALUES (1)", "SAVEPOINT a", "INSERT INTO t (id) VALUES (2)", "ROLLBACK TO a; SELECT 1")
 			w.commit(tx)
 			w.is("1")
+		},
+		"back to a savepoint, and the same again": func(w *world) {
+			tx := w.begin()
+			w.exec(tx, "INSERT INTO t (id) VALUES (1)", "SAVEPOINT a", "UPDATE t SET v = 1", "ROLLBACK TO a; SELECT 1", "UPDATE t SET v = 2")
+			w.commit(tx)
+			if got := w.story(); got != "t.inserted #1 rows=1, t.updated rows=1" {
+				w.Error(got)
+			}
 		},
 		"one fails": func(w *world) {
 			w.fails(w.db, 1062, "INSERT INTO t (id) VALUES (1); INSERT INTO t (id) VALUES (1)")

@@ -39,6 +39,14 @@ func TestModeChanges(t *testing.T) {
 			w.commit(tx)
 			w.is("1", "2")
 		},
+		"quotes, and a comment": func(w *world) {
+			w.exec(w.bare, "INSERT INTO t (id) VALUES (1), (2)")
+			c := w.conn()
+			w.exec(c, "SET SESSION sql_mode = CONCAT(@@sql_mode, ',ANSI_QUOTES')", `UPDATE "t" SET v = 5 /*!99999 */`)
+			if got := w.story(); got != "t.updated rows=2" {
+				w.Error(got)
+			}
+		},
 		"character set": func(w *world) {
 			tx := w.begin()
 			w.exec(tx, "INSERT INTO t (id) VALUES (1)", "SET NAMES gbk", gbk, "INSERT INTO t (id) VALUES (2)")

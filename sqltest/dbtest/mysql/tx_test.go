@@ -136,33 +136,24 @@ func TestSavepoints(t *testing.T) {
 			w.commit(tx)
 			w.is("1")
 		},
-		"the same name, and nothing more": func(w *world) {
+		"set in a string, after the first event": func(w *world) {
 			tx := w.begin()
-			w.exec(tx, "SAVEPOINT a", "INSERT INTO t (id) VALUES (1)", "SAVEPOINT a")
+			w.exec(tx, "INSERT INTO t (id) VALUES (1)", "DO 1; SAVEPOINT z", "RELEASE SAVEPOINT z")
 			w.commit(tx)
 			w.is("1")
 		},
-		"the same name, rolled back to": func(w *world) {
+		"set in a string, before the first event": func(w *world) {
 			tx := w.begin()
-			w.exec(tx, "SAVEPOINT a", "INSERT INTO t (id) VALUES (1)", "SAVEPOINT a", "INSERT INTO t (id) VALUES (2)", "ROLLBACK TO a")
+			w.exec(tx, "DO 1; SAVEPOINT z", "INSERT INTO t (id) VALUES (1)", "RELEASE SAVEPOINT z")
 			w.commit(tx)
-			w.is("1")
+			w.are([]string{"1"}, nil)
+			w.reported(hooks.NoticeDiscarded, 1)
 		},
-		"the same name, and something unseen": func(w *world) {
-			w.exec(w.bare, "CREATE PROCEDURE p() SELECT 1")
+		"set in a string, gone back to": func(w *world) {
 			tx := w.begin()
-			w.exec(tx, "SAVEPOINT a", "INSERT INTO t (id) VALUES (1)", "SAVEPOINT a", "CALL p()")
+			w.exec(tx, "DO 1; SAVEPOINT z", "INSERT INTO t (id) VALUES (1)", "ROLLBACK TO z", "INSERT INTO t (id) VALUES (2)")
 			w.commit(tx)
-			w.is("1")
-			w.reported(hooks.NoticeDiscarded, 0)
-		},
-		"the same name": func(w *world) {
-			tx := w.begin()
-			w.exec(tx, "SAVEPOINT a", "INSERT INTO t (id) VALUES (1)", "SAVEPOINT a", "INSERT INTO t (id) VALUES (2)", "ROLLBACK TO a",
-				"RELEASE SAVEPOINT a")
-			w.fails(tx, 1305, "ROLLBACK TO a")
-			w.commit(tx)
-			w.is("1")
+			w.is("2")
 		},
 		"outside a transaction": func(w *world) {
 			c := w.conn()
@@ -180,6 +171,45 @@ func TestSavepoints(t *testing.T) {
 			w.exec(tx, "DO 1", "ROLLBACK TO b", "ROLLBACK TO a", "INSERT INTO t (id) VALUES (3)")
 			w.commit(tx)
 			w.is("3")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f(newWorld(t))
+		})
+	}
+}
+
+// TestSavepointsOfOneName: the second takes the place of the first.
+func TestSavepointsOfOneName(t *testing.T) {
+	for name, f := range map[string]func(w *world){
+		"nothing more": func(w *world) {
+			tx := w.begin()
+			w.exec(tx, "SAVEPOINT a", "INSERT INTO t (id) VALUES (1)", "SAVEPOINT a")
+			w.commit(tx)
+			w.is("1")
+		},
+		"rolled back to": func(w *world) {
+			tx := w.begin()
+			w.exec(tx, "SAVEPOINT a", "INSERT INTO t (id) VALUES (1)", "SAVEPOINT a", "INSERT INTO t (id) VALUES (2)", "ROLLBACK TO a")
+			w.commit(tx)
+			w.is("1")
+		},
+		"something unseen": func(w *world) {
+			w.exec(w.bare, "CREATE PROCEDURE p() SELECT 1")
+			tx := w.begin()
+			w.exec(tx, "SAVEPOINT a", "INSERT INTO t (id) VALUES (1)", "SAVEPOINT a", "CALL p()")
+			w.commit(tx)
+			w.is("1")
+			w.reported(hooks.NoticeDiscarded, 0)
+		},
+		"released": func(w *world) {
+			tx := w.begin()
+			w.exec(tx, "SAVEPOINT a", "INSERT INTO t (id) VALUES (1)", "SAVEPOINT a", "INSERT INTO t (id) VALUES (2)", "ROLLBACK TO a",
+				"RELEASE SAVEPOINT a")
+			w.fails(tx, 1305, "ROLLBACK TO a")
+			w.commit(tx)
+			w.is("1")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -275,6 +305,22 @@ func TestAutocommitOff(t *testing.T) {
 			c := w.conn()
 			w.exec(c, "SET autocommit = 0", "INSERT INTO t (id) VALUES (1)", "CREATE TABLE x (a int)", "INSERT INTO t (id) VALUES (2)", "ROLLBACK")
 			w.is("1")
+		},
+		"DDL that fails": func(w *world) {
+			c := w.conn()
+			w.exec(c, "SET autocommit = 0", "INSERT INTO t (id) VALUES (1)")
+			w.fails(c, 1050, "CREATE TABLE t (a int)")
+			w.exec(c, "INSERT INTO t (id) VALUES (2)", "COMMIT")
+			w.are([]string{"1", "2"}, []string{"2"})
+			w.reported(hooks.NoticeDiscarded, 1)
+		},
+		"DDL that cannot be read": func(w *world) {
+			c := w.conn()
+			w.exec(c, "SET autocommit = 0", "INSERT INTO t (id) VALUES (1)")
+			w.fails(c, 1064, "CREATE TABLE (")
+			w.exec(c, "ROLLBACK", "INSERT INTO t (id) VALUES (2)", "COMMIT")
+			w.is("2")
+			w.reported(hooks.NoticeDiscarded, 1)
 		},
 		"by the DSN": func(w *world) {
 			w.cfg.Params = map[string]string{"autocommit": "0"}
