@@ -21,7 +21,7 @@ type RelayMode uint8
 
 const (
 	// RelayInProcess is the default: on PostgreSQL the first connection starts a
-	// relay beside the app, with a pool of two connections of its own. On SQLite
+	// relay beside the app, with a pool of three connections of its own. On SQLite
 	// there is none, because a second writer breaks apps without a busy timeout.
 	RelayInProcess RelayMode = iota
 	// RelayElsewhere leaves it to a process that calls [Hub.Relay]. On PostgreSQL
@@ -207,6 +207,7 @@ func (d *handler) target(s *sink) relay.Target {
 		}
 		return toResult(result)
 	}}
+	t.Timeout = s.timeout + grace
 	if same, ok := s.forwarder.(SameDatabase); ok {
 		t.SameDatabase = same.SameDatabase()
 	}

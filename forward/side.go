@@ -20,8 +20,9 @@ type sidePool struct {
 	closed bool
 }
 
-// relayConns is how many connections the pool beside an app's has at most.
-const relayConns = 2
+// relayConns is how many connections the pool beside an app's has at most: two that
+// work, and a third to renew leases while both wait for sinks.
+const relayConns = 3
 
 var (
 	errClosed = errors.New("the Hub is closed")
@@ -46,6 +47,7 @@ func (d *handler) sideDB() (*sql.DB, error) {
 	if d.side.db == nil {
 		db := sql.OpenDB(d.beside())
 		db.SetMaxOpenConns(relayConns)
+		db.SetMaxIdleConns(relayConns)
 		db.SetConnMaxIdleTime(time.Minute)
 		d.side.db = db
 		d.hub.keep(d)

@@ -11,8 +11,8 @@
 //
 // # Connections
 //
-// The relay of a forward.Hub needs two connections for each database that is
-// opened. [OpenDBFromPool] does not take them from the pool, which may have no
+// The relay of a forward.Hub needs up to three connections for each database that
+// is opened. [OpenDBFromPool] does not take them from the pool, which may have no
 // more than the app needs: they are opened beside it, with the pool's ConnConfig,
 // BeforeConnect and AfterConnect, and count against the server's max_connections
 // and the role's CONNECTION LIMIT. PrepareConn and BeforeAcquire are not called

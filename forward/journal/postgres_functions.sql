@@ -185,6 +185,10 @@ SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '5s'
 AS $register$
 BEGIN
+	-- Looked at first: the INSERT would wait for a relay that has the row locked.
+	IF EXISTS (SELECT FROM "{schema}".forwarders f WHERE f.name = forwarder AND f.retired_at IS NULL) THEN
+		RETURN;
+	END IF;
 	INSERT INTO "{schema}".forwarders AS f (name, place, done, mark_seq)
 	SELECT forwarder, home, n.p, n.top
 	FROM (SELECT pg_current_snapshot() AS p, (SELECT coalesce(max(seq), 0) FROM "{schema}".audit_events) AS top) n

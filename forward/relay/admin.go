@@ -184,7 +184,7 @@ func (s *Store) Resume(ctx context.Context, db *sql.DB, forwarder string, replay
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	name := s.quote(forwarder)
-	err = s.inTx(ctx, conn, func() error {
+	err = s.inTx(ctx, conn, 0, func() error {
 		if e := s.d.adopt(ctx, conn, s); e != nil {
 			return e
 		}

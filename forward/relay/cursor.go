@@ -50,10 +50,15 @@ func (s *Store) register(ctx context.Context, db querier, name string) error {
 	if err != nil {
 		return fmt.Errorf("relay: register %s: %w", name, err)
 	}
-	if err := s.d.adopt(ctx, db, s); err != nil {
+	if err = s.d.adopt(ctx, db, s); err != nil {
 		return fmt.Errorf("relay: register %s: adopt restored entries: %w", name, err)
 	}
-	if _, err := db.ExecContext(ctx, s.d.register(s, name, place)); err != nil {
+	// Looked at first: an insert would wait for a holder that has the row locked.
+	known, err := s.registered(ctx, db, name)
+	if err == nil && !known {
+		_, err = db.ExecContext(ctx, s.d.register(s, name, place))
+	}
+	if err != nil {
 		return fmt.Errorf("relay: register %s: %w", name, err)
 	}
 	return nil
@@ -75,6 +80,10 @@ func (s *Store) Announce(ctx context.Context, db *sql.DB, name string) error {
 
 // Registered reports whether a forwarder has a cursor, and is not retired.
 func (s *Store) Registered(ctx context.Context, db *sql.DB, name string) (known bool, err error) {
+	return s.registered(ctx, db, name)
+}
+
+func (s *Store) registered(ctx context.Context, db querier, name string) (known bool, err error) {
 	err = db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+s.prefix+"forwarders WHERE name = "+s.quote(name)+" AND retired_at IS NULL)").Scan(&known)
 	if err != nil {
 		return false, fmt.Errorf("relay: look for %s: %w", name, err)
@@ -94,11 +103,14 @@ func (s *Store) place(ctx context.Context, q querier) (string, error) {
 	return place, nil
 }
 
-// acquire takes the lease of a forwarder if it is free, and returns its cursor.
+// acquire takes the lease of a forwarder if it is free, and returns its cursor. It
+// does not wait for a holder that is frozen with the row locked.
 func (s *Store) acquire(ctx context.Context, q querier, name, holder string, ttl time.Duration) (*cursor, error) {
 	me := s.quote(holder)
-	query := "UPDATE " + s.prefix + "forwarders SET holder = " + me + ", fence = fence + 1, lease_until = " + s.d.later(ttl) +
-		" WHERE name = " + s.quote(name) + " AND retired_at IS NULL AND (holder IS NULL OR holder = " + me + " OR lease_until < " + s.d.now() + ")" +
+	table := s.prefix + "forwarders"
+	query := "UPDATE " + table + " SET holder = " + me + ", fence = fence + 1, lease_until = " + s.d.later(ttl) +
+		" WHERE name = (SELECT name FROM " + table + " WHERE name = " + s.quote(name) +
+		" AND retired_at IS NULL AND (holder IS NULL OR holder = " + me + " OR lease_until < " + s.d.now() + ")" + s.d.unlocked() + ")" +
 		" RETURNING fence, place, " + s.d.cursorColumns()
 	c := &cursor{name: name}
 	err := q.QueryRowContext(ctx, query).Scan(&c.fence, &c.place, &c.done, &c.tick, &c.high, &c.seq)

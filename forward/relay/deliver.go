@@ -33,11 +33,11 @@ func (w *worker) deliver(ctx context.Context, batch []attempted, move mover) (do
 		r Result
 	)
 	if len(entries) > 0 {
-		r = w.call(ctx, entries)
-		o = w.judge(entries, r, func(part []journal.Entry) Result { return w.call(ctx, part) })
+		r = w.callOutside(ctx, entries)
+		o = w.judge(entries, r, func(part []journal.Entry) Result { return w.callOutside(ctx, part) })
 	}
 	if o.interrupted(ctx) {
-		return false, ctx.Err()
+		return false, context.Cause(ctx)
 	}
 	if o.down || o.hung {
 		return false, w.suspect(ctx, o, len(entries), r)
@@ -46,7 +46,7 @@ func (w *worker) deliver(ctx context.Context, batch []attempted, move mover) (do
 	if len(verdicts) == 0 && w.dueAt.IsZero() {
 		_, err = move(false) // there are no failures to write or to remove
 	} else {
-		err = w.relay.store.inTx(ctx, w.conn, func() error {
+		err = w.inTx(ctx, func() error {
 			if e := w.write(ctx, batch, o, verdicts); e != nil {
 				return e
 			}
@@ -66,8 +66,10 @@ func (w *worker) deliver(ctx context.Context, batch []attempted, move mover) (do
 // begins anew, and each further call has a savepoint.
 func (w *worker) deliverInTx(ctx context.Context, batch []attempted, entries []journal.Entry, move mover) (done bool, err error) {
 	start := time.Now()
-	begin := w.relay.store.d.begin()
-	if _, err = w.conn.ExecContext(ctx, begin); err != nil {
+	if err = w.extend(ctx); err != nil {
+		return false, err
+	}
+	if err = w.begin(ctx); err != nil {
 		return false, err
 	}
 	open := w.conn
@@ -79,10 +81,11 @@ func (w *worker) deliverInTx(ctx context.Context, batch []attempted, entries []j
 	r := w.call(ctx, entries)
 	if !r.Hung && !r.taken() {
 		r = r.whole()
-		for _, query := range []string{"ROLLBACK", begin} {
-			if _, err = w.conn.ExecContext(ctx, query); err != nil {
-				return false, err
-			}
+		if _, err = w.conn.ExecContext(ctx, "ROLLBACK"); err != nil {
+			return false, err
+		}
+		if err = w.begin(ctx); err != nil {
+			return false, err
 		}
 	}
 	var broken error
@@ -91,7 +94,7 @@ func (w *worker) deliverInTx(ctx context.Context, batch []attempted, entries []j
 		return false, broken
 	}
 	if o.interrupted(ctx) {
-		return false, ctx.Err()
+		return false, context.Cause(ctx)
 	}
 	if o.down || o.hung {
 		if w.conn == open {
@@ -101,7 +104,7 @@ func (w *worker) deliverInTx(ctx context.Context, batch []attempted, entries []j
 		return false, w.suspect(ctx, o, len(entries), r)
 	}
 	if w.conn != open { // a single entry hung, and took the transaction with it
-		if _, err = w.conn.ExecContext(ctx, begin); err != nil {
+		if err = w.begin(ctx); err != nil {
 			return false, err
 		}
 		open = w.conn
@@ -141,7 +144,12 @@ func (w *worker) callInSavepoint(ctx context.Context, entries []journal.Entry, b
 		return Result{Err: &Failure{Reason: "error", Err: *broken}}
 	}
 	conn := w.conn
-	if _, err := conn.ExecContext(ctx, "SAVEPOINT aftercommit_part"); err != nil {
+	// Before the savepoint: going back to that would give the row's lock back too.
+	err := w.extend(ctx)
+	if err == nil {
+		_, err = conn.ExecContext(ctx, "SAVEPOINT aftercommit_part")
+	}
+	if err != nil {
 		*broken = err
 		return Result{Err: &Failure{Reason: "error", Err: err}}
 	}
@@ -187,9 +195,23 @@ func (w *worker) suspect(ctx context.Context, o outcome, entries int, r Result) 
 	return w.trip(ctx, r)
 }
 
+// callOutside is call, outside any transaction.
+func (w *worker) callOutside(ctx context.Context, entries []journal.Entry) Result {
+	if err := w.extend(ctx); err != nil {
+		w.lease.lose(err)
+		return Result{Err: &Failure{Reason: "error", Err: err}}
+	}
+	return w.call(ctx, entries)
+}
+
 // call makes one call, outside any transaction or in the one that is open. After
 // one that hangs the worker has another connection.
 func (w *worker) call(ctx context.Context, entries []journal.Entry) (r Result) {
+	if ctx.Err() != nil { // the lease may be another process's, and the sink with it
+		return Result{Err: &Failure{Reason: "error", Err: context.Cause(ctx)}}
+	}
+	w.lease.inCall(true)
+	defer w.lease.inCall(false)
 	err := Lend(w.conn, func(db *sql.DB) { r = w.target.Deliver(ctx, db, entries) })
 	if r.Hung {
 		discard(w.conn)

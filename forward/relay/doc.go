@@ -13,9 +13,11 @@
 //
 // # The lease
 //
-// One process works for a forwarder at a time. Its lease has a fence, a number
-// that grows with each holder. Whatever moves the cursor names its fence, so a
-// holder that slept through the end of its lease moves nothing. Where the sink is
+// One process works for a forwarder at a time. Its lease is renewed beside the
+// work, however long a call takes; one that cannot be renewed ends the call. The
+// lease has a fence, a number that grows with each holder. Whatever moves the
+// cursor names its fence, so a holder that slept through the end of its lease
+// moves nothing, and no process waits for its locks. Where the sink is
 // the same database, the cursor moves in the transaction of the delivery, and
 // with that an overtaken holder cannot deliver either.
 //

@@ -28,10 +28,18 @@ func (postgres) quote(text string) string {
 func (postgres) now() string { return "clock_timestamp()" }
 
 // begin does without a flush of its own at COMMIT: what a crash takes back, cursor
-// and all, is delivered again.
-func (postgres) begin() string {
-	return "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit = off"
+// and all, is delivered again. Its limits are the server's to enforce, because the
+// client may be frozen, or cut off, with its connection open.
+func (postgres) begin(limit time.Duration) string {
+	query := "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit = off"
+	if limit > 0 {
+		ms := itoa(max(limit.Milliseconds(), 1))
+		query += "; SET LOCAL idle_in_transaction_session_timeout = " + ms + "; SET LOCAL statement_timeout = " + ms
+	}
+	return query
 }
+
+func (postgres) unlocked() string { return " FOR NO KEY UPDATE SKIP LOCKED" }
 
 func (postgres) commit(update string) (string, bool) {
 	return "WITH moved AS (" + update + " RETURNING 1) SELECT 1 / count(*) FROM moved; COMMIT", true

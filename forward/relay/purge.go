@@ -78,7 +78,7 @@ func (s *Store) purgeBatch(ctx context.Context, db *sql.DB, free string, o Purge
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	err = s.inTx(ctx, conn, func() error {
+	err = s.inTx(ctx, conn, 0, func() error {
 		var low, high sql.NullInt64
 		batch := "(SELECT e.seq AS seq" + free + " ORDER BY e.seq LIMIT " + itoa(int64(o.Batch)) + ")"
 		if e := conn.QueryRowContext(ctx, "SELECT min(seq), max(seq) FROM "+batch+" b").Scan(&low, &high); e != nil || !low.Valid {

@@ -52,7 +52,11 @@ type Relay struct {
 	db    *sql.DB
 	cfg   Config
 
-	workers  []*worker
+	workers []*worker
+	keeper  *keeper // nil if the workers renew their leases themselves
+	// slots are the connections that workers may use, all but the keeper's; nil
+	// if there is no limit.
+	slots    chan struct{}
 	stopping chan struct{}
 	cancel   context.CancelFunc
 	once     sync.Once
@@ -64,11 +68,19 @@ type Relay struct {
 }
 
 // Start starts a relay over db, which it uses with as many connections as it
-// gets, at least one. Its targets must be registered.
+// gets, at least one. With two or more, one is kept free to renew leases. Its
+// targets must be registered.
 func Start(s *Store, db *sql.DB, cfg Config) *Relay {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := newRelay(s, db, cfg)
 	r.cancel = cancel
+	if keeps(s, db) {
+		r.keeper = newKeeper(r)
+		if most := db.Stats().MaxOpenConnections; most > 0 {
+			r.slots = make(chan struct{}, most-1)
+		}
+		go r.keeper.run(ctx)
+	}
 	for _, w := range r.workers {
 		r.finished.Add(1)
 		go func() {
@@ -150,13 +162,43 @@ func (r *Relay) Stop(ctx context.Context) error {
 	}()
 	select {
 	case <-done:
-		r.cancel()
+		r.end()
 		return nil
 	case <-ctx.Done():
 	}
 	r.cancel()
 	<-done
+	r.end()
 	return ctx.Err()
+}
+
+// end ends the keeper, which renews for as long as workers run.
+func (r *Relay) end() {
+	r.cancel()
+	if r.keeper != nil {
+		<-r.keeper.over
+	}
+}
+
+// enter waits for a connection that a worker may use, and reports false if the
+// relay stops meanwhile.
+func (r *Relay) enter(ctx context.Context) bool {
+	if r.slots == nil {
+		return true
+	}
+	select {
+	case r.slots <- struct{}{}:
+		return true
+	case <-r.stopping:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+func (r *Relay) leave() {
+	if r.slots != nil {
+		<-r.slots
+	}
 }
 
 // Drain waits until what is committed now has been delivered, or failed, by this

@@ -18,8 +18,11 @@ const sqliteNow = "strftime('%Y-%m-%dT%H:%M:%f', 'now'"
 func (sqlite) table() string            { return "events" }
 func (sqlite) quote(text string) string { return quoted(text) }
 
-func (sqlite) now() string   { return sqliteNow + ") || '000Z'" }
-func (sqlite) begin() string { return "BEGIN IMMEDIATE" }
+func (sqlite) now() string { return sqliteNow + ") || '000Z'" }
+
+// begin: a file has no server to end what a frozen process has left open.
+func (sqlite) begin(time.Duration) string { return "BEGIN IMMEDIATE" }
+func (sqlite) unlocked() string           { return "" }
 
 // commit: there is no round trip to save.
 func (sqlite) commit(string) (string, bool) { return "", false }

@@ -45,8 +45,14 @@ type dialect interface {
 	// now is an expression for the database's clock.
 	now() string
 	later(d time.Duration) string
-	// begin starts a transaction that writes.
-	begin() string
+	// begin starts a transaction that writes. Where a server has limits, it ends the
+	// transaction if its client says nothing for that long, or a statement takes
+	// longer; zero is no limit of ours.
+	begin(limit time.Duration) string
+	// unlocked makes a sub-select pass over rows that others have locked, so that
+	// nothing waits for a process that is frozen with its transaction open; ""
+	// where rows have no locks.
+	unlocked() string
 	// commit is a query that makes an update of one row and commits, or fails with
 	// an error that missed knows if there is no such row.
 	commit(update string) (query string, ok bool)
@@ -174,8 +180,8 @@ func affected(ctx context.Context, q querier, query string) (int64, error) {
 
 // inTx runs f in a transaction of conn's own, by statements, because what the
 // conn is may have no other.
-func (s *Store) inTx(ctx context.Context, conn *sql.Conn, f func() error) error {
-	if _, err := conn.ExecContext(ctx, s.d.begin()); err != nil {
+func (s *Store) inTx(ctx context.Context, conn *sql.Conn, limit time.Duration, f func() error) error {
+	if _, err := conn.ExecContext(ctx, s.d.begin(limit)); err != nil {
 		return err
 	}
 	err := f()

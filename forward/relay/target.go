@@ -18,6 +18,8 @@ type Target struct {
 	// Deliver makes one attempt. It returns within a time of its own, also if
 	// the sink does not; db, of one connection, must not be used afterwards.
 	Deliver func(ctx context.Context, db *sql.DB, entries []journal.Entry) Result
+	// Timeout is the most that Deliver takes, or 10 s if that is zero.
+	Timeout time.Duration
 	// SameDatabase says that all that Deliver does is done over db, so that the
 	// cursor can move in the same transaction.
 	SameDatabase bool
@@ -26,6 +28,14 @@ type Target struct {
 	Grace time.Duration
 	// MaxAttempts is when an entry is discarded.
 	MaxAttempts int
+}
+
+func (t *Target) timeout() time.Duration {
+	const usual = 10 * time.Second
+	if t.Timeout <= 0 {
+		return usual
+	}
+	return t.Timeout
 }
 
 // Result is how an attempt went.

@@ -19,11 +19,12 @@ type worker struct {
 	target Target
 	wake   chan struct{}
 
-	conn    *sql.Conn    // of the step that runs
-	cursor  *cursor      // nil without the lease
-	known   map[any]bool // base connections that were used before
-	since   time.Time    // of the lease
-	renewed time.Time
+	conn   *sql.Conn // of the step that runs
+	lease  *lease    // nil without it, as the cursor
+	cursor *cursor
+	known  map[any]bool // base connections that were used before
+	since  time.Time    // of the lease
+	asked  time.Time    // for what is due
 	// refused is since when the lease was free and above this process's share.
 	refused time.Time
 	pinned  bool // taken nevertheless
@@ -151,16 +152,12 @@ func (w *worker) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// drop forgets the lease.
-func (w *worker) drop() {
-	if w.cursor != nil {
-		w.relay.gave()
-	}
-	w.cursor, w.pinned, w.trail = nil, false, trail{}
-}
-
 // step does what there is to do, once, and reports whether there is more.
 func (w *worker) step(ctx context.Context) (more bool, err error) {
+	if !w.relay.enter(ctx) {
+		return false, ctx.Err()
+	}
+	defer w.relay.leave()
 	conn, err := w.relay.db.Conn(ctx)
 	if err != nil {
 		return false, err
@@ -169,14 +166,20 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 	defer func() {
 		_ = w.conn.Close()
 		w.conn = nil
-		if err != nil {
-			w.drop() // to be read again
+		if err == nil {
+			return
 		}
+		if w.lease != nil && w.lease.over() != nil {
+			err = w.lease.over() // of which the error is a consequence
+		}
+		w.drop() // to be read again
 	}()
 	w.recognise()
 	if err = w.hold(ctx); err != nil || w.cursor == nil {
 		return false, err
 	}
+	ctx, done := w.lease.guard(ctx)
+	defer done()
 	now := w.relay.cfg.Clock.Now()
 	if w.breaker.wait(now) > 0 {
 		return false, nil
@@ -204,60 +207,6 @@ func (w *worker) recognise() {
 		clear(w.known)
 	}
 	w.known[base] = true
-}
-
-// hold sees to it that the lease is this process's, if it can be.
-func (w *worker) hold(ctx context.Context) error {
-	r := w.relay
-	if err := r.heartbeat(ctx, w.conn); err != nil {
-		return err
-	}
-	if w.cursor != nil {
-		const forgotten = 10 // leases; somebody may have come who has less to do
-		w.pinned = w.pinned && time.Since(w.since) < forgotten*r.cfg.Lease
-		if !w.pinned && r.giveUp() {
-			w.cursor = nil
-			return r.store.release(ctx, w.conn, w.target.Name, r.cfg.Holder)
-		}
-		if time.Since(w.renewed) < r.cfg.Lease/3 {
-			return nil
-		}
-		w.renewed = time.Now()
-		if err := r.store.renew(ctx, w.conn, w.cursor, r.cfg.Lease); err != nil {
-			return err
-		}
-		return w.readDue(ctx) // somebody may have asked for a replay
-	}
-	above := !r.mayTake()
-	if above {
-		if free, err := r.store.free(ctx, w.conn, w.target.Name); err != nil || !free {
-			w.refused = time.Time{}
-			if err == nil {
-				err = w.registerAgain(ctx)
-			}
-			return err
-		}
-		if w.refused.IsZero() {
-			w.refused = time.Now()
-		}
-		if time.Since(w.refused) < 2*r.cfg.Lease {
-			return nil // somebody with less to do may take it
-		}
-	}
-	start := time.Now()
-	c, err := r.store.acquire(ctx, w.conn, w.target.Name, r.cfg.Holder, r.cfg.Lease)
-	if err != nil {
-		return err
-	}
-	if c == nil {
-		return w.registerAgain(ctx)
-	}
-	r.took()
-	w.cursor, w.since, w.renewed, w.refused, w.pinned = c, start, start, time.Time{}, above
-	if err := w.readDue(ctx); err != nil {
-		return err
-	}
-	return w.checkPlace(ctx)
 }
 
 // registerAgain registers a target whose row is gone: what empties all tables for a
@@ -386,11 +335,16 @@ func (w *worker) discardGone(ctx context.Context, gone []uuid.UUID) error {
 	for i, id := range gone {
 		verdicts[i] = verdict{id: id, failure: Failure{Reason: "gone", Permanent: true, Err: errGone}, discard: true, next: now}
 	}
-	if err := w.relay.store.note(ctx, w.conn, w.target.Name, verdicts, now); err != nil {
-		return err
+	err := w.inTx(ctx, func() error {
+		if e := w.relay.store.note(ctx, w.conn, w.target.Name, verdicts, now); e != nil {
+			return e
+		}
+		return w.relay.store.confirm(ctx, w.conn, w.cursor)
+	})
+	if err == nil {
+		w.tellVerdicts(verdicts)
 	}
-	w.tellVerdicts(verdicts)
-	return nil
+	return err
 }
 
 var errGone = errors.New("relay: the journal has no such entry any more")
@@ -404,7 +358,7 @@ func (w *worker) notify(n hooks.Notice) {
 func (w *worker) tellError(err error) {
 	before := w.told.err
 	w.told.err = err
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, errLost) || before != nil && before.Error() == err.Error() {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, errLost) || errors.Is(err, errRanOut) || before != nil && before.Error() == err.Error() {
 		return
 	}
 	w.relay.cfg.Log.Warn("aftercommit: delivery waits", zap.String("forwarder", w.target.Name), zap.Error(err))

@@ -20,7 +20,7 @@ import (
 // The environment of a test binary that is not to test, but to play a role until
 // it is killed.
 const (
-	roleEnv   = "AFTERCOMMIT_TEST_ROLE" // writer, relay
+	roleEnv   = "AFTERCOMMIT_TEST_ROLE" // writer, relay, freezable
 	driverEnv = "AFTERCOMMIT_TEST_DRIVER"
 	dsnEnv    = "AFTERCOMMIT_TEST_DSN"
 	fileEnv   = "AFTERCOMMIT_TEST_FILE" // what a writer has committed, or a relay delivered
@@ -44,9 +44,12 @@ func play(role string) {
 	file, err := appendTo(os.Getenv(fileEnv))
 	exitOn(err)
 	v := &victim{db: db, file: file, rng: rand.New(rand.NewPCG(rand.Uint64(), 0))}
-	if role == "relay" {
+	switch role {
+	case "relay":
 		v.relay()
-	} else {
+	case "freezable":
+		v.freezable()
+	default:
 		v.write()
 	}
 }

@@ -1,0 +1,216 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// lease is a forwarder's lease, as the process knows it that has it. Its worker
+// and the keeper share it.
+type lease struct {
+	name  string
+	fence int64
+
+	mu    sync.Mutex
+	until time.Time // when it runs out unless it is extended, by this process's clock
+	// since is when the worker last showed progress. calling says that it waits
+	// for a sink, which may take its time.
+	since   time.Time
+	calling bool
+	lost    error                   // why it is over
+	cancel  context.CancelCauseFunc // of the step that runs, nil between steps
+}
+
+var errRanOut = errors.New("relay: the lease ran out: it could not be renewed in time")
+
+// guard returns a context for one step, which ends when the lease does.
+func (l *lease) guard(ctx context.Context) (guarded context.Context, done func()) {
+	guarded, cancel := context.WithCancelCause(ctx)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cancel, l.since = cancel, time.Now()
+	if l.lost != nil {
+		cancel(l.lost)
+	}
+	return guarded, func() {
+		l.mu.Lock()
+		l.cancel = nil
+		l.mu.Unlock()
+		cancel(nil)
+	}
+}
+
+// lose ends the lease, and the step that runs.
+func (l *lease) lose(why error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lost = why
+	if l.cancel != nil {
+		l.cancel(why)
+	}
+}
+
+// over returns why the lease is over, nil if it is not.
+func (l *lease) over() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lost
+}
+
+func (l *lease) extended(until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.until = until
+}
+
+func (l *lease) runsOut() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.until
+}
+
+func (l *lease) ranOut(now time.Time) bool { return !now.Before(l.runsOut()) }
+
+// inCall notes that the worker waits for a sink, or does not any more.
+func (l *lease) inCall(calling bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.calling, l.since = calling, time.Now()
+}
+
+// stuck reports whether the worker has waited for the database for so long that
+// its connection must be dead: another process may have a better one.
+func (l *lease) stuck(now time.Time, ttl time.Duration) bool {
+	const patience = 6 // leases
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cancel != nil && !l.calling && now.Sub(l.since) > patience*ttl
+}
+
+// drop forgets the lease.
+func (w *worker) drop() {
+	if w.lease != nil {
+		w.relay.gave()
+	}
+	w.forget()
+}
+
+func (w *worker) forget() {
+	if w.lease != nil {
+		w.relay.keeper.remove(w.lease)
+	}
+	w.lease, w.cursor, w.pinned, w.trail = nil, nil, false, trail{}
+}
+
+// hold sees to it that the lease is this process's, if it can be.
+func (w *worker) hold(ctx context.Context) error {
+	r := w.relay
+	if err := r.heartbeat(ctx, w.conn); err != nil {
+		return err
+	}
+	if w.lease != nil && w.lease.over() != nil {
+		w.drop()
+	}
+	if w.lease != nil {
+		return w.keep(ctx)
+	}
+	above := !r.mayTake()
+	if above {
+		if free, err := r.store.free(ctx, w.conn, w.target.Name); err != nil || !free {
+			w.refused = time.Time{}
+			if err == nil {
+				err = w.registerAgain(ctx)
+			}
+			return err
+		}
+		if w.refused.IsZero() {
+			w.refused = time.Now()
+		}
+		if time.Since(w.refused) < 2*r.cfg.Lease {
+			return nil // somebody with less to do may take it
+		}
+	}
+	start := time.Now()
+	ttl := w.ttl()
+	c, err := r.store.acquire(ctx, w.conn, w.target.Name, r.cfg.Holder, ttl)
+	if err != nil {
+		return err
+	}
+	if c == nil {
+		return w.registerAgain(ctx)
+	}
+	r.took()
+	w.cursor, w.since, w.asked, w.refused, w.pinned = c, start, start, time.Time{}, above
+	w.lease = &lease{name: c.name, fence: c.fence, until: start.Add(ttl)}
+	r.keeper.add(w.lease)
+	if err := w.readDue(ctx); err != nil {
+		return err
+	}
+	return w.checkPlace(ctx)
+}
+
+// keep gives up a lease that is above this process's share, and does now and then
+// what a holder has to.
+func (w *worker) keep(ctx context.Context) error {
+	r := w.relay
+	const forgotten = 10 // leases; somebody may have come who has less to do
+	w.pinned = w.pinned && time.Since(w.since) < forgotten*r.cfg.Lease
+	if !w.pinned && r.giveUp() {
+		w.forget()
+		return r.store.release(ctx, w.conn, w.target.Name, r.cfg.Holder)
+	}
+	if time.Since(w.asked) < r.cfg.Lease/renewals {
+		return nil
+	}
+	w.asked = time.Now()
+	if !r.keeper.works() {
+		if err := w.renew(ctx); err != nil {
+			return err
+		}
+	}
+	return w.readDue(ctx) // somebody may have asked for a replay
+}
+
+// ttl is how long the lease is to last from now: long enough for a call, where the
+// keeper does not renew it meanwhile.
+func (w *worker) ttl() time.Duration {
+	if w.relay.keeper.works() {
+		return w.relay.cfg.Lease
+	}
+	return w.relay.cfg.Lease + w.target.timeout()
+}
+
+// renew renews the lease over the worker's own connection.
+func (w *worker) renew(ctx context.Context) error {
+	start, ttl := time.Now(), w.ttl()
+	if err := w.relay.store.renew(ctx, w.conn, w.cursor, ttl); err != nil {
+		return err
+	}
+	w.lease.extended(start.Add(ttl))
+	return nil
+}
+
+// extend makes the lease last for another call of the sink, where the keeper does
+// not see to that. In a transaction it also keeps the row locked, so that the
+// lease is this process's until the transaction ends.
+func (w *worker) extend(ctx context.Context) error {
+	if w.relay.keeper.works() || time.Until(w.lease.runsOut()) > w.target.timeout()+w.relay.cfg.Lease/renewals {
+		return nil
+	}
+	return w.renew(ctx)
+}
+
+// inTx runs f in a transaction over the worker's connection. The server ends it
+// before others may take the lease, if the process is frozen in it.
+func (w *worker) inTx(ctx context.Context, f func() error) error {
+	return w.relay.store.inTx(ctx, w.conn, max(w.relay.cfg.Lease/2, time.Second), f)
+}
+
+// begin starts the transaction of a delivery, in which the sink may think for as
+// long as a call may take.
+func (w *worker) begin(ctx context.Context) error {
+	_, err := w.conn.ExecContext(ctx, w.relay.store.d.begin(w.target.timeout()+time.Second))
+	return err
+}

@@ -1,0 +1,234 @@
+package relay_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+// slow makes each call of a target longer than a lease.
+func slow(target relay.Target, lease time.Duration) relay.Target {
+	deliver := target.Deliver
+	target.Deliver = func(c context.Context, db *sql.DB, entries []journal.Entry) relay.Result {
+		select {
+		case <-time.After(lease * 3 / 2):
+			return deliver(c, db, entries)
+		case <-c.Done():
+			return relay.Result{Err: failure(c.Err())}
+		}
+	}
+	return target
+}
+
+// TestSlowSink: two processes and a sink that takes longer than a lease for each
+// call, with one event among others that it never takes. The others are delivered,
+// and the attempt counts.
+func TestSlowSink(t *testing.T) {
+	for _, same := range []bool{false, true} {
+		for _, conns := range []int{1, 3} {
+			t.Run(fmt.Sprintf("same database=%v, connections=%d", same, conns), func(t *testing.T) {
+				each(t, func(w *world) {
+					w.Parallel()
+					slowSink(w, same, conns)
+				})
+			})
+		}
+	}
+}
+
+func slowSink(w *world, same bool, conns int) {
+	w.Helper()
+	const lease = time.Second
+	l := newLedger(w)
+	l.refuse = refuse("bad", false)
+	w.sink.refuse = func(name string) error {
+		if name == "bad" {
+			return errTransient
+		}
+		return nil
+	}
+	target, got := slow(w.target(), lease), w.sink.all
+	if same {
+		target, got = slow(l.target(), lease), func() string { return strings.TrimSpace(l.rows()) }
+	}
+	target.Timeout = 3 * lease
+	var relays []*relay.Relay
+	for _, holder := range []string{"first", "second"} {
+		looks := w.db
+		w.db = dbtest.Open(w.T, w.e.Driver, w.dsn)
+		w.db.SetMaxOpenConns(conns)
+		relays = append(relays, w.start(relay.Config{Holder: holder, Lease: lease, Targets: []relay.Target{target}}))
+		w.db = looks
+	}
+	w.commit("a", "b", "bad", "c", "d")
+	w.drain(relays[0])
+	if got() != "a b c d" {
+		w.Errorf("delivered [%s], want a b c d", got())
+	}
+	if f := w.failures(false); len(f) != 1 || f[0].Attempts != 1 {
+		w.Errorf("failures %+v, want one attempt of one entry", f)
+	}
+}
+
+// leaseUntil returns when the lease of a forwarder runs out.
+func (w *world) leaseUntil(name string) (until time.Time) {
+	w.Helper()
+	w.must(w.db.QueryRowContext(ctx, "SELECT coalesce(lease_until, '2000-01-01') FROM aftercommit.forwarders WHERE name = '"+name+"'").Scan(&until))
+	return until
+}
+
+// TestRenewedWhileSinksAreBusy: leases last while sinks keep the connections that
+// a pool has for them.
+func TestRenewedWhileSinksAreBusy(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e)
+		entered, leave := make(chan string, 3), make(chan struct{})
+		var targets []relay.Target
+		for _, n := range []string{name, "b/default", "c/default"} {
+			w.must(w.store.Register(ctx, w.db, n))
+			targets = append(targets, relay.Target{Name: n, MaxAttempts: 5, Deliver: func(c context.Context, _ *sql.DB, _ []journal.Entry) relay.Result {
+				entered <- n
+				select {
+				case <-leave:
+					return relay.Result{}
+				case <-c.Done():
+					t.Errorf("%s: the call ended: %v", n, context.Cause(c))
+					return dead
+				}
+			}})
+		}
+		w.commit("a")
+		looks := w.db
+		w.db = dbtest.Open(t, e.Driver, w.dsn)
+		w.db.SetMaxOpenConns(3)
+		const lease = 2 * time.Second
+		r := w.start(relay.Config{Lease: lease, Targets: targets})
+		w.db = looks
+		busy := []string{<-entered, <-entered}
+		for _, n := range busy {
+			first := w.leaseUntil(n)
+			w.until(n+" is renewed", func() bool { return w.leaseUntil(n).After(first.Add(lease)) })
+		}
+		close(leave)
+		w.drain(r)
+	}, dbtest.PostgresEngines()...)
+}
+
+// TestOvertakenDuringACall: a call ends when another process has the lease, and
+// what it says then is held against nothing.
+func TestOvertakenDuringACall(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e)
+		entered := make(chan struct{})
+		var once sync.Once
+		target := w.target()
+		target.Deliver = func(c context.Context, db *sql.DB, entries []journal.Entry) relay.Result {
+			first := false
+			once.Do(func() { first = true })
+			if !first {
+				return w.sink.deliver(c, db, entries)
+			}
+			close(entered)
+			<-c.Done()
+			return relay.Result{Err: failure(c.Err())}
+		}
+		w.commit("a", "b")
+		r := w.start(relay.Config{Lease: 500 * time.Millisecond, Targets: []relay.Target{target}})
+		<-entered
+		w.lease("other", future)
+		w.ticks(5) // it looks for the lease again, in vain
+		if s := w.state(); s.Behind != 2 || s.Holder != "other" || s.Retrying > 0 {
+			t.Errorf("something was written: %+v", s)
+		}
+		w.lease("other", past)
+		w.drain(r)
+		w.want("a b")
+	}, dbtest.PostgresEngines()...)
+}
+
+// TestLockedRow: no process waits for another one that has a forwarder's row
+// locked: neither to take the lease, nor to register the forwarder.
+func TestLockedRow(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e)
+		locker := w.begin()
+		locker.exec("UPDATE aftercommit.forwarders SET moved_at = moved_at")
+		w.commit("a")
+		r := w.start(relay.Config{})
+		w.ticks(10)
+		w.want("")
+		w.must(w.store.Register(ctx, w.db, name))
+		w.must(w.store.Announce(ctx, w.db, name))
+		locker.commit()
+		w.drain(r)
+		w.want("a")
+	}, dbtest.PostgresEngines()...)
+}
+
+// TestDeadConnection: a worker whose connection is dead keeps no other process
+// from the work, though the rest of its own process is well.
+func TestDeadConnection(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e)
+		p := dbtest.NewProxy(t, dbtest.Shared(t).Addr())
+		looks := w.db
+		w.commit("a")
+		w.db = dbtest.Open(t, e.Driver, dbtest.Via(w.dsn, p.Addr()))
+		trap := p.Next(dbtest.HoldStatement, having("ORDER BY seq LIMIT"))
+		defer trap.Release()
+		w.start(relay.Config{Holder: "first", Lease: 300 * time.Millisecond})
+		w.db = looks
+		<-trap.Sprung()
+		w.drain(w.start(relay.Config{Holder: "second"}))
+		w.want("a")
+		trap.Release()
+	}, dbtest.PostgresEngines()...)
+}
+
+// TestBlackHole: the holder's network is gone. Another process takes over, the
+// call of the first ends, and when the network is back it is a candidate again.
+func TestBlackHole(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e)
+		p := dbtest.NewProxy(t, dbtest.Shared(t).Addr())
+		looks := w.db
+		var calls atomic.Int64
+		ended := make(chan error, 1)
+		target := w.target()
+		target.Deliver = func(c context.Context, db *sql.DB, entries []journal.Entry) relay.Result {
+			if calls.Add(1) > 1 {
+				return w.sink.deliver(c, db, entries)
+			}
+			<-c.Done()
+			ended <- context.Cause(c)
+			return relay.Result{} // which is not believed
+		}
+		w.commit("a")
+		w.db = dbtest.Open(t, e.Driver, dbtest.Via(w.dsn, p.Addr()))
+		trap := p.Next(dbtest.BlackHole, having("renewed AS"))
+		defer trap.Release()
+		first := w.start(relay.Config{Holder: "first", Lease: time.Second, Targets: []relay.Target{target}})
+		w.db = looks
+		<-trap.Sprung()
+		second := w.start(relay.Config{Holder: "second"})
+		w.drain(second)
+		if err := <-ended; err == nil {
+			t.Error("the call ended without a cause")
+		}
+		w.want("a")
+		trap.Release()
+		w.must(second.Stop(ctx))
+		w.commit("b")
+		w.drain(first)
+		w.want("a b")
+	}, dbtest.PostgresEngines()...)
+}
