@@ -2,8 +2,8 @@ package hooks
 
 import "context"
 
-// Values are what a context can tell about the events of the statements that
-// run with it. Empty fields say nothing.
+// Values are what a context says about the events of the statements that run
+// with it. Empty fields say nothing.
 type Values struct {
 	Actor         Actor
 	TenantID      string

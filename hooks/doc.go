@@ -1,6 +1,6 @@
 // Package hooks is the vocabulary of aftercommit: what an audit event is, who
 // may be its actor, how an app records one, and the moments at which a wrapped
-// driver calls whoever writes and forwards them.
+// driver calls what writes and forwards them.
 //
 // The packages driver and forward know nothing of each other; they meet here.
 //
@@ -8,7 +8,7 @@
 //
 // # Recording
 //
-// An app names what a table change cannot tell with [Record], through any
+// With [Record] an app says what a table change cannot show, through any
 // handle it has: a *sql.DB, *sql.Tx, *sql.Conn, or what a library puts above
 // them. The event joins the transaction of that handle and shares its fate.
 //
@@ -45,9 +45,9 @@
 //
 // A [Hook] is asked once for each database that is opened and returns a
 // [Handler]. The driver then calls Connect for every new connection, Flush
-// before a COMMIT, inside the transaction and on its connection, and End when
-// it knows (or knows that it cannot know) how the transaction ended. Three
-// outcomes exist: [Committed], [RolledBack] and [Unknown]. A nil error of
+// before a COMMIT, or before what may end the transaction unseen, inside the
+// transaction and on its connection, and End when it knows (or knows that it
+// cannot know) how the transaction ended. Three outcomes exist: [Committed], [RolledBack] and [Unknown]. A nil error of
 // COMMIT is no proof of the first, an error none of the second; Unknown is
 // decided by looking at the rows that Flush wrote.
 //

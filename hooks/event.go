@@ -19,9 +19,9 @@ type Event struct {
 	OccurredAt time.Time `json:"occurred_at"`
 	// Action matches ^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$, at most 255 bytes.
 	Action string `json:"action"`
-	// Outcome tells how the action went, not how its transaction did.
+	// Outcome is how the action went, not how its transaction ended.
 	Outcome EventOutcome `json:"outcome"`
-	// Actor is who did it; the zero value means that nobody is known.
+	// Actor is who did it; the zero value means that no actor is known.
 	Actor Actor `json:"actor,omitzero"`
 	// Target is what it was done to.
 	Target Target `json:"target,omitzero"`
@@ -64,8 +64,8 @@ const (
 	Errored EventOutcome = "error"
 )
 
-// Actor is who acted. The zero value means unattributed: nobody is known, which
-// is not the same as [Anonymous], somebody who did not say who they are.
+// Actor is who acted. The zero value means unattributed: no actor is known, which
+// is not the same as [Anonymous], a person who did not say who they are.
 type Actor struct {
 	Type ActorType `json:"type,omitempty"`
 	ID   string    `json:"id,omitempty"`
@@ -75,7 +75,7 @@ type Actor struct {
 	OnBehalfOf string `json:"on_behalf_of,omitempty"`
 }
 
-// IsZero reports whether nobody is known.
+// IsZero reports whether no actor is known.
 func (a Actor) IsZero() bool { return a == Actor{} }
 
 // ActorType is a kind of actor.

@@ -10,9 +10,10 @@ import (
 // Hook is what a driver name is registered with. forward.Hub is the one that
 // journals and forwards.
 type Hook interface {
-	// Open is called for each sql.Open (or connector) of a wrapped driver,
-	// before any connection exists. It must do no I/O; its error is what
-	// sql.Open returns. It may be called concurrently.
+	// Open is called once for each database that is opened, before it has a
+	// connection: by sql.Open, WrapConnector, or, for wrappers that open each
+	// connection by driver.Driver's Open, with the first one. It must do no I/O;
+	// sql.Open returns its error. It may be called concurrently.
 	Open(db Database) (Handler, error)
 }
 
@@ -24,16 +25,16 @@ type Journaled interface {
 	Journal(dialect Dialect) string
 }
 
-// Database is what a Hook is told about the database that is being opened.
+// Database describes to a Hook the database that is being opened.
 type Database struct {
 	// Driver is the name that was registered, as "postgres-audited".
 	Driver string
 	// Dialect is how the database is spoken to.
 	Dialect Dialect
 	// Connector opens connections of the base driver, past the wrapper. A
-	// Handler that wants connections of its own gives it to sql.OpenDB.
+	// Handler that needs connections beside the app's passes it to sql.OpenDB.
 	Connector driver.Connector
-	// Mode returns the mode in force now.
+	// Mode returns the current mode.
 	Mode func() Mode
 	// Capture says in words for the log which tables are captured.
 	Capture string
@@ -53,29 +54,38 @@ const (
 //
 // The driver calls it from the goroutine that uses the connection, so its
 // methods are called concurrently, though never twice at once for the same
-// connection. A panic in it is recovered by the driver and counts as an error.
+// connection. A panic in Flush, End or Notify is recovered by the driver and
+// counts as an error. A Handler that is an io.Closer is closed with its database.
 type Handler interface {
 	// Connect is called for every new connection before the app has it, for
-	// what must be checked or made first, such as tables. Its error is that of
-	// the connection attempt. conn is as in [Ended.Conn], idle.
+	// what must be checked or made first, such as tables; for a connection that
+	// was opened while the mode was off, before its first transaction in another
+	// mode. Its error is that of the connection attempt, or of what begins that
+	// transaction; in best effort it is only a notice, unless the connection is
+	// lost. conn is idle, as [Ended.Conn] is, and revoked when Connect returns.
 	Connect(ctx context.Context, conn *sql.DB) error
 
 	// Flush writes f.Events inside the transaction that f.Conn is in and
-	// reports whether it did. false with a nil error means that the
-	// transaction has written nothing, so that the events belong after its
-	// COMMIT: the driver then calls Flush again, with Own set,
-	// in a transaction that it opens for them. An error makes the driver roll
+	// reports whether it did. false with a nil error means that the transaction
+	// has written nothing, so that the events belong after its COMMIT: the driver
+	// then calls Flush again, with Own set, in a transaction that it opens for
+	// them; or in the same one, if there is no such moment (it is prepared, or
+	// chained) or the driver has seen it write. An error makes the driver roll
 	// back in strict mode.
+	//
+	// A transaction may be flushed several times, each time with the events since
+	// the last one; and what was flushed may be rolled back without a call of End,
+	// as in the trial before a statement that cannot share a transaction with its
+	// events.
 	Flush(ctx context.Context, f Flush) (written bool, err error)
 
-	// End is told how a transaction ended whose events were flushed, and
-	// returns the outcome as far as it knows better: for [Unknown] with a
-	// usable Conn it looks at the rows. It runs inside the app's Commit, so it
-	// bounds its own time.
+	// End is called after a transaction that had events, whether they were
+	// flushed or it was rolled back before. It returns the outcome as far as it
+	// knows better: for [Unknown] with a usable Conn it looks at the rows. It runs
+	// inside the app's Commit, so it bounds its own time.
 	End(ctx context.Context, end Ended) Outcome
 
-	// Notify is told what the driver has to say to observers. It must not
-	// block.
+	// Notify passes a notice on to observers. It must not block.
 	Notify(n Notice)
 }
 
@@ -91,8 +101,9 @@ type Flush struct {
 	// change them.
 	Events []Event
 	// Token is random and the same for every flush of one transaction.
-	// Whoever holds a lock of that number until the transaction is over can
-	// be asked whether it is; see [Ended.Token].
+	// A Handler that locks that number until the end of the transaction can
+	// find out later, by asking for the lock, whether it has ended; see
+	// [Ended.Token].
 	Token int64
 	// Own says that the events must be written now, whatever the transaction has
 	// done, as in one that was begun for them alone. Flush must then write them or
@@ -111,18 +122,18 @@ type Flush struct {
 // transaction control cut it.
 type Ended struct {
 	Outcome Outcome
-	// Events are those that were flushed in it, in order; never empty. The
-	// Handler must not change them.
+	// Events are those of the transaction, in order; never empty. If it was
+	// rolled back, they may not have been flushed. The Handler must not change
+	// them.
 	Events []Event
-	// Token is that of the Flush.
+	// Token is that of the Flush, or 0 if nothing was flushed.
 	Token int64
 	// Prepared says that the transaction was handed to the server by PREPARE
 	// TRANSACTION and ends later, elsewhere; Outcome is Unknown.
 	Prepared bool
 	// Conn is a database of exactly one connection, the one that committed,
 	// now idle and outside any transaction. It is nil if that cannot be used.
-	// It is revoked when End returns, or earlier by the end of the
-	// transaction's context; a call still running then costs the app the
-	// connection, but nothing else.
+	// It is revoked when End returns; a call that is still running then costs the
+	// app the connection, but nothing else.
 	Conn *sql.DB
 }

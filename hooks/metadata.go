@@ -190,7 +190,9 @@ var separators = strings.NewReplacer("_", "", "-", "", " ", "", ".", "")
 
 // IsSecret reports whether a metadata key names something that must not be
 // stored: a name such as "password" or "api_key", or one that ends in it, as
-// "new_password" or "accessToken" do; case, - and _ do not matter.
+// "new_password" or "accessToken" do. Case, spaces and the characters - _ . do not
+// matter. Names of three letters count only as the whole key: "otp" is a secret,
+// "user_otp" is not recognised as one.
 func IsSecret(key string) bool {
 	plain := strings.ToLower(separators.Replace(key))
 	for _, name := range secretNames {

@@ -9,7 +9,7 @@ type Mode int32
 const (
 	// Strict: a transaction whose events cannot be written does not commit.
 	Strict Mode = iota
-	// BestEffort: it commits, and the loss is counted and told.
+	// BestEffort: it commits, and the loss is counted and reported.
 	BestEffort
 	// Off: the base driver, as if aftercommit were not there.
 	Off

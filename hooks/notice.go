@@ -44,11 +44,14 @@ const (
 	NoticeEnqueued NoticeKind = "enqueued"
 	// NoticeDelivered: a forwarder took them.
 	NoticeDelivered NoticeKind = "delivered"
-	// NoticeFailed: a forwarder refused them; Reason, Attempt, Permanent, Err.
+	// NoticeFailed: a forwarder refused them (Reason, Attempt, Permanent, Err), or,
+	// if Forwarder is empty, they could not be written ("journal", "no_actor",
+	// "read_only"), or the hook has failed ("connect", "panic").
 	NoticeFailed NoticeKind = "failed"
 	// NoticeDiscarded: no further attempt will be made.
 	NoticeDiscarded NoticeKind = "discarded"
-	// NoticeRolledBack: recorded events went with their transaction.
+	// NoticeRolledBack: events were rolled back with their transaction, or with a
+	// savepoint in it.
 	NoticeRolledBack NoticeKind = "rolled_back"
 	// NoticeUnknown: how their transaction ended is not known yet.
 	NoticeUnknown NoticeKind = "unknown"
@@ -63,7 +66,7 @@ const (
 	// NoticeLost: events could not be written, and the transaction committed
 	// without them (best effort) or had committed already.
 	NoticeLost NoticeKind = "lost"
-	// NoticeUnattributed: captured events without an actor.
+	// NoticeUnattributed: events without an actor, captured or recorded.
 	NoticeUnattributed NoticeKind = "unattributed"
 	// NoticeCallback: an OnCommit or OnRollback function panicked or did not
 	// return in time; or was dropped because the outcome is unknown.
@@ -79,8 +82,8 @@ const (
 	NoticeMode NoticeKind = "mode"
 )
 
-// Observer is told of notices. Observe is called concurrently and must not
-// block; a panic in it is isolated and counted.
+// Observer gets notices. Observe is called concurrently and must not block; a
+// panic in it is isolated and counted.
 type Observer interface {
 	Observe(n Notice)
 }

@@ -4,7 +4,7 @@ package hooks
 type Outcome int8
 
 // The three outcomes of a transaction. Unknown is the zero value, so that an
-// outcome that nobody set is never taken for a commit.
+// outcome that was never set is not mistaken for a commit.
 const (
 	// Unknown: the connection was lost during COMMIT, or the transaction may
 	// have ended unseen. The rows in the journal decide.

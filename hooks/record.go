@@ -45,6 +45,8 @@ const Statement = "/* aftercommit */"
 // What is written is e as it is now: Record encodes its metadata once, before it
 // returns, and keeps nothing of the caller's.
 //
+// While the mode is off, Record checks e and drops it.
+//
 // Record may be called as concurrently as h may be used.
 func Record(ctx context.Context, h Handle, e Event) error {
 	ownID := e.ID != uuid.Nil
@@ -55,14 +57,15 @@ func Record(ctx context.Context, h Handle, e Event) error {
 	return send(ctx, h, &Parcel{Event: &e, OwnID: ownID})
 }
 
-// OnCommit runs f after the transaction that h is in has committed: at once,
-// in a goroutine of its own, if h is in none. If the transaction rolls back, or
-// back to a savepoint set before this call, f is never run; nor if the outcome
-// stays unknown, which observers are told.
+// OnCommit runs f after the transaction that h is in has committed, or at once if
+// h is in none. If the transaction rolls back, or back to a savepoint set before
+// this call, f is never run; nor if the outcome stays unknown, which is reported
+// to observers; nor if the mode is off, which is not.
 //
-// f gets a context with the values of ctx, but neither its cancellation nor its
-// deadline; it has five seconds of its own. Commit waits for it that long. A
-// panic in f is recovered and told to observers.
+// f runs in a separate goroutine, for which Commit, or OnCommit itself, waits up to
+// five seconds. Its context has the values of ctx, but neither its cancellation nor
+// its deadline, and ends after these five seconds. A panic in f is recovered and
+// reported to observers.
 func OnCommit(ctx context.Context, h Handle, f func(context.Context)) error {
 	if f == nil {
 		return errors.New("hooks: OnCommit of a nil function")
