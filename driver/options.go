@@ -64,7 +64,8 @@ func WithMode(m hooks.Mode) Option {
 }
 
 // DefaultActor is the actor of events whose contexts name none, for a program
-// that acts for nobody else, as a nightly job does.
+// that acts on its own behalf, such as a nightly job. The event of [SetMode] does
+// not use it.
 func DefaultActor(a hooks.Actor) Option {
 	return func(c *config) error {
 		_, err := hooks.Prepare(hooks.Event{Action: "actor.checked", Actor: a})
@@ -73,9 +74,9 @@ func DefaultActor(a hooks.Actor) Option {
 	}
 }
 
-// RequireActor refuses, in strict mode, what is to be written to the trail in
-// nobody's name: the transaction does not commit, and says why. By default, and
-// in best effort always, it is written, counted and told as unattributed.
+// RequireActor refuses, in strict mode, events without an actor: their transaction
+// does not commit, and the error says why. By default, and in best effort always,
+// they are written, counted and reported as unattributed.
 func RequireActor() Option {
 	return func(c *config) error {
 		c.requireActor = true
@@ -84,10 +85,10 @@ func RequireActor() Option {
 }
 
 // WithDialect says how the database is spoken to, for base drivers that are not
-// recognised: lib/pq, pgx, modernc.org/sqlite, mattn/go-sqlite3, ncruces and
-// go-sql-driver/mysql are, also in wrappers that show what they wrap. Opening
-// fails if the base driver, or the first connection, shows that it speaks
-// something else.
+// recognised. These are, also in wrappers that show what they wrap: lib/pq, pgx,
+// modernc.org/sqlite, mattn/go-sqlite3, ncruces/go-sqlite3, glebarez's and
+// go-sql-driver/mysql. Opening fails if the base driver, or a connection, shows
+// that it speaks something else.
 func WithDialect(d hooks.Dialect) Option {
 	return func(c *config) error {
 		if d != hooks.Postgres && d != hooks.SQLite && d != hooks.MySQL {
@@ -98,10 +99,10 @@ func WithDialect(d hooks.Dialect) Option {
 	}
 }
 
-// KeyColumn names the column whose value becomes the target's ID of captured
-// events, where a statement plainly shows it; the default is "id". It has to have a
-// unique index of its own, and a type of which each value has one spelling that is
-// known.
+// KeyColumn names the column, in every table, whose value becomes the target's ID
+// of captured events, where a statement plainly shows it; the default is "id". In a
+// table where it has no unique index on it alone, or a type of which one value may
+// have several spellings, rows are not named.
 func KeyColumn(name string) Option {
 	return func(c *config) error {
 		if name == "" {
@@ -112,9 +113,10 @@ func KeyColumn(name string) Option {
 	}
 }
 
-// Limits bounds what one transaction may buffer: events, and bytes of them
-// (estimated); the defaults are 10,000 and 16 MiB. Record refuses what is
-// beyond; captured events are counted as uncaptured there.
+// Limits bounds what one transaction may buffer: events, and bytes of those that
+// are recorded (estimated); the defaults are 10,000 and 16 MiB. Beyond, Record
+// returns an error, and statements that would need another event are counted as
+// uncaptured. Captured events count towards the first limit only.
 func Limits(events, bytes int) Option {
 	return func(c *config) error {
 		if events < 1 || bytes < 1 {
@@ -127,8 +129,8 @@ func Limits(events, bytes int) Option {
 
 // DrainRows is how many rows of a captured autocommit … RETURNING are kept in
 // memory on PostgreSQL, so that its transaction ends before the app reads the
-// first of them; the default is 10,000. Beyond, the transaction stays open
-// until the rows are read or closed.
+// first of them; the default is 10,000. Beyond, and always with 0, the
+// transaction stays open until the rows are read or closed.
 func DrainRows(n int) Option {
 	return func(c *config) error {
 		if n < 0 {
@@ -139,8 +141,11 @@ func DrainRows(n int) Option {
 	}
 }
 
-// WriteTimeout bounds how long the audit trail may hold up a commit, by locks
-// on its tables for instance; the default is 5 s.
+// WriteTimeout bounds how long writing the events may hold up a commit, for
+// instance because of locks on the journal; the default is 5 s. Where the server
+// does not answer, it may be two seconds more. What is called after the COMMIT has
+// its own limits: forwarders that are called within it (forward.Options.Timeout), and
+// functions of [hooks.OnCommit].
 func WriteTimeout(d time.Duration) Option {
 	return func(c *config) error {
 		if d < time.Millisecond {

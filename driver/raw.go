@@ -12,14 +12,14 @@ import (
 //		return driver.Raw(dc).(*stdlib.Conn).Conn().Ping(ctx)
 //	})
 //
-// It works in every mode, and looks through wrappers of others that are above
-// ours and show what they wrap, such as otelsql. What is not a wrapped
-// connection is returned as it is.
+// It works in every mode, and looks through other libraries' wrappers around the
+// audited connection if they show what they wrap, as XSAM/otelsql does. A
+// connection that is not audited is returned as it is.
 //
-// The driver cannot see what is done with the base connection: events recorded
-// so far are written before, and what is written through it is uncaptured. If
-// they cannot be written, the transaction is made to fail at its COMMIT in
-// strict mode.
+// The driver cannot see what is done with the base connection, so Raw first writes
+// the events that the transaction has so far, and counts what follows as
+// uncaptured. If the events cannot be written, the transaction fails at its COMMIT
+// in strict mode.
 func Raw(dc any) any {
 	conn, ok := dc.(driver.Conn)
 	if !ok {
@@ -54,8 +54,8 @@ func (c *conn) expectUnseen() {
 //
 // sql.DB.Driver returns the wrapping driver, because tracers open connections
 // with it. Connections of the base driver are not audited. A driver that is not
-// wrapped is returned as it is, and so is one of a wrapper above ours that does
-// not show what it wraps, as otelsql's does not.
+// wrapped is returned as it is, and so is that of another library's wrapper that
+// does not show what it wraps, such as XSAM/otelsql's.
 func Base(d driver.Driver) driver.Driver {
 	for w := oursOf(d); w != nil; w = oursOf(d) {
 		base := w.below()

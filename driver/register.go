@@ -16,15 +16,15 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// Register makes a driver available to sql.Open under name: the driver
-// registered as base, wrapped, with hook told of its transactions.
+// Register makes a driver available to sql.Open under name: it wraps the driver
+// that is registered as base, and passes the events of its transactions to hook.
 //
 // base may be an audited name, too: then both hooks get the events, and what the
 // app records goes to this one.
 //
-// Like sql.Register it is called at init and panics if it cannot do what it is
-// told: an empty or used name, a nil hook, an option out of range. base is
-// looked up at the first sql.Open, so the order of imports does not matter.
+// Like sql.Register it is called at init and panics on a mistake: an empty or used
+// name, a nil hook, an option out of range. base is looked up at the first
+// sql.Open, so the order of imports does not matter.
 func Register(name, base string, hook hooks.Hook, opts ...Option) {
 	reg, err := newRegistration(name, hook, opts)
 	if err != nil {
@@ -56,7 +56,8 @@ func wrapsItself(name, base string) bool {
 	return true
 }
 
-// WrapConnector wraps a connector, for sql.OpenDB.
+// WrapConnector wraps a connector, for sql.OpenDB. Its mode cannot be changed by
+// [SetMode], which goes by the names that [Register] was given.
 func WrapConnector(base driver.Connector, hook hooks.Hook, opts ...Option) (driver.Connector, error) {
 	if base == nil {
 		return nil, errors.New("driver: WrapConnector of a nil connector")
@@ -115,10 +116,15 @@ func newRegistration(name string, hook hooks.Hook, opts []Option) (*registration
 func (r *registration) modeNow() hooks.Mode { return hooks.Mode(r.mode.Load()) }
 
 // SetMode changes the mode of a registered driver while it runs. Transactions
-// that are open keep the mode that they began with. The change is told to the
+// that are open keep the mode that they began with. The change is reported to the
 // handlers of all its open databases, and is itself an event in each,
-// "aftercommit.mode_changed", with what ctx says of the actor; an error means
-// that such an event could not be written, the mode is changed all the same.
+// "aftercommit.mode_changed", whose actor is the one in ctx, and no other:
+// [RequireActor] refuses the event without one, also if there is a [DefaultActor].
+//
+// It does nothing if the driver is in that mode already. A driver that is not
+// registered, and a database that can be opened with the mode off only, are errors
+// that leave the mode as it is. After any other error the mode is changed, but the
+// event could not be written.
 func SetMode(ctx context.Context, name string, mode hooks.Mode) error {
 	v, ok := registrations.Load(name)
 	if !ok {

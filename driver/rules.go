@@ -19,9 +19,9 @@ type Rules struct {
 
 type tableName struct{ schema, table string } // lower case; schema may be ""
 
-// AllTables captures every table but those that are no business of an audit
-// trail: its own, River's, migration tools' version tables, temporary tables and
-// the database's catalogs.
+// AllTables captures every table except those that do not belong into an audit
+// trail: its own, River's, migration tools' version tables, temporary tables, and
+// the catalogs of PostgreSQL and SQLite.
 func AllTables() *Rules { return &Rules{all: true} }
 
 // Tables captures the named tables only: "orders" in whatever schema, or
@@ -33,7 +33,7 @@ func Tables(names ...string) *Rules {
 	return r
 }
 
-// Except leaves out tables that r would capture.
+// Except leaves out tables that r would capture. It changes r, and returns it.
 func (r *Rules) Except(names ...string) *Rules {
 	r.except = append(r.except, r.parse("Except", names)...)
 	return r

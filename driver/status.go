@@ -7,11 +7,11 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// TxStatus is where a connection is, as PostgreSQL's protocol tells it with the
-// answer to each message.
+// TxStatus is the transaction status that PostgreSQL's protocol reports with the
+// answer to each message (ReadyForQuery, PostgreSQL manual, section 55.7).
 type TxStatus byte
 
-// The statuses. TxUnknown is for a connection that cannot tell.
+// The statuses. TxUnknown is for a connection whose status is not known.
 const (
 	TxUnknown TxStatus = 0
 	TxIdle    TxStatus = 'I' // in no transaction
