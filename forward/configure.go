@@ -82,8 +82,8 @@ func ParseSpecs(text []byte) ([]Spec, error) {
 
 // Configure registers forwarders by name, beside those of [Hub.Register], and
 // like that it is to be called before a database is opened. One whose package
-// is not linked in is told to the log, with the import that it needs, and left
-// out: the journal has its entries. Any other mistake is an error, and then none
+// is not linked in is left out, with a warning that names the import: the journal
+// has its entries. Any other mistake is an error, and then none
 // of them is registered.
 func (h *Hub) Configure(specs ...Spec) error {
 	var all []*registration

@@ -25,15 +25,15 @@
 //
 // A sync forwarder is called within the app's Commit, after the database has
 // confirmed it, and bounded in time. Nothing that it does can fail the commit:
-// an error or a panic is told to the log and to the [hooks.Observer], and the
+// an error or a panic goes to the log and to the [hooks.Observer], and the
 // entries stay in the journal. A call that does not return in time is left
 // behind. After three of those in a row the forwarder is suspended for half a
 // minute, so that a dead sink does not slow every commit down.
 //
 // # Unknown outcomes
 //
-// If the connection is lost during COMMIT, nobody but the server knows how the
-// transaction ended. The Hub keeps its events' ids, looks for the rows when it
+// If the connection is lost during COMMIT, only the server knows how the
+// transaction ended. The Hub keeps its events' IDs, looks for their rows when it
 // next gets a connection to that database, and forwards what it finds. See
 // [Hub.Settle].
 //

@@ -62,7 +62,7 @@ type Worker struct {
 	// Forwarders are those to deliver to.
 	Forwarders []string
 	// Deliver makes one attempt: it reads the job's events from the journal and
-	// calls the forwarder, each within its timeout, and tells observers. It
+	// calls the forwarder, each within its timeout, and notifies observers. It
 	// takes a connection of DB for as long. Of its errors, a [PermanentError]
 	// says that no attempt may follow, a [PartialError] that the next is to have
 	// the events that it names alone, any other that all are to come again.

@@ -13,13 +13,17 @@ import (
 
 // Forwarder takes committed entries to a sink.
 //
-// Forward gets at least one entry, in the order of the journal. It may get an
-// entry again that it has taken before; a sink keyed by the event's ID makes
-// that harmless. It is called concurrently and must give up when ctx ends. Its
-// entries are a copy, which it may keep and change.
+// Forward gets at least one entry. Within a call the entries are in the order of
+// the journal. So are the calls of the relay, except that an entry that failed
+// comes again after later ones; calls of a sync forwarder, for commits on several
+// connections, are in no order. It may get an entry again that it has accepted
+// before; a sink keyed by the event's ID makes that harmless. It is called
+// concurrently and must return when ctx ends. Its entries are a copy, which it may
+// keep and change.
 //
-// Its error decides what happens next: [Permanent] ones are not tried again,
-// [Partial] ones only for the entries that they name, all others as a whole.
+// Its error decides what happens next: [Permanent] ones are not tried again, or,
+// for a sync forwarder beside a relay, once more by the relay; [Partial] ones only
+// for the entries that they name; all others as a whole.
 type Forwarder interface {
 	Forward(ctx context.Context, entries []journal.Entry) error
 }
@@ -50,7 +54,7 @@ func WithConn(ctx context.Context, db *sql.DB) context.Context {
 	return context.WithValue(ctx, connKey{}, db)
 }
 
-// PermanentError is an error that another attempt cannot mend.
+// PermanentError is an error that another attempt cannot fix.
 type PermanentError struct {
 	// Reason is a stable word for observers, such as "schema_mismatch".
 	Reason string

@@ -18,12 +18,12 @@ import (
 
 // Options of a [Hub]; nil is fine.
 type Options struct {
-	// Logger gets what operators should know: at level info, one line for each
-	// database at its start, and what became of trouble; else warnings and
-	// errors. The default writes these to stderr, thinned out when many are
-	// alike.
+	// Logger gets what operators should know: at level info, a line for each
+	// database when it starts, and unknown outcomes once they are known; else
+	// warnings and errors. The default writes to stderr from level info on, and
+	// drops most of those that repeat within a second.
 	Logger *zap.Logger
-	// Observer is told of every notice.
+	// Observer gets every notice.
 	Observer hooks.Observer
 	// Journal has the options of the journal.
 	Journal *journal.Options
@@ -183,8 +183,8 @@ func (h *Hub) Pending() int {
 }
 
 // Settle decides pending transactions now, over connections of its own, and
-// forwards those that committed. Its error tells of databases that could not be
-// asked; transactions that are still in progress stay pending without one.
+// forwards those that committed. Its error names the databases that could not be
+// asked; transactions that are still in progress stay pending and are no error.
 func (h *Hub) Settle(ctx context.Context) error {
 	var errs []error
 	for _, d := range h.databases() {

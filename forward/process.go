@@ -16,8 +16,9 @@ import (
 // Relay delivers from the journal in db to this Hub's forwarders until ctx ends:
 // for a process that does nothing else, beside apps with [RelayElsewhere] or
 // alone. Any number may run; each forwarder is one process's at a time. db is of
-// the base driver, and its role needs SELECT on the journal's table and all
-// rights on the others in its schema.
+// the base driver, and its role needs USAGE on the journal's schema, EXECUTE on its
+// functions, SELECT on its table audit_events and all rights on the other tables;
+// the owner has them.
 func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error {
 	d := h.newHandler(hooks.Database{Driver: "relay", Dialect: dialect})
 	d.sinks = slices.DeleteFunc(d.sinks, func(s *sink) bool { return s.dispatch != Sync && h.external != nil }) // the Queue's

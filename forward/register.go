@@ -13,11 +13,12 @@ import (
 type Dispatch uint8
 
 const (
-	// Auto is Async where a queue is configured, else Sync.
+	// Auto is Async where there is a relay or a Queue, else Sync.
 	Auto Dispatch = iota
 	// Sync forwards inside the app's Commit, after it is confirmed.
 	Sync
-	// Async forwards from a queue. Opening a database without one fails.
+	// Async forwards from the relay or the Queue. Opening a database that has
+	// neither fails.
 	Async
 )
 

@@ -9,16 +9,16 @@ import (
 )
 
 // Status is what a Hub has seen since it was made. The numbers are events,
-// except where told.
+// unless they say otherwise.
 type Status struct {
 	Logged       int64 // written to the journal, and committed
 	Delivered    int64 // taken by a forwarder, each forwarder counting
-	Failed       int64 // refused by a forwarder, each attempt counting
+	Failed       int64 // refused by a forwarder, each attempt counting; not writes that failed
 	Discarded    int64 // given up
 	RolledBack   int64
 	Lost         int64 // could not be written
 	Uncaptured   int64 // statements that capture could not see into
-	Unattributed int64 // captured without an actor
+	Unattributed int64 // written without an actor, captured or recorded
 	// Pending is how many transactions wait; see [Hub.Pending].
 	Pending        int
 	ObserverPanics int64

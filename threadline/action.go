@@ -9,7 +9,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// Unattributed is how an actor whom nobody knew is shown and asked for.
+// Unattributed is how the absence of an actor is shown, and asked for.
 const Unattributed = "unattributed"
 
 // Action is an audit event as the timeline keeps it. Metadata's numbers are

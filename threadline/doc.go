@@ -20,8 +20,8 @@
 // its journal entry is dropped. A row that is there stays as it is: to deliver
 // an entry twice changes nothing. correlation_id is the event's own, and the
 // event's ID where it has none, so that every action can be asked for by one.
-// An actor whom nobody knew is null and shown as "unattributed": that is not
-// the actor "anonymous", somebody who did not say who they are.
+// An unknown actor is null and shown as "unattributed": that is not the actor
+// "anonymous", a person who did not say who they are.
 //
 // Queries written for the table of Threadline (Elixir, 0.5) find its columns
 // here under their names. Where one of them says again what another column
@@ -30,7 +30,7 @@
 //   - name is the event's action; a second column of that name would only cost.
 //   - actor_ref ("user:42") is generated from actor_type and actor_id. It is kept
 //     because it is what the actor index holds: one key instead of two.
-//   - status (ok, error) is generated from outcome, which tells more: an expected
+//   - status (ok, error) is generated from outcome, which says more: an expected
 //     failure is not an error, but it is not ok either.
 //   - category and verb are the action before and after its last dot, generated,
 //     so that a GROUP BY needs no string functions.

@@ -28,8 +28,7 @@ type Forwarder struct {
 	dialect atomic.Pointer[hooks.Dialect]
 }
 
-// ForwarderOptions are what a Forwarder can be told. The zero value, and nil,
-// mean defaults.
+// ForwarderOptions of a [Forwarder]. The zero value, and nil, mean defaults.
 type ForwarderOptions struct {
 	// Store is the timeline to write to. Nil means one in the app's own
 	// database, over the connections that [forward.Conn] lends: give no Store

@@ -23,7 +23,7 @@ type Query struct {
 	// ActorType alone means every actor of the type, with ActorID one actor.
 	ActorType hooks.ActorType
 	ActorID   string
-	// Unattributed means the actions of which nobody is known to be the actor.
+	// Unattributed means the actions without a known actor.
 	Unattributed bool
 	// Action is a whole name, "order.refunded"; ActionPrefix its beginning,
 	// "order.".

@@ -17,9 +17,9 @@ var (
 	sqliteScript string
 )
 
-// Schema returns the SQL that makes the tables, one transaction, for who runs
-// migrations by other means than [Store.Migrate]. It returns "" for a dialect
-// that the package does not know.
+// Schema returns the SQL that makes the tables, for migrations by other means than
+// [Store.Migrate]. It is a transaction, from BEGIN to COMMIT. It returns "" for a
+// dialect that the package does not know.
 func Schema(dialect hooks.Dialect, opts *Options) string {
 	script := opts.names(dialect).script(dialect)
 	switch dialect {

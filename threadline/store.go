@@ -19,7 +19,7 @@ type Store struct {
 	read    atomic.Pointer[string] // the columns, once the server's encoding is known
 }
 
-// Options are what a Store can be told. The zero value, and nil, mean defaults.
+// Options of a [Store]. The zero value, and nil, mean defaults.
 type Options struct {
 	// Schema is the PostgreSQL schema of the tables, "threadline" by default.
 	// On SQLite, which has none, the tables' names begin with it and "_".

@@ -1,5 +1,5 @@
-// Package journal keeps audit events in the app's own database: one append-only
-// table, written inside the transaction that the events are about.
+// Package journal keeps audit events in the app's own database: in one append-only
+// table, which is written inside the transaction that the events are about.
 //
 // A row of the journal exists if, and only if, its transaction committed. That
 // makes it the source of truth for what may be forwarded, and the outbox that it
@@ -9,16 +9,18 @@
 // # PostgreSQL
 //
 // A separate schema, aftercommit, holds the table audit_events and functions, of
-// which the app calls two. Its role needs USAGE on the schema and EXECUTE on them,
-// and nothing on the table:
+// which the app calls three. Its role needs USAGE on the schema and EXECUTE on
+// them, and no right on the table:
 //
 //	record(events json, token bigint, own boolean, wait_ms integer)
 //	entries(ids uuid[])
+//	register(forwarder text, home text)
 //
-// Both run as their owner with a fixed search_path, and are always called by
-// their qualified names, so the app's search_path does not matter. A role that
-// the app takes on by SET ROLE needs the same two grants, or what it writes does
-// not commit in strict mode. By default the app's role creates the tables, so it
+// The last is called only where a relay runs elsewhere, as another role. They run
+// as their owner with a fixed search_path, and are always called by their
+// qualified names, so the app's search_path does not matter. A role that the app
+// assumes by SET ROLE needs the same two grants, or what it writes does not commit
+// in strict mode. By default the app's role creates the tables, so it
 // owns them and could empty them. Where the trail must be defended against the
 // app, let a separate role own them:
 //
@@ -36,15 +38,15 @@
 // (https://www.sqlite.org/c3ref/last_insert_rowid.html), so the app's
 // last_insert_rowid() survives the flush.
 //
-// [Journal.Check] and [Journal.ConnectWithin] are for apps whose connections may
-// never write: the first look only, and the second makes the tables in the
-// transaction of the first event.
+// Apps whose connections may never write use [Journal.Check] and
+// [Journal.ConnectWithin] instead of [Journal.Connect]: Check only looks whether
+// the tables fit, and ConnectWithin makes them in the transaction of the first
+// event. forward.Hub does so.
 //
 // # Migration
 //
-// [Journal.Connect] makes the tables with the first connection, unless
-// [Options.NoMigrate] is set; then the SQL that [Schema] returns must have been
-// run before. What an older version has made it upgrades, or [Upgrade] returns the
-// SQL for that. Either way the first connection says what is missing, not the
-// first commit.
+// [Journal.Connect] makes the tables with the first connection, or upgrades those
+// of an older version. If [Options.NoMigrate] is set, the SQL that [Schema] or
+// [Upgrade] returns must have been run before. Either way the first connection
+// says what is missing, not the first commit.
 package journal

@@ -61,9 +61,8 @@ type store interface {
 
 var schemaForm = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,39}$`)
 
-// New returns the journal of a database of that dialect. It does no I/O. Its
-// error tells of a dialect or a schema name that it does not know what to do
-// with.
+// New returns the journal of a database of that dialect. It does no I/O. A dialect
+// without a journal, and an invalid schema name, are errors.
 func New(dialect hooks.Dialect, o *Options) (*Journal, error) {
 	name := o.schema()
 	if !schemaForm.MatchString(name) {
@@ -108,17 +107,17 @@ func (j *Journal) Schema() string { return j.schema }
 
 // Connect checks that the journal's tables are there and fit, and makes them if
 // they are not. It is to be called with every new connection; db has that one
-// alone. On PostgreSQL nothing is asked again after the first success. Where
-// somebody has to do something, the error is a [*SetupError].
+// alone. On PostgreSQL nothing is asked again after the first success. If an
+// operator has to do something, the error is a [*SetupError].
 func (j *Journal) Connect(ctx context.Context, db *sql.DB) error {
 	return j.store.connect(ctx, db, !j.noMigrate)
 }
 
 // Write writes f.Events in the transaction that f.Conn is in, in one statement.
 // On PostgreSQL it reports false, and has written nothing, if the transaction has
-// itself written nothing, unless f.Own is set. One that has written and is
-// read-only since is an error there, of SQLSTATE 25X06, as is waiting for a lock
-// longer than f.Timeout. All else that may take time is
+// itself written nothing, unless f.Own is set. There it is an error if the
+// transaction has written and is read-only since (SQLSTATE 25X06), or if a lock
+// keeps it waiting longer than f.Timeout (55P03); all else that may take time is
 // bounded by ctx. Errors wrap the driver's own.
 func (j *Journal) Write(ctx context.Context, f hooks.Flush) (written bool, err error) {
 	if len(f.Events) == 0 {

@@ -9,9 +9,9 @@ import (
 )
 
 // Check is Connect for a connection that may never write: on SQLite it changes
-// nothing. Tables that are missing are an error with Options.NoMigrate only, and a
-// database that cannot be asked now, such as one that is locked, is none: before
-// the first Write, [Journal.ConnectWithin] finds out.
+// nothing. Missing tables are an error only with Options.NoMigrate, and a database
+// that cannot be asked now, because it is locked for instance, is no error:
+// [Journal.ConnectWithin] finds out, before the first Write.
 func (j *Journal) Check(ctx context.Context, db *sql.DB) error {
 	s, ok := j.store.(*sqlite)
 	if !ok {

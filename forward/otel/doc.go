@@ -10,7 +10,7 @@
 //
 // # Instruments
 //
-// What the audit trail tells its observers is counted as it happens:
+// Notices are counted as they come:
 //
 //	aftercommit.events                  {event}      recorded events: outcome
 //	aftercommit.events.settled          {event}      of unknown outcome, that is known now: outcome

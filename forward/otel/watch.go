@@ -14,7 +14,7 @@ import (
 // patience is how long a collection waits for the databases.
 const patience = 5 * time.Second
 
-// Trail is an audit trail that tells how it stands; a [forward.Hub] does.
+// Trail is an audit trail whose status can be asked for: a [forward.Hub].
 type Trail interface {
 	Status(ctx context.Context) forward.Status
 }

@@ -26,16 +26,17 @@ type Config struct {
 	// Batch is how many entries a call gets at most. The default is 500.
 	Batch int
 	// Poll is how long the relay waits at most before it looks for entries that
-	// nobody has told it of: those of other processes. The default is 250 ms.
+	// [Relay.Wake] was not called for: those of other processes. The default is
+	// 250 ms.
 	Poll time.Duration
-	// Notify is told what happens.
+	// Notify gets what happens.
 	Notify func(hooks.Notice)
 	Log    *zap.Logger
 	// Clock is the time by which failures are tried again.
 	Clock Clock
 }
 
-// Clock tells the time and waits.
+// Clock gives the time and waits.
 type Clock interface {
 	Now() time.Time
 	After(d time.Duration) <-chan time.Time

@@ -31,8 +31,8 @@ type Options struct {
 	// Journal has the options of the journal, which names the schema.
 	Journal *journal.Options
 	// Environment is a name such as "production". A cursor that was made under
-	// another does not move until somebody decides; see [Store.Resume]. It
-	// tells a copy from its original where the server cannot.
+	// another does not move until an operator decides; see [Store.Resume]. It
+	// distinguishes a copy from its original where the server cannot.
 	Environment string
 }
 

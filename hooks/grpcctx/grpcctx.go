@@ -1,5 +1,5 @@
-// Package grpcctx tells the audit trail about gRPC calls, as package reqctx does
-// about HTTP requests: its interceptors put who calls, from where, and under
+// Package grpcctx attributes audit events to gRPC calls, as package reqctx does
+// to HTTP requests: its interceptors put who calls, from where, and under
 // which IDs, into the call's context.
 //
 //	grpc.NewServer(

@@ -1,4 +1,4 @@
-// Package reqctx tells the audit trail about HTTP requests: its middleware puts
+// Package reqctx attributes audit events to HTTP requests: its middleware puts
 // who sends one, from where, and under which IDs, into the request's context,
 // from which every event of a statement run with that context takes it.
 //
@@ -39,7 +39,7 @@ type Options struct {
 	// X-Forwarded-For is believed as far as they wrote it and no further. By
 	// default there are none, and the client is the peer of the TCP connection.
 	TrustedProxies []netip.Prefix
-	// IPAddress returns the client's address, for apps whose proxy tells it in
+	// IPAddress returns the client's address, for apps whose proxy sends it in
 	// another header. TrustedProxies is not looked at then.
 	IPAddress func(*http.Request) string
 	// TenantID returns the tenant that the request is for, "" by default.
@@ -50,8 +50,8 @@ type Options struct {
 }
 
 // Middleware returns what wraps a handler. who is called once for each request,
-// concurrently, before the handler; the zero Actor means that nobody is known,
-// an actor of type [hooks.Anonymous] that somebody did not say who they are.
+// concurrently, before the handler. The zero Actor means that no actor is known,
+// and one of type [hooks.Anonymous] that the client did not say who they are.
 //
 // The request's ID is that of its header X-Request-Id, or a new UUID, and is set
 // in the response; the correlation ID that of X-Correlation-Id; the trace parent
