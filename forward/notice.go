@@ -99,7 +99,7 @@ func message(n hooks.Notice) string {
 		return discardedMessage(n.Reason)
 	case hooks.NoticeFailed:
 		if n.Forwarder == "" {
-			return "the journal could not be written"
+			return unwrittenMessage(n.Reason)
 		}
 		return "audit events were not forwarded"
 	case hooks.NoticeUnknown:
@@ -109,19 +109,35 @@ func message(n hooks.Notice) string {
 	case hooks.NoticeLag:
 		return "a forwarder is behind"
 	case hooks.NoticeCallback:
-		return "a callback did not run as it should"
+		return "a function of OnCommit or OnRollback did not run to its end"
 	case hooks.NoticeMode:
 		return "the mode was changed"
 	case hooks.NoticeUncaptured:
-		return "a statement may have written what was not captured (told once; Status counts)"
+		return "a statement may have written what was not captured (logged once; Status counts)"
 	case hooks.NoticeUnmatched:
-		return "rules of capture do not match the tables"
+		return "capture rules do not match the tables"
 	case hooks.NoticeUnattributed:
-		return "audit events have no actor (told once; Status counts): use hooks.WithActor or driver.DefaultActor; " +
+		return "audit events have no actor (logged once; Status counts): use hooks.WithActor or driver.DefaultActor; " +
 			"in apps that pass no context to the database, reqctx.Options{Goroutine: true} or hooks.Do"
 	default:
 		return string(n.Kind)
 	}
+}
+
+// unwrittenMessage is about what failed before any forwarder was called; the
+// reasons are the driver's.
+func unwrittenMessage(reason string) string {
+	switch reason {
+	case "no_actor":
+		return "audit events were refused, because they have no actor"
+	case "read_only":
+		return "audit events could not be written, because their transaction has become read-only"
+	case "connect":
+		return "a connection could not be prepared for the audit trail (best effort: the app has it)"
+	case "panic":
+		return "the hook panicked after a transaction had ended"
+	}
+	return "the journal could not be written"
 }
 
 func discardedMessage(reason string) string {

@@ -95,6 +95,11 @@ func TestMessages(t *testing.T) {
 		says []string
 	}{
 		{hooks.Notice{Kind: hooks.NoticeUnattributed}, []string{"hooks.WithActor", "driver.DefaultActor", "reqctx.Options{Goroutine: true}", "hooks.Do"}},
+		{hooks.Notice{Kind: hooks.NoticeFailed, Reason: "journal"}, []string{"journal could not be written"}},
+		{hooks.Notice{Kind: hooks.NoticeFailed, Reason: "no_actor"}, []string{"no actor"}},
+		{hooks.Notice{Kind: hooks.NoticeFailed, Reason: "read_only"}, []string{"read-only"}},
+		{hooks.Notice{Kind: hooks.NoticeFailed, Reason: "connect"}, []string{"connection"}},
+		{hooks.Notice{Kind: hooks.NoticeFailed, Reason: "panic"}, []string{"panicked"}},
 		{hooks.Notice{Kind: hooks.NoticeDiscarded, Reason: reasonNoJournal}, []string{"refused", "gone"}},
 		{hooks.Notice{Kind: hooks.NoticeDiscarded, Reason: reasonNoRelay}, []string{"in the journal", "Hub.Relay", "Store.Replay"}},
 		{hooks.Notice{Kind: hooks.NoticeDiscarded, Reason: reasonNeverKnown}, []string{"never be known"}},
