@@ -38,7 +38,7 @@ type unsupported struct{ speaks string }
 
 // Error says how the database can be opened all the same.
 func (u unsupported) Error() string {
-	return u.speaks + " is not supported yet: nothing would be audited, so the database can only be opened with the mode off (driver.WithMode, AFTERCOMMIT_MODE), as by the bare driver"
+	return u.speaks + " is not supported yet: the database can be opened only with the mode off (driver.WithMode, AFTERCOMMIT_MODE), and is then not audited"
 }
 
 // recognise finds a dialect by where the type of a driver or connection comes
@@ -109,7 +109,7 @@ func (db *database) checkClaim(c driver.Conn) error {
 	switch {
 	case err != nil:
 	case found != "" && found != db.dialect:
-		err = fmt.Errorf("driver.WithDialect says %s, but %T speaks %s", db.dialect, c, found)
+		err = fmt.Errorf("driver.WithDialect says %s, but %T speaks %s: correct the option", db.dialect, c, found)
 	default:
 		return nil
 	}

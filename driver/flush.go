@@ -71,7 +71,7 @@ func (c *conn) flushBeforeEnd(ctx context.Context) (flushState, error) {
 }
 
 // errReadOnly is for captured events that a read-only transaction cannot take.
-var errReadOnly = errors.New("driver: the transaction has written and is read-only now, so that its audit events cannot be written in it: make it read-only before it writes, or not at all")
+var errReadOnly = errors.New("driver: the transaction has written and is read-only now, so its audit events cannot be written in it: make it read-only before it writes, or not at all")
 
 // insist writes what would else come after the COMMIT of a write-free
 // transaction: because there is no such moment (it is prepared, or chained), or
@@ -274,7 +274,7 @@ func (c *conn) refuseUnattributed(events []hooks.Event) error {
 	if len(actions) == 0 {
 		return nil
 	}
-	err := fmt.Errorf("driver: %d audit events have no actor, the first is %s: give the statement or BeginTx a context with hooks.WithActor, set driver.DefaultActor, or, in apps that pass no context, use reqctx.Options{Goroutine: true} or hooks.Do (driver.RequireActor asks for one)",
+	err := fmt.Errorf("driver: audit events have no actor, which driver.RequireActor asks for (%d, the first is %s): give the statement or BeginTx a context with hooks.WithActor, set driver.DefaultActor, or, in apps that pass no context, use reqctx.Options{Goroutine: true} or hooks.Do",
 		len(actions), actions[0])
 	c.db.notify(hooks.Notice{Kind: hooks.NoticeFailed, Events: ids(events), Count: len(events), Reason: "no_actor", Err: err})
 	return err

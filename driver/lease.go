@@ -18,8 +18,8 @@ const (
 	leaseFlush
 )
 
-// errRevoked is what a borrower gets who holds on to the connection.
-var errRevoked = errors.New("driver: the app's connection was lent for the time of the call only, which is over: open a database of your own for later work")
+// errRevoked is what a borrower gets that uses the connection after the call.
+var errRevoked = errors.New("driver: the app's connection was lent only until the call returned: open a separate database for later work")
 
 var errSent = errors.New("driver: the COMMIT has been sent with the query that Flush.Final made, which must be the last one")
 

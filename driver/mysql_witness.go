@@ -8,7 +8,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-var errBusy = errors.New("driver: rows are open on this connection, so that the transaction cannot be marked for its first audit event: read the rows to their end, or close them, before you record")
+var errBusy = errors.New("driver: rows are open on this connection, so the savepoint for its first audit event cannot be set: read the rows to their end, or close them, before you record")
 
 // setWitness sets the witness before the first event of a transaction.
 func (c *conn) setWitness(ctx context.Context) error {

@@ -58,7 +58,7 @@ func (c *conn) checkRules(ctx context.Context) {
 	}
 	c.db.notify(hooks.Notice{
 		Kind: hooks.NoticeUnmatched, Count: len(missing), Reason: "no_table",
-		Err: fmt.Errorf("driver: driver.Tables or Except names %s, and there is no such table: correct the name, or ignore this if the table is made later", strings.Join(missing, ", ")),
+		Err: fmt.Errorf("driver: driver.Tables or Except names %s, which does not exist: correct the name, or ignore this if the table is made later", strings.Join(missing, ", ")),
 	})
 }
 
@@ -89,7 +89,7 @@ func (c *conn) muteCatalog(err error) {
 	if !c.db.mute.Swap(true) {
 		c.db.notify(hooks.Notice{
 			Kind: hooks.NoticeUnmatched, Count: 1, Reason: "no_catalog",
-			Err: fmt.Errorf("driver: the catalog cannot be read, so that rules are matched with the names that statements use: grant the app's role SELECT on pg_catalog's tables: %w", err),
+			Err: fmt.Errorf("driver: the catalog cannot be read, so rules are matched with names as statements spell them: grant the app's role SELECT on pg_catalog's tables: %w", err),
 		})
 	}
 }

@@ -97,7 +97,7 @@ func TestConfigureUnlinked(t *testing.T) {
 	}
 	want := []string{
 		`nats: import _ "github.com/go-aftercommit/aftercommit/forward/nats"`,
-		`mad: import the package that calls forward.Provide for it, or mend the name`,
+		`mad: import the package that calls forward.Provide for it, or correct the name`,
 	}
 	if !slices.Equal(told, want) {
 		t.Errorf("told\n%s\nand not\n%s", strings.Join(told, "\n"), strings.Join(want, "\n"))

@@ -132,7 +132,7 @@ func stderrLogger() *zap.Logger {
 func (h *Hub) Open(db hooks.Database) (hooks.Handler, error) {
 	d := h.newHandler(db)
 	if !h.noJournal && db.Dialect == hooks.MySQL {
-		return nil, errors.New("MySQL (or MariaDB) is not supported yet with a journal: set forward.Options.NoJournal, which forwards from memory, at most once, or open it with the mode off (driver.WithMode, AFTERCOMMIT_MODE), as by the bare driver")
+		return nil, errors.New("MySQL (or MariaDB) is not supported yet with a journal: set forward.Options.NoJournal, which forwards from memory, at most once, or the mode off (driver.WithMode, AFTERCOMMIT_MODE), which audits nothing")
 	}
 	if !h.noJournal {
 		j, err := journal.New(db.Dialect, h.journal)

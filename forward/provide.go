@@ -61,7 +61,7 @@ func importOf(name string) string {
 	if path := packages[name]; path != "" {
 		return `import _ "` + path + `"`
 	}
-	return "import the package that calls forward.Provide for it, or mend the name"
+	return "import the package that calls forward.Provide for it, or correct the name"
 }
 
 // OnlyOptions is for a [Maker]: an error that names an option that it does not

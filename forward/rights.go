@@ -29,7 +29,7 @@ func (d *handler) withoutRights(ctx context.Context, conn *sql.DB, cause error) 
 		return false, nil
 	case insufficientPrivilege, undefinedFunction:
 		return false, fmt.Errorf("forward: this role may not register forwarders for the relay that runs elsewhere: "+
-			"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA of the journal to it, once more after an upgrade: %w", err)
+			"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit (or that of journal.Options) to it, and again after an upgrade: %w", err)
 	}
 	return err == nil, err
 }
