@@ -13,13 +13,13 @@ import (
 
 // Forwarder takes committed entries to a sink.
 //
-// Forward gets at least one entry. Within a call the entries are in the order of
-// the journal. So are the calls of the relay, except that an entry that failed
-// comes again after later ones; calls of a sync forwarder, for commits on several
-// connections, are in no order. It may get an entry again that it has accepted
-// before; a sink keyed by the event's ID makes that harmless. It is called
-// concurrently and must return when ctx ends. Its entries are a copy, which it may
-// keep and change.
+// Forward gets at least one entry, within a call in the order of the journal. The
+// relay makes its calls one after another, for what has been committed since it
+// last looked; an entry that failed comes again after later ones. Within Commit,
+// the calls for commits on several connections are in no order. Forward may get an
+// entry again that it has accepted before; a sink keyed by the event's ID makes
+// that harmless. It is called concurrently and must return when ctx ends. Its
+// entries are a copy, which it may keep and change.
 //
 // Its error decides what happens next: [Permanent] ones are not tried again, or,
 // for a sync forwarder beside a relay, once more by the relay; [Partial] ones only
