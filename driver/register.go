@@ -56,8 +56,8 @@ func wrapsItself(name, base string) bool {
 	return true
 }
 
-// WrapConnector wraps a connector, for sql.OpenDB. Its mode cannot be changed by
-// [SetMode], which goes by the names that [Register] was given.
+// WrapConnector wraps a connector, for sql.OpenDB. It has no name: notices and log
+// lines call it "connector", and [SetMode] cannot change its mode.
 func WrapConnector(base driver.Connector, hook hooks.Hook, opts ...Option) (driver.Connector, error) {
 	if base == nil {
 		return nil, errors.New("driver: WrapConnector of a nil connector")
@@ -121,10 +121,10 @@ func (r *registration) modeNow() hooks.Mode { return hooks.Mode(r.mode.Load()) }
 // "aftercommit.mode_changed", whose actor is the one in ctx, and no other:
 // [RequireActor] refuses the event without one, also if there is a [DefaultActor].
 //
-// It does nothing if the driver is in that mode already. A driver that is not
-// registered, and a database that can be opened with the mode off only, are errors
-// that leave the mode as it is. After any other error the mode is changed, but the
-// event could not be written.
+// It does nothing if the driver is in that mode already. The mode stays as it is
+// after an error about the arguments, or about a database that can only be opened
+// with the mode off. After any other error the mode is changed, but the event could
+// not be written.
 func SetMode(ctx context.Context, name string, mode hooks.Mode) error {
 	v, ok := registrations.Load(name)
 	if !ok {

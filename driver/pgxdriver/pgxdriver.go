@@ -2,8 +2,9 @@
 //
 //	driver.Register("pgx-audited", "pgx", audit)
 //
-// does, and besides looks at the transaction status that the server sends with
-// each answer: it costs no round trip, and a COMMIT is not believed against it.
+// does, and also looks at what pgx knows from the server's answers, without a round
+// trip: the transaction status, against which a COMMIT is not believed, and
+// standard_conforming_strings, by which strings with a backslash are read.
 // It also takes connections from a pgxpool.Pool that the app has already.
 //
 // What goes to the pool directly does not go through database/sql and is not
@@ -42,7 +43,8 @@ func Register(name string, hook hooks.Hook, opts ...driver.Option) {
 
 // OpenDBFromPool returns a database whose connections are pool's, which stays
 // the caller's to close, after the database. What only the hook needs is opened
-// beside the pool.
+// beside the pool. As after [driver.WrapConnector], the mode cannot be changed by
+// driver.SetMode.
 func OpenDBFromPool(pool *pgxpool.Pool, hook hooks.Hook, opts ...driver.Option) (*sql.DB, error) {
 	if pool == nil {
 		return nil, errors.New("pgxdriver: OpenDBFromPool of a nil pool")
