@@ -8,10 +8,10 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest"
 )
 
-// log collects what callbacks do; Commit waits for them, so no lock is needed.
-type log []string
+// ran collects what callbacks do; Commit waits for them, so no lock is needed.
+type ran []string
 
-func (l *log) add(s string) func(context.Context) {
+func (l *ran) add(s string) func(context.Context) {
 	return func(context.Context) { *l = append(*l, s) }
 }
 
@@ -31,7 +31,7 @@ func onRollback(t *testing.T, h hooks.Handle, f func(context.Context)) {
 
 func TestCallbacksFollowTheSavepoint(t *testing.T) {
 	db := open(t, sqltest.NewFake(), &spy{})
-	var l log
+	var l ran
 	tx := begin(t, db)
 	onCommit(t, tx, l.add("commit 1"))
 	onRollback(t, tx, l.add("rollback 1"))
@@ -52,7 +52,7 @@ func TestCallbacksFollowTheSavepoint(t *testing.T) {
 func TestCallbackOfATransactionThatEndedUnseen(t *testing.T) {
 	fake := sqltest.NewFake()
 	db := open(t, fake, &spy{})
-	var l log
+	var l ran
 	tx := begin(t, db)
 	onCommit(t, tx, l.add("commit"))
 	fake.On(sqltest.Call{Query: "UPDATE"}, sqltest.End(hooks.RolledBack, nil))
@@ -64,7 +64,7 @@ func TestCallbackOfATransactionThatEndedUnseen(t *testing.T) {
 func TestCallbackPanics(t *testing.T) {
 	s := &spy{}
 	db := open(t, sqltest.NewFake(), s)
-	var l log
+	var l ran
 	tx := begin(t, db)
 	onCommit(t, tx, func(context.Context) { panic("boom") })
 	onCommit(t, tx, l.add("the next one"))
@@ -77,7 +77,7 @@ func TestCallbackPanics(t *testing.T) {
 
 func TestCallbackOutsideAnyTransaction(t *testing.T) {
 	db := open(t, sqltest.NewFake(), &spy{})
-	var l log
+	var l ran
 	onCommit(t, db, l.add("at once"))
 	want(t, "run", l, "at once")
 	if err := hooks.OnRollback(context.Background(), db, l.add("never")); err == nil {
