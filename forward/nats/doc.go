@@ -41,9 +41,10 @@
 //
 // The event's ID is also the message's (Nats-Msg-Id), so the stream drops an
 // entry that comes again within its duplicate window. The window should be
-// longer than entries are retried, which is a good twenty minutes for the
-// relay's five attempts; NATS' default is two minutes. Whoever replays older
-// entries gets them twice, and consumers tell by the id.
+// longer than entries are retried, which is about eight minutes for the relay's
+// five attempts, and more while the sink is suspended; NATS' default is two
+// minutes. Older entries that are replayed come twice; consumers recognise them by
+// the id.
 //
 // The stream must acknowledge, so NoAck does not do. A connection without
 // permission to publish gets no answer either, and the entries time out; NATS

@@ -24,8 +24,8 @@
 // # Failures
 //
 // Only failures write rows, and the cursor moves on: one bad event does not hold
-// up the others. What failed is tried again after attempt⁴ + 15 s and some more,
-// five times, then discarded: kept in the journal and listed, until somebody
-// replays it. A sink that takes nothing at all is suspended, and nothing is
-// counted against the events meanwhile.
+// up the others. What failed is tried again after attempt⁴ + 15 s and a little more.
+// After five attempts, in about eight minutes, it is discarded: kept in the journal
+// and listed, until it is replayed or dismissed. A sink that accepts nothing at all
+// is suspended, and no attempt is counted meanwhile.
 package relay

@@ -29,9 +29,9 @@
 // # River's tables
 //
 // They are made by River's migrations ([Migrate] runs them); the first connection
-// fails without. The app's role needs INSERT on river_job and USAGE on its
-// sequence; workers use the role of the app's connections too, unless they are
-// elsewhere.
+// fails without. The app's role needs INSERT and SELECT on river_job, USAGE on its
+// sequence and SELECT on river_migration. Workers use the role of the app's
+// connections, unless they are elsewhere.
 //
 // An app that has a River of its own gives this one another schema (Schema of
 // Config): the client that leads a schema discards stuck jobs of kinds that it
