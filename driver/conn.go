@@ -41,7 +41,7 @@ type conn struct {
 	prepared bool            // the handler has prepared the connection
 	names    names
 	lent     *lease // not yet given back, if the borrower still uses it
-	isolated bool   // the app has set the session's isolation level
+	set      bool   // the app has set how the session's transactions begin
 	scratch  []lex.Statement
 	session
 	closed func() // called by Close, if it is set
@@ -232,7 +232,7 @@ func (c *conn) dispatch(ctx context.Context, j job) (answer, error) {
 			return answer{}, err
 		}
 	}
-	c.noteIsolation(j.stmts)
+	c.noteDefaults(j.stmts)
 	if isMoving(j.stmts) {
 		prepared := unprepares(j.stmts)
 		defer func() { c.moved(prepared) }()

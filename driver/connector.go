@@ -51,6 +51,9 @@ func newConnector(w *wrapped, base driver.Connector) (driver.Connector, error) {
 	if reg.cfg.side != nil {
 		side = reg.cfg.side
 	}
+	if dialect == hooks.Postgres {
+		side = &besideConnector{side, db}
+	}
 	h, err := reg.hook.Open(hooks.Database{
 		Driver: reg.name, Dialect: db.dialect, Connector: side, Mode: reg.modeNow, Capture: reg.cfg.rules.String(),
 	})
@@ -132,8 +135,8 @@ type database struct {
 
 	noInTransaction atomic.Bool // MySQL has no @@in_transaction, which MariaDB has
 
-	learnt   sync.Once   // isolates
-	isolates atomic.Bool // sessions begin with another isolation level than read committed
+	learnt  sync.Once   // departs
+	departs atomic.Bool // transactions begin otherwise than by PostgreSQL's own defaults
 
 	asksUnnamed sync.Once // unnamed
 	unnamed     any       // the argument for a query without a named statement

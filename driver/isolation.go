@@ -2,56 +2,71 @@ package driver
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"slices"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// What a handler reads and writes on the idle connection that it is lent must not
-// take part in the app's serializable histories: a reader of the journal can make
-// the server refuse a transaction that has written to it. Where the session's
-// default is another level than read committed, each statement that the handler
-// has put into no transaction gets one.
+// What a handler reads and writes must not take part in the app's serializable
+// histories: a reader of the journal can make the server refuse a transaction that
+// has written to it. Nor may it be read-only because the app's transactions are by
+// default. Where the session's defaults are others than PostgreSQL's, each statement
+// that the handler has put into no transaction gets one: on the idle connection that
+// it is lent, and on those beside the app's.
+//
+// They are not set for the session: a pooler may give its connection to others.
 const (
-	beginReading  = "BEGIN ISOLATION LEVEL READ COMMITTED"
-	beginApart    = beginReading + " READ WRITE"
-	isolationShow = "SHOW default_transaction_isolation" // no SELECT: a standby refuses them where it is serializable
-	readCommitted = "read committed"
+	beginReading = "BEGIN ISOLATION LEVEL READ COMMITTED"
+	beginApart   = beginReading + " READ WRITE"
+	makeWritable = "SET TRANSACTION READ WRITE"
 )
 
-// isolates reports whether the session's default may be another level. It is
-// asked once per database; SET of the session's default is seen.
-func (c *conn) isolates(ctx context.Context) bool {
+// plainDefaults are PostgreSQL's own, as SHOW has them: a standby refuses a SELECT
+// where the default is serializable. DEFERRABLE has a meaning only there.
+var plainDefaults = [][2]string{
+	{"SHOW default_transaction_isolation", "read committed"},
+	{"SHOW default_transaction_read_only", "off"},
+}
+
+// departs reports whether the session's transactions may begin otherwise. It is
+// asked once per database; SET of the session's defaults is seen.
+func (c *conn) departs(ctx context.Context) bool {
 	if !c.postgres() {
 		return false
 	}
-	c.db.learnt.Do(func() {
-		level := readCommitted
-		_ = c.read(ctx, isolationShow, nil, func(row []string) { level = row[0] }) // what fails will fail again
-		c.db.isolates.Store(level != readCommitted)
-	})
-	return c.isolated || c.db.isolates.Load()
+	c.db.learnt.Do(func() { c.db.departs.Store(c.askDefaults(ctx)) })
+	return c.set || c.db.departs.Load()
 }
 
-// noteIsolation is called with statements that the app has sent.
-func (c *conn) noteIsolation(stmts []lex.Statement) {
+func (c *conn) askDefaults(ctx context.Context) (others bool) {
+	for _, d := range plainDefaults {
+		_ = c.read(ctx, d[0], nil, func(row []string) { others = others || row[0] != d[1] }) // what fails will fail again
+	}
+	return others
+}
+
+// noteDefaults is called with statements that the app has sent.
+func (c *conn) noteDefaults(stmts []lex.Statement) {
 	for i := range stmts {
-		c.isolated = c.isolated || stmts[i].Isolates
+		c.set = c.set || stmts[i].Defaults
 	}
 }
 
-// apart reports whether a statement of the borrower needs a read committed
-// transaction around it, and notes those that the borrower begins and ends.
+// apart reports whether a statement of the borrower needs a transaction around it,
+// and notes those that the borrower begins and ends.
 func (l *lease) apart(ctx context.Context, query string) bool {
-	if l.kind != leaseIdle || !l.c.isolates(ctx) {
+	if l.kind == leaseFlush || !l.c.departs(ctx) {
 		return false
 	}
 	stmts := lex.Parse(l.c.db.lexed, query, "", nil)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !controls(stmts) {
-		return !l.within
+		return !l.within && !slices.ContainsFunc(stmts, func(s lex.Statement) bool { return s.NoBlock })
 	}
 	for i := range stmts {
 		switch stmts[i].Kind {
@@ -75,6 +90,28 @@ func (l *lease) beginApart(ctx context.Context) error {
 }
 
 const stateUnsupported = "0A000" // feature_not_supported
+
+// begin begins a transaction of the borrower's, with PostgreSQL's own defaults.
+func (l *lease) begin(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	c := l.c
+	if !c.departs(ctx) {
+		return c.own.begin(ctx, opts)
+	}
+	if opts.Isolation == 0 {
+		opts.Isolation = driver.IsolationLevel(sql.LevelReadCommitted)
+	}
+	tx, err := c.own.begin(ctx, opts)
+	if err != nil || opts.ReadOnly {
+		return tx, err
+	}
+	if err = c.simple(ctx, makeWritable); err == nil {
+		return tx, nil
+	}
+	if e := tx.Rollback(); e != nil || hooks.SQLState(err) != stateUnsupported {
+		return nil, errors.Join(err, e)
+	}
+	return c.own.begin(ctx, opts) // on a hot standby
+}
 
 // inside notes whether the borrower has a transaction open.
 func (l *lease) inside(is bool) {

@@ -16,6 +16,8 @@ const (
 	leaseIdle leaseKind = iota
 	// leaseFlush: it is inside the app's; Begin, Commit and Rollback do nothing.
 	leaseFlush
+	// leaseBeside: it is the handler's own, and lent for as long as it lives.
+	leaseBeside
 )
 
 // errRevoked is what a borrower gets that uses the connection after the call.
@@ -126,7 +128,7 @@ func (l *lease) leave(err error) error {
 	if last {
 		_ = l.c.base.Close()
 	}
-	if errors.Is(err, driver.ErrBadConn) {
+	if l.kind != leaseBeside && errors.Is(err, driver.ErrBadConn) {
 		return &notBad{err}
 	}
 	return err
@@ -293,11 +295,8 @@ func (c *lentConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.T
 	if err != nil {
 		return nil, err
 	}
-	if opts.Isolation == 0 && c.l.c.isolates(ctx) {
-		opts.Isolation = driver.IsolationLevel(sql.LevelReadCommitted)
-	}
 	l := c.l
-	tx, err := l.c.own.begin(ctx, opts)
+	tx, err := l.begin(ctx, opts)
 	l.inside(err == nil)
 	if err != nil {
 		cancel()

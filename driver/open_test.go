@@ -1,8 +1,10 @@
 package driver_test
 
 import (
+	"context"
 	"database/sql"
 	sqldriver "database/sql/driver"
+	"reflect"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -42,11 +44,19 @@ func TestConnectorPastAllOfOurs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := driver.WrapConnector(inner, outer, driver.WithDialect(hooks.Postgres)); err != nil {
+	if _, err = driver.WrapConnector(inner, outer, driver.WithDialect(hooks.Postgres)); err != nil {
 		t.Fatal(err)
 	}
-	if outer.db.Connector != sqldriver.Connector(fake) {
-		t.Errorf("the hook has a %T", outer.db.Connector)
+	conn, err := outer.db.Connector.Connect(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bare, err := fake.Connect(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reflect.TypeOf(conn) != reflect.TypeOf(bare) {
+		t.Errorf("the hook's connections are %T, want %T", conn, bare)
 	}
 }
 

@@ -32,7 +32,9 @@ type Database struct {
 	// Dialect is how the database is spoken to.
 	Dialect Dialect
 	// Connector opens connections of the base driver, past the wrapper. A
-	// Handler that needs connections beside the app's passes it to sql.OpenDB.
+	// Handler that needs connections beside the app's passes it to sql.OpenDB. On
+	// PostgreSQL their transactions are read committed and read-write unless begun
+	// with other options, whatever the session's defaults are.
 	Connector driver.Connector
 	// Mode returns the current mode.
 	Mode func() Mode

@@ -92,7 +92,7 @@ func countParams(query string) int {
 func asksCatalog(query string) bool {
 	return strings.Contains(query, "pg_catalog.") || strings.Contains(query, "sqlite_master") ||
 		strings.Contains(query, "sqlite_temp_master") || strings.HasPrefix(query, "PRAGMA database_list") ||
-		strings.HasPrefix(query, "SHOW default_transaction_isolation")
+		strings.HasPrefix(query, "SHOW default_transaction_")
 }
 
 func wordLen(s string) int {

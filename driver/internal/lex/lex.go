@@ -92,9 +92,9 @@ type Statement struct {
 	// TRANSACTION, SET transaction_read_only, SELECT set_config(…) of it, PRAGMA
 	// query_only.
 	Restricts bool
-	// Isolates: a Read that may change the isolation level of the session's later
-	// transactions: SET default_transaction_isolation, SET SESSION CHARACTERISTICS.
-	Isolates bool
+	// Defaults: a Read that may change how the session's later transactions begin: SET
+	// default_transaction_isolation or …_read_only, SET SESSION CHARACTERISTICS.
+	Defaults bool
 	// NoBlock: it cannot run inside a transaction block (VACUUM, CREATE
 	// DATABASE, CREATE INDEX CONCURRENTLY …), or means something else there.
 	NoBlock bool

@@ -12,13 +12,13 @@ func (p *parser) set() Statement {
 	p.advance()
 	p.acceptAny("SESSION", "LOCAL")
 	if p.tok.form == 'U' { // a name in escapes may be any
-		return Statement{Path: true, Restricts: true, Isolates: true}
+		return Statement{Path: true, Restricts: true, Defaults: true}
 	}
 	if p.at("TRANSACTION") || p.names(readOnlySetting) {
 		return Statement{Restricts: true}
 	}
-	if p.at("CHARACTERISTICS") || p.names("default_transaction_isolation") {
-		return Statement{Isolates: true}
+	if p.at("CHARACTERISTICS") || p.names("default_transaction_isolation") || p.names("default_transaction_read_only") {
+		return Statement{Defaults: true}
 	}
 	for _, setting := range pathSettings {
 		if p.names(setting) {

@@ -74,3 +74,20 @@ func TestPath(t *testing.T) {
 		}
 	}
 }
+
+// Later transactions of the session may begin otherwise.
+func TestDefaults(t *testing.T) {
+	for query, want := range map[string]bool{
+		"SET default_transaction_isolation = 'serializable'":                      true,
+		"SET SESSION default_transaction_read_only TO on":                         true,
+		"RESET default_transaction_read_only":                                     true,
+		"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE": true,
+		"SET TRANSACTION READ ONLY":                                               false,
+		"SET transaction_read_only = on":                                          false,
+	} {
+		stmts := Parse(Postgres, query, "id", nil)
+		if len(stmts) != 1 || stmts[0].Defaults != want {
+			t.Errorf("%s: %+v, want Defaults %v", query, stmts, want)
+		}
+	}
+}

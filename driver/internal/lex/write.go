@@ -130,7 +130,7 @@ func (p *parser) update() Statement {
 		return failed
 	}
 	if p.settings(to.Table) {
-		return Statement{Path: true, Restricts: true, Isolates: true}
+		return Statement{Path: true, Restricts: true, Defaults: true}
 	}
 	st.Tables = []Table{to.Table}
 	p.rest(&st, to, "FROM")
