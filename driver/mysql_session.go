@@ -120,10 +120,9 @@ func (c *conn) parseMySQL(ctx context.Context, query string, dst []lex.Statement
 		mode, known := "", false
 		if c.reading == 0 && c.mode() != hooks.Off {
 			bounded, cancel := c.unhurried(ctx)
-			err := c.read(bounded, "SELECT @@sql_mode, @@character_set_client", nil, func(row []string) {
+			_ = c.read(bounded, "SELECT @@sql_mode, @@character_set_client", nil, func(row []string) {
 				mode, known = row[0], !hidesBackslash(row[1])
-			})
-			known = known && err == nil
+			}) // what fails leaves it unknown
 			cancel()
 		}
 		if !known {

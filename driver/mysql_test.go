@@ -91,6 +91,40 @@ func TestMySQLRollsBack(t *testing.T) {
 	}
 }
 
+// TestMySQLRollsBackUnknown: what commits afterwards may commit another
+// transaction.
+func TestMySQLRollsBackUnknown(t *testing.T) {
+	for _, query := range []string{"BEGIN", "CREATE TABLE x (a int)", "ROLLBACK"} {
+		fake, s, db := openMySQL(t)
+		failed := &sqltest.MySQLError{Number: 1205}
+		fake.On(sqltest.Call{Query: "UPDATE"}, sqltest.End(hooks.RolledBack, failed))
+		fake.On(sqltest.Call{Query: "SELECT @@innodb_rollback_on_timeout"}, sqltest.Fail(errUnknownVariable))
+		tx := begin(t, db)
+		exec(t, tx, "INSERT INTO things VALUES (1)")
+		fails(t, tx, "UPDATE things SET v = 1", failed)
+		exec(t, tx, query)
+		_ = tx.Rollback()
+		want(t, query+": told", s.told()[:1], "unknown things.inserted")
+	}
+}
+
+// TestMySQLGoesOn: after a deadlock MySQL is in a transaction again, where MariaDB
+// autocommits.
+func TestMySQLGoesOn(t *testing.T) {
+	fake, s, db := openMySQL(t)
+	failed := &sqltest.MySQLError{Number: 1213}
+	fake.On(sqltest.Call{Query: "UPDATE"}, sqltest.End(hooks.RolledBack, failed))
+	fake.On(sqltest.Call{Query: "RELEASE SAVEPOINT aftercommit_probe"}, sqltest.Fail(nil))
+	tx := begin(t, db)
+	exec(t, tx, "INSERT INTO things VALUES (1)")
+	fails(t, tx, "UPDATE things SET v = 1", failed)
+	exec(t, tx, "INSERT INTO things VALUES (2)")
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "told", s.told(), "rolled back things.inserted", "rolled back things.inserted")
+}
+
 // TestMySQLIsAskedOnce for what it does not have.
 func TestMySQLIsAskedOnce(t *testing.T) {
 	fake, _, db := openMySQL(t)

@@ -124,7 +124,4 @@ func (t *txn) replace(i int) {
 		return
 	}
 	t.marks = slices.Delete(t.marks, i, i+1)
-	if t.witness > i+1 {
-		t.witness--
-	}
 }

@@ -82,7 +82,7 @@ func (c *conn) flushEarly(ctx context.Context, events []hooks.Event) error {
 // that has not keeps its events for the time after its COMMIT.
 func (c *conn) beforeReadOnly(ctx context.Context) error {
 	t := &c.tx
-	if !c.open || !t.wrote || t.mode == hooks.Off {
+	if !c.open || !t.wrote || t.mode == hooks.Off || c.mysql() { // where nothing can be written before
 		return nil
 	}
 	events := t.events(t.flushed)

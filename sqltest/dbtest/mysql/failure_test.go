@@ -52,6 +52,23 @@ func testLockWaitTimeout(t *testing.T, setting string, want []string) {
 	w.are(want, want[:len(want)-1])
 }
 
+// TestSnapshotIsolation: of some errors only MariaDB itself can say that they have
+// rolled back the transaction.
+func TestSnapshotIsolation(t *testing.T) {
+	w := newWorld(t)
+	w.exec(w.bare, "INSERT INTO t (id) VALUES (9)")
+	c := w.conn()
+	if _, err := c.ExecContext(context.Background(), "SET SESSION innodb_snapshot_isolation = ON"); err != nil {
+		t.Skip(err) // before 10.11.8
+	}
+	w.exec(c, "BEGIN", "INSERT INTO t (id) VALUES (1)", "SELECT count(*) FROM t")
+	w.exec(w.bare, "UPDATE t SET v = 1 WHERE id = 9")
+	w.fails(c, 1020, "UPDATE t SET v = 2 WHERE id = 9")
+	w.exec(c, "INSERT INTO t (id) VALUES (2)")
+	w.are([]string{"2", "9"}, []string{"2"})
+	w.reported(hooks.NoticeRolledBack, 1)
+}
+
 // TestUnseen: what may have ended the transaction is believed only as far as the
 // server proves it.
 func TestUnseen(t *testing.T) {

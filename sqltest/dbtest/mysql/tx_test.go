@@ -85,6 +85,16 @@ func TestTransactions(t *testing.T) {
 	}
 }
 
+// TestBeginFails: a BEGIN that the server cannot read has committed nothing.
+func TestBeginFails(t *testing.T) {
+	w := newWorld(t)
+	tx := w.begin()
+	w.exec(tx, "INSERT INTO t (id) VALUES (1)")
+	w.fails(tx, 1064, "START TRANSACTION SOON")
+	w.commit(tx)
+	w.is("1")
+}
+
 func TestRecorded(t *testing.T) {
 	w := newWorld(t)
 	tx := w.begin()
