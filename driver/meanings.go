@@ -19,6 +19,11 @@ type meanings struct {
 	// bare: the string runs in a transaction that is over when late is asked, and
 	// with it what was for the transaction only.
 	bare bool
+	// guess is the last name of which nothing else is known than how it is written.
+	guess struct {
+		of      lex.Table
+		meaning *relation
+	}
 }
 
 // moment is when a name has to be asked for to learn what it stands for in its
@@ -53,7 +58,10 @@ func (m *meanings) of(i int, t lex.Table) *relation {
 	if r := m.c.names.stale[t]; r != nil {
 		return r
 	}
-	return m.c.asWritten(t)
+	if m.guess.meaning == nil || m.guess.of != t {
+		m.guess.of, m.guess.meaning = t, m.c.asWritten(t)
+	}
+	return m.guess.meaning
 }
 
 // moment finds out what changes the meaning of t before the i-th statement, and
