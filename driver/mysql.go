@@ -188,7 +188,7 @@ func (c *conn) forsake(from int) {
 		c.endPart(gone)
 		clear(gone)
 		t.items = t.items[:from]
-		t.flushed, t.story.made = min(t.flushed, from), nil
+		t.flushed = min(t.flushed, from)
 	}
 }
 
