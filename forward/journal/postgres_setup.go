@@ -208,6 +208,8 @@ func (p *postgres) migrate(ctx context.Context, conn *sql.Conn) (err error) {
 		}
 	}()
 	for _, query := range []string{
+		// A process that is frozen here must not keep others from starting.
+		"SET LOCAL idle_in_transaction_session_timeout = '5s'",
 		"SET LOCAL lock_timeout = '2s'",
 		"SELECT pg_catalog.pg_advisory_xact_lock(" + migrateLock + ")",
 	} {

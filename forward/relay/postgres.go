@@ -31,12 +31,13 @@ func (postgres) now() string { return "clock_timestamp()" }
 // and all, is delivered again. Its limits are the server's to enforce, because the
 // client may be frozen, or cut off, with its connection open.
 func (postgres) begin(limit time.Duration) string {
-	query := "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit = off"
-	if limit > 0 {
-		ms := itoa(max(limit.Milliseconds(), 1))
-		query += "; SET LOCAL idle_in_transaction_session_timeout = " + ms + "; SET LOCAL statement_timeout = " + ms
+	const usual = 10 * time.Second // between two statements of ours
+	query := "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit = off; SET LOCAL idle_in_transaction_session_timeout = "
+	if limit <= 0 {
+		return query + itoa(usual.Milliseconds())
 	}
-	return query
+	ms := itoa(max(limit.Milliseconds(), 1))
+	return query + ms + "; SET LOCAL statement_timeout = " + ms
 }
 
 func (postgres) unlocked() string { return " FOR NO KEY UPDATE SKIP LOCKED" }

@@ -45,9 +45,9 @@ type dialect interface {
 	// now is an expression for the database's clock.
 	now() string
 	later(d time.Duration) string
-	// begin starts a transaction that writes. Where a server has limits, it ends the
-	// transaction if its client says nothing for that long, or a statement takes
-	// longer; zero is no limit of ours.
+	// begin starts a transaction that writes. A server ends it if its client says
+	// nothing for limit, or if a statement takes longer; zero leaves statements
+	// their time.
 	begin(limit time.Duration) string
 	// unlocked makes a sub-select pass over rows that others have locked, so that
 	// nothing waits for a process that is frozen with its transaction open; ""

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
@@ -142,6 +143,34 @@ func TestManyOpenersAtOnce(t *testing.T) {
 			}
 		}
 	}, engines...)
+}
+
+// A process that is frozen while it makes the tables does not keep others from
+// making them: the server ends its session.
+func TestFrozenOpener(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		dsn := e.DSN(t)
+		p := dbtest.NewProxy(t, dbtest.Shared(t).Addr())
+		frozen := newSession(t, dbtest.Open(t, e.Driver, dbtest.Via(dsn, p.Addr())))
+		trap := p.Next(dbtest.HoldAnswer, func(query string) bool { return strings.Contains(query, "pg_advisory_xact_lock") })
+		defer trap.Release()
+		done := make(chan error, 1)
+		go func() { done <- newJournal(t, e.Dialect, nil).Connect(ctx, frozen.conn) }()
+		<-trap.Sprung()
+		var err error
+		for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+			if err = newJournal(t, e.Dialect, nil).Connect(ctx, newSession(t, dbtest.Open(t, e.Driver, dsn)).conn); err == nil {
+				break
+			}
+		}
+		if err != nil {
+			t.Errorf("the tables were not made: %v", err)
+		}
+		trap.Release()
+		if err := <-done; err == nil {
+			t.Error("the process that was frozen has made them, too")
+		}
+	}, dbtest.PostgresEngines()...)
 }
 
 // Missing rights are found with the first connection and not with the first

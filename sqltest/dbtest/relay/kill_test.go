@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -14,8 +15,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
-// TestKill: writers and relays are processes that are killed all the time, the
-// server crashes and connections are cut. What was committed is delivered: in a
+// TestKill: writers and relays are processes that are killed all the time, or frozen
+// for longer than a lease; the server crashes and connections are cut. What was committed is delivered: in a
 // table of the same database once, in a file at least once, in order.
 func TestKill(t *testing.T) {
 	kills := 20
@@ -35,6 +36,9 @@ func TestKill(t *testing.T) {
 			a.cluster.Restart(t)
 		case i%8 == 3:
 			a.proxy.DropAll()
+		case i%4 == 1:
+			a.thaw()
+			a.freeze(a.rng.IntN(len(a.victims)))
 		default:
 			a.kill(a.rng.IntN(len(a.victims)))
 		}
@@ -51,6 +55,7 @@ type arena struct {
 	seed    uint64
 	dir     string
 	victims []*exec.Cmd
+	frozen  *exec.Cmd // nil if none is
 	stderr  *os.File
 	killed  map[string]int
 }
@@ -114,6 +119,22 @@ func (a *arena) end(i int) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // it was killed
 		a.victims[i] = nil
+	}
+}
+
+// freeze stops a process where it is, until thaw.
+func (a *arena) freeze(i int) {
+	a.Helper()
+	a.frozen = a.victims[i]
+	a.must(a.frozen.Process.Signal(syscall.SIGSTOP))
+	a.killed["frozen "+roles[i]]++
+}
+
+// thaw lets the process that is frozen go on, unless it was killed.
+func (a *arena) thaw() {
+	if a.frozen != nil {
+		_ = a.frozen.Process.Signal(syscall.SIGCONT)
+		a.frozen = nil
 	}
 }
 
