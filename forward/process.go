@@ -18,7 +18,8 @@ import (
 // alone. Any number may run; each forwarder is one process's at a time. db is of
 // the base driver, and its role needs USAGE on the journal's schema, EXECUTE on its
 // functions, SELECT on its table audit_events and all rights on the other tables;
-// the owner has them.
+// the owner has them. Of two connections or more one is kept to renew leases; with
+// one, takeover from this process takes as much longer as a call may take.
 func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error {
 	d := h.newHandler(hooks.Database{Driver: "relay", Dialect: dialect})
 	d.sinks = slices.DeleteFunc(d.sinks, func(s *sink) bool { return s.dispatch != Sync && h.external != nil }) // the Queue's

@@ -153,7 +153,9 @@ func (r *Relay) Wake() {
 }
 
 // Stop lets deliveries that are running finish and gives the leases back. When
-// ctx ends, it cancels them; what they had not finished comes again.
+// ctx ends, it cancels them; what they had not finished comes again. Some drivers do
+// not return from a connection that is dead without a sign: such workers are left
+// behind, after some seconds.
 func (r *Relay) Stop(ctx context.Context) error {
 	r.once.Do(func() { close(r.stopping) })
 	done := make(chan struct{})
@@ -167,10 +169,15 @@ func (r *Relay) Stop(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	r.cancel()
-	<-done
 	r.end()
-	return ctx.Err()
+	late := time.NewTimer(2*patience + time.Second) // to give the lease back, and to leave
+	defer late.Stop()
+	select {
+	case <-done:
+		return ctx.Err()
+	case <-late.C:
+		return fmt.Errorf("relay: a connection does not answer; what waits for it is left behind: %w", ctx.Err())
+	}
 }
 
 // end ends the keeper, which renews for as long as workers run.

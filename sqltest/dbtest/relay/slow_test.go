@@ -3,6 +3,7 @@ package relay_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -234,5 +235,31 @@ func TestBlackHole(t *testing.T) {
 		w.commit("b")
 		w.drain(first)
 		w.want("a b")
+	}, dbtest.PostgresEngines()...)
+}
+
+// TestStopInTheDark: a relay stops though its connections do not answer, whatever
+// the driver does.
+func TestStopInTheDark(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e)
+		p := dbtest.NewProxy(t, dbtest.Shared(t).Addr())
+		trap := p.Next(dbtest.BlackHole, having("ORDER BY seq LIMIT"))
+		defer trap.Release()
+		w.commit("a")
+		r := relay.Start(w.store, dbtest.Open(t, e.Driver, dbtest.Via(w.dsn, p.Addr())), relay.Config{Targets: []relay.Target{w.target()}})
+		<-trap.Sprung()
+		stop, cancel := context.WithCancel(ctx)
+		cancel()
+		stopped := make(chan error, 1)
+		go func() { stopped <- r.Stop(stop) }()
+		select {
+		case err := <-stopped:
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("Stop = %v", err)
+			}
+		case <-time.After(time.Minute):
+			t.Error("it does not stop")
+		}
 	}, dbtest.PostgresEngines()...)
 }
