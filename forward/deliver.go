@@ -68,7 +68,7 @@ func (d *handler) deliver(ctx context.Context, conn *sql.DB, s *sink, entries []
 	}
 	start := time.Now()
 	track := s.breaker.track()
-	result, returned := bounded(WithConn(ctx, conn), s.timeout, func(ctx context.Context) callResult {
+	result, returned := bounded(d.lend(ctx, conn), s.timeout, func(ctx context.Context) callResult {
 		defer track.finish()
 		return call(ctx, s, entries)
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // Forwarder takes committed entries to a sink.
@@ -30,28 +31,53 @@ type Forwarder interface {
 
 // Attacher is a Forwarder that wants to look at its sink before the first
 // entry. Attach is called once per database, with the first connection; db is
-// that of the app, of exactly one connection and only until Attach returns. An
+// that of the app, of exactly one connection and only until Attach returns, and
+// [Dialect] of ctx is what it speaks. An
 // error of kind [Permanent] (missing tables, say) leaves the forwarder
 // unattached, with one warning; any other fails the connection attempt.
 type Attacher interface {
 	Attach(ctx context.Context, db *sql.DB) error
 }
 
-type connKey struct{}
+type lentKey struct{}
+
+// lent is what the context of a call lends.
+type lent struct {
+	db      *sql.DB
+	dialect hooks.Dialect
+}
 
 // Conn returns the app's own database, as far as Forward may use it: exactly
-// one connection, outside any transaction, valid until Forward returns or its
-// context ends. A Hub always lends one; while it has none, it does not call. It
-// is nil for a context that is not from [WithConn].
+// one connection, valid until Forward returns or its context ends. A Hub always
+// lends one; while it has none, it does not call. It is nil for a context that is
+// not from [WithConn].
+//
+// The connection is outside any transaction, with one exception: the relay calls a
+// [SameDatabase] forwarder in the transaction that moves its cursor. There Begin,
+// Commit and Rollback do nothing, and on PostgreSQL a statement that fails makes
+// those after it fail, too.
 func Conn(ctx context.Context) *sql.DB {
-	db, _ := ctx.Value(connKey{}).(*sql.DB)
-	return db
+	l, _ := ctx.Value(lentKey{}).(lent)
+	return l.db
+}
+
+// Dialect returns what the database of [Conn] speaks, also during Attach. Ask it
+// for each call: one Hub may have databases of several dialects. It is "" for a
+// context that is not from a Hub.
+func Dialect(ctx context.Context) hooks.Dialect {
+	l, _ := ctx.Value(lentKey{}).(lent)
+	return l.dialect
 }
 
 // WithConn returns the context that a Forwarder is called with, so that [Conn]
 // finds db. It is for those who call forwarders themselves, such as tests.
 func WithConn(ctx context.Context, db *sql.DB) context.Context {
-	return context.WithValue(ctx, connKey{}, db)
+	return context.WithValue(ctx, lentKey{}, lent{db: db})
+}
+
+// lend is WithConn for a connection of d's database.
+func (d *handler) lend(ctx context.Context, db *sql.DB) context.Context {
+	return context.WithValue(ctx, lentKey{}, lent{db, d.db.Dialect})
 }
 
 // PermanentError is an error that another attempt cannot fix.

@@ -88,7 +88,7 @@ func (d *handler) attach(ctx context.Context, conn *sql.DB) error {
 		if !ok || s.attached {
 			continue
 		}
-		err := a.Attach(ctx, conn)
+		err := a.Attach(d.lend(ctx, conn), conn)
 		var permanent *PermanentError
 		switch {
 		case err == nil:

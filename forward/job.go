@@ -78,7 +78,7 @@ func (d *handler) callJob(ctx context.Context, db *sql.DB, s *sink, job Job) (r 
 		if idle = len(entries) == 0; idle {
 			return
 		}
-		r, idle = bounded(WithConn(ctx, lent), s.timeout, func(ctx context.Context) callResult { return call(ctx, s, entries) })
+		r, idle = bounded(d.lend(ctx, lent), s.timeout, func(ctx context.Context) callResult { return call(ctx, s, entries) })
 		switch {
 		case !idle:
 			r = callResult{entries: entries, err: errLeftBehind, timedOut: true}

@@ -198,7 +198,7 @@ func (d *handler) runQueue(db *sql.DB) {
 // target is s as the relay calls it.
 func (d *handler) target(s *sink) relay.Target {
 	t := relay.Target{Name: s.name(), MaxAttempts: s.maxAttempts, Deliver: func(ctx context.Context, db *sql.DB, entries []journal.Entry) relay.Result {
-		result, returned := bounded(WithConn(ctx, db), s.timeout, func(ctx context.Context) callResult { return call(ctx, s, entries) })
+		result, returned := bounded(d.lend(ctx, db), s.timeout, func(ctx context.Context) callResult { return call(ctx, s, entries) })
 		switch {
 		case !returned:
 			return relay.Result{Hung: true, Err: &relay.Failure{Reason: "timeout", Err: errLeftBehind}}

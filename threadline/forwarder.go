@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"strings"
-	"sync/atomic"
 
 	"github.com/google/uuid"
 
@@ -24,8 +23,6 @@ var (
 // use.
 type Forwarder struct {
 	opts ForwarderOptions
-	// dialect is that of the last database that was lent, a guess for the next.
-	dialect atomic.Pointer[hooks.Dialect]
 }
 
 // ForwarderOptions of a [Forwarder]. The zero value, and nil, mean defaults.
@@ -62,11 +59,10 @@ func (f *Forwarder) Attach(ctx context.Context, db *sql.DB) error {
 	if f.opts.Store != nil {
 		return permanent(f.opts.Store.Check(ctx))
 	}
-	dialect, err := detect(ctx, db)
+	dialect, err := dialectOf(ctx, db)
 	if err != nil {
 		return err
 	}
-	f.dialect.Store(&dialect)
 	store := NewStore(db, dialect, &f.opts.Options)
 	switch {
 	case dialect == hooks.SQLite:
@@ -89,41 +85,11 @@ func (f *Forwarder) Forward(ctx context.Context, entries []journal.Entry) error 
 	if db == nil {
 		return errors.New("threadline: no connection of the app's database was lent; it is tried again with one, or give ForwarderOptions.Store")
 	}
-	guess := f.dialect.Load()
-	var refused error
-	if guess != nil {
-		refused = f.deliver(ctx, NewStore(db, *guess, &f.opts.Options), entries)
-		if refused == nil || !isForeign(refused) {
-			return refused
-		}
-	}
-	// No guess, or one that this database did not understand: a program may have
-	// databases of both kinds behind one forwarder.
-	dialect, err := detect(ctx, db)
-	switch {
-	case err != nil && guess != nil && f.spoke(*guess, refused):
-		return refused // its transaction has failed with it, so that nothing can be asked
-	case err != nil:
+	dialect, err := dialectOf(ctx, db)
+	if err != nil {
 		return err
-	case guess != nil && *guess == dialect:
-		return refused
 	}
-	f.dialect.Store(&dialect)
 	return f.deliver(ctx, NewStore(db, dialect, &f.opts.Options), entries)
-}
-
-// spoke reports whether the dialect that was refused is the database's: only
-// PostgreSQL has SQLSTATEs. If it is the other one, the next delivery begins with
-// that.
-func (f *Forwarder) spoke(guess hooks.Dialect, refused error) bool {
-	dialect := hooks.SQLite
-	if hooks.SQLState(refused) != "" {
-		dialect = hooks.Postgres
-	}
-	if guess != dialect {
-		f.dialect.Store(&dialect)
-	}
-	return guess == dialect
 }
 
 // record records entries, and on SQLite makes the tables where they are missing:
@@ -139,10 +105,22 @@ func (f *Forwarder) record(ctx context.Context, s *Store, entries []journal.Entr
 	return s.Record(ctx, entries)
 }
 
-// isForeign reports whether a database may have been spoken to in the dialect of
-// another: it found no sense in the statement, or none of its tables.
-func isForeign(err error) bool {
-	return isMismatch(err) || hooks.SQLState(err) == "42601" || says(err, "syntax error")
+// dialectOf returns what db speaks, as the Hub that lends it says. It is asked for
+// each call, because a program may have databases of several dialects behind one
+// forwarder.
+func dialectOf(ctx context.Context, db *sql.DB) (hooks.Dialect, error) {
+	switch dialect := forward.Dialect(ctx); dialect {
+	case "":
+		return detect(ctx, db) // the caller is no Hub
+	case hooks.Postgres, hooks.SQLite:
+		return dialect, nil
+	default:
+		return "", unsupported(string(dialect))
+	}
+}
+
+func unsupported(database string) error {
+	return forward.Permanent("unsupported_database", errors.New("threadline: "+database+": the timeline lives in PostgreSQL or SQLite; give ForwarderOptions.Store"))
 }
 
 // detect asks a database which dialect it speaks. SQLite alone has no version().
@@ -153,7 +131,7 @@ func detect(ctx context.Context, db *sql.DB) (hooks.Dialect, error) {
 	case err == nil && strings.HasPrefix(version, "PostgreSQL"):
 		return hooks.Postgres, nil
 	case err == nil:
-		return "", forward.Permanent("unsupported_database", errors.New("threadline: "+version+": the timeline lives in PostgreSQL or SQLite; give ForwarderOptions.Store"))
+		return "", unsupported(version)
 	case says(err, "no such function"), isBusy(err):
 		return hooks.SQLite, nil
 	default:
