@@ -81,7 +81,11 @@ func (w *world) start(cfg relay.Config) *relay.Relay {
 	cfg.Notify, cfg.Clock = w.sink.observe, w.clock
 	cfg.Log = zap.NewNop()
 	r := relay.Start(w.store, w.db, cfg)
-	w.Cleanup(func() { w.must(r.Stop(ctx)) })
+	w.Cleanup(func() {
+		c, cancel := context.WithTimeout(ctx, 30*time.Second) // for sinks that wait for their context
+		defer cancel()
+		w.must(r.Stop(c))
+	})
 	return r
 }
 
