@@ -187,11 +187,15 @@ func (c *conn) origin(ctx context.Context) hooks.Values {
 }
 
 // attribute says who: what the event itself names, else its origin, else the
-// default actor.
-func (c *conn) attribute(e *hooks.Event, origin hooks.Values) {
+// default actor. An actor that does not say who it is stays only where the event
+// is still to be refused for it.
+func (db *database) attribute(e *hooks.Event, origin hooks.Values) {
 	origin.Fill(e)
-	if e.Actor.IsZero() {
-		e.Actor = c.db.reg.cfg.actor
+	if e.Actor.IsKnown() {
+		return
+	}
+	if def := db.reg.cfg.actor; def.IsKnown() || e.Captured {
+		e.Actor = def
 	}
 }
 

@@ -41,6 +41,7 @@ type conn struct {
 	prepared bool            // the handler has prepared the connection
 	names    names
 	lent     *lease // not yet given back, if the borrower still uses it
+	asks     bool   // the server is asked also while the mode is off
 	set      bool   // the app has set how the session's transactions begin
 	scratch  []lex.Statement
 	session

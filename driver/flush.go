@@ -48,7 +48,7 @@ func (c *conn) flushBeforeEnd(ctx context.Context) (flushState, error) {
 	if t.broken != nil {
 		return flushFailed, t.broken
 	}
-	if len(t.items) == 0 || t.mode == hooks.Off {
+	if len(t.items) == 0 {
 		return flushNothing, nil
 	}
 	if c.mysql() {
@@ -255,10 +255,10 @@ func (c *conn) countUnattributed(events []hooks.Event) {
 	}
 }
 
-// unattributed returns the actions of events without an actor.
+// unattributed returns the actions of events without an actor that is known.
 func unattributed(events []hooks.Event) (actions []string) {
 	for i := range events {
-		if events[i].Actor.IsZero() {
+		if !events[i].Actor.IsKnown() {
 			actions = append(actions, events[i].Action)
 		}
 	}
@@ -274,7 +274,7 @@ func (c *conn) refuseUnattributed(events []hooks.Event) error {
 	if len(actions) == 0 {
 		return nil
 	}
-	err := fmt.Errorf("driver: audit events have no actor, which driver.RequireActor asks for (%d, the first is %s): give the statement or BeginTx a context with hooks.WithActor, set driver.DefaultActor, or, in apps that pass no context, use reqctx.Options{Goroutine: true} or hooks.Do",
+	err := fmt.Errorf("driver: audit events have no actor, which driver.RequireActor asks for (%d, the first is %s): give the statement or BeginTx a context with hooks.WithActor (an actor without a known type, or without an ID, does not count), set driver.DefaultActor, or, in apps that pass no context, use reqctx.Options{Goroutine: true} or hooks.Do",
 		len(actions), actions[0])
 	c.db.notify(hooks.Notice{Kind: hooks.NoticeFailed, Events: ids(events), Count: len(events), Reason: "no_actor", Err: err})
 	return err

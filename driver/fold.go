@@ -67,12 +67,14 @@ func (f *capture) complete(e *hooks.Event) {
 // fold finds the event that a statement belongs to, or adds one. It returns nil
 // where the transaction's limit is reached.
 func (c *conn) fold(a act, meta map[string]any) *capture {
-	t := &c.tx
-	f, fresh := t.place(a, len(t.items) >= c.db.reg.cfg.maxEvents)
+	t, cfg := &c.tx, &c.db.reg.cfg
+	size := a.key.size()
+	f, fresh := t.place(a, len(t.items) >= cfg.maxEvents || t.bytes+size > cfg.maxBytes)
 	switch {
 	case f == nil:
 		c.uncaptured(1, "limit")
 	case fresh:
+		t.bytes += size
 		e := &t.items[f.index].event
 		*e = hooks.Event{
 			OccurredAt: time.Now().UTC().Truncate(time.Microsecond),
@@ -82,10 +84,18 @@ func (c *conn) fold(a act, meta map[string]any) *capture {
 			e.Metadata = map[string]any{"via": f.key.via}
 		}
 		e.ID, _ = uuid.NewV7()
-		c.attribute(e, f.key.values)
+		c.db.attribute(e, f.key.values)
 		f.shortened = hooks.Shorten(e)
 	}
 	return f
+}
+
+// size estimates what the event of a key takes in memory, in bytes.
+func (k *foldKey) size() int {
+	v := &k.values
+	return sizeOf(&hooks.Event{
+		Action: k.action, Target: k.target, Actor: v.Actor, Reason: v.Reason, UserAgent: v.UserAgent,
+	}) + len(k.via)
 }
 
 // learned names the one row that an INSERT … RETURNING has returned: the event f
@@ -100,6 +110,7 @@ func (c *conn) learned(f *capture, id string, placed int) bool {
 	if t.name(f, id) {
 		e := &t.items[f.index].event
 		e.Target.ID = id
+		t.bytes += len(id)
 		f.shortened = hooks.Shorten(e) || f.shortened
 		f.rows++
 		f.sure = true

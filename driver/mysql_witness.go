@@ -10,10 +10,10 @@ import (
 
 var errBusy = errors.New("driver: rows are open on this connection, so the savepoint for its first audit event cannot be set: read the rows to their end, or close them, before you record")
 
-// setWitness sets the witness before the first event of a transaction.
+// setWitness sets the witness before the first event, or function, of a transaction.
 func (c *conn) setWitness(ctx context.Context) error {
 	t := &c.tx
-	if !c.mysql() || !c.open || t.witness > 0 || t.mode == hooks.Off {
+	if !c.mysql() || !c.open || t.witness > 0 {
 		return nil
 	}
 	if c.reading > 0 {

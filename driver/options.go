@@ -64,8 +64,8 @@ func WithMode(m hooks.Mode) Option {
 }
 
 // DefaultActor is the actor of events whose contexts name none, for a program
-// that acts on its own behalf, such as a nightly job. The event of [SetMode] does
-// not use it.
+// that acts on its own behalf, such as a nightly job. So do those whose contexts name
+// one that is not known; see [hooks.Actor.IsKnown].
 func DefaultActor(a hooks.Actor) Option {
 	return func(c *config) error {
 		_, err := hooks.Prepare(hooks.Event{Action: "actor.checked", Actor: a})
@@ -113,10 +113,10 @@ func KeyColumn(name string) Option {
 	}
 }
 
-// Limits bounds what one transaction may buffer: events, and bytes of those that
-// are recorded (estimated); the defaults are 10,000 and 16 MiB. Beyond, Record
-// returns an error, and statements that would need another event are counted as
-// uncaptured. Captured events count towards the first limit only.
+// Limits bounds what one transaction may buffer: events, and their bytes
+// (estimated), whether recorded or captured; the defaults are 10,000 and 16 MiB.
+// Beyond, Record returns an error, and statements that would need another event are
+// counted as uncaptured.
 func Limits(events, bytes int) Option {
 	return func(c *config) error {
 		if events < 1 || bytes < 1 {

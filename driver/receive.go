@@ -13,7 +13,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// receive takes what hooks.Record, OnCommit or OnRollback sent.
+// receive takes what hooks.Record, OnCommit or OnRollback sent. The functions are
+// the app's own work and no part of the trail, so that the mode off keeps them.
 func (c *conn) receive(ctx context.Context) (driver.Result, error) {
 	p := hooks.ParcelFrom(ctx)
 	if p == nil {
@@ -28,8 +29,13 @@ func (c *conn) receive(ctx context.Context) (driver.Result, error) {
 		if c.nested() { // the one below may not be off
 			return driver.RowsAffected(0), c.opt.simple(ctx, hooks.Statement)
 		}
-		p.Accept()
-		return driver.RowsAffected(0), nil
+		if p.Event != nil {
+			p.Accept()
+			return driver.RowsAffected(0), nil
+		}
+		if err := c.catchUp(ctx); err != nil {
+			return nil, err
+		}
 	}
 	err := c.setWitness(ctx)
 	switch {
@@ -55,7 +61,7 @@ func (c *conn) receive(ctx context.Context) (driver.Result, error) {
 func (c *conn) receiveEvent(ctx context.Context, e hooks.Event, ownID bool) error {
 	metadata := e.Metadata
 	e.Metadata = nil
-	c.attribute(&e, c.origin(ctx))
+	c.db.attribute(&e, c.origin(ctx))
 	if err := hooks.Validate(e); err != nil {
 		return err
 	}

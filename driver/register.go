@@ -118,8 +118,8 @@ func (r *registration) modeNow() hooks.Mode { return hooks.Mode(r.mode.Load()) }
 // SetMode changes the mode of a registered driver while it runs. Transactions
 // that are open keep the mode that they began with. The change is reported to the
 // handlers of all its open databases, and is itself an event in each,
-// "aftercommit.mode_changed", whose actor is the one in ctx, and no other:
-// [RequireActor] refuses the event without one, also if there is a [DefaultActor].
+// "aftercommit.mode_changed", whose actor is that of ctx, else the [DefaultActor];
+// without either [RequireActor] refuses the event.
 //
 // It does nothing if the driver is in that mode already. The mode stays as it is
 // after an error about the arguments, or about a database that can only be opened
@@ -189,7 +189,10 @@ func (db *database) recordModeChange(ctx context.Context, from, to hooks.Mode) e
 	if err != nil {
 		return err
 	}
-	hooks.Origin(ctx, nil).Fill(&e)
+	db.attribute(&e, hooks.Origin(ctx))
+	if err = hooks.Validate(e); err != nil {
+		return fmt.Errorf("driver: recording the change of mode: %w", err)
+	}
 	c, err := db.connect(ctx)
 	if err != nil {
 		return fmt.Errorf("driver: recording the change of mode: %w", err)

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"slices"
 	"strings"
@@ -326,7 +327,14 @@ func (c *conn) askBeforeUse(stmts []lex.Statement) {
 // lookBehind is called before the next use of a connection that was out of
 // sight.
 func (c *conn) lookBehind(ctx context.Context) {
-	if c.leaves() {
+	if !c.leaves() {
+		c.look(ctx)
+	}
+}
+
+// look is lookBehind in every mode.
+func (c *conn) look(ctx context.Context) {
+	if !c.behind {
 		return
 	}
 	if c.mysql() {
@@ -353,11 +361,26 @@ func (c *conn) lookBehind(ctx context.Context) {
 	c.deliver(ctx)
 }
 
+// catchUp finds out, in the mode off, in which transaction a function is to wait: so
+// far the server was not asked.
+func (c *conn) catchUp(ctx context.Context) error {
+	if c.mysql() && !c.open { // which may begin one without a word
+		c.behind = true
+	}
+	c.asks = true
+	c.look(ctx)
+	c.asks = false
+	if c.bad {
+		return driver.ErrBadConn
+	}
+	return nil
+}
+
 // leaves reports whether the server is not to be asked about the transaction now,
 // because the mode is off and there is nothing to lose. It is asked before the
 // first use in another mode.
 func (c *conn) leaves() bool {
-	if c.db.reg.modeNow() != hooks.Off || c.open && (c.tx.mode != hooks.Off || len(c.tx.items) > 0) {
+	if c.asks || c.db.reg.modeNow() != hooks.Off || c.open && (c.tx.mode != hooks.Off || len(c.tx.items) > 0) {
 		return false
 	}
 	c.askBeforeUse(nil)

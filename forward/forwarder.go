@@ -63,7 +63,7 @@ func Conn(ctx context.Context) *sql.DB {
 
 // Dialect returns what the database of [Conn] speaks, also during Attach. Ask it
 // for each call: one Hub may have databases of several dialects. It is "" for a
-// context that is not from a Hub.
+// context that is neither from a Hub nor from [WithDialect].
 func Dialect(ctx context.Context) hooks.Dialect {
 	l, _ := ctx.Value(lentKey{}).(lent)
 	return l.dialect
@@ -72,10 +72,15 @@ func Dialect(ctx context.Context) hooks.Dialect {
 // WithConn returns the context that a Forwarder is called with, so that [Conn]
 // finds db. It is for those who call forwarders themselves, such as tests.
 func WithConn(ctx context.Context, db *sql.DB) context.Context {
-	return context.WithValue(ctx, lentKey{}, lent{db: db})
+	return context.WithValue(ctx, lentKey{}, lent{db, Dialect(ctx)})
 }
 
-// lend is WithConn for a connection of d's database.
+// WithDialect is the counterpart of [WithConn] for [Dialect].
+func WithDialect(ctx context.Context, d hooks.Dialect) context.Context {
+	return context.WithValue(ctx, lentKey{}, lent{Conn(ctx), d})
+}
+
+// lend returns the context of a call with a connection of d's database.
 func (d *handler) lend(ctx context.Context, db *sql.DB) context.Context {
 	return context.WithValue(ctx, lentKey{}, lent{db, d.db.Dialect})
 }

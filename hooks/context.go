@@ -20,7 +20,8 @@ type Values struct {
 type valuesKey struct{}
 
 // With returns a context with v; fields that v leaves empty keep what ctx
-// already says.
+// already says. So does an actor that is not known, see [Actor.IsKnown], where ctx
+// has one that is.
 func With(ctx context.Context, v Values) context.Context {
 	return context.WithValue(ctx, valuesKey{}, v.or(FromContext(ctx)))
 }
@@ -36,9 +37,10 @@ func FromContext(ctx context.Context) Values {
 	return v
 }
 
-// or returns v with its empty fields taken from w. An actor is taken whole.
+// or returns v with its empty fields from w. An actor comes as a whole; one that
+// does not say who it is hides no other.
 func (v Values) or(w Values) Values {
-	if v.Actor.IsZero() {
+	if v.Actor.IsZero() || !v.Actor.IsKnown() && w.Actor.IsKnown() {
 		v.Actor = w.Actor
 	}
 	fill(&v.TenantID, w.TenantID)

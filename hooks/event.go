@@ -78,6 +78,12 @@ type Actor struct {
 // IsZero reports whether no actor is known.
 func (a Actor) IsZero() bool { return a == Actor{} }
 
+// IsKnown reports whether a names an actor: it has one of the types below, and an
+// ID, which only system and anonymous actors may leave empty. [Record] refuses any
+// other but the zero value; a captured event with such an actor counts as
+// unattributed, and does not keep it.
+func (a Actor) IsKnown() bool { return !a.IsZero() && validateActor(a) == nil }
+
 // ActorType is a kind of actor.
 type ActorType string
 

@@ -77,7 +77,7 @@ func Origin(contexts ...context.Context) Values {
 			v = v.or(FromContext(ctx))
 		}
 	}
-	if !v.Actor.IsZero() {
+	if v.Actor.IsKnown() {
 		return v
 	}
 	if b, ok := fromGoroutine(); ok && v.agrees(b) {

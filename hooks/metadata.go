@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -191,17 +192,35 @@ var separators = strings.NewReplacer("_", "", "-", "", " ", "", ".", "")
 // IsSecret reports whether a metadata key names something that must not be
 // stored: a name such as "password" or "api_key", or one that ends in it, as
 // "new_password" or "accessToken" do. Case, spaces and the characters - _ . do not
-// matter. Names of three letters count only as the whole key: "otp" is a secret,
-// "user_otp" is not recognised as one.
+// matter, except for names of three letters, which must be a word: "user_otp" and
+// "dbPwd" are secrets, "hotp" is not.
 func IsSecret(key string) bool {
-	plain := strings.ToLower(separators.Replace(key))
+	plain, last := strings.ToLower(separators.Replace(key)), strings.ToLower(lastWord(key))
 	for _, name := range secretNames {
 		switch {
-		case plain == name:
+		case plain == name, last == name:
 			return true
 		case len(name) > 3 && strings.HasSuffix(plain, name):
 			return true
 		}
 	}
 	return false
+}
+
+// lastWord returns what follows the last separator in key, or the last step from
+// one word to the next in camelCase.
+func lastWord(key string) string {
+	letters := []rune(key)
+	for i := len(letters) - 1; i > 0; i-- {
+		before, at := letters[i-1], letters[i]
+		switch {
+		case !unicode.IsLetter(before) && !unicode.IsDigit(before):
+			return string(letters[i:])
+		case unicode.IsUpper(at) && !unicode.IsUpper(before):
+			return string(letters[i:])
+		case unicode.IsUpper(before) && unicode.IsUpper(at) && i+1 < len(letters) && unicode.IsLower(letters[i+1]):
+			return string(letters[i:]) // the P in DBPwd
+		}
+	}
+	return key
 }

@@ -60,7 +60,9 @@ func Record(ctx context.Context, h Handle, e Event) error {
 // OnCommit runs f after the transaction that h is in has committed, or at once if
 // h is in none. If the transaction rolls back, or back to a savepoint set before
 // this call, f is never run; nor if the outcome stays unknown, which is reported
-// to observers; nor if the mode is off, which is not.
+// to observers. The mode does not matter: also while it is off the driver follows
+// the transaction of a function, and looks before the COMMIT whether it is still
+// there.
 //
 // f runs in a separate goroutine, for which Commit, or OnCommit itself, waits up to
 // five seconds. Its context has the values of ctx, but neither its cancellation nor

@@ -3,6 +3,7 @@ package hooks
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -91,7 +92,7 @@ func validateFields(e Event) error {
 	switch e.Outcome {
 	case Success, Failure, Errored:
 	default:
-		return &InvalidError{"outcome", fmt.Sprintf("%q: use success, failure or error", e.Outcome)}
+		return &InvalidError{"outcome", fmt.Sprintf("%s: use success, failure or error", excerpt(string(e.Outcome)))}
 	}
 	if err := validateActor(e.Actor); err != nil {
 		return err
@@ -111,12 +112,21 @@ func validateActor(a Actor) error {
 	switch a.Type {
 	case User, Admin, ServiceAccount, Job, System, Anonymous:
 	default:
-		return &InvalidError{"actor.type", fmt.Sprintf("%q: use user, admin, service_account, job, system or anonymous", a.Type)}
+		return &InvalidError{"actor.type", fmt.Sprintf("%s: use user, admin, service_account, job, system or anonymous", excerpt(string(a.Type)))}
 	}
 	if a.ID == "" && a.Type != System && a.Type != Anonymous {
 		return &InvalidError{"actor.id", fmt.Sprintf("is empty, which only system and anonymous actors may leave; this is a %s", a.Type)}
 	}
 	return nil
+}
+
+// excerpt quotes a value that may be of any length.
+func excerpt(s string) string {
+	const most = 64
+	if len(s) <= most {
+		return strconv.Quote(s)
+	}
+	return fmt.Sprintf("%q… (%d bytes)", s[:most], len(s))
 }
 
 type textField struct {

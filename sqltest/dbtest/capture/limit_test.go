@@ -1,6 +1,7 @@
 package capture_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -39,6 +40,27 @@ func TestLimits(t *testing.T) {
 			w.must(tx.Commit())
 			w.want("orders.inserted orders#1 statements=1 rows=1", "thing.noted thing#large", "thing.noted thing#large", "thing.noted thing#small")
 		})
+	})
+}
+
+// TestLimitOfCapturedBytes: captured events count towards both limits.
+func TestLimitOfCapturedBytes(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e, ordersTable, driver.Limits(1000, 20_000))
+		tx := w.begin()
+		const many = 60
+		long := hooks.With(ctx(), hooks.Values{UserAgent: strings.Repeat("x", 500)})
+		for i := range many {
+			w.must(tx.ExecContext(long, fmt.Sprintf("INSERT INTO orders (id) VALUES (%d)", i)))
+		}
+		w.must(tx.Commit())
+		events := w.events()
+		if n := len(events); n < 10 || n > 20 {
+			w.Errorf("%d events of about 1,100 bytes, want as many as fit into 20,000", n)
+		}
+		if n := w.told.total(hooks.NoticeUncaptured); n+len(events) != many {
+			w.Errorf("%d statements are counted as uncaptured, beside %d events", n, len(events))
+		}
 	})
 }
 

@@ -89,6 +89,20 @@ func TestSetMode(t *testing.T) {
 	})
 }
 
+// TestWhoSetsTheMode: the event has the default actor where the context names none,
+// and is refused where one is required and there is none.
+func TestWhoSetsTheMode(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e, ordersTable, driver.RequireActor(), driver.DefaultActor(nightly))
+		w.must(driver.SetMode(ctx(), w.name, hooks.BestEffort))
+		w.wantActors("nightly", w.events())
+		w.must(driver.SetMode(as("operator"), w.name, hooks.Strict))
+		w.wantActors("operator", w.events())
+		w = newWorld(t, e, ordersTable, driver.RequireActor())
+		w.wantText(driver.SetMode(ctx(), w.name, hooks.BestEffort), "no actor")
+	})
+}
+
 func (w *world) wantModeEvent(from, to string) {
 	w.Helper()
 	events := w.events()

@@ -1,6 +1,9 @@
 package contract_test
 
 import (
+	"context"
+	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -46,6 +49,78 @@ func TestRequireActor(t *testing.T) {
 			})
 		})
 	}
+}
+
+// unknown are actors that do not say who they are.
+var unknown = []hooks.Actor{
+	{ID: "x"}, {Name: "Ada"}, {OnBehalfOf: "7"}, {Type: hooks.User}, {Type: hooks.Job, Name: "nightly"}, {Type: "person", ID: "7"},
+}
+
+// TestRequireActorThatIsKnown: an actor that Record would refuse does not count
+// for a captured event either.
+func TestRequireActorThatIsKnown(t *testing.T) {
+	each(t, func(w *world) {
+		strict := newWorld(w.T, w.e, setup{driver: []driver.Option{driver.RequireActor()}})
+		for _, a := range unknown {
+			c := hooks.WithActor(ctx(), a)
+			if _, err := strict.db.ExecContext(c, "INSERT INTO orders (id) VALUES (1)"); err == nil || !strings.Contains(err.Error(), "no actor") {
+				w.Errorf("%+v: refused with %v", a, err)
+			}
+			tx := strict.begin()
+			w.must(tx.ExecContext(c, "INSERT INTO orders (id) VALUES (1)"))
+			if err := tx.Commit(); err == nil || !strings.Contains(err.Error(), "no actor") {
+				w.Errorf("%+v in a transaction: refused with %v", a, err)
+			}
+			var invalid *hooks.InvalidError
+			if err := hooks.Record(c, strict.db, named("a")); !errors.As(err, &invalid) {
+				w.Errorf("%+v: Record returned %v", a, err)
+			}
+			w.must(w.db.ExecContext(c, "INSERT INTO visits (id) VALUES (1)"))
+		}
+		strict.want("", "", "")
+		if n := total(w.told.of(hooks.NoticeUnattributed)); n != len(unknown) {
+			w.Errorf("%d events are unattributed, want %d", n, len(unknown))
+		}
+		where := " WHERE actor_type IS NULL AND actor_id IS NULL AND actor_name IS NULL AND on_behalf_of IS NULL"
+		if got, want := w.list("SELECT count(*) FROM "+w.journalTable()+where), strconv.Itoa(len(unknown)); got != want {
+			w.Errorf("%s events have no actor in the journal, want %s", got, want)
+		}
+	})
+}
+
+func total(all []hooks.Notice) (n int) {
+	for i := range all {
+		n += all[i].Count
+	}
+	return n
+}
+
+// TestUnknownActorHidesNone: the sources behind one that does not say who it is
+// count.
+func TestUnknownActorHidesNone(t *testing.T) {
+	ada := hooks.Actor{Type: hooks.User, ID: "ada"}
+	each(t, func(w *world) {
+		dflt := newWorld(w.T, w.e, setup{driver: []driver.Option{driver.DefaultActor(ada)}})
+		for _, a := range unknown {
+			c := hooks.WithActor(ctx(), a)
+			w.must(hooks.Record(c, dflt.db, named("default")))
+			w.must(dflt.db.ExecContext(c, "INSERT INTO visits (id) VALUES (1)"))
+
+			w.must(w.db.ExecContext(hooks.WithActor(hooks.WithActor(ctx(), ada), a), "INSERT INTO visits (id) VALUES (1)"))
+			tx, err := w.db.BeginTx(hooks.WithActor(ctx(), ada), nil)
+			w.must(err)
+			w.must(tx.ExecContext(c, "INSERT INTO visits (id) VALUES (1)"))
+			w.must(tx.Commit())
+			hooks.Do(ctx(), hooks.Values{Actor: ada}, func(context.Context) {
+				w.must(w.db.ExecContext(c, "INSERT INTO visits (id) VALUES (1)"))
+			})
+		}
+		for _, w := range []*world{w, dflt} {
+			if got := w.list("SELECT DISTINCT coalesce(actor_id, 'nobody') FROM " + w.journalTable()); got != "ada" {
+				w.Errorf("the events are %s's", got)
+			}
+		}
+	})
 }
 
 // TestActorOutlivesTheServersTransaction: whom BeginTx has named acts until the

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
@@ -33,7 +34,16 @@ func (c *calls) names() string {
 
 // TestCallbacks: a function runs as the event of the same place is, or is not,
 // in the journal.
-func TestCallbacks(t *testing.T) {
+func TestCallbacks(t *testing.T) { callbacks(t, setup{}) }
+
+// TestOffRunsFunctions: the mode off does without the trail, and not without what
+// the app does after a commit.
+func TestOffRunsFunctions(t *testing.T) {
+	callbacks(t, setup{driver: []driver.Option{driver.WithMode(hooks.Off)}})
+}
+
+func callbacks(t *testing.T, s setup) {
+	t.Helper()
 	for _, c := range []struct {
 		name  string
 		steps []string // c1: OnCommit named c1; r1: OnRollback; else SQL
@@ -49,11 +59,17 @@ func TestCallbacks(t *testing.T) {
 		{"release, rollback", []string{"BEGIN", "SAVEPOINT s", "c1", "r1", "RELEASE s", "ROLLBACK"}, "r1", ""},
 		{"aborted", []string{"BEGIN", "c1", "r1", "SELECT nonsense", "COMMIT"}, "r1", "pg"},
 		{"rollback; begin", []string{"BEGIN", "c1", "r1", "ROLLBACK; BEGIN", "c2", "COMMIT"}, "r1 c2", ""},
+		{"begun unseen", []string{"BEGIN; SELECT 1", "c1", "r1", "ROLLBACK"}, "r1", ""},
+		{"begun unseen, committed", []string{"BEGIN; SELECT 1", "c1", "r1", "COMMIT"}, "c1", ""},
+		{"ended unseen", []string{"BEGIN", "SELECT 1; ROLLBACK", "c1"}, "c1", ""},
+		{"failed, unseen", []string{"BEGIN", "SELECT nonsense", "BEGIN; ROLLBACK; BEGIN", "c1", "r1", "SELECT nonsense", "END"}, "r1", "pg"},
+		{"in none", []string{"c1"}, "c1", ""},
 		{"conflict rollback", []string{"INSERT INTO things (id) VALUES (1)", "BEGIN", "c1", "r1", "INSERT OR ROLLBACK INTO things (id) VALUES (1)"}, "r1", "lite"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			engines := map[string][]dbtest.Engine{"": nil, "pg": pg, "lite": lite}[c.only]
-			each(t, func(w *world) {
+			dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+				w := newWorld(t, e, s)
 				var ran calls
 				conn := w.conn()
 				for _, s := range c.steps {

@@ -259,7 +259,24 @@ type queryer interface {
 
 // TestOnCommit: functions are called as the transaction ends.
 func TestOnCommit(t *testing.T) {
-	w := newWorld(t)
+	for _, mode := range []hooks.Mode{hooks.Strict, hooks.Off} {
+		t.Run(mode.String(), func(t *testing.T) { onCommit(t, mode) })
+	}
+}
+
+func onCommit(t *testing.T, mode hooks.Mode) {
+	t.Helper()
+	w := newWorld(t, driver.WithMode(mode))
+	conn, err := w.db.Conn(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	w.exec(conn, "SET autocommit = 0", "INSERT INTO t (id) VALUES (9)")
+	if err := hooks.OnCommit(context.Background(), conn, func(context.Context) { t.Error("called, though nothing committed") }); err != nil {
+		t.Fatal(err)
+	}
+	w.exec(conn, "ROLLBACK", "SET autocommit = 1")
 	var calls []string
 	for end, query := range map[string]string{"commit": "DO 1", "rollback": "ROLLBACK", "ddl": "CREATE TABLE x (a int)"} {
 		tx := w.begin()

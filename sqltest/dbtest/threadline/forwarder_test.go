@@ -22,7 +22,7 @@ func lent(t *testing.T, e dbtest.Engine) (*sql.DB, context.Context) {
 	t.Helper()
 	db := dbtest.Open(t, e.Driver, e.DSN(t))
 	db.SetMaxOpenConns(1)
-	return db, forward.WithConn(context.Background(), db)
+	return db, forward.WithDialect(forward.WithConn(context.Background(), db), e.Dialect)
 }
 
 // migrate makes the tables, as on SQLite the first Forward would.
@@ -72,7 +72,8 @@ func TestForwardAfterAttachIsOneStatement(t *testing.T) {
 		}
 		migrate(t, e, db)
 		statements.reset()
-		if err := f.Forward(forward.WithConn(context.Background(), db), []journal.Entry{entry(1), entry(2)}); err != nil {
+		ctx := forward.WithDialect(forward.WithConn(context.Background(), db), e.Dialect)
+		if err := f.Forward(ctx, []journal.Entry{entry(1), entry(2)}); err != nil {
 			t.Fatal(err)
 		}
 		if n := len(statements.all()); n != 1 {
@@ -92,7 +93,8 @@ func TestOneForwarderForTwoKindsOfDatabase(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for _, ctx := range []context.Context{pgCtx, liteCtx, liteCtx, pgCtx} {
+		unsaid := func(db *sql.DB) context.Context { return forward.WithConn(context.Background(), db) }
+		for _, ctx := range []context.Context{pgCtx, liteCtx, unsaid(lite), unsaid(pg)} {
 			if err := f.Forward(ctx, []journal.Entry{entry(1)}); err != nil {
 				t.Fatal(err)
 			}
