@@ -175,6 +175,30 @@ func TestLockedRow(t *testing.T) {
 	}, dbtest.PostgresEngines()...)
 }
 
+// TestLimits: the server ends the transaction of a delivery if its client is silent,
+// or a statement takes longer, for a second more than a call may take. Nothing of
+// that stays with the connection.
+func TestLimits(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e)
+		const query = "SELECT current_setting('idle_in_transaction_session_timeout') || ' ' || current_setting('statement_timeout')"
+		var within, after string
+		target := relay.Target{Name: name, MaxAttempts: 5, SameDatabase: true, Timeout: 3 * time.Second, Deliver: func(c context.Context, db *sql.DB, entries []journal.Entry) relay.Result {
+			w.must(db.QueryRowContext(c, query).Scan(&within))
+			return w.sink.deliver(c, db, entries)
+		}}
+		db := w.one()
+		w.must(db.QueryRowContext(ctx, query).Scan(&after))
+		before := after
+		w.commit("a")
+		w.must(relay.CatchUp(ctx, w.store, db, relay.Config{Targets: []relay.Target{target}}))
+		w.must(db.QueryRowContext(ctx, query).Scan(&after))
+		if within != "4s 4s" || after != before {
+			t.Errorf("the limits are %q within a delivery, %q after it, and were %q", within, after, before)
+		}
+	}, dbtest.PostgresEngines()...)
+}
+
 // TestDeadConnection: a worker whose connection is dead keeps no other process
 // from the work, though the rest of its own process is well; and with a driver that
 // returns from it, it goes on itself.
