@@ -129,7 +129,7 @@ func TestRenewedWhileSinksAreBusy(t *testing.T) {
 func TestOvertakenDuringACall(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		w := newWorld(t, e)
-		entered := make(chan struct{})
+		entered, ended := make(chan struct{}), make(chan error, 1)
 		var once sync.Once
 		target := w.target()
 		target.Deliver = func(c context.Context, db *sql.DB, entries []journal.Entry) relay.Result {
@@ -140,12 +140,21 @@ func TestOvertakenDuringACall(t *testing.T) {
 			}
 			close(entered)
 			<-c.Done()
+			ended <- context.Cause(c)
 			return relay.Result{Err: failure(c.Err())}
 		}
 		w.commit("a", "b")
 		r := w.start(relay.Config{Lease: 500 * time.Millisecond, Targets: []relay.Target{target}})
 		<-entered
 		w.lease("other", future)
+		select {
+		case err := <-ended:
+			if !strings.Contains(err.Error(), "lost to another process") {
+				t.Errorf("the call ended because of %v", err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("the call goes on")
+		}
 		w.ticks(5) // it looks for the lease again, in vain
 		if s := w.state(); s.Behind != 2 || s.Holder != "other" || s.Retrying > 0 {
 			t.Errorf("something was written: %+v", s)
