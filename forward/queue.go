@@ -203,9 +203,11 @@ func (d *handler) target(s *sink) relay.Target {
 		case !returned:
 			return relay.Result{Hung: true, Err: &relay.Failure{Reason: "timeout", Err: errLeftBehind}}
 		case !result.finished:
-			result.err = errEndedGoroutine
+			result = callResult{entries: entries, err: errEndedGoroutine}
 		}
-		return toResult(result)
+		r := toResult(result)
+		r.Filtered = len(entries) - len(result.entries)
+		return r
 	}}
 	t.Timeout = s.timeout + grace
 	if same, ok := s.forwarder.(SameDatabase); ok {

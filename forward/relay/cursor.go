@@ -216,7 +216,7 @@ func (s *Store) next(ctx context.Context, q querier, c *cursor, limit int, trail
 	}
 	where := s.d.within(c)
 	if skipSettled {
-		where += " AND NOT EXISTS (SELECT 1 FROM " + s.prefix + "settled t WHERE t.forwarder = " + s.quote(c.name) + " AND t.event_id = e.id)"
+		where += s.unsettled(c.name)
 	}
 	entries, err = s.journal.Select(ctx, q, "e WHERE "+where+" ORDER BY seq LIMIT "+itoa(int64(limit)))
 	return entries, wrap("read entries", c.name, err)

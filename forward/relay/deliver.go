@@ -16,118 +16,155 @@ import (
 // commits, it may commit with the same statement, and says so.
 type mover func(commits bool) (committed bool, err error)
 
-// deliver makes an attempt at each of batch, writes what came of it together
-// with what move writes, and tells. It reports false if nothing has been written,
-// because the sink is down or hangs.
-func (w *worker) deliver(ctx context.Context, batch []attempted, move mover) (done bool, err error) {
-	entries := make([]journal.Entry, len(batch))
-	for i := range batch {
-		entries[i] = batch[i].entry
-	}
+// attempt is a batch to deliver, and what moves with it.
+type attempt struct {
+	lane  *lane
+	batch []attempted
+	move  mover
+	// seek looks for proof that the sink is up when an entry has failed alone, and
+	// reports whether there is.
+	seek func(alone uuid.UUID, hung bool) (bool, error)
+}
+
+// end is how an attempt ended.
+type end uint8
+
+const (
+	settled   end = iota // what came of it is written
+	undecided            // the lane has another plan
+	suspended            // the sink takes nothing
+)
+
+// deliver makes one call, and writes what came of each entry together with what the
+// mover writes. Where it does not show whose fault it was that all have failed, nothing
+// is written.
+func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
+	entries := w.behind(a.batch)
 	start := time.Now()
-	if w.target.SameDatabase && len(entries) > 0 {
-		return w.deliverInTx(ctx, batch, entries, move)
+	r, inTx, err := w.attempt(ctx, entries)
+	if err != nil {
+		return suspended, err
 	}
-	var (
-		o outcome
-		r Result
-	)
-	if len(entries) > 0 {
-		r = w.callOutside(ctx, entries)
-		o = w.judge(entries, r, func(part []journal.Entry) Result { return w.callOutside(ctx, part) })
+	var failed map[uuid.UUID]Failure
+	switch n := len(entries); {
+	case !r.doubtful(n):
+		failed = r.failures(entries)
+	case n > 1:
+		a.lane.plan.failed(len(a.batch), r.Hung)
+		return undecided, nil
+	default:
+		id := entries[0].ID
+		guilty, err := w.guilty(a, id, r.Hung)
+		if err != nil {
+			return suspended, err
+		}
+		if !guilty {
+			return suspended, w.trip(ctx, a.lane, r.why())
+		}
+		failed = map[uuid.UUID]Failure{id: r.why()}
 	}
-	if o.interrupted(ctx) {
-		return false, context.Cause(ctx)
+	verdicts := w.verdicts(a.batch, failed)
+	if err := w.settle(ctx, a, failed, verdicts, inTx); err != nil {
+		return suspended, err
 	}
-	if o.down || o.hung {
-		return false, w.suspect(ctx, o, len(entries), r)
+	a.lane.plan.passed(len(a.batch))
+	w.tell(entries, a.batch, failed, verdicts, time.Since(start))
+	if r.proves(len(entries)) {
+		w.recovered()
 	}
-	verdicts := w.verdicts(batch, o)
-	if len(verdicts) == 0 && w.dueAt.IsZero() {
-		_, err = move(false) // there are no failures to write or to remove
-	} else {
+	return settled, nil
+}
+
+// behind are the entries of batch that were not taken ahead of the cursor.
+func (w *worker) behind(batch []attempted) []journal.Entry {
+	entries := make([]journal.Entry, 0, len(batch))
+	for i := range batch {
+		if e := &batch[i].entry; !w.ahead[e.ID] {
+			entries = append(entries, *e)
+		}
+	}
+	return entries
+}
+
+// attempt makes a call with entries, if there are any. For a sink in the same database
+// it begins a transaction, and leaves it open if all were taken.
+func (w *worker) attempt(ctx context.Context, entries []journal.Entry) (r Result, inTx bool, err error) {
+	if len(entries) == 0 {
+		return r, false, nil
+	}
+	if err = w.prepare(ctx); err != nil {
+		return r, false, err
+	}
+	r = w.call(ctx, entries)
+	if w.target.SameDatabase {
+		if inTx = r.taken(); !inTx && !r.Hung { // after one that hangs the connection is another
+			r = r.whole(len(entries))
+			w.rollback(ctx)
+		}
+	}
+	return r, inTx, w.interrupted(ctx, r)
+}
+
+// prepare makes the lease last for a call, and begins the transaction that the call is
+// part of, if it is.
+func (w *worker) prepare(ctx context.Context) error {
+	if err := w.extend(ctx); err != nil {
+		w.lease.lose(err)
+		return err
+	}
+	if w.target.SameDatabase {
+		return w.begin(ctx)
+	}
+	return nil
+}
+
+// guilty reports whether it is an entry's own fault that it failed alone.
+func (w *worker) guilty(a attempt, id uuid.UUID, hung bool) (bool, error) {
+	if w.evidence.left == 0 {
+		if up, err := a.seek(id, hung); err != nil || !up {
+			return false, err
+		}
+	}
+	w.evidence.charge(id)
+	return true, nil
+}
+
+// settle writes what came of a batch, in the transaction of its delivery, if there is
+// one.
+func (w *worker) settle(ctx context.Context, a attempt, failed map[uuid.UUID]Failure, verdicts []verdict, inTx bool) (err error) {
+	switch {
+	case inTx:
+		committed := false
+		if err = w.write(ctx, a.batch, failed, verdicts); err == nil {
+			committed, err = a.move(true)
+		}
+		if err == nil && !committed {
+			_, err = w.conn.ExecContext(ctx, "COMMIT")
+		}
+		if err != nil {
+			w.rollback(ctx)
+		}
+	case len(verdicts) == 0 && w.dueAt.IsZero():
+		_, err = a.move(false) // there are no failures to write or to remove
+	default:
 		err = w.inTx(ctx, func() error {
-			if e := w.write(ctx, batch, o, verdicts); e != nil {
+			if e := w.write(ctx, a.batch, failed, verdicts); e != nil {
 				return e
 			}
-			_, e := move(false)
+			_, e := a.move(false)
 			return e
 		})
 	}
-	if err != nil {
-		return false, err
-	}
-	w.tell(batch, o, verdicts, time.Since(start))
-	return true, nil
+	return err
 }
 
-// deliverInTx delivers to a sink in the same database, in one transaction with
-// the cursor. A sink that fails half way leaves nothing of it: the transaction
-// begins anew, and each further call has a savepoint.
-func (w *worker) deliverInTx(ctx context.Context, batch []attempted, entries []journal.Entry, move mover) (done bool, err error) {
-	start := time.Now()
-	if err = w.extend(ctx); err != nil {
-		return false, err
-	}
-	if err = w.begin(ctx); err != nil {
-		return false, err
-	}
-	open := w.conn
-	defer func() {
-		if !done && w.conn == open {
-			w.rollback(ctx)
-		}
-	}()
-	r := w.call(ctx, entries)
-	if !r.Hung && !r.taken() {
-		r = r.whole()
-		if _, err = w.conn.ExecContext(ctx, "ROLLBACK"); err != nil {
-			return false, err
-		}
-		if err = w.begin(ctx); err != nil {
-			return false, err
-		}
-	}
-	var broken error
-	o := w.judge(entries, r, func(part []journal.Entry) Result { return w.callInSavepoint(ctx, part, &broken) })
-	if broken != nil {
-		return false, broken
-	}
-	if o.interrupted(ctx) {
-		return false, context.Cause(ctx)
-	}
-	if o.down || o.hung {
-		if w.conn == open {
-			w.rollback(ctx)
-			open = nil
-		}
-		return false, w.suspect(ctx, o, len(entries), r)
-	}
-	if w.conn != open { // a single entry hung, and took the transaction with it
-		if err = w.begin(ctx); err != nil {
-			return false, err
-		}
-		open = w.conn
-	}
-	verdicts := w.verdicts(batch, o)
-	if err = w.write(ctx, batch, o, verdicts); err != nil {
-		return false, err
-	}
-	committed, err := move(true)
-	if err == nil && !committed {
-		_, err = w.conn.ExecContext(ctx, "COMMIT")
-	}
-	if err != nil {
-		return false, err
-	}
-	w.tell(batch, o, verdicts, time.Since(start))
-	return true, nil
-}
-
-// interrupted reports whether entries failed when ctx had ended already: that says
+// interrupted is an error if entries failed when ctx had ended already: that says
 // nothing of them or of the sink, and they come again.
-func (o *outcome) interrupted(ctx context.Context) bool {
-	return ctx.Err() != nil && (o.down || o.hung || len(o.failed) > 0)
+func (w *worker) interrupted(ctx context.Context, r Result) error {
+	if r.taken() {
+		return nil
+	}
+	return context.Cause(ctx)
 }
 
 // rollback ends a transaction, or the connection with it.
@@ -135,73 +172,6 @@ func (w *worker) rollback(ctx context.Context) {
 	if _, err := w.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); err != nil {
 		discard(w.conn)
 	}
-}
-
-// callInSavepoint is call, undone unless all were taken. broken is set if the
-// transaction cannot go on.
-func (w *worker) callInSavepoint(ctx context.Context, entries []journal.Entry, broken *error) Result {
-	if *broken != nil {
-		return Result{Err: &Failure{Reason: "error", Err: *broken}}
-	}
-	conn := w.conn
-	// Before the savepoint: going back to that would give the row's lock back too.
-	err := w.extend(ctx)
-	if err == nil {
-		_, err = conn.ExecContext(ctx, "SAVEPOINT aftercommit_part")
-	}
-	if err != nil {
-		*broken = err
-		return Result{Err: &Failure{Reason: "error", Err: err}}
-	}
-	r := w.call(ctx, entries)
-	if r.Hung {
-		return r // the connection is gone
-	}
-	if !r.taken() {
-		if _, err := conn.ExecContext(ctx, "ROLLBACK TO SAVEPOINT aftercommit_part"); err != nil {
-			*broken = err
-		}
-	}
-	if _, err := conn.ExecContext(ctx, "RELEASE SAVEPOINT aftercommit_part"); err != nil && *broken == nil {
-		*broken = err
-	}
-	return r.whole()
-}
-
-// judge decides, from the result of a call with all entries and further calls,
-// what became of each.
-func (w *worker) judge(entries []journal.Entry, r Result, call func([]journal.Entry) Result) (o outcome) {
-	switch {
-	case r.taken():
-		return o
-	case len(entries) == 1 && r.transient():
-		return w.single(entries[0].ID, r)
-	case r.Hung:
-		return outcome{hung: true}
-	case r.transient():
-		return isolate(entries, call)
-	}
-	o.failed = make(map[uuid.UUID]Failure)
-	o.add(entries, r)
-	return o
-}
-
-// suspect slows down for a sink that hangs, and suspends one that is down.
-func (w *worker) suspect(ctx context.Context, o outcome, entries int, r Result) error {
-	if o.hung && !o.down {
-		w.careful = entries // one of them, or all; that shows when they come alone
-		return nil
-	}
-	return w.trip(ctx, r)
-}
-
-// callOutside is call, outside any transaction.
-func (w *worker) callOutside(ctx context.Context, entries []journal.Entry) Result {
-	if err := w.extend(ctx); err != nil {
-		w.lease.lose(err)
-		return Result{Err: &Failure{Reason: "error", Err: err}}
-	}
-	return w.call(ctx, entries)
 }
 
 // call makes one call, outside any transaction or in the one that is open. After
@@ -212,7 +182,10 @@ func (w *worker) call(ctx context.Context, entries []journal.Entry) (r Result) {
 	}
 	w.lease.inCall(true)
 	defer w.lease.inCall(false)
+	clock := w.relay.cfg.Clock
+	began := clock.Now()
 	err := Lend(w.conn, func(db *sql.DB) { r = w.target.Deliver(ctx, db, entries) })
+	w.evidence.called(began, clock.Now())
 	if r.Hung {
 		discard(w.conn)
 		_ = w.conn.Close()
@@ -227,17 +200,17 @@ func (w *worker) call(ctx context.Context, entries []journal.Entry) (r Result) {
 		r = Result{Err: &Failure{Reason: "error", Err: err}}
 	}
 	if len(entries) == 1 {
-		r = Result{Err: r.of(entries[0].ID)}
+		r = Result{Err: r.of(entries[0].ID), Filtered: r.Filtered}
 	}
 	return r
 }
 
 // verdicts are what to write about the entries that failed.
-func (w *worker) verdicts(batch []attempted, o outcome) (verdicts []verdict) {
+func (w *worker) verdicts(batch []attempted, failed map[uuid.UUID]Failure) (verdicts []verdict) {
 	now := w.relay.cfg.Clock.Now()
 	for i := range batch {
 		id := batch[i].entry.ID
-		if f, ok := o.failed[id]; ok {
+		if f, ok := failed[id]; ok {
 			verdicts = append(verdicts, judge(id, f, batch[i].attempts+1, w.target.MaxAttempts, now))
 		}
 	}
@@ -245,12 +218,12 @@ func (w *worker) verdicts(batch []attempted, o outcome) (verdicts []verdict) {
 }
 
 // write writes what became of batch, in the transaction that is open.
-func (w *worker) write(ctx context.Context, batch []attempted, o outcome, verdicts []verdict) error {
+func (w *worker) write(ctx context.Context, batch []attempted, failed map[uuid.UUID]Failure, verdicts []verdict) error {
 	s, now := w.relay.store, w.relay.cfg.Clock.Now()
 	if !w.dueAt.IsZero() {
 		var taken []uuid.UUID
 		for i := range batch {
-			if _, ok := o.failed[batch[i].entry.ID]; !ok {
+			if _, ok := failed[batch[i].entry.ID]; !ok {
 				taken = append(taken, batch[i].entry.ID)
 			}
 		}
@@ -261,32 +234,31 @@ func (w *worker) write(ctx context.Context, batch []attempted, o outcome, verdic
 	return s.note(ctx, w.conn, w.target.Name, verdicts, now)
 }
 
-// tell tells what became of batch.
-func (w *worker) tell(batch []attempted, o outcome, verdicts []verdict, took time.Duration) {
+// tell tells what became of the entries of batch that were called with.
+func (w *worker) tell(entries []journal.Entry, batch []attempted, failed map[uuid.UUID]Failure, verdicts []verdict, took time.Duration) {
 	for i := range verdicts {
 		if v := &verdicts[i]; !v.discard && (w.dueAt.IsZero() || v.next.Before(w.dueAt)) {
 			w.dueAt = v.next
 		}
 	}
-	if len(o.failed) < len(batch) {
-		w.tellTaken(batch, o.failed, took)
-		w.recovered()
-	}
-	w.tellVerdicts(verdicts)
-}
-
-func (w *worker) tellTaken(batch []attempted, failed map[uuid.UUID]Failure, took time.Duration) {
-	var taken []uuid.UUID
 	attempt := 1
 	for i := range batch {
-		if _, ok := failed[batch[i].entry.ID]; !ok {
-			taken = append(taken, batch[i].entry.ID)
+		id := batch[i].entry.ID
+		delete(w.ahead, id)
+		if _, ok := failed[id]; !ok {
 			attempt = max(attempt, batch[i].attempts+1)
+		}
+	}
+	var taken []uuid.UUID
+	for i := range entries {
+		if _, ok := failed[entries[i].ID]; !ok {
+			taken = append(taken, entries[i].ID)
 		}
 	}
 	if len(taken) > 0 {
 		w.notify(hooks.Notice{Kind: hooks.NoticeDelivered, Events: taken, Duration: took, Attempt: attempt})
 	}
+	w.tellVerdicts(verdicts)
 }
 
 func (w *worker) tellVerdicts(verdicts []verdict) {
@@ -304,30 +276,48 @@ func (w *worker) tellVerdicts(verdicts []verdict) {
 	}
 }
 
-// trip suspends the target, and takes back what was held against entries since
-// it last took one.
-func (w *worker) trip(ctx context.Context, r Result) error {
+// trip suspends a lane, and takes back what was held against entries since the sink
+// last took one. What is due waits with what is new.
+func (w *worker) trip(ctx context.Context, l *lane, f Failure) error {
 	now := w.relay.cfg.Clock.Now()
-	was, charged := w.breaker.open, w.breaker.charged
-	pause := w.breaker.trip(now)
-	if was {
-		return nil
+	was := w.fresh.open || w.again.open
+	l.suspend(now)
+	if l == &w.fresh && !w.again.open {
+		w.again.suspend(now)
 	}
-	if len(charged) > 0 {
-		if err := w.relay.store.forgive(ctx, w.conn, w.target.Name, charged, now); err != nil {
+	if ids := w.evidence.forgive(); len(ids) > 0 {
+		err := w.fenced(ctx, func() error { return w.relay.store.forgive(ctx, w.conn, w.target.Name, ids, now) })
+		if err != nil {
 			return err
 		}
 		w.dueAt = now
 	}
+	if was {
+		return nil
+	}
 	w.relay.cfg.Log.Warn("aftercommit: a forwarder takes nothing and is suspended; its entries wait, and no attempt is counted",
-		zap.String("forwarder", w.target.Name), zap.Duration("pause", pause), zap.String("reason", r.Err.Reason), zap.Error(r.Err.Err))
-	w.notify(hooks.Notice{Kind: hooks.NoticeSuspended, Reason: r.Err.Reason, Err: r.Err.Err})
+		zap.String("forwarder", w.target.Name), zap.Duration("pause", l.pause), zap.String("reason", f.Reason), zap.Error(f.Err))
+	w.notify(hooks.Notice{Kind: hooks.NoticeSuspended, Reason: f.Reason, Err: f.Err})
 	return nil
 }
 
-// recovered ends a suspension.
+// fenced runs f in a transaction that fails if the lease is lost.
+func (w *worker) fenced(ctx context.Context, f func() error) error {
+	return w.inTx(ctx, func() error {
+		if err := f(); err != nil {
+			return err
+		}
+		return w.relay.store.confirm(ctx, w.conn, w.cursor)
+	})
+}
+
+// recovered takes it that the sink is up, and ends a suspension.
 func (w *worker) recovered() {
-	if w.breaker.close() {
+	was := w.fresh.open || w.again.open
+	w.evidence.prove()
+	w.fresh.resume()
+	w.again.resume()
+	if was {
 		w.relay.cfg.Log.Info("aftercommit: a forwarder takes entries again", zap.String("forwarder", w.target.Name))
 		w.notify(hooks.Notice{Kind: hooks.NoticeResumed})
 	}

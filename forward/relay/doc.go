@@ -25,7 +25,28 @@
 //
 // Only failures write rows, and the cursor moves on: one bad event does not hold
 // up the others. What failed is tried again after attempt⁴ + 15 s and a little more.
-// After five attempts, in about eight minutes, it is discarded: kept in the journal
-// and listed, until it is replayed or dismissed. A sink that accepts nothing at all
-// is suspended, and no attempt is counted meanwhile.
+// After five attempts, in about eight minutes if the sink accepts others meanwhile, it
+// is discarded: kept in the journal and listed, until it is replayed or dismissed.
+//
+// A call that fails does not say whether the sink is down or some of its entries are
+// bad, and the two need opposite things: attempts at a bad entry count, so that it is
+// discarded; entries that wait for a sink that is down are kept, however long that
+// takes. The relay decides by proof. A sink is proved to be up when it accepts an entry,
+// or refuses one for good. Entries that a filter left out prove nothing, and neither
+// does a call that refuses all of its entries by name.
+//
+// Entries that fail together are halved until single ones fail. An entry that fails
+// alone is blamed, and the attempt counted, if there was a proof just before, of which
+// each is good for eight entries; or else if the sink then accepts one of a few others
+// from all over the backlog. Otherwise the sink is suspended: nothing is written, the
+// attempts counted since the last proof are taken back, once for each entry, and three
+// entries are tried after each pause: the first, and two others in rotation. The pauses
+// grow from a second to a minute. Of n entries that wait each is tried within 3n/2
+// pauses, and the newest within two.
+//
+// What is due to be tried again has a plan and pauses of its own, so that it does not
+// keep new entries waiting. One of them is tried after each pause.
+//
+// A call that hangs costs its whole timeout, so its entries are not halved, but come one
+// by one, and at most three calls hang after a pause.
 package relay

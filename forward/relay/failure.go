@@ -27,15 +27,6 @@ func backoff(attempt int) time.Duration {
 	return d + rand.N(d/10)
 }
 
-// outcome is what a delivery came to: the entries that failed.
-type outcome struct {
-	failed map[uuid.UUID]Failure
-	// down says that nothing was taken, so that nothing is to be held against
-	// the entries.
-	down bool
-	hung bool
-}
-
 // attempted is an entry and how often it was tried before.
 type attempted struct {
 	entry    journal.Entry
@@ -103,22 +94,28 @@ func (s *Store) settle(ctx context.Context, q querier, forwarder string, ids []u
 	return wrap("settle failures", forwarder, err)
 }
 
-// forgive takes attempts back that were the sink's fault.
-func (s *Store) forgive(ctx context.Context, q querier, forwarder string, charged map[uuid.UUID]int, now time.Time) error {
-	for id, n := range charged {
-		_, err := q.ExecContext(ctx, "UPDATE "+s.prefix+"failures SET attempts = CASE WHEN attempts > "+itoa(int64(n))+" THEN attempts - "+itoa(int64(n))+" ELSE 0 END, next_at = "+s.time(now)+
-			" WHERE forwarder = "+s.quote(forwarder)+" AND state = '"+stateRetrying+"' AND event_id = '"+id.String()+"'")
-		if err != nil {
-			return wrap("forgive failures", forwarder, err)
-		}
+// forgive takes an attempt back from each of ids, also if it was the last.
+func (s *Store) forgive(ctx context.Context, q querier, forwarder string, ids []uuid.UUID, now time.Time) error {
+	if len(ids) == 0 {
+		return nil
 	}
-	return nil
+	_, err := q.ExecContext(ctx, "UPDATE "+s.prefix+"failures SET state = '"+stateRetrying+"', attempts = attempts - 1, next_at = "+s.time(now)+
+		" WHERE forwarder = "+s.quote(forwarder)+" AND event_id IN ("+idList(ids)+") AND attempts > 0")
+	return wrap("forgive failures", forwarder, err)
+}
+
+// postpone sets when an entry is tried again, and counts no attempt.
+func (s *Store) postpone(ctx context.Context, q querier, forwarder string, id uuid.UUID, until time.Time) error {
+	_, err := q.ExecContext(ctx, "UPDATE "+s.prefix+"failures SET next_at = "+s.time(until)+
+		" WHERE forwarder = "+s.quote(forwarder)+" AND state = '"+stateRetrying+"' AND event_id = '"+id.String()+"'")
+	return wrap("postpone a failure", forwarder, err)
 }
 
 // due reads entries whose time to be tried again has come, in the order of the
-// journal, and gone the ids of those that the journal has no more.
-func (s *Store) due(ctx context.Context, q querier, forwarder string, now time.Time, limit int) (due []attempted, gone []uuid.UUID, err error) {
-	attempts, ids, err := s.dueIDs(ctx, q, forwarder, now, limit)
+// journal or, with oldest, those that have waited longest; and gone the ids of those
+// that the journal has no more.
+func (s *Store) due(ctx context.Context, q querier, forwarder string, now time.Time, limit int, oldest bool) (due []attempted, gone []uuid.UUID, err error) {
+	attempts, ids, err := s.dueIDs(ctx, q, forwarder, now, limit, oldest)
 	if err != nil || len(ids) == 0 {
 		return nil, nil, wrap("look for what is due", forwarder, err)
 	}
@@ -136,10 +133,14 @@ func (s *Store) due(ctx context.Context, q querier, forwarder string, now time.T
 	return due, gone, nil
 }
 
-func (s *Store) dueIDs(ctx context.Context, q querier, forwarder string, now time.Time, limit int) (map[uuid.UUID]int, []uuid.UUID, error) {
+func (s *Store) dueIDs(ctx context.Context, q querier, forwarder string, now time.Time, limit int, oldest bool) (map[uuid.UUID]int, []uuid.UUID, error) {
+	order := "e.seq"
+	if oldest {
+		order = "f.next_at, e.seq"
+	}
 	rows, err := q.QueryContext(ctx, "SELECT f.event_id, f.attempts FROM "+s.prefix+"failures f LEFT JOIN "+s.events()+" e ON e.id = f.event_id"+
 		" WHERE f.forwarder = "+s.quote(forwarder)+" AND f.state = '"+stateRetrying+"' AND f.next_at <= "+s.time(now)+
-		" ORDER BY e.seq LIMIT "+itoa(int64(limit)))
+		" ORDER BY "+order+" LIMIT "+itoa(int64(limit)))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -142,7 +142,10 @@ func (w *worker) hold(ctx context.Context) error {
 		return w.registerAgain(ctx)
 	}
 	r.took()
-	w.cursor, w.since, w.asked, w.refused, w.pinned = c, start, start, time.Time{}, above
+	if c.fence != w.fence+1 {
+		w.ahead = nil // another process, or an operator, has moved the cursor
+	}
+	w.cursor, w.fence, w.since, w.asked, w.refused, w.pinned = c, c.fence, start, start, time.Time{}, above
 	w.lease = &lease{name: c.name, fence: c.fence, until: start.Add(ttl)}
 	r.keeper.add(w.lease)
 	if err := w.readDue(ctx); err != nil {

@@ -122,7 +122,7 @@ func newRelay(s *Store, db *sql.DB, cfg Config) *Relay {
 	}
 	r := &Relay{store: s, db: db, cfg: cfg, stopping: make(chan struct{}), share: 1}
 	for _, t := range cfg.Targets {
-		r.workers = append(r.workers, &worker{relay: r, target: t, wake: make(chan struct{}, 1), known: make(map[any]bool)})
+		r.workers = append(r.workers, &worker{relay: r, target: t, wake: make(chan struct{}, 1), known: make(map[any]bool), rotation: newRotation()})
 	}
 	return r
 }

@@ -23,6 +23,11 @@ func (s *Store) Settle(ctx context.Context, db *sql.DB, forwarder string, ids []
 	return wrap("settle entries", forwarder, err)
 }
 
+// unsettled leaves out the entries e that are settled.
+func (s *Store) unsettled(forwarder string) string {
+	return " AND NOT EXISTS (SELECT 1 FROM " + s.prefix + "settled t WHERE t.forwarder = " + s.quote(forwarder) + " AND t.event_id = e.id)"
+}
+
 // sweep forgets what is settled of entries that the cursor has behind it.
 func (s *Store) sweep(ctx context.Context, q querier, forwarder string) error {
 	name := s.quote(forwarder)

@@ -68,6 +68,9 @@ type dialect interface {
 	// aged returns a snapshot older than grace, for look, if there is one; the
 	// trail has those that were taken.
 	aged(ctx context.Context, q querier, t *trail, now time.Time, grace time.Duration) (snapshot string, ok bool, err error)
+	// until selects the entries e up to a snapshot that aged has returned; "" selects
+	// all.
+	until(snapshot string) string
 	// bound selects the entries e that are committed now.
 	bound(ctx context.Context, q querier, s *Store) (string, error)
 	// look begins a tick, up to now or trailing, if there is anything in it.

@@ -45,6 +45,9 @@ type Result struct {
 	// Failed are those that have a failure of their own. Without Err, the
 	// others were taken.
 	Failed map[uuid.UUID]Failure
+	// Filtered is how many of the entries the sink has not seen, because they are
+	// none that it is to have. They count as delivered.
+	Filtered int
 	// Hung says that the call has not returned, and may still use db.
 	Hung bool
 }
@@ -59,19 +62,50 @@ type Failure struct {
 // taken reports whether all entries were.
 func (r *Result) taken() bool { return r.Err == nil && len(r.Failed) == 0 }
 
+// proves reports whether a result of a call with n entries shows that the sink is up:
+// it took one of those that it has seen, or refused one for good. To refuse each by
+// name shows nothing, since a sink that is called once for each entry does that when
+// it is down.
+func (r *Result) proves(n int) bool {
+	if r.Hung {
+		return false
+	}
+	if r.Err != nil {
+		return r.Err.Permanent
+	}
+	for _, f := range r.Failed {
+		if f.Permanent {
+			return true
+		}
+	}
+	return len(r.Failed) < n-r.Filtered
+}
+
+// doubtful reports whether a result of a call with n entries does not say whose fault
+// it is.
+func (r *Result) doubtful(n int) bool { return !r.taken() && !r.proves(n) }
+
+// why is the failure of a call, or one of those that it names.
+func (r *Result) why() Failure {
+	if r.Err != nil {
+		return *r.Err
+	}
+	for _, f := range r.Failed {
+		return f
+	}
+	return Failure{}
+}
+
 var errPartly = errors.New("relay: some entries were refused")
 
-// whole is r of a call within a transaction: what it says of single entries it
-// may have found when the transaction had failed already.
-func (r *Result) whole() Result {
-	if len(r.Failed) == 0 {
+// whole is r of a call within a transaction with n entries: what it says of single
+// ones it may have found when the transaction had failed already.
+func (r *Result) whole(n int) Result {
+	if len(r.Failed) == 0 || n == 1 {
 		return *r
 	}
 	return Result{Err: &Failure{Reason: "error", Err: errPartly}}
 }
-
-// transient reports whether all failed, for a reason that may pass.
-func (r *Result) transient() bool { return r.Err != nil && !r.Err.Permanent }
 
 // of returns what became of an entry: nil if it was taken.
 func (r *Result) of(id uuid.UUID) *Failure {
@@ -79,4 +113,18 @@ func (r *Result) of(id uuid.UUID) *Failure {
 		return &f
 	}
 	return r.Err
+}
+
+// failures are what became of entries that were not taken.
+func (r *Result) failures(entries []journal.Entry) map[uuid.UUID]Failure {
+	if r.taken() {
+		return nil
+	}
+	failed := make(map[uuid.UUID]Failure)
+	for i := range entries {
+		if f := r.of(entries[i].ID); f != nil {
+			failed[entries[i].ID] = *f
+		}
+	}
+	return failed
 }

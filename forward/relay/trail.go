@@ -46,3 +46,17 @@ func (d postgres) aged(ctx context.Context, q querier, t *trail, now time.Time, 
 func (sqlite) aged(_ context.Context, _ querier, _ *trail, now time.Time, grace time.Duration) (string, bool, error) {
 	return now.Add(-grace).UTC().Format(timeForm), true, nil
 }
+
+func (postgres) until(snapshot string) string {
+	if snapshot == "" {
+		return ""
+	}
+	return " AND pg_visible_in_snapshot(e.xid, '" + snapshot + "')"
+}
+
+func (sqlite) until(snapshot string) string {
+	if snapshot == "" {
+		return ""
+	}
+	return " AND e.recorded_at <= '" + snapshot + "'"
+}

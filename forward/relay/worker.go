@@ -22,6 +22,7 @@ type worker struct {
 	conn   *sql.Conn // of the step that runs
 	lease  *lease    // nil without it, as the cursor
 	cursor *cursor
+	fence  int64        // of the last cursor
 	known  map[any]bool // base connections that were used before
 	since  time.Time    // of the lease
 	asked  time.Time    // for what is due
@@ -29,14 +30,18 @@ type worker struct {
 	refused time.Time
 	pinned  bool // taken nevertheless
 	few     bool // the last look found little
-	careful int  // how many entries to deliver one by one
 
 	looked time.Time // for the target's row
 
-	breaker breaker
-	trail   trail
-	dueAt   time.Time // of the next failure, zero if there is none
-	told    struct {
+	fresh, again lane // what follows the cursor, and what is due
+	evidence     evidence
+	rotation     rotation
+	// ahead are entries that were taken in front of the cursor, to be left out when it
+	// comes there. A process that dies forgets them, and they come again.
+	ahead map[uuid.UUID]bool
+	trail trail
+	dueAt time.Time // of the next failure, zero if there is none
+	told  struct {
 		err error
 		lag time.Time
 	}
@@ -93,7 +98,7 @@ func (w *worker) stopping() bool {
 func (w *worker) rest(ctx context.Context, d time.Duration) bool {
 	clock := w.relay.cfg.Clock
 	d = min(d, w.relay.cfg.Lease/3)
-	if wait := w.breaker.wait(clock.Now()); wait > 0 {
+	if wait := w.fresh.wait(clock.Now()); wait > 0 {
 		d = max(d, min(wait, w.relay.cfg.Poll))
 	}
 	select {
@@ -180,16 +185,17 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 	}
 	ctx, done := w.lease.guard(ctx)
 	defer done()
-	now := w.relay.cfg.Clock.Now()
-	if w.breaker.wait(now) > 0 {
-		return false, nil
+	clock := w.relay.cfg.Clock
+	if w.fresh.wait(clock.Now()) == 0 {
+		if more, err = w.stepFresh(ctx); err != nil {
+			return false, err
+		}
 	}
-	fresh, err := w.stepFresh(ctx)
-	if err != nil || w.breaker.wait(now) > 0 {
-		return false, err
+	if w.again.wait(clock.Now()) > 0 {
+		return more, nil
 	}
 	again, err := w.stepDue(ctx)
-	return fresh || again, err
+	return more || again, err
 }
 
 // recognise drops the cursor on a connection that is new to it. The server may
@@ -248,19 +254,9 @@ func (w *worker) checkPlace(ctx context.Context) error {
 	return err
 }
 
-// limit is how many entries to deliver now: one where the sink may be down, or one
-// of them may be what it hangs on.
-func (w *worker) limit() int {
-	if !w.breaker.open && w.careful == 0 {
-		return w.relay.cfg.Batch
-	}
-	w.careful = max(0, w.careful-1)
-	return 1
-}
-
 // stepFresh delivers what follows the cursor.
 func (w *worker) stepFresh(ctx context.Context) (more bool, err error) {
-	s, limit := w.relay.store, w.limit()
+	s, limit := w.relay.store, w.fresh.limit(w.relay.cfg.Batch)
 	trailing := ""
 	if w.target.Grace > 0 {
 		ok := false
@@ -278,25 +274,26 @@ func (w *worker) stepFresh(ctx context.Context) (more bool, err error) {
 		seq = entries[len(entries)-1].Seq
 		last = seq == w.cursor.high
 	}
-	w.few = limit > 1 && len(entries) < limit/8
+	w.few = limit == w.relay.cfg.Batch && len(entries) < limit/8
 	w.tellLag(entries)
 	batch := make([]attempted, len(entries))
 	for i := range entries {
 		batch[i].entry = entries[i]
 	}
-	done, err := w.deliver(ctx, batch, func(commits bool) (bool, error) {
+	move := func(commits bool) (bool, error) {
 		sweeps := w.target.Grace > 0 && last
 		committed, e := s.advance(ctx, w.conn, w.cursor, seq, last, commits && !sweeps)
 		if e == nil && sweeps {
 			e = s.sweep(ctx, w.conn, w.target.Name)
 		}
 		return committed, e
-	})
-	if err != nil || !done {
-		return false, err
 	}
-	w.cursor.moved(seq, last)
-	return true, nil
+	seek := func(alone uuid.UUID, hung bool) (bool, error) { return w.seek(ctx, trailing, alone, hung) }
+	end, err := w.deliver(ctx, attempt{lane: &w.fresh, batch: batch, move: move, seek: seek})
+	if err == nil && end == settled {
+		w.cursor.moved(seq, last)
+	}
+	return end != suspended, err
 }
 
 // stepDue tries again what has failed.
@@ -305,11 +302,10 @@ func (w *worker) stepDue(ctx context.Context) (more bool, err error) {
 	if w.dueAt.IsZero() || w.dueAt.After(now) {
 		return false, nil
 	}
-	limit := w.limit()
 	if err = s.confirm(ctx, w.conn, w.cursor); err != nil {
 		return false, err
 	}
-	due, gone, err := s.due(ctx, w.conn, w.target.Name, now, limit)
+	due, gone, err := s.due(ctx, w.conn, w.target.Name, now, w.again.limit(w.relay.cfg.Batch), w.again.open)
 	if err != nil {
 		return false, err
 	}
@@ -318,14 +314,21 @@ func (w *worker) stepDue(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 	}
+	end := settled
 	if len(due) > 0 {
-		done, e := w.deliver(ctx, due, func(bool) (bool, error) { return false, s.confirm(ctx, w.conn, w.cursor) })
-		if e != nil || !done {
-			return false, e
+		move := func(bool) (bool, error) { return false, s.confirm(ctx, w.conn, w.cursor) }
+		// What fails without proof goes behind the others that are due, so that each
+		// pause is followed by another, and is tried once there is proof.
+		seek := func(alone uuid.UUID, _ bool) (bool, error) {
+			return false, w.fenced(ctx, func() error { return s.postpone(ctx, w.conn, w.target.Name, alone, now) })
+		}
+		end, err = w.deliver(ctx, attempt{lane: &w.again, batch: due, move: move, seek: seek})
+		if err != nil {
+			return false, err
 		}
 	}
 	w.dueAt, err = s.nextDue(ctx, w.conn, w.target.Name)
-	return len(due)+len(gone) > 0, err
+	return end != suspended && len(due)+len(gone) > 0, err
 }
 
 // discardGone gives up what the journal does not have any more.
@@ -335,12 +338,7 @@ func (w *worker) discardGone(ctx context.Context, gone []uuid.UUID) error {
 	for i, id := range gone {
 		verdicts[i] = verdict{id: id, failure: Failure{Reason: "gone", Permanent: true, Err: errGone}, discard: true, next: now}
 	}
-	err := w.inTx(ctx, func() error {
-		if e := w.relay.store.note(ctx, w.conn, w.target.Name, verdicts, now); e != nil {
-			return e
-		}
-		return w.relay.store.confirm(ctx, w.conn, w.cursor)
-	})
+	err := w.fenced(ctx, func() error { return w.relay.store.note(ctx, w.conn, w.target.Name, verdicts, now) })
 	if err == nil {
 		w.tellVerdicts(verdicts)
 	}

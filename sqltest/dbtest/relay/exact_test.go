@@ -140,7 +140,7 @@ func TestSameDatabaseOvertaken(t *testing.T) {
 		w.start(relay.Config{Targets: []relay.Target{target}, Lease: time.Minute})
 		// The relay cannot move its cursor now. It says so by looking for the
 		// lease again, in vain.
-		w.until("it is overtaken", func() bool { return calls.Load() >= 4 })
+		w.until("it is overtaken", func() bool { return calls.Load() >= 2 })
 		w.ticks(5)
 		if got := l.rows(); got != "" {
 			t.Errorf("an overtaken holder has delivered [%s]", got)

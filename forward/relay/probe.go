@@ -1,0 +1,161 @@
+package relay
+
+import (
+	"context"
+	"database/sql"
+	"math/bits"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+const (
+	// firstProbes and laterProbes are how many entries are tried, beside the first
+	// one that waits, before a sink is suspended and after each pause.
+	firstProbes = 4
+	laterProbes = 2
+	// picks is how many entries to look at for a probe: a filter may leave them out.
+	picks = 4
+)
+
+// rotation chooses which of the entries that wait to try, when the first does not
+// show whether the sink is up. It takes turns: the newest, for what has been fixed
+// since; positions that divide all that wait ever finer, for what follows a long row
+// of bad ones; and one after the other, so that none is left out. It begins anywhere,
+// so that processes that live for a short time do not all try the same.
+type rotation struct {
+	turn, split uint32
+	newest      int64
+	// swept is where the sweep is, and end where it begins again: what arrives
+	// meanwhile does not make it longer.
+	swept, end int64
+}
+
+func newRotation() rotation { return rotation{split: rand.Uint32()} }
+
+// next returns a position from low to high, both included, and whether it is that of
+// the sweep.
+func (r *rotation) next(low, high int64) (seq int64, sweeps bool) {
+	r.turn++
+	switch r.turn % 3 {
+	case 0:
+		switch {
+		case r.end == 0:
+			r.swept, r.end = low-1+rand.N(high-low+1), high
+		case r.swept >= r.end:
+			r.swept, r.end = low-1, high
+		}
+		return r.swept + 1, true
+	case 1:
+		if high != r.newest {
+			r.newest = high
+			return high, false
+		}
+	}
+	r.split++
+	const ofAll = 32 // bits
+	return low + int64(float64(high-low+1)*float64(bits.Reverse32(r.split))/(1<<ofAll)), false
+}
+
+// seek looks for an entry that the sink takes, and reports whether it has found one.
+// The first that waits has failed alone.
+func (w *worker) seek(ctx context.Context, trailing string, alone uuid.UUID, hung bool) (up bool, err error) {
+	s, c := w.relay.store, w.cursor
+	low, high, err := s.waiting(ctx, w.conn, c, trailing)
+	if err != nil || high == 0 {
+		return false, err
+	}
+	calls := firstProbes
+	if w.fresh.open {
+		calls = laterProbes
+	}
+	if hung {
+		calls = 1 // each may take the whole timeout
+	}
+	tried := []uuid.UUID{alone}
+	for id := range w.ahead {
+		tried = append(tried, id)
+	}
+	for n := 0; n < picks*calls && calls > 0; n++ {
+		from, sweeps := w.rotation.next(low, high)
+		entry, err := s.waitingFrom(ctx, w.conn, c, trailing, from, tried)
+		if err != nil || entry == nil {
+			return false, err
+		}
+		if sweeps {
+			w.rotation.swept = entry.Seq
+		}
+		tried = append(tried, entry.ID)
+		r, err := w.probe(ctx, *entry)
+		switch {
+		case err != nil:
+			return false, err
+		case r.proves(1):
+			w.recovered()
+			return true, nil
+		case r.Hung:
+			return false, nil
+		case r.Filtered == 0:
+			calls--
+		}
+	}
+	return false, nil
+}
+
+// probe makes an attempt at one entry in front of the cursor. A sink in the same
+// database does not keep it, so that it is delivered once, with the cursor.
+func (w *worker) probe(ctx context.Context, e journal.Entry) (r Result, err error) {
+	start := time.Now()
+	if err = w.prepare(ctx); err != nil {
+		return r, err
+	}
+	r = w.call(ctx, []journal.Entry{e})
+	switch {
+	case w.target.SameDatabase:
+		if !r.Hung {
+			w.rollback(ctx)
+		}
+	case r.taken():
+		if w.ahead == nil {
+			w.ahead = make(map[uuid.UUID]bool)
+		}
+		w.ahead[e.ID] = true
+		w.notify(hooks.Notice{Kind: hooks.NoticeDelivered, Events: []uuid.UUID{e.ID}, Duration: time.Since(start), Attempt: 1})
+	}
+	return r, w.interrupted(ctx, r)
+}
+
+// waiting returns the range of what c has yet to pass, zero if there is nothing.
+func (s *Store) waiting(ctx context.Context, q querier, c *cursor, trailing string) (low, high int64, err error) {
+	parts := s.d.behind(c)
+	for i, part := range parts {
+		parts[i] = "SELECT min(e.seq + 0) AS low, max(e.seq + 0) AS high FROM " + s.events() + " e WHERE " + part + s.d.until(trailing)
+	}
+	var l, h sql.NullInt64
+	err = q.QueryRowContext(ctx, "SELECT min(low), max(high) FROM ("+strings.Join(parts, " UNION ALL ")+") parts").Scan(&l, &h)
+	return l.Int64, h.Int64, wrap("look for what to try", c.name, err)
+}
+
+// waitingFrom returns the first entry from seq on that c has yet to pass, or else the
+// first of all, without those that were tried; nil if there is none.
+func (s *Store) waitingFrom(ctx context.Context, q querier, c *cursor, trailing string, seq int64, tried []uuid.UUID) (*journal.Entry, error) {
+	where := " AND e.id NOT IN (" + idList(tried) + ")" + s.d.until(trailing)
+	if trailing != "" {
+		where += s.unsettled(c.name)
+	}
+	for _, from := range []string{" AND e.seq >= " + itoa(seq), ""} {
+		entries, err := s.journal.Select(ctx, q, "e WHERE ("+strings.Join(s.d.behind(c), " OR ")+")"+from+where+" ORDER BY seq LIMIT 1")
+		if err != nil {
+			return nil, wrap("read what to try", c.name, err)
+		}
+		if len(entries) > 0 {
+			return &entries[0], nil
+		}
+	}
+	return nil, nil //nolint:nilnil // there is none
+}

@@ -1,0 +1,225 @@
+package relay_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+func refuseBad(name string) error {
+	if strings.HasPrefix(name, "bad") {
+		return errTransient
+	}
+	return nil
+}
+
+// TestBadAround: bad entries at both ends, or several in a row, hold up no others, and
+// an attempt at each is counted, while no time passes.
+func TestBadAround(t *testing.T) {
+	for _, names := range []string{"bad1 a b c bad2", "bad1 bad2 bad3 a b c", "a bad1 bad2 bad3 b bad4 c", "bad1 bad2 bad3 bad4 bad5 bad6 bad7 bad8 bad9 a b c"} {
+		t.Run(names, func(t *testing.T) {
+			each(t, func(w *world) {
+				w.sink.refuse = refuseBad
+				w.commit(strings.Fields(names)...)
+				w.start(relay.Config{})
+				w.until("the good ones are delivered", func() bool {
+					all := w.sink.all()
+					return contains(all, "a") && contains(all, "b") && contains(all, "c")
+				})
+				bad := strings.Count(names, "bad")
+				w.until("the bad ones are held to account", func() bool { return len(w.failures(false)) == bad })
+				for _, f := range w.failures(false) {
+					if f.Attempts != 1 {
+						t.Errorf("%d attempts are counted against %s", f.Attempts, f.EventID)
+					}
+				}
+				if len(strings.Fields(w.sink.all())) != 3 {
+					t.Errorf("delivered %s", w.sink.all())
+				}
+			})
+		})
+	}
+}
+
+// TestOnlyBad: where there are none but bad entries they wait, as they would for a sink
+// that is down, and no attempt is counted. A good one is found among what is committed
+// later, and then they count.
+func TestOnlyBad(t *testing.T) {
+	each(t, func(w *world) {
+		w.sink.refuse = refuseBad
+		w.commit("bad", "bad")
+		r := w.start(relay.Config{})
+		w.until("it is suspended", func() bool { return len(w.sink.told(hooks.NoticeSuspended)) == 1 })
+		for range 3 {
+			w.clock.pass(time.Minute)
+			w.ticks(3)
+		}
+		if f := w.failures(false); len(f) > 0 {
+			t.Errorf("counted: %+v", f)
+		}
+		w.commit("a", "bad")
+		w.until("the good one is delivered", func() bool {
+			w.clock.pass(time.Minute)
+			w.ticks(2)
+			return w.sink.all() == "a"
+		})
+		w.until("the bad ones are held to account", func() bool {
+			w.commit("a")
+			w.clock.pass(time.Minute)
+			w.ticks(2)
+			counted := 0
+			for _, f := range w.failures(false) {
+				if f.Attempts > 0 {
+					counted++
+				}
+			}
+			return counted == 3
+		})
+		w.must(r.Stop(ctx))
+		if n := len(w.sink.told(hooks.NoticeResumed)); n == 0 {
+			t.Error("that it takes entries again is not told")
+		}
+	})
+}
+
+// TestDownWithOneEvent: an event that waits while its sink is down for an hour, alone,
+// is delivered afterwards. So is one that has failed before.
+func TestDownWithOneEvent(t *testing.T) {
+	each(t, func(w *world) {
+		failing := "bad"
+		w.sink.refuse = func(name string) error {
+			if name == failing {
+				return errTransient
+			}
+			return nil
+		}
+		w.commit("a", "bad")
+		r := w.start(relay.Config{})
+		w.until("it has failed", func() bool { return len(w.failures(false)) == 1 })
+		w.sink.set(func(s *sink) { s.whole = errTransient })
+		for range 60 {
+			w.clock.pass(time.Minute)
+			w.ticks(2)
+		}
+		if f := w.failures(false); len(f) != 1 || f[0].Attempts > 1 {
+			t.Errorf("an hour of it is counted: %+v", f)
+		}
+		w.commit("b")
+		for range 60 {
+			w.clock.pass(time.Minute)
+			w.ticks(2)
+		}
+		w.sink.set(func(s *sink) { s.whole, failing = nil, "" })
+		w.until("both are delivered", func() bool {
+			w.clock.pass(time.Minute)
+			w.ticks(2)
+			all := w.sink.all()
+			return contains(all, "bad") && contains(all, "b")
+		})
+		w.drain(r)
+		if f := w.failures(true); len(f) > 0 {
+			t.Errorf("discarded: %+v", f)
+		}
+	})
+}
+
+// TestDownAfterATake: entries that fail because the sink goes down right after a call
+// that it took are not blamed, even where the first attempt is the last.
+func TestDownAfterATake(t *testing.T) {
+	each(t, func(w *world) {
+		up, takes := false, 1
+		target := w.target()
+		target.MaxAttempts = 1
+		target.Deliver = func(c context.Context, db *sql.DB, entries []journal.Entry) relay.Result {
+			w.sink.mu.Lock()
+			takesIt := up || takes > 0 && len(entries) == 1
+			if takesIt {
+				takes--
+			}
+			w.sink.mu.Unlock()
+			if !takesIt {
+				return relay.Result{Err: failure(errTransient)}
+			}
+			return w.sink.deliver(c, db, entries)
+		}
+		names := strings.Fields("a b c d e f g h i j k l m n o p q r s t")
+		w.commit(names...)
+		r := w.start(relay.Config{Targets: []relay.Target{target}})
+		w.until("it is suspended", func() bool { return len(w.sink.told(hooks.NoticeSuspended)) == 1 })
+		if f := w.failures(true); len(f) > 0 {
+			t.Errorf("discarded: %+v", f)
+		}
+		for _, f := range w.failures(false) {
+			if f.Attempts > 0 {
+				t.Errorf("blamed: %+v", f)
+			}
+		}
+		w.sink.set(func(*sink) { up = true })
+		w.until("all are delivered", func() bool {
+			w.clock.pass(time.Minute)
+			w.ticks(2)
+			return len(strings.Fields(w.sink.all())) == len(names)
+		})
+		w.drain(r)
+		if f := w.failures(true); len(f) > 0 {
+			t.Errorf("discarded: %+v", f)
+		}
+	})
+}
+
+// TestFilteredIsNoProof: entries that a filter leaves out say nothing of a sink that is
+// down, in whatever order.
+func TestFilteredIsNoProof(t *testing.T) {
+	each(t, func(w *world) {
+		target := w.target()
+		target.Deliver = func(_ context.Context, _ *sql.DB, entries []journal.Entry) (r relay.Result) {
+			for _, e := range entries {
+				if strings.HasPrefix(e.Target.ID, "left out") {
+					r.Filtered++
+				} else {
+					r.Err = failure(errTransient)
+				}
+			}
+			return r
+		}
+		for i := range 10 {
+			w.commit("x", fmt.Sprint("left out ", i), "y")
+		}
+		w.start(relay.Config{Targets: []relay.Target{target}})
+		w.until("it is suspended", func() bool { return len(w.sink.told(hooks.NoticeSuspended)) == 1 })
+		for range 20 {
+			w.clock.pass(time.Minute)
+			w.ticks(2)
+		}
+		if f := w.failures(false); len(f) > 0 {
+			t.Errorf("counted against %d entries", len(f))
+		}
+		if n := len(w.sink.told(hooks.NoticeResumed)); n > 0 {
+			t.Errorf("it takes entries again, it says, %d times", n)
+		}
+	})
+}
+
+// TestNewOnesPassABadOneThatIsDue: one bad entry that is tried again, alone, does not
+// make others wait for a pause.
+func TestNewOnesPassABadOneThatIsDue(t *testing.T) {
+	each(t, func(w *world) {
+		w.sink.refuse = refuseBad
+		w.commit("a", "bad")
+		r := w.start(relay.Config{})
+		w.until("it has failed", func() bool { return len(w.failures(false)) == 1 })
+		w.clock.pass(time.Hour)
+		w.until("it has failed alone", func() bool { return len(w.sink.told(hooks.NoticeSuspended)) == 1 })
+		w.commit("b") // and no time passes
+		w.drain(r)
+		w.want("a b")
+		w.until("the bad one is held to account", func() bool { return len(w.sink.told(hooks.NoticeFailed)) == 2 })
+	})
+}
