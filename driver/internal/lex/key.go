@@ -18,6 +18,35 @@ func (p *parser) names(name string) bool {
 
 func (p *parser) isKey() bool { return p.names(p.key) }
 
+// isColumn is isKey where only a column can stand that is written to: on SQLite that
+// may be a string.
+func (p *parser) isColumn() bool {
+	if p.scan.dialect != SQLite || p.tok.kind != str {
+		return p.isKey()
+	}
+	return p.key != "" && p.tok.form == 0 && p.same(fold(SQLite, p.tok), p.key)
+}
+
+// writesKey reports whether such a column may be the key's: on SQLite the row's
+// number, which may be the key, has three more names.
+func (p *parser) writesKey() bool {
+	if p.isColumn() {
+		return true
+	}
+	named := p.tok.kind == word || p.tok.kind == quoted || p.tok.kind == str
+	return p.scan.dialect == SQLite && named && p.tok.form == 0 && IsRowID(fold(SQLite, p.tok))
+}
+
+// IsRowID reports whether a name is one of those that SQLite has for a row's number
+// (https://sqlite.org/lang_createtable.html#rowid).
+func IsRowID(name string) bool {
+	switch lower(name) {
+	case "rowid", "oid", "_rowid_":
+		return true
+	}
+	return false
+}
+
 // commands reports whether the column list in hand begins with the table's own
 // name, on SQLite.
 func (p *parser) commands(table string) bool {
@@ -50,24 +79,31 @@ func (p *parser) insertKey() Key {
 	return Key{}
 }
 
-// keyIndex reads (column, …) and returns where the key is in it, or -1.
+// keyIndex reads (column, …) and returns where the key is in it; -1 if it is not, or
+// has two values there.
 func (p *parser) keyIndex() int {
 	if !p.is('(') || p.subquery() {
 		return -1
 	}
-	index, found := 0, -1
+	index, found, times := 0, -1, 0
 	base := p.depth
 	for p.advance(); !p.end() && p.depth > base; p.advance() {
 		switch {
 		case p.depth > base+1:
 		case p.is(','):
 			index++
-		case found < 0 && p.isKey() && (p.after().op(',') || p.after().op(')')):
-			found = index
+		case p.writesKey() && (p.after().op(',') || p.after().op(')')):
+			times++
+			if p.isColumn() {
+				found = index
+			}
 		}
 	}
 	if p.is(')') {
 		p.advance()
+	}
+	if times != 1 {
+		return -1
 	}
 	return found
 }

@@ -49,15 +49,15 @@ func movesKey(body, table, keyColumn string) bool {
 	return false
 }
 
-// Words returns the words and the quoted names of a query, folded: whatever
-// tables it may mention are among them.
+// Words returns the words and the quoted names of a query, folded, on SQLite also its
+// strings, which may stand for names: whatever tables it may mention are among them.
 func Words(d Dialect, query string) []string {
 	var words []string
 	for s := (scanner{src: query, dialect: d}); ; {
 		switch t := s.next(); {
 		case t.kind == eof:
 			return words
-		case (t.kind == word || t.kind == quoted) && t.form == 0:
+		case t.form == 0 && (t.kind == word || t.kind == quoted || t.kind == str && d == SQLite):
 			words = append(words, fold(d, t))
 		}
 	}

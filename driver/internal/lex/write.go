@@ -218,9 +218,14 @@ func (p *parser) rest(st *Statement, to target, others string) {
 	}
 }
 
-// setsKey reports whether the key's column is in hand, in a SET list, without the
-// name of a table, which no column has that is set.
-func (p *parser) setsKey() bool { return p.isKey() && !p.prev.op('.') }
+// setsKey reports whether what is in hand, in a SET list, may be the key's column.
+// Only on MySQL a table's name may stand before it.
+func (p *parser) setsKey() bool {
+	if p.tok.kind == quoted && p.tok.form == 'U' {
+		return true // U&"…", which is not read here
+	}
+	return p.writesKey() && (!p.prev.op('.') || p.scan.dialect == MySQL && !p.after().op('.'))
+}
 
 func (p *parser) merge() Statement {
 	failed := p.opaque()

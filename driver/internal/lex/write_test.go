@@ -106,6 +106,64 @@ func TestMoves(t *testing.T) {
 	}
 }
 
+// TestMovesByOtherNames: the key's column has other names than its own.
+func TestMovesByOtherNames(t *testing.T) {
+	moves := map[Dialect][]string{
+		SQLite: {
+			"rowid = 2", "a = 1, OID = 2", "_rowid_ = 2", "'id' = 2", "'ID' = 2", `"rowid" = 2`, "[oid] = 2", "'rowid' = 2", "(a, rowid) = (1, 2)", "(a, 'id') = (1, 2)",
+		},
+		Postgres: {`U&"id" = 2`, `U&"\0069d" = 2`, `U&"!0069d" UESCAPE '!' = 2`, `(a, U&"id") = (1, 2)`},
+		MySQL:    {"t.id = 2", "`t`.`id` = 2", "a = 1, d.t.id = 2"},
+	}
+	for d, sets := range moves {
+		for _, set := range sets {
+			queries := []string{"UPDATE t SET " + set + " WHERE id = 1"}
+			if d != MySQL {
+				queries = append(queries, "INSERT INTO t (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET "+set)
+			}
+			for _, query := range queries {
+				if got := one(t, d, query); !got.Moves || got.Key.Literal != "1" {
+					t.Errorf("%d: %s gives %+v, want one that moves 1", d, query, got)
+				}
+			}
+		}
+	}
+	for d, sets := range map[Dialect][]string{
+		SQLite:   {"a = 1", "'a' = 1", "x'6964' = 1"},
+		Postgres: {"rowid = 1", "oid = 1", "a.id = 1"},
+		MySQL:    {"rowid = 1", "t.a = 1", "d.id.a = 1"},
+	} {
+		for _, set := range sets {
+			if one(t, d, "UPDATE t SET "+set+" WHERE id = 1").Moves {
+				t.Errorf("%d: SET %s does not set the key", d, set)
+			}
+		}
+	}
+}
+
+// TestKeyByOtherNames: an INSERT that gives the key two values has none.
+func TestKeyByOtherNames(t *testing.T) {
+	for columns, want := range map[string]string{
+		"('id', n) VALUES (7, 8)":          "7",
+		"(n, 'ID') VALUES (7, 8)":          "8",
+		"(n, id) VALUES (7, 8)":            "8",
+		"(id, rowid) VALUES (7, 8)":        "",
+		"(oid, id) VALUES (7, 8)":          "",
+		"(id, '_rowid_') VALUES (7, 8)":    "",
+		"(id, n, id) VALUES (7, 1, 8)":     "",
+		"('id', n, [id]) VALUES (7, 1, 8)": "",
+		"(rowid) VALUES (7)":               "",
+		"VALUES (7, 8)":                    "",
+	} {
+		if got := one(t, SQLite, "INSERT INTO t "+columns); got.Key.Literal != want {
+			t.Errorf("%s has the key %+v, want %q", columns, got.Key, want)
+		}
+	}
+	if got := one(t, Postgres, "INSERT INTO t (rowid, id) VALUES (7, 8)"); got.Key.Literal != "8" {
+		t.Errorf("PostgreSQL has no other names: %+v", got.Key)
+	}
+}
+
 // TestCommands: the first column has the table's name.
 func TestCommands(t *testing.T) {
 	for query, want := range map[string]bool{
