@@ -51,14 +51,7 @@ func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture
 	if feeds(j.stmts, j.args) {
 		return nil
 	}
-	rows, known := int64(0), false
-	if res != nil && len(j.stmts) == 1 {
-		n, err := res.RowsAffected()
-		rows, known = n, err == nil && (n > 0 || j.stmts[0].Op != lex.Merge) // which lib/pq does not count
-		if c.mysql() && j.stmts[0].Op == lex.Upsert && n > 0 {
-			rows, known = 0, false // a row that is replaced counts twice
-		}
-	}
+	rows, known := c.affected(&j, res)
 	var captures []*capture
 	for i := range j.stmts {
 		s := &j.stmts[i]
@@ -73,12 +66,15 @@ func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture
 		for _, t := range s.Tables {
 			r := j.names.of(i, t)
 			a, ok := c.aimAt(&j, r, s.Op)
-			if !ok || none && !a.doubt || s.Command && r.steps[0].virtual {
+			if !ok || none && !a.doubt || s.Command && r.steps[0].fullText {
 				continue
 			}
 			reads := res == nil && s.Returning && len(j.stmts) == 1
 			if reads && s.ReturnsKey && a.key == someColumn {
 				a.named = false // what is returned is certain
+			}
+			if known && rows > 1 && (s.Op == lex.Update || s.Op == lex.Delete) {
+				a.named = false // several rows have that key
 			}
 			f := c.captureWrite(ctx, a, s.Target(t), s.Partial, j.args)
 			if f == nil {

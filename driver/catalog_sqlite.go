@@ -65,8 +65,10 @@ func (c *conn) findSQLite(ctx context.Context, schema, name string) (*relation, 
 			found = &step{
 				virtual:  strings.HasPrefix(sql, "CREATE VIRTUAL"), // SQLite writes these two words itself
 				key:      c.keyTypeOfSQLite(key),
+				rekeys:   rekeysOfSQLite(key),
 				replaces: hasSequence(words, "ON", "CONFLICT", "REPLACE"),
 			}
+			found.fullText = found.virtual && isFullText(words)
 		case "view":
 			found = &step{view: true}
 			for _, word := range lex.Words(lex.SQLite, sql) {
@@ -86,6 +88,7 @@ func (c *conn) findSQLite(ctx context.Context, schema, name string) (*relation, 
 		err = c.readMaster(ctx, "temp", name, func(kind, _, sql, _ string) { trigger(kind, sql) })
 	}
 	for _, t := range triggers {
+		t.Moves = t.Moves || found.rekeys != 0 // it may set the columns that the key is made of
 		found.passes(t, c.changesBy(t.Op))
 	}
 	return &relation{steps: []step{*found}, reads: reads}, err
@@ -104,19 +107,38 @@ func (s *step) passes(t lex.Trigger, by changes) {
 	}
 }
 
-// keyTypeOfSQLite is the type of the key's column, of which the catalog says how it
-// is declared, "-" where it does not name one row, "?" where it cannot be asked, or
-// "" where there is none of that name: then it may be the row's number.
+// isFullText reports whether a virtual table, of whose text these are the words, is
+// one of FTS3 to FTS5: no other module takes commands for rows. SQLite itself writes
+// the text up to the table's name, without a schema.
+func isFullText(words []string) bool {
+	const using = 4 // CREATE VIRTUAL TABLE name USING module
+	return len(words) > using+1 && strings.EqualFold(words[using], "USING") && strings.HasPrefix(folded(words[using+1]), "fts")
+}
+
+// keyTypeOfSQLite is the type of the key's column, of which masterKey says how it is
+// declared.
 func (c *conn) keyTypeOfSQLite(declared string) keyType {
+	number := lex.IsRowID(c.db.reg.cfg.keyColumn)
 	switch {
-	case declared == "" && slices.Contains([]string{"rowid", "oid", "_rowid_"}, folded(c.db.reg.cfg.keyColumn)):
+	case number && (declared == "" || declared == "#"):
 		return numericColumn
 	case declared == "?":
 		return someColumn
-	case declared == "", declared == "-":
+	case declared == "", declared == "-", declared == "#":
 		return otherColumn
 	}
 	return keyTypeOf(affinity(strings.ToUpper(declared[1:])))
+}
+
+// rekeysOfSQLite are the operations that change the key without naming it.
+func rekeysOfSQLite(declared string) changes {
+	switch {
+	case declared == "#":
+		return anyChange // by the column that has the row's number
+	case strings.HasPrefix(declared, "="):
+		return updates
+	}
+	return 0
 }
 
 // affinity is that of a declared type, as https://sqlite.org/datatype3.html
@@ -153,16 +175,20 @@ func hasSequence(words []string, keywords ...string) bool {
 const masterQuery = `SELECT m.type, m.name, m.sql, %key FROM %master m
 	WHERE m.type IN ('table', 'view') AND m.name = ?1 COLLATE NOCASE OR m.type = 'trigger' AND m.tbl_name = ?1 COLLATE NOCASE`
 
-// masterKey is the declared type of the key's column ?2, behind a colon; or "-" if
-// one value may have several spellings there, by its collation, or several rows may
-// have it: it is neither the row's number nor has a unique index alone. A virtual
-// table is not looked into: its module may be missing.
-const masterKey = `CASE WHEN m.type = 'table' AND m.sql NOT LIKE 'CREATE VIRTUAL%' THEN (
+// masterKey is the declared type of the key's column ?2, behind a colon, or behind "="
+// if it is generated from others; "-" if one value may have several spellings there,
+// by its collation, or several rows may have it: it is neither the row's number nor
+// has a unique index alone; if there is no column of that name, which may then be the
+// row's number, "#" where another column has that, and "" where none does. It is "?"
+// where it cannot be asked. A virtual table is not looked into: its module may be
+// missing.
+const masterKey = `CASE WHEN m.type = 'table' AND m.sql NOT LIKE 'CREATE VIRTUAL%' THEN coalesce((
 	SELECT CASE WHEN c.pk = 1 AND upper(c.type) = 'INTEGER' AND NOT EXISTS (SELECT 1 FROM pragma_table_xinfo(m.name, ?3) o WHERE o.pk > 1)
 		OR EXISTS (SELECT 1 FROM pragma_index_list(m.name, ?3) i WHERE i."unique" AND NOT i.partial
 			AND (SELECT group_concat(coalesce(x.name, '') || ' ' || x.coll) FROM pragma_index_xinfo(i.name, ?3) x WHERE x.key) = c.name || ' BINARY')
-		THEN ':' || c.type ELSE '-' END
-	FROM pragma_table_xinfo(m.name, ?3) c WHERE c.name = ?2 COLLATE NOCASE) END`
+		THEN CASE WHEN c.hidden IN (2, 3) THEN '=' ELSE ':' END || c.type ELSE '-' END
+	FROM pragma_table_xinfo(m.name, ?3) c WHERE c.name = ?2 COLLATE NOCASE),
+	(SELECT '#' FROM pragma_table_xinfo(m.name, ?3) o WHERE o.pk = 1 AND upper(o.type) = 'INTEGER')) END`
 
 // anyTrigger takes the place of the key's column for temporary tables, which are
 // not captured: there may be a trigger that a foreign key's CASCADE leads to.

@@ -67,6 +67,9 @@ func (k *count) settle(known bool) {
 			f.statements--
 		case k.n == 1 && k.id != "" && k.c.learned(f, k.id, k.placed):
 		default:
+			if k.n > 1 && f.key.target.ID != "" {
+				k.c.tx.unname(f)
+			}
 			f.rows, f.sure = f.rows+k.n, true
 		}
 	}

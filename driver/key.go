@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // A key is named only if it is certainly what the database received, and only in
@@ -55,6 +56,15 @@ func keyTypeOf(name string) keyType {
 	return otherColumn
 }
 
+// intact returns a key that fits into an event as it is: what is cut, or has other
+// characters for those that no store takes, may be the key of another row.
+func intact(id string) string {
+	if len(id) > hooks.MaxText || strings.IndexByte(id, 0) >= 0 || !utf8.ValidString(id) {
+		return ""
+	}
+	return id
+}
+
 // keyOf is the key's value as text, or "" where it is not certain.
 func (c *conn) keyOf(k lex.Key, column keyType, args []driver.NamedValue) string {
 	if !k.Found {
@@ -81,13 +91,16 @@ func (c *conn) keyOf(k lex.Key, column keyType, args []driver.NamedValue) string
 
 // columnText is the one spelling of a value, given as text, in a column.
 func (c *conn) columnText(column keyType, s string) string {
+	if s != intact(s) {
+		return ""
+	}
 	switch column {
 	case integerColumn:
 		return integerText(s)
 	case uuidColumn:
 		return uuidText(s)
 	case textColumn: // of a length, perhaps, beyond which spaces are cut
-		if strings.HasSuffix(s, " ") || !utf8.ValidString(s) || !c.postgres() && isInteger(s) && !isWhole(s) {
+		if strings.HasSuffix(s, " ") || !c.postgres() && isInteger(s) && !isWhole(s) {
 			return ""
 		}
 		return s
@@ -155,7 +168,7 @@ func (c *conn) keyText(s string) string {
 // numericText is the one spelling of a value in SQLite's columns that make numbers
 // of what reads as one: ' 7', '+7', '007' and '7.0' are 7 there.
 func numericText(s string) string {
-	if s == "" || !utf8.ValidString(s) || strings.TrimSpace(s) != s || isNumber(s) && !isWhole(s) {
+	if s == "" || strings.TrimSpace(s) != s || isNumber(s) && !isWhole(s) {
 		return ""
 	}
 	return s

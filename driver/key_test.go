@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,10 +106,10 @@ func TestKeyText(t *testing.T) {
 		{"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1g", "", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1g"},
 		{"sixteen bytes tx", "", "sixteen bytes tx"},
 	} {
-		if got := connOf(hooks.Postgres).keyText(c.text); got != c.postgres {
+		if got := connOf(hooks.Postgres).columnText(someColumn, c.text); got != c.postgres {
 			t.Errorf("PostgreSQL: %q is %q, want %q", c.text, got, c.postgres)
 		}
-		if got := connOf(hooks.SQLite).keyText(c.text); got != c.sqlite {
+		if got := connOf(hooks.SQLite).columnText(someColumn, c.text); got != c.sqlite {
 			t.Errorf("SQLite: %q is %q, want %q", c.text, got, c.sqlite)
 		}
 	}
@@ -330,6 +331,8 @@ func TestColumnText(t *testing.T) {
 		{textColumn, "7 ", ""}, // in a varchar(1) it is 7
 		{textColumn, "A0EEBC999C0B4EF8BB6D6BB9BD380A11", "A0EEBC999C0B4EF8BB6D6BB9BD380A11"},
 		{textColumn, "\xff", ""},
+		{textColumn, strings.Repeat("a", hooks.MaxText), strings.Repeat("a", hooks.MaxText)},
+		{textColumn, strings.Repeat("a", hooks.MaxText+1), ""},
 		{paddedColumn, "ab  ", "ab"},
 		{uuidColumn, "A0EEBC999C0B4EF8BB6D6BB9BD380A11", someUUID},
 		{uuidColumn, "x", ""},
@@ -348,6 +351,8 @@ func TestColumnText(t *testing.T) {
 	}{
 		{textColumn, "007", "007"},
 		{textColumn, "7", "7"},
+		{textColumn, "a\x00b", ""},
+		{someColumn, "a\x00b", ""},
 		{textColumn, "12345678901234567890", ""}, // a float, if it is no string
 		{numericColumn, "007", ""},
 		{numericColumn, "9007199254740993", "9007199254740993"},

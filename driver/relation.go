@@ -32,7 +32,8 @@ type relation struct {
 type step struct {
 	lex.Table
 	view      bool
-	virtual   bool // an SQLite module's, which may take commands for rows
+	virtual   bool // an SQLite module's
+	fullText  bool // and one that takes commands for rows
 	temporary bool
 	triggers  bool // a temporary one of SQLite: writing to it may set off triggers, which may write elsewhere
 	// instead are the operations for which something else is done: by an INSTEAD
@@ -40,7 +41,8 @@ type step struct {
 	instead changes
 	key     keyType
 	// rekeys are the operations after which a row may have another key than the
-	// statement gave it: a trigger may have changed it.
+	// statement gave it: a trigger may have changed it, or it is generated from other
+	// columns.
 	rekeys changes
 	// replaces: SQLite's REPLACE is what the table does with a row in the way of
 	// another, so that an INSERT is an upsert.

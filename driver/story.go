@@ -280,3 +280,20 @@ func (t *txn) name(f *capture, id string) bool {
 	s.trace(f.rowset(), f.deed).add(f)
 	return true
 }
+
+// unname takes the ID from f, an event whose last statement turned out to have changed
+// several rows: then it is no row's key. It is too late for that if there are others
+// behind f.
+func (t *txn) unname(f *capture) {
+	if t.folded(f.key) != f || f.index != len(t.items)-1 {
+		return
+	}
+	s := &t.story
+	delete(s.latest, f.key)
+	f.key = f.key.withoutID()
+	s.latest[f.key] = f
+	t.items[f.index].event.Target.ID = ""
+	if s.first != f {
+		s.trace(f.rowset(), f.deed).add(f)
+	}
+}

@@ -2,11 +2,13 @@ package capture_test
 
 import "testing"
 
-// fullText are a full-text table, one whose content is elsewhere, an R-Tree, and an ordinary table with a column of its own name.
+// fullText are a full-text table, one whose content is elsewhere, two R-Trees, and an ordinary table with a column of its own name.
 const fullText = `CREATE VIRTUAL TABLE notes USING fts5(body);
 	CREATE TABLE texts (id integer PRIMARY KEY, body text);
 	CREATE VIRTUAL TABLE found USING fts5(body, content='texts', content_rowid='id');
 	CREATE VIRTUAL TABLE boxes USING rtree(id, left, right);
+	CREATE VIRTUAL TABLE spans USING rtree(spans, left, right);
+	CREATE VIRTUAL TABLE IF NOT EXISTS main."using" USING FTS5(body);
 	CREATE TABLE tag (tag text)`
 
 // TestFullTextCommands: a command to a full-text table is not a row.
@@ -35,6 +37,10 @@ func TestFullTextCommands(t *testing.T) {
 		w.want("notes.inserted notes statements=1 rows=1")
 		w.exec("INSERT INTO boxes(id, left, right) VALUES (7, 1, 2)")
 		w.want("boxes.inserted boxes statements=1 rows=1")
+		w.exec("INSERT INTO spans(spans, left, right) VALUES (7, 1, 2)")
+		w.want("spans.inserted spans statements=1 rows=1")
+		w.exec(`INSERT INTO "using"("using") VALUES ('optimize')`)
+		w.want()
 		w.exec("INSERT INTO tag(tag) VALUES ('optimize')")
 		w.want("tag.inserted tag statements=1 rows=1")
 	}, lite...)

@@ -113,3 +113,29 @@ func TestReturnedKeysBeyond(t *testing.T) {
 		}
 	}, dbtest.PGX, dbtest.SQLite)
 }
+
+// TestReturningExecuted: these drivers count what a statement with RETURNING changes,
+// though its rows are not read.
+func TestReturningExecuted(t *testing.T) {
+	each(t, ordersTable, func(w *world) {
+		queries := []string{
+			"INSERT INTO orders (id) VALUES (1), (2), (3) RETURNING id", "INSERT INTO orders (id) VALUES (4) RETURNING id", "UPDATE orders SET note = 'x' RETURNING id",
+			"UPDATE orders SET note = 'x' WHERE id = 9 RETURNING id", "DELETE FROM orders WHERE id > 2 RETURNING id",
+		}
+		want := []string{"orders.inserted orders statements=1 rows=3", "orders.inserted orders#4" + row, "orders.updated orders statements=1 rows=4", "orders.deleted orders statements=1 rows=2"}
+		for _, query := range queries {
+			w.exec(query)
+		}
+		w.want(want...)
+		w.setUp("DELETE FROM orders")
+		tx := w.begin()
+		for _, query := range queries {
+			st, err := tx.PrepareContext(ctx(), query)
+			w.must(err)
+			w.must(st.ExecContext(ctx()))
+			w.must(st.Close())
+		}
+		w.must(tx.Commit())
+		w.want(want...)
+	})
+}

@@ -90,6 +90,34 @@ func TestReturning(t *testing.T) {
 	w.is("1", "2")
 }
 
+// TestReturningExecuted: go-sql-driver counts no rows of a statement with RETURNING,
+// so the events say no number, and none gets lost.
+func TestReturningExecuted(t *testing.T) {
+	w := newWorld(t)
+	tx := w.begin()
+	queries := []string{"INSERT INTO t (id) VALUES (1), (2), (3) RETURNING id", "UPDATE t SET v = 1", "INSERT INTO t (id) VALUES (4) RETURNING id", "DELETE FROM t WHERE id = 4 RETURNING id"}
+	w.exec(w.db, queries...)
+	w.exec(w.bare, "DELETE FROM t")
+	w.exec(tx, queries...)
+	w.commit(tx)
+	const want = "t.inserted, t.updated rows=3, t.inserted #4, t.deleted #4"
+	if got := w.story(); got != want+", "+want {
+		t.Errorf("%q, want that twice: %q", got, want)
+	}
+}
+
+// TestMovedByQualifiedName: an UPDATE may set the key with its table's name before it.
+func TestMovedByQualifiedName(t *testing.T) {
+	w := newWorld(t)
+	w.exec(w.bare, "INSERT INTO t (id) VALUES (9), (12)")
+	tx := w.begin()
+	w.exec(tx, "DELETE FROM t WHERE id = 12", "UPDATE t SET t.id = 12 WHERE id = 9", "DELETE FROM t WHERE id = 12")
+	w.commit(tx)
+	if got := w.story(); got != "t.deleted #12 rows=1, t.updated #9 rows=1, t.deleted #12 rows=1" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestParameters(t *testing.T) {
 	for _, interpolated := range []bool{false, true} {
 		w := newWorld(t)
