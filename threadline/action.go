@@ -45,7 +45,8 @@ func (a Action) Verb() string {
 
 // String is one line for logs and terminals: time, actor, action, target, and in
 // parentheses the outcome if it is not success, and what limits the event: that
-// it is conditional, so that nothing may have changed, or interleaved.
+// a part of it is unreadable, or that it is conditional, so that nothing may have
+// changed, or interleaved.
 func (a Action) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s %s", a.RecordedAt.UTC().Format(time.RFC3339), a.ActorRef(), a.Action)
@@ -55,6 +56,9 @@ func (a Action) String() string {
 	var remarks []string
 	if a.Outcome != hooks.Success {
 		remarks = append(remarks, string(a.Outcome))
+	}
+	if a.Unreadable != "" {
+		remarks = append(remarks, "unreadable")
 	}
 	if remarks = append(remarks, a.Marks()...); len(remarks) > 0 {
 		fmt.Fprintf(&b, " (%s)", strings.Join(remarks, ", "))

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
 // SchemaError says what is wrong with the timeline's tables and what to do.
@@ -127,7 +128,7 @@ func (n names) inventory(dialect hooks.Dialect) string {
 	return `SELECT ` + columns("audit_actions") + `, ` + columns("schema_version") + `,
 		EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'record'),
 		coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), true)
-		FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = ` + quoteText(n.schema)
+		FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = ` + pgtext.Literal(n.schema)
 }
 
 func sqliteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

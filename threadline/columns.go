@@ -1,19 +1,16 @@
 package threadline
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
+	"database/sql"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
 )
-
-// timeFormat has one width, so that SQLite's texts sort by time.
-const timeFormat = "2006-01-02T15:04:05.000000Z"
 
 // document is an entry as the database's record function takes it. Its names
 // are those of the columns; what is empty is left out and becomes null.
@@ -60,131 +57,93 @@ func newDocument(e *journal.Entry) document {
 		IPAddress: e.IPAddress, UserAgent: e.UserAgent, Reason: e.Reason, Comment: e.Comment,
 		Metadata: e.Metadata, Application: e.Application, Host: e.Host, Role: e.Role,
 		Captured: e.Captured, Seq: e.Seq, TxID: e.Tx.ID,
-		OccurredAt: e.OccurredAt.UTC().Format(timeFormat),
-		RecordedAt: e.RecordedAt.UTC().Format(timeFormat),
+		OccurredAt: e.OccurredAt.UTC().Format(lenient.TimeForm),
+		RecordedAt: e.RecordedAt.UTC().Format(lenient.TimeForm),
 	}
 	if e.RecordedAt.IsZero() { // forwarded from memory: no journal, no clock of its own
 		d.RecordedAt = d.OccurredAt
 	}
 	if !e.Tx.StartedAt.IsZero() {
-		d.TxStartedAt = e.Tx.StartedAt.UTC().Format(timeFormat)
+		d.TxStartedAt = e.Tx.StartedAt.UTC().Format(lenient.TimeForm)
 	}
 	return d
 }
 
-// selected are the columns that Timeline reads, in the order of targets.
+// selected are the columns that Timeline reads, in the order of Action.texts.
 const selected = `id, name, outcome, actor_type, actor_id, actor_name, on_behalf_of, ` +
 	`target_type, target_id, target_name, tenant_id, request_id, correlation_id, causation_id, ` +
 	`job_id, trace_parent, ip_address, user_agent, reason, comment, metadata, application, host, ` +
 	`role, captured, occurred_at, recorded_at, seq, tx_id, tx_started_at, inserted_at`
 
-// targets are the places in a that the selected columns are scanned into.
-func (a *Action) targets() []any {
-	return []any{
-		&a.ID, &a.Action, &a.Outcome,
-		orEmpty(&a.Actor.Type),
-		orEmpty(&a.Actor.ID),
-		orEmpty(&a.Actor.Name),
-		orEmpty(&a.Actor.OnBehalfOf),
-		orEmpty(&a.Target.Type),
-		orEmpty(&a.Target.ID),
-		orEmpty(&a.Target.Name),
-		orEmpty(&a.TenantID),
-		orEmpty(&a.RequestID),
-		orEmpty(&a.CorrelationID),
-		orEmpty(&a.CausationID),
-		orEmpty(&a.JobID),
-		orEmpty(&a.TraceParent),
-		orEmpty(&a.IPAddress),
-		orEmpty(&a.UserAgent),
-		orEmpty(&a.Reason),
-		orEmpty(&a.Comment),
-		metadata{&a.Metadata},
-		orEmpty(&a.Application),
-		orEmpty(&a.Host),
-		orEmpty(&a.Role),
-		&a.Captured,
-		moment{&a.OccurredAt},
-		moment{&a.RecordedAt},
-		&a.Seq,
-		number{&a.Tx.ID},
-		moment{&a.Tx.StartedAt},
-		moment{&a.InsertedAt},
+var selectedColumns = strings.Split(selected, ", ")
+
+// row scans what columns returns.
+type row struct {
+	lenient.Row
+	values [31]sql.RawBytes // of the selected columns
+}
+
+// scan returns the action that rows is at. What cannot be read of it is
+// Action.Unreadable, since the actions after it are to be read all the same.
+func (r *row) scan(rows *sql.Rows) (a Action, err error) {
+	dest := make([]any, len(r.values))
+	for i := range r.values {
+		dest[i] = &r.values[i]
+	}
+	if err = rows.Scan(dest...); err != nil {
+		return a, err
+	}
+	r.Begin()
+	for i, text := range a.texts() {
+		if column, value := selectedColumns[i], r.values[i]; text != nil {
+			*text = r.Text(column, value)
+		} else {
+			r.read(&a, column, value)
+		}
+	}
+	a.Unreadable = r.Unreadable()
+	return a, nil
+}
+
+// texts are where the texts of the selected columns are in a, in their order.
+func (a *Action) texts() [31]*string {
+	return [...]*string{
+		nil, &a.Action, (*string)(&a.Outcome), (*string)(&a.Actor.Type), &a.Actor.ID, &a.Actor.Name, &a.Actor.OnBehalfOf,
+		&a.Target.Type, &a.Target.ID, &a.Target.Name, &a.TenantID, &a.RequestID, &a.CorrelationID, &a.CausationID,
+		&a.JobID, &a.TraceParent, &a.IPAddress, &a.UserAgent, &a.Reason, &a.Comment, nil, &a.Application, &a.Host,
+		&a.Role, nil, nil, nil, nil, nil, nil, nil,
 	}
 }
 
-// text scans a text whose null is the empty one.
-type text[T ~string] struct{ dst *T }
-
-func orEmpty[T ~string](dst *T) text[T] { return text[T]{dst} }
-
-func (t text[T]) Scan(src any) error {
-	switch v := src.(type) {
-	case nil:
-		*t.dst = ""
-	case string:
-		*t.dst = T(v)
-	case []byte:
-		*t.dst = T(v)
+func (r *row) read(a *Action, column string, value []byte) {
+	if len(value) == 0 && (column == "tx_id" || column == "tx_started_at") {
+		return // an entry that came from no journal has none
+	}
+	switch column {
+	case "id":
+		a.ID = r.ID(column, value)
+	case "metadata":
+		a.Metadata = r.Object(column, value)
+	case "captured":
+		a.Captured = r.Bool(column, value)
+	case "seq":
+		a.Seq = r.Int(column, value)
+	case "tx_id":
+		a.Tx.ID = r.Int(column, value)
 	default:
-		return fmt.Errorf("text read as %T", src)
+		*a.time(column) = r.Time(column, value)
 	}
-	return nil
 }
 
-// number scans an integer whose null is zero.
-type number struct{ dst *int64 }
-
-func (n number) Scan(src any) error {
-	switch v := src.(type) {
-	case nil:
-		*n.dst = 0
-	case int64:
-		*n.dst = v
+func (a *Action) time(column string) *time.Time {
+	switch column {
+	case "occurred_at":
+		return &a.OccurredAt
+	case "recorded_at":
+		return &a.RecordedAt
+	case "tx_started_at":
+		return &a.Tx.StartedAt
 	default:
-		return fmt.Errorf("integer read as %T", src)
+		return &a.InsertedAt
 	}
-	return nil
-}
-
-// moment scans a time, which SQLite has as text.
-type moment struct{ dst *time.Time }
-
-func (m moment) Scan(src any) error {
-	switch v := src.(type) {
-	case nil:
-		*m.dst = time.Time{}
-		return nil
-	case time.Time:
-		*m.dst = v.UTC()
-		return nil
-	case string:
-		return m.parse(v)
-	case []byte:
-		return m.parse(string(v))
-	}
-	return fmt.Errorf("time read as %T", src)
-}
-
-func (m moment) parse(s string) error {
-	t, err := time.Parse(time.RFC3339Nano, s)
-	*m.dst = t.UTC()
-	return err
-}
-
-// metadata scans a JSON object and keeps its numbers exact.
-type metadata struct{ dst *map[string]any }
-
-func (m metadata) Scan(src any) error {
-	var doc string
-	if err := orEmpty(&doc).Scan(src); err != nil {
-		return err
-	}
-	*m.dst = nil
-	if doc == "" {
-		return nil
-	}
-	dec := json.NewDecoder(bytes.NewReader([]byte(doc)))
-	dec.UseNumber()
-	return dec.Decode(m.dst)
 }

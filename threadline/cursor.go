@@ -16,21 +16,29 @@ type position struct {
 	recordedAt time.Time
 	seq        int64
 	id         uuid.UUID
+	// byID says that only the id counts: the row is unreadable, perhaps in what
+	// orders it.
+	byID bool
 }
 
 // A cursor is a position and a digest of the filters that it was made for, and a
 // checksum. It is no secret and no protection: it only starts what the filters
 // allow anyway.
 //
-//	version 1 | recorded_at µs 8 | seq 8 | id 16 | filters 8 | CRC-32 4
+//	kind 1 | recorded_at µs 8 | seq 8 | id 16 | filters 8 | CRC-32 4
 const (
-	cursorVersion = 1
+	cursorByPlace = 1
+	cursorByID    = 2
 	cursorLen     = 1 + 8 + 8 + 16 + 8 + 4
 )
 
 func (q Query) cursor(p position) string {
 	b := make([]byte, 0, cursorLen)
-	b = append(b, cursorVersion)
+	if p.byID {
+		b = append(b, cursorByID)
+	} else {
+		b = append(b, cursorByPlace)
+	}
 	b = binary.BigEndian.AppendUint64(b, uint64(p.recordedAt.UnixMicro()))
 	b = binary.BigEndian.AppendUint64(b, uint64(p.seq))
 	b = append(b, p.id[:]...)
@@ -43,7 +51,7 @@ func (q Query) cursor(p position) string {
 func (q Query) position() (position, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(q.Cursor)
 	// The decoder skips line breaks, so the text's length is looked at too.
-	if err != nil || len(b) != cursorLen || len(q.Cursor) != base64.RawURLEncoding.EncodedLen(cursorLen) || b[0] != cursorVersion ||
+	if err != nil || len(b) != cursorLen || len(q.Cursor) != base64.RawURLEncoding.EncodedLen(cursorLen) || b[0] != cursorByPlace && b[0] != cursorByID ||
 		crc32.ChecksumIEEE(b[:cursorLen-4]) != binary.BigEndian.Uint32(b[cursorLen-4:]) {
 		return position{}, &QueryError{"cursor", "is damaged or not one of this version's: start again without it"}
 	}
@@ -53,6 +61,7 @@ func (q Query) position() (position, error) {
 	p := position{
 		recordedAt: time.UnixMicro(int64(binary.BigEndian.Uint64(b[1:]))).UTC(),
 		seq:        int64(binary.BigEndian.Uint64(b[9:])),
+		byID:       b[0] == cursorByID,
 	}
 	copy(p.id[:], b[17:33])
 	return p, nil

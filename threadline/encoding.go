@@ -3,9 +3,6 @@ package threadline
 import (
 	"bytes"
 	"context"
-	"database/sql"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -13,23 +10,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
 // A PostgreSQL server, and a session, may have another encoding than UTF-8.
 // Texts therefore travel as ASCII in both directions where it matters, and what
 // the server's encoding lacks is written as the journal writes it: <U+1F600>.
-
-func isASCII(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
-}
-
-// utf8Literal is a PostgreSQL expression of s, whatever the encodings are.
-func utf8Literal(s string) string {
-	if isASCII(s) {
-		return quoteText(s)
-	}
-	return " pg_catalog.convert_from(pg_catalog.decode('" + base64.StdEncoding.EncodeToString([]byte(s)) + "', 'base64'), 'UTF8')"
-}
 
 // isLacking reports whether a text had a character that the server's encoding
 // lacks.
@@ -63,7 +49,7 @@ func (s *Store) sieve(ctx context.Context, chars []rune, lacks map[rune]bool) er
 	if len(chars) == 0 {
 		return nil
 	}
-	_, err := s.db.ExecContext(ctx, "SELECT"+utf8Literal(string(chars)))
+	_, err := s.db.ExecContext(ctx, "SELECT "+pgtext.Literal(string(chars)))
 	switch {
 	case !isLacking(err):
 		return err
@@ -200,14 +186,13 @@ func (s *Store) columns(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	encoding := "UTF8"
-	if server == "SQL_ASCII" {
-		encoding = server // its texts may be anything
-	}
 	list := slices.Clone(selectedColumns)
 	for i, c := range list {
-		if isText(c) {
-			list[i] = "pg_catalog.encode(pg_catalog.convert_to(" + c + "::text, '" + encoding + "'), 'hex')"
+		switch {
+		case strings.HasSuffix(c, "_at"):
+			list[i] = pgtext.Time(c)
+		case isText(c):
+			list[i] = pgtext.Hex(c+"::text", server == pgtext.SQLASCII)
 		}
 	}
 	columns := strings.Join(list, ", ")
@@ -218,39 +203,8 @@ func (s *Store) columns(ctx context.Context) (string, error) {
 // isText reports whether a column has texts that need not be ASCII.
 func isText(column string) bool {
 	switch column {
-	case "id", "name", "outcome", "captured", "occurred_at", "recorded_at", "seq", "tx_id", "tx_started_at", "inserted_at":
+	case "id", "captured", "seq", "tx_id":
 		return false
 	}
 	return true
-}
-
-// targets are those of a, for what columns returns.
-func (s *Store) targets(a *Action) []any {
-	targets := a.targets()
-	if s.dialect != hooks.Postgres {
-		return targets
-	}
-	for i, c := range selectedColumns {
-		if isText(c) {
-			targets[i] = hexed{targets[i].(sql.Scanner)}
-		}
-	}
-	return targets
-}
-
-var selectedColumns = strings.Split(selected, ", ")
-
-// hexed scans hex digits.
-type hexed struct{ sql.Scanner }
-
-func (h hexed) Scan(src any) error {
-	var digits string
-	if err := orEmpty(&digits).Scan(src); err != nil {
-		return err
-	}
-	text, err := hex.DecodeString(digits)
-	if err != nil {
-		return err
-	}
-	return h.Scanner.Scan(text)
 }

@@ -156,7 +156,7 @@ func TestEveryFilterHasAKey(t *testing.T) {
 
 func TestCursorComesBack(t *testing.T) {
 	for _, at := range []time.Time{noon, time.Time{}.UTC(), time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)} {
-		want := position{at, -1 << 63, uuid.Max}
+		want := position{at, -1 << 63, uuid.Max, at.IsZero()}
 		q := Query{TenantID: "acme", Limit: 10}
 		q.Cursor = q.cursor(want)
 		q.Limit = 20 // a page may have another size than the one before

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
 // Record adds entries to the timeline, all or none, by one statement however
@@ -45,7 +46,7 @@ func (s *Store) add(ctx context.Context, doc string) (err error) {
 	if s.dialect == hooks.SQLite {
 		_, err = s.db.ExecContext(ctx, "INSERT INTO "+s.names.record+" (doc) VALUES (?)", doc)
 	} else {
-		_, err = s.db.ExecContext(ctx, "SELECT "+s.names.record+"("+utf8Literal(doc)+"::json)")
+		_, err = s.db.ExecContext(ctx, "SELECT "+s.names.record+"("+pgtext.Literal(doc)+"::json)")
 	}
 	return err
 }
@@ -78,6 +79,9 @@ func encode(entries []journal.Entry) (string, error) {
 	for i := range entries {
 		if entries[i].ID == uuid.Nil {
 			return "", &entryError{entries[i].ID, errors.New("its id is empty")}
+		}
+		if entries[i].Unreadable != "" {
+			return "", &entryError{entries[i].ID, errors.New("it is unreadable where it comes from: " + entries[i].Unreadable)}
 		}
 		docs[i] = newDocument(&entries[i])
 	}

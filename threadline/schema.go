@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
 // schemaVersion is what this package makes and needs.
@@ -39,6 +40,6 @@ func (n names) script(dialect hooks.Dialect) string {
 	}
 	return strings.NewReplacer(
 		`"threadline"`, quoteIdent(n.schema),
-		`'threadline'`, quoteText(n.schema),
+		`'threadline'`, pgtext.Literal(n.schema),
 	).Replace(postgresScript)
 }

@@ -68,9 +68,3 @@ func (s *Store) known() error {
 }
 
 func quoteIdent(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
-
-// quoteText makes a PostgreSQL literal that means the same whatever
-// standard_conforming_strings is (PostgreSQL manual, section 4.1.2.2).
-func quoteText(s string) string {
-	return " E'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(s) + "'"
-}

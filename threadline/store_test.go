@@ -85,7 +85,7 @@ func TestScriptsNameEveryColumn(t *testing.T) {
 	if got := slices.Sorted(slices.Values(append(columns, "inserted_at"))); !slices.Equal(got, slices.Sorted(slices.Values(read))) {
 		t.Errorf("written %v\nread    %v", got, read)
 	}
-	if n := len(new(Action).targets()); n != len(read) {
+	if n := len(new(Action).texts()); n != len(read) {
 		t.Errorf("%d columns are read into %d places", len(read), n)
 	}
 	for dialect, script := range map[hooks.Dialect]string{hooks.Postgres: postgresScript, hooks.SQLite: sqliteScript} {
@@ -127,12 +127,6 @@ func TestUnknownDialect(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "hooks.Postgres") {
 			t.Errorf("call %d: %v", i, err)
 		}
-	}
-}
-
-func TestQuoteText(t *testing.T) {
-	if got, want := quoteText(`it's a \ and "`), ` E'it''s a \\ and "'`; got != want {
-		t.Errorf("%s, want %s", got, want)
 	}
 }
 

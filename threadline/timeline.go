@@ -2,7 +2,6 @@ package threadline
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
@@ -13,6 +12,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
 // ErrNotFound means that the timeline has no such action.
@@ -81,12 +82,14 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (Action, error) {
 		return Action{}, s.explain("get", err)
 	}
 	query := "SELECT " + columns + " FROM " + s.names.actions + " WHERE id = ?"
-	var a Action
-	err = s.db.QueryRowContext(ctx, s.bind(query), id.String()).Scan(s.targets(&a)...)
-	if errors.Is(err, sql.ErrNoRows) || s.unmade(ctx, err) {
+	actions, err := s.scan(ctx, s.bind(query), []any{id.String()})
+	switch {
+	case s.unmade(ctx, err), err == nil && len(actions) == 0:
 		return Action{}, fmt.Errorf("%w: %s", ErrNotFound, id)
+	case err != nil:
+		return Action{}, s.explain("get", err)
 	}
-	return a, s.explain("get", err)
+	return actions[0], nil
 }
 
 // page reads one page of q.Limit actions, and one more to know whether it is the
@@ -119,7 +122,11 @@ func (s *Store) page(ctx context.Context, q Query) (Page, error) {
 	}
 	actions = actions[:q.Limit]
 	last := actions[q.Limit-1]
-	return Page{Actions: actions, Next: q.cursor(position{last.RecordedAt, last.Seq, last.ID})}, nil
+	if last.ID == uuid.Nil {
+		return Page{}, fmt.Errorf("threadline: timeline: a page ends with an action that has no place in it (%s): repair its row in %s, or use another limit",
+			last.Unreadable, s.names.actions)
+	}
+	return Page{Actions: actions, Next: q.cursor(position{last.RecordedAt, last.Seq, last.ID, last.Unreadable != ""})}, nil
 }
 
 // find reads a page whose filters have what is lacking written.
@@ -142,9 +149,7 @@ func (s *Store) pageQuery(q Query, columns string, lacks map[rune]bool) (string,
 		if err != nil {
 			return "", nil, err
 		}
-		conditions = append(conditions, condition{
-			"(recorded_at, seq, id) < (?, ?, ?)", []any{s.moment(p.recordedAt), p.seq, p.id.String()},
-		})
+		conditions = append(conditions, s.after(p))
 	}
 	var b strings.Builder
 	var args []any
@@ -165,6 +170,14 @@ func (s *Store) pageQuery(q Query, columns string, lacks map[rune]bool) (string,
 	return s.bind(b.String()), args, nil
 }
 
+// after selects what comes after p.
+func (s *Store) after(p position) condition {
+	if p.byID {
+		return condition{"(recorded_at, seq, id) < (SELECT recorded_at, seq, id FROM " + s.names.actions + " WHERE id = ?)", []any{p.id.String()}}
+	}
+	return condition{"(recorded_at, seq, id) < (?, ?, ?)", []any{s.moment(p.recordedAt), p.seq, p.id.String()}}
+}
+
 // encoded sends a text outside ASCII as bytes, for sessions whose encoding is not
 // UTF-8.
 func (c condition) encoded(lacks map[rune]bool) condition {
@@ -172,7 +185,7 @@ func (c condition) encoded(lacks map[rune]bool) condition {
 		return c
 	}
 	text, ok := c.arg[0].(string)
-	if !ok || isASCII(text) {
+	if !ok || pgtext.IsASCII(text) {
 		return c
 	}
 	if hasAny(text, lacks) {
@@ -188,9 +201,10 @@ func (s *Store) scan(ctx context.Context, query string, args []any) ([]Action, e
 	}
 	defer rows.Close()
 	var actions []Action
+	in := row{Row: lenient.Row{Hex: s.dialect == hooks.Postgres}}
 	for rows.Next() {
-		var a Action
-		if err := rows.Scan(s.targets(&a)...); err != nil {
+		a, err := in.scan(rows)
+		if err != nil {
 			return nil, err
 		}
 		actions = append(actions, a)
@@ -202,7 +216,7 @@ func (s *Store) scan(ctx context.Context, query string, args []any) ([]Action, e
 func (s *Store) moment(t time.Time) any {
 	t = ceil(t)
 	if s.dialect == hooks.SQLite {
-		return t.Format(timeFormat)
+		return t.Format(lenient.TimeForm)
 	}
 	return t
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
 )
 
 // row is an event as the columns of the table have it, as a member of the JSON
@@ -41,10 +42,7 @@ type row struct {
 	Captured      bool               `json:"captured,omitempty"`
 }
 
-// timeForm is fixed in width, so that times stored as text sort.
-const timeForm = "2006-01-02T15:04:05.000000Z"
-
-func formatTime(t time.Time) string { return t.UTC().Format(timeForm) }
+func formatTime(t time.Time) string { return t.UTC().Format(lenient.TimeForm) }
 
 func rowOf(e *hooks.Event) row {
 	return row{

@@ -20,6 +20,12 @@ type Entry struct {
 	RecordedAt time.Time `json:"recorded_at"`
 	// Role is the database role of the app's session.
 	Role string `json:"role,omitempty"`
+	// Unreadable says what of the entry cannot be read, such as
+	// `occurred_at: "infinity" is no time in the years 1 to 9999`, and is empty for
+	// all others. What can be read of it is in its fields. Such an entry was
+	// written to the table by other means than package hooks; it goes to no
+	// forwarder.
+	Unreadable string `json:"unreadable,omitempty"`
 }
 
 // TxKey names a transaction. PostgreSQL: its xid8 and transaction_timestamp();

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
 var (
@@ -78,9 +79,9 @@ func (p *postgres) recordQuery(doc []byte, token int64, own bool, wait time.Dura
 	b = append(b, `SELECT 1 FROM "`...)
 	b = append(b, p.schema...)
 	b = append(b, `".record(`...)
-	b, err := appendLiteral(b, doc, !p.raw.Load())
+	b, err := pgtext.AppendJSON(b, doc, !p.raw.Load())
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("journal: %w", err)
 	}
 	// Quoted, because the least int64 is a numeric expression without.
 	b = append(b, `, '`...)
@@ -121,12 +122,6 @@ func (p *postgres) ended(ctx context.Context, db *sql.DB, token int64) (bool, er
 	return over, nil
 }
 
-// postgresTime spells a time as formatTime does, whatever the session's DateStyle
-// is: entries are read back over the app's own connection.
-func postgresTime(column string) string {
-	return `to_char(` + column + ` AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
-}
-
 // beforeRead asks for the server's encoding, where Connect has not.
 func (p *postgres) beforeRead(ctx context.Context, q Querier) (err error) {
 	if p.known.Load() {
@@ -148,35 +143,23 @@ func (p *postgres) beforeRead(ctx context.Context, q Querier) (err error) {
 }
 
 func (p *postgres) setEncoding(server string) {
-	p.raw.Store(server == sqlASCII)
+	p.raw.Store(server == pgtext.SQLASCII)
 	p.known.Store(true)
-}
-
-const sqlASCII = "SQL_ASCII" // the encoding of servers that store any bytes
-
-// inHex returns an expression of text's UTF-8 as hex digits, which every
-// client_encoding has: the app may have set one that lacks characters of the text,
-// at any time. bytea would depend on bytea_output.
-func inHex(text, encoding string) string {
-	return "pg_catalog.encode(pg_catalog.convert_to(" + text + ", " + encoding + "), 'hex')"
 }
 
 func (p *postgres) hex() bool { return true }
 
-// columns are those that scanner reads.
+// columns are those that scanner reads, over the app's own connection, whatever its
+// settings are.
 func (p *postgres) columns() string {
-	encoding := "'UTF8'"
-	if p.raw.Load() {
-		encoding = "'" + sqlASCII + "'" // as it is
-	}
 	var b strings.Builder
-	b.WriteString(`seq, xid::text::bigint, ` + postgresTime("tx_started_at") + `, ` + postgresTime("recorded_at") + `,
-	id, ` + postgresTime("occurred_at") + `, outcome, captured`)
+	b.WriteString(`seq, xid::text, ` + pgtext.Time("tx_started_at") + `, ` + pgtext.Time("recorded_at") + `,
+	id, ` + pgtext.Time("occurred_at") + `, captured`)
 	for _, column := range textColumns {
 		if column == "metadata" {
 			column += "::text"
 		}
-		b.WriteString(", " + inHex("coalesce("+column+", '')", encoding))
+		b.WriteString(", " + pgtext.Hex("coalesce("+column+", '')", p.raw.Load()))
 	}
 	return b.String()
 }

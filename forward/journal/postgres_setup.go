@@ -3,12 +3,12 @@ package journal
 import (
 	"context"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
 const insufficientPrivilege = "42501" // SQLSTATE
@@ -54,23 +54,14 @@ func (p *postgres) named(query string) string {
 	return strings.ReplaceAll(query, "{schema}", p.schema)
 }
 
-// userHex is the name of the role, for sessions and servers of any encoding.
-var userHex = inHex("current_user::text",
-	"CASE pg_catalog.getdatabaseencoding() WHEN '"+sqlASCII+"' THEN '"+sqlASCII+"' ELSE 'UTF8' END")
-
 func (p *postgres) inspect(ctx context.Context, q queryer) (pgState, error) {
 	var s pgState
-	var user string
-	err := q.QueryRowContext(ctx, strings.Replace(p.named(stateQuery), "{user}", userHex, 1)).Scan(&s.server, &s.encoding, &s.standby, &user,
+	user := pgtext.HexAnywhere("current_user::text") // for sessions and servers of any encoding
+	err := q.QueryRowContext(ctx, strings.Replace(p.named(stateQuery), "{user}", user, 1)).Scan(&s.server, &s.encoding, &s.standby, pgtext.Scanner(&s.user),
 		&s.usage, &s.events, &s.versions, &s.functions, &s.execute)
 	if err != nil {
 		return s, fmt.Errorf("journal: look for its tables: %w", err)
 	}
-	name, err := hex.DecodeString(user)
-	if err != nil {
-		return s, fmt.Errorf("journal: look for its tables: the role's name: %w", err)
-	}
-	s.user = string(name)
 	if !s.versions || !s.usage {
 		return s, nil
 	}

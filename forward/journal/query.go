@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
 )
 
 // Query selects entries. The zero value selects all.
@@ -59,8 +61,8 @@ func (j *Journal) ByID(ctx context.Context, db *sql.DB, ids []uuid.UUID) ([]Entr
 	return j.read(ctx, db, func() string { return j.store.byID(ids) }, len(ids))
 }
 
-// List returns a page of entries in the order of Seq. It needs SELECT on the
-// table.
+// List returns a page of entries in the order of Seq, also those that are
+// [Entry.Unreadable]. It needs SELECT on the table.
 func (j *Journal) List(ctx context.Context, db *sql.DB, q Query) ([]Entry, error) {
 	limit := q.Limit
 	switch {
@@ -80,7 +82,8 @@ func (j *Journal) List(ctx context.Context, db *sql.DB, q Query) ([]Entry, error
 
 // Each gives the entries that q selects in the order of Seq, reading a page at a
 // time, so that no connection is held while the caller works. It stops after the
-// first error.
+// first error of the database; an entry that cannot be read is none, but says so
+// in [Entry.Unreadable].
 func (j *Journal) Each(ctx context.Context, db *sql.DB, q Query) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		left := q.Limit
@@ -138,7 +141,7 @@ func (j *Journal) read(ctx context.Context, db Querier, query func() string, siz
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	entries = make([]Entry, 0, min(size, defaultLimit))
-	in := scanner{hex: j.store.hex()}
+	in := scanner{row: lenient.Row{Hex: j.store.hex()}}
 	for rows.Next() {
 		e, err := in.scan(rows)
 		if err != nil {
@@ -150,23 +153,4 @@ func (j *Journal) read(ctx context.Context, db Querier, query func() string, siz
 		return nil, fmt.Errorf("journal: read: %w", err)
 	}
 	return entries, nil
-}
-
-// moment scans what formatTime wrote, or the database in the same form.
-type moment time.Time
-
-// Scan implements sql.Scanner.
-func (m *moment) Scan(src any) error {
-	var text string
-	switch v := src.(type) {
-	case string:
-		text = v
-	case []byte:
-		text = string(v)
-	default:
-		return fmt.Errorf("a time from %T", src)
-	}
-	t, err := time.Parse(timeForm, text)
-	*m = moment(t)
-	return err
 }

@@ -2,17 +2,16 @@ package journal
 
 import (
 	"database/sql"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
-	"strings"
 
-	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
 )
 
-// textColumns are the texts of an entry, the last columns of each dialect's SELECT.
+// plainColumns are the first columns of each dialect's SELECT.
+var plainColumns = [...]string{"seq", "tx", "tx_started_at", "recorded_at", "id", "occurred_at", "captured"}
+
+// textColumns are the texts of an entry, the columns after plainColumns.
 var textColumns = [...]string{
-	"role", "action",
+	"role", "action", "outcome",
 	"actor_type", "actor_id", "actor_name", "on_behalf_of",
 	"target_type", "target_id", "target_name",
 	"tenant_id", "request_id", "correlation_id", "causation_id", "job_id", "trace_parent",
@@ -21,60 +20,57 @@ var textColumns = [...]string{
 
 // scanner scans entries whose columns are those of byID, list and all.
 type scanner struct {
-	hex     bool // texts are hex digits
-	texts   [len(textColumns)]sql.RawBytes
-	decoded []byte // reused
+	row   lenient.Row
+	plain [len(plainColumns)]sql.RawBytes
+	texts [len(textColumns)]sql.RawBytes
 }
 
+// scan returns the row that rows is at. What cannot be read of it is
+// Entry.Unreadable, since the rows after it are to be read all the same.
 func (s *scanner) scan(rows *sql.Rows) (Entry, error) {
 	var e Entry
-	dest := [8 + len(textColumns)]any{
-		&e.Seq, &e.Tx.ID, (*moment)(&e.Tx.StartedAt), (*moment)(&e.RecordedAt),
-		&e.ID, (*moment)(&e.OccurredAt), &e.Outcome, &e.Captured,
+	var dest [len(plainColumns) + len(textColumns)]any
+	for i := range s.plain {
+		dest[i] = &s.plain[i]
 	}
 	for i := range s.texts {
-		dest[8+i] = &s.texts[i]
+		dest[len(s.plain)+i] = &s.texts[i]
 	}
 	if err := rows.Scan(dest[:]...); err != nil {
 		return e, err
 	}
-	var actorType, metadata string
-	for i, to := range [...]*string{
-		&e.Role, &e.Action,
-		&actorType, &e.Actor.ID, &e.Actor.Name, &e.Actor.OnBehalfOf,
-		&e.Target.Type, &e.Target.ID, &e.Target.Name,
-		&e.TenantID, &e.RequestID, &e.CorrelationID, &e.CausationID, &e.JobID, &e.TraceParent,
-		&e.IPAddress, &e.UserAgent, &e.Reason, &e.Comment, &metadata, &e.Application, &e.Host,
-	} {
-		if err := s.text(i, to); err != nil {
-			return e, err
-		}
-	}
-	e.Actor.Type = hooks.ActorType(actorType)
-	if metadata == "" {
-		return e, nil
-	}
-	dec := json.NewDecoder(strings.NewReader(metadata))
-	dec.UseNumber()
-	if err := dec.Decode(&e.Metadata); err != nil {
-		return e, fmt.Errorf("metadata of event %s: %w", e.ID, err)
-	}
+	s.row.Begin()
+	s.readPlain(&e)
+	s.readTexts(&e)
+	e.Unreadable = s.row.Unreadable()
 	return e, nil
 }
 
-// text copies a text; most are empty.
-func (s *scanner) text(i int, to *string) error {
-	b := s.texts[i]
-	if len(b) == 0 {
-		return nil
-	}
-	if s.hex {
-		var err error
-		if s.decoded, err = hex.AppendDecode(s.decoded[:0], b); err != nil {
-			return fmt.Errorf("column %s: %w", textColumns[i], err)
+func (s *scanner) readPlain(e *Entry) {
+	r, columns := &s.row, &plainColumns
+	e.Seq = r.Int(columns[0], s.plain[0])
+	e.Tx.ID = r.Int(columns[1], s.plain[1])
+	e.Tx.StartedAt = r.Time(columns[2], s.plain[2])
+	e.RecordedAt = r.Time(columns[3], s.plain[3])
+	e.ID = r.ID(columns[4], s.plain[4])
+	e.OccurredAt = r.Time(columns[5], s.plain[5])
+	e.Captured = r.Bool(columns[6], s.plain[6])
+}
+
+func (s *scanner) readTexts(e *Entry) {
+	for i, to := range [...]*string{
+		&e.Role, &e.Action, (*string)(&e.Outcome),
+		(*string)(&e.Actor.Type), &e.Actor.ID, &e.Actor.Name, &e.Actor.OnBehalfOf,
+		&e.Target.Type, &e.Target.ID, &e.Target.Name,
+		&e.TenantID, &e.RequestID, &e.CorrelationID, &e.CausationID, &e.JobID, &e.TraceParent,
+		&e.IPAddress, &e.UserAgent, &e.Reason, &e.Comment, nil, &e.Application, &e.Host,
+	} {
+		switch b := s.texts[i]; {
+		case len(b) == 0: // most are
+		case to == nil:
+			e.Metadata = s.row.Object(textColumns[i], b)
+		default:
+			*to = s.row.Text(textColumns[i], b)
 		}
-		b = s.decoded
 	}
-	*to = string(b)
-	return nil
 }

@@ -114,7 +114,7 @@ func setBusyTimeout(ctx context.Context, conn *sql.Conn, ms int64) error {
 }
 
 var sqliteColumns = func() string {
-	columns := "seq, tx_id, tx_started_at, recorded_at, id, occurred_at, outcome, captured"
+	columns := "seq, tx_id, tx_started_at, recorded_at, id, occurred_at, captured"
 	for _, column := range textColumns {
 		if column == "role" { // which SQLite does not have
 			column = "''"

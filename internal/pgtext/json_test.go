@@ -1,4 +1,4 @@
-package journal
+package pgtext
 
 import (
 	"encoding/json"
@@ -26,7 +26,7 @@ func literal(t *testing.T, s string) string {
 	return b.String()
 }
 
-func TestLiteral(t *testing.T) {
+func TestJSON(t *testing.T) {
 	for _, text := range []string{
 		"", "plain", `'`, `\`, `\'`, `'\`, `''`, `\\`, "あ\\'", "é", "\u2028", `\u2028`, `\\u2028`, "🙂", "\U0010FFFF", "\uFFFD", "\x7f\x01",
 	} {
@@ -35,7 +35,7 @@ func TestLiteral(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, ascii := range []bool{true, false} {
-			quoted, err := appendLiteral([]byte("before "), doc, ascii)
+			quoted, err := AppendJSON([]byte("before "), doc, ascii)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -58,8 +58,8 @@ func TestLiteral(t *testing.T) {
 	}
 }
 
-func TestLiteralRefusesNUL(t *testing.T) {
-	if _, err := appendLiteral(nil, []byte("a\x00b"), true); err == nil || !strings.Contains(err.Error(), "offset 1") {
+func TestJSONRefusesNUL(t *testing.T) {
+	if _, err := AppendJSON(nil, []byte("a\x00b"), true); err == nil || !strings.Contains(err.Error(), "offset 1") {
 		t.Errorf("err = %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package journal
+package pgtext
 
 import (
 	"bytes"
@@ -7,16 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// appendLiteral appends doc, valid UTF-8, as a PostgreSQL string literal.
-//
-// The form E'…' means the same under both settings of
-// standard_conforming_strings (PostgreSQL manual, section 4.1.2.2). With ascii
-// set, doc is JSON, and what is outside ASCII becomes \u escapes: then not even
-// a client_encoding whose characters may contain the bytes of ' or \ (SJIS,
-// BIG5, GBK) can end the literal early.
-func appendLiteral(dst, doc []byte, ascii bool) ([]byte, error) {
+// AppendJSON appends doc, valid UTF-8, as a PostgreSQL string literal. With ascii
+// set, doc is JSON, and what is outside ASCII becomes \u escapes, which cost less
+// than [Literal]'s digits. Servers whose encoding is SQL_ASCII cannot decode those.
+func AppendJSON(dst, doc []byte, ascii bool) ([]byte, error) {
 	if i := bytes.IndexByte(doc, 0); i >= 0 {
-		return dst, fmt.Errorf("journal: a NUL byte at offset %d, which no literal can hold", i)
+		return dst, fmt.Errorf("a NUL byte at offset %d, which no literal can hold", i)
 	}
 	if !ascii {
 		doc = unescapeSeparators(doc)
