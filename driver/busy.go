@@ -6,20 +6,23 @@ import (
 )
 
 // isBusy reports whether rows of another statement are open on a connection of
-// pgx. It refuses a query then, but has taken the result away from those rows by
+// pgx, perhaps below wrappers of others. It refuses a query then, but has taken the result away from those rows by
 // that time (pgconn's execExtendedPrefix), which the app's own statement need not
 // do. Its types are known by their methods only: Conn().PgConn().IsBusy().
 func isBusy(base driver.Conn) bool {
-	conn, ok := call(reflect.ValueOf(base).MethodByName("Conn"))
-	if !ok {
-		return false
+	for c := range layers(base) {
+		conn, ok := call(reflect.ValueOf(c).MethodByName("Conn"))
+		if !ok {
+			continue
+		}
+		wire, ok := call(conn.MethodByName("PgConn"))
+		if !ok {
+			continue
+		}
+		busy, ok := call(wire.MethodByName("IsBusy"))
+		return ok && busy.Kind() == reflect.Bool && busy.Bool()
 	}
-	wire, ok := call(conn.MethodByName("PgConn"))
-	if !ok {
-		return false
-	}
-	busy, ok := call(wire.MethodByName("IsBusy"))
-	return ok && busy.Kind() == reflect.Bool && busy.Bool()
+	return false
 }
 
 // call calls a method without arguments, if it is one that returns a single value.

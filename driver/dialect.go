@@ -98,13 +98,7 @@ func (db *database) checkClaim(c driver.Conn) error {
 	if db.reg.cfg.dialect == "" {
 		return nil
 	}
-	for range maxWrappers {
-		next := below(c)
-		if next == nil {
-			break
-		}
-		c = next
-	}
+	c = bottom(c)
 	found, err := recognise(c)
 	switch {
 	case err != nil:

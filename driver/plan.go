@@ -50,14 +50,7 @@ func (c *conn) replays(j *job) bool {
 
 // isPQ recognises lib/pq, which prepares only what the app prepares.
 func isPQ(base driver.Conn) bool {
-	for range maxWrappers {
-		next := below(base)
-		if next == nil {
-			break
-		}
-		base = next
-	}
-	t := reflect.TypeOf(base)
+	t := reflect.TypeOf(bottom(base))
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}

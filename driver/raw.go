@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"database/sql/driver"
+	"iter"
 	"reflect"
 )
 
@@ -77,15 +78,33 @@ func (w *wrapped) below() driver.Driver {
 // ours returns the connection of ours that c is, or wraps as far as it shows,
 // and nil if there is none.
 func ours(c driver.Conn) *conn {
-	for range maxWrappers {
+	for c := range layers(c) {
 		if f, ok := c.(interface{ unwrap() *conn }); ok {
 			return f.unwrap()
 		}
-		if c = below(c); c == nil {
-			break
-		}
 	}
 	return nil
+}
+
+// layers are a connection and what it wraps, as far as that is shown: the base
+// driver's connection is the last.
+func layers(c driver.Conn) iter.Seq[driver.Conn] {
+	return func(yield func(driver.Conn) bool) {
+		for range maxWrappers {
+			if c == nil || !yield(c) {
+				return
+			}
+			c = below(c)
+		}
+	}
+}
+
+// bottom is the last of the layers.
+func bottom(c driver.Conn) (last driver.Conn) {
+	for c := range layers(c) {
+		last = c
+	}
+	return last
 }
 
 // innermost is ours for the last of ours in the chain.

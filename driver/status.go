@@ -20,7 +20,8 @@ const (
 )
 
 // WithTxStatus is for a base driver of PostgreSQL that hands on what the server
-// said last. The driver then does not have to ask: it knows before a COMMIT that
+// said last: status gets the base driver's connection and, where this is a wrapper
+// that shows what it wraps, what is below, until one is known. The driver then does not have to ask: it knows before a COMMIT that
 // this will roll back, and does not believe one that has left the transaction
 // open. Package driver/pgxdriver does this for pgx.
 func WithTxStatus(status func(base driver.Conn) TxStatus) Option {
@@ -38,14 +39,15 @@ func (c *conn) status() (s state, known bool) {
 	if c.db.reg.cfg.status == nil || c.db.dialect != hooks.Postgres {
 		return stateLost, false
 	}
-	switch c.db.reg.cfg.status(c.own.conn) {
-	case TxIdle:
-		return stateIdle, true
-	case TxOpen:
-		return stateOpen, true
-	case TxFailed:
-		return stateAborted, true
-	default:
-		return stateLost, false
+	for base := range layers(c.own.conn) {
+		switch c.db.reg.cfg.status(base) {
+		case TxIdle:
+			return stateIdle, true
+		case TxOpen:
+			return stateOpen, true
+		case TxFailed:
+			return stateAborted, true
+		}
 	}
+	return stateLost, false
 }

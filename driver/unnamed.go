@@ -35,14 +35,10 @@ func (c *conn) queryUnnamed(ctx context.Context, query string, args []driver.Nam
 // others, query in the mode exec; nil for any other driver. Its type cannot be
 // named without importing pgx, so it is that of the connection's own setting.
 func execMode(base driver.Conn) any {
-	for range maxWrappers {
-		if base == nil {
-			return nil
+	for c := range layers(base) {
+		if isOf(c, "github.com/jackc/pgx/v5/stdlib") {
+			return execOf(c)
 		}
-		if isOf(base, "github.com/jackc/pgx/v5/stdlib") {
-			return execOf(base)
-		}
-		base = below(base)
 	}
 	return nil
 }

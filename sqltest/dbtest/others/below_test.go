@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	sqldriver "database/sql/driver"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -100,4 +102,35 @@ func TestClaimIsChecked(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestOpenRowsBelow: while rows are open the catalog is not asked, which would cost
+// the app the rest of them on pgx.
+func TestOpenRowsBelow(t *testing.T) {
+	for _, name := range []string{"XSAM/otelsql", "sqlhooks", "dd-trace-go"} { // which show what they wrap
+		wrap := below[name]
+		t.Run(name, func(t *testing.T) {
+			dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+				wrapped := dbtest.Wrap(t, e.Driver, wrap)
+				w := newWorld(t, e, wrapped, driver.WithDialect(e.Dialect))
+				read := func(name string) (n int, err error) {
+					tx, err := dbtest.Open(t, name, w.dsn).BeginTx(ctx(), nil)
+					w.must(err)
+					defer func() { _ = tx.Rollback() }()
+					rows, err := tx.QueryContext(ctx(), "SELECT generate_series(1, 100000)")
+					w.must(err)
+					_, _ = tx.ExecContext(ctx(), "UPDATE orders SET note = 'x'")
+					for rows.Next() {
+						n++
+					}
+					return n, errors.Join(rows.Err(), rows.Close())
+				}
+				bare, bareErr := read(wrapped)
+				got, err := read(w.name)
+				if shown := fmt.Sprint(got, err); shown != fmt.Sprint(bare, bareErr) {
+					t.Errorf("read %s, without the driver %d %v", shown, bare, bareErr)
+				}
+			}, dbtest.PostgresEngines()...)
+		})
+	}
 }
