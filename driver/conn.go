@@ -72,10 +72,14 @@ type job struct {
 	stmts []lex.Statement
 	args  []driver.NamedValue
 	whole string // the text, of an Exec without arguments
+	asked string // that of a Query without arguments
 	do    func(ctx context.Context) (answer, error)
 	names meanings
 	// prepared: the app has prepared it.
 	prepared bool
+	// blind: a question before it would come between the transaction's start and a
+	// statement that must be ahead of any query.
+	blind bool
 	// copying: lib/pq is in the middle of a COPY and can ask nothing.
 	copying bool
 }
@@ -111,10 +115,14 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 		}
 		return noRows{}, nil
 	}
-	a, err := c.run(ctx, job{args: args, do: func(ctx context.Context) (answer, error) {
+	j := job{args: args, do: func(ctx context.Context) (answer, error) {
 		rows, err := c.opt.query(ctx, query, args)
 		return answer{rows: rows}, err
-	}}, query)
+	}}
+	if len(args) == 0 && c.opt.queries() {
+		j.asked = query
+	}
+	a, err := c.run(ctx, j, query)
 	return a.rows, err
 }
 
@@ -227,16 +235,21 @@ func (c *conn) run(ctx context.Context, j job, query string) (answer, error) {
 }
 
 // dispatch runs a job by the kind of its statements.
-func (c *conn) dispatch(ctx context.Context, j job) (answer, error) {
+func (c *conn) dispatch(ctx context.Context, j job) (a answer, err error) {
 	if restricts(j.stmts) {
-		if err := c.beforeReadOnly(ctx); err != nil {
+		if err = c.beforeReadOnly(ctx); err != nil {
 			return answer{}, err
 		}
 	}
 	c.noteDefaults(j.stmts)
 	if isMoving(j.stmts) {
-		prepared := unprepares(j.stmts)
-		defer func() { c.moved(prepared) }()
+		drops := unprepares(j.stmts)
+		defer func() { c.moved(drops && err == nil && a.rows == nil) }() // what has rows may fail yet
+	}
+	if len(j.stmts) > 1 && !boring(j.stmts) {
+		if err = c.lead(ctx, &j); err != nil {
+			return answer{}, err
+		}
 	}
 	switch {
 	case c.mysql():

@@ -17,7 +17,8 @@ const conformingStrings = "standard_conforming_strings"
 
 // WithParameter is for a base driver of PostgreSQL that hands on what the server
 // reports of a setting, and reports again when it changes (PostgreSQL manual,
-// section 55.2.7); "" is for one that is not known. The driver then does not have to
+// section 55.2.7); "" is for one that is not known: the function gets the base driver's connection and,
+// where this is a wrapper that shows what it wraps, what is below. The driver then does not have to
 // ask how it must read a statement with a backslash in a string. Package
 // driver/pgxdriver does this for pgx.
 func WithParameter(parameter func(base driver.Conn, name string) string) Option {
@@ -59,27 +60,24 @@ func (c *conn) parse(ctx context.Context, query string, dst []lex.Statement) []l
 // transaction that has failed it answers nothing.
 func (c *conn) stringsConform(ctx context.Context) string {
 	if p := c.db.reg.cfg.parameter; p != nil {
-		if s := p(c.own.conn, conformingStrings); s != "" {
-			return s
+		for base := range layers(c.own.conn) {
+			if s := p(base, conformingStrings); s != "" {
+				return s
+			}
 		}
 	}
-	if !c.own.execs() {
+	if isBusy(c.own.conn) {
 		return ""
 	}
 	ctx, cancel := c.unhurried(ctx)
 	defer cancel()
-	res, err := c.own.exec(ctx, "SELECT 1 WHERE current_setting('"+conformingStrings+"') = 'on'", nil)
+	setting := ""
+	// SHOW takes no snapshot: SET TRANSACTION may be the next statement.
+	err := c.read(ctx, "SHOW "+conformingStrings, nil, func(row []string) { setting = row[0] })
 	if err != nil {
 		return ""
 	}
-	switch n, err := res.RowsAffected(); {
-	case err != nil:
-		return ""
-	case n > 0:
-		return "on"
-	default:
-		return "off"
-	}
+	return setting
 }
 
 // uncertain is what to make of a query that has two readings: something that may

@@ -9,6 +9,12 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
+// nothing is a connection that answers nothing.
+type nothing struct{ driver.Conn }
+
+// Prepare refuses.
+func (nothing) Prepare(string) (driver.Stmt, error) { return nil, driver.ErrBadConn }
+
 // TestReportedParameter: where the base driver knows the setting, the server is
 // not asked; the connection here could not.
 func TestReportedParameter(t *testing.T) {
@@ -25,7 +31,7 @@ func TestReportedParameter(t *testing.T) {
 			}
 			return setting
 		}
-		c := &conn{own: &optional{}, db: &database{reg: reg, dialect: hooks.Postgres}}
+		c := &conn{own: &optional{conn: nothing{}}, db: &database{reg: reg, dialect: hooks.Postgres}}
 		stmts := c.parse(t.Context(), query, nil)
 		var got []lex.Kind
 		for _, s := range stmts {
@@ -34,5 +40,31 @@ func TestReportedParameter(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%q: kinds %v, want %v", setting, got, want)
 		}
+	}
+}
+
+// TestKnownThroughWrappers: what the base driver knows is found also below wrappers
+// that show what they wrap.
+func TestKnownThroughWrappers(t *testing.T) {
+	reg := &registration{cfg: defaultConfig()}
+	reg.cfg.parameter = func(base driver.Conn, _ string) string {
+		if _, ok := base.(nothing); ok {
+			return "off"
+		}
+		return ""
+	}
+	reg.cfg.status = func(base driver.Conn) TxStatus {
+		if _, ok := base.(nothing); ok {
+			return TxFailed
+		}
+		return TxUnknown
+	}
+	type shows struct{ driver.Conn }
+	c := &conn{own: &optional{conn: shows{shows{nothing{}}}}, db: &database{reg: reg, dialect: hooks.Postgres}}
+	if got := c.stringsConform(t.Context()); got != "off" {
+		t.Errorf("the setting is %q", got)
+	}
+	if s, known := c.status(); !known || s != stateAborted {
+		t.Errorf("the status is %v, known %v", s, known)
 	}
 }

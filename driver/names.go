@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +36,7 @@ func (c *conn) lookUp(ctx context.Context, j *job) error {
 		return nil
 	}
 	var err error
-	if !j.copying {
+	if !j.copying && !j.blind {
 		c.checkFirst(ctx)
 		err = c.ask(ctx, &j.names, before, !c.postgres() && c.open)
 	}
@@ -74,8 +75,11 @@ func (c *conn) lookAfter(ctx context.Context, j *job, unread bool) error {
 	if late {
 		c.forgetNames()
 	}
-	if unread && !c.postgres() || c.postgres() && !late {
+	if unread && !c.postgres() || c.postgres() && !late && !j.blind {
 		return nil
+	}
+	if j.blind && !unread {
+		c.checkFirst(ctx)
 	}
 	at := before
 	if late {
@@ -130,7 +134,7 @@ func (c *conn) askOne(ctx context.Context, t lex.Table, temporaryOnly bool) erro
 	if r := n.found[t]; r != nil && !r.missing {
 		return nil
 	}
-	if s, known := c.status(); c.db.mute.Load() || known && s == stateAborted || isBusy(c.base) {
+	if s, known := c.status(); c.db.mute.Load() || known && s == stateAborted || isBusy(c.own.conn) {
 		return nil
 	}
 	var r *relation
@@ -184,7 +188,7 @@ func (c *conn) forgetNames() {
 }
 
 // moved drops the cached names after statements that may have changed their
-// meaning; unprepared says that the session's prepared statements are gone.
+// meaning; unprepared says that the session's prepared statements are certainly gone.
 func (c *conn) moved(unprepared bool) {
 	c.forgetNames()
 	if unprepared {
@@ -203,10 +207,5 @@ func (c *conn) movedBack(ended bool) {
 
 // unprepares reports whether a statement drops what the session has prepared.
 func unprepares(stmts []lex.Statement) bool {
-	for i := range stmts {
-		if s := &stmts[i]; s.Path && (s.Verb == "DISCARD" || s.Verb == "DEALLOCATE") {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(stmts, func(s lex.Statement) bool { return s.Unprepares })
 }

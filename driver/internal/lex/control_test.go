@@ -72,9 +72,9 @@ var controls = []struct {
 	{"COMMIT PREPARED 'g'", both[:1], Statement{Kind: CommitPrepared, Name: "g", NoBlock: true}},
 	{"ROLLBACK PREPARED 'g'", both[:1], Statement{Kind: RollbackPrepared, Name: "g", NoBlock: true}},
 
-	{"SET TRANSACTION READ ONLY", both[:1], Statement{Restricts: true}},
-	{"SET LOCAL \"transaction_read_only\" TO on", both[:1], Statement{Restricts: true}},
-	{"SET application_name = transactions", both[:1], Statement{}},
+	{"SET TRANSACTION READ ONLY", both[:1], Statement{Restricts: true, Lead: LeadFirst}},
+	{"SET LOCAL \"transaction_read_only\" TO on", both[:1], Statement{Restricts: true, Lead: LeadFirst}},
+	{"SET application_name = transactions", both[:1], Statement{Lead: LeadPlain}},
 	{"PRAGMA main.query_only = 1", both[1:], Statement{NoBlock: true, Restricts: true}},
 	{"PREPARE transaction AS SELECT 1", both[:1], Statement{}},
 	{"PREPARE a AS DELETE FROM t", both[:1], Statement{}},

@@ -98,6 +98,8 @@ type Statement struct {
 	// NoBlock: it cannot run inside a transaction block (VACUUM, CREATE
 	// DATABASE, CREATE INDEX CONCURRENTLY …), or means something else there.
 	NoBlock bool
+	// Concurrent: a Schema statement … CONCURRENTLY, which commits in several steps.
+	Concurrent bool
 	// Returning: a Write that returns the rows of Tables.
 	Returning bool
 	// ReturnsKey: an INSERT … RETURNING the key's column, under its own name.
@@ -109,6 +111,11 @@ type Statement struct {
 	// search_path, RESET ROLE, SELECT set_config('search_path', …), DISCARD,
 	// ATTACH …
 	Path bool
+	// Lead is how a Read of PostgreSQL may stand before the first query.
+	Lead Lead
+	// Unprepares: DISCARD ALL and DEALLOCATE ALL, which drop what the session has
+	// prepared.
+	Unprepares bool
 	// Modes: a SET of MySQL that may change how the statements behind it are read, and
 	// what an INSERT makes of values that do not fit: of sql_mode, or of the
 	// character set.
@@ -141,8 +148,7 @@ type Statement struct {
 	// how SQLite's full-text tables are given commands.
 	Command bool
 	// Verb is the first keyword, or two, upper case, of a Schema or Opaque
-	// statement: "CREATE TABLE", "GRANT"; "COPY" of a Write that is one; "DISCARD"
-	// and "DEALLOCATE".
+	// statement: "CREATE TABLE", "GRANT"; "COPY" of a Write that is one.
 	Verb string
 }
 

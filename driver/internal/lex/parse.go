@@ -233,8 +233,13 @@ func (p *parser) statement() Statement {
 // postgres recognises what only PostgreSQL has.
 func (p *parser) postgres(first []byte) Statement {
 	switch string(first) {
-	case "SHOW", "FETCH", "MOVE", "DECLARE", "CLOSE", "LISTEN", "UNLISTEN", "NOTIFY",
-		"PREPARE", "LOCK", "ANALYSE", "CHECKPOINT", "LOAD", "REFRESH":
+	case "SHOW":
+		return Statement{Lead: LeadStays}
+	case "LOCK":
+		return Statement{Lead: LeadFirst}
+	case "LISTEN", "UNLISTEN", "NOTIFY", "CHECKPOINT":
+		return Statement{Lead: LeadPlain}
+	case "FETCH", "MOVE", "DECLARE", "CLOSE", "PREPARE", "ANALYSE", "LOAD", "REFRESH":
 		return Statement{}
 	case "SET", "RESET":
 		return p.set()

@@ -11,6 +11,14 @@ import "slices"
 func (p *parser) set() Statement {
 	p.advance()
 	p.acceptAny("SESSION", "LOCAL")
+	lead := p.leadOfSet()
+	st := p.setting()
+	st.Lead = lead
+	return st
+}
+
+// setting recognises what is set.
+func (p *parser) setting() Statement {
 	if p.tok.form == 'U' { // a name in escapes may be any
 		return Statement{Path: true, Restricts: true, Defaults: true}
 	}
@@ -32,18 +40,14 @@ const readOnlySetting = "transaction_read_only"
 
 var pathSettings = []string{"search_path", "role", "session_authorization"}
 
-// discard recognises DISCARD and DEALLOCATE ALL, which end what the session has
+// discard recognises DISCARD and DEALLOCATE. With ALL they drop what the session has
 // prepared.
 func (p *parser) discard() Statement {
-	st := Statement{Verb: verb(p.tok)}
+	discards := p.at("DISCARD")
 	p.advance()
 	p.accept("PREPARE")
 	all := p.at("ALL")
-	if st.Verb == "DEALLOCATE" {
-		return Statement{Verb: st.Verb, Path: all}
-	}
-	st.NoBlock, st.Path = all, true
-	return st
+	return Statement{NoBlock: discards && all, Path: discards || all, Unprepares: all}
 }
 
 // configures recognises calls of set_config in the SELECT in hand, for one of

@@ -2,6 +2,7 @@ package capture_test
 
 import (
 	"database/sql"
+	"strings"
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -90,4 +91,49 @@ func TestHidingTable(t *testing.T) {
 		}
 		w.want("orders.updated orders#7 statements=1 rows=1")
 	}, pg...)
+}
+
+// TestPlansThatStay: only what drops all prepared statements, and has done so, makes
+// the driver forget what they write to.
+func TestPlansThatStay(t *testing.T) {
+	const conditional = "orders.inserted orders#2 statements=1 conditional=true"
+	for between, want := range map[string]string{
+		"DISCARD SEQUENCES": conditional,
+		"DISCARD TEMP":      conditional,
+		"DISCARD PLANS":     conditional,
+		"DEALLOCATE other":  conditional,
+		// In a failed transaction, and where it is not allowed.
+		"BEGIN|SELECT 1/0|DEALLOCATE ALL|ROLLBACK": conditional,
+		"BEGIN|DISCARD ALL|ROLLBACK":               conditional,
+		"SELECT 1/0; DEALLOCATE ALL":               conditional,
+		// Dropped for good, although the transaction is rolled back.
+		"BEGIN|DEALLOCATE ALL|ROLLBACK": "",
+		"DISCARD ALL":                   "",
+	} {
+		t.Run(between, func(t *testing.T) {
+			each(t, plannedTables, func(w *world) {
+				c := w.conn()
+				w.execOn(c, "PREPARE other AS SELECT 1")
+				w.execOn(c, "CREATE TEMP TABLE unused (id int)")
+				st, err := c.PrepareContext(ctx(), "INSERT INTO orders (id) VALUES ($1)")
+				w.must(err)
+				w.must(st.ExecContext(ctx(), 1))
+				for query := range strings.SplitSeq(between, "|") {
+					_, _ = c.ExecContext(ctx(), query) // some are to fail
+				}
+				w.execOn(c, "DO 'BEGIN CREATE TEMP TABLE orders (id int); END'") // for which the old one is not looked at
+				first := "orders.inserted orders#1" + row
+				if want == "" { // nothing is left that could write to the old table
+					w.execOn(c, "INSERT INTO orders (id) VALUES (?) -- again", 2)
+					w.want(first)
+					return
+				}
+				w.must(st.ExecContext(ctx(), 2))
+				if between != "DISCARD PLANS" { // after which the server looks for the table again
+					w.wantCount("orders", 3)
+				}
+				w.want(first, want)
+			}, pg...)
+		})
+	}
 }
