@@ -2,8 +2,12 @@ package driver_test
 
 import (
 	"context"
+	"database/sql"
+	"strings"
 	"testing"
+	"time"
 
+	adriver "github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest"
 )
@@ -82,5 +86,35 @@ func TestCallbackOutsideAnyTransaction(t *testing.T) {
 	want(t, "run", l, "at once")
 	if err := hooks.OnRollback(context.Background(), db, l.add("never")); err == nil {
 		t.Error("OnRollback in autocommit was accepted, and can never be called")
+	}
+}
+
+// TestConnectPanics: a handler's panic is the error of the connection attempt, and
+// costs the pool no place.
+func TestConnectPanics(t *testing.T) {
+	for _, mode := range []hooks.Mode{hooks.Strict, hooks.BestEffort} {
+		fake, spy := sqltest.NewFake(), &spy{}
+		panics := true
+		spy.connect = func(context.Context, *sql.DB) error {
+			if panics {
+				panic("in Connect")
+			}
+			return nil
+		}
+		db := open(t, fake, spy, adriver.WithMode(mode))
+		db.SetMaxOpenConns(1)
+		err := db.PingContext(context.Background())
+		if refused := err != nil && strings.Contains(err.Error(), "in Connect"); refused != (mode == hooks.Strict) {
+			t.Errorf("%v: error %v", mode, err)
+		}
+		if mode == hooks.BestEffort {
+			want(t, "notices", spy.kinds(), "failed connect")
+		}
+		panics = false
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		if err := db.PingContext(ctx); err != nil {
+			t.Errorf("%v: then %v", mode, err)
+		}
+		cancel()
 	}
 }

@@ -309,7 +309,14 @@ func (c *conn) rollback(ctx context.Context) error {
 // ownEnding ends a transaction that the driver began by a raw BEGIN.
 func (c *conn) ownEnding(ctx context.Context) ending {
 	return ending{
-		run:  func() error { return c.lastly(ctx, "COMMIT", 0) },
+		run: func() error {
+			// SQLite may wait for readers there. A COMMIT that was stopped leaves the
+			// transaction open, which is asked.
+			if c.sqlite() && c.tx.brief {
+				return c.word(ctx, "COMMIT")
+			}
+			return c.lastly(ctx, "COMMIT", 0)
+		},
 		undo: func() error { return c.rollback(ctx) },
 	}
 }

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -120,7 +121,7 @@ func (c *conn) prepareConn(ctx context.Context) error {
 		c.learnSession(ctx)
 	}
 	l := c.lend(ctx, leaseIdle)
-	err := c.db.handler.Connect(ctx, l.db)
+	err := c.callConnect(ctx, l.db)
 	native := l.revoke()
 	if err == nil {
 		c.prepared = true
@@ -135,4 +136,15 @@ func (c *conn) prepareConn(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// callConnect turns a panic of the handler into an error: in database/sql's call of
+// Connect it would keep the connection's place in the pool for good.
+func (c *conn) callConnect(ctx context.Context, lent *sql.DB) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("driver: the hook panicked while preparing a connection: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return c.db.handler.Connect(ctx, lent)
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -66,16 +67,35 @@ func (c *conn) remains(ctx context.Context, j job) func(error) bool {
 	}
 }
 
-// isConstraint recognises SQLITE_CONSTRAINT (19), which FAIL answers with, in any
-// of its extended forms.
-func isConstraint(err error) bool {
-	const constraint, primary = 19, 0xff
-	for ; err != nil; err = errors.Unwrap(err) {
-		if code, ok := codeOf(err); ok {
-			return code&primary == constraint
-		}
+// SQLite's primary result codes.
+const (
+	codeBusy       = 5
+	codeLocked     = 6
+	codeReadOnly   = 8
+	codeConstraint = 19
+)
+
+// isConstraint recognises the code that FAIL answers with.
+func isConstraint(err error) bool { return primaryCode(err) == codeConstraint }
+
+// cannotWrite recognises the codes of a statement that could not begin to write.
+func cannotWrite(err error) bool {
+	switch primaryCode(err) {
+	case codeBusy, codeLocked, codeReadOnly:
+		return true
 	}
 	return false
+}
+
+// primaryCode is SQLite's result code, without what extends it; 0 if err has none.
+func primaryCode(err error) int64 {
+	const primary = 0xff
+	for ; err != nil; err = errors.Unwrap(err) {
+		if code, ok := codeOf(err); ok {
+			return code & primary
+		}
+	}
+	return 0
 }
 
 // codeOf reads SQLite's result code from an error: a method Code of modernc and
@@ -119,7 +139,7 @@ func (c *conn) captureFailed(ctx context.Context, j *job) {
 // left something behind, or reports that it could not.
 func (c *conn) bareFailed(ctx context.Context, j *job, left bool, err error) {
 	if c.postgres() {
-		left = len(j.stmts) == 1 && j.stmts[0].NoBlock && halfway(err)
+		left = len(j.stmts) == 1 && j.stmts[0].NoBlock && (c.lostBy(err) || halfway(&j.stmts[0], err))
 	}
 	if !left {
 		return
@@ -139,15 +159,19 @@ func (c *conn) bareFailed(ctx context.Context, j *job, left bool, err error) {
 	c.deliver(ctx)
 }
 
-// halfway reports whether a statement that PostgreSQL runs in several
-// transactions, such as CREATE INDEX CONCURRENTLY, may have committed the first
-// of them: not if it was refused for what it says.
-func halfway(err error) bool {
+// halfway reports whether a statement that PostgreSQL runs in several transactions may
+// have committed the first of them: not if it was refused for what it says. Others
+// leave nothing, but for a DROP DATABASE that is stopped when it has begun: the
+// database is invalid then.
+func halfway(s *lex.Statement, err error) bool {
 	state := hooks.SQLState(err)
-	for _, class := range []string{"42", "0A", "25", "22", "28", "3D", "3F"} {
-		if strings.HasPrefix(state, class) {
-			return false
-		}
+	classes := []string{"42", "0A", "25", "22", "28", "3D", "3F"}
+	has := func(class string) bool { return strings.HasPrefix(state, class) }
+	switch {
+	case s.Concurrent:
+		return !slices.ContainsFunc(classes, has)
+	case s.Verb == "DROP DATABASE":
+		return slices.ContainsFunc([]string{"57", "58", "XX"}, has)
 	}
-	return true
+	return false
 }

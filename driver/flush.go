@@ -124,6 +124,7 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, how flushing) (f
 		if state := c.prove(ctx); state != flushProven {
 			return state, nil
 		}
+		defer c.writable(ctx)()
 	}
 	if err := c.refuseUnattributed(events); err != nil {
 		return flushFailed, err

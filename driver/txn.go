@@ -51,7 +51,9 @@ type facts struct {
 	// witness is one more than the number of savepoints before the witness, 0 if
 	// that is not set.
 	witness int
-	due     bool // its COMMIT waits for rows that are still open
+	// brief: its COMMIT is a part of the app's statement, which ends with its context.
+	brief bool
+	due   bool // its COMMIT waits for rows that are still open
 }
 
 // item is an event or a function, in the order in which they came.

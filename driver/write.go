@@ -54,6 +54,9 @@ func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 	left := c.remains(ctx, j)
 	a, err := j.do(ctx)
 	if err != nil {
+		if c.sqlite() && len(j.stmts) == 1 && cannotWrite(err) {
+			c.tx.wrote = wrote
+		}
 		if c.tx.mode != hooks.Off && left(err) {
 			c.captureFailed(ctx, &j)
 		}
@@ -152,6 +155,7 @@ func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
 		a.rows = c.serve(ctx, a.rows, captured)
 		return a, nil
 	}
+	c.tx.brief = true
 	if err := c.finishImplicit(ctx); err != nil {
 		return answer{}, err
 	}

@@ -56,8 +56,8 @@ const (
 //
 // The driver calls it from the goroutine that uses the connection, so its
 // methods are called concurrently, though never twice at once for the same
-// connection. A panic in Flush, End or Notify is recovered by the driver and
-// counts as an error. A Handler that is an io.Closer is closed with its database.
+// connection. A panic in any of them is recovered by the driver and counts as
+// an error. A Handler that is an io.Closer is closed with its database.
 type Handler interface {
 	// Connect is called for every new connection before the app has it, for
 	// what must be checked or made first, such as tables; for a connection that

@@ -51,7 +51,7 @@ func (p *parser) object(first string) Statement {
 func (p *parser) named(st *Statement) {
 	p.advance()
 	if p.accept("CONCURRENTLY") {
-		st.NoBlock = true
+		st.NoBlock, st.Concurrent = true, true
 	}
 	if p.at("IF") && (p.after().is("NOT") || p.after().is("EXISTS")) {
 		st.Conditional = true
@@ -172,7 +172,8 @@ func (p *parser) alter() Statement {
 	case database:
 		st.NoBlock = p.until("TABLESPACE") // SET TABLESPACE moves the files
 	case table:
-		st.NoBlock = p.until("CONCURRENTLY") // DETACH PARTITION p CONCURRENTLY
+		st.Concurrent = p.until("CONCURRENTLY") // DETACH PARTITION p CONCURRENTLY
+		st.NoBlock = st.Concurrent
 	}
 	return st
 }

@@ -16,6 +16,7 @@ func TestSchema(t *testing.T) {
 	temporary := func(st *Statement) { st.Temporary = true }
 	conditional := func(st *Statement) { st.Conditional = true }
 	noBlock := func(st *Statement) { st.NoBlock = true }
+	concurrent := func(st *Statement) { st.NoBlock, st.Concurrent = true, true }
 	on := func(table string) func(*Statement) {
 		return func(st *Statement) { st.On = Table{Name: table} }
 	}
@@ -38,15 +39,15 @@ func TestSchema(t *testing.T) {
 		{"CREATE INDEX v ON t (a)", both, with(named("CREATE INDEX", v), on("t"))},
 		{"CREATE UNIQUE INDEX IF NOT EXISTS v ON t (a)", both, with(with(named("CREATE INDEX", v), on("t")), conditional)},
 		{"CREATE INDEX ON t (a)", both[:1], with(named("CREATE INDEX"), on("t"))},
-		{"CREATE INDEX CONCURRENTLY v ON t (a)", both[:1], with(with(named("CREATE INDEX", v), on("t")), noBlock)},
+		{"CREATE INDEX CONCURRENTLY v ON t (a)", both[:1], with(with(named("CREATE INDEX", v), on("t")), concurrent)},
 		{"DROP TABLE IF EXISTS t, s.t CASCADE", both[:1], with(named("DROP TABLE", tt, st), conditional)},
 		{"CREATE TABLE IF NOT EXISTS t (a int)", both, with(named("CREATE TABLE", tt), conditional)},
 		{"CREATE TABLE if (a int)", both[:1], named("CREATE TABLE", Table{Name: "if"})},
-		{"DROP INDEX CONCURRENTLY v", both[:1], with(named("DROP INDEX", v), noBlock)},
+		{"DROP INDEX CONCURRENTLY v", both[:1], with(named("DROP INDEX", v), concurrent)},
 		{"DROP TRIGGER v ON t", both[:1], with(named("DROP TRIGGER", v), on("t"))},
 		{"DROP TRIGGER v", both[1:], named("DROP TRIGGER", v)},
 		{"ALTER TABLE t ADD COLUMN a int", both, named("ALTER TABLE", tt)},
-		{"ALTER TABLE ONLY t DETACH PARTITION v CONCURRENTLY", both[:1], with(named("ALTER TABLE", tt), noBlock)},
+		{"ALTER TABLE ONLY t DETACH PARTITION v CONCURRENTLY", both[:1], with(named("ALTER TABLE", tt), concurrent)},
 		{"CREATE DATABASE v", both[:1], with(named("CREATE DATABASE", v), noBlock)},
 		{"DROP DATABASE v", both[:1], with(named("DROP DATABASE", v), noBlock)},
 		{"ALTER DATABASE v SET a = 1", both[:1], named("ALTER DATABASE", v)},

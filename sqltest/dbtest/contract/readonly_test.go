@@ -66,6 +66,23 @@ func TestMadeReadOnlyInAString(t *testing.T) {
 	)
 }
 
+// TestRefusedWrite: a write that SQLite refused before it began leaves a transaction
+// that has written nothing, and is over when its events are written. PRAGMA query_only
+// is for what the app writes, and stays on for that.
+func TestRefusedWrite(t *testing.T) {
+	check(t, []way{byExec},
+		kept("query_only", "BEGIN | PRAGMA query_only = 1 | +1 | !a | COMMIT", "", "a", lite...),
+		kept("query_only, captured", "BEGIN | PRAGMA query_only = 1 | @1 | !a | COMMIT | @2", "", "a", lite...),
+		kept("query_only, a savepoint", "BEGIN | PRAGMA query_only = 1 | SAVEPOINT s | @1 | !a | RELEASE s | COMMIT", "", "a", lite...),
+		kept("query_only from the start", "PRAGMA query_only = 1 | Begin | @1 | !a | Commit | @2", "", "a", lite...),
+		kept("query_only, in no transaction", "PRAGMA query_only = 1 | !a | @1", "", "a", lite...),
+		kept("an old snapshot", "PRAGMA journal_mode = WAL | BEGIN | SELECT * FROM orders | ^INSERT INTO things (id) VALUES (5) | @1 | !a | COMMIT", "5", "a", lite...),
+		settled(kept("written before", "BEGIN | @1 | PRAGMA query_only = 1 | @2 | COMMIT", "1", "orders.inserted", lite...)),
+		kept("recorded after it", "BEGIN | +1 | PRAGMA query_only = 1 | !a | COMMIT | @2", "1", "a", lite...),
+		kept("recorded after it, rolled back", "BEGIN | +1 | PRAGMA query_only = 1 | !a | ROLLBACK | @2", "", "", lite...),
+	)
+}
+
 // TestTooLateToWrite: events that come when the transaction has written and is
 // read-only can be written nowhere: in another transaction they would be there
 // whether or not this one commits.
