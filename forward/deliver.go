@@ -81,7 +81,7 @@ func (d *handler) deliver(ctx context.Context, conn *sql.DB, s *sink, entries []
 		result = callResult{entries: entries, err: errEndedGoroutine}
 	}
 	if s.breaker.note(result.timedOut, d.hub.now()) {
-		d.hub.log.Warn("aftercommit: a forwarder is suspended, because it did not return in time repeatedly; "+
+		d.log().Warn("aftercommit: a forwarder is suspended, because it did not return in time repeatedly; "+
 			"if it uses the app's own *sql.DB, it waits for the connection that waits for it: "+
 			"use the one that forward.Conn(ctx) lends",
 			zap.String("driver", d.db.Driver), zap.String("forwarder", s.name()),

@@ -37,13 +37,13 @@ func durability(ctx context.Context, conn *sql.DB, dialect hooks.Dialect) []stri
 }
 
 // warnDurability says once for each database what committed means there. Without
-// a journal nothing is asked of the app's connection.
+// a journal it is not asked.
 func (d *handler) warnDurability(ctx context.Context, conn *sql.DB) {
 	if d.journal == nil {
 		return
 	}
 	if risks := durability(ctx, conn, d.db.Dialect); len(risks) > 0 {
-		d.hub.log.Warn("aftercommit: a crash of the database can take back what it has confirmed: "+
+		d.log().Warn("aftercommit: a crash of the database can take back what it has confirmed: "+
 			"an event may have been forwarded by then, and its transaction be gone",
 			zap.String("driver", d.db.Driver), zap.String("settings", strings.Join(risks, ", ")))
 	}

@@ -86,7 +86,7 @@ func (d *handler) endCommitted(ctx context.Context, conn *sql.DB, b *batch) (don
 	// be on a standby that has not heard of it.
 	done, err := d.advance(ctx, d.usable(conn), b, conn != nil)
 	if err != nil {
-		d.hub.log.Warn("aftercommit: committed events could not be read back; they are forwarded later",
+		d.log().Warn("aftercommit: committed events could not be read back; they are forwarded later",
 			zap.String("driver", d.db.Driver), zap.Error(err))
 	}
 	return done

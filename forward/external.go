@@ -87,6 +87,7 @@ func (h *Hub) Work(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error
 		return fmt.Errorf("forward: %w", err)
 	}
 	if err = d.journal.Connect(ctx, db); err == nil {
+		d.nameLog(ctx, db)
 		err = d.attach(ctx, db)
 	}
 	if err == nil {
@@ -148,7 +149,7 @@ func (d *handler) warnMoved(ctx context.Context, conn *sql.DB) error {
 		st := &states[i]
 		given := slices.ContainsFunc(d.queue.given, func(s *sink) bool { return s.name() == st.Forwarder })
 		if given && st.RetiredAt.IsZero() {
-			d.hub.log.Warn("aftercommit: a forwarder was the relay's and is the Queue's now: what was committed before waits for the relay, and is kept; "+
+			d.log().Warn("aftercommit: a forwarder was the relay's and is the Queue's now: what was committed before waits for the relay, and is kept; "+
 				"run Hub.Relay without Options.Queue until it is not behind any more, then end it with relay.Store.Retire",
 				zap.String("driver", d.db.Driver), zap.String("forwarder", st.Forwarder), zap.Int64("behind", st.Behind))
 		}

@@ -27,6 +27,9 @@ type handler struct {
 	// registered says, on SQLite, that the forwarders' cursors are committed.
 	registered atomic.Bool
 
+	// named is the Hub's logger with the name of the database, once that is known.
+	named atomic.Pointer[zap.Logger]
+
 	pending pending
 	side    sidePool
 	queue   queue
@@ -55,6 +58,7 @@ func (d *handler) Connect(ctx context.Context, conn *sql.DB) error {
 	if d.started.Load() {
 		return nil
 	}
+	d.nameLog(ctx, conn)
 	if standby, err := d.isStandby(ctx, conn); err != nil || standby {
 		return err // nothing is written there; the next connection may be to a primary
 	}
@@ -94,7 +98,7 @@ func (d *handler) attach(ctx context.Context, conn *sql.DB) error {
 		case err == nil:
 		case errors.As(err, &permanent):
 			s.off.Store(true)
-			d.hub.log.Warn("aftercommit: a forwarder is left out: it cannot work with this database",
+			d.log().Warn("aftercommit: a forwarder is left out: it cannot work with this database",
 				zap.String("driver", d.db.Driver), zap.String("forwarder", s.name()),
 				zap.String("reason", permanent.Reason), zap.Error(err))
 		default:
@@ -127,11 +131,11 @@ func (d *handler) logStart() {
 		zap.String("capture", d.db.Capture), zap.Bool("journal", d.journal != nil), zap.Strings("forwarders", forwarders),
 	}
 	if d.journal == nil {
-		d.hub.log.Warn("aftercommit: started without a journal: events are forwarded from memory, at most once; "+
+		d.log().Warn("aftercommit: started without a journal: events are forwarded from memory, at most once; "+
 			"they are lost if the process ends right after a commit, or a forwarder fails", fs...)
 		return
 	}
-	d.hub.log.Info("aftercommit: started", fs...)
+	d.log().Info("aftercommit: started", fs...)
 }
 
 // Flush implements [hooks.Handler]. Without a journal there is nothing to write,

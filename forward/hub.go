@@ -131,6 +131,9 @@ func stderrLogger() *zap.Logger {
 // a dialect that the journal does not know.
 func (h *Hub) Open(db hooks.Database) (hooks.Handler, error) {
 	d := h.newHandler(db)
+	if db.Mode != nil && db.Mode() == hooks.Off {
+		h.log.Info("aftercommit: the mode is off: nothing is written to the audit trail (driver.WithMode, AFTERCOMMIT_MODE)", zap.String("driver", db.Driver))
+	}
 	if !h.noJournal && db.Dialect == hooks.MySQL {
 		return nil, errors.New("MySQL (or MariaDB) is not supported yet with a journal: set forward.Options.NoJournal, which forwards from memory, at most once, or the mode off (driver.WithMode, AFTERCOMMIT_MODE), which audits nothing")
 	}

@@ -33,7 +33,7 @@ func (d *handler) warnConnections(ctx context.Context, conn *sql.DB) {
 	if beside == 0 || conn.QueryRowContext(ctx, fewest).Scan(&allowed) != nil || allowed > beside {
 		return
 	}
-	d.hub.log.Warn("aftercommit: the server allows this role too few connections for the app and for what delivers events beside it: "+
+	d.log().Warn("aftercommit: the server allows this role too few connections for the app and for what delivers events beside it: "+
 		"raise CONNECTION LIMIT or max_connections, or deliver from another process and set Options.Relay to RelayElsewhere",
 		zap.String("driver", d.db.Driver), zap.Int("allowed", allowed), zap.Int("beside", beside))
 }

@@ -34,7 +34,7 @@ func (d *handler) Notify(n hooks.Notice) {
 	if c := h.counts.of(n); c != nil {
 		c.Add(int64(n.Count))
 	}
-	if ce := h.log.Check(d.level(n), "aftercommit: "+message(n)); ce != nil {
+	if ce := d.log().Check(d.level(n), "aftercommit: "+message(n)); ce != nil {
 		ce.Write(fields(n)...)
 	}
 	if h.observer != nil {

@@ -53,6 +53,7 @@ func (d *handler) setUpRelay(ctx context.Context, db *sql.DB) error {
 	if err := d.journal.Connect(ctx, db); err != nil {
 		return err
 	}
+	d.nameLog(ctx, db)
 	for _, s := range d.sinks {
 		known, err := d.queue.store.Registered(ctx, db, s.name())
 		if err != nil {
@@ -62,7 +63,7 @@ func (d *handler) setUpRelay(ctx context.Context, db *sql.DB) error {
 			return err
 		}
 		if !known {
-			d.hub.log.Info("aftercommit: the relay registered a forwarder, which gets what is committed from now on; "+
+			d.log().Info("aftercommit: the relay registered a forwarder, which gets what is committed from now on; "+
 				"relay.Store.Replay with a Selection of this Forwarder and a From gives it what is in the journal from before",
 				zap.String("forwarder", s.name()), zap.Time("from", d.hub.now().UTC()))
 		}

@@ -189,7 +189,7 @@ func (d *handler) runQueue(db *sql.DB) {
 			targets = append(targets, d.target(s))
 		}
 	}
-	q.relay = relay.Start(q.store, db, relay.Config{Targets: targets, Notify: d.Notify, Log: d.hub.log})
+	q.relay = relay.Start(q.store, db, relay.Config{Targets: targets, Notify: d.Notify, Log: d.log()})
 	q.stop, q.stopped = make(chan struct{}), make(chan struct{})
 	go d.settleTaken(db, q.stop, q.stopped)
 	d.hub.keep(d)

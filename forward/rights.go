@@ -55,7 +55,7 @@ func (d *handler) withoutQueue(cause error) error {
 		s.sync = true
 	}
 	d.queue.store, d.queue.async = nil, false
-	d.hub.log.Warn("aftercommit: forwarders are called within Commit, and what they refuse is not tried again, because this role may not use the relay's tables: "+
+	d.log().Warn("aftercommit: forwarders are called within Commit, and what they refuse is not tried again, because this role may not use the relay's tables: "+
 		"run Hub.Relay as their owner, and set Options.Relay to RelayElsewhere here",
 		zap.String("driver", d.db.Driver), zap.Error(cause))
 	return nil

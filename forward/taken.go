@@ -40,7 +40,7 @@ func (d *handler) settleTaken(db *sql.DB, stop <-chan struct{}, stopped chan<- s
 			last = true
 		}
 		if err := d.settleOnce(db); err != nil {
-			d.hub.log.Debug("aftercommit: what sync forwarders have taken could not be noted; the relay may deliver it again", zap.Error(err))
+			d.log().Debug("aftercommit: what sync forwarders have taken could not be noted; the relay may deliver it again", zap.Error(err))
 		}
 		if last {
 			return
@@ -101,10 +101,10 @@ func (d *handler) catchUp(ctx context.Context, conn *sql.DB) {
 				targets = append(targets, d.target(s))
 			}
 		}
-		err = relay.CatchUp(ctx, q.store, conn, relay.Config{Targets: targets, Notify: d.Notify, Log: d.hub.log})
+		err = relay.CatchUp(ctx, q.store, conn, relay.Config{Targets: targets, Notify: d.Notify, Log: d.log()})
 	}
 	if err != nil {
-		d.hub.log.Debug("aftercommit: what sync forwarders have missed could not be looked for; it is tried again",
+		d.log().Debug("aftercommit: what sync forwarders have missed could not be looked for; it is tried again",
 			zap.String("driver", d.db.Driver), zap.Error(err))
 	}
 }

@@ -1,0 +1,83 @@
+package delivery_test
+
+import (
+	"database/sql"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/go-aftercommit/aftercommit/driver"
+	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+// TestLogNamesTheDatabase: a program with several databases can tell their lines
+// apart, and none of them has a password in it.
+func TestLogNamesTheDatabase(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		core, logs := observer.New(zapcore.InfoLevel)
+		hub := forward.New(&forward.Options{Logger: zap.New(core)})
+		hub.Register(&sink{}, forward.Auto)
+		name := dbtest.Name(e.Driver)
+		driver.Register(name, e.Driver, hub)
+		want := make(map[string]bool)
+		for range 2 {
+			dsn := e.DSN(t)
+			query := "SELECT current_database()"
+			if e.Dialect == hooks.SQLite {
+				query = "SELECT file FROM pragma_database_list"
+			}
+			var database string
+			if err := dbtest.Open(t, e.Driver, dsn).QueryRowContext(ctx, query).Scan(&database); err != nil {
+				t.Fatal(err)
+			}
+			want[database] = true
+			db := dbtest.Open(t, name, dsn)
+			if err := hooks.Record(ctx, db, hooks.Event{Action: "order.placed"}); err != nil { // by no actor
+				t.Fatal(err)
+			}
+		}
+		for _, text := range []string{"aftercommit: started", "no actor"} {
+			lines := logs.FilterMessageSnippet(text).All()
+			named := make(map[string]bool)
+			for _, l := range lines {
+				database, _ := l.ContextMap()["database"].(string)
+				if strings.Contains(database, "password") {
+					t.Errorf("%s: %q", l.Message, database)
+				}
+				database, _, _ = strings.Cut(database, " at ")
+				named[database] = true
+			}
+			for database := range want {
+				if !named[database] || len(named) != len(want) {
+					t.Errorf("%q names %v, want %v", text, named, want)
+				}
+			}
+		}
+	})
+}
+
+// TestOffIsLogged: a program that is started with the mode off says so once for
+// each database.
+func TestOffIsLogged(t *testing.T) {
+	core, logs := observer.New(zapcore.InfoLevel)
+	hub := forward.New(&forward.Options{Logger: zap.New(core)})
+	name := dbtest.Name(dbtest.SQLite.Driver)
+	driver.Register(name, dbtest.SQLite.Driver, hub, driver.WithMode(hooks.Off))
+	db := dbtest.Open(t, name, dbtest.SQLite.DSN(t))
+	for range 2 {
+		conn, err := db.Conn(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func(c *sql.Conn) { _ = c.Close() }(conn)
+	}
+	lines := logs.FilterMessageSnippet("the mode is off").All()
+	if len(lines) != 1 || logs.Len() != 1 || lines[0].ContextMap()["driver"] != name {
+		t.Errorf("logged %v", logs.All())
+	}
+}
