@@ -22,9 +22,10 @@ import (
 // that harmless. It is called concurrently and must return when ctx ends. Its
 // entries are a copy, which it may keep and change.
 //
-// Its error decides what happens next: [Permanent] ones are not tried again, or,
-// for a sync forwarder beside a relay, once more by the relay; [Partial] ones only
-// for the entries that they name; all others as a whole.
+// Its error decides what happens next: [Permanent] ones are not tried again, unless
+// a sync forwarder's process ends within a second, or the relay runs elsewhere, and
+// then once more by the relay; [Partial] ones only for the entries that they name;
+// all others as a whole.
 type Forwarder interface {
 	Forward(ctx context.Context, entries []journal.Entry) error
 }

@@ -62,7 +62,8 @@ type queue struct {
 
 	mu      sync.Mutex
 	relay   *relay.Relay
-	taken   map[string][]uuid.UUID // by sync forwarders, to be settled
+	taken   map[string][]uuid.UUID     // by sync forwarders, to be settled
+	refused map[string][]relay.Refusal // by them and for good, to be discarded
 	stop    chan struct{}
 	stopped chan struct{}
 	// workers are those of Options.Queue, workersDB what to close after them.

@@ -75,10 +75,12 @@ func (d *handler) retries() (why string, ok bool) {
 
 // giveUp reports what no one delivers again after a notice of a failed call.
 func (d *handler) giveUp(failed hooks.Notice) {
-	why, ok := d.retries()
-	if ok {
+	switch why, ok := d.retries(); {
+	case !ok:
+		failed.Reason = why
+	case !failed.Permanent || !d.refusedFor(failed):
 		return
 	}
-	failed.Kind, failed.Reason = hooks.NoticeDiscarded, why
+	failed.Kind = hooks.NoticeDiscarded
 	d.Notify(failed)
 }

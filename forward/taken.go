@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,7 +19,7 @@ func (d *handler) took(s *sink, ids []uuid.UUID) {
 	q := &d.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.relay == nil && !d.catchesUp() {
+	if !d.notes() {
 		return
 	}
 	if q.taken == nil {
@@ -27,7 +28,33 @@ func (d *handler) took(s *sink, ids []uuid.UUID) {
 	q.taken[s.name()] = append(q.taken[s.name()], ids...)
 }
 
-// settleTaken tells the relay now and then what sync forwarders have taken.
+// notes reports whether it is noted what sync forwarders do, with queue.mu held. A
+// relay elsewhere is another role's.
+func (d *handler) notes() bool { return d.queue.relay != nil || d.catchesUp() }
+
+// refusedFor notes what a sync forwarder has refused for good, so that the relay
+// does not try it again, and reports whether that can be noted.
+func (d *handler) refusedFor(n hooks.Notice) bool {
+	q := &d.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !d.notes() {
+		return false
+	}
+	if q.refused == nil {
+		q.refused = make(map[string][]relay.Refusal)
+	}
+	for _, id := range n.Events {
+		q.refused[n.Forwarder] = append(q.refused[n.Forwarder],
+			relay.Refusal{ID: id, Failure: relay.Failure{Reason: n.Reason, Permanent: true, Err: n.Err}})
+	}
+	return true
+}
+
+// unnoted reports whether there is something to note, with queue.mu held.
+func (q *queue) unnoted() bool { return len(q.taken)+len(q.refused) > 0 }
+
+// settleTaken notes now and then, for the relay, what sync forwarders have taken.
 func (d *handler) settleTaken(db *sql.DB, stop <-chan struct{}, stopped chan<- struct{}) {
 	defer close(stopped)
 	tick := time.NewTicker(min(settleEvery, max(d.hub.grace/4, time.Millisecond)))
@@ -51,18 +78,24 @@ func (d *handler) settleTaken(db *sql.DB, stop <-chan struct{}, stopped chan<- s
 func (d *handler) settleOnce(db *sql.DB) error {
 	q := &d.queue
 	q.mu.Lock()
-	taken := q.taken
-	q.taken = nil
+	taken, refused := q.taken, q.refused
+	q.taken, q.refused = nil, nil
 	q.mu.Unlock()
 	var errs []error
+	note := func(f func(context.Context) error) {
+		ctx, cancel := context.WithTimeout(context.Background(), d.hub.timeout)
+		defer cancel()
+		errs = append(errs, f(ctx))
+	}
+	const most = 1000
 	for name, ids := range taken {
-		const most = 1000
-		for len(ids) > 0 {
-			part := ids[:min(len(ids), most)]
-			ids = ids[len(part):]
-			ctx, cancel := context.WithTimeout(context.Background(), d.hub.timeout)
-			errs = append(errs, q.store.Settle(ctx, db, name, part))
-			cancel()
+		for part := range slices.Chunk(ids, most) {
+			note(func(ctx context.Context) error { return q.store.Settle(ctx, db, name, part) })
+		}
+	}
+	for name, all := range refused {
+		for part := range slices.Chunk(all, most) {
+			note(func(ctx context.Context) error { return q.store.Refuse(ctx, db, name, part) })
 		}
 	}
 	return errors.Join(errs...)
@@ -81,7 +114,7 @@ func (d *handler) catchUp(ctx context.Context, conn *sql.DB) {
 	}
 	q, now := &d.queue, d.hub.now()
 	q.mu.Lock()
-	settle := len(q.taken) > 0 && now.Sub(q.settledAt) >= settleEvery
+	settle := q.unnoted() && now.Sub(q.settledAt) >= settleEvery
 	look := now.Sub(q.caught) >= d.hub.grace/2
 	if settle || look {
 		q.settledAt = now
@@ -114,7 +147,7 @@ func (d *handler) catchUp(ctx context.Context, conn *sql.DB) {
 func (d *handler) settleRest() error {
 	q := &d.queue
 	q.mu.Lock()
-	rest := len(q.taken) > 0
+	rest := q.unnoted()
 	q.mu.Unlock()
 	if !rest || !d.catchesUp() {
 		return nil

@@ -18,7 +18,9 @@ type Notice struct {
 	Events []uuid.UUID
 	// Count is how many events or statements it is about.
 	Count int
-	// Forwarder and Dispatch name the delivery, where it is about one.
+	// Forwarder and Dispatch name the forwarder, where it is about a delivery.
+	// Dispatch is "sync" or "async"; it stays "sync" where the relay delivers what
+	// was missed within Commit.
 	Forwarder string
 	Dispatch  string
 	// Attempt counts from 1.

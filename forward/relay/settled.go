@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -26,6 +27,27 @@ func (s *Store) Settle(ctx context.Context, db *sql.DB, forwarder string, ids []
 // unsettled leaves out the entries e that are settled.
 func (s *Store) unsettled(forwarder string) string {
 	return " AND NOT EXISTS (SELECT 1 FROM " + s.prefix + "settled t WHERE t.forwarder = " + s.quote(forwarder) + " AND t.event_id = e.id)"
+}
+
+// Refusal is an entry that a forwarder has refused for good.
+type Refusal struct {
+	ID      uuid.UUID
+	Failure Failure
+}
+
+// Refuse notes that a forwarder has refused entries for good without the relay,
+// which then leaves them out: they are discarded, as after the relay's own attempt.
+func (s *Store) Refuse(ctx context.Context, db *sql.DB, forwarder string, refusals []Refusal) error {
+	now := time.Now()
+	ids, verdicts := make([]uuid.UUID, len(refusals)), make([]verdict, len(refusals))
+	for i, r := range refusals {
+		ids[i] = r.ID
+		verdicts[i] = verdict{id: r.ID, failure: r.Failure, attempts: 1, discard: true, next: now}
+	}
+	if err := s.note(ctx, db, forwarder, verdicts, now); err != nil {
+		return err
+	}
+	return s.Settle(ctx, db, forwarder, ids)
 }
 
 // sweep forgets what is settled of entries that the cursor has behind it.

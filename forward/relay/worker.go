@@ -349,6 +349,9 @@ var errGone = errors.New("relay: the journal has no such entry any more")
 
 func (w *worker) notify(n hooks.Notice) {
 	n.Forwarder, n.Dispatch = w.target.Name, "async"
+	if w.target.Grace > 0 { // it was called within Commit before
+		n.Dispatch = "sync"
+	}
 	w.relay.cfg.Notify(n)
 }
 

@@ -5,10 +5,13 @@ import (
 	"database/sql"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
@@ -122,6 +125,62 @@ func TestRelayTakesWhatSyncMissed(t *testing.T) {
 			t.Errorf("the start line has %s", got)
 		}
 	})
+}
+
+// choosy is a sink that refuses one order for good.
+type choosy struct {
+	*sink
+	calls atomic.Int64 // with that order
+}
+
+func (c *choosy) Forward(ctx context.Context, entries []journal.Entry) error {
+	for _, e := range entries {
+		if e.Target.ID == "2" {
+			c.calls.Add(1)
+			return forward.Permanent("unfit", errAway)
+		}
+	}
+	return c.sink.Forward(ctx, entries)
+}
+
+// TestRefusedForGoodWithinCommit: what a sync forwarder has refused for good is
+// discarded, kept and replayed as what the relay was refused, and not tried by it.
+func TestRefusedForGoodWithinCommit(t *testing.T) {
+	each(t, func(w *world) {
+		c := &choosy{sink: w.sink}
+		a := w.start(forward.Options{Grace: 2 * time.Second}, func(h *forward.Hub) { h.Register(c, forward.Sync) })
+		a.place(1, 2)
+		w.sink.set(true)
+		a.place(3) // which the relay delivers, and passes 2 on the way
+		w.sink.set(false)
+		if w.e.Dialect == hooks.SQLite {
+			w.must(a.db.Close())
+			w.must(w.bare.ExecContext(ctx, "UPDATE aftercommit_events SET recorded_at = '2020' || substr(recorded_at, 5)"))
+			a = w.start(forward.Options{}, func(h *forward.Hub) { h.Register(c, forward.Sync) })
+			a.place(4)
+			w.want("1 4 3")
+		} else {
+			w.until("the relay delivers what was missed", func() bool { return w.sink.orders() == "1 3" })
+			a.drain()
+		}
+		if n := c.calls.Load(); n != 1 {
+			t.Errorf("it was called %d times with what it refuses", n)
+		}
+		if d, async := w.sink.told(hooks.NoticeDiscarded, "sync"), w.sink.told(hooks.NoticeDelivered, "async"); d != 1 || async != 0 {
+			t.Errorf("%d were reported as discarded, and %d as delivered by an async forwarder", d, async)
+		}
+		s, err := relay.New(w.e.Dialect, nil)
+		w.must(err)
+		all, err := s.States(ctx, w.bare)
+		w.must(err)
+		if len(all) != 1 || all[0].Discarded != 1 {
+			t.Fatalf("the relay's state is %+v", all)
+		}
+		n, err := s.Replay(ctx, w.bare, relay.Selection{Forwarder: all[0].Forwarder, Reason: "unfit"}, true)
+		if w.must(err); n != 1 {
+			t.Errorf("%d would be replayed", n)
+		}
+	}, dbtest.PQ, dbtest.PGX, dbtest.SQLite)
 }
 
 // TestCommittingConnectionCatchesUp: on SQLite there is no relay beside the app;
