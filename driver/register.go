@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -89,7 +90,7 @@ func newRegistration(name string, hook hooks.Hook, opts []Option) (*registration
 	if name == "" {
 		return nil, errors.New("the name is empty")
 	}
-	if hook == nil {
+	if v := reflect.ValueOf(hook); hook == nil || v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil, fmt.Errorf("%q has a nil hook: pass what forward.New returns", name)
 	}
 	reg := &registration{name: name, hook: hook, cfg: defaultConfig(), dbs: make(map[*database]struct{})}

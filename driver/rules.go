@@ -14,6 +14,7 @@ type Rules struct {
 	all    bool
 	only   []tableName
 	except []tableName
+	noDDL  bool
 	err    error
 }
 
@@ -36,6 +37,13 @@ func Tables(names ...string) *Rules {
 // Except leaves out tables that r would capture. It changes r, and returns it.
 func (r *Rules) Except(names ...string) *Rules {
 	r.except = append(r.except, r.parse("Except", names)...)
+	return r
+}
+
+// NoDDL leaves out what changes the schema, for programs that run their migrations
+// at each start, or audit them elsewhere. It changes r, and returns it.
+func (r *Rules) NoDDL() *Rules {
+	r.noDDL = true
 	return r
 }
 
@@ -99,6 +107,9 @@ func (r *Rules) String() string {
 	}
 	if len(r.except) > 0 {
 		what += " except " + listed(r.except)
+	}
+	if r.noDDL {
+		what += ", without DDL"
 	}
 	return what
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"log"
+	"os"
+	"os/signal"
 
 	_ "github.com/lib/pq" // "postgres"
 
 	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline"
 )
@@ -31,4 +34,42 @@ func Example() {
 	if _, err := db.ExecContext(ctx, "UPDATE orders SET state = 'paid' WHERE id = $1", 42); err != nil {
 		log.Println(err)
 	}
+}
+
+// A relay that runs alone, beside apps with Options.Relay set to RelayElsewhere.
+func ExampleHub_Relay() {
+	audit := forward.New(nil)
+	audit.Register(threadline.NewForwarder(nil), forward.Async)
+
+	db, err := sql.Open("postgres", "postgres://localhost/shop") // the base driver
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := audit.Relay(ctx, db, hooks.Postgres); err != nil {
+		log.Println(err)
+	}
+}
+
+// counter is a sink in the app's own database.
+type counter struct{}
+
+// Forward counts orders, in whatever database they were placed.
+func (counter) Forward(ctx context.Context, entries []journal.Entry) error {
+	query := "UPDATE counts SET orders = orders + $1"
+	if forward.Dialect(ctx) == hooks.SQLite {
+		query = "UPDATE counts SET orders = orders + ?"
+	}
+	_, err := forward.Conn(ctx).ExecContext(ctx, query, len(entries))
+	return err
+}
+
+// A sink that uses the app's own database over the connection that is lent to it.
+func ExampleConn() {
+	audit := forward.New(nil)
+	audit.Register(counter{}, forward.Auto, forward.Filter(func(e journal.Entry) bool { return e.Action == "order.placed" }))
+	driver.Register("postgres-counted", "postgres", audit)
 }

@@ -86,8 +86,10 @@ func (h *Hub) Work(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error
 	if d.journal, err = journal.New(dialect, h.journal); err != nil {
 		return fmt.Errorf("forward: %w", err)
 	}
+	if err = d.nameLog(ctx, db); err != nil {
+		return err
+	}
 	if err = d.journal.Connect(ctx, db); err == nil {
-		d.nameLog(ctx, db)
 		err = d.attach(ctx, db)
 	}
 	if err == nil {

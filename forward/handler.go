@@ -41,6 +41,9 @@ var _ hooks.Handler = (*handler)(nil)
 
 // Connect implements [hooks.Handler].
 func (d *handler) Connect(ctx context.Context, conn *sql.DB) error {
+	if err := d.nameLog(ctx, conn); err != nil {
+		return err
+	}
 	if d.journal != nil {
 		if err := d.journal.Check(ctx, conn); err != nil {
 			return err
@@ -58,7 +61,6 @@ func (d *handler) Connect(ctx context.Context, conn *sql.DB) error {
 	if d.started.Load() {
 		return nil
 	}
-	d.nameLog(ctx, conn)
 	if standby, err := d.isStandby(ctx, conn); err != nil || standby {
 		return err // nothing is written there; the next connection may be to a primary
 	}

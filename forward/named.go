@@ -3,6 +3,8 @@ package forward
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -19,14 +21,30 @@ func (d *handler) log() *zap.Logger {
 }
 
 // nameLog asks the database for its name. A database that does not answer stays
-// without one: it must not affect the app.
-func (d *handler) nameLog(ctx context.Context, conn *sql.DB) {
+// without one: it must not affect the app. It is an error if the answer shows that
+// the dialect is not the database's.
+func (d *handler) nameLog(ctx context.Context, conn *sql.DB) error {
 	if d.named.Load() != nil {
-		return
+		return nil
 	}
-	if name := databaseName(ctx, conn, d.db.Dialect); name != "" {
+	name, err := databaseName(ctx, conn, d.db.Dialect)
+	switch {
+	case err == nil:
 		d.named.Store(d.hub.log.With(zap.String("database", name)))
+	case isForeign(err, d.db.Dialect):
+		return fmt.Errorf("forward: the dialect %q is not that of this database: give Hub.Relay, Hub.Work or driver.WithDialect the one that it speaks: %w", d.db.Dialect, err)
 	}
+	return nil
+}
+
+// isForeign reports whether err is that of a database of another dialect: only
+// PostgreSQL has SQLSTATEs.
+func isForeign(err error, dialect hooks.Dialect) bool {
+	state := hooks.SQLState(err)
+	if dialect == hooks.Postgres {
+		return state == "" && strings.Contains(err.Error(), "syntax error") || strings.Contains(err.Error(), "no such")
+	}
+	return dialect == hooks.SQLite && state != ""
 }
 
 // Where the server is asked through a socket, it has no address.
@@ -38,7 +56,7 @@ const (
 	sqliteName = "SELECT file FROM pragma_database_list WHERE name = 'main'"
 )
 
-func databaseName(ctx context.Context, conn *sql.DB, dialect hooks.Dialect) (name string) {
+func databaseName(ctx context.Context, conn *sql.DB, dialect hooks.Dialect) (name string, err error) {
 	query := postgresName
 	switch dialect {
 	case hooks.SQLite:
@@ -46,11 +64,9 @@ func databaseName(ctx context.Context, conn *sql.DB, dialect hooks.Dialect) (nam
 	case hooks.MySQL:
 		query = mysqlName
 	}
-	if conn.QueryRowContext(ctx, query).Scan(&name) != nil {
-		return ""
-	}
+	err = conn.QueryRowContext(ctx, query).Scan(&name)
 	if dialect == hooks.SQLite && name == "" {
-		return "in memory"
+		name = "in memory"
 	}
-	return name
+	return name, err
 }

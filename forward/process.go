@@ -34,6 +34,10 @@ func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) erro
 		s.sync = s.dispatch == Sync
 	}
 	if err := d.setUpRelay(ctx, db); err != nil {
+		if hooks.SQLState(err) == insufficientPrivilege {
+			return fmt.Errorf("forward: this role may not relay: use the owner of the journal, or grant it USAGE on the journal's schema, EXECUTE on its functions, "+
+				"SELECT on audit_events and all on forwarders, failures, settled and workers: %w", err)
+		}
 		return err
 	}
 	d.runQueue(db)
@@ -50,10 +54,12 @@ func (d *handler) closeAfter(ctx context.Context) error {
 
 // setUpRelay makes the tables and attaches the forwarders, over one connection.
 func (d *handler) setUpRelay(ctx context.Context, db *sql.DB) error {
+	if err := d.nameLog(ctx, db); err != nil {
+		return err
+	}
 	if err := d.journal.Connect(ctx, db); err != nil {
 		return err
 	}
-	d.nameLog(ctx, db)
 	for _, s := range d.sinks {
 		known, err := d.queue.store.Registered(ctx, db, s.name())
 		if err != nil {

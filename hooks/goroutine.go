@@ -23,8 +23,11 @@ var bound struct {
 // Goroutines that f starts, and workers that it hands something to, are not
 // bound: what they execute without a context is unattributed, unless they call
 // Do themselves. Within another Do the inner one counts, as a whole, until it
-// ends.
+// ends. A nil f panics.
 func Do(ctx context.Context, v Values, f func(context.Context)) {
+	if f == nil {
+		panic("hooks: Do of a nil function")
+	}
 	ctx = With(ctx, v)
 	if id, ok := goid.Current(); ok {
 		defer bind(id, FromContext(ctx))()

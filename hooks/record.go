@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"github.com/google/uuid"
@@ -90,6 +91,9 @@ func send(ctx context.Context, h Handle, p *Parcel) error {
 		return errors.New("hooks: nil handle: pass the *sql.DB, *sql.Tx or *sql.Conn that the statement belongs to")
 	}
 	if _, err := h.ExecContext(context.WithValue(ctx, parcelKey{}, p), Statement); err != nil {
+		if strings.HasPrefix(err.Error(), "hooks: ") {
+			return err
+		}
 		return fmt.Errorf("hooks: %w", err)
 	}
 	if !p.accepted.Load() {

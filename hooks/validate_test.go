@@ -229,6 +229,22 @@ func TestSecretsAtAnyDepth(t *testing.T) {
 	}
 }
 
+func TestErrorsAreShort(t *testing.T) {
+	long := strings.Repeat("é", 3000)
+	for field, change := range map[string]func(*hooks.Event){
+		"actor.type": func(e *hooks.Event) { e.Actor.Type = hooks.ActorType(long) },
+		"outcome":    func(e *hooks.Event) { e.Outcome = hooks.EventOutcome(long) },
+	} {
+		e := valid()
+		change(&e)
+		err := hooks.Validate(e)
+		refused(t, field, err, field, "6000 bytes")
+		if n := len(err.Error()); n > 400 {
+			t.Errorf("%s: %d bytes", field, n)
+		}
+	}
+}
+
 func TestIsSecret(t *testing.T) {
 	for key, want := range map[string]bool{
 		"password": true, "PASSWORD": true, "new_password": true, "accessToken": true, "api-key": true, "API Key": true,

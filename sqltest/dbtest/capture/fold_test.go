@@ -299,3 +299,15 @@ func TestReturnedKeysKeepTheOrder(t *testing.T) {
 			"tickets.deleted tickets#2 statements=1 rows=1", "tickets.deleted tickets#3 statements=1 rows=1")
 	})
 }
+
+// TestNoDDL: what changes the schema can be left out.
+func TestNoDDL(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e, ordersTable, driver.Capture(driver.AllTables().NoDDL()))
+		w.exec("CREATE TABLE IF NOT EXISTS extras (id bigint PRIMARY KEY)")
+		w.exec("ALTER TABLE extras ADD more int")
+		w.exec("INSERT INTO extras (id) VALUES (1)")
+		w.exec("DROP TABLE extras")
+		w.want("extras.inserted extras#1 statements=1 rows=1")
+	})
+}

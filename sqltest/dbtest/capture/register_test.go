@@ -69,6 +69,8 @@ func TestRegisterMistakes(t *testing.T) {
 		"nothing is left": {func() {
 			driver.Register(name(), "sqlite", w.hub, driver.Capture(driver.Tables("orders").Except("Orders")))
 		}, []string{"capture nothing", "Except"}},
+		"a nil Hub":              {func() { driver.Register(name(), "sqlite", (*forward.Hub)(nil), driver.Capture(driver.AllTables())) }, []string{"nil hook", "forward.New"}},
+		"Do of nothing":          {func() { hooks.Do(ctx(), hooks.Values{}, nil) }, []string{"nil function"}},
 		"an actor without an ID": {func() { driver.Register(name(), "sqlite", w.hub, driver.DefaultActor(hooks.Actor{Type: hooks.Job})) }, []string{"actor.id"}},
 		"no such dialect":        {func() { driver.Register(name(), "sqlite", w.hub, driver.WithDialect("oracle")) }, []string{"oracle", "hooks.Postgres"}},
 		"no such mode":           {func() { driver.Register(name(), "sqlite", w.hub, driver.WithMode(9)) }, []string{"mode 9"}},

@@ -74,6 +74,8 @@ func TestRequireActorThatIsKnown(t *testing.T) {
 			var invalid *hooks.InvalidError
 			if err := hooks.Record(c, strict.db, named("a")); !errors.As(err, &invalid) {
 				w.Errorf("%+v: Record returned %v", a, err)
+			} else if strings.Count(err.Error(), "hooks:") != 1 {
+				w.Errorf("an error with a prefix too many: %v", err)
 			}
 			w.must(w.db.ExecContext(c, "INSERT INTO visits (id) VALUES (1)"))
 		}

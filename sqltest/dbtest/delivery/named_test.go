@@ -81,3 +81,34 @@ func TestOffIsLogged(t *testing.T) {
 		t.Errorf("logged %v", logs.All())
 	}
 }
+
+// TestDialectOfAnotherDatabase: a process that is given the wrong dialect says so.
+func TestDialectOfAnotherDatabase(t *testing.T) {
+	each(t, func(w *world) {
+		lite := dbtest.Open(t, dbtest.SQLite.Driver, dbtest.SQLite.DSN(t))
+		for what, run := range map[string]func(*forward.Hub) error{
+			"relay, PostgreSQL": func(h *forward.Hub) error { return h.Relay(ctx, w.bare, hooks.SQLite) },
+			"relay, SQLite":     func(h *forward.Hub) error { return h.Relay(ctx, lite, hooks.Postgres) },
+		} {
+			hub := forward.New(&forward.Options{Logger: zap.NewNop()})
+			hub.Register(w.sink, forward.Auto)
+			if err := run(hub); err == nil || !strings.Contains(err.Error(), "is not that of this database") {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	})
+}
+
+// TestRelayWithoutRights: the error of a relay that runs as the app's role names
+// what to grant.
+func TestRelayWithoutRights(t *testing.T) {
+	each(t, func(w *world) {
+		dsn, _ := w.asWriter()
+		hub := forward.New(&forward.Options{Logger: zap.NewNop()})
+		hub.Register(w.sink, forward.Auto)
+		err := hub.Relay(ctx, dbtest.Open(t, w.e.Driver, dsn), w.e.Dialect)
+		if err == nil || !strings.Contains(err.Error(), "may not relay") || !strings.Contains(err.Error(), "grant it") {
+			t.Errorf("error %v", err)
+		}
+	})
+}
