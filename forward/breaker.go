@@ -17,6 +17,9 @@ const (
 // forwarder was not given.
 const reasonSuspended = "suspended"
 
+// reasonTimeout is that of a call that did not return in time.
+const reasonTimeout = "timeout"
+
 // breaker keeps a sync forwarder that does not return from slowing every commit
 // down, and from collecting goroutines. The zero value lets calls through.
 type breaker struct {

@@ -200,7 +200,7 @@ func failureOf(r callResult) relay.Failure {
 	case errors.As(r.err, &p):
 		f.Reason = "panic"
 	case r.timedOut && !f.Permanent:
-		f.Reason = "timeout"
+		f.Reason = reasonTimeout
 	}
 	return f
 }

@@ -138,7 +138,7 @@ func reason(err error) (word string, permanent bool) {
 	case errors.As(err, &p):
 		return p.Reason, true
 	case errors.Is(err, context.DeadlineExceeded):
-		return "timeout", false
+		return reasonTimeout, false
 	default:
 		return "error", false
 	}

@@ -38,10 +38,10 @@ func (d *handler) work(ctx context.Context, db *sql.DB, job Job) error {
 		return Permanent(reasonJob, err)
 	}
 	start := time.Now()
-	r, gone := d.callJob(ctx, db, s, job)
+	ids, r, gone := d.callJob(ctx, db, s, job)
 	n.Duration = time.Since(start)
 	stopped := ctx.Err() != nil
-	v := verdictOf(r, gone, job.Attempt >= job.MaxAttempts && !stopped)
+	v := verdictOf(ids, r, gone, job.Attempt >= job.MaxAttempts && !stopped)
 	if len(v.taken) > 0 {
 		n.Kind, n.Events = hooks.NoticeDelivered, v.taken
 		d.Notify(n)
@@ -58,50 +58,58 @@ func (d *handler) work(ctx context.Context, db *sql.DB, job Job) error {
 	return v.err(len(job.Events))
 }
 
-// callJob makes the attempt over one connection of db. The ids are those of
-// events that are not in the journal.
-func (d *handler) callJob(ctx context.Context, db *sql.DB, s *sink, job Job) (r callResult, gone []uuid.UUID) {
-	failed := func(err error) callResult { return callResult{entries: named(job.Events), err: err} }
+// callJob makes the attempt over one connection of db, and returns the ids of the events
+// that it was made at. Those in gone are not in the journal.
+func (d *handler) callJob(ctx context.Context, db *sql.DB, s *sink, job Job) (ids []uuid.UUID, r relay.Result, gone []uuid.UUID) {
+	fail := func(err error) { ids, r = job.Events, toResult(callResult{err: err}) }
 	conn, err := db.Conn(ctx)
 	if err != nil {
-		return failed(fmt.Errorf("forward: no connection to read the journal: %w", err)), nil
+		fail(fmt.Errorf("forward: no connection to read the journal: %w", err))
+		return ids, r, nil
 	}
 	defer func() { _ = conn.Close() }() // its errors are those of the calls before
-	idle := false                       // whether nobody can still be using the connection
+	idle := false                       // whether nothing can still be using the connection
 	err = relay.Lend(conn, func(lent *sql.DB) {
 		_, entries, e := d.look(ctx, lent, &batch{ids: job.Events}, true)
 		if e != nil {
-			r = failed(e)
+			fail(e)
 			return
 		}
 		gone = missing(job.Events, entries)
-		if idle = len(entries) == 0; idle {
-			return
-		}
-		r, idle = bounded(d.lend(ctx, lent), s.timeout, func(ctx context.Context) callResult { return call(ctx, s, entries) })
-		switch {
-		case !idle:
-			r = callResult{entries: entries, err: errLeftBehind, timedOut: true}
-		case !r.finished:
-			r = callResult{entries: entries, err: errEndedGoroutine}
+		if idle = len(entries) == 0; !idle {
+			ids, r = d.attemptJob(ctx, lent, s, entries)
+			idle = !r.Hung
 		}
 	})
-	if err != nil && r.entries == nil && gone == nil {
-		r = failed(fmt.Errorf("forward: no connection to read the journal: %w", err))
+	if err != nil && ids == nil && gone == nil {
+		fail(fmt.Errorf("forward: no connection to read the journal: %w", err))
 	}
 	if !idle {
 		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // the pool closes it
 	}
-	return r, gone
+	return ids, r, gone
 }
 
-// named are entries that were not read.
-func named(ids []uuid.UUID) []journal.Entry {
-	entries := make([]journal.Entry, len(ids))
-	for i, id := range ids {
-		entries[i].ID = id
+// attemptJob calls with all entries, and with parts of them if they fail together: a bad
+// one must not use up the attempts of the others. It returns the ids of those that the
+// filter keeps.
+func (d *handler) attemptJob(ctx context.Context, lent *sql.DB, s *sink, entries []journal.Entry) (ids []uuid.UUID, r relay.Result) {
+	seen, r := d.callSink(ctx, lent, s, entries)
+	ids = entryIDs(seen)
+	if r.Err == nil || r.Err.Permanent || r.Err.Reason == reasonTimeout || len(seen) < 2 || ctx.Err() != nil {
+		return ids, r
 	}
-	return entries
+	hung := false
+	parts, up := relay.Isolate(seen, func(part []journal.Entry) relay.Result {
+		_, one := d.callSink(ctx, lent, s, part)
+		hung = hung || one.Hung
+		return one
+	})
+	if up {
+		r = parts
+	}
+	r.Hung = hung
+	return ids, r
 }
 
 func missing(ids []uuid.UUID, entries []journal.Entry) (gone []uuid.UUID) {
@@ -131,10 +139,9 @@ type refusal struct {
 	ids []uuid.UUID
 }
 
-func verdictOf(r callResult, gone []uuid.UUID, last bool) verdict {
+func verdictOf(ids []uuid.UUID, result relay.Result, gone []uuid.UUID, last bool) verdict {
 	v := verdict{last: last}
-	result := toResult(r)
-	for _, id := range entryIDs(r.entries) {
+	for _, id := range ids {
 		if f, ok := result.Failed[id]; ok {
 			v.refused = append(v.refused, refusal{f, []uuid.UUID{id}})
 		} else {

@@ -196,18 +196,25 @@ func (d *handler) runQueue(db *sql.DB) {
 	d.hub.keep(d)
 }
 
+// callSink makes one call over the lent connection, and returns what the filter keeps of
+// entries.
+func (d *handler) callSink(ctx context.Context, lent *sql.DB, s *sink, entries []journal.Entry) (seen []journal.Entry, r relay.Result) {
+	result, returned := bounded(d.lend(ctx, lent), s.timeout, func(ctx context.Context) callResult { return call(ctx, s, entries) })
+	switch {
+	case !returned:
+		return entries, relay.Result{Hung: true, Err: &relay.Failure{Reason: reasonTimeout, Err: errLeftBehind}}
+	case !result.finished:
+		result = callResult{entries: entries, err: errEndedGoroutine}
+	}
+	r = toResult(result)
+	r.Filtered = len(entries) - len(result.entries)
+	return result.entries, r
+}
+
 // target is s as the relay calls it.
 func (d *handler) target(s *sink) relay.Target {
 	t := relay.Target{Name: s.name(), MaxAttempts: s.maxAttempts, Deliver: func(ctx context.Context, db *sql.DB, entries []journal.Entry) relay.Result {
-		result, returned := bounded(d.lend(ctx, db), s.timeout, func(ctx context.Context) callResult { return call(ctx, s, entries) })
-		switch {
-		case !returned:
-			return relay.Result{Hung: true, Err: &relay.Failure{Reason: "timeout", Err: errLeftBehind}}
-		case !result.finished:
-			result = callResult{entries: entries, err: errEndedGoroutine}
-		}
-		r := toResult(result)
-		r.Filtered = len(entries) - len(result.entries)
+		_, r := d.callSink(ctx, db, s, entries)
 		return r
 	}}
 	t.Timeout = s.timeout + grace

@@ -19,6 +19,8 @@
 //	it fails                      retried by River, up to forward.MaxAttempts,
 //	                              then discarded; RetryPolicy of Config says when
 //	it fails for some events      the same, for those alone
+//	it fails, and then accepts    the same, for the others
+//	some of the events alone
 //	it fails permanently          cancelled
 //	its events were purged, or    cancelled
 //	its args make no sense

@@ -56,12 +56,34 @@ func TestRecovers(t *testing.T) {
 			return nil
 		}
 		w.start(forward.Async, forward.RelayInProcess)
-		w.commit(1, 2)
+		w.commit(1)
 		w.untilJobs("completed 2")
-		w.delivered("1 2, 1 2")
-		w.told(hooks.NoticeFailed, 2, "panic")
-		w.told(hooks.NoticeDelivered, 2, "")
+		w.delivered("1, 1")
+		w.told(hooks.NoticeFailed, 1, "panic")
+		w.told(hooks.NoticeDelivered, 1, "")
 		w.told(hooks.NoticeDiscarded, 0, "")
+	})
+}
+
+// TestBadAmongGood: a job's good events are delivered by its first attempt, however many
+// others fail each call that has them, and the next ones have only those.
+func TestBadAmongGood(t *testing.T) {
+	each(t, func(w *world) {
+		w.sink.answer = func(_ context.Context, _ int, entries []journal.Entry) error {
+			for _, e := range entries {
+				if e.Target.ID == "1" || e.Target.ID == "5" {
+					return errAway
+				}
+			}
+			return nil
+		}
+		w.start(forward.Async, forward.RelayInProcess, forward.MaxAttempts(2))
+		w.commit(1, 2, 3, 4, 5)
+		w.untilJobs("discarded 2")
+		// The first, the last, the one between: that is accepted. Then the rest.
+		w.delivered("1 2 3 4 5, 1, 5, 3, 2, 4, 1 5, 1, 5")
+		w.told(hooks.NoticeDelivered, 3, "")
+		w.told(hooks.NoticeDiscarded, 2, "error")
 	})
 }
 
