@@ -113,6 +113,25 @@ func TestSameDatabaseHalves(t *testing.T) {
 	}
 }
 
+// TestSameDatabaseAround: what is tried to find out whether the sink is up does not stay,
+// and is delivered once and in order.
+func TestSameDatabaseAround(t *testing.T) {
+	each(t, func(w *world) {
+		l := newLedger(w)
+		l.refuse = func(name string) *relay.Failure {
+			if refuseBad(name) == nil {
+				return nil
+			}
+			return &relay.Failure{Reason: "error", Err: errTransient}
+		}
+		w.commit("bad1", "bad2", "a", "b", "c", "bad3", "d")
+		w.drain(w.start(relay.Config{Targets: []relay.Target{l.target()}}))
+		if got := l.rows(); got != "a b c d " {
+			t.Errorf("the table has [%s], want a b c d", got)
+		}
+	})
+}
+
 // TestSameDatabaseOvertaken: a holder that was overtaken while it isolated a bad
 // entry has delivered nothing.
 func TestSameDatabaseOvertaken(t *testing.T) {

@@ -223,3 +223,27 @@ func TestNewOnesPassABadOneThatIsDue(t *testing.T) {
 		w.until("the bad one is held to account", func() bool { return len(w.sink.told(hooks.NoticeFailed)) == 2 })
 	})
 }
+
+// TestDueTakeTurns: while a sink is suspended each of those that are due is tried, so that
+// a bad one does not keep a good one waiting.
+func TestDueTakeTurns(t *testing.T) {
+	each(t, func(w *world) {
+		up := false
+		w.sink.refuse = func(name string) error {
+			if name == "c" && up || name == "x" {
+				return nil
+			}
+			return errTransient
+		}
+		w.commit("x", "a", "b", "c", "x")
+		r := w.start(relay.Config{})
+		w.until("they have failed", func() bool { return len(w.failures(false)) == 3 })
+		w.sink.set(func(*sink) { up = true })
+		w.until("the good one is delivered", func() bool {
+			w.clock.pass(time.Minute)
+			w.ticks(2)
+			return contains(w.sink.all(), "c")
+		})
+		w.must(r.Stop(ctx))
+	})
+}
