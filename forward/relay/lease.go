@@ -196,8 +196,7 @@ func (w *worker) renew(ctx context.Context) error {
 }
 
 // extend makes the lease last for another call of the sink, where the keeper does
-// not see to that. In a transaction it also keeps the row locked, so that the
-// lease is this process's until the transaction ends.
+// not see to that. It is called outside transactions, so that others see it.
 func (w *worker) extend(ctx context.Context) error {
 	if w.relay.keeper.works() || time.Until(w.lease.runsOut()) > w.target.timeout()+w.relay.cfg.Lease/renewals {
 		return nil

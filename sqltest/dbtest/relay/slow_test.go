@@ -220,7 +220,7 @@ func TestDeadConnection(t *testing.T) {
 		w.db = dbtest.Open(t, e.Driver, dbtest.Via(w.dsn, p.Addr()))
 		trap := p.Next(dbtest.HoldStatement, having("ORDER BY seq LIMIT"))
 		defer trap.Release()
-		r := w.start(relay.Config{Holder: "first", Lease: 300 * time.Millisecond})
+		r := w.start(relay.Config{Holder: "first", Lease: 1500 * time.Millisecond})
 		w.db = looks
 		<-trap.Sprung()
 		if e.Name == dbtest.PQ.Name {
@@ -229,6 +229,42 @@ func TestDeadConnection(t *testing.T) {
 		w.drain(r)
 		w.want("a")
 		trap.Release()
+	}, dbtest.PostgresEngines()...)
+}
+
+// TestLateVerdict: what a holder has on its way when it is overtaken is not written,
+// also about an entry that the journal does not have any more.
+func TestLateVerdict(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e)
+		w.sink.refuse = func(name string) error {
+			if name == "bad" {
+				return errTransient
+			}
+			return nil
+		}
+		w.commit("a", "bad", "b")
+		r := w.start(relay.Config{})
+		w.drain(r)
+		w.must(r.Stop(ctx))
+		_, err := w.db.ExecContext(ctx, "DELETE FROM aftercommit.audit_events WHERE target_id = 'bad'")
+		w.must(err)
+		w.clock.pass(time.Hour)
+
+		p := dbtest.NewProxy(t, dbtest.Shared(t).Addr())
+		trap := p.Next(dbtest.HoldStatement, having("INSERT INTO \"aftercommit\".failures"))
+		defer trap.Release()
+		looks := w.db
+		w.db = dbtest.Open(t, e.Driver, dbtest.Via(w.dsn, p.Addr()))
+		w.start(relay.Config{})
+		w.db = looks
+		<-trap.Sprung()
+		w.lease("other", future)
+		trap.Release()
+		w.ticks(5)
+		if f := w.failures(true); len(f) > 0 {
+			t.Errorf("discarded %+v", f)
+		}
 	}, dbtest.PostgresEngines()...)
 }
 
