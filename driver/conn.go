@@ -140,6 +140,9 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 		return c.opt.prepare(ctx, query)
 	}
 	stmts := c.parse(ctx, query, nil) // as the server reads it now, when it is prepared
+	if c.mysql() {
+		c.fixDatabase(stmts)
+	}
 	copies := len(stmts) == 1 && stmts[0].Verb == "COPY"
 	// What the names stand for now is what PostgreSQL plans for.
 	if copies || c.postgres() && !boring(stmts) {

@@ -78,6 +78,7 @@ func (c *conn) rawCommit(ctx context.Context, s *lex.Statement, run func() error
 }
 
 func (c *conn) rawRollback(ctx context.Context, s *lex.Statement, run func() error) error {
+	c.beforeRollback(ctx)
 	err := run()
 	if !c.open {
 		return err

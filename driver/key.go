@@ -91,6 +91,9 @@ func (c *conn) keyOf(k lex.Key, column keyType, args []driver.NamedValue) string
 
 // columnText is the one spelling of a value, given as text, in a column.
 func (c *conn) columnText(column keyType, s string) string {
+	if c.mysql() {
+		return mysqlKey(column, s)
+	}
 	if s != intact(s) {
 		return ""
 	}
@@ -149,8 +152,6 @@ func argumentText(k lex.Key, args []driver.NamedValue) string {
 // reads as a number.
 func (c *conn) keyText(s string) string {
 	switch {
-	case c.mysql():
-		return mysqlKey(s)
 	case isWhole(s) && (c.postgres() || isExact(s)):
 		return s
 	case c.postgres():
@@ -265,14 +266,14 @@ func (c *conn) returnedKey(column keyType, v driver.Value) string {
 	switch v := v.(type) {
 	case []byte:
 		switch {
-		case !c.postgres(), column == someColumn:
+		case c.sqlite(), column == someColumn:
 			return ""
 		case column == uuidColumn && len(v) == len(uuid.UUID{}):
 			return uuid.UUID(v).String()
 		}
 		return c.columnText(column, string(v)) // as lib/pq returns the text of many types
 	case int64:
-		if !c.postgres() && column == someColumn {
+		if c.sqlite() && column == someColumn {
 			return strconv.FormatInt(v, 10) // which no float is
 		}
 	}

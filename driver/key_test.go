@@ -18,18 +18,24 @@ import (
 
 func connOf(d hooks.Dialect) *conn { return &conn{db: &database{dialect: d}} }
 
-// TestMySQLKey: a key is named if it is one value in columns of integers and of
-// texts. 0 is what AUTO_INCREMENT replaces.
+// TestMySQLKey: a key is named if it is the same to all that is compared with the
+// column. 0 is what AUTO_INCREMENT replaces.
 func TestMySQLKey(t *testing.T) {
-	for text, want := range map[string]string{
-		"7": "7", "-7": "-7", "0": "", "-0": "", "007": "", "+7": "", " 7": "", "7.0": "", "7a": "", "ada": "", "": "",
-		"18446744073709551615":                 "", // of which arguments have no type
-		someUUID:                               someUUID,
-		"A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11": someUUID,
-		"a0eebc999c0b4ef8bb6d6bb9bd380a11":     "",
+	const upper, bare = "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "a0eebc999c0b4ef8bb6d6bb9bd380a11"
+	for column, keys := range map[keyType]map[string]string{
+		integerColumn: {
+			"7": "7", "-7": "-7", "007": "7", "+7": "7", " 7": "7", "0": "", "-0": "", "00": "", "7.0": "", "7a": "", "ada": "", "": "",
+			"18446744073709551615": "", someUUID: "",
+		},
+		textColumn:  {"7": "", "07": "", "ada": "", "": "", someUUID: someUUID, upper: "", bare: "", someUUID + " ": ""},
+		uuidColumn:  {"7": "", "": "", someUUID: someUUID, upper: someUUID, bare: someUUID},
+		someColumn:  {"7": "", someUUID: ""},
+		otherColumn: {"7": "", someUUID: ""},
 	} {
-		if got := connOf(hooks.MySQL).keyText(text); got != want {
-			t.Errorf("%q: %q, want %q", text, got, want)
+		for text, want := range keys {
+			if got := connOf(hooks.MySQL).columnText(column, text); got != want {
+				t.Errorf("%d: %q: %q, want %q", column, text, got, want)
+			}
 		}
 	}
 }

@@ -17,11 +17,14 @@ func leftOut(d hooks.Dialect, n tableName) bool {
 		// SQLite reserves the prefix.
 		return strings.HasPrefix(n.table, "sqlite_") || slices.Contains(ownTables, n.table)
 	}
-	return slices.Contains(ownSchemas, n.schema)
+	return slices.Contains(ownSchemas, n.schema) || d == hooks.MySQL && slices.Contains(mysqlSchemas, n.schema)
 }
 
 // ownSchemas are ours, and the catalogs.
 var ownSchemas = []string{"aftercommit", "threadline", "pg_catalog", "information_schema", "pg_toast"}
+
+// mysqlSchemas are MySQL's, which an app may call its own elsewhere.
+var mysqlSchemas = []string{"mysql", "sys", "performance_schema"}
 
 // ownTables are ours on SQLite.
 var ownTables = []string{

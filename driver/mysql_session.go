@@ -17,6 +17,9 @@ func (c *conn) sqlite() bool { return c.db.dialect == hooks.SQLite }
 const (
 	lockWaitTimeout = 1205 // ER_LOCK_WAIT_TIMEOUT
 	lockTableFull   = 1206 // ER_LOCK_TABLE_FULL
+	notLocked       = 1100 // ER_TABLE_NOT_LOCKED
+	noSuchTable     = 1146 // ER_NO_SUCH_TABLE
+	unknownVariable = 1193 // ER_UNKNOWN_SYSTEM_VARIABLE
 	deadlock        = 1213 // ER_LOCK_DEADLOCK
 	noSavepoint     = 1305 // ER_SP_DOES_NOT_EXIST
 	xaState         = 1399 // ER_XAER_RMFAIL: not between XA END and its end
@@ -30,6 +33,7 @@ type session struct {
 	asked    bool
 	// schema is the current database, home the one at first.
 	schema, home string
+	shows        lex.Dialect // in which SHOW CREATE answers
 }
 
 // rollsBack reports whether InnoDB rolls back the whole transaction with an error
@@ -54,6 +58,12 @@ func mysqlNumber(err error) int {
 // probeMySQL asks whether the connection is in a transaction. Outside one a
 // savepoint is not kept.
 func (c *conn) probeMySQL(ctx context.Context) state {
+	if in, known := c.inTransaction(ctx); known && (in || !c.watchful) {
+		if in {
+			return stateOpen
+		}
+		return stateIdle
+	}
 	err := c.simple(ctx, "SAVEPOINT aftercommit_probe")
 	if err == nil {
 		err = c.simple(ctx, "RELEASE SAVEPOINT aftercommit_probe")
@@ -77,7 +87,10 @@ func (c *conn) learnSession(ctx context.Context) {
 	c.watchful, c.lax = true, true // unless the opposite is certain
 	_ = c.read(ctx, "SELECT @@autocommit, @@completion_type, DATABASE(), @@sql_mode", nil, func(row []string) {
 		c.watchful = row[0] != "1" || row[1] != "NO_CHAIN"
-		c.schema, c.lax = row[2], !strings.Contains(row[3], "STRICT_")
+		if c.schema != row[2] {
+			c.forgetNames()
+		}
+		c.schema, c.lax, c.shows = row[2], !strings.Contains(row[3], "STRICT_"), lex.MySQLDialect(row[3])
 	}) // what fails leaves it so
 	if !c.asked {
 		c.asked, c.home = true, c.schema
@@ -95,6 +108,20 @@ func (c *conn) watch(ctx context.Context) {
 	}
 }
 
+// match is what the rules say of a table. A rule may name the database that the
+// connection was opened with, which names are written without.
+func (c *conn) match(t lex.Table) verdict {
+	rules := c.db.reg.cfg.rules
+	v := rules.match(c.db.dialect, t)
+	if c.mysql() && t.Schema == "" && v != ruleExcepts {
+		t.Schema = c.home
+		if w := rules.match(c.db.dialect, t); w != ruleIgnores {
+			v = w
+		}
+	}
+	return v
+}
+
 // placed is a table with its database, unless that is the one which the
 // connection was opened with.
 func (c *conn) placed(t lex.Table) lex.Table {
@@ -105,6 +132,22 @@ func (c *conn) placed(t lex.Table) lex.Table {
 		t.Schema = ""
 	}
 	return t
+}
+
+// fixDatabase writes the current database before the names in statements that are
+// prepared: they go on writing there when another one is current.
+func (c *conn) fixDatabase(stmts []lex.Statement) {
+	for i := range stmts {
+		s := &stmts[i]
+		if s.Kind != lex.Write {
+			continue
+		}
+		for n := range s.Tables {
+			if t := &s.Tables[n]; t.Schema == "" {
+				t.Schema = c.schema
+			}
+		}
+	}
 }
 
 // parseMySQL recognises statements as the server will read them. What depends on
@@ -148,16 +191,3 @@ func hidesBackslash(charset string) bool {
 }
 
 var unseenStatement = lex.Statement{Kind: lex.Opaque, EndsUnseen: true}
-
-// mysqlKey is a key that is surely the row's whatever the type of its column: a
-// whole number other than 0, for which AUTO_INCREMENT makes another one, or a
-// UUID. Of texts the collation decides which are the same.
-func mysqlKey(s string) string {
-	if isInteger(s) && s != "0" {
-		return integerText(s)
-	}
-	if strings.Contains(s, "-") {
-		return uuidText(s)
-	}
-	return ""
-}

@@ -56,6 +56,14 @@ func (c *conn) provesMySQL(ctx context.Context) bool {
 	return true
 }
 
+// beforeRollback asks the witness, after something unseen, whether it is this
+// transaction that a ROLLBACK ends.
+func (c *conn) beforeRollback(ctx context.Context) {
+	if c.mysql() && c.open && c.tx.unseen && c.tx.witness > 0 && c.reading == 0 {
+		c.provesMySQL(ctx)
+	}
+}
+
 // flushMySQL hands the events of a transaction to the handler before its COMMIT.
 func (c *conn) flushMySQL(ctx context.Context) (flushState, error) {
 	t := &c.tx
@@ -103,18 +111,29 @@ func (c *conn) rolledBackBy(ctx context.Context, n int) (gone, known bool) {
 	if c.reading > 0 {
 		return false, false
 	}
-	if !c.db.noInTransaction.Load() {
-		in, ok := c.number(ctx, "SELECT @@in_transaction") // MariaDB only
-		if ok {
-			return in == 0, true
-		}
-		c.db.noInTransaction.Store(true)
+	if in, ok := c.inTransaction(ctx); ok {
+		return !in, true
 	}
 	if n != lockWaitTimeout {
 		return false, true
 	}
 	on, ok := c.number(ctx, "SELECT @@innodb_rollback_on_timeout")
 	return on != 0, ok
+}
+
+// inTransaction asks MariaDB, which knows, whether a transaction is open. It leaves
+// the app's warnings as they are.
+func (c *conn) inTransaction(ctx context.Context) (in, known bool) {
+	if c.db.noInTransaction.Load() {
+		return false, false
+	}
+	ctx, cancel := c.unhurried(ctx)
+	defer cancel()
+	err := c.read(ctx, "SELECT @@in_transaction", nil, func(row []string) { in, known = row[0] == "1", true })
+	if mysqlNumber(err) == unknownVariable {
+		c.db.noInTransaction.Store(true)
+	}
+	return in, known && err == nil
 }
 
 // replace forgets the savepoint at an index: MySQL drops the one whose name

@@ -32,7 +32,7 @@ type names struct {
 // executed. An error is the app's: the transaction has failed with it.
 func (c *conn) lookUp(ctx context.Context, j *job) error {
 	j.names = meanings{c: c, stmts: j.stmts, split: firstMove(j.stmts), bare: !c.open && c.runsBare(j.stmts)}
-	if c.db.reg.cfg.rules == nil && !c.mayBeWriteFree() || c.mode() == hooks.Off || c.mysql() { // where names count as they are written
+	if c.db.reg.cfg.rules == nil && !c.mayBeWriteFree() || c.mode() == hooks.Off {
 		return nil
 	}
 	var err error
@@ -131,7 +131,7 @@ func (c *conn) ask(ctx context.Context, m *meanings, at moment, temporaryOnly bo
 
 func (c *conn) askOne(ctx context.Context, t lex.Table, temporaryOnly bool) error {
 	n := &c.names
-	if r := n.found[t]; r != nil && !r.missing {
+	if r := n.found[t]; r != nil && !r.missing && (c.open || !r.partial) {
 		return nil
 	}
 	if s, known := c.status(); c.db.mute.Load() || known && s == stateAborted || isBusy(c.own.conn) {
@@ -139,10 +139,17 @@ func (c *conn) askOne(ctx context.Context, t lex.Table, temporaryOnly bool) erro
 	}
 	var r *relation
 	var err error
-	if c.postgres() {
+	switch {
+	case c.postgres():
 		r, err = c.askPostgres(ctx, t)
-	} else {
+	case c.mysql():
+		r, err = c.askMySQL(ctx, t)
+	default:
 		r, err = c.askSQLite(ctx, t, temporaryOnly)
+	}
+	if err != nil && c.mysql() { // of the connection, or a deadlock: so it is for the app
+		c.afterFailure(ctx, err)
+		return err
 	}
 	if err != nil {
 		c.refusesCatalog(err)

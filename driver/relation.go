@@ -26,6 +26,8 @@ type relation struct {
 	hides []*relation
 	// unknown: what it is cannot be found out.
 	unknown bool
+	// partial: its triggers could not be asked for inside a transaction.
+	partial bool
 }
 
 // step is one relation.
@@ -125,7 +127,7 @@ func (c *conn) aimOf(r *relation, op lex.Op) (aim, bool) {
 	if r.unknown {
 		return aim{}, false
 	}
-	rules, by := c.db.reg.cfg.rules, c.changesBy(op)
+	by := c.changesBy(op)
 	steps := r.reached(by)
 	last := &steps[len(steps)-1]
 	if last.temporary {
@@ -133,7 +135,7 @@ func (c *conn) aimOf(r *relation, op lex.Op) (aim, bool) {
 	}
 	found := -1
 	for i := range steps {
-		switch rules.match(c.db.dialect, steps[i].Table) {
+		switch c.match(steps[i].Table) {
 		case ruleExcepts:
 			return aim{}, false
 		case ruleCaptures:
@@ -181,7 +183,7 @@ func (c *conn) misses(r *relation, op lex.Op) bool {
 		behind = append(behind, s.Table)
 	}
 	for _, t := range behind {
-		if c.db.reg.cfg.rules.match(c.db.dialect, t) == ruleCaptures {
+		if c.match(t) == ruleCaptures {
 			return true
 		}
 	}
@@ -278,7 +280,7 @@ func (c *conn) auditsStep(r *relation) bool {
 	}
 	captured := false
 	for _, s := range r.steps {
-		switch c.db.reg.cfg.rules.match(c.db.dialect, s.Table) {
+		switch c.match(s.Table) {
 		case ruleExcepts:
 			return false
 		case ruleCaptures:

@@ -22,7 +22,7 @@ type tableName struct{ schema, table string } // lower case; schema may be ""
 
 // AllTables captures every table except those that do not belong into an audit
 // trail: its own, River's, migration tools' version tables, temporary tables, and
-// the catalogs of PostgreSQL and SQLite.
+// the catalogs of the database.
 func AllTables() *Rules { return &Rules{all: true} }
 
 // Tables captures the named tables only: "orders" in whatever schema, or

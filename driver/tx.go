@@ -110,6 +110,7 @@ func (h *txHandle) rollback(ctx context.Context) error {
 	if c.behind {
 		c.lookBehind(ctx)
 	}
+	c.beforeRollback(ctx)
 	err := h.base.Rollback()
 	if c.open {
 		c.rolledBack(ctx, err)

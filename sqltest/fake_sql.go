@@ -92,7 +92,8 @@ func countParams(query string) int {
 func asksCatalog(query string) bool {
 	return strings.Contains(query, "pg_catalog.") || strings.Contains(query, "sqlite_master") ||
 		strings.Contains(query, "sqlite_temp_master") || strings.HasPrefix(query, "PRAGMA database_list") ||
-		strings.HasPrefix(query, "SHOW default_transaction_")
+		strings.HasPrefix(query, "SHOW default_transaction_") || strings.HasPrefix(query, "SHOW CREATE TABLE") ||
+		strings.Contains(query, "information_schema.")
 }
 
 func wordLen(s string) int {

@@ -2,6 +2,9 @@ package mysql_test
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -355,4 +358,72 @@ func TestAutocommitOff(t *testing.T) {
 			f(newWorld(t))
 		})
 	}
+}
+
+// TestRollbackAfterUnseen: what a ROLLBACK takes back has been rolled back, also
+// after a statement that might have ended the transaction and has not.
+func TestRollbackAfterUnseen(t *testing.T) {
+	w := newWorld(t)
+	w.exec(w.bare, "CREATE PROCEDURE nothing() BEGIN END", "CREATE PROCEDURE ends() BEGIN COMMIT; START TRANSACTION; END")
+	for unseen, settled := range map[string]bool{"CALL nothing()": true, "SET autocommit = 1": true, "CALL ends()": false} {
+		for _, raw := range []bool{false, true} {
+			w.notices.reset()
+			called := false
+			c := w.conn()
+			var tx *sql.Tx
+			var h hooks.Handle = c
+			if raw {
+				w.exec(c, "BEGIN")
+			} else {
+				var err error
+				if tx, err = c.BeginTx(context.Background(), nil); err != nil {
+					t.Fatal(err)
+				}
+				h = tx
+			}
+			w.exec(h, "INSERT INTO t (id) VALUES (1)")
+			if err := hooks.OnRollback(context.Background(), h, func(context.Context) { called = true }); err != nil {
+				t.Fatal(err)
+			}
+			w.exec(h, unseen)
+			if raw {
+				w.exec(c, "ROLLBACK")
+			} else {
+				w.rollback(tx)
+			}
+			rolledBack, discarded := w.notices.count(hooks.NoticeRolledBack) == 1, w.notices.count(hooks.NoticeDiscarded) == 1
+			if called != settled || rolledBack != settled || discarded == settled {
+				t.Errorf("%s, raw %v: OnRollback called %v, rolled back %v, discarded %v", unseen, raw, called, rolledBack, discarded)
+			}
+			w.exec(w.bare, "DELETE FROM t")
+		}
+	}
+}
+
+// TestWarnings are the app's own after a statement that commits.
+func TestWarnings(t *testing.T) {
+	w := newWorld(t)
+	tx := w.begin()
+	w.exec(tx, "INSERT INTO t (id) VALUES (1)", "DROP TABLE IF EXISTS nonesuch")
+	rows, err := tx.QueryContext(context.Background(), "SHOW WARNINGS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for rows.Next() {
+		var level, text string
+		var number int
+		if err := rows.Scan(&level, &number, &text); err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, text)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		t.Fatal(err)
+	}
+	w.commit(tx)
+	if len(texts) != 1 || !strings.Contains(texts[0], "nonesuch") {
+		t.Errorf("warnings %q, want the one about the table", texts)
+	}
+	w.is("1")
 }

@@ -38,7 +38,13 @@ func newWorld(t *testing.T, opts ...driver.Option) *world {
 
 func newWorldOn(t *testing.T, s *server, opts ...driver.Option) *world {
 	t.Helper()
-	w := &world{TB: t, cfg: s.database(t), recorder: sqltest.NewRecorder(), notices: &notices{}}
+	return newWorldIn(t, s.database(t), opts...)
+}
+
+// newWorldIn is one in a database that there is.
+func newWorldIn(t *testing.T, cfg *mysql.Config, opts ...driver.Option) *world {
+	t.Helper()
+	w := &world{TB: t, cfg: cfg, recorder: sqltest.NewRecorder(), notices: &notices{}}
 	hub := forward.New(&forward.Options{NoJournal: true, Logger: zap.NewNop(), Observer: w.notices})
 	hub.Register(w.recorder, forward.Auto)
 	t.Cleanup(func() { _ = hub.Close(context.Background()) })
@@ -195,6 +201,12 @@ func (n *notices) count(kind hooks.NoticeKind) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.kinds[kind]
+}
+
+func (n *notices) reset() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.kinds = nil
 }
 
 // reported checks how many events or statements were reported as kind.
