@@ -20,7 +20,7 @@ import (
 // sink is a forwarder as one database uses it.
 type sink struct {
 	*registration
-	sync     bool        // called within Commit
+	inCommit atomic.Bool // called within Commit
 	attached bool        // under handler.setup
 	off      atomic.Bool // left out for good
 	breaker  breaker
@@ -28,7 +28,7 @@ type sink struct {
 
 // syncSinks returns those of active that are called within Commit.
 func (d *handler) syncSinks() []*sink {
-	return slices.DeleteFunc(d.active(), func(s *sink) bool { return !s.sync })
+	return slices.DeleteFunc(d.active(), func(s *sink) bool { return !s.inCommit.Load() })
 }
 
 // active returns the sinks that entries go to.

@@ -137,10 +137,11 @@ func (d *handler) checkQueue(ctx context.Context, conn *sql.DB) error {
 
 // warnMoved warns of forwarders that the relay served before, and stopped to.
 func (d *handler) warnMoved(ctx context.Context, conn *sql.DB) error {
-	if d.queue.store == nil {
+	store := d.relayStore()
+	if store == nil {
 		return nil
 	}
-	states, err := d.queue.store.States(ctx, conn)
+	states, err := store.States(ctx, conn)
 	if err != nil {
 		if hooks.SQLState(err) == insufficientPrivilege || d.journal.Missing(err) {
 			return nil
@@ -196,11 +197,22 @@ func (d *handler) runWorkers(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("forward: driver %s: %w", d.db.Driver, err)
 	}
-	d.queue.mu.Lock()
-	d.queue.workers = workers
-	d.queue.mu.Unlock()
+	if !d.keepWorkers(workers) {
+		return workers.Stop(ctx)
+	}
 	d.hub.keep(d)
 	return nil
+}
+
+// keepWorkers reports false if the database was closed meanwhile.
+func (d *handler) keepWorkers(workers Workers) bool {
+	d.queue.mu.Lock()
+	defer d.queue.mu.Unlock()
+	if d.starter.isClosed() {
+		return false
+	}
+	d.queue.workers = workers
+	return true
 }
 
 // workers returns the Queue's workers of this process, nil if there are none.

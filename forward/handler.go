@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"slices"
 	"sync/atomic"
 
@@ -33,6 +32,7 @@ type handler struct {
 	pending pending
 	side    sidePool
 	queue   queue
+	starter starter
 
 	warnedUncaptured, warnedUnattributed atomic.Bool
 }
@@ -46,44 +46,20 @@ func (d *handler) Connect(ctx context.Context, conn *sql.DB) error {
 	}
 	if d.journal != nil {
 		if err := d.journal.Check(ctx, conn); err != nil {
-			return err
+			return d.failed(ctx, conn, err)
 		}
 	}
 	if d.started.Load() {
 		return nil
 	}
-	select {
-	case d.setup <- struct{}{}:
-		defer func() { <-d.setup }()
-	case <-ctx.Done():
+	if !d.enter(ctx) {
 		return ctx.Err()
 	}
+	defer func() { <-d.setup }()
 	if d.started.Load() {
 		return nil
 	}
-	if standby, err := d.isStandby(ctx, conn); err != nil || standby {
-		return err // nothing is written there; the next connection may be to a primary
-	}
-	registered, err := true, error(nil)
-	if d.db.Dialect != hooks.SQLite { // where the first flush does it
-		registered, err = d.registerSinks(ctx, conn)
-	}
-	if err != nil {
-		return err
-	}
-	if err := d.attach(ctx, conn); err != nil {
-		return err
-	}
-	if !registered {
-		return nil // the next connection may be able to write
-	}
-	if err := d.startQueue(ctx, conn); err != nil {
-		return err
-	}
-	d.started.Store(true)
-	d.logStart()
-	d.warnDurability(ctx, conn)
-	return nil
+	return d.failed(ctx, conn, d.start(ctx, conn))
 }
 
 // attach lets the forwarders look at their sinks. Those that have done so are
@@ -104,12 +80,22 @@ func (d *handler) attach(ctx context.Context, conn *sql.DB) error {
 				zap.String("driver", d.db.Driver), zap.String("forwarder", s.name()),
 				zap.String("reason", permanent.Reason), zap.Error(err))
 		default:
-			return fmt.Errorf("forward: attach %s: %w", s.name(), err)
+			return &attachError{s.name(), err}
 		}
 		s.attached = true
 	}
 	return nil
 }
+
+// attachError is why a forwarder cannot look at its sink now.
+type attachError struct {
+	forwarder string
+	err       error
+}
+
+func (e *attachError) Error() string { return "forward: attach " + e.forwarder + ": " + e.err.Error() }
+
+func (e *attachError) Unwrap() error { return e.err }
 
 func (d *handler) logStart() {
 	all := d.allSinks()
@@ -119,7 +105,7 @@ func (d *handler) logStart() {
 		switch {
 		case s.off.Load():
 			state = "left out"
-		case s.sync:
+		case s.inCommit.Load():
 			state = Sync.String()
 		}
 		forwarders = append(forwarders, s.name()+" ("+state+")")
@@ -153,6 +139,9 @@ func (d *handler) Flush(ctx context.Context, f hooks.Flush) (bool, error) {
 	written, err := d.write(ctx, f)
 	if err == nil && written {
 		err = d.enqueue(ctx, f)
+	}
+	if err != nil {
+		d.starter.kick() // it may be what makes the tables
 	}
 	return written && err == nil, err
 }

@@ -31,7 +31,7 @@ func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) erro
 		return fmt.Errorf("forward: %w", err)
 	}
 	for _, s := range d.sinks {
-		s.sync = s.dispatch == Sync
+		s.inCommit.Store(s.dispatch == Sync)
 	}
 	if err := d.setUpRelay(ctx, db); err != nil {
 		if hooks.SQLState(err) == insufficientPrivilege {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,8 +22,9 @@ type RelayMode uint8
 
 const (
 	// RelayInProcess is the default: on PostgreSQL the first connection starts a
-	// relay beside the app, with a pool of three connections of its own. On SQLite
-	// there is none, because a second writer breaks apps without a busy timeout.
+	// relay beside the app, with a pool of three connections of its own; where it
+	// cannot be started yet, that is tried again. On SQLite there is none, because a
+	// second writer breaks apps without a busy timeout.
 	RelayInProcess RelayMode = iota
 	// RelayElsewhere leaves it to a process that calls [Hub.Relay]. On PostgreSQL
 	// the app's role then needs no rights on the relay's tables.
@@ -54,6 +56,8 @@ type queue struct {
 	store *relay.Store
 	// async says that forwarders need not be called within Commit.
 	async bool
+	// denied says that this role may not use the relay's tables.
+	denied atomic.Bool
 	// given are the sinks that Options.Queue delivers to.
 	given []*sink
 	// caught is when what sync forwarders have missed was last looked for, on a
@@ -72,7 +76,15 @@ type queue struct {
 }
 
 // hasQueue reports whether async forwarders can be served.
-func (d *handler) hasQueue() bool { return d.queue.async }
+func (d *handler) hasQueue() bool { return d.queue.async && !d.queue.denied.Load() }
+
+// relayStore returns nil where this process has nothing to do with a relay.
+func (d *handler) relayStore() *relay.Store {
+	if d.queue.denied.Load() {
+		return nil
+	}
+	return d.queue.store
+}
 
 // openQueue makes ready what startQueue starts.
 func (d *handler) openQueue() error {
@@ -105,7 +117,7 @@ func (d *handler) resolve() error {
 		case s.dispatch == Async && !d.hasQueue():
 			return fmt.Errorf("forward: %s is registered with Async, and driver %s has no queue: %s", s.name(), d.db.Driver, d.whyNoQueue())
 		case s.dispatch == Sync, !d.hasQueue():
-			s.sync = true
+			s.inCommit.Store(true)
 		}
 	}
 	return nil
@@ -128,11 +140,12 @@ func (d *handler) whyNoQueue() string {
 // now on waits for them, also if they cannot be attached yet.
 // It reports false for a database that cannot be written to now.
 func (d *handler) registerSinks(ctx context.Context, conn *sql.DB) (done bool, err error) {
-	if d.queue.store == nil {
+	store := d.relayStore()
+	if store == nil {
 		return true, nil
 	}
 	for _, s := range d.sinks {
-		err := d.queue.store.Register(ctx, conn, s.name())
+		err := store.RegisterFrom(ctx, conn, s.name(), d.starter.from())
 		switch {
 		case err == nil:
 		case hooks.SQLState(err) == insufficientPrivilege:
@@ -162,11 +175,11 @@ func (d *handler) startQueue(ctx context.Context, conn *sql.DB) error {
 	if err := d.checkQueue(ctx, conn); err != nil {
 		return err
 	}
-	d.warnConnections(ctx, conn)
 	if err := d.startWorkers(ctx); err != nil {
 		return err
 	}
-	if !d.hasQueue() || d.hub.relayMode != RelayInProcess || len(d.sinks) == 0 {
+	d.warnConnections(ctx, conn)
+	if !d.relaysHere() {
 		return nil
 	}
 	db, err := d.sideDB()
@@ -177,16 +190,21 @@ func (d *handler) startQueue(ctx context.Context, conn *sql.DB) error {
 	return nil
 }
 
+// relaysHere reports whether the relay is this process's.
+func (d *handler) relaysHere() bool {
+	return d.hasQueue() && d.hub.relayMode == RelayInProcess && len(d.sinks) > 0
+}
+
 func (d *handler) runQueue(db *sql.DB) {
 	q := &d.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.relay != nil {
+	if q.relay != nil || d.starter.isClosed() {
 		return
 	}
 	var targets []relay.Target
 	for _, s := range d.active() {
-		if s.sync || d.hub.external == nil {
+		if s.inCommit.Load() || d.hub.external == nil {
 			targets = append(targets, d.target(s))
 		}
 	}
@@ -221,7 +239,7 @@ func (d *handler) target(s *sink) relay.Target {
 	if same, ok := s.forwarder.(SameDatabase); ok {
 		t.SameDatabase = same.SameDatabase()
 	}
-	if s.sync {
+	if s.inCommit.Load() {
 		t.Grace = d.hub.grace
 	}
 	return t
@@ -246,15 +264,22 @@ func toResult(r callResult) (out relay.Result) {
 	return out
 }
 
-// enqueued tells that the relay, or the Queue, has events for its forwarders.
+// enqueued reports that the relay, or the Queue, has events for its forwarders, or
+// that they wait for one.
 func (d *handler) enqueued(ids []uuid.UUID) {
 	if len(ids) == 0 || !d.hasQueue() && len(d.queue.given) == 0 {
 		return
 	}
+	d.starter.owe(len(ids))
 	for _, s := range d.allSinks() {
-		if !s.sync && !s.off.Load() {
-			d.Notify(hooks.Notice{Kind: hooks.NoticeEnqueued, Events: ids, Forwarder: s.name(), Dispatch: Async.String()})
+		if s.inCommit.Load() || s.off.Load() {
+			continue
 		}
+		n := hooks.Notice{Kind: hooks.NoticeEnqueued, Events: ids, Forwarder: s.name(), Dispatch: Async.String()}
+		if why := d.waits(s); why != nil {
+			n.Kind, n.Reason, n.Err = hooks.NoticeWaiting, waitReason(why), why
+		}
+		d.Notify(n)
 	}
 	if r := d.running(); r != nil {
 		r.Wake()
@@ -271,7 +296,7 @@ func (d *handler) running() *relay.Relay {
 // closeQueue stops the relay and the Queue's workers; deliveries that are running
 // may finish until ctx ends.
 func (d *handler) closeQueue(ctx context.Context) error {
-	return errors.Join(d.stopWorkers(ctx), d.stopRelay(ctx))
+	return errors.Join(d.starter.close(ctx), d.stopWorkers(ctx), d.stopRelay(ctx))
 }
 
 func (d *handler) stopRelay(ctx context.Context) error {
@@ -315,6 +340,9 @@ func (h *Hub) Drain(ctx context.Context) error {
 }
 
 func (d *handler) drain(ctx context.Context) error {
+	if err := d.starter.await(ctx); err != nil {
+		return err
+	}
 	var errs []error
 	if r := d.running(); r != nil {
 		errs = append(errs, r.Drain(ctx))

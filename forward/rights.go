@@ -12,8 +12,11 @@ import (
 
 // SQLSTATEs.
 const (
-	undefinedFunction = "42883"
-	readOnly          = "25006" // of a transaction, as all are on a standby
+	undefinedFunction  = "42883"
+	undefinedTable     = "42P01"
+	readOnly           = "25006" // of a transaction, as all are on a standby
+	tooManyConnections = "53300"
+	cannotConnectNow   = "57P03"
 )
 
 // withoutRights goes on for a role that may write to the journal, and not use the
@@ -52,20 +55,34 @@ func (d *handler) withoutQueue(cause error) error {
 				"run Hub.Relay as another role and set Options.Relay to RelayElsewhere, or grant SELECT on audit_events and all on forwarders, failures, settled and workers: %w",
 				s.name(), cause)
 		}
-		s.sync = true
+		s.inCommit.Store(true)
 	}
-	d.queue.store, d.queue.async = nil, false
+	d.queue.denied.Store(true)
 	d.log().Warn("aftercommit: forwarders are called within Commit, and what they refuse is not tried again, because this role may not use the relay's tables: "+
 		"run Hub.Relay as their owner, and set Options.Relay to RelayElsewhere here",
 		zap.String("driver", d.db.Driver), zap.Error(cause))
+	d.forsake()
 	return nil
+}
+
+// forsake reports as discarded what waited for a relay that there will not be.
+func (d *handler) forsake() {
+	n := d.starter.settle()
+	if n == 0 {
+		return
+	}
+	for _, s := range d.active() {
+		if s.dispatch != Sync {
+			d.Notify(hooks.Notice{Kind: hooks.NoticeDiscarded, Count: n, Forwarder: s.name(), Dispatch: Async.String(), Reason: reasonNoRelay})
+		}
+	}
 }
 
 // retries reports whether what a sync forwarder refuses is delivered again, and
 // why not.
 func (d *handler) retries() (why string, ok bool) {
 	switch {
-	case d.queue.store != nil:
+	case d.relayStore() != nil:
 		return "", true
 	case d.journal == nil:
 		return reasonNoJournal, false

@@ -25,9 +25,10 @@ type sidePool struct {
 const relayConns = 3
 
 var (
-	errClosed = errors.New("the Hub is closed")
-	errNoSide = errors.New("a second connection to an SQLite file would disturb the app's")
-	errNoBase = errors.New("there is no connector for the base driver")
+	errClosed       = errors.New("the Hub is closed")
+	errNoSide       = errors.New("a second connection to an SQLite file would disturb the app's")
+	errNoConnection = errors.New("forward: no connection beside the app's")
+	errNoBase       = errors.New("there is no connector for the base driver")
 )
 
 // sideDB returns the pool. There is none on SQLite, where a second writer breaks
@@ -88,7 +89,7 @@ func (c *impatient) Connect(ctx context.Context) (driver.Conn, error) {
 	defer cancel()
 	conn, err := c.Connector.Connect(bounded)
 	if err != nil && ctx.Err() == nil && bounded.Err() != nil {
-		err = fmt.Errorf("forward: no connection beside the app's within %v: the relay and the Queue's workers need some of their own; give the pool or the server more, or set Options.Relay to RelayElsewhere: %w", c.wait, err)
+		err = fmt.Errorf("%w within %v: the relay and the Queue's workers need some of their own; give the pool or the server more, or set Options.Relay to RelayElsewhere: %w", errNoConnection, c.wait, err)
 	}
 	return conn, err
 }

@@ -22,7 +22,7 @@ type Status struct {
 	// Pending is how many transactions wait; see [Hub.Pending].
 	Pending        int
 	ObserverPanics int64
-	// Databases are those that are open and have a relay.
+	// Databases are those that are open and have a relay, or wait for one.
 	Databases []DatabaseStatus
 }
 
@@ -35,7 +35,10 @@ type DatabaseStatus struct {
 	// the oldest to the newest.
 	Journal    int64
 	Forwarders []relay.State
-	// Err says why it could not be asked; the rest is zero then.
+	// Waiting is why the relay of this process has not started yet, nil once it
+	// has. It is tried again.
+	Waiting error
+	// Err says why it could not be asked; the numbers are zero then.
 	Err error
 }
 
@@ -60,24 +63,31 @@ func (h *Hub) Status(ctx context.Context) Status {
 
 func (h *Hub) databaseStatus(ctx context.Context) (all []DatabaseStatus) {
 	for _, d := range h.databases() {
-		if d.running() == nil {
+		st := DatabaseStatus{Driver: d.db.Driver, Waiting: d.starter.waitsFor()}
+		switch {
+		case d.running() != nil:
+			d.ask(ctx, &st)
+		case st.Waiting == nil:
 			continue
 		}
-		st := DatabaseStatus{Driver: d.db.Driver}
 		if d.db.Mode != nil {
 			st.Mode = d.db.Mode()
 		}
-		db, err := d.sideDB()
-		if err == nil {
-			st.Forwarders, err = d.queue.store.States(ctx, db)
-		}
-		if err == nil {
-			st.Journal, err = d.queue.store.Span(ctx, db)
-		}
-		st.Err = err
 		all = append(all, st)
 	}
 	return all
+}
+
+// ask asks the database how its forwarders stand.
+func (d *handler) ask(ctx context.Context, st *DatabaseStatus) {
+	db, err := d.sideDB()
+	if err == nil {
+		st.Forwarders, err = d.queue.store.States(ctx, db)
+	}
+	if err == nil {
+		st.Journal, err = d.queue.store.Span(ctx, db)
+	}
+	st.Err = err
 }
 
 func (c *counts) of(n hooks.Notice) *atomic.Int64 {

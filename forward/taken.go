@@ -103,7 +103,7 @@ func (d *handler) settleOnce(db *sql.DB) error {
 
 // catchesUp reports whether the committing connection does the relay's work.
 func (d *handler) catchesUp() bool {
-	return d.queue.store != nil && d.db.Dialect == hooks.SQLite && d.hub.relayMode == RelayInProcess
+	return d.relayStore() != nil && d.db.Dialect == hooks.SQLite && d.hub.relayMode == RelayInProcess
 }
 
 // catchUp does, now and then, over the connection that has committed, what a

@@ -44,6 +44,11 @@ const (
 	NoticeLogged NoticeKind = "logged"
 	// NoticeEnqueued: events were handed to a queue for a forwarder.
 	NoticeEnqueued NoticeKind = "enqueued"
+	// NoticeWaiting: events were committed, and no queue of this process can deliver
+	// them now ("standby", "read_only", "no_connection", "setup", "attach",
+	// "place", "closed", "error"). They are in the journal, and are
+	// delivered once one can.
+	NoticeWaiting NoticeKind = "waiting"
 	// NoticeDelivered: a forwarder took them.
 	NoticeDelivered NoticeKind = "delivered"
 	// NoticeFailed: a forwarder refused them (Reason, Attempt, Permanent, Err), or,

@@ -24,8 +24,8 @@
 //
 // The outcome of events is logged (they are written and their transaction has
 // committed), rolled_back, unknown or lost; that of settled ones is committed or
-// rolled_back; that of a delivery is enqueued, delivered, failed (each attempt)
-// or discarded.
+// rolled_back; that of a delivery is enqueued, waiting, delivered, failed (each
+// attempt) or discarded.
 //
 // What the databases know is asked for at each collection, once [Observer.Watch]
 // was called, for each forwarder:

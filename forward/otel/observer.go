@@ -91,7 +91,7 @@ func (o *Observer) Observe(n hooks.Notice) {
 		add(o.uncaptured, count, driver, keyReason.String(n.Reason))
 	case hooks.NoticeCallback:
 		add(o.callbackFailures, count, driver, keyError.String(o.words.of(n.Reason)))
-	case hooks.NoticeEnqueued, hooks.NoticeDelivered, hooks.NoticeFailed, hooks.NoticeDiscarded:
+	case hooks.NoticeEnqueued, hooks.NoticeWaiting, hooks.NoticeDelivered, hooks.NoticeFailed, hooks.NoticeDiscarded:
 		o.delivery(n)
 	case hooks.NoticeSuspended:
 		add(o.suspensions, 1, driver, keyForwarder.String(n.Forwarder), keyError.String(o.words.of(n.Reason)))
@@ -113,7 +113,8 @@ func (o *Observer) delivery(n hooks.Notice) {
 		o.duration.Record(context.Background(), n.Duration.Seconds(), metric.WithAttributes(attrs...))
 	}
 	attrs = append(attrs, keyOutcome.String(string(n.Kind)))
-	if n.Kind == hooks.NoticeFailed || n.Kind == hooks.NoticeDiscarded {
+	switch n.Kind {
+	case hooks.NoticeFailed, hooks.NoticeDiscarded, hooks.NoticeWaiting:
 		attrs = append(attrs, keyError.String(o.words.of(n.Reason)))
 	}
 	add(o.deliveries, int64(n.Count), attrs...)

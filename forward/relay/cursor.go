@@ -42,10 +42,16 @@ func (e *PlaceError) Error() string {
 // Register makes a forwarder known, unless it is. Its cursor starts with what is
 // committed from now on. A retired one starts again.
 func (s *Store) Register(ctx context.Context, db *sql.DB, name string) error {
-	return s.register(ctx, db, name)
+	return s.register(ctx, db, name, Mark{})
 }
 
-func (s *Store) register(ctx context.Context, db querier, name string) error {
+// RegisterFrom is Register for a cursor that starts earlier, at a mark, if that is
+// of this database.
+func (s *Store) RegisterFrom(ctx context.Context, db *sql.DB, name string, from Mark) error {
+	return s.register(ctx, db, name, from)
+}
+
+func (s *Store) register(ctx context.Context, db querier, name string, from Mark) error {
 	place, err := s.place(ctx, db)
 	if err != nil {
 		return fmt.Errorf("relay: register %s: %w", name, err)
@@ -56,7 +62,10 @@ func (s *Store) register(ctx context.Context, db querier, name string) error {
 	// Looked at first: an insert would wait for a holder that has the row locked.
 	known, err := s.registered(ctx, db, name)
 	if err == nil && !known {
-		_, err = db.ExecContext(ctx, s.d.register(s, name, place))
+		if from.place != place {
+			from = Mark{}
+		}
+		_, err = db.ExecContext(ctx, s.d.register(s, name, place, from.at))
 	}
 	if err != nil {
 		return fmt.Errorf("relay: register %s: %w", name, err)

@@ -59,10 +59,18 @@ func (postgres) place() string {
 		" (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())::text"
 }
 
+// mark: what begins after it has an xid from there on, also where the server is a
+// standby, and is promoted.
+func (postgres) mark() string { return "pg_snapshot_xmin(pg_current_snapshot())::text" }
+
 // register starts, in one statement, with one snapshot.
-func (postgres) register(s *Store, name, place string) string {
+func (postgres) register(s *Store, name, place, from string) string {
+	start := "p"
+	if from != "" {
+		start = "CASE WHEN '" + from + "'::xid8 <= pg_snapshot_xmax(p) THEN '" + from + ":" + from + ":'::pg_snapshot ELSE p END"
+	}
 	return "INSERT INTO " + s.prefix + "forwarders AS f (name, place, done, mark_seq)" +
-		" SELECT " + s.quote(name) + ", " + s.quote(place) + ", p, top" +
+		" SELECT " + s.quote(name) + ", " + s.quote(place) + ", " + start + ", top" +
 		" FROM (SELECT pg_current_snapshot() AS p, (SELECT coalesce(max(seq), 0) FROM " + s.events() + ") AS top) n" +
 		" ON CONFLICT (name) DO UPDATE SET retired_at = NULL, registered_at = clock_timestamp(), holder = NULL, lease_until = NULL, fence = f.fence + 1," +
 		" done = EXCLUDED.done, tick = NULL, high = 0, seq = 0, place = EXCLUDED.place, safe_seq = 0, mark_xid = EXCLUDED.mark_xid, mark_seq = EXCLUDED.mark_seq" +

@@ -35,7 +35,9 @@ func (sqlite) later(d time.Duration) string {
 // place: a file does not know where it is from.
 func (sqlite) place() string { return "''" }
 
-func (d sqlite) register(s *Store, name, place string) string {
+func (sqlite) mark() string { return "" }
+
+func (d sqlite) register(s *Store, name, place, _ string) string {
 	top := "(SELECT coalesce(max(seq), 0) FROM " + s.events() + ")"
 	return "INSERT INTO " + s.prefix + "forwarders (name, place, done, safe_seq, registered_at, moved_at) VALUES (" +
 		s.quote(name) + ", " + s.quote(place) + ", " + top + ", " + top + ", " + d.now() + ", " + d.now() + ")" +

@@ -59,8 +59,11 @@ type dialect interface {
 	missed(err error) bool
 	// place is an expression that names the database.
 	place() string
-	// register inserts a forwarder, or a retired one anew.
-	register(s *Store, name, place string) string
+	// mark selects the text of a [Mark] for now; "" if there is none.
+	mark() string
+	// register inserts a forwarder, or a retired one anew, which starts now, or at a
+	// mark that the server has passed.
+	register(s *Store, name, place, from string) string
 	// adopt makes entries that were restored from elsewhere this database's own.
 	adopt(ctx context.Context, q querier, s *Store) error
 	// cursorColumns are what a cursor is scanned from.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,10 +39,11 @@ type worker struct {
 	rotation     rotation
 	// ahead are entries that were taken in front of the cursor, to be left out when it
 	// comes there. A process that dies forgets them, and they come again.
-	ahead map[uuid.UUID]bool
-	trail trail
-	dueAt time.Time // of the next failure, zero if there is none
-	told  struct {
+	ahead   map[uuid.UUID]bool
+	trail   trail
+	trouble atomic.Pointer[error] // of the last step, nil if it had none
+	dueAt   time.Time             // of the next failure, zero if there is none
+	told    struct {
 		err error
 		lag time.Time
 	}
@@ -230,7 +232,7 @@ func (w *worker) registerAgain(ctx context.Context) error {
 	if err != nil || there {
 		return wrap("look for its row", name, err)
 	}
-	if err := s.register(ctx, w.conn, name); err != nil {
+	if err := s.register(ctx, w.conn, name, Mark{}); err != nil {
 		return err
 	}
 	w.relay.cfg.Log.Warn("aftercommit: a forwarder's row was deleted, so it is registered again and gets what is committed from now on: "+
@@ -359,6 +361,7 @@ func (w *worker) notify(n hooks.Notice) {
 func (w *worker) tellError(err error) {
 	before := w.told.err
 	w.told.err = err
+	w.setTrouble(err)
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, errLost) || errors.Is(err, errRanOut) || before != nil && before.Error() == err.Error() {
 		return
 	}

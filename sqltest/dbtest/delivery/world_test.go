@@ -35,6 +35,8 @@ type world struct {
 	dsn  string
 	bare *sql.DB
 	sink *sink
+	// options are those of the driver.
+	options []driver.Option
 }
 
 func each(t *testing.T, f func(w *world), engines ...dbtest.Engine) {
@@ -87,7 +89,7 @@ func (w *world) try(dsn string, o forward.Options, register func(h *forward.Hub)
 	}
 	register(a.hub)
 	a.name = dbtest.Name(w.e.Driver)
-	driver.Register(a.name, w.e.Driver, a.hub)
+	driver.Register(a.name, w.e.Driver, a.hub, w.options...)
 	db, err := sql.Open(a.name, dsn)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,171 @@
+package forward
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// Attempts to start beside the app follow each other after a quarter of a second,
+// then twice the time, up to ten seconds.
+const (
+	firstPause  = 250 * time.Millisecond
+	lastPause   = 10 * time.Second
+	attemptTime = 30 * time.Second
+)
+
+// Why a start waits, without anything being wrong.
+var (
+	errStandby  = errors.New("the server is a standby, where nothing can be written")
+	errReadOnly = errors.New("the server lets this role write nothing")
+)
+
+func isPatient(err error) bool { return errors.Is(err, errStandby) || errors.Is(err, errReadOnly) }
+
+// enter waits for the right to start, and reports false if ctx ends, or if it is
+// tried beside the app, for which no connection waits.
+func (d *handler) enter(ctx context.Context) bool {
+	select {
+	case d.setup <- struct{}{}:
+		return true
+	default:
+	}
+	if d.starter.waitsFor() != nil {
+		return false
+	}
+	select {
+	case d.setup <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// start does what is done once for a database, over one connection. It may be called
+// again after an error.
+func (d *handler) start(ctx context.Context, conn *sql.DB) error {
+	standby, err := d.isStandby(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if standby {
+		return errStandby
+	}
+	registered := true
+	if d.db.Dialect != hooks.SQLite { // where the first flush does it
+		if registered, err = d.registerSinks(ctx, conn); err != nil {
+			return err
+		}
+	}
+	if err := d.attach(ctx, conn); err != nil {
+		return err
+	}
+	if !registered {
+		return errReadOnly
+	}
+	if err := d.startQueue(ctx, conn); err != nil {
+		return err
+	}
+	d.started.Store(true)
+	d.logStart()
+	d.warnDurability(ctx, conn)
+	d.starter.succeed()
+	return nil
+}
+
+// failed returns the error of a connection on which the start ended with err. Where
+// the app has the connection nevertheless, and may never open another, the start is
+// tried again beside it.
+func (d *handler) failed(ctx context.Context, conn *sql.DB, err error) error {
+	if err == nil {
+		return nil
+	}
+	goesOn := isPatient(err) || d.db.Mode != nil && d.db.Mode() == hooks.BestEffort
+	if goesOn && !d.started.Load() && d.canTryAgain() {
+		if d.queue.store != nil {
+			d.starter.mark(func() (relay.Mark, error) { return d.queue.store.Mark(ctx, conn) })
+		}
+		d.tryAgain(err)
+	}
+	if isPatient(err) {
+		return nil
+	}
+	return err
+}
+
+// canTryAgain: on SQLite nothing depends on the start but the Queue's workers, which
+// have connections beside the app's anyway.
+func (d *handler) canTryAgain() bool {
+	return d.db.Connector != nil && (d.db.Dialect == hooks.Postgres || len(d.queue.given) > 0)
+}
+
+// tryAgain tries beside the app until the start succeeds, or the database is closed.
+func (d *handler) tryAgain(cause error) {
+	ctx, done := d.starter.launch(cause)
+	if ctx == nil {
+		return
+	}
+	d.hub.keep(d)
+	d.sayWaits(cause)
+	go func() {
+		defer done()
+		pause := firstPause
+		for d.starter.rest(ctx, pause) && !d.started.Load() {
+			err := d.attempt(ctx)
+			if err != nil && d.starter.waitFor(err) {
+				d.sayWaits(err)
+			}
+			pause = min(2*pause, lastPause)
+		}
+	}()
+}
+
+// attempt tries to start over a connection that is opened for it.
+func (d *handler) attempt(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTime)
+	defer cancel()
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("forward: panic at the start: %v", v)
+		}
+	}()
+	db := sql.OpenDB(d.beside())
+	defer func() { err = errors.Join(err, db.Close()) }()
+	db.SetMaxOpenConns(1)
+	if err := db.PingContext(ctx); err != nil { // before connections of the app wait for setup
+		return err
+	}
+	if d.journal != nil {
+		if err := d.journal.Connect(ctx, db); err != nil {
+			return err
+		}
+	}
+	select {
+	case d.setup <- struct{}{}:
+		defer func() { <-d.setup }()
+	default:
+		return nil // a connection of the app's is trying
+	}
+	if d.started.Load() {
+		return nil
+	}
+	return d.start(ctx, db)
+}
+
+// sayWaits logs what the start waits for.
+func (d *handler) sayWaits(err error) {
+	level := zapcore.WarnLevel
+	if isPatient(err) {
+		level = zapcore.InfoLevel
+	}
+	d.log().Log(level, "aftercommit: delivery waits: it cannot be started yet, which is tried again until it can; what is committed meanwhile stays in the journal until then",
+		zap.String("driver", d.db.Driver), zap.Error(err))
+}
