@@ -205,3 +205,31 @@ func TestPurgeMeanwhile(t *testing.T) {
 		}
 	})
 }
+
+// TestFrozenPurge: a process that is frozen while it deletes keeps no other from
+// deleting for longer than the server lets it.
+func TestFrozenPurge(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e)
+		w.commit("a")
+		w.must(w.store.Retire(ctx, w.db, name))
+		p := dbtest.NewProxy(t, dbtest.Shared(t).Addr())
+		trap := p.Next(dbtest.HoldAnswer, having("DELETE FROM"))
+		defer trap.Release()
+		all := relay.PurgeOptions{Before: time.Now().Add(time.Hour), By: "me"}
+		done := make(chan error, 1)
+		frozen := dbtest.Open(t, e.Driver, dbtest.Via(w.dsn, p.Addr()))
+		go func() {
+			_, err := w.store.Purge(ctx, frozen, all)
+			done <- err
+		}()
+		<-trap.Sprung()
+		if purged, err := w.store.Purge(ctx, w.db, all); err != nil || purged.Events != 1 {
+			t.Errorf("Purge = %+v, %v, want the one event", purged, err)
+		}
+		trap.Release()
+		if err := <-done; err == nil {
+			t.Error("the frozen one has deleted, too")
+		}
+	}, dbtest.PGX)
+}
