@@ -311,3 +311,41 @@ func TestNoDDL(t *testing.T) {
 		w.want("extras.inserted extras#1 statements=1 rows=1")
 	})
 }
+
+// TestCreateOfWhatThereIs: a CREATE … IF NOT EXISTS that does nothing, as programs
+// execute it at each start, is no event; one that makes something is.
+func TestCreateOfWhatThereIs(t *testing.T) {
+	const table, view = "CREATE TABLE IF NOT EXISTS extras (id bigint PRIMARY KEY, n int)", "CREATE VIEW seen AS SELECT id FROM extras"
+	index := "CREATE INDEX IF NOT EXISTS extras_n ON extras (n)"
+	changed := func(name string) string { return "schema.changed schema#" + name + " statements=1 conditional=true" }
+	each(t, ordersTable, func(w *world) {
+		w.exec(table)
+		w.exec(index)
+		w.want(changed("extras"), changed("extras_n"))
+		w.exec(table)
+		w.exec(`CREATE TABLE IF NOT EXISTS "extras" (id bigint)`)
+		w.exec(view)
+		w.want("schema.changed schema#seen statements=1")
+		w.exec("CREATE TABLE IF NOT EXISTS seen (id bigint)") // a view
+		w.setUp("DROP VIEW seen")
+		if w.e.Dialect == hooks.Postgres {
+			w.exec(index)
+			w.exec("CREATE TABLE IF NOT EXISTS public.extras (id bigint)")
+			// In another schema, where a CREATE would not make it.
+			w.setUp("CREATE SCHEMA t1; CREATE TABLE t1.elsewhere (id bigint)")
+			conn := w.conn()
+			w.execOn(conn, "SET search_path = public, t1")
+			w.execOn(conn, "CREATE TABLE IF NOT EXISTS elsewhere (id bigint)")
+			w.want(changed("elsewhere"))
+			w.execOn(conn, "SET search_path = public")
+		}
+		w.exec("CREATE TEMP TABLE hidden (id bigint)")
+		w.want()
+		// What the connection remembers is not believed.
+		w.exec("INSERT INTO extras (id) VALUES (1)")
+		w.want("extras.inserted extras#1 statements=1 rows=1")
+		w.setUp("DROP TABLE extras")
+		w.exec(table)
+		w.want(changed("extras"))
+	})
+}
