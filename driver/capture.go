@@ -152,6 +152,8 @@ func (c *conn) captureWrite(ctx context.Context, to aim, t lex.Target, wide bool
 		a.deed = moved
 	case spreads && t.Op == lex.Upsert:
 		a.deed = replaced
+	case to.cascades && t.Op == lex.Delete:
+		a.deed = cascaded
 	}
 	if to.named && (!c.lax || t.Op != lex.Insert && t.Op != lex.Upsert) {
 		a.key.target.ID = c.keyOf(t.Key, to.key, args)

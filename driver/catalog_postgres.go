@@ -23,7 +23,7 @@ import (
 //     rounded to hundreds, or if several rows may have it: there is no unique index
 //     of that column alone that holds after each statement, or other tables inherit the
 //     column without its index. An "=" stands before it if the key is generated from
-//     other columns.
+//     other columns, and a "^" if a DELETE takes other rows of the table along.
 //
 // Names are returned as their UTF-8, with what is not ASCII escaped: the session's
 // client_encoding may lack their characters.
@@ -90,7 +90,7 @@ SELECT pg_catalog.encode(pg_catalog.convert_to(pg_catalog.array_to_string(
        COALESCE((SELECT pg_catalog.string_agg(r.ev_type::pg_catalog.text, '') FROM pg_catalog.pg_rewrite r
           WHERE r.ev_class OPERATOR(pg_catalog.=) up.oid AND r.is_instead AND r.ev_type OPERATOR(pg_catalog.<>) '1' AND r.ev_enabled OPERATOR(pg_catalog.<>) 'D'), '') AS rules,
        COALESCE(doubt.ops, 0)::pg_catalog.text,
-       COALESCE((SELECT CASE WHEN a.alone AND a.exact THEN CASE WHEN a.generated THEN '=' ELSE '' END OPERATOR(pg_catalog.||) a.type ELSE '0' END FROM (
+       COALESCE((SELECT CASE WHEN a.alone AND a.exact THEN CASE WHEN a.generated THEN '=' ELSE '' END OPERATOR(pg_catalog.||) CASE WHEN a.cascades THEN '^' ELSE '' END OPERATOR(pg_catalog.||) a.type ELSE '0' END FROM (
          SELECT (WITH RECURSIVE base(type, mod) AS (
                    SELECT a.atttypid, a.atttypmod
                    UNION ALL
@@ -106,10 +106,12 @@ SELECT pg_catalog.encode(pg_catalog.convert_to(pg_catalog.array_to_string(
                          WHERE i.indrelid OPERATOR(pg_catalog.=) up.oid AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
                            AND i.indnkeyatts OPERATOR(pg_catalog.=) 1 AND i.indkey[0] OPERATOR(pg_catalog.=) a.attnum)
                 AND (up.kind OPERATOR(pg_catalog.=) 'p' OR NOT EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent OPERATOR(pg_catalog.=) up.oid)),
-                a.attgenerated OPERATOR(pg_catalog.<>) ''::pg_catalog."char"
+                a.attgenerated OPERATOR(pg_catalog.<>) ''::pg_catalog."char",
+                EXISTS (SELECT FROM pg_catalog.pg_constraint f
+                         WHERE f.conrelid OPERATOR(pg_catalog.=) up.oid AND f.confrelid OPERATOR(pg_catalog.=) up.oid AND f.confdeltype OPERATOR(pg_catalog.=) 'c')
            FROM pg_catalog.pg_attribute a
           WHERE a.attrelid OPERATOR(pg_catalog.=) up.oid AND a.attname OPERATOR(pg_catalog.=) $3::pg_catalog.name AND NOT a.attisdropped
-         ) a (type, exact, alone, generated)), '') AS key
+         ) a (type, exact, alone, generated, cascades)), '') AS key
   FROM (SELECT CASE WHEN pg_catalog.getdatabaseencoding()::pg_catalog.text OPERATOR(pg_catalog.=) 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END AS encoding) one
   LEFT JOIN (up JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) up.oid
                 JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
@@ -155,7 +157,8 @@ func (r *relation) add(row []string) {
 		return
 	}
 	key, generated := strings.CutPrefix(row[8], "=")
-	s := step{Table: t, view: row[3] == "v", temporary: row[4] == "t", instead: bits(row[5]), doubt: bits(row[7]), key: keyTypeOf(key)}
+	key, cascades := strings.CutPrefix(key, "^")
+	s := step{Table: t, view: row[3] == "v", temporary: row[4] == "t", instead: bits(row[5]), doubt: bits(row[7]), key: keyTypeOf(key), cascades: cascades}
 	s.rekeys = s.doubt
 	if generated {
 		s.rekeys |= updates

@@ -66,6 +66,7 @@ func (c *conn) findSQLite(ctx context.Context, schema, name string) (*relation, 
 				virtual:  strings.HasPrefix(sql, "CREATE VIRTUAL"), // SQLite writes these two words itself
 				key:      c.keyTypeOfSQLite(key),
 				rekeys:   rekeysOfSQLite(key),
+				cascades: strings.HasPrefix(key, ":^") || strings.HasPrefix(key, "=^"),
 				replaces: hasSequence(words, "ON", "CONFLICT", "REPLACE"),
 			}
 			found.fullText = found.virtual && isFullText(words)
@@ -127,7 +128,7 @@ func (c *conn) keyTypeOfSQLite(declared string) keyType {
 	case declared == "", declared == "-", declared == "#":
 		return otherColumn
 	}
-	return keyTypeOf(affinity(strings.ToUpper(declared[1:])))
+	return keyTypeOf(affinity(strings.ToUpper(strings.TrimPrefix(declared[1:], "^"))))
 }
 
 // rekeysOfSQLite are the operations that change the key without naming it.
@@ -176,7 +177,8 @@ const masterQuery = `SELECT m.type, m.name, m.sql, %key FROM %master m
 	WHERE m.type IN ('table', 'view') AND m.name = ?1 COLLATE NOCASE OR m.type = 'trigger' AND m.tbl_name = ?1 COLLATE NOCASE`
 
 // masterKey is the declared type of the key's column ?2, behind a colon, or behind "="
-// if it is generated from others; "-" if one value may have several spellings there,
+// if it is generated from others, and then behind a "^" if a DELETE takes other rows
+// of the table along; "-" if one value may have several spellings there,
 // by its collation, or several rows may have it: it is neither the row's number nor
 // has a unique index alone; if there is no column of that name, which may then be the
 // row's number, "#" where another column has that, and "" where none does. It is "?"
@@ -186,7 +188,8 @@ const masterKey = `CASE WHEN m.type = 'table' AND m.sql NOT LIKE 'CREATE VIRTUAL
 	SELECT CASE WHEN c.pk = 1 AND upper(c.type) = 'INTEGER' AND NOT EXISTS (SELECT 1 FROM pragma_table_xinfo(m.name, ?3) o WHERE o.pk > 1)
 		OR EXISTS (SELECT 1 FROM pragma_index_list(m.name, ?3) i WHERE i."unique" AND NOT i.partial
 			AND (SELECT group_concat(coalesce(x.name, '') || ' ' || x.coll) FROM pragma_index_xinfo(i.name, ?3) x WHERE x.key) = c.name || ' BINARY')
-		THEN CASE WHEN c.hidden IN (2, 3) THEN '=' ELSE ':' END || c.type ELSE '-' END
+		THEN CASE WHEN c.hidden IN (2, 3) THEN '=' ELSE ':' END
+			|| CASE WHEN EXISTS (SELECT 1 FROM pragma_foreign_key_list(m.name, ?3) f WHERE f."table" = m.name COLLATE NOCASE AND f.on_delete = 'CASCADE') THEN '^' ELSE '' END || c.type ELSE '-' END
 	FROM pragma_table_xinfo(m.name, ?3) c WHERE c.name = ?2 COLLATE NOCASE),
 	(SELECT '#' FROM pragma_table_xinfo(m.name, ?3) o WHERE o.pk = 1 AND upper(o.type) = 'INTEGER')) END`
 

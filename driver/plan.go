@@ -76,6 +76,7 @@ func (c *conn) aimAt(j *job, r *relation, op lex.Op) (to aim, ok bool) {
 			return aim{torn: true}, false
 		default:
 			to.doubt, to.moves = to.doubt || a.doubt, to.moves || a.moves
+			to.cascades = to.cascades || a.cascades
 			to.keyed = to.keyed && a.keyed && to.key == a.key
 			to.named = to.named && a.named && to.keyed
 		}

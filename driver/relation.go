@@ -49,6 +49,9 @@ type step struct {
 	// replaces: SQLite's REPLACE is what the table does with a row in the way of
 	// another, so that an INSERT is an upsert.
 	replaces bool
+	// cascades: a DELETE takes other rows of the table along, by a foreign key of the
+	// table to itself.
+	cascades bool
 	// doubt are the operations for which a count of 0 rows proves nothing: a
 	// trigger may have taken the row elsewhere.
 	doubt changes
@@ -109,6 +112,8 @@ type aim struct {
 	named bool
 	// moves: the statement may be about rows with other keys than the one it names.
 	moves bool
+	// cascades: a DELETE may be about other rows than the one it names.
+	cascades bool
 	// replaces: an INSERT is an upsert.
 	replaces bool
 	// instead: the number of rows is that of something else.
@@ -152,6 +157,7 @@ func (c *conn) aimOf(r *relation, op lex.Op) (aim, bool) {
 	a.keyed = !steps[0].view && !a.instead && a.key != otherColumn && (c.postgres() || to.rekeys&by&inserts == 0)
 	a.named = a.keyed && to.rekeys&by&inserts == 0
 	a.replaces = to.replaces && op == lex.Insert
+	a.cascades = to.cascades
 	a.moves = to.rekeys&by&updates != 0 || to.replaces
 	if via := steps[0]; found > 0 {
 		if via.temporary && c.postgres() {

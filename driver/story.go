@@ -28,12 +28,14 @@ const (
 	// replaced is an upsert that is about other rows than the one it names: it sets
 	// the key, or deletes the rows that are in its way.
 	replaced = moved + 1
-	altered  = replaced + 1 // a schema change
+	// cascaded is a DELETE that takes other rows of its table along.
+	cascaded = replaced + 1
+	altered  = cascaded + 1 // a schema change
 	deeds    = int(altered)
 )
 
 // spreads reports whether rows that a statement does not name may be concerned.
-func (d deed) spreads() bool { return d == moved || d == replaced }
+func (d deed) spreads() bool { return d == moved || d == replaced || d == cascaded }
 
 // passes has, for each deed, those that it commutes with whatever the rows are, so
 // that its statement may be counted before theirs. An INSERT commutes with an

@@ -34,7 +34,7 @@ func newScript(t *testing.T) *script {
 // run places a statement; id is the key that it shows.
 func (w *script) run(d deed, table, id, actor string, rows ...string) {
 	w.Helper()
-	verb := [...]string{"inserted", "updated", "deleted", "upserted", "truncated", "merged", "updated", "upserted", "changed"}[d]
+	verb := [...]string{"inserted", "updated", "deleted", "upserted", "truncated", "merged", "updated", "upserted", "deleted", "changed"}[d]
 	a := act{deed: d, key: foldKey{
 		action: table + "." + verb, target: hooks.Target{Type: table, ID: id}, values: hooks.Values{Actor: hooks.Actor{ID: actor}},
 	}}
@@ -181,6 +181,8 @@ func (m *model) step() {
 		} else {
 			m.run(replaced, table, shown, actor, name(id)...)
 		}
+	case cascaded: // which takes the next row along, if it is there
+		m.cascade(table, shown, actor, id, (id+1)%3)
 	case altered: // DROP TABLE and CREATE TABLE
 		m.run(altered, table, "", actor, name(0, 1, 2)...)
 		clear(rows)
@@ -188,6 +190,19 @@ func (m *model) step() {
 		m.tx.story.record(hooks.Target{Type: "thing", ID: strconv.Itoa(id)})
 		m.tx.items = append(m.tx.items, item{})
 	}
+}
+
+func (m *model) cascade(table, shown, actor string, id, next int) {
+	rows := m.tables[table]
+	if !rows[id] {
+		return
+	}
+	names := []string{table + "/" + strconv.Itoa(id)}
+	if rows[next] {
+		names = append(names, table+"/"+strconv.Itoa(next))
+	}
+	rows[id], rows[next] = false, false
+	m.run(cascaded, table, shown, actor, names...)
 }
 
 // wantFolded asks for the events, as action#ID×statements.
@@ -249,6 +264,12 @@ func TestFoldingSmallest(t *testing.T) {
 	w.run(moved, "a", "7", "x")
 	w.run(deleted, "a", "8", "x")
 	w.wantFolded("a.deleted#8×1", "a.updated#7×1", "a.deleted#8×1")
+
+	w = newScript(t) // a DELETE may take along a row that it does not name
+	w.run(inserted, "a", "8", "x")
+	w.run(cascaded, "a", "7", "x")
+	w.run(inserted, "a", "8", "x")
+	w.wantFolded("a.inserted#8×1", "a.deleted#7×1", "a.inserted#8×1")
 
 	w = newScript(t) // what the app recorded of a row keeps its place among what was done to it
 	w.run(updated, "a", "7", "x")

@@ -265,6 +265,25 @@ func TestFoldKeepsTheOrder(t *testing.T) {
 	}
 }
 
+// TestFoldAndCascades: a DELETE may take other rows of its table along.
+func TestFoldAndCascades(t *testing.T) {
+	each(t, "", func(w *world) {
+		if w.e.Dialect == hooks.SQLite {
+			w.db.SetMaxOpenConns(1)
+			w.exec("PRAGMA foreign_keys = on")
+		}
+		w.certain([]certain{{
+			"itself", "CREATE TABLE % (id bigint PRIMARY KEY, parent bigint REFERENCES % ON DELETE CASCADE); INSERT INTO % (id) VALUES (1), (3), (4)",
+			"INSERT INTO % (id, parent) VALUES (2, 1)\nDELETE FROM % WHERE id = 1\nINSERT INTO % (id) VALUES (2)\nDELETE FROM % WHERE id = 3",
+			"%.inserted %#2" + one + "\n%.deleted %#1" + one + "\n%.inserted %#2" + one + "\n%.deleted %#3" + one,
+		}, {
+			"no action", "CREATE TABLE % (id bigint PRIMARY KEY, parent bigint REFERENCES %); INSERT INTO % (id) VALUES (1), (3)",
+			"DELETE FROM % WHERE id = 3\nINSERT INTO % (id) VALUES (2)\nDELETE FROM % WHERE id = 1\nINSERT INTO % (id) VALUES (3)",
+			"%.deleted %#3" + one + "\n%.inserted %#2" + one + "\n%.deleted %#1" + one + "\n%.inserted %#3" + one,
+		}})
+	})
+}
+
 // TestFoldAndRecorded: what an app records of a row keeps its place among what was
 // done to that row.
 func TestFoldAndRecorded(t *testing.T) {
