@@ -176,9 +176,12 @@ func TestRenewedBesideALockedRow(t *testing.T) {
 		w := newWorld(t, e)
 		const other, lease = "b/default", 2 * time.Second
 		w.must(w.store.Register(ctx, w.db, other))
-		entered, leave := make(chan struct{}), make(chan struct{})
+		entered, leave := make(chan struct{}, 1), make(chan struct{})
 		busy := relay.Target{Name: other, MaxAttempts: 5, Deliver: func(c context.Context, _ *sql.DB, _ []journal.Entry) relay.Result {
-			close(entered)
+			select {
+			case entered <- struct{}{}:
+			default: // it was called before, which the end of that call shows
+			}
 			select {
 			case <-leave:
 				return relay.Result{}
