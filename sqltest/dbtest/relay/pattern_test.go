@@ -32,6 +32,7 @@ type scenario struct {
 	hangs   bool // while it is down
 	same    bool
 	calls   int
+	hung    int
 	gone    atomic.Int64
 	arrived map[string]time.Time
 	waited  map[string]time.Duration
@@ -112,6 +113,7 @@ func (p *scenario) deliver(_ context.Context, _ *sql.DB, entries []journal.Entry
 	p.now = p.now.Add(time.Millisecond)
 	fail := func(hung bool) relay.Result {
 		if hung {
+			p.hung++
 			p.now = p.now.Add(hangTime)
 		}
 		return relay.Result{Hung: hung, Err: failure(errTransient)}
@@ -267,6 +269,20 @@ func TestDownPatterns(t *testing.T) {
 			if len(p.lost) != 2 {
 				t.Errorf("hangs=%v: %d were discarded, want the 2 bad ones", hangs, len(p.lost))
 			}
+		}
+	})
+}
+
+// TestFewHang: entries that hang behind a bad one cost one timeout for each pause.
+func TestFewHang(t *testing.T) {
+	each(t, func(w *world) {
+		p := newScenario(w)
+		p.arrive("bad", "hanging 1", "hanging 2", "hanging 3", "hanging 4", "hanging 5", "hanging 6")
+		p.after(10*time.Minute, func() {})
+		p.perform(500)
+		const most = 18 // of pauses in ten minutes
+		if p.hung > most {
+			t.Errorf("%d calls hung, want at most %d", p.hung, most)
 		}
 	})
 }
