@@ -316,3 +316,15 @@ func TestServersTablesAreLeftOut(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestKeyOfMergedTables: each of the tables that a MERGE table is made of may have a
+// row of that key.
+func TestKeyOfMergedTables(t *testing.T) {
+	w := newWorld(t)
+	const columns = " (id int PRIMARY KEY, v int) ENGINE "
+	w.exec(w.bare, "CREATE TABLE a"+columns+"MyISAM", "CREATE TABLE b"+columns+"MyISAM", "CREATE TABLE m"+columns+"MERGE UNION (a, b) INSERT_METHOD LAST",
+		"INSERT INTO a VALUES (7, 0)")
+	if got := w.ids(false, "INSERT INTO m (id) VALUES (7)"); got != "m.inserted" {
+		t.Error(got)
+	}
+}
