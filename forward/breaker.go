@@ -1,14 +1,17 @@
 package forward
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 const (
 	// tolerated is how many timeouts in a row suspend a sync forwarder, and how
-	// many of its calls may be left behind and still run.
+	// many calls of any forwarder may be left behind and still run.
 	tolerated  = 3
 	suspension = 30 * time.Second
 )
@@ -24,18 +27,19 @@ const reasonTimeout = "timeout"
 // down, and from collecting goroutines. The zero value lets calls through.
 type breaker struct {
 	left atomic.Int32 // calls that were given up and still run
+	said atomic.Bool  // that there are too many of them
 
 	mu       sync.Mutex
 	timeouts int // in a row
 	until    time.Time
 }
 
-// allows reports whether the forwarder may be called. After the pause, the next
+// allows reports whether the forwarder is not suspended. After the pause, the next
 // call decides whether there is another one.
 func (b *breaker) allows(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return !now.Before(b.until) && (b.timeouts < tolerated || b.left.Load() < tolerated)
+	return !now.Before(b.until)
 }
 
 // note takes the result of a call, and reports whether it suspends the forwarder.
@@ -52,6 +56,25 @@ func (b *breaker) note(timedOut bool, now time.Time) bool {
 	}
 	b.until = now.Add(suspension)
 	return true
+}
+
+// mayCall is an error while so many calls of s are left behind that another could only
+// join them. The relay suspends s by it, tries it after each pause, and goes on once one
+// has returned.
+func (d *handler) mayCall(s *sink) error {
+	n := s.breaker.left.Load()
+	if n < tolerated {
+		if s.breaker.said.Swap(false) {
+			d.log().Info("aftercommit: calls of a forwarder that were left behind have returned; it is called again", zap.String("forwarder", s.name()))
+		}
+		return nil
+	}
+	if !s.breaker.said.Swap(true) {
+		d.log().Warn("aftercommit: calls of a forwarder that were left behind have not returned; it is not called until one does: "+
+			"let Forward return when its context ends",
+			zap.String("forwarder", s.name()), zap.Int32("running", n), zap.Duration("timeout", s.timeout))
+	}
+	return fmt.Errorf("forward: %d calls of the forwarder have not returned, though their time is over; it is not called until one does", n)
 }
 
 // tracked is one call, of which its own goroutine and the one that waits for it

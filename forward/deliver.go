@@ -60,7 +60,7 @@ func (d *handler) forward(ctx context.Context, conn *sql.DB, b *batch) bool {
 // whether it returned.
 func (d *handler) deliver(ctx context.Context, conn *sql.DB, s *sink, entries []journal.Entry) (returned bool) {
 	n := hooks.Notice{Forwarder: s.name(), Dispatch: Sync.String(), Attempt: 1}
-	if !s.breaker.allows(d.hub.now()) {
+	if !s.breaker.allows(d.hub.now()) || d.mayCall(s) != nil {
 		n.Kind, n.Reason, n.Events = hooks.NoticeFailed, reasonSuspended, entryIDs(entries)
 		d.Notify(n)
 		d.giveUp(n)

@@ -197,21 +197,25 @@ func (d *handler) runWorkers(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("forward: driver %s: %w", d.db.Driver, err)
 	}
-	if !d.keepWorkers(workers) {
-		return workers.Stop(ctx)
+	if d.keepWorkers(workers) {
+		return nil
 	}
-	d.hub.keep(d)
-	return nil
+	// The database, or the Hub, was closed meanwhile.
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+	defer cancel()
+	return workers.Stop(stop)
 }
 
-// keepWorkers reports false if the database was closed meanwhile.
+// keepWorkers makes workers known to what stops them, and reports false if that has
+// been called already.
 func (d *handler) keepWorkers(workers Workers) bool {
-	d.queue.mu.Lock()
-	defer d.queue.mu.Unlock()
-	if d.starter.isClosed() {
+	q := &d.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if d.starter.isClosed() || !d.hub.admit(d) {
 		return false
 	}
-	d.queue.workers = workers
+	q.workers = workers
 	return true
 }
 

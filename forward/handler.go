@@ -70,7 +70,7 @@ func (d *handler) attach(ctx context.Context, conn *sql.DB) error {
 		if !ok || s.attached {
 			continue
 		}
-		err := a.Attach(d.lend(ctx, conn), conn)
+		err := d.attachOne(ctx, conn, s, a)
 		var permanent *PermanentError
 		switch {
 		case err == nil:
@@ -96,6 +96,33 @@ type attachError struct {
 func (e *attachError) Error() string { return "forward: attach " + e.forwarder + ": " + e.err.Error() }
 
 func (e *attachError) Unwrap() error { return e.err }
+
+// attachOne calls Attach with a limit, and not again while a call that was left behind
+// runs: connections that wait for it would collect, and the app with them.
+func (d *handler) attachOne(ctx context.Context, conn *sql.DB, s *sink, a Attacher) error {
+	if s.breaker.left.Load() > 0 {
+		return errors.New("an earlier call of Attach has not returned yet")
+	}
+	track := s.breaker.track()
+	result, returned := bounded(d.lend(ctx, conn), s.timeout, func(ctx context.Context) (r callResult) {
+		defer track.finish()
+		defer func() {
+			if v := recover(); v != nil {
+				r.err = &panicError{v}
+			}
+			r.finished = true
+		}()
+		return callResult{err: a.Attach(ctx, conn)}
+	})
+	switch {
+	case !returned:
+		track.giveUp()
+		return errLeftBehind
+	case !result.finished:
+		return errEndedGoroutine
+	}
+	return result.err
+}
 
 func (d *handler) logStart() {
 	all := d.allSinks()

@@ -24,9 +24,15 @@ type attaching struct {
 
 func (f *attaching) Attach(_ context.Context, db *sql.DB) error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.times++
+	f.mu.Unlock()
 	return f.attach(db)
+}
+
+func (f *attaching) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.times
 }
 
 func TestAttachOncePerDatabase(t *testing.T) {

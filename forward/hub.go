@@ -76,6 +76,7 @@ type Hub struct {
 	mu            sync.Mutex
 	registrations []*registration
 	opened        bool
+	closed        bool
 	// busy are the databases that have had pending transactions, or have a pool
 	// of their own.
 	busy map[*handler]struct{}
@@ -199,10 +200,14 @@ func (h *Hub) Settle(ctx context.Context) error {
 }
 
 // Close stops the relay and closes the connections that the Hub has opened for
-// itself. Deliveries that are running may finish until ctx ends; what is left is
-// delivered by another process, or when this one is started again. Transactions
-// of databases that are still open are journaled as before.
+// itself, and none is started or opened afterwards. Deliveries that are running may
+// finish until ctx ends; what is left is delivered by another process, or when this
+// one is started again. Transactions of databases that are still open are journaled
+// as before.
 func (h *Hub) Close(ctx context.Context) error {
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
 	var errs []error
 	for _, d := range h.databases() {
 		errs = append(errs, d.closeQueue(ctx), d.side.close())
@@ -232,4 +237,21 @@ func (h *Hub) keep(d *handler) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.busy[d] = struct{}{}
+}
+
+// admit is keep for what Close is to stop; it reports false once that was called.
+func (h *Hub) admit(d *handler) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false
+	}
+	h.busy[d] = struct{}{}
+	return true
+}
+
+func (h *Hub) isClosed() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.closed
 }

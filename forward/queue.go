@@ -183,10 +183,12 @@ func (d *handler) startQueue(ctx context.Context, conn *sql.DB) error {
 		return nil
 	}
 	db, err := d.sideDB()
-	if err != nil {
+	switch {
+	case err == nil:
+		d.runQueue(db)
+	case !errors.Is(err, errClosed): // else this connection has outlived its pool
 		return err
 	}
-	d.runQueue(db)
 	return nil
 }
 
@@ -199,8 +201,8 @@ func (d *handler) runQueue(db *sql.DB) {
 	q := &d.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.relay != nil || d.starter.isClosed() {
-		return
+	if q.relay != nil || d.starter.isClosed() || !d.hub.admit(d) {
+		return // the database, or the Hub, was closed meanwhile
 	}
 	var targets []relay.Target
 	for _, s := range d.active() {
@@ -211,15 +213,22 @@ func (d *handler) runQueue(db *sql.DB) {
 	q.relay = relay.Start(q.store, db, relay.Config{Targets: targets, Notify: d.Notify, Log: d.log()})
 	q.stop, q.stopped = make(chan struct{}), make(chan struct{})
 	go d.settleTaken(db, q.stop, q.stopped)
-	d.hub.keep(d)
 }
 
 // callSink makes one call over the lent connection, and returns what the filter keeps of
 // entries.
 func (d *handler) callSink(ctx context.Context, lent *sql.DB, s *sink, entries []journal.Entry) (seen []journal.Entry, r relay.Result) {
-	result, returned := bounded(d.lend(ctx, lent), s.timeout, func(ctx context.Context) callResult { return call(ctx, s, entries) })
+	if err := d.mayCall(s); err != nil {
+		return entries, relay.Result{Err: &relay.Failure{Reason: reasonSuspended, Err: err}}
+	}
+	track := s.breaker.track()
+	result, returned := bounded(d.lend(ctx, lent), s.timeout, func(ctx context.Context) callResult {
+		defer track.finish()
+		return call(ctx, s, entries)
+	})
 	switch {
 	case !returned:
+		track.giveUp()
 		return entries, relay.Result{Hung: true, Err: &relay.Failure{Reason: reasonTimeout, Err: errLeftBehind}}
 	case !result.finished:
 		result = callResult{entries: entries, err: errEndedGoroutine}
@@ -314,12 +323,12 @@ func (d *handler) stopRelay(ctx context.Context) error {
 	return err
 }
 
-// Close stops what the handler has started; db.Close calls it. What waits to be
-// settled keeps it known to the Hub.
+// Close stops what the handler has started; db.Close calls it, perhaps while a
+// connection is still being made. What waits to be settled keeps it known to the Hub.
 func (d *handler) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
-	err := errors.Join(d.closeQueue(ctx), d.settleRest(), d.side.drop())
+	err := errors.Join(d.closeQueue(ctx), d.settleRest(), d.side.close())
 	if d.pending.len() == 0 {
 		d.hub.forget(d)
 	}

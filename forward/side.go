@@ -25,7 +25,7 @@ type sidePool struct {
 const relayConns = 3
 
 var (
-	errClosed       = errors.New("the Hub is closed")
+	errClosed       = errors.New("the Hub, or the database, is closed")
 	errNoSide       = errors.New("a second connection to an SQLite file would disturb the app's")
 	errNoConnection = errors.New("forward: no connection beside the app's")
 	errNoBase       = errors.New("there is no connector for the base driver")
@@ -46,27 +46,31 @@ func (d *handler) sideDB() (*sql.DB, error) {
 		return nil, errClosed
 	}
 	if d.side.db == nil {
+		if !d.hub.admit(d) {
+			return nil, errClosed
+		}
 		db := sql.OpenDB(d.beside())
 		db.SetMaxOpenConns(relayConns)
 		db.SetMaxIdleConns(relayConns)
 		db.SetConnMaxIdleTime(time.Minute)
 		d.side.db = db
-		d.hub.keep(d)
 	}
 	return d.side.db, nil
 }
 
-// settleDB is sideDB for Settle, which somebody asked for: on SQLite it is one
-// connection for as long as it takes.
+// settleDB is sideDB for Settle, which the app asks for: on SQLite, and when the
+// app has closed the database, it is one connection for as long as it takes.
 func (d *handler) settleDB() (db *sql.DB, done func(), err error) {
 	if d.db.Dialect != hooks.SQLite {
 		db, err = d.sideDB()
-		return db, func() {}, err
+		if !errors.Is(err, errClosed) || d.hub.isClosed() {
+			return db, func() {}, err
+		}
 	}
 	if d.db.Connector == nil {
 		return nil, nil, errNoBase
 	}
-	db = sql.OpenDB(d.db.Connector)
+	db = sql.OpenDB(d.beside())
 	db.SetMaxOpenConns(1)
 	return db, func() { _ = db.Close() }, nil
 }
@@ -94,18 +98,12 @@ func (c *impatient) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, err
 }
 
-// close closes the pool for good.
+// close closes the pool for good: what a connection of the app's still does must not
+// open another.
 func (p *sidePool) close() error {
 	p.mu.Lock()
-	p.closed = true
-	p.mu.Unlock()
-	return p.drop()
-}
-
-// drop closes the pool until it is needed again.
-func (p *sidePool) drop() error {
-	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.closed = true
 	if p.db == nil {
 		return nil
 	}

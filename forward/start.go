@@ -109,11 +109,13 @@ func (d *handler) canTryAgain() bool {
 
 // tryAgain tries beside the app until the start succeeds, or the database is closed.
 func (d *handler) tryAgain(cause error) {
+	if !d.hub.admit(d) {
+		return
+	}
 	ctx, done := d.starter.launch(cause)
 	if ctx == nil {
 		return
 	}
-	d.hub.keep(d)
 	d.sayWaits(cause)
 	go func() {
 		defer done()

@@ -81,6 +81,13 @@ func (w *world) start(o forward.Options, register func(h *forward.Hub)) *app {
 
 func (w *world) try(dsn string, o forward.Options, register func(h *forward.Hub)) (*app, error) {
 	w.Helper()
+	a := w.open(dsn, o, register)
+	return a, a.db.PingContext(ctx)
+}
+
+// open is try without a connection.
+func (w *world) open(dsn string, o forward.Options, register func(h *forward.Hub)) *app {
+	w.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
 	o.Logger, o.Observer = zap.New(core), w.sink
 	a := &app{world: w, hub: forward.New(&o), logs: logs}
@@ -90,13 +97,8 @@ func (w *world) try(dsn string, o forward.Options, register func(h *forward.Hub)
 	register(a.hub)
 	a.name = dbtest.Name(w.e.Driver)
 	driver.Register(a.name, w.e.Driver, a.hub, w.options...)
-	db, err := sql.Open(a.name, dsn)
-	if err != nil {
-		return nil, err
-	}
-	a.db = db
-	w.Cleanup(func() { _ = db.Close() })
-	return a, db.PingContext(ctx)
+	a.db = dbtest.Open(w.T, a.name, dsn)
+	return a
 }
 
 // place commits orders, each with its event.
