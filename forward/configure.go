@@ -133,7 +133,7 @@ func (h *Hub) fromSpec(s *Spec) (*registration, error) {
 		return nil, err
 	}
 	r := h.registration(f, s.Dispatch)
-	r.keep, r.timeout = keep, timeout
+	r.keep, r.timeout, r.spec = keep, timeout, s.differs()
 	if s.ID != "" {
 		r.id = s.ID
 	}

@@ -24,6 +24,7 @@ type sink struct {
 	attached bool        // under handler.setup
 	off      atomic.Bool // left out for good
 	breaker  breaker
+	rivals   rivals
 }
 
 // syncSinks returns those of active that are called within Commit.

@@ -50,6 +50,10 @@ type Job struct {
 	Forwarder   string
 	Events      []uuid.UUID
 	MaxAttempts int
+	// Identity says in few bytes what the forwarder is in the program that enqueues,
+	// so that the one that works can see whether it is the same there. A Queue that
+	// does not keep it leaves it empty.
+	Identity string
 	// Attempt counts from 1. It is zero in Enqueue.
 	Attempt int
 }
@@ -115,7 +119,7 @@ func (d *handler) enqueue(ctx context.Context, f hooks.Flush) error {
 	ids := idsOf(f.Events)
 	jobs := make([]Job, len(d.queue.given))
 	for i, s := range d.queue.given {
-		jobs[i] = Job{Forwarder: s.name(), Events: ids, MaxAttempts: s.maxAttempts}
+		jobs[i] = Job{Forwarder: s.name(), Events: ids, MaxAttempts: s.maxAttempts, Identity: s.short(d.hub.application)}
 	}
 	if err := d.hub.external.Enqueue(ctx, f.Conn, d.db.Dialect, jobs); err != nil {
 		return fmt.Errorf("forward: enqueue %d jobs: %w", len(jobs), err)

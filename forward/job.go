@@ -37,6 +37,7 @@ func (d *handler) work(ctx context.Context, db *sql.DB, job Job) error {
 		d.Notify(n)
 		return Permanent(reasonJob, err)
 	}
+	d.compareJob(s, &job)
 	start := time.Now()
 	ids, r, gone := d.callJob(ctx, db, s, job)
 	n.Duration = time.Since(start)

@@ -72,7 +72,7 @@ func (d *handler) level(n hooks.Notice) zapcore.Level {
 			return zapcore.DebugLevel
 		}
 		return zapcore.WarnLevel
-	case hooks.NoticeLag, hooks.NoticeUnknown, hooks.NoticeCallback, hooks.NoticeMode, hooks.NoticeUnmatched:
+	case hooks.NoticeLag, hooks.NoticeConflict, hooks.NoticeUnknown, hooks.NoticeCallback, hooks.NoticeMode, hooks.NoticeUnmatched:
 		return zapcore.WarnLevel
 	case hooks.NoticeSettled:
 		return zapcore.InfoLevel
@@ -106,6 +106,9 @@ func message(n hooks.Notice) string {
 		return "how a transaction ended is not known yet"
 	case hooks.NoticeSettled:
 		return "how a transaction ended is known now"
+	case hooks.NoticeConflict:
+		return "another program has registered a different forwarder by the same name: whichever delivers does it by its own filter, to its own sink, and the other gets nothing: " +
+			"give one of them another name with forward.ID, or, if they are the same, both the same forward.Identity; while one version of a program replaces another this passes"
 	case hooks.NoticeLag:
 		return "a forwarder is behind"
 	case hooks.NoticeCallback:

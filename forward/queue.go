@@ -210,7 +210,7 @@ func (d *handler) runQueue(db *sql.DB) {
 			targets = append(targets, d.target(s))
 		}
 	}
-	q.relay = relay.Start(q.store, db, relay.Config{Targets: targets, Notify: d.Notify, Log: d.log()})
+	q.relay = relay.Start(q.store, db, relay.Config{Targets: targets, Program: d.hub.application, Process: d.hub.process(), Notify: d.Notify, Log: d.log()})
 	q.stop, q.stopped = make(chan struct{}), make(chan struct{})
 	go d.settleTaken(db, q.stop, q.stopped)
 }
@@ -240,7 +240,7 @@ func (d *handler) callSink(ctx context.Context, lent *sql.DB, s *sink, entries [
 
 // target is s as the relay calls it.
 func (d *handler) target(s *sink) relay.Target {
-	t := relay.Target{Name: s.name(), MaxAttempts: s.maxAttempts, Deliver: func(ctx context.Context, db *sql.DB, entries []journal.Entry) relay.Result {
+	t := relay.Target{Name: s.name(), Identity: s.identity(d.hub.application), MaxAttempts: s.maxAttempts, Deliver: func(ctx context.Context, db *sql.DB, entries []journal.Entry) relay.Result {
 		_, r := d.callSink(ctx, db, s, entries)
 		return r
 	}}

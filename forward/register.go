@@ -56,6 +56,13 @@ func MaxAttempts(n int) RegisterOption { return func(r *registration) { r.maxAtt
 
 const defaultAttempts = 5
 
+// Identity says what is behind the name of a forwarder, where processes of several
+// programs register it: those with the same text have the same sink and the same
+// filter. Without it they are compared by the types of forwarders, by the names of
+// filters' functions, and by what [Hub.Configure] was given; processes that differ
+// are warned.
+func Identity(text string) RegisterOption { return func(r *registration) { r.as = text } }
+
 // registration is a forwarder and how it is to be called.
 type registration struct {
 	forwarder Forwarder
@@ -66,6 +73,9 @@ type registration struct {
 	timeout   time.Duration
 
 	maxAttempts int
+	// as is what Identity has said, spec what Configure has besides the type.
+	as, spec string
+	number   int64 // among all registrations of the process
 }
 
 // name is what logs and notices call it.
@@ -90,7 +100,7 @@ func (h *Hub) Register(f Forwarder, d Dispatch, opts ...RegisterOption) {
 func (h *Hub) registration(f Forwarder, d Dispatch) *registration {
 	return &registration{
 		forwarder: f, kind: strings.TrimPrefix(fmt.Sprintf("%T", f), "*"),
-		id: "default", dispatch: d, timeout: h.timeout, maxAttempts: defaultAttempts,
+		id: "default", dispatch: d, timeout: h.timeout, maxAttempts: defaultAttempts, number: registrations.Add(1),
 	}
 }
 

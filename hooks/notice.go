@@ -83,6 +83,9 @@ const (
 	NoticeSuspended NoticeKind = "suspended"
 	// NoticeResumed: it takes entries again.
 	NoticeResumed NoticeKind = "resumed"
+	// NoticeConflict: another program has registered a different forwarder by the
+	// same name (Err says which), so that one of the two gets nothing.
+	NoticeConflict NoticeKind = "conflict"
 	// NoticeLag: a forwarder is behind by Duration.
 	NoticeLag NoticeKind = "lag"
 	// NoticeMode: the mode was changed; Reason is the new one.

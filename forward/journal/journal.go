@@ -12,8 +12,11 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// version is that of the tables; the migrations table keeps it.
-const version = 2
+// Versions of the tables and functions; the table schema_versions keeps it.
+const (
+	postgresVersion = 3
+	sqliteVersion   = 2
+)
 
 // Options of a [Journal]; nil is fine.
 type Options struct {

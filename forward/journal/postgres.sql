@@ -112,8 +112,10 @@ REVOKE ALL ON "{schema}".settled FROM PUBLIC;
 
 -- Processes that take leases, to share them out.
 CREATE TABLE "{schema}".workers (
-	name    text PRIMARY KEY,
-	seen_at timestamptz NOT NULL
+	name       text PRIMARY KEY,
+	seen_at    timestamptz NOT NULL,
+	-- What it has registered, as JSON; empty if there is nothing to compare.
+	forwarders text
 );
 REVOKE ALL ON "{schema}".workers FROM PUBLIC;
 

@@ -1,5 +1,8 @@
 -- The journal's functions, of this version. Run on older ones they replace them.
 
+-- From version 2, where processes did not say what their forwarders are.
+ALTER TABLE "{schema}".workers ADD COLUMN IF NOT EXISTS forwarders text;
+
 -- lacking returns the \u escapes in a JSON document whose characters this
 -- database's encoding has not. The document is ASCII, with a backslash as \u005c.
 CREATE OR REPLACE FUNCTION "{schema}".lacking(doc text) RETURNS SETOF text
@@ -199,5 +202,5 @@ END
 $register$;
 REVOKE ALL ON FUNCTION "{schema}".register(text, text) FROM PUBLIC;
 
-INSERT INTO "{schema}".schema_versions (component, version) VALUES ('journal', 2)
+INSERT INTO "{schema}".schema_versions (component, version) VALUES ('journal', 3)
 ON CONFLICT (component) DO UPDATE SET version = excluded.version, migrated_at = excluded.migrated_at;

@@ -92,14 +92,14 @@ func (p *postgres) check(s pgState) (condition, error) {
 		}
 	case s.versions && !s.usage, s.version > 0 && s.functions >= 2 && !s.execute:
 		return missing, p.grantError(s.user)
-	case s.version > version && s.oldest > version:
+	case s.version > postgresVersion && s.oldest > postgresVersion:
 		return missing, &SetupError{
-			Problem: fmt.Sprintf("the tables in schema %s have version %d, this program knows %d", p.schema, s.version, version),
+			Problem: fmt.Sprintf("the tables in schema %s have version %d, this program knows %d", p.schema, s.version, postgresVersion),
 			Remedy:  "a newer aftercommit has migrated them; build this program with that one",
 		}
-	case s.version >= version && s.events && s.functions >= 2:
+	case s.version >= postgresVersion && s.events && s.functions >= 2:
 		return usable, nil
-	case s.version > 0 && s.version < version && s.events && s.functions >= 2:
+	case s.version > 0 && s.version < postgresVersion && s.events && s.functions >= 2:
 		return outdated, nil
 	case s.events && s.version == 0 && s.versions && s.functions >= 2:
 		return outdated, nil // all is ours but for the row, which a test's cleaner has deleted

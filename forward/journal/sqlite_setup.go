@@ -72,12 +72,12 @@ func (s *sqlite) check(ctx context.Context, q queryer) (condition, error) {
 	}
 	const all = 4
 	switch {
-	case found > version && oldest > version:
+	case found > sqliteVersion && oldest > sqliteVersion:
 		return missing, &SetupError{
-			Problem: fmt.Sprintf("the tables %s* have version %d, this program knows %d", s.prefix, found, version),
+			Problem: fmt.Sprintf("the tables %s* have version %d, this program knows %d", s.prefix, found, sqliteVersion),
 			Remedy:  "a newer aftercommit has migrated them; build this program with that one",
 		}
-	case found >= version && objects == all:
+	case found >= sqliteVersion && objects == all:
 		return usable, nil
 	case found > 0 && objects == all:
 		return outdated, nil
@@ -90,8 +90,8 @@ func (s *sqlite) check(ctx context.Context, q queryer) (condition, error) {
 		return missing, &SetupError{
 			Problem: fmt.Sprintf("the row 'journal' of %sschema_versions was deleted", s.prefix),
 			Remedy: fmt.Sprintf("leave that table out of what empties tables, and run: INSERT INTO %sschema_versions (component, version) VALUES ('journal', %d)",
-				s.prefix, version),
-			SQL: fmt.Sprintf("INSERT INTO %sschema_versions (component, version) VALUES ('journal', %d)", s.prefix, version),
+				s.prefix, sqliteVersion),
+			SQL: fmt.Sprintf("INSERT INTO %sschema_versions (component, version) VALUES ('journal', %d)", s.prefix, sqliteVersion),
 		}
 	case objects > versions:
 		return missing, &SetupError{

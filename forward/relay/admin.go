@@ -228,6 +228,10 @@ type State struct {
 	// Elsewhere says that its cursor belongs to another database; see
 	// [PlaceError].
 	Elsewhere bool
+	// Conflict says, where processes that live have registered different forwarders
+	// by this name, which programs and what; one of them gets nothing. It is nil on
+	// SQLite.
+	Conflict []string
 }
 
 // States returns how all forwarders stand.
@@ -246,8 +250,14 @@ func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err err
 	if err != nil {
 		return nil, fmt.Errorf("relay: how forwarders stand: %w", err)
 	}
+	all, err := s.registrations(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	found := conflicts(all)
 	for i := range states {
 		if st := &states[i]; st.RetiredAt.IsZero() {
+			st.Conflict = found[st.Forwarder]
 			if st.Behind, st.Oldest, err = s.behind(ctx, db, &cursors[i]); err != nil {
 				return nil, err
 			}

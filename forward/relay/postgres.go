@@ -77,6 +77,8 @@ func (postgres) register(s *Store, name, place, from string) string {
 		" WHERE f.retired_at IS NOT NULL"
 }
 
+func (postgres) compares() bool { return true }
+
 func (postgres) cursorColumns() string { return "done::text, coalesce(tick::text, ''), high, seq" }
 
 // current returns a snapshot of now.

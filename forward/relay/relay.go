@@ -20,6 +20,9 @@ type Config struct {
 	// Holder names this process in the lease. The default has the host, the
 	// process and something random.
 	Holder string
+	// Program and Process are what others are told that register another forwarder
+	// by the same name: which program this is, and which process.
+	Program, Process string
 	// Lease is how long a process that has died keeps its forwarders from the
 	// others. The default is 10 s.
 	Lease time.Duration
@@ -63,7 +66,10 @@ type Relay struct {
 	once     sync.Once
 	finished sync.WaitGroup
 
+	own registered
+
 	mu          sync.Mutex
+	rivals      map[rival]bool // that were reported
 	held, share int
 	beat        time.Time
 }
@@ -120,7 +126,7 @@ func newRelay(s *Store, db *sql.DB, cfg Config) *Relay {
 		host, _ := os.Hostname() // a name for people to read
 		cfg.Holder = fmt.Sprintf("%s/%d/%s", host, os.Getpid(), uuid.NewString()[:8])
 	}
-	r := &Relay{store: s, db: db, cfg: cfg, stopping: make(chan struct{}), share: 1}
+	r := &Relay{store: s, db: db, cfg: cfg, stopping: make(chan struct{}), share: 1, own: registers(&cfg), rivals: make(map[rival]bool)}
 	for _, t := range cfg.Targets {
 		r.workers = append(r.workers, &worker{relay: r, target: t, wake: make(chan struct{}, 1), known: make(map[any]bool), rotation: newRotation()})
 	}
@@ -283,34 +289,43 @@ func (r *Relay) heartbeat(ctx context.Context, q querier) error {
 	if !due {
 		return nil
 	}
-	share, err := r.store.beat(ctx, q, r.cfg.Holder, r.cfg.Lease)
+	share, differs, err := r.store.beat(ctx, q, r.cfg.Holder, r.own.text(), r.cfg.Lease)
 	if err != nil {
 		return err
 	}
 	r.mu.Lock()
 	r.share = share
 	r.mu.Unlock()
+	if differs {
+		return r.compare(ctx, q)
+	}
 	return nil
 }
 
-// beat notes that holder lives, and returns how many forwarders are its share.
-func (s *Store) beat(ctx context.Context, q querier, holder string, lease time.Duration) (share int, err error) {
-	_, err = q.ExecContext(ctx, "INSERT INTO "+s.prefix+"workers (name, seen_at) VALUES ("+s.quote(holder)+", "+s.d.now()+
-		") ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at")
+// beat notes that holder lives, and returns how many forwarders are its share, and
+// whether another process has registered others than own.
+func (s *Store) beat(ctx context.Context, q querier, holder, own string, lease time.Duration) (share int, differs bool, err error) {
+	columns, values, sets, others := "name, seen_at", s.quote(holder)+", "+s.d.now(), "seen_at = excluded.seen_at", "0"
+	if s.d.compares() {
+		mine := s.quote(own)
+		columns, values, sets = columns+", forwarders", values+", "+mine, sets+", forwarders = excluded.forwarders"
+		others = "(SELECT count(*) FROM " + s.prefix + "workers WHERE forwarders <> " + mine + ")"
+	}
+	_, err = q.ExecContext(ctx, "INSERT INTO "+s.prefix+"workers ("+columns+") VALUES ("+values+") ON CONFLICT (name) DO UPDATE SET "+sets)
 	if err != nil {
-		return 0, fmt.Errorf("relay: show that this process works: %w", err)
+		return 0, false, fmt.Errorf("relay: show that this process works: %w", err)
 	}
 	if _, err = q.ExecContext(ctx, "DELETE FROM "+s.prefix+"workers WHERE seen_at < "+s.d.later(-lease)); err != nil {
-		return 0, fmt.Errorf("relay: forget processes that work no more: %w", err)
+		return 0, false, fmt.Errorf("relay: forget processes that work no more: %w", err)
 	}
-	var workers, forwarders int
-	err = q.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM "+s.prefix+"workers), (SELECT count(*) FROM "+s.prefix+"forwarders WHERE retired_at IS NULL)").
-		Scan(&workers, &forwarders)
+	var workers, forwarders, unlike int
+	err = q.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM "+s.prefix+"workers), (SELECT count(*) FROM "+s.prefix+"forwarders WHERE retired_at IS NULL), "+others).
+		Scan(&workers, &forwarders, &unlike)
 	if err != nil {
-		return 0, fmt.Errorf("relay: count who works: %w", err)
+		return 0, false, fmt.Errorf("relay: count who works: %w", err)
 	}
 	workers = max(workers, 1)
-	return (forwarders + workers - 1) / workers, nil
+	return (forwarders + workers - 1) / workers, own != "" && unlike > 0, nil
 }
 
 // leave forgets a process that stops.

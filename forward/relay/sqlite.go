@@ -45,6 +45,9 @@ func (d sqlite) register(s *Store, name, place, _ string) string {
 		" done = excluded.done, place = excluded.place, safe_seq = excluded.safe_seq WHERE retired_at IS NOT NULL"
 }
 
+// compares: the processes of an app have no relay, and do not say that they live.
+func (sqlite) compares() bool { return false }
+
 func (sqlite) cursorColumns() string { return "CAST(done AS TEXT), '', 0, 0" }
 
 func (sqlite) bound(ctx context.Context, q querier, s *Store) (string, error) {

@@ -82,6 +82,8 @@ type dialect interface {
 	within(c *cursor) string
 	// advance sets the columns of a cursor.
 	advance(c *cursor, seq int64, last bool) string
+	// compares reports whether processes register what their forwarders are.
+	compares() bool
 	// ahead is whether the cursor of a forwarder f cannot be of this database.
 	ahead(s *Store) string
 	// behind selects the entries e that a cursor has yet to pass, in parts that

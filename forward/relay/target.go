@@ -15,6 +15,8 @@ import (
 type Target struct {
 	// Name is that of its cursor.
 	Name string
+	// Identity tells it from another of that name in another process.
+	Identity Identity
 	// Deliver makes one attempt. It returns within a time of its own, also if
 	// the sink does not; db, of one connection, must not be used afterwards.
 	Deliver func(ctx context.Context, db *sql.DB, entries []journal.Entry) Result

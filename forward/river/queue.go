@@ -81,7 +81,7 @@ func (q *Queue) Enqueue(ctx context.Context, conn *sql.DB, dialect hooks.Dialect
 	params := make([]riverqueue.InsertManyParams, len(jobs))
 	for i, j := range jobs {
 		params[i] = riverqueue.InsertManyParams{
-			Args:       args{Forwarder: j.Forwarder, Events: j.Events},
+			Args:       args{Forwarder: j.Forwarder, Events: j.Events, Identity: j.Identity},
 			InsertOpts: &riverqueue.InsertOpts{Queue: QueueName(j.Forwarder), MaxAttempts: j.MaxAttempts},
 		}
 	}

@@ -22,6 +22,7 @@ const Kind = "aftercommit_forward"
 type args struct {
 	Forwarder string      `json:"forwarder"`
 	Events    []uuid.UUID `json:"events"`
+	Identity  string      `json:"identity,omitempty"`
 
 	unreadable error
 }
@@ -59,7 +60,7 @@ func (*worker) Timeout(*riverqueue.Job[args]) time.Duration { return -1 }
 func (w *worker) Work(ctx context.Context, job *riverqueue.Job[args]) error {
 	j := forward.Job{
 		Forwarder: job.Args.Forwarder, Events: rest(job.JobRow, job.Args.Events),
-		MaxAttempts: job.MaxAttempts, Attempt: job.Attempt,
+		MaxAttempts: job.MaxAttempts, Attempt: job.Attempt, Identity: job.Args.Identity,
 	}
 	err := w.deliver(ctx, j)
 	if job.Args.unreadable != nil {

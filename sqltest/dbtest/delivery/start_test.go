@@ -188,110 +188,117 @@ func (l *late) Attach(context.Context, *sql.DB) error {
 	return errAway
 }
 
-// TestStartedLater: in best effort the app has its connection whatever is missing,
-// and may never open another. What is missing is looked for again beside it.
-func TestStartedLater(t *testing.T) {
-	// patient is an app of one connection.
-	patient := func(w *world, dsn string, o forward.Options, register func(*forward.Hub)) *app {
-		w.Helper()
-		w.options = []driver.Option{driver.WithMode(hooks.BestEffort)}
-		a, err := w.try(dsn, o, register)
-		w.must(err)
-		a.db.SetMaxOpenConns(1)
-		if a.waits() != 1 || a.starts() != 0 {
-			w.Errorf("%d lines say that delivery waits, %d that it has started; want 1 and 0", a.waits(), a.starts())
-		}
-		return a
+// patient starts an app of one connection, in best effort: it has its connection
+// whatever is missing, and may never open another.
+func (w *world) patient(dsn string, o forward.Options, register func(*forward.Hub)) *app {
+	w.Helper()
+	w.options = []driver.Option{driver.WithMode(hooks.BestEffort)}
+	a, err := w.try(dsn, o, register)
+	w.must(err)
+	a.db.SetMaxOpenConns(1)
+	if a.waits() != 1 || a.starts() != 0 {
+		w.Errorf("%d lines say that delivery waits, %d that it has started; want 1 and 0", a.waits(), a.starts())
 	}
-	t.Run("a sink that cannot be attached", func(t *testing.T) {
-		each(t, func(w *world) {
-			l := &late{sink: w.sink}
-			a := patient(w, w.dsn, forward.Options{}, func(h *forward.Hub) { h.Register(l, forward.Auto) })
-			pid := a.backend()
-			a.place(1)
-			if n, reason := w.sink.told(hooks.NoticeWaiting, "async"), w.sink.reasonOf(hooks.NoticeWaiting); n != 1 || reason != "attach" {
-				t.Errorf("%d events wait for %q", n, reason)
-			}
-			if st := a.hub.Status(ctx); len(st.Databases) != 1 || !errors.Is(st.Databases[0].Waiting, errAway) {
-				t.Errorf("status: %+v", st.Databases)
-			}
-			l.ready.Store(true)
-			a.drain()
-			w.want("1")
-			if a.starts() != 1 || a.backend() != pid || l.tried.Load() < 2 {
-				t.Errorf("%d start lines, %d attempts", a.starts(), l.tried.Load())
-			}
-		})
+	return a
+}
+
+// TestAttachedAgain: a sink that cannot be attached at first is tried again beside the app.
+func TestAttachedAgain(t *testing.T) {
+	each(t, func(w *world) {
+		l := &late{sink: w.sink}
+		a := w.patient(w.dsn, forward.Options{}, func(h *forward.Hub) { h.Register(l, forward.Auto) })
+		pid := a.backend()
+		a.place(1)
+		if n, reason := w.sink.told(hooks.NoticeWaiting, "async"), w.sink.reasonOf(hooks.NoticeWaiting); n != 1 || reason != "attach" {
+			t.Errorf("%d events wait for %q", n, reason)
+		}
+		if st := a.hub.Status(ctx); len(st.Databases) != 1 || !errors.Is(st.Databases[0].Waiting, errAway) {
+			t.Errorf("status: %+v", st.Databases)
+		}
+		l.ready.Store(true)
+		a.drain()
+		w.want("1")
+		if a.starts() != 1 || a.backend() != pid || l.tried.Load() < 2 {
+			t.Errorf("%d start lines, %d attempts", a.starts(), l.tried.Load())
+		}
 	})
-	t.Run("tables that others make", func(t *testing.T) {
-		each(t, func(w *world) {
-			a := patient(w, w.dsn, forward.Options{Journal: &journal.Options{NoMigrate: true}}, nil)
-			schema, err := journal.Schema(hooks.Postgres, nil)
-			w.must(err)
-			w.must(w.bare.ExecContext(ctx, "BEGIN; "+schema+"; COMMIT"))
-			a.place(1)
-			a.drain()
-			w.want("1")
-		})
+}
+
+// TestTablesMadeLater: tables that others make are looked for again.
+func TestTablesMadeLater(t *testing.T) {
+	each(t, func(w *world) {
+		a := w.patient(w.dsn, forward.Options{Journal: &journal.Options{NoMigrate: true}}, nil)
+		schema, err := journal.Schema(hooks.Postgres, nil)
+		w.must(err)
+		w.must(w.bare.ExecContext(ctx, "BEGIN; "+schema+"; COMMIT"))
+		a.place(1)
+		a.drain()
+		w.want("1")
 	})
-	t.Run("rights that are granted later", func(t *testing.T) {
-		each(t, func(w *world) {
-			schema, err := journal.Schema(hooks.Postgres, nil)
-			w.must(err)
-			role := dbtest.Name("app")
-			for _, query := range []string{"BEGIN; " + schema + "; COMMIT", `CREATE ROLE "` + role + `" LOGIN`, `GRANT INSERT ON orders TO "` + role + `"`} {
-				w.must(w.bare.ExecContext(ctx, query))
-			}
-			w.Cleanup(func() { w.must(w.bare.ExecContext(ctx, `DROP OWNED BY "`+role+`"; DROP ROLE "`+role+`"`)) })
-			a := patient(w, w.dsn+" user="+role, forward.Options{}, func(h *forward.Hub) { h.Register(w.sink, forward.Async) })
-			w.must(w.bare.ExecContext(ctx, `GRANT USAGE ON SCHEMA aftercommit TO "`+role+`"; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit TO "`+role+`"`))
-			a.place(1)
-			w.must(w.bare.ExecContext(ctx, `GRANT ALL ON ALL TABLES IN SCHEMA aftercommit TO "`+role+`"`))
-			a.place(2)
-			a.drain()
-			w.want("1 2")
-			w.must(a.db.Close())
-		})
+}
+
+// TestRightsGrantedLater: so are rights.
+func TestRightsGrantedLater(t *testing.T) {
+	each(t, func(w *world) {
+		schema, err := journal.Schema(hooks.Postgres, nil)
+		w.must(err)
+		role := dbtest.Name("app")
+		for _, query := range []string{"BEGIN; " + schema + "; COMMIT", `CREATE ROLE "` + role + `" LOGIN`, `GRANT INSERT ON orders TO "` + role + `"`} {
+			w.must(w.bare.ExecContext(ctx, query))
+		}
+		w.Cleanup(func() { w.must(w.bare.ExecContext(ctx, `DROP OWNED BY "`+role+`"; DROP ROLE "`+role+`"`)) })
+		a := w.patient(w.dsn+" user="+role, forward.Options{}, func(h *forward.Hub) { h.Register(w.sink, forward.Async) })
+		w.must(w.bare.ExecContext(ctx, `GRANT USAGE ON SCHEMA aftercommit TO "`+role+`"; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit TO "`+role+`"`))
+		a.place(1)
+		w.must(w.bare.ExecContext(ctx, `GRANT ALL ON ALL TABLES IN SCHEMA aftercommit TO "`+role+`"`))
+		a.place(2)
+		a.drain()
+		w.want("1 2")
+		w.must(a.db.Close())
 	})
-	t.Run("rights for a relay that are not granted", func(t *testing.T) {
-		each(t, func(w *world) {
-			dsn, role := w.asWriter()
-			w.must(w.bare.ExecContext(ctx, `ALTER ROLE "`+role+`" CONNECTION LIMIT 1; REVOKE USAGE ON SCHEMA aftercommit FROM "`+role+`"`))
-			a := patient(w, dsn, forward.Options{}, nil)
-			w.must(w.bare.ExecContext(ctx, `GRANT USAGE ON SCHEMA aftercommit TO "`+role+`"`))
-			a.place(1)
-			w.must(w.bare.ExecContext(ctx, `ALTER ROLE "`+role+`" CONNECTION LIMIT -1`))
-			w.until("it starts", func() bool { return a.starts() == 1 })
-			if n := w.sink.told(hooks.NoticeDiscarded, "async"); n != 1 || w.sink.reasonOf(hooks.NoticeDiscarded) != "no_relay" {
-				t.Errorf("%d events are discarded, want the one that was committed before", n)
-			}
-			a.place(2)
-			w.want("2")
-			w.must(a.db.Close())
-		})
+}
+
+// TestRightsNotGranted: what waited for a relay that there will not be is discarded.
+func TestRightsNotGranted(t *testing.T) {
+	each(t, func(w *world) {
+		dsn, role := w.asWriter()
+		w.must(w.bare.ExecContext(ctx, `ALTER ROLE "`+role+`" CONNECTION LIMIT 1; REVOKE USAGE ON SCHEMA aftercommit FROM "`+role+`"`))
+		a := w.patient(dsn, forward.Options{}, nil)
+		w.must(w.bare.ExecContext(ctx, `GRANT USAGE ON SCHEMA aftercommit TO "`+role+`"`))
+		a.place(1)
+		w.must(w.bare.ExecContext(ctx, `ALTER ROLE "`+role+`" CONNECTION LIMIT -1`))
+		w.until("it starts", func() bool { return a.starts() == 1 })
+		if n := w.sink.told(hooks.NoticeDiscarded, "async"); n != 1 || w.sink.reasonOf(hooks.NoticeDiscarded) != "no_relay" {
+			t.Errorf("%d events are discarded, want the one that was committed before", n)
+		}
+		a.place(2)
+		w.want("2")
+		w.must(a.db.Close())
 	})
-	t.Run("no one waits for an attempt that hangs", func(t *testing.T) {
-		each(t, func(w *world) {
-			l := &late{sink: w.sink, hangs: make(chan struct{})}
-			a := patient(w, w.dsn, forward.Options{}, func(h *forward.Hub) { h.Register(l, forward.Auto) })
-			a.place(1)
-			w.until("it is tried again", func() bool { return l.tried.Load() > 1 })
-			a.db.SetMaxOpenConns(2)
-			held, err := a.db.Conn(ctx)
-			w.must(err)
-			a.place(2) // over a new connection
-			w.must(held.Close())
-			c, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
-			defer cancel()
-			if err := a.hub.Close(c); err == nil || !strings.Contains(err.Error(), "did not return") {
-				t.Errorf("close: %v", err)
-			}
-			close(l.hangs)
-			w.must(a.hub.Close(ctx))
-			if a.starts() != 0 || w.sink.orders() != "" {
-				t.Error("it was started after Close")
-			}
-		})
+}
+
+// TestAttemptThatHangs: neither a connection of the app's nor Close waits for it.
+func TestAttemptThatHangs(t *testing.T) {
+	each(t, func(w *world) {
+		l := &late{sink: w.sink, hangs: make(chan struct{})}
+		a := w.patient(w.dsn, forward.Options{}, func(h *forward.Hub) { h.Register(l, forward.Auto) })
+		a.place(1)
+		w.until("it is tried again", func() bool { return l.tried.Load() > 1 })
+		a.db.SetMaxOpenConns(2)
+		held, err := a.db.Conn(ctx)
+		w.must(err)
+		a.place(2) // over a new connection
+		w.must(held.Close())
+		c, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+		defer cancel()
+		if err := a.hub.Close(c); err == nil || !strings.Contains(err.Error(), "did not return") {
+			t.Errorf("close: %v", err)
+		}
+		close(l.hangs)
+		w.must(a.hub.Close(ctx))
+		if a.starts() != 0 || w.sink.orders() != "" {
+			t.Error("it was started after Close")
+		}
 	})
 }
 

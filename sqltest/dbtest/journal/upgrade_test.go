@@ -65,6 +65,9 @@ func TestUpgrade(t *testing.T) {
 		if err := newJournal(t, e.Dialect, nil).Connect(ctx, r.conn); err != nil {
 			t.Errorf("after the upgrade: %v", err)
 		}
+		if e.Dialect == hooks.Postgres {
+			r.exec("INSERT INTO aftercommit.workers (name, seen_at, forwarders) VALUES ('w', now(), '{}')")
+		}
 	})
 }
 

@@ -1,0 +1,59 @@
+package forward
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+)
+
+func keepAll(journal.Entry) bool { return true }
+
+var keepAlways = func(journal.Entry) bool { return true }
+
+type choosy struct{ id string }
+
+func (c choosy) keep(e journal.Entry) bool { return e.Target.ID == c.id }
+
+// What cannot have captured anything is the same in every program; of all else the
+// program's name is a part.
+func TestIdentityOfAFilter(t *testing.T) {
+	id := "1"
+	for name, test := range map[string]struct {
+		keep func(journal.Entry) bool
+		of   bool
+	}{
+		"function":        {keepAll, false},
+		"variable":        {keepAlways, false},
+		"closure":         {func(e journal.Entry) bool { return e.Target.ID == id }, true},
+		"method":          {choosy{"1"}.keep, true},
+		"made by another": {(&Choice{Actions: []string{"a.*"}}).must(t), true},
+	} {
+		r := registration{forwarder: &taker{}, keep: test.keep, number: 7}
+		got := r.identity("shop")
+		if !strings.HasPrefix(got.Text, "*github.com/go-aftercommit/aftercommit/forward.taker, filter github.com/go-aftercommit/aftercommit/forward.") ||
+			strings.HasSuffix(got.Text, " of shop") != test.of || (got.Instance == "7") != test.of {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	r := registration{forwarder: &taker{}, keep: keepAll, as: "orders"}
+	if got := r.identity("shop"); got.Text != "orders" || got.Instance != "" {
+		t.Errorf("with Identity: %+v", got)
+	}
+}
+
+func (c *Choice) must(t *testing.T) func(journal.Entry) bool {
+	t.Helper()
+	keep, err := c.compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keep
+}
+
+// Every program has a package main.
+func TestIdentityInMain(t *testing.T) {
+	if got := inProgram("main.sink"); got == "main.sink" || !strings.HasSuffix(got, ".sink") {
+		t.Errorf("main.sink is %q, want the path of this program", got)
+	}
+}

@@ -1,0 +1,160 @@
+package relay
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// Identity is what a forwarder is, as far as that can be told from another of the
+// same name in another process. The zero value is not compared.
+type Identity struct {
+	// Text is the same for the same forwarder in every process.
+	Text string `json:"is"`
+	// Instance tells those of one process apart whose texts may be the same
+	// by chance; "" if they cannot.
+	Instance string `json:"instance,omitempty"`
+}
+
+// registered is what a process registers for others to compare, as JSON in ASCII,
+// so that no encoding changes it.
+type registered struct {
+	Program    string              `json:"program"`
+	Process    string              `json:"process"`
+	Forwarders map[string]Identity `json:"forwarders"`
+}
+
+func (r *registered) text() string {
+	if len(r.Forwarders) == 0 {
+		return ""
+	}
+	text, _ := json.Marshal(r) // it is text and maps of text
+	var b strings.Builder
+	for _, c := range string(text) {
+		switch {
+		case c < 0x80:
+			b.WriteRune(c)
+		case c < 0x10000:
+			fmt.Fprintf(&b, `\u%04x`, c)
+		default:
+			c -= 0x10000
+			fmt.Fprintf(&b, `\u%04x\u%04x`, 0xD800+c>>10, 0xDC00+c&0x3FF)
+		}
+	}
+	return b.String()
+}
+
+func parseRegistered(text string) (r registered) {
+	_ = json.Unmarshal([]byte(text), &r) // what a later version writes otherwise is not compared
+	return r
+}
+
+// registers returns what the targets of a relay are.
+func registers(cfg *Config) registered {
+	own := registered{Program: cfg.Program, Process: cfg.Process, Forwarders: make(map[string]Identity)}
+	for i := range cfg.Targets {
+		if t := &cfg.Targets[i]; t.Identity.Text != "" {
+			own.Forwarders[t.Name] = t.Identity
+		}
+	}
+	return own
+}
+
+// rival is a forwarder of another process that has the name of one of this one, and
+// is another.
+type rival struct {
+	forwarder, program string
+	is, other          string
+}
+
+// rivals compares what two processes have registered.
+func rivals(own, other *registered) (all []rival) {
+	for _, name := range slices.Sorted(maps.Keys(own.Forwarders)) {
+		is, has := own.Forwarders[name], other.Forwarders[name]
+		within := own.Process != "" && own.Process == other.Process && is.Instance != has.Instance
+		if has.Text != "" && (has.Text != is.Text || within) {
+			all = append(all, rival{name, other.Program, is.Text, has.Text})
+		}
+	}
+	return all
+}
+
+// compare warns of forwarders of other processes that live.
+func (r *Relay) compare(ctx context.Context, q querier) error {
+	others, err := r.store.registrations(ctx, q)
+	if err != nil {
+		return err
+	}
+	for i := range others {
+		for _, v := range rivals(&r.own, &others[i]) {
+			r.sayRival(v)
+		}
+	}
+	return nil
+}
+
+// sayRival reports a rival once.
+func (r *Relay) sayRival(v rival) {
+	const most = 100
+	r.mu.Lock()
+	fresh := !r.rivals[v] && len(r.rivals) < most
+	if fresh {
+		r.rivals[v] = true
+	}
+	r.mu.Unlock()
+	if !fresh {
+		return
+	}
+	r.cfg.Notify(hooks.Notice{
+		Kind: hooks.NoticeConflict, Forwarder: v.forwarder, Dispatch: "async",
+		Err: fmt.Errorf("relay: %s is here (program %s): %s; in another process (program %s): %s", v.forwarder, r.own.Program, v.is, v.program, v.other),
+	})
+}
+
+// registrations returns what the processes that live have registered.
+func (s *Store) registrations(ctx context.Context, q querier) (all []registered, err error) {
+	if !s.d.compares() {
+		return nil, nil
+	}
+	rows, err := q.QueryContext(ctx, "SELECT forwarders FROM "+s.prefix+"workers WHERE forwarders <> '' ORDER BY name")
+	if err != nil {
+		return nil, fmt.Errorf("relay: look what others have registered: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, fmt.Errorf("relay: look what others have registered: %w", err)
+		}
+		all = append(all, parseRegistered(text))
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("relay: look what others have registered: %w", err)
+	}
+	return all, nil
+}
+
+// conflicts returns what processes that live have registered by each name, where
+// that is not the same.
+func conflicts(all []registered) map[string][]string {
+	found := make(map[string][]string)
+	add := func(name, text string) {
+		if !slices.Contains(found[name], text) {
+			found[name] = append(found[name], text)
+		}
+	}
+	for i := range all {
+		for j := range i {
+			for _, v := range rivals(&all[i], &all[j]) {
+				add(v.forwarder, v.program+": "+v.other)
+				add(v.forwarder, all[i].Program+": "+v.is)
+			}
+		}
+	}
+	return found
+}
