@@ -108,12 +108,17 @@ type callResult struct {
 // call survives a panic of the forwarder. Filter and forwarder get a copy, since
 // the entries are those of other forwarders, and of the next attempt, too.
 func call(ctx context.Context, s *sink, entries []journal.Entry) (r callResult) {
-	r.entries, r.finished = entries, true
+	entries, unreadable := readable(entries)
 	defer func() {
 		if v := recover(); v != nil {
 			r.err = &panicError{v}
 		}
+		r.refuse(unreadable)
 	}()
+	r.entries, r.finished = entries, true
+	if len(entries) == 0 {
+		return r
+	}
 	if s.keep != nil {
 		entries = slices.DeleteFunc(slices.Clone(entries), func(e journal.Entry) bool { return !s.keep(copyOf(e)) })
 		r.entries = entries

@@ -14,7 +14,8 @@ import (
 // Failed is an entry that a forwarder has not taken.
 type Failed struct {
 	Forwarder string
-	EventID   uuid.UUID
+	// EventID is zero for an entry that is unreadable and has no ID.
+	EventID uuid.UUID
 	// Discarded says that no further attempt will be made.
 	Discarded bool
 	Attempts  int
@@ -36,7 +37,7 @@ func (s *Store) Failures(ctx context.Context, db *sql.DB, forwarder string, disc
 	if discarded {
 		state = stateDiscarded
 	}
-	query := "SELECT forwarder, event_id, state, attempts, next_at, reason, error, first_at, last_at FROM " + s.prefix + "failures WHERE state = '" + state + "'"
+	query := "SELECT " + s.d.read("forwarder") + ", event_id, state, attempts, next_at, " + s.d.read("reason") + ", " + s.d.read("error") + ", first_at, last_at FROM " + s.prefix + "failures WHERE state = '" + state + "'"
 	if forwarder != "" {
 		query += " AND forwarder = " + s.quote(forwarder)
 	}
@@ -46,10 +47,14 @@ func (s *Store) Failures(ctx context.Context, db *sql.DB, forwarder string, disc
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
-		var f Failed
-		if err := rows.Scan(&f.Forwarder, &f.EventID, &state, &f.Attempts, moment{&f.NextAt}, &f.Reason, &f.Error, moment{&f.FirstAt}, moment{&f.LastAt}); err != nil {
+		var (
+			f  Failed
+			id string
+		)
+		if err := rows.Scan(s.d.scan(&f.Forwarder), &id, &state, &f.Attempts, moment{&f.NextAt}, s.d.scan(&f.Reason), s.d.scan(&f.Error), moment{&f.FirstAt}, moment{&f.LastAt}); err != nil {
 			return nil, fmt.Errorf("relay: list failures: %w", err)
 		}
+		f.EventID, _ = uuid.Parse(id) // on SQLite an unreadable entry may have none
 		f.Discarded = state == stateDiscarded
 		failed = append(failed, f)
 	}
@@ -220,7 +225,7 @@ type State struct {
 	// Holder is the process that delivers, "" if there is none.
 	Holder string
 	// Behind is how many committed entries it has not got; Oldest is when the
-	// first of them was recorded.
+	// first of them was recorded, zero if that cannot be read.
 	Behind int64
 	Oldest time.Time
 	// Retrying and Discarded count failures.
@@ -241,12 +246,12 @@ func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err err
 		return nil, fmt.Errorf("relay: how forwarders stand: %w", err)
 	}
 	failures := "(SELECT count(*) FROM " + s.prefix + "failures x WHERE x.forwarder = f.name AND x.state = '"
-	rows, err := db.QueryContext(ctx, "SELECT f.name, f.registered_at, f.retired_at, coalesce(f.holder, ''), f.place, "+s.d.ahead(s)+", "+
+	rows, err := db.QueryContext(ctx, "SELECT "+s.d.read("f.name")+", f.registered_at, f.retired_at, "+s.d.read("coalesce(f.holder, '')")+", "+s.d.read("f.place")+", "+s.d.ahead(s)+", "+
 		failures+stateRetrying+"'), "+failures+stateDiscarded+"'), "+s.d.cursorColumns()+" FROM "+s.prefix+"forwarders f ORDER BY f.name")
 	if err != nil {
 		return nil, fmt.Errorf("relay: how forwarders stand: %w", err)
 	}
-	states, cursors, err := scanStates(rows, place)
+	states, cursors, err := s.scanStates(rows, place)
 	if err != nil {
 		return nil, fmt.Errorf("relay: how forwarders stand: %w", err)
 	}
@@ -266,7 +271,7 @@ func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err err
 	return states, nil
 }
 
-func scanStates(rows *sql.Rows, place string) (states []State, cursors []cursor, err error) {
+func (s *Store) scanStates(rows *sql.Rows, place string) (states []State, cursors []cursor, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var (
@@ -274,7 +279,7 @@ func scanStates(rows *sql.Rows, place string) (states []State, cursors []cursor,
 			c     cursor
 			ahead bool
 		)
-		err := rows.Scan(&st.Forwarder, moment{&st.RegisteredAt}, moment{&st.RetiredAt}, &st.Holder, &c.place, &ahead, &st.Retrying, &st.Discarded,
+		err := rows.Scan(s.d.scan(&st.Forwarder), moment{&st.RegisteredAt}, moment{&st.RetiredAt}, s.d.scan(&st.Holder), s.d.scan(&c.place), &ahead, &st.Retrying, &st.Discarded,
 			&c.done, &c.tick, &c.high, &c.seq)
 		if err != nil {
 			return nil, nil, err

@@ -9,14 +9,27 @@ const (
 	lastPause  = time.Minute
 )
 
+// pause is a time without calls, which grows as long as it is followed by another.
+type pause struct {
+	length time.Duration
+	until  time.Time
+}
+
+func (p *pause) begin(now time.Time) {
+	p.length = min(max(2*p.length, firstPause), lastPause)
+	p.until = now.Add(p.length)
+}
+
+// wait returns how much is left of it.
+func (p *pause) wait(now time.Time) time.Duration { return max(0, p.until.Sub(now)) }
+
 // lane is one of the two sources of entries, those that follow the cursor and those
 // that are due again: what each may call, and when. A bad entry that is due does not
 // keep new ones waiting.
 type lane struct {
 	plan  plan
 	open  bool
-	pause time.Duration
-	until time.Time
+	pause pause
 }
 
 // wait returns how long not to call; zero if it may be tried.
@@ -24,15 +37,14 @@ func (l *lane) wait(now time.Time) time.Duration {
 	if !l.open {
 		return 0
 	}
-	return max(0, l.until.Sub(now))
+	return l.pause.wait(now)
 }
 
 // suspend makes the next pause.
 func (l *lane) suspend(now time.Time) {
 	l.open = true
 	l.plan = plan{}
-	l.pause = min(max(2*l.pause, firstPause), lastPause)
-	l.until = now.Add(l.pause)
+	l.pause.begin(now)
 }
 
 // limit is how many entries to deliver now: one where the sink may be down.
@@ -44,4 +56,4 @@ func (l *lane) limit(most int) int {
 }
 
 // resume ends a suspension.
-func (l *lane) resume() { l.open, l.pause, l.until = false, 0, time.Time{} }
+func (l *lane) resume() { l.open, l.pause = false, pause{} }

@@ -103,13 +103,12 @@ func (s *Store) registered(ctx context.Context, db querier, name string) (known 
 // place names the database and its environment.
 func (s *Store) place(ctx context.Context, q querier) (string, error) {
 	var place string
-	if err := q.QueryRowContext(ctx, "SELECT "+s.d.place()).Scan(&place); err != nil {
-		return "", err
-	}
+	query := s.d.place()
 	if s.env != "" {
-		place += " " + s.env
+		query += " || " + s.quote(" "+s.env) // as the database can store it
 	}
-	return place, nil
+	err := q.QueryRowContext(ctx, "SELECT "+s.d.read(query)).Scan(s.d.scan(&place))
+	return place, err
 }
 
 // acquire takes the lease of a forwarder if it is free, and returns its cursor. It
@@ -120,9 +119,9 @@ func (s *Store) acquire(ctx context.Context, q querier, name, holder string, ttl
 	query := "UPDATE " + table + " SET holder = " + me + ", fence = fence + 1, lease_until = " + s.d.later(ttl) +
 		" WHERE name = (SELECT name FROM " + table + " WHERE name = " + s.quote(name) +
 		" AND retired_at IS NULL AND (holder IS NULL OR holder = " + me + " OR lease_until < " + s.d.now() + ")" + s.d.unlocked() + ")" +
-		" RETURNING fence, place, " + s.d.cursorColumns()
+		" RETURNING fence, " + s.d.read("place") + ", " + s.d.cursorColumns()
 	c := &cursor{name: name}
-	err := q.QueryRowContext(ctx, query).Scan(&c.fence, &c.place, &c.done, &c.tick, &c.high, &c.seq)
+	err := q.QueryRowContext(ctx, query).Scan(&c.fence, s.d.scan(&c.place), &c.done, &c.tick, &c.high, &c.seq)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, nil //nolint:nilnil // somebody else has it
@@ -169,7 +168,7 @@ func (s *Store) behind(ctx context.Context, q querier, c *cursor) (n int64, olde
 		parts[i] = "SELECT count(*) AS n, min(e.recorded_at) AS oldest FROM " + s.events() + " e WHERE " + part
 	}
 	err = q.QueryRowContext(ctx, "SELECT CAST(sum(n) AS bigint), min(oldest) FROM ("+strings.Join(parts, " UNION ALL ")+") parts").
-		Scan(&n, moment{&oldest})
+		Scan(&n, readable{moment{&oldest}})
 	return n, oldest, wrap("count how far it is behind", c.name, err)
 }
 

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,10 +37,10 @@ const (
 )
 
 // deliver makes one call, and writes what came of each entry together with what the
-// mover writes. Where it does not show whose fault it was that all have failed, nothing
+// mover writes. What cannot be read has failed without a call. Where it does not show whose fault it was that all have failed, nothing
 // is written.
 func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
-	entries := w.behind(a.batch)
+	entries := w.callable(a.batch)
 	start := time.Now()
 	r, inTx, err := w.attempt(ctx, entries)
 	if err != nil {
@@ -63,10 +64,15 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 		}
 		failed = map[uuid.UUID]Failure{id: r.why()}
 	}
+	failed = unreadable(a.batch, failed)
 	verdicts := w.verdicts(a.batch, failed)
 	if err := w.settle(ctx, a, failed, verdicts, inTx); err != nil {
+		if len(entries) > 0 && !errors.Is(err, errLost) {
+			w.unwritten.begin(w.relay.cfg.Clock.Now())
+		}
 		return suspended, err
 	}
+	w.unwritten = pause{}
 	a.lane.plan.passed(len(a.batch))
 	w.tell(entries, a.batch, failed, verdicts, time.Since(start))
 	if r.proves(len(entries)) {
@@ -75,11 +81,12 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 	return settled, nil
 }
 
-// behind are the entries of batch that were not taken ahead of the cursor.
-func (w *worker) behind(batch []attempted) []journal.Entry {
+// callable are the entries of batch that can be read, and were not taken ahead of the
+// cursor.
+func (w *worker) callable(batch []attempted) []journal.Entry {
 	entries := make([]journal.Entry, 0, len(batch))
 	for i := range batch {
-		if e := &batch[i].entry; !w.ahead[e.ID] {
+		if e := &batch[i].entry; !w.ahead[e.ID] && e.Unreadable == "" {
 			entries = append(entries, *e)
 		}
 	}
@@ -296,7 +303,7 @@ func (w *worker) trip(ctx context.Context, l *lane, f Failure) error {
 		return nil
 	}
 	w.relay.cfg.Log.Warn("aftercommit: a forwarder takes nothing and is suspended; its entries wait, and no attempt is counted",
-		zap.String("forwarder", w.target.Name), zap.Duration("pause", l.pause), zap.String("reason", f.Reason), zap.Error(f.Err))
+		zap.String("forwarder", w.target.Name), zap.Duration("pause", l.pause.length), zap.String("reason", f.Reason), zap.Error(f.Err))
 	w.notify(hooks.Notice{Kind: hooks.NoticeSuspended, Reason: f.Reason, Err: f.Err})
 	return nil
 }

@@ -48,6 +48,36 @@ func judge(id uuid.UUID, f Failure, attempts, most int, now time.Time) verdict {
 	return v
 }
 
+// unreadable adds to failed the entries that cannot be read. They are kept for a
+// person to repair and replay.
+func unreadable(batch []attempted, failed map[uuid.UUID]Failure) map[uuid.UUID]Failure {
+	for i := range batch {
+		e := &batch[i].entry
+		if e.Unreadable == "" {
+			continue
+		}
+		if failed == nil {
+			failed = make(map[uuid.UUID]Failure)
+		}
+		failed[e.ID] = Failure{Reason: ReasonUnreadable, Permanent: true, Err: &UnreadableError{e.Seq, e.Unreadable}}
+	}
+	return failed
+}
+
+// ReasonUnreadable is the reason of a failure of an entry that cannot be read.
+const ReasonUnreadable = "unreadable"
+
+// UnreadableError says what of an entry cannot be read, and where it is.
+type UnreadableError struct {
+	Seq  int64
+	What string
+}
+
+// Error gives the row, because the entry may have no event's ID.
+func (e *UnreadableError) Error() string {
+	return fmt.Sprintf("relay: the entry with seq %d cannot be read (%s): repair its row in the journal and replay it, or dismiss it", e.Seq, e.What)
+}
+
 func (v *verdict) state() string {
 	if v.discard {
 		return stateDiscarded
@@ -149,11 +179,15 @@ func (s *Store) dueIDs(ctx context.Context, q querier, forwarder string, now tim
 	var ids []uuid.UUID
 	for rows.Next() {
 		var (
-			id uuid.UUID
-			n  int
+			text string
+			n    int
 		)
-		if err := rows.Scan(&id, &n); err != nil {
+		if err := rows.Scan(&text, &n); err != nil {
 			return nil, nil, err
+		}
+		id, err := uuid.Parse(text)
+		if err != nil {
+			continue // on SQLite, an entry that has no event's ID: it waits for its repair
 		}
 		attempts[id] = n
 		ids = append(ids, id)

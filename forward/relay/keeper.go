@@ -180,10 +180,15 @@ func (s *Store) renewAll(ctx context.Context, q querier, leases []*lease, ttl ti
 		}
 		return "retired_at IS NULL AND (name, fence) IN (" + strings.Join(rows, ", ") + ")"
 	}
+	// Which it is the database says, since it may store a name in another form.
+	number := "CASE name"
+	for i, l := range leases {
+		number += " WHEN " + s.quote(l.name) + " THEN " + itoa(int64(i))
+	}
 	table := s.prefix + "forwarders"
 	rows, err := q.QueryContext(ctx, "WITH mine AS (SELECT name FROM "+table+" WHERE "+which(live)+s.d.unlocked()+"),"+
 		" renewed AS (UPDATE "+table+" f SET lease_until = "+s.d.later(ttl)+" FROM mine WHERE f.name = mine.name RETURNING f.name)"+
-		" SELECT name, EXISTS (SELECT 1 FROM renewed r WHERE r.name = f.name), "+which(live)+" FROM "+table+" f WHERE "+which(all))
+		" SELECT "+number+" END, EXISTS (SELECT 1 FROM renewed r WHERE r.name = f.name), "+which(live)+" FROM "+table+" f WHERE "+which(all))
 	if err != nil {
 		return nil, fmt.Errorf("relay: renew leases: %w", err)
 	}
@@ -191,13 +196,13 @@ func (s *Store) renewAll(ctx context.Context, q querier, leases []*lease, ttl ti
 	found = make(map[string]renewal)
 	for rows.Next() {
 		var (
-			name           string
+			i              int
 			renewed, lives bool
 		)
-		if err := rows.Scan(&name, &renewed, &lives); err != nil {
+		if err := rows.Scan(&i, &renewed, &lives); err != nil {
 			return nil, fmt.Errorf("relay: renew leases: %w", err)
 		}
-		found[name] = renewal{renewed: renewed, locked: lives && !renewed}
+		found[leases[i].name] = renewal{renewed: renewed, locked: lives && !renewed}
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("relay: renew leases: %w", err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
 // postgres is the dialect whose cursor is a snapshot.
@@ -18,12 +19,9 @@ var _ dialect = postgres{}
 
 func (postgres) table() string { return "audit_events" }
 
-func (postgres) quote(text string) string {
-	if strings.Contains(text, `\`) {
-		return "E" + quoted(strings.ReplaceAll(text, `\`, `\\`))
-	}
-	return quoted(text)
-}
+func (postgres) quote(text string) string  { return pgtext.Storable(text) }
+func (postgres) read(column string) string { return pgtext.HexAnywhere(column) }
+func (postgres) scan(dst *string) any      { return pgtext.Scanner(dst) }
 
 func (postgres) now() string { return "clock_timestamp()" }
 

@@ -91,6 +91,9 @@ func (w *worker) seek(ctx context.Context, trailing string, alone uuid.UUID, hun
 			w.rotation.swept = entry.Seq
 		}
 		tried = append(tried, entry.ID)
+		if entry.Unreadable != "" {
+			continue
+		}
 		r, err := w.probe(ctx, *entry)
 		switch {
 		case err != nil:

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -15,8 +16,15 @@ var _ dialect = sqlite{}
 
 const sqliteNow = "strftime('%Y-%m-%dT%H:%M:%f', 'now'"
 
-func (sqlite) table() string            { return "events" }
-func (sqlite) quote(text string) string { return quoted(text) }
+func (sqlite) table() string { return "events" }
+
+func (sqlite) quote(text string) string {
+	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", "\uFFFD"), "\uFFFD")
+	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
+}
+
+func (sqlite) read(column string) string { return column }
+func (sqlite) scan(dst *string) any      { return dst }
 
 func (sqlite) now() string { return sqliteNow + ") || '000Z'" }
 

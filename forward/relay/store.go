@@ -40,8 +40,12 @@ type Options struct {
 type dialect interface {
 	// table is the journal's, without what is before the schema's tables.
 	table() string
-	// quote makes a literal of text without NULs.
+	// quote returns an expression of text, which can be stored whatever it is.
 	quote(text string) string
+	// read returns an expression of a column with texts, to be scanned by scan,
+	// whatever the encodings of the server and of the session are.
+	read(column string) string
+	scan(dst *string) any
 	// now is an expression for the database's clock.
 	now() string
 	later(d time.Duration) string
@@ -128,13 +132,9 @@ func (s *Store) events() string { return s.prefix + s.d.table() }
 // table is the journal's table without its schema.
 func (s *Store) table() string { return strings.TrimPrefix(s.events(), "main.") }
 
-// quote makes a literal, so that statements need no arguments: one round trip,
-// and no prepared statement that a pooler would lose.
-func (s *Store) quote(text string) string {
-	return s.d.quote(strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", "�"), "�"))
-}
-
-func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+// quote puts a text into a statement, which then needs no arguments: one round
+// trip, and no prepared statement that a pooler would lose.
+func (s *Store) quote(text string) string { return s.d.quote(text) }
 
 func (s *Store) time(t time.Time) string { return "'" + t.UTC().Format(timeForm) + "'" }
 
@@ -175,6 +175,18 @@ func (m moment) parse(text string) error {
 	t, err := time.Parse(time.RFC3339Nano, text)
 	*m.t = t
 	return err
+}
+
+// readable scans a time, which stays zero if it is none: the app may own the table
+// that it is in.
+type readable struct{ moment }
+
+// Scan implements sql.Scanner.
+func (r readable) Scan(src any) error {
+	if r.moment.Scan(src) != nil {
+		*r.t = time.Time{}
+	}
+	return nil
 }
 
 // affected executes query and returns how many rows it changed.

@@ -43,7 +43,10 @@ type worker struct {
 	trail   trail
 	trouble atomic.Pointer[error] // of the last step, nil if it had none
 	dueAt   time.Time             // of the next failure, zero if there is none
-	told    struct {
+	// unwritten is without calls because what came of the last one could not be
+	// written, so that the same entries would come again.
+	unwritten pause
+	told      struct {
 		err error
 		lag time.Time
 	}
@@ -188,6 +191,9 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 	ctx, done := w.lease.guard(ctx)
 	defer done()
 	clock := w.relay.cfg.Clock
+	if w.unwritten.wait(clock.Now()) > 0 {
+		return false, nil
+	}
 	if w.fresh.wait(clock.Now()) == 0 {
 		if more, err = w.stepFresh(ctx); err != nil {
 			return false, err
@@ -376,7 +382,7 @@ func (w *worker) tellError(err error) {
 func (w *worker) tellLag(entries []journal.Entry) {
 	const most, every = 10 * time.Second, 10 * time.Second
 	now := w.relay.cfg.Clock.Now()
-	if len(entries) == 0 || now.Sub(w.told.lag) < every {
+	if len(entries) == 0 || entries[0].RecordedAt.IsZero() || now.Sub(w.told.lag) < every {
 		return
 	}
 	if lag := now.Sub(entries[0].RecordedAt) - w.target.Grace; lag > most {

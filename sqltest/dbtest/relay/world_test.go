@@ -45,14 +45,18 @@ type world struct {
 
 func newWorld(t *testing.T, e dbtest.Engine) *world {
 	t.Helper()
-	w := &world{T: t, e: e, sink: &sink{}, clock: &clock{now: time.Now()}}
-	w.dsn = e.DSN(t)
+	return worldAt(t, e, e.DSN(t), nil)
+}
+
+func worldAt(t *testing.T, e dbtest.Engine, dsn string, o *relay.Options) *world {
+	t.Helper()
+	w := &world{T: t, e: e, dsn: dsn, sink: &sink{}, clock: &clock{now: time.Now()}}
 	w.db = dbtest.Open(t, e.Driver, w.dsn)
 	var err error
 	w.j, err = journal.New(e.Dialect, nil)
 	w.must(err)
 	w.must(w.j.Connect(ctx, w.one()))
-	w.store, err = relay.New(e.Dialect, nil)
+	w.store, err = relay.New(e.Dialect, o)
 	w.must(err)
 	w.must(w.store.Register(ctx, w.db, name))
 	return w

@@ -1,0 +1,47 @@
+package forward
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+)
+
+// readable divides entries into those that a forwarder can get and those that
+// cannot be read.
+func readable(entries []journal.Entry) (whole, unreadable []journal.Entry) {
+	isWhole := func(e journal.Entry) bool { return e.Unreadable == "" }
+	if !slices.ContainsFunc(entries, func(e journal.Entry) bool { return !isWhole(e) }) {
+		return entries, nil
+	}
+	for _, e := range entries {
+		if isWhole(e) {
+			whole = append(whole, e)
+		} else {
+			unreadable = append(unreadable, e)
+		}
+	}
+	return whole, unreadable
+}
+
+// refuse adds entries to r that failed for good because they cannot be read.
+func (r *callResult) refuse(unreadable []journal.Entry) {
+	if len(unreadable) == 0 {
+		return
+	}
+	failed := make(map[uuid.UUID]error)
+	if part, ok := partOf(*r); ok {
+		maps.Copy(failed, part)
+	} else if r.err != nil {
+		for _, id := range entryIDs(r.entries) {
+			failed[id] = r.err
+		}
+	}
+	for _, e := range unreadable {
+		failed[e.ID] = Permanent(relay.ReasonUnreadable, &relay.UnreadableError{Seq: e.Seq, What: e.Unreadable})
+	}
+	r.entries, r.err = slices.Concat(r.entries, unreadable), Partial(failed)
+}
