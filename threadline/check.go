@@ -80,6 +80,7 @@ type found struct {
 	actions []string // columns of audit_actions, nil without the table
 	version []string // columns of schema_version
 	record  bool     // the function or view
+	stale   bool     // the function is an older one, which this role may replace
 	usage   bool     // the session's role may use the schema
 	have    int
 }
@@ -92,7 +93,7 @@ type querier interface {
 func (s *Store) look(ctx context.Context, q querier) (found, error) {
 	var f found
 	var actions, version sql.NullString
-	if err := q.QueryRowContext(ctx, s.names.inventory(s.dialect)).Scan(&actions, &version, &f.record, &f.usage); err != nil {
+	if err := q.QueryRowContext(ctx, s.names.inventory(s.dialect)).Scan(&actions, &version, &f.record, &f.stale, &f.usage); err != nil {
 		return f, err
 	}
 	f.actions, f.version = list(actions), list(version)
@@ -118,7 +119,7 @@ func (n names) inventory(dialect hooks.Dialect) string {
 			return "(SELECT group_concat(name) FROM pragma_table_xinfo(" + sqliteText(n.schema+table) + ", 'main'))"
 		}
 		return "SELECT " + columns("_audit_actions") + ", " + columns("_schema_version") +
-			", EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'view' AND name = " + sqliteText(n.schema+"_record") + "), true"
+			", EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'view' AND name = " + sqliteText(n.schema+"_record") + "), false, true"
 	}
 	columns := func(table string) string {
 		return `(SELECT string_agg(a.attname, ',') FROM pg_catalog.pg_attribute a
@@ -127,6 +128,8 @@ func (n names) inventory(dialect hooks.Dialect) string {
 	}
 	return `SELECT ` + columns("audit_actions") + `, ` + columns("schema_version") + `,
 		EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'record'),
+		EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'record' AND pg_catalog.pg_has_role(p.proowner, 'USAGE'))
+			AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'refuse'),
 		coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), true)
 		FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = ` + pgtext.Literal(n.schema)
 }

@@ -90,12 +90,48 @@ END
 $storable$;
 REVOKE ALL ON FUNCTION "{schema}".storable(json) FROM PUBLIC;
 
+-- refuse is the error for an event that readers could not show, or sinks not take.
+CREATE OR REPLACE FUNCTION "{schema}".refuse(event uuid, field text) RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $refuse$
+BEGIN
+	RAISE EXCEPTION 'aftercommit: event %: % is missing, too long, or not of the form that package hooks documents', coalesce(event::text, 'without an id'), field
+		USING ERRCODE = 'invalid_parameter_value', HINT = 'hooks.Record says what is wrong before it reaches the database.';
+END
+$refuse$;
+REVOKE ALL ON FUNCTION "{schema}".refuse(uuid, text) FROM PUBLIC;
+
+-- excess returns the name of the first text beyond its limit, in the order in which
+-- record has them.
+CREATE OR REPLACE FUNCTION "{schema}".excess(texts text[], wide integer) RETURNS text
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $excess$
+BEGIN
+	RETURN (SELECT t.field FROM unnest(texts, '{
+		actor_type, actor_id, actor_name, on_behalf_of, target_type, target_id, target_name,
+		tenant_id, request_id, correlation_id, causation_id, job_id, trace_parent,
+		ip_address, user_agent, reason, comment, application, host}'::text[]) AS t (value, field)
+		WHERE octet_length(t.value) > CASE t.field WHEN 'user_agent' THEN 512 WHEN 'comment' THEN 8192 ELSE 1024 END * wide LIMIT 1);
+END
+$excess$;
+REVOKE ALL ON FUNCTION "{schema}".excess(text[], integer) FROM PUBLIC;
+
 -- record writes events in the calling transaction. It returns no row, and
 -- writes nothing, if the transaction has no xid yet, or is read-only and has
 -- written to nothing that is kept, because a transaction that wrote nothing must
 -- not be made a writing one; own overrides that. It fails with 25X06 if the
 -- transaction has written and was made read-only since. The shared lock of token
 -- is held until the transaction is over.
+--
+-- It is the door: a role that may execute it writes what all readers read and all
+-- forwarders get. It refuses (22023) what hooks.Validate refuses, except secrets in
+-- metadata; what has the wrong type fails when it is read (class 22). Limits are in
+-- bytes, and four times as many where the encoding is not UTF-8, because there a text may
+-- be longer, and storable makes it so; that of metadata is for its text here, in which
+-- JSON has spaces. Captured events must never fail the app, and programs of an
+-- earlier version were less strict about their actors, so those are not looked at.
 --
 -- The SET of lock_timeout also confines the set_config inside to this call.
 CREATE OR REPLACE FUNCTION "{schema}".record(events json, token bigint, own boolean, wait_ms integer)
@@ -107,7 +143,12 @@ AS $record$
 DECLARE
 	fresh integer;
 	taken text;
+	wide integer := CASE WHEN getdatabaseencoding() IN ('UTF8', 'SQL_ASCII') THEN 1 ELSE 4 END;
 BEGIN
+	IF (json_typeof(events) = 'array' AND token IS NOT NULL AND own IS NOT NULL AND wait_ms >= 1) IS NOT TRUE THEN
+		RAISE EXCEPTION 'aftercommit: record takes an array of events, a token, whether the transaction is its own, and for how many milliseconds to wait, at least 1'
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
 	IF NOT own THEN
 		IF pg_current_xact_id_if_assigned() IS NULL THEN
 			RETURN;
@@ -133,6 +174,8 @@ BEGIN
 	PERFORM pg_advisory_xact_lock_shared(token);
 	IF getdatabaseencoding() NOT IN ('UTF8', 'SQL_ASCII') AND position(E'\\u' IN events::text) > 0 THEN
 		events := "{schema}".storable(events);
+	ELSIF getdatabaseencoding() = 'SQL_ASCII' THEN
+		PERFORM convert_from(convert_to(events::text, 'SQL_ASCII'), 'UTF8'); -- an error unless it is UTF-8
 	END IF;
 	-- current_user is the function's owner here; what the app has SET ROLE to,
 	-- or logged in as, is not.
@@ -157,6 +200,24 @@ BEGIN
 		tenant_id text, request_id text, correlation_id text, causation_id text, job_id text, trace_parent text,
 		ip_address text, user_agent text, reason text, comment text, metadata jsonb,
 		application text, host text, captured boolean)
+	CROSS JOIN LATERAL (SELECT ARRAY[
+		e.actor_type, e.actor_id, e.actor_name, e.on_behalf_of, e.target_type, e.target_id, e.target_name,
+		e.tenant_id, e.request_id, e.correlation_id, e.causation_id, e.job_id, e.trace_parent,
+		e.ip_address, e.user_agent, e.reason, e.comment, e.application, e.host] AS texts) AS t
+	CROSS JOIN LATERAL (SELECT CASE
+		WHEN e.id IS NULL THEN 'id'
+		WHEN (e.occurred_at >= '0001-01-01 00:00:00+00'::timestamptz AND e.occurred_at < '10000-01-01 00:00:00+00'::timestamptz) IS NOT TRUE THEN 'occurred_at'
+		WHEN (octet_length(e.action) <= 255 AND e.action ~ '^[a-z][a-z0-9_]*([.][a-z][a-z0-9_]*)+$' COLLATE "C") IS NOT TRUE THEN 'action'
+		WHEN (e.outcome IN ('success', 'failure', 'error')) IS NOT TRUE THEN 'outcome'
+		WHEN e.captured IS NOT TRUE AND coalesce(e.actor_type, e.actor_id, e.actor_name, e.on_behalf_of) IS NOT NULL
+			AND (e.actor_type IN ('system', 'anonymous') OR e.actor_type IN ('user', 'admin', 'service_account', 'job') AND e.actor_id <> '') IS NOT TRUE THEN 'actor'
+		-- What is at depth 101 is in a level beyond the 100th, the metadata being the first.
+		WHEN e.metadata IS NOT NULL AND (jsonb_typeof(e.metadata) = 'object' AND octet_length(e.metadata::text) <= 16384 * wide
+			AND NOT e.metadata @? '$.**{101}') IS NOT TRUE THEN 'metadata'
+		-- If all texts together are short, each is.
+		WHEN pg_column_size(t.texts) > 512 THEN "{schema}".excess(t.texts, wide)
+		END AS field) AS wrong
+	WHERE wrong.field IS NULL OR "{schema}".refuse(e.id, wrong.field)
 	ON CONFLICT (id) DO NOTHING;
 	GET DIAGNOSTICS fresh = ROW_COUNT;
 	IF fresh < json_array_length(events) THEN

@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -67,7 +66,7 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 	failed = unreadable(a.batch, failed)
 	verdicts := w.verdicts(a.batch, failed)
 	if err := w.settle(ctx, a, failed, verdicts, inTx); err != nil {
-		if len(entries) > 0 && !errors.Is(err, errLost) {
+		if len(entries) > 0 && w.relay.store.d.refuses(err) {
 			w.unwritten.begin(w.relay.cfg.Clock.Now())
 		}
 		return suspended, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,6 +47,16 @@ func (postgres) commit(update string) (string, bool) {
 
 // missed recognises the division by zero.
 func (postgres) missed(err error) bool { return hooks.SQLState(err) == "22012" }
+
+// refuses: a data exception, a constraint, a right or an object that is missing, a
+// limit, and a server that is read-only (PostgreSQL manual, appendix A).
+func (postgres) refuses(err error) bool {
+	state := hooks.SQLState(err)
+	if state == "25006" || len(state) < 2 {
+		return state != ""
+	}
+	return slices.Contains([]string{"22", "23", "42", "53", "54"}, state[:2])
+}
 
 func (postgres) later(d time.Duration) string {
 	return "clock_timestamp() + interval '" + strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + " s'"

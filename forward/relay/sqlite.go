@@ -3,6 +3,8 @@ package relay
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -35,6 +37,15 @@ func (sqlite) unlocked() string           { return "" }
 // commit: there is no round trip to save.
 func (sqlite) commit(string) (string, bool) { return "", false }
 func (sqlite) missed(error) bool            { return false }
+
+func (sqlite) refuses(err error) bool {
+	for _, away := range []error{context.Canceled, context.DeadlineExceeded, sql.ErrConnDone, driver.ErrBadConn, errLost, errRanOut} {
+		if errors.Is(err, away) {
+			return false
+		}
+	}
+	return !strings.Contains(err.Error(), "locked")
+}
 
 func (sqlite) later(d time.Duration) string {
 	return sqliteNow + fmt.Sprintf(", '%+.3f seconds') || '000Z'", d.Seconds())

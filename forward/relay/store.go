@@ -61,6 +61,9 @@ type dialect interface {
 	// an error that missed knows if there is no such row.
 	commit(update string) (query string, ok bool)
 	missed(err error) bool
+	// refuses reports whether err is the database's answer to what it got, which
+	// would be the same again, and not that it cannot be reached or is busy.
+	refuses(err error) bool
 	// place is an expression that names the database.
 	place() string
 	// mark selects the text of a [Mark] for now; "" if there is none.

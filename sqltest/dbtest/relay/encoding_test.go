@@ -18,9 +18,17 @@ const hostile = "ł表ソ許功\\'); DROP TABLE orders; -- \\"
 
 // encodings are those of a server, and what the session asks for.
 var encodings = []struct{ server, client string }{
-	{"LATIN1", ""}, {"WIN1252", ""}, {"EUC_JP", ""}, {"SQL_ASCII", ""},
-	{"UTF8", "SJIS"}, {"UTF8", "BIG5"}, {"UTF8", "GBK"}, {"UTF8", "LATIN1"}, {"UTF8", "SQL_ASCII"},
-	{"EUC_JP", "SJIS"}, {"SQL_ASCII", "SJIS"},
+	{"LATIN1", ""},
+	{"WIN1252", ""},
+	{"EUC_JP", ""},
+	{"SQL_ASCII", ""},
+	{"UTF8", "SJIS"},
+	{"UTF8", "BIG5"},
+	{"UTF8", "GBK"},
+	{"UTF8", "LATIN1"},
+	{"UTF8", "SQL_ASCII"},
+	{"EUC_JP", "SJIS"},
+	{"SQL_ASCII", "SJIS"},
 }
 
 // encodedWorld has all connections in that client_encoding; lib/pq gives its own in

@@ -1,0 +1,89 @@
+package threadline_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+	"github.com/go-aftercommit/aftercommit/threadline"
+)
+
+// refused are fields of an entry that a role which may execute record can give to it,
+// and that it has to refuse.
+var refused = map[string]string{
+	`"id": null`: "22023", `"id": "x"`: "22P02",
+	`"name": null`: "22023", `"name": "Order.placed"`: "22023", `"name": "a.` + strings.Repeat("b", 254) + `"`: "22023",
+	`"outcome": null`: "22023", `"outcome": "perhaps"`: "22023",
+	`"occurred_at": null`: "22023", `"occurred_at": "infinity"`: "22023", `"occurred_at": "20000-01-01"`: "22023",
+	`"recorded_at": null`: "22023", `"recorded_at": "infinity"`: "22023", `"recorded_at": "-infinity"`: "22023", `"recorded_at": "0044-03-15 BC"`: "22023",
+	`"tx_started_at": "infinity"`: "22023", `"tx_id": "18446744073709551615"`: "22003", `"seq": "x"`: "22P02",
+	`"target_id": "` + strings.Repeat("x", 1025) + `"`:                      "22023",
+	`"role": "` + strings.Repeat("x", 1025) + `"`:                           "22023",
+	`"actor_type": "user", "actor_id": "` + strings.Repeat("x", 9000) + `"`: "22023",
+	`"comment": "` + strings.Repeat("x", 8193) + `"`:                        "22023",
+	`"metadata": [1]`:             "22023",
+	`"metadata": "x"`:             "22023",
+	`"metadata": {"n": 1e999999}`: "22003",
+	`"metadata": {"n": 1e100000}`: "22023",
+	`"metadata": ` + strings.Repeat(`{"a":`, 101) + "1" + strings.Repeat("}", 101): "22023",
+}
+
+func TestDoor(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		s, db := migrated(t, e)
+		for fields, state := range refused {
+			doc := fmt.Sprintf(`[{"id": "%s", "name": "order.placed", "outcome": "success", "occurred_at": "2026-01-01", "recorded_at": "2026-01-01", %s}]`, uuid.New(), fields)
+			_, err := db.ExecContext(context.Background(), "SELECT threadline.record('"+doc+"')")
+			if hooks.SQLState(err) != state {
+				t.Errorf("%.80s: %.200v; want SQLSTATE %s", fields, err, state)
+			}
+		}
+		if got := timeline(t, s, threadline.Query{}).Actions; len(got) != 0 {
+			t.Errorf("%d actions were written", len(got))
+		}
+	}, dbtest.PostgresEngines()...)
+}
+
+// older makes the function one of a version without a door.
+func older(t *testing.T, s *threadline.Store, exec func(string)) {
+	t.Helper()
+	exec("DROP FUNCTION threadline.refuse(uuid, text)")
+	exec("CREATE OR REPLACE FUNCTION threadline.record(doc json) RETURNS integer LANGUAGE sql AS 'SELECT 1'")
+	if err := s.Check(context.Background()); err != nil {
+		t.Errorf("with an older function: %v", err)
+	}
+}
+
+// The owner replaces an older function; another role leaves it, and is not refused
+// for it.
+func TestOlderFunction(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		s, db := migrated(t, e)
+		db.SetMaxOpenConns(1)
+		role := `"` + dbtest.Name("reader") + `"`
+		exec(t, db, "CREATE ROLE "+role+"; GRANT USAGE ON SCHEMA threadline TO "+role)
+		t.Cleanup(func() { exec(t, db, "RESET ROLE; DROP OWNED BY "+role+"; DROP ROLE "+role) })
+		older(t, s, func(query string) { exec(t, db, query) })
+		has := func() (n int) {
+			scan(t, db, "SELECT count(*) FROM pg_proc WHERE proname = 'refuse' AND pronamespace = 'threadline'::regnamespace", &n)
+			return n
+		}
+		exec(t, db, "SET ROLE "+role)
+		if err := s.Migrate(context.Background()); err != nil || has() != 0 {
+			t.Errorf("as another role: %v, %d", err, has())
+		}
+		exec(t, db, "RESET ROLE")
+		if err := s.Migrate(context.Background()); err != nil || has() != 1 {
+			t.Errorf("as the owner: %v, %d", err, has())
+		}
+		record(t, s, entry(1))
+		if got := timeline(t, s, threadline.Query{}).Actions; len(got) != 1 {
+			t.Errorf("%d actions, want 1", len(got))
+		}
+	}, dbtest.PostgresEngines()...)
+}
