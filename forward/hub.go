@@ -110,6 +110,10 @@ func New(o *Options) *Hub {
 		// A host that does not know its name is no reason not to audit.
 		h.host, _ = os.Hostname()
 	}
+	// They go into every event, also into captured ones, which no store may refuse.
+	e := hooks.Event{Application: h.application, Host: h.host}
+	hooks.Shorten(&e)
+	h.application, h.host = e.Application, e.Host
 	if h.timeout <= 0 {
 		h.timeout = defaultTimeout
 	}

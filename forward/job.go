@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -77,9 +78,16 @@ func (d *handler) callJob(ctx context.Context, db *sql.DB, s *sink, job Job) (id
 			return
 		}
 		gone = missing(job.Events, entries)
+		entries, unreadable := readable(entries)
 		if idle = len(entries) == 0; !idle {
 			ids, r = d.attemptJob(ctx, lent, s, entries)
 			idle = !r.Hung
+		}
+		if len(unreadable) > 0 {
+			ids = append(ids, entryIDs(unreadable)...)
+			failed := toResult(callResult{err: Partial(refusals(unreadable))}).Failed
+			maps.Copy(failed, r.Failed)
+			r.Failed = failed
 		}
 	})
 	if err != nil && ids == nil && gone == nil {

@@ -40,8 +40,15 @@ func (r *callResult) refuse(unreadable []journal.Entry) {
 			failed[id] = r.err
 		}
 	}
+	maps.Copy(failed, refusals(unreadable))
+	r.entries, r.err = slices.Concat(r.entries, unreadable), Partial(failed)
+}
+
+// refusals are the errors of entries that cannot be read.
+func refusals(unreadable []journal.Entry) map[uuid.UUID]error {
+	failed := make(map[uuid.UUID]error, len(unreadable))
 	for _, e := range unreadable {
 		failed[e.ID] = Permanent(relay.ReasonUnreadable, &relay.UnreadableError{Seq: e.Seq, What: e.Unreadable})
 	}
-	r.entries, r.err = slices.Concat(r.entries, unreadable), Partial(failed)
+	return failed
 }

@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/forward"
@@ -78,4 +79,15 @@ func (a *app) is(what, got, want string) {
 	if got != want {
 		a.Errorf("the %s is %q, want %q", what, got, want)
 	}
+}
+
+// What the program is called goes into captured events, which never fail a commit.
+func TestLongNamesOfTheProgram(t *testing.T) {
+	each(t, func(w *world) {
+		long := strings.Repeat("ł", 5000)
+		a := w.start(forward.Options{Application: long, Host: "a\x00" + long}, nil)
+		a.place(1)
+		a.drain()
+		w.want("1")
+	})
 }
