@@ -47,6 +47,8 @@
 // What is due to be tried again has a plan and pauses of its own, so that it does not
 // keep new entries waiting. One of them is tried after each pause.
 //
+// An entry that cannot be read is discarded without a call, with its reason.
+//
 // A call that hangs costs its whole timeout, so its entries are not halved, but come one
 // by one, and at most three calls hang after a pause.
 package relay

@@ -298,3 +298,18 @@ func TestStopCancels(t *testing.T) {
 		w.delivered("1, 1")
 	})
 }
+
+// TestUnreadable: an event that cannot be read goes to no sink, and fails no other.
+func TestUnreadable(t *testing.T) {
+	each(t, func(w *world) {
+		w.start(forward.Async, forward.RelayElsewhere)
+		w.commit(1, 2, 3)
+		w.must(w.bare.ExecContext(ctx, "UPDATE "+w.journal()+" SET metadata = '[1]' WHERE target_id = '2'"))
+		w.work()
+		w.untilJobs("cancelled 1")
+		w.delivered("1 3")
+		w.told(hooks.NoticeDelivered, 2, "")
+		w.told(hooks.NoticeFailed, 1, "unreadable")
+		w.told(hooks.NoticeDiscarded, 1, "unreadable")
+	})
+}

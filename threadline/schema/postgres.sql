@@ -131,7 +131,8 @@ BEGIN
     -- entries cannot deadlock. An entry that is there stays as it is.
     --
     -- What readers could not show is refused (22023), by the limits of package hooks:
-    -- in bytes, four times as many where the encoding is not UTF-8, and that of
+    -- in bytes, four times as many where the encoding is not UTF-8, and for comments
+    -- and metadata everywhere, since the journal may be on such a server; that of
     -- metadata is for its text here. A newer function is no new version of the
     -- tables, so that older programs run beside newer ones.
     CREATE OR REPLACE FUNCTION "threadline".record(doc json) RETURNS integer
@@ -175,8 +176,8 @@ BEGIN
                 octet_length(request_id), octet_length(correlation_id), octet_length(causation_id), octet_length(job_id),
                 octet_length(trace_parent), octet_length(ip_address), octet_length(user_agent), octet_length(reason),
                 octet_length(application), octet_length(host), octet_length(role)) > 1024 * wide THEN 'a text'
-            WHEN octet_length(comment) > 8192 * wide THEN 'comment'
-            WHEN metadata IS NOT NULL AND (jsonb_typeof(metadata) = 'object' AND octet_length(metadata::text) <= 16384 * wide
+            WHEN octet_length(comment) > 32768 THEN 'comment'
+            WHEN metadata IS NOT NULL AND (jsonb_typeof(metadata) = 'object' AND octet_length(metadata::text) <= 65536
                 AND NOT metadata @? '$.**{101}') IS NOT TRUE THEN 'metadata'
             END AS field) AS wrong
         WHERE wrong.field IS NULL OR "threadline".refuse(id, wrong.field)

@@ -73,6 +73,10 @@ func (w *world) checkUnreadable(same bool) {
 	w.drain(r)
 	w.want(strings.Join(good, " "))
 	w.checkDead(len(bad))
+	purge, err := w.store.Purge(ctx, w.db, relay.PurgeOptions{Before: time.Now().Add(time.Hour), Dry: true})
+	if w.must(err); purge.Events != int64(len(good)) {
+		w.Errorf("a purge would delete %d events, want the %d that were delivered", purge.Events, len(good))
+	}
 	for name, repair := range repairs {
 		w.change(repair, name)
 	}

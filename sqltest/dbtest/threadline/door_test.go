@@ -25,7 +25,7 @@ var refused = map[string]string{
 	`"target_id": "` + strings.Repeat("x", 1025) + `"`:                      "22023",
 	`"role": "` + strings.Repeat("x", 1025) + `"`:                           "22023",
 	`"actor_type": "user", "actor_id": "` + strings.Repeat("x", 9000) + `"`: "22023",
-	`"comment": "` + strings.Repeat("x", 8193) + `"`:                        "22023",
+	`"comment": "` + strings.Repeat("x", 32769) + `"`:                       "22023",
 	`"metadata": [1]`:             "22023",
 	`"metadata": "x"`:             "22023",
 	`"metadata": {"n": 1e999999}`: "22003",
@@ -84,6 +84,21 @@ func TestOlderFunction(t *testing.T) {
 		record(t, s, entry(1))
 		if got := timeline(t, s, threadline.Query{}).Actions; len(got) != 1 {
 			t.Errorf("%d actions, want 1", len(got))
+		}
+	}, dbtest.PostgresEngines()...)
+}
+
+// A journal on a server that is not UTF-8 writes what that lacks longer than it was:
+// a timeline elsewhere takes it.
+func TestDoorLetsInWhatAJournalWrote(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		s, _ := migrated(t, e)
+		long := entry(1)
+		long.Comment = strings.Repeat("<U+0142>", hooks.MaxMetadata/2)
+		long.Metadata = map[string]any{"text": long.Comment}
+		record(t, s, long)
+		if got := timeline(t, s, threadline.Query{}).Actions; len(got) != 1 || got[0].Comment != long.Comment {
+			t.Errorf("%d actions, want what was recorded", len(got))
 		}
 	}, dbtest.PostgresEngines()...)
 }
