@@ -47,10 +47,14 @@ func (d *handler) forward(ctx context.Context, conn *sql.DB, b *batch) bool {
 	if conn == nil {
 		return len(b.sinks) == 0
 	}
-	for len(b.sinks) > 0 {
+	for called := 0; len(b.sinks) > 0; called++ {
+		if called > 0 && !b.until.IsZero() && !d.hub.now().Before(b.until) {
+			return false
+		}
 		s := b.sinks[0]
 		b.sinks = b.sinks[1:]
 		if returned := d.deliver(ctx, conn, s, b.entries); !returned {
+			b.hung = true
 			return len(b.sinks) == 0
 		}
 	}

@@ -22,6 +22,11 @@ type batch struct {
 	entries []journal.Entry
 	// sinks are those that have not been called yet.
 	sinks []*sink
+	// until is when no further sink is called, if it is not zero: the batch is another
+	// commit's.
+	until time.Time
+	// hung says that a call was left behind, which may still use the connection.
+	hung bool
 	// told is set once observers know what of it was logged.
 	told bool
 	// wait and due are when to look again for an outcome.
@@ -29,9 +34,9 @@ type batch struct {
 	due  time.Time
 }
 
-// End implements [hooks.Handler]. It takes at most the timeout of a look into
-// the journal and those of the sync forwarders, and somewhat more if earlier
-// transactions wait for a connection.
+// End implements [hooks.Handler]. For its own events it takes at most the timeout of a
+// look into the journal and those of the sync forwarders; for what others have left
+// behind, its share: see [handler.share].
 func (d *handler) End(ctx context.Context, end hooks.Ended) hooks.Outcome {
 	// The transaction has ended; that its context does too is no reason not to
 	// forward it.
@@ -53,9 +58,8 @@ func (d *handler) End(ctx context.Context, end hooks.Ended) hooks.Outcome {
 	}
 	if !done {
 		d.postpone(b)
-	} else if end.Conn != nil {
-		d.settleSome(ctx, end.Conn)
-		d.catchUp(ctx, end.Conn)
+	} else if end.Conn != nil && !b.hung {
+		d.share(ctx, end.Conn)
 	}
 	return b.outcome
 }

@@ -13,8 +13,6 @@ const (
 	// maxPending is how many transactions of a database may wait in memory. A
 	// further one stays in the journal, and is told as discarded.
 	maxPending = 1000
-	// settledPerEnd is how many of them one Commit of the app may have to settle.
-	settledPerEnd = 4
 	// An outcome that was not known is looked for again after a second, then
 	// after twice the time, up to a minute.
 	firstWait = time.Second
@@ -80,21 +78,30 @@ func (d *handler) postpone(b *batch) {
 	d.hub.keep(d)
 }
 
-// settleSome settles what waits for a connection, now that there is one. After
-// the first batch that conn does not serve, it leaves the rest.
-func (d *handler) settleSome(ctx context.Context, conn *sql.DB) {
-	serves := true
-	for _, b := range d.pending.take(settledPerEnd, d.hub.now()) {
-		if !serves {
-			d.postpone(b)
-			continue
+// settleSome settles what waits for a connection, now that there is one. It reports
+// false, and leaves the rest, after the first batch that conn does not serve.
+func (d *handler) settleSome(ctx context.Context, conn *sql.DB, until time.Time) (serves bool) {
+	for range settledPerEnd {
+		now := d.hub.now()
+		if !now.Before(until) {
+			return false
 		}
+		some := d.pending.take(1, now)
+		if len(some) == 0 {
+			return true
+		}
+		b := some[0]
+		b.until, b.hung = until, false
 		done, err := d.advance(ctx, conn, b, false)
+		hung := b.hung
 		if !done {
 			d.putBack(b)
 		}
-		serves = err == nil && (done || b.outcome == hooks.Unknown)
+		if err != nil || hung || !done && b.outcome != hooks.Unknown {
+			return false
+		}
 	}
+	return true
 }
 
 // putBack postpones b that conn did not finish: its transaction is not over, or
@@ -104,10 +111,11 @@ func (d *handler) putBack(b *batch) {
 	d.postpone(b)
 }
 
-// settleAll tries each pending batch once, due or not.
+// settleAll tries each pending batch once, due or not, and delivers what sync
+// forwarders have missed, where no relay does.
 func (d *handler) settleAll(ctx context.Context) error {
 	all := d.pending.take(maxPending, d.hub.now().Add(lastWait))
-	if len(all) == 0 {
+	if len(all) == 0 && !d.behind() {
 		return nil
 	}
 	db, done, err := d.settleDB()
@@ -119,6 +127,7 @@ func (d *handler) settleAll(ctx context.Context) error {
 	}
 	defer done()
 	for i, b := range all {
+		b.until = time.Time{}
 		ok, err := d.advance(ctx, db, b, false)
 		if !ok {
 			d.putBack(b)
@@ -133,5 +142,5 @@ func (d *handler) settleAll(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return d.catchUpAll(ctx, db)
 }

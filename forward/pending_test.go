@@ -2,6 +2,7 @@ package forward
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,6 +65,71 @@ func TestOneEndSettlesAFew(t *testing.T) {
 		t.Errorf("Pending = %d, want 2", n)
 	}
 }
+
+// TestShareOfACommit: it begins nothing for others when its time is over, nor after a
+// call that has not returned, and none of its own sinks is left out for that.
+func TestShareOfACommit(t *testing.T) {
+	var (
+		w     *world
+		takes atomic.Int64
+		hangs atomic.Bool
+		calls atomic.Int32
+	)
+	release := make(chan bool)
+	sink := func() {
+		calls.Add(1)
+		if hangs.Load() {
+			<-release
+			return
+		}
+		w.pass(time.Duration(takes.Load()))
+	}
+	w = newWorld(t, func(h *Hub) {
+		h.Register(forwarderFunc(sink), Sync, Timeout(time.Millisecond))
+		h.Register(&second{forwarderFunc: sink}, Sync, Timeout(time.Millisecond))
+	})
+	conn := w.conn
+	for name, test := range map[string]struct {
+		takes   time.Duration
+		hangs   bool
+		pending int   // of three
+		calls   int32 // two of which are for its own event
+	}{
+		"quick":     {0, false, 0, 8},
+		"slow":      {shareTime * 6 / 10, false, 2, 4},
+		"very slow": {shareTime, false, 3, 3},
+		"hanging":   {0, true, 3, 1},
+	} {
+		w.conn = nil
+		for range 3 {
+			w.end(hooks.Committed, "a.b")
+		}
+		w.conn = conn
+		calls.Store(0)
+		takes.Store(int64(test.takes))
+		hangs.Store(test.hangs)
+		w.end(hooks.Committed, "a.c")
+		pending := w.hub.Pending()
+		if test.hangs {
+			pending-- // its own
+		}
+		if pending != test.pending || calls.Load() != test.calls {
+			t.Errorf("%s: %d transactions wait after %d calls, want %d after %d", name, pending, calls.Load(), test.pending, test.calls)
+		}
+		takes.Store(0)
+		hangs.Store(false)
+		if test.hangs {
+			release <- true
+		}
+		for w.hub.Pending() > 0 {
+			w.pass(lastWait)
+			w.end(hooks.RolledBack, "a.d")
+		}
+	}
+}
+
+// second is another forwarder.
+type second struct{ forwarderFunc }
 
 func TestSettleWithoutConnector(t *testing.T) {
 	for _, dialect := range []hooks.Dialect{hooks.Postgres, hooks.SQLite} {

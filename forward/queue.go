@@ -63,6 +63,10 @@ type queue struct {
 	// caught is when what sync forwarders have missed was last looked for, on a
 	// database without a relay.
 	caught, settledAt time.Time
+	// catching says that a commit does so, left that another is to go on, kept that the
+	// Hub knows of it; turn counts.
+	catching, left, kept bool
+	turn                 int
 
 	mu      sync.Mutex
 	relay   *relay.Relay

@@ -66,7 +66,7 @@ func (d *handler) settleTaken(db *sql.DB, stop <-chan struct{}, stopped chan<- s
 		case <-stop:
 			last = true
 		}
-		if err := d.settleOnce(db); err != nil {
+		if err := d.settleOnce(context.Background(), db); err != nil {
 			d.log().Debug("aftercommit: what sync forwarders have taken could not be noted; the relay may deliver it again", zap.Error(err))
 		}
 		if last {
@@ -75,7 +75,7 @@ func (d *handler) settleTaken(db *sql.DB, stop <-chan struct{}, stopped chan<- s
 	}
 }
 
-func (d *handler) settleOnce(db *sql.DB) error {
+func (d *handler) settleOnce(ctx context.Context, db *sql.DB) error {
 	q := &d.queue
 	q.mu.Lock()
 	taken, refused := q.taken, q.refused
@@ -83,9 +83,9 @@ func (d *handler) settleOnce(db *sql.DB) error {
 	q.mu.Unlock()
 	var errs []error
 	note := func(f func(context.Context) error) {
-		ctx, cancel := context.WithTimeout(context.Background(), d.hub.timeout)
+		limited, cancel := context.WithTimeout(ctx, d.hub.timeout)
 		defer cancel()
-		errs = append(errs, f(ctx))
+		errs = append(errs, f(limited))
 	}
 	const most = 1000
 	for name, ids := range taken {
@@ -99,47 +99,6 @@ func (d *handler) settleOnce(db *sql.DB) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// catchesUp reports whether the committing connection does the relay's work.
-func (d *handler) catchesUp() bool {
-	return d.relayStore() != nil && d.db.Dialect == hooks.SQLite && d.hub.relayMode == RelayInProcess
-}
-
-// catchUp does, now and then, over the connection that has committed, what a
-// relay would do beside the app: it delivers what sync forwarders have missed.
-func (d *handler) catchUp(ctx context.Context, conn *sql.DB) {
-	if !d.catchesUp() || len(d.sinks) == 0 {
-		return
-	}
-	q, now := &d.queue, d.hub.now()
-	q.mu.Lock()
-	settle := q.unnoted() && now.Sub(q.settledAt) >= settleEvery
-	look := now.Sub(q.caught) >= d.hub.grace/2
-	if settle || look {
-		q.settledAt = now
-	}
-	if look {
-		q.caught = now
-	}
-	q.mu.Unlock()
-	var err error
-	if settle || look {
-		err = d.settleOnce(conn)
-	}
-	if look && err == nil {
-		var targets []relay.Target
-		for _, s := range d.active() {
-			if s.breaker.allows(now) {
-				targets = append(targets, d.target(s))
-			}
-		}
-		err = relay.CatchUp(ctx, q.store, conn, relay.Config{Targets: targets, Notify: d.Notify, Log: d.log()})
-	}
-	if err != nil {
-		d.log().Debug("aftercommit: what sync forwarders have missed could not be looked for; it is tried again",
-			zap.String("driver", d.db.Driver), zap.Error(err))
-	}
 }
 
 // settleRest notes what was taken when the database is closed, where no relay
@@ -157,5 +116,5 @@ func (d *handler) settleRest() error {
 		return err
 	}
 	defer done()
-	return d.settleOnce(db)
+	return d.settleOnce(context.Background(), db)
 }

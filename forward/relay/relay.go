@@ -133,21 +133,6 @@ func newRelay(s *Store, db *sql.DB, cfg Config) *Relay {
 	return r
 }
 
-// CatchUp delivers what is left behind, once, in the caller's goroutine, over db,
-// for which one connection is enough. Where nothing is, or another process has
-// the lease, it writes nothing.
-func CatchUp(ctx context.Context, s *Store, db *sql.DB, cfg Config) error {
-	r := newRelay(s, db, cfg)
-	r.share = len(r.workers)
-	r.beat = time.Now() // it comes and goes
-	for _, w := range r.workers {
-		if err := w.catchUp(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Wake says that entries have been committed.
 func (r *Relay) Wake() {
 	for _, w := range r.workers {

@@ -140,28 +140,6 @@ func (w *worker) leave(ctx context.Context) {
 	_ = w.relay.store.leave(ctx, w.relay.db, w.relay.cfg.Holder) // or it is forgotten after a while
 }
 
-// catchUp steps until there is nothing more to do.
-func (w *worker) catchUp(ctx context.Context) error {
-	s, now := w.relay.store, w.relay.cfg.Clock.Now()
-	bound := "e.recorded_at <= " + s.time(now.Add(-w.target.Grace))
-	left, err := s.left(ctx, w.relay.db, w.target.Name, bound)
-	if err != nil {
-		return err
-	}
-	if !left {
-		if w.dueAt, err = s.nextDue(ctx, w.relay.db, w.target.Name); err != nil || w.dueAt.IsZero() || w.dueAt.After(now) {
-			return err
-		}
-	}
-	defer w.end(ctx)
-	for more := true; more; {
-		if more, err = w.step(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // step does what there is to do, once, and reports whether there is more.
 func (w *worker) step(ctx context.Context) (more bool, err error) {
 	if !w.relay.enter(ctx) {

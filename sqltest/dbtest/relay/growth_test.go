@@ -20,7 +20,8 @@ func TestOldEntriesCostNothing(t *testing.T) {
 		w.must(err)
 	}
 	catchUp := func() {
-		w.must(relay.CatchUp(ctx, w.store, db, relay.Config{Targets: []relay.Target{w.target()}}))
+		_, err := relay.CatchUp(ctx, w.store, db, relay.Config{Targets: []relay.Target{w.target()}}, relay.Share{})
+		w.must(err)
 	}
 	read := func() (n int64) {
 		exec("SELECT pg_stat_force_next_flush()")

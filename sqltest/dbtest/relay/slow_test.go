@@ -239,7 +239,8 @@ func TestLimits(t *testing.T) {
 		w.must(db.QueryRowContext(ctx, query).Scan(&after))
 		before := after
 		w.commit("a")
-		w.must(relay.CatchUp(ctx, w.store, db, relay.Config{Targets: []relay.Target{target}}))
+		_, err := relay.CatchUp(ctx, w.store, db, relay.Config{Targets: []relay.Target{target}}, relay.Share{})
+		w.must(err)
 		w.must(db.QueryRowContext(ctx, query).Scan(&after))
 		if within != "4s 4s" || after != before {
 			t.Errorf("the limits are %q within a delivery, %q after it, and were %q", within, after, before)

@@ -29,7 +29,8 @@ func TestRoundTrips(t *testing.T) {
 			w.commit(fmt.Sprint(i))
 		}
 		before := p.Trips()
-		w.must(relay.CatchUp(ctx, w.store, db, relay.Config{Targets: []relay.Target{target}, Batch: batch}))
+		_, err := relay.CatchUp(ctx, w.store, db, relay.Config{Targets: []relay.Target{target}, Batch: batch}, relay.Share{})
+		w.must(err)
 		return p.Trips() - before
 	}
 	trips(1) // which also asks once for the encoding

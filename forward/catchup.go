@@ -1,0 +1,141 @@
+package forward
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// A Commit of the app does a share of what others have left behind. It begins nothing
+// any more when shareTime is over, so that what it has begun last is all that may take
+// longer: a look into the journal and a call of one sink, each within its timeout.
+const (
+	shareTime = 100 * time.Millisecond
+	// settledPerEnd is how many transactions that wait for a connection it settles.
+	settledPerEnd = 4
+	// shareBatches are delivered of what sync forwarders have missed, each of at most
+	// shareBatch entries.
+	shareBatches = 10
+	shareBatch   = 50
+)
+
+// share does a Commit's share over its connection.
+func (d *handler) share(ctx context.Context, conn *sql.DB) {
+	until := d.hub.now().Add(shareTime)
+	if d.settleSome(ctx, conn, until) {
+		d.catchUp(ctx, conn, until)
+	}
+}
+
+// catchesUp reports whether committing connections do the relay's work.
+func (d *handler) catchesUp() bool {
+	return d.queue.store != nil && d.db.Dialect == hooks.SQLite && d.hub.relayMode == RelayInProcess
+}
+
+// catchUp does, now and then, over the connection that has committed, what a relay
+// would do beside the app: it delivers what sync forwarders have missed. While
+// something is left, the next commits go on.
+func (d *handler) catchUp(ctx context.Context, conn *sql.DB, until time.Time) {
+	if !d.catchesUp() || len(d.sinks) == 0 {
+		return
+	}
+	now := d.hub.now()
+	settle, look := d.claim(now)
+	left := look
+	defer func() { d.release(look, left) }()
+	if !settle && !look || !now.Before(until) {
+		return
+	}
+	longest := d.hub.timeout
+	for _, s := range d.sinks {
+		longest = max(longest, s.timeout)
+	}
+	ctx, cancel := context.WithTimeout(ctx, shareTime+longest+grace)
+	defer cancel()
+	err := d.settleOnce(ctx, conn)
+	if look && err == nil {
+		left, err = d.catchUpOnce(ctx, conn, relay.Share{Steps: shareBatches, Time: max(until.Sub(d.hub.now()), 1)})
+	}
+	if err != nil {
+		d.log().Debug("aftercommit: what sync forwarders have missed could not be looked for; it is tried again",
+			zap.String("driver", d.db.Driver), zap.Error(err))
+	}
+}
+
+// claim reports whether it is time to note what was taken, and to look for what was
+// missed, which one commit at a time does.
+func (d *handler) claim(now time.Time) (settle, look bool) {
+	q := &d.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.kept {
+		q.kept = true
+		d.hub.keep(d) // for Settle
+	}
+	settle = q.unnoted() && now.Sub(q.settledAt) >= settleEvery
+	look = !q.catching && (q.left || now.Sub(q.caught) >= d.hub.grace/2)
+	if settle || look {
+		q.settledAt = now
+	}
+	if look {
+		q.caught, q.catching = now, true
+	}
+	return settle, look
+}
+
+// release ends what claim has begun.
+func (d *handler) release(looked, left bool) {
+	if !looked {
+		return
+	}
+	q := &d.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.catching, q.left = false, left
+	q.turn++
+}
+
+// catchUpOnce delivers a share of what sync forwarders have missed. They take turns to
+// come first, so that one that is slow does not use up every share.
+func (d *handler) catchUpOnce(ctx context.Context, conn *sql.DB, share relay.Share) (left bool, err error) {
+	d.queue.mu.Lock()
+	turn := d.queue.turn
+	d.queue.mu.Unlock()
+	now, all := d.hub.now(), d.active()
+	var targets []relay.Target
+	for i := range all {
+		if s := all[(i+turn)%len(all)]; s.breaker.allows(now) {
+			targets = append(targets, d.target(s))
+		}
+	}
+	cfg := relay.Config{Targets: targets, Notify: d.Notify, Log: d.log()}
+	if share.Steps > 0 {
+		cfg.Batch = shareBatch
+	}
+	return relay.CatchUp(ctx, d.queue.store, conn, cfg, share)
+}
+
+// behind reports whether sync forwarders may have missed something that only commits
+// would deliver.
+func (d *handler) behind() bool {
+	d.queue.mu.Lock()
+	defer d.queue.mu.Unlock()
+	return d.queue.kept && d.catchesUp()
+}
+
+// catchUpAll delivers all that sync forwarders have missed.
+func (d *handler) catchUpAll(ctx context.Context, db *sql.DB) error {
+	if !d.behind() {
+		return nil
+	}
+	err := d.settleOnce(ctx, db)
+	if err == nil {
+		_, err = d.catchUpOnce(ctx, db, relay.Share{})
+	}
+	return err
+}

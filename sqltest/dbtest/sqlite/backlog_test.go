@@ -1,0 +1,119 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/go-aftercommit/aftercommit/driver"
+	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+// sink is down until it is set up.
+type sink struct {
+	mu  sync.Mutex
+	up  bool
+	got []string
+}
+
+func (s *sink) Forward(_ context.Context, entries []journal.Entry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.up {
+		return errors.New("the sink is down")
+	}
+	for i := range entries {
+		s.got = append(s.got, entries[i].Target.ID)
+	}
+	return nil
+}
+
+func (s *sink) come() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.up = true
+}
+
+// take returns what has come since the last call.
+func (s *sink) take() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	got := s.got
+	s.got = nil
+	return got
+}
+
+// waiting is an app whose sink has missed n events.
+func waiting(t *testing.T, n int) (*world, *forward.Hub, *sql.DB, *sink) {
+	t.Helper()
+	w, s := newWorld(t), &sink{}
+	hub := forward.New(&forward.Options{Logger: zap.NewNop(), Grace: time.Nanosecond})
+	hub.Register(s, forward.Auto)
+	w.name = dbtest.Name("sqlite")
+	driver.Register(w.name, "sqlite", hub)
+	db := w.open("_pragma=busy_timeout(5000)", "_pragma=journal_mode(WAL)")
+	tx, err := db.BeginTx(ctx, nil)
+	w.must(err)
+	for i := range n {
+		w.must(hooks.Record(ctx, tx, hooks.Event{Action: "order.noted", Target: hooks.Target{ID: fmt.Sprint(i)}}))
+	}
+	w.must(tx.Commit())
+	if got := s.take(); len(got) > 0 {
+		t.Fatalf("the sink has got %d events while it was down", len(got))
+	}
+	return w, hub, db, s
+}
+
+// TestCommitPaysAShare: when a sink comes back, no commit delivers all that has waited;
+// several do, in order, each beside its own events.
+func TestCommitPaysAShare(t *testing.T) {
+	const missed, share = 1200, 500
+	w, _, db, s := waiting(t, missed)
+	s.come()
+	next := 0
+	for commit := 0; next < missed; commit++ {
+		w.must(hooks.Record(ctx, db, hooks.Event{Action: "order.noted", Target: hooks.Target{ID: "own"}}))
+		got := s.take()
+		if len(got) == 0 || got[0] != "own" || len(got) > share+1 {
+			t.Fatalf("commit %d delivered %d events, want its own one and at most %d others", commit, len(got), share)
+		}
+		for _, id := range got[1:] {
+			if id == "own" {
+				continue // of an earlier commit, whose delivery is not noted yet
+			}
+			if id != fmt.Sprint(next) {
+				t.Fatalf("commit %d delivered %s, want %d", commit, id, next)
+			}
+			next++
+		}
+		if commit > missed {
+			t.Fatalf("after %d commits, %d of %d are delivered", commit, next, missed)
+		}
+	}
+}
+
+// TestSettleDeliversTheRest, at once.
+func TestSettleDeliversTheRest(t *testing.T) {
+	const missed = 1200
+	w, hub, _, s := waiting(t, missed)
+	s.come()
+	w.must(hub.Settle(ctx))
+	got := s.take()
+	for i := range got {
+		if got[i] != fmt.Sprint(i) {
+			t.Fatalf("event %d is %s", i, got[i])
+		}
+	}
+	if len(got) != missed {
+		t.Errorf("%d events delivered, want %d", len(got), missed)
+	}
+}
