@@ -15,10 +15,12 @@ import (
 )
 
 // Attempts to start beside the app follow each other after a quarter of a second,
-// then twice the time, up to ten seconds.
+// then twice the time, up to half a minute. What the app commits, or cannot, brings
+// the next one forward, to a second.
 const (
 	firstPause  = 250 * time.Millisecond
-	lastPause   = 10 * time.Second
+	wokenPause  = time.Second
+	lastPause   = 30 * time.Second
 	attemptTime = 30 * time.Second
 )
 

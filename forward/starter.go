@@ -43,7 +43,7 @@ func (s *starter) launch(cause error) (ctx context.Context, done func()) {
 // rest waits for the next attempt, and reports false if there is to be none. What
 // wakes it does not make attempts follow each other without a pause.
 func (s *starter) rest(ctx context.Context, pause time.Duration) bool {
-	least, most := time.NewTimer(firstPause), time.NewTimer(pause)
+	least, most := time.NewTimer(min(pause, wokenPause)), time.NewTimer(pause)
 	defer least.Stop()
 	defer most.Stop()
 	select {

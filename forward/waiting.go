@@ -15,6 +15,9 @@ func (d *handler) waits(s *sink) error {
 	if d.isQueues(s) {
 		return nil // they are where they belong
 	}
+	if d.relaysHere() && d.hub.isClosed() {
+		return errClosed
+	}
 	if !d.started.Load() {
 		return d.starter.waitsFor()
 	}

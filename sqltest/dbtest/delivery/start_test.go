@@ -14,6 +14,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+	"github.com/go-aftercommit/aftercommit/threadline"
 )
 
 // backend returns the process of the server that serves the app's one connection.
@@ -107,7 +108,12 @@ func newPromoted(t *testing.T, e dbtest.Engine, dsn string, mode forward.RelayMo
 
 func (p *promoted) startOnStandby() {
 	p.Helper()
-	a, err := p.try(p.dsn+" user="+p.role, forward.Options{Relay: p.mode}, nil)
+	a, err := p.try(p.dsn+" user="+p.role, forward.Options{Relay: p.mode, Grace: 100 * time.Millisecond}, func(h *forward.Hub) {
+		h.Register(p.sink, forward.Auto)
+		if p.mode == forward.RelayInProcess {
+			h.Register(threadline.NewForwarder(nil), forward.Sync) // which makes its tables when it is attached
+		}
+	})
 	p.must(err)
 	a.db.SetMaxOpenConns(1)
 	p.app, p.pid = a, a.backend()
@@ -149,6 +155,13 @@ func (p *promoted) goesOn() {
 	}
 	before := p.sink.told(hooks.NoticeEnqueued, "async")
 	p.place(4)
+	if p.mode == forward.RelayInProcess {
+		var n int
+		p.must(p.db.QueryRowContext(ctx, "SELECT count(*) FROM threadline.audit_actions WHERE target_id = '4'").Scan(&n))
+		if n != 1 {
+			p.Error("the timeline was not attached")
+		}
+	}
 	if n := p.sink.told(hooks.NoticeEnqueued, "async") - before; n != 1 || p.starts() != 1 {
 		p.Errorf("once it has started %d events are enqueued, and %d start lines; want 1 and 1", n, p.starts())
 	}
@@ -217,6 +230,9 @@ func TestAttachedAgain(t *testing.T) {
 		}
 		l.ready.Store(true)
 		a.drain()
+		if st := a.hub.Status(ctx); len(st.Databases) != 1 || st.Databases[0].Waiting != nil || len(st.Databases[0].Forwarders) != 1 {
+			t.Errorf("status once it has started: %+v", st.Databases)
+		}
 		w.want("1")
 		if a.starts() != 1 || a.backend() != pid || l.tried.Load() < 2 {
 			t.Errorf("%d start lines, %d attempts", a.starts(), l.tried.Load())
