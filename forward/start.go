@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -166,10 +165,10 @@ func (d *handler) attempt(ctx context.Context) (err error) {
 
 // sayWaits logs what the start waits for.
 func (d *handler) sayWaits(err error) {
-	level := zapcore.WarnLevel
+	write := d.log().Warn
 	if isPatient(err) {
-		level = zapcore.InfoLevel
+		write = d.log().Info
 	}
-	d.log().Log(level, "aftercommit: delivery waits: it cannot be started yet, which is tried again until it can; what is committed meanwhile stays in the journal until then",
+	write("aftercommit: delivery waits: it cannot be started yet, which is tried again until it can; what is committed meanwhile stays in the journal until then",
 		zap.String("driver", d.db.Driver), zap.Error(err))
 }
