@@ -17,44 +17,40 @@ import (
 )
 
 // long reports whether the tests are to run at length: a million transactions,
-// hundreds of kills.
+// hundreds of kills. It takes longer than go test's usual limit.
 func long() bool { return os.Getenv("AFTERCOMMIT_LONG") == "1" }
 
-// seeds are n, or the one that a failure has printed and AFTERCOMMIT_SEED has.
-func seeds(t *testing.T, n int) []uint64 {
+// seed is random in a long run, or the one that a failure has printed and
+// AFTERCOMMIT_SEED has.
+func seed(t *testing.T) uint64 {
 	t.Helper()
-	if text := os.Getenv("AFTERCOMMIT_SEED"); text != "" {
-		seed, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			t.Fatalf("AFTERCOMMIT_SEED: %v", err)
-		}
-		return []uint64{seed}
+	text := os.Getenv("AFTERCOMMIT_SEED")
+	switch {
+	case text != "":
+	case long():
+		return rand.Uint64()
+	default:
+		return 1
 	}
-	seeds := make([]uint64, n)
-	for i := range seeds {
-		seeds[i] = uint64(i + 1)
-		if long() {
-			seeds[i] = rand.Uint64()
-		}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("AFTERCOMMIT_SEED: %v", err)
 	}
-	return seeds
+	return n
 }
 
 // TestAlternating: sessions of one thread, some with long transactions, while
 // relays come and go: what was committed is delivered, once, in order.
 func TestAlternating(t *testing.T) {
-	for _, seed := range seeds(t, 1) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
-				newTrial(t, e, seed).run(func(c *crowd) { c.alternate(9, 200, seed) })
-			}, dbtest.PostgresEngines()...)
-		})
-	}
+	n := seed(t)
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		newTrial(t, e, n).run(func(c *crowd) { c.alternate(9, 200, n) })
+	}, dbtest.PostgresEngines()...)
 }
 
 // TestRushing is that with many writers at the same time.
 func TestRushing(t *testing.T) {
-	seed := seeds(t, 1)[0]
+	n := seed(t)
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		members, txs := 8, 700
 		switch {
@@ -63,7 +59,7 @@ func TestRushing(t *testing.T) {
 		case long() && e.Name == dbtest.PQ.Name:
 			txs = 1_000_000
 		}
-		newTrial(t, e, seed).run(func(c *crowd) { c.rush(members, txs, seed) })
+		newTrial(t, e, n).run(func(c *crowd) { c.rush(members, txs, n) })
 	})
 }
 
@@ -193,6 +189,9 @@ func faults(committed map[string]int64, got []delivered) (wrong []string) {
 		}
 		if times[d.event] > 1 {
 			example(&doubled, "again", d.event)
+			continue
+		}
+		if d.apart {
 			continue
 		}
 		tx := d.event[:strings.LastIndexByte(d.event, '.')]

@@ -23,17 +23,26 @@ func TestKill(t *testing.T) {
 	if long() {
 		kills = 400
 	}
-	a := newArena(t, seeds(t, 1)[0])
+	a := newArena(t, seed(t), []string{"writer", "relay", "relay", "writer", "relay"}, inTable, inFile)
+	if a.torment(kills) {
+		a.finish()
+	}
+}
+
+// torment kills, freezes, cuts off and crashes so many times, and reports false if
+// the test is over before.
+func (a *arena) torment(kills int) bool {
+	a.Helper()
 	for i := range kills {
 		select {
-		case <-t.Context().Done():
-			return
+		case <-a.Context().Done():
+			return false
 		case <-time.After(time.Duration(50+a.rng.IntN(300)) * time.Millisecond):
 		}
 		switch {
 		case i%10 == 9:
-			a.cluster.Crash(t)
-			a.cluster.Restart(t)
+			a.cluster.Crash(a.T)
+			a.cluster.Restart(a.T)
 		case i%8 == 3:
 			a.proxy.DropAll()
 		case i%4 == 1:
@@ -43,7 +52,7 @@ func TestKill(t *testing.T) {
 			a.kill(a.rng.IntN(len(a.victims)))
 		}
 	}
-	a.finish()
+	return true
 }
 
 // arena is a server of its own, and the processes on it.
@@ -54,24 +63,23 @@ type arena struct {
 	rng     *rand.Rand
 	seed    uint64
 	dir     string
+	roles   []string
 	victims []*exec.Cmd
 	frozen  *exec.Cmd // nil if none is
 	stderr  *os.File
 	killed  map[string]int
 }
 
-var roles = []string{"writer", "relay", "relay", "writer", "relay"}
-
-func newArena(t *testing.T, seed uint64) *arena {
+func newArena(t *testing.T, seed uint64, roles []string, forwarders ...string) *arena {
 	t.Helper()
 	c := dbtest.Start(t, &dbtest.Options{Durable: true})
 	a := &arena{
 		world:   newWorld(t, dbtest.PGX.With("pgx", func(tb testing.TB) string { tb.Helper(); return c.Database(tb) })),
 		cluster: c, proxy: dbtest.NewProxy(t, c.Addr()), rng: rand.New(rand.NewPCG(seed, 0)), seed: seed,
-		dir: t.TempDir(), killed: make(map[string]int),
+		dir: t.TempDir(), roles: roles, killed: make(map[string]int),
 	}
 	(&table{}).create(a.world)
-	for _, n := range []string{inTable, inFile} {
+	for _, n := range forwarders {
 		a.must(a.store.Register(ctx, a.db, n))
 	}
 	a.must(a.store.Retire(ctx, a.db, name))
@@ -105,7 +113,7 @@ func (a *arena) spawn(i int) {
 		driver = dbtest.PQ.Driver
 	}
 	cmd := exec.CommandContext(ctx, os.Args[0])
-	cmd.Env = append(os.Environ(), roleEnv+"="+roles[i], driverEnv+"="+driver, dsnEnv+"="+dsn, fileEnv+"="+a.path(roles[i]))
+	cmd.Env = append(os.Environ(), roleEnv+"="+a.roles[i], driverEnv+"="+driver, dsnEnv+"="+dsn, fileEnv+"="+a.path(a.roles[i]))
 	cmd.Stderr = a.stderr
 	_, err := cmd.StdinPipe() // open as long as this process lives
 	a.must(err)
@@ -127,7 +135,7 @@ func (a *arena) freeze(i int) {
 	a.Helper()
 	a.frozen = a.victims[i]
 	a.must(a.frozen.Process.Signal(syscall.SIGSTOP))
-	a.killed["frozen "+roles[i]]++
+	a.killed["frozen "+a.roles[i]]++
 }
 
 // thaw lets the process that is frozen go on, unless it was killed.
@@ -141,8 +149,17 @@ func (a *arena) thaw() {
 func (a *arena) kill(i int) {
 	a.Helper()
 	a.end(i)
-	a.killed[roles[i]]++
+	a.killed[a.roles[i]]++
 	a.spawn(i)
+}
+
+// endAll kills all, and connects again.
+func (a *arena) endAll() {
+	a.Helper()
+	for i := range a.victims {
+		a.end(i)
+	}
+	a.db = dbtest.Open(a.T, a.e.Driver, a.dsn)
 }
 
 // finish kills all, delivers what is left, and checks what came.
@@ -153,10 +170,7 @@ func (a *arena) finish() {
 			a.Logf("AFTERCOMMIT_SEED=%d kills in the same order", a.seed)
 		}
 	}()
-	for i := range a.victims {
-		a.end(i)
-	}
-	a.db = dbtest.Open(a.T, a.e.Driver, a.dsn)
+	a.endAll()
 	file, err := appendTo(a.path("relay"))
 	a.must(err)
 	defer file.Close()
@@ -185,7 +199,7 @@ func (a *arena) check() {
 	for _, wrong := range faults(seqs, (&table{name: inTable}).read(a.world)) {
 		a.Errorf("the table: %s", wrong)
 	}
-	once, again := a.readFile()
+	once, again := a.readFile(a.path("relay"), false)
 	for _, wrong := range faults(seqs, once) {
 		a.Errorf("the file: %s", wrong)
 	}
@@ -194,6 +208,13 @@ func (a *arena) check() {
 	if len(failed) > 0 {
 		a.Errorf("%d failures, one of them %+v", len(failed), failed[0])
 	}
+	a.checkProcesses(len(acknowledged))
+	a.Logf("seed %d: killed %v; %d events, of which %d came to the file again", a.seed, a.killed, len(seqs), again)
+}
+
+// checkProcesses checks that processes have committed something, and broken nothing.
+func (a *arena) checkProcesses(acknowledged int) {
+	a.Helper()
 	text, err := os.ReadFile(a.stderr.Name())
 	a.must(err)
 	for _, sign := range []string{"panic:", "DATA RACE"} {
@@ -201,28 +222,37 @@ func (a *arena) check() {
 			a.Errorf("a process wrote: %s", text)
 		}
 	}
-	if len(acknowledged) == 0 {
+	if acknowledged == 0 {
 		a.Errorf("nothing was committed: %s", text)
 	}
-	a.Logf("seed %d: killed %v; %d events, of which %d came to the file again", a.seed, a.killed, len(seqs), again)
 }
 
-// readFile returns what came to the file first, and how many came again.
-func (a *arena) readFile() (once []delivered, again int) {
+// readFile returns what came to a file of a fileTarget first, and how many came again.
+// Where probes are made, what came alone may have come ahead, or have hung before.
+func (a *arena) readFile(path string, probes bool) (once []delivered, again int) {
 	a.Helper()
-	lines, err := readLines(a.path("relay"))
+	lines, err := readLines(path)
 	a.must(err)
-	came := make(map[string]bool)
+	came, hung := make(map[string]bool), make(map[string]bool)
 	for _, line := range lines {
-		var d delivered
-		if _, err := fmt.Sscan(line, &d.event, &d.seq); err != nil {
-			a.Errorf("the file has %q: %v", line, err)
+		var (
+			d    delivered
+			n    int
+			mark string
+		)
+		if _, err := fmt.Sscan(line, &d.event, &d.seq, &n, &mark); err != nil {
+			continue // torn, when its process was killed
 		}
-		if came[d.event] {
+		switch {
+		case mark == hungAlone:
+			hung[d.event] = true
+			continue
+		case came[d.event]:
 			again++
 			continue
 		}
 		came[d.event] = true
+		d.apart = probes && (n == 1 || hung[d.event])
 		once = append(once, d)
 	}
 	return once, again

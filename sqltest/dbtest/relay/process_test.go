@@ -135,6 +135,7 @@ type memory struct {
 type delivered struct {
 	event string
 	seq   int64
+	apart bool // in no order with others
 }
 
 func (m *memory) target(p *process) relay.Target {
@@ -148,7 +149,7 @@ func (m *memory) target(p *process) relay.Target {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		for _, e := range entries {
-			m.got = append(m.got, delivered{e.Target.ID, e.Seq})
+			m.got = append(m.got, delivered{event: e.Target.ID, seq: e.Seq})
 		}
 		return relay.Result{}
 	}}

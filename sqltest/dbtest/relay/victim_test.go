@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,7 @@ import (
 // The environment of a test binary that is not to test, but to play a role until
 // it is killed.
 const (
-	roleEnv   = "AFTERCOMMIT_TEST_ROLE" // writer, relay, freezable
+	roleEnv   = "AFTERCOMMIT_TEST_ROLE" // as in play
 	driverEnv = "AFTERCOMMIT_TEST_DRIVER"
 	dsnEnv    = "AFTERCOMMIT_TEST_DSN"
 	fileEnv   = "AFTERCOMMIT_TEST_FILE" // what a writer has committed, or a relay delivered
@@ -49,6 +50,10 @@ func play(role string) {
 		v.relay()
 	case "freezable":
 		v.freezable()
+	case "authors":
+		v.authors()
+	case "troubled":
+		v.troubled()
 	default:
 		v.write()
 	}
@@ -94,7 +99,7 @@ func (v *victim) transaction(j *journal.Journal, names []string) error {
 	defer conn.Close()
 	fail := func(err error) error {
 		if _, e := conn.ExecContext(ctx, "ROLLBACK"); e != nil {
-			_ = conn.Raw(func(any) error { return sql.ErrConnDone })
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 		}
 		return err
 	}
@@ -133,13 +138,14 @@ func (v *victim) relay() {
 	select {}
 }
 
-// fileTarget appends a line for each entry. Its answer takes a while, in which the
+// fileTarget appends a line for each entry, with how many came together. Its answer takes a while, in which the
 // process may be killed.
 func fileTarget(file *os.File, takes time.Duration) relay.Target {
 	return relay.Target{Name: inFile, MaxAttempts: 5, Deliver: func(_ context.Context, _ *sql.DB, entries []journal.Entry) (r relay.Result) {
 		var lines strings.Builder
+		lines.WriteByte('\n') // the last line may be torn
 		for _, e := range entries {
-			fmt.Fprintf(&lines, "%s %d\n", e.Target.ID, e.Seq)
+			fmt.Fprintf(&lines, "%s %d %d .\n", e.Target.ID, e.Seq, len(entries))
 		}
 		if _, err := io.WriteString(file, lines.String()); err != nil {
 			r.Err = &relay.Failure{Reason: "error", Err: err}
@@ -164,6 +170,8 @@ func readLines(path string) (lines []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		lines = append(lines, strings.TrimSuffix(line, "\n"))
+		if line = strings.TrimSuffix(line, "\n"); line != "" {
+			lines = append(lines, line)
+		}
 	}
 }
