@@ -140,6 +140,7 @@ type database struct {
 
 	asksUnnamed sync.Once // unnamed
 	unnamed     any       // the argument for a query without a named statement
+	caches      bool      // queries without that argument are cached
 }
 
 func (db *database) connect(ctx context.Context) (*conn, error) {

@@ -101,7 +101,8 @@ func (c *conn) callback(ctx context.Context, f func(context.Context)) {
 		}
 		n.Reason, n.Err = "panic", err
 	case <-ctx.Done():
-		n.Reason, n.Err = "timeout", errors.New("driver: a function of OnCommit or OnRollback did not return in time; it was left behind")
+		n.Reason, n.Err = "timeout", errors.New("driver: a function of OnCommit or OnRollback did not return in time and was left behind; "+
+			"one that uses the *sql.Conn or *sql.Tx of its transaction waits for the Commit that waits for it: let it use the *sql.DB")
 	}
 	c.db.notify(n)
 }

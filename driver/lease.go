@@ -43,6 +43,7 @@ type lease struct {
 	sent    bool       // final was executed
 	within  bool       // the borrower has a transaction of its own open
 	entered bool       // the borrower has used the connection
+	open    bool       // the borrower's statements have left a transaction open
 	revoked bool
 	uses    int   // running calls, open rows, statements, transactions
 	native  error // the last error of the base driver
@@ -71,6 +72,9 @@ func (l *lease) revoke() error {
 	defer l.mu.Unlock()
 	if l.uses > 0 {
 		l.c.lent = l
+		l.c.discard()
+	}
+	if l.open {
 		l.c.discard()
 	}
 	return native
@@ -195,6 +199,9 @@ func (c *lentConn) ExecContext(ctx context.Context, query string, args []driver.
 		return nil, err
 	}
 	defer cancel()
+	if err = c.l.admits(query); err != nil {
+		return nil, c.l.leave(err)
+	}
 	if c.l.sends(query) {
 		ctx = c.l.last // the write timeout is not the COMMIT's
 	}
@@ -204,10 +211,11 @@ func (c *lentConn) ExecContext(ctx context.Context, query string, args []driver.
 			return nil, c.l.leave(err)
 		}
 	}
-	query, err = c.guarded(ctx, query, len(args) == 0)
+	sent, err := c.guarded(ctx, query, len(args) == 0)
 	var res driver.Result
 	if err == nil {
-		res, err = c.l.c.own.exec(ctx, query, args)
+		res, err = c.l.c.own.exec(ctx, sent, args)
+		c.l.ran(query, err)
 	}
 	if apart {
 		err = c.l.close(ctx, err)
@@ -234,6 +242,10 @@ func (c *lentConn) QueryContext(ctx context.Context, query string, args []driver
 	if err != nil {
 		return nil, err
 	}
+	if err = c.l.admits(query); err != nil {
+		cancel()
+		return nil, c.l.leave(err)
+	}
 	apart := c.l.apart(ctx, query)
 	if apart {
 		if err = c.l.beginApart(ctx); err != nil {
@@ -244,7 +256,8 @@ func (c *lentConn) QueryContext(ctx context.Context, query string, args []driver
 	_, err = c.guarded(ctx, "", false)
 	var rows driver.Rows
 	if err == nil {
-		rows, err = c.l.c.own.query(ctx, query, args)
+		rows, err = c.l.c.queryLent(ctx, query, args)
+		c.l.ran(query, err)
 	}
 	if err != nil {
 		if apart {
@@ -270,10 +283,13 @@ func (c *lentConn) PrepareContext(ctx context.Context, query string) (driver.Stm
 		return nil, err
 	}
 	defer cancel()
-	_, err = c.guarded(ctx, "", false)
+	if err = c.l.admits(query); err == nil {
+		_, err = c.guarded(ctx, "", false)
+	}
 	var st driver.Stmt
 	if err == nil {
 		st, err = c.l.c.own.prepare(ctx, query)
+		c.l.ran(query, err) // as if it were executed
 	}
 	if err != nil {
 		return nil, c.l.leave(err)

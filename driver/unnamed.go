@@ -21,8 +21,7 @@ func (c *conn) queryUnnamed(ctx context.Context, query string, args []driver.Nam
 	if !c.postgres() {
 		return c.own.query(ctx, query, args)
 	}
-	c.db.asksUnnamed.Do(func() { c.db.unnamed = execMode(c.base) })
-	if mode := c.db.unnamed; mode != nil {
+	if mode, _ := c.execMode(); mode != nil {
 		return c.own.query(ctx, query, append([]driver.NamedValue{{Value: mode}}, args...))
 	}
 	if !isPQ(c.base) { // which names nothing
@@ -31,39 +30,60 @@ func (c *conn) queryUnnamed(ctx context.Context, query string, args []driver.Nam
 	return c.own.query(ctx, query, args)
 }
 
+// queryLent queries for the handler and what it calls. A query without arguments has its
+// values in its text, so that pgx would keep a statement of each in the place of the
+// app's; one with arguments is as the borrower has written it.
+func (c *conn) queryLent(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if c.postgres() && len(args) == 0 {
+		if mode, caches := c.execMode(); caches {
+			args = []driver.NamedValue{{Value: mode}}
+		}
+	}
+	return c.own.query(ctx, query, args)
+}
+
+// execMode is execMode of the base connection, asked once.
+func (c *conn) execMode() (mode any, caches bool) {
+	c.db.asksUnnamed.Do(func() { c.db.unnamed, c.db.caches = execMode(c.base) })
+	return c.db.unnamed, c.db.caches
+}
+
 // execMode returns the argument that makes pgx's stdlib, perhaps below wrappers of
 // others, query in the mode exec; nil for any other driver. Its type cannot be
-// named without importing pgx, so it is that of the connection's own setting.
-func execMode(base driver.Conn) any {
+// named without importing pgx, so it is that of the connection's own setting, by which
+// it says, too, whether pgx caches what it is asked.
+func execMode(base driver.Conn) (mode any, caches bool) {
 	for c := range layers(base) {
 		if isOf(c, "github.com/jackc/pgx/v5/stdlib") {
 			return execOf(c)
 		}
 	}
-	return nil
+	return nil, false
 }
 
-func execOf(base driver.Conn) any {
+func execOf(base driver.Conn) (mode any, caches bool) {
 	conn := result(reflect.ValueOf(base).MethodByName("Conn"))
 	if !conn.IsValid() || conn.Kind() != reflect.Pointer || conn.IsNil() {
-		return nil
+		return nil, false
 	}
 	cfg := reflect.Indirect(result(conn.MethodByName("Config")))
 	if cfg.Kind() != reflect.Struct {
-		return nil
+		return nil, false
 	}
 	setting := cfg.FieldByName("DefaultQueryExecMode")
 	if !setting.IsValid() || !setting.CanInt() {
-		return nil
+		return nil, false
 	}
-	mode := reflect.New(setting.Type()).Elem()
+	usual, _ := setting.Interface().(fmt.Stringer)
+	caches = usual != nil && strings.HasPrefix(usual.String(), "cache ")
+	m := reflect.New(setting.Type()).Elem()
 	for i := range int64(maxModes) {
-		mode.SetInt(i)
-		if s, ok := mode.Interface().(fmt.Stringer); ok && s.String() == "exec" {
-			return mode.Interface()
+		m.SetInt(i)
+		if s, ok := m.Interface().(fmt.Stringer); ok && s.String() == "exec" {
+			return m.Interface(), caches
 		}
 	}
-	return nil
+	return nil, false
 }
 
 const maxModes = 16 // of pgx, which has five

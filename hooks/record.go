@@ -68,7 +68,9 @@ func Record(ctx context.Context, h Handle, e Event) error {
 // f runs in a separate goroutine, for which Commit, or OnCommit itself, waits up to
 // five seconds. Its context has the values of ctx, but neither its cancellation nor
 // its deadline, and ends after these five seconds. A panic in f is recovered and
-// reported to observers.
+// reported to observers. The *sql.Conn or *sql.Tx of the transaction is in use by
+// Commit until f returns, so f must use the *sql.DB: on the others it would wait for
+// itself until the five seconds are over.
 func OnCommit(ctx context.Context, h Handle, f func(context.Context)) error {
 	if f == nil {
 		return errors.New("hooks: OnCommit of a nil function")
