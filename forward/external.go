@@ -81,6 +81,7 @@ const workerConns = 4
 // driver.
 func (h *Hub) Work(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error {
 	d := h.newHandler(hooks.Database{Driver: "worker", Dialect: dialect})
+	d.asked = true
 	d.queue.given = slices.DeleteFunc(d.sinks, func(s *sink) bool { return s.dispatch == Sync })
 	d.sinks = nil
 	if h.external == nil || len(d.queue.given) == 0 {

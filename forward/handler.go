@@ -23,6 +23,7 @@ type handler struct {
 	// setup is held by the connection that attaches the forwarders.
 	setup   chan struct{}
 	started atomic.Bool
+	asked   bool // by Hub.Relay or Hub.Work
 	// registered says, on SQLite, that the forwarders' cursors are committed.
 	registered atomic.Bool
 

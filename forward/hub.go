@@ -243,11 +243,12 @@ func (h *Hub) keep(d *handler) {
 	h.busy[d] = struct{}{}
 }
 
-// admit is keep for what Close is to stop; it reports false once that was called.
+// admit is keep for what Close is to stop; it reports false once that was called, but
+// not for what the app asks for by Relay or Work.
 func (h *Hub) admit(d *handler) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed {
+	if h.closed && !d.asked {
 		return false
 	}
 	h.busy[d] = struct{}{}

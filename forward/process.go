@@ -22,6 +22,7 @@ import (
 // one, takeover from this process takes as much longer as a call may take.
 func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error {
 	d := h.newHandler(hooks.Database{Driver: "relay", Dialect: dialect})
+	d.asked = true
 	d.sinks = slices.DeleteFunc(d.sinks, func(s *sink) bool { return s.dispatch != Sync && h.external != nil }) // the Queue's
 	var err error
 	if d.journal, err = journal.New(dialect, h.journal); err != nil {
