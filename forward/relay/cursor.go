@@ -222,12 +222,26 @@ func (s *Store) next(ctx context.Context, q querier, c *cursor, limit int, trail
 			return nil, wrap("look for entries", c.name, e)
 		}
 	}
-	where := s.d.within(c)
+	settled := ""
 	if skipSettled {
-		where += s.unsettled(c.name)
+		settled = s.unsettled(c.name)
 	}
-	entries, err = s.journal.Select(ctx, q, "e WHERE "+where+" ORDER BY seq LIMIT "+itoa(int64(limit)))
-	return entries, wrap("read entries", c.name, err)
+	// A server that takes a backlog for small, for want of statistics, reads and sorts
+	// all of it for each batch. So it gets a part of it, and more if that has too few.
+	const spread = 8
+	part, left := *c, c.high-c.seq
+	for width := min(spread*int64(limit), left); ; {
+		part.high = c.seq + width
+		entries, err = s.journal.Select(ctx, q, "e WHERE "+s.d.within(&part)+settled+" ORDER BY seq LIMIT "+itoa(int64(limit)))
+		if err != nil || len(entries) == limit || width == left {
+			return entries, wrap("read entries", c.name, err)
+		}
+		if width > left/spread {
+			width = left
+		} else {
+			width *= spread
+		}
+	}
 }
 
 // advance moves c past seq, or, with last, to the end of its tick. It is an
