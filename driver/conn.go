@@ -80,8 +80,6 @@ type job struct {
 	// blind: a question before it would come between the transaction's start and a
 	// statement that must be ahead of any query.
 	blind bool
-	// remade: it is a CREATE … IF NOT EXISTS of what there was already.
-	remade bool
 	// copying: lib/pq is in the middle of a COPY and can ask nothing.
 	copying bool
 }

@@ -38,9 +38,7 @@ func (c *conn) lookUp(ctx context.Context, j *job) error {
 	var err error
 	if !j.copying && !j.blind {
 		c.checkFirst(ctx)
-		r, fresh := c.remakes(j)
 		err = c.ask(ctx, &j.names, before, !c.postgres() && c.open)
-		j.remade = fresh && c.exists(r)
 	}
 	j.names.early = c.names.found
 	return err

@@ -235,7 +235,7 @@ func isDefault(d hooks.Dialect, schema string) bool {
 func (c *conn) schemaTargets(j *job, i int) []string {
 	s := &j.stmts[i]
 	switch {
-	case s.Temporary, j.remade, c.db.reg.cfg.rules == nil, c.db.reg.cfg.rules.noDDL:
+	case s.Temporary, c.db.reg.cfg.rules == nil, c.db.reg.cfg.rules.noDDL:
 		return nil
 	case s.On.Name != "": // an index, a trigger: what matters is the table
 		on := j.names.of(i, s.On).steps[0]
