@@ -27,7 +27,8 @@ func (c *conn) lead(ctx context.Context, j *job) error {
 	text := j.whole + j.asked // one of them is empty
 	parts := lex.Split(c.db.lexed, text)
 	stays := func(s lex.Statement) bool { return s.Lead == lex.LeadStays }
-	if len(parts) != len(j.stmts) || strings.Contains(text, `\`) || slices.ContainsFunc(j.stmts[:n], stays) {
+	refused := j.asked != "" && c.replays(j) // a driver that prepares a Query refuses several statements
+	if refused || len(parts) != len(j.stmts) || strings.Contains(text, `\`) || slices.ContainsFunc(j.stmts[:n], stays) {
 		j.blind = true
 		return nil
 	}

@@ -210,11 +210,12 @@ func IsSecret(key string) bool {
 // lastWord returns what follows the last separator in key, or the last step from
 // one word to the next in camelCase.
 func lastWord(key string) string {
-	letters := []rune(key)
+	separates := func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
+	letters := []rune(strings.TrimRightFunc(key, separates))
 	for i := len(letters) - 1; i > 0; i-- {
 		before, at := letters[i-1], letters[i]
 		switch {
-		case !unicode.IsLetter(before) && !unicode.IsDigit(before):
+		case separates(before):
 			return string(letters[i:])
 		case unicode.IsUpper(at) && !unicode.IsUpper(before):
 			return string(letters[i:])
@@ -222,5 +223,5 @@ func lastWord(key string) string {
 			return string(letters[i:]) // the P in DBPwd
 		}
 	}
-	return key
+	return string(letters)
 }

@@ -249,7 +249,7 @@ func TestIsSecret(t *testing.T) {
 	for key, want := range map[string]bool{
 		"password": true, "PASSWORD": true, "new_password": true, "accessToken": true, "api-key": true, "API Key": true,
 		"otp": true, "client.secret": true, "pwd": true,
-		"db_pwd": true, "dbPwd": true, "DBPwd": true, "DB_PWD": true, "userOTP": true, "user otp": true, "user:otp": true,
+		"db_pwd": true, "dbPwd": true, "DBPwd": true, "DB_PWD": true, "userOTP": true, "user otp": true, "user:otp": true, "user_otp_": true, "user.otp.": true,
 		"card_cvv": true, "card1Cvc": true, "card.cvv": true,
 		"desktop": false, "cvc_seen": false, "otpLength": false, "userotp": false, "photp": false,
 		"password_changed": false, "tokens_used": false, "laptop": false, "hotp": false, "secretary": false, "": false, "key": false,

@@ -11,6 +11,7 @@ import (
 	"github.com/lib/pq"
 
 	"github.com/go-aftercommit/aftercommit/driver"
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
@@ -81,6 +82,21 @@ func TestLeadsOfAQuery(t *testing.T) {
 		w.must(tx.Commit())
 		w.want("orders.updated orders#1" + row)
 	}, dbtest.PQ)
+}
+
+// TestLeadsThatAreRefused: pgx refuses to query several statements, and does so still.
+func TestLeadsThatAreRefused(t *testing.T) {
+	each(t, leadTables, func(w *world) {
+		for _, second := range []string{"UPDATE orders SET note = 'x' WHERE id = 1 RETURNING id", "COMMIT"} {
+			tx := w.begin()
+			rows, err := tx.QueryContext(ctx(), "LOCK TABLE orders; "+second)
+			if err = drain(rows, err); hooks.SQLState(err) != "42601" {
+				t.Errorf("%s: %v; want the server's refusal", second, err)
+			}
+			w.must(tx.Rollback())
+		}
+		w.want()
+	}, dbtest.PGX)
 }
 
 // TestLeadsBehindARecord: an event that waits does not become the first query.
