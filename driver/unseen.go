@@ -17,7 +17,7 @@ import (
 // take the app's own savepoints along.
 const (
 	witnessSet  = "SET LOCAL aftercommit.witness = '%d'"
-	witnessTest = guardStrict + "SELECT 1 WHERE current_setting('aftercommit.witness', true) = '%d'"
+	witnessTest = guardStrict + "SELECT 1 WHERE pg_catalog.current_setting('aftercommit.witness', true) OPERATOR(pg_catalog.=) '%d'"
 )
 
 // witness is what became of the transaction meanwhile.

@@ -23,7 +23,7 @@ func durability(ctx context.Context, conn *sql.DB, dialect hooks.Dialect) []stri
 		return risks
 	}
 	var commit, fsync string
-	const query = "SELECT current_setting('synchronous_commit'), current_setting('fsync')"
+	const query = "SELECT pg_catalog.current_setting('synchronous_commit'), pg_catalog.current_setting('fsync')"
 	if err := conn.QueryRowContext(ctx, query).Scan(&commit, &fsync); err != nil {
 		return nil
 	}

@@ -49,8 +49,8 @@ func isForeign(err error, dialect hooks.Dialect) bool {
 
 // Where the server is asked through a socket, it has no address.
 const (
-	postgresName = `SELECT pg_catalog.current_database() || coalesce(' at ' ||
-	pg_catalog.host(pg_catalog.inet_server_addr()) || ':' || pg_catalog.inet_server_port(), '')`
+	postgresName = `SELECT pg_catalog.concat(pg_catalog.current_database(), CASE WHEN pg_catalog.inet_server_addr() IS NOT NULL THEN
+	pg_catalog.format(' at %s:%s', pg_catalog.host(pg_catalog.inet_server_addr()), pg_catalog.inet_server_port()) END)`
 	mysqlName = "SELECT CONCAT(COALESCE(DATABASE(), ''), ' at ', @@hostname, ':', @@port)"
 	// A database in memory has no file.
 	sqliteName = "SELECT file FROM pragma_database_list WHERE name = 'main'"

@@ -122,7 +122,7 @@ func (n names) inventory(dialect hooks.Dialect) string {
 			", EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'view' AND name = " + sqliteText(n.schema+"_record") + "), false, true"
 	}
 	columns := func(table string) string {
-		return `(SELECT string_agg(a.attname, ',') FROM pg_catalog.pg_attribute a
+		return `(SELECT pg_catalog.string_agg(a.attname::pg_catalog.text, ',') FROM pg_catalog.pg_attribute a
 			JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 			WHERE c.relnamespace = n.oid AND c.relname = '` + table + `' AND a.attnum > 0 AND NOT a.attisdropped)`
 	}

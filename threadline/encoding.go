@@ -192,7 +192,7 @@ func (s *Store) columns(ctx context.Context) (string, error) {
 		case strings.HasSuffix(c, "_at"):
 			list[i] = pgtext.Time(c)
 		case isText(c):
-			list[i] = pgtext.Hex(c+"::text", server == pgtext.SQLASCII)
+			list[i] = pgtext.Hex(c+"::pg_catalog.text", server == pgtext.SQLASCII)
 		}
 	}
 	columns := strings.Join(list, ", ")

@@ -46,7 +46,7 @@ func (s *Store) add(ctx context.Context, doc string) (err error) {
 	if s.dialect == hooks.SQLite {
 		_, err = s.db.ExecContext(ctx, "INSERT INTO "+s.names.record+" (doc) VALUES (?)", doc)
 	} else {
-		_, err = s.db.ExecContext(ctx, "SELECT "+s.names.record+"("+pgtext.Literal(doc)+"::json)")
+		_, err = s.db.ExecContext(ctx, "SELECT "+s.names.record+"("+pgtext.Literal(doc)+"::pg_catalog.json)")
 	}
 	return err
 }

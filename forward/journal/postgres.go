@@ -84,9 +84,9 @@ func (p *postgres) recordQuery(doc []byte, token int64, own bool, wait time.Dura
 		return "", fmt.Errorf("journal: %w", err)
 	}
 	// Quoted, because the least int64 is a numeric expression without.
-	b = append(b, `, '`...)
+	b = append(b, `::pg_catalog.json, '`...)
 	b = strconv.AppendInt(b, token, 10)
-	b = append(b, `', `...)
+	b = append(b, `'::pg_catalog.int8, `...)
 	b = strconv.AppendBool(b, own)
 	b = append(b, `, `...)
 	b = strconv.AppendInt(b, max(1, wait.Milliseconds()), 10)
@@ -115,7 +115,7 @@ func (p *postgres) writeError(err error, events int, wait time.Duration) error {
 func (p *postgres) ended(ctx context.Context, db *sql.DB, token int64) (bool, error) {
 	var over bool
 	query := `SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN false` +
-		` ELSE pg_catalog.pg_try_advisory_xact_lock('` + strconv.FormatInt(token, 10) + `') END`
+		` ELSE pg_catalog.pg_try_advisory_xact_lock('` + strconv.FormatInt(token, 10) + `'::pg_catalog.int8) END`
 	if err := db.QueryRowContext(ctx, query).Scan(&over); err != nil {
 		return false, fmt.Errorf("journal: has the transaction ended: %w", err)
 	}
@@ -153,11 +153,11 @@ func (p *postgres) hex() bool { return true }
 // settings are.
 func (p *postgres) columns() string {
 	var b strings.Builder
-	b.WriteString(`seq, xid::text, ` + pgtext.Time("tx_started_at") + `, ` + pgtext.Time("recorded_at") + `,
+	b.WriteString(`seq, xid::pg_catalog.text, ` + pgtext.Time("tx_started_at") + `, ` + pgtext.Time("recorded_at") + `,
 	id, ` + pgtext.Time("occurred_at") + `, captured`)
 	for _, column := range textColumns {
 		if column == "metadata" {
-			column += "::text"
+			column += "::pg_catalog.text"
 		}
 		b.WriteString(", " + pgtext.Hex("coalesce("+column+", '')", p.raw.Load()))
 	}
@@ -165,7 +165,7 @@ func (p *postgres) columns() string {
 }
 
 func (p *postgres) byID(ids []uuid.UUID) string {
-	return "SELECT " + p.columns() + ` FROM "` + p.schema + `".entries('{` + joinIDs(ids, "", ",") + `}') ORDER BY seq`
+	return "SELECT " + p.columns() + ` FROM "` + p.schema + `".entries('{` + joinIDs(ids, "", ",") + `}'::pg_catalog.uuid[]) ORDER BY seq`
 }
 
 func (p *postgres) schemaSQL() string  { return p.named(postgresTables + "\n" + postgresFunctions) }
@@ -181,11 +181,11 @@ func (p *postgres) list(q Query, limit int) string {
 }
 
 func (p *postgres) count(q Query) string {
-	return `SELECT count(*) FROM "` + p.schema + `".audit_events` + p.where(q)
+	return `SELECT pg_catalog.count(*) FROM "` + p.schema + `".audit_events` + p.where(q)
 }
 
 func (p *postgres) where(q Query) string {
-	return q.where(func(t time.Time) string { return "timestamptz '" + formatTime(t) + "'" })
+	return q.where(func(t time.Time) string { return "'" + formatTime(t) + "'::pg_catalog.timestamptz" })
 }
 
 // joinIDs joins ids, each between quotes.

@@ -1,4 +1,18 @@
 CREATE SCHEMA IF NOT EXISTS "{schema}";
+-- What others have put there before could run with this role's rights, or be
+-- changed by them later.
+DO $owned$
+BEGIN
+	IF EXISTS (SELECT FROM pg_catalog.pg_namespace n, pg_catalog.pg_roles o WHERE n.nspname = '{schema}'
+			AND (o.oid = n.nspowner OR o.oid IN (SELECT relowner FROM pg_catalog.pg_class WHERE relnamespace = n.oid)
+				OR o.oid IN (SELECT proowner FROM pg_catalog.pg_proc WHERE pronamespace = n.oid))
+			AND NOT o.rolsuper AND o.rolname <> current_user
+			AND ((SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) OR NOT pg_catalog.pg_has_role(o.oid, 'MEMBER'))) THEN
+		RAISE EXCEPTION 'aftercommit: schema {schema}, or something in it, belongs to another role than %: drop it if that role is not to be trusted; else run this as that role, or give the schema and all in it to this one', current_user
+			USING ERRCODE = 'AC001';
+	END IF;
+END
+$owned$;
 
 CREATE TABLE IF NOT EXISTS "{schema}".schema_versions (
 	component   text PRIMARY KEY,
@@ -6,7 +20,7 @@ CREATE TABLE IF NOT EXISTS "{schema}".schema_versions (
 	-- The version of the oldest program that works with these tables, so that
 	-- programs of both versions can run while one replaces the other.
 	oldest      integer NOT NULL DEFAULT 1,
-	migrated_at timestamptz NOT NULL DEFAULT clock_timestamp()
+	migrated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 -- Every connection reads it once. Without USAGE on the schema, nobody does.
 GRANT SELECT ON "{schema}".schema_versions TO PUBLIC;
@@ -14,9 +28,9 @@ GRANT SELECT ON "{schema}".schema_versions TO PUBLIC;
 CREATE TABLE "{schema}".audit_events (
 	seq             bigint GENERATED ALWAYS AS IDENTITY (CACHE 1) PRIMARY KEY,
 	id              uuid NOT NULL UNIQUE,
-	xid             xid8 NOT NULL DEFAULT pg_current_xact_id(),
-	tx_started_at   timestamptz NOT NULL DEFAULT transaction_timestamp(),
-	recorded_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+	xid             xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
+	tx_started_at   timestamptz NOT NULL DEFAULT pg_catalog.transaction_timestamp(),
+	recorded_at     timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	role            text NOT NULL,
 	occurred_at     timestamptz NOT NULL,
 	action          text NOT NULL,
@@ -61,7 +75,7 @@ REVOKE ALL ON FUNCTION "{schema}".entries(uuid[]) FROM PUBLIC;
 -- works.
 CREATE TABLE "{schema}".forwarders (
 	name          text PRIMARY KEY,
-	registered_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	registered_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	retired_at    timestamptz,
 	-- The lease. fence grows with each new holder; a holder that was overtaken
 	-- moves nothing any more.
@@ -71,17 +85,17 @@ CREATE TABLE "{schema}".forwarders (
 	-- The cursor. What is visible in done is settled. What is visible in tick
 	-- and not in done is being delivered, in the order of seq: settled up to
 	-- seq, and nothing of it is beyond high.
-	done          pg_snapshot NOT NULL DEFAULT pg_current_snapshot(),
+	done          pg_snapshot NOT NULL DEFAULT pg_catalog.pg_current_snapshot(),
 	tick          pg_snapshot,
 	high          bigint NOT NULL DEFAULT 0,
 	seq           bigint NOT NULL DEFAULT 0,
-	moved_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+	moved_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	-- Where the cursor belongs; snapshots mean nothing in a copy.
 	place         text NOT NULL,
 	-- Everything up to it is settled, which holds in a copy too.
 	safe_seq      bigint NOT NULL DEFAULT 0,
 	-- Whatever is not over when all before mark_xid is has a seq beyond mark_seq.
-	mark_xid      xid8 NOT NULL DEFAULT pg_current_xact_id(),
+	mark_xid      xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
 	mark_seq      bigint NOT NULL DEFAULT 0
 );
 REVOKE ALL ON "{schema}".forwarders FROM PUBLIC;
@@ -122,7 +136,7 @@ REVOKE ALL ON "{schema}".workers FROM PUBLIC;
 -- Who deleted from the journal, and what.
 CREATE TABLE "{schema}".purges (
 	id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	purged_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	purged_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	purged_by text NOT NULL,
 	before    timestamptz NOT NULL,
 	events    bigint NOT NULL,

@@ -34,7 +34,7 @@ type pgState struct {
 }
 
 // stateQuery asks nothing that takes more rights than connecting.
-const stateQuery = `SELECT pg_catalog.current_setting('server_version_num')::int,
+const stateQuery = `SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
 	pg_catalog.current_setting('server_encoding'),
 	pg_catalog.pg_is_in_recovery(),
 	{user},
@@ -56,7 +56,7 @@ func (p *postgres) named(query string) string {
 
 func (p *postgres) inspect(ctx context.Context, q queryer) (pgState, error) {
 	var s pgState
-	user := pgtext.HexAnywhere("current_user::text") // for sessions and servers of any encoding
+	user := pgtext.HexAnywhere("current_user::pg_catalog.text") // for sessions and servers of any encoding
 	err := q.QueryRowContext(ctx, strings.Replace(p.named(stateQuery), "{user}", user, 1)).Scan(&s.server, &s.encoding, &s.standby, pgtext.Scanner(&s.user),
 		&s.usage, &s.events, &s.versions, &s.functions, &s.execute)
 	if err != nil {

@@ -79,7 +79,7 @@ func (s *Store) register(ctx context.Context, db querier, name string, from Mark
 func (s *Store) Announce(ctx context.Context, db *sql.DB, name string) error {
 	place, err := s.place(ctx, db)
 	if err == nil {
-		_, err = db.ExecContext(ctx, "SELECT "+s.prefix+"register("+s.quote(name)+", "+s.quote(place)+")")
+		_, err = db.ExecContext(ctx, "SELECT "+s.prefix+"register("+s.quote(name)+"::pg_catalog.text, "+s.quote(place)+"::pg_catalog.text)")
 	}
 	if err != nil {
 		return fmt.Errorf("relay: announce %s: %w", name, err)

@@ -24,7 +24,7 @@ func (postgres) quote(text string) string  { return pgtext.Storable(text) }
 func (postgres) read(column string) string { return pgtext.HexAnywhere(column) }
 func (postgres) scan(dst *string) any      { return pgtext.Scanner(dst) }
 
-func (postgres) now() string { return "clock_timestamp()" }
+func (postgres) now() string { return "pg_catalog.clock_timestamp()" }
 
 // begin does without a flush of its own at COMMIT: what a crash takes back, cursor
 // and all, is delivered again. Its limits are the server's to enforce, because the
@@ -59,67 +59,71 @@ func (postgres) refuses(err error) bool {
 }
 
 func (postgres) later(d time.Duration) string {
-	return "clock_timestamp() + interval '" + strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + " s'"
+	return "pg_catalog.clock_timestamp() + interval '" + strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + " s'"
 }
 
 // place: the system identifier survives a failover, and a dump does not have it.
 func (postgres) place() string {
-	return "(SELECT system_identifier FROM pg_catalog.pg_control_system())::text || '/' ||" +
-		" (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())::text"
+	return "pg_catalog.concat((SELECT system_identifier FROM pg_catalog.pg_control_system()), '/'," +
+		" (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))"
 }
 
 // mark: what begins after it has an xid from there on, also where the server is a
 // standby, and is promoted.
-func (postgres) mark() string { return "pg_snapshot_xmin(pg_current_snapshot())::text" }
+func (postgres) mark() string {
+	return "pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::pg_catalog.text"
+}
 
 // register starts, in one statement, with one snapshot.
 func (postgres) register(s *Store, name, place, from string) string {
 	start := "p"
 	if from != "" {
-		start = "CASE WHEN '" + from + "'::xid8 <= pg_snapshot_xmax(p) THEN '" + from + ":" + from + ":'::pg_snapshot ELSE p END"
+		start = "CASE WHEN '" + from + "'::pg_catalog.xid8 <= pg_catalog.pg_snapshot_xmax(p) THEN '" + from + ":" + from + ":'::pg_catalog.pg_snapshot ELSE p END"
 	}
 	return "INSERT INTO " + s.prefix + "forwarders AS f (name, place, done, mark_seq)" +
 		" SELECT " + s.quote(name) + ", " + s.quote(place) + ", " + start + ", top" +
-		" FROM (SELECT pg_current_snapshot() AS p, (SELECT coalesce(max(seq), 0) FROM " + s.events() + ") AS top) n" +
-		" ON CONFLICT (name) DO UPDATE SET retired_at = NULL, registered_at = clock_timestamp(), holder = NULL, lease_until = NULL, fence = f.fence + 1," +
+		" FROM (SELECT pg_catalog.pg_current_snapshot() AS p, (SELECT coalesce(max(seq), 0) FROM " + s.events() + ") AS top) n" +
+		" ON CONFLICT (name) DO UPDATE SET retired_at = NULL, registered_at = pg_catalog.clock_timestamp(), holder = NULL, lease_until = NULL, fence = f.fence + 1," +
 		" done = EXCLUDED.done, tick = NULL, high = 0, seq = 0, place = EXCLUDED.place, safe_seq = 0, mark_xid = EXCLUDED.mark_xid, mark_seq = EXCLUDED.mark_seq" +
 		" WHERE f.retired_at IS NOT NULL"
 }
 
 func (postgres) compares() bool { return true }
 
-func (postgres) cursorColumns() string { return "done::text, coalesce(tick::text, ''), high, seq" }
+func (postgres) cursorColumns() string {
+	return "done::pg_catalog.text, coalesce(tick::pg_catalog.text, ''), high, seq"
+}
 
 // current returns a snapshot of now.
 func (postgres) current(ctx context.Context, q querier) (string, error) {
 	var now string
-	err := q.QueryRowContext(ctx, "SELECT pg_current_snapshot()::text").Scan(&now)
+	err := q.QueryRowContext(ctx, "SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text").Scan(&now)
 	return now, err
 }
 
 func (d postgres) bound(ctx context.Context, q querier, _ *Store) (string, error) {
 	now, err := d.current(ctx, q)
-	return "pg_visible_in_snapshot(e.xid, '" + now + "')", err
+	return "pg_catalog.pg_visible_in_snapshot(e.xid, '" + now + "'::pg_catalog.pg_snapshot)", err
 }
 
 // look finds the range of what is visible now and was not in done: what began
 // after done, and what was in flight then. A snapshot that reaches beyond the
 // server's own is of a server that has lost transactions.
 func (postgres) look(ctx context.Context, q querier, s *Store, c *cursor, trailing string) (bool, error) {
-	done := "'" + c.done + "'::pg_snapshot"
-	to := "pg_current_snapshot()"
+	done := "'" + c.done + "'::pg_catalog.pg_snapshot"
+	to := "pg_catalog.pg_current_snapshot()"
 	if trailing != "" {
-		to = "'" + trailing + "'::pg_snapshot"
+		to = "'" + trailing + "'::pg_catalog.pg_snapshot"
 	}
 	// A row that is visible with an xid beyond it is from elsewhere.
-	limit := " AND pg_visible_in_snapshot(xid, " + to + ")"
+	limit := " AND pg_catalog.pg_visible_in_snapshot(xid, " + to + ")"
 	// Of a plain seq the server would look for the least from the beginning of
 	// the journal.
 	parts := beyond(c.done)
 	for i, part := range parts {
 		parts[i] = "SELECT min(seq + 0) AS low, max(seq + 0) AS high FROM " + s.events() + " e WHERE " + part + limit
 	}
-	query := "SELECT " + to + "::text, pg_snapshot_xmax(" + done + ") > pg_snapshot_xmax(pg_current_snapshot()), " + s.held(c) + ", min(low), max(high) FROM (" +
+	query := "SELECT " + to + "::pg_catalog.text, pg_catalog.pg_snapshot_xmax(" + done + ") > pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()), " + s.held(c) + ", min(low), max(high) FROM (" +
 		strings.Join(parts, " UNION ALL ") + ") parts"
 	var (
 		tick      string
@@ -145,7 +149,7 @@ func (postgres) look(ctx context.Context, q querier, s *Store, c *cursor, traili
 }
 
 func (postgres) within(c *cursor) string {
-	return fmt.Sprintf("seq > %d AND seq <= %d AND pg_visible_in_snapshot(xid, '%s') AND NOT pg_visible_in_snapshot(xid, '%s')",
+	return fmt.Sprintf("seq > %d AND seq <= %d AND pg_catalog.pg_visible_in_snapshot(xid, '%s'::pg_catalog.pg_snapshot) AND NOT pg_catalog.pg_visible_in_snapshot(xid, '%s'::pg_catalog.pg_snapshot)",
 		c.seq, c.high, c.tick, c.done)
 }
 
@@ -156,11 +160,11 @@ func (postgres) advance(c *cursor, seq int64, last bool) string {
 	if !last {
 		return fmt.Sprintf("done = '%s', tick = '%s', high = %d, seq = %d", c.done, c.tick, c.high, seq)
 	}
-	passed := "pg_snapshot_xmin('" + c.tick + "') >= mark_xid"
+	passed := "pg_catalog.pg_snapshot_xmin('" + c.tick + "'::pg_catalog.pg_snapshot) >= mark_xid"
 	return fmt.Sprintf("done = '%[1]s', tick = NULL, high = 0, seq = 0,"+
 		" safe_seq = CASE WHEN %[3]s THEN greatest(safe_seq, mark_seq) ELSE safe_seq END,"+
 		" mark_seq = CASE WHEN %[3]s THEN greatest(mark_seq, %[2]d) ELSE mark_seq END,"+
-		" mark_xid = CASE WHEN %[3]s THEN pg_current_xact_id() ELSE mark_xid END", c.tick, c.high, passed)
+		" mark_xid = CASE WHEN %[3]s THEN pg_catalog.pg_current_xact_id() ELSE mark_xid END", c.tick, c.high, passed)
 }
 
 // behind: what of the tick is done is not.
@@ -168,7 +172,7 @@ func (postgres) behind(c *cursor) []string {
 	parts := beyond(c.done)
 	if c.tick != "" {
 		for i := range parts {
-			parts[i] += " AND NOT (e.seq <= " + itoa(c.seq) + " AND pg_visible_in_snapshot(e.xid, '" + c.tick + "'))"
+			parts[i] += " AND NOT (e.seq <= " + itoa(c.seq) + " AND pg_catalog.pg_visible_in_snapshot(e.xid, '" + c.tick + "'::pg_catalog.pg_snapshot))"
 		}
 	}
 	return parts
@@ -179,34 +183,34 @@ func (postgres) behind(c *cursor) []string {
 func beyond(snapshot string) []string {
 	_, rest, _ := strings.Cut(snapshot, ":")
 	xmax, xip, _ := strings.Cut(rest, ":")
-	parts := []string{"e.xid >= '" + xmax + "'::xid8"}
+	parts := []string{"e.xid >= '" + xmax + "'::pg_catalog.xid8"}
 	if xip != "" {
-		parts = append(parts, "e.xid = ANY ('{"+xip+"}'::xid8[])")
+		parts = append(parts, "e.xid = ANY ('{"+xip+"}'::pg_catalog.xid8[])")
 	}
 	return parts
 }
 
 // ahead: f has seen transactions that this server does not know.
 func (postgres) ahead(*Store) string {
-	return "pg_snapshot_xmax(f.done) > pg_snapshot_xmax(pg_current_snapshot())"
+	return "pg_catalog.pg_snapshot_xmax(f.done) > pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())"
 }
 
 // passed selects the entries e that the cursor of the forwarder f has behind it.
-func (postgres) passed() string { return "pg_visible_in_snapshot(e.xid, f.done)" }
+func (postgres) passed() string { return "pg_catalog.pg_visible_in_snapshot(e.xid, f.done)" }
 
 // adopt gives entries that were restored from a server with higher xids one that
 // is long over; when this server's xids came there, they would be taken for new.
 func (postgres) adopt(ctx context.Context, q querier, s *Store) error {
-	foreign := s.events() + " WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())"
+	foreign := s.events() + " WHERE xid >= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())"
 	var any bool
 	if err := q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+foreign+")").Scan(&any); err != nil || !any {
 		return err
 	}
-	_, err := q.ExecContext(ctx, "UPDATE "+s.events()+" SET xid = '3' WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())")
+	_, err := q.ExecContext(ctx, "UPDATE "+s.events()+" SET xid = '3' WHERE xid >= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())")
 	return err
 }
 
 // skip moves a cursor to now.
 func (postgres) skip(*Store) string {
-	return "done = pg_current_snapshot(), tick = NULL, high = 0, seq = 0"
+	return "done = pg_catalog.pg_current_snapshot(), tick = NULL, high = 0, seq = 0"
 }

@@ -51,7 +51,7 @@ func (postgres) until(snapshot string) string {
 	if snapshot == "" {
 		return ""
 	}
-	return " AND pg_visible_in_snapshot(e.xid, '" + snapshot + "')"
+	return " AND pg_catalog.pg_visible_in_snapshot(e.xid, '" + snapshot + "'::pg_catalog.pg_snapshot)"
 }
 
 func (sqlite) until(snapshot string) string {

@@ -54,8 +54,8 @@ func checkRights(ctx context.Context, conn *sql.DB, schema string) error {
 	}
 	// River inserts ON CONFLICT DO NOTHING, which takes SELECT.
 	var may bool
-	err := conn.QueryRowContext(ctx, "SELECT pg_catalog.has_table_privilege(to_regclass($1), 'INSERT') AND pg_catalog.has_table_privilege(to_regclass($1), 'SELECT')"+
-		" AND pg_catalog.has_sequence_privilege(to_regclass($1 || '_id_seq'), 'USAGE')", table).Scan(&may)
+	err := conn.QueryRowContext(ctx, "SELECT pg_catalog.has_table_privilege(pg_catalog.to_regclass($1), 'INSERT') AND pg_catalog.has_table_privilege(pg_catalog.to_regclass($1), 'SELECT')"+
+		" AND pg_catalog.has_sequence_privilege(pg_catalog.to_regclass(pg_catalog.concat($1::pg_catalog.text, '_id_seq')), 'USAGE')", table).Scan(&may)
 	switch {
 	case err != nil:
 		return fmt.Errorf("river: look for the right to insert jobs: %w", err)

@@ -7,7 +7,7 @@
 --   GRANT USAGE ON SCHEMA "threadline" TO reader;
 --   GRANT SELECT ON "threadline".audit_actions TO reader;
 
-SET LOCAL search_path = pg_catalog;
+SET LOCAL search_path = pg_catalog, pg_temp;
 -- Another process that migrates is worth waiting for; a lock that the app holds
 -- is not, since the app's own statements queue behind whoever waits for it.
 SET LOCAL lock_timeout = '15s';
@@ -22,6 +22,16 @@ BEGIN
     -- creates nothing.
     IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'threadline') THEN
         CREATE SCHEMA "threadline";
+    END IF;
+    -- What others have put there could run with this role's rights, or be changed
+    -- by them later.
+    IF EXISTS (SELECT FROM pg_namespace n JOIN pg_roles o ON true WHERE n.nspname = 'threadline'
+               AND (o.oid = n.nspowner OR o.oid IN (SELECT relowner FROM pg_class WHERE relnamespace = n.oid)
+                    OR o.oid IN (SELECT proowner FROM pg_proc WHERE pronamespace = n.oid))
+               AND NOT o.rolsuper AND o.rolname <> current_user
+               AND ((SELECT rolsuper FROM pg_roles WHERE rolname = current_user) OR NOT pg_has_role(o.oid, 'MEMBER'))) THEN
+        RAISE EXCEPTION 'the schema %, or something in it, belongs to another role than %', 'threadline', current_user
+            USING ERRCODE = 'AC001', HINT = 'Drop it if that role is not to be trusted; else run this as that role, or give the schema and all in it to this one.';
     END IF;
 
     IF EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

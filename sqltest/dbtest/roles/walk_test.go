@@ -1,0 +1,263 @@
+package roles_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	pgquery "github.com/wasilibs/go-pgquery"
+)
+
+// What others define in a schema of the search_path can take the place of
+// PostgreSQL's own: pg_catalog is searched first, but a function or operator whose
+// arguments match better wins. So in all SQL of ours
+//
+//   - functions and the types of casts are qualified,
+//   - relations are qualified, or names of WITH,
+//   - operators are qualified, or compare and calculate (plain) with operands for
+//     which pg_catalog has exactly that operator. The ambush, which has each of them
+//     for all pairs of other types, shows that they do.
+//
+// Functions that are exempt have no arguments, or columns of ours for which
+// pg_catalog has an exact match; these statements are SQLite's too.
+//
+// The bodies of our functions run with a search_path of pg_catalog and pg_temp:
+// their relations must be qualified or PostgreSQL's.
+var (
+	plain  = []string{"=", "<>", "<", "<=", ">", ">=", "+", "-", "/"}
+	exempt = []string{"count", "min", "max", "sum", "version"}
+)
+
+const fixedPath = "pg_catalog, pg_temp"
+
+// walker collects what one statement refers to by unqualified names.
+type walker struct {
+	ctes  []string
+	fixed bool   // the function or the script has set the search_path
+	stmt  string // the text of the statement
+	found []string
+}
+
+type object = map[string]any
+
+// unqualified returns the unqualified names in a query string.
+func unqualified(query string) ([]string, error) { return (&walker{}).walk(query) }
+
+func (w *walker) walk(query string) ([]string, error) {
+	root, err := parse(query)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", query, err)
+	}
+	w.each(root, func(kind string, n object) {
+		if kind == "CommonTableExpr" {
+			w.ctes = append(w.ctes, text(n["ctename"]))
+		}
+	})
+	for _, s := range list(dig(root, "stmts")) {
+		w.stmt = query[number(dig(s, "stmt_location")):]
+		if n := number(dig(s, "stmt_len")); n > 0 {
+			w.stmt = w.stmt[:n]
+		}
+		w.each(s, w.visit)
+	}
+	slices.Sort(w.found)
+	return slices.Compact(w.found), nil
+}
+
+func parse(query string) (any, error) {
+	doc, err := pgquery.ParseToJSON(query)
+	if err != nil {
+		return nil, err
+	}
+	dec := json.NewDecoder(bytes.NewReader([]byte(doc)))
+	dec.UseNumber()
+	var root any
+	return root, dec.Decode(&root)
+}
+
+// each calls f with each node of the tree and its kind, which is that of the
+// field where the parser leaves it out.
+func (w *walker) each(v any, f func(kind string, n object)) {
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			w.each(e, f)
+		}
+	case object:
+		for _, name := range sorted(v) {
+			if n, ok := v[name].(object); ok {
+				f(name, n)
+			}
+			w.each(v[name], f)
+		}
+	}
+}
+
+func sorted(m object) (names []string) {
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (w *walker) visit(kind string, n object) {
+	switch kind {
+	case "RangeVar", "relation":
+		w.relation(n)
+	case "FuncCall":
+		w.function(n)
+	case "TypeCast":
+		w.cast(n)
+	case "A_Expr":
+		w.operator(n)
+	case "CreateFunctionStmt":
+		w.create(n)
+	case "DoStmt":
+		w.plpgsql("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $walk$"+option(n["args"], "as")+"$walk$", w.fixed)
+	case "VariableSetStmt":
+		w.fixed = w.fixed || text(n["name"]) == "search_path" && strings.Join(constants(n["args"]), ", ") == fixedPath
+	}
+}
+
+func (w *walker) relation(n object) {
+	name := text(n["relname"])
+	if name == "" || text(n["schemaname"]) != "" || slices.Contains(w.ctes, name) {
+		return
+	}
+	if !w.fixed || !strings.HasPrefix(name, "pg_") {
+		w.found = append(w.found, "relation "+name)
+	}
+}
+
+func (w *walker) function(n object) {
+	names := strs(n["funcname"])
+	if len(names) > 1 || w.fixed {
+		return
+	}
+	literal := false
+	w.each(n["args"], func(kind string, n object) { literal = literal || kind == "A_Const" && n["sval"] != nil })
+	if !slices.Contains(exempt, names[0]) || literal {
+		w.found = append(w.found, "function "+names[0])
+	}
+}
+
+func (w *walker) cast(n object) {
+	t, _ := n["typeName"].(object)
+	if names := strs(t["names"]); len(names) == 1 && !w.fixed {
+		w.found = append(w.found, "type "+names[0])
+	}
+}
+
+func (w *walker) operator(n object) {
+	names := strs(n["name"])
+	switch {
+	case len(names) > 1 || w.fixed:
+	case !slices.Contains(plain, names[0]):
+		w.found = append(w.found, "operator "+names[0])
+	}
+}
+
+// create looks into the body of a function.
+func (w *walker) create(n object) {
+	path := ""
+	for _, o := range list(n["options"]) {
+		if set, ok := dig(o, "DefElem", "arg", "VariableSetStmt").(object); ok && text(set["name"]) == "search_path" {
+			path = strings.Join(constants(set["args"]), ", ")
+		}
+	}
+	name := strings.Join(strs(n["funcname"]), ".")
+	if path != fixedPath {
+		w.found = append(w.found, fmt.Sprintf("function %s with search_path %q", name, path))
+		return
+	}
+	body := option(n["options"], "as")
+	if option(n["options"], "language") == "sql" {
+		w.inBody(body, true)
+		return
+	}
+	w.plpgsql(w.stmt, true)
+}
+
+var plpgsqlQuery = regexp.MustCompile(`"query":("(?:[^"\\]|\\.)*")`)
+
+// plpgsql looks into each statement of a body.
+func (w *walker) plpgsql(create string, fixed bool) {
+	doc, err := pgquery.ParsePlPgSqlToJSON(create)
+	if err != nil {
+		w.found = append(w.found, "body: "+err.Error())
+		return
+	}
+	for _, m := range plpgsqlQuery.FindAllStringSubmatch(doc, -1) {
+		var query string
+		if json.Unmarshal([]byte(m[1]), &query) == nil {
+			w.inBody(query, fixed)
+		}
+	}
+}
+
+func (w *walker) inBody(query string, fixed bool) {
+	in := &walker{fixed: fixed}
+	found, err := in.walk(query)
+	if err != nil { // an expression, or an assignment, of plpgsql
+		_, value, assigns := strings.Cut(query, ":=")
+		if !assigns {
+			value = query
+		}
+		found, err = in.walk("SELECT " + value)
+	}
+	if err != nil {
+		w.found = append(w.found, "body: "+err.Error())
+	}
+	w.found = append(w.found, found...)
+}
+
+func option(options any, name string) string {
+	for _, o := range list(options) {
+		def, _ := dig(o, "DefElem").(object)
+		if text(def["defname"]) != name {
+			continue
+		}
+		if s := text(dig(def["arg"], "String", "sval")); s != "" {
+			return s
+		}
+		return strings.Join(strs(dig(def["arg"], "List", "items")), "")
+	}
+	return ""
+}
+
+func constants(args any) (values []string) {
+	for _, a := range list(args) {
+		values = append(values, text(dig(a, "A_Const", "sval", "sval")))
+	}
+	return values
+}
+
+// strs returns the strings of a list of String nodes.
+func strs(v any) (s []string) {
+	for _, e := range list(v) {
+		s = append(s, text(dig(e, "String", "sval")))
+	}
+	return s
+}
+
+func dig(v any, names ...string) any {
+	for _, name := range names {
+		m, _ := v.(object)
+		v = m[name]
+	}
+	return v
+}
+
+func list(v any) []any { l, _ := v.([]any); return l }
+
+func text(v any) string { s, _ := v.(string); return s }
+
+func number(v any) int64 {
+	n, _ := v.(json.Number)
+	i, _ := n.Int64()
+	return i
+}
