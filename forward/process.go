@@ -66,14 +66,28 @@ func (d *handler) setUpRelay(ctx context.Context, db *sql.DB) error {
 		if err != nil {
 			return err
 		}
-		if err := d.queue.store.Register(ctx, db, s.name()); err != nil {
+		err = d.queue.store.Register(ctx, db, s.name())
+		switch {
+		case d.registersLater(s, err):
+		case err != nil:
 			return err
-		}
-		if !known {
+		case !known:
 			d.log().Info("aftercommit: the relay registered a forwarder, which gets what is committed from now on; "+
 				"relay.Store.Replay with a Selection of this Forwarder and a From gives it what is in the journal from before",
 				zap.String("forwarder", s.name()), zap.Time("from", d.hub.now().UTC()))
 		}
 	}
 	return d.attach(ctx, db)
+}
+
+// registersLater reports whether another session keeps a forwarder's row locked.
+// The others must not wait for it; the relay registers it once it can.
+func (d *handler) registersLater(s *sink, err error) bool {
+	if hooks.SQLState(err) != lockNotAvailable {
+		return false
+	}
+	d.log().Warn("aftercommit: a forwarder cannot be registered, because another session registers it in a transaction that it keeps open: "+
+		"end that session, see pg_locks; until then it gets nothing, and then what is committed from then on",
+		zap.String("forwarder", s.name()), zap.Error(err))
+	return true
 }

@@ -151,7 +151,7 @@ func (d *handler) registerSinks(ctx context.Context, conn *sql.DB) (done bool, e
 	for _, s := range d.sinks {
 		err := store.RegisterFrom(ctx, conn, s.name(), d.starter.from())
 		switch {
-		case err == nil:
+		case err == nil, d.registersLater(s, err):
 		case hooks.SQLState(err) == insufficientPrivilege:
 			return d.withoutRights(ctx, conn, err)
 		case hooks.SQLState(err) == readOnly:

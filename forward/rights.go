@@ -15,6 +15,7 @@ const (
 	undefinedFunction  = "42883"
 	undefinedTable     = "42P01"
 	readOnly           = "25006" // of a transaction, as all are on a standby
+	lockNotAvailable   = "55P03"
 	tooManyConnections = "53300"
 	cannotConnectNow   = "57P03"
 )

@@ -248,10 +248,25 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '5s'
 AS $register$
+DECLARE
+	here text;
 BEGIN
 	-- Looked at first: the INSERT would wait for a relay that has the row locked.
 	IF EXISTS (SELECT FROM "{schema}".forwarders f WHERE f.name = forwarder AND f.retired_at IS NULL) THEN
 		RETURN;
+	END IF;
+	-- A cursor with another database's place would stop the relay's own.
+	here := (SELECT concat(system_identifier, '/', (SELECT oid FROM pg_database WHERE datname = current_database())) FROM pg_control_system());
+	IF (home = here OR starts_with(home, here || ' ')) IS NOT TRUE OR (octet_length(forwarder) BETWEEN 1 AND 1024) IS NOT TRUE OR octet_length(home) > 1024
+		OR EXISTS (SELECT FROM "{schema}".forwarders f WHERE f.fence > 0 AND f.retired_at IS NULL
+			AND (f.place = here OR starts_with(f.place, here || ' ')) HAVING bool_and(f.place <> home)) THEN
+		RAISE EXCEPTION 'aftercommit: register takes a name of at most 1024 bytes and the place that the relay has: give forward.Options.Environment the same value here as where the relay runs'
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	-- Each costs the relay, and keeps entries from being purged.
+	IF (SELECT count(*) FROM "{schema}".forwarders f WHERE f.retired_at IS NULL) >= 100 THEN
+		RAISE EXCEPTION 'aftercommit: 100 forwarders are registered: retire those that are no longer used, or register this one by Hub.Relay as the owner'
+			USING ERRCODE = 'program_limit_exceeded';
 	END IF;
 	INSERT INTO "{schema}".forwarders AS f (name, place, done, mark_seq)
 	SELECT forwarder, home, n.p, n.top

@@ -80,7 +80,8 @@ func (postgres) register(s *Store, name, place, from string) string {
 	if from != "" {
 		start = "CASE WHEN '" + from + "'::pg_catalog.xid8 <= pg_catalog.pg_snapshot_xmax(p) THEN '" + from + ":" + from + ":'::pg_catalog.pg_snapshot ELSE p END"
 	}
-	return "INSERT INTO " + s.prefix + "forwarders AS f (name, place, done, mark_seq)" +
+	// A role that may only announce can keep the row locked in an open transaction.
+	return "SET LOCAL lock_timeout = '2s'; INSERT INTO " + s.prefix + "forwarders AS f (name, place, done, mark_seq)" +
 		" SELECT " + s.quote(name) + ", " + s.quote(place) + ", " + start + ", top" +
 		" FROM (SELECT pg_catalog.pg_current_snapshot() AS p, (SELECT coalesce(max(seq), 0) FROM " + s.events() + ") AS top) n" +
 		" ON CONFLICT (name) DO UPDATE SET retired_at = NULL, registered_at = pg_catalog.clock_timestamp(), holder = NULL, lease_until = NULL, fence = f.fence + 1," +
