@@ -62,6 +62,9 @@ func (c *conn) tell(ctx context.Context, p part, usable bool) {
 func (c *conn) callEnd(ctx context.Context, p part, usable bool) (outcome hooks.Outcome) {
 	e := hooks.Ended{Outcome: p.outcome, Events: p.events, Token: p.token, Prepared: p.prepared}
 	if usable && p.outcome != hooks.RolledBack {
+		if c.sqlite() && p.outcome == hooks.Unknown { // the handler finds out by the write lock
+			defer c.writable(ctx)()
+		}
 		l := c.lend(ctx, leaseIdle)
 		defer func() { _ = l.revoke() }()
 		e.Conn = l.db

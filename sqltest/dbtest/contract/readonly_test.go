@@ -1,6 +1,7 @@
 package contract_test
 
 import (
+	"context"
 	"database/sql"
 	"strings"
 	"testing"
@@ -61,7 +62,7 @@ func TestMadeReadOnly(t *testing.T) {
 func TestMadeReadOnlyInAString(t *testing.T) {
 	check(t, []way{byExec},
 		kept("with others", "Begin | @1 | !a | SELECT 1; SET TRANSACTION READ ONLY | Commit", "1", "orders.inserted a", pg...),
-		settled(kept("query_only", "Begin | @1 | !a | PRAGMA query_only = 1 | Commit | PRAGMA query_only = 0", "1", "orders.inserted a", lite...)),
+		kept("query_only", "Begin | @1 | !a | PRAGMA query_only = 1 | Commit | PRAGMA query_only = 0", "1", "orders.inserted a", lite...),
 		kept("with COMMIT", "BEGIN | @1 | !a | SET TRANSACTION READ ONLY; COMMIT", "1", "orders.inserted a", pg...),
 	)
 }
@@ -77,10 +78,30 @@ func TestRefusedWrite(t *testing.T) {
 		kept("query_only from the start", "PRAGMA query_only = 1 | Begin | @1 | !a | Commit | @2", "", "a", lite...),
 		kept("query_only, in no transaction", "PRAGMA query_only = 1 | !a | @1", "", "a", lite...),
 		kept("an old snapshot", "PRAGMA journal_mode = WAL | BEGIN | SELECT * FROM orders | ^INSERT INTO things (id) VALUES (5) | @1 | !a | COMMIT", "5", "a", lite...),
-		settled(kept("written before", "BEGIN | @1 | PRAGMA query_only = 1 | @2 | COMMIT", "1", "orders.inserted", lite...)),
+		kept("written before", "BEGIN | @1 | PRAGMA query_only = 1 | @2 | COMMIT", "1", "orders.inserted", lite...),
 		kept("recorded after it", "BEGIN | +1 | PRAGMA query_only = 1 | !a | COMMIT | @2", "1", "a", lite...),
 		kept("recorded after it, rolled back", "BEGIN | +1 | PRAGMA query_only = 1 | !a | ROLLBACK | @2", "", "", lite...),
 	)
+}
+
+// TestQueryOnlyFunction: a function learns of the COMMIT of what was written before
+// PRAGMA query_only, which is on again after it.
+func TestQueryOnlyFunction(t *testing.T) {
+	each(t, func(w *world) {
+		conn, ran := w.conn(), 0
+		for _, s := range []string{"BEGIN", "INSERT INTO orders (id) VALUES (1)", "PRAGMA query_only = 1", "COMMIT"} {
+			if s == "PRAGMA query_only = 1" {
+				w.must(hooks.OnCommit(ctx(), conn, func(context.Context) { ran++ }))
+			}
+			_, err := conn.ExecContext(ctx(), s)
+			w.must(err)
+		}
+		var on int
+		w.must(conn.QueryRowContext(ctx(), "PRAGMA query_only").Scan(&on))
+		if ran != 1 || on != 1 {
+			w.Errorf("ran %d times, want 1; query_only is %d, want 1", ran, on)
+		}
+	}, lite...)
 }
 
 // TestTooLateToWrite: events that come when the transaction has written and is
