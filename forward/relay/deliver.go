@@ -45,7 +45,10 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 	if err != nil {
 		return suspended, err
 	}
-	var failed map[uuid.UUID]Failure
+	var (
+		failed  map[uuid.UUID]Failure
+		charged bool
+	)
 	switch n := len(entries); {
 	case !r.doubtful(n):
 		failed = r.failures(entries)
@@ -61,7 +64,7 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 		if !guilty {
 			return suspended, w.trip(ctx, a.lane, r.why())
 		}
-		failed = map[uuid.UUID]Failure{id: r.why()}
+		failed, charged = map[uuid.UUID]Failure{id: r.why()}, true
 	}
 	failed = unreadable(a.batch, failed)
 	verdicts := w.verdicts(a.batch, failed)
@@ -72,6 +75,9 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 		return suspended, err
 	}
 	w.unwritten = pause{}
+	if charged { // only now: what the database did not write uses up no proof
+		w.evidence.charge(entries[0].ID)
+	}
 	a.lane.plan.passed(len(a.batch))
 	w.tell(entries, a.batch, failed, verdicts, time.Since(start))
 	if r.proves(len(entries)) {
@@ -131,7 +137,6 @@ func (w *worker) guilty(a attempt, id uuid.UUID, hung bool) (bool, error) {
 			return false, err
 		}
 	}
-	w.evidence.charge(id)
 	return true, nil
 }
 

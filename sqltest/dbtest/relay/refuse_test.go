@@ -11,6 +11,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
 func refuseBad(name string) error {
@@ -246,4 +247,26 @@ func TestDueTakeTurns(t *testing.T) {
 		})
 		w.must(r.Stop(ctx))
 	})
+}
+
+// TestUnwrittenVerdictsUseUpNoProof: where the database does not write what is held
+// against an entry, that costs nothing of what is known of the sink, however often.
+func TestUnwrittenVerdictsUseUpNoProof(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e)
+		w.sink.refuse = refuseBad
+		_, err := w.db.ExecContext(ctx, `CREATE SEQUENCE tries;
+			CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+				IF nextval('public.tries') <= 60 THEN RAISE 'not now'; END IF;
+				RETURN NEW;
+			END $$;
+			CREATE TRIGGER fail BEFORE INSERT ON aftercommit.failures FOR EACH ROW EXECUTE FUNCTION fail()`)
+		w.must(err)
+		w.commit("bad1", "bad2", "a", "b", "c")
+		w.start(relay.Config{})
+		w.until("the bad ones are held to account", func() bool { return len(w.failures(false)) == 2 })
+		if n := len(w.sink.told(hooks.NoticeSuspended)); n > 0 {
+			t.Errorf("it was suspended %d times", n)
+		}
+	}, dbtest.PostgresEngines()...)
 }
