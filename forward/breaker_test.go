@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap/zapcore"
@@ -56,47 +57,49 @@ func TestNoCallWhileThreeHang(t *testing.T) {
 	}
 	for name, call := range calls {
 		t.Run(name, func(t *testing.T) {
-			running, release := make(chan bool, 10), make(chan bool)
-			var hangs atomic.Bool
-			w := newWorld(t, func(h *Hub) {
-				h.Register(forwarderFunc(func() {
-					hang := hangs.Load()
-					running <- true
-					if hang {
-						<-release
-					}
-				}), Sync, Timeout(time.Millisecond))
-			})
-			s := w.h.sinks[0]
-			for range tolerated {
-				hangs.Store(true)
-				call(w, s)
-				<-running
-				hangs.Store(false)
-				if s.breaker.left.Load() < tolerated {
+			synctest.Test(t, func(t *testing.T) {
+				running, release := make(chan bool, 10), make(chan bool)
+				var hangs atomic.Bool
+				w := newWorld(t, func(h *Hub) {
+					h.Register(forwarderFunc(func() {
+						hang := hangs.Load()
+						running <- true
+						if hang {
+							<-release
+						}
+					}), Sync, Timeout(time.Millisecond))
+				})
+				s := w.h.sinks[0]
+				for range tolerated {
+					hangs.Store(true)
 					call(w, s)
 					<-running
+					hangs.Store(false)
+					if s.breaker.left.Load() < tolerated {
+						call(w, s)
+						<-running
+					}
 				}
-			}
-			for range 2 {
-				if got := call(w, s); !strings.Contains(got, reasonSuspended) || len(running) > 0 {
-					t.Fatalf("%q, and %d further calls run while three hang", got, len(running))
+				for range 2 {
+					if got := call(w, s); !strings.Contains(got, reasonSuspended) || len(running) > 0 {
+						t.Fatalf("%q, and %d further calls run while three hang", got, len(running))
+					}
 				}
-			}
-			if n := w.logs.FilterMessageSnippet("have not returned; it is not called").Len(); n != 1 {
-				t.Errorf("that is logged %d times, want once", n)
-			}
-			release <- true
-			for s.breaker.left.Load() == tolerated {
-				runtime.Gosched()
-			}
-			if call(w, s); len(running) != 1 {
-				t.Error("no call is made once one has returned")
-			}
-			if !w.logged(zapcore.InfoLevel, "have returned; it is called again") {
-				t.Error("nothing says so")
-			}
-			close(release)
+				if n := w.logs.FilterMessageSnippet("have not returned; it is not called").Len(); n != 1 {
+					t.Errorf("that is logged %d times, want once", n)
+				}
+				release <- true
+				for s.breaker.left.Load() == tolerated {
+					runtime.Gosched()
+				}
+				if call(w, s); len(running) != 1 {
+					t.Error("no call is made once one has returned")
+				}
+				if !w.logged(zapcore.InfoLevel, "have returned; it is called again") {
+					t.Error("nothing says so")
+				}
+				close(release)
+			})
 		})
 	}
 }
@@ -104,21 +107,23 @@ func TestNoCallWhileThreeHang(t *testing.T) {
 // TestAttachThatHangs fails its connection in time, and is not called again while the
 // first call runs.
 func TestAttachThatHangs(t *testing.T) {
-	release := make(chan bool)
-	a := &attaching{attach: func(*sql.DB) error { <-release; return nil }}
-	w := newWorld(t, func(h *Hub) { h.Register(a, Sync, Timeout(time.Millisecond)) })
-	for range 2 {
-		if err := w.h.attach(ctx, w.conn); err == nil || a.count() != 1 {
-			t.Fatalf("error %v after %d calls", err, a.count())
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan bool)
+		a := &attaching{attach: func(*sql.DB) error { <-release; return nil }}
+		w := newWorld(t, func(h *Hub) { h.Register(a, Sync, Timeout(time.Millisecond)) })
+		for range 2 {
+			if err := w.h.attach(ctx, w.conn); err == nil || a.count() != 1 {
+				t.Fatalf("error %v after %d calls", err, a.count())
+			}
 		}
-	}
-	close(release)
-	for w.h.sinks[0].breaker.left.Load() > 0 {
-		runtime.Gosched()
-	}
-	if err := w.h.attach(ctx, w.conn); err != nil || a.count() != 2 {
-		t.Errorf("error %v after %d calls, once it has returned", err, a.count())
-	}
+		close(release)
+		for w.h.sinks[0].breaker.left.Load() > 0 {
+			runtime.Gosched()
+		}
+		if err := w.h.attach(ctx, w.conn); err != nil || a.count() != 2 {
+			t.Errorf("error %v after %d calls, once it has returned", err, a.count())
+		}
+	})
 }
 
 // forwarderFunc is a forwarder that takes everything when the function returns.

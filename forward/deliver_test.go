@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -83,19 +84,21 @@ func TestForwardersThatFail(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			next := &taker{}
-			w := newWorld(t, func(h *Hub) {
-				h.Register(&taker{do: test.do}, Sync, Timeout(time.Millisecond))
-				h.Register(next, Sync, ID("next"))
+			synctest.Test(t, func(t *testing.T) {
+				next := &taker{}
+				w := newWorld(t, func(h *Hub) {
+					h.Register(&taker{do: test.do}, Sync, Timeout(time.Millisecond))
+					h.Register(next, Sync, ID("next"))
+				})
+				if got := w.end(hooks.Committed, "a.b", "a.c"); got != hooks.Committed {
+					t.Errorf("End = %v", got)
+				}
+				next.wantGot(t, "a.b a.c")
+				w.wantTold("logged*2 " + test.told + " delivered*2")
+				if w.hub.Pending() != 0 {
+					t.Error("it is pending")
+				}
 			})
-			if got := w.end(hooks.Committed, "a.b", "a.c"); got != hooks.Committed {
-				t.Errorf("End = %v", got)
-			}
-			next.wantGot(t, "a.b a.c")
-			w.wantTold("logged*2 " + test.told + " delivered*2")
-			if w.hub.Pending() != 0 {
-				t.Error("it is pending")
-			}
 		})
 	}
 }
@@ -140,104 +143,112 @@ func TestContextOfForward(t *testing.T) {
 // A call that does not return is left behind. It may still use the connection,
 // so the forwarders after it get the entries with the next one.
 func TestLeftBehind(t *testing.T) {
-	release := make(chan struct{})
-	hangs := &taker{do: func(context.Context, []journal.Entry) error { <-release; return nil }}
-	next := &taker{}
-	w := newWorld(t, func(h *Hub) {
-		h.Register(hangs, Sync, Timeout(time.Millisecond), Filter(func(e journal.Entry) bool { return e.Action == "a.hangs" }))
-		h.Register(next, Sync, ID("next"))
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		hangs := &taker{do: func(context.Context, []journal.Entry) error { <-release; return nil }}
+		next := &taker{}
+		w := newWorld(t, func(h *Hub) {
+			h.Register(hangs, Sync, Timeout(time.Millisecond), Filter(func(e journal.Entry) bool { return e.Action == "a.hangs" }))
+			h.Register(next, Sync, ID("next"))
+		})
+		if got := w.end(hooks.Committed, "a.hangs"); got != hooks.Committed {
+			t.Errorf("End = %v", got)
+		}
+		w.wantTold("logged failed:timeout discarded:no_journal")
+		next.wantGot(t, "")
+		if w.hub.Pending() != 1 {
+			t.Fatalf("Pending = %d, want 1", w.hub.Pending())
+		}
+		w.end(hooks.RolledBack, "a.b")
+		w.wantTold("rolled_back delivered")
+		next.wantGot(t, "a.hangs")
+		hangs.wantGot(t, "a.hangs")
+		if w.hub.Pending() != 0 {
+			t.Error("it is still pending")
+		}
+		close(release)
 	})
-	if got := w.end(hooks.Committed, "a.hangs"); got != hooks.Committed {
-		t.Errorf("End = %v", got)
-	}
-	w.wantTold("logged failed:timeout discarded:no_journal")
-	next.wantGot(t, "")
-	if w.hub.Pending() != 1 {
-		t.Fatalf("Pending = %d, want 1", w.hub.Pending())
-	}
-	w.end(hooks.RolledBack, "a.b")
-	w.wantTold("rolled_back delivered")
-	next.wantGot(t, "a.hangs")
-	hangs.wantGot(t, "a.hangs")
-	if w.hub.Pending() != 0 {
-		t.Error("it is still pending")
-	}
-	close(release)
 }
 
 // A sink that is down must not slow down every commit.
 func TestSuspension(t *testing.T) {
-	ok := false
-	f := &taker{do: func(ctx context.Context, _ []journal.Entry) error {
-		if ok {
-			return nil
+	synctest.Test(t, func(t *testing.T) {
+		ok := false
+		f := &taker{do: func(ctx context.Context, _ []journal.Entry) error {
+			if ok {
+				return nil
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}}
+		w := newWorld(t, func(h *Hub) { h.Register(f, Sync, Timeout(time.Millisecond)) })
+		for range 3 {
+			w.end(hooks.Committed, "a.b")
+			w.wantTold("logged failed:timeout discarded:no_journal")
 		}
-		<-ctx.Done()
-		return ctx.Err()
-	}}
-	w := newWorld(t, func(h *Hub) { h.Register(f, Sync, Timeout(time.Millisecond)) })
-	for range 3 {
-		w.end(hooks.Committed, "a.b")
+		if !w.logged(zapcore.WarnLevel, "suspended") {
+			t.Error("the suspension is not logged")
+		}
+		w.pass(suspension - 1)
+		w.end(hooks.Committed, "a.not")
+		w.wantTold("logged failed:suspended discarded:no_journal")
+
+		w.pass(1)
+		w.end(hooks.Committed, "a.again")
 		w.wantTold("logged failed:timeout discarded:no_journal")
-	}
-	if !w.logged(zapcore.WarnLevel, "suspended") {
-		t.Error("the suspension is not logged")
-	}
-	w.pass(suspension - 1)
-	w.end(hooks.Committed, "a.not")
-	w.wantTold("logged failed:suspended discarded:no_journal")
+		w.end(hooks.Committed, "a.not")
+		w.wantTold("logged failed:suspended discarded:no_journal")
 
-	w.pass(1)
-	w.end(hooks.Committed, "a.again")
-	w.wantTold("logged failed:timeout discarded:no_journal")
-	w.end(hooks.Committed, "a.not")
-	w.wantTold("logged failed:suspended discarded:no_journal")
-
-	ok = true
-	w.pass(suspension)
-	w.end(hooks.Committed, "a.up")
-	w.wantTold("logged delivered")
-	ok = false
-	w.end(hooks.Committed, "a.down")
-	ok = true
-	w.end(hooks.Committed, "a.up")
-	w.wantTold("logged failed:timeout discarded:no_journal logged delivered")
-	f.wantGot(t, "a.b|a.b|a.b|a.again|a.up|a.down|a.up")
+		ok = true
+		w.pass(suspension)
+		w.end(hooks.Committed, "a.up")
+		w.wantTold("logged delivered")
+		ok = false
+		w.end(hooks.Committed, "a.down")
+		ok = true
+		w.end(hooks.Committed, "a.up")
+		w.wantTold("logged failed:timeout discarded:no_journal logged delivered")
+		f.wantGot(t, "a.b|a.b|a.b|a.again|a.up|a.down|a.up")
+	})
 }
 
 // Errors that come at once cost the app nothing, so they suspend nobody; and
 // they end a row of timeouts.
 func TestOnlyTimeoutsSuspend(t *testing.T) {
-	slow := false
-	f := &taker{do: func(ctx context.Context, _ []journal.Entry) error {
-		if slow {
-			<-ctx.Done()
+	synctest.Test(t, func(t *testing.T) {
+		slow := false
+		f := &taker{do: func(ctx context.Context, _ []journal.Entry) error {
+			if slow {
+				<-ctx.Done()
+			}
+			return errSink
+		}}
+		w := newWorld(t, func(h *Hub) { h.Register(f, Sync, Timeout(time.Millisecond)) })
+		for i := range 12 {
+			slow = i%3 != 2
+			w.end(hooks.Committed, "a.b")
 		}
-		return errSink
-	}}
-	w := newWorld(t, func(h *Hub) { h.Register(f, Sync, Timeout(time.Millisecond)) })
-	for i := range 12 {
-		slow = i%3 != 2
-		w.end(hooks.Committed, "a.b")
-	}
-	if n := f.times(); n != 12 {
-		t.Errorf("%d calls, want 12", n)
-	}
+		if n := f.times(); n != 12 {
+			t.Errorf("%d calls, want 12", n)
+		}
+	})
 }
 
 // As long as three calls of a forwarder hang, there is no fourth.
 func TestLeftBehindAreFew(t *testing.T) {
-	release := make(chan struct{})
-	f := &taker{do: func(context.Context, []journal.Entry) error { <-release; return nil }}
-	w := newWorld(t, func(h *Hub) { h.Register(f, Sync, Timeout(time.Millisecond)) })
-	for range 6 {
-		w.end(hooks.Committed, "a.b")
-		w.pass(time.Hour)
-	}
-	if n := f.times(); n != tolerated {
-		t.Errorf("%d calls hang, want %d", n, tolerated)
-	}
-	w.wantTold("logged failed:timeout discarded:no_journal logged failed:timeout discarded:no_journal logged failed:timeout discarded:no_journal " +
-		"logged failed:suspended discarded:no_journal logged failed:suspended discarded:no_journal logged failed:suspended discarded:no_journal")
-	close(release)
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		f := &taker{do: func(context.Context, []journal.Entry) error { <-release; return nil }}
+		w := newWorld(t, func(h *Hub) { h.Register(f, Sync, Timeout(time.Millisecond)) })
+		for range 6 {
+			w.end(hooks.Committed, "a.b")
+			w.pass(time.Hour)
+		}
+		if n := f.times(); n != tolerated {
+			t.Errorf("%d calls hang, want %d", n, tolerated)
+		}
+		w.wantTold("logged failed:timeout discarded:no_journal logged failed:timeout discarded:no_journal logged failed:timeout discarded:no_journal " +
+			"logged failed:suspended discarded:no_journal logged failed:suspended discarded:no_journal logged failed:suspended discarded:no_journal")
+		close(release)
+	})
 }

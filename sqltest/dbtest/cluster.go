@@ -117,7 +117,7 @@ func (c *Cluster) init(opts *Options) error {
 		"shared_buffers=32MB",
 		"autovacuum=off",
 		"log_min_messages=warning",
-		"lock_timeout=60s", // a test that blocks itself ends with an error
+		"lock_timeout=3min", // a test that blocks itself ends with an error
 	}
 	if !opts.Durable {
 		c.conf = append(c.conf, "fsync=off", "full_page_writes=off")
@@ -157,7 +157,7 @@ func (c *Cluster) run() error {
 		return err
 	}
 	c.proc = proc
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	db, err := sql.Open("postgres", c.DSN("postgres"))
 	if err != nil {

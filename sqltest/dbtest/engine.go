@@ -2,6 +2,7 @@ package dbtest
 
 import (
 	"database/sql"
+	"fmt"
 	"net/url"
 	"path/filepath"
 	"strconv"
@@ -56,7 +57,8 @@ func ForEach(t *testing.T, f func(t *testing.T, e Engine), engines ...Engine) {
 
 func sqliteDSN(tb testing.TB) string {
 	tb.Helper()
-	return SQLiteFile(tb, "busy_timeout(5000)", "journal_mode(WAL)")
+	busy := fmt.Sprintf("busy_timeout(%d)", Patience.Milliseconds())
+	return SQLiteFile(tb, busy, "journal_mode(WAL)")
 }
 
 // SQLiteFile returns the DSN of a file in the test's temporary folder, which

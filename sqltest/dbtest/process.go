@@ -96,21 +96,28 @@ func (c *Cluster) remove() error {
 
 // watchdog is a shell that waits for the end of its standard input, which comes
 // by itself when the test process dies, however it dies. Then it ends the
-// server and removes its folder.
+// server and removes its folder. What postmaster.pid names may have ended long ago,
+// and its number be that of another process: only one with the server's folder among
+// its arguments is signalled.
 type watchdog struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
 }
 
 const watchScript = `
+dir=$1
+arguments() {
+	if [ -d /proc/self ]; then tr '\0' ' ' < "/proc/$pid/cmdline"; else ps -o args= -p "$pid"; fi
+}
+runs() { arguments 2>/dev/null | grep -qF -- "-D $dir/data "; }
 read -r _
 cd /
-if [ -f "$1/data/postmaster.pid" ]; then
-	read -r pid < "$1/data/postmaster.pid" && kill -QUIT "$pid" 2>/dev/null
+if [ -f "$dir/data/postmaster.pid" ] && read -r pid < "$dir/data/postmaster.pid" && runs; then
+	kill -QUIT "$pid" 2>/dev/null
 	n=0
-	while kill -0 "$pid" 2>/dev/null && [ $n -lt 50 ]; do sleep 0.1; n=$((n+1)); done
+	while runs && [ $n -lt 300 ]; do sleep 0.1; n=$((n+1)); done
 fi
-rm -rf "$1"
+rm -rf "$dir"
 `
 
 func watch(dir string) (*watchdog, error) {

@@ -33,7 +33,7 @@ func TestKeysOfArguments(t *testing.T) {
 	both := func(key string) map[string]string { return map[string]string{"pq": key, "pgx": key, "sqlite": key} }
 	// Only PostgreSQL says what type a column's values have.
 	typed := map[string]string{"pq": "7", "pgx": "7", "sqlite": ""}
-	for _, c := range []struct {
+	cases := []struct {
 		name  string
 		setUp string
 		query string
@@ -75,19 +75,23 @@ func TestKeysOfArguments(t *testing.T) {
 		{"cast to a length", "INSERT INTO users (id) VALUES ('ab')", "UPDATE users SET note = 'x' WHERE id = 'abc'::varchar(2)", nil, map[string]string{"pq": "", "pgx": ""}},
 		{"cast argument", "", "UPDATE orders SET note = 'x' WHERE id = ?::bigint", []any{7}, map[string]string{"pq": "7", "pgx": "7"}},
 		{"cast text", "", "UPDATE orders SET note = 'x' WHERE id = CAST(? AS bigint)", []any{"7x"}, map[string]string{"sqlite": ""}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+	}
+	const rows = "DELETE FROM orders; DELETE FROM users; DELETE FROM files; DELETE FROM blobs; DELETE FROM codes;" +
+		"INSERT INTO orders (id) VALUES (7); INSERT INTO users (id) VALUES ('ada'); "
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		all := newWorld(t, e, argumentTables) // one for all cases, which a database for each would make slow
+		for _, c := range cases {
+			all.sub(c.name, func(w *world) {
 				key, works := c.key[e.Name]
 				if !works {
-					t.Skip("the engine has no such thing")
+					w.Skip("the engine has no such thing")
 				}
-				w := newWorld(t, e, argumentTables+"; INSERT INTO orders (id) VALUES (7); INSERT INTO users (id) VALUES ('ada'); "+c.setUp)
+				w.setUp(rows + c.setUp)
 				w.exec(c.query, c.args...)
 				w.wantKey(c.query, key)
 			})
-		})
-	}
+		}
+	})
 }
 
 // TestKeysOfFreshValuers: a Valuer that returns something else each time names

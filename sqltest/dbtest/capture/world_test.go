@@ -64,7 +64,7 @@ func newHub(t *testing.T, e dbtest.Engine, dsn string) *world {
 	w := &world{T: t, e: e, dsn: dsn, recorder: sqltest.NewRecorder(), told: &notices{}}
 	w.bare = dbtest.Open(t, e.Driver, dsn)
 	// What it would log, the observer is told, too.
-	w.hub = forward.New(&forward.Options{Observer: w.told, Logger: zap.NewNop()})
+	w.hub = forward.New(&forward.Options{Observer: w.told, Logger: zap.NewNop(), Timeout: dbtest.Patience})
 	w.hub.Register(w.recorder, forward.Sync)
 	t.Cleanup(func() { _ = w.hub.Close(ctx()) })
 	return w
@@ -84,7 +84,7 @@ func (w *world) setUp(ddl string) {
 func (w *world) register(opts ...driver.Option) {
 	w.Helper()
 	w.name = dbtest.Name(w.e.Driver)
-	driver.Register(w.name, w.e.Driver, w.hub, opts...)
+	driver.Register(w.name, w.e.Driver, w.hub, append([]driver.Option{driver.WriteTimeout(dbtest.Patience)}, opts...)...)
 	w.db = dbtest.Open(w.T, w.name, w.dsn)
 }
 
@@ -288,7 +288,7 @@ func (w *world) within(what string, f func()) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(time.Minute):
+	case <-time.After(dbtest.Patience):
 		w.Fatalf("%s hangs", what)
 	}
 }

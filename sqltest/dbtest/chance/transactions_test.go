@@ -45,7 +45,7 @@ func TestRandomTransactions(t *testing.T) {
 			players = 4
 			e.DSN = func(tb testing.TB) string {
 				tb.Helper()
-				return dbtest.SQLiteFile(tb, "busy_timeout(5000)", "journal_mode(WAL)", "synchronous(OFF)")
+				return dbtest.SQLiteFile(tb, "busy_timeout(180000)", "journal_mode(WAL)", "synchronous(OFF)")
 			}
 		}
 		w := newWorld(t, e, 7, nil)

@@ -75,10 +75,10 @@ func newWorld(t *testing.T, e dbtest.Engine, refuse int, proxy *dbtest.Proxy) *w
 	}
 	// Without the relay, which would deliver after half a minute what the sink
 	// has refused.
-	w.hub = forward.New(&forward.Options{Logger: zap.NewNop(), Observer: w.told, Relay: forward.RelayOff})
+	w.hub = forward.New(&forward.Options{Logger: zap.NewNop(), Observer: w.told, Relay: forward.RelayOff, Timeout: dbtest.Patience})
 	w.hub.Register(w.sink, forward.Sync)
 	name := dbtest.Name(e.Driver)
-	driver.Register(name, e.Driver, w.hub, driver.Capture(driver.Tables("books")))
+	driver.Register(name, e.Driver, w.hub, driver.Capture(driver.Tables("books")), driver.WriteTimeout(dbtest.Patience))
 	if proxy != nil {
 		dsn = dbtest.Via(dsn, proxy.Addr())
 	}

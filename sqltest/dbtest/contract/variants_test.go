@@ -41,8 +41,8 @@ func variants() []dbtest.Engine {
 		param(dbtest.PGX, "describe and execute", "default_query_exec_mode=describe_exec"),
 		dbtest.PGX.With(withStatus, dbtest.PGX.DSN),
 		param(dbtest.PGX, "old strings", "standard_conforming_strings=off backslash_quote=on"),
-		file("rollback journal", "", "busy_timeout(5000)", "journal_mode(DELETE)"),
-		file("immediate", "&_txlock=immediate", "busy_timeout(5000)", "journal_mode(WAL)"),
+		file("rollback journal", "", "busy_timeout(180000)", "journal_mode(DELETE)"),
+		file("immediate", "&_txlock=immediate", "busy_timeout(180000)", "journal_mode(WAL)"),
 		file("no busy timeout", ""),
 	}
 }

@@ -90,6 +90,9 @@ func newWorld(t *testing.T, e dbtest.Engine, s setup) *world {
 		s.forward.Logger = zap.NewNop()
 	}
 	s.forward.Relay = forward.RelayOff // it has tests of its own, and writes when it likes
+	if s.forward.Timeout == 0 {
+		s.forward.Timeout = dbtest.Patience
+	}
 	w.hub = forward.New(&s.forward)
 	if e.Name == withStatus {
 		s.driver = append(s.driver, driver.WithTxStatus(status))
@@ -106,6 +109,7 @@ func newWorld(t *testing.T, e dbtest.Engine, s setup) *world {
 	if !s.noRules {
 		s.driver = append([]driver.Option{driver.Capture(driver.Tables("orders", "visits"))}, s.driver...)
 	}
+	s.driver = append([]driver.Option{driver.WriteTimeout(dbtest.Patience)}, s.driver...)
 	driver.Register(w.name, e.Driver, hook, s.driver...)
 	dsn := w.dsn
 	if s.via != "" {
@@ -337,7 +341,7 @@ func (w *world) within(what string, f func()) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(time.Minute):
+	case <-time.After(dbtest.Patience):
 		w.Fatalf("%s hangs", what)
 	}
 }

@@ -3,10 +3,10 @@ package delivery_test
 import (
 	"context"
 	"testing"
-	"time"
 
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
 // occupied is a sink that keeps its call until it may leave.
@@ -30,7 +30,7 @@ func (o occupied) Forward(ctx context.Context, _ []journal.Entry) error {
 func TestBusySinksLeaveAConnection(t *testing.T) {
 	each(t, func(w *world) {
 		o := occupied{make(chan struct{}, 3), make(chan struct{})}
-		a := w.start(forward.Options{Timeout: time.Minute}, func(h *forward.Hub) {
+		a := w.start(forward.Options{Timeout: dbtest.Patience}, func(h *forward.Hub) {
 			for _, id := range []string{"a", "b", "c"} {
 				h.Register(o, forward.Async, forward.ID(id))
 			}
@@ -38,7 +38,7 @@ func TestBusySinksLeaveAConnection(t *testing.T) {
 		a.place(1)
 		<-o.entered
 		<-o.entered
-		c, cancel := context.WithTimeout(ctx, 20*time.Second)
+		c, cancel := context.WithTimeout(ctx, dbtest.Patience)
 		defer cancel()
 		st := a.hub.Status(c)
 		if len(st.Databases) != 1 || st.Databases[0].Err != nil || len(st.Databases[0].Forwarders) != 3 {

@@ -90,13 +90,16 @@ func (w *world) open(dsn string, o forward.Options, register func(h *forward.Hub
 	w.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
 	o.Logger, o.Observer = zap.New(core), w.sink
+	if o.Timeout == 0 {
+		o.Timeout = dbtest.Patience
+	}
 	a := &app{world: w, hub: forward.New(&o), logs: logs}
 	if register == nil {
 		register = func(h *forward.Hub) { h.Register(w.sink, forward.Auto) }
 	}
 	register(a.hub)
 	a.name = dbtest.Name(w.e.Driver)
-	driver.Register(a.name, w.e.Driver, a.hub, w.options...)
+	driver.Register(a.name, w.e.Driver, a.hub, append([]driver.Option{driver.WriteTimeout(dbtest.Patience)}, w.options...)...)
 	a.db = dbtest.Open(w.T, a.name, dsn)
 	return a
 }
@@ -115,7 +118,7 @@ func (a *app) place(ids ...int) {
 
 func (a *app) drain() {
 	a.Helper()
-	c, cancel := context.WithTimeout(ctx, time.Minute)
+	c, cancel := context.WithTimeout(ctx, dbtest.Patience)
 	defer cancel()
 	a.must(a.hub.Drain(c))
 }
@@ -143,7 +146,7 @@ func (a *app) started() string {
 
 func (w *world) until(what string, ok func() bool) {
 	w.Helper()
-	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(dbtest.Patience); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			w.Fatalf("never: %s", what)
 		}

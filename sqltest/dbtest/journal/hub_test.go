@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -44,7 +43,7 @@ func newHubRig(t *testing.T, e dbtest.Engine) *hubRig {
 	dsn := e.DSN(t)
 	r := &hubRig{rig: &rig{e: e, db: dbtest.Open(t, e.Driver, dsn), j: newJournal(t, e.Dialect, nil)}}
 	r.hub = forward.New(&forward.Options{
-		Logger: zap.NewNop(), Observer: hooks.ObserverFunc(r.observe), Application: "shop", Host: "h1",
+		Logger: zap.NewNop(), Observer: hooks.ObserverFunc(r.observe), Application: "shop", Host: "h1", Timeout: dbtest.Patience,
 	})
 	r.hub.Register(r, forward.Sync)
 	h, err := r.hub.Open(hooks.Database{
@@ -119,7 +118,7 @@ func (r *hubRig) begin(s *session, token int64, list []hooks.Event) {
 
 func (r *hubRig) flushed(s *session, token int64, list []hooks.Event) {
 	r.t.Helper()
-	written, err := r.h.Flush(ctx, hooks.Flush{Conn: s.conn, Events: list, Token: token, Own: true, Timeout: time.Second})
+	written, err := r.h.Flush(ctx, hooks.Flush{Conn: s.conn, Events: list, Token: token, Own: true, Timeout: dbtest.Patience})
 	if !written || err != nil {
 		r.t.Fatalf("Flush = %v, %v", written, err)
 	}

@@ -3,7 +3,6 @@ package journal_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
@@ -46,7 +45,7 @@ func (r *rig) checkQuoting(t *testing.T, ev hooks.Event) {
 			r.exec("SET standard_conforming_strings = " + setting)
 		}
 		r.exec("BEGIN")
-		_, err := r.j.Write(ctx, hooks.Flush{Conn: r.conn, Events: []hooks.Event{ev}, Token: 1, Own: true, Timeout: time.Second})
+		_, err := r.j.Write(ctx, hooks.Flush{Conn: r.conn, Events: []hooks.Event{ev}, Token: 1, Own: true, Timeout: dbtest.Patience})
 		if err != nil {
 			t.Fatalf("%s, standard_conforming_strings %s: %q: %v", r.e.Name, setting, ev.Comment, err)
 		}

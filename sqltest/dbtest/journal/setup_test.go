@@ -158,7 +158,7 @@ func TestFrozenOpener(t *testing.T) {
 		go func() { done <- newJournal(t, e.Dialect, nil).Connect(ctx, frozen.conn) }()
 		<-trap.Sprung()
 		var err error
-		for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		for deadline := time.Now().Add(dbtest.Patience); time.Now().Before(deadline); {
 			if err = newJournal(t, e.Dialect, nil).Connect(ctx, newSession(t, dbtest.Open(t, e.Driver, dsn)).conn); err == nil {
 				break
 			}

@@ -4,7 +4,6 @@ import (
 	_ "embed"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -40,7 +39,7 @@ func (r *rig) isCurrent() {
 	r.exec("COMMIT")
 	ev.Action = "order.shipped"
 	r.exec("BEGIN")
-	_, err := r.j.Write(ctx, hooks.Flush{Conn: r.conn, Events: []hooks.Event{ev}, Token: 2, Own: true, Timeout: time.Second})
+	_, err := r.j.Write(ctx, hooks.Flush{Conn: r.conn, Events: []hooks.Event{ev}, Token: 2, Own: true, Timeout: dbtest.Patience})
 	r.exec("ROLLBACK")
 	if err == nil {
 		r.t.Error("the journal is still that of version 1")

@@ -98,7 +98,7 @@ func (s *session) text(query string) string {
 // write flushes events as a transaction that has written would.
 func (s *session) write(j *journal.Journal, token int64, events ...hooks.Event) {
 	s.t.Helper()
-	written, err := j.Write(ctx, hooks.Flush{Conn: s.conn, Events: events, Token: token, Own: true, Timeout: time.Second})
+	written, err := j.Write(ctx, hooks.Flush{Conn: s.conn, Events: events, Token: token, Own: true, Timeout: dbtest.Patience})
 	if err != nil || !written {
 		s.t.Fatalf("Write = %v, %v; want true, nil", written, err)
 	}

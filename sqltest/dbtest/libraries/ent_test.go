@@ -155,7 +155,7 @@ func TestEntSchema(t *testing.T) {
 		if e.Dialect == hooks.SQLite { // ent asks for it
 			e = e.With(e.Name, func(tb testing.TB) string {
 				tb.Helper()
-				return dbtest.SQLiteFile(tb, "foreign_keys(1)", "busy_timeout(5000)")
+				return dbtest.SQLiteFile(tb, "foreign_keys(1)", "busy_timeout(180000)")
 			})
 		}
 		w := newWorld(t, e)

@@ -194,7 +194,7 @@ func (s *server) answers(socket string) error {
 		return err
 	}
 	defer db.Close()
-	for range 300 {
+	for deadline := time.Now().Add(dbtest.Patience); time.Now().Before(deadline); {
 		if err = db.PingContext(context.Background()); err == nil {
 			return nil
 		}

@@ -45,11 +45,11 @@ func newWorldOn(t *testing.T, s *server, opts ...driver.Option) *world {
 func newWorldIn(t *testing.T, cfg *mysql.Config, opts ...driver.Option) *world {
 	t.Helper()
 	w := &world{TB: t, cfg: cfg, recorder: sqltest.NewRecorder(), notices: &notices{}}
-	hub := forward.New(&forward.Options{NoJournal: true, Logger: zap.NewNop(), Observer: w.notices})
+	hub := forward.New(&forward.Options{NoJournal: true, Logger: zap.NewNop(), Observer: w.notices, Timeout: dbtest.Patience})
 	hub.Register(w.recorder, forward.Auto)
 	t.Cleanup(func() { _ = hub.Close(context.Background()) })
 	w.name = dbtest.Name("mysql")
-	driver.Register(w.name, "mysql", hub, append([]driver.Option{driver.Capture(driver.AllTables())}, opts...)...)
+	driver.Register(w.name, "mysql", hub, append([]driver.Option{driver.Capture(driver.AllTables()), driver.WriteTimeout(dbtest.Patience)}, opts...)...)
 	w.cfg.MultiStatements = true
 	w.db = dbtest.Open(t, w.name, w.cfg.FormatDSN())
 	w.bare = dbtest.Open(t, "mysql", w.cfg.FormatDSN())

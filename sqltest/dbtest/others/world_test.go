@@ -63,13 +63,13 @@ func newWorld(t *testing.T, e dbtest.Engine, base string, opts ...driver.Option)
 func (w *world) register(name, base string, journal *journal.Options, opts ...driver.Option) *sqltest.Recorder {
 	w.Helper()
 	hub, r := newHub(w.T, journal)
-	driver.Register(name, base, hub, append([]driver.Option{driver.Capture(driver.AllTables())}, opts...)...)
+	driver.Register(name, base, hub, append([]driver.Option{driver.Capture(driver.AllTables()), driver.WriteTimeout(dbtest.Patience)}, opts...)...)
 	return r
 }
 
 func newHub(t *testing.T, journal *journal.Options) (*forward.Hub, *sqltest.Recorder) {
 	t.Helper()
-	hub, r := forward.New(&forward.Options{Logger: zap.NewNop(), Journal: journal, Relay: forward.RelayOff}), sqltest.NewRecorder()
+	hub, r := forward.New(&forward.Options{Logger: zap.NewNop(), Journal: journal, Relay: forward.RelayOff, Timeout: dbtest.Patience}), sqltest.NewRecorder()
 	hub.Register(r, forward.Sync)
 	t.Cleanup(func() { _ = hub.Close(context.Background()) })
 	return hub, r

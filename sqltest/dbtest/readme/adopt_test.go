@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/forward"
@@ -45,7 +44,7 @@ func exec(t *testing.T, h hooks.Handle, queries ...string) {
 // delivered waits until the relay has forwarded what is committed.
 func delivered(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), dbtest.Patience)
 	defer cancel()
 	if err := audit.Drain(ctx); err != nil {
 		t.Fatal(err)

@@ -32,7 +32,7 @@ func TestRelayInAProcess(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- runRelay(ctx, db) }()
 	store := threadline.NewStore(db, hooks.Postgres, nil)
-	for deadline := time.Now().Add(time.Minute); ; {
+	for deadline := time.Now().Add(dbtest.Patience); ; {
 		page, err := store.Timeline(t.Context(), threadline.Query{})
 		if err != nil {
 			t.Fatal(err)

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
-	"time"
 
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
 // crowd are transactions that begin, record, go back and end in a random order,
@@ -106,7 +106,7 @@ func (m *member) record(n int) error {
 	}
 	var err error
 	lent := relay.Lend(m.conn, func(db *sql.DB) {
-		_, err = m.c.w.j.Write(ctx, hooks.Flush{Conn: db, Events: events, Token: int64(m.txs), Own: true, Timeout: time.Minute})
+		_, err = m.c.w.j.Write(ctx, hooks.Flush{Conn: db, Events: events, Token: int64(m.txs), Own: true, Timeout: dbtest.Patience})
 	})
 	if err == nil {
 		err = lent

@@ -97,7 +97,7 @@ func (tr *trial) run(work func(c *crowd)) {
 	for i := range 4 {
 		p := &process{w: tr.world, holder: fmt.Sprintf("process %d", i), rng: rand.New(rand.NewPCG(tr.seed, uint64(1000+i))), lease: time.Second, sink: tr.table}
 		if i%2 == 0 {
-			p.lease, p.sink = time.Minute, tr.memory // nobody is to be overtaken
+			p.lease, p.sink = lasting, tr.memory // nobody is to be overtaken
 		}
 		procs = append(procs, p)
 		wg.Go(func() { errs <- p.run(stop) })
@@ -126,7 +126,7 @@ func (tr *trial) finish() {
 	tr.Helper()
 	calm := &process{w: tr.world, calm: true}
 	for _, sink := range []restless{tr.memory, tr.table} {
-		r := relay.Start(tr.store, tr.db, relay.Config{Targets: []relay.Target{sink.target(calm)}, Poll: 5 * time.Millisecond, Lease: time.Second})
+		r := relay.Start(tr.store, tr.db, relay.Config{Targets: []relay.Target{sink.target(calm)}, Poll: 5 * time.Millisecond, Lease: lasting})
 		tr.drain(r)
 		tr.must(r.Stop(ctx))
 	}

@@ -18,12 +18,7 @@ func TestEmptiedTables(t *testing.T) {
 			_, err := w.db.ExecContext(ctx, "DELETE FROM "+w.own(table))
 			w.must(err)
 		}
-		for end := time.Now().Add(20 * time.Second); w.holders()[name] == ""; {
-			if time.Now().After(end) {
-				t.Fatal("the target is not registered again")
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
+		w.until("the target is registered again", func() bool { return w.holders()[name] != "" })
 		w.commit("b")
 		w.drain(r)
 		w.want("a b")

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -156,7 +155,7 @@ func TestSameDatabaseOvertaken(t *testing.T) {
 			return r
 		}
 		w.commit("a", "b", "c", "d")
-		w.start(relay.Config{Targets: []relay.Target{target}, Lease: time.Minute})
+		w.start(relay.Config{Targets: []relay.Target{target}, Lease: lasting})
 		// The relay cannot move its cursor now. It says so by looking for the
 		// lease again, in vain.
 		w.until("it is overtaken", func() bool { return calls.Load() >= 2 })

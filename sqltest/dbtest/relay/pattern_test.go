@@ -69,12 +69,12 @@ func (p *scenario) after(d time.Duration, do func()) {
 // perform plays the script to its end.
 func (p *scenario) perform(batch int) {
 	p.Helper()
-	target := relay.Target{Name: name, MaxAttempts: 3, Deliver: p.deliver, SameDatabase: p.same}
-	r := relay.Start(p.store, p.db, relay.Config{Targets: []relay.Target{target}, Batch: batch, Notify: p.notice, Clock: p})
+	target := relay.Target{Name: name, MaxAttempts: 3, Timeout: lasting, Deliver: p.deliver, SameDatabase: p.same}
+	r := relay.Start(p.store, p.db, relay.Config{Targets: []relay.Target{target}, Batch: batch, Lease: lasting, Notify: p.notice, Clock: p})
 	defer func() { p.must(r.Stop(ctx)) }()
 	select {
 	case <-p.done:
-	case <-time.After(time.Minute):
+	case <-time.After(dbtest.Patience):
 		p.Fatal("the script does not end")
 	}
 }

@@ -58,12 +58,12 @@ func (p *process) run(stop <-chan struct{}) error {
 		case <-die:
 		case <-time.After(time.Duration(life) * time.Millisecond):
 		}
-		if err := stopUnless(r, die); err != nil || over {
+		if err := stopUnless(r, die); err != nil {
 			return err
 		}
 		// What has died cannot give its lease back. It works no more, so that
 		// the others need not wait.
-		if err := expire(p.w, target.Name, p.holder); err != nil {
+		if err := expire(p.w, target.Name, p.holder); err != nil || over {
 			return err
 		}
 	}

@@ -154,7 +154,7 @@ func TestPurgeMeanwhile(t *testing.T) {
 		calm := &process{w: tr.world, calm: true}
 		var relays []*relay.Relay
 		for _, s := range []restless{tr.memory, tr.table} {
-			r := relay.Start(tr.store, tr.db, relay.Config{Targets: []relay.Target{s.target(calm)}, Batch: 3, Poll: 5 * time.Millisecond})
+			r := relay.Start(tr.store, tr.db, relay.Config{Targets: []relay.Target{s.target(calm)}, Batch: 3, Lease: lasting, Poll: 5 * time.Millisecond})
 			relays = append(relays, r)
 		}
 		stop := make(chan struct{})

@@ -38,18 +38,21 @@ func TestSlowSink(t *testing.T) {
 	for _, same := range []bool{false, true} {
 		for _, conns := range []int{1, 3} {
 			t.Run(fmt.Sprintf("same database=%v, connections=%d", same, conns), func(t *testing.T) {
-				each(t, func(w *world) {
-					w.Parallel()
-					slowSink(w, same, conns)
+				dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+					t.Parallel()
+					undisturbed(t, slowLease/6, func() (*world, func() string) { return slowSink(newWorld(t, e), same, conns) })
 				})
 			})
 		}
 	}
 }
 
-func slowSink(w *world, same bool, conns int) {
+// slowLease is the lease of TestSlowSink.
+const slowLease = 600 * time.Millisecond
+
+func slowSink(w *world, same bool, conns int) (*world, func() string) {
 	w.Helper()
-	const lease = 600 * time.Millisecond
+	const lease = slowLease
 	l := newLedger(w)
 	l.refuse = refuse("bad", false)
 	w.sink.refuse = func(name string) error {
@@ -71,16 +74,19 @@ func slowSink(w *world, same bool, conns int) {
 		relays = append(relays, w.start(relay.Config{Holder: holder, Lease: lease, Targets: []relay.Target{target}}))
 		w.db = looks
 	}
-	w.commit("bad", "a", "b", "c", "d")
-	w.drain(relays[0])
-	// Looking for one that the sink takes may take some out of their order.
-	delivered := strings.Fields(got())
-	slices.Sort(delivered)
-	if strings.Join(delivered, " ") != "a b c d" {
-		w.Errorf("delivered [%s], want a b c d", got())
-	}
-	if f := w.failures(false); len(f) != 1 || f[0].Attempts != 1 {
-		w.Errorf("failures %+v, want one attempt of one entry", f)
+	return w, func() string {
+		w.commit("bad", "a", "b", "c", "d")
+		w.drain(relays[0])
+		// Looking for one that the sink takes may take some out of their order.
+		delivered := strings.Fields(got())
+		slices.Sort(delivered)
+		if strings.Join(delivered, " ") != "a b c d" {
+			return fmt.Sprintf("delivered [%s], want a b c d", got())
+		}
+		if f := w.failures(false); len(f) != 1 || f[0].Attempts != 1 {
+			return fmt.Sprintf("failures %+v, want one attempt of one entry", f)
+		}
+		return ""
 	}
 }
 
@@ -156,7 +162,7 @@ func TestOvertakenDuringACall(t *testing.T) {
 			if !strings.Contains(err.Error(), "lost to another process") {
 				t.Errorf("the call ended because of %v", err)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(dbtest.Patience):
 			t.Fatal("the call goes on")
 		}
 		w.ticks(5) // it looks for the lease again, in vain
@@ -340,7 +346,7 @@ func TestBlackHole(t *testing.T) {
 			if err == nil {
 				t.Error("the call ended without a cause")
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(dbtest.Patience):
 			t.Fatal("the call goes on")
 		}
 		w.want("a")
@@ -372,7 +378,7 @@ func TestStopInTheDark(t *testing.T) {
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("Stop = %v", err)
 			}
-		case <-time.After(time.Minute):
+		case <-time.After(dbtest.Patience):
 			t.Error("it does not stop")
 		}
 	}, dbtest.PostgresEngines()...)

@@ -16,6 +16,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
 // The environment of a test binary that is not to test, but to play a role until
@@ -108,7 +109,7 @@ func (v *victim) transaction(j *journal.Journal, names []string) error {
 	}
 	for _, n := range names {
 		e := relay.Lend(conn, func(db *sql.DB) {
-			_, err = j.Write(ctx, hooks.Flush{Conn: db, Events: []hooks.Event{event(n)}, Token: 1, Own: true, Timeout: time.Minute})
+			_, err = j.Write(ctx, hooks.Flush{Conn: db, Events: []hooks.Event{event(n)}, Token: 1, Own: true, Timeout: dbtest.Patience})
 		})
 		if err = errors.Join(e, err); err != nil {
 			return fail(err)

@@ -76,17 +76,24 @@ func (w *world) must(err error) {
 	}
 }
 
+// lasting is for leases that are not to run out, and calls that are not to take too
+// long, though the machine may stand still. What waits for both to end has the patience.
+const lasting = 40 * time.Second
+
 // start starts a relay, which is stopped when the test ends.
 func (w *world) start(cfg relay.Config) *relay.Relay {
 	w.Helper()
 	if cfg.Targets == nil {
 		cfg.Targets = []relay.Target{w.target()}
 	}
+	if cfg.Lease == 0 {
+		cfg.Lease = lasting
+	}
 	cfg.Notify, cfg.Clock = w.sink.observe, w.clock
 	cfg.Log = zap.NewNop()
 	r := relay.Start(w.store, w.db, cfg)
 	w.Cleanup(func() {
-		c, cancel := context.WithTimeout(ctx, 30*time.Second) // for sinks that wait for their context
+		c, cancel := context.WithTimeout(ctx, dbtest.Patience) // for sinks that wait for their context
 		defer cancel()
 		w.must(r.Stop(c))
 	})
@@ -94,13 +101,13 @@ func (w *world) start(cfg relay.Config) *relay.Relay {
 }
 
 func (w *world) target() relay.Target {
-	return relay.Target{Name: name, MaxAttempts: 5, Deliver: w.sink.deliver}
+	return relay.Target{Name: name, MaxAttempts: 5, Timeout: lasting, Deliver: w.sink.deliver}
 }
 
 // drain waits until r has nothing to do.
 func (w *world) drain(r *relay.Relay) {
 	w.Helper()
-	patience := time.Minute
+	patience := dbtest.Patience
 	if long() {
 		patience = time.Hour // for what a million transactions have left
 	}
@@ -146,7 +153,7 @@ func (t *tx) record(names ...string) {
 		events[i] = event(n)
 	}
 	t.w.must(relay.Lend(t.conn, func(db *sql.DB) {
-		ok, err := t.w.j.Write(ctx, hooks.Flush{Conn: db, Events: events, Token: 1, Own: true, Timeout: 10 * time.Second})
+		ok, err := t.w.j.Write(ctx, hooks.Flush{Conn: db, Events: events, Token: 1, Own: true, Timeout: dbtest.Patience})
 		if err != nil || !ok {
 			t.w.Fatalf("Write = %v, %v", ok, err)
 		}
@@ -258,7 +265,7 @@ func (w *world) want(got string) {
 // until waits for a condition that other goroutines bring about.
 func (w *world) until(what string, ok func() bool) {
 	w.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(dbtest.Patience)
 	for !ok() {
 		if time.Now().After(deadline) {
 			w.Fatalf("never: %s", what)

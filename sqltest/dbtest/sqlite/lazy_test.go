@@ -55,7 +55,7 @@ func TestReadOnlyPool(t *testing.T) {
 // nothing; the first event does, in its transaction.
 func TestMadeByTheFirstEvent(t *testing.T) {
 	w := newWorld(t)
-	db := w.open("_pragma=busy_timeout(5000)", "_pragma=journal_mode(WAL)")
+	db := w.open("_pragma=busy_timeout(180000)", "_pragma=journal_mode(WAL)")
 	w.must(db.PingContext(ctx))
 	w.text(db, "SELECT 1")
 	w.wantNothing(w.bare)

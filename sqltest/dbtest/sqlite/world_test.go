@@ -39,11 +39,11 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	core, logs := observer.New(zapcore.InfoLevel)
 	w := &world{T: t, path: filepath.Join(t.TempDir(), "app.db"), name: dbtest.Name("sqlite"), recorder: sqltest.NewRecorder(), logs: logs}
-	hub := forward.New(&forward.Options{Logger: zap.New(core)})
+	hub := forward.New(&forward.Options{Logger: zap.New(core), Timeout: dbtest.Patience})
 	hub.Register(threadline.NewForwarder(nil), forward.Auto)
 	hub.Register(w.recorder, forward.Auto)
-	driver.Register(w.name, "sqlite", hub, driver.Capture(driver.AllTables()))
-	w.bare = dbtest.Open(t, "sqlite", w.file("_pragma=busy_timeout(5000)"))
+	driver.Register(w.name, "sqlite", hub, driver.Capture(driver.AllTables()), driver.WriteTimeout(dbtest.Patience))
+	w.bare = dbtest.Open(t, "sqlite", w.file("_pragma=busy_timeout(180000)"))
 	return w
 }
 
