@@ -2,7 +2,6 @@ package driver
 
 import (
 	"context"
-	"database/sql/driver"
 	"fmt"
 	"slices"
 	"strings"
@@ -343,11 +342,14 @@ func (c *conn) look(ctx context.Context) {
 		c.deliver(ctx)
 		return
 	}
-	stmts := c.unsure
+	c.believe(ctx, c.testimony(ctx))
+}
+
+// believe brings the connection's state in line with what the server said of it.
+func (c *conn) believe(ctx context.Context, w witness) {
+	stmts, broken := c.unsure, c.tx.broken
 	c.behind, c.alert, c.unsure = false, c.bad, nil
 	c.forgetNames()
-	broken := c.tx.broken
-	w := c.testimony(ctx)
 	if w != witnessSame && c.open && len(c.tx.items) > 0 {
 		c.mayBeOver(stmts, w)
 	}
@@ -359,32 +361,6 @@ func (c *conn) look(ctx context.Context) {
 		c.tx.broken = broken
 	}
 	c.deliver(ctx)
-}
-
-// catchUp finds out, in the mode off, in which transaction a function is to wait: so
-// far the server was not asked.
-func (c *conn) catchUp(ctx context.Context) error {
-	if c.mysql() && !c.open { // which may begin one without a word
-		c.behind = true
-	}
-	c.asks = true
-	c.look(ctx)
-	c.asks = false
-	if c.bad {
-		return driver.ErrBadConn
-	}
-	return nil
-}
-
-// leaves reports whether the server is not to be asked about the transaction now,
-// because the mode is off and there is nothing to lose. It is asked before the
-// first use in another mode.
-func (c *conn) leaves() bool {
-	if c.asks || c.db.reg.modeNow() != hooks.Off || c.open && (c.tx.mode != hooks.Off || len(c.tx.items) > 0) {
-		return false
-	}
-	c.askBeforeUse(nil)
-	return true
 }
 
 func ends(stmts []lex.Statement) bool {

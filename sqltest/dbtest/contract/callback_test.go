@@ -2,6 +2,7 @@ package contract_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strings"
 	"sync"
@@ -87,6 +88,75 @@ func callbacks(t *testing.T, s setup) {
 				}
 			}, engines...)
 		})
+	}
+}
+
+// TestOffWithRowsOpen: where the driver must ask before it takes a function, and
+// rows keep it from asking, that costs neither the rows nor the transaction.
+func TestOffWithRowsOpen(t *testing.T) {
+	for what, unseen := range map[string]func(w *world, h hooks.Handle, conn *sql.Conn){
+		"a string": func(w *world, h hooks.Handle, _ *sql.Conn) {
+			w.must(h.ExecContext(ctx(), "SAVEPOINT a; SELECT 1"))
+		},
+		"Raw": func(w *world, _ hooks.Handle, conn *sql.Conn) {
+			w.must(conn.Raw(func(dc any) error { driver.Raw(dc); return nil }))
+		},
+	} {
+		for _, byTx := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, Tx %t", what, byTx), func(t *testing.T) {
+				dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+					w := newWorld(t, e, setup{driver: []driver.Option{driver.WithMode(hooks.Off)}})
+					conn := w.conn()
+					h, end := hooks.Handle(conn), func() error {
+						_, err := conn.ExecContext(ctx(), "COMMIT")
+						return err
+					}
+					if byTx {
+						tx, err := conn.BeginTx(ctx(), nil)
+						w.must(err)
+						h, end = tx, tx.Commit
+					} else {
+						w.must(conn.ExecContext(ctx(), "BEGIN"))
+					}
+					w.must(h.ExecContext(ctx(), "INSERT INTO things (id) VALUES (1)"))
+					unseen(w, h, conn)
+					w.within("OnCommit", func() { w.offWithRowsOpen(h, end) })
+				})
+			})
+		}
+	}
+}
+
+func (w *world) offWithRowsOpen(h hooks.Handle, end func() error) {
+	w.Helper()
+	rows, err := h.(interface {
+		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	}).QueryContext(ctx(), "SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3")
+	w.must(err)
+	defer rows.Close()
+	rows.Next()
+	var ran calls
+	want := "late"
+	if err := hooks.OnCommit(ctx(), h, ran.note("early")); err == nil {
+		want = "early late"
+	} else if !strings.Contains(err.Error(), "rows are open") {
+		w.Errorf("OnCommit: %v, want an error that says that rows are open", err)
+	}
+	n := 1
+	for rows.Next() {
+		n++
+	}
+	if err := rows.Err(); err != nil || n != 3 {
+		w.Errorf("%d rows, error %v, want 3", n, err)
+	}
+	w.must(rows.Close())
+	w.must(hooks.OnCommit(ctx(), h, ran.note("late")))
+	w.must(end())
+	if got := ran.names(); got != want {
+		w.Errorf("ran [%s], want [%s]", got, want)
+	}
+	if got := w.rows(); got != "1" {
+		w.Errorf("rows [%s], want [1]", got)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"go.uber.org/zap"
@@ -318,6 +319,45 @@ func onCommit(t *testing.T, mode hooks.Mode) {
 	if got := strings.Join(calls, " "); got != "commit ddl" {
 		t.Errorf("called after %q, want commit and ddl", got)
 	}
+}
+
+// TestOffWithRowsOpen: the driver cannot ask then whether there is a transaction to
+// wait for, and says so at once. Neither the rows nor the connection suffer.
+func TestOffWithRowsOpen(t *testing.T) {
+	w := newWorld(t, driver.WithMode(hooks.Off))
+	conn := w.conn()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	w.exec(conn, "SET autocommit = 0", "INSERT INTO t (id) VALUES (1)")
+	rows, err := conn.QueryContext(ctx, "SELECT 1 UNION SELECT 2 UNION SELECT 3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	rows.Next()
+	calls := 0
+	count := func(context.Context) { calls++ }
+	if err := hooks.OnCommit(ctx, conn, count); err == nil || !strings.Contains(err.Error(), "rows are open") {
+		t.Errorf("OnCommit: %v, want an error that says that rows are open", err)
+	}
+	n := 1
+	for rows.Next() {
+		n++
+	}
+	if err := rows.Err(); err != nil || n != 3 {
+		t.Errorf("%d rows, error %v, want 3", n, err)
+	}
+	if err := rows.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := hooks.OnCommit(ctx, conn, count); err != nil {
+		t.Fatal(err)
+	}
+	w.exec(conn, "COMMIT")
+	if calls != 1 {
+		t.Errorf("%d calls, want 1", calls)
+	}
+	w.are([]string{"1"}, nil)
 }
 
 // TestAuditedTwice is refused: each would take the other's savepoint away.

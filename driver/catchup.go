@@ -1,0 +1,59 @@
+package driver
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// errUnasked is no ErrBadConn: nothing is wrong with the app's transaction.
+var errUnasked = errors.New("driver: rows are open on this connection, so the server cannot be asked in which transaction the function is to wait, as it must be while the mode is off: read the rows to their end, or close them, before OnCommit and OnRollback")
+
+// catchUp finds out, in the mode off, in which transaction a function is to wait: so
+// far the server was not asked.
+func (c *conn) catchUp(ctx context.Context) error {
+	switch {
+	case c.bad:
+		return driver.ErrBadConn
+	case c.mysql() && (c.behind || !c.open): // where one may begin without a word
+		if c.reading > 0 {
+			return errUnasked
+		}
+		c.behind, c.asks = true, true
+		c.look(ctx)
+		c.asks = false
+	case c.behind:
+		_, known := c.status()
+		if (!known || c.open && len(c.tx.items) > 0) && isBusy(c.own.conn) {
+			return errUnasked // before pgx takes the result away from the rows
+		}
+		w := c.testimony(ctx)
+		if w == witnessLost && c.postgres() && c.alive() {
+			return errUnasked // which lib/pq says only when it is asked
+		}
+		c.believe(ctx, w)
+	}
+	if c.bad {
+		return driver.ErrBadConn
+	}
+	return nil
+}
+
+// alive reports whether the base connection takes itself to be of use.
+func (c *conn) alive() bool {
+	v, ok := c.base.(driver.Validator)
+	return !ok || v.IsValid()
+}
+
+// leaves reports whether the server is not to be asked about the transaction now,
+// because the mode is off and there is nothing to lose. It is asked before the
+// first use in another mode.
+func (c *conn) leaves() bool {
+	if c.asks || c.db.reg.modeNow() != hooks.Off || c.open && (c.tx.mode != hooks.Off || len(c.tx.items) > 0) {
+		return false
+	}
+	c.askBeforeUse(nil)
+	return true
+}
