@@ -78,7 +78,8 @@ type job struct {
 	// prepared: the app has prepared it.
 	prepared bool
 	// blind: a question before it would come between the transaction's start and a
-	// statement that must be ahead of any query.
+	// statement that must be ahead of any query, or on MySQL between a statement and
+	// what asks for its ROW_COUNT().
 	blind bool
 	// copying: lib/pq is in the middle of a COPY and can ask nothing.
 	copying bool

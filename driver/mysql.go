@@ -24,6 +24,7 @@ const (
 // dispatchMySQL runs a job on MySQL.
 func (c *conn) dispatchMySQL(ctx context.Context, j job) (answer, error) {
 	s := j.stmts
+	j.blind = len(s) > 0 && s[0].Looks
 	switch {
 	case len(s) == 1 && isControl(s[0].Kind):
 		return c.control(ctx, j)

@@ -158,10 +158,10 @@ func (c *conn) parseMySQL(ctx context.Context, query string, dst []lex.Statement
 		return append(dst, lex.Statement{})
 	}
 	key, reading := c.db.reg.cfg.keyColumn, c.db.lexed
-	stmts := lex.Parse(reading, query, key, dst)
+	stmts, looks := lex.Parse(reading, query, key, dst), lex.LooksBack(query)
 	if lex.AmbiguousMySQL(query, key, stmts) {
 		mode, known := "", false
-		if c.reading == 0 && c.mode() != hooks.Off {
+		if c.reading == 0 && !looks && c.mode() != hooks.Off {
 			bounded, cancel := c.unhurried(ctx)
 			_ = c.read(bounded, "SELECT @@sql_mode, @@character_set_client", nil, func(row []string) {
 				mode, known = row[0], !hidesBackslash(row[1])
@@ -176,6 +176,9 @@ func (c *conn) parseMySQL(ctx context.Context, query string, dst []lex.Statement
 	}
 	if lex.Conditional(reading, query, key, stmts) {
 		return append(dst[:0], unseenStatement)
+	}
+	for i := range stmts {
+		stmts[i].Looks = looks
 	}
 	return stmts
 }

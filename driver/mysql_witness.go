@@ -28,6 +28,20 @@ func (c *conn) setWitness(ctx context.Context) error {
 	return nil
 }
 
+// witnessAfter sets the witness after a statement before which nothing may be sent,
+// and reports whether there is one. Without it the statement is not captured: while
+// its rows are open none can be set.
+func (c *conn) witnessAfter(ctx context.Context, j *job, a answer) bool {
+	if !c.mysql() || !j.blind || c.tx.witness > 0 {
+		return true
+	}
+	if a.rows == nil && c.setWitness(ctx) == nil {
+		return true
+	}
+	c.uncaptured(countWrites(j.stmts), "opaque")
+	return false
+}
+
 // keepWitness follows what a RELEASE or ROLLBACK TO of the savepoint at an index has
 // done to the witness: MySQL forgets all savepoints behind that. If there are events
 // from before, the witness is set again: the transaction lives.

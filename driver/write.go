@@ -43,7 +43,7 @@ func (c *conn) write(ctx context.Context, j job) (answer, error) {
 func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 	wrote := c.tx.wrote
 	c.tx.wrote = !c.onlyTemporary(&j)
-	if c.mysql() && c.reading == 0 && c.tx.mode != hooks.Off && c.wants(&j) {
+	if c.mysql() && !j.blind && c.reading == 0 && c.tx.mode != hooks.Off && c.wants(&j) {
 		if err := c.setWitness(ctx); err != nil {
 			return answer{}, err
 		}
@@ -70,7 +70,7 @@ func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 		return a, err
 	}
 	c.countUnseen(&j)
-	if !c.wants(&j) {
+	if !c.wants(&j) || !c.witnessAfter(ctx, &j, a) {
 		return a, nil
 	}
 	captured := c.capture(ctx, j, a.res)

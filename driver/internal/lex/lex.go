@@ -120,6 +120,8 @@ type Statement struct {
 	// what an INSERT makes of values that do not fit: of sql_mode, or of the
 	// character set.
 	Modes bool
+	// Looks: a statement of MySQL that [LooksBack]; the parser leaves it to the driver.
+	Looks bool
 	// Temporary: CREATE TEMPORARY TABLE …, which is no schema change.
 	Temporary bool
 	// Conditional: a Schema statement with IF EXISTS or IF NOT EXISTS before the
