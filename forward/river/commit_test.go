@@ -60,7 +60,7 @@ func TestJobIsReadable(t *testing.T) {
 		}
 		var args map[string]any
 		w.must(json.Unmarshal(text, &args))
-		if events, _ := args["events"].([]any); args["forwarder"] != forwarder || len(events) != 1 || len(args) != 2 {
+		if events, _ := args["events"].([]any); args["forwarder"] != forwarder || args["identity"] == "" || len(events) != 1 || len(args) != 3 {
 			t.Errorf("the args are %s", text)
 		}
 		w.delivered("") // nobody works here
