@@ -86,6 +86,9 @@ func TestSource(t *testing.T) {
 		}
 		functions[name] = true
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	checked := 0
 	for _, folder := range []string{"driver", "forward", "threadline", "hooks", "internal"} {
 		eachString(t, filepath.Join("../../..", folder), func(at, s string) {
