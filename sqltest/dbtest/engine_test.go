@@ -34,15 +34,15 @@ func TestSQLitePragmasReachEveryConnection(t *testing.T) {
 		}
 		defer conn.Close()
 		var mode string
-		var timeout int
+		var timeout int64
 		if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
 			t.Fatal(err)
 		}
 		if err := conn.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&timeout); err != nil {
 			t.Fatal(err)
 		}
-		if mode != "wal" || timeout != 5000 {
-			t.Errorf("journal_mode %s, busy_timeout %d; want wal, 5000", mode, timeout)
+		if mode != "wal" || timeout != dbtest.Patience.Milliseconds() {
+			t.Errorf("journal_mode %s, busy_timeout %d; want wal, %d", mode, timeout, dbtest.Patience.Milliseconds())
 		}
 	}
 }
