@@ -23,11 +23,11 @@ func TestWatchdogEndsNoStranger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := stranger.Start(); err != nil {
+	if err = stranger.Start(); err != nil {
 		t.Fatal(err)
 	}
 	pid := strconv.Itoa(stranger.Process.Pid)
-	if err := os.WriteFile(filepath.Join(dir, "data", "postmaster.pid"), []byte(pid+"\n"+dir+"/data\n"), 0o600); err != nil {
+	if err = os.WriteFile(filepath.Join(dir, "data", "postmaster.pid"), []byte(pid+"\n"+dir+"/data\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	w, err := watch(dir)
