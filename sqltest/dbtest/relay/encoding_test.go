@@ -132,21 +132,27 @@ func TestFailureThatCannotBeWritten(t *testing.T) {
 			return nil
 		}
 		w.commit("bad")
-		r := w.start(relay.Config{})
 		calls := func() int {
 			w.sink.mu.Lock()
 			defer w.sink.mu.Unlock()
 			return w.sink.calls
 		}
-		for n, pause := range []time.Duration{0, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second} {
-			w.clock.pass(pause)
-			w.until(fmt.Sprintf("call %d", n+1), func() bool { return calls() == n+1 })
+		r := w.start(relay.Config{})
+		w.until("the first call", func() bool { return calls() == 1 })
+		w.ticks(3) // what came of it could not be written
+		for n, pause := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second} {
+			w.clock.pass(pause * 7 / 8)
+			if w.ticks(2); calls() != n+1 {
+				w.Errorf("within the pause of %v the sink was called again", pause)
+			}
+			w.clock.pass(pause / 8)
+			w.until(fmt.Sprintf("call %d", n+2), func() bool { return calls() == n+2 })
 			for range 3 {
 				r.Wake()
 				w.ticks(1)
 			}
-			if got := calls(); got != n+1 {
-				w.Errorf("after the pause of %v the sink was called %d times, want %d", pause, got, n+1)
+			if got := calls(); got != n+2 {
+				w.Errorf("after the pause of %v the sink was called %d times, want %d", pause, got, n+2)
 			}
 		}
 		w.exec(admit)
