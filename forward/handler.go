@@ -42,10 +42,10 @@ var _ hooks.Handler = (*handler)(nil)
 
 // Connect implements [hooks.Handler].
 func (d *handler) Connect(ctx context.Context, conn *sql.DB) error {
-	if err := d.nameLog(ctx, conn); err != nil {
-		return err
-	}
-	if d.journal != nil {
+	if d.journal != nil { // without one, nothing is asked of a server before the app does
+		if err := d.nameLog(ctx, conn); err != nil {
+			return err
+		}
 		if err := d.journal.Check(ctx, conn); err != nil {
 			return d.failed(ctx, conn, err)
 		}
