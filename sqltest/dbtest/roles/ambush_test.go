@@ -320,14 +320,19 @@ func (s *sink) refuse(id string) {
 func (s *sink) Forward(_ context.Context, entries []journal.Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	refused := make(map[uuid.UUID]error)
 	for _, e := range entries {
 		if e.Target.ID == s.refused && s.refused != "" && e.Target.Type == "order" {
-			return forward.Partial(map[uuid.UUID]error{e.ID: forward.Permanent("refused", fmt.Errorf("refused %s: it's ł", e.Target.ID))})
+			refused[e.ID] = forward.Permanent("refused", fmt.Errorf("refused %s: it's ł", e.Target.ID))
+			continue
 		}
 		if s.got == nil {
 			s.got = map[string]bool{}
 		}
 		s.got[e.Target.ID] = true
+	}
+	if len(refused) > 0 {
+		return forward.Partial(refused)
 	}
 	return nil
 }
