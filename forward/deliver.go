@@ -25,6 +25,7 @@ type sink struct {
 	off      atomic.Bool // left out for good
 	breaker  breaker
 	rivals   rivals
+	short    func() string // its identity, as every job of its carries it
 }
 
 // syncSinks returns those of active that are called within Commit.

@@ -120,7 +120,7 @@ func (d *handler) enqueue(ctx context.Context, f hooks.Flush) error {
 	ids := idsOf(f.Events)
 	jobs := make([]Job, len(d.queue.given))
 	for i, s := range d.queue.given {
-		jobs[i] = Job{Forwarder: s.name(), Events: ids, MaxAttempts: s.maxAttempts, Identity: s.short(d.hub.application)}
+		jobs[i] = Job{Forwarder: s.name(), Events: ids, MaxAttempts: s.maxAttempts, Identity: s.short()}
 	}
 	if err := d.hub.external.Enqueue(ctx, f.Conn, d.db.Dialect, jobs); err != nil {
 		return fmt.Errorf("forward: enqueue %d jobs: %w", len(jobs), err)

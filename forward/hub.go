@@ -175,7 +175,10 @@ func (h *Hub) newHandler(db hooks.Database) *handler {
 	h.opened = true
 	d := &handler{hub: h, db: db, setup: make(chan struct{}, 1)}
 	for _, r := range h.registrations {
-		d.sinks = append(d.sinks, &sink{registration: r})
+		d.sinks = append(d.sinks, &sink{
+			registration: r,
+			short:        sync.OnceValue(func() string { return shortIdentity(r, h.application) }),
+		})
 	}
 	return d
 }

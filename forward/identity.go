@@ -47,8 +47,8 @@ func (r *registration) identity(program string) relay.Identity {
 	return id
 }
 
-// short is identity in few bytes.
-func (r *registration) short(program string) string {
+// shortIdentity is r's identity in few bytes.
+func shortIdentity(r *registration, program string) string {
 	const bytes = 6
 	sum := sha256.Sum256([]byte(r.identity(program).Text))
 	return hex.EncodeToString(sum[:bytes]) + " " + program
@@ -134,7 +134,7 @@ func (r *rivals) add(identity string) bool {
 // compareJob warns, once for each, of jobs for a forwarder that is another in the
 // program that has enqueued them.
 func (d *handler) compareJob(s *sink, job *Job) {
-	own := s.short(d.hub.application)
+	own := s.short()
 	hash, program, _ := strings.Cut(job.Identity, " ")
 	if is, _, _ := strings.Cut(own, " "); hash == "" || hash == is || !s.rivals.add(job.Identity) {
 		return
