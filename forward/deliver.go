@@ -73,19 +73,8 @@ func (d *handler) deliver(ctx context.Context, conn *sql.DB, s *sink, entries []
 		return true
 	}
 	start := time.Now()
-	track := s.breaker.track()
-	result, returned := bounded(d.lend(ctx, conn), s.timeout, func(ctx context.Context) callResult {
-		defer track.finish()
-		return call(ctx, s, entries)
-	})
+	result, returned := d.callWithin(ctx, conn, s, entries, func(ctx context.Context) callResult { return call(ctx, s, entries) })
 	n.Duration = time.Since(start)
-	switch {
-	case !returned:
-		track.giveUp()
-		result = callResult{entries: entries, err: errLeftBehind, timedOut: true}
-	case !result.finished:
-		result = callResult{entries: entries, err: errEndedGoroutine}
-	}
 	if s.breaker.note(result.timedOut, d.hub.now()) {
 		d.log().Warn("aftercommit: a forwarder is suspended, because it did not return in time repeatedly; "+
 			"if it uses the app's own *sql.DB, it waits for the connection that waits for it: "+
@@ -101,6 +90,24 @@ var (
 	errLeftBehind     = errors.New("forward: the forwarder did not return in time and was left behind")
 	errEndedGoroutine = errors.New("the forwarder ended its goroutine")
 )
+
+// callWithin makes one call into the code of s, over the lent connection and within its
+// timeout. It counts those that are left behind, and reports false for one.
+func (d *handler) callWithin(ctx context.Context, lent *sql.DB, s *sink, entries []journal.Entry, f func(context.Context) callResult) (r callResult, returned bool) {
+	track := s.breaker.track()
+	r, returned = bounded(d.lend(ctx, lent), s.timeout, func(ctx context.Context) callResult {
+		defer track.finish()
+		return f(ctx)
+	})
+	switch {
+	case !returned:
+		track.giveUp()
+		r = callResult{entries: entries, err: errLeftBehind, timedOut: true}
+	case !r.finished:
+		r = callResult{entries: entries, err: errEndedGoroutine}
+	}
+	return r, returned
+}
 
 // callResult is how a call of a forwarder went, for the entries that it got.
 type callResult struct {

@@ -104,9 +104,7 @@ func (d *handler) attachOne(ctx context.Context, conn *sql.DB, s *sink, a Attach
 	if s.breaker.left.Load() > 0 {
 		return errors.New("an earlier call of Attach has not returned yet")
 	}
-	track := s.breaker.track()
-	result, returned := bounded(d.lend(ctx, conn), s.timeout, func(ctx context.Context) (r callResult) {
-		defer track.finish()
+	result, _ := d.callWithin(ctx, conn, s, nil, func(ctx context.Context) (r callResult) {
 		defer func() {
 			if v := recover(); v != nil {
 				r.err = &panicError{v}
@@ -115,13 +113,6 @@ func (d *handler) attachOne(ctx context.Context, conn *sql.DB, s *sink, a Attach
 		}()
 		return callResult{err: a.Attach(ctx, conn)}
 	})
-	switch {
-	case !returned:
-		track.giveUp()
-		return errLeftBehind
-	case !result.finished:
-		return errEndedGoroutine
-	}
 	return result.err
 }
 

@@ -225,17 +225,9 @@ func (d *handler) callSink(ctx context.Context, lent *sql.DB, s *sink, entries [
 	if err := d.mayCall(s); err != nil {
 		return entries, relay.Result{Err: &relay.Failure{Reason: reasonSuspended, Err: err}}
 	}
-	track := s.breaker.track()
-	result, returned := bounded(d.lend(ctx, lent), s.timeout, func(ctx context.Context) callResult {
-		defer track.finish()
-		return call(ctx, s, entries)
-	})
-	switch {
-	case !returned:
-		track.giveUp()
+	result, returned := d.callWithin(ctx, lent, s, entries, func(ctx context.Context) callResult { return call(ctx, s, entries) })
+	if !returned {
 		return entries, relay.Result{Hung: true, Err: &relay.Failure{Reason: reasonTimeout, Err: errLeftBehind}}
-	case !result.finished:
-		result = callResult{entries: entries, err: errEndedGoroutine}
 	}
 	r = toResult(result)
 	r.Filtered = len(entries) - len(result.entries)
