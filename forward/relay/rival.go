@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
 // Identity is what a forwarder is, as far as that can be told from another of the
@@ -34,19 +34,7 @@ func (r *registered) text() string {
 		return ""
 	}
 	text, _ := json.Marshal(r) // it is text and maps of text
-	var b strings.Builder
-	for _, c := range string(text) {
-		switch {
-		case c < 0x80:
-			b.WriteRune(c)
-		case c < 0x10000:
-			fmt.Fprintf(&b, `\u%04x`, c)
-		default:
-			c -= 0x10000
-			fmt.Fprintf(&b, `\u%04x\u%04x`, 0xD800+c>>10, 0xDC00+c&0x3FF)
-		}
-	}
-	return b.String()
+	return pgtext.ASCII(text)
 }
 
 func parseRegistered(text string) (r registered) {

@@ -26,7 +26,7 @@ func AppendJSON(dst, doc []byte, ascii bool) ([]byte, error) {
 			dst = append(dst, c)
 		default:
 			r, n := utf8.DecodeRune(doc[i:])
-			dst = appendRune(dst, r)
+			dst = appendRune(dst, r, `\\u`)
 			i += n
 			continue
 		}
@@ -35,15 +35,28 @@ func AppendJSON(dst, doc []byte, ascii bool) ([]byte, error) {
 	return append(dst, '\''), nil
 }
 
-// appendRune appends the JSON escapes of r, with the backslash doubled for the
-// literal.
-func appendRune(dst []byte, r rune) []byte {
+// ASCII returns a JSON document, valid UTF-8, with \u escapes for what is not ASCII.
+func ASCII(doc []byte) string {
+	dst := make([]byte, 0, len(doc))
+	for _, r := range string(doc) {
+		if r < utf8.RuneSelf {
+			dst = append(dst, byte(r))
+		} else {
+			dst = appendRune(dst, r, `\u`)
+		}
+	}
+	return string(dst)
+}
+
+// appendRune appends the JSON escapes of r, which begin with escape: \u, or with the
+// backslash doubled for a literal.
+func appendRune(dst []byte, r rune, escape string) []byte {
 	const surrogates, high, low = 0x10000, 0xD800, 0xDC00
 	if r >= surrogates {
 		r -= surrogates
-		return appendRune(appendRune(dst, high+r>>10), low+r&0x3FF)
+		return appendRune(appendRune(dst, high+r>>10, escape), low+r&0x3FF, escape)
 	}
-	dst = append(dst, '\\', '\\', 'u')
+	dst = append(dst, escape...)
 	const digits = 4
 	hex := strconv.FormatInt(int64(r), 16)
 	for range digits - len(hex) {
