@@ -51,18 +51,14 @@ func isForeign(err error, dialect hooks.Dialect) bool {
 const (
 	postgresName = `SELECT pg_catalog.concat(pg_catalog.current_database(), CASE WHEN pg_catalog.inet_server_addr() IS NOT NULL THEN
 	pg_catalog.format(' at %s:%s', pg_catalog.host(pg_catalog.inet_server_addr()), pg_catalog.inet_server_port()) END)`
-	mysqlName = "SELECT CONCAT(COALESCE(DATABASE(), ''), ' at ', @@hostname, ':', @@port)"
 	// A database in memory has no file.
 	sqliteName = "SELECT file FROM pragma_database_list WHERE name = 'main'"
 )
 
 func databaseName(ctx context.Context, conn *sql.DB, dialect hooks.Dialect) (name string, err error) {
 	query := postgresName
-	switch dialect {
-	case hooks.SQLite:
+	if dialect == hooks.SQLite {
 		query = sqliteName
-	case hooks.MySQL:
-		query = mysqlName
 	}
 	err = conn.QueryRowContext(ctx, query).Scan(&name)
 	if dialect == hooks.SQLite && name == "" {
