@@ -36,8 +36,8 @@ const (
 )
 
 // deliver makes one call, and writes what came of each entry together with what the
-// mover writes. What cannot be read has failed without a call. Where it does not show whose fault it was that all have failed, nothing
-// is written.
+// mover writes. What cannot be read has failed without a call. Where it does not show
+// whose fault it was that all have failed, nothing is written.
 func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 	entries := w.callable(a.batch)
 	start := time.Now()
