@@ -6,16 +6,11 @@ func (p *parser) control(first []byte) (Statement, bool) {
 	switch string(first) {
 	case "BEGIN":
 		return Statement{Kind: Begin}, true
-	case "COMMIT", "END":
+	case "END":
 		return p.commit(), true
-	case "ROLLBACK":
-		return p.rollback(), true
-	case "SAVEPOINT":
-		p.advance()
-		return Statement{Kind: Savepoint, Name: p.savepoint()}, true
-	case "RELEASE":
-		p.advance()
-		return Statement{Kind: Release, Name: p.savepoint()}, true
+	}
+	if st, ok := p.commonControl(first); ok {
+		return st, true
 	}
 	if p.scan.dialect == SQLite {
 		return Statement{}, false
@@ -27,6 +22,23 @@ func (p *parser) control(first []byte) (Statement, bool) {
 		return p.rollback(), true
 	case "PREPARE":
 		return p.prepare()
+	}
+	return Statement{}, false
+}
+
+// commonControl recognises the transaction control that all dialects have.
+func (p *parser) commonControl(first []byte) (Statement, bool) {
+	switch string(first) {
+	case "COMMIT":
+		return p.commit(), true
+	case "ROLLBACK":
+		return p.rollback(), true
+	case "SAVEPOINT":
+		p.advance()
+		return Statement{Kind: Savepoint, Name: p.savepoint()}, true
+	case "RELEASE":
+		p.advance()
+		return Statement{Kind: Release, Name: p.savepoint()}, true
 	}
 	return Statement{}, false
 }

@@ -56,18 +56,8 @@ func (p *parser) mysqlControl(first []byte) (Statement, bool) {
 			return Statement{Kind: Begin}, true
 		}
 		return Statement{EndsUnseen: true}, true
-	case "COMMIT":
-		return p.commit(), true
-	case "ROLLBACK":
-		return p.rollback(), true
-	case "SAVEPOINT":
-		p.advance()
-		return Statement{Kind: Savepoint, Name: p.savepoint()}, true
-	case "RELEASE":
-		p.advance()
-		return Statement{Kind: Release, Name: p.savepoint()}, true
 	}
-	return Statement{}, false
+	return p.commonControl(first)
 }
 
 // unseen is a statement that may do anything.

@@ -88,13 +88,7 @@ func (p *parser) mysqlUpdate() Statement {
 	if !ok || !p.at("SET") {
 		return failed
 	}
-	st.Tables = []Table{to.Table}
-	alternatives := p.alternates()
-	p.rest(&st, to, "JOIN")
-	if alternatives {
-		st.Key = Key{}
-	}
-	return st
+	return p.mysqlWrites(st, to)
 }
 
 // mysqlDelete recognises a DELETE from one table.
@@ -110,6 +104,11 @@ func (p *parser) mysqlDelete() Statement {
 	if !ok || !p.end() && !p.atAny("WHERE", "ORDER", "LIMIT", "RETURNING") {
 		return failed
 	}
+	return p.mysqlWrites(st, to)
+}
+
+// mysqlWrites reads the rest of st, which writes to one table.
+func (p *parser) mysqlWrites(st Statement, to target) Statement {
 	st.Tables = []Table{to.Table}
 	alternatives := p.alternates()
 	p.rest(&st, to, "JOIN")
