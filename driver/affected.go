@@ -38,14 +38,10 @@ func (c *conn) affected(j *job, res driver.Result) (rows int64, known bool) {
 
 // counts reports whether base, perhaps below wrappers of others, is one of counters.
 func counts(base driver.Conn) bool {
-	for range maxWrappers {
-		if base == nil {
-			break
-		}
-		if slices.ContainsFunc(counters, func(pkg string) bool { return isOf(base, pkg) }) {
+	for layer := range layers(base) {
+		if slices.ContainsFunc(counters, func(pkg string) bool { return isOf(layer, pkg) }) {
 			return true
 		}
-		base = below(base)
 	}
 	return false
 }

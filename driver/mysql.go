@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"database/sql/driver"
+	"slices"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -237,7 +238,7 @@ func (c *conn) implicitCommit(ctx context.Context, err error) {
 // bareMySQL runs autocommitted statements and forwards their events once they have
 // succeeded.
 func (c *conn) bareMySQL(ctx context.Context, j job) (answer, error) {
-	j.stmts = append([]lex.Statement(nil), j.stmts...)
+	j.stmts = slices.Clone(j.stmts)
 	j.names.stmts = j.stmts
 	if !c.open {
 		if err := c.rehearse(ctx, j); err != nil {
@@ -262,7 +263,7 @@ func (c *conn) bareMySQL(ctx context.Context, j job) (answer, error) {
 	c.start(ctx)
 	captured := c.capture(ctx, j, a.res)
 	c.open = false
-	t := txn{items: append([]item(nil), c.tx.items...)}
+	t := txn{items: slices.Clone(c.tx.items)}
 	clear(c.tx.items)
 	c.tx.items, c.tx.story = c.tx.items[:0], story{}
 	mode := c.tx.mode

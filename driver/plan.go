@@ -2,7 +2,6 @@ package driver
 
 import (
 	"database/sql/driver"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -49,13 +48,7 @@ func (c *conn) replays(j *job) bool {
 }
 
 // isPQ recognises lib/pq, which prepares only what the app prepares.
-func isPQ(base driver.Conn) bool {
-	t := reflect.TypeOf(bottom(base))
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	return strings.HasPrefix(t.PkgPath(), "github.com/lib/pq")
-}
+func isPQ(base driver.Conn) bool { return isOf(bottom(base), "github.com/lib/pq") }
 
 // aimAt is aimOf for a statement of j. If it may have written to a table that r
 // hides instead, the event is that of the one that is captured, and says that this

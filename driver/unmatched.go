@@ -31,7 +31,7 @@ func (c *conn) checkRules(ctx context.Context) {
 	}
 	if c.postgres() {
 		r, err := c.askPostgres(ctx, lex.Table{Schema: "pg_catalog", Name: "pg_class"})
-		if hooks.SQLState(err) == "0A000" { // feature_not_supported, of the query: nothing is prepared yet
+		if hooks.SQLState(err) == stateUnsupported { // the query is: nothing is prepared yet
 			c.muteCatalog(err)
 		}
 		if c.refusesCatalog(err) || c.db.mute.Load() {

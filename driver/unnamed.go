@@ -62,12 +62,13 @@ func execMode(base driver.Conn) (mode any, caches bool) {
 }
 
 func execOf(base driver.Conn) (mode any, caches bool) {
-	conn := result(reflect.ValueOf(base).MethodByName("Conn"))
-	if !conn.IsValid() || conn.Kind() != reflect.Pointer || conn.IsNil() {
+	conn, ok := call(reflect.ValueOf(base).MethodByName("Conn"))
+	if !ok || conn.Kind() != reflect.Pointer || conn.IsNil() {
 		return nil, false
 	}
-	cfg := reflect.Indirect(result(conn.MethodByName("Config")))
-	if cfg.Kind() != reflect.Struct {
+	config, ok := call(conn.MethodByName("Config"))
+	cfg := reflect.Indirect(config)
+	if !ok || cfg.Kind() != reflect.Struct {
 		return nil, false
 	}
 	setting := cfg.FieldByName("DefaultQueryExecMode")
@@ -87,14 +88,6 @@ func execOf(base driver.Conn) (mode any, caches bool) {
 }
 
 const maxModes = 16 // of pgx, which has five
-
-// result calls a method without arguments.
-func result(method reflect.Value) reflect.Value {
-	if !method.IsValid() || method.Type().NumIn() != 0 || method.Type().NumOut() != 1 {
-		return reflect.Value{}
-	}
-	return method.Call(nil)[0]
-}
 
 // isOf reports whether a package defines c's type, also as one that an app vendors.
 func isOf(c driver.Conn, pkg string) bool {
