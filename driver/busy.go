@@ -6,9 +6,10 @@ import (
 )
 
 // isBusy reports whether rows of another statement are open on a connection of
-// pgx, perhaps below wrappers of others. It refuses a query then, but has taken the result away from those rows by
-// that time (pgconn's execExtendedPrefix), which the app's own statement need not
-// do. Its types are known by their methods only: Conn().PgConn().IsBusy().
+// pgx, perhaps below wrappers of others. pgx refuses a query then, but has taken the
+// result away from those rows by that time (pgconn's execExtendedPrefix), which the
+// app's own statement need not do. Its types are known by their methods only:
+// Conn().PgConn().IsBusy().
 func isBusy(base driver.Conn) bool {
 	for c := range layers(base) {
 		conn, ok := call(reflect.ValueOf(c).MethodByName("Conn"))

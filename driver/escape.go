@@ -17,10 +17,10 @@ const conformingStrings = "standard_conforming_strings"
 
 // WithParameter is for a base driver of PostgreSQL that hands on what the server
 // reports of a setting, and reports again when it changes (PostgreSQL manual,
-// section 55.2.7); "" is for one that is not known: the function gets the base driver's connection and,
-// where this is a wrapper that shows what it wraps, what is below. The driver then does not have to
-// ask how it must read a statement with a backslash in a string. Package
-// driver/pgxdriver does this for pgx.
+// section 55.2.7); "" is for one that is not known. The function gets the base
+// driver's connection and, where that is a wrapper that shows what it wraps, what is
+// below. The driver then does not have to ask how it must read a statement with a
+// backslash in a string. Package driver/pgxdriver does this for pgx.
 func WithParameter(parameter func(base driver.Conn, name string) string) Option {
 	return func(c *config) error {
 		if parameter == nil {

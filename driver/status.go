@@ -20,10 +20,11 @@ const (
 )
 
 // WithTxStatus is for a base driver of PostgreSQL that hands on what the server
-// said last: status gets the base driver's connection and, where this is a wrapper
-// that shows what it wraps, what is below, until one is known. The driver then does not have to ask: it knows before a COMMIT that
-// this will roll back, and does not believe one that has left the transaction
-// open. Package driver/pgxdriver does this for pgx.
+// said last: status gets the base driver's connection and, where that is a wrapper
+// that shows what it wraps, what is below, until one is known. The driver then does
+// not have to ask: it knows before a COMMIT that this will roll back, and does not
+// believe one that has left the transaction open. Package driver/pgxdriver does this
+// for pgx.
 func WithTxStatus(status func(base driver.Conn) TxStatus) Option {
 	return func(c *config) error {
 		if status == nil {
