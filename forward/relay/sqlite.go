@@ -119,7 +119,13 @@ func (sqlite) advance(c *cursor, seq int64, last bool) string {
 // adopt has nothing to do: a seq means the same everywhere.
 func (sqlite) adopt(context.Context, querier, *Store) error { return nil }
 
-func (sqlite) behind(c *cursor) []string { return []string{"e.seq > " + c.done} }
+// behind: done moves with the tick's end, as on PostgreSQL; within it, seq does.
+func (sqlite) behind(c *cursor) []string {
+	if c.tick != "" {
+		return []string{"e.seq > " + itoa(c.seq)}
+	}
+	return []string{"e.seq > " + c.done}
+}
 
 func (sqlite) ahead(s *Store) string {
 	return "f.done > coalesce((SELECT seq FROM main.sqlite_sequence WHERE name = " + s.quote(s.table()) + "), 0)"
