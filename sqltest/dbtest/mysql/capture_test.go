@@ -156,46 +156,35 @@ func TestDatabases(t *testing.T) {
 func TestRecordWhileReading(t *testing.T) {
 	w := newWorld(t)
 	w.exec(w.bare, "INSERT INTO t (id) VALUES (1), (2)")
-	tx := w.begin()
-	rows, err := tx.QueryContext(context.Background(), "SELECT id FROM t")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows.Next()
-	err = hooks.Record(context.Background(), tx, hooks.Event{Action: "order.noted"})
-	if err == nil || !strings.Contains(err.Error(), "rows are open") {
-		t.Errorf("error %v, want one that says what to do", err)
-	}
-	if err := errors.Join(rows.Close(), rows.Err()); err != nil {
-		t.Fatal(err)
-	}
-	w.record(tx, "later")
-	w.commit(tx)
-	if got := w.story(); got != "order.noted #later" {
-		t.Error(got)
-	}
+	w.recordWhileOpen("SELECT id FROM t")
 }
 
 // TestRecordWhileReturning is the same with the rows of a write that is not captured.
 func TestRecordWhileReturning(t *testing.T) {
 	w := newWorld(t, driver.Capture(driver.AllTables().Except("t")))
+	w.recordWhileOpen("INSERT INTO t (id) VALUES (1), (2) RETURNING id")
+}
+
+// recordWhileOpen records while the rows of query are open, and once they are closed.
+func (w *world) recordWhileOpen(query string) {
+	w.Helper()
 	tx := w.begin()
-	rows, err := tx.QueryContext(context.Background(), "INSERT INTO t (id) VALUES (1), (2) RETURNING id")
+	rows, err := tx.QueryContext(context.Background(), query)
 	if err != nil {
-		t.Fatal(err)
+		w.Fatal(err)
 	}
 	rows.Next()
 	err = hooks.Record(context.Background(), tx, hooks.Event{Action: "order.noted"})
 	if err == nil || !strings.Contains(err.Error(), "rows are open") {
-		t.Errorf("error %v, want one that says what to do", err)
+		w.Errorf("error %v, want one that says what to do", err)
 	}
 	if err := errors.Join(rows.Close(), rows.Err()); err != nil {
-		t.Fatal(err)
+		w.Fatal(err)
 	}
 	w.record(tx, "later")
 	w.commit(tx)
 	if got := w.story(); got != "order.noted #later" {
-		t.Error(got)
+		w.Error(got)
 	}
 }
 
