@@ -11,13 +11,13 @@ import (
 // errUnasked is no ErrBadConn: nothing is wrong with the app's transaction.
 var errUnasked = errors.New("driver: rows are open on this connection, so the server cannot be asked in which transaction the function is to wait, as it must be while the mode is off: read the rows to their end, or close them, before OnCommit and OnRollback")
 
-// catchUp finds out, in the mode off, in which transaction a function is to wait: so
-// far the server was not asked.
+// catchUp asks the server, in the mode off, which transaction is open, so that a function
+// of OnCommit or OnRollback can wait for its end: until now it was not asked.
 func (c *conn) catchUp(ctx context.Context) error {
 	switch {
 	case c.bad:
 		return driver.ErrBadConn
-	case c.mysql() && (c.behind || !c.open): // where one may begin without a word
+	case c.mysql() && (c.behind || !c.open): // where a transaction may begin unseen
 		if c.reading > 0 {
 			return errUnasked
 		}
@@ -41,15 +41,14 @@ func (c *conn) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// alive reports whether the base connection takes itself to be of use.
+// alive reports whether the base connection says that it is valid.
 func (c *conn) alive() bool {
 	v, ok := c.base.(driver.Validator)
 	return !ok || v.IsValid()
 }
 
-// leaves reports whether the server is not to be asked about the transaction now,
-// because the mode is off and there is nothing to lose. It is asked before the
-// first use in another mode.
+// leaves reports whether to ask the server nothing now: the mode is off, and there is no
+// event that could be lost. It also notes to ask before the first use in another mode.
 func (c *conn) leaves() bool {
 	if c.asks || c.db.reg.modeNow() != hooks.Off || c.open && (c.tx.mode != hooks.Off || len(c.tx.items) > 0) {
 		return false

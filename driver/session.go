@@ -6,11 +6,11 @@ import (
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 )
 
-// What a forwarder does to the session of the app's idle connection would stay with the
-// app. What is plain to see is refused, because to undo it would cost a round trip of each
-// commit; a connection that is left in a transaction is given up.
+// What a forwarder changes in the session of the app's idle connection would stay with the
+// app. Statements that plainly change it are refused, because undoing them would cost each
+// commit a round trip. A connection that is left in a transaction is given up.
 
-// admits is an error if query would change the session.
+// admits returns an error if query would change the session.
 func (l *lease) admits(query string) error {
 	if l.kind != leaseIdle {
 		return nil

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// tolerated is how many timeouts in a row suspend a sync forwarder, and how
-	// many calls of any forwarder may be left behind and still run.
+	// tolerated is both how many timeouts in a row suspend a sync forwarder, and
+	// how many abandoned calls of any forwarder may still be running.
 	tolerated  = 3
 	suspension = 30 * time.Second
 )
@@ -42,7 +42,7 @@ func (b *breaker) allows(now time.Time) bool {
 	return !now.Before(b.until)
 }
 
-// note takes the result of a call, and reports whether it suspends the forwarder.
+// note records the result of a call, and reports whether it suspends the forwarder.
 func (b *breaker) note(timedOut bool, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -58,9 +58,8 @@ func (b *breaker) note(timedOut bool, now time.Time) bool {
 	return true
 }
 
-// mayCall is an error while so many calls of s are left behind that another could only
-// join them. The relay suspends s by it, tries it after each pause, and goes on once one
-// has returned.
+// mayCall returns an error while too many abandoned calls of s are still running. The
+// relay treats that as a failed call: it suspends s and tries again after each pause.
 func (d *handler) mayCall(s *sink) error {
 	n := s.breaker.left.Load()
 	if n < tolerated {
@@ -77,8 +76,8 @@ func (d *handler) mayCall(s *sink) error {
 	return fmt.Errorf("forward: %d calls of the forwarder have not returned, though their time is over; it is not called until one does", n)
 }
 
-// tracked is one call, of which its own goroutine and the one that waits for it
-// each tell once: the first finishes it, the other may give it up before.
+// tracked is one call. The goroutine that runs it calls finish, and the one that waits
+// for it calls giveUp if it stops waiting; other is set by the first of the two.
 type tracked struct {
 	b     *breaker
 	other atomic.Bool

@@ -11,9 +11,9 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// A Commit of the app does a share of what others have left behind. It begins nothing
-// any more when shareTime is over, so that what it has begun last is all that may take
-// longer: a look into the journal and a call of one sink, each within its timeout.
+// A Commit of the app does a share of what others have left behind. Once shareTime is
+// over it begins nothing more, so only what it has begun last can take longer: one look
+// into the journal and one call of a sink, each within its timeout.
 const (
 	shareTime = 100 * time.Millisecond
 	// settledPerEnd is how many transactions that wait for a connection it settles.
@@ -37,9 +37,9 @@ func (d *handler) catchesUp() bool {
 	return d.queue.store != nil && d.db.Dialect == hooks.SQLite && d.hub.relayMode == RelayInProcess
 }
 
-// catchUp does, now and then, over the connection that has committed, what a relay
-// would do beside the app: it delivers what sync forwarders have missed. While
-// something is left, the next commits go on.
+// catchUp delivers what sync forwarders have missed, over the connection that has just
+// committed: without a relay beside the app, commits do its work. It looks once in half
+// a grace period at most, but with each commit while something is left.
 func (d *handler) catchUp(ctx context.Context, conn *sql.DB, until time.Time) {
 	if !d.catchesUp() || len(d.sinks) == 0 {
 		return
@@ -67,8 +67,8 @@ func (d *handler) catchUp(ctx context.Context, conn *sql.DB, until time.Time) {
 	}
 }
 
-// claim reports whether it is time to note what was taken, and to look for what was
-// missed, which one commit at a time does.
+// claim reports whether this commit is to note what sync forwarders have accepted, and
+// whether it is to look for what they have missed, which one commit at a time does.
 func (d *handler) claim(now time.Time) (settle, look bool) {
 	q := &d.queue
 	q.mu.Lock()

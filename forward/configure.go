@@ -56,11 +56,11 @@ func (d *Dispatch) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("forward: the dispatch %q is none of auto, sync and async", text)
+	return fmt.Errorf("forward: the dispatch %q is not auto, sync or async", text)
 }
 
-// ParseSpecs reads a JSON array of [Spec]. Empty text is no forwarder at all; a
-// field that does not exist is an error.
+// ParseSpecs reads a JSON array of [Spec]. Empty text means no forwarders; an unknown
+// field is an error.
 func ParseSpecs(text []byte) ([]Spec, error) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil, nil
@@ -71,7 +71,7 @@ func ParseSpecs(text []byte) ([]Spec, error) {
 	err := dec.Decode(&specs)
 	if err == nil {
 		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("there is something behind the array")
+			err = errors.New("there is more text after the array")
 		}
 	}
 	if err != nil {
@@ -80,11 +80,10 @@ func ParseSpecs(text []byte) ([]Spec, error) {
 	return specs, nil
 }
 
-// Configure registers forwarders by name, beside those of [Hub.Register], and
-// like that it is to be called before a database is opened. One whose package
-// is not linked in is left out, with a warning that names the import: the journal
-// has its entries. Any other mistake is an error, and then none
-// of them is registered.
+// Configure registers forwarders by name, beside those of [Hub.Register]. Like
+// Register it must be called before a database is opened. A forwarder whose package
+// is not linked in is left out, with a warning that names the import; the journal is
+// written all the same. After any other mistake, an error, none of them is registered.
 func (h *Hub) Configure(specs ...Spec) error {
 	var all []*registration
 	for i := range specs {
@@ -115,7 +114,7 @@ func (h *Hub) fromSpec(s *Spec) (*registration, error) {
 	timeout := h.timeout
 	if s.Timeout != "" {
 		if timeout, err = time.ParseDuration(s.Timeout); err != nil || timeout <= 0 {
-			return nil, fmt.Errorf(`the timeout %q is no time such as "5s"`, s.Timeout)
+			return nil, fmt.Errorf(`the timeout %q is not a duration such as "5s"`, s.Timeout)
 		}
 	}
 	if s.MaxAttempts < 0 {
@@ -127,7 +126,7 @@ func (h *Hub) fromSpec(s *Spec) (*registration, error) {
 	}
 	f, err := m(s.Options)
 	if err == nil && f == nil {
-		err = errors.New("its Maker has made none")
+		err = errors.New("its Maker returned nil")
 	}
 	if err != nil {
 		return nil, err

@@ -109,18 +109,18 @@ func TestConfigureUnlinked(t *testing.T) {
 func TestConfigureMistakes(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"name": "made"}`:                                  "a JSON array such as",
-		`[{"name": "made"}] x`:                              "behind the array",
+		`[{"name": "made"}] x`:                              "after the array",
 		`[{"name": "made", "colour": "red"}]`:               `unknown field "colour"`,
-		`[{"name": "made", "dispatch": "later"}]`:           `"later" is none of auto, sync and async`,
+		`[{"name": "made", "dispatch": "later"}]`:           `"later" is not auto, sync or async`,
 		`[{"name": "made"}, {"id": "x"}]`:                   `forwarder 2, "": it has no "name"`,
-		`[{"name": "made", "timeout": "5"}]`:                `the timeout "5" is no time`,
-		`[{"name": "made", "timeout": "-5s"}]`:              `the timeout "-5s" is no time`,
+		`[{"name": "made", "timeout": "5"}]`:                `the timeout "5" is not a duration`,
+		`[{"name": "made", "timeout": "-5s"}]`:              `the timeout "-5s" is not a duration`,
 		`[{"name": "made", "max_attempts": -1}]`:            "max_attempts is -1",
 		`[{"name": "made", "filter": {"actions": ["["]}}]`:  `pattern "["`,
 		`[{"name": "made", "filter": {"tenants": [""]}}]`:   `pattern ""`,
 		`[{"name": "made", "options": {"size": "1"}}]`:      `no option "size"; there are color, shape`,
 		`[{"name": "made", "options": {"color": "black"}}]`: "there is no black",
-		`[{"name": "made", "options": {"shape": "none"}}]`:  "made none",
+		`[{"name": "made", "options": {"shape": "none"}}]`:  "returned nil",
 		`[{"name": "made"}, {"name": "made"}]`:              "second forward.made/default: give one of them another name",
 	} {
 		h, _, err := configured(t, text)

@@ -21,11 +21,11 @@ import (
 type sink struct {
 	*registration
 	inCommit atomic.Bool // called within Commit
-	attached bool        // under handler.setup
+	attached bool        // guarded by handler.setup
 	off      atomic.Bool // left out for good
 	breaker  breaker
 	rivals   rivals
-	short    func() string // its identity, as every job of its carries it
+	short    func() string // its shortIdentity, which each job carries
 }
 
 // syncSinks returns those of active that are called within Commit.
@@ -41,9 +41,9 @@ func (d *handler) active() []*sink {
 	return slices.DeleteFunc(slices.Clone(d.sinks), func(s *sink) bool { return s.off.Load() })
 }
 
-// forward calls b's sinks in order and reports whether all have been called. A
-// call that is left behind may still be using conn, so the sinks after it are
-// left for another.
+// forward calls b's sinks in order and reports whether all have been called. An
+// abandoned call may still be using conn, so the sinks after it wait for another
+// connection.
 func (d *handler) forward(ctx context.Context, conn *sql.DB, b *batch) bool {
 	if conn == nil {
 		return len(b.sinks) == 0
@@ -62,8 +62,8 @@ func (d *handler) forward(ctx context.Context, conn *sql.DB, b *batch) bool {
 	return true
 }
 
-// deliver makes one call of one forwarder, tells how it went, and reports
-// whether it returned.
+// deliver calls one forwarder once, notifies observers of the result, and reports
+// whether the call returned.
 func (d *handler) deliver(ctx context.Context, conn *sql.DB, s *sink, entries []journal.Entry) (returned bool) {
 	n := hooks.Notice{Forwarder: s.name(), Dispatch: Sync.String(), Attempt: 1}
 	if !s.breaker.allows(d.hub.now()) || d.mayCall(s) != nil {
@@ -91,8 +91,8 @@ var (
 	errEndedGoroutine = errors.New("the forwarder ended its goroutine")
 )
 
-// callWithin makes one call into the code of s, over the lent connection and within its
-// timeout. It counts those that are left behind, and reports false for one.
+// callWithin runs f, a call into the code of s, over the lent connection and within the
+// timeout of s. It reports false if f did not return, and counts it as abandoned.
 func (d *handler) callWithin(ctx context.Context, lent *sql.DB, s *sink, entries []journal.Entry, f func(context.Context) callResult) (r callResult, returned bool) {
 	track := s.breaker.track()
 	r, returned = bounded(d.lend(ctx, lent), s.timeout, func(ctx context.Context) callResult {
@@ -117,8 +117,8 @@ type callResult struct {
 	finished bool // false if the goroutine ended instead
 }
 
-// call survives a panic of the forwarder. Filter and forwarder get a copy, since
-// the entries are those of other forwarders, and of the next attempt, too.
+// call calls the forwarder and recovers its panics. Filter and forwarder get copies,
+// because other forwarders and the next attempt use the same entries.
 func call(ctx context.Context, s *sink, entries []journal.Entry) (r callResult) {
 	entries, unreadable := readable(entries)
 	defer func() {
@@ -178,7 +178,8 @@ type panicError struct{ value any }
 
 func (e *panicError) Error() string { return fmt.Sprintf("the forwarder panicked: %v", e.value) }
 
-// tellResult tells who was delivered, also took, and who failed.
+// tellResult notifies observers of what was delivered and what failed, and passes the
+// IDs of what was delivered to took.
 func (d *handler) tellResult(n hooks.Notice, r callResult, took func([]uuid.UUID)) {
 	failed, partial := partOf(r)
 	var taken []uuid.UUID
@@ -239,11 +240,12 @@ func entryIDs(entries []journal.Entry) []uuid.UUID {
 	return ids
 }
 
-// grace is what a call gets to return after its context has ended.
+// grace is how long a call may still take to return once its context has ended. It has
+// nothing to do with [Options.Grace].
 const grace = 250 * time.Millisecond
 
-// bounded runs f in a goroutine of its own, so that it can be left behind, and
-// reports whether it returned within limit and a little more.
+// bounded runs f in a separate goroutine, and reports whether it returned within limit
+// and grace. If it did not, it is abandoned.
 func bounded[T any](ctx context.Context, limit time.Duration, f func(context.Context) T) (result T, returned bool) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -20,11 +20,11 @@
 //
 // An async forwarder gets its entries from the relay, which reads them from the
 // journal: see package relay. On PostgreSQL it runs beside the app unless
-// [Options.Relay] says otherwise, and [Auto] means async there. It also takes
+// [Options.Relay] says otherwise, and [Auto] means async there. It also delivers
 // what a sync forwarder has missed.
 //
 // A sync forwarder is called within the app's Commit, after the database has
-// confirmed it, and bounded in time. Nothing that it does can fail the commit:
+// confirmed it, and its time is bounded. Nothing that it does can fail the commit:
 // an error or a panic goes to the log and to the [hooks.Observer], and the
 // entries stay in the journal. A call that does not return in time is left
 // behind. After three of those in a row the forwarder is suspended for half a
@@ -40,6 +40,6 @@
 // # Without a journal
 //
 // With [Options.NoJournal] the database stays as it is, and events are forwarded
-// from memory after the commit, at most once: those of a process that dies right
-// after COMMIT, of an unknown outcome, or that a forwarder refused, are gone.
+// from memory after the commit, at most once. They are lost if the process dies
+// right after COMMIT, if the outcome is unknown, or if a forwarder refuses them.
 package forward

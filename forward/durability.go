@@ -10,9 +10,9 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// durability asks the database for settings by which a crash can take back a
-// commit that it has confirmed. That a setting cannot be read is no trouble of
-// the app's.
+// durability asks the database for settings with which a crash can undo a commit that
+// it has confirmed. A setting that cannot be read is ignored: it must not affect the
+// app.
 func durability(ctx context.Context, conn *sql.DB, dialect hooks.Dialect) []string {
 	var risks []string
 	if dialect == hooks.SQLite {
@@ -36,15 +36,15 @@ func durability(ctx context.Context, conn *sql.DB, dialect hooks.Dialect) []stri
 	return risks
 }
 
-// warnDurability says once for each database what committed means there. Without
-// a journal it is not asked.
+// warnDurability warns, once for each database, of settings with which a crash can undo
+// a confirmed commit. Without a journal the database is not asked.
 func (d *handler) warnDurability(ctx context.Context, conn *sql.DB) {
 	if d.journal == nil {
 		return
 	}
 	if risks := durability(ctx, conn, d.db.Dialect); len(risks) > 0 {
-		d.log().Warn("aftercommit: a crash of the database can take back what it has confirmed: "+
-			"an event may have been forwarded by then, and its transaction be gone",
+		d.log().Warn("aftercommit: with these settings a crash of the database can undo commits that it has confirmed, "+
+			"after their events were forwarded",
 			zap.String("driver", d.db.Driver), zap.String("settings", strings.Join(risks, ", ")))
 	}
 }

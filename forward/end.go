@@ -22,12 +22,12 @@ type batch struct {
 	entries []journal.Entry
 	// sinks are those that have not been called yet.
 	sinks []*sink
-	// until is when no further sink is called, if it is not zero: the batch is another
-	// commit's.
+	// until, if it is not zero, is when to stop calling further sinks: then another
+	// commit is doing this batch's work.
 	until time.Time
-	// hung says that a call was left behind, which may still use the connection.
+	// hung says that a call was abandoned, which may still be using the connection.
 	hung bool
-	// told is set once observers know what of it was logged.
+	// told is set once observers were notified of what was logged.
 	told bool
 	// wait and due are when to look again for an outcome.
 	wait time.Duration
@@ -38,8 +38,7 @@ type batch struct {
 // look into the journal and those of the sync forwarders; for what others have left
 // behind, its share: see [handler.share].
 func (d *handler) End(ctx context.Context, end hooks.Ended) hooks.Outcome {
-	// The transaction has ended; that its context does too is no reason not to
-	// forward it.
+	// The transaction has ended, so the end of its context must not stop the delivery.
 	ctx = context.WithoutCancel(ctx)
 	b := &batch{token: end.Token, ids: idsOf(end.Events), outcome: end.Outcome, sinks: d.syncSinks()}
 	done := true
@@ -87,7 +86,7 @@ func (d *handler) endCommitted(ctx context.Context, conn *sql.DB, b *batch) (don
 		return true
 	}
 	// The committing connection is on the server that committed; another may
-	// be on a standby that has not heard of it.
+	// be on a standby that has not replayed the commit yet.
 	done, err := d.advance(ctx, d.usable(conn), b, conn != nil)
 	if err != nil {
 		d.log().Warn("aftercommit: committed events could not be read back; they are forwarded later",
@@ -114,7 +113,7 @@ func (d *handler) endUnknown(ctx context.Context, end hooks.Ended, b *batch) (do
 	return done
 }
 
-// usable returns conn, or a connection of the Hub's own where there can be one.
+// usable returns conn or, without one, the side pool where there can be one.
 func (d *handler) usable(conn *sql.DB) *sql.DB {
 	if conn != nil || len(d.sinks) == 0 {
 		return conn
@@ -125,8 +124,8 @@ func (d *handler) usable(conn *sql.DB) *sql.DB {
 }
 
 // advance takes b as far as conn allows and reports whether it is done. trusted
-// says that conn is the one that committed. The error is about looking into the
-// journal; what forwarders say is told to observers.
+// says that conn is the one that committed. The error is that of reading the journal;
+// observers are notified of those of forwarders.
 func (d *handler) advance(ctx context.Context, conn *sql.DB, b *batch, trusted bool) (done bool, err error) {
 	if conn == nil {
 		return false, nil
@@ -141,8 +140,8 @@ func (d *handler) advance(ctx context.Context, conn *sql.DB, b *batch, trusted b
 	return d.forward(ctx, conn, b), nil
 }
 
-// look reads b's entries if its transaction is over. It gives up a database that
-// does not even honour its context.
+// look reads b's entries if its transaction is over. It stops waiting for a driver that
+// ignores its context.
 func (d *handler) look(ctx context.Context, conn *sql.DB, b *batch, trusted bool) (over bool, entries []journal.Entry, err error) {
 	type answer struct {
 		over    bool
@@ -168,7 +167,7 @@ func (d *handler) look(ctx context.Context, conn *sql.DB, b *batch, trusted bool
 	return got.over, got.entries, got.err
 }
 
-// learn notes what the journal has of b: what is not there was rolled back.
+// learn records which of b's events are in the journal: the others were rolled back.
 func (d *handler) learn(b *batch, entries []journal.Entry) {
 	found := make(map[uuid.UUID]bool, len(entries))
 	for i := range entries {

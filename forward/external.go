@@ -20,17 +20,17 @@ type Queue interface {
 	// Enqueue adds jobs within the app's transaction, after its events were
 	// written to the journal and before COMMIT. conn is that of [hooks.Flush],
 	// so the jobs share the fate of the transaction, and of a savepoint in it.
-	// An error is one of the flush.
+	// Its error fails the flush.
 	Enqueue(ctx context.Context, conn *sql.DB, dialect hooks.Dialect, jobs []Job) error
 
-	// Check says why Enqueue could not work, such as a table or a right that is
-	// missing. It is called with the first connection to a database, whose
-	// attempt fails with its error, and changes nothing.
+	// Check reports why Enqueue cannot work, such as a missing table or right, and
+	// changes nothing. It is called with the first connection to a database. Its
+	// error fails that connection attempt; in best effort the start is tried again.
 	Check(ctx context.Context, conn *sql.DB, dialect hooks.Dialect) error
 
 	// Start starts workers. It is called once for each database, with the first
-	// connection, whose attempt fails with its error. ctx bounds Start and not
-	// the workers.
+	// connection, and again after an error, which is treated as that of Check. ctx
+	// bounds Start and not the workers.
 	Start(ctx context.Context, w Worker) (Workers, error)
 }
 
@@ -50,35 +50,35 @@ type Job struct {
 	Forwarder   string
 	Events      []uuid.UUID
 	MaxAttempts int
-	// Identity says in few bytes what the forwarder is in the program that enqueues,
-	// so that the one that works can see whether it is the same there. A Queue that
-	// does not keep it leaves it empty.
+	// Identity is a hash of what the forwarder is in the program that enqueues, and
+	// that program's name; the program that works the job compares it with its own.
+	// A Queue that does not store it leaves it empty.
 	Identity string
 	// Attempt counts from 1. It is zero in Enqueue.
 	Attempt int
 }
 
-// Worker is what the workers of a [Queue] work with.
+// Worker is what a [Queue] starts its workers with.
 type Worker struct {
-	// DB is a pool of the base driver, past the wrapper, that is theirs.
+	// DB is a pool of the base driver, not of the wrapped one, for the workers.
 	DB      *sql.DB
 	Dialect hooks.Dialect
 	// Forwarders are those to deliver to.
 	Forwarders []string
 	// Deliver makes one attempt: it reads the job's events from the journal and
 	// calls the forwarder, each within its timeout, and notifies observers. It
-	// takes a connection of DB for as long. Of its errors, a [PermanentError]
-	// says that no attempt may follow, a [PartialError] that the next is to have
-	// the events that it names alone, any other that all are to come again.
+	// holds a connection of DB meanwhile. After a [PermanentError] there must be no
+	// further attempt; after a [PartialError] the next one gets only the events that
+	// the error names; after any other error it gets all of them.
 	Deliver func(ctx context.Context, job Job) error
 }
 
 // workerConns is how many connections the workers beside an app have.
 const workerConns = 4
 
-// Work works the jobs of [Options.Queue] from db until ctx ends: for a process
-// that does nothing else, beside apps with [RelayElsewhere]. db is of the base
-// driver.
+// Work runs the workers of [Options.Queue] on db until ctx ends: for a process that
+// does nothing else, beside apps with [RelayElsewhere]. db is of the base driver, not
+// of the wrapped one.
 func (h *Hub) Work(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error {
 	d := h.newHandler(hooks.Database{Driver: "worker", Dialect: dialect})
 	d.asked = true
@@ -106,7 +106,7 @@ func (h *Hub) Work(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error
 	return d.closeAfter(ctx)
 }
 
-// isQueues reports whether s is the Queue's to deliver to.
+// isQueues reports whether the Queue, and not the relay, delivers to s.
 func (d *handler) isQueues(s *sink) bool {
 	return d.hub.external != nil && d.journal != nil && s.dispatch != Sync &&
 		(d.db.Connector != nil || d.hub.relayMode == RelayElsewhere)
@@ -128,8 +128,8 @@ func (d *handler) enqueue(ctx context.Context, f hooks.Flush) error {
 	return nil
 }
 
-// checkQueue says what would keep the Queue from its work, and what the relay has
-// left of it.
+// checkQueue returns why the Queue cannot work, and warns of what its forwarders still
+// have to get from the relay.
 func (d *handler) checkQueue(ctx context.Context, conn *sql.DB) error {
 	if len(d.queue.given) == 0 {
 		return nil
@@ -140,7 +140,8 @@ func (d *handler) checkQueue(ctx context.Context, conn *sql.DB) error {
 	return d.warnMoved(ctx, conn)
 }
 
-// warnMoved warns of forwarders that the relay served before, and stopped to.
+// warnMoved warns of forwarders that have moved from the relay to the Queue and were
+// not retired there.
 func (d *handler) warnMoved(ctx context.Context, conn *sql.DB) error {
 	store := d.relayStore()
 	if store == nil {
@@ -157,8 +158,8 @@ func (d *handler) warnMoved(ctx context.Context, conn *sql.DB) error {
 		st := &states[i]
 		given := slices.ContainsFunc(d.queue.given, func(s *sink) bool { return s.name() == st.Forwarder })
 		if given && st.RetiredAt.IsZero() {
-			d.log().Warn("aftercommit: a forwarder was the relay's and is the Queue's now: what was committed before waits for the relay, and is kept; "+
-				"run Hub.Relay without Options.Queue until it is not behind any more, then end it with relay.Store.Retire",
+			d.log().Warn("aftercommit: a forwarder has moved from the relay to the Queue: what was committed before still waits for the relay; "+
+				"run Hub.Relay of a Hub without Options.Queue until it is no longer behind, then call relay.Store.Retire",
 				zap.String("driver", d.db.Driver), zap.String("forwarder", st.Forwarder), zap.Int64("behind", st.Behind))
 		}
 	}
@@ -211,8 +212,8 @@ func (d *handler) runWorkers(ctx context.Context, db *sql.DB) error {
 	return workers.Stop(stop)
 }
 
-// keepWorkers makes workers known to what stops them, and reports false if that has
-// been called already.
+// keepWorkers keeps workers for Close to stop, and reports false if the database or the
+// Hub is closed already.
 func (d *handler) keepWorkers(workers Workers) bool {
 	q := &d.queue
 	q.mu.Lock()

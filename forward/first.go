@@ -7,11 +7,10 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// On SQLite nothing is made before the app writes: its pool may be read-only, its
-// file in use by others, its connection the target of a backup. What the journal
-// and the relay need is made by the first flush, in the app's transaction, and by
-// the next one if that is rolled back, or if the connection has a database of its
-// own in memory.
+// On SQLite no table is made before the app writes: its pool may be read-only, its
+// file in use by others, its connection the target of a backup. The first flush makes
+// what the journal and the relay need, in the app's transaction. If that is rolled
+// back, or a connection has a separate database in memory, the next flush makes it.
 
 // write writes to the journal.
 func (d *handler) write(ctx context.Context, f hooks.Flush) (written bool, err error) {
@@ -27,7 +26,7 @@ func (d *handler) write(ctx context.Context, f hooks.Flush) (written bool, err e
 	if err = d.journal.ConnectWithin(ctx, f.Conn); err != nil {
 		return false, err
 	}
-	// Before the events, which are to wait for the forwarders.
+	// Before the events are written, so that the forwarders get them.
 	if _, err = d.registerSinks(ctx, f.Conn); err != nil {
 		return false, err
 	}
@@ -35,9 +34,9 @@ func (d *handler) write(ctx context.Context, f hooks.Flush) (written bool, err e
 }
 
 // unmade reports whether err means that the transaction which made the journal was
-// rolled back, so that there are no events to find. It does not where the journal
-// was committed before, nor for a database in memory: conn may have another one
-// than the transaction had.
+// rolled back, so that there are no events to find. That is not so if the journal was
+// committed before, or if the database is in memory: conn may have another one than
+// the transaction had.
 func (d *handler) unmade(ctx context.Context, conn *sql.DB, err error) bool {
 	if !d.journal.Missing(err) || d.registered.Load() {
 		return false

@@ -22,10 +22,10 @@ import (
 // that harmless. It is called concurrently and must return when ctx ends. Its
 // entries are a copy, which it may keep and change.
 //
-// Its error decides what happens next: [Permanent] ones are not tried again, unless
-// a sync forwarder's process ends within a second, or the relay runs elsewhere, and
-// then once more by the relay; [Partial] ones only for the entries that they name;
-// all others as a whole.
+// Its error decides what happens next. After a [Permanent] error nothing is tried
+// again; but what a sync forwarder refused comes once more, from the relay, if its
+// process ends within a second or the relay runs elsewhere. After a [Partial] error
+// only the entries that it names are tried again, after any other error all of them.
 type Forwarder interface {
 	Forward(ctx context.Context, entries []journal.Entry) error
 }
@@ -49,9 +49,8 @@ type lent struct {
 }
 
 // Conn returns the app's own database, as far as Forward may use it: exactly
-// one connection, valid until Forward returns or its context ends. A Hub always
-// lends one; while it has none, it does not call. It is nil for a context that is
-// not from [WithConn].
+// one connection, valid until Forward returns or its context ends. A Hub never calls
+// without one. It is nil for a context that is neither from a Hub nor from [WithConn].
 //
 // The connection is outside any transaction, with one exception: the relay calls a
 // [SameDatabase] forwarder in the transaction that moves its cursor. There Begin,
@@ -62,8 +61,8 @@ func Conn(ctx context.Context) *sql.DB {
 	return l.db
 }
 
-// Dialect returns what the database of [Conn] speaks, also during Attach. Ask it
-// for each call: one Hub may have databases of several dialects. It is "" for a
+// Dialect returns the dialect of [Conn]'s database, also during Attach. Ask for it in
+// each call: one Hub may have databases of several dialects. It is "" for a
 // context that is neither from a Hub nor from [WithDialect].
 func Dialect(ctx context.Context) hooks.Dialect {
 	l, _ := ctx.Value(lentKey{}).(lent)
@@ -104,7 +103,7 @@ func (e *PermanentError) Error() string { return fmt.Sprintf("%s: %v", e.Reason,
 // Unwrap returns the cause.
 func (e *PermanentError) Unwrap() error { return e.Err }
 
-// PartialError says which entries of a batch failed; the others were taken.
+// PartialError says which entries of a batch failed; the others were accepted.
 type PartialError struct {
 	// Failed maps event IDs to their errors, which may be [Permanent].
 	Failed map[uuid.UUID]error
@@ -130,8 +129,8 @@ func (e *PartialError) Unwrap() []error {
 	return errs
 }
 
-// reason returns the word for err that observers get, and whether another
-// attempt is of no use.
+// reason returns the [hooks.Notice.Reason] for err, and whether a further attempt is of
+// no use.
 func reason(err error) (word string, permanent bool) {
 	var p *PermanentError
 	switch {

@@ -23,7 +23,7 @@ type handler struct {
 	// setup is held by the connection that attaches the forwarders.
 	setup   chan struct{}
 	started atomic.Bool
-	asked   bool // by Hub.Relay or Hub.Work
+	asked   bool // made by Hub.Relay or Hub.Work, not for a database of the app
 	// registered says, on SQLite, that the forwarders' cursors are committed.
 	registered atomic.Bool
 
@@ -88,7 +88,7 @@ func (d *handler) attach(ctx context.Context, conn *sql.DB) error {
 	return nil
 }
 
-// attachError is why a forwarder cannot look at its sink now.
+// attachError is the error of a forwarder's Attach, which may succeed later.
 type attachError struct {
 	forwarder string
 	err       error
@@ -98,8 +98,8 @@ func (e *attachError) Error() string { return "forward: attach " + e.forwarder +
 
 func (e *attachError) Unwrap() error { return e.err }
 
-// attachOne calls Attach with a limit, and not again while a call that was left behind
-// runs: connections that wait for it would collect, and the app with them.
+// attachOne calls Attach within the forwarder's timeout. While an abandoned call still
+// runs it fails at once, so that the app's connections do not pile up behind it.
 func (d *handler) attachOne(ctx context.Context, conn *sql.DB, s *sink, a Attacher) error {
 	if s.breaker.left.Load() > 0 {
 		return errors.New("an earlier call of Attach has not returned yet")
@@ -160,7 +160,7 @@ func (d *handler) Flush(ctx context.Context, f hooks.Flush) (bool, error) {
 		err = d.enqueue(ctx, f)
 	}
 	if err != nil {
-		d.starter.kick() // it may be what makes the tables
+		d.starter.kick() // a start may make what is missing
 	}
 	return written && err == nil, err
 }

@@ -30,8 +30,8 @@ type Options struct {
 	// NoJournal leaves the app's database as it is. See the package's
 	// documentation for what that gives up.
 	NoJournal bool
-	// Application and Host are what events carry that do not name their own: by
-	// default the program's file name and the machine's name.
+	// Application and Host are set in events that name none. The defaults are the
+	// program's file name and the machine's name.
 	Application, Host string
 	// Relay is whether this process relays entries from the journal to async
 	// forwarders, and those that sync ones have missed.
@@ -42,9 +42,9 @@ type Options struct {
 	// [RelayElsewhere]; see [Hub.Work]. It reads the journal, so it has no use
 	// with NoJournal.
 	Queue Queue
-	// Environment is a name such as "production". What was committed in one
-	// environment is not delivered by a process of another: set it where copies
-	// of the database are made, with another name for each.
+	// Environment is a name such as "production". A process does not deliver what
+	// was committed in another environment. Where the database is copied, give each
+	// copy's processes a different name.
 	Environment string
 	// Grace is how long the relay leaves entries to sync forwarders before it
 	// delivers what they have missed. The default is 30 s.
@@ -77,8 +77,8 @@ type Hub struct {
 	registrations []*registration
 	opened        bool
 	closed        bool
-	// busy are the databases that have had pending transactions, or have a pool
-	// of their own.
+	// busy are the databases that Settle, Drain, Status and Close visit: those that
+	// have had pending transactions, or have a side pool or workers.
 	busy map[*handler]struct{}
 }
 
@@ -107,10 +107,10 @@ func New(o *Options) *Hub {
 		h.application = filepath.Base(os.Args[0])
 	}
 	if h.host == "" {
-		// A host that does not know its name is no reason not to audit.
+		// Without a name of the host the audit goes on.
 		h.host, _ = os.Hostname()
 	}
-	// They go into every event, also into captured ones, which no store may refuse.
+	// Shortened, because they go into captured events too, which no store may refuse.
 	e := hooks.Event{Application: h.application, Host: h.host}
 	hooks.Shorten(&e)
 	h.application, h.host = e.Application, e.Host
@@ -162,13 +162,13 @@ func (h *Hub) Journal(dialect hooks.Dialect) string {
 	}
 	j, err := journal.New(dialect, h.journal)
 	if err != nil {
-		return "" // Open says it
+		return "" // Open returns the error
 	}
 	return j.Schema()
 }
 
-// newHandler returns a handler with a sink for each registration, of which there
-// will be no more.
+// newHandler returns a handler with a sink for each registration. After it Register
+// panics.
 func (h *Hub) newHandler(db hooks.Database) *handler {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -193,9 +193,10 @@ func (h *Hub) Pending() int {
 	return n
 }
 
-// Settle decides pending transactions now, over connections of its own, and
-// forwards those that committed. Its error names the databases that could not be
-// asked; transactions that are still in progress stay pending and are no error.
+// Settle finds out now how pending transactions ended, over separate connections, and
+// forwards those that committed. On SQLite it also delivers all that sync forwarders
+// have missed. Its error names the databases that could not be asked; transactions
+// that are still in progress stay pending and are no error.
 func (h *Hub) Settle(ctx context.Context) error {
 	var errs []error
 	for _, d := range h.databases() {
@@ -206,8 +207,8 @@ func (h *Hub) Settle(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Close stops the relay and closes the connections that the Hub has opened for
-// itself, and none is started or opened afterwards. Deliveries that are running may
+// Close stops the relay and the Queue's workers, and closes the connections that the
+// Hub has opened; none is started or opened afterwards. Deliveries that are running may
 // finish until ctx ends; what is left is delivered by another process, or when this
 // one is started again. Transactions of databases that are still open are journaled
 // as before.
@@ -246,8 +247,8 @@ func (h *Hub) keep(d *handler) {
 	h.busy[d] = struct{}{}
 }
 
-// admit is keep for what Close is to stop; it reports false once that was called, but
-// not for what the app asks for by Relay or Work.
+// admit is keep for what Close has to stop. After Close it reports false, except for
+// what the app has asked for by Relay or Work.
 func (h *Hub) admit(d *handler) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -19,15 +19,15 @@ import (
 )
 
 // Processes of different programs may register forwarders of the same name on one
-// database. If these are not the same, one of them gets nothing: whichever process
-// delivers, does it by its own filter to its own sink. What can be compared is the
-// code. It is not the values that a function has captured: where it may have any, the
-// program's name stands for them.
+// database. If these are not the same, one of them gets nothing: the process that
+// delivers does so by its own filter, to its own sink. Only code can be compared, not
+// the values that a closure has captured. Where there may be any, the program's name is
+// compared as well.
 
 // registrations counts those of this process.
 var registrations atomic.Int64
 
-// identity is what r is.
+// identity is what r is compared by with forwarders of other processes.
 func (r *registration) identity(program string) relay.Identity {
 	if r.as != "" {
 		return relay.Identity{Text: r.as}
@@ -54,8 +54,8 @@ func shortIdentity(r *registration, program string) string {
 	return hex.EncodeToString(sum[:bytes]) + " " + program
 }
 
-// differs is what else two forwarders of one type may differ in. The options may
-// have a password.
+// differs returns what may differ between forwarders of one type. Options are hashed,
+// because they may have a password.
 func (s *Spec) differs() string {
 	var parts []string
 	if filter, _ := json.Marshal(s.Filter); string(filter) != "{}" {
@@ -92,12 +92,12 @@ func inProgram(symbol string) string {
 	return symbol
 }
 
-// inInit are the names of functions that can have captured nothing that differs:
-// those of a package's variables and of its init.
+// inInit matches the names of closures in a package's variables and init functions,
+// which capture the same in every process.
 var inInit = regexp.MustCompile(`\.(init|init\.\d+|glob\.)\.func\d+$`)
 
-// funcOf returns the name of a function, and whether that says all: a closure may
-// have captured values, and a method its receiver.
+// funcOf returns the name of a function, and whether the name identifies it: a closure
+// may have captured values, and a method value its receiver.
 func funcOf(f any) (name string, certain bool) {
 	name = "unknown"
 	if fn := runtime.FuncForPC(reflect.ValueOf(f).Pointer()); fn != nil {
@@ -110,7 +110,7 @@ func funcOf(f any) (name string, certain bool) {
 // process names this process for others on the same database.
 func (h *Hub) process() string { return fmt.Sprintf("%s/%d", h.host, os.Getpid()) }
 
-// rivals are identities that were reported.
+// rivals are the identities that were reported already.
 type rivals struct {
 	mu   sync.Mutex
 	said map[string]bool
@@ -118,7 +118,7 @@ type rivals struct {
 
 // add reports whether an identity is new.
 func (r *rivals) add(identity string) bool {
-	const most = 100 // anyone may enqueue a job
+	const most = 100 // every role that may enqueue chooses them
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.said[identity] || len(r.said) >= most {
@@ -131,8 +131,8 @@ func (r *rivals) add(identity string) bool {
 	return true
 }
 
-// compareJob warns, once for each, of jobs for a forwarder that is another in the
-// program that has enqueued them.
+// compareJob warns, once for each program, of jobs for a forwarder that is a different
+// one in the program that has enqueued them.
 func (d *handler) compareJob(s *sink, job *Job) {
 	own := s.short()
 	hash, program, _ := strings.Cut(job.Identity, " ")

@@ -33,7 +33,7 @@ func (d *handler) work(ctx context.Context, db *sql.DB, job Job) error {
 		}
 	}
 	if s == nil || len(job.Events) == 0 {
-		err := fmt.Errorf("forward: a job of %d events for the forwarder %q, which is none of this program's async ones", len(job.Events), job.Forwarder)
+		err := fmt.Errorf("forward: a job of %d events for the forwarder %q, which is not an async forwarder of this program", len(job.Events), job.Forwarder)
 		n.Kind, n.Events, n.Reason, n.Permanent, n.Err = hooks.NoticeDiscarded, job.Events, reasonJob, true, err
 		d.Notify(n)
 		return Permanent(reasonJob, err)
@@ -60,8 +60,8 @@ func (d *handler) work(ctx context.Context, db *sql.DB, job Job) error {
 	return v.err(len(job.Events))
 }
 
-// callJob makes the attempt over one connection of db, and returns the ids of the events
-// that it was made at. Those in gone are not in the journal.
+// callJob makes the attempt over one connection of db. ids are the events that were
+// tried, and gone those that are no longer in the journal.
 func (d *handler) callJob(ctx context.Context, db *sql.DB, s *sink, job Job) (ids []uuid.UUID, r relay.Result, gone []uuid.UUID) {
 	fail := func(err error) { ids, r = job.Events, toResult(callResult{err: err}) }
 	conn, err := db.Conn(ctx)
@@ -99,9 +99,9 @@ func (d *handler) callJob(ctx context.Context, db *sql.DB, s *sink, job Job) (id
 	return ids, r, gone
 }
 
-// attemptJob calls with all entries, and with parts of them if they fail together: a bad
-// one must not use up the attempts of the others. It returns the ids of those that the
-// filter keeps.
+// attemptJob calls the sink with all entries and, if they fail together, with parts of
+// them, so that a bad one does not use up the attempts of the others. ids are those that
+// the filter keeps.
 func (d *handler) attemptJob(ctx context.Context, lent *sql.DB, s *sink, entries []journal.Entry) (ids []uuid.UUID, r relay.Result) {
 	seen, r := d.callSink(ctx, lent, s, entries)
 	ids = entryIDs(seen)
@@ -169,8 +169,8 @@ func verdictOf(ids []uuid.UUID, result relay.Result, gone []uuid.UUID, last bool
 	return v
 }
 
-// err is the verdict as [Worker.Deliver] returns it, on a job of that many
-// events.
+// err returns the verdict on a job of that many events as [Worker.Deliver] documents
+// it.
 func (v *verdict) err(events int) error {
 	again := make(map[uuid.UUID]error)
 	var transient, permanent *relay.Failure

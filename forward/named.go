@@ -11,8 +11,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// log is the Hub's, for lines about d's database: once there is a connection, they
-// name it. A program may have opened several by one driver.
+// log returns the Hub's logger, for lines about d's database. Once there is a connection
+// they name the database, because a program may open several by one driver.
 func (d *handler) log() *zap.Logger {
 	if named := d.named.Load(); named != nil {
 		return named
@@ -47,7 +47,7 @@ func isForeign(err error, dialect hooks.Dialect) bool {
 	return dialect == hooks.SQLite && state != ""
 }
 
-// Where the server is asked through a socket, it has no address.
+// Over a Unix socket the server has no address.
 const (
 	postgresName = `SELECT pg_catalog.concat(pg_catalog.current_database(), CASE WHEN pg_catalog.inet_server_addr() IS NOT NULL THEN
 	pg_catalog.format(' at %s:%s', pg_catalog.host(pg_catalog.inet_server_addr()), pg_catalog.inet_server_port()) END)`

@@ -61,8 +61,8 @@ func (d *handler) tell(kind hooks.NoticeKind, ids []uuid.UUID, reason string) {
 	}
 }
 
-// level is that of a notice's log line. What an app may do all the time without
-// knowing is a warning once per database, and debug afterwards.
+// level returns the level of a notice's log line. What an app may do with each
+// statement, unaware, is a warning once per database, and debug afterwards.
 func (d *handler) level(n hooks.Notice) zapcore.Level {
 	switch n.Kind {
 	case hooks.NoticeLost, hooks.NoticeDiscarded:
@@ -107,8 +107,8 @@ func message(n hooks.Notice) string {
 	case hooks.NoticeSettled:
 		return "how a transaction ended is known now"
 	case hooks.NoticeConflict:
-		return "another program has registered a different forwarder by the same name: whichever delivers does it by its own filter, to its own sink, and the other gets nothing: " +
-			"give one of them another name with forward.ID, or, if they are the same, both the same forward.Identity; while one version of a program replaces another this passes"
+		return "another program has registered a different forwarder by the same name, so that each event reaches only one of the two: " +
+			"give one of them another name with forward.ID or, if they are the same, give both the same forward.Identity; while one version of a program replaces another, ignore this"
 	case hooks.NoticeLag:
 		return "a forwarder is behind"
 	case hooks.NoticeCallback:

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// maxPending is how many transactions of a database may wait in memory. A
-	// further one stays in the journal, and is told as discarded.
+	// maxPending is how many transactions of a database may wait in memory. Further
+	// ones stay in the journal and are reported as discarded.
 	maxPending = 1000
 	// An outcome that was not known is looked for again after a second, then
 	// after twice the time, up to a minute.
@@ -79,7 +79,8 @@ func (d *handler) postpone(b *batch) {
 }
 
 // settleSome settles what waits for a connection, now that there is one. It reports
-// false, and leaves the rest, after the first batch that conn does not serve.
+// false, and leaves the rest, at the first batch that it cannot finish over conn, and
+// when until has passed.
 func (d *handler) settleSome(ctx context.Context, conn *sql.DB, until time.Time) (serves bool) {
 	for range settledPerEnd {
 		now := d.hub.now()

@@ -15,11 +15,12 @@ import (
 
 // Relay delivers from the journal in db to this Hub's forwarders until ctx ends:
 // for a process that does nothing else, beside apps with [RelayElsewhere] or
-// alone. Any number may run; each forwarder is one process's at a time. db is of
-// the base driver, and its role needs USAGE on the journal's schema, EXECUTE on its
-// functions, SELECT on its table audit_events and all rights on the other tables;
-// the owner has them. Of two connections or more one is kept to renew leases; with
-// one, takeover from this process takes as much longer as a call may take.
+// alone. Any number of processes may run it; one at a time delivers to each forwarder.
+// db is of the base driver, and its role needs USAGE on the journal's schema, EXECUTE
+// on its functions, SELECT on its table audit_events and all rights on the other
+// tables; the owner has them. If db allows two connections or more, one is kept for
+// renewing leases. With one connection, takeover from this process takes longer, by the
+// time that a call may take.
 func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error {
 	d := h.newHandler(hooks.Database{Driver: "relay", Dialect: dialect})
 	d.asked = true
@@ -73,21 +74,21 @@ func (d *handler) setUpRelay(ctx context.Context, db *sql.DB) error {
 			return err
 		case !known:
 			d.log().Info("aftercommit: the relay registered a forwarder, which gets what is committed from now on; "+
-				"relay.Store.Replay with a Selection of this Forwarder and a From gives it what is in the journal from before",
+				"for earlier entries call relay.Store.Replay with this Forwarder and a From",
 				zap.String("forwarder", s.name()), zap.Time("from", d.hub.now().UTC()))
 		}
 	}
 	return d.attach(ctx, db)
 }
 
-// registersLater reports whether another session keeps a forwarder's row locked.
-// The others must not wait for it; the relay registers it once it can.
+// registersLater reports whether another session keeps a forwarder's row locked. The
+// other forwarders must not wait for that; the relay registers this one later.
 func (d *handler) registersLater(s *sink, err error) bool {
 	if hooks.SQLState(err) != lockNotAvailable {
 		return false
 	}
 	d.log().Warn("aftercommit: a forwarder cannot be registered, because another session registers it in a transaction that it keeps open: "+
-		"end that session, see pg_locks; until then it gets nothing, and then what is committed from then on",
+		"end that session, see pg_locks; the forwarder gets only what is committed after that",
 		zap.String("forwarder", s.name()), zap.Error(err))
 	return true
 }

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// Maker makes a forwarder from options that an operator wrote; what they are
-// called is the maker's. It must not wait for a sink that is down.
+// Maker makes a forwarder from options that an operator wrote; it decides which options
+// there are. It must not wait for a sink that is down.
 type Maker func(options map[string]string) (Forwarder, error)
 
 var makers = struct {
@@ -64,8 +64,8 @@ func importOf(name string) string {
 	return "import the package that calls forward.Provide for it, or correct the name"
 }
 
-// OnlyOptions is for a [Maker]: an error that names an option that it does not
-// have.
+// OnlyOptions returns an error that names the first of options that is not known, for a
+// [Maker] to return.
 func OnlyOptions(options map[string]string, known ...string) error {
 	for _, name := range slices.Sorted(maps.Keys(options)) {
 		if !slices.Contains(known, name) {

@@ -29,22 +29,22 @@ const (
 	// RelayElsewhere leaves it to a process that calls [Hub.Relay]. On PostgreSQL
 	// the app's role then needs no rights on the relay's tables.
 	RelayElsewhere
-	// RelayOff does without: forwarders are called within Commit, and what they
-	// do not take is left in the journal.
+	// RelayOff runs no relay: forwarders are called within Commit, and what they
+	// refuse is discarded. It stays in the journal.
 	RelayOff
 )
 
-// SameDatabase is a [Forwarder] that may say that all that it does is done over
-// [Conn]. The relay then moves its cursor in the transaction of the delivery,
-// which makes that exactly once.
+// SameDatabase is a [Forwarder] that reports whether it does all its work over [Conn].
+// If so, the relay moves its cursor in the transaction of the delivery, so that each
+// entry is delivered exactly once.
 type SameDatabase interface {
 	SameDatabase() bool
 }
 
 const (
 	defaultGrace = 30 * time.Second
-	// settleEvery is how often, at least, the relay is told what sync forwarders
-	// have taken.
+	// settleEvery is how often, at least, what sync forwarders have accepted is noted
+	// for the relay.
 	settleEvery = time.Second
 	closeTime   = 5 * time.Second
 
@@ -60,15 +60,16 @@ type queue struct {
 	denied atomic.Bool
 	// given are the sinks that Options.Queue delivers to.
 	given []*sink
-	// caught is when what sync forwarders have missed was last looked for, on a
-	// database without a relay.
+
+	mu sync.Mutex
+	// On a database without a relay: caught is when a commit last looked for what sync
+	// forwarders have missed, and settledAt when one last noted what they accepted.
 	caught, settledAt time.Time
-	// catching says that a commit does so, left that another is to go on, kept that the
-	// Hub knows of it; turn counts.
+	// catching says that a commit is looking, left that the next one is to go on, and
+	// kept that the Hub knows of the database; turn is whose sink comes first.
 	catching, left, kept bool
 	turn                 int
 
-	mu      sync.Mutex
 	relay   *relay.Relay
 	taken   map[string][]uuid.UUID     // by sync forwarders, to be settled
 	refused map[string][]relay.Refusal // by them and for good, to be discarded
@@ -134,7 +135,7 @@ func (d *handler) whyNoQueue() string {
 	case d.hub.relayMode == RelayOff:
 		return "Options.Relay is RelayOff; leave it at its default, or use Sync"
 	case d.db.Dialect == hooks.SQLite:
-		return "on SQLite the relay is a process of its own, one that calls Hub.Relay: set Options.Relay to RelayElsewhere and start it, or use Auto or Sync"
+		return "on SQLite the relay runs in a separate process, one that calls Hub.Relay: set Options.Relay to RelayElsewhere and start it, or use Auto or Sync"
 	default:
 		return "the base driver has no connector; use Sync"
 	}
@@ -269,8 +270,8 @@ func toResult(r callResult) (out relay.Result) {
 	return out
 }
 
-// enqueued reports that the relay, or the Queue, has events for its forwarders, or
-// that they wait for one.
+// enqueued notifies observers that the relay or the Queue delivers events or, where
+// neither can now, that they wait.
 func (d *handler) enqueued(ids []uuid.UUID) {
 	if len(ids) == 0 || !d.hasQueue() && len(d.queue.given) == 0 {
 		return
@@ -320,7 +321,8 @@ func (d *handler) stopRelay(ctx context.Context) error {
 }
 
 // Close stops what the handler has started; db.Close calls it, perhaps while a
-// connection is still being made. What waits to be settled keeps it known to the Hub.
+// connection is still being made. With pending transactions the database stays known to
+// the Hub, for Settle.
 func (d *handler) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()

@@ -50,17 +50,16 @@ func Filter(keep func(journal.Entry) bool) RegisterOption {
 // [Options.Timeout].
 func Timeout(d time.Duration) RegisterOption { return func(r *registration) { r.timeout = d } }
 
-// MaxAttempts is after how many attempts of the relay an entry is discarded. The
-// default is 5.
+// MaxAttempts is the number of attempts, by the relay or the Queue, after which an entry
+// is discarded. The default is 5.
 func MaxAttempts(n int) RegisterOption { return func(r *registration) { r.maxAttempts = max(1, n) } }
 
 const defaultAttempts = 5
 
-// Identity says what is behind the name of a forwarder, where processes of several
-// programs register it: those with the same text have the same sink and the same
-// filter. Without it they are compared by the types of forwarders, by the names of
-// filters' functions, and by what [Hub.Configure] was given; processes that differ
-// are warned.
+// Identity declares what a forwarder is, where several programs on one database register
+// it by the same name: the same text means the same sink and the same filter. Without it
+// forwarders are compared by their types, the names of their filters' functions, and
+// what [Hub.Configure] was given; processes where these differ warn.
 func Identity(text string) RegisterOption { return func(r *registration) { r.as = text } }
 
 // registration is a forwarder and how it is to be called.
@@ -73,7 +72,7 @@ type registration struct {
 	timeout   time.Duration
 
 	maxAttempts int
-	// as is what Identity has said, spec what Configure has besides the type.
+	// as is the text of Identity, spec the filter and options of Configure.
 	as, spec string
 	number   int64 // among all registrations of the process
 }

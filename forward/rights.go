@@ -20,9 +20,9 @@ const (
 	cannotConnectNow   = "57P03"
 )
 
-// withoutRights goes on for a role that may write to the journal, and not use the
-// relay's tables. Where a relay runs elsewhere, as another role, the journal's
-// function registers the forwarders for it. It reports as registerSinks does.
+// withoutRights goes on for a role that may write to the journal but not use the relay's
+// tables. With RelayElsewhere, a function of the journal registers the forwarders for the
+// relay; else they are called within Commit. It returns what registerSinks does.
 func (d *handler) withoutRights(ctx context.Context, conn *sql.DB, cause error) (done bool, err error) {
 	if d.hub.relayMode != RelayElsewhere {
 		return true, d.withoutQueue(cause)
@@ -66,7 +66,7 @@ func (d *handler) withoutQueue(cause error) error {
 	return nil
 }
 
-// forsake reports as discarded what waited for a relay that there will not be.
+// forsake reports as discarded what was committed for a relay that will never start.
 func (d *handler) forsake() {
 	n := d.starter.settle()
 	if n == 0 {
@@ -79,8 +79,8 @@ func (d *handler) forsake() {
 	}
 }
 
-// retries reports whether what a sync forwarder refuses is delivered again, and
-// why not.
+// retries reports whether what a sync forwarder refuses is delivered again, or else why
+// not.
 func (d *handler) retries() (why string, ok bool) {
 	switch {
 	case d.relayStore() != nil:
@@ -91,7 +91,7 @@ func (d *handler) retries() (why string, ok bool) {
 	return reasonNoRelay, false
 }
 
-// giveUp reports what no one delivers again after a notice of a failed call.
+// giveUp reports as discarded what will not be delivered again after a failed call.
 func (d *handler) giveUp(failed hooks.Notice) {
 	switch why, ok := d.retries(); {
 	case !ok:

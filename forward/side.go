@@ -58,8 +58,8 @@ func (d *handler) sideDB() (*sql.DB, error) {
 	return d.side.db, nil
 }
 
-// settleDB is sideDB for Settle, which the app asks for: on SQLite, and when the
-// app has closed the database, it is one connection for as long as it takes.
+// settleDB is sideDB for Settle. On SQLite, and when the app has closed the database, it
+// is a pool of one connection, which done closes.
 func (d *handler) settleDB() (db *sql.DB, done func(), err error) {
 	if d.db.Dialect != hooks.SQLite {
 		db, err = d.sideDB()
@@ -80,8 +80,8 @@ func (d *handler) beside() driver.Connector {
 	return &impatient{Connector: d.db.Connector, wait: d.hub.timeout}
 }
 
-// impatient is a connector that does not wait forever: the base's may give out
-// connections of a pool, or of a pooler, that has none left.
+// impatient is a connector with a timeout: the base's may wait for a pool, or a pooler,
+// that has no connection left.
 type impatient struct {
 	driver.Connector
 	wait time.Duration
@@ -93,13 +93,13 @@ func (c *impatient) Connect(ctx context.Context) (driver.Conn, error) {
 	defer cancel()
 	conn, err := c.Connector.Connect(bounded)
 	if err != nil && ctx.Err() == nil && bounded.Err() != nil {
-		err = fmt.Errorf("%w within %v: the relay and the Queue's workers need some of their own; give the pool or the server more, or set Options.Relay to RelayElsewhere: %w", errNoConnection, c.wait, err)
+		err = fmt.Errorf("%w within %v: the relay and the Queue's workers need separate connections: allow more in the pool or on the server, or set Options.Relay to RelayElsewhere: %w", errNoConnection, c.wait, err)
 	}
 	return conn, err
 }
 
-// close closes the pool for good: what a connection of the app's still does must not
-// open another.
+// close closes the pool for good, so that a connection of the app that is still working
+// does not open another.
 func (p *sidePool) close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

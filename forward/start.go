@@ -14,8 +14,8 @@ import (
 )
 
 // Attempts to start beside the app follow each other after a quarter of a second,
-// then twice the time, up to half a minute. What the app commits, or cannot, brings
-// the next one forward, to a second.
+// then twice the time, up to half a minute. A commit with events, or a flush that failed,
+// brings the next one forward, to a second after the last.
 const (
 	firstPause  = 250 * time.Millisecond
 	wokenPause  = time.Second
@@ -31,8 +31,8 @@ var (
 
 func isPatient(err error) bool { return errors.Is(err, errStandby) || errors.Is(err, errReadOnly) }
 
-// enter waits for the right to start, and reports false if ctx ends, or if it is
-// tried beside the app, for which no connection waits.
+// enter waits until this connection may start the delivery. It reports false if ctx
+// ends, or if the start is being tried beside the app: no connection waits for that.
 func (d *handler) enter(ctx context.Context) bool {
 	select {
 	case d.setup <- struct{}{}:
@@ -82,9 +82,9 @@ func (d *handler) start(ctx context.Context, conn *sql.DB) error {
 	return nil
 }
 
-// failed returns the error of a connection on which the start ended with err. Where
-// the app has the connection nevertheless, and may never open another, the start is
-// tried again beside it.
+// failed returns the error of a connection attempt on which the start failed with err.
+// If the app gets the connection all the same, it may never open another, so the start
+// is tried again beside the app.
 func (d *handler) failed(ctx context.Context, conn *sql.DB, err error) error {
 	if err == nil {
 		return nil
@@ -102,8 +102,9 @@ func (d *handler) failed(ctx context.Context, conn *sql.DB, err error) error {
 	return err
 }
 
-// canTryAgain: on SQLite nothing depends on the start but the Queue's workers, which
-// have connections beside the app's anyway.
+// canTryAgain reports whether it is possible and of use to start beside the app. On
+// SQLite only the Queue's workers depend on the start, and they open separate
+// connections anyway.
 func (d *handler) canTryAgain() bool {
 	return d.db.Connector != nil && (d.db.Dialect == hooks.Postgres || len(d.queue.given) > 0)
 }
@@ -143,7 +144,7 @@ func (d *handler) attempt(ctx context.Context) (err error) {
 	db := sql.OpenDB(d.beside())
 	defer func() { err = errors.Join(err, db.Close()) }()
 	db.SetMaxOpenConns(1)
-	if err := db.PingContext(ctx); err != nil { // before connections of the app wait for setup
+	if err := db.PingContext(ctx); err != nil { // before setup is held, for which the app's connections wait
 		return err
 	}
 	if d.journal != nil {
@@ -169,6 +170,6 @@ func (d *handler) sayWaits(err error) {
 	if isPatient(err) {
 		write = d.log().Info
 	}
-	write("aftercommit: delivery waits: it cannot be started yet, which is tried again until it can; what is committed meanwhile stays in the journal until then",
+	write("aftercommit: delivery waits: it cannot be started yet and is tried again; what is committed meanwhile stays in the journal",
 		zap.String("driver", d.db.Driver), zap.Error(err))
 }

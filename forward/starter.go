@@ -10,13 +10,13 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 )
 
-// starter is a start that is tried again. The zero value does nothing.
+// starter is the state of a start that is tried again. In the zero value nothing is.
 type starter struct {
 	mu     sync.Mutex
 	why    error // what the start waits for, nil if it does not
 	owed   int   // events that were committed meanwhile
 	marked bool
-	since  relay.Mark // from when on they were
+	since  relay.Mark // from when on forwarders are owed events, once marked
 	closed bool
 	// cancel ends the attempts, over is closed once they have ended, and wake
 	// brings the next one forward; nil while nothing is tried.
@@ -25,8 +25,8 @@ type starter struct {
 	wake   chan struct{}
 }
 
-// launch begins attempts, of which done marks the end. The context is nil if they
-// have begun before, or if the database is closed.
+// launch begins the attempts; done is to be called when they have ended. ctx is nil if
+// they have begun before, or if the database is closed.
 func (s *starter) launch(cause error) (ctx context.Context, done func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,8 +40,8 @@ func (s *starter) launch(cause error) (ctx context.Context, done func()) {
 	return ctx, func() { close(over) }
 }
 
-// rest waits for the next attempt, and reports false if there is to be none. What
-// wakes it does not make attempts follow each other without a pause.
+// rest waits for the next attempt, and reports false if there is to be none. A kick
+// shortens the wait, but not below wokenPause.
 func (s *starter) rest(ctx context.Context, pause time.Duration) bool {
 	least, most := time.NewTimer(min(pause, wokenPause)), time.NewTimer(pause)
 	defer least.Stop()
@@ -73,8 +73,8 @@ func (s *starter) kick() {
 	}
 }
 
-// owe counts events that were committed while the start waits. The server takes
-// writes then.
+// owe counts events that were committed while the start waits, and kicks: the server has
+// just accepted a write.
 func (s *starter) owe(n int) {
 	s.mu.Lock()
 	if s.why != nil {
@@ -84,7 +84,7 @@ func (s *starter) owe(n int) {
 	s.kick()
 }
 
-// settle returns what is owed, and owes it no more.
+// settle returns how many events are owed, and resets the count.
 func (s *starter) settle() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,7 +100,7 @@ func (s *starter) waitsFor() error {
 	return s.why
 }
 
-// waitFor notes why, and reports whether that is new.
+// waitFor records what the start waits for now, and reports whether that is new.
 func (s *starter) waitFor(why error) (isNew bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

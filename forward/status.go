@@ -12,8 +12,8 @@ import (
 // unless they say otherwise.
 type Status struct {
 	Logged       int64 // written to the journal, and committed
-	Delivered    int64 // taken by a forwarder, each forwarder counting
-	Failed       int64 // refused by a forwarder, each attempt counting; not writes that failed
+	Delivered    int64 // accepted, counted for each forwarder
+	Failed       int64 // refused, counted for each forwarder and attempt; not failed writes
 	Discarded    int64 // given up
 	RolledBack   int64
 	Lost         int64 // could not be written
@@ -98,7 +98,7 @@ func (c *counts) of(n hooks.Notice) *atomic.Int64 {
 		return &c.delivered
 	case hooks.NoticeFailed:
 		if n.Forwarder == "" {
-			return nil // a flush; what becomes of its events is told beside it
+			return nil // a flush; another notice says what became of its events
 		}
 		return &c.failed
 	case hooks.NoticeDiscarded:

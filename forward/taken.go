@@ -14,7 +14,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// took notes what a sync forwarder has taken, for the relay to leave out.
+// took notes what a sync forwarder has accepted, so that the relay leaves it out.
 func (d *handler) took(s *sink, ids []uuid.UUID) {
 	q := &d.queue
 	q.mu.Lock()
@@ -28,8 +28,8 @@ func (d *handler) took(s *sink, ids []uuid.UUID) {
 	q.taken[s.name()] = append(q.taken[s.name()], ids...)
 }
 
-// notes reports whether it is noted what sync forwarders do, with queue.mu held. A
-// relay elsewhere is another role's.
+// notes reports whether this process notes what sync forwarders have done. The caller
+// holds queue.mu. With RelayElsewhere the tables for it may be another role's.
 func (d *handler) notes() bool { return d.queue.relay != nil || d.catchesUp() }
 
 // refusedFor notes what a sync forwarder has refused for good, so that the relay
@@ -51,10 +51,11 @@ func (d *handler) refusedFor(n hooks.Notice) bool {
 	return true
 }
 
-// unnoted reports whether there is something to note, with queue.mu held.
+// unnoted reports whether there is something to note. The caller holds queue.mu.
 func (q *queue) unnoted() bool { return len(q.taken)+len(q.refused) > 0 }
 
-// settleTaken notes now and then, for the relay, what sync forwarders have taken.
+// settleTaken notes for the relay, every second or so, what sync forwarders have
+// accepted.
 func (d *handler) settleTaken(db *sql.DB, stop <-chan struct{}, stopped chan<- struct{}) {
 	defer close(stopped)
 	tick := time.NewTicker(min(settleEvery, max(d.hub.grace/4, time.Millisecond)))

@@ -30,7 +30,7 @@ func (d *handler) waits(s *sink) error {
 	return errClosed
 }
 
-// waitReason is the word for why.
+// waitReason returns the [hooks.Notice.Reason] for why.
 func waitReason(why error) string {
 	var (
 		place  *relay.PlaceError

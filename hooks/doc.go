@@ -47,9 +47,9 @@
 // [Handler]. The driver then calls Connect for every new connection, Flush
 // before a COMMIT, or before what may end the transaction unseen, inside the
 // transaction and on its connection, and End when it knows (or knows that it
-// cannot know) how the transaction ended. Three outcomes exist: [Committed], [RolledBack] and [Unknown]. A nil error of
-// COMMIT is no proof of the first, an error none of the second; Unknown is
-// decided by looking at the rows that Flush wrote.
+// cannot know) how the transaction ended. Three outcomes exist: [Committed],
+// [RolledBack] and [Unknown]. A nil error of COMMIT does not prove the first, nor an
+// error the second; Unknown is decided by looking at the rows that Flush wrote.
 //
 // # Why these shapes
 //

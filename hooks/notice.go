@@ -44,12 +44,12 @@ const (
 	NoticeLogged NoticeKind = "logged"
 	// NoticeEnqueued: events were handed to a queue for a forwarder.
 	NoticeEnqueued NoticeKind = "enqueued"
-	// NoticeWaiting: events were committed, and no queue of this process can deliver
+	// NoticeWaiting: events were committed, and nothing in this process can deliver
 	// them now ("standby", "read_only", "no_connection", "setup", "attach",
 	// "place", "closed", "error"). They are in the journal, and are
 	// delivered once one can.
 	NoticeWaiting NoticeKind = "waiting"
-	// NoticeDelivered: a forwarder took them.
+	// NoticeDelivered: a forwarder accepted them.
 	NoticeDelivered NoticeKind = "delivered"
 	// NoticeFailed: a forwarder refused them (Reason, Attempt, Permanent, Err), or,
 	// if Forwarder is empty, they could not be written ("journal", "no_actor",
@@ -78,10 +78,10 @@ const (
 	// NoticeCallback: an OnCommit or OnRollback function panicked or did not
 	// return in time; or was dropped because the outcome is unknown.
 	NoticeCallback NoticeKind = "callback"
-	// NoticeSuspended: a forwarder takes nothing; its entries wait, without an
+	// NoticeSuspended: a forwarder accepts nothing; its entries wait, without an
 	// attempt being counted.
 	NoticeSuspended NoticeKind = "suspended"
-	// NoticeResumed: it takes entries again.
+	// NoticeResumed: it accepts entries again.
 	NoticeResumed NoticeKind = "resumed"
 	// NoticeConflict: another program has registered a different forwarder by the
 	// same name (Err says which), so that one of the two gets nothing.

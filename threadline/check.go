@@ -21,7 +21,7 @@ type SchemaError struct {
 	// Err is the database's error, if that is how the problem was seen.
 	Err error
 
-	mendable bool // Migrate can mend it
+	mendable bool // Migrate can fix it
 }
 
 // Error gives the problem, the cause and the fix.
@@ -51,9 +51,9 @@ func (s *Store) Check(ctx context.Context) error {
 	return nil
 }
 
-// attachable says what is wrong with the tables that Migrate cannot fix, or, if
-// others migrate, all that is. A database that cannot be asked now, such as one
-// that is locked, is not wrong.
+// attachable returns what is wrong with the tables and cannot be fixed by Migrate; with
+// noMigrate, all that is wrong. A database that cannot be asked now, such as one that is
+// locked, is no error.
 func (s *Store) attachable(ctx context.Context, noMigrate bool) error {
 	found, err := s.look(ctx, s.db)
 	if err != nil {

@@ -52,6 +52,6 @@
 // the event's ID where two journals feed one timeline. Pages are cut by the
 // position of their last row and not by a count, so a page costs the same at
 // any depth, and rows that are added meanwhile neither repeat nor hide any
-// other. A row that arrives late, with a place above what has been read, is seen
-// by who reads from the top again.
+// other. A row that arrives late, above what has been read, is seen when reading starts
+// from the top again.
 package threadline

@@ -171,7 +171,7 @@ func (f *Forwarder) sift(ctx context.Context, s *Store, entries []journal.Entry,
 	}
 }
 
-// permanent marks an error that only a change of the schema can mend.
+// permanent marks an error that only a change of the schema can fix.
 func permanent(err error) error {
 	if err != nil && isMismatch(err) {
 		return forward.Permanent("schema_mismatch", err)

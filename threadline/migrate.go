@@ -53,7 +53,7 @@ func (s *Store) migrate(ctx context.Context) error {
 		return nil
 	case problem == nil:
 		return s.explain("migrate", err)
-	case hooks.SQLState(err) == "AC001": // raised by the script: somebody was faster
+	case hooks.SQLState(err) == "AC001": // raised by the script: another session has changed the schema
 		problem.Problem, problem.Fix, problem.Err = "migrate", "run Store.Check", err
 		return problem
 	case isRefused(err):

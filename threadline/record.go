@@ -51,8 +51,9 @@ func (s *Store) add(ctx context.Context, doc string) (err error) {
 	return err
 }
 
-// addWritten adds what the server refused with that error, because its encoding
-// lacks characters of it. Within a transaction, which that has ended, it cannot.
+// addWritten adds doc, whose characters outside the server's encoding it writes as
+// <U+1F600>, after the server refused it for them. Within a transaction, which that error
+// has aborted, it cannot, and returns refused.
 func (s *Store) addWritten(ctx context.Context, doc string, refused error) error {
 	lacks, err := s.lacking(ctx, doc)
 	if err != nil {

@@ -129,7 +129,8 @@ func (s *Store) page(ctx context.Context, q Query) (Page, error) {
 	return Page{Actions: actions, Next: q.cursor(position{last.RecordedAt, last.Seq, last.ID, last.Unreadable != ""})}, nil
 }
 
-// find reads a page whose filters have what is lacking written.
+// find reads a page. In its filters, characters of lacks, which the server's encoding
+// does not have, are written as <U+1F600>.
 func (s *Store) find(ctx context.Context, q Query, lacks map[rune]bool) ([]Action, error) {
 	columns, err := s.columns(ctx)
 	if err != nil {
@@ -212,7 +213,7 @@ func (s *Store) scan(ctx context.Context, query string, args []any) ([]Action, e
 	return actions, rows.Err()
 }
 
-// moment is a time as the dialect's columns are compared with.
+// moment returns t in the form that the dialect's columns are compared with.
 func (s *Store) moment(t time.Time) any {
 	t = ceil(t)
 	if s.dialect == hooks.SQLite {

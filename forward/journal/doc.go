@@ -28,8 +28,8 @@
 //	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit TO app;
 //
 // record refuses what package hooks would (SQLSTATE class 22), since a role with
-// these grants may call it itself. A row that cannot be read nevertheless is an
-// entry that says so, see [Entry.Unreadable], and hides no other.
+// these grants may call it itself. A row that still cannot be read is an entry with
+// [Entry.Unreadable] set, and hides no other.
 //
 // PostgreSQL 13 is the oldest that works (xid8). On a server whose encoding is not
 // UTF-8, record writes characters that the encoding lacks as <U+1F600>, and lists

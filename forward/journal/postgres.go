@@ -39,7 +39,7 @@ var _ store = (*postgres)(nil)
 
 func newPostgres(schema string) *postgres { return &postgres{schema: schema} }
 
-// defaultWait is the lock_timeout that the function record has of its own.
+// defaultWait is the lock_timeout that the function record sets by itself.
 const defaultWait = 5 * time.Second
 
 func (p *postgres) write(ctx context.Context, f hooks.Flush) (bool, error) {
@@ -83,7 +83,7 @@ func (p *postgres) recordQuery(doc []byte, token int64, own bool, wait time.Dura
 	if err != nil {
 		return "", fmt.Errorf("journal: %w", err)
 	}
-	// Quoted, because the least int64 is a numeric expression without.
+	// Quoted: without quotes the least int64 would be of type numeric.
 	b = append(b, `::pg_catalog.json, '`...)
 	b = strconv.AppendInt(b, token, 10)
 	b = append(b, `'::pg_catalog.int8, `...)
@@ -110,8 +110,8 @@ func (p *postgres) writeError(err error, events int, wait time.Duration) error {
 	return fmt.Errorf("journal: write %d events: %w", events, err)
 }
 
-// ended asks for the lock whose shared half record took: PostgreSQL gives it up
-// after the transaction's rows have become visible, or have not.
+// ended tries to take, exclusively, the lock that record holds shared: PostgreSQL
+// releases that after the transaction's rows have become visible, or never will.
 func (p *postgres) ended(ctx context.Context, db *sql.DB, token int64) (bool, error) {
 	var over bool
 	query := `SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN false` +

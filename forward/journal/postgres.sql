@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS "{schema}".schema_versions (
 	oldest      integer NOT NULL DEFAULT 1,
 	migrated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
--- Every connection reads it once. Without USAGE on the schema, nobody does.
+-- Every connection reads it once. A role without USAGE on the schema cannot.
 GRANT SELECT ON "{schema}".schema_versions TO PUBLIC;
 
 CREATE TABLE "{schema}".audit_events (
@@ -116,7 +116,7 @@ CREATE TABLE "{schema}".failures (
 CREATE INDEX failures_due ON "{schema}".failures (forwarder, next_at) WHERE state = 'retrying';
 REVOKE ALL ON "{schema}".failures FROM PUBLIC;
 
--- What a sync forwarder took within the app's Commit, until its cursor passes.
+-- What a sync forwarder accepted within the app's Commit, until its cursor passes.
 CREATE TABLE "{schema}".settled (
 	forwarder text NOT NULL,
 	event_id  uuid NOT NULL,

@@ -29,9 +29,9 @@ END
 $lacking$;
 REVOKE ALL ON FUNCTION "{schema}".lacking(text) FROM PUBLIC;
 
--- storable writes characters that this database's encoding has not as <U+1F600>,
--- and notes the fields with such under altered in the metadata. In those fields
--- a < before U+ is written so too; what was there can be told from the result,
+-- storable writes characters that this database's encoding lacks as <U+1F600>, and
+-- lists the fields that had some under altered in the metadata. In those fields a <
+-- before U+ is written so too, so that the original can be restored from the result,
 -- unless it had to be cut to fit the timeline's indexes.
 CREATE OR REPLACE FUNCTION "{schema}".storable(events json) RETURNS json
 LANGUAGE plpgsql
@@ -125,8 +125,8 @@ REVOKE ALL ON FUNCTION "{schema}".excess(text[], integer) FROM PUBLIC;
 -- transaction has written and was made read-only since. The shared lock of token
 -- is held until the transaction is over.
 --
--- It is the door: a role that may execute it writes what all readers read and all
--- forwarders get. It refuses (22023) what hooks.Validate refuses, except secrets in
+-- A role that may execute it writes what all readers read and all forwarders get. So
+-- it refuses (22023) what hooks.Validate refuses, except secrets in
 -- metadata; what has the wrong type fails when it is read (class 22). Limits are in
 -- bytes, and four times as many where the encoding is not UTF-8, because there a text may
 -- be longer, and storable makes it so; that of metadata is for its text here, in which

@@ -82,8 +82,8 @@ func (j *Journal) List(ctx context.Context, db *sql.DB, q Query) ([]Entry, error
 
 // Each gives the entries that q selects in the order of Seq, reading a page at a
 // time, so that no connection is held while the caller works. It stops after the
-// first error of the database; an entry that cannot be read is none, but says so
-// in [Entry.Unreadable].
+// first error of the database; an entry that cannot be read is no error, see
+// [Entry.Unreadable].
 func (j *Journal) Each(ctx context.Context, db *sql.DB, q Query) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		left := q.Limit

@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Failed is an entry that a forwarder has not taken.
+// Failed is an entry that a forwarder has refused.
 type Failed struct {
 	Forwarder string
 	// EventID is zero for an entry that is unreadable and has no ID.
@@ -25,9 +25,9 @@ type Failed struct {
 	FirstAt, LastAt time.Time
 }
 
-// Failures returns what a forwarder has not taken, the oldest attempt first, at
-// most limit, or 1,000 if that is zero. With an empty name it returns those of
-// all.
+// Failures returns the entries that a forwarder has refused, the oldest attempt first:
+// those that are discarded, or those that are still tried. limit is in entries, 1,000 if
+// it is zero. An empty name stands for all forwarders.
 func (s *Store) Failures(ctx context.Context, db *sql.DB, forwarder string, discarded bool, limit int) (failed []Failed, err error) {
 	const most = 1000
 	if limit <= 0 {
@@ -114,7 +114,7 @@ func (s *Store) selected(sel *Selection, c *cursor) string {
 		" WHERE " + strings.Join(terms, " AND ")
 }
 
-// Replay gives entries to a forwarder again, whether it has taken or refused
+// Replay gives entries to a forwarder again, whether it has accepted or refused
 // them, and returns how many. The relay delivers them within seconds, in the
 // order of the journal, beside what is new. With dry it only counts.
 func (s *Store) Replay(ctx context.Context, db *sql.DB, sel Selection, dry bool) (n int64, err error) {
@@ -172,9 +172,9 @@ func (s *Store) Retire(ctx context.Context, db *sql.DB, forwarder string) error 
 	return nil
 }
 
-// Resume lets a forwarder go on whose cursor belongs to another database: with
-// replay, everything comes again that may not have been delivered before the
-// copy was made; without, only what is committed from now on.
+// Resume continues a forwarder whose cursor belongs to another database. With replay it
+// gets everything again that may not have been delivered before the copy was made;
+// without, only what is committed from now on. It returns how many entries come again.
 func (s *Store) Resume(ctx context.Context, db *sql.DB, forwarder string, replay bool) (replayed int64, err error) {
 	if _, err = s.cursorOf(ctx, db, forwarder); err != nil {
 		return 0, err
@@ -193,7 +193,7 @@ func (s *Store) Resume(ctx context.Context, db *sql.DB, forwarder string, replay
 		if e := s.d.adopt(ctx, conn, s); e != nil {
 			return e
 		}
-		// First, so that what is committed meanwhile lies behind the cursor.
+		// Before the replay is chosen, so that what is committed meanwhile follows the cursor.
 		_, e := conn.ExecContext(ctx, "UPDATE "+s.prefix+"forwarders SET "+s.d.skip(s)+", place = "+s.quote(place)+
 			", holder = NULL, lease_until = NULL, fence = fence + 1 WHERE name = "+name)
 		if e != nil || !replay {
@@ -233,9 +233,8 @@ type State struct {
 	// Elsewhere says that its cursor belongs to another database; see
 	// [PlaceError].
 	Elsewhere bool
-	// Conflict says, where processes that live have registered different forwarders
-	// by this name, which programs and what; one of them gets nothing. It is nil on
-	// SQLite.
+	// Conflict lists what running programs have registered by this name, if that
+	// differs, so that one of them gets nothing. It is nil otherwise, and on SQLite.
 	Conflict []string
 }
 

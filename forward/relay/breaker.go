@@ -23,12 +23,12 @@ func (p *pause) begin(now time.Time) {
 // wait returns how much is left of it.
 func (p *pause) wait(now time.Time) time.Duration { return max(0, p.until.Sub(now)) }
 
-// lane is one of the two sources of entries, those that follow the cursor and those
-// that are due again: what each may call, and when. A bad entry that is due does not
-// keep new ones waiting.
+// lane is one of the two sources of entries: those that follow the cursor, and those
+// that are due to be tried again. Each has its own plan and pauses, so that a bad entry
+// that is due does not keep new ones waiting.
 type lane struct {
 	plan  plan
-	open  bool
+	open  bool // suspended: a circuit breaker that is open
 	pause pause
 }
 
@@ -40,7 +40,7 @@ func (l *lane) wait(now time.Time) time.Duration {
 	return l.pause.wait(now)
 }
 
-// suspend makes the next pause.
+// suspend begins the next pause.
 func (l *lane) suspend(now time.Time) {
 	l.open = true
 	l.plan = plan{}

@@ -6,12 +6,11 @@ import (
 	"time"
 )
 
-// Share is how much one call of [CatchUp] does at most; the zero value is all that
-// there is to do.
+// Share limits the work of one call of [CatchUp]; the zero value sets no limit.
 type Share struct {
-	// Steps is how many batches are begun.
+	// Steps is how many batches it may begin.
 	Steps int
-	// Time is after how long none is begun any more.
+	// Time is for how long it may begin batches.
 	Time time.Duration
 }
 
@@ -32,14 +31,14 @@ func (q *quota) next() bool {
 	return true
 }
 
-// CatchUp delivers what is left behind in the caller's goroutine, over db, for which
-// one connection is enough, and reports whether its share has left something. Targets
-// that come later get what those before them have left of it. Where nothing is left
-// behind, or another process has the lease, it writes nothing.
+// CatchUp delivers what the targets have not got yet, in the caller's goroutine and over
+// db, for which one connection is enough. The share is for all targets together, in
+// their order; left reports that it was used up before they had everything. Where
+// nothing is behind, or another process has the lease, CatchUp writes nothing.
 func CatchUp(ctx context.Context, s *Store, db *sql.DB, cfg Config, share Share) (left bool, err error) {
 	r := newRelay(s, db, cfg)
 	r.share = len(r.workers)
-	r.beat = time.Now() // it comes and goes
+	r.beat = time.Now() // no heartbeat: it is gone before others would share with it
 	q := &quota{Share: share, clock: r.cfg.Clock, since: r.cfg.Clock.Now()}
 	for _, w := range r.workers {
 		more, err := w.catchUp(ctx, q)

@@ -39,8 +39,8 @@ func (e *PlaceError) Error() string {
 		"delivery waits until Store.Resume says whether to replay what may not have been delivered, or to skip it", e.Forwarder, e.Was, e.Is)
 }
 
-// Register makes a forwarder known, unless it is. Its cursor starts with what is
-// committed from now on. A retired one starts again.
+// Register registers a forwarder, unless it is registered already. It gets what is
+// committed from now on. One that was retired starts again.
 func (s *Store) Register(ctx context.Context, db *sql.DB, name string) error {
 	return s.register(ctx, db, name, Mark{})
 }
@@ -73,9 +73,9 @@ func (s *Store) register(ctx context.Context, db querier, name string, from Mark
 	return nil
 }
 
-// Announce is Register for a role that may not use the relay's tables, by a
-// function of the journal on PostgreSQL that it may execute. The relay runs as
-// another role.
+// Announce is Register for a role that may not use the relay's tables, because the relay
+// runs elsewhere as another role. It calls a function of the journal, which exists on
+// PostgreSQL only.
 func (s *Store) Announce(ctx context.Context, db *sql.DB, name string) error {
 	place, err := s.place(ctx, db)
 	if err == nil {
@@ -124,7 +124,7 @@ func (s *Store) acquire(ctx context.Context, q querier, name, holder string, ttl
 	err := q.QueryRowContext(ctx, query).Scan(&c.fence, s.d.scan(&c.place), &c.done, &c.tick, &c.high, &c.seq)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return nil, nil //nolint:nilnil // somebody else has it
+		return nil, nil //nolint:nilnil // another process has it, or there is no such row
 	case err != nil:
 		return nil, fmt.Errorf("relay: take the lease of %s: %w", name, err)
 	}
@@ -160,8 +160,8 @@ func (s *Store) left(ctx context.Context, q querier, name, bound string) (left b
 	return left, wrap("look whether it is behind", name, err)
 }
 
-// behind counts what a cursor has yet to pass, and tells when the first of it was
-// recorded.
+// behind returns how many entries a cursor has yet to pass, and when the first of them
+// was recorded.
 func (s *Store) behind(ctx context.Context, q querier, c *cursor) (n int64, oldest time.Time, err error) {
 	parts := s.d.behind(c)
 	for i, part := range parts {
@@ -172,7 +172,7 @@ func (s *Store) behind(ctx context.Context, q querier, c *cursor) (n int64, olde
 	return n, oldest, wrap("count how far it is behind", c.name, err)
 }
 
-// free reports whether nobody has the lease of a forwarder.
+// free reports whether no process has the lease of a forwarder.
 func (s *Store) free(ctx context.Context, q querier, name string) (free bool, err error) {
 	err = q.QueryRowContext(ctx, "SELECT count(*) > 0 FROM "+s.prefix+"forwarders WHERE name = "+s.quote(name)+
 		" AND retired_at IS NULL AND (holder IS NULL OR lease_until < "+s.d.now()+")").Scan(&free)
@@ -226,8 +226,9 @@ func (s *Store) next(ctx context.Context, q querier, c *cursor, limit int, trail
 	if skipSettled {
 		settled = s.unsettled(c.name)
 	}
-	// A server that takes a backlog for small, for want of statistics, reads and sorts
-	// all of it for each batch. So it gets a part of it, and more if that has too few.
+	// Without statistics the planner takes a backlog for small, and reads and sorts all
+	// of it for each batch. So the query asks for a range of seq, which grows if there
+	// are too few entries in it.
 	const spread = 8
 	part, left := *c, c.high-c.seq
 	for width := min(spread*int64(limit), left); ; {

@@ -12,8 +12,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// mover moves the cursor, or sees that it is still this process's to move. With
-// commits, it may commit with the same statement, and says so.
+// mover moves the cursor, or confirms that this process still has the lease. With
+// commits, it may commit by the same statement, and then reports true.
 type mover func(commits bool) (committed bool, err error)
 
 // attempt is a batch to deliver, and what moves with it.
@@ -32,12 +32,12 @@ type end uint8
 const (
 	settled   end = iota // what came of it is written
 	undecided            // the lane has another plan
-	suspended            // the sink takes nothing
+	suspended            // the sink accepts nothing
 )
 
-// deliver makes one call, and writes what came of each entry together with what the
-// mover writes. What cannot be read has failed without a call. Where it does not show
-// whose fault it was that all have failed, nothing is written.
+// deliver makes one call, and writes the result of each entry together with what the
+// mover writes. Entries that cannot be read fail without a call. If all fail and nothing
+// shows whether they or the sink are at fault, nothing is written.
 func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 	entries := w.callable(a.batch)
 	start := time.Now()
@@ -86,8 +86,8 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 	return settled, nil
 }
 
-// callable are the entries of batch that can be read, and were not taken ahead of the
-// cursor.
+// callable returns the entries of batch that the sink is to get: those that can be read
+// and were not accepted ahead of the cursor.
 func (w *worker) callable(batch []attempted) []journal.Entry {
 	entries := make([]journal.Entry, 0, len(batch))
 	for i := range batch {
@@ -99,7 +99,7 @@ func (w *worker) callable(batch []attempted) []journal.Entry {
 }
 
 // attempt makes a call with entries, if there are any. For a sink in the same database
-// it begins a transaction, and leaves it open if all were taken.
+// it begins a transaction, and leaves it open if all were accepted.
 func (w *worker) attempt(ctx context.Context, entries []journal.Entry) (r Result, inTx bool, err error) {
 	if len(entries) == 0 {
 		return r, false, nil
@@ -109,7 +109,7 @@ func (w *worker) attempt(ctx context.Context, entries []journal.Entry) (r Result
 	}
 	r = w.call(ctx, entries)
 	if w.target.SameDatabase {
-		if inTx = r.taken(); !inTx && !r.Hung { // after one that hangs the connection is another
+		if inTx = r.taken(); !inTx && !r.Hung { // after a call that hangs it has a new connection
 			r = r.whole(len(entries))
 			w.rollback(ctx)
 		}
@@ -130,7 +130,7 @@ func (w *worker) prepare(ctx context.Context) error {
 	return nil
 }
 
-// guilty reports whether it is an entry's own fault that it failed alone.
+// guilty reports whether an entry that failed alone is itself at fault, not the sink.
 func (w *worker) guilty(a attempt, id uuid.UUID, hung bool) (bool, error) {
 	if w.evidence.left == 0 {
 		if up, err := a.seek(id, hung); err != nil || !up {
@@ -169,8 +169,8 @@ func (w *worker) settle(ctx context.Context, a attempt, failed map[uuid.UUID]Fai
 	return err
 }
 
-// interrupted is an error if entries failed when ctx had ended already: that says
-// nothing of them or of the sink, and they come again.
+// interrupted returns an error if entries failed and ctx has ended: their failure then
+// says nothing about them or the sink, and they come again.
 func (w *worker) interrupted(ctx context.Context, r Result) error {
 	if r.taken() {
 		return nil
@@ -245,7 +245,8 @@ func (w *worker) write(ctx context.Context, batch []attempted, failed map[uuid.U
 	return s.note(ctx, w.conn, w.target.Name, verdicts, now)
 }
 
-// tell tells what became of the entries of batch that were called with.
+// tell notifies observers of what became of entries, those of batch that the sink was
+// called with, and keeps dueAt and ahead in line with it.
 func (w *worker) tell(entries []journal.Entry, batch []attempted, failed map[uuid.UUID]Failure, verdicts []verdict, took time.Duration) {
 	for i := range verdicts {
 		if v := &verdicts[i]; !v.discard && (w.dueAt.IsZero() || v.next.Before(w.dueAt)) {
@@ -287,8 +288,8 @@ func (w *worker) tellVerdicts(verdicts []verdict) {
 	}
 }
 
-// trip suspends a lane, and takes back what was held against entries since the sink
-// last took one. What is due waits with what is new.
+// trip suspends a lane, and takes back the attempts counted since the sink last accepted
+// an entry. If new entries have to wait, so have those that are due.
 func (w *worker) trip(ctx context.Context, l *lane, f Failure) error {
 	now := w.relay.cfg.Clock.Now()
 	was := w.fresh.open || w.again.open
@@ -306,7 +307,7 @@ func (w *worker) trip(ctx context.Context, l *lane, f Failure) error {
 	if was {
 		return nil
 	}
-	w.relay.cfg.Log.Warn("aftercommit: a forwarder takes nothing and is suspended; its entries wait, and no attempt is counted",
+	w.relay.cfg.Log.Warn("aftercommit: a forwarder accepts nothing and is suspended; its entries wait, and no attempt is counted",
 		zap.String("forwarder", w.target.Name), zap.Duration("pause", l.pause.length), zap.String("reason", f.Reason), zap.Error(f.Err))
 	w.notify(hooks.Notice{Kind: hooks.NoticeSuspended, Reason: f.Reason, Err: f.Err})
 	return nil
@@ -322,7 +323,7 @@ func (w *worker) fenced(ctx context.Context, f func() error) error {
 	})
 }
 
-// recovered takes it that the sink is up, and ends a suspension.
+// recovered records that the sink is up, and ends a suspension.
 func (w *worker) recovered() {
 	was := w.fresh.open || w.again.open
 	w.evidence.prove()

@@ -4,19 +4,19 @@
 //
 // # The cursor
 //
-// A sequence is no cursor: transactions commit in another order than they take
-// their numbers, and what becomes visible behind the cursor is never seen. On
-// PostgreSQL the cursor of a forwarder is a snapshot, done: what is visible in it
-// is settled. A tick takes a second one, and what is visible in that and not in
-// done is what has been committed in between, no matter how long it took. It is
+// A sequence number cannot be the cursor: transactions commit in another order than they
+// take their numbers, and an entry that becomes visible behind the cursor would never be
+// seen. On PostgreSQL the cursor of a forwarder is a snapshot, done: every entry that is
+// visible in it is settled. A tick takes a second snapshot. What is visible in that one
+// and not in done was committed in between, however long its transaction took, and is
 // delivered in the order of seq. On SQLite, which has one writer, seq is enough.
 //
 // # The lease
 //
 // One process works for a forwarder at a time. Its lease is renewed beside the
 // work, however long a call takes; one that cannot be renewed ends the call. The
-// lease has a fence, a number that grows with each holder. Whatever moves the
-// cursor names its fence, so a holder that slept through the end of its lease
+// lease has a fence, a number that grows with each holder. Each write that moves the
+// cursor names its fence, so a holder that was frozen beyond the end of its lease
 // moves nothing, and no process waits for its locks. Where the sink is
 // the same database, the cursor moves in the transaction of the delivery, and
 // with that an overtaken holder cannot deliver either.
@@ -25,7 +25,7 @@
 //
 // Only failures write rows, and the cursor moves on: one bad event does not hold
 // up the others. What failed is tried again after attempt⁴ + 15 s and a little more.
-// After five attempts, in about eight minutes if the sink accepts others meanwhile, it
+// After five attempts, within eight minutes if the sink accepts others meanwhile, it
 // is discarded: kept in the journal and listed, until it is replayed or dismissed.
 //
 // A call that fails does not say whether the sink is down or some of its entries are
@@ -36,9 +36,9 @@
 // does a call that refuses all of its entries by name.
 //
 // Entries that fail together are halved until single ones fail. An entry that fails
-// alone is blamed, and the attempt counted, if there was a proof just before, of which
-// each is good for eight entries; or else if the sink then accepts one of a few others
-// from all over the backlog. Otherwise the sink is suspended: nothing is written, the
+// alone is at fault, and the attempt is counted, if there was a proof just before (each
+// is good for eight entries), or if the sink now accepts one of a few others from all
+// over the backlog. Otherwise the sink is suspended: nothing is written, the
 // attempts counted since the last proof are taken back, once for each entry, and three
 // entries are tried after each pause: the first, and two others in rotation. The pauses
 // grow from a second to a minute. Of n entries that wait each is tried within 3n/2

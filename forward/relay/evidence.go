@@ -7,20 +7,20 @@ import (
 )
 
 const (
-	// pays is for how many entries that fail alone, one after the other, a proof
-	// counts: so many attempts are taken back if none follows.
+	// pays is how many entries that fail alone, one after the other, may be charged on
+	// one proof. So many attempts are taken back if no other proof follows.
 	pays = 8
-	// freshness is how long after a call what it has shown counts for the next.
+	// freshness is how long after a call its proof still counts for the next call.
 	freshness = 5 * time.Second
 	// manyForgiven is when to forget which were forgiven: a bound for memory.
 	manyForgiven = 1000
 )
 
-// evidence is what is known of the sink. It is proved to be up when it has taken an
-// entry, or refused one for good.
+// evidence is what is known of the sink. It is proved to be up when it accepts an entry,
+// or refuses one for good.
 type evidence struct {
 	last time.Time // when a call ended
-	left int       // of what the last proof pays for
+	left int       // how many entries may still be charged on the last proof
 	// charged are the entries that an attempt was counted against since, and
 	// forgiven those from which it was taken back.
 	charged  []uuid.UUID

@@ -102,7 +102,7 @@ func (s *Store) note(ctx context.Context, q querier, forwarder string, verdicts 
 	return wrap("write failures", forwarder, err)
 }
 
-// errorText is short enough to keep.
+// errorText returns the text of err, shortened to what is stored.
 func errorText(err error) string {
 	if err == nil {
 		return ""
@@ -115,7 +115,8 @@ func errorText(err error) string {
 	return text
 }
 
-// settle removes the failures of entries that were taken.
+// settle removes the failures of entries that were accepted. It does not write to the
+// table settled; [Store.Settle] does.
 func (s *Store) settle(ctx context.Context, q querier, forwarder string, ids []uuid.UUID) error {
 	if len(ids) == 0 {
 		return nil

@@ -11,10 +11,11 @@ import (
 // alone is how many entries Isolate tries alone, before it takes the sink for down.
 const alone = 1 + firstProbes
 
-// Isolate finds out which of entries, whose call has failed as a whole, the sink
-// refuses, for a queue whose jobs name several: a bad entry must not use up the others'
-// attempts. It reports false if the sink accepts none of a few, after which it is down as
-// far as anyone can say. It must not be called after a call that hangs.
+// Isolate finds out which of entries the sink refuses, after a call with all of them has
+// failed. It is for a queue whose jobs name several entries, where a bad one must not use
+// up the others' attempts. It reports false if the sink accepts none of the few that are
+// tried alone, so that it must be taken to be down. It must not be called after a call
+// that hangs.
 func Isolate(entries []journal.Entry, call func([]journal.Entry) Result) (r Result, up bool) {
 	known := make(map[uuid.UUID]*Failure) // nil: accepted
 	n := len(entries)
@@ -44,8 +45,8 @@ func Isolate(entries []journal.Entry, call func([]journal.Entry) Result) (r Resu
 	return r, true
 }
 
-// spread returns the first entry, the last, and then those between ever finer halves,
-// or the next that is not known.
+// spread returns the i-th entry to try alone: the first, the last, then the middles of
+// ever smaller parts; or, where that one is known, the next that is not.
 func spread(i int, entries []journal.Entry, known map[uuid.UUID]*Failure) []journal.Entry {
 	n := len(entries)
 	at := 0

@@ -87,7 +87,7 @@ func (k *keeper) tick(ctx context.Context) bool {
 	ttl := k.relay.cfg.Lease
 	start := time.Now()
 	due, earliest := k.due(start)
-	// After a pause of the process all may have run out, and still be its own.
+	// If the process was stopped, all may have run out and still be its own.
 	limit := min(max(earliest.Sub(start), ttl/retries), ttl/renewals)
 	found, err := within(ctx, limit, func(ctx context.Context) (map[string]renewal, error) { return k.attempt(ctx, due) })
 	k.mu.Lock()
@@ -149,7 +149,7 @@ func (k *keeper) attempt(ctx context.Context, leases []*lease) (found map[string
 		}
 	}
 	select {
-	case <-r.stopping: // the workers say so, and must not be contradicted
+	case <-r.stopping: // the workers delete the row that a heartbeat would insert again
 		return found, nil
 	default:
 		return found, r.heartbeat(ctx, conn)
@@ -180,7 +180,8 @@ func (s *Store) renewAll(ctx context.Context, q querier, leases []*lease, ttl ti
 		}
 		return "retired_at IS NULL AND (name, fence) IN (" + strings.Join(rows, ", ") + ")"
 	}
-	// Which it is the database says, since it may store a name in another form.
+	// The answer has each lease's index and not its name, which the database may store
+	// in another form.
 	number := "CASE name"
 	for i, l := range leases {
 		number += " WHEN " + s.quote(l.name) + " THEN " + itoa(int64(i))

@@ -89,7 +89,7 @@ func (l *lease) stuck(now time.Time, ttl time.Duration) bool {
 	return l.cancel != nil && !l.calling && now.Sub(l.since) > patience*ttl
 }
 
-// drop forgets the lease.
+// drop forgets the lease, and counts one less for this process.
 func (w *worker) drop() {
 	if w.lease != nil {
 		w.relay.gave()
@@ -97,6 +97,7 @@ func (w *worker) drop() {
 	w.forget()
 }
 
+// forget is drop without the count.
 func (w *worker) forget() {
 	if w.lease != nil {
 		w.relay.keeper.remove(w.lease)
@@ -104,7 +105,8 @@ func (w *worker) forget() {
 	w.lease, w.cursor, w.pinned, w.trail = nil, nil, false, trail{}
 }
 
-// hold sees to it that the lease is this process's, if it can be.
+// hold keeps the lease, or takes it if it is free. Above its share a process takes one
+// only after it has been free for two leases.
 func (w *worker) hold(ctx context.Context) error {
 	r := w.relay
 	if err := r.heartbeat(ctx, w.conn); err != nil {
@@ -119,17 +121,17 @@ func (w *worker) hold(ctx context.Context) error {
 	above := !r.mayTake()
 	if above {
 		if free, err := r.store.free(ctx, w.conn, w.target.Name); err != nil || !free {
-			w.refused = time.Time{}
+			w.freeSince = time.Time{}
 			if err == nil {
 				err = w.registerAgain(ctx)
 			}
 			return err
 		}
-		if w.refused.IsZero() {
-			w.refused = time.Now()
+		if w.freeSince.IsZero() {
+			w.freeSince = time.Now()
 		}
-		if time.Since(w.refused) < 2*r.cfg.Lease {
-			return nil // somebody with less to do may take it
+		if time.Since(w.freeSince) < 2*r.cfg.Lease {
+			return nil // a process with fewer may take it
 		}
 	}
 	start := time.Now()
@@ -145,7 +147,7 @@ func (w *worker) hold(ctx context.Context) error {
 	if c.fence != w.fence+1 {
 		w.ahead = nil // another process, or an operator, has moved the cursor
 	}
-	w.cursor, w.fence, w.since, w.asked, w.refused, w.pinned = c, c.fence, start, start, time.Time{}, above
+	w.cursor, w.fence, w.since, w.asked, w.freeSince, w.pinned = c, c.fence, start, start, time.Time{}, above
 	w.lease = &lease{name: c.name, fence: c.fence, until: start.Add(ttl)}
 	r.keeper.add(w.lease)
 	if err := w.readDue(ctx); err != nil {
@@ -154,12 +156,12 @@ func (w *worker) hold(ctx context.Context) error {
 	return w.checkPlace(ctx)
 }
 
-// keep gives up a lease that is above this process's share, and does now and then
-// what a holder has to.
+// keep gives up a lease that is above this process's share. Otherwise, three times in
+// each lease, it reads what is due and renews the lease if the keeper does not.
 func (w *worker) keep(ctx context.Context) error {
 	r := w.relay
-	const forgotten = 10 // leases; somebody may have come who has less to do
-	w.pinned = w.pinned && time.Since(w.since) < forgotten*r.cfg.Lease
+	const pinnedFor = 10 // leases; by then a process with fewer may have started
+	w.pinned = w.pinned && time.Since(w.since) < pinnedFor*r.cfg.Lease
 	if !w.pinned && r.giveUp() {
 		w.forget()
 		return r.store.release(ctx, w.conn, w.target.Name, r.cfg.Holder)
@@ -173,7 +175,7 @@ func (w *worker) keep(ctx context.Context) error {
 			return err
 		}
 	}
-	return w.readDue(ctx) // somebody may have asked for a replay
+	return w.readDue(ctx) // an operator may have asked for a replay
 }
 
 // ttl is how long the lease is to last from now: long enough for a call, where the
@@ -210,8 +212,8 @@ func (w *worker) inTx(ctx context.Context, f func() error) error {
 	return w.relay.store.inTx(ctx, w.conn, max(w.relay.cfg.Lease/2, time.Second), f)
 }
 
-// begin starts the transaction of a delivery, in which the sink may think for as
-// long as a call may take.
+// begin starts the transaction of a delivery, in which the sink may be idle for as long
+// as a call may take.
 func (w *worker) begin(ctx context.Context) error {
 	_, err := w.conn.ExecContext(ctx, w.relay.store.d.begin(w.target.timeout()+time.Second))
 	return err

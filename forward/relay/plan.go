@@ -5,7 +5,7 @@ package relay
 // n costs 2 log n calls. The plan outlives a step: each call is settled before the
 // next, and a process that dies loses one call's work.
 //
-// The zero value is to deliver as many as there are.
+// The zero value sets no size: a call gets as many as there are.
 type plan struct {
 	// alone is how many come one by one first: a call that hangs costs its whole
 	// timeout, and halving would pay that log n times.
@@ -25,8 +25,8 @@ func (p *plan) size(limit int) int {
 	return limit
 }
 
-// failed takes it that n entries, more than one, failed together. Of those that were
-// not planned the first comes alone: if the sink takes it, it is up.
+// failed plans the next calls after n entries, more than one, failed together. At the
+// first failure the first entry comes alone: if the sink accepts it, it is up.
 func (p *plan) failed(n int, hung bool) {
 	first := len(p.parts) == 0
 	p.pop()
@@ -40,8 +40,8 @@ func (p *plan) failed(n int, hung bool) {
 	}
 }
 
-// passed takes it that n entries are settled. Fewer than were planned were the last
-// ones that there are.
+// passed notes that n entries are settled. If that is fewer than were planned, there are
+// no more, and the plan is over.
 func (p *plan) passed(n int) {
 	switch k := len(p.parts); {
 	case p.alone > 0:

@@ -26,8 +26,8 @@ func (postgres) scan(dst *string) any      { return pgtext.Scanner(dst) }
 
 func (postgres) now() string { return "pg_catalog.clock_timestamp()" }
 
-// begin does without a flush of its own at COMMIT: what a crash takes back, cursor
-// and all, is delivered again. Its limits are the server's to enforce, because the
+// begin turns synchronous_commit off: what a crash takes back, the cursor included, is
+// delivered again. Its limits are the server's to enforce, because the
 // client may be frozen, or cut off, with its connection open.
 func (postgres) begin(limit time.Duration) string {
 	const usual = 10 * time.Second // between two statements of ours
@@ -116,10 +116,10 @@ func (postgres) look(ctx context.Context, q querier, s *Store, c *cursor, traili
 	if trailing != "" {
 		to = "'" + trailing + "'::pg_catalog.pg_snapshot"
 	}
-	// A row that is visible with an xid beyond it is from elsewhere.
+	// A row with an xid beyond the snapshot was restored from another server.
 	limit := " AND pg_catalog.pg_visible_in_snapshot(xid, " + to + ")"
-	// Of a plain seq the server would look for the least from the beginning of
-	// the journal.
+	// seq + 0, because for the least of a plain seq the planner would walk its index
+	// from the beginning of the journal.
 	parts := beyond(c.done)
 	for i, part := range parts {
 		parts[i] = "SELECT min(seq + 0) AS low, max(seq + 0) AS high FROM " + s.events() + " e WHERE " + part + limit
@@ -154,9 +154,10 @@ func (postgres) within(c *cursor) string {
 		c.seq, c.high, c.tick, c.done)
 }
 
-// advance keeps for a copy of the database up to which seq all is settled. What
-// gets its xid after the statement that sets the mark gets its seq after it too,
-// beyond mark_seq; what had one before is over when a tick begins with mark_xid.
+// advance also moves safe_seq, up to which all is settled even in a copy of the database.
+// A transaction that gets its xid after the statement that sets the mark gets its seqs
+// after it too, beyond mark_seq. One that had its xid before is over when the xmin of a
+// tick has reached mark_xid: then all up to mark_seq is settled.
 func (postgres) advance(c *cursor, seq int64, last bool) string {
 	if !last {
 		return fmt.Sprintf("done = '%s', tick = '%s', high = %d, seq = %d", c.done, c.tick, c.high, seq)
@@ -168,7 +169,7 @@ func (postgres) advance(c *cursor, seq int64, last bool) string {
 		" mark_xid = CASE WHEN %[3]s THEN pg_catalog.pg_current_xact_id() ELSE mark_xid END", c.tick, c.high, passed)
 }
 
-// behind: what of the tick is done is not.
+// behind leaves out what is done of the current tick.
 func (postgres) behind(c *cursor) []string {
 	parts := beyond(c.done)
 	if c.tick != "" {

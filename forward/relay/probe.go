@@ -23,11 +23,11 @@ const (
 	picks = 4
 )
 
-// rotation chooses which of the entries that wait to try, when the first does not
-// show whether the sink is up. It takes turns: the newest, for what has been fixed
-// since; positions that divide all that wait ever finer, for what follows a long row
-// of bad ones; and one after the other, so that none is left out. It begins anywhere,
-// so that processes that live for a short time do not all try the same.
+// rotation chooses which waiting entry to try when the first does not show whether the
+// sink is up. It takes turns between the newest, in case the app has been fixed since;
+// positions that divide the backlog ever more finely, to get past a long run of bad
+// entries; and a sweep, so that none is left out. It begins at random, so that processes
+// that live for a short time do not all try the same ones.
 type rotation struct {
 	turn, split uint32
 	newest      int64
@@ -62,7 +62,7 @@ func (r *rotation) next(low, high int64) (seq int64, sweeps bool) {
 	return low + int64(float64(high-low+1)*float64(bits.Reverse32(r.split))/(1<<ofAll)), false
 }
 
-// seek looks for an entry that the sink takes, and reports whether it has found one.
+// seek looks for an entry that the sink accepts, and reports whether it has found one.
 // The first that waits has failed alone.
 func (w *worker) seek(ctx context.Context, trailing string, alone uuid.UUID, hung bool) (up bool, err error) {
 	s, c := w.relay.store, w.cursor
@@ -110,8 +110,8 @@ func (w *worker) seek(ctx context.Context, trailing string, alone uuid.UUID, hun
 	return false, nil
 }
 
-// probe makes an attempt at one entry in front of the cursor. A sink in the same
-// database does not keep it, so that it is delivered once, with the cursor.
+// probe tries one entry ahead of the cursor. In the same database that is rolled back, so
+// that the entry is delivered once, when the cursor comes to it.
 func (w *worker) probe(ctx context.Context, e journal.Entry) (r Result, err error) {
 	start := time.Now()
 	if err = w.prepare(ctx); err != nil {

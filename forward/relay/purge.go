@@ -10,9 +10,9 @@ import (
 
 // PurgeOptions of [Store.Purge].
 type PurgeOptions struct {
-	// Before is the age to delete up to, by RecordedAt.
+	// Before limits the purge to entries whose RecordedAt is earlier.
 	Before time.Time
-	// By is who wants it, which is written down.
+	// By is who deletes. It is kept, with what was deleted, in the table purges.
 	By string
 	// Batch is how many entries one transaction deletes; 1,000 if zero.
 	Batch int

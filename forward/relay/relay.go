@@ -20,8 +20,8 @@ type Config struct {
 	// Holder names this process in the lease. The default has the host, the
 	// process and something random.
 	Holder string
-	// Program and Process are what others are told that register another forwarder
-	// by the same name: which program this is, and which process.
+	// Program and Process name this program and this process in the warnings of others
+	// that register a different forwarder by the same name.
 	Program, Process string
 	// Lease is how long a process that has died keeps its forwarders from the
 	// others. The default is 10 s.
@@ -32,7 +32,7 @@ type Config struct {
 	// [Relay.Wake] was not called for: those of other processes. The default is
 	// 250 ms.
 	Poll time.Duration
-	// Notify gets what happens.
+	// Notify is called with each notice. It is called concurrently.
 	Notify func(hooks.Notice)
 	Log    *zap.Logger
 	// Clock is the time by which failures are tried again.
@@ -50,7 +50,7 @@ type realClock struct{}
 func (realClock) Now() time.Time                         { return time.Now() }
 func (realClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
-// Relay delivers for a process, as far as it has the leases.
+// Relay delivers to the targets whose leases this process has.
 type Relay struct {
 	store *Store
 	db    *sql.DB
@@ -171,7 +171,7 @@ func (r *Relay) Stop(ctx context.Context) error {
 	}
 }
 
-// end ends the keeper, which renews for as long as workers run.
+// end stops the keeper, which renews leases for as long as workers run.
 func (r *Relay) end() {
 	r.cancel()
 	if r.keeper != nil {
@@ -298,16 +298,16 @@ func (s *Store) beat(ctx context.Context, q querier, holder, own string, lease t
 	}
 	_, err = q.ExecContext(ctx, "INSERT INTO "+s.prefix+"workers ("+columns+") VALUES ("+values+") ON CONFLICT (name) DO UPDATE SET "+sets)
 	if err != nil {
-		return 0, false, fmt.Errorf("relay: show that this process works: %w", err)
+		return 0, false, fmt.Errorf("relay: send a heartbeat: %w", err)
 	}
 	if _, err = q.ExecContext(ctx, "DELETE FROM "+s.prefix+"workers WHERE seen_at < "+s.d.later(-lease)); err != nil {
-		return 0, false, fmt.Errorf("relay: forget processes that work no more: %w", err)
+		return 0, false, fmt.Errorf("relay: delete processes without a heartbeat: %w", err)
 	}
 	var workers, forwarders, unlike int
 	err = q.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM "+s.prefix+"workers), (SELECT count(*) FROM "+s.prefix+"forwarders WHERE retired_at IS NULL), "+others).
 		Scan(&workers, &forwarders, &unlike)
 	if err != nil {
-		return 0, false, fmt.Errorf("relay: count who works: %w", err)
+		return 0, false, fmt.Errorf("relay: count processes and forwarders: %w", err)
 	}
 	workers = max(workers, 1)
 	return (forwarders + workers - 1) / workers, own != "" && unlike > 0, nil

@@ -11,13 +11,13 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
-// Identity is what a forwarder is, as far as that can be told from another of the
-// same name in another process. The zero value is not compared.
+// Identity distinguishes a forwarder from others of the same name, in other processes.
+// The zero value is not compared.
 type Identity struct {
 	// Text is the same for the same forwarder in every process.
 	Text string `json:"is"`
-	// Instance tells those of one process apart whose texts may be the same
-	// by chance; "" if they cannot.
+	// Instance distinguishes forwarders of one process whose texts may be the same by
+	// chance; "" if they cannot be.
 	Instance string `json:"instance,omitempty"`
 }
 
@@ -42,7 +42,7 @@ func parseRegistered(text string) (r registered) {
 	return r
 }
 
-// registers returns what the targets of a relay are.
+// registers returns what a process registers about its targets.
 func registers(cfg *Config) registered {
 	own := registered{Program: cfg.Program, Process: cfg.Process, Forwarders: make(map[string]Identity)}
 	for i := range cfg.Targets {
@@ -53,8 +53,8 @@ func registers(cfg *Config) registered {
 	return own
 }
 
-// rival is a forwarder of another process that has the name of one of this one, and
-// is another.
+// rival is a different forwarder that another process has registered by the name of one
+// of this process.
 type rival struct {
 	forwarder, program string
 	is, other          string
@@ -72,7 +72,7 @@ func rivals(own, other *registered) (all []rival) {
 	return all
 }
 
-// compare warns of forwarders of other processes that live.
+// compare reports the rivals in other processes that are running.
 func (r *Relay) compare(ctx context.Context, q querier) error {
 	others, err := r.store.registrations(ctx, q)
 	if err != nil {
@@ -111,18 +111,18 @@ func (s *Store) registrations(ctx context.Context, q querier) (all []registered,
 	}
 	rows, err := q.QueryContext(ctx, "SELECT forwarders FROM "+s.prefix+"workers WHERE forwarders <> '' ORDER BY name")
 	if err != nil {
-		return nil, fmt.Errorf("relay: look what others have registered: %w", err)
+		return nil, fmt.Errorf("relay: read what other processes have registered: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var text string
 		if err := rows.Scan(&text); err != nil {
-			return nil, fmt.Errorf("relay: look what others have registered: %w", err)
+			return nil, fmt.Errorf("relay: read what other processes have registered: %w", err)
 		}
 		all = append(all, parseRegistered(text))
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("relay: look what others have registered: %w", err)
+		return nil, fmt.Errorf("relay: read what other processes have registered: %w", err)
 	}
 	return all, nil
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Settle notes that a forwarder has taken entries without the relay, which then
+// Settle notes that a forwarder has accepted entries without the relay, which then
 // leaves them out.
 func (s *Store) Settle(ctx context.Context, db *sql.DB, forwarder string, ids []uuid.UUID) error {
 	if len(ids) == 0 {
@@ -50,7 +50,7 @@ func (s *Store) Refuse(ctx context.Context, db *sql.DB, forwarder string, refusa
 	return s.Settle(ctx, db, forwarder, ids)
 }
 
-// sweep forgets what is settled of entries that the cursor has behind it.
+// sweep deletes the settled rows of entries that the cursor has passed.
 func (s *Store) sweep(ctx context.Context, q querier, forwarder string) error {
 	name := s.quote(forwarder)
 	_, err := q.ExecContext(ctx, "DELETE FROM "+s.prefix+"settled WHERE forwarder = "+name+" AND event_id IN (SELECT t.event_id FROM "+
@@ -59,7 +59,7 @@ func (s *Store) sweep(ctx context.Context, q querier, forwarder string) error {
 	return wrap("forget what is settled", forwarder, err)
 }
 
-// confirm is an error if the lease is lost.
+// confirm returns an error if the lease is lost.
 func (s *Store) confirm(ctx context.Context, q querier, c *cursor) error {
 	return wrap("confirm the lease", c.name, s.update(ctx, q, c, "moved_at = "+s.d.now()))
 }

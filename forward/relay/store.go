@@ -94,11 +94,12 @@ type dialect interface {
 	// ahead is whether the cursor of a forwarder f cannot be of this database.
 	ahead(s *Store) string
 	// behind selects the entries e that a cursor has yet to pass, in parts that
-	// have none in common. It has values, not columns of forwarders, because the
-	// server cannot tell from those that it is the end of an index.
+	// have none in common. It has the cursor's values and not columns of forwarders:
+	// only from values can the planner see that this is the end of an index.
 	behind(c *cursor) []string
-	// passed compares entries e with forwarders f.
+	// passed selects the entries e that the cursor of the forwarder f has passed.
 	passed() string
+	// skip sets the columns of a cursor to now.
 	skip(s *Store) string
 }
 

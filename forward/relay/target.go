@@ -15,20 +15,20 @@ import (
 type Target struct {
 	// Name is that of its cursor.
 	Name string
-	// Identity tells it from another of that name in another process.
+	// Identity distinguishes it from others of that name in other processes.
 	Identity Identity
-	// Deliver makes one attempt. It returns within a time of its own, also if
-	// the sink does not; db, of one connection, must not be used afterwards.
+	// Deliver makes one attempt. It returns within Timeout, even if the sink does not.
+	// db has one connection, and must not be used afterwards.
 	Deliver func(ctx context.Context, db *sql.DB, entries []journal.Entry) Result
 	// Timeout is the most that Deliver takes, or 10 s if that is zero.
 	Timeout time.Duration
 	// SameDatabase says that all that Deliver does is done over db, so that the
 	// cursor can move in the same transaction.
 	SameDatabase bool
-	// Grace is how long the relay leaves entries to others, which settle what
-	// they deliver; zero if there are none.
+	// Grace is how long the relay leaves entries to calls within Commit, which settle
+	// what they deliver; zero without such calls.
 	Grace time.Duration
-	// MaxAttempts is when an entry is discarded.
+	// MaxAttempts is the number of attempts after which an entry is discarded.
 	MaxAttempts int
 }
 
@@ -44,17 +44,17 @@ func (t *Target) timeout() time.Duration {
 type Result struct {
 	// Err is what went wrong with all entries that Failed does not name.
 	Err *Failure
-	// Failed are those that have a failure of their own. Without Err, the
-	// others were taken.
+	// Failed are those that have a separate failure. Without Err, the others were
+	// accepted.
 	Failed map[uuid.UUID]Failure
-	// Filtered is how many of the entries the sink has not seen, because they are
-	// none that it is to have. They count as delivered.
+	// Filtered is how many entries the filter has kept from the sink. They count as
+	// delivered.
 	Filtered int
 	// Hung says that the call has not returned, and may still use db.
 	Hung bool
 }
 
-// Failure is why an entry was not taken.
+// Failure is why an entry was not accepted.
 type Failure struct {
 	Reason    string
 	Permanent bool
@@ -65,7 +65,7 @@ type Failure struct {
 func (r *Result) taken() bool { return r.Err == nil && len(r.Failed) == 0 }
 
 // proves reports whether a result of a call with n entries shows that the sink is up:
-// it took one of those that it has seen, or refused one for good. To refuse each by
+// it accepted one of those that it has seen, or refused one for good. To refuse each by
 // name shows nothing, since a sink that is called once for each entry does that when
 // it is down.
 func (r *Result) proves(n int) bool {
@@ -87,7 +87,7 @@ func (r *Result) proves(n int) bool {
 // it is.
 func (r *Result) doubtful(n int) bool { return !r.taken() && !r.proves(n) }
 
-// why is the failure of a call, or one of those that it names.
+// why returns the failure of the call as a whole, or else that of a single entry.
 func (r *Result) why() Failure {
 	if r.Err != nil {
 		return *r.Err
@@ -100,8 +100,8 @@ func (r *Result) why() Failure {
 
 var errPartly = errors.New("relay: some entries were refused")
 
-// whole is r of a call within a transaction with n entries: what it says of single
-// ones it may have found when the transaction had failed already.
+// whole returns r, of a call with n entries within a transaction, without the failures of
+// single ones: they may have failed only because the transaction had failed already.
 func (r *Result) whole(n int) Result {
 	if len(r.Failed) == 0 || n == 1 {
 		return *r

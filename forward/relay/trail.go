@@ -37,12 +37,12 @@ func (t *trail) next(now time.Time, grace time.Duration, take func() (string, er
 	return snapshot, true, nil
 }
 
-// aged is the trail's: a snapshot must have been taken.
+// aged takes one from the trail: a past snapshot cannot be asked for.
 func (d postgres) aged(ctx context.Context, q querier, t *trail, now time.Time, grace time.Duration) (string, bool, error) {
 	return t.next(now, grace, func() (string, error) { return d.current(ctx, q) })
 }
 
-// aged is any time in the past: entries have theirs.
+// aged computes it: entries have their time.
 func (sqlite) aged(_ context.Context, _ querier, _ *trail, now time.Time, grace time.Duration) (string, bool, error) {
 	return now.Add(-grace).UTC().Format(timeForm), true, nil
 }

@@ -27,24 +27,25 @@ type worker struct {
 	known  map[any]bool // base connections that were used before
 	since  time.Time    // of the lease
 	asked  time.Time    // for what is due
-	// refused is since when the lease was free and above this process's share.
-	refused time.Time
-	pinned  bool // taken nevertheless
-	few     bool // the last look found little
+	// freeSince is when this worker first saw the lease free, while the process had its
+	// share already.
+	freeSince time.Time
+	pinned    bool // the lease was taken above the share
+	few       bool // the last look found few entries
 
-	looked time.Time // for the target's row
+	looked time.Time // when the target's row was last looked for
 
 	fresh, again lane // what follows the cursor, and what is due
 	evidence     evidence
 	rotation     rotation
-	// ahead are entries that were taken in front of the cursor, to be left out when it
+	// ahead are entries that were accepted ahead of the cursor, to be left out when it
 	// comes there. A process that dies forgets them, and they come again.
 	ahead   map[uuid.UUID]bool
 	trail   trail
 	trouble atomic.Pointer[error] // of the last step, nil if it had none
 	dueAt   time.Time             // of the next failure, zero if there is none
-	// unwritten is without calls because what came of the last one could not be
-	// written, so that the same entries would come again.
+	// unwritten is a pause after a call whose result the database has refused to store:
+	// the next call would get the same entries.
 	unwritten pause
 	told      struct {
 		err error
@@ -116,7 +117,7 @@ func (w *worker) rest(ctx context.Context, d time.Duration) bool {
 	return true
 }
 
-// patience is how long a worker that stops tries to say so.
+// patience is how long a worker that stops tries to give its lease back.
 const patience = 2 * time.Second
 
 // end gives the lease back, also one whose cursor was dropped.
@@ -133,7 +134,7 @@ func (w *worker) end(ctx context.Context) {
 	w.drop()
 }
 
-// leave makes the others count one less.
+// leave deletes this process from those that share the forwarders.
 func (w *worker) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
@@ -184,10 +185,10 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 	return more || again, err
 }
 
-// recognise drops the cursor on a connection that is new to it. The server may
-// have crashed since: it gives the xids out again that it had not written to
-// disk, and what is remembered here would take them for old ones. No connection
-// outlives a crash, so on one that is known nothing is wrong.
+// recognise drops the cursor on a connection that the worker has not used before. The
+// server may have crashed in between: then it assigns xids again that it had not written
+// to disk, and by the remembered cursor they would be old ones. No connection survives a
+// crash, so on a known one the cursor is valid.
 func (w *worker) recognise() {
 	var base any
 	if err := w.conn.Raw(func(dc any) error { base = dc; return nil }); err != nil || w.known[base] {
@@ -303,8 +304,8 @@ func (w *worker) stepDue(ctx context.Context) (more bool, err error) {
 	end := settled
 	if len(due) > 0 {
 		move := func(bool) (bool, error) { return false, s.confirm(ctx, w.conn, w.cursor) }
-		// What fails without proof goes behind the others that are due, so that each
-		// pause is followed by another, and is tried once there is proof.
+		// What fails without proof goes behind the others that are due, so that another
+		// one is tried after the next pause.
 		seek := func(alone uuid.UUID, _ bool) (bool, error) {
 			return false, w.fenced(ctx, func() error { return s.postpone(ctx, w.conn, w.target.Name, alone, now) })
 		}
@@ -356,7 +357,7 @@ func (w *worker) tellError(err error) {
 	}
 }
 
-// tellLag tells, now and then, that the target is behind.
+// tellLag notifies observers, at most every ten seconds, that the target is behind.
 func (w *worker) tellLag(entries []journal.Entry) {
 	const most, every = 10 * time.Second, 10 * time.Second
 	now := w.relay.cfg.Clock.Now()

@@ -94,7 +94,7 @@ func TestMovedFromTheRelay(t *testing.T) {
 			core, logs := observer.New(zap.WarnLevel)
 			o.Logger = zap.New(core)
 			w.must(w.open(&o, forward.Async))
-			return logs.FilterMessageSnippet("was the relay's").All()
+			return logs.FilterMessageSnippet("has moved from the relay").All()
 		}
 		app(forward.Options{Relay: forward.RelayElsewhere})
 		w.commit(1)

@@ -79,7 +79,7 @@ func unescapeSeparators(doc []byte) []byte {
 		case bytes.HasPrefix(doc[i:], []byte(`\u2028`)), bytes.HasPrefix(doc[i:], []byte(`\u2029`)):
 			plain = utf8.AppendRune(plain, 0x2020+rune(doc[i+5]-'0'))
 			i += len(`u2028`)
-		default: // the pair, lest its second byte be taken for a first
+		default: // both bytes, so that the second is not read as the start of an escape
 			plain = append(plain, doc[i], doc[i+1])
 			i++
 		}

@@ -19,10 +19,10 @@ func Literal(s string) string {
 
 var escapes = strings.NewReplacer(`\`, `\\`, `'`, `''`)
 
-// Storable returns an expression of s that every server can store: one whose
-// encoding may lack characters of s has all that is not ASCII written as
-// <U+1F600>. The server decides, so that the same text is the same on it whoever
-// asks. What no text may have, NUL and bytes that are not UTF-8, is replaced.
+// Storable returns an expression of s that every server can store. Where the server's
+// encoding may lack characters of s, each that is not ASCII is written as <U+1F600>. The
+// server decides that, so that it stores a text in one form whatever the session's
+// encoding is. NUL and bytes that are not UTF-8 are replaced by U+FFFD.
 func Storable(s string) string {
 	s = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
 	if IsASCII(s) {

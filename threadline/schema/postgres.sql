@@ -9,7 +9,7 @@
 
 SET LOCAL search_path = pg_catalog, pg_temp;
 -- Another process that migrates is worth waiting for; a lock that the app holds
--- is not, since the app's own statements queue behind whoever waits for it.
+-- is not, since the app's own statements queue behind a session that waits for it.
 SET LOCAL lock_timeout = '15s';
 SELECT pg_advisory_xact_lock(hashtextextended('threadline', 7355608));
 SET LOCAL lock_timeout = '2s';
@@ -99,12 +99,12 @@ BEGIN
         );
 
         -- Every page is newest first, so each index ends in that order and a
-        -- page is a walk along it, never a sort of all that matches. The id
-        -- matters only between equal (recorded_at, seq); sixteen bytes a row
-        -- for that are spent once, the others sort such ties.
+        -- page is a walk along it, never a sort of all that matches. The id only
+        -- breaks ties of (recorded_at, seq); at sixteen bytes a row, only the
+        -- first index has it. With the others, ties are sorted.
         CREATE INDEX audit_actions_time ON "threadline".audit_actions (recorded_at, seq, id);
         CREATE INDEX audit_actions_name ON "threadline".audit_actions (name, recorded_at, seq);
-        -- Partial where the column may be null: who has no tenants pays nothing.
+        -- Partial where the column may be null: an app without tenants pays nothing.
         CREATE INDEX audit_actions_actor ON "threadline".audit_actions (actor_ref, recorded_at, seq)
             WHERE actor_ref IS NOT NULL;
         CREATE INDEX audit_actions_target ON "threadline".audit_actions (target_type, target_id, recorded_at, seq)
