@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap/zapcore"
@@ -124,6 +125,56 @@ func TestShareOfACommit(t *testing.T) {
 		for w.hub.Pending() > 0 {
 			w.pass(lastWait)
 			w.end(hooks.RolledBack, "a.d")
+		}
+	}
+}
+
+// TestNothingFollowsACallThatHangs, also if it was that of the last sink: it may still use
+// the connection.
+func TestNothingFollowsACallThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int32
+		release := make(chan bool)
+		w := newWorld(t, func(h *Hub) {
+			h.Register(forwarderFunc(func() { calls.Add(1); <-release }), Sync, Timeout(time.Millisecond))
+		})
+		conn := w.conn
+		w.conn = nil
+		for range 3 {
+			w.end(hooks.Committed, "a.b")
+		}
+		w.conn = conn
+		for i, outcome := range []hooks.Outcome{hooks.Committed, hooks.RolledBack} { // of its own, and of another's
+			w.end(outcome, "a.c")
+			if n := int(calls.Load()); n != i+1 || w.hub.Pending() != 3-i {
+				t.Errorf("%s: %d calls, %d transactions wait", outcome, n, w.hub.Pending())
+			}
+		}
+		close(release)
+	})
+}
+
+// TestCatchingUp: one commit at a time does it, now and then, or if the last one has left
+// something.
+func TestCatchingUp(t *testing.T) {
+	w := newWorld(t, nil)
+	look := func() bool {
+		_, look := w.h.claim(w.now())
+		return look
+	}
+	for i, step := range []struct {
+		before func()
+		look   bool
+	}{
+		{func() {}, true},
+		{func() { w.pass(w.hub.grace) }, false}, // the first has not ended
+		{func() { w.h.release(true, false) }, true},
+		{func() { w.h.release(true, true) }, true},
+		{func() { w.h.release(true, false) }, false},
+		{func() { w.pass(w.hub.grace / 2) }, true},
+	} {
+		if step.before(); look() != step.look {
+			t.Errorf("step %d: look %t", i, !step.look)
 		}
 	}
 }

@@ -1,0 +1,45 @@
+package relay
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"testing"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+)
+
+// nowhere is a database with connections that can do nothing.
+type nowhere struct{}
+
+var errNowhere = errors.New("there is nothing here")
+
+func (n nowhere) Connect(context.Context) (driver.Conn, error) { return n, nil }
+func (nowhere) Driver() driver.Driver                          { return nil }
+func (nowhere) Prepare(string) (driver.Stmt, error)            { return nil, errNowhere }
+func (nowhere) Begin() (driver.Tx, error)                      { return nil, errNowhere }
+func (nowhere) Close() error                                   { return nil }
+
+// TestNoCallOnceTheLeaseIsOver: the sink may be another process's by then.
+func TestNoCallOnceTheLeaseIsOver(t *testing.T) {
+	db := sql.OpenDB(nowhere{})
+	defer func() { _ = db.Close() }()
+	conn, err := db.Conn(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	target := Target{Deliver: func(context.Context, *sql.DB, []journal.Entry) Result { calls++; return Result{} }}
+	w := &worker{relay: newRelay(nil, db, Config{}), target: target, conn: conn, lease: &lease{}}
+	ctx, done := w.lease.guard(context.Background())
+	defer done()
+	entries := entriesOf("a", "b")
+	if r := w.call(ctx, entries); !r.taken() || calls != 1 {
+		t.Fatalf("%d calls while the lease holds: %+v", calls, r)
+	}
+	w.lease.lose(errRanOut)
+	if r := w.call(ctx, entries); calls != 1 || !errors.Is(r.why().Err, errRanOut) {
+		t.Errorf("%d calls in all, the last one: %+v", calls, r)
+	}
+}
