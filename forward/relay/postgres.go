@@ -180,6 +180,16 @@ func (postgres) behind(c *cursor) []string {
 	return parts
 }
 
+// low: what began after the tick has numbers beyond it, what was in flight then may
+// have lower ones.
+func (postgres) low(s *Store, c *cursor) string {
+	low := itoa(c.seq + 1)
+	if parts := beyond(c.tick); len(parts) > 1 {
+		low = "least(" + low + ", (SELECT min(e.seq + 0) FROM " + s.events() + " e WHERE " + parts[1] + "))"
+	}
+	return low
+}
+
 // beyond selects the entries e that a snapshot does not see: what began after it,
 // and what was in flight then. A snapshot's text is xmin:xmax:xip,xip….
 func beyond(snapshot string) []string {

@@ -83,7 +83,7 @@ func (w *worker) seek(ctx context.Context, trailing string, alone uuid.UUID, hun
 	}
 	for n := 0; n < picks*calls && calls > 0; n++ {
 		from, sweeps := w.rotation.next(low, high)
-		entry, err := s.waitingFrom(ctx, w.conn, c, trailing, from, tried)
+		entry, err := s.waitingFrom(ctx, w.conn, c, trailing, low, from, tried)
 		if err != nil || entry == nil {
 			return false, err
 		}
@@ -133,26 +133,32 @@ func (w *worker) probe(ctx context.Context, e journal.Entry) (r Result, err erro
 	return r, w.interrupted(ctx, r)
 }
 
-// waiting returns the range of what c has yet to pass, zero if there is nothing.
+// waiting returns the range of what c has yet to pass, zero if there is nothing. It reads
+// neither the backlog nor what is old: the sink may be down for long.
 func (s *Store) waiting(ctx context.Context, q querier, c *cursor, trailing string) (low, high int64, err error) {
-	parts := s.d.behind(c)
-	for i, part := range parts {
-		parts[i] = "SELECT min(e.seq + 0) AS low, max(e.seq + 0) AS high FROM " + s.events() + " e WHERE " + part + s.d.until(trailing)
-	}
 	var l, h sql.NullInt64
-	err = q.QueryRowContext(ctx, "SELECT min(low), max(high) FROM ("+strings.Join(parts, " UNION ALL ")+") parts").Scan(&l, &h)
-	return l.Int64, h.Int64, wrap("look for what to try", c.name, err)
+	err = q.QueryRowContext(ctx, "SELECT low, (SELECT e.seq FROM "+s.events()+" e WHERE e.seq >= low AND "+s.pending(c, trailing)+
+		" ORDER BY e.seq DESC LIMIT 1) FROM (SELECT "+s.d.low(s, c)+" AS low) n").Scan(&l, &h)
+	if err != nil || !h.Valid {
+		return 0, 0, wrap("look for what to try", c.name, err)
+	}
+	return l.Int64, h.Int64, nil
+}
+
+// pending selects the entries e that c has yet to pass.
+func (s *Store) pending(c *cursor, trailing string) string {
+	return "(" + strings.Join(s.d.behind(c), " OR ") + ")" + s.d.until(trailing)
 }
 
 // waitingFrom returns the first entry from seq on that c has yet to pass, or else the
-// first of all, without those that were tried; nil if there is none.
-func (s *Store) waitingFrom(ctx context.Context, q querier, c *cursor, trailing string, seq int64, tried []uuid.UUID) (*journal.Entry, error) {
-	where := " AND e.id NOT IN (" + idList(tried) + ")" + s.d.until(trailing)
+// first from low on, without those that were tried; nil if there is none.
+func (s *Store) waitingFrom(ctx context.Context, q querier, c *cursor, trailing string, low, seq int64, tried []uuid.UUID) (*journal.Entry, error) {
+	where := s.pending(c, trailing) + " AND e.id NOT IN (" + idList(tried) + ")"
 	if trailing != "" {
 		where += s.unsettled(c.name)
 	}
-	for _, from := range []string{" AND e.seq >= " + itoa(seq), ""} {
-		entries, err := s.journal.Select(ctx, q, "e WHERE ("+strings.Join(s.d.behind(c), " OR ")+")"+from+where+" ORDER BY seq LIMIT 1")
+	for _, from := range []int64{seq, low} {
+		entries, err := s.journal.Select(ctx, q, "e WHERE e.seq >= "+itoa(from)+" AND "+where+" ORDER BY seq LIMIT 1")
 		if err != nil {
 			return nil, wrap("read what to try", c.name, err)
 		}

@@ -127,6 +127,8 @@ func (sqlite) behind(c *cursor) []string {
 	return []string{"e.seq > " + c.done}
 }
 
+func (sqlite) low(_ *Store, c *cursor) string { return itoa(c.seq + 1) }
+
 func (sqlite) ahead(s *Store) string {
 	return "f.done > coalesce((SELECT seq FROM main.sqlite_sequence WHERE name = " + s.quote(s.table()) + "), 0)"
 }

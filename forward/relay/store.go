@@ -97,6 +97,8 @@ type dialect interface {
 	// have none in common. It has the cursor's values and not columns of forwarders:
 	// only from values can the planner see that this is the end of an index.
 	behind(c *cursor) []string
+	// low is a seq below which a cursor with a tick has passed every entry.
+	low(s *Store, c *cursor) string
 	// passed selects the entries e that the cursor of the forwarder f has passed.
 	passed() string
 	// skip sets the columns of a cursor to now.

@@ -1,9 +1,11 @@
 package relay_test
 
 import (
+	"database/sql"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
@@ -25,21 +27,13 @@ func TestOldEntriesCostNothing(t *testing.T) {
 		_, err := relay.CatchUp(ctx, w.store, db, relay.Config{Targets: []relay.Target{w.target()}}, relay.Share{})
 		w.must(err)
 	}
-	read := func() (n int64) {
-		exec("SELECT pg_stat_force_next_flush()")
-		exec("SELECT 1") // after which it has been done
-		w.must(w.db.QueryRowContext(ctx, `SELECT sum(n) FROM (
-			SELECT seq_tup_read AS n FROM pg_stat_user_tables WHERE relname = 'audit_events'
-			UNION ALL SELECT idx_tup_read FROM pg_stat_user_indexes WHERE relname = 'audit_events') parts`).Scan(&n))
-		return n
-	}
 	exec(`INSERT INTO aftercommit.audit_events (id, role, occurred_at, action, outcome, target_type, target_id, captured)
 		SELECT gen_random_uuid(), 'app', now(), 'order.placed', 'success', 'order', 'old', false FROM generate_series(1, 20000)`)
 	catchUp()
 	exec("VACUUM ANALYZE aftercommit.audit_events")
 	w.sink.got = nil
 
-	before := read()
+	before := w.read(db)
 	w.commit("a", "b")
 	w.commit("c")
 	catchUp()
@@ -53,9 +47,22 @@ func TestOldEntriesCostNothing(t *testing.T) {
 		t.Errorf("states %+v, %v; want one entry behind", states, err)
 	}
 	w.want("a b c")
-	if n := read() - before; n > old/100 {
+	if n := w.read(db) - before; n > old/100 {
 		t.Errorf("%d entries were read beside %d old ones, for four that are new", n, old)
 	}
+}
+
+// read is how many entries the server has read so far for db, which has one connection.
+func (w *world) read(db *sql.DB) (n int64) {
+	w.Helper()
+	for _, query := range []string{"SELECT pg_stat_force_next_flush()", "SELECT 1"} { // after which it has been done
+		_, err := db.ExecContext(ctx, query)
+		w.must(err)
+	}
+	w.must(db.QueryRowContext(ctx, `SELECT sum(n) FROM (
+		SELECT seq_tup_read AS n FROM pg_stat_user_tables WHERE relname = 'audit_events'
+		UNION ALL SELECT idx_tup_read FROM pg_stat_user_indexes WHERE relname = 'audit_events') parts`).Scan(&n))
+	return n
 }
 
 // TestBacklog: what has come together is read about once, batch by batch, also by a
@@ -83,6 +90,41 @@ func TestBacklog(t *testing.T) {
 	w.must(w.db.QueryRowContext(ctx, "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'audit_events_pkey'").Scan(&read))
 	if read > 12*backlog {
 		t.Errorf("%d entries were read for a backlog of %d", read, backlog)
+	}
+}
+
+// TestProbing: what is tried while a sink is down is found without reading what
+// waits, or what is old.
+func TestProbing(t *testing.T) {
+	const old, backlog = 20_000, 20_000
+	w := newWorld(t, dbtest.PQ)
+	w.db.SetMaxOpenConns(1)
+	exec := func(query string) {
+		_, err := w.db.ExecContext(ctx, query)
+		w.must(err)
+	}
+	exec("ALTER TABLE aftercommit.audit_events SET (autovacuum_enabled = off)")
+	insert := func(n int, name string) {
+		exec(fmt.Sprintf(`INSERT INTO aftercommit.audit_events (id, role, occurred_at, action, outcome, target_type, target_id, captured)
+			SELECT gen_random_uuid(), 'app', now(), 'order.placed', 'success', 'order', '%s', false FROM generate_series(1, %d)`, name, n))
+	}
+	insert(old, "old")
+	w.must(w.store.Retire(ctx, w.db, name))
+	w.must(w.store.Register(ctx, w.db, name))
+	for range 10 {
+		insert(backlog/10, "bad")
+	}
+	p := newScenario(w)
+	var before int64
+	p.after(time.Second, func() { before = w.read(w.db) })
+	p.after(time.Hour, func() {
+		if n := w.read(w.db) - before; n > backlog {
+			t.Errorf("%d entries were read in an hour for some probes of %d that wait behind %d", n, backlog, old)
+		}
+	})
+	p.perform(100)
+	if p.calls < 100 {
+		t.Errorf("%d calls in an hour, of entries that the sink never accepts", p.calls)
 	}
 }
 
