@@ -22,6 +22,8 @@ var (
 	postgresTables string
 	//go:embed postgres_functions.sql
 	postgresFunctions string
+	//go:embed postgres_rights.sql
+	postgresRights string
 )
 
 type postgres struct {
@@ -168,7 +170,10 @@ func (p *postgres) byID(ids []uuid.UUID) string {
 	return "SELECT " + p.columns() + ` FROM "` + p.schema + `".entries('{` + joinIDs(ids, "", ",") + `}'::pg_catalog.uuid[]) ORDER BY seq`
 }
 
-func (p *postgres) schemaSQL() string  { return p.named(postgresTables + "\n" + postgresFunctions) }
+func (p *postgres) schemaSQL() string {
+	return p.named(postgresTables + "\n" + postgresFunctions + "\n" + postgresRights)
+}
+
 func (p *postgres) upgradeSQL() string { return p.named(postgresFunctions) }
 
 func (p *postgres) all() string {

@@ -22,8 +22,6 @@ CREATE TABLE IF NOT EXISTS "{schema}".schema_versions (
 	oldest      integer NOT NULL DEFAULT 1,
 	migrated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
--- Every connection reads it once. A role without USAGE on the schema cannot.
-GRANT SELECT ON "{schema}".schema_versions TO PUBLIC;
 
 CREATE TABLE "{schema}".audit_events (
 	seq             bigint GENERATED ALWAYS AS IDENTITY (CACHE 1) PRIMARY KEY,

@@ -17,6 +17,7 @@ SET LOCAL lock_timeout = '2s';
 DO $threadline$
 DECLARE
     have integer := 0;
+    given record;
 BEGIN
     -- CREATE SCHEMA IF NOT EXISTS asks for the right to create even where it
     -- creates nothing.
@@ -52,9 +53,6 @@ BEGIN
             version    integer PRIMARY KEY,
             applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
         );
-        -- Check reads it with whatever role the app has.
-        GRANT SELECT ON "threadline".schema_version TO PUBLIC;
-
         -- Keys sort by bytes: faster than by language, and a prefix is a range.
         CREATE TABLE "threadline".audit_actions (
             id             uuid PRIMARY KEY,
@@ -198,5 +196,24 @@ BEGIN
     END
     $record$;
     REVOKE ALL ON FUNCTION "threadline".record(json) FROM PUBLIC;
+
+    IF have < 1 THEN
+        -- A new timeline has the rights that are granted on it and no others: not
+        -- those that the owner's default privileges have given.
+        FOR given IN SELECT DISTINCT o.what, a.grantee
+            FROM (SELECT 'TABLE ' || c.oid::regclass::text AS what, c.relacl AS acl, c.relowner AS owner
+                    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                    WHERE n.nspname = 'threadline' AND c.relname IN ('schema_version', 'audit_actions')
+                UNION ALL SELECT 'FUNCTION ' || p.oid::regprocedure::text, p.proacl, p.proowner
+                    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+                    WHERE n.nspname = 'threadline' AND p.proname IN ('record', 'refuse')) o, aclexplode(o.acl) a
+            WHERE a.grantee <> o.owner
+        LOOP
+            EXECUTE 'REVOKE ALL ON ' || given.what || ' FROM '
+                || CASE given.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(given.grantee)) END;
+        END LOOP;
+        -- Check reads it with whatever role the app has.
+        GRANT SELECT ON "threadline".schema_version TO PUBLIC;
+    END IF;
 END
 $threadline$;
