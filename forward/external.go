@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
@@ -65,6 +66,9 @@ type Worker struct {
 	Dialect hooks.Dialect
 	// Forwarders are those to deliver to.
 	Forwarders []string
+	// Timeout is how long an attempt may take; then its ctx is to end. A job that is
+	// in an attempt for longer is of a process that has died.
+	Timeout time.Duration
 	// Deliver makes one attempt: it reads the job's events from the journal and
 	// calls the forwarder, each within its timeout, and notifies observers. It
 	// holds a connection of DB meanwhile. After a [PermanentError] there must be no
@@ -72,6 +76,13 @@ type Worker struct {
 	// the error names; after any other error it gets all of them.
 	Deliver func(ctx context.Context, job Job) error
 }
+
+// An attempt at a job makes one call or, to find the bad events, many short ones. It
+// may take as long as jobCalls that take their Timeout, and jobTime at least.
+const (
+	jobCalls = 10
+	jobTime  = 15 * time.Minute
+)
 
 // workerConns is how many connections the workers beside an app have.
 const workerConns = 4
@@ -190,10 +201,11 @@ func (d *handler) startWorkers(ctx context.Context) error {
 }
 
 func (d *handler) runWorkers(ctx context.Context, db *sql.DB) error {
-	w := Worker{DB: db, Dialect: d.db.Dialect, Deliver: func(ctx context.Context, job Job) error { return d.work(ctx, db, job) }}
+	w := Worker{DB: db, Dialect: d.db.Dialect, Timeout: jobTime, Deliver: func(ctx context.Context, job Job) error { return d.work(ctx, db, job) }}
 	for _, s := range d.queue.given {
 		if !s.off.Load() {
 			w.Forwarders = append(w.Forwarders, s.name())
+			w.Timeout = max(w.Timeout, jobCalls*s.timeout)
 		}
 	}
 	if len(w.Forwarders) == 0 {

@@ -1,6 +1,7 @@
 package river
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -124,7 +125,7 @@ func (q *Queue) Start(ctx context.Context, w forward.Worker) (forward.Workers, e
 	}
 	config := q.config
 	config.Workers = riverqueue.NewWorkers()
-	riverqueue.AddWorker(config.Workers, &worker{deliver: w.Deliver})
+	riverqueue.AddWorker(config.Workers, &worker{deliver: w.Deliver, timeout: w.Timeout})
 	config.Queues = make(map[string]riverqueue.QueueConfig, len(w.Forwarders))
 	running := &workers{}
 	for _, name := range w.Forwarders {
@@ -132,6 +133,8 @@ func (q *Queue) Start(ctx context.Context, w forward.Worker) (forward.Workers, e
 		running.queues = append(running.queues, queue)
 		config.Queues[queue] = riverqueue.QueueConfig{MaxWorkers: q.maxWorkers}
 	}
+	// The schema is this queue's alone, so that no job of the app's is taken over.
+	config.RescueStuckJobsAfter = cmp.Or(config.RescueStuckJobsAfter, max(w.Timeout, config.JobTimeout))
 	if running.client, err = riverqueue.NewClient(driver, &config); err != nil {
 		return nil, fmt.Errorf("river: %w", err)
 	}

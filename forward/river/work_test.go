@@ -313,3 +313,22 @@ func TestUnreadable(t *testing.T) {
 		w.told(hooks.NoticeDiscarded, 1, "unreadable")
 	})
 }
+
+// TestKilledWorker: two jobs are in an attempt of processes of which one was killed
+// twenty minutes ago. The next attempt at its job is another's.
+func TestKilledWorker(t *testing.T) {
+	each(t, func(w *world) {
+		w.start(forward.Async, forward.RelayElsewhere)
+		w.commit(1)
+		w.commit(2)
+		now, ago := "datetime('now')", "datetime('now', '-20 minutes')"
+		if w.e.Dialect == hooks.Postgres {
+			now, ago = "now()", "now() - interval '20 minutes'"
+		}
+		w.must(w.bare.ExecContext(ctx, "UPDATE river_job SET state = 'running', attempt = 1, attempted_at = "+now))
+		w.must(w.bare.ExecContext(ctx, "UPDATE river_job SET attempted_at = "+ago+" WHERE id = (SELECT min(id) FROM river_job)"))
+		w.work()
+		w.untilJobs("completed 2, running 1")
+		w.delivered("1")
+	})
+}

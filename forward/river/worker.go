@@ -51,10 +51,12 @@ const restKey = "aftercommit_rest"
 type worker struct {
 	riverqueue.WorkerDefaults[args]
 	deliver func(context.Context, forward.Job) error
+	timeout time.Duration
 }
 
-// Timeout returns none: the Hub bounds each of its steps.
-func (*worker) Timeout(*riverqueue.Job[args]) time.Duration { return -1 }
+// Timeout is that of an attempt. River takes over a job from a process that has died
+// only if there is one.
+func (w *worker) Timeout(*riverqueue.Job[args]) time.Duration { return w.timeout }
 
 // Work makes one attempt.
 func (w *worker) Work(ctx context.Context, job *riverqueue.Job[args]) error {
@@ -81,7 +83,7 @@ func (w *worker) Work(ctx context.Context, job *riverqueue.Job[args]) error {
 		return nil
 	case errors.As(err, &permanent):
 		return riverqueue.JobCancel(err)
-	case ctx.Err() != nil && !errors.Is(context.Cause(ctx), rivertype.ErrJobCancelledRemotely):
+	case errors.Is(ctx.Err(), context.Canceled) && !errors.Is(context.Cause(ctx), rivertype.ErrJobCancelledRemotely):
 		return riverqueue.JobSnooze(0) // the process ends, which is no attempt
 	default:
 		return err
