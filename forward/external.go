@@ -182,10 +182,12 @@ func (d *handler) startWorkers(ctx context.Context) error {
 	if d.workers() != nil || len(d.queue.given) == 0 || d.hub.relayMode == RelayElsewhere {
 		return nil
 	}
-	db := sql.OpenDB(d.beside())
-	db.SetMaxOpenConns(workerConns)
+	var db *sql.DB
 	if d.db.Dialect == hooks.SQLite {
+		db = sql.OpenDB(d.beside())
 		db.SetMaxOpenConns(1) // they would only wait for each other
+	} else {
+		db = d.poolBeside(workerConns)
 	}
 	if err := d.runWorkers(ctx, db); err != nil {
 		return errors.Join(err, db.Close())

@@ -24,6 +24,11 @@ type sidePool struct {
 // work, and a third to renew leases while both wait for sinks.
 const relayConns = 3
 
+// connLifetime is for how long our pools use a connection. After a failover one may lead
+// to a server that the address does not lead to any more, and no error says so: one that
+// is polled is never idle.
+const connLifetime = 5 * time.Minute
+
 var (
 	errClosed       = errors.New("the Hub, or the database, is closed")
 	errNoSide       = errors.New("a second connection to an SQLite file would disturb the app's")
@@ -49,11 +54,7 @@ func (d *handler) sideDB() (*sql.DB, error) {
 		if !d.hub.admit(d) {
 			return nil, errClosed
 		}
-		db := sql.OpenDB(d.beside())
-		db.SetMaxOpenConns(relayConns)
-		db.SetMaxIdleConns(relayConns)
-		db.SetConnMaxIdleTime(time.Minute)
-		d.side.db = db
+		d.side.db = d.poolBeside(relayConns)
 	}
 	return d.side.db, nil
 }
@@ -73,6 +74,16 @@ func (d *handler) settleDB() (db *sql.DB, done func(), err error) {
 	db = sql.OpenDB(d.beside())
 	db.SetMaxOpenConns(1)
 	return db, func() { _ = db.Close() }, nil
+}
+
+// poolBeside returns a pool of ours on PostgreSQL.
+func (d *handler) poolBeside(conns int) *sql.DB {
+	db := sql.OpenDB(d.beside())
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	db.SetConnMaxIdleTime(time.Minute)
+	db.SetConnMaxLifetime(connLifetime)
+	return db
 }
 
 // beside returns the base connector as it is used beside the app.

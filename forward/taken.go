@@ -67,13 +67,32 @@ func (d *handler) settleTaken(db *sql.DB, stop <-chan struct{}, stopped chan<- s
 		case <-stop:
 			last = true
 		}
-		if err := d.settleOnce(context.Background(), db); err != nil {
+		if err := d.settleNow(db); err != nil {
 			d.log().Debug("aftercommit: what sync forwarders have taken could not be noted; the relay may deliver it again", zap.Error(err))
 		}
 		if last {
 			return
 		}
 	}
+}
+
+// settleNow is settleOnce over a connection of the relay's pool, if there is anything to
+// settle.
+func (d *handler) settleNow(db *sql.DB) error {
+	d.queue.mu.Lock()
+	unnoted := d.queue.unnoted()
+	d.queue.mu.Unlock()
+	if !unnoted {
+		return nil
+	}
+	ctx := context.Background()
+	limited, cancel := context.WithTimeout(ctx, d.hub.timeout)
+	defer cancel()
+	conn, err := db.Conn(limited) // else what was taken is forgotten
+	if err != nil {
+		return err
+	}
+	return relay.LendOnce(conn, func(one *sql.DB) error { return d.settleOnce(ctx, one) })
 }
 
 func (d *handler) settleOnce(ctx context.Context, db *sql.DB) error {

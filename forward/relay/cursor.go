@@ -16,6 +16,8 @@ type cursor struct {
 	name  string
 	fence int64
 	place string
+	// life is that of the server which the cursor was read from; "" on SQLite.
+	life string
 	// done, tick, high and seq are as in the table. On SQLite done has a seq,
 	// and there is no tick.
 	done, tick string
@@ -26,7 +28,7 @@ type cursor struct {
 var (
 	// ErrNotRegistered: there is no forwarder of that name.
 	ErrNotRegistered = errors.New("relay: no forwarder of that name is registered here")
-	errLost          = errors.New("relay: the lease was lost to another process")
+	errLost          = errors.New("relay: the lease was lost to another process, or the server has been restarted since")
 )
 
 // PlaceError says that a cursor was made in another database than this one,
@@ -119,9 +121,9 @@ func (s *Store) acquire(ctx context.Context, q querier, name, holder string, ttl
 	query := "UPDATE " + table + " SET holder = " + me + ", fence = fence + 1, lease_until = " + s.d.later(ttl) +
 		" WHERE name = (SELECT name FROM " + table + " WHERE name = " + s.quote(name) +
 		" AND retired_at IS NULL AND (holder IS NULL OR holder = " + me + " OR lease_until < " + s.d.now() + ")" + s.d.unlocked() + ")" +
-		" RETURNING fence, " + s.d.read("place") + ", " + s.d.cursorColumns()
+		" RETURNING fence, " + s.d.read("place") + ", " + s.d.life() + ", " + s.d.cursorColumns()
 	c := &cursor{name: name}
-	err := q.QueryRowContext(ctx, query).Scan(&c.fence, s.d.scan(&c.place), &c.done, &c.tick, &c.high, &c.seq)
+	err := q.QueryRowContext(ctx, query).Scan(&c.fence, s.d.scan(&c.place), &c.life, &c.done, &c.tick, &c.high, &c.seq)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, nil //nolint:nilnil // another process has it, or there is no such row
@@ -179,9 +181,15 @@ func (s *Store) free(ctx context.Context, q querier, name string) (free bool, er
 	return free, wrap("look for the lease", name, err)
 }
 
-// where selects c's row while its lease holds.
+// where selects c's row while its lease holds, and the server lives that c was read
+// from. After a crash a server gives the xids out again that it had not written to
+// disk, and what is remembered here would take them for old ones.
 func (s *Store) where(c *cursor) string {
-	return " WHERE name = " + s.quote(c.name) + " AND fence = " + itoa(c.fence) + " AND retired_at IS NULL"
+	where := " WHERE name = " + s.quote(c.name) + " AND fence = " + itoa(c.fence) + " AND retired_at IS NULL"
+	if c.life != "" {
+		where += " AND " + s.d.life() + " = '" + c.life + "'"
+	}
+	return where
 }
 
 // held is an expression for whether c's lease holds.

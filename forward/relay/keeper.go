@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -21,6 +22,8 @@ type keeper struct {
 	mu     sync.Mutex
 	leases map[*lease]struct{}
 	failed bool // the last attempt
+
+	behind atomic.Int32 // attempts that have not returned
 }
 
 // Renewals per lease, when all is well and after a failure.
@@ -28,6 +31,12 @@ const (
 	renewals = 3
 	retries  = 10
 )
+
+// mostBehind is how many attempts may be left behind. More than one, because the next
+// has another connection, which may work.
+const mostBehind = 3
+
+var errBehind = errors.New("relay: the database does not answer: earlier attempts to renew the leases have not returned")
 
 func newKeeper(r *Relay) *keeper {
 	return &keeper{relay: r, over: make(chan struct{}), leases: make(map[*lease]struct{})}
@@ -89,7 +98,7 @@ func (k *keeper) tick(ctx context.Context) bool {
 	due, earliest := k.due(start)
 	// If the process was stopped, all may have run out and still be its own.
 	limit := min(max(earliest.Sub(start), ttl/retries), ttl/renewals)
-	found, err := within(ctx, limit, func(ctx context.Context) (map[string]renewal, error) { return k.attempt(ctx, due) })
+	found, err := k.attemptWithin(ctx, limit, due)
 	k.mu.Lock()
 	k.failed = err != nil
 	k.mu.Unlock()
@@ -134,6 +143,18 @@ func (k *keeper) lose(l *lease, why error) {
 		zap.String("forwarder", l.name), zap.Error(why))
 }
 
+// attemptWithin is attempt, left behind if it does not return.
+func (k *keeper) attemptWithin(ctx context.Context, limit time.Duration, leases []*lease) (map[string]renewal, error) {
+	if k.behind.Load() >= mostBehind {
+		return nil, errBehind
+	}
+	k.behind.Add(1)
+	return within(ctx, limit, func(ctx context.Context) (map[string]renewal, error) {
+		defer k.behind.Add(-1)
+		return k.attempt(ctx, leases)
+	})
+}
+
 // attempt renews those of leases whose worker makes progress, and shows that the
 // process lives.
 func (k *keeper) attempt(ctx context.Context, leases []*lease) (found map[string]renewal, err error) {
@@ -142,7 +163,7 @@ func (k *keeper) attempt(ctx context.Context, leases []*lease) (found map[string
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = conn.Close() }() // its errors are those of the calls before
+	defer func() { giveBack(conn, err) }()
 	if len(leases) > 0 {
 		if found, err = r.store.renewAll(ctx, conn, leases, r.cfg.Lease); err != nil {
 			return nil, err
@@ -152,7 +173,8 @@ func (k *keeper) attempt(ctx context.Context, leases []*lease) (found map[string
 	case <-r.stopping: // the workers delete the row that a heartbeat would insert again
 		return found, nil
 	default:
-		return found, r.heartbeat(ctx, conn)
+		err = r.heartbeat(ctx, conn)
+		return found, err
 	}
 }
 

@@ -4,6 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // Lend runs f with a database of conn alone, in whatever transaction that is:
@@ -20,6 +24,40 @@ func Lend(conn *sql.Conn, f func(db *sql.DB)) error {
 // discard makes the pool close conn instead of keeping it.
 func discard(conn *sql.Conn) {
 	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+}
+
+// giveBack returns conn to its pool after err, unless err says that it leads to a server
+// that cannot be written to, or to another one than the address does now: after a
+// failover a connection to the old server, or to a standby, may stay open for good, and
+// each step would get it again.
+func giveBack(conn *sql.Conn, err error) {
+	if astray(err) {
+		discard(conn)
+	}
+	_ = conn.Close() // its errors are those of the calls before
+}
+
+// astray reports whether err is one that another connection may not have: a server that
+// is read-only or shuts down, a broken connection (PostgreSQL manual, appendix A: class
+// 08, 57P01 to 57P05), or the wrong database.
+func astray(err error) bool {
+	var place *PlaceError
+	if errors.As(err, &place) {
+		return true
+	}
+	state := hooks.SQLState(err)
+	return state == "25006" || strings.HasPrefix(state, "08") || strings.HasPrefix(state, "57P")
+}
+
+// LendOnce is [Lend] for the last use of conn, which goes back to its pool, unless the
+// error of f says that it leads to a server that cannot be written to.
+func LendOnce(conn *sql.Conn, f func(db *sql.DB) error) (err error) {
+	lent := Lend(conn, func(db *sql.DB) { err = f(db) })
+	if err == nil {
+		err = lent
+	}
+	giveBack(conn, err)
+	return err
 }
 
 // lender gives out its one connection.

@@ -68,6 +68,15 @@ func (postgres) place() string {
 		" (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))"
 }
 
+// life: where one backend crashes, the server keeps its start time, and starts all other
+// processes anew. Those that serve no role are its own, and any role may see their pids:
+// the least is that of the first one. (One that ends by itself changes it too, which
+// costs a look at the stored cursor.)
+func (postgres) life() string {
+	return "pg_catalog.concat(pg_catalog.encode(pg_catalog.timestamptz_send(pg_catalog.pg_postmaster_start_time()), 'hex'), '/'," +
+		" (SELECT pg_catalog.min(pid) FROM pg_catalog.pg_stat_get_activity(NULL) WHERE usesysid IS NULL))"
+}
+
 // mark: what begins after it has an xid from there on, also where the server is a
 // standby, and is promoted.
 func (postgres) mark() string {

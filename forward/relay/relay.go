@@ -128,7 +128,7 @@ func newRelay(s *Store, db *sql.DB, cfg Config) *Relay {
 	}
 	r := &Relay{store: s, db: db, cfg: cfg, stopping: make(chan struct{}), share: 1, own: registers(&cfg), rivals: make(map[rival]bool)}
 	for _, t := range cfg.Targets {
-		r.workers = append(r.workers, &worker{relay: r, target: t, wake: make(chan struct{}, 1), known: make(map[any]bool), rotation: newRotation()})
+		r.workers = append(r.workers, &worker{relay: r, target: t, wake: make(chan struct{}, 1), rotation: newRotation()})
 	}
 	return r
 }

@@ -54,6 +54,9 @@ func (sqlite) later(d time.Duration) string {
 // place: a file does not know where it is from.
 func (sqlite) place() string { return "''" }
 
+// life: transactions have no numbers here that could be given out again.
+func (sqlite) life() string { return "''" }
+
 func (sqlite) mark() string { return "" }
 
 func (d sqlite) register(s *Store, name, place, _ string) string {

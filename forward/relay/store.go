@@ -66,6 +66,9 @@ type dialect interface {
 	refuses(err error) bool
 	// place is an expression that names the database.
 	place() string
+	// life is an expression that is another after each crash and each restart of the
+	// server, whichever connection asks: a pooler's outlives both.
+	life() string
 	// mark selects the text of a [Mark] for now; "" if there is none.
 	mark() string
 	// register inserts a forwarder, or a retired one anew, which starts now, or at a

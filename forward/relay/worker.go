@@ -23,10 +23,9 @@ type worker struct {
 	conn   *sql.Conn // of the step that runs
 	lease  *lease    // nil without it, as the cursor
 	cursor *cursor
-	fence  int64        // of the last cursor
-	known  map[any]bool // base connections that were used before
-	since  time.Time    // of the lease
-	asked  time.Time    // for what is due
+	fence  int64     // of the last cursor
+	since  time.Time // of the lease
+	asked  time.Time // for what is due
 	// freeSince is when this worker first saw the lease free, while the process had its
 	// share already.
 	freeSince time.Time
@@ -47,10 +46,8 @@ type worker struct {
 	// unwritten is a pause after a call whose result the database has refused to store:
 	// the next call would get the same entries.
 	unwritten pause
-	told      struct {
-		err error
-		lag time.Time
-	}
+	warned    warned
+	toldLag   time.Time
 }
 
 // run works until the relay stops.
@@ -153,7 +150,7 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 	}
 	w.conn = conn
 	defer func() {
-		_ = w.conn.Close()
+		giveBack(w.conn, err)
 		w.conn = nil
 		if err == nil {
 			return
@@ -163,7 +160,6 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 		}
 		w.drop() // to be read again
 	}()
-	w.recognise()
 	if err = w.hold(ctx); err != nil || w.cursor == nil {
 		return false, err
 	}
@@ -183,23 +179,6 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 	}
 	again, err := w.stepDue(ctx)
 	return more || again, err
-}
-
-// recognise drops the cursor on a connection that the worker has not used before. The
-// server may have crashed in between: then it assigns xids again that it had not written
-// to disk, and by the remembered cursor they would be old ones. No connection survives a
-// crash, so on a known one the cursor is valid.
-func (w *worker) recognise() {
-	var base any
-	if err := w.conn.Raw(func(dc any) error { base = dc; return nil }); err != nil || w.known[base] {
-		return
-	}
-	w.drop()
-	const most = 16 // a pool of few replaces them now and then
-	if len(w.known) >= most {
-		clear(w.known)
-	}
-	w.known[base] = true
 }
 
 // registerAgain registers a target whose row is gone: what empties all tables for a
@@ -342,12 +321,11 @@ func (w *worker) notify(n hooks.Notice) {
 	w.relay.cfg.Notify(n)
 }
 
-// tellError logs an error when it changes.
+// tellError logs an error unless it was logged since all was well.
 func (w *worker) tellError(err error) {
-	before := w.told.err
-	w.told.err = err
 	w.setTrouble(err)
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, errLost) || errors.Is(err, errRanOut) || before != nil && before.Error() == err.Error() {
+	quiet := err == nil || errors.Is(err, context.Canceled) || errors.Is(err, errLost) || errors.Is(err, errRanOut)
+	if quiet || !w.warned.fresh(w.relay.cfg.Clock.Now(), err) {
 		return
 	}
 	w.relay.cfg.Log.Warn("aftercommit: delivery waits", zap.String("forwarder", w.target.Name), zap.Error(err))
@@ -361,11 +339,11 @@ func (w *worker) tellError(err error) {
 func (w *worker) tellLag(entries []journal.Entry) {
 	const most, every = 10 * time.Second, 10 * time.Second
 	now := w.relay.cfg.Clock.Now()
-	if len(entries) == 0 || entries[0].RecordedAt.IsZero() || now.Sub(w.told.lag) < every {
+	if len(entries) == 0 || entries[0].RecordedAt.IsZero() || now.Sub(w.toldLag) < every {
 		return
 	}
 	if lag := now.Sub(entries[0].RecordedAt) - w.target.Grace; lag > most {
-		w.told.lag = now
+		w.toldLag = now
 		w.notify(hooks.Notice{Kind: hooks.NoticeLag, Duration: lag, Count: len(entries)})
 	}
 }

@@ -1,10 +1,15 @@
 package relay_test
 
 import (
+	"context"
 	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
@@ -30,6 +35,13 @@ func (g *gate) After(d time.Duration) <-chan time.Time {
 	return end
 }
 
+// close shuts the gate.
+func (g *gate) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.shut = make(chan struct{})
+}
+
 // release opens the gate for good.
 func (g *gate) release() {
 	g.mu.Lock()
@@ -38,57 +50,106 @@ func (g *gate) release() {
 	g.shut = nil
 }
 
+// crash is how a server loses what it had not written to disk.
+type crash struct {
+	name string
+	do   func(t *testing.T, c *dbtest.Cluster, w *world)
+}
+
+var crashes = []crash{
+	{"of the server", func(t *testing.T, c *dbtest.Cluster, _ *world) {
+		t.Helper()
+		c.Crash(t)
+		c.Restart(t)
+	}},
+	// The server lives, and begins anew: its start time stays what it was.
+	{"of a backend", func(t *testing.T, _ *dbtest.Cluster, w *world) {
+		t.Helper()
+		var pid int
+		w.must(w.db.QueryRowContext(ctx, "SELECT pg_backend_pid()").Scan(&pid))
+		w.must(syscall.Kill(pid, syscall.SIGKILL))
+		w.until("the old connections are gone", func() bool { return w.db.PingContext(ctx) != nil })
+		w.until("the server works again", func() bool { return w.db.PingContext(ctx) == nil })
+	}},
+}
+
 // TestServerCrashesMeanwhile: numbers of transactions that had left nothing on the
 // disk are given out again after a crash. A relay that saw nothing of the crash
-// must not take the new transactions for the old ones.
+// must not take the new transactions for the old ones: whether it has looked, or is
+// delivering, and though its connection has outlived the crash.
 func TestServerCrashesMeanwhile(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
-		const tries = 5
-		for range tries {
-			if crashMeanwhile(t, e) {
-				return
+		for _, how := range crashes {
+			for _, delivering := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s delivering=%v", how.name, delivering), func(t *testing.T) {
+					const tries = 5
+					for range tries {
+						if crashMeanwhile(t, e, how, delivering) {
+							return
+						}
+					}
+					t.Fatal("five crashes took no number back")
+				})
 			}
 		}
-		t.Fatal("five crashes took no number back")
-	}, dbtest.PGX) // lib/pq does not hide it
+	}, dbtest.PostgresEngines()...)
 }
 
 // crashMeanwhile reports false if the server had written all to the disk before
 // it crashed, as it does now and then by itself.
-func crashMeanwhile(t *testing.T, e dbtest.Engine) bool {
+func crashMeanwhile(t *testing.T, e dbtest.Engine, how crash, delivering bool) bool {
 	t.Helper()
 	c := dbtest.Start(t, &dbtest.Options{Durable: true, Settings: []string{"wal_writer_delay=10s"}})
 	w := newWorld(t, e.With(e.Name, func(tb testing.TB) string { tb.Helper(); return c.Database(tb) }))
 	g := &gate{clock: clock{now: time.Now()}}
 	w.clock = &g.clock
-	r := relay.Start(w.store, w.db, relay.Config{
-		Targets: []relay.Target{w.target()}, Notify: w.sink.observe, Clock: g,
+	via := dbtest.Open(t, dbtest.Wrap(t, e.Driver, func(d driver.Driver) driver.Driver { return pooler{d} }), w.dsn)
+	target, calls, goOn := w.target(), make(chan struct{}, 100), make(chan struct{})
+	deliver := target.Deliver
+	target.Deliver = func(c context.Context, db *sql.DB, entries []journal.Entry) relay.Result {
+		if entries[0].Target.ID == "x" {
+			calls <- struct{}{}
+			<-goOn
+		}
+		return deliver(c, db, entries)
+	}
+	r := relay.Start(w.store, via, relay.Config{
+		Targets: []relay.Target{target}, Notify: w.sink.observe, Clock: g,
 		Lease: time.Hour, // whose renewal would write to the disk
 	})
 	w.Cleanup(func() { w.must(r.Stop(ctx)) })
 	w.commit("a")
 	w.drain(r)
-
+	if delivering {
+		g.close()
+		w.ticks(1)
+		w.commit("x")
+	}
 	var burnt, again int64
 	for range 50 {
 		w.must(rolledBack(w.db, &burnt))
 	}
-	w.ticks(5)
-	g.mu.Lock()
-	g.shut = make(chan struct{})
-	g.mu.Unlock()
-	w.ticks(1) // now it waits at the gate, with all of them in its snapshot
-	// A pool looks at a connection that was idle for a second, and replaces
-	// it without a word.
-	time.Sleep(1100 * time.Millisecond)
-	c.Crash(t)
-	c.Restart(t)
+	if delivering {
+		g.release()
+		<-calls
+	} else {
+		w.ticks(5)
+		g.close()
+		w.ticks(1) // now it waits at the gate, with all of them in its snapshot
+	}
+	how.do(t, c, w)
 
 	db := dbtest.Open(t, e.Driver, w.dsn)
 	w.db = db
 	w.must(rolledBack(db, &again))
+	proceed := func() {
+		close(goOn)
+		if !delivering {
+			g.release()
+		}
+	}
 	if again >= burnt {
-		g.release()
+		proceed()
 		return false
 	}
 	w.commit("b")
@@ -96,7 +157,7 @@ func crashMeanwhile(t *testing.T, e dbtest.Engine) bool {
 		w.must(rolledBack(db, &again))
 	}
 	w.commit("c")
-	g.release()
+	proceed()
 	w.until("c is delivered", func() bool { return contains(w.sink.all(), "c") })
 	if !contains(w.sink.all(), "b") {
 		t.Errorf("delivered [%s], b is not", w.sink.all())
