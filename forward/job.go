@@ -99,10 +99,45 @@ func (d *handler) callJob(ctx context.Context, db *sql.DB, s *sink, job Job) (id
 	return ids, r, gone
 }
 
-// attemptJob calls the sink with all entries and, if they fail together, with parts of
+// callLimit is how many entries of a job a call gets at most, as many as from the relay.
+const callLimit = 500
+
+// attemptJob calls the sink with all entries, callLimit of them at a time. ids are those
+// that the filter keeps. It goes on behind calls that fail, which may be due to their
+// entries, but not behind two in a row of which the sink accepts nothing.
+func (d *handler) attemptJob(ctx context.Context, lent *sql.DB, s *sink, entries []journal.Entry) (ids []uuid.UUID, r relay.Result) {
+	if len(entries) <= callLimit {
+		return d.attemptCall(ctx, lent, s, entries)
+	}
+	r.Failed = make(map[uuid.UUID]relay.Failure)
+	for refused := 0; len(entries) > 0; {
+		part := entries[:min(callLimit, len(entries))]
+		entries = entries[len(part):]
+		seen, one := d.attemptCall(ctx, lent, s, part)
+		ids, r.Hung = append(ids, seen...), one.Hung
+		if one.Err == nil {
+			maps.Copy(r.Failed, one.Failed)
+			refused = 0
+			continue
+		}
+		for _, id := range seen {
+			r.Failed[id] = *one.Err
+		}
+		maps.Copy(r.Failed, one.Failed)
+		if refused++; one.Hung || refused == 2 || ctx.Err() != nil {
+			for i := range entries {
+				r.Failed[entries[i].ID] = relay.Failure{Reason: one.Err.Reason, Err: one.Err.Err}
+			}
+			return append(ids, entryIDs(entries)...), r
+		}
+	}
+	return ids, r
+}
+
+// attemptCall calls the sink with all entries and, if they fail together, with parts of
 // them, so that a bad one does not use up the attempts of the others. ids are those that
 // the filter keeps.
-func (d *handler) attemptJob(ctx context.Context, lent *sql.DB, s *sink, entries []journal.Entry) (ids []uuid.UUID, r relay.Result) {
+func (d *handler) attemptCall(ctx context.Context, lent *sql.DB, s *sink, entries []journal.Entry) (ids []uuid.UUID, r relay.Result) {
 	seen, r := d.callSink(ctx, lent, s, entries)
 	ids = entryIDs(seen)
 	if r.Err == nil || r.Err.Permanent || r.Err.Reason == reasonTimeout || len(seen) < 2 || ctx.Err() != nil {

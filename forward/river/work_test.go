@@ -3,6 +3,7 @@ package river_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -330,5 +331,43 @@ func TestKilledWorker(t *testing.T) {
 		w.work()
 		w.untilJobs("completed 2, running 1")
 		w.delivered("1")
+	})
+}
+
+// TestManyEvents: a call has at most 500 of a transaction's events. Those that are
+// refused together are all that the next attempt has.
+func TestManyEvents(t *testing.T) {
+	each(t, func(w *world) {
+		var calls []int
+		accepted := make(map[uuid.UUID]int)
+		w.sink.answer = func(_ context.Context, _ int, entries []journal.Entry) error {
+			if len(calls) > 0 && calls[0] == 500 && len(calls) < 7 { // the second call, and the five alone
+				calls = append(calls, len(entries))
+				return errAway
+			}
+			calls = append(calls, len(entries))
+			for i := range entries {
+				accepted[entries[i].ID]++
+			}
+			return nil
+		}
+		w.start(forward.Async, forward.RelayInProcess)
+		tx := w.begin()
+		for range 1100 {
+			w.must(hooks.Record(ctx, tx, hooks.Event{Action: "order.placed"}))
+		}
+		w.must(tx.Commit())
+		w.untilJobs("completed 2")
+		if got, want := fmt.Sprint(calls), "[500 500 1 1 1 1 1 100 500]"; got != want {
+			t.Errorf("calls of %s events, want %s", got, want)
+		}
+		for id, n := range accepted {
+			if n > 1 {
+				t.Errorf("%s was accepted %d times", id, n)
+			}
+		}
+		if len(accepted) != 1100 {
+			t.Errorf("%d events were accepted, want 1100", len(accepted))
+		}
 	})
 }
