@@ -143,8 +143,27 @@ func call(ctx context.Context, s *sink, entries []journal.Entry) (r callResult) 
 		own[i] = copyOf(entries[i])
 	}
 	r.err = s.forwarder.Forward(ctx, own)
+	tryOut(r.err)
 	r.timedOut = r.err != nil && ctx.Err() != nil
 	return r
+}
+
+// tryOut calls the methods of an error as those who read it will. If one of them
+// panics, as that of a nil pointer in an error may, so does the call of the forwarder.
+func tryOut(err error) {
+	if err == nil {
+		return
+	}
+	_ = err.Error()
+	_, _ = reason(err)
+	failed, _ := partOf(callResult{err: err})
+	for id, e := range failed {
+		if e == nil {
+			panic(fmt.Sprintf("Partial names %s without an error", id))
+		}
+		_ = e.Error()
+		_, _ = reason(e)
+	}
 }
 
 // copyOf returns an entry that shares no map and no slice with e.
