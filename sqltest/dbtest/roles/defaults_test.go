@@ -43,7 +43,7 @@ func TestDefaultPrivileges(t *testing.T) {
 		"UPDATE threadline.schema_version SET version = 99",
 		"SELECT threadline.record('[]')",
 	} {
-		if _, err := db.ExecContext(ctx, query); hooks.SQLState(err) != "42501" {
+		if _, err = db.ExecContext(ctx, query); hooks.SQLState(err) != "42501" {
 			t.Errorf("%s: %v, want that it is denied", query, err)
 		}
 	}
@@ -51,7 +51,7 @@ func TestDefaultPrivileges(t *testing.T) {
 		"SELECT version FROM aftercommit.schema_versions", "SELECT version FROM threadline.schema_version",
 		"SELECT id FROM aftercommit.of_the_owner", // which is none of ours
 	} {
-		if _, err := db.ExecContext(ctx, query); err != nil {
+		if _, err = db.ExecContext(ctx, query); err != nil {
 			t.Errorf("%s: %v", query, err)
 		}
 	}
@@ -61,7 +61,7 @@ func TestDefaultPrivileges(t *testing.T) {
 	w.must(w.owner.ExecContext(ctx, "BEGIN; "+upgrade+"; COMMIT"))
 	w.must(w.owner.ExecContext(ctx, threadline.Schema(hooks.Postgres, nil)))
 	for _, query := range []string{"SELECT aftercommit.record('[]', 1, true, 100)", "SELECT threadline.record('[]')"} {
-		if _, err := db.ExecContext(ctx, query); err != nil {
+		if _, err = db.ExecContext(ctx, query); err != nil {
 			t.Errorf("after an upgrade, %s: %v", query, err)
 		}
 	}
