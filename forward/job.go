@@ -99,19 +99,16 @@ func (d *handler) callJob(ctx context.Context, db *sql.DB, s *sink, job Job) (id
 	return ids, r, gone
 }
 
-// callLimit is how many entries of a job a call gets at most, as many as from the relay.
-const callLimit = 500
-
-// attemptJob calls the sink with all entries, callLimit of them at a time. ids are those
+// attemptJob calls the sink with all entries, as many at a time as the relay does. ids are those
 // that the filter keeps. It goes on behind calls that fail, which may be due to their
 // entries, but not behind two in a row of which the sink accepts nothing.
 func (d *handler) attemptJob(ctx context.Context, lent *sql.DB, s *sink, entries []journal.Entry) (ids []uuid.UUID, r relay.Result) {
-	if len(entries) <= callLimit {
+	if len(entries) <= relay.DefaultBatch {
 		return d.attemptCall(ctx, lent, s, entries)
 	}
 	r.Failed = make(map[uuid.UUID]relay.Failure)
 	for refused := 0; len(entries) > 0; {
-		part := entries[:min(callLimit, len(entries))]
+		part := entries[:min(relay.DefaultBatch, len(entries))]
 		entries = entries[len(part):]
 		seen, one := d.attemptCall(ctx, lent, s, part)
 		ids, r.Hung = append(ids, seen...), one.Hung

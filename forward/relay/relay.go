@@ -26,7 +26,7 @@ type Config struct {
 	// Lease is how long a process that has died keeps its forwarders from the
 	// others. The default is 10 s.
 	Lease time.Duration
-	// Batch is how many entries a call gets at most. The default is 500.
+	// Batch is how many entries a call gets at most. The default is [DefaultBatch].
 	Batch int
 	// Poll is how long the relay waits at most before it looks for entries that
 	// [Relay.Wake] was not called for: those of other processes. The default is
@@ -98,17 +98,19 @@ func Start(s *Store, db *sql.DB, cfg Config) *Relay {
 	return r
 }
 
+// DefaultBatch is how many entries a call gets at most, unless [Config] says otherwise.
+const DefaultBatch = 500
+
 func newRelay(s *Store, db *sql.DB, cfg Config) *Relay {
 	const (
 		defaultLease = 10 * time.Second
-		defaultBatch = 500
 		defaultPoll  = 250 * time.Millisecond
 	)
 	if cfg.Lease <= 0 {
 		cfg.Lease = defaultLease
 	}
 	if cfg.Batch <= 0 {
-		cfg.Batch = defaultBatch
+		cfg.Batch = DefaultBatch
 	}
 	if cfg.Poll <= 0 {
 		cfg.Poll = defaultPoll
