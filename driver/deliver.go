@@ -3,7 +3,6 @@ package driver
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -145,16 +144,6 @@ func (c *conn) prepareConn(ctx context.Context) error {
 	}
 	return err
 }
-
-// badConn is an error that has database/sql try again on another connection: this
-// one was lost while it was prepared, by a timeout of the server's for instance, and
-// nothing of the app's has been sent on it.
-type badConn struct{ error }
-
-func (e *badConn) Unwrap() error { return e.error }
-
-// Is adds ErrBadConn to what the error is.
-func (e *badConn) Is(target error) bool { return target == driver.ErrBadConn }
 
 // callConnect turns a panic of the handler into an error: in database/sql's call of
 // Connect it would keep the connection's place in the pool for good.

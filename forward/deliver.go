@@ -156,7 +156,7 @@ func tryOut(err error) {
 	}
 	_ = err.Error()
 	_, _ = reason(err)
-	failed, _ := partOf(callResult{err: err})
+	failed, _ := partOf(err)
 	for id, e := range failed {
 		if e == nil {
 			panic(fmt.Sprintf("Partial names %s without an error", id))
@@ -200,7 +200,7 @@ func (e *panicError) Error() string { return fmt.Sprintf("the forwarder panicked
 // tellResult notifies observers of what was delivered and what failed, and passes the
 // IDs of what was delivered to took.
 func (d *handler) tellResult(n hooks.Notice, r callResult, took func([]uuid.UUID)) {
-	failed, partial := partOf(r)
+	failed, partial := partOf(r.err)
 	var taken []uuid.UUID
 	for _, id := range entryIDs(r.entries) {
 		if err, isFailed := failed[id]; partial && isFailed {
@@ -243,9 +243,9 @@ func failureOf(r callResult) relay.Failure {
 	return f
 }
 
-func partOf(r callResult) (failed map[uuid.UUID]error, ok bool) {
+func partOf(err error) (failed map[uuid.UUID]error, ok bool) {
 	var p *PartialError
-	if errors.As(r.err, &p) {
+	if errors.As(err, &p) {
 		return p.Failed, true
 	}
 	return nil, false

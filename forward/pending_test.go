@@ -144,7 +144,7 @@ func TestNothingFollowsACallThatHangs(t *testing.T) {
 			w.end(hooks.Committed, "a.b")
 		}
 		w.conn = conn
-		for i, outcome := range []hooks.Outcome{hooks.Committed, hooks.RolledBack} { // of its own, and of another's
+		for i, outcome := range []hooks.Outcome{hooks.Committed, hooks.RolledBack} { // a call for its own events, then one for another transaction's
 			w.end(outcome, "a.c")
 			if n := int(calls.Load()); n != i+1 || w.hub.Pending() != 3-i {
 				t.Errorf("%s: %d calls, %d transactions wait", outcome, n, w.hub.Pending())

@@ -256,7 +256,7 @@ func toResult(r callResult) (out relay.Result) {
 	if r.err == nil {
 		return out
 	}
-	failed, partial := partOf(r)
+	failed, partial := partOf(r.err)
 	if !partial {
 		f := failureOf(r)
 		out.Err = &f

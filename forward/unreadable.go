@@ -33,7 +33,7 @@ func (r *callResult) refuse(unreadable []journal.Entry) {
 		return
 	}
 	failed := make(map[uuid.UUID]error)
-	if part, ok := partOf(*r); ok {
+	if part, ok := partOf(r.err); ok {
 		maps.Copy(failed, part)
 	} else if r.err != nil {
 		for _, id := range entryIDs(r.entries) {

@@ -3,27 +3,15 @@ package relay
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 )
 
-// nowhere is a database with connections that can do nothing.
-type nowhere struct{}
-
-var errNowhere = errors.New("there is nothing here")
-
-func (n nowhere) Connect(context.Context) (driver.Conn, error) { return n, nil }
-func (nowhere) Driver() driver.Driver                          { return nil }
-func (nowhere) Prepare(string) (driver.Stmt, error)            { return nil, errNowhere }
-func (nowhere) Begin() (driver.Tx, error)                      { return nil, errNowhere }
-func (nowhere) Close() error                                   { return nil }
-
 // TestNoCallOnceTheLeaseIsOver: the sink may be another process's by then.
 func TestNoCallOnceTheLeaseIsOver(t *testing.T) {
-	db := sql.OpenDB(nowhere{})
+	db := sql.OpenDB(failing{})
 	defer func() { _ = db.Close() }()
 	conn, err := db.Conn(context.Background())
 	if err != nil {

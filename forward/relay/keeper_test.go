@@ -7,6 +7,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -29,28 +30,28 @@ func (d *dark) Driver() driver.Driver { return nil }
 
 // TestKeeperInTheDark: attempts that do not return do not add up.
 func TestKeeperInTheDark(t *testing.T) {
-	s, err := New(hooks.Postgres, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &dark{release: make(chan struct{})}
-	db := sql.OpenDB(d)
-	defer db.Close()
-	k := newKeeper(newRelay(s, db, Config{Lease: 3 * time.Millisecond}))
-	for range 10 {
-		if k.tick(context.Background()) {
-			t.Fatal("an attempt has succeeded")
+	synctest.Test(t, func(t *testing.T) {
+		s, err := New(hooks.Postgres, nil)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if n := d.calls.Load(); n != mostBehind {
-		t.Errorf("%d attempts were begun, want %d", n, mostBehind)
-	}
-	close(d.release)
-	for k.behind.Load() > 0 {
-		time.Sleep(time.Millisecond)
-	}
-	k.tick(context.Background())
-	if n := d.calls.Load(); n != mostBehind+1 {
-		t.Errorf("once they have returned, %d attempts were begun in all, want %d", n, mostBehind+1)
-	}
+		d := &dark{release: make(chan struct{})}
+		db := sql.OpenDB(d)
+		defer db.Close()
+		k := newKeeper(newRelay(s, db, Config{Lease: 3 * time.Millisecond}))
+		for range 10 {
+			if k.tick(context.Background()) {
+				t.Fatal("an attempt has succeeded")
+			}
+		}
+		if n := d.calls.Load(); n != mostBehind {
+			t.Errorf("%d attempts were begun, want %d", n, mostBehind)
+		}
+		close(d.release)
+		synctest.Wait()
+		k.tick(context.Background())
+		if n := d.calls.Load(); n != mostBehind+1 {
+			t.Errorf("once they have returned, %d attempts were begun in all, want %d", n, mostBehind+1)
+		}
+	})
 }
