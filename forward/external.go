@@ -55,6 +55,11 @@ type Job struct {
 	// that program's name; the program that works the job compares it with its own.
 	// A Queue that does not store it leaves it empty.
 	Identity string
+	// Timeout is how long an attempt may take; then its ctx is to end. A job that is in
+	// an attempt for longer is of a process that has died. Zero stands for
+	// [Worker.Timeout]. A Queue should store it: programs with other sinks have another
+	// one, and whichever looks for jobs of dead processes must go by the job's.
+	Timeout time.Duration
 	// Attempt counts from 1. It is zero in Enqueue.
 	Attempt int
 }
@@ -66,8 +71,7 @@ type Worker struct {
 	Dialect hooks.Dialect
 	// Forwarders are those to deliver to.
 	Forwarders []string
-	// Timeout is how long an attempt may take; then its ctx is to end. A job that is
-	// in an attempt for longer is of a process that has died.
+	// Timeout is that of jobs which have none, the most that any of Forwarders takes.
 	Timeout time.Duration
 	// Deliver makes one attempt: it reads the job's events from the journal and
 	// calls the forwarder, each within its timeout, and notifies observers. It
@@ -83,6 +87,9 @@ const (
 	jobCalls = 10
 	jobTime  = 15 * time.Minute
 )
+
+// jobTimeout is how long an attempt at a job for s may take.
+func (s *sink) jobTimeout() time.Duration { return max(jobTime, jobCalls*s.timeout) }
 
 // workerConns is how many connections the workers beside an app have.
 const workerConns = 4
@@ -131,7 +138,7 @@ func (d *handler) enqueue(ctx context.Context, f hooks.Flush) error {
 	ids := idsOf(f.Events)
 	jobs := make([]Job, len(d.queue.given))
 	for i, s := range d.queue.given {
-		jobs[i] = Job{Forwarder: s.name(), Events: ids, MaxAttempts: s.maxAttempts, Identity: s.short()}
+		jobs[i] = Job{Forwarder: s.name(), Events: ids, MaxAttempts: s.maxAttempts, Identity: s.short(), Timeout: s.jobTimeout()}
 	}
 	if err := d.hub.external.Enqueue(ctx, f.Conn, d.db.Dialect, jobs); err != nil {
 		return fmt.Errorf("forward: enqueue %d jobs: %w", len(jobs), err)
@@ -203,11 +210,11 @@ func (d *handler) startWorkers(ctx context.Context) error {
 }
 
 func (d *handler) runWorkers(ctx context.Context, db *sql.DB) error {
-	w := Worker{DB: db, Dialect: d.db.Dialect, Timeout: jobTime, Deliver: func(ctx context.Context, job Job) error { return d.work(ctx, db, job) }}
+	w := Worker{DB: db, Dialect: d.db.Dialect, Deliver: func(ctx context.Context, job Job) error { return d.work(ctx, db, job) }}
 	for _, s := range d.queue.given {
 		if !s.off.Load() {
 			w.Forwarders = append(w.Forwarders, s.name())
-			w.Timeout = max(w.Timeout, jobCalls*s.timeout)
+			w.Timeout = max(w.Timeout, s.jobTimeout())
 		}
 	}
 	if len(w.Forwarders) == 0 {

@@ -82,7 +82,7 @@ func (q *Queue) Enqueue(ctx context.Context, conn *sql.DB, dialect hooks.Dialect
 	params := make([]riverqueue.InsertManyParams, len(jobs))
 	for i, j := range jobs {
 		params[i] = riverqueue.InsertManyParams{
-			Args:       args{Forwarder: j.Forwarder, Events: j.Events, Identity: j.Identity},
+			Args:       args{Forwarder: j.Forwarder, Events: j.Events, Identity: j.Identity, Timeout: j.Timeout},
 			InsertOpts: &riverqueue.InsertOpts{Queue: QueueName(j.Forwarder), MaxAttempts: j.MaxAttempts},
 		}
 	}
@@ -133,8 +133,9 @@ func (q *Queue) Start(ctx context.Context, w forward.Worker) (forward.Workers, e
 		running.queues = append(running.queues, queue)
 		config.Queues[queue] = riverqueue.QueueConfig{MaxWorkers: q.maxWorkers}
 	}
-	// The schema is this queue's alone, so that no job of the app's is taken over.
-	config.RescueStuckJobsAfter = cmp.Or(config.RescueStuckJobsAfter, max(w.Timeout, config.JobTimeout))
+	// The schema is this queue's alone, so that no job of the app's is taken over. A job
+	// with a longer timeout is left alone for that time all the same.
+	config.RescueStuckJobsAfter = cmp.Or(config.RescueStuckJobsAfter, max(w.Timeout, config.JobTimeout)+rescueMargin)
 	if running.client, err = riverqueue.NewClient(driver, &config); err != nil {
 		return nil, fmt.Errorf("river: %w", err)
 	}

@@ -315,22 +315,34 @@ func TestUnreadable(t *testing.T) {
 	})
 }
 
-// TestKilledWorker: two jobs are in an attempt of processes of which one was killed
+// TestKilledWorker: jobs are in an attempt of processes of which one was killed
 // twenty minutes ago. The next attempt at its job is another's.
 func TestKilledWorker(t *testing.T) {
 	each(t, func(w *world) {
 		w.start(forward.Async, forward.RelayElsewhere)
 		w.commit(1)
 		w.commit(2)
-		now, ago := "datetime('now')", "datetime('now', '-20 minutes')"
-		if w.e.Dialect == hooks.Postgres {
-			now, ago = "now()", "now() - interval '20 minutes'"
-		}
-		w.must(w.bare.ExecContext(ctx, "UPDATE river_job SET state = 'running', attempt = 1, attempted_at = "+now))
-		w.must(w.bare.ExecContext(ctx, "UPDATE river_job SET attempted_at = "+ago+" WHERE id = (SELECT min(id) FROM river_job)"))
+		w.attempting("0 minutes")
+		w.age("20 minutes", 1)
 		w.work()
 		w.untilJobs("completed 2, running 1")
 		w.delivered("1")
+	})
+}
+
+// TestRescueGoesByTheJob: programs whose sinks have other timeouts share River's tables. A
+// job is in an attempt for as long as its own allows, whichever program looks.
+func TestRescueGoesByTheJob(t *testing.T) {
+	each(t, func(w *world) {
+		w.start(forward.Async, forward.RelayElsewhere, forward.Timeout(3*time.Minute))
+		w.commit(1)
+		w.must(w.db.Close())
+		w.start(forward.Async, forward.RelayElsewhere)
+		w.commit(2)
+		w.attempting("20 minutes")
+		w.work()
+		w.untilJobs("running 1, completed 2")
+		w.delivered("2")
 	})
 }
 

@@ -23,6 +23,8 @@ type args struct {
 	Forwarder string      `json:"forwarder"`
 	Events    []uuid.UUID `json:"events"`
 	Identity  string      `json:"identity,omitempty"`
+	// Timeout is in nanoseconds.
+	Timeout time.Duration `json:"timeout,omitempty"`
 
 	unreadable error
 }
@@ -54,17 +56,36 @@ type worker struct {
 	timeout time.Duration
 }
 
-// Timeout is that of an attempt. River takes over a job from a process that has died
-// only if there is one.
-func (w *worker) Timeout(*riverqueue.Job[args]) time.Duration { return w.timeout }
+// rescueMargin is how long after an attempt's limit River takes the job for one of a
+// process that has died. Within it the attempt returns and River stores its result;
+// otherwise the job would be in two attempts at once. The clocks of the process that
+// leads and of the one that took the job may differ by as much.
+const rescueMargin = time.Minute
+
+// Timeout is when River takes over a job from a process that has died. It asks the
+// program that leads, which may have other sinks than the one that works the job, so it
+// goes by the job's own limit.
+func (w *worker) Timeout(job *riverqueue.Job[args]) time.Duration {
+	return w.limit(job.Args) + rescueMargin
+}
+
+// limit is how long an attempt may take.
+func (w *worker) limit(a args) time.Duration {
+	if a.Timeout > 0 {
+		return a.Timeout
+	}
+	return w.timeout
+}
 
 // Work makes one attempt.
 func (w *worker) Work(ctx context.Context, job *riverqueue.Job[args]) error {
 	j := forward.Job{
 		Forwarder: job.Args.Forwarder, Events: rest(job.JobRow, job.Args.Events),
-		MaxAttempts: job.MaxAttempts, Attempt: job.Attempt, Identity: job.Args.Identity,
+		MaxAttempts: job.MaxAttempts, Attempt: job.Attempt, Identity: job.Args.Identity, Timeout: w.limit(job.Args),
 	}
-	err := w.deliver(ctx, j)
+	limited, cancel := context.WithTimeout(ctx, j.Timeout)
+	defer cancel()
+	err := w.deliver(limited, j)
 	if job.Args.unreadable != nil {
 		err = errors.Join(fmt.Errorf("river: args of job %d: %w", job.ID, job.Args.unreadable), err)
 	}

@@ -174,6 +174,25 @@ func (w *world) jobs() string {
 	return strings.Join(all, ", ")
 }
 
+// attempting makes each job one that is in its first attempt, begun so long ago.
+func (w *world) attempting(ago string) {
+	w.Helper()
+	w.must(w.bare.ExecContext(ctx, "UPDATE river_job SET state = 'running', attempt = 1, attempted_at = "+w.past(ago)))
+}
+
+// age makes it so long ago that the attempt at a job began.
+func (w *world) age(ago string, job int) {
+	w.Helper()
+	w.must(w.bare.ExecContext(ctx, w.e.Rebind("UPDATE river_job SET attempted_at = "+w.past(ago)+" WHERE id = ?"), job))
+}
+
+func (w *world) past(ago string) string {
+	if w.e.Dialect == hooks.Postgres {
+		return "now() - interval '" + ago + "'"
+	}
+	return "datetime('now', '-" + ago + "')"
+}
+
 func (w *world) untilJobs(want string) {
 	w.Helper()
 	w.until("jobs are "+want, func() bool { return w.jobs() == want }, w.jobs)

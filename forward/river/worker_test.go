@@ -1,0 +1,44 @@
+package river
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	riverqueue "github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/go-aftercommit/aftercommit/forward"
+)
+
+// TestTimeout: an attempt ends a minute before River takes the job for one of a process
+// that has died, and goes by the job's own time where it has one.
+func TestTimeout(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		own, want time.Duration
+	}{
+		{"an earlier version's job", 0, 15 * time.Minute},
+		{"a job with a longer time", time.Hour, time.Hour},
+		{"a job with a shorter time", time.Minute, time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			began := time.Now()
+			var limit time.Duration
+			w := &worker{timeout: 15 * time.Minute, deliver: func(ctx context.Context, job forward.Job) error {
+				if end, ok := ctx.Deadline(); !ok || time.Until(end) > job.Timeout || end.Before(began.Add(job.Timeout)) {
+					t.Errorf("the attempt ends at %v, which is not in %v", end, job.Timeout)
+				}
+				limit = job.Timeout
+				return nil
+			}}
+			job := &riverqueue.Job[args]{JobRow: &rivertype.JobRow{}, Args: args{Timeout: tt.own}}
+			if err := w.Work(t.Context(), job); err != nil {
+				t.Fatal(err)
+			}
+			if limit != tt.want || w.Timeout(job) != tt.want+time.Minute {
+				t.Errorf("an attempt takes %v, and is over after %v, want %v and a minute more", limit, w.Timeout(job), tt.want)
+			}
+		})
+	}
+}
