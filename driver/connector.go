@@ -143,7 +143,17 @@ type database struct {
 	caches      bool      // queries without that argument are cached
 }
 
+// connect opens a connection, and another one if it was given up while it was prepared.
 func (db *database) connect(ctx context.Context) (*conn, error) {
+	c, err := db.connectOnce(ctx)
+	if err != nil || !c.bad {
+		return c, err
+	}
+	_ = c.Close()
+	return db.connectOnce(ctx)
+}
+
+func (db *database) connectOnce(ctx context.Context) (*conn, error) {
 	base, err := db.base.Connect(ctx)
 	if err != nil {
 		return nil, err

@@ -43,7 +43,7 @@ type lease struct {
 	sent    bool       // final was executed
 	within  bool       // the borrower has a transaction of its own open
 	entered bool       // the borrower has used the connection
-	open    bool       // the borrower's statements have left a transaction open
+	left    leftover
 	revoked bool
 	uses    int   // running calls, open rows, statements, transactions
 	native  error // the last error of the base driver
@@ -69,14 +69,14 @@ func (l *lease) revoke() error {
 	l.cancel()
 	_ = l.db.Close()
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.uses > 0 {
+	busy, left := l.uses > 0, l.left
+	l.mu.Unlock()
+	if busy {
 		l.c.lent = l
 		l.c.discard()
+		return native
 	}
-	if l.open {
-		l.c.discard()
-	}
+	l.c.cleanUp(context.WithoutCancel(l.ctx), left)
 	return native
 }
 
@@ -199,7 +199,7 @@ func (c *lentConn) ExecContext(ctx context.Context, query string, args []driver.
 		return nil, err
 	}
 	defer cancel()
-	if err = c.l.admits(query); err != nil {
+	if err = c.l.admits(ctx, query); err != nil {
 		return nil, c.l.leave(err)
 	}
 	if c.l.sends(query) {
@@ -242,7 +242,7 @@ func (c *lentConn) QueryContext(ctx context.Context, query string, args []driver
 	if err != nil {
 		return nil, err
 	}
-	if err = c.l.admits(query); err != nil {
+	if err = c.l.admits(ctx, query); err != nil {
 		cancel()
 		return nil, c.l.leave(err)
 	}
@@ -283,18 +283,17 @@ func (c *lentConn) PrepareContext(ctx context.Context, query string) (driver.Stm
 		return nil, err
 	}
 	defer cancel()
-	if err = c.l.admits(query); err == nil {
+	if err = c.l.admits(ctx, query); err == nil {
 		_, err = c.guarded(ctx, "", false)
 	}
 	var st driver.Stmt
 	if err == nil {
 		st, err = c.l.c.own.prepare(ctx, query)
-		c.l.ran(query, err) // as if it were executed
 	}
 	if err != nil {
 		return nil, c.l.leave(err)
 	}
-	return &lentStmt{Stmt: st, l: c.l}, nil
+	return &lentStmt{Stmt: st, l: c.l, query: query}, nil
 }
 
 func (c *lentConn) Begin() (driver.Tx, error) {
@@ -338,65 +337,7 @@ func (t *lentTx) Rollback() error { return t.end(t.tx.Rollback) }
 func (t *lentTx) end(f func() error) error {
 	err := f()
 	t.l.inside(false)
+	t.l.ended(err)
 	t.cancel()
 	return t.l.leave(err)
-}
-
-type lentStmt struct {
-	driver.Stmt
-	l *lease
-}
-
-var (
-	_ driver.StmtExecContext  = (*lentStmt)(nil)
-	_ driver.StmtQueryContext = (*lentStmt)(nil)
-)
-
-func (s *lentStmt) Close() error {
-	return s.l.leave(s.Stmt.Close())
-}
-
-func (s *lentStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	ctx, cancel, err := s.l.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer cancel()
-	res, err := execStmt(ctx, s.Stmt, args)
-	return res, s.l.leave(err)
-}
-
-func (s *lentStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	ctx, cancel, err := s.l.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := queryStmt(ctx, s.Stmt, args)
-	if err != nil {
-		cancel()
-		return nil, s.l.leave(err)
-	}
-	return &lentRows{Rows: rows, l: s.l, cancel: cancel}, nil
-}
-
-// lentRows has no column types: what handlers read, they scan plainly.
-type lentRows struct {
-	driver.Rows
-	l      *lease
-	cancel context.CancelFunc
-	closed bool
-	after  func(error) error // ends the transaction that they are in alone
-}
-
-func (r *lentRows) Close() error {
-	if r.closed {
-		return nil
-	}
-	r.closed = true
-	err := r.Rows.Close()
-	if r.after != nil {
-		err = r.after(err)
-	}
-	r.cancel()
-	return r.l.leave(err)
 }

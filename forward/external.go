@@ -21,7 +21,8 @@ type Queue interface {
 	// Enqueue adds jobs within the app's transaction, after its events were
 	// written to the journal and before COMMIT. conn is that of [hooks.Flush],
 	// so the jobs share the fate of the transaction, and of a savepoint in it.
-	// Its error fails the flush.
+	// Statements that plainly end the transaction or change the app's session are
+	// refused. Its error fails the flush.
 	Enqueue(ctx context.Context, conn *sql.DB, dialect hooks.Dialect, jobs []Job) error
 
 	// Check reports why Enqueue cannot work, such as a missing table or right, and

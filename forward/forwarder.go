@@ -56,6 +56,10 @@ type lent struct {
 // [SameDatabase] forwarder in the transaction that moves its cursor. There Begin,
 // Commit and Rollback do nothing, and on PostgreSQL a statement that fails makes
 // those after it fail, too.
+//
+// Within Commit it is the app's own connection. Statements that plainly change its
+// session, such as SET, are refused there, and after some others it is closed; README.md in
+// this folder lists them.
 func Conn(ctx context.Context) *sql.DB {
 	l, _ := ctx.Value(lentKey{}).(lent)
 	return l.db

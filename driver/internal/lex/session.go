@@ -5,81 +5,111 @@ import (
 	"strings"
 )
 
-// Session returns the words of a statement in query that would stay with the session
-// after its transaction: a setting, a temporary table, a lock; "" if there is none. What
-// a function does, it does not see, and a string that it cannot read has none.
-func Session(d Dialect, query string) string {
+// Session returns the words of what in query would change the session for longer than a
+// transaction: a setting, a temporary table, a lock; "" if nothing would. It does not see
+// what functions, procedures, triggers and rules do. waits: it sets how long SQLite waits
+// for a lock, which is not among these.
+func Session(d Dialect, query string) (words string, waits bool) {
 	if !maySession(query) {
-		return ""
+		return "", false
 	}
 	p := newParser(d, query, "")
 	for p.open() {
-		if words := p.session(); words != "" {
-			return words
+		found, wait := p.session()
+		if waits = waits || wait; found != "" {
+			return found, waits
 		}
 		p.close()
 	}
-	return ""
+	return "", waits
 }
 
-// maySession spares most statements the parser: those that write or read data, and call
-// nothing that locks or sets.
+// maySession spares most statements the parser: those that write or read data, and have
+// none of the words in them that are looked for there.
 func maySession(query string) bool {
 	for _, keyword := range []string{"select", "insert", "update", "delete", "with"} {
 		if begins(strings.TrimLeft(query, " \t\r\n"), keyword) {
-			return strings.IndexByte(query, ';') >= 0 || mentions(query, "lock") || mentions(query, "set_config") || mentions(query, "temp")
+			return mentionsSession(query)
 		}
 	}
 	return true
 }
 
-func (p *parser) session() string {
-	first := strings.ToUpper(p.tok.text)
-	switch {
-	case p.tok.kind != word:
-		return ""
-	case p.at("CREATE"):
-		p.advance()
-		if p.acceptAny("LOCAL", "GLOBAL"); p.atAny("TEMP", "TEMPORARY") {
-			return "CREATE TEMPORARY"
+func mentionsSession(query string) bool {
+	for i := range len(query) {
+		rest := query[i:]
+		found := false
+		switch rest[0] | 0x20 {
+		case ';':
+			return true
+		case 'l':
+			found = starts(rest, "lock")
+		case 's':
+			found = starts(rest, "set_") || starts(rest, "setseed") || starts(rest, "settings")
+		case 'r':
+			found = starts(rest, "replication_origin")
+		case 't':
+			found = starts(rest, "temp")
+		case 'u':
+			found = starts(rest, `u&"`)
 		}
-		return ""
-	case p.at("SET"):
-		p.advance()
-		if p.atAny("LOCAL", "TRANSACTION", "CONSTRAINTS") {
-			return ""
+		if found {
+			return true
 		}
-		return first
+	}
+	return false
+}
+
+func starts(s, word string) bool {
+	return len(s) >= len(word) && strings.EqualFold(s[:len(word)], word)
+}
+
+func (p *parser) session() (words string, waits bool) {
+	first := ""
+	if p.tok.kind == word {
+		first = strings.ToUpper(p.tok.text)
+	}
+	if first == "SET" {
+		if next := p.after(); next.is("LOCAL") || next.is("TRANSACTION") || next.is("CONSTRAINTS") {
+			return "", false
+		}
+		return first, false
 	}
 	switch p.scan.dialect {
 	case SQLite:
-		return p.sessionOfSQLite(first)
-	case Postgres, Escapes:
-		return p.sessionOfPostgres(first)
+		if first == "PRAGMA" {
+			return p.pragma()
+		}
+		if first == "ATTACH" || first == "DETACH" {
+			return first, false
+		}
+	case Postgres:
+		words = p.sessionOfPostgres(first)
+	default:
+		if slices.Contains([]string{"USE", "LOCK", "UNLOCK", "PREPARE", "DEALLOCATE", "HANDLER"}, first) {
+			return first, false
+		}
 	}
-	if slices.Contains([]string{"USE", "LOCK"}, first) {
-		return first
+	if words == "" {
+		words = p.changes()
 	}
-	return p.calls("GET_LOCK")
+	return words, false
 }
 
-func (p *parser) sessionOfSQLite(first string) string {
-	switch first {
-	case "ATTACH", "DETACH":
-		return first
-	case "PRAGMA":
-		name := p.tok
-		for !p.end() && !p.is('=') && !p.is('(') {
-			name = p.tok
-			p.advance()
-		}
-		// That of a lock's patience is set and restored by what makes our tables.
-		if p.end() || name.is("BUSY_TIMEOUT") || p.is('(') && slices.Contains(asking, lower(name.text)) {
-			return ""
-		}
-		return "PRAGMA " + lower(name.text)
+func (p *parser) pragma() (words string, waits bool) {
+	name := p.tok
+	for !p.end() && !p.is('=') && !p.is('(') {
+		name = p.tok
+		p.advance()
 	}
-	return ""
+	switch pragma := lower(name.text); {
+	case p.end(), p.is('(') && slices.Contains(asking, pragma):
+		return "", false
+	case pragma == "busy_timeout":
+		return "", true
+	default:
+		return "PRAGMA " + pragma, false
+	}
 }
 
 // asking are the pragmas whose bracket holds a question.
@@ -93,45 +123,125 @@ func (p *parser) sessionOfPostgres(first string) string {
 	case "RESET", "LISTEN", "UNLISTEN", "DISCARD", "DEALLOCATE", "LOAD":
 		return first
 	case "PREPARE":
-		if p.advance(); p.at("TRANSACTION") {
-			return ""
+		if !p.after().is("TRANSACTION") {
+			return first
 		}
-		return first
+	case "CLOSE":
+		if p.after().is("ALL") {
+			return "CLOSE ALL"
+		}
 	case "DECLARE":
-		if p.until("HOLD") && p.prev.is("WITH") {
+		if ahead := *p; ahead.until("HOLD") && ahead.prev.is("WITH") {
 			return "DECLARE … WITH HOLD"
 		}
-		return ""
-	}
-	return p.calls("PG_ADVISORY_LOCK", "PG_ADVISORY_LOCK_SHARED", "PG_TRY_ADVISORY_LOCK", "PG_TRY_ADVISORY_LOCK_SHARED", "SET_CONFIG")
-}
-
-// calls returns the first of the functions that the statement in hand calls, and "INTO
-// TEMPORARY" if it makes such a table. set_config with a plain true is the transaction's.
-func (p *parser) calls(functions ...string) string {
-	for ; !p.end(); p.advance() {
-		if p.tok.is("INTO") && (p.after().is("TEMP") || p.after().is("TEMPORARY")) {
-			return "INTO TEMPORARY"
-		}
-		name := strings.ToUpper(p.tok.text)
-		if p.tok.kind != word && p.tok.kind != quoted || !p.after().op('(') || !slices.Contains(functions, name) {
-			continue
-		}
-		if name == "SET_CONFIG" && p.setsLocally() {
-			continue
-		}
-		return lower(name)
 	}
 	return ""
 }
 
-// setsLocally reports whether the last argument of the call in hand is true.
-func (p *parser) setsLocally() bool {
-	base := p.depth
-	p.advance()
-	last := p.tok
-	for p.advance(); !p.end() && p.depth > base; p.advance() {
-		last = p.tok
+// changes looks through the statement in hand, whatever it is, for what makes or names a
+// temporary object, calls a function that changes the session, or updates its settings.
+func (p *parser) changes() string {
+	var before, last token // the two ahead of the one in hand
+	updates := false       // the name in hand is of what an UPDATE writes to
+	for !p.end() {
+		t := p.tok
+		if words := p.makesTemporary(before, last); words != "" {
+			return words
+		}
+		if words := p.changesBy(before, last, updates); words != "" {
+			return words
+		}
+		updates = t.is("UPDATE") || updates && (t.is("ONLY") || t.op('.') || p.is('.'))
+		before, last = last, t
 	}
-	return last.is("TRUE")
+	return ""
+}
+
+// changesBy moves past the token in hand, and returns the words of a name that changes the
+// session where it stands.
+func (p *parser) changesBy(before, last token, updates bool) string {
+	t := p.tok
+	if t.kind != word && t.kind != quoted && (t.kind != str || p.scan.dialect != SQLite) {
+		p.advance()
+		return ""
+	}
+	name, _ := p.name()
+	switch {
+	case p.is('.') && p.temporary(name, before, last):
+		return name + "." + p.after().text
+	case p.is('(') && t.kind != str && p.setsSession(lower(name)):
+		return lower(name)
+	case updates && name == "pg_settings":
+		return "UPDATE pg_settings"
+	}
+	return ""
+}
+
+// makesTemporary returns the words of CREATE [OR REPLACE] [LOCAL] TEMP, and of SELECT INTO
+// [LOCAL] TEMP, if the word in hand is the TEMP of one.
+func (p *parser) makesTemporary(before, last token) string {
+	if !p.atAny("TEMP", "TEMPORARY") {
+		return ""
+	}
+	if last.is("LOCAL") || last.is("GLOBAL") {
+		before, last = token{}, before
+	}
+	switch {
+	case last.is("CREATE"), last.is("REPLACE"):
+		return "CREATE TEMPORARY"
+	case last.is("INTO") && p.scan.dialect == Postgres && !before.is("INSERT") && !before.is("MERGE"):
+		return "INTO TEMPORARY"
+	}
+	return ""
+}
+
+// temporary reports whether the name, which has a dot behind it, is the schema of
+// temporary objects. On SQLite that may also be a table: there it counts only where a
+// statement makes something or writes to it.
+func (p *parser) temporary(name string, before, last token) bool {
+	switch p.scan.dialect {
+	case Postgres:
+		return name == "pg_temp" || strings.HasPrefix(name, "pg_temp_")
+	case SQLite:
+		target := slices.ContainsFunc([]string{"TABLE", "VIEW", "TRIGGER", "INDEX", "EXISTS", "INTO", "UPDATE"}, last.is) ||
+			before.is("OR") || before.is("DELETE") && last.is("FROM")
+		return target && lower(name) == "temp"
+	}
+	return false
+}
+
+// setsSession reports whether the function in hand, whose bracket is next, changes the
+// session. set_config with a plain true is the transaction's.
+func (p *parser) setsSession(function string) bool {
+	switch p.scan.dialect {
+	case Postgres:
+		advisory := strings.HasPrefix(function, "pg_advisory_") || strings.HasPrefix(function, "pg_try_advisory_")
+		return advisory && !strings.Contains(function, "_xact_") || function == "setseed" ||
+			strings.HasPrefix(function, "pg_replication_origin_session_") || function == "set_config" && !p.setsLocally()
+	case MySQL:
+		return slices.Contains([]string{"get_lock", "release_lock", "release_all_locks"}, function)
+	}
+	return false
+}
+
+// setsLocally reports whether is_local, the third argument of the set_config in hand, is
+// the word true and nothing more.
+func (p parser) setsLocally() (local bool) {
+	base := p.depth
+	commas, n := 0, 0 // of arguments so far, and of tokens in this one
+	var name, arrow, value token
+	p.advance()
+	for ; !p.end(); p.advance() {
+		if ends := p.depth == base; ends || p.depth == base+1 && p.is(',') {
+			plain := n == 1 && commas == 2 || n == 3 && name.is("IS_LOCAL") && (arrow.text == "=>" || arrow.text == ":=")
+			if local = local || plain && value.is("TRUE"); ends {
+				return local
+			}
+			commas, n = commas+1, 0
+			continue
+		}
+		n++
+		name, arrow, value = arrow, value, p.tok
+	}
+	return false
 }

@@ -54,7 +54,7 @@ func TestForwarderChangesTheSession(t *testing.T) {
 					return got
 				}
 				w.record(w.db, "a")
-				if got == nil || !strings.Contains(got.Error(), "would stay with the app's connection") {
+				if got == nil || !strings.Contains(got.Error(), "would change the session") {
 					t.Errorf("%s by %s: %v", query, way, got)
 				}
 			}
