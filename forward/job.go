@@ -71,7 +71,7 @@ func (d *handler) callJob(ctx context.Context, db *sql.DB, s *sink, job Job) (id
 	}
 	defer func() { _ = conn.Close() }() // its errors are those of the calls before
 	idle := false                       // whether nothing can still be using the connection
-	err = relay.Lend(conn, func(lent *sql.DB) {
+	left, err := relay.Lend(conn, func(lent *sql.DB) {
 		_, entries, e := d.look(ctx, lent, &batch{ids: job.Events}, true)
 		if e != nil {
 			fail(e)
@@ -93,7 +93,7 @@ func (d *handler) callJob(ctx context.Context, db *sql.DB, s *sink, job Job) (id
 	if err != nil && ids == nil && gone == nil {
 		fail(fmt.Errorf("forward: no connection to read the journal: %w", err))
 	}
-	if !idle {
+	if !idle || left != relay.Nothing {
 		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // the pool closes it
 	}
 	return ids, r, gone

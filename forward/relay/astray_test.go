@@ -57,7 +57,7 @@ func TestConnectionLedAstray(t *testing.T) {
 	for name, use := range users {
 		for err, kept := range map[error]int{
 			state("25006"): 0, state("08006"): 0, state("57P01"): 0, state("57P03"): 0, state("57P05"): 0,
-			&PlaceError{}: 0, state("42501"): 1, state("57014"): 1, errLost: 1,
+			&PlaceError{}: 0, state("42501"): 1, state("57014"): 1, state("25P02"): 0, errLost: 0,
 		} {
 			t.Run(fmt.Sprintf("%s %v", name, err), func(t *testing.T) {
 				db := sql.OpenDB(failing{err})

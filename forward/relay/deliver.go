@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -178,15 +179,20 @@ func (w *worker) interrupted(ctx context.Context, r Result) error {
 	return context.Cause(ctx)
 }
 
-// rollback ends a transaction, or the connection with it.
+// rollback ends a transaction, or the connection with it. On SQLite a connection that is
+// closed without it may keep its locks.
 func (w *worker) rollback(ctx context.Context) {
-	if _, err := w.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); err != nil {
-		discard(w.conn)
+	_, err := w.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+	if err == nil && w.left != Open {
+		return
+	}
+	if err = w.reconnect(ctx); err != nil {
+		w.unconnected(err)
 	}
 }
 
-// call makes one call, outside any transaction or in the one that is open. After
-// one that hangs the worker has another connection.
+// call makes one call, outside any transaction or in the one that is open. After one that
+// hangs, or leaves its connection in use or changed, the worker has another connection.
 func (w *worker) call(ctx context.Context, entries []journal.Entry) (r Result) {
 	if ctx.Err() != nil { // the lease may be another process's, and the sink with it
 		return Result{Err: &Failure{Reason: "error", Err: context.Cause(ctx)}}
@@ -195,17 +201,27 @@ func (w *worker) call(ctx context.Context, entries []journal.Entry) (r Result) {
 	defer w.lease.inCall(false)
 	clock := w.relay.cfg.Clock
 	began := clock.Now()
-	err := Lend(w.conn, func(db *sql.DB) { r = w.target.Deliver(ctx, db, entries) })
+	lend := Lend
+	if w.target.SameDatabase {
+		lend = LendWithin
+	}
+	left, err := lend(w.conn, func(db *sql.DB) { r = w.target.Deliver(ctx, db, entries) })
 	w.evidence.called(began, clock.Now())
-	if r.Hung {
-		discard(w.conn)
-		_ = w.conn.Close()
-		conn, e := w.relay.db.Conn(ctx)
-		if e != nil {
+	switch {
+	case r.Hung:
+		if e := w.reconnect(ctx); e != nil {
 			return Result{Err: &Failure{Reason: "error", Err: e}, Hung: true}
 		}
-		w.conn = conn
 		return r
+	case w.target.SameDatabase: // the connection stays until the transaction is over
+		w.left = max(w.left, left)
+		if left == Open {
+			r = Result{Err: &Failure{Reason: "error", Err: errLeftOpen}}
+		}
+	case left != Nothing:
+		if e := w.reconnect(ctx); e != nil {
+			w.unconnected(e)
+		}
 	}
 	if err != nil && r.Err == nil {
 		r = Result{Err: &Failure{Reason: "error", Err: err}}
@@ -214,6 +230,27 @@ func (w *worker) call(ctx context.Context, entries []journal.Entry) (r Result) {
 		r = Result{Err: r.of(entries[0].ID), Filtered: r.Filtered}
 	}
 	return r
+}
+
+// errLeftOpen is what a sink in the same database gets for its calls.
+var errLeftOpen = errors.New("the forwarder has left rows, a transaction or a connection of forward.Conn open, so what it has written cannot be committed: close them")
+
+// reconnect gives the worker another connection: something may still use the one that it
+// has, or wait in it for the next statement.
+func (w *worker) reconnect(ctx context.Context) error {
+	discard(w.conn)
+	_ = w.conn.Close() // its errors are those of the calls before
+	conn, err := w.relay.db.Conn(ctx)
+	if err == nil {
+		w.conn, w.left = conn, Nothing
+	}
+	return err
+}
+
+// unconnected logs why what follows in this step has no connection.
+func (w *worker) unconnected(err error) {
+	w.relay.cfg.Log.Debug("aftercommit: no connection in the place of one that a forwarder has left in use or changed",
+		zap.String("forwarder", w.target.Name), zap.Error(err))
 }
 
 // verdicts are what to write about the entries that failed.

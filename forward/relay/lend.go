@@ -5,20 +5,57 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"io"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// Lend runs f with a database of conn alone, in whatever transaction that is:
-// Begin, Commit and Rollback do nothing. It must not be used after f.
-func Lend(conn *sql.Conn, f func(db *sql.DB)) error {
-	return conn.Raw(func(base any) error {
-		db := sql.OpenDB(lender{base.(driver.Conn)})
+// Lend runs f with a database of conn alone, which is in no transaction. It must not be
+// used after f. What f leaves open or changes in the session is in left.
+func Lend(conn *sql.Conn, f func(db *sql.DB)) (left Left, err error) {
+	return lend(conn, false, f)
+}
+
+// LendWithin is [Lend] for a connection in a transaction, which f cannot end: Begin, Commit
+// and Rollback do nothing.
+func LendWithin(conn *sql.Conn, f func(db *sql.DB)) (left Left, err error) {
+	return lend(conn, true, f)
+}
+
+// Left is what a borrower leaves behind on a connection.
+type Left uint8
+
+const (
+	// Nothing is what data is written and read with.
+	Nothing Left = iota
+	// Changed is a session that may have another setting, say, or a transaction: others
+	// must not get it.
+	Changed
+	// Open are rows, a transaction or a connection that were not closed. The connection
+	// can be used no more.
+	Open
+)
+
+func lend(conn *sql.Conn, within bool, f func(db *sql.DB)) (left Left, err error) {
+	err = conn.Raw(func(base any) error {
+		l := &loan{base: base.(driver.Conn), within: within}
+		db := sql.OpenDB(l)
 		db.SetMaxOpenConns(1)
 		f(db)
-		return db.Close()
+		if db.Stats().InUse > 0 {
+			left = Open
+			l.close()
+		}
+		closed := db.Close() // closes statements
+		if left == Nothing && l.changed.Load() {
+			left = Changed
+		}
+		return closed
 	})
+	return left, err
 }
 
 // discard makes the pool close conn instead of keeping it.
@@ -26,10 +63,8 @@ func discard(conn *sql.Conn) {
 	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 }
 
-// giveBack returns conn to its pool after err, unless err says that it leads to a server
-// that cannot be written to, or to another one than the address does now: after a
-// failover a connection to the old server, or to a standby, may stay open for good, and
-// each step would get it again.
+// giveBack returns conn to its pool after err, unless another connection may not have that
+// error: each step would get this one again.
 func giveBack(conn *sql.Conn, err error) {
 	if astray(err) {
 		discard(conn)
@@ -37,22 +72,24 @@ func giveBack(conn *sql.Conn, err error) {
 	_ = conn.Close() // its errors are those of the calls before
 }
 
-// astray reports whether err is one that another connection may not have: a server that
-// is read-only or shuts down, a broken connection (PostgreSQL manual, appendix A: class
-// 08, 57P01 to 57P05), or the wrong database.
+// astray reports whether err is one that another connection may not have: one of the
+// driver or of a context, not the server's; a transaction that another use has left open
+// (PostgreSQL manual, appendix A: class 25); a server that is read-only (25006) or shuts
+// down (57P01 to 57P05), as the old one does after a failover, or a standby; a broken
+// connection (class 08); the wrong database.
 func astray(err error) bool {
 	var place *PlaceError
 	if errors.As(err, &place) {
 		return true
 	}
 	state := hooks.SQLState(err)
-	return state == "25006" || strings.HasPrefix(state, "08") || strings.HasPrefix(state, "57P")
+	return err != nil && state == "" || strings.HasPrefix(state, "25") || strings.HasPrefix(state, "08") || strings.HasPrefix(state, "57P")
 }
 
 // LendOnce is [Lend] for the last use of conn, which goes back to its pool, unless the
 // error of f says that it leads to a server that cannot be written to.
 func LendOnce(conn *sql.Conn, f func(db *sql.DB) error) (err error) {
-	lent := Lend(conn, func(db *sql.DB) { err = f(db) })
+	_, lent := Lend(conn, func(db *sql.DB) { err = f(db) })
 	if err == nil {
 		err = lent
 	}
@@ -60,14 +97,69 @@ func LendOnce(conn *sql.Conn, f func(db *sql.DB) error) (err error) {
 	return err
 }
 
-// lender gives out its one connection.
-type lender struct{ base driver.Conn }
+// loan gives out its one connection, which others begin, commit and close if it is within
+// a transaction.
+type loan struct {
+	base    driver.Conn
+	within  bool
+	changed atomic.Bool // whether a statement may have left something behind
 
-func (l lender) Connect(context.Context) (driver.Conn, error) { return lent(l), nil }
-func (l lender) Driver() driver.Driver                        { return nil }
+	mu   sync.Mutex
+	rows *lentRows // the last ones
+}
 
-// lent is a connection that others begin, commit and close.
-type lent struct{ base driver.Conn }
+func (l *loan) Connect(context.Context) (driver.Conn, error) { return lent{l}, nil }
+func (l *loan) Driver() driver.Driver                        { return nil }
+
+// close closes what f has left open. On SQLite that would otherwise keep its locks after the
+// connection is closed.
+func (l *loan) close() {
+	l.mu.Lock()
+	rows := l.rows
+	l.mu.Unlock()
+	if rows != nil {
+		rows.abandon()
+	}
+	if l.within {
+		return // the lender's transaction is its own to end
+	}
+	if e, ok := l.base.(driver.ExecerContext); ok {
+		_, _ = e.ExecContext(context.Background(), "ROLLBACK", nil) // fails outside a transaction
+	}
+}
+
+func (l *loan) look(query string) {
+	if leaves(query, l.within) {
+		l.changed.Store(true)
+	}
+}
+
+// leaves reports whether query may leave behind on its connection what is not data: a
+// transaction, a setting, a temporary table. It does not see what a function does. Within
+// a transaction it looks at the first statement only: a ';' may be of a text.
+func leaves(query string, within bool) bool {
+	for stmt := range strings.SplitSeq(query, ";") {
+		words := strings.Fields(stmt)
+		if len(words) == 0 {
+			continue
+		}
+		switch strings.ToUpper(words[0]) {
+		case "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "WITH", "VALUES", "TABLE", "COPY", "SAVEPOINT", "RELEASE":
+		case "SET":
+			if len(words) < 2 || !strings.EqualFold(words[1], "LOCAL") {
+				return true
+			}
+		default:
+			return true
+		}
+		if within {
+			break
+		}
+	}
+	return false
+}
+
+type lent struct{ *loan }
 
 var (
 	_ driver.ExecerContext      = lent{}
@@ -78,19 +170,35 @@ var (
 )
 
 // Prepare implements driver.Conn.
-func (l lent) Prepare(query string) (driver.Stmt, error) { return l.base.Prepare(query) }
+func (l lent) Prepare(query string) (driver.Stmt, error) {
+	return l.PrepareContext(context.Background(), query)
+}
 
 // Close leaves the connection open.
 func (l lent) Close() error { return nil }
 
 // Begin implements driver.Conn.
-func (l lent) Begin() (driver.Tx, error) { return noTx{}, nil }
+func (l lent) Begin() (driver.Tx, error) {
+	return l.BeginTx(context.Background(), driver.TxOptions{})
+}
 
-// BeginTx takes any options: the transaction that there is has others.
-func (l lent) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error) { return noTx{}, nil }
+// BeginTx takes any options within a transaction: that has others.
+func (l lent) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	if l.within {
+		return noTx{}, nil
+	}
+	if b, ok := l.base.(driver.ConnBeginTx); ok {
+		return b.BeginTx(ctx, opts)
+	}
+	if opts != (driver.TxOptions{}) {
+		return nil, errors.New("relay: the driver has no transactions with options")
+	}
+	return l.base.Begin() //nolint:staticcheck // what there is
+}
 
 // PrepareContext implements driver.ConnPrepareContext.
 func (l lent) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	l.look(query)
 	if p, ok := l.base.(driver.ConnPrepareContext); ok {
 		return p.PrepareContext(ctx, query)
 	}
@@ -99,6 +207,7 @@ func (l lent) PrepareContext(ctx context.Context, query string) (driver.Stmt, er
 
 // ExecContext implements driver.ExecerContext.
 func (l lent) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	l.look(query)
 	if e, ok := l.base.(driver.ExecerContext); ok {
 		return e.ExecContext(ctx, query, args)
 	}
@@ -107,10 +216,22 @@ func (l lent) ExecContext(ctx context.Context, query string, args []driver.Named
 
 // QueryContext implements driver.QueryerContext.
 func (l lent) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if q, ok := l.base.(driver.QueryerContext); ok {
-		return q.QueryContext(ctx, query, args)
+	l.look(query)
+	q, ok := l.base.(driver.QueryerContext)
+	if !ok {
+		return nil, driver.ErrSkip
 	}
-	return nil, driver.ErrSkip
+	ctx, cancel := context.WithCancel(ctx)
+	rows, err := q.QueryContext(ctx, query, args)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	lent := &lentRows{Rows: rows, cancel: cancel}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rows = lent
+	return lent, nil
 }
 
 // CheckNamedValue implements driver.NamedValueChecker.
@@ -119,6 +240,69 @@ func (l lent) CheckNamedValue(v *driver.NamedValue) error {
 		return c.CheckNamedValue(v)
 	}
 	return driver.ErrSkip
+}
+
+// lentRows are rows that the lender can close while the borrower is not in them. They have
+// no column types.
+type lentRows struct {
+	driver.Rows
+	cancel context.CancelFunc
+
+	mu     sync.Mutex
+	closed bool
+}
+
+var _ driver.RowsNextResultSet = (*lentRows)(nil)
+
+func (r *lentRows) Next(dest []driver.Value) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return io.EOF
+	}
+	return r.Rows.Next(dest)
+}
+
+func (r *lentRows) HasNextResultSet() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n, ok := r.Rows.(driver.RowsNextResultSet)
+	return ok && !r.closed && n.HasNextResultSet()
+}
+
+func (r *lentRows) NextResultSet() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n, ok := r.Rows.(driver.RowsNextResultSet); ok && !r.closed {
+		return n.NextResultSet()
+	}
+	return io.EOF
+}
+
+func (r *lentRows) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.close()
+}
+
+func (r *lentRows) close() error {
+	if r.closed {
+		return nil
+	}
+	r.closed = true
+	defer r.cancel()
+	return r.Rows.Close()
+}
+
+// abandon closes the rows without reading the rest, unless a goroutine of the borrower is
+// in them.
+func (r *lentRows) abandon() {
+	if !r.mu.TryLock() {
+		return
+	}
+	defer r.mu.Unlock()
+	r.cancel()
+	_ = r.close() // the connection is given up
 }
 
 type noTx struct{}

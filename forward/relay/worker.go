@@ -21,6 +21,7 @@ type worker struct {
 	wake   chan struct{}
 
 	conn   *sql.Conn // of the step that runs
+	left   Left      // there, by sinks
 	lease  *lease    // nil without it, as the cursor
 	cursor *cursor
 	fence  int64     // of the last cursor
@@ -148,8 +149,11 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	w.conn = conn
+	w.conn, w.left = conn, Nothing
 	defer func() {
+		if w.left != Nothing {
+			discard(w.conn)
+		}
 		giveBack(w.conn, err)
 		w.conn = nil
 		if err == nil {

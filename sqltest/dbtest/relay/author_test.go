@@ -118,7 +118,7 @@ func (a *author) record(conn *sql.Conn, names []string) error {
 		events[i] = event(n)
 	}
 	var err error
-	lent := relay.Lend(conn, func(db *sql.DB) {
+	_, lent := relay.LendWithin(conn, func(db *sql.DB) {
 		_, err = a.j.Write(ctx, hooks.Flush{Conn: db, Events: events, Token: 1, Own: true, Timeout: time.Minute})
 	})
 	return errors.Join(lent, err)

@@ -105,7 +105,7 @@ func (m *member) record(n int) error {
 		m.names = append(m.names, name)
 	}
 	var err error
-	lent := relay.Lend(m.conn, func(db *sql.DB) {
+	_, lent := relay.LendWithin(m.conn, func(db *sql.DB) {
 		_, err = m.c.w.j.Write(ctx, hooks.Flush{Conn: db, Events: events, Token: int64(m.txs), Own: true, Timeout: dbtest.Patience})
 	})
 	if err == nil {

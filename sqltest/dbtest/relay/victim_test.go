@@ -108,7 +108,7 @@ func (v *victim) transaction(j *journal.Journal, names []string) error {
 		return fail(err)
 	}
 	for _, n := range names {
-		e := relay.Lend(conn, func(db *sql.DB) {
+		_, e := relay.LendWithin(conn, func(db *sql.DB) {
 			_, err = j.Write(ctx, hooks.Flush{Conn: db, Events: []hooks.Event{event(n)}, Token: 1, Own: true, Timeout: dbtest.Patience})
 		})
 		if err = errors.Join(e, err); err != nil {

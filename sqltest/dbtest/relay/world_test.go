@@ -152,12 +152,13 @@ func (t *tx) record(names ...string) {
 	for i, n := range names {
 		events[i] = event(n)
 	}
-	t.w.must(relay.Lend(t.conn, func(db *sql.DB) {
+	_, lent := relay.LendWithin(t.conn, func(db *sql.DB) {
 		ok, err := t.w.j.Write(ctx, hooks.Flush{Conn: db, Events: events, Token: 1, Own: true, Timeout: dbtest.Patience})
 		if err != nil || !ok {
 			t.w.Fatalf("Write = %v, %v", ok, err)
 		}
-	}))
+	})
+	t.w.must(lent)
 }
 
 func event(name string) hooks.Event {
