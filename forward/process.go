@@ -3,6 +3,7 @@ package forward
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -36,7 +37,8 @@ func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) erro
 		s.inCommit.Store(s.dispatch == Sync)
 	}
 	if err := d.setUpRelay(ctx, db); err != nil {
-		if hooks.SQLState(err) == insufficientPrivilege {
+		var setup *journal.SetupError
+		if hooks.SQLState(err) == insufficientPrivilege && !errors.As(err, &setup) {
 			return fmt.Errorf("forward: this role may not relay: use the owner of the journal, or grant it USAGE on the journal's schema, EXECUTE on its functions, "+
 				"SELECT on audit_events and all on forwarders, failures, settled and workers: %w", err)
 		}

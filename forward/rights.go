@@ -32,8 +32,7 @@ func (d *handler) withoutRights(ctx context.Context, conn *sql.DB, cause error) 
 	case readOnly:
 		return false, nil
 	case insufficientPrivilege, undefinedFunction:
-		return false, fmt.Errorf("forward: this role may not register forwarders for the relay that runs elsewhere: "+
-			"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit (or that of journal.Options) to it, and again after an upgrade: %w", err)
+		return false, fmt.Errorf("forward: this role may not register forwarders for the relay that runs elsewhere: %w", err)
 	}
 	return err == nil, err
 }

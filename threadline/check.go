@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
@@ -43,7 +44,7 @@ func (s *Store) Check(ctx context.Context) error {
 	}
 	found, err := s.look(ctx, s.db)
 	if err != nil {
-		return s.explain("check", err)
+		return s.explain(ctx, "check", err)
 	}
 	if problem := s.judge(found); problem != nil {
 		return problem
@@ -83,6 +84,7 @@ type found struct {
 	stale   bool     // the function is an older one, which this role may replace
 	usage   bool     // the session's role may use the schema
 	have    int
+	roles   pgschema.Roles
 }
 
 type querier interface {
@@ -93,7 +95,8 @@ type querier interface {
 func (s *Store) look(ctx context.Context, q querier) (found, error) {
 	var f found
 	var actions, version sql.NullString
-	if err := q.QueryRowContext(ctx, s.names.inventory(s.dialect)).Scan(&actions, &version, &f.record, &f.stale, &f.usage); err != nil {
+	if err := q.QueryRowContext(ctx, s.names.inventory(s.dialect)).Scan(&actions, &version, &f.record, &f.stale, &f.usage,
+		pgtext.Scanner(&f.roles.Current), pgtext.Scanner(&f.roles.Owner)); err != nil {
 		return f, err
 	}
 	f.actions, f.version = list(actions), list(version)
@@ -119,7 +122,7 @@ func (n names) inventory(dialect hooks.Dialect) string {
 			return "(SELECT group_concat(name) FROM pragma_table_xinfo(" + sqliteText(n.schema+table) + ", 'main'))"
 		}
 		return "SELECT " + columns("_audit_actions") + ", " + columns("_schema_version") +
-			", EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'view' AND name = " + sqliteText(n.schema+"_record") + "), false, true"
+			", EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'view' AND name = " + sqliteText(n.schema+"_record") + "), false, true, '', ''"
 	}
 	columns := func(table string) string {
 		return `(SELECT pg_catalog.string_agg(a.attname::pg_catalog.text, ',') FROM pg_catalog.pg_attribute a
@@ -130,7 +133,8 @@ func (n names) inventory(dialect hooks.Dialect) string {
 		EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'record'),
 		EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'record' AND pg_catalog.pg_has_role(p.proowner, 'USAGE'))
 			AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'refuse'),
-		coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), true)
+		coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), true),
+		` + pgtext.HexAnywhere("current_user::pg_catalog.text") + `, coalesce(` + pgtext.HexAnywhere("pg_catalog.pg_get_userbyid(n.nspowner)::pg_catalog.text") + `, '')
 		FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = ` + pgtext.Literal(n.schema)
 }
 
@@ -157,8 +161,7 @@ func (s *Store) judge(f found) *SchemaError {
 	case f.version == nil:
 		return problem(true, migrate, "the table %s does not exist", s.names.actions)
 	case !f.usage:
-		return problem(false, "GRANT USAGE ON SCHEMA "+quoteIdent(s.names.schema)+" to it",
-			"this session's role may not use the schema %s", s.names.schema)
+		return problem(false, s.grant(f.roles, "EXECUTE ON FUNCTION "+s.names.record+"(json)")+", or to read: "+f.roles.Grant("GRANT SELECT ON "+s.names.actions+" TO {role}"), "%s may not use the schema %s", f.roles.Who(), s.names.schema)
 	case f.have > schemaVersion:
 		return problem(false, "upgrade the program", "%s has schema version %d, newer than this program's %d", s.names.actions, f.have, schemaVersion)
 	case f.have < schemaVersion:

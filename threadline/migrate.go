@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
 
 // migrateWait is how long Migrate waits for SQLite's only write lock, which
@@ -33,7 +34,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 func (s *Store) migrate(ctx context.Context) error {
 	now, err := s.look(ctx, s.db)
 	if err != nil {
-		return s.explain("migrate", err)
+		return s.explain(ctx, "migrate", err)
 	}
 	problem := s.judge(now)
 	switch {
@@ -52,15 +53,18 @@ func (s *Store) migrate(ctx context.Context) error {
 	case problem == nil && isRefused(err): // the older function serves as well
 		return nil
 	case problem == nil:
-		return s.explain("migrate", err)
+		return s.explain(ctx, "migrate", err)
 	case hooks.SQLState(err) == "AC001": // raised by the script: another session has changed the schema
 		problem.Problem, problem.Fix, problem.Err = "migrate", "run Store.Check", err
 		return problem
 	case isRefused(err):
+		if pgschema.Denied(err) {
+			problem.Problem += ", and " + now.roles.Who() + " may not make it"
+		}
 		problem.Err = err
 		return problem
 	default:
-		return s.explain("migrate", err)
+		return s.explain(ctx, "migrate", err)
 	}
 }
 

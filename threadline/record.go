@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
@@ -39,7 +40,7 @@ func (s *Store) Record(ctx context.Context, entries []journal.Entry) error {
 	if s.dialect == hooks.Postgres && isLacking(err) {
 		err = s.addWritten(ctx, doc, err)
 	}
-	return s.explain("record", err)
+	return s.explain(ctx, "record", err)
 }
 
 func (s *Store) add(ctx context.Context, doc string) (err error) {
@@ -105,15 +106,25 @@ func culprit(docs []document) uuid.UUID {
 
 // explain adds to a database's error what was tried and, where the tables or
 // rights are what is missing, what to do.
-func (s *Store) explain(what string, err error) error {
+func (s *Store) explain(ctx context.Context, what string, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case isMismatch(err):
 		return fmt.Errorf("threadline: %s: %w (Store.Check says what is missing, Store.Migrate makes it)", what, err)
-	case hooks.SQLState(err) == "42501":
-		return fmt.Errorf("threadline: %s: %w (the first lines of threadline.Schema are the GRANTs that a role needs)", what, err)
+	case pgschema.Denied(err):
+		roles := pgschema.Ask(ctx, s.db, s.names.schema)
+		right := "SELECT ON " + s.names.actions
+		if what == "record" {
+			right = "EXECUTE ON FUNCTION " + s.names.record + "(json)"
+		}
+		return fmt.Errorf("threadline: %s: %w: %s lacks a right in the schema %s: %s", what, err, roles.Who(), s.names.schema, s.grant(roles, right))
 	default:
 		return fmt.Errorf("threadline: %s: %w", what, err)
 	}
+}
+
+// grant says how a role gets the rights that it lacks.
+func (s *Store) grant(roles pgschema.Roles, right string) string {
+	return "run as " + roles.Whose() + ": " + roles.Grant("GRANT USAGE ON SCHEMA "+quoteIdent(s.names.schema)+" TO {role}; GRANT "+right+" TO {role}")
 }

@@ -5,15 +5,21 @@ import (
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
+
+// Check reads the version with whatever role the app has.
+const versionGrant = "	GRANT SELECT ON {schema}.schema_version TO PUBLIC;\n"
 
 // schemaVersion is what this package makes and needs.
 const schemaVersion = 1
 
 var (
 	//go:embed schema/postgres.sql
-	postgresScript string
+	postgresStart string
+	//go:embed schema/postgres_tables.sql
+	postgresTables string
 	//go:embed schema/sqlite.sql
 	sqliteScript string
 )
@@ -38,8 +44,6 @@ func (n names) script(dialect hooks.Dialect) string {
 		prefix := strings.TrimSuffix(quoteIdent(n.schema+"_"), `"`)
 		return strings.ReplaceAll(sqliteScript, `"threadline_`, prefix)
 	}
-	return strings.NewReplacer(
-		`"threadline"`, quoteIdent(n.schema),
-		`'threadline'`, pgtext.Literal(n.schema),
-	).Replace(postgresScript)
+	named := strings.NewReplacer(`"threadline"`, quoteIdent(n.schema), `'threadline'`, pgtext.Literal(n.schema))
+	return named.Replace(postgresStart) + pgschema.Install("threadline", n.schema, named.Replace(postgresTables), versionGrant)
 }

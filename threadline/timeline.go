@@ -79,7 +79,7 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (Action, error) {
 	}
 	columns, err := s.columns(ctx)
 	if err != nil {
-		return Action{}, s.explain("get", err)
+		return Action{}, s.explain(ctx, "get", err)
 	}
 	query := "SELECT " + columns + " FROM " + s.names.actions + " WHERE id = ?"
 	actions, err := s.scan(ctx, s.bind(query), []any{id.String()})
@@ -87,7 +87,7 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (Action, error) {
 	case s.unmade(ctx, err), err == nil && len(actions) == 0:
 		return Action{}, fmt.Errorf("%w: %s", ErrNotFound, id)
 	case err != nil:
-		return Action{}, s.explain("get", err)
+		return Action{}, s.explain(ctx, "get", err)
 	}
 	return actions[0], nil
 }
@@ -115,7 +115,7 @@ func (s *Store) page(ctx context.Context, q Query) (Page, error) {
 	case s.unmade(ctx, err):
 		return Page{}, nil
 	case err != nil:
-		return Page{}, s.explain("timeline", err)
+		return Page{}, s.explain(ctx, "timeline", err)
 	}
 	if len(actions) <= q.Limit {
 		return Page{Actions: actions}, nil

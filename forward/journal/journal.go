@@ -60,6 +60,9 @@ type store interface {
 	count(q Query) string
 	schemaSQL() string
 	upgradeSQL() string
+	// explain adds to an error of a read what to do, if a right is missing: that to
+	// read the table, or to call the functions.
+	explain(ctx context.Context, db *sql.DB, err error, table bool) error
 }
 
 var schemaForm = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,39}$`)
@@ -84,8 +87,9 @@ func New(dialect hooks.Dialect, o *Options) (*Journal, error) {
 	return j, nil
 }
 
-// Schema returns the SQL that makes the journal, for those who migrate
-// themselves. It is to be run once, in a transaction.
+// Schema returns the SQL that makes the journal, for those who migrate themselves. On
+// PostgreSQL it is one statement, which may be run again. On SQLite it is to be run
+// once, in a transaction.
 func Schema(dialect hooks.Dialect, o *Options) (string, error) {
 	j, err := New(dialect, o)
 	if err != nil {
@@ -95,8 +99,8 @@ func Schema(dialect hooks.Dialect, o *Options) (string, error) {
 }
 
 // Upgrade returns the SQL that brings a journal of an older version to this one,
-// for those who migrate themselves. It is to be run in a transaction, by the
-// owner of the journal's schema.
+// for those who migrate themselves. It is to be run by the owner of the journal's schema:
+// on PostgreSQL it is one statement, on SQLite it needs a transaction.
 func Upgrade(dialect hooks.Dialect, o *Options) (string, error) {
 	j, err := New(dialect, o)
 	if err != nil {

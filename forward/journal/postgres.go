@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
@@ -22,8 +23,16 @@ var (
 	postgresTables string
 	//go:embed postgres_functions.sql
 	postgresFunctions string
-	//go:embed postgres_rights.sql
-	postgresRights string
+)
+
+const (
+	schemaHeader = `-- The journal of aftercommit, for PostgreSQL 13 or newer. It is one statement: all of it
+-- happens or nothing. It may be run again: what exists stays, and older functions are
+-- replaced. Run it as the role that shall own the journal.
+`
+	// Every connection reads the versions once.
+	postgresGrants = `	GRANT SELECT ON {schema}.schema_versions TO PUBLIC;
+`
 )
 
 type postgres struct {
@@ -102,7 +111,7 @@ func (p *postgres) writeError(err error, events int, wait time.Duration) error {
 	}
 	if hooks.SQLState(err) == insufficientPrivilege {
 		// Which role that is cannot be asked: the transaction has failed.
-		grant := p.grants("the_role")
+		grant := p.grants(pgschema.Roles{})
 		return &SetupError{
 			Problem: "the role that the transaction has at its end, by SET ROLE for instance, may not write to the journal",
 			Remedy:  "run as the owner of schema " + p.schema + ", with that role's name: " + grant,
@@ -171,10 +180,10 @@ func (p *postgres) byID(ids []uuid.UUID) string {
 }
 
 func (p *postgres) schemaSQL() string {
-	return p.named(postgresTables + "\n" + postgresFunctions + "\n" + postgresRights)
+	return schemaHeader + pgschema.Install("aftercommit", p.schema, postgresTables+"\n"+postgresFunctions, postgresGrants)
 }
 
-func (p *postgres) upgradeSQL() string { return p.named(postgresFunctions) }
+func (p *postgres) upgradeSQL() string { return pgschema.Upgrade(p.schema, postgresFunctions) }
 
 func (p *postgres) all() string {
 	return "SELECT " + p.columns() + ` FROM "` + p.schema + `".audit_events`

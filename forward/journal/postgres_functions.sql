@@ -1,11 +1,19 @@
 -- The journal's functions, of this version. Run on older ones they replace them.
 
+IF EXISTS (SELECT FROM {schema}.schema_versions v WHERE v.component = 'journal' AND v.version > 3) THEN
+	RAISE EXCEPTION 'aftercommit: the journal in schema % is of a newer version: build the program that this is from with that one', {name}
+		USING ERRCODE = 'AC001';
+END IF;
+
 -- From version 2, where processes did not say what their forwarders are.
-ALTER TABLE "{schema}".workers ADD COLUMN IF NOT EXISTS forwarders text;
+IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+	WHERE n.nspname = {name} AND c.relname = 'workers' AND a.attname = 'forwarders' AND NOT a.attisdropped) THEN
+	ALTER TABLE {schema}.workers ADD COLUMN forwarders text;
+END IF;
 
 -- lacking returns the \u escapes in a JSON document whose characters this
 -- database's encoding has not. The document is ASCII, with a backslash as \u005c.
-CREATE OR REPLACE FUNCTION "{schema}".lacking(doc text) RETURNS SETOF text
+CREATE OR REPLACE FUNCTION {schema}.lacking(doc text) RETURNS SETOF text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET standard_conforming_strings = on
@@ -27,13 +35,12 @@ BEGIN
 	END LOOP;
 END
 $lacking$;
-REVOKE ALL ON FUNCTION "{schema}".lacking(text) FROM PUBLIC;
 
 -- storable writes characters that this database's encoding lacks as <U+1F600>, and
 -- lists the fields that had some under altered in the metadata. In those fields a <
 -- before U+ is written so too, so that the original can be restored from the result,
 -- unless it had to be cut to fit the timeline's indexes.
-CREATE OR REPLACE FUNCTION "{schema}".storable(events json) RETURNS json
+CREATE OR REPLACE FUNCTION {schema}.storable(events json) RETURNS json
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET standard_conforming_strings = on
@@ -53,7 +60,7 @@ BEGIN
 	FOR event IN SELECT replace(e::text, E'\\\\', E'\\u005c') FROM json_array_elements(events) AS e LOOP
 		written := replace(event, '<U+', '<U+003C>U+');
 		marked := written;
-		FOR escape IN SELECT * FROM "{schema}".lacking(event) LOOP
+		FOR escape IN SELECT * FROM {schema}.lacking(event) LOOP
 			code := ('x' || substr(escape, 3, 4))::bit(16)::integer;
 			IF length(escape) > 6 THEN
 				code := 65536 + (code - 55296) * 1024 + ('x' || substr(escape, 9, 4))::bit(16)::integer - 56320;
@@ -88,10 +95,9 @@ BEGIN
 	RETURN array_to_json(results);
 END
 $storable$;
-REVOKE ALL ON FUNCTION "{schema}".storable(json) FROM PUBLIC;
 
 -- refuse is the error for an event that readers could not show, or sinks not take.
-CREATE OR REPLACE FUNCTION "{schema}".refuse(event uuid, field text) RETURNS boolean
+CREATE OR REPLACE FUNCTION {schema}.refuse(event uuid, field text) RETURNS boolean
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $refuse$
@@ -100,11 +106,10 @@ BEGIN
 		USING ERRCODE = 'invalid_parameter_value', HINT = 'hooks.Record says what is wrong before it reaches the database.';
 END
 $refuse$;
-REVOKE ALL ON FUNCTION "{schema}".refuse(uuid, text) FROM PUBLIC;
 
 -- excess returns the name of the first text beyond its limit, in the order in which
 -- record has them.
-CREATE OR REPLACE FUNCTION "{schema}".excess(texts text[], wide integer) RETURNS text
+CREATE OR REPLACE FUNCTION {schema}.excess(texts text[], wide integer) RETURNS text
 LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $excess$
@@ -116,7 +121,6 @@ BEGIN
 		WHERE octet_length(t.value) > CASE t.field WHEN 'user_agent' THEN 512 WHEN 'comment' THEN 8192 ELSE 1024 END * wide LIMIT 1);
 END
 $excess$;
-REVOKE ALL ON FUNCTION "{schema}".excess(text[], integer) FROM PUBLIC;
 
 -- record writes events in the calling transaction. It returns no row, and
 -- writes nothing, if the transaction has no xid yet, or is read-only and has
@@ -134,7 +138,7 @@ REVOKE ALL ON FUNCTION "{schema}".excess(text[], integer) FROM PUBLIC;
 -- earlier version were less strict about their actors, so those are not looked at.
 --
 -- The SET of lock_timeout also confines the set_config inside to this call.
-CREATE OR REPLACE FUNCTION "{schema}".record(events json, token bigint, own boolean, wait_ms integer)
+CREATE OR REPLACE FUNCTION {schema}.record(events json, token bigint, own boolean, wait_ms integer)
 RETURNS SETOF integer
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -173,13 +177,13 @@ BEGIN
 	PERFORM pg_current_xact_id();
 	PERFORM pg_advisory_xact_lock_shared(token);
 	IF getdatabaseencoding() NOT IN ('UTF8', 'SQL_ASCII') AND position(E'\\u' IN events::text) > 0 THEN
-		events := "{schema}".storable(events);
+		events := {schema}.storable(events);
 	ELSIF getdatabaseencoding() = 'SQL_ASCII' THEN
 		PERFORM convert_from(convert_to(events::text, 'SQL_ASCII'), 'UTF8'); -- an error unless it is UTF-8
 	END IF;
 	-- current_user is the function's owner here; what the app has SET ROLE to,
 	-- or logged in as, is not.
-	INSERT INTO "{schema}".audit_events (role,
+	INSERT INTO {schema}.audit_events (role,
 		id, occurred_at, action, outcome,
 		actor_type, actor_id, actor_name, on_behalf_of,
 		target_type, target_id, target_name,
@@ -215,9 +219,9 @@ BEGIN
 		WHEN e.metadata IS NOT NULL AND (jsonb_typeof(e.metadata) = 'object' AND octet_length(e.metadata::text) <= 16384 * wide
 			AND NOT e.metadata @? '$.**{101}') IS NOT TRUE THEN 'metadata'
 		-- If all texts together are short, each is.
-		WHEN pg_column_size(t.texts) > 512 THEN "{schema}".excess(t.texts, wide)
+		WHEN pg_column_size(t.texts) > 512 THEN {schema}.excess(t.texts, wide)
 		END AS field) AS wrong
-	WHERE wrong.field IS NULL OR "{schema}".refuse(e.id, wrong.field)
+	WHERE wrong.field IS NULL OR {schema}.refuse(e.id, wrong.field)
 	ON CONFLICT (id) DO NOTHING;
 	GET DIAGNOSTICS fresh = ROW_COUNT;
 	IF fresh < json_array_length(events) THEN
@@ -226,10 +230,10 @@ BEGIN
 		-- captured one never fails the app, and its ID is not the app's choice.
 		SELECT min(a.id::text) INTO taken
 		FROM json_array_elements(events) AS e (event)
-		JOIN "{schema}".audit_events a ON a.id = (e.event ->> 'id')::uuid
+		JOIN {schema}.audit_events a ON a.id = (e.event ->> 'id')::uuid
 		WHERE NOT coalesce((e.event ->> 'captured')::boolean, false)
 		AND to_jsonb(a) - '{seq,xid,tx_started_at,recorded_at,role}'::text[]
-			<> to_jsonb(jsonb_populate_record(NULL::"{schema}".audit_events,
+			<> to_jsonb(jsonb_populate_record(NULL::{schema}.audit_events,
 				'{"captured": false}'::jsonb || e.event::jsonb)) - '{seq,xid,tx_started_at,recorded_at,role}'::text[];
 		IF taken IS NOT NULL THEN
 			RAISE EXCEPTION 'aftercommit: the journal has another event with the ID %: leave Event.ID empty, or give each event an ID of its own', taken
@@ -239,11 +243,10 @@ BEGIN
 	RETURN NEXT 1;
 END
 $record$;
-REVOKE ALL ON FUNCTION "{schema}".record(json, bigint, boolean, integer) FROM PUBLIC;
 
 -- register gives a forwarder that is new, or was retired, a cursor that starts
 -- now, for a role that may not write to the table. It changes no other cursor.
-CREATE OR REPLACE FUNCTION "{schema}".register(forwarder text, home text) RETURNS void
+CREATE OR REPLACE FUNCTION {schema}.register(forwarder text, home text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '5s'
@@ -252,31 +255,30 @@ DECLARE
 	here text;
 BEGIN
 	-- Looked at first: the INSERT would wait for a relay that has the row locked.
-	IF EXISTS (SELECT FROM "{schema}".forwarders f WHERE f.name = forwarder AND f.retired_at IS NULL) THEN
+	IF EXISTS (SELECT FROM {schema}.forwarders f WHERE f.name = forwarder AND f.retired_at IS NULL) THEN
 		RETURN;
 	END IF;
 	-- A cursor with another database's place would stop the relay's own.
 	here := (SELECT concat(system_identifier, '/', (SELECT oid FROM pg_database WHERE datname = current_database())) FROM pg_control_system());
 	IF (home = here OR starts_with(home, here || ' ')) IS NOT TRUE OR (octet_length(forwarder) BETWEEN 1 AND 1024) IS NOT TRUE OR octet_length(home) > 1024
-		OR EXISTS (SELECT FROM "{schema}".forwarders f WHERE f.fence > 0 AND f.retired_at IS NULL
+		OR EXISTS (SELECT FROM {schema}.forwarders f WHERE f.fence > 0 AND f.retired_at IS NULL
 			AND (f.place = here OR starts_with(f.place, here || ' ')) HAVING bool_and(f.place <> home)) THEN
 		RAISE EXCEPTION 'aftercommit: register takes a name of at most 1024 bytes and the place that the relay has: give forward.Options.Environment the same value here as where the relay runs'
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	-- Each costs the relay, and keeps entries from being purged.
-	IF (SELECT count(*) FROM "{schema}".forwarders f WHERE f.retired_at IS NULL) >= 100 THEN
+	IF (SELECT count(*) FROM {schema}.forwarders f WHERE f.retired_at IS NULL) >= 100 THEN
 		RAISE EXCEPTION 'aftercommit: 100 forwarders are registered: retire those that are no longer used, or register this one by Hub.Relay as the owner'
 			USING ERRCODE = 'program_limit_exceeded';
 	END IF;
-	INSERT INTO "{schema}".forwarders AS f (name, place, done, mark_seq)
+	INSERT INTO {schema}.forwarders AS f (name, place, done, mark_seq)
 	SELECT forwarder, home, n.p, n.top
-	FROM (SELECT pg_current_snapshot() AS p, (SELECT coalesce(max(seq), 0) FROM "{schema}".audit_events) AS top) n
+	FROM (SELECT pg_current_snapshot() AS p, (SELECT coalesce(max(seq), 0) FROM {schema}.audit_events) AS top) n
 	ON CONFLICT (name) DO UPDATE SET retired_at = NULL, registered_at = clock_timestamp(), holder = NULL, lease_until = NULL, fence = f.fence + 1,
 		done = EXCLUDED.done, tick = NULL, high = 0, seq = 0, place = EXCLUDED.place, safe_seq = 0, mark_xid = EXCLUDED.mark_xid, mark_seq = EXCLUDED.mark_seq
 	WHERE f.retired_at IS NOT NULL;
 END
 $register$;
-REVOKE ALL ON FUNCTION "{schema}".register(text, text) FROM PUBLIC;
 
-INSERT INTO "{schema}".schema_versions (component, version) VALUES ('journal', 3)
+INSERT INTO {schema}.schema_versions (component, version) VALUES ('journal', 3)
 ON CONFLICT (component) DO UPDATE SET version = excluded.version, migrated_at = excluded.migrated_at;

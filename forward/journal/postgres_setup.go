@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
@@ -24,8 +25,9 @@ type pgState struct {
 	encoding  string
 	standby   bool
 	user      string
-	usage     bool // of the schema; false if there is none
-	events    bool // a table of that name is there
+	owner     string // of the schema, "" if there is none
+	usage     bool   // of the schema; false if there is none
+	events    bool   // a table of that name is there
 	versions  bool
 	functions int // of ours
 	execute   bool
@@ -38,6 +40,7 @@ const stateQuery = `SELECT pg_catalog.current_setting('server_version_num')::pg_
 	pg_catalog.current_setting('server_encoding'),
 	pg_catalog.pg_is_in_recovery(),
 	{user},
+	coalesce((SELECT {owner} FROM pg_catalog.pg_namespace WHERE nspname = '{schema}'), ''),
 	coalesce((SELECT pg_catalog.has_schema_privilege(oid, 'USAGE')
 		FROM pg_catalog.pg_namespace WHERE nspname = '{schema}'), false),
 	EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -50,15 +53,18 @@ FROM (SELECT pg_catalog.count(*) AS n,
 	FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 	WHERE n.nspname = '{schema}' AND p.proname IN ('record', 'entries')) f`
 
+// roleTexts reads names of roles in sessions and from servers of any encoding.
+var roleTexts = strings.NewReplacer("{user}", pgtext.HexAnywhere("current_user::pg_catalog.text"),
+	"{owner}", pgtext.HexAnywhere("pg_catalog.pg_get_userbyid(nspowner)::pg_catalog.text"))
+
 func (p *postgres) named(query string) string {
 	return strings.ReplaceAll(query, "{schema}", p.schema)
 }
 
 func (p *postgres) inspect(ctx context.Context, q queryer) (pgState, error) {
 	var s pgState
-	user := pgtext.HexAnywhere("current_user::pg_catalog.text") // for sessions and servers of any encoding
-	err := q.QueryRowContext(ctx, strings.Replace(p.named(stateQuery), "{user}", user, 1)).Scan(&s.server, &s.encoding, &s.standby, pgtext.Scanner(&s.user),
-		&s.usage, &s.events, &s.versions, &s.functions, &s.execute)
+	err := q.QueryRowContext(ctx, roleTexts.Replace(p.named(stateQuery))).Scan(&s.server, &s.encoding, &s.standby, pgtext.Scanner(&s.user),
+		pgtext.Scanner(&s.owner), &s.usage, &s.events, &s.versions, &s.functions, &s.execute)
 	if err != nil {
 		return s, fmt.Errorf("journal: look for its tables: %w", err)
 	}
@@ -91,7 +97,7 @@ func (p *postgres) check(s pgState) (condition, error) {
 			Remedy:  "the journal needs 13 or newer; run without one (NoJournal), or upgrade the server",
 		}
 	case s.versions && !s.usage, s.version > 0 && s.functions >= 2 && !s.execute:
-		return missing, p.grantError(s.user)
+		return missing, p.grantError(pgschema.Roles{Current: s.user, Owner: s.owner})
 	case s.version > postgresVersion && s.oldest > postgresVersion:
 		return missing, &SetupError{
 			Problem: fmt.Sprintf("the tables in schema %s have version %d, this program knows %d", p.schema, s.version, postgresVersion),
@@ -117,27 +123,13 @@ func (p *postgres) check(s pgState) (condition, error) {
 	return missing, nil
 }
 
-func (p *postgres) grantError(user string) error {
-	role := `"` + strings.ReplaceAll(user, `"`, `""`) + `"`
-	grant := p.grants(role)
-	return &SetupError{
-		Problem: "role " + role + " may not write to it",
-		Remedy:  "run as the owner of schema " + p.schema + ": " + grant, SQL: grant,
-	}
-}
-
-// grants is what a role needs to write.
-func (p *postgres) grants(role string) string {
-	return p.named(`GRANT USAGE ON SCHEMA "{schema}" TO ` + role +
-		`; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA "{schema}" TO ` + role)
-}
-
 // unmet is the error for tables that are missing or outdated, and stay so.
-func (p *postgres) unmet(c condition, why string, cause error) error {
+func (p *postgres) unmet(c condition, s pgState, why string, cause error) error {
+	roles := pgschema.Roles{Current: s.user, Owner: s.owner}
 	if c == outdated {
 		return &SetupError{
 			Problem: "its functions in schema " + p.schema + " are of an older version, or its row in schema_versions was deleted, and " + why,
-			Remedy:  "run what journal.Upgrade(hooks.Postgres, options) returns, as the owner of the schema",
+			Remedy:  "run what journal.Upgrade(hooks.Postgres, options) returns, as " + roles.Whose(),
 			SQL:     p.upgradeSQL(), Err: cause,
 		}
 	}
@@ -170,7 +162,7 @@ func (p *postgres) connect(ctx context.Context, db *sql.DB, migrate bool) error 
 		// when the primary has them.
 		return nil
 	case found != usable && !migrate:
-		return p.unmet(found, "Options.NoMigrate is set", nil)
+		return p.unmet(found, s, "Options.NoMigrate is set", nil)
 	case found != usable:
 		if err := p.migrate(ctx, conn); err != nil {
 			return err
@@ -216,10 +208,10 @@ func (p *postgres) migrate(ctx context.Context, conn *sql.Conn) (err error) {
 	if err != nil {
 		return err
 	}
-	if script, why := p.script(found, s.user); script != "" {
+	if script, why := p.script(found, pgschema.Roles{Current: s.user}.Who()); script != "" {
 		if _, err = conn.ExecContext(ctx, script); err != nil {
 			if hooks.SQLState(err) == insufficientPrivilege {
-				return p.unmet(found, why, err)
+				return p.unmet(found, s, why, err)
 			}
 			return migrateError(err)
 		}
@@ -234,9 +226,9 @@ func (p *postgres) migrate(ctx context.Context, conn *sql.Conn) (err error) {
 func (p *postgres) script(found condition, user string) (script, refusal string) {
 	switch found {
 	case missing:
-		return p.schemaSQL(), "role " + user + " may not make them"
+		return p.schemaSQL(), user + " may not make them"
 	case outdated:
-		return p.upgradeSQL(), "role " + user + " may not replace them"
+		return p.upgradeSQL(), user + " may not replace them"
 	}
 	return "", ""
 }

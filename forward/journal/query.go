@@ -58,7 +58,8 @@ func (j *Journal) ByID(ctx context.Context, db *sql.DB, ids []uuid.UUID) ([]Entr
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	return j.read(ctx, db, func() string { return j.store.byID(ids) }, len(ids))
+	entries, err := j.read(ctx, db, func() string { return j.store.byID(ids) }, len(ids))
+	return entries, j.store.explain(ctx, db, err, false)
 }
 
 // List returns a page of entries in the order of Seq, also those that are
@@ -77,7 +78,7 @@ func (j *Journal) List(ctx context.Context, db *sql.DB, q Query) ([]Entry, error
 	if j.Missing(err) {
 		return nil, nil // it has not been made yet
 	}
-	return entries, err
+	return entries, j.store.explain(ctx, db, err, true)
 }
 
 // Each gives the entries that q selects in the order of Seq, reading a page at a
@@ -126,7 +127,7 @@ func (j *Journal) Select(ctx context.Context, q Querier, rest string) ([]Entry, 
 func (j *Journal) Count(ctx context.Context, db *sql.DB, q Query) (int64, error) {
 	var n int64
 	if err := db.QueryRowContext(ctx, j.store.count(q)).Scan(&n); err != nil && !j.Missing(err) {
-		return 0, fmt.Errorf("journal: count: %w", err)
+		return 0, j.store.explain(ctx, db, fmt.Errorf("journal: count: %w", err), true)
 	}
 	return n, nil
 }

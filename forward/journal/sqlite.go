@@ -154,3 +154,5 @@ func (s *sqlite) count(q Query) string {
 func (s *sqlite) where(q Query) string {
 	return q.where(func(t time.Time) string { return "'" + formatTime(t) + "'" })
 }
+
+func (s *sqlite) explain(_ context.Context, _ *sql.DB, err error, _ bool) error { return err }

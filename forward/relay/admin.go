@@ -29,6 +29,7 @@ type Failed struct {
 // those that are discarded, or those that are still tried. limit is in entries, 1,000 if
 // it is zero. An empty name stands for all forwarders.
 func (s *Store) Failures(ctx context.Context, db *sql.DB, forwarder string, discarded bool, limit int) (failed []Failed, err error) {
+	defer s.explain(ctx, db, &err)
 	const most = 1000
 	if limit <= 0 {
 		limit = most
@@ -118,6 +119,7 @@ func (s *Store) selected(sel *Selection, c *cursor) string {
 // them, and returns how many. The relay delivers them within seconds, in the
 // order of the journal, beside what is new. With dry it only counts.
 func (s *Store) Replay(ctx context.Context, db *sql.DB, sel Selection, dry bool) (n int64, err error) {
+	defer s.explain(ctx, db, &err)
 	if err = sel.check(); err != nil {
 		return 0, err
 	}
@@ -144,18 +146,20 @@ func (s *Store) replayQuery(forwarder, selected string) string {
 // Dismiss forgets discarded entries of a forwarder, so that they no longer keep
 // the journal from being purged, and returns how many. Without ids it forgets
 // all.
-func (s *Store) Dismiss(ctx context.Context, db *sql.DB, forwarder string, ids ...uuid.UUID) (int64, error) {
+func (s *Store) Dismiss(ctx context.Context, db *sql.DB, forwarder string, ids ...uuid.UUID) (n int64, err error) {
+	defer s.explain(ctx, db, &err)
 	query := "DELETE FROM " + s.prefix + "failures WHERE state = '" + stateDiscarded + "' AND forwarder = " + s.quote(forwarder)
 	if len(ids) > 0 {
 		query += " AND event_id IN (" + idList(ids) + ")"
 	}
-	n, err := affected(ctx, db, query)
+	n, err = affected(ctx, db, query)
 	return n, wrap("dismiss failures", forwarder, err)
 }
 
 // Retire ends a forwarder: nothing is delivered to it any more, and it keeps
 // nothing in the journal.
-func (s *Store) Retire(ctx context.Context, db *sql.DB, forwarder string) error {
+func (s *Store) Retire(ctx context.Context, db *sql.DB, forwarder string) (err error) {
+	defer s.explain(ctx, db, &err)
 	if _, err := s.cursorOf(ctx, db, forwarder); err != nil {
 		return err
 	}
@@ -176,6 +180,7 @@ func (s *Store) Retire(ctx context.Context, db *sql.DB, forwarder string) error 
 // gets everything again that may not have been delivered before the copy was made;
 // without, only what is committed from now on. It returns how many entries come again.
 func (s *Store) Resume(ctx context.Context, db *sql.DB, forwarder string, replay bool) (replayed int64, err error) {
+	defer s.explain(ctx, db, &err)
 	if _, err = s.cursorOf(ctx, db, forwarder); err != nil {
 		return 0, err
 	}
@@ -209,6 +214,7 @@ func (s *Store) Resume(ctx context.Context, db *sql.DB, forwarder string, replay
 // Span returns the distance from the oldest to the newest entry of the journal,
 // which is at least how many there are.
 func (s *Store) Span(ctx context.Context, db *sql.DB) (n int64, err error) {
+	defer s.explain(ctx, db, &err)
 	err = db.QueryRowContext(ctx, "SELECT coalesce(max(seq) - min(seq) + 1, 0) FROM "+s.events()).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("relay: the span of the journal: %w", err)
@@ -240,6 +246,7 @@ type State struct {
 
 // States returns how all forwarders stand.
 func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err error) {
+	defer s.explain(ctx, db, &err)
 	place, err := s.place(ctx, db)
 	if err != nil {
 		return nil, fmt.Errorf("relay: how forwarders stand: %w", err)

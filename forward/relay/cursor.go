@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
 
 // cursor is how far a forwarder is, under a lease.
@@ -53,7 +54,8 @@ func (s *Store) RegisterFrom(ctx context.Context, db *sql.DB, name string, from 
 	return s.register(ctx, db, name, from)
 }
 
-func (s *Store) register(ctx context.Context, db querier, name string, from Mark) error {
+func (s *Store) register(ctx context.Context, db querier, name string, from Mark) (err error) {
+	defer s.explain(ctx, db, &err)
 	place, err := s.place(ctx, db)
 	if err != nil {
 		return fmt.Errorf("relay: register %s: %w", name, err)
@@ -78,7 +80,9 @@ func (s *Store) register(ctx context.Context, db querier, name string, from Mark
 // Announce is Register for a role that may not use the relay's tables, because the relay
 // runs elsewhere as another role. It calls a function of the journal, which exists on
 // PostgreSQL only.
-func (s *Store) Announce(ctx context.Context, db *sql.DB, name string) error {
+func (s *Store) Announce(ctx context.Context, db *sql.DB, name string) (err error) {
+	schema := pgschema.Ident(s.journal.Schema())
+	defer s.explainRight(ctx, db, &err, "run as the owner, and again after an upgrade: GRANT USAGE ON SCHEMA "+schema+" TO {role}; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA "+schema+" TO {role}")
 	place, err := s.place(ctx, db)
 	if err == nil {
 		_, err = db.ExecContext(ctx, "SELECT "+s.prefix+"register("+s.quote(name)+"::pg_catalog.text, "+s.quote(place)+"::pg_catalog.text)")
@@ -91,6 +95,7 @@ func (s *Store) Announce(ctx context.Context, db *sql.DB, name string) error {
 
 // Registered reports whether a forwarder has a cursor, and is not retired.
 func (s *Store) Registered(ctx context.Context, db *sql.DB, name string) (known bool, err error) {
+	defer s.explain(ctx, db, &err)
 	return s.registered(ctx, db, name)
 }
 

@@ -11,7 +11,12 @@ import (
 
 // Settle notes that a forwarder has accepted entries without the relay, which then
 // leaves them out.
-func (s *Store) Settle(ctx context.Context, db *sql.DB, forwarder string, ids []uuid.UUID) error {
+func (s *Store) Settle(ctx context.Context, db *sql.DB, forwarder string, ids []uuid.UUID) (err error) {
+	defer s.explain(ctx, db, &err)
+	return s.accept(ctx, db, forwarder, ids)
+}
+
+func (s *Store) accept(ctx context.Context, q querier, forwarder string, ids []uuid.UUID) error {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -20,7 +25,7 @@ func (s *Store) Settle(ctx context.Context, db *sql.DB, forwarder string, ids []
 	for i, id := range ids {
 		rows[i] = "(" + name + ", '" + id.String() + "')"
 	}
-	_, err := db.ExecContext(ctx, "INSERT INTO "+s.prefix+"settled (forwarder, event_id) VALUES "+strings.Join(rows, ", ")+" ON CONFLICT DO NOTHING")
+	_, err := q.ExecContext(ctx, "INSERT INTO "+s.prefix+"settled (forwarder, event_id) VALUES "+strings.Join(rows, ", ")+" ON CONFLICT DO NOTHING")
 	return wrap("settle entries", forwarder, err)
 }
 
@@ -37,17 +42,18 @@ type Refusal struct {
 
 // Refuse notes that a forwarder has refused entries for good without the relay,
 // which then leaves them out: they are discarded, as after the relay's own attempt.
-func (s *Store) Refuse(ctx context.Context, db *sql.DB, forwarder string, refusals []Refusal) error {
+func (s *Store) Refuse(ctx context.Context, db *sql.DB, forwarder string, refusals []Refusal) (err error) {
+	defer s.explain(ctx, db, &err)
 	now := time.Now()
 	ids, verdicts := make([]uuid.UUID, len(refusals)), make([]verdict, len(refusals))
 	for i, r := range refusals {
 		ids[i] = r.ID
 		verdicts[i] = verdict{id: r.ID, failure: r.Failure, attempts: 1, discard: true, next: now}
 	}
-	if err := s.note(ctx, db, forwarder, verdicts, now); err != nil {
+	if err = s.note(ctx, db, forwarder, verdicts, now); err != nil {
 		return err
 	}
-	return s.Settle(ctx, db, forwarder, ids)
+	return s.accept(ctx, db, forwarder, ids)
 }
 
 // sweep deletes the settled rows of entries that the cursor has passed.

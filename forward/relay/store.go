@@ -17,8 +17,8 @@ import (
 
 // Store reads and writes what the relay keeps beside the journal: cursors,
 // leases, failures. It is safe for concurrent use; the database comes with each
-// call, and needs SELECT on the journal's table and all rights on the others of
-// its schema.
+// call. Its role needs USAGE on the journal's schema, SELECT on the table audit_events
+// (Purge needs DELETE as well) and all rights on the other tables; the owner has them.
 type Store struct {
 	journal *journal.Journal
 	d       dialect

@@ -56,6 +56,7 @@ func (w *worker) run(ctx context.Context) {
 	idle := time.Duration(0)
 	for !w.stopping() {
 		more, err := w.step(ctx)
+		w.relay.store.explain(ctx, w.relay.db, &err)
 		w.tellError(err)
 		switch {
 		case more:

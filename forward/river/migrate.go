@@ -53,15 +53,18 @@ func checkRights(ctx context.Context, conn *sql.DB, schema string) error {
 		table = schema + "." + table
 	}
 	// River inserts ON CONFLICT DO NOTHING, which takes SELECT.
-	var may bool
+	var (
+		may  bool
+		role string
+	)
 	err := conn.QueryRowContext(ctx, "SELECT pg_catalog.has_table_privilege(pg_catalog.to_regclass($1), 'INSERT') AND pg_catalog.has_table_privilege(pg_catalog.to_regclass($1), 'SELECT')"+
-		" AND pg_catalog.has_sequence_privilege(pg_catalog.to_regclass(pg_catalog.concat($1::pg_catalog.text, '_id_seq')), 'USAGE')", table).Scan(&may)
+		" AND pg_catalog.has_sequence_privilege(pg_catalog.to_regclass(pg_catalog.concat($1::pg_catalog.text, '_id_seq')), 'USAGE'), pg_catalog.quote_ident(current_user)", table).Scan(&may, &role)
 	switch {
 	case err != nil:
 		return fmt.Errorf("river: look for the right to insert jobs: %w", err)
 	case !may:
-		return fmt.Errorf("river: this role may not insert jobs: GRANT INSERT, SELECT ON %s, and USAGE ON SEQUENCE %s_id_seq; "+
-			"to work them it needs all rights on River's tables, or set Options.Relay to RelayElsewhere and call Hub.Work as a role that has them", table, table)
+		return fmt.Errorf("river: role %s may not insert jobs: run as the owner of River's tables: GRANT INSERT, SELECT ON %s TO %s; GRANT USAGE ON SEQUENCE %s_id_seq TO %s; "+
+			"to work them it needs all rights on River's tables, or set Options.Relay to RelayElsewhere and call Hub.Work as a role that has them", role, table, role, table, role)
 	}
 	return nil
 }

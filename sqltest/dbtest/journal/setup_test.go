@@ -204,7 +204,7 @@ func TestRoleThatMayNotMigrate(t *testing.T) {
 		s.exec("SET SESSION AUTHORIZATION " + role)
 		err := newJournal(t, e.Dialect, &journal.Options{Schema: "elsewhere"}).Connect(ctx, s.conn)
 		got := setup(t, err)
-		if !strings.Contains(err.Error(), `role `+role+` may not make them`) || got.SQL == "" || hooks.SQLState(err) != "42501" {
+		if !strings.Contains(err.Error(), `role "`+role+`" may not make them`) || got.SQL == "" || hooks.SQLState(err) != "42501" {
 			t.Errorf("err = %v", err)
 		}
 		s.exec("BEGIN")

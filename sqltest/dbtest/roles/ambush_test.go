@@ -31,7 +31,7 @@ func TestAmbush(t *testing.T) {
 	w.trapped()
 	w.everything()
 	w.e = dbtest.PGX
-	w.must(w.owner.ExecContext(ctx, "DROP SCHEMA aftercommit CASCADE; DROP SCHEMA threadline CASCADE; DROP TABLE public.orders CASCADE"))
+	w.must(w.owner.ExecContext(ctx, "DROP SCHEMA aftercommit CASCADE; DROP SCHEMA threadline CASCADE; DROP TABLE public.orders CASCADE; CREATE SCHEMA aftercommit; CREATE SCHEMA threadline"))
 	w.everything()
 	if n := w.count("SELECT pg_catalog.count(*) FROM trap.ran"); n > 0 {
 		t.Errorf("%d calls of another role's functions: %s", n, w.text("SELECT pg_catalog.string_agg(DISTINCT what, ', ') FROM trap.ran"))
@@ -62,6 +62,10 @@ func (w *world) trapped() {
 func (w *world) ambush() {
 	w.Helper()
 	w.must(w.super.ExecContext(ctx, strings.ReplaceAll(ambushSQL, "{owner}", w.ownerRole)))
+	// So that the scripts have something to revoke, or to warn of.
+	for _, what := range []string{"SCHEMAS", "TABLES", "FUNCTIONS"} {
+		w.must(w.owner.ExecContext(ctx, "ALTER DEFAULT PRIVILEGES GRANT ALL ON "+what+" TO PUBLIC"))
+	}
 }
 
 const ambushSQL = `

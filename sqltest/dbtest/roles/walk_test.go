@@ -61,6 +61,9 @@ func (w *walker) walk(query string) ([]string, error) {
 		if n := number(dig(s, "stmt_len")); n > 0 {
 			w.stmt = w.stmt[:n]
 		}
+		if set, ok := dig(s, "stmt", "VariableSetStmt").(object); ok && text(set["name"]) == "search_path" {
+			w.fixed = strings.Join(constants(set["args"]), ", ") == fixedPath
+		}
 		w.each(s, w.visit)
 	}
 	slices.Sort(w.found)
@@ -114,12 +117,12 @@ func (w *walker) visit(kind string, n object) {
 		w.cast(n)
 	case "A_Expr":
 		w.operator(n)
+	case "CaseExpr":
+		w.caseOf(n)
 	case "CreateFunctionStmt":
 		w.create(n)
 	case "DoStmt":
 		w.plpgsql("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $walk$"+option(n["args"], "as")+"$walk$", w.fixed)
-	case "VariableSetStmt":
-		w.fixed = w.fixed || text(n["name"]) == "search_path" && strings.Join(constants(n["args"]), ", ") == fixedPath
 	}
 }
 
@@ -158,6 +161,16 @@ func (w *walker) operator(n object) {
 	case len(names) > 1 || w.fixed:
 	case !slices.Contains(plain, names[0]):
 		w.found = append(w.found, "operator "+names[0])
+	}
+}
+
+// caseOf finds comparisons of a CASE with an operand, which has no operator to qualify.
+// A string takes the type of what it is compared with.
+func (w *walker) caseOf(n object) {
+	for _, when := range list(n["args"]) {
+		if n["arg"] != nil && !w.fixed && dig(when, "CaseWhen", "expr", "A_Const", "sval") == nil {
+			w.found = append(w.found, "operator = of CASE")
+		}
 	}
 }
 

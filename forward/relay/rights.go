@@ -1,0 +1,28 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+)
+
+// explain adds to an error of PostgreSQL's what to do, if a right or a table is
+// missing. It is to be deferred before anything is that gives a connection of q back.
+func (s *Store) explain(ctx context.Context, q pgschema.Querier, err *error) {
+	s.explainRight(ctx, q, err, "connect as the owner, or have it grant what the documentation of relay.Store lists")
+}
+
+// explainRight is explain with what to do if a right is missing.
+func (s *Store) explainRight(ctx context.Context, q pgschema.Querier, err *error, remedy string) {
+	schema := s.journal.Schema()
+	switch hooks.SQLState(*err) {
+	case "42501": // insufficient_privilege
+		roles := pgschema.Ask(ctx, q, schema)
+		*err = fmt.Errorf("%w: %s lacks rights on what %s owns in schema %s: %s", *err, roles.Who(), roles.Whose(), schema, roles.Grant(remedy))
+	case "42P01", "3F000", "42883": // undefined table, schema or function
+		*err = fmt.Errorf("%w: the journal's tables or functions are missing in schema %s, or old: start a program that makes them, or run what journal.Schema returns",
+			*err, schema)
+	}
+}
