@@ -110,10 +110,11 @@ func (s *Store) registered(ctx context.Context, db querier, name string) (known 
 // place names the database and its environment.
 func (s *Store) place(ctx context.Context, q querier) (string, error) {
 	var place string
-	query := s.d.place()
-	if s.env != "" {
-		query += " || " + s.quote(" "+s.env) // as the database can store it
+	env := s.env
+	if env != "" {
+		env = " " + env
 	}
+	query := s.d.place(s.quote(env)) // as the database can store it
 	err := q.QueryRowContext(ctx, "SELECT "+s.d.read(query)).Scan(s.d.scan(&place))
 	return place, err
 }

@@ -63,9 +63,9 @@ func (postgres) later(d time.Duration) string {
 }
 
 // place: the system identifier survives a failover, and a dump does not have it.
-func (postgres) place() string {
+func (postgres) place(suffix string) string {
 	return "pg_catalog.concat((SELECT system_identifier FROM pg_catalog.pg_control_system()), '/'," +
-		" (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))"
+		" (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()), " + suffix + ")"
 }
 
 // life: where one backend crashes, the server keeps its start time, and starts all other

@@ -52,7 +52,7 @@ func (sqlite) later(d time.Duration) string {
 }
 
 // place: a file does not know where it is from.
-func (sqlite) place() string { return "''" }
+func (sqlite) place(suffix string) string { return suffix }
 
 // life: transactions have no numbers here that could be given out again.
 func (sqlite) life() string { return "''" }

@@ -64,8 +64,8 @@ type dialect interface {
 	// refuses reports whether err is the database's answer to what it got, which
 	// would be the same again, and not that it cannot be reached or is busy.
 	refuses(err error) bool
-	// place is an expression that names the database.
-	place() string
+	// place is an expression that names the database, with a text behind it.
+	place(suffix string) string
 	// life is an expression that is another after each crash and each restart of the
 	// server, whichever connection asks: a pooler's outlives both.
 	life() string

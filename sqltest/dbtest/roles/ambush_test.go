@@ -128,12 +128,15 @@ $make$;
 CREATE FUNCTION public.pg_snapshot_xmin(text) RETURNS xid8 LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO trap.ran VALUES ('public'); RETURN '3'; END $f$;
 CREATE FUNCTION public.pg_visible_in_snapshot(xid8, text) RETURNS bool LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO trap.ran VALUES ('public'); RETURN false; END $f$`
 
+// environment makes statements longer.
+const environment = "tests"
+
 // everything does what a program and an operator do, over a proxy that notes the
 // statements.
 func (w *world) everything() {
 	w.Helper()
 	sink, late := &sink{}, &sink{}
-	hub := forward.New(&forward.Options{Observer: sink})
+	hub := forward.New(&forward.Options{Observer: sink, Environment: environment})
 	hub.Register(sink, forward.Auto)
 	hub.Register(late, forward.Sync, forward.ID("late"))
 	hub.Register(threadline.NewForwarder(nil), forward.Auto)
@@ -169,7 +172,7 @@ func (w *world) everything() {
 func (w *world) operate() {
 	w.Helper()
 	db := dbtest.Open(w.T, w.e.Driver, w.noted())
-	s, err := relay.New(hooks.Postgres, nil)
+	s, err := relay.New(hooks.Postgres, &relay.Options{Environment: environment})
 	w.must(err)
 	states, err := s.States(ctx, db)
 	w.must(err)
