@@ -85,7 +85,7 @@ func TestOffIsLogged(t *testing.T) {
 // TestDialectOfAnotherDatabase: a process that is given the wrong dialect says so.
 func TestDialectOfAnotherDatabase(t *testing.T) {
 	each(t, func(w *world) {
-		lite := dbtest.Open(t, dbtest.SQLite.Driver, dbtest.SQLite.DSN(t))
+		lite := dbtest.Open(w.T, dbtest.SQLite.Driver, dbtest.SQLite.DSN(w.T))
 		for what, run := range map[string]func(*forward.Hub) error{
 			"relay, PostgreSQL": func(h *forward.Hub) error { return h.Relay(ctx, w.bare, hooks.SQLite) },
 			"relay, SQLite":     func(h *forward.Hub) error { return h.Relay(ctx, lite, hooks.Postgres) },
@@ -106,7 +106,7 @@ func TestRelayWithoutRights(t *testing.T) {
 		dsn, _ := w.asWriter()
 		hub := forward.New(&forward.Options{Logger: zap.NewNop()})
 		hub.Register(w.sink, forward.Auto)
-		err := hub.Relay(ctx, dbtest.Open(t, w.e.Driver, dsn), w.e.Dialect)
+		err := hub.Relay(ctx, dbtest.Open(w.T, w.e.Driver, dsn), w.e.Dialect)
 		if err == nil || !strings.Contains(err.Error(), "may not relay") || !strings.Contains(err.Error(), "grant it") {
 			t.Errorf("error %v", err)
 		}

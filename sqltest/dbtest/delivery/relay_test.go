@@ -91,7 +91,7 @@ func TestTwoProcesses(t *testing.T) {
 func TestOpenedTwice(t *testing.T) {
 	each(t, func(w *world) {
 		a := w.start(forward.Options{}, nil)
-		second := &app{world: w, hub: a.hub, name: a.name, db: dbtest.Open(t, a.name, w.dsn)}
+		second := &app{world: w, hub: a.hub, name: a.name, db: dbtest.Open(w.T, a.name, w.dsn)}
 		w.must(second.db.PingContext(ctx))
 		for id := range 10 {
 			a.place(2 * id)

@@ -86,7 +86,7 @@ func TestForwardersAreShared(t *testing.T) {
 			defer func() { w.db = all }()
 			// Connections that stay: on a new one it would take its leases again,
 			// and with that only its share.
-			w.db = dbtest.Open(t, w.e.Driver, w.dsn)
+			w.db = dbtest.Open(w.T, w.e.Driver, w.dsn)
 			w.db.SetMaxOpenConns(2)
 			w.db.SetMaxIdleConns(2)
 			return w.start(relay.Config{Holder: holder, Lease: lease, Targets: targets})
