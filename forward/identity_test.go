@@ -51,6 +51,28 @@ func (c *Choice) must(t *testing.T) func(journal.Entry) bool {
 	return keep
 }
 
+// Jobs are compared by what their program says of the forwarder, if it does, and a
+// difference is reported once.
+func TestJobsAreCompared(t *testing.T) {
+	w := newWorld(t, func(h *Hub) { h.Register(&taker{}, Sync, Identity("orders")) })
+	s := w.h.sinks[0]
+	elsewhere := &registration{forwarder: &taker{}, as: "orders"}
+	another := &registration{forwarder: &taker{}, as: "invoices"}
+	for _, step := range []struct{ identity, told string }{
+		{"", ""},
+		{s.short(), ""},
+		{shortIdentity(elsewhere, "billing"), ""},
+		{shortIdentity(another, "billing"), "conflict"},
+		{shortIdentity(another, "billing"), ""},
+		{shortIdentity(another, "stock"), "conflict"},
+	} {
+		w.h.compareJob(s, &Job{Identity: step.identity})
+		if got := w.told(); got != step.told {
+			t.Errorf("%q: told %q, want %q", step.identity, got, step.told)
+		}
+	}
+}
+
 // Every program has a package main.
 func TestIdentityInMain(t *testing.T) {
 	if got := inProgram("main.sink"); got == "main.sink" || !strings.HasSuffix(got, ".sink") {

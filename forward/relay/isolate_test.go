@@ -86,6 +86,20 @@ func TestIsolateSmall(t *testing.T) {
 	}
 }
 
+// TestIsolateGivesUp: a sink that is down costs few calls, and one that hangs a single one.
+func TestIsolateGivesUp(t *testing.T) {
+	for hangs, want := range map[bool]int{false: 5, true: 1} {
+		calls := 0
+		_, up := Isolate(entriesOf(make([]string, 200)...), func([]journal.Entry) Result {
+			calls++
+			return Result{Hung: hangs, Err: &Failure{Err: errors.New("away")}}
+		})
+		if up || calls != want {
+			t.Errorf("hangs=%v: up %v after %d calls, want %d", hangs, up, calls, want)
+		}
+	}
+}
+
 // TestIsolateStops: a sink that goes down, or hangs, in the middle is not called for all
 // that is left.
 func TestIsolateStops(t *testing.T) {

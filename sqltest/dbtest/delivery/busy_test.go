@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/forward/journal"
@@ -30,14 +31,19 @@ func (o occupied) Forward(ctx context.Context, _ []journal.Entry) error {
 func TestBusySinksLeaveAConnection(t *testing.T) {
 	each(t, func(w *world) {
 		o := occupied{make(chan struct{}, 3), make(chan struct{})}
-		a := w.start(forward.Options{Timeout: dbtest.Patience}, func(h *forward.Hub) {
+		a := w.start(forward.Options{Timeout: 10 * dbtest.Patience}, func(h *forward.Hub) {
 			for _, id := range []string{"a", "b", "c"} {
 				h.Register(o, forward.Async, forward.ID(id))
 			}
 		})
 		a.place(1)
-		<-o.entered
-		<-o.entered
+		for range 2 {
+			select {
+			case <-o.entered:
+			case <-time.After(dbtest.Patience):
+				t.Fatal("two sinks do not get their calls at the same time")
+			}
+		}
 		c, cancel := context.WithTimeout(ctx, dbtest.Patience)
 		defer cancel()
 		st := a.hub.Status(c)

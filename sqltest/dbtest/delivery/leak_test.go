@@ -101,6 +101,21 @@ func TestOpenedAndClosed(t *testing.T) {
 	})
 }
 
+// TestHubClosed: only the app's own connection is left.
+func TestHubClosed(t *testing.T) {
+	each(t, func(w *world) {
+		w.bare.SetMaxOpenConns(1)
+		a := w.start(forward.Options{}, nil)
+		a.db.SetMaxOpenConns(1)
+		a.place(1)
+		a.drain()
+		w.must(a.hub.Close(ctx))
+		w.until("the others are closed", func() bool { return w.connections() == 1 })
+		a.place(2)
+		w.must(a.db.Close())
+	})
+}
+
 // workers are a Queue that counts those that run.
 type workers struct{ running int }
 

@@ -218,6 +218,7 @@ func (w *world) patient(dsn string, o forward.Options, register func(*forward.Hu
 // TestAttachedAgain: a sink that cannot be attached at first is tried again beside the app.
 func TestAttachedAgain(t *testing.T) {
 	each(t, func(w *world) {
+		w.bare.SetMaxOpenConns(1)
 		l := &late{sink: w.sink}
 		a := w.patient(w.dsn, forward.Options{}, func(h *forward.Hub) { h.Register(l, forward.Auto) })
 		pid := a.backend()
@@ -237,6 +238,8 @@ func TestAttachedAgain(t *testing.T) {
 		if a.starts() != 1 || a.backend() != pid || l.tried.Load() < 2 {
 			t.Errorf("%d start lines, %d attempts", a.starts(), l.tried.Load())
 		}
+		w.must(a.db.Close())
+		w.until("no connection is left", func() bool { return w.connections() == 0 })
 	})
 }
 

@@ -42,6 +42,7 @@ var unreadable = map[hooks.Dialect]map[string]string{
 		"metadata = 1.5":               "metadata",
 		"metadata = '{\"a\":'":         "metadata",
 		"metadata = x'ff'":             "metadata",
+		"metadata = '{} {}'":           "metadata",
 	},
 }
 

@@ -50,3 +50,22 @@ func TestShare(t *testing.T) {
 		})
 	}
 }
+
+// TestShareOfSeveral: the share is for all targets together, in their order.
+func TestShareOfSeveral(t *testing.T) {
+	each(t, func(w *world) {
+		second := w.target()
+		second.Name = "b/default"
+		w.must(w.store.Register(ctx, w.db, second.Name))
+		w.commit("1", "2", "3")
+		w.clock.pass(time.Minute)
+		for i, want := range []string{"1 2", "1 2 3", "1 2 3 1 2", "1 2 3 1 2 3"} { // a step finds that nothing is left
+			left, err := relay.CatchUp(ctx, w.store, w.one(), relay.Config{Targets: []relay.Target{w.target(), second}, Batch: 1, Clock: w.clock}, relay.Share{Steps: 2})
+			w.must(err)
+			w.want(want)
+			if left != (i < 3) {
+				t.Errorf("left after call %d: %v", i+1, left)
+			}
+		}
+	})
+}

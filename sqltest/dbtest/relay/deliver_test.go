@@ -234,6 +234,36 @@ func TestStoppedDuringACall(t *testing.T) {
 	}
 }
 
+// TestStopWaitsForACall: a call that runs when the relay is told to stop may finish, and
+// what it delivers is noted. The other leases are free at once.
+func TestStopWaitsForACall(t *testing.T) {
+	each(t, func(w *world) {
+		const other = "b/default"
+		w.must(w.store.Register(ctx, w.db, other))
+		w.commit("a")
+		entered, leave := make(chan struct{}), make(chan struct{})
+		slow := relay.Target{Name: other, MaxAttempts: 5, Deliver: func(c context.Context, _ *sql.DB, _ []journal.Entry) relay.Result {
+			close(entered)
+			<-leave
+			if c.Err() != nil {
+				return relay.Result{Err: failure(context.Cause(c))}
+			}
+			return relay.Result{}
+		}}
+		r := w.start(relay.Config{Lease: time.Hour, Targets: []relay.Target{w.target(), slow}})
+		<-entered
+		w.until("the process has both", func() bool { h := w.holders(); return h[name] != "" && h[other] != "" })
+		stopped := make(chan error, 1)
+		go func() { stopped <- r.Stop(ctx) }()
+		w.until("the other lease is free", func() bool { return w.holders()[name] == "" })
+		close(leave)
+		w.must(<-stopped)
+		if n := w.behind(other); n != 0 || w.holders()[other] != "" {
+			t.Errorf("%d entries are left, and %q has the lease", n, w.holders()[other])
+		}
+	})
+}
+
 // deaf is a database that does not hear that a context has ended, as one over a
 // fast connection may not.
 func deaf(t *testing.T, e dbtest.Engine, dsn string) *sql.DB {

@@ -161,6 +161,12 @@ func TestFailureThatCannotBeWritten(t *testing.T) {
 		if dead := w.failures(true); len(dead) != 1 || calls() != 6 {
 			w.Errorf("%d failures after %d calls, want 1 after 6", len(dead), calls())
 		}
+		w.exec(strings.Replace(refuse, "(false)", "(false) NOT VALID", 1))
+		w.commit("bad")
+		w.until("another call", func() bool { return calls() == 7 })
+		w.ticks(3)
+		w.clock.pass(time.Second) // the first pause again
+		w.until("the next call", func() bool { return calls() == 8 })
 	})
 }
 

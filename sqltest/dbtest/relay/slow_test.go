@@ -279,39 +279,49 @@ func TestDeadConnection(t *testing.T) {
 }
 
 // TestLateVerdict: what a holder has on its way when it is overtaken is not written,
-// also about an entry that the journal does not have any more.
+// neither about an entry that is tried again, nor about one that the journal does not have
+// any more.
 func TestLateVerdict(t *testing.T) {
-	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
-		w := newWorld(t, e)
-		w.sink.refuse = func(name string) error {
-			if name == "bad" {
-				return errTransient
-			}
-			return nil
-		}
-		w.commit("a", "bad", "b")
-		r := w.start(relay.Config{})
-		w.drain(r)
-		w.must(r.Stop(ctx))
-		_, err := w.db.ExecContext(ctx, "DELETE FROM aftercommit.audit_events WHERE target_id = 'bad'")
-		w.must(err)
-		w.clock.pass(time.Hour)
+	for _, gone := range []bool{false, true} {
+		t.Run(fmt.Sprintf("gone=%v", gone), func(t *testing.T) {
+			dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) { lateVerdict(newWorld(t, e), gone) }, dbtest.PostgresEngines()...)
+		})
+	}
+}
 
-		p := dbtest.NewProxy(t, dbtest.Shared(t).Addr())
-		trap := p.Next(dbtest.HoldStatement, having("INSERT INTO \"aftercommit\".failures"))
-		defer trap.Release()
-		looks := w.db
-		w.db = dbtest.Open(t, e.Driver, dbtest.Via(w.dsn, p.Addr()))
-		w.start(relay.Config{})
-		w.db = looks
-		<-trap.Sprung()
-		w.lease("other", future)
-		trap.Release()
-		w.ticks(5)
-		if f := w.failures(true); len(f) > 0 {
-			t.Errorf("discarded %+v", f)
+func lateVerdict(w *world, gone bool) {
+	w.Helper()
+	refusal := errTransient
+	w.sink.refuse = func(name string) error {
+		if name == "bad" {
+			return refusal
 		}
-	}, dbtest.PostgresEngines()...)
+		return nil
+	}
+	w.commit("a", "bad", "b")
+	r := w.start(relay.Config{})
+	w.drain(r)
+	w.must(r.Stop(ctx))
+	refusal = permanent{errTransient}
+	if gone {
+		w.exec("DELETE FROM aftercommit.audit_events WHERE target_id = 'bad'")
+	}
+	w.clock.pass(time.Hour)
+
+	p := dbtest.NewProxy(w.T, dbtest.Shared(w.T).Addr())
+	trap := p.Next(dbtest.HoldStatement, having("INSERT INTO \"aftercommit\".failures"))
+	defer trap.Release()
+	looks := w.db
+	w.db = dbtest.Open(w.T, w.e.Driver, dbtest.Via(w.dsn, p.Addr()))
+	w.start(relay.Config{})
+	w.db = looks
+	<-trap.Sprung()
+	w.lease("other", future)
+	trap.Release()
+	w.ticks(5)
+	if f := w.failures(true); len(f) > 0 {
+		w.Errorf("discarded %+v", f)
+	}
 }
 
 // TestBlackHole: the holder's network is gone. Another process takes over, the

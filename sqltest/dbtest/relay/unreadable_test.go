@@ -32,16 +32,20 @@ var spoiled = map[hooks.Dialect]map[string]string{
 
 func (w *world) change(set, name string) {
 	w.Helper()
-	table := "aftercommit.audit_events"
-	if w.e.Dialect == hooks.SQLite {
-		table = "aftercommit_events"
-	}
 	where := " WHERE target_id = '" + name + "'"
 	if name == "" {
 		where = ""
 	}
-	_, err := w.db.ExecContext(ctx, "UPDATE "+table+" SET "+set+where)
+	_, err := w.db.ExecContext(ctx, "UPDATE "+w.journal()+" SET "+set+where)
 	w.must(err)
+}
+
+// journal is the table of the events.
+func (w *world) journal() string {
+	if w.e.Dialect == hooks.SQLite {
+		return "aftercommit_events"
+	}
+	return "aftercommit.audit_events"
 }
 
 // An entry that cannot be read is discarded with its reason; what is around it is
@@ -126,6 +130,23 @@ func TestUnreadableEntriesOfASinkThatIsDown(t *testing.T) {
 		w.drain(r)
 		w.want("d")
 		w.checkDead(5)
+	})
+}
+
+// Nor is what cannot be read tried when an entry has failed alone: the sink would seem to
+// take it, and that would be held against the other.
+func TestUnreadableEntriesAreNoProof(t *testing.T) {
+	each(t, func(w *world) {
+		w.sink.refuse = refuseBad
+		w.commit("bad", "a", "b")
+		w.change("metadata = '[1]'", "a")
+		w.change("metadata = '[1]'", "b")
+		w.start(relay.Config{})
+		w.until("it is suspended", func() bool { return len(w.sink.told(hooks.NoticeSuspended)) == 1 })
+		w.want("")
+		if f := w.failures(false); len(f) > 0 {
+			w.Errorf("counted: %+v", f)
+		}
 	})
 }
 

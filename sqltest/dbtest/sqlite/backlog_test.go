@@ -20,14 +20,18 @@ import (
 
 // sink is down until it is set up.
 type sink struct {
-	mu  sync.Mutex
-	up  bool
-	got []string
+	mu   sync.Mutex
+	up   bool
+	slow bool // it takes a commit's share of time for each call of several entries
+	got  []string
 }
 
 func (s *sink) Forward(_ context.Context, entries []journal.Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.slow && len(entries) > 1 {
+		time.Sleep(100 * time.Millisecond)
+	}
 	if !s.up {
 		return errors.New("the sink is down")
 	}
@@ -52,12 +56,15 @@ func (s *sink) take() []string {
 	return got
 }
 
-// waiting is an app whose sink has missed n events.
-func waiting(t *testing.T, n int) (*world, *forward.Hub, *sql.DB, *sink) {
+// waiting is an app whose sink, and others, have missed n events.
+func waiting(t *testing.T, n int, others ...*sink) (*world, *forward.Hub, *sql.DB, *sink) {
 	t.Helper()
 	w, s := newWorld(t), &sink{}
 	hub := forward.New(&forward.Options{Logger: zap.NewNop(), Grace: time.Nanosecond})
 	hub.Register(s, forward.Auto)
+	for i, other := range others {
+		hub.Register(other, forward.Auto, forward.ID(fmt.Sprint(i)))
+	}
 	w.name = dbtest.Name("sqlite")
 	driver.Register(w.name, "sqlite", hub)
 	db := w.open("_pragma=busy_timeout(5000)", "_pragma=journal_mode(WAL)")
@@ -98,6 +105,56 @@ func TestCommitPaysAShare(t *testing.T) {
 		if commit > missed {
 			t.Fatalf("after %d commits, %d of %d are delivered", commit, next, missed)
 		}
+	}
+}
+
+// TestSlowSinksTakeTurns: a call that takes the whole time of a share is the only one of
+// its commit, and that of the next commit is the other sink's.
+func TestSlowSinksTakeTurns(t *testing.T) {
+	const missed, share = 400, 50
+	second := &sink{slow: true}
+	w, _, db, first := waiting(t, missed, second)
+	first.slow = true
+	first.come()
+	second.come()
+	for a, b := 0, 0; a < missed && b < missed; {
+		w.must(hooks.Record(ctx, db, hooks.Event{Action: "order.noted", Target: hooks.Target{ID: "own"}}))
+		one, other := len(first.take())-1, len(second.take())-1
+		if one < 0 || other < 0 || one+other > share {
+			t.Fatalf("a commit delivered %d and %d events beside its own, want %d at most", one, other, share)
+		}
+		a, b = a+one, b+other
+		if one+other > 0 && max(a, b) > 4*share && min(a, b) == 0 {
+			t.Fatalf("%d and %d events were delivered: they take no turns", a, b)
+		}
+	}
+}
+
+// late is a sink that returns when its time is over.
+type late struct{ calls int }
+
+func (l *late) Forward(ctx context.Context, _ []journal.Entry) error {
+	l.calls++
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestSuspendedSinkIsNotCalled: neither with a commit's own events, nor with those that
+// it has missed.
+func TestSuspendedSinkIsNotCalled(t *testing.T) {
+	w, l := newWorld(t), &late{}
+	hub := forward.New(&forward.Options{Logger: zap.NewNop(), Grace: time.Nanosecond})
+	hub.Register(l, forward.Auto, forward.Timeout(time.Millisecond))
+	w.name = dbtest.Name("sqlite")
+	driver.Register(w.name, "sqlite", hub)
+	db := w.open("_pragma=busy_timeout(5000)", "_pragma=journal_mode(WAL)")
+	record := func() { w.must(hooks.Record(ctx, db, hooks.Event{Action: "order.noted"})) }
+	for range 3 {
+		record()
+	}
+	before := l.calls
+	if record(); before < 3 || l.calls != before {
+		t.Errorf("%d calls before it was suspended, %d after that", before, l.calls-before)
 	}
 }
 
