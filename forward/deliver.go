@@ -22,7 +22,7 @@ type sink struct {
 	*registration
 	inCommit atomic.Bool // called within Commit
 	attached bool        // guarded by handler.setup
-	off      atomic.Bool // left out for good
+	off      atomic.Bool // left out
 	breaker  breaker
 	rivals   rivals
 	short    func() string // its shortIdentity, which each job carries

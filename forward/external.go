@@ -122,6 +122,7 @@ func (h *Hub) Work(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error
 	if err != nil {
 		return err
 	}
+	d.lookAgain(db)
 	return d.closeAfter(ctx)
 }
 

@@ -31,11 +31,13 @@ type Forwarder interface {
 }
 
 // Attacher is a Forwarder that wants to look at its sink before the first
-// entry. Attach is called once per database, with the first connection; db is
+// entry. Attach is called until it succeeds, with the first connection; db is
 // that of the app, of exactly one connection and only until Attach returns, and
 // [Dialect] of ctx is what it speaks. An error of kind [Permanent] (missing tables,
-// say) leaves the forwarder unattached, with one warning; any other fails the
-// connection attempt or, in best effort, is tried again beside the app.
+// say) leaves the forwarder out, with one warning, until a later call succeeds: on
+// PostgreSQL it is tried again beside the app, up to every half minute; on SQLite the
+// program has to be restarted. Any other error fails the connection attempt or, in best
+// effort, is tried again beside the app.
 type Attacher interface {
 	Attach(ctx context.Context, db *sql.DB) error
 }

@@ -34,6 +34,7 @@ type handler struct {
 	side    sidePool
 	queue   queue
 	starter starter
+	leftOut starter // looks again at forwarders that are left out
 
 	warnedUncaptured, warnedUnattributed atomic.Bool
 }
@@ -77,7 +78,7 @@ func (d *handler) attach(ctx context.Context, conn *sql.DB) error {
 		case err == nil:
 		case errors.As(err, &permanent):
 			s.off.Store(true)
-			d.log().Warn("aftercommit: a forwarder is left out: it cannot work with this database",
+			d.log().Warn("aftercommit: a forwarder is left out: it cannot work with this database as it is",
 				zap.String("driver", d.db.Driver), zap.String("forwarder", s.name()),
 				zap.String("reason", permanent.Reason), zap.Error(err))
 		default:

@@ -45,6 +45,7 @@ func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) erro
 		return err
 	}
 	d.runQueue(db)
+	d.lookAgain(db)
 	return d.closeAfter(ctx)
 }
 

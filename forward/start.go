@@ -79,6 +79,7 @@ func (d *handler) start(ctx context.Context, conn *sql.DB) error {
 	d.logStart()
 	d.warnDurability(ctx, conn)
 	d.starter.succeed()
+	d.lookAgain(nil)
 	return nil
 }
 

@@ -1,0 +1,104 @@
+package forward
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+
+	"go.uber.org/zap"
+)
+
+var errLeftOut = errors.New("a forwarder is left out")
+
+// hasLeftOut reports whether a forwarder is left out.
+func (d *handler) hasLeftOut() bool {
+	return slices.ContainsFunc(d.allSinks(), func(s *sink) bool { return s.off.Load() })
+}
+
+// lookAgain tries beside the app to attach the forwarders that are left out, until none
+// is: an operator may make the tables or grant the rights that they lack. It uses pool,
+// or without one a connection that it opens for each attempt.
+func (d *handler) lookAgain(pool *sql.DB) {
+	if !d.hasLeftOut() || pool == nil && !d.canTryAgain() || !d.hub.admit(d) {
+		return
+	}
+	ctx, done := d.leftOut.launch(errLeftOut)
+	if ctx == nil {
+		return
+	}
+	go func() {
+		defer done()
+		pause := firstPause
+		for d.leftOut.rest(ctx, pause) && d.hasLeftOut() {
+			if d.attachAgain(ctx, pool) {
+				d.restart(ctx, pool)
+			}
+			pause = min(2*pause, lastPause)
+		}
+	}()
+}
+
+// attachAgain tries once, and reports whether a forwarder was attached.
+func (d *handler) attachAgain(ctx context.Context, pool *sql.DB) (attached bool) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTime)
+	defer cancel()
+	if pool == nil {
+		pool = sql.OpenDB(d.beside())
+		pool.SetMaxOpenConns(1)
+		defer func() { _ = pool.Close() }() // what it is about is over
+	}
+	select {
+	case d.setup <- struct{}{}:
+		defer func() { <-d.setup }()
+	default:
+		return false // a connection of the app's is starting
+	}
+	for _, s := range d.allSinks() {
+		a, ok := s.forwarder.(Attacher)
+		if !ok || !s.off.Load() || d.attachOne(ctx, pool, s, a) != nil {
+			continue
+		}
+		s.off.Store(false)
+		attached = true
+		d.log().Info("aftercommit: a forwarder that was left out is attached",
+			zap.String("driver", d.db.Driver), zap.String("forwarder", s.name()))
+	}
+	return attached
+}
+
+// restart starts what this process delivers with anew, so that it serves forwarders
+// that have come in.
+func (d *handler) restart(ctx context.Context, pool *sql.DB) {
+	stop, cancel := context.WithTimeout(ctx, closeTime)
+	defer cancel()
+	relays := d.running() != nil
+	err := errors.Join(d.stopWorkers(stop), d.stopRelay(stop), d.workAgain(ctx, pool))
+	if relays {
+		err = errors.Join(err, d.relayAgain(pool))
+	}
+	if err != nil && ctx.Err() == nil {
+		d.log().Warn("aftercommit: what delivers was started anew for a forwarder that was left out, with an error: if it gets nothing, restart this program",
+			zap.String("driver", d.db.Driver), zap.Error(err))
+	}
+}
+
+func (d *handler) workAgain(ctx context.Context, pool *sql.DB) error {
+	switch {
+	case len(d.queue.given) == 0:
+		return nil
+	case pool != nil:
+		return d.runWorkers(ctx, pool)
+	}
+	return d.startWorkers(ctx)
+}
+
+func (d *handler) relayAgain(pool *sql.DB) (err error) {
+	if pool == nil {
+		if pool, err = d.sideDB(); err != nil {
+			return err
+		}
+	}
+	d.runQueue(pool)
+	return nil
+}

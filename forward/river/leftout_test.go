@@ -1,0 +1,57 @@
+package river_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"go.uber.org/zap"
+
+	"github.com/go-aftercommit/aftercommit/driver"
+	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/river"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+// lacking is a sink that refuses to be attached until ready.
+type lacking struct {
+	*sink
+	ready atomic.Bool
+}
+
+func (l *lacking) Attach(context.Context, *sql.DB) error {
+	if l.ready.Load() {
+		return nil
+	}
+	return forward.Permanent("schema_mismatch", errors.New("no tables"))
+}
+
+// TestLeftOutComesBack: jobs for a forwarder that is left out wait until it can be
+// attached, beside those of another one, and in a process that only works jobs.
+func TestLeftOutComesBack(t *testing.T) {
+	each(t, func(w *world) {
+		for _, mode := range []forward.RelayMode{forward.RelayInProcess, forward.RelayElsewhere} {
+			l := &lacking{sink: &sink{}}
+			w.sink = &sink{}
+			w.hub = forward.New(&forward.Options{Logger: zap.NewNop(), Relay: mode, Queue: river.New(w.river)})
+			w.hub.Register(l, forward.Async)
+			w.hub.Register(w.sink, forward.Async)
+			w.driver = dbtest.Name(w.e.Driver)
+			driver.Register(w.driver, w.e.Driver, w.hub)
+			w.db = dbtest.Open(w, w.driver, w.dsn)
+			w.commit(int(mode) + 1)
+			if mode == forward.RelayElsewhere {
+				w.work()
+			}
+			w.until("the other one has it", func() bool { return w.sink.calls() != "" }, w.jobs)
+			if got := l.calls(); got != "" {
+				w.Errorf("the one that is left out has %s", got)
+			}
+			l.ready.Store(true)
+			w.until("both have it", func() bool { return l.calls() != "" }, w.jobs)
+			w.must(w.db.Close())
+		}
+	})
+}
