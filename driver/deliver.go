@@ -125,6 +125,7 @@ func (c *conn) prepareConn(ctx context.Context) error {
 		c.learnSession(ctx)
 	}
 	l := c.lend(ctx, leaseIdle)
+	l.setup = true
 	err := c.callConnect(ctx, l.db)
 	native := l.revoke()
 	if err == nil {

@@ -43,6 +43,7 @@ type lease struct {
 	sent    bool       // final was executed
 	within  bool       // the borrower has a transaction of its own open
 	entered bool       // the borrower has used the connection
+	setup   bool       // for Connect
 	left    leftover
 	revoked bool
 	uses    int   // running calls, open rows, statements, transactions

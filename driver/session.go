@@ -90,7 +90,8 @@ func (l *lease) ran(query string, err error) {
 		case lex.Commit, lex.Rollback:
 			l.left.open = err != nil && l.left.open || s.Chain
 		case lex.Opaque:
-			l.left.unseen = l.left.unseen || !l.c.sqlite() // which has no procedures
+			// SQLite has no procedures, and a DO makes our tables.
+			l.left.unseen = l.left.unseen || !l.setup && !l.c.sqlite()
 		}
 	}
 }

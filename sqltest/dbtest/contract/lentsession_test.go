@@ -244,11 +244,11 @@ func TestForwarderFailsToCommit(t *testing.T) {
 	}, dbtest.SQLite)
 }
 
-// TestAttacherIsGivenAnotherConnection after its DO: the app gets one that it has not
-// changed, also as a *sql.Conn.
-func TestAttacherIsGivenAnotherConnection(t *testing.T) {
+// TestAttacherLeavesATransaction open: the app gets another connection, also as a
+// *sql.Conn.
+func TestAttacherLeavesATransaction(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
-		sink := &attachedSink{query: "DO $$BEGIN PERFORM set_config('statement_timeout', '77777', false); END$$"}
+		sink := &attachedSink{query: "BEGIN; SET LOCAL statement_timeout = 77777"}
 		w := newWorld(t, e, setup{hook: func(h hooks.Hook) hooks.Hook {
 			h.(*forward.Hub).Register(sink, forward.Sync)
 			return h
