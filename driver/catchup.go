@@ -9,7 +9,7 @@ import (
 )
 
 // errUnasked is no ErrBadConn: nothing is wrong with the app's transaction.
-var errUnasked = errors.New("driver: rows are open on this connection, so the server cannot be asked in which transaction the function is to wait, as it must be while the mode is off: read the rows to their end, or close them, before OnCommit and OnRollback")
+var errUnasked = errors.New("driver: rows are open on this connection, so the server cannot be asked which transaction it is in, as it must be after what may have ended one, and for OnCommit and OnRollback while the mode is off: read the rows to their end, or close them, and try again")
 
 // catchUp asks the server, in the mode off, which transaction is open, so that a function
 // of OnCommit or OnRollback can wait for its end: until now it was not asked.
@@ -25,19 +25,29 @@ func (c *conn) catchUp(ctx context.Context) error {
 		c.look(ctx)
 		c.asks = false
 	case c.behind:
-		_, known := c.status()
-		if (!known || c.open && len(c.tx.items) > 0) && isBusy(c.own.conn) {
-			return errUnasked // before pgx takes the result away from the rows
+		if err := c.lookOrWait(ctx); err != nil {
+			return err
 		}
-		w := c.testimony(ctx)
-		if w == witnessLost && c.postgres() && c.alive() {
-			return errUnasked // which lib/pq says only when it is asked
-		}
-		c.believe(ctx, w)
 	}
 	if c.bad {
 		return driver.ErrBadConn
 	}
+	return nil
+}
+
+// lookOrWait is look, except that it leaves a connection alone on which rows keep the
+// server from being asked, and returns an error. Giving that up would cost the app its
+// rows and the transaction.
+func (c *conn) lookOrWait(ctx context.Context) error {
+	_, known := c.status()
+	if (!known || c.open && len(c.tx.items) > 0) && isBusy(c.own.conn) {
+		return errUnasked // before pgx takes the result away from the rows
+	}
+	w := c.testimony(ctx)
+	if w == witnessLost && c.postgres() && c.alive() {
+		return errUnasked // which lib/pq says only when it is asked
+	}
+	c.believe(ctx, w)
 	return nil
 }
 

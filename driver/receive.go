@@ -22,6 +22,11 @@ func (c *conn) receive(ctx context.Context) (driver.Result, error) {
 	}
 	// While the mode is off, catchUp does what calm would do, for functions alone.
 	if c.alert && (c.mode() != hooks.Off || c.db.reg.modeNow() != hooks.Off) {
+		if c.behind && !c.bad && !c.mysql() {
+			if err := c.lookOrWait(ctx); err != nil {
+				return nil, err
+			}
+		}
 		if err := c.calm(ctx); err != nil {
 			return nil, err
 		}
