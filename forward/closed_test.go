@@ -74,6 +74,22 @@ func TestWorkersStartedMeanwhileAreStopped(t *testing.T) {
 	}
 }
 
+// TestCloseStopsWorkers: that of the database, and that of the Hub.
+func TestCloseStopsWorkers(t *testing.T) {
+	for name, end := range map[string]func(w *world) error{
+		"the database": func(w *world) error { return w.h.Close() },
+		"the Hub":      func(w *world) error { return w.hub.Close(ctx) },
+	} {
+		w, stopped := newWorld(t, nil), new(stops)
+		if !w.h.keepWorkers(stopped) {
+			t.Fatal("the workers are not kept")
+		}
+		if err := end(w); err != nil || !bool(*stopped) {
+			t.Errorf("%s: error %v, stopped: %t", name, err, *stopped)
+		}
+	}
+}
+
 // startsQueue is a Queue that starts these workers.
 type startsQueue struct{ workers *stops }
 

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
@@ -81,8 +82,8 @@ func (r *refusing) fail(err error) {
 }
 
 // TestAttemptsToStart follow each other less and less often, and a commit with events
-// brings the next one forward, to a second after the last. What they wait for is logged
-// once.
+// brings the next one forward, to a second after the last; so does a flush that fails. What
+// they wait for is logged once.
 func TestAttemptsToStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		base := &refusing{err: errNowhere}
@@ -116,6 +117,16 @@ func TestAttemptsToStart(t *testing.T) {
 		if n := lines(); n != 1 {
 			t.Errorf("%d lines say what it waits for, want 1", n)
 		}
+		now = time.Now()
+		j, err := journal.New(hooks.Postgres, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.h.journal = j
+		if _, err := w.h.Flush(ctx, hooks.Flush{Conn: w.conn, Events: w.events("a.b")}); err == nil {
+			t.Fatal("something was written nowhere")
+		}
+		want(now, 0) // a start may make what was missing
 		base.fail(errors.New("another reason"))
 		wait(60 * s)
 		if n := lines(); n != 2 {

@@ -57,6 +57,28 @@ func TestKeeperInTheDark(t *testing.T) {
 	})
 }
 
+// TestNoHeartbeatOnceStopped: the worker that stops last deletes the row that it would
+// insert again, and the process would count as one that works.
+func TestNoHeartbeatOnceStopped(t *testing.T) {
+	s, err := New(hooks.Postgres, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	errAsked := errors.New("it was asked")
+	db := sql.OpenDB(failing{errAsked})
+	defer db.Close()
+	r := newRelay(s, db, Config{})
+	k := newKeeper(r)
+	if _, err := k.attempt(t.Context(), nil); !errors.Is(err, errAsked) {
+		t.Fatalf("while it works: %v", err)
+	}
+	r.beat = time.Time{}
+	close(r.stopping)
+	if _, err := k.attempt(t.Context(), nil); err != nil {
+		t.Errorf("once it stops: %v", err)
+	}
+}
+
 // renewing is a server that renews the one lease there is, unless it is down.
 type renewing struct{ down atomic.Bool }
 

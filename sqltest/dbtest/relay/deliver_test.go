@@ -55,6 +55,25 @@ func TestStartsWhereItWasRegistered(t *testing.T) {
 	})
 }
 
+// TestMarks: a forwarder that is registered from a mark gets what was committed after it,
+// unless the mark is of another database.
+func TestMarks(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w, other := newWorld(t, e), newWorld(t, e)
+		w.commit("before")
+		own, err := w.store.Mark(ctx, w.db)
+		w.must(err)
+		foreign, err := other.store.Mark(ctx, other.db)
+		w.must(err)
+		w.commit("after")
+		w.must(w.store.RegisterFrom(ctx, w.db, "own/default", own))
+		w.must(w.store.RegisterFrom(ctx, w.db, "foreign/default", foreign))
+		if own, foreign := w.behind("own/default"), w.behind("foreign/default"); own != 1 || foreign != 0 {
+			t.Errorf("%d and %d entries wait, want 1 and 0", own, foreign)
+		}
+	}, dbtest.PostgresEngines()...)
+}
+
 // TestOneBadEntry: the others are delivered at once; the bad one is tried five
 // times, later and later, while the sink takes others, and then discarded.
 func TestOneBadEntry(t *testing.T) {
