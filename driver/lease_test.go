@@ -21,17 +21,25 @@ func commitOne(t *testing.T, db *sql.DB) {
 	}
 }
 
+// TestLentConnectionIsRevoked, also if the borrower has taken it out of the pool.
 func TestLentConnectionIsRevoked(t *testing.T) {
 	fake := sqltest.NewFake()
-	var kept []*sql.DB
+	var kept []hooks.Handle
 	s := &spy{}
-	s.connect = func(_ context.Context, db *sql.DB) error { kept = append(kept, db); return nil }
-	s.flush = func(_ context.Context, f hooks.Flush) (bool, error) { kept = append(kept, f.Conn); return true, nil }
-	s.end = func(_ context.Context, e hooks.Ended) hooks.Outcome { kept = append(kept, e.Conn); return e.Outcome }
+	keep := func(db *sql.DB) {
+		conn, err := db.Conn(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept = append(kept, db, conn)
+	}
+	s.connect = func(_ context.Context, db *sql.DB) error { keep(db); return nil }
+	s.flush = func(_ context.Context, f hooks.Flush) (bool, error) { keep(f.Conn); return true, nil }
+	s.end = func(_ context.Context, e hooks.Ended) hooks.Outcome { keep(e.Conn); return e.Outcome }
 	db := open(t, fake, s)
 	commitOne(t, db)
-	if len(kept) != 3 {
-		t.Fatalf("lent %d times, want at Connect, Flush and End", len(kept))
+	if len(kept) != 2*3 {
+		t.Fatalf("lent %d times, want at Connect, Flush and End", len(kept)/2)
 	}
 	for i, k := range kept {
 		if _, err := k.ExecContext(context.Background(), "UPDATE late"); err == nil {
