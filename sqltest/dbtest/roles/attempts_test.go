@@ -125,8 +125,14 @@ var attempts = []attempt{
 // TestAttempts: whatever a role with README's grants tries, it does not read or
 // change what another role has written, and that reaches the sink meanwhile.
 func TestAttempts(t *testing.T) {
-	w := newWorld(t, dbtest.PQ)
-	h := w.hostile()
+	for _, e := range dbtest.PostgresEngines() {
+		t.Run(e.Name, func(t *testing.T) { newWorld(t, e).attempts() })
+	}
+}
+
+func (w *world) attempts() {
+	w.Helper()
+	h, t := w.hostile(), w.T
 	for i, a := range attempts {
 		t.Run(a.name, func(t *testing.T) {
 			w.T, h.T = t, t
@@ -150,7 +156,13 @@ func TestAttempts(t *testing.T) {
 // open transaction keeps neither the relay from starting nor other sinks from
 // getting theirs.
 func TestRegistrationLocked(t *testing.T) {
-	w := newWorld(t, dbtest.PQ)
+	for _, e := range dbtest.PostgresEngines() {
+		t.Run(e.Name, func(t *testing.T) { newWorld(t, e).registrationLocked() })
+	}
+}
+
+func (w *world) registrationLocked() {
+	w.Helper()
 	h := w.hostile()
 	conn := h.try(attempt{run: []string{"BEGIN", "SELECT aftercommit.register('roles_test.sink/late', '{place}')"}})
 	late := w.relayWithLate()
