@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.uber.org/zap"
 
 	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/forward"
@@ -17,6 +18,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest/walk"
 	"github.com/go-aftercommit/aftercommit/threadline"
 )
 
@@ -164,8 +166,48 @@ func (w *world) everything() {
 	sink.refuse("")
 	late.refuse("")
 	w.must(db.Close())
+	w.elsewhere()
 	w.operate()
 	w.read()
+}
+
+// elsewhere does what a program does that leaves the relay to another one, with
+// savepoints, statements that control transactions, and prepared transactions.
+func (w *world) elsewhere() {
+	w.Helper()
+	far := &sink{}
+	options := func(mode forward.RelayMode) *forward.Options {
+		return &forward.Options{Logger: zap.NewNop(), Relay: mode, Environment: "ambush"}
+	}
+	hub := forward.New(options(forward.RelayElsewhere))
+	hub.Register(far, forward.Async, forward.ID("far"))
+	name := dbtest.Name(w.e.Driver)
+	driver.Register(name, w.e.Driver, hub, driver.Capture(driver.AllTables()))
+	db := dbtest.Open(w.T, name, w.noted())
+	conn, err := db.Conn(ctx)
+	w.must(err)
+	for _, query := range []string{
+		"BEGIN", "INSERT INTO public.orders (id) VALUES (20)", "SAVEPOINT a", "INSERT INTO public.orders (id) VALUES (21)", "ROLLBACK TO a", "RELEASE a", "COMMIT AND CHAIN",
+		"INSERT INTO public.orders (id) VALUES (22)", "ROLLBACK",
+		"BEGIN", "INSERT INTO public.orders (id) VALUES (23)", "PREPARE TRANSACTION 'ambush'", "COMMIT PREPARED 'ambush'",
+		"BEGIN; INSERT INTO public.orders (id) VALUES (24); COMMIT",
+		"INSERT INTO public.orders (id) VALUES (25) RETURNING id",
+		"INSERT INTO public.noted (id) VALUES (26)",
+		"TRUNCATE public.orders",
+	} {
+		w.must(conn.ExecContext(ctx, query))
+	}
+	w.must(conn.Close())
+	w.must(hub.Settle(ctx))
+	w.must(db.Close())
+	relayed := forward.New(options(forward.RelayInProcess))
+	relayed.Register(far, forward.Async, forward.ID("far"))
+	c, cancel := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- relayed.Relay(c, dbtest.Open(w.T, w.e.Driver, w.noted()), hooks.Postgres) }()
+	w.until("the relay delivers the rest", func() bool { return far.calls() > 0 })
+	cancel()
+	w.must(<-done)
 }
 
 // operate does what an operator does.
@@ -275,11 +317,13 @@ func (w *world) plan() {
 	w.must(conn.ExecContext(ctx, "SET plan_cache_mode = force_generic_plan"))
 	planned := 0
 	for _, query := range w.statements() {
-		found, err := unqualified(query)
+		found, err := walk.Unqualified(query)
 		if err != nil || len(found) > 0 {
 			w.Errorf("%v %v in %s", found, err, query)
 		}
-		for _, part := range parts(w.T, query) {
+		statements, err := walk.Statements(query)
+		w.must(err)
+		for _, part := range statements {
 			if !explains(part) {
 				continue
 			}
@@ -345,6 +389,13 @@ func (s *sink) Forward(_ context.Context, entries []journal.Entry) error {
 }
 
 func (s *sink) Observe(hooks.Notice) {}
+
+// calls returns how many targets it has got.
+func (s *sink) calls() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.got)
+}
 
 func (s *sink) has(ids ...string) bool {
 	s.mu.Lock()

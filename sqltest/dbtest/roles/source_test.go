@@ -15,38 +15,9 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest/walk"
 	"github.com/go-aftercommit/aftercommit/threadline"
 )
-
-// TestWalk shows that the walk finds what it is for.
-func TestWalk(t *testing.T) {
-	for query, want := range map[string]string{
-		"SELECT pg_visible_in_snapshot(e.xid, '1:1:') FROM a.b e":        "function pg_visible_in_snapshot",
-		"SELECT a.c::text || 'x' FROM b AS a":                            "operator ||, relation b, type text",
-		"WITH w AS (SELECT 1) SELECT pg_catalog.max(x) FROM w":           "",
-		"SELECT min(seq + 0), count(*) FROM a.b WHERE c = 'x' AND d < 5": "",
-		"SELECT min('x')":                    "function min",
-		"SELECT a FROM a.b WHERE c LIKE 'x'": "operator ~~",
-		"SELECT a FROM a.b WHERE c OPERATOR(pg_catalog.~~) 'x' AND d = ANY (ARRAY[1])": "",
-		"SELECT CASE a.c WHEN 0 THEN 1 END FROM a.b":                                   "operator = of CASE",
-		"UPDATE b SET c = now()":                                                       "function now, relation b",
-		"INSERT INTO b VALUES (1)":                                                     "relation b",
-		"DELETE FROM b":                                                                "relation b",
-		"CREATE TABLE a.b (c text DEFAULT lower('x'))":                                 "function lower",
-		"CREATE FUNCTION a.f() RETURNS int LANGUAGE sql AS 'SELECT 1'":                 `function a.f with search_path ""`,
-		"CREATE FUNCTION a.f() RETURNS int LANGUAGE sql SET search_path = pg_catalog, pg_temp AS 'SELECT lower(x) FROM b'": "relation b",
-		"DO $$ BEGIN PERFORM lower('x'); END $$":                                                                                                              "function lower",
-		"SET LOCAL search_path = pg_catalog, pg_temp; DO $$ BEGIN PERFORM lower('x') FROM b; END $$":                                                          "relation b",
-		"CREATE FUNCTION a.f() RETURNS int LANGUAGE sql SET search_path = pg_catalog, pg_temp AS 'SELECT 1'; SELECT lower('x')":                               "function lower",
-		"SET LOCAL search_path = pg_catalog; SELECT lower('x')":                                                                                               "function lower",
-		"CREATE FUNCTION a.f() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$ DECLARE x int; BEGIN x := (SELECT 1 FROM b); END $$": "relation b",
-	} {
-		got, err := unqualified(query)
-		if err != nil || strings.Join(got, ", ") != want {
-			t.Errorf("%s: [%s] %v, want [%s]", query, strings.Join(got, ", "), err, want)
-		}
-	}
-}
 
 // TestScripts: what makes our tables and functions.
 func TestScripts(t *testing.T) {
@@ -61,7 +32,7 @@ func TestScripts(t *testing.T) {
 	for name, script := range map[string]string{
 		"journal.Schema": tables, "journal.Upgrade": functions, "threadline.Schema": threadline.Schema(hooks.Postgres, nil),
 	} {
-		found, err := unqualified(script)
+		found, err := walk.Unqualified(script)
 		if err != nil || len(found) > 0 {
 			t.Errorf("%s: %v %v", name, found, err)
 		}
@@ -96,7 +67,7 @@ func TestSource(t *testing.T) {
 		eachString(t, filepath.Join("../../..", folder), func(at, s string) {
 			checked++
 			for _, m := range callForm.FindAllStringSubmatch(s, -1) {
-				if functions[m[1]] && !slices.Contains(exempt, m[1]) {
+				if functions[m[1]] && !slices.Contains(walk.Exempt, m[1]) {
 					t.Errorf("%s: %s( is not qualified: %.80s", at, m[1], s)
 				}
 			}

@@ -71,23 +71,6 @@ func (w *world) statements() (all []string) {
 	return all
 }
 
-// parts returns the statements of a query string.
-func parts(t *testing.T, query string) (all []string) {
-	t.Helper()
-	root, err := parse(query)
-	if err != nil {
-		t.Fatalf("%s: %v", query, err)
-	}
-	for _, s := range list(dig(root, "stmts")) {
-		part := query[number(dig(s, "stmt_location")):]
-		if n := number(dig(s, "stmt_len")); n > 0 {
-			part = part[:n]
-		}
-		all = append(all, strings.TrimSpace(part))
-	}
-	return all
-}
-
 func explains(statement string) bool {
 	verb, _, _ := strings.Cut(statement, " ")
 	return slices.Contains([]string{"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}, verb)

@@ -1,4 +1,21 @@
-package roles_test
+// Package walk finds the names in SQL that others can take over.
+//
+// What others define in a schema of the search_path can take the place of
+// PostgreSQL's own: pg_catalog is searched first, but a function or operator whose
+// arguments match better wins. So in all SQL of ours
+//
+//   - functions and the types of casts are qualified,
+//   - relations are qualified, or names of WITH,
+//   - operators are qualified, or compare and calculate (plain) with operands for
+//     which pg_catalog has exactly that operator. The ambush of package roles, which has each
+//     of them for all pairs of other types, shows that they do.
+//
+// Functions that are exempt have no arguments, or columns of ours for which
+// pg_catalog has an exact match; these statements are SQLite's too.
+//
+// The bodies of our functions run with a search_path of pg_catalog and pg_temp:
+// their relations must be qualified or PostgreSQL's.
+package walk
 
 import (
 	"bytes"
@@ -11,24 +28,10 @@ import (
 	pgquery "github.com/wasilibs/go-pgquery"
 )
 
-// What others define in a schema of the search_path can take the place of
-// PostgreSQL's own: pg_catalog is searched first, but a function or operator whose
-// arguments match better wins. So in all SQL of ours
-//
-//   - functions and the types of casts are qualified,
-//   - relations are qualified, or names of WITH,
-//   - operators are qualified, or compare and calculate (plain) with operands for
-//     which pg_catalog has exactly that operator. The ambush, which has each of them
-//     for all pairs of other types, shows that they do.
-//
-// Functions that are exempt have no arguments, or columns of ours for which
-// pg_catalog has an exact match; these statements are SQLite's too.
-//
-// The bodies of our functions run with a search_path of pg_catalog and pg_temp:
-// their relations must be qualified or PostgreSQL's.
 var (
-	plain  = []string{"=", "<>", "<", "<=", ">", ">=", "+", "-", "/"}
-	exempt = []string{"count", "min", "max", "sum", "version"}
+	plain = []string{"=", "<>", "<", "<=", ">", ">=", "+", "-", "/"}
+	// Exempt are functions that need no schema.
+	Exempt = []string{"count", "min", "max", "sum", "version"}
 )
 
 const fixedPath = "pg_catalog, pg_temp"
@@ -43,8 +46,28 @@ type walker struct {
 
 type object = map[string]any
 
-// unqualified returns the unqualified names in a query string.
-func unqualified(query string) ([]string, error) { return (&walker{}).walk(query) }
+// Unqualified returns the unqualified names in a query string.
+func Unqualified(query string) ([]string, error) { return (&walker{}).walk(query) }
+
+// Statements returns the statements of a query string.
+func Statements(query string) (all []string, err error) {
+	root, err := parse(query)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", query, err)
+	}
+	for _, s := range list(dig(root, "stmts")) {
+		all = append(all, strings.TrimSpace(statement(query, s)))
+	}
+	return all, nil
+}
+
+func statement(query string, node any) string {
+	query = query[number(dig(node, "stmt_location")):]
+	if n := number(dig(node, "stmt_len")); n > 0 {
+		query = query[:n]
+	}
+	return query
+}
 
 func (w *walker) walk(query string) ([]string, error) {
 	root, err := parse(query)
@@ -57,10 +80,7 @@ func (w *walker) walk(query string) ([]string, error) {
 		}
 	})
 	for _, s := range list(dig(root, "stmts")) {
-		w.stmt = query[number(dig(s, "stmt_location")):]
-		if n := number(dig(s, "stmt_len")); n > 0 {
-			w.stmt = w.stmt[:n]
-		}
+		w.stmt = statement(query, s)
 		if set, ok := dig(s, "stmt", "VariableSetStmt").(object); ok && text(set["name"]) == "search_path" {
 			w.fixed = strings.Join(constants(set["args"]), ", ") == fixedPath
 		}
@@ -143,7 +163,7 @@ func (w *walker) function(n object) {
 	}
 	literal := false
 	w.each(n["args"], func(kind string, n object) { literal = literal || kind == "A_Const" && n["sval"] != nil })
-	if !slices.Contains(exempt, names[0]) || literal {
+	if !slices.Contains(Exempt, names[0]) || literal {
 		w.found = append(w.found, "function "+names[0])
 	}
 }
