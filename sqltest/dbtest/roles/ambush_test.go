@@ -153,7 +153,8 @@ func (w *world) everything() {
 		tx, err := db.BeginTx(ctx, nil)
 		w.must(err)
 		w.must(tx.ExecContext(ctx, fmt.Sprintf("INSERT INTO public.orders (id) VALUES (%d)", i)))
-		w.must(tx.ExecContext(ctx, "DO $do$ BEGIN NULL; END $do$")) // after which the transaction must be asked for
+		w.must(tx.ExecContext(ctx, "DO $do$ BEGIN NULL; END $do$"))
+		w.must(tx.ExecContext(ctx, "SAVEPOINT mine; RELEASE SAVEPOINT mine")) // after which the transaction must be asked for
 		w.must(tx.ExecContext(ctx, fmt.Sprintf("UPDATE public.orders SET note = 'x' WHERE id = %d", i)))
 		w.must(hooks.Record(ctx, tx, hooks.Event{Action: "order.placed", Target: hooks.Target{Type: "order", ID: fmt.Sprint(i)}, Metadata: map[string]any{"ł": "ж"}}))
 		w.must(tx.Commit())
