@@ -77,9 +77,9 @@ type Hub struct {
 	registrations []*registration
 	opened        bool
 	closed        bool
-	// busy are the databases that Settle, Drain, Status and Close visit: those that
-	// have had pending transactions, or have a side pool or workers.
-	busy map[*handler]struct{}
+	// known are the databases that Settle, Drain, Status and Close visit: those that
+	// are open and have started or try to, and closed ones with pending transactions.
+	known map[*handler]struct{}
 }
 
 var (
@@ -98,7 +98,7 @@ func New(o *Options) *Hub {
 		application: o.Application, host: o.Host,
 		timeout: o.Timeout, now: time.Now,
 		relayMode: o.Relay, external: o.Queue, environment: o.Environment, grace: o.Grace,
-		busy: make(map[*handler]struct{}),
+		known: make(map[*handler]struct{}),
 	}
 	if h.log == nil {
 		h.log = stderrLogger()
@@ -226,8 +226,8 @@ func (h *Hub) Close(ctx context.Context) error {
 func (h *Hub) databases() []*handler {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	all := make([]*handler, 0, len(h.busy))
-	for d := range h.busy {
+	all := make([]*handler, 0, len(h.known))
+	for d := range h.known {
 		all = append(all, d)
 	}
 	return all
@@ -237,14 +237,23 @@ func (h *Hub) databases() []*handler {
 func (h *Hub) forget(d *handler) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.busy, d)
+	delete(h.known, d)
 }
 
-// keep makes d known to Settle and Close.
+// keep makes d known to Settle, even if it is closed.
 func (h *Hub) keep(d *handler) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.busy[d] = struct{}{}
+	h.known[d] = struct{}{}
+}
+
+// keepOpen makes d known to Status, unless it was closed meanwhile.
+func (h *Hub) keepOpen(d *handler) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !d.starter.isClosed() {
+		h.known[d] = struct{}{}
+	}
 }
 
 // admit is keep for what Close has to stop. After Close it reports false, except for
@@ -255,7 +264,7 @@ func (h *Hub) admit(d *handler) bool {
 	if h.closed && !d.asked {
 		return false
 	}
-	h.busy[d] = struct{}{}
+	h.known[d] = struct{}{}
 	return true
 }
 

@@ -51,6 +51,8 @@ func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) erro
 
 // closeAfter waits until ctx ends and stops what a process was started for.
 func (d *handler) closeAfter(ctx context.Context) error {
+	d.hub.keepOpen(d)
+	defer d.hub.forget(d)
 	<-ctx.Done()
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 	defer cancel()

@@ -71,6 +71,7 @@ type queue struct {
 	turn                 int
 
 	relay   *relay.Relay
+	relayDB *sql.DB                    // which it works on
 	taken   map[string][]uuid.UUID     // by sync forwarders, to be settled
 	refused map[string][]relay.Refusal // by them and for good, to be discarded
 	stop    chan struct{}
@@ -215,6 +216,7 @@ func (d *handler) runQueue(db *sql.DB) {
 			targets = append(targets, d.target(s))
 		}
 	}
+	q.relayDB = db
 	q.relay = relay.Start(q.store, db, relay.Config{Targets: targets, Program: d.hub.application, Process: d.hub.process(), Notify: d.Notify, Log: d.log()})
 	q.stop, q.stopped = make(chan struct{}), make(chan struct{})
 	go d.settleTaken(db, q.stop, q.stopped)
@@ -299,6 +301,13 @@ func (d *handler) running() *relay.Relay {
 	return d.queue.relay
 }
 
+// relayDB returns the pool of the relay of this process, nil if there is none.
+func (d *handler) relayDB() *sql.DB {
+	d.queue.mu.Lock()
+	defer d.queue.mu.Unlock()
+	return d.queue.relayDB
+}
+
 // closeQueue stops the relay and the Queue's workers; deliveries that are running
 // may finish until ctx ends.
 func (d *handler) closeQueue(ctx context.Context) error {
@@ -309,7 +318,7 @@ func (d *handler) stopRelay(ctx context.Context) error {
 	q := &d.queue
 	q.mu.Lock()
 	r, stop, stopped := q.relay, q.stop, q.stopped
-	q.relay, q.stop = nil, nil
+	q.relay, q.relayDB, q.stop = nil, nil, nil
 	q.mu.Unlock()
 	if r == nil {
 		return nil

@@ -76,6 +76,7 @@ func (d *handler) start(ctx context.Context, conn *sql.DB) error {
 		return err
 	}
 	d.started.Store(true)
+	d.hub.keepOpen(d)
 	d.logStart()
 	d.warnDurability(ctx, conn)
 	d.starter.succeed()

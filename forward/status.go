@@ -2,6 +2,9 @@ package forward
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/go-aftercommit/aftercommit/forward/relay"
@@ -22,13 +25,14 @@ type Status struct {
 	// Pending is how many transactions wait; see [Hub.Pending].
 	Pending        int
 	ObserverPanics int64
-	// Databases are those that are open and have a relay, or wait for one.
+	// Databases are those that are open, once they have had a connection, and those that
+	// Hub.Relay or Hub.Work delivers from.
 	Databases []DatabaseStatus
 }
 
 // DatabaseStatus is how the delivery from a database stands.
 type DatabaseStatus struct {
-	// Driver is the registered name.
+	// Driver is the registered name, "relay" for Hub.Relay, "worker" for Hub.Work.
 	Driver string
 	Mode   hooks.Mode
 	// Journal is how many entries the journal has, at most: the distance from
@@ -38,9 +42,17 @@ type DatabaseStatus struct {
 	// Waiting is why the relay of this process has not started yet, nil once it
 	// has. It is tried again.
 	Waiting error
-	// Err says why it could not be asked; the numbers are zero then.
+	// Err says why it could not be asked; the numbers are zero then. It is an
+	// [ErrNotAsked] where no relay runs in this process.
 	Err error
 }
+
+// ErrNotAsked is the kind of [DatabaseStatus.Err] for a database that Status does not
+// ask. How delivery stands is known where the relay runs: on PostgreSQL in the app or,
+// with [RelayElsewhere], in the process of [Hub.Relay]; on SQLite in such a process only,
+// because a second connection would disturb the app's. Anywhere else
+// relay.Store.States answers, over a connection whose role may read the relay's tables.
+var ErrNotAsked = errors.New("forward: how delivery stands is not asked here")
 
 // counts has an entry for each notice that Status counts.
 type counts struct {
@@ -48,8 +60,8 @@ type counts struct {
 	lost, uncaptured, unattributed, panics atomic.Int64
 }
 
-// Status returns the numbers of now. It asks the databases, over the relay's own
-// connections.
+// Status returns the numbers of now. It asks the databases from which this process
+// relays, over the relay's connections.
 func (h *Hub) Status(ctx context.Context) Status {
 	c := &h.counts
 	return Status{
@@ -63,15 +75,17 @@ func (h *Hub) Status(ctx context.Context) Status {
 
 func (h *Hub) databaseStatus(ctx context.Context) (all []DatabaseStatus) {
 	for _, d := range h.databases() {
-		st := DatabaseStatus{Driver: d.db.Driver, Waiting: d.starter.waitsFor()}
-		switch {
-		case d.running() != nil:
-			d.ask(ctx, &st)
-		case st.Waiting == nil:
-			continue
+		if d.starter.isClosed() {
+			continue // it is known for its pending transactions only
 		}
+		st := DatabaseStatus{Driver: d.db.Driver, Waiting: d.starter.waitsFor()}
 		if d.db.Mode != nil {
 			st.Mode = d.db.Mode()
+		}
+		if db := d.relayDB(); db != nil {
+			d.ask(ctx, db, &st)
+		} else {
+			st.Err = fmt.Errorf("%w: %s", ErrNotAsked, d.whyNotAsked())
 		}
 		all = append(all, st)
 	}
@@ -79,15 +93,34 @@ func (h *Hub) databaseStatus(ctx context.Context) (all []DatabaseStatus) {
 }
 
 // ask asks the database how its forwarders stand.
-func (d *handler) ask(ctx context.Context, st *DatabaseStatus) {
-	db, err := d.sideDB()
-	if err == nil {
-		st.Forwarders, err = d.queue.store.States(ctx, db)
-	}
-	if err == nil {
+func (d *handler) ask(ctx context.Context, db *sql.DB, st *DatabaseStatus) {
+	var err error
+	if st.Forwarders, err = d.queue.store.States(ctx, db); err == nil {
 		st.Journal, err = d.queue.store.Span(ctx, db)
 	}
 	st.Err = err
+}
+
+// whyNotAsked says why no relay runs in this process, and what to ask instead.
+func (d *handler) whyNotAsked() string {
+	const states = "call relay.Store.States "
+	switch {
+	case d.journal == nil:
+		return "there is no journal"
+	case d.starter.waitsFor() != nil:
+		return "delivery waits, see Waiting"
+	case len(d.sinks) == 0 && len(d.queue.given) > 0:
+		return "Options.Queue delivers: ask its own tools"
+	case len(d.sinks) == 0:
+		return "no forwarder is registered"
+	case d.hub.relayMode == RelayElsewhere:
+		return "the relay runs elsewhere: ask the Hub of the process with Hub.Relay"
+	case d.db.Dialect == hooks.SQLite:
+		return "a second connection would disturb the app's: " + states + "over the app's *sql.DB, or run Hub.Relay in a separate process"
+	case d.hasQueue():
+		return "the relay is being started"
+	}
+	return "no relay runs: run Hub.Relay in a separate process, or " + states + "as the owner of the tables"
 }
 
 func (c *counts) of(n hooks.Notice) *atomic.Int64 {

@@ -37,8 +37,11 @@
 //	aftercommit.journal.entries         {event}      in the journal, at most
 //	aftercommit.transactions.pending    {transaction} whose outcome is not known
 //
-// These have no point while a database does not answer: an alert should be for
-// their absence, too.
+// These, but for the transactions, have no point while a database does not answer: an
+// alert should be for their absence, too. Only the process that relays has any: an app on
+// PostgreSQL or, with [forward.RelayElsewhere] and on SQLite, the one with
+// [forward.Hub.Relay], which should call Watch. If no such process runs on SQLite, alert
+// on deliveries with the outcome failed, and look with relay.Store.States.
 //
 // # Attributes
 //

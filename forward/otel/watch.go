@@ -29,7 +29,9 @@ type gauges struct {
 
 // Watch asks the databases of s at each collection how delivery stands. A
 // database that does not answer within five seconds has no points, and its error
-// goes to OpenTelemetry's error handler.
+// goes to OpenTelemetry's error handler. One from which this process does not relay
+// ([forward.ErrNotAsked]) has none either, and that is no error: call Watch in the
+// process that relays, such as that of Hub.Relay.
 func (o *Observer) Watch(s Trail) error {
 	var g gauges
 	var errs []error
@@ -66,6 +68,9 @@ func (g *gauges) observe(to metric.Observer, st forward.Status) error {
 	var errs []error
 	for _, d := range st.Databases {
 		driver := keyDriver.String(d.Driver)
+		if errors.Is(d.Err, forward.ErrNotAsked) {
+			continue
+		}
 		if d.Err != nil {
 			errs = append(errs, fmt.Errorf("otel: the database of %s was not asked: %w", d.Driver, d.Err))
 			continue

@@ -56,6 +56,7 @@ func TestRoleWithoutRights(t *testing.T) {
 		w.must(err)
 		a.place(1)
 		w.want("1")
+		a.notAsked("no relay runs")
 		got := a.warnings()
 		for _, part := range []string{"may not use the relay's tables", "not tried again", "Hub.Relay", "RelayElsewhere"} {
 			if !strings.Contains(got, part) {
