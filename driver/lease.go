@@ -6,6 +6,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"sync"
+
+	"github.com/go-aftercommit/aftercommit/internal/lent"
 )
 
 // leaseKind says what the connection is lent for.
@@ -36,6 +38,8 @@ type lease struct {
 	ctx    context.Context // ended by revoke, which cancels running calls
 	last   context.Context // of the query that has the COMMIT behind it
 	cancel context.CancelFunc
+
+	rows lent.Set
 
 	mu      sync.Mutex // guards what follows
 	guard   string     // runs before the first statement, then ""
@@ -73,6 +77,7 @@ func (l *lease) revoke() error {
 	busy, left := l.uses > 0, l.left
 	l.mu.Unlock()
 	if busy {
+		l.rows.Close()
 		l.c.lent = l
 		l.c.discard()
 		return native
@@ -267,11 +272,13 @@ func (c *lentConn) QueryContext(ctx context.Context, query string, args []driver
 		cancel()
 		return nil, c.l.leave(err)
 	}
-	r := &lentRows{Rows: rows, l: c.l, cancel: cancel}
-	if apart {
-		r.after = func(err error) error { return c.l.close(ctx, err) }
-	}
-	return r, nil
+	return c.l.rows.Add(rows, func(err error) error {
+		if apart { // ends the transaction that they are in alone
+			err = c.l.close(ctx, err)
+		}
+		cancel()
+		return c.l.leave(err)
+	}), nil
 }
 
 func (c *lentConn) Prepare(query string) (driver.Stmt, error) {

@@ -43,27 +43,5 @@ func (s *lentStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (
 		cancel()
 		return nil, s.l.leave(err)
 	}
-	return &lentRows{Rows: rows, l: s.l, cancel: cancel}, nil
-}
-
-// lentRows has no column types: what handlers read, they scan plainly.
-type lentRows struct {
-	driver.Rows
-	l      *lease
-	cancel context.CancelFunc
-	closed bool
-	after  func(error) error // ends the transaction that they are in alone
-}
-
-func (r *lentRows) Close() error {
-	if r.closed {
-		return nil
-	}
-	r.closed = true
-	err := r.Rows.Close()
-	if r.after != nil {
-		err = r.after(err)
-	}
-	r.cancel()
-	return r.l.leave(err)
+	return s.l.rows.Add(rows, func(err error) error { cancel(); return s.l.leave(err) }), nil
 }

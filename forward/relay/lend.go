@@ -5,12 +5,11 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"io"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/lent"
 )
 
 // Lend runs f with a database of conn alone, which is in no transaction. It must not be
@@ -42,6 +41,8 @@ const (
 func lend(conn *sql.Conn, within bool, f func(db *sql.DB)) (left Left, err error) {
 	err = conn.Raw(func(base any) error {
 		l := &loan{base: base.(driver.Conn), within: within}
+		l.ended, l.end = context.WithCancel(context.Background())
+		defer l.end()
 		db := sql.OpenDB(l)
 		db.SetMaxOpenConns(1)
 		f(db)
@@ -104,22 +105,19 @@ type loan struct {
 	within  bool
 	changed atomic.Bool // whether a statement may have left something behind
 
-	mu   sync.Mutex
-	rows *lentRows // the last ones
+	rows  lent.Set
+	ended context.Context // once f has returned and left something open
+	end   context.CancelFunc
 }
 
-func (l *loan) Connect(context.Context) (driver.Conn, error) { return lent{l}, nil }
+func (l *loan) Connect(context.Context) (driver.Conn, error) { return lentConn{l}, nil }
 func (l *loan) Driver() driver.Driver                        { return nil }
 
 // close closes what f has left open. On SQLite that would otherwise keep its locks after the
 // connection is closed.
 func (l *loan) close() {
-	l.mu.Lock()
-	rows := l.rows
-	l.mu.Unlock()
-	if rows != nil {
-		rows.abandon()
-	}
+	l.end()
+	l.rows.Close()
 	if l.within {
 		return // the lender's transaction is its own to end
 	}
@@ -159,31 +157,31 @@ func leaves(query string, within bool) bool {
 	return false
 }
 
-type lent struct{ *loan }
+type lentConn struct{ *loan }
 
 var (
-	_ driver.ExecerContext      = lent{}
-	_ driver.QueryerContext     = lent{}
-	_ driver.ConnPrepareContext = lent{}
-	_ driver.ConnBeginTx        = lent{}
-	_ driver.NamedValueChecker  = lent{}
+	_ driver.ExecerContext      = lentConn{}
+	_ driver.QueryerContext     = lentConn{}
+	_ driver.ConnPrepareContext = lentConn{}
+	_ driver.ConnBeginTx        = lentConn{}
+	_ driver.NamedValueChecker  = lentConn{}
 )
 
 // Prepare implements driver.Conn.
-func (l lent) Prepare(query string) (driver.Stmt, error) {
+func (l lentConn) Prepare(query string) (driver.Stmt, error) {
 	return l.PrepareContext(context.Background(), query)
 }
 
 // Close leaves the connection open.
-func (l lent) Close() error { return nil }
+func (l lentConn) Close() error { return nil }
 
 // Begin implements driver.Conn.
-func (l lent) Begin() (driver.Tx, error) {
+func (l lentConn) Begin() (driver.Tx, error) {
 	return l.BeginTx(context.Background(), driver.TxOptions{})
 }
 
 // BeginTx takes any options within a transaction: that has others.
-func (l lent) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+func (l lentConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	if l.within {
 		return noTx{}, nil
 	}
@@ -197,7 +195,7 @@ func (l lent) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, er
 }
 
 // PrepareContext implements driver.ConnPrepareContext.
-func (l lent) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+func (l lentConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
 	l.look(query)
 	if p, ok := l.base.(driver.ConnPrepareContext); ok {
 		return p.PrepareContext(ctx, query)
@@ -206,7 +204,7 @@ func (l lent) PrepareContext(ctx context.Context, query string) (driver.Stmt, er
 }
 
 // ExecContext implements driver.ExecerContext.
-func (l lent) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+func (l lentConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	l.look(query)
 	if e, ok := l.base.(driver.ExecerContext); ok {
 		return e.ExecContext(ctx, query, args)
@@ -215,7 +213,7 @@ func (l lent) ExecContext(ctx context.Context, query string, args []driver.Named
 }
 
 // QueryContext implements driver.QueryerContext.
-func (l lent) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+func (l lentConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	l.look(query)
 	q, ok := l.base.(driver.QueryerContext)
 	if !ok {
@@ -227,82 +225,16 @@ func (l lent) QueryContext(ctx context.Context, query string, args []driver.Name
 		cancel()
 		return nil, err
 	}
-	lent := &lentRows{Rows: rows, cancel: cancel}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.rows = lent
-	return lent, nil
+	stop := context.AfterFunc(l.ended, cancel)
+	return l.rows.Add(rows, func(err error) error { stop(); cancel(); return err }), nil
 }
 
 // CheckNamedValue implements driver.NamedValueChecker.
-func (l lent) CheckNamedValue(v *driver.NamedValue) error {
+func (l lentConn) CheckNamedValue(v *driver.NamedValue) error {
 	if c, ok := l.base.(driver.NamedValueChecker); ok {
 		return c.CheckNamedValue(v)
 	}
 	return driver.ErrSkip
-}
-
-// lentRows are rows that the lender can close while the borrower is not in them. They have
-// no column types.
-type lentRows struct {
-	driver.Rows
-	cancel context.CancelFunc
-
-	mu     sync.Mutex
-	closed bool
-}
-
-var _ driver.RowsNextResultSet = (*lentRows)(nil)
-
-func (r *lentRows) Next(dest []driver.Value) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return io.EOF
-	}
-	return r.Rows.Next(dest)
-}
-
-func (r *lentRows) HasNextResultSet() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n, ok := r.Rows.(driver.RowsNextResultSet)
-	return ok && !r.closed && n.HasNextResultSet()
-}
-
-func (r *lentRows) NextResultSet() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if n, ok := r.Rows.(driver.RowsNextResultSet); ok && !r.closed {
-		return n.NextResultSet()
-	}
-	return io.EOF
-}
-
-func (r *lentRows) Close() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.close()
-}
-
-func (r *lentRows) close() error {
-	if r.closed {
-		return nil
-	}
-	r.closed = true
-	defer r.cancel()
-	return r.Rows.Close()
-}
-
-// abandon closes the rows without reading the rest, unless a goroutine of the borrower is
-// in them.
-func (r *lentRows) abandon() {
-	if !r.mu.TryLock() {
-		return
-	}
-	defer r.mu.Unlock()
-	r.cancel()
-	_ = r.close() // the connection is given up
 }
 
 type noTx struct{}

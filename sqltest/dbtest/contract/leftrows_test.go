@@ -1,0 +1,61 @@
+package contract_test
+
+import (
+	"context"
+	"database/sql"
+	"testing"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+// leaver leaves rows open that no context closes.
+type leaver struct{ prepared bool }
+
+func (l leaver) Forward(c context.Context, _ []journal.Entry) error {
+	const many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT i FROM n, orders"
+	var rows *sql.Rows
+	var err error
+	if l.prepared {
+		var st *sql.Stmt
+		if st, err = forward.Conn(c).PrepareContext(ctx(), many); err == nil {
+			rows, err = st.QueryContext(ctx())
+		}
+	} else {
+		rows, err = forward.Conn(c).QueryContext(ctx(), many)
+	}
+	if err != nil {
+		return err
+	}
+	rows.Next()
+	return rows.Err()
+}
+
+// TestRowsLeftOpenKeepNoLock: on SQLite rows keep their lock on the file after their
+// connection is closed, and no one could write any more.
+func TestRowsLeftOpenKeepNoLock(t *testing.T) {
+	files := dbtest.SQLite.With("sqlite", func(tb testing.TB) string {
+		tb.Helper()
+		return dbtest.SQLiteFile(tb, "busy_timeout(1000)", "journal_mode(DELETE)")
+	})
+	for _, prepared := range []bool{false, true} {
+		dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+			w := newWorld(t, e, setup{
+				forward: forward.Options{Timeout: 100 * time.Millisecond}, // as long as each commit waits
+				hook: func(h hooks.Hook) hooks.Hook {
+					h.(*forward.Hub).Register(leaver{prepared}, forward.Sync)
+					return h
+				},
+			})
+			for id := 1; id <= 3; id++ {
+				tx := w.begin()
+				w.insert(tx, id)
+				w.must(tx.Commit())
+			}
+			w.must(w.bare.ExecContext(ctx(), "DELETE FROM orders"))
+		}, files)
+	}
+}
