@@ -25,6 +25,7 @@ type sink struct {
 	off      atomic.Bool // left out
 	breaker  breaker
 	rivals   rivals
+	proof    proof         // of a Queue's
 	short    func() string // its shortIdentity, which each job carries
 }
 

@@ -63,7 +63,44 @@ type Job struct {
 	Timeout time.Duration
 	// Attempt counts from 1. It is zero in Enqueue.
 	Attempt int
+	// Note is that of the last attempt's [Verdict]; "" if there was none.
+	Note string
+	// Died says that the process of the last attempt died in it, if the Queue knows. A
+	// job with an Attempt above MaxAttempts is then discarded without another call.
+	Died bool
 }
+
+// Verdict is what is to be done with a job after an attempt.
+type Verdict struct {
+	Next JobNext
+	// Note is for the next attempt, also for one that an operator makes after the job
+	// was refused or discarded. A Queue stores it with the job, as it is. It is a JSON
+	// object.
+	Note string
+	// Wait is how long to wait after [JobWaits].
+	Wait time.Duration
+	// Err is why the job is not done.
+	Err error
+}
+
+// JobNext is what is next for a job.
+type JobNext uint8
+
+const (
+	// JobDone says that its events are delivered.
+	JobDone JobNext = iota
+	// JobAgain says that events of it failed, which counts as an attempt. The Queue
+	// decides when the next one is.
+	JobAgain
+	// JobWaits says that the sink accepts nothing, the journal could not be read, or the
+	// process ends. There is another attempt after Wait, and this one does not count.
+	JobWaits
+	// JobRefused says that the forwarder will never accept some of its events, and has
+	// accepted the others. There is no further attempt.
+	JobRefused
+	// JobDiscarded says that this was the last attempt.
+	JobDiscarded
+)
 
 // Worker is what a [Queue] starts its workers with.
 type Worker struct {
@@ -76,10 +113,8 @@ type Worker struct {
 	Timeout time.Duration
 	// Deliver makes one attempt: it reads the job's events from the journal and
 	// calls the forwarder, each within its timeout, and notifies observers. It
-	// holds a connection of DB meanwhile. After a [PermanentError] there must be no
-	// further attempt; after a [PartialError] the next one gets only the events that
-	// the error names; after any other error it gets all of them.
-	Deliver func(ctx context.Context, job Job) error
+	// holds a connection of DB meanwhile.
+	Deliver func(ctx context.Context, job Job) Verdict
 }
 
 // An attempt at a job makes one call or, to find the bad events, many short ones. It
@@ -212,7 +247,7 @@ func (d *handler) startWorkers(ctx context.Context) error {
 }
 
 func (d *handler) runWorkers(ctx context.Context, db *sql.DB) error {
-	w := Worker{DB: db, Dialect: d.db.Dialect, Deliver: func(ctx context.Context, job Job) error { return d.work(ctx, db, job) }}
+	w := Worker{DB: db, Dialect: d.db.Dialect, Deliver: func(ctx context.Context, job Job) Verdict { return d.work(ctx, db, job) }}
 	for _, s := range d.queue.given {
 		if !s.off.Load() {
 			w.Forwarders = append(w.Forwarders, s.name())

@@ -1,15 +1,17 @@
 package forward
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
+	"go.uber.org/zap"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
@@ -21,10 +23,12 @@ const (
 	reasonJob = "unknown_job"
 	// reasonGone is that of events that were purged before they were delivered.
 	reasonGone = "journal_gone"
+	// reasonDied is that of a job whose process died in its last attempt.
+	reasonDied = "died"
 )
 
 // work is [Worker.Deliver].
-func (d *handler) work(ctx context.Context, db *sql.DB, job Job) error {
+func (d *handler) work(ctx context.Context, db *sql.DB, job Job) Verdict {
 	n := hooks.Notice{Dispatch: Async.String(), Forwarder: job.Forwarder, Attempt: job.Attempt}
 	var s *sink
 	for _, given := range d.queue.given {
@@ -36,121 +40,139 @@ func (d *handler) work(ctx context.Context, db *sql.DB, job Job) error {
 		err := fmt.Errorf("forward: a job of %d events for the forwarder %q, which is not an async forwarder of this program", len(job.Events), job.Forwarder)
 		n.Kind, n.Events, n.Reason, n.Permanent, n.Err = hooks.NoticeDiscarded, job.Events, reasonJob, true, err
 		d.Notify(n)
-		return Permanent(reasonJob, err)
+		return Verdict{Next: JobRefused, Note: job.Note, Err: err}
 	}
 	d.compareJob(s, &job)
+	was := memoOf(&job)
+	if job.Died && job.Attempt > job.MaxAttempts {
+		err := fmt.Errorf("forward: the process died in the last of %d attempts, so that it is not known which events the forwarder has accepted", job.MaxAttempts)
+		n.Kind, n.Events, n.Reason, n.Err = hooks.NoticeDiscarded, was.Left, reasonDied, err
+		d.Notify(n)
+		return Verdict{Next: JobDiscarded, Note: was.over(), Err: err}
+	}
 	start := time.Now()
-	ids, r, gone := d.callJob(ctx, db, s, job)
+	up := s.proof.since(was.since(start))
+	found, err := d.callJob(ctx, db, s, was, up)
 	n.Duration = time.Since(start)
-	stopped := ctx.Err() != nil
-	v := verdictOf(ids, r, gone, job.Attempt >= job.MaxAttempts && !stopped)
-	if len(v.taken) > 0 {
-		n.Kind, n.Events = hooks.NoticeDelivered, v.taken
+	if err != nil { // the sink was not called
+		n.Kind, n.Events, n.Reason, n.Err = hooks.NoticeFailed, was.Left, reasonOf(err), err
+		d.Notify(n)
+		found = relay.Findings{Untried: was.Left, Why: relay.Failure{Err: err}}
+	} else {
+		d.notifySink(ctx, s, &found, up)
+	}
+	v := was.next(&job, &found, up || found.Proved, ctx.Err() != nil)
+	d.notifyJob(n, was.Left, &found, v.Next)
+	return v
+}
+
+func reasonOf(err error) string { word, _ := reason(err); return word }
+
+// callJob makes the attempt over one connection of db. Its error is that of reading the
+// journal.
+func (d *handler) callJob(ctx context.Context, db *sql.DB, s *sink, m memo, up bool) (found relay.Findings, err error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return found, fmt.Errorf("forward: no connection to read the journal: %w", err)
+	}
+	defer func() { _ = conn.Close() }() // its errors are those of the calls before
+	idle := false                       // whether nothing can still be using the connection
+	var read error
+	left, err := relay.Lend(conn, func(lent *sql.DB) {
+		var entries []journal.Entry
+		if _, entries, read = d.look(ctx, lent, &batch{ids: m.Left}, true); read != nil {
+			return
+		}
+		whole, unreadable := readable(entries)
+		if idle = len(whole) == 0; !idle {
+			found = d.attemptJob(ctx, lent, s, m, up, whole)
+			idle = !found.Hung
+		}
+		refused := refusals(unreadable)
+		maps.Copy(refused, goneErrors(missing(m.Left, entries)))
+		if len(refused) > 0 {
+			failed := toResult(callResult{err: Partial(refused)}).Failed
+			maps.Copy(failed, found.Failed)
+			found.Failed = failed
+		}
+	})
+	if !idle || left != relay.Nothing {
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // the pool closes it
+	}
+	if err != nil && found.Failed == nil && read == nil {
+		return found, fmt.Errorf("forward: no connection to read the journal: %w", err)
+	}
+	return found, read
+}
+
+// attemptJob calls the sink with entries, first with those of which nothing is known.
+func (d *handler) attemptJob(ctx context.Context, lent *sql.DB, s *sink, m memo, up bool, entries []journal.Entry) relay.Findings {
+	order := make(map[uuid.UUID]int, len(m.Left))
+	for i, id := range m.Left {
+		order[id] = i
+	}
+	slices.SortFunc(entries, func(a, b journal.Entry) int { return cmp.Compare(order[a.ID], order[b.ID]) })
+	return relay.Trial{
+		Call: func(part []journal.Entry) ([]journal.Entry, relay.Result) {
+			part = slices.SortedFunc(slices.Values(part), func(a, b journal.Entry) int { return cmp.Compare(a.Seq, b.Seq) })
+			return d.callSink(ctx, lent, s, part)
+		},
+		Stop: func() *relay.Failure {
+			if err := d.mayCall(s); err != nil {
+				return &relay.Failure{Reason: reasonSuspended, Err: err}
+			}
+			if err := context.Cause(ctx); err != nil {
+				return &relay.Failure{Reason: reasonOf(err), Err: err}
+			}
+			return nil
+		},
+		Up: up, OneByOne: m.OneByOne, Turn: m.Waits,
+	}.Run(entries)
+}
+
+// notifySink notifies observers if the sink seems to be down, or no longer does.
+func (d *handler) notifySink(ctx context.Context, s *sink, f *relay.Findings, up bool) {
+	n := hooks.Notice{Dispatch: Async.String(), Forwarder: s.name()}
+	name := zap.String("forwarder", s.name())
+	switch {
+	case f.Proved:
+		if s.proof.prove() {
+			d.log().Info("aftercommit: a forwarder takes entries again", name)
+			n.Kind = hooks.NoticeResumed
+			d.Notify(n)
+		}
+	case !up && len(f.Untried) > 0 && ctx.Err() == nil:
+		if s.proof.doubt() {
+			d.log().Warn("aftercommit: a forwarder accepts nothing; its jobs wait, and no attempt is counted",
+				name, zap.String("reason", f.Why.Reason), zap.Error(f.Why.Err))
+			n.Kind, n.Reason, n.Err = hooks.NoticeSuspended, f.Why.Reason, f.Why.Err
+			d.Notify(n)
+		}
+	}
+}
+
+// notifyJob notifies observers of what became of a job's events.
+func (d *handler) notifyJob(n hooks.Notice, events []uuid.UUID, f *relay.Findings, next JobNext) {
+	if len(f.Accepted) > 0 {
+		n.Kind, n.Events = hooks.NoticeDelivered, f.Accepted
 		d.Notify(n)
 	}
-	for _, refused := range v.refused {
-		n.Kind, n.Events = hooks.NoticeFailed, refused.ids
-		n.Reason, n.Permanent, n.Err = refused.Reason, refused.Permanent, refused.Err
+	for _, id := range events {
+		failure, ok := f.Failed[id]
+		if !ok && (next != JobDiscarded || !slices.Contains(f.Untried, id)) {
+			continue
+		}
+		if !ok {
+			failure = f.Why
+		}
+		n.Kind, n.Events = hooks.NoticeFailed, []uuid.UUID{id}
+		n.Reason, n.Permanent, n.Err = failure.Reason, failure.Permanent, failure.Err
 		d.Notify(n)
-		if refused.Permanent || v.last {
+		if failure.Permanent || next == JobDiscarded {
 			n.Kind = hooks.NoticeDiscarded
 			d.Notify(n)
 		}
 	}
-	return v.err(len(job.Events))
-}
-
-// callJob makes the attempt over one connection of db. ids are the events that were
-// tried, and gone those that are no longer in the journal.
-func (d *handler) callJob(ctx context.Context, db *sql.DB, s *sink, job Job) (ids []uuid.UUID, r relay.Result, gone []uuid.UUID) {
-	fail := func(err error) { ids, r = job.Events, toResult(callResult{err: err}) }
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		fail(fmt.Errorf("forward: no connection to read the journal: %w", err))
-		return ids, r, nil
-	}
-	defer func() { _ = conn.Close() }() // its errors are those of the calls before
-	idle := false                       // whether nothing can still be using the connection
-	left, err := relay.Lend(conn, func(lent *sql.DB) {
-		_, entries, e := d.look(ctx, lent, &batch{ids: job.Events}, true)
-		if e != nil {
-			fail(e)
-			return
-		}
-		gone = missing(job.Events, entries)
-		entries, unreadable := readable(entries)
-		if idle = len(entries) == 0; !idle {
-			ids, r = d.attemptJob(ctx, lent, s, entries)
-			idle = !r.Hung
-		}
-		if len(unreadable) > 0 {
-			ids = append(ids, entryIDs(unreadable)...)
-			failed := toResult(callResult{err: Partial(refusals(unreadable))}).Failed
-			maps.Copy(failed, r.Failed)
-			r.Failed = failed
-		}
-	})
-	if err != nil && ids == nil && gone == nil {
-		fail(fmt.Errorf("forward: no connection to read the journal: %w", err))
-	}
-	if !idle || left != relay.Nothing {
-		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // the pool closes it
-	}
-	return ids, r, gone
-}
-
-// attemptJob calls the sink with all entries, as many at a time as the relay does. ids are those
-// that the filter keeps. It goes on behind calls that fail, which may be due to their
-// entries, but not behind two in a row of which the sink accepts nothing.
-func (d *handler) attemptJob(ctx context.Context, lent *sql.DB, s *sink, entries []journal.Entry) (ids []uuid.UUID, r relay.Result) {
-	if len(entries) <= relay.DefaultBatch {
-		return d.attemptCall(ctx, lent, s, entries)
-	}
-	r.Failed = make(map[uuid.UUID]relay.Failure)
-	for refused := 0; len(entries) > 0; {
-		part := entries[:min(relay.DefaultBatch, len(entries))]
-		entries = entries[len(part):]
-		seen, one := d.attemptCall(ctx, lent, s, part)
-		ids, r.Hung = append(ids, seen...), one.Hung
-		if one.Err == nil {
-			maps.Copy(r.Failed, one.Failed)
-			refused = 0
-			continue
-		}
-		for _, id := range seen {
-			r.Failed[id] = *one.Err
-		}
-		maps.Copy(r.Failed, one.Failed)
-		if refused++; one.Hung || refused == 2 || ctx.Err() != nil {
-			for i := range entries {
-				r.Failed[entries[i].ID] = relay.Failure{Reason: one.Err.Reason, Err: one.Err.Err}
-			}
-			return append(ids, entryIDs(entries)...), r
-		}
-	}
-	return ids, r
-}
-
-// attemptCall calls the sink with all entries and, if they fail together, with parts of
-// them, so that a bad one does not use up the attempts of the others. ids are those that
-// the filter keeps.
-func (d *handler) attemptCall(ctx context.Context, lent *sql.DB, s *sink, entries []journal.Entry) (ids []uuid.UUID, r relay.Result) {
-	seen, r := d.callSink(ctx, lent, s, entries)
-	ids = entryIDs(seen)
-	if r.Err == nil || r.Err.Permanent || r.Err.Reason == reasonTimeout || len(seen) < 2 || ctx.Err() != nil {
-		return ids, r
-	}
-	hung := false
-	parts, up := relay.Isolate(seen, func(part []journal.Entry) relay.Result {
-		_, one := d.callSink(ctx, lent, s, part)
-		hung = hung || one.Hung
-		return one
-	})
-	if up {
-		r = parts
-	}
-	r.Hung = hung
-	return ids, r
 }
 
 func missing(ids []uuid.UUID, entries []journal.Entry) (gone []uuid.UUID) {
@@ -166,68 +188,12 @@ func missing(ids []uuid.UUID, entries []journal.Entry) (gone []uuid.UUID) {
 	return gone
 }
 
-// verdict is what became of the events of a job.
-type verdict struct {
-	taken   []uuid.UUID
-	refused []refusal
-	// last says that there is no further attempt.
-	last bool
-}
-
-// refusal is a failure, and what has failed by it.
-type refusal struct {
-	relay.Failure
-	ids []uuid.UUID
-}
-
-func verdictOf(ids []uuid.UUID, result relay.Result, gone []uuid.UUID, last bool) verdict {
-	v := verdict{last: last}
-	for _, id := range ids {
-		if f, ok := result.Failed[id]; ok {
-			v.refused = append(v.refused, refusal{f, []uuid.UUID{id}})
-		} else {
-			v.taken = append(v.taken, id)
-		}
+// goneErrors are the errors of events that are no longer in the journal.
+func goneErrors(gone []uuid.UUID) map[uuid.UUID]error {
+	errs := make(map[uuid.UUID]error, len(gone))
+	for _, id := range gone {
+		errs[id] = Permanent(reasonGone, fmt.Errorf("forward: event %s of the job is no longer in the journal: "+
+			"purge what is older than the queue's last attempt", id))
 	}
-	if result.Err != nil && len(v.taken) > 0 {
-		v.refused = append(v.refused, refusal{*result.Err, v.taken})
-		v.taken = nil
-	}
-	if len(gone) > 0 {
-		err := fmt.Errorf("forward: %d events of the job are no longer in the journal, such as %s: "+
-			"purge what is older than the queue's last attempt", len(gone), gone[0])
-		v.refused = append(v.refused, refusal{relay.Failure{Reason: reasonGone, Permanent: true, Err: err}, gone})
-	}
-	return v
-}
-
-// err returns the verdict on a job of that many events as [Worker.Deliver] documents
-// it.
-func (v *verdict) err(events int) error {
-	again := make(map[uuid.UUID]error)
-	var transient, permanent *relay.Failure
-	for i := range v.refused {
-		f := &v.refused[i].Failure
-		if f.Permanent {
-			permanent = f
-			continue
-		}
-		transient = f
-		for _, id := range v.refused[i].ids {
-			again[id] = f.Err
-		}
-	}
-	var already *PermanentError
-	switch {
-	case transient != nil && len(again) < events:
-		return Partial(again)
-	case transient != nil:
-		return transient.Err
-	case permanent == nil:
-		return nil
-	case errors.As(permanent.Err, &already):
-		return permanent.Err
-	default:
-		return Permanent(permanent.Reason, permanent.Err)
-	}
+	return errs
 }

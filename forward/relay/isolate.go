@@ -2,96 +2,212 @@ package relay
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 )
 
-// alone is how many entries Isolate tries alone, before it takes the sink for down.
+// alone is how many entries a Trial tries alone before it takes the sink for down.
 const alone = 1 + firstProbes
 
-// Isolate finds out which of entries the sink refuses, after a call with all of them has
-// failed. It is for a queue whose jobs name several entries, where a bad one must not use
-// up the others' attempts. It reports false if the sink accepts none of the few that are
-// tried alone, so that it must be taken to be down. It must not be called after a call
-// that hangs.
-func Isolate(entries []journal.Entry, call func([]journal.Entry) Result) (r Result, up bool) {
-	known := make(map[uuid.UUID]*Failure) // nil: accepted
-	n := len(entries)
-	for i := 0; i < alone && len(known) < n && !up; i++ {
-		e := spread(i, entries, known)
-		one := call(e)
-		known[e[0].ID] = one.of(e[0].ID)
-		if one.Hung {
-			return Result{}, false
-		}
-		up = one.proves(1)
+// Trial is one attempt at the entries of a queue's job, which must not use up each
+// other's attempts. It finds out which of them the sink refuses, as the relay does for
+// those of the journal, if the sink accepts anything at all.
+type Trial struct {
+	// Call makes one call. It returns the entries that the filter keeps.
+	Call func([]journal.Entry) ([]journal.Entry, Result)
+	// Stop is asked before each call, and returns why there must not be another.
+	Stop func() *Failure
+	// Up says that the sink is known to have accepted something since the last attempt.
+	Up bool
+	// OneByOne says that a call with several entries did not return, so that each is
+	// called alone.
+	OneByOne bool
+	// Turn is how many attempts before this one found nothing that the sink accepts:
+	// each tries other entries alone.
+	Turn int
+}
+
+// Findings are what a [Trial] has found out.
+type Findings struct {
+	// Accepted are the entries that the sink, and not the filter, has accepted.
+	Accepted []uuid.UUID
+	// Failed are those that failed alone, or were named, while the sink was up.
+	Failed map[uuid.UUID]Failure
+	// Untried are those of which nothing is known: the sink seems to be down, or the
+	// attempt was stopped. Why has the last failure then.
+	Untried []uuid.UUID
+	Why     Failure
+	// Proved says that the sink has accepted something, or refused something for good.
+	Proved bool
+	// Hung says that a call has not returned, and Several that it had several entries.
+	Hung, Several bool
+}
+
+// Run makes the attempt.
+func (t Trial) Run(entries []journal.Entry) Findings {
+	r := &run{Trial: t, known: make(map[uuid.UUID]*Failure)}
+	failed, left := r.together(entries)
+	if !r.Up {
+		r.probe(slices.Concat(append(failed, left)...))
 	}
-	if !up {
-		return Result{}, false
+	if r.Up {
+		for _, part := range failed {
+			r.divide(part, true)
+		}
+		for part := range slices.Chunk(left, DefaultBatch) {
+			r.divide(part, false)
+		}
 	}
 	r.Failed = make(map[uuid.UUID]Failure)
-	var rest []journal.Entry
 	for i := range entries {
-		switch f, tried := known[entries[i].ID]; {
-		case !tried:
-			rest = append(rest, entries[i])
+		id := entries[i].ID
+		switch f, ok := r.known[id]; {
+		case !ok || f != nil && !r.Up:
+			r.Untried = append(r.Untried, id)
 		case f != nil:
-			r.Failed[entries[i].ID] = *f
+			r.Failed[id] = *f
 		}
 	}
-	r.halve(rest, call)
-	return r, true
+	return r.Findings
 }
 
-// spread returns the i-th entry to try alone: the first, the last, then the middles of
-// ever smaller parts; or, where that one is known, the next that is not.
-func spread(i int, entries []journal.Entry, known map[uuid.UUID]*Failure) []journal.Entry {
-	n := len(entries)
-	at := 0
-	switch {
-	case i == 1:
-		at = n - 1
-	case i > 1:
-		const ofAll = 8 // bits
-		at = n * int(bits.Reverse8(uint8(i-1))) >> ofAll
-	}
-	for {
-		if _, tried := known[entries[at].ID]; !tried {
-			return entries[at : at+1]
+// run is a Trial that is running.
+type run struct {
+	Trial
+	Findings
+	known   map[uuid.UUID]*Failure // what became of an entry; nil if it was accepted
+	stopped bool
+}
+
+// together makes calls that are as large as the relay's, and returns the parts that failed
+// as a whole. After two of these in a row it takes the sink for down, unless it is known
+// to be up, and returns what is left.
+func (r *run) together(entries []journal.Entry) (failed [][]journal.Entry, left []journal.Entry) {
+	const most = 2
+	for refused := 0; !r.OneByOne && len(entries) > 0 && (refused < most || r.Up) && !r.stopped; {
+		part := entries[:min(DefaultBatch, len(entries))]
+		entries = entries[len(part):]
+		if refused++; r.call(part) {
+			refused = 0
+		} else {
+			failed = append(failed, part)
 		}
-		at = (at + 1) % n
 	}
+	return failed, entries
 }
 
-// halve adds what fails of rest. A sink that goes down meanwhile, or hangs, fails all
-// that is left.
-func (r *Result) halve(rest []journal.Entry, call func([]journal.Entry) Result) {
-	var p plan
-	p.push(len(rest)/2, (len(rest)+1)/2)
-	for row := 0; len(rest) > 0; {
-		part := rest[:p.size(len(rest))]
-		got := call(part)
-		doubtful := got.doubtful(len(part))
-		switch {
-		case got.Hung || doubtful && row == pays:
-			for i := range rest {
-				r.Failed[rest[i].ID] = got.why()
-			}
+// probe tries a few of the entries alone, until the sink accepts one.
+func (r *run) probe(entries []journal.Entry) {
+	entries = r.unknown(entries)
+	for _, at := range choose(r.Turn, len(entries)) {
+		if r.Up || r.stopped {
 			return
-		case doubtful && len(part) > 1:
-			p.failed(len(part), false)
-			continue
-		case doubtful:
-			row++
-		default:
-			row = 0
 		}
-		for id, f := range got.failures(part) {
-			r.Failed[id] = f
+		r.call(entries[at : at+1])
+	}
+}
+
+// choose returns which of n entries to try alone: at first some all over, in later turns
+// one after another, so that each is tried some time.
+func choose(turn, n int) (at []int) {
+	for i := range min(alone, n) {
+		k := ((turn-1)*alone + i) % n
+		if turn == 0 {
+			k = spread(i, n)
 		}
-		rest = rest[len(part):]
-		p.passed(len(part))
+		for slices.Contains(at, k) {
+			k = (k + 1) % n
+		}
+		at = append(at, k)
+	}
+	return at
+}
+
+// spread returns the first, the last, then the middles of ever smaller parts of n.
+func spread(i, n int) int {
+	const ofAll = 8 // bits
+	switch i {
+	case 0:
+		return 0
+	case 1:
+		return n - 1
+	default:
+		return n * int(bits.Reverse8(uint8(i-1))) >> ofAll
+	}
+}
+
+// divide makes calls with ever smaller parts of entries, down to single ones: the sink is
+// up, so one that fails alone is at fault. It is known whether all of them fail together.
+func (r *run) divide(entries []journal.Entry, fail bool) {
+	rest := r.unknown(entries)
+	fail = fail && len(rest) == len(entries) // what is known by now may have been why
+	switch n := len(rest); {
+	case n == 0 || r.stopped:
+	case r.OneByOne: // to halve would wait for the timeout again and again
+		for i := range rest {
+			r.call(rest[i : i+1])
+		}
+	case fail && n > 1 || !r.call(rest) && n > 1:
+		r.divide(rest[:n/2], false)
+		r.divide(rest[n/2:], false)
+	}
+}
+
+// unknown returns those of entries of which nothing is known.
+func (r *run) unknown(entries []journal.Entry) []journal.Entry {
+	return slices.DeleteFunc(slices.Clone(entries), func(e journal.Entry) bool {
+		_, ok := r.known[e.ID]
+		return ok
+	})
+}
+
+// call makes one call, and reports whether it says what became of each entry.
+func (r *run) call(entries []journal.Entry) bool {
+	if r.stops() {
+		return false
+	}
+	n := len(entries)
+	seen, got := r.Call(entries)
+	doubtful := got.doubtful(n)
+	if doubtful {
+		r.Why = got.why()
+	} else if got.proves(n) {
+		r.Up, r.Proved = true, true
+	}
+	if !doubtful || n == 1 && !r.stops() { // a call that was cut short says nothing
+		r.note(entries, seen, &got)
+	}
+	if got.Hung {
+		r.Hung, r.Several, r.stopped = true, n > 1, true
+	}
+	return !doubtful
+}
+
+// stops reports whether there must not be another call.
+func (r *run) stops() bool {
+	if r.stopped {
+		return true
+	}
+	why := r.Stop()
+	if why != nil {
+		r.stopped, r.Why = true, *why
+	}
+	return r.stopped
+}
+
+// note keeps what became of entries, of which the filter kept those that were seen.
+func (r *run) note(entries, seen []journal.Entry, got *Result) {
+	for i := range entries {
+		r.known[entries[i].ID] = nil
+	}
+	for i := range seen {
+		id := seen[i].ID
+		f := got.of(id)
+		if r.known[id] = f; f == nil {
+			r.Accepted = append(r.Accepted, id)
+		}
 	}
 }

@@ -21,105 +21,139 @@ func entriesOf(names ...string) []journal.Entry {
 	return entries
 }
 
-// TestIsolate: each good entry is accepted once, and each bad one fails, if the sink
-// accepts one of the first few.
-func TestIsolate(t *testing.T) {
+// picky is a sink that fails calls which have a bad entry, and hangs in those that have a
+// slow one.
+type picky struct {
+	calls    int
+	accepted map[uuid.UUID]int
+}
+
+func (p *picky) call(part []journal.Entry) ([]journal.Entry, Result) {
+	p.calls++
+	for _, e := range part {
+		switch e.Target.ID {
+		case "bad":
+			return part, Result{Err: &Failure{Reason: "error", Err: errors.New("bad")}}
+		case "slow":
+			return part, Result{Hung: true, Err: &Failure{Reason: "timeout", Err: errors.New("slow")}}
+		}
+	}
+	for _, e := range part {
+		p.accepted[e.ID]++
+	}
+	return part, Result{}
+}
+
+func (p *picky) trial() Trial {
+	p.calls, p.accepted = 0, make(map[uuid.UUID]int)
+	return Trial{Call: p.call, Stop: func() *Failure { return nil }}
+}
+
+// TestTrial: each good entry is accepted once, and each bad one has failed, if the sink
+// accepts one of the first few or is known to be up. If not, nothing is said of any.
+func TestTrial(t *testing.T) {
 	for seed := range uint64(300) {
 		rnd := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a case to be had again
-		names := make([]string, 2+rnd.IntN(50))
+		names := make([]string, 1+rnd.IntN(50))
+		bad := 1 + rnd.IntN(20)
 		for i := range names {
-			names[i] = []string{"good", "bad"}[rnd.IntN(2)]
+			if names[i] = "good"; rnd.IntN(20) < bad {
+				names[i] = "bad"
+			}
 		}
 		entries := entriesOf(names...)
-		got, calls := make(map[uuid.UUID]int), 0
-		r, up := Isolate(entries, func(part []journal.Entry) Result {
-			calls++
-			for _, e := range part {
-				if e.Target.ID == "bad" {
-					return Result{Err: &Failure{Err: errors.New("bad")}}
-				}
-			}
-			for _, e := range part {
-				got[e.ID]++
-			}
-			return Result{}
-		})
-		if !up {
-			if len(got) > 0 || calls > alone {
-				t.Fatalf("seed %d: %d accepted in %d calls, and the sink is down", seed, len(got), calls)
+		var p picky
+		trial := p.trial()
+		trial.Up = rnd.IntN(2) == 0
+		f := trial.Run(entries)
+		if !trial.Up && !f.Proved {
+			if len(f.Untried) != len(entries) || len(f.Failed) > 0 || p.calls > 1+alone || f.Why.Err == nil {
+				t.Fatalf("seed %d: a sink that is down has %+v after %d calls", seed, f, p.calls)
 			}
 			continue
 		}
 		for _, e := range entries {
-			_, failed := r.Failed[e.ID]
-			if left := failed && e.Target.ID == "good" && calls > pays; failed != (e.Target.ID == "bad") && !left {
-				t.Fatalf("seed %d: %s has failed: %v", seed, e.Target.ID, failed)
-			}
-			if got[e.ID] > 1 || got[e.ID] == 0 && !failed {
-				t.Fatalf("seed %d: %s was accepted %d times", seed, e.Target.ID, got[e.ID])
+			_, failed := f.Failed[e.ID]
+			if isBad := e.Target.ID == "bad"; failed != isBad || (p.accepted[e.ID] == 1) == isBad {
+				t.Fatalf("seed %d: %s has failed: %v, accepted %d times", seed, e.Target.ID, failed, p.accepted[e.ID])
 			}
 		}
-		if most := 2*len(entries) + alone; calls > most {
-			t.Fatalf("seed %d: %d calls for %d entries", seed, calls, len(entries))
+		if most := 2*len(entries) + alone; len(f.Untried) > 0 || len(f.Accepted) != len(p.accepted) || p.calls > most {
+			t.Fatalf("seed %d: %d untried, %d calls for %d entries", seed, len(f.Untried), p.calls, len(entries))
 		}
 	}
 }
 
-// TestIsolateSmall: bad ones at both ends, and three in a row.
-func TestIsolateSmall(t *testing.T) {
-	for _, names := range []string{"bad a b c bad", "bad bad bad a b c", "a bad", "bad a", "a b bad bad bad c"} {
-		entries := entriesOf(strings.Fields(names)...)
-		accepted := ""
-		r, up := Isolate(entries, func(part []journal.Entry) Result {
-			text := ""
-			for _, e := range part {
-				if text += e.Target.ID; e.Target.ID == "bad" {
-					return Result{Err: &Failure{Err: errors.New("bad")}}
+// TestTrialTurns: one good entry among any number of bad ones is found, wherever it is.
+func TestTrialTurns(t *testing.T) {
+	for _, n := range []int{7, 300, 1100} {
+		for _, good := range []int{0, 1, n / 3, n - 2, n - 1} {
+			names := strings.Fields(strings.Repeat("bad ", n))
+			names[good] = "good"
+			entries := entriesOf(names...)
+			found := false
+			for turn := 0; turn <= (n+alone-1)/alone && !found; turn++ {
+				var p picky
+				trial := p.trial()
+				trial.Turn = turn
+				f := trial.Run(entries)
+				found = f.Proved
+				if found && (len(f.Failed) != n-1 || len(f.Accepted) != 1) {
+					t.Errorf("%d among %d: %d failed, %d accepted", good, n, len(f.Failed), len(f.Accepted))
 				}
 			}
-			accepted += text
-			return Result{}
-		})
-		if want := strings.Count(names, "bad"); !up || len(r.Failed) != want || len(accepted)+want != len(entries) {
-			t.Errorf("%s: up %v, accepted %s, %d failed", names, up, accepted, len(r.Failed))
+			if !found {
+				t.Errorf("%d among %d was not found", good, n)
+			}
 		}
 	}
 }
 
-// TestIsolateGivesUp: a sink that is down costs few calls, and one that hangs a single one.
-func TestIsolateGivesUp(t *testing.T) {
-	for hangs, want := range map[bool]int{false: 5, true: 1} {
-		calls := 0
-		_, up := Isolate(entriesOf(make([]string, 200)...), func([]journal.Entry) Result {
-			calls++
-			return Result{Hung: hangs, Err: &Failure{Err: errors.New("away")}}
-		})
-		if up || calls != want {
-			t.Errorf("hangs=%v: up %v after %d calls, want %d", hangs, up, calls, want)
-		}
+// TestTrialHangs: a call that does not return ends the attempt; one by one, only a bad
+// entry is left behind each time.
+func TestTrialHangs(t *testing.T) {
+	entries := entriesOf("a", "slow", "b", "slow", "c")
+	var p picky
+	if f := p.trial().Run(entries); !f.Hung || !f.Several || len(f.Untried) != 5 || p.calls != 1 {
+		t.Errorf("together: %+v, %d calls", f, p.calls)
+	}
+	trial := p.trial()
+	trial.OneByOne, trial.Up = true, true
+	f := trial.Run(entries)
+	if !f.Hung || f.Several || len(f.Accepted) != 1 || f.Failed[entries[1].ID].Reason != "timeout" || len(f.Untried) != 3 || p.calls != 2 {
+		t.Errorf("one by one: %+v, %d calls", f, p.calls)
 	}
 }
 
-// TestIsolateStops: a sink that goes down, or hangs, in the middle is not called for all
-// that is left.
-func TestIsolateStops(t *testing.T) {
-	for _, hangs := range []bool{false, true} {
-		t.Run(fmt.Sprintf("hangs=%v", hangs), func(t *testing.T) {
-			entries := entriesOf(make([]string, 200)...)
-			calls := 0
-			r, up := Isolate(entries, func([]journal.Entry) Result {
-				if calls++; calls == 1 {
-					return Result{}
+// TestTrialStops: what is cut short says nothing of an entry, also if the sink is up.
+func TestTrialStops(t *testing.T) {
+	for _, after := range []int{0, 1, 2, 3} {
+		t.Run(fmt.Sprint(after), func(t *testing.T) {
+			entries := entriesOf("bad", "a", "bad", "b")
+			var p picky
+			trial := p.trial()
+			trial.Up = true
+			trial.Stop = func() *Failure {
+				if p.calls < after {
+					return nil
 				}
-				return Result{Hung: hangs, Err: &Failure{Err: errors.New("away")}}
-			})
-			most := 3 * pays
-			if hangs {
-				most = 2
+				return &Failure{Reason: "over"}
 			}
-			if !up || len(r.Failed) != len(entries)-1 || calls > most {
-				t.Errorf("up %v, %d failed, %d calls", up, len(r.Failed), calls)
+			f := trial.Run(entries)
+			if p.calls != after || len(f.Untried) != 4 || f.Why.Reason != "over" { // the third has a single entry
+				t.Errorf("%+v after %d calls", f, p.calls)
 			}
 		})
+	}
+}
+
+// TestTrialFilter: what the filter keeps from the sink is neither accepted nor a failure.
+func TestTrialFilter(t *testing.T) {
+	entries := entriesOf("a", "b")
+	f := Trial{Stop: func() *Failure { return nil }, Call: func(part []journal.Entry) ([]journal.Entry, Result) {
+		return part[:1], Result{Filtered: 1, Err: &Failure{Permanent: true, Err: errors.New("never")}}
+	}}.Run(entries)
+	if len(f.Failed) != 1 || len(f.Untried) != 0 || len(f.Accepted) != 0 || !f.Proved {
+		t.Errorf("%+v", f)
 	}
 }

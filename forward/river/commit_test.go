@@ -55,12 +55,13 @@ func TestJobIsReadable(t *testing.T) {
 			column = "json(args)"
 		}
 		w.must(w.bare.QueryRowContext(ctx, "SELECT kind, queue, max_attempts, "+column+" FROM river_job").Scan(&kind, &queue, &attempts, &text))
-		if kind != river.Kind || queue != river.QueueName(forwarder) || attempts != 7 {
+		if kind != river.Kind || queue != river.QueueName(forwarder) || attempts != 7+1 {
 			t.Errorf("kind %s, queue %s, %d attempts", kind, queue, attempts)
 		}
 		var args map[string]any
 		w.must(json.Unmarshal(text, &args))
-		if events, _ := args["events"].([]any); args["forwarder"] != forwarder || args["identity"] == "" || len(events) != 1 || len(args) != 3 {
+		if events, _ := args["events"].([]any); args["forwarder"] != forwarder || args["identity"] == "" || len(events) != 1 ||
+			args["seconds"] != 900.0 || args["max_attempts"] != 7.0 || len(args) != 5 {
 			t.Errorf("the args are %s", text)
 		}
 		w.delivered("") // nobody works here

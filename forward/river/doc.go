@@ -15,18 +15,26 @@
 //
 // # What becomes of a job
 //
-//	the forwarder takes all       completed
-//	it fails                      retried by River, up to forward.MaxAttempts,
-//	                              then discarded; RetryPolicy of Config says when
-//	it fails for some events      the same, for those alone
-//	it fails, and then accepts    the same, for the others
-//	some of the events alone
-//	it fails permanently          cancelled
-//	its events were purged, or    cancelled
-//	its args make no sense
+//	the forwarder accepts all     completed
+//	it accepts nothing            snoozed for 1, 2, 4 … 60 s; no attempt counts
+//	it accepts the others, or     retried by River, up to forward.MaxAttempts,
+//	those of other jobs           then discarded; RetryPolicy of Config says when
+//	it fails permanently          cancelled, once the job's others are delivered
+//	its events were purged        the same
+//	the process dies in it        retried, which counts; after the last attempt it is
+//	                              discarded by a worker, with the notice
+//	its args make no sense        cancelled
 //
-// River's tools retry cancelled and discarded jobs too. The journal must keep
-// entries for as long as their jobs may be tried.
+// An attempt has only the events that are left; they are in the job's metadata, with the
+// last error. max_attempts is one more than forward.MaxAttempts: the last one only
+// discards the job of a process that has died.
+//
+// A job that is cancelled or discarded is a dead letter, and River's: Failures and Replay
+// of relay.Store do not know of it. River's tools list it; [Retry], or they, have it tried
+// once more, with the events that the forwarder has not accepted. It is kept until
+// it is deleted by hand, unless CancelledJobRetentionPeriod or DiscardedJobRetentionPeriod
+// of Config say otherwise. The journal must keep entries for as long as their jobs may be
+// tried.
 //
 // # River's tables
 //

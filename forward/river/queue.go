@@ -34,6 +34,8 @@ const (
 	// cancelTime is what deliveries get to return after they are cancelled.
 	cancelTime = 5 * time.Second
 	drainPause = 10 * time.Millisecond
+	// forever is River's word for jobs that are never deleted.
+	forever = -1
 )
 
 // Queue is River as a [forward.Queue]. It is safe for concurrent use.
@@ -82,8 +84,8 @@ func (q *Queue) Enqueue(ctx context.Context, conn *sql.DB, dialect hooks.Dialect
 	params := make([]riverqueue.InsertManyParams, len(jobs))
 	for i, j := range jobs {
 		params[i] = riverqueue.InsertManyParams{
-			Args:       args{Forwarder: j.Forwarder, Events: j.Events, Identity: j.Identity, Timeout: j.Timeout},
-			InsertOpts: &riverqueue.InsertOpts{Queue: QueueName(j.Forwarder), MaxAttempts: j.MaxAttempts},
+			Args:       args{Forwarder: j.Forwarder, Events: j.Events, Identity: j.Identity, Seconds: int(j.Timeout / time.Second), MaxAttempts: j.MaxAttempts},
+			InsertOpts: &riverqueue.InsertOpts{Queue: QueueName(j.Forwarder), MaxAttempts: maxAttempts(j.MaxAttempts)},
 		}
 	}
 	// Neither begins nor ends anything on conn: see hooks.Flush.
@@ -136,6 +138,9 @@ func (q *Queue) Start(ctx context.Context, w forward.Worker) (forward.Workers, e
 	// The schema is this queue's alone, so that no job of the app's is taken over. A job
 	// with a longer timeout is left alone for that time all the same.
 	config.RescueStuckJobsAfter = cmp.Or(config.RescueStuckJobsAfter, max(w.Timeout, config.JobTimeout)+rescueMargin)
+	// Dead letters of an audit trail are an operator's to delete.
+	config.CancelledJobRetentionPeriod = cmp.Or(config.CancelledJobRetentionPeriod, forever)
+	config.DiscardedJobRetentionPeriod = cmp.Or(config.DiscardedJobRetentionPeriod, forever)
 	if running.client, err = riverqueue.NewClient(driver, &config); err != nil {
 		return nil, fmt.Errorf("river: %w", err)
 	}
@@ -181,6 +186,7 @@ func (w *workers) Drain(ctx context.Context) error {
 func (w *workers) job(ctx context.Context, order riverqueue.SortOrder) (int64, error) {
 	list, err := w.client.JobList(ctx, riverqueue.NewJobListParams().Kinds(Kind).Queues(w.queues...).
 		States(rivertype.JobStateAvailable, rivertype.JobStateRunning).
+		Where("(state = 'running' OR metadata -> '"+noteKey+"' IS NULL)").
 		OrderBy(riverqueue.JobListOrderByID, order).First(1))
 	if err != nil {
 		return 0, fmt.Errorf("river: drain: %w", err)

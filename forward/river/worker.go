@@ -1,11 +1,12 @@
 package river
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,8 +24,9 @@ type args struct {
 	Forwarder string      `json:"forwarder"`
 	Events    []uuid.UUID `json:"events"`
 	Identity  string      `json:"identity,omitempty"`
-	// Timeout is in nanoseconds.
-	Timeout time.Duration `json:"timeout,omitempty"`
+	// Seconds are how long an attempt may take.
+	Seconds     int `json:"seconds,omitempty"`
+	MaxAttempts int `json:"max_attempts,omitempty"`
 
 	unreadable error
 }
@@ -45,14 +47,17 @@ func (a *args) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// restKey is where a job's metadata has the ids of the events that the next
-// attempt is to have, if these are not all.
-const restKey = "aftercommit_rest"
+// What a job's metadata has of its last attempt.
+const (
+	noteKey = "aftercommit_note" // forward.Verdict.Note
+	// endedKey is for the number of the last attempt that was not cut short.
+	endedKey = "aftercommit_ended"
+)
 
 // worker delivers jobs.
 type worker struct {
 	riverqueue.WorkerDefaults[args]
-	deliver func(context.Context, forward.Job) error
+	deliver func(context.Context, forward.Job) forward.Verdict
 	timeout time.Duration
 }
 
@@ -71,53 +76,65 @@ func (w *worker) Timeout(job *riverqueue.Job[args]) time.Duration {
 
 // limit is how long an attempt may take.
 func (w *worker) limit(a args) time.Duration {
-	if a.Timeout > 0 {
-		return a.Timeout
+	if a.Seconds > 0 {
+		return time.Duration(a.Seconds) * time.Second
 	}
 	return w.timeout
 }
 
 // Work makes one attempt.
 func (w *worker) Work(ctx context.Context, job *riverqueue.Job[args]) error {
-	j := forward.Job{
-		Forwarder: job.Args.Forwarder, Events: rest(job.JobRow, job.Args.Events),
-		MaxAttempts: job.MaxAttempts, Attempt: job.Attempt, Identity: job.Args.Identity, Timeout: w.limit(job.Args),
+	v := w.attempt(ctx, w.jobOf(job))
+	if job.Args.unreadable != nil {
+		v.Err = errors.Join(fmt.Errorf("river: args of job %d: %w", job.ID, job.Args.unreadable), v.Err)
 	}
+	ended := job.Attempt
+	if v.Next == forward.JobWaits {
+		ended-- // River gives the next attempt the same number
+	}
+	err := errors.Join(riverqueue.MetadataSet(ctx, endedKey, ended), riverqueue.MetadataSet(ctx, noteKey, json.RawMessage(cmp.Or(v.Note, "{}"))))
+	if err != nil {
+		return errors.Join(v.Err, err)
+	}
+	switch v.Next {
+	case forward.JobDone:
+		return nil
+	case forward.JobRefused:
+		return riverqueue.JobCancel(v.Err)
+	case forward.JobWaits:
+		if errors.Is(context.Cause(ctx), rivertype.ErrJobCancelledRemotely) {
+			return v.Err
+		}
+		return riverqueue.JobSnooze(v.Wait)
+	case forward.JobDiscarded:
+		// River discards a job whose row says that there is no further attempt. In the
+		// database there is one, see maxAttempts.
+		job.MaxAttempts = job.Attempt
+	}
+	return v.Err
+}
+
+// attempt calls deliver for as long as an attempt may take, which ends before Timeout.
+func (w *worker) attempt(ctx context.Context, j forward.Job) forward.Verdict {
 	limited, cancel := context.WithTimeout(ctx, j.Timeout)
 	defer cancel()
-	err := w.deliver(limited, j)
-	if job.Args.unreadable != nil {
-		err = errors.Join(fmt.Errorf("river: args of job %d: %w", job.ID, job.Args.unreadable), err)
+	return w.deliver(limited, j)
+}
+
+// jobOf returns what an attempt is made of.
+func (w *worker) jobOf(job *riverqueue.Job[args]) forward.Job {
+	var metadata struct {
+		Note  json.RawMessage `json:"aftercommit_note"`
+		Ended int             `json:"aftercommit_ended"`
 	}
-	var (
-		permanent *forward.PermanentError
-		partial   *forward.PartialError
-	)
-	if errors.As(err, &partial) {
-		left := slices.DeleteFunc(slices.Clone(j.Events), func(id uuid.UUID) bool { return partial.Failed[id] == nil })
-		if e := riverqueue.MetadataSet(ctx, restKey, left); e != nil {
-			err = errors.Join(err, e)
-		}
-	}
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &permanent):
-		return riverqueue.JobCancel(err)
-	case errors.Is(ctx.Err(), context.Canceled) && !errors.Is(context.Cause(ctx), rivertype.ErrJobCancelledRemotely):
-		return riverqueue.JobSnooze(0) // the process ends, which is no attempt
-	default:
-		return err
+	_ = json.Unmarshal(job.Metadata, &metadata) // an attempt without it has all events
+	return forward.Job{
+		Forwarder: job.Args.Forwarder, Events: job.Args.Events, Identity: job.Args.Identity,
+		MaxAttempts: cmp.Or(job.Args.MaxAttempts, job.MaxAttempts), Attempt: job.Attempt, Timeout: w.limit(job.Args),
+		Note: string(metadata.Note), Died: metadata.Ended != job.Attempt-1,
 	}
 }
 
-// rest returns what earlier attempts have left of events.
-func rest(row *rivertype.JobRow, events []uuid.UUID) []uuid.UUID {
-	var metadata struct {
-		Rest []uuid.UUID `json:"aftercommit_rest"`
-	}
-	if err := json.Unmarshal(row.Metadata, &metadata); err != nil || len(metadata.Rest) == 0 {
-		return events
-	}
-	return metadata.Rest
-}
+// maxAttempts is how many attempts River gets for a job that is to have n. A process may
+// die in the last one; without another River would discard the job unnoticed.
+func maxAttempts(n int) int { return min(n+1, math.MaxInt16) }

@@ -25,17 +25,15 @@ func TestTimeout(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			began := time.Now()
 			var limit time.Duration
-			w := &worker{timeout: 15 * time.Minute, deliver: func(ctx context.Context, job forward.Job) error {
+			w := &worker{timeout: 15 * time.Minute, deliver: func(ctx context.Context, job forward.Job) forward.Verdict {
 				if end, ok := ctx.Deadline(); !ok || time.Until(end) > job.Timeout || end.Before(began.Add(job.Timeout)) {
 					t.Errorf("the attempt ends at %v, which is not in %v", end, job.Timeout)
 				}
 				limit = job.Timeout
-				return nil
+				return forward.Verdict{}
 			}}
-			job := &riverqueue.Job[args]{JobRow: &rivertype.JobRow{}, Args: args{Timeout: tt.own}}
-			if err := w.Work(t.Context(), job); err != nil {
-				t.Fatal(err)
-			}
+			job := &riverqueue.Job[args]{JobRow: &rivertype.JobRow{}, Args: args{Seconds: int(tt.own.Seconds())}}
+			w.attempt(t.Context(), w.jobOf(job))
 			if limit != tt.want || w.Timeout(job) != tt.want+time.Minute {
 				t.Errorf("an attempt takes %v, and is over after %v, want %v and a minute more", limit, w.Timeout(job), tt.want)
 			}

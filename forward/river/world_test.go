@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -23,7 +24,12 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
-func TestMain(m *testing.M) { dbtest.Main(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(victimEnv) != "" {
+		victim()
+	}
+	dbtest.Main(m)
+}
 
 var ctx = context.Background()
 
@@ -172,6 +178,16 @@ func (w *world) jobs() string {
 	}
 	w.must(rows.Err())
 	return strings.Join(all, ", ")
+}
+
+// retry has all dead letters tried again, and checks how many these are.
+func (w *world) retry(jobs int) {
+	w.Helper()
+	n, err := river.Retry(ctx, w.bare, w.e.Dialect, "", forwarder)
+	w.must(err)
+	if n != jobs {
+		w.Errorf("%d jobs are retried, want %d", n, jobs)
+	}
 }
 
 // attempting makes each job one that is in its first attempt, begun so long ago.

@@ -205,7 +205,7 @@ func (q *listQueue) Start(ctx context.Context, w forward.Worker) (forward.Worker
 	var errs []error
 	for _, j := range jobs {
 		j.Attempt = 1
-		errs = append(errs, w.Deliver(ctx, j))
+		errs = append(errs, w.Deliver(ctx, j).Err)
 	}
 	return q, errors.Join(errs...)
 }

@@ -1,0 +1,145 @@
+package forward
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+)
+
+// memo is what a job's attempts have found out: [Job.Note].
+type memo struct {
+	// Left are the events to deliver. The last Failed of them have failed alone while
+	// the sink was up; of the others nothing is known.
+	Left   []uuid.UUID `json:"left"`
+	Failed int         `json:"failed,omitempty"`
+	// Refused are those that the sink will never accept.
+	Refused []uuid.UUID `json:"refused,omitempty"`
+	// Waits is how many attempts in a row have found nothing that the sink accepts.
+	Waits int `json:"waits,omitempty"`
+	// OneByOne says that a call with several events did not return.
+	OneByOne bool `json:"one_by_one,omitempty"`
+	// At is when the last attempt ended, and Why its last failure, for people.
+	At  time.Time `json:"at,omitzero"`
+	Why string    `json:"why,omitempty"`
+}
+
+// memoOf returns what the job's last attempt has noted.
+func memoOf(job *Job) memo {
+	var m memo
+	if json.Unmarshal([]byte(job.Note), &m) != nil || len(m.Left) == 0 || m.Failed < 0 || m.Failed > len(m.Left) || m.Waits < 0 {
+		return memo{Left: job.Events}
+	}
+	return m
+}
+
+func (m *memo) text() string {
+	text, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // it has only what can be marshaled
+	}
+	return string(text)
+}
+
+// over is the note of a job that is tried again only if an operator says so.
+func (m *memo) over() string {
+	o := memo{Left: slices.Concat(m.Left, m.Refused), Why: m.Why}
+	return o.text()
+}
+
+// since is from when on the sink must have accepted something, so that what fails is the
+// events' fault.
+func (m *memo) since(start time.Time) time.Time {
+	if m.At.IsZero() {
+		return start
+	}
+	return m.At
+}
+
+// next decides about the job after an attempt. It counts if the sink is up and each event
+// that is left has failed alone; otherwise the job waits. With ending it was the process
+// that ended the attempt.
+func (m *memo) next(job *Job, f *relay.Findings, up, ending bool) Verdict {
+	n, untried := m.sort(f)
+	v := Verdict{Err: jobError(f)}
+	n.Why = shortText(v.Err)
+	switch {
+	case len(n.Left)+len(n.Refused) == 0:
+		return Verdict{Next: JobDone}
+	case len(n.Left) == 0:
+		v.Next, v.Note = JobRefused, n.over()
+	case up && untried == 0 && job.Attempt < job.MaxAttempts:
+		v.Next, v.Note = JobAgain, n.text()
+	case up && untried == 0:
+		v.Next, v.Note = JobDiscarded, n.over()
+	default:
+		if v.Next = JobWaits; !ending {
+			v.Wait = jobPause(m.Waits)
+		}
+		if !f.Proved {
+			n.Waits = m.Waits + 1
+		}
+		v.Note = n.text()
+	}
+	return v
+}
+
+// sort returns what an attempt has left, and how many of these events have yet to fail
+// alone.
+func (m *memo) sort(f *relay.Findings) (n memo, untried int) {
+	open := make(map[uuid.UUID]bool, len(f.Untried))
+	for _, id := range f.Untried {
+		open[id] = true
+	}
+	n = memo{Refused: slices.Clone(m.Refused), At: time.Now().UTC(), OneByOne: m.OneByOne || f.Several}
+	var again, failed []uuid.UUID
+	for i, id := range m.Left {
+		switch failure, isFailed := f.Failed[id]; {
+		case isFailed && failure.Permanent:
+			n.Refused = append(n.Refused, id)
+		case isFailed:
+			failed = append(failed, id)
+		case open[id] && i < len(m.Left)-m.Failed:
+			n.Left = append(n.Left, id)
+		case open[id]:
+			again = append(again, id)
+		}
+	}
+	untried, n.Failed = len(n.Left), len(again)+len(failed)
+	n.Left = slices.Concat(n.Left, again, failed)
+	return n, untried
+}
+
+// jobPause is how long a job waits after an attempt that does not count.
+func jobPause(waits int) time.Duration {
+	const longest = 6 // 64 s
+	return min(time.Second<<min(waits, longest), time.Minute)
+}
+
+// jobError returns an error for what an attempt has found, nil if nothing failed.
+func jobError(f *relay.Findings) error {
+	if len(f.Failed) > 0 {
+		failed := make(map[uuid.UUID]error, len(f.Failed))
+		for id, failure := range f.Failed {
+			failed[id] = failure.Err
+		}
+		return Partial(failed)
+	}
+	return f.Why.Err
+}
+
+// shortText returns the text of err, shortened to what a note has.
+func shortText(err error) string {
+	if err == nil {
+		return ""
+	}
+	const most = 300
+	text := err.Error()
+	if len(text) > most {
+		text = text[:most] + "…"
+	}
+	return text
+}
