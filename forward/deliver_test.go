@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -37,6 +39,17 @@ func TestOutcomes(t *testing.T) {
 			f.wantGot(t, test.got)
 			w.wantTold(test.told)
 		})
+	}
+}
+
+// TestSyncCallIsOne: within Commit a sink gets all of a transaction's events in one call,
+// since each further call could take its time again.
+func TestSyncCallIsOne(t *testing.T) {
+	f := &taker{}
+	w := newWorld(t, func(h *Hub) { h.Register(f, Sync) })
+	w.end(hooks.Committed, slices.Repeat([]string{"a.b"}, relay.DefaultBatch+1)...)
+	if len(f.calls) != 1 || len(f.calls[0]) != relay.DefaultBatch+1 {
+		t.Errorf("%d calls", len(f.calls))
 	}
 }
 
