@@ -20,13 +20,12 @@ func TestAttemptAtAJob(t *testing.T) {
 		do            func(ctx context.Context) error
 		reason        string
 	}{
-		// Each with all of its events, and then with five of them alone.
+		// Two with as many events as they can have, and then five with one.
 		"down":               {20, 1 + 5, func(context.Context) error { return down }, "error"},
-		"down, in two calls": {relay.DefaultBatch + 20, 2 * (1 + 5), func(context.Context) error { return down }, "error"},
-		"down, in four":      {4 * relay.DefaultBatch, 2 * (1 + 5), func(context.Context) error { return down }, "error"},
-		// A call that does not return in time is not divided, nor one that is refused for
-		// good.
-		"slow":    {20, 1, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, reasonTimeout},
+		"down, in two calls": {relay.DefaultBatch + 20, 2 + 5, func(context.Context) error { return down }, "error"},
+		"down, in four":      {4 * relay.DefaultBatch, 2 + 5, func(context.Context) error { return down }, "error"},
+		"slow":               {20, 1 + 5, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, reasonTimeout},
+		// What is refused for good is not divided.
 		"refused": {20, 1, func(context.Context) error { return Permanent("never", down) }, "never"},
 	} {
 		f := &taker{do: func(ctx context.Context, _ []journal.Entry) error { return test.do(ctx) }}
@@ -35,17 +34,16 @@ func TestAttemptAtAJob(t *testing.T) {
 		for i := range entries {
 			entries[i].ID = uuid.New()
 		}
-		ids, r := w.h.attemptJob(ctx, w.conn, w.h.sinks[0], entries)
-		if f.times() != test.calls || len(ids) != test.events {
-			t.Errorf("%s: %d calls for %d events, want %d for %d", name, f.times(), len(ids), test.calls, test.events)
+		found := w.h.attemptJob(ctx, w.conn, w.h.sinks[0], memo{}, false, entries)
+		if n := len(found.Untried) + len(found.Failed); f.times() != test.calls || n != test.events {
+			t.Errorf("%s: %d calls for %d events, want %d for %d", name, f.times(), n, test.calls, test.events)
 		}
-		for _, id := range ids {
-			failure := r.Err
-			if one, ok := r.Failed[id]; ok {
-				failure = &one
-			}
-			if failure == nil || failure.Reason != test.reason {
-				t.Fatalf("%s: %s has failed with %+v, want the reason %s", name, id, failure, test.reason)
+		if len(found.Untried) > 0 && found.Why.Reason != test.reason {
+			t.Errorf("%s: why is %+v, want the reason %s", name, found.Why, test.reason)
+		}
+		for _, failure := range found.Failed {
+			if failure.Reason != test.reason || !failure.Permanent {
+				t.Fatalf("%s: one has failed with %+v, want the reason %s", name, failure, test.reason)
 			}
 		}
 	}
