@@ -176,41 +176,6 @@ func (s *Store) Retire(ctx context.Context, db *sql.DB, forwarder string) (err e
 	return nil
 }
 
-// Resume continues a forwarder whose cursor belongs to another database. With replay it
-// gets everything again that may not have been delivered before the copy was made;
-// without, only what is committed from now on. It returns how many entries come again.
-func (s *Store) Resume(ctx context.Context, db *sql.DB, forwarder string, replay bool) (replayed int64, err error) {
-	defer s.explain(ctx, db, &err)
-	if _, err = s.cursorOf(ctx, db, forwarder); err != nil {
-		return 0, err
-	}
-	place, err := s.place(ctx, db)
-	if err != nil {
-		return 0, wrap("resume", forwarder, err)
-	}
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return 0, wrap("resume", forwarder, err)
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	name := s.quote(forwarder)
-	err = s.inTx(ctx, conn, 0, func() error {
-		if e := s.d.adopt(ctx, conn, s); e != nil {
-			return e
-		}
-		// Before the replay is chosen, so that what is committed meanwhile follows the cursor.
-		_, e := conn.ExecContext(ctx, "UPDATE "+s.prefix+"forwarders SET "+s.d.skip(s)+", place = "+s.quote(place)+
-			", holder = NULL, lease_until = NULL, fence = fence + 1 WHERE name = "+name)
-		if e != nil || !replay {
-			return e
-		}
-		replayed, e = affected(ctx, conn, s.replayQuery(forwarder, " FROM "+s.events()+" e JOIN "+s.prefix+"forwarders f ON f.name = "+name+
-			" WHERE e.seq > f.safe_seq AND "+s.d.passed()))
-		return e
-	})
-	return replayed, wrap("resume", forwarder, err)
-}
-
 // Span returns the distance from the oldest to the newest entry of the journal,
 // which is at least how many there are.
 func (s *Store) Span(ctx context.Context, db *sql.DB) (n int64, err error) {

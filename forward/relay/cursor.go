@@ -32,21 +32,6 @@ var (
 	errLost          = errors.New("relay: the lease was lost to another process, or the server has been restarted since")
 )
 
-// PlaceError says that a cursor was made in another database than this one,
-// which is a copy, or was restored, or has been promoted with a loss.
-type PlaceError struct{ Forwarder, Was, Is string }
-
-// Error says what to do. What is behind the first blank of a place is its environment.
-func (e *PlaceError) Error() string {
-	was, before, _ := strings.Cut(e.Was, " ")
-	if is, now, _ := strings.Cut(e.Is, " "); was == is && before != now {
-		return fmt.Sprintf("relay: the cursor of %s was made in the environment %q, and this is %q: give forward.Options.Environment the same value in all programs; "+
-			"if the environment has changed, or this is a copy, delivery waits until Store.Resume says whether to replay what may not have been delivered, or to skip it", e.Forwarder, before, now)
-	}
-	return fmt.Sprintf("relay: the cursor of %s belongs to another database (%s, this is %s): this is a copy, or was restored; "+
-		"delivery waits until Store.Resume says whether to replay what may not have been delivered, or to skip it", e.Forwarder, e.Was, e.Is)
-}
-
 // Register registers a forwarder, unless it is registered already. It gets what is
 // committed from now on. One that was retired starts again.
 func (s *Store) Register(ctx context.Context, db *sql.DB, name string) error {

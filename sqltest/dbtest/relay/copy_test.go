@@ -36,6 +36,10 @@ func TestReplayAfterCopy(t *testing.T) {
 				}
 				w.must(r.Stop(ctx))
 				b.commit() // and nobody delivers it
+				var err error
+				// The name stands for a copy of the files, where the server has the same too.
+				w.store, err = relay.New(e.Dialect, &relay.Options{Environment: "copy"})
+				w.must(err)
 				n, err := w.store.Resume(ctx, w.db, forwarder, true)
 				w.must(err)
 				w.clock.pass(time.Hour)

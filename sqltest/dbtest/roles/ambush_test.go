@@ -245,8 +245,12 @@ func (w *world) operate() {
 	w.must(s.Settle(ctx, db, "third/default", []uuid.UUID{id}))
 	w.must(s.Refuse(ctx, db, "third/default", []relay.Refusal{{ID: id}}))
 	w.must(s.Dismiss(ctx, db, "third/default", id))
-	w.must(s.Resume(ctx, db, "other/default", true))
-	w.must(s.Resume(ctx, db, "third/default", false))
+	copied, err := relay.New(hooks.Postgres, &relay.Options{Environment: "copy"})
+	w.must(err)
+	for _, s := range []*relay.Store{copied, s} { // and back
+		w.must(s.Resume(ctx, db, "other/default", true))
+		w.must(s.Resume(ctx, db, "third/default", false))
+	}
 	r := relay.Start(s, db, relay.Config{Notify: func(hooks.Notice) {}, Targets: []relay.Target{
 		{Name: "other/default", MaxAttempts: 5, Deliver: func(context.Context, *sql.DB, []journal.Entry) relay.Result { return relay.Result{} }},
 	}})

@@ -1,0 +1,84 @@
+package relay
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// errOwn is what Resume returns for a forwarder that needs no decision: a suspended one,
+// say, of which notices speak in similar words.
+var errOwn = errors.New("its cursor belongs to this database, so there is nothing to decide and nothing was changed: " +
+	"a suspended forwarder goes on by itself once its sink accepts events; Replay gives it events again, Dismiss gives up discarded ones, Retire ends it")
+
+// PlaceError says that a cursor was made in another database than this one,
+// which is a copy, or was restored, or has been promoted with a loss.
+type PlaceError struct{ Forwarder, Was, Is string }
+
+// Error says what to do. What is behind the first blank of a place is its environment.
+func (e *PlaceError) Error() string {
+	const choice = "delivery waits for Store.Resume: with replay the forwarder gets again what it may not have got, without it nothing that is in the journal by then"
+	was, before, _ := strings.Cut(e.Was, " ")
+	if is, now, _ := strings.Cut(e.Is, " "); was == is && before != now {
+		return fmt.Sprintf("relay: the cursor of %s was made in the environment %q, and this is %q: give forward.Options.Environment the same value in all programs; "+
+			"if the environment has changed, or this is a copy, %s", e.Forwarder, before, now, choice)
+	}
+	return fmt.Sprintf("relay: the cursor of %s belongs to another database (%s, this is %s): this is a copy, or was restored; %s", e.Forwarder, e.Was, e.Is, choice)
+}
+
+// Resume continues a forwarder whose cursor belongs to another database, as
+// [State.Elsewhere] says; for any other it is an error, and changes nothing. In either
+// case the forwarder gets what is committed from now on.
+//
+// With replay it also gets what may not have been delivered: what the cursor had not
+// reached for certain when the copy was made, and what was committed in the copy since.
+// Nothing is lost; some entries may come twice. Without replay these are skipped, and
+// only [Store.Replay] by IDs or time still delivers them. Resume returns how many
+// entries it replays, or skips.
+//
+// The Store must have the Environment of the programs that deliver from this database.
+func (s *Store) Resume(ctx context.Context, db *sql.DB, forwarder string, replay bool) (n int64, err error) {
+	defer s.explain(ctx, db, &err)
+	if _, err = s.cursorOf(ctx, db, forwarder); err != nil {
+		return 0, err
+	}
+	place, err := s.place(ctx, db)
+	if err != nil {
+		return 0, wrap("resume", forwarder, err)
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return 0, wrap("resume", forwarder, err)
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	err = s.inTx(ctx, conn, 0, func() (e error) {
+		n, e = s.resume(ctx, conn, forwarder, place, replay)
+		return e
+	})
+	return n, wrap("resume", forwarder, err)
+}
+
+// resume does it in the transaction that q is in.
+func (s *Store) resume(ctx context.Context, q querier, forwarder, place string, replay bool) (n int64, err error) {
+	if err = s.d.adopt(ctx, q, s); err != nil {
+		return 0, err
+	}
+	name := s.quote(forwarder)
+	// Before the entries are chosen, so that what is committed meanwhile follows the cursor.
+	moved, err := affected(ctx, q, "UPDATE "+s.prefix+"forwarders AS f SET "+s.d.skip(s)+", place = "+s.quote(place)+
+		", holder = NULL, lease_until = NULL, fence = fence + 1 WHERE name = "+name+" AND (place <> "+s.quote(place)+" OR "+s.d.ahead(s)+")")
+	switch {
+	case err != nil:
+		return 0, err
+	case moved == 0:
+		return 0, errOwn
+	}
+	old := " FROM " + s.events() + " e JOIN " + s.prefix + "forwarders f ON f.name = " + name + " WHERE e.seq > f.safe_seq AND " + s.d.passed()
+	if replay {
+		return affected(ctx, q, s.replayQuery(forwarder, old))
+	}
+	err = q.QueryRowContext(ctx, "SELECT count(*)"+old).Scan(&n)
+	return n, err
+}
