@@ -150,3 +150,29 @@ func TestOffRaw(t *testing.T) {
 		t.Errorf("Raw has %q", types)
 	}
 }
+
+// TestWrapped: a connection says that it is wrapped, also with the mode off and within a
+// transaction, and nothing reaches the base driver or the handler.
+func TestWrapped(t *testing.T) {
+	ctx := context.Background()
+	fake := sqltest.NewFake()
+	for name, db := range map[string]*sql.DB{"off": off(t, fake, hooks.Postgres), "strict": open(t, fake, &spy{})} {
+		tx := begin(t, db)
+		before := len(fake.Log())
+		if ok, err := hooks.Wrapped(ctx, tx); !ok || err != nil {
+			t.Errorf("%s: %t, %v", name, ok, err)
+		}
+		if log := fake.Log()[before:]; len(log) != 0 {
+			t.Errorf("%s: the base driver got %v", name, log)
+		}
+		if err := tx.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+		_ = db.Close()
+	}
+	bare := sql.OpenDB(fake)
+	if ok, err := hooks.Wrapped(ctx, bare); ok || err != nil {
+		t.Errorf("not wrapped: %t, %v", ok, err)
+	}
+	_ = bare.Close()
+}

@@ -13,12 +13,16 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// receive takes what hooks.Record, OnCommit or OnRollback sent. The functions are
+// receive takes what hooks.Record, OnCommit, OnRollback or Wrapped sent. The functions are
 // the app's own work and no part of the trail, so that the mode off keeps them.
 func (c *conn) receive(ctx context.Context) (driver.Result, error) {
 	p := hooks.ParcelFrom(ctx)
 	if p == nil {
 		return driver.RowsAffected(0), nil // somebody else's comment
+	}
+	if p.IsEmpty() {
+		p.Accept()
+		return driver.RowsAffected(0), nil
 	}
 	// While the mode is off, catchUp does what calm would do, for functions alone.
 	if c.alert && (c.mode() != hooks.Off || c.db.reg.modeNow() != hooks.Off) {

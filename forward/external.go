@@ -132,7 +132,7 @@ const workerConns = 4
 
 // Work runs the workers of [Options.Queue] on db until ctx ends: for a process that
 // does nothing else, beside apps with [RelayElsewhere]. db is of the base driver, not
-// of the wrapped one.
+// of the wrapped one, which is an error.
 func (h *Hub) Work(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error {
 	d := h.newHandler(hooks.Database{Driver: "worker", Dialect: dialect})
 	d.asked = true
@@ -145,7 +145,7 @@ func (h *Hub) Work(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error
 	if d.journal, err = journal.New(dialect, h.journal); err != nil {
 		return fmt.Errorf("forward: %w", err)
 	}
-	if err = d.nameLog(ctx, db); err != nil {
+	if err = d.checkPool(ctx, db); err != nil {
 		return err
 	}
 	if err = d.journal.Connect(ctx, db); err == nil {

@@ -17,7 +17,8 @@ import (
 // Relay delivers from the journal in db to this Hub's forwarders until ctx ends:
 // for a process that does nothing else, beside apps with [RelayElsewhere] or
 // alone. Any number of processes may run it; one at a time delivers to each forwarder.
-// db is of the base driver, and its role needs USAGE on the journal's schema, EXECUTE
+// db is of the base driver, not of the wrapped one, through which a sink's own statements
+// would be events again: that is an error. Its role needs USAGE on the journal's schema, EXECUTE
 // on its functions, SELECT on its table audit_events and all rights on the other
 // tables; the owner has them. If db allows two connections or more, one is kept for
 // renewing leases. With one connection, takeover from this process takes longer, by the
@@ -61,7 +62,7 @@ func (d *handler) closeAfter(ctx context.Context) error {
 
 // setUpRelay makes the tables and attaches the forwarders, over one connection.
 func (d *handler) setUpRelay(ctx context.Context, db *sql.DB) error {
-	if err := d.nameLog(ctx, db); err != nil {
+	if err := d.checkPool(ctx, db); err != nil {
 		return err
 	}
 	if err := d.journal.Connect(ctx, db); err != nil {
@@ -85,6 +86,25 @@ func (d *handler) setUpRelay(ctx context.Context, db *sql.DB) error {
 	}
 	return d.attach(ctx, db)
 }
+
+// checkPool returns an error if db cannot be that of a process for delivery: if it speaks
+// another dialect, or what is executed on it is audited.
+func (d *handler) checkPool(ctx context.Context, db *sql.DB) error {
+	if err := d.nameLog(ctx, db); err != nil {
+		return err
+	}
+	wrapped, err := hooks.Wrapped(ctx, db)
+	if err != nil {
+		return fmt.Errorf("forward: %w", err)
+	}
+	if wrapped {
+		return errAudited
+	}
+	return nil
+}
+
+var errAudited = errors.New("forward: this database is audited itself, so what a sink executes on it would be new events for that sink, without end: " +
+	"give Hub.Relay and Hub.Work one of the base driver, as sql.Open returns it for the name that driver.Register has as base")
 
 // registersLater reports whether another session keeps a forwarder's row locked. The
 // other forwarders must not wait for that; the relay registers this one later.

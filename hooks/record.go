@@ -88,6 +88,17 @@ func OnRollback(ctx context.Context, h Handle, f func(context.Context)) error {
 	return send(ctx, h, &Parcel{OnRollback: f})
 }
 
+// Wrapped reports whether h's connection is one of aftercommit's, also beneath other
+// wrappers, unless they change how statements begin, or their contexts. Nothing is
+// recorded. The error is that of the connection.
+func Wrapped(ctx context.Context, h Handle) (bool, error) {
+	err := send(ctx, h, &Parcel{})
+	if errors.Is(err, ErrNotWrapped) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 func send(ctx context.Context, h Handle, p *Parcel) error {
 	if h == nil {
 		return errors.New("hooks: nil handle: pass the *sql.DB, *sql.Tx or *sql.Conn that the statement belongs to")
@@ -105,7 +116,7 @@ func send(ctx context.Context, h Handle, p *Parcel) error {
 }
 
 // Parcel is what travels in the context of a [Statement] from Record to the
-// wrapped connection. It is one event or one function.
+// wrapped connection. It is one event or one function, or empty, from [Wrapped].
 type Parcel struct {
 	Event      *Event // as Prepare returned it
 	OwnID      bool   // the caller chose the event's ID
@@ -122,6 +133,9 @@ func ParcelFrom(ctx context.Context) *Parcel {
 	p, _ := ctx.Value(parcelKey{}).(*Parcel)
 	return p
 }
+
+// IsEmpty reports whether there is nothing in it.
+func (p *Parcel) IsEmpty() bool { return p.Event == nil && p.OnCommit == nil && p.OnRollback == nil }
 
 // Accept signs for the parcel. Only a connection that has taken it does.
 func (p *Parcel) Accept() { p.accepted.Store(true) }

@@ -131,6 +131,20 @@ func TestCallbacksAreHandedOver(t *testing.T) {
 	}
 }
 
+func TestWrapped(t *testing.T) {
+	ctx, down := context.Background(), errors.New("down")
+	h := &handle{wrapped: true}
+	if ok, err := hooks.Wrapped(ctx, h); !ok || err != nil || !h.parcels[0].IsEmpty() {
+		t.Errorf("%t, %v, parcel %+v; want true, and an empty one", ok, err, h.parcels[0])
+	}
+	if ok, err := hooks.Wrapped(ctx, &handle{}); ok || err != nil {
+		t.Errorf("%t, %v; want false", ok, err)
+	}
+	if ok, err := hooks.Wrapped(ctx, &handle{wrapped: true, err: down}); ok || !errors.Is(err, down) {
+		t.Errorf("%t, %v; want the connection's error", ok, err)
+	}
+}
+
 func TestNothingToDoIsAnError(t *testing.T) {
 	ctx := context.Background()
 	h := &handle{wrapped: true}

@@ -1,9 +1,11 @@
 package others_test
 
 import (
+	"context"
 	"database/sql"
 	sqldriver "database/sql/driver"
 	"slices"
+	"strings"
 	"testing"
 
 	xsam "github.com/XSAM/otelsql"
@@ -12,8 +14,12 @@ import (
 	"github.com/qustavo/sqlhooks/v2"
 	sqldblogger "github.com/simukti/sqldb-logger"
 	nhat "go.nhat.io/otelsql"
+	"go.uber.org/zap"
 
 	"github.com/go-aftercommit/aftercommit/driver"
+	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest/others"
 )
@@ -68,6 +74,37 @@ func byDriver(wrap func(sqldriver.Driver) sqldriver.Driver) func(w *world) (*sql
 func (w *world) connector() (sqldriver.Connector, error) {
 	return dbtest.Open(w, w.name, w.dsn).Driver().(sqldriver.DriverContext).OpenConnector(w.dsn)
 }
+
+// TestRelayAboveOurs: a relay, or workers, over an audited database would feed
+// themselves, and are refused through whatever wraps it.
+func TestRelayAboveOurs(t *testing.T) {
+	for name, open := range above {
+		t.Run(name, func(t *testing.T) {
+			dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+				w := newWorld(t, e, "")
+				db := w.adopt(open(w))
+				w.refusesToDeliver(db)
+			})
+		})
+	}
+}
+
+// refusesToDeliver fails unless a Hub refuses db because it is audited.
+func (w *world) refusesToDeliver(db *sql.DB) {
+	w.Helper()
+	hub := forward.New(&forward.Options{Logger: zap.NewNop(), Queue: noQueue{}})
+	hub.Register(sqltest.NewRecorder(), forward.Async)
+	c, stop := context.WithTimeout(ctx(), dbtest.Patience)
+	defer stop()
+	for name, deliver := range map[string]func(context.Context, *sql.DB, hooks.Dialect) error{"Relay": hub.Relay, "Work": hub.Work} {
+		if err := deliver(c, db, w.e.Dialect); err == nil || !strings.Contains(err.Error(), "audited itself") || !strings.Contains(err.Error(), "base driver") {
+			w.Errorf("Hub.%s over an audited database: %v", name, err)
+		}
+	}
+}
+
+// noQueue is a Queue that is never reached.
+type noQueue struct{ forward.Queue }
 
 // TestAbove: whatever wraps the audited name, the trail is the same.
 func TestAbove(t *testing.T) {
