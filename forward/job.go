@@ -76,17 +76,15 @@ func (d *handler) callJob(ctx context.Context, db *sql.DB, s *sink, m memo, up b
 		return found, fmt.Errorf("forward: no connection to read the journal: %w", err)
 	}
 	defer func() { _ = conn.Close() }() // its errors are those of the calls before
-	idle := false                       // whether nothing can still be using the connection
 	var read error
-	left, err := relay.Lend(conn, func(lent *sql.DB) {
+	left, err := relay.Lend(conn, func(lent *sql.DB) bool {
 		var entries []journal.Entry
 		if _, entries, read = d.look(ctx, lent, &batch{ids: m.Left}, true); read != nil {
-			return
+			return false
 		}
 		whole, unreadable := readable(entries)
-		if idle = len(whole) == 0; !idle {
+		if len(whole) > 0 {
 			found = d.attemptJob(ctx, lent, s, m, up, whole)
-			idle = !found.Hung
 		}
 		refused := refusals(unreadable)
 		maps.Copy(refused, goneErrors(missing(m.Left, entries)))
@@ -95,8 +93,9 @@ func (d *handler) callJob(ctx context.Context, db *sql.DB, s *sink, m memo, up b
 			maps.Copy(failed, found.Failed)
 			found.Failed = failed
 		}
+		return found.Hung
 	})
-	if !idle || left != relay.Nothing {
+	if left != relay.Nothing {
 		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // the pool closes it
 	}
 	if err != nil && found.Failed == nil && read == nil {

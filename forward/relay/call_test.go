@@ -23,11 +23,11 @@ func TestNoCallOnceTheLeaseIsOver(t *testing.T) {
 	ctx, done := w.lease.guard(context.Background())
 	defer done()
 	entries := entriesOf("a", "b")
-	if r := w.call(ctx, entries); !r.taken() || calls != 1 {
+	if r, err := w.call(ctx, entries); err != nil || !r.taken() || calls != 1 {
 		t.Fatalf("%d calls while the lease holds: %+v", calls, r)
 	}
 	w.lease.lose(errRanOut)
-	if r := w.call(ctx, entries); calls != 1 || !errors.Is(r.why().Err, errRanOut) {
+	if r, _ := w.call(ctx, entries); calls != 1 || !errors.Is(r.why().Err, errRanOut) {
 		t.Errorf("%d calls in all, the last one: %+v", calls, r)
 	}
 }

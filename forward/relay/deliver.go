@@ -108,11 +108,15 @@ func (w *worker) attempt(ctx context.Context, entries []journal.Entry) (r Result
 	if err = w.prepare(ctx); err != nil {
 		return r, false, err
 	}
-	r = w.call(ctx, entries)
+	if r, err = w.call(ctx, entries); err != nil {
+		return r, false, err
+	}
 	if w.target.SameDatabase {
 		if inTx = r.taken(); !inTx && !r.Hung { // after a call that hangs it has a new connection
 			r = r.whole(len(entries))
-			w.rollback(ctx)
+			if err = w.rollback(ctx); err != nil {
+				return r, false, err
+			}
 		}
 	}
 	return r, inTx, w.interrupted(ctx, r)
@@ -154,7 +158,7 @@ func (w *worker) settle(ctx context.Context, a attempt, failed map[uuid.UUID]Fai
 			_, err = w.conn.ExecContext(ctx, "COMMIT")
 		}
 		if err != nil {
-			w.rollback(ctx)
+			err = errors.Join(err, w.rollback(ctx))
 		}
 	case len(verdicts) == 0 && w.dueAt.IsZero():
 		_, err = a.move(false) // there are no failures to write or to remove
@@ -181,77 +185,57 @@ func (w *worker) interrupted(ctx context.Context, r Result) error {
 
 // rollback ends a transaction, or the connection with it. On SQLite a connection that is
 // closed without it may keep its locks.
-func (w *worker) rollback(ctx context.Context) {
+func (w *worker) rollback(ctx context.Context) error {
 	_, err := w.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 	if err == nil && w.left != Open {
-		return
+		return nil
 	}
-	if err = w.reconnect(ctx); err != nil {
-		w.unconnected(err)
-	}
+	return w.reconnect(ctx)
 }
 
-// call makes one call, outside any transaction or in the one that is open. After one that
-// hangs, or leaves its connection in use or changed, the worker has another connection.
-func (w *worker) call(ctx context.Context, entries []journal.Entry) (r Result) {
-	if ctx.Err() != nil { // the lease may be another process's, and the sink with it
-		return Result{Err: &Failure{Reason: "error", Err: context.Cause(ctx)}}
+// call makes one call. That of a sink in the same database is in the transaction that is
+// open; for any other the worker gives its connection back, and takes one after the call.
+func (w *worker) call(ctx context.Context, entries []journal.Entry) (r Result, err error) {
+	if err = context.Cause(ctx); err != nil { // the lease may be another process's, and the sink with it
+		return Result{Err: &Failure{Reason: "error", Err: err}}, nil
 	}
 	w.lease.inCall(true)
 	defer w.lease.inCall(false)
 	clock := w.relay.cfg.Clock
 	began := clock.Now()
-	lend := Lend
+	f := func(db *sql.DB) bool { r = w.target.Deliver(ctx, db, entries); return r.Hung }
+	var lent error
 	if w.target.SameDatabase {
-		lend = LendWithin
+		var left Left
+		left, lent = LendWithin(w.conn, f)
+		w.left = max(w.left, left) // its transaction is not over
+	} else {
+		w.disconnect(nil)
+		lent = w.relay.lendFrom(f)
 	}
-	left, err := lend(w.conn, func(db *sql.DB) { r = w.target.Deliver(ctx, db, entries) })
 	w.evidence.called(began, clock.Now())
 	switch {
+	case w.conn == nil:
+		err = w.connect(ctx, nil) // what was delivered is written although the relay stops
 	case r.Hung:
-		if e := w.reconnect(ctx); e != nil {
-			return Result{Err: &Failure{Reason: "error", Err: e}, Hung: true}
-		}
-		return r
-	case w.target.SameDatabase: // the connection stays until the transaction is over
-		w.left = max(w.left, left)
-		if left == Open {
-			r = Result{Err: &Failure{Reason: "error", Err: errLeftOpen}}
-		}
-	case left != Nothing:
-		if e := w.reconnect(ctx); e != nil {
-			w.unconnected(e)
-		}
+		err = w.reconnect(ctx)
+	case w.left == Open:
+		r = Result{Err: &Failure{Reason: "error", Err: errLeftOpen}}
 	}
-	if err != nil && r.Err == nil {
-		r = Result{Err: &Failure{Reason: "error", Err: err}}
+	switch {
+	case r.Hung:
+		return r, err
+	case lent != nil && r.Err == nil:
+		r = Result{Err: &Failure{Reason: "error", Err: lent}}
 	}
 	if len(entries) == 1 {
 		r = Result{Err: r.of(entries[0].ID), Filtered: r.Filtered}
 	}
-	return r
+	return r, err
 }
 
 // errLeftOpen is what a sink in the same database gets for its calls.
 var errLeftOpen = errors.New("the forwarder has left rows, a transaction or a connection of forward.Conn open, so what it has written cannot be committed: close them")
-
-// reconnect gives the worker another connection: something may still use the one that it
-// has, or wait in it for the next statement.
-func (w *worker) reconnect(ctx context.Context) error {
-	discard(w.conn)
-	_ = w.conn.Close() // its errors are those of the calls before
-	conn, err := w.relay.db.Conn(ctx)
-	if err == nil {
-		w.conn, w.left = conn, Nothing
-	}
-	return err
-}
-
-// unconnected logs why what follows in this step has no connection.
-func (w *worker) unconnected(err error) {
-	w.relay.cfg.Log.Debug("aftercommit: no connection in the place of one that a forwarder has left in use or changed",
-		zap.String("forwarder", w.target.Name), zap.Error(err))
-}
 
 // verdicts are what to write about the entries that failed.
 func (w *worker) verdicts(batch []attempted, failed map[uuid.UUID]Failure) (verdicts []verdict) {

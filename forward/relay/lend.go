@@ -6,21 +6,26 @@ import (
 	"database/sql/driver"
 	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/lent"
 )
 
-// Lend runs f with a database of conn alone, which is in no transaction. It must not be
-// used after f. What f leaves open or changes in the session is in left.
-func Lend(conn *sql.Conn, f func(db *sql.DB)) (left Left, err error) {
+// Borrower uses a database, which is exactly one connection, until it returns. It reports
+// whether something may be running on it still.
+type Borrower func(db *sql.DB) (running bool)
+
+// Lend runs f with conn, which is in no transaction. What f leaves open or changes in the
+// session is in left.
+func Lend(conn *sql.Conn, f Borrower) (left Left, err error) {
 	return lend(conn, false, f)
 }
 
 // LendWithin is [Lend] for a connection in a transaction, which f cannot end: Begin, Commit
 // and Rollback do nothing.
-func LendWithin(conn *sql.Conn, f func(db *sql.DB)) (left Left, err error) {
+func LendWithin(conn *sql.Conn, f Borrower) (left Left, err error) {
 	return lend(conn, true, f)
 }
 
@@ -38,25 +43,51 @@ const (
 	Open
 )
 
-func lend(conn *sql.Conn, within bool, f func(db *sql.DB)) (left Left, err error) {
+func lend(conn *sql.Conn, within bool, f Borrower) (left Left, err error) {
 	err = conn.Raw(func(base any) error {
-		l := &loan{base: base.(driver.Conn), within: within}
-		l.ended, l.end = context.WithCancel(context.Background())
-		defer l.end()
-		db := sql.OpenDB(l)
-		db.SetMaxOpenConns(1)
-		f(db)
-		if db.Stats().InUse > 0 {
-			left = Open
-			l.close()
-		}
-		closed := db.Close() // closes statements
-		if left == Nothing && l.changed.Load() {
-			left = Changed
-		}
-		return closed
+		l := newLoan(within)
+		l.base = base.(driver.Conn)
+		left, err = l.run(f)
+		return err
 	})
 	return left, err
+}
+
+// lendFrom is [Lend] for a connection of the relay's pool, which is taken when f uses the
+// database for the first time: a call that does not, or waits for something else first, is
+// not in the way of other sinks.
+func (r *Relay) lendFrom(f Borrower) error {
+	l := newLoan(false)
+	l.take = r.take
+	_, err := l.run(f)
+	return err
+}
+
+// take takes a connection from the pool. giveBack returns it, or closes it if something is
+// left there.
+func (r *Relay) take(ctx context.Context) (base driver.Conn, giveBack func(Left), err error) {
+	if !r.enter(ctx, nil) {
+		return nil, nil, errNoTurn
+	}
+	conn, err := r.db.Conn(ctx)
+	if err != nil {
+		r.leave()
+		return nil, nil, err
+	}
+	given, back, done := make(chan driver.Conn, 1), make(chan Left), make(chan struct{})
+	go func() { // because what Raw gives is valid within it
+		defer close(done)
+		defer r.leave()
+		_ = conn.Raw(func(base any) error {
+			given <- base.(driver.Conn)
+			if <-back != Nothing {
+				return driver.ErrBadConn // the pool closes it
+			}
+			return nil
+		})
+		_ = conn.Close() // its errors are those of the uses before
+	}()
+	return <-given, func(left Left) { back <- left; <-done }, nil
 }
 
 // discard makes the pool close conn instead of keeping it.
@@ -90,7 +121,7 @@ func astray(err error) bool {
 // LendOnce is [Lend] for the last use of conn, which goes back to its pool, unless the
 // error of f says that it leads to a server that cannot be written to.
 func LendOnce(conn *sql.Conn, f func(db *sql.DB) error) (err error) {
-	_, lent := Lend(conn, func(db *sql.DB) { err = f(db) })
+	_, lent := Lend(conn, func(db *sql.DB) bool { err = f(db); return false })
 	if err == nil {
 		err = lent
 	}
@@ -101,22 +132,95 @@ func LendOnce(conn *sql.Conn, f func(db *sql.DB) error) (err error) {
 // loan gives out its one connection, which others begin, commit and close if it is within
 // a transaction.
 type loan struct {
-	base    driver.Conn
 	within  bool
 	changed atomic.Bool // whether a statement may have left something behind
+	rows    lent.Set
+	ended   context.Context // once the borrower has returned
+	end     context.CancelFunc
 
-	rows  lent.Set
-	ended context.Context // once f has returned and left something open
-	end   context.CancelFunc
+	mu       sync.Mutex
+	take     func(context.Context) (driver.Conn, func(Left), error) // gets base for its first use
+	base     driver.Conn
+	giveBack func(Left) // nil for a base that the lender has
 }
 
-func (l *loan) Connect(context.Context) (driver.Conn, error) { return lentConn{l}, nil }
-func (l *loan) Driver() driver.Driver                        { return nil }
+func newLoan(within bool) *loan {
+	l := &loan{within: within}
+	l.ended, l.end = context.WithCancel(context.Background())
+	return l
+}
+
+var (
+	errNoTurn = errors.New("relay: no connection became free before the call's time was up: other forwarders keep theirs for long")
+	errOver   = errors.New("relay: the connection was lent only until the call returned: open a separate database for later work")
+)
+
+// Connect implements driver.Connector.
+func (l *loan) Connect(ctx context.Context) (driver.Conn, error) {
+	l.mu.Lock()
+	base := l.base
+	l.mu.Unlock()
+	if base != nil {
+		return lentConn{l}, l.err()
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(l.ended, cancel)()
+	base, giveBack, err := l.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err = l.err(); err != nil {
+		giveBack(Nothing)
+		return nil, err
+	}
+	l.base, l.giveBack = base, giveBack
+	return lentConn{l}, nil
+}
+
+func (l *loan) err() error {
+	if l.ended.Err() != nil {
+		return errOver
+	}
+	return nil
+}
+
+// Driver implements driver.Connector.
+func (l *loan) Driver() driver.Driver { return nil }
+
+// run runs f.
+func (l *loan) run(f Borrower) (left Left, err error) {
+	db := sql.OpenDB(l)
+	db.SetMaxOpenConns(1)
+	running := f(db)
+	l.mu.Lock()
+	l.end()
+	base, giveBack := l.base, l.giveBack
+	l.mu.Unlock()
+	switch {
+	case base == nil:
+		return Nothing, db.Close()
+	case running:
+		left = Open
+	case db.Stats().InUse > 0:
+		left = Open
+		l.close()
+	}
+	err = db.Close() // closes statements
+	if left == Nothing && l.changed.Load() {
+		left = Changed
+	}
+	if giveBack != nil {
+		giveBack(left)
+	}
+	return left, err
+}
 
 // close closes what f has left open. On SQLite that would otherwise keep its locks after the
 // connection is closed.
 func (l *loan) close() {
-	l.end()
 	l.rows.Close()
 	if l.within {
 		return // the lender's transaction is its own to end

@@ -117,11 +117,15 @@ func (w *worker) probe(ctx context.Context, e journal.Entry) (r Result, err erro
 	if err = w.prepare(ctx); err != nil {
 		return r, err
 	}
-	r = w.call(ctx, []journal.Entry{e})
+	if r, err = w.call(ctx, []journal.Entry{e}); err != nil {
+		return r, err
+	}
 	switch {
 	case w.target.SameDatabase:
 		if !r.Hung {
-			w.rollback(ctx)
+			if err = w.rollback(ctx); err != nil {
+				return r, err
+			}
 		}
 	case r.taken():
 		if w.ahead == nil {

@@ -181,16 +181,16 @@ func (r *Relay) end() {
 	}
 }
 
-// enter waits for a connection that a worker may use, and reports false if the
-// relay stops meanwhile.
-func (r *Relay) enter(ctx context.Context) bool {
+// enter waits for a connection that workers and their sinks may use, and reports false if
+// ctx ends or stop is closed before one is free.
+func (r *Relay) enter(ctx context.Context, stop <-chan struct{}) bool {
 	if r.slots == nil {
 		return true
 	}
 	select {
 	case r.slots <- struct{}{}:
 		return true
-	case <-r.stopping:
+	case <-stop:
 	case <-ctx.Done():
 	}
 	return false

@@ -142,21 +142,11 @@ func (w *worker) leave(ctx context.Context) {
 
 // step does what there is to do, once, and reports whether there is more.
 func (w *worker) step(ctx context.Context) (more bool, err error) {
-	if !w.relay.enter(ctx) {
-		return false, ctx.Err()
-	}
-	defer w.relay.leave()
-	conn, err := w.relay.db.Conn(ctx)
-	if err != nil {
+	if err = w.connect(ctx, w.relay.stopping); err != nil || w.conn == nil {
 		return false, err
 	}
-	w.conn, w.left = conn, Nothing
 	defer func() {
-		if w.left != Nothing {
-			discard(w.conn)
-		}
-		giveBack(w.conn, err)
-		w.conn = nil
+		w.disconnect(err)
 		if err == nil {
 			return
 		}
@@ -351,4 +341,40 @@ func (w *worker) tellLag(entries []journal.Entry) {
 		w.toldLag = now
 		w.notify(hooks.Notice{Kind: hooks.NoticeLag, Duration: lag, Count: len(entries)})
 	}
+}
+
+// connect takes a connection, which must be given back by disconnect, unless stop is closed
+// before one is free.
+func (w *worker) connect(ctx context.Context, stop <-chan struct{}) error {
+	if !w.relay.enter(ctx, stop) {
+		return context.Cause(ctx)
+	}
+	conn, err := w.relay.db.Conn(ctx)
+	if err != nil {
+		w.relay.leave()
+		return err
+	}
+	w.conn, w.left = conn, Nothing
+	return nil
+}
+
+// disconnect gives the connection back after err, or closes it.
+func (w *worker) disconnect(err error) {
+	if w.conn == nil {
+		return
+	}
+	if w.left != Nothing {
+		discard(w.conn)
+	}
+	giveBack(w.conn, err)
+	w.conn = nil
+	w.relay.leave()
+}
+
+// reconnect gives the worker another connection: something may still use the one that it
+// has, or wait in it for the next statement.
+func (w *worker) reconnect(ctx context.Context) error {
+	w.left = Open
+	w.disconnect(nil)
+	return w.connect(ctx, nil)
 }

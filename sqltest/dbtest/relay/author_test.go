@@ -118,8 +118,9 @@ func (a *author) record(conn *sql.Conn, names []string) error {
 		events[i] = event(n)
 	}
 	var err error
-	_, lent := relay.LendWithin(conn, func(db *sql.DB) {
+	_, lent := relay.LendWithin(conn, func(db *sql.DB) bool {
 		_, err = a.j.Write(ctx, hooks.Flush{Conn: db, Events: events, Token: 1, Own: true, Timeout: time.Minute})
+		return false
 	})
 	return errors.Join(lent, err)
 }

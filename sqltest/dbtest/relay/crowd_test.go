@@ -105,8 +105,9 @@ func (m *member) record(n int) error {
 		m.names = append(m.names, name)
 	}
 	var err error
-	_, lent := relay.LendWithin(m.conn, func(db *sql.DB) {
+	_, lent := relay.LendWithin(m.conn, func(db *sql.DB) bool {
 		_, err = m.c.w.j.Write(ctx, hooks.Flush{Conn: db, Events: events, Token: int64(m.txs), Own: true, Timeout: dbtest.Patience})
+		return false
 	})
 	if err == nil {
 		err = lent

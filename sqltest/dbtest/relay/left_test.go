@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -212,4 +213,54 @@ func TestTransactionOfASink(t *testing.T) {
 			w.Errorf("%d copies, want 2", n)
 		}
 	})
+}
+
+// TestSlowSinksAreNotInTheWay: while others wait for whatever they call, a sink gets what
+// is committed, over any number of connections.
+func TestSlowSinksAreNotInTheWay(t *testing.T) {
+	each(t, func(w *world) {
+		for _, conns := range []int{1, 3} {
+			if conns > 1 && w.e.Dialect == hooks.SQLite {
+				continue
+			}
+			w.Run(fmt.Sprintf("connections=%d", conns), func(t *testing.T) {
+				slowSinks(newWorld(t, w.e), conns)
+			})
+		}
+	})
+}
+
+func slowSinks(w *world, conns int) {
+	w.db.SetMaxOpenConns(conns)
+	release, called := make(chan struct{}), make(chan struct{}, 2)
+	targets := []relay.Target{w.target()}
+	for _, name := range []string{"slow/one", "slow/two"} {
+		w.must(w.store.Register(ctx, w.db, name))
+		targets = append(targets, relay.Target{
+			Name: name, MaxAttempts: 5, Timeout: lasting,
+			Deliver: func(_ context.Context, db *sql.DB, _ []journal.Entry) (r relay.Result) {
+				called <- struct{}{}
+				<-release
+				if _, err := db.ExecContext(ctx, "SELECT 1"); err != nil { // it may use it later
+					r.Err = failure(err)
+				}
+				return r
+			},
+		})
+	}
+	r := w.start(relay.Config{Targets: targets, Lease: 5 * lasting})
+	w.commit("a")
+	<-called
+	<-called
+	w.commit("b")
+	w.until("the other gets it", func() bool { return w.sink.all() == "a b" || w.sink.all() == "b a" })
+	close(release)
+	go func() {
+		for range called {
+		}
+	}()
+	w.drain(r)
+	if failed := w.sink.told(hooks.NoticeFailed); len(failed) > 0 {
+		w.Errorf("failed: %q", failed)
+	}
 }

@@ -108,8 +108,9 @@ func (v *victim) transaction(j *journal.Journal, names []string) error {
 		return fail(err)
 	}
 	for _, n := range names {
-		_, e := relay.LendWithin(conn, func(db *sql.DB) {
+		_, e := relay.LendWithin(conn, func(db *sql.DB) bool {
 			_, err = j.Write(ctx, hooks.Flush{Conn: db, Events: []hooks.Event{event(n)}, Token: 1, Own: true, Timeout: dbtest.Patience})
+			return false
 		})
 		if err = errors.Join(e, err); err != nil {
 			return fail(err)

@@ -152,11 +152,12 @@ func (t *tx) record(names ...string) {
 	for i, n := range names {
 		events[i] = event(n)
 	}
-	_, lent := relay.LendWithin(t.conn, func(db *sql.DB) {
+	_, lent := relay.LendWithin(t.conn, func(db *sql.DB) bool {
 		ok, err := t.w.j.Write(ctx, hooks.Flush{Conn: db, Events: events, Token: 1, Own: true, Timeout: dbtest.Patience})
 		if err != nil || !ok {
 			t.w.Fatalf("Write = %v, %v", ok, err)
 		}
+		return false
 	})
 	t.w.must(lent)
 }
