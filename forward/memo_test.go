@@ -39,6 +39,7 @@ func TestMemo(t *testing.T) {
 		{"all accepted", memo{Left: ids}, 1, findings{Accepted: ids, Proved: true}, true, JobDone, nil, nil, 0, 0},
 		{"down", memo{Left: ids, Failed: 1, Waits: 2}, 1, findings{Untried: ids}, false, JobWaits, ids, nil, 1, 3},
 		{"down in the last attempt", memo{Left: ids}, 9, findings{Untried: ids}, false, JobWaits, ids, nil, 0, 1},
+		{"down, all have failed", memo{Left: ids, Failed: 4}, 5, findings{Untried: ids}, false, JobWaits, ids, nil, 4, 1},
 		{"some fail", memo{Left: ids3, Waits: 3}, 1, findings{Failed: bad{a: failed, c: failed}, Proved: true}, true, JobAgain, some{a, c}, nil, 2, 0},
 		{"the last time", memo{Left: ids3}, 5, findings{Failed: bad{a: failed, c: never}, Proved: true}, true, JobDiscarded, some{a, c}, nil, 0, 0},
 		{"cut short", memo{Left: ids3}, 5, findings{Failed: bad{a: failed}, Untried: some{b, c}, Proved: true}, true, JobWaits, some{b, c, a}, nil, 1, 0},

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // databases are those of a cluster. Creating one takes the server some hundred
@@ -38,7 +41,7 @@ func (c *Cluster) Encoded(tb testing.TB, encoding string) string {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		if err := c.admin("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
+		if err := c.drop(name); err != nil {
 			tb.Error(err)
 		}
 	})
@@ -54,7 +57,7 @@ func (c *Cluster) emptyDatabase() (string, error) {
 		if empty {
 			return name, nil
 		}
-		if err := c.admin("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
+		if err := c.drop(name); err != nil {
 			return "", err
 		}
 	}
@@ -141,6 +144,18 @@ func (c *Cluster) empty(name string) (bool, error) {
 }
 
 // admin runs one statement as the superuser in the database postgres.
+// drop waits for backends that stand still: the server itself waits five seconds for them.
+func (c *Cluster) drop(name string) error {
+	const inUse = "55006"
+	start := time.Now()
+	for {
+		err := c.admin("DROP DATABASE " + name + " WITH (FORCE)")
+		if hooks.SQLState(err) != inUse || time.Since(start) > Patience {
+			return err
+		}
+	}
+}
+
 func (c *Cluster) admin(query string) error {
 	db, err := sql.Open("postgres", c.DSN("postgres"))
 	if err != nil {

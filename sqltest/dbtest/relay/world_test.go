@@ -4,6 +4,7 @@ package relay_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"os"
@@ -55,7 +56,14 @@ func worldAt(t *testing.T, e dbtest.Engine, dsn string, o *relay.Options) *world
 	var err error
 	w.j, err = journal.New(e.Dialect, nil)
 	w.must(err)
-	w.must(w.j.Connect(ctx, w.one()))
+	w.until("its tables are made", func() bool {
+		err = w.j.Connect(ctx, w.one())
+		if errors.Is(err, driver.ErrBadConn) { // the server ends a migration that stands still
+			return false
+		}
+		w.must(err)
+		return true
+	})
 	w.store, err = relay.New(e.Dialect, o)
 	w.must(err)
 	w.must(w.store.Register(ctx, w.db, name))
