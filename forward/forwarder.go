@@ -110,9 +110,30 @@ func (e *PermanentError) Error() string { return fmt.Sprintf("%s: %v", e.Reason,
 // Unwrap returns the cause.
 func (e *PermanentError) Unwrap() error { return e.Err }
 
+// BlockedError is an error of a single entry while the sink accepts others.
+type BlockedError struct {
+	// Reason is a stable word for observers, such as "held".
+	Reason string
+	Err    error
+}
+
+// Blocked says, in [Partial], that an entry cannot be delivered yet for a reason that no
+// other entry has, such as a lock on its key. An attempt is counted against it, and it is
+// tried again later. It says that the sink is up, which another error of an entry does not.
+//
+// A [SameDatabase] forwarder says it of entries of which it has written nothing: if all
+// that Partial names are blocked, what the call has written is kept.
+func Blocked(reason string, err error) error { return &BlockedError{Reason: reason, Err: err} }
+
+// Error gives the reason and the cause.
+func (e *BlockedError) Error() string { return fmt.Sprintf("%s: %v", e.Reason, e.Err) }
+
+// Unwrap returns the cause.
+func (e *BlockedError) Unwrap() error { return e.Err }
+
 // PartialError says which entries of a batch failed; the others were accepted.
 type PartialError struct {
-	// Failed maps event IDs to their errors, which may be [Permanent].
+	// Failed maps event IDs to their errors, which may be [Permanent] or [Blocked].
 	Failed map[uuid.UUID]error
 }
 
@@ -139,10 +160,15 @@ func (e *PartialError) Unwrap() []error {
 // reason returns the [hooks.Notice.Reason] for err, and whether a further attempt is of
 // no use.
 func reason(err error) (word string, permanent bool) {
-	var p *PermanentError
+	var (
+		p *PermanentError
+		b *BlockedError
+	)
 	switch {
 	case errors.As(err, &p):
 		return p.Reason, true
+	case errors.As(err, &b):
+		return b.Reason, false
 	case errors.Is(err, context.DeadlineExceeded):
 		return reasonTimeout, false
 	default:

@@ -267,7 +267,8 @@ func toResult(r callResult) (out relay.Result) {
 	out.Failed = make(map[uuid.UUID]relay.Failure, len(failed))
 	for id, err := range failed {
 		word, permanent := reason(err)
-		out.Failed[id] = relay.Failure{Reason: word, Permanent: permanent, Err: err}
+		var b *BlockedError
+		out.Failed[id] = relay.Failure{Reason: word, Permanent: permanent, Blocked: !permanent && errors.As(err, &b), Err: err}
 	}
 	return out
 }

@@ -132,7 +132,7 @@ func (n names) inventory(dialect hooks.Dialect) string {
 	return `SELECT ` + columns("audit_actions") + `, ` + columns("schema_version") + `,
 		EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'record'),
 		EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'record' AND pg_catalog.pg_has_role(p.proowner, 'USAGE'))
-			AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'refuse'),
+			AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'add'),
 		coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), true),
 		` + pgtext.HexAnywhere("current_user::pg_catalog.text") + `, coalesce(` + pgtext.HexAnywhere("pg_catalog.pg_get_userbyid(n.nspowner)::pg_catalog.text") + `, '')
 		FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = ` + pgtext.Literal(n.schema)

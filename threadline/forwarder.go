@@ -75,7 +75,8 @@ func (f *Forwarder) Attach(ctx context.Context, db *sql.DB) error {
 
 // Forward adds entries to the timeline, by one statement. Entries that the
 // timeline cannot hold are left out and named by a partial error, each
-// permanent; the others are written. A timeline that does not fit this package
+// permanent, and so are those that another transaction is writing, each
+// [forward.Blocked]; the others are written. A timeline that does not fit this package
 // is a permanent error, "schema_mismatch"; anything else may be tried again.
 func (f *Forwarder) Forward(ctx context.Context, entries []journal.Entry) error {
 	if f.opts.Store != nil {
@@ -142,11 +143,14 @@ func detect(ctx context.Context, db *sql.DB) (hooks.Dialect, error) {
 // deliver records entries and, where some of them cannot be stored, the others.
 func (f *Forwarder) deliver(ctx context.Context, s *Store, entries []journal.Entry) error {
 	err := f.record(ctx, s, entries)
-	if err == nil || !isData(err) {
-		return permanent(err)
-	}
 	failed := map[uuid.UUID]error{}
-	f.sift(ctx, s, entries, err, failed)
+	switch {
+	case blocked(err, failed):
+	case err == nil || !isData(err):
+		return permanent(err)
+	default:
+		f.sift(ctx, s, entries, err, failed)
+	}
 	return forward.Partial(failed)
 }
 
@@ -154,7 +158,7 @@ func (f *Forwarder) deliver(ctx context.Context, s *Store, entries []journal.Ent
 // them: a bad one among n costs 2 log n statements, not n.
 func (f *Forwarder) sift(ctx context.Context, s *Store, entries []journal.Entry, err error, failed map[uuid.UUID]error) {
 	switch {
-	case err == nil:
+	case err == nil || blocked(err, failed):
 		return
 	case !isData(err):
 		for i := range entries {

@@ -18,6 +18,10 @@ import (
 // many they are. An entry whose event the timeline has already is left as it is,
 // so that a second delivery changes nothing.
 //
+// There is one exception on PostgreSQL: it does not wait for other transactions that are
+// writing entries of the same IDs. Those entries it leaves out, and names in an
+// error of type [*HeldError]; the others are written.
+//
 // On PostgreSQL the statement has no parameters: that makes it one round trip
 // and no prepared statement with lib/pq and with pgx, so it passes PgBouncer in
 // any mode. It needs EXECUTE on the function record, and no other right.
@@ -36,32 +40,40 @@ func (s *Store) Record(ctx context.Context, entries []journal.Entry) error {
 	if err != nil {
 		return err
 	}
-	err = s.add(ctx, doc)
+	held, err := s.add(ctx, doc)
 	if s.dialect == hooks.Postgres && isLacking(err) {
-		err = s.addWritten(ctx, doc, err)
+		held, err = s.addWritten(ctx, doc, err)
+	}
+	if err == nil && held {
+		err = s.held(ctx, entries)
 	}
 	return s.explain(ctx, "record", err)
 }
 
-func (s *Store) add(ctx context.Context, doc string) (err error) {
+// add reports whether entries were left out because other transactions are writing them.
+func (s *Store) add(ctx context.Context, doc string) (held bool, err error) {
 	if s.dialect == hooks.SQLite {
 		_, err = s.db.ExecContext(ctx, "INSERT INTO "+s.names.record+" (doc) VALUES (?)", doc)
-	} else {
-		_, err = s.db.ExecContext(ctx, "SELECT "+s.names.record+"("+pgtext.Literal(doc)+"::pg_catalog.json)")
+		return false, err
 	}
-	return err
+	res, err := s.db.ExecContext(ctx, "SELECT 1 FROM "+s.names.record+"("+pgtext.Literal(doc)+"::pg_catalog.json) AS r (n) WHERE r.n OPERATOR(pg_catalog.<) 0")
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n > 0, err
 }
 
 // addWritten adds doc, whose characters outside the server's encoding it writes as
 // <U+1F600>, after the server refused it for them. Within a transaction, which that error
 // has aborted, it cannot, and returns refused.
-func (s *Store) addWritten(ctx context.Context, doc string, refused error) error {
+func (s *Store) addWritten(ctx context.Context, doc string, refused error) (held bool, err error) {
 	lacks, err := s.lacking(ctx, doc)
 	if err != nil {
-		return refused
+		return false, refused
 	}
 	if doc, err = storable(doc, lacks); err != nil {
-		return refused
+		return false, refused
 	}
 	return s.add(ctx, doc)
 }

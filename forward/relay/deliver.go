@@ -100,7 +100,7 @@ func (w *worker) callable(batch []attempted) []journal.Entry {
 }
 
 // attempt makes a call with entries, if there are any. For a sink in the same database
-// it begins a transaction, and leaves it open if all were accepted.
+// it begins a transaction, and leaves it open if what was written in it is to be kept.
 func (w *worker) attempt(ctx context.Context, entries []journal.Entry) (r Result, inTx bool, err error) {
 	if len(entries) == 0 {
 		return r, false, nil
@@ -112,14 +112,18 @@ func (w *worker) attempt(ctx context.Context, entries []journal.Entry) (r Result
 		return r, false, err
 	}
 	if w.target.SameDatabase {
-		if inTx = r.taken(); !inTx && !r.Hung { // after a call that hangs it has a new connection
+		if inTx = r.keeps(); !inTx && !r.Hung { // after a call that hangs it has a new connection
 			r = r.whole(len(entries))
 			if err = w.rollback(ctx); err != nil {
 				return r, false, err
 			}
 		}
 	}
-	return r, inTx, w.interrupted(ctx, r)
+	err = w.interrupted(ctx, r)
+	if err != nil && inTx {
+		w.rollback(ctx)
+	}
+	return r, inTx, err
 }
 
 // prepare makes the lease last for a call, and begins the transaction that the call is

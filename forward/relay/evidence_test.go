@@ -55,7 +55,7 @@ func TestForgive(t *testing.T) {
 // TestProves: a sink is up if it has taken an entry that it has seen, or refused one
 // for good.
 func TestProves(t *testing.T) {
-	soon, never := Failure{}, Failure{Permanent: true}
+	soon, never, blocked := Failure{}, Failure{Permanent: true}, Failure{Blocked: true}
 	named := func(failures ...Failure) map[uuid.UUID]Failure {
 		m := make(map[uuid.UUID]Failure)
 		for _, f := range failures {
@@ -64,18 +64,22 @@ func TestProves(t *testing.T) {
 		return m
 	}
 	tests := map[string]struct {
-		r                Result
-		proves, doubtful bool
+		r                       Result
+		proves, doubtful, keeps bool
 	}{
-		"all taken":                {Result{}, true, false},
-		"all filtered":             {Result{Filtered: 3}, false, false},
-		"failed":                   {Result{Err: &soon}, false, true},
-		"failed for good":          {Result{Err: &never}, true, false},
-		"hung":                     {Result{Err: &soon, Hung: true}, false, true},
-		"one named":                {Result{Failed: named(soon)}, true, false},
-		"all named":                {Result{Failed: named(soon, soon, soon)}, false, true},
-		"all named, one for good":  {Result{Failed: named(soon, soon, never)}, true, false},
-		"all that were seen named": {Result{Failed: named(soon, soon), Filtered: 1}, false, true},
+		"all taken":                {Result{}, true, false, true},
+		"all filtered":             {Result{Filtered: 3}, false, false, true},
+		"failed":                   {Result{Err: &soon}, false, true, false},
+		"failed for good":          {Result{Err: &never}, true, false, false},
+		"blocked":                  {Result{Err: &blocked}, true, false, false},
+		"hung":                     {Result{Err: &soon, Hung: true}, false, true, false},
+		"one named":                {Result{Failed: named(soon)}, true, false, false},
+		"all named":                {Result{Failed: named(soon, soon, soon)}, false, true, false},
+		"all named, one for good":  {Result{Failed: named(soon, soon, never)}, true, false, false},
+		"all that were seen named": {Result{Failed: named(soon, soon), Filtered: 1}, false, true, false},
+		"one blocked":              {Result{Failed: named(blocked)}, true, false, true},
+		"all blocked":              {Result{Failed: named(blocked, blocked, blocked)}, true, false, true},
+		"one blocked, one failed":  {Result{Failed: named(blocked, soon)}, true, false, false},
 	}
 	for name, test := range tests {
 		if got := test.r.proves(3); got != test.proves {
@@ -83,6 +87,9 @@ func TestProves(t *testing.T) {
 		}
 		if got := test.r.doubtful(3); got != test.doubtful {
 			t.Errorf("%s: doubtful = %v", name, got)
+		}
+		if got := test.r.keeps(); got != test.keeps {
+			t.Errorf("%s: keeps = %v", name, got)
 		}
 	}
 }

@@ -58,14 +58,20 @@ type Result struct {
 type Failure struct {
 	Reason    string
 	Permanent bool
-	Err       error
+	// Blocked says that the sink is up, and that it is only this entry that it does not
+	// accept yet.
+	Blocked bool
+	Err     error
 }
+
+// certain reports whether it is the entry that is at fault, not the sink.
+func (f *Failure) certain() bool { return f.Permanent || f.Blocked }
 
 // taken reports whether all entries were.
 func (r *Result) taken() bool { return r.Err == nil && len(r.Failed) == 0 }
 
 // proves reports whether a result of a call with n entries shows that the sink is up:
-// it accepted one of those that it has seen, or refused one for good. To refuse each by
+// it accepted one of those that it has seen, or says of one that it is at fault. To refuse each by
 // name shows nothing, since a sink that is called once for each entry does that when
 // it is down.
 func (r *Result) proves(n int) bool {
@@ -73,14 +79,28 @@ func (r *Result) proves(n int) bool {
 		return false
 	}
 	if r.Err != nil {
-		return r.Err.Permanent
+		return r.Err.certain()
 	}
 	for _, f := range r.Failed {
-		if f.Permanent {
+		if f.certain() {
 			return true
 		}
 	}
 	return len(r.Failed) < n-r.Filtered
+}
+
+// keeps reports whether what a call within a transaction has written is to be kept: all
+// entries were accepted, but for some of which the sink says that it wrote nothing.
+func (r *Result) keeps() bool {
+	if r.Err != nil || r.Hung {
+		return false
+	}
+	for _, f := range r.Failed {
+		if !f.Blocked {
+			return false
+		}
+	}
+	return true
 }
 
 // doubtful reports whether a result of a call with n entries does not say whose fault

@@ -83,8 +83,8 @@ BEGIN
         -- None for outcome: three values, found by walking the time index.
 
         IF EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-                   WHERE n.nspname = 'threadline' AND p.proname IN ('record', 'refuse')) THEN
-            RAISE EXCEPTION 'a function record or refuse that is not threadline''s is in the schema %', 'threadline'
+                   WHERE n.nspname = 'threadline' AND p.proname IN ('record', 'refuse', 'add')) THEN
+            RAISE EXCEPTION 'a function record, refuse or add that is not threadline''s is in the schema %', 'threadline'
                 USING ERRCODE = 'AC001', HINT = 'Name another schema in Options.Schema, or rename that function.';
         END IF;
         INSERT INTO "threadline".schema_version (version) VALUES (1);
@@ -99,24 +99,22 @@ BEGIN
     END
     $refuse$;
 
-    -- The only way to write. It runs as its owner with a fixed search_path,
-    -- so that the app's role needs no right on the table, and neither SET
-    -- ROLE nor search_path matters. Sorted by id, two deliveries of the same
-    -- entries cannot deadlock. An entry that is there stays as it is.
+    -- add writes entries. For another transaction that is writing an entry of the same
+    -- id it waits at most wait_ms, which fails it (55P03).
     --
     -- What readers could not show is refused (22023), by the limits of package hooks:
     -- in bytes, four times as many where the encoding is not UTF-8, and for comments
     -- and metadata everywhere, since the journal may be on such a server; that of
     -- metadata is for its text here. A newer function is no new version of the
     -- tables, so that older programs run beside newer ones.
-    CREATE OR REPLACE FUNCTION "threadline".record(doc json) RETURNS integer
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $record$
+    CREATE OR REPLACE FUNCTION "threadline".add(doc json, wait_ms integer) RETURNS integer
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $add$
     DECLARE
         fresh integer;
         wide integer := CASE WHEN getdatabaseencoding() IN ('UTF8', 'SQL_ASCII') THEN 1 ELSE 4 END;
     BEGIN
-        IF getdatabaseencoding() = 'SQL_ASCII' THEN
-            PERFORM convert_from(convert_to(doc::text, 'SQL_ASCII'), 'UTF8'); -- an error unless it is UTF-8
+        IF wait_ms <> 100 THEN
+            PERFORM set_config('lock_timeout', wait_ms::text, true); -- until the function returns
         END IF;
         INSERT INTO "threadline".audit_actions (
             id, name, outcome, actor_type, actor_id, actor_name, on_behalf_of,
@@ -159,6 +157,43 @@ BEGIN
         ON CONFLICT DO NOTHING;
         GET DIAGNOSTICS fresh = ROW_COUNT;
         RETURN fresh;
+    END
+    $add$;
+
+    -- The only way to write. It runs as its owner with a fixed search_path,
+    -- so that the app's role needs no right on the table, and neither SET
+    -- ROLE nor search_path matters. Sorted by id, two deliveries of the same
+    -- entries cannot deadlock. An entry that is there stays as it is.
+    --
+    -- An entry whose id another transaction is writing is left out: that transaction
+    -- may stay open for as long as its role likes, and the other entries must not wait
+    -- for it. record then returns how many it has left out, as a negative number, and
+    -- else how many are new.
+    CREATE OR REPLACE FUNCTION "threadline".record(doc json) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $record$
+    DECLARE
+        fresh integer := 0;
+        held integer := 0;
+        entry json;
+    BEGIN
+        IF getdatabaseencoding() = 'SQL_ASCII' THEN
+            PERFORM convert_from(convert_to(doc::text, 'SQL_ASCII'), 'UTF8'); -- an error unless it is UTF-8
+        END IF;
+        -- A lock on the table itself, as maintenance takes, is waited for.
+        LOCK TABLE "threadline".audit_actions IN ROW EXCLUSIVE MODE;
+        BEGIN
+            RETURN "threadline".add(doc, 100);
+        EXCEPTION WHEN lock_not_available THEN
+            NULL; -- they are added one by one
+        END;
+        FOR entry IN SELECT e FROM json_array_elements(doc) AS e ORDER BY e ->> 'id' LOOP
+            BEGIN
+                fresh := fresh + "threadline".add(json_build_array(entry), 1);
+            EXCEPTION WHEN lock_not_available THEN
+                held := held + 1;
+            END;
+        END LOOP;
+        RETURN CASE WHEN held > 0 THEN -held ELSE fresh END;
     END
     $record$;
 END;

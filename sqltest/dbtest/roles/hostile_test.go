@@ -36,20 +36,8 @@ type hostile struct {
 
 func (w *world) hostile() *hostile {
 	w.Helper()
-	h := &hostile{world: w, appRole: dbtest.Name("app"), victimRole: dbtest.Name("victim"), sink: &sink{}}
-	schema, err := journal.Schema(hooks.Postgres, nil)
-	w.must(err)
-	w.must(w.owner.ExecContext(ctx, "BEGIN; "+schema+"; COMMIT"))
-	w.must(w.owner.ExecContext(ctx, threadline.Schema(hooks.Postgres, nil)))
-	for _, role := range []string{h.appRole, h.victimRole} {
-		w.must(w.super.ExecContext(ctx, `CREATE ROLE "`+role+`" LOGIN; GRANT CREATE ON SCHEMA public TO "`+role+`"`))
-		w.must(w.owner.ExecContext(ctx, `GRANT USAGE ON SCHEMA aftercommit, threadline TO "`+role+`"; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit, threadline TO "`+role+`"`))
-		w.Cleanup(func() { w.must(w.super.ExecContext(ctx, `DROP OWNED BY "`+role+`" CASCADE; DROP ROLE "`+role+`"`)) })
-	}
-	h.app, h.victim = dbtest.Open(w.T, w.e.Driver, w.as(h.appRole)), dbtest.Open(w.T, w.e.Driver, w.as(h.victimRole))
-	h.app.SetMaxIdleConns(0)
-	h.journal, err = journal.New(hooks.Postgres, nil)
-	w.must(err)
+	h := w.apps()
+	var err error
 	h.store, err = relay.New(hooks.Postgres, nil)
 	w.must(err)
 	w.must(h.store.Register(ctx, w.owner, "sink/default"))
@@ -68,6 +56,26 @@ func (w *world) hostile() *hostile {
 	w.Cleanup(func() { w.must(r.Stop(ctx)) })
 	h.check("first")
 	h.known = w.text("SELECT pg_catalog.min(id::text) FROM aftercommit.audit_events")
+	return h
+}
+
+// apps makes the tables, and the roles of the two apps.
+func (w *world) apps() *hostile {
+	w.Helper()
+	h := &hostile{world: w, appRole: dbtest.Name("app"), victimRole: dbtest.Name("victim"), sink: &sink{}}
+	schema, err := journal.Schema(hooks.Postgres, nil)
+	w.must(err)
+	w.must(w.owner.ExecContext(ctx, "BEGIN; "+schema+"; COMMIT"))
+	w.must(w.owner.ExecContext(ctx, threadline.Schema(hooks.Postgres, nil)))
+	for _, role := range []string{h.appRole, h.victimRole} {
+		w.must(w.super.ExecContext(ctx, `CREATE ROLE "`+role+`" LOGIN; GRANT CREATE ON SCHEMA public TO "`+role+`"`))
+		w.must(w.owner.ExecContext(ctx, `GRANT USAGE ON SCHEMA aftercommit, threadline TO "`+role+`"; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit, threadline TO "`+role+`"`))
+		w.Cleanup(func() { w.must(w.super.ExecContext(ctx, `DROP OWNED BY "`+role+`" CASCADE; DROP ROLE "`+role+`"`)) })
+	}
+	h.app, h.victim = dbtest.Open(w.T, w.e.Driver, w.as(h.appRole)), dbtest.Open(w.T, w.e.Driver, w.as(h.victimRole))
+	h.app.SetMaxIdleConns(0)
+	h.journal, err = journal.New(hooks.Postgres, nil)
+	w.must(err)
 	return h
 }
 
@@ -102,14 +110,8 @@ func (h *hostile) try(a attempt) *sql.Conn {
 // the timeline, and whether all that the victim has written is as it was.
 func (h *hostile) check(name string) {
 	h.Helper()
-	e, err := hooks.Prepare(hooks.Event{Action: "thing.happened", Reason: secret, Target: hooks.Target{Type: "thing", ID: name}})
-	h.must(err)
-	h.token++
 	begun := time.Now()
-	ok, err := h.journal.Write(ctx, hooks.Flush{Conn: h.victim, Events: []hooks.Event{e}, Token: h.token, Own: true, Timeout: 5 * time.Second})
-	if err != nil || !ok {
-		h.Fatalf("the other's write: %v, %v", ok, err)
-	}
+	h.write(name)
 	h.until("it is delivered", func() bool { return h.sink.has(name) })
 	h.Logf("delivered after %v", time.Since(begun).Round(time.Millisecond))
 	h.done = append(h.done, name)
@@ -120,6 +122,18 @@ func (h *hostile) check(name string) {
 		if got, want := h.text(fmt.Sprintf(query, strings.ReplaceAll(secret, "'", "''"), h.victimRole)), strings.Join(h.done, " "); got != want {
 			h.Errorf("the other has [%s], want [%s]", got, want)
 		}
+	}
+}
+
+// write commits an event of the victim's.
+func (h *hostile) write(name string) {
+	h.Helper()
+	e, err := hooks.Prepare(hooks.Event{Action: "thing.happened", Reason: secret, Target: hooks.Target{Type: "thing", ID: name}})
+	h.must(err)
+	h.token++
+	ok, err := h.journal.Write(ctx, hooks.Flush{Conn: h.victim, Events: []hooks.Event{e}, Token: h.token, Own: true, Timeout: 5 * time.Second})
+	if err != nil || !ok {
+		h.Fatalf("the other's write: %v, %v", ok, err)
 	}
 }
 

@@ -49,10 +49,11 @@ func TestDoor(t *testing.T) {
 	}, dbtest.PostgresEngines()...)
 }
 
-// older makes the function one of a version without a door.
-func older(t *testing.T, s *threadline.Store, exec func(string)) {
+// older makes the function one of a version without gone, a function that a later version
+// has brought.
+func older(t *testing.T, s *threadline.Store, gone string, exec func(string)) {
 	t.Helper()
-	exec("DROP FUNCTION threadline.refuse(uuid, text)")
+	exec("DROP FUNCTION threadline." + gone)
 	exec("CREATE OR REPLACE FUNCTION threadline.record(doc json) RETURNS integer LANGUAGE sql AS 'SELECT 1'")
 	if err := s.Check(context.Background()); err != nil {
 		t.Errorf("with an older function: %v", err)
@@ -63,29 +64,36 @@ func older(t *testing.T, s *threadline.Store, exec func(string)) {
 // for it.
 func TestOlderFunction(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
-		s, db := migrated(t, e)
-		db.SetMaxOpenConns(1)
-		role := `"` + dbtest.Name("reader") + `"`
-		exec(t, db, "CREATE ROLE "+role+"; GRANT USAGE ON SCHEMA threadline TO "+role)
-		t.Cleanup(func() { exec(t, db, "RESET ROLE; DROP OWNED BY "+role+"; DROP ROLE "+role) })
-		older(t, s, func(query string) { exec(t, db, query) })
-		has := func() (n int) {
-			scan(t, db, "SELECT count(*) FROM pg_proc WHERE proname = 'refuse' AND pronamespace = 'threadline'::regnamespace", &n)
-			return n
-		}
-		exec(t, db, "SET ROLE "+role)
-		if err := s.Migrate(context.Background()); err != nil || has() != 0 {
-			t.Errorf("as another role: %v, %d", err, has())
-		}
-		exec(t, db, "RESET ROLE")
-		if err := s.Migrate(context.Background()); err != nil || has() != 1 {
-			t.Errorf("as the owner: %v, %d", err, has())
-		}
-		record(t, s, entry(1))
-		if got := timeline(t, s, threadline.Query{}).Actions; len(got) != 1 {
-			t.Errorf("%d actions, want 1", len(got))
+		for _, gone := range []string{"refuse, threadline.add", "add"} {
+			t.Run("without "+gone, func(t *testing.T) { olderFunction(t, e, gone) })
 		}
 	}, dbtest.PostgresEngines()...)
+}
+
+func olderFunction(t *testing.T, e dbtest.Engine, gone string) {
+	t.Helper()
+	s, db := migrated(t, e)
+	db.SetMaxOpenConns(1)
+	role := `"` + dbtest.Name("reader") + `"`
+	exec(t, db, "CREATE ROLE "+role+"; GRANT USAGE ON SCHEMA threadline TO "+role)
+	t.Cleanup(func() { exec(t, db, "RESET ROLE; DROP OWNED BY "+role+"; DROP ROLE "+role) })
+	older(t, s, gone, func(query string) { exec(t, db, query) })
+	has := func() (n int) {
+		scan(t, db, "SELECT count(*) FROM pg_proc WHERE proname = 'add' AND pronamespace = 'threadline'::regnamespace", &n)
+		return n
+	}
+	exec(t, db, "SET ROLE "+role)
+	if err := s.Migrate(context.Background()); err != nil || has() != 0 {
+		t.Errorf("as another role: %v, %d", err, has())
+	}
+	exec(t, db, "RESET ROLE")
+	if err := s.Migrate(context.Background()); err != nil || has() != 1 {
+		t.Errorf("as the owner: %v, %d", err, has())
+	}
+	record(t, s, entry(1))
+	if got := timeline(t, s, threadline.Query{}).Actions; len(got) != 1 {
+		t.Errorf("%d actions, want 1", len(got))
+	}
 }
 
 // A journal on a server that is not UTF-8 writes what that lacks longer than it was:
