@@ -182,6 +182,33 @@ func TestSettingsOfASink(t *testing.T) {
 	}, dbtest.PostgresEngines()...)
 }
 
+// TestRawTransactionOfASink: what a sink begins by a statement, it ends on the same
+// connection, though another use comes between.
+func TestRawTransactionOfASink(t *testing.T) {
+	each(t, func(w *world) {
+		w.exec("CREATE TABLE copies (name varchar(40))")
+		target := w.target()
+		target.Deliver = func(_ context.Context, db *sql.DB, _ []journal.Entry) (r relay.Result) {
+			for _, query := range []string{"SELECT 1", "BEGIN", "INSERT INTO copies (name) VALUES ('a')", "SELECT 2", "ROLLBACK", "INSERT INTO copies (name) VALUES ('b')"} {
+				if _, err := db.ExecContext(ctx, query); err != nil {
+					r.Err = failure(err)
+				}
+			}
+			return r
+		}
+		r := w.start(relay.Config{Targets: []relay.Target{target}})
+		w.commit("a")
+		w.drain(r)
+		var names string
+		w.must(w.db.QueryRowContext(ctx, "SELECT max(name) FROM copies").Scan(&names))
+		var n int
+		w.must(w.db.QueryRowContext(ctx, "SELECT count(*) FROM copies").Scan(&n))
+		if n != 1 || names != "b" {
+			w.Errorf("%d copies, the last is %s; want b alone", n, names)
+		}
+	})
+}
+
 // TestTransactionOfASink: the connection that a sink is lent outside the relay's own
 // transaction has transactions.
 func TestTransactionOfASink(t *testing.T) {
@@ -239,10 +266,12 @@ func slowSinks(w *world, conns int) {
 		targets = append(targets, relay.Target{
 			Name: name, MaxAttempts: 5, Timeout: lasting,
 			Deliver: func(_ context.Context, db *sql.DB, _ []journal.Entry) (r relay.Result) {
-				called <- struct{}{}
-				<-release
-				if _, err := db.ExecContext(ctx, "SELECT 1"); err != nil { // it may use it later
-					r.Err = failure(err)
+				for range 2 { // before it calls, and after
+					if _, err := db.ExecContext(ctx, "SELECT 1"); err != nil {
+						r.Err = failure(err)
+					}
+					called <- struct{}{}
+					<-release
 				}
 				return r
 			},
