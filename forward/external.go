@@ -21,8 +21,8 @@ type Queue interface {
 	// Enqueue adds jobs within the app's transaction, after its events were
 	// written to the journal and before COMMIT. conn is that of [hooks.Flush],
 	// so the jobs share the fate of the transaction, and of a savepoint in it.
-	// Statements that plainly end the transaction or change the app's session are
-	// refused. Its error fails the flush.
+	// A statement whose text begins or ends a transaction, or changes the app's
+	// session, is refused. An error fails the flush.
 	Enqueue(ctx context.Context, conn *sql.DB, dialect hooks.Dialect, jobs []Job) error
 
 	// Check reports why Enqueue cannot work, such as a missing table or right, and
@@ -30,9 +30,9 @@ type Queue interface {
 	// error fails that connection attempt; in best effort the start is tried again.
 	Check(ctx context.Context, conn *sql.DB, dialect hooks.Dialect) error
 
-	// Start starts workers. It is called once for each database, with the first
-	// connection, and again after an error, which is treated as that of Check. ctx
-	// bounds Start and not the workers.
+	// Start starts workers for a database, with its first connection. It is called
+	// again after an error, which is treated as that of Check, and, after Stop, when a
+	// forwarder that was left out can be attached. ctx bounds Start and not the workers.
 	Start(ctx context.Context, w Worker) (Workers, error)
 }
 
@@ -56,28 +56,28 @@ type Job struct {
 	// that program's name; the program that works the job compares it with its own.
 	// A Queue that does not store it leaves it empty.
 	Identity string
-	// Timeout is how long an attempt may take; then its ctx is to end. A job that is in
-	// an attempt for longer is of a process that has died. Zero stands for
-	// [Worker.Timeout]. A Queue should store it: programs with other sinks have another
-	// one, and whichever looks for jobs of dead processes must go by the job's.
+	// Timeout is how long an attempt may take; the Queue then ends its ctx. If an attempt
+	// takes longer, its process has died. Zero stands for [Worker.Timeout]. A Queue should
+	// store it with the job: the program that looks for jobs of dead processes may have
+	// other sinks, and so another Worker.Timeout.
 	Timeout time.Duration
 	// Attempt counts from 1. It is zero in Enqueue.
 	Attempt int
-	// Note is that of the last attempt's [Verdict]; "" if there was none.
+	// Note is the Note of the last attempt's [Verdict], "" before the first attempt.
 	Note string
-	// Died says that the process of the last attempt died in it, if the Queue knows. A
-	// job with an Attempt above MaxAttempts is then discarded without another call.
+	// Died says that a process died during the last attempt, if the Queue knows. If
+	// Attempt is above MaxAttempts, the job is then discarded without a call.
 	Died bool
 }
 
-// Verdict is what is to be done with a job after an attempt.
+// Verdict is what a [Queue] has to do with a job after an attempt.
 type Verdict struct {
 	Next JobNext
-	// Note is for the next attempt, also for one that an operator makes after the job
-	// was refused or discarded. A Queue stores it with the job, as it is. It is a JSON
-	// object.
+	// Note is what the next attempt needs to know, a JSON object or "". A Queue stores it
+	// with the job, unchanged, also if the job was refused or discarded: an operator may
+	// have it tried again.
 	Note string
-	// Wait is how long to wait after [JobWaits].
+	// Wait is how long to wait before the next attempt, for [JobWaits].
 	Wait time.Duration
 	// Err is why the job is not done.
 	Err error
@@ -93,7 +93,8 @@ const (
 	// decides when the next one is.
 	JobAgain
 	// JobWaits says that the sink accepts nothing, the journal could not be read, or the
-	// process ends. There is another attempt after Wait, and this one does not count.
+	// attempt was cut short: its time was up, a call hung, or the process ends. There is
+	// another attempt after Wait, and this one does not count.
 	JobWaits
 	// JobRefused says that the forwarder will never accept some of its events, and has
 	// accepted the others. There is no further attempt.
@@ -109,7 +110,7 @@ type Worker struct {
 	Dialect hooks.Dialect
 	// Forwarders are those to deliver to.
 	Forwarders []string
-	// Timeout is that of jobs which have none, the most that any of Forwarders takes.
+	// Timeout is for jobs that have none: the longest that any of Forwarders needs.
 	Timeout time.Duration
 	// Deliver makes one attempt: it reads the job's events from the journal and
 	// calls the forwarder, each within its timeout, and notifies observers. It
@@ -117,8 +118,8 @@ type Worker struct {
 	Deliver func(ctx context.Context, job Job) Verdict
 }
 
-// An attempt at a job makes one call or, to find the bad events, many short ones. It
-// may take as long as jobCalls that take their Timeout, and jobTime at least.
+// An attempt at a job may take jobCalls times the sink's timeout, and at least jobTime:
+// it makes one call or, to find bad events, many short ones.
 const (
 	jobCalls = 10
 	jobTime  = 15 * time.Minute

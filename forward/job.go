@@ -45,7 +45,7 @@ func (d *handler) work(ctx context.Context, db *sql.DB, job Job) Verdict {
 	d.compareJob(s, &job)
 	was := memoOf(&job)
 	if job.Died && job.Attempt > job.MaxAttempts {
-		err := fmt.Errorf("forward: the process died in the last of %d attempts, so that it is not known which events the forwarder has accepted", job.MaxAttempts)
+		err := fmt.Errorf("forward: the process died in the last of %d attempts, so it is not known which events the forwarder accepted: have the job tried again by the queue's tools", job.MaxAttempts)
 		n.Kind, n.Events, n.Reason, n.Err = hooks.NoticeDiscarded, was.Left, reasonDied, err
 		d.Notify(n)
 		return Verdict{Next: JobDiscarded, Note: was.over(), Err: err}
@@ -68,8 +68,8 @@ func (d *handler) work(ctx context.Context, db *sql.DB, job Job) Verdict {
 
 func reasonOf(err error) string { word, _ := reason(err); return word }
 
-// callJob makes the attempt over one connection of db. Its error is that of reading the
-// journal.
+// callJob makes the attempt over one connection of db. With an error the sink was not
+// called, because the journal could not be read.
 func (d *handler) callJob(ctx context.Context, db *sql.DB, s *sink, m memo, up bool) (found relay.Findings, err error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -129,7 +129,8 @@ func (d *handler) attemptJob(ctx context.Context, lent *sql.DB, s *sink, m memo,
 	}.Run(entries)
 }
 
-// notifySink notifies observers if the sink seems to be down, or no longer does.
+// notifySink notifies observers when the sink begins to accept nothing, and when it accepts
+// something again.
 func (d *handler) notifySink(ctx context.Context, s *sink, f *relay.Findings, up bool) {
 	n := hooks.Notice{Dispatch: Async.String(), Forwarder: s.name()}
 	name := zap.String("forwarder", s.name())
@@ -192,7 +193,7 @@ func goneErrors(gone []uuid.UUID) map[uuid.UUID]error {
 	errs := make(map[uuid.UUID]error, len(gone))
 	for _, id := range gone {
 		errs[id] = Permanent(reasonGone, fmt.Errorf("forward: event %s of the job is no longer in the journal: "+
-			"purge what is older than the queue's last attempt", id))
+			"purge only what is older than the oldest job that may be tried again", id))
 	}
 	return errs
 }

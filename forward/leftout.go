@@ -16,9 +16,9 @@ func (d *handler) hasLeftOut() bool {
 	return slices.ContainsFunc(d.allSinks(), func(s *sink) bool { return s.off.Load() })
 }
 
-// lookAgain tries beside the app to attach the forwarders that are left out, until none
-// is: an operator may make the tables or grant the rights that they lack. It uses pool,
-// or without one a connection that it opens for each attempt.
+// lookAgain tries to attach the forwarders that are left out until none is: an operator
+// may make the tables or grant the rights that they lack. pool is that of Hub.Relay or
+// Hub.Work; beside an app it is nil, and each attempt opens a connection.
 func (d *handler) lookAgain(pool *sql.DB) {
 	if !d.hasLeftOut() || pool == nil && !d.canTryAgain() || !d.hub.admit(d) {
 		return
@@ -46,7 +46,7 @@ func (d *handler) attachAgain(ctx context.Context, pool *sql.DB) (attached bool)
 	if pool == nil {
 		pool = sql.OpenDB(d.beside())
 		pool.SetMaxOpenConns(1)
-		defer func() { _ = pool.Close() }() // what it is about is over
+		defer func() { _ = pool.Close() }() // its errors are those of the calls before
 	}
 	select {
 	case d.setup <- struct{}{}:
@@ -67,8 +67,8 @@ func (d *handler) attachAgain(ctx context.Context, pool *sql.DB) (attached bool)
 	return attached
 }
 
-// restart starts what this process delivers with anew, so that it serves forwarders
-// that have come in.
+// restart restarts the Queue's workers and the relay of this process, so that they serve
+// the forwarders that have just been attached.
 func (d *handler) restart(ctx context.Context, pool *sql.DB) {
 	stop, cancel := context.WithTimeout(ctx, closeTime)
 	defer cancel()
@@ -78,7 +78,7 @@ func (d *handler) restart(ctx context.Context, pool *sql.DB) {
 		err = errors.Join(err, d.relayAgain(pool))
 	}
 	if err != nil && ctx.Err() == nil {
-		d.log().Warn("aftercommit: what delivers was started anew for a forwarder that was left out, with an error: if it gets nothing, restart this program",
+		d.log().Warn("aftercommit: the delivery was restarted for a forwarder that was left out, with an error: restart this program if that forwarder gets nothing",
 			zap.String("driver", d.db.Driver), zap.Error(err))
 	}
 }

@@ -10,19 +10,20 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 )
 
-// memo is what a job's attempts have found out: [Job.Note].
+// memo is what earlier attempts at a job have found out. It is stored as [Job.Note].
 type memo struct {
-	// Left are the events to deliver. The last Failed of them have failed alone while
-	// the sink was up; of the others nothing is known.
+	// Left are the events that are still to be delivered. The last Failed of them have
+	// failed alone while the sink was up; nothing is known about the others.
 	Left   []uuid.UUID `json:"left"`
 	Failed int         `json:"failed,omitempty"`
 	// Refused are those that the sink will never accept.
 	Refused []uuid.UUID `json:"refused,omitempty"`
-	// Waits is how many attempts in a row have found nothing that the sink accepts.
+	// Waits is how many attempts in a row have found nothing that the sink accepts. It
+	// sets the next pause, and which events are tried alone.
 	Waits int `json:"waits,omitempty"`
 	// OneByOne says that a call with several events did not return.
 	OneByOne bool `json:"one_by_one,omitempty"`
-	// At is when the last attempt ended, and Why its last failure, for people.
+	// At is when the last attempt ended. Why is its error, for operators.
 	At  time.Time `json:"at,omitzero"`
 	Why string    `json:"why,omitempty"`
 }
@@ -44,14 +45,15 @@ func (m *memo) text() string {
 	return string(text)
 }
 
-// over is the note of a job that is tried again only if an operator says so.
+// over is the note of a job that has ended without all of its events being accepted. An
+// operator may have it tried again.
 func (m *memo) over() string {
 	o := memo{Left: slices.Concat(m.Left, m.Refused), Why: m.Why}
 	return o.text()
 }
 
-// since is from when on the sink must have accepted something, so that what fails is the
-// events' fault.
+// since is the time after which the sink must have accepted something, if what fails in
+// this attempt is to be the events' fault.
 func (m *memo) since(start time.Time) time.Time {
 	if m.At.IsZero() {
 		return start
@@ -59,9 +61,10 @@ func (m *memo) since(start time.Time) time.Time {
 	return m.At
 }
 
-// next decides about the job after an attempt. It counts if the sink is up and each event
-// that is left has failed alone; otherwise the job waits. With ending it was the process
-// that ended the attempt.
+// next decides what happens to the job after an attempt. The attempt counts if the sink is
+// up and each event that is left has failed alone; otherwise the job waits. ending says
+// that the attempt's ctx has ended, because its time was up or the process ends: then the
+// next one need not be put off.
 func (m *memo) next(job *Job, f *relay.Findings, up, ending bool) Verdict {
 	n, untried := m.sort(f)
 	v := Verdict{Err: jobError(f)}
@@ -87,8 +90,8 @@ func (m *memo) next(job *Job, f *relay.Findings, up, ending bool) Verdict {
 	return v
 }
 
-// sort returns what an attempt has left, and how many of these events have yet to fail
-// alone.
+// sort returns the memo after an attempt, and how many of the events left have not failed
+// alone so far.
 func (m *memo) sort(f *relay.Findings) (n memo, untried int) {
 	open := make(map[uuid.UUID]bool, len(f.Untried))
 	for _, id := range f.Untried {

@@ -88,9 +88,9 @@ func OnRollback(ctx context.Context, h Handle, f func(context.Context)) error {
 	return send(ctx, h, &Parcel{OnRollback: f})
 }
 
-// Wrapped reports whether h's connection is one of aftercommit's, also beneath other
-// wrappers, unless they change how statements begin, or their contexts. Nothing is
-// recorded. The error is that of the connection.
+// Wrapped reports whether statements on h are audited: whether aftercommit's driver is
+// below it, perhaps under other wrappers. One that changes contexts, or how statements
+// begin, hides it. Nothing is recorded. An error is that of the connection.
 func Wrapped(ctx context.Context, h Handle) (bool, error) {
 	err := send(ctx, h, &Parcel{})
 	if errors.Is(err, ErrNotWrapped) {

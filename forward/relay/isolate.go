@@ -12,9 +12,9 @@ import (
 // alone is how many entries a Trial tries alone before it takes the sink for down.
 const alone = 1 + firstProbes
 
-// Trial is one attempt at the entries of a queue's job, which must not use up each
-// other's attempts. It finds out which of them the sink refuses, as the relay does for
-// those of the journal, if the sink accepts anything at all.
+// Trial is one attempt at the entries of a queue's job. It finds out which of them the
+// sink refuses, as the relay does for those of the journal, so that bad entries do not use
+// up the attempts of good ones. If the sink accepts nothing at all, nothing is found out.
 type Trial struct {
 	// Call makes one call. It returns the entries that the filter keeps.
 	Call func([]journal.Entry) ([]journal.Entry, Result)
@@ -22,11 +22,11 @@ type Trial struct {
 	Stop func() *Failure
 	// Up says that the sink is known to have accepted something since the last attempt.
 	Up bool
-	// OneByOne says that a call with several entries did not return, so that each is
-	// called alone.
+	// OneByOne says that an earlier call with several entries did not return, so that the
+	// sink gets each alone.
 	OneByOne bool
-	// Turn is how many attempts before this one found nothing that the sink accepts:
-	// each tries other entries alone.
+	// Turn is how many attempts in a row before this one found nothing that the sink
+	// accepts. It chooses which entries are tried alone: others in each attempt.
 	Turn int
 }
 
@@ -36,8 +36,8 @@ type Findings struct {
 	Accepted []uuid.UUID
 	// Failed are those that failed alone, or were named, while the sink was up.
 	Failed map[uuid.UUID]Failure
-	// Untried are those of which nothing is known: the sink seems to be down, or the
-	// attempt was stopped. Why has the last failure then.
+	// Untried are those of which nothing is known, because the sink seems to be down or
+	// the attempt was stopped. Why is the last failure then.
 	Untried []uuid.UUID
 	Why     Failure
 	// Proved says that the sink has accepted something, or refused something for good.
@@ -140,7 +140,8 @@ func spread(i, n int) int {
 }
 
 // divide makes calls with ever smaller parts of entries, down to single ones: the sink is
-// up, so one that fails alone is at fault. It is known whether all of them fail together.
+// up, so one that fails alone is at fault. fail says that a call with all of them has
+// failed already.
 func (r *run) divide(entries []journal.Entry, fail bool) {
 	rest := r.unknown(entries)
 	fail = fail && len(rest) == len(entries) // what is known by now may have been why

@@ -17,9 +17,9 @@ var errOwn = errors.New("its cursor belongs to this database, so there is nothin
 // which is a copy, or was restored, or has been promoted with a loss.
 type PlaceError struct{ Forwarder, Was, Is string }
 
-// Error says what to do. What is behind the first blank of a place is its environment.
+// Error says what to do. What follows the first blank in a place is its environment.
 func (e *PlaceError) Error() string {
-	const choice = "delivery waits for Store.Resume: with replay the forwarder gets again what it may not have got, without it nothing that is in the journal by then"
+	const choice = "delivery waits until you call Store.Resume: with replay the forwarder gets all that it may have missed, perhaps some of it twice; without, it skips what is in the journal"
 	was, before, _ := strings.Cut(e.Was, " ")
 	if is, now, _ := strings.Cut(e.Is, " "); was == is && before != now {
 		return fmt.Sprintf("relay: the cursor of %s was made in the environment %q, and this is %q: give forward.Options.Environment the same value in all programs; "+
@@ -28,14 +28,14 @@ func (e *PlaceError) Error() string {
 	return fmt.Sprintf("relay: the cursor of %s belongs to another database (%s, this is %s): this is a copy, or was restored; %s", e.Forwarder, e.Was, e.Is, choice)
 }
 
-// Resume continues a forwarder whose cursor belongs to another database, as
-// [State.Elsewhere] says; for any other it is an error, and changes nothing. In either
-// case the forwarder gets what is committed from now on.
+// Resume continues a forwarder whose cursor belongs to another database
+// ([State.Elsewhere]), with what is committed from now on. For any other forwarder it is
+// an error, and changes nothing.
 //
-// With replay it also gets what may not have been delivered: what the cursor had not
+// With replay the forwarder also gets what it may have missed: what the cursor had not
 // reached for certain when the copy was made, and what was committed in the copy since.
-// Nothing is lost; some entries may come twice. Without replay these are skipped, and
-// only [Store.Replay] by IDs or time still delivers them. Resume returns how many
+// Nothing is lost; some entries may come twice. Without replay these entries are skipped,
+// and only [Store.Replay] by IDs or time still delivers them. Resume returns how many
 // entries it replays, or skips.
 //
 // The Store must have the Environment of the programs that deliver from this database.
@@ -60,7 +60,7 @@ func (s *Store) Resume(ctx context.Context, db *sql.DB, forwarder string, replay
 	return n, wrap("resume", forwarder, err)
 }
 
-// resume does it in the transaction that q is in.
+// resume is Resume within the transaction that q is in.
 func (s *Store) resume(ctx context.Context, q querier, forwarder, place string, replay bool) (n int64, err error) {
 	if err = s.d.adopt(ctx, q, s); err != nil {
 		return 0, err

@@ -8,13 +8,14 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
 
-// explain adds to an error of PostgreSQL's what to do, if a right or a table is
-// missing. It is to be deferred before anything is that gives a connection of q back.
+// explain adds what to do to an error of PostgreSQL's that says that a right or a table is
+// missing. Defer it first, so that it runs last: it asks q, which may have no connection
+// to spare until the caller's is given back.
 func (s *Store) explain(ctx context.Context, q pgschema.Querier, err *error) {
 	s.explainRight(ctx, q, err, "connect as the owner, or have it grant what the documentation of relay.Store lists")
 }
 
-// explainRight is explain with what to do if a right is missing.
+// explainRight is explain; remedy says what to do if a right is missing.
 func (s *Store) explainRight(ctx context.Context, q pgschema.Querier, err *error, remedy string) {
 	schema := s.journal.Schema()
 	switch hooks.SQLState(*err) {

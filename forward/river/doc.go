@@ -21,20 +21,20 @@
 //	those of other jobs           then discarded; RetryPolicy of Config says when
 //	it fails permanently          cancelled, once the job's others are delivered
 //	its events were purged        the same
-//	the process dies in it        retried, which counts; after the last attempt it is
-//	                              discarded by a worker, with the notice
-//	its args make no sense        cancelled
+//	the process dies in it        retried, and the attempt counts; after the last one a
+//	                              worker discards it, with the notice
+//	its args cannot be read       cancelled
 //
-// An attempt has only the events that are left; they are in the job's metadata, with the
-// last error. max_attempts is one more than forward.MaxAttempts: the last one only
-// discards the job of a process that has died.
+// An attempt delivers only the events that are left; they are in the job's metadata, with
+// the last error. max_attempts in River's table is one more than forward.MaxAttempts: the
+// last attempt only discards a job whose process has died.
 //
 // A job that is cancelled or discarded is a dead letter, and River's: Failures and Replay
-// of relay.Store do not know of it. River's tools list it; [Retry], or they, have it tried
-// once more, with the events that the forwarder has not accepted. It is kept until
-// it is deleted by hand, unless CancelledJobRetentionPeriod or DiscardedJobRetentionPeriod
-// of Config say otherwise. The journal must keep entries for as long as their jobs may be
-// tried.
+// of relay.Store do not know of it. River's tools list it. They or [Retry] try it once
+// more, with the events that the forwarder has not accepted. It is kept until someone
+// deletes it, unless Config sets CancelledJobRetentionPeriod or
+// DiscardedJobRetentionPeriod. The journal must keep entries for as long as their jobs may
+// be tried.
 //
 // # River's tables
 //

@@ -34,7 +34,7 @@ const (
 	// cancelTime is what deliveries get to return after they are cancelled.
 	cancelTime = 5 * time.Second
 	drainPause = 10 * time.Millisecond
-	// forever is River's word for jobs that are never deleted.
+	// forever is River's retention period for jobs that are never deleted.
 	forever = -1
 )
 
@@ -135,10 +135,10 @@ func (q *Queue) Start(ctx context.Context, w forward.Worker) (forward.Workers, e
 		running.queues = append(running.queues, queue)
 		config.Queues[queue] = riverqueue.QueueConfig{MaxWorkers: q.maxWorkers}
 	}
-	// The schema is this queue's alone, so that no job of the app's is taken over. A job
-	// with a longer timeout is left alone for that time all the same.
+	// The schema is this queue's alone, so that no job of the app's is rescued. A job with
+	// a longer timeout of its own is left alone until that has passed.
 	config.RescueStuckJobsAfter = cmp.Or(config.RescueStuckJobsAfter, max(w.Timeout, config.JobTimeout)+rescueMargin)
-	// Dead letters of an audit trail are an operator's to delete.
+	// Only an operator deletes dead letters of an audit trail.
 	config.CancelledJobRetentionPeriod = cmp.Or(config.CancelledJobRetentionPeriod, forever)
 	config.DiscardedJobRetentionPeriod = cmp.Or(config.DiscardedJobRetentionPeriod, forever)
 	if running.client, err = riverqueue.NewClient(driver, &config); err != nil {

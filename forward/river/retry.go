@@ -12,10 +12,11 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// Retry lets the workers try a forwarder's dead letters once more, the jobs that are
-// cancelled or discarded, and returns how many these are. It is what relay.Store.Replay
-// is for the relay. schema is that of River's tables, as in [Migrate]. Each job has the
-// events that the forwarder has not accepted; if they fail again, it is discarded again.
+// Retry makes a forwarder's dead letters, the jobs that are cancelled or discarded,
+// available to the workers once more, and returns how many there are. With River it is
+// what relay.Store.Replay is with the relay. schema is that of River's tables, as in
+// [Migrate]. Each job delivers the events that the forwarder has not accepted; if they
+// fail again, it is discarded again.
 func Retry(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, forwarder string) (jobs int, err error) {
 	driver, err := newDriver(dialect, db)
 	if err != nil {

@@ -61,15 +61,15 @@ type worker struct {
 	timeout time.Duration
 }
 
-// rescueMargin is how long after an attempt's limit River takes the job for one of a
-// process that has died. Within it the attempt returns and River stores its result;
-// otherwise the job would be in two attempts at once. The clocks of the process that
-// leads and of the one that took the job may differ by as much.
+// rescueMargin is how long after an attempt's limit River takes its process for dead, and
+// rescues the job. Until then the attempt has to return and River to store its result, or
+// the job would be in two attempts at once. The clocks of the process that leads and of
+// the one that works the job may differ by as much.
 const rescueMargin = time.Minute
 
-// Timeout is when River takes over a job from a process that has died. It asks the
-// program that leads, which may have other sinks than the one that works the job, so it
-// goes by the job's own limit.
+// Timeout is how old an attempt is when River takes its process for dead. River asks the
+// program that leads, which may have other sinks than the one that works the job, so this
+// goes by the limit that the job carries.
 func (w *worker) Timeout(job *riverqueue.Job[args]) time.Duration {
 	return w.limit(job.Args) + rescueMargin
 }
@@ -107,8 +107,8 @@ func (w *worker) Work(ctx context.Context, job *riverqueue.Job[args]) error {
 		}
 		return riverqueue.JobSnooze(v.Wait)
 	case forward.JobDiscarded:
-		// River discards a job whose row says that there is no further attempt. In the
-		// database there is one, see maxAttempts.
+		// River discards a job that has no further attempt. By its row in the database it
+		// has one, see maxAttempts.
 		job.MaxAttempts = job.Attempt
 	}
 	return v.Err
@@ -121,7 +121,7 @@ func (w *worker) attempt(ctx context.Context, j forward.Job) forward.Verdict {
 	return w.deliver(limited, j)
 }
 
-// jobOf returns what an attempt is made of.
+// jobOf returns the job as package forward is to see it.
 func (w *worker) jobOf(job *riverqueue.Job[args]) forward.Job {
 	var metadata struct {
 		Note  json.RawMessage `json:"aftercommit_note"`
@@ -135,6 +135,7 @@ func (w *worker) jobOf(job *riverqueue.Job[args]) forward.Job {
 	}
 }
 
-// maxAttempts is how many attempts River gets for a job that is to have n. A process may
-// die in the last one; without another River would discard the job unnoticed.
+// maxAttempts is the max_attempts of a job that is to have n attempts. If a process dies
+// in the last of them, River makes one more, in which a worker discards the job with the
+// notice; River itself would discard it without one.
 func maxAttempts(n int) int { return min(n+1, math.MaxInt16) }

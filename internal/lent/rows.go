@@ -1,5 +1,5 @@
-// Package lent has what those need who lend a connection as a *sql.DB: rows that the
-// lender can close.
+// Package lent is for packages that lend a connection as a *sql.DB. Its rows can be closed
+// by the lender.
 package lent
 
 import (
@@ -8,15 +8,15 @@ import (
 	"sync"
 )
 
-// Set is the open rows of a borrower. SQLite keeps a lock on its file for them, also after
-// their connection is closed.
+// Set holds the rows that a borrower has open. On SQLite open rows keep a lock on the file
+// even after their connection is closed, so the lender has to close them.
 type Set struct {
 	mu   sync.Mutex
 	open map[*Rows]struct{}
 }
 
-// Add returns rows as the borrower is to have them. When they are closed, once, end gets
-// the error and returns it as the borrower is to see it.
+// Add returns the rows for the borrower. When they are closed, end is called, once, with
+// the error of that; the borrower gets what end returns.
 func (s *Set) Add(rows driver.Rows, end func(error) error) *Rows {
 	r := &Rows{rows: rows, set: s, end: end}
 	s.mu.Lock()
@@ -43,7 +43,8 @@ func (s *Set) Close() {
 	}
 }
 
-// Rows have no column types: what forwarders read, they scan plainly.
+// Rows are a borrower's. They do not offer the driver's column types, which forwarders do
+// without.
 type Rows struct {
 	set *Set
 	end func(error) error

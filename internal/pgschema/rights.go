@@ -23,12 +23,12 @@ type Querier interface {
 // Denied reports whether err is that of a role that lacks a right.
 func Denied(err error) bool { return hooks.SQLState(err) == insufficientPrivilege }
 
-// Roles are those whom an error about missing rights is about, "" where they are not
-// known: a transaction that has failed answers nothing.
+// Roles are those that an error about missing rights names. They are "" where they could
+// not be asked, as in a transaction that has failed.
 type Roles struct{ Current, Owner string }
 
-// Ask returns the session's role and the owner of a schema. It must be asked where no
-// transaction is open and no connection of q is held.
+// Ask returns the session's role and the owner of a schema. Call it outside transactions,
+// and with no connection of q in use: q may have only one.
 func Ask(ctx context.Context, q Querier, schema string) (r Roles) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
@@ -53,8 +53,8 @@ func orElse(role, unknown string) string {
 	return "role " + Ident(role)
 }
 
-// Grant returns statements with the session's role in place of {role}, and a
-// placeholder for one that is not known.
+// Grant returns statements with the session's role in place of {role}, or with the_role
+// if it is not known.
 func (r Roles) Grant(statements string) string {
 	role := "the_role"
 	if r.Current != "" {

@@ -1,6 +1,6 @@
-// Package pgschema is what the schemas of the journal and of the timeline have in
-// common on PostgreSQL: the frame of the scripts that make them, and the words for a
-// role that lacks rights on one.
+// Package pgschema has what the journal's and the timeline's schemas have in common on
+// PostgreSQL: the frame of the scripts that make them, and the wording of errors about
+// missing rights.
 package pgschema
 
 import (
@@ -17,16 +17,17 @@ var (
 	before string
 )
 
-// Install returns a script that makes what body does, in a schema that it makes where
-// there is none. It is one statement, so all or nothing, whether it runs in a
-// transaction or not. What is in the schema when it ends and was not before has only
-// the rights that grants, the last statements, give on it. The script refuses a schema
-// with anything of another role in it (AC001); program is who says so.
+// Install returns a script that makes the schema, unless it exists, and then runs body
+// and grants in it. The script is one statement: all of it happens or nothing, in a
+// transaction or without. On what body makes, other roles have only the rights that
+// grants gives. A schema with objects of another role is refused (AC001), with an error
+// that names program.
 func Install(program, schema, body, grants string) string {
 	return fill(program, schema, before, body, grants)
 }
 
-// Upgrade is [Install] for a schema that is there, and for a superuser as well.
+// Upgrade is [Install] for a schema that exists. It does not look at who owns what in it,
+// so that a superuser may run it, too.
 func Upgrade(schema, body string) string { return fill("", schema, "", body, "") }
 
 func fill(program, schema, before, body, after string) string {

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Session returns the words of what in query would change the session for longer than a
-// transaction: a setting, a temporary table, a lock; "" if nothing would. It does not see
-// what functions, procedures, triggers and rules do. waits: it sets how long SQLite waits
-// for a lock, which is not among these.
+// Session returns the words in query that would change the session for longer than a
+// transaction (a setting, a temporary table, a lock), or "". It does not see what
+// functions, procedures, triggers and rules do. waits says that query sets how long SQLite
+// waits for a lock, which can be put back and is not among these words.
 func Session(d Dialect, query string) (words string, waits bool) {
 	if !maySession(query) {
 		return "", false
@@ -24,8 +24,8 @@ func Session(d Dialect, query string) (words string, waits bool) {
 	return "", waits
 }
 
-// maySession spares most statements the parser: those that write or read data, and have
-// none of the words in them that are looked for there.
+// maySession reports false for most statements that read or write data, which need not be
+// parsed: they contain none of the words that session looks for.
 func maySession(query string) bool {
 	for _, keyword := range []string{"select", "insert", "update", "delete", "with"} {
 		if begins(strings.TrimLeft(query, " \t\r\n"), keyword) {
@@ -112,7 +112,7 @@ func (p *parser) pragma() (words string, waits bool) {
 	}
 }
 
-// asking are the pragmas whose bracket holds a question.
+// asking are the pragmas that set nothing with an argument in parentheses.
 var asking = []string{
 	"table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list", "foreign_key_check",
 	"integrity_check", "quick_check", "wal_checkpoint", "optimize", "incremental_vacuum",
@@ -195,9 +195,9 @@ func (p *parser) makesTemporary(before, last token) string {
 	return ""
 }
 
-// temporary reports whether the name, which has a dot behind it, is the schema of
-// temporary objects. On SQLite that may also be a table: there it counts only where a
-// statement makes something or writes to it.
+// temporary reports whether name, which a dot follows, is the schema of temporary objects.
+// On SQLite it may also be that of a table, so there it counts only where a statement makes
+// or writes to what it names.
 func (p *parser) temporary(name string, before, last token) bool {
 	switch p.scan.dialect {
 	case Postgres:
@@ -210,8 +210,8 @@ func (p *parser) temporary(name string, before, last token) bool {
 	return false
 }
 
-// setsSession reports whether the function in hand, whose bracket is next, changes the
-// session. set_config with a plain true is the transaction's.
+// setsSession reports whether the function in hand, whose parenthesis is next, changes the
+// session. set_config with a plain true lasts for the transaction only.
 func (p *parser) setsSession(function string) bool {
 	switch p.scan.dialect {
 	case Postgres:
