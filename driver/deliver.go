@@ -60,7 +60,7 @@ func (c *conn) tell(ctx context.Context, p part, usable bool) {
 }
 
 func (c *conn) callEnd(ctx context.Context, p part, usable bool) (outcome hooks.Outcome) {
-	e := hooks.Ended{Outcome: p.outcome, Events: p.events, Token: p.token, Prepared: p.prepared}
+	e := hooks.Ended{Outcome: p.outcome, Events: p.events, Token: p.tokens.last, Earlier: p.tokens.earlier, Prepared: p.prepared}
 	if usable && p.outcome != hooks.RolledBack {
 		if c.sqlite() && p.outcome == hooks.Unknown { // the handler finds out by the write lock
 			defer c.writable(ctx)()

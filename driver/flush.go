@@ -138,7 +138,7 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, how flushing) (f
 	}
 	l := c.lend(ctx, leaseFlush)
 	l.guard = guard
-	f := hooks.Flush{Conn: l.db, Events: events, Token: c.tx.lockToken(), Own: how.must, Timeout: c.db.reg.cfg.writeTimeout}
+	f := hooks.Flush{Conn: l.db, Events: events, Token: c.flushToken(), Own: how.must, Timeout: c.db.reg.cfg.writeTimeout}
 	if how.joins && c.postgres() && c.own.execs() && !c.nested() {
 		last, stop := c.outlast(app, 0)
 		defer stop()

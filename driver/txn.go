@@ -2,7 +2,6 @@ package driver
 
 import (
 	"context"
-	"math/rand/v2"
 	"slices"
 
 	"github.com/google/uuid"
@@ -25,6 +24,7 @@ type txn struct {
 	// an older one.
 	released map[string]bool
 	reset    []string // savepoints that may have been set since the doubt
+	earlier  []int64  // tokens before the one in use, whose writes may still stand
 	broken   error    // why it must not commit: strict mode, and what Raw could not return
 	story    story
 }
@@ -32,7 +32,8 @@ type txn struct {
 // facts are what has no pointers, and so is quick to forget.
 type facts struct {
 	mode  hooks.Mode
-	token int64
+	token int64 // of the next flush, or the last; 0 until one is needed
+	sign  int64 // by which the witness knows the transaction, 0 likewise
 	// flushed says that items[:flushed] are written; a ROLLBACK TO can undo
 	// that.
 	flushed int
@@ -80,20 +81,12 @@ type mark struct {
 // start begins to follow a transaction.
 func (c *conn) start(ctx context.Context) {
 	t := &c.tx
-	if t.unsure != nil || t.reset != nil || t.broken != nil || t.story.seq != 0 {
+	if t.unsure != nil || t.reset != nil || t.earlier != nil || t.broken != nil || t.story.seq != 0 {
 		*t = txn{items: t.items, marks: t.marks}
 	}
 	t.facts = facts{mode: c.db.reg.modeNow()}
 	t.ctx, t.items, t.marks = ctx, t.items[:0], t.marks[:0]
 	c.open = true
-}
-
-// lockToken returns the transaction's token, chosen when it is first needed.
-func (t *txn) lockToken() int64 {
-	for t.token == 0 {
-		t.token = rand.Int64()
-	}
-	return t.token
 }
 
 func (t *txn) savepoint(name string) {
@@ -237,7 +230,7 @@ func (c *conn) giveUp() {
 // endPart has the rows decide on some of the transaction's items.
 func (c *conn) endPart(items []item) {
 	rest := txn{items: items}
-	p := part{outcome: hooks.Unknown, token: c.tx.token, events: rest.events(0), funcs: functions(items)}
+	p := part{outcome: hooks.Unknown, tokens: c.tx.tokens(), events: rest.events(0), funcs: functions(items)}
 	if len(p.events) > 0 || len(p.funcs) > 0 {
 		c.ended = append(c.ended, p)
 	}
@@ -281,7 +274,7 @@ type part struct {
 	outcome  hooks.Outcome
 	events   []hooks.Event
 	funcs    []item
-	token    int64
+	tokens   tokens
 	prepared bool
 }
 
@@ -298,7 +291,7 @@ func (c *conn) end(outcome hooks.Outcome) *part {
 	if len(t.items) == 0 {
 		return nil
 	}
-	p := part{outcome: outcome, token: t.token, events: t.events(0), funcs: functions(t.items)}
+	p := part{outcome: outcome, tokens: t.tokens(), events: t.events(0), funcs: functions(t.items)}
 	clear(t.items)
 	t.items, t.marks, t.flushed, t.story = t.items[:0], t.marks[:0], 0, story{}
 	if len(p.events) == 0 && len(p.funcs) == 0 {

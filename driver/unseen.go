@@ -46,7 +46,7 @@ func (c *conn) beforeUnseen(ctx context.Context) error {
 		}
 	}
 	if len(t.items) > 0 && c.postgres() {
-		err := c.simple(ctx, fmt.Sprintf(witnessSet, t.lockToken()))
+		err := c.simple(ctx, fmt.Sprintf(witnessSet, t.signature()))
 		if err != nil && stateOf(err) != stateAborted && stateOf(err) != stateIdle {
 			return err
 		}
@@ -100,7 +100,7 @@ func (c *conn) testimony(ctx context.Context) witness {
 	ctx, cancel := c.unhurried(ctx)
 	defer cancel()
 	if c.open && len(c.tx.items) > 0 && c.postgres() && c.own.execs() {
-		res, err := c.own.exec(ctx, fmt.Sprintf(witnessTest, c.tx.lockToken()), nil)
+		res, err := c.own.exec(ctx, fmt.Sprintf(witnessTest, c.tx.signature()), nil)
 		if err != nil {
 			return witnessOf(stateOf(err))
 		}
@@ -307,6 +307,9 @@ func (c *conn) agree(ctx context.Context, w witness) {
 	case witnessOther, witnessAborted, witnessSame:
 		if !c.open {
 			c.start(ctx)
+		}
+		if w != witnessSame {
+			c.doubtToken()
 		}
 		c.tx.wrote = true // whatever it did unseen
 	case witnessLost:

@@ -16,6 +16,7 @@ import (
 // batch is the events of one transaction on their way to the forwarders.
 type batch struct {
 	token   int64
+	earlier []int64 // tokens of its other flushes
 	ids     []uuid.UUID
 	outcome hooks.Outcome
 	// entries are what is to be forwarded, once it has been read.
@@ -40,7 +41,7 @@ type batch struct {
 func (d *handler) End(ctx context.Context, end hooks.Ended) hooks.Outcome {
 	// The transaction has ended, so the end of its context must not stop the delivery.
 	ctx = context.WithoutCancel(ctx)
-	b := &batch{token: end.Token, ids: idsOf(end.Events), outcome: end.Outcome, sinks: d.syncSinks()}
+	b := &batch{token: end.Token, earlier: end.Earlier, ids: idsOf(end.Events), outcome: end.Outcome, sinks: d.syncSinks()}
 	done := true
 	switch {
 	case end.Outcome == hooks.RolledBack:
@@ -151,7 +152,7 @@ func (d *handler) look(ctx context.Context, conn *sql.DB, b *batch, trusted bool
 	got, ok := bounded(ctx, d.hub.timeout, func(ctx context.Context) (a answer) {
 		a.over = trusted
 		if !trusted {
-			if a.over, a.err = d.journal.Ended(ctx, conn, b.token); a.err != nil || !a.over {
+			if a.over, a.err = d.journal.Ended(ctx, conn, append([]int64{b.token}, b.earlier...)...); a.err != nil || !a.over {
 				return a
 			}
 		}

@@ -102,10 +102,11 @@ type Flush struct {
 	// Events in the order in which they were recorded. The Handler must not
 	// change them.
 	Events []Event
-	// Token is random and the same for every flush of one transaction.
+	// Token is random, cannot be guessed, and is that of the flush before in the
+	// same transaction while it is certain that what that wrote still stands.
 	// A Handler that locks that number until the end of the transaction can
 	// find out later, by asking for the lock, whether it has ended; see
-	// [Ended.Token].
+	// [Ended.Token]. No other session can have locked the number before.
 	Token int64
 	// Own says that the events must be written now, whatever the transaction has
 	// done, as in one that was begun for them alone. Flush must then write them or
@@ -128,8 +129,12 @@ type Ended struct {
 	// rolled back, they may not have been flushed. The Handler must not change
 	// them.
 	Events []Event
-	// Token is that of the Flush, or 0 if nothing was flushed.
+	// Token is that of the last Flush, or 0 if nothing was flushed.
 	Token int64
+	// Earlier are tokens of flushes before it of which it is not certain whether what
+	// they wrote still stands; usually none. A transaction in whose flushes numbers were
+	// locked has ended once none of these and Token is locked.
+	Earlier []int64
 	// Prepared says that the transaction was handed to the server by PREPARE
 	// TRANSACTION and ends later, elsewhere; Outcome is Unknown.
 	Prepared bool

@@ -47,7 +47,7 @@ type Journal struct {
 type store interface {
 	connect(ctx context.Context, db *sql.DB, migrate bool) error
 	write(ctx context.Context, f hooks.Flush) (bool, error)
-	ended(ctx context.Context, db *sql.DB, token int64) (bool, error)
+	ended(ctx context.Context, db *sql.DB, tokens []int64) (bool, error)
 	// beforeRead learns what the queries below depend on.
 	beforeRead(ctx context.Context, q Querier) error
 	// hex reports whether texts are selected as hex digits.
@@ -133,10 +133,10 @@ func (j *Journal) Write(ctx context.Context, f hooks.Flush) (written bool, err e
 	return j.store.write(ctx, f)
 }
 
-// Ended reports whether the transaction that wrote with that token is over, so
+// Ended reports whether the transaction that wrote with these tokens is over, so
 // that its rows are there for good, or never will be. It is false for what
 // cannot be decided here and now: the transaction is in progress, or prepared;
 // the server is a standby; on SQLite, another connection is writing.
-func (j *Journal) Ended(ctx context.Context, db *sql.DB, token int64) (bool, error) {
-	return j.store.ended(ctx, db, token)
+func (j *Journal) Ended(ctx context.Context, db *sql.DB, tokens ...int64) (bool, error) {
+	return j.store.ended(ctx, db, tokens)
 }

@@ -121,13 +121,17 @@ func (p *postgres) writeError(err error, events int, wait time.Duration) error {
 	return fmt.Errorf("journal: write %d events: %w", events, err)
 }
 
-// ended tries to take, exclusively, the lock that record holds shared: PostgreSQL
-// releases that after the transaction's rows have become visible, or never will.
-func (p *postgres) ended(ctx context.Context, db *sql.DB, token int64) (bool, error) {
+// ended tries to take, exclusively, the locks that record holds shared: PostgreSQL
+// releases those after the transaction's rows have become visible, or never will.
+func (p *postgres) ended(ctx context.Context, db *sql.DB, tokens []int64) (bool, error) {
 	var over bool
-	query := `SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN false` +
-		` ELSE pg_catalog.pg_try_advisory_xact_lock('` + strconv.FormatInt(token, 10) + `'::pg_catalog.int8) END`
-	if err := db.QueryRowContext(ctx, query).Scan(&over); err != nil {
+	var query strings.Builder
+	query.WriteString(`SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN false ELSE true`)
+	for _, token := range tokens {
+		query.WriteString(` AND pg_catalog.pg_try_advisory_xact_lock('` + strconv.FormatInt(token, 10) + `'::pg_catalog.int8)`)
+	}
+	query.WriteString(` END`)
+	if err := db.QueryRowContext(ctx, query.String()).Scan(&over); err != nil {
 		return false, fmt.Errorf("journal: has the transaction ended: %w", err)
 	}
 	return over, nil

@@ -127,7 +127,8 @@ $excess$;
 -- written to nothing that is kept, because a transaction that wrote nothing must
 -- not be made a writing one; own overrides that. It fails with 25X06 if the
 -- transaction has written and was made read-only since. The shared lock of token
--- is held until the transaction is over.
+-- is held until the transaction is over, or what was written is taken back: after that
+-- another session may have it, so the next call needs another token.
 --
 -- A role that may execute it writes what all readers read and all forwarders get. So
 -- it refuses (22023) what hooks.Validate refuses, except secrets in

@@ -56,7 +56,7 @@ func (s *sqlite) write(ctx context.Context, f hooks.Flush) (bool, error) {
 }
 
 // ended takes the write lock, which the transaction holds until it is over.
-func (s *sqlite) ended(ctx context.Context, db *sql.DB, _ int64) (over bool, err error) {
+func (s *sqlite) ended(ctx context.Context, db *sql.DB, _ []int64) (over bool, err error) {
 	err = withConn(ctx, db, 0, func(conn *sql.Conn) error {
 		_, busy := conn.ExecContext(ctx, "BEGIN IMMEDIATE")
 		switch {

@@ -71,6 +71,37 @@ func TestEndedOfTwoWithOneToken(t *testing.T) {
 	}, dbtest.PostgresEngines()...)
 }
 
+// A transaction may have written with several tokens, of which a ROLLBACK TO has
+// released some.
+func TestEndedOfSeveralTokens(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		r := newRig(t, e)
+		asking := newSession(t, r.db)
+		over := func() bool {
+			t.Helper()
+			over, err := r.j.Ended(ctx, asking.conn, 1, 2, 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return over
+		}
+		for _, token := range []int64{1, 2, 3} {
+			r.exec("BEGIN")
+			r.write(r.j, token, event("order.placed"))
+			r.exec("SAVEPOINT s")
+			r.write(r.j, token%3+1, event("order.placed"))
+			r.exec("ROLLBACK TO SAVEPOINT s")
+			if over() {
+				t.Errorf("Ended is true while %d is locked", token)
+			}
+			r.exec("COMMIT")
+			if !over() {
+				t.Error("Ended is false afterwards")
+			}
+		}
+	}, dbtest.PostgresEngines()...)
+}
+
 // A transaction that was handed over by PREPARE TRANSACTION is not over, also
 // when its connection is gone.
 func TestEndedOfPrepared(t *testing.T) {
