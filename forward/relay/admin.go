@@ -193,7 +193,8 @@ type State struct {
 	RegisteredAt time.Time
 	// RetiredAt is zero unless it is retired.
 	RetiredAt time.Time
-	// Holder is the process that delivers, "" if there is none.
+	// Holder is the process that has the lease, "" if none has, as after one has died, or
+	// while the sink is suspended in each of several processes.
 	Holder string
 	// Behind is how many committed entries it has not got; Oldest is when the
 	// first of them was recorded, zero if that cannot be read.
@@ -217,7 +218,7 @@ func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err err
 		return nil, fmt.Errorf("relay: how forwarders stand: %w", err)
 	}
 	failures := "(SELECT count(*) FROM " + s.prefix + "failures x WHERE x.forwarder = f.name AND x.state = '"
-	rows, err := db.QueryContext(ctx, "SELECT "+s.d.read("f.name")+", f.registered_at, f.retired_at, "+s.d.read("coalesce(f.holder, '')")+", "+s.d.read("f.place")+", "+s.d.ahead(s)+", "+
+	rows, err := db.QueryContext(ctx, "SELECT "+s.d.read("f.name")+", f.registered_at, f.retired_at, "+s.d.read("coalesce(CASE WHEN f.lease_until >= "+s.d.now()+" THEN f.holder END, '')")+", "+s.d.read("f.place")+", "+s.d.ahead(s)+", "+
 		failures+stateRetrying+"'), "+failures+stateDiscarded+"'), "+s.d.cursorColumns()+" FROM "+s.prefix+"forwarders f ORDER BY f.name")
 	if err != nil {
 		return nil, fmt.Errorf("relay: how forwarders stand: %w", err)

@@ -170,11 +170,12 @@ func (s *Store) behind(ctx context.Context, q querier, c *cursor) (n int64, olde
 	return n, oldest, wrap("count how far it is behind", c.name, err)
 }
 
-// free reports whether no process has the lease of a forwarder.
-func (s *Store) free(ctx context.Context, q querier, name string) (free bool, err error) {
-	err = q.QueryRowContext(ctx, "SELECT count(*) > 0 FROM "+s.prefix+"forwarders WHERE name = "+s.quote(name)+
-		" AND retired_at IS NULL AND (holder IS NULL OR lease_until < "+s.d.now()+")").Scan(&free)
-	return free, wrap("look for the lease", name, err)
+// free reports whether no process but holder has the lease of a forwarder, and whether it
+// is on offer.
+func (s *Store) free(ctx context.Context, q querier, name, holder string) (free, offered bool, err error) {
+	err = q.QueryRowContext(ctx, "SELECT count(*) > 0, count(CASE WHEN holder IS NULL THEN lease_until END) > 0 FROM "+s.prefix+"forwarders WHERE name = "+s.quote(name)+
+		" AND retired_at IS NULL AND (holder IS NULL OR holder = "+s.quote(holder)+" OR lease_until < "+s.d.now()+")").Scan(&free, &offered)
+	return free, offered, wrap("look for the lease", name, err)
 }
 
 // where selects c's row while its lease holds, and the server lives that c was read
@@ -214,6 +215,13 @@ func (s *Store) renew(ctx context.Context, q querier, c *cursor, ttl time.Durati
 func (s *Store) release(ctx context.Context, q querier, name, holder string) error {
 	_, err := q.ExecContext(ctx, "UPDATE "+s.prefix+"forwarders SET holder = NULL, lease_until = NULL WHERE name = "+s.quote(name)+" AND holder = "+s.quote(holder))
 	return err
+}
+
+// offer is release for a lease that any other process is to take at once, whatever its
+// share is: it has no holder, and a time at which it ended.
+func (s *Store) offer(ctx context.Context, q querier, name, holder string) error {
+	_, err := q.ExecContext(ctx, "UPDATE "+s.prefix+"forwarders SET holder = NULL, lease_until = "+s.d.now()+" WHERE name = "+s.quote(name)+" AND holder = "+s.quote(holder))
+	return wrap("offer the lease", name, err)
 }
 
 // next reads what follows c, at most limit entries, beginning a tick if there is

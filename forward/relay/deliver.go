@@ -319,6 +319,7 @@ func (w *worker) trip(ctx context.Context, l *lane, f Failure) error {
 	now := w.relay.cfg.Clock.Now()
 	was := w.fresh.open || w.again.open
 	l.suspend(now)
+	w.leaves(l, now)
 	if l == &w.fresh && !w.again.open {
 		w.again.suspend(now)
 	}
@@ -354,6 +355,7 @@ func (w *worker) recovered() {
 	w.evidence.prove()
 	w.fresh.resume()
 	w.again.resume()
+	w.absent = time.Time{}
 	if was {
 		w.relay.cfg.Log.Info("aftercommit: a forwarder takes entries again", zap.String("forwarder", w.target.Name))
 		w.notify(hooks.Notice{Kind: hooks.NoticeResumed})

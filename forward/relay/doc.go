@@ -21,6 +21,10 @@
 // the same database, the cursor moves in the transaction of the delivery, and
 // with that an overtaken holder cannot deliver either.
 //
+// A holder whose sink is suspended offers the lease to the other processes, if there are
+// any, until its pause is over: the sink may work from there. The row of an offered
+// lease has no holder, and the time of the offer in lease_until.
+//
 // # Failures
 //
 // Only failures write rows, and the cursor moves on: one bad event does not hold

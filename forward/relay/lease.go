@@ -102,11 +102,11 @@ func (w *worker) forget() {
 	if w.lease != nil {
 		w.relay.keeper.remove(w.lease)
 	}
-	w.lease, w.cursor, w.pinned, w.trail = nil, nil, false, trail{}
+	w.lease, w.cursor, w.pinned, w.offered, w.trail = nil, nil, false, false, trail{}
 }
 
 // hold keeps the lease, or takes it if it is free. Above its share a process takes one
-// only after it has been free for two leases.
+// only after it has been free for two leases, or if it is on offer.
 func (w *worker) hold(ctx context.Context) error {
 	r := w.relay
 	if err := r.heartbeat(ctx, w.conn); err != nil {
@@ -115,18 +115,21 @@ func (w *worker) hold(ctx context.Context) error {
 	if w.lease != nil && w.lease.over() != nil {
 		w.drop()
 	}
+	if w.absent.After(r.cfg.Clock.Now()) && r.hasOthers() {
+		return w.offer(ctx)
+	}
 	if w.lease != nil {
 		return w.keep(ctx)
 	}
 	above := !r.mayTake()
-	if above {
-		if free, err := r.store.free(ctx, w.conn, w.target.Name); err != nil || !free {
-			w.freeSince = time.Time{}
-			if err == nil {
-				err = w.registerAgain(ctx)
-			}
-			return err
-		}
+	free, offered, err := r.store.free(ctx, w.conn, w.target.Name, r.cfg.Holder)
+	switch {
+	case err != nil:
+		return err
+	case !free:
+		w.freeSince = time.Time{}
+		return w.registerAgain(ctx)
+	case above && !offered:
 		if w.freeSince.IsZero() {
 			w.freeSince = time.Now()
 		}
@@ -147,7 +150,7 @@ func (w *worker) hold(ctx context.Context) error {
 	if c.fence != w.fence+1 {
 		w.ahead = nil // another process, or an operator, has moved the cursor
 	}
-	w.cursor, w.fence, w.since, w.asked, w.freeSince, w.pinned = c, c.fence, start, start, time.Time{}, above
+	w.cursor, w.fence, w.since, w.asked, w.freeSince, w.pinned, w.offered = c, c.fence, start, start, time.Time{}, above || offered, offered
 	w.lease = &lease{name: c.name, fence: c.fence, until: start.Add(ttl)}
 	r.keeper.add(w.lease)
 	if err := w.readDue(ctx); err != nil {
@@ -163,7 +166,12 @@ func (w *worker) keep(ctx context.Context) error {
 	const pinnedFor = 10 // leases; by then a process with fewer may have started
 	w.pinned = w.pinned && time.Since(w.since) < pinnedFor*r.cfg.Lease
 	if !w.pinned && r.giveUp() {
+		offered := w.offered
 		w.forget()
+		if offered { // the process that has fewer may be the one that could not deliver
+			w.absent = r.cfg.Clock.Now().Add(firstPause)
+			return r.store.offer(ctx, w.conn, w.target.Name, r.cfg.Holder)
+		}
 		return r.store.release(ctx, w.conn, w.target.Name, r.cfg.Holder)
 	}
 	if time.Since(w.asked) < r.cfg.Lease/renewals {
@@ -217,4 +225,23 @@ func (w *worker) inTx(ctx context.Context, f func() error) error {
 func (w *worker) begin(ctx context.Context) error {
 	_, err := w.conn.ExecContext(ctx, w.relay.store.d.begin(w.target.timeout()+time.Second))
 	return err
+}
+
+// offer leaves the lease to other processes, if this worker has it: their sinks, or their
+// ways to it, may work. Each takes it by turns, after its own pause.
+func (w *worker) offer(ctx context.Context) error {
+	if w.lease == nil {
+		return nil
+	}
+	w.drop()
+	return w.relay.store.offer(ctx, w.conn, w.target.Name, w.relay.cfg.Holder)
+}
+
+// leaves notes that this worker could not deliver. A lane whose entries are only tried
+// again keeps it away for a moment: new entries must not wait for its pause.
+func (w *worker) leaves(l *lane, now time.Time) {
+	w.absent = now.Add(firstPause)
+	if l == &w.fresh {
+		w.absent = l.pause.until
+	}
 }

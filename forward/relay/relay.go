@@ -71,6 +71,7 @@ type Relay struct {
 	mu          sync.Mutex
 	rivals      map[rival]bool // that were reported
 	held, share int
+	processes   int // that share the forwarders, this one included, as of the last beat
 	beat        time.Time
 }
 
@@ -265,6 +266,13 @@ func (r *Relay) giveUp() bool {
 	return true
 }
 
+// hasOthers reports whether another process lives that could deliver.
+func (r *Relay) hasOthers() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.processes > 1
+}
+
 // heartbeat shows that the process lives, and learns its share.
 func (r *Relay) heartbeat(ctx context.Context, q querier) error {
 	r.mu.Lock()
@@ -276,12 +284,12 @@ func (r *Relay) heartbeat(ctx context.Context, q querier) error {
 	if !due {
 		return nil
 	}
-	share, differs, err := r.store.beat(ctx, q, r.cfg.Holder, r.own.text(), r.cfg.Lease)
+	processes, share, differs, err := r.store.beat(ctx, q, r.cfg.Holder, r.own.text(), r.cfg.Lease)
 	if err != nil {
 		return err
 	}
 	r.mu.Lock()
-	r.share = share
+	r.processes, r.share = processes, share
 	r.mu.Unlock()
 	if differs {
 		return r.compare(ctx, q)
@@ -289,9 +297,9 @@ func (r *Relay) heartbeat(ctx context.Context, q querier) error {
 	return nil
 }
 
-// beat notes that holder lives, and returns how many forwarders are its share, and
-// whether another process has registered others than own.
-func (s *Store) beat(ctx context.Context, q querier, holder, own string, lease time.Duration) (share int, differs bool, err error) {
+// beat notes that holder lives, and returns how many processes do, how many forwarders
+// are the share of each, and whether another process has registered others than own.
+func (s *Store) beat(ctx context.Context, q querier, holder, own string, lease time.Duration) (processes, share int, differs bool, err error) {
 	columns, values, sets, others := "name, seen_at", s.quote(holder)+", "+s.d.now(), "seen_at = excluded.seen_at", "0"
 	if s.d.compares() {
 		mine := s.quote(own)
@@ -300,19 +308,19 @@ func (s *Store) beat(ctx context.Context, q querier, holder, own string, lease t
 	}
 	_, err = q.ExecContext(ctx, "INSERT INTO "+s.prefix+"workers ("+columns+") VALUES ("+values+") ON CONFLICT (name) DO UPDATE SET "+sets)
 	if err != nil {
-		return 0, false, fmt.Errorf("relay: send a heartbeat: %w", err)
+		return 0, 0, false, fmt.Errorf("relay: send a heartbeat: %w", err)
 	}
 	if _, err = q.ExecContext(ctx, "DELETE FROM "+s.prefix+"workers WHERE seen_at < "+s.d.later(-lease)); err != nil {
-		return 0, false, fmt.Errorf("relay: delete processes without a heartbeat: %w", err)
+		return 0, 0, false, fmt.Errorf("relay: delete processes without a heartbeat: %w", err)
 	}
-	var workers, forwarders, unlike int
+	var forwarders, unlike int
 	err = q.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM "+s.prefix+"workers), (SELECT count(*) FROM "+s.prefix+"forwarders WHERE retired_at IS NULL), "+others).
-		Scan(&workers, &forwarders, &unlike)
+		Scan(&processes, &forwarders, &unlike)
 	if err != nil {
-		return 0, false, fmt.Errorf("relay: count processes and forwarders: %w", err)
+		return 0, 0, false, fmt.Errorf("relay: count processes and forwarders: %w", err)
 	}
-	workers = max(workers, 1)
-	return (forwarders + workers - 1) / workers, own != "" && unlike > 0, nil
+	processes = max(processes, 1)
+	return processes, (forwarders + processes - 1) / processes, own != "" && unlike > 0, nil
 }
 
 // leave forgets a process that stops.

@@ -30,8 +30,12 @@ type worker struct {
 	// freeSince is when this worker first saw the lease free, while the process had its
 	// share already.
 	freeSince time.Time
-	pinned    bool // the lease was taken above the share
-	few       bool // the last look found few entries
+	pinned    bool // the lease was taken above the share, or from an offer
+	offered   bool // the lease was taken from a process that could not deliver
+	// absent is until when this worker leaves the lease to other processes, if there are
+	// any: it could not deliver.
+	absent time.Time
+	few    bool // the last look found few entries
 
 	looked time.Time // when the target's row was last looked for
 

@@ -253,6 +253,20 @@ func TestGone(t *testing.T) {
 	})
 }
 
+// TestHolderThatHasDied: a process that has died holds nothing once its lease has ended.
+func TestHolderThatHasDied(t *testing.T) {
+	each(t, func(w *world) {
+		w.lease("dead", past)
+		if s := w.state(); s.Holder != "" {
+			w.Errorf("holder %q, which died long ago", s.Holder)
+		}
+		w.lease("alive", future)
+		if s := w.state(); s.Holder != "alive" {
+			w.Errorf("holder %q, want alive", s.Holder)
+		}
+	})
+}
+
 // TestStates: how far behind a forwarder is, and since when.
 func TestStates(t *testing.T) {
 	each(t, func(w *world) {
