@@ -108,7 +108,7 @@ func message(n hooks.Notice) string {
 		return "how a transaction ended is known now"
 	case hooks.NoticeConflict:
 		return "another program has registered a different forwarder by the same name, so that each event reaches only one of the two: " +
-			"give one of them another name with forward.ID or, if they are the same, give both the same forward.Identity; while one version of a program replaces another, ignore this"
+			"give one of them another name with forward.ID or, if they are the same, give both the same forward.Identity, and give the new name by relay.Store.Replay what it has missed; while one version of a program replaces another, ignore this"
 	case hooks.NoticeLag:
 		return "a forwarder is behind"
 	case hooks.NoticeCallback:
@@ -153,7 +153,7 @@ func discardedMessage(reason string) string {
 	case reasonNeverKnown:
 		return "the connection was lost during COMMIT, and without a journal it will never be known whether these audit events were committed; they are not forwarded"
 	}
-	return "audit events will not be forwarded"
+	return "audit events will not be forwarded: once the cause is fixed, replay them by relay.Store.Replay, or with a Queue retry its jobs"
 }
 
 func fields(n hooks.Notice) []zap.Field {
@@ -163,6 +163,12 @@ func fields(n hooks.Notice) []zap.Field {
 	}
 	if n.Reason != "" {
 		fs = append(fs, zap.String("reason", n.Reason))
+	}
+	if n.Attempt > 0 && (n.Kind == hooks.NoticeFailed || n.Kind == hooks.NoticeDiscarded) {
+		fs = append(fs, zap.Int("attempt", n.Attempt))
+	}
+	if !n.NextAt.IsZero() {
+		fs = append(fs, zap.Time("next", n.NextAt.UTC()))
 	}
 	if n.Permanent {
 		fs = append(fs, zap.Bool("permanent", true))

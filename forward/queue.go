@@ -70,6 +70,7 @@ type queue struct {
 	catching, left, kept bool
 	turn                 int
 
+	lags    relay.Lags
 	relay   *relay.Relay
 	relayDB *sql.DB                    // which it works on
 	taken   map[string][]uuid.UUID     // by sync forwarders, to be settled

@@ -25,6 +25,9 @@ type Notice struct {
 	Dispatch  string
 	// Attempt counts from 1.
 	Attempt int
+	// NextAt is when the relay tries again at the earliest, after NoticeFailed; zero if
+	// it does not, or if that is not known.
+	NextAt time.Time
 	// Reason is a stable word, such as "timeout" or "schema_mismatch".
 	Reason string
 	// Permanent says that trying again is no use.
@@ -86,7 +89,8 @@ const (
 	// NoticeConflict: another program has registered a different forwarder by the
 	// same name (Err says which), so that one of the two gets nothing.
 	NoticeConflict NoticeKind = "conflict"
-	// NoticeLag: a forwarder is behind by Duration.
+	// NoticeLag: a forwarder is behind by Duration. Count is how many events wait at
+	// most: the distance from the first to the last.
 	NoticeLag NoticeKind = "lag"
 	// NoticeMode: the mode was changed; Reason is the new one.
 	NoticeMode NoticeKind = "mode"

@@ -27,7 +27,8 @@ type Failed struct {
 
 // Failures returns the entries that a forwarder has refused, the oldest attempt first:
 // those that are discarded, or those that are still tried. limit is in entries, 1,000 if
-// it is zero. An empty name stands for all forwarders.
+// it is zero. An empty name stands for all forwarders; one that was never registered is
+// an error.
 func (s *Store) Failures(ctx context.Context, db *sql.DB, forwarder string, discarded bool, limit int) (failed []Failed, err error) {
 	defer s.explain(ctx, db, &err)
 	const most = 1000
@@ -52,14 +53,19 @@ func (s *Store) Failures(ctx context.Context, db *sql.DB, forwarder string, disc
 			f  Failed
 			id string
 		)
-		if err := rows.Scan(s.d.scan(&f.Forwarder), &id, &state, &f.Attempts, moment{&f.NextAt}, s.d.scan(&f.Reason), s.d.scan(&f.Error), moment{&f.FirstAt}, moment{&f.LastAt}); err != nil {
+		if err = rows.Scan(s.d.scan(&f.Forwarder), &id, &state, &f.Attempts, moment{&f.NextAt}, s.d.scan(&f.Reason), s.d.scan(&f.Error), moment{&f.FirstAt}, moment{&f.LastAt}); err != nil {
 			return nil, fmt.Errorf("relay: list failures: %w", err)
 		}
 		f.EventID, _ = uuid.Parse(id) // on SQLite an unreadable entry may have none
-		f.Discarded = state == stateDiscarded
+		if f.Discarded = state == stateDiscarded; f.Discarded {
+			f.NextAt = time.Time{}
+		}
 		failed = append(failed, f)
 	}
-	return failed, rows.Err()
+	if err = rows.Err(); err == nil && len(failed) == 0 && forwarder != "" {
+		err = s.mustKnow(ctx, db, forwarder)
+	}
+	return failed, err
 }
 
 // Selection is what to replay: entries that match all that is set.
@@ -68,7 +74,8 @@ type Selection struct {
 	Forwarder string
 	// IDs are event ids.
 	IDs []uuid.UUID
-	// Reason selects discarded entries by why.
+	// Reason selects discarded entries by why, as in [Failed]; a word that none of them
+	// has selects nothing, and is no error.
 	Reason string
 	// Discarded selects discarded entries only. It is implied by Reason.
 	Discarded bool
@@ -145,19 +152,22 @@ func (s *Store) replayQuery(forwarder, selected string) string {
 
 // Dismiss forgets discarded entries of a forwarder, so that they no longer keep
 // the journal from being purged, and returns how many. Without ids it forgets
-// all.
+// all. A name that was never registered is an error.
 func (s *Store) Dismiss(ctx context.Context, db *sql.DB, forwarder string, ids ...uuid.UUID) (n int64, err error) {
 	defer s.explain(ctx, db, &err)
 	query := "DELETE FROM " + s.prefix + "failures WHERE state = '" + stateDiscarded + "' AND forwarder = " + s.quote(forwarder)
 	if len(ids) > 0 {
 		query += " AND event_id IN (" + idList(ids) + ")"
 	}
-	n, err = affected(ctx, db, query)
-	return n, wrap("dismiss failures", forwarder, err)
+	if n, err = affected(ctx, db, query); err != nil || n > 0 {
+		return n, wrap("dismiss failures", forwarder, err)
+	}
+	return 0, s.mustKnow(ctx, db, forwarder)
 }
 
 // Retire ends a forwarder: nothing is delivered to it any more, and it keeps
-// nothing in the journal.
+// nothing in the journal. A program that still has it warns, and when it is started
+// again registers it anew.
 func (s *Store) Retire(ctx context.Context, db *sql.DB, forwarder string) (err error) {
 	defer s.explain(ctx, db, &err)
 	if _, err := s.cursorOf(ctx, db, forwarder); err != nil {
@@ -205,6 +215,9 @@ type State struct {
 	// Elsewhere says that its cursor belongs to another database; see
 	// [PlaceError].
 	Elsewhere bool
+	// Suspended says in which processes the sink accepts nothing, since when, and why; as
+	// of their last heartbeats, which are some seconds old. It is nil on SQLite.
+	Suspended []Suspension
 	// Conflict lists what running programs have registered by this name, if that
 	// differs, so that one of them gets nothing. It is nil otherwise, and on SQLite.
 	Conflict []string
@@ -231,10 +244,10 @@ func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err err
 	if err != nil {
 		return nil, err
 	}
-	found := conflicts(all)
+	found, suspended := conflicts(all), suspensions(all)
 	for i := range states {
 		if st := &states[i]; st.RetiredAt.IsZero() {
-			st.Conflict = found[st.Forwarder]
+			st.Conflict, st.Suspended = found[st.Forwarder], suspended[st.Forwarder]
 			if st.Behind, st.Oldest, err = s.behind(ctx, db, &cursors[i]); err != nil {
 				return nil, err
 			}

@@ -27,9 +27,12 @@ type cursor struct {
 
 // Errors of a cursor.
 var (
-	// ErrNotRegistered: there is no forwarder of that name.
+	// ErrNotRegistered: there is no forwarder of that name, or it is retired.
 	ErrNotRegistered = errors.New("relay: no forwarder of that name is registered here")
-	errLost          = errors.New("relay: the lease was lost to another process, or the server has been restarted since")
+	// errRetired and errUnknown say which of the two it is, and what to do.
+	errRetired = fmt.Errorf("%w: it was retired, and starts again, from then on, when a program that has it is started", ErrNotRegistered)
+	errUnknown = fmt.Errorf("%w: Store.States lists the names", ErrNotRegistered)
+	errLost    = errors.New("relay: the lease was lost to another process, or the server has been restarted since")
 )
 
 // Register registers a forwarder, unless it is registered already. It gets what is
@@ -136,9 +139,30 @@ func (s *Store) cursorOf(ctx context.Context, q querier, name string) (*cursor, 
 	err := q.QueryRowContext(ctx, "SELECT "+s.d.cursorColumns()+" FROM "+s.prefix+"forwarders WHERE retired_at IS NULL AND name = "+s.quote(name)).
 		Scan(&c.done, &c.tick, &c.high, &c.seq)
 	if errors.Is(err, sql.ErrNoRows) {
-		err = ErrNotRegistered
+		var retired bool
+		if _, retired, err = s.known(ctx, q, name); err == nil {
+			err = errUnknown
+			if retired {
+				err = errRetired
+			}
+		}
 	}
 	return c, wrap("look for the forwarder", name, err)
+}
+
+// known reports whether a forwarder has ever been registered, and whether it is retired.
+func (s *Store) known(ctx context.Context, q querier, name string) (known, retired bool, err error) {
+	err = q.QueryRowContext(ctx, "SELECT count(*) > 0, count(retired_at) > 0 FROM "+s.prefix+"forwarders WHERE name = "+s.quote(name)).Scan(&known, &retired)
+	return known, retired, err
+}
+
+// mustKnow is an error if a forwarder has never been registered: its name is misspelt.
+func (s *Store) mustKnow(ctx context.Context, q querier, name string) error {
+	known, _, err := s.known(ctx, q, name)
+	if err == nil && !known {
+		err = errUnknown
+	}
+	return wrap("look for the forwarder", name, err)
 }
 
 // left reports whether a forwarder has not settled all within bound.

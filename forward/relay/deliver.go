@@ -121,7 +121,7 @@ func (w *worker) attempt(ctx context.Context, entries []journal.Entry) (r Result
 	}
 	err = w.interrupted(ctx, r)
 	if err != nil && inTx {
-		w.rollback(ctx)
+		err = errors.Join(err, w.rollback(ctx))
 	}
 	return r, inTx, err
 }
@@ -305,6 +305,9 @@ func (w *worker) tellVerdicts(verdicts []verdict) {
 			Kind: hooks.NoticeFailed, Events: []uuid.UUID{v.id}, Attempt: v.attempts,
 			Reason: v.failure.Reason, Permanent: v.failure.Permanent, Err: v.failure.Err,
 		}
+		if !v.discard {
+			n.NextAt = v.next
+		}
 		w.notify(n)
 		if v.discard {
 			n.Kind = hooks.NoticeDiscarded
@@ -333,6 +336,7 @@ func (w *worker) trip(ctx context.Context, l *lane, f Failure) error {
 	if was {
 		return nil
 	}
+	w.relay.suspend(w.target.Name, now, f)
 	w.relay.cfg.Log.Warn("aftercommit: a forwarder accepts nothing and is suspended; its entries wait, and no attempt is counted",
 		zap.String("forwarder", w.target.Name), zap.Duration("pause", l.pause.length), zap.String("reason", f.Reason), zap.Error(f.Err))
 	w.notify(hooks.Notice{Kind: hooks.NoticeSuspended, Reason: f.Reason, Err: f.Err})
@@ -357,6 +361,7 @@ func (w *worker) recovered() {
 	w.again.resume()
 	w.absent = time.Time{}
 	if was {
+		w.relay.resume(w.target.Name)
 		w.relay.cfg.Log.Info("aftercommit: a forwarder takes entries again", zap.String("forwarder", w.target.Name))
 		w.notify(hooks.Notice{Kind: hooks.NoticeResumed})
 	}

@@ -62,6 +62,11 @@ func (postgres) later(d time.Duration) string {
 	return "pg_catalog.clock_timestamp() + interval '" + strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + " s'"
 }
 
+// speaks: SQLite takes the schema pg_catalog for an attached file.
+func (postgres) speaks(state, text string) bool {
+	return state != "" || !strings.Contains(text, "no such table") && !strings.Contains(text, "syntax error")
+}
+
 // place: the system identifier survives a failover, and a dump does not have it.
 func (postgres) place(suffix string) string {
 	return "pg_catalog.concat((SELECT system_identifier FROM pg_catalog.pg_control_system()), '/'," +

@@ -35,6 +35,8 @@ type Config struct {
 	// Notify is called with each notice. It is called concurrently.
 	Notify func(hooks.Notice)
 	Log    *zap.Logger
+	// Lags is for relays and calls of [CatchUp] that follow each other; nil is fine.
+	Lags *Lags
 	// Clock is the time by which failures are tried again.
 	Clock Clock
 }
@@ -70,6 +72,7 @@ type Relay struct {
 
 	mu          sync.Mutex
 	rivals      map[rival]bool // that were reported
+	suspended   map[string]Suspension
 	held, share int
 	processes   int // that share the forwarders, this one included, as of the last beat
 	beat        time.Time
@@ -121,6 +124,9 @@ func newRelay(s *Store, db *sql.DB, cfg Config) *Relay {
 	}
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
+	}
+	if cfg.Lags == nil {
+		cfg.Lags = &Lags{}
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = realClock{}
@@ -284,7 +290,8 @@ func (r *Relay) heartbeat(ctx context.Context, q querier) error {
 	if !due {
 		return nil
 	}
-	processes, share, differs, err := r.store.beat(ctx, q, r.cfg.Holder, r.own.text(), r.cfg.Lease)
+	own := r.registers()
+	processes, share, differs, err := r.store.beat(ctx, q, r.cfg.Holder, own.text(), r.cfg.Lease)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
@@ -27,10 +28,13 @@ type registered struct {
 	Program    string              `json:"program"`
 	Process    string              `json:"process"`
 	Forwarders map[string]Identity `json:"forwarders"`
+	// Suspended are those of its forwarders that accept nothing. Earlier versions do not
+	// write or read it.
+	Suspended map[string]Suspension `json:"suspended,omitempty"`
 }
 
 func (r *registered) text() string {
-	if len(r.Forwarders) == 0 {
+	if len(r.Forwarders)+len(r.Suspended) == 0 {
 		return ""
 	}
 	text, _ := json.Marshal(r) // it is text and maps of text
@@ -109,7 +113,8 @@ func (s *Store) registrations(ctx context.Context, q querier) (all []registered,
 	if !s.d.compares() {
 		return nil, nil
 	}
-	rows, err := q.QueryContext(ctx, "SELECT forwarders FROM "+s.prefix+"workers WHERE forwarders <> '' ORDER BY name")
+	const lately = time.Minute // where all have died, no other has deleted their rows
+	rows, err := q.QueryContext(ctx, "SELECT forwarders FROM "+s.prefix+"workers WHERE forwarders <> '' AND seen_at > "+s.d.later(-lately)+" ORDER BY name")
 	if err != nil {
 		return nil, fmt.Errorf("relay: read what other processes have registered: %w", err)
 	}

@@ -51,6 +51,10 @@ func (sqlite) later(d time.Duration) string {
 	return sqliteNow + fmt.Sprintf(", '%+.3f seconds') || '000Z'", d.Seconds())
 }
 
+func (sqlite) speaks(state, text string) bool {
+	return state == "" && !strings.Contains(text, "no such table")
+}
+
 // place: a file does not know where it is from.
 func (sqlite) place(suffix string) string { return suffix }
 

@@ -64,6 +64,9 @@ type dialect interface {
 	// refuses reports whether err is the database's answer to what it got, which
 	// would be the same again, and not that it cannot be reached or is busy.
 	refuses(err error) bool
+	// speaks reports whether an error, of which state is the SQLSTATE, may be of a
+	// database of this dialect, with a journal.
+	speaks(state, text string) bool
 	// place is an expression that names the database, with a text behind it.
 	place(suffix string) string
 	// life is an expression that is another after each crash and each restart of the

@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
-	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -37,7 +36,8 @@ type worker struct {
 	absent time.Time
 	few    bool // the last look found few entries
 
-	looked time.Time // when the target's row was last looked for
+	looked  time.Time // when the target's row was last looked for
+	retired bool      // as of then
 
 	fresh, again lane // what follows the cursor, and what is due
 	evidence     evidence
@@ -52,7 +52,6 @@ type worker struct {
 	// the next call would get the same entries.
 	unwritten pause
 	warned    warned
-	toldLag   time.Time
 }
 
 // run works until the relay stops.
@@ -190,9 +189,9 @@ func (w *worker) registerAgain(ctx context.Context) error {
 		return nil
 	}
 	w.looked = time.Now()
-	var there bool
-	err := w.conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+s.prefix+"forwarders WHERE name = "+s.quote(name)+")").Scan(&there)
+	there, retired, err := s.known(ctx, w.conn, name)
 	if err != nil || there {
+		w.tellRetired(retired)
 		return wrap("look for its row", name, err)
 	}
 	if err := s.register(ctx, w.conn, name, Mark{}); err != nil {
@@ -202,6 +201,16 @@ func (w *worker) registerAgain(ctx context.Context) error {
 		"leave the journal's tables out of what empties tables, or give it by relay.Store.Replay what was committed before",
 		zap.String("forwarder", name))
 	return nil
+}
+
+// tellRetired warns, once, that an operator has retired a forwarder of this program.
+func (w *worker) tellRetired(retired bool) {
+	if retired && !w.retired {
+		w.relay.cfg.Log.Warn("aftercommit: a forwarder of this program was retired by relay.Store.Retire, so it gets nothing: "+
+			"remove it from the program or, if that was a mistake, restart the program and give it by relay.Store.Replay what it has missed",
+			zap.String("forwarder", w.target.Name))
+	}
+	w.retired = retired
 }
 
 func (w *worker) readDue(ctx context.Context) (err error) {
@@ -240,7 +249,9 @@ func (w *worker) stepFresh(ctx context.Context) (more bool, err error) {
 		last = seq == w.cursor.high
 	}
 	w.few = limit == w.relay.cfg.Batch && len(entries) < limit/8
-	w.tellLag(entries)
+	if err = w.tellLag(ctx, entries, trailing); err != nil {
+		return false, err
+	}
 	batch := make([]attempted, len(entries))
 	for i := range entries {
 		batch[i].entry = entries[i]
@@ -331,19 +342,6 @@ func (w *worker) tellError(err error) {
 	var place *PlaceError
 	if errors.As(err, &place) {
 		w.notify(hooks.Notice{Kind: hooks.NoticeSuspended, Reason: "place", Err: err})
-	}
-}
-
-// tellLag notifies observers, at most every ten seconds, that the target is behind.
-func (w *worker) tellLag(entries []journal.Entry) {
-	const most, every = 10 * time.Second, 10 * time.Second
-	now := w.relay.cfg.Clock.Now()
-	if len(entries) == 0 || entries[0].RecordedAt.IsZero() || now.Sub(w.toldLag) < every {
-		return
-	}
-	if lag := now.Sub(entries[0].RecordedAt) - w.target.Grace; lag > most {
-		w.toldLag = now
-		w.notify(hooks.Notice{Kind: hooks.NoticeLag, Duration: lag, Count: len(entries)})
 	}
 }
 
