@@ -71,10 +71,20 @@ func (c *conn) commit(ctx context.Context, e ending) error {
 	case err == nil && len(late) > 0:
 		return c.writeLate(ctx, late)
 	}
-	if len(late) > 0 {
-		c.ended = append(c.ended, part{outcome: hooks.RolledBack, events: late})
-	}
+	c.dropLate(late, err)
 	return err
+}
+
+// dropLate gives up the events of a write-free transaction whose COMMIT answered err. If
+// it may have committed all the same, no row would ever show that.
+func (c *conn) dropLate(late []hooks.Event, err error) {
+	switch {
+	case len(late) == 0:
+	case judge(err) == hooks.RolledBack:
+		c.ended = append(c.ended, part{outcome: hooks.RolledBack, events: late})
+	default:
+		c.lose(late, err)
+	}
 }
 
 // endAfter ends the transaction by what its COMMIT answered.
@@ -180,7 +190,7 @@ func (c *conn) rolledBack(ctx context.Context, err error) {
 	c.end(hooks.RolledBack)
 }
 
-// lose tells of events that best effort could not write.
+// lose reports events that could not be written, of what has committed all the same.
 func (c *conn) lose(events []hooks.Event, err error) {
 	if len(events) == 0 {
 		return
@@ -225,24 +235,42 @@ func (c *conn) writeLate(ctx context.Context, events []hooks.Event) error {
 	mode := c.tx.mode
 	ctx, cancel := c.afterwards(ctx)
 	defer cancel()
-	err := c.writeOwn(ctx, events, mode)
+	err := c.writeBehind(ctx, events, mode)
 	if err == nil {
 		return nil
 	}
 	return &notBad{fmt.Errorf("driver: the transaction has committed, having written nothing, but its audit events could not be written after it: %w", err)}
 }
 
-// writeOwn writes events in a transaction that exists for them.
+// writeBehind is writeOwn for events of what has committed already: those that are not
+// written are lost. That is no error in best effort.
+func (c *conn) writeBehind(ctx context.Context, events []hooks.Event, mode hooks.Mode) error {
+	before := len(c.ended)
+	err := c.writeOwn(ctx, events, mode)
+	switch {
+	case len(c.ended) > before:
+		if c.ended[before].outcome == hooks.RolledBack {
+			c.ended = c.ended[:before]
+			c.lose(events, err)
+		}
+	case err != nil && mode == hooks.Strict: // best effort has reported it
+		c.lose(events, err)
+	}
+	if mode == hooks.BestEffort {
+		return nil
+	}
+	return err
+}
+
+// writeOwn writes events in a transaction that exists for them. If that is rolled back,
+// or cannot begin, it is among those that have ended; but not if the connection is lost
+// before anything has happened, so that database/sql tries again on another one.
 func (c *conn) writeOwn(ctx context.Context, events []hooks.Event, mode hooks.Mode) error {
 	if c.mysql() {
 		return c.publish(ctx, events, mode)
 	}
 	if err := c.lastly(ctx, c.beginOwn(), 0); err != nil {
-		if mode == hooks.Strict {
-			return err
-		}
-		c.lose(events, err)
-		return nil
+		return c.unbegun(events, mode, err)
 	}
 	c.start(ctx)
 	c.tx.own, c.tx.mode = true, mode
@@ -256,6 +284,21 @@ func (c *conn) writeOwn(ctx context.Context, events []hooks.Event, mode hooks.Mo
 	return err
 }
 
+// unbegun reports events whose own transaction could not begin. It returns what writeOwn
+// does.
+func (c *conn) unbegun(events []hooks.Event, mode hooks.Mode, err error) error {
+	if mode == hooks.Strict && errors.Is(err, driver.ErrBadConn) {
+		return err
+	}
+	c.db.notify(hooks.Notice{Kind: hooks.NoticeFailed, Events: ids(events), Count: len(events), Reason: "journal", Err: err})
+	if mode == hooks.BestEffort {
+		c.lose(events, err)
+		return nil
+	}
+	c.ended = append(c.ended, part{outcome: hooks.RolledBack, events: events})
+	return err
+}
+
 // publish hands over events that no transaction holds, on MySQL.
 func (c *conn) publish(ctx context.Context, events []hooks.Event, mode hooks.Mode) error {
 	c.start(ctx)
@@ -265,12 +308,12 @@ func (c *conn) publish(ctx context.Context, events []hooks.Event, mode hooks.Mod
 	}
 	state, err := c.flushBeforeEnd(ctx)
 	if state == flushFailed {
-		c.lose(c.takeUnflushed(), err)
-		c.end(hooks.RolledBack)
-		if mode == hooks.Strict {
-			return err
+		if mode == hooks.BestEffort {
+			c.lose(c.takeUnflushed(), err)
+			err = nil
 		}
-		return nil
+		c.end(hooks.RolledBack)
+		return err
 	}
 	c.end(hooks.Committed)
 	return nil

@@ -180,6 +180,7 @@ func (c *conn) Close() error {
 		c.end(hooks.RolledBack)
 	}
 	c.open, c.bad = false, true
+	c.lose(c.takeLate(), errConnGone)
 	for _, p := range c.takeEnded() {
 		c.tell(context.Background(), p, false)
 	}

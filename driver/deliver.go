@@ -31,15 +31,23 @@ func (c *conn) deliver(ctx context.Context) {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
-	if late := c.late; len(late) > 0 && !c.bad {
-		c.late = nil
+	if len(c.late) > 0 && !c.bad { // else they are lost when it is closed
 		bounded, cancel := c.afterwards(ctx)
-		_ = c.writeOwn(bounded, late, hooks.BestEffort)
+		_ = c.writeBehind(bounded, c.takeLate(), hooks.BestEffort)
 		cancel()
 	}
 	for _, p := range c.takeEnded() {
 		c.tell(ctx, p, !c.bad)
 	}
+}
+
+// errConnGone is for events that were to be written after the end of their transaction.
+var errConnGone = errors.New("driver: the connection was lost or closed after a transaction that wrote nothing, before its audit events could be written")
+
+func (c *conn) takeLate() []hooks.Event {
+	late := c.late
+	c.late = nil
+	return late
 }
 
 func (c *conn) tell(ctx context.Context, p part, usable bool) {

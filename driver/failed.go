@@ -153,7 +153,7 @@ func (c *conn) bareFailed(ctx context.Context, j *job, left bool, err error) {
 	}
 	bounded, cancel := c.afterwards(ctx)
 	defer cancel()
-	if c.lostBy(err) || c.writeOwn(bounded, events, mode) != nil {
+	if c.lostBy(err) || c.writeBehind(bounded, events, mode) != nil {
 		c.uncaptured(countWrites(j.stmts), "failed")
 	}
 	c.deliver(ctx)

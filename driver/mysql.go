@@ -272,10 +272,11 @@ func (c *conn) bareMySQL(ctx context.Context, j job) (answer, error) {
 		if len(events) == 0 {
 			return nil
 		}
-		if err := c.writeOwn(ctx, events, mode); err != nil {
+		err := c.writeBehind(ctx, events, mode)
+		c.deliver(ctx)
+		if err != nil {
 			return &notBad{err}
 		}
-		c.deliver(ctx)
 		return nil
 	}
 	if a.rows != nil {

@@ -109,10 +109,11 @@ func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
 		}
 		bounded, cancel := c.afterwards(ctx)
 		defer cancel()
-		if err := c.writeOwn(bounded, events, mode); err != nil {
+		err := c.writeBehind(bounded, events, mode)
+		c.deliver(ctx)
+		if err != nil {
 			return &notBad{err}
 		}
-		c.deliver(ctx)
 		return nil
 	}
 	if a.rows != nil {

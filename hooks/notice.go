@@ -74,7 +74,8 @@ const (
 	// statements use ("no_catalog"). Err says which.
 	NoticeUnmatched NoticeKind = "unmatched"
 	// NoticeLost: events could not be written, and the transaction committed
-	// without them (best effort) or had committed already.
+	// without them (best effort), or had committed already; or it may have, having
+	// written nothing itself, when its connection was lost during COMMIT.
 	NoticeLost NoticeKind = "lost"
 	// NoticeUnattributed: events without an actor, captured or recorded.
 	NoticeUnattributed NoticeKind = "unattributed"

@@ -1,11 +1,14 @@
 package delivery_test
 
 import (
+	"database/sql"
 	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline"
 )
@@ -81,5 +84,51 @@ func TestStandby(t *testing.T) {
 				a.must(a.hub.Close(ctx))
 			}
 		})
+	}
+}
+
+// TestLostOnAStandby: what an app records on a hot standby can be written nowhere, and is
+// reported: lost, if its transaction has committed, and refused outside any.
+func TestLostOnAStandby(t *testing.T) {
+	c := dbtest.Start(t, nil)
+	t.Cleanup(func() { c.Stop(t) }) // a standby drops no database
+	admin := dbtest.Open(t, "postgres", c.DSN("postgres"))
+	w := &world{T: t, e: dbtest.PQ, dsn: c.Database(t), sink: &sink{}}
+	w.bare = dbtest.Open(t, w.e.Driver, w.dsn)
+	w.must(w.bare.ExecContext(ctx, "CREATE TABLE orders (id integer PRIMARY KEY)"))
+	a := w.start(forward.Options{}, nil)
+	a.place(1)
+	a.drain()
+	w.must(a.db.Close())
+	w.must(w.bare.Close())
+	if _, err := admin.ExecContext(ctx, "COPY (SELECT '') TO PROGRAM 'cat > standby.signal'"); err != nil {
+		t.Fatal(err)
+	}
+	c.Stop(t)
+	c.Restart(t)
+	for _, e := range dbtest.PostgresEngines() {
+		for _, mode := range []hooks.Mode{hooks.Strict, hooks.BestEffort} {
+			t.Run(e.Name+", "+mode.String(), func(t *testing.T) {
+				reader := &world{T: t, e: e, dsn: w.dsn, sink: &sink{}, options: []driver.Option{driver.WithMode(mode)}}
+				a := reader.start(forward.Options{}, nil)
+				tx, err := a.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+				reader.must(err)
+				event := hooks.Event{Action: "order.read", Target: hooks.Target{Type: "order", ID: "1"}}
+				reader.must(hooks.Record(ctx, tx, event))
+				if err = tx.Commit(); (err != nil) != (mode == hooks.Strict) {
+					t.Errorf("Commit: %v", err)
+				}
+				if st := a.hub.Status(ctx); st.Lost != 1 || st.RolledBack != 0 || !strings.Contains(a.warnings(), "audit events could not be written") {
+					t.Errorf("status %+v, want one lost; warnings: %s", st, a.warnings())
+				}
+				if err = hooks.Record(ctx, a.db, event); (err != nil) != (mode == hooks.Strict) {
+					t.Errorf("Record: %v", err)
+				}
+				if st := a.hub.Status(ctx); st.Lost+st.RolledBack != 2 || (st.RolledBack == 1) != (mode == hooks.Strict) {
+					t.Errorf("status %+v, want one more, refused or lost", st)
+				}
+				reader.must(a.db.Close())
+			})
+		}
 	}
 }
