@@ -172,6 +172,7 @@ func (d *handler) sayWaits(err error) {
 	if isPatient(err) {
 		write = d.log().Info
 	}
-	write("aftercommit: delivery waits: it cannot be started yet and is tried again; what is committed meanwhile stays in the journal",
+	write("aftercommit: delivery waits: it cannot be started yet and is tried again; what is written to the journal meanwhile stays there, "+
+		"and what cannot be written is reported as lost in best effort, or fails its transaction",
 		zap.String("driver", d.db.Driver), zap.Error(err))
 }

@@ -243,10 +243,24 @@ func TestAttachedAgain(t *testing.T) {
 	})
 }
 
+// losesOne places an order whose event cannot be written: it is lost, nothing says that it
+// waits in the journal, and nothing has said that it would.
+func (a *app) losesOne(id int) {
+	a.Helper()
+	a.place(id)
+	if lost, waiting := a.sink.told(hooks.NoticeLost, ""), a.sink.told(hooks.NoticeWaiting, "async"); lost != 1 || waiting != 0 {
+		a.Errorf("%d lost, %d waiting; want 1 and 0", lost, waiting)
+	}
+	if log := a.logs.FilterMessageSnippet("delivery waits").FilterMessageSnippet("what cannot be written is reported as lost"); log.Len() == 0 {
+		a.Errorf("the log promises too much: %v", a.logs.FilterMessageSnippet("delivery waits").All())
+	}
+}
+
 // TestTablesMadeLater: tables that others make are looked for again.
 func TestTablesMadeLater(t *testing.T) {
 	each(t, func(w *world) {
 		a := w.patient(w.dsn, forward.Options{Journal: &journal.Options{NoMigrate: true}}, nil)
+		a.losesOne(8)
 		schema, err := journal.Schema(hooks.Postgres, nil)
 		w.must(err)
 		w.must(w.bare.ExecContext(ctx, "BEGIN; "+schema+"; COMMIT"))
@@ -267,6 +281,7 @@ func TestRightsGrantedLater(t *testing.T) {
 		}
 		w.Cleanup(func() { w.must(w.bare.ExecContext(ctx, `DROP OWNED BY "`+role+`"; DROP ROLE "`+role+`"`)) })
 		a := w.patient(w.dsn+" user="+role, forward.Options{}, func(h *forward.Hub) { h.Register(w.sink, forward.Async) })
+		a.losesOne(8)
 		w.must(w.bare.ExecContext(ctx, `GRANT USAGE ON SCHEMA aftercommit TO "`+role+`"; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit TO "`+role+`"`))
 		a.place(1)
 		w.must(w.bare.ExecContext(ctx, `GRANT ALL ON ALL TABLES IN SCHEMA aftercommit TO "`+role+`"`))
