@@ -116,6 +116,7 @@ func TestConfigureMistakes(t *testing.T) {
 		`[{"name": "made", "timeout": "5"}]`:                `the timeout "5" is not a duration`,
 		`[{"name": "made", "timeout": "-5s"}]`:              `the timeout "-5s" is not a duration`,
 		`[{"name": "made", "max_attempts": -1}]`:            "max_attempts is -1",
+		`[{"name": "made", "id": "a/b"}]`:                   "without spaces and slashes",
 		`[{"name": "made", "filter": {"actions": ["["]}}]`:  `pattern "["`,
 		`[{"name": "made", "filter": {"tenants": [""]}}]`:   `pattern ""`,
 		`[{"name": "made", "options": {"size": "1"}}]`:      `no option "size"; there are color, shape`,

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.uber.org/zap"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
 
 // Relay delivers from the journal in db to this Hub's forwarders until ctx ends:
@@ -38,16 +40,37 @@ func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) erro
 		s.inCommit.Store(s.dispatch == Sync)
 	}
 	if err := d.setUpRelay(ctx, db); err != nil {
-		var setup *journal.SetupError
-		if hooks.SQLState(err) == insufficientPrivilege && !errors.As(err, &setup) {
-			return fmt.Errorf("forward: this role may not relay: use the owner of the journal, or grant it USAGE on the journal's schema, EXECUTE on its functions, "+
-				"SELECT on audit_events and all on forwarders, failures, settled and workers: %w", err)
-		}
-		return err
+		return d.explainRights(ctx, db, err)
 	}
 	d.runQueue(db)
 	d.lookAgain(db)
 	return d.closeAfter(ctx)
+}
+
+// relayGrants are all rights that a role needs to relay.
+const relayGrants = `GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {role}; ` +
+	`GRANT SELECT ON {schema}.audit_events TO {role}; GRANT ALL ON {schema}.forwarders, {schema}.failures, {schema}.settled, {schema}.workers TO {role}`
+
+// explainRights returns err with all that the role needs, if it lacks a right: what the
+// journal or a table lacks by itself would only lead to the next error.
+func (d *handler) explainRights(ctx context.Context, db *sql.DB, err error) error {
+	var setup *journal.SetupError
+	isSetup := errors.As(err, &setup)
+	if isSetup && !setup.Denied() || !isSetup && hooks.SQLState(err) != insufficientPrivilege {
+		return err
+	}
+	cause := err
+	if isSetup {
+		cause = setup.Err
+	}
+	schema := d.journal.Schema()
+	roles := pgschema.Ask(ctx, db, schema)
+	grants := roles.Grant(strings.ReplaceAll(relayGrants, "{schema}", pgschema.Ident(schema)))
+	return &journal.SetupError{
+		Problem: roles.Who() + " may not relay",
+		Remedy:  "connect as " + roles.Whose() + ", which owns schema " + schema + ", or run as that role: " + grants,
+		SQL:     grants, Err: cause,
+	}
 }
 
 // closeAfter waits until ctx ends and stops what a process was started for.

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 )
@@ -37,7 +39,8 @@ func (d Dispatch) String() string {
 // RegisterOption is an option of [Hub.Register].
 type RegisterOption func(*registration)
 
-// ID names a forwarder among those of its type. The default is "default".
+// ID names a forwarder among those of its type. The default is "default". It has 1 to 200
+// bytes of printable characters, without spaces and slashes.
 func ID(id string) RegisterOption { return func(r *registration) { r.id = id } }
 
 // Filter forwards only entries for which keep returns true. It is called
@@ -47,12 +50,12 @@ func Filter(keep func(journal.Entry) bool) RegisterOption {
 }
 
 // Timeout is how long one call of Forward may take, instead of
-// [Options.Timeout].
+// [Options.Timeout]. It must be above 0.
 func Timeout(d time.Duration) RegisterOption { return func(r *registration) { r.timeout = d } }
 
 // MaxAttempts is the number of attempts, by the relay or the Queue, after which an entry
-// is discarded. The default is 5.
-func MaxAttempts(n int) RegisterOption { return func(r *registration) { r.maxAttempts = max(1, n) } }
+// is discarded: 1 or more. The default is 5.
+func MaxAttempts(n int) RegisterOption { return func(r *registration) { r.maxAttempts = n } }
 
 const defaultAttempts = 5
 
@@ -82,7 +85,8 @@ func (r *registration) name() string { return r.kind + "/" + r.id }
 
 // Register adds a forwarder. It is to be called when the program starts, and
 // like sql.Register it panics on a mistake: a nil forwarder, a second one of the
-// same type and ID, or a call after a database has been opened.
+// same type and ID, a value that an option does not allow, or a call after a database has
+// been opened.
 func (h *Hub) Register(f Forwarder, d Dispatch, opts ...RegisterOption) {
 	if f == nil {
 		panic("forward: Register of a nil Forwarder")
@@ -103,6 +107,24 @@ func (h *Hub) registration(f Forwarder, d Dispatch) *registration {
 	}
 }
 
+const longestID = 200 // bytes
+
+// check returns what is wrong with the options.
+func (r *registration) check() error {
+	odd := func(c rune) bool { return !unicode.IsGraphic(c) || unicode.IsSpace(c) || c == '/' }
+	switch {
+	case r.id == "" || len(r.id) > longestID || !utf8.ValidString(r.id) || strings.ContainsFunc(r.id, odd):
+		return fmt.Errorf("the ID %q: use 1 to %d bytes of printable characters, without spaces and slashes", r.id, longestID)
+	case r.timeout <= 0:
+		return fmt.Errorf("the timeout %v: use one above 0, or leave it to Options.Timeout", r.timeout)
+	case r.maxAttempts < 1:
+		return fmt.Errorf("%d attempts: use 1 or more; with 1, what is refused once is discarded", r.maxAttempts)
+	case r.dispatch > Async:
+		return fmt.Errorf("the dispatch %d: use Auto, Sync or Async", r.dispatch)
+	}
+	return nil
+}
+
 // add adds all of them, or none.
 func (h *Hub) add(rs ...*registration) error {
 	h.mu.Lock()
@@ -111,6 +133,9 @@ func (h *Hub) add(rs ...*registration) error {
 	for _, r := range rs {
 		if h.opened {
 			return fmt.Errorf("forward: Register of %s after a database was opened: register in init, beside driver.Register", r.name())
+		}
+		if err := r.check(); err != nil {
+			return fmt.Errorf("forward: Register of %s: %w", r.kind, err)
 		}
 		for _, other := range all {
 			if other.name() == r.name() {

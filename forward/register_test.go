@@ -23,6 +23,17 @@ func TestRegisterPanics(t *testing.T) {
 			h.Register(&taker{}, Sync, ID("x"))
 			h.Register(&taker{}, Sync, ID("x"))
 		}, "second forward.taker/x"},
+		"an ID with a space":       {func(h *Hub) { h.Register(&taker{}, Sync, ID("b c")) }, `forward.taker: the ID "b c": use 1 to 200 bytes of printable characters, without spaces and slashes`},
+		"an ID with a slash":       {func(h *Hub) { h.Register(&taker{}, Sync, ID("a/b")) }, "without spaces and slashes"},
+		"an ID with a line break":  {func(h *Hub) { h.Register(&taker{}, Sync, ID("a\nb")) }, "printable"},
+		"an ID that is no text":    {func(h *Hub) { h.Register(&taker{}, Sync, ID("\xff")) }, "printable"},
+		"an empty ID":              {func(h *Hub) { h.Register(&taker{}, Sync, ID("")) }, "1 to 200 bytes"},
+		"a long ID":                {func(h *Hub) { h.Register(&taker{}, Sync, ID(strings.Repeat("x", 201))) }, "1 to 200 bytes"},
+		"no attempts":              {func(h *Hub) { h.Register(&taker{}, Async, MaxAttempts(0)) }, "0 attempts: use 1 or more"},
+		"less than no attempts":    {func(h *Hub) { h.Register(&taker{}, Async, MaxAttempts(-1)) }, "-1 attempts"},
+		"a timeout of no time":     {func(h *Hub) { h.Register(&taker{}, Sync, Timeout(0)) }, "the timeout 0s: use one above 0"},
+		"a timeout before no time": {func(h *Hub) { h.Register(&taker{}, Sync, Timeout(-1)) }, "the timeout -1ns"},
+		"no dispatch":              {func(h *Hub) { h.Register(&taker{}, Dispatch(3)) }, "use Auto, Sync or Async"},
 		"after a database was opened": {func(h *Hub) {
 			_, _ = h.Open(hooks.Database{Dialect: hooks.Postgres})
 			h.Register(&taker{}, Sync)
@@ -37,6 +48,17 @@ func TestRegisterPanics(t *testing.T) {
 			}()
 			test.f(New(nil))
 		})
+	}
+}
+
+// TestIDs: what is printable is an ID, in any script.
+func TestIDs(t *testing.T) {
+	h := New(nil)
+	for _, id := range []string{"eu-west.1_b", "eu:west", "über", "納品", strings.Repeat("x", 200)} {
+		h.Register(&taker{}, Sync, ID(id))
+	}
+	if n := len(h.registrations); n != 5 {
+		t.Errorf("%d are registered, want 5", n)
 	}
 }
 

@@ -23,6 +23,7 @@ type SchemaError struct {
 	Err error
 
 	mendable bool // Migrate can fix it
+	denied   bool // a right is missing
 }
 
 // Error gives the problem, the cause and the fix.
@@ -161,7 +162,9 @@ func (s *Store) judge(f found) *SchemaError {
 	case f.version == nil:
 		return problem(true, migrate, "the table %s does not exist", s.names.actions)
 	case !f.usage:
-		return problem(false, s.grant(f.roles, "EXECUTE ON FUNCTION "+s.names.record+"(json)")+", or to read: "+f.roles.Grant("GRANT SELECT ON "+s.names.actions+" TO {role}"), "%s may not use the schema %s", f.roles.Who(), s.names.schema)
+		p := problem(false, s.grant(f.roles, "EXECUTE ON FUNCTION "+s.names.record+"(json)")+", or to read: "+f.roles.Grant("GRANT SELECT ON "+s.names.actions+" TO {role}"), "%s may not use the schema %s", f.roles.Who(), s.names.schema)
+		p.denied = true
+		return p
 	case f.have > schemaVersion:
 		return problem(false, "upgrade the program", "%s has schema version %d, newer than this program's %d", s.names.actions, f.have, schemaVersion)
 	case f.have < schemaVersion:

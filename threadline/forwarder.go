@@ -52,9 +52,9 @@ func NewForwarder(opts *ForwarderOptions) *Forwarder {
 func (f *Forwarder) SameDatabase() bool { return f.opts.Store == nil }
 
 // Attach makes the tables in the app's own database, or checks them. Tables that
-// are missing, foreign or too new are a permanent error, "schema_mismatch". On
-// SQLite it changes nothing, as the connection may never write: there the first
-// Forward makes them.
+// are missing, foreign or too new are a permanent error, "schema_mismatch"; a role that
+// may not use their schema is another, "insufficient_privilege". On SQLite it changes
+// nothing, as the connection may never write: there the first Forward makes them.
 func (f *Forwarder) Attach(ctx context.Context, db *sql.DB) error {
 	if f.opts.Store != nil {
 		return permanent(f.opts.Store.Check(ctx))
@@ -177,6 +177,10 @@ func (f *Forwarder) sift(ctx context.Context, s *Store, entries []journal.Entry,
 
 // permanent marks an error that only a change of the schema can fix.
 func permanent(err error) error {
+	var schema *SchemaError
+	if errors.As(err, &schema) && schema.denied {
+		return forward.Permanent("insufficient_privilege", err)
+	}
 	if err != nil && isMismatch(err) {
 		return forward.Permanent("schema_mismatch", err)
 	}

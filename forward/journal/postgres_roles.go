@@ -20,6 +20,7 @@ func (p *postgres) grantError(roles pgschema.Roles) error {
 	return &SetupError{
 		Problem: roles.Who() + " may not write to it",
 		Remedy:  "run as " + roles.Whose() + ", which owns schema " + p.schema + ": " + grant, SQL: grant,
+		denied: true,
 	}
 }
 
@@ -48,6 +49,6 @@ func (p *postgres) explain(ctx context.Context, db *sql.DB, err error, table boo
 	return &SetupError{
 		Problem: roles.Who() + " may not read it",
 		Remedy:  "connect as " + roles.Whose() + ", which owns schema " + p.schema + ", or run as that role: " + grant,
-		SQL:     grant, Err: err,
+		SQL:     grant, Err: err, denied: true,
 	}
 }

@@ -20,7 +20,12 @@ type SetupError struct {
 	SQL string
 	// Err is the database's error, if there was one.
 	Err error
+
+	denied bool
 }
+
+// Denied reports whether the tables are there, and the role lacks rights on them.
+func (e *SetupError) Denied() bool { return e.denied }
 
 // Error gives the problem, the database's error if there is one, and the remedy.
 // SQL is not repeated in it.

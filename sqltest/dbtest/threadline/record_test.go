@@ -249,6 +249,11 @@ func TestWriterCannotChangeOrRead(t *testing.T) {
 		if err := s.Check(ctx); !errors.As(err, &schemaErr) || !says(err, "GRANT USAGE") {
 			t.Errorf("Check without rights: %v", err)
 		}
+		for _, o := range []*threadline.ForwarderOptions{nil, {NoMigrate: true}, {Store: s}} {
+			if err := threadline.NewForwarder(o).Attach(ctx, db); !isPermanent(err, "insufficient_privilege") || !says(err, "GRANT EXECUTE ON FUNCTION") {
+				t.Errorf("Attach without rights, %+v: %v", o, err)
+			}
+		}
 		exec(t, db, "RESET ROLE")
 		exec(t, db, "GRANT USAGE ON SCHEMA threadline TO "+role)
 		exec(t, db, "GRANT EXECUTE ON FUNCTION threadline.record(json) TO "+role)
