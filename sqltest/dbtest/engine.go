@@ -66,6 +66,7 @@ func sqliteDSN(tb testing.TB) string {
 func SQLiteFile(tb testing.TB, pragmas ...string) string {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "test.db")
+	path = strings.ReplaceAll(path, "#", "%23") // of a second subtest of a name, say
 	return "file:" + path + "?" + url.Values{"_pragma": pragmas}.Encode()
 }
 
