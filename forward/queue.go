@@ -145,11 +145,12 @@ func (d *handler) whyNoQueue() string {
 
 // registerSinks makes the forwarders' cursors, so that what is committed from
 // now on waits for them, also if they cannot be attached yet.
-// It reports false for a database that cannot be written to now.
-func (d *handler) registerSinks(ctx context.Context, conn *sql.DB) (done bool, err error) {
+// What must not keep the app from its connection is returned as later: the start is
+// tried again beside the app.
+func (d *handler) registerSinks(ctx context.Context, conn *sql.DB) (later, err error) {
 	store := d.relayStore()
 	if store == nil {
-		return true, nil
+		return nil, nil
 	}
 	for _, s := range d.sinks {
 		err := store.RegisterFrom(ctx, conn, s.name(), d.starter.from())
@@ -158,12 +159,12 @@ func (d *handler) registerSinks(ctx context.Context, conn *sql.DB) (done bool, e
 		case hooks.SQLState(err) == insufficientPrivilege:
 			return d.withoutRights(ctx, conn, err)
 		case hooks.SQLState(err) == readOnly:
-			return false, nil
+			return errReadOnly, nil
 		default:
-			return false, err
+			return nil, err
 		}
 	}
-	return true, nil
+	return nil, nil
 }
 
 // isStandby reports whether conn is to a hot standby. The journal's tables may be

@@ -18,32 +18,52 @@ const (
 	lockNotAvailable   = "55P03"
 	tooManyConnections = "53300"
 	cannotConnectNow   = "57P03"
+	tooManyForwarders  = "54000"
+	concurrentUpdate   = "40001"
 )
 
 // withoutRights goes on for a role that may write to the journal but not use the relay's
 // tables. With RelayElsewhere, a function of the journal registers the forwarders for the
 // relay; else they are called within Commit. It returns what registerSinks does.
-func (d *handler) withoutRights(ctx context.Context, conn *sql.DB, cause error) (done bool, err error) {
+func (d *handler) withoutRights(ctx context.Context, conn *sql.DB, cause error) (later, err error) {
 	if d.hub.relayMode != RelayElsewhere {
-		return true, d.withoutQueue(cause)
+		return nil, d.withoutQueue(cause)
 	}
-	err = d.announceSinks(ctx, conn)
+	later, err = d.announceSinks(ctx, conn)
 	switch hooks.SQLState(err) {
 	case readOnly:
-		return false, nil
+		return errReadOnly, nil
 	case insufficientPrivilege, undefinedFunction:
-		return false, fmt.Errorf("forward: this role may not register forwarders for the relay that runs elsewhere: %w", err)
+		return nil, fmt.Errorf("forward: this role may not register forwarders for the relay that runs elsewhere: %w", err)
 	}
-	return err == nil, err
+	return later, err
 }
 
-func (d *handler) announceSinks(ctx context.Context, conn *sql.DB) error {
+// unregisteredError is why a forwarder is not registered yet for the relay elsewhere. Other
+// roles can bring it about, so it must not keep the app from its connection.
+type unregisteredError struct{ err error }
+
+func (e *unregisteredError) Error() string {
+	return "forward: a forwarder is not registered yet for the relay that runs elsewhere, which gets for it what is committed after that: " + e.err.Error()
+}
+
+func (e *unregisteredError) Unwrap() error { return e.err }
+
+// announceSinks registers all sinks that can be now, and returns as later why others
+// cannot: too many are registered, or another transaction keeps the registration locked.
+func (d *handler) announceSinks(ctx context.Context, conn *sql.DB) (later, err error) {
 	for _, s := range d.sinks {
-		if err := d.queue.store.Announce(ctx, conn, s.name()); err != nil {
-			return err
+		err := d.queue.store.Announce(ctx, conn, s.name())
+		switch hooks.SQLState(err) {
+		case tooManyForwarders, lockNotAvailable, concurrentUpdate:
+			later = &unregisteredError{err}
+		default:
+			if err != nil {
+				return nil, err
+			}
 		}
 	}
-	return nil
+	return later, nil
 }
 
 // withoutQueue calls the forwarders within Commit. They get no cursor: without a

@@ -29,7 +29,14 @@ var (
 	errReadOnly = errors.New("the server lets this role write nothing")
 )
 
-func isPatient(err error) bool { return errors.Is(err, errStandby) || errors.Is(err, errReadOnly) }
+func isExpected(err error) bool { return errors.Is(err, errStandby) || errors.Is(err, errReadOnly) }
+
+// isPatient reports whether the app gets its connection although the start fails with
+// err, in strict mode too.
+func isPatient(err error) bool {
+	var unregistered *unregisteredError
+	return isExpected(err) || errors.As(err, &unregistered)
+}
 
 // enter waits until this connection may start the delivery. It reports false if ctx
 // ends, or if the start is being tried beside the app: no connection waits for that.
@@ -60,17 +67,17 @@ func (d *handler) start(ctx context.Context, conn *sql.DB) error {
 	if standby {
 		return errStandby
 	}
-	registered := true
+	var later error
 	if d.db.Dialect != hooks.SQLite { // where the first flush does it
-		if registered, err = d.registerSinks(ctx, conn); err != nil {
+		if later, err = d.registerSinks(ctx, conn); err != nil {
 			return err
 		}
 	}
 	if err := d.attach(ctx, conn); err != nil {
 		return err
 	}
-	if !registered {
-		return errReadOnly
+	if later != nil {
+		return later
 	}
 	if err := d.startQueue(ctx, conn); err != nil {
 		return err
@@ -169,7 +176,7 @@ func (d *handler) attempt(ctx context.Context) (err error) {
 // sayWaits logs what the start waits for.
 func (d *handler) sayWaits(err error) {
 	write := d.log().Warn
-	if isPatient(err) {
+	if isExpected(err) {
 		write = d.log().Info
 	}
 	write("aftercommit: delivery waits: it cannot be started yet and is tried again; what is written to the journal meanwhile stays there, "+

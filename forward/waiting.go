@@ -36,6 +36,7 @@ func waitReason(why error) string {
 		place  *relay.PlaceError
 		attach *attachError
 		setup  *journal.SetupError
+		absent *unregisteredError
 		server net.Error
 	)
 	switch state := hooks.SQLState(why); {
@@ -49,7 +50,7 @@ func waitReason(why error) string {
 		return "place"
 	case errors.As(why, &attach):
 		return "attach"
-	case errors.As(why, &setup), state == insufficientPrivilege, state == undefinedFunction, state == undefinedTable:
+	case errors.As(why, &setup), errors.As(why, &absent), state == insufficientPrivilege, state == undefinedFunction, state == undefinedTable:
 		return "setup"
 	case state == tooManyConnections, state == cannotConnectNow, errors.Is(why, errNoConnection), errors.As(why, &server):
 		return "no_connection"

@@ -14,7 +14,7 @@ import (
 
 // Versions of the tables and functions; the table schema_versions keeps it.
 const (
-	postgresVersion = 3
+	postgresVersion = 4
 	sqliteVersion   = 2
 )
 

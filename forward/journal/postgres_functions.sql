@@ -1,6 +1,6 @@
 -- The journal's functions, of this version. Run on older ones they replace them.
 
-IF EXISTS (SELECT FROM {schema}.schema_versions v WHERE v.component = 'journal' AND v.version > 3) THEN
+IF EXISTS (SELECT FROM {schema}.schema_versions v WHERE v.component = 'journal' AND v.version > 4) THEN
 	RAISE EXCEPTION 'aftercommit: the journal in schema % is of a newer version: build the program that this is from with that one', {name}
 		USING ERRCODE = 'AC001';
 END IF;
@@ -9,6 +9,15 @@ END IF;
 IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 	WHERE n.nspname = {name} AND c.relname = 'workers' AND a.attname = 'forwarders' AND NOT a.attisdropped) THEN
 	ALTER TABLE {schema}.workers ADD COLUMN forwarders text;
+END IF;
+
+-- From version 3, where one limit of register was for all roles together. A role's row
+-- has the forwarders that it has registered, and is locked while it registers one.
+IF NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {name} AND c.relname = 'registrars') THEN
+	CREATE TABLE {schema}.registrars (
+		role       text PRIMARY KEY,
+		forwarders text[] NOT NULL DEFAULT '{}'
+	);
 END IF;
 
 -- lacking returns the \u escapes in a JSON document whose characters this
@@ -254,6 +263,7 @@ SET lock_timeout = '5s'
 AS $register$
 DECLARE
 	here text;
+	mine text[];
 BEGIN
 	-- Looked at first: the INSERT would wait for a relay that has the row locked.
 	IF EXISTS (SELECT FROM {schema}.forwarders f WHERE f.name = forwarder AND f.retired_at IS NULL) THEN
@@ -267,11 +277,20 @@ BEGIN
 		RAISE EXCEPTION 'aftercommit: register takes a name of at most 1024 bytes and the place that the relay has: give forward.Options.Environment the same value here as where the relay runs'
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	-- Each costs the relay, and keeps entries from being purged.
-	IF (SELECT count(*) FROM {schema}.forwarders f WHERE f.retired_at IS NULL) >= 100 THEN
-		RAISE EXCEPTION 'aftercommit: 100 forwarders are registered: retire those that are no longer used, or register this one by Hub.Relay as the owner'
+	-- Each costs the relay, and keeps entries from being purged. The limit is for each
+	-- role, so that no role uses up another's. An UPDATE locks its row: registrations of
+	-- other transactions of the role are over then and visible to the next statement, or
+	-- it fails (40001) if the isolation level does not let it see them. Nothing that
+	-- other roles may lock is waited for.
+	INSERT INTO {schema}.registrars AS r (role) VALUES (session_user)
+	ON CONFLICT (role) DO UPDATE SET forwarders = r.forwarders;
+	mine := ARRAY(SELECT f.name FROM {schema}.registrars r JOIN {schema}.forwarders f ON f.name = ANY (r.forwarders)
+		WHERE r.role = session_user AND f.retired_at IS NULL);
+	IF cardinality(mine) >= 100 THEN
+		RAISE EXCEPTION 'aftercommit: role % has registered 100 forwarders: retire those that are no longer used (relay.Store.Retire), or register this one by Hub.Relay as the owner', quote_ident(session_user)
 			USING ERRCODE = 'program_limit_exceeded';
 	END IF;
+	UPDATE {schema}.registrars SET forwarders = mine || forwarder WHERE role = session_user;
 	INSERT INTO {schema}.forwarders AS f (name, place, done, mark_seq)
 	SELECT forwarder, home, n.p, n.top
 	FROM (SELECT pg_current_snapshot() AS p, (SELECT coalesce(max(seq), 0) FROM {schema}.audit_events) AS top) n
@@ -281,5 +300,5 @@ BEGIN
 END
 $register$;
 
-INSERT INTO {schema}.schema_versions (component, version) VALUES ('journal', 3)
+INSERT INTO {schema}.schema_versions (component, version) VALUES ('journal', 4)
 ON CONFLICT (component) DO UPDATE SET version = excluded.version, migrated_at = excluded.migrated_at;
