@@ -16,7 +16,7 @@ type leaseKind int8
 const (
 	// leaseIdle: the connection is outside any transaction; Begin is real.
 	leaseIdle leaseKind = iota
-	// leaseFlush: it is inside the app's; Begin, Commit and Rollback do nothing.
+	// leaseFlush: it is inside the app's transaction; Begin, Commit and Rollback do nothing.
 	leaseFlush
 	// leaseBeside: it is the handler's own, and lent for as long as it lives.
 	leaseBeside
@@ -47,8 +47,8 @@ type lease struct {
 	sent    bool       // final was executed
 	within  bool       // the borrower has a transaction of its own open
 	entered bool       // the borrower has used the connection
-	setup   bool       // for Connect
-	left    leftover
+	setup   bool       // lent for Handler.Connect
+	left    leftover   // of an idle connection
 	revoked bool
 	uses    int   // running calls, open rows, statements, transactions
 	native  error // the last error of the base driver

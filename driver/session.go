@@ -15,14 +15,14 @@ import (
 
 // leftover is what the borrower of an idle connection may have left behind on it.
 type leftover struct {
-	open     bool // a transaction
-	unseen   bool // what a CALL, a DO or an EXECUTE has done
-	doubt    bool // SQLite: perhaps a transaction
-	patience string
+	open     bool   // a transaction
+	unseen   bool   // what a CALL, a DO or an EXECUTE has done
+	doubt    bool   // SQLite: perhaps a transaction, which has to be asked
+	patience string // SQLite: the app's busy_timeout in ms, if the borrower has set it
 }
 
-// admits returns an error if query would change the session. The first statement of a
-// flush is the journal's.
+// admits returns an error if query would change the session. In a flush it lets the first
+// statement through: that is the journal's.
 func (l *lease) admits(ctx context.Context, query string) error {
 	if l.kind == leaseBeside || l.kind == leaseFlush && l.guards() {
 		return nil
@@ -96,16 +96,16 @@ func (l *lease) ran(query string, err error) {
 	}
 }
 
-// ended notes whether a transaction of the borrower's may still be there: SQLite keeps one
-// whose COMMIT fails.
+// ended notes that a transaction of the borrower's has ended with err, if any: SQLite keeps
+// one whose COMMIT fails.
 func (l *lease) ended(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.left.doubt = l.left.doubt || err != nil
 }
 
-// keepPatience keeps how long the app's SQLite waits for a lock, before the borrower
-// changes that.
+// keepPatience notes the busy_timeout of the app's SQLite connection before the borrower
+// changes it.
 func (l *lease) keepPatience(ctx context.Context) {
 	ms, known := l.c.number(ctx, "PRAGMA busy_timeout")
 	l.mu.Lock()

@@ -31,14 +31,16 @@ type Forwarder interface {
 	Forward(ctx context.Context, entries []journal.Entry) error
 }
 
-// Attacher is a Forwarder that wants to look at its sink before the first
-// entry. Attach is called until it succeeds, with the first connection; db is
-// that of the app, of exactly one connection and only until Attach returns, and
-// [Dialect] of ctx is what it speaks. An error of kind [Permanent] (missing tables,
-// say) leaves the forwarder out, with one warning, until a later call succeeds: on
-// PostgreSQL it is tried again beside the app, up to every half minute; on SQLite the
-// program has to be restarted. Any other error fails the connection attempt or, in best
-// effort, is tried again beside the app.
+// Attacher is a Forwarder that wants to look at its sink before the first entry. Attach is
+// called with the first connection, and again until it succeeds. db is exactly one
+// connection, valid until Attach returns: the app's own, or one that was opened for a later
+// attempt. [Dialect] of ctx is what it speaks.
+//
+// An error of kind [Permanent] (missing tables, say) leaves the forwarder out, with one
+// warning, until a later call succeeds: on PostgreSQL it is tried again beside the app, up
+// to every half minute; on SQLite the app has to be restarted, unless [Options.Queue]
+// delivers. Any other error fails the connection attempt or, in best effort, is tried again
+// beside the app.
 type Attacher interface {
 	Attach(ctx context.Context, db *sql.DB) error
 }
@@ -60,9 +62,9 @@ type lent struct {
 // Commit and Rollback do nothing, and on PostgreSQL a statement that fails makes
 // those after it fail, too.
 //
-// Within Commit it is the app's own connection. Statements that plainly change its
-// session, such as SET, are refused there, and after some others it is closed; README.md in
-// this folder lists them.
+// Within Commit it is the app's own connection. There a statement whose text changes the
+// session, such as SET, is refused, and after some others, such as DO, the connection is
+// closed; README.md in this folder lists them.
 func Conn(ctx context.Context) *sql.DB {
 	l, _ := ctx.Value(lentKey{}).(lent)
 	return l.db

@@ -10,12 +10,12 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// Borrower uses a database, which is exactly one connection, until it returns. It reports
-// whether something may be running on it still.
+// Borrower may use db, which is exactly one connection, until it returns. It reports whether
+// something may still be running on it.
 type Borrower func(db *sql.DB) (running bool)
 
-// Lend runs f with conn, which is in no transaction. What f leaves open or changes in the
-// session is in left.
+// Lend runs f with conn, which is in no transaction. left says whether f has left something
+// open, or has changed the session.
 func Lend(conn *sql.Conn, f Borrower) (left Left, err error) {
 	return lend(conn, false, f)
 }
@@ -30,13 +30,13 @@ func LendWithin(conn *sql.Conn, f Borrower) (left Left, err error) {
 type Left uint8
 
 const (
-	// Nothing is what data is written and read with.
+	// Nothing: only statements for data were executed.
 	Nothing Left = iota
-	// Changed is a session that may have another setting, say, or a transaction: others
-	// must not get it.
+	// Changed: the session may have another setting, say, or a transaction. Others must
+	// not get it.
 	Changed
-	// Open are rows, a transaction or a connection that were not closed. The connection
-	// can be used no more.
+	// Open: rows, a transaction or a connection were not closed. The connection must not
+	// be used any more.
 	Open
 )
 
@@ -72,7 +72,7 @@ func (r *Relay) take(ctx context.Context) (base driver.Conn, giveBack func(Left)
 		return nil, nil, err
 	}
 	given, back, done := make(chan driver.Conn, 1), make(chan Left), make(chan struct{})
-	go func() { // because what Raw gives is valid within it
+	go func() { // because a base connection is valid within Raw only
 		defer close(done)
 		defer r.leave()
 		_ = conn.Raw(func(base any) error {
@@ -92,8 +92,8 @@ func discard(conn *sql.Conn) {
 	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 }
 
-// giveBack returns conn to its pool after err, unless another connection may not have that
-// error: each step would get this one again.
+// giveBack returns conn to its pool after err, or closes it where another connection may
+// not have that error: the next step would get the same one again.
 func giveBack(conn *sql.Conn, err error) {
 	if astray(err) {
 		discard(conn)

@@ -12,8 +12,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/lent"
 )
 
-// loan gives out its one connection, which others begin, commit and close if it is within
-// a transaction.
+// loan is a connector whose one connection belongs to the lender. within says that it is
+// in a transaction of the lender's, which the borrower cannot end.
 type loan struct {
 	within  bool
 	changed atomic.Bool // whether a statement may have left something behind
@@ -35,7 +35,7 @@ func newLoan(within bool) *loan {
 }
 
 var (
-	errNoTurn = errors.New("relay: no connection became free before the call's time was up: other forwarders keep theirs for long")
+	errNoTurn = errors.New("relay: no connection became free before the call's time was up: calls of other forwarders hold all of them")
 	errOver   = errors.New("relay: the connection was lent only until the call returned: open a separate database for later work")
 )
 
@@ -105,8 +105,8 @@ func (l *loan) run(f Borrower) (left Left, err error) {
 	return left, err
 }
 
-// close closes what f has left open. On SQLite that would otherwise keep its locks after the
-// connection is closed.
+// close closes what the borrower has left open, which on SQLite would keep its locks even
+// after the connection is closed.
 func (l *loan) close() {
 	l.rows.Close()
 	if l.within {
@@ -141,9 +141,11 @@ func reads(query string) bool {
 	return true
 }
 
-// leaves reports whether query may leave behind on its connection what is not data: a
-// transaction, a setting, a temporary table. It does not see what a function does. Within
-// a transaction it looks at the first statement only: a ';' may be of a text.
+// leaves reports whether query may leave something other than data behind on its connection:
+// a transaction, a setting, a temporary table. It sees neither what a function does nor a
+// SELECT INTO TEMP. It does not parse, so a ';' in a string literal looks like the end of a
+// statement, which may only cost a connection. A sink in the same database writes such
+// literals in each call: within a transaction only the first statement is looked at.
 func leaves(query string, within bool) bool {
 	for stmt := range strings.SplitSeq(query, ";") {
 		words := strings.Fields(stmt)
