@@ -3,6 +3,7 @@ package contract_test
 import (
 	"context"
 	"database/sql"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,10 +14,14 @@ import (
 )
 
 // leaver leaves rows open that no context closes.
-type leaver struct{ prepared bool }
+type leaver struct {
+	prepared bool
+	calls    atomic.Int32
+}
 
-func (l leaver) Forward(c context.Context, _ []journal.Entry) error {
+func (l *leaver) Forward(c context.Context, _ []journal.Entry) error {
 	const many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT i FROM n, orders"
+	l.calls.Add(1)
 	var rows *sql.Rows
 	var err error
 	if l.prepared {
@@ -43,19 +48,23 @@ func TestRowsLeftOpenKeepNoLock(t *testing.T) {
 	})
 	for _, prepared := range []bool{false, true} {
 		dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+			l := &leaver{prepared: prepared}
 			w := newWorld(t, e, setup{
 				forward: forward.Options{Timeout: 100 * time.Millisecond}, // as long as each commit waits
 				hook: func(h hooks.Hook) hooks.Hook {
-					h.(*forward.Hub).Register(leaver{prepared}, forward.Sync)
+					h.(*forward.Hub).Register(l, forward.Sync)
 					return h
 				},
 			})
 			for id := 1; id <= 3; id++ {
 				tx := w.begin()
-				w.insert(tx, id)
+				w.must(tx.ExecContext(ctx(), "INSERT INTO orders (id) VALUES (?)", id))
 				w.must(tx.Commit())
 			}
 			w.must(w.bare.ExecContext(ctx(), "DELETE FROM orders"))
+			if calls := l.calls.Load(); calls != 3 {
+				t.Errorf("%d calls, want 3", calls)
+			}
 		}, files)
 	}
 }
