@@ -30,13 +30,13 @@ func LendWithin(conn *sql.Conn, f Borrower) (left Left, err error) {
 type Left uint8
 
 const (
-	// Nothing: only statements for data were executed.
+	// Nothing is left where only statements for data were executed.
 	Nothing Left = iota
-	// Changed: the session may have another setting, say, or a transaction. Others must
-	// not get it.
+	// Changed is a session that may have another setting, say, or a transaction. Others
+	// must not get it.
 	Changed
-	// Open: rows, a transaction or a connection were not closed. The connection must not
-	// be used any more.
+	// Open are rows, a transaction or a connection that were not closed. The connection
+	// must not be used any more.
 	Open
 )
 
