@@ -49,16 +49,6 @@
 		);
 		CREATE INDEX audit_events_xid_seq ON {schema}.audit_events (xid, seq);
 
-		-- entries reads events back by id, for a role that may not read the table: an
-		-- id is random enough that only those who wrote the event know it.
-		CREATE FUNCTION {schema}.entries(ids uuid[])
-		RETURNS SETOF {schema}.audit_events
-		LANGUAGE sql STABLE SECURITY DEFINER
-		SET search_path = pg_catalog, pg_temp
-		AS $entries$
-			SELECT * FROM {schema}.audit_events WHERE id = ANY (ids)
-		$entries$;
-
 		-- What package relay keeps: how far each forwarder is, what it refused, and who
 		-- works.
 		CREATE TABLE {schema}.forwarders (

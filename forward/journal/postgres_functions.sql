@@ -127,9 +127,45 @@ BEGIN
 		actor_type, actor_id, actor_name, on_behalf_of, target_type, target_id, target_name,
 		tenant_id, request_id, correlation_id, causation_id, job_id, trace_parent,
 		ip_address, user_agent, reason, comment, application, host}'::text[]) AS t (value, field)
-		WHERE octet_length(t.value) > CASE t.field WHEN 'user_agent' THEN 512 WHEN 'comment' THEN 8192 ELSE 1024 END * wide LIMIT 1);
+		WHERE octet_length(t.value) > CASE t.field WHEN 'user_agent' THEN 512 * wide WHEN 'comment' THEN 8192 * wide ELSE 1024 * least(wide, 2) END LIMIT 1);
 END
 $excess$;
+
+-- entries reads events back by id, for a role that may not read the table: an id is
+-- random enough that only those who wrote the event know it.
+--
+-- Here and below, the planner's settings are not the caller's: in a SERIALIZABLE
+-- transaction a sequential scan locks the whole table against the writes of all others.
+CREATE OR REPLACE FUNCTION {schema}.entries(ids uuid[])
+RETURNS SETOF {schema}.audit_events
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_indexscan = on SET enable_indexonlyscan = on SET enable_bitmapscan = off
+SET enable_nestloop = on SET enable_hashjoin = off SET enable_mergejoin = off
+SET seq_page_cost = 1 SET random_page_cost = 4 SET cpu_tuple_cost = 0.01 SET cpu_index_tuple_cost = 0.005 SET cpu_operator_cost = 0.0025
+AS $entries$
+	SELECT * FROM {schema}.audit_events WHERE id = ANY (ids)
+$entries$;
+
+-- other returns the least ID of those for which the journal has another event than events,
+-- captured ones excepted: these never fail the app, and their IDs are not its choice.
+CREATE OR REPLACE FUNCTION {schema}.other(events json) RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_indexscan = on SET enable_indexonlyscan = on SET enable_bitmapscan = off
+SET enable_nestloop = on SET enable_hashjoin = off SET enable_mergejoin = off
+SET seq_page_cost = 1 SET random_page_cost = 4 SET cpu_tuple_cost = 0.01 SET cpu_index_tuple_cost = 0.005 SET cpu_operator_cost = 0.0025
+AS $other$
+BEGIN
+	RETURN (SELECT min(a.id::text)
+		FROM json_array_elements(events) AS e (event)
+		JOIN {schema}.audit_events a ON a.id = (e.event ->> 'id')::uuid
+		WHERE NOT coalesce((e.event ->> 'captured')::boolean, false)
+		AND to_jsonb(a) - '{seq,xid,tx_started_at,recorded_at,role}'::text[]
+			<> to_jsonb(jsonb_populate_record(NULL::{schema}.audit_events,
+				'{"captured": false}'::jsonb || e.event::jsonb)) - '{seq,xid,tx_started_at,recorded_at,role}'::text[]);
+END
+$other$;
 
 -- record writes events in the calling transaction. It returns no row, and
 -- writes nothing, if the transaction has no xid yet, or is read-only and has
@@ -142,8 +178,9 @@ $excess$;
 -- A role that may execute it writes what all readers read and all forwarders get. So
 -- it refuses (22023) what hooks.Validate refuses, except secrets in
 -- metadata; what has the wrong type fails when it is read (class 22). Limits are in
--- bytes, and four times as many where the encoding is not UTF-8, because there a text may
--- be longer, and storable makes it so; that of metadata is for its text here, in which
+-- bytes. Where the encoding is not UTF-8 a text may be longer, and storable makes it so:
+-- there they are four times as high, and twice for what the timeline has indexes on, which
+-- storable cuts. That of metadata is for its text here, in which
 -- JSON has spaces. Captured events must never fail the app, and programs of an
 -- earlier version were less strict about their actors, so those are not looked at.
 --
@@ -219,7 +256,7 @@ BEGIN
 		e.tenant_id, e.request_id, e.correlation_id, e.causation_id, e.job_id, e.trace_parent,
 		e.ip_address, e.user_agent, e.reason, e.comment, e.application, e.host] AS texts) AS t
 	CROSS JOIN LATERAL (SELECT CASE
-		WHEN e.id IS NULL THEN 'id'
+		WHEN (e.id <> '00000000-0000-0000-0000-000000000000') IS NOT TRUE THEN 'id'
 		WHEN (e.occurred_at >= '0001-01-01 00:00:00+00'::timestamptz AND e.occurred_at < '10000-01-01 00:00:00+00'::timestamptz) IS NOT TRUE THEN 'occurred_at'
 		WHEN (octet_length(e.action) <= 255 AND e.action ~ '^[a-z][a-z0-9_]*([.][a-z][a-z0-9_]*)+$' COLLATE "C") IS NOT TRUE THEN 'action'
 		WHEN (e.outcome IN ('success', 'failure', 'error')) IS NOT TRUE THEN 'outcome'
@@ -236,15 +273,8 @@ BEGIN
 	GET DIAGNOSTICS fresh = ROW_COUNT;
 	IF fresh < json_array_length(events) THEN
 		-- The same event again is harmless: a write may be repeated when its
-		-- answer was lost. Another one would be missing without a word. A
-		-- captured one never fails the app, and its ID is not the app's choice.
-		SELECT min(a.id::text) INTO taken
-		FROM json_array_elements(events) AS e (event)
-		JOIN {schema}.audit_events a ON a.id = (e.event ->> 'id')::uuid
-		WHERE NOT coalesce((e.event ->> 'captured')::boolean, false)
-		AND to_jsonb(a) - '{seq,xid,tx_started_at,recorded_at,role}'::text[]
-			<> to_jsonb(jsonb_populate_record(NULL::{schema}.audit_events,
-				'{"captured": false}'::jsonb || e.event::jsonb)) - '{seq,xid,tx_started_at,recorded_at,role}'::text[];
+		-- answer was lost. Another one would be missing without a word.
+		taken := {schema}.other(events);
 		IF taken IS NOT NULL THEN
 			RAISE EXCEPTION 'aftercommit: the journal has another event with the ID %: leave Event.ID empty, or give each event an ID of its own', taken
 				USING ERRCODE = 'unique_violation';
@@ -260,6 +290,9 @@ CREATE OR REPLACE FUNCTION {schema}.register(forwarder text, home text) RETURNS 
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '5s'
+SET enable_seqscan = off SET enable_indexscan = on SET enable_indexonlyscan = on SET enable_bitmapscan = off
+SET enable_nestloop = on SET enable_hashjoin = off SET enable_mergejoin = off
+SET seq_page_cost = 1 SET random_page_cost = 4 SET cpu_tuple_cost = 0.01 SET cpu_index_tuple_cost = 0.005 SET cpu_operator_cost = 0.0025
 AS $register$
 DECLARE
 	here text;

@@ -103,7 +103,7 @@ BEGIN
     -- id it waits at most wait_ms, which fails it (55P03).
     --
     -- What readers could not show is refused (22023), by the limits of package hooks:
-    -- in bytes, four times as many where the encoding is not UTF-8, and for comments
+    -- in bytes, twice as many where the encoding is not UTF-8, and four times for comments
     -- and metadata everywhere, since the journal may be on such a server; that of
     -- metadata is for its text here. A newer function is no new version of the
     -- tables, so that older programs run beside newer ones.
@@ -137,7 +137,7 @@ BEGIN
             occurred_at timestamptz, recorded_at timestamptz, seq bigint,
             tx_id bigint, tx_started_at timestamptz)
         CROSS JOIN LATERAL (SELECT CASE
-            WHEN id IS NULL THEN 'id'
+            WHEN (id <> '00000000-0000-0000-0000-000000000000') IS NOT TRUE THEN 'id'
             WHEN (occurred_at >= '0001-01-01 00:00:00+00'::timestamptz AND occurred_at < '10000-01-01 00:00:00+00'::timestamptz) IS NOT TRUE THEN 'occurred_at'
             WHEN (recorded_at >= '0001-01-01 00:00:00+00'::timestamptz AND recorded_at < '10000-01-01 00:00:00+00'::timestamptz) IS NOT TRUE THEN 'recorded_at'
             WHEN NOT (tx_started_at >= '0001-01-01 00:00:00+00'::timestamptz AND tx_started_at < '10000-01-01 00:00:00+00'::timestamptz) THEN 'tx_started_at'
@@ -147,7 +147,7 @@ BEGIN
                 octet_length(target_type), octet_length(target_id), octet_length(target_name), octet_length(tenant_id),
                 octet_length(request_id), octet_length(correlation_id), octet_length(causation_id), octet_length(job_id),
                 octet_length(trace_parent), octet_length(ip_address), octet_length(user_agent), octet_length(reason),
-                octet_length(application), octet_length(host), octet_length(role)) > 1024 * wide THEN 'a text'
+                octet_length(application), octet_length(host), octet_length(role)) > 1024 * least(wide, 2) THEN 'a text'
             WHEN octet_length(comment) > 32768 THEN 'comment'
             WHEN metadata IS NOT NULL AND (jsonb_typeof(metadata) = 'object' AND octet_length(metadata::text) <= 65536
                 AND NOT metadata @? '$.**{101}') IS NOT TRUE THEN 'metadata'

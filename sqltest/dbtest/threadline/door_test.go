@@ -2,12 +2,16 @@ package threadline_test
 
 import (
 	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/uuid"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline"
@@ -109,4 +113,47 @@ func TestDoorLetsInWhatAJournalWrote(t *testing.T) {
 			t.Errorf("%d actions, want what was recorded", len(got))
 		}
 	}, dbtest.PostgresEngines()...)
+}
+
+// The timeline takes each text that the journal takes, in any encoding, although its
+// indexes have no place for long ones.
+func TestDoorsAgree(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		for _, encoding := range []string{"UTF8", "LATIN1", "EUC_JP"} {
+			t.Run(encoding, func(t *testing.T) { doorsAgree(t, dbtest.Open(t, e.Driver, dbtest.Shared(t).Encoded(t, encoding))) })
+		}
+	}, dbtest.PostgresEngines()...)
+}
+
+func doorsAgree(t *testing.T, db *sql.DB) {
+	t.Helper()
+	schema, err := journal.Schema(hooks.Postgres, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec(t, db, schema)
+	exec(t, db, threadline.Schema(hooks.Postgres, nil))
+	random := make([]byte, 4096/2)
+	_, _ = rand.Read(random)
+	taken := 0
+	doors := func(id, field, text string) {
+		rest := fmt.Sprintf(`"outcome": "success", "occurred_at": "2026-01-01", "captured": true, "id": "%s", "actor_type": "user", "target_type": "order", "%s": "%s"}]`, id, field, text)
+		_, one := db.ExecContext(context.Background(), `SELECT aftercommit.record('[{"action": "order.placed", `+rest+`', 7, true, 100)`)
+		_, two := db.ExecContext(context.Background(), `SELECT threadline.record('[{"name": "order.placed", "recorded_at": "2026-01-01", `+rest+`')`)
+		if one == nil {
+			taken++
+		}
+		if (one == nil) != (two == nil) {
+			t.Errorf("%s of %d bytes, ID %s: the journal: %v, the timeline: %v", field, len(text), id, one, two)
+		}
+	}
+	for _, field := range []string{"actor_id", "target_id", "tenant_id", "correlation_id", "request_id"} {
+		for _, n := range []int{1024, 2048, 2600, 3000, 4096} {
+			doors(uuid.NewString(), field, hex.EncodeToString(random)[:n])
+		}
+	}
+	doors(uuid.Nil.String(), "tenant_id", "t")
+	if taken < 5 {
+		t.Errorf("the journal takes %d events", taken)
+	}
 }
