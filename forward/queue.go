@@ -235,6 +235,7 @@ func (d *handler) callSink(ctx context.Context, lent *sql.DB, s *sink, entries [
 		return entries, relay.Result{Hung: true, Err: &relay.Failure{Reason: reasonTimeout, Err: errLeftBehind}}
 	}
 	r = toResult(result)
+	r.TimedOut = result.timedOut && ctx.Err() == nil
 	r.Filtered = len(entries) - len(result.entries)
 	return result.entries, r
 }

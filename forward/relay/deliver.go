@@ -24,7 +24,7 @@ type attempt struct {
 	move  mover
 	// seek looks for proof that the sink is up when an entry has failed alone, and
 	// reports whether there is.
-	seek func(alone uuid.UUID, hung bool) (bool, error)
+	seek func(alone uuid.UUID, late bool) (bool, error)
 }
 
 // end is how an attempt ended.
@@ -41,7 +41,9 @@ const (
 // shows whether they or the sink are at fault, nothing is written.
 func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 	entries := w.callable(a.batch)
-	start := time.Now()
+	start, clock := time.Now(), w.relay.cfg.Clock
+	began := clock.Now()
+	took := func() time.Duration { return clock.Now().Sub(began) }
 	r, inTx, err := w.attempt(ctx, entries)
 	if err != nil {
 		return suspended, err
@@ -54,11 +56,11 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 	case !r.doubtful(n):
 		failed = r.failures(entries)
 	case n > 1:
-		a.lane.plan.failed(len(a.batch), r.Hung)
+		a.lane.plan.failed(len(a.batch), took(), r.late())
 		return undecided, nil
 	default:
 		id := entries[0].ID
-		guilty, err := w.guilty(a, id, r.Hung)
+		guilty, err := w.guilty(a, id, r.late())
 		if err != nil {
 			return suspended, err
 		}
@@ -79,7 +81,11 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 	if charged { // only now: what the database did not write uses up no proof
 		w.evidence.charge(entries[0].ID)
 	}
-	a.lane.plan.passed(len(a.batch))
+	worked := took()
+	if charged {
+		worked = 0 // it was spent on an entry that is bad
+	}
+	a.lane.plan.passed(len(a.batch), worked)
 	w.tell(entries, a.batch, failed, verdicts, time.Since(start))
 	if r.proves(len(entries)) {
 		w.recovered()
@@ -140,9 +146,9 @@ func (w *worker) prepare(ctx context.Context) error {
 }
 
 // guilty reports whether an entry that failed alone is itself at fault, not the sink.
-func (w *worker) guilty(a attempt, id uuid.UUID, hung bool) (bool, error) {
+func (w *worker) guilty(a attempt, id uuid.UUID, late bool) (bool, error) {
 	if w.evidence.left == 0 {
-		if up, err := a.seek(id, hung); err != nil || !up {
+		if up, err := a.seek(id, late); err != nil || !up {
 			return false, err
 		}
 	}
@@ -233,7 +239,7 @@ func (w *worker) call(ctx context.Context, entries []journal.Entry) (r Result, e
 		r = Result{Err: &Failure{Reason: "error", Err: lent}}
 	}
 	if len(entries) == 1 {
-		r = Result{Err: r.of(entries[0].ID), Filtered: r.Filtered}
+		r = Result{Err: r.of(entries[0].ID), Filtered: r.Filtered, TimedOut: r.TimedOut}
 	}
 	return r, err
 }

@@ -22,8 +22,8 @@ type Trial struct {
 	Stop func() *Failure
 	// Up says that the sink is known to have accepted something since the last attempt.
 	Up bool
-	// OneByOne says that an earlier call with several entries did not return, so that the
-	// sink gets each alone.
+	// OneByOne says that an earlier call with several entries did not return in time, so
+	// that the sink gets each alone.
 	OneByOne bool
 	// Turn is how many attempts in a row before this one found nothing that the sink
 	// accepts. It chooses which entries are tried alone: others in each attempt.
@@ -42,7 +42,8 @@ type Findings struct {
 	Why     Failure
 	// Proved says that the sink has accepted something, or refused something for good.
 	Proved bool
-	// Hung says that a call has not returned, and Several that it had several entries.
+	// Hung says that a call has not returned, and Several that one with several entries
+	// has not returned in time.
 	Hung, Several bool
 }
 
@@ -181,8 +182,11 @@ func (r *run) call(entries []journal.Entry) bool {
 	if !doubtful || n == 1 && !r.stops() { // a call that was cut short says nothing
 		r.note(entries, seen, &got)
 	}
+	if doubtful && got.late() && n > 1 && !r.stops() {
+		r.Several, r.OneByOne = true, true
+	}
 	if got.Hung {
-		r.Hung, r.Several, r.stopped = true, n > 1, true
+		r.Hung, r.stopped = true, true
 	}
 	return !doubtful
 }

@@ -34,6 +34,8 @@ func (p *picky) call(part []journal.Entry) ([]journal.Entry, Result) {
 		switch e.Target.ID {
 		case "bad":
 			return part, Result{Err: &Failure{Reason: "error", Err: errors.New("bad")}}
+		case "late":
+			return part, Result{TimedOut: true, Err: &Failure{Reason: "timeout", Err: errors.New("late")}}
 		case "slow":
 			return part, Result{Hung: true, Err: &Failure{Reason: "timeout", Err: errors.New("slow")}}
 		}
@@ -122,6 +124,31 @@ func TestTrialHangs(t *testing.T) {
 	f := trial.Run(entries)
 	if !f.Hung || f.Several || len(f.Accepted) != 1 || f.Failed[entries[1].ID].Reason != "timeout" || len(f.Untried) != 3 || p.calls != 2 {
 		t.Errorf("one by one: %+v, %d calls", f, p.calls)
+	}
+}
+
+// TestTrialTimesOut: after a call that has returned, but took all its time, the attempt
+// goes on one by one, and each bad entry costs one more of these.
+func TestTrialTimesOut(t *testing.T) {
+	entries := entriesOf("a", "late", "b", "late", "c", "d", "e", "f")
+	var p picky
+	f := p.trial().Run(entries)
+	if f.Hung || !f.Several || len(f.Accepted) != 6 || len(f.Failed) != 2 || len(f.Untried) != 0 || p.calls != 1+8 {
+		t.Errorf("%+v, %d calls", f, p.calls)
+	}
+	f = p.trial().Run(entriesOf("late", "late", "late", "late", "late", "late"))
+	if f.Proved || !f.Several || len(f.Untried) != 6 || p.calls != 1+alone {
+		t.Errorf("all of them: %+v, %d calls", f, p.calls)
+	}
+	stop := p.trial()
+	stop.Stop = func() *Failure {
+		if p.calls > 0 {
+			return &Failure{Reason: "timeout", Err: errors.New("the attempt's time is up")}
+		}
+		return nil
+	}
+	if f = stop.Run(entries); f.Several || len(f.Untried) != len(entries) {
+		t.Errorf("cut short: %+v", f)
 	}
 }
 

@@ -1,5 +1,7 @@
 package relay
 
+import "time"
+
 // plan is how many entries each of the next calls gets, after some have failed
 // together. What fails is halved until single entries fail, so one bad entry among
 // n costs 2 log n calls. The plan outlives a step: each call is settled before the
@@ -7,9 +9,14 @@ package relay
 //
 // The zero value sets no size: a call gets as many as there are.
 type plan struct {
-	// alone is how many come one by one first: a call that hangs costs its whole
-	// timeout, and halving would pay that log n times.
-	alone int
+	// small is how many entries come in small parts first, because a call took all its
+	// time: halving would pay that log n times.
+	small int
+	// part is the size of these parts. It is one at first, and twice as many whenever
+	// the calls since have worked for as long as that call took (price): so small calls
+	// cost no more time than large ones that fail, if each call is slow.
+	part        int
+	paid, price time.Duration
 	// parts follow, the last one first.
 	parts []int
 }
@@ -17,22 +24,27 @@ type plan struct {
 // size is how many entries the next call gets, at most limit.
 func (p *plan) size(limit int) int {
 	switch n := len(p.parts); {
-	case p.alone > 0:
-		return 1
+	case p.small > 0:
+		return min(p.part, p.small, limit)
 	case n > 0:
 		return min(p.parts[n-1], limit)
 	}
 	return limit
 }
 
-// failed plans the next calls after n entries, more than one, failed together. At the
-// first failure the first entry comes alone: if the sink accepts it, it is up.
-func (p *plan) failed(n int, hung bool) {
+// failed plans the next calls after n entries, more than one, failed together in a call
+// of some time; late says that it was all that the call had. At the first failure the
+// first entry comes alone: if the sink accepts it, it is up.
+func (p *plan) failed(n int, took time.Duration, late bool) {
+	if p.small > 0 {
+		p.part, p.paid, p.price = 1, 0, max(p.price, took)
+		return
+	}
 	first := len(p.parts) == 0
 	p.pop()
 	switch {
-	case hung:
-		p.alone = n
+	case late:
+		p.small, p.part, p.paid, p.price = n, 1, 0, took
 	case first:
 		p.push((n-1)/2, n/2, 1)
 	default:
@@ -40,12 +52,15 @@ func (p *plan) failed(n int, hung bool) {
 	}
 }
 
-// passed notes that n entries are settled. If that is fewer than were planned, there are
-// no more, and the plan is over.
-func (p *plan) passed(n int) {
+// passed notes that n entries are settled, after a call that has worked for some time. If
+// that is fewer than were planned, there are no more, and the plan is over.
+func (p *plan) passed(n int, worked time.Duration) {
 	switch k := len(p.parts); {
-	case p.alone > 0:
-		p.alone--
+	case p.small > 0:
+		p.small = max(0, p.small-n)
+		if p.paid += worked; p.paid >= p.price {
+			p.part, p.paid = 2*p.part, 0
+		}
 	case k > 0 && n < p.parts[k-1]:
 		*p = plan{}
 	default:

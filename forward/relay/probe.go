@@ -64,7 +64,7 @@ func (r *rotation) next(low, high int64) (seq int64, sweeps bool) {
 
 // seek looks for an entry that the sink accepts, and reports whether it has found one.
 // The first that waits has failed alone.
-func (w *worker) seek(ctx context.Context, trailing string, alone uuid.UUID, hung bool) (up bool, err error) {
+func (w *worker) seek(ctx context.Context, trailing string, alone uuid.UUID, late bool) (up bool, err error) {
 	s, c := w.relay.store, w.cursor
 	low, high, err := s.waiting(ctx, w.conn, c, trailing)
 	if err != nil || high == 0 {
@@ -74,7 +74,7 @@ func (w *worker) seek(ctx context.Context, trailing string, alone uuid.UUID, hun
 	if w.fresh.open {
 		calls = laterProbes
 	}
-	if hung {
+	if late {
 		calls = 1 // each may take the whole timeout
 	}
 	tried := []uuid.UUID{alone}
@@ -101,7 +101,7 @@ func (w *worker) seek(ctx context.Context, trailing string, alone uuid.UUID, hun
 		case r.proves(1):
 			w.recovered()
 			return true, nil
-		case r.Hung:
+		case r.late():
 			return false, nil
 		case r.Filtered == 0:
 			calls--

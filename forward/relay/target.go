@@ -52,7 +52,12 @@ type Result struct {
 	Filtered int
 	// Hung says that the call has not returned, and may still use db.
 	Hung bool
+	// TimedOut says that the call has returned, but failed when its time was up.
+	TimedOut bool
 }
+
+// late reports whether the call took all the time that it had.
+func (r *Result) late() bool { return r.Hung || r.TimedOut }
 
 // Failure is why an entry was not accepted.
 type Failure struct {

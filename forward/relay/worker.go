@@ -48,6 +48,8 @@ type worker struct {
 	trail   trail
 	trouble atomic.Pointer[error] // of the last step, nil if it had none
 	dueAt   time.Time             // of the next failure, zero if there is none
+	// owed is for how long new entries come first, while there are any.
+	owed time.Duration
 	// unwritten is a pause after a call whose result the database has refused to store:
 	// the next call would get the same entries.
 	unwritten pause
@@ -167,17 +169,26 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 	if w.unwritten.wait(clock.Now()) > 0 {
 		return false, nil
 	}
-	if w.fresh.wait(clock.Now()) == 0 {
+	began := clock.Now()
+	if w.fresh.wait(began) == 0 {
 		if more, err = w.stepFresh(ctx); err != nil {
 			return false, err
 		}
 	}
-	if w.again.wait(clock.Now()) > 0 {
+	now := clock.Now()
+	w.owed = max(0, w.owed-now.Sub(began))
+	if w.again.wait(now) > 0 || more && w.owed > 0 {
 		return more, nil
 	}
 	again, err := w.stepDue(ctx)
+	w.owed = dueShare * clock.Now().Sub(now)
 	return more || again, err
 }
+
+// dueShare is how much longer new entries are worked on than those that are due, if both
+// wait: else a few bad ones, each of which takes all the time of its call again and again,
+// would have one good one between them each time.
+const dueShare = 3
 
 // registerAgain registers a target whose row is gone: what empties all tables for a
 // test empties the relay's too, and nothing would be delivered any more. A retired
@@ -264,7 +275,7 @@ func (w *worker) stepFresh(ctx context.Context) (more bool, err error) {
 		}
 		return committed, e
 	}
-	seek := func(alone uuid.UUID, hung bool) (bool, error) { return w.seek(ctx, trailing, alone, hung) }
+	seek := func(alone uuid.UUID, late bool) (bool, error) { return w.seek(ctx, trailing, alone, late) }
 	end, err := w.deliver(ctx, attempt{lane: &w.fresh, batch: batch, move: move, seek: seek})
 	if err == nil && end == settled {
 		w.cursor.moved(seq, last)

@@ -227,6 +227,30 @@ func TestUnknownInProgress(t *testing.T) {
 }
 
 // The connection broke in COMMIT. The next commit on that database finds out.
+// TestUnknownInProgressByAnEarlierToken: the last token's write was taken back, and one
+// before it stands.
+func TestUnknownInProgressByAnEarlierToken(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		r := newHubRig(t, e)
+		list := events(2)
+		other := newSession(t, r.db)
+		r.begin(other, 1, list[:1])
+		other.exec("SAVEPOINT s")
+		r.flushed(other, 2, list[1:])
+		other.exec("ROLLBACK TO s")
+		got := r.h.End(ctx, hooks.Ended{Outcome: hooks.Unknown, Events: list, Token: 2, Earlier: []int64{1}, Conn: r.conn})
+		if got != hooks.Unknown {
+			t.Errorf("End = %v while the transaction is in progress, want unknown", got)
+		}
+		r.want("", "unknown")
+		other.exec("COMMIT")
+		if err := r.hub.Settle(ctx); err != nil {
+			t.Fatal(err)
+		}
+		r.want("order.step_0", "settled:committed logged rolled_back delivered")
+	}, dbtest.PostgresEngines()...)
+}
+
 func TestUnknownWithoutConn(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		r := newHubRig(t, e)

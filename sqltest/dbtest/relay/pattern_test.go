@@ -21,8 +21,8 @@ import (
 
 // scenario is a relay and a sink in virtual time, which passes only while the relay waits
 // and while the sink hangs. The first letter of an event's name is what the sink makes
-// of it: good; bad, which fails each call that has it; hanging; or refused, which is
-// refused for good, by name.
+// of it: good; bad, which fails each call that has it; hanging; late, with which a call
+// returns when its time is up; or refused, which is refused for good, by name.
 type scenario struct {
 	*world
 	now     time.Time
@@ -31,6 +31,7 @@ type scenario struct {
 	down    bool
 	hangs   bool // while it is down
 	same    bool
+	busy    bool // the script goes on while the sink is called
 	calls   int
 	hung    int
 	gone    atomic.Int64
@@ -91,14 +92,19 @@ func (p *scenario) After(d time.Duration) <-chan time.Time {
 		return nil
 	}
 	p.now = p.now.Add(d)
+	p.play()
+	now := make(chan time.Time, 1)
+	now <- p.now
+	return now
+}
+
+// play does what is due.
+func (p *scenario) play() {
 	for len(p.script) > 0 && !p.now.Before(p.script[0].at) {
 		do := p.script[0].do
 		p.script = p.script[1:]
 		do()
 	}
-	now := make(chan time.Time, 1)
-	now <- p.now
-	return now
 }
 
 func (p *scenario) arrive(names ...string) {
@@ -111,23 +117,26 @@ func (p *scenario) arrive(names ...string) {
 func (p *scenario) deliver(_ context.Context, _ *sql.DB, entries []journal.Entry) (r relay.Result) {
 	p.calls++
 	p.now = p.now.Add(time.Millisecond)
-	fail := func(hung bool) relay.Result {
-		if hung {
+	if p.busy {
+		defer p.play()
+	}
+	fail := func(hung, late bool) relay.Result {
+		if hung || late {
 			p.hung++
 			p.now = p.now.Add(hangTime)
 		}
-		return relay.Result{Hung: hung, Err: failure(errTransient)}
+		return relay.Result{Hung: hung, TimedOut: late, Err: failure(errTransient)}
 	}
 	if p.down {
-		return fail(p.hangs)
+		return fail(p.hangs, false)
 	}
-	for _, kind := range []string{"hanging", "bad"} {
+	for _, kind := range []string{"hanging", "late", "bad"} {
 		for _, e := range entries {
 			if strings.HasPrefix(e.Target.ID, kind) {
 				if len(entries) == 1 {
 					p.alone[e.Target.ID]++
 				}
-				return fail(kind == "hanging")
+				return fail(kind == "hanging", kind == "late")
 			}
 		}
 	}
@@ -186,7 +195,7 @@ func playPattern(t *testing.T, e dbtest.Engine, seed uint64) {
 	for i := range 2 + rnd.IntN(60) {
 		kind := "good"
 		if rnd.Float64() < share {
-			kind = []string{"bad", "bad", "bad", "hanging", "refused"}[rnd.IntN(5)]
+			kind = []string{"bad", "bad", "bad", "hanging", "late", "refused"}[rnd.IntN(6)]
 		}
 		names = append(names, fmt.Sprintf("%s %d", kind, i))
 	}
@@ -273,16 +282,83 @@ func TestDownPatterns(t *testing.T) {
 	})
 }
 
-// TestFewHang: entries that hang behind a bad one cost one timeout for each pause.
+// TestFewHang: entries behind a bad one with which a call takes all its time cost one
+// timeout for each pause.
 func TestFewHang(t *testing.T) {
+	for _, kind := range []string{"hanging", "late"} {
+		t.Run(kind, func(t *testing.T) {
+			each(t, func(w *world) {
+				p := newScenario(w)
+				p.arrive("bad", kind+" 1", kind+" 2", kind+" 3", kind+" 4", kind+" 5", kind+" 6")
+				p.after(10*time.Minute, func() {})
+				p.perform(500)
+				const most = 18 // of pauses in ten minutes
+				if p.hung > most {
+					t.Errorf("%d calls hung, want at most %d", p.hung, most)
+				}
+			})
+		})
+	}
+}
+
+// TestFewTimeOut: five among 500 with which a call takes all its time, whether it returns
+// then or not, cost one such call for the 500 and one for each, and what is tried again in between.
+func TestFewTimeOut(t *testing.T) {
+	each(t, func(w *world) {
+		for _, kind := range []string{"late", "hanging"} {
+			p := newScenario(w)
+			var names []string
+			for i := range 500 {
+				name := fmt.Sprintf("good %s %d", kind, i)
+				if i%100 == 77 {
+					name = fmt.Sprintf("%s %d", kind, i)
+				}
+				names = append(names, name)
+			}
+			p.arrive(names...)
+			p.after(10*time.Second, func() {})
+			p.perform(500)
+			for n, d := range p.waited {
+				if most := 8 * hangTime; d > most {
+					t.Errorf("%s was delivered after %v, want at most %v", n, d, most)
+				}
+			}
+			if len(p.took) != 495 || p.hung < 6 {
+				t.Errorf("%s: %d were delivered and %d calls took all their time, want 495 and at least 6", kind, len(p.took), p.hung)
+			}
+		}
+	})
+}
+
+// TestStorm: events with which a call takes all its time, and which come again and again,
+// do not keep good ones waiting that come meanwhile.
+func TestStorm(t *testing.T) {
 	each(t, func(w *world) {
 		p := newScenario(w)
-		p.arrive("bad", "hanging 1", "hanging 2", "hanging 3", "hanging 4", "hanging 5", "hanging 6")
-		p.after(10*time.Minute, func() {})
+		p.busy = true
+		const minutes = 10
+		for i := range minutes * 60 {
+			p.after(time.Second, func() {
+				names := []string{fmt.Sprint("good ", i), fmt.Sprint("good too ", i)}
+				if i%25 == 0 {
+					names[1] = fmt.Sprint("late ", i)
+				}
+				p.arrive(names...)
+			})
+		}
+		p.after(5*time.Minute, func() {})
 		p.perform(500)
-		const most = 18 // of pauses in ten minutes
-		if p.hung > most {
-			t.Errorf("%d calls hung, want at most %d", p.hung, most)
+		var longest time.Duration
+		for n := range p.arrived {
+			if d := p.waited[n]; strings.HasPrefix(n, "good") {
+				longest = max(longest, d)
+				if p.took[n] != 1 {
+					t.Errorf("%s was delivered %d times", n, p.took[n])
+				}
+			}
+		}
+		if t.Logf("a good one waited %v at most", longest); longest > 12*hangTime {
+			t.Errorf("a good one waited %v", longest)
 		}
 	})
 }
