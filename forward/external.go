@@ -258,7 +258,7 @@ func (d *handler) runWorkers(ctx context.Context, db *sql.DB) error {
 	if len(w.Forwarders) == 0 {
 		return nil
 	}
-	workers, err := d.hub.external.Start(ctx, w)
+	workers, err := startOf(ctx, d.hub.external, w)
 	if err != nil {
 		return fmt.Errorf("forward: driver %s: %w", d.db.Driver, err)
 	}
@@ -269,6 +269,16 @@ func (d *handler) runWorkers(ctx context.Context, db *sql.DB) error {
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 	defer cancel()
 	return workers.Stop(stop)
+}
+
+// startOf is q.Start, whose panic is an error: it may be called beside the app.
+func startOf(ctx context.Context, q Queue, w Worker) (workers Workers, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic at the start of the Queue's workers: %v", v)
+		}
+	}()
+	return q.Start(ctx, w)
 }
 
 // keepWorkers keeps workers for Close to stop, and reports false if the database or the

@@ -29,12 +29,16 @@ func (d *handler) lookAgain(pool *sql.DB) {
 	}
 	go func() {
 		defer done()
-		pause := firstPause
-		for d.leftOut.rest(ctx, pause) && d.hasLeftOut() {
-			if d.attachAgain(ctx, pool) {
-				d.restart(ctx, pool)
-			}
+		defer d.queue.restarted()
+		due := false // the Queue's workers do not serve yet what is attached
+		for pause := firstPause; d.leftOut.rest(ctx, pause) && (due || d.hasLeftOut()); {
 			pause = min(2*pause, lastPause)
+			if d.attachAgain(ctx, pool) {
+				d.restartRelay(ctx)
+				d.haltWorkers(ctx)
+				due, pause = true, firstPause // the other forwarders wait too
+			}
+			due = due && !d.workAgain(ctx, pool)
 		}
 	}()
 }
@@ -65,40 +69,4 @@ func (d *handler) attachAgain(ctx context.Context, pool *sql.DB) (attached bool)
 			zap.String("driver", d.db.Driver), zap.String("forwarder", s.name()))
 	}
 	return attached
-}
-
-// restart restarts the Queue's workers and the relay of this process, so that they serve
-// the forwarders that have just been attached.
-func (d *handler) restart(ctx context.Context, pool *sql.DB) {
-	stop, cancel := context.WithTimeout(ctx, closeTime)
-	defer cancel()
-	relays := d.running() != nil
-	err := errors.Join(d.stopWorkers(stop), d.stopRelay(stop), d.workAgain(ctx, pool))
-	if relays {
-		err = errors.Join(err, d.relayAgain(pool))
-	}
-	if err != nil && ctx.Err() == nil {
-		d.log().Warn("aftercommit: the delivery was restarted for a forwarder that was left out, with an error: restart this program if that forwarder gets nothing",
-			zap.String("driver", d.db.Driver), zap.Error(err))
-	}
-}
-
-func (d *handler) workAgain(ctx context.Context, pool *sql.DB) error {
-	switch {
-	case len(d.queue.given) == 0:
-		return nil
-	case pool != nil:
-		return d.runWorkers(ctx, pool)
-	}
-	return d.startWorkers(ctx)
-}
-
-func (d *handler) relayAgain(pool *sql.DB) (err error) {
-	if pool == nil {
-		if pool, err = d.sideDB(); err != nil {
-			return err
-		}
-	}
-	d.runQueue(pool)
-	return nil
 }

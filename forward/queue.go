@@ -75,11 +75,15 @@ type queue struct {
 	relayDB *sql.DB                    // which it works on
 	taken   map[string][]uuid.UUID     // by sync forwarders, to be settled
 	refused map[string][]relay.Refusal // by them and for good, to be discarded
+	// stop ends settleTaken, and stopped is closed then. Until it is ended, stop is not nil.
 	stop    chan struct{}
 	stopped chan struct{}
 	// workers are those of Options.Queue, workersDB what to close after them.
 	workers   Workers
 	workersDB *sql.DB
+	// restarting is closed once workers that were stopped for a forwarder that was left
+	// out work again, nil if they do.
+	restarting chan struct{}
 }
 
 // hasQueue reports whether async forwarders can be served.
@@ -212,16 +216,20 @@ func (d *handler) runQueue(db *sql.DB) {
 	if q.relay != nil || d.starter.isClosed() || !d.hub.admit(d) {
 		return // the database, or the Hub, was closed meanwhile
 	}
+	q.relayDB, q.relay = db, d.newRelay(db)
+	q.stop, q.stopped = make(chan struct{}), make(chan struct{})
+	go d.settleTaken(db, q.stop, q.stopped)
+}
+
+// newRelay starts a relay for the sinks that are not left out.
+func (d *handler) newRelay(db *sql.DB) *relay.Relay {
 	var targets []relay.Target
 	for _, s := range d.active() {
 		if s.inCommit.Load() || d.hub.external == nil {
 			targets = append(targets, d.target(s))
 		}
 	}
-	q.relayDB = db
-	q.relay = relay.Start(q.store, db, relay.Config{Targets: targets, Program: d.hub.application, Process: d.hub.process(), Notify: d.Notify, Log: d.log()})
-	q.stop, q.stopped = make(chan struct{}), make(chan struct{})
-	go d.settleTaken(db, q.stop, q.stopped)
+	return relay.Start(d.queue.store, db, relay.Config{Targets: targets, Program: d.hub.application, Process: d.hub.process(), Notify: d.Notify, Log: d.log()})
 }
 
 // callSink makes one call over the lent connection, and returns what the filter keeps of
@@ -322,12 +330,15 @@ func (d *handler) stopRelay(ctx context.Context) error {
 	q := &d.queue
 	q.mu.Lock()
 	r, stop, stopped := q.relay, q.stop, q.stopped
-	q.relay, q.relayDB, q.stop = nil, nil, nil
+	q.relay, q.relayDB = nil, nil
 	q.mu.Unlock()
 	if r == nil {
 		return nil
 	}
 	err := r.Stop(ctx)
+	q.mu.Lock()
+	q.stop = nil // not before: what sync forwarders accept meanwhile is noted
+	q.mu.Unlock()
 	close(stop)
 	<-stopped
 	return err
@@ -367,6 +378,7 @@ func (d *handler) drain(ctx context.Context) error {
 	if r := d.running(); r != nil {
 		errs = append(errs, r.Drain(ctx))
 	}
+	errs = append(errs, d.awaitWorkers(ctx))
 	if w := d.workers(); w != nil {
 		errs = append(errs, w.Drain(ctx))
 	}

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -39,8 +40,9 @@ type DatabaseStatus struct {
 	// the oldest to the newest.
 	Journal    int64
 	Forwarders []relay.State
-	// Waiting is why the relay of this process has not started yet, nil once it
-	// has. It is tried again.
+	// Waiting is why the delivery of this process has not started yet, or why the Queue's
+	// workers could not be restarted, which is needed once a forwarder that was left out
+	// is attached. It is nil once they have, and is tried again.
 	Waiting error
 	// Err says why it could not be asked; the numbers are zero then. It is an
 	// [ErrNotAsked] where no relay runs in this process.
@@ -78,7 +80,7 @@ func (h *Hub) databaseStatus(ctx context.Context) (all []DatabaseStatus) {
 		if d.starter.isClosed() {
 			continue // it is known for its pending transactions only
 		}
-		st := DatabaseStatus{Driver: d.db.Driver, Waiting: d.starter.waitsFor()}
+		st := DatabaseStatus{Driver: d.db.Driver, Waiting: cmp.Or(d.starter.waitsFor(), d.halted())}
 		if d.db.Mode != nil {
 			st.Mode = d.db.Mode()
 		}

@@ -30,7 +30,7 @@ func (d *handler) took(s *sink, ids []uuid.UUID) {
 
 // notes reports whether this process notes what sync forwarders have done. The caller
 // holds queue.mu. With RelayElsewhere the tables for it may be another role's.
-func (d *handler) notes() bool { return d.queue.relay != nil || d.catchesUp() }
+func (d *handler) notes() bool { return d.queue.stop != nil || d.catchesUp() }
 
 // refusedFor notes what a sync forwarder has refused for good, so that the relay
 // does not try it again, and reports whether that can be noted.
