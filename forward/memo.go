@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
 // memo is what earlier attempts at a job have found out. It is stored as [Job.Note].
@@ -134,15 +135,16 @@ func jobError(f *relay.Findings) error {
 	return f.Why.Err
 }
 
-// shortText returns the text of err, shortened to what a note has.
+// shortText returns the text of err for a note, shortened, and in ASCII: not every database
+// can store every text, and a Queue may store the results of several jobs in one statement.
 func shortText(err error) string {
 	if err == nil {
 		return ""
 	}
 	const most = 300
-	text := err.Error()
+	text := pgtext.Written(err.Error())
 	if len(text) > most {
-		text = text[:most] + "…"
+		text = text[:most] + "..."
 	}
 	return text
 }

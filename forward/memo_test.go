@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
 // TestMemo: an attempt counts only if the sink is up and each event that is left has
@@ -74,6 +75,22 @@ func TestMemoOf(t *testing.T) {
 		id := uuid.New()
 		if m := memoOf(&Job{Events: []uuid.UUID{id}, Note: note}); len(m.Left) != 1 || m.Left[0] != id || m.Failed != 0 {
 			t.Errorf("%s is %+v", note, m)
+		}
+	}
+}
+
+// TestNoteIsASCII: every database can store a note, whatever the sink's error is.
+func TestNoteIsASCII(t *testing.T) {
+	for text, want := range map[string]string{
+		"a\x00b":                  "a<U+FFFD>b",
+		"a\xffb":                  "a<U+FFFD>b",
+		"ł":                       "<U+0142>",
+		strings.Repeat("ł", 1000): strings.Repeat("<U+0142>", 37) + "<U+0...",
+	} {
+		m := memo{Left: []uuid.UUID{uuid.New()}}
+		v := m.next(&Job{Attempt: 1, MaxAttempts: 5}, &relay.Findings{Untried: m.Left, Why: relay.Failure{Err: errors.New(text)}}, false, false)
+		if got := memoOf(&Job{Note: v.Note}).Why; got != want || !pgtext.IsASCII(v.Note) {
+			t.Errorf("%q is noted as %q in %s, want %q", text, got, v.Note, want)
 		}
 	}
 }

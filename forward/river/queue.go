@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
 // Options of a [Queue]; nil is fine.
@@ -84,7 +85,10 @@ func (q *Queue) Enqueue(ctx context.Context, conn *sql.DB, dialect hooks.Dialect
 	params := make([]riverqueue.InsertManyParams, len(jobs))
 	for i, j := range jobs {
 		params[i] = riverqueue.InsertManyParams{
-			Args:       args{Forwarder: j.Forwarder, Events: j.Events, Identity: j.Identity, Seconds: int(j.Timeout / time.Second), MaxAttempts: j.MaxAttempts},
+			Args: args{
+				Forwarder: pgtext.Written(j.Forwarder), Events: j.Events, Identity: pgtext.Written(j.Identity),
+				Seconds: int(j.Timeout / time.Second), MaxAttempts: j.MaxAttempts,
+			},
 			InsertOpts: &riverqueue.InsertOpts{Queue: QueueName(j.Forwarder), MaxAttempts: maxAttempts(j.MaxAttempts)},
 		}
 	}
@@ -127,10 +131,12 @@ func (q *Queue) Start(ctx context.Context, w forward.Worker) (forward.Workers, e
 	}
 	config := q.config
 	config.Workers = riverqueue.NewWorkers()
-	riverqueue.AddWorker(config.Workers, &worker{deliver: w.Deliver, timeout: w.Timeout})
+	names := make(map[string]string, len(w.Forwarders))
+	riverqueue.AddWorker(config.Workers, &worker{deliver: w.Deliver, timeout: w.Timeout, names: names})
 	config.Queues = make(map[string]riverqueue.QueueConfig, len(w.Forwarders))
 	running := &workers{}
 	for _, name := range w.Forwarders {
+		names[pgtext.Written(name)] = name
 		queue := QueueName(name)
 		running.queues = append(running.queues, queue)
 		config.Queues[queue] = riverqueue.QueueConfig{MaxWorkers: q.maxWorkers}

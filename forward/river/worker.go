@@ -14,12 +14,13 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
 // Kind is that of the jobs.
 const Kind = "aftercommit_forward"
 
-// args point to entries of the journal.
+// args point to entries of the journal. Their texts are those of [pgtext.Written].
 type args struct {
 	Forwarder string      `json:"forwarder"`
 	Events    []uuid.UUID `json:"events"`
@@ -59,6 +60,7 @@ type worker struct {
 	riverqueue.WorkerDefaults[args]
 	deliver func(context.Context, forward.Job) forward.Verdict
 	timeout time.Duration
+	names   map[string]string // of forwarders, by how they are written in args
 }
 
 // rescueMargin is how long after an attempt's limit River takes its process for dead, and
@@ -88,6 +90,7 @@ func (w *worker) Work(ctx context.Context, job *riverqueue.Job[args]) error {
 	if job.Args.unreadable != nil {
 		v.Err = errors.Join(fmt.Errorf("river: args of job %d: %w", job.ID, job.Args.unreadable), v.Err)
 	}
+	v.Err = storableError(v.Err)
 	ended := job.Attempt
 	if v.Next == forward.JobWaits {
 		ended-- // River gives the next attempt the same number
@@ -129,7 +132,7 @@ func (w *worker) jobOf(job *riverqueue.Job[args]) forward.Job {
 	}
 	_ = json.Unmarshal(job.Metadata, &metadata) // an attempt without it has all events
 	return forward.Job{
-		Forwarder: job.Args.Forwarder, Events: job.Args.Events, Identity: job.Args.Identity,
+		Forwarder: cmp.Or(w.names[pgtext.Written(job.Args.Forwarder)], job.Args.Forwarder), Events: job.Args.Events, Identity: job.Args.Identity,
 		MaxAttempts: cmp.Or(job.Args.MaxAttempts, job.MaxAttempts), Attempt: job.Attempt, Timeout: w.limit(job.Args),
 		Note: string(metadata.Note), Died: metadata.Ended != job.Attempt-1,
 	}

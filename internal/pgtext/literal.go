@@ -24,17 +24,19 @@ var escapes = strings.NewReplacer(`\`, `\\`, `'`, `''`)
 // server decides that, so that it stores a text in one form whatever the session's
 // encoding is. NUL and bytes that are not UTF-8 are replaced by U+FFFD.
 func Storable(s string) string {
-	s = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
+	s = valid(s)
 	if IsASCII(s) {
 		return Literal(s)
 	}
 	return "CASE WHEN pg_catalog.getdatabaseencoding() IN ('UTF8', 'SQL_ASCII') THEN " + Literal(s) + " ELSE " + Literal(Written(s)) + " END"
 }
 
-// Written returns s with each character that is not ASCII as <U+0141>.
+// Written returns s as [Storable] writes it where the server's encoding may lack
+// characters: each that is not ASCII as <U+0141>. It is for texts that others store, in
+// whatever encodings of client and server.
 func Written(s string) string {
 	var b strings.Builder
-	for _, r := range s {
+	for _, r := range valid(s) {
 		if r < utf8.RuneSelf {
 			b.WriteByte(byte(r))
 		} else {
@@ -42,6 +44,13 @@ func Written(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// valid returns s with U+FFFD for NUL, which no text of PostgreSQL has, and for bytes that
+// are not UTF-8.
+func valid(s string) string {
+	const unknown = "\uFFFD"
+	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", unknown), unknown)
 }
 
 // IsASCII reports whether s is ASCII.

@@ -34,6 +34,18 @@ func TestStorable(t *testing.T) {
 	}
 }
 
+func TestWritten(t *testing.T) {
+	for text, want := range map[string]string{
+		"plain\n":    "plain\n",
+		"a\x00\xffb": "a<U+FFFD><U+FFFD>b",
+		"ł😀":         "<U+0142><U+1F600>",
+	} {
+		if got := Written(text); got != want {
+			t.Errorf("Written(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestScanner(t *testing.T) {
 	var got string
 	for src, want := range map[any]string{"c582": "ł", nil: ""} {
