@@ -63,11 +63,14 @@ func (m *memo) since(start time.Time) time.Time {
 }
 
 // next decides what happens to the job after an attempt. The attempt counts if the sink is
-// up and each event that is left has failed alone; otherwise the job waits. ending says
+// up, each event that is left has failed alone, and one of them in this attempt: in one that
+// made no call, because the journal could not be read or the process ends, say, none has.
+// Otherwise the job waits. ending says
 // that the attempt's ctx has ended, because its time was up or the process ends: then the
 // next one need not be put off.
 func (m *memo) next(job *Job, f *relay.Findings, up, ending bool) Verdict {
 	n, untried := m.sort(f)
+	counts := up && untried == 0 && slices.ContainsFunc(n.Left, func(id uuid.UUID) bool { _, failed := f.Failed[id]; return failed })
 	v := Verdict{Err: jobError(f)}
 	n.Why = shortText(v.Err)
 	switch {
@@ -75,9 +78,9 @@ func (m *memo) next(job *Job, f *relay.Findings, up, ending bool) Verdict {
 		return Verdict{Next: JobDone}
 	case len(n.Left) == 0:
 		v.Next, v.Note = JobRefused, n.over()
-	case up && untried == 0 && job.Attempt < job.MaxAttempts:
+	case counts && job.Attempt < job.MaxAttempts:
 		v.Next, v.Note = JobAgain, n.text()
-	case up && untried == 0:
+	case counts:
 		v.Next, v.Note = JobDiscarded, n.over()
 	default:
 		if v.Next = JobWaits; !ending {

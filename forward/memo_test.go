@@ -45,6 +45,8 @@ func TestMemo(t *testing.T) {
 		{"the last time", memo{Left: ids3}, 5, findings{Failed: bad{a: failed, c: never}, Proved: true}, true, JobDiscarded, some{a, c}, nil, 0, 0},
 		{"cut short", memo{Left: ids3}, 5, findings{Failed: bad{a: failed}, Untried: some{b, c}, Proved: true}, true, JobWaits, some{b, c, a}, nil, 1, 0},
 		{"but each has failed", memo{Left: some{b, c, a}, Failed: 1}, 1, findings{Failed: bad{b: failed, c: failed}, Untried: some{a}}, true, JobAgain, some{a, b, c}, nil, 3, 0},
+		{"no call, all have failed", memo{Left: ids, Failed: 4}, 5, findings{Untried: ids}, true, JobWaits, ids, nil, 4, 1},
+		{"no call, and one is gone", memo{Left: some{a, b}, Failed: 2}, 5, findings{Failed: bad{a: never}, Untried: some{b}}, true, JobWaits, some{b}, some{a}, 1, 1},
 		{"refused for good", memo{Left: some{a, b}, Refused: some{c}}, 1, findings{Failed: bad{a: never, b: failed}, Proved: true}, true, JobAgain, some{b}, some{c, a}, 1, 0},
 		{"and the rest accepted", memo{Left: some{b}, Refused: some{c, a}}, 2, findings{Accepted: some{b}, Proved: true}, true, JobRefused, some{c, a}, nil, 0, 0},
 	} {
