@@ -24,11 +24,18 @@ import (
 // on its functions, SELECT on its table audit_events and all rights on the other
 // tables; the owner has them. If db allows two connections or more, one is kept for
 // renewing leases. With one connection, takeover from this process takes longer, by the
-// time that a call may take.
+// time that a call may take. A Hub without forwarders is an error: register those of the
+// apps.
 func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error {
 	d := h.newHandler(hooks.Database{Driver: "relay", Dialect: dialect})
 	d.asked = true
+	if len(d.sinks) == 0 {
+		return errNoForwarders
+	}
 	d.sinks = slices.DeleteFunc(d.sinks, func(s *sink) bool { return s.dispatch != Sync && h.external != nil }) // the Queue's
+	if len(d.sinks) == 0 {
+		d.log().Warn("aftercommit: Hub.Relay has nothing to deliver, because Options.Queue delivers to all forwarders of this Hub: call Hub.Work for those, and register here what is delivered within Commit (Sync)")
+	}
 	var err error
 	if d.journal, err = journal.New(dialect, h.journal); err != nil {
 		return fmt.Errorf("forward: %w", err)
@@ -46,6 +53,9 @@ func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) erro
 	d.lookAgain(db)
 	return d.closeAfter(ctx)
 }
+
+var errNoForwarders = errors.New("forward: Hub.Relay delivers nothing, because this Hub has no forwarders: " +
+	"register those of the apps before it, by the same types and forward.IDs (relay.Store.States lists the names that are registered)")
 
 // relayGrants are all rights that a role needs to relay.
 const relayGrants = `GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {role}; ` +

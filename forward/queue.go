@@ -223,13 +223,16 @@ func (d *handler) runQueue(db *sql.DB) {
 
 // newRelay starts a relay for the sinks that are not left out.
 func (d *handler) newRelay(db *sql.DB) *relay.Relay {
-	var targets []relay.Target
-	for _, s := range d.active() {
-		if s.inCommit.Load() || d.hub.external == nil {
-			targets = append(targets, d.target(s))
+	cfg := relay.Config{Program: d.hub.application, Process: d.hub.process(), Notify: d.Notify, Log: d.log()}
+	for _, s := range d.sinks {
+		switch {
+		case s.off.Load():
+			cfg.LeftOut = append(cfg.LeftOut, s.name())
+		case s.inCommit.Load() || d.hub.external == nil:
+			cfg.Targets = append(cfg.Targets, d.target(s))
 		}
 	}
-	return relay.Start(d.queue.store, db, relay.Config{Targets: targets, Program: d.hub.application, Process: d.hub.process(), Notify: d.Notify, Log: d.log()})
+	return relay.Start(d.queue.store, db, cfg)
 }
 
 // callSink makes one call over the lent connection, and returns what the filter keeps of

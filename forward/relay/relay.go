@@ -17,6 +17,8 @@ import (
 // Config is what a [Relay] is started with.
 type Config struct {
 	Targets []Target
+	// LeftOut names forwarders that this process has, and that cannot be among Targets yet.
+	LeftOut []string
 	// Holder names this process in the lease. The default has the host, the
 	// process and something random.
 	Holder string
@@ -72,6 +74,7 @@ type Relay struct {
 
 	mu          sync.Mutex
 	rivals      map[rival]bool // that were reported
+	unserved    unserved
 	suspended   map[string]Suspension
 	held, share int
 	processes   int // that share the forwarders, this one included, as of the last beat
@@ -299,9 +302,11 @@ func (r *Relay) heartbeat(ctx context.Context, q querier) error {
 	r.processes, r.share = processes, share
 	r.mu.Unlock()
 	if differs {
-		return r.compare(ctx, q)
+		if err = r.compare(ctx, q); err != nil {
+			return err
+		}
 	}
-	return nil
+	return r.lookForUnserved(ctx, q)
 }
 
 // beat notes that holder lives, and returns how many processes do, how many forwarders
@@ -327,7 +332,7 @@ func (s *Store) beat(ctx context.Context, q querier, holder, own string, lease t
 		return 0, 0, false, fmt.Errorf("relay: count processes and forwarders: %w", err)
 	}
 	processes = max(processes, 1)
-	return processes, (forwarders + processes - 1) / processes, own != "" && unlike > 0, nil
+	return processes, (forwarders + processes - 1) / processes, unlike > 0, nil
 }
 
 // leave forgets a process that stops.

@@ -25,18 +25,21 @@ type Identity struct {
 // registered is what a process registers for others to compare, as JSON in ASCII,
 // so that no encoding changes it.
 type registered struct {
-	Program    string              `json:"program"`
-	Process    string              `json:"process"`
+	Program string `json:"program"`
+	Process string `json:"process"`
+	// Forwarders are its targets, also those without an Identity.
 	Forwarders map[string]Identity `json:"forwarders"`
+	// LeftOut is as in Config.
+	LeftOut []string `json:"left_out,omitempty"`
+	// Complete says that Forwarders has all of them. In earlier versions those without an
+	// Identity are missing.
+	Complete bool `json:"complete"`
 	// Suspended are those of its forwarders that accept nothing. Earlier versions do not
 	// write or read it.
 	Suspended map[string]Suspension `json:"suspended,omitempty"`
 }
 
 func (r *registered) text() string {
-	if len(r.Forwarders)+len(r.Suspended) == 0 {
-		return ""
-	}
 	text, _ := json.Marshal(r) // it is text and maps of text
 	return pgtext.ASCII(text)
 }
@@ -48,11 +51,9 @@ func parseRegistered(text string) (r registered) {
 
 // registers returns what a process registers about its targets.
 func registers(cfg *Config) registered {
-	own := registered{Program: cfg.Program, Process: cfg.Process, Forwarders: make(map[string]Identity)}
+	own := registered{Program: cfg.Program, Process: cfg.Process, Forwarders: make(map[string]Identity), LeftOut: cfg.LeftOut, Complete: true}
 	for i := range cfg.Targets {
-		if t := &cfg.Targets[i]; t.Identity.Text != "" {
-			own.Forwarders[t.Name] = t.Identity
-		}
+		own.Forwarders[cfg.Targets[i].Name] = cfg.Targets[i].Identity
 	}
 	return own
 }
@@ -69,7 +70,7 @@ func rivals(own, other *registered) (all []rival) {
 	for _, name := range slices.Sorted(maps.Keys(own.Forwarders)) {
 		is, has := own.Forwarders[name], other.Forwarders[name]
 		within := own.Process != "" && own.Process == other.Process && is.Instance != has.Instance
-		if has.Text != "" && (has.Text != is.Text || within) {
+		if is.Text != "" && has.Text != "" && (has.Text != is.Text || within) {
 			all = append(all, rival{name, other.Program, is.Text, has.Text})
 		}
 	}

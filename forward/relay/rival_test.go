@@ -35,6 +35,7 @@ func TestRivals(t *testing.T) {
 		"same":                          {one("1", Identity{Text: "a"}), one("2", Identity{Text: "a"}), 0},
 		"another":                       {one("1", Identity{Text: "a"}), one("2", Identity{Text: "b"}), 1},
 		"says nothing":                  {one("1", Identity{Text: "a"}), one("2", Identity{}), 0},
+		"is compared with nothing":      {one("1", Identity{}), one("2", Identity{Text: "a"}), 0},
 		"has none":                      {one("1", Identity{Text: "a"}), &registered{}, 0},
 		"other process":                 {one("1", Identity{"a", "1"}), one("2", Identity{"a", "2"}), 0},
 		"another of the same process":   {one("1", Identity{"a", "1"}), one("1", Identity{"a", "2"}), 1},

@@ -80,6 +80,11 @@ func TestLeftOutOfRelay(t *testing.T) {
 		c, cancel := context.WithCancel(ctx)
 		done := make(chan error, 1)
 		go func() { done <- hub.Relay(c, w.bare, w.e.Dialect) }()
+		w.until("others know that it has the forwarder", func() bool {
+			var known bool
+			w.must(w.bare.QueryRowContext(ctx, `SELECT count(*) > 0 FROM aftercommit.workers WHERE forwarders LIKE '%"left_out":["delivery_test.lacking/default"]%'`).Scan(&known))
+			return known
+		})
 		l.ready.Store(true)
 		w.until("it is delivered", func() bool { return w.sink.orders() == "1" })
 		cancel()

@@ -31,23 +31,23 @@ func rivalHub(program, id string) func(h *forward.Hub) {
 			h.Register(&sink{}, forward.Async, append(options, forward.ID(name))...)
 		}
 		add("same")
-		add("same function", forward.Filter(notThree))
-		add("same identity", forward.Filter(only(id)), forward.Identity("orders"))
-		add("differs: captured", forward.Filter(only(id)))
-		add("differs: identity", forward.Identity("orders of "+program))
+		add("same-function", forward.Filter(notThree))
+		add("same-identity", forward.Filter(only(id)), forward.Identity("orders"))
+		add("differs:captured", forward.Filter(only(id)))
+		add("differs:identity", forward.Identity("orders of "+program))
 		if program == "shop" {
-			add("differs: one filters")
+			add("differs:one-filters")
 		} else {
-			add("differs: one filters", forward.Filter(notThree))
+			add("differs:one-filters", forward.Filter(notThree))
 		}
 		spec := func(name, filter, url string) forward.Spec {
 			return forward.Spec{Name: "rival", ID: name, Filter: forward.Choice{Actions: []string{filter}}, Options: map[string]string{"url": url}}
 		}
-		if err := h.Configure(spec("same spec", "order.*", "http://a"), spec("differs: spec's filter", "order."+id, "http://a"),
-			spec("differs: spec's options", "order.*", "http://"+id)); err != nil {
+		if err := h.Configure(spec("same-spec", "order.*", "http://a"), spec("differs:spec's-filter", "order."+id, "http://a"),
+			spec("differs:spec's-options", "order.*", "http://"+id)); err != nil {
 			panic(err)
 		}
-		add("differs: z, last", forward.Identity(id)) // compared last
+		add("differs:z-last", forward.Identity(id)) // compared last
 	}
 }
 
@@ -78,8 +78,8 @@ func TestTwoPrograms(t *testing.T) {
 		store, err := relay.New(hooks.Postgres, nil)
 		w.must(err)
 		for program, s := range map[string]*sink{"shop": shop, "billing": w.sink} {
-			w.until(program+" is warned", func() bool { return slices.Contains(s.conflicts(), "differs: z, last") })
-			want = []string{"differs: captured", "differs: identity", "differs: one filters", "differs: spec's filter", "differs: spec's options", "differs: z, last"}
+			w.until(program+" is warned", func() bool { return slices.Contains(s.conflicts(), "differs:z-last") })
+			want = []string{"differs:captured", "differs:identity", "differs:one-filters", "differs:spec's-filter", "differs:spec's-options", "differs:z-last"}
 			if got := s.conflicts(); !slices.Equal(got, want) {
 				t.Errorf("%s is warned of %q, want %q", program, got, want)
 			}
@@ -91,7 +91,7 @@ func TestTwoPrograms(t *testing.T) {
 			if differs := strings.HasPrefix(id, "differs"); differs != (len(st.Conflict) == 2) {
 				t.Errorf("%s: conflict %q", id, st.Conflict)
 			}
-			if id == "differs: identity" && fmt.Sprint(st.Conflict) != "[billing: orders of billing shop: orders of shop]" &&
+			if id == "differs:identity" && fmt.Sprint(st.Conflict) != "[billing: orders of billing shop: orders of shop]" &&
 				fmt.Sprint(st.Conflict) != "[shop: orders of shop billing: orders of billing]" {
 				t.Errorf("conflict %q", st.Conflict)
 			}
