@@ -54,8 +54,8 @@ func unservedAt(w *world) {
 		return names
 	}
 	cfg := relay.Config{Targets: []relay.Target{w.target()}, Lease: offering, Clock: w.clock, Log: zap.New(core), Holder: "first"}
-	w.beside("second", other)
-	w.beats("second")
+	w.beside("other", other)
+	w.beats("other")
 	r := relay.Start(w.store, w.db, cfg)
 	w.Cleanup(func() { w.must(r.Stop(ctx)) })
 	w.beats("first")
