@@ -61,11 +61,13 @@ func (c *conn) flushBeforeEnd(ctx context.Context) (flushState, error) {
 		}
 		return c.prove(ctx), nil
 	}
-	if !c.postgres() && !t.wrote && !t.own {
+	if !c.postgres() && !t.wrote && (!t.own || t.implicit) {
 		if state := c.prove(ctx); state != flushProven {
 			return state, nil
 		}
-		return flushLate, nil
+		if !t.perhaps || !c.holdsMain(ctx) {
+			return flushLate, nil
+		}
 	}
 	return c.flush(ctx, events, flushing{must: t.own, keep: t.mode == hooks.BestEffort, joins: t.own})
 }

@@ -43,6 +43,7 @@ type facts struct {
 
 	bytes    int
 	wrote    bool // it has done more than read, as far as seen
+	perhaps  bool // it may have written or not, by DDL: the locks know
 	own      bool // it exists for its events
 	readOnly bool // it refused them
 	implicit bool // it was begun around a statement

@@ -57,6 +57,7 @@ func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 		if c.sqlite() && len(j.stmts) == 1 && cannotWrite(err) {
 			c.tx.wrote = wrote
 		}
+		c.doubtWrote(&j, wrote)
 		if c.tx.mode != hooks.Off && left(err) {
 			c.captureFailed(ctx, &j)
 		}
@@ -69,6 +70,7 @@ func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 	if err := c.lookAfter(ctx, &j, a.rows != nil && !wrote); err != nil {
 		return a, err
 	}
+	c.doubtWrote(&j, wrote)
 	c.countUnseen(&j)
 	if !c.wants(&j) || !c.witnessAfter(ctx, &j, a) {
 		return a, nil
@@ -135,7 +137,8 @@ func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
 		return answer{}, err
 	}
 	c.start(ctx)
-	c.tx.wrote, c.tx.implicit = true, true
+	c.tx.perhaps, c.tx.implicit = c.perhapsWrote(&j), true
+	c.tx.wrote = !c.tx.perhaps
 	left := c.remains(ctx, j)
 	a, err := j.do(ctx)
 	switch {

@@ -37,12 +37,19 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldOn(t, "sqlite")
+}
+
+// newWorldOn is newWorld over the base driver of a name.
+func newWorldOn(t *testing.T, base string, options ...driver.Option) *world {
+	t.Helper()
 	core, logs := observer.New(zapcore.InfoLevel)
 	w := &world{T: t, path: filepath.Join(t.TempDir(), "app.db"), name: dbtest.Name("sqlite"), recorder: sqltest.NewRecorder(), logs: logs}
 	hub := forward.New(&forward.Options{Logger: zap.New(core), Timeout: dbtest.Patience})
 	hub.Register(threadline.NewForwarder(nil), forward.Auto)
 	hub.Register(w.recorder, forward.Auto)
-	driver.Register(w.name, "sqlite", hub, driver.Capture(driver.AllTables()), driver.WriteTimeout(dbtest.Patience))
+	options = append(options, driver.Capture(driver.AllTables()), driver.WriteTimeout(dbtest.Patience))
+	driver.Register(w.name, base, hub, options...)
 	w.bare = dbtest.Open(t, "sqlite", w.file("_pragma=busy_timeout(180000)"))
 	return w
 }

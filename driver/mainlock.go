@@ -1,0 +1,46 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+)
+
+// DDL on SQLite may find that there is nothing to do, as CREATE TABLE IF NOT EXISTS
+// does with a table that exists. It takes a read lock then, and no count of changes
+// shows it. A transaction that has done no more can no longer write once another
+// connection has, however long its busy timeout is, and must not try: whether it has
+// written is asked of the locks.
+
+// perhapsWrote reports whether statements may have written or not.
+func (c *conn) perhapsWrote(j *job) bool {
+	return c.sqlite() && !slices.ContainsFunc(j.stmts, func(s lex.Statement) bool { return s.Kind != lex.Schema })
+}
+
+// doubtWrote leaves it to the locks whether j was the first to write in the app's
+// transaction, which had not written before it, or had: that is what wrote says.
+func (c *conn) doubtWrote(j *job, wrote bool) {
+	if t := &c.tx; t.wrote && !wrote && c.perhapsWrote(j) {
+		t.perhaps, t.wrote = true, false
+	}
+}
+
+// holdsMain reports whether the transaction can write to main: it has the write lock
+// if it has written there, else it takes the lock, or is refused at once. Then it has
+// written nothing, unless to an attached database, which only the names of a
+// statement outside a transaction exclude.
+func (c *conn) holdsMain(ctx context.Context) bool {
+	if schemas, err := c.schemas(ctx); !c.tx.implicit && (err != nil || len(schemas) > len([]string{"temp", "main"})) {
+		return true
+	}
+	defer c.writable(ctx)()
+	version, known := c.number(ctx, "PRAGMA main.user_version")
+	if !known {
+		return true
+	}
+	ctx, cancel := c.unhurried(ctx)
+	defer cancel()
+	return !cannotWrite(c.simple(ctx, fmt.Sprintf("PRAGMA main.user_version = %d", version)))
+}
