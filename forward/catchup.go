@@ -113,7 +113,7 @@ func (d *handler) catchUpOnce(ctx context.Context, conn *sql.DB, share relay.Sha
 			targets = append(targets, d.target(s))
 		}
 	}
-	cfg := relay.Config{Targets: targets, Notify: d.Notify, Log: d.log(), Lags: &d.queue.lags}
+	cfg := relay.Config{Targets: targets, Notify: d.Notify, Log: d.log(), Memory: &d.queue.memory}
 	if share.Steps > 0 {
 		cfg.Batch = shareBatch
 	}

@@ -25,7 +25,7 @@ type sink struct {
 	off      atomic.Bool // left out
 	breaker  breaker
 	rivals   rivals
-	proof    proof         // of a Queue's
+	proof    proof
 	short    func() string // its shortIdentity, which each job carries
 }
 
@@ -83,7 +83,10 @@ func (d *handler) deliver(ctx context.Context, conn *sql.DB, s *sink, entries []
 			zap.String("driver", d.db.Driver), zap.String("forwarder", s.name()),
 			zap.Duration("timeout", s.timeout), zap.Duration("pause", suspension))
 	}
-	d.tellResult(n, result, func(taken []uuid.UUID) { d.took(s, taken) })
+	d.tellResult(n, result, func(taken []uuid.UUID) {
+		s.proof.prove()
+		d.took(s, taken)
+	})
 	return returned
 }
 

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// proof is when a sink of a Queue last accepted something in this process, which
-// distinguishes a bad event from a sink that is down.
+// proof is when a sink last accepted something in this process, from a Queue's job or
+// within Commit, which distinguishes a bad event from a sink that is down.
 type proof struct {
 	mu      sync.Mutex
 	at      time.Time
@@ -14,10 +14,12 @@ type proof struct {
 }
 
 // since reports whether the sink has accepted something after t.
-func (p *proof) since(t time.Time) bool {
+func (p *proof) since(t time.Time) bool { return p.last().After(t) }
+
+func (p *proof) last() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.at.After(t)
+	return p.at
 }
 
 // prove notes that the sink is up, and reports whether that was in doubt.

@@ -70,7 +70,7 @@ type queue struct {
 	catching, left, kept bool
 	turn                 int
 
-	lags    relay.Lags
+	memory  relay.Memory
 	relay   *relay.Relay
 	relayDB *sql.DB                    // which it works on
 	taken   map[string][]uuid.UUID     // by sync forwarders, to be settled
@@ -262,7 +262,7 @@ func (d *handler) target(s *sink) relay.Target {
 		t.SameDatabase = same.SameDatabase()
 	}
 	if s.inCommit.Load() {
-		t.Grace = d.hub.grace
+		t.Grace, t.Accepted = d.hub.grace, s.proof.last
 	}
 	return t
 }

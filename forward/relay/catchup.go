@@ -65,6 +65,8 @@ func (w *worker) catchUp(ctx context.Context, q *quota) (left bool, err error) {
 	if !q.next() {
 		return true, nil
 	}
+	w.evidence = w.relay.cfg.Memory.take(w.target.Name)
+	defer func() { w.relay.cfg.Memory.keep(w.target.Name, w.evidence) }()
 	defer w.end(ctx)
 	for {
 		if left, err = w.step(ctx); err != nil || !left {

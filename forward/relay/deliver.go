@@ -88,7 +88,7 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 	a.lane.plan.passed(len(a.batch), worked)
 	w.tell(entries, a.batch, failed, verdicts, time.Since(start))
 	if r.proves(len(entries)) {
-		w.recovered()
+		w.recovered(w.evidence.last)
 	}
 	return settled, nil
 }
@@ -147,12 +147,17 @@ func (w *worker) prepare(ctx context.Context) error {
 
 // guilty reports whether an entry that failed alone is itself at fault, not the sink.
 func (w *worker) guilty(a attempt, id uuid.UUID, late bool) (bool, error) {
-	if w.evidence.left == 0 {
-		if up, err := a.seek(id, late); err != nil || !up {
-			return false, err
+	since := w.evidence.alone(id)
+	if w.evidence.left > 0 {
+		return true, nil
+	}
+	if w.target.Accepted != nil {
+		if at := w.target.Accepted(); at.After(since) {
+			w.recovered(at)
+			return true, nil
 		}
 	}
-	return true, nil
+	return a.seek(id, late)
 }
 
 // settle writes what came of a batch, in the transaction of its delivery, if there is
@@ -359,10 +364,10 @@ func (w *worker) fenced(ctx context.Context, f func() error) error {
 	})
 }
 
-// recovered records that the sink is up, and ends a suspension.
-func (w *worker) recovered() {
+// recovered records that the sink was up at a time, and ends a suspension.
+func (w *worker) recovered(at time.Time) {
 	was := w.fresh.open || w.again.open
-	w.evidence.prove()
+	w.evidence.prove(at)
 	w.fresh.resume()
 	w.again.resume()
 	w.absent = time.Time{}

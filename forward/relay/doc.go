@@ -42,7 +42,8 @@
 // Entries that fail together are halved until single ones fail. An entry that fails
 // alone is at fault, and the attempt is counted, if there was a proof just before (each
 // is good for eight entries), or if the sink now accepts one of a few others from all
-// over the backlog. Otherwise the sink is suspended: nothing is written, the
+// over the backlog, or if a call within Commit of this process has accepted one since the
+// entry failed before. Otherwise the sink is suspended: nothing is written, the
 // attempts counted since the last proof are taken back, once for each entry, and three
 // entries are tried after each pause: the first, and two others in rotation. The pauses
 // grow from a second to a minute. Of n entries that wait each is tried within 3n/2

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,19 +13,28 @@ const (
 	pays = 8
 	// freshness is how long after a call its proof still counts for the next call.
 	freshness = 5 * time.Second
-	// manyForgiven is when to forget which were forgiven: a bound for memory.
-	manyForgiven = 1000
+	// remembered is how many entries are remembered, as forgiven or as failed: a bound
+	// for memory.
+	remembered = 1000
 )
 
 // evidence is what is known of the sink. It is proved to be up when it accepts an entry,
 // or refuses one for good.
 type evidence struct {
-	last time.Time // when a call ended
-	left int       // how many entries may still be charged on the last proof
-	// charged are the entries that an attempt was counted against since, and
-	// forgiven those from which it was taken back.
-	charged  []uuid.UUID
+	began, last time.Time // of the last call, and when it ended
+	left        int       // how many entries may still be charged on the last proof
+	// charged are the attempts that were counted since, and forgiven the entries from
+	// which one was taken back.
+	charged  []charge
 	forgiven map[uuid.UUID]bool
+	// failed is when the last call of each entry that has failed alone began.
+	failed map[uuid.UUID]time.Time
+}
+
+// charge is an attempt that was counted, and when its call began.
+type charge struct {
+	id    uuid.UUID
+	began time.Time
 }
 
 // called notes a call: what an earlier one has shown is over after a while.
@@ -32,29 +42,51 @@ func (e *evidence) called(began, ended time.Time) {
 	if began.Sub(e.last) > freshness {
 		e.left = 0
 	}
-	e.last = ended
+	e.began, e.last = began, ended
 }
 
-// prove notes that the sink is up.
-func (e *evidence) prove() { e.left, e.charged = pays, nil }
+// prove notes that the sink was up at a time. If that is long ago, it counts for one entry
+// only. What was charged later is kept: the sink may have gone down since.
+func (e *evidence) prove(at time.Time) {
+	e.left = pays
+	if e.began.Sub(at) > freshness {
+		e.left = 1
+	}
+	e.charged = slices.DeleteFunc(e.charged, func(c charge) bool { return !c.began.After(at) })
+}
+
+// alone notes that the last call had a single entry, which failed, and returns since when
+// the sink must have accepted another one to show that the entry is at fault: since the
+// entry failed the time before, or else since the call began.
+func (e *evidence) alone(id uuid.UUID) (since time.Time) {
+	since, again := e.failed[id]
+	if !again {
+		since = e.began
+	}
+	if e.failed == nil || len(e.failed) > remembered {
+		e.failed = make(map[uuid.UUID]time.Time)
+	}
+	e.failed[id] = e.began
+	return since
+}
 
 // charge counts an attempt against an entry that failed alone.
 func (e *evidence) charge(id uuid.UUID) {
 	e.left--
-	e.charged = append(e.charged, id)
+	e.charged = append(e.charged, charge{id, e.began})
 }
 
 // forgive notes that the sink is down, and returns the entries that have failed since it
 // was last up: it may have been down then. Each is forgiven once: one that fails after
 // each proof is bad, even if nothing good follows that would show it.
 func (e *evidence) forgive() (ids []uuid.UUID) {
-	if e.forgiven == nil || len(e.forgiven) > manyForgiven {
+	if e.forgiven == nil || len(e.forgiven) > remembered {
 		e.forgiven = make(map[uuid.UUID]bool)
 	}
-	for _, id := range e.charged {
-		if !e.forgiven[id] {
-			e.forgiven[id] = true
-			ids = append(ids, id)
+	for _, c := range e.charged {
+		if !e.forgiven[c.id] {
+			e.forgiven[c.id] = true
+			ids = append(ids, c.id)
 		}
 	}
 	e.left, e.charged = 0, nil

@@ -13,7 +13,7 @@ func TestEvidence(t *testing.T) {
 	now := time.Unix(0, 0)
 	var e evidence
 	e.called(now, now)
-	e.prove()
+	e.prove(now)
 	counts := 0
 	for range 2 * pays {
 		e.called(now, now.Add(time.Minute)) // a sink may be slow
@@ -26,10 +26,59 @@ func TestEvidence(t *testing.T) {
 	if counts != pays {
 		t.Errorf("a proof counts for %d entries, want %d", counts, pays)
 	}
-	e.prove()
+	e.prove(now)
 	e.called(now.Add(freshness+1), now.Add(freshness+1))
 	if e.left != 0 {
 		t.Error("a proof counts for a call much later")
+	}
+}
+
+// TestAlone: a sink that accepts something elsewhere is up if that was during the call, or
+// since the entry failed before.
+func TestAlone(t *testing.T) {
+	now := time.Unix(0, 0)
+	at := func(s int) time.Time { return now.Add(time.Duration(s) * time.Second) }
+	var e evidence
+	a, b := uuid.New(), uuid.New()
+	for i, test := range []struct {
+		id    uuid.UUID
+		began int
+		since int
+	}{{a, 10, 10}, {b, 20, 20}, {a, 30, 10}, {a, 40, 30}, {b, 50, 20}} {
+		e.called(at(test.began), at(test.began+1))
+		if got := e.alone(test.id); !got.Equal(at(test.since)) {
+			t.Errorf("failure %d counts since %v, want %v", i+1, got, at(test.since))
+		}
+	}
+	for range 2 * remembered {
+		e.alone(uuid.New())
+	}
+	if len(e.failed) > remembered+1 {
+		t.Errorf("%d entries are remembered", len(e.failed))
+	}
+}
+
+// TestProveEarlier: a proof from long ago counts for one entry, and nothing that was
+// charged after it is certain.
+func TestProveEarlier(t *testing.T) {
+	now := time.Unix(0, 0)
+	var e evidence
+	before, after := uuid.New(), uuid.New()
+	e.called(now, now)
+	e.prove(now)
+	e.charge(before)
+	e.called(now.Add(2*time.Second), now.Add(2*time.Second))
+	e.charge(after)
+	e.prove(now.Add(time.Second))
+	if e.left != pays {
+		t.Errorf("a fresh proof counts for %d", e.left)
+	}
+	if got := e.forgive(); !slices.Equal(got, []uuid.UUID{after}) {
+		t.Errorf("forgiven %v, want only what failed after the proof", got)
+	}
+	e.called(now.Add(time.Minute), now.Add(time.Minute))
+	if e.prove(now.Add(time.Second)); e.left != 1 {
+		t.Errorf("an old proof counts for %d", e.left)
 	}
 }
 
@@ -37,14 +86,14 @@ func TestEvidence(t *testing.T) {
 func TestForgive(t *testing.T) {
 	var e evidence
 	a, b, c := uuid.New(), uuid.New(), uuid.New()
-	e.prove()
+	e.prove(e.last)
 	e.charge(a)
-	e.prove()
+	e.prove(e.last)
 	e.charge(b)
 	if got := e.forgive(); !slices.Equal(got, []uuid.UUID{b}) {
 		t.Errorf("forgiven %v, want b", got)
 	}
-	e.prove()
+	e.prove(e.last)
 	e.charge(b)
 	e.charge(c)
 	if got := e.forgive(); !slices.Equal(got, []uuid.UUID{c}) {

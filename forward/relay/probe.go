@@ -95,11 +95,14 @@ func (w *worker) seek(ctx context.Context, trailing string, alone uuid.UUID, lat
 			continue
 		}
 		r, err := w.probe(ctx, *entry)
+		if r.doubtful(1) {
+			w.evidence.alone(entry.ID)
+		}
 		switch {
 		case err != nil:
 			return false, err
 		case r.proves(1):
-			w.recovered()
+			w.recovered(w.evidence.last)
 			return true, nil
 		case r.late():
 			return false, nil

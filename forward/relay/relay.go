@@ -37,8 +37,8 @@ type Config struct {
 	// Notify is called with each notice. It is called concurrently.
 	Notify func(hooks.Notice)
 	Log    *zap.Logger
-	// Lags is for relays and calls of [CatchUp] that follow each other; nil is fine.
-	Lags *Lags
+	// Memory is for relays and calls of [CatchUp] that follow each other; nil is fine.
+	Memory *Memory
 	// Clock is the time by which failures are tried again.
 	Clock Clock
 }
@@ -128,8 +128,8 @@ func newRelay(s *Store, db *sql.DB, cfg Config) *Relay {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
-	if cfg.Lags == nil {
-		cfg.Lags = &Lags{}
+	if cfg.Memory == nil {
+		cfg.Memory = &Memory{}
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = realClock{}

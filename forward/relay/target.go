@@ -28,6 +28,10 @@ type Target struct {
 	// Grace is how long the relay leaves entries to calls within Commit, which settle
 	// what they deliver; zero without such calls.
 	Grace time.Duration
+	// Accepted returns when the sink last accepted an entry in a call within Commit of
+	// this process; nil without such calls. If an entry fails, and the sink accepts
+	// another one before it fails again, the attempt counts.
+	Accepted func() time.Time
 	// MaxAttempts is the number of attempts after which an entry is discarded.
 	MaxAttempts int
 }

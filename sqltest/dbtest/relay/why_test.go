@@ -70,7 +70,7 @@ func TestLagOfCalls(t *testing.T) {
 	each(t, func(w *world) {
 		w.commit("a", "b", "c")
 		w.clock.pass(time.Hour)
-		cfg := relay.Config{Targets: []relay.Target{w.target()}, Batch: 1, Clock: w.clock, Notify: w.sink.observe, Lags: &relay.Lags{}}
+		cfg := relay.Config{Targets: []relay.Target{w.target()}, Batch: 1, Clock: w.clock, Notify: w.sink.observe, Memory: &relay.Memory{}}
 		for range 3 {
 			_, err := relay.CatchUp(ctx, w.store, w.one(), cfg, relay.Share{Steps: 1})
 			w.must(err)

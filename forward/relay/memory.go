@@ -1,0 +1,50 @@
+package relay
+
+import (
+	"sync"
+	"time"
+)
+
+// Memory is what relays and calls of [CatchUp] that follow each other remember. The zero
+// value is ready.
+type Memory struct {
+	mu       sync.Mutex
+	told     map[string]time.Time // of the last notice that a forwarder is behind
+	evidence map[string]evidence
+}
+
+// lagDue reports whether there may be another notice that a forwarder is behind, and
+// notes it.
+func (m *Memory) lagDue(forwarder string, now time.Time) bool {
+	const every = 10 * time.Second
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if last, ok := m.told[forwarder]; ok && now.Sub(last) < every {
+		return false
+	}
+	if m.told == nil {
+		m.told = make(map[string]time.Time)
+	}
+	m.told[forwarder] = now
+	return true
+}
+
+// take removes the evidence about a forwarder's sink, so that only one call at a time
+// adds to it.
+func (m *Memory) take(forwarder string) evidence {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.evidence[forwarder]
+	delete(m.evidence, forwarder)
+	return e
+}
+
+// keep is the reverse of take.
+func (m *Memory) keep(forwarder string, e evidence) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.evidence == nil {
+		m.evidence = make(map[string]evidence)
+	}
+	m.evidence[forwarder] = e
+}
