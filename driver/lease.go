@@ -77,7 +77,10 @@ func (l *lease) revoke() error {
 	busy, left := l.uses > 0, l.left
 	l.mu.Unlock()
 	if busy {
-		l.rows.Close()
+		if l.rows.Acquire(0) {
+			l.rows.Close()
+			l.rows.Use.Unlock()
+		}
 		l.c.lent = l
 		l.c.discard()
 		return native

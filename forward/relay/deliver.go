@@ -219,14 +219,14 @@ func (w *worker) call(ctx context.Context, entries []journal.Entry) (r Result, e
 	clock := w.relay.cfg.Clock
 	began := clock.Now()
 	f := func(db *sql.DB) bool { r = w.target.Deliver(ctx, db, entries); return r.Hung }
-	var lent error
+	var starved, lent error
 	if w.target.SameDatabase {
 		var left Left
 		left, lent = LendWithin(w.conn, f)
 		w.left = max(w.left, left) // its transaction is not over
 	} else {
 		w.disconnect(nil)
-		lent = w.relay.lendFrom(f)
+		starved, lent = w.relay.lendFrom(f)
 	}
 	w.evidence.called(began, clock.Now())
 	switch {
@@ -236,6 +236,9 @@ func (w *worker) call(ctx context.Context, entries []journal.Entry) (r Result, e
 		err = w.reconnect(ctx)
 	case w.left == Open:
 		r = Result{Err: &Failure{Reason: "error", Err: errLeftOpen}}
+	}
+	if err == nil && starved != nil && !r.taken() {
+		err = starved // which says nothing about its entries
 	}
 	switch {
 	case r.Hung:

@@ -53,11 +53,14 @@ func lend(conn *sql.Conn, within bool, f Borrower) (left Left, err error) {
 // lendFrom is [Lend] for a connection of the relay's pool, which is taken for each use and
 // given back after it: a call that waits for something else is not in the way of other sinks.
 // It is kept once f has executed more than a SELECT, because f may rely on its session then.
-func (r *Relay) lendFrom(f Borrower) error {
+// starved is why f did not get one.
+func (r *Relay) lendFrom(f Borrower) (starved, err error) {
 	l := newLoan(false)
 	l.take = r.take
-	_, err := l.run(f)
-	return err
+	_, err = l.run(f)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.starved, err
 }
 
 // take takes a connection from the pool. giveBack returns it, or closes it if something is

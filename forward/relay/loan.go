@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-aftercommit/aftercommit/internal/lent"
 )
@@ -26,6 +27,8 @@ type loan struct {
 	take     func(context.Context) (driver.Conn, func(Left), error) // gets base for its first use
 	base     driver.Conn
 	giveBack func(Left) // nil for a base that the lender has
+	starved  error      // why none was taken
+	returned atomic.Bool
 }
 
 func newLoan(within bool) *loan {
@@ -51,11 +54,12 @@ func (l *loan) Connect(ctx context.Context) (driver.Conn, error) {
 	defer cancel()
 	defer context.AfterFunc(l.ended, cancel)()
 	base, giveBack, err := l.take(ctx)
-	if err != nil {
-		return nil, err
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err != nil {
+		l.starved = err
+		return nil, err
+	}
 	if err = l.err(); err != nil {
 		giveBack(Nothing)
 		return nil, err
@@ -86,16 +90,26 @@ func (l *loan) run(f Borrower) (left Left, err error) {
 	l.end()
 	base, giveBack := l.base, l.giveBack
 	l.mu.Unlock()
-	switch {
-	case base == nil:
+	if base == nil {
 		return Nothing, db.Close()
-	case running:
+	}
+	alone := l.rows.Acquire(patienceWithUses)
+	if !alone || running || db.Stats().InUse > 0 {
 		left = Open
-	case db.Stats().InUse > 0:
-		left = Open
-		l.close()
+	}
+	if alone {
+		if left == Open {
+			l.close()
+		}
+		l.rows.Use.Unlock()
 	}
 	err = db.Close() // closes statements
+	if alone {
+		l.rows.Use.Lock()
+		l.returned.Store(true)
+		l.rows.Use.Unlock()
+	}
+	l.returned.Store(true)
 	if left == Nothing && l.changed.Load() {
 		left = Changed
 	}
@@ -104,6 +118,10 @@ func (l *loan) run(f Borrower) (left Left, err error) {
 	}
 	return left, err
 }
+
+// patienceWithUses is how long a call on the connection may take to notice that its context
+// has ended. A driver that does not is cut off: its connection is closed under it.
+const patienceWithUses = 2 * time.Second
 
 // close closes what the borrower has left open, which on SQLite would keep its locks even
 // after the connection is closed.
@@ -115,6 +133,19 @@ func (l *loan) close() {
 	if e, ok := l.base.(driver.ExecerContext); ok {
 		_, _ = e.ExecContext(context.Background(), "ROLLBACK", nil) // fails outside a transaction
 	}
+}
+
+// enter begins a use of the connection, which no other use and not its lender disturbs until
+// leave is called. ctx ends with the loan.
+func (l *loan) enter(ctx context.Context) (_ context.Context, leave func(), err error) {
+	l.rows.Use.Lock()
+	if err = l.err(); err != nil {
+		l.rows.Use.Unlock()
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(l.ended, cancel)
+	return ctx, func() { stop(); cancel(); l.rows.Use.Unlock() }, nil
 }
 
 func (l *loan) look(query string) {
@@ -133,7 +164,7 @@ func reads(query string) bool {
 	if !strings.HasPrefix(query, "select") || strings.Contains(query, ";") {
 		return false
 	}
-	for _, word := range []string{"advisory", "set_config", "nextval", "setval"} {
+	for _, word := range []string{"advisory", "set_config", "nextval", "setval", " into"} {
 		if strings.Contains(query, word) {
 			return false
 		}
@@ -142,18 +173,30 @@ func reads(query string) bool {
 }
 
 // leaves reports whether query may leave something other than data behind on its connection:
-// a transaction, a setting, a temporary table. It sees neither what a function does nor a
-// SELECT INTO TEMP. It does not parse, so a ';' in a string literal looks like the end of a
-// statement, which may only cost a connection. A sink in the same database writes such
-// literals in each call: within a transaction only the first statement is looked at.
+// a transaction, a setting, a temporary table. It does not see what a function does. It does
+// not parse, so words and a ';' in a string literal look like a statement's, which may only
+// cost a connection. A sink in the same database writes such literals in each call: within a
+// transaction only the first word is looked at.
 func leaves(query string, within bool) bool {
+	if !within {
+		lower := strings.ToLower(query)
+		for _, word := range []string{"temp", "pg_settings", "set_config", "advisory"} {
+			if strings.Contains(lower, word) {
+				return true
+			}
+		}
+	}
 	for stmt := range strings.SplitSeq(query, ";") {
 		words := strings.Fields(stmt)
 		if len(words) == 0 {
 			continue
 		}
 		switch strings.ToUpper(words[0]) {
-		case "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "WITH", "VALUES", "TABLE", "COPY", "SAVEPOINT", "RELEASE":
+		case "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "WITH", "VALUES", "TABLE", "COPY":
+		case "SAVEPOINT", "RELEASE":
+			if !within { // on SQLite it begins a transaction
+				return true
+			}
 		case "SET":
 			if len(words) < 2 || !strings.EqualFold(words[1], "LOCAL") {
 				return true
@@ -208,26 +251,76 @@ func (l lentConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx
 	if l.within {
 		return noTx{}, nil
 	}
-	if b, ok := l.base.(driver.ConnBeginTx); ok {
-		return b.BeginTx(ctx, opts)
+	_, leave, err := l.enter(ctx)
+	if err != nil {
+		return nil, err
 	}
-	if opts != (driver.TxOptions{}) {
-		return nil, errors.New("relay: the driver has no transactions with options")
+	defer leave()
+	ctx, cancel := context.WithCancel(ctx) // lib/pq watches it until the transaction ends
+	context.AfterFunc(l.ended, cancel)
+	var tx driver.Tx
+	b, ok := l.base.(driver.ConnBeginTx)
+	switch {
+	case ok:
+		tx, err = b.BeginTx(ctx, opts)
+	case opts != (driver.TxOptions{}):
+		err = errors.New("relay: the driver has no transactions with options")
+	default:
+		tx, err = l.base.Begin() //nolint:staticcheck // what there is
 	}
-	return l.base.Begin() //nolint:staticcheck // what there is
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return lentTx{tx, l.loan, cancel}, nil
+}
+
+type lentTx struct {
+	tx     driver.Tx
+	l      *loan
+	cancel context.CancelFunc
+}
+
+func (t lentTx) Commit() error   { return t.finish(t.tx.Commit) }
+func (t lentTx) Rollback() error { return t.finish(t.tx.Rollback) }
+
+func (t lentTx) finish(f func() error) error {
+	_, leave, err := t.l.enter(context.Background())
+	if err != nil {
+		return err
+	}
+	defer leave()
+	defer t.cancel()
+	return f()
 }
 
 // PrepareContext implements driver.ConnPrepareContext.
 func (l lentConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	l.look(query)
-	if p, ok := l.base.(driver.ConnPrepareContext); ok {
-		return p.PrepareContext(ctx, query)
+	ctx, leave, err := l.enter(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return l.base.Prepare(query)
+	defer leave()
+	l.look(query)
+	var st driver.Stmt
+	if p, ok := l.base.(driver.ConnPrepareContext); ok {
+		st, err = p.PrepareContext(ctx, query)
+	} else {
+		st, err = l.base.Prepare(query)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return lentStmt{st, l.loan}, nil
 }
 
 // ExecContext implements driver.ExecerContext.
 func (l lentConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	ctx, leave, err := l.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	l.look(query)
 	if e, ok := l.base.(driver.ExecerContext); ok {
 		return e.ExecContext(ctx, query, args)
@@ -242,14 +335,77 @@ func (l lentConn) QueryContext(ctx context.Context, query string, args []driver.
 	if !ok {
 		return nil, driver.ErrSkip
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	rows, err := q.QueryContext(ctx, query, args)
+	return l.query(ctx, func(ctx context.Context) (driver.Rows, error) { return q.QueryContext(ctx, query, args) })
+}
+
+// query returns rows whose context lasts until they are closed.
+func (l *loan) query(ctx context.Context, f func(context.Context) (driver.Rows, error)) (driver.Rows, error) {
+	_, leave, err := l.enter(ctx)
 	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(l.ended, cancel)
+	rows, err := f(ctx)
+	if err != nil {
+		stop()
 		cancel()
 		return nil, err
 	}
-	stop := context.AfterFunc(l.ended, cancel)
 	return l.rows.Add(rows, func(err error) error { stop(); cancel(); return err }), nil
+}
+
+// lentStmt is a prepared statement.
+type lentStmt struct {
+	driver.Stmt
+	l *loan
+}
+
+var (
+	_ driver.StmtExecContext  = lentStmt{}
+	_ driver.StmtQueryContext = lentStmt{}
+)
+
+// Close implements driver.Stmt. Once the connection is given back its end is the statement's.
+func (s lentStmt) Close() error {
+	s.l.rows.Use.Lock()
+	defer s.l.rows.Use.Unlock()
+	if s.l.returned.Load() {
+		return nil
+	}
+	return s.Stmt.Close()
+}
+
+// ExecContext implements driver.StmtExecContext.
+func (s lentStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	ctx, leave, err := s.l.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if e, ok := s.Stmt.(driver.StmtExecContext); ok {
+		return e.ExecContext(ctx, args)
+	}
+	return s.Exec(values(args)) //nolint:staticcheck // what there is
+}
+
+// QueryContext implements driver.StmtQueryContext.
+func (s lentStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	return s.l.query(ctx, func(ctx context.Context) (driver.Rows, error) {
+		if q, ok := s.Stmt.(driver.StmtQueryContext); ok {
+			return q.QueryContext(ctx, args)
+		}
+		return s.Query(values(args)) //nolint:staticcheck // what there is
+	})
+}
+
+func values(args []driver.NamedValue) []driver.Value {
+	v := make([]driver.Value, len(args))
+	for i := range args {
+		v[i] = args[i].Value
+	}
+	return v
 }
 
 // CheckNamedValue implements driver.NamedValueChecker.

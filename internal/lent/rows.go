@@ -6,17 +6,22 @@ import (
 	"database/sql/driver"
 	"io"
 	"sync"
+	"time"
 )
 
-// Set holds the rows that a borrower has open. On SQLite open rows keep a lock on the file
-// even after their connection is closed, so the lender has to close them.
+// Set is the open rows of a borrower. SQLite keeps a lock on its file for them, also after
+// their connection is closed.
 type Set struct {
+	// Use is held while rows are used. A lender whose other uses hold it, too, has the
+	// connection alone once [Set.Acquire] has succeeded and the borrower is refused.
+	Use sync.Mutex
+
 	mu   sync.Mutex
 	open map[*Rows]struct{}
 }
 
-// Add returns the rows for the borrower. When they are closed, end is called, once, with
-// the error of that; the borrower gets what end returns.
+// Add returns rows as the borrower is to have them. When they are closed, once, end gets
+// the error and returns it as the borrower is to see it.
 func (s *Set) Add(rows driver.Rows, end func(error) error) *Rows {
 	r := &Rows{rows: rows, set: s, end: end}
 	s.mu.Lock()
@@ -28,18 +33,28 @@ func (s *Set) Add(rows driver.Rows, end func(error) error) *Rows {
 	return r
 }
 
-// Close closes what is open, but not rows that a goroutine of the borrower is reading.
-// Cancel the contexts of their queries first, or a server may send the rest.
+// Acquire locks Use within d, and reports false if the borrower is in a call all that time.
+// Cancel the contexts of its calls first.
+func (s *Set) Acquire(d time.Duration) bool {
+	const pause = time.Millisecond
+	for ; !s.Use.TryLock(); d -= pause {
+		if d <= 0 {
+			return false
+		}
+		time.Sleep(pause)
+	}
+	return true
+}
+
+// Close closes what is open. Use must be held, and the contexts of the queries canceled, or a
+// server may send the rest.
 func (s *Set) Close() {
 	s.mu.Lock()
 	left := s.open
 	s.open = nil
 	s.mu.Unlock()
 	for r := range left {
-		if r.mu.TryLock() {
-			_ = r.close() // the connection is given up
-			r.mu.Unlock()
-		}
+		_ = r.close() // the connection is given up
 	}
 }
 
@@ -49,7 +64,6 @@ type Rows struct {
 	set *Set
 	end func(error) error
 
-	mu     sync.Mutex // a lender may close them at any time
 	rows   driver.Rows
 	closed bool
 }
@@ -58,15 +72,15 @@ var _ driver.RowsNextResultSet = (*Rows)(nil)
 
 // Columns implements driver.Rows.
 func (r *Rows) Columns() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.set.Use.Lock()
+	defer r.set.Use.Unlock()
 	return r.rows.Columns()
 }
 
 // Next implements driver.Rows.
 func (r *Rows) Next(dest []driver.Value) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.set.Use.Lock()
+	defer r.set.Use.Unlock()
 	if r.closed {
 		return io.EOF
 	}
@@ -75,16 +89,16 @@ func (r *Rows) Next(dest []driver.Value) error {
 
 // HasNextResultSet implements driver.RowsNextResultSet.
 func (r *Rows) HasNextResultSet() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.set.Use.Lock()
+	defer r.set.Use.Unlock()
 	next, ok := r.rows.(driver.RowsNextResultSet)
 	return ok && !r.closed && next.HasNextResultSet()
 }
 
 // NextResultSet implements driver.RowsNextResultSet.
 func (r *Rows) NextResultSet() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.set.Use.Lock()
+	defer r.set.Use.Unlock()
 	if next, ok := r.rows.(driver.RowsNextResultSet); ok && !r.closed {
 		return next.NextResultSet()
 	}
@@ -93,8 +107,8 @@ func (r *Rows) NextResultSet() error {
 
 // Close implements driver.Rows.
 func (r *Rows) Close() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.set.Use.Lock()
+	defer r.set.Use.Unlock()
 	return r.close()
 }
 
