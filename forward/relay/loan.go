@@ -387,7 +387,7 @@ func (s lentStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (dr
 	if e, ok := s.Stmt.(driver.StmtExecContext); ok {
 		return e.ExecContext(ctx, args)
 	}
-	return s.Exec(values(args)) //nolint:staticcheck // what there is
+	return s.Exec(values(args))
 }
 
 // QueryContext implements driver.StmtQueryContext.
@@ -396,7 +396,7 @@ func (s lentStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (d
 		if q, ok := s.Stmt.(driver.StmtQueryContext); ok {
 			return q.QueryContext(ctx, args)
 		}
-		return s.Query(values(args)) //nolint:staticcheck // what there is
+		return s.Query(values(args))
 	})
 }
 
