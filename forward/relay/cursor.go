@@ -152,8 +152,12 @@ func (s *Store) cursorOf(ctx context.Context, q querier, name string) (*cursor, 
 
 // known reports whether a forwarder has ever been registered, and whether it is retired.
 func (s *Store) known(ctx context.Context, q querier, name string) (known, retired bool, err error) {
-	err = q.QueryRowContext(ctx, "SELECT count(*) > 0, count(retired_at) > 0 FROM "+s.prefix+"forwarders WHERE name = "+s.quote(name)).Scan(&known, &retired)
-	return known, retired, err
+	var n int
+	err = q.QueryRowContext(ctx, "SELECT CASE WHEN retired_at IS NULL THEN 0 ELSE 1 END FROM "+s.prefix+"forwarders WHERE name = "+s.quote(name)).Scan(&n)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, false, nil
+	}
+	return err == nil, n == 1, err
 }
 
 // mustKnow is an error if a forwarder has never been registered: its name is misspelt.
@@ -197,8 +201,13 @@ func (s *Store) behind(ctx context.Context, q querier, c *cursor) (n int64, olde
 // free reports whether no process but holder has the lease of a forwarder, and whether it
 // is on offer.
 func (s *Store) free(ctx context.Context, q querier, name, holder string) (free, offered bool, err error) {
-	err = q.QueryRowContext(ctx, "SELECT count(*) > 0, count(CASE WHEN holder IS NULL THEN lease_until END) > 0 FROM "+s.prefix+"forwarders WHERE name = "+s.quote(name)+
-		" AND retired_at IS NULL AND (holder IS NULL OR holder = "+s.quote(holder)+" OR lease_until < "+s.d.now()+")").Scan(&free, &offered)
+	var unheld, dated int
+	err = q.QueryRowContext(ctx, "SELECT CASE WHEN holder IS NULL THEN 1 ELSE 0 END, CASE WHEN lease_until IS NULL THEN 0 ELSE 1 END FROM "+s.prefix+"forwarders WHERE name = "+s.quote(name)+
+		" AND retired_at IS NULL AND (holder IS NULL OR holder = "+s.quote(holder)+" OR lease_until < "+s.d.now()+")").Scan(&unheld, &dated)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, false, nil
+	}
+	free, offered = err == nil, unheld+dated == 2
 	return free, offered, wrap("look for the lease", name, err)
 }
 
