@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+
+	"github.com/go-aftercommit/aftercommit/internal/basestmt"
 )
 
 // optional holds what the base connection can do, looked up once. What it
@@ -45,7 +47,7 @@ func (o *optional) exec(ctx context.Context, query string, args []driver.NamedVa
 	if o.execer == nil {
 		return nil, driver.ErrSkip
 	}
-	values, err := plainValues(ctx, args)
+	values, err := basestmt.Values(ctx, args)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +61,7 @@ func (o *optional) query(ctx context.Context, query string, args []driver.NamedV
 	if o.queryer == nil {
 		return nil, driver.ErrSkip
 	}
-	values, err := plainValues(ctx, args)
+	values, err := basestmt.Values(ctx, args)
 	if err != nil {
 		return nil, err
 	}
@@ -109,44 +111,9 @@ func (o *optional) simple(ctx context.Context, query string) error {
 	if err != nil {
 		return err
 	}
-	_, err = execStmt(ctx, st, nil)
+	_, err = basestmt.Exec(ctx, st, nil)
 	if cerr := st.Close(); err == nil {
 		err = cerr
 	}
 	return err
-}
-
-func execStmt(ctx context.Context, st driver.Stmt, args []driver.NamedValue) (driver.Result, error) {
-	if s, ok := st.(driver.StmtExecContext); ok {
-		return s.ExecContext(ctx, args)
-	}
-	values, err := plainValues(ctx, args)
-	if err != nil {
-		return nil, err
-	}
-	return st.Exec(values) //nolint:staticcheck // legacy drivers have only this
-}
-
-func queryStmt(ctx context.Context, st driver.Stmt, args []driver.NamedValue) (driver.Rows, error) {
-	if s, ok := st.(driver.StmtQueryContext); ok {
-		return s.QueryContext(ctx, args)
-	}
-	values, err := plainValues(ctx, args)
-	if err != nil {
-		return nil, err
-	}
-	return st.Query(values) //nolint:staticcheck // legacy drivers have only this
-}
-
-// plainValues strips names for a driver without named parameters, and gives up
-// if ctx has ended, since the driver will not look.
-func plainValues(ctx context.Context, args []driver.NamedValue) ([]driver.Value, error) {
-	values := make([]driver.Value, len(args))
-	for i, a := range args {
-		if a.Name != "" {
-			return nil, errors.New("sql: driver does not support the use of Named Parameters")
-		}
-		values[i] = a.Value
-	}
-	return values, ctx.Err()
 }

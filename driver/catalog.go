@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/go-aftercommit/aftercommit/internal/basestmt"
 )
 
 // read reads what the driver asks the database for itself, past the wrapper. f
@@ -46,7 +48,7 @@ func (c *conn) queryOwn(ctx context.Context, query string, args []driver.NamedVa
 	if err != nil {
 		return nil, err
 	}
-	rows, err := queryStmt(ctx, st, args)
+	rows, err := basestmt.Query(ctx, st, args)
 	if err != nil {
 		_ = st.Close()
 		return nil, err

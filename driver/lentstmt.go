@@ -3,6 +3,8 @@ package driver
 import (
 	"context"
 	"database/sql/driver"
+
+	"github.com/go-aftercommit/aftercommit/internal/basestmt"
 )
 
 // lentStmt is a statement that the borrower of a lease has prepared.
@@ -27,7 +29,7 @@ func (s *lentStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (d
 		return nil, err
 	}
 	defer cancel()
-	res, err := execStmt(ctx, s.Stmt, args)
+	res, err := basestmt.Exec(ctx, s.Stmt, args)
 	s.l.ran(s.query, err)
 	return res, s.l.leave(err)
 }
@@ -37,7 +39,7 @@ func (s *lentStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (
 	if err != nil {
 		return nil, err
 	}
-	rows, err := queryStmt(ctx, s.Stmt, args)
+	rows, err := basestmt.Query(ctx, s.Stmt, args)
 	s.l.ran(s.query, err)
 	if err != nil {
 		cancel()

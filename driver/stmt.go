@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/internal/basestmt"
 )
 
 // stmt wraps a prepared statement whose execution is of interest.
@@ -96,7 +97,7 @@ func named(args []driver.Value) []driver.NamedValue {
 // ExecContext runs the statement as a job of its connection.
 func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
 	a, err := s.run(ctx, args, func(ctx context.Context) (answer, error) {
-		res, err := execStmt(ctx, s.base, args)
+		res, err := basestmt.Exec(ctx, s.base, args)
 		return answer{res: res}, err
 	})
 	return a.res, err
@@ -105,7 +106,7 @@ func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (drive
 // QueryContext is the counterpart of ExecContext for statements with rows.
 func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
 	a, err := s.run(ctx, args, func(ctx context.Context) (answer, error) {
-		rows, err := queryStmt(ctx, s.base, args)
+		rows, err := basestmt.Query(ctx, s.base, args)
 		return answer{rows: rows}, err
 	})
 	return a.rows, err

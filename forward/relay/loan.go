@@ -50,9 +50,8 @@ func (l *loan) Connect(ctx context.Context) (driver.Conn, error) {
 	if base != nil {
 		return lentConn{l}, l.err()
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := l.until(ctx)
 	defer cancel()
-	defer context.AfterFunc(l.ended, cancel)()
 	base, giveBack, err := l.take(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -104,10 +103,9 @@ func (l *loan) run(f Borrower) (left Left, err error) {
 		l.rows.Use.Unlock()
 	}
 	err = db.Close() // closes statements
-	if alone {
+	if alone {       // and not while a statement is being closed
 		l.rows.Use.Lock()
-		l.returned.Store(true)
-		l.rows.Use.Unlock()
+		defer l.rows.Use.Unlock()
 	}
 	l.returned.Store(true)
 	if left == Nothing && l.changed.Load() {
@@ -136,16 +134,23 @@ func (l *loan) close() {
 }
 
 // enter begins a use of the connection, which no other use and not its lender disturbs until
-// leave is called. ctx ends with the loan.
-func (l *loan) enter(ctx context.Context) (_ context.Context, leave func(), err error) {
+// leave is called.
+func (l *loan) enter() error {
 	l.rows.Use.Lock()
-	if err = l.err(); err != nil {
+	err := l.err()
+	if err != nil {
 		l.rows.Use.Unlock()
-		return nil, nil, err
 	}
+	return err
+}
+
+func (l *loan) leave() { l.rows.Use.Unlock() }
+
+// until returns a context that ends with the loan, too.
+func (l *loan) until(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(l.ended, cancel)
-	return ctx, func() { stop(); cancel(); l.rows.Use.Unlock() }, nil
+	return ctx, func() { stop(); cancel() }
 }
 
 func (l *loan) look(query string) {
@@ -210,213 +215,3 @@ func leaves(query string, within bool) bool {
 	}
 	return false
 }
-
-type lentConn struct{ *loan }
-
-var (
-	_ driver.ExecerContext      = lentConn{}
-	_ driver.QueryerContext     = lentConn{}
-	_ driver.ConnPrepareContext = lentConn{}
-	_ driver.ConnBeginTx        = lentConn{}
-	_ driver.NamedValueChecker  = lentConn{}
-)
-
-// Prepare implements driver.Conn.
-func (l lentConn) Prepare(query string) (driver.Stmt, error) {
-	return l.PrepareContext(context.Background(), query)
-}
-
-// Close leaves the connection open. One that was taken is given back, unless later statements
-// may need its session.
-func (l lentConn) Close() error {
-	l.mu.Lock()
-	giveBack := l.giveBack
-	if giveBack == nil || l.kept.Load() || l.ended.Err() != nil {
-		l.mu.Unlock()
-		return nil
-	}
-	l.base, l.giveBack = nil, nil
-	l.mu.Unlock()
-	giveBack(Nothing)
-	return nil
-}
-
-// Begin implements driver.Conn.
-func (l lentConn) Begin() (driver.Tx, error) {
-	return l.BeginTx(context.Background(), driver.TxOptions{})
-}
-
-// BeginTx takes any options within a transaction: that has others.
-func (l lentConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	if l.within {
-		return noTx{}, nil
-	}
-	_, leave, err := l.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	ctx, cancel := context.WithCancel(ctx) // lib/pq watches it until the transaction ends
-	context.AfterFunc(l.ended, cancel)
-	var tx driver.Tx
-	b, ok := l.base.(driver.ConnBeginTx)
-	switch {
-	case ok:
-		tx, err = b.BeginTx(ctx, opts)
-	case opts != (driver.TxOptions{}):
-		err = errors.New("relay: the driver has no transactions with options")
-	default:
-		tx, err = l.base.Begin() //nolint:staticcheck // what there is
-	}
-	if err != nil {
-		cancel()
-		return nil, err
-	}
-	return lentTx{tx, l.loan, cancel}, nil
-}
-
-type lentTx struct {
-	tx     driver.Tx
-	l      *loan
-	cancel context.CancelFunc
-}
-
-func (t lentTx) Commit() error   { return t.finish(t.tx.Commit) }
-func (t lentTx) Rollback() error { return t.finish(t.tx.Rollback) }
-
-func (t lentTx) finish(f func() error) error {
-	_, leave, err := t.l.enter(context.Background())
-	if err != nil {
-		return err
-	}
-	defer leave()
-	defer t.cancel()
-	return f()
-}
-
-// PrepareContext implements driver.ConnPrepareContext.
-func (l lentConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	ctx, leave, err := l.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	l.look(query)
-	var st driver.Stmt
-	if p, ok := l.base.(driver.ConnPrepareContext); ok {
-		st, err = p.PrepareContext(ctx, query)
-	} else {
-		st, err = l.base.Prepare(query)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return lentStmt{st, l.loan}, nil
-}
-
-// ExecContext implements driver.ExecerContext.
-func (l lentConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	ctx, leave, err := l.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	l.look(query)
-	if e, ok := l.base.(driver.ExecerContext); ok {
-		return e.ExecContext(ctx, query, args)
-	}
-	return nil, driver.ErrSkip
-}
-
-// QueryContext implements driver.QueryerContext.
-func (l lentConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	l.look(query)
-	q, ok := l.base.(driver.QueryerContext)
-	if !ok {
-		return nil, driver.ErrSkip
-	}
-	return l.query(ctx, func(ctx context.Context) (driver.Rows, error) { return q.QueryContext(ctx, query, args) })
-}
-
-// query returns rows whose context lasts until they are closed.
-func (l *loan) query(ctx context.Context, f func(context.Context) (driver.Rows, error)) (driver.Rows, error) {
-	_, leave, err := l.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(l.ended, cancel)
-	rows, err := f(ctx)
-	if err != nil {
-		stop()
-		cancel()
-		return nil, err
-	}
-	return l.rows.Add(rows, func(err error) error { stop(); cancel(); return err }), nil
-}
-
-// lentStmt is a prepared statement.
-type lentStmt struct {
-	driver.Stmt
-	l *loan
-}
-
-var (
-	_ driver.StmtExecContext  = lentStmt{}
-	_ driver.StmtQueryContext = lentStmt{}
-)
-
-// Close implements driver.Stmt. Once the connection is given back its end is the statement's.
-func (s lentStmt) Close() error {
-	s.l.rows.Use.Lock()
-	defer s.l.rows.Use.Unlock()
-	if s.l.returned.Load() {
-		return nil
-	}
-	return s.Stmt.Close()
-}
-
-// ExecContext implements driver.StmtExecContext.
-func (s lentStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	ctx, leave, err := s.l.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	if e, ok := s.Stmt.(driver.StmtExecContext); ok {
-		return e.ExecContext(ctx, args)
-	}
-	return s.Exec(values(args))
-}
-
-// QueryContext implements driver.StmtQueryContext.
-func (s lentStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	return s.l.query(ctx, func(ctx context.Context) (driver.Rows, error) {
-		if q, ok := s.Stmt.(driver.StmtQueryContext); ok {
-			return q.QueryContext(ctx, args)
-		}
-		return s.Query(values(args))
-	})
-}
-
-func values(args []driver.NamedValue) []driver.Value {
-	v := make([]driver.Value, len(args))
-	for i := range args {
-		v[i] = args[i].Value
-	}
-	return v
-}
-
-// CheckNamedValue implements driver.NamedValueChecker.
-func (l lentConn) CheckNamedValue(v *driver.NamedValue) error {
-	if c, ok := l.base.(driver.NamedValueChecker); ok {
-		return c.CheckNamedValue(v)
-	}
-	return driver.ErrSkip
-}
-
-type noTx struct{}
-
-func (noTx) Commit() error   { return nil }
-func (noTx) Rollback() error { return nil }
