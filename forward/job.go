@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"fmt"
 	"maps"
 	"slices"
@@ -75,9 +74,10 @@ func (d *handler) callJob(ctx context.Context, db *sql.DB, s *sink, m memo, up b
 	if err != nil {
 		return found, fmt.Errorf("forward: no connection to read the journal: %w", err)
 	}
-	defer func() { _ = conn.Close() }() // its errors are those of the calls before
+	left := relay.Nothing
+	defer func() { relay.GiveBack(conn, left, nil) }()
 	var read error
-	left, err := relay.Lend(conn, func(lent *sql.DB) bool {
+	left, err = relay.Lend(conn, func(lent *sql.DB) bool {
 		var entries []journal.Entry
 		if _, entries, read = d.look(ctx, lent, &batch{ids: m.Left}, true); read != nil {
 			return false
@@ -95,9 +95,6 @@ func (d *handler) callJob(ctx context.Context, db *sql.DB, s *sink, m memo, up b
 		}
 		return found.Hung
 	})
-	if left != relay.Nothing {
-		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // the pool closes it
-	}
 	if err != nil && found.Failed == nil && read == nil {
 		return found, fmt.Errorf("forward: no connection to read the journal: %w", err)
 	}

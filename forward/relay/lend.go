@@ -95,10 +95,11 @@ func discard(conn *sql.Conn) {
 	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 }
 
-// giveBack returns conn to its pool after err, or closes it where another connection may
-// not have that error: the next step would get the same one again.
-func giveBack(conn *sql.Conn, err error) {
-	if astray(err) {
+// GiveBack returns conn to its pool, or closes it: if something is left there, or where
+// another connection may not have the error of its last use, which the next step would get
+// again.
+func GiveBack(conn *sql.Conn, left Left, err error) {
+	if left != Nothing || astray(err) {
 		discard(conn)
 	}
 	_ = conn.Close() // its errors are those of the calls before
@@ -118,13 +119,13 @@ func astray(err error) bool {
 	return err != nil && state == "" || strings.HasPrefix(state, "25") || strings.HasPrefix(state, "08") || strings.HasPrefix(state, "57P")
 }
 
-// LendOnce is [Lend] for the last use of conn, which goes back to its pool, unless the
-// error of f says that it leads to a server that cannot be written to.
+// LendOnce is [Lend] for the last use of conn, by what executes only statements for data.
+// It goes back to its pool, unless another connection may not have the error of f.
 func LendOnce(conn *sql.Conn, f func(db *sql.DB) error) (err error) {
 	_, lent := Lend(conn, func(db *sql.DB) bool { err = f(db); return false })
 	if err == nil {
 		err = lent
 	}
-	giveBack(conn, err)
+	GiveBack(conn, Nothing, err)
 	return err
 }

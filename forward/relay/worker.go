@@ -376,10 +376,7 @@ func (w *worker) disconnect(err error) {
 	if w.conn == nil {
 		return
 	}
-	if w.left != Nothing {
-		discard(w.conn)
-	}
-	giveBack(w.conn, err)
+	GiveBack(w.conn, w.left, err)
 	w.conn = nil
 	w.relay.leave()
 }
