@@ -141,8 +141,8 @@ func (q *Queue) Start(ctx context.Context, w forward.Worker) (forward.Workers, e
 		running.queues = append(running.queues, queue)
 		config.Queues[queue] = riverqueue.QueueConfig{MaxWorkers: q.maxWorkers}
 	}
-	// The schema is this queue's alone, so that no job of the app's is rescued. A job with
-	// a longer timeout of its own is left alone until that has passed.
+	// The schema is this queue's alone, so that no job of the app's is rescued. A job that
+	// carries a longer timeout is not rescued before that has passed.
 	config.RescueStuckJobsAfter = cmp.Or(config.RescueStuckJobsAfter, max(w.Timeout, config.JobTimeout)+rescueMargin)
 	// Only an operator deletes dead letters of an audit trail.
 	config.CancelledJobRetentionPeriod = cmp.Or(config.CancelledJobRetentionPeriod, forever)

@@ -253,7 +253,7 @@ func TestStoppedDuringACall(t *testing.T) {
 	}
 }
 
-// TestStopWaitsForACall: a call that runs when the relay is told to stop may finish, and
+// TestStopWaitsForACall: a call that is running when the relay stops may finish, and
 // what it delivers is noted. The other leases are free at once.
 func TestStopWaitsForACall(t *testing.T) {
 	each(t, func(w *world) {

@@ -18,8 +18,8 @@ import (
 // offering is a lease with which processes soon see each other.
 const offering = 1500 * time.Millisecond
 
-// beside starts another process's relay with sinks of its own for the targets, as a
-// world that shares the rest.
+// beside starts a second process's relay, with its own sink and pool, and returns its world.
+// The database and the clock are those of w.
 func (w *world) beside(holder string, names ...string) (*world, *relay.Relay) {
 	w.Helper()
 	other := *w

@@ -15,8 +15,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline"
 )
 
-// timelines are where the timeline of a relay is: in its transaction, and over a
-// connection of its own as in another database.
+// timelines are the two ways in which a relay writes the timeline: in its own transaction,
+// and over a separate connection, as it does for another database.
 var timelines = map[string]func(w *world) *threadline.Forwarder{
 	"in the relay's transaction": func(*world) *threadline.Forwarder { return threadline.NewForwarder(nil) },
 	"in a Store": func(w *world) *threadline.Forwarder {
