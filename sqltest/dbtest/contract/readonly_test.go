@@ -104,6 +104,26 @@ func TestQueryOnlyFunction(t *testing.T) {
 	}, lite...)
 }
 
+// TestQueryOnlyAfterDDL: PRAGMA query_only after DDL does not hide that the DDL has
+// written, so that its transaction cannot be committed without its events.
+func TestQueryOnlyAfterDDL(t *testing.T) {
+	each(t, func(w *world) {
+		w.breakJournal()
+		conn := w.conn()
+		w.must(conn.ExecContext(ctx(), "BEGIN"))
+		w.must(conn.ExecContext(ctx(), "CREATE TABLE IF NOT EXISTS made (id int)"))
+		w.must(conn.ExecContext(ctx(), "PRAGMA query_only = 1"))
+		w.record(conn, "a")
+		if _, err := conn.ExecContext(ctx(), "COMMIT"); err == nil || !strings.Contains(err.Error(), "broken") {
+			w.Errorf("COMMIT says %v", err)
+		}
+		if got := w.list("SELECT count(*) FROM sqlite_master WHERE name = 'made'"); got != "0" {
+			w.Error("the table was made without the event of its transaction")
+		}
+		w.want("", "", "")
+	}, lite...)
+}
+
 // TestTooLateToWrite: events that come when the transaction has written and is
 // read-only can be written nowhere: in another transaction they would be there
 // whether or not this one commits.
