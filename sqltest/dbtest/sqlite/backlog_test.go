@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/forward"
@@ -59,8 +60,14 @@ func (s *sink) take() []string {
 // waiting is an app whose sink, and others, have missed n events.
 func waiting(t *testing.T, n int, others ...*sink) (*world, *forward.Hub, *sql.DB, *sink) {
 	t.Helper()
+	return waitingFor(t, zap.NewNop(), n, others...)
+}
+
+// waitingFor is waiting with a logger.
+func waitingFor(t *testing.T, log *zap.Logger, n int, others ...*sink) (*world, *forward.Hub, *sql.DB, *sink) {
+	t.Helper()
 	w, s := newWorld(t), &sink{}
-	hub := forward.New(&forward.Options{Logger: zap.NewNop(), Grace: time.Nanosecond})
+	hub := forward.New(&forward.Options{Logger: log, Grace: time.Nanosecond})
 	hub.Register(s, forward.Auto)
 	for i, other := range others {
 		hub.Register(other, forward.Auto, forward.ID(fmt.Sprint(i)))
@@ -105,6 +112,28 @@ func TestCommitPaysAShare(t *testing.T) {
 		if commit > missed {
 			t.Fatalf("after %d commits, %d of %d are delivered", commit, next, missed)
 		}
+	}
+}
+
+// TestCommitsReportLagOnce: what one commit's share has found out the next one's
+// remembers, such as that a lag was reported less than ten seconds ago.
+func TestCommitsReportLagOnce(t *testing.T) {
+	const missed = 1200
+	began := time.Now()
+	core, logs := observer.New(zap.WarnLevel)
+	w, _, db, s := waitingFor(t, zap.New(core), missed)
+	w.must(w.bare.ExecContext(ctx, "UPDATE aftercommit_events SET recorded_at = '2020' || substr(recorded_at, 5)"))
+	s.come()
+	commits := 0
+	for got := 0; got < missed; got += len(s.take()) - 1 {
+		w.must(hooks.Record(ctx, db, hooks.Event{Action: "order.noted"}))
+		if commits++; commits > missed {
+			t.Fatal("commits do not deliver what was missed")
+		}
+	}
+	lags := logs.FilterMessage("aftercommit: a forwarder is behind").Len()
+	if most := 1 + int(time.Since(began)/(10*time.Second)); lags == 0 || lags > most {
+		t.Errorf("%d commits have reported %d lags, want 1 to %d", commits, lags, most)
 	}
 }
 
