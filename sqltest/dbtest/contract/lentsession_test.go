@@ -5,9 +5,13 @@ import (
 	"database/sql"
 	sqldriver "database/sql/driver"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/ngrok/sqlmw"
+
+	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -215,33 +219,123 @@ func TestForwarderPreparesACommit(t *testing.T) {
 	})
 }
 
-// TestForwarderFailsToCommit: SQLite keeps a transaction whose COMMIT is refused.
+// TestForwarderFailsToCommit: SQLite keeps a transaction whose COMMIT is refused. Some of
+// its drivers roll it back then, others do not.
 func TestForwarderFailsToCommit(t *testing.T) {
+	reading := func(w *world, _ *sql.Tx) (stop func(), err error) { return w.reader(), nil }
+	violating := func(_ *world, tx *sql.Tx) (stop func(), err error) {
+		_, err = tx.ExecContext(ctx(), "INSERT INTO lines (id, thing) VALUES (1, 99)")
+		return func() {}, err
+	}
+	for name, refuse := range map[string]func(*world, *sql.Tx) (func(), error){"busy": reading, "foreign key": violating} {
+		for _, keeps := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", driver keeps it: ", keeps), func(t *testing.T) {
+				e := impatient
+				if keeps {
+					e.Driver = dbtest.Wrap(t, e.Driver, func(d sqldriver.Driver) sqldriver.Driver { return sqlmw.Driver(d, keeping{}) })
+				}
+				w := newWorld(t, e, setup{driver: []driver.Option{driver.WithDialect(hooks.SQLite)}})
+				conn := w.conn()
+				w.must(conn.ExecContext(ctx(), "PRAGMA foreign_keys = 1"))
+				var got error
+				w.sink.during = func(ctx context.Context, _ []journal.Entry) error {
+					tx, err := forward.Conn(ctx).BeginTx(ctx, nil)
+					if err != nil {
+						return err
+					}
+					if _, err = tx.ExecContext(ctx, "INSERT INTO things (id) VALUES (1)"); err != nil {
+						return err
+					}
+					stop, err := refuse(w, tx)
+					if err != nil {
+						return err
+					}
+					got = tx.Commit()
+					stop()
+					return nil
+				}
+				w.record(conn, "a")
+				if got == nil {
+					t.Error("the COMMIT was not refused")
+				}
+				w.sink.during = nil
+				if tx, err := conn.BeginTx(ctx(), nil); err == nil {
+					w.must(tx.Rollback())
+				} else if !errors.Is(err, sqldriver.ErrBadConn) {
+					t.Errorf("the app's next transaction: %v", err)
+				}
+				w.must(w.db.ExecContext(ctx(), "INSERT INTO things (id) VALUES (2)")) // nothing holds a lock
+				w.want("2", "a", "a")
+			})
+		}
+	}
+}
+
+// keeping is a driver whose Commit does no more than to send COMMIT.
+type keeping struct{ sqlmw.NullInterceptor }
+
+func (keeping) ConnBeginTx(c context.Context, conn sqldriver.ConnBeginTx, opts sqldriver.TxOptions) (context.Context, sqldriver.Tx, error) {
+	tx, err := conn.BeginTx(c, opts)
+	return c, keptTx{tx, conn.(sqldriver.ExecerContext)}, err
+}
+
+type keptTx struct {
+	sqldriver.Tx
+	conn sqldriver.ExecerContext
+}
+
+func (t keptTx) Commit() error {
+	_, err := t.conn.ExecContext(ctx(), "COMMIT", nil)
+	return err
+}
+
+// TestForwarderBegins a transaction in every way, and leaves it open.
+func TestForwarderBegins(t *testing.T) {
+	read := func(rows *sql.Rows, err error) error {
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+		}
+		return errors.Join(rows.Err(), rows.Close())
+	}
+	prepared := func(ctx context.Context, db *sql.DB, use func(*sql.Stmt) error) error {
+		st, err := db.PrepareContext(ctx, "BEGIN")
+		if err != nil {
+			return err
+		}
+		return errors.Join(use(st), st.Close())
+	}
+	ways := map[string]func(ctx context.Context, db *sql.DB) error{
+		"exec": func(ctx context.Context, db *sql.DB) error {
+			_, err := db.ExecContext(ctx, "BEGIN")
+			return err
+		},
+		"query": func(ctx context.Context, db *sql.DB) error {
+			return read(db.QueryContext(ctx, "BEGIN")) //nolint:rowserrcheck // read does
+		},
+		"prepared, exec": func(ctx context.Context, db *sql.DB) error {
+			return prepared(ctx, db, func(st *sql.Stmt) error {
+				_, err := st.ExecContext(ctx)
+				return err
+			})
+		},
+		"prepared, query": func(ctx context.Context, db *sql.DB) error {
+			return prepared(ctx, db, func(st *sql.Stmt) error {
+				return read(st.QueryContext(ctx)) //nolint:rowserrcheck // read does
+			})
+		},
+	}
 	each(t, func(w *world) {
-		conn := w.conn()
-		w.must(conn.ExecContext(ctx(), "PRAGMA foreign_keys = 1"))
-		var got error
-		w.sink.during = func(ctx context.Context, _ []journal.Entry) error {
-			tx, err := forward.Conn(ctx).BeginTx(ctx, nil)
-			if err != nil {
-				return err
+		for name, begin := range ways {
+			w.sink.during = func(ctx context.Context, _ []journal.Entry) error { return begin(ctx, forward.Conn(ctx)) }
+			conn := w.conn()
+			w.record(conn, "a")
+			if _, err := conn.ExecContext(ctx(), "SELECT 1"); !errors.Is(err, sqldriver.ErrBadConn) {
+				t.Errorf("%s: the connection is kept: %v", name, err)
 			}
-			if _, err = tx.ExecContext(ctx, "INSERT INTO lines (id, thing) VALUES (1, 99)"); err != nil {
-				return err
-			}
-			got = tx.Commit()
-			return nil
 		}
-		w.record(conn, "a")
-		if got == nil {
-			t.Error("the COMMIT was not refused")
-		}
-		if tx, err := conn.BeginTx(ctx(), nil); err == nil {
-			w.must(tx.Rollback())
-		} else if !errors.Is(err, sqldriver.ErrBadConn) {
-			t.Errorf("the app's next transaction: %v", err)
-		}
-	}, dbtest.SQLite)
+	})
 }
 
 // TestAttacherLeavesATransaction open: the app gets another connection, also as a
