@@ -37,8 +37,7 @@ func (q *quota) next() bool {
 // nothing is behind, or another process has the lease, CatchUp writes nothing.
 func CatchUp(ctx context.Context, s *Store, db *sql.DB, cfg Config, share Share) (left bool, err error) {
 	r := newRelay(s, db, cfg)
-	r.share = len(r.workers)
-	r.beat = time.Now() // no heartbeat: it is gone before others would share with it
+	r.silent = true // it is gone before others would share with it
 	q := &quota{Share: share, clock: r.cfg.Clock, since: r.cfg.Clock.Now()}
 	for _, w := range r.workers {
 		more, err := w.catchUp(ctx, q)

@@ -69,6 +69,7 @@ type Relay struct {
 	cancel   context.CancelFunc
 	once     sync.Once
 	finished sync.WaitGroup
+	silent   bool // it sends no heartbeat
 
 	own registered
 
@@ -285,7 +286,7 @@ func (r *Relay) hasOthers() bool {
 // heartbeat shows that the process lives, and learns its share.
 func (r *Relay) heartbeat(ctx context.Context, q querier) error {
 	r.mu.Lock()
-	due := time.Since(r.beat) > r.cfg.Lease/3
+	due := !r.silent && time.Since(r.beat) > r.cfg.Lease/3
 	if due {
 		r.beat = time.Now()
 	}

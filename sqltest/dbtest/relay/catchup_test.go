@@ -69,3 +69,22 @@ func TestShareOfSeveral(t *testing.T) {
 		}
 	})
 }
+
+// TestCatchUpIsNoProcess: a call that takes longer than processes wait between heartbeats
+// is not counted as one of those that share the forwarders, not by what it leaves behind
+// either.
+func TestCatchUpIsNoProcess(t *testing.T) {
+	each(t, func(w *world) {
+		w.commit("1", "2", "3")
+		w.clock.pass(time.Minute)
+		cfg := relay.Config{Targets: []relay.Target{w.target()}, Batch: 1, Clock: w.clock, Lease: time.Nanosecond}
+		_, err := relay.CatchUp(ctx, w.store, w.one(), cfg, relay.Share{})
+		w.must(err)
+		w.want("1 2 3")
+		var n int
+		w.must(w.db.QueryRowContext(ctx, "SELECT count(*) FROM "+w.own("workers")).Scan(&n))
+		if n != 0 {
+			t.Errorf("it counts as %d processes", n)
+		}
+	})
+}
