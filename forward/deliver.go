@@ -20,13 +20,14 @@ import (
 // sink is a forwarder as one database uses it.
 type sink struct {
 	*registration
-	inCommit atomic.Bool // called within Commit
-	attached bool        // guarded by handler.setup
-	off      atomic.Bool // left out
-	breaker  breaker
-	rivals   rivals
-	proof    proof
-	short    func() string // its shortIdentity, which each job carries
+	inCommit  atomic.Bool // called within Commit
+	attached  bool        // guarded by handler.setup
+	off       atomic.Bool // left out
+	breaker   breaker
+	rivals    said // identities that jobs had
+	elsewhere said // places that jobs had, and where they were worked
+	proof     proof
+	short     func() string // its shortIdentity, which each job carries
 }
 
 // syncSinks returns those of active that are called within Commit.

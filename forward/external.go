@@ -56,6 +56,10 @@ type Job struct {
 	// that program's name; the program that works the job compares it with its own.
 	// A Queue that does not store it leaves it empty.
 	Identity string
+	// Place names the database and the environment in which the job was enqueued. Elsewhere
+	// it is not delivered: see [Options.Environment]. A Queue that does not store it leaves
+	// it empty, and its jobs are delivered anywhere.
+	Place string
 	// Timeout is how long an attempt may take; the Queue then ends its ctx. If an attempt
 	// takes longer, its process has died. Zero stands for [Worker.Timeout]. A Queue should
 	// store it with the job: the program that looks for jobs of dead processes may have
@@ -92,9 +96,10 @@ const (
 	// JobAgain says that events of it failed, which counts as an attempt. The Queue
 	// decides when the next one is.
 	JobAgain
-	// JobWaits says that the sink accepts nothing, the journal could not be read, or the
-	// attempt was cut short: its time was up, a call hung, or the process ends. There is
-	// another attempt after Wait, and this one does not count.
+	// JobWaits says that the sink accepts nothing, the journal could not be read, the job
+	// was enqueued in another database or environment, or the attempt was cut short: its
+	// time was up, a call hung, or the process ends. There is another attempt after Wait,
+	// and this one does not count.
 	JobWaits
 	// JobRefused says that the forwarder will never accept some of its events, and has
 	// accepted the others. There is no further attempt.
@@ -133,7 +138,9 @@ const workerConns = 4
 
 // Work runs the workers of [Options.Queue] on db until ctx ends: for a process that
 // does nothing else, beside apps with [RelayElsewhere]. db is of the base driver, not
-// of the wrapped one, which is an error.
+// of the wrapped one, which is an error. Its role needs what an app's role needs on the
+// journal, USAGE on its schema and EXECUTE on its functions, and what the Queue says, see
+// package river.
 func (h *Hub) Work(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error {
 	d := h.newHandler(hooks.Database{Driver: "worker", Dialect: dialect})
 	d.asked = true
@@ -145,6 +152,9 @@ func (h *Hub) Work(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error
 	var err error
 	if d.journal, err = journal.New(dialect, h.journal); err != nil {
 		return fmt.Errorf("forward: %w", err)
+	}
+	if err = d.openPlaces(); err != nil {
+		return err
 	}
 	if err = d.checkPool(ctx, db); err != nil {
 		return err
@@ -173,10 +183,14 @@ func (d *handler) enqueue(ctx context.Context, f hooks.Flush) error {
 	if len(d.queue.given) == 0 {
 		return nil
 	}
+	place, err := d.placeFor(ctx, f.Conn)
+	if err != nil {
+		return err
+	}
 	ids := idsOf(f.Events)
 	jobs := make([]Job, len(d.queue.given))
 	for i, s := range d.queue.given {
-		jobs[i] = Job{Forwarder: s.name(), Events: ids, MaxAttempts: s.maxAttempts, Identity: s.short(), Timeout: s.jobTimeout()}
+		jobs[i] = Job{Forwarder: s.name(), Events: ids, MaxAttempts: s.maxAttempts, Identity: s.short(), Place: place, Timeout: s.jobTimeout()}
 	}
 	if err := d.hub.external.Enqueue(ctx, f.Conn, d.db.Dialect, jobs); err != nil {
 		return fmt.Errorf("forward: enqueue %d jobs: %w", len(jobs), err)

@@ -51,6 +51,9 @@ func (d *handler) Connect(ctx context.Context, conn *sql.DB) error {
 			return d.failed(ctx, conn, err)
 		}
 	}
+	if err := d.learnPlace(ctx, conn); err != nil {
+		return d.failed(ctx, conn, err)
+	}
 	if d.started.Load() {
 		return nil
 	}

@@ -43,8 +43,9 @@ type Options struct {
 	// with NoJournal.
 	Queue Queue
 	// Environment is a name such as "production". A process does not deliver what
-	// was committed in another environment. Where the database is copied, give each
-	// copy's processes a different name.
+	// was committed in another environment, by the relay or by a Queue that stores
+	// [Job.Place]. Where the database is copied, give each copy's processes a different
+	// name.
 	Environment string
 	// Grace is how long the relay leaves entries to sync forwarders before it
 	// delivers what they have missed. The default is 30 s.

@@ -110,24 +110,24 @@ func funcOf(f any) (name string, certain bool) {
 // process names this process for others on the same database.
 func (h *Hub) process() string { return fmt.Sprintf("%s/%d", h.host, os.Getpid()) }
 
-// rivals are the identities that were reported already.
-type rivals struct {
-	mu   sync.Mutex
-	said map[string]bool
+// said is what jobs had that was reported already.
+type said struct {
+	mu    sync.Mutex
+	texts map[string]bool
 }
 
-// add reports whether an identity is new.
-func (r *rivals) add(identity string) bool {
+// add reports whether a text is new.
+func (s *said) add(text string) bool {
 	const most = 100 // every role that may enqueue chooses them
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.said[identity] || len(r.said) >= most {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.texts[text] || len(s.texts) >= most {
 		return false
 	}
-	if r.said == nil {
-		r.said = make(map[string]bool)
+	if s.texts == nil {
+		s.texts = make(map[string]bool)
 	}
-	r.said[identity] = true
+	s.texts[text] = true
 	return true
 }
 

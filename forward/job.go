@@ -41,6 +41,9 @@ func (d *handler) work(ctx context.Context, db *sql.DB, job Job) Verdict {
 		d.Notify(n)
 		return Verdict{Next: JobRefused, Note: job.Note, Err: err}
 	}
+	if v, waits := d.waitElsewhere(ctx, db, s, &job); waits {
+		return v
+	}
 	d.compareJob(s, &job)
 	was := memoOf(&job)
 	if job.Died && job.Attempt > job.MaxAttempts {

@@ -59,7 +59,8 @@ type queue struct {
 	// denied says that this role may not use the relay's tables.
 	denied atomic.Bool
 	// given are the sinks that Options.Queue delivers to.
-	given []*sink
+	given  []*sink
+	places places // of their jobs
 
 	mu sync.Mutex
 	// On a database without a relay: caught is when a commit last looked for what sync
@@ -131,7 +132,7 @@ func (d *handler) resolve() error {
 			s.inCommit.Store(true)
 		}
 	}
-	return nil
+	return d.openPlaces()
 }
 
 func (d *handler) whyNoQueue() string {

@@ -100,18 +100,6 @@ func (s *Store) registered(ctx context.Context, db querier, name string) (known 
 	return known, nil
 }
 
-// place names the database and its environment.
-func (s *Store) place(ctx context.Context, q querier) (string, error) {
-	var place string
-	env := s.env
-	if env != "" {
-		env = " " + env
-	}
-	query := s.d.place(s.quote(env)) // as the database can store it
-	err := q.QueryRowContext(ctx, "SELECT "+s.d.read(query)).Scan(s.d.scan(&place))
-	return place, err
-}
-
 // acquire takes the lease of a forwarder if it is free, and returns its cursor. It
 // does not wait for a holder that is frozen with the row locked.
 func (s *Store) acquire(ctx context.Context, q querier, name, holder string, ttl time.Duration) (*cursor, error) {

@@ -4,29 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
-	"strings"
 )
 
 // errOwn is what Resume returns for a forwarder that needs no decision: a suspended one,
 // say, of which notices speak in similar words.
 var errOwn = errors.New("its cursor belongs to this database, so there is nothing to decide and nothing was changed: " +
 	"a suspended forwarder goes on by itself once its sink accepts events; Replay gives it events again, Dismiss gives up discarded ones, Retire ends it")
-
-// PlaceError says that a cursor was made in another database than this one,
-// which is a copy, or was restored, or has been promoted with a loss.
-type PlaceError struct{ Forwarder, Was, Is string }
-
-// Error says what to do. What follows the first blank in a place is its environment.
-func (e *PlaceError) Error() string {
-	const choice = "delivery waits until you call Store.Resume: with replay the forwarder gets all that it may have missed, perhaps some of it twice; without, it skips what is in the journal"
-	was, before, _ := strings.Cut(e.Was, " ")
-	if is, now, _ := strings.Cut(e.Is, " "); was == is && before != now {
-		return fmt.Sprintf("relay: the cursor of %s was made in the environment %q, and this is %q: give forward.Options.Environment the same value in all programs; "+
-			"if the environment has changed, or this is a copy, %s", e.Forwarder, before, now, choice)
-	}
-	return fmt.Sprintf("relay: the cursor of %s belongs to another database (%s, this is %s): this is a copy, or was restored; %s", e.Forwarder, e.Was, e.Is, choice)
-}
 
 // Resume continues a forwarder whose cursor belongs to another database
 // ([State.Elsewhere]), with what is committed from now on. For any other forwarder it is

@@ -61,7 +61,7 @@ func TestJobIsReadable(t *testing.T) {
 		var args map[string]any
 		w.must(json.Unmarshal(text, &args))
 		if events, _ := args["events"].([]any); args["forwarder"] != forwarder || args["identity"] == "" || len(events) != 1 ||
-			args["seconds"] != 900.0 || args["max_attempts"] != 7.0 || len(args) != 5 {
+			args["seconds"] != 900.0 || args["max_attempts"] != 7.0 || args["place"] == "" || len(args) != 6 {
 			t.Errorf("the args are %s", text)
 		}
 		w.delivered("") // nobody works here

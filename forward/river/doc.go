@@ -24,6 +24,7 @@
 //	the process dies in it        retried, and the attempt counts; after the last one a
 //	                              worker discards it, with the notice
 //	its args cannot be read       cancelled
+//	it was enqueued elsewhere     snoozed for a minute or more, until Resume
 //
 // An attempt delivers only the events that are left; they are in the job's metadata, with
 // the last error. max_attempts in River's table is one more than forward.MaxAttempts: the
@@ -36,12 +37,18 @@
 // DiscardedJobRetentionPeriod. The journal must keep entries for as long as their jobs may
 // be tried.
 //
+// A job is delivered only in the database and the environment where it was enqueued
+// ([forward.Options]). In a copy it waits for an operator's decision: see [Resume].
+//
 // # River's tables
 //
 // They are made by River's migrations ([Migrate] runs them); the first connection
 // fails without. The app's role needs INSERT and SELECT on river_job, USAGE on its
 // sequence and SELECT on river_migration. Workers use the role of the app's
-// connections, unless they are elsewhere.
+// connections, unless they are elsewhere. Their role needs SELECT, UPDATE and DELETE on
+// river_job; SELECT, INSERT, UPDATE and DELETE on river_leader and river_queue; and SELECT
+// on river_migration; and of the journal the same as an app's role. In a schema that is
+// named, each role needs USAGE on it.
 //
 // An app that has a River of its own gives this one another schema (Schema of
 // Config): the client that leads a schema discards stuck jobs of kinds that it

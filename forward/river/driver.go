@@ -2,6 +2,7 @@ package river
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/riverqueue/river/riverdriver"
@@ -14,6 +15,9 @@ import (
 type riverDriver = riverdriver.Driver[*sql.Tx]
 
 func newDriver(dialect hooks.Dialect, db *sql.DB) (riverDriver, error) {
+	if db == nil {
+		return nil, errors.New("river: db is nil: give it the database with River's tables")
+	}
 	switch dialect {
 	case hooks.Postgres:
 		return riverdatabasesql.New(db), nil

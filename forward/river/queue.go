@@ -49,7 +49,7 @@ type Queue struct {
 var _ forward.Queue = (*Queue)(nil)
 
 // New returns a queue for forward.Options.Queue. It does no I/O, and it panics if
-// River refuses the Config.
+// River refuses the Config, or MaxWorkers is negative or above River's limit.
 func New(o *Options) *Queue {
 	if o == nil {
 		o = &Options{}
@@ -62,8 +62,11 @@ func New(o *Options) *Queue {
 	if q.config.Logger == nil {
 		q.config.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
-	if q.maxWorkers <= 0 {
+	switch {
+	case q.maxWorkers == 0:
 		q.maxWorkers = defaultWorkers
+	case q.maxWorkers < 0 || q.maxWorkers > riverqueue.QueueNumWorkersMax:
+		panic(fmt.Sprintf("river: New: MaxWorkers is %d: it must be between 1 and %d, or 0 for the default of %d", q.maxWorkers, riverqueue.QueueNumWorkersMax, defaultWorkers))
 	}
 	for _, dialect := range []hooks.Dialect{hooks.Postgres, hooks.SQLite} {
 		config := q.config
@@ -86,7 +89,7 @@ func (q *Queue) Enqueue(ctx context.Context, conn *sql.DB, dialect hooks.Dialect
 	for i, j := range jobs {
 		params[i] = riverqueue.InsertManyParams{
 			Args: args{
-				Forwarder: pgtext.Written(j.Forwarder), Events: j.Events, Identity: pgtext.Written(j.Identity),
+				Forwarder: pgtext.Written(j.Forwarder), Events: j.Events, Identity: pgtext.Written(j.Identity), Place: pgtext.Written(j.Place),
 				Seconds: int(j.Timeout / time.Second), MaxAttempts: j.MaxAttempts,
 			},
 			InsertOpts: &riverqueue.InsertOpts{Queue: QueueName(j.Forwarder), MaxAttempts: maxAttempts(j.MaxAttempts)},
@@ -107,17 +110,7 @@ func (q *Queue) Enqueue(ctx context.Context, conn *sql.DB, dialect hooks.Dialect
 // Check implements [forward.Queue]: it looks for River's tables and for the right
 // to insert jobs.
 func (q *Queue) Check(ctx context.Context, conn *sql.DB, dialect hooks.Dialect) error {
-	driver, err := newDriver(dialect, conn)
-	if err != nil {
-		return err
-	}
-	if err = checkTables(ctx, driver, q.config.Schema); err != nil {
-		return err
-	}
-	if dialect != hooks.Postgres {
-		return nil
-	}
-	return checkRights(ctx, conn, q.config.Schema)
+	return checkTables(ctx, conn, dialect, q.config.Schema, insertRights, toInsert)
 }
 
 // Start implements [forward.Queue]: it starts a River client.
@@ -126,7 +119,7 @@ func (q *Queue) Start(ctx context.Context, w forward.Worker) (forward.Workers, e
 	if err != nil {
 		return nil, err
 	}
-	if err = checkTables(ctx, driver, q.config.Schema); err != nil {
+	if err = checkTables(ctx, w.DB, w.Dialect, q.config.Schema, workRights, toWork); err != nil {
 		return nil, err
 	}
 	config := q.config

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"log/slog"
 
 	riverqueue "github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
@@ -16,15 +15,12 @@ import (
 // available to the workers once more, and returns how many there are. With River it is
 // what relay.Store.Replay is with the relay. schema is that of River's tables, as in
 // [Migrate]. Each job delivers the events that the forwarder has not accepted; if they
-// fail again, it is discarded again.
+// fail again, it is discarded again. Jobs that were enqueued in another database or
+// environment wait for [Resume]. It is an error if River knows nothing of the forwarder.
 func Retry(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, forwarder string) (jobs int, err error) {
-	driver, err := newDriver(dialect, db)
+	client, err := operate(dialect, db, schema)
 	if err != nil {
 		return 0, err
-	}
-	client, err := riverqueue.NewClient(driver, &riverqueue.Config{Schema: schema, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return 0, fmt.Errorf("river: retry: %w", err)
 	}
 	const page = 100
 	params := riverqueue.NewJobListParams().Kinds(Kind).Queues(QueueName(forwarder)).
@@ -42,7 +38,10 @@ func Retry(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, forwa
 			jobs++
 		}
 		if len(list.Jobs) < page {
-			return jobs, nil
+			if jobs > 0 {
+				return jobs, nil
+			}
+			return 0, mustKnow(ctx, client, db, dialect, schema, forwarder)
 		}
 		params = params.After(list.LastCursor)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/river"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest/walk"
 )
@@ -28,6 +29,15 @@ func TestQualified(t *testing.T) {
 		w.commit(1)
 		w.untilJobs("completed 1")
 		w.must(w.db.Close())
+		operator := dbtest.Open(w, w.e.Driver, w.dsn)
+		for _, replay := range []bool{true, false} {
+			if _, err := river.Resume(ctx, operator, w.e.Dialect, "", forwarder, "", replay); err == nil || !strings.Contains(err.Error(), "nothing to decide") {
+				t.Errorf("Resume: %v", err)
+			}
+		}
+		if _, err := river.Retry(ctx, operator, w.e.Dialect, "", "misspelt"); err == nil || !strings.Contains(err.Error(), forwarder) {
+			t.Errorf("Retry: %v", err)
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		ours := 0

@@ -25,6 +25,7 @@ type args struct {
 	Forwarder string      `json:"forwarder"`
 	Events    []uuid.UUID `json:"events"`
 	Identity  string      `json:"identity,omitempty"`
+	Place     string      `json:"place,omitempty"` // as Resume sets it, too
 	// Seconds are how long an attempt may take.
 	Seconds     int `json:"seconds,omitempty"`
 	MaxAttempts int `json:"max_attempts,omitempty"`
@@ -132,7 +133,7 @@ func (w *worker) jobOf(job *riverqueue.Job[args]) forward.Job {
 	}
 	_ = json.Unmarshal(job.Metadata, &metadata) // an attempt without it has all events
 	return forward.Job{
-		Forwarder: cmp.Or(w.names[pgtext.Written(job.Args.Forwarder)], job.Args.Forwarder), Events: job.Args.Events, Identity: job.Args.Identity,
+		Forwarder: cmp.Or(w.names[pgtext.Written(job.Args.Forwarder)], job.Args.Forwarder), Events: job.Args.Events, Identity: job.Args.Identity, Place: job.Args.Place,
 		MaxAttempts: cmp.Or(job.Args.MaxAttempts, job.MaxAttempts), Attempt: job.Attempt, Timeout: w.limit(job.Args),
 		Note: string(metadata.Note), Died: metadata.Ended != job.Attempt-1,
 	}
