@@ -118,8 +118,10 @@ type Worker struct {
 	// Timeout is for jobs that have none: the longest that any of Forwarders needs.
 	Timeout time.Duration
 	// Deliver makes one attempt: it reads the job's events from the journal and
-	// calls the forwarder, each within its timeout, and notifies observers. It
-	// holds a connection of DB meanwhile.
+	// calls the forwarder, each within its timeout, and notifies observers. It holds a
+	// connection of DB while it reads, while a SELECT over [Conn] runs, and from the
+	// forwarder's first other statement to the end of the call. Such calls leave one
+	// connection of DB to others, if it has several.
 	Deliver func(ctx context.Context, job Job) Verdict
 }
 
@@ -262,7 +264,8 @@ func (d *handler) startWorkers(ctx context.Context) error {
 }
 
 func (d *handler) runWorkers(ctx context.Context, db *sql.DB) error {
-	w := Worker{DB: db, Dialect: d.db.Dialect, Deliver: func(ctx context.Context, job Job) Verdict { return d.work(ctx, db, job) }}
+	conns := d.newJobConns(db)
+	w := Worker{DB: db, Dialect: d.db.Dialect, Deliver: func(ctx context.Context, job Job) Verdict { return d.work(ctx, conns, job) }}
 	for _, s := range d.queue.given {
 		if !s.off.Load() {
 			w.Forwarders = append(w.Forwarders, s.name())

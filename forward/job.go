@@ -26,8 +26,30 @@ const (
 	reasonDied = "died"
 )
 
+// jobConns are the connections that a Queue's workers have for jobs: a pool, and what each
+// sink may be lent of it.
+type jobConns struct {
+	db      *sql.DB
+	lenders map[*sink]*relay.Lender
+}
+
+// newJobConns returns those of db. One of its connections is never lent, so that the Queue and
+// other sinks' reads of the journal go on while sinks keep theirs. Nor may one sink keep all the
+// others.
+func (d *handler) newJobConns(db *sql.DB) jobConns {
+	all := relay.NewLender(db, 1)
+	c := jobConns{db, make(map[*sink]*relay.Lender, len(d.queue.given))}
+	for _, s := range d.queue.given {
+		c.lenders[s] = all
+		if len(d.queue.given) > 1 {
+			c.lenders[s] = all.Part()
+		}
+	}
+	return c
+}
+
 // work is [Worker.Deliver].
-func (d *handler) work(ctx context.Context, db *sql.DB, job Job) Verdict {
+func (d *handler) work(ctx context.Context, conns jobConns, job Job) Verdict {
 	n := hooks.Notice{Dispatch: Async.String(), Forwarder: job.Forwarder, Attempt: job.Attempt}
 	var s *sink
 	for _, given := range d.queue.given {
@@ -41,7 +63,7 @@ func (d *handler) work(ctx context.Context, db *sql.DB, job Job) Verdict {
 		d.Notify(n)
 		return Verdict{Next: JobRefused, Note: job.Note, Err: err}
 	}
-	if v, waits := d.waitElsewhere(ctx, db, s, &job); waits {
+	if v, waits := d.waitElsewhere(ctx, conns.db, s, &job); waits {
 		return v
 	}
 	d.compareJob(s, &job)
@@ -54,12 +76,11 @@ func (d *handler) work(ctx context.Context, db *sql.DB, job Job) Verdict {
 	}
 	start := time.Now()
 	up := s.proof.since(was.since(start))
-	found, err := d.callJob(ctx, db, s, was, up)
+	found, err := d.callJob(ctx, conns, s, was, up)
 	n.Duration = time.Since(start)
-	if err != nil { // the sink was not called
-		n.Kind, n.Events, n.Reason, n.Err = hooks.NoticeFailed, was.Left, reasonOf(err), err
+	if err != nil { // which says nothing about the sink
+		n.Kind, n.Events, n.Reason, n.Err = hooks.NoticeFailed, found.Untried, found.Why.Reason, err
 		d.Notify(n)
-		found = relay.Findings{Untried: was.Left, Why: relay.Failure{Err: err}}
 	} else {
 		d.notifySink(ctx, s, &found, up)
 	}
@@ -70,51 +91,56 @@ func (d *handler) work(ctx context.Context, db *sql.DB, job Job) Verdict {
 
 func reasonOf(err error) string { word, _ := reason(err); return word }
 
-// callJob makes the attempt over one connection of db. With an error the sink was not
-// called, because the journal could not be read.
-func (d *handler) callJob(ctx context.Context, db *sql.DB, s *sink, m memo, up bool) (found relay.Findings, err error) {
+// callJob makes the attempt. With an error the journal could not be read, or a call of the sink
+// got no connection.
+func (d *handler) callJob(ctx context.Context, conns jobConns, s *sink, m memo, up bool) (found relay.Findings, err error) {
+	entries, err := d.readJob(ctx, conns.db, m.Left)
+	if err != nil {
+		return relay.Findings{Untried: m.Left, Why: relay.Failure{Reason: reasonOf(err), Err: err}}, err
+	}
+	whole, unreadable := readable(entries)
+	if len(whole) > 0 {
+		found = d.attemptJob(ctx, conns.lenders[s], s, m, up, whole)
+	}
+	refused := refusals(unreadable)
+	maps.Copy(refused, goneErrors(missing(m.Left, entries)))
+	if len(refused) > 0 {
+		failed := toResult(callResult{err: Partial(refused)}).Failed
+		maps.Copy(failed, found.Failed)
+		found.Failed = failed
+	}
+	return found, found.Starved
+}
+
+// readJob reads events of a job, over a connection that is given back before the sink is
+// called: that may take a quarter of an hour.
+func (d *handler) readJob(ctx context.Context, db *sql.DB, ids []uuid.UUID) (entries []journal.Entry, err error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
-		return found, fmt.Errorf("forward: no connection to read the journal: %w", err)
+		return nil, fmt.Errorf("forward: no connection to read the journal: %w", err)
 	}
-	left := relay.Nothing
-	defer func() { relay.GiveBack(conn, left, nil) }()
-	var read error
-	left, err = relay.Lend(conn, func(lent *sql.DB) bool {
-		var entries []journal.Entry
-		if _, entries, read = d.look(ctx, lent, &batch{ids: m.Left}, true); read != nil {
-			return false
-		}
-		whole, unreadable := readable(entries)
-		if len(whole) > 0 {
-			found = d.attemptJob(ctx, lent, s, m, up, whole)
-		}
-		refused := refusals(unreadable)
-		maps.Copy(refused, goneErrors(missing(m.Left, entries)))
-		if len(refused) > 0 {
-			failed := toResult(callResult{err: Partial(refused)}).Failed
-			maps.Copy(failed, found.Failed)
-			found.Failed = failed
-		}
-		return found.Hung
+	err = relay.LendOnce(conn, func(lent *sql.DB) (err error) {
+		_, entries, err = d.look(ctx, lent, &batch{ids: ids}, true)
+		return err
 	})
-	if err != nil && found.Failed == nil && read == nil {
-		return found, fmt.Errorf("forward: no connection to read the journal: %w", err)
-	}
-	return found, read
+	return entries, err
 }
 
 // attemptJob calls the sink with entries, first with those of which nothing is known.
-func (d *handler) attemptJob(ctx context.Context, lent *sql.DB, s *sink, m memo, up bool, entries []journal.Entry) relay.Findings {
+func (d *handler) attemptJob(ctx context.Context, lender *relay.Lender, s *sink, m memo, up bool, entries []journal.Entry) relay.Findings {
 	order := make(map[uuid.UUID]int, len(m.Left))
 	for i, id := range m.Left {
 		order[id] = i
 	}
 	slices.SortFunc(entries, func(a, b journal.Entry) int { return cmp.Compare(order[a.ID], order[b.ID]) })
 	return relay.Trial{
-		Call: func(part []journal.Entry) ([]journal.Entry, relay.Result) {
+		Call: func(part []journal.Entry) (seen []journal.Entry, r relay.Result) {
 			part = slices.SortedFunc(slices.Values(part), func(a, b journal.Entry) int { return cmp.Compare(a.Seq, b.Seq) })
-			return d.callSink(ctx, lent, s, part)
+			r = lender.Call(func(lent *sql.DB) (r relay.Result) {
+				seen, r = d.callSink(ctx, lent, s, part)
+				return r
+			})
+			return seen, r
 		},
 		Stop: func() *relay.Failure {
 			if err := d.mayCall(s); err != nil {

@@ -29,12 +29,16 @@ func TestAttemptAtAJob(t *testing.T) {
 		"refused": {20, 1, func(context.Context) error { return Permanent("never", down) }, "never"},
 	} {
 		f := &taker{do: func(ctx context.Context, _ []journal.Entry) error { return test.do(ctx) }}
-		w := newWorld(t, func(h *Hub) { h.Register(f, Sync, Timeout(10*time.Millisecond)) })
+		limit := time.Minute
+		if test.reason == reasonTimeout {
+			limit = 10 * time.Millisecond
+		}
+		w := newWorld(t, func(h *Hub) { h.Register(f, Sync, Timeout(limit)) })
 		entries := make([]journal.Entry, test.events)
 		for i := range entries {
 			entries[i].ID = uuid.New()
 		}
-		found := w.h.attemptJob(ctx, w.conn, w.h.sinks[0], memo{}, false, entries)
+		found := w.h.attemptJob(ctx, relay.NewLender(w.conn, 1), w.h.sinks[0], memo{}, false, entries)
 		if n := len(found.Untried) + len(found.Failed); f.times() != test.calls || n != test.events {
 			t.Errorf("%s: %d calls for %d events, want %d for %d", name, f.times(), n, test.calls, test.events)
 		}

@@ -218,15 +218,15 @@ func (w *worker) call(ctx context.Context, entries []journal.Entry) (r Result, e
 	defer w.lease.inCall(false)
 	clock := w.relay.cfg.Clock
 	began := clock.Now()
-	f := func(db *sql.DB) bool { r = w.target.Deliver(ctx, db, entries); return r.Hung }
-	var starved, lent error
+	deliver := func(db *sql.DB) Result { return w.target.Deliver(ctx, db, entries) }
+	var lent error
 	if w.target.SameDatabase {
 		var left Left
-		left, lent = LendWithin(w.conn, f)
+		left, lent = LendWithin(w.conn, func(db *sql.DB) bool { r = deliver(db); return r.Hung })
 		w.left = max(w.left, left) // its transaction is not over
 	} else {
 		w.disconnect(nil)
-		starved, lent = w.relay.lendFrom(f)
+		r = w.relay.lender.Call(deliver)
 	}
 	w.evidence.called(began, clock.Now())
 	switch {
@@ -237,8 +237,8 @@ func (w *worker) call(ctx context.Context, entries []journal.Entry) (r Result, e
 	case w.left == Open:
 		r = Result{Err: &Failure{Reason: "error", Err: errLeftOpen}}
 	}
-	if err == nil && starved != nil && !r.taken() {
-		err = starved // which says nothing about its entries
+	if err == nil {
+		err = r.Starved
 	}
 	switch {
 	case r.Hung:

@@ -163,7 +163,7 @@ func (k *keeper) attempt(ctx context.Context, leases []*lease) (found map[string
 	if err != nil {
 		return nil, err
 	}
-	defer func() { GiveBack(conn, Nothing, err) }()
+	defer func() { giveBack(conn, Nothing, err) }()
 	if len(leases) > 0 {
 		if found, err = r.store.renewAll(ctx, conn, leases, r.cfg.Lease); err != nil {
 			return nil, err

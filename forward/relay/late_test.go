@@ -58,10 +58,10 @@ func TestLateUse(t *testing.T) {
 			base := &watchers{}
 			pool := sql.OpenDB(base)
 			pool.SetMaxOpenConns(1)
-			r := newRelay(nil, pool, Config{})
+			lender := NewLender(pool, 0)
 			var late sync.WaitGroup
 			var last error
-			_, err := r.lendFrom(func(db *sql.DB) bool {
+			r := lender.Call(func(db *sql.DB) Result {
 				began := make(chan struct{})
 				late.Go(func() {
 					for i := 0; last == nil; i++ {
@@ -71,12 +71,12 @@ func TestLateUse(t *testing.T) {
 					}
 				})
 				<-began
-				return false
+				return Result{}
 			})
-			if err != nil {
-				t.Fatal(err)
+			if r.Err != nil {
+				t.Fatal(r.Err.Err)
 			}
-			if _, err = pool.ExecContext(context.Background(), "next"); err != nil && !errors.Is(err, driver.ErrBadConn) {
+			if _, err := pool.ExecContext(context.Background(), "next"); err != nil && !errors.Is(err, driver.ErrBadConn) {
 				t.Errorf("%s: who gets it next: %v", query, err)
 			}
 			late.Wait()
@@ -92,11 +92,13 @@ func TestLateUse(t *testing.T) {
 func TestNoTurn(t *testing.T) {
 	pool := sql.OpenDB(&watchers{})
 	defer pool.Close()
+	pool.SetMaxOpenConns(1)
 	r := newRelay(nil, pool, Config{})
-	r.slots = make(chan struct{}, 1)
 	target := Target{Deliver: func(ctx context.Context, db *sql.DB, _ []journal.Entry) Result {
-		r.slots <- struct{}{} // another call has it
-		defer func() { <-r.slots }()
+		if !r.lender.enter(ctx, nil) { // another call has it
+			t.Error("it is in use")
+		}
+		defer r.lender.leave()
 		over, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
 		defer cancel()
 		conn, err := db.Conn(over)

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -14,14 +13,8 @@ import (
 // something may still be running on it.
 type Borrower func(db *sql.DB) (running bool)
 
-// Lend runs f with conn, which is in no transaction. left says whether f has left something
-// open, or has changed the session.
-func Lend(conn *sql.Conn, f Borrower) (left Left, err error) {
-	return lend(conn, false, f)
-}
-
-// LendWithin is [Lend] for a connection in a transaction, which f cannot end: Begin, Commit
-// and Rollback do nothing.
+// LendWithin runs f with conn, which is in a transaction that f cannot end: Begin, Commit and
+// Rollback do nothing. left says whether f has left something open, or has changed the session.
 func LendWithin(conn *sql.Conn, f Borrower) (left Left, err error) {
 	return lend(conn, true, f)
 }
@@ -50,55 +43,15 @@ func lend(conn *sql.Conn, within bool, f Borrower) (left Left, err error) {
 	return left, err
 }
 
-// lendFrom is [Lend] for a connection of the relay's pool, which is taken for each use and
-// given back after it: a call that waits for something else is not in the way of other sinks.
-// It is kept once f has executed more than a SELECT, because f may rely on its session then.
-// starved is why f did not get one.
-func (r *Relay) lendFrom(f Borrower) (starved, err error) {
-	l := newLoan(false)
-	l.take = r.take
-	_, err = l.run(f)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.starved, err
-}
-
-// take takes a connection from the pool. giveBack returns it, or closes it if something is
-// left there.
-func (r *Relay) take(ctx context.Context) (base driver.Conn, giveBack func(Left), err error) {
-	if !r.enter(ctx, nil) {
-		return nil, nil, errNoTurn
-	}
-	conn, err := r.db.Conn(ctx)
-	if err != nil {
-		r.leave()
-		return nil, nil, err
-	}
-	given, back, done := make(chan driver.Conn, 1), make(chan Left), make(chan struct{})
-	go func() { // because a base connection is valid within Raw only
-		defer close(done)
-		defer r.leave()
-		_ = conn.Raw(func(base any) error {
-			given <- base.(driver.Conn)
-			if <-back != Nothing {
-				return driver.ErrBadConn // the pool closes it
-			}
-			return nil
-		})
-		_ = conn.Close() // its errors are those of the uses before
-	}()
-	return <-given, func(left Left) { back <- left; <-done }, nil
-}
-
 // discard makes the pool close conn instead of keeping it.
 func discard(conn *sql.Conn) {
 	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 }
 
-// GiveBack returns conn to its pool, or closes it: if something is left there, or where
+// giveBack returns conn to its pool, or closes it: if something is left there, or where
 // another connection may not have the error of its last use, which the next step would get
 // again.
-func GiveBack(conn *sql.Conn, left Left, err error) {
+func giveBack(conn *sql.Conn, left Left, err error) {
 	if left != Nothing || astray(err) {
 		discard(conn)
 	}
@@ -119,13 +72,14 @@ func astray(err error) bool {
 	return err != nil && state == "" || strings.HasPrefix(state, "25") || strings.HasPrefix(state, "08") || strings.HasPrefix(state, "57P")
 }
 
-// LendOnce is [Lend] for the last use of conn, by what executes only statements for data.
+// LendOnce runs f with conn, which is in no transaction, for its last use, by what executes only
+// statements for data.
 // It goes back to its pool, unless another connection may not have the error of f.
 func LendOnce(conn *sql.Conn, f func(db *sql.DB) error) (err error) {
-	_, lent := Lend(conn, func(db *sql.DB) bool { err = f(db); return false })
+	_, lent := lend(conn, false, func(db *sql.DB) bool { err = f(db); return false })
 	if err == nil {
 		err = lent
 	}
-	GiveBack(conn, Nothing, err)
+	giveBack(conn, Nothing, err)
 	return err
 }

@@ -38,7 +38,7 @@ func newLoan(within bool) *loan {
 }
 
 var (
-	errNoTurn = errors.New("relay: no connection became free before the call's time was up: calls of other forwarders hold all of them")
+	errNoTurn = errors.New("relay: no connection became free before the call's time was up: calls of forwarders hold all that they may have")
 	errOver   = errors.New("relay: the connection was lent only until the call returned: open a separate database for later work")
 )
 

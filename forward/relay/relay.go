@@ -62,9 +62,8 @@ type Relay struct {
 
 	workers []*worker
 	keeper  *keeper // nil if the workers renew their leases themselves
-	// slots are the connections that workers may use, all but the keeper's; nil
-	// if there is no limit.
-	slots    chan struct{}
+	// lender has the connections that workers and their sinks may use, all but the keeper's.
+	lender   *Lender
 	stopping chan struct{}
 	cancel   context.CancelFunc
 	once     sync.Once
@@ -90,10 +89,7 @@ func Start(s *Store, db *sql.DB, cfg Config) *Relay {
 	r := newRelay(s, db, cfg)
 	r.cancel = cancel
 	if keeps(s, db) {
-		r.keeper = newKeeper(r)
-		if most := db.Stats().MaxOpenConnections; most > 0 {
-			r.slots = make(chan struct{}, most-1)
-		}
+		r.keeper, r.lender = newKeeper(r), NewLender(db, 1)
 		go r.keeper.run(ctx)
 	}
 	for _, w := range r.workers {
@@ -139,7 +135,7 @@ func newRelay(s *Store, db *sql.DB, cfg Config) *Relay {
 		host, _ := os.Hostname() // a name for people to read
 		cfg.Holder = fmt.Sprintf("%s/%d/%s", host, os.Getpid(), uuid.NewString()[:8])
 	}
-	r := &Relay{store: s, db: db, cfg: cfg, stopping: make(chan struct{}), share: 1, own: registers(&cfg), rivals: make(map[rival]bool)}
+	r := &Relay{store: s, db: db, cfg: cfg, lender: NewLender(db, 0), stopping: make(chan struct{}), share: 1, own: registers(&cfg), rivals: make(map[rival]bool)}
 	for _, t := range cfg.Targets {
 		r.workers = append(r.workers, &worker{relay: r, target: t, wake: make(chan struct{}, 1), rotation: newRotation()})
 	}
@@ -189,27 +185,6 @@ func (r *Relay) end() {
 	r.cancel()
 	if r.keeper != nil {
 		<-r.keeper.over
-	}
-}
-
-// enter waits for a connection that workers and their sinks may use, and reports false if
-// ctx ends or stop is closed before one is free.
-func (r *Relay) enter(ctx context.Context, stop <-chan struct{}) bool {
-	if r.slots == nil {
-		return true
-	}
-	select {
-	case r.slots <- struct{}{}:
-		return true
-	case <-stop:
-	case <-ctx.Done():
-	}
-	return false
-}
-
-func (r *Relay) leave() {
-	if r.slots != nil {
-		<-r.slots
 	}
 }
 

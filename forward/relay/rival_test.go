@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"database/sql"
 	"fmt"
 	"testing"
 
@@ -51,7 +52,7 @@ func TestRivals(t *testing.T) {
 // A rival is reported once, and not too many are.
 func TestRivalsAreReportedOnce(t *testing.T) {
 	n := 0
-	r := newRelay(nil, nil, Config{})
+	r := newRelay(nil, sql.OpenDB(&watchers{}), Config{})
 	r.cfg.Notify = func(hooks.Notice) { n++ }
 	for _, rivals := range []int{10, 10, 200} {
 		for i := range rivals {

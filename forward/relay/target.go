@@ -58,6 +58,9 @@ type Result struct {
 	Hung bool
 	// TimedOut says that the call has returned, but failed when its time was up.
 	TimedOut bool
+	// Starved is why the call got no connection, if it did not deliver all without one. It
+	// then says nothing about its entries, nor about the sink.
+	Starved error
 }
 
 // late reports whether the call took all the time that it had.

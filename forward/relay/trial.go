@@ -42,9 +42,10 @@ type Findings struct {
 	Why     Failure
 	// Proved says that the sink has accepted something, or refused something for good.
 	Proved bool
-	// Hung says that a call has not returned, and Several that one with several entries
-	// has not returned in time.
-	Hung, Several bool
+	// Several says that a call with several entries has not returned in time.
+	Several bool
+	// Starved is why a call got no connection, which has ended the attempt.
+	Starved error
 }
 
 // Run makes the attempt.
@@ -173,6 +174,10 @@ func (r *run) call(entries []journal.Entry) bool {
 	}
 	n := len(entries)
 	seen, got := r.Call(entries)
+	if got.Starved != nil {
+		r.stopped, r.Starved, r.Why = true, got.Starved, got.why()
+		return false
+	}
 	doubtful := got.doubtful(n)
 	if doubtful {
 		r.Why = got.why()
@@ -185,9 +190,7 @@ func (r *run) call(entries []journal.Entry) bool {
 	if doubtful && got.late() && n > 1 && !r.stops() {
 		r.Several, r.OneByOne = true, true
 	}
-	if got.Hung {
-		r.Hung, r.stopped = true, true
-	}
+	r.stopped = r.stopped || got.Hung
 	return !doubtful
 }
 

@@ -38,6 +38,8 @@ func (p *picky) call(part []journal.Entry) ([]journal.Entry, Result) {
 			return part, Result{TimedOut: true, Err: &Failure{Reason: "timeout", Err: errors.New("late")}}
 		case "slow":
 			return part, Result{Hung: true, Err: &Failure{Reason: "timeout", Err: errors.New("slow")}}
+		case "dry":
+			return part, Result{Starved: errNoTurn, Err: &Failure{Reason: reasonStarved, Err: errNoTurn}}
 		}
 	}
 	for _, e := range part {
@@ -116,14 +118,35 @@ func TestTrialTurns(t *testing.T) {
 func TestTrialHangs(t *testing.T) {
 	entries := entriesOf("a", "slow", "b", "slow", "c")
 	var p picky
-	if f := p.trial().Run(entries); !f.Hung || !f.Several || len(f.Untried) != 5 || p.calls != 1 {
+	if f := p.trial().Run(entries); !f.Several || len(f.Untried) != 5 || p.calls != 1 {
 		t.Errorf("together: %+v, %d calls", f, p.calls)
 	}
 	trial := p.trial()
 	trial.OneByOne, trial.Up = true, true
 	f := trial.Run(entries)
-	if !f.Hung || f.Several || len(f.Accepted) != 1 || f.Failed[entries[1].ID].Reason != "timeout" || len(f.Untried) != 3 || p.calls != 2 {
+	if f.Several || len(f.Accepted) != 1 || f.Failed[entries[1].ID].Reason != "timeout" || len(f.Untried) != 3 || p.calls != 2 {
 		t.Errorf("one by one: %+v, %d calls", f, p.calls)
+	}
+}
+
+// TestTrialStarves: a call that got no connection says nothing, and ends the attempt.
+func TestTrialStarves(t *testing.T) {
+	for _, names := range [][]string{{"dry"}, {"a", "dry", "b"}} {
+		entries := entriesOf(names...)
+		for _, oneByOne := range []bool{false, true} {
+			var p picky
+			trial := p.trial()
+			trial.Up, trial.OneByOne = true, oneByOne
+			f := trial.Run(entries)
+			accepted := 0
+			if oneByOne {
+				accepted = len(entries) / 2
+			}
+			if !errors.Is(f.Starved, errNoTurn) || f.Several || len(f.Failed) != 0 || len(f.Accepted) != accepted ||
+				len(f.Untried) != len(entries)-accepted || f.Why.Reason != reasonStarved || p.calls != 1+accepted {
+				t.Errorf("%q, one by one %v: %+v, %d calls", names, oneByOne, f, p.calls)
+			}
+		}
 	}
 }
 
@@ -133,7 +156,7 @@ func TestTrialTimesOut(t *testing.T) {
 	entries := entriesOf("a", "late", "b", "late", "c", "d", "e", "f")
 	var p picky
 	f := p.trial().Run(entries)
-	if f.Hung || !f.Several || len(f.Accepted) != 6 || len(f.Failed) != 2 || len(f.Untried) != 0 || p.calls != 1+8 {
+	if !f.Several || len(f.Accepted) != 6 || len(f.Failed) != 2 || len(f.Untried) != 0 || p.calls != 1+8 {
 		t.Errorf("%+v, %d calls", f, p.calls)
 	}
 	f = p.trial().Run(entriesOf("late", "late", "late", "late", "late", "late"))

@@ -359,12 +359,12 @@ func (w *worker) tellError(err error) {
 // connect takes a connection, which must be given back by disconnect, unless stop is closed
 // before one is free.
 func (w *worker) connect(ctx context.Context, stop <-chan struct{}) error {
-	if !w.relay.enter(ctx, stop) {
+	if !w.relay.lender.enter(ctx, stop) {
 		return context.Cause(ctx)
 	}
 	conn, err := w.relay.db.Conn(ctx)
 	if err != nil {
-		w.relay.leave()
+		w.relay.lender.leave()
 		return err
 	}
 	w.conn, w.left = conn, Nothing
@@ -376,9 +376,9 @@ func (w *worker) disconnect(err error) {
 	if w.conn == nil {
 		return
 	}
-	GiveBack(w.conn, w.left, err)
+	giveBack(w.conn, w.left, err)
 	w.conn = nil
-	w.relay.leave()
+	w.relay.lender.leave()
 }
 
 // reconnect gives the worker another connection: something may still use the one that it

@@ -115,11 +115,19 @@ func (w *world) open(o *forward.Options, d forward.Dispatch, sinkOpts ...forward
 // work lets another process work the jobs until the test ends.
 func (w *world) work() {
 	w.Helper()
+	conns := 0 // any number
+	if w.e.Dialect == hooks.SQLite {
+		conns = 1
+	}
+	w.workOver(conns)
+}
+
+// workOver is work over so many connections.
+func (w *world) workOver(conns int) {
+	w.Helper()
 	c, cancel := context.WithCancel(ctx)
 	db := dbtest.Open(w, w.e.Driver, w.dsn)
-	if w.e.Dialect == hooks.SQLite {
-		db.SetMaxOpenConns(1)
-	}
+	db.SetMaxOpenConns(conns)
 	done := make(chan error, 1)
 	go func() { done <- w.hub.Work(c, db, w.e.Dialect) }()
 	w.Cleanup(func() {
@@ -269,6 +277,12 @@ func (s *sink) calls() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return strings.Join(s.got, ", ")
+}
+
+// deliveries returns how many events were told to be delivered to a forwarder.
+func (w *world) deliveries(forwarder string) int {
+	n, _ := w.sink.count(func(n hooks.Notice) bool { return n.Kind == hooks.NoticeDelivered && n.Forwarder == forwarder })
+	return n
 }
 
 // count returns how many events were told of by the notices that match, and the
