@@ -18,7 +18,8 @@ func (s *stops) Stop(context.Context) error {
 	return nil
 }
 
-func (*stops) Drain(context.Context) error { return nil }
+func (*stops) Drain(context.Context) error                   { return nil }
+func (*stops) States(context.Context) ([]relay.State, error) { return nil, nil }
 
 // TestNothingStartsOnceClosed: a connection may still be made when its database, or the
 // Hub, is closed. It must leave nothing behind.

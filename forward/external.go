@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -44,6 +45,11 @@ type Workers interface {
 	// Drain waits until each job for the forwarders that is there now has had an
 	// attempt, by whichever process.
 	Drain(ctx context.Context) error
+	// States returns how the forwarders stand that have jobs, whichever process works
+	// them: Behind and Oldest count the events of jobs that wait or run, Retrying those that
+	// are tried again after a failure, and Discarded those of dead letters. [Hub.Status]
+	// calls it.
+	States(ctx context.Context) ([]relay.State, error)
 }
 
 // Job names the events of one transaction for one forwarder. They are in the

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/go-aftercommit/aftercommit/forward/relay"
@@ -38,14 +39,20 @@ type DatabaseStatus struct {
 	Mode   hooks.Mode
 	// Journal is how many entries the journal has, at most: the distance from
 	// the oldest to the newest.
-	Journal    int64
+	Journal int64
+	// Forwarders are those that the relay knows.
 	Forwarders []relay.State
+	// Jobs are the forwarders that Options.Queue delivers to, where this process works
+	// their jobs: Behind, Oldest, Retrying and Discarded say how all jobs for them stand.
+	Jobs []relay.State
+	// JobsErr says why Jobs could not be asked.
+	JobsErr error
 	// Waiting is why the delivery of this process has not started yet, or why the Queue's
 	// workers could not be restarted, which is needed once a forwarder that was left out
 	// is attached. It is nil once they have, and is tried again.
 	Waiting error
-	// Err says why it could not be asked; the numbers are zero then. It is an
-	// [ErrNotAsked] where no relay runs in this process.
+	// Err says why it could not be asked; the numbers of Journal and Forwarders are zero
+	// then. It is an [ErrNotAsked] where no relay runs in this process.
 	Err error
 }
 
@@ -63,7 +70,7 @@ type counts struct {
 }
 
 // Status returns the numbers of now. It asks the databases from which this process
-// relays, over the relay's connections.
+// relays, or works the Queue's jobs, over the connections of the relay or the workers.
 func (h *Hub) Status(ctx context.Context) Status {
 	c := &h.counts
 	return Status{
@@ -89,9 +96,30 @@ func (h *Hub) databaseStatus(ctx context.Context) (all []DatabaseStatus) {
 		} else {
 			st.Err = fmt.Errorf("%w: %s", ErrNotAsked, d.whyNotAsked())
 		}
+		st.Jobs, st.JobsErr = d.jobStates(ctx)
 		all = append(all, st)
 	}
 	return all
+}
+
+// jobStates asks the Queue's workers of this process, if there are any.
+func (d *handler) jobStates(ctx context.Context) (states []relay.State, err error) {
+	w := d.workers()
+	if w == nil {
+		return nil, nil
+	}
+	found, err := w.States(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("forward: driver %s: how jobs stand: %w", d.db.Driver, err)
+	}
+	for _, s := range d.queue.given {
+		st := relay.State{Forwarder: s.name()} // without jobs
+		if i := slices.IndexFunc(found, func(f relay.State) bool { return f.Forwarder == st.Forwarder }); i >= 0 {
+			st = found[i]
+		}
+		states = append(states, st)
+	}
+	return states, nil
 }
 
 // ask asks the database how its forwarders stand.
@@ -112,7 +140,7 @@ func (d *handler) whyNotAsked() string {
 	case d.starter.waitsFor() != nil:
 		return "delivery waits, see Waiting"
 	case len(d.sinks) == 0 && len(d.queue.given) > 0:
-		return "Options.Queue delivers: ask its own tools"
+		return "Options.Queue delivers: see Jobs, in the process that works them; or ask the Queue's package (river.States)"
 	case len(d.sinks) == 0:
 		return "no forwarder is registered"
 	case d.hub.relayMode == RelayElsewhere:

@@ -28,7 +28,7 @@
 // attempt) or discarded.
 //
 // What the databases know is asked for at each collection, once [Observer.Watch]
-// was called, for each forwarder:
+// was called, for each forwarder; with River, entries are the events of its jobs:
 //
 //	aftercommit.forwarder.lag           s            age of the oldest entry that it has not got
 //	aftercommit.forwarder.behind        {event}      entries that it has not got
@@ -40,7 +40,10 @@
 // These, but for the transactions, have no point while a database does not answer: an
 // alert should be for their absence, too. Only the process that relays has any: an app on
 // PostgreSQL or, with [forward.RelayElsewhere] and on SQLite, the one with
-// [forward.Hub.Relay], which should call Watch. If no such process runs on SQLite, alert
+// [forward.Hub.Relay], which should call Watch. Of forwarders that River delivers to, each
+// process that works their jobs has them, of all jobs there are: an app or, with
+// [forward.RelayElsewhere], the one with [forward.Hub.Work]. If no process works them the
+// points are absent. If no such process runs on SQLite, alert
 // on deliveries with the outcome failed, and look with relay.Store.States.
 //
 // # Attributes

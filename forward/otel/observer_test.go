@@ -235,7 +235,7 @@ func (s status) Status(context.Context) forward.Status { return forward.Status(s
 // TestWatch: what is behind, what is retired, and what does not answer.
 func TestWatch(t *testing.T) {
 	ob, reader := newObserver(t)
-	down := errors.New("down")
+	down, locked := errors.New("down"), errors.New("locked")
 	err := ob.Watch(status{Pending: 7, Databases: []forward.DatabaseStatus{
 		{Driver: "a", Journal: 9, Forwarders: []relay.State{
 			{Forwarder: "late", Behind: 3, Retrying: 2, Discarded: 1, Oldest: time.Now().Add(-time.Hour)},
@@ -243,13 +243,14 @@ func TestWatch(t *testing.T) {
 			{Forwarder: "gone", Behind: 3, RetiredAt: time.Now()},
 		}},
 		{Driver: "b", Err: down},
-		{Driver: "c", Err: fmt.Errorf("%w: the relay runs elsewhere", forward.ErrNotAsked)},
+		{Driver: "c", Err: fmt.Errorf("%w: the relay runs elsewhere", forward.ErrNotAsked), Jobs: []relay.State{{Forwarder: "queued", Behind: 5, Retrying: 4, Discarded: 6}}},
+		{Driver: "d", Err: forward.ErrNotAsked, JobsErr: locked},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, err := collect(t, reader)
-	if !errors.Is(err, down) || errors.Is(err, forward.ErrNotAsked) {
+	if !errors.Is(err, down) || !errors.Is(err, locked) || errors.Is(err, forward.ErrNotAsked) {
 		t.Errorf("the collection says %v; a database that is not asked is no error", err)
 	}
 	const lag = "aftercommit.forwarder.lags aftercommit.forwarder=late"
@@ -258,14 +259,18 @@ func TestWatch(t *testing.T) {
 	}
 	delete(got, lag)
 	got.want(t, "", points{
-		"aftercommit.transactions.pending{transaction}":                      7,
-		"aftercommit.journal.entries{event}":                                 9,
-		"aftercommit.forwarder.behind{event} aftercommit.forwarder=late":     3,
-		"aftercommit.forwarder.retrying{event} aftercommit.forwarder=late":   2,
-		"aftercommit.forwarder.discarded{event} aftercommit.forwarder=late":  1,
-		"aftercommit.forwarder.lags aftercommit.forwarder=ahead":             0,
-		"aftercommit.forwarder.behind{event} aftercommit.forwarder=ahead":    0,
-		"aftercommit.forwarder.retrying{event} aftercommit.forwarder=ahead":  0,
-		"aftercommit.forwarder.discarded{event} aftercommit.forwarder=ahead": 0,
+		"aftercommit.transactions.pending{transaction}":                       7,
+		"aftercommit.journal.entries{event}":                                  9,
+		"aftercommit.forwarder.behind{event} aftercommit.forwarder=late":      3,
+		"aftercommit.forwarder.retrying{event} aftercommit.forwarder=late":    2,
+		"aftercommit.forwarder.discarded{event} aftercommit.forwarder=late":   1,
+		"aftercommit.forwarder.lags aftercommit.forwarder=ahead":              0,
+		"aftercommit.forwarder.behind{event} aftercommit.forwarder=ahead":     0,
+		"aftercommit.forwarder.retrying{event} aftercommit.forwarder=ahead":   0,
+		"aftercommit.forwarder.discarded{event} aftercommit.forwarder=ahead":  0,
+		"aftercommit.forwarder.lags aftercommit.forwarder=queued":             0,
+		"aftercommit.forwarder.behind{event} aftercommit.forwarder=queued":    5,
+		"aftercommit.forwarder.retrying{event} aftercommit.forwarder=queued":  4,
+		"aftercommit.forwarder.discarded{event} aftercommit.forwarder=queued": 6,
 	})
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
 )
 
 // patience is how long a collection waits for the databases.
@@ -31,7 +34,7 @@ type gauges struct {
 // database that does not answer within five seconds has no points, and its error
 // goes to OpenTelemetry's error handler. One from which this process does not relay
 // ([forward.ErrNotAsked]) has none either, and that is no error: call Watch in the
-// process that relays, such as that of Hub.Relay.
+// process that relays, such as that of Hub.Relay, or in one that works the Queue's jobs.
 func (o *Observer) Watch(s Trail) error {
 	var g gauges
 	var errs []error
@@ -68,28 +71,35 @@ func (g *gauges) observe(to metric.Observer, st forward.Status) error {
 	var errs []error
 	for _, d := range st.Databases {
 		driver := keyDriver.String(d.Driver)
-		if errors.Is(d.Err, forward.ErrNotAsked) {
-			continue
+		if d.JobsErr != nil {
+			errs = append(errs, fmt.Errorf("otel: the database of %s was not asked: %w", d.Driver, d.JobsErr))
 		}
-		if d.Err != nil {
+		switch {
+		case errors.Is(d.Err, forward.ErrNotAsked):
+		case d.Err != nil:
 			errs = append(errs, fmt.Errorf("otel: the database of %s was not asked: %w", d.Driver, d.Err))
-			continue
+		default:
+			to.ObserveInt64(g.journal, d.Journal, metric.WithAttributes(driver))
 		}
-		to.ObserveInt64(g.journal, d.Journal, metric.WithAttributes(driver))
-		for _, f := range d.Forwarders {
-			if !f.RetiredAt.IsZero() {
-				continue
+		// A forwarder that has moved from the relay to the Queue, and has not been retired
+		// yet, is in both: its last points count.
+		for _, f := range slices.Concat(d.Forwarders, d.Jobs) {
+			if f.RetiredAt.IsZero() {
+				g.forwarder(to, driver, &f)
 			}
-			attrs := metric.WithAttributes(driver, keyForwarder.String(f.Forwarder))
-			lag := 0.0
-			if !f.Oldest.IsZero() {
-				lag = max(time.Since(f.Oldest).Seconds(), 0)
-			}
-			to.ObserveFloat64(g.lag, lag, attrs)
-			to.ObserveInt64(g.behind, f.Behind, attrs)
-			to.ObserveInt64(g.retrying, f.Retrying, attrs)
-			to.ObserveInt64(g.discarded, f.Discarded, attrs)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (g *gauges) forwarder(to metric.Observer, driver attribute.KeyValue, f *relay.State) {
+	attrs := metric.WithAttributes(driver, keyForwarder.String(f.Forwarder))
+	lag := 0.0
+	if !f.Oldest.IsZero() {
+		lag = max(time.Since(f.Oldest).Seconds(), 0)
+	}
+	to.ObserveFloat64(g.lag, lag, attrs)
+	to.ObserveInt64(g.behind, f.Behind, attrs)
+	to.ObserveInt64(g.retrying, f.Retrying, attrs)
+	to.ObserveInt64(g.discarded, f.Discarded, attrs)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
@@ -127,7 +128,7 @@ func (q *Queue) Start(ctx context.Context, w forward.Worker) (forward.Workers, e
 	names := make(map[string]string, len(w.Forwarders))
 	riverqueue.AddWorker(config.Workers, &worker{deliver: w.Deliver, timeout: w.Timeout, names: names})
 	config.Queues = make(map[string]riverqueue.QueueConfig, len(w.Forwarders))
-	running := &workers{}
+	running := &workers{states: func(ctx context.Context) ([]relay.State, error) { return States(ctx, w.DB, w.Dialect, q.config.Schema) }, names: names}
 	for _, name := range w.Forwarders {
 		names[pgtext.Written(name)] = name
 		queue := QueueName(name)
@@ -153,6 +154,17 @@ func (q *Queue) Start(ctx context.Context, w forward.Worker) (forward.Workers, e
 type workers struct {
 	client *riverqueue.Client[*sql.Tx]
 	queues []string
+	states func(context.Context) ([]relay.State, error)
+	names  map[string]string // of forwarders, by how they are written in args
+}
+
+// States implements [forward.Workers].
+func (w *workers) States(ctx context.Context) ([]relay.State, error) {
+	states, err := w.states(ctx)
+	for i := range states {
+		states[i].Forwarder = cmp.Or(w.names[states[i].Forwarder], states[i].Forwarder)
+	}
+	return states, err
 }
 
 // Stop implements [forward.Workers].

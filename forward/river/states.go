@@ -59,13 +59,13 @@ const (
 FROM (SELECT pg_catalog.jsonb_extract_path_text(args, 'forwarder') AS forwarder, state::pg_catalog.text AS state, created_at,
 		state::pg_catalog.text IN ('available', 'pending', 'running', 'scheduled') AS waits,
 		CASE WHEN pg_catalog.jsonb_typeof(left_events) = 'array' THEN pg_catalog.jsonb_array_length(left_events) ELSE 0 END AS events
-	FROM (SELECT args, state, created_at, coalesce(pg_catalog.jsonb_extract_path(metadata, 'aftercommit_note', 'left'), pg_catalog.jsonb_extract_path(args, 'events')) AS left_events
+	FROM (SELECT args, state, created_at, coalesce(pg_catalog.jsonb_extract_path(metadata, 'aftercommit_note', 'left'), pg_catalog.jsonb_extract_path(metadata, 'aftercommit_rest'), pg_catalog.jsonb_extract_path(args, 'events')) AS left_events
 		FROM %s WHERE kind = '%s' AND state::pg_catalog.text <> 'completed') jobs) counted
 WHERE forwarder IS NOT NULL GROUP BY forwarder ORDER BY forwarder`
 	statesSQLite = `SELECT forwarder, coalesce(sum(events) FILTER (WHERE waits), 0), coalesce(sum(events) FILTER (WHERE state = 'retryable'), 0),
 	coalesce(sum(events) FILTER (WHERE state IN ('cancelled', 'discarded')), 0), (julianday(min(created_at) FILTER (WHERE waits)) - 2440587.5) * 86400
 FROM (SELECT json_extract(args, '$.forwarder') AS forwarder, state, created_at, state IN ('available', 'pending', 'running', 'scheduled') AS waits,
-		json_array_length(coalesce(metadata -> '$.aftercommit_note.left', args -> '$.events')) AS events
+		json_array_length(coalesce(metadata -> '$.aftercommit_note.left', metadata -> '$.aftercommit_rest', args -> '$.events')) AS events
 	FROM %s WHERE kind = '%s' AND state <> 'completed' AND (typeof(args) <> 'text' OR json_valid(args)))
 WHERE forwarder IS NOT NULL GROUP BY forwarder ORDER BY forwarder`
 )

@@ -29,6 +29,8 @@ type args struct {
 	// Seconds are how long an attempt may take.
 	Seconds     int `json:"seconds,omitempty"`
 	MaxAttempts int `json:"max_attempts,omitempty"`
+	// Timeout is what jobs of an earlier version have instead of Seconds; see isOld.
+	Timeout time.Duration `json:"timeout,omitempty"`
 
 	unreadable error
 }
@@ -82,7 +84,7 @@ func (w *worker) limit(a args) time.Duration {
 	if a.Seconds > 0 {
 		return time.Duration(a.Seconds) * time.Second
 	}
-	return w.timeout
+	return cmp.Or(max(a.Timeout, 0), w.timeout)
 }
 
 // Work makes one attempt.
@@ -130,12 +132,13 @@ func (w *worker) jobOf(job *riverqueue.Job[args]) forward.Job {
 	var metadata struct {
 		Note  json.RawMessage `json:"aftercommit_note"`
 		Ended int             `json:"aftercommit_ended"`
+		Rest  []uuid.UUID     `json:"aftercommit_rest"` // an earlier version's note
 	}
 	_ = json.Unmarshal(job.Metadata, &metadata) // an attempt without it has all events
 	return forward.Job{
 		Forwarder: cmp.Or(w.names[pgtext.Written(job.Args.Forwarder)], job.Args.Forwarder), Events: job.Args.Events, Identity: job.Args.Identity, Place: job.Args.Place,
 		MaxAttempts: cmp.Or(job.Args.MaxAttempts, job.MaxAttempts), Attempt: job.Attempt, Timeout: w.limit(job.Args),
-		Note: string(metadata.Note), Died: metadata.Ended != job.Attempt-1,
+		Note: cmp.Or(string(metadata.Note), noteOf(metadata.Rest)), Died: !job.Args.isOld() && metadata.Ended != job.Attempt-1,
 	}
 }
 

@@ -15,12 +15,13 @@ import (
 // that has died, and goes by the job's own time where it has one.
 func TestTimeout(t *testing.T) {
 	for _, tt := range []struct {
-		name      string
-		own, want time.Duration
+		name           string
+		own, old, want time.Duration
 	}{
-		{"an earlier version's job", 0, 15 * time.Minute},
-		{"a job with a longer time", time.Hour, time.Hour},
-		{"a job with a shorter time", time.Minute, time.Minute},
+		{"a job without one", 0, 0, 15 * time.Minute},
+		{"an earlier version's job", 0, time.Hour, time.Hour},
+		{"a job with a longer time", time.Hour, 0, time.Hour},
+		{"a job with a shorter time", time.Minute, 0, time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			began := time.Now()
@@ -32,7 +33,7 @@ func TestTimeout(t *testing.T) {
 				limit = job.Timeout
 				return forward.Verdict{}
 			}}
-			job := &riverqueue.Job[args]{JobRow: &rivertype.JobRow{}, Args: args{Seconds: int(tt.own.Seconds())}}
+			job := &riverqueue.Job[args]{JobRow: &rivertype.JobRow{}, Args: args{Seconds: int(tt.own.Seconds()), Timeout: tt.old}}
 			w.attempt(t.Context(), w.jobOf(job))
 			if limit != tt.want || w.Timeout(job) != tt.want+time.Minute {
 				t.Errorf("an attempt takes %v, and is over after %v, want %v and a minute more", limit, w.Timeout(job), tt.want)

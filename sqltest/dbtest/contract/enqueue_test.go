@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
@@ -67,5 +68,6 @@ func (q *scriptedQueue) Start(context.Context, forward.Worker) (forward.Workers,
 
 type idleWorkers struct{}
 
-func (idleWorkers) Stop(context.Context) error  { return nil }
-func (idleWorkers) Drain(context.Context) error { return nil }
+func (idleWorkers) Stop(context.Context) error                    { return nil }
+func (idleWorkers) Drain(context.Context) error                   { return nil }
+func (idleWorkers) States(context.Context) ([]relay.State, error) { return nil, nil }

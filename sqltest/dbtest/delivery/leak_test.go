@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
@@ -135,7 +136,8 @@ func (q *workers) Stop(context.Context) error {
 }
 
 // Drain has nothing to wait for.
-func (*workers) Drain(context.Context) error { return nil }
+func (*workers) Drain(context.Context) error                   { return nil }
+func (*workers) States(context.Context) ([]relay.State, error) { return nil, nil }
 
 // hanging is a sink that does not return, not even when its context ends.
 type hanging struct {

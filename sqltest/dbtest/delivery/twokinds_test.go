@@ -13,6 +13,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline"
@@ -210,5 +211,6 @@ func (q *listQueue) Start(ctx context.Context, w forward.Worker) (forward.Worker
 	return q, errors.Join(errs...)
 }
 
-func (q *listQueue) Stop(context.Context) error  { return nil }
-func (q *listQueue) Drain(context.Context) error { return nil }
+func (q *listQueue) Stop(context.Context) error                    { return nil }
+func (q *listQueue) Drain(context.Context) error                   { return nil }
+func (q *listQueue) States(context.Context) ([]relay.State, error) { return nil, nil }
