@@ -39,7 +39,7 @@ func TestLeftOutComesBack(t *testing.T) {
 			w.hub.Register(l, forward.Async)
 			w.hub.Register(w.sink, forward.Async)
 			w.driver = dbtest.Name(w.e.Driver)
-			driver.Register(w.driver, w.e.Driver, w.hub)
+			driver.Register(w.driver, w.e.Driver, w.hub, driver.WriteTimeout(dbtest.Patience))
 			w.db = dbtest.Open(w, w.driver, w.dsn)
 			w.commit(int(mode) + 1)
 			if mode == forward.RelayElsewhere {

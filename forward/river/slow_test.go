@@ -94,7 +94,7 @@ func (w *world) beside(other forward.Forwarder, mode forward.RelayMode, opts ...
 	w.hub.Register(w.sink, forward.Async, opts...)
 	w.hub.Register(other, forward.Async, forward.Timeout(dbtest.Patience))
 	w.driver = dbtest.Name(w.e.Driver)
-	driver.Register(w.driver, w.e.Driver, w.hub)
+	driver.Register(w.driver, w.e.Driver, w.hub, driver.WriteTimeout(dbtest.Patience))
 	w.db = dbtest.Open(w, w.driver, w.dsn)
 	w.must(w.db.PingContext(ctx))
 }

@@ -103,7 +103,7 @@ func (w *world) open(o *forward.Options, d forward.Dispatch, sinkOpts ...forward
 	w.hub = forward.New(o)
 	w.hub.Register(w.sink, d, sinkOpts...)
 	w.driver = dbtest.Name(w.e.Driver)
-	var opts []driver.Option
+	opts := []driver.Option{driver.WriteTimeout(dbtest.Patience)}
 	if w.capture {
 		opts = append(opts, driver.Capture(driver.Tables("orders")))
 	}
@@ -224,7 +224,7 @@ func (w *world) untilJobs(want string) {
 
 func (w *world) until(what string, ok func() bool, has func() string) {
 	w.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(dbtest.Patience); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			w.Fatalf("never: %s; there is %s", what, has())
 		}

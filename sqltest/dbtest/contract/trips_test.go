@@ -19,7 +19,7 @@ func TestRoundTrips(t *testing.T) {
 		// No sink within Commit: what it reads and writes is its own affair.
 		name := dbtest.Name(w.e.Driver)
 		hub := forward.New(&forward.Options{Logger: zap.NewNop(), Relay: forward.RelayElsewhere})
-		driver.Register(name, w.e.Driver, hub, driver.Capture(driver.Tables("orders")))
+		driver.Register(name, w.e.Driver, hub, driver.Capture(driver.Tables("orders")), driver.WriteTimeout(dbtest.Patience))
 		open := func(name string) *sql.DB {
 			db := dbtest.Open(w, name, dbtest.Via(w.dsn, p.Addr()))
 			db.SetMaxOpenConns(1)

@@ -35,7 +35,7 @@ func (w *world) kinds(o forward.Options, d forward.Dispatch) *kinds {
 	k.register(k.hub, d)
 	open := func(e dbtest.Engine, dsn string) *sql.DB {
 		name := dbtest.Name(e.Driver)
-		driver.Register(name, e.Driver, k.hub)
+		driver.Register(name, e.Driver, k.hub, driver.WriteTimeout(dbtest.Patience))
 		return dbtest.Open(w.T, name, dsn)
 	}
 	dsn := dbtest.SQLite.DSN(w.T)

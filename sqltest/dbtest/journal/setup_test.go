@@ -2,6 +2,8 @@ package journal_test
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"strings"
 	"sync"
@@ -133,7 +135,7 @@ func TestManyOpenersAtOnce(t *testing.T) {
 		errs := make(chan error, openers)
 		for _, s := range sessions {
 			j := newJournal(t, e.Dialect, nil)
-			wg.Go(func() { errs <- j.Connect(ctx, s.conn) })
+			wg.Go(func() { errs <- connectPatiently(t, db, s, j) })
 		}
 		wg.Wait()
 		close(errs)
@@ -143,6 +145,23 @@ func TestManyOpenersAtOnce(t *testing.T) {
 			}
 		}
 	}, engines...)
+}
+
+// connectPatiently connects again while another session holds the lock, which is what the
+// error says to do, and over another connection if the server has ended this one: a process
+// may stand still while it makes the tables.
+func connectPatiently(tb testing.TB, db *sql.DB, s *session, j *journal.Journal) (err error) {
+	tb.Helper()
+	for deadline := time.Now().Add(dbtest.Patience); time.Now().Before(deadline); {
+		err = j.Connect(ctx, s.conn)
+		switch {
+		case errors.Is(err, driver.ErrBadConn):
+			s = newSession(tb, db)
+		case hooks.SQLState(err) != "55P03":
+			return err
+		}
+	}
+	return err
 }
 
 // A process that is frozen while it makes the tables does not keep others from

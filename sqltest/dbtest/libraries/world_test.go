@@ -55,7 +55,7 @@ func newWorld(t *testing.T, e dbtest.Engine) *world {
 	hub := forward.New(&forward.Options{Logger: zap.NewNop(), Observer: w})
 	hub.Register(w.recorder, forward.Sync)
 	t.Cleanup(func() { _ = hub.Close(context.Background()) })
-	driver.Register(w.name, e.Driver, hub, driver.Capture(driver.AllTables()))
+	driver.Register(w.name, e.Driver, hub, driver.Capture(driver.AllTables()), driver.WriteTimeout(dbtest.Patience))
 	return w
 }
 

@@ -83,7 +83,7 @@ func (w *world) timelineWithoutTheApp() {
 	audit := forward.New(&forward.Options{Logger: zap.NewNop(), Relay: forward.RelayElsewhere})
 	audit.Register(threadline.NewForwarder(nil), forward.Auto)
 	name := dbtest.Name(w.e.Driver)
-	driver.Register(name, w.e.Driver, audit)
+	driver.Register(name, w.e.Driver, audit, driver.WriteTimeout(dbtest.Patience))
 	app := dbtest.Open(w.T, name, w.as(h.victimRole))
 	w.must(hooks.Record(ctx, app, hooks.Event{Action: "thing.happened"}))
 	w.until("it is in the timeline", func() bool { return w.count("SELECT pg_catalog.count(*) FROM threadline.audit_actions") == 1 })

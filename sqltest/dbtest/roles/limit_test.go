@@ -133,6 +133,6 @@ func (h *hostile) elsewhere() (*sql.DB, *observer.ObservedLogs) {
 	audit := forward.New(&forward.Options{Logger: zap.New(core), Relay: forward.RelayElsewhere})
 	audit.Register(&sink{}, forward.Auto, forward.ID("new"))
 	name := dbtest.Name(h.e.Driver)
-	driver.Register(name, h.e.Driver, audit)
+	driver.Register(name, h.e.Driver, audit, driver.WriteTimeout(dbtest.Patience))
 	return dbtest.Open(h.T, name, h.as(h.victimRole)), logs
 }

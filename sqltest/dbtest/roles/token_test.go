@@ -150,7 +150,7 @@ func TestTokenTaken(t *testing.T) {
 func (w *world) audited(mode hooks.Mode) *sql.DB {
 	w.Helper()
 	name := dbtest.Name(w.e.Driver)
-	driver.Register(name, w.e.Driver, forward.New(&forward.Options{Relay: forward.RelayOff, Logger: zap.NewNop()}), driver.Capture(driver.AllTables()), driver.WithMode(mode))
+	driver.Register(name, w.e.Driver, forward.New(&forward.Options{Relay: forward.RelayOff, Logger: zap.NewNop()}), driver.Capture(driver.AllTables()), driver.WithMode(mode), driver.WriteTimeout(dbtest.Patience))
 	return dbtest.Open(w.T, name, w.dsn)
 }
 

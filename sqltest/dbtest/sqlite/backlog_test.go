@@ -73,7 +73,7 @@ func waitingFor(t *testing.T, log *zap.Logger, n int, others ...*sink) (*world, 
 		hub.Register(other, forward.Auto, forward.ID(fmt.Sprint(i)))
 	}
 	w.name = dbtest.Name("sqlite")
-	driver.Register(w.name, "sqlite", hub)
+	driver.Register(w.name, "sqlite", hub, driver.WriteTimeout(dbtest.Patience))
 	db := w.open("_pragma=busy_timeout(5000)", "_pragma=journal_mode(WAL)")
 	tx, err := db.BeginTx(ctx, nil)
 	w.must(err)
@@ -175,7 +175,7 @@ func TestSuspendedSinkIsNotCalled(t *testing.T) {
 	hub := forward.New(&forward.Options{Logger: zap.NewNop(), Grace: time.Nanosecond})
 	hub.Register(l, forward.Auto, forward.Timeout(time.Millisecond))
 	w.name = dbtest.Name("sqlite")
-	driver.Register(w.name, "sqlite", hub)
+	driver.Register(w.name, "sqlite", hub, driver.WriteTimeout(dbtest.Patience))
 	db := w.open("_pragma=busy_timeout(5000)", "_pragma=journal_mode(WAL)")
 	record := func() { w.must(hooks.Record(ctx, db, hooks.Event{Action: "order.noted"})) }
 	for range 3 {

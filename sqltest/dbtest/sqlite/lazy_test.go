@@ -196,7 +196,7 @@ func TestRegisteredWithACommit(t *testing.T) {
 	w.must(w.open().ExecContext(ctx, "INSERT INTO orders VALUES (1)"))
 	name, hub := dbtest.Name("sqlite"), forward.New(&forward.Options{Logger: zap.NewNop()})
 	hub.Register(w.recorder, forward.Auto, forward.ID("second"))
-	driver.Register(name, "sqlite", hub, driver.Capture(driver.AllTables()))
+	driver.Register(name, "sqlite", hub, driver.Capture(driver.AllTables()), driver.WriteTimeout(dbtest.Patience))
 	db := dbtest.Open(t, name, w.file())
 	tx, err := db.BeginTx(ctx, nil)
 	w.must(err)

@@ -30,7 +30,7 @@ func TestDriver(t *testing.T) {
 			dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 				hub := forward.New(nil)
 				name := dbtest.Name(e.Driver)
-				opts := append([]driver.Option{driver.DefaultActor(hooks.Actor{Type: hooks.System})}, tt.opts...)
+				opts := append([]driver.Option{driver.WriteTimeout(dbtest.Patience), driver.DefaultActor(hooks.Actor{Type: hooks.System})}, tt.opts...)
 				driver.Register(name, e.Driver, hub, opts...)
 				bare, wrapped := e.DSN(t), e.DSN(t)
 				sqltest.TestTransparent(t, opener(e.Driver, bare), opener(name, wrapped), e.Dialect)
