@@ -75,8 +75,8 @@ type Job struct {
 	Attempt int
 	// Note is the Note of the last attempt's [Verdict], "" before the first attempt.
 	Note string
-	// Died says that a process died during the last attempt, if the Queue knows. If
-	// Attempt is above MaxAttempts, the job is then discarded without a call.
+	// Died says that a process died during the last of MaxAttempts, if the Queue knows, and
+	// that no operator has asked for this attempt: the job is discarded without a call.
 	Died bool
 }
 

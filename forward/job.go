@@ -68,7 +68,7 @@ func (d *handler) work(ctx context.Context, conns jobConns, job Job) Verdict {
 	}
 	d.compareJob(s, &job)
 	was := memoOf(&job)
-	if job.Died && job.Attempt > job.MaxAttempts {
+	if job.Died {
 		err := fmt.Errorf("forward: the process died in the last of %d attempts, so it is not known which events the forwarder accepted: have the job tried again by the queue's tools", job.MaxAttempts)
 		n.Kind, n.Events, n.Reason, n.Err = hooks.NoticeDiscarded, was.Left, reasonDied, err
 		d.Notify(n)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/uuid"
 	riverqueue "github.com/riverqueue/river"
-	"github.com/riverqueue/river/rivertype"
 
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
@@ -29,7 +28,7 @@ type args struct {
 	// Seconds are how long an attempt may take.
 	Seconds     int `json:"seconds,omitempty"`
 	MaxAttempts int `json:"max_attempts,omitempty"`
-	// Timeout is what jobs of an earlier version have instead of Seconds; see isOld.
+	// Timeout is what jobs of an earlier version have instead of Seconds.
 	Timeout time.Duration `json:"timeout,omitempty"`
 
 	unreadable error
@@ -54,9 +53,26 @@ func (a *args) UnmarshalJSON(text []byte) error {
 // What a job's metadata has of its last attempt.
 const (
 	noteKey = "aftercommit_note" // forward.Verdict.Note
-	// endedKey is for the number of the last attempt that was not cut short.
-	endedKey = "aftercommit_ended"
+	// rescuesKey is for how often River had rescued the job by then. If it has since, the
+	// process died in the attempt after that one. The numbers of attempts do not show it: an
+	// attempt that is cancelled, also when its result is stored, keeps its number although
+	// the job was to be snoozed.
+	rescuesKey = "aftercommit_rescues"
 )
+
+// metadata is what a job's metadata has of earlier attempts.
+type metadata struct {
+	Note json.RawMessage `json:"aftercommit_note"`
+	Rest []uuid.UUID     `json:"aftercommit_rest"` // an earlier version's note
+	Seen int             `json:"aftercommit_rescues"`
+	// Rescues is River's own count.
+	Rescues int `json:"river:rescue_count"`
+}
+
+func metadataOf(job *riverqueue.Job[args]) (m metadata) {
+	_ = json.Unmarshal(job.Metadata, &m) // an attempt without it has all events
+	return m
+}
 
 // worker delivers jobs.
 type worker struct {
@@ -94,11 +110,7 @@ func (w *worker) Work(ctx context.Context, job *riverqueue.Job[args]) error {
 		v.Err = errors.Join(fmt.Errorf("river: args of job %d: %w", job.ID, job.Args.unreadable), v.Err)
 	}
 	v.Err = storableError(v.Err)
-	ended := job.Attempt
-	if v.Next == forward.JobWaits {
-		ended-- // River gives the next attempt the same number
-	}
-	err := errors.Join(riverqueue.MetadataSet(ctx, endedKey, ended), riverqueue.MetadataSet(ctx, noteKey, json.RawMessage(cmp.Or(v.Note, "{}"))))
+	err := errors.Join(riverqueue.MetadataSet(ctx, rescuesKey, metadataOf(job).Rescues), riverqueue.MetadataSet(ctx, noteKey, json.RawMessage(cmp.Or(v.Note, "{}"))))
 	if err != nil {
 		return errors.Join(v.Err, err)
 	}
@@ -108,10 +120,7 @@ func (w *worker) Work(ctx context.Context, job *riverqueue.Job[args]) error {
 	case forward.JobRefused:
 		return riverqueue.JobCancel(v.Err)
 	case forward.JobWaits:
-		if errors.Is(context.Cause(ctx), rivertype.ErrJobCancelledRemotely) {
-			return v.Err
-		}
-		return riverqueue.JobSnooze(v.Wait)
+		return riverqueue.JobSnooze(v.Wait) // River cancels it instead, if it was asked to
 	case forward.JobDiscarded:
 		// River discards a job that has no further attempt. By its row in the database it
 		// has one, see maxAttempts.
@@ -129,16 +138,13 @@ func (w *worker) attempt(ctx context.Context, j forward.Job) forward.Verdict {
 
 // jobOf returns the job as package forward is to see it.
 func (w *worker) jobOf(job *riverqueue.Job[args]) forward.Job {
-	var metadata struct {
-		Note  json.RawMessage `json:"aftercommit_note"`
-		Ended int             `json:"aftercommit_ended"`
-		Rest  []uuid.UUID     `json:"aftercommit_rest"` // an earlier version's note
-	}
-	_ = json.Unmarshal(job.Metadata, &metadata) // an attempt without it has all events
+	m, most := metadataOf(job), cmp.Or(job.Args.MaxAttempts, job.MaxAttempts)
 	return forward.Job{
 		Forwarder: cmp.Or(w.names[pgtext.Written(job.Args.Forwarder)], job.Args.Forwarder), Events: job.Args.Events, Identity: job.Args.Identity, Place: job.Args.Place,
-		MaxAttempts: cmp.Or(job.Args.MaxAttempts, job.MaxAttempts), Attempt: job.Attempt, Timeout: w.limit(job.Args),
-		Note: cmp.Or(string(metadata.Note), noteOf(metadata.Rest)), Died: !job.Args.isOld() && metadata.Ended != job.Attempt-1,
+		MaxAttempts: most, Attempt: job.Attempt, Timeout: w.limit(job.Args),
+		// Those after it are what an operator has asked for. What an earlier version has
+		// enqueued has no such attempt.
+		Note: cmp.Or(string(m.Note), noteOf(m.Rest)), Died: m.Rescues > m.Seen && job.Attempt == most+1,
 	}
 }
 
