@@ -45,8 +45,6 @@ func (s *Store) migrate(ctx context.Context) error {
 	case s.dialect == hooks.SQLite:
 		err = s.migrateSQLite(ctx)
 	default:
-		// Several statements in one simple query are one transaction, which the
-		// server rolls back by itself (PostgreSQL manual, section 55.2.2.1).
 		_, err = s.db.ExecContext(ctx, s.names.script(s.dialect))
 	}
 	switch {

@@ -17,7 +17,7 @@ const schemaVersion = 1
 
 var (
 	//go:embed schema/postgres.sql
-	postgresStart string
+	postgresHeader string
 	//go:embed schema/postgres_tables.sql
 	postgresTables string
 	//go:embed schema/sqlite.sql
@@ -25,25 +25,25 @@ var (
 )
 
 // Schema returns the SQL that makes the tables, for migrations by other means than
-// [Store.Migrate]. It is a transaction, from BEGIN to COMMIT. It returns "" for a
-// dialect that the package does not know.
+// [Store.Migrate]. On PostgreSQL it is one statement, which may be run again. On SQLite it
+// is to be run once, in a transaction. It returns "" for a dialect that the package does
+// not know.
 func Schema(dialect hooks.Dialect, opts *Options) string {
-	script := opts.names(dialect).script(dialect)
 	switch dialect {
-	case hooks.Postgres:
-		return "BEGIN;\n" + script + "COMMIT;\n"
-	case hooks.SQLite:
-		return "BEGIN IMMEDIATE;\n" + script + "COMMIT;\n"
+	case hooks.Postgres, hooks.SQLite:
+		return opts.names(dialect).script(dialect)
 	}
 	return ""
 }
 
-// script is the schema without a transaction around it.
 func (n names) script(dialect hooks.Dialect) string {
 	if dialect == hooks.SQLite {
 		prefix := strings.TrimSuffix(quoteIdent(n.schema+"_"), `"`)
 		return strings.ReplaceAll(sqliteScript, `"threadline_`, prefix)
 	}
 	named := strings.NewReplacer(`"threadline"`, quoteIdent(n.schema), `'threadline'`, pgtext.Literal(n.schema))
-	return named.Replace(postgresStart) + pgschema.Install("threadline", n.schema, named.Replace(postgresTables), versionGrant)
+	return named.Replace(postgresHeader) + pgschema.Script{
+		Program: "threadline", Schema: n.schema, Body: named.Replace(postgresTables), Grants: versionGrant,
+		Lock: named.Replace("pg_catalog.hashtextextended('threadline', 7355608)"),
+	}.Install()
 }

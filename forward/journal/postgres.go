@@ -184,10 +184,14 @@ func (p *postgres) byID(ids []uuid.UUID) string {
 }
 
 func (p *postgres) schemaSQL() string {
-	return schemaHeader + pgschema.Install("aftercommit", p.schema, postgresTables+"\n"+postgresFunctions, postgresGrants)
+	return schemaHeader + p.script(postgresTables+"\n"+postgresFunctions).Install()
 }
 
-func (p *postgres) upgradeSQL() string { return pgschema.Upgrade(p.schema, postgresFunctions) }
+func (p *postgres) upgradeSQL() string { return p.script(postgresFunctions).Upgrade() }
+
+func (p *postgres) script(body string) pgschema.Script {
+	return pgschema.Script{Program: "aftercommit", Schema: p.schema, Lock: migrateLock, Body: body, Grants: postgresGrants}
+}
 
 func (p *postgres) all() string {
 	return "SELECT " + p.columns() + ` FROM "` + p.schema + `".audit_events`

@@ -174,7 +174,7 @@ func (p *postgres) connect(ctx context.Context, db *sql.DB, migrate bool) error 
 }
 
 // migrateLock is the advisory lock under which tables are made.
-const migrateLock = "7022364301936586083"
+const migrateLock = "'7022364301936586083'::pg_catalog.int8"
 
 // migrate makes the tables, or upgrades them, or waits for another that does. Raw BEGIN and
 // COMMIT, because db's own transactions may be no-ops or add options.
@@ -208,7 +208,7 @@ func (p *postgres) migrate(ctx context.Context, conn *sql.Conn) (err error) {
 	if err != nil {
 		return err
 	}
-	if script, why := p.script(found, pgschema.Roles{Current: s.user}.Who()); script != "" {
+	if script, why := p.toRun(found, pgschema.Roles{Current: s.user}.Who()); script != "" {
 		if _, err = conn.ExecContext(ctx, script); err != nil {
 			if hooks.SQLState(err) == insufficientPrivilege {
 				return p.unmet(found, s, why, err)
@@ -222,8 +222,8 @@ func (p *postgres) migrate(ctx context.Context, conn *sql.Conn) (err error) {
 	return nil
 }
 
-// script returns what to run, and what to say where user may not.
-func (p *postgres) script(found condition, user string) (script, refusal string) {
+// toRun returns what to run, and what to say where user may not.
+func (p *postgres) toRun(found condition, user string) (script, refusal string) {
 	switch found {
 	case missing:
 		return p.schemaSQL(), user + " may not make them"

@@ -6,14 +6,24 @@
 	END IF;
 	-- What others have put there could run with this role's rights, or be changed by
 	-- them later.
-	IF EXISTS (SELECT FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles o ON true WHERE n.nspname = {name}
-			AND (o.oid = n.nspowner OR o.oid IN (SELECT c.relowner FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid)
-				OR o.oid IN (SELECT p.proowner FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid))
-			AND NOT o.rolsuper AND o.rolname <> current_user
-			AND ((SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user) OR NOT pg_catalog.pg_has_role(o.oid, 'MEMBER'))) THEN
-		RAISE EXCEPTION '{program}: schema %, or something in it, belongs to another role than %: drop it if that role is not to be trusted; else run this as that role, or give the schema and all in it to this one', {name}, current_user
+	FOR given IN SELECT o.kind, o.name, pg_catalog.quote_ident(r.rolname) AS owner
+		FROM (SELECT 1, 'SCHEMA', pg_catalog.quote_ident(n.nspname), n.nspowner
+				FROM pg_catalog.pg_namespace n WHERE n.nspname = {name}
+			UNION ALL SELECT 2, CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END, c.oid::pg_catalog.regclass::pg_catalog.text, c.relowner
+				FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+				WHERE n.nspname = {name} AND c.relkind <> 'i' AND c.relkind <> 'I'
+			UNION ALL SELECT 3, 'ROUTINE', p.oid::pg_catalog.regprocedure::pg_catalog.text, p.proowner
+				FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+				WHERE n.nspname = {name}) o (rank, kind, name, owner)
+			JOIN pg_catalog.pg_roles r ON r.oid = o.owner
+		WHERE NOT r.rolsuper AND r.rolname <> current_user
+			AND ((SELECT m.rolsuper FROM pg_catalog.pg_roles m WHERE m.rolname = current_user) OR NOT pg_catalog.pg_has_role(r.oid, 'MEMBER'))
+		ORDER BY o.rank, o.kind LIMIT 1
+	LOOP
+		RAISE EXCEPTION '{program}: % % belongs to role %, and this is run as role %: drop it if role % is not to be trusted; else run this as role %, or give all in the schema to this one: ALTER % % OWNER TO %',
+				pg_catalog.lower(given.kind), given.name, given.owner, pg_catalog.quote_ident(current_user), given.owner, given.owner, given.kind, given.name, pg_catalog.quote_ident(current_user)
 			USING ERRCODE = 'AC001';
-	END IF;
+	END LOOP;
 	FOR given IN SELECT DISTINCT CASE WHEN a.grantee = 0::pg_catalog.oid THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END AS grantee
 		FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a
 		WHERE n.nspname = {name} AND NOT made AND a.privilege_type = 'CREATE' AND a.grantee <> n.nspowner

@@ -17,22 +17,32 @@ var (
 	before string
 )
 
-// Install returns a script that makes the schema, unless it exists, and then runs body
-// and grants in it. The script is one statement: all of it happens or nothing, in a
-// transaction or without. On what body makes, other roles have only the rights that
-// grants gives. A schema with objects of another role is refused (AC001), with an error
-// that names program.
-func Install(program, schema, body, grants string) string {
-	return fill(program, schema, before, body, grants)
+// Script makes a schema and what is in it. It is one statement: all of it happens or
+// nothing, in a transaction or without, and no setting outlives it.
+type Script struct {
+	// Program is what errors begin with.
+	Program string
+	Schema  string
+	// Lock is an expression of type bigint: the advisory lock that all who run the script
+	// take.
+	Lock string
+	// Body makes what is missing in the schema, as statements of PL/pgSQL. Other roles
+	// have only those rights on it that Grants gives.
+	Body   string
+	Grants string
 }
 
-// Upgrade is [Install] for a schema that exists. It does not look at who owns what in it,
-// so that a superuser may run it, too.
-func Upgrade(schema, body string) string { return fill("", schema, "", body, "") }
+// Install returns the script for a database that may not have the schema. A schema with
+// objects of another role is refused (AC001).
+func (s Script) Install() string { return s.fill(before, s.Grants) }
 
-func fill(program, schema, before, body, after string) string {
-	s := strings.NewReplacer("{before}\n", before, "{body}\n", body, "{after}\n", after).Replace(frame)
-	return strings.NewReplacer("{program}", program, "{schema}", Ident(schema), "{name}", pgtext.Literal(schema)).Replace(s)
+// Upgrade returns the script for a schema that exists. It does not look at who owns what
+// in it, so that a superuser may run it, too.
+func (s Script) Upgrade() string { return s.fill("", "") }
+
+func (s Script) fill(first, last string) string {
+	filled := strings.NewReplacer("{before}\n", first, "{body}\n", s.Body, "{after}\n", last).Replace(frame)
+	return strings.NewReplacer("{program}", s.Program, "{schema}", Ident(s.Schema), "{name}", pgtext.Literal(s.Schema), "{lock}", s.Lock).Replace(filled)
 }
 
 // Ident quotes a name.

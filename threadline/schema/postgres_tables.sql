@@ -2,10 +2,10 @@
 DECLARE
     have integer := 0;
 BEGIN
-    IF EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    IF EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                WHERE n.nspname = 'threadline' AND c.relname = 'schema_version') THEN
         SELECT coalesce(max(version), 0) INTO have FROM "threadline".schema_version;
-    ELSIF EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    ELSIF EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                   WHERE n.nspname = 'threadline' AND c.relname = 'audit_actions') THEN
         RAISE EXCEPTION 'a table audit_actions that is not threadline''s is in the schema %', 'threadline'
             USING ERRCODE = 'AC001', HINT = 'Name another schema in Options.Schema, or rename that table.';
@@ -18,7 +18,7 @@ BEGIN
     IF have < 1 THEN
         CREATE TABLE "threadline".schema_version (
             version    integer PRIMARY KEY,
-            applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+            applied_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
         );
         -- Keys sort by bytes: faster than by language, and a prefix is a range.
         CREATE TABLE "threadline".audit_actions (
@@ -52,13 +52,13 @@ BEGIN
             seq            bigint NOT NULL,
             tx_id          bigint,
             tx_started_at  timestamptz,
-            inserted_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+            inserted_at    timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
             actor_ref      text COLLATE "C" GENERATED ALWAYS AS
-                           (actor_type || coalesce(':' || actor_id, '')) STORED,
+                           (actor_type OPERATOR(pg_catalog.||) coalesce(':' OPERATOR(pg_catalog.||) actor_id, '')) STORED,
             status         text COLLATE "C" GENERATED ALWAYS AS
                            (CASE outcome WHEN 'success' THEN 'ok' ELSE 'error' END) STORED,
             category       text COLLATE "C" GENERATED ALWAYS AS
-                           (regexp_replace(name, '[.][^.]*$', '')) STORED,
+                           (pg_catalog.regexp_replace(name, '[.][^.]*$', '')) STORED,
             verb           text COLLATE "C" GENERATED ALWAYS AS
                            (substring(name FROM '[^.]*$')) STORED
         );
@@ -82,7 +82,7 @@ BEGIN
             WHERE request_id IS NOT NULL;
         -- None for outcome: three values, found by walking the time index.
 
-        IF EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+        IF EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
                    WHERE n.nspname = 'threadline' AND p.proname IN ('record', 'refuse', 'add')) THEN
             RAISE EXCEPTION 'a function record, refuse or add that is not threadline''s is in the schema %', 'threadline'
                 USING ERRCODE = 'AC001', HINT = 'Name another schema in Options.Schema, or rename that function.';

@@ -1,5 +1,7 @@
 -- The timeline store of threadline, for SQLite 3.38 or newer (JSON, generated
 -- columns). Store.Migrate runs these very statements where they have not run.
+-- Run them once, in a transaction: SQLite has no single statement that could do it all,
+-- and tools for migrations open a transaction themselves.
 
 CREATE TABLE main."threadline_schema_version" (
     version    INTEGER PRIMARY KEY,

@@ -32,7 +32,7 @@ func TestRoles(t *testing.T) {
 		t.Fatal(err)
 	}
 	exec(t, owner, "CREATE TABLE orders (id bigint PRIMARY KEY)",
-		"BEGIN;"+schema+"COMMIT", threadline.Schema(hooks.Postgres, nil),
+		schema, threadline.Schema(hooks.Postgres, nil),
 		"CREATE ROLE app LOGIN", "CREATE ROLE reader LOGIN", "GRANT INSERT ON orders TO app",
 		block(t, "GRANT "))
 	t.Cleanup(func() { // roles outlive their database
