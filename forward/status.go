@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,46 +15,66 @@ import (
 )
 
 // Status is what a Hub has seen since it was made. The numbers are events,
-// unless they say otherwise.
+// unless they say otherwise. In JSON names are as in the tags, here and in what it has.
 type Status struct {
-	Logged       int64 // written to the journal, and committed
-	Delivered    int64 // accepted, counted for each forwarder
-	Failed       int64 // refused, counted for each forwarder and attempt; not failed writes
-	Discarded    int64 // given up
-	RolledBack   int64
-	Lost         int64 // could not be written
-	Uncaptured   int64 // statements that capture could not see into
-	Unattributed int64 // written without an actor, captured or recorded
+	Logged       int64 `json:"logged"`    // written to the journal, and committed
+	Delivered    int64 `json:"delivered"` // accepted, counted for each forwarder
+	Failed       int64 `json:"failed"`    // refused, counted for each forwarder and attempt; not failed writes
+	Discarded    int64 `json:"discarded"` // given up
+	RolledBack   int64 `json:"rolled_back"`
+	Lost         int64 `json:"lost"`         // could not be written
+	Uncaptured   int64 `json:"uncaptured"`   // statements that capture could not see into
+	Unattributed int64 `json:"unattributed"` // written without an actor, captured or recorded
 	// Pending is how many transactions wait; see [Hub.Pending].
-	Pending        int
-	ObserverPanics int64
+	Pending        int   `json:"pending"`
+	ObserverPanics int64 `json:"observer_panics"`
 	// Databases are those that are open, once they have had a connection, and those that
 	// Hub.Relay or Hub.Work delivers from.
-	Databases []DatabaseStatus
+	Databases []DatabaseStatus `json:"databases"`
 }
 
-// DatabaseStatus is how the delivery from a database stands.
+// DatabaseStatus is how the delivery from a database stands. In JSON the mode and the
+// errors are text.
 type DatabaseStatus struct {
 	// Driver is the registered name, "relay" for Hub.Relay, "worker" for Hub.Work.
-	Driver string
-	Mode   hooks.Mode
+	Driver string     `json:"driver"`
+	Mode   hooks.Mode `json:"mode"`
 	// Journal is how many entries the journal has, at most: the distance from
 	// the oldest to the newest.
-	Journal int64
+	Journal int64 `json:"journal"`
 	// Forwarders are those that the relay knows.
-	Forwarders []relay.State
+	Forwarders []relay.State `json:"forwarders"`
 	// Jobs are the forwarders that Options.Queue delivers to, where this process works
 	// their jobs: Behind, Oldest, Retrying and Discarded say how all jobs for them stand.
-	Jobs []relay.State
+	Jobs []relay.State `json:"jobs,omitempty"`
 	// JobsErr says why Jobs could not be asked.
-	JobsErr error
+	JobsErr error `json:"jobs_error,omitempty"`
 	// Waiting is why the delivery of this process has not started yet, or why the Queue's
 	// workers could not be restarted, which is needed once a forwarder that was left out
 	// is attached. It is nil once they have, and is tried again.
-	Waiting error
+	Waiting error `json:"waiting,omitempty"`
 	// Err says why it could not be asked; the numbers of Journal and Forwarders are zero
 	// then. It is an [ErrNotAsked] where no relay runs in this process.
-	Err error
+	Err error `json:"error,omitempty"`
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (s DatabaseStatus) MarshalJSON() ([]byte, error) {
+	type plain DatabaseStatus // without this method
+	return json.Marshal(struct {
+		plain
+		Mode    string `json:"mode"`
+		JobsErr string `json:"jobs_error,omitempty"`
+		Waiting string `json:"waiting,omitempty"`
+		Err     string `json:"error,omitempty"`
+	}{plain(s), s.Mode.String(), text(s.JobsErr), text(s.Waiting), text(s.Err)})
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 // ErrNotAsked is the kind of [DatabaseStatus.Err] for a database that Status does not

@@ -1,41 +1,55 @@
 package hooks
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
 )
 
 // Notice is one thing that happened to the audit trail itself. Observers get
-// them; nothing is decided by them.
+// them; nothing is decided by them. In JSON Err is its text.
 type Notice struct {
-	Kind NoticeKind
+	Kind NoticeKind `json:"kind"`
 	// Time is when it was noticed.
-	Time time.Time
+	Time time.Time `json:"time"`
 	// Driver is the registered name of the database's driver.
-	Driver string
+	Driver string `json:"driver,omitempty"`
 	// Events are the events that it is about, where they are known.
-	Events []uuid.UUID
+	Events []uuid.UUID `json:"events,omitempty"`
 	// Count is how many events or statements it is about.
-	Count int
+	Count int `json:"count"`
 	// Forwarder and Dispatch name the forwarder, where it is about a delivery.
 	// Dispatch is "sync" or "async"; it stays "sync" where the relay delivers what
 	// was missed within Commit.
-	Forwarder string
-	Dispatch  string
+	Forwarder string `json:"forwarder,omitempty"`
+	Dispatch  string `json:"dispatch,omitempty"`
 	// Attempt counts from 1.
-	Attempt int
+	Attempt int `json:"attempt,omitempty"`
 	// NextAt is when the relay tries again at the earliest, after NoticeFailed; zero if
 	// it does not, or if that is not known.
-	NextAt time.Time
+	NextAt time.Time `json:"next_at,omitzero"`
 	// Reason is a stable word, such as "timeout" or "schema_mismatch".
-	Reason string
+	Reason string `json:"reason,omitempty"`
 	// Permanent says that trying again is no use.
-	Permanent bool
+	Permanent bool `json:"permanent,omitempty"`
 	// Duration is how long it took, for a delivery.
-	Duration time.Duration
+	Duration time.Duration `json:"duration_ns,omitempty"`
 	// Err is the error, if it is about one.
-	Err error
+	Err error `json:"error,omitempty"`
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (n Notice) MarshalJSON() ([]byte, error) {
+	type plain Notice // without this method
+	text := ""
+	if n.Err != nil {
+		text = n.Err.Error()
+	}
+	return json.Marshal(struct {
+		plain
+		Err string `json:"error,omitempty"`
+	}{plain(n), text})
 }
 
 // NoticeKind names a kind of Notice.

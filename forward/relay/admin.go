@@ -13,16 +13,18 @@ import (
 
 // Failed is an entry that a forwarder has refused.
 type Failed struct {
-	Forwarder string
+	Forwarder string `json:"forwarder"`
 	// EventID is zero for an entry that is unreadable and has no ID.
-	EventID uuid.UUID
+	EventID uuid.UUID `json:"event_id,omitzero"`
 	// Discarded says that no further attempt will be made.
-	Discarded bool
-	Attempts  int
+	Discarded bool `json:"discarded"`
+	Attempts  int  `json:"attempts"`
 	// NextAt is when it is tried again, unless it is discarded.
-	NextAt          time.Time
-	Reason, Error   string
-	FirstAt, LastAt time.Time
+	NextAt  time.Time `json:"next_at,omitzero"`
+	Reason  string    `json:"reason"`
+	Error   string    `json:"error"`
+	FirstAt time.Time `json:"first_at"`
+	LastAt  time.Time `json:"last_at"`
 }
 
 // Failures returns the entries that a forwarder has refused, the oldest attempt first:
@@ -199,28 +201,29 @@ func (s *Store) Span(ctx context.Context, db *sql.DB) (n int64, err error) {
 
 // State is how a forwarder stands.
 type State struct {
-	Forwarder    string
-	RegisteredAt time.Time
+	Forwarder    string    `json:"forwarder"`
+	RegisteredAt time.Time `json:"registered_at"`
 	// RetiredAt is zero unless it is retired.
-	RetiredAt time.Time
+	RetiredAt time.Time `json:"retired_at,omitzero"`
 	// Holder is the process that has the lease, "" if none has, as after one has died, or
 	// while the sink is suspended in each of several processes.
-	Holder string
+	Holder string `json:"holder,omitempty"`
 	// Behind is how many committed entries it has not got; Oldest is when the
 	// first of them was recorded, zero if that cannot be read.
-	Behind int64
-	Oldest time.Time
+	Behind int64     `json:"behind"`
+	Oldest time.Time `json:"oldest,omitzero"`
 	// Retrying and Discarded count failures.
-	Retrying, Discarded int64
+	Retrying  int64 `json:"retrying"`
+	Discarded int64 `json:"discarded"`
 	// Elsewhere says that its cursor belongs to another database; see
 	// [PlaceError].
-	Elsewhere bool
+	Elsewhere bool `json:"elsewhere"`
 	// Suspended says in which processes the sink accepts nothing, since when, and why; as
 	// of their last heartbeats, which are some seconds old. It is nil on SQLite.
-	Suspended []Suspension
+	Suspended []Suspension `json:"suspended,omitempty"`
 	// Conflict lists what running programs have registered by this name, if that
 	// differs, so that one of them gets nothing. It is nil otherwise, and on SQLite.
-	Conflict []string
+	Conflict []string `json:"conflict,omitempty"`
 }
 
 // States returns how all forwarders stand.

@@ -22,10 +22,10 @@ type PurgeOptions struct {
 
 // Purged is what a purge did, or would do.
 type Purged struct {
-	Events int64
+	Events int64 `json:"events"`
 	// Kept counts entries of that age that a forwarder has not settled, or has
 	// discarded.
-	Kept int64
+	Kept int64 `json:"kept"`
 }
 
 // Purge deletes old entries from the journal, in small transactions, so that

@@ -7,9 +7,10 @@ import (
 
 // Suspension is that a sink accepts nothing from a process.
 type Suspension struct {
-	// Program and Process are those of [Config].
-	Program string `json:"-"`
-	Process string `json:"-"`
+	// Program and Process are those of [Config]. In the process itself, and so in what it
+	// registers, they are empty.
+	Program string `json:"program,omitempty"`
+	Process string `json:"process,omitempty"`
 	// Since is when it began, by the clock of the process.
 	Since time.Time `json:"since"`
 	// Reason and Error are of the last call before it.
