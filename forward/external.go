@@ -152,6 +152,9 @@ const workerConns = 4
 func (h *Hub) Work(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error {
 	d := h.newHandler(hooks.Database{Driver: "worker", Dialect: dialect})
 	d.asked = true
+	if err := h.journaled(); err != nil {
+		return err
+	}
 	d.queue.given = slices.DeleteFunc(d.sinks, func(s *sink) bool { return s.dispatch == Sync })
 	d.sinks = nil
 	if h.external == nil || len(d.queue.given) == 0 {

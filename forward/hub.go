@@ -40,7 +40,7 @@ type Options struct {
 	// the relay: package river has one. Its jobs are written in the app's
 	// transaction, and worked beside the app, on SQLite too, unless Relay is
 	// [RelayElsewhere]; see [Hub.Work]. It reads the journal, so it has no use
-	// with NoJournal.
+	// with NoJournal, which is an error.
 	Queue Queue
 	// Environment is a name such as "production". A process does not deliver what
 	// was committed in another environment, by the relay or by a Queue that stores
@@ -48,10 +48,10 @@ type Options struct {
 	// name.
 	Environment string
 	// Grace is how long the relay leaves entries to sync forwarders before it
-	// delivers what they have missed. The default is 30 s.
+	// delivers what they have missed. The default, with 0, is 30 s.
 	Grace time.Duration
 	// Timeout is how long one call of a forwarder may take, and one look into
-	// the journal. The default is 5 s.
+	// the journal. The default, with 0, is 5 s.
 	Timeout time.Duration
 }
 
@@ -71,6 +71,7 @@ type Hub struct {
 	external    Queue // nil without one
 	environment string
 	grace       time.Duration
+	wrong       error // with the options
 	now         func() time.Time
 	counts      counts
 
@@ -88,7 +89,8 @@ var (
 	_ hooks.Journaled = (*Hub)(nil)
 )
 
-// New returns a Hub without forwarders.
+// New returns a Hub without forwarders. Options that are out of range, or contradict each
+// other, are an error of [Hub.Open], so of sql.Open, and of [Hub.Relay] and [Hub.Work].
 func New(o *Options) *Hub {
 	if o == nil {
 		o = &Options{}
@@ -98,7 +100,7 @@ func New(o *Options) *Hub {
 		journal: o.Journal, noJournal: o.NoJournal,
 		application: o.Application, host: o.Host,
 		timeout: o.Timeout, now: time.Now,
-		relayMode: o.Relay, external: o.Queue, environment: o.Environment, grace: o.Grace,
+		relayMode: o.Relay, external: o.Queue, environment: o.Environment, grace: o.Grace, wrong: o.check(),
 		known: make(map[*handler]struct{}),
 	}
 	if h.log == nil {
@@ -133,10 +135,13 @@ func stderrLogger() *zap.Logger {
 }
 
 // Open implements [hooks.Hook]. From the first call on, Register panics. It
-// fails for a forwarder registered with [Async] where there is no queue, and for
+// fails for options that are wrong, for a forwarder registered with [Async] where there is no queue, and for
 // a dialect that the journal does not know.
 func (h *Hub) Open(db hooks.Database) (hooks.Handler, error) {
 	d := h.newHandler(db)
+	if h.wrong != nil {
+		return nil, h.wrong
+	}
 	if db.Mode != nil && db.Mode() == hooks.Off {
 		h.log.Info("aftercommit: the mode is off: nothing is written to the audit trail (driver.WithMode, AFTERCOMMIT_MODE)", zap.String("driver", db.Driver))
 	}

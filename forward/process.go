@@ -29,6 +29,9 @@ import (
 func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error {
 	d := h.newHandler(hooks.Database{Driver: "relay", Dialect: dialect})
 	d.asked = true
+	if err := h.journaled(); err != nil {
+		return err
+	}
 	if len(d.sinks) == 0 {
 		return errNoForwarders
 	}

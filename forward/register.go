@@ -93,6 +93,9 @@ func (h *Hub) Register(f Forwarder, d Dispatch, opts ...RegisterOption) {
 	}
 	r := h.registration(f, d)
 	for _, o := range opts {
+		if o == nil {
+			panic("forward: Register of " + r.kind + " with a nil option")
+		}
 		o(r)
 	}
 	if err := h.add(r); err != nil {

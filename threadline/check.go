@@ -57,6 +57,9 @@ func (s *Store) Check(ctx context.Context) error {
 // noMigrate, all that is wrong. A database that cannot be asked now, such as one that is
 // locked, is no error.
 func (s *Store) attachable(ctx context.Context, noMigrate bool) error {
+	if err := s.known(); err != nil {
+		return err
+	}
 	found, err := s.look(ctx, s.db)
 	if err != nil {
 		return ctx.Err()

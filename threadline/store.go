@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
@@ -22,7 +23,8 @@ type Store struct {
 // Options of a [Store]. The zero value, and nil, mean defaults.
 type Options struct {
 	// Schema is the PostgreSQL schema of the tables, "threadline" by default.
-	// On SQLite, which has none, the tables' names begin with it and "_".
+	// On SQLite, which has none, the tables' names begin with it and "_". It has no NUL,
+	// and on PostgreSQL at most 63 bytes.
 	Schema string
 }
 
@@ -58,13 +60,21 @@ func (o *Options) names(dialect hooks.Dialect) names {
 	return names{schema: schema, actions: at + "audit_actions", version: at + "schema_version", record: at + "record"}
 }
 
-// known refuses a dialect that the store cannot speak.
+// known refuses a dialect that the store cannot speak, and a schema that cannot have
+// that name.
 func (s *Store) known() error {
-	switch s.dialect {
-	case hooks.Postgres, hooks.SQLite:
-		return nil
+	const longest = 63 // bytes: PostgreSQL cuts off the rest, and would have it under another name
+	name := s.names.schema
+	switch {
+	case s.dialect != hooks.Postgres && s.dialect != hooks.SQLite:
+		return fmt.Errorf("threadline: dialect %q: use hooks.Postgres or hooks.SQLite", s.dialect)
+	case s.dialect == hooks.Postgres && len(name) > longest, !utf8.ValidString(name), strings.ContainsRune(name, 0):
+		return &SchemaError{
+			Need: schemaVersion, Problem: fmt.Sprintf("the schema %.*q cannot be made", longest, name),
+			Fix: fmt.Sprintf("give Options.Schema at most %d bytes of text without NUL", longest),
+		}
 	}
-	return fmt.Errorf("threadline: dialect %q: use hooks.Postgres or hooks.SQLite", s.dialect)
+	return nil
 }
 
 func quoteIdent(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }

@@ -34,7 +34,10 @@ type Failed struct {
 func (s *Store) Failures(ctx context.Context, db *sql.DB, forwarder string, discarded bool, limit int) (failed []Failed, err error) {
 	defer s.explain(ctx, db, &err)
 	const most = 1000
-	if limit <= 0 {
+	switch {
+	case limit < 0:
+		return nil, fmt.Errorf("relay: list failures: the limit %d is negative: use 0 for the default of %d", limit, most)
+	case limit == 0:
 		limit = most
 	}
 	state := stateRetrying

@@ -36,6 +36,9 @@ func (q *quota) next() bool {
 // their order; left reports that it was used up before they had everything. Where
 // nothing is behind, or another process has the lease, CatchUp writes nothing.
 func CatchUp(ctx context.Context, s *Store, db *sql.DB, cfg Config, share Share) (left bool, err error) {
+	if err := cfg.check(s, db); err != nil {
+		return false, err
+	}
 	r := newRelay(s, db, cfg)
 	r.silent = true // it is gone before others would share with it
 	q := &quota{Share: share, clock: r.cfg.Clock, since: r.cfg.Clock.Now()}

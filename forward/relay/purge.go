@@ -14,7 +14,7 @@ type PurgeOptions struct {
 	Before time.Time
 	// By is who deletes. It is kept, with what was deleted, in the table purges.
 	By string
-	// Batch is how many entries one transaction deletes; 1,000 if zero.
+	// Batch is how many entries one transaction deletes: 1,000 if zero, else 1 or more.
 	Batch int
 	// Dry only counts.
 	Dry bool
@@ -35,10 +35,12 @@ type Purged struct {
 func (s *Store) Purge(ctx context.Context, db *sql.DB, o PurgeOptions) (p Purged, err error) {
 	defer s.explain(ctx, db, &err)
 	const usual = 1000
-	if o.Batch <= 0 {
+	if o.Batch == 0 {
 		o.Batch = usual
 	}
 	switch {
+	case o.Batch < 0:
+		return p, fmt.Errorf("relay: purge: Batch is %d entries: use 1 or more, or 0 for the default", o.Batch)
 	case o.Before.IsZero():
 		return p, errors.New("relay: purge: Before is not set")
 	case o.By == "" && !o.Dry:

@@ -3,9 +3,11 @@ package relay
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -70,7 +72,8 @@ type Relay struct {
 	finished sync.WaitGroup
 	silent   bool // it sends no heartbeat
 
-	own registered
+	own   registered
+	plain atomic.Bool // db is known not to be audited
 
 	mu          sync.Mutex
 	rivals      map[rival]bool // that were reported
@@ -83,8 +86,12 @@ type Relay struct {
 
 // Start starts a relay over db, which it uses with as many connections as it
 // gets, at least one. With two or more, one is kept free to renew leases. Its
-// targets must be registered.
+// targets must be registered. On a mistake in cfg it panics. A database that is audited
+// itself is reported as any that cannot be used: in the log, and by [Relay.Trouble].
 func Start(s *Store, db *sql.DB, cfg Config) *Relay {
+	if err := cfg.check(s, db); err != nil {
+		panic(err.Error())
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := newRelay(s, db, cfg)
 	r.cancel = cancel
@@ -309,6 +316,26 @@ func (s *Store) beat(ctx context.Context, q querier, holder, own string, lease t
 	}
 	processes = max(processes, 1)
 	return processes, (forwarders + processes - 1) / processes, unlike > 0, nil
+}
+
+var errAudited = errors.New("relay: this database is audited itself, so what a sink executes on it would be new events for that sink, without end: " +
+	"give Start one of the base driver, as sql.Open returns it for the name that driver.Register has as base")
+
+// unaudited returns an error if what is executed on db is audited, or if that cannot be
+// found out. Once it is known it is not asked again.
+func (r *Relay) unaudited(ctx context.Context) error {
+	if r.plain.Load() {
+		return nil
+	}
+	wrapped, err := hooks.Wrapped(ctx, r.db)
+	switch {
+	case err != nil:
+		return fmt.Errorf("relay: %w", err)
+	case wrapped:
+		return errAudited
+	}
+	r.plain.Store(true)
+	return nil
 }
 
 // leave forgets a process that stops.

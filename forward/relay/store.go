@@ -32,7 +32,8 @@ type Options struct {
 	Journal *journal.Options
 	// Environment is a name such as "production". A cursor that was made under
 	// another does not move until an operator decides; see [Store.Resume]. It
-	// distinguishes a copy from its original where the server cannot.
+	// distinguishes a copy from its original where the server cannot. It has at most 200
+	// bytes of printable characters.
 	Environment string
 }
 
@@ -123,6 +124,9 @@ type querier interface {
 func New(d hooks.Dialect, o *Options) (*Store, error) {
 	if o == nil {
 		o = &Options{}
+	}
+	if err := checkEnvironment(o.Environment); err != nil {
+		return nil, err
 	}
 	j, err := journal.New(d, o.Journal)
 	if err != nil {

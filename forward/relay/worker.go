@@ -60,7 +60,10 @@ type worker struct {
 func (w *worker) run(ctx context.Context) {
 	idle := time.Duration(0)
 	for !w.stopping() {
-		more, err := w.step(ctx)
+		more, err := false, w.relay.unaudited(ctx)
+		if err == nil {
+			more, err = w.step(ctx)
+		}
 		w.relay.store.explain(ctx, w.relay.db, &err)
 		w.tellError(err)
 		switch {
