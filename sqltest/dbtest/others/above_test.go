@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	xsam "github.com/XSAM/otelsql"
 	"github.com/luna-duclos/instrumentedsql"
@@ -18,6 +19,8 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
@@ -101,6 +104,29 @@ func (w *world) refusesToDeliver(db *sql.DB) {
 			w.Errorf("Hub.%s over an audited database: %v", name, err)
 		}
 	}
+}
+
+// TestStartAboveOurs: relay.Start, which has no error to return, delivers nothing there.
+func TestStartAboveOurs(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e, "")
+		db := dbtest.Open(t, w.name, w.dsn)
+		store, err := relay.New(e.Dialect, nil)
+		w.must(err)
+		const name = "sink/default"
+		target := relay.Target{Name: name, MaxAttempts: 1, Deliver: func(context.Context, *sql.DB, []journal.Entry) (r relay.Result) {
+			t.Error("it has called the sink")
+			return r
+		}}
+		r := relay.Start(store, db, relay.Config{Targets: []relay.Target{target}})
+		for deadline := time.Now().Add(dbtest.Patience); r.Trouble(name) == nil && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+		}
+		if got := r.Trouble(name); got == nil || !strings.Contains(got.Error(), "audited itself") {
+			t.Errorf("trouble: %v", got)
+		}
+		w.must(r.Stop(ctx()))
+	})
 }
 
 // noQueue is a Queue that is never reached.
