@@ -82,7 +82,7 @@ func (d *handler) work(ctx context.Context, conns jobConns, job Job) Verdict {
 		n.Kind, n.Events, n.Reason, n.Err = hooks.NoticeFailed, found.Untried, found.Why.Reason, err
 		d.Notify(n)
 	} else {
-		d.notifySink(ctx, s, &found, up)
+		d.notifySink(ctx, s, was, &found, up)
 	}
 	v := was.next(&job, &found, up || found.Proved, ctx.Err() != nil)
 	d.notifyJob(n, was.Left, &found, v.Next)
@@ -156,10 +156,12 @@ func (d *handler) attemptJob(ctx context.Context, lender *relay.Lender, s *sink,
 }
 
 // notifySink notifies observers when the sink begins to accept nothing, and when it accepts
-// something again.
-func (d *handler) notifySink(ctx context.Context, s *sink, f *relay.Findings, up bool) {
+// something again. An event that has failed before while the sink was up shows nothing of the
+// sink.
+func (d *handler) notifySink(ctx context.Context, s *sink, m memo, f *relay.Findings, up bool) {
 	n := hooks.Notice{Dispatch: Async.String(), Forwarder: s.name()}
 	name := zap.String("forwarder", s.name())
+	_, untried := m.sort(f)
 	switch {
 	case f.Proved:
 		if s.proof.prove() {
@@ -167,7 +169,7 @@ func (d *handler) notifySink(ctx context.Context, s *sink, f *relay.Findings, up
 			n.Kind = hooks.NoticeResumed
 			d.Notify(n)
 		}
-	case !up && len(f.Untried) > 0 && ctx.Err() == nil:
+	case !up && untried > 0 && ctx.Err() == nil:
 		if s.proof.doubt() {
 			d.log().Warn("aftercommit: a forwarder accepts nothing; its jobs wait, and no attempt is counted",
 				name, zap.String("reason", f.Why.Reason), zap.Error(f.Why.Err))

@@ -156,6 +156,29 @@ func TestSinkDown(t *testing.T) {
 	})
 }
 
+// TestLoneBadEvent: a sink that refuses a single event, and is called with no other, is
+// suspended once at most. It is suspended again when it refuses another one.
+func TestLoneBadEvent(t *testing.T) {
+	each(t, func(w *world) {
+		w.failing(fails, 1, 3)
+		w.start(forward.Async, forward.RelayInProcess)
+		w.commit(1)
+		told := func(kind hooks.NoticeKind) int {
+			n, _ := w.sink.count(func(n hooks.Notice) bool { return n.Kind == kind })
+			return n
+		}
+		w.until("it is suspended", func() bool { return told(hooks.NoticeSuspended) > 0 }, w.sink.calls)
+		w.commit(2)
+		w.until("an attempt counts", func() bool { return told(hooks.NoticeFailed) > 0 }, w.sink.calls)
+		calls := strings.Count(w.sink.calls(), "1")
+		w.until("it is tried again", func() bool { return strings.Count(w.sink.calls(), "1") >= calls+2 }, w.sink.calls)
+		w.told(hooks.NoticeSuspended, 1, "error")
+		w.told(hooks.NoticeResumed, 1, "")
+		w.commit(3)
+		w.until("it is suspended again", func() bool { return told(hooks.NoticeSuspended) > 1 }, w.sink.calls)
+	})
+}
+
 // TestHangs: of a job whose call does not return, the good events get through, each in a
 // call by itself.
 func TestHangs(t *testing.T) {
