@@ -268,14 +268,15 @@ func (s *Store) scanStates(rows *sql.Rows, place string) (states []State, cursor
 		var (
 			st    State
 			c     cursor
+			at    string
 			ahead bool
 		)
-		err := rows.Scan(s.d.scan(&st.Forwarder), moment{&st.RegisteredAt}, moment{&st.RetiredAt}, s.d.scan(&st.Holder), s.d.scan(&c.place), &ahead, &st.Retrying, &st.Discarded,
+		err := rows.Scan(s.d.scan(&st.Forwarder), moment{&st.RegisteredAt}, moment{&st.RetiredAt}, s.d.scan(&st.Holder), s.d.scan(&at), &ahead, &st.Retrying, &st.Discarded,
 			&c.done, &c.tick, &c.high, &c.seq)
 		if err != nil {
 			return nil, nil, err
 		}
-		c.name, st.Elsewhere = st.Forwarder, c.place != place || ahead
+		c.name, st.Elsewhere = st.Forwarder, at != place || ahead
 		states, cursors = append(states, st), append(cursors, c)
 	}
 	return states, cursors, rows.Err()

@@ -16,7 +16,6 @@ import (
 type cursor struct {
 	name  string
 	fence int64
-	place string
 	// life is that of the server which the cursor was read from; "" on SQLite.
 	life string
 	// done, tick, high and seq are as in the table. On SQLite done has a seq,
@@ -100,20 +99,20 @@ func (s *Store) registered(ctx context.Context, db querier, name string) (known 
 	return known, nil
 }
 
-// acquire takes the lease of a forwarder if it is free, and returns its cursor. It
-// does not wait for a holder that is frozen with the row locked.
-func (s *Store) acquire(ctx context.Context, q querier, name, holder string, ttl time.Duration) (*cursor, error) {
+// acquire takes the lease of a forwarder if it is free and its cursor is of this place, and
+// returns the cursor. It does not wait for a holder that is frozen with the row locked.
+func (s *Store) acquire(ctx context.Context, q querier, name, holder, place string, ttl time.Duration) (*cursor, error) {
 	me := s.quote(holder)
 	table := s.prefix + "forwarders"
 	query := "UPDATE " + table + " SET holder = " + me + ", fence = fence + 1, lease_until = " + s.d.later(ttl) +
 		" WHERE name = (SELECT name FROM " + table + " WHERE name = " + s.quote(name) +
-		" AND retired_at IS NULL AND (holder IS NULL OR holder = " + me + " OR lease_until < " + s.d.now() + ")" + s.d.unlocked() + ")" +
-		" RETURNING fence, " + s.d.read("place") + ", " + s.d.life() + ", " + s.d.cursorColumns()
+		" AND retired_at IS NULL AND place = " + s.quote(place) + " AND (holder IS NULL OR holder = " + me + " OR lease_until < " + s.d.now() + ")" + s.d.unlocked() + ")" +
+		" RETURNING fence, " + s.d.life() + ", " + s.d.cursorColumns()
 	c := &cursor{name: name}
-	err := q.QueryRowContext(ctx, query).Scan(&c.fence, s.d.scan(&c.place), &c.life, &c.done, &c.tick, &c.high, &c.seq)
+	err := q.QueryRowContext(ctx, query).Scan(&c.fence, &c.life, &c.done, &c.tick, &c.high, &c.seq)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return nil, nil //nolint:nilnil // another process has it, or there is no such row
+		return nil, nil //nolint:nilnil // another process has it, or there is no such row here
 	case err != nil:
 		return nil, fmt.Errorf("relay: take the lease of %s: %w", name, err)
 	}
@@ -186,17 +185,25 @@ func (s *Store) behind(ctx context.Context, q querier, c *cursor) (n int64, olde
 	return n, oldest, wrap("count how far it is behind", c.name, err)
 }
 
-// free reports whether no process but holder has the lease of a forwarder, and whether it
-// is on offer.
-func (s *Store) free(ctx context.Context, q querier, name, holder string) (free, offered bool, err error) {
-	var unheld, dated int
-	err = q.QueryRowContext(ctx, "SELECT CASE WHEN holder IS NULL THEN 1 ELSE 0 END, CASE WHEN lease_until IS NULL THEN 0 ELSE 1 END FROM "+s.prefix+"forwarders WHERE name = "+s.quote(name)+
-		" AND retired_at IS NULL AND (holder IS NULL OR holder = "+s.quote(holder)+" OR lease_until < "+s.d.now()+")").Scan(&unheld, &dated)
+// standing is who may take a forwarder's lease.
+type standing struct {
+	free    bool   // no other process has it
+	offered bool   // and any process is to take it
+	place   string // of the cursor
+}
+
+// standing returns nil if the forwarder is not registered.
+func (s *Store) standing(ctx context.Context, q querier, name, holder string) (*standing, error) {
+	var free, unheld, dated int
+	st := &standing{}
+	err := q.QueryRowContext(ctx, "SELECT CASE WHEN holder IS NULL OR holder = "+s.quote(holder)+" OR lease_until < "+s.d.now()+" THEN 1 ELSE 0 END,"+
+		" CASE WHEN holder IS NULL THEN 1 ELSE 0 END, CASE WHEN lease_until IS NULL THEN 0 ELSE 1 END, "+s.d.read("place")+
+		" FROM "+s.prefix+"forwarders WHERE name = "+s.quote(name)+" AND retired_at IS NULL").Scan(&free, &unheld, &dated, s.d.scan(&st.place))
 	if errors.Is(err, sql.ErrNoRows) {
-		return false, false, nil
+		return nil, nil //nolint:nilnil // there is none
 	}
-	free, offered = err == nil, unheld+dated == 2
-	return free, offered, wrap("look for the lease", name, err)
+	st.free, st.offered = free == 1, unheld+dated == 2
+	return st, wrap("look for the lease", name, err)
 }
 
 // where selects c's row while its lease holds, and the server lives that c was read

@@ -121,15 +121,18 @@ func (w *worker) hold(ctx context.Context) error {
 	if w.lease != nil {
 		return w.keep(ctx)
 	}
+	st, err := r.store.standing(ctx, w.conn, w.target.Name, r.cfg.Holder)
+	if err == nil && st != nil {
+		err = w.checkPlace(ctx, st)
+	}
 	above := !r.mayTake()
-	free, offered, err := r.store.free(ctx, w.conn, w.target.Name, r.cfg.Holder)
 	switch {
 	case err != nil:
 		return err
-	case !free:
+	case st == nil || !st.free:
 		w.freeSince = time.Time{}
 		return w.registerAgain(ctx)
-	case above && !offered:
+	case above && !st.offered:
 		if w.freeSince.IsZero() {
 			w.freeSince = time.Now()
 		}
@@ -137,9 +140,29 @@ func (w *worker) hold(ctx context.Context) error {
 			return nil // a process with fewer may take it
 		}
 	}
+	return w.take(ctx, above, st.offered)
+}
+
+// checkPlace returns an error if the cursor is not of this place. While another process
+// has the lease, the connections of this one are taken to lead where they did before.
+func (w *worker) checkPlace(ctx context.Context, st *standing) (err error) {
+	if st.free || w.here == "" {
+		if w.here, err = w.relay.store.place(ctx, w.conn); err != nil {
+			return err
+		}
+	}
+	if st.place != w.here {
+		return &PlaceError{Forwarder: w.target.Name, Was: st.place, Is: w.here}
+	}
+	return nil
+}
+
+// take takes the lease, if its cursor is still of this place.
+func (w *worker) take(ctx context.Context, above, offered bool) error {
+	r := w.relay
 	start := time.Now()
 	ttl := w.ttl()
-	c, err := r.store.acquire(ctx, w.conn, w.target.Name, r.cfg.Holder, ttl)
+	c, err := r.store.acquire(ctx, w.conn, w.target.Name, r.cfg.Holder, w.here, ttl)
 	if err != nil {
 		return err
 	}
@@ -153,10 +176,7 @@ func (w *worker) hold(ctx context.Context) error {
 	w.cursor, w.fence, w.since, w.asked, w.freeSince, w.pinned, w.offered = c, c.fence, start, start, time.Time{}, above || offered, offered
 	w.lease = &lease{name: c.name, fence: c.fence, until: start.Add(ttl)}
 	r.keeper.add(w.lease)
-	if err := w.readDue(ctx); err != nil {
-		return err
-	}
-	return w.checkPlace(ctx)
+	return w.readDue(ctx)
 }
 
 // keep gives up a lease that is above this process's share. Otherwise, three times in

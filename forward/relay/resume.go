@@ -21,7 +21,9 @@ var errOwn = errors.New("its cursor belongs to this database, so there is nothin
 // and only [Store.Replay] by IDs or time still delivers them. Resume returns how many
 // entries it replays, or skips.
 //
-// The Store must have the Environment of the programs that deliver from this database.
+// The Store must have the Environment of the programs that deliver from this database: it
+// is an error, and changes nothing, while one runs that has the forwarder and another
+// environment. On SQLite that is known of a process of Hub.Relay only.
 func (s *Store) Resume(ctx context.Context, db *sql.DB, forwarder string, replay bool) (n int64, err error) {
 	defer s.explain(ctx, db, &err)
 	if _, err = s.cursorOf(ctx, db, forwarder); err != nil {
@@ -45,6 +47,9 @@ func (s *Store) Resume(ctx context.Context, db *sql.DB, forwarder string, replay
 
 // resume is Resume within the transaction that q is in.
 func (s *Store) resume(ctx context.Context, q querier, forwarder, place string, replay bool) (n int64, err error) {
+	if err = s.mayResume(ctx, q, forwarder); err != nil {
+		return 0, err
+	}
 	if err = s.d.adopt(ctx, q, s); err != nil {
 		return 0, err
 	}

@@ -27,6 +27,8 @@ type Identity struct {
 type registered struct {
 	Program string `json:"program"`
 	Process string `json:"process"`
+	// Environment is that of its Store; nil in earlier versions.
+	Environment *string `json:"environment,omitempty"`
 	// Forwarders are its targets, also those without an Identity.
 	Forwarders map[string]Identity `json:"forwarders"`
 	// LeftOut is as in Config.

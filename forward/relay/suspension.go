@@ -38,6 +38,7 @@ func (r *Relay) resume(forwarder string) {
 // registers returns what this process has to say of itself now.
 func (r *Relay) registers() registered {
 	own := r.own
+	own.Environment = &r.store.env
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	own.Suspended = maps.Clone(r.suspended)

@@ -21,6 +21,7 @@ type worker struct {
 
 	conn   *sql.Conn // of the step that runs
 	left   Left      // there, by sinks
+	here   string    // its place, as of the last look
 	lease  *lease    // nil without it, as the cursor
 	cursor *cursor
 	fence  int64     // of the last cursor
@@ -229,16 +230,6 @@ func (w *worker) tellRetired(retired bool) {
 
 func (w *worker) readDue(ctx context.Context) (err error) {
 	w.dueAt, err = w.relay.store.nextDue(ctx, w.conn, w.target.Name)
-	return err
-}
-
-func (w *worker) checkPlace(ctx context.Context) error {
-	place, err := w.relay.store.place(ctx, w.conn)
-	if err == nil && place != w.cursor.place {
-		err = errors.Join(&PlaceError{Forwarder: w.target.Name, Was: w.cursor.place, Is: place},
-			w.relay.store.release(ctx, w.conn, w.target.Name, w.relay.cfg.Holder))
-		w.drop()
-	}
 	return err
 }
 

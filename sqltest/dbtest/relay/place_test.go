@@ -2,6 +2,8 @@ package relay_test
 
 import (
 	"bytes"
+	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -9,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ngrok/sqlmw"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
@@ -172,4 +176,62 @@ func TestAnotherEnvironment(t *testing.T) {
 		w.drain(r)
 		w.want("b")
 	})
+}
+
+// TestAnotherEnvironmentBeside: a program with another environment says so also while one
+// with the right one delivers.
+func TestAnotherEnvironmentBeside(t *testing.T) {
+	each(t, func(w *world) {
+		r := w.start(relay.Config{Lease: brisk})
+		w.commit("a")
+		w.drain(r)
+		other := *w
+		other.sink, other.db = &sink{}, dbtest.Open(w.T, w.e.Driver, w.dsn)
+		var err error
+		other.store, err = relay.New(w.e.Dialect, &relay.Options{Environment: "staging"})
+		w.must(err)
+		other.start(relay.Config{Lease: brisk})
+		other.awaitDecision()
+		w.commit("b")
+		w.drain(r)
+		w.want("a b")
+	})
+}
+
+// TestMovedWhileTaken: a cursor that comes to belong to another place just before its lease
+// is taken delivers nothing.
+func TestMovedWhileTaken(t *testing.T) {
+	each(t, func(w *world) {
+		bare, moved := w.db, false
+		move := func() {
+			_, err := bare.ExecContext(ctx, "UPDATE "+w.own("forwarders")+" SET place = 'elsewhere'")
+			w.must(err)
+			moved = true
+		}
+		w.db = dbtest.Open(t, dbtest.Wrap(t, w.e.Driver, func(d driver.Driver) driver.Driver {
+			return sqlmw.Driver(d, taking{before: move})
+		}), w.dsn)
+		w.db.SetMaxOpenConns(1)
+		w.commit("a")
+		w.clock.pass(time.Minute)
+		cfg := relay.Config{Targets: []relay.Target{w.target()}, Clock: w.clock}
+		_, err := relay.CatchUp(ctx, w.store, w.db, cfg, relay.Share{})
+		if w.want(""); !moved {
+			w.Errorf("no lease was taken: %v", err)
+		}
+	})
+}
+
+// taking runs something before a statement that takes a lease.
+type taking struct {
+	sqlmw.NullInterceptor
+	before func()
+}
+
+func (i taking) ConnQueryContext(c context.Context, conn driver.QueryerContext, query string, args []driver.NamedValue) (context.Context, driver.Rows, error) {
+	if strings.Contains(query, "RETURNING fence") {
+		i.before()
+	}
+	rows, err := conn.QueryContext(c, query, args)
+	return c, rows, err
 }
