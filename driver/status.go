@@ -41,7 +41,7 @@ func (c *conn) status() (s state, known bool) {
 		return stateLost, false
 	}
 	for base := range layers(c.own.conn) {
-		switch c.db.reg.cfg.status(base) {
+		switch c.txStatus(base) {
 		case TxIdle:
 			return stateIdle, true
 		case TxOpen:
@@ -51,4 +51,14 @@ func (c *conn) status() (s state, known bool) {
 		}
 	}
 	return stateLost, false
+}
+
+// txStatus does without an answer where the function panics.
+func (c *conn) txStatus(base driver.Conn) (s TxStatus) {
+	defer func() {
+		if recover() != nil {
+			s = TxUnknown
+		}
+	}()
+	return c.db.reg.cfg.status(base)
 }

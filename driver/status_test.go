@@ -61,3 +61,16 @@ func TestStatusIsFree(t *testing.T) {
 		}
 	}
 }
+
+// TestStatusThatPanics: the server is asked, and the transaction goes on.
+func TestStatusThatPanics(t *testing.T) {
+	fake, spy := sqltest.NewFake(), &spy{}
+	db := open(t, fake, spy, adriver.WithTxStatus(func(driver.Conn) adriver.TxStatus { panic("oh") }))
+	tx := begin(t, db)
+	exec(t, tx, "INSERT INTO things VALUES (1)")
+	record(t, tx, "thing.made")
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "told", spy.told(), "committed thing.made")
+}

@@ -115,7 +115,9 @@ func (d *handler) attachOne(ctx context.Context, conn *sql.DB, s *sink, a Attach
 			}
 			r.finished = true
 		}()
-		return callResult{err: a.Attach(ctx, conn)}
+		r.err = a.Attach(ctx, conn)
+		tryOut(r.err)
+		return r
 	})
 	return result.err
 }

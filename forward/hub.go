@@ -21,7 +21,8 @@ type Options struct {
 	// Logger gets what operators should know: at level info, a line for each
 	// database when it starts, and unknown outcomes once they are known; else
 	// warnings and errors. The default writes to stderr from level info on, and
-	// drops most of those that repeat within a second.
+	// drops most of those that repeat within a second. A core that panics loses its
+	// line, and no more.
 	Logger *zap.Logger
 	// Observer gets every notice.
 	Observer hooks.Observer
@@ -106,6 +107,7 @@ func New(o *Options) *Hub {
 	if h.log == nil {
 		h.log = stderrLogger()
 	}
+	h.log = safe(h.log)
 	if h.application == "" {
 		h.application = filepath.Base(os.Args[0])
 	}

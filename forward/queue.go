@@ -34,8 +34,8 @@ const (
 	RelayOff
 )
 
-// SameDatabase is a [Forwarder] that reports whether it does all its work over [Conn].
-// If so, the relay moves its cursor in the transaction of the delivery, so that each
+// SameDatabase is a [Forwarder] that reports, when it is registered, whether it does all
+// its work over [Conn]. If so, the relay moves its cursor in the transaction of the delivery, so that each
 // entry is delivered exactly once.
 type SameDatabase interface {
 	SameDatabase() bool
@@ -259,9 +259,7 @@ func (d *handler) target(s *sink) relay.Target {
 		return r
 	}}
 	t.Timeout = s.timeout + grace
-	if same, ok := s.forwarder.(SameDatabase); ok {
-		t.SameDatabase = same.SameDatabase()
-	}
+	t.SameDatabase = s.same
 	if s.inCommit.Load() {
 		t.Grace, t.Accepted = d.hub.grace, s.proof.last
 	}

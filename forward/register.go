@@ -72,6 +72,7 @@ type registration struct {
 	id        string
 	dispatch  Dispatch
 	keep      func(journal.Entry) bool
+	same      bool // see SameDatabase
 	timeout   time.Duration
 
 	maxAttempts int
@@ -104,7 +105,9 @@ func (h *Hub) Register(f Forwarder, d Dispatch, opts ...RegisterOption) {
 }
 
 func (h *Hub) registration(f Forwarder, d Dispatch) *registration {
+	same, ok := f.(SameDatabase)
 	return &registration{
+		same:      ok && same.SameDatabase(),
 		forwarder: f, kind: strings.TrimPrefix(fmt.Sprintf("%T", f), "*"),
 		id: "default", dispatch: d, timeout: h.timeout, maxAttempts: defaultAttempts, number: registrations.Add(1),
 	}

@@ -36,6 +36,11 @@ func (d *handler) haltWorkers(ctx context.Context) {
 	d.queue.restart()
 	stop, cancel := context.WithTimeout(ctx, closeTime)
 	defer cancel()
+	defer func() {
+		if v := recover(); v != nil {
+			d.warnHalt(ctx, fmt.Errorf("panic while the Queue's workers stop: %v", v))
+		}
+	}()
 	d.warnHalt(ctx, d.stopWorkers(stop))
 }
 

@@ -98,11 +98,18 @@ type impatient struct {
 	wait time.Duration
 }
 
-// Connect gives up after the time that a look into the journal may take.
-func (c *impatient) Connect(ctx context.Context) (driver.Conn, error) {
+// Connect gives up after the time that a look into the journal may take. A panic of the
+// base's, which an app may have written, is an error: database/sql and the relay's goroutines
+// call it beside the app.
+func (c *impatient) Connect(ctx context.Context) (conn driver.Conn, err error) {
 	bounded, cancel := context.WithTimeout(ctx, c.wait)
 	defer cancel()
-	conn, err := c.Connector.Connect(bounded)
+	defer func() {
+		if v := recover(); v != nil {
+			conn, err = nil, fmt.Errorf("forward: the base driver panicked while connecting: %v", v)
+		}
+	}()
+	conn, err = c.Connector.Connect(bounded)
 	if err != nil && ctx.Err() == nil && bounded.Err() != nil {
 		err = fmt.Errorf("%w within %v: the relay and the Queue's workers need separate connections: allow more in the pool or on the server, or set Options.Relay to RelayElsewhere: %w", errNoConnection, c.wait, err)
 	}

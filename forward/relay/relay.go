@@ -16,7 +16,9 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// Config is what a [Relay] is started with.
+// Config is what a [Relay] is started with. The relay's own goroutines call its functions,
+// those of its Targets, and Log: a panic there ends the process, as in any goroutine. (A Hub
+// makes one of a forwarder a failure before it comes here.)
 type Config struct {
 	Targets []Target
 	// LeftOut names forwarders that this process has, and that cannot be among Targets yet.

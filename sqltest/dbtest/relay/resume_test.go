@@ -89,13 +89,13 @@ func TestResumeOfALiveCursor(t *testing.T) {
 				wrong, err := relay.New(e.Dialect, &relay.Options{Environment: "staging"})
 				w.must(err)
 				for _, replay := range []bool{false, true} {
-					n, err := wrong.Resume(ctx, w.db, name, replay)
-					if err == nil || n != 0 {
-						w.Fatalf("Resume(%v) = %d, %v, want it to be refused", replay, n, err)
+					n, refused := wrong.Resume(ctx, w.db, name, replay)
+					if refused == nil || n != 0 {
+						w.Fatalf("Resume(%v) = %d, %v, want it to be refused", replay, n, refused)
 					}
 					for _, want := range []string{fmt.Sprintf("%q", env), `"staging"`, "Options.Environment", "stop"} {
-						if !strings.Contains(err.Error(), want) {
-							w.Errorf("Resume(%v): %v, want an error with %s", replay, err, want)
+						if !strings.Contains(refused.Error(), want) {
+							w.Errorf("Resume(%v): %v, want an error with %s", replay, refused, want)
 						}
 					}
 				}
