@@ -3,6 +3,7 @@ package threadline
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -107,7 +108,10 @@ func (s *Store) look(ctx context.Context, q querier) (found, error) {
 	if !f.usage || !slices.Contains(f.version, "version") {
 		return f, nil
 	}
-	err := q.QueryRowContext(ctx, "SELECT coalesce(max(version), 0) FROM "+s.names.version).Scan(&f.have)
+	err := q.QueryRowContext(ctx, "SELECT version FROM "+s.names.version+" ORDER BY version DESC LIMIT 1").Scan(&f.have)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
 	return f, err
 }
 

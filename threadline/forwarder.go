@@ -124,17 +124,20 @@ func unsupported(database string) error {
 	return forward.Permanent("unsupported_database", errors.New("threadline: "+database+": the timeline lives in PostgreSQL or SQLite; give ForwarderOptions.Store"))
 }
 
-// detect asks a database which dialect it speaks. SQLite alone has no version().
+// detect asks a database which dialect it speaks. SQLite takes a function with a schema for
+// a syntax error, and MySQL looks for it.
 func detect(ctx context.Context, db *sql.DB) (hooks.Dialect, error) {
 	var version string
-	err := db.QueryRowContext(ctx, "SELECT version()").Scan(&version)
+	err := db.QueryRowContext(ctx, "SELECT pg_catalog.version()").Scan(&version)
 	switch {
 	case err == nil && strings.HasPrefix(version, "PostgreSQL"):
 		return hooks.Postgres, nil
 	case err == nil:
 		return "", unsupported(version)
-	case says(err, "no such function"), isBusy(err):
+	case hooks.SQLState(err) == "" && says(err, "syntax error"), isBusy(err):
 		return hooks.SQLite, nil
+	case says(err, "Error 1305", "Error 1370"): // there is none, or this role may not call it
+		return "", unsupported("MySQL (or MariaDB)")
 	default:
 		return "", err
 	}

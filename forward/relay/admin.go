@@ -141,7 +141,7 @@ func (s *Store) Replay(ctx context.Context, db *sql.DB, sel Selection, dry bool)
 	}
 	selected := s.selected(&sel, c)
 	if dry {
-		err = db.QueryRowContext(ctx, "SELECT count(*)"+selected).Scan(&n)
+		err = db.QueryRowContext(ctx, "SELECT "+s.d.fn("count")+"(*)"+selected).Scan(&n)
 		return n, wrap("count what to replay", sel.Forwarder, err)
 	}
 	n, err = affected(ctx, db, s.replayQuery(sel.Forwarder, selected))
@@ -195,7 +195,7 @@ func (s *Store) Retire(ctx context.Context, db *sql.DB, forwarder string) (err e
 // which is at least how many there are.
 func (s *Store) Span(ctx context.Context, db *sql.DB) (n int64, err error) {
 	defer s.explain(ctx, db, &err)
-	err = db.QueryRowContext(ctx, "SELECT coalesce(max(seq) - min(seq) + 1, 0) FROM "+s.events()).Scan(&n)
+	err = db.QueryRowContext(ctx, "SELECT coalesce("+s.d.fn("max")+"(seq) - "+s.d.fn("min")+"(seq) + 1, 0) FROM "+s.events()).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("relay: the span of the journal: %w", err)
 	}
@@ -236,7 +236,7 @@ func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err err
 	if err != nil {
 		return nil, fmt.Errorf("relay: how forwarders stand: %w", err)
 	}
-	failures := "(SELECT count(*) FROM " + s.prefix + "failures x WHERE x.forwarder = f.name AND x.state = '"
+	failures := "(SELECT " + s.d.fn("count") + "(*) FROM " + s.prefix + "failures x WHERE x.forwarder = f.name AND x.state = '"
 	rows, err := db.QueryContext(ctx, "SELECT "+s.d.read("f.name")+", f.registered_at, f.retired_at, "+s.d.read("coalesce(CASE WHEN f.lease_until >= "+s.d.now()+" THEN f.holder END, '')")+", "+s.d.read("f.place")+", "+s.d.ahead(s)+", "+
 		failures+stateRetrying+"'), "+failures+stateDiscarded+"'), "+s.d.cursorColumns()+" FROM "+s.prefix+"forwarders f ORDER BY f.name")
 	if err != nil {

@@ -178,9 +178,9 @@ func (s *Store) left(ctx context.Context, q querier, name, bound string) (left b
 func (s *Store) behind(ctx context.Context, q querier, c *cursor) (n int64, oldest time.Time, err error) {
 	parts := s.d.behind(c)
 	for i, part := range parts {
-		parts[i] = "SELECT count(*) AS n, min(e.recorded_at) AS oldest FROM " + s.events() + " e WHERE " + part
+		parts[i] = "SELECT " + s.d.fn("count") + "(*) AS n, " + s.d.fn("min") + "(e.recorded_at) AS oldest FROM " + s.events() + " e WHERE " + part
 	}
-	err = q.QueryRowContext(ctx, "SELECT CAST(sum(n) AS bigint), min(oldest) FROM ("+strings.Join(parts, " UNION ALL ")+") parts").
+	err = q.QueryRowContext(ctx, "SELECT CAST("+s.d.fn("sum")+"(n) AS bigint), "+s.d.fn("min")+"(oldest) FROM ("+strings.Join(parts, " UNION ALL ")+") parts").
 		Scan(&n, readable{moment{&oldest}})
 	return n, oldest, wrap("count how far it is behind", c.name, err)
 }

@@ -198,7 +198,7 @@ func (s *Store) dueIDs(ctx context.Context, q querier, forwarder string, now tim
 
 // nextDue returns when the next failure is due, zero if there is none.
 func (s *Store) nextDue(ctx context.Context, q querier, forwarder string) (next time.Time, err error) {
-	err = q.QueryRowContext(ctx, "SELECT min(next_at) FROM "+s.prefix+"failures WHERE forwarder = "+s.quote(forwarder)+
+	err = q.QueryRowContext(ctx, "SELECT "+s.d.fn("min")+"(next_at) FROM "+s.prefix+"failures WHERE forwarder = "+s.quote(forwarder)+
 		" AND state = '"+stateRetrying+"'").Scan(moment{&next})
 	return next, wrap("look for what is due", forwarder, err)
 }

@@ -24,6 +24,8 @@ func (postgres) quote(text string) string  { return pgtext.Storable(text) }
 func (postgres) read(column string) string { return pgtext.HexAnywhere(column) }
 func (postgres) scan(dst *string) any      { return pgtext.Scanner(dst) }
 
+func (postgres) fn(name string) string { return "pg_catalog." + name }
+
 func (postgres) now() string { return "pg_catalog.clock_timestamp()" }
 
 // begin turns synchronous_commit off: what a crash takes back, the cursor included, is
@@ -42,7 +44,7 @@ func (postgres) begin(limit time.Duration) string {
 func (postgres) unlocked() string { return " FOR NO KEY UPDATE SKIP LOCKED" }
 
 func (postgres) commit(update string) (string, bool) {
-	return "WITH moved AS (" + update + " RETURNING 1) SELECT 1 / count(*) FROM moved; COMMIT", true
+	return "WITH moved AS (" + update + " RETURNING 1) SELECT 1 / pg_catalog.count(*) FROM moved; COMMIT", true
 }
 
 // missed recognises the division by zero.
@@ -97,7 +99,7 @@ func (postgres) register(s *Store, name, place, from string) string {
 	// A role that may only announce can keep the row locked in an open transaction.
 	return "SET LOCAL lock_timeout = '2s'; INSERT INTO " + s.prefix + "forwarders AS f (name, place, done, mark_seq)" +
 		" SELECT " + s.quote(name) + ", " + s.quote(place) + ", " + start + ", top" +
-		" FROM (SELECT pg_catalog.pg_current_snapshot() AS p, (SELECT coalesce(max(seq), 0) FROM " + s.events() + ") AS top) n" +
+		" FROM (SELECT pg_catalog.pg_current_snapshot() AS p, (SELECT coalesce(pg_catalog.max(seq), 0) FROM " + s.events() + ") AS top) n" +
 		" ON CONFLICT (name) DO UPDATE SET retired_at = NULL, registered_at = pg_catalog.clock_timestamp(), holder = NULL, lease_until = NULL, fence = f.fence + 1," +
 		" done = EXCLUDED.done, tick = NULL, high = 0, seq = 0, place = EXCLUDED.place, safe_seq = 0, mark_xid = EXCLUDED.mark_xid, mark_seq = EXCLUDED.mark_seq" +
 		" WHERE f.retired_at IS NOT NULL"
@@ -136,9 +138,9 @@ func (postgres) look(ctx context.Context, q querier, s *Store, c *cursor, traili
 	// from the beginning of the journal.
 	parts := beyond(c.done)
 	for i, part := range parts {
-		parts[i] = "SELECT min(seq + 0) AS low, max(seq + 0) AS high FROM " + s.events() + " e WHERE " + part + limit
+		parts[i] = "SELECT pg_catalog.min(seq + 0) AS low, pg_catalog.max(seq + 0) AS high FROM " + s.events() + " e WHERE " + part + limit
 	}
-	query := "SELECT " + to + "::pg_catalog.text, pg_catalog.pg_snapshot_xmax(" + done + ") > pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()), " + s.held(c) + ", min(low), max(high) FROM (" +
+	query := "SELECT " + to + "::pg_catalog.text, pg_catalog.pg_snapshot_xmax(" + done + ") > pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()), " + s.held(c) + ", pg_catalog.min(low), pg_catalog.max(high) FROM (" +
 		strings.Join(parts, " UNION ALL ") + ") parts"
 	var (
 		tick      string
@@ -199,7 +201,7 @@ func (postgres) behind(c *cursor) []string {
 func (postgres) low(s *Store, c *cursor) string {
 	low := itoa(c.seq + 1)
 	if parts := beyond(c.tick); len(parts) > 1 {
-		low = "least(" + low + ", (SELECT min(e.seq + 0) FROM " + s.events() + " e WHERE " + parts[1] + "))"
+		low = "least(" + low + ", (SELECT pg_catalog.min(e.seq + 0) FROM " + s.events() + " e WHERE " + parts[1] + "))"
 	}
 	return low
 }

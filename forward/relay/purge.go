@@ -50,11 +50,11 @@ func (s *Store) Purge(ctx context.Context, db *sql.DB, o PurgeOptions) (p Purged
 	free := old + " AND NOT EXISTS (SELECT 1 FROM " + s.prefix + "forwarders f WHERE f.retired_at IS NULL AND NOT (" + s.d.passed() + "))" +
 		" AND NOT EXISTS (SELECT 1 FROM " + s.prefix + "failures x WHERE x.event_id = e.id)"
 	var all int64
-	if err := db.QueryRowContext(ctx, "SELECT count(*)"+old).Scan(&all); err != nil {
+	if err := db.QueryRowContext(ctx, "SELECT "+s.d.fn("count")+"(*)"+old).Scan(&all); err != nil {
 		return p, fmt.Errorf("relay: purge: %w", err)
 	}
 	if o.Dry {
-		if err := db.QueryRowContext(ctx, "SELECT count(*)"+free).Scan(&p.Events); err != nil {
+		if err := db.QueryRowContext(ctx, "SELECT "+s.d.fn("count")+"(*)"+free).Scan(&p.Events); err != nil {
 			return p, fmt.Errorf("relay: purge: %w", err)
 		}
 		p.Kept = all - p.Events
@@ -84,7 +84,7 @@ func (s *Store) purgeBatch(ctx context.Context, db *sql.DB, free string, o Purge
 	err = s.inTx(ctx, conn, 0, func() error {
 		var low, high sql.NullInt64
 		batch := "(SELECT e.seq AS seq" + free + " ORDER BY e.seq LIMIT " + itoa(int64(o.Batch)) + ")"
-		if e := conn.QueryRowContext(ctx, "SELECT min(seq), max(seq) FROM "+batch+" b").Scan(&low, &high); e != nil || !low.Valid {
+		if e := conn.QueryRowContext(ctx, "SELECT "+s.d.fn("min")+"(seq), "+s.d.fn("max")+"(seq) FROM "+batch+" b").Scan(&low, &high); e != nil || !low.Valid {
 			return e
 		}
 		last = high.Int64

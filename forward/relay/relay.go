@@ -301,7 +301,7 @@ func (s *Store) beat(ctx context.Context, q querier, holder, own string, lease t
 	if s.d.compares() {
 		mine := s.quote(own)
 		columns, values, sets = columns+", forwarders", values+", "+mine, sets+", forwarders = excluded.forwarders"
-		others = "(SELECT count(*) FROM " + s.prefix + "workers WHERE forwarders <> " + mine + ")"
+		others = "(SELECT " + s.d.fn("count") + "(*) FROM " + s.prefix + "workers WHERE forwarders <> " + mine + ")"
 	}
 	_, err = q.ExecContext(ctx, "INSERT INTO "+s.prefix+"workers ("+columns+") VALUES ("+values+") ON CONFLICT (name) DO UPDATE SET "+sets)
 	if err != nil {
@@ -311,7 +311,7 @@ func (s *Store) beat(ctx context.Context, q querier, holder, own string, lease t
 		return 0, 0, false, fmt.Errorf("relay: delete processes without a heartbeat: %w", err)
 	}
 	var forwarders, unlike int
-	err = q.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM "+s.prefix+"workers), (SELECT count(*) FROM "+s.prefix+"forwarders WHERE retired_at IS NULL), "+others).
+	err = q.QueryRowContext(ctx, "SELECT (SELECT "+s.d.fn("count")+"(*) FROM "+s.prefix+"workers), (SELECT "+s.d.fn("count")+"(*) FROM "+s.prefix+"forwarders WHERE retired_at IS NULL), "+others).
 		Scan(&processes, &forwarders, &unlike)
 	if err != nil {
 		return 0, 0, false, fmt.Errorf("relay: count processes and forwarders: %w", err)

@@ -67,6 +67,6 @@ func (s *Store) resume(ctx context.Context, q querier, forwarder, place string, 
 	if replay {
 		return affected(ctx, q, s.replayQuery(forwarder, old))
 	}
-	err = q.QueryRowContext(ctx, "SELECT count(*)"+old).Scan(&n)
+	err = q.QueryRowContext(ctx, "SELECT "+s.d.fn("count")+"(*)"+old).Scan(&n)
 	return n, err
 }

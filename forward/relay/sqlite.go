@@ -28,6 +28,8 @@ func (sqlite) quote(text string) string {
 func (sqlite) read(column string) string { return column }
 func (sqlite) scan(dst *string) any      { return dst }
 
+func (sqlite) fn(name string) string { return name }
+
 func (sqlite) now() string { return sqliteNow + ") || '000Z'" }
 
 // begin: a file has no server to end what a frozen process has left open.

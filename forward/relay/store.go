@@ -47,6 +47,8 @@ type dialect interface {
 	// whatever the encodings of the server and of the session are.
 	read(column string) string
 	scan(dst *string) any
+	// fn is the name of a function of the server's own, which others cannot take over.
+	fn(name string) string
 	// now is an expression for the database's clock.
 	now() string
 	later(d time.Duration) string

@@ -54,8 +54,8 @@ func States(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema strin
 // The events of a job are those that its last attempt has left, or all of its args. What
 // has no forwarder cannot be read, and a worker cancels it.
 const (
-	statesPostgres = `SELECT forwarder, coalesce(sum(events) FILTER (WHERE waits), 0)::pg_catalog.int8, coalesce(sum(events) FILTER (WHERE state = 'retryable'), 0)::pg_catalog.int8,
-	coalesce(sum(events) FILTER (WHERE state IN ('cancelled', 'discarded')), 0)::pg_catalog.int8, pg_catalog.date_part('epoch', min(created_at) FILTER (WHERE waits))
+	statesPostgres = `SELECT forwarder, coalesce(pg_catalog.sum(events) FILTER (WHERE waits), 0)::pg_catalog.int8, coalesce(pg_catalog.sum(events) FILTER (WHERE state = 'retryable'), 0)::pg_catalog.int8,
+	coalesce(pg_catalog.sum(events) FILTER (WHERE state IN ('cancelled', 'discarded')), 0)::pg_catalog.int8, pg_catalog.date_part('epoch', pg_catalog.min(created_at) FILTER (WHERE waits))
 FROM (SELECT pg_catalog.jsonb_extract_path_text(args, 'forwarder') AS forwarder, state::pg_catalog.text AS state, created_at,
 		state::pg_catalog.text IN ('available', 'pending', 'running', 'scheduled') AS waits,
 		CASE WHEN pg_catalog.jsonb_typeof(left_events) = 'array' THEN pg_catalog.jsonb_array_length(left_events) ELSE 0 END AS events

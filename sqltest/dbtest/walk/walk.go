@@ -10,8 +10,7 @@
 //     which pg_catalog has exactly that operator. The ambush of package roles, which has each
 //     of them for all pairs of other types, shows that they do.
 //
-// Functions that are exempt have no arguments, or columns of ours for which
-// pg_catalog has an exact match; these statements are SQLite's too.
+// What is grammar and no call, as coalesce, greatest and nullif are, needs no schema.
 //
 // The bodies of our functions run with a search_path of pg_catalog and pg_temp:
 // their relations must be qualified or PostgreSQL's.
@@ -28,11 +27,7 @@ import (
 	pgquery "github.com/wasilibs/go-pgquery"
 )
 
-var (
-	plain = []string{"=", "<>", "<", "<=", ">", ">=", "+", "-", "/"}
-	// Exempt are functions that need no schema.
-	Exempt = []string{"count", "min", "max", "sum", "version"}
-)
+var plain = []string{"=", "<>", "<", "<=", ">", ">=", "+", "-", "/"}
 
 const fixedPath = "pg_catalog, pg_temp"
 
@@ -157,13 +152,7 @@ func (w *walker) relation(n object) {
 }
 
 func (w *walker) function(n object) {
-	names := strs(n["funcname"])
-	if len(names) > 1 || w.fixed {
-		return
-	}
-	literal := false
-	w.each(n["args"], func(kind string, n object) { literal = literal || kind == "A_Const" && n["sval"] != nil })
-	if !slices.Contains(Exempt, names[0]) || literal {
+	if names := strs(n["funcname"]); len(names) == 1 && !w.fixed {
 		w.found = append(w.found, "function "+names[0])
 	}
 }
