@@ -77,8 +77,10 @@ func (postgres) place(suffix string) string {
 
 // life: where one backend crashes, the server keeps its start time, and starts all other
 // processes anew. Those that serve no role are its own, and any role may see their pids:
-// the least is that of the first one. (One that ends by itself changes it too, which
-// costs a look at the stored cursor.)
+// the least is that of the first one. One that ends by itself changes it too, or an
+// autovacuum worker once the system's pids have wrapped. Only [Store.where] depends on it:
+// the lease is lost as to another process, the cursor is read anew, and what a call that
+// was running has delivered comes again.
 func (postgres) life() string {
 	return "pg_catalog.concat(pg_catalog.encode(pg_catalog.timestamptz_send(pg_catalog.pg_postmaster_start_time()), 'hex'), '/'," +
 		" (SELECT pg_catalog.min(pid) FROM pg_catalog.pg_stat_get_activity(NULL) WHERE usesysid IS NULL))"
