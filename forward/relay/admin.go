@@ -253,7 +253,7 @@ func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err err
 	found, suspended := conflicts(all), suspensions(all)
 	for i := range states {
 		if st := &states[i]; st.RetiredAt.IsZero() {
-			st.Conflict, st.Suspended = found[st.Forwarder], suspended[st.Forwarder]
+			st.Conflict, st.Suspended = foundFor(st.Forwarder, found), foundFor(st.Forwarder, suspended)
 			if st.Behind, st.Oldest, err = s.behind(ctx, db, &cursors[i]); err != nil {
 				return nil, err
 			}

@@ -49,8 +49,14 @@ func (s *Store) otherEnvironment(env, where string) error {
 		"if theirs is to change, or this is a copy, stop the programs of %[1]q first (one that died counts for up to a minute)", env, where, s.env)
 }
 
-// has reports whether the process has a forwarder.
-func (r *registered) has(forwarder string) bool {
-	_, target := r.Forwarders[forwarder]
-	return target || slices.Contains(r.LeftOut, forwarder)
+// has reports whether the process has a forwarder of that name, which may be as a server
+// stores it.
+func (r *registered) has(name string) bool {
+	is := func(own string) bool { return stores(own, name) }
+	for own := range r.Forwarders {
+		if is(own) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(r.LeftOut, is)
 }

@@ -51,6 +51,21 @@ func parseRegistered(text string) (r registered) {
 	return r
 }
 
+// stores reports whether a forwarder's name may be stored as that text: what processes
+// register has the program's form, and the server may lack characters of it.
+func stores(name, text string) bool { return name == text || pgtext.Written(name) == text }
+
+// foundFor returns what was found, by the program's form of its name, for a forwarder as the
+// server stores it.
+func foundFor[T any](stored string, found map[string][]T) (all []T) {
+	for name := range found {
+		if stores(name, stored) {
+			all = append(all, found[name]...)
+		}
+	}
+	return all
+}
+
 // registers returns what a process registers about its targets.
 func registers(cfg *Config) registered {
 	own := registered{Program: cfg.Program, Process: cfg.Process, Forwarders: make(map[string]Identity), LeftOut: cfg.LeftOut, Complete: true}

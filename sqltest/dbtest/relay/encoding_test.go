@@ -175,3 +175,45 @@ func (w *world) exec(query string) {
 	_, err := w.db.ExecContext(ctx, query)
 	w.must(err)
 }
+
+// TestStatesInAnyEncoding: what processes have registered about a forwarder is found by its
+// name as the server stores it, which may lack characters of the program's.
+func TestStatesInAnyEncoding(t *testing.T) {
+	for _, c := range encodings {
+		dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+			t.Run(c.server+" "+c.client, func(t *testing.T) {
+				w := encodedWorld(t, e, c.server, c.client)
+				target := w.target()
+				target.Name = "sink/" + hostile
+				w.must(w.store.Register(ctx, w.db, target.Name))
+				w.sink.whole = errTransient
+				w.commit("a")
+				for _, program := range []string{"one", "two"} {
+					target.Identity.Text = program
+					w.start(relay.Config{Program: program, Targets: []relay.Target{target}, Lease: offering})
+				}
+				named := func() (found relay.State) {
+					states, err := w.store.States(ctx, w.db)
+					w.must(err)
+					for _, s := range states {
+						if s.Forwarder != name {
+							found = s
+						}
+					}
+					return found
+				}
+				w.until("it is suspended in both, which differ", func() bool {
+					s := named()
+					return len(s.Suspended) == 2 && len(s.Conflict) == 2
+				})
+				wrong, err := relay.New(e.Dialect, nil)
+				w.must(err)
+				for _, n := range []string{target.Name, named().Forwarder} {
+					if _, err := wrong.Resume(ctx, w.db, n, false); err == nil || !strings.Contains(err.Error(), "it is delivered here") {
+						t.Errorf("Resume of %q: %v", n, err)
+					}
+				}
+			})
+		}, dbtest.PostgresEngines()...)
+	}
+}
