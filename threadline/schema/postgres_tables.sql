@@ -4,7 +4,7 @@ DECLARE
 BEGIN
     IF EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                WHERE n.nspname = 'threadline' AND c.relname = 'schema_version') THEN
-        SELECT coalesce(max(version), 0) INTO have FROM "threadline".schema_version;
+        SELECT coalesce(pg_catalog.max(version), 0) INTO have FROM "threadline".schema_version;
     ELSIF EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                   WHERE n.nspname = 'threadline' AND c.relname = 'audit_actions') THEN
         RAISE EXCEPTION 'a table audit_actions that is not threadline''s is in the schema %', 'threadline'
