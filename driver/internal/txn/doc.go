@@ -1,0 +1,33 @@
+// Package txn is what the driver knows of a connection's transactions: what they
+// hold, what of that is written, and how they ended. It has no connection and sends
+// no SQL. It is told what happened, and says what is to be written, kept or dropped,
+// and of what the driver has to report.
+//
+// A [Record] is what one transaction holds until it ends: events that the app
+// recorded (Add), events that captured statements are counted in (Capture), functions
+// that wait for the outcome (AddFunc), and the savepoints that a ROLLBACK TO takes it
+// back to (Savepoint, Release, RollbackTo). Pending are the events that are still to be
+// written, Written notes that they are. Statements in no transaction have a record
+// that stands alone.
+//
+// A [Tracker] has the record of the transaction that a connection is in, from Begin to
+// End, and keeps the ones that have ended, each with its outcome, until the driver
+// takes them (TakeEnded) to report them:
+//
+//	t.Begin(txn.Start{Ctx: ctx, Mode: mode})
+//	err := t.Add(event)
+//	write(t.Pending())
+//	t.Written()
+//	t.End(hooks.Committed)
+//	for _, ended := range t.TakeEnded() { … }
+//
+// What happens unseen leaves doubt. Before it the driver writes what is pending and
+// sets a witness, which lasts as long as the transaction; afterwards it asks for that
+// and tells the tracker what it found: after a string of several statements by Ran,
+// after the base connection was lent out by Suspect and Believe. Then it follows the
+// [Changes] that come back. What may be over stays in the record until a savepoint of
+// it is seen again. Where nothing proves how a transaction ended, its outcome is
+// Unknown, for the journal's rows to decide, which the database has kept or dropped
+// with it. Events of a transaction that has committed without them, having written
+// nothing, are Late: they are written between transactions.
+package txn

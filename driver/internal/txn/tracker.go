@@ -1,0 +1,160 @@
+package txn
+
+import (
+	"context"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// Tracker follows the transactions of one connection, one after the other. Its
+// Record is that of the one that is open; outside any it is empty.
+type Tracker struct {
+	Record
+
+	open  bool
+	ctx   context.Context // that the transaction was begun with, by whatever means, for its actor
+	ended []Ended
+	late  []hooks.Event
+
+	suspect bool            // something may have changed the transaction unseen
+	unseen  []lex.Statement // what that was, if it is known
+}
+
+// Start is how a transaction begins.
+type Start struct {
+	Ctx  context.Context // whose, for its actor
+	Mode hooks.Mode
+}
+
+// Ended is a transaction that has ended, with what waits for its outcome.
+type Ended struct {
+	Outcome  hooks.Outcome
+	Events   []hooks.Event
+	Funcs    []Func
+	Token    int64
+	Prepared bool // by PREPARE TRANSACTION
+}
+
+// Follow makes the tracker one of a new connection.
+func (t *Tracker) Follow(cfg *Config) { t.cfg = cfg }
+
+// Open reports whether the connection is in a transaction, as far as seen.
+func (t *Tracker) Open() bool { return t.open }
+
+// Context is the one that the transaction was begun with.
+func (t *Tracker) Context() context.Context { return t.ctx }
+
+// Begin notes that a transaction has begun.
+func (t *Tracker) Begin(b Start) {
+	t.Mode, t.ctx, t.open = b.Mode, b.Ctx, true
+}
+
+// BeginBySavepoint notes that one has begun with a savepoint, whose RELEASE commits
+// it.
+func (t *Tracker) BeginBySavepoint(b Start, name string) {
+	t.Begin(b)
+	t.Savepoint(name)
+	t.savepoints[0].outermost = true
+}
+
+// End notes that the transaction has ended, and returns how: with an outcome that
+// is Unknown if it was not proven to be the one that its events belong to.
+func (t *Tracker) End(outcome hooks.Outcome) hooks.Outcome { return t.end(outcome, false) }
+
+// EndPrepared notes that PREPARE TRANSACTION has ended it: the rows decide, once it
+// is committed or rolled back, perhaps by another session.
+func (t *Tracker) EndPrepared() hooks.Outcome { return t.end(hooks.Unknown, true) }
+
+// EndRolledBack notes that the transaction was found to be over, rolled back unless
+// something was written before: then the rows decide.
+func (t *Tracker) EndRolledBack() hooks.Outcome {
+	if t.HasWritten() {
+		return t.End(hooks.Unknown)
+	}
+	return t.End(hooks.RolledBack)
+}
+
+// Abandon ends a transaction of the driver's whose statement has failed: there is
+// nothing to tell of it.
+func (t *Tracker) Abandon() {
+	t.forget()
+	t.open, t.ctx = false, nil
+}
+
+// Close notes that the connection is closed: the server rolls back what is open.
+func (t *Tracker) Close() {
+	switch {
+	case t.open && t.suspect:
+		t.End(hooks.Unknown)
+	case t.open:
+		t.End(hooks.RolledBack)
+	}
+}
+
+func (t *Tracker) end(outcome hooks.Outcome, prepared bool) hooks.Outcome {
+	if t.Unproven {
+		outcome = hooks.Unknown
+	}
+	t.giveUp()
+	if len(t.items) > 0 {
+		t.keep(Ended{Outcome: outcome, Events: eventsOf(t.items), Funcs: funcsOf(t.items), Token: t.token, Prepared: prepared})
+	}
+	t.forget()
+	t.open, t.ctx = false, nil
+	return outcome
+}
+
+// EndOf notes how statements ended that were in no transaction.
+func (t *Tracker) EndOf(r *Record, outcome hooks.Outcome) {
+	t.keep(Ended{Outcome: outcome, Events: eventsOf(r.items), Funcs: funcsOf(r.items), Token: r.token})
+}
+
+// DropPending notes that the pending events were rolled back with a transaction
+// that ended before they could be written.
+func (t *Tracker) DropPending() { t.RolledBack(t.TakePending()) }
+
+// RolledBack notes that events were rolled back which the record no longer has.
+func (t *Tracker) RolledBack(events []hooks.Event) {
+	t.keep(Ended{Outcome: hooks.RolledBack, Events: events})
+}
+
+func (t *Tracker) keep(e Ended) {
+	if len(e.Events) > 0 || len(e.Funcs) > 0 {
+		t.ended = append(t.ended, e)
+	}
+}
+
+// giveUp lets the rows decide on what is still in doubt.
+func (t *Tracker) giveUp() {
+	if t.maybe > 0 {
+		t.unknown(t.takeMaybe())
+	}
+	t.certain()
+}
+
+// unknown lets the rows decide on some of the transaction's items.
+func (t *Tracker) unknown(items []item) {
+	t.keep(Ended{Outcome: hooks.Unknown, Token: t.token, Events: eventsOf(items), Funcs: funcsOf(items)})
+}
+
+// Late notes that events are to be written between transactions: theirs has
+// committed without them, having written nothing.
+func (t *Tracker) Late(events []hooks.Event) { t.late = append(t.late, events...) }
+
+// TakeLate returns those events, once.
+func (t *Tracker) TakeLate() []hooks.Event {
+	late := t.late
+	t.late = nil
+	return late
+}
+
+// TakeEnded returns the transactions that have ended since it was last called.
+func (t *Tracker) TakeEnded() []Ended {
+	ended := t.ended
+	t.ended = nil
+	return ended
+}
+
+// HasNews reports whether there is something for TakeLate or TakeEnded to return.
+func (t *Tracker) HasNews() bool { return len(t.ended) > 0 || len(t.late) > 0 }
