@@ -4,8 +4,12 @@ import (
 	"context"
 	"database/sql/driver"
 	"strings"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -45,19 +49,26 @@ func (c *conn) wantsOne(j *job, i int) bool {
 	return false
 }
 
-// capture makes events of statements that have been executed; res is nil where
-// they were queried. It returns the events whose rows are still to be counted.
-func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture {
+// unread is an event whose statement's rows are still to be counted.
+type unread struct {
+	*txn.Captured
+	learns bool // its key is read from the rows
+	column keyType
+}
+
+// capture makes events, in a record, of statements that have been executed; res is
+// nil where they were queried. It returns those whose rows are still to be counted.
+func (c *conn) capture(ctx context.Context, to *txn.Record, j job, res driver.Result) []unread {
 	if feeds(j.stmts, j.args) {
 		return nil
 	}
 	rows, known := c.affected(&j, res)
-	var captures []*capture
+	var captures []unread
 	for i := range j.stmts {
 		s := &j.stmts[i]
-		c.captureAlso(ctx, &j, i)
+		c.captureAlso(ctx, to, &j, i)
 		if s.Kind == lex.Schema {
-			c.captureSchema(ctx, &j, i)
+			c.captureSchema(ctx, to, &j, i)
 		}
 		if s.Kind != lex.Write {
 			continue
@@ -76,27 +87,29 @@ func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture
 			if known && rows > 1 && (s.Op == lex.Update || s.Op == lex.Delete) {
 				a.named = false // several rows have that key
 			}
-			f := c.captureWrite(ctx, a, s.Target(t), s.Partial, j.args)
+			f := c.captureWrite(ctx, to, a, s.Target(t), s.Partial, j.args)
 			if f == nil {
 				continue
 			}
 			if a.either {
-				f.add(0)
-				f.unknown = true
+				f.Add(0)
+				f.Uncounted()
 				continue
 			}
-			f.add(rows)
-			f.doubt = a.doubt
-			f.unknown = f.unknown || a.instead
+			f.Add(rows)
+			f.Uncertain(a.doubt)
+			if a.instead {
+				f.Uncounted()
+			}
 			switch {
 			case reads:
-				f.reading++
-				f.learns, f.column = s.ReturnsKey && f.key.target.ID == "" && a.keyed, a.key
-				captures = append(captures, f)
+				f.Reads()
+				captures = append(captures, unread{f, s.ReturnsKey && !f.HasID() && a.keyed, a.key})
 			case s.Op == lex.Truncate:
-				f.unknown, f.sure = true, true
+				f.Uncounted()
+				f.Sure()
 			case none, !known:
-				f.unknown = true
+				f.Uncounted()
 			}
 		}
 	}
@@ -105,15 +118,15 @@ func (c *conn) capture(ctx context.Context, j job, res driver.Result) []*capture
 
 // captureAlso makes events of the writes inside the i-th statement, in a WITH
 // clause for one. The server does not say whether they changed any rows.
-func (c *conn) captureAlso(ctx context.Context, j *job, i int) {
+func (c *conn) captureAlso(ctx context.Context, to *txn.Record, j *job, i int) {
 	for _, t := range j.stmts[i].Also {
 		a, ok := c.aimAt(j, j.names.of(i, t.Table), t.Op)
 		if !ok {
 			continue
 		}
-		if f := c.captureWrite(ctx, a, t, false, j.args); f != nil {
-			f.add(0)
-			f.unknown = true
+		if f := c.captureWrite(ctx, to, a, t, false, j.args); f != nil {
+			f.Add(0)
+			f.Uncounted()
 		}
 	}
 }
@@ -125,10 +138,10 @@ func feeds(stmts []lex.Statement, args []driver.NamedValue) bool {
 
 // captureClosed makes events of a COPY that the Close of its statement ended.
 func (c *conn) captureClosed(stmts []lex.Statement) {
-	if c.open && c.tx.mode != hooks.Off {
+	if c.tx.Open() && c.tx.Mode != hooks.Off {
 		j := job{stmts: stmts, copying: true}
 		_ = c.lookUp(context.Background(), &j) // which does not ask
-		c.capture(context.Background(), j, nil)
+		c.capture(context.Background(), &c.tx.Record, j, nil)
 	}
 }
 
@@ -137,38 +150,65 @@ var verbs = [...]string{
 	lex.Truncate: "truncated", lex.Merge: "merged",
 }
 
-func (c *conn) captureWrite(ctx context.Context, to aim, t lex.Target, wide bool, args []driver.NamedValue) *capture {
-	if to.replaces {
+func (c *conn) captureWrite(ctx context.Context, to *txn.Record, a aim, t lex.Target, wide bool, args []driver.NamedValue) *txn.Captured {
+	if a.replaces {
 		t.Op = lex.Upsert
 	}
-	a := act{deed: deed(t.Op), wide: wide, key: foldKey{
-		action: actionOf(c.db.dialect, to.table, verbs[t.Op]),
-		target: hooks.Target{Type: nameOf(c.db.dialect, to.table)},
-		via:    to.via,
-		values: c.origin(ctx),
+	o := txn.Operation{Effect: txn.Effect(t.Op), Wide: wide, Key: txn.Key{
+		Action: actionOf(c.db.dialect, a.table, verbs[t.Op]),
+		Target: hooks.Target{Type: nameOf(c.db.dialect, a.table)},
+		Via:    a.via,
+		Values: c.origin(ctx),
 	}}
-	switch spreads := t.Moves || to.moves; {
+	switch spreads := t.Moves || a.moves; {
 	case spreads && t.Op == lex.Update:
-		a.deed = moved
+		o.Effect = txn.Moved
 	case spreads && t.Op == lex.Upsert:
-		a.deed = replaced
-	case to.cascades && t.Op == lex.Delete:
-		a.deed = cascaded
+		o.Effect = txn.Replaced
+	case a.cascades && t.Op == lex.Delete:
+		o.Effect = txn.Cascaded
 	}
-	if to.named && (!c.lax || t.Op != lex.Insert && t.Op != lex.Upsert) {
-		a.key.target.ID = c.keyOf(t.Key, to.key, args)
+	if a.named && (!c.lax || t.Op != lex.Insert && t.Op != lex.Upsert) {
+		o.Key.Target.ID = c.keyOf(t.Key, a.key, args)
 	}
-	return c.fold(a, nil)
+	return c.captureOperation(to, o)
+}
+
+// captureOperation counts an operation in a record, if that is not full.
+func (c *conn) captureOperation(to *txn.Record, o txn.Operation) *txn.Captured {
+	f := to.Capture(o)
+	if f == nil {
+		c.uncaptured(1, "limit")
+	}
+	return f
+}
+
+// newEvent makes the event of a key, for statements to be counted in.
+func (db *database) newEvent(key txn.Key, metadata map[string]any) hooks.Event {
+	e := hooks.Event{
+		OccurredAt: time.Now().UTC().Truncate(time.Microsecond),
+		Action:     key.Action, Outcome: hooks.Success, Target: key.Target, Metadata: metadata, Captured: true,
+	}
+	if key.Via != "" {
+		e.Metadata = map[string]any{"via": key.Via}
+	}
+	e.ID, _ = uuid.NewV7()
+	db.attribute(&e, key.Values)
+	return e
 }
 
 // captureSchema makes an event of each object that the i-th statement is about.
-func (c *conn) captureSchema(ctx context.Context, j *job, i int) {
+func (c *conn) captureSchema(ctx context.Context, to *txn.Record, j *job, i int) {
 	s := &j.stmts[i]
 	for _, name := range c.schemaTargets(j, i) {
-		key := foldKey{action: "schema.changed", target: hooks.Target{Type: "schema", ID: name, Name: s.Verb}, values: c.origin(ctx)}
-		if f := c.fold(act{key: key, deed: altered}, map[string]any{"statement": s.Verb}); f != nil {
-			f.add(0)
-			f.unknown, f.sure = true, f.sure || !s.Conditional
+		key := txn.Key{Action: "schema.changed", Target: hooks.Target{Type: "schema", ID: name, Name: s.Verb}, Values: c.origin(ctx)}
+		o := txn.Operation{Key: key, Effect: txn.Altered, Metadata: map[string]any{"statement": s.Verb}}
+		if f := c.captureOperation(to, o); f != nil {
+			f.Add(0)
+			f.Uncounted()
+			if !s.Conditional {
+				f.Sure()
+			}
 		}
 	}
 }
@@ -178,8 +218,8 @@ func (c *conn) captureSchema(ctx context.Context, j *job, i int) {
 // BeginTx, whose Tx outlives a raw COMMIT. If none names an actor, the goroutine
 // may; see [hooks.Origin].
 func (c *conn) origin(ctx context.Context) hooks.Values {
-	if c.open {
-		return hooks.Origin(ctx, c.tx.ctx, c.handle.ctx)
+	if c.tx.Open() {
+		return hooks.Origin(ctx, c.tx.Context(), c.handle.ctx)
 	}
 	return hooks.Origin(ctx, c.handle.ctx)
 }

@@ -117,10 +117,10 @@ func (c *conn) askTriggers(ctx context.Context, t lex.Table, r *relation) error 
 	switch {
 	case strings.ContainsAny(schema+t.Name, `'\`):
 		return nil
-	case c.open && c.db.noInTransaction.Load():
+	case c.tx.Open() && c.db.noInTransaction.Load():
 		r.partial = true
 		return nil
-	case c.open:
+	case c.tx.Open():
 		first = onlyMariaDB
 	}
 	sees := false

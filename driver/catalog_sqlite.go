@@ -204,7 +204,7 @@ func (c *conn) readMaster(ctx context.Context, schema, name string, f func(kind,
 	switch {
 	case schema == "temp":
 		master, key, args = "sqlite_temp_master", anyTrigger, args[:1]
-	case c.open && folded(schema) != "main":
+	case c.tx.Open() && folded(schema) != "main":
 		key, args = "'?'", args[:1]
 	}
 	query := strings.NewReplacer("%key", key, "%master", master).Replace(masterQuery)

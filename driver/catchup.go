@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 
+	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -17,14 +18,15 @@ func (c *conn) catchUp(ctx context.Context) error {
 	switch {
 	case c.bad:
 		return driver.ErrBadConn
-	case c.mysql() && (c.behind || !c.open): // where a transaction may begin unseen
+	case c.mysql() && (c.tx.Suspected() || !c.tx.Open()): // where a transaction may begin unseen
 		if c.reading > 0 {
 			return errUnasked
 		}
-		c.behind, c.asks = true, true
+		c.askBeforeUse(nil)
+		c.asks = true
 		c.look(ctx)
 		c.asks = false
-	case c.behind:
+	case c.tx.Suspected():
 		if err := c.lookOrWait(ctx); err != nil {
 			return err
 		}
@@ -40,11 +42,11 @@ func (c *conn) catchUp(ctx context.Context) error {
 // rows and the transaction.
 func (c *conn) lookOrWait(ctx context.Context) error {
 	_, known := c.status()
-	if (!known || c.open && len(c.tx.items) > 0) && isBusy(c.own.conn) {
+	if (!known || !c.tx.IsEmpty()) && isBusy(c.own.conn) {
 		return errUnasked // before pgx takes the result away from the rows
 	}
-	w := c.testimony(ctx)
-	if w == witnessLost && c.postgres() && c.alive() {
+	w := c.checkWitness(ctx)
+	if w == txn.Lost && c.postgres() && c.alive() {
 		return errUnasked // which lib/pq says only when it is asked
 	}
 	c.believe(ctx, w)
@@ -60,7 +62,7 @@ func (c *conn) alive() bool {
 // leaves reports whether to ask the server nothing now: the mode is off, and there is no
 // event that could be lost. It also notes to ask before the first use in another mode.
 func (c *conn) leaves() bool {
-	if c.asks || c.db.reg.modeNow() != hooks.Off || c.open && (c.tx.mode != hooks.Off || len(c.tx.items) > 0) {
+	if c.asks || c.db.reg.modeNow() != hooks.Off || c.tx.Open() && (c.tx.Mode != hooks.Off || !c.tx.IsEmpty()) {
 		return false
 	}
 	c.askBeforeUse(nil)

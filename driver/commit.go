@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -17,94 +18,111 @@ type ending struct {
 	undo     func() error // a ROLLBACK, for when the events cannot be written
 	prepares bool
 	chains   bool // the next transaction begins with the end of this one
+	// own: the driver has begun the transaction, for its events or for a captured
+	// statement: whatever the server thinks of that, its events are due.
+	own bool
 }
 
-// commit writes what is buffered, runs the COMMIT and judges its answer. The
-// error is the COMMIT's own, unless the events could not be written.
-func (c *conn) commit(ctx context.Context, e ending) error {
+// committed is what a COMMIT has led to.
+type committed struct {
+	err     error         // the COMMIT's own, unless the events could not be written
+	open    bool          // the transaction goes on
+	outcome hooks.Outcome // of the transaction, if it does not
+}
+
+// once is the error for database/sql. It matches ErrBadConn only where nothing has
+// taken effect, or the statement would be executed again.
+func (d committed) once() error {
+	if errors.Is(d.err, driver.ErrBadConn) && d.outcome != hooks.RolledBack {
+		return &notBad{d.err}
+	}
+	return d.err
+}
+
+// commit writes what is pending, runs the COMMIT and judges its answer.
+func (c *conn) commit(ctx context.Context, e ending) committed {
 	t := &c.tx
-	state, flushErr := c.flushBeforeEnd(ctx)
-	if state == flushLate && (e.prepares || e.chains || t.wrote) {
+	mode := t.Mode
+	state, flushErr := c.flushBeforeEnd(ctx, e)
+	if state == flushLate && (e.prepares || e.chains || t.Wrote) {
 		state, flushErr = c.insist(ctx)
 		if state == flushLate && e.prepares {
-			// It may yet be rolled back, by anybody, so it cannot be after it.
+			// It may yet be rolled back, by any session, so it cannot be after it.
 			state = flushFailed
 		}
 	}
 	var late, lost []hooks.Event
-	switch state {
-	case flushFailed:
-		if t.mode == hooks.Strict {
-			c.rolledBack(ctx, e.undo())
-			return flushErr
-		}
-		lost = c.takeUnflushed()
-	case flushLate:
-		late = c.takeUnflushed()
+	switch {
+	case state == flushFailed && mode == hooks.Strict:
+		did := c.rolledBack(ctx, e.undo())
+		did.err = flushErr
+		return did
+	case state == flushFailed:
+		lost = t.TakePending()
+	case state == flushLate:
+		late = t.TakePending()
 	}
-	err := flushErr
+	did := committed{err: flushErr}
 	if state != flushEnded {
-		err = e.run()
+		did.err = e.run()
 	}
 	switch {
 	case state == flushGone:
 		if !c.mysql() { // where nothing says what became of them
-			c.dropUnflushed()
+			t.DropPending()
 		}
-		c.end(hooks.Unknown)
+		did.outcome = c.end(hooks.Unknown)
 	case state == flushAborted:
-		c.end(hooks.RolledBack)
-	case err != nil && c.stillOpen(ctx, err):
-		c.putBack(append(late, lost...))
-		return err
+		did.outcome = c.end(hooks.RolledBack)
+	case did.err != nil && c.stillOpen(ctx, did.err):
+		t.Put(append(late, lost...))
+		did.open = true
+		return did
 	default:
 		c.lose(lost, flushErr)
-		c.endAfter(err, state != flushNothing, e)
+		did.outcome = c.endAfter(did.err, state != flushNothing, e)
 	}
-	if c.lostBy(err) {
+	if c.lostBy(did.err) {
 		c.discard()
 	}
 	switch {
-	case err == nil && len(late) > 0 && e.chains:
-		c.late = append(c.late, late...) // until there is room between transactions
-		return nil
-	case err == nil && len(late) > 0:
-		return c.writeLate(ctx, late)
+	case len(late) == 0:
+	case did.err != nil:
+		c.dropLate(late, did.err)
+	case e.chains:
+		t.Late(late) // until the connection is between transactions
+	default:
+		did.err = c.writeLate(ctx, late, mode)
 	}
-	c.dropLate(late, err)
-	return err
+	return did
 }
 
 // dropLate gives up the events of a write-free transaction whose COMMIT answered err. If
 // it may have committed all the same, no row would ever show that.
 func (c *conn) dropLate(late []hooks.Event, err error) {
-	switch {
-	case len(late) == 0:
-	case judge(err) == hooks.RolledBack:
-		c.ended = append(c.ended, part{outcome: hooks.RolledBack, events: late})
-	default:
+	if judge(err) == hooks.RolledBack {
+		c.tx.RolledBack(late)
+	} else {
 		c.lose(late, err)
 	}
 }
 
 // endAfter ends the transaction by what its COMMIT answered.
-func (c *conn) endAfter(err error, proven bool, e ending) {
-	outcome, prepares := judge(err), e.prepares
+func (c *conn) endAfter(err error, proven bool, e ending) hooks.Outcome {
+	outcome := judge(err)
 	if s, known := c.status(); known && outcome == hooks.Committed && s != stateIdle && !e.chains {
 		outcome = hooks.Unknown // the connection says that nothing has ended
 		c.discard()
 	}
-	if outcome == hooks.Committed && !proven && c.tx.flushed > 0 {
+	if outcome == hooks.Committed && !proven && c.tx.HasWritten() {
 		outcome = hooks.Unknown // written earlier; the rows decide
 	}
-	if prepares && outcome == hooks.Committed {
-		outcome = hooks.Unknown
-	} else {
-		prepares = false
+	if e.prepares && outcome == hooks.Committed {
+		outcome = c.tx.EndPrepared()
+		c.movedBack(true)
+		return outcome
 	}
-	if p := c.end(outcome); p != nil {
-		p.prepared = prepares
-	}
+	return c.end(outcome)
 }
 
 // judge says what the answer to a COMMIT proves. Only a server that answered
@@ -167,72 +185,33 @@ func (c *conn) stillOpen(ctx context.Context, err error) bool {
 }
 
 // rolledBack ends the transaction after a ROLLBACK that answered err.
-func (c *conn) rolledBack(ctx context.Context, err error) {
-	if err != nil && !c.lostBy(err) {
+func (c *conn) rolledBack(ctx context.Context, err error) committed {
+	still := committed{err: err, open: true}
+	lost := c.lostBy(err)
+	if err != nil && !lost {
 		if c.leaves() {
-			return
+			return still
 		}
 		switch c.probe(ctx) {
 		case stateOpen, stateAborted:
-			return // still in it
+			return still
 		case stateIdle:
-			if c.tx.flushed > 0 {
-				c.end(hooks.Unknown) // it ended before, somehow
-				return
-			}
+			outcome := c.tx.EndRolledBack() // it ended before, somehow
+			c.movedBack(true)
+			return committed{err: err, outcome: outcome}
 		case stateLost:
-			return // it cannot be asked, as with rows open on lib/pq, but it lives
+			return still // it cannot be asked, as with rows open on lib/pq, but it lives
 		}
 	}
-	if c.lostBy(err) {
+	if lost {
 		c.discard()
 	}
-	c.end(hooks.RolledBack)
-}
-
-// lose reports events that could not be written, of what has committed all the same.
-func (c *conn) lose(events []hooks.Event, err error) {
-	if len(events) == 0 {
-		return
-	}
-	c.db.notify(hooks.Notice{Kind: hooks.NoticeLost, Events: ids(events), Count: len(events), Reason: "write_failed", Err: err})
-}
-
-// takeUnflushed removes the events that are not written from the transaction;
-// functions stay.
-func (c *conn) takeUnflushed() []hooks.Event {
-	t := &c.tx
-	events := t.events(t.flushed)
-	kept := t.items[:t.flushed]
-	for _, it := range t.items[t.flushed:] {
-		if !it.isEvent() {
-			kept = append(kept, it)
-		}
-	}
-	clear(t.items[len(kept):])
-	t.items, t.flushed = kept, len(kept)
-	return events
-}
-
-// putBack undoes takeUnflushed for a transaction that goes on.
-func (c *conn) putBack(events []hooks.Event) {
-	for _, e := range events {
-		c.tx.items = append(c.tx.items, item{event: e})
-	}
-}
-
-// dropUnflushed tells that unwritten events went with a transaction that had
-// ended before anybody saw it.
-func (c *conn) dropUnflushed() {
-	if events := c.takeUnflushed(); len(events) > 0 {
-		c.ended = append(c.ended, part{outcome: hooks.RolledBack, events: events})
-	}
+	return committed{err: err, outcome: c.end(hooks.RolledBack)}
 }
 
 // writeLate writes the events of a transaction that wrote nothing itself, after
 // its COMMIT, in one of their own.
-func (c *conn) writeLate(ctx context.Context, events []hooks.Event) error {
-	mode := c.tx.mode
+func (c *conn) writeLate(ctx context.Context, events []hooks.Event, mode hooks.Mode) error {
 	ctx, cancel := c.afterwards(ctx)
 	defer cancel()
 	err := c.writeBehind(ctx, events, mode)
@@ -245,78 +224,58 @@ func (c *conn) writeLate(ctx context.Context, events []hooks.Event) error {
 // writeBehind is writeOwn for events of what has committed already: those that are not
 // written are lost. That is no error in best effort.
 func (c *conn) writeBehind(ctx context.Context, events []hooks.Event, mode hooks.Mode) error {
-	before := len(c.ended)
-	err := c.writeOwn(ctx, events, mode)
-	switch {
-	case len(c.ended) > before:
-		if c.ended[before].outcome == hooks.RolledBack {
-			c.ended = c.ended[:before]
-			c.lose(events, err)
-		}
-	case err != nil && mode == hooks.Strict: // best effort has reported it
-		c.lose(events, err)
+	did := c.writeOwn(ctx, events, mode, true)
+	if did.outcome == hooks.RolledBack {
+		c.lose(events, did.err)
 	}
 	if mode == hooks.BestEffort {
 		return nil
 	}
-	return err
+	return did.once()
 }
 
-// writeOwn writes events in a transaction that exists for them. If that is rolled back,
-// or cannot begin, it is among those that have ended; but not if the connection is lost
-// before anything has happened, so that database/sql tries again on another one.
-func (c *conn) writeOwn(ctx context.Context, events []hooks.Event, mode hooks.Mode) error {
+// writeOwn writes events in a transaction that exists for them. behind says that they are
+// of what has committed already. Else, if the transaction is rolled back or cannot begin,
+// it is among those that have ended; but not if the connection is lost before anything
+// has happened, so that database/sql tries again on another one.
+func (c *conn) writeOwn(ctx context.Context, events []hooks.Event, mode hooks.Mode, behind bool) committed {
 	if c.mysql() {
-		return c.publish(ctx, events, mode)
+		return c.publish(ctx, events, mode, behind)
 	}
 	if err := c.lastly(ctx, c.beginOwn(), 0); err != nil {
-		return c.unbegun(events, mode, err)
+		if mode == hooks.Strict && errors.Is(err, driver.ErrBadConn) {
+			return committed{err: err, outcome: hooks.RolledBack}
+		}
+		c.db.notify(hooks.Notice{Kind: hooks.NoticeFailed, Events: ids(events), Count: len(events), Reason: "journal", Err: err})
+		return c.unwritten(events, mode, behind, err)
 	}
-	c.start(ctx)
-	c.tx.own, c.tx.mode = true, mode
-	for _, e := range events {
-		c.tx.items = append(c.tx.items, item{event: e})
-	}
-	err := c.commitOwn(ctx)
-	if errors.Is(err, driver.ErrBadConn) && len(c.ended) > 0 && c.ended[len(c.ended)-1].outcome != hooks.RolledBack {
-		return &notBad{err}
-	}
-	return err
+	c.tx.Begin(txn.Start{Ctx: ctx, Mode: mode})
+	c.tx.Behind = behind
+	c.tx.Put(events)
+	return c.commitOwn(ctx, false)
 }
 
-// unbegun reports events whose own transaction could not begin. It returns what writeOwn
-// does.
-func (c *conn) unbegun(events []hooks.Event, mode hooks.Mode, err error) error {
-	if mode == hooks.Strict && errors.Is(err, driver.ErrBadConn) {
-		return err
-	}
-	c.db.notify(hooks.Notice{Kind: hooks.NoticeFailed, Events: ids(events), Count: len(events), Reason: "journal", Err: err})
+// unwritten gives up events of which nothing is written. In best effort they are lost.
+func (c *conn) unwritten(events []hooks.Event, mode hooks.Mode, behind bool, err error) committed {
 	if mode == hooks.BestEffort {
 		c.lose(events, err)
-		return nil
+		return committed{outcome: hooks.Committed}
 	}
-	c.ended = append(c.ended, part{outcome: hooks.RolledBack, events: events})
-	return err
+	if !behind {
+		c.tx.RolledBack(events)
+	}
+	return committed{err: err, outcome: hooks.RolledBack}
 }
 
 // publish hands over events that no transaction holds, on MySQL.
-func (c *conn) publish(ctx context.Context, events []hooks.Event, mode hooks.Mode) error {
-	c.start(ctx)
-	c.tx.own, c.tx.mode = true, mode
-	for _, e := range events {
-		c.tx.items = append(c.tx.items, item{event: e})
+func (c *conn) publish(ctx context.Context, events []hooks.Event, mode hooks.Mode, behind bool) committed {
+	r := txn.NewRecord(c.db.txns, mode)
+	r.Put(events)
+	if state, err := c.flush(ctx, r, events, flushing{must: true, own: true, alone: true}); state == flushFailed {
+		return c.unwritten(events, mode, behind, err)
 	}
-	state, err := c.flushBeforeEnd(ctx)
-	if state == flushFailed {
-		if mode == hooks.BestEffort {
-			c.lose(c.takeUnflushed(), err)
-			err = nil
-		}
-		c.end(hooks.RolledBack)
-		return err
-	}
-	c.end(hooks.Committed)
-	return nil
+	c.tx.EndOf(r, hooks.Committed)
+	return committed{outcome: hooks.Committed}
 }
 
 func (c *conn) beginOwn() string {
@@ -327,14 +286,23 @@ func (c *conn) beginOwn() string {
 }
 
 // commitOwn commits a transaction that the driver began. Where SQLite leaves it
-// open after a COMMIT that failed, it is rolled back.
-func (c *conn) commitOwn(ctx context.Context) error {
+// open after a COMMIT that failed, it is rolled back. brief says that the COMMIT is a
+// part of the app's statement, which ends with its context.
+func (c *conn) commitOwn(ctx context.Context, brief bool) committed {
 	e := c.ownEnding(ctx)
-	err := c.commit(ctx, e)
-	if err != nil && c.open {
-		c.rolledBack(ctx, e.undo())
+	e.own = true
+	if brief && c.sqlite() {
+		// SQLite may wait for readers there. A COMMIT that was stopped leaves the
+		// transaction open, which is asked.
+		e.run = func() error { return c.word(ctx, "COMMIT") }
 	}
-	return err
+	did := c.commit(ctx, e)
+	if did.err == nil || !did.open {
+		return did
+	}
+	back := c.rolledBack(ctx, e.undo())
+	back.err = did.err
+	return back
 }
 
 // lastly executes what ends a transaction of the driver's own, or one that must not
@@ -352,14 +320,7 @@ func (c *conn) rollback(ctx context.Context) error {
 // ownEnding ends a transaction that the driver began by a raw BEGIN.
 func (c *conn) ownEnding(ctx context.Context) ending {
 	return ending{
-		run: func() error {
-			// SQLite may wait for readers there. A COMMIT that was stopped leaves the
-			// transaction open, which is asked.
-			if c.sqlite() && c.tx.brief {
-				return c.word(ctx, "COMMIT")
-			}
-			return c.lastly(ctx, "COMMIT", 0)
-		},
+		run:  func() error { return c.lastly(ctx, "COMMIT", 0) },
 		undo: func() error { return c.rollback(ctx) },
 	}
 }

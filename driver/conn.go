@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -25,20 +26,15 @@ type conn struct {
 	own *optional
 	mw  driver.ConnBeginTx // sqlmw's connection over inner, for BeginTx only
 
-	handle txHandle      // reused: there is one transaction at a time
-	tx     txn           // meaningful while open
-	open   bool          // in a transaction, as far as seen
-	ended  []part        // transactions that handler and callbacks are to be told of
-	late   []hooks.Event // of a write-free transaction that was committed unseen
+	handle txHandle // reused: there is one transaction at a time
+	tx     txn.Tracker
 
 	// alert turns the fast path off: the connection is bad, or something may
 	// have happened behind it.
 	alert    bool
-	bad      bool            // to be discarded
-	behind   bool            // Raw, or the rows of an unseen string, may have changed the transaction
-	unsure   []lex.Statement // what may have changed it, if that is known
-	streams  int             // rows of this connection that end an implicit transaction
-	prepared bool            // the handler has prepared the connection
+	bad      bool // to be discarded
+	streams  int  // rows of this connection that end an implicit transaction
+	prepared bool // the handler has prepared the connection
 	names    names
 	lent     *lease // not yet given back, if the borrower still uses it
 	asks     bool   // the server is asked also while the mode is off
@@ -50,6 +46,7 @@ type conn struct {
 
 func newConn(db *database, base driver.Conn) *conn {
 	c := &conn{db: db, base: base, opt: optionalOf(base)}
+	c.tx.Follow(db.txns)
 	c.own = &c.opt
 	if below := innermost(base); below != nil {
 		c.own = below.own
@@ -173,16 +170,11 @@ func (c *conn) Close() error {
 	if c.closed != nil {
 		defer c.closed()
 	}
-	switch {
-	case c.open && c.behind:
-		c.end(hooks.Unknown)
-	case c.open:
-		c.end(hooks.RolledBack)
-	}
-	c.open, c.bad = false, true
-	c.lose(c.takeLate(), errConnGone)
-	for _, p := range c.takeEnded() {
-		c.tell(context.Background(), p, false)
+	c.tx.Close()
+	c.bad = true
+	c.lose(c.tx.TakeLate(), errConnGone)
+	for _, e := range c.tx.TakeEnded() {
+		c.tell(context.Background(), e, false)
 	}
 	if c.lent != nil && c.lent.closeLater() {
 		return nil // its last user closes the base connection
@@ -306,7 +298,7 @@ func (c *conn) calm(ctx context.Context) error {
 	if c.bad {
 		return driver.ErrBadConn
 	}
-	if c.behind {
+	if c.tx.Suspected() {
 		c.lookBehind(ctx)
 		if c.bad {
 			return driver.ErrBadConn
@@ -333,8 +325,8 @@ func (c *conn) word(ctx context.Context, query string) error { return c.opt.simp
 func (c *conn) postgres() bool { return c.db.dialect == hooks.Postgres }
 
 func (c *conn) mode() hooks.Mode {
-	if c.open {
-		return c.tx.mode
+	if c.tx.Open() {
+		return c.tx.Mode
 	}
 	return c.db.reg.modeNow()
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/ngrok/sqlmw"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -41,6 +42,7 @@ func newConnector(w *wrapped, base driver.Connector) (driver.Connector, error) {
 		return nil, fmt.Errorf("driver: %q wraps %q, and a MySQL database can be audited only once: register one of them", reg.name, inner.reg.name)
 	}
 	db := &database{reg: reg, driver: w, base: base, dialect: dialect}
+	db.txns = db.txnConfig()
 	switch db.dialect {
 	case hooks.SQLite:
 		db.lexed = lex.SQLite
@@ -129,6 +131,7 @@ type database struct {
 	base    driver.Connector
 	dialect hooks.Dialect
 	lexed   lex.Dialect
+	txns    *txn.Config
 	handler hooks.Handler
 	checked atomic.Bool // the rules, against the tables
 	mute    atomic.Bool // its catalog cannot be asked

@@ -8,13 +8,12 @@ import (
 	"slices"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
-	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // control runs one statement of transaction control that the app sent itself.
 func (c *conn) control(ctx context.Context, j job) (answer, error) {
 	s := j.stmts[0]
-	if !c.open && (s.Kind == lex.Begin || s.Kind == lex.Savepoint) {
+	if !c.tx.Open() && (s.Kind == lex.Begin || s.Kind == lex.Savepoint) {
 		if err := c.ready(ctx); err != nil {
 			return answer{}, err
 		}
@@ -48,7 +47,7 @@ func (c *conn) runControl(ctx context.Context, s *lex.Statement, run func() erro
 			c.beginMySQL(ctx, err)
 			return err
 		}
-		if err == nil && !c.open {
+		if err == nil && !c.tx.Open() {
 			c.start(ctx)
 		}
 		return err
@@ -64,26 +63,26 @@ func (c *conn) runControl(ctx context.Context, s *lex.Statement, run func() erro
 }
 
 func (c *conn) rawCommit(ctx context.Context, s *lex.Statement, run func() error) error {
-	if !c.open {
+	if !c.tx.Open() {
 		return run()
 	}
 	e := c.ownEnding(ctx)
 	e.run, e.prepares, e.chains = run, s.Kind == lex.Prepare, s.Chain
-	began := c.tx.ctx
-	err := c.commit(ctx, e)
-	if err == nil && s.Chain && !c.open {
+	began := c.tx.Context()
+	did := c.commit(ctx, e)
+	if did.err == nil && s.Chain && !did.open {
 		c.start(began) // the next transaction is the same caller's
 	}
-	return err
+	return did.err
 }
 
 func (c *conn) rawRollback(ctx context.Context, s *lex.Statement, run func() error) error {
 	c.beforeRollback(ctx)
 	err := run()
-	if !c.open {
+	if !c.tx.Open() {
 		return err
 	}
-	began := c.tx.ctx
+	began := c.tx.Context()
 	c.rolledBack(ctx, err)
 	if err == nil && s.Chain {
 		c.start(began)
@@ -92,41 +91,29 @@ func (c *conn) rawRollback(ctx context.Context, s *lex.Statement, run func() err
 }
 
 func (c *conn) rawSavepoint(ctx context.Context, s *lex.Statement, run func() error) error {
-	if s.Kind == lex.Release && c.open && c.releasesAll(s.Name) {
+	if s.Kind == lex.Release && c.tx.Open() && c.tx.ReleaseCommits(s.Name) {
 		return c.rawCommit(ctx, s, run)
 	}
-	if c.open && s.Kind != lex.Savepoint && c.tx.doubtful(s.Name) {
+	if c.tx.Open() && s.Kind != lex.Savepoint && c.tx.Doubtful(s.Name) {
 		return c.doubtfulSavepoint(ctx, s, run)
 	}
 	if err := run(); err != nil {
-		if c.open {
+		if c.tx.Open() {
 			c.afterFailure(ctx, err)
 		}
 		return err
 	}
-	if !c.open {
-		if !c.sqlite() || s.Kind != lex.Savepoint {
-			return nil
+	switch {
+	case c.tx.Open():
+		witnessed := c.tx.HasWitness()
+		c.applySavepoint(s)
+		if witnessed && !c.tx.HasWitness() && !c.tx.IsEmpty() { // the transaction lives
+			_ = c.setWitness(ctx) // without one the events are Unknown
 		}
-		c.startBySavepoint(ctx, s.Name)
-		return nil
-	}
-	mark := c.tx.find(s.Name)
-	if c.mysql() && s.Kind == lex.Savepoint {
-		c.tx.replace(mark)
-	}
-	c.applySavepoint(s)
-	if c.mysql() && s.Kind != lex.Savepoint {
-		c.keepWitness(ctx, mark)
+	case c.sqlite() && s.Kind == lex.Savepoint:
+		c.tx.BeginBySavepoint(c.starting(ctx), s.Name)
 	}
 	return nil
-}
-
-// startBySavepoint: on SQLite a savepoint outside any transaction begins one.
-func (c *conn) startBySavepoint(ctx context.Context, name string) {
-	c.start(ctx)
-	c.tx.savepoint(name)
-	c.tx.marks[0].outermost = true
 }
 
 // doubtfulSavepoint runs a RELEASE or ROLLBACK TO of a savepoint that may be
@@ -141,59 +128,34 @@ func (c *conn) doubtfulSavepoint(ctx context.Context, s *lex.Statement, run func
 		c.afterFailure(ctx, err)
 		return err
 	}
-	if c.mysql() {
-		if s.Kind == lex.RollbackTo {
-			c.forsake(0)
-			c.tx.witness = 0
-		}
-		return nil // whether the witness went with it, its own RELEASE will say
-	}
-	c.tx.attest(s.Name)
-	if s.Kind == lex.RollbackTo {
+	switch back := s.Kind == lex.RollbackTo; {
+	case back && c.mysql():
+		c.tx.RollbackToUnknown()
+	case back:
 		c.movedBack(false)
-		c.giveUp()
-		c.detach(s.Name)
+		c.tx.RollbackToDoubtful(s.Name)
+	case !c.mysql(): // where the witness's own RELEASE will say whether it is still there
+		c.tx.ReleaseDoubtful(s.Name)
 	}
-	if !c.leaves() {
-		c.agree(ctx, witnessOf(c.probe(ctx)))
+	if !c.mysql() && !c.leaves() {
+		c.applyChanges(c.tx.Agree(c.starting(ctx), witnessOf(c.probe(ctx))), nil)
 	}
 	return nil
-}
-
-// releasesAll reports whether releasing a savepoint commits the transaction.
-func (c *conn) releasesAll(name string) bool {
-	i := c.tx.find(name)
-	return i == 0 && c.tx.marks[0].outermost
 }
 
 // applySavepoint makes the transaction follow a savepoint statement that took
 // effect.
 func (c *conn) applySavepoint(s *lex.Statement) {
-	if s.Kind != lex.Savepoint {
-		c.tx.attest(s.Name)
-	}
-	switch s.Kind {
-	case lex.Savepoint:
-		c.tx.savepoint(s.Name)
-	case lex.Release:
-		c.tx.release(s.Name)
-	case lex.RollbackTo:
+	switch {
+	case s.Kind == lex.RollbackTo:
 		c.movedBack(false)
-		c.takenBack(c.tx.rollbackTo(s.Name))
-	}
-}
-
-// takenBack tells of what a ROLLBACK TO took back, while the transaction goes
-// on: observers at once, functions too.
-func (c *conn) takenBack(gone []item) {
-	t := txn{items: gone}
-	if events := t.events(0); len(events) > 0 {
-		c.db.notify(hooks.Notice{Kind: hooks.NoticeRolledBack, Events: ids(events), Count: len(events), Reason: "savepoint"})
-	}
-	for _, it := range gone {
-		if it.onRollback != nil {
-			c.callback(it.ctx, it.onRollback)
-		}
+		c.takenBack(c.tx.RollbackTo(s.Name))
+	case s.Kind == lex.Release:
+		c.tx.Release(s.Name)
+	case c.mysql():
+		c.tx.Replace(s.Name)
+	default:
+		c.tx.Savepoint(s.Name)
 	}
 }
 
@@ -205,14 +167,11 @@ func (c *conn) afterFailure(ctx context.Context, err error) {
 		c.failedMySQL(ctx, err)
 		return
 	}
-	if c.postgres() || !c.open || c.leaves() || c.probe(ctx) != stateIdle {
+	if c.postgres() || !c.tx.Open() || c.leaves() || c.probe(ctx) != stateIdle {
 		return
 	}
-	if c.tx.flushed > 0 {
-		c.end(hooks.Unknown)
-	} else {
-		c.end(hooks.RolledBack)
-	}
+	c.tx.EndRolledBack()
+	c.movedBack(true)
 	c.deliver(ctx)
 }
 

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"io"
 	"strings"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 )
 
 // count adds the rows of a … RETURNING to its events, once they are known, and
 // finds the key of a single one. Only the first result set is counted: it is the
 // captured statement's.
 type count struct {
-	captures []*capture
+	to       *txn.Record // that has the events
+	captures []unread
 	n        int64
 	done     bool
 	broken   error // of the statement, met while its rows were drained
@@ -20,12 +23,13 @@ type count struct {
 	column int // of the key, if learns
 	learns bool
 	key    keyType
-	placed int // how many statements the transaction had when this one was the last
 	id     string
+	// statements is how many the transaction had when this one was the last.
+	statements int
 }
 
-func (c *conn) newCount(base driver.Rows, captures []*capture) count {
-	k := count{c: c, captures: captures, placed: c.tx.story.placed}
+func (c *conn) newCount(to *txn.Record, base driver.Rows, captures []unread) count {
+	k := count{c: c, to: to, captures: captures, statements: to.Statements()}
 	if len(captures) != 1 || !captures[0].learns {
 		return k
 	}
@@ -57,21 +61,7 @@ func (k *count) settle(known bool) {
 	}
 	k.done = true
 	for _, f := range k.captures {
-		f.reading--
-		switch {
-		case !known:
-			f.unknown, f.sure = true, f.sure || k.n > 0
-		case k.n == 0 && f.doubt:
-			f.unknown = true
-		case k.n == 0:
-			f.statements--
-		case k.n == 1 && k.id != "" && k.c.learned(f, k.id, k.placed):
-		default:
-			if k.n > 1 && f.key.target.ID != "" {
-				k.c.tx.unname(f)
-			}
-			f.rows, f.sure = f.rows+k.n, true
-		}
+		k.to.Settle(f.Captured, txn.Returned{Rows: k.n, Known: known, ID: k.id}, k.statements)
 	}
 }
 
@@ -81,8 +71,7 @@ func (k *count) failed() {
 	}
 	k.done = true
 	for _, f := range k.captures {
-		f.reading--
-		f.statements--
+		f.Failed()
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -27,50 +28,52 @@ func nestedBegin(err error) bool {
 // While the connection is in the next one, or rows are open on it, it waits:
 // the handler may use the connection.
 func (c *conn) deliver(ctx context.Context) {
-	if c.open || c.streams > 0 || len(c.ended) == 0 && len(c.late) == 0 {
+	if c.tx.Open() || c.streams > 0 || !c.tx.HasNews() {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
-	if len(c.late) > 0 && !c.bad { // else they are lost when it is closed
-		bounded, cancel := c.afterwards(ctx)
-		_ = c.writeBehind(bounded, c.takeLate(), hooks.BestEffort)
-		cancel()
+	if !c.bad { // else they are lost when it is closed
+		c.writeLater(ctx, c.tx.TakeLate())
 	}
-	for _, p := range c.takeEnded() {
-		c.tell(ctx, p, !c.bad)
+	for _, e := range c.tx.TakeEnded() {
+		c.tell(ctx, e, !c.bad)
 	}
 }
 
 // errConnGone is for events that were to be written after the end of their transaction.
 var errConnGone = errors.New("driver: the connection was lost or closed after a transaction that wrote nothing, before its audit events could be written")
 
-func (c *conn) takeLate() []hooks.Event {
-	late := c.late
-	c.late = nil
-	return late
+// writeLater writes events whose transaction has committed without them.
+func (c *conn) writeLater(ctx context.Context, events []hooks.Event) {
+	if len(events) == 0 {
+		return
+	}
+	ctx, cancel := c.afterwards(ctx)
+	defer cancel()
+	_ = c.writeBehind(ctx, events, hooks.BestEffort)
 }
 
-func (c *conn) tell(ctx context.Context, p part, usable bool) {
-	outcome := p.outcome
-	if len(p.events) > 0 {
-		outcome = c.callEnd(ctx, p, usable)
+func (c *conn) tell(ctx context.Context, t txn.Ended, usable bool) {
+	outcome := t.Outcome
+	if len(t.Events) > 0 {
+		outcome = c.callEnd(ctx, t, usable)
 	}
-	for _, f := range p.funcs {
+	for _, f := range t.Funcs {
 		switch {
 		case outcome == hooks.Unknown:
 			c.db.notify(hooks.Notice{Kind: hooks.NoticeCallback, Count: 1, Reason: "unknown"})
-		case outcome == hooks.Committed && f.onCommit != nil:
-			c.callback(f.ctx, f.onCommit)
-		case outcome == hooks.RolledBack && f.onRollback != nil:
-			c.callback(f.ctx, f.onRollback)
+		case outcome == hooks.Committed && f.OnCommit != nil:
+			c.callback(f.Ctx, f.OnCommit)
+		case outcome == hooks.RolledBack && f.OnRollback != nil:
+			c.callback(f.Ctx, f.OnRollback)
 		}
 	}
 }
 
-func (c *conn) callEnd(ctx context.Context, p part, usable bool) (outcome hooks.Outcome) {
-	e := hooks.Ended{Outcome: p.outcome, Events: p.events, Token: p.tokens.last, Earlier: p.tokens.earlier, Prepared: p.prepared}
-	if usable && p.outcome != hooks.RolledBack {
-		if c.sqlite() && p.outcome == hooks.Unknown { // the handler finds out by the write lock
+func (c *conn) callEnd(ctx context.Context, t txn.Ended, usable bool) (outcome hooks.Outcome) {
+	e := hooks.Ended{Outcome: t.Outcome, Events: t.Events, Token: t.Token, Earlier: t.Earlier, Prepared: t.Prepared}
+	if usable && t.Outcome != hooks.RolledBack {
+		if c.sqlite() && t.Outcome == hooks.Unknown { // the handler finds out by the write lock
 			defer c.writable(ctx)()
 		}
 		l := c.lend(ctx, leaseIdle)
@@ -79,9 +82,9 @@ func (c *conn) callEnd(ctx context.Context, p part, usable bool) (outcome hooks.
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			outcome = p.outcome
+			outcome = t.Outcome
 			c.db.notify(hooks.Notice{
-				Kind: hooks.NoticeFailed, Events: ids(p.events), Count: len(p.events), Reason: "panic",
+				Kind: hooks.NoticeFailed, Events: ids(t.Events), Count: len(t.Events), Reason: "panic",
 				Err: fmt.Errorf("driver: the hook panicked after the transaction: %v\n%s", v, debug.Stack()),
 			})
 		}
@@ -122,7 +125,7 @@ func (c *conn) callback(ctx context.Context, f func(context.Context)) {
 // lets the handler prepare the connection, if it has not yet: the mode may have
 // been off when it was opened.
 func (c *conn) ready(ctx context.Context) error {
-	if c.prepared || c.open || c.db.reg.modeNow() == hooks.Off {
+	if c.prepared || c.tx.Open() || c.db.reg.modeNow() == hooks.Off {
 		return nil
 	}
 	return c.prepareConn(ctx)

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -85,7 +86,7 @@ func (c *conn) stringsConform(ctx context.Context) string {
 // that ends the transaction is the one to be prepared for.
 func uncertain(a, b []lex.Statement) []lex.Statement {
 	stmts := a
-	if !ends(a) && controls(b) {
+	if !txn.Ends(a) && controls(b) {
 		stmts = b
 	}
 	if !controls(stmts) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -45,7 +46,7 @@ func (c *conn) remains(ctx context.Context, j job) func(error) bool {
 		return func(error) bool { return false }
 	case c.mysql(): // of several, those before the one that failed
 		return func(error) bool { return len(j.stmts) > 1 }
-	case c.open && len(j.stmts) == 1:
+	case c.tx.Open() && len(j.stmts) == 1:
 		// Nothing is asked before: the statement's own count is enough, if the
 		// statement ran at all.
 		return func(err error) bool {
@@ -57,7 +58,7 @@ func (c *conn) remains(ctx context.Context, j job) func(error) bool {
 		}
 	}
 	query := extentQuery
-	if c.open {
+	if c.tx.Open() {
 		query = extentInside
 	}
 	before, known := c.number(ctx, query)
@@ -120,7 +121,7 @@ func codeOf(err error) (code int64, ok bool) {
 // captureFailed makes events of statements that have failed and yet left
 // something behind. How many rows, or whether of this statement of several, is
 // not known: they are conditional.
-func (c *conn) captureFailed(ctx context.Context, j *job) {
+func (c *conn) captureFailed(ctx context.Context, to *txn.Record, j *job) {
 	if err := c.lookAfter(ctx, j, false); err != nil {
 		return // not on SQLite
 	}
@@ -129,9 +130,8 @@ func (c *conn) captureFailed(ctx context.Context, j *job) {
 	for i := range j.stmts {
 		j.stmts[i].Conditional = true
 	}
-	for _, f := range c.capture(ctx, *j, nil) {
-		f.reading--
-		f.unknown = true
+	for _, f := range c.capture(ctx, to, *j, nil) {
+		f.Unread()
 	}
 }
 
@@ -144,16 +144,15 @@ func (c *conn) bareFailed(ctx context.Context, j *job, left bool, err error) {
 	if !left {
 		return
 	}
-	c.start(ctx)
-	c.captureFailed(ctx, j)
-	mode, events := c.tx.mode, c.tx.events(0)
-	c.drop()
+	r := c.newRecord()
+	c.captureFailed(ctx, r, j)
+	events := r.Pending()
 	if len(events) == 0 {
 		return
 	}
 	bounded, cancel := c.afterwards(ctx)
 	defer cancel()
-	if c.lostBy(err) || c.writeBehind(bounded, events, mode) != nil {
+	if c.lostBy(err) || c.writeBehind(bounded, events, r.Mode) != nil {
 		c.uncaptured(countWrites(j.stmts), "failed")
 	}
 	c.deliver(ctx)

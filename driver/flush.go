@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -43,33 +44,32 @@ const readOnlyTransaction = "25006"
 // flushBeforeEnd writes what is not written yet, together with the COMMIT if that
 // is the driver's own. Where there are only functions, it proves that the
 // transaction is still there to be committed.
-func (c *conn) flushBeforeEnd(ctx context.Context) (flushState, error) {
+func (c *conn) flushBeforeEnd(ctx context.Context, e ending) (flushState, error) {
 	t := &c.tx
-	if t.broken != nil {
-		return flushFailed, t.broken
-	}
-	if len(t.items) == 0 {
+	switch {
+	case t.Broken() != nil:
+		return flushFailed, t.Broken()
+	case t.IsEmpty():
 		return flushNothing, nil
-	}
-	if c.mysql() {
+	case c.mysql():
 		return c.flushMySQL(ctx)
 	}
-	events := t.events(t.flushed)
+	events := t.Pending()
 	if len(events) == 0 {
-		if t.flushed > 0 && !t.memory || t.flushed == 0 && !t.callbacks() {
+		if !t.MustProve() {
 			return flushNothing, nil
 		}
 		return c.prove(ctx), nil
 	}
-	if !c.postgres() && !t.wrote && (!t.own || t.implicit) {
+	if !c.postgres() && !t.Wrote && (!e.own || t.Implicit) {
 		if state := c.prove(ctx); state != flushProven {
 			return state, nil
 		}
-		if !t.perhaps || !c.holdsMain(ctx) {
+		if !t.Perhaps || !c.holdsMain(ctx) {
 			return flushLate, nil
 		}
 	}
-	return c.flush(ctx, events, flushing{must: t.own, keep: t.mode == hooks.BestEffort, joins: t.own})
+	return c.flush(ctx, &t.Record, events, flushing{must: e.own, keep: t.Mode == hooks.BestEffort, joins: e.own, own: e.own, alone: e.own && !t.Implicit})
 }
 
 // errReadOnly is for captured events that a read-only transaction cannot take.
@@ -80,12 +80,12 @@ var errReadOnly = errors.New("driver: the transaction has written and is read-on
 // because the transaction has written something that leaves no transaction number
 // here, such as a row of a foreign table. Only a read-only one still refuses.
 func (c *conn) insist(ctx context.Context) (flushState, error) {
-	events := c.tx.events(c.tx.flushed)
-	state, err := c.flush(ctx, events, flushing{must: true, keep: true})
+	events := c.tx.Pending()
+	state, err := c.flush(ctx, &c.tx.Record, events, flushing{must: true, keep: true})
 	if state != flushLate {
 		return state, err
 	}
-	c.tx.readOnly = true
+	c.tx.ReadOnly = true
 	if !slices.ContainsFunc(events, func(e hooks.Event) bool { return e.Captured }) {
 		return flushLate, nil
 	}
@@ -116,19 +116,22 @@ type flushing struct {
 	// joins: the COMMIT follows at once, and may go with the write. It is the
 	// driver's own.
 	joins bool
+	// own: the transaction is the driver's, and exists for the events or for the
+	// statement that they are of; alone: for the events only.
+	own, alone bool
 	// rehearsal: it will be rolled back, and the same events be written later.
 	rehearsal bool
 }
 
-// flush lets the handler write events on this connection.
-func (c *conn) flush(ctx context.Context, events []hooks.Event, how flushing) (flushState, error) {
+// flush lets the handler write the pending events of a record on this connection.
+func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, how flushing) (flushState, error) {
 	if c.sqlite() {
 		if state := c.prove(ctx); state != flushProven {
 			return state, nil
 		}
 		defer c.writable(ctx)()
 	}
-	if err := c.refuseUnattributed(events); err != nil {
+	if err := c.refuseUnattributed(r.Mode, events); err != nil {
 		return flushFailed, err
 	}
 	app := ctx
@@ -140,7 +143,7 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, how flushing) (f
 	}
 	l := c.lend(ctx, leaseFlush)
 	l.guard = guard
-	f := hooks.Flush{Conn: l.db, Events: events, Token: c.flushToken(), Own: how.must, Timeout: c.db.reg.cfg.writeTimeout}
+	f := hooks.Flush{Conn: l.db, Events: events, Token: r.Token(), Own: how.must, Timeout: c.db.reg.cfg.writeTimeout}
 	if how.joins && c.postgres() && c.own.execs() && !c.nested() {
 		last, stop := c.outlast(app, 0)
 		defer stop()
@@ -155,7 +158,7 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, how flushing) (f
 		return flushAborted, nil
 	}
 	if l.committed() && c.answered(ctx, native) {
-		c.tx.flushed = len(c.tx.items)
+		r.Written()
 		if native == nil {
 			c.countUnattributed(events)
 		}
@@ -170,7 +173,7 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, how flushing) (f
 		}
 	}
 	switch {
-	case how.must && !c.tx.own && hooks.SQLState(native) == readOnlyTransaction:
+	case how.must && !how.own && hooks.SQLState(native) == readOnlyTransaction:
 		return flushLate, nil
 	case err != nil:
 		c.db.notify(hooks.Notice{Kind: hooks.NoticeFailed, Events: ids(events), Count: len(events), Reason: "journal", Err: err})
@@ -181,23 +184,23 @@ func (c *conn) flush(ctx context.Context, events []hooks.Event, how flushing) (f
 	case !written:
 		return flushLate, nil
 	}
-	c.tx.flushed = len(c.tx.items)
+	r.Written()
 	if !how.rehearsal {
 		c.countUnattributed(events)
 	}
 	if !l.touched() {
-		return c.keepInMemory(ctx), nil
+		r.InMemory = true
+		return c.proveInMemory(ctx, how.alone), nil
 	}
 	return flushProven, nil
 }
 
-// keepInMemory is the end of a flush in which the handler has executed nothing,
+// proveInMemory is the end of a flush in which the handler has executed nothing,
 // and so not the guard either: no rows will decide on these events, so that the
 // transaction must be proven here. One that the driver began for them alone has
 // had no statement that could have failed.
-func (c *conn) keepInMemory(ctx context.Context) flushState {
-	c.tx.memory = true
-	if !c.postgres() || c.tx.own && !c.tx.implicit {
+func (c *conn) proveInMemory(ctx context.Context, alone bool) flushState {
+	if !c.postgres() || alone {
 		return flushProven
 	}
 	return c.prove(ctx)
@@ -269,8 +272,8 @@ func unattributed(events []hooks.Event) (actions []string) {
 }
 
 // refuseUnattributed is the error for events without an actor, if that is one.
-func (c *conn) refuseUnattributed(events []hooks.Event) error {
-	if !c.db.reg.cfg.requireActor || c.tx.mode != hooks.Strict {
+func (c *conn) refuseUnattributed(mode hooks.Mode, events []hooks.Event) error {
+	if !c.db.reg.cfg.requireActor || mode != hooks.Strict {
 		return nil
 	}
 	actions := unattributed(events)

@@ -21,7 +21,7 @@ import (
 // after it.
 func (c *conn) lead(ctx context.Context, j *job) error {
 	n := leads(j.stmts)
-	if n == 0 || !c.open || !c.postgres() || c.tx.mode == hooks.Off || c.db.reg.cfg.rules == nil && len(c.tx.items) == 0 {
+	if n == 0 || !c.tx.Open() || !c.postgres() || c.tx.Mode == hooks.Off || c.db.reg.cfg.rules == nil && c.tx.IsEmpty() {
 		return nil
 	}
 	text := j.whole + j.asked // one of them is empty

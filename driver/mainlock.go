@@ -22,8 +22,8 @@ func (c *conn) perhapsWrote(j *job) bool {
 // doubtWrote leaves it to the locks whether j was the first to write in the app's
 // transaction, which had not written before it, or had: that is what wrote says.
 func (c *conn) doubtWrote(j *job, wrote bool) {
-	if t := &c.tx; t.wrote && !wrote && c.perhapsWrote(j) {
-		t.perhaps, t.wrote = true, false
+	if t := &c.tx; t.Wrote && !wrote && c.perhapsWrote(j) {
+		t.Perhaps, t.Wrote = true, false
 	}
 }
 
@@ -32,7 +32,7 @@ func (c *conn) doubtWrote(j *job, wrote bool) {
 // written nothing, unless to an attached database, which only the names of a
 // statement outside a transaction exclude.
 func (c *conn) holdsMain(ctx context.Context) bool {
-	if schemas, err := c.schemas(ctx); !c.tx.implicit && (err != nil || len(schemas) > len([]string{"temp", "main"})) {
+	if schemas, err := c.schemas(ctx); !c.tx.Implicit && (err != nil || len(schemas) > len([]string{"temp", "main"})) {
 		return true
 	}
 	defer c.writable(ctx)()

@@ -162,36 +162,8 @@ func (c *conn) settle(ctx context.Context, reads bool, err error) {
 	if !c.lostBy(err) {
 		c.learnSession(ctx)
 	}
-	s := c.probe(ctx)
-	switch {
-	case s == stateLost:
-		if c.open {
-			c.end(hooks.Unknown)
-		}
-		c.discard()
-	case s == stateIdle && c.open && reads && err == nil:
-		c.end(hooks.Committed)
-	case s == stateIdle && c.open:
-		c.end(hooks.Unknown)
-	case s == stateOpen && !c.open:
-		c.start(ctx)
-	case s == stateOpen && len(c.tx.items) > 0:
-		c.tx.unseen = true
-		if len(c.tx.marks) > 0 { // it may have gone back to a savepoint
-			c.forsake(c.tx.marks[0].items)
-		}
-	}
-}
-
-// forsake leaves the items from an index on without a verdict.
-func (c *conn) forsake(from int) {
-	t := &c.tx
-	if gone := t.items[from:]; len(gone) > 0 {
-		c.endPart(gone)
-		clear(gone)
-		t.items = t.items[:from]
-		t.flushed = min(t.flushed, from)
-	}
+	w := witnessOf(c.probe(ctx))
+	c.applyChanges(c.tx.Found(c.starting(ctx), w, reads && err == nil), err)
 }
 
 // committing runs a statement that commits the transaction before it executes. It
@@ -200,7 +172,7 @@ func (c *conn) committing(ctx context.Context, j job) (answer, error) {
 	if err := c.lookUp(ctx, &j); err != nil {
 		return answer{}, err
 	}
-	if c.open {
+	if c.tx.Open() {
 		do := j.do
 		j.do = func(ctx context.Context) (answer, error) {
 			a, err := do(ctx)
@@ -240,7 +212,7 @@ func (c *conn) implicitCommit(ctx context.Context, err error) {
 func (c *conn) bareMySQL(ctx context.Context, j job) (answer, error) {
 	j.stmts = slices.Clone(j.stmts)
 	j.names.stmts = j.stmts
-	if !c.open {
+	if !c.tx.Open() {
 		if err := c.rehearse(ctx, j); err != nil {
 			return answer{}, err
 		}
@@ -257,22 +229,17 @@ func (c *conn) bareMySQL(ctx context.Context, j job) (answer, error) {
 		return a, err
 	}
 	c.countUnseen(&j)
-	if !c.wants(&j) || c.open {
+	if !c.wants(&j) || c.tx.Open() {
 		return a, nil
 	}
-	c.start(ctx)
-	captured := c.capture(ctx, j, a.res)
-	c.open = false
-	t := txn{items: slices.Clone(c.tx.items)}
-	clear(c.tx.items)
-	c.tx.items, c.tx.story = c.tx.items[:0], story{}
-	mode := c.tx.mode
+	record := c.newRecord()
+	captured := c.capture(ctx, record, j, a.res)
 	after := func() error {
-		events := t.events(0)
+		events := record.Pending()
 		if len(events) == 0 {
 			return nil
 		}
-		err := c.writeBehind(ctx, events, mode)
+		err := c.writeBehind(ctx, events, record.Mode)
 		c.deliver(ctx)
 		if err != nil {
 			return &notBad{err}
@@ -281,7 +248,7 @@ func (c *conn) bareMySQL(ctx context.Context, j job) (answer, error) {
 	}
 	if a.rows != nil {
 		c.streams++
-		r := &implicitRows{columns: columns{base: a.rows}, c: c, after: after, count: c.newCount(a.rows, captured)}
+		r := &implicitRows{columns: columns{base: a.rows}, c: c, after: after, count: c.newCount(record, a.rows, captured)}
 		a.rows = shapeRows(r, r.saw)
 		return a, nil
 	}
@@ -295,11 +262,11 @@ func (c *conn) bareMySQL(ctx context.Context, j job) (answer, error) {
 func (c *conn) beginMySQL(ctx context.Context, err error) {
 	switch {
 	case err == nil:
-		if c.open {
+		if c.tx.Open() {
 			c.end(hooks.Committed)
 		}
 		c.start(ctx)
-	case c.lostBy(err) && c.open:
+	case c.lostBy(err) && c.tx.Open():
 		c.end(hooks.Unknown)
 		c.discard()
 	}

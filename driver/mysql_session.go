@@ -100,7 +100,7 @@ func (c *conn) learnSession(ctx context.Context) {
 // watch looks whether the connection is in a transaction that nothing seen has
 // begun, as it always is with autocommit off.
 func (c *conn) watch(ctx context.Context) {
-	if c.open || c.reading > 0 || !c.watchful || c.db.reg.modeNow() == hooks.Off {
+	if c.tx.Open() || c.reading > 0 || !c.watchful || c.db.reg.modeNow() == hooks.Off {
 		return
 	}
 	if c.probe(ctx) == stateOpen {

@@ -3,7 +3,6 @@ package driver
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
@@ -12,8 +11,7 @@ var errBusy = errors.New("driver: rows are open on this connection, so the savep
 
 // setWitness sets the witness before the first event, or function, of a transaction.
 func (c *conn) setWitness(ctx context.Context) error {
-	t := &c.tx
-	if !c.mysql() || !c.open || t.witness > 0 {
+	if !c.mysql() || !c.tx.Open() || c.tx.HasWitness() {
 		return nil
 	}
 	if c.reading > 0 {
@@ -24,7 +22,7 @@ func (c *conn) setWitness(ctx context.Context) error {
 	if err := c.simple(ctx, mysqlWitnessSet); err != nil {
 		return err
 	}
-	t.witness = len(t.marks) + 1
+	c.tx.SetWitness()
 	return nil
 }
 
@@ -32,7 +30,7 @@ func (c *conn) setWitness(ctx context.Context) error {
 // and reports whether there is one. Without it the statement is not captured: while
 // its rows are open none can be set.
 func (c *conn) witnessAfter(ctx context.Context, j *job, a answer) bool {
-	if !c.mysql() || !j.blind || c.tx.witness > 0 {
+	if !c.mysql() || !j.blind || c.tx.HasWitness() {
 		return true
 	}
 	if a.rows == nil && c.setWitness(ctx) == nil {
@@ -42,72 +40,51 @@ func (c *conn) witnessAfter(ctx context.Context, j *job, a answer) bool {
 	return false
 }
 
-// keepWitness follows what a RELEASE or ROLLBACK TO of the savepoint at an index has
-// done to the witness: MySQL forgets all savepoints behind that. If there are events
-// from before, the witness is set again: the transaction lives.
-func (c *conn) keepWitness(ctx context.Context, mark int) {
-	t := &c.tx
-	if t.witness <= mark+1 {
-		return
-	}
-	t.witness = 0
-	if len(t.items) > 0 {
-		_ = c.setWitness(ctx) // without one the events are Unknown
-	}
-}
-
 // provesMySQL reports whether the transaction is the one that its events belong
 // to.
 func (c *conn) provesMySQL(ctx context.Context) bool {
-	t := &c.tx
 	ctx, cancel := c.unhurried(ctx)
 	defer cancel()
-	t.witness = 0
-	if c.simple(ctx, mysqlWitnessTest) != nil {
-		return false
-	}
-	t.unseen = false
-	return true
+	there := c.simple(ctx, mysqlWitnessTest) == nil
+	c.tx.Proven(there)
+	return there
 }
 
 // beforeRollback asks the witness, after something unseen, whether it is this
 // transaction that a ROLLBACK ends.
 func (c *conn) beforeRollback(ctx context.Context) {
-	if c.mysql() && c.open && c.tx.unseen && c.tx.witness > 0 && c.reading == 0 {
+	if c.mysql() && c.tx.Open() && c.tx.Unproven && c.tx.HasWitness() && c.reading == 0 {
 		c.provesMySQL(ctx)
 	}
 }
 
 // flushMySQL hands the events of a transaction to the handler before its COMMIT.
 func (c *conn) flushMySQL(ctx context.Context) (flushState, error) {
-	t := &c.tx
-	events := t.events(t.flushed)
-	if len(events) == 0 && !t.callbacks() {
+	events := c.tx.Pending()
+	switch {
+	case len(events) == 0 && !c.tx.HasFuncs():
 		return flushNothing, nil
-	}
-	if !t.own && !c.provesMySQL(ctx) {
+	case !c.provesMySQL(ctx):
 		return flushGone, nil
-	}
-	if len(events) == 0 {
+	case len(events) == 0:
 		return flushProven, nil
 	}
-	return c.flush(ctx, events, flushing{must: t.own})
+	return c.flush(ctx, &c.tx.Record, events, flushing{})
 }
 
 // failedMySQL looks after a statement that failed whether the transaction went
 // with it. The server has then begun another one.
 func (c *conn) failedMySQL(ctx context.Context, err error) {
-	t := &c.tx
 	n := mysqlNumber(err)
-	if !c.open || n == 0 || len(t.items) == 0 && t.witness == 0 {
+	if !c.tx.Open() || n == 0 || c.tx.IsEmpty() && !c.tx.HasWitness() {
 		return
 	}
 	gone, known := c.rolledBackBy(ctx, n)
 	switch {
 	case !known:
-		t.unseen = true // the witness decides
+		c.tx.Unproven = true // the witness decides
 	case gone:
-		began := t.ctx
+		began := c.tx.Context()
 		c.end(hooks.RolledBack)
 		if c.probe(ctx) == stateOpen {
 			c.start(began)
@@ -148,13 +125,4 @@ func (c *conn) inTransaction(ctx context.Context) (in, known bool) {
 		c.db.noInTransaction.Store(true)
 	}
 	return in, known && err == nil
-}
-
-// replace forgets the savepoint at an index: MySQL drops the one whose name
-// another gets.
-func (t *txn) replace(i int) {
-	if i < 0 {
-		return
-	}
-	t.marks = slices.Delete(t.marks, i, i+1)
 }

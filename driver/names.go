@@ -31,14 +31,14 @@ type names struct {
 // lookUp finds out what the names in j's statements stand for, before they are
 // executed. An error is the app's: the transaction has failed with it.
 func (c *conn) lookUp(ctx context.Context, j *job) error {
-	j.names = meanings{c: c, stmts: j.stmts, split: firstMove(j.stmts), bare: !c.open && c.runsBare(j.stmts)}
+	j.names = meanings{c: c, stmts: j.stmts, split: firstMove(j.stmts), bare: !c.tx.Open() && c.runsBare(j.stmts)}
 	if c.db.reg.cfg.rules == nil && !c.mayBeWriteFree() || c.mode() == hooks.Off {
 		return nil
 	}
 	var err error
 	if !j.copying && !j.blind {
 		c.checkFirst(ctx)
-		err = c.ask(ctx, &j.names, before, !c.postgres() && c.open)
+		err = c.ask(ctx, &j.names, before, !c.postgres() && c.tx.Open())
 	}
 	j.names.early = c.names.found
 	return err
@@ -51,7 +51,7 @@ func (c *conn) lookUp(ctx context.Context, j *job) error {
 func (c *conn) checkFirst(ctx context.Context) {
 	switch {
 	case c.db.checked.Load() || !c.postgres():
-	case !c.open:
+	case !c.tx.Open():
 		c.checkRules(ctx)
 	case c.simple(ctx, guardSet) == nil:
 		c.checkRules(ctx)
@@ -131,7 +131,7 @@ func (c *conn) ask(ctx context.Context, m *meanings, at moment, temporaryOnly bo
 
 func (c *conn) askOne(ctx context.Context, t lex.Table, temporaryOnly bool) error {
 	n := &c.names
-	if r := n.found[t]; r != nil && !r.missing && (c.open || !r.partial) {
+	if r := n.found[t]; r != nil && !r.missing && (c.tx.Open() || !r.partial) {
 		return nil
 	}
 	if s, known := c.status(); c.db.mute.Load() || known && s == stateAborted || isBusy(c.own.conn) {
@@ -154,7 +154,7 @@ func (c *conn) askOne(ctx context.Context, t lex.Table, temporaryOnly bool) erro
 	if err != nil {
 		c.refusesCatalog(err)
 		state := hooks.SQLState(err)
-		if c.open && c.postgres() && state != "" && state != stateFailed {
+		if c.tx.Open() && c.postgres() && state != "" && state != stateFailed {
 			return err // its statement would only get "current transaction is aborted"
 		}
 		return nil
@@ -191,7 +191,7 @@ func aboutRelations(s *lex.Statement) bool {
 // forgetNames drops the cached names, whose meaning may have changed.
 func (c *conn) forgetNames() {
 	c.names.found, c.names.stale = nil, nil
-	c.names.moved = c.names.moved || c.open
+	c.names.moved = c.names.moved || c.tx.Open()
 }
 
 // moved drops the cached names after statements that may have changed their

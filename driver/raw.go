@@ -36,14 +36,14 @@ func Raw(dc any) any {
 // expectUnseen prepares for a use of the base connection that cannot be seen.
 func (c *conn) expectUnseen() {
 	ctx := context.Background()
-	if c.behind {
+	if c.tx.Suspected() {
 		c.lookBehind(ctx)
 	}
 	if c.bad {
 		return
 	}
 	if err := c.beforeUnseen(ctx); err != nil {
-		c.tx.broken = err
+		c.tx.Break(err)
 	}
 	c.askBeforeUse(nil)
 	c.uncaptured(1, "raw")

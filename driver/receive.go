@@ -3,13 +3,10 @@ package driver
 import (
 	"context"
 	"database/sql/driver"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
-	"github.com/google/uuid"
-
+	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -26,7 +23,7 @@ func (c *conn) receive(ctx context.Context) (driver.Result, error) {
 	}
 	// While the mode is off, catchUp does what calm would do, for functions alone.
 	if c.alert && (c.mode() != hooks.Off || c.db.reg.modeNow() != hooks.Off) {
-		if c.behind && !c.bad && !c.mysql() {
+		if c.tx.Suspected() && !c.bad && !c.mysql() {
 			if err := c.lookOrWait(ctx); err != nil {
 				return nil, err
 			}
@@ -52,8 +49,8 @@ func (c *conn) receive(ctx context.Context) (driver.Result, error) {
 	case err != nil:
 	case p.Event != nil:
 		err = c.receiveEvent(ctx, *p.Event, p.OwnID)
-	case c.open:
-		err = c.add(item{onCommit: p.OnCommit, onRollback: p.OnRollback, ctx: context.WithoutCancel(ctx)}, 64)
+	case c.tx.Open():
+		err = c.tx.AddFunc(txn.Func{OnCommit: p.OnCommit, OnRollback: p.OnRollback, Ctx: context.WithoutCancel(ctx)})
 	case p.OnCommit != nil:
 		c.callback(ctx, p.OnCommit)
 	default:
@@ -76,71 +73,21 @@ func (c *conn) receiveEvent(ctx context.Context, e hooks.Event, ownID bool) erro
 		return err
 	}
 	e.Metadata = metadata
-	if c.open {
-		if ownID && c.tx.has(e.ID) {
+	if c.tx.Open() {
+		if ownID && c.tx.Has(e.ID) {
 			return &hooks.InvalidError{
 				Field:  "id",
 				Reason: fmt.Sprintf("%s is that of an event which this transaction has recorded already: leave it empty, or give each event an ID of its own", e.ID),
 			}
 		}
-		c.tx.story.record(e.Target)
-		return c.add(item{event: e}, sizeOf(&e))
+		return c.tx.Add(e)
 	}
 	if err := c.ready(ctx); err != nil {
 		return err
 	}
-	err := c.writeOwn(ctx, []hooks.Event{e}, c.db.reg.modeNow())
+	did := c.writeOwn(ctx, []hooks.Event{e}, c.db.reg.modeNow(), false)
 	c.deliver(ctx)
-	return err
-}
-
-// add puts an item into the transaction, within its limits.
-func (c *conn) add(it item, size int) error {
-	t, cfg := &c.tx, &c.db.reg.cfg
-	if len(t.items) >= cfg.maxEvents {
-		return fmt.Errorf("driver: the transaction holds %d events, its limit: commit in smaller parts, or raise driver.Limits", len(t.items))
-	}
-	if t.bytes+size > cfg.maxBytes {
-		return fmt.Errorf("driver: the transaction's events would hold %d bytes, more than its limit of %d: commit in smaller parts, or raise driver.Limits", t.bytes+size, cfg.maxBytes)
-	}
-	t.bytes += size
-	t.items = append(t.items, it)
-	return nil
-}
-
-// has reports whether the transaction has recorded an event with that ID.
-func (t *txn) has(id uuid.UUID) bool {
-	return slices.ContainsFunc(t.items, func(it item) bool { return it.isEvent() && it.event.ID == id })
-}
-
-// sizeOf estimates what an event takes in memory, in bytes.
-func sizeOf(e *hooks.Event) int {
-	n := 512 + len(e.Action) + len(e.Comment) + len(e.Reason) + len(e.UserAgent) +
-		len(e.Actor.ID) + len(e.Actor.Name) + len(e.Target.ID) + len(e.Target.Name)
-	if len(e.Metadata) > 0 {
-		n += sizeOfJSON(e.Metadata)
-	}
-	return n
-}
-
-// sizeOfJSON estimates the length of a decoded value as JSON.
-func sizeOfJSON(v any) int {
-	n := 4
-	switch v := v.(type) {
-	case string:
-		n += len(v)
-	case json.Number:
-		n += len(v)
-	case []any:
-		for _, w := range v {
-			n += sizeOfJSON(w)
-		}
-	case map[string]any:
-		for k, w := range v {
-			n += len(k) + sizeOfJSON(w)
-		}
-	}
-	return n
+	return did.once()
 }
 
 // parcelStmt answers handles that prepare whatever they execute.

@@ -203,7 +203,7 @@ func (db *database) recordModeChange(ctx context.Context, from, to hooks.Mode) e
 		err = c.prepareConn(ctx)
 	}
 	if err == nil {
-		err = c.writeOwn(ctx, []hooks.Event{e}, hooks.Strict)
+		err = c.writeOwn(ctx, []hooks.Event{e}, hooks.Strict, false).err
 	}
 	if err != nil {
 		return fmt.Errorf("driver: recording the change of mode: %w", err)

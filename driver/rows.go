@@ -22,13 +22,13 @@ type countedRows struct {
 	within bool
 }
 
-func newCountedRows(c *conn, base driver.Rows, captures []*capture) *countedRows {
-	if c.tx.implicit {
+func newCountedRows(c *conn, base driver.Rows, captures []unread) *countedRows {
+	if c.tx.Implicit {
 		c.streams++
 	}
 	return &countedRows{
-		columns: columns{base: base}, c: c, count: c.newCount(base, captures),
-		limit: c.db.reg.cfg.drainRows, within: c.tx.implicit,
+		columns: columns{base: base}, c: c, count: c.newCount(&c.tx.Record, base, captures),
+		limit: c.db.reg.cfg.drainRows, within: c.tx.Implicit,
 	}
 }
 
@@ -95,10 +95,10 @@ func (r *countedRows) Close() error {
 // finishDue commits an implicit transaction whose own rows have ended, once the
 // last rows of other statements in it have, too: SQLite refuses it before.
 func (c *conn) finishDue() error {
-	if c.streams > 0 || !c.open || !c.tx.due {
+	if c.streams > 0 || !c.tx.Due {
 		return nil
 	}
-	return c.finishImplicit(context.Background())
+	return c.finishImplicit(context.Background(), false)
 }
 
 // implicitRows are rows of a captured autocommit statement that end its
@@ -182,7 +182,7 @@ func (r *implicitRows) fail(err error) error {
 	r.ended, r.err, r.told = true, err, true
 	_ = r.base.Close()
 	r.c.streams--
-	if r.c.open {
+	if r.c.tx.Open() {
 		r.c.abandon(context.Background())
 	}
 	return err
@@ -223,17 +223,17 @@ func (r *implicitRows) Close() error {
 // serve hands the app the rows of a captured autocommit statement. On PostgreSQL
 // they are read before, and the transaction is committed: held open, it would
 // keep row locks for as long as the app reads, which the bare statement does not.
-func (c *conn) serve(ctx context.Context, base driver.Rows, captures []*capture) driver.Rows {
-	r := &implicitRows{columns: columns{base: base}, c: c, count: c.newCount(base, captures)}
+func (c *conn) serve(ctx context.Context, base driver.Rows, captures []unread) driver.Rows {
+	r := &implicitRows{columns: columns{base: base}, c: c, count: c.newCount(&c.tx.Record, base, captures)}
 	r.after = func() error {
-		if !c.open {
+		if !c.tx.Open() {
 			return nil
 		}
 		if c.streams > 0 {
-			c.tx.due = true
+			c.tx.Due = true
 			return nil
 		}
-		return c.finishImplicit(ctx)
+		return c.finishImplicit(ctx, false)
 	}
 	c.streams++
 	if limit := c.db.reg.cfg.drainRows; c.postgres() && limit > 0 && !scansColumns(base) {

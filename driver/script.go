@@ -41,17 +41,16 @@ func (c *conn) script(ctx context.Context, j *job) (a answer, ok bool, err error
 // and rolls them back. It is for statements that cannot share a transaction with
 // their events: an error refuses them before they run, when it is not too late.
 func (c *conn) rehearse(ctx context.Context, j job) error {
-	c.start(ctx)
-	defer c.drop()
-	if c.tx.mode != hooks.Strict {
+	r := c.newRecord()
+	if r.Mode != hooks.Strict {
 		return nil
 	}
-	c.capture(ctx, j, nil)
-	events := c.tx.events(0)
+	c.capture(ctx, r, j, nil)
+	events := r.Pending()
 	if len(events) == 0 {
 		return nil
 	}
-	if err := c.refuseUnattributed(events); err != nil {
+	if err := c.refuseUnattributed(r.Mode, events); err != nil {
 		return err
 	}
 	if c.mysql() {
@@ -60,8 +59,7 @@ func (c *conn) rehearse(ctx context.Context, j job) error {
 	if err := c.lastly(ctx, c.beginOwn(), 0); err != nil {
 		return err
 	}
-	c.tx.own = true
-	state, err := c.flush(ctx, events, flushing{must: true, rehearsal: true})
+	state, err := c.flush(ctx, r, events, flushing{must: true, own: true, alone: true, rehearsal: true})
 	if back := c.rollback(ctx); back != nil {
 		c.discard()
 		if err == nil {
@@ -75,9 +73,3 @@ func (c *conn) rehearse(ctx context.Context, j job) error {
 }
 
 var errRehearsal = errors.New("driver: the statement was not executed: it cannot share a transaction with its audit events, and a trial showed that they could not be written after it (strict mode)")
-
-// drop forgets a transaction that was followed for its events' sake only.
-func (c *conn) drop() {
-	c.tx.items = nil
-	c.end(hooks.RolledBack)
-}

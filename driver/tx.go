@@ -31,7 +31,7 @@ var _ driver.ConnBeginTx = inner{}
 // BeginTx begins on the base connection and follows the transaction.
 func (i inner) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	c := i.conn
-	inside := c.open // a raw BEGIN, which pgx takes for its own
+	inside := c.tx.Open() // a raw BEGIN, which pgx takes for its own
 	if inside && !c.mysql() {
 		if err := c.beforeUnseen(ctx); err != nil {
 			return nil, err
@@ -48,7 +48,7 @@ func (i inner) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	if inside {
 		c.lookBehind(ctx)
 	}
-	if !c.open {
+	if !c.tx.Open() {
 		c.start(ctx)
 	}
 	c.handle = txHandle{c: c, base: tx, ctx: ctx}
@@ -85,34 +85,34 @@ func (interceptor) TxRollback(ctx context.Context, tx driver.Tx) error {
 func (h *txHandle) commit(ctx context.Context) error {
 	c := h.c
 	defer h.done()
-	if c.behind {
+	if c.tx.Suspected() {
 		c.lookBehind(ctx)
 	}
-	if !c.open || len(c.tx.items) == 0 && c.tx.broken == nil { // nothing to write, nothing to tell
+	if !c.tx.Open() || c.tx.IsEmpty() && c.tx.Broken() == nil { // nothing to write, nothing to tell
 		err := h.base.Commit()
-		if c.open && (err == nil || !c.stillOpen(ctx, err)) {
+		if c.tx.Open() && (err == nil || !c.stillOpen(ctx, err)) {
 			c.end(hooks.Unknown)
 		}
 		c.deliver(ctx)
 		return err
 	}
-	err := c.commit(ctx, ending{
+	did := c.commit(ctx, ending{
 		run:  h.base.Commit,
 		undo: h.base.Rollback,
 	})
 	c.deliver(ctx)
-	return err
+	return did.err
 }
 
 func (h *txHandle) rollback(ctx context.Context) error {
 	c := h.c
 	defer h.done()
-	if c.behind {
+	if c.tx.Suspected() {
 		c.lookBehind(ctx)
 	}
 	c.beforeRollback(ctx)
 	err := h.base.Rollback()
-	if c.open {
+	if c.tx.Open() {
 		c.rolledBack(ctx, err)
 	}
 	c.deliver(ctx)

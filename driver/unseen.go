@@ -3,10 +3,10 @@ package driver
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -19,34 +19,22 @@ const (
 	witnessTest = guardStrict + "SELECT 1 WHERE pg_catalog.current_setting('aftercommit.witness', true) OPERATOR(pg_catalog.=) '%d'"
 )
 
-// witness is what became of the transaction meanwhile.
-type witness int8
-
-const (
-	witnessLost    witness = iota // the connection does not answer
-	witnessSame                   // the same transaction, healthy
-	witnessOther                  // another transaction, or this one taken back before the witness
-	witnessIdle                   // none
-	witnessAborted                // a failed one; which, cannot be told
-)
-
 // beforeUnseen writes what is buffered, so that the database itself keeps it or
 // drops it, and sets the witness. An error means that strict mode forbids to go
 // on.
 func (c *conn) beforeUnseen(ctx context.Context) error {
-	if !c.open || c.mysql() { // where nothing can be written before
+	if !c.tx.Open() || c.mysql() { // where nothing can be written before
 		return nil
 	}
 	ctx, cancel := c.unhurried(ctx)
 	defer cancel()
-	t := &c.tx
-	if events := t.events(t.flushed); len(events) > 0 && t.mode != hooks.Off {
+	if events := c.tx.Pending(); len(events) > 0 && c.tx.Mode != hooks.Off {
 		if err := c.flushEarly(ctx, events); err != nil {
 			return err
 		}
 	}
-	if len(t.items) > 0 && c.postgres() {
-		err := c.simple(ctx, fmt.Sprintf(witnessSet, t.signature()))
+	if !c.tx.IsEmpty() && c.postgres() {
+		err := c.simple(ctx, fmt.Sprintf(witnessSet, c.tx.Signature()))
 		if err != nil && stateOf(err) != stateAborted && stateOf(err) != stateIdle {
 			return err
 		}
@@ -57,8 +45,8 @@ func (c *conn) beforeUnseen(ctx context.Context) error {
 // flushEarly writes events before the end. A read-only transaction keeps them
 // buffered.
 func (c *conn) flushEarly(ctx context.Context, events []hooks.Event) error {
-	keep := c.tx.mode == hooks.BestEffort
-	state, err := c.flush(ctx, events, flushing{keep: keep})
+	keep := c.tx.Mode == hooks.BestEffort
+	state, err := c.flush(ctx, &c.tx.Record, events, flushing{keep: keep})
 	if state == flushLate {
 		keep = true
 		if state, err = c.insist(ctx); state == flushLate {
@@ -66,10 +54,10 @@ func (c *conn) flushEarly(ctx context.Context, events []hooks.Event) error {
 		}
 	}
 	if state == flushFailed {
-		if c.tx.mode == hooks.Strict {
+		if c.tx.Mode == hooks.Strict {
 			return err
 		}
-		c.lose(c.takeUnflushed(), err)
+		c.lose(c.tx.TakePending(), err)
 	}
 	if state == flushProven && c.postgres() && keep {
 		return c.simple(ctx, guardDrop)
@@ -81,11 +69,10 @@ func (c *conn) flushEarly(ctx context.Context, events []hooks.Event) error {
 // transaction read-only, if it has written: afterwards it would be too late. One
 // that has not keeps its events for the time after its COMMIT.
 func (c *conn) beforeReadOnly(ctx context.Context) error {
-	t := &c.tx
-	if !c.open || !t.wrote || t.mode == hooks.Off || c.mysql() { // where nothing can be written before
+	if !c.tx.Open() || !c.tx.Wrote || c.tx.Mode == hooks.Off || c.mysql() { // where nothing can be written before
 		return nil
 	}
-	events := t.events(t.flushed)
+	events := c.tx.Pending()
 	if len(events) == 0 {
 		return nil
 	}
@@ -94,34 +81,34 @@ func (c *conn) beforeReadOnly(ctx context.Context) error {
 	return c.flushEarly(ctx, events)
 }
 
-// testimony reports whether this is still the transaction in which the witness was
+// checkWitness reports whether this is still the transaction in which the witness was
 // set. Where none was set, it reports whether there is a transaction at all.
-func (c *conn) testimony(ctx context.Context) witness {
+func (c *conn) checkWitness(ctx context.Context) txn.Witness {
 	ctx, cancel := c.unhurried(ctx)
 	defer cancel()
-	if c.open && len(c.tx.items) > 0 && c.postgres() && c.own.execs() {
-		res, err := c.own.exec(ctx, fmt.Sprintf(witnessTest, c.tx.signature()), nil)
+	if !c.tx.IsEmpty() && c.postgres() && c.own.execs() {
+		res, err := c.own.exec(ctx, fmt.Sprintf(witnessTest, c.tx.Signature()), nil)
 		if err != nil {
 			return witnessOf(stateOf(err))
 		}
 		if n, err := res.RowsAffected(); err == nil && n == 1 {
-			return witnessSame
+			return txn.Same
 		}
-		return witnessOther
+		return txn.Other
 	}
 	return witnessOf(c.probe(ctx))
 }
 
-func witnessOf(s state) witness {
+func witnessOf(s state) txn.Witness {
 	switch s {
 	case stateOpen:
-		return witnessOther
+		return txn.Other
 	case stateIdle:
-		return witnessIdle
+		return txn.Idle
 	case stateAborted:
-		return witnessAborted
+		return txn.Aborted
 	default:
-		return witnessLost
+		return txn.Lost
 	}
 }
 
@@ -154,10 +141,10 @@ func (c *conn) unseen(ctx context.Context, j job) (answer, error) {
 // the transaction has failed, could not be written. The savepoint is set again
 // for the string to find.
 func (c *conn) goBack(ctx context.Context, stmts []lex.Statement) error {
-	s := &stmts[0]
-	if !c.open || s.Kind != lex.RollbackTo || !ends(stmts) || len(c.tx.items) == 0 || c.tx.doubtful(s.Name) || c.releasesAll(s.Name) {
+	if !c.tx.GoesBackFirst(stmts) {
 		return nil
 	}
+	s := &stmts[0]
 	ctx, cancel := c.unhurried(ctx)
 	defer cancel()
 	name := `"` + strings.ReplaceAll(s.Name, `"`, `""`) + `"`
@@ -165,14 +152,14 @@ func (c *conn) goBack(ctx context.Context, stmts []lex.Statement) error {
 		return err
 	}
 	c.applySavepoint(s)
-	c.tx.release(s.Name)
+	c.tx.Release(s.Name)
 	if err := c.beforeUnseen(ctx); err != nil {
 		return err
 	}
 	if err := c.word(ctx, "SAVEPOINT "+name); err != nil {
 		return err
 	}
-	c.tx.savepoint(s.Name)
+	c.tx.Savepoint(s.Name)
 	return nil
 }
 
@@ -182,57 +169,15 @@ func (c *conn) follow(ctx context.Context, stmts []lex.Statement, err error) {
 	if c.leaves() {
 		return
 	}
-	w := c.testimony(ctx)
-	whole := err == nil
+	w := c.checkWitness(ctx)
+	how := txn.Whole
 	switch {
-	case w == witnessSame:
-		if whole {
-			c.walk(ctx, stmts, false)
-		}
-	case whole:
-		c.walk(ctx, stmts, true)
-	case c.open && ends(stmts):
-		c.endHalfway(stmts, w, err)
+	case err != nil && judge(err) == hooks.RolledBack && !refuses(err):
+		how = txn.NotEnds
+	case err != nil:
+		how = txn.Failed
 	}
-	if !whole && c.open {
-		c.tx.doubt(stmts)
-	}
-	c.agree(ctx, w)
-}
-
-// endHalfway doubts the transaction after a string that failed somewhere beyond,
-// or before, the word that ends it. If nothing proves that it goes on, the rows
-// decide; but a read-only transaction has none.
-func (c *conn) endHalfway(stmts []lex.Statement, w witness, err error) {
-	if c.tx.readOnly {
-		first := stmts[slices.IndexFunc(stmts, func(s lex.Statement) bool { return ends([]lex.Statement{s}) })]
-		unsent := c.takeUnflushed()
-		if first.Kind == lex.Commit && (w == witnessIdle || w == witnessOther) && judge(err) == hooks.RolledBack && !refuses(err) {
-			c.late = append(c.late, unsent...)
-		} else {
-			c.lose(unsent, err)
-		}
-	}
-	c.mayBeOver(stmts, w)
-}
-
-// mayBeOver keeps what a transaction holds that may be over, until a savepoint
-// of it is seen again, or its end.
-func (c *conn) mayBeOver(stmts []lex.Statement, w witness) {
-	healthy := w != witnessAborted
-	if w == witnessLost || w == witnessIdle || healthy && len(c.tx.events(c.tx.flushed)) > 0 {
-		c.end(hooks.Unknown)
-		return
-	}
-	var reset []string
-	ended := false
-	for i := range stmts {
-		ended = ended || ends(stmts[i:i+1])
-		if ended && stmts[i].Kind == lex.Savepoint {
-			reset = append(reset, stmts[i].Name)
-		}
-	}
-	c.doubtAll(reset)
+	c.applyChanges(c.tx.Ran(c.starting(ctx), stmts, how, w), err)
 }
 
 // refuses reports whether err may be that of a COMMIT: an integrity constraint
@@ -242,88 +187,11 @@ func refuses(err error) bool {
 	return strings.HasPrefix(state, "23") || strings.HasPrefix(state, "40")
 }
 
-// walk applies the control words of a string that was executed whole.
-func (c *conn) walk(ctx context.Context, stmts []lex.Statement, endings bool) {
-	healthy := false
-	for i := range stmts {
-		s := &stmts[i]
-		switch s.Kind {
-		case lex.Savepoint, lex.Release, lex.RollbackTo:
-			healthy = healthy || s.Kind == lex.RollbackTo
-			c.walkSavepoint(ctx, s, endings)
-		case lex.Begin:
-			if endings && !c.open {
-				c.start(ctx)
-			}
-		case lex.Commit, lex.Rollback, lex.Prepare:
-			if endings && c.open {
-				began := c.tx.ctx
-				c.walkEnd(s, healthy)
-				if s.Chain {
-					c.start(began)
-				}
-			}
-		}
-	}
-}
-
-// walkSavepoint applies a savepoint word, which on SQLite may begin or end the
-// transaction.
-func (c *conn) walkSavepoint(ctx context.Context, s *lex.Statement, endings bool) {
-	switch {
-	case c.open && s.Kind == lex.Release && c.releasesAll(s.Name):
-		c.walkEnd(s, false)
-	case c.open:
-		c.applySavepoint(s)
-	case endings && c.sqlite() && s.Kind == lex.Savepoint:
-		c.startBySavepoint(ctx, s.Name)
-	}
-}
-
-// walkEnd ends the transaction by a word in a string. A COMMIT there is not
-// believed: on a failed transaction it rolls back, and nobody says so. Where a
-// ROLLBACK TO came before it, the transaction was healthy, and what that took
-// back although it is older than the savepoint is written afterwards.
-func (c *conn) walkEnd(s *lex.Statement, healthy bool) {
-	if s.Kind == lex.Rollback {
-		c.end(hooks.RolledBack)
-		return
-	}
-	if c.tx.readOnly || healthy && s.Kind == lex.Commit {
-		c.late = append(c.late, c.takeUnflushed()...)
-	}
-	if p := c.end(hooks.Unknown); p != nil {
-		p.prepared = s.Kind == lex.Prepare
-	}
-}
-
-// agree makes the connection believe the server about being in a transaction.
-func (c *conn) agree(ctx context.Context, w witness) {
-	switch w {
-	case witnessIdle:
-		if c.open {
-			c.end(hooks.Unknown)
-		}
-	case witnessOther, witnessAborted, witnessSame:
-		if !c.open {
-			c.start(ctx)
-		}
-		if w != witnessSame {
-			c.doubtToken()
-		}
-		c.tx.wrote = true // whatever it did unseen
-	case witnessLost:
-		if c.open {
-			c.end(hooks.Unknown)
-		}
-		c.discard()
-	}
-}
-
 // askBeforeUse notes that something may have happened out of sight, by stmts if
 // they are known, so that the server is asked before the next use.
 func (c *conn) askBeforeUse(stmts []lex.Statement) {
-	c.behind, c.alert, c.unsure = true, true, stmts
+	c.tx.Suspect(stmts)
+	c.alert = true
 }
 
 // lookBehind is called before the next use of a connection that was out of
@@ -336,44 +204,24 @@ func (c *conn) lookBehind(ctx context.Context) {
 
 // look is lookBehind in every mode.
 func (c *conn) look(ctx context.Context) {
-	if !c.behind {
+	if !c.tx.Suspected() {
 		return
 	}
 	if c.mysql() {
-		c.behind, c.alert, c.unsure = false, true, nil
+		c.tx.Trust()
 		c.settle(ctx, false, nil)
 		c.deliver(ctx)
 		return
 	}
-	c.believe(ctx, c.testimony(ctx))
+	c.believe(ctx, c.checkWitness(ctx))
 }
 
 // believe brings the connection's state in line with what the server said of it.
-func (c *conn) believe(ctx context.Context, w witness) {
-	stmts, broken := c.unsure, c.tx.broken
-	c.behind, c.alert, c.unsure = false, c.bad, nil
+func (c *conn) believe(ctx context.Context, w txn.Witness) {
+	c.alert = c.bad
 	c.forgetNames()
-	if w != witnessSame && c.open && len(c.tx.items) > 0 {
-		c.mayBeOver(stmts, w)
-	}
-	if c.open {
-		c.tx.doubt(stmts)
-	}
-	c.agree(ctx, w)
-	if c.open {
-		c.tx.broken = broken
-	}
+	c.applyChanges(c.tx.Believe(c.starting(ctx), w), nil)
 	c.deliver(ctx)
-}
-
-func ends(stmts []lex.Statement) bool {
-	for i := range stmts {
-		switch stmts[i].Kind {
-		case lex.Begin, lex.Commit, lex.Rollback, lex.Prepare:
-			return true
-		}
-	}
-	return false
 }
 
 func countWrites(stmts []lex.Statement) int {

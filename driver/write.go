@@ -2,8 +2,6 @@ package driver
 
 import (
 	"context"
-	"database/sql/driver"
-	"errors"
 	"slices"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
@@ -18,7 +16,7 @@ func (c *conn) write(ctx context.Context, j job) (answer, error) {
 	if a, ok, err := c.script(ctx, &j); ok {
 		return a, err
 	}
-	if c.open {
+	if c.tx.Open() {
 		return c.writeInside(ctx, j)
 	}
 	if c.db.reg.modeNow() == hooks.Off || !c.wants(&j) {
@@ -41,30 +39,30 @@ func (c *conn) write(ctx context.Context, j job) (answer, error) {
 
 // writeInside runs them in the transaction that is open.
 func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
-	wrote := c.tx.wrote
-	c.tx.wrote = !c.onlyTemporary(&j)
-	if c.mysql() && !j.blind && c.reading == 0 && c.tx.mode != hooks.Off && c.wants(&j) {
+	wrote := c.tx.Wrote
+	c.tx.Wrote = !c.onlyTemporary(&j)
+	if c.mysql() && !j.blind && c.reading == 0 && c.tx.Mode != hooks.Off && c.wants(&j) {
 		if err := c.setWitness(ctx); err != nil {
 			return answer{}, err
 		}
 	}
-	if c.tx.mode != hooks.Off && (c.wants(&j) || !c.postgres()) {
+	if c.tx.Mode != hooks.Off && (c.wants(&j) || !c.postgres()) {
 		j.args = slices.Clone(j.args) // the call's own may be different after it
 	}
 	left := c.remains(ctx, j)
 	a, err := j.do(ctx)
 	if err != nil {
 		if c.sqlite() && len(j.stmts) == 1 && cannotWrite(err) {
-			c.tx.wrote = wrote
+			c.tx.Wrote = wrote
 		}
 		c.doubtWrote(&j, wrote)
-		if c.tx.mode != hooks.Off && left(err) {
-			c.captureFailed(ctx, &j)
+		if c.tx.Mode != hooks.Off && left(err) {
+			c.captureFailed(ctx, &c.tx.Record, &j)
 		}
 		c.afterFailure(ctx, err)
 		return a, err
 	}
-	if c.tx.mode == hooks.Off {
+	if c.tx.Mode == hooks.Off {
 		return a, nil
 	}
 	if err := c.lookAfter(ctx, &j, a.rows != nil && !wrote); err != nil {
@@ -75,7 +73,7 @@ func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 	if !c.wants(&j) || !c.witnessAfter(ctx, &j, a) {
 		return a, nil
 	}
-	captured := c.capture(ctx, j, a.res)
+	captured := c.capture(ctx, &c.tx.Record, j, a.res)
 	if a.rows != nil && len(captured) > 0 {
 		r := newCountedRows(c, a.rows, captured)
 		a.rows = shapeRows(r, r.saw)
@@ -101,17 +99,16 @@ func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
 		c.bareFailed(ctx, &j, left(err), err)
 		return a, err
 	}
-	c.start(ctx)
-	c.capture(ctx, j, nil)
-	c.open = false
-	mode, events := c.tx.mode, c.tx.events(0)
+	r := c.newRecord()
+	c.capture(ctx, r, j, nil)
+	events := r.Pending()
 	after := func() error {
 		if len(events) == 0 {
 			return nil
 		}
 		bounded, cancel := c.afterwards(ctx)
 		defer cancel()
-		err := c.writeBehind(bounded, events, mode)
+		err := c.writeBehind(bounded, events, r.Mode)
 		c.deliver(ctx)
 		if err != nil {
 			return &notBad{err}
@@ -120,8 +117,8 @@ func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
 	}
 	if a.rows != nil {
 		c.streams++
-		r := &implicitRows{columns: columns{base: a.rows}, c: c, after: after}
-		a.rows = shapeRows(r, r.saw)
+		rows := &implicitRows{columns: columns{base: a.rows}, c: c, after: after}
+		a.rows = shapeRows(rows, rows.saw)
 		return a, nil
 	}
 	if err := after(); err != nil {
@@ -137,14 +134,14 @@ func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
 		return answer{}, err
 	}
 	c.start(ctx)
-	c.tx.perhaps, c.tx.implicit = c.perhapsWrote(&j), true
-	c.tx.wrote = !c.tx.perhaps
+	c.tx.Perhaps, c.tx.Implicit = c.perhapsWrote(&j), true
+	c.tx.Wrote = !c.tx.Perhaps
 	left := c.remains(ctx, j)
 	a, err := j.do(ctx)
 	switch {
 	case err != nil && left(err):
-		c.captureFailed(ctx, &j)
-		_ = c.finishImplicit(ctx) // reported, if it fails; the app's error is the statement's
+		c.captureFailed(ctx, &c.tx.Record, &j)
+		_ = c.finishImplicit(ctx, false) // reported, if it fails; the app's error is the statement's
 		return answer{}, err
 	case err == nil:
 		err = c.lookAfter(ctx, &j, a.rows != nil)
@@ -154,30 +151,26 @@ func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
 		return answer{}, err
 	}
 	c.countUnseen(&j)
-	captured := c.capture(ctx, j, a.res)
+	captured := c.capture(ctx, &c.tx.Record, j, a.res)
 	if a.rows != nil {
 		a.rows = c.serve(ctx, a.rows, captured)
 		return a, nil
 	}
-	c.tx.brief = true
-	if err := c.finishImplicit(ctx); err != nil {
+	if err := c.finishImplicit(ctx, true); err != nil {
 		return answer{}, err
 	}
 	return a, nil
 }
 
 // finishImplicit commits a transaction that the driver began around a statement.
+// brief says that the COMMIT is a part of the app's statement, which ends with its
+// context.
 // Its error never matches ErrBadConn once the COMMIT may have taken effect, or
 // database/sql would execute the statement again.
-func (c *conn) finishImplicit(ctx context.Context) error {
-	c.tx.own = true // whatever the server thinks of the statement, its events are due
-	err := c.commitOwn(ctx)
-	undone := len(c.ended) == 0 || c.ended[len(c.ended)-1].outcome == hooks.RolledBack
+func (c *conn) finishImplicit(ctx context.Context, brief bool) error {
+	did := c.commitOwn(ctx, brief)
 	c.deliver(ctx)
-	if errors.Is(err, driver.ErrBadConn) && !undone {
-		return &notBad{err}
-	}
-	return err
+	return did.once()
 }
 
 // abandon rolls back a transaction of the driver's own after a failure.
@@ -185,8 +178,8 @@ func (c *conn) abandon(ctx context.Context) {
 	if err := c.rollback(ctx); err != nil && (c.postgres() || c.lostBy(err)) {
 		c.discard()
 	}
-	c.tx.items = nil // the statement failed, so there is nothing to tell
-	c.end(hooks.RolledBack)
+	c.tx.Abandon()
+	c.movedBack(true)
 }
 
 // runsBare reports whether statements cannot be put into a transaction:

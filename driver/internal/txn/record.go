@@ -17,8 +17,8 @@ type Config struct {
 	MaxEvents, MaxBytes int
 	// NewEvent makes the event of a key, for statements to be counted in.
 	NewEvent func(Key, map[string]any) hooks.Event
-	// NewToken makes the number that a transaction locks on.
-	NewToken func() int64
+	// LocksToken: a write locks its token until the end of the transaction (PostgreSQL).
+	LocksToken bool
 	// SavepointBegins: a savepoint outside any transaction begins one, which its
 	// RELEASE commits (SQLite).
 	SavepointBegins bool
@@ -35,6 +35,7 @@ type Record struct {
 	savepoints []savepoint
 	doubt      doubt
 	history    history
+	earlier    []int64 // tokens that may still be locked
 	broken     error
 }
 
@@ -42,15 +43,18 @@ type Record struct {
 type Facts struct {
 	Mode     hooks.Mode // in which the transaction began
 	Wrote    bool       // it has done more than read, as far as seen
+	Perhaps  bool       // it may have written or not, by DDL: the locks know
 	ReadOnly bool       // it has refused its events
 	InMemory bool       // its events are kept in memory: no rows decide on them
 	Implicit bool       // it was begun around a statement
+	Behind   bool       // it exists for events of what has committed already
 	Due      bool       // its COMMIT waits for rows that are still open
 	// Unproven: it may have ended and another one begun, for the witness to say.
 	Unproven bool
 
-	token int64
-	bytes int // that the items take, as estimated
+	token     int64 // of the next write, or the last; 0 until one is needed
+	signature int64 // likewise
+	bytes     int   // that the items take, as estimated
 	// written says that items[:written] are; a ROLLBACK TO can undo that.
 	written int
 	// maybe says that items[:maybe] and savepoints[:maybeSavepoints] are of a
@@ -123,15 +127,6 @@ func (r *Record) Has(id uuid.UUID) bool {
 // IsEmpty reports whether it holds neither events nor functions.
 func (r *Record) IsEmpty() bool { return len(r.items) == 0 }
 
-// Token returns the number that the transaction locks on, chosen when it is first
-// needed.
-func (r *Record) Token() int64 {
-	for r.token == 0 {
-		r.token = r.cfg.NewToken()
-	}
-	return r.token
-}
-
 // Break makes the transaction fail at its COMMIT with err.
 func (r *Record) Break(err error) { r.broken = err }
 
@@ -141,7 +136,7 @@ func (r *Record) Broken() error { return r.broken }
 // forget empties the record for the next transaction.
 func (r *Record) forget() {
 	clear(r.items)
-	if r.doubt.names != nil || r.doubt.reset != nil || r.broken != nil || r.history.seq != 0 {
+	if r.doubt.names != nil || r.doubt.reset != nil || r.earlier != nil || r.broken != nil || r.history.seq != 0 {
 		*r = Record{cfg: r.cfg, items: r.items, savepoints: r.savepoints}
 	}
 	r.Facts = Facts{}

@@ -32,8 +32,9 @@ type Ended struct {
 	Outcome  hooks.Outcome
 	Events   []hooks.Event
 	Funcs    []Func
-	Token    int64
-	Prepared bool // by PREPARE TRANSACTION
+	Token    int64   // under which its events were last written, 0 if they were not
+	Earlier  []int64 // the tokens before it that may still be locked
+	Prepared bool    // by PREPARE TRANSACTION
 }
 
 // Follow makes the tracker one of a new connection.
@@ -59,7 +60,9 @@ func (t *Tracker) BeginBySavepoint(b Start, name string) {
 }
 
 // End notes that the transaction has ended, and returns how: with an outcome that
-// is Unknown if it was not proven to be the one that its events belong to.
+// is Unknown if it was not proven to be the one that its events belong to. If it was for
+// events of what has committed already, and is rolled back, they are lost: nothing is
+// kept then.
 func (t *Tracker) End(outcome hooks.Outcome) hooks.Outcome { return t.end(outcome, false) }
 
 // EndPrepared notes that PREPARE TRANSACTION has ended it: the rows decide, once it
@@ -97,8 +100,10 @@ func (t *Tracker) end(outcome hooks.Outcome, prepared bool) hooks.Outcome {
 		outcome = hooks.Unknown
 	}
 	t.giveUp()
-	if len(t.items) > 0 {
-		t.keep(Ended{Outcome: outcome, Events: eventsOf(t.items), Funcs: funcsOf(t.items), Token: t.token, Prepared: prepared})
+	if len(t.items) > 0 && !(t.Behind && outcome == hooks.RolledBack) {
+		e := t.endedBy(outcome, t.items)
+		e.Prepared = prepared
+		t.keep(e)
 	}
 	t.forget()
 	t.open, t.ctx = false, nil
@@ -107,7 +112,14 @@ func (t *Tracker) end(outcome hooks.Outcome, prepared bool) hooks.Outcome {
 
 // EndOf notes how statements ended that were in no transaction.
 func (t *Tracker) EndOf(r *Record, outcome hooks.Outcome) {
-	t.keep(Ended{Outcome: outcome, Events: eventsOf(r.items), Funcs: funcsOf(r.items), Token: r.token})
+	t.keep(r.endedBy(outcome, r.items))
+}
+
+// endedBy returns items of the record as a transaction that has ended.
+func (r *Record) endedBy(outcome hooks.Outcome, items []item) Ended {
+	e := Ended{Outcome: outcome, Events: eventsOf(items), Funcs: funcsOf(items)}
+	e.Token, e.Earlier = r.tokens()
+	return e
 }
 
 // DropPending notes that the pending events were rolled back with a transaction
@@ -135,7 +147,7 @@ func (t *Tracker) giveUp() {
 
 // unknown lets the rows decide on some of the transaction's items.
 func (t *Tracker) unknown(items []item) {
-	t.keep(Ended{Outcome: hooks.Unknown, Token: t.token, Events: eventsOf(items), Funcs: funcsOf(items)})
+	t.keep(t.endedBy(hooks.Unknown, items))
 }
 
 // Late notes that events are to be written between transactions: theirs has

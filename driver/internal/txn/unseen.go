@@ -107,6 +107,9 @@ func (t *Tracker) agree(did *Changes, b Start, w Witness) {
 		if !t.open {
 			t.Begin(b)
 		}
+		if w != Same {
+			t.doubtToken()
+		}
 		t.Wrote = true // whatever it did unseen
 	case Lost:
 		if t.open {
