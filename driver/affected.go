@@ -30,7 +30,7 @@ func (c *conn) affected(j *job, res driver.Result) (rows int64, known bool) {
 		return 0, false
 	case n == 0 && s.Op == lex.Merge: // which lib/pq does not count
 		return 0, false
-	case n > 0 && s.Op == lex.Upsert && c.mysql(): // a row that is replaced counts twice
+	case n > 0 && s.Op == lex.Upsert && c.is.countsReplaced:
 		return 0, false
 	}
 	return n, true

@@ -238,9 +238,9 @@ func (db *database) attribute(e *hooks.Event, origin hooks.Values) {
 }
 
 // actionOf folds a table's name into the form of an action.
-func actionOf(d hooks.Dialect, t lex.Table, verb string) string {
+func actionOf(d dialect, t lex.Table, verb string) string {
 	table := word(t.Name) + "."
-	if !isDefault(d, t.Schema) {
+	if !d.isDefault(t.Schema) {
 		table = word(t.Schema) + "." + table
 	}
 	if n := hooks.MaxAction - len(verb); len(table) > n {

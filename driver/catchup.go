@@ -18,7 +18,7 @@ func (c *conn) catchUp(ctx context.Context) error {
 	switch {
 	case c.bad:
 		return driver.ErrBadConn
-	case c.mysql() && (c.tx.Suspected() || !c.tx.Open()): // where a transaction may begin unseen
+	case c.is.beginsUnseen && (c.tx.Suspected() || !c.tx.Open()): // where a transaction may begin unseen
 		if c.reading > 0 {
 			return errUnasked
 		}
@@ -46,7 +46,7 @@ func (c *conn) lookOrWait(ctx context.Context) error {
 		return errUnasked // before pgx takes the result away from the rows
 	}
 	w := c.checkWitness(ctx)
-	if w == txn.Lost && c.postgres() && c.alive() {
+	if w == txn.Lost && c.is.openRowsRefuse && c.alive() {
 		return errUnasked // which lib/pq says only when it is asked
 	}
 	c.believe(ctx, w)

@@ -68,7 +68,7 @@ func (c *conn) commit(ctx context.Context, e ending) committed {
 	}
 	switch {
 	case state == flushGone:
-		if !c.mysql() { // where nothing says what became of them
+		if c.is.journaled { // else nothing says what became of them
 			t.DropPending()
 		}
 		did.outcome = c.end(hooks.Unknown)
@@ -156,7 +156,7 @@ func (c *conn) lostBy(err error) bool {
 	if errors.Is(err, driver.ErrBadConn) {
 		return true
 	}
-	if !c.sqlite() && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+	if !c.is.local && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
 		return true // there is an answer to come
 	}
 	if v, ok := c.base.(driver.Validator); ok {
@@ -169,7 +169,7 @@ func (c *conn) lostBy(err error) bool {
 // err, as it may on SQLite (SQLITE_BUSY, a deferred foreign key), and on
 // PostgreSQL if the COMMIT never left the driver (lib/pq with rows open).
 func (c *conn) stillOpen(ctx context.Context, err error) bool {
-	if c.postgres() && (hooks.SQLState(err) != "" || c.lostBy(err)) || c.mysql() && c.lostBy(err) {
+	if c.db.dialect.ended(c, err) {
 		return false
 	}
 	if c.leaves() {
@@ -239,10 +239,10 @@ func (c *conn) writeBehind(ctx context.Context, events []hooks.Event, mode hooks
 // it is among those that have ended; but not if the connection is lost before anything
 // has happened, so that database/sql tries again on another one.
 func (c *conn) writeOwn(ctx context.Context, events []hooks.Event, mode hooks.Mode, behind bool) committed {
-	if c.mysql() {
+	if !c.is.journaled {
 		return c.publish(ctx, events, mode, behind)
 	}
-	if err := c.lastly(ctx, c.beginOwn(), 0); err != nil {
+	if err := c.lastly(ctx, c.db.dialect.begin(nil), 0); err != nil {
 		if mode == hooks.Strict && errors.Is(err, driver.ErrBadConn) {
 			return committed{err: err, outcome: hooks.RolledBack}
 		}
@@ -267,7 +267,7 @@ func (c *conn) unwritten(events []hooks.Event, mode hooks.Mode, behind bool, err
 	return committed{err: err, outcome: hooks.RolledBack}
 }
 
-// publish hands over events that no transaction holds, on MySQL.
+// publish hands over events that no transaction holds, where there is no journal.
 func (c *conn) publish(ctx context.Context, events []hooks.Event, mode hooks.Mode, behind bool) committed {
 	r := txn.NewRecord(c.db.txns, mode)
 	r.Put(events)
@@ -278,20 +278,13 @@ func (c *conn) publish(ctx context.Context, events []hooks.Event, mode hooks.Mod
 	return committed{outcome: hooks.Committed}
 }
 
-func (c *conn) beginOwn() string {
-	if c.postgres() {
-		return beginApart
-	}
-	return "BEGIN" // writing to the journal is the first thing that takes a lock
-}
-
 // commitOwn commits a transaction that the driver began. Where SQLite leaves it
 // open after a COMMIT that failed, it is rolled back. brief says that the COMMIT is a
 // part of the app's statement, which ends with its context.
 func (c *conn) commitOwn(ctx context.Context, brief bool) committed {
 	e := c.ownEnding(ctx)
 	e.own = true
-	if brief && c.sqlite() {
+	if brief && c.is.local {
 		// SQLite may wait for readers there. A COMMIT that was stopped leaves the
 		// transaction open, which is asked.
 		e.run = func() error { return c.word(ctx, "COMMIT") }

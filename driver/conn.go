@@ -18,6 +18,7 @@ import (
 // type with those that the base connection has.
 type conn struct {
 	db   *database
+	is   *facts // those of db.dialect
 	base driver.Conn
 	opt  optional
 	// own is where the driver's own statements go: past another of ours below,
@@ -45,13 +46,13 @@ type conn struct {
 }
 
 func newConn(db *database, base driver.Conn) *conn {
-	c := &conn{db: db, base: base, opt: optionalOf(base)}
+	c := &conn{db: db, base: base, opt: optionalOf(base), is: db.dialect.facts()}
 	c.tx.Follow(db.txns)
 	c.own = &c.opt
 	if below := innermost(base); below != nil {
 		c.own = below.own
 	}
-	c.alert = c.mysql() // where errors and rows of reads are looked at, too
+	c.alert = c.is.readsMatter
 	return c
 }
 
@@ -134,22 +135,19 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 			return nil, err
 		}
 	}
-	if lex.Plain(query) && !c.mysql() {
+	if lex.Plain(query) && !c.is.readsMatter {
 		return c.opt.prepare(ctx, query)
 	}
-	stmts := c.parse(ctx, query, nil) // as the server reads it now, when it is prepared
-	if c.mysql() {
-		c.fixDatabase(stmts)
-	}
+	stmts := c.db.dialect.parse(ctx, c, query, nil) // as the server reads it now, when it is prepared
+	c.db.dialect.fix(c, stmts)
 	copies := len(stmts) == 1 && stmts[0].Verb == "COPY"
-	// What the names stand for now is what PostgreSQL plans for.
-	if copies || c.postgres() && !boring(stmts) {
+	if copies || c.is.plans && !boring(stmts) {
 		if err := c.lookUp(ctx, &job{stmts: stmts}); err != nil {
 			return nil, err
 		}
 	}
 	st, err := c.opt.prepare(ctx, query)
-	if err != nil || !c.mysql() && boring(stmts) && !restricts(stmts) && !isMoving(stmts) {
+	if err != nil || !c.is.readsMatter && boring(stmts) && !restricts(stmts) && !isMoving(stmts) {
 		return st, err
 	}
 	return shapeStmt(&stmt{c: c, base: st, stmts: stmts, copies: copies}), nil
@@ -226,7 +224,7 @@ func (c *conn) run(ctx context.Context, j job, query string) (answer, error) {
 			return answer{}, err
 		}
 	}
-	c.scratch = c.parse(ctx, query, c.scratch[:0])
+	c.scratch = c.db.dialect.parse(ctx, c, query, c.scratch[:0])
 	j.stmts = c.scratch
 	return c.dispatch(ctx, j)
 }
@@ -248,9 +246,13 @@ func (c *conn) dispatch(ctx context.Context, j job) (a answer, err error) {
 			return answer{}, err
 		}
 	}
+	return c.db.dialect.dispatch(ctx, c, j)
+}
+
+// dispatchByKind is the dispatch of dialects in which only transaction control controls
+// transactions.
+func (c *conn) dispatchByKind(ctx context.Context, j job) (answer, error) {
 	switch {
-	case c.mysql():
-		return c.dispatchMySQL(ctx, j)
 	case boring(j.stmts):
 		return j.do(ctx)
 	case !controls(j.stmts):
@@ -304,13 +306,7 @@ func (c *conn) calm(ctx context.Context) error {
 			return driver.ErrBadConn
 		}
 	}
-	if c.mysql() {
-		if err := c.ready(ctx); err != nil {
-			return err
-		}
-		c.watch(ctx)
-	}
-	return nil
+	return c.db.dialect.calm(ctx, c)
 }
 
 // discard makes database/sql give the connection up at the next occasion.
@@ -321,8 +317,6 @@ func (c *conn) simple(ctx context.Context, query string) error { return c.own.si
 
 // word executes transaction control on the app's behalf.
 func (c *conn) word(ctx context.Context, query string) error { return c.opt.simple(ctx, query) }
-
-func (c *conn) postgres() bool { return c.db.dialect == hooks.Postgres }
 
 func (c *conn) mode() hooks.Mode {
 	if c.tx.Open() {

@@ -28,39 +28,34 @@ var (
 
 func newConnector(w *wrapped, base driver.Connector) (driver.Connector, error) {
 	reg := w.reg
-	dialect, err := dialectOf(base.Driver(), reg.cfg.dialect)
+	name, err := dialectOf(base.Driver(), reg.cfg.dialect)
 	if err != nil {
 		if reg.onlyOff(err) {
 			return unaudited{base, w}, nil
 		}
 		return nil, fmt.Errorf("driver: %q: %w", reg.name, err)
 	}
-	if err = reg.checkTwice(base.Driver(), dialect); err != nil {
+	if err = reg.checkTwice(base.Driver(), name); err != nil {
 		return nil, err
 	}
-	if inner := oursOf(base.Driver()); inner != nil && dialect == hooks.MySQL {
+	d := dialects[name]
+	if inner := oursOf(base.Driver()); inner != nil && d.facts().savepointWitness {
 		return nil, fmt.Errorf("driver: %q wraps %q, and a MySQL database can be audited only once: register one of them", reg.name, inner.reg.name)
 	}
-	db := &database{reg: reg, driver: w, base: base, dialect: dialect}
+	db := &database{reg: reg, driver: w, base: base, dialect: d, lexed: d.lexer()}
 	db.txns = db.txnConfig()
-	switch db.dialect {
-	case hooks.SQLite:
-		db.lexed = lex.SQLite
-	case hooks.MySQL:
-		db.lexed = lex.MySQL
-	}
 	side := underOurs(base)
 	if reg.cfg.side != nil {
 		side = reg.cfg.side
 	}
-	if dialect == hooks.Postgres {
+	if d.facts().defaults {
 		side = &besideConnector{side, db}
 	}
 	h, err := reg.hook.Open(hooks.Database{
-		Driver: reg.name, Dialect: db.dialect, Connector: side, Mode: reg.modeNow, Capture: reg.cfg.rules.String(),
+		Driver: reg.name, Dialect: name, Connector: side, Mode: reg.modeNow, Capture: reg.cfg.rules.String(),
 	})
 	if err != nil {
-		if db.dialect == hooks.MySQL && reg.onlyOff(err) {
+		if !d.facts().journaled && reg.onlyOff(err) {
 			return unaudited{base, w}, nil
 		}
 		return nil, fmt.Errorf("driver: %q: %w", reg.name, err)
@@ -129,7 +124,7 @@ type database struct {
 	reg     *registration
 	driver  *wrapped
 	base    driver.Connector
-	dialect hooks.Dialect
+	dialect dialect
 	lexed   lex.Dialect
 	txns    *txn.Config
 	handler hooks.Handler

@@ -18,9 +18,9 @@ func (c *conn) control(ctx context.Context, j job) (answer, error) {
 			return answer{}, err
 		}
 	}
-	if s.Kind != lex.Begin && c.sqlite() && ctx.Err() == nil {
-		// SQLite drivers may report a statement that took effect as
-		// interrupted, and then nobody could tell the state.
+	if s.Kind != lex.Begin && c.is.local && ctx.Err() == nil {
+		// A statement that took effect could be reported as interrupted, and nobody could
+		// tell the state then.
 		ctx = context.WithoutCancel(ctx)
 	}
 	var a answer
@@ -43,8 +43,8 @@ func (c *conn) runControl(ctx context.Context, s *lex.Statement, run func() erro
 	switch s.Kind {
 	case lex.Begin:
 		err := run()
-		if c.mysql() {
-			c.beginMySQL(ctx, err)
+		if c.is.beginCommits {
+			c.begun(ctx, err)
 			return err
 		}
 		if err == nil && !c.tx.Open() {
@@ -99,7 +99,7 @@ func (c *conn) rawSavepoint(ctx context.Context, s *lex.Statement, run func() er
 	}
 	if err := run(); err != nil {
 		if c.tx.Open() {
-			c.afterFailure(ctx, err)
+			c.db.dialect.failed(ctx, c, err)
 		}
 		return err
 	}
@@ -110,7 +110,7 @@ func (c *conn) rawSavepoint(ctx context.Context, s *lex.Statement, run func() er
 		if witnessed && !c.tx.HasWitness() && !c.tx.IsEmpty() { // the transaction lives
 			_ = c.setWitness(ctx) // without one the events are Unknown
 		}
-	case c.sqlite() && s.Kind == lex.Savepoint:
+	case c.is.savepointBegins && s.Kind == lex.Savepoint:
 		c.tx.BeginBySavepoint(c.starting(ctx), s.Name)
 	}
 	return nil
@@ -125,19 +125,19 @@ func (c *conn) doubtfulSavepoint(ctx context.Context, s *lex.Statement, run func
 		return err
 	}
 	if err := run(); err != nil {
-		c.afterFailure(ctx, err)
+		c.db.dialect.failed(ctx, c, err)
 		return err
 	}
 	switch back := s.Kind == lex.RollbackTo; {
-	case back && c.mysql():
+	case back && c.is.savepointWitness:
 		c.tx.RollbackToUnknown()
 	case back:
 		c.movedBack(false)
 		c.tx.RollbackToDoubtful(s.Name)
-	case !c.mysql(): // where the witness's own RELEASE will say whether it is still there
+	case !c.is.savepointWitness: // where the witness's own RELEASE will say whether it is still there
 		c.tx.ReleaseDoubtful(s.Name)
 	}
-	if !c.mysql() && !c.leaves() {
+	if !c.is.savepointWitness && !c.leaves() {
 		c.applyChanges(c.tx.Agree(c.starting(ctx), witnessOf(c.probe(ctx))), nil)
 	}
 	return nil
@@ -152,27 +152,11 @@ func (c *conn) applySavepoint(s *lex.Statement) {
 		c.takenBack(c.tx.RollbackTo(s.Name))
 	case s.Kind == lex.Release:
 		c.tx.Release(s.Name)
-	case c.mysql():
+	case c.is.savepointReplaces:
 		c.tx.Replace(s.Name)
 	default:
 		c.tx.Savepoint(s.Name)
 	}
-}
-
-// afterFailure looks, after a statement that failed, whether SQLite ended the
-// transaction with it (ON CONFLICT ROLLBACK, a full disk). PostgreSQL never
-// does: there it has failed and waits for its ROLLBACK.
-func (c *conn) afterFailure(ctx context.Context, err error) {
-	if c.mysql() {
-		c.failedMySQL(ctx, err)
-		return
-	}
-	if c.postgres() || !c.tx.Open() || c.leaves() || c.probe(ctx) != stateIdle {
-		return
-	}
-	c.tx.EndRolledBack()
-	c.movedBack(true)
-	c.deliver(ctx)
 }
 
 // drainControl finishes a control statement that was sent as a query: some

@@ -43,7 +43,7 @@ func (c *conn) newCount(to *txn.Record, base driver.Rows, captures []unread) cou
 	k.learns = found == 1 // of two of that name, one is something else
 	k.key = captures[0].column
 	if p, ok := base.(driver.RowsColumnTypeDatabaseTypeName); ok && k.learns && k.key == someColumn {
-		k.key = c.returnedType(p.ColumnTypeDatabaseTypeName(k.column))
+		k.key = c.db.dialect.returnedType(p.ColumnTypeDatabaseTypeName(k.column))
 	}
 	return k
 }
@@ -51,7 +51,7 @@ func (c *conn) newCount(to *txn.Record, base driver.Rows, captures []unread) cou
 // look is called with each row, before it is counted.
 func (k *count) look(row []driver.Value) {
 	if k.learns && k.n == 0 && !k.done {
-		k.id = k.c.returnedKey(k.key, row[k.column])
+		k.id = k.c.db.dialect.returnedKey(k.key, row[k.column])
 	}
 }
 

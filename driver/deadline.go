@@ -24,7 +24,7 @@ const (
 func (c *conn) outlast(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	out, follows := ctx, false
 	if ctx.Done() != nil {
-		out, follows = context.WithoutCancel(ctx), !c.sqlite()
+		out, follows = context.WithoutCancel(ctx), !c.is.local
 	}
 	var last time.Time
 	if limit > 0 {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
@@ -16,13 +15,6 @@ import (
 // callbackTime is how long Commit waits for a function of OnCommit or
 // OnRollback.
 const callbackTime = 5 * time.Second
-
-// nestedBegin recognises SQLite's refusal of a BEGIN inside a transaction. It
-// has no code of its own (SQLITE_ERROR), only this text, the same in all
-// versions.
-func nestedBegin(err error) bool {
-	return strings.Contains(err.Error(), "within a transaction")
-}
 
 // deliver tells the handler, and then the functions, how transactions ended.
 // While the connection is in the next one, or rows are open on it, it waits:
@@ -73,8 +65,8 @@ func (c *conn) tell(ctx context.Context, t txn.Ended, usable bool) {
 func (c *conn) callEnd(ctx context.Context, t txn.Ended, usable bool) (outcome hooks.Outcome) {
 	e := hooks.Ended{Outcome: t.Outcome, Events: t.Events, Token: t.Token, Earlier: t.Earlier, Prepared: t.Prepared}
 	if usable && t.Outcome != hooks.RolledBack {
-		if c.sqlite() && t.Outcome == hooks.Unknown { // the handler finds out by the write lock
-			defer c.writable(ctx)()
+		if t.Outcome == hooks.Unknown { // on SQLite the handler finds out by the write lock
+			defer c.db.dialect.writable(ctx, c)()
 		}
 		l := c.lend(ctx, leaseIdle)
 		defer func() { _ = l.revoke() }()
@@ -132,18 +124,14 @@ func (c *conn) ready(ctx context.Context) error {
 }
 
 func (c *conn) prepareConn(ctx context.Context) error {
-	if c.mysql() {
-		c.learnSession(ctx)
-	}
+	c.db.dialect.connected(ctx, c)
 	l := c.lend(ctx, leaseIdle)
 	l.setup = true
 	err := c.callConnect(ctx, l.db)
 	native := l.revoke()
 	if err == nil {
 		c.prepared = true
-		if c.sqlite() {
-			c.checkRules(ctx) // in a transaction it would begin that as a reading one
-		}
+		c.db.dialect.checked(ctx, c)
 		return nil
 	}
 	if c.db.reg.modeNow() == hooks.BestEffort && !c.lostBy(native) {

@@ -32,15 +32,12 @@ func WithParameter(parameter func(base driver.Conn, name string) string) Option 
 	}
 }
 
-// parse recognises the statements of a query as the server will read it. Where
+// parseEscaped recognises the statements of a query as PostgreSQL will read it. Where
 // that depends on a setting, which is rare, it is asked for each time: the driver does
 // not see every way in which it changes.
-func (c *conn) parse(ctx context.Context, query string, dst []lex.Statement) []lex.Statement {
-	if c.mysql() {
-		return c.parseMySQL(ctx, query, dst)
-	}
+func (c *conn) parseEscaped(ctx context.Context, query string, dst []lex.Statement) []lex.Statement {
 	stmts := lex.Parse(c.db.lexed, query, c.db.reg.cfg.keyColumn, dst)
-	if !c.postgres() || c.mode() == hooks.Off {
+	if c.mode() == hooks.Off {
 		return stmts
 	}
 	escaped, ambiguous := lex.Ambiguous(query, c.db.reg.cfg.keyColumn, stmts)

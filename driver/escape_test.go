@@ -31,8 +31,9 @@ func TestReportedParameter(t *testing.T) {
 			}
 			return setting
 		}
-		c := &conn{own: &optional{conn: nothing{}}, db: &database{reg: reg, dialect: hooks.Postgres}}
-		stmts := c.parse(t.Context(), query, nil)
+		c := connOf(hooks.Postgres)
+		c.own, c.db.reg = &optional{conn: nothing{}}, reg
+		stmts := c.parseEscaped(t.Context(), query, nil)
 		var got []lex.Kind
 		for _, s := range stmts {
 			got = append(got, s.Kind)
@@ -60,7 +61,8 @@ func TestKnownThroughWrappers(t *testing.T) {
 		return TxUnknown
 	}
 	type shows struct{ driver.Conn }
-	c := &conn{own: &optional{conn: shows{shows{nothing{}}}}, db: &database{reg: reg, dialect: hooks.Postgres}}
+	c := connOf(hooks.Postgres)
+	c.own, c.db.reg = &optional{conn: shows{shows{nothing{}}}}, reg
 	if got := c.stringsConform(t.Context()); got != "off" {
 		t.Errorf("the setting is %q", got)
 	}

@@ -51,8 +51,8 @@ func (c *conn) flushBeforeEnd(ctx context.Context, e ending) (flushState, error)
 		return flushFailed, t.Broken()
 	case t.IsEmpty():
 		return flushNothing, nil
-	case c.mysql():
-		return c.flushMySQL(ctx)
+	case c.is.savepointWitness:
+		return c.flushWitnessed(ctx)
 	}
 	events := t.Pending()
 	if len(events) == 0 {
@@ -61,7 +61,7 @@ func (c *conn) flushBeforeEnd(ctx context.Context, e ending) (flushState, error)
 		}
 		return c.prove(ctx), nil
 	}
-	if !c.postgres() && !t.Wrote && (!e.own || t.Implicit) {
+	if c.is.readersStay && !t.Wrote && (!e.own || t.Implicit) {
 		if state := c.prove(ctx); state != flushProven {
 			return state, nil
 		}
@@ -125,12 +125,12 @@ type flushing struct {
 
 // flush lets the handler write the pending events of a record on this connection.
 func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, how flushing) (flushState, error) {
-	if c.sqlite() {
+	if c.is.journaled && !c.is.joins { // no guard goes with the first statement
 		if state := c.prove(ctx); state != flushProven {
 			return state, nil
 		}
-		defer c.writable(ctx)()
 	}
+	defer c.db.dialect.writable(ctx, c)()
 	if err := c.refuseUnattributed(r.Mode, events); err != nil {
 		return flushFailed, err
 	}
@@ -144,7 +144,7 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 	l := c.lend(ctx, leaseFlush)
 	l.guard = guard
 	f := hooks.Flush{Conn: l.db, Events: events, Token: r.Token(), Own: how.must, Timeout: c.db.reg.cfg.writeTimeout}
-	if how.joins && c.postgres() && c.own.execs() && !c.nested() {
+	if how.joins && c.is.joins && c.own.execs() && !c.nested() {
 		last, stop := c.outlast(app, 0)
 		defer stop()
 		f.Final, l.last = l.commits, last
@@ -167,7 +167,7 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 	if err == nil && !written && how.must {
 		err = errors.New("driver: the handler did not write events that must be written")
 	}
-	if how.keep && (l.touched() || c.sqlite()) {
+	if how.keep && (l.touched() || !c.is.joins) {
 		if back := c.leaveGuard(ctx, err != nil); err == nil {
 			err = back
 		}
@@ -200,7 +200,7 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 // transaction must be proven here. One that the driver began for them alone has
 // had no statement that could have failed.
 func (c *conn) proveInMemory(ctx context.Context, alone bool) flushState {
-	if !c.postgres() || alone {
+	if !c.is.joins || alone {
 		return flushProven
 	}
 	return c.prove(ctx)
@@ -221,11 +221,11 @@ func (c *conn) answered(ctx context.Context, err error) bool {
 // transaction was proven already, and the savepoint to go back to is set here.
 func (c *conn) guard(ctx context.Context, keep bool) (string, error) {
 	switch {
-	case !keep && c.postgres():
+	case !keep && c.is.joins:
 		return guardStrict, nil
-	case c.postgres():
+	case c.is.joins:
 		return guardKeep, nil
-	case keep && c.sqlite():
+	case keep:
 		return "", c.simple(ctx, guardSet)
 	}
 	return "", nil
@@ -235,11 +235,11 @@ func (c *conn) guard(ctx context.Context, keep bool) (string, error) {
 // it. Where that costs a round trip, the savepoint goes with the transaction.
 func (c *conn) leaveGuard(ctx context.Context, back bool) error {
 	if back {
-		if err := c.simple(ctx, guardBack); err != nil || c.postgres() {
+		if err := c.simple(ctx, guardBack); err != nil || c.is.joins {
 			return err
 		}
 	}
-	if c.postgres() {
+	if c.is.joins {
 		return nil
 	}
 	return c.simple(ctx, guardDrop)
@@ -303,26 +303,7 @@ func (c *conn) probe(ctx context.Context) state {
 	}
 	ctx, cancel := c.unhurried(ctx)
 	defer cancel()
-	if c.postgres() {
-		return stateOf(c.simple(ctx, guardOnly))
-	}
-	if c.mysql() {
-		return c.probeMySQL(ctx)
-	}
-	// SQLite has no status to ask for, but a BEGIN inside a transaction fails
-	// and leaves it usable.
-	err := c.simple(ctx, "BEGIN")
-	switch {
-	case err == nil:
-		if c.simple(ctx, "ROLLBACK") != nil {
-			return stateLost
-		}
-		return stateIdle
-	case nestedBegin(err):
-		return stateOpen
-	default:
-		return stateLost
-	}
+	return c.db.dialect.probe(ctx, c)
 }
 
 // stateOf reads PostgreSQL's answer to a savepoint statement.

@@ -35,7 +35,7 @@ var plainDefaults = [][2]string{
 // departs reports whether the session's transactions may begin otherwise. It is
 // asked once per database; SET of the session's defaults is seen.
 func (c *conn) departs(ctx context.Context) bool {
-	if !c.postgres() {
+	if !c.is.defaults {
 		return false
 	}
 	c.db.learnt.Do(func() { c.db.departs.Store(c.askDefaults(ctx)) })

@@ -81,19 +81,17 @@ func (c *conn) keyOf(k lex.Key, column keyType, args []driver.NamedValue) string
 		}
 		text = integerText(text)
 	case lex.UUID:
-		if !c.postgres() {
+		if !c.is.uuids {
 			return "" // which casts to a number
 		}
 		text = uuidText(text)
 	}
-	return c.columnText(column, text)
+	return c.db.dialect.keyText(column, text)
 }
 
-// columnText is the one spelling of a value, given as text, in a column.
-func (c *conn) columnText(column keyType, s string) string {
-	if c.mysql() {
-		return mysqlKey(column, s)
-	}
+// typedText is the one spelling of a value, given as text, in a column whose type says
+// which that is.
+func typedText(column keyType, s string) string {
 	if s != intact(s) {
 		return ""
 	}
@@ -103,16 +101,14 @@ func (c *conn) columnText(column keyType, s string) string {
 	case uuidColumn:
 		return uuidText(s)
 	case textColumn: // of a length, perhaps, beyond which spaces are cut
-		if strings.HasSuffix(s, " ") || !c.postgres() && isInteger(s) && !isWhole(s) {
+		if strings.HasSuffix(s, " ") {
 			return ""
 		}
 		return s
 	case paddedColumn:
-		return c.columnText(textColumn, strings.TrimRight(s, " "))
+		return strings.TrimRight(s, " ")
 	case numericColumn:
 		return numericText(s)
-	case someColumn:
-		return c.keyText(s)
 	default:
 		return ""
 	}
@@ -143,27 +139,6 @@ func argumentText(k lex.Key, args []driver.NamedValue) string {
 		}
 	}
 	return ""
-}
-
-// keyText is the one spelling of a value that was given as text, whatever the
-// column's type is, or "": on PostgreSQL, 'today' is a day in a column of dates, and
-// what only begins like another name is the same in a column of the type name. So
-// only integers and UUIDs are named there. SQLite takes text as it is, but for what
-// reads as a number.
-func (c *conn) keyText(s string) string {
-	switch {
-	case isWhole(s) && (c.postgres() || isExact(s)):
-		return s
-	case c.postgres():
-		if isHex(s) {
-			return "" // a UUID without hyphens, or what only looks like one
-		}
-		return uuidText(s)
-	case isWhole(s):
-		return ""
-	default:
-		return numericText(s)
-	}
 }
 
 // numericText is the one spelling of a value in SQLite's columns that make numbers
@@ -250,32 +225,4 @@ func uuidText(s string) string {
 		return ""
 	}
 	return id.String()
-}
-
-// returnedType is the type of a returned column as the base driver calls it.
-func (c *conn) returnedType(kind string) keyType {
-	if !c.postgres() || kind == "" {
-		return someColumn // a name there that the app chose
-	}
-	return keyTypeOf(kind)
-}
-
-// returnedKey is a key that the database returned, in the spelling that statements
-// about its row have.
-func (c *conn) returnedKey(column keyType, v driver.Value) string {
-	switch v := v.(type) {
-	case []byte:
-		switch {
-		case c.sqlite(), column == someColumn:
-			return ""
-		case column == uuidColumn && len(v) == len(uuid.UUID{}):
-			return uuid.UUID(v).String()
-		}
-		return c.columnText(column, string(v)) // as lib/pq returns the text of many types
-	case int64:
-		if c.sqlite() && column == someColumn {
-			return strconv.FormatInt(v, 10) // which no float is
-		}
-	}
-	return c.columnText(column, valueText(v))
 }

@@ -16,7 +16,9 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-func connOf(d hooks.Dialect) *conn { return &conn{db: &database{dialect: d}} }
+func connOf(d hooks.Dialect) *conn {
+	return &conn{db: &database{dialect: dialects[d]}, is: dialects[d].facts()}
+}
 
 // TestMySQLKey: a key is named if it is the same to all that is compared with the
 // column. 0 is what AUTO_INCREMENT replaces.
@@ -33,7 +35,7 @@ func TestMySQLKey(t *testing.T) {
 		otherColumn: {"7": "", someUUID: ""},
 	} {
 		for text, want := range keys {
-			if got := connOf(hooks.MySQL).columnText(column, text); got != want {
+			if got := (mysql{}).keyText(column, text); got != want {
 				t.Errorf("%d: %q: %q, want %q", column, text, got, want)
 			}
 		}
@@ -112,10 +114,10 @@ func TestKeyText(t *testing.T) {
 		{"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1g", "", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1g"},
 		{"sixteen bytes tx", "", "sixteen bytes tx"},
 	} {
-		if got := connOf(hooks.Postgres).columnText(someColumn, c.text); got != c.postgres {
+		if got := (postgres{}).keyText(someColumn, c.text); got != c.postgres {
 			t.Errorf("PostgreSQL: %q is %q, want %q", c.text, got, c.postgres)
 		}
-		if got := connOf(hooks.SQLite).columnText(someColumn, c.text); got != c.sqlite {
+		if got := (sqlite{}).keyText(someColumn, c.text); got != c.sqlite {
 			t.Errorf("SQLite: %q is %q, want %q", c.text, got, c.sqlite)
 		}
 	}
@@ -297,12 +299,12 @@ func TestReturnedKey(t *testing.T) {
 		{"", int64(7), "7"},
 		{"FLOAT8", 7.0, ""},
 	} {
-		pg := connOf(hooks.Postgres)
+		pg := postgres{}
 		if got := pg.returnedKey(pg.returnedType(c.kind), c.value); got != c.want {
 			t.Errorf("%s %v: %q, want %q", c.kind, c.value, got, c.want)
 		}
 	}
-	lite := connOf(hooks.SQLite)
+	lite := sqlite{}
 	for _, c := range []struct {
 		value driver.Value
 		want  string
@@ -346,7 +348,7 @@ func TestColumnText(t *testing.T) {
 		{someColumn, "ada", ""},
 		{someColumn, "7", "7"},
 	} {
-		if got := connOf(hooks.Postgres).columnText(c.column, c.text); got != c.want {
+		if got := (postgres{}).keyText(c.column, c.text); got != c.want {
 			t.Errorf("column %d: %q is %q, want %q", c.column, c.text, got, c.want)
 		}
 	}
@@ -366,7 +368,7 @@ func TestColumnText(t *testing.T) {
 		{someColumn, "9007199254740993", ""}, // of floats, perhaps
 		{otherColumn, "7", ""},
 	} {
-		if got := connOf(hooks.SQLite).columnText(c.column, c.text); got != c.want {
+		if got := (sqlite{}).keyText(c.column, c.text); got != c.want {
 			t.Errorf("SQLite, column %d: %q is %q, want %q", c.column, c.text, got, c.want)
 		}
 	}

@@ -21,7 +21,7 @@ import (
 // after it.
 func (c *conn) lead(ctx context.Context, j *job) error {
 	n := leads(j.stmts)
-	if n == 0 || !c.tx.Open() || !c.postgres() || c.tx.Mode == hooks.Off || c.db.reg.cfg.rules == nil && c.tx.IsEmpty() {
+	if n == 0 || !c.tx.Open() || !c.is.firstQuery || c.tx.Mode == hooks.Off || c.db.reg.cfg.rules == nil && c.tx.IsEmpty() {
 		return nil
 	}
 	text := j.whole + j.asked // one of them is empty

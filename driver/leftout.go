@@ -1,37 +1,15 @@
 package driver
 
-import (
-	"slices"
-	"strings"
-
-	"github.com/go-aftercommit/aftercommit/hooks"
-)
+import "slices"
 
 // leftOut reports whether AllTables leaves a table out. It goes by whole names:
 // an app may well call a table river_stations.
-func leftOut(d hooks.Dialect, n tableName) bool {
-	if slices.Contains(toolTables, n.table) || isDefault(d, n.schema) && slices.Contains(commonTables, n.table) {
-		return true
-	}
-	if d == hooks.SQLite {
-		// SQLite reserves the prefix.
-		return strings.HasPrefix(n.table, "sqlite_") || slices.Contains(ownTables, n.table)
-	}
-	return slices.Contains(ownSchemas, n.schema) || d == hooks.MySQL && slices.Contains(mysqlSchemas, n.schema)
+func leftOut(d dialect, n tableName) bool {
+	return slices.Contains(toolTables, n.table) || d.isDefault(n.schema) && slices.Contains(commonTables, n.table) || d.isOwn(n)
 }
 
 // ownSchemas are ours, and the catalogs.
 var ownSchemas = []string{"aftercommit", "threadline", "pg_catalog", "information_schema", "pg_toast"}
-
-// mysqlSchemas are MySQL's, which an app may call its own elsewhere.
-var mysqlSchemas = []string{"mysql", "sys", "performance_schema"}
-
-// ownTables are ours on SQLite.
-var ownTables = []string{
-	"aftercommit_events", "aftercommit_record", "aftercommit_forwarders", "aftercommit_failures", "aftercommit_settled",
-	"aftercommit_workers", "aftercommit_purges", "aftercommit_schema_versions",
-	"threadline_audit_actions", "threadline_record", "threadline_schema_version",
-}
 
 // toolTables are River's, and the version tables of migration tools, which may
 // be in any schema.

@@ -16,7 +16,7 @@ import (
 
 // perhapsWrote reports whether statements may have written or not.
 func (c *conn) perhapsWrote(j *job) bool {
-	return c.sqlite() && !slices.ContainsFunc(j.stmts, func(s lex.Statement) bool { return s.Kind != lex.Schema })
+	return c.is.readersStay && !slices.ContainsFunc(j.stmts, func(s lex.Statement) bool { return s.Kind != lex.Schema })
 }
 
 // doubtWrote leaves it to the locks whether j was the first to write in the app's
@@ -35,7 +35,7 @@ func (c *conn) holdsMain(ctx context.Context) bool {
 	if schemas, err := c.schemas(ctx); !c.tx.Implicit && (err != nil || len(schemas) > len([]string{"temp", "main"})) {
 		return true
 	}
-	defer c.writable(ctx)()
+	defer c.db.dialect.writable(ctx, c)()
 	version, known := c.number(ctx, "PRAGMA main.user_version")
 	if !known {
 		return true

@@ -80,7 +80,7 @@ func (m *meanings) moment(i int, t lex.Table) moment {
 			return passing
 		}
 	}
-	later := m.bare && m.c.postgres() && t.Schema == "" || m.loses(i, t)
+	later := m.bare && m.c.is.searchPath && t.Schema == "" || m.loses(i, t)
 	for n := i + 1; n < len(m.stmts) && !later; n++ {
 		later = m.renames(n, t)
 	}
@@ -142,7 +142,7 @@ func (m *meanings) about(k int, t lex.Table) bool {
 // sameName compares names whatever their schemas: one that is not written may be
 // the other.
 func (c *conn) sameName(a, b lex.Table) bool {
-	return a.Name == b.Name || !c.postgres() && folded(a.Name) == folded(b.Name)
+	return a.Name == b.Name || c.is.foldsNames && folded(a.Name) == folded(b.Name)
 }
 
 // makesTemporary reports whether t is the temporary table or view that a statement makes.

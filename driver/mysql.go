@@ -9,265 +9,101 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// MySQL and MariaDB have no journal yet: their events are forwarded from memory,
-// and no rows decide on what is in doubt. What ends a transaction is therefore
-// watched closely: DDL and a second BEGIN commit, a deadlock rolls back and
-// leaves a new transaction open, autocommit=0 never is outside one. In front of
-// the first event of a transaction the driver sets a savepoint, the witness. If
-// its RELEASE fails before the COMMIT, the transaction that the events belong to
-// has ended unseen, and how is not known: then they are Unknown, and not
-// forwarded.
-const (
-	mysqlWitnessSet  = "SAVEPOINT aftercommit_witness"
-	mysqlWitnessTest = "RELEASE SAVEPOINT aftercommit_witness"
-)
+// mysql is MySQL and MariaDB, over go-sql-driver/mysql.
+type mysql struct{}
 
-// dispatchMySQL runs a job on MySQL.
-func (c *conn) dispatchMySQL(ctx context.Context, j job) (answer, error) {
-	s := j.stmts
-	j.blind = len(s) > 0 && s[0].Looks
-	switch {
-	case len(s) == 1 && isControl(s[0].Kind):
-		return c.control(ctx, j)
-	case len(s) == 1 && s[0].Commits:
-		more := s[0].EndsUnseen
-		a, err := c.committing(ctx, j)
-		if more {
-			c.settle(ctx, false, err)
-			c.deliver(ctx)
-		}
-		return a, err
-	case controls(s), endsUnseen(s), commits(s), len(s) > 1 && (setsModes(s) || j.whole == "" && !boring(s)):
-		// Of several that are queried, the failure of a later one may go unread.
-		return c.unseenMySQL(ctx, j)
-	case boring(s):
-		a, err := j.do(ctx)
-		if err != nil {
-			c.afterFailure(ctx, err)
-			return a, err
-		}
-		if setsModes(s) && !c.leaves() {
-			c.learnSession(ctx)
-		}
-		return c.watchRows(a, nil), nil
-	default:
-		a, err := c.write(ctx, j)
-		return c.watchRows(a, nil), err
-	}
+var mysqlFacts = facts{
+	savepointReplaces: true, savepointWitness: true, beginCommits: true, beginsUnseen: true, commitsEach: true,
+	failsInRows: true, readsMatter: true, procedures: true,
+	foldsNames: true, upserts: anyChange, countsReplaced: true,
 }
 
-func endsUnseen(stmts []lex.Statement) bool {
-	for i := range stmts {
-		if stmts[i].EndsUnseen {
-			return true
-		}
+func (mysql) name() hooks.Dialect                    { return hooks.MySQL }
+func (mysql) lexer() lex.Dialect                     { return lex.MySQL }
+func (mysql) facts() *facts                          { return &mysqlFacts }
+func (mysql) connected(ctx context.Context, c *conn) { c.learnSession(ctx) }
+func (mysql) checked(context.Context, *conn)         {}
+func (mysql) writable(context.Context, *conn) func() { return func() {} }
+
+// calm looks for a transaction that nothing seen has begun.
+func (mysql) calm(ctx context.Context, c *conn) error {
+	if err := c.ready(ctx); err != nil {
+		return err
 	}
-	return false
+	c.watch(ctx)
+	return nil
 }
 
-func commits(stmts []lex.Statement) bool {
-	for i := range stmts {
-		if stmts[i].Commits {
-			return true
-		}
-	}
-	return false
+func (mysql) parse(ctx context.Context, c *conn, query string, dst []lex.Statement) []lex.Statement {
+	return c.parseMySQL(ctx, query, dst)
 }
 
-func setsModes(stmts []lex.Statement) bool {
-	for i := range stmts {
-		if stmts[i].Modes {
-			return true
-		}
-	}
-	return false
+func (mysql) dispatch(ctx context.Context, c *conn, j job) (answer, error) {
+	return c.dispatchMySQL(ctx, j)
 }
 
-// watchRows notices when rows are at their end: until then nothing else can be
-// sent on the connection.
-func (c *conn) watchRows(a answer, after func(error)) answer {
-	if a.rows == nil {
-		return a
-	}
-	c.reading++
-	r := &watchedRows{columns: columns{base: a.rows}, c: c, after: after}
-	a.rows = shapeRows(r, r.saw)
-	return a
-}
-
-// watchedRows are rows of a statement that is not captured.
-type watchedRows struct {
-	columns
-	c     *conn
-	after func(error)
-	err   error
-}
-
-var _ wrappedRows = (*watchedRows)(nil)
-
-func (r *watchedRows) Next(dest []driver.Value) error { return r.saw(r.base.Next(dest)) }
-
-func (r *watchedRows) saw(err error) error {
-	if err != nil && mysqlNumber(err) != 0 {
-		r.err = err
-	}
-	return err
-}
-
-func (r *watchedRows) NextResultSet() error { return r.saw(r.columns.NextResultSet()) }
-
-func (r *watchedRows) Close() error {
-	err := r.base.Close()
-	r.c.reading--
-	_ = r.saw(err)
-	switch {
-	case r.after != nil:
-		r.after(r.err)
-	case r.err != nil:
-		r.c.afterFailure(context.Background(), r.err)
-	}
-	return err
-}
-
-// unseenMySQL runs what may end the transaction in a way that is not seen: CALL, a
-// string of several statements with control words in it, SET autocommit.
-func (c *conn) unseenMySQL(ctx context.Context, j job) (answer, error) {
-	reason := "several_statements"
-	if len(j.stmts) == 1 {
-		reason = "opaque"
-	}
-	reads := boring(j.stmts)
-	a, err := j.do(ctx)
-	if err == driver.ErrSkip { //nolint:errorlint // database/sql compares with ==, so drivers return it bare
-		return a, err
-	}
-	c.uncaptured(countWrites(j.stmts), reason)
-	if err == nil && a.rows != nil {
-		return c.watchRows(a, func(err error) {
-			c.settle(context.Background(), reads, err)
-			c.deliver(context.Background())
-		}), nil
-	}
-	c.settle(ctx, reads, err)
-	c.deliver(ctx)
-	return a, err
-}
-
-// settle finds out where the connection is after something unseen. What only
-// reads, such as FLUSH, may have committed, but has not rolled back.
-func (c *conn) settle(ctx context.Context, reads bool, err error) {
-	if c.leaves() {
-		return
-	}
-	if !c.lostBy(err) {
-		c.learnSession(ctx)
-	}
-	w := witnessOf(c.probe(ctx))
-	c.applyChanges(c.tx.Found(c.starting(ctx), w, reads && err == nil), err)
-}
-
-// committing runs a statement that commits the transaction before it executes. It
-// is then autocommitted itself.
-func (c *conn) committing(ctx context.Context, j job) (answer, error) {
-	if err := c.lookUp(ctx, &j); err != nil {
-		return answer{}, err
-	}
-	if c.tx.Open() {
-		do := j.do
-		j.do = func(ctx context.Context) (answer, error) {
-			a, err := do(ctx)
-			if err != driver.ErrSkip { //nolint:errorlint // database/sql compares with ==, so drivers return it bare
-				c.implicitCommit(ctx, err)
-			}
-			return a, err
-		}
-	}
+func (mysql) writeOutside(ctx context.Context, c *conn, j job) (answer, error) {
 	return c.bareMySQL(ctx, j)
 }
 
-// implicitCommit ends the transaction after a statement that commits it first.
-// Only one that the server could not read has not done so.
-func (c *conn) implicitCommit(ctx context.Context, err error) {
-	if c.leaves() {
-		return
-	}
-	outcome := hooks.Committed
-	if rollsBack(mysqlNumber(err)) {
-		outcome = hooks.Unknown // the COMMIT itself may have failed
-	}
-	switch s := c.probe(ctx); {
-	case s == stateLost:
-		c.end(hooks.Unknown)
-		c.discard()
-	case s == stateIdle, err == nil:
-		c.end(outcome)
-	case c.watchful: // it is never outside a transaction
-		c.end(hooks.Unknown)
-	}
-	c.deliver(ctx)
+func (mysql) begin(*job) string { return "BEGIN" }
+
+func (mysql) probe(ctx context.Context, c *conn) state { return c.probeMySQL(ctx) }
+
+func (mysql) ended(c *conn, err error) bool { return c.lostBy(err) }
+
+func (mysql) failed(ctx context.Context, c *conn, err error) { c.failedMySQL(ctx, err) }
+
+// remains: of several statements, those before the one that failed.
+func (mysql) remains(_ context.Context, _ *conn, j job) func(error) bool {
+	return func(error) bool { return len(j.stmts) > 1 }
 }
 
-// bareMySQL runs autocommitted statements and forwards their events once they have
-// succeeded.
-func (c *conn) bareMySQL(ctx context.Context, j job) (answer, error) {
-	j.stmts = slices.Clone(j.stmts)
-	j.names.stmts = j.stmts
-	if !c.tx.Open() {
-		if err := c.rehearse(ctx, j); err != nil {
-			return answer{}, err
-		}
-	}
-	a, err := j.do(ctx)
-	switch {
-	case err == driver.ErrSkip: //nolint:errorlint // database/sql compares with ==, so drivers return it bare
-		return a, err
-	case err != nil && len(j.stmts) > 1, c.lostBy(err):
-		// Some of them may have taken effect.
-		c.uncaptured(countWrites(j.stmts), "failed")
-		return a, err
-	case err != nil:
-		return a, err
-	}
-	c.countUnseen(&j)
-	if !c.wants(&j) || c.tx.Open() {
-		return a, nil
-	}
-	record := c.newRecord()
-	captured := c.capture(ctx, record, j, a.res)
-	after := func() error {
-		events := record.Pending()
-		if len(events) == 0 {
-			return nil
-		}
-		err := c.writeBehind(ctx, events, record.Mode)
-		c.deliver(ctx)
-		if err != nil {
-			return &notBad{err}
-		}
-		return nil
-	}
-	if a.rows != nil {
-		c.streams++
-		r := &implicitRows{columns: columns{base: a.rows}, c: c, after: after, count: c.newCount(record, a.rows, captured)}
-		a.rows = shapeRows(r, r.saw)
-		return a, nil
-	}
-	if err := after(); err != nil {
-		return answer{}, err
-	}
-	return a, nil
+func (mysql) remainsOutside(_ *conn, _ *job, remains bool, _ error) bool { return remains }
+
+func (mysql) ask(ctx context.Context, c *conn, t lex.Table, _ bool) (*relation, error) {
+	return c.askMySQL(ctx, t)
 }
 
-// beginMySQL follows a BEGIN, which commits a transaction that is open.
-func (c *conn) beginMySQL(ctx context.Context, err error) {
-	switch {
-	case err == nil:
-		if c.tx.Open() {
-			c.end(hooks.Committed)
-		}
-		c.start(ctx)
-	case c.lostBy(err) && c.tx.Open():
-		c.end(hooks.Unknown)
-		c.discard()
+// catalogFailed: the error is of the connection, or a deadlock, and so it is for the app.
+func (mysql) catalogFailed(ctx context.Context, c *conn, err error) error {
+	c.failedMySQL(ctx, err)
+	return err
+}
+
+func (mysql) asksAfter(*job, bool, bool) bool { return false }
+
+func (mysql) answers(context.Context, *conn) bool { return false }
+
+func (mysql) tables(context.Context, *conn, []tableName) ([]tableName, error) { return nil, nil }
+
+// isDefault: the default is the database that the connection was opened with.
+func (mysql) isDefault(schema string) bool { return schema == "" }
+
+func (mysql) isTemporary(string) bool { return false }
+
+func (mysql) isOwn(n tableName) bool {
+	return slices.Contains(ownSchemas, n.schema) || slices.Contains(mysqlSchemas, n.schema)
+}
+
+// mysqlSchemas are MySQL's, which an app may call its own elsewhere.
+var mysqlSchemas = []string{"mysql", "sys", "performance_schema"}
+
+func (mysql) placed(c *conn, t lex.Table) lex.Table { return c.placed(t) }
+
+func (mysql) home(c *conn, t lex.Table) lex.Table {
+	if t.Schema == "" {
+		t.Schema = c.home
 	}
+	return t
+}
+
+func (mysql) fix(c *conn, stmts []lex.Statement) { c.fixDatabase(stmts) }
+
+func (mysql) keyText(column keyType, s string) string { return mysqlKey(column, s) }
+
+func (mysql) returnedType(string) keyType { return someColumn }
+
+func (d mysql) returnedKey(column keyType, v driver.Value) string {
+	return returnedText(d, column, v)
 }

@@ -10,9 +10,6 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-func (c *conn) mysql() bool  { return c.db.dialect == hooks.MySQL }
-func (c *conn) sqlite() bool { return c.db.dialect == hooks.SQLite }
-
 // Numbers of MySQL's errors (MySQL manual, Server Error Message Reference).
 const (
 	lockWaitTimeout = 1205 // ER_LOCK_WAIT_TIMEOUT
@@ -106,20 +103,6 @@ func (c *conn) watch(ctx context.Context) {
 	if c.probe(ctx) == stateOpen {
 		c.start(ctx)
 	}
-}
-
-// match is what the rules say of a table. A rule may name the database that the
-// connection was opened with, which names are written without.
-func (c *conn) match(t lex.Table) verdict {
-	rules := c.db.reg.cfg.rules
-	v := rules.match(c.db.dialect, t)
-	if c.mysql() && t.Schema == "" && v != ruleExcepts {
-		t.Schema = c.home
-		if w := rules.match(c.db.dialect, t); w != ruleIgnores {
-			v = w
-		}
-	}
-	return v
 }
 
 // placed is a table with its database, unless that is the one which the

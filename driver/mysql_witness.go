@@ -11,7 +11,7 @@ var errBusy = errors.New("driver: rows are open on this connection, so the savep
 
 // setWitness sets the witness before the first event, or function, of a transaction.
 func (c *conn) setWitness(ctx context.Context) error {
-	if !c.mysql() || !c.tx.Open() || c.tx.HasWitness() {
+	if !c.is.savepointWitness || !c.tx.Open() || c.tx.HasWitness() {
 		return nil
 	}
 	if c.reading > 0 {
@@ -30,7 +30,7 @@ func (c *conn) setWitness(ctx context.Context) error {
 // and reports whether there is one. Without it the statement is not captured: while
 // its rows are open none can be set.
 func (c *conn) witnessAfter(ctx context.Context, j *job, a answer) bool {
-	if !c.mysql() || !j.blind || c.tx.HasWitness() {
+	if !c.is.savepointWitness || !j.blind || c.tx.HasWitness() {
 		return true
 	}
 	if a.rows == nil && c.setWitness(ctx) == nil {
@@ -40,9 +40,9 @@ func (c *conn) witnessAfter(ctx context.Context, j *job, a answer) bool {
 	return false
 }
 
-// provesMySQL reports whether the transaction is the one that its events belong
+// provesWitness reports whether the transaction is the one that its events belong
 // to.
-func (c *conn) provesMySQL(ctx context.Context) bool {
+func (c *conn) provesWitness(ctx context.Context) bool {
 	ctx, cancel := c.unhurried(ctx)
 	defer cancel()
 	there := c.simple(ctx, mysqlWitnessTest) == nil
@@ -53,18 +53,18 @@ func (c *conn) provesMySQL(ctx context.Context) bool {
 // beforeRollback asks the witness, after something unseen, whether it is this
 // transaction that a ROLLBACK ends.
 func (c *conn) beforeRollback(ctx context.Context) {
-	if c.mysql() && c.tx.Open() && c.tx.Unproven && c.tx.HasWitness() && c.reading == 0 {
-		c.provesMySQL(ctx)
+	if c.is.savepointWitness && c.tx.Open() && c.tx.Unproven && c.tx.HasWitness() && c.reading == 0 {
+		c.provesWitness(ctx)
 	}
 }
 
-// flushMySQL hands the events of a transaction to the handler before its COMMIT.
-func (c *conn) flushMySQL(ctx context.Context) (flushState, error) {
+// flushWitnessed hands the events of a transaction to the handler before its COMMIT.
+func (c *conn) flushWitnessed(ctx context.Context) (flushState, error) {
 	events := c.tx.Pending()
 	switch {
 	case len(events) == 0 && !c.tx.HasFuncs():
 		return flushNothing, nil
-	case !c.provesMySQL(ctx):
+	case !c.provesWitness(ctx):
 		return flushGone, nil
 	case len(events) == 0:
 		return flushProven, nil

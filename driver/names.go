@@ -38,19 +38,19 @@ func (c *conn) lookUp(ctx context.Context, j *job) error {
 	var err error
 	if !j.copying && !j.blind {
 		c.checkFirst(ctx)
-		err = c.ask(ctx, &j.names, before, !c.postgres() && c.tx.Open())
+		err = c.ask(ctx, &j.names, before, c.tx.Open())
 	}
 	j.names.early = c.names.found
 	return err
 }
 
 // checkFirst checks the rules, and whether the catalog can be asked, before the
-// first question of a database on PostgreSQL: not when a connection is opened, as
+// first question of a database, where it was not when a connection was opened, as
 // what the app itself has not asked for must neither hang nor fail then. In a
 // transaction a savepoint keeps an error from it.
 func (c *conn) checkFirst(ctx context.Context) {
 	switch {
-	case c.db.checked.Load() || !c.postgres():
+	case c.db.checked.Load() || !c.is.checksLate:
 	case !c.tx.Open():
 		c.checkRules(ctx)
 	case c.simple(ctx, guardSet) == nil:
@@ -68,14 +68,14 @@ func (c *conn) checkFirst(ctx context.Context) {
 // unread says that the app has yet to read j's rows: some SQLite drivers execute a
 // statement only then, so that it is too early to ask.
 func (c *conn) lookAfter(ctx context.Context, j *job, unread bool) error {
-	if c.db.reg.cfg.rules == nil || c.mode() == hooks.Off || j.copying || c.mysql() {
+	if c.db.reg.cfg.rules == nil || c.mode() == hooks.Off || j.copying {
 		return nil
 	}
 	late := j.names.split < len(j.stmts)-1
 	if late {
 		c.forgetNames()
 	}
-	if unread && !c.postgres() || c.postgres() && !late && !j.blind {
+	if !c.db.dialect.asksAfter(j, late, unread) {
 		return nil
 	}
 	if j.blind && !unread {
@@ -137,27 +137,9 @@ func (c *conn) askOne(ctx context.Context, t lex.Table, temporaryOnly bool) erro
 	if s, known := c.status(); c.db.mute.Load() || known && s == stateAborted || isBusy(c.own.conn) {
 		return nil
 	}
-	var r *relation
-	var err error
-	switch {
-	case c.postgres():
-		r, err = c.askPostgres(ctx, t)
-	case c.mysql():
-		r, err = c.askMySQL(ctx, t)
-	default:
-		r, err = c.askSQLite(ctx, t, temporaryOnly)
-	}
-	if err != nil && c.mysql() { // of the connection, or a deadlock: so it is for the app
-		c.afterFailure(ctx, err)
-		return err
-	}
+	r, err := c.db.dialect.ask(ctx, c, t, temporaryOnly)
 	if err != nil {
-		c.refusesCatalog(err)
-		state := hooks.SQLState(err)
-		if c.tx.Open() && c.postgres() && state != "" && state != stateFailed {
-			return err // its statement would only get "current transaction is aborted"
-		}
-		return nil
+		return c.db.dialect.catalogFailed(ctx, c, err)
 	}
 	if r == nil {
 		return nil
@@ -169,9 +151,6 @@ func (c *conn) askOne(ctx context.Context, t lex.Table, temporaryOnly bool) erro
 	n.found[lex.Table{Schema: strings.Clone(t.Schema), Name: strings.Clone(t.Name)}] = r
 	return nil
 }
-
-// stateFailed is the SQLSTATE of statements in a transaction that has failed.
-const stateFailed = "25P02"
 
 // aboutRelations reports whether the names of a Schema statement are those of
 // tables, views and the like.

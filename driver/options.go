@@ -91,7 +91,7 @@ func RequireActor() Option {
 // that it speaks something else.
 func WithDialect(d hooks.Dialect) Option {
 	return func(c *config) error {
-		if d != hooks.Postgres && d != hooks.SQLite && d != hooks.MySQL {
+		if dialects[d] == nil {
 			return fmt.Errorf("dialect %q: use hooks.Postgres, hooks.SQLite or hooks.MySQL", d)
 		}
 		c.dialect = d

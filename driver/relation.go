@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
-	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // relation is what a name in a statement stands for.
@@ -78,10 +77,7 @@ func (c *conn) changesBy(op lex.Op) changes {
 	case lex.Delete:
 		return deletes
 	case lex.Upsert:
-		if c.postgres() {
-			return inserts | updates
-		}
-		return anyChange // REPLACE deletes
+		return c.is.upserts
 	case lex.Merge:
 		return anyChange
 	default:
@@ -154,14 +150,14 @@ func (c *conn) aimOf(r *relation, op lex.Op) (aim, bool) {
 	to := stored(steps)
 	a.doubt = a.instead || to.doubt&by != 0
 	a.key = steps[found].key // of the same type in a partition, but unique there only, perhaps
-	a.keyed = !steps[0].view && !a.instead && a.key != otherColumn && (c.postgres() || to.rekeys&by&inserts == 0)
+	a.keyed = !steps[0].view && !a.instead && a.key != otherColumn && (c.is.returnsStored || to.rekeys&by&inserts == 0)
 	a.named = a.keyed && to.rekeys&by&inserts == 0
 	a.replaces = to.replaces && op == lex.Insert
 	a.cascades = to.cascades
 	a.moves = to.rekeys&by&updates != 0 || to.replaces
 	if via := steps[0]; found > 0 {
-		if via.temporary && c.postgres() {
-			via.Schema = "pg_temp" // and not that of this session
+		if via.temporary && c.is.temporarySchema != "" {
+			via.Schema = c.is.temporarySchema // and not that of this session
 		}
 		a.via = nameOf(c.db.dialect, via.Table)
 	}
@@ -198,11 +194,8 @@ func (c *conn) misses(r *relation, op lex.Op) bool {
 
 // asWritten is what a name means as far as it says so itself.
 func (c *conn) asWritten(t lex.Table) *relation {
-	if c.mysql() {
-		t = c.placed(t)
-	}
-	temp := t.Schema == "pg_temp" || c.db.dialect == hooks.SQLite && folded(t.Schema) == "temp"
-	return &relation{steps: []step{{Table: t, temporary: temp}}}
+	t = c.db.dialect.placed(c, t)
+	return &relation{steps: []step{{Table: t, temporary: c.db.dialect.isTemporary(t.Schema)}}}
 }
 
 // unknown is a name of which only that is known which a statement has used.
@@ -212,22 +205,11 @@ func (c *conn) unknown(t lex.Table) *relation {
 
 // nameOf is the exact name of a table, with its schema unless that is the
 // default one.
-func nameOf(d hooks.Dialect, t lex.Table) string {
-	if isDefault(d, t.Schema) {
+func nameOf(d dialect, t lex.Table) string {
+	if d.isDefault(t.Schema) {
 		return t.Name
 	}
 	return t.Schema + "." + t.Name
-}
-
-func isDefault(d hooks.Dialect, schema string) bool {
-	switch d {
-	case hooks.Postgres:
-		return schema == "" || schema == "public"
-	case hooks.MySQL: // of the database that the connection was opened with
-		return schema == ""
-	default:
-		return schema == "" || folded(schema) == "main"
-	}
 }
 
 // schemaTargets returns the names of what the i-th statement changes the schema

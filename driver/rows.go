@@ -49,7 +49,7 @@ func (r *countedRows) saw(err error) error {
 		r.count.settle(true)
 	default:
 		r.count.failed()
-		r.c.afterFailure(context.Background(), err)
+		r.c.db.dialect.failed(context.Background(), r.c, err)
 	}
 	return err
 }
@@ -63,7 +63,7 @@ func (r *countedRows) NextResultSet() error {
 		r.count.settle(false)
 	case !errors.Is(err, io.EOF):
 		r.count.failed()
-		r.c.afterFailure(context.Background(), err)
+		r.c.db.dialect.failed(context.Background(), r.c, err)
 	}
 	return err
 }
@@ -73,7 +73,7 @@ func (r *countedRows) NextResultSet() error {
 func (r *countedRows) Close() error {
 	known := !r.count.done && r.count.drain(r.base, r.limit)
 	err := r.base.Close()
-	if r.c.mysql() && !r.count.done { // where the transaction goes on without a statement that failed
+	if r.c.is.failsInRows && !r.count.done {
 		if err == nil {
 			err = r.count.broken
 		}
@@ -193,7 +193,7 @@ func (r *implicitRows) finish() {
 	r.ended = true
 	err := r.base.Close()
 	r.c.streams--
-	if r.c.mysql() && (err != nil || r.count.broken != nil) {
+	if r.c.is.failsInRows && (err != nil || r.count.broken != nil) {
 		if r.err = r.count.broken; r.err == nil {
 			r.err = err
 		}
@@ -220,7 +220,7 @@ func (r *implicitRows) Close() error {
 	return r.err
 }
 
-// serve hands the app the rows of a captured autocommit statement. On PostgreSQL
+// serve hands the app the rows of a captured autocommit statement. Where rows are locked
 // they are read before, and the transaction is committed: held open, it would
 // keep row locks for as long as the app reads, which the bare statement does not.
 func (c *conn) serve(ctx context.Context, base driver.Rows, captures []unread) driver.Rows {
@@ -236,7 +236,7 @@ func (c *conn) serve(ctx context.Context, base driver.Rows, captures []unread) d
 		return c.finishImplicit(ctx, false)
 	}
 	c.streams++
-	if limit := c.db.reg.cfg.drainRows; c.postgres() && limit > 0 && !scansColumns(base) {
+	if limit := c.db.reg.cfg.drainRows; c.is.rowsLock && limit > 0 && !scansColumns(base) {
 		return readAhead(r, limit)
 	}
 	return shapeRows(r, r.saw)

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
-	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // Rules say which tables are captured.
@@ -19,6 +18,13 @@ type Rules struct {
 }
 
 type tableName struct{ schema, table string } // lower case; schema may be ""
+
+func (n tableName) String() string {
+	if n.schema == "" {
+		return n.table
+	}
+	return n.schema + "." + n.table
+}
 
 // AllTables captures every table except those that do not belong into an audit
 // trail: its own, River's, migration tools' version tables, temporary tables, and
@@ -119,10 +125,7 @@ func listed(names []tableName) string {
 	const most = 10
 	var words []string
 	for _, n := range names[:min(len(names), most)] {
-		if n.schema != "" {
-			n.table = n.schema + "." + n.table
-		}
-		words = append(words, n.table)
+		words = append(words, n.String())
 	}
 	if more := len(names) - most; more > 0 {
 		words = append(words, fmt.Sprintf("and %d more", more))
@@ -131,7 +134,7 @@ func listed(names []tableName) string {
 }
 
 // match looks a table up. A nil r matches nothing.
-func (r *Rules) match(d hooks.Dialect, t lex.Table) verdict {
+func (r *Rules) match(d dialect, t lex.Table) verdict {
 	if r == nil {
 		return ruleIgnores
 	}
@@ -145,10 +148,23 @@ func (r *Rules) match(d hooks.Dialect, t lex.Table) verdict {
 	return ruleIgnores
 }
 
-func matchAny(d hooks.Dialect, rules []tableName, n tableName) bool {
+func matchAny(d dialect, rules []tableName, n tableName) bool {
 	return slices.ContainsFunc(rules, func(r tableName) bool {
-		return r.table == n.table && (r.schema == "" || r.schema == n.schema || n.schema == "" && isDefault(d, r.schema))
+		return r.table == n.table && (r.schema == "" || r.schema == n.schema || n.schema == "" && d.isDefault(r.schema))
 	})
+}
+
+// match is what the rules say of a table. A rule may name the schema that its name is
+// written without.
+func (c *conn) match(t lex.Table) verdict {
+	rules := c.db.reg.cfg.rules
+	v := rules.match(c.db.dialect, t)
+	if home := c.db.dialect.home(c, t); home != t && v != ruleExcepts {
+		if w := rules.match(c.db.dialect, home); w != ruleIgnores {
+			v = w
+		}
+	}
+	return v
 }
 
 // folded is a name as rules compare it.

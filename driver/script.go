@@ -13,7 +13,7 @@ import (
 // and each captured one has its event, in its own transaction where the app has
 // none open. ok is false for what cannot be cut.
 func (c *conn) script(ctx context.Context, j *job) (a answer, ok bool, err error) {
-	if !c.sqlite() || len(j.stmts) < 2 || j.whole == "" || c.mode() == hooks.Off || !c.wants(j) {
+	if !c.is.cuts || len(j.stmts) < 2 || j.whole == "" || c.mode() == hooks.Off || !c.wants(j) {
 		return answer{}, false, nil
 	}
 	parts := lex.Split(c.db.lexed, j.whole)
@@ -53,10 +53,10 @@ func (c *conn) rehearse(ctx context.Context, j job) error {
 	if err := c.refuseUnattributed(r.Mode, events); err != nil {
 		return err
 	}
-	if c.mysql() {
+	if !c.is.journaled {
 		return nil
 	}
-	if err := c.lastly(ctx, c.beginOwn(), 0); err != nil {
+	if err := c.lastly(ctx, c.db.dialect.begin(nil), 0); err != nil {
 		return err
 	}
 	state, err := c.flush(ctx, r, events, flushing{must: true, own: true, alone: true, rehearsal: true})

@@ -90,8 +90,8 @@ func (l *lease) ran(query string, err error) {
 		case lex.Commit, lex.Rollback:
 			l.left.open = err != nil && l.left.open || s.Chain
 		case lex.Opaque:
-			// SQLite has no procedures, and a DO makes our tables.
-			l.left.unseen = l.left.unseen || !l.setup && !l.c.sqlite()
+			// A DO makes our tables.
+			l.left.unseen = l.left.unseen || !l.setup && l.c.is.procedures
 		}
 	}
 }
@@ -120,8 +120,8 @@ func (l *lease) keepPatience(ctx context.Context) {
 func (c *conn) cleanUp(ctx context.Context, left leftover) {
 	switch {
 	case c.bad:
-	case c.sqlite() && left.doubt && c.probe(ctx) != stateIdle,
-		!c.sqlite() && left.open,
+	case c.is.local && left.doubt && c.probe(ctx) != stateIdle,
+		!c.is.local && left.open,
 		left.unseen,
 		left.patience != "" && c.simple(ctx, "PRAGMA busy_timeout = "+left.patience) != nil:
 		c.discard()

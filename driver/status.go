@@ -3,8 +3,6 @@ package driver
 import (
 	"database/sql/driver"
 	"errors"
-
-	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // TxStatus is the transaction status that PostgreSQL's protocol reports with the
@@ -37,7 +35,7 @@ func WithTxStatus(status func(base driver.Conn) TxStatus) Option {
 
 // status is what the base connection knows by itself.
 func (c *conn) status() (s state, known bool) {
-	if c.db.reg.cfg.status == nil || c.db.dialect != hooks.Postgres {
+	if c.db.reg.cfg.status == nil || !c.is.statusKnown {
 		return stateLost, false
 	}
 	for base := range layers(c.own.conn) {

@@ -16,7 +16,7 @@ import (
 // mayBeWriteFree reports whether it matters what the names in a statement stand
 // for, also where nothing is captured.
 func (c *conn) mayBeWriteFree() bool {
-	return c.sqlite() && c.tx.Open() && !c.tx.Wrote && c.tx.Mode != hooks.Off
+	return c.is.readersStay && c.tx.Open() && !c.tx.Wrote && c.tx.Mode != hooks.Off
 }
 
 // onlyTemporary reports whether the statements of j write to temporary tables alone, as

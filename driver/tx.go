@@ -32,14 +32,14 @@ var _ driver.ConnBeginTx = inner{}
 func (i inner) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	c := i.conn
 	inside := c.tx.Open() // a raw BEGIN, which pgx takes for its own
-	if inside && !c.mysql() {
+	if inside && !c.is.beginCommits {
 		if err := c.beforeUnseen(ctx); err != nil {
 			return nil, err
 		}
 	}
 	tx, err := c.opt.begin(ctx, opts)
-	if c.mysql() {
-		c.beginMySQL(ctx, err)
+	if c.is.beginCommits {
+		c.begun(ctx, err)
 		inside = false
 	}
 	if err != nil {

@@ -11,11 +11,11 @@ import (
 
 // txnConfig is what the records of a database's transactions share.
 func (db *database) txnConfig() *txn.Config {
-	cfg := &db.reg.cfg
+	cfg, is := &db.reg.cfg, db.dialect.facts()
 	return &txn.Config{
 		MaxEvents: cfg.maxEvents, MaxBytes: cfg.maxBytes,
 		NewEvent:   db.newEvent,
-		LocksToken: db.dialect == hooks.Postgres, SavepointBegins: db.dialect == hooks.SQLite,
+		LocksToken: is.locksToken, SavepointBegins: is.savepointBegins,
 	}
 }
 

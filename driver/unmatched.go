@@ -6,19 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
-
-// tablesQuery lists which of the names in $1, divided by U+001F, tables and views
-// have on PostgreSQL.
-const tablesQuery = `SELECT pg_catalog.encode(pg_catalog.convert_to(n.nspname::pg_catalog.text, one.encoding), 'escape'),
-       pg_catalog.encode(pg_catalog.convert_to(c.relname::pg_catalog.text, one.encoding), 'escape')
-  FROM pg_catalog.pg_class c
-  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-  CROSS JOIN (SELECT CASE WHEN pg_catalog.getdatabaseencoding()::pg_catalog.text OPERATOR(pg_catalog.=) 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END AS encoding) one
- WHERE pg_catalog.lower(c.relname::pg_catalog.text) OPERATOR(pg_catalog.=) ANY (pg_catalog.string_to_array($1::pg_catalog.text, E'\x1f'))
-   AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,f}'::pg_catalog."char"[])`
 
 // checkRules warns, before the first captured write of a database, of rules that name a
 // table which it does not have: a word that is misspelt captures nothing, and
@@ -26,31 +15,21 @@ const tablesQuery = `SELECT pg_catalog.encode(pg_catalog.convert_to(n.nspname::p
 // asked at all, while an error harms no transaction.
 func (c *conn) checkRules(ctx context.Context) {
 	rules := c.db.reg.cfg.rules
-	if rules == nil || c.mysql() || c.db.checked.Swap(true) {
+	if rules == nil || c.db.checked.Swap(true) || !c.db.dialect.answers(ctx, c) {
 		return
-	}
-	if c.postgres() {
-		r, err := c.askPostgres(ctx, lex.Table{Schema: "pg_catalog", Name: "pg_class"})
-		if hooks.SQLState(err) == stateUnsupported { // the query is: nothing is prepared yet
-			c.muteCatalog(err)
-		}
-		if c.refusesCatalog(err) || c.db.mute.Load() {
-			return
-		}
-		c.db.mute.Store(r == nil && err == nil) // a server that answers nothing is not PostgreSQL
 	}
 	named := append(slices.Clone(rules.only), rules.except...)
 	if len(named) == 0 {
 		return
 	}
-	there, err := c.tables(ctx, named)
+	there, err := c.db.dialect.tables(ctx, c, named)
 	if err != nil {
 		return
 	}
 	var missing []string
 	for _, n := range named {
 		if !slices.ContainsFunc(there, func(t tableName) bool { return matchAny(c.db.dialect, []tableName{n}, t) }) {
-			missing = append(missing, nameOf("", lex.Table{Schema: n.schema, Name: n.table}))
+			missing = append(missing, n.String())
 		}
 	}
 	if len(missing) == 0 {
@@ -92,32 +71,4 @@ func (c *conn) muteCatalog(err error) {
 			Err: fmt.Errorf("driver: the catalog cannot be read, so rules are matched with names as statements spell them: grant the app's role SELECT on pg_catalog's tables: %w", err),
 		})
 	}
-}
-
-// tables returns those of the named tables that there are, and perhaps others.
-func (c *conn) tables(ctx context.Context, named []tableName) (there []tableName, err error) {
-	if c.postgres() {
-		var names []string
-		for _, n := range named {
-			names = append(names, n.table)
-		}
-		err = c.read(ctx, tablesQuery, []string{strings.Join(names, "\x1f")}, func(row []string) {
-			there = append(there, tableName{folded(unescaped(row[0])), folded(unescaped(row[1]))})
-		})
-		return there, err
-	}
-	schemas, err := c.schemas(ctx)
-	for _, schema := range schemas {
-		for _, n := range named {
-			if err != nil {
-				return nil, err
-			}
-			err = c.readMaster(ctx, schema, n.table, func(kind, name, _, _ string) {
-				if kind != "trigger" {
-					there = append(there, tableName{folded(schema), folded(name)})
-				}
-			})
-		}
-	}
-	return there, err
 }

@@ -18,7 +18,7 @@ import (
 
 // queryUnnamed queries without a statement that the server may not have.
 func (c *conn) queryUnnamed(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if !c.postgres() {
+	if !c.is.named {
 		return c.own.query(ctx, query, args)
 	}
 	if mode, _ := c.execMode(); mode != nil {
@@ -34,7 +34,7 @@ func (c *conn) queryUnnamed(ctx context.Context, query string, args []driver.Nam
 // values in its text, so that pgx would keep a statement of each in the place of the
 // app's; one with arguments is as the borrower has written it.
 func (c *conn) queryLent(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if c.postgres() && len(args) == 0 {
+	if c.is.named && len(args) == 0 {
 		if mode, caches := c.execMode(); caches {
 			args = []driver.NamedValue{{Value: mode}}
 		}

@@ -23,7 +23,7 @@ const (
 // drops it, and sets the witness. An error means that strict mode forbids to go
 // on.
 func (c *conn) beforeUnseen(ctx context.Context) error {
-	if !c.tx.Open() || c.mysql() { // where nothing can be written before
+	if !c.tx.Open() || !c.is.journaled { // where nothing can be written before
 		return nil
 	}
 	ctx, cancel := c.unhurried(ctx)
@@ -33,7 +33,7 @@ func (c *conn) beforeUnseen(ctx context.Context) error {
 			return err
 		}
 	}
-	if !c.tx.IsEmpty() && c.postgres() {
+	if !c.tx.IsEmpty() && c.is.locksToken {
 		err := c.simple(ctx, fmt.Sprintf(witnessSet, c.tx.Signature()))
 		if err != nil && stateOf(err) != stateAborted && stateOf(err) != stateIdle {
 			return err
@@ -59,7 +59,7 @@ func (c *conn) flushEarly(ctx context.Context, events []hooks.Event) error {
 		}
 		c.lose(c.tx.TakePending(), err)
 	}
-	if state == flushProven && c.postgres() && keep {
+	if state == flushProven && c.is.joins && keep {
 		return c.simple(ctx, guardDrop)
 	}
 	return nil
@@ -69,7 +69,7 @@ func (c *conn) flushEarly(ctx context.Context, events []hooks.Event) error {
 // transaction read-only, if it has written: afterwards it would be too late. One
 // that has not keeps its events for the time after its COMMIT.
 func (c *conn) beforeReadOnly(ctx context.Context) error {
-	if !c.tx.Open() || !c.tx.Wrote || c.tx.Mode == hooks.Off || c.mysql() { // where nothing can be written before
+	if !c.tx.Open() || !c.tx.Wrote || c.tx.Mode == hooks.Off || !c.is.journaled {
 		return nil
 	}
 	events := c.tx.Pending()
@@ -86,7 +86,7 @@ func (c *conn) beforeReadOnly(ctx context.Context) error {
 func (c *conn) checkWitness(ctx context.Context) txn.Witness {
 	ctx, cancel := c.unhurried(ctx)
 	defer cancel()
-	if !c.tx.IsEmpty() && c.postgres() && c.own.execs() {
+	if !c.tx.IsEmpty() && c.is.locksToken && c.own.execs() {
 		res, err := c.own.exec(ctx, fmt.Sprintf(witnessTest, c.tx.Signature()), nil)
 		if err != nil {
 			return witnessOf(stateOf(err))
@@ -207,7 +207,7 @@ func (c *conn) look(ctx context.Context) {
 	if !c.tx.Suspected() {
 		return
 	}
-	if c.mysql() {
+	if c.is.savepointWitness {
 		c.tx.Trust()
 		c.settle(ctx, false, nil)
 		c.deliver(ctx)

@@ -28,9 +28,12 @@ func (c *conn) write(ctx context.Context, j job) (answer, error) {
 		return answer{}, err
 	}
 	j.args = slices.Clone(j.args) // the call's own may be different after it
-	if c.mysql() {
-		return c.bareMySQL(ctx, j)
-	}
+	return c.db.dialect.writeOutside(ctx, c, j)
+}
+
+// writeWithin runs captured statements in a transaction with their events, where they
+// can be.
+func (c *conn) writeWithin(ctx context.Context, j job) (answer, error) {
 	if c.runsBare(j.stmts) {
 		return c.writeBare(ctx, j)
 	}
@@ -41,25 +44,25 @@ func (c *conn) write(ctx context.Context, j job) (answer, error) {
 func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 	wrote := c.tx.Wrote
 	c.tx.Wrote = !c.onlyTemporary(&j)
-	if c.mysql() && !j.blind && c.reading == 0 && c.tx.Mode != hooks.Off && c.wants(&j) {
+	if c.is.savepointWitness && !j.blind && c.reading == 0 && c.tx.Mode != hooks.Off && c.wants(&j) {
 		if err := c.setWitness(ctx); err != nil {
 			return answer{}, err
 		}
 	}
-	if c.tx.Mode != hooks.Off && (c.wants(&j) || !c.postgres()) {
+	if c.tx.Mode != hooks.Off && (c.wants(&j) || c.is.readersStay) {
 		j.args = slices.Clone(j.args) // the call's own may be different after it
 	}
-	left := c.remains(ctx, j)
+	left := c.db.dialect.remains(ctx, c, j)
 	a, err := j.do(ctx)
 	if err != nil {
-		if c.sqlite() && len(j.stmts) == 1 && cannotWrite(err) {
+		if c.is.readersStay && len(j.stmts) == 1 && cannotWrite(err) {
 			c.tx.Wrote = wrote
 		}
 		c.doubtWrote(&j, wrote)
 		if c.tx.Mode != hooks.Off && left(err) {
 			c.captureFailed(ctx, &c.tx.Record, &j)
 		}
-		c.afterFailure(ctx, err)
+		c.db.dialect.failed(ctx, c, err)
 		return a, err
 	}
 	if c.tx.Mode == hooks.Off {
@@ -89,7 +92,7 @@ func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
 	if err := c.rehearse(ctx, j); err != nil {
 		return answer{}, err
 	}
-	left := c.remains(ctx, j)
+	left := c.db.dialect.remains(ctx, c, j)
 	a, err := j.do(ctx)
 	if err == nil {
 		err = c.lookAfter(ctx, &j, a.rows != nil)
@@ -130,13 +133,13 @@ func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
 // writeImplicit runs them, autocommitted as the app sees it, in a transaction
 // with their events.
 func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
-	if err := c.word(ctx, c.beginAround(&j)); err != nil {
+	if err := c.word(ctx, c.db.dialect.begin(&j)); err != nil {
 		return answer{}, err
 	}
 	c.start(ctx)
 	c.tx.Perhaps, c.tx.Implicit = c.perhapsWrote(&j), true
 	c.tx.Wrote = !c.tx.Perhaps
-	left := c.remains(ctx, j)
+	left := c.db.dialect.remains(ctx, c, j)
 	a, err := j.do(ctx)
 	switch {
 	case err != nil && left(err):
@@ -175,7 +178,7 @@ func (c *conn) finishImplicit(ctx context.Context, brief bool) error {
 
 // abandon rolls back a transaction of the driver's own after a failure.
 func (c *conn) abandon(ctx context.Context) {
-	if err := c.rollback(ctx); err != nil && (c.postgres() || c.lostBy(err)) {
+	if err := c.rollback(ctx); err != nil && (!c.is.local || c.lostBy(err)) {
 		c.discard()
 	}
 	c.tx.Abandon()
@@ -186,11 +189,11 @@ func (c *conn) abandon(ctx context.Context) {
 // because the server forbids it, because they control transactions themselves, or
 // because SQLite commits each of several on its own and they could not be cut.
 func (c *conn) runsBare(stmts []lex.Statement) bool {
-	if !c.postgres() && len(stmts) > 1 {
+	if c.is.commitsEach && len(stmts) > 1 {
 		return true
 	}
 	for i := range stmts {
-		if stmts[i].NoBlock || (c.postgres() && stmts[i].EndsUnseen) {
+		if stmts[i].NoBlock || (!c.is.local && stmts[i].EndsUnseen) {
 			return true
 		}
 	}

@@ -100,7 +100,7 @@ func (t *Tracker) end(outcome hooks.Outcome, prepared bool) hooks.Outcome {
 		outcome = hooks.Unknown
 	}
 	t.giveUp()
-	if len(t.items) > 0 && !(t.Behind && outcome == hooks.RolledBack) {
+	if lost := t.Behind && outcome == hooks.RolledBack; len(t.items) > 0 && !lost {
 		e := t.endedBy(outcome, t.items)
 		e.Prepared = prepared
 		t.keep(e)

@@ -1,0 +1,273 @@
+package driver
+
+import (
+	"context"
+	"database/sql/driver"
+	"slices"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// MySQL and MariaDB have no journal yet: their events are forwarded from memory,
+// and no rows decide on what is in doubt. What ends a transaction is therefore
+// watched closely: DDL and a second BEGIN commit, a deadlock rolls back and
+// leaves a new transaction open, autocommit=0 never is outside one. In front of
+// the first event of a transaction the driver sets a savepoint, the witness. If
+// its RELEASE fails before the COMMIT, the transaction that the events belong to
+// has ended unseen, and how is not known: then they are Unknown, and not
+// forwarded.
+const (
+	mysqlWitnessSet  = "SAVEPOINT aftercommit_witness"
+	mysqlWitnessTest = "RELEASE SAVEPOINT aftercommit_witness"
+)
+
+// dispatchMySQL runs a job on MySQL.
+func (c *conn) dispatchMySQL(ctx context.Context, j job) (answer, error) {
+	s := j.stmts
+	j.blind = len(s) > 0 && s[0].Looks
+	switch {
+	case len(s) == 1 && isControl(s[0].Kind):
+		return c.control(ctx, j)
+	case len(s) == 1 && s[0].Commits:
+		more := s[0].EndsUnseen
+		a, err := c.committing(ctx, j)
+		if more {
+			c.settle(ctx, false, err)
+			c.deliver(ctx)
+		}
+		return a, err
+	case controls(s), endsUnseen(s), commits(s), len(s) > 1 && (setsModes(s) || j.whole == "" && !boring(s)):
+		// Of several that are queried, the failure of a later one may go unread.
+		return c.unseenMySQL(ctx, j)
+	case boring(s):
+		a, err := j.do(ctx)
+		if err != nil {
+			c.failedMySQL(ctx, err)
+			return a, err
+		}
+		if setsModes(s) && !c.leaves() {
+			c.learnSession(ctx)
+		}
+		return c.watchRows(a, nil), nil
+	default:
+		a, err := c.write(ctx, j)
+		return c.watchRows(a, nil), err
+	}
+}
+
+func endsUnseen(stmts []lex.Statement) bool {
+	for i := range stmts {
+		if stmts[i].EndsUnseen {
+			return true
+		}
+	}
+	return false
+}
+
+func commits(stmts []lex.Statement) bool {
+	for i := range stmts {
+		if stmts[i].Commits {
+			return true
+		}
+	}
+	return false
+}
+
+func setsModes(stmts []lex.Statement) bool {
+	for i := range stmts {
+		if stmts[i].Modes {
+			return true
+		}
+	}
+	return false
+}
+
+// watchRows notices when rows are at their end: until then nothing else can be
+// sent on the connection.
+func (c *conn) watchRows(a answer, after func(error)) answer {
+	if a.rows == nil {
+		return a
+	}
+	c.reading++
+	r := &watchedRows{columns: columns{base: a.rows}, c: c, after: after}
+	a.rows = shapeRows(r, r.saw)
+	return a
+}
+
+// watchedRows are rows of a statement that is not captured.
+type watchedRows struct {
+	columns
+	c     *conn
+	after func(error)
+	err   error
+}
+
+var _ wrappedRows = (*watchedRows)(nil)
+
+func (r *watchedRows) Next(dest []driver.Value) error { return r.saw(r.base.Next(dest)) }
+
+func (r *watchedRows) saw(err error) error {
+	if err != nil && mysqlNumber(err) != 0 {
+		r.err = err
+	}
+	return err
+}
+
+func (r *watchedRows) NextResultSet() error { return r.saw(r.columns.NextResultSet()) }
+
+func (r *watchedRows) Close() error {
+	err := r.base.Close()
+	r.c.reading--
+	_ = r.saw(err)
+	switch {
+	case r.after != nil:
+		r.after(r.err)
+	case r.err != nil:
+		r.c.failedMySQL(context.Background(), r.err)
+	}
+	return err
+}
+
+// unseenMySQL runs what may end the transaction in a way that is not seen: CALL, a
+// string of several statements with control words in it, SET autocommit.
+func (c *conn) unseenMySQL(ctx context.Context, j job) (answer, error) {
+	reason := "several_statements"
+	if len(j.stmts) == 1 {
+		reason = "opaque"
+	}
+	reads := boring(j.stmts)
+	a, err := j.do(ctx)
+	if err == driver.ErrSkip { //nolint:errorlint // database/sql compares with ==, so drivers return it bare
+		return a, err
+	}
+	c.uncaptured(countWrites(j.stmts), reason)
+	if err == nil && a.rows != nil {
+		return c.watchRows(a, func(err error) {
+			c.settle(context.Background(), reads, err)
+			c.deliver(context.Background())
+		}), nil
+	}
+	c.settle(ctx, reads, err)
+	c.deliver(ctx)
+	return a, err
+}
+
+// settle finds out where the connection is after something unseen. What only
+// reads, such as FLUSH, may have committed, but has not rolled back.
+func (c *conn) settle(ctx context.Context, reads bool, err error) {
+	if c.leaves() {
+		return
+	}
+	if !c.lostBy(err) {
+		c.learnSession(ctx)
+	}
+	w := witnessOf(c.probe(ctx))
+	c.applyChanges(c.tx.Found(c.starting(ctx), w, reads && err == nil), err)
+}
+
+// committing runs a statement that commits the transaction before it executes. It
+// is then autocommitted itself.
+func (c *conn) committing(ctx context.Context, j job) (answer, error) {
+	if err := c.lookUp(ctx, &j); err != nil {
+		return answer{}, err
+	}
+	if c.tx.Open() {
+		do := j.do
+		j.do = func(ctx context.Context) (answer, error) {
+			a, err := do(ctx)
+			if err != driver.ErrSkip { //nolint:errorlint // database/sql compares with ==, so drivers return it bare
+				c.implicitCommit(ctx, err)
+			}
+			return a, err
+		}
+	}
+	return c.bareMySQL(ctx, j)
+}
+
+// implicitCommit ends the transaction after a statement that commits it first.
+// Only one that the server could not read has not done so.
+func (c *conn) implicitCommit(ctx context.Context, err error) {
+	if c.leaves() {
+		return
+	}
+	outcome := hooks.Committed
+	if rollsBack(mysqlNumber(err)) {
+		outcome = hooks.Unknown // the COMMIT itself may have failed
+	}
+	switch s := c.probe(ctx); {
+	case s == stateLost:
+		c.end(hooks.Unknown)
+		c.discard()
+	case s == stateIdle, err == nil:
+		c.end(outcome)
+	case c.watchful: // it is never outside a transaction
+		c.end(hooks.Unknown)
+	}
+	c.deliver(ctx)
+}
+
+// bareMySQL runs autocommitted statements and forwards their events once they have
+// succeeded.
+func (c *conn) bareMySQL(ctx context.Context, j job) (answer, error) {
+	j.stmts = slices.Clone(j.stmts)
+	j.names.stmts = j.stmts
+	if !c.tx.Open() {
+		if err := c.rehearse(ctx, j); err != nil {
+			return answer{}, err
+		}
+	}
+	a, err := j.do(ctx)
+	switch {
+	case err == driver.ErrSkip: //nolint:errorlint // database/sql compares with ==, so drivers return it bare
+		return a, err
+	case err != nil && len(j.stmts) > 1, c.lostBy(err):
+		// Some of them may have taken effect.
+		c.uncaptured(countWrites(j.stmts), "failed")
+		return a, err
+	case err != nil:
+		return a, err
+	}
+	c.countUnseen(&j)
+	if !c.wants(&j) || c.tx.Open() {
+		return a, nil
+	}
+	record := c.newRecord()
+	captured := c.capture(ctx, record, j, a.res)
+	after := func() error {
+		events := record.Pending()
+		if len(events) == 0 {
+			return nil
+		}
+		err := c.writeBehind(ctx, events, record.Mode)
+		c.deliver(ctx)
+		if err != nil {
+			return &notBad{err}
+		}
+		return nil
+	}
+	if a.rows != nil {
+		c.streams++
+		r := &implicitRows{columns: columns{base: a.rows}, c: c, after: after, count: c.newCount(record, a.rows, captured)}
+		a.rows = shapeRows(r, r.saw)
+		return a, nil
+	}
+	if err := after(); err != nil {
+		return answer{}, err
+	}
+	return a, nil
+}
+
+// begun follows a BEGIN, which commits a transaction that is open.
+func (c *conn) begun(ctx context.Context, err error) {
+	switch {
+	case err == nil:
+		if c.tx.Open() {
+			c.end(hooks.Committed)
+		}
+		c.start(ctx)
+	case c.lostBy(err) && c.tx.Open():
+		c.end(hooks.Unknown)
+		c.discard()
+	}
+}

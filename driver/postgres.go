@@ -1,0 +1,186 @@
+package driver
+
+import (
+	"context"
+	"database/sql/driver"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// postgres is PostgreSQL, over lib/pq, pgx and others.
+type postgres struct{}
+
+var postgresFacts = facts{
+	journaled: true, joins: true, statusKnown: true, locksToken: true, defaults: true, firstQuery: true,
+	rowsLock: true, openRowsRefuse: true, procedures: true,
+	plans: true, named: true, checksLate: true, searchPath: true, temporarySchema: "pg_temp",
+	upserts: inserts | updates, returnsStored: true, uuids: true,
+}
+
+func (postgres) name() hooks.Dialect                    { return hooks.Postgres }
+func (postgres) lexer() lex.Dialect                     { return lex.Postgres }
+func (postgres) facts() *facts                          { return &postgresFacts }
+func (postgres) connected(context.Context, *conn)       {}
+func (postgres) checked(context.Context, *conn)         {}
+func (postgres) calm(context.Context, *conn) error      { return nil }
+func (postgres) writable(context.Context, *conn) func() { return func() {} }
+
+func (postgres) parse(ctx context.Context, c *conn, query string, dst []lex.Statement) []lex.Statement {
+	return c.parseEscaped(ctx, query, dst)
+}
+
+func (postgres) dispatch(ctx context.Context, c *conn, j job) (answer, error) {
+	return c.dispatchByKind(ctx, j)
+}
+
+func (postgres) writeOutside(ctx context.Context, c *conn, j job) (answer, error) {
+	return c.writeWithin(ctx, j)
+}
+
+// begin begins a transaction for events apart from the session's defaults.
+func (postgres) begin(j *job) string {
+	if j == nil {
+		return beginApart
+	}
+	return "BEGIN"
+}
+
+// probe sets a savepoint, which fails outside a transaction and in a failed one.
+func (postgres) probe(ctx context.Context, c *conn) state { return stateOf(c.simple(ctx, guardOnly)) }
+
+// ended: not if the COMMIT never left the driver, as with rows open on lib/pq.
+func (postgres) ended(c *conn, err error) bool { return hooks.SQLState(err) != "" || c.lostBy(err) }
+
+// failed: the transaction has failed, and waits for its ROLLBACK.
+func (postgres) failed(context.Context, *conn, error) {}
+
+// remains: nothing does.
+func (postgres) remains(context.Context, *conn, job) func(error) bool {
+	return func(error) bool { return false }
+}
+
+func (postgres) remainsOutside(c *conn, j *job, _ bool, err error) bool {
+	return len(j.stmts) == 1 && j.stmts[0].NoBlock && (c.lostBy(err) || halfway(&j.stmts[0], err))
+}
+
+// halfway reports whether a statement that PostgreSQL runs in several transactions may
+// have committed the first of them: not if it was refused for what it says. Others
+// leave nothing, but for a DROP DATABASE that is stopped when it has begun: the
+// database is invalid then.
+func halfway(s *lex.Statement, err error) bool {
+	state := hooks.SQLState(err)
+	classes := []string{"42", "0A", "25", "22", "28", "3D", "3F"}
+	has := func(class string) bool { return strings.HasPrefix(state, class) }
+	switch {
+	case s.Concurrent:
+		return !slices.ContainsFunc(classes, has)
+	case s.Verb == "DROP DATABASE":
+		return slices.ContainsFunc([]string{"57", "58", "XX"}, has)
+	}
+	return false
+}
+
+func (postgres) ask(ctx context.Context, c *conn, t lex.Table, _ bool) (*relation, error) {
+	return c.askPostgres(ctx, t)
+}
+
+// catalogFailed: in a failed transaction the app's statement would only get "current
+// transaction is aborted".
+func (postgres) catalogFailed(_ context.Context, c *conn, err error) error {
+	c.refusesCatalog(err)
+	if state := hooks.SQLState(err); c.tx.Open() && state != "" && state != stateFailed {
+		return err
+	}
+	return nil
+}
+
+// stateFailed is the SQLSTATE of statements in a transaction that has failed.
+const stateFailed = "25P02"
+
+// asksAfter: what could be asked for before was.
+func (postgres) asksAfter(j *job, late, _ bool) bool { return late || j.blind }
+
+func (postgres) answers(ctx context.Context, c *conn) bool {
+	r, err := c.askPostgres(ctx, lex.Table{Schema: "pg_catalog", Name: "pg_class"})
+	if hooks.SQLState(err) == stateUnsupported { // the query is: nothing is prepared yet
+		c.muteCatalog(err)
+	}
+	if c.refusesCatalog(err) || c.db.mute.Load() {
+		return false
+	}
+	c.db.mute.Store(r == nil && err == nil) // a server that answers nothing is not PostgreSQL
+	return true
+}
+
+// tablesQuery lists which of the names in $1, divided by U+001F, tables and views
+// have on PostgreSQL.
+const tablesQuery = `SELECT pg_catalog.encode(pg_catalog.convert_to(n.nspname::pg_catalog.text, one.encoding), 'escape'),
+       pg_catalog.encode(pg_catalog.convert_to(c.relname::pg_catalog.text, one.encoding), 'escape')
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+  CROSS JOIN (SELECT CASE WHEN pg_catalog.getdatabaseencoding()::pg_catalog.text OPERATOR(pg_catalog.=) 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END AS encoding) one
+ WHERE pg_catalog.lower(c.relname::pg_catalog.text) OPERATOR(pg_catalog.=) ANY (pg_catalog.string_to_array($1::pg_catalog.text, E'\x1f'))
+   AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,f}'::pg_catalog."char"[])`
+
+func (postgres) tables(ctx context.Context, c *conn, named []tableName) (there []tableName, err error) {
+	var names []string
+	for _, n := range named {
+		names = append(names, n.table)
+	}
+	err = c.read(ctx, tablesQuery, []string{strings.Join(names, "\x1f")}, func(row []string) {
+		there = append(there, tableName{folded(unescaped(row[0])), folded(unescaped(row[1]))})
+	})
+	return there, err
+}
+
+func (postgres) isDefault(schema string) bool          { return schema == "" || schema == "public" }
+func (postgres) isTemporary(schema string) bool        { return schema == "pg_temp" }
+func (postgres) isOwn(n tableName) bool                { return slices.Contains(ownSchemas, n.schema) }
+func (postgres) placed(_ *conn, t lex.Table) lex.Table { return t }
+func (postgres) home(_ *conn, t lex.Table) lex.Table   { return t }
+func (postgres) fix(*conn, []lex.Statement)            {}
+func (postgres) returnedType(kind string) keyType {
+	if kind == "" {
+		return someColumn
+	}
+	return keyTypeOf(kind)
+}
+
+// keyText: in a column of any type, 'today' may be a day, and what only begins like
+// another name the same name. So only integers and UUIDs are named there.
+func (postgres) keyText(column keyType, s string) string {
+	switch {
+	case column != someColumn || s != intact(s):
+		return typedText(column, s)
+	case isWhole(s):
+		return s
+	case isHex(s):
+		return "" // a UUID without hyphens, or what only looks like one
+	default:
+		return uuidText(s)
+	}
+}
+
+// returnedKey: lib/pq returns the text of many types as bytes.
+func (p postgres) returnedKey(column keyType, v driver.Value) string {
+	return returnedText(p, column, v)
+}
+
+// returnedText is returnedKey where a database with types has returned the value.
+func returnedText(d dialect, column keyType, v driver.Value) string {
+	text, isText := v.([]byte)
+	switch {
+	case !isText:
+		return d.keyText(column, valueText(v))
+	case column == someColumn:
+		return ""
+	case column == uuidColumn && len(text) == len(uuid.UUID{}):
+		return uuid.UUID(text).String()
+	}
+	return d.keyText(column, string(text))
+}

@@ -1,0 +1,296 @@
+package driver
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// sqlite is SQLite, over modernc.org/sqlite and others.
+type sqlite struct{}
+
+var sqliteFacts = facts{
+	local: true, journaled: true, savepointBegins: true, readersStay: true, commitsEach: true, cuts: true,
+	foldsNames: true, upserts: anyChange, // REPLACE deletes
+}
+
+func (sqlite) name() hooks.Dialect               { return hooks.SQLite }
+func (sqlite) lexer() lex.Dialect                { return lex.SQLite }
+func (sqlite) facts() *facts                     { return &sqliteFacts }
+func (sqlite) connected(context.Context, *conn)  {}
+func (sqlite) calm(context.Context, *conn) error { return nil }
+
+// checked checks the rules now: in a transaction that would begin it as a reading one.
+func (sqlite) checked(ctx context.Context, c *conn) { c.checkRules(ctx) }
+
+// writable lifts PRAGMA query_only while events are written, and while the handler
+// looks whether a transaction has ended: the app sets it against its own writes, and
+// some SQLite drivers do for a read-only BeginTx. It does not help where a file was
+// opened to be read only. It returns what sets it again.
+func (sqlite) writable(ctx context.Context, c *conn) (again func()) {
+	again = func() {}
+	if on, _ := c.number(ctx, "PRAGMA query_only"); on == 0 || c.simple(ctx, "PRAGMA query_only = 0") != nil {
+		return again
+	}
+	return func() {
+		if c.bad { // and perhaps still in use
+			return
+		}
+		if c.simple(context.WithoutCancel(ctx), "PRAGMA query_only = 1") != nil {
+			c.discard()
+		}
+	}
+}
+
+func (sqlite) parse(_ context.Context, c *conn, query string, dst []lex.Statement) []lex.Statement {
+	return lex.Parse(c.db.lexed, query, c.db.reg.cfg.keyColumn, dst)
+}
+
+func (sqlite) dispatch(ctx context.Context, c *conn, j job) (answer, error) {
+	return c.dispatchByKind(ctx, j)
+}
+
+func (sqlite) writeOutside(ctx context.Context, c *conn, j job) (answer, error) {
+	return c.writeWithin(ctx, j)
+}
+
+// begin takes no locks by a plain BEGIN, so that the statement takes the same ones as
+// outside a transaction, and waits for them in the same way; its lock on main
+// serves the events too, and writing these is the first thing that takes a lock in a
+// transaction for them alone. BEGIN IMMEDIATE locks every attached database. It is used
+// only for a statement that writes to one of these: locking main after that one
+// could be a deadlock.
+func (sqlite) begin(j *job) string {
+	if j == nil || writesMain(j) {
+		return "BEGIN"
+	}
+	return "BEGIN IMMEDIATE"
+}
+
+// writesMain reports whether statements write to main and temp only.
+func writesMain(j *job) bool {
+	for i := range j.stmts {
+		for _, t := range j.stmts[i].Tables {
+			switch strings.ToLower(j.names.of(i, t).steps[0].Schema) {
+			case "", "main", "temp":
+			default:
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// probe: SQLite has no status to ask for, but a BEGIN inside a transaction fails
+// and leaves it usable.
+func (sqlite) probe(ctx context.Context, c *conn) state {
+	err := c.simple(ctx, "BEGIN")
+	switch {
+	case err == nil:
+		if c.simple(ctx, "ROLLBACK") != nil {
+			return stateLost
+		}
+		return stateIdle
+	case nestedBegin(err):
+		return stateOpen
+	default:
+		return stateLost
+	}
+}
+
+// nestedBegin recognises SQLite's refusal of a BEGIN inside a transaction. It
+// has no code of its own (SQLITE_ERROR), only this text, the same in all
+// versions.
+func nestedBegin(err error) bool {
+	return strings.Contains(err.Error(), "within a transaction")
+}
+
+// ended: SQLITE_BUSY and a deferred foreign key leave it open.
+func (sqlite) ended(*conn, error) bool { return false }
+
+// failed looks whether the transaction was ended with the statement (ON CONFLICT
+// ROLLBACK, a full disk).
+func (sqlite) failed(ctx context.Context, c *conn, _ error) {
+	if !c.tx.Open() || c.leaves() || c.probe(ctx) != stateIdle {
+		return
+	}
+	c.tx.EndRolledBack()
+	c.movedBack(true)
+	c.deliver(ctx)
+}
+
+// extent grows with the rows that a connection to SQLite has changed, and with
+// its schema. What a statement that failed has undone itself does not count.
+const (
+	extentQuery = "SELECT total_changes() + (SELECT schema_version FROM pragma_schema_version)"
+	// The schema cannot be asked for before a transaction's first write: that
+	// would begin it as a reading one.
+	extentInside = "SELECT total_changes()"
+	changesQuery = "SELECT changes()"
+)
+
+// remains finds out about the statements of a script before the one that failed, or the
+// rows before the one at which INSERT OR FAIL or a trigger's RAISE(FAIL) stopped.
+func (sqlite) remains(ctx context.Context, c *conn, j job) func(error) bool {
+	if c.tx.Open() && len(j.stmts) == 1 {
+		// Nothing is asked before: the statement's own count is enough, if the
+		// statement ran at all.
+		return func(err error) bool {
+			if !isConstraint(err) {
+				return false
+			}
+			n, _ := c.number(ctx, changesQuery)
+			return n > 0
+		}
+	}
+	query := extentQuery
+	if c.tx.Open() {
+		query = extentInside
+	}
+	before, known := c.number(ctx, query)
+	return func(error) bool {
+		after, still := c.number(ctx, query)
+		return known && still && after != before
+	}
+}
+
+func (sqlite) remainsOutside(_ *conn, _ *job, remains bool, _ error) bool { return remains }
+
+// SQLite's primary result codes.
+const (
+	codeBusy       = 5
+	codeLocked     = 6
+	codeReadOnly   = 8
+	codeConstraint = 19
+)
+
+// isConstraint recognises the code that FAIL answers with.
+func isConstraint(err error) bool { return primaryCode(err) == codeConstraint }
+
+// cannotWrite recognises the codes of a statement that could not begin to write.
+func cannotWrite(err error) bool {
+	switch primaryCode(err) {
+	case codeBusy, codeLocked, codeReadOnly:
+		return true
+	}
+	return false
+}
+
+// primaryCode is SQLite's result code, without what extends it; 0 if err has none.
+func primaryCode(err error) int64 {
+	const primary = 0xff
+	for ; err != nil; err = errors.Unwrap(err) {
+		if code, ok := codeOf(err); ok {
+			return code & primary
+		}
+	}
+	return 0
+}
+
+// codeOf reads SQLite's result code from an error: a method Code of modernc and
+// ncruces, a field of mattn, each of a type of its own.
+func codeOf(err error) (code int64, ok bool) {
+	v := reflect.ValueOf(err)
+	if m := v.MethodByName("Code"); m.IsValid() && m.Type().NumIn() == 0 && m.Type().NumOut() == 1 {
+		v = m.Call(nil)[0]
+	} else if v = reflect.Indirect(v); v.Kind() == reflect.Struct {
+		v = v.FieldByName("Code")
+	}
+	switch {
+	case v.IsValid() && v.CanInt():
+		return v.Int(), true
+	case v.IsValid() && v.CanUint():
+		return int64(v.Uint() & 0xffff), true //nolint:gosec // it fits now
+	default:
+		return 0, false
+	}
+}
+
+func (sqlite) ask(ctx context.Context, c *conn, t lex.Table, temporaryOnly bool) (*relation, error) {
+	return c.askSQLite(ctx, t, temporaryOnly)
+}
+
+func (sqlite) catalogFailed(context.Context, *conn, error) error { return nil }
+
+// asksAfter: some drivers execute a statement only while its rows are read.
+func (sqlite) asksAfter(_ *job, _, unread bool) bool { return !unread }
+
+func (sqlite) answers(context.Context, *conn) bool { return true }
+
+func (sqlite) tables(ctx context.Context, c *conn, named []tableName) (there []tableName, err error) {
+	schemas, err := c.schemas(ctx)
+	for _, schema := range schemas {
+		for _, n := range named {
+			if err != nil {
+				return nil, err
+			}
+			err = c.readMaster(ctx, schema, n.table, func(kind, name, _, _ string) {
+				if kind != "trigger" {
+					there = append(there, tableName{folded(schema), folded(name)})
+				}
+			})
+		}
+	}
+	return there, err
+}
+
+func (sqlite) isDefault(schema string) bool          { return schema == "" || folded(schema) == "main" }
+func (sqlite) isTemporary(schema string) bool        { return folded(schema) == "temp" }
+func (sqlite) placed(_ *conn, t lex.Table) lex.Table { return t }
+func (sqlite) home(_ *conn, t lex.Table) lex.Table   { return t }
+func (sqlite) fix(*conn, []lex.Statement)            {}
+
+// isOwn: SQLite reserves the prefix.
+func (sqlite) isOwn(n tableName) bool {
+	return strings.HasPrefix(n.table, "sqlite_") || slices.Contains(ownTables, n.table)
+}
+
+// ownTables are ours on SQLite.
+var ownTables = []string{
+	"aftercommit_events", "aftercommit_record", "aftercommit_forwarders", "aftercommit_failures", "aftercommit_settled",
+	"aftercommit_workers", "aftercommit_purges", "aftercommit_schema_versions",
+	"threadline_audit_actions", "threadline_record", "threadline_schema_version",
+}
+
+// keyText: text is taken as it is, but for what reads as a number.
+func (sqlite) keyText(column keyType, s string) string {
+	switch {
+	case s != intact(s):
+		return ""
+	case column == textColumn || column == paddedColumn:
+		if s = typedText(column, s); isInteger(s) && !isWhole(s) {
+			return ""
+		}
+		return typedText(textColumn, s)
+	case column != someColumn:
+		return typedText(column, s)
+	case isWhole(s) && isExact(s):
+		return s
+	case isWhole(s):
+		return ""
+	default:
+		return numericText(s)
+	}
+}
+
+// returnedType: a column's type there is a name that the app chose.
+func (sqlite) returnedType(string) keyType { return someColumn }
+
+func (d sqlite) returnedKey(column keyType, v driver.Value) string {
+	switch v := v.(type) {
+	case []byte:
+		return ""
+	case int64:
+		if column == someColumn {
+			return strconv.FormatInt(v, 10) // which no float is
+		}
+	}
+	return d.keyText(column, valueText(v))
+}
