@@ -30,75 +30,85 @@ import (
 //	agree W          the server says so
 //	found W          likewise, on MySQL; foundreads if what happened only reads
 //
-// and has the last line of what there is: what is pending, and then what was reported
-// since the beginning, in that order: C, R and U are transactions that committed, rolled
+// It wants what there is at the end: in or out of a transaction, what is pending, and what
+// was reported since the beginning, in that order: C, R and U are transactions that committed, rolled
 // back, or whose outcome is unknown, P one that was prepared, with their events; B is what a
 // ROLLBACK TO took back, L what is lost, and A what is to be written after the end.
 type trackerScript struct{ name, steps, want string }
 
 var trackerScripts = []trackerScript{
-	{"committed", "begin a b ! commit", "- | C(a b)"},
-	{"rolled back", "begin a b rollback", "- | R(a b)"},
-	{"nothing to report", "begin commit", "- |"},
-	{"a function alone", "begin f( commit", "- | C(f())"},
-	{"one after the other", "begin a ! commit begin b rollback", "- | C(a) R(b)"},
-	{"pending", "begin a ! b", "b |"},
-	{"prepared", "begin a ! prepare", "- | P(a)"},
-	{"found to be over, unwritten", "begin a gone", "- | R(a)"},
-	{"found to be over, written", "begin a ! b gone", "- | U(a b)"},
-	{"abandoned", "begin a abandon begin b ! commit", "- | C(b)"},
-	{"closed", "begin a ! close", "- | R(a)"},
-	{"closed while in doubt", "begin a ! suspect ; close", "- | U(a)"},
-	{"not proven", "begin a unproven commit", "- | U(a)"},
+	{"committed", "begin a b ! commit", "out - | C(a b)"},
+	{"rolled back", "begin a b rollback", "out - | R(a b)"},
+	{"nothing to report", "begin commit", "out - |"},
+	{"a function alone", "begin f( commit", "out - | C(f())"},
+	{"one after the other", "begin a ! commit begin b rollback", "out - | C(a) R(b)"},
+	{"pending", "begin a ! b", "in b |"},
+	{"prepared", "begin a ! prepare", "out - | P(a)"},
+	{"found to be over, unwritten", "begin a gone", "out - | R(a)"},
+	{"found to be over, written", "begin a ! b gone", "out - | U(a b)"},
+	{"abandoned", "begin a abandon begin b ! commit", "out - | C(b)"},
+	{"closed", "begin a ! close", "out - | R(a)"},
+	{"closed while in doubt", "begin a ! suspect ; close", "out - | U(a)"},
+	{"not proven", "begin a unproven commit", "out - | U(a)"},
 
-	{"behind, committed", "begin behind a ! commit", "- | C(a)"},
-	{"behind, unknown", "begin behind a ! unknown", "- | U(a)"},
-	{"behind, rolled back: lost", "begin behind a rollback", "- |"},
-	{"behind is of one transaction", "begin behind a rollback begin b rollback", "- | R(b)"},
+	{"behind, committed", "begin behind a ! commit", "out - | C(a)"},
+	{"behind, unknown", "begin behind a ! unknown", "out - | U(a)"},
+	{"behind, rolled back: lost", "begin behind a rollback", "out - |"},
+	{"behind is of one transaction", "begin behind a rollback begin b rollback", "out - | R(b)"},
 
-	{"taken back", "begin a +s b f( <s c", "a c | B(b f())"},
-	{"taken back, written", "begin a ! +s b ! <s", "- | B(b)"},
-	{"written after the savepoint", "begin a +s ! b ! <s", "a | B(b)"},
-	{"set anew", "begin +s a =s b <s", "a | B(b)"},
-	{"released: the older one", "begin a +s b +s c -s <s", "a | B(b c)"},
+	{"taken back", "begin a +s b f( <s c", "in a c | B(b f())"},
+	{"taken back, written", "begin a ! +s b ! <s", "in - | B(b)"},
+	{"written after the savepoint", "begin a +s ! b ! <s", "in a | B(b)"},
+	{"set anew", "begin +s a =s b <s", "in a | B(b)"},
+	{"released: the older one", "begin a +s b +s c -s <s", "in a | B(b c)"},
 
-	{"another savepoint, perhaps", "begin a ! +s b ! ?<s", "- | U(b)"},
-	{"another savepoint, unseen", "begin a ! ?<s", "- | U(a)"},
-	{"released, perhaps, and the older one", "begin a ! +s b ! +s c ! suspect RELEASE s ; believe other ?<s", "- | U(b c)"},
-	{"another savepoint on MySQL", "begin a +s b ~<s commit", "- | U(a b)"},
+	{"another savepoint, perhaps", "begin a ! +s b ! ?<s", "in - | U(b)"},
+	{"another savepoint, unseen", "begin a ! ?<s", "in - | U(a)"},
+	{"released, perhaps, and the older one", "begin a ! +s b ! +s c ! suspect RELEASE s ; believe other ?<s", "in - | U(b c)"},
+	{"another savepoint on MySQL", "begin a +s b ~<s commit", "out - | U(a b)"},
 
-	{"several: the same transaction", "begin a ! ran SAVEPOINT s ; ROLLBACK TO s : same", "- |"},
-	{"several: COMMIT", "begin a ! ran SELECT 1 ; COMMIT : idle", "- | U(a)"},
-	{"several: ROLLBACK", "begin a ! ran SELECT 1 ; ROLLBACK : idle", "- | R(a)"},
-	{"several: PREPARE", "begin a ! ran SELECT 1 ; PREPARE TRANSACTION 'x' : idle", "- | P(a)"},
-	{"several: COMMIT of a reader", "begin readonly a ran SELECT 1 ; COMMIT : idle", "- | A(a)"},
-	{"several: ROLLBACK of a reader", "begin readonly a ran SELECT 1 ; ROLLBACK : idle", "- | R(a)"},
-	{"several: back, and COMMIT", "begin a +s ! b ! ran ROLLBACK TO s ; COMMIT : idle", "- | B(b) A(a)"},
-	{"several: COMMIT AND CHAIN", "begin a ! ran COMMIT AND CHAIN : other b rollback", "- | U(a) R(b)"},
-	{"several: COMMIT, BEGIN", "begin a ! ran COMMIT ; BEGIN : other b", "b | U(a)"},
-	{"several: BEGIN", "ran SELECT 1 ; BEGIN : other a", "a |"},
-	{"several: failed before its COMMIT", "begin a ! ran SELECT 1 ; COMMIT failed : same b", "b |"},
-	{"several: failed, idle", "begin a ! ran SELECT 1 ; COMMIT failed : idle", "- | U(a)"},
-	{"several: failed, aborted", "begin a ! ran SELECT 1 ; COMMIT failed : aborted rollback", "- | U(a)"},
-	{"several: failed, aborted; a savepoint is found", "begin a ! +s b ! ran SELECT 1 ; COMMIT failed : aborted <s commit", "- | B(b) C(a)"},
-	{"several: failed, another one", "begin a ! ran COMMIT ; BEGIN ; SELECT 1 failed : other b ! commit", "- | U(a) C(b)"},
-	{"several: failed, lost", "begin a ! ran SELECT 1 ; COMMIT failed : lost", "- | U(a) discard"},
-	{"several: a reader's COMMIT, then another failed", "begin readonly a ran COMMIT ; SELECT 1 notends : idle", "- | A(a)"},
-	{"several: a reader's COMMIT failed", "begin readonly a ran COMMIT ; SELECT 1 failed : idle", "- | L(a)"},
+	{"several: the same transaction", "begin a ! ran SAVEPOINT s ; ROLLBACK TO s : same", "in - |"},
+	{"several: COMMIT", "begin a ! ran SELECT 1 ; COMMIT : idle", "out - | U(a)"},
+	{"several: ROLLBACK", "begin a ! ran SELECT 1 ; ROLLBACK : idle", "out - | R(a)"},
+	{"several: PREPARE", "begin a ! ran SELECT 1 ; PREPARE TRANSACTION 'x' : idle", "out - | P(a)"},
+	{"several: COMMIT of a reader", "begin readonly a ran SELECT 1 ; COMMIT : idle", "out - | A(a)"},
+	{"several: ROLLBACK of a reader", "begin readonly a ran SELECT 1 ; ROLLBACK : idle", "out - | R(a)"},
+	{"several: back, and COMMIT", "begin a +s ! b ! ran ROLLBACK TO s ; COMMIT : idle", "out - | B(b) A(a)"},
+	{"several: COMMIT AND CHAIN", "begin a ! ran COMMIT AND CHAIN : other b rollback", "out - | U(a) R(b)"},
+	{"several: COMMIT, BEGIN", "begin a ! ran COMMIT ; BEGIN : other b", "in b | U(a)"},
+	{"several: BEGIN", "ran SELECT 1 ; BEGIN : other a", "in a |"},
+	{"several: failed before its COMMIT", "begin a ! ran SELECT 1 ; COMMIT failed : same b", "in b |"},
+	{"several: failed, idle", "begin a ! ran SELECT 1 ; COMMIT failed : idle", "out - | U(a)"},
+	{"several: failed, aborted", "begin a ! ran SELECT 1 ; COMMIT failed : aborted rollback", "out - | U(a)"},
+	{"several: failed, aborted; a savepoint is found", "begin a ! +s b ! ran SELECT 1 ; COMMIT failed : aborted <s commit", "out - | B(b) C(a)"},
+	{"several: failed, another one", "begin a ! ran COMMIT ; BEGIN ; SELECT 1 failed : other b ! commit", "out - | U(a) C(b)"},
+	{"several: failed, lost", "begin a ! ran SELECT 1 ; COMMIT failed : lost", "out - | U(a) discard"},
+	{"several: a reader's COMMIT, then another failed", "begin readonly a ran COMMIT ; SELECT 1 notends : idle", "out - | A(a)"},
+	{"several: a reader's COMMIT failed", "begin readonly a ran COMMIT ; SELECT 1 failed : idle", "out - | L(a)"},
 
-	{"lent out, the same", "begin a suspect ; believe same b", "a b |"},
-	{"lent out, another one", "begin a ! suspect ; believe other b ! commit", "- | U(a) C(b)"},
-	{"lent out, another one, unwritten", "begin a suspect ; believe other b", "b | U(a)"},
-	{"lent out, over", "begin a ! suspect ; believe idle", "- | U(a)"},
-	{"lent out, begun", "suspect ; believe other a ! commit", "- | C(a)"},
-	{"lent out, lost", "begin a ! suspect ; believe lost", "- | U(a) discard"},
-	{"lent out, one of its savepoints is found", "begin a ! +s suspect ; believe other -s commit", "- | C(a)"},
-	{"lent out, a savepoint was set anew", "begin a ! +s suspect COMMIT ; BEGIN ; SAVEPOINT s ; believe other -s b ! commit", "- | U(a) C(b)"},
+	{"lent out, the same", "begin a suspect ; believe same b", "in a b |"},
+	{"lent out, another one", "begin a ! suspect ; believe other b ! commit", "out - | U(a) C(b)"},
+	{"lent out, another one, unwritten", "begin a suspect ; believe other b", "in b | U(a)"},
+	{"lent out, over", "begin a ! suspect ; believe idle", "out - | U(a)"},
+	{"lent out, begun", "suspect ; believe other a ! commit", "out - | C(a)"},
+	{"lent out, lost", "begin a ! suspect ; believe lost", "out - | U(a) discard"},
+	{"lent out, one of its savepoints is found", "begin a ! +s suspect ; believe other -s commit", "out - | C(a)"},
+	{"lent out, a savepoint was set anew", "begin a ! +s suspect COMMIT ; BEGIN ; SAVEPOINT s ; believe other -s b ! commit", "out - | U(a) C(b)"},
 
-	{"agreed: none", "begin a ! agree idle", "- | U(a)"},
-	{"agreed: one", "agree other a", "a |"},
-	{"found on MySQL: none", "begin a found idle", "- | U(a)"},
-	{"found on MySQL: none, after a reader", "begin a foundreads idle", "- | C(a)"},
+	{"lent out twice", "begin a ! suspect ; believe other b ! suspect ; believe other c", "in c | U(a)"},
+	{"lent out, a savepoint of the next is found", "begin a ! suspect ; believe other +s b ! -s rollback", "out - | U(a) R(b)"},
+	{"another savepoint, perhaps, written behind it", "begin a +s ! b ! ?<s", "in a | U(b)"},
+	{"several: COMMIT of a reader with a function", "begin readonly f( a ran SELECT 1 ; COMMIT : idle", "out - | U(f()) A(a)"},
+
+	{"agreed: none", "begin a ! agree idle", "out - | U(a)"},
+	{"agreed: lost", "begin a ! agree lost", "out - | U(a) discard"},
+	{"agreed: one", "agree other a", "in a |"},
+	{"found on MySQL: none", "begin a found idle", "out - | U(a)"},
+	{"found on MySQL: one", "found other a", "in a |"},
+	{"found on MySQL: this or another", "begin a found other commit", "out - | U(a)"},
+	{"found on MySQL: gone back, perhaps", "begin a +s b found other", "in a | U(b)"},
+	{"found on MySQL: lost", "begin a found lost", "out - | U(a) discard"},
+	{"found on MySQL: none, after a reader", "begin a foundreads idle", "out - | C(a)"},
 }
 
 // TestTracker: what is to be written, kept and dropped, whatever happens unseen.
@@ -112,7 +122,11 @@ func TestTracker(t *testing.T) {
 			if pending == "" {
 				pending = "-"
 			}
-			if got := strings.TrimSpace(pending + " | " + strings.Join(w.told, " ")); got != tt.want {
+			where := "out "
+			if w.Open() {
+				where = "in "
+			}
+			if got := strings.TrimSpace(where + pending + " | " + strings.Join(w.told, " ")); got != tt.want {
 				t.Errorf("%s\n got %s\nwant %s", tt.steps, got, tt.want)
 			}
 		})
@@ -359,5 +373,99 @@ func TestTokensOfATransaction(t *testing.T) {
 	}
 	if len(parts) != 2 {
 		t.Errorf("%d parts have ended, want 2", len(parts))
+	}
+}
+
+// TestWitnessOfASavepoint: where the driver's witness is a savepoint, one behind which it
+// was set takes it along.
+func TestWitnessOfASavepoint(t *testing.T) {
+	for _, tt := range []struct {
+		steps string
+		there bool
+	}{
+		{"W", true},
+		{"+s W", true},
+		{"+s W <s", false},
+		{"+s W -s", false},
+		{"W +s <s", true},
+		{"W +s -s", true},
+		{"W +s +t <s", true},
+		{"+r W +s <r", false},
+	} {
+		w := &teller{T: t, Tracker: &Tracker{}}
+		w.Follow(&Config{MaxEvents: 100, MaxBytes: 1 << 20})
+		w.Begin(start)
+		for word := range strings.FieldsSeq(tt.steps) {
+			if word == "W" {
+				w.SetWitness()
+			} else {
+				w.step(word, nil)
+			}
+		}
+		if w.HasWitness() != tt.there {
+			t.Errorf("%s: there is a witness: %v", tt.steps, w.HasWitness())
+		}
+	}
+	w := &Tracker{}
+	for _, there := range []bool{true, false} {
+		w.Begin(start)
+		w.Unproven = true
+		w.SetWitness()
+		if w.Proven(there); w.Unproven == there || w.HasWitness() {
+			t.Errorf("proven %v: it is in doubt: %v, and has a witness: %v", there, w.Unproven, w.HasWitness())
+		}
+		w.End(hooks.Committed)
+	}
+}
+
+// TestMustProve: what is written proves itself at the COMMIT; functions, and what a handler
+// keeps in memory, do not.
+func TestMustProve(t *testing.T) {
+	for steps, want := range map[string]bool{"": false, "a !": false, "a ! memory": true, "f(": true, "f( a !": false} {
+		w := &teller{T: t, Tracker: &Tracker{}}
+		w.Follow(&Config{MaxEvents: 100, MaxBytes: 1 << 20})
+		w.Begin(start)
+		for word := range strings.FieldsSeq(steps) {
+			if word == "memory" {
+				w.InMemory = true
+			} else {
+				w.step(word, nil)
+			}
+		}
+		if got := w.MustProve(); got != want {
+			t.Errorf("%q: %v, want %v", steps, got, want)
+		}
+	}
+}
+
+// TestNothingChanged: a statement that turns out to have changed no row has no event.
+func TestNothingChanged(t *testing.T) {
+	r := NewRecord(&Config{
+		MaxEvents: 100, MaxBytes: 1 << 20,
+		NewEvent: func(k Key, _ map[string]any) hooks.Event { return hooks.Event{Action: k.Action, Target: k.Target} },
+	}, hooks.Strict)
+	update := func(table string, rows int64) {
+		f := r.Capture(Operation{Key: Key{Action: table + ".updated", Target: hooks.Target{Type: table}}, Effect: Updated})
+		f.Add(0)
+		f.Reads()
+		r.Settle(f, Returned{Rows: rows, Known: true}, r.Statements())
+	}
+	update("orders", 0)
+	update("users", 2)
+	if got := names(r.Pending()); got != "users.updated" {
+		t.Errorf("pending: %q", got)
+	}
+}
+
+// TestChained: COMMIT AND CHAIN in a string begins a transaction of the same caller.
+func TestChained(t *testing.T) {
+	type key struct{}
+	app := context.WithValue(context.Background(), key{}, "ada")
+	w := &Tracker{}
+	w.Follow(&Config{MaxEvents: 100, MaxBytes: 1 << 20})
+	w.Begin(Start{Ctx: app, Mode: hooks.Strict})
+	w.Ran(start, parsed(strings.Fields("SELECT 1 ; COMMIT AND CHAIN")), Whole, Other)
+	if got := w.Context(); got != app {
+		t.Errorf("the next transaction has another context: %v", got)
 	}
 }
