@@ -49,6 +49,8 @@ func play(role string) {
 	switch role {
 	case "relay":
 		v.relay()
+	case "mortal":
+		v.mortal()
 	case "freezable":
 		v.freezable()
 	case "authors":
