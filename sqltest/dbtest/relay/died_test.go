@@ -50,6 +50,7 @@ func TestDied(t *testing.T) {
 		{"one of 25", 25, []int{12}, mortal{}, 7},
 		{"the first", 5, []int{0}, mortal{}, 7},
 		{"in the same database", 25, []int{12}, mortal{Same: true}, 7},
+		{"all of one name", 5, []int{2}, mortal{Holder: "pod-1"}, 7},
 		// Another one, with a part of them.
 		{"one of 400", 400, []int{321}, mortal{}, 8},
 		// The others are suspects already.

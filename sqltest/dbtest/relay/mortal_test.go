@@ -30,6 +30,8 @@ type mortal struct {
 	// Beside is whether there is a second sink, which is slow, and then the process ends a
 	// moment later.
 	Beside bool
+	// Holder is its name, "" for one that no other process has.
+	Holder string
 	// Attempts is after how many an event is discarded.
 	Attempts int
 	// CatchUp is whether it works as commits on SQLite do.
@@ -61,7 +63,7 @@ func (v *victim) mortal() {
 	}
 	s, err := relay.New(d, nil)
 	exitOn(err)
-	cfg := relay.Config{Targets: m.targets(v.file), Lease: lasting, Poll: 10 * time.Millisecond, Clock: soon(m.Later), Notify: func(n hooks.Notice) {
+	cfg := relay.Config{Targets: m.targets(v.file), Holder: m.Holder, Lease: lasting, Poll: 10 * time.Millisecond, Clock: soon(m.Later), Notify: func(n hooks.Notice) {
 		if n.Kind == hooks.NoticeDiscarded || n.Kind == hooks.NoticeSuspended {
 			note(v.file, fmt.Sprintf("%s %s %s %d", n.Forwarder, n.Kind, n.Reason, n.Attempt))
 		}
