@@ -71,6 +71,7 @@ func TestDied(t *testing.T) {
 				}
 				g.wantInOrder(good)
 				g.wantDead(5, bad...)
+				g.wantWarned(bad[0], 5)
 				g.wantNothingKept()
 				calls := len(g.lines(name + " called"))
 				g.commit("later")

@@ -12,6 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -63,9 +66,9 @@ func (v *victim) mortal() {
 	}
 	s, err := relay.New(d, nil)
 	exitOn(err)
-	cfg := relay.Config{Targets: m.targets(v.file), Holder: m.Holder, Lease: lasting, Poll: 10 * time.Millisecond, Clock: soon(m.Later), Notify: func(n hooks.Notice) {
-		if n.Kind == hooks.NoticeDiscarded || n.Kind == hooks.NoticeSuspended {
-			note(v.file, fmt.Sprintf("%s %s %s %d", n.Forwarder, n.Kind, n.Reason, n.Attempt))
+	cfg := relay.Config{Targets: m.targets(v.file), Holder: m.Holder, Lease: lasting, Poll: 10 * time.Millisecond, Clock: soon(m.Later), Log: logTo(v.file), Notify: func(n hooks.Notice) {
+		if n.Kind == hooks.NoticeSuspended {
+			note(v.file, fmt.Sprintf("%s %s %s", n.Forwarder, n.Kind, n.Reason))
 		}
 	}}
 	if m.CatchUp {
@@ -78,6 +81,11 @@ func (v *victim) mortal() {
 	}
 	relay.Start(s, v.db, cfg)
 	select {}
+}
+
+// logTo returns a logger that appends warnings to a file.
+func logTo(file *os.File) *zap.Logger {
+	return zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zapcore.EncoderConfig{MessageKey: "log"}), file, zap.WarnLevel))
 }
 
 func note(file *os.File, line string) {
@@ -287,6 +295,19 @@ func (g *grave) wantDead(attempts int, names ...string) {
 	g.must(err)
 	if len(all) != len(names) || len(again) > 0 {
 		g.Errorf("%d are discarded, want %d; to be tried again are %+v", len(all), len(names), again)
+	}
+}
+
+// wantWarned checks that the log names an event after each death with it alone.
+func (g *grave) wantWarned(event string, deaths int) {
+	g.Helper()
+	text, err := os.ReadFile(g.path)
+	g.must(err)
+	id := g.entries()[event].ID
+	for i := range deaths {
+		if field := fmt.Sprintf(`"event":"%s","deaths":%d}`, id, i+1); strings.Count(string(text), field) != 1 {
+			g.Errorf("the log does not have %s once", field)
+		}
 	}
 }
 
