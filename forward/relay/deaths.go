@@ -23,8 +23,7 @@ import (
 // Where a holder has not given its lease back, the next one stores which entries a call
 // has before it makes it, until it is past what the other may have been calling. If it
 // dies too, the entries of that call are suspected, and come in small parts, down to single
-// ones. So the normal path writes nothing, and one bad event among n is found by three
-// deaths and 2 √n calls.
+// ones. So the normal path writes nothing, and at most three deaths find one bad event.
 type deaths struct {
 	// Calling are the entries of the call that is running.
 	Calling []uuid.UUID `json:"calling,omitempty"`
