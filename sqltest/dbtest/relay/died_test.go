@@ -340,3 +340,20 @@ func (w *world) died(id uuid.UUID, times int) {
 	_, err := w.db.ExecContext(ctx, "INSERT INTO "+w.own("failures")+" VALUES ('"+name+"', '"+uuid.Max.String()+"', 'calling', 0, '"+past+"', 'died', '"+known+"', '"+past+"', '"+past+"')")
 	w.must(err)
 }
+
+// TestFatalProbe: an event that is tried instead of a fatal one, and is fatal too, ends one
+// process.
+func TestFatalProbe(t *testing.T) {
+	each(t, func(w *world) {
+		w.commit("bad")
+		g := newGrave(w, mortal{Fatal: []string{"bad", "worse"}})
+		suspended := func(n int) func() bool {
+			return func() bool { return len(g.lines(name+" suspended died")) >= n }
+		}
+		g.deaths(suspended(1))
+		w.commit("worse")
+		if n := g.deaths(suspended(2)); n != 1 {
+			w.Errorf("%d processes died, want 1", n)
+		}
+	})
+}
