@@ -24,8 +24,9 @@ type sink struct {
 	attached  bool        // guarded by handler.setup
 	off       atomic.Bool // left out
 	breaker   breaker
-	rivals    said // identities that jobs had
-	elsewhere said // places that jobs had, and where they were worked
+	rivals    said        // identities that jobs had
+	elsewhere said        // places that jobs had, and where they were worked
+	moving    atomic.Bool // from the relay to the Queue: the relay still has it
 	proof     proof
 	short     func() string // its shortIdentity, which each job carries
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"go.uber.org/zap"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
@@ -206,7 +205,7 @@ func (d *handler) enqueue(ctx context.Context, f hooks.Flush) error {
 	if err := d.hub.external.Enqueue(ctx, f.Conn, d.db.Dialect, jobs); err != nil {
 		return fmt.Errorf("forward: enqueue %d jobs: %w", len(jobs), err)
 	}
-	return nil
+	return d.handOver(ctx, f.Conn, ids)
 }
 
 // checkQueue returns why the Queue cannot work, and warns of what its forwarders still
@@ -219,32 +218,6 @@ func (d *handler) checkQueue(ctx context.Context, conn *sql.DB) error {
 		return fmt.Errorf("forward: driver %s: %w", d.db.Driver, err)
 	}
 	return d.warnMoved(ctx, conn)
-}
-
-// warnMoved warns of forwarders that have moved from the relay to the Queue and were
-// not retired there.
-func (d *handler) warnMoved(ctx context.Context, conn *sql.DB) error {
-	store := d.relayStore()
-	if store == nil {
-		return nil
-	}
-	states, err := store.States(ctx, conn)
-	if err != nil {
-		if hooks.SQLState(err) == insufficientPrivilege || d.journal.Missing(err) {
-			return nil
-		}
-		return fmt.Errorf("forward: driver %s: %w", d.db.Driver, err)
-	}
-	for i := range states {
-		st := &states[i]
-		given := slices.ContainsFunc(d.queue.given, func(s *sink) bool { return s.name() == st.Forwarder })
-		if given && st.RetiredAt.IsZero() {
-			d.log().Warn("aftercommit: a forwarder has moved from the relay to the Queue: what was committed before still waits for the relay; "+
-				"run Hub.Relay of a Hub without Options.Queue until it is no longer behind, then call relay.Store.Retire",
-				zap.String("driver", d.db.Driver), zap.String("forwarder", st.Forwarder), zap.Int64("behind", st.Behind))
-		}
-	}
-	return nil
 }
 
 // startWorkers starts the Queue's workers of this process.

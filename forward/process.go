@@ -105,22 +105,28 @@ func (d *handler) setUpRelay(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	for _, s := range d.sinks {
-		known, err := d.queue.store.Registered(ctx, db, s.name())
-		if err != nil {
+		err := d.register(ctx, db, s)
+		if err != nil && !d.registersLater(s, err) {
 			return err
-		}
-		err = d.queue.store.Register(ctx, db, s.name())
-		switch {
-		case d.registersLater(s, err):
-		case err != nil:
-			return err
-		case !known:
-			d.log().Info("aftercommit: the relay registered a forwarder, which gets what is committed from now on; "+
-				"for earlier entries call relay.Store.Replay with this Forwarder and a From",
-				zap.String("forwarder", s.name()), zap.Time("from", d.hub.now().UTC()))
 		}
 	}
 	return d.attach(ctx, db)
+}
+
+// register makes a forwarder's cursor, and logs what the new one does not reach.
+func (d *handler) register(ctx context.Context, db *sql.DB, s *sink) error {
+	store := d.queue.store
+	known, err := store.Registered(ctx, db, s.name())
+	if err == nil {
+		err = store.RegisterFrom(ctx, db, s.name(), d.starter.from())
+	}
+	inFlush := d.db.Dialect == hooks.SQLite && !d.asked // which may be rolled back
+	if err == nil && !known && !inFlush {
+		d.log().Info("aftercommit: the relay registered a forwarder, which gets what is committed from now on; "+
+			"for earlier entries call relay.Store.Replay with this Forwarder and a From; if it has moved here from a Queue, call Hub.Work of a Hub with Options.Queue until no job waits for it",
+			zap.String("driver", d.db.Driver), zap.String("forwarder", s.name()), zap.Time("from", d.hub.now().UTC()))
+	}
+	return err
 }
 
 // checkPool returns an error if db cannot be that of a process for delivery: if it speaks

@@ -158,7 +158,7 @@ func (d *handler) registerSinks(ctx context.Context, conn *sql.DB) (later, err e
 		return nil, nil
 	}
 	for _, s := range d.sinks {
-		err := store.RegisterFrom(ctx, conn, s.name(), d.starter.from())
+		err := d.register(ctx, conn, s)
 		switch {
 		case err == nil, d.registersLater(s, err):
 		case hooks.SQLState(err) == insufficientPrivilege:

@@ -284,6 +284,27 @@ BEGIN
 END
 $record$;
 
+-- settle notes that a queue delivers events to a forwarder, so that the relay leaves them
+-- out: only events that this transaction has written. It returns false, and notes nothing,
+-- if the relay does not have the forwarder. The settings are those of entries.
+CREATE OR REPLACE FUNCTION {schema}.settle(forwarder text, ids uuid[]) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET enable_indexscan = on SET enable_indexonlyscan = on SET enable_bitmapscan = off
+SET enable_nestloop = on SET enable_hashjoin = off SET enable_mergejoin = off
+SET seq_page_cost = 1 SET random_page_cost = 4 SET cpu_tuple_cost = 0.01 SET cpu_index_tuple_cost = 0.005 SET cpu_operator_cost = 0.0025
+AS $settle$
+BEGIN
+	IF NOT EXISTS (SELECT FROM {schema}.forwarders f WHERE f.name = forwarder AND f.retired_at IS NULL) THEN
+		RETURN false;
+	END IF;
+	INSERT INTO {schema}.settled (forwarder, event_id)
+	SELECT settle.forwarder, e.id FROM {schema}.audit_events e WHERE e.id = ANY (ids) AND e.xid = pg_current_xact_id_if_assigned()
+	ON CONFLICT DO NOTHING;
+	RETURN true;
+END
+$settle$;
+
 -- register gives a forwarder that is new, or was retired, a cursor that starts
 -- now, for a role that may not write to the table. It changes no other cursor.
 CREATE OR REPLACE FUNCTION {schema}.register(forwarder text, home text) RETURNS void

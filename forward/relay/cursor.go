@@ -257,17 +257,17 @@ func (s *Store) offer(ctx context.Context, q querier, name, holder string) error
 }
 
 // next reads what follows c, at most limit entries, beginning a tick if there is
-// none. trailing is the newest snapshot to go to, or "" for now; skipSettled
-// leaves out what was delivered by others.
-func (s *Store) next(ctx context.Context, q querier, c *cursor, limit int, trailing string, skipSettled bool) (entries []journal.Entry, err error) {
+// none. trailing is the newest snapshot to go to, or "" for now. What others have delivered,
+// or will, is left out.
+func (s *Store) next(ctx context.Context, q querier, c *cursor, limit int, trailing string) (entries []journal.Entry, err error) {
 	if c.tick == "" {
 		found, e := s.d.look(ctx, q, s, c, trailing)
 		if e != nil || !found {
 			return nil, wrap("look for entries", c.name, e)
 		}
 	}
-	settled := ""
-	if skipSettled {
+	settled := s.handedOver(c.name)
+	if trailing != "" {
 		settled = s.unsettled(c.name)
 	}
 	// Without statistics the planner takes a backlog for small, and reads and sorts all

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
@@ -105,6 +107,12 @@ func (postgres) register(s *Store, name, place, from string) string {
 		" ON CONFLICT (name) DO UPDATE SET retired_at = NULL, registered_at = pg_catalog.clock_timestamp(), holder = NULL, lease_until = NULL, fence = f.fence + 1," +
 		" done = EXCLUDED.done, tick = NULL, high = 0, seq = 0, place = EXCLUDED.place, safe_seq = 0, mark_xid = EXCLUDED.mark_xid, mark_seq = EXCLUDED.mark_seq" +
 		" WHERE f.retired_at IS NOT NULL"
+}
+
+// handOver calls a function, because the app's role, or one that it has set, may have no
+// rights on the tables.
+func (postgres) handOver(s *Store, name string, ids []uuid.UUID) string {
+	return "SELECT " + s.prefix + "settle(" + s.quote(name) + "::pg_catalog.text, ARRAY[" + idList(ids) + "]::pg_catalog.uuid[])"
 }
 
 func (postgres) compares() bool { return true }

@@ -174,6 +174,8 @@ func (s *Store) waitingFrom(ctx context.Context, q querier, c *cursor, trailing 
 	where := s.pending(c, trailing) + " AND e.id NOT IN (" + idList(tried) + ")"
 	if trailing != "" {
 		where += s.unsettled(c.name)
+	} else {
+		where += s.handedOver(c.name)
 	}
 	for _, from := range []int64{seq, low} {
 		entries, err := s.journal.Select(ctx, q, "e WHERE e.seq >= "+itoa(from)+" AND "+where+" ORDER BY seq LIMIT 1")

@@ -71,6 +71,9 @@ func (s *Store) Purge(ctx context.Context, db *sql.DB, o PurgeOptions) (p Purged
 		}
 	}
 	p.Kept = max(0, all-p.Events)
+	if err := s.sweepGone(ctx, db); err != nil {
+		return p, fmt.Errorf("relay: purge: %w", err)
+	}
 	return p, nil
 }
 

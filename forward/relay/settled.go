@@ -29,6 +29,22 @@ func (s *Store) accept(ctx context.Context, q querier, forwarder string, ids []u
 	return wrap("settle entries", forwarder, err)
 }
 
+// HandOver notes, in the transaction that db is in, that a Queue delivers its events to a
+// forwarder that the relay has had so far: the relay then leaves them out. It reports
+// whether the relay still has the forwarder; if not, nothing is noted. Without ids it only
+// asks. On PostgreSQL it needs EXECUTE on a function of the journal.
+func (s *Store) HandOver(ctx context.Context, db *sql.DB, forwarder string, ids []uuid.UUID) (has bool, err error) {
+	if query := s.d.handOver(s, forwarder, ids); query != "" {
+		err = db.QueryRowContext(ctx, query).Scan(&has)
+		return has, wrap("hand events over", forwarder, err)
+	}
+	has, err = s.registered(ctx, db, forwarder)
+	if err == nil && has {
+		err = s.accept(ctx, db, forwarder, ids)
+	}
+	return has, err
+}
+
 // unsettled leaves out the entries e that are settled.
 func (s *Store) unsettled(forwarder string) string {
 	return " AND NOT EXISTS (SELECT 1 FROM " + s.prefix + "settled t WHERE t.forwarder = " + s.quote(forwarder) + " AND t.event_id = e.id)"
@@ -54,6 +70,19 @@ func (s *Store) Refuse(ctx context.Context, db *sql.DB, forwarder string, refusa
 		return err
 	}
 	return s.accept(ctx, db, forwarder, ids)
+}
+
+// handedOver is unsettled for an async forwarder, of which nothing is settled unless it has
+// moved to a Queue: that is looked for once.
+func (s *Store) handedOver(forwarder string) string {
+	return " AND (NOT EXISTS (SELECT 1 FROM " + s.prefix + "settled any_one WHERE any_one.forwarder = " + s.quote(forwarder) + ") OR " +
+		strings.TrimPrefix(s.unsettled(forwarder), " AND ") + ")"
+}
+
+// sweepGone deletes settled rows of entries that are no longer in the journal.
+func (s *Store) sweepGone(ctx context.Context, q querier) error {
+	_, err := q.ExecContext(ctx, "DELETE FROM "+s.prefix+"settled WHERE NOT EXISTS (SELECT 1 FROM "+s.events()+" e WHERE e.id = event_id)")
+	return err
 }
 
 // sweep deletes the settled rows of entries that the cursor has passed.

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // sqlite is the dialect whose cursor is a seq: there is one writer.
@@ -124,6 +126,9 @@ func (sqlite) advance(c *cursor, seq int64, last bool) string {
 	}
 	return fmt.Sprintf("done = %d, safe_seq = %[1]d", seq)
 }
+
+// handOver: the app owns the tables.
+func (sqlite) handOver(*Store, string, []uuid.UUID) string { return "" }
 
 // adopt has nothing to do: a seq means the same everywhere.
 func (sqlite) adopt(context.Context, querier, *Store) error { return nil }

@@ -80,6 +80,8 @@ type dialect interface {
 	// register inserts a forwarder, or a retired one anew, which starts now, or at a
 	// mark that the server has passed.
 	register(s *Store, name, place, from string) string
+	// handOver is a query for HandOver that also reports; "" if an insert will do.
+	handOver(s *Store, name string, ids []uuid.UUID) string
 	// adopt makes entries that were restored from elsewhere this database's own.
 	adopt(ctx context.Context, q querier, s *Store) error
 	// cursorColumns are what a cursor is scanned from.

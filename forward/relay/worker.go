@@ -256,7 +256,7 @@ func (w *worker) stepFresh(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 	}
-	entries, err := s.next(ctx, w.conn, w.cursor, limit, trailing, w.target.Grace > 0)
+	entries, err := s.next(ctx, w.conn, w.cursor, limit, trailing)
 	if w.idle = err == nil && w.cursor.tick == ""; w.idle {
 		w.fresh.wary = false
 	}

@@ -4,11 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
-
 	"github.com/go-aftercommit/aftercommit/forward"
-	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/forward/river"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
@@ -73,41 +69,4 @@ func TestStandby(t *testing.T) {
 	w.must(w.hub.Drain(ctx))
 	w.must(w.db.Close())
 	w.delivered("")
-}
-
-// TestMovedFromTheRelay: what was committed before the move is the relay's to
-// deliver. Whoever does not let it hears of it.
-func TestMovedFromTheRelay(t *testing.T) {
-	eachOf(t, func(w *world) {
-		app := func(o forward.Options) (warnings []observer.LoggedEntry) {
-			core, logs := observer.New(zap.WarnLevel)
-			o.Logger = zap.New(core)
-			w.must(w.open(&o, forward.Async))
-			return logs.FilterMessageSnippet("has moved from the relay").All()
-		}
-		app(forward.Options{Relay: forward.RelayElsewhere})
-		w.commit(1)
-		w.must(w.db.Close())
-
-		moved := forward.Options{Queue: river.New(w.river)}
-		if all := app(moved); len(all) != 1 || all[0].ContextMap()["behind"] != int64(1) {
-			t.Errorf("warnings: %+v", all)
-		}
-		w.commit(2)
-		w.must(w.hub.Drain(ctx))
-		w.must(w.db.Close())
-		w.delivered("2")
-
-		app(forward.Options{Relay: forward.RelayInProcess})
-		w.must(w.hub.Drain(ctx))
-		w.must(w.db.Close())
-		w.delivered("2, 1 2")
-		store, err := relay.New(w.e.Dialect, nil)
-		w.must(err)
-		w.must(store.Retire(ctx, w.bare, forwarder))
-		if all := app(moved); len(all) != 0 {
-			t.Errorf("warned after it was retired: %+v", all)
-		}
-		w.must(w.db.Close())
-	}, dbtest.PostgresEngines()...)
 }

@@ -115,7 +115,8 @@ var attempts = []attempt{
 	{name: "a flood of events", run: []string{`SELECT aftercommit.record((SELECT pg_catalog.json_agg(pg_catalog.json_build_object('id', pg_catalog.gen_random_uuid(), 'occurred_at', pg_catalog.now(), 'action', 'thing.forged', 'outcome', 'success')) FROM pg_catalog.generate_series(1, 20000)), 9, true, 100)`}},
 
 	// Forwarders.
-	{name: "a forwarder of the relay's name", run: []string{"SELECT aftercommit.register('sink/default', 'nowhere')"}}, // is left as it is
+	{name: "hand another's event over to a queue", run: []string{"BEGIN", "SELECT aftercommit.record('[]', 9, true, 100)", "SELECT aftercommit.settle('sink/default', ARRAY['{id}'::uuid])", "COMMIT"}}, // which takes its own only
+	{name: "a forwarder of the relay's name", run: []string{"SELECT aftercommit.register('sink/default', 'nowhere')"}},                                                                                  // is left as it is
 	{name: "a forwarder with a foreign place", run: []string{"SELECT aftercommit.register('next/default', 'nowhere')"}, want: refused},
 	{name: "a forwarder with another environment", run: []string{"SELECT aftercommit.register('next/default', '{place} staging')"}, want: refused},
 	{name: "a forwarder without a name", run: []string{"SELECT aftercommit.register(NULL, '{place}')"}, want: refused},

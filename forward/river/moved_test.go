@@ -1,0 +1,175 @@
+package river_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/forward/river"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+// relayUntil runs Hub.Relay of a Hub without a Queue, until the forwarder is not behind.
+func (w *world) relayUntil(store *relay.Store) {
+	w.Helper()
+	c, cancel := context.WithCancel(ctx)
+	hub := forward.New(&forward.Options{Logger: zap.NewNop()})
+	hub.Register(w.sink, forward.Async)
+	db := dbtest.Open(w, w.e.Driver, w.dsn)
+	if w.e.Dialect == hooks.SQLite {
+		db.SetMaxOpenConns(1)
+	}
+	done := make(chan error, 1)
+	go func() { done <- hub.Relay(c, db, w.e.Dialect) }()
+	w.until("the relay is not behind", func() bool { return w.state(store).Behind == 0 }, func() string { return fmt.Sprintf("%+v", w.state(store)) })
+	cancel()
+	w.must(<-done)
+}
+
+func (w *world) state(store *relay.Store) relay.State {
+	w.Helper()
+	states, err := store.States(ctx, w.bare)
+	w.must(err)
+	if len(states) != 1 {
+		w.Fatalf("states: %+v", states)
+	}
+	return states[0]
+}
+
+// deliveredOnce checks that the sink has had each of these events once, in any order.
+func (w *world) deliveredOnce(want ...string) {
+	w.Helper()
+	got := strings.Fields(strings.ReplaceAll(w.sink.calls(), ",", ""))
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		w.Errorf("delivered %v, want %v", got, want)
+	}
+}
+
+// app starts an app, and leaves it to the test which one w.db is.
+func (w *world) app(o forward.Options) (db *sql.DB, moved func() []observer.LoggedEntry) {
+	w.Helper()
+	core, logs := observer.New(zap.WarnLevel)
+	o.Logger = zap.New(core)
+	w.must(w.open(&o, forward.Async))
+	return w.db, func() []observer.LoggedEntry { return logs.FilterMessageSnippet("has moved from the relay").All() }
+}
+
+// settled returns how many events are noted as delivered by others.
+func (w *world) settled() (n int) {
+	w.Helper()
+	table := "aftercommit.settled"
+	if w.e.Dialect == hooks.SQLite {
+		table = "aftercommit_settled"
+	}
+	w.must(w.bare.QueryRowContext(ctx, "SELECT count(*) FROM "+table).Scan(&n))
+	return n
+}
+
+// TestMoveToRiver: while programs with the relay and with River run side by side, and if the
+// relay then delivers what has no job, as the warning says, each event is delivered once.
+func TestMoveToRiver(t *testing.T) {
+	each(t, func(w *world) { w.moveToRiver(func() {}, func() {}) })
+}
+
+// TestMoveToRiverWithoutRights: the same for an app with the grants of the README's Roles.
+func TestMoveToRiverWithoutRights(t *testing.T) {
+	eachOf(t, func(w *world) {
+		owner := w.dsn
+		app, grant := w.role()
+		grant("GRANT INSERT, SELECT ON river_job TO $app", "GRANT USAGE ON SEQUENCE river_job_id_seq TO $app", "GRANT SELECT ON river_migration TO $app")
+		w.moveToRiver(func() { w.dsn = app }, func() { w.dsn = owner })
+	}, dbtest.PostgresEngines()...)
+}
+
+func (w *world) moveToRiver(asApp, asOwner func()) {
+	w.Helper()
+	store, err := relay.New(w.e.Dialect, nil)
+	w.must(err)
+	asApp()
+	old, _ := w.app(forward.Options{Relay: forward.RelayElsewhere})
+	w.commit(1)
+	withRiver, moved := w.app(forward.Options{Relay: forward.RelayElsewhere, Queue: river.New(w.river)})
+	w.commit(2) // in River's
+	if all := moved(); len(all) != 1 || !strings.Contains(all[0].Message, "leaves out what has a job") {
+		w.Errorf("warnings: %+v", all)
+	}
+	w.db = old
+	w.commit(3)
+	w.db = withRiver
+	tx := w.begin()
+	w.place(tx, 4)
+	w.must(tx.ExecContext(ctx, "SAVEPOINT s"))
+	w.place(tx, 5)
+	w.must(tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT s"))
+	w.must(tx.Commit())
+	tx = w.begin()
+	w.place(tx, 6)
+	w.must(tx.Rollback())
+	asOwner()
+	w.relayUntil(store)
+	w.deliveredOnce("1", "3")
+	w.commit(7)
+	w.db = old // it is the last to stop
+	w.commit(8)
+	w.must(old.Close())
+	w.relayUntil(store)
+	w.deliveredOnce("1", "3", "8")
+	w.must(store.Retire(ctx, w.bare, forwarder))
+	w.db = withRiver
+	w.commit(9)
+	w.commit(10)
+	if n := w.settled(); n != 0 {
+		w.Errorf("%d events are still noted", n)
+	}
+	w.work() // of the app with River, which is w.hub
+	w.untilJobs(strings.TrimSuffix(strings.Repeat("completed 1, ", 5), ", "))
+	w.deliveredOnce("1", "2", "3", "4", "7", "8", "9", "10")
+	w.must(withRiver.Close())
+
+	asApp()
+	again, moved := w.app(forward.Options{Relay: forward.RelayElsewhere, Queue: river.New(w.river)})
+	if all := moved(); len(all) != 0 {
+		w.Errorf("warned after it was retired: %+v", all)
+	}
+	w.must(again.Close())
+	asOwner()
+}
+
+// TestMoveFromRiver: jobs that wait when programs go back to the relay are not the relay's,
+// which says so when it registers the forwarder. Hub.Work delivers them, as documented.
+func TestMoveFromRiver(t *testing.T) {
+	eachOf(t, func(w *world) {
+		withRiver, _ := w.app(forward.Options{Relay: forward.RelayElsewhere, Queue: river.New(w.river)})
+		w.commit(1)
+		w.commit(2)
+		w.must(withRiver.Close())
+		queued := w.hub
+
+		core, logs := observer.New(zap.InfoLevel)
+		w.must(w.open(&forward.Options{Logger: zap.New(core)}, forward.Async))
+		w.commit(3)
+		w.must(w.hub.Drain(ctx))
+		w.must(w.db.Close())
+		w.deliveredOnce("3")
+		if lines := logs.FilterMessageSnippet("Options.Queue").All(); len(lines) != 1 || lines[0].ContextMap()["forwarder"] != forwarder {
+			t.Errorf("lines: %+v", lines)
+		}
+		w.behind(2, 0, 0)
+		w.hub = queued
+		w.work()
+		w.untilJobs("completed 1, completed 1")
+		w.deliveredOnce("1", "2", "3")
+		w.behind(0, 0, 0)
+	}, dbtest.PostgresEngines()...)
+}
