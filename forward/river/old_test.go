@@ -3,6 +3,7 @@ package river_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/forward"
@@ -40,5 +41,8 @@ func TestOldJobs(t *testing.T) {
 		fails = false
 		w.retry(1)
 		w.untilJobs("completed 4")
+		if calls := w.sink.calls(); strings.Contains(calls, "1") {
+			t.Errorf("the one that was accepted before is in %s", calls)
+		}
 	})
 }
