@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
@@ -71,10 +70,10 @@ func (s *Store) attachable(ctx context.Context, noMigrate bool) error {
 	return nil
 }
 
-// unmade reports whether err is that of an SQLite database in which nothing of the
+// unmade reports whether err is that of a database in which nothing of the
 // timeline was ever made, since nothing has happened that is to be in it.
 func (s *Store) unmade(ctx context.Context, err error) bool {
-	if s.dialect != hooks.SQLite || !says(err, "no such table") {
+	if !s.dialect.lazy() || !says(err, "no such table") {
 		return false
 	}
 	f, err := s.look(ctx, s.db)
@@ -100,7 +99,7 @@ type querier interface {
 func (s *Store) look(ctx context.Context, q querier) (found, error) {
 	var f found
 	var actions, version sql.NullString
-	if err := q.QueryRowContext(ctx, s.names.inventory(s.dialect)).Scan(&actions, &version, &f.record, &f.stale, &f.usage,
+	if err := q.QueryRowContext(ctx, s.dialect.inventory(s.names)).Scan(&actions, &version, &f.record, &f.stale, &f.usage,
 		pgtext.Scanner(&f.roles.Current), pgtext.Scanner(&f.roles.Owner)); err != nil {
 		return f, err
 	}
@@ -121,32 +120,6 @@ func list(names sql.NullString) []string {
 	}
 	return strings.Split(names.String, ",")
 }
-
-// inventory is the query for what there is. PostgreSQL's catalogs answer every
-// role, also one that may not use the schema.
-func (n names) inventory(dialect hooks.Dialect) string {
-	if dialect == hooks.SQLite {
-		columns := func(table string) string {
-			return "(SELECT group_concat(name) FROM pragma_table_xinfo(" + sqliteText(n.schema+table) + ", 'main'))"
-		}
-		return "SELECT " + columns("_audit_actions") + ", " + columns("_schema_version") +
-			", EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'view' AND name = " + sqliteText(n.schema+"_record") + "), false, true, '', ''"
-	}
-	columns := func(table string) string {
-		return `(SELECT pg_catalog.string_agg(a.attname::pg_catalog.text, ',') FROM pg_catalog.pg_attribute a
-			JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
-			WHERE c.relnamespace = n.oid AND c.relname = '` + table + `' AND a.attnum > 0 AND NOT a.attisdropped)`
-	}
-	return `SELECT ` + columns("audit_actions") + `, ` + columns("schema_version") + `,
-		EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'record'),
-		EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'record' AND pg_catalog.pg_has_role(p.proowner, 'USAGE'))
-			AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'add'),
-		coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), true),
-		` + pgtext.HexAnywhere("current_user::pg_catalog.text") + `, coalesce(` + pgtext.HexAnywhere("pg_catalog.pg_get_userbyid(n.nspowner)::pg_catalog.text") + `, '')
-		FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = ` + pgtext.Literal(n.schema)
-}
-
-func sqliteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
 // judge says what is wrong with what was found, nil if nothing is.
 func (s *Store) judge(f found) *SchemaError {

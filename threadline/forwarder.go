@@ -65,7 +65,7 @@ func (f *Forwarder) Attach(ctx context.Context, db *sql.DB) error {
 	}
 	store := NewStore(db, dialect, &f.opts.Options)
 	switch {
-	case dialect == hooks.SQLite:
+	case store.dialect.lazy():
 		return permanent(store.attachable(ctx, f.opts.NoMigrate))
 	case f.opts.NoMigrate:
 		return permanent(store.Check(ctx))
@@ -97,7 +97,7 @@ func (f *Forwarder) Forward(ctx context.Context, entries []journal.Entry) error 
 // Attach has not, and a database in memory is one for each connection.
 func (f *Forwarder) record(ctx context.Context, s *Store, entries []journal.Entry) error {
 	err := s.Record(ctx, entries)
-	if f.opts.Store != nil || f.opts.NoMigrate || s.dialect != hooks.SQLite || !says(err, "no such table") {
+	if f.opts.Store != nil || f.opts.NoMigrate || !s.dialect.lazy() || !says(err, "no such table") {
 		return err
 	}
 	if err = s.Migrate(ctx); err != nil {
@@ -110,10 +110,10 @@ func (f *Forwarder) record(ctx context.Context, s *Store, entries []journal.Entr
 // each call, because a program may have databases of several dialects behind one
 // forwarder.
 func dialectOf(ctx context.Context, db *sql.DB) (hooks.Dialect, error) {
-	switch dialect := forward.Dialect(ctx); dialect {
-	case "":
+	switch dialect := forward.Dialect(ctx); {
+	case dialect == "":
 		return detect(ctx, db) // the caller is no Hub
-	case hooks.Postgres, hooks.SQLite:
+	case dialects[dialect] != nil:
 		return dialect, nil
 	default:
 		return "", unsupported(string(dialect))

@@ -25,10 +25,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 	if err := s.known(); err != nil {
 		return err
 	}
-	if s.dialect == hooks.SQLite {
-		return patiently(ctx, func() error { return s.migrate(ctx) })
-	}
-	return s.migrate(ctx)
+	return patiently(ctx, func() error { return s.migrate(ctx) })
 }
 
 func (s *Store) migrate(ctx context.Context) error {
@@ -42,11 +39,8 @@ func (s *Store) migrate(ctx context.Context) error {
 		return nil
 	case problem != nil && !problem.mendable:
 		return problem
-	case s.dialect == hooks.SQLite:
-		err = s.migrateSQLite(ctx)
-	default:
-		_, err = s.db.ExecContext(ctx, s.names.script(s.dialect))
 	}
+	err = s.dialect.migrate(ctx, s)
 	switch {
 	case problem == nil && isRefused(err): // the older function serves as well
 		return nil
@@ -66,49 +60,6 @@ func (s *Store) migrate(ctx context.Context) error {
 	}
 }
 
-// migrateSQLite runs the script in a transaction on one connection, or within the
-// one that it is in.
-func (s *Store) migrateSQLite(ctx context.Context) (err error) {
-	conn, err := s.db.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = firstError(err, conn.Close()) }()
-
-	commit, rollback := "COMMIT", "ROLLBACK"
-	_, err = conn.ExecContext(ctx, "BEGIN IMMEDIATE")
-	if says(err, "within a transaction") {
-		commit = "RELEASE threadline_migrate"
-		rollback = "ROLLBACK TO threadline_migrate; " + commit
-		_, err = conn.ExecContext(ctx, "SAVEPOINT threadline_migrate")
-	}
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			// The connection goes back to the app's pool: out of the
-			// transaction, whatever happened to ctx.
-			_, _ = conn.ExecContext(context.WithoutCancel(ctx), rollback)
-		}
-	}()
-	// Between the first look and BEGIN another process may have migrated.
-	now, err := s.look(ctx, conn)
-	if err != nil {
-		return err
-	}
-	if problem := s.judge(now); problem != nil {
-		if !problem.mendable {
-			return problem
-		}
-		if _, err = conn.ExecContext(ctx, s.names.script(s.dialect)); err != nil {
-			return err
-		}
-	}
-	_, err = conn.ExecContext(ctx, commit)
-	return err
-}
-
 // patiently tries again while another process has SQLite's lock, for
 // migrateWait. The connection is the app's and may have no busy_timeout.
 func patiently(ctx context.Context, try func() error) error {
@@ -126,11 +77,4 @@ func patiently(ctx context.Context, try func() error) error {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-}
-
-func firstError(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }

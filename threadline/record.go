@@ -9,9 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
-	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
-	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
 // Record adds entries to the timeline, all or none, by one statement however
@@ -40,28 +38,14 @@ func (s *Store) Record(ctx context.Context, entries []journal.Entry) error {
 	if err != nil {
 		return err
 	}
-	held, err := s.add(ctx, doc)
-	if s.dialect == hooks.Postgres && isLacking(err) {
+	held, err := s.dialect.add(ctx, s, doc)
+	if isLacking(err) {
 		held, err = s.addWritten(ctx, doc, err)
 	}
 	if err == nil && held {
 		err = s.held(ctx, entries)
 	}
 	return s.explain(ctx, "record", err)
-}
-
-// add reports whether entries were left out because other transactions are writing them.
-func (s *Store) add(ctx context.Context, doc string) (held bool, err error) {
-	if s.dialect == hooks.SQLite {
-		_, err = s.db.ExecContext(ctx, "INSERT INTO "+s.names.record+" (doc) VALUES (?)", doc)
-		return false, err
-	}
-	res, err := s.db.ExecContext(ctx, "SELECT 1 FROM "+s.names.record+"("+pgtext.Literal(doc)+"::pg_catalog.json) AS r (n) WHERE r.n OPERATOR(pg_catalog.<) 0")
-	if err != nil {
-		return false, err
-	}
-	n, err := res.RowsAffected()
-	return n > 0, err
 }
 
 // addWritten adds doc, whose characters outside the server's encoding it writes as
@@ -75,7 +59,7 @@ func (s *Store) addWritten(ctx context.Context, doc string, refused error) (held
 	if doc, err = storable(doc, lacks); err != nil {
 		return false, refused
 	}
-	return s.add(ctx, doc)
+	return s.dialect.add(ctx, s, doc)
 }
 
 // entryError is what is wrong with one entry before the database has seen it.
@@ -138,5 +122,5 @@ func (s *Store) explain(ctx context.Context, what string, err error) error {
 
 // grant says how a role gets the rights that it lacks.
 func (s *Store) grant(roles pgschema.Roles, right string) string {
-	return "run as " + roles.Whose() + ": " + roles.Grant("GRANT USAGE ON SCHEMA "+quoteIdent(s.names.schema)+" TO {role}; GRANT "+right+" TO {role}")
+	return "run as " + roles.Whose() + ": " + roles.Grant("GRANT USAGE ON SCHEMA "+pgschema.Ident(s.names.schema)+" TO {role}; GRANT "+right+" TO {role}")
 }

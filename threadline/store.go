@@ -15,7 +15,8 @@ import (
 // no setting of a session outlives a call.
 type Store struct {
 	db      *sql.DB
-	dialect hooks.Dialect
+	speaks  hooks.Dialect
+	dialect dialect // nil for one that the store cannot speak
 	names   names
 	read    atomic.Pointer[string] // the columns, once the server's encoding is known
 }
@@ -31,7 +32,11 @@ type Options struct {
 // NewStore returns the timeline in db. It does no I/O; [Store.Migrate] makes the
 // tables, [Store.Check] says whether they are there.
 func NewStore(db *sql.DB, dialect hooks.Dialect, opts *Options) *Store {
-	return &Store{db: db, dialect: dialect, names: opts.names(dialect)}
+	s := &Store{db: db, speaks: dialect, dialect: dialects[dialect]}
+	if s.dialect != nil {
+		s.names = s.dialect.names(opts.schema())
+	}
+	return s
 }
 
 // names are the database's names of what the store uses, qualified and quoted.
@@ -42,39 +47,25 @@ type names struct {
 	record  string
 }
 
-func (o *Options) names(dialect hooks.Dialect) names {
-	schema := "threadline"
-	if o != nil && o.Schema != "" {
-		schema = o.Schema
+func (o *Options) schema() string {
+	if o == nil || o.Schema == "" {
+		return "threadline"
 	}
-	at := quoteIdent(schema) + "."
-	if dialect == hooks.SQLite {
-		prefix := schema + "_"
-		return names{
-			schema:  schema,
-			actions: "main." + quoteIdent(prefix+"audit_actions"),
-			version: "main." + quoteIdent(prefix+"schema_version"),
-			record:  "main." + quoteIdent(prefix+"record"),
-		}
-	}
-	return names{schema: schema, actions: at + "audit_actions", version: at + "schema_version", record: at + "record"}
+	return o.Schema
 }
 
 // known refuses a dialect that the store cannot speak, and a schema that cannot have
 // that name.
 func (s *Store) known() error {
-	const longest = 63 // bytes: PostgreSQL cuts off the rest, and would have it under another name
 	name := s.names.schema
 	switch {
-	case s.dialect != hooks.Postgres && s.dialect != hooks.SQLite:
-		return fmt.Errorf("threadline: dialect %q: use hooks.Postgres or hooks.SQLite", s.dialect)
-	case s.dialect == hooks.Postgres && len(name) > longest, !utf8.ValidString(name), strings.ContainsRune(name, 0):
+	case s.dialect == nil:
+		return fmt.Errorf("threadline: dialect %q: use hooks.Postgres or hooks.SQLite", s.speaks)
+	case s.dialect.tooLong(name), !utf8.ValidString(name), strings.ContainsRune(name, 0):
 		return &SchemaError{
-			Need: schemaVersion, Problem: fmt.Sprintf("the schema %.*q cannot be made", longest, name),
-			Fix: fmt.Sprintf("give Options.Schema at most %d bytes of text without NUL", longest),
+			Need: schemaVersion, Problem: fmt.Sprintf("the schema %.*q cannot be made", longestName, name),
+			Fix: fmt.Sprintf("give Options.Schema at most %d bytes of text without NUL", longestName),
 		}
 	}
 	return nil
 }
-
-func quoteIdent(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }

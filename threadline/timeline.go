@@ -7,13 +7,10 @@ import (
 	"iter"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
-	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
 // ErrNotFound means that the timeline has no such action.
@@ -77,12 +74,12 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (Action, error) {
 	if err := s.known(); err != nil {
 		return Action{}, err
 	}
-	columns, err := s.columns(ctx)
+	columns, err := s.dialect.columns(ctx, s)
 	if err != nil {
 		return Action{}, s.explain(ctx, "get", err)
 	}
 	query := "SELECT " + columns + " FROM " + s.names.actions + " WHERE id = ?"
-	actions, err := s.scan(ctx, s.bind(query), []any{id.String()})
+	actions, err := s.scan(ctx, s.dialect.bind(query), []any{id.String()})
 	switch {
 	case s.unmade(ctx, err), err == nil && len(actions) == 0:
 		return Action{}, fmt.Errorf("%w: %s", ErrNotFound, id)
@@ -132,7 +129,7 @@ func (s *Store) page(ctx context.Context, q Query) (Page, error) {
 // find reads a page. In its filters, characters of lacks, which the server's encoding
 // does not have, are written as <U+1F600>.
 func (s *Store) find(ctx context.Context, q Query, lacks map[rune]bool) ([]Action, error) {
-	columns, err := s.columns(ctx)
+	columns, err := s.dialect.columns(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +141,7 @@ func (s *Store) find(ctx context.Context, q Query, lacks map[rune]bool) ([]Actio
 }
 
 func (s *Store) pageQuery(q Query, columns string, lacks map[rune]bool) (string, []any, error) {
-	conditions := q.conditions(s.moment)
+	conditions := q.conditions(s.dialect.moment)
 	if q.Cursor != "" {
 		p, err := q.position()
 		if err != nil {
@@ -161,14 +158,12 @@ func (s *Store) pageQuery(q Query, columns string, lacks map[rune]bool) (string,
 		} else {
 			b.WriteString(" AND ")
 		}
-		if s.dialect == hooks.Postgres {
-			c = c.encoded(lacks)
-		}
+		c = s.dialect.filter(c, lacks)
 		b.WriteString(c.sql)
 		args = append(args, c.arg...)
 	}
 	b.WriteString(" ORDER BY recorded_at DESC, seq DESC, id DESC LIMIT " + strconv.Itoa(q.Limit+1))
-	return s.bind(b.String()), args, nil
+	return s.dialect.bind(b.String()), args, nil
 }
 
 // after selects what comes after p.
@@ -176,23 +171,7 @@ func (s *Store) after(p position) condition {
 	if p.byID {
 		return condition{"(recorded_at, seq, id) < (SELECT recorded_at, seq, id FROM " + s.names.actions + " WHERE id = ?)", []any{p.id.String()}}
 	}
-	return condition{"(recorded_at, seq, id) < (?, ?, ?)", []any{s.moment(p.recordedAt), p.seq, p.id.String()}}
-}
-
-// encoded sends a text outside ASCII as bytes, for sessions whose encoding is not
-// UTF-8.
-func (c condition) encoded(lacks map[rune]bool) condition {
-	if len(c.arg) != 1 {
-		return c
-	}
-	text, ok := c.arg[0].(string)
-	if !ok || pgtext.IsASCII(text) {
-		return c
-	}
-	if hasAny(text, lacks) {
-		text = written(text, lacks)
-	}
-	return condition{strings.Replace(c.sql, "?", "pg_catalog.convert_from(?, 'UTF8')", 1), []any{[]byte(text)}}
+	return condition{"(recorded_at, seq, id) < (?, ?, ?)", []any{s.dialect.moment(p.recordedAt), p.seq, p.id.String()}}
 }
 
 func (s *Store) scan(ctx context.Context, query string, args []any) ([]Action, error) {
@@ -202,7 +181,7 @@ func (s *Store) scan(ctx context.Context, query string, args []any) ([]Action, e
 	}
 	defer rows.Close()
 	var actions []Action
-	in := row{Row: lenient.Row{Hex: s.dialect == hooks.Postgres}}
+	in := row{Row: lenient.Row{Hex: s.dialect.hex()}}
 	for rows.Next() {
 		a, err := in.scan(rows)
 		if err != nil {
@@ -211,30 +190,4 @@ func (s *Store) scan(ctx context.Context, query string, args []any) ([]Action, e
 		actions = append(actions, a)
 	}
 	return actions, rows.Err()
-}
-
-// moment returns t in the form that the dialect's columns are compared with.
-func (s *Store) moment(t time.Time) any {
-	t = ceil(t)
-	if s.dialect == hooks.SQLite {
-		return t.Format(lenient.TimeForm)
-	}
-	return t
-}
-
-// bind replaces each ? by the dialect's placeholder.
-func (s *Store) bind(query string) string {
-	if s.dialect == hooks.SQLite {
-		return query
-	}
-	var b strings.Builder
-	for i := 1; ; i++ {
-		before, after, found := strings.Cut(query, "?")
-		b.WriteString(before)
-		if !found {
-			return b.String()
-		}
-		b.WriteString("$" + strconv.Itoa(i))
-		query = after
-	}
 }

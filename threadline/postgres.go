@@ -1,0 +1,141 @@
+package threadline
+
+import (
+	"context"
+	_ "embed" // the script
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+)
+
+type postgres struct{}
+
+func (postgres) names(schema string) names {
+	at := pgschema.Ident(schema) + "."
+	return names{schema: schema, actions: at + "audit_actions", version: at + "schema_version", record: at + "record"}
+}
+
+// longestName is how many bytes of a name PostgreSQL keeps.
+const longestName = 63
+
+func (postgres) tooLong(schema string) bool { return len(schema) > longestName }
+
+// Check reads the version with whatever role the app has.
+const versionGrant = "	GRANT SELECT ON {schema}.schema_version TO PUBLIC;\n"
+
+var (
+	//go:embed schema/postgres.sql
+	postgresHeader string
+	//go:embed schema/postgres_tables.sql
+	postgresTables string
+)
+
+func (postgres) script(n names) string {
+	named := strings.NewReplacer(`"threadline"`, pgschema.Ident(n.schema), `'threadline'`, pgtext.Literal(n.schema))
+	return named.Replace(postgresHeader) + pgschema.Script{
+		Program: "threadline", Schema: n.schema, Body: named.Replace(postgresTables), Grants: versionGrant,
+		Lock: named.Replace("pg_catalog.hashtextextended('threadline', 7355608)"),
+	}.Install()
+}
+
+func (d postgres) migrate(ctx context.Context, s *Store) error {
+	_, err := s.db.ExecContext(ctx, d.script(s.names))
+	return err
+}
+
+func (postgres) lazy() bool { return false }
+
+// inventory asks catalogs that answer every role, also one that may not use the schema.
+func (postgres) inventory(n names) string {
+	columns := func(table string) string {
+		return `(SELECT pg_catalog.string_agg(a.attname::pg_catalog.text, ',') FROM pg_catalog.pg_attribute a
+			JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+			WHERE c.relnamespace = n.oid AND c.relname = '` + table + `' AND a.attnum > 0 AND NOT a.attisdropped)`
+	}
+	return `SELECT ` + columns("audit_actions") + `, ` + columns("schema_version") + `,
+		EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'record'),
+		EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'record' AND pg_catalog.pg_has_role(p.proowner, 'USAGE'))
+			AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'add'),
+		coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), true),
+		` + pgtext.HexAnywhere("current_user::pg_catalog.text") + `, coalesce(` + pgtext.HexAnywhere("pg_catalog.pg_get_userbyid(n.nspowner)::pg_catalog.text") + `, '')
+		FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = ` + pgtext.Literal(n.schema)
+}
+
+func (postgres) add(ctx context.Context, s *Store, doc string) (held bool, err error) {
+	res, err := s.db.ExecContext(ctx, "SELECT 1 FROM "+s.names.record+"("+pgtext.Literal(doc)+"::pg_catalog.json) AS r (n) WHERE r.n OPERATOR(pg_catalog.<) 0")
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n > 0, err
+}
+
+// columns selects texts as hex digits, which every client_encoding has: a session may
+// change its own at any time, to one that lacks characters that the server has.
+func (postgres) columns(ctx context.Context, s *Store) (string, error) {
+	if known := s.read.Load(); known != nil {
+		return *known, nil
+	}
+	var server string
+	err := s.db.QueryRowContext(ctx, "SELECT pg_catalog.current_setting('server_encoding')").Scan(&server)
+	if err != nil {
+		return "", err
+	}
+	list := slices.Clone(selectedColumns)
+	for i, c := range list {
+		switch {
+		case strings.HasSuffix(c, "_at"):
+			list[i] = pgtext.Time(c)
+		case isText(c):
+			list[i] = pgtext.Hex(c+"::pg_catalog.text", server == pgtext.SQLASCII)
+		}
+	}
+	columns := strings.Join(list, ", ")
+	s.read.Store(&columns)
+	return columns, nil
+}
+
+// isText reports whether a column has texts that need not be ASCII.
+func isText(column string) bool {
+	switch column {
+	case "id", "captured", "seq", "tx_id":
+		return false
+	}
+	return true
+}
+
+func (postgres) hex() bool { return true }
+
+// filter sends a text outside ASCII as bytes.
+func (postgres) filter(c condition, lacks map[rune]bool) condition {
+	if len(c.arg) != 1 {
+		return c
+	}
+	text, ok := c.arg[0].(string)
+	if !ok || pgtext.IsASCII(text) {
+		return c
+	}
+	if hasAny(text, lacks) {
+		text = written(text, lacks)
+	}
+	return condition{strings.Replace(c.sql, "?", "pg_catalog.convert_from(?, 'UTF8')", 1), []any{[]byte(text)}}
+}
+
+func (postgres) moment(t time.Time) any { return ceil(t) }
+
+func (postgres) bind(query string) string {
+	var b strings.Builder
+	for i := 1; ; i++ {
+		before, after, found := strings.Cut(query, "?")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		b.WriteString("$" + strconv.Itoa(i))
+		query = after
+	}
+}

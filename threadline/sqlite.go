@@ -1,0 +1,106 @@
+package threadline
+
+import (
+	"context"
+	_ "embed" // the script
+	"strings"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+)
+
+type sqlite struct{}
+
+// names has a prefix in place of a schema.
+func (sqlite) names(schema string) names {
+	at := func(name string) string { return "main." + pgschema.Ident(schema+"_"+name) }
+	return names{schema: schema, actions: at("audit_actions"), version: at("schema_version"), record: at("record")}
+}
+
+func (sqlite) tooLong(string) bool { return false }
+
+//go:embed schema/sqlite.sql
+var sqliteScript string
+
+func (sqlite) script(n names) string {
+	prefix := strings.TrimSuffix(pgschema.Ident(n.schema+"_"), `"`)
+	return strings.ReplaceAll(sqliteScript, `"threadline_`, prefix)
+}
+
+// migrate runs the script in a transaction on one connection, or within the
+// one that it is in.
+func (d sqlite) migrate(ctx context.Context, s *Store) (err error) {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = firstError(err, conn.Close()) }()
+
+	commit, rollback := "COMMIT", "ROLLBACK"
+	_, err = conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+	if says(err, "within a transaction") {
+		commit = "RELEASE threadline_migrate"
+		rollback = "ROLLBACK TO threadline_migrate; " + commit
+		_, err = conn.ExecContext(ctx, "SAVEPOINT threadline_migrate")
+	}
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			// The connection goes back to the app's pool: out of the
+			// transaction, whatever happened to ctx.
+			_, _ = conn.ExecContext(context.WithoutCancel(ctx), rollback)
+		}
+	}()
+	// Between the first look and BEGIN another process may have migrated.
+	now, err := s.look(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if problem := s.judge(now); problem != nil {
+		if !problem.mendable {
+			return problem
+		}
+		if _, err = conn.ExecContext(ctx, d.script(s.names)); err != nil {
+			return err
+		}
+	}
+	_, err = conn.ExecContext(ctx, commit)
+	return err
+}
+
+func firstError(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+func (sqlite) lazy() bool { return true }
+
+func (sqlite) inventory(n names) string {
+	columns := func(table string) string {
+		return "(SELECT group_concat(name) FROM pragma_table_xinfo(" + sqliteText(n.schema+table) + ", 'main'))"
+	}
+	return "SELECT " + columns("_audit_actions") + ", " + columns("_schema_version") +
+		", EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'view' AND name = " + sqliteText(n.schema+"_record") + "), false, true, '', ''"
+}
+
+func sqliteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+func (sqlite) add(ctx context.Context, s *Store, doc string) (held bool, err error) {
+	_, err = s.db.ExecContext(ctx, "INSERT INTO "+s.names.record+" (doc) VALUES (?)", doc)
+	return false, err
+}
+
+func (sqlite) columns(context.Context, *Store) (string, error) { return selected, nil }
+
+func (sqlite) hex() bool { return false }
+
+func (sqlite) filter(c condition, _ map[rune]bool) condition { return c }
+
+func (sqlite) moment(t time.Time) any { return ceil(t).Format(lenient.TimeForm) }
+
+func (sqlite) bind(query string) string { return query }
