@@ -8,7 +8,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/go-aftercommit/aftercommit/forward/relay"
-	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // A Commit of the app does a share of what others have left behind. Once shareTime is
@@ -34,7 +33,7 @@ func (d *handler) share(ctx context.Context, conn *sql.DB) {
 
 // catchesUp reports whether committing connections do the relay's work.
 func (d *handler) catchesUp() bool {
-	return d.queue.store != nil && d.db.Dialect == hooks.SQLite && d.hub.relayMode == RelayInProcess
+	return d.queue.store != nil && d.dialect.local() && d.hub.relayMode == RelayInProcess
 }
 
 // catchUp delivers what sync forwarders have missed, over the connection that has just

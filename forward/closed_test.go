@@ -65,7 +65,7 @@ func TestWorkersStartedMeanwhileAreStopped(t *testing.T) {
 	w := newWorld(t, func(h *Hub) { h.Register(&taker{}, Auto) })
 	stopped := new(stops)
 	w.hub.external = startsQueue{stopped}
-	w.h = &handler{hub: w.hub, db: hooks.Database{Dialect: hooks.Postgres}, setup: make(chan struct{}, 1)}
+	w.h = &handler{hub: w.hub, db: hooks.Database{Dialect: hooks.Postgres}, dialect: postgres{}, setup: make(chan struct{}, 1)}
 	w.h.queue.given = []*sink{{registration: w.hub.registrations[0]}}
 	if err := w.h.Close(); err != nil {
 		t.Fatal(err)

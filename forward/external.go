@@ -226,7 +226,7 @@ func (d *handler) startWorkers(ctx context.Context) error {
 		return nil
 	}
 	var db *sql.DB
-	if d.db.Dialect == hooks.SQLite {
+	if d.dialect.local() {
 		db = sql.OpenDB(d.beside())
 		db.SetMaxOpenConns(1) // they would only wait for each other
 	} else {

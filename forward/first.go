@@ -14,7 +14,7 @@ import (
 
 // write writes to the journal.
 func (d *handler) write(ctx context.Context, f hooks.Flush) (written bool, err error) {
-	if d.db.Dialect != hooks.SQLite {
+	if !d.dialect.local() {
 		return d.journal.Write(ctx, f)
 	}
 	if d.registered.Load() {

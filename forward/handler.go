@@ -17,6 +17,7 @@ import (
 type handler struct {
 	hub     *Hub
 	db      hooks.Database
+	dialect dialect
 	journal *journal.Journal // nil without one
 	sinks   []*sink          // without those of queue.given
 

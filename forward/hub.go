@@ -181,7 +181,7 @@ func (h *Hub) newHandler(db hooks.Database) *handler {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.opened = true
-	d := &handler{hub: h, db: db, setup: make(chan struct{}, 1)}
+	d := &handler{hub: h, db: db, dialect: dialectOf(db.Dialect), setup: make(chan struct{}, 1)}
 	for _, r := range h.registrations {
 		d.sinks = append(d.sinks, &sink{
 			registration: r,

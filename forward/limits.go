@@ -5,8 +5,6 @@ import (
 	"database/sql"
 
 	"go.uber.org/zap"
-
-	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // fewest is how many connections the server allows this session's role in this
@@ -21,7 +19,7 @@ const fewest = `SELECT least(
 // cannot be read is ignored: it must not affect the app.
 func (d *handler) warnConnections(ctx context.Context, conn *sql.DB) {
 	beside := 0
-	if d.hub.relayMode == RelayInProcess && d.db.Dialect == hooks.Postgres {
+	if d.hub.relayMode == RelayInProcess && d.dialect.beside() {
 		if d.hasQueue() && len(d.sinks) > 0 {
 			beside += relayConns
 		}

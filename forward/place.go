@@ -47,7 +47,7 @@ func (d *handler) openPlaces() (err error) {
 // learnPlace asks a new connection where it leads to, if jobs are enqueued over it.
 func (d *handler) learnPlace(ctx context.Context, conn *sql.DB) error {
 	p := &d.queue.places
-	if p.store == nil || d.db.Dialect == hooks.SQLite && p.here.Load() != nil {
+	if p.store == nil || d.dialect.local() && p.here.Load() != nil {
 		return nil
 	}
 	place, err := p.store.Place(ctx, conn)

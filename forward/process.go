@@ -120,7 +120,7 @@ func (d *handler) register(ctx context.Context, db *sql.DB, s *sink) error {
 	if err == nil {
 		err = store.RegisterFrom(ctx, db, s.name(), d.starter.from())
 	}
-	inFlush := d.db.Dialect == hooks.SQLite && !d.asked // which may be rolled back
+	inFlush := d.dialect.local() && !d.asked // which may be rolled back
 	if err == nil && !known && !inFlush {
 		d.log().Info("aftercommit: the relay registered a forwarder, which gets what is committed from now on; "+
 			"for earlier entries call relay.Store.Replay with this Forwarder and a From; if it has moved here from a Queue, call Hub.Work of a Hub with Options.Queue until no job waits for it",

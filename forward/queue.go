@@ -108,7 +108,7 @@ func (d *handler) openQueue() error {
 		return fmt.Errorf("forward: driver %s: %w", d.db.Driver, err)
 	}
 	d.queue.store = s
-	d.queue.async = d.db.Dialect == hooks.Postgres || d.hub.relayMode == RelayElsewhere
+	d.queue.async = d.dialect.beside() || d.hub.relayMode == RelayElsewhere
 	return nil
 }
 
@@ -141,7 +141,7 @@ func (d *handler) whyNoQueue() string {
 		return "the relay reads the journal, and Options.NoJournal is set; use Sync"
 	case d.hub.relayMode == RelayOff:
 		return "Options.Relay is RelayOff; leave it at its default, or use Sync"
-	case d.db.Dialect == hooks.SQLite:
+	case d.dialect.local():
 		return "on SQLite the relay runs in a separate process, one that calls Hub.Relay: set Options.Relay to RelayElsewhere and start it, or use Auto or Sync"
 	default:
 		return "the base driver has no connector; use Sync"
@@ -172,14 +172,12 @@ func (d *handler) registerSinks(ctx context.Context, conn *sql.DB) (later, err e
 	return nil, nil
 }
 
-// isStandby reports whether conn is to a hot standby. The journal's tables may be
-// missing there until the primary has them.
-func (d *handler) isStandby(ctx context.Context, conn *sql.DB) (standby bool, err error) {
-	if d.db.Dialect != hooks.Postgres || d.journal == nil {
+// isStandby reports whether conn is to a hot standby, if the journal is to be there.
+func (d *handler) isStandby(ctx context.Context, conn *sql.DB) (bool, error) {
+	if d.journal == nil {
 		return false, nil
 	}
-	err = conn.QueryRowContext(ctx, "SELECT pg_catalog.pg_is_in_recovery()").Scan(&standby)
-	return standby, err
+	return d.dialect.isStandby(ctx, conn)
 }
 
 // startQueue checks the Queue, and starts its workers and the relay of this

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // sidePool is a pool beside the app's, over the base driver's connector. It is
@@ -39,7 +37,7 @@ var (
 // sideDB returns the pool. There is none on SQLite, where a second writer breaks
 // apps without a busy timeout.
 func (d *handler) sideDB() (*sql.DB, error) {
-	if d.db.Dialect != hooks.Postgres {
+	if !d.dialect.beside() {
 		return nil, errNoSide
 	}
 	if d.db.Connector == nil {
@@ -62,7 +60,7 @@ func (d *handler) sideDB() (*sql.DB, error) {
 // settleDB is sideDB for Settle. On SQLite, and when the app has closed the database, it
 // is a pool of one connection, which done closes.
 func (d *handler) settleDB() (db *sql.DB, done func(), err error) {
-	if d.db.Dialect != hooks.SQLite {
+	if !d.dialect.local() {
 		db, err = d.sideDB()
 		if !errors.Is(err, errClosed) || d.hub.isClosed() {
 			return db, func() {}, err

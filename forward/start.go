@@ -68,7 +68,7 @@ func (d *handler) start(ctx context.Context, conn *sql.DB) error {
 		return errStandby
 	}
 	var later error
-	if d.db.Dialect != hooks.SQLite { // where the first flush does it
+	if !d.dialect.local() { // else the first flush does it
 		if later, err = d.registerSinks(ctx, conn); err != nil {
 			return err
 		}
@@ -115,7 +115,7 @@ func (d *handler) failed(ctx context.Context, conn *sql.DB, err error) error {
 // SQLite only the Queue's workers depend on the start, and they open separate
 // connections anyway.
 func (d *handler) canTryAgain() bool {
-	return d.db.Connector != nil && (d.db.Dialect == hooks.Postgres || len(d.queue.given) > 0)
+	return d.db.Connector != nil && (d.dialect.beside() || len(d.queue.given) > 0)
 }
 
 // tryAgain tries beside the app until the start succeeds, or the database is closed.

@@ -166,7 +166,7 @@ func (d *handler) whyNotAsked() string {
 		return "no forwarder is registered"
 	case d.hub.relayMode == RelayElsewhere:
 		return "the relay runs elsewhere: ask the Hub of the process with Hub.Relay"
-	case d.db.Dialect == hooks.SQLite:
+	case d.dialect.local():
 		return "a second connection would disturb the app's: " + states + "over the app's *sql.DB, or run Hub.Relay in a separate process"
 	case d.hasQueue():
 		return "the relay is being started"
