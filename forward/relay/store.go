@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
 )
 
 // Store reads and writes what the relay keeps beside the journal: cursors,
@@ -156,9 +157,7 @@ func (s *Store) table() string { return strings.TrimPrefix(s.events(), "main.") 
 // trip, and no prepared statement that a pooler would lose.
 func (s *Store) quote(text string) string { return s.d.quote(text) }
 
-func (s *Store) time(t time.Time) string { return "'" + t.UTC().Format(timeForm) + "'" }
-
-const timeForm = "2006-01-02T15:04:05.000000Z"
+func (s *Store) time(t time.Time) string { return "'" + t.UTC().Format(lenient.TimeForm) + "'" }
 
 func idList(ids []uuid.UUID) string {
 	var b strings.Builder

@@ -3,6 +3,8 @@ package relay
 import (
 	"context"
 	"time"
+
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
 )
 
 // trail are snapshots that age until they are older than the grace period.
@@ -44,7 +46,7 @@ func (d postgres) aged(ctx context.Context, q querier, t *trail, now time.Time, 
 
 // aged computes it: entries have their time.
 func (sqlite) aged(_ context.Context, _ querier, _ *trail, now time.Time, grace time.Duration) (string, bool, error) {
-	return now.Add(-grace).UTC().Format(timeForm), true, nil
+	return now.Add(-grace).UTC().Format(lenient.TimeForm), true, nil
 }
 
 func (postgres) until(snapshot string) string {
