@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
+	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // control runs one statement of transaction control that the app sent itself.
@@ -91,11 +93,11 @@ func (c *conn) rawRollback(ctx context.Context, s *lex.Statement, run func() err
 }
 
 func (c *conn) rawSavepoint(ctx context.Context, s *lex.Statement, run func() error) error {
-	if s.Kind == lex.Release && c.tx.Open() && c.tx.ReleaseCommits(s.Name) {
-		return c.rawCommit(ctx, s, run)
-	}
 	if c.tx.Open() && s.Kind != lex.Savepoint && c.tx.Doubtful(s.Name) {
 		return c.doubtfulSavepoint(ctx, s, run)
+	}
+	if s.Kind == lex.Release && c.tx.Open() && c.tx.ReleaseCommits(s.Name) {
+		return c.rawCommit(ctx, s, run)
 	}
 	if err := run(); err != nil {
 		if c.tx.Open() {
@@ -119,11 +121,13 @@ func (c *conn) rawSavepoint(ctx context.Context, s *lex.Statement, run func() er
 // doubtfulSavepoint runs a RELEASE or ROLLBACK TO of a savepoint that may be
 // another than the one that was seen. What is buffered is written before. What
 // came before the one that was seen is certainly kept, so it is written again
-// where needed; of what came after it, the rows decide.
+// where needed; of what came after it, the rows decide. Where the RELEASE of one would
+// commit the transaction, the server is asked whether it has.
 func (c *conn) doubtfulSavepoint(ctx context.Context, s *lex.Statement, run func() error) error {
 	if err := c.beforeUnseen(ctx); err != nil {
 		return err
 	}
+	commits := s.Kind == lex.Release && c.tx.ReleaseCommits(s.Name) // unless it is the other one
 	if err := run(); err != nil {
 		c.db.dialect.failed(ctx, c, err)
 		return err
@@ -137,9 +141,15 @@ func (c *conn) doubtfulSavepoint(ctx context.Context, s *lex.Statement, run func
 	case !c.is.savepointWitness: // where the witness's own RELEASE will say whether it is still there
 		c.tx.ReleaseDoubtful(s.Name)
 	}
-	if !c.is.savepointWitness && !c.leaves() {
-		c.applyChanges(c.tx.Agree(c.starting(ctx), witnessOf(c.probe(ctx))), nil)
+	if c.is.savepointWitness || c.leaves() {
+		return nil
 	}
+	w := witnessOf(c.probe(ctx))
+	if commits && w == txn.Idle && len(c.tx.Pending()) == 0 {
+		c.end(hooks.Committed)
+		return nil
+	}
+	c.applyChanges(c.tx.Agree(c.starting(ctx), w), nil)
 	return nil
 }
 

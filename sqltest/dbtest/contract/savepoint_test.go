@@ -89,3 +89,18 @@ func TestSavepointWithoutTransaction(t *testing.T) {
 		kept("refused", "SAVEPOINT s | +1 | !a", "1", "a", pg...),
 	)
 }
+
+// TestOutermostInDoubt: the savepoint that began the transaction may have been set again
+// unseen. Then its RELEASE commits nothing.
+func TestOutermostInDoubt(t *testing.T) {
+	const again = "SAVEPOINT s | +1 | !a | SAVEPOINT s; INSERT INTO things (id) VALUES (1)" // which fails
+	check(t, []way{byExec, byQuery},
+		kept("released, and rolled back", again+" | !b | RELEASE s | ROLLBACK", "", "", lite...),
+		kept("released twice", again+" | !b | RELEASE s | +2 | !c | RELEASE s", "1 2", "a b c", lite...),
+		kept("released twice, and goes on", again+" | RELEASE s | RELEASE s | +2 | !b", "1 2", "a b", lite...),
+		kept("captured behind it", again+" | RELEASE s | @2 | RELEASE s", "1 2", "a orders.inserted", lite...),
+		kept("rolled back to it, and released", again+" | !b | ROLLBACK TO s | +2 | !c | RELEASE s | ROLLBACK", "", "", lite...),
+		kept("it was not set again", "SAVEPOINT s | +1 | !a | INSERT INTO things (id) VALUES (1); SAVEPOINT s | !b | RELEASE s | +2 | !c", "1 2", "a b c", lite...),
+		kept("another one was set", "SAVEPOINT s | +1 | !a | SAVEPOINT t; INSERT INTO things (id) VALUES (1) | !b | RELEASE s | +2 | !c", "1 2", "a b c", lite...),
+	)
+}
