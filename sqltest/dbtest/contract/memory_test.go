@@ -26,6 +26,8 @@ func TestInMemory(t *testing.T) {
 		{"a function alone", "BEGIN | +1 | *f | +1 | COMMIT", []string{"f rolled back"}, "", pg},
 		{"raw ROLLBACK, Commit", "Begin | +1 | !a | *f | ROLLBACK | Commit", []string{"f rolled back"}, "", nil},
 		{"flushed before a string, COMMIT", "BEGIN | +1 | !a | *f | SELECT 1; SAVEPOINT s | COMMIT", []string{"f committed"}, "a", nil},
+		{"the outermost savepoint in doubt", "SAVEPOINT s | +1 | *f | SAVEPOINT s; INSERT INTO things (id) VALUES (1) | RELEASE s | RELEASE s", []string{"f committed"}, "", lite},
+		{"the outermost savepoint in doubt, rolled back", "SAVEPOINT s | +1 | *f | SAVEPOINT s; INSERT INTO things (id) VALUES (1) | RELEASE s | ROLLBACK", []string{"f rolled back"}, "", lite},
 		{"flushed before a string, failed", "BEGIN | +1 | !a | *f | SELECT 1; SAVEPOINT s | +1 | COMMIT", []string{"f rolled back"}, "", pg},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
