@@ -29,7 +29,6 @@ func (p *pause) wait(now time.Time) time.Duration { return max(0, p.until.Sub(no
 type lane struct {
 	plan  plan
 	open  bool // suspended: a circuit breaker that is open
-	wary  bool // its calls are stored before they are made
 	pause pause
 }
 
@@ -58,10 +57,3 @@ func (l *lane) limit(most int) int {
 
 // resume ends a suspension.
 func (l *lane) resume() { l.open, l.pause = false, pause{} }
-
-// passed notes that what a call got is settled: n entries, after it has worked for some
-// time. What a process that has died was calling is passed with the plan's last part.
-func (l *lane) passed(n int, worked time.Duration) {
-	l.plan.passed(n, worked)
-	l.wary = l.wary && !l.plan.over()
-}

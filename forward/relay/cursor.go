@@ -189,24 +189,20 @@ func (s *Store) behind(ctx context.Context, q querier, c *cursor) (n int64, olde
 type standing struct {
 	free    bool   // no other process has it
 	offered bool   // and any process is to take it
-	mine    bool   // the process has it itself
-	left    bool   // another process has had it, and did not give it back
 	place   string // of the cursor
 }
 
 // standing returns nil if the forwarder is not registered.
 func (s *Store) standing(ctx context.Context, q querier, name, holder string) (*standing, error) {
-	var free, held, mine, dated int
-	me := s.quote(holder)
+	var free, unheld, dated int
 	st := &standing{}
-	err := q.QueryRowContext(ctx, "SELECT CASE WHEN holder IS NULL OR holder = "+me+" OR lease_until < "+s.d.now()+" THEN 1 ELSE 0 END,"+
-		" CASE WHEN holder IS NULL THEN 0 ELSE 1 END, CASE WHEN holder = "+me+" THEN 1 ELSE 0 END, CASE WHEN lease_until IS NULL THEN 0 ELSE 1 END, "+s.d.read("place")+
-		" FROM "+s.prefix+"forwarders WHERE name = "+s.quote(name)+" AND retired_at IS NULL").Scan(&free, &held, &mine, &dated, s.d.scan(&st.place))
+	err := q.QueryRowContext(ctx, "SELECT CASE WHEN holder IS NULL OR holder = "+s.quote(holder)+" OR lease_until < "+s.d.now()+" THEN 1 ELSE 0 END,"+
+		" CASE WHEN holder IS NULL THEN 1 ELSE 0 END, CASE WHEN lease_until IS NULL THEN 0 ELSE 1 END, "+s.d.read("place")+
+		" FROM "+s.prefix+"forwarders WHERE name = "+s.quote(name)+" AND retired_at IS NULL").Scan(&free, &unheld, &dated, s.d.scan(&st.place))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil //nolint:nilnil // there is none
 	}
-	st.free, st.offered = free == 1, held == 0 && dated == 1
-	st.mine, st.left = mine == 1, free == 1 && held > mine
+	st.free, st.offered = free == 1, unheld+dated == 2
 	return st, wrap("look for the lease", name, err)
 }
 

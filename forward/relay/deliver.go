@@ -44,7 +44,7 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 	start, clock := time.Now(), w.relay.cfg.Clock
 	began := clock.Now()
 	took := func() time.Duration { return clock.Now().Sub(began) }
-	r, inTx, err := w.attempt(ctx, a.lane, entries)
+	r, inTx, err := w.attempt(ctx, entries)
 	if err != nil {
 		return suspended, err
 	}
@@ -67,7 +67,7 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 		if !guilty {
 			return suspended, w.trip(ctx, a.lane, r.why())
 		}
-		failed, charged = map[uuid.UUID]Failure{id: r.why()}, w.deaths.uncounted(id) == 0
+		failed, charged = map[uuid.UUID]Failure{id: r.why()}, true
 	}
 	failed = unreadable(a.batch, failed)
 	verdicts := w.verdicts(a.batch, failed)
@@ -85,7 +85,7 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 	if charged {
 		worked = 0 // it was spent on an entry that is bad
 	}
-	a.lane.passed(len(a.batch), worked)
+	a.lane.plan.passed(len(a.batch), worked)
 	w.tell(entries, a.batch, failed, verdicts, time.Since(start))
 	if r.proves(len(entries)) {
 		w.recovered(w.evidence.last)
@@ -107,18 +107,10 @@ func (w *worker) callable(batch []attempted) []journal.Entry {
 
 // attempt makes a call with entries, if there are any. For a sink in the same database
 // it begins a transaction, and leaves it open if what was written in it is to be kept.
-func (w *worker) attempt(ctx context.Context, l *lane, entries []journal.Entry) (r Result, inTx bool, err error) {
+func (w *worker) attempt(ctx context.Context, entries []journal.Entry) (r Result, inTx bool, err error) {
 	if len(entries) == 0 {
 		return r, false, nil
 	}
-	if died := w.deaths.judge(entries, w.relay.cfg.Clock.Now()); died != nil {
-		return Result{Err: died}, false, nil
-	}
-	marked, err := w.mark(ctx, l.wary, entries)
-	if err != nil {
-		return r, false, err
-	}
-	defer w.release(marked)
 	if err = w.prepare(ctx); err != nil {
 		return r, false, err
 	}
@@ -133,9 +125,7 @@ func (w *worker) attempt(ctx context.Context, l *lane, entries []journal.Entry) 
 			}
 		}
 	}
-	if err = w.interrupted(ctx, r); err == nil && marked {
-		err = w.unmark(ctx, entries, &r, inTx)
-	}
+	err = w.interrupted(ctx, r)
 	if err != nil && inTx {
 		err = errors.Join(err, w.rollback(ctx))
 	}
@@ -158,10 +148,7 @@ func (w *worker) prepare(ctx context.Context) error {
 // guilty reports whether an entry that failed alone is itself at fault, not the sink.
 func (w *worker) guilty(a attempt, id uuid.UUID, late bool) (bool, error) {
 	since := w.evidence.alone(id)
-	if died := w.deaths.Alone[id].Last; died.After(since) {
-		since = died
-	}
-	if w.evidence.left > 0 || w.idle && a.lane == &w.again && w.deaths.uncounted(id) > 0 {
+	if w.evidence.left > 0 {
 		return true, nil
 	}
 	if w.target.Accepted != nil {
@@ -274,8 +261,7 @@ func (w *worker) verdicts(batch []attempted, failed map[uuid.UUID]Failure) (verd
 	for i := range batch {
 		id := batch[i].entry.ID
 		if f, ok := failed[id]; ok {
-			attempts := batch[i].attempts + max(1, w.deaths.uncounted(id))
-			verdicts = append(verdicts, judge(id, f, attempts, w.target.MaxAttempts, now))
+			verdicts = append(verdicts, judge(id, f, batch[i].attempts+1, w.target.MaxAttempts, now))
 		}
 	}
 	return verdicts
@@ -295,10 +281,7 @@ func (w *worker) write(ctx context.Context, batch []attempted, failed map[uuid.U
 			return err
 		}
 	}
-	if err := s.note(ctx, w.conn, w.target.Name, verdicts, now); err != nil || !w.deaths.count(verdicts) {
-		return err
-	}
-	return s.noteDeaths(ctx, w.conn, w.target.Name, &w.deaths)
+	return s.note(ctx, w.conn, w.target.Name, verdicts, now)
 }
 
 // tell notifies observers of what became of entries, those of batch that the sink was

@@ -56,16 +56,4 @@
 //
 // A call that hangs costs its whole timeout, so its entries are not halved, but come one
 // by one, and at most three calls hang after a pause.
-//
-// # Deaths
-//
-// A sink may end its process, and then leaves no failure behind. While each holder gives
-// its lease back nothing is written about that. A holder that finds the lease not given
-// back stores the entries of a call before it makes it, until it is past what the other
-// may have been calling. The row is among the failures, in a state and under an ID of its
-// own. If this holder dies too, the entries of that call come in parts, then alone. After
-// five deaths in a row with it alone, an entry fails without a call; the rest is as for
-// any failure: it counts if the sink is proved to be up, else the sink is suspended. A
-// call that returns ends the suspicion. Holders that were killed from outside look the
-// same, which is why it takes five.
 package relay

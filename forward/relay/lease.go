@@ -140,7 +140,7 @@ func (w *worker) hold(ctx context.Context) error {
 			return nil // a process with fewer may take it
 		}
 	}
-	return w.take(ctx, above, st)
+	return w.take(ctx, above, st.offered)
 }
 
 // checkPlace returns an error if the cursor is not of this place. While another process
@@ -158,9 +158,9 @@ func (w *worker) checkPlace(ctx context.Context, st *standing) (err error) {
 }
 
 // take takes the lease, if its cursor is still of this place.
-func (w *worker) take(ctx context.Context, above bool, st *standing) error {
+func (w *worker) take(ctx context.Context, above, offered bool) error {
 	r := w.relay
-	start, first := time.Now(), w.since.IsZero()
+	start := time.Now()
 	ttl := w.ttl()
 	c, err := r.store.acquire(ctx, w.conn, w.target.Name, r.cfg.Holder, w.here, ttl)
 	if err != nil {
@@ -170,17 +170,13 @@ func (w *worker) take(ctx context.Context, above bool, st *standing) error {
 		return w.registerAgain(ctx)
 	}
 	r.took()
-	w.abandoned = w.abandoned || st.left || st.mine && first // by one of the same name
 	if c.fence != w.fence+1 {
 		w.ahead = nil // another process, or an operator, has moved the cursor
 	}
-	w.cursor, w.fence, w.since, w.asked, w.freeSince, w.pinned, w.offered = c, c.fence, start, start, time.Time{}, above || st.offered, st.offered
+	w.cursor, w.fence, w.since, w.asked, w.freeSince, w.pinned, w.offered = c, c.fence, start, start, time.Time{}, above || offered, offered
 	w.lease = &lease{name: c.name, fence: c.fence, until: start.Add(ttl)}
 	r.keeper.add(w.lease)
-	if err := w.readDue(ctx); err != nil {
-		return err
-	}
-	return w.inquire(ctx)
+	return w.readDue(ctx)
 }
 
 // keep gives up a lease that is above this process's share. Otherwise, three times in

@@ -68,9 +68,6 @@ func (p *plan) passed(n int, worked time.Duration) {
 	}
 }
 
-// over reports whether no parts are left.
-func (p *plan) over() bool { return p.small == 0 && len(p.parts) == 0 }
-
 func (p *plan) push(parts ...int) {
 	for _, n := range parts {
 		if n > 0 {

@@ -70,9 +70,6 @@ func (w *worker) seek(ctx context.Context, trailing string, alone uuid.UUID, lat
 	if err != nil || high == 0 {
 		return false, err
 	}
-	if w.deaths.rests(w.relay.cfg.Clock.Now()) {
-		return false, nil
-	}
 	calls := firstProbes
 	if w.fresh.open {
 		calls = laterProbes
@@ -80,7 +77,7 @@ func (w *worker) seek(ctx context.Context, trailing string, alone uuid.UUID, lat
 	if late {
 		calls = 1 // each may take the whole timeout
 	}
-	tried := append(w.fatal(), alone)
+	tried := []uuid.UUID{alone}
 	for id := range w.ahead {
 		tried = append(tried, id)
 	}
@@ -119,16 +116,11 @@ func (w *worker) seek(ctx context.Context, trailing string, alone uuid.UUID, lat
 // probe tries one entry ahead of the cursor. In the same database that is rolled back, so
 // that the entry is delivered once, when the cursor comes to it.
 func (w *worker) probe(ctx context.Context, e journal.Entry) (r Result, err error) {
-	start, entries := time.Now(), []journal.Entry{e}
-	marked, err := w.mark(ctx, w.fresh.wary || len(w.deaths.Alone) > 0, entries)
-	if err != nil {
-		return r, err
-	}
-	defer w.release(marked)
+	start := time.Now()
 	if err = w.prepare(ctx); err != nil {
 		return r, err
 	}
-	if r, err = w.call(ctx, entries); err != nil {
+	if r, err = w.call(ctx, []journal.Entry{e}); err != nil {
 		return r, err
 	}
 	switch {
@@ -145,10 +137,7 @@ func (w *worker) probe(ctx context.Context, e journal.Entry) (r Result, err erro
 		w.ahead[e.ID] = true
 		w.notify(hooks.Notice{Kind: hooks.NoticeDelivered, Events: []uuid.UUID{e.ID}, Duration: time.Since(start), Attempt: 1})
 	}
-	if err = w.interrupted(ctx, r); err == nil && marked {
-		err = w.unmark(ctx, entries, &r, false)
-	}
-	return r, err
+	return r, w.interrupted(ctx, r)
 }
 
 // waiting returns the range of what c has yet to pass, zero if there is nothing. It reads

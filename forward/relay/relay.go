@@ -76,9 +76,6 @@ type Relay struct {
 
 	own   registered
 	plain atomic.Bool // db is known not to be audited
-	// marked is locked during a call that was stored before: if the process dies, one call
-	// is to be suspected, and not those of other forwarders too.
-	marked sync.Mutex
 
 	mu          sync.Mutex
 	rivals      map[rival]bool // that were reported

@@ -36,7 +36,6 @@ type worker struct {
 	// any: it could not deliver.
 	absent time.Time
 	few    bool // the last look found few entries
-	idle   bool // the last look found none
 
 	looked  time.Time // when the target's row was last looked for
 	retired bool      // as of then
@@ -44,8 +43,6 @@ type worker struct {
 	fresh, again lane // what follows the cursor, and what is due
 	evidence     evidence
 	rotation     rotation
-	deaths       deaths // of holders, as they are stored
-	abandoned    bool   // a holder did not give the lease back; not looked into yet
 	// ahead are entries that were accepted ahead of the cursor, to be left out when it
 	// comes there. A process that dies forgets them, and they come again.
 	ahead   map[uuid.UUID]bool
@@ -172,19 +169,10 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 	}
 	ctx, done := w.lease.guard(ctx)
 	defer done()
-	if w.unwritten.wait(w.relay.cfg.Clock.Now()) > 0 {
+	clock := w.relay.cfg.Clock
+	if w.unwritten.wait(clock.Now()) > 0 {
 		return false, nil
 	}
-	more, err = w.work(ctx)
-	if errors.Is(err, errTurn) {
-		err = nil
-	}
-	return more, err
-}
-
-// work delivers what there is, in one call or two.
-func (w *worker) work(ctx context.Context) (more bool, err error) {
-	clock := w.relay.cfg.Clock
 	began := clock.Now()
 	if w.fresh.wait(began) == 0 {
 		if more, err = w.stepFresh(ctx); err != nil {
@@ -248,7 +236,6 @@ func (w *worker) readDue(ctx context.Context) (err error) {
 // stepFresh delivers what follows the cursor.
 func (w *worker) stepFresh(ctx context.Context) (more bool, err error) {
 	s, limit := w.relay.store, w.fresh.limit(w.relay.cfg.Batch)
-	w.idle = false
 	trailing := ""
 	if w.target.Grace > 0 {
 		ok := false
@@ -257,14 +244,8 @@ func (w *worker) stepFresh(ctx context.Context) (more bool, err error) {
 		}
 	}
 	entries, err := s.next(ctx, w.conn, w.cursor, limit, trailing)
-	if w.idle = err == nil && w.cursor.tick == ""; w.idle {
-		w.fresh.wary = false
-	}
-	if err != nil || w.idle {
+	if err != nil || w.cursor.tick == "" {
 		return false, err
-	}
-	if n := w.deaths.limit(len(entries), func(i int) uuid.UUID { return entries[i].ID }); n < len(entries) {
-		entries, limit = entries[:n], n
 	}
 	last := len(entries) < limit
 	seq := w.cursor.high
@@ -300,7 +281,6 @@ func (w *worker) stepFresh(ctx context.Context) (more bool, err error) {
 func (w *worker) stepDue(ctx context.Context) (more bool, err error) {
 	s, now := w.relay.store, w.relay.cfg.Clock.Now()
 	if w.dueAt.IsZero() || w.dueAt.After(now) {
-		w.again.wary = false
 		return false, nil
 	}
 	if err = s.confirm(ctx, w.conn, w.cursor); err != nil {
@@ -315,7 +295,6 @@ func (w *worker) stepDue(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 	}
-	due = due[:w.deaths.limit(len(due), func(i int) uuid.UUID { return due[i].entry.ID })]
 	end := settled
 	if len(due) > 0 {
 		move := func(bool) (bool, error) { return false, s.confirm(ctx, w.conn, w.cursor) }
@@ -369,4 +348,37 @@ func (w *worker) tellError(err error) {
 	if errors.As(err, &place) {
 		w.notify(hooks.Notice{Kind: hooks.NoticeSuspended, Reason: "place", Err: err})
 	}
+}
+
+// connect takes a connection, which must be given back by disconnect, unless stop is closed
+// before one is free.
+func (w *worker) connect(ctx context.Context, stop <-chan struct{}) error {
+	if !w.relay.lender.enter(ctx, stop) {
+		return context.Cause(ctx)
+	}
+	conn, err := w.relay.db.Conn(ctx)
+	if err != nil {
+		w.relay.lender.leave()
+		return err
+	}
+	w.conn, w.left = conn, Nothing
+	return nil
+}
+
+// disconnect gives the connection back after err, or closes it.
+func (w *worker) disconnect(err error) {
+	if w.conn == nil {
+		return
+	}
+	giveBack(w.conn, w.left, err)
+	w.conn = nil
+	w.relay.lender.leave()
+}
+
+// reconnect gives the worker another connection: something may still use the one that it
+// has, or wait in it for the next statement.
+func (w *worker) reconnect(ctx context.Context) error {
+	w.left = Open
+	w.disconnect(nil)
+	return w.connect(ctx, nil)
 }

@@ -299,3 +299,20 @@ func TestUnwrittenVerdictsUseUpNoProof(t *testing.T) {
 		}
 	}, dbtest.PostgresEngines()...)
 }
+
+// TestRefusedByHand: an operator leaves out an event that no process survives. It is a dead
+// letter then, and can be replayed.
+func TestRefusedByHand(t *testing.T) {
+	each(t, func(w *world) {
+		w.commit("a", "fatal", "b")
+		w.must(w.store.Refuse(ctx, w.db, name, []relay.Refusal{{ID: w.entries()["fatal"].ID, Failure: relay.Failure{Reason: "fatal", Permanent: true}}}))
+		r := w.start(relay.Config{})
+		w.drain(r)
+		w.want("a b")
+		if f := w.failures(true); len(f) != 1 || f[0].Reason != "fatal" {
+			w.Errorf("dead letters: %+v", f)
+		}
+		w.replay(relay.Selection{Forwarder: name, Reason: "fatal"})
+		w.until("it is delivered after all", func() bool { return contains(w.sink.all(), "fatal") })
+	})
+}

@@ -49,8 +49,6 @@ func play(role string) {
 	switch role {
 	case "relay":
 		v.relay()
-	case "mortal":
-		v.mortal()
 	case "freezable":
 		v.freezable()
 	case "authors":
