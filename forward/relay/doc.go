@@ -21,9 +21,15 @@
 // the same database, the cursor moves in the transaction of the delivery, and
 // with that an overtaken holder cannot deliver either.
 //
-// A holder whose sink is suspended offers the lease to the other processes, if there are
-// any, until its pause is over: the sink may work from there. The row of an offered
-// lease has no holder, and the time of the offer in lease_until.
+// Processes share the leases. For each of its forwarders a process counts those that have
+// registered it in the same environment, itself included; its share is the sum of one
+// divided by each of these numbers, rounded up. So a process with other forwarders takes
+// nothing away, and what no other process has stays. Above its share a process gives
+// leases up, and takes one only after it has been free for two leases.
+//
+// A holder whose sink is suspended offers the lease to the other processes that have the
+// forwarder, if there are any, until its pause is over: the sink may work from there. The
+// row of an offered lease has no holder, and the time of the offer in lease_until.
 //
 // # Failures
 //

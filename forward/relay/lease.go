@@ -105,8 +105,8 @@ func (w *worker) forget() {
 	w.lease, w.cursor, w.pinned, w.offered, w.trail = nil, nil, false, false, trail{}
 }
 
-// hold keeps the lease, or takes it if it is free. Above its share a process takes one
-// only after it has been free for two leases, or if it is on offer.
+// hold keeps the lease, or takes it if it is free. Above its share a process takes one that
+// others may have only after it has been free for two leases, or if it is on offer.
 func (w *worker) hold(ctx context.Context) error {
 	r := w.relay
 	if err := r.heartbeat(ctx, w.conn); err != nil {
@@ -115,7 +115,7 @@ func (w *worker) hold(ctx context.Context) error {
 	if w.lease != nil && w.lease.over() != nil {
 		w.drop()
 	}
-	if w.absent.After(r.cfg.Clock.Now()) && r.hasOthers() {
+	if w.absent.After(r.cfg.Clock.Now()) && r.hasOthers(w.target.Name) {
 		return w.offer(ctx)
 	}
 	if w.lease != nil {
@@ -125,7 +125,7 @@ func (w *worker) hold(ctx context.Context) error {
 	if err == nil && st != nil {
 		err = w.checkPlace(ctx, st)
 	}
-	above := !r.mayTake()
+	above := !r.mayTake(w.target.Name)
 	switch {
 	case err != nil:
 		return err
@@ -134,9 +134,9 @@ func (w *worker) hold(ctx context.Context) error {
 		return w.registerAgain(ctx)
 	case above && !st.offered:
 		if w.freeSince.IsZero() {
-			w.freeSince = time.Now()
+			w.freeSince = r.cfg.Clock.Now()
 		}
-		if time.Since(w.freeSince) < 2*r.cfg.Lease {
+		if r.cfg.Clock.Now().Sub(w.freeSince) < 2*r.cfg.Lease {
 			return nil // a process with fewer may take it
 		}
 	}
@@ -185,7 +185,7 @@ func (w *worker) keep(ctx context.Context) error {
 	r := w.relay
 	const pinnedFor = 10 // leases; by then a process with fewer may have started
 	w.pinned = w.pinned && time.Since(w.since) < pinnedFor*r.cfg.Lease
-	if !w.pinned && r.giveUp() {
+	if !w.pinned && r.giveUp(w.target.Name) {
 		offered := w.offered
 		w.forget()
 		if offered { // the process that has fewer may be the one that could not deliver

@@ -43,7 +43,8 @@ type Config struct {
 	Log    *zap.Logger
 	// Memory is for relays and calls of [CatchUp] that follow each other; nil is fine.
 	Memory *Memory
-	// Clock is the time by which failures are tried again.
+	// Clock is the time by which failures are tried again, and leases that are free are
+	// left to processes with fewer.
 	Clock Clock
 }
 
@@ -82,7 +83,7 @@ type Relay struct {
 	unserved    unserved
 	suspended   map[string]Suspension
 	held, share int
-	processes   int // that share the forwarders, this one included, as of the last beat
+	sharing     sharing
 	beat        time.Time
 }
 
@@ -229,97 +230,6 @@ func (r *Relay) Drain(ctx context.Context) error {
 	}
 }
 
-// mayTake reports whether this process has fewer forwarders than its share.
-func (r *Relay) mayTake() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.held < r.share
-}
-
-func (r *Relay) took() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.held++
-}
-
-func (r *Relay) gave() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.held--
-}
-
-// giveUp reports whether the process has more than its share, and counts one
-// less.
-func (r *Relay) giveUp() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.held <= r.share {
-		return false
-	}
-	r.held--
-	return true
-}
-
-// hasOthers reports whether another process lives that could deliver.
-func (r *Relay) hasOthers() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.processes > 1
-}
-
-// heartbeat shows that the process lives, and learns its share.
-func (r *Relay) heartbeat(ctx context.Context, q querier) error {
-	r.mu.Lock()
-	due := !r.silent && time.Since(r.beat) > r.cfg.Lease/3
-	if due {
-		r.beat = time.Now()
-	}
-	r.mu.Unlock()
-	if !due {
-		return nil
-	}
-	own := r.registers()
-	processes, share, differs, err := r.store.beat(ctx, q, r.cfg.Holder, own.text(), r.cfg.Lease)
-	if err != nil {
-		return err
-	}
-	r.mu.Lock()
-	r.processes, r.share = processes, share
-	r.mu.Unlock()
-	if differs {
-		if err = r.compare(ctx, q); err != nil {
-			return err
-		}
-	}
-	return r.lookForUnserved(ctx, q)
-}
-
-// beat notes that holder lives, and returns how many processes do, how many forwarders
-// are the share of each, and whether another process has registered others than own.
-func (s *Store) beat(ctx context.Context, q querier, holder, own string, lease time.Duration) (processes, share int, differs bool, err error) {
-	columns, values, sets, others := "name, seen_at", s.quote(holder)+", "+s.d.now(), "seen_at = excluded.seen_at", "0"
-	if s.d.compares() {
-		mine := s.quote(own)
-		columns, values, sets = columns+", forwarders", values+", "+mine, sets+", forwarders = excluded.forwarders"
-		others = "(SELECT " + s.d.fn("count") + "(*) FROM " + s.prefix + "workers WHERE forwarders <> " + mine + ")"
-	}
-	_, err = q.ExecContext(ctx, "INSERT INTO "+s.prefix+"workers ("+columns+") VALUES ("+values+") ON CONFLICT (name) DO UPDATE SET "+sets)
-	if err != nil {
-		return 0, 0, false, fmt.Errorf("relay: send a heartbeat: %w", err)
-	}
-	if _, err = q.ExecContext(ctx, "DELETE FROM "+s.prefix+"workers WHERE seen_at < "+s.d.later(-lease)); err != nil {
-		return 0, 0, false, fmt.Errorf("relay: delete processes without a heartbeat: %w", err)
-	}
-	var forwarders, unlike int
-	err = q.QueryRowContext(ctx, "SELECT (SELECT "+s.d.fn("count")+"(*) FROM "+s.prefix+"workers), (SELECT "+s.d.fn("count")+"(*) FROM "+s.prefix+"forwarders WHERE retired_at IS NULL), "+others).
-		Scan(&processes, &forwarders, &unlike)
-	if err != nil {
-		return 0, 0, false, fmt.Errorf("relay: count processes and forwarders: %w", err)
-	}
-	processes = max(processes, 1)
-	return processes, (forwarders + processes - 1) / processes, unlike > 0, nil
-}
-
 var errAudited = errors.New("relay: this database is audited itself, so what a sink executes on it would be new events for that sink, without end: " +
 	"give Start one of the base driver, as sql.Open returns it for the name that driver.Register has as base")
 
@@ -338,10 +248,4 @@ func (r *Relay) unaudited(ctx context.Context) error {
 	}
 	r.plain.Store(true)
 	return nil
-}
-
-// leave forgets a process that stops.
-func (s *Store) leave(ctx context.Context, q querier, holder string) error {
-	_, err := q.ExecContext(ctx, "DELETE FROM "+s.prefix+"workers WHERE name = "+s.quote(holder))
-	return err
 }

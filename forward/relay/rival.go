@@ -95,17 +95,12 @@ func rivals(own, other *registered) (all []rival) {
 }
 
 // compare reports the rivals in other processes that are running.
-func (r *Relay) compare(ctx context.Context, q querier) error {
-	others, err := r.store.registrations(ctx, q)
-	if err != nil {
-		return err
-	}
+func (r *Relay) compare(others []registered) {
 	for i := range others {
 		for _, v := range rivals(&r.own, &others[i]) {
 			r.sayRival(v)
 		}
 	}
-	return nil
 }
 
 // sayRival reports a rival once.
@@ -127,12 +122,22 @@ func (r *Relay) sayRival(v rival) {
 }
 
 // registrations returns what the processes that live have registered.
-func (s *Store) registrations(ctx context.Context, q querier) (all []registered, err error) {
+func (s *Store) registrations(ctx context.Context, q querier) ([]registered, error) {
+	const lately = time.Minute // where all have died, no other has deleted their rows
+	return s.living(ctx, q, "forwarders <> '' AND seen_at > "+s.d.later(-lately))
+}
+
+// others returns what the other processes have registered, as of a heartbeat just now. One
+// that registers nothing is of an earlier version.
+func (s *Store) others(ctx context.Context, q querier, holder string) ([]registered, error) {
+	return s.living(ctx, q, "name <> "+s.quote(holder))
+}
+
+func (s *Store) living(ctx context.Context, q querier, where string) (all []registered, err error) {
 	if !s.d.compares() {
 		return nil, nil
 	}
-	const lately = time.Minute // where all have died, no other has deleted their rows
-	rows, err := q.QueryContext(ctx, "SELECT forwarders FROM "+s.prefix+"workers WHERE forwarders <> '' AND seen_at > "+s.d.later(-lately)+" ORDER BY name")
+	rows, err := q.QueryContext(ctx, "SELECT coalesce(forwarders, '') FROM "+s.prefix+"workers WHERE "+where+" ORDER BY name")
 	if err != nil {
 		return nil, fmt.Errorf("relay: read what other processes have registered: %w", err)
 	}

@@ -1,0 +1,140 @@
+package relay_test
+
+import (
+	"maps"
+	"testing"
+
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+// several are the forwarders of a program, and theirs that of another.
+var several = []string{name, "b/default", "c/default", "d/default"}
+
+const theirs = "e/default"
+
+// shared is a database with the forwarders of two programs. By its clock, which stands
+// still, no process takes a lease because it has been free for long.
+func shared(t *testing.T, f func(w *world)) {
+	t.Helper()
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e)
+		for _, n := range append(several[1:len(several):len(several)], theirs) {
+			w.must(w.store.Register(ctx, w.db, n))
+		}
+		f(w)
+	}, dbtest.PostgresEngines()...)
+}
+
+// has waits until that many of several have each holder.
+func (w *world) has(want map[string]int) {
+	w.Helper()
+	var n map[string]int
+	defer func() {
+		if w.Failed() {
+			w.Logf("they have %v, want %v", n, want)
+		}
+	}()
+	w.until("each has its forwarders", func() bool {
+		n = make(map[string]int)
+		all := w.holders()
+		for _, name := range several {
+			n[all[name]]++
+		}
+		return maps.Equal(n, want)
+	})
+}
+
+// meet waits until processes have learnt of each other, and acted upon it.
+func (w *world) meet(holders ...string) {
+	w.Helper()
+	for range 2 {
+		for _, h := range holders {
+			w.beats(h)
+		}
+		w.ticks(10 * (len(several) + 1))
+	}
+}
+
+// TestOtherSinksBeside: a process gives no lease up for the sake of one with other sinks,
+// whichever was first.
+func TestOtherSinksBeside(t *testing.T) {
+	shared(t, func(w *world) {
+		_, first := w.beside("x", several...)
+		w.has(map[string]int{"x": 4})
+		w.beside("y", theirs)
+		w.meet("x", "y")
+		w.has(map[string]int{"x": 4})
+		w.must(first.Stop(ctx))
+		w.beside("again", several...)
+		w.has(map[string]int{"again": 4})
+		if h := w.holders()[theirs]; h != "y" {
+			w.Errorf("%q has the lease of the other program's, want y", h)
+		}
+	})
+}
+
+// TestTwoBesideOtherSinks: processes of one program halve its sinks, whatever another
+// program has, and one takes all over once the other has stopped or died.
+func TestTwoBesideOtherSinks(t *testing.T) {
+	shared(t, func(w *world) {
+		w.beside("y", theirs)
+		w.beside("x", several...)
+		_, second := w.beside("second", several...)
+		w.has(map[string]int{"x": 2, "second": 2})
+		w.meet("x", "second", "y")
+		w.has(map[string]int{"x": 2, "second": 2})
+		w.must(second.Stop(ctx))
+		w.has(map[string]int{"x": 4})
+		// One that has sent a heartbeat, and then died with the leases.
+		_, err := w.db.ExecContext(ctx, "INSERT INTO aftercommit.workers (name, seen_at, forwarders) SELECT 'dead', clock_timestamp() + interval '1 second', forwarders FROM aftercommit.workers WHERE name = 'x'")
+		w.must(err)
+		_, err = w.db.ExecContext(ctx, "UPDATE aftercommit.forwarders SET holder = 'dead', fence = fence + 1, lease_until = clock_timestamp() + interval '1 second' WHERE name <> '"+theirs+"'")
+		w.must(err)
+		w.has(map[string]int{"x": 4})
+	})
+}
+
+// TestSharedInPart: what only one process has stays there when another comes that has
+// something in common with it.
+func TestSharedInPart(t *testing.T) {
+	shared(t, func(w *world) {
+		w.beside("x", several[:3]...)
+		w.beside("y", several[2], several[3], theirs)
+		w.until("each has its own", func() bool {
+			all := w.holders()
+			return all[several[0]] == "x" && all[several[1]] == "x" && all[several[2]] != "" && all[several[3]] == "y" && all[theirs] == "y"
+		})
+	})
+}
+
+// TestStrayBeside: nor for a process of another environment, which takes nothing.
+func TestStrayBeside(t *testing.T) {
+	shared(t, func(w *world) {
+		w.beside("x", several...)
+		w.has(map[string]int{"x": 4})
+		stray := *w
+		var err error
+		stray.store, err = relay.New(w.e.Dialect, &relay.Options{Environment: "staging"})
+		w.must(err)
+		stray.beside("stray", several...)
+		w.meet("x", "stray")
+		w.has(map[string]int{"x": 4})
+	})
+}
+
+// TestEarlierVersionBeside: a process that does not register all that it has may have any.
+func TestEarlierVersionBeside(t *testing.T) {
+	for what, registers := range map[string]string{"nothing": "NULL", "no text": "''", "some": `'{"forwarders":{}}'`} {
+		t.Run(what, func(t *testing.T) {
+			shared(t, func(w *world) {
+				_, err := w.db.ExecContext(ctx, "INSERT INTO aftercommit.workers (name, seen_at, forwarders) VALUES ('old', '"+future+"', "+registers+")")
+				w.must(err)
+				w.beside("x", several...)
+				w.has(map[string]int{"x": 2, "": 2})
+				w.meet("x")
+				w.has(map[string]int{"x": 2, "": 2})
+			})
+		})
+	}
+}
