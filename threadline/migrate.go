@@ -12,6 +12,10 @@ import (
 // another process that migrates may have.
 const migrateWait = 15 * time.Second
 
+// foreignObjects is the SQLSTATE of what the script refuses, such as a schema of another
+// role.
+const foreignObjects = "AC001"
+
 // Migrate makes the tables, or brings older ones up to date, in one transaction.
 // Functions of an older version it replaces if their owner's rights are this role's.
 // Where nothing is to be done it only looks. Any number of processes may migrate
@@ -42,11 +46,11 @@ func (s *Store) migrate(ctx context.Context) error {
 	}
 	err = s.dialect.migrate(ctx, s)
 	switch {
-	case problem == nil && isRefused(err): // the older function serves as well
+	case problem == nil && (isRefused(err) || hooks.SQLState(err) == foreignObjects): // the older function serves as well
 		return nil
 	case problem == nil:
 		return s.explain(ctx, "migrate", err)
-	case hooks.SQLState(err) == "AC001": // raised by the script: another session has changed the schema
+	case hooks.SQLState(err) == foreignObjects: // another session has changed the schema
 		problem.Problem, problem.Fix, problem.Err = "migrate", "run Store.Check", err
 		return problem
 	case isRefused(err):

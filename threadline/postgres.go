@@ -37,7 +37,7 @@ var (
 func (postgres) script(n names) string {
 	named := strings.NewReplacer(`"threadline"`, pgschema.Ident(n.schema), `'threadline'`, pgtext.Literal(n.schema))
 	return named.Replace(postgresHeader) + pgschema.Script{
-		Program: "threadline", Schema: n.schema, Body: named.Replace(postgresTables), Grants: versionGrant,
+		Program: "threadline", Schema: n.schema, Table: "audit_actions", Body: named.Replace(postgresTables), Grants: versionGrant,
 		Lock: named.Replace("pg_catalog.hashtextextended('threadline', 7355608)"),
 	}.Install()
 }

@@ -99,8 +99,9 @@ func Schema(dialect hooks.Dialect, o *Options) (string, error) {
 }
 
 // Upgrade returns the SQL that brings a journal of an older version to this one,
-// for those who migrate themselves. It is to be run by the owner of the journal's schema:
-// on PostgreSQL it is one statement, on SQLite it needs a transaction.
+// for those who migrate themselves. It is to be run by the journal's owner, by a
+// member of that role, or by a superuser: what is new belongs to the owner in any case.
+// On PostgreSQL it is one statement, on SQLite it needs a transaction.
 func Upgrade(dialect hooks.Dialect, o *Options) (string, error) {
 	j, err := New(dialect, o)
 	if err != nil {

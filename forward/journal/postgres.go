@@ -114,8 +114,9 @@ func (p *postgres) writeError(err error, events int, wait time.Duration) error {
 		grant := p.grants(pgschema.Roles{})
 		return &SetupError{
 			Problem: "the role that the transaction has at its end, by SET ROLE for instance, may not write to the journal",
-			Remedy:  "run as the owner of schema " + p.schema + ", with that role's name: " + grant,
-			Err:     err,
+			Remedy: "run as the owner of schema " + p.schema + ", with that role's name: " + grant +
+				"; if it has these rights, run what journal.Upgrade returns as a superuser: parts of the journal may belong to another role than its owner",
+			Err: err,
 		}
 	}
 	return fmt.Errorf("journal: write %d events: %w", events, err)
@@ -190,7 +191,7 @@ func (p *postgres) schemaSQL() string {
 func (p *postgres) upgradeSQL() string { return p.script(postgresFunctions).Upgrade() }
 
 func (p *postgres) script(body string) pgschema.Script {
-	return pgschema.Script{Program: "aftercommit", Schema: p.schema, Lock: migrateLock, Body: body, Grants: postgresGrants}
+	return pgschema.Script{Program: "aftercommit", Schema: p.schema, Table: "audit_events", Lock: migrateLock, Body: body, Grants: postgresGrants}
 }
 
 func (p *postgres) all() string {

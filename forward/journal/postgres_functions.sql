@@ -1,5 +1,9 @@
 -- The journal's functions, of this version. Run on older ones they replace them.
 
+IF NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {name} AND c.relname = 'schema_versions') THEN
+	RAISE EXCEPTION 'aftercommit: there is no journal in schema % to upgrade: run what journal.Schema returns, or name its schema in Options.Schema', {name}
+		USING ERRCODE = 'AC001';
+END IF;
 IF EXISTS (SELECT FROM {schema}.schema_versions v WHERE v.component = 'journal' AND v.version > 4) THEN
 	RAISE EXCEPTION 'aftercommit: the journal in schema % is of a newer version: build the program that this is from with that one', {name}
 		USING ERRCODE = 'AC001';

@@ -3,6 +3,8 @@ DECLARE
 	had oid[];
 	made boolean := false;
 	given record;
+	-- Functions here run as their owner, and use the tables and the other functions.
+	keeper oid;
 	before text := pg_catalog.current_setting('lock_timeout');
 BEGIN
 	-- Another session that does the same is worth waiting for; a lock that the app holds
@@ -13,7 +15,26 @@ BEGIN
 {before}
 	had := ARRAY(SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {name}
 		UNION ALL SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = {name});
+	keeper := coalesce((SELECT c.relowner FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+			WHERE n.nspname = {name} AND c.relname = {table}),
+		(SELECT r.oid FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner
+			WHERE n.nspname = {name} AND NOT r.rolsuper AND r.rolname <> 'pg_database_owner'),
+		(SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = current_user));
 {body}
+	-- What a superuser or a member of the owner's role has made here, now or by an older
+	-- script, must not stay theirs: the owner's functions could not use it, and would run
+	-- with a superuser's rights.
+	FOR given IN SELECT o.kind, o.name
+		FROM (SELECT 'TABLE', c.oid::pg_catalog.regclass::pg_catalog.text, c.relowner
+				FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+				WHERE n.nspname = {name} AND c.relkind = 'r' AND c.relname = ANY ({ours})
+			UNION ALL SELECT 'FUNCTION', p.oid::pg_catalog.regprocedure::pg_catalog.text, p.proowner
+				FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+				WHERE n.nspname = {name} AND p.proname = ANY ({ours})) o (kind, name, owner)
+		WHERE o.owner <> keeper AND pg_catalog.pg_has_role(o.owner, keeper, 'MEMBER')
+	LOOP
+		EXECUTE pg_catalog.format('ALTER %s %s OWNER TO %I', given.kind, given.name, pg_catalog.pg_get_userbyid(keeper));
+	END LOOP;
 	-- What is new has the rights that are granted on it below and no others: not those
 	-- that the owner's default privileges have given (ALTER DEFAULT PRIVILEGES).
 	FOR given IN SELECT DISTINCT o.kind, o.name, CASE WHEN a.grantee = 0::pg_catalog.oid THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END AS grantee
@@ -32,21 +53,29 @@ BEGIN
 	END LOOP;
 {after}
 	PERFORM pg_catalog.set_config('lock_timeout', before, true); -- for what follows in the same transaction
-EXCEPTION WHEN insufficient_privilege THEN
+EXCEPTION WHEN lock_not_available THEN
+	RAISE EXCEPTION '{program}: another session, an open transaction for instance, holds a lock on what is in schema %: run this again when it is done: %', {name}, SQLERRM
+		USING ERRCODE = 'lock_not_available';
+WHEN insufficient_privilege THEN
 	-- PostgreSQL's own error names neither this role nor those that may.
 	SELECT pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(o.owner)) AS owner,
-		pg_catalog.concat(o.what, CASE WHEN o.rights <> '' THEN pg_catalog.format(', or run as that role: GRANT %s TO %I', o.rights, current_user) END) AS what
+		pg_catalog.concat(o.what, CASE WHEN o.remedy IS NOT NULL
+			THEN pg_catalog.format(', or run as that role: %s', pg_catalog.string_agg(o.remedy, '; ') OVER (PARTITION BY o.rank, o.owner)) END) AS what
 	INTO given
-	FROM (SELECT 1, c.oid::pg_catalog.regclass::pg_catalog.text, c.relowner, ''
-			FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {name}
-		UNION ALL SELECT 1, p.oid::pg_catalog.regprocedure::pg_catalog.text, p.proowner, ''
-			FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = {name}
-		UNION ALL SELECT 2, pg_catalog.format('schema %I', n.nspname), n.nspowner, pg_catalog.format('USAGE, CREATE ON SCHEMA %I', n.nspname)
-			FROM pg_catalog.pg_namespace n WHERE n.nspname = {name}
-		UNION ALL SELECT 3, pg_catalog.format('database %I', d.datname), d.datdba, pg_catalog.format('CREATE ON DATABASE %I', d.datname)
-			FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()) o (rank, what, owner, rights)
+	FROM (SELECT 1, c.oid::pg_catalog.regclass::pg_catalog.text, c.relowner,
+				CASE WHEN c.relowner <> keeper THEN pg_catalog.format('ALTER TABLE %s OWNER TO %I', c.oid::pg_catalog.regclass, pg_catalog.pg_get_userbyid(keeper)) END
+			FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {name} AND c.relname = ANY ({ours})
+		UNION ALL SELECT 1, p.oid::pg_catalog.regprocedure::pg_catalog.text, p.proowner,
+				CASE WHEN p.proowner <> keeper THEN pg_catalog.format('ALTER FUNCTION %s OWNER TO %I', p.oid::pg_catalog.regprocedure, pg_catalog.pg_get_userbyid(keeper)) END
+			FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = {name} AND p.proname = ANY ({ours})
+		UNION ALL SELECT 2, pg_catalog.format('schema %I', n.nspname), CASE pg_catalog.pg_get_userbyid(n.nspowner) WHEN 'pg_database_owner' THEN d.datdba ELSE n.nspowner END,
+				CASE WHEN NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE') OR NOT pg_catalog.has_schema_privilege(n.oid, 'CREATE')
+					THEN pg_catalog.format('GRANT USAGE, CREATE ON SCHEMA %I TO %I', n.nspname, current_user) END
+			FROM pg_catalog.pg_namespace n, pg_catalog.pg_database d WHERE n.nspname = {name} AND d.datname = pg_catalog.current_database()
+		UNION ALL SELECT 3, pg_catalog.format('database %I', d.datname), d.datdba, pg_catalog.format('GRANT CREATE ON DATABASE %I TO %I', d.datname, current_user)
+			FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()) o (rank, what, owner, remedy)
 	WHERE o.rank > 1 OR NOT pg_catalog.pg_has_role(o.owner, 'USAGE')
-	ORDER BY o.rank LIMIT 1;
+	ORDER BY o.rank, o.what LIMIT 1;
 	RAISE EXCEPTION '{program}: %, for role %: run this as role %, which owns %', SQLERRM, pg_catalog.quote_ident(current_user), given.owner, given.what
 		USING ERRCODE = 'insufficient_privilege';
 END

@@ -5,6 +5,7 @@ package pgschema
 
 import (
 	_ "embed" // the frame
+	"regexp"
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
@@ -23,6 +24,9 @@ type Script struct {
 	// Program is what errors begin with.
 	Program string
 	Schema  string
+	// Table is the table whose owner owns all that is made beside it. If it does not
+	// exist yet, all is the schema's owner's, unless that is a superuser.
+	Table string
 	// Lock is an expression of type bigint: the advisory lock that all who run the script
 	// take.
 	Lock string
@@ -36,13 +40,25 @@ type Script struct {
 // objects of another role is refused (AC001).
 func (s Script) Install() string { return s.fill(before, s.Grants) }
 
-// Upgrade returns the script for a schema that exists. It does not look at who owns what
-// in it, so that a superuser may run it, too.
+// Upgrade returns the script for a schema that exists. A superuser may run it, too: what
+// it makes, and what superusers have made there before, it gives to the owner.
 func (s Script) Upgrade() string { return s.fill("", "") }
 
 func (s Script) fill(first, last string) string {
-	filled := strings.NewReplacer("{before}\n", first, "{body}\n", s.Body, "{after}\n", last).Replace(frame)
+	filled := strings.NewReplacer("{before}\n", first, "{body}\n", s.Body, "{after}\n", last,
+		"{table}", pgtext.Literal(s.Table), "{ours}", s.ours()).Replace(frame)
 	return strings.NewReplacer("{program}", s.Program, "{schema}", Ident(s.Schema), "{name}", pgtext.Literal(s.Schema), "{lock}", s.Lock).Replace(filled)
+}
+
+var made = regexp.MustCompile(`CREATE (?:OR REPLACE FUNCTION|TABLE)(?: IF NOT EXISTS)? (?:\{schema\}|"(?:[^"]|"")+")\.(\w+)`)
+
+// ours is an expression for the names of the tables and functions that Body makes.
+func (s Script) ours() string {
+	names := []string{s.Table}
+	for _, m := range made.FindAllStringSubmatch(s.Body, -1) {
+		names = append(names, m[1])
+	}
+	return "'{" + strings.Join(names, ",") + "}'::pg_catalog.name[]"
 }
 
 // Ident quotes a name.
