@@ -172,6 +172,9 @@ func (h *Hub) Work(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error
 	if err = d.journal.Connect(ctx, db); err == nil {
 		err = d.attach(ctx, db)
 	}
+	if err == nil { // the roles of apps may not see how the relay stands
+		err = d.warnMoved(ctx, db, d.queue.places.store)
+	}
 	if err == nil {
 		err = d.runWorkers(ctx, db)
 	}
@@ -217,7 +220,7 @@ func (d *handler) checkQueue(ctx context.Context, conn *sql.DB) error {
 	if err := d.hub.external.Check(ctx, conn, d.db.Dialect); err != nil {
 		return fmt.Errorf("forward: driver %s: %w", d.db.Driver, err)
 	}
-	return d.warnMoved(ctx, conn)
+	return d.warnMoved(ctx, conn, d.relayStore())
 }
 
 // startWorkers starts the Queue's workers of this process.

@@ -18,9 +18,8 @@ import (
 // programs are replaced. That ends when an operator retires the forwarder in the relay.
 
 // warnMoved finds the forwarders that have moved and were not retired in the relay, and
-// warns of them.
-func (d *handler) warnMoved(ctx context.Context, conn *sql.DB) error {
-	store := d.relayStore()
+// warns of them. Without a store it finds none.
+func (d *handler) warnMoved(ctx context.Context, conn *sql.DB, store *relay.Store) error {
 	if store == nil {
 		return nil
 	}

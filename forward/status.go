@@ -44,8 +44,9 @@ type DatabaseStatus struct {
 	Journal int64 `json:"journal"`
 	// Forwarders are those that the relay knows.
 	Forwarders []relay.State `json:"forwarders"`
-	// Jobs are the forwarders that Options.Queue delivers to, where this process works
-	// their jobs: Behind, Oldest, Retrying and Discarded say how all jobs for them stand.
+	// Jobs are, where this process works jobs of Options.Queue, first its own forwarders
+	// and then all others with jobs, which no process may work: Behind, Oldest, Retrying
+	// and Discarded say how all jobs for them stand.
 	Jobs []relay.State `json:"jobs,omitempty"`
 	// JobsErr says why Jobs could not be asked.
 	JobsErr error `json:"jobs_error,omitempty"`
@@ -137,10 +138,11 @@ func (d *handler) jobStates(ctx context.Context) (states []relay.State, err erro
 		st := relay.State{Forwarder: s.name()} // without jobs
 		if i := slices.IndexFunc(found, func(f relay.State) bool { return f.Forwarder == st.Forwarder }); i >= 0 {
 			st = found[i]
+			found = slices.Delete(found, i, i+1)
 		}
 		states = append(states, st)
 	}
-	return states, nil
+	return append(states, found...), nil
 }
 
 // ask asks the database how its forwarders stand.

@@ -205,7 +205,7 @@ func (s *Store) Span(ctx context.Context, db *sql.DB) (n int64, err error) {
 // State is how a forwarder stands.
 type State struct {
 	Forwarder    string    `json:"forwarder"`
-	RegisteredAt time.Time `json:"registered_at"`
+	RegisteredAt time.Time `json:"registered_at,omitzero"`
 	// RetiredAt is zero unless it is retired.
 	RetiredAt time.Time `json:"retired_at,omitzero"`
 	// Holder is the process that has the lease, "" if none has, as after one has died, or

@@ -173,3 +173,25 @@ func TestMoveFromRiver(t *testing.T) {
 		w.behind(0, 0, 0)
 	}, dbtest.PostgresEngines()...)
 }
+
+// TestWorkWarnsOfMove: Hub.Work warns of what the relay still has to deliver, with its
+// number, which the role of an app cannot see.
+func TestWorkWarnsOfMove(t *testing.T) {
+	each(t, func(w *world) {
+		old, _ := w.app(forward.Options{Relay: forward.RelayElsewhere})
+		w.commit(1)
+		w.commit(2)
+		w.must(old.Close())
+		_, moved := w.app(forward.Options{Relay: forward.RelayElsewhere, Queue: river.New(w.river)})
+		w.commit(3)
+		w.must(w.db.Close())
+		atStart := len(moved())
+		w.work()
+		w.until("Hub.Work warns", func() bool { return len(moved()) > atStart }, func() string { return fmt.Sprintf("%+v", moved()) })
+		line := moved()[atStart]
+		if line.ContextMap()["driver"] != "worker" || line.ContextMap()["forwarder"] != forwarder || line.ContextMap()["behind"] != int64(3) || !strings.Contains(line.Message, "Retire") {
+			w.Errorf("line: %+v", line)
+		}
+		w.untilJobs("completed 1")
+	})
+}

@@ -3,10 +3,13 @@ package river_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/forward/journal"
@@ -83,4 +86,37 @@ func (w *world) asked(driver string, want ...relay.State) {
 		return
 	}
 	w.Errorf("%s has no status", driver)
+}
+
+// other is a sink of another program.
+type other struct{ sink }
+
+const otherForwarder = "river_test.other/default"
+
+// TestStatesOfOthers: the process that works jobs has in its Status those that no process
+// works, too.
+func TestStatesOfOthers(t *testing.T) {
+	each(t, func(w *world) {
+		w.start(forward.Async, forward.RelayElsewhere)
+		w.commit(1, 2)
+		w.must(w.db.Close())
+		w.hub = forward.New(&forward.Options{Logger: zap.NewNop(), Queue: river.New(w.river)})
+		w.hub.Register(&other{}, forward.Async)
+		w.work()
+		w.until("the workers have a status", func() bool { return len(w.jobStates()) > 0 }, func() string { return "none" })
+		jobs := w.jobStates()
+		if len(jobs) != 2 || jobs[0] != otherForwarder+" 0" || jobs[1] != forwarder+" 2" {
+			t.Errorf("jobs: %v", jobs)
+		}
+	})
+}
+
+// jobStates returns what Status has of jobs: each forwarder, and how far behind it is.
+func (w *world) jobStates() (all []string) {
+	for _, d := range w.hub.Status(ctx).Databases {
+		for _, s := range d.Jobs {
+			all = append(all, fmt.Sprint(s.Forwarder, " ", s.Behind))
+		}
+	}
+	return all
 }
