@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/internal/sqlitetext"
 )
 
 type sqlite struct{}
@@ -82,13 +83,11 @@ func (sqlite) lazy() bool { return true }
 
 func (sqlite) inventory(n names) string {
 	columns := func(table string) string {
-		return "(SELECT group_concat(name) FROM pragma_table_xinfo(" + sqliteText(n.schema+table) + ", 'main'))"
+		return "(SELECT group_concat(name) FROM pragma_table_xinfo(" + sqlitetext.Literal(n.schema+table) + ", 'main'))"
 	}
 	return "SELECT " + columns("_audit_actions") + ", " + columns("_schema_version") +
-		", EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'view' AND name = " + sqliteText(n.schema+"_record") + "), false, true, '', ''"
+		", EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'view' AND name = " + sqlitetext.Literal(n.schema+"_record") + "), false, true, '', ''"
 }
-
-func sqliteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
 func (sqlite) add(ctx context.Context, s *Store, doc string) (held bool, err error) {
 	_, err = s.db.ExecContext(ctx, "INSERT INTO "+s.names.record+" (doc) VALUES (?)", doc)

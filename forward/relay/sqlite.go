@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/internal/sqlitetext"
 )
 
 // sqlite is the dialect whose cursor is a seq: there is one writer.
@@ -24,7 +26,7 @@ func (sqlite) table() string { return "events" }
 
 func (sqlite) quote(text string) string {
 	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", "\uFFFD"), "\uFFFD")
-	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
+	return sqlitetext.Literal(text)
 }
 
 func (sqlite) read(column string) string { return column }

@@ -12,6 +12,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+	"github.com/go-aftercommit/aftercommit/internal/sqlitetext"
 )
 
 var errNoTables = errors.New("river: River's tables are missing, run river.Migrate or `river migrate-up`")
@@ -90,5 +91,5 @@ func literal(dialect hooks.Dialect, text string) string {
 	if dialect == hooks.Postgres {
 		return pgtext.Literal(text)
 	}
-	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
+	return sqlitetext.Literal(text)
 }
