@@ -105,9 +105,8 @@ func (sqlite) probe(ctx context.Context, c *conn) state {
 	}
 }
 
-// nestedBegin recognises SQLite's refusal of a BEGIN inside a transaction. It
-// has no code of its own (SQLITE_ERROR), only this text, the same in all
-// versions.
+// nestedBegin recognises SQLite's refusal of a BEGIN inside a transaction. Its code is
+// the general one (SQLITE_ERROR), so the text decides, which is the same in all versions.
 func nestedBegin(err error) bool {
 	return strings.Contains(err.Error(), "within a transaction")
 }
@@ -194,8 +193,8 @@ func primaryCode(err error) int64 {
 	return 0
 }
 
-// codeOf reads SQLite's result code from an error: a method Code of modernc and
-// ncruces, a field of mattn, each of a type of its own.
+// codeOf reads SQLite's result code from an error. Errors of modernc and ncruces have a
+// method Code, those of mattn a field; the type of the code differs in each.
 func codeOf(err error) (code int64, ok bool) {
 	v := reflect.ValueOf(err)
 	if m := v.MethodByName("Code"); m.IsValid() && m.Type().NumIn() == 0 && m.Type().NumOut() == 1 {

@@ -66,7 +66,7 @@ func (c *conn) takenBack(back txn.TakenBack) {
 	}
 }
 
-// lose reports events that best effort could not write.
+// lose reports events that could not be written, of what has committed all the same.
 func (c *conn) lose(events []hooks.Event, err error) {
 	if len(events) == 0 {
 		return

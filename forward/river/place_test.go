@@ -183,8 +183,8 @@ func TestJobsWithoutPlace(t *testing.T) {
 	})
 }
 
-// TestCopy: a copy of a database delivers none of the jobs of its original, whether their
-// attempts were over or not, and all of its own.
+// TestCopy: a copy of a database delivers no job that it has from its original, in whatever
+// state that was, and every job that is enqueued in the copy.
 func TestCopy(t *testing.T) {
 	eachOf(t, func(w *world) {
 		w.placeIn("production", 1, 2)

@@ -1,7 +1,7 @@
 // Package txn is what the driver knows of a connection's transactions: what they
 // hold, what of that is written, and how they ended. It has no connection and sends
-// no SQL. It is told what happened, and says what is to be written, kept or dropped,
-// and of what the driver has to report.
+// no SQL. The driver reports to it what happened, and gets back what has to be written,
+// kept, dropped or reported to others.
 //
 // A [Record] is what one transaction holds until it ends: events that the app
 // recorded (Add), events that captured statements are counted in (Capture), functions

@@ -78,8 +78,8 @@ func (t *Tracker) EndRolledBack() hooks.Outcome {
 	return t.End(hooks.RolledBack)
 }
 
-// Abandon ends a transaction of the driver's whose statement has failed: there is
-// nothing to tell of it.
+// Abandon ends a transaction of the driver's whose statement has failed: nothing of it is
+// reported.
 func (t *Tracker) Abandon() {
 	t.forget()
 	t.open, t.ctx = false, nil
