@@ -212,8 +212,6 @@ func (c *conn) rolledBack(ctx context.Context, err error) committed {
 // writeLate writes the events of a transaction that wrote nothing itself, after
 // its COMMIT, in one of their own.
 func (c *conn) writeLate(ctx context.Context, events []hooks.Event, mode hooks.Mode) error {
-	ctx, cancel := c.afterwards(ctx)
-	defer cancel()
 	err := c.writeBehind(ctx, events, mode)
 	if err == nil {
 		return nil
@@ -224,6 +222,8 @@ func (c *conn) writeLate(ctx context.Context, events []hooks.Event, mode hooks.M
 // writeBehind is writeOwn for events of what has committed already: those that are not
 // written are lost. That is no error in best effort.
 func (c *conn) writeBehind(ctx context.Context, events []hooks.Event, mode hooks.Mode) error {
+	ctx, cancel := c.afterwards(ctx)
+	defer cancel()
 	did := c.writeOwn(ctx, events, mode, true)
 	if did.outcome == hooks.RolledBack {
 		c.lose(events, did.err)

@@ -21,8 +21,8 @@ func (c *conn) control(ctx context.Context, j job) (answer, error) {
 		}
 	}
 	if s.Kind != lex.Begin && c.is.local && ctx.Err() == nil {
-		// A statement that took effect could be reported as interrupted, and nobody could
-		// tell the state then.
+		// A driver may report a statement that took effect as interrupted: then it would
+		// not be known which state the connection is in.
 		ctx = context.WithoutCancel(ctx)
 	}
 	var a answer

@@ -25,7 +25,9 @@ func (c *conn) deliver(ctx context.Context) {
 	}
 	ctx = context.WithoutCancel(ctx)
 	if !c.bad { // else they are lost when it is closed
-		c.writeLater(ctx, c.tx.TakeLate())
+		if late := c.tx.TakeLate(); len(late) > 0 {
+			_ = c.writeBehind(ctx, late, hooks.BestEffort)
+		}
 	}
 	for _, e := range c.tx.TakeEnded() {
 		c.tell(ctx, e, !c.bad)
@@ -34,16 +36,6 @@ func (c *conn) deliver(ctx context.Context) {
 
 // errConnGone is for events that were to be written after the end of their transaction.
 var errConnGone = errors.New("driver: the connection was lost or closed after a transaction that wrote nothing, before its audit events could be written")
-
-// writeLater writes events whose transaction has committed without them.
-func (c *conn) writeLater(ctx context.Context, events []hooks.Event) {
-	if len(events) == 0 {
-		return
-	}
-	ctx, cancel := c.afterwards(ctx)
-	defer cancel()
-	_ = c.writeBehind(ctx, events, hooks.BestEffort)
-}
 
 func (c *conn) tell(ctx context.Context, t txn.Ended, usable bool) {
 	outcome := t.Outcome

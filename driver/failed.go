@@ -2,7 +2,6 @@ package driver
 
 import (
 	"context"
-	"slices"
 	"strconv"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
@@ -28,8 +27,7 @@ func (c *conn) captureFailed(ctx context.Context, to *txn.Record, j *job) {
 	if err := c.lookAfter(ctx, j, false); err != nil {
 		return // not on SQLite
 	}
-	j.stmts = slices.Clone(j.stmts)
-	j.names.stmts = j.stmts
+	j.keepStmts()
 	for i := range j.stmts {
 		j.stmts[i].Conditional = true
 	}
@@ -50,9 +48,7 @@ func (c *conn) bareFailed(ctx context.Context, j *job, left bool, err error) {
 	if len(events) == 0 {
 		return
 	}
-	bounded, cancel := c.afterwards(ctx)
-	defer cancel()
-	if c.lostBy(err) || c.writeBehind(bounded, events, r.Mode) != nil {
+	if c.lostBy(err) || c.writeBehind(ctx, events, r.Mode) != nil {
 		c.uncaptured(countWrites(j.stmts), "failed")
 	}
 	c.deliver(ctx)

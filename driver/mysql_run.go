@@ -3,7 +3,6 @@ package driver
 import (
 	"context"
 	"database/sql/driver"
-	"slices"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -210,8 +209,7 @@ func (c *conn) implicitCommit(ctx context.Context, err error) {
 // bareMySQL runs autocommitted statements and forwards their events once they have
 // succeeded.
 func (c *conn) bareMySQL(ctx context.Context, j job) (answer, error) {
-	j.stmts = slices.Clone(j.stmts)
-	j.names.stmts = j.stmts
+	j.keepStmts()
 	if !c.tx.Open() {
 		if err := c.rehearse(ctx, j); err != nil {
 			return answer{}, err
@@ -234,28 +232,11 @@ func (c *conn) bareMySQL(ctx context.Context, j job) (answer, error) {
 	}
 	record := c.newRecord()
 	captured := c.capture(ctx, record, j, a.res)
-	after := func() error {
-		events := record.Pending()
-		if len(events) == 0 {
-			return nil
-		}
-		err := c.writeBehind(ctx, events, record.Mode)
-		c.deliver(ctx)
-		if err != nil {
-			return &notBad{err}
-		}
-		return nil
-	}
+	var n count
 	if a.rows != nil {
-		c.streams++
-		r := &implicitRows{columns: columns{base: a.rows}, c: c, after: after, count: c.newCount(record, a.rows, captured)}
-		a.rows = shapeRows(r, r.saw)
-		return a, nil
+		n = c.newCount(record, a.rows, captured)
 	}
-	if err := after(); err != nil {
-		return answer{}, err
-	}
-	return a, nil
+	return c.answerThen(a, n, func() error { return c.writeAfter(ctx, record) })
 }
 
 // begun follows a BEGIN, which commits a transaction that is open.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -87,8 +88,7 @@ func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 // writeBare runs what must not, or cannot, run in a transaction, and writes its
 // events after it.
 func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
-	stmts := append([]lex.Statement(nil), j.stmts...)
-	j.stmts, j.names.stmts = stmts, stmts
+	j.keepStmts()
 	if err := c.rehearse(ctx, j); err != nil {
 		return answer{}, err
 	}
@@ -104,24 +104,38 @@ func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
 	}
 	r := c.newRecord()
 	c.capture(ctx, r, j, nil)
+	return c.answerThen(a, count{}, func() error { return c.writeAfter(ctx, r) })
+}
+
+// keepStmts gives the job statements of its own, which the next parse on the connection
+// leaves alone.
+func (j *job) keepStmts() {
+	j.stmts = slices.Clone(j.stmts)
+	j.names.stmts = j.stmts
+}
+
+// writeAfter writes the events of statements that were in no transaction, and have taken
+// effect.
+func (c *conn) writeAfter(ctx context.Context, r *txn.Record) error {
 	events := r.Pending()
-	after := func() error {
-		if len(events) == 0 {
-			return nil
-		}
-		bounded, cancel := c.afterwards(ctx)
-		defer cancel()
-		err := c.writeBehind(bounded, events, r.Mode)
-		c.deliver(ctx)
-		if err != nil {
-			return &notBad{err}
-		}
+	if len(events) == 0 {
 		return nil
 	}
+	err := c.writeBehind(ctx, events, r.Mode)
+	c.deliver(ctx)
+	if err != nil {
+		return &notBad{err}
+	}
+	return nil
+}
+
+// answerThen calls after once the app has read the rows of a, or now if it has none. The
+// rows are counted by n.
+func (c *conn) answerThen(a answer, n count, after func() error) (answer, error) {
 	if a.rows != nil {
 		c.streams++
-		rows := &implicitRows{columns: columns{base: a.rows}, c: c, after: after}
-		a.rows = shapeRows(rows, rows.saw)
+		r := &implicitRows{columns: columns{base: a.rows}, c: c, after: after, count: n}
+		a.rows = shapeRows(r, r.saw)
 		return a, nil
 	}
 	if err := after(); err != nil {

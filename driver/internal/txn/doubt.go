@@ -17,9 +17,9 @@ type doubt struct {
 	reset    []string // savepoints that may have been set since the transaction may have ended
 }
 
-// Doubt notes that the savepoint statements among stmts may have taken effect, or
+// doubtStmts notes that the savepoint statements among stmts may have taken effect, or
 // any at all if stmts is nil.
-func (r *Record) Doubt(stmts []lex.Statement) {
+func (r *Record) doubtStmts(stmts []lex.Statement) {
 	d := &r.doubt
 	if d.names == nil {
 		d.names, d.released = make(map[string]int), make(map[string]bool)

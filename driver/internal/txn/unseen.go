@@ -48,7 +48,7 @@ func (t *Tracker) Believe(b Start, w Witness) Changes {
 		t.mayBeOver(&did, stmts, w)
 	}
 	if t.open {
-		t.Doubt(stmts)
+		t.doubtStmts(stmts)
 	}
 	t.agree(&did, b, w)
 	if t.open {
@@ -72,7 +72,7 @@ func (t *Tracker) Ran(b Start, stmts []lex.Statement, how Progress, w Witness) C
 		t.endHalfway(&did, stmts, how, w)
 	}
 	if how != Whole && t.open {
-		t.Doubt(stmts)
+		t.doubtStmts(stmts)
 	}
 	t.agree(&did, b, w)
 	return did
