@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,27 +29,27 @@ func TestAttemptAtAJob(t *testing.T) {
 		// What is refused for good is not divided.
 		"refused": {20, 1, func(context.Context) error { return Permanent("never", down) }, "never"},
 	} {
-		f := &taker{do: func(ctx context.Context, _ []journal.Entry) error { return test.do(ctx) }}
-		limit := time.Minute
-		if test.reason == reasonTimeout {
-			limit = 10 * time.Millisecond
-		}
-		w := newWorld(t, func(h *Hub) { h.Register(f, Sync, Timeout(limit)) })
-		entries := make([]journal.Entry, test.events)
-		for i := range entries {
-			entries[i].ID = uuid.New()
-		}
-		found := w.h.attemptJob(ctx, relay.NewLender(w.conn, 1), w.h.sinks[0], memo{}, false, entries)
-		if n := len(found.Untried) + len(found.Failed); f.times() != test.calls || n != test.events {
-			t.Errorf("%s: %d calls for %d events, want %d for %d", name, f.times(), n, test.calls, test.events)
-		}
-		if len(found.Untried) > 0 && found.Why.Reason != test.reason {
-			t.Errorf("%s: why is %+v, want the reason %s", name, found.Why, test.reason)
-		}
-		for _, failure := range found.Failed {
-			if failure.Reason != test.reason || !failure.Permanent {
-				t.Fatalf("%s: one has failed with %+v, want the reason %s", name, failure, test.reason)
-			}
-		}
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &taker{do: func(ctx context.Context, _ []journal.Entry) error { return test.do(ctx) }}
+				w := newWorld(t, func(h *Hub) { h.Register(f, Sync, Timeout(time.Minute)) })
+				entries := make([]journal.Entry, test.events)
+				for i := range entries {
+					entries[i].ID = uuid.New()
+				}
+				found := w.h.attemptJob(ctx, relay.NewLender(w.conn, 1), w.h.sinks[0], memo{}, false, entries)
+				if n := len(found.Untried) + len(found.Failed); f.times() != test.calls || n != test.events {
+					t.Errorf("%d calls for %d events, want %d for %d", f.times(), n, test.calls, test.events)
+				}
+				if len(found.Untried) > 0 && found.Why.Reason != test.reason {
+					t.Errorf("why is %+v, want the reason %s", found.Why, test.reason)
+				}
+				for _, failure := range found.Failed {
+					if failure.Reason != test.reason || !failure.Permanent {
+						t.Fatalf("one has failed with %+v, want the reason %s", failure, test.reason)
+					}
+				}
+			})
+		})
 	}
 }
