@@ -3,8 +3,10 @@ package river_test
 import (
 	"database/sql"
 	sqldriver "database/sql/driver"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -165,6 +167,93 @@ func TestRunningElsewhere(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestResumeRetryable: with replay a job that was to be tried again later is worked at once.
+func TestResumeRetryable(t *testing.T) {
+	each(t, func(w *world) {
+		w.placeIn("production", 1)
+		later := "now() + interval '1 hour'"
+		if w.e.Dialect == hooks.SQLite {
+			later = "datetime('now', '1 hour')"
+		}
+		w.must(w.bare.ExecContext(ctx, "UPDATE river_job SET state = 'retryable', attempt = 3, scheduled_at = "+later))
+		w.resume("staging", true, 1, "")
+		if got := w.jobs(); got != "available 3" {
+			t.Fatalf("jobs: %s", got)
+		}
+		w.in("staging")
+		w.work()
+		w.untilJobs("completed 4")
+		w.delivered("1")
+	})
+}
+
+// TestResumeTwice: an operator who has given up a job that runs may still have it replayed.
+func TestResumeTwice(t *testing.T) {
+	each(t, func(w *world) {
+		w.placeIn("production", 1)
+		w.attempting("1 minute")
+		w.resume("staging", false, 1, "")
+		w.resume("staging", true, 1, "")
+		w.attempting("20 minutes") // its process is dead
+		w.in("staging")
+		w.work()
+		w.untilJobs("completed 2")
+		w.delivered("1")
+	})
+}
+
+// TestResumeNotes: a job that Resume has cancelled keeps what is left of it, and why.
+func TestResumeNotes(t *testing.T) {
+	each(t, func(w *world) {
+		w.in("production")
+		w.commit(1, 2, 3)
+		w.commit(4)
+		w.must(w.db.Close())
+		events := func(job int) (ids []string) {
+			var text string
+			w.must(w.bare.QueryRowContext(ctx, w.e.Rebind("SELECT "+w.json("args", "events")+" FROM river_job WHERE id = ?"), job).Scan(&text))
+			w.must(json.Unmarshal([]byte(text), &ids))
+			return ids
+		}
+		first, second := events(1), events(2)
+		set := `{"left": ["` + first[1] + `"], "refused": ["` + first[0] + `"], "why": "earlier"}`
+		if w.e.Dialect == hooks.SQLite {
+			w.must(w.bare.ExecContext(ctx, "UPDATE river_job SET metadata = jsonb_set(metadata, '$.aftercommit_note', jsonb('"+set+"')) WHERE id = 1"))
+		} else {
+			w.must(w.bare.ExecContext(ctx, "UPDATE river_job SET metadata = jsonb_set(metadata, '{aftercommit_note}', '"+set+"') WHERE id = 1"))
+		}
+		w.must(w.bare.ExecContext(ctx, "UPDATE river_job SET state = 'running', attempt = 1, attempted_at = "+w.past("1 minute")+" WHERE id = 2"))
+		w.resume("staging", false, 2, "")
+		for job, want := range map[int][]string{1: {first[1], first[0]}, 2: second} {
+			var text string
+			w.must(w.bare.QueryRowContext(ctx, w.e.Rebind("SELECT "+w.json("metadata", "aftercommit_note")+" FROM river_job WHERE id = ?"), job).Scan(&text))
+			var note struct {
+				Left    []string
+				Refused []string
+				Why     string
+			}
+			w.must(json.Unmarshal([]byte(text), &note))
+			if !slices.Equal(note.Left, want) || note.Refused != nil || !strings.Contains(note.Why, "Resume without replay") || !strings.Contains(note.Why, "production, and this is ") || !strings.HasSuffix(note.Why, " staging") {
+				t.Errorf("job %d notes %s, want %v left", job, text, want)
+			}
+		}
+		w.resume("staging", true, 1, "") // the dead letter, too
+		w.retry(1)
+		w.in("staging")
+		w.work()
+		w.until("job 1 is completed", func() bool { return strings.HasPrefix(w.jobs(), "completed 1") }, w.jobs)
+		w.delivered("1 2") // and not 3, which was accepted
+	})
+}
+
+// json is a member of a column as text.
+func (w *world) json(column, key string) string {
+	if w.e.Dialect == hooks.SQLite {
+		return "json(" + column + " -> '$." + key + "')"
+	}
+	return "(" + column + " -> '" + key + "')::text"
 }
 
 // TestJobsWithoutPlace: those that an earlier version has enqueued are delivered.

@@ -21,8 +21,9 @@ var errOwn = errors.New("all of its jobs were enqueued here, so there is nothing
 //
 // With replay they become this database's own, and are worked at once: the forwarder gets
 // their events, some of them perhaps a second time. Dead letters become its own, too, for
-// [Retry]. Without replay the jobs are cancelled. They are dead letters then, which a later
-// Resume with replay, and Retry, still deliver.
+// [Retry]. Without replay the jobs are cancelled, with a note of the events that are left and
+// of both places. They are dead letters then, which a later Resume with replay, and Retry,
+// still deliver.
 //
 // schema is that of River's tables, as in [Migrate]. environment must be that of the
 // programs that work the jobs ([forward.Options]); under any other one Resume would take
@@ -51,7 +52,7 @@ func Resume(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, forw
 
 // decide changes a forwarder's jobs of other places, in one statement: River has no call
 // that changes args, and its JobCancel would reach a later attempt of a job that is retried
-// at once. A job that runs stays with its attempt. changed also counts dead letters.
+// at once. A job that runs stays with its attempt; an earlier decision about it is replaced. changed also counts dead letters.
 func decide(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, forwarder, place string, replay bool) (waited, changed int, err error) {
 	table, err := jobTable(ctx, db, dialect, schema)
 	if err != nil {
@@ -85,23 +86,32 @@ func decide(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, forw
 	return waited, changed, nil
 }
 
-// decisions are expressions for decide.
+// decisions are expressions for decide. A cancelled job notes what its attempts have not
+// delivered, in the form of a job that is refused: see package forward's memo.
 type decisions struct{ place, adopt, cancel string }
+
+const whyCancelled = "river.Resume without replay: the job was enqueued in "
 
 var (
 	decisionsPostgres = decisions{
 		place: "pg_catalog.jsonb_extract_path_text(args, 'place')",
-		adopt: "args = pg_catalog.jsonb_set(args, '{place}', pg_catalog.to_jsonb({here}::pg_catalog.text)), state = CASE WHEN state = 'scheduled' THEN 'available' ELSE state END," +
-			" scheduled_at = CASE WHEN state = 'scheduled' THEN pg_catalog.now() ELSE scheduled_at END",
+		adopt: "args = pg_catalog.jsonb_set(args, '{place}', pg_catalog.to_jsonb({here}::pg_catalog.text)), metadata = pg_catalog.jsonb_delete(metadata, 'cancel_attempted_at'::pg_catalog.text)," +
+			" state = CASE WHEN state IN ('scheduled', 'retryable') THEN 'available' ELSE state END, scheduled_at = CASE WHEN state IN ('scheduled', 'retryable') THEN pg_catalog.now() ELSE scheduled_at END",
 		cancel: "state = CASE WHEN state = 'running' THEN state ELSE 'cancelled' END, finalized_at = CASE WHEN state = 'running' THEN NULL ELSE pg_catalog.now() END," +
-			" metadata = CASE WHEN state = 'running' THEN pg_catalog.jsonb_set(metadata, '{cancel_attempted_at}', pg_catalog.to_jsonb(pg_catalog.now())) ELSE metadata END",
+			" metadata = pg_catalog.jsonb_set(CASE WHEN state = 'running' THEN pg_catalog.jsonb_set(metadata, '{cancel_attempted_at}', pg_catalog.to_jsonb(pg_catalog.now())) ELSE metadata END, '{" + noteKey + "}'," +
+			" pg_catalog.jsonb_build_object('left', pg_catalog.jsonb_concat(coalesce(pg_catalog.jsonb_extract_path(metadata, '" + noteKey + "', 'left'), pg_catalog.jsonb_extract_path(metadata, 'aftercommit_rest')," +
+			" pg_catalog.jsonb_extract_path(args, 'events'), '[]'), coalesce(pg_catalog.jsonb_extract_path(metadata, '" + noteKey + "', 'refused'), '[]'))," +
+			" 'why', pg_catalog.concat('" + whyCancelled + "', pg_catalog.jsonb_extract_path_text(args, 'place'), ', and this is ', {here}::pg_catalog.text)))",
 	}
 	// What is no JSON is cancelled by a worker.
 	decisionsSQLite = decisions{
 		place: "CASE WHEN typeof(args) <> 'text' OR json_valid(args) THEN json_extract(args, '$.place') END",
-		adopt: "args = jsonb_set(args, '$.place', {here}), state = CASE WHEN state = 'scheduled' THEN 'available' ELSE state END," +
-			" scheduled_at = CASE WHEN state = 'scheduled' THEN datetime('now', 'subsec') ELSE scheduled_at END",
+		adopt: "args = jsonb_set(args, '$.place', {here}), metadata = jsonb_remove(metadata, '$.cancel_attempted_at')," +
+			" state = CASE WHEN state IN ('scheduled', 'retryable') THEN 'available' ELSE state END, scheduled_at = CASE WHEN state IN ('scheduled', 'retryable') THEN datetime('now', 'subsec') ELSE scheduled_at END",
 		cancel: "state = CASE WHEN state = 'running' THEN state ELSE 'cancelled' END, finalized_at = CASE WHEN state = 'running' THEN NULL ELSE datetime('now', 'subsec') END," +
-			" metadata = CASE WHEN state = 'running' THEN jsonb_set(metadata, '$.cancel_attempted_at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now')) ELSE metadata END",
+			" metadata = jsonb_set(CASE WHEN state = 'running' THEN jsonb_set(metadata, '$.cancel_attempted_at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now')) ELSE metadata END, '$." + noteKey + "'," +
+			" jsonb_object('left', (SELECT jsonb_group_array(value) FROM (SELECT value FROM json_each(coalesce(metadata -> '$." + noteKey + ".left', metadata -> '$.aftercommit_rest', args -> '$.events', '[]'))" +
+			" UNION ALL SELECT value FROM json_each(coalesce(metadata -> '$." + noteKey + ".refused', '[]'))))," +
+			" 'why', '" + whyCancelled + "' || json_extract(args, '$.place') || ', and this is ' || {here}))",
 	}
 )
