@@ -65,9 +65,12 @@ func WithMode(m hooks.Mode) Option {
 
 // DefaultActor is the actor of events whose contexts name none, for a program
 // that acts on its own behalf, such as a nightly job. So do those whose contexts name
-// one that is not known; see [hooks.Actor.IsKnown].
+// one that is not known; see [hooks.Actor.IsKnown]. The zero Actor is refused.
 func DefaultActor(a hooks.Actor) Option {
 	return func(c *config) error {
+		if a.IsZero() {
+			return errors.New("DefaultActor is empty: give it a Type, and an ID unless the Type is system or anonymous, or leave the option out")
+		}
 		_, err := hooks.Prepare(hooks.Event{Action: "actor.checked", Actor: a})
 		c.actor = a
 		return err

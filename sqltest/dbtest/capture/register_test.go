@@ -72,6 +72,8 @@ func TestRegisterMistakes(t *testing.T) {
 		"a nil Hub":              {func() { driver.Register(name(), "sqlite", (*forward.Hub)(nil), driver.Capture(driver.AllTables())) }, []string{"nil hook", "forward.New"}},
 		"Do of nothing":          {func() { hooks.Do(ctx(), hooks.Values{}, nil) }, []string{"nil function"}},
 		"an actor without an ID": {func() { driver.Register(name(), "sqlite", w.hub, driver.DefaultActor(hooks.Actor{Type: hooks.Job})) }, []string{"actor.id"}},
+		"no actor":               {func() { driver.Register(name(), "sqlite", w.hub, driver.DefaultActor(hooks.Actor{})) }, []string{"DefaultActor is empty", "Type"}},
+		"no key column":          {func() { driver.Register(name(), "sqlite", w.hub, driver.KeyColumn("")) }, []string{"KeyColumn is empty"}},
 		"no such dialect":        {func() { driver.Register(name(), "sqlite", w.hub, driver.WithDialect("oracle")) }, []string{"oracle", "hooks.Postgres"}},
 		"no such mode":           {func() { driver.Register(name(), "sqlite", w.hub, driver.WithMode(9)) }, []string{"mode 9"}},
 		"no room":                {func() { driver.Register(name(), "sqlite", w.hub, driver.Limits(0, 1)) }, []string{"positive"}},
