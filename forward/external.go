@@ -13,6 +13,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
 // Queue delivers to async forwarders instead of the relay; see
@@ -149,6 +150,7 @@ const workerConns = 4
 // journal, USAGE on its schema and EXECUTE on its functions, and what the Queue says, see
 // package river.
 func (h *Hub) Work(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error {
+	db = nildb.Replace(db)
 	d := h.newHandler(hooks.Database{Driver: "worker", Dialect: dialect})
 	d.asked = true
 	if err := h.journaled(); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
 
@@ -27,6 +28,7 @@ import (
 // time that a call may take. A Hub without forwarders is an error: register those of the
 // apps.
 func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error {
+	db = nildb.Replace(db)
 	d := h.newHandler(hooks.Database{Driver: "relay", Dialect: dialect})
 	d.asked = true
 	if err := h.journaled(); err != nil {

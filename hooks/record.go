@@ -100,7 +100,7 @@ func Wrapped(ctx context.Context, h Handle) (bool, error) {
 }
 
 func send(ctx context.Context, h Handle, p *Parcel) error {
-	if h == nil {
+	if isNil(h) {
 		return errors.New("hooks: nil handle: pass the *sql.DB, *sql.Tx or *sql.Conn that the statement belongs to")
 	}
 	if _, err := h.ExecContext(context.WithValue(ctx, parcelKey{}, p), Statement); err != nil {
@@ -113,6 +113,20 @@ func send(ctx context.Context, h Handle, p *Parcel) error {
 		return ErrNotWrapped
 	}
 	return nil
+}
+
+func isNil(h Handle) bool {
+	switch h := h.(type) {
+	case nil:
+		return true
+	case *sql.DB:
+		return h == nil
+	case *sql.Tx:
+		return h == nil
+	case *sql.Conn:
+		return h == nil
+	}
+	return false
 }
 
 // Parcel is what travels in the context of a [Statement] from Record to the

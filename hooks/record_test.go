@@ -150,6 +150,9 @@ func TestNothingToDoIsAnError(t *testing.T) {
 	h := &handle{wrapped: true}
 	for name, err := range map[string]error{
 		"nil handle":     hooks.Record(ctx, nil, hooks.Event{Action: "order.placed"}),
+		"nil DB":         hooks.Record(ctx, (*sql.DB)(nil), hooks.Event{Action: "order.placed"}),
+		"nil Tx":         hooks.OnCommit(ctx, (*sql.Tx)(nil), func(context.Context) {}),
+		"nil Conn":       hooks.OnRollback(ctx, (*sql.Conn)(nil), func(context.Context) {}),
 		"nil OnCommit":   hooks.OnCommit(ctx, h, nil),
 		"nil OnRollback": hooks.OnRollback(ctx, h, nil),
 	} {

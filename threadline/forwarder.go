@@ -11,6 +11,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
 var (
@@ -56,6 +57,7 @@ func (f *Forwarder) SameDatabase() bool { return f.opts.Store == nil }
 // may not use their schema is another, "insufficient_privilege". On SQLite it changes
 // nothing, as the connection may never write: there the first Forward makes them.
 func (f *Forwarder) Attach(ctx context.Context, db *sql.DB) error {
+	db = nildb.Replace(db)
 	if f.opts.Store != nil {
 		return permanent(f.opts.Store.Check(ctx))
 	}

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
 // Store keeps and reads the timeline in one database. It is safe for concurrent
@@ -32,7 +33,7 @@ type Options struct {
 // NewStore returns the timeline in db. It does no I/O; [Store.Migrate] makes the
 // tables, [Store.Check] says whether they are there.
 func NewStore(db *sql.DB, dialect hooks.Dialect, opts *Options) *Store {
-	s := &Store{db: db, speaks: dialect, dialect: dialects[dialect]}
+	s := &Store{db: nildb.Replace(db), speaks: dialect, dialect: dialects[dialect]}
 	if s.dialect != nil {
 		s.names = s.dialect.names(opts.schema())
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
 // Versions of the tables and functions; the table schema_versions keeps it.
@@ -118,7 +119,7 @@ func (j *Journal) Schema() string { return j.schema }
 // alone. On PostgreSQL nothing is asked again after the first success. If an
 // operator has to do something, the error is a [*SetupError].
 func (j *Journal) Connect(ctx context.Context, db *sql.DB) error {
-	return j.store.connect(ctx, db, !j.noMigrate)
+	return j.store.connect(ctx, nildb.Replace(db), !j.noMigrate)
 }
 
 // Write writes f.Events in the transaction that f.Conn is in, in one statement.
@@ -139,5 +140,5 @@ func (j *Journal) Write(ctx context.Context, f hooks.Flush) (written bool, err e
 // cannot be decided here and now: the transaction is in progress, or prepared;
 // the server is a standby; on SQLite, another connection is writing.
 func (j *Journal) Ended(ctx context.Context, db *sql.DB, tokens ...int64) (bool, error) {
-	return j.store.ended(ctx, db, tokens)
+	return j.store.ended(ctx, nildb.Replace(db), tokens)
 }

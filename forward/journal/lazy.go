@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
 // Check is Connect for a connection that may never write: on SQLite it changes
@@ -13,6 +15,9 @@ import (
 // that cannot be asked now, because it is locked for instance, is no error:
 // [Journal.ConnectWithin] finds out, before the first Write.
 func (j *Journal) Check(ctx context.Context, db *sql.DB) error {
+	if db == nil {
+		return fmt.Errorf("journal: %w", nildb.Err)
+	}
 	s, ok := j.store.(*sqlite)
 	if !ok {
 		return j.Connect(ctx, db)
@@ -34,6 +39,7 @@ func (j *Journal) Check(ctx context.Context, db *sql.DB) error {
 // makes is committed or rolled back with it. After an error the caller must roll
 // the transaction back, or to a savepoint from before the call.
 func (j *Journal) ConnectWithin(ctx context.Context, db *sql.DB) error {
+	db = nildb.Replace(db)
 	s, ok := j.store.(*sqlite)
 	if !ok {
 		return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
 // Query selects entries. The zero value selects all.
@@ -55,6 +56,7 @@ func (q Query) where(literal func(time.Time) string) string {
 // ByID returns the entries of those events that are in the journal, in the
 // order of Seq. On PostgreSQL it needs EXECUTE on the function entries alone.
 func (j *Journal) ByID(ctx context.Context, db *sql.DB, ids []uuid.UUID) ([]Entry, error) {
+	db = nildb.Replace(db)
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -65,6 +67,7 @@ func (j *Journal) ByID(ctx context.Context, db *sql.DB, ids []uuid.UUID) ([]Entr
 // List returns a page of entries in the order of Seq, also those that are
 // [Entry.Unreadable]. It needs SELECT on the table.
 func (j *Journal) List(ctx context.Context, db *sql.DB, q Query) ([]Entry, error) {
+	db = nildb.Replace(db)
 	limit := q.Limit
 	switch {
 	case limit < 0:
@@ -125,6 +128,7 @@ func (j *Journal) Select(ctx context.Context, q Querier, rest string) ([]Entry, 
 
 // Count returns how many entries q selects; its Limit does not matter.
 func (j *Journal) Count(ctx context.Context, db *sql.DB, q Query) (int64, error) {
+	db = nildb.Replace(db)
 	var n int64
 	if err := db.QueryRowContext(ctx, j.store.count(q)).Scan(&n); err != nil && !j.Missing(err) {
 		return 0, j.store.explain(ctx, db, fmt.Errorf("journal: count: %w", err), true)

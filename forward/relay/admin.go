@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
 // Failed is an entry that a forwarder has refused.
@@ -32,6 +34,7 @@ type Failed struct {
 // it is zero. An empty name stands for all forwarders; one that was never registered is
 // an error.
 func (s *Store) Failures(ctx context.Context, db *sql.DB, forwarder string, discarded bool, limit int) (failed []Failed, err error) {
+	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
 	const most = 1000
 	switch {
@@ -131,6 +134,7 @@ func (s *Store) selected(sel *Selection, c *cursor) string {
 // them, and returns how many. The relay delivers them within seconds, in the
 // order of the journal, beside what is new. With dry it only counts.
 func (s *Store) Replay(ctx context.Context, db *sql.DB, sel Selection, dry bool) (n int64, err error) {
+	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
 	if err = sel.check(); err != nil {
 		return 0, err
@@ -159,6 +163,7 @@ func (s *Store) replayQuery(forwarder, selected string) string {
 // the journal from being purged, and returns how many. Without ids it forgets
 // all. A name that was never registered is an error.
 func (s *Store) Dismiss(ctx context.Context, db *sql.DB, forwarder string, ids ...uuid.UUID) (n int64, err error) {
+	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
 	query := "DELETE FROM " + s.prefix + "failures WHERE state = '" + stateDiscarded + "' AND forwarder = " + s.quote(forwarder)
 	if len(ids) > 0 {
@@ -174,6 +179,7 @@ func (s *Store) Dismiss(ctx context.Context, db *sql.DB, forwarder string, ids .
 // nothing in the journal. A program that still has it warns, and when it is started
 // again registers it anew.
 func (s *Store) Retire(ctx context.Context, db *sql.DB, forwarder string) (err error) {
+	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
 	if _, err := s.cursorOf(ctx, db, forwarder); err != nil {
 		return err
@@ -194,6 +200,7 @@ func (s *Store) Retire(ctx context.Context, db *sql.DB, forwarder string) (err e
 // Span returns the distance from the oldest to the newest entry of the journal,
 // which is at least how many there are.
 func (s *Store) Span(ctx context.Context, db *sql.DB) (n int64, err error) {
+	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
 	err = db.QueryRowContext(ctx, "SELECT coalesce("+s.d.fn("max")+"(seq) - "+s.d.fn("min")+"(seq) + 1, 0) FROM "+s.events()).Scan(&n)
 	if err != nil {
@@ -231,6 +238,7 @@ type State struct {
 
 // States returns how all forwarders stand.
 func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err error) {
+	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
 	place, err := s.place(ctx, db)
 	if err != nil {

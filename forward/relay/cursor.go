@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
 
@@ -37,13 +38,13 @@ var (
 // Register registers a forwarder, unless it is registered already. It gets what is
 // committed from now on. One that was retired starts again.
 func (s *Store) Register(ctx context.Context, db *sql.DB, name string) error {
-	return s.register(ctx, db, name, Mark{})
+	return s.register(ctx, nildb.Replace(db), name, Mark{})
 }
 
 // RegisterFrom is Register for a cursor that starts earlier, at a mark, if that is
 // of this database.
 func (s *Store) RegisterFrom(ctx context.Context, db *sql.DB, name string, from Mark) error {
-	return s.register(ctx, db, name, from)
+	return s.register(ctx, nildb.Replace(db), name, from)
 }
 
 func (s *Store) register(ctx context.Context, db querier, name string, from Mark) (err error) {
@@ -73,6 +74,7 @@ func (s *Store) register(ctx context.Context, db querier, name string, from Mark
 // runs elsewhere as another role. It calls a function of the journal, which exists on
 // PostgreSQL only.
 func (s *Store) Announce(ctx context.Context, db *sql.DB, name string) (err error) {
+	db = nildb.Replace(db)
 	schema := pgschema.Ident(s.journal.Schema())
 	defer s.explainRight(ctx, db, &err, "run as the owner, and again after an upgrade: GRANT USAGE ON SCHEMA "+schema+" TO {role}; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA "+schema+" TO {role}")
 	place, err := s.place(ctx, db)
@@ -87,6 +89,7 @@ func (s *Store) Announce(ctx context.Context, db *sql.DB, name string) (err erro
 
 // Registered reports whether a forwarder has a cursor, and is not retired.
 func (s *Store) Registered(ctx context.Context, db *sql.DB, name string) (known bool, err error) {
+	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
 	return s.registered(ctx, db, name)
 }

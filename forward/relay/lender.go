@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
 // Lender lends connections of a pool to sinks. A call of a sink holds none while it waits for
@@ -21,6 +23,7 @@ type Lender struct {
 // NewLender returns a Lender of the connections of db but for spare ones, which are left to
 // what uses db by itself; one is lent in any case.
 func NewLender(db *sql.DB, spare int) *Lender {
+	db = nildb.Replace(db)
 	l := &Lender{db: db}
 	if most := db.Stats().MaxOpenConnections; most > 0 {
 		l.turns = make(chan struct{}, max(1, most-spare))

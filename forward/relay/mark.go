@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
 // Mark is a moment of a database, from which a forwarder may be registered later.
@@ -13,6 +15,7 @@ type Mark struct{ place, at string }
 // Mark returns that of now. It writes nothing and needs no tables, so a standby has
 // it too. On SQLite it is the zero value.
 func (s *Store) Mark(ctx context.Context, db *sql.DB) (m Mark, err error) {
+	db = nildb.Replace(db)
 	at := s.d.mark()
 	if at == "" {
 		return Mark{}, nil

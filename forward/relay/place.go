@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
@@ -25,6 +26,7 @@ func (s *Store) place(ctx context.Context, q querier) (string, error) {
 // empty, and needs no right but to connect. Jobs of a Queue carry it. On SQLite it has the
 // Environment only.
 func (s *Store) Place(ctx context.Context, db *sql.DB) (string, error) {
+	db = nildb.Replace(db)
 	place, err := s.place(ctx, db)
 	if err != nil {
 		return "", fmt.Errorf("relay: ask which database this is: %w", err)

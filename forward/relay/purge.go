@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
 // PurgeOptions of [Store.Purge].
@@ -33,6 +35,7 @@ type Purged struct {
 // discarded, until that is replayed or dismissed; [Store.Retire] frees what a
 // forwarder keeps. Each run that deletes is written down.
 func (s *Store) Purge(ctx context.Context, db *sql.DB, o PurgeOptions) (p Purged, err error) {
+	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
 	const usual = 1000
 	if o.Batch == 0 {

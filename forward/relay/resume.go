@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
 // errOwn is what Resume returns for a forwarder that needs no decision: a suspended one,
@@ -25,6 +27,7 @@ var errOwn = errors.New("its cursor belongs to this database, so there is nothin
 // is an error, and changes nothing, while one runs that has the forwarder and another
 // environment. On SQLite that is known of a process of Hub.Relay only.
 func (s *Store) Resume(ctx context.Context, db *sql.DB, forwarder string, replay bool) (n int64, err error) {
+	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
 	if _, err = s.cursorOf(ctx, db, forwarder); err != nil {
 		return 0, err

@@ -7,11 +7,14 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
 // Settle notes that a forwarder has accepted entries without the relay, which then
 // leaves them out.
 func (s *Store) Settle(ctx context.Context, db *sql.DB, forwarder string, ids []uuid.UUID) (err error) {
+	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
 	return s.accept(ctx, db, forwarder, ids)
 }
@@ -34,6 +37,7 @@ func (s *Store) accept(ctx context.Context, q querier, forwarder string, ids []u
 // whether the relay still has the forwarder; if not, nothing is noted. Without ids it only
 // asks. On PostgreSQL it needs EXECUTE on a function of the journal.
 func (s *Store) HandOver(ctx context.Context, db *sql.DB, forwarder string, ids []uuid.UUID) (has bool, err error) {
+	db = nildb.Replace(db)
 	if query := s.d.handOver(s, forwarder, ids); query != "" {
 		err = db.QueryRowContext(ctx, query).Scan(&has)
 		return has, wrap("hand events over", forwarder, err)
@@ -59,6 +63,7 @@ type Refusal struct {
 // Refuse notes that a forwarder has refused entries for good without the relay,
 // which then leaves them out: they are discarded, as after the relay's own attempt.
 func (s *Store) Refuse(ctx context.Context, db *sql.DB, forwarder string, refusals []Refusal) (err error) {
+	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
 	now := time.Now()
 	ids, verdicts := make([]uuid.UUID, len(refusals)), make([]verdict, len(refusals))

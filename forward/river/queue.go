@@ -16,6 +16,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
@@ -97,7 +98,7 @@ func (q *Queue) Enqueue(ctx context.Context, conn *sql.DB, dialect hooks.Dialect
 		}
 	}
 	// Neither begins nor ends anything on conn: see hooks.Flush.
-	tx, err := conn.BeginTx(ctx, nil)
+	tx, err := nildb.Replace(conn).BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("river: insert jobs: %w", err)
 	}

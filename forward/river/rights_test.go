@@ -118,6 +118,11 @@ func TestMisuse(t *testing.T) {
 	says("Resume", err, "db is nil")
 	_, err = river.States(ctx, nil, hooks.Postgres, "")
 	says("States", err, "db is nil")
+	q := river.New(nil)
+	says("Enqueue", q.Enqueue(ctx, nil, hooks.Postgres, []forward.Job{{Forwarder: forwarder, MaxAttempts: 1}}), "db is nil")
+	says("Check", q.Check(ctx, nil, hooks.Postgres), "db is nil")
+	_, err = q.Start(ctx, forward.Worker{Dialect: hooks.Postgres})
+	says("Start", err, "db is nil")
 	each(t, func(w *world) {
 		w.start(forward.Async, forward.RelayElsewhere)
 		w.commit(1)
