@@ -30,9 +30,9 @@ type batch struct {
 	hung bool
 	// told is set once observers were notified of what was logged.
 	told bool
-	// wait and due are when to look again for an outcome.
-	wait time.Duration
-	due  time.Time
+	// looks are those for an outcome that have not found one; due is when to look again.
+	looks int
+	due   time.Time
 }
 
 // End implements [hooks.Handler]. For its own events it takes at most the timeout of a

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"go.uber.org/zap"
+
+	"github.com/go-aftercommit/aftercommit/internal/backoff"
 )
 
 var errLeftOut = errors.New("a forwarder is left out")
@@ -31,12 +33,11 @@ func (d *handler) lookAgain(pool *sql.DB) {
 		defer done()
 		defer d.queue.restarted()
 		due := false // the Queue's workers do not serve yet what is attached
-		for pause := firstPause; d.leftOut.rest(ctx, pause) && (due || d.hasLeftOut()); {
-			pause = min(2*pause, lastPause)
+		for n := 1; d.leftOut.rest(ctx, backoff.After(n, firstPause, lastPause)) && (due || d.hasLeftOut()); n++ {
 			if d.attachAgain(ctx, pool) {
 				d.restartRelay(ctx)
 				d.haltWorkers(ctx)
-				due, pause = true, firstPause // the other forwarders wait too
+				due, n = true, 0 // the other forwarders wait too
 			}
 			due = due && !d.workAgain(ctx, pool)
 		}

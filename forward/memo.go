@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/internal/backoff"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
@@ -84,7 +85,7 @@ func (m *memo) next(job *Job, f *relay.Findings, up, ending bool) Verdict {
 		v.Next, v.Note = JobDiscarded, n.over()
 	default:
 		if v.Next = JobWaits; !ending {
-			v.Wait = jobPause(m.Waits)
+			v.Wait = backoff.After(m.Waits+1, firstWait, lastWait)
 		}
 		if !f.Proved {
 			n.Waits = m.Waits + 1
@@ -118,12 +119,6 @@ func (m *memo) sort(f *relay.Findings) (n memo, untried int) {
 	untried, n.Failed = len(n.Left), len(again)+len(failed)
 	n.Left = slices.Concat(n.Left, again, failed)
 	return n, untried
-}
-
-// jobPause is how long a job waits after an attempt that does not count.
-func jobPause(waits int) time.Duration {
-	const longest = 6 // 64 s
-	return min(time.Second<<min(waits, longest), time.Minute)
 }
 
 // jobError returns an error for what an attempt has found, nil if nothing failed.

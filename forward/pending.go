@@ -7,22 +7,23 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/backoff"
 )
 
 const (
 	// maxPending is how many transactions of a database may wait in memory. Further
 	// ones stay in the journal and are reported as discarded.
 	maxPending = 1000
-	// An outcome that was not known is looked for again after a second, then
-	// after twice the time, up to a minute.
+	// An outcome that was not known is looked for again after firstWait, then with a
+	// backoff up to lastWait.
 	firstWait = time.Second
 	lastWait  = time.Minute
 )
 
 // later sets when b is due again.
 func (b *batch) later(now time.Time) {
-	b.wait = min(max(2*b.wait, firstWait), lastWait)
-	b.due = now.Add(b.wait)
+	b.looks++
+	b.due = now.Add(backoff.After(b.looks, firstWait, lastWait))
 }
 
 // pending are the batches that wait for a connection. The zero value is empty.

@@ -11,10 +11,10 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/backoff"
 )
 
-// Attempts to start beside the app follow each other after a quarter of a second,
-// then twice the time, up to half a minute. A commit with events, or a flush that failed,
+// Attempts to start beside the app back off from firstPause to lastPause. A commit with events, or a flush that failed,
 // brings the next one forward, to a second after the last.
 const (
 	firstPause  = 250 * time.Millisecond
@@ -130,13 +130,11 @@ func (d *handler) tryAgain(cause error) {
 	d.sayWaits(cause)
 	go func() {
 		defer done()
-		pause := firstPause
-		for d.starter.rest(ctx, pause) && !d.started.Load() {
+		for n := 1; d.starter.rest(ctx, backoff.After(n, firstPause, lastPause)) && !d.started.Load(); n++ {
 			err := d.attempt(ctx)
 			if err != nil && d.starter.waitFor(err) {
 				d.sayWaits(err)
 			}
-			pause = min(2*pause, lastPause)
 		}
 	}()
 }

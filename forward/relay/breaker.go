@@ -1,9 +1,13 @@
 package relay
 
-import "time"
+import (
+	"time"
 
-// A lane that is suspended is tried again after a second, then after twice the time,
-// up to a minute.
+	"github.com/go-aftercommit/aftercommit/internal/backoff"
+)
+
+// A lane that is suspended is tried again after firstPause, then with a backoff up to
+// lastPause.
 const (
 	firstPause = time.Second
 	lastPause  = time.Minute
@@ -11,12 +15,14 @@ const (
 
 // pause is a time without calls, which grows as long as it is followed by another.
 type pause struct {
+	n      int // how many follow each other
 	length time.Duration
 	until  time.Time
 }
 
 func (p *pause) begin(now time.Time) {
-	p.length = min(max(2*p.length, firstPause), lastPause)
+	p.n++
+	p.length = backoff.After(p.n, firstPause, lastPause)
 	p.until = now.Add(p.length)
 }
 

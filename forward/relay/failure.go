@@ -18,10 +18,10 @@ const (
 	stateDiscarded = "discarded"
 )
 
-// backoff is the wait after an attempt, which counts from 1: attempt⁴ and 15
+// retryAfter is the pause after a failed attempt that is counted, from 1: attempt⁴ and 15
 // seconds, and up to a tenth more, so that what failed together does not come
 // back together.
-func backoff(attempt int) time.Duration {
+func retryAfter(attempt int) time.Duration {
 	a := time.Duration(attempt)
 	d := a*a*a*a*time.Second + 15*time.Second
 	return d + rand.N(d/10)
@@ -43,7 +43,7 @@ type verdict struct {
 }
 
 func judge(id uuid.UUID, f Failure, attempts, most int, now time.Time) verdict {
-	v := verdict{id: id, failure: f, attempts: attempts, next: now.Add(backoff(attempts))}
+	v := verdict{id: id, failure: f, attempts: attempts, next: now.Add(retryAfter(attempts))}
 	v.discard = f.Permanent || attempts >= most
 	return v
 }
