@@ -93,8 +93,20 @@ func (l *lease) stuck(now time.Time, ttl time.Duration) bool {
 func (w *worker) drop() {
 	if w.lease != nil {
 		w.relay.gave()
+		w.unpin()
 	}
 	w.forget()
+}
+
+// extra reports whether the lease is pinned, and was not on offer: no other process took it.
+func (w *worker) extra() bool { return !w.pinned.IsZero() && !w.offered }
+
+// unpin makes the lease as likely to be given up as others.
+func (w *worker) unpin() {
+	if w.extra() {
+		w.relay.ordinary()
+	}
+	w.pinned = time.Time{}
 }
 
 // forget is drop without the count.
@@ -102,7 +114,7 @@ func (w *worker) forget() {
 	if w.lease != nil {
 		w.relay.keeper.remove(w.lease)
 	}
-	w.lease, w.cursor, w.pinned, w.offered, w.trail = nil, nil, false, false, trail{}
+	w.lease, w.cursor, w.trail = nil, nil, trail{}
 }
 
 // hold keeps the lease, or takes it if it is free. Above its share a process takes one that
@@ -169,11 +181,15 @@ func (w *worker) take(ctx context.Context, above, offered bool) error {
 	if c == nil {
 		return w.registerAgain(ctx)
 	}
-	r.took()
+	if w.offered = offered; above || offered {
+		const leases = 10 // by then a process with fewer may have started
+		w.pinned = r.cfg.Clock.Now().Add(leases * r.cfg.Lease)
+	}
+	r.took(w.extra())
 	if c.fence != w.fence+1 {
 		w.ahead = nil // another process, or an operator, has moved the cursor
 	}
-	w.cursor, w.fence, w.since, w.asked, w.freeSince, w.pinned, w.offered = c, c.fence, start, start, time.Time{}, above || offered, offered
+	w.cursor, w.fence, w.since, w.asked, w.freeSince = c, c.fence, start, start, time.Time{}
 	w.lease = &lease{name: c.name, fence: c.fence, until: start.Add(ttl)}
 	r.keeper.add(w.lease)
 	return w.readDue(ctx)
@@ -183,12 +199,13 @@ func (w *worker) take(ctx context.Context, above, offered bool) error {
 // each lease, it reads what is due and renews the lease if the keeper does not.
 func (w *worker) keep(ctx context.Context) error {
 	r := w.relay
-	const pinnedFor = 10 // leases; by then a process with fewer may have started
-	w.pinned = w.pinned && time.Since(w.since) < pinnedFor*r.cfg.Lease
-	if !w.pinned && r.giveUp(w.target.Name) {
-		offered := w.offered
+	pinned := !w.pinned.IsZero()
+	switch {
+	case pinned && !r.cfg.Clock.Now().Before(w.pinned):
+		w.unpin()
+	case !pinned && r.giveUp(w.target.Name):
 		w.forget()
-		if offered { // the process that has fewer may be the one that could not deliver
+		if w.offered { // the process that has fewer may be the one that could not deliver
 			w.absent = r.cfg.Clock.Now().Add(firstPause)
 			return r.store.offer(ctx, w.conn, w.target.Name, r.cfg.Holder)
 		}

@@ -43,8 +43,8 @@ type Config struct {
 	Log    *zap.Logger
 	// Memory is for relays and calls of [CatchUp] that follow each other; nil is fine.
 	Memory *Memory
-	// Clock is the time by which failures are tried again, and leases that are free are
-	// left to processes with fewer.
+	// Clock is the time by which failures are tried again, and leases are left to
+	// processes with fewer.
 	Clock Clock
 }
 
@@ -83,6 +83,7 @@ type Relay struct {
 	unserved    unserved
 	suspended   map[string]Suspension
 	held, share int
+	extra       int // of those held
 	sharing     sharing
 	beat        time.Time
 }

@@ -59,10 +59,15 @@ func (r *Relay) mayTake(name string) bool {
 	return r.held < r.share || r.sharing.alone(name)
 }
 
-func (r *Relay) took() {
+// took notes that the process has one more; extra, that it is above the share because no
+// other process took it: the others are not to be given up for that.
+func (r *Relay) took(extra bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.held++
+	if extra {
+		r.extra++
+	}
 }
 
 func (r *Relay) gave() {
@@ -71,12 +76,19 @@ func (r *Relay) gave() {
 	r.held--
 }
 
+// ordinary notes that one is not extra any more.
+func (r *Relay) ordinary() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.extra--
+}
+
 // giveUp reports whether the process has more than its share, and others may have this
 // forwarder. It counts one less then.
 func (r *Relay) giveUp(name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.held <= r.share || r.sharing.alone(name) {
+	if r.held-r.extra <= r.share || r.sharing.alone(name) {
 		return false
 	}
 	r.held--

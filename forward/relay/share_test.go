@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestSharing(t *testing.T) {
@@ -88,5 +89,44 @@ func TestWhatIsNotShared(t *testing.T) {
 	}
 	if r.giveUp("a") || !r.giveUp("b") || r.giveUp("b") {
 		t.Error("it gives up b alone, once")
+	}
+}
+
+// TestExtra: for a lease that was taken above the share no other is given up, until it
+// counts like them.
+func TestExtra(t *testing.T) {
+	r := &Relay{share: 2, sharing: sharing{"a": 1, "b": 1, "c": 1}}
+	for _, extra := range []bool{false, false, true} {
+		r.took(extra)
+	}
+	if r.mayTake("d") || r.giveUp("a") {
+		t.Error("it takes another, or gives one up")
+	}
+	r.ordinary()
+	if !r.giveUp("a") || r.giveUp("b") {
+		t.Error("it does not give up one")
+	}
+	r.keeper = newKeeper(r)
+	for _, test := range []struct {
+		pinned  time.Time
+		offered bool
+		extra   int
+	}{
+		{},
+		{pinned: time.Now(), extra: 1},
+		{pinned: time.Now(), offered: true},
+	} {
+		for name, ends := range map[string]func(*worker){"lost": (*worker).drop, "unpinned": (*worker).unpin} {
+			w := &worker{relay: r, lease: &lease{}, pinned: test.pinned, offered: test.offered}
+			r.held, r.extra = 2, 0
+			r.took(w.extra())
+			if r.held != 3 || r.extra != test.extra {
+				t.Errorf("%d held, %d extra; want 3 and %d", r.held, r.extra, test.extra)
+			}
+			ends(w)
+			if held := map[string]int{"lost": 2, "unpinned": 3}[name]; r.held != held || r.extra != 0 || w.extra() || !w.pinned.IsZero() {
+				t.Errorf("%s: %d held, %d extra; want %d and 0", name, r.held, r.extra, held)
+			}
+		}
 	}
 }

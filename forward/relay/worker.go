@@ -30,8 +30,10 @@ type worker struct {
 	// freeSince is when this worker first saw the lease free, while the process had its
 	// share already.
 	freeSince time.Time
-	pinned    bool // the lease was taken above the share, or from an offer
-	offered   bool // the lease was taken from a process that could not deliver
+	// pinned is until when the last lease is kept though it is above the share; zero if it
+	// was taken within the share, and not from an offer.
+	pinned  time.Time
+	offered bool // the last lease was taken from a process that could not deliver
 	// absent is until when this worker leaves the lease to other processes, if there are
 	// any: it could not deliver.
 	absent time.Time

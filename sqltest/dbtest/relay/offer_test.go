@@ -22,6 +22,11 @@ const offering = 1500 * time.Millisecond
 // The database and the clock are those of w.
 func (w *world) beside(holder string, names ...string) (*world, *relay.Relay) {
 	w.Helper()
+	return w.besideFor(offering, holder, names...)
+}
+
+func (w *world) besideFor(lease time.Duration, holder string, names ...string) (*world, *relay.Relay) {
+	w.Helper()
 	other := *w
 	other.sink = &sink{}
 	other.db = dbtest.Open(w.T, w.e.Driver, w.dsn)
@@ -33,7 +38,7 @@ func (w *world) beside(holder string, names ...string) (*world, *relay.Relay) {
 		target.Name = n
 		targets = append(targets, target)
 	}
-	return &other, other.start(relay.Config{Holder: holder, Lease: offering, Targets: targets})
+	return &other, other.start(relay.Config{Holder: holder, Lease: lease, Targets: targets})
 }
 
 // broken is beside with sinks that accept nothing, until they are suspended.

@@ -3,6 +3,7 @@ package relay_test
 import (
 	"maps"
 	"testing"
+	"time"
 
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
@@ -124,16 +125,26 @@ func TestStrayBeside(t *testing.T) {
 }
 
 // TestEarlierVersionBeside: a process that does not register all that it has may have any.
+// If it takes none another process does, and gives up none of those that it has for that.
 func TestEarlierVersionBeside(t *testing.T) {
+	const y = `{"forwarders":{"e/default":{}},"complete":true}` // all have to be compared
 	for what, registers := range map[string]string{"nothing": "NULL", "no text": "''", "some": `'{"forwarders":{}}'`} {
 		t.Run(what, func(t *testing.T) {
 			shared(t, func(w *world) {
-				_, err := w.db.ExecContext(ctx, "INSERT INTO aftercommit.workers (name, seen_at, forwarders) VALUES ('old', '"+future+"', "+registers+")")
+				_, err := w.db.ExecContext(ctx, "INSERT INTO aftercommit.workers (name, seen_at, forwarders) VALUES ('old', '"+future+"', "+registers+"), ('y', '"+future+"', '"+y+"')")
 				w.must(err)
-				w.beside("x", several...)
+				w.besideFor(lasting, "x", several...)
 				w.has(map[string]int{"x": 2, "": 2})
-				w.meet("x")
-				w.has(map[string]int{"x": 2, "": 2})
+				for range 2 {
+					w.ticks(50)
+					w.has(map[string]int{"x": 2, "": 2})
+					w.clock.pass(2*lasting + time.Second) // they are free for long enough
+					w.has(map[string]int{"x": 4})
+					w.ticks(50)
+					w.has(map[string]int{"x": 4})
+					w.clock.pass(10*lasting + time.Second) // another process may have started
+					w.has(map[string]int{"x": 2, "": 2})
+				}
 			})
 		})
 	}
