@@ -47,8 +47,10 @@
 // sequence and SELECT on river_migration. Workers use the role of the app's
 // connections, unless they are elsewhere. Their role needs SELECT, UPDATE and DELETE on
 // river_job; SELECT, INSERT, UPDATE and DELETE on river_leader and river_queue; and SELECT
-// on river_migration; and of the journal the same as an app's role. In a schema that is
-// named, each role needs USAGE on it.
+// on river_migration; and of the journal the same as an app's role. [States] needs SELECT
+// on river_job, [Retry] and [Resume] UPDATE as well, and SELECT on river_queue. In a schema
+// that is named, each role needs USAGE on it. The error for what is missing names the role,
+// the owner and the GRANT, or the schema that has such tables.
 //
 // An app that has a River of its own gives this one another schema (Schema of
 // Config): the client that leads a schema discards stuck jobs of kinds that it

@@ -13,11 +13,12 @@ import (
 // Migrate makes River's tables or brings them up to date, in a schema that
 // exists, or where River looks by itself if that is empty. It is the same as
 // River's own `river migrate-up`.
-func Migrate(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema string) error {
+func Migrate(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema string) (err error) {
 	driver, err := newDriver(dialect, db)
 	if err != nil {
 		return err
 	}
+	defer explain(ctx, db, dialect, schema, toMigrate, &err)
 	m, err := rivermigrate.New(driver, &rivermigrate.Config{Schema: schema})
 	if err != nil {
 		return fmt.Errorf("river: migrate: %w", err)

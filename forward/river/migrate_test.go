@@ -10,20 +10,27 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// TestRemovingRiversTables: what the README has for that leaves nothing.
+// removeTables removes River's tables, as the README has it.
+func (w *world) removeTables() {
+	w.Helper()
+	down := &rivermigrate.MigrateOpts{TargetVersion: -1}
+	if w.e.Dialect == hooks.SQLite {
+		m, err := rivermigrate.New(riversqlite.New(w.bare), nil)
+		w.must(err)
+		w.must(m.Migrate(ctx, rivermigrate.DirectionDown, down))
+		return
+	}
+	m, err := rivermigrate.New(riverdatabasesql.New(w.bare), nil)
+	w.must(err)
+	w.must(m.Migrate(ctx, rivermigrate.DirectionDown, down))
+}
+
 func TestRemovingRiversTables(t *testing.T) {
 	each(t, func(w *world) {
+		w.removeTables()
 		made := "SELECT count(*) FROM pg_catalog.pg_class WHERE relname LIKE 'river%'"
-		down := &rivermigrate.MigrateOpts{TargetVersion: -1}
 		if w.e.Dialect == hooks.SQLite {
 			made = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'river%'"
-			m, err := rivermigrate.New(riversqlite.New(w.bare), nil)
-			w.must(err)
-			w.must(m.Migrate(ctx, rivermigrate.DirectionDown, down))
-		} else {
-			m, err := rivermigrate.New(riverdatabasesql.New(w.bare), nil)
-			w.must(err)
-			w.must(m.Migrate(ctx, rivermigrate.DirectionDown, down))
 		}
 		var n int
 		w.must(w.bare.QueryRowContext(ctx, made).Scan(&n))

@@ -112,7 +112,7 @@ func (q *Queue) Enqueue(ctx context.Context, conn *sql.DB, dialect hooks.Dialect
 // Check implements [forward.Queue]: it looks for River's tables and for the right
 // to insert jobs.
 func (q *Queue) Check(ctx context.Context, conn *sql.DB, dialect hooks.Dialect) error {
-	return checkTables(ctx, conn, dialect, q.config.Schema, insertRights, toInsert)
+	return checkTables(ctx, conn, dialect, q.config.Schema, toInsert)
 }
 
 // Start implements [forward.Queue]: it starts a River client.
@@ -121,7 +121,7 @@ func (q *Queue) Start(ctx context.Context, w forward.Worker) (forward.Workers, e
 	if err != nil {
 		return nil, err
 	}
-	if err = checkTables(ctx, w.DB, w.Dialect, q.config.Schema, workRights, toWork); err != nil {
+	if err = checkTables(ctx, w.DB, w.Dialect, q.config.Schema, toWork); err != nil {
 		return nil, err
 	}
 	config := q.config

@@ -33,6 +33,7 @@ func Resume(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, forw
 	if err != nil {
 		return 0, err
 	}
+	defer explain(ctx, db, dialect, schema, toDecide, &err)
 	store, err := relay.New(dialect, &relay.Options{Environment: environment})
 	if err != nil {
 		return 0, fmt.Errorf("river: resume: %w", err)

@@ -22,6 +22,7 @@ func Retry(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, forwa
 	if err != nil {
 		return 0, err
 	}
+	defer explain(ctx, db, dialect, schema, toDecide, &err)
 	const page = 100
 	params := riverqueue.NewJobListParams().Kinds(Kind).Queues(QueueName(forwarder)).
 		States(rivertype.JobStateCancelled, rivertype.JobStateDiscarded).

@@ -1,9 +1,6 @@
 package river
 
 import (
-	"context"
-	"database/sql"
-	"fmt"
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
@@ -17,62 +14,74 @@ type right struct {
 	names    []string
 }
 
-const (
-	toInsert = "insert jobs"
-	toWork   = "work jobs"
-)
+// purpose is what a role is to do with River's tables.
+type purpose struct {
+	what   string
+	rights []right
+	// instead is what else to do where rights are missing, "" for nothing.
+	instead string
+	// makes says that the tables need not be there: the role makes them.
+	makes bool
+}
+
+const asOwner = "or connect as that role"
 
 var (
 	// River inserts ON CONFLICT DO NOTHING, which takes SELECT.
-	insertRights = []right{
+	toInsert = purpose{what: "insert jobs", rights: []right{
 		{on: "river_job", names: []string{"INSERT", "SELECT"}},
 		{on: "river_job_id_seq", names: []string{"USAGE"}, sequence: true},
 		{on: "river_migration", names: []string{"SELECT"}},
-	}
-	workRights = []right{
+	}}
+	toWork = purpose{what: "work jobs", rights: []right{
 		{on: "river_job", names: []string{"SELECT", "UPDATE", "DELETE"}},
 		{on: "river_leader", names: []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 		{on: "river_queue", names: []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 		{on: "river_migration", names: []string{"SELECT"}},
-	}
+	}, instead: "or work the jobs of an app as another role: set Options.Relay to RelayElsewhere in the app, and call Hub.Work as that role"}
+	toRead   = purpose{what: "read how jobs stand", rights: []right{{on: "river_job", names: []string{"SELECT"}}}, instead: asOwner}
+	toDecide = purpose{what: "change jobs", rights: []right{
+		{on: "river_job", names: []string{"SELECT", "UPDATE"}},
+		{on: "river_queue", names: []string{"SELECT"}},
+	}, instead: asOwner}
+	toMigrate = purpose{what: "make River's tables", makes: true, instead: asOwner}
 )
 
-// checkRights says what this role lacks.
-func checkRights(ctx context.Context, db *sql.DB, schema string, rights []right, purpose string) error {
-	var all []string
-	for _, r := range rights {
+// held is an expression that says whether this role has the rights on the tables of a
+// schema that there are: what an older River lacks is not for rights to say.
+func (p purpose) held(schemaOID string) string {
+	all := []string{"true"}
+	for _, r := range p.rights {
 		kind := "table"
 		if r.sequence {
 			kind = "sequence"
 		}
 		for _, name := range r.names {
-			all = append(all, "coalesce(pg_catalog.has_"+kind+"_privilege(pg_catalog.to_regclass("+pgtext.Literal(qualified(schema, r.on))+"), '"+name+"'), false)")
+			all = append(all, "coalesce((SELECT pg_catalog.has_"+kind+"_privilege(c.oid, '"+name+"') FROM pg_catalog.pg_class c WHERE c.relnamespace = "+schemaOID+
+				" AND c.relname = "+pgtext.Literal(r.on)+"), true)")
 		}
 	}
-	var may bool
-	if err := db.QueryRowContext(ctx, "SELECT "+strings.Join(all, " AND ")).Scan(&may); err != nil {
-		return fmt.Errorf("river: look for the right to %s: %w", purpose, err)
-	}
-	if !may {
-		return lacking(ctx, db, schema, rights, purpose)
-	}
-	return nil
+	return strings.Join(all, " AND ")
 }
 
-// lacking is the error for a role that lacks rights.
-func lacking(ctx context.Context, db *sql.DB, schema string, rights []right, purpose string) error {
-	var grants []string
-	if schema != "" {
-		grants = append(grants, "GRANT USAGE ON SCHEMA "+pgschema.Ident(schema)+" TO {role}")
+// grants are the statements that give {role} the rights. The schema is named only if
+// statements name it, or the role may not use it.
+func (p purpose) grants(s *setup, schema string) string {
+	use, name := "USAGE", schema
+	if p.makes {
+		use = "USAGE, CREATE"
 	}
-	for _, r := range rights {
+	var all []string
+	if schema != "" || !s.usable || p.makes {
+		name = s.schema
+		all = append(all, "GRANT "+use+" ON SCHEMA "+pgschema.Ident(name)+" TO {role}")
+	}
+	for _, r := range p.rights {
 		kind := ""
 		if r.sequence {
 			kind = "SEQUENCE "
 		}
-		grants = append(grants, "GRANT "+strings.Join(r.names, ", ")+" ON "+kind+qualified(schema, r.on)+" TO {role}")
+		all = append(all, "GRANT "+strings.Join(r.names, ", ")+" ON "+kind+qualified(name, r.on)+" TO {role}")
 	}
-	roles := pgschema.Ask(ctx, db, schema)
-	return fmt.Errorf("river: %s may not %s: run as the owner of River's tables: %s; jobs may be worked elsewhere, by another role: set Options.Relay to RelayElsewhere here, and call Hub.Work there",
-		roles.Who(), purpose, roles.Grant(strings.Join(grants, "; ")))
+	return strings.Join(all, "; ")
 }

@@ -19,6 +19,7 @@ func States(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema strin
 	if _, err = newDriver(dialect, db); err != nil {
 		return nil, err
 	}
+	defer explain(ctx, db, dialect, schema, toRead, &err)
 	table, err := jobTable(ctx, db, dialect, schema)
 	if err != nil {
 		return nil, err
