@@ -27,6 +27,7 @@ type sink struct {
 	rivals    said        // identities that jobs had
 	elsewhere said        // places that jobs had, and where they were worked
 	moving    atomic.Bool // from the relay to the Queue: the relay still has it
+	isNew     atomic.Bool // to the relay, which is to be logged once that is committed
 	proof     proof
 	short     func() string // its shortIdentity, which each job carries
 }

@@ -55,6 +55,7 @@ func (d *handler) End(ctx context.Context, end hooks.Ended) hooks.Outcome {
 	}
 	if end.Outcome == hooks.Committed && done {
 		d.registered.Store(true) // in the flush of these events, or before
+		d.sayNew()
 	}
 	if !done {
 		d.postpone(b)

@@ -33,22 +33,31 @@ func (d *handler) warnMoved(ctx context.Context, conn *sql.DB, store *relay.Stor
 		switch {
 		case err == nil && has:
 			s.moving.Store(true)
-			d.sayMoved(s, &st, "the relay leaves out what has a job from now on, and still has to deliver the rest")
+			d.sayMoved(s, &st, listed, "leaves out what has a job from now on")
 		case err == nil:
 		case hooks.SQLState(err) != undefinedFunction && hooks.SQLState(err) != insufficientPrivilege && !d.journal.Missing(err):
 			return fmt.Errorf("forward: driver %s: %w", d.db.Driver, err)
 		case listed:
-			d.sayMoved(s, &st, "the relay still has to deliver what was committed before, and will deliver again what has a job: "+
-				"to avoid that, run journal.Upgrade, grant EXECUTE on the journal's functions, and restart this program")
+			d.sayMoved(s, &st, true, "will deliver again what has a job (to avoid that, run journal.Upgrade, grant EXECUTE on the journal's functions, and restart this program)")
 		}
 	}
 	return nil
 }
 
-func (d *handler) sayMoved(s *sink, st *relay.State, what string) {
-	d.log().Warn("aftercommit: a forwarder has moved from the relay to the Queue: "+what+
-		"; once no program without Options.Queue writes here any more, run Hub.Relay of a Hub without it until relay.Store.States has the forwarder no longer behind, then call relay.Store.Retire",
-		zap.String("driver", d.db.Driver), zap.String("forwarder", s.name()), zap.Int64("behind", st.Behind))
+// sayMoved warns that the relay still has s. known says that st is how it stands there,
+// which the roles of apps may not see.
+func (d *handler) sayMoved(s *sink, st *relay.State, known bool, does string) {
+	fs := []zap.Field{zap.String("driver", d.db.Driver), zap.String("forwarder", s.name())}
+	owes := "may still have to deliver what was committed before"
+	if known {
+		owes = "has nothing else to deliver now"
+		if st.Behind+st.Retrying > 0 {
+			owes = "still has to deliver what else was committed before"
+		}
+		fs = append(fs, zap.Int64("behind", st.Behind), zap.Int64("retrying", st.Retrying))
+	}
+	d.log().Warn("aftercommit: a forwarder has moved from the relay to the Queue: the relay "+does+", and "+owes+
+		"; once no program without Options.Queue writes here any more, run Hub.Relay of a Hub without it until relay.Store.States has the forwarder no longer behind, then call relay.Store.Retire", fs...)
 }
 
 // statesOf returns the states of forwarders that are not retired, by name, if the role may

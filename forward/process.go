@@ -115,20 +115,35 @@ func (d *handler) setUpRelay(ctx context.Context, db *sql.DB) error {
 	return d.attach(ctx, db)
 }
 
-// register makes a forwarder's cursor, and logs what the new one does not reach.
+// register makes a forwarder's cursor. What a new one does not reach is logged once it is
+// committed.
 func (d *handler) register(ctx context.Context, db *sql.DB, s *sink) error {
 	store := d.queue.store
 	known, err := store.Registered(ctx, db, s.name())
 	if err == nil {
 		err = store.RegisterFrom(ctx, db, s.name(), d.starter.from())
 	}
-	inFlush := d.dialect.local() && !d.asked // which may be rolled back
-	if err == nil && !known && !inFlush {
-		d.log().Info("aftercommit: the relay registered a forwarder, which gets what is committed from now on; "+
+	if err != nil {
+		return err
+	}
+	s.isNew.Store(!known)
+	if inFlush := d.dialect.local() && !d.asked; !inFlush { // which may be rolled back
+		d.sayNew()
+	}
+	return nil
+}
+
+// sayNew logs which forwarders were registered just now: those have got nothing that was
+// committed before, whoever was to deliver it.
+func (d *handler) sayNew() {
+	for _, s := range d.sinks {
+		if !s.isNew.Swap(false) {
+			continue
+		}
+		d.log().Info("aftercommit: a forwarder was registered, and the relay delivers to it what is committed from now on (on SQLite without Hub.Relay, commits do); "+
 			"for earlier entries call relay.Store.Replay with this Forwarder and a From; if it has moved here from a Queue, call Hub.Work of a Hub with Options.Queue until no job waits for it",
 			zap.String("driver", d.db.Driver), zap.String("forwarder", s.name()), zap.Time("from", d.hub.now().UTC()))
 	}
-	return err
 }
 
 // checkPool returns an error if db cannot be that of a process for delivery: if it speaks

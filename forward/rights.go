@@ -53,7 +53,10 @@ func (e *unregisteredError) Unwrap() error { return e.err }
 // cannot: too many are registered, or another transaction keeps the registration locked.
 func (d *handler) announceSinks(ctx context.Context, conn *sql.DB) (later, err error) {
 	for _, s := range d.sinks {
+		// A journal of an earlier version cannot be asked; what is new is not known then.
+		known, unknown := d.queue.store.HandOver(ctx, conn, s.name(), nil)
 		err := d.queue.store.Announce(ctx, conn, s.name())
+		s.isNew.Store(err == nil && unknown == nil && !known)
 		switch hooks.SQLState(err) {
 		case tooManyForwarders, lockNotAvailable, concurrentUpdate:
 			later = &unregisteredError{err}
@@ -63,6 +66,7 @@ func (d *handler) announceSinks(ctx context.Context, conn *sql.DB) (later, err e
 			}
 		}
 	}
+	d.sayNew()
 	return later, nil
 }
 

@@ -218,8 +218,9 @@ type State struct {
 	// Holder is the process that has the lease, "" if none has, as after one has died, or
 	// while the sink is suspended in each of several processes.
 	Holder string `json:"holder,omitempty"`
-	// Behind is how many committed entries it has not got; Oldest is when the
-	// first of them was recorded, zero if that cannot be read.
+	// Behind is how many committed entries it has not got, without those that it has
+	// accepted within Commit, or that have jobs of a Queue; Oldest is when the first of
+	// them was recorded, zero if that cannot be read.
 	Behind int64     `json:"behind"`
 	Oldest time.Time `json:"oldest,omitzero"`
 	// Retrying and Discarded count failures.

@@ -176,12 +176,12 @@ func (s *Store) left(ctx context.Context, q querier, name, bound string) (left b
 	return left, wrap("look whether it is behind", name, err)
 }
 
-// behind returns how many entries a cursor has yet to pass, and when the first of them
-// was recorded.
+// behind returns how many entries a cursor has yet to pass, without those that are settled,
+// and when the first of them was recorded.
 func (s *Store) behind(ctx context.Context, q querier, c *cursor) (n int64, oldest time.Time, err error) {
 	parts := s.d.behind(c)
 	for i, part := range parts {
-		parts[i] = "SELECT " + s.d.fn("count") + "(*) AS n, " + s.d.fn("min") + "(e.recorded_at) AS oldest FROM " + s.events() + " e WHERE " + part
+		parts[i] = "SELECT " + s.d.fn("count") + "(*) AS n, " + s.d.fn("min") + "(e.recorded_at) AS oldest FROM " + s.events() + " e WHERE " + part + s.handedOver(c.name)
 	}
 	err = q.QueryRowContext(ctx, "SELECT CAST("+s.d.fn("sum")+"(n) AS bigint), "+s.d.fn("min")+"(oldest) FROM ("+strings.Join(parts, " UNION ALL ")+") parts").
 		Scan(&n, readable{moment{&oldest}})

@@ -77,8 +77,8 @@ func (s *Store) Refuse(ctx context.Context, db *sql.DB, forwarder string, refusa
 	return s.accept(ctx, db, forwarder, ids)
 }
 
-// handedOver is unsettled for an async forwarder, of which nothing is settled unless it has
-// moved to a Queue: that is looked for once.
+// handedOver is unsettled for a forwarder of which nothing may be settled, such as an async
+// one that has not moved to a Queue: that is looked for once.
 func (s *Store) handedOver(forwarder string) string {
 	return " AND (NOT EXISTS (SELECT 1 FROM " + s.prefix + "settled any_one WHERE any_one.forwarder = " + s.quote(forwarder) + ") OR " +
 		strings.TrimPrefix(s.unsettled(forwarder), " AND ") + ")"

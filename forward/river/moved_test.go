@@ -147,35 +147,70 @@ func (w *world) moveToRiver(asApp, asOwner func()) {
 }
 
 // TestMoveFromRiver: jobs that wait when programs go back to the relay are not the relay's,
-// which says so when it registers the forwarder. Hub.Work delivers them, as documented.
+// which is logged once the forwarder is registered there. Hub.Work delivers them, as
+// documented.
 func TestMoveFromRiver(t *testing.T) {
-	eachOf(t, func(w *world) {
+	each(t, func(w *world) {
 		withRiver, _ := w.app(forward.Options{Relay: forward.RelayElsewhere, Queue: river.New(w.river)})
 		w.commit(1)
 		w.commit(2)
 		w.must(withRiver.Close())
 		queued := w.hub
 
+		dispatch := forward.Async
+		if w.e.Dialect == hooks.SQLite {
+			dispatch = forward.Auto // there is no relay beside an app
+		}
 		core, logs := observer.New(zap.InfoLevel)
-		w.must(w.open(&forward.Options{Logger: zap.New(core)}, forward.Async))
+		w.must(w.open(&forward.Options{Logger: zap.New(core)}, dispatch))
+		if w.e.Dialect == hooks.SQLite {
+			tx := w.begin()
+			w.place(tx, 3)
+			w.must(tx.Rollback())
+			w.saysNew(logs, 0)
+		}
 		w.commit(3)
 		w.must(w.hub.Drain(ctx))
-		w.must(w.db.Close())
 		w.deliveredOnce("3")
-		if lines := logs.FilterMessageSnippet("Options.Queue").All(); len(lines) != 1 || lines[0].ContextMap()["forwarder"] != forwarder {
-			t.Errorf("lines: %+v", lines)
-		}
+		w.saysNew(logs, 1)
+		w.commit(4)
+		w.must(w.hub.Drain(ctx))
+		w.saysNew(logs, 1)
+		w.must(w.db.Close())
 		w.behind(2, 0, 0)
 		w.hub = queued
 		w.work()
 		w.untilJobs("completed 1, completed 1")
-		w.deliveredOnce("1", "2", "3")
+		w.deliveredOnce("1", "2", "3", "4")
 		w.behind(0, 0, 0)
+	})
+}
+
+// saysNew checks how many lines say that the forwarder is new to the relay.
+func (w *world) saysNew(logs *observer.ObservedLogs, want int) {
+	w.Helper()
+	lines := logs.FilterMessageSnippet("call Hub.Work of a Hub with Options.Queue").All()
+	if len(lines) != want || want > 0 && lines[0].ContextMap()["forwarder"] != forwarder {
+		w.Errorf("lines: %+v, want %d", lines, want)
+	}
+}
+
+// TestMoveFromRiverWithoutRights: an app that may only announce its forwarder says so, too,
+// the first time.
+func TestMoveFromRiverWithoutRights(t *testing.T) {
+	eachOf(t, func(w *world) {
+		w.dsn, _ = w.role()
+		for _, want := range []int{1, 0} {
+			core, logs := observer.New(zap.InfoLevel)
+			w.must(w.open(&forward.Options{Logger: zap.New(core), Relay: forward.RelayElsewhere}, forward.Async))
+			w.must(w.db.Close())
+			w.saysNew(logs, want)
+		}
 	}, dbtest.PostgresEngines()...)
 }
 
 // TestWorkWarnsOfMove: Hub.Work warns of what the relay still has to deliver, with its
-// number, which the role of an app cannot see.
+// number, which the role of an app cannot see. What has a job is not counted.
 func TestWorkWarnsOfMove(t *testing.T) {
 	each(t, func(w *world) {
 		old, _ := w.app(forward.Options{Relay: forward.RelayElsewhere})
@@ -185,13 +220,26 @@ func TestWorkWarnsOfMove(t *testing.T) {
 		_, moved := w.app(forward.Options{Relay: forward.RelayElsewhere, Queue: river.New(w.river)})
 		w.commit(3)
 		w.must(w.db.Close())
-		atStart := len(moved())
-		w.work()
-		w.until("Hub.Work warns", func() bool { return len(moved()) > atStart }, func() string { return fmt.Sprintf("%+v", moved()) })
-		line := moved()[atStart]
-		if line.ContextMap()["driver"] != "worker" || line.ContextMap()["forwarder"] != forwarder || line.ContextMap()["behind"] != int64(3) || !strings.Contains(line.Message, "Retire") {
-			w.Errorf("line: %+v", line)
+		seen := len(moved())
+		warns := func(behind int64, what string) {
+			t.Helper()
+			stop := w.startWork(1)
+			w.until("Hub.Work warns", func() bool { return len(moved()) > seen }, func() string { return fmt.Sprintf("%+v", moved()) })
+			w.until("the workers have started", func() bool { return len(w.jobStates()) > 0 }, func() string { return "no status" })
+			stop()
+			line := moved()[seen]
+			seen = len(moved())
+			if line.ContextMap()["driver"] != "worker" || line.ContextMap()["forwarder"] != forwarder || line.ContextMap()["behind"] != behind ||
+				!strings.Contains(line.Message, "Retire") || !strings.Contains(line.Message, what) {
+				t.Errorf("line: %+v, want %d, %q", line, behind, what)
+			}
 		}
-		w.untilJobs("completed 1")
+		warns(2, "still has to deliver what else was committed before")
+		store, err := relay.New(w.e.Dialect, nil)
+		w.must(err)
+		queued := w.hub
+		w.relayUntil(store)
+		w.hub = queued
+		warns(0, "has nothing else to deliver now")
 	})
 }

@@ -125,17 +125,24 @@ func (w *world) work() {
 // workOver is work over so many connections.
 func (w *world) workOver(conns int) {
 	w.Helper()
+	w.Cleanup(w.startWork(conns))
+}
+
+// startWork lets another process work the jobs until stop.
+func (w *world) startWork(conns int) (stop func()) {
+	w.Helper()
 	c, cancel := context.WithCancel(ctx)
 	db := dbtest.Open(w, w.e.Driver, w.dsn)
 	db.SetMaxOpenConns(conns)
 	done := make(chan error, 1)
-	go func() { done <- w.hub.Work(c, db, w.e.Dialect) }()
-	w.Cleanup(func() {
+	hub := w.hub
+	go func() { done <- hub.Work(c, db, w.e.Dialect) }()
+	return func() {
 		cancel()
 		if err := <-done; err != nil {
 			w.Error(err)
 		}
-	})
+	}
 }
 
 func (w *world) begin() *sql.Tx {
