@@ -45,6 +45,11 @@ var byHands = map[string]byHand{
 		want:   "permission denied for schema {schema}, for role {role}: run this as role {owner}, which owns schema {schema}, or run as that role: ",
 		remedy: "GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}",
 	},
+	"no right to create in the schema": {
+		before: "CREATE SCHEMA {schema}; GRANT USAGE ON SCHEMA {schema} TO {role}",
+		want:   "permission denied for schema {schema}, for role {role}: run this as role {owner}, which owns schema {schema}, or run as that role: ",
+		remedy: "GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}",
+	},
 	"others' tables": {
 		installed: true, before: someRights,
 		want: ", for role {role}: run this as role {owner}, which owns {schema}.",

@@ -34,18 +34,26 @@ func newKept(t *testing.T, e dbtest.Engine) *kept {
 	k.app, k.member = k.stranger(), k.stranger()
 	k.must(k.super.ExecContext(ctx, `GRANT "`+k.ownerRole+`" TO "`+k.member.role+`"`))
 	k.must(k.super.ExecContext(ctx, `CREATE TABLE orders (id integer PRIMARY KEY); GRANT ALL ON orders TO "`+k.app.role+`"; GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO "`+k.app.role+`"`))
+	for _, db := range []*sql.DB{k.super, k.member.db} { // as roles for migrations often have them
+		k.must(db.ExecContext(ctx, "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC; ALTER DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO PUBLIC"))
+	}
 	k.must(k.owner.ExecContext(ctx, "BEGIN; "+oldJournal+" COMMIT"))
 	k.must(k.owner.ExecContext(ctx, oldTimeline))
 	k.must(k.owner.ExecContext(ctx, `GRANT USAGE ON SCHEMA aftercommit, threadline TO "`+k.app.role+`"; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit, threadline TO "`+k.app.role+`"`))
 	return k
 }
 
-// works fails the test unless all that is in the schemas is the owner's, and the app can
-// commit strict events and write to the timeline.
+// works fails the test unless all that is in the schemas is the owner's, PUBLIC may only
+// read the versions, and the app can commit strict events and write to the timeline.
 func (k *kept) works() {
 	k.Helper()
 	if others := k.others(); others != "" {
 		k.Errorf("not the owner's: %s", others)
+	}
+	for r := range strings.SplitSeq(k.rights(), "; ") {
+		if strings.HasPrefix(r, "PUBLIC") && r != "PUBLIC SELECT on aftercommit.schema_versions" && r != "PUBLIC SELECT on threadline.schema_version" {
+			k.Errorf("a right of others: %s", r)
+		}
 	}
 	if err := k.commit(); err != nil {
 		k.Errorf("the app's transaction: %v", err)
@@ -57,7 +65,7 @@ func (k *kept) works() {
 
 func (k *kept) others() string {
 	k.Helper()
-	return k.text(`SELECT coalesce(string_agg(name, ' '), '') FROM (
+	return k.text(`SELECT coalesce(string_agg(name, ' ' ORDER BY name COLLATE "C"), '') FROM (
 		SELECT oid::regclass::text, relowner, relnamespace FROM pg_class
 		UNION ALL SELECT oid::regprocedure::text, proowner, pronamespace FROM pg_proc) o (name, owner, schema)
 		WHERE schema IN (SELECT oid FROM pg_namespace WHERE nspname IN ('aftercommit', 'threadline'))
@@ -116,16 +124,28 @@ func TestUpgradeKeepsTheOwner(t *testing.T) {
 }
 
 // TestInstallByAMember: in the schema of a role that others are members of, all is that
-// role's. In a superuser's schema all is the role's that runs the script.
+// role's. In a superuser's schema all is the role's that runs the script first, also after
+// a superuser's upgrade.
 func TestInstallByAMember(t *testing.T) {
 	w := newWorld(t, dbtest.PQ)
 	member := w.stranger()
 	w.must(w.super.ExecContext(ctx, `GRANT "`+w.ownerRole+`" TO "`+member.role+`"`))
-	for authorization, owner := range map[string]string{w.ownerRole: w.ownerRole, w.text("SELECT current_user"): member.role} {
+	super := w.text("SELECT current_user")
+	for _, test := range []struct{ is, authorization, owner string }{
+		{"NOSUPERUSER", w.ownerRole, w.ownerRole},
+		{"NOSUPERUSER", super, member.role},
+		{"SUPERUSER", super, member.role},
+	} {
+		authorization, owner := test.authorization, test.owner
+		w.must(w.super.ExecContext(ctx, `ALTER ROLE "`+member.role+`" `+test.is))
 		for _, schema := range []string{"aftercommit", "threadline"} {
 			w.must(w.super.ExecContext(ctx, `CREATE SCHEMA `+schema+` AUTHORIZATION "`+authorization+`"; GRANT ALL ON SCHEMA `+schema+` TO "`+member.role+`"`))
-			script, _ := w.scripts(schema)
+			script, upgrade := w.scripts(schema)
 			w.must(member.db.ExecContext(ctx, script))
+			if schema == "aftercommit" {
+				w.must(w.super.ExecContext(ctx, "DROP FUNCTION aftercommit.register, aftercommit.refuse")) // which an older version had not
+				w.must(w.super.ExecContext(ctx, upgrade))
+			}
 			got := w.text(`SELECT string_agg(DISTINCT owner::regrole::text, ' ') FROM (SELECT relowner, relnamespace FROM pg_class UNION ALL SELECT proowner, pronamespace FROM pg_proc) o (owner, schema)
 				WHERE schema = '` + schema + `'::regnamespace`)
 			if got != `"`+owner+`"` && got != owner {
@@ -152,11 +172,13 @@ func TestUpgradeRepairs(t *testing.T) {
 			if err := k.commit(); err == nil || !strings.Contains(err.Error(), "journal.Upgrade returns as a superuser") {
 				t.Errorf("with parts of a superuser: %v", err)
 			}
+			k.must(k.super.ExecContext(ctx, "CREATE TABLE aftercommit.a_note ()")) // not ours
 			_, err := k.owner.ExecContext(ctx, upgrade)
 			want := "run this as role " + k.text("SELECT current_user") + `, which owns aftercommit.excess(text[],integer), or run as that role: `
 			if hooks.SQLState(err) != "42501" || !strings.Contains(err.Error(), want) {
 				t.Errorf("the owner's script: %v\nwant %s", err, want)
 			}
+			k.must(k.super.ExecContext(ctx, "DROP TABLE aftercommit.a_note"))
 			k.must(k.super.ExecContext(ctx, upgrade))
 			k.must(k.member.db.ExecContext(ctx, timeline))
 			k.works()
@@ -168,10 +190,12 @@ func TestUpgradeRepairs(t *testing.T) {
 			k.must(k.owner.ExecContext(ctx, timeline))
 			k.works()
 
-			k.must(k.super.ExecContext(ctx, "CREATE TABLE aftercommit.notes ()"))
+			// With the owner's rights a stranger's function could do anything.
+			k.must(k.super.ExecContext(ctx, `CREATE TABLE aftercommit.notes (); CREATE FUNCTION aftercommit.note() RETURNS void LANGUAGE sql AS '';
+				CREATE FUNCTION aftercommit.excess() RETURNS void LANGUAGE sql SECURITY DEFINER AS ''; ALTER FUNCTION aftercommit.excess() OWNER TO "`+k.app.role+`"`))
 			k.must(k.super.ExecContext(ctx, upgrade))
-			if others := k.others(); others != "aftercommit.notes" {
-				t.Errorf("not the owner's: %s; want the table that is not ours", others)
+			if others := k.others(); others != "aftercommit.excess() aftercommit.note() aftercommit.notes" {
+				t.Errorf("not the owner's: %s; want what is not ours", others)
 			}
 		})
 	}
@@ -194,6 +218,8 @@ func TestGiveAll(t *testing.T) {
 	for _, schema := range []string{"aftercommit", "threadline"} {
 		script, _ := w.scripts(schema)
 		w.must(w.owner.ExecContext(ctx, script))
+		// The sequence comes before its table in the list.
+		w.must(w.owner.ExecContext(ctx, "CREATE TABLE "+schema+".t (id int GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME "+schema+".a))"))
 		w.must(w.super.ExecContext(ctx, remedy(s.db, script, "to this one: ")))
 		w.must(s.db.ExecContext(ctx, script))
 	}
@@ -213,6 +239,9 @@ func TestPublicSchema(t *testing.T) {
 		t.Errorf("got %v, want the database's owner", err)
 	}
 	w.must(w.owner.ExecContext(ctx, script))
+	if n := w.count("SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tableowner <> '" + w.ownerRole + "'"); n > 0 {
+		t.Errorf("%d tables are another role's", n)
+	}
 }
 
 // TestScriptsUnderALock, and an upgrade of what is not there, say what to do.
