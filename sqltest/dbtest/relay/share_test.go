@@ -18,13 +18,18 @@ const theirs = "e/default"
 // still, no process takes a lease because it has been free for long.
 func shared(t *testing.T, f func(w *world)) {
 	t.Helper()
+	sharedOn(t, f, dbtest.PostgresEngines()...)
+}
+
+func sharedOn(t *testing.T, f func(w *world), engines ...dbtest.Engine) {
+	t.Helper()
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		w := newWorld(t, e)
 		for _, n := range append(several[1:len(several):len(several)], theirs) {
 			w.must(w.store.Register(ctx, w.db, n))
 		}
 		f(w)
-	}, dbtest.PostgresEngines()...)
+	}, engines...)
 }
 
 // has waits until that many of several have each holder.
@@ -148,4 +153,23 @@ func TestEarlierVersionBeside(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestOtherSinksOnSQLite: there a share is all sinks divided by all processes, and one that
+// the other process does not have is taken after two leases, and kept for ten.
+func TestOtherSinksOnSQLite(t *testing.T) {
+	sharedOn(t, func(w *world) {
+		w.besideFor(lasting, "y", theirs)
+		w.until("the other program has its own", func() bool { return w.holders()[theirs] == "y" })
+		w.besideFor(lasting, "x", several...)
+		w.has(map[string]int{"x": 3, "": 1})
+		w.ticks(100)
+		w.has(map[string]int{"x": 3, "": 1})
+		w.clock.pass(2*lasting + time.Second)
+		w.has(map[string]int{"x": 4})
+		w.ticks(100)
+		w.has(map[string]int{"x": 4})
+		w.clock.pass(10*lasting + time.Second)
+		w.has(map[string]int{"x": 3, "": 1})
+	}, dbtest.SQLite)
 }
