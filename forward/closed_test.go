@@ -47,7 +47,7 @@ func TestNothingStartsOnceClosed(t *testing.T) {
 			if w.h.runQueue(db); w.h.running() != nil {
 				t.Error("a relay was started")
 			}
-			if w.h.keepWorkers(new(stops)) || w.h.workers() != nil {
+			if w.h.keepWorkers(new(stops), nil) || w.h.workers() != nil {
 				t.Error("workers were kept")
 			}
 			if w.h.tryAgain(errStandby); w.h.starter.waitsFor() != nil {
@@ -82,7 +82,7 @@ func TestCloseStopsWorkers(t *testing.T) {
 		"the Hub":      func(w *world) error { return w.hub.Close(ctx) },
 	} {
 		w, stopped := newWorld(t, nil), new(stops)
-		if !w.h.keepWorkers(stopped) {
+		if !w.h.keepWorkers(stopped, nil) {
 			t.Fatal("the workers are not kept")
 		}
 		if err := end(w); err != nil || !bool(*stopped) {

@@ -222,6 +222,9 @@ func (d *handler) checkQueue(ctx context.Context, conn *sql.DB) error {
 	if err := d.hub.external.Check(ctx, conn, d.db.Dialect); err != nil {
 		return fmt.Errorf("forward: driver %s: %w", d.db.Driver, err)
 	}
+	if q, ok := d.hub.external.(UnworkedQueue); ok && d.hub.relayMode == RelayElsewhere {
+		d.lookForUnworked(ctx, q, conn, nil)
+	}
 	return d.warnMoved(ctx, conn, d.relayStore())
 }
 
@@ -266,7 +269,7 @@ func (d *handler) runWorkers(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("forward: driver %s: %w", d.db.Driver, err)
 	}
-	if d.keepWorkers(workers) {
+	if d.keepWorkers(workers, db) {
 		return nil
 	}
 	// The database, or the Hub, was closed meanwhile.
@@ -287,14 +290,14 @@ func startOf(ctx context.Context, q Queue, w Worker) (workers Workers, err error
 
 // keepWorkers keeps workers for Close to stop, and reports false if the database or the
 // Hub is closed already.
-func (d *handler) keepWorkers(workers Workers) bool {
+func (d *handler) keepWorkers(workers Workers, db *sql.DB) bool {
 	q := &d.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if d.starter.isClosed() || !d.hub.admit(d) {
 		return false
 	}
-	q.workers = workers
+	q.workers, q.stopWatch = workers, d.watchUnworked(db)
 	return true
 }
 
@@ -307,12 +310,13 @@ func (d *handler) workers() Workers {
 
 func (d *handler) stopWorkers(ctx context.Context) error {
 	d.queue.mu.Lock()
-	workers, db := d.queue.workers, d.queue.workersDB
-	d.queue.workers, d.queue.workersDB = nil, nil
+	workers, db, stopWatch := d.queue.workers, d.queue.workersDB, d.queue.stopWatch
+	d.queue.workers, d.queue.workersDB, d.queue.stopWatch = nil, nil, nil
 	d.queue.mu.Unlock()
 	if workers == nil {
 		return nil
 	}
+	stopWatch(ctx)
 	err := workers.Stop(ctx)
 	if db != nil {
 		err = errors.Join(err, db.Close())

@@ -191,7 +191,7 @@ func TestWorkersThatPanic(t *testing.T) {
 		if err := d.attach(ctx, w.conn); err != nil {
 			t.Fatal(err)
 		}
-		d.queue.workers = new(stopsBadly)
+		d.queue.workers, d.queue.stopWatch = new(stopsBadly), func(context.Context) {}
 		late.ready.Store(true)
 		d.lookAgain(nil)
 		time.Sleep(firstPause)

@@ -82,6 +82,7 @@ type queue struct {
 	// workers are those of Options.Queue, workersDB what to close after them.
 	workers   Workers
 	workersDB *sql.DB
+	stopWatch func(context.Context) // of watchUnworked
 	// restarting is closed once workers that were stopped for a forwarder that was left
 	// out work again, nil if they do.
 	restarting chan struct{}

@@ -44,7 +44,8 @@
 //
 // They are made by River's migrations ([Migrate] runs them); the first connection
 // fails without. The app's role needs INSERT and SELECT on river_job, USAGE on its
-// sequence and SELECT on river_migration. Workers use the role of the app's
+// sequence and SELECT on river_migration; with SELECT on river_queue its start warns of
+// jobs that no process works. Workers use the role of the app's
 // connections, unless they are elsewhere. Their role needs SELECT, UPDATE and DELETE on
 // river_job; SELECT, INSERT, UPDATE and DELETE on river_leader and river_queue; and SELECT
 // on river_migration; and of the journal the same as an app's role. [States] needs SELECT

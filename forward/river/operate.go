@@ -61,19 +61,9 @@ func forwarders(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema s
 	if dialect == hooks.Postgres {
 		name = "pg_catalog.jsonb_extract_path_text(args, 'forwarder')"
 	}
-	rows, err := db.QueryContext(ctx, "SELECT DISTINCT coalesce("+name+", '') AS forwarder FROM "+table+" WHERE kind = '"+Kind+"' ORDER BY forwarder")
+	names, err = texts(ctx, db, "SELECT DISTINCT "+name+" AS forwarder FROM "+table+" WHERE kind = '"+Kind+"' ORDER BY forwarder")
 	if err != nil {
 		return nil, fmt.Errorf("river: look for forwarders with jobs: %w", err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, fmt.Errorf("river: look for forwarders with jobs: %w", err)
-		}
-		if name != "" {
-			names = append(names, name)
-		}
-	}
-	return names, rows.Err()
+	return names, nil
 }
