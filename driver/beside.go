@@ -3,6 +3,8 @@ package driver
 import (
 	"context"
 	"database/sql/driver"
+
+	"github.com/go-aftercommit/aftercommit/internal/lent"
 )
 
 // besideConnector opens the handler's own connections. Where a session's defaults
@@ -24,11 +26,15 @@ func (b *besideConnector) Connect(ctx context.Context) (driver.Conn, error) {
 		return base, nil
 	}
 	c.set = true
-	return &besideConn{lentConn{&lease{c: c, kind: leaseBeside, ctx: context.Background()}}}, nil
+	l := &lease{c: c, kind: leaseBeside, uses: lent.NewUses()}
+	return &besideConn{Conn: l.conn(), c: c}, nil
 }
 
 // besideConn is a connection that is lent until it is closed.
-type besideConn struct{ lentConn }
+type besideConn struct {
+	*lent.Conn
+	c *conn
+}
 
 var (
 	_ driver.SessionResetter = (*besideConn)(nil)
@@ -36,17 +42,17 @@ var (
 	_ driver.Pinger          = (*besideConn)(nil)
 )
 
-func (b *besideConn) Close() error { return b.l.c.base.Close() }
+func (b *besideConn) Close() error { return b.c.base.Close() }
 
-func (b *besideConn) Ping(ctx context.Context) error { return b.l.c.Ping(ctx) }
+func (b *besideConn) Ping(ctx context.Context) error { return b.c.Ping(ctx) }
 
 func (b *besideConn) ResetSession(ctx context.Context) error {
-	if b.l.c.opt.resets {
-		return b.l.c.ResetSession(ctx)
+	if b.c.opt.resets {
+		return b.c.ResetSession(ctx)
 	}
 	return nil
 }
 
 func (b *besideConn) IsValid() bool {
-	return !b.l.c.bad && (!b.l.c.opt.validity || b.l.c.IsValid())
+	return !b.c.bad && (!b.c.opt.validity || b.c.IsValid())
 }

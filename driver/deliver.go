@@ -60,8 +60,8 @@ func (c *conn) callEnd(ctx context.Context, t txn.Ended, usable bool) (outcome h
 		if t.Outcome == hooks.Unknown { // on SQLite the handler finds out by the write lock
 			defer c.db.dialect.writable(ctx, c)()
 		}
-		l := c.lend(ctx, leaseIdle)
-		defer func() { _ = l.revoke() }()
+		l := c.lend(leaseIdle)
+		defer func() { _ = l.revoke(ctx) }()
 		e.Conn = l.db
 	}
 	defer func() {
@@ -117,10 +117,10 @@ func (c *conn) ready(ctx context.Context) error {
 
 func (c *conn) prepareConn(ctx context.Context) error {
 	c.db.dialect.connected(ctx, c)
-	l := c.lend(ctx, leaseIdle)
+	l := c.lend(leaseIdle)
 	l.setup = true
 	err := c.callConnect(ctx, l.db)
-	native := l.revoke()
+	native := l.revoke(ctx)
 	if err == nil {
 		c.prepared = true
 		c.db.dialect.checked(ctx, c)

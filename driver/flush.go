@@ -141,7 +141,7 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 	if err != nil {
 		return flushFailed, err
 	}
-	l := c.lend(ctx, leaseFlush)
+	l := c.lend(leaseFlush)
 	l.guard = guard
 	f := hooks.Flush{Conn: l.db, Events: events, Token: r.Token(), Own: how.must, Timeout: c.db.reg.cfg.writeTimeout}
 	if how.joins && c.is.joins && c.own.execs() && !c.nested() {
@@ -150,7 +150,7 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 		f.Final, l.last = l.commits, last
 	}
 	written, err := c.callFlush(ctx, f)
-	native := l.revoke()
+	native := l.revoke(ctx)
 	switch hooks.SQLState(native) {
 	case "25P01":
 		return flushGone, nil

@@ -120,8 +120,8 @@ func (l *lease) inside(is bool) {
 	l.within = is
 }
 
-// close ends the transaction around a statement that ended with err.
-func (l *lease) close(ctx context.Context, err error) error {
+// endApart ends the transaction around a statement that ended with err.
+func (l *lease) endApart(ctx context.Context, err error) error {
 	query := "COMMIT"
 	if err != nil {
 		query = "ROLLBACK"

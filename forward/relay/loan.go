@@ -19,22 +19,17 @@ type loan struct {
 	within  bool
 	changed atomic.Bool // whether a statement may have left something behind
 	kept    atomic.Bool // whether later statements may need the session of one
-	rows    lent.Set
-	ended   context.Context // once the borrower has returned
-	end     context.CancelFunc
+	uses    *lent.Uses
 
 	mu       sync.Mutex
 	take     func(context.Context) (driver.Conn, func(Left), error) // gets base for its first use
 	base     driver.Conn
 	giveBack func(Left) // nil for a base that the lender has
 	starved  error      // why none was taken
-	returned atomic.Bool
 }
 
 func newLoan(within bool) *loan {
-	l := &loan{within: within}
-	l.ended, l.end = context.WithCancel(context.Background())
-	return l
+	return &loan{within: within, uses: lent.NewUses()}
 }
 
 var (
@@ -48,9 +43,9 @@ func (l *loan) Connect(ctx context.Context) (driver.Conn, error) {
 	base := l.base
 	l.mu.Unlock()
 	if base != nil {
-		return lentConn{l}, l.err()
+		return l.conn(), l.Enter()
 	}
-	ctx, cancel := l.until(ctx)
+	ctx, cancel := l.uses.Until(ctx)
 	defer cancel()
 	base, giveBack, err := l.take(ctx)
 	l.mu.Lock()
@@ -59,20 +54,15 @@ func (l *loan) Connect(ctx context.Context) (driver.Conn, error) {
 		l.starved = err
 		return nil, err
 	}
-	if err = l.err(); err != nil {
+	if err = l.Enter(); err != nil {
 		giveBack(Nothing)
 		return nil, err
 	}
 	l.base, l.giveBack = base, giveBack
-	return lentConn{l}, nil
+	return l.conn(), nil
 }
 
-func (l *loan) err() error {
-	if l.ended.Err() != nil {
-		return errOver
-	}
-	return nil
-}
+func (l *loan) conn() *lent.Conn { return &lent.Conn{Owner: l, Uses: l.uses, Within: l.within} }
 
 // Driver implements driver.Connector.
 func (l *loan) Driver() driver.Driver { return nil }
@@ -86,13 +76,13 @@ func (l *loan) run(f Borrower) (left Left, err error) {
 	}
 	running := f(db)
 	l.mu.Lock()
-	l.end()
+	l.uses.End()
 	base, giveBack := l.base, l.giveBack
 	l.mu.Unlock()
 	if base == nil {
 		return Nothing, db.Close()
 	}
-	alone := l.rows.Acquire(patienceWithUses)
+	alone := l.uses.Acquire(patienceWithUses)
 	if !alone || running || db.Stats().InUse > 0 {
 		left = Open
 	}
@@ -100,14 +90,17 @@ func (l *loan) run(f Borrower) (left Left, err error) {
 		if left == Open {
 			l.close()
 		}
-		l.rows.Use.Unlock()
+		l.uses.Release()
 	}
 	err = db.Close() // closes statements
 	if alone {       // and not while a statement is being closed
-		l.rows.Use.Lock()
-		defer l.rows.Use.Unlock()
+		if l.uses.Acquire(patienceWithUses) {
+			defer l.uses.Release()
+		} else {
+			left = Open
+		}
 	}
-	l.returned.Store(true)
+	l.uses.Return()
 	if left == Nothing && l.changed.Load() {
 		left = Changed
 	}
@@ -124,33 +117,13 @@ const patienceWithUses = 2 * time.Second
 // close closes what the borrower has left open, which on SQLite would keep its locks even
 // after the connection is closed.
 func (l *loan) close() {
-	l.rows.Close()
+	l.uses.CloseRows()
 	if l.within {
 		return // the lender's transaction is its own to end
 	}
 	if e, ok := l.base.(driver.ExecerContext); ok {
 		_, _ = e.ExecContext(context.Background(), "ROLLBACK", nil) // fails outside a transaction
 	}
-}
-
-// enter begins a use of the connection, which no other use and not its lender disturbs until
-// leave is called.
-func (l *loan) enter() error {
-	l.rows.Use.Lock()
-	err := l.err()
-	if err != nil {
-		l.rows.Use.Unlock()
-	}
-	return err
-}
-
-func (l *loan) leave() { l.rows.Use.Unlock() }
-
-// until returns a context that ends with the loan, too.
-func (l *loan) until(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(l.ended, cancel)
-	return ctx, func() { stop(); cancel() }
 }
 
 func (l *loan) look(query string) {
