@@ -15,7 +15,7 @@ func (c *conn) askMySQL(ctx context.Context, t lex.Table) (*relation, error) {
 		return nil, nil
 	}
 	text := ""
-	err := c.read(ctx, "SHOW CREATE TABLE "+mysqlName(t), nil, func(row []string) {
+	err := c.own.read(ctx, "SHOW CREATE TABLE "+mysqlName(t), nil, func(row []string) {
 		if len(row) > 1 {
 			text = row[1]
 		}
@@ -126,7 +126,7 @@ func (c *conn) askTriggers(ctx context.Context, t lex.Table, r *relation) error 
 	sees := false
 	query := strings.NewReplacer("%first", first, "%user", `CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''')`,
 		"%s", "'"+schema+"'", "%t", "'"+t.Name+"'").Replace(triggersQuery)
-	err := c.read(ctx, query, nil, func(row []string) {
+	err := c.own.read(ctx, query, nil, func(row []string) {
 		switch row[0] + " " + row[1] {
 		case "sees ":
 			sees = true

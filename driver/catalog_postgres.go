@@ -121,7 +121,7 @@ SELECT pg_catalog.encode(pg_catalog.convert_to(pg_catalog.array_to_string(
 // askPostgres asks PostgreSQL's catalog for a name.
 func (c *conn) askPostgres(ctx context.Context, t lex.Table) (*relation, error) {
 	r, schema, path, rows := &relation{}, "", "", 0
-	err := c.read(ctx, catalogQuery, []string{t.Schema, t.Name, c.db.reg.cfg.keyColumn}, func(row []string) {
+	err := c.own.read(ctx, catalogQuery, []string{t.Schema, t.Name, c.db.reg.cfg.keyColumn}, func(row []string) {
 		if len(row) == 10 {
 			rows++
 			schema, path, _ = strings.Cut(unescaped(row[0]), "\x1f")

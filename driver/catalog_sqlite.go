@@ -40,7 +40,7 @@ func (c *conn) askSQLite(ctx context.Context, t lex.Table, temporaryOnly bool) (
 // looks for a name.
 func (c *conn) schemas(ctx context.Context) ([]string, error) {
 	schemas := []string{"temp", "main"}
-	err := c.read(ctx, "PRAGMA database_list", nil, func(row []string) {
+	err := c.own.read(ctx, "PRAGMA database_list", nil, func(row []string) {
 		if len(row) > 1 && !slices.Contains(schemas, folded(row[1])) {
 			schemas = append(schemas, row[1])
 		}
@@ -208,7 +208,7 @@ func (c *conn) readMaster(ctx context.Context, schema, name string, f func(kind,
 		key, args = "'?'", args[:1]
 	}
 	query := strings.NewReplacer("%key", key, "%master", master).Replace(masterQuery)
-	return c.read(ctx, query, args, func(row []string) {
+	return c.own.read(ctx, query, args, func(row []string) {
 		if len(row) == 4 {
 			f(row[0], row[1], row[2], row[3])
 		}

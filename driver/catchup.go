@@ -41,7 +41,7 @@ func (c *conn) catchUp(ctx context.Context) error {
 // server from being asked, and returns an error. Giving that up would cost the app its
 // rows and the transaction.
 func (c *conn) lookOrWait(ctx context.Context) error {
-	_, known := c.status()
+	_, known := c.own.status()
 	if (!known || !c.tx.IsEmpty()) && isBusy(c.own.conn) {
 		return errUnasked // before pgx takes the result away from the rows
 	}

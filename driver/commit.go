@@ -110,7 +110,7 @@ func (c *conn) dropLate(late []hooks.Event, err error) {
 // endAfter ends the transaction by what its COMMIT answered.
 func (c *conn) endAfter(err error, proven bool, e ending) hooks.Outcome {
 	outcome := judge(err)
-	if s, known := c.status(); known && outcome == hooks.Committed && s != stateIdle && !e.chains {
+	if s, known := c.own.status(); known && outcome == hooks.Committed && s != stateIdle && !e.chains {
 		outcome = hooks.Unknown // the connection says that nothing has ended
 		c.discard()
 	}
@@ -222,7 +222,7 @@ func (c *conn) writeLate(ctx context.Context, events []hooks.Event, mode hooks.M
 // writeBehind is writeOwn for events of what has committed already: those that are not
 // written are lost. That is no error in best effort.
 func (c *conn) writeBehind(ctx context.Context, events []hooks.Event, mode hooks.Mode) error {
-	ctx, cancel := c.afterwards(ctx)
+	ctx, cancel := c.own.afterwards(ctx)
 	defer cancel()
 	did := c.writeOwn(ctx, events, mode, true)
 	if did.outcome == hooks.RolledBack {
@@ -301,7 +301,7 @@ func (c *conn) commitOwn(ctx context.Context, brief bool) committed {
 // lastly executes what ends a transaction of the driver's own, or one that must not
 // be left open.
 func (c *conn) lastly(ctx context.Context, query string, limit time.Duration) error {
-	ctx, cancel := c.outlast(ctx, limit)
+	ctx, cancel := c.own.outlast(ctx, limit)
 	defer cancel()
 	return c.word(ctx, query)
 }

@@ -21,11 +21,8 @@ type conn struct {
 	is   *facts // those of db.dialect
 	base driver.Conn
 	opt  optional
-	// own is where the driver's own statements go: past another of ours below,
-	// for which they would be the app's. What begins or ends a transaction is for
-	// that one to see, and goes through opt.
-	own *optional
-	mw  driver.ConnBeginTx // sqlmw's connection over inner, for BeginTx only
+	own  querier
+	mw   driver.ConnBeginTx // sqlmw's connection over inner, for BeginTx only
 
 	handle txHandle // reused: there is one transaction at a time
 	tx     txn.Tracker
@@ -48,16 +45,16 @@ type conn struct {
 func newConn(db *database, base driver.Conn) *conn {
 	c := &conn{db: db, base: base, opt: optionalOf(base), is: db.dialect.facts()}
 	c.tx.Follow(db.txns)
-	c.own = &c.opt
+	c.own = querier{optional: &c.opt, is: c.is, cfg: &db.reg.cfg, modes: &db.modes}
 	if below := innermost(base); below != nil {
-		c.own = below.own
+		c.own.optional = below.own.optional
 	}
 	c.alert = c.is.readsMatter
 	return c
 }
 
 // nested reports whether there is another of our connections below.
-func (c *conn) nested() bool { return c.own != &c.opt }
+func (c *conn) nested() bool { return c.own.optional != &c.opt }
 
 // answer is what a statement returned: a result or rows.
 type answer struct {
@@ -312,8 +309,16 @@ func (c *conn) calm(ctx context.Context) error {
 // discard makes database/sql give the connection up at the next occasion.
 func (c *conn) discard() { c.bad, c.alert = true, true }
 
-// simple executes a statement of the driver's own.
+// simple, number and queryLent are for what borrows the connection.
 func (c *conn) simple(ctx context.Context, query string) error { return c.own.simple(ctx, query) }
+
+func (c *conn) number(ctx context.Context, query string) (int64, bool) {
+	return c.own.number(ctx, query)
+}
+
+func (c *conn) queryLent(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	return c.own.queryLent(ctx, query, args)
+}
 
 // word executes transaction control on the app's behalf.
 func (c *conn) word(ctx context.Context, query string) error { return c.opt.simple(ctx, query) }

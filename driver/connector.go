@@ -136,9 +136,7 @@ type database struct {
 	learnt  sync.Once   // departs
 	departs atomic.Bool // transactions begin otherwise than by PostgreSQL's own defaults
 
-	asksUnnamed sync.Once // unnamed
-	unnamed     any       // the argument for a query without a named statement
-	caches      bool      // queries without that argument are cached
+	modes execModes
 }
 
 // connect opens a connection, and another one if it was given up while it was prepared.

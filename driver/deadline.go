@@ -21,10 +21,10 @@ const (
 // call if ctx has ended already, and with the same error. It ends after limit at
 // the latest, unless that is 0. On SQLite only limit counts: there is no network
 // to wait for, and drivers may report a statement that took effect as interrupted.
-func (c *conn) outlast(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+func (q *querier) outlast(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	out, follows := ctx, false
 	if ctx.Done() != nil {
-		out, follows = context.WithoutCancel(ctx), !c.is.local
+		out, follows = context.WithoutCancel(ctx), !q.is.local
 	}
 	var last time.Time
 	if limit > 0 {
@@ -63,12 +63,12 @@ func (c *conn) outlast(ctx context.Context, limit time.Duration) (context.Contex
 
 // unhurried is outlast for the driver's own queries and settings, limited by the
 // write timeout.
-func (c *conn) unhurried(ctx context.Context) (context.Context, context.CancelFunc) {
-	return c.outlast(ctx, c.db.reg.cfg.writeTimeout)
+func (q *querier) unhurried(ctx context.Context) (context.Context, context.CancelFunc) {
+	return q.outlast(ctx, q.cfg.writeTimeout)
 }
 
 // afterwards returns a context for writing the events of what has happened
 // already: that the app's has ended must not cost them.
-func (c *conn) afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), c.db.reg.cfg.writeTimeout+margin)
+func (q *querier) afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), q.cfg.writeTimeout+margin)
 }

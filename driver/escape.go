@@ -44,7 +44,7 @@ func (c *conn) parseEscaped(ctx context.Context, query string, dst []lex.Stateme
 	if !ambiguous {
 		return stmts
 	}
-	switch c.stringsConform(ctx) {
+	switch c.own.stringsConform(ctx) {
 	case "on":
 		return stmts
 	case "off":
@@ -56,22 +56,22 @@ func (c *conn) parseEscaped(ctx context.Context, query string, dst []lex.Stateme
 
 // stringsConform is the setting, or "" if the server does not say: in a
 // transaction that has failed it answers nothing.
-func (c *conn) stringsConform(ctx context.Context) string {
-	if p := c.db.reg.cfg.parameter; p != nil {
-		for base := range layers(c.own.conn) {
+func (q *querier) stringsConform(ctx context.Context) string {
+	if p := q.cfg.parameter; p != nil {
+		for base := range layers(q.conn) {
 			if s := p(base, conformingStrings); s != "" {
 				return s
 			}
 		}
 	}
-	if isBusy(c.own.conn) {
+	if isBusy(q.conn) {
 		return ""
 	}
-	ctx, cancel := c.unhurried(ctx)
+	ctx, cancel := q.unhurried(ctx)
 	defer cancel()
 	setting := ""
 	// SHOW takes no snapshot: SET TRANSACTION may be the next statement.
-	err := c.read(ctx, "SHOW "+conformingStrings, nil, func(row []string) { setting = row[0] })
+	err := q.read(ctx, "SHOW "+conformingStrings, nil, func(row []string) { setting = row[0] })
 	if err != nil {
 		return ""
 	}

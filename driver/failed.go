@@ -2,23 +2,9 @@ package driver
 
 import (
 	"context"
-	"strconv"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 )
-
-// number returns the number that a query of the driver's own answers; known is
-// false where it does not.
-func (c *conn) number(ctx context.Context, query string) (n int64, known bool) {
-	ctx, cancel := c.unhurried(ctx)
-	defer cancel()
-	err := c.read(ctx, query, nil, func(row []string) {
-		var err error
-		n, err = strconv.ParseInt(row[0], 10, 64)
-		known = err == nil
-	})
-	return n, known && err == nil
-}
 
 // captureFailed makes events of statements that have failed and yet left
 // something behind. How many rows, or whether of this statement of several, is

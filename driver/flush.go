@@ -135,7 +135,7 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 		return flushFailed, err
 	}
 	app := ctx
-	ctx, cancel := c.outlast(ctx, c.db.reg.cfg.writeTimeout+margin)
+	ctx, cancel := c.own.outlast(ctx, c.db.reg.cfg.writeTimeout+margin)
 	defer cancel()
 	guard, err := c.guard(ctx, how.keep)
 	if err != nil {
@@ -145,7 +145,7 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 	l.guard = guard
 	f := hooks.Flush{Conn: l.db, Events: events, Token: r.Token(), Own: how.must, Timeout: c.db.reg.cfg.writeTimeout}
 	if how.joins && c.is.joins && c.own.execs() && !c.nested() {
-		last, stop := c.outlast(app, 0)
+		last, stop := c.own.outlast(app, 0)
 		defer stop()
 		f.Final, l.last = l.commits, last
 	}
@@ -226,7 +226,7 @@ func (c *conn) guard(ctx context.Context, keep bool) (string, error) {
 	case c.is.joins:
 		return guardKeep, nil
 	case keep:
-		return "", c.simple(ctx, guardSet)
+		return "", c.own.simple(ctx, guardSet)
 	}
 	return "", nil
 }
@@ -235,14 +235,14 @@ func (c *conn) guard(ctx context.Context, keep bool) (string, error) {
 // it. Where that costs a round trip, the savepoint goes with the transaction.
 func (c *conn) leaveGuard(ctx context.Context, back bool) error {
 	if back {
-		if err := c.simple(ctx, guardBack); err != nil || c.is.joins {
+		if err := c.own.simple(ctx, guardBack); err != nil || c.is.joins {
 			return err
 		}
 	}
 	if c.is.joins {
 		return nil
 	}
-	return c.simple(ctx, guardDrop)
+	return c.own.simple(ctx, guardDrop)
 }
 
 // callFlush turns a panic of the handler into an error.
@@ -298,10 +298,10 @@ const (
 
 // probe asks the server whether it is in a transaction, without changing that.
 func (c *conn) probe(ctx context.Context) state {
-	if s, known := c.status(); known {
+	if s, known := c.own.status(); known {
 		return s
 	}
-	ctx, cancel := c.unhurried(ctx)
+	ctx, cancel := c.own.unhurried(ctx)
 	defer cancel()
 	return c.db.dialect.probe(ctx, c)
 }

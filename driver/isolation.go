@@ -44,7 +44,7 @@ func (c *conn) departs(ctx context.Context) bool {
 
 func (c *conn) askDefaults(ctx context.Context) (others bool) {
 	for _, d := range plainDefaults {
-		_ = c.read(ctx, d[0], nil, func(row []string) { others = others || row[0] != d[1] }) // what fails will fail again
+		_ = c.own.read(ctx, d[0], nil, func(row []string) { others = others || row[0] != d[1] }) // what fails will fail again
 	}
 	return others
 }
@@ -104,7 +104,7 @@ func (l *lease) begin(ctx context.Context, opts driver.TxOptions) (driver.Tx, er
 	if err != nil || opts.ReadOnly {
 		return tx, err
 	}
-	if err = c.simple(ctx, makeWritable); err == nil {
+	if err = c.own.simple(ctx, makeWritable); err == nil {
 		return tx, nil
 	}
 	if e := tx.Rollback(); e != nil || hooks.SQLState(err) != stateUnsupported {

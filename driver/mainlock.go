@@ -36,11 +36,11 @@ func (c *conn) holdsMain(ctx context.Context) bool {
 		return true
 	}
 	defer c.db.dialect.writable(ctx, c)()
-	version, known := c.number(ctx, "PRAGMA main.user_version")
+	version, known := c.own.number(ctx, "PRAGMA main.user_version")
 	if !known {
 		return true
 	}
-	ctx, cancel := c.unhurried(ctx)
+	ctx, cancel := c.own.unhurried(ctx)
 	defer cancel()
-	return !cannotWrite(c.simple(ctx, fmt.Sprintf("PRAGMA main.user_version = %d", version)))
+	return !cannotWrite(c.own.simple(ctx, fmt.Sprintf("PRAGMA main.user_version = %d", version)))
 }

@@ -61,9 +61,9 @@ func (c *conn) probeMySQL(ctx context.Context) state {
 		}
 		return stateIdle
 	}
-	err := c.simple(ctx, "SAVEPOINT aftercommit_probe")
+	err := c.own.simple(ctx, "SAVEPOINT aftercommit_probe")
 	if err == nil {
-		err = c.simple(ctx, "RELEASE SAVEPOINT aftercommit_probe")
+		err = c.own.simple(ctx, "RELEASE SAVEPOINT aftercommit_probe")
 	}
 	switch {
 	case err == nil, mysqlNumber(err) == xaState:
@@ -79,10 +79,10 @@ func (c *conn) probeMySQL(ctx context.Context) state {
 // for the current database. It is called when the connection is new and after all
 // that may have changed it.
 func (c *conn) learnSession(ctx context.Context) {
-	ctx, cancel := c.unhurried(ctx)
+	ctx, cancel := c.own.unhurried(ctx)
 	defer cancel()
 	c.watchful, c.lax = true, true // unless the opposite is certain
-	_ = c.read(ctx, "SELECT @@autocommit, @@completion_type, DATABASE(), @@sql_mode", nil, func(row []string) {
+	_ = c.own.read(ctx, "SELECT @@autocommit, @@completion_type, DATABASE(), @@sql_mode", nil, func(row []string) {
 		c.watchful = row[0] != "1" || row[1] != "NO_CHAIN"
 		if c.schema != row[2] {
 			c.forgetNames()
@@ -145,8 +145,8 @@ func (c *conn) parseMySQL(ctx context.Context, query string, dst []lex.Statement
 	if lex.AmbiguousMySQL(query, key, stmts) {
 		mode, known := "", false
 		if c.reading == 0 && !looks && c.mode() != hooks.Off {
-			bounded, cancel := c.unhurried(ctx)
-			_ = c.read(bounded, "SELECT @@sql_mode, @@character_set_client", nil, func(row []string) {
+			bounded, cancel := c.own.unhurried(ctx)
+			_ = c.own.read(bounded, "SELECT @@sql_mode, @@character_set_client", nil, func(row []string) {
 				mode, known = row[0], !hidesBackslash(row[1])
 			}) // what fails leaves it unknown
 			cancel()

@@ -17,9 +17,9 @@ func (c *conn) setWitness(ctx context.Context) error {
 	if c.reading > 0 {
 		return errBusy
 	}
-	ctx, cancel := c.unhurried(ctx)
+	ctx, cancel := c.own.unhurried(ctx)
 	defer cancel()
-	if err := c.simple(ctx, mysqlWitnessSet); err != nil {
+	if err := c.own.simple(ctx, mysqlWitnessSet); err != nil {
 		return err
 	}
 	c.tx.SetWitness()
@@ -43,9 +43,9 @@ func (c *conn) witnessAfter(ctx context.Context, j *job, a answer) bool {
 // provesWitness reports whether the transaction is the one that its events belong
 // to.
 func (c *conn) provesWitness(ctx context.Context) bool {
-	ctx, cancel := c.unhurried(ctx)
+	ctx, cancel := c.own.unhurried(ctx)
 	defer cancel()
-	there := c.simple(ctx, mysqlWitnessTest) == nil
+	there := c.own.simple(ctx, mysqlWitnessTest) == nil
 	c.tx.Proven(there)
 	return there
 }
@@ -108,7 +108,7 @@ func (c *conn) rolledBackBy(ctx context.Context, n int) (gone, known bool) {
 	if n != lockWaitTimeout {
 		return false, true
 	}
-	on, ok := c.number(ctx, "SELECT @@innodb_rollback_on_timeout")
+	on, ok := c.own.number(ctx, "SELECT @@innodb_rollback_on_timeout")
 	return on != 0, ok
 }
 
@@ -118,9 +118,9 @@ func (c *conn) inTransaction(ctx context.Context) (in, known bool) {
 	if c.db.noInTransaction.Load() {
 		return false, false
 	}
-	ctx, cancel := c.unhurried(ctx)
+	ctx, cancel := c.own.unhurried(ctx)
 	defer cancel()
-	err := c.read(ctx, "SELECT @@in_transaction", nil, func(row []string) { in, known = row[0] == "1", true })
+	err := c.own.read(ctx, "SELECT @@in_transaction", nil, func(row []string) { in, known = row[0] == "1", true })
 	if mysqlNumber(err) == unknownVariable {
 		c.db.noInTransaction.Store(true)
 	}

@@ -53,9 +53,9 @@ func (c *conn) checkFirst(ctx context.Context) {
 	case c.db.checked.Load() || !c.is.checksLate:
 	case !c.tx.Open():
 		c.checkRules(ctx)
-	case c.simple(ctx, guardSet) == nil:
+	case c.own.simple(ctx, guardSet) == nil:
 		c.checkRules(ctx)
-		_ = c.simple(ctx, guardBack+"; "+guardDrop) // if it fails, so does what the app does next
+		_ = c.own.simple(ctx, guardBack+"; "+guardDrop) // if it fails, so does what the app does next
 	}
 }
 
@@ -134,7 +134,7 @@ func (c *conn) askOne(ctx context.Context, t lex.Table, temporaryOnly bool) erro
 	if r := n.found[t]; r != nil && !r.missing && (c.tx.Open() || !r.partial) {
 		return nil
 	}
-	if s, known := c.status(); c.db.mute.Load() || known && s == stateAborted || isBusy(c.own.conn) {
+	if s, known := c.own.status(); c.db.mute.Load() || known && s == stateAborted || isBusy(c.own.conn) {
 		return nil
 	}
 	r, err := c.db.dialect.ask(ctx, c, t, temporaryOnly)

@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"database/sql/driver"
 	"slices"
 	"strings"
 
@@ -46,9 +45,6 @@ func (n *names) follow(path string, t lex.Table, r *relation) {
 func (c *conn) replays(j *job) bool {
 	return j.prepared || j.whole == "" && !isPQ(c.base)
 }
-
-// isPQ recognises lib/pq, which prepares only what the app prepares.
-func isPQ(base driver.Conn) bool { return isOf(bottom(base), "github.com/lib/pq") }
 
 // aimAt is aimOf for a statement of j. If it may have written to a table that r
 // hides instead, the event is that of the one that is captured, and says that this

@@ -51,7 +51,9 @@ func (postgres) begin(j *job) string {
 }
 
 // probe sets a savepoint, which fails outside a transaction and in a failed one.
-func (postgres) probe(ctx context.Context, c *conn) state { return stateOf(c.simple(ctx, guardOnly)) }
+func (postgres) probe(ctx context.Context, c *conn) state {
+	return stateOf(c.own.simple(ctx, guardOnly))
+}
 
 // ended: not if the COMMIT never left the driver, as with rows open on lib/pq.
 func (postgres) ended(c *conn, err error) bool { return hooks.SQLState(err) != "" || c.lostBy(err) }
@@ -132,7 +134,7 @@ func (postgres) tables(ctx context.Context, c *conn, named []tableName) (there [
 	for _, n := range named {
 		names = append(names, n.table)
 	}
-	err = c.read(ctx, tablesQuery, []string{strings.Join(names, "\x1f")}, func(row []string) {
+	err = c.own.read(ctx, tablesQuery, []string{strings.Join(names, "\x1f")}, func(row []string) {
 		there = append(there, tableName{folded(unescaped(row[0])), folded(unescaped(row[1]))})
 	})
 	return there, err

@@ -36,14 +36,14 @@ func (sqlite) checked(ctx context.Context, c *conn) { c.checkRules(ctx) }
 // opened to be read only. It returns what sets it again.
 func (sqlite) writable(ctx context.Context, c *conn) (again func()) {
 	again = func() {}
-	if on, _ := c.number(ctx, "PRAGMA query_only"); on == 0 || c.simple(ctx, "PRAGMA query_only = 0") != nil {
+	if on, _ := c.own.number(ctx, "PRAGMA query_only"); on == 0 || c.own.simple(ctx, "PRAGMA query_only = 0") != nil {
 		return again
 	}
 	return func() {
 		if c.bad { // and perhaps still in use
 			return
 		}
-		if c.simple(context.WithoutCancel(ctx), "PRAGMA query_only = 1") != nil {
+		if c.own.simple(context.WithoutCancel(ctx), "PRAGMA query_only = 1") != nil {
 			c.discard()
 		}
 	}
@@ -91,10 +91,10 @@ func writesMain(j *job) bool {
 // probe: SQLite has no status to ask for, but a BEGIN inside a transaction fails
 // and leaves it usable.
 func (sqlite) probe(ctx context.Context, c *conn) state {
-	err := c.simple(ctx, "BEGIN")
+	err := c.own.simple(ctx, "BEGIN")
 	switch {
 	case err == nil:
-		if c.simple(ctx, "ROLLBACK") != nil {
+		if c.own.simple(ctx, "ROLLBACK") != nil {
 			return stateLost
 		}
 		return stateIdle
@@ -145,7 +145,7 @@ func (sqlite) remains(ctx context.Context, c *conn, j job) func(error) bool {
 			if !isConstraint(err) {
 				return false
 			}
-			n, _ := c.number(ctx, changesQuery)
+			n, _ := c.own.number(ctx, changesQuery)
 			return n > 0
 		}
 	}
@@ -153,9 +153,9 @@ func (sqlite) remains(ctx context.Context, c *conn, j job) func(error) bool {
 	if c.tx.Open() {
 		query = extentInside
 	}
-	before, known := c.number(ctx, query)
+	before, known := c.own.number(ctx, query)
 	return func(error) bool {
-		after, still := c.number(ctx, query)
+		after, still := c.own.number(ctx, query)
 		return known && still && after != before
 	}
 }

@@ -34,12 +34,12 @@ func WithTxStatus(status func(base driver.Conn) TxStatus) Option {
 }
 
 // status is what the base connection knows by itself.
-func (c *conn) status() (s state, known bool) {
-	if c.db.reg.cfg.status == nil || !c.is.statusKnown {
+func (q *querier) status() (s state, known bool) {
+	if q.cfg.status == nil || !q.is.statusKnown {
 		return stateLost, false
 	}
-	for base := range layers(c.own.conn) {
-		switch c.txStatus(base) {
+	for base := range layers(q.conn) {
+		switch q.txStatus(base) {
 		case TxIdle:
 			return stateIdle, true
 		case TxOpen:
@@ -52,11 +52,11 @@ func (c *conn) status() (s state, known bool) {
 }
 
 // txStatus does without an answer where the function panics.
-func (c *conn) txStatus(base driver.Conn) (s TxStatus) {
+func (q *querier) txStatus(base driver.Conn) (s TxStatus) {
 	defer func() {
 		if recover() != nil {
 			s = TxUnknown
 		}
 	}()
-	return c.db.reg.cfg.status(base)
+	return q.cfg.status(base)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
 
 	"github.com/google/uuid"
 )
@@ -16,36 +17,42 @@ import (
 // ours would then make the app's transaction fail with 26000. Asked in pgx's mode
 // exec it uses no name.
 
+// execModes is what pgx is asked with, found out once for a database.
+type execModes struct {
+	once   sync.Once
+	mode   any  // the argument for a query without a named statement
+	caches bool // queries without that argument are cached
+}
+
+func (m *execModes) of(base driver.Conn) (mode any, caches bool) {
+	m.once.Do(func() { m.mode, m.caches = execMode(base) })
+	return m.mode, m.caches
+}
+
 // queryUnnamed queries without a statement that the server may not have.
-func (c *conn) queryUnnamed(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if !c.is.named {
-		return c.own.query(ctx, query, args)
+func (q *querier) queryUnnamed(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if !q.is.named {
+		return q.query(ctx, query, args)
 	}
-	if mode, _ := c.execMode(); mode != nil {
-		return c.own.query(ctx, query, append([]driver.NamedValue{{Value: mode}}, args...))
+	if mode, _ := q.modes.of(q.conn); mode != nil {
+		return q.query(ctx, query, append([]driver.NamedValue{{Value: mode}}, args...))
 	}
-	if !isPQ(c.base) { // which names nothing
+	if !isPQ(q.conn) { // which names nothing
 		query += " -- " + uuid.NewString() // no text that it has prepared
 	}
-	return c.own.query(ctx, query, args)
+	return q.query(ctx, query, args)
 }
 
 // queryLent queries for the handler and what it calls. A query without arguments has its
 // values in its text, so that pgx would keep a statement of each in the place of the
 // app's; one with arguments is as the borrower has written it.
-func (c *conn) queryLent(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if c.is.named && len(args) == 0 {
-		if mode, caches := c.execMode(); caches {
+func (q *querier) queryLent(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if q.is.named && len(args) == 0 {
+		if mode, caches := q.modes.of(q.conn); caches {
 			args = []driver.NamedValue{{Value: mode}}
 		}
 	}
-	return c.own.query(ctx, query, args)
-}
-
-// execMode is execMode of the base connection, asked once.
-func (c *conn) execMode() (mode any, caches bool) {
-	c.db.asksUnnamed.Do(func() { c.db.unnamed, c.db.caches = execMode(c.base) })
-	return c.db.unnamed, c.db.caches
+	return q.query(ctx, query, args)
 }
 
 // execMode returns the argument that makes pgx's stdlib, perhaps below wrappers of
@@ -97,3 +104,6 @@ func isOf(c driver.Conn, pkg string) bool {
 	}
 	return t.PkgPath() == pkg || strings.HasSuffix(t.PkgPath(), "/vendor/"+pkg)
 }
+
+// isPQ recognises lib/pq, which prepares only what the app prepares.
+func isPQ(base driver.Conn) bool { return isOf(bottom(base), "github.com/lib/pq") }

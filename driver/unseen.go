@@ -26,7 +26,7 @@ func (c *conn) beforeUnseen(ctx context.Context) error {
 	if !c.tx.Open() || !c.is.journaled { // where nothing can be written before
 		return nil
 	}
-	ctx, cancel := c.unhurried(ctx)
+	ctx, cancel := c.own.unhurried(ctx)
 	defer cancel()
 	if events := c.tx.Pending(); len(events) > 0 && c.tx.Mode != hooks.Off {
 		if err := c.flushEarly(ctx, events); err != nil {
@@ -34,7 +34,7 @@ func (c *conn) beforeUnseen(ctx context.Context) error {
 		}
 	}
 	if !c.tx.IsEmpty() && c.is.locksToken {
-		err := c.simple(ctx, fmt.Sprintf(witnessSet, c.tx.Signature()))
+		err := c.own.simple(ctx, fmt.Sprintf(witnessSet, c.tx.Signature()))
 		if err != nil && stateOf(err) != stateAborted && stateOf(err) != stateIdle {
 			return err
 		}
@@ -60,7 +60,7 @@ func (c *conn) flushEarly(ctx context.Context, events []hooks.Event) error {
 		c.lose(c.tx.TakePending(), err)
 	}
 	if state == flushProven && c.is.joins && keep {
-		return c.simple(ctx, guardDrop)
+		return c.own.simple(ctx, guardDrop)
 	}
 	return nil
 }
@@ -76,7 +76,7 @@ func (c *conn) beforeReadOnly(ctx context.Context) error {
 	if len(events) == 0 {
 		return nil
 	}
-	ctx, cancel := c.unhurried(ctx)
+	ctx, cancel := c.own.unhurried(ctx)
 	defer cancel()
 	return c.flushEarly(ctx, events)
 }
@@ -84,7 +84,7 @@ func (c *conn) beforeReadOnly(ctx context.Context) error {
 // checkWitness reports whether this is still the transaction in which the witness was
 // set. Where none was set, it reports whether there is a transaction at all.
 func (c *conn) checkWitness(ctx context.Context) txn.Witness {
-	ctx, cancel := c.unhurried(ctx)
+	ctx, cancel := c.own.unhurried(ctx)
 	defer cancel()
 	if !c.tx.IsEmpty() && c.is.locksToken && c.own.execs() {
 		res, err := c.own.exec(ctx, fmt.Sprintf(witnessTest, c.tx.Signature()), nil)
@@ -145,7 +145,7 @@ func (c *conn) goBack(ctx context.Context, stmts []lex.Statement) error {
 		return nil
 	}
 	s := &stmts[0]
-	ctx, cancel := c.unhurried(ctx)
+	ctx, cancel := c.own.unhurried(ctx)
 	defer cancel()
 	name := `"` + strings.ReplaceAll(s.Name, `"`, `""`) + `"`
 	if err := c.word(ctx, "ROLLBACK TO SAVEPOINT "+name+"; RELEASE SAVEPOINT "+name); err != nil {

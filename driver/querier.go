@@ -6,18 +6,29 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/go-aftercommit/aftercommit/internal/basestmt"
 )
 
-// read reads what the driver asks the database for itself, past the wrapper. f
-// gets each row, as text; NULL is "".
-func (c *conn) read(ctx context.Context, query string, args []string, f func(row []string)) error {
+// querier executes the driver's own statements: past another of our connections below,
+// for which they would be the app's. What begins or ends a transaction is for that one
+// to see, and does not go this way.
+type querier struct {
+	*optional
+	is    *facts
+	cfg   *config
+	modes *execModes
+}
+
+// read reads what the driver asks the database for itself. f gets each row, as text;
+// NULL is "".
+func (q *querier) read(ctx context.Context, query string, args []string, f func(row []string)) error {
 	values := make([]driver.NamedValue, len(args))
 	for i, a := range args {
 		values[i] = driver.NamedValue{Ordinal: i + 1, Value: a}
 	}
-	rows, err := c.queryOwn(ctx, query, values)
+	rows, err := q.queryAny(ctx, query, values)
 	if err != nil {
 		return err
 	}
@@ -35,16 +46,28 @@ func (c *conn) read(ctx context.Context, query string, args []string, f func(row
 	return errors.Join(err, rows.Close())
 }
 
-// queryOwn queries directly, or by a prepared statement where the base
+// number returns the number that a query answers; known is false where it does not.
+func (q *querier) number(ctx context.Context, query string) (n int64, known bool) {
+	ctx, cancel := q.unhurried(ctx)
+	defer cancel()
+	err := q.read(ctx, query, nil, func(row []string) {
+		var err error
+		n, err = strconv.ParseInt(row[0], 10, 64)
+		known = err == nil
+	})
+	return n, known && err == nil
+}
+
+// queryAny queries directly, or by a prepared statement where the base
 // connection has no other way.
-func (c *conn) queryOwn(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if c.own.queries() {
-		rows, err := c.queryUnnamed(ctx, query, args)
+func (q *querier) queryAny(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if q.queries() {
+		rows, err := q.queryUnnamed(ctx, query, args)
 		if err != driver.ErrSkip { //nolint:errorlint // database/sql compares with ==, so drivers return it bare
 			return rows, err
 		}
 	}
-	st, err := c.own.prepare(ctx, query)
+	st, err := q.prepare(ctx, query)
 	if err != nil {
 		return nil, err
 	}
