@@ -17,7 +17,7 @@ var counters = []string{
 
 // affected is how many rows j has changed, if its result can be believed: a number
 // that is wrong would count a row that there is not, or leave an event out.
-func (c *conn) affected(j *job, res driver.Result) (rows int64, known bool) {
+func (p *capturer) affected(j *job, res driver.Result) (rows int64, known bool) {
 	if res == nil || len(j.stmts) != 1 {
 		return 0, false
 	}
@@ -26,11 +26,11 @@ func (c *conn) affected(j *job, res driver.Result) (rows int64, known bool) {
 	switch {
 	case err != nil, n < 0:
 		return 0, false
-	case s.Returning && !counts(c.base):
+	case s.Returning && !counts(p.base):
 		return 0, false
 	case n == 0 && s.Op == lex.Merge: // which lib/pq does not count
 		return 0, false
-	case n > 0 && s.Op == lex.Upsert && c.is.countsReplaced:
+	case n > 0 && s.Op == lex.Upsert && p.names.is.countsReplaced:
 		return 0, false
 	}
 	return n, true

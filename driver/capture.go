@@ -4,45 +4,53 @@ import (
 	"context"
 	"database/sql/driver"
 	"strings"
-	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
+// capturer makes events of the statements of a connection that its rules match.
+type capturer struct {
+	names *catalog
+	keys  keyDialect
+	base  driver.Conn
+	// origin is what is known about who runs a statement.
+	origin func(ctx context.Context) hooks.Values
+	// uncaptured reports writes of which there is no event.
+	uncaptured func(n int, reason string)
+}
+
 // wants reports whether any of j's statements is captured, as far as can be
 // known before they are executed.
-func (c *conn) wants(j *job) bool {
-	if c.db.reg.cfg.rules == nil {
+func (p *capturer) wants(j *job) bool {
+	if p.names.rules == nil {
 		return false
 	}
 	for i := range j.stmts {
-		if c.wantsOne(j, i) {
+		if p.wantsOne(j, i) {
 			return true
 		}
 	}
 	return false
 }
 
-func (c *conn) wantsOne(j *job, i int) bool {
+func (p *capturer) wantsOne(j *job, i int) bool {
 	s := &j.stmts[i]
 	switch {
 	case i > j.names.split && (s.Kind != lex.Read || len(s.Also) > 0):
 		return true // what it writes to is known afterwards
-	case s.Kind == lex.Schema && len(c.schemaTargets(j, i)) > 0:
+	case s.Kind == lex.Schema && len(p.schemaTargets(j, i)) > 0:
 		return true
 	case s.Kind == lex.Write:
 		for _, t := range s.Tables {
-			if _, ok := c.aimAt(j, j.names.of(i, t), s.Op); ok {
+			if _, ok := p.aimAt(j, j.names.of(i, t), s.Op); ok {
 				return true
 			}
 		}
 	}
 	for _, t := range s.Also {
-		if _, ok := c.aimAt(j, j.names.of(i, t.Table), t.Op); ok {
+		if _, ok := p.aimAt(j, j.names.of(i, t.Table), t.Op); ok {
 			return true
 		}
 	}
@@ -58,17 +66,17 @@ type unread struct {
 
 // capture makes events, in a record, of statements that have been executed; res is
 // nil where they were queried. It returns those whose rows are still to be counted.
-func (c *conn) capture(ctx context.Context, to *txn.Record, j job, res driver.Result) []unread {
+func (p *capturer) capture(ctx context.Context, to *txn.Record, j job, res driver.Result) []unread {
 	if feeds(j.stmts, j.args) {
 		return nil
 	}
-	rows, known := c.affected(&j, res)
+	rows, known := p.affected(&j, res)
 	var captures []unread
 	for i := range j.stmts {
 		s := &j.stmts[i]
-		c.captureAlso(ctx, to, &j, i)
+		p.captureAlso(ctx, to, &j, i)
 		if s.Kind == lex.Schema {
-			c.captureSchema(ctx, to, &j, i)
+			p.captureSchema(ctx, to, &j, i)
 		}
 		if s.Kind != lex.Write {
 			continue
@@ -76,7 +84,7 @@ func (c *conn) capture(ctx context.Context, to *txn.Record, j job, res driver.Re
 		none := known && rows == 0 && s.Op != lex.Truncate
 		for _, t := range s.Tables {
 			r := j.names.of(i, t)
-			a, ok := c.aimAt(&j, r, s.Op)
+			a, ok := p.aimAt(&j, r, s.Op)
 			if !ok || none && !a.doubt || s.Command && r.steps[0].fullText {
 				continue
 			}
@@ -87,7 +95,7 @@ func (c *conn) capture(ctx context.Context, to *txn.Record, j job, res driver.Re
 			if known && rows > 1 && (s.Op == lex.Update || s.Op == lex.Delete) {
 				a.named = false // several rows have that key
 			}
-			f := c.captureWrite(ctx, to, a, s.Target(t), s.Partial, j.args)
+			f := p.captureWrite(ctx, to, a, s.Target(t), s.Partial, j.args)
 			if f == nil {
 				continue
 			}
@@ -118,13 +126,13 @@ func (c *conn) capture(ctx context.Context, to *txn.Record, j job, res driver.Re
 
 // captureAlso makes events of the writes inside the i-th statement, in a WITH
 // clause for one. The server does not say whether they changed any rows.
-func (c *conn) captureAlso(ctx context.Context, to *txn.Record, j *job, i int) {
+func (p *capturer) captureAlso(ctx context.Context, to *txn.Record, j *job, i int) {
 	for _, t := range j.stmts[i].Also {
-		a, ok := c.aimAt(j, j.names.of(i, t.Table), t.Op)
+		a, ok := p.aimAt(j, j.names.of(i, t.Table), t.Op)
 		if !ok {
 			continue
 		}
-		if f := c.captureWrite(ctx, to, a, t, false, j.args); f != nil {
+		if f := p.captureWrite(ctx, to, a, t, false, j.args); f != nil {
 			f.Add(0)
 			f.Uncounted()
 		}
@@ -136,29 +144,20 @@ func feeds(stmts []lex.Statement, args []driver.NamedValue) bool {
 	return len(args) > 0 && len(stmts) == 1 && stmts[0].Kind == lex.Write && stmts[0].Verb == "COPY"
 }
 
-// captureClosed makes events of a COPY that the Close of its statement ended.
-func (c *conn) captureClosed(stmts []lex.Statement) {
-	if c.tx.Open() && c.tx.Mode != hooks.Off {
-		j := job{stmts: stmts, copying: true}
-		_ = c.lookUp(context.Background(), &j) // which does not ask
-		c.capture(context.Background(), &c.tx.Record, j, nil)
-	}
-}
-
 var verbs = [...]string{
 	lex.Insert: "inserted", lex.Update: "updated", lex.Delete: "deleted", lex.Upsert: "upserted",
 	lex.Truncate: "truncated", lex.Merge: "merged",
 }
 
-func (c *conn) captureWrite(ctx context.Context, to *txn.Record, a aim, t lex.Target, wide bool, args []driver.NamedValue) *txn.Captured {
+func (p *capturer) captureWrite(ctx context.Context, to *txn.Record, a aim, t lex.Target, wide bool, args []driver.NamedValue) *txn.Captured {
 	if a.replaces {
 		t.Op = lex.Upsert
 	}
 	o := txn.Operation{Effect: txn.Effect(t.Op), Wide: wide, Key: txn.Key{
-		Action: actionOf(c.db.dialect, a.table, verbs[t.Op]),
-		Target: hooks.Target{Type: nameOf(c.db.dialect, a.table)},
+		Action: actionOf(p.names.dialect, a.table, verbs[t.Op]),
+		Target: hooks.Target{Type: nameOf(p.names.dialect, a.table)},
 		Via:    a.via,
-		Values: c.origin(ctx),
+		Values: p.origin(ctx),
 	}}
 	switch spreads := t.Moves || a.moves; {
 	case spreads && t.Op == lex.Update:
@@ -168,42 +167,28 @@ func (c *conn) captureWrite(ctx context.Context, to *txn.Record, a aim, t lex.Ta
 	case a.cascades && t.Op == lex.Delete:
 		o.Effect = txn.Cascaded
 	}
-	if a.named && (!c.lax || t.Op != lex.Insert && t.Op != lex.Upsert) {
-		o.Key.Target.ID = c.keyOf(t.Key, a.key, args)
+	if a.named && (!p.names.session.lax || t.Op != lex.Insert && t.Op != lex.Upsert) {
+		o.Key.Target.ID = p.keyOf(t.Key, a.key, args)
 	}
-	return c.captureOperation(to, o)
+	return p.captureOperation(to, o)
 }
 
 // captureOperation counts an operation in a record, if that is not full.
-func (c *conn) captureOperation(to *txn.Record, o txn.Operation) *txn.Captured {
+func (p *capturer) captureOperation(to *txn.Record, o txn.Operation) *txn.Captured {
 	f := to.Capture(o)
 	if f == nil {
-		c.uncaptured(1, "limit")
+		p.uncaptured(1, "limit")
 	}
 	return f
 }
 
-// newEvent makes the event of a key, for statements to be counted in.
-func (db *database) newEvent(key txn.Key, metadata map[string]any) hooks.Event {
-	e := hooks.Event{
-		OccurredAt: time.Now().UTC().Truncate(time.Microsecond),
-		Action:     key.Action, Outcome: hooks.Success, Target: key.Target, Metadata: metadata, Captured: true,
-	}
-	if key.Via != "" {
-		e.Metadata = map[string]any{"via": key.Via}
-	}
-	e.ID, _ = uuid.NewV7()
-	db.attribute(&e, key.Values)
-	return e
-}
-
 // captureSchema makes an event of each object that the i-th statement is about.
-func (c *conn) captureSchema(ctx context.Context, to *txn.Record, j *job, i int) {
+func (p *capturer) captureSchema(ctx context.Context, to *txn.Record, j *job, i int) {
 	s := &j.stmts[i]
-	for _, name := range c.schemaTargets(j, i) {
-		key := txn.Key{Action: "schema.changed", Target: hooks.Target{Type: "schema", ID: name, Name: s.Verb}, Values: c.origin(ctx)}
+	for _, name := range p.schemaTargets(j, i) {
+		key := txn.Key{Action: "schema.changed", Target: hooks.Target{Type: "schema", ID: name, Name: s.Verb}, Values: p.origin(ctx)}
 		o := txn.Operation{Key: key, Effect: txn.Altered, Metadata: map[string]any{"statement": s.Verb}}
-		if f := c.captureOperation(to, o); f != nil {
+		if f := p.captureOperation(to, o); f != nil {
 			f.Add(0)
 			f.Uncounted()
 			if !s.Conditional {
@@ -213,32 +198,8 @@ func (c *conn) captureSchema(ctx context.Context, to *txn.Record, j *job, i int)
 	}
 }
 
-// origin is what is known about who runs a statement, and why. Each field is from
-// ctx, else from the context of the transaction's BEGIN, else from that of
-// BeginTx, whose Tx outlives a raw COMMIT. If none names an actor, the goroutine
-// may; see [hooks.Origin].
-func (c *conn) origin(ctx context.Context) hooks.Values {
-	if c.tx.Open() {
-		return hooks.Origin(ctx, c.tx.Context(), c.handle.ctx)
-	}
-	return hooks.Origin(ctx, c.handle.ctx)
-}
-
-// attribute says who: what the event itself names, else its origin, else the
-// default actor. An actor that does not say who it is stays only where the event
-// is still to be refused for it.
-func (db *database) attribute(e *hooks.Event, origin hooks.Values) {
-	origin.Fill(e)
-	if e.Actor.IsKnown() {
-		return
-	}
-	if def := db.reg.cfg.actor; def.IsKnown() || e.Captured {
-		e.Actor = def
-	}
-}
-
 // actionOf folds a table's name into the form of an action.
-func actionOf(d dialect, t lex.Table, verb string) string {
+func actionOf(d naming, t lex.Table, verb string) string {
 	table := word(t.Name) + "."
 	if !d.isDefault(t.Schema) {
 		table = word(t.Schema) + "." + table

@@ -7,20 +7,20 @@ import (
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 )
 
-// askMySQL asks MySQL what a name stands for. SHOW CREATE TABLE resolves the name
+// ask asks MySQL what a name stands for. SHOW CREATE TABLE resolves the name
 // as the app's statement will, to a temporary table, too, and reads no snapshot,
 // which would be that of the app's transaction from then on.
-func (c *conn) askMySQL(ctx context.Context, t lex.Table) (*relation, error) {
-	if c.reading > 0 {
+func (d mysql) ask(ctx context.Context, k *catalog, t lex.Table, _ bool) (*relation, error) {
+	if k.session.reading > 0 {
 		return nil, nil
 	}
 	text := ""
-	err := c.own.read(ctx, "SHOW CREATE TABLE "+mysqlName(t), nil, func(row []string) {
+	err := k.own.read(ctx, "SHOW CREATE TABLE "+mysqlName(t), nil, func(row []string) {
 		if len(row) > 1 {
 			text = row[1]
 		}
 	})
-	r := c.asWritten(t)
+	r := k.asWritten(t)
 	s := &r.steps[0]
 	s.key = otherColumn
 	switch n := mysqlNumber(err); {
@@ -34,7 +34,7 @@ func (c *conn) askMySQL(ctx context.Context, t lex.Table) (*relation, error) {
 	case err != nil, text == "":
 		return nil, err
 	}
-	shown := lex.ParseShown(c.shows, text, c.db.reg.cfg.keyColumn)
+	shown := lex.ParseShown(k.session.shows, text, k.key)
 	s.view, s.temporary = shown.View, shown.Temporary
 	if !shown.Alone || !enforces(shown.Engine) {
 		return r, nil
@@ -46,7 +46,7 @@ func (c *conn) askMySQL(ctx context.Context, t lex.Table) (*relation, error) {
 	if shown.Generated {
 		s.rekeys = updates
 	}
-	err = c.askTriggers(ctx, t, r)
+	err = d.askTriggers(ctx, k, t, r)
 	return r, err
 }
 
@@ -105,28 +105,28 @@ const onlyMariaDB = "SELECT 'in', @@in_transaction UNION ALL "
 // Inside a transaction MySQL cannot be asked: its information_schema, other than
 // MariaDB's, is read with the snapshot that the app's own reads would begin (MySQL
 // worklog 7464).
-func (c *conn) askTriggers(ctx context.Context, t lex.Table, r *relation) error {
+func (mysql) askTriggers(ctx context.Context, k *catalog, t lex.Table, r *relation) error {
 	const rows = inserts | updates
 	s := &r.steps[0]
 	by := s.rekeys
 	s.rekeys |= rows // unless the opposite is certain
 	first, schema := "", t.Schema
 	if schema == "" {
-		schema = c.schema
+		schema = k.session.schema
 	}
 	switch {
 	case strings.ContainsAny(schema+t.Name, `'\`):
 		return nil
-	case c.tx.Open() && c.db.noInTransaction.Load():
+	case k.tx.Open() && k.session.noInTransaction.Load():
 		r.partial = true
 		return nil
-	case c.tx.Open():
+	case k.tx.Open():
 		first = onlyMariaDB
 	}
 	sees := false
 	query := strings.NewReplacer("%first", first, "%user", `CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''')`,
 		"%s", "'"+schema+"'", "%t", "'"+t.Name+"'").Replace(triggersQuery)
-	err := c.own.read(ctx, query, nil, func(row []string) {
+	err := k.own.read(ctx, query, nil, func(row []string) {
 		switch row[0] + " " + row[1] {
 		case "sees ":
 			sees = true
@@ -138,7 +138,7 @@ func (c *conn) askTriggers(ctx context.Context, t lex.Table, r *relation) error 
 	})
 	switch n := mysqlNumber(err); {
 	case n == unknownVariable:
-		c.db.noInTransaction.Store(true)
+		k.session.noInTransaction.Store(true)
 		r.partial = true
 	case n != 0 && !rollsBack(n):
 	case err != nil:

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // catalogQuery looks a name up in PostgreSQL's catalog: $1 is its schema, empty if
@@ -118,10 +119,9 @@ SELECT pg_catalog.encode(pg_catalog.convert_to(pg_catalog.array_to_string(
                 LEFT JOIN doubt ON doubt.top OPERATOR(pg_catalog.=) up.oid) ON true
  ORDER BY up.depth`
 
-// askPostgres asks PostgreSQL's catalog for a name.
-func (c *conn) askPostgres(ctx context.Context, t lex.Table) (*relation, error) {
+func (postgres) ask(ctx context.Context, k *catalog, t lex.Table, _ bool) (*relation, error) {
 	r, schema, path, rows := &relation{}, "", "", 0
-	err := c.own.read(ctx, catalogQuery, []string{t.Schema, t.Name, c.db.reg.cfg.keyColumn}, func(row []string) {
+	err := k.own.read(ctx, catalogQuery, []string{t.Schema, t.Name, k.key}, func(row []string) {
 		if len(row) == 10 {
 			rows++
 			schema, path, _ = strings.Cut(unescaped(row[0]), "\x1f")
@@ -134,14 +134,36 @@ func (c *conn) askPostgres(ctx context.Context, t lex.Table) (*relation, error) 
 	}
 	r.schema = schema
 	if len(r.steps) == 0 {
-		r = c.asWritten(t)
+		r = k.asWritten(t)
 		r.missing, r.schema = true, schema
 		if t.Schema == "" {
 			r.steps[0].Schema = schema
 		}
 	}
-	c.names.follow(path, t, r)
+	k.follow(path, t, r)
 	return r, nil
+}
+
+// catalogFailed: in a failed transaction the app's statement would only get "current
+// transaction is aborted".
+func (postgres) catalogFailed(k *catalog, err error) error {
+	k.refuses(err)
+	if state := hooks.SQLState(err); k.tx.Open() && state != "" && state != stateFailed {
+		return err
+	}
+	return nil
+}
+
+func (p postgres) answers(ctx context.Context, k *catalog) bool {
+	r, err := p.ask(ctx, k, lex.Table{Schema: "pg_catalog", Name: "pg_class"}, false)
+	if hooks.SQLState(err) == stateUnsupported { // the query is: nothing is prepared yet
+		k.silence(err)
+	}
+	if k.refuses(err) || k.access.mute.Load() {
+		return false
+	}
+	k.access.mute.Store(r == nil && err == nil) // a server that answers nothing is not PostgreSQL
+	return true
 }
 
 // add takes a row of catalogQuery: sure, schema, name, kind, persistence, types of
@@ -198,4 +220,25 @@ func unescaped(name string) string {
 func bits(tgtype string) changes {
 	n, _ := strconv.Atoi(tgtype)
 	return changes(n) & anyChange
+}
+
+// tablesQuery lists which of the names in $1, divided by U+001F, tables and views
+// have on PostgreSQL.
+const tablesQuery = `SELECT pg_catalog.encode(pg_catalog.convert_to(n.nspname::pg_catalog.text, one.encoding), 'escape'),
+       pg_catalog.encode(pg_catalog.convert_to(c.relname::pg_catalog.text, one.encoding), 'escape')
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+  CROSS JOIN (SELECT CASE WHEN pg_catalog.getdatabaseencoding()::pg_catalog.text OPERATOR(pg_catalog.=) 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END AS encoding) one
+ WHERE pg_catalog.lower(c.relname::pg_catalog.text) OPERATOR(pg_catalog.=) ANY (pg_catalog.string_to_array($1::pg_catalog.text, E'\x1f'))
+   AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,f}'::pg_catalog."char"[])`
+
+func (postgres) tables(ctx context.Context, k *catalog, named []tableName) (there []tableName, err error) {
+	var names []string
+	for _, n := range named {
+		names = append(names, n.table)
+	}
+	err = k.own.read(ctx, tablesQuery, []string{strings.Join(names, "\x1f")}, func(row []string) {
+		there = append(there, tableName{folded(unescaped(row[0])), folded(unescaped(row[1]))})
+	})
+	return there, err
 }

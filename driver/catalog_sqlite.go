@@ -8,17 +8,17 @@ import (
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 )
 
-// askSQLite looks a name up in the databases of the connection, in SQLite's
+// ask looks a name up in the databases of the connection, in SQLite's
 // order: temp, main, and what is attached. It returns nil if there is none of
 // that name.
-func (c *conn) askSQLite(ctx context.Context, t lex.Table, temporaryOnly bool) (*relation, error) {
+func (d sqlite) ask(ctx context.Context, k *catalog, t lex.Table, temporaryOnly bool) (*relation, error) {
 	schemas := []string{"temp", "main"}
 	switch {
 	case t.Schema != "":
 		schemas = []string{folded(t.Schema)}
 	case !temporaryOnly:
 		var err error
-		if schemas, err = c.schemas(ctx); err != nil {
+		if schemas, err = databases(ctx, k.own); err != nil {
 			return nil, err
 		}
 	}
@@ -26,21 +26,21 @@ func (c *conn) askSQLite(ctx context.Context, t lex.Table, temporaryOnly bool) (
 		if temporaryOnly && schema != "temp" {
 			return nil, nil
 		}
-		r, err := c.findSQLite(ctx, schema, t.Name)
+		r, err := d.find(ctx, k, schema, t.Name)
 		if err != nil || r != nil {
 			return r, err
 		}
 	}
-	r := c.asWritten(t)
+	r := k.asWritten(t)
 	r.missing = true
 	return r, nil
 }
 
-// schemas returns the databases of the connection, in the order in which SQLite
+// databases returns those of the connection, in the order in which SQLite
 // looks for a name.
-func (c *conn) schemas(ctx context.Context) ([]string, error) {
+func databases(ctx context.Context, own *querier) ([]string, error) {
 	schemas := []string{"temp", "main"}
-	err := c.own.read(ctx, "PRAGMA database_list", nil, func(row []string) {
+	err := own.read(ctx, "PRAGMA database_list", nil, func(row []string) {
 		if len(row) > 1 && !slices.Contains(schemas, folded(row[1])) {
 			schemas = append(schemas, row[1])
 		}
@@ -48,23 +48,23 @@ func (c *conn) schemas(ctx context.Context) ([]string, error) {
 	return schemas, err
 }
 
-// findSQLite looks a name up in one database.
-func (c *conn) findSQLite(ctx context.Context, schema, name string) (*relation, error) {
+// find looks a name up in one database.
+func (d sqlite) find(ctx context.Context, k *catalog, schema, name string) (*relation, error) {
 	var found *step
 	var reads []lex.Table
 	var triggers []lex.Trigger
 	trigger := func(kind, sql string) {
 		if kind == "trigger" {
-			triggers = append(triggers, lex.ParseTrigger(sql, name, c.db.reg.cfg.keyColumn))
+			triggers = append(triggers, lex.ParseTrigger(sql, name, k.key))
 		}
 	}
-	err := c.readMaster(ctx, schema, name, func(kind, name, sql, key string) {
+	err := d.readMaster(ctx, k, schema, name, func(kind, name, sql, key string) {
 		switch kind {
 		case "table":
 			words := lex.Words(lex.SQLite, sql)
 			found = &step{
 				virtual:  strings.HasPrefix(sql, "CREATE VIRTUAL"), // SQLite writes these two words itself
-				key:      c.keyTypeOfSQLite(key),
+				key:      keyTypeOfSQLite(k.key, key),
 				rekeys:   rekeysOfSQLite(key),
 				cascades: strings.HasPrefix(key, ":^") || strings.HasPrefix(key, "=^"),
 				replaces: hasSequence(words, "ON", "CONFLICT", "REPLACE"),
@@ -86,11 +86,11 @@ func (c *conn) findSQLite(ctx context.Context, schema, name string) (*relation, 
 		return nil, err
 	}
 	if schema != "temp" { // a temporary trigger may be on any table
-		err = c.readMaster(ctx, "temp", name, func(kind, _, sql, _ string) { trigger(kind, sql) })
+		err = d.readMaster(ctx, k, "temp", name, func(kind, _, sql, _ string) { trigger(kind, sql) })
 	}
 	for _, t := range triggers {
 		t.Moves = t.Moves || found.rekeys != 0 // it may set the columns that the key is made of
-		found.passes(t, c.changesBy(t.Op))
+		found.passes(t, k.is.changesBy(t.Op))
 	}
 	return &relation{steps: []step{*found}, reads: reads}, err
 }
@@ -118,8 +118,8 @@ func isFullText(words []string) bool {
 
 // keyTypeOfSQLite is the type of the key's column, of which masterKey says how it is
 // declared.
-func (c *conn) keyTypeOfSQLite(declared string) keyType {
-	number := lex.IsRowID(c.db.reg.cfg.keyColumn)
+func keyTypeOfSQLite(column, declared string) keyType {
+	number := lex.IsRowID(column)
 	switch {
 	case number && (declared == "" || declared == "#"):
 		return numericColumn
@@ -197,20 +197,37 @@ const masterKey = `CASE WHEN m.type = 'table' AND m.sql NOT LIKE 'CREATE VIRTUAL
 // not captured: there may be a trigger that a foreign key's CASCADE leads to.
 const anyTrigger = "(SELECT 1 FROM sqlite_temp_master WHERE type = 'trigger' LIMIT 1)"
 
-func (c *conn) readMaster(ctx context.Context, schema, name string, f func(kind, name, sql, key string)) error {
-	master, key, args := `"`+strings.ReplaceAll(schema, `"`, `""`)+`".sqlite_master`, masterKey, []string{name, c.db.reg.cfg.keyColumn, schema}
+func (sqlite) readMaster(ctx context.Context, k *catalog, schema, name string, f func(kind, name, sql, key string)) error {
+	master, key, args := `"`+strings.ReplaceAll(schema, `"`, `""`)+`".sqlite_master`, masterKey, []string{name, k.key, schema}
 	// With pragmas, a read transaction of the main database would begin, and its
 	// first write might fail where it would have waited.
 	switch {
 	case schema == "temp":
 		master, key, args = "sqlite_temp_master", anyTrigger, args[:1]
-	case c.tx.Open() && folded(schema) != "main":
+	case k.tx.Open() && folded(schema) != "main":
 		key, args = "'?'", args[:1]
 	}
 	query := strings.NewReplacer("%key", key, "%master", master).Replace(masterQuery)
-	return c.own.read(ctx, query, args, func(row []string) {
+	return k.own.read(ctx, query, args, func(row []string) {
 		if len(row) == 4 {
 			f(row[0], row[1], row[2], row[3])
 		}
 	})
+}
+
+func (d sqlite) tables(ctx context.Context, k *catalog, named []tableName) (there []tableName, err error) {
+	schemas, err := databases(ctx, k.own)
+	for _, schema := range schemas {
+		for _, n := range named {
+			if err != nil {
+				return nil, err
+			}
+			err = d.readMaster(ctx, k, schema, n.table, func(kind, name, _, _ string) {
+				if kind != "trigger" {
+					there = append(there, tableName{folded(schema), folded(name)})
+				}
+			})
+		}
+	}
+	return there, err
 }

@@ -19,7 +19,7 @@ func (c *conn) catchUp(ctx context.Context) error {
 	case c.bad:
 		return driver.ErrBadConn
 	case c.is.beginsUnseen && (c.tx.Suspected() || !c.tx.Open()): // where a transaction may begin unseen
-		if c.reading > 0 {
+		if c.session.reading > 0 {
 			return errUnasked
 		}
 		c.askBeforeUse(nil)

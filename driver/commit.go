@@ -119,7 +119,7 @@ func (c *conn) endAfter(err error, proven bool, e ending) hooks.Outcome {
 	}
 	if e.prepares && outcome == hooks.Committed {
 		outcome = c.tx.EndPrepared()
-		c.movedBack(true)
+		c.catalog.movedBack(true)
 		return outcome
 	}
 	return c.end(outcome)
@@ -197,7 +197,7 @@ func (c *conn) rolledBack(ctx context.Context, err error) committed {
 			return still
 		case stateIdle:
 			outcome := c.tx.EndRolledBack() // it ended before, somehow
-			c.movedBack(true)
+			c.catalog.movedBack(true)
 			return committed{err: err, outcome: outcome}
 		case stateLost:
 			return still // it cannot be asked, as with rows open on lib/pq, but it lives

@@ -3,7 +3,6 @@ package driver
 import (
 	"context"
 	"database/sql/driver"
-	"strings"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
@@ -30,16 +29,18 @@ type conn struct {
 	// alert turns the fast path off: the connection is bad, or something may
 	// have happened behind it.
 	alert    bool
-	bad      bool // to be discarded
-	streams  int  // rows of this connection that end an implicit transaction
-	prepared bool // the handler has prepared the connection
-	names    names
+	bad      bool   // to be discarded
+	streams  int    // rows of this connection that end an implicit transaction
+	prepared bool   // the handler has prepared the connection
 	lent     *lease // not yet given back, if the borrower still uses it
 	asks     bool   // the server is asked also while the mode is off
 	set      bool   // the app has set how the session's transactions begin
 	scratch  []lex.Statement
-	session
-	closed func() // called by Close, if it is set
+	session  session
+	parser   parser
+	catalog  catalog
+	capturer capturer
+	closed   func() // called by Close, if it is set
 }
 
 func newConn(db *database, base driver.Conn) *conn {
@@ -49,6 +50,13 @@ func newConn(db *database, base driver.Conn) *conn {
 	if below := innermost(base); below != nil {
 		c.own.optional = below.own.optional
 	}
+	c.session.own, c.session.noInTransaction = &c.own, &db.noInTransaction
+	c.parser = parser{own: &c.own, session: &c.session, lexed: db.lexed, key: db.reg.cfg.keyColumn}
+	c.catalog = catalog{
+		own: &c.own, tx: &c.tx, session: &c.session, dialect: db.dialect, is: c.is,
+		rules: db.reg.cfg.rules, key: db.reg.cfg.keyColumn, access: &db.access, notify: db.notify,
+	}
+	c.capturer = capturer{names: &c.catalog, keys: db.dialect, base: base, origin: c.origin, uncaptured: c.uncaptured}
 	c.alert = c.is.readsMatter
 	return c
 }
@@ -86,7 +94,7 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	if !c.alert && lex.Plain(query) {
 		return c.opt.exec(ctx, query, args)
 	}
-	if c.isParcel(query) {
+	if c.parser.isParcel(query) {
 		return c.receive(ctx)
 	}
 	j := job{args: args, do: func(ctx context.Context) (answer, error) {
@@ -105,7 +113,7 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 	if !c.alert && lex.Plain(query) {
 		return c.opt.query(ctx, query, args)
 	}
-	if c.isParcel(query) {
+	if c.parser.isParcel(query) {
 		if _, err := c.receive(ctx); err != nil {
 			return nil, err
 		}
@@ -124,7 +132,7 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 
 // PrepareContext wraps the statement only if executing it is of interest.
 func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	if c.isParcel(query) {
+	if c.parser.isParcel(query) {
 		return &parcelStmt{c: c}, nil
 	}
 	if c.alert {
@@ -135,8 +143,8 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 	if lex.Plain(query) && !c.is.readsMatter {
 		return c.opt.prepare(ctx, query)
 	}
-	stmts := c.db.dialect.parse(ctx, c, query, nil) // as the server reads it now, when it is prepared
-	c.db.dialect.fix(c, stmts)
+	stmts := c.db.dialect.parse(ctx, &c.parser, query, nil, c.mode() != hooks.Off) // as the server reads it now, when it is prepared
+	c.db.dialect.fix(&c.session, stmts)
 	copies := len(stmts) == 1 && stmts[0].Verb == "COPY"
 	if copies || c.is.plans && !boring(stmts) {
 		if err := c.lookUp(ctx, &job{stmts: stmts}); err != nil {
@@ -204,7 +212,7 @@ func (c *conn) ResetSession(ctx context.Context) error {
 		return driver.ErrBadConn
 	}
 	if c.db.reg.cfg.forgets {
-		c.forgetNames()
+		c.catalog.forget()
 	}
 	return c.base.(driver.SessionResetter).ResetSession(ctx)
 }
@@ -221,7 +229,7 @@ func (c *conn) run(ctx context.Context, j job, query string) (answer, error) {
 			return answer{}, err
 		}
 	}
-	c.scratch = c.db.dialect.parse(ctx, c, query, c.scratch[:0])
+	c.scratch = c.db.dialect.parse(ctx, &c.parser, query, c.scratch[:0], c.mode() != hooks.Off)
 	j.stmts = c.scratch
 	return c.dispatch(ctx, j)
 }
@@ -236,7 +244,7 @@ func (c *conn) dispatch(ctx context.Context, j job) (a answer, err error) {
 	c.noteDefaults(j.stmts)
 	if isMoving(j.stmts) {
 		drops := unprepares(j.stmts)
-		defer func() { c.moved(drops && err == nil && a.rows == nil) }() // what has rows may fail yet
+		defer func() { c.catalog.moved(drops && err == nil && a.rows == nil) }() // what has rows may fail yet
 	}
 	if len(j.stmts) > 1 && !boring(j.stmts) {
 		if err = c.lead(ctx, &j); err != nil {
@@ -328,19 +336,4 @@ func (c *conn) mode() hooks.Mode {
 		return c.tx.Mode
 	}
 	return c.db.reg.modeNow()
-}
-
-// isParcel reports whether query is what Record sends, before or behind which a
-// library may have put comments of its own. An app's statement that begins with
-// the same comment is none.
-func (c *conn) isParcel(query string) bool {
-	if !strings.HasPrefix(query, "/*") && !strings.HasPrefix(query, "--") {
-		return false
-	}
-	before, behind, ok := strings.Cut(query, hooks.Statement)
-	return ok && c.onlyComments(before) && c.onlyComments(behind)
-}
-
-func (c *conn) onlyComments(query string) bool {
-	return query == "" || len(lex.Parse(c.db.lexed, query, "", nil)) == 0
 }

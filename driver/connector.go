@@ -128,8 +128,7 @@ type database struct {
 	lexed   lex.Dialect
 	txns    *txn.Config
 	handler hooks.Handler
-	checked atomic.Bool // the rules, against the tables
-	mute    atomic.Bool // its catalog cannot be asked
+	access  access
 
 	noInTransaction atomic.Bool // MySQL has no @@in_transaction, which MariaDB has
 

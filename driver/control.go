@@ -136,7 +136,7 @@ func (c *conn) doubtfulSavepoint(ctx context.Context, s *lex.Statement, run func
 	case back && c.is.savepointWitness:
 		c.tx.RollbackToUnknown()
 	case back:
-		c.movedBack(false)
+		c.catalog.movedBack(false)
 		c.tx.RollbackToDoubtful(s.Name)
 	case !c.is.savepointWitness: // where the witness's own RELEASE will say whether it is still there
 		c.tx.ReleaseDoubtful(s.Name)
@@ -158,7 +158,7 @@ func (c *conn) doubtfulSavepoint(ctx context.Context, s *lex.Statement, run func
 func (c *conn) applySavepoint(s *lex.Statement) {
 	switch {
 	case s.Kind == lex.RollbackTo:
-		c.movedBack(false)
+		c.catalog.movedBack(false)
 		c.takenBack(c.tx.RollbackTo(s.Name))
 	case s.Kind == lex.Release:
 		c.tx.Release(s.Name)

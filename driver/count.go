@@ -19,7 +19,7 @@ type count struct {
 	done     bool
 	broken   error // of the statement, met while its rows were drained
 
-	c      *conn
+	keys   keyDialect
 	column int // of the key, if learns
 	learns bool
 	key    keyType
@@ -28,22 +28,22 @@ type count struct {
 	statements int
 }
 
-func (c *conn) newCount(to *txn.Record, base driver.Rows, captures []unread) count {
-	k := count{c: c, to: to, captures: captures, statements: to.Statements()}
+func (p *capturer) newCount(to *txn.Record, base driver.Rows, captures []unread) count {
+	k := count{keys: p.keys, to: to, captures: captures, statements: to.Statements()}
 	if len(captures) != 1 || !captures[0].learns {
 		return k
 	}
 	found := 0
 	for i, name := range base.Columns() {
-		if strings.EqualFold(name, c.db.reg.cfg.keyColumn) {
+		if strings.EqualFold(name, p.names.key) {
 			found++
 			k.column = i
 		}
 	}
 	k.learns = found == 1 // of two of that name, one is something else
 	k.key = captures[0].column
-	if p, ok := base.(driver.RowsColumnTypeDatabaseTypeName); ok && k.learns && k.key == someColumn {
-		k.key = c.db.dialect.returnedType(p.ColumnTypeDatabaseTypeName(k.column))
+	if t, ok := base.(driver.RowsColumnTypeDatabaseTypeName); ok && k.learns && k.key == someColumn {
+		k.key = p.keys.returnedType(t.ColumnTypeDatabaseTypeName(k.column))
 	}
 	return k
 }
@@ -51,7 +51,7 @@ func (c *conn) newCount(to *txn.Record, base driver.Rows, captures []unread) cou
 // look is called with each row, before it is counted.
 func (k *count) look(row []driver.Value) {
 	if k.learns && k.n == 0 && !k.done {
-		k.id = k.c.db.dialect.returnedKey(k.key, row[k.column])
+		k.id = k.keys.returnedKey(k.key, row[k.column])
 	}
 }
 

@@ -48,7 +48,7 @@ func TestOutlast(t *testing.T) {
 				start := time.Now()
 				app, cancelApp := c.app()
 				defer cancelApp()
-				out, cancel := connOf(c.dialect).outlast(app, c.limit)
+				out, cancel := (&querier{is: dialects[c.dialect].facts()}).outlast(app, c.limit)
 				defer cancel()
 				if c.want == 0 {
 					time.Sleep(time.Hour / 2)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
-	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // conformingStrings is the setting that decides whether a backslash escapes the
@@ -32,19 +31,19 @@ func WithParameter(parameter func(base driver.Conn, name string) string) Option 
 	}
 }
 
-// parseEscaped recognises the statements of a query as PostgreSQL will read it. Where
-// that depends on a setting, which is rare, it is asked for each time: the driver does
-// not see every way in which it changes.
-func (c *conn) parseEscaped(ctx context.Context, query string, dst []lex.Statement) []lex.Statement {
-	stmts := lex.Parse(c.db.lexed, query, c.db.reg.cfg.keyColumn, dst)
-	if c.mode() == hooks.Off {
+// parse recognises the statements of a query as PostgreSQL will read it. Where that
+// depends on a setting, which is rare, it is asked for each time: the driver does not
+// see every way in which it changes.
+func (postgres) parse(ctx context.Context, p *parser, query string, dst []lex.Statement, asks bool) []lex.Statement {
+	stmts := lex.Parse(p.lexed, query, p.key, dst)
+	if !asks {
 		return stmts
 	}
-	escaped, ambiguous := lex.Ambiguous(query, c.db.reg.cfg.keyColumn, stmts)
+	escaped, ambiguous := lex.Ambiguous(query, p.key, stmts)
 	if !ambiguous {
 		return stmts
 	}
-	switch c.own.stringsConform(ctx) {
+	switch p.own.stringsConform(ctx) {
 	case "on":
 		return stmts
 	case "off":

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
-	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // nothing is a connection that answers nothing.
@@ -24,16 +23,15 @@ func TestReportedParameter(t *testing.T) {
 		"off": {lex.Read, lex.Commit, lex.Read},
 		"":    {lex.Read, lex.Commit, lex.Read, lex.Opaque},
 	} {
-		reg := &registration{cfg: defaultConfig()}
-		reg.cfg.parameter = func(_ driver.Conn, name string) string {
+		cfg := defaultConfig()
+		cfg.parameter = func(_ driver.Conn, name string) string {
 			if name != "standard_conforming_strings" {
 				t.Errorf("asked for %q", name)
 			}
 			return setting
 		}
-		c := connOf(hooks.Postgres)
-		c.own, c.db.reg = &optional{conn: nothing{}}, reg
-		stmts := c.parseEscaped(t.Context(), query, nil)
+		q := &querier{optional: &optional{conn: nothing{}}, is: &postgresFacts, cfg: &cfg}
+		stmts := postgres{}.parse(t.Context(), &parser{own: q, lexed: lex.Postgres, key: cfg.keyColumn}, query, nil, true)
 		var got []lex.Kind
 		for _, s := range stmts {
 			got = append(got, s.Kind)
@@ -47,26 +45,25 @@ func TestReportedParameter(t *testing.T) {
 // TestKnownThroughWrappers: what the base driver knows is found also below wrappers
 // that show what they wrap.
 func TestKnownThroughWrappers(t *testing.T) {
-	reg := &registration{cfg: defaultConfig()}
-	reg.cfg.parameter = func(base driver.Conn, _ string) string {
+	cfg := defaultConfig()
+	cfg.parameter = func(base driver.Conn, _ string) string {
 		if _, ok := base.(nothing); ok {
 			return "off"
 		}
 		return ""
 	}
-	reg.cfg.status = func(base driver.Conn) TxStatus {
+	cfg.status = func(base driver.Conn) TxStatus {
 		if _, ok := base.(nothing); ok {
 			return TxFailed
 		}
 		return TxUnknown
 	}
 	type shows struct{ driver.Conn }
-	c := connOf(hooks.Postgres)
-	c.own, c.db.reg = &optional{conn: shows{shows{nothing{}}}}, reg
-	if got := c.stringsConform(t.Context()); got != "off" {
+	q := &querier{optional: &optional{conn: shows{shows{nothing{}}}}, is: &postgresFacts, cfg: &cfg}
+	if got := q.stringsConform(t.Context()); got != "off" {
 		t.Errorf("the setting is %q", got)
 	}
-	if s, known := c.status(); !known || s != stateAborted {
+	if s, known := q.status(); !known || s != stateAborted {
 		t.Errorf("the status is %v, known %v", s, known)
 	}
 }

@@ -25,19 +25,6 @@ const (
 	flushEnded                     // the COMMIT went with it, and has answered
 )
 
-// The guard runs in the same query as the flush. Outside a transaction, also in
-// the implicit one of several statements in a string, SAVEPOINT fails with
-// 25P01; in a failed transaction with 25P02. Best effort keeps the savepoint,
-// to go back to when the write fails.
-const (
-	guardOnly   = "SAVEPOINT aftercommit_guard; RELEASE SAVEPOINT aftercommit_guard"
-	guardStrict = guardOnly + "; "
-	guardKeep   = "SAVEPOINT aftercommit_guard; "
-	guardSet    = "SAVEPOINT aftercommit_guard"
-	guardBack   = "ROLLBACK TO SAVEPOINT aftercommit_guard"
-	guardDrop   = "RELEASE SAVEPOINT aftercommit_guard"
-)
-
 // readOnlyTransaction is the SQLSTATE of a write in a read-only transaction.
 const readOnlyTransaction = "25006"
 
@@ -137,7 +124,7 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 	app := ctx
 	ctx, cancel := c.own.outlast(ctx, c.db.reg.cfg.writeTimeout+margin)
 	defer cancel()
-	guard, err := c.guard(ctx, how.keep)
+	guard, err := c.own.guard(ctx, how.keep)
 	if err != nil {
 		return flushFailed, err
 	}
@@ -168,7 +155,7 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 		err = errors.New("driver: the handler did not write events that must be written")
 	}
 	if how.keep && (l.touched() || !c.is.joins) {
-		if back := c.leaveGuard(ctx, err != nil); err == nil {
+		if back := c.own.leaveGuard(ctx, err != nil); err == nil {
 			err = back
 		}
 	}
@@ -215,34 +202,6 @@ func (c *conn) answered(ctx context.Context, err error) bool {
 	}
 	s := c.probe(ctx)
 	return s != stateOpen && s != stateAborted
-}
-
-// guard returns what the lease runs before the first statement. On SQLite the
-// transaction was proven already, and the savepoint to go back to is set here.
-func (c *conn) guard(ctx context.Context, keep bool) (string, error) {
-	switch {
-	case !keep && c.is.joins:
-		return guardStrict, nil
-	case c.is.joins:
-		return guardKeep, nil
-	case keep:
-		return "", c.own.simple(ctx, guardSet)
-	}
-	return "", nil
-}
-
-// leaveGuard goes back to the savepoint that guard set, or keeps what came after
-// it. Where that costs a round trip, the savepoint goes with the transaction.
-func (c *conn) leaveGuard(ctx context.Context, back bool) error {
-	if back {
-		if err := c.own.simple(ctx, guardBack); err != nil || c.is.joins {
-			return err
-		}
-	}
-	if c.is.joins {
-		return nil
-	}
-	return c.own.simple(ctx, guardDrop)
 }
 
 // callFlush turns a panic of the handler into an error.

@@ -56,6 +56,16 @@ func keyTypeOf(name string) keyType {
 	return otherColumn
 }
 
+// keyDialect is how a database spells keys.
+type keyDialect interface {
+	// keyText is the one spelling of a key's value, given as text, in a column of that type;
+	// "" if it has no certain one. returnedKey is that of a value which the database has
+	// returned, and returnedType the type of the column, as the base driver calls it.
+	keyText(column keyType, s string) string
+	returnedKey(column keyType, v driver.Value) string
+	returnedType(kind string) keyType
+}
+
 // intact returns a key that fits into an event as it is: what is cut, or has other
 // characters for those that no store takes, may be the key of another row.
 func intact(id string) string {
@@ -66,7 +76,7 @@ func intact(id string) string {
 }
 
 // keyOf is the key's value as text, or "" where it is not certain.
-func (c *conn) keyOf(k lex.Key, column keyType, args []driver.NamedValue) string {
+func (p *capturer) keyOf(k lex.Key, column keyType, args []driver.NamedValue) string {
 	if !k.Found {
 		return ""
 	}
@@ -81,12 +91,12 @@ func (c *conn) keyOf(k lex.Key, column keyType, args []driver.NamedValue) string
 		}
 		text = integerText(text)
 	case lex.UUID:
-		if !c.is.uuids {
+		if !p.names.is.uuids {
 			return "" // which casts to a number
 		}
 		text = uuidText(text)
 	}
-	return c.db.dialect.keyText(column, text)
+	return p.keys.keyText(column, text)
 }
 
 // typedText is the one spelling of a value, given as text, in a column whose type says

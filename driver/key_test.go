@@ -16,8 +16,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-func connOf(d hooks.Dialect) *conn {
-	return &conn{db: &database{dialect: dialects[d]}, is: dialects[d].facts()}
+func capturerOf(d hooks.Dialect) *capturer {
+	return &capturer{names: &catalog{is: dialects[d].facts()}, keys: dialects[d]}
 }
 
 // TestMySQLKey: a key is named if it is the same to all that is compared with the
@@ -138,7 +138,7 @@ func TestKeyOfCast(t *testing.T) {
 		{lex.Key{Found: true, Literal: "x"}, ""},
 		{lex.Key{Literal: "x"}, ""},
 	} {
-		if got := connOf(hooks.Postgres).keyOf(c.key, someColumn, nil); got != c.want {
+		if got := capturerOf(hooks.Postgres).keyOf(c.key, someColumn, nil); got != c.want {
 			t.Errorf("%+v is %q, want %q", c.key, got, c.want)
 		}
 	}
@@ -162,7 +162,7 @@ func TestKeyOfCastInColumn(t *testing.T) {
 		{hooks.Postgres, seven, integerColumn, "7"},
 		{hooks.Postgres, seven, otherColumn, ""},
 	} {
-		if got := connOf(c.dialect).keyOf(c.key, c.column, nil); got != c.want {
+		if got := capturerOf(c.dialect).keyOf(c.key, c.column, nil); got != c.want {
 			t.Errorf("%v: %+v in column %d is %q, want %q", c.dialect, c.key, c.column, got, c.want)
 		}
 	}
@@ -269,7 +269,7 @@ func TestWithoutOptions(t *testing.T) {
 		for i, v := range c.args {
 			args = append(args, driver.NamedValue{Ordinal: i + 1, Value: v})
 		}
-		if got := connOf(hooks.Postgres).keyOf(key, someColumn, args); got != c.want {
+		if got := capturerOf(hooks.Postgres).keyOf(key, someColumn, args); got != c.want {
 			t.Errorf("of %v: %q, want %q", c.args, got, c.want)
 		}
 	}

@@ -27,7 +27,7 @@ func (c *conn) lead(ctx context.Context, j *job) error {
 	text := j.whole + j.asked // one of them is empty
 	parts := lex.Split(c.db.lexed, text)
 	stays := func(s lex.Statement) bool { return s.Lead == lex.LeadStays }
-	refused := j.asked != "" && c.replays(j) // a driver that prepares a Query refuses several statements
+	refused := j.asked != "" && c.capturer.replays(j) // a driver that prepares a Query refuses several statements
 	if refused || len(parts) != len(j.stmts) || strings.Contains(text, `\`) || slices.ContainsFunc(j.stmts[:n], stays) {
 		j.blind = true
 		return nil
@@ -38,7 +38,7 @@ func (c *conn) lead(ctx context.Context, j *job) error {
 		return err
 	}
 	if isMoving(j.stmts[:n]) {
-		c.moved(false)
+		c.catalog.moved(false)
 	}
 	// Positions in the server's errors remain those in the app's string.
 	rest := strings.Repeat(" ", utf8.RuneCountInString(first)) + text[len(first):]

@@ -4,7 +4,7 @@ import "slices"
 
 // leftOut reports whether AllTables leaves a table out. It goes by whole names:
 // an app may well call a table river_stations.
-func leftOut(d dialect, n tableName) bool {
+func leftOut(d naming, n tableName) bool {
 	return slices.Contains(toolTables, n.table) || d.isDefault(n.schema) && slices.Contains(commonTables, n.table) || d.isOwn(n)
 }
 

@@ -15,14 +15,14 @@ import (
 // written is asked of the locks.
 
 // perhapsWrote reports whether statements may have written or not.
-func (c *conn) perhapsWrote(j *job) bool {
-	return c.is.readersStay && !slices.ContainsFunc(j.stmts, func(s lex.Statement) bool { return s.Kind != lex.Schema })
+func (f *facts) perhapsWrote(stmts []lex.Statement) bool {
+	return f.readersStay && !slices.ContainsFunc(stmts, func(s lex.Statement) bool { return s.Kind != lex.Schema })
 }
 
 // doubtWrote leaves it to the locks whether j was the first to write in the app's
 // transaction, which had not written before it, or had: that is what wrote says.
 func (c *conn) doubtWrote(j *job, wrote bool) {
-	if t := &c.tx; t.Wrote && !wrote && c.perhapsWrote(j) {
+	if t := &c.tx; t.Wrote && !wrote && c.is.perhapsWrote(j.stmts) {
 		t.Perhaps, t.Wrote = true, false
 	}
 }
@@ -32,7 +32,7 @@ func (c *conn) doubtWrote(j *job, wrote bool) {
 // written nothing, unless to an attached database, which only the names of a
 // statement outside a transaction exclude.
 func (c *conn) holdsMain(ctx context.Context) bool {
-	if schemas, err := c.schemas(ctx); !c.tx.Implicit && (err != nil || len(schemas) > len([]string{"temp", "main"})) {
+	if schemas, err := databases(ctx, &c.own); !c.tx.Implicit && (err != nil || len(schemas) > len([]string{"temp", "main"})) {
 		return true
 	}
 	defer c.db.dialect.writable(ctx, c)()

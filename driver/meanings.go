@@ -10,7 +10,7 @@ import (
 // meanings are what the names in a job's statements stand for. The catalog can be
 // asked before a string is executed and after it, but not in between.
 type meanings struct {
-	c     *conn
+	k     *catalog
 	stmts []lex.Statement
 	// split is the first statement that may change what names stand for; late is
 	// for those behind it.
@@ -45,21 +45,21 @@ func (m *meanings) of(i int, t lex.Table) *relation {
 		r = m.early[t]
 	case after:
 		if r = m.late[t]; r != nil && r.missing && m.stmts[i].Kind != lex.Schema {
-			return m.c.unknown(t) // it was written to, and is gone
+			return unknown(t) // it was written to, and is gone
 		}
 	case never:
-		return m.c.unknown(t)
+		return unknown(t)
 	case passing:
 		return &relation{steps: []step{{Table: t, temporary: true}}}
 	}
 	if r != nil {
 		return r
 	}
-	if r := m.c.names.stale[t]; r != nil {
+	if r := m.k.stale[t]; r != nil {
 		return r
 	}
 	if m.guess.meaning == nil || m.guess.of != t {
-		m.guess.of, m.guess.meaning = t, m.c.asWritten(t)
+		m.guess.of, m.guess.meaning = t, m.k.asWritten(t)
 	}
 	return m.guess.meaning
 }
@@ -74,13 +74,13 @@ func (m *meanings) moment(i int, t lex.Table) moment {
 	for k >= m.split && !m.renames(k, t) {
 		k--
 	}
-	if k >= m.split && m.c.makesTemporary(&m.stmts[k], t) {
+	if k >= m.split && m.k.makesTemporary(&m.stmts[k], t) {
 		// Rows of a temporary view are those of what it reads.
 		if m.stmts[i].Kind == lex.Schema || m.stmts[k].Verb != "CREATE VIEW" {
 			return passing
 		}
 	}
-	later := m.bare && m.c.is.searchPath && t.Schema == "" || m.loses(i, t)
+	later := m.bare && m.k.is.searchPath && t.Schema == "" || m.loses(i, t)
 	for n := i + 1; n < len(m.stmts) && !later; n++ {
 		later = m.renames(n, t)
 	}
@@ -107,9 +107,9 @@ func (m *meanings) renames(k int, t lex.Table) bool {
 	case strings.HasSuffix(s.Verb, " SCHEMA") && s.Verb != "IMPORT SCHEMA":
 		return true // and what is in it
 	case strings.HasSuffix(s.Verb, " RULE"):
-		return m.c.sameName(s.On, t)
+		return m.k.is.sameName(s.On, t)
 	}
-	return m.loses(k, t) || creates(s) && m.about(k, t) || aboutRelations(s) && m.c.sameName(s.To, t)
+	return m.loses(k, t) || creates(s) && m.about(k, t) || aboutRelations(s) && m.k.is.sameName(s.To, t)
 }
 
 // loses reports whether after the k-th statement t no longer stands for what it
@@ -125,33 +125,27 @@ func (m *meanings) about(k int, t lex.Table) bool {
 	if !aboutRelations(s) {
 		return false
 	}
-	permanent := t.Schema != "" && !m.c.asWritten(t).steps[0].temporary
+	permanent := t.Schema != "" && !m.k.asWritten(t).steps[0].temporary
 	return slices.ContainsFunc(s.Tables, func(u lex.Table) bool {
 		switch {
-		case !m.c.sameName(u, t):
+		case !m.k.is.sameName(u, t):
 			return false
 		case permanent && u.Schema == "":
 			return !s.Temporary && (k <= m.split || m.moment(k, u) != passing)
 		case permanent:
-			return m.c.sameName(lex.Table{Name: u.Schema}, lex.Table{Name: t.Schema})
+			return m.k.is.sameName(lex.Table{Name: u.Schema}, lex.Table{Name: t.Schema})
 		}
 		return true
 	})
 }
 
-// sameName compares names whatever their schemas: one that is not written may be
-// the other.
-func (c *conn) sameName(a, b lex.Table) bool {
-	return a.Name == b.Name || c.is.foldsNames && folded(a.Name) == folded(b.Name)
-}
-
 // makesTemporary reports whether t is the temporary table or view that a statement makes.
-func (c *conn) makesTemporary(s *lex.Statement, t lex.Table) bool {
+func (k *catalog) makesTemporary(s *lex.Statement, t lex.Table) bool {
 	if s.Kind != lex.Schema || !s.Temporary || !creates(s) {
 		return false
 	}
-	temp := t.Schema == "" || c.asWritten(t).steps[0].temporary
-	return temp && slices.ContainsFunc(s.Tables, func(u lex.Table) bool { return c.sameName(u, t) })
+	temp := t.Schema == "" || k.asWritten(t).steps[0].temporary
+	return temp && slices.ContainsFunc(s.Tables, func(u lex.Table) bool { return k.is.sameName(u, t) })
 }
 
 // moves reports whether a statement may change what names stand for.
@@ -172,3 +166,23 @@ func firstMove(stmts []lex.Statement) int {
 
 // isMoving reports whether any of the statements may change what names stand for.
 func isMoving(stmts []lex.Statement) bool { return firstMove(stmts) < len(stmts) }
+
+// aboutRelations reports whether the names of a Schema statement are those of
+// tables, views and the like.
+func aboutRelations(s *lex.Statement) bool {
+	switch s.Verb {
+	case "GRANT", "REVOKE", "COMMENT", "SELECT INTO":
+		return true
+	}
+	for _, kind := range []string{" TABLE", " VIEW", " INDEX", " SEQUENCE"} {
+		if strings.HasSuffix(s.Verb, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+// unprepares reports whether a statement drops what the session has prepared.
+func unprepares(stmts []lex.Statement) bool {
+	return slices.ContainsFunc(stmts, func(s lex.Statement) bool { return s.Unprepares })
+}

@@ -34,10 +34,6 @@ func (mysql) calm(ctx context.Context, c *conn) error {
 	return nil
 }
 
-func (mysql) parse(ctx context.Context, c *conn, query string, dst []lex.Statement) []lex.Statement {
-	return c.parseMySQL(ctx, query, dst)
-}
-
 func (mysql) dispatch(ctx context.Context, c *conn, j job) (answer, error) {
 	return c.dispatchMySQL(ctx, j)
 }
@@ -48,7 +44,7 @@ func (mysql) writeOutside(ctx context.Context, c *conn, j job) (answer, error) {
 
 func (mysql) begin(*job) string { return "BEGIN" }
 
-func (mysql) probe(ctx context.Context, c *conn) state { return c.probeMySQL(ctx) }
+func (mysql) probe(ctx context.Context, c *conn) state { return c.session.probe(ctx) }
 
 func (mysql) ended(c *conn, err error) bool { return c.lostBy(err) }
 
@@ -61,21 +57,14 @@ func (mysql) remains(_ context.Context, _ *conn, j job) func(error) bool {
 
 func (mysql) remainsOutside(_ *conn, _ *job, remains bool, _ error) bool { return remains }
 
-func (mysql) ask(ctx context.Context, c *conn, t lex.Table, _ bool) (*relation, error) {
-	return c.askMySQL(ctx, t)
-}
-
 // catalogFailed: the error is of the connection, or a deadlock, and so it is for the app.
-func (mysql) catalogFailed(ctx context.Context, c *conn, err error) error {
-	c.failedMySQL(ctx, err)
-	return err
-}
+func (mysql) catalogFailed(_ *catalog, err error) error { return err }
 
 func (mysql) asksAfter(*job, bool, bool) bool { return false }
 
-func (mysql) answers(context.Context, *conn) bool { return false }
+func (mysql) answers(context.Context, *catalog) bool { return false }
 
-func (mysql) tables(context.Context, *conn, []tableName) ([]tableName, error) { return nil, nil }
+func (mysql) tables(context.Context, *catalog, []tableName) ([]tableName, error) { return nil, nil }
 
 // isDefault: the default is the database that the connection was opened with.
 func (mysql) isDefault(schema string) bool { return schema == "" }
@@ -89,16 +78,16 @@ func (mysql) isOwn(n tableName) bool {
 // mysqlSchemas are MySQL's, which an app may call its own elsewhere.
 var mysqlSchemas = []string{"mysql", "sys", "performance_schema"}
 
-func (mysql) placed(c *conn, t lex.Table) lex.Table { return c.placed(t) }
+func (mysql) placed(s *session, t lex.Table) lex.Table { return s.placed(t) }
 
-func (mysql) home(c *conn, t lex.Table) lex.Table {
+func (mysql) home(s *session, t lex.Table) lex.Table {
 	if t.Schema == "" {
-		t.Schema = c.home
+		t.Schema = s.home
 	}
 	return t
 }
 
-func (mysql) fix(c *conn, stmts []lex.Statement) { c.fixDatabase(stmts) }
+func (mysql) fix(s *session, stmts []lex.Statement) { s.fix(stmts) }
 
 func (mysql) keyText(column keyType, s string) string { return mysqlKey(column, s) }
 

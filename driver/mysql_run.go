@@ -88,7 +88,7 @@ func (c *conn) watchRows(a answer, after func(error)) answer {
 	if a.rows == nil {
 		return a
 	}
-	c.reading++
+	c.session.reading++
 	r := &watchedRows{columns: columns{base: a.rows}, c: c, after: after}
 	a.rows = shapeRows(r, r.saw)
 	return a
@@ -117,7 +117,7 @@ func (r *watchedRows) NextResultSet() error { return r.saw(r.columns.NextResultS
 
 func (r *watchedRows) Close() error {
 	err := r.base.Close()
-	r.c.reading--
+	r.c.session.reading--
 	_ = r.saw(err)
 	switch {
 	case r.after != nil:
@@ -150,6 +150,25 @@ func (c *conn) unseenMySQL(ctx context.Context, j job) (answer, error) {
 	c.settle(ctx, reads, err)
 	c.deliver(ctx)
 	return a, err
+}
+
+// learnSession is called when the connection is new and after all that may have changed
+// its session.
+func (c *conn) learnSession(ctx context.Context) {
+	if c.session.learn(ctx) {
+		c.catalog.forget()
+	}
+}
+
+// watch looks whether the connection is in a transaction that nothing seen has
+// begun, as it always is with autocommit off.
+func (c *conn) watch(ctx context.Context) {
+	if c.tx.Open() || c.session.reading > 0 || !c.session.watchful || c.db.reg.modeNow() == hooks.Off {
+		return
+	}
+	if c.probe(ctx) == stateOpen {
+		c.start(ctx)
+	}
 }
 
 // settle finds out where the connection is after something unseen. What only
@@ -200,7 +219,7 @@ func (c *conn) implicitCommit(ctx context.Context, err error) {
 		c.discard()
 	case s == stateIdle, err == nil:
 		c.end(outcome)
-	case c.watchful: // it is never outside a transaction
+	case c.session.watchful: // it is never outside a transaction
 		c.end(hooks.Unknown)
 	}
 	c.deliver(ctx)
@@ -226,15 +245,15 @@ func (c *conn) bareMySQL(ctx context.Context, j job) (answer, error) {
 	case err != nil:
 		return a, err
 	}
-	c.countUnseen(&j)
-	if !c.wants(&j) || c.tx.Open() {
+	c.capturer.countUnseen(&j)
+	if !c.capturer.wants(&j) || c.tx.Open() {
 		return a, nil
 	}
 	record := c.newRecord()
-	captured := c.capture(ctx, record, j, a.res)
+	captured := c.capturer.capture(ctx, record, j, a.res)
 	var n count
 	if a.rows != nil {
-		n = c.newCount(record, a.rows, captured)
+		n = c.capturer.newCount(record, a.rows, captured)
 	}
 	return c.answerThen(a, n, func() error { return c.writeAfter(ctx, record) })
 }

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"reflect"
 	"strings"
+	"sync/atomic"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
-	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // Numbers of MySQL's errors (MySQL manual, Server Error Message Reference).
@@ -24,6 +24,9 @@ const (
 
 // session is what a connection to MySQL knows of its session.
 type session struct {
+	own             *querier
+	noInTransaction *atomic.Bool // the server has no @@in_transaction, which MariaDB has
+
 	reading  int  // rows that are open: nothing else can be sent
 	watchful bool // statements may not be autocommitted: autocommit=0, completion_type
 	lax      bool // an INSERT may store another value than it was given: no strict mode
@@ -52,18 +55,18 @@ func mysqlNumber(err error) int {
 	return 0
 }
 
-// probeMySQL asks whether the connection is in a transaction. Outside one a
+// probe asks whether the connection is in a transaction. Outside one a
 // savepoint is not kept.
-func (c *conn) probeMySQL(ctx context.Context) state {
-	if in, known := c.inTransaction(ctx); known && (in || !c.watchful) {
+func (s *session) probe(ctx context.Context) state {
+	if in, known := s.inTransaction(ctx); known && (in || !s.watchful) {
 		if in {
 			return stateOpen
 		}
 		return stateIdle
 	}
-	err := c.own.simple(ctx, "SAVEPOINT aftercommit_probe")
+	err := s.own.simple(ctx, "SAVEPOINT aftercommit_probe")
 	if err == nil {
-		err = c.own.simple(ctx, "RELEASE SAVEPOINT aftercommit_probe")
+		err = s.own.simple(ctx, "RELEASE SAVEPOINT aftercommit_probe")
 	}
 	switch {
 	case err == nil, mysqlNumber(err) == xaState:
@@ -75,105 +78,81 @@ func (c *conn) probeMySQL(ctx context.Context) state {
 	}
 }
 
-// learnSession asks for what decides on where transactions begin and end, and
-// for the current database. It is called when the connection is new and after all
-// that may have changed it.
-func (c *conn) learnSession(ctx context.Context) {
-	ctx, cancel := c.own.unhurried(ctx)
+// learn asks for what decides on where transactions begin and end, and for the
+// current database, and reports whether this is another one.
+func (s *session) learn(ctx context.Context) (moved bool) {
+	ctx, cancel := s.own.unhurried(ctx)
 	defer cancel()
-	c.watchful, c.lax = true, true // unless the opposite is certain
-	_ = c.own.read(ctx, "SELECT @@autocommit, @@completion_type, DATABASE(), @@sql_mode", nil, func(row []string) {
-		c.watchful = row[0] != "1" || row[1] != "NO_CHAIN"
-		if c.schema != row[2] {
-			c.forgetNames()
-		}
-		c.schema, c.lax, c.shows = row[2], !strings.Contains(row[3], "STRICT_"), lex.MySQLDialect(row[3])
+	s.watchful, s.lax = true, true // unless the opposite is certain
+	_ = s.own.read(ctx, "SELECT @@autocommit, @@completion_type, DATABASE(), @@sql_mode", nil, func(row []string) {
+		s.watchful = row[0] != "1" || row[1] != "NO_CHAIN"
+		moved = s.schema != row[2]
+		s.schema, s.lax, s.shows = row[2], !strings.Contains(row[3], "STRICT_"), lex.MySQLDialect(row[3])
 	}) // what fails leaves it so
-	if !c.asked {
-		c.asked, c.home = true, c.schema
+	if !s.asked {
+		s.asked, s.home = true, s.schema
 	}
-}
-
-// watch looks whether the connection is in a transaction that nothing seen has
-// begun, as it always is with autocommit off.
-func (c *conn) watch(ctx context.Context) {
-	if c.tx.Open() || c.reading > 0 || !c.watchful || c.db.reg.modeNow() == hooks.Off {
-		return
-	}
-	if c.probe(ctx) == stateOpen {
-		c.start(ctx)
-	}
+	return moved
 }
 
 // placed is a table with its database, unless that is the one which the
 // connection was opened with.
-func (c *conn) placed(t lex.Table) lex.Table {
+func (s *session) placed(t lex.Table) lex.Table {
 	switch {
-	case t.Schema == "" && c.schema != c.home:
-		t.Schema = c.schema
-	case t.Schema == c.home:
+	case t.Schema == "" && s.schema != s.home:
+		t.Schema = s.schema
+	case t.Schema == s.home:
 		t.Schema = ""
 	}
 	return t
 }
 
-// fixDatabase writes the current database before the names in statements that are
+// fix writes the current database before the names in statements that are
 // prepared: they go on writing there when another one is current.
-func (c *conn) fixDatabase(stmts []lex.Statement) {
+func (s *session) fix(stmts []lex.Statement) {
 	for i := range stmts {
-		s := &stmts[i]
-		if s.Kind != lex.Write {
+		st := &stmts[i]
+		if st.Kind != lex.Write {
 			continue
 		}
-		for n := range s.Tables {
-			if t := &s.Tables[n]; t.Schema == "" {
-				t.Schema = c.schema
+		for n := range st.Tables {
+			if t := &st.Tables[n]; t.Schema == "" {
+				t.Schema = s.schema
 			}
 		}
 	}
 }
 
-// parseMySQL recognises statements as the server will read them. What depends on
-// sql_mode it asks for each time; what depends on the server's version counts as
-// unseen.
-func (c *conn) parseMySQL(ctx context.Context, query string, dst []lex.Statement) []lex.Statement {
-	if lex.Plain(query) {
-		return append(dst, lex.Statement{})
+// rolledBackBy reports whether an error of that number has rolled back the whole
+// transaction.
+func (s *session) rolledBackBy(ctx context.Context, n int) (gone, known bool) {
+	if rollsBack(n) {
+		return true, true
 	}
-	key, reading := c.db.reg.cfg.keyColumn, c.db.lexed
-	stmts, looks := lex.Parse(reading, query, key, dst), lex.LooksBack(query)
-	if lex.AmbiguousMySQL(query, key, stmts) {
-		mode, known := "", false
-		if c.reading == 0 && !looks && c.mode() != hooks.Off {
-			bounded, cancel := c.own.unhurried(ctx)
-			_ = c.own.read(bounded, "SELECT @@sql_mode, @@character_set_client", nil, func(row []string) {
-				mode, known = row[0], !hidesBackslash(row[1])
-			}) // what fails leaves it unknown
-			cancel()
-		}
-		if !known {
-			return append(dst[:0], unseenStatement)
-		}
-		reading = lex.MySQLDialect(mode)
-		stmts = lex.Parse(reading, query, key, nil)
+	if s.reading > 0 {
+		return false, false
 	}
-	if lex.Conditional(reading, query, key, stmts) {
-		return append(dst[:0], unseenStatement)
+	if in, ok := s.inTransaction(ctx); ok {
+		return !in, true
 	}
-	for i := range stmts {
-		stmts[i].Looks = looks
+	if n != lockWaitTimeout {
+		return false, true
 	}
-	return stmts
+	on, ok := s.own.number(ctx, "SELECT @@innodb_rollback_on_timeout")
+	return on != 0, ok
 }
 
-// hidesBackslash reports whether a character of that set may have a backslash as
-// its second byte, which then escapes nothing.
-func hidesBackslash(charset string) bool {
-	switch charset {
-	case "big5", "cp932", "gbk", "gb18030", "sjis":
-		return true
+// inTransaction asks MariaDB, which knows, whether a transaction is open. It leaves
+// the app's warnings as they are.
+func (s *session) inTransaction(ctx context.Context) (in, known bool) {
+	if s.noInTransaction.Load() {
+		return false, false
 	}
-	return false
+	ctx, cancel := s.own.unhurried(ctx)
+	defer cancel()
+	err := s.own.read(ctx, "SELECT @@in_transaction", nil, func(row []string) { in, known = row[0] == "1", true })
+	if mysqlNumber(err) == unknownVariable {
+		s.noInTransaction.Store(true)
+	}
+	return in, known && err == nil
 }
-
-var unseenStatement = lex.Statement{Kind: lex.Opaque, EndsUnseen: true}

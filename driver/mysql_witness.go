@@ -14,7 +14,7 @@ func (c *conn) setWitness(ctx context.Context) error {
 	if !c.is.savepointWitness || !c.tx.Open() || c.tx.HasWitness() {
 		return nil
 	}
-	if c.reading > 0 {
+	if c.session.reading > 0 {
 		return errBusy
 	}
 	ctx, cancel := c.own.unhurried(ctx)
@@ -53,7 +53,7 @@ func (c *conn) provesWitness(ctx context.Context) bool {
 // beforeRollback asks the witness, after something unseen, whether it is this
 // transaction that a ROLLBACK ends.
 func (c *conn) beforeRollback(ctx context.Context) {
-	if c.is.savepointWitness && c.tx.Open() && c.tx.Unproven && c.tx.HasWitness() && c.reading == 0 {
+	if c.is.savepointWitness && c.tx.Open() && c.tx.Unproven && c.tx.HasWitness() && c.session.reading == 0 {
 		c.provesWitness(ctx)
 	}
 }
@@ -79,7 +79,7 @@ func (c *conn) failedMySQL(ctx context.Context, err error) {
 	if !c.tx.Open() || n == 0 || c.tx.IsEmpty() && !c.tx.HasWitness() {
 		return
 	}
-	gone, known := c.rolledBackBy(ctx, n)
+	gone, known := c.session.rolledBackBy(ctx, n)
 	switch {
 	case !known:
 		c.tx.Unproven = true // the witness decides
@@ -91,38 +91,4 @@ func (c *conn) failedMySQL(ctx context.Context, err error) {
 		}
 		c.deliver(ctx)
 	}
-}
-
-// rolledBackBy reports whether an error of that number has rolled back the whole
-// transaction.
-func (c *conn) rolledBackBy(ctx context.Context, n int) (gone, known bool) {
-	if rollsBack(n) {
-		return true, true
-	}
-	if c.reading > 0 {
-		return false, false
-	}
-	if in, ok := c.inTransaction(ctx); ok {
-		return !in, true
-	}
-	if n != lockWaitTimeout {
-		return false, true
-	}
-	on, ok := c.own.number(ctx, "SELECT @@innodb_rollback_on_timeout")
-	return on != 0, ok
-}
-
-// inTransaction asks MariaDB, which knows, whether a transaction is open. It leaves
-// the app's warnings as they are.
-func (c *conn) inTransaction(ctx context.Context) (in, known bool) {
-	if c.db.noInTransaction.Load() {
-		return false, false
-	}
-	ctx, cancel := c.own.unhurried(ctx)
-	defer cancel()
-	err := c.own.read(ctx, "SELECT @@in_transaction", nil, func(row []string) { in, known = row[0] == "1", true })
-	if mysqlNumber(err) == unknownVariable {
-		c.db.noInTransaction.Store(true)
-	}
-	return in, known && err == nil
 }

@@ -17,16 +17,16 @@ type seen struct{ path, name string }
 
 // follow notes in r what stood for the name t before, along the same path, and is
 // hidden by r now. What was dropped or renamed is not: its plans are made anew.
-func (n *names) follow(path string, t lex.Table, r *relation) {
+func (k *catalog) follow(path string, t lex.Table, r *relation) {
 	if t.Schema != "" || path == "" {
 		return
 	}
-	key := seen{path, strings.Clone(t.Name)}
+	name := seen{path, strings.Clone(t.Name)}
 	if r.missing {
-		delete(n.plans, key)
+		delete(k.plans, name)
 		return
 	}
-	if old := n.plans[key]; old != nil {
+	if old := k.plans[name]; old != nil {
 		schemas := strings.Split(path, "\x1f")
 		place := func(r *relation) int { return slices.Index(schemas, r.steps[0].Schema) }
 		for _, h := range append([]*relation{old}, old.hides...) {
@@ -35,27 +35,27 @@ func (n *names) follow(path string, t lex.Table, r *relation) {
 			}
 		}
 	}
-	if n.plans == nil || len(n.plans) >= maxNames {
-		n.plans = make(map[seen]*relation)
+	if k.plans == nil || len(k.plans) >= maxNames {
+		k.plans = make(map[seen]*relation)
 	}
-	n.plans[key] = r
+	k.plans[name] = r
 }
 
 // replays reports whether j may be executed by an earlier plan.
-func (c *conn) replays(j *job) bool {
-	return j.prepared || j.whole == "" && !isPQ(c.base)
+func (p *capturer) replays(j *job) bool {
+	return j.prepared || j.whole == "" && !isPQ(p.base)
 }
 
 // aimAt is aimOf for a statement of j. If it may have written to a table that r
 // hides instead, the event is that of the one that is captured, and says that this
 // one may be unchanged. If both are, there is none.
-func (c *conn) aimAt(j *job, r *relation, op lex.Op) (to aim, ok bool) {
-	if len(r.hides) == 0 || !c.replays(j) {
-		return c.aimOf(r, op)
+func (p *capturer) aimAt(j *job, r *relation, op lex.Op) (to aim, ok bool) {
+	if len(r.hides) == 0 || !p.replays(j) {
+		return p.aimOf(r, op)
 	}
 	all := true
 	for _, r := range append([]*relation{r}, r.hides...) {
-		a, captured := c.aimOf(r, op)
+		a, captured := p.aimOf(r, op)
 		switch {
 		case !captured:
 			all = false
@@ -75,7 +75,7 @@ func (c *conn) aimAt(j *job, r *relation, op lex.Op) (to aim, ok bool) {
 }
 
 // missesAt is misses for a statement of j.
-func (c *conn) missesAt(j *job, r *relation, op lex.Op) bool {
-	return c.misses(r, op) || len(r.hides) > 0 && c.replays(j) &&
-		slices.ContainsFunc(r.hides, func(h *relation) bool { return c.misses(h, op) })
+func (p *capturer) missesAt(j *job, r *relation, op lex.Op) bool {
+	return p.misses(r, op) || len(r.hides) > 0 && p.replays(j) &&
+		slices.ContainsFunc(r.hides, func(h *relation) bool { return p.misses(h, op) })
 }

@@ -30,10 +30,6 @@ func (postgres) checked(context.Context, *conn)         {}
 func (postgres) calm(context.Context, *conn) error      { return nil }
 func (postgres) writable(context.Context, *conn) func() { return func() {} }
 
-func (postgres) parse(ctx context.Context, c *conn, query string, dst []lex.Statement) []lex.Statement {
-	return c.parseEscaped(ctx, query, dst)
-}
-
 func (postgres) dispatch(ctx context.Context, c *conn, j job) (answer, error) {
 	return c.dispatchByKind(ctx, j)
 }
@@ -87,65 +83,18 @@ func halfway(s *lex.Statement, err error) bool {
 	return false
 }
 
-func (postgres) ask(ctx context.Context, c *conn, t lex.Table, _ bool) (*relation, error) {
-	return c.askPostgres(ctx, t)
-}
-
-// catalogFailed: in a failed transaction the app's statement would only get "current
-// transaction is aborted".
-func (postgres) catalogFailed(_ context.Context, c *conn, err error) error {
-	c.refusesCatalog(err)
-	if state := hooks.SQLState(err); c.tx.Open() && state != "" && state != stateFailed {
-		return err
-	}
-	return nil
-}
-
 // stateFailed is the SQLSTATE of statements in a transaction that has failed.
 const stateFailed = "25P02"
 
 // asksAfter: what could be asked for before was.
 func (postgres) asksAfter(j *job, late, _ bool) bool { return late || j.blind }
 
-func (postgres) answers(ctx context.Context, c *conn) bool {
-	r, err := c.askPostgres(ctx, lex.Table{Schema: "pg_catalog", Name: "pg_class"})
-	if hooks.SQLState(err) == stateUnsupported { // the query is: nothing is prepared yet
-		c.muteCatalog(err)
-	}
-	if c.refusesCatalog(err) || c.db.mute.Load() {
-		return false
-	}
-	c.db.mute.Store(r == nil && err == nil) // a server that answers nothing is not PostgreSQL
-	return true
-}
-
-// tablesQuery lists which of the names in $1, divided by U+001F, tables and views
-// have on PostgreSQL.
-const tablesQuery = `SELECT pg_catalog.encode(pg_catalog.convert_to(n.nspname::pg_catalog.text, one.encoding), 'escape'),
-       pg_catalog.encode(pg_catalog.convert_to(c.relname::pg_catalog.text, one.encoding), 'escape')
-  FROM pg_catalog.pg_class c
-  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-  CROSS JOIN (SELECT CASE WHEN pg_catalog.getdatabaseencoding()::pg_catalog.text OPERATOR(pg_catalog.=) 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END AS encoding) one
- WHERE pg_catalog.lower(c.relname::pg_catalog.text) OPERATOR(pg_catalog.=) ANY (pg_catalog.string_to_array($1::pg_catalog.text, E'\x1f'))
-   AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,v,f}'::pg_catalog."char"[])`
-
-func (postgres) tables(ctx context.Context, c *conn, named []tableName) (there []tableName, err error) {
-	var names []string
-	for _, n := range named {
-		names = append(names, n.table)
-	}
-	err = c.own.read(ctx, tablesQuery, []string{strings.Join(names, "\x1f")}, func(row []string) {
-		there = append(there, tableName{folded(unescaped(row[0])), folded(unescaped(row[1]))})
-	})
-	return there, err
-}
-
-func (postgres) isDefault(schema string) bool          { return schema == "" || schema == "public" }
-func (postgres) isTemporary(schema string) bool        { return schema == "pg_temp" }
-func (postgres) isOwn(n tableName) bool                { return slices.Contains(ownSchemas, n.schema) }
-func (postgres) placed(_ *conn, t lex.Table) lex.Table { return t }
-func (postgres) home(_ *conn, t lex.Table) lex.Table   { return t }
-func (postgres) fix(*conn, []lex.Statement)            {}
+func (postgres) isDefault(schema string) bool             { return schema == "" || schema == "public" }
+func (postgres) isTemporary(schema string) bool           { return schema == "pg_temp" }
+func (postgres) isOwn(n tableName) bool                   { return slices.Contains(ownSchemas, n.schema) }
+func (postgres) placed(_ *session, t lex.Table) lex.Table { return t }
+func (postgres) home(_ *session, t lex.Table) lex.Table   { return t }
+func (postgres) fix(*session, []lex.Statement)            {}
 func (postgres) returnedType(kind string) keyType {
 	if kind == "" {
 		return someColumn
@@ -174,7 +123,7 @@ func (p postgres) returnedKey(column keyType, v driver.Value) string {
 }
 
 // returnedText is returnedKey where a database with types has returned the value.
-func returnedText(d dialect, column keyType, v driver.Value) string {
+func returnedText(d keyDialect, column keyType, v driver.Value) string {
 	text, isText := v.([]byte)
 	switch {
 	case !isText:

@@ -27,7 +27,7 @@ func newCountedRows(c *conn, base driver.Rows, captures []unread) *countedRows {
 		c.streams++
 	}
 	return &countedRows{
-		columns: columns{base: base}, c: c, count: c.newCount(&c.tx.Record, base, captures),
+		columns: columns{base: base}, c: c, count: c.capturer.newCount(&c.tx.Record, base, captures),
 		limit: c.db.reg.cfg.drainRows, within: c.tx.Implicit,
 	}
 }
@@ -224,7 +224,7 @@ func (r *implicitRows) Close() error {
 // they are read before, and the transaction is committed: held open, it would
 // keep row locks for as long as the app reads, which the bare statement does not.
 func (c *conn) serve(ctx context.Context, base driver.Rows, captures []unread) driver.Rows {
-	r := &implicitRows{columns: columns{base: base}, c: c, count: c.newCount(&c.tx.Record, base, captures)}
+	r := &implicitRows{columns: columns{base: base}, c: c, count: c.capturer.newCount(&c.tx.Record, base, captures)}
 	r.after = func() error {
 		if !c.tx.Open() {
 			return nil

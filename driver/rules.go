@@ -133,8 +133,22 @@ func listed(names []tableName) string {
 	return strings.Join(words, ", ")
 }
 
+// naming is how a database names tables.
+type naming interface {
+	// isDefault reports whether names in that schema are written without it, isTemporary
+	// whether its tables are temporary, and isOwn whether AllTables leaves a table out
+	// as ours, or as the system's.
+	isDefault(schema string) bool
+	isTemporary(schema string) bool
+	isOwn(n tableName) bool
+	// placed is a table with the schema that it is in now, and home the one by which
+	// rules may name it as well.
+	placed(s *session, t lex.Table) lex.Table
+	home(s *session, t lex.Table) lex.Table
+}
+
 // match looks a table up. A nil r matches nothing.
-func (r *Rules) match(d dialect, t lex.Table) verdict {
+func (r *Rules) match(d naming, t lex.Table) verdict {
 	if r == nil {
 		return ruleIgnores
 	}
@@ -148,23 +162,10 @@ func (r *Rules) match(d dialect, t lex.Table) verdict {
 	return ruleIgnores
 }
 
-func matchAny(d dialect, rules []tableName, n tableName) bool {
+func matchAny(d naming, rules []tableName, n tableName) bool {
 	return slices.ContainsFunc(rules, func(r tableName) bool {
 		return r.table == n.table && (r.schema == "" || r.schema == n.schema || n.schema == "" && d.isDefault(r.schema))
 	})
-}
-
-// match is what the rules say of a table. A rule may name the schema that its name is
-// written without.
-func (c *conn) match(t lex.Table) verdict {
-	rules := c.db.reg.cfg.rules
-	v := rules.match(c.db.dialect, t)
-	if home := c.db.dialect.home(c, t); home != t && v != ruleExcepts {
-		if w := rules.match(c.db.dialect, home); w != ruleIgnores {
-			v = w
-		}
-	}
-	return v
 }
 
 // folded is a name as rules compare it.

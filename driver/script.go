@@ -13,7 +13,7 @@ import (
 // and each captured one has its event, in its own transaction where the app has
 // none open. ok is false for what cannot be cut.
 func (c *conn) script(ctx context.Context, j *job) (a answer, ok bool, err error) {
-	if !c.is.cuts || len(j.stmts) < 2 || j.whole == "" || c.mode() == hooks.Off || !c.wants(j) {
+	if !c.is.cuts || len(j.stmts) < 2 || j.whole == "" || c.mode() == hooks.Off || !c.capturer.wants(j) {
 		return answer{}, false, nil
 	}
 	parts := lex.Split(c.db.lexed, j.whole)
@@ -45,7 +45,7 @@ func (c *conn) rehearse(ctx context.Context, j job) error {
 	if r.Mode != hooks.Strict {
 		return nil
 	}
-	c.capture(ctx, r, j, nil)
+	c.capturer.capture(ctx, r, j, nil)
 	events := r.Pending()
 	if len(events) == 0 {
 		return nil

@@ -28,7 +28,7 @@ func (sqlite) connected(context.Context, *conn)  {}
 func (sqlite) calm(context.Context, *conn) error { return nil }
 
 // checked checks the rules now: in a transaction that would begin it as a reading one.
-func (sqlite) checked(ctx context.Context, c *conn) { c.checkRules(ctx) }
+func (sqlite) checked(ctx context.Context, c *conn) { c.catalog.checkRules(ctx) }
 
 // writable lifts PRAGMA query_only while events are written, and while the handler
 // looks whether a transaction has ended: the app sets it against its own writes, and
@@ -49,8 +49,8 @@ func (sqlite) writable(ctx context.Context, c *conn) (again func()) {
 	}
 }
 
-func (sqlite) parse(_ context.Context, c *conn, query string, dst []lex.Statement) []lex.Statement {
-	return lex.Parse(c.db.lexed, query, c.db.reg.cfg.keyColumn, dst)
+func (sqlite) parse(_ context.Context, p *parser, query string, dst []lex.Statement, _ bool) []lex.Statement {
+	return lex.Parse(p.lexed, query, p.key, dst)
 }
 
 func (sqlite) dispatch(ctx context.Context, c *conn, j job) (answer, error) {
@@ -121,7 +121,7 @@ func (sqlite) failed(ctx context.Context, c *conn, _ error) {
 		return
 	}
 	c.tx.EndRolledBack()
-	c.movedBack(true)
+	c.catalog.movedBack(true)
 	c.deliver(ctx)
 }
 
@@ -212,39 +212,18 @@ func codeOf(err error) (code int64, ok bool) {
 	}
 }
 
-func (sqlite) ask(ctx context.Context, c *conn, t lex.Table, temporaryOnly bool) (*relation, error) {
-	return c.askSQLite(ctx, t, temporaryOnly)
-}
-
-func (sqlite) catalogFailed(context.Context, *conn, error) error { return nil }
+func (sqlite) catalogFailed(*catalog, error) error { return nil }
 
 // asksAfter: some drivers execute a statement only while its rows are read.
 func (sqlite) asksAfter(_ *job, _, unread bool) bool { return !unread }
 
-func (sqlite) answers(context.Context, *conn) bool { return true }
+func (sqlite) answers(context.Context, *catalog) bool { return true }
 
-func (sqlite) tables(ctx context.Context, c *conn, named []tableName) (there []tableName, err error) {
-	schemas, err := c.schemas(ctx)
-	for _, schema := range schemas {
-		for _, n := range named {
-			if err != nil {
-				return nil, err
-			}
-			err = c.readMaster(ctx, schema, n.table, func(kind, name, _, _ string) {
-				if kind != "trigger" {
-					there = append(there, tableName{folded(schema), folded(name)})
-				}
-			})
-		}
-	}
-	return there, err
-}
-
-func (sqlite) isDefault(schema string) bool          { return schema == "" || folded(schema) == "main" }
-func (sqlite) isTemporary(schema string) bool        { return folded(schema) == "temp" }
-func (sqlite) placed(_ *conn, t lex.Table) lex.Table { return t }
-func (sqlite) home(_ *conn, t lex.Table) lex.Table   { return t }
-func (sqlite) fix(*conn, []lex.Statement)            {}
+func (sqlite) isDefault(schema string) bool             { return schema == "" || folded(schema) == "main" }
+func (sqlite) isTemporary(schema string) bool           { return folded(schema) == "temp" }
+func (sqlite) placed(_ *session, t lex.Table) lex.Table { return t }
+func (sqlite) home(_ *session, t lex.Table) lex.Table   { return t }
+func (sqlite) fix(*session, []lex.Statement)            {}
 
 // isOwn: SQLite reserves the prefix.
 func (sqlite) isOwn(n tableName) bool {

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/basestmt"
 )
 
@@ -121,4 +122,13 @@ func (s *stmt) run(ctx context.Context, args []driver.NamedValue, do func(contex
 	a, err := s.c.dispatch(ctx, job{stmts: s.stmts, args: args, do: do, copying: s.copies, prepared: true})
 	s.feeding = err == nil && feeds(s.stmts, args)
 	return a, err
+}
+
+// captureClosed makes events of a COPY that the Close of its statement ended.
+func (c *conn) captureClosed(stmts []lex.Statement) {
+	if c.tx.Open() && c.tx.Mode != hooks.Off {
+		j := job{stmts: stmts, copying: true}
+		_ = c.lookUp(context.Background(), &j) // which does not ask
+		c.capturer.capture(context.Background(), &c.tx.Record, j, nil)
+	}
 }

@@ -19,24 +19,21 @@ func (c *conn) mayBeWriteFree() bool {
 	return c.is.readersStay && c.tx.Open() && !c.tx.Wrote && c.tx.Mode != hooks.Off
 }
 
-// onlyTemporary reports whether the statements of j write to temporary tables alone, as
-// far as that is certain: not where triggers may write elsewhere. On PostgreSQL,
-// where functions may do so too, it never is.
-func (c *conn) onlyTemporary(j *job) bool {
-	if !c.mayBeWriteFree() {
-		return false
-	}
-	for i := range j.stmts {
-		if !j.names.onlyTemporary(i) {
+// onlyTemporary reports whether the statements write to temporary tables alone, as far
+// as that is certain: not where triggers may write elsewhere. On PostgreSQL, where
+// functions may do so too, it never is.
+func (m *meanings) onlyTemporary() bool {
+	for i := range m.stmts {
+		if !m.staysTemporary(i) {
 			return false
 		}
 	}
 	return true
 }
 
-// onlyTemporary reports whether the i-th statement writes to temporary tables alone. What
+// staysTemporary reports whether the i-th statement writes to temporary tables alone. What
 // its names stand for has been looked up before.
-func (m *meanings) onlyTemporary(i int) bool {
+func (m *meanings) staysTemporary(i int) bool {
 	s := &m.stmts[i]
 	tables := s.Tables
 	switch {

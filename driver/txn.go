@@ -33,7 +33,7 @@ func (c *conn) newRecord() *txn.Record { return txn.NewRecord(c.db.txns, c.db.re
 // end leaves the connection outside any transaction, and returns how that ended.
 func (c *conn) end(outcome hooks.Outcome) hooks.Outcome {
 	outcome = c.tx.End(outcome)
-	c.movedBack(true)
+	c.catalog.movedBack(true)
 	return outcome
 }
 
@@ -41,12 +41,12 @@ func (c *conn) end(outcome hooks.Outcome) hooks.Outcome {
 // failed with err, if it did.
 func (c *conn) applyChanges(changes txn.Changes, err error) {
 	for _, back := range changes.TakenBack {
-		c.movedBack(false)
+		c.catalog.movedBack(false)
 		c.takenBack(back)
 	}
 	c.lose(changes.Lost, err)
 	if changes.Ended {
-		c.movedBack(true)
+		c.catalog.movedBack(true)
 	}
 	if changes.Discard {
 		c.discard()

@@ -124,7 +124,7 @@ func (c *conn) unseen(ctx context.Context, j job) (answer, error) {
 	}
 	c.uncaptured(countWrites(stmts), "several_statements")
 	a, err := j.do(ctx)
-	c.forgetNames()
+	c.catalog.forget()
 	if err == nil && a.rows != nil {
 		// The server may still be executing while rows are read, so it is
 		// asked before the next use.
@@ -219,7 +219,7 @@ func (c *conn) look(ctx context.Context) {
 // believe brings the connection's state in line with what the server said of it.
 func (c *conn) believe(ctx context.Context, w txn.Witness) {
 	c.alert = c.bad
-	c.forgetNames()
+	c.catalog.forget()
 	c.applyChanges(c.tx.Believe(c.starting(ctx), w), nil)
 	c.deliver(ctx)
 }

@@ -20,9 +20,9 @@ func (c *conn) write(ctx context.Context, j job) (answer, error) {
 	if c.tx.Open() {
 		return c.writeInside(ctx, j)
 	}
-	if c.db.reg.modeNow() == hooks.Off || !c.wants(&j) {
+	if c.db.reg.modeNow() == hooks.Off || !c.capturer.wants(&j) {
 		a, err := j.do(ctx)
-		c.countUnseen(&j)
+		c.capturer.countUnseen(&j)
 		return a, err
 	}
 	if err := c.ready(ctx); err != nil {
@@ -35,7 +35,7 @@ func (c *conn) write(ctx context.Context, j job) (answer, error) {
 // writeWithin runs captured statements in a transaction with their events, where they
 // can be.
 func (c *conn) writeWithin(ctx context.Context, j job) (answer, error) {
-	if c.runsBare(j.stmts) {
+	if c.is.runsBare(j.stmts) {
 		return c.writeBare(ctx, j)
 	}
 	return c.writeImplicit(ctx, j)
@@ -44,13 +44,13 @@ func (c *conn) writeWithin(ctx context.Context, j job) (answer, error) {
 // writeInside runs them in the transaction that is open.
 func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 	wrote := c.tx.Wrote
-	c.tx.Wrote = !c.onlyTemporary(&j)
-	if c.is.savepointWitness && !j.blind && c.reading == 0 && c.tx.Mode != hooks.Off && c.wants(&j) {
+	c.tx.Wrote = !c.mayBeWriteFree() || !j.names.onlyTemporary()
+	if c.is.savepointWitness && !j.blind && c.session.reading == 0 && c.tx.Mode != hooks.Off && c.capturer.wants(&j) {
 		if err := c.setWitness(ctx); err != nil {
 			return answer{}, err
 		}
 	}
-	if c.tx.Mode != hooks.Off && (c.wants(&j) || c.is.readersStay) {
+	if c.tx.Mode != hooks.Off && (c.capturer.wants(&j) || c.is.readersStay) {
 		j.args = slices.Clone(j.args) // the call's own may be different after it
 	}
 	left := c.db.dialect.remains(ctx, c, j)
@@ -73,11 +73,11 @@ func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 		return a, err
 	}
 	c.doubtWrote(&j, wrote)
-	c.countUnseen(&j)
-	if !c.wants(&j) || !c.witnessAfter(ctx, &j, a) {
+	c.capturer.countUnseen(&j)
+	if !c.capturer.wants(&j) || !c.witnessAfter(ctx, &j, a) {
 		return a, nil
 	}
-	captured := c.capture(ctx, &c.tx.Record, j, a.res)
+	captured := c.capturer.capture(ctx, &c.tx.Record, j, a.res)
 	if a.rows != nil && len(captured) > 0 {
 		r := newCountedRows(c, a.rows, captured)
 		a.rows = shapeRows(r, r.saw)
@@ -97,13 +97,13 @@ func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
 	if err == nil {
 		err = c.lookAfter(ctx, &j, a.rows != nil)
 	}
-	c.countUnseen(&j)
+	c.capturer.countUnseen(&j)
 	if err != nil {
 		c.bareFailed(ctx, &j, left(err), err)
 		return a, err
 	}
 	r := c.newRecord()
-	c.capture(ctx, r, j, nil)
+	c.capturer.capture(ctx, r, j, nil)
 	return c.answerThen(a, count{}, func() error { return c.writeAfter(ctx, r) })
 }
 
@@ -151,7 +151,7 @@ func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
 		return answer{}, err
 	}
 	c.start(ctx)
-	c.tx.Perhaps, c.tx.Implicit = c.perhapsWrote(&j), true
+	c.tx.Perhaps, c.tx.Implicit = c.is.perhapsWrote(j.stmts), true
 	c.tx.Wrote = !c.tx.Perhaps
 	left := c.db.dialect.remains(ctx, c, j)
 	a, err := j.do(ctx)
@@ -167,8 +167,8 @@ func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
 		c.abandon(ctx)
 		return answer{}, err
 	}
-	c.countUnseen(&j)
-	captured := c.capture(ctx, &c.tx.Record, j, a.res)
+	c.capturer.countUnseen(&j)
+	captured := c.capturer.capture(ctx, &c.tx.Record, j, a.res)
 	if a.rows != nil {
 		a.rows = c.serve(ctx, a.rows, captured)
 		return a, nil
@@ -196,79 +196,20 @@ func (c *conn) abandon(ctx context.Context) {
 		c.discard()
 	}
 	c.tx.Abandon()
-	c.movedBack(true)
+	c.catalog.movedBack(true)
 }
 
 // runsBare reports whether statements cannot be put into a transaction:
 // because the server forbids it, because they control transactions themselves, or
 // because SQLite commits each of several on its own and they could not be cut.
-func (c *conn) runsBare(stmts []lex.Statement) bool {
-	if c.is.commitsEach && len(stmts) > 1 {
+func (f *facts) runsBare(stmts []lex.Statement) bool {
+	if f.commitsEach && len(stmts) > 1 {
 		return true
 	}
 	for i := range stmts {
-		if stmts[i].NoBlock || (!c.is.local && stmts[i].EndsUnseen) {
+		if stmts[i].NoBlock || (!f.local && stmts[i].EndsUnseen) {
 			return true
 		}
 	}
 	return false
-}
-
-// countUnseen counts what may have been written unseen, or more than is seen: by
-// opaque statements, behind views of what is captured, and to what had its name
-// only in the middle of a string.
-func (c *conn) countUnseen(j *job) {
-	if c.db.reg.cfg.rules == nil {
-		return
-	}
-	opaque, views, passed, torn := 0, 0, 0, 0
-	for i := range j.stmts {
-		s := &j.stmts[i]
-		if s.Kind == lex.Opaque || s.Partial {
-			opaque++
-		}
-		if j.isLost(i) {
-			passed++
-		}
-		for _, t := range s.Also {
-			if a, _ := c.aimAt(j, j.names.of(i, t.Table), t.Op); a.torn {
-				torn++
-			}
-		}
-		if s.Kind != lex.Write {
-			continue
-		}
-		for _, t := range s.Tables {
-			r := j.names.of(i, t)
-			a, ok := c.aimAt(j, r, s.Op)
-			if a.torn {
-				torn++
-			}
-			if !ok && !a.torn && c.missesAt(j, r, s.Op) {
-				views++
-			}
-		}
-	}
-	c.uncaptured(opaque, "opaque")
-	c.uncaptured(views, "view")
-	c.uncaptured(passed, "several_statements")
-	c.uncaptured(torn, "prepared")
-}
-
-// isLost reports whether what the i-th statement is about is not known, for one of
-// its names.
-func (j *job) isLost(i int) bool {
-	s := &j.stmts[i]
-	if i <= j.names.split {
-		return false
-	}
-	lost := func(t lex.Table) bool { return j.names.of(i, t).unknown }
-	switch {
-	case s.Kind == lex.Schema && (s.Temporary || !aboutRelations(s)):
-	case s.On.Name != "":
-		return lost(s.On)
-	case slices.ContainsFunc(s.Tables, lost):
-		return true
-	}
-	return slices.ContainsFunc(s.Also, func(t lex.Target) bool { return lost(t.Table) })
 }

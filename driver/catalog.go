@@ -1,0 +1,162 @@
+package driver
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// namesLast is how long a connection believes what it knows of a name: other
+// sessions may rename tables, or make views and triggers.
+const namesLast = time.Minute
+
+// maxNames is how many names a connection keeps.
+const maxNames = 1000
+
+// catalog is what a connection knows of the names in its statements, which the
+// database's catalog has told it.
+type catalog struct {
+	own     *querier
+	tx      interface{ Open() bool }
+	session *session
+	dialect catalogDialect
+	is      *facts
+	rules   *Rules
+	key     string // the key's column
+	access  *access
+	notify  func(hooks.Notice)
+
+	found map[lex.Table]*relation // replaced rather than emptied: jobs hold on to it
+	stale map[lex.Table]*relation // expired: used only where the catalog cannot be asked
+	since time.Time               // when found was begun
+	plans map[seen]*relation
+	// dirty: the transaction may have changed what names mean, so that its end, or
+	// a ROLLBACK TO, drops them again.
+	dirty bool
+}
+
+// access is what has been found out of a database's catalog, once for all connections.
+type access struct {
+	checked atomic.Bool // the rules, against the tables
+	mute    atomic.Bool // it cannot be asked
+}
+
+// catalogDialect is how a database's catalog is asked.
+type catalogDialect interface {
+	naming
+	// ask asks the catalog what a name stands for; nil is for what cannot be asked now.
+	// With temporaryOnly it looks for temporary tables alone. catalogFailed returns the
+	// error for the app, if its statement could only fail, too.
+	ask(ctx context.Context, k *catalog, t lex.Table, temporaryOnly bool) (*relation, error)
+	catalogFailed(k *catalog, err error) error
+	// answers reports, once for a database, whether its catalog can be asked at all.
+	answers(ctx context.Context, k *catalog) bool
+	// tables returns those of the named tables that there are, and perhaps others.
+	tables(ctx context.Context, k *catalog, named []tableName) ([]tableName, error)
+}
+
+// checkFirst checks the rules, and whether the catalog can be asked, before the
+// first question of a database, where it was not when a connection was opened, as
+// what the app itself has not asked for must neither hang nor fail then. In a
+// transaction a savepoint keeps an error from it.
+func (k *catalog) checkFirst(ctx context.Context) {
+	switch {
+	case k.access.checked.Load() || !k.is.checksLate:
+	case !k.tx.Open():
+		k.checkRules(ctx)
+	case k.own.simple(ctx, guardSet) == nil:
+		k.checkRules(ctx)
+		_ = k.own.simple(ctx, guardBack+"; "+guardDrop) // if it fails, so does what the app does next
+	}
+}
+
+// ask looks up the names in m's statements that are not known, and that can be
+// asked for at this moment.
+func (k *catalog) ask(ctx context.Context, m *meanings, at moment, temporaryOnly bool) error {
+	if k.found != nil && (time.Since(k.since) > namesLast || len(k.found) > maxNames) {
+		k.stale, k.found = k.found, nil
+	}
+	one := func(i int, t lex.Table) error {
+		if m.split < len(m.stmts)-1 && m.moment(i, t) != at {
+			return nil
+		}
+		return k.askOne(ctx, t, temporaryOnly)
+	}
+	for i := range m.stmts {
+		s := &m.stmts[i]
+		if s.Kind == lex.Write || s.Kind == lex.Schema && aboutRelations(s) {
+			for _, t := range s.Tables {
+				if err := one(i, t); err != nil {
+					return err
+				}
+			}
+		}
+		if s.On.Name != "" {
+			if err := one(i, s.On); err != nil {
+				return err
+			}
+		}
+		for _, t := range s.Also {
+			if err := one(i, t.Table); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (k *catalog) askOne(ctx context.Context, t lex.Table, temporaryOnly bool) error {
+	if r := k.found[t]; r != nil && !r.missing && (k.tx.Open() || !r.partial) {
+		return nil
+	}
+	if s, known := k.own.status(); k.access.mute.Load() || known && s == stateAborted || isBusy(k.own.conn) {
+		return nil
+	}
+	r, err := k.dialect.ask(ctx, k, t, temporaryOnly)
+	if err != nil {
+		return k.dialect.catalogFailed(k, err)
+	}
+	if r == nil {
+		return nil
+	}
+	if k.found == nil {
+		k.found, k.since = make(map[lex.Table]*relation), time.Now()
+	}
+	// The name is a part of the app's query, which need not be kept.
+	k.found[lex.Table{Schema: strings.Clone(t.Schema), Name: strings.Clone(t.Name)}] = r
+	return nil
+}
+
+// forget drops the cached names, whose meaning may have changed.
+func (k *catalog) forget() {
+	k.found, k.stale = nil, nil
+	k.dirty = k.dirty || k.tx.Open()
+}
+
+// moved drops the cached names after statements that may have changed their
+// meaning; unprepared says that the session's prepared statements are certainly gone.
+func (k *catalog) moved(unprepared bool) {
+	k.forget()
+	if unprepared {
+		k.plans = nil
+	}
+}
+
+// movedBack drops the cached names after the end of a transaction that may have
+// changed their meaning, or a ROLLBACK TO in it.
+func (k *catalog) movedBack(ended bool) {
+	if k.dirty {
+		k.forget()
+		k.dirty = !ended
+	}
+}
+
+// asWritten is what a name means as far as it says so itself.
+func (k *catalog) asWritten(t lex.Table) *relation {
+	t = k.dialect.placed(k.session, t)
+	return &relation{steps: []step{{Table: t, temporary: k.dialect.isTemporary(t.Schema)}}}
+}
