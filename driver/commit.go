@@ -79,7 +79,7 @@ func (c *conn) commit(ctx context.Context, e ending) committed {
 		did.open = true
 		return did
 	default:
-		c.lose(lost, flushErr)
+		c.db.handler.lose(lost, flushErr)
 		did.outcome = c.endAfter(did.err, state != flushNothing, e)
 	}
 	if c.lostBy(did.err) {
@@ -103,7 +103,7 @@ func (c *conn) dropLate(late []hooks.Event, err error) {
 	if judge(err) == hooks.RolledBack {
 		c.tx.RolledBack(late)
 	} else {
-		c.lose(late, err)
+		c.db.handler.lose(late, err)
 	}
 }
 
@@ -226,7 +226,7 @@ func (c *conn) writeBehind(ctx context.Context, events []hooks.Event, mode hooks
 	defer cancel()
 	did := c.writeOwn(ctx, events, mode, true)
 	if did.outcome == hooks.RolledBack {
-		c.lose(events, did.err)
+		c.db.handler.lose(events, did.err)
 	}
 	if mode == hooks.BestEffort {
 		return nil
@@ -246,7 +246,7 @@ func (c *conn) writeOwn(ctx context.Context, events []hooks.Event, mode hooks.Mo
 		if mode == hooks.Strict && errors.Is(err, driver.ErrBadConn) {
 			return committed{err: err, outcome: hooks.RolledBack}
 		}
-		c.db.notify(hooks.Notice{Kind: hooks.NoticeFailed, Events: ids(events), Count: len(events), Reason: "journal", Err: err})
+		c.db.handler.failed(events, "journal", err)
 		return c.unwritten(events, mode, behind, err)
 	}
 	c.tx.Begin(txn.Start{Ctx: ctx, Mode: mode})
@@ -258,7 +258,7 @@ func (c *conn) writeOwn(ctx context.Context, events []hooks.Event, mode hooks.Mo
 // unwritten gives up events of which nothing is written. In best effort they are lost.
 func (c *conn) unwritten(events []hooks.Event, mode hooks.Mode, behind bool, err error) committed {
 	if mode == hooks.BestEffort {
-		c.lose(events, err)
+		c.db.handler.lose(events, err)
 		return committed{outcome: hooks.Committed}
 	}
 	if !behind {

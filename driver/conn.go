@@ -54,7 +54,7 @@ func newConn(db *database, base driver.Conn) *conn {
 	c.parser = parser{own: &c.own, session: &c.session, lexed: db.lexed, key: db.reg.cfg.keyColumn}
 	c.catalog = catalog{
 		own: &c.own, tx: &c.tx, session: &c.session, dialect: db.dialect, is: c.is,
-		rules: db.reg.cfg.rules, key: db.reg.cfg.keyColumn, access: &db.access, notify: db.notify,
+		rules: db.reg.cfg.rules, key: db.reg.cfg.keyColumn, access: &db.access, notify: db.handler.notify,
 	}
 	c.capturer = capturer{names: &c.catalog, keys: db.dialect, base: base, origin: c.origin, uncaptured: c.uncaptured}
 	c.alert = c.is.readsMatter
@@ -175,7 +175,7 @@ func (c *conn) Close() error {
 	}
 	c.tx.Close()
 	c.bad = true
-	c.lose(c.tx.TakeLate(), errConnGone)
+	c.db.handler.lose(c.tx.TakeLate(), errConnGone)
 	for _, e := range c.tx.TakeEnded() {
 		c.tell(context.Background(), e, false)
 	}

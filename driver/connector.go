@@ -60,7 +60,7 @@ func newConnector(w *wrapped, base driver.Connector) (driver.Connector, error) {
 		}
 		return nil, fmt.Errorf("driver: %q: %w", reg.name, err)
 	}
-	db.handler = h
+	db.handler = handler{hook: h, driver: reg.name}
 	reg.mu.Lock()
 	reg.dbs[db] = struct{}{}
 	reg.mu.Unlock()
@@ -110,7 +110,7 @@ func (c *connector) Close() error {
 	c.db.reg.mu.Lock()
 	delete(c.db.reg.dbs, c.db)
 	c.db.reg.mu.Unlock()
-	if cl, ok := c.db.handler.(io.Closer); ok {
+	if cl, ok := c.db.handler.hook.(io.Closer); ok {
 		_ = cl.Close()
 	}
 	if cl, ok := c.db.base.(io.Closer); ok {
@@ -127,7 +127,7 @@ type database struct {
 	dialect dialect
 	lexed   lex.Dialect
 	txns    *txn.Config
-	handler hooks.Handler
+	handler handler
 	access  access
 
 	noInTransaction atomic.Bool // MySQL has no @@in_transaction, which MariaDB has
@@ -178,10 +178,3 @@ func (db *database) connectOnce(ctx context.Context) (*conn, error) {
 type opener struct{ c *conn }
 
 func (o opener) Open(string) (driver.Conn, error) { return inner{o.c}, nil }
-
-// notify tells the handler's observers, whatever the handler does.
-func (db *database) notify(n hooks.Notice) {
-	n.Driver = db.reg.name
-	defer func() { _ = recover() }()
-	db.handler.Notify(n)
-}

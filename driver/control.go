@@ -159,7 +159,7 @@ func (c *conn) applySavepoint(s *lex.Statement) {
 	switch {
 	case s.Kind == lex.RollbackTo:
 		c.catalog.movedBack(false)
-		c.takenBack(c.tx.RollbackTo(s.Name))
+		c.db.handler.takenBack(c.tx.RollbackTo(s.Name))
 	case s.Kind == lex.Release:
 		c.tx.Release(s.Name)
 	case c.is.savepointReplaces:

@@ -2,19 +2,11 @@ package driver
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"fmt"
-	"runtime/debug"
-	"time"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
-
-// callbackTime is how long Commit waits for a function of OnCommit or
-// OnRollback.
-const callbackTime = 5 * time.Second
 
 // deliver tells the handler, and then the functions, how transactions ended.
 // While the connection is in the next one, or rows are open on it, it waits:
@@ -40,21 +32,13 @@ var errConnGone = errors.New("driver: the connection was lost or closed after a 
 func (c *conn) tell(ctx context.Context, t txn.Ended, usable bool) {
 	outcome := t.Outcome
 	if len(t.Events) > 0 {
-		outcome = c.callEnd(ctx, t, usable)
+		outcome = c.tellHandler(ctx, t, usable)
 	}
-	for _, f := range t.Funcs {
-		switch {
-		case outcome == hooks.Unknown:
-			c.db.notify(hooks.Notice{Kind: hooks.NoticeCallback, Count: 1, Reason: "unknown"})
-		case outcome == hooks.Committed && f.OnCommit != nil:
-			c.callback(f.Ctx, f.OnCommit)
-		case outcome == hooks.RolledBack && f.OnRollback != nil:
-			c.callback(f.Ctx, f.OnRollback)
-		}
-	}
+	c.db.handler.callFuncs(t.Funcs, outcome)
 }
 
-func (c *conn) callEnd(ctx context.Context, t txn.Ended, usable bool) (outcome hooks.Outcome) {
+// tellHandler lends the handler the connection, if that is usable.
+func (c *conn) tellHandler(ctx context.Context, t txn.Ended, usable bool) hooks.Outcome {
 	e := hooks.Ended{Outcome: t.Outcome, Events: t.Events, Token: t.Token, Earlier: t.Earlier, Prepared: t.Prepared}
 	if usable && t.Outcome != hooks.RolledBack {
 		if t.Outcome == hooks.Unknown { // on SQLite the handler finds out by the write lock
@@ -64,45 +48,7 @@ func (c *conn) callEnd(ctx context.Context, t txn.Ended, usable bool) (outcome h
 		defer func() { _ = l.revoke(ctx) }()
 		e.Conn = l.db
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			outcome = t.Outcome
-			c.db.notify(hooks.Notice{
-				Kind: hooks.NoticeFailed, Events: ids(t.Events), Count: len(t.Events), Reason: "panic",
-				Err: fmt.Errorf("driver: the hook panicked after the transaction: %v\n%s", v, debug.Stack()),
-			})
-		}
-	}()
-	return c.db.handler.End(ctx, e)
-}
-
-// callback runs f beside the caller, so that neither a panic nor a hang of it
-// can keep a commit that has happened from returning.
-func (c *conn) callback(ctx context.Context, f func(context.Context)) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callbackTime)
-	defer cancel()
-	done := make(chan error, 1)
-	go func() {
-		defer func() {
-			if v := recover(); v != nil {
-				done <- fmt.Errorf("driver: a function of OnCommit or OnRollback panicked: %v\n%s", v, debug.Stack())
-			}
-			close(done)
-		}()
-		f(ctx)
-	}()
-	n := hooks.Notice{Kind: hooks.NoticeCallback, Count: 1}
-	select {
-	case err := <-done:
-		if err == nil {
-			return
-		}
-		n.Reason, n.Err = "panic", err
-	case <-ctx.Done():
-		n.Reason, n.Err = "timeout", errors.New("driver: a function of OnCommit or OnRollback did not return in time and was left behind; "+
-			"one that uses the *sql.Conn or *sql.Tx of its transaction waits for the Commit that waits for it: let it use the *sql.DB")
-	}
-	c.db.notify(n)
+	return c.db.handler.end(ctx, e)
 }
 
 // ready is called before a transaction, or a captured statement outside any. It
@@ -119,7 +65,7 @@ func (c *conn) prepareConn(ctx context.Context) error {
 	c.db.dialect.connected(ctx, c)
 	l := c.lend(leaseIdle)
 	l.setup = true
-	err := c.callConnect(ctx, l.db)
+	err := c.db.handler.connect(ctx, l.db)
 	native := l.revoke(ctx)
 	if err == nil {
 		c.prepared = true
@@ -128,22 +74,11 @@ func (c *conn) prepareConn(ctx context.Context) error {
 	}
 	if c.db.reg.modeNow() == hooks.BestEffort && !c.lostBy(native) {
 		c.prepared = true // once told is enough; the next connection tries again
-		c.db.notify(hooks.Notice{Kind: hooks.NoticeFailed, Reason: "connect", Err: err})
+		c.db.handler.notify(hooks.Notice{Kind: hooks.NoticeFailed, Reason: "connect", Err: err})
 		return nil
 	}
 	if c.lostBy(native) && ctx.Err() == nil {
 		return &badConn{err}
 	}
 	return err
-}
-
-// callConnect turns a panic of the handler into an error: in database/sql's call of
-// Connect it would keep the connection's place in the pool for good.
-func (c *conn) callConnect(ctx context.Context, lent *sql.DB) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("driver: the hook panicked while preparing a connection: %v\n%s", v, debug.Stack())
-		}
-	}()
-	return c.db.handler.Connect(ctx, lent)
 }

@@ -43,6 +43,9 @@ type dialect interface {
 	// probe asks the server whether the connection is in a transaction, without changing
 	// that.
 	probe(ctx context.Context, c *conn) state
+	// stateOf is where the connection is by a savepoint statement that ended with err;
+	// stateLost if that does not say it.
+	stateOf(err error) state
 	// ended reports whether a COMMIT that failed with err has certainly ended the
 	// transaction. Otherwise the server is asked.
 	ended(c *conn, err error) bool

@@ -3,7 +3,6 @@ package driver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
@@ -76,7 +75,7 @@ func (c *conn) insist(ctx context.Context) (flushState, error) {
 	if !slices.ContainsFunc(events, func(e hooks.Event) bool { return e.Captured }) {
 		return flushLate, nil
 	}
-	c.db.notify(hooks.Notice{Kind: hooks.NoticeFailed, Events: ids(events), Count: len(events), Reason: "read_only", Err: errReadOnly})
+	c.db.handler.failed(events, "read_only", errReadOnly)
 	return flushFailed, errReadOnly
 }
 
@@ -118,7 +117,7 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 		}
 	}
 	defer c.db.dialect.writable(ctx, c)()
-	if err := c.refuseUnattributed(r.Mode, events); err != nil {
+	if err := c.db.refuseUnattributed(r.Mode, events); err != nil {
 		return flushFailed, err
 	}
 	app := ctx
@@ -136,18 +135,18 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 		defer stop()
 		f.Final, l.last = l.commits, last
 	}
-	written, err := c.callFlush(ctx, f)
+	written, err := c.db.handler.flush(ctx, f)
 	native := l.revoke(ctx)
-	switch hooks.SQLState(native) {
-	case "25P01":
+	switch c.db.dialect.stateOf(native) {
+	case stateIdle:
 		return flushGone, nil
-	case "25P02":
+	case stateAborted:
 		return flushAborted, nil
 	}
 	if l.committed() && c.answered(ctx, native) {
 		r.Written()
 		if native == nil {
-			c.countUnattributed(events)
+			c.db.countUnattributed(events)
 		}
 		return flushEnded, native
 	}
@@ -163,7 +162,7 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 	case how.must && !how.own && hooks.SQLState(native) == readOnlyTransaction:
 		return flushLate, nil
 	case err != nil:
-		c.db.notify(hooks.Notice{Kind: hooks.NoticeFailed, Events: ids(events), Count: len(events), Reason: "journal", Err: err})
+		c.db.handler.failed(events, "journal", err)
 		if native != nil && hooks.SQLState(native) != insufficientPrivilege {
 			err = native // what the app may retry on; of a missing right the handler's error says what to grant
 		}
@@ -173,7 +172,7 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 	}
 	r.Written()
 	if !how.rehearsal {
-		c.countUnattributed(events)
+		c.db.countUnattributed(events)
 	}
 	if !l.touched() {
 		r.InMemory = true
@@ -204,47 +203,6 @@ func (c *conn) answered(ctx context.Context, err error) bool {
 	return s != stateOpen && s != stateAborted
 }
 
-// callFlush turns a panic of the handler into an error.
-func (c *conn) callFlush(ctx context.Context, f hooks.Flush) (written bool, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			written, err = false, fmt.Errorf("driver: the hook panicked while writing audit events: %v", v)
-		}
-	}()
-	return c.db.handler.Flush(ctx, f)
-}
-
-func (c *conn) countUnattributed(events []hooks.Event) {
-	if n := len(unattributed(events)); n > 0 {
-		c.db.notify(hooks.Notice{Kind: hooks.NoticeUnattributed, Count: n})
-	}
-}
-
-// unattributed returns the actions of events without an actor that is known.
-func unattributed(events []hooks.Event) (actions []string) {
-	for i := range events {
-		if !events[i].Actor.IsKnown() {
-			actions = append(actions, events[i].Action)
-		}
-	}
-	return actions
-}
-
-// refuseUnattributed is the error for events without an actor, if that is one.
-func (c *conn) refuseUnattributed(mode hooks.Mode, events []hooks.Event) error {
-	if !c.db.reg.cfg.requireActor || mode != hooks.Strict {
-		return nil
-	}
-	actions := unattributed(events)
-	if len(actions) == 0 {
-		return nil
-	}
-	err := fmt.Errorf("driver: audit events have no actor, which driver.RequireActor asks for (%d, the first is %s): give the statement or BeginTx a context with hooks.WithActor (an actor without a known type, or without an ID, does not count), set driver.DefaultActor, or, in apps that pass no context, use reqctx.Options{Goroutine: true} or hooks.Do",
-		len(actions), actions[0])
-	c.db.notify(hooks.Notice{Kind: hooks.NoticeFailed, Events: ids(events), Count: len(events), Reason: "no_actor", Err: err})
-	return err
-}
-
 // state is where the server says that the connection is.
 type state int8
 
@@ -263,19 +221,4 @@ func (c *conn) probe(ctx context.Context) state {
 	ctx, cancel := c.own.unhurried(ctx)
 	defer cancel()
 	return c.db.dialect.probe(ctx, c)
-}
-
-// stateOf reads PostgreSQL's answer to a savepoint statement.
-func stateOf(err error) state {
-	if err == nil {
-		return stateOpen
-	}
-	switch hooks.SQLState(err) {
-	case "25P01":
-		return stateIdle
-	case "25P02":
-		return stateAborted
-	default:
-		return stateLost
-	}
 }

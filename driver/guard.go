@@ -3,9 +3,9 @@ package driver
 import "context"
 
 // The guard runs in the same query as the flush. Outside a transaction, also in
-// the implicit one of several statements in a string, SAVEPOINT fails with
-// 25P01; in a failed transaction with 25P02. Best effort keeps the savepoint,
-// to go back to when the write fails.
+// the implicit one of several statements in a string, SAVEPOINT fails, and so it does
+// in a failed transaction. Best effort keeps the savepoint, to go back to when the write
+// fails.
 const (
 	guardOnly   = "SAVEPOINT aftercommit_guard; RELEASE SAVEPOINT aftercommit_guard"
 	guardStrict = guardOnly + "; "

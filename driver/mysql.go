@@ -46,6 +46,8 @@ func (mysql) begin(*job) string { return "BEGIN" }
 
 func (mysql) probe(ctx context.Context, c *conn) state { return c.session.probe(ctx) }
 
+func (mysql) stateOf(error) state { return stateLost }
+
 func (mysql) ended(c *conn, err error) bool { return c.lostBy(err) }
 
 func (mysql) failed(ctx context.Context, c *conn, err error) { c.failedMySQL(ctx, err) }

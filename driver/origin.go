@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -46,4 +47,36 @@ func (db *database) newEvent(key txn.Key, metadata map[string]any) hooks.Event {
 	e.ID, _ = uuid.NewV7()
 	db.attribute(&e, key.Values)
 	return e
+}
+
+// countUnattributed reports events that were written without an actor.
+func (db *database) countUnattributed(events []hooks.Event) {
+	if n := len(unattributed(events)); n > 0 {
+		db.handler.notify(hooks.Notice{Kind: hooks.NoticeUnattributed, Count: n})
+	}
+}
+
+// unattributed returns the actions of events without an actor that is known.
+func unattributed(events []hooks.Event) (actions []string) {
+	for i := range events {
+		if !events[i].Actor.IsKnown() {
+			actions = append(actions, events[i].Action)
+		}
+	}
+	return actions
+}
+
+// refuseUnattributed is the error for events without an actor, if that is one.
+func (db *database) refuseUnattributed(mode hooks.Mode, events []hooks.Event) error {
+	if !db.reg.cfg.requireActor || mode != hooks.Strict {
+		return nil
+	}
+	actions := unattributed(events)
+	if len(actions) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("driver: audit events have no actor, which driver.RequireActor asks for (%d, the first is %s): give the statement or BeginTx a context with hooks.WithActor (an actor without a known type, or without an ID, does not count), set driver.DefaultActor, or, in apps that pass no context, use reqctx.Options{Goroutine: true} or hooks.Do",
+		len(actions), actions[0])
+	db.handler.failed(events, "no_actor", err)
+	return err
 }

@@ -47,8 +47,8 @@ func (postgres) begin(j *job) string {
 }
 
 // probe sets a savepoint, which fails outside a transaction and in a failed one.
-func (postgres) probe(ctx context.Context, c *conn) state {
-	return stateOf(c.own.simple(ctx, guardOnly))
+func (p postgres) probe(ctx context.Context, c *conn) state {
+	return p.stateOf(c.own.simple(ctx, guardOnly))
 }
 
 // ended: not if the COMMIT never left the driver, as with rows open on lib/pq.
@@ -83,8 +83,24 @@ func halfway(s *lex.Statement, err error) bool {
 	return false
 }
 
-// stateFailed is the SQLSTATE of statements in a transaction that has failed.
-const stateFailed = "25P02"
+// SQLSTATEs of statements that need a transaction.
+const (
+	stateOutside = "25P01" // no_active_sql_transaction
+	stateFailed  = "25P02" // in_failed_sql_transaction
+)
+
+func (postgres) stateOf(err error) state {
+	switch state := hooks.SQLState(err); {
+	case err == nil:
+		return stateOpen
+	case state == stateOutside:
+		return stateIdle
+	case state == stateFailed:
+		return stateAborted
+	default:
+		return stateLost
+	}
+}
 
 // asksAfter: what could be asked for before was.
 func (postgres) asksAfter(j *job, late, _ bool) bool { return late || j.blind }

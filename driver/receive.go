@@ -52,7 +52,7 @@ func (c *conn) receive(ctx context.Context) (driver.Result, error) {
 	case c.tx.Open():
 		err = c.tx.AddFunc(txn.Func{OnCommit: p.OnCommit, OnRollback: p.OnRollback, Ctx: context.WithoutCancel(ctx)})
 	case p.OnCommit != nil:
-		c.callback(ctx, p.OnCommit)
+		c.db.handler.callback(ctx, p.OnCommit)
 	default:
 		err = errors.New("driver: OnRollback outside any transaction: there is nothing left to roll back")
 	}

@@ -141,7 +141,7 @@ func SetMode(ctx context.Context, name string, mode hooks.Mode) error {
 	}
 	var errs []error
 	for _, db := range reg.open() {
-		db.notify(hooks.Notice{Kind: hooks.NoticeMode, Reason: mode.String(), Count: 1})
+		db.handler.notify(hooks.Notice{Kind: hooks.NoticeMode, Reason: mode.String(), Count: 1})
 		errs = append(errs, db.recordModeChange(ctx, before, mode))
 	}
 	return errors.Join(errs...)

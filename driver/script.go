@@ -50,7 +50,7 @@ func (c *conn) rehearse(ctx context.Context, j job) error {
 	if len(events) == 0 {
 		return nil
 	}
-	if err := c.refuseUnattributed(r.Mode, events); err != nil {
+	if err := c.db.refuseUnattributed(r.Mode, events); err != nil {
 		return err
 	}
 	if !c.is.journaled {

@@ -111,6 +111,8 @@ func nestedBegin(err error) bool {
 	return strings.Contains(err.Error(), "within a transaction")
 }
 
+func (sqlite) stateOf(error) state { return stateLost }
+
 // ended: SQLITE_BUSY and a deferred foreign key leave it open.
 func (sqlite) ended(*conn, error) bool { return false }
 

@@ -3,8 +3,6 @@ package driver
 import (
 	"context"
 
-	"github.com/google/uuid"
-
 	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
@@ -42,42 +40,13 @@ func (c *conn) end(outcome hooks.Outcome) hooks.Outcome {
 func (c *conn) applyChanges(changes txn.Changes, err error) {
 	for _, back := range changes.TakenBack {
 		c.catalog.movedBack(false)
-		c.takenBack(back)
+		c.db.handler.takenBack(back)
 	}
-	c.lose(changes.Lost, err)
+	c.db.handler.lose(changes.Lost, err)
 	if changes.Ended {
 		c.catalog.movedBack(true)
 	}
 	if changes.Discard {
 		c.discard()
 	}
-}
-
-// takenBack reports what a ROLLBACK TO took back while the transaction goes on: to
-// observers at once, functions too.
-func (c *conn) takenBack(back txn.TakenBack) {
-	if len(back.Events) > 0 {
-		c.db.notify(hooks.Notice{Kind: hooks.NoticeRolledBack, Events: ids(back.Events), Count: len(back.Events), Reason: "savepoint"})
-	}
-	for _, f := range back.Funcs {
-		if f.OnRollback != nil {
-			c.callback(f.Ctx, f.OnRollback)
-		}
-	}
-}
-
-// lose reports events that could not be written, of what has committed all the same.
-func (c *conn) lose(events []hooks.Event, err error) {
-	if len(events) == 0 {
-		return
-	}
-	c.db.notify(hooks.Notice{Kind: hooks.NoticeLost, Events: ids(events), Count: len(events), Reason: "write_failed", Err: err})
-}
-
-func ids(events []hooks.Event) []uuid.UUID {
-	out := make([]uuid.UUID, len(events))
-	for i := range events {
-		out[i] = events[i].ID
-	}
-	return out
 }

@@ -35,7 +35,7 @@ func (c *conn) beforeUnseen(ctx context.Context) error {
 	}
 	if !c.tx.IsEmpty() && c.is.locksToken {
 		err := c.own.simple(ctx, fmt.Sprintf(witnessSet, c.tx.Signature()))
-		if err != nil && stateOf(err) != stateAborted && stateOf(err) != stateIdle {
+		if err != nil && c.db.dialect.stateOf(err) == stateLost {
 			return err
 		}
 	}
@@ -57,7 +57,7 @@ func (c *conn) flushEarly(ctx context.Context, events []hooks.Event) error {
 		if c.tx.Mode == hooks.Strict {
 			return err
 		}
-		c.lose(c.tx.TakePending(), err)
+		c.db.handler.lose(c.tx.TakePending(), err)
 	}
 	if state == flushProven && c.is.joins && keep {
 		return c.own.simple(ctx, guardDrop)
@@ -89,7 +89,7 @@ func (c *conn) checkWitness(ctx context.Context) txn.Witness {
 	if !c.tx.IsEmpty() && c.is.locksToken && c.own.execs() {
 		res, err := c.own.exec(ctx, fmt.Sprintf(witnessTest, c.tx.Signature()), nil)
 		if err != nil {
-			return witnessOf(stateOf(err))
+			return witnessOf(c.db.dialect.stateOf(err))
 		}
 		if n, err := res.RowsAffected(); err == nil && n == 1 {
 			return txn.Same
@@ -238,6 +238,6 @@ func countWrites(stmts []lex.Statement) int {
 // uncaptured tells of writes that capture cannot see into.
 func (c *conn) uncaptured(n int, reason string) {
 	if n > 0 && c.db.reg.cfg.rules != nil && c.mode() != hooks.Off {
-		c.db.notify(hooks.Notice{Kind: hooks.NoticeUncaptured, Count: n, Reason: reason})
+		c.db.handler.notify(hooks.Notice{Kind: hooks.NoticeUncaptured, Count: n, Reason: reason})
 	}
 }
