@@ -12,7 +12,7 @@ import (
 // by error, and then continue with those.
 type aheadRows struct {
 	columns
-	rest *implicitRows
+	rest driver.RowsNextResultSet
 	sets []readSet // the current one first; empty once rest has the current row
 	told bool      // the error that was read in advance has been returned
 }
@@ -33,7 +33,7 @@ type readSet struct {
 }
 
 // readAhead reads up to limit rows in all.
-func readAhead(rest *implicitRows, limit int) driver.Rows {
+func readAhead(rest driver.RowsNextResultSet, limit int) driver.Rows {
 	a := &aheadRows{rest: rest}
 	a.base = rest
 	for more := true; more; {
@@ -47,7 +47,7 @@ func readAhead(rest *implicitRows, limit int) driver.Rows {
 
 // read reads on to the end of the set and reports whether it was followed by
 // another one.
-func (s *readSet) read(rest *implicitRows, limit *int) bool {
+func (s *readSet) read(rest driver.RowsNextResultSet, limit *int) bool {
 	dest := make([]driver.Value, len(s.description.names))
 	for ; *limit > 0; *limit-- {
 		if s.end = rest.Next(dest); s.end != nil {

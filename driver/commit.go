@@ -169,7 +169,7 @@ func (c *conn) lostBy(err error) bool {
 // err, as it may on SQLite (SQLITE_BUSY, a deferred foreign key), and on
 // PostgreSQL if the COMMIT never left the driver (lib/pq with rows open).
 func (c *conn) stillOpen(ctx context.Context, err error) bool {
-	if c.db.dialect.ended(c, err) {
+	if c.db.dialect.ended(err, c.lostBy) {
 		return false
 	}
 	if c.leaves() {

@@ -64,30 +64,6 @@ func newConn(db *database, base driver.Conn) *conn {
 // nested reports whether there is another of our connections below.
 func (c *conn) nested() bool { return c.own.optional != &c.opt }
 
-// answer is what a statement returned: a result or rows.
-type answer struct {
-	res  driver.Result
-	rows driver.Rows
-}
-
-// job is one call of Exec or Query, directly or of a prepared statement.
-type job struct {
-	stmts []lex.Statement
-	args  []driver.NamedValue
-	whole string // the text, of an Exec without arguments
-	asked string // that of a Query without arguments
-	do    func(ctx context.Context) (answer, error)
-	names meanings
-	// prepared: the app has prepared it.
-	prepared bool
-	// blind: a question before it would come between the transaction's start and a
-	// statement that must be ahead of any query, or on MySQL between a statement and
-	// what asks for its ROW_COUNT().
-	blind bool
-	// copying: lib/pq is in the middle of a COPY and can ask nothing.
-	copying bool
-}
-
 // ExecContext is on the hot path: a statement that is plainly of no interest
 // goes straight to the base connection.
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
@@ -268,37 +244,6 @@ func (c *conn) dispatchByKind(ctx context.Context, j job) (answer, error) {
 		return c.unseen(ctx, j)
 	}
 }
-
-func boring(stmts []lex.Statement) bool {
-	for i := range stmts {
-		if stmts[i].Kind != lex.Read {
-			return false
-		}
-	}
-	return true
-}
-
-// restricts reports whether the transaction may be read-only after stmts: also
-// by a BEGIN READ ONLY inside it, at which PostgreSQL only warns.
-func restricts(stmts []lex.Statement) bool {
-	for i := range stmts {
-		if stmts[i].Restricts || stmts[i].Kind == lex.Begin {
-			return true
-		}
-	}
-	return false
-}
-
-func controls(stmts []lex.Statement) bool {
-	for i := range stmts {
-		if isControl(stmts[i].Kind) {
-			return true
-		}
-	}
-	return false
-}
-
-func isControl(k lex.Kind) bool { return k >= lex.Begin && k <= lex.RollbackPrepared }
 
 // calm brings the connection back to the fast path, or says why it cannot.
 func (c *conn) calm(ctx context.Context) error {

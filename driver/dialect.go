@@ -42,20 +42,21 @@ type dialect interface {
 	begin(j *job) string
 	// probe asks the server whether the connection is in a transaction, without changing
 	// that.
-	probe(ctx context.Context, c *conn) state
+	probe(ctx context.Context, s *session) state
 	// stateOf is where the connection is by a savepoint statement that ended with err;
 	// stateLost if that does not say it.
 	stateOf(err error) state
 	// ended reports whether a COMMIT that failed with err has certainly ended the
-	// transaction. Otherwise the server is asked.
-	ended(c *conn, err error) bool
+	// transaction; lost reports whether the connection is of no more use. Otherwise the
+	// server is asked.
+	ended(err error, lost func(error) bool) bool
 	// failed follows a statement of the transaction that has failed: it may have ended it.
 	failed(ctx context.Context, c *conn, err error)
 	// remains is asked before j is executed. What it returns reports, after an error of
 	// j's, whether j has left something behind in the transaction; remainsOutside does so
-	// for what was in none.
-	remains(ctx context.Context, c *conn, j job) func(error) bool
-	remainsOutside(c *conn, j *job, remains bool, err error) bool
+	// for what was in none. open says that a transaction is open.
+	remains(ctx context.Context, own *querier, j job, open bool) func(error) bool
+	remainsOutside(j *job, remains bool, err error, lost func(error) bool) bool
 
 	// asksAfter reports whether names are asked for after their statements: late says that
 	// one of these may have changed what they mean, unread that its rows are yet to be read.

@@ -1,6 +1,10 @@
 package driver
 
-import "github.com/go-aftercommit/aftercommit/driver/internal/lex"
+import (
+	"slices"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+)
 
 // facts are what a dialect answers without a connection. What is false is true of the
 // other dialects.
@@ -99,4 +103,24 @@ func (f *facts) changesBy(op lex.Op) changes {
 // the other.
 func (f *facts) sameName(a, b lex.Table) bool {
 	return a.Name == b.Name || f.foldsNames && folded(a.Name) == folded(b.Name)
+}
+
+// perhapsWrote reports whether statements may have written or not.
+func (f *facts) perhapsWrote(stmts []lex.Statement) bool {
+	return f.readersStay && !slices.ContainsFunc(stmts, func(s lex.Statement) bool { return s.Kind != lex.Schema })
+}
+
+// runsBare reports whether statements cannot be put into a transaction:
+// because the server forbids it, because they control transactions themselves, or
+// because SQLite commits each of several on its own and they could not be cut.
+func (f *facts) runsBare(stmts []lex.Statement) bool {
+	if f.commitsEach && len(stmts) > 1 {
+		return true
+	}
+	for i := range stmts {
+		if stmts[i].NoBlock || (!f.local && stmts[i].EndsUnseen) {
+			return true
+		}
+	}
+	return false
 }

@@ -25,7 +25,7 @@ func (c *conn) captureFailed(ctx context.Context, to *txn.Record, j *job) {
 // bareFailed writes the events of what failed outside any transaction and has
 // left something behind, or reports that it could not.
 func (c *conn) bareFailed(ctx context.Context, j *job, left bool, err error) {
-	if !c.db.dialect.remainsOutside(c, j, left, err) {
+	if !c.db.dialect.remainsOutside(j, left, err, c.lostBy) {
 		return
 	}
 	r := c.newRecord()

@@ -203,16 +203,6 @@ func (c *conn) answered(ctx context.Context, err error) bool {
 	return s != stateOpen && s != stateAborted
 }
 
-// state is where the server says that the connection is.
-type state int8
-
-const (
-	stateLost state = iota
-	stateIdle
-	stateOpen
-	stateAborted
-)
-
 // probe asks the server whether it is in a transaction, without changing that.
 func (c *conn) probe(ctx context.Context) state {
 	if s, known := c.own.status(); known {
@@ -220,5 +210,5 @@ func (c *conn) probe(ctx context.Context) state {
 	}
 	ctx, cancel := c.own.unhurried(ctx)
 	defer cancel()
-	return c.db.dialect.probe(ctx, c)
+	return c.db.dialect.probe(ctx, &c.session)
 }

@@ -89,8 +89,6 @@ func (l *lease) beginApart(ctx context.Context) error {
 	return err
 }
 
-const stateUnsupported = "0A000" // feature_not_supported
-
 // begin begins a transaction of the borrower's, with PostgreSQL's own defaults.
 func (l *lease) begin(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	c := l.c

@@ -3,9 +3,6 @@ package driver
 import (
 	"context"
 	"fmt"
-	"slices"
-
-	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 )
 
 // DDL on SQLite may find that there is nothing to do, as CREATE TABLE IF NOT EXISTS
@@ -13,11 +10,6 @@ import (
 // shows it. A transaction that has done no more can no longer write once another
 // connection has, however long its busy timeout is, and must not try: whether it has
 // written is asked of the locks.
-
-// perhapsWrote reports whether statements may have written or not.
-func (f *facts) perhapsWrote(stmts []lex.Statement) bool {
-	return f.readersStay && !slices.ContainsFunc(stmts, func(s lex.Statement) bool { return s.Kind != lex.Schema })
-}
 
 // doubtWrote leaves it to the locks whether j was the first to write in the app's
 // transaction, which had not written before it, or had: that is what wrote says.

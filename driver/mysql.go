@@ -44,20 +44,22 @@ func (mysql) writeOutside(ctx context.Context, c *conn, j job) (answer, error) {
 
 func (mysql) begin(*job) string { return "BEGIN" }
 
-func (mysql) probe(ctx context.Context, c *conn) state { return c.session.probe(ctx) }
+func (mysql) probe(ctx context.Context, s *session) state { return s.probe(ctx) }
 
 func (mysql) stateOf(error) state { return stateLost }
 
-func (mysql) ended(c *conn, err error) bool { return c.lostBy(err) }
+func (mysql) ended(err error, lost func(error) bool) bool { return lost(err) }
 
 func (mysql) failed(ctx context.Context, c *conn, err error) { c.failedMySQL(ctx, err) }
 
 // remains: of several statements, those before the one that failed.
-func (mysql) remains(_ context.Context, _ *conn, j job) func(error) bool {
+func (mysql) remains(_ context.Context, _ *querier, j job, _ bool) func(error) bool {
 	return func(error) bool { return len(j.stmts) > 1 }
 }
 
-func (mysql) remainsOutside(_ *conn, _ *job, remains bool, _ error) bool { return remains }
+func (mysql) remainsOutside(_ *job, remains bool, _ error, _ func(error) bool) bool {
+	return remains
+}
 
 // catalogFailed: the error is of the connection, or a deadlock, and so it is for the app.
 func (mysql) catalogFailed(_ *catalog, err error) error { return err }

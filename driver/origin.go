@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -10,17 +9,6 @@ import (
 	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
-
-// origin is what is known about who runs a statement, and why. Each field is from
-// ctx, else from the context of the transaction's BEGIN, else from that of
-// BeginTx, whose Tx outlives a raw COMMIT. If none names an actor, the goroutine
-// may; see [hooks.Origin].
-func (c *conn) origin(ctx context.Context) hooks.Values {
-	if c.tx.Open() {
-		return hooks.Origin(ctx, c.tx.Context(), c.handle.ctx)
-	}
-	return hooks.Origin(ctx, c.handle.ctx)
-}
 
 // attribute says who: what the event itself names, else its origin, else the
 // default actor. An actor that does not say who it is stays only where the event

@@ -47,23 +47,25 @@ func (postgres) begin(j *job) string {
 }
 
 // probe sets a savepoint, which fails outside a transaction and in a failed one.
-func (p postgres) probe(ctx context.Context, c *conn) state {
-	return p.stateOf(c.own.simple(ctx, guardOnly))
+func (p postgres) probe(ctx context.Context, s *session) state {
+	return p.stateOf(s.own.simple(ctx, guardOnly))
 }
 
 // ended: not if the COMMIT never left the driver, as with rows open on lib/pq.
-func (postgres) ended(c *conn, err error) bool { return hooks.SQLState(err) != "" || c.lostBy(err) }
+func (postgres) ended(err error, lost func(error) bool) bool {
+	return hooks.SQLState(err) != "" || lost(err)
+}
 
 // failed: the transaction has failed, and waits for its ROLLBACK.
 func (postgres) failed(context.Context, *conn, error) {}
 
 // remains: nothing does.
-func (postgres) remains(context.Context, *conn, job) func(error) bool {
+func (postgres) remains(context.Context, *querier, job, bool) func(error) bool {
 	return func(error) bool { return false }
 }
 
-func (postgres) remainsOutside(c *conn, j *job, _ bool, err error) bool {
-	return len(j.stmts) == 1 && j.stmts[0].NoBlock && (c.lostBy(err) || halfway(&j.stmts[0], err))
+func (postgres) remainsOutside(j *job, _ bool, err error, lost func(error) bool) bool {
+	return len(j.stmts) == 1 && j.stmts[0].NoBlock && (lost(err) || halfway(&j.stmts[0], err))
 }
 
 // halfway reports whether a statement that PostgreSQL runs in several transactions may
@@ -83,8 +85,10 @@ func halfway(s *lex.Statement, err error) bool {
 	return false
 }
 
-// SQLSTATEs of statements that need a transaction.
+// SQLSTATEs of PostgreSQL.
 const (
+	stateUnsupported = "0A000" // feature_not_supported
+	// Of statements that need a transaction:
 	stateOutside = "25P01" // no_active_sql_transaction
 	stateFailed  = "25P02" // in_failed_sql_transaction
 )

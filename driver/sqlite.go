@@ -90,11 +90,11 @@ func writesMain(j *job) bool {
 
 // probe: SQLite has no status to ask for, but a BEGIN inside a transaction fails
 // and leaves it usable.
-func (sqlite) probe(ctx context.Context, c *conn) state {
-	err := c.own.simple(ctx, "BEGIN")
+func (sqlite) probe(ctx context.Context, s *session) state {
+	err := s.own.simple(ctx, "BEGIN")
 	switch {
 	case err == nil:
-		if c.own.simple(ctx, "ROLLBACK") != nil {
+		if s.own.simple(ctx, "ROLLBACK") != nil {
 			return stateLost
 		}
 		return stateIdle
@@ -114,7 +114,7 @@ func nestedBegin(err error) bool {
 func (sqlite) stateOf(error) state { return stateLost }
 
 // ended: SQLITE_BUSY and a deferred foreign key leave it open.
-func (sqlite) ended(*conn, error) bool { return false }
+func (sqlite) ended(error, func(error) bool) bool { return false }
 
 // failed looks whether the transaction was ended with the statement (ON CONFLICT
 // ROLLBACK, a full disk).
@@ -139,30 +139,32 @@ const (
 
 // remains finds out about the statements of a script before the one that failed, or the
 // rows before the one at which INSERT OR FAIL or a trigger's RAISE(FAIL) stopped.
-func (sqlite) remains(ctx context.Context, c *conn, j job) func(error) bool {
-	if c.tx.Open() && len(j.stmts) == 1 {
+func (sqlite) remains(ctx context.Context, own *querier, j job, open bool) func(error) bool {
+	if open && len(j.stmts) == 1 {
 		// Nothing is asked before: the statement's own count is enough, if the
 		// statement ran at all.
 		return func(err error) bool {
 			if !isConstraint(err) {
 				return false
 			}
-			n, _ := c.own.number(ctx, changesQuery)
+			n, _ := own.number(ctx, changesQuery)
 			return n > 0
 		}
 	}
 	query := extentQuery
-	if c.tx.Open() {
+	if open {
 		query = extentInside
 	}
-	before, known := c.own.number(ctx, query)
+	before, known := own.number(ctx, query)
 	return func(error) bool {
-		after, still := c.own.number(ctx, query)
+		after, still := own.number(ctx, query)
 		return known && still && after != before
 	}
 }
 
-func (sqlite) remainsOutside(_ *conn, _ *job, remains bool, _ error) bool { return remains }
+func (sqlite) remainsOutside(_ *job, remains bool, _ error, _ func(error) bool) bool {
+	return remains
+}
 
 // SQLite's primary result codes.
 const (

@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
-	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // An SQLite transaction that writes only to temporary tables is, for other
@@ -12,12 +11,6 @@ import (
 // state of the main database and commit all the same. The journal, in the main
 // database, can no longer be written in it once another connection has written
 // there (SQLITE_BUSY_SNAPSHOT).
-
-// mayBeWriteFree reports whether it matters what the names in a statement stand
-// for, also where nothing is captured.
-func (c *conn) mayBeWriteFree() bool {
-	return c.is.readersStay && c.tx.Open() && !c.tx.Wrote && c.tx.Mode != hooks.Off
-}
 
 // onlyTemporary reports whether the statements write to temporary tables alone, as far
 // as that is certain: not where triggers may write elsewhere. On PostgreSQL, where

@@ -50,3 +50,14 @@ func (c *conn) applyChanges(changes txn.Changes, err error) {
 		c.discard()
 	}
 }
+
+// origin is what is known about who runs a statement, and why. Each field is from
+// ctx, else from the context of the transaction's BEGIN, else from that of
+// BeginTx, whose Tx outlives a raw COMMIT. If none names an actor, the goroutine
+// may; see [hooks.Origin].
+func (c *conn) origin(ctx context.Context) hooks.Values {
+	if c.tx.Open() {
+		return hooks.Origin(ctx, c.tx.Context(), c.handle.ctx)
+	}
+	return hooks.Origin(ctx, c.handle.ctx)
+}

@@ -224,17 +224,6 @@ func (c *conn) believe(ctx context.Context, w txn.Witness) {
 	c.deliver(ctx)
 }
 
-func countWrites(stmts []lex.Statement) int {
-	n := 0
-	for i := range stmts {
-		switch stmts[i].Kind {
-		case lex.Write, lex.Schema, lex.Opaque:
-			n++
-		}
-	}
-	return n
-}
-
 // uncaptured tells of writes that capture cannot see into.
 func (c *conn) uncaptured(n int, reason string) {
 	if n > 0 && c.db.reg.cfg.rules != nil && c.mode() != hooks.Off {

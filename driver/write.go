@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
@@ -53,7 +52,7 @@ func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 	if c.tx.Mode != hooks.Off && (c.capturer.wants(&j) || c.is.readersStay) {
 		j.args = slices.Clone(j.args) // the call's own may be different after it
 	}
-	left := c.db.dialect.remains(ctx, c, j)
+	left := c.db.dialect.remains(ctx, &c.own, j, c.tx.Open())
 	a, err := j.do(ctx)
 	if err != nil {
 		if c.is.readersStay && len(j.stmts) == 1 && cannotWrite(err) {
@@ -92,7 +91,7 @@ func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
 	if err := c.rehearse(ctx, j); err != nil {
 		return answer{}, err
 	}
-	left := c.db.dialect.remains(ctx, c, j)
+	left := c.db.dialect.remains(ctx, &c.own, j, c.tx.Open())
 	a, err := j.do(ctx)
 	if err == nil {
 		err = c.lookAfter(ctx, &j, a.rows != nil)
@@ -105,13 +104,6 @@ func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
 	r := c.newRecord()
 	c.capturer.capture(ctx, r, j, nil)
 	return c.answerThen(a, count{}, func() error { return c.writeAfter(ctx, r) })
-}
-
-// keepStmts gives the job statements of its own, which the next parse on the connection
-// leaves alone.
-func (j *job) keepStmts() {
-	j.stmts = slices.Clone(j.stmts)
-	j.names.stmts = j.stmts
 }
 
 // writeAfter writes the events of statements that were in no transaction, and have taken
@@ -153,7 +145,7 @@ func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
 	c.start(ctx)
 	c.tx.Perhaps, c.tx.Implicit = c.is.perhapsWrote(j.stmts), true
 	c.tx.Wrote = !c.tx.Perhaps
-	left := c.db.dialect.remains(ctx, c, j)
+	left := c.db.dialect.remains(ctx, &c.own, j, c.tx.Open())
 	a, err := j.do(ctx)
 	switch {
 	case err != nil && left(err):
@@ -197,19 +189,4 @@ func (c *conn) abandon(ctx context.Context) {
 	}
 	c.tx.Abandon()
 	c.catalog.movedBack(true)
-}
-
-// runsBare reports whether statements cannot be put into a transaction:
-// because the server forbids it, because they control transactions themselves, or
-// because SQLite commits each of several on its own and they could not be cut.
-func (f *facts) runsBare(stmts []lex.Statement) bool {
-	if f.commitsEach && len(stmts) > 1 {
-		return true
-	}
-	for i := range stmts {
-		if stmts[i].NoBlock || (!f.local && stmts[i].EndsUnseen) {
-			return true
-		}
-	}
-	return false
 }

@@ -1,0 +1,38 @@
+package driver
+
+import (
+	"database/sql/driver"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// Option changes what [Register] and [WrapConnector] do by default.
+type Option func(*config) error
+
+type config struct {
+	rules        *Rules
+	mode         hooks.Mode
+	actor        hooks.Actor
+	requireActor bool
+	status       func(driver.Conn) TxStatus
+	parameter    func(base driver.Conn, name string) string
+	dialect      hooks.Dialect
+	keyColumn    string
+	maxEvents    int
+	maxBytes     int
+	drainRows    int
+	side         driver.Connector
+	forgets      bool
+	writeTimeout time.Duration
+}
+
+func defaultConfig() config {
+	return config{
+		keyColumn:    "id",
+		maxEvents:    10_000,
+		maxBytes:     16 << 20,
+		drainRows:    10_000,
+		writeTimeout: 5 * time.Second,
+	}
+}
