@@ -17,8 +17,8 @@ const namesLast = time.Minute
 // maxNames is how many names a connection keeps.
 const maxNames = 1000
 
-// catalog is what a connection knows of the names in its statements, which the
-// database's catalog has told it.
+// catalog caches what the database's catalog says of the names in a connection's
+// statements.
 type catalog struct {
 	own     *querier
 	tx      interface{ Open() bool }

@@ -32,13 +32,13 @@ var errConnGone = errors.New("driver: the connection was lost or closed after a 
 func (c *conn) tell(ctx context.Context, t txn.Ended, usable bool) {
 	outcome := t.Outcome
 	if len(t.Events) > 0 {
-		outcome = c.tellHandler(ctx, t, usable)
+		outcome = c.callEnd(ctx, t, usable)
 	}
 	c.db.handler.callFuncs(t.Funcs, outcome)
 }
 
-// tellHandler lends the handler the connection, if that is usable.
-func (c *conn) tellHandler(ctx context.Context, t txn.Ended, usable bool) hooks.Outcome {
+// callEnd lends the handler the connection, if that is usable.
+func (c *conn) callEnd(ctx context.Context, t txn.Ended, usable bool) hooks.Outcome {
 	e := hooks.Ended{Outcome: t.Outcome, Events: t.Events, Token: t.Token, Earlier: t.Earlier, Prepared: t.Prepared}
 	if usable && t.Outcome != hooks.RolledBack {
 		if t.Outcome == hooks.Unknown { // on SQLite the handler finds out by the write lock

@@ -64,6 +64,7 @@ func (k *catalog) refuses(err error) bool {
 	return true
 }
 
+// silence has the catalog not be asked any more, and reports why.
 func (k *catalog) silence(err error) {
 	if !k.access.mute.Swap(true) {
 		k.notify(hooks.Notice{
