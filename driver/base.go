@@ -21,6 +21,7 @@ type optional struct {
 	checker  driver.NamedValueChecker
 	resets   bool
 	validity bool
+	local    bool // the database is a part of the process
 }
 
 func optionalOf(base driver.Conn) optional {
@@ -116,4 +117,24 @@ func (o *optional) simple(ctx context.Context, query string) error {
 		err = cerr
 	}
 	return err
+}
+
+// lostBy reports whether err says that the connection is of no more use.
+func (o *optional) lostBy(err error) bool {
+	if err == nil {
+		return false
+	}
+	if errors.Is(err, driver.ErrBadConn) {
+		return true
+	}
+	if !o.local && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		return true // there is an answer to come
+	}
+	return !o.alive()
+}
+
+// alive reports whether the base connection says that it is valid.
+func (o *optional) alive() bool {
+	v, ok := o.conn.(driver.Validator)
+	return !ok || v.IsValid()
 }

@@ -46,17 +46,11 @@ func (c *conn) lookOrWait(ctx context.Context) error {
 		return errUnasked // before pgx takes the result away from the rows
 	}
 	w := c.checkWitness(ctx)
-	if w == txn.Lost && c.is.openRowsRefuse && c.alive() {
+	if w == txn.Lost && c.is.openRowsRefuse && c.opt.alive() {
 		return errUnasked // which lib/pq says only when it is asked
 	}
 	c.believe(ctx, w)
 	return nil
-}
-
-// alive reports whether the base connection says that it is valid.
-func (c *conn) alive() bool {
-	v, ok := c.base.(driver.Validator)
-	return !ok || v.IsValid()
 }
 
 // leaves reports whether to ask the server nothing now: the mode is off, and there is no

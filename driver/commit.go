@@ -82,7 +82,7 @@ func (c *conn) commit(ctx context.Context, e ending) committed {
 		c.db.handler.lose(lost, flushErr)
 		did.outcome = c.endAfter(did.err, state != flushNothing, e)
 	}
-	if c.lostBy(did.err) {
+	if c.opt.lostBy(did.err) {
 		c.discard()
 	}
 	switch {
@@ -125,57 +125,17 @@ func (c *conn) endAfter(err error, proven bool, e ending) hooks.Outcome {
 	return c.end(outcome)
 }
 
-// judge says what the answer to a COMMIT proves. Only a server that answered
-// with an error of its own, and lived on, has surely rolled back.
-func judge(err error) hooks.Outcome {
-	if err == nil {
-		return hooks.Committed
-	}
-	state := hooks.SQLState(err)
-	if len(state) != 5 {
-		return hooks.Unknown
-	}
-	switch state[:2] {
-	case "08", "57", "58", "XX", "F0":
-		if state == "57014" { // query_canceled
-			return hooks.RolledBack
-		}
-		return hooks.Unknown
-	}
-	if state == "40003" { // statement_completion_unknown
-		return hooks.Unknown
-	}
-	return hooks.RolledBack
-}
-
-// lostBy reports whether err says that the connection is of no more use.
-func (c *conn) lostBy(err error) bool {
-	if err == nil {
-		return false
-	}
-	if errors.Is(err, driver.ErrBadConn) {
-		return true
-	}
-	if !c.is.local && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
-		return true // there is an answer to come
-	}
-	if v, ok := c.base.(driver.Validator); ok {
-		return !v.IsValid()
-	}
-	return false
-}
-
 // stillOpen reports whether the transaction outlived a COMMIT that failed with
 // err, as it may on SQLite (SQLITE_BUSY, a deferred foreign key), and on
 // PostgreSQL if the COMMIT never left the driver (lib/pq with rows open).
 func (c *conn) stillOpen(ctx context.Context, err error) bool {
-	if c.db.dialect.ended(err, c.lostBy) {
+	if c.db.dialect.ended(err, c.opt.lostBy) {
 		return false
 	}
 	if c.leaves() {
 		return true // as far as is known
 	}
-	switch c.probe(ctx) {
+	switch c.session.probe(ctx) {
 	case stateOpen, stateAborted:
 		return true
 	case stateLost:
@@ -187,12 +147,12 @@ func (c *conn) stillOpen(ctx context.Context, err error) bool {
 // rolledBack ends the transaction after a ROLLBACK that answered err.
 func (c *conn) rolledBack(ctx context.Context, err error) committed {
 	still := committed{err: err, open: true}
-	lost := c.lostBy(err)
+	lost := c.opt.lostBy(err)
 	if err != nil && !lost {
 		if c.leaves() {
 			return still
 		}
-		switch c.probe(ctx) {
+		switch c.session.probe(ctx) {
 		case stateOpen, stateAborted:
 			return still
 		case stateIdle:
@@ -287,7 +247,7 @@ func (c *conn) commitOwn(ctx context.Context, brief bool) committed {
 	if brief && c.is.local {
 		// SQLite may wait for readers there. A COMMIT that was stopped leaves the
 		// transaction open, which is asked.
-		e.run = func() error { return c.word(ctx, "COMMIT") }
+		e.run = func() error { return c.opt.simple(ctx, "COMMIT") }
 	}
 	did := c.commit(ctx, e)
 	if did.err == nil || !did.open {
@@ -303,7 +263,7 @@ func (c *conn) commitOwn(ctx context.Context, brief bool) committed {
 func (c *conn) lastly(ctx context.Context, query string, limit time.Duration) error {
 	ctx, cancel := c.own.outlast(ctx, limit)
 	defer cancel()
-	return c.word(ctx, query)
+	return c.opt.simple(ctx, query)
 }
 
 func (c *conn) rollback(ctx context.Context) error {
@@ -317,25 +277,3 @@ func (c *conn) ownEnding(ctx context.Context) ending {
 		undo: func() error { return c.rollback(ctx) },
 	}
 }
-
-// notBad hides driver.ErrBadConn: database/sql would execute the statement
-// again, although it may have taken effect.
-type notBad struct{ err error }
-
-// Error is that of the hidden error.
-func (e *notBad) Error() string { return e.err.Error() }
-
-// As finds what the hidden error can be taken for; Is finds nothing in it.
-func (e *notBad) As(target any) bool {
-	return errors.As(e.err, target)
-}
-
-// badConn is an error that has database/sql try again on another connection: this
-// one was lost while it was prepared, by a timeout of the server's for instance, and
-// nothing of the app's has been sent on it.
-type badConn struct{ error }
-
-func (e *badConn) Unwrap() error { return e.error }
-
-// Is adds ErrBadConn to what the error is.
-func (e *badConn) Is(target error) bool { return target == driver.ErrBadConn }

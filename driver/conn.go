@@ -45,12 +45,13 @@ type conn struct {
 
 func newConn(db *database, base driver.Conn) *conn {
 	c := &conn{db: db, base: base, opt: optionalOf(base), is: db.dialect.facts()}
+	c.opt.local = c.is.local
 	c.tx.Follow(db.txns)
 	c.own = querier{optional: &c.opt, is: c.is, cfg: &db.reg.cfg, modes: &db.modes}
 	if below := innermost(base); below != nil {
 		c.own.optional = below.own.optional
 	}
-	c.session.own, c.session.noInTransaction = &c.own, &db.noInTransaction
+	c.session = session{own: &c.own, dialect: db.dialect, noInTransaction: &db.noInTransaction}
 	c.parser = parser{own: &c.own, session: &c.session, lexed: db.lexed, key: db.reg.cfg.keyColumn}
 	c.catalog = catalog{
 		own: &c.own, tx: &c.tx, session: &c.session, dialect: db.dialect, is: c.is,
@@ -272,9 +273,6 @@ func (c *conn) number(ctx context.Context, query string) (int64, bool) {
 func (c *conn) queryLent(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	return c.own.queryLent(ctx, query, args)
 }
-
-// word executes transaction control on the app's behalf.
-func (c *conn) word(ctx context.Context, query string) error { return c.opt.simple(ctx, query) }
 
 func (c *conn) mode() hooks.Mode {
 	if c.tx.Open() {

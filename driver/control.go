@@ -144,7 +144,7 @@ func (c *conn) doubtfulSavepoint(ctx context.Context, s *lex.Statement, run func
 	if c.is.savepointWitness || c.leaves() {
 		return nil
 	}
-	w := witnessOf(c.probe(ctx))
+	w := witnessOf(c.session.probe(ctx))
 	if commits && w == txn.Idle && len(c.tx.Pending()) == 0 {
 		c.end(hooks.Committed)
 		return nil

@@ -72,12 +72,12 @@ func (c *conn) prepareConn(ctx context.Context) error {
 		c.db.dialect.checked(ctx, c)
 		return nil
 	}
-	if c.db.reg.modeNow() == hooks.BestEffort && !c.lostBy(native) {
+	if c.db.reg.modeNow() == hooks.BestEffort && !c.opt.lostBy(native) {
 		c.prepared = true // once told is enough; the next connection tries again
 		c.db.handler.notify(hooks.Notice{Kind: hooks.NoticeFailed, Reason: "connect", Err: err})
 		return nil
 	}
-	if c.lostBy(native) && ctx.Err() == nil {
+	if c.opt.lostBy(native) && ctx.Err() == nil {
 		return &badConn{err}
 	}
 	return err

@@ -11,6 +11,7 @@ import (
 // answers: postgres.go, sqlite.go, mysql.go. One more is one more file; nowhere else
 // does the driver ask which one it is.
 type dialect interface {
+	sessionDialect
 	catalogDialect
 	keyDialect
 
@@ -40,12 +41,6 @@ type dialect interface {
 	// begin is the BEGIN of a transaction of the driver's: around j, or for events alone if
 	// j is nil.
 	begin(j *job) string
-	// probe asks the server whether the connection is in a transaction, without changing
-	// that.
-	probe(ctx context.Context, s *session) state
-	// stateOf is where the connection is by a savepoint statement that ended with err;
-	// stateLost if that does not say it.
-	stateOf(err error) state
 	// ended reports whether a COMMIT that failed with err has certainly ended the
 	// transaction; lost reports whether the connection is of no more use. Otherwise the
 	// server is asked.

@@ -25,7 +25,7 @@ func (c *conn) captureFailed(ctx context.Context, to *txn.Record, j *job) {
 // bareFailed writes the events of what failed outside any transaction and has
 // left something behind, or reports that it could not.
 func (c *conn) bareFailed(ctx context.Context, j *job, left bool, err error) {
-	if !c.db.dialect.remainsOutside(j, left, err, c.lostBy) {
+	if !c.db.dialect.remainsOutside(j, left, err, c.opt.lostBy) {
 		return
 	}
 	r := c.newRecord()
@@ -34,7 +34,7 @@ func (c *conn) bareFailed(ctx context.Context, j *job, left bool, err error) {
 	if len(events) == 0 {
 		return
 	}
-	if c.lostBy(err) || c.writeBehind(ctx, events, r.Mode) != nil {
+	if c.opt.lostBy(err) || c.writeBehind(ctx, events, r.Mode) != nil {
 		c.uncaptured(countWrites(j.stmts), "failed")
 	}
 	c.deliver(ctx)

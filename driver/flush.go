@@ -81,7 +81,7 @@ func (c *conn) insist(ctx context.Context) (flushState, error) {
 
 // prove looks whether the transaction is open and healthy.
 func (c *conn) prove(ctx context.Context) flushState {
-	switch c.probe(ctx) {
+	switch c.session.probe(ctx) {
 	case stateOpen:
 		return flushProven
 	case stateAborted:
@@ -196,19 +196,9 @@ func (c *conn) proveInMemory(ctx context.Context, alone bool) flushState {
 // be. It is not where the transaction is still there: then the write failed, and
 // the COMMIT was not reached.
 func (c *conn) answered(ctx context.Context, err error) bool {
-	if err == nil || c.lostBy(err) {
+	if err == nil || c.opt.lostBy(err) {
 		return true
 	}
-	s := c.probe(ctx)
+	s := c.session.probe(ctx)
 	return s != stateOpen && s != stateAborted
-}
-
-// probe asks the server whether it is in a transaction, without changing that.
-func (c *conn) probe(ctx context.Context) state {
-	if s, known := c.own.status(); known {
-		return s
-	}
-	ctx, cancel := c.own.unhurried(ctx)
-	defer cancel()
-	return c.db.dialect.probe(ctx, &c.session)
 }

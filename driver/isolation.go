@@ -82,9 +82,9 @@ func (l *lease) apart(ctx context.Context, query string) bool {
 // beginApart begins that transaction. A hot standby refuses READ WRITE, and has
 // begun nothing then.
 func (l *lease) beginApart(ctx context.Context) error {
-	err := l.c.word(ctx, beginApart)
+	err := l.c.opt.simple(ctx, beginApart)
 	if hooks.SQLState(err) == stateUnsupported {
-		err = l.c.word(ctx, beginReading)
+		err = l.c.opt.simple(ctx, beginReading)
 	}
 	return err
 }

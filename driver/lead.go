@@ -34,7 +34,7 @@ func (c *conn) lead(ctx context.Context, j *job) error {
 	}
 	j.stmts = slices.Clone(j.stmts)
 	first := strings.Join(parts[:n], "")
-	if err := c.word(ctx, first); err != nil {
+	if err := c.opt.simple(ctx, first); err != nil {
 		return err
 	}
 	if isMoving(j.stmts[:n]) {

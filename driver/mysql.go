@@ -44,7 +44,7 @@ func (mysql) writeOutside(ctx context.Context, c *conn, j job) (answer, error) {
 
 func (mysql) begin(*job) string { return "BEGIN" }
 
-func (mysql) probe(ctx context.Context, s *session) state { return s.probe(ctx) }
+func (mysql) probe(ctx context.Context, s *session) state { return s.probeMySQL(ctx) }
 
 func (mysql) stateOf(error) state { return stateLost }
 

@@ -166,7 +166,7 @@ func (c *conn) watch(ctx context.Context) {
 	if c.tx.Open() || c.session.reading > 0 || !c.session.watchful || c.db.reg.modeNow() == hooks.Off {
 		return
 	}
-	if c.probe(ctx) == stateOpen {
+	if c.session.probe(ctx) == stateOpen {
 		c.start(ctx)
 	}
 }
@@ -177,10 +177,10 @@ func (c *conn) settle(ctx context.Context, reads bool, err error) {
 	if c.leaves() {
 		return
 	}
-	if !c.lostBy(err) {
+	if !c.opt.lostBy(err) {
 		c.learnSession(ctx)
 	}
-	w := witnessOf(c.probe(ctx))
+	w := witnessOf(c.session.probe(ctx))
 	c.applyChanges(c.tx.Found(c.starting(ctx), w, reads && err == nil), err)
 }
 
@@ -213,7 +213,7 @@ func (c *conn) implicitCommit(ctx context.Context, err error) {
 	if rollsBack(mysqlNumber(err)) {
 		outcome = hooks.Unknown // the COMMIT itself may have failed
 	}
-	switch s := c.probe(ctx); {
+	switch s := c.session.probe(ctx); {
 	case s == stateLost:
 		c.end(hooks.Unknown)
 		c.discard()
@@ -238,7 +238,7 @@ func (c *conn) bareMySQL(ctx context.Context, j job) (answer, error) {
 	switch {
 	case err == driver.ErrSkip: //nolint:errorlint // database/sql compares with ==, so drivers return it bare
 		return a, err
-	case err != nil && len(j.stmts) > 1, c.lostBy(err):
+	case err != nil && len(j.stmts) > 1, c.opt.lostBy(err):
 		// Some of them may have taken effect.
 		c.uncaptured(countWrites(j.stmts), "failed")
 		return a, err
@@ -266,7 +266,7 @@ func (c *conn) begun(ctx context.Context, err error) {
 			c.end(hooks.Committed)
 		}
 		c.start(ctx)
-	case c.lostBy(err) && c.tx.Open():
+	case c.opt.lostBy(err) && c.tx.Open():
 		c.end(hooks.Unknown)
 		c.discard()
 	}

@@ -22,9 +22,11 @@ const (
 	xaState         = 1399 // ER_XAER_RMFAIL: not between XA END and its end
 )
 
-// session is what a connection to MySQL knows of its session.
+// session is what a connection knows of its session: on MySQL, where that decides on
+// transactions, more than how to ask.
 type session struct {
 	own             *querier
+	dialect         sessionDialect
 	noInTransaction *atomic.Bool // the server has no @@in_transaction, which MariaDB has
 
 	reading  int  // rows that are open: nothing else can be sent
@@ -55,9 +57,9 @@ func mysqlNumber(err error) int {
 	return 0
 }
 
-// probe asks whether the connection is in a transaction. Outside one a
+// probeMySQL asks whether the connection is in a transaction. Outside one a
 // savepoint is not kept.
-func (s *session) probe(ctx context.Context) state {
+func (s *session) probeMySQL(ctx context.Context) state {
 	if in, known := s.inTransaction(ctx); known && (in || !s.watchful) {
 		if in {
 			return stateOpen

@@ -86,7 +86,7 @@ func (c *conn) failedMySQL(ctx context.Context, err error) {
 	case gone:
 		began := c.tx.Context()
 		c.end(hooks.RolledBack)
-		if c.probe(ctx) == stateOpen {
+		if c.session.probe(ctx) == stateOpen {
 			c.start(began)
 		}
 		c.deliver(ctx)

@@ -120,7 +120,7 @@ func (l *lease) keepPatience(ctx context.Context) {
 func (c *conn) cleanUp(ctx context.Context, left leftover) {
 	switch {
 	case c.bad:
-	case c.is.local && left.doubt && c.probe(ctx) != stateIdle,
+	case c.is.local && left.doubt && c.session.probe(ctx) != stateIdle,
 		!c.is.local && left.open,
 		left.unseen,
 		left.patience != "" && c.simple(ctx, "PRAGMA busy_timeout = "+left.patience) != nil:

@@ -1,5 +1,11 @@
 package driver
 
+import (
+	"context"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
+)
+
 // state is where the server says that the connection is.
 type state int8
 
@@ -9,3 +15,36 @@ const (
 	stateOpen
 	stateAborted
 )
+
+// sessionDialect is how a database says where a session is.
+type sessionDialect interface {
+	// probe asks the server whether the connection is in a transaction, without changing
+	// that.
+	probe(ctx context.Context, s *session) state
+	// stateOf is where the connection is by a savepoint statement that ended with err;
+	// stateLost if that does not say it.
+	stateOf(err error) state
+}
+
+// probe asks the server whether the session is in a transaction, without changing that.
+func (s *session) probe(ctx context.Context) state {
+	if st, known := s.own.status(); known {
+		return st
+	}
+	ctx, cancel := s.own.unhurried(ctx)
+	defer cancel()
+	return s.dialect.probe(ctx, s)
+}
+
+func witnessOf(s state) txn.Witness {
+	switch s {
+	case stateOpen:
+		return txn.Other
+	case stateIdle:
+		return txn.Idle
+	case stateAborted:
+		return txn.Aborted
+	default:
+		return txn.Lost
+	}
+}

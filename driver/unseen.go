@@ -96,20 +96,7 @@ func (c *conn) checkWitness(ctx context.Context) txn.Witness {
 		}
 		return txn.Other
 	}
-	return witnessOf(c.probe(ctx))
-}
-
-func witnessOf(s state) txn.Witness {
-	switch s {
-	case stateOpen:
-		return txn.Other
-	case stateIdle:
-		return txn.Idle
-	case stateAborted:
-		return txn.Aborted
-	default:
-		return txn.Lost
-	}
+	return witnessOf(c.session.probe(ctx))
 }
 
 // unseen runs a string of several statements of which some control
@@ -148,7 +135,7 @@ func (c *conn) goBack(ctx context.Context, stmts []lex.Statement) error {
 	ctx, cancel := c.own.unhurried(ctx)
 	defer cancel()
 	name := `"` + strings.ReplaceAll(s.Name, `"`, `""`) + `"`
-	if err := c.word(ctx, "ROLLBACK TO SAVEPOINT "+name+"; RELEASE SAVEPOINT "+name); err != nil {
+	if err := c.opt.simple(ctx, "ROLLBACK TO SAVEPOINT "+name+"; RELEASE SAVEPOINT "+name); err != nil {
 		return err
 	}
 	c.applySavepoint(s)
@@ -156,7 +143,7 @@ func (c *conn) goBack(ctx context.Context, stmts []lex.Statement) error {
 	if err := c.beforeUnseen(ctx); err != nil {
 		return err
 	}
-	if err := c.word(ctx, "SAVEPOINT "+name); err != nil {
+	if err := c.opt.simple(ctx, "SAVEPOINT "+name); err != nil {
 		return err
 	}
 	c.tx.Savepoint(s.Name)
@@ -178,13 +165,6 @@ func (c *conn) follow(ctx context.Context, stmts []lex.Statement, err error) {
 		how = txn.Failed
 	}
 	c.applyChanges(c.tx.Ran(c.starting(ctx), stmts, how, w), err)
-}
-
-// refuses reports whether err may be that of a COMMIT: an integrity constraint
-// that was deferred, or a serialization failure.
-func refuses(err error) bool {
-	state := hooks.SQLState(err)
-	return strings.HasPrefix(state, "23") || strings.HasPrefix(state, "40")
 }
 
 // askBeforeUse notes that something may have happened out of sight, by stmts if

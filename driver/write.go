@@ -139,7 +139,7 @@ func (c *conn) answerThen(a answer, n count, after func() error) (answer, error)
 // writeImplicit runs them, autocommitted as the app sees it, in a transaction
 // with their events.
 func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
-	if err := c.word(ctx, c.db.dialect.begin(&j)); err != nil {
+	if err := c.opt.simple(ctx, c.db.dialect.begin(&j)); err != nil {
 		return answer{}, err
 	}
 	c.start(ctx)
@@ -184,7 +184,7 @@ func (c *conn) finishImplicit(ctx context.Context, brief bool) error {
 
 // abandon rolls back a transaction of the driver's own after a failure.
 func (c *conn) abandon(ctx context.Context) {
-	if err := c.rollback(ctx); err != nil && (!c.is.local || c.lostBy(err)) {
+	if err := c.rollback(ctx); err != nil && (!c.is.local || c.opt.lostBy(err)) {
 		c.discard()
 	}
 	c.tx.Abandon()
