@@ -125,6 +125,29 @@ func (c *conn) endAfter(err error, proven bool, e ending) hooks.Outcome {
 	return c.end(outcome)
 }
 
+// judge says what the answer to a COMMIT proves. Only a server that answered
+// with an error of its own, and lived on, has surely rolled back.
+func judge(err error) hooks.Outcome {
+	if err == nil {
+		return hooks.Committed
+	}
+	state := hooks.SQLState(err)
+	if len(state) != 5 {
+		return hooks.Unknown
+	}
+	switch state[:2] {
+	case "08", "57", "58", "XX", "F0":
+		if state == "57014" { // query_canceled
+			return hooks.RolledBack
+		}
+		return hooks.Unknown
+	}
+	if state == "40003" { // statement_completion_unknown
+		return hooks.Unknown
+	}
+	return hooks.RolledBack
+}
+
 // stillOpen reports whether the transaction outlived a COMMIT that failed with
 // err, as it may on SQLite (SQLITE_BUSY, a deferred foreign key), and on
 // PostgreSQL if the COMMIT never left the driver (lib/pq with rows open).
@@ -277,3 +300,25 @@ func (c *conn) ownEnding(ctx context.Context) ending {
 		undo: func() error { return c.rollback(ctx) },
 	}
 }
+
+// notBad hides driver.ErrBadConn: database/sql would execute the statement
+// again, although it may have taken effect.
+type notBad struct{ err error }
+
+// Error is that of the hidden error.
+func (e *notBad) Error() string { return e.err.Error() }
+
+// As finds what the hidden error can be taken for; Is finds nothing in it.
+func (e *notBad) As(target any) bool {
+	return errors.As(e.err, target)
+}
+
+// badConn is an error that has database/sql try again on another connection: this
+// one was lost while it was prepared, by a timeout of the server's for instance, and
+// nothing of the app's has been sent on it.
+type badConn struct{ error }
+
+func (e *badConn) Unwrap() error { return e.error }
+
+// Is adds ErrBadConn to what the error is.
+func (e *badConn) Is(target error) bool { return target == driver.ErrBadConn }

@@ -263,12 +263,8 @@ func (c *conn) calm(ctx context.Context) error {
 // discard makes database/sql give the connection up at the next occasion.
 func (c *conn) discard() { c.bad, c.alert = true, true }
 
-// simple, number and queryLent are for what borrows the connection.
+// simple and queryLent are for what borrows the connection.
 func (c *conn) simple(ctx context.Context, query string) error { return c.own.simple(ctx, query) }
-
-func (c *conn) number(ctx context.Context, query string) (int64, bool) {
-	return c.own.number(ctx, query)
-}
 
 func (c *conn) queryLent(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	return c.own.queryLent(ctx, query, args)

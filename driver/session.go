@@ -107,7 +107,7 @@ func (l *lease) ended(err error) {
 // keepPatience notes the busy_timeout of the app's SQLite connection before the borrower
 // changes it.
 func (l *lease) keepPatience(ctx context.Context) {
-	ms, known := l.c.number(ctx, "PRAGMA busy_timeout")
+	ms, known := l.c.own.number(ctx, "PRAGMA busy_timeout")
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if known && l.left.patience == "" {
@@ -123,7 +123,7 @@ func (c *conn) cleanUp(ctx context.Context, left leftover) {
 	case c.is.local && left.doubt && c.session.probe(ctx) != stateIdle,
 		!c.is.local && left.open,
 		left.unseen,
-		left.patience != "" && c.simple(ctx, "PRAGMA busy_timeout = "+left.patience) != nil:
+		left.patience != "" && c.own.simple(ctx, "PRAGMA busy_timeout = "+left.patience) != nil:
 		c.discard()
 	}
 }

@@ -167,6 +167,13 @@ func (c *conn) follow(ctx context.Context, stmts []lex.Statement, err error) {
 	c.applyChanges(c.tx.Ran(c.starting(ctx), stmts, how, w), err)
 }
 
+// refuses reports whether err may be that of a COMMIT: an integrity constraint
+// that was deferred, or a serialization failure.
+func refuses(err error) bool {
+	state := hooks.SQLState(err)
+	return strings.HasPrefix(state, "23") || strings.HasPrefix(state, "40")
+}
+
 // askBeforeUse notes that something may have happened out of sight, by stmts if
 // they are known, so that the server is asked before the next use.
 func (c *conn) askBeforeUse(stmts []lex.Statement) {
