@@ -263,13 +263,6 @@ func (c *conn) calm(ctx context.Context) error {
 // discard makes database/sql give the connection up at the next occasion.
 func (c *conn) discard() { c.bad, c.alert = true, true }
 
-// simple and queryLent are for what borrows the connection.
-func (c *conn) simple(ctx context.Context, query string) error { return c.own.simple(ctx, query) }
-
-func (c *conn) queryLent(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	return c.own.queryLent(ctx, query, args)
-}
-
 func (c *conn) mode() hooks.Mode {
 	if c.tx.Open() {
 		return c.tx.Mode

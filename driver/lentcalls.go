@@ -30,7 +30,7 @@ func (l *lease) Query(ctx context.Context, query string, args []driver.NamedValu
 		return nil, nil, err
 	}
 	if _, err = l.guarded(ctx, "", false); err == nil {
-		rows, err = l.c.queryLent(ctx, query, args)
+		rows, err = l.c.own.queryLent(ctx, query, args)
 		l.ran(query, err)
 	}
 	if err != nil {
@@ -96,6 +96,6 @@ func (l *lease) guarded(ctx context.Context, query string, joined bool) (string,
 	case joined && l.c.own.execs():
 		return guard + query, nil
 	default:
-		return query, l.c.simple(ctx, guard)
+		return query, l.c.own.simple(ctx, guard)
 	}
 }
