@@ -66,6 +66,9 @@ type Job struct {
 	// it is not delivered: see [Options.Environment]. A Queue that does not store it leaves
 	// it empty, and its jobs are delivered anywhere.
 	Place string
+	// Served says that a process runs, as far as the Queue knows, that works jobs of Place. A
+	// process elsewhere leaves the job to that one at once.
+	Served bool
 	// Timeout is how long an attempt may take; the Queue then ends its ctx. If an attempt
 	// takes longer, its process has died. Zero stands for [Worker.Timeout]. A Queue should
 	// store it with the job: the program that looks for jobs of dead processes may have
@@ -121,6 +124,9 @@ type Worker struct {
 	Dialect hooks.Dialect
 	// Forwarders are those to deliver to.
 	Forwarders []string
+	// Place asks DB for the place that it leads to and this process's environment, in the
+	// form of [Job.Place].
+	Place func(ctx context.Context) (string, error)
 	// Timeout is for jobs that have none: the longest that any of Forwarders needs.
 	Timeout time.Duration
 	// Deliver makes one attempt: it reads the job's events from the journal and
@@ -256,6 +262,7 @@ func (d *handler) startWorkers(ctx context.Context) error {
 func (d *handler) runWorkers(ctx context.Context, db *sql.DB) error {
 	conns := d.newJobConns(db)
 	w := Worker{DB: db, Dialect: d.db.Dialect, Deliver: func(ctx context.Context, job Job) Verdict { return d.work(ctx, conns, job) }}
+	w.Place = func(ctx context.Context) (string, error) { return d.queue.places.store.Place(ctx, db) }
 	for _, s := range d.queue.given {
 		if !s.off.Load() {
 			w.Forwarders = append(w.Forwarders, s.name())

@@ -27,8 +27,11 @@ type places struct {
 }
 
 // Jobs of another place are tried again after elsewherePause, and one by one: there may be
-// a hundred thousand in a copy, beside which those of this place have to get on.
+// a hundred thousand in a copy, beside which those of this place have to get on. Where a
+// process runs that such a job belongs to, the job is soon to be had for that one: which of
+// the two has the wrong environment cannot be known here.
 const (
+	servedPause    = time.Second
 	elsewherePause = time.Minute
 	elsewhereStep  = 20 * time.Millisecond
 )
@@ -91,7 +94,11 @@ func (d *handler) waitElsewhere(ctx context.Context, db *sql.DB, s *sink, job *J
 		d.log().Warn("aftercommit: jobs wait", zap.String("forwarder", s.name()), zap.Error(err))
 		d.Notify(hooks.Notice{Kind: hooks.NoticeSuspended, Dispatch: Async.String(), Forwarder: s.name(), Reason: "place", Err: err})
 	}
-	return Verdict{Next: JobWaits, Note: job.Note, Wait: d.queue.places.pause(time.Now()), Err: err}, true
+	v = Verdict{Next: JobWaits, Note: job.Note, Wait: servedPause, Err: err}
+	if !job.Served {
+		v.Wait = d.queue.places.pause(time.Now())
+	}
+	return v, true
 }
 
 // pause is how long the next job of another place waits.

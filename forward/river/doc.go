@@ -24,7 +24,8 @@
 //	the process dies in it        retried, and the attempt counts; after the last one a
 //	                              worker discards it, with the notice
 //	its args cannot be read       cancelled
-//	it was enqueued elsewhere     snoozed for a minute or more, until Resume
+//	it was enqueued elsewhere     snoozed for a minute or more, until Resume; for a second
+//	                              where a process runs that it belongs to
 //
 // An attempt delivers only the events that are left; they are in the job's metadata, with
 // the last error. max_attempts in River's table is one more than forward.MaxAttempts: the
@@ -39,6 +40,12 @@
 //
 // A job is delivered only in the database and the environment where it was enqueued
 // ([forward.Options]). In a copy it waits for an operator's decision: see [Resume].
+//
+// Each process that works jobs notes its place in the metadata of their queues
+// (aftercommit_workers in river_queue), every 20 s and when it stops. What else the
+// metadata has is kept. By these notes Resume finds programs of another environment, and a
+// process with a wrong environment leaves jobs to a running one that they belong to: it
+// makes them available again after a second.
 //
 // # River's tables
 //

@@ -173,11 +173,7 @@ func TestRunningElsewhere(t *testing.T) {
 func TestResumeRetryable(t *testing.T) {
 	each(t, func(w *world) {
 		w.placeIn("production", 1)
-		later := "now() + interval '1 hour'"
-		if w.e.Dialect == hooks.SQLite {
-			later = "datetime('now', '1 hour')"
-		}
-		w.must(w.bare.ExecContext(ctx, "UPDATE river_job SET state = 'retryable', attempt = 3, scheduled_at = "+later))
+		w.must(w.bare.ExecContext(ctx, "UPDATE river_job SET state = 'retryable', attempt = 3, scheduled_at = "+w.after("1 hour")))
 		w.resume("staging", true, 1, "")
 		if got := w.jobs(); got != "available 3" {
 			t.Fatalf("jobs: %s", got)

@@ -127,13 +127,14 @@ func (q *Queue) Start(ctx context.Context, w forward.Worker) (forward.Workers, e
 	config := q.config
 	config.Workers = riverqueue.NewWorkers()
 	names := make(map[string]string, len(w.Forwarders))
-	riverqueue.AddWorker(config.Workers, &worker{deliver: w.Deliver, timeout: w.Timeout, names: names})
+	here := &presence{db: w.DB, dialect: w.Dialect, schema: q.config.Schema, place: w.Place, log: q.config.Logger}
+	riverqueue.AddWorker(config.Workers, &worker{deliver: w.Deliver, timeout: w.Timeout, names: names, served: here.serves})
 	config.Queues = make(map[string]riverqueue.QueueConfig, len(w.Forwarders))
-	running := &workers{states: func(ctx context.Context) ([]relay.State, error) { return States(ctx, w.DB, w.Dialect, q.config.Schema) }, names: names}
+	running := &workers{here: here, states: func(ctx context.Context) ([]relay.State, error) { return States(ctx, w.DB, w.Dialect, q.config.Schema) }, names: names}
 	for _, name := range w.Forwarders {
 		names[pgtext.Written(name)] = name
 		queue := QueueName(name)
-		running.queues = append(running.queues, queue)
+		here.queues = append(here.queues, queue)
 		config.Queues[queue] = riverqueue.QueueConfig{MaxWorkers: q.maxWorkers}
 	}
 	// The schema is this queue's alone, so that no job of the app's is rescued. A job that
@@ -145,7 +146,10 @@ func (q *Queue) Start(ctx context.Context, w forward.Worker) (forward.Workers, e
 	if running.client, err = riverqueue.NewClient(driver, &config); err != nil {
 		return nil, fmt.Errorf("river: %w", err)
 	}
+	here.process = running.client.ID()
+	here.start(ctx)
 	if err = running.client.Start(context.WithoutCancel(ctx)); err != nil {
+		here.stop(ctx)
 		return nil, fmt.Errorf("river: start: %w", err)
 	}
 	return running, nil
@@ -154,7 +158,7 @@ func (q *Queue) Start(ctx context.Context, w forward.Worker) (forward.Workers, e
 // workers are a River client that is started.
 type workers struct {
 	client *riverqueue.Client[*sql.Tx]
-	queues []string
+	here   *presence
 	states func(context.Context) ([]relay.State, error)
 	names  map[string]string // of forwarders, by how they are written in args
 }
@@ -170,6 +174,7 @@ func (w *workers) States(ctx context.Context) ([]relay.State, error) {
 
 // Stop implements [forward.Workers].
 func (w *workers) Stop(ctx context.Context) error {
+	defer w.here.stop(ctx)
 	err := w.client.Stop(ctx)
 	if err == nil {
 		return nil
@@ -196,7 +201,7 @@ func (w *workers) Drain(ctx context.Context) error {
 // job returns the id of the first job, in that order, that waits for its first
 // attempt or has one, zero if there is none.
 func (w *workers) job(ctx context.Context, order riverqueue.SortOrder) (int64, error) {
-	list, err := w.client.JobList(ctx, riverqueue.NewJobListParams().Kinds(Kind).Queues(w.queues...).
+	list, err := w.client.JobList(ctx, riverqueue.NewJobListParams().Kinds(Kind).Queues(w.here.queues...).
 		States(rivertype.JobStateAvailable, rivertype.JobStateRunning).
 		Where("(state = 'running' OR metadata -> '"+noteKey+"' IS NULL)").
 		OrderBy(riverqueue.JobListOrderByID, order).First(1))

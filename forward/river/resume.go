@@ -27,7 +27,10 @@ var errOwn = errors.New("all of its jobs were enqueued here, so there is nothing
 //
 // schema is that of River's tables, as in [Migrate]. environment must be that of the
 // programs that work the jobs ([forward.Options]); under any other one Resume would take
-// their own jobs for those of another place.
+// their own jobs for those of another place. So it is an error, and changes nothing, while
+// a program with another environment works the forwarder's jobs here, or if the last one
+// that did had another. Where the environment changes, stop such programs and start one
+// with the new environment before. A program that died counts as running for a minute.
 func Resume(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, forwarder, environment string, replay bool) (jobs int, err error) {
 	client, err := operate(dialect, db, schema)
 	if err != nil {
@@ -41,6 +44,9 @@ func Resume(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, forw
 	place, err := store.Place(ctx, db)
 	if err != nil {
 		return 0, fmt.Errorf("river: resume: %w", err)
+	}
+	if err = mayResume(ctx, db, dialect, schema, forwarder, place); err != nil {
+		return 0, fmt.Errorf("river: resume %s: %w", forwarder, err)
 	}
 	jobs, changed, err := decide(ctx, db, dialect, schema, forwarder, place, replay)
 	if err == nil && changed == 0 {

@@ -80,6 +80,7 @@ type worker struct {
 	deliver func(context.Context, forward.Job) forward.Verdict
 	timeout time.Duration
 	names   map[string]string // of forwarders, by how they are written in args
+	served  func(ctx context.Context, queue, place string) bool
 }
 
 // rescueMargin is how long after an attempt's limit River takes its process for dead, and
@@ -105,7 +106,9 @@ func (w *worker) limit(a args) time.Duration {
 
 // Work makes one attempt.
 func (w *worker) Work(ctx context.Context, job *riverqueue.Job[args]) error {
-	v := w.attempt(ctx, w.jobOf(job))
+	j := w.jobOf(job)
+	j.Served = j.Place != "" && w.served(ctx, job.Queue, j.Place)
+	v := w.attempt(ctx, j)
 	if job.Args.unreadable != nil {
 		v.Err = errors.Join(fmt.Errorf("river: args of job %d: %w", job.ID, job.Args.unreadable), v.Err)
 	}

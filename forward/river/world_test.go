@@ -224,6 +224,13 @@ func (w *world) past(ago string) string {
 	return "datetime('now', '-" + ago + "')"
 }
 
+func (w *world) after(time string) string {
+	if w.e.Dialect == hooks.Postgres {
+		return "now() + interval '" + time + "'"
+	}
+	return "datetime('now', '" + time + "')"
+}
+
 func (w *world) untilJobs(want string) {
 	w.Helper()
 	w.until("jobs are "+want, func() bool { return w.jobs() == want }, w.jobs)
