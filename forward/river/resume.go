@@ -59,7 +59,8 @@ func Resume(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, forw
 
 // decide changes a forwarder's jobs of other places, in one statement: River has no call
 // that changes args, and its JobCancel would reach a later attempt of a job that is retried
-// at once. A job that runs stays with its attempt; an earlier decision about it is replaced. changed also counts dead letters.
+// at once. A job that runs stays with its attempt; an earlier decision about it is replaced.
+// changed also counts dead letters.
 func decide(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, forwarder, place string, replay bool) (waited, changed int, err error) {
 	table, err := jobTable(ctx, db, dialect, schema)
 	if err != nil {
