@@ -47,8 +47,8 @@ type Workers interface {
 	Drain(ctx context.Context) error
 	// States returns how the forwarders stand that have jobs, whichever process works
 	// them: Behind and Oldest count the events of jobs that wait or run, Retrying those that
-	// are tried again after a failure, and Discarded those of dead letters. [Hub.Status]
-	// calls it.
+	// are tried again after a failure, and Discarded those of dead letters. Elsewhere says
+	// that some of the jobs that wait are not of [Worker.Place]. [Hub.Status] calls it.
 	States(ctx context.Context) ([]relay.State, error)
 }
 

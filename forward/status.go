@@ -46,7 +46,8 @@ type DatabaseStatus struct {
 	Forwarders []relay.State `json:"forwarders"`
 	// Jobs are, where this process works jobs of Options.Queue, first its own forwarders
 	// and then all others with jobs, which no process may work: Behind, Oldest, Retrying
-	// and Discarded say how all jobs for them stand.
+	// and Discarded say how all jobs for them stand, and Elsewhere that some wait because
+	// they were enqueued in another database or environment.
 	Jobs []relay.State `json:"jobs,omitempty"`
 	// JobsErr says why Jobs could not be asked.
 	JobsErr error `json:"jobs_error,omitempty"`

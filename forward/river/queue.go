@@ -130,7 +130,7 @@ func (q *Queue) Start(ctx context.Context, w forward.Worker) (forward.Workers, e
 	here := &presence{db: w.DB, dialect: w.Dialect, schema: q.config.Schema, place: w.Place, log: q.config.Logger}
 	riverqueue.AddWorker(config.Workers, &worker{deliver: w.Deliver, timeout: w.Timeout, names: names, served: here.serves})
 	config.Queues = make(map[string]riverqueue.QueueConfig, len(w.Forwarders))
-	running := &workers{here: here, states: func(ctx context.Context) ([]relay.State, error) { return States(ctx, w.DB, w.Dialect, q.config.Schema) }, names: names}
+	running := &workers{here: here, names: names}
 	for _, name := range w.Forwarders {
 		names[pgtext.Written(name)] = name
 		queue := QueueName(name)
@@ -159,13 +159,16 @@ func (q *Queue) Start(ctx context.Context, w forward.Worker) (forward.Workers, e
 type workers struct {
 	client *riverqueue.Client[*sql.Tx]
 	here   *presence
-	states func(context.Context) ([]relay.State, error)
 	names  map[string]string // of forwarders, by how they are written in args
 }
 
 // States implements [forward.Workers].
 func (w *workers) States(ctx context.Context) ([]relay.State, error) {
-	states, err := w.states(ctx)
+	place, err := w.here.place(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("river: how forwarders stand: %w", err)
+	}
+	states, err := statesIn(ctx, w.here.db, w.here.dialect, w.here.schema, place)
 	for i := range states {
 		states[i].Forwarder = cmp.Or(w.names[states[i].Forwarder], states[i].Forwarder)
 	}

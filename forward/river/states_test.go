@@ -15,6 +15,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/forward/river"
+	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // behind checks how the forwarder stands, in events.
@@ -109,6 +110,46 @@ func TestStatesOfOthers(t *testing.T) {
 			t.Errorf("jobs: %v", jobs)
 		}
 	})
+}
+
+// TestStatesElsewhere: jobs that wait for Resume are marked in Status, and in States if they
+// are another database's.
+func TestStatesElsewhere(t *testing.T) {
+	each(t, func(w *world) {
+		w.placeIn("it's 100%", 1, 2)
+		stop := w.worksIn("it's 100%")
+		w.untilJobs("completed 1, completed 1")
+		w.elsewhere("own", false, false)
+		stop()
+		w.placeIn("it's 100%", 3)
+		w.must(w.bare.ExecContext(ctx, "UPDATE river_job SET state = 'retryable', scheduled_at = "+w.after("1 hour")+" WHERE state <> 'completed'"))
+		stop = w.worksIn("staging")
+		w.elsewhere("another environment's", true, false)
+		if w.e.Dialect == hooks.Postgres {
+			w.must(w.bare.ExecContext(ctx, "UPDATE river_job SET args = jsonb_set(args, '{place}', '\"1/2 staging\"')"))
+			w.elsewhere("another database's", true, true)
+		}
+		stop()
+		w.must(w.bare.ExecContext(ctx, "UPDATE river_job SET state = 'discarded', finalized_at = scheduled_at WHERE state = 'retryable'"))
+		stop = w.worksIn("staging")
+		defer stop()
+		w.elsewhere("dead letters", false, false)
+	})
+}
+
+// elsewhere checks Elsewhere in the Status of the process that works the jobs, and in States.
+func (w *world) elsewhere(what string, status, states bool) {
+	w.Helper()
+	var got []relay.State
+	w.until("the workers have a status", func() bool { got = w.hub.Status(ctx).Databases[0].Jobs; return len(got) > 0 }, func() string { return "none" })
+	if got[0].Elsewhere != status {
+		w.Errorf("%s: Status has %+v", what, got)
+	}
+	all, err := river.States(ctx, w.bare, w.e.Dialect, "")
+	w.must(err)
+	if len(all) > 0 && all[0].Elsewhere != states || len(all) == 0 && states {
+		w.Errorf("%s: States has %+v", what, all)
+	}
 }
 
 // jobStates returns what Status has of jobs: each forwarder, and how far behind it is.
