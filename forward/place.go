@@ -18,7 +18,9 @@ import (
 type places struct {
 	store *relay.Store // nil without a Queue
 	// here is what the newest connection leads to. After a failover to another database
-	// all connections are new.
+	// all connections are new. If only the address has moved, an older one may still lead
+	// to the former database, and its jobs wait there: a connection that is lent has no
+	// identity by which its own place could be kept.
 	here atomic.Pointer[string]
 
 	mu sync.Mutex
