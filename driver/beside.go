@@ -22,10 +22,10 @@ func (b *besideConnector) Connect(ctx context.Context) (driver.Conn, error) {
 		return nil, err
 	}
 	c := newConn(b.db, base)
-	if !c.askDefaults(ctx) {
+	if !c.defaults.ask(ctx) {
 		return base, nil
 	}
-	c.set = true
+	c.defaults.set = true
 	l := &lease{c: c, kind: leaseBeside, uses: lent.NewUses()}
 	return &besideConn{Conn: l.conn(), c: c}, nil
 }

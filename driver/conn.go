@@ -34,8 +34,8 @@ type conn struct {
 	prepared bool   // the handler has prepared the connection
 	lent     *lease // not yet given back, if the borrower still uses it
 	asks     bool   // the server is asked also while the mode is off
-	set      bool   // the app has set how the session's transactions begin
 	scratch  []lex.Statement
+	defaults defaults
 	session  session
 	parser   parser
 	catalog  catalog
@@ -51,6 +51,7 @@ func newConn(db *database, base driver.Conn) *conn {
 	if below := innermost(base); below != nil {
 		c.own.optional = below.own.optional
 	}
+	c.defaults = defaults{own: &c.own, learnt: &db.defaults}
 	c.session = session{own: &c.own, dialect: db.dialect, noInTransaction: &db.noInTransaction}
 	c.parser = parser{own: &c.own, session: &c.session, lexed: db.lexed, key: db.reg.cfg.keyColumn}
 	c.catalog = catalog{
@@ -218,7 +219,7 @@ func (c *conn) dispatch(ctx context.Context, j job) (a answer, err error) {
 			return answer{}, err
 		}
 	}
-	c.noteDefaults(j.stmts)
+	c.defaults.note(j.stmts)
 	if isMoving(j.stmts) {
 		drops := unprepares(j.stmts)
 		defer func() { c.catalog.moved(drops && err == nil && a.rows == nil) }() // what has rows may fail yet

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"sync"
 	"sync/atomic"
 
 	"github.com/ngrok/sqlmw"
@@ -128,14 +127,12 @@ type database struct {
 	lexed   lex.Dialect
 	txns    *txn.Config
 	handler handler
-	access  access
 
+	// What its connections find out, once for all of them.
+	access          access
+	defaults        learntDefaults
+	modes           execModes
 	noInTransaction atomic.Bool // MySQL has no @@in_transaction, which MariaDB has
-
-	learnt  sync.Once   // departs
-	departs atomic.Bool // transactions begin otherwise than by PostgreSQL's own defaults
-
-	modes execModes
 }
 
 // connect opens a connection, and another one if it was given up while it was prepared.

@@ -25,41 +25,10 @@ const (
 	makeWritable = "SET TRANSACTION READ WRITE"
 )
 
-// plainDefaults are PostgreSQL's own, as SHOW has them: a standby refuses a SELECT
-// where the default is serializable. DEFERRABLE has a meaning only there.
-var plainDefaults = [][2]string{
-	{"SHOW default_transaction_isolation", "read committed"},
-	{"SHOW default_transaction_read_only", "off"},
-}
-
-// departs reports whether the session's transactions may begin otherwise. It is
-// asked once per database; SET of the session's defaults is seen.
-func (c *conn) departs(ctx context.Context) bool {
-	if !c.is.defaults {
-		return false
-	}
-	c.db.learnt.Do(func() { c.db.departs.Store(c.askDefaults(ctx)) })
-	return c.set || c.db.departs.Load()
-}
-
-func (c *conn) askDefaults(ctx context.Context) (others bool) {
-	for _, d := range plainDefaults {
-		_ = c.own.read(ctx, d[0], nil, func(row []string) { others = others || row[0] != d[1] }) // what fails will fail again
-	}
-	return others
-}
-
-// noteDefaults is called with statements that the app has sent.
-func (c *conn) noteDefaults(stmts []lex.Statement) {
-	for i := range stmts {
-		c.set = c.set || stmts[i].Defaults
-	}
-}
-
 // apart reports whether a statement of the borrower needs a transaction around it,
 // and notes those that the borrower begins and ends.
 func (l *lease) apart(ctx context.Context, query string) bool {
-	if l.kind == leaseFlush || !l.c.departs(ctx) {
+	if l.kind == leaseFlush || !l.c.defaults.depart(ctx) {
 		return false
 	}
 	stmts := lex.Parse(l.c.db.lexed, query, "", nil)
@@ -92,7 +61,7 @@ func (l *lease) beginApart(ctx context.Context) error {
 // begin begins a transaction of the borrower's, with PostgreSQL's own defaults.
 func (l *lease) begin(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	c := l.c
-	if !c.departs(ctx) {
+	if !c.defaults.depart(ctx) {
 		return c.own.begin(ctx, opts)
 	}
 	if opts.Isolation == 0 {
