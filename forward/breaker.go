@@ -25,6 +25,11 @@ const reasonTimeout = "timeout"
 
 // breaker keeps a sync forwarder that does not return from slowing every commit
 // down, and from collecting goroutines. The zero value lets calls through.
+//
+// The relay has another one for each of its lanes, which asks whether the sink accepts
+// anything, because attempts at an entry must not be counted while it does not. Here many
+// commits call at once, nothing is counted, and an error that comes in time delays no commit:
+// only timeouts suspend, and for the same time whatever came before.
 type breaker struct {
 	left atomic.Int32 // calls that were given up and still run
 	said atomic.Bool  // that there are too many of them

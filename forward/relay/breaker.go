@@ -32,6 +32,10 @@ func (p *pause) wait(now time.Time) time.Duration { return max(0, p.until.Sub(no
 // lane is one of the two sources of entries: those that follow the cursor, and those
 // that are due to be tried again. Each has its own plan and pauses, so that a bad entry
 // that is due does not keep new ones waiting.
+//
+// One worker uses it, and what suspends it is evidence: see [evidence]. The breaker of sync
+// forwarders in package forward counts only calls that do not return, from which alone a
+// commit must be protected.
 type lane struct {
 	plan  plan
 	open  bool // suspended: a circuit breaker that is open
