@@ -142,7 +142,10 @@ func reads(query string) bool {
 	if !strings.HasPrefix(query, "select") || strings.Contains(query, ";") {
 		return false
 	}
-	for _, word := range []string{"advisory", "set_config", "nextval", "setval", " into"} {
+	if lent.MentionsSession(query) {
+		return false
+	}
+	for _, word := range []string{"nextval", "setval", " into"} {
 		if strings.Contains(query, word) {
 			return false
 		}
@@ -153,16 +156,11 @@ func reads(query string) bool {
 // leaves reports whether query may leave something other than data behind on its connection:
 // a transaction, a setting, a temporary table. It does not see what a function does. It does
 // not parse, so words and a ';' in a string literal look like a statement's, which may only
-// cost a connection. A sink in the same database writes such literals in each call: within a
+// cost a connection: the driver, which refuses such statements, parses them instead. A sink in the same database writes such literals in each call: within a
 // transaction only the first word is looked at.
 func leaves(query string, within bool) bool {
-	if !within {
-		lower := strings.ToLower(query)
-		for _, word := range []string{"temp", "pg_settings", "set_config", "advisory"} {
-			if strings.Contains(lower, word) {
-				return true
-			}
-		}
+	if !within && lent.MentionsSession(query) {
+		return true
 	}
 	for stmt := range strings.SplitSeq(query, ";") {
 		words := strings.Fields(stmt)

@@ -14,6 +14,8 @@ func TestLeaves(t *testing.T) {
 		"SELECT 1 INTO a":                  {},
 		"UPDATE pg_settings SET a = 1":     {leaves: true},
 		"SELECT nextval('a')":              {},
+		"SELECT setseed(0.5)":              {leaves: true},
+		"SELECT GET_LOCK('a', 1)":          {leaves: true},
 		"SET LOCAL a = 1":                  {},
 		"SAVEPOINT a":                      {leaves: true},
 		"SELECT 1; BEGIN":                  {leaves: true},

@@ -3,6 +3,8 @@ package lex
 import (
 	"slices"
 	"strings"
+
+	"github.com/go-aftercommit/aftercommit/internal/lent"
 )
 
 // Session returns the words in query that would change the session for longer than a
@@ -29,39 +31,10 @@ func Session(d Dialect, query string) (words string, waits bool) {
 func maySession(query string) bool {
 	for _, keyword := range []string{"select", "insert", "update", "delete", "with"} {
 		if begins(strings.TrimLeft(query, " \t\r\n"), keyword) {
-			return mentionsSession(query)
+			return strings.IndexByte(query, ';') >= 0 || lent.MentionsSession(query)
 		}
 	}
 	return true
-}
-
-func mentionsSession(query string) bool {
-	for i := range len(query) {
-		rest := query[i:]
-		found := false
-		switch rest[0] | 0x20 {
-		case ';':
-			return true
-		case 'l':
-			found = starts(rest, "lock")
-		case 's':
-			found = starts(rest, "set_") || starts(rest, "setseed") || starts(rest, "settings")
-		case 'r':
-			found = starts(rest, "replication_origin")
-		case 't':
-			found = starts(rest, "temp")
-		case 'u':
-			found = starts(rest, `u&"`)
-		}
-		if found {
-			return true
-		}
-	}
-	return false
-}
-
-func starts(s, word string) bool {
-	return len(s) >= len(word) && strings.EqualFold(s[:len(word)], word)
 }
 
 func (p *parser) session() (words string, waits bool) {
