@@ -64,7 +64,10 @@ func slowSink(w *world, query string, atOnce, others int) {
 	}, w.jobs)
 	slow.free()
 	w.until("so does the slow one", func() bool { return strings.Count(w.jobs(), "completed 1") == 40 }, w.jobs)
-	w.told(hooks.NoticeFailed, 0, "")
+	n, _ := w.sink.count(func(n hooks.Notice) bool { return n.Kind == hooks.NoticeFailed && n.Reason == "no_connection" })
+	if n > 0 {
+		w.Errorf("%d events failed because their call got no connection, want 0", n)
+	}
 }
 
 // waiting is a sink that executes its query, and then waits to be released.

@@ -56,14 +56,15 @@ func TestRowsLeftOpenKeepNoLock(t *testing.T) {
 					return h
 				},
 			})
-			for id := 1; id <= 3; id++ {
+			deadline := time.Now().Add(dbtest.Patience)
+			for id := 1; l.calls.Load() < 3 && time.Now().Before(deadline); id++ { // one that takes too long keeps the next from being made
 				tx := w.begin()
 				w.must(tx.ExecContext(ctx(), "INSERT INTO orders (id) VALUES (?)", id))
 				w.must(tx.Commit())
 			}
 			w.must(w.bare.ExecContext(ctx(), "DELETE FROM orders"))
 			if calls := l.calls.Load(); calls != 3 {
-				t.Errorf("%d calls, want 3", calls)
+				t.Errorf("never: 3 calls; there are %d", calls)
 			}
 		}, files)
 	}

@@ -58,10 +58,7 @@ func newHubRig(t *testing.T, e dbtest.Engine) *hubRig {
 			t.Error(err)
 		}
 	})
-	r.session = newSession(t, r.db)
-	if err := h.Connect(ctx, r.conn); err != nil {
-		t.Fatal(err)
-	}
+	r.connected(t, func() error { return h.Connect(ctx, r.conn) })
 	r.exec("CREATE TABLE orders (id integer primary key)")
 	return r
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -115,10 +116,25 @@ type rig struct {
 func newRig(tb testing.TB, e dbtest.Engine) *rig {
 	tb.Helper()
 	r := &rig{e: e, db: dbtest.Open(tb, e.Driver, e.DSN(tb)), j: newJournal(tb, e.Dialect, nil)}
-	r.session = newSession(tb, r.db)
-	r.connect(r.session)
+	r.connected(tb, func() error { return r.j.Connect(ctx, r.conn) })
 	r.exec("CREATE TABLE orders (id integer primary key)")
 	return r
+}
+
+// connected gives r a session for which connect succeeds: the first, unless it is lost
+// meanwhile, for which database/sql would open another as well.
+func (r *rig) connected(tb testing.TB, connect func() error) {
+	tb.Helper()
+	for tries := 1; ; tries++ {
+		r.session = newSession(tb, r.db)
+		err := connect()
+		if err == nil {
+			return
+		}
+		if tries == 5 || !errors.Is(err, driver.ErrBadConn) {
+			tb.Fatal(err)
+		}
+	}
 }
 
 func newJournal(tb testing.TB, d hooks.Dialect, o *journal.Options) *journal.Journal {
