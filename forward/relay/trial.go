@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"maps"
 	"math/bits"
 	"slices"
 
@@ -34,7 +35,8 @@ type Trial struct {
 type Findings struct {
 	// Accepted are the entries that the sink, and not the filter, has accepted.
 	Accepted []uuid.UUID
-	// Failed are those that failed alone, or were named, while the sink was up.
+	// Failed are those that failed alone, or were named, while the sink was up: it had
+	// accepted something before.
 	Failed map[uuid.UUID]Failure
 	// Untried are those of which nothing is known, because the sink seems to be down or
 	// the attempt was stopped. Why is the last failure then.
@@ -182,6 +184,9 @@ func (r *run) call(entries []journal.Entry) bool {
 	if doubtful {
 		r.Why = got.why()
 	} else if got.proves(n) {
+		if !r.Up {
+			r.forgive()
+		}
 		r.Up, r.Proved = true, true
 	}
 	if !doubtful || n == 1 && !r.stops() { // a call that was cut short says nothing
@@ -192,6 +197,12 @@ func (r *run) call(entries []journal.Entry) bool {
 	}
 	r.stopped = r.stopped || got.Hung
 	return !doubtful
+}
+
+// forgive has the entries tried again that have failed so far: the sink may have come back
+// since.
+func (r *run) forgive() {
+	maps.DeleteFunc(r.known, func(_ uuid.UUID, f *Failure) bool { return f != nil && !f.Permanent })
 }
 
 // stops reports whether there must not be another call.

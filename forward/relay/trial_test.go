@@ -113,6 +113,30 @@ func TestTrialTurns(t *testing.T) {
 	}
 }
 
+// TestTrialComesBack: what a sink has refused before it accepted anything is tried again, so
+// that its return in the middle of an attempt costs no entry the attempt.
+func TestTrialComesBack(t *testing.T) {
+	for back := range 12 {
+		entries := entriesOf("a", "bad", "b", "c", "d", "e", "f")
+		var p picky
+		trial := p.trial()
+		trial.Call = func(part []journal.Entry) ([]journal.Entry, Result) {
+			if p.calls < back {
+				p.calls++
+				return part, Result{Err: &Failure{Reason: "error", Err: errors.New("away")}}
+			}
+			return p.call(part)
+		}
+		f := trial.Run(entries)
+		switch {
+		case !f.Proved && len(f.Untried) == len(entries):
+		case len(f.Accepted) == 6 && len(f.Failed) == 1 && f.Failed[entries[1].ID].Err != nil && len(f.Untried) == 0:
+		default:
+			t.Errorf("back after %d calls: %+v", back, f)
+		}
+	}
+}
+
 // TestTrialHangs: a call that does not return ends the attempt; one by one, only a bad
 // entry is left behind each time.
 func TestTrialHangs(t *testing.T) {
