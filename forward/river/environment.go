@@ -2,18 +2,15 @@ package river
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strings"
-
-	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // mayResume returns an error if programs of another environment than place work the
 // forwarder's jobs in this database, or were the last to do so. Their own jobs would be
 // those that Resume decides about.
-func mayResume(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, forwarder, place string) error {
-	found, err := readNotes(ctx, db, dialect, schema, QueueName(forwarder))
+func (t *tables) mayResume(ctx context.Context, forwarder, place string) error {
+	found, err := t.notes(ctx, QueueName(forwarder))
 	if err != nil {
 		return fmt.Errorf("look for processes that work its jobs: %w", err)
 	}

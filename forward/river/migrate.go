@@ -14,12 +14,12 @@ import (
 // exists, or where River looks by itself if that is empty. It is the same as
 // River's own `river migrate-up`.
 func Migrate(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema string) (err error) {
-	driver, err := newDriver(dialect, db)
+	t, err := tablesOf(db, dialect, schema)
 	if err != nil {
 		return err
 	}
-	defer explain(ctx, db, dialect, schema, toMigrate, &err)
-	m, err := rivermigrate.New(driver, &rivermigrate.Config{Schema: schema})
+	defer t.explain(ctx, toMigrate, &err)
+	m, err := rivermigrate.New(t.driver(), &rivermigrate.Config{Schema: schema})
 	if err != nil {
 		return fmt.Errorf("river: migrate: %w", err)
 	}

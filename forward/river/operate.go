@@ -9,19 +9,13 @@ import (
 	"strings"
 
 	riverqueue "github.com/riverqueue/river"
-
-	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 type riverClient = riverqueue.Client[*sql.Tx]
 
-// operate returns a client for what an operator does to jobs.
-func operate(dialect hooks.Dialect, db *sql.DB, schema string) (*riverClient, error) {
-	driver, err := newDriver(dialect, db)
-	if err != nil {
-		return nil, err
-	}
-	client, err := riverqueue.NewClient(driver, &riverqueue.Config{Schema: schema, Logger: slog.New(slog.DiscardHandler)})
+// client returns one for what an operator does to jobs.
+func (t *tables) client() (*riverClient, error) {
+	client, err := riverqueue.NewClient(t.driver(), &riverqueue.Config{Schema: t.schema, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, fmt.Errorf("river: %w", err)
 	}
@@ -30,7 +24,7 @@ func operate(dialect hooks.Dialect, db *sql.DB, schema string) (*riverClient, er
 
 // mustKnow is an error that names the forwarders with jobs, unless there is a job of this
 // one, or workers have had its queue: its name is misspelt.
-func mustKnow(ctx context.Context, client *riverClient, db *sql.DB, dialect hooks.Dialect, schema, forwarder string) error {
+func (t *tables) mustKnow(ctx context.Context, client *riverClient, forwarder string) error {
 	list, err := client.JobList(ctx, riverqueue.NewJobListParams().Kinds(Kind).Queues(QueueName(forwarder)).First(1))
 	if err != nil {
 		return fmt.Errorf("river: look for jobs of %s: %w", forwarder, err)
@@ -44,7 +38,7 @@ func mustKnow(ctx context.Context, client *riverClient, db *sql.DB, dialect hook
 	case !errors.Is(err, riverqueue.ErrNotFound):
 		return fmt.Errorf("river: look for the queue of %s: %w", forwarder, err)
 	}
-	names, err := forwarders(ctx, db, dialect, schema)
+	names, err := t.forwarders(ctx)
 	if err != nil {
 		return err
 	}
@@ -52,16 +46,12 @@ func mustKnow(ctx context.Context, client *riverClient, db *sql.DB, dialect hook
 }
 
 // forwarders returns the names of those with jobs.
-func forwarders(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema string) (names []string, err error) {
-	table, err := jobTable(ctx, db, dialect, schema)
+func (t *tables) forwarders(ctx context.Context) (names []string, err error) {
+	table, err := t.name(ctx, "river_job")
 	if err != nil {
 		return nil, err
 	}
-	name := "CASE WHEN typeof(args) <> 'text' OR json_valid(args) THEN json_extract(args, '$.forwarder') END"
-	if dialect == hooks.Postgres {
-		name = "pg_catalog.jsonb_extract_path_text(args, 'forwarder')"
-	}
-	names, err = texts(ctx, db, "SELECT DISTINCT "+name+" AS forwarder FROM "+table+" WHERE kind = '"+Kind+"' ORDER BY forwarder")
+	names, err = texts(ctx, t.db, "SELECT DISTINCT "+t.dialect.statements().forwarder+" AS forwarder FROM "+table+" WHERE kind = '"+Kind+"' ORDER BY forwarder")
 	if err != nil {
 		return nil, fmt.Errorf("river: look for forwarders with jobs: %w", err)
 	}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
@@ -53,9 +52,7 @@ func (n *notes) runs(x note) bool { return !x.Stopped && n.now-x.At < noteLasts.
 // presence is what a process has noted, and has read.
 type presence struct {
 	key, process string
-	db           *sql.DB
-	dialect      hooks.Dialect
-	schema       string
+	tables       *tables
 	place        func(context.Context) (string, error)
 	queues       []string
 	log          *slog.Logger
@@ -119,7 +116,7 @@ func (p *presence) noteAll(ctx context.Context, stopped bool) error {
 	if err != nil {
 		return err
 	}
-	table, err := queueTable(ctx, p.db, p.dialect, p.schema)
+	table, err := p.tables.name(ctx, "river_queue")
 	if err != nil {
 		return err
 	}
@@ -127,7 +124,7 @@ func (p *presence) noteAll(ctx context.Context, stopped bool) error {
 	p.here = here
 	p.mu.Unlock()
 	for _, queue := range p.queues {
-		found, err := scanNotes(p.db.QueryRowContext(ctx, p.statement(table, queue, here, stopped)))
+		found, err := scanNotes(p.tables.db.QueryRowContext(ctx, p.statement(table, queue, here, stopped)))
 		if err != nil {
 			return fmt.Errorf("river: note that jobs of queue %s are worked here: %w", queue, err)
 		}
@@ -154,7 +151,7 @@ func (p *presence) serves(ctx context.Context, queue, place string) bool {
 	}
 	now := sight{time.Now(), make(map[string]bool)}
 	p.seen[queue] = now
-	found, err := readNotes(ctx, p.db, p.dialect, p.schema, queue)
+	found, err := p.tables.notes(ctx, queue)
 	if err != nil {
 		return false // the job waits for longer
 	}
@@ -175,30 +172,18 @@ func (p *presence) statement(table, queue, place string, stopped bool) string {
 			keys = append(keys, key)
 		}
 	}
-	q := presenceSQLite
-	remove := ""
-	if p.dialect == hooks.Postgres {
-		q, remove = presencePostgres, strings.Join(keys, ",")
-	} else {
-		for _, key := range keys {
-			remove += `, '$.` + workersKey + `."` + key + `"'`
-		}
-	}
-	return strings.NewReplacer("{table}", table, "{queue}", queue, "{workers}", workersKey, "{key}", p.key, "{remove}", remove,
-		"{process}", literal(p.dialect, pgtext.Written(p.process)), "{place}", literal(p.dialect, place), "{stopped}", fmt.Sprint(stopped)).Replace(q)
+	d := p.tables.dialect
+	return strings.NewReplacer("{table}", table, "{queue}", queue, "{workers}", workersKey, "{key}", p.key, "{remove}", d.stale(keys),
+		"{process}", d.literal(pgtext.Written(p.process)), "{place}", d.literal(place), "{stopped}", fmt.Sprint(stopped)).Replace(d.statements().note)
 }
 
-// readNotes returns the notes of a queue.
-func readNotes(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, queue string) (notes, error) {
-	table, err := queueTable(ctx, db, dialect, schema)
+// notes returns those of a queue.
+func (t *tables) notes(ctx context.Context, queue string) (notes, error) {
+	table, err := t.name(ctx, "river_queue")
 	if err != nil {
 		return notes{}, err
 	}
-	columns := presenceColumnsSQLite
-	if dialect == hooks.Postgres {
-		columns = presenceColumnsPostgres
-	}
-	found, err := scanNotes(db.QueryRowContext(ctx, "SELECT "+strings.ReplaceAll(columns, "{workers}", workersKey)+" FROM "+table+" AS q WHERE name = '"+queue+"'"))
+	found, err := scanNotes(t.db.QueryRowContext(ctx, "SELECT "+strings.ReplaceAll(t.dialect.statements().notes, "{workers}", workersKey)+" FROM "+table+" AS q WHERE name = '"+queue+"'"))
 	if errors.Is(err, sql.ErrNoRows) {
 		return notes{}, nil
 	}
@@ -213,26 +198,3 @@ func scanNotes(row *sql.Row) (n notes, err error) {
 	_ = json.Unmarshal([]byte(text.String), &n.all) // what others have written there is not ours
 	return n, nil
 }
-
-// queueTable returns the name of the table of queues for a statement, with its schema.
-func queueTable(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema string) (string, error) {
-	table, err := jobTable(ctx, db, dialect, schema)
-	return strings.TrimSuffix(table, "river_job") + "river_queue", err
-}
-
-const (
-	presenceColumnsPostgres = "pg_catalog.jsonb_extract_path(q.metadata, '{workers}')::pg_catalog.text, pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())"
-	presencePostgres        = `INSERT INTO {table} AS q (name, created_at, updated_at, metadata)
-SELECT '{queue}', pg_catalog.now(), pg_catalog.now(), pg_catalog.jsonb_build_object('{workers}', pg_catalog.jsonb_build_object('{key}', n.note))
-FROM (SELECT pg_catalog.jsonb_build_object('process', {process}::pg_catalog.text, 'place', {place}::pg_catalog.text, 'at', pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()), 'stopped', {stopped}) AS note) n
-ON CONFLICT (name) DO UPDATE SET updated_at = EXCLUDED.updated_at, metadata = pg_catalog.jsonb_set(q.metadata, '{{workers}}', pg_catalog.jsonb_concat(
-	pg_catalog.jsonb_delete(coalesce(pg_catalog.jsonb_extract_path(q.metadata, '{workers}'), '{}'), VARIADIC '{{remove}}'::pg_catalog.text[]), pg_catalog.jsonb_extract_path(EXCLUDED.metadata, '{workers}')))
-RETURNING ` + presenceColumnsPostgres
-
-	presenceColumnsSQLite = "json(q.metadata -> '$.{workers}'), (julianday('now') - 2440587.5) * 86400"
-	presenceSQLite        = `INSERT INTO {table} AS q (name, metadata)
-VALUES ('{queue}', jsonb_object('{workers}', jsonb_object('{key}', jsonb_object('process', {process}, 'place', {place}, 'at', (julianday('now') - 2440587.5) * 86400, 'stopped', jsonb('{stopped}')))))
-ON CONFLICT (name) DO UPDATE SET updated_at = datetime('now', 'subsec'),
-	metadata = jsonb_set(jsonb_remove(q.metadata{remove}), '$.{workers}."{key}"', excluded.metadata -> '$.{workers}."{key}"')
-RETURNING json(metadata -> '$.{workers}'), (julianday('now') - 2440587.5) * 86400`
-)

@@ -70,13 +70,13 @@ func New(o *Options) *Queue {
 	case q.maxWorkers < 0 || q.maxWorkers > riverqueue.QueueNumWorkersMax:
 		panic(fmt.Sprintf("river: New: MaxWorkers is %d: it must be between 1 and %d, or 0 for the default of %d", q.maxWorkers, riverqueue.QueueNumWorkersMax, defaultWorkers))
 	}
-	for _, dialect := range []hooks.Dialect{hooks.Postgres, hooks.SQLite} {
+	for name, d := range dialects {
 		config := q.config
-		client, err := riverqueue.NewClient(quietDriver(dialect), &config)
+		client, err := riverqueue.NewClient(quiet{d.driver(nil)}, &config)
 		if err != nil {
 			panic(fmt.Sprintf("river: New: %v", err))
 		}
-		q.inserters[dialect] = client
+		q.inserters[name] = client
 	}
 	return q
 }
@@ -112,22 +112,26 @@ func (q *Queue) Enqueue(ctx context.Context, conn *sql.DB, dialect hooks.Dialect
 // Check implements [forward.Queue]: it looks for River's tables and for the right
 // to insert jobs.
 func (q *Queue) Check(ctx context.Context, conn *sql.DB, dialect hooks.Dialect) error {
-	return checkTables(ctx, conn, dialect, q.config.Schema, toInsert)
+	t, err := tablesOf(conn, dialect, q.config.Schema)
+	if err != nil {
+		return err
+	}
+	return t.check(ctx, toInsert)
 }
 
 // Start implements [forward.Queue]: it starts a River client.
 func (q *Queue) Start(ctx context.Context, w forward.Worker) (forward.Workers, error) {
-	driver, err := newDriver(w.Dialect, w.DB)
+	t, err := tablesOf(w.DB, w.Dialect, q.config.Schema)
 	if err != nil {
 		return nil, err
 	}
-	if err = checkTables(ctx, w.DB, w.Dialect, q.config.Schema, toWork); err != nil {
+	if err = t.check(ctx, toWork); err != nil {
 		return nil, err
 	}
 	config := q.config
 	config.Workers = riverqueue.NewWorkers()
 	names := make(map[string]string, len(w.Forwarders))
-	here := &presence{db: w.DB, dialect: w.Dialect, schema: q.config.Schema, place: w.Place, log: q.config.Logger}
+	here := &presence{tables: t, place: w.Place, log: q.config.Logger}
 	riverqueue.AddWorker(config.Workers, &worker{deliver: w.Deliver, timeout: w.Timeout, names: names, served: here.serves})
 	config.Queues = make(map[string]riverqueue.QueueConfig, len(w.Forwarders))
 	running := &workers{here: here, names: names}
@@ -143,7 +147,7 @@ func (q *Queue) Start(ctx context.Context, w forward.Worker) (forward.Workers, e
 	// Only an operator deletes dead letters of an audit trail.
 	config.CancelledJobRetentionPeriod = cmp.Or(config.CancelledJobRetentionPeriod, forever)
 	config.DiscardedJobRetentionPeriod = cmp.Or(config.DiscardedJobRetentionPeriod, forever)
-	if running.client, err = riverqueue.NewClient(driver, &config); err != nil {
+	if running.client, err = riverqueue.NewClient(t.driver(), &config); err != nil {
 		return nil, fmt.Errorf("river: %w", err)
 	}
 	here.process = running.client.ID()
@@ -168,7 +172,8 @@ func (w *workers) States(ctx context.Context) ([]relay.State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("river: how forwarders stand: %w", err)
 	}
-	states, err := statesIn(ctx, w.here.db, w.here.dialect, w.here.schema, place)
+	t := w.here.tables
+	states, err := t.states(ctx, "place <> "+t.dialect.literal(place))
 	for i := range states {
 		states[i].Forwarder = cmp.Or(w.names[states[i].Forwarder], states[i].Forwarder)
 	}

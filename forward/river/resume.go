@@ -32,11 +32,15 @@ var errOwn = errors.New("all of its jobs were enqueued here, so there is nothing
 // that did had another. Where the environment changes, stop such programs and start one
 // with the new environment before. A program that died counts as running for a minute.
 func Resume(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, forwarder, environment string, replay bool) (jobs int, err error) {
-	client, err := operate(dialect, db, schema)
+	t, err := tablesOf(db, dialect, schema)
 	if err != nil {
 		return 0, err
 	}
-	defer explain(ctx, db, dialect, schema, toDecide, &err)
+	client, err := t.client()
+	if err != nil {
+		return 0, err
+	}
+	defer t.explain(ctx, toDecide, &err)
 	store, err := relay.New(dialect, &relay.Options{Environment: environment})
 	if err != nil {
 		return 0, fmt.Errorf("river: resume: %w", err)
@@ -45,12 +49,12 @@ func Resume(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, forw
 	if err != nil {
 		return 0, fmt.Errorf("river: resume: %w", err)
 	}
-	if err = mayResume(ctx, db, dialect, schema, forwarder, place); err != nil {
+	if err = t.mayResume(ctx, forwarder, place); err != nil {
 		return 0, fmt.Errorf("river: resume %s: %w", forwarder, err)
 	}
-	jobs, changed, err := decide(ctx, db, dialect, schema, forwarder, place, replay)
+	jobs, changed, err := t.decide(ctx, forwarder, place, replay)
 	if err == nil && changed == 0 {
-		if err = mustKnow(ctx, client, db, dialect, schema, forwarder); err == nil {
+		if err = t.mustKnow(ctx, client, forwarder); err == nil {
 			err = fmt.Errorf("river: resume %s: %w", forwarder, errOwn)
 		}
 	}
@@ -61,21 +65,18 @@ func Resume(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, forw
 // that changes args, and its JobCancel would reach a later attempt of a job that is retried
 // at once. A job that runs stays with its attempt; an earlier decision about it is replaced.
 // changed also counts dead letters.
-func decide(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, forwarder, place string, replay bool) (waited, changed int, err error) {
-	table, err := jobTable(ctx, db, dialect, schema)
+func (t *tables) decide(ctx context.Context, forwarder, place string, replay bool) (waited, changed int, err error) {
+	table, err := t.name(ctx, "river_job")
 	if err != nil {
 		return 0, 0, err
 	}
-	q := decisionsSQLite
-	if dialect == hooks.Postgres {
-		q = decisionsPostgres
-	}
+	q := t.dialect.statements()
 	set, where, waits := q.adopt, "state <> 'completed'", "CASE WHEN finalized_at IS NULL THEN 1 ELSE 0 END"
 	if !replay {
 		set, where, waits = q.cancel, "finalized_at IS NULL", "1"
 	}
-	here := literal(dialect, place)
-	rows, err := db.QueryContext(ctx, "UPDATE "+table+" SET "+strings.ReplaceAll(set, "{here}", here)+
+	here := t.dialect.literal(place)
+	rows, err := t.db.QueryContext(ctx, "UPDATE "+table+" SET "+strings.ReplaceAll(set, "{here}", here)+
 		" WHERE kind = '"+Kind+"' AND queue = '"+QueueName(forwarder)+"' AND "+where+" AND "+q.place+" <> "+here+" RETURNING "+waits)
 	if err != nil {
 		return 0, 0, fmt.Errorf("river: resume %s: %w", forwarder, err)
@@ -94,32 +95,4 @@ func decide(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, forw
 	return waited, changed, nil
 }
 
-// decisions are expressions for decide. A cancelled job notes what its attempts have not
-// delivered, in the form of a job that is refused: see package forward's memo.
-type decisions struct{ place, adopt, cancel string }
-
 const whyCancelled = "river.Resume without replay: the job was enqueued in "
-
-var (
-	decisionsPostgres = decisions{
-		place: "pg_catalog.jsonb_extract_path_text(args, 'place')",
-		adopt: "args = pg_catalog.jsonb_set(args, '{place}', pg_catalog.to_jsonb({here}::pg_catalog.text)), metadata = pg_catalog.jsonb_delete(metadata, 'cancel_attempted_at'::pg_catalog.text)," +
-			" state = CASE WHEN state IN ('scheduled', 'retryable') THEN 'available' ELSE state END, scheduled_at = CASE WHEN state IN ('scheduled', 'retryable') THEN pg_catalog.now() ELSE scheduled_at END",
-		cancel: "state = CASE WHEN state = 'running' THEN state ELSE 'cancelled' END, finalized_at = CASE WHEN state = 'running' THEN NULL ELSE pg_catalog.now() END," +
-			" metadata = pg_catalog.jsonb_set(CASE WHEN state = 'running' THEN pg_catalog.jsonb_set(metadata, '{cancel_attempted_at}', pg_catalog.to_jsonb(pg_catalog.now())) ELSE metadata END, '{" + noteKey + "}'," +
-			" pg_catalog.jsonb_build_object('left', pg_catalog.jsonb_concat(coalesce(pg_catalog.jsonb_extract_path(metadata, '" + noteKey + "', 'left'), pg_catalog.jsonb_extract_path(metadata, 'aftercommit_rest')," +
-			" pg_catalog.jsonb_extract_path(args, 'events'), '[]'), coalesce(pg_catalog.jsonb_extract_path(metadata, '" + noteKey + "', 'refused'), '[]'))," +
-			" 'why', pg_catalog.concat('" + whyCancelled + "', pg_catalog.jsonb_extract_path_text(args, 'place'), ', and this is ', {here}::pg_catalog.text)))",
-	}
-	// What is no JSON is cancelled by a worker.
-	decisionsSQLite = decisions{
-		place: "CASE WHEN typeof(args) <> 'text' OR json_valid(args) THEN json_extract(args, '$.place') END",
-		adopt: "args = jsonb_set(args, '$.place', {here}), metadata = jsonb_remove(metadata, '$.cancel_attempted_at')," +
-			" state = CASE WHEN state IN ('scheduled', 'retryable') THEN 'available' ELSE state END, scheduled_at = CASE WHEN state IN ('scheduled', 'retryable') THEN datetime('now', 'subsec') ELSE scheduled_at END",
-		cancel: "state = CASE WHEN state = 'running' THEN state ELSE 'cancelled' END, finalized_at = CASE WHEN state = 'running' THEN NULL ELSE datetime('now', 'subsec') END," +
-			" metadata = jsonb_set(CASE WHEN state = 'running' THEN jsonb_set(metadata, '$.cancel_attempted_at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now')) ELSE metadata END, '$." + noteKey + "'," +
-			" jsonb_object('left', (SELECT jsonb_group_array(value) FROM (SELECT value FROM json_each(coalesce(metadata -> '$." + noteKey + ".left', metadata -> '$.aftercommit_rest', args -> '$.events', '[]'))" +
-			" UNION ALL SELECT value FROM json_each(coalesce(metadata -> '$." + noteKey + ".refused', '[]'))))," +
-			" 'why', '" + whyCancelled + "' || json_extract(args, '$.place') || ', and this is ' || {here}))",
-	}
-)

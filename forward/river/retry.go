@@ -18,11 +18,15 @@ import (
 // fail again, it is discarded again. Jobs that were enqueued in another database or
 // environment wait for [Resume]. It is an error if River knows nothing of the forwarder.
 func Retry(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, forwarder string) (jobs int, err error) {
-	client, err := operate(dialect, db, schema)
+	t, err := tablesOf(db, dialect, schema)
 	if err != nil {
 		return 0, err
 	}
-	defer explain(ctx, db, dialect, schema, toDecide, &err)
+	client, err := t.client()
+	if err != nil {
+		return 0, err
+	}
+	defer t.explain(ctx, toDecide, &err)
 	const page = 100
 	params := riverqueue.NewJobListParams().Kinds(Kind).Queues(QueueName(forwarder)).
 		States(rivertype.JobStateCancelled, rivertype.JobStateDiscarded).
@@ -42,7 +46,7 @@ func Retry(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, forwa
 			if jobs > 0 {
 				return jobs, nil
 			}
-			return 0, mustKnow(ctx, client, db, dialect, schema, forwarder)
+			return 0, t.mustKnow(ctx, client, forwarder)
 		}
 		params = params.After(list.LastCursor)
 	}

@@ -2,13 +2,10 @@ package river
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
-	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
@@ -35,35 +32,28 @@ const noTables = "there are no tables of River's"
 
 // explain adds to an error what is wrong with River's tables, if that is the cause. Defer it
 // first, so that it runs last: it takes a connection of db, which may have only one.
-func explain(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema string, p purpose, err *error) {
+func (t *tables) explain(ctx context.Context, p purpose, err *error) {
 	if *err == nil {
 		return
 	}
-	if wrong := diagnose(ctx, db, dialect, schema, p); wrong != nil {
+	if wrong := t.diagnose(ctx, p); wrong != nil {
 		*err = fmt.Errorf("%w: %w", *err, wrong)
 	}
 }
 
-// diagnose returns what keeps a role from its purpose, and what to do; nil if nothing does,
-// or if that cannot be asked.
-func diagnose(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema string, p purpose) error {
+// diagnose asks the dialect, for a limited time.
+func (t *tables) diagnose(ctx context.Context, p purpose) error {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	if dialect != hooks.Postgres {
-		return diagnoseSQLite(ctx, db, schema, p)
-	}
-	s, err := look(ctx, db, schema, p)
-	if err != nil {
-		return nil //nolint:nilerr // the cause is reported, without what would explain it
-	}
-	return s.judge(schema, p)
+	return t.dialect.diagnose(ctx, t, p)
 }
 
-func look(ctx context.Context, db *sql.DB, schema string, p purpose) (s setup, err error) {
+// look asks the catalog of PostgreSQL.
+func look(ctx context.Context, t *tables, p purpose) (s setup, err error) {
 	found := "pg_catalog.pg_table_is_visible(t.oid)"
 	target := "coalesce(t.relnamespace, (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = pg_catalog.current_schema()))"
-	if schema != "" {
-		name := pgtext.Literal(schema)
+	if t.schema != "" {
+		name := pgtext.Literal(t.schema)
 		found = "t.relnamespace = (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = " + name + ")"
 		target = "(SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = " + name + ")"
 	}
@@ -74,7 +64,7 @@ func look(ctx context.Context, db *sql.DB, schema string, p purpose) (s setup, e
 		pgtext.HexAnywhere("(SELECT pg_catalog.string_agg(pg_catalog.quote_ident(n.nspname::pg_catalog.text), ', ' ORDER BY n.nspname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE "+isJobs+")") +
 		" FROM (SELECT 1) one LEFT JOIN (SELECT c.oid, c.relnamespace, c.relowner FROM pg_catalog.pg_class c WHERE " + isJobs + ") t ON " + found +
 		" LEFT JOIN pg_catalog.pg_namespace s ON s.oid = " + target
-	err = db.QueryRowContext(ctx, query).Scan(pgtext.Scanner(&s.roles.Current), pgtext.Scanner(&s.roles.Owner), pgtext.Scanner(&s.schema),
+	err = t.db.QueryRowContext(ctx, query).Scan(pgtext.Scanner(&s.roles.Current), pgtext.Scanner(&s.roles.Owner), pgtext.Scanner(&s.schema),
 		&s.tables, &s.usable, &s.create, &s.owns, &s.may, pgtext.Scanner(&s.others))
 	return s, err
 }
@@ -119,17 +109,4 @@ func (s *setup) elsewhere(orElse string) string {
 		return orElse
 	}
 	return "such tables are in " + s.others + ": if they are meant, give that schema (Schema of River's Config, the argument of functions); else " + orElse
-}
-
-// diagnoseSQLite is diagnose where there are no roles.
-func diagnoseSQLite(ctx context.Context, db *sql.DB, schema string, p purpose) error {
-	var there bool
-	err := db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+qualified(schema, "sqlite_schema")+" WHERE name = 'river_job')").Scan(&there)
-	switch {
-	case err != nil && schema != "" && strings.Contains(err.Error(), "no such table"):
-		return fmt.Errorf("no database is attached as %s: on SQLite leave the schema empty", pgschema.Ident(schema))
-	case err != nil || there || p.makes:
-		return nil
-	}
-	return errors.New(noTables + ": run river.Migrate or `river migrate-up`")
 }
