@@ -12,9 +12,9 @@ import (
 // by error, and then continue with those.
 type aheadRows struct {
 	columns
-	rest driver.RowsNextResultSet
-	sets []readSet // the current one first; empty once rest has the current row
-	told bool      // the error that was read in advance has been returned
+	rest     driver.RowsNextResultSet
+	sets     []readSet // the current one first; empty once rest has the current row
+	reported bool      // the error that was read in advance has been returned
 }
 
 var _ wrappedRows = (*aheadRows)(nil)
@@ -101,7 +101,7 @@ func (r *aheadRows) Next(dest []driver.Value) error {
 		s.rows = s.rows[1:]
 		return nil
 	case s.end != nil:
-		s.over, r.told = true, !errors.Is(s.end, io.EOF)
+		s.over, r.reported = true, !errors.Is(s.end, io.EOF)
 		return s.end
 	}
 	r.sets = nil
@@ -134,7 +134,7 @@ func (r *aheadRows) NextResultSet() error {
 	case !s.over && !s.early, !s.late:
 		return io.EOF
 	case s.next != nil:
-		r.told = true
+		r.reported = true
 		return s.next
 	}
 	r.sets = r.sets[1:]
@@ -154,7 +154,7 @@ func (r *aheadRows) liveSet() error {
 // reads on to the end.
 func (r *aheadRows) Close() error {
 	err := r.rest.Close()
-	if n := len(r.sets); err == nil && n > 0 && !r.told {
+	if n := len(r.sets); err == nil && n > 0 && !r.reported {
 		s := &r.sets[n-1]
 		switch {
 		case s.next != nil && !errors.Is(s.next, io.EOF):
@@ -163,6 +163,6 @@ func (r *aheadRows) Close() error {
 			err = s.end
 		}
 	}
-	r.told = true
+	r.reported = true
 	return err
 }

@@ -125,8 +125,8 @@ func (p *capturer) capture(ctx context.Context, to *txn.Record, j job, res drive
 	return captures
 }
 
-// captureAlso makes events of the writes inside the i-th statement, in a WITH
-// clause for one. The server does not say whether they changed any rows.
+// captureAlso makes events of the writes inside the i-th statement, such as those in a WITH
+// clause. The server does not say whether they changed any rows.
 func (p *capturer) captureAlso(ctx context.Context, to *txn.Record, j *job, i int) {
 	for _, t := range j.stmts[i].Also {
 		a, ok := p.aimAt(j, j.names.of(i, t.Table), t.Op)

@@ -39,7 +39,7 @@ type catalog struct {
 	dirty bool
 }
 
-// access is what has been found out of a database's catalog, once for all connections.
+// access is what has been found out about a database's catalog, once for all connections.
 type access struct {
 	checked atomic.Bool // the rules, against the tables
 	mute    atomic.Bool // it cannot be asked
@@ -48,21 +48,21 @@ type access struct {
 // catalogDialect is how a database's catalog is asked.
 type catalogDialect interface {
 	naming
-	// ask asks the catalog what a name stands for; nil is for what cannot be asked now.
-	// With temporaryOnly it looks for temporary tables alone. catalogFailed returns the
-	// error for the app, if its statement could only fail, too.
+	// ask asks the catalog what a name stands for, and returns nil if it cannot be asked now.
+	// With temporaryOnly it looks for temporary tables alone. catalogFailed returns an error
+	// of ask if the app is to get it, because its statement could only fail, too.
 	ask(ctx context.Context, k *catalog, t lex.Table, temporaryOnly bool) (*relation, error)
 	catalogFailed(k *catalog, err error) error
-	// answers reports, once for a database, whether its catalog can be asked at all.
+	// answers reports whether the catalog can be asked at all. It is called once a database.
 	answers(ctx context.Context, k *catalog) bool
-	// tables returns those of the named tables that there are, and perhaps others.
+	// tables returns those of the named tables that exist, and perhaps others.
 	tables(ctx context.Context, k *catalog, named []tableName) ([]tableName, error)
 }
 
-// checkFirst checks the rules, and whether the catalog can be asked, before the
-// first question of a database, where it was not when a connection was opened, as
-// what the app itself has not asked for must neither hang nor fail then. In a
-// transaction a savepoint keeps an error from it.
+// checkFirst checks the rules, and whether the catalog can be asked, before the first query
+// to it. With checksLate this is not done when a connection is opened, because opening one
+// must not hang or fail by a query that the app has not asked for. In a transaction a
+// savepoint keeps an error from ending it.
 func (k *catalog) checkFirst(ctx context.Context) {
 	switch {
 	case k.access.checked.Load() || !k.is.checksLate:

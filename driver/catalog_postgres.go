@@ -148,7 +148,7 @@ func (postgres) ask(ctx context.Context, k *catalog, t lex.Table, _ bool) (*rela
 // transaction is aborted".
 func (postgres) catalogFailed(k *catalog, err error) error {
 	k.refuses(err)
-	if state := hooks.SQLState(err); k.tx.Open() && state != "" && state != stateFailed {
+	if state := hooks.SQLState(err); k.tx.Open() && state != "" && state != inFailedSQLTransaction {
 		return err
 	}
 	return nil
@@ -156,7 +156,7 @@ func (postgres) catalogFailed(k *catalog, err error) error {
 
 func (p postgres) answers(ctx context.Context, k *catalog) bool {
 	r, err := p.ask(ctx, k, lex.Table{Schema: "pg_catalog", Name: "pg_class"}, false)
-	if hooks.SQLState(err) == stateUnsupported { // the query is: nothing is prepared yet
+	if hooks.SQLState(err) == featureNotSupported { // the query is: nothing is prepared yet
 		k.silence(err)
 	}
 	if k.refuses(err) || k.access.mute.Load() {

@@ -18,8 +18,8 @@ type ending struct {
 	undo     func() error // a ROLLBACK, for when the events cannot be written
 	prepares bool
 	chains   bool // the next transaction begins with the end of this one
-	// own: the driver has begun the transaction, for its events or for a captured
-	// statement: whatever the server thinks of that, its events are due.
+	// own: the driver began the transaction, for events or around a captured statement, so
+	// that not to write its events is an error.
 	own bool
 }
 
@@ -125,8 +125,8 @@ func (c *conn) endAfter(err error, proven bool, e ending) hooks.Outcome {
 	return c.end(outcome)
 }
 
-// judge says what the answer to a COMMIT proves. Only a server that answered
-// with an error of its own, and lived on, has surely rolled back.
+// judge returns the outcome that the answer to a COMMIT proves. Only an error from a server
+// that went on running proves a rollback.
 func judge(err error) hooks.Outcome {
 	if err == nil {
 		return hooks.Committed
@@ -161,7 +161,7 @@ func (c *conn) stillOpen(ctx context.Context, err error) bool {
 	switch c.session.probe(ctx) {
 	case stateOpen, stateAborted:
 		return true
-	case stateLost:
+	case stateUnknown:
 		c.askBeforeUse(nil)
 	}
 	return false
@@ -182,7 +182,7 @@ func (c *conn) rolledBack(ctx context.Context, err error) committed {
 			outcome := c.tx.EndRolledBack() // it ended before, somehow
 			c.catalog.movedBack(true)
 			return committed{err: err, outcome: outcome}
-		case stateLost:
+		case stateUnknown:
 			return still // it cannot be asked, as with rows open on lib/pq, but it lives
 		}
 	}
@@ -192,8 +192,8 @@ func (c *conn) rolledBack(ctx context.Context, err error) committed {
 	return committed{err: err, outcome: c.end(hooks.RolledBack)}
 }
 
-// writeLate writes the events of a transaction that wrote nothing itself, after
-// its COMMIT, in one of their own.
+// writeLate writes the events of a transaction that wrote nothing, in a separate one after
+// its COMMIT.
 func (c *conn) writeLate(ctx context.Context, events []hooks.Event, mode hooks.Mode) error {
 	err := c.writeBehind(ctx, events, mode)
 	if err == nil {
@@ -218,14 +218,14 @@ func (c *conn) writeBehind(ctx context.Context, events []hooks.Event, mode hooks
 }
 
 // writeOwn writes events in a transaction that exists for them. behind says that they are
-// of what has committed already. Else, if the transaction is rolled back or cannot begin,
-// it is among those that have ended; but not if the connection is lost before anything
-// has happened, so that database/sql tries again on another one.
+// of what has committed already. Otherwise, if the transaction is rolled back or cannot
+// begin, it is reported as rolled back; except where the connection is lost before anything
+// has happened, because database/sql then tries again on another one.
 func (c *conn) writeOwn(ctx context.Context, events []hooks.Event, mode hooks.Mode, behind bool) committed {
 	if !c.is.journaled {
 		return c.publish(ctx, events, mode, behind)
 	}
-	if err := c.lastly(ctx, c.db.dialect.begin(nil), 0); err != nil {
+	if err := c.execOutlasting(ctx, c.db.dialect.begin(nil), 0); err != nil {
 		if mode == hooks.Strict && errors.Is(err, driver.ErrBadConn) {
 			return committed{err: err, outcome: hooks.RolledBack}
 		}
@@ -281,22 +281,22 @@ func (c *conn) commitOwn(ctx context.Context, brief bool) committed {
 	return back
 }
 
-// lastly executes what ends a transaction of the driver's own, or one that must not
-// be left open.
-func (c *conn) lastly(ctx context.Context, query string, limit time.Duration) error {
+// execOutlasting executes a statement that begins or ends a transaction of the driver's, or
+// ends one that must not be left open, even if the app's context ends: see outlast.
+func (c *conn) execOutlasting(ctx context.Context, query string, limit time.Duration) error {
 	ctx, cancel := c.own.outlast(ctx, limit)
 	defer cancel()
 	return c.opt.simple(ctx, query)
 }
 
 func (c *conn) rollback(ctx context.Context) error {
-	return c.lastly(ctx, "ROLLBACK", c.db.reg.cfg.writeTimeout)
+	return c.execOutlasting(ctx, "ROLLBACK", c.db.reg.cfg.writeTimeout)
 }
 
 // ownEnding ends a transaction that the driver began by a raw BEGIN.
 func (c *conn) ownEnding(ctx context.Context) ending {
 	return ending{
-		run:  func() error { return c.lastly(ctx, "COMMIT", 0) },
+		run:  func() error { return c.execOutlasting(ctx, "COMMIT", 0) },
 		undo: func() error { return c.rollback(ctx) },
 	}
 }

@@ -155,7 +155,7 @@ func (c *conn) Close() error {
 	c.bad = true
 	c.db.handler.lose(c.tx.TakeLate(), errConnGone)
 	for _, e := range c.tx.TakeEnded() {
-		c.tell(context.Background(), e, false)
+		c.reportEnd(context.Background(), e, false)
 	}
 	if c.lent != nil && c.lent.closeLater() {
 		return nil // its last user closes the base connection

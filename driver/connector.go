@@ -66,8 +66,8 @@ func newConnector(w *wrapped, base driver.Connector) (driver.Connector, error) {
 	return &connector{db: db}, nil
 }
 
-// checkTwice refuses a database that r would have each event of twice, because one
-// that is wrapped has its hook, or its hook's journal, already.
+// checkTwice returns an error if r wraps a driver of ours with the same hook, or with a hook
+// that writes to the same journal: each event would be there twice.
 func (r *registration) checkTwice(base driver.Driver, dialect hooks.Dialect) error {
 	for inner := oursOf(base); inner != nil; inner = oursOf(inner.below()) {
 		if sameHook(inner.reg.hook, r.hook) {

@@ -59,7 +59,7 @@ func (c *conn) runControl(ctx context.Context, s *lex.Statement, run func() erro
 		return c.rawRollback(ctx, s, run)
 	case lex.Savepoint, lex.Release, lex.RollbackTo:
 		return c.rawSavepoint(ctx, s, run)
-	default: // COMMIT PREPARED and ROLLBACK PREPARED end somebody's transaction, not this one
+	default: // COMMIT PREPARED and ROLLBACK PREPARED end a transaction that no session is in
 		return run()
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// deliver tells the handler, and then the functions, how transactions ended.
+// deliver reports to the handler, and then to the functions, how transactions ended.
 // While the connection is in the next one, or rows are open on it, it waits:
 // the handler may use the connection.
 func (c *conn) deliver(ctx context.Context) {
@@ -22,14 +22,16 @@ func (c *conn) deliver(ctx context.Context) {
 		}
 	}
 	for _, e := range c.tx.TakeEnded() {
-		c.tell(ctx, e, !c.bad)
+		c.reportEnd(ctx, e, !c.bad)
 	}
 }
 
 // errConnGone is for events that were to be written after the end of their transaction.
 var errConnGone = errors.New("driver: the connection was lost or closed after a transaction that wrote nothing, before its audit events could be written")
 
-func (c *conn) tell(ctx context.Context, t txn.Ended, usable bool) {
+// reportEnd reports how a transaction has ended. usable says that the handler may use the
+// connection.
+func (c *conn) reportEnd(ctx context.Context, t txn.Ended, usable bool) {
 	outcome := t.Outcome
 	if len(t.Events) > 0 {
 		outcome = c.callEnd(ctx, t, usable)
@@ -37,7 +39,8 @@ func (c *conn) tell(ctx context.Context, t txn.Ended, usable bool) {
 	c.db.handler.callFuncs(t.Funcs, outcome)
 }
 
-// callEnd lends the handler the connection, if that is usable.
+// callEnd reports an end to the handler, which it lends the connection if that is usable. It
+// returns the outcome as the handler has found it.
 func (c *conn) callEnd(ctx context.Context, t txn.Ended, usable bool) hooks.Outcome {
 	e := hooks.Ended{Outcome: t.Outcome, Events: t.Events, Token: t.Token, Earlier: t.Earlier, Prepared: t.Prepared}
 	if usable && t.Outcome != hooks.RolledBack {
@@ -73,7 +76,7 @@ func (c *conn) prepareConn(ctx context.Context) error {
 		return nil
 	}
 	if c.db.reg.modeNow() == hooks.BestEffort && !c.opt.lostBy(native) {
-		c.prepared = true // once told is enough; the next connection tries again
+		c.prepared = true // one notice is enough; the next connection tries again
 		c.db.handler.notify(hooks.Notice{Kind: hooks.NoticeFailed, Reason: "connect", Err: err})
 		return nil
 	}

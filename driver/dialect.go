@@ -8,8 +8,8 @@ import (
 )
 
 // dialect is what the driver has to know of a database system. Each has a file with its
-// answers: postgres.go, sqlite.go, mysql.go. One more is one more file; nowhere else
-// does the driver ask which one it is.
+// answers: postgres.go, sqlite.go, mysql.go. A further dialect is a further file: nothing
+// else in the driver asks which one it has.
 type dialect interface {
 	sessionDialect
 	catalogDialect
@@ -26,8 +26,8 @@ type dialect interface {
 	checked(ctx context.Context, c *conn)
 	// calm is called before each use of a connection whose alert is set.
 	calm(ctx context.Context, c *conn) error
-	// writable makes the connection take what the driver or the handler writes, and
-	// returns what undoes that.
+	// writable lets the driver and the handler write on a connection that the app has made
+	// read-only, and returns what makes it read-only again.
 	writable(ctx context.Context, c *conn) (again func())
 
 	// parse recognises statements as the server will read them. asks says that it may be
@@ -47,17 +47,18 @@ type dialect interface {
 	ended(err error, lost func(error) bool) bool
 	// failed follows a statement of the transaction that has failed: it may have ended it.
 	failed(ctx context.Context, c *conn, err error)
-	// remains is asked before j is executed. What it returns reports, after an error of
-	// j's, whether j has left something behind in the transaction; remainsOutside does so
-	// for what was in none. open says that a transaction is open.
+	// remains is called before j is executed; open says that a transaction is open. If j
+	// fails, the function that it returns reports whether j has left something behind.
+	// remainsOutside corrects its answer, remains, for statements that were in no transaction.
 	remains(ctx context.Context, own *querier, j job, open bool) func(error) bool
 	remainsOutside(j *job, remains bool, err error, lost func(error) bool) bool
 
-	// asksAfter reports whether names are asked for after their statements: late says that
-	// one of these may have changed what they mean, unread that its rows are yet to be read.
+	// asksAfter reports whether the catalog is asked once j has been executed. late says that
+	// a statement of j may have changed what names mean, unread that the app has yet to read
+	// j's rows.
 	asksAfter(j *job, late, unread bool) bool
-	// fix writes the schema before the names of statements that are prepared, if they go
-	// on meaning that.
+	// fix qualifies the names in statements that are prepared with the current schema, if
+	// they still mean that one when another schema is current.
 	fix(s *session, stmts []lex.Statement)
 }
 

@@ -82,7 +82,7 @@ func (q *querier) stringsConform(ctx context.Context) string {
 // that ends the transaction is the one to be prepared for.
 func uncertain(a, b []lex.Statement) []lex.Statement {
 	stmts := a
-	if !txn.Ends(a) && controls(b) {
+	if !txn.BeginsOrEnds(a) && controls(b) {
 		stmts = b
 	}
 	if !controls(stmts) {

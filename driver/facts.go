@@ -6,14 +6,14 @@ import (
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 )
 
-// facts are what a dialect answers without a connection. What is false is true of the
-// other dialects.
+// facts are what a dialect answers without a connection. A dialect sets those that hold for
+// it; the others are false.
 type facts struct {
-	// local: the database is a part of the process. A call that is stopped by its context
-	// leaves no answer to come, and may have taken effect.
+	// local: the database runs in the app's process. When a call's context ends, no answer
+	// is on its way any more, and the call may have taken effect.
 	local bool
-	// journaled: events are written in the app's transaction. Else they are handed over
-	// from memory, and no rows decide on what is in doubt.
+	// journaled: events are written in the app's transaction. Otherwise the handler gets them
+	// from memory, and no rows show how a transaction in doubt has ended.
 	journaled bool
 	// joins: savepoint, events and COMMIT go to the server in one round trip.
 	joins bool
@@ -38,7 +38,8 @@ type facts struct {
 	readersStay bool
 	// defaults: a session may begin its transactions as read-only or serializable.
 	defaults bool
-	// firstQuery: what must be ahead of any query may lead a string.
+	// firstQuery: some statements must come before the first query of their transaction,
+	// also in a string of several; see lead.
 	firstQuery bool
 	// rowsLock: a transaction that is held open while rows are read keeps locks on them.
 	rowsLock bool
@@ -57,7 +58,7 @@ type facts struct {
 	// procedures: DO, CALL and EXECUTE may change the session.
 	procedures bool
 
-	// plans: what the names in a statement stand for is settled when it is prepared. named:
+	// plans: what the names in a statement stand for is fixed when it is prepared. named:
 	// the base driver may keep prepared statements on the server under a name.
 	plans, named bool
 	// checksLate: the catalog is asked with the first captured statement, and not when a
@@ -67,7 +68,8 @@ type facts struct {
 	searchPath bool
 	// foldsNames: names that differ in upper and lower case are the same.
 	foldsNames bool
-	// temporarySchema is what a temporary table is named with, if its name does not say so.
+	// temporarySchema stands in events for the schema of a session's temporary tables, which
+	// has another name in each session.
 	temporarySchema string
 
 	// upserts are the triggers that an upsert may fire.

@@ -9,8 +9,6 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-const insufficientPrivilege = "42501" // SQLSTATE
-
 // flushState is what a flush found.
 type flushState int8
 
@@ -21,11 +19,8 @@ const (
 	flushAborted                   // PostgreSQL: it has failed, COMMIT will roll back
 	flushGone                      // it had ended already
 	flushFailed                    // the write failed
-	flushEnded                     // the COMMIT went with it, and has answered
+	flushEnded                     // the COMMIT was sent with the events, and has been answered
 )
-
-// readOnlyTransaction is the SQLSTATE of a write in a read-only transaction.
-const readOnlyTransaction = "25006"
 
 // flushBeforeEnd writes what is not written yet, together with the COMMIT if that
 // is the driver's own. Where there are only functions, it proves that the
@@ -111,7 +106,7 @@ type flushing struct {
 
 // flush lets the handler write the pending events of a record on this connection.
 func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, how flushing) (flushState, error) {
-	if c.is.journaled && !c.is.joins { // no guard goes with the first statement
+	if c.is.journaled && !c.is.joins { // no guard is sent with the first statement
 		if state := c.prove(ctx); state != flushProven {
 			return state, nil
 		}
@@ -151,7 +146,7 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 		return flushEnded, native
 	}
 	if err == nil && !written && how.must {
-		err = errors.New("driver: the handler did not write events that must be written")
+		err = errors.New("driver: the hook did not write events that must be written")
 	}
 	if how.keep && (l.touched() || !c.is.joins) {
 		if back := c.own.leaveGuard(ctx, err != nil); err == nil {
@@ -159,7 +154,7 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 		}
 	}
 	switch {
-	case how.must && !how.own && hooks.SQLState(native) == readOnlyTransaction:
+	case how.must && !how.own && hooks.SQLState(native) == readOnlySQLTransaction:
 		return flushLate, nil
 	case err != nil:
 		c.db.handler.failed(events, "journal", err)

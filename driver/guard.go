@@ -30,7 +30,8 @@ func (q *querier) guard(ctx context.Context, keep bool) (string, error) {
 }
 
 // leaveGuard goes back to the savepoint that guard set, or keeps what came after
-// it. Where that costs a round trip, the savepoint goes with the transaction.
+// it. Where releasing it would cost a round trip, the savepoint stays until the transaction
+// ends.
 func (q *querier) leaveGuard(ctx context.Context, back bool) error {
 	if back {
 		if err := q.simple(ctx, guardBack); err != nil || q.is.joins {

@@ -25,8 +25,8 @@ type handler struct {
 	driver string // the name in its notices
 }
 
-// connect has a connection prepared. In database/sql's call of Connect a panic would keep the
-// connection's place in the pool for good.
+// connect lets the hook prepare a connection. A panic within database/sql's call of Connect
+// would take up a place in the pool for good.
 func (h *handler) connect(ctx context.Context, lent *sql.DB) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -36,7 +36,7 @@ func (h *handler) connect(ctx context.Context, lent *sql.DB) (err error) {
 	return h.hook.Connect(ctx, lent)
 }
 
-// flush has events written.
+// flush lets the hook write events.
 func (h *handler) flush(ctx context.Context, f hooks.Flush) (written bool, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -46,7 +46,8 @@ func (h *handler) flush(ctx context.Context, f hooks.Flush) (written bool, err e
 	return h.hook.Flush(ctx, f)
 }
 
-// end reports how a transaction has ended, and returns what is known of that then.
+// end reports how a transaction has ended, and returns the outcome, which the hook may have
+// found out where it was unknown.
 func (h *handler) end(ctx context.Context, e hooks.Ended) (outcome hooks.Outcome) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -57,7 +58,7 @@ func (h *handler) end(ctx context.Context, e hooks.Ended) (outcome hooks.Outcome
 	return h.hook.End(ctx, e)
 }
 
-// notify tells the handler's observers, whatever the handler does.
+// notify reports to the hook's observers. Nothing waits for an answer, so a panic is ignored.
 func (h *handler) notify(n hooks.Notice) {
 	n.Driver = h.driver
 	defer func() { _ = recover() }()
@@ -69,7 +70,7 @@ func (h *handler) failed(events []hooks.Event, reason string, err error) {
 	h.notify(hooks.Notice{Kind: hooks.NoticeFailed, Events: ids(events), Count: len(events), Reason: reason, Err: err})
 }
 
-// lose reports events that could not be written, of what has committed all the same.
+// lose reports events that could not be written although their transaction has committed.
 func (h *handler) lose(events []hooks.Event, err error) {
 	if len(events) == 0 {
 		return
@@ -112,8 +113,8 @@ func (h *handler) callFuncs(funcs []txn.Func, outcome hooks.Outcome) {
 	}
 }
 
-// callback runs f beside the caller, so that neither a panic nor a hang of it
-// can keep a commit that has happened from returning.
+// callback runs f in a goroutine, so that a Commit that has taken effect returns even if f
+// panics or hangs.
 func (h *handler) callback(ctx context.Context, f func(context.Context)) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callbackTime)
 	defer cancel()

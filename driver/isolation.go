@@ -52,7 +52,7 @@ func (l *lease) apart(ctx context.Context, query string) bool {
 // begun nothing then.
 func (l *lease) beginApart(ctx context.Context) error {
 	err := l.c.opt.simple(ctx, beginApart)
-	if hooks.SQLState(err) == stateUnsupported {
+	if hooks.SQLState(err) == featureNotSupported {
 		err = l.c.opt.simple(ctx, beginReading)
 	}
 	return err
@@ -74,7 +74,7 @@ func (l *lease) begin(ctx context.Context, opts driver.TxOptions) (driver.Tx, er
 	if err = c.own.simple(ctx, makeWritable); err == nil {
 		return tx, nil
 	}
-	if e := tx.Rollback(); e != nil || hooks.SQLState(err) != stateUnsupported {
+	if e := tx.Rollback(); e != nil || hooks.SQLState(err) != featureNotSupported {
 		return nil, errors.Join(err, e)
 	}
 	return c.own.begin(ctx, opts) // on a hot standby
@@ -93,7 +93,7 @@ func (l *lease) endApart(ctx context.Context, err error) error {
 	if err != nil {
 		query = "ROLLBACK"
 	}
-	if end := l.c.lastly(ctx, query, l.c.db.reg.cfg.writeTimeout); end != nil {
+	if end := l.c.execOutlasting(ctx, query, l.c.db.reg.cfg.writeTimeout); end != nil {
 		l.c.discard()
 		err = errors.Join(err, end)
 	}

@@ -66,8 +66,8 @@ func (c *conn) askFor(ctx context.Context, m *meanings, at moment, temporaryOnly
 	return err
 }
 
-// mayBeWriteFree reports whether it matters what the names in a statement stand
-// for, also where nothing is captured.
+// mayBeWriteFree reports whether the transaction may have written nothing yet, where that
+// matters: then the names in its statements are looked up even if nothing is captured.
 func (c *conn) mayBeWriteFree() bool {
 	return c.is.readersStay && c.tx.Open() && !c.tx.Wrote && c.tx.Mode != hooks.Off
 }

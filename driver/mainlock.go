@@ -8,11 +8,11 @@ import (
 // DDL on SQLite may find that there is nothing to do, as CREATE TABLE IF NOT EXISTS
 // does with a table that exists. It takes a read lock then, and no count of changes
 // shows it. A transaction that has done no more can no longer write once another
-// connection has, however long its busy timeout is, and must not try: whether it has
-// written is asked of the locks.
+// connection has, however long its busy timeout is, and must not try. So the locks are
+// asked whether it has written.
 
-// doubtWrote leaves it to the locks whether j was the first to write in the app's
-// transaction, which had not written before it, or had: that is what wrote says.
+// doubtWrote leaves it to the locks whether the transaction has written, if j is all that may
+// have. wrote says that it had before j.
 func (c *conn) doubtWrote(j *job, wrote bool) {
 	if t := &c.tx; t.Wrote && !wrote && c.is.perhapsWrote(j.stmts) {
 		t.Perhaps, t.Wrote = true, false
@@ -24,7 +24,7 @@ func (c *conn) doubtWrote(j *job, wrote bool) {
 // written nothing, unless to an attached database, which only the names of a
 // statement outside a transaction exclude.
 func (c *conn) holdsMain(ctx context.Context) bool {
-	if schemas, err := databases(ctx, &c.own); !c.tx.Implicit && (err != nil || len(schemas) > len([]string{"temp", "main"})) {
+	if schemas, err := databases(ctx, &c.own); !c.tx.Implicit && (err != nil || len(schemas) > 2) { // more than temp and main
 		return true
 	}
 	defer c.db.dialect.writable(ctx, c)()

@@ -46,7 +46,7 @@ func (mysql) begin(*job) string { return "BEGIN" }
 
 func (mysql) probe(ctx context.Context, s *session) state { return s.probeMySQL(ctx) }
 
-func (mysql) stateOf(error) state { return stateLost }
+func (mysql) stateOf(error) state { return stateUnknown }
 
 func (mysql) ended(err error, lost func(error) bool) bool { return lost(err) }
 

@@ -214,7 +214,7 @@ func (c *conn) implicitCommit(ctx context.Context, err error) {
 		outcome = hooks.Unknown // the COMMIT itself may have failed
 	}
 	switch s := c.session.probe(ctx); {
-	case s == stateLost:
+	case s == stateUnknown:
 		c.end(hooks.Unknown)
 		c.discard()
 	case s == stateIdle, err == nil:

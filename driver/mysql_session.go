@@ -76,7 +76,7 @@ func (s *session) probeMySQL(ctx context.Context) state {
 	case mysqlNumber(err) == noSavepoint:
 		return stateIdle
 	default:
-		return stateLost
+		return stateUnknown
 	}
 }
 

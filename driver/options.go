@@ -33,9 +33,9 @@ func WithMode(m hooks.Mode) Option {
 	}
 }
 
-// DefaultActor is the actor of events whose contexts name none, for a program
-// that acts on its own behalf, such as a nightly job. So do those whose contexts name
-// one that is not known; see [hooks.Actor.IsKnown]. The zero Actor is refused.
+// DefaultActor is the actor of events whose contexts name none, or one that is not known
+// (see [hooks.Actor.IsKnown]). It is for a program that acts on its own behalf, such as a
+// nightly job. The zero Actor is refused.
 func DefaultActor(a hooks.Actor) Option {
 	return func(c *config) error {
 		if a.IsZero() {

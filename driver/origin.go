@@ -10,9 +10,9 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// attribute says who: what the event itself names, else its origin, else the
-// default actor. An actor that does not say who it is stays only where the event
-// is still to be refused for it.
+// attribute sets the actor: the one that the event itself names, else its origin's, else
+// the default one. Without a default one, an actor that is not known stays in an event that
+// the app has recorded, which is refused for it.
 func (db *database) attribute(e *hooks.Event, origin hooks.Values) {
 	origin.Fill(e)
 	if e.Actor.IsKnown() {
@@ -54,7 +54,7 @@ func unattributed(events []hooks.Event) (actions []string) {
 	return actions
 }
 
-// refuseUnattributed is the error for events without an actor, if that is one.
+// refuseUnattributed returns an error for events without an actor, where one is required.
 func (db *database) refuseUnattributed(mode hooks.Mode, events []hooks.Event) error {
 	if !db.reg.cfg.requireActor || mode != hooks.Strict {
 		return nil

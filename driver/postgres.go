@@ -85,24 +85,25 @@ func halfway(s *lex.Statement, err error) bool {
 	return false
 }
 
-// SQLSTATEs of PostgreSQL.
+// SQLSTATEs, by their names in the PostgreSQL manual, appendix A.
 const (
-	stateUnsupported = "0A000" // feature_not_supported
-	// Of statements that need a transaction:
-	stateOutside = "25P01" // no_active_sql_transaction
-	stateFailed  = "25P02" // in_failed_sql_transaction
+	featureNotSupported    = "0A000"
+	readOnlySQLTransaction = "25006"
+	noActiveSQLTransaction = "25P01"
+	inFailedSQLTransaction = "25P02"
+	insufficientPrivilege  = "42501"
 )
 
 func (postgres) stateOf(err error) state {
 	switch state := hooks.SQLState(err); {
 	case err == nil:
 		return stateOpen
-	case state == stateOutside:
+	case state == noActiveSQLTransaction:
 		return stateIdle
-	case state == stateFailed:
+	case state == inFailedSQLTransaction:
 		return stateAborted
 	default:
-		return stateLost
+		return stateUnknown
 	}
 }
 

@@ -73,8 +73,8 @@ func (w *wrapped) below() driver.Driver {
 	return w.base
 }
 
-// ours returns the connection of ours that c is, or wraps as far as it shows,
-// and nil if there is none.
+// ours returns the first connection of this package among the layers of c, nil if there is
+// none.
 func ours(c driver.Conn) *conn {
 	for c := range layers(c) {
 		if f, ok := c.(interface{ unwrap() *conn }); ok {
@@ -84,7 +84,7 @@ func ours(c driver.Conn) *conn {
 	return nil
 }
 
-// innermost is ours for the last of ours in the chain.
+// innermost returns the last connection of this package below c, nil if there is none.
 func innermost(c driver.Conn) (last *conn) {
 	for o := ours(c); o != nil; o = ours(o.base) {
 		last = o

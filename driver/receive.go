@@ -15,7 +15,7 @@ import (
 func (c *conn) receive(ctx context.Context) (driver.Result, error) {
 	p := hooks.ParcelFrom(ctx)
 	if p == nil {
-		return driver.RowsAffected(0), nil // somebody else's comment
+		return driver.RowsAffected(0), nil // the same comment, but hooks has not sent it
 	}
 	if p.IsEmpty() {
 		p.Accept()

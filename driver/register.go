@@ -20,8 +20,8 @@ import (
 // Register makes a driver available to sql.Open under name: it wraps the driver
 // that is registered as base, and passes the events of its transactions to hook.
 //
-// base may be an audited name, too: then both hooks get the events, and what the
-// app records goes to this one.
+// base may be an audited name, too: then both hooks get the events, and what the app
+// records goes to the hook that is given here.
 //
 // Like sql.Register it is called at init and panics on a mistake: an empty or used
 // name, a nil hook, an option out of range. base is looked up at the first
@@ -178,8 +178,7 @@ func (r *registration) open() []*database {
 	return dbs
 }
 
-// recordModeChange writes the event on a connection of its own, whatever the
-// mode is.
+// recordModeChange writes the event on a separate connection, whatever the mode is.
 func (db *database) recordModeChange(ctx context.Context, from, to hooks.Mode) error {
 	e, err := hooks.Prepare(hooks.Event{
 		ID:       uuid.Nil,

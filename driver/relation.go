@@ -27,7 +27,7 @@ type relation struct {
 	partial bool
 }
 
-// unknown is a name of which only that is known which a statement has used.
+// unknown is the relation of a name that cannot be looked up.
 func unknown(t lex.Table) *relation {
 	return &relation{steps: []step{{Table: t}}, unknown: true}
 }

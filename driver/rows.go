@@ -105,12 +105,12 @@ func (c *conn) finishDue() error {
 // transaction after the last row of the last result set.
 type implicitRows struct {
 	columns
-	c     *conn
-	after func() error // what ends the transaction
-	count count
-	ended bool
-	err   error // why it ended, if that was a failure
-	told  bool  // err has been returned
+	c        *conn
+	after    func() error // what ends the transaction
+	count    count
+	ended    bool
+	err      error // why it ended, if that was a failure
+	reported bool  // err has been returned
 }
 
 func (r *implicitRows) Next(dest []driver.Value) error {
@@ -127,7 +127,7 @@ func (r *implicitRows) Next(dest []driver.Value) error {
 // last is what Next returns after the last row.
 func (r *implicitRows) last() error {
 	if r.err != nil {
-		r.told = true
+		r.reported = true
 		return r.err
 	}
 	return io.EOF
@@ -179,7 +179,7 @@ func (r *implicitRows) NextResultSet() error {
 // fail rolls back after an error of the statement.
 func (r *implicitRows) fail(err error) error {
 	r.count.failed()
-	r.ended, r.err, r.told = true, err, true
+	r.ended, r.err, r.reported = true, err, true
 	_ = r.base.Close()
 	r.c.streams--
 	if r.c.tx.Open() {
@@ -213,10 +213,10 @@ func (r *implicitRows) Close() error {
 		}
 		r.finish()
 	}
-	if r.told {
+	if r.reported {
 		return nil
 	}
-	r.told = true
+	r.reported = true
 	return r.err
 }
 

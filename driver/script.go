@@ -38,8 +38,8 @@ func (c *conn) script(ctx context.Context, j *job) (a answer, ok bool, err error
 }
 
 // rehearse writes, in strict mode, the events of statements that have yet to run,
-// and rolls them back. It is for statements that cannot share a transaction with
-// their events: an error refuses them before they run, when it is not too late.
+// and rolls them back. It is for statements that cannot share a transaction with their
+// events: an error refuses them before they run; afterwards it would be too late.
 func (c *conn) rehearse(ctx context.Context, j job) error {
 	r := c.newRecord()
 	if r.Mode != hooks.Strict {
@@ -56,7 +56,7 @@ func (c *conn) rehearse(ctx context.Context, j job) error {
 	if !c.is.journaled {
 		return nil
 	}
-	if err := c.lastly(ctx, c.db.dialect.begin(nil), 0); err != nil {
+	if err := c.execOutlasting(ctx, c.db.dialect.begin(nil), 0); err != nil {
 		return err
 	}
 	state, err := c.flush(ctx, r, events, flushing{must: true, own: true, alone: true, rehearsal: true})

@@ -95,13 +95,13 @@ func (sqlite) probe(ctx context.Context, s *session) state {
 	switch {
 	case err == nil:
 		if s.own.simple(ctx, "ROLLBACK") != nil {
-			return stateLost
+			return stateUnknown
 		}
 		return stateIdle
 	case nestedBegin(err):
 		return stateOpen
 	default:
-		return stateLost
+		return stateUnknown
 	}
 }
 
@@ -111,7 +111,7 @@ func nestedBegin(err error) bool {
 	return strings.Contains(err.Error(), "within a transaction")
 }
 
-func (sqlite) stateOf(error) state { return stateLost }
+func (sqlite) stateOf(error) state { return stateUnknown }
 
 // ended: SQLITE_BUSY and a deferred foreign key leave it open.
 func (sqlite) ended(error, func(error) bool) bool { return false }

@@ -6,14 +6,14 @@ import (
 	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 )
 
-// state is where the server says that the connection is.
+// state is what the server says of a connection's transaction.
 type state int8
 
 const (
-	stateLost state = iota
-	stateIdle
+	stateUnknown state = iota // it did not say: the connection is lost, or cannot be asked now
+	stateIdle                 // there is none
 	stateOpen
-	stateAborted
+	stateAborted // it has failed, and waits for its ROLLBACK
 )
 
 // sessionDialect is how a database says where a session is.
@@ -22,7 +22,7 @@ type sessionDialect interface {
 	// that.
 	probe(ctx context.Context, s *session) state
 	// stateOf is where the connection is by a savepoint statement that ended with err;
-	// stateLost if that does not say it.
+	// stateUnknown if that does not say it.
 	stateOf(err error) state
 }
 

@@ -36,7 +36,7 @@ func WithTxStatus(status func(base driver.Conn) TxStatus) Option {
 // status is what the base connection knows by itself.
 func (q *querier) status() (s state, known bool) {
 	if q.cfg.status == nil || !q.is.statusKnown {
-		return stateLost, false
+		return stateUnknown, false
 	}
 	for base := range layers(q.conn) {
 		switch q.txStatus(base) {
@@ -48,7 +48,7 @@ func (q *querier) status() (s state, known bool) {
 			return stateAborted, true
 		}
 	}
-	return stateLost, false
+	return stateUnknown, false
 }
 
 // txStatus does without an answer where the function panics.

@@ -64,7 +64,7 @@ type txHandle struct {
 	ctx  context.Context // BeginTx's, for what it says of the actor; nil once the Tx is done
 }
 
-// Commit and Rollback are reached only past the interceptor.
+// Commit and Rollback are called only where the interceptor is bypassed.
 func (h *txHandle) Commit() error   { return h.commit(context.Background()) }
 func (h *txHandle) Rollback() error { return h.rollback(context.Background()) }
 
@@ -88,7 +88,7 @@ func (h *txHandle) commit(ctx context.Context) error {
 	if c.tx.Suspected() {
 		c.lookBehind(ctx)
 	}
-	if !c.tx.Open() || c.tx.IsEmpty() && c.tx.Broken() == nil { // nothing to write, nothing to tell
+	if !c.tx.Open() || c.tx.IsEmpty() && c.tx.Broken() == nil { // nothing to write or to report
 		err := h.base.Commit()
 		if c.tx.Open() && (err == nil || !c.stillOpen(ctx, err)) {
 			c.end(hooks.Unknown)

@@ -28,7 +28,7 @@ func (c *conn) start(ctx context.Context) { c.tx.Begin(c.starting(ctx)) }
 // newRecord is for statements that are in no transaction.
 func (c *conn) newRecord() *txn.Record { return txn.NewRecord(c.db.txns, c.db.reg.modeNow()) }
 
-// end leaves the connection outside any transaction, and returns how that ended.
+// end notes that the transaction has ended, and returns its outcome.
 func (c *conn) end(outcome hooks.Outcome) hooks.Outcome {
 	outcome = c.tx.End(outcome)
 	c.catalog.movedBack(true)

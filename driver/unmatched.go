@@ -45,7 +45,7 @@ func (k *catalog) checkRules(ctx context.Context) {
 // the app's role read it. Others of their classes say nothing about the catalog:
 // 42P05 and 0A000 are about the statements that a session has prepared.
 var refusals = []string{
-	"42501", // insufficient_privilege
+	insufficientPrivilege,
 	"42601", // syntax_error
 	"42703", // undefined_column
 	"42704", // undefined_object
@@ -64,7 +64,7 @@ func (k *catalog) refuses(err error) bool {
 	return true
 }
 
-// silence has the catalog not be asked any more, and reports why.
+// silence stops all queries to the catalog, and reports why.
 func (k *catalog) silence(err error) {
 	if !k.access.mute.Swap(true) {
 		k.notify(hooks.Notice{

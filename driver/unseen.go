@@ -35,7 +35,7 @@ func (c *conn) beforeUnseen(ctx context.Context) error {
 	}
 	if !c.tx.IsEmpty() && c.is.locksToken {
 		err := c.own.simple(ctx, fmt.Sprintf(witnessSet, c.tx.Signature()))
-		if err != nil && c.db.dialect.stateOf(err) == stateLost {
+		if err != nil && c.db.dialect.stateOf(err) == stateUnknown {
 			return err
 		}
 	}
@@ -211,7 +211,7 @@ func (c *conn) believe(ctx context.Context, w txn.Witness) {
 	c.deliver(ctx)
 }
 
-// uncaptured tells of writes that capture cannot see into.
+// uncaptured reports writes that capture cannot look into.
 func (c *conn) uncaptured(n int, reason string) {
 	if n > 0 && c.db.reg.cfg.rules != nil && c.mode() != hooks.Off {
 		c.db.handler.notify(hooks.Notice{Kind: hooks.NoticeUncaptured, Count: n, Reason: reason})

@@ -40,7 +40,7 @@ func (c *conn) writeWithin(ctx context.Context, j job) (answer, error) {
 	return c.writeImplicit(ctx, j)
 }
 
-// writeInside runs them in the transaction that is open.
+// writeInside runs statements in the transaction that is open, and captures them.
 func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 	wrote := c.tx.Wrote
 	c.tx.Wrote = !c.mayBeWriteFree() || !j.names.onlyTemporary()
@@ -136,8 +136,7 @@ func (c *conn) answerThen(a answer, n count, after func() error) (answer, error)
 	return a, nil
 }
 
-// writeImplicit runs them, autocommitted as the app sees it, in a transaction
-// with their events.
+// writeImplicit runs statements that the app autocommits in a transaction with their events.
 func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
 	if err := c.opt.simple(ctx, c.db.dialect.begin(&j)); err != nil {
 		return answer{}, err
@@ -173,8 +172,7 @@ func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
 
 // finishImplicit commits a transaction that the driver began around a statement.
 // brief says that the COMMIT is a part of the app's statement, which ends with its
-// context.
-// Its error never matches ErrBadConn once the COMMIT may have taken effect, or
+// context. The error never matches ErrBadConn once the COMMIT may have taken effect, or
 // database/sql would execute the statement again.
 func (c *conn) finishImplicit(ctx context.Context, brief bool) error {
 	did := c.commitOwn(ctx, brief)

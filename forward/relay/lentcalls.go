@@ -58,7 +58,7 @@ func (l *loan) Begin(ctx context.Context, opts driver.TxOptions) (tx driver.Tx, 
 	case ok:
 		tx, err = b.BeginTx(ctx, opts)
 	case opts != (driver.TxOptions{}):
-		err = errors.New("relay: the driver has no transactions with options")
+		err = errors.New("relay: the driver has neither isolation levels nor read-only transactions: begin with nil options")
 	default:
 		tx, err = l.base.Begin() //nolint:staticcheck // what there is
 	}

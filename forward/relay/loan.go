@@ -67,7 +67,7 @@ func (l *loan) conn() *lent.Conn { return &lent.Conn{Owner: l, Uses: l.uses, Wit
 // Driver implements driver.Connector.
 func (l *loan) Driver() driver.Driver { return nil }
 
-// run runs f.
+// run calls f, takes the connection back, and returns what f has left behind on it.
 func (l *loan) run(f Borrower) (left Left, err error) {
 	db := sql.OpenDB(l)
 	db.SetMaxOpenConns(1)
@@ -126,6 +126,7 @@ func (l *loan) close() {
 	}
 }
 
+// look notes what query may leave behind, and whether later statements may need its session.
 func (l *loan) look(query string) {
 	if leaves(query, l.within) {
 		l.changed.Store(true)
@@ -154,10 +155,12 @@ func reads(query string) bool {
 }
 
 // leaves reports whether query may leave something other than data behind on its connection:
-// a transaction, a setting, a temporary table. It does not see what a function does. It does
-// not parse, so words and a ';' in a string literal look like a statement's, which may only
-// cost a connection: the driver, which refuses such statements, parses them instead. A sink in the same database writes such literals in each call: within a
-// transaction only the first word is looked at.
+// a transaction, a setting, a temporary table. It does not see what a function does.
+//
+// It does not parse, so words and a ';' in a string literal look like a statement's. That may
+// only cost a connection; the driver, which refuses such statements, parses them. A sink in
+// the same database writes such literals in each call, so within a transaction only the first
+// word is looked at.
 func leaves(query string, within bool) bool {
 	if !within && lent.MentionsSession(query) {
 		return true

@@ -42,7 +42,11 @@ func (t *tables) mustKnow(ctx context.Context, client *riverClient, forwarder st
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("river: no job for a forwarder %q is there, and no worker has had it; those with jobs are: %s", forwarder, strings.Join(names, ", "))
+	known := "no forwarder has any"
+	if len(names) > 0 {
+		known = "forwarders with jobs are " + strings.Join(names, ", ")
+	}
+	return fmt.Errorf("river: there are no jobs of a forwarder %q, and no process has worked any: correct the name (%s)", forwarder, known)
 }
 
 // forwarders returns the names of those with jobs.

@@ -47,8 +47,8 @@ var (
 	toMigrate = purpose{what: "make River's tables", makes: true, instead: asOwner}
 )
 
-// held is an expression that says whether this role has the rights on the tables of a
-// schema that there are: what an older River lacks is not for rights to say.
+// held is an SQL expression for whether this role has the rights. A table that the schema
+// does not have counts as held: of an older River, checkTables says what is missing.
 func (p purpose) held(schemaOID string) string {
 	all := []string{"true"}
 	for _, r := range p.rights {

@@ -69,7 +69,7 @@ func look(ctx context.Context, t *tables, p purpose) (s setup, err error) {
 	return s, err
 }
 
-// judge returns what is wrong with the setup for p in the schema that was named.
+// judge returns what is wrong with the setup for p; schema is the one that was named, if any.
 func (s *setup) judge(schema string, p purpose) error {
 	switch {
 	case schema != "" && s.schema == "":

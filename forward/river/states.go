@@ -12,13 +12,13 @@ import (
 )
 
 // States returns how all forwarders with jobs stand, whether anything works them or not.
-// With River it is what relay.Store.States is with the relay: Behind and Oldest are of the
-// events of jobs that wait or run; Retrying of those that River tries again after a failure
-// of theirs, and Discarded of dead letters. Elsewhere says that some of the former wait for
-// [Resume], because they were enqueued in another database; of another environment only
-// the programs that work the jobs can know, and forward.Hub.Status has it there. The other
-// fields are zero. schema is that of River's tables, as in [Migrate]; the role needs SELECT
-// on river_job.
+// With River it is what relay.Store.States is with the relay. Behind and Oldest are about the
+// events of jobs that wait or run, Retrying about those of jobs that River tries again after
+// a failure, and Discarded about those of dead letters. Elsewhere says that some jobs wait
+// for [Resume], because they were enqueued in another database. That they were in another
+// environment only the programs that work the jobs can know: forward.Hub.Status says it
+// there. The other fields are zero. schema is that of River's tables, as in [Migrate]; the
+// role needs SELECT on river_job.
 func States(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema string) (states []relay.State, err error) {
 	t, err := tablesOf(db, dialect, schema)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"database/sql/driver"
 )
 
-// Owner is the side of a loan that has the connection. Its methods, but for Close and
-// CheckNamedValue, are called one at a time.
+// Owner is the side of a loan that has the connection. Its methods are called one at a time,
+// except Close and CheckNamedValue.
 type Owner interface {
 	// Enter begins a use: a call, and what it opens, until that is closed. It refuses
 	// those that come after the loan.

@@ -20,8 +20,8 @@ var (
 	_ driver.StmtQueryContext = (*stmt)(nil)
 )
 
-// Close implements driver.Stmt. Once the connection is back with its owner, the end of
-// that is the statement's.
+// Close implements driver.Stmt. Once the connection is back with its owner it does nothing:
+// the statement ends with the connection.
 func (s *stmt) Close() error {
 	defer s.c.Uses.lock()()
 	if s.c.Uses.returned.Load() {

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// Uses are those that a borrower makes of a connection, one after another, and the rows
-// that it has open: SQLite keeps a lock on its file for them, also after their connection is
-// closed.
+// Uses lets a borrower use a connection one call at a time, and keeps the rows that it has
+// open: SQLite holds a lock on its file for them, even after their connection is closed.
 type Uses struct {
 	ctx context.Context // ended by End
 	end context.CancelFunc
 
-	returned, abandoned atomic.Bool
+	returned  atomic.Bool // Return was called
+	abandoned atomic.Bool // Abandon was called
 
 	// use is held in each call, also on rows, statements and transactions.
 	use  sync.Mutex
@@ -35,7 +35,7 @@ func (u *Uses) End() { u.end() }
 // Ended reports whether End was called.
 func (u *Uses) Ended() bool { return u.ctx.Err() != nil }
 
-// Until returns a context that ends with the loan, too.
+// Until returns a context that also ends with the loan.
 func (u *Uses) Until(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(u.ctx, cancel)
@@ -84,8 +84,8 @@ func (u *Uses) Abandon() {
 // not closed on it.
 func (u *Uses) Return() { u.returned.Store(true) }
 
-// CloseRows closes those that are open, between Acquire and Release. Call End before, or a
-// server may send the rest of them.
+// CloseRows closes those that are open, between Acquire and Release. Call End before, or the
+// driver may read the rest of them from the server.
 func (u *Uses) CloseRows() {
 	for r := range u.open {
 		_ = r.close() // the connection is given up

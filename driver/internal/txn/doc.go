@@ -1,7 +1,7 @@
 // Package txn is what the driver knows of a connection's transactions: what they
 // hold, what of that is written, and how they ended. It has no connection and sends
-// no SQL. The driver reports to it what happened, and gets back what has to be written,
-// kept, dropped or reported to others.
+// no SQL. The driver reports what happened, and gets back what has to be written, kept,
+// dropped or reported.
 //
 // A [Record] is what one transaction holds until it ends: events that the app
 // recorded (Add), events that captured statements are counted in (Capture), functions
@@ -22,12 +22,12 @@
 //	for _, ended := range t.TakeEnded() { … }
 //
 // What happens unseen leaves doubt. Before it the driver writes what is pending and
-// sets a witness, which lasts as long as the transaction; afterwards it asks for that
-// and tells the tracker what it found: after a string of several statements by Ran,
-// after the base connection was lent out by Suspect and Believe. Then it follows the
-// [Changes] that come back. What may be over stays in the record until a savepoint of
-// it is seen again. Where nothing proves how a transaction ended, its outcome is
-// Unknown, for the journal's rows to decide, which the database has kept or dropped
-// with it. Events of a transaction that has committed without them, having written
-// nothing, are Late: they are written between transactions.
+// sets a witness, which lasts as long as the transaction. Afterwards it asks whether the
+// witness is still there, and passes the answer to the tracker: by Ran after a string of
+// several statements, by Suspect and Believe after the base connection was lent out. Then it
+// follows the [Changes] that come back. The items of a transaction that may be over stay in
+// the record until a savepoint of it is seen again. Where nothing proves how a transaction
+// ended, its outcome is Unknown, and the journal's rows decide: the database has kept or
+// dropped them with it. Events of a transaction that has committed without them, having
+// written nothing, are Late: they are written between transactions.
 package txn

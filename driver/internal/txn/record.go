@@ -28,7 +28,7 @@ type Config struct {
 // recorded, the functions that wait for its end, and its savepoints. A record that
 // a Tracker does not follow is one of statements that were in no transaction.
 type Record struct {
-	Facts
+	Flags
 
 	cfg        *Config
 	items      []item
@@ -39,11 +39,11 @@ type Record struct {
 	broken     error
 }
 
-// Facts are what has no pointers, and so is quick to forget.
-type Facts struct {
+// Flags are the fields without pointers, which forget resets in one assignment.
+type Flags struct {
 	Mode     hooks.Mode // in which the transaction began
 	Wrote    bool       // it has done more than read, as far as seen
-	Perhaps  bool       // it may have written or not, by DDL: the locks know
+	Perhaps  bool       // it may have written or not, by DDL (not with Wrote): the locks know
 	ReadOnly bool       // it has refused its events
 	InMemory bool       // its events are kept in memory: no rows decide on them
 	Implicit bool       // it was begun around a statement
@@ -87,7 +87,7 @@ const sizeOfFunc = 64
 
 // NewRecord returns a record that no Tracker follows.
 func NewRecord(cfg *Config, mode hooks.Mode) *Record {
-	return &Record{cfg: cfg, Facts: Facts{Mode: mode}}
+	return &Record{cfg: cfg, Flags: Flags{Mode: mode}}
 }
 
 // Add adds an event that the app has recorded. It fails at the transaction's limit.
@@ -139,6 +139,6 @@ func (r *Record) forget() {
 	if r.doubt.names != nil || r.doubt.reset != nil || r.earlier != nil || r.broken != nil || r.history.seq != 0 {
 		*r = Record{cfg: r.cfg, items: r.items, savepoints: r.savepoints}
 	}
-	r.Facts = Facts{}
+	r.Flags = Flags{}
 	r.items, r.savepoints = r.items[:0], r.savepoints[:0]
 }

@@ -59,10 +59,10 @@ func (t *Tracker) BeginBySavepoint(b Start, name string) {
 	t.savepoints[0].outermost = true
 }
 
-// End notes that the transaction has ended, and returns how: with an outcome that
-// is Unknown if it was not proven to be the one that its events belong to. If it was for
-// events of what has committed already, and is rolled back, they are lost: nothing is
-// kept then.
+// End notes that the transaction has ended, and returns its outcome, which is Unknown if the
+// transaction was not proven to be the one that its events belong to. Events of a
+// transaction that is Behind, and is rolled back, are not kept: they are the caller's to
+// report as lost.
 func (t *Tracker) End(outcome hooks.Outcome) hooks.Outcome { return t.end(outcome, false) }
 
 // EndPrepared notes that PREPARE TRANSACTION has ended it: the rows decide, once it

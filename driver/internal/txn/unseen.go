@@ -68,7 +68,7 @@ func (t *Tracker) Ran(b Start, stmts []lex.Statement, how Progress, w Witness) C
 		}
 	case how == Whole:
 		t.walk(&did, b, stmts, true)
-	case t.open && Ends(stmts):
+	case t.open && BeginsOrEnds(stmts):
 		t.endHalfway(&did, stmts, how, w)
 	}
 	if how != Whole && t.open {
@@ -129,7 +129,7 @@ func (t *Tracker) endUnseen(did *Changes, outcome hooks.Outcome) {
 // rows decide; but a read-only transaction has none.
 func (t *Tracker) endHalfway(did *Changes, stmts []lex.Statement, how Progress, w Witness) {
 	if t.ReadOnly {
-		first := stmts[slices.IndexFunc(stmts, func(s lex.Statement) bool { return ends(s.Kind) })]
+		first := stmts[slices.IndexFunc(stmts, func(s lex.Statement) bool { return beginsOrEnds(s.Kind) })]
 		pending := t.TakePending()
 		if first.Kind == lex.Commit && (w == Idle || w == Other) && how == NotEnds {
 			t.Late(pending)
@@ -153,7 +153,7 @@ func (t *Tracker) mayBeOver(did *Changes, stmts []lex.Statement, w Witness) {
 	t.maybe, t.maybeSavepoints = len(t.items), len(t.savepoints)
 	ended := false
 	for i := range stmts {
-		ended = ended || ends(stmts[i].Kind)
+		ended = ended || beginsOrEnds(stmts[i].Kind)
 		if ended && stmts[i].Kind == lex.Savepoint {
 			t.doubt.reset = append(t.doubt.reset, stmts[i].Name)
 		}
@@ -224,14 +224,14 @@ func (t *Tracker) walkEnd(did *Changes, s *lex.Statement, healthy bool) {
 // then ends the transaction: what is written before it would be undone by it.
 func (t *Tracker) GoesBackFirst(stmts []lex.Statement) bool {
 	s := &stmts[0]
-	return t.open && s.Kind == lex.RollbackTo && Ends(stmts) && len(t.items) > 0 && !t.Doubtful(s.Name) && !t.ReleaseCommits(s.Name)
+	return t.open && s.Kind == lex.RollbackTo && BeginsOrEnds(stmts) && len(t.items) > 0 && !t.Doubtful(s.Name) && !t.ReleaseCommits(s.Name)
 }
 
-// Ends reports whether a statement among stmts ends a transaction, or begins one.
-func Ends(stmts []lex.Statement) bool {
-	return slices.ContainsFunc(stmts, func(s lex.Statement) bool { return ends(s.Kind) })
+// BeginsOrEnds reports whether a statement among stmts ends a transaction, or begins one.
+func BeginsOrEnds(stmts []lex.Statement) bool {
+	return slices.ContainsFunc(stmts, func(s lex.Statement) bool { return beginsOrEnds(s.Kind) })
 }
 
-func ends(k lex.Kind) bool {
+func beginsOrEnds(k lex.Kind) bool {
 	return k == lex.Begin || k == lex.Commit || k == lex.Rollback || k == lex.Prepare
 }

@@ -10,7 +10,7 @@ const (
 	Same                   // the same transaction, healthy
 	Other                  // another transaction, or this one taken back before the witness
 	Idle                   // no transaction
-	Aborted                // a failed one; which, cannot be told
+	Aborted                // a failed one; whether it is the same is not known
 )
 
 // SetWitness notes that a savepoint of the driver's was set as the witness.
