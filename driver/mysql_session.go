@@ -5,7 +5,6 @@ import (
 	"errors"
 	"reflect"
 	"strings"
-	"sync/atomic"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 )
@@ -21,22 +20,6 @@ const (
 	noSavepoint     = 1305 // ER_SP_DOES_NOT_EXIST
 	xaState         = 1399 // ER_XAER_RMFAIL: not between XA END and its end
 )
-
-// session is what a connection knows of its session: on MySQL, where that decides on
-// transactions, more than how to ask.
-type session struct {
-	own             *querier
-	dialect         sessionDialect
-	noInTransaction *atomic.Bool // the server has no @@in_transaction, which MariaDB has
-
-	reading  int  // rows that are open: nothing else can be sent
-	watchful bool // statements may not be autocommitted: autocommit=0, completion_type
-	lax      bool // an INSERT may store another value than it was given: no strict mode
-	asked    bool
-	// schema is the current database, home the one at first.
-	schema, home string
-	shows        lex.Dialect // in which SHOW CREATE answers
-}
 
 // rollsBack reports whether InnoDB rolls back the whole transaction with an error
 // of that number (MySQL manual, InnoDB Error Handling).

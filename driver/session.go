@@ -2,128 +2,67 @@ package driver
 
 import (
 	"context"
-	"fmt"
-	"strconv"
+	"sync/atomic"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 )
 
-// What a forwarder changes in the session of the app's connection would stay with the
-// app. Statements that plainly change it are refused, because undoing them would cost each
-// commit a round trip. A connection is given up where a transaction is left open on it, or
-// where a statement may have changed the session unseen.
+// state is what the server says of a connection's transaction.
+type state int8
 
-// leftover is what the borrower of an idle connection may have left behind on it.
-type leftover struct {
-	open     bool   // a transaction
-	unseen   bool   // what a CALL, a DO or an EXECUTE has done
-	doubt    bool   // SQLite: perhaps a transaction, which has to be asked
-	patience string // SQLite: the app's busy_timeout in ms, if the borrower has set it
+const (
+	stateUnknown state = iota // it did not say: the connection is lost, or cannot be asked now
+	stateIdle                 // there is none
+	stateOpen
+	stateAborted // it has failed, and waits for its ROLLBACK
+)
+
+// sessionDialect is how a database says where a session is.
+type sessionDialect interface {
+	// probe asks the server whether the connection is in a transaction, without changing
+	// that.
+	probe(ctx context.Context, s *session) state
+	// stateOf is where the connection is by a savepoint statement that ended with err;
+	// stateUnknown if that does not say it.
+	stateOf(err error) state
 }
 
-// admits returns an error if query would change the session. In a flush it lets the first
-// statement through: that is the journal's.
-func (l *lease) admits(ctx context.Context, query string) error {
-	if l.kind == leaseBeside || l.kind == leaseFlush && l.guards() {
-		return nil
-	}
-	words, waits := lex.Session(l.c.db.lexed, query)
-	if words == "" && l.kind == leaseFlush {
-		words = endsTransaction(l.c.parseLent(query))
-	}
-	if words != "" {
-		return fmt.Errorf("driver: %s would change the session or transaction of the app's connection, which is lent until the call returns: "+
-			"use what ends with a transaction, such as SET LOCAL, or open a separate database", words)
-	}
-	if waits {
-		l.keepPatience(ctx)
-	}
-	return nil
+// session is what a connection knows of its session, and how it asks. All but the first
+// two fields are MySQL's, whose sessions decide where transactions begin and end.
+type session struct {
+	own             *querier
+	dialect         sessionDialect
+	noInTransaction *atomic.Bool // the server has no @@in_transaction, which MariaDB has
+
+	reading  int  // rows that are open: nothing else can be sent
+	watchful bool // statements may not be autocommitted: autocommit=0, completion_type
+	lax      bool // an INSERT may store another value than it was given: no strict mode
+	asked    bool
+	// schema is the current database, home the one at first.
+	schema, home string
+	shows        lex.Dialect // in which SHOW CREATE answers
 }
 
-// guards reports whether nothing has been executed yet.
-func (l *lease) guards() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.guard != ""
-}
-
-func (c *conn) parseLent(query string) []lex.Statement {
-	if lex.Plain(query) {
-		return nil
+// probe asks the server whether the session is in a transaction, without changing that.
+func (s *session) probe(ctx context.Context) state {
+	if st, known := s.own.status(); known {
+		return st
 	}
-	return lex.Parse(c.db.lexed, query, "", nil)
+	ctx, cancel := s.own.unhurried(ctx)
+	defer cancel()
+	return s.dialect.probe(ctx, s)
 }
 
-// endsTransaction returns the words of the first statement that begins or ends a
-// transaction.
-func endsTransaction(stmts []lex.Statement) string {
-	for i := range stmts {
-		switch stmts[i].Kind {
-		case lex.Begin:
-			return "BEGIN"
-		case lex.Commit:
-			return "COMMIT"
-		case lex.Rollback:
-			return "ROLLBACK"
-		case lex.Prepare:
-			return "PREPARE TRANSACTION"
-		}
-	}
-	return ""
-}
-
-// ran notes what a statement of the borrower may have left behind.
-func (l *lease) ran(query string, err error) {
-	if l.kind != leaseIdle {
-		return
-	}
-	stmts := l.c.parseLent(query)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i := range stmts {
-		s := &stmts[i]
-		l.left.doubt = l.left.doubt || isControl(s.Kind)
-		switch s.Kind {
-		case lex.Begin: // a string that fails may have failed behind it
-			l.left.open = l.left.open || err == nil || len(stmts) > 1
-		case lex.Commit, lex.Rollback:
-			l.left.open = err != nil && l.left.open || s.Chain
-		case lex.Opaque:
-			// A DO makes our tables.
-			l.left.unseen = l.left.unseen || !l.setup && l.c.is.procedures
-		}
-	}
-}
-
-// ended notes that a transaction of the borrower's has ended with err, if any: SQLite keeps
-// one whose COMMIT fails.
-func (l *lease) ended(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.left.doubt = l.left.doubt || err != nil
-}
-
-// keepPatience notes the busy_timeout of the app's SQLite connection before the borrower
-// changes it.
-func (l *lease) keepPatience(ctx context.Context) {
-	ms, known := l.c.own.number(ctx, "PRAGMA busy_timeout")
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if known && l.left.patience == "" {
-		l.left.patience = strconv.FormatInt(ms, 10)
-	}
-}
-
-// cleanUp is called when the borrower uses the connection no more. It puts back what it
-// can, and gives the connection up where it cannot.
-func (c *conn) cleanUp(ctx context.Context, left leftover) {
-	switch {
-	case c.bad:
-	case c.is.local && left.doubt && c.session.probe(ctx) != stateIdle,
-		!c.is.local && left.open,
-		left.unseen,
-		left.patience != "" && c.own.simple(ctx, "PRAGMA busy_timeout = "+left.patience) != nil:
-		c.discard()
+func witnessOf(s state) txn.Witness {
+	switch s {
+	case stateOpen:
+		return txn.Other
+	case stateIdle:
+		return txn.Idle
+	case stateAborted:
+		return txn.Aborted
+	default:
+		return txn.Lost
 	}
 }
