@@ -29,7 +29,7 @@ type dialect interface {
 	// diagnose returns what keeps a role from its purpose, and what to do; nil if nothing
 	// does, or if that cannot be asked.
 	diagnose(ctx context.Context, t *tables, p purpose) error
-	// stale writes keys, which are UUIDs, for the statement note, which removes them.
+	// stale writes keys, which are UUIDs, for the statement heartbeat, which removes them.
 	stale(keys []string) string
 	// statements are those below.
 	statements() *statements
@@ -45,9 +45,9 @@ type statements struct {
 	states string
 	// unworked selects the forwarders with jobs that no process works.
 	unworked string
-	// notes are the columns of a queue with what processes have noted there, and the time;
-	// note writes one of them, and returns those columns.
-	notes, note string
+	// heartbeats are the columns of a queue with the heartbeats of processes, and the time;
+	// heartbeat writes one, and returns those columns.
+	heartbeats, heartbeat string
 	// adopt and cancel are the assignments of an UPDATE of jobs that Resume decides about.
 	// A cancelled job notes what its attempts have not delivered, in the form of a job
 	// that is refused: see package forward's memo.

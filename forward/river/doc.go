@@ -41,9 +41,9 @@
 // A job is delivered only in the database and the environment where it was enqueued
 // ([forward.Options]). In a copy it waits for an operator's decision: see [Resume].
 //
-// Each process that works jobs notes its place in the metadata of their queues
-// (aftercommit_workers in river_queue), every 20 s and when it stops. What else the
-// metadata has is kept. By these notes Resume finds programs of another environment, and a
+// Each process that works jobs writes a heartbeat with its place into the metadata of their
+// queues (aftercommit_workers in river_queue), every 20 s and when it stops. What else the
+// metadata has is kept. By the heartbeats Resume finds programs of another environment. A
 // process with a wrong environment leaves jobs to a running one that they belong to: it
 // makes them available again after a second.
 //

@@ -10,7 +10,7 @@ import (
 // forwarder's jobs in this database, or were the last to do so. Their own jobs would be
 // those that Resume decides about.
 func (t *tables) mayResume(ctx context.Context, forwarder, place string) error {
-	found, err := t.notes(ctx, QueueName(forwarder))
+	found, err := t.heartbeats(ctx, QueueName(forwarder))
 	if err != nil {
 		return fmt.Errorf("look for processes that work its jobs: %w", err)
 	}
@@ -29,15 +29,15 @@ func (t *tables) mayResume(ctx context.Context, forwarder, place string) error {
 		worked, env, other.Process, own)
 }
 
-// rival returns the note of a process in another environment of the same database that
+// rival returns the heartbeat of a process in another environment of the same database that
 // runs, or that was the last one in this database.
-func (n *notes) rival(place string) (rival note, runs, ok bool) {
-	var last note
-	for _, x := range n.all {
+func (h *heartbeats) rival(place string) (rival heartbeat, runs, ok bool) {
+	var last heartbeat
+	for _, x := range h.all {
 		if !sameDatabase(x.Place, place) {
 			continue
 		}
-		if x.Place != place && n.runs(x) {
+		if x.Place != place && h.runs(x) {
 			return x, true, true
 		}
 		if x.At > last.At {

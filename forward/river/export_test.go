@@ -2,8 +2,8 @@ package river
 
 import "time"
 
-// SetNoteEvery sets how often a process notes that it works jobs, and returns what it was.
-func SetNoteEvery(d time.Duration) (was time.Duration) {
-	was, noteEvery = noteEvery, d
+// SetHeartbeatEvery sets how often a process that works jobs writes heartbeats, and returns what it was.
+func SetHeartbeatEvery(d time.Duration) (was time.Duration) {
+	was, heartbeatEvery = heartbeatEvery, d
 	return was
 }

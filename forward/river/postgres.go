@@ -52,7 +52,7 @@ func (postgres) diagnose(ctx context.Context, t *tables, p purpose) error {
 
 func (postgres) statements() *statements { return &statementsPostgres }
 
-const notesPostgres = "pg_catalog.jsonb_extract_path(q.metadata, '{workers}')::pg_catalog.text, pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())"
+const heartbeatsPostgres = "pg_catalog.jsonb_extract_path(q.metadata, '{workers}')::pg_catalog.text, pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())"
 
 // The events of a job are those that its last attempt has left, or all of its args. What
 // has no forwarder cannot be read, and a worker cancels it.
@@ -78,11 +78,11 @@ WHERE forwarder IS NOT NULL GROUP BY forwarder ORDER BY forwarder`,
 	unworked: `SELECT DISTINCT pg_catalog.jsonb_extract_path_text(j.args, 'forwarder') AS forwarder FROM {jobs} j
 WHERE j.kind = '{kind}' AND j.state::pg_catalog.text IN ('available', 'pending', 'retryable', 'scheduled') AND j.created_at < pg_catalog.now() - '15 min'::pg_catalog.interval
 	AND NOT EXISTS (SELECT 1 FROM {queues} q WHERE q.name = j.queue AND q.updated_at >= pg_catalog.now() - '15 min'::pg_catalog.interval) ORDER BY forwarder`,
-	notes: notesPostgres,
-	note: `INSERT INTO {table} AS q (name, created_at, updated_at, metadata)
+	heartbeats: heartbeatsPostgres,
+	heartbeat: `INSERT INTO {table} AS q (name, created_at, updated_at, metadata)
 SELECT '{queue}', pg_catalog.now(), pg_catalog.now(), pg_catalog.jsonb_build_object('{workers}', pg_catalog.jsonb_build_object('{key}', n.note))
 FROM (SELECT pg_catalog.jsonb_build_object('process', {process}::pg_catalog.text, 'place', {place}::pg_catalog.text, 'at', pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()), 'stopped', {stopped}) AS note) n
 ON CONFLICT (name) DO UPDATE SET updated_at = EXCLUDED.updated_at, metadata = pg_catalog.jsonb_set(q.metadata, '{{workers}}', pg_catalog.jsonb_concat(
 	pg_catalog.jsonb_delete(coalesce(pg_catalog.jsonb_extract_path(q.metadata, '{workers}'), '{}'), VARIADIC '{{remove}}'::pg_catalog.text[]), pg_catalog.jsonb_extract_path(EXCLUDED.metadata, '{workers}')))
-RETURNING ` + notesPostgres,
+RETURNING ` + heartbeatsPostgres,
 }

@@ -16,23 +16,23 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
-// A process that works jobs notes where it is, in the metadata of its forwarders' queues.
-// Resume reads the notes, so that it does not take jobs from the programs that they belong
-// to; and so do workers of another environment, which leave those jobs to them.
+// A process that works jobs writes heartbeats, with its place, into the metadata of its
+// forwarders' queues. Resume reads them, so that it does not take jobs from the programs
+// that they belong to; so do workers of another environment, which leave such jobs to them.
 
 const (
 	workersKey = "aftercommit_workers"
-	// noteLasts is for how long a process counts as running after its last note.
-	noteLasts = time.Minute
-	noteTime  = 10 * time.Second
-	lookEvery = time.Second
+	// heartbeatLasts is how long a process counts as running after its last heartbeat.
+	heartbeatLasts = time.Minute
+	heartbeatTime  = 10 * time.Second // that writing them may take
+	lookEvery      = time.Second
 )
 
-// noteEvery is a variable for tests.
-var noteEvery = 20 * time.Second
+// heartbeatEvery is a variable for tests.
+var heartbeatEvery = 20 * time.Second
 
-// note is what a process notes.
-type note struct {
+// heartbeat is what a process writes.
+type heartbeat struct {
 	Process string `json:"process"` // its River client
 	Place   string `json:"place"`
 	// At is when, in seconds since 1970 by the clock of the database.
@@ -40,16 +40,18 @@ type note struct {
 	Stopped bool    `json:"stopped"`
 }
 
-// notes are those of one queue, by keys.
-type notes struct {
-	all map[string]note
+// heartbeats are those of one queue, by keys.
+type heartbeats struct {
+	all map[string]heartbeat
 	now float64
 }
 
 // runs reports whether the process counts as running.
-func (n *notes) runs(x note) bool { return !x.Stopped && n.now-x.At < noteLasts.Seconds() }
+func (h *heartbeats) runs(x heartbeat) bool {
+	return !x.Stopped && h.now-x.At < heartbeatLasts.Seconds()
+}
 
-// presence is what a process has noted, and has read.
+// presence writes the heartbeats of a process, and reads those of others.
 type presence struct {
 	key, process string
 	tables       *tables
@@ -64,7 +66,7 @@ type presence struct {
 	stopped chan struct{}
 
 	mu   sync.Mutex
-	here string // the place of the last note
+	here string // the place of the last heartbeat
 	seen map[string]sight
 }
 
@@ -74,13 +76,13 @@ type sight struct {
 	places map[string]bool
 }
 
-// start notes, and goes on to do so until stop.
+// start writes the first heartbeats, and goes on until stop.
 func (p *presence) start(ctx context.Context) {
 	p.key, p.stale, p.seen = uuid.NewString(), make(map[string][]string), make(map[string]sight)
-	p.note(ctx, false)
+	p.beat(ctx, false)
 	ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	p.stopped = make(chan struct{})
-	ticker := time.NewTicker(noteEvery)
+	ticker := time.NewTicker(heartbeatEvery)
 	go func() {
 		defer close(p.stopped)
 		defer ticker.Stop()
@@ -89,29 +91,30 @@ func (p *presence) start(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				p.note(ctx, false)
+				p.beat(ctx, false)
 			}
 		}
 	}()
 }
 
-// stop notes that the process no longer works jobs.
+// stop writes that the process no longer works jobs.
 func (p *presence) stop(ctx context.Context) {
 	p.cancel()
 	<-p.stopped
-	p.note(context.WithoutCancel(ctx), true)
+	p.beat(context.WithoutCancel(ctx), true)
 }
 
-// note notes for all queues. What fails is only logged: jobs are delivered all the same.
-func (p *presence) note(ctx context.Context, stopped bool) {
-	limited, cancel := context.WithTimeout(ctx, noteTime)
+// beat writes a heartbeat for each queue. A failure is only logged: jobs are delivered all
+// the same.
+func (p *presence) beat(ctx context.Context, stopped bool) {
+	limited, cancel := context.WithTimeout(ctx, heartbeatTime)
 	defer cancel()
-	if err := p.noteAll(limited, stopped); err != nil && ctx.Err() == nil {
-		p.log.WarnContext(ctx, "river: cannot note that this process works jobs here, so Resume with a wrong environment would not be refused", slog.Any("err", err))
+	if err := p.beatAll(limited, stopped); err != nil && ctx.Err() == nil {
+		p.log.WarnContext(ctx, "river: cannot write the heartbeat of this process, which works jobs here, so Resume with a wrong environment would not be refused", slog.Any("err", err))
 	}
 }
 
-func (p *presence) noteAll(ctx context.Context, stopped bool) error {
+func (p *presence) beatAll(ctx context.Context, stopped bool) error {
 	here, err := p.place(ctx)
 	if err != nil {
 		return err
@@ -124,9 +127,9 @@ func (p *presence) noteAll(ctx context.Context, stopped bool) error {
 	p.here = here
 	p.mu.Unlock()
 	for _, queue := range p.queues {
-		found, err := scanNotes(p.tables.db.QueryRowContext(ctx, p.statement(table, queue, here, stopped)))
+		found, err := scanHeartbeats(p.tables.db.QueryRowContext(ctx, p.statement(table, queue, here, stopped)))
 		if err != nil {
-			return fmt.Errorf("river: note that jobs of queue %s are worked here: %w", queue, err)
+			return fmt.Errorf("river: write the heartbeat for queue %s: %w", queue, err)
 		}
 		p.stale[queue] = nil
 		for key, n := range found.all {
@@ -151,7 +154,7 @@ func (p *presence) serves(ctx context.Context, queue, place string) bool {
 	}
 	now := sight{time.Now(), make(map[string]bool)}
 	p.seen[queue] = now
-	found, err := p.tables.notes(ctx, queue)
+	found, err := p.tables.heartbeats(ctx, queue)
 	if err != nil {
 		return false // the job waits for longer
 	}
@@ -163,8 +166,8 @@ func (p *presence) serves(ctx context.Context, queue, place string) bool {
 	return now.places[place]
 }
 
-// statement notes for a queue, without the notes that are stale, and returns all notes. It
-// is one statement, because other processes note there too.
+// statement writes a heartbeat for a queue, removes those that are stale, and returns all that
+// are left. It is one statement, because other processes write there too.
 func (p *presence) statement(table, queue, place string, stopped bool) string {
 	var keys []string
 	for _, key := range p.stale[queue] {
@@ -174,27 +177,27 @@ func (p *presence) statement(table, queue, place string, stopped bool) string {
 	}
 	d := p.tables.dialect
 	return strings.NewReplacer("{table}", table, "{queue}", queue, "{workers}", workersKey, "{key}", p.key, "{remove}", d.stale(keys),
-		"{process}", d.literal(pgtext.Written(p.process)), "{place}", d.literal(place), "{stopped}", fmt.Sprint(stopped)).Replace(d.statements().note)
+		"{process}", d.literal(pgtext.Written(p.process)), "{place}", d.literal(place), "{stopped}", fmt.Sprint(stopped)).Replace(d.statements().heartbeat)
 }
 
-// notes returns those of a queue.
-func (t *tables) notes(ctx context.Context, queue string) (notes, error) {
+// heartbeats returns those of a queue.
+func (t *tables) heartbeats(ctx context.Context, queue string) (heartbeats, error) {
 	table, err := t.name(ctx, "river_queue")
 	if err != nil {
-		return notes{}, err
+		return heartbeats{}, err
 	}
-	found, err := scanNotes(t.db.QueryRowContext(ctx, "SELECT "+strings.ReplaceAll(t.dialect.statements().notes, "{workers}", workersKey)+" FROM "+table+" AS q WHERE name = '"+queue+"'"))
+	found, err := scanHeartbeats(t.db.QueryRowContext(ctx, "SELECT "+strings.ReplaceAll(t.dialect.statements().heartbeats, "{workers}", workersKey)+" FROM "+table+" AS q WHERE name = '"+queue+"'"))
 	if errors.Is(err, sql.ErrNoRows) {
-		return notes{}, nil
+		return heartbeats{}, nil
 	}
 	return found, err
 }
 
-func scanNotes(row *sql.Row) (n notes, err error) {
+func scanHeartbeats(row *sql.Row) (h heartbeats, err error) {
 	var text sql.NullString
-	if err = row.Scan(&text, &n.now); err != nil {
-		return n, err
+	if err = row.Scan(&text, &h.now); err != nil {
+		return h, err
 	}
-	_ = json.Unmarshal([]byte(text.String), &n.all) // what others have written there is not ours
-	return n, nil
+	_ = json.Unmarshal([]byte(text.String), &h.all) // what others have written there is not ours
+	return h, nil
 }

@@ -38,17 +38,17 @@ func (w *world) worksIn(environment string) (stop func()) {
 	return stop
 }
 
-type note struct {
+type heartbeat struct {
 	Process, Place string
 	At             float64
 	Stopped        bool
 }
 
-// notes are those of the processes that work the jobs, by the environments.
-func (w *world) notes() map[string]note {
+// heartbeats are those of the processes that work the jobs, by the environments.
+func (w *world) heartbeats() map[string]heartbeat {
 	w.Helper()
 	metadata := w.queue()
-	all := map[string]note{}
+	all := map[string]heartbeat{}
 	for _, n := range metadata.Workers {
 		_, env, _ := strings.Cut(n.Place, " ")
 		all[env] = n
@@ -57,8 +57,8 @@ func (w *world) notes() map[string]note {
 }
 
 type queueMetadata struct {
-	Workers map[string]note `json:"aftercommit_workers"`
-	Mine    string          `json:"mine"`
+	Workers map[string]heartbeat `json:"aftercommit_workers"`
+	Mine    string               `json:"mine"`
 }
 
 // queue is the metadata of the forwarder's queue.
@@ -135,11 +135,11 @@ func TestResumeAfterCrash(t *testing.T) {
 	each(t, func(w *world) {
 		w.worksIn("production")()
 		w.placeIn("production", 1)
-		crashed := w.notes()["production"]
+		crashed := w.heartbeats()["production"]
 		stop := w.worksIn("staging")
 		defer stop()
 		m := w.queue()
-		crashed.At, crashed.Stopped = w.notes()["staging"].At-1, false
+		crashed.At, crashed.Stopped = w.heartbeats()["staging"].At-1, false
 		key := uuid.NewString()
 		m.Workers[key] = crashed
 		w.setQueue(m)
@@ -151,25 +151,25 @@ func TestResumeAfterCrash(t *testing.T) {
 	})
 }
 
-// TestNotes: notes are made anew beside what else a queue's metadata has, and those of
+// TestHeartbeats: they are written beside what else a queue's metadata has, and those of
 // processes that have ended are removed.
-func TestNotes(t *testing.T) {
-	was := river.SetNoteEvery(10 * time.Millisecond)
-	defer river.SetNoteEvery(was)
+func TestHeartbeats(t *testing.T) {
+	was := river.SetHeartbeatEvery(10 * time.Millisecond)
+	defer river.SetHeartbeatEvery(was)
 	each(t, func(w *world) {
 		w.worksIn("production")()
-		if n := w.notes()["production"]; !n.Stopped || n.Process == "" {
-			t.Errorf("the process has stopped, and its note is %+v", n)
+		if n := w.heartbeats()["production"]; !n.Stopped || n.Process == "" {
+			t.Errorf("the process has stopped, and its heartbeat is %+v", n)
 		}
 		m := w.queue()
 		m.Mine = "yes"
-		m.Workers[uuid.NewString()] = note{Process: "dead", Place: m.Workers[keyOf(m)].Place}
+		m.Workers[uuid.NewString()] = heartbeat{Process: "dead", Place: m.Workers[keyOf(m)].Place}
 		w.setQueue(m)
 		stop := w.worksIn("staging")
 		defer stop()
-		w.until("only the running process is noted", func() bool { return len(w.queue().Workers) == 1 }, func() string { return fmt.Sprint(w.queue()) })
-		first := w.notes()["staging"]
-		w.until("it is noted again", func() bool { return w.notes()["staging"].At > first.At }, func() string { return fmt.Sprint(w.notes()) })
+		w.until("only the running process has one", func() bool { return len(w.queue().Workers) == 1 }, func() string { return fmt.Sprint(w.queue()) })
+		first := w.heartbeats()["staging"]
+		w.until("it has another one", func() bool { return w.heartbeats()["staging"].At > first.At }, func() string { return fmt.Sprint(w.heartbeats()) })
 		if w.queue().Mine != "yes" {
 			t.Errorf("the queue's metadata was not kept: %+v", w.queue())
 		}
@@ -194,7 +194,7 @@ func TestStray(t *testing.T) {
 		defer stopStray()
 		m := w.queue()
 		for key, n := range m.Workers { // so the other process is known to run, whatever it does
-			n.Stopped, n.At = false, w.notes()["staging"].At
+			n.Stopped, n.At = false, w.heartbeats()["staging"].At
 			m.Workers[key] = n
 		}
 		w.setQueue(m)

@@ -49,7 +49,7 @@ func (sqlite) diagnose(ctx context.Context, t *tables, p purpose) error {
 
 func (sqlite) statements() *statements { return &statementsSQLite }
 
-const notesSQLite = "json(q.metadata -> '$.{workers}'), (julianday('now') - 2440587.5) * 86400"
+const heartbeatsSQLite = "json(q.metadata -> '$.{workers}'), (julianday('now') - 2440587.5) * 86400"
 
 // What is no JSON is cancelled by a worker.
 var statementsSQLite = statements{
@@ -72,8 +72,8 @@ WHERE forwarder IS NOT NULL GROUP BY forwarder ORDER BY forwarder`,
 	unworked: `SELECT DISTINCT CASE WHEN typeof(j.args) <> 'text' OR json_valid(j.args) THEN json_extract(j.args, '$.forwarder') END AS forwarder FROM {jobs} j
 WHERE j.kind = '{kind}' AND j.state IN ('available', 'pending', 'retryable', 'scheduled') AND julianday(j.created_at) < julianday('now', '-15 minutes')
 	AND NOT EXISTS (SELECT 1 FROM {queues} q WHERE q.name = j.queue AND julianday(q.updated_at) >= julianday('now', '-15 minutes')) ORDER BY forwarder`,
-	notes: notesSQLite,
-	note: `INSERT INTO {table} AS q (name, metadata)
+	heartbeats: heartbeatsSQLite,
+	heartbeat: `INSERT INTO {table} AS q (name, metadata)
 VALUES ('{queue}', jsonb_object('{workers}', jsonb_object('{key}', jsonb_object('process', {process}, 'place', {place}, 'at', (julianday('now') - 2440587.5) * 86400, 'stopped', jsonb('{stopped}')))))
 ON CONFLICT (name) DO UPDATE SET updated_at = datetime('now', 'subsec'),
 	metadata = jsonb_set(jsonb_remove(q.metadata{remove}), '$.{workers}."{key}"', excluded.metadata -> '$.{workers}."{key}"')
