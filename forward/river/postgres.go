@@ -43,11 +43,11 @@ func (p postgres) elsewhere(ctx context.Context, db *sql.DB) (string, error) {
 }
 
 func (postgres) diagnose(ctx context.Context, t *tables, p purpose) error {
-	s, err := look(ctx, t, p)
+	s, err := readSetup(ctx, t, p)
 	if err != nil {
 		return nil //nolint:nilerr // the cause is reported, without what would explain it
 	}
-	return s.judge(t.schema, p)
+	return s.problem(t.schema, p)
 }
 
 func (postgres) statements() *statements { return &statementsPostgres }

@@ -28,7 +28,7 @@ type setup struct {
 // askTime is for how long an error may wait for what explains it.
 const askTime = 2 * time.Second
 
-const noTables = "there are no tables of River's"
+const noTables = "there are no River tables"
 
 // explain adds to an error what is wrong with River's tables, if that is the cause. Defer it
 // first, so that it runs last: it takes a connection of db, which may have only one.
@@ -49,7 +49,8 @@ func (t *tables) diagnose(ctx context.Context, p purpose) error {
 }
 
 // look asks the catalog of PostgreSQL.
-func look(ctx context.Context, t *tables, p purpose) (s setup, err error) {
+// readSetup reads the setup from the catalog.
+func readSetup(ctx context.Context, t *tables, p purpose) (s setup, err error) {
 	found := "pg_catalog.pg_table_is_visible(t.oid)"
 	target := "coalesce(t.relnamespace, (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = pg_catalog.current_schema()))"
 	if t.schema != "" {
@@ -69,8 +70,8 @@ func look(ctx context.Context, t *tables, p purpose) (s setup, err error) {
 	return s, err
 }
 
-// judge returns what is wrong with the setup for p; schema is the one that was named, if any.
-func (s *setup) judge(schema string, p purpose) error {
+// problem returns what is wrong with the setup for p; schema is the one that was named, if any.
+func (s *setup) problem(schema string, p purpose) error {
 	switch {
 	case schema != "" && s.schema == "":
 		return fmt.Errorf("there is no schema %s (upper and lower case count): %s", pgschema.Ident(schema), s.elsewhere("create it and run river.Migrate"))

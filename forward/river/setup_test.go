@@ -82,7 +82,7 @@ func TestWrongSchema(t *testing.T) {
 		for _, name := range calls {
 			w.fails(name, db, "river", `there is no schema "river"`, "create it")
 			if name != "Migrate" {
-				w.fails(name, db, "", "no tables of River's in the schemas of this role's search_path", "run river.Migrate")
+				w.fails(name, db, "", "no River tables in the schemas of this role's search_path", "run river.Migrate")
 			}
 		}
 		w.must(river.Migrate(ctx, w.bare, w.e.Dialect, "River"))
@@ -90,7 +90,7 @@ func TestWrongSchema(t *testing.T) {
 			w.fails(name, db, "river", `there is no schema "river"`, `such tables are in "River"`)
 			if name != "Migrate" {
 				w.fails(name, db, "", "search_path", `such tables are in "River"`)
-				w.fails(name, db, "empty", `no tables of River's in schema "empty"`, `such tables are in "River"`)
+				w.fails(name, db, "empty", `no River tables in schema "empty"`, `such tables are in "River"`)
 			}
 		}
 	}, dbtest.PostgresEngines()...)
@@ -166,7 +166,7 @@ func TestNoTablesOnSQLite(t *testing.T) {
 		db := w.single(w.dsn)
 		for _, name := range calls {
 			if name != "Migrate" {
-				w.fails(name, db, "", "no tables of River's: run river.Migrate")
+				w.fails(name, db, "", "no River tables: run river.Migrate")
 			}
 			w.fails(name, db, "jobs", `no database is attached as "jobs"`)
 		}
