@@ -34,23 +34,11 @@ func (mysql) calm(ctx context.Context, c *conn) error {
 	return nil
 }
 
-func (mysql) dispatch(ctx context.Context, c *conn, j job) (answer, error) {
-	return c.dispatchMySQL(ctx, j)
-}
-
-func (mysql) writeOutside(ctx context.Context, c *conn, j job) (answer, error) {
-	return c.bareMySQL(ctx, j)
-}
-
 func (mysql) begin(*job) string { return "BEGIN" }
-
-func (mysql) probe(ctx context.Context, s *session) state { return s.probeMySQL(ctx) }
 
 func (mysql) stateOf(error) state { return stateUnknown }
 
 func (mysql) ended(err error, lost func(error) bool) bool { return lost(err) }
-
-func (mysql) failed(ctx context.Context, c *conn, err error) { c.failedMySQL(ctx, err) }
 
 // remains: of several statements, those before the one that failed.
 func (mysql) remains(_ context.Context, _ *querier, j job, _ bool) func(error) bool {

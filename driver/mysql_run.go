@@ -21,8 +21,7 @@ const (
 	mysqlWitnessTest = "RELEASE SAVEPOINT aftercommit_witness"
 )
 
-// dispatchMySQL runs a job on MySQL.
-func (c *conn) dispatchMySQL(ctx context.Context, j job) (answer, error) {
+func (d mysql) dispatch(ctx context.Context, c *conn, j job) (answer, error) {
 	s := j.stmts
 	j.blind = len(s) > 0 && s[0].Looks
 	switch {
@@ -38,11 +37,11 @@ func (c *conn) dispatchMySQL(ctx context.Context, j job) (answer, error) {
 		return a, err
 	case controls(s), endsUnseen(s), commits(s), len(s) > 1 && (setsModes(s) || j.whole == "" && !boring(s)):
 		// Of several that are queried, the failure of a later one may go unread.
-		return c.unseenMySQL(ctx, j)
+		return d.unseen(ctx, c, j)
 	case boring(s):
 		a, err := j.do(ctx)
 		if err != nil {
-			c.failedMySQL(ctx, err)
+			d.failed(ctx, c, err)
 			return a, err
 		}
 		if setsModes(s) && !c.leaves() {
@@ -123,14 +122,14 @@ func (r *watchedRows) Close() error {
 	case r.after != nil:
 		r.after(r.err)
 	case r.err != nil:
-		r.c.failedMySQL(context.Background(), r.err)
+		r.c.db.dialect.failed(context.Background(), r.c, r.err)
 	}
 	return err
 }
 
-// unseenMySQL runs what may end the transaction in a way that is not seen: CALL, a
+// unseen runs what may end the transaction in a way that is not seen: CALL, a
 // string of several statements with control words in it, SET autocommit.
-func (c *conn) unseenMySQL(ctx context.Context, j job) (answer, error) {
+func (mysql) unseen(ctx context.Context, c *conn, j job) (answer, error) {
 	reason := "several_statements"
 	if len(j.stmts) == 1 {
 		reason = "opaque"
@@ -200,11 +199,11 @@ func (c *conn) committing(ctx context.Context, j job) (answer, error) {
 			return a, err
 		}
 	}
-	return c.bareMySQL(ctx, j)
+	return c.db.dialect.writeOutside(ctx, c, j)
 }
 
-// implicitCommit ends the transaction after a statement that commits it first.
-// Only one that the server could not read has not done so.
+// implicitCommit ends the transaction after a statement that commits it first. Only a
+// statement that the server could not parse has not done so.
 func (c *conn) implicitCommit(ctx context.Context, err error) {
 	if c.leaves() {
 		return
@@ -225,9 +224,9 @@ func (c *conn) implicitCommit(ctx context.Context, err error) {
 	c.deliver(ctx)
 }
 
-// bareMySQL runs autocommitted statements and forwards their events once they have
+// writeOutside runs autocommitted statements and forwards their events once they have
 // succeeded.
-func (c *conn) bareMySQL(ctx context.Context, j job) (answer, error) {
+func (mysql) writeOutside(ctx context.Context, c *conn, j job) (answer, error) {
 	j.keepStmts()
 	if !c.tx.Open() {
 		if err := c.rehearse(ctx, j); err != nil {

@@ -40,9 +40,8 @@ func mysqlNumber(err error) int {
 	return 0
 }
 
-// probeMySQL asks whether the connection is in a transaction. Outside one a
-// savepoint is not kept.
-func (s *session) probeMySQL(ctx context.Context) state {
+// probe asks MariaDB, which knows, or sets a savepoint: outside a transaction it is not kept.
+func (mysql) probe(ctx context.Context, s *session) state {
 	if in, known := s.inTransaction(ctx); known && (in || !s.watchful) {
 		if in {
 			return stateOpen

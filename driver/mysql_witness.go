@@ -72,9 +72,9 @@ func (c *conn) flushWitnessed(ctx context.Context) (flushState, error) {
 	return c.flush(ctx, &c.tx.Record, events, flushing{})
 }
 
-// failedMySQL looks after a statement that failed whether the transaction went
-// with it. The server has then begun another one.
-func (c *conn) failedMySQL(ctx context.Context, err error) {
+// failed finds out whether a statement that failed has ended the transaction. The server has
+// then begun another one.
+func (mysql) failed(ctx context.Context, c *conn, err error) {
 	n := mysqlNumber(err)
 	if !c.tx.Open() || n == 0 || c.tx.IsEmpty() && !c.tx.HasWitness() {
 		return
