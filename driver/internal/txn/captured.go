@@ -22,56 +22,56 @@ type Captured struct {
 }
 
 // Add counts a statement that has changed so many rows.
-func (f *Captured) Add(rows int64) {
-	f.statements++
-	f.rows += rows
-	f.sure = f.sure || rows > 0
+func (c *Captured) Add(rows int64) {
+	c.statements++
+	c.rows += rows
+	c.sure = c.sure || rows > 0
 }
 
 // Uncounted notes that the number of rows is not known.
-func (f *Captured) Uncounted() { f.uncounted = true }
+func (c *Captured) Uncounted() { c.uncounted = true }
 
 // Sure notes that a statement has certainly changed something.
-func (f *Captured) Sure() { f.sure = true }
+func (c *Captured) Sure() { c.sure = true }
 
 // Uncertain says whether the last statement may have changed something although it
 // returns, or counts, no rows.
-func (f *Captured) Uncertain(is bool) { f.uncertain = is }
+func (c *Captured) Uncertain(is bool) { c.uncertain = is }
 
 // HasID reports whether the event names a row.
-func (f *Captured) HasID() bool { return f.key.Target.ID != "" }
+func (c *Captured) HasID() bool { return c.key.Target.ID != "" }
 
 // Reads notes that the rows of the last statement are yet to be read.
-func (f *Captured) Reads() { f.reading++ }
+func (c *Captured) Reads() { c.reading++ }
 
 // Unread notes that those rows will not be read.
-func (f *Captured) Unread() {
-	f.reading--
-	f.uncounted = true
+func (c *Captured) Unread() {
+	c.reading--
+	c.uncounted = true
 }
 
 // Failed notes that the statement failed while its rows were read.
-func (f *Captured) Failed() {
-	f.reading--
-	f.statements--
+func (c *Captured) Failed() {
+	c.reading--
+	c.statements--
 }
 
 // none reports that its statements turned out to have changed nothing.
-func (f *Captured) none() bool { return f.statements == 0 }
+func (c *Captured) none() bool { return c.statements == 0 }
 
 // complete writes the counts into the event.
-func (f *Captured) complete(e *hooks.Event) {
-	m := map[string]any{"statements": f.statements}
-	if !f.uncounted && f.reading == 0 {
-		m["rows"] = f.rows
+func (c *Captured) complete(e *hooks.Event) {
+	m := map[string]any{"statements": c.statements}
+	if !c.uncounted && c.reading == 0 {
+		m["rows"] = c.rows
 	}
-	if f.shortened {
+	if c.shortened {
 		m["shortened"] = true
 	}
-	if !f.sure {
+	if !c.sure {
 		m["conditional"] = true
 	}
-	if f.interleaved {
+	if c.interleaved {
 		m["interleaved"] = true
 	}
 	for k, v := range e.Metadata {

@@ -233,10 +233,10 @@ func (h *history) joins(o Operation, f *Captured) bool {
 	return !h.crosses(rowset{table: table}, o.Effect, f) && !h.crosses(rowset{table: table, id: id}, o.Effect, f)
 }
 
-// rowset is the rows that f is about.
-func (f *Captured) rowset() rowset {
-	r := rowset{table: strings.ToLower(f.key.Target.Type), id: strings.ToLower(f.key.Target.ID)}
-	if f.effect.spreads() {
+// rowset is the rows that c is about.
+func (c *Captured) rowset() rowset {
+	r := rowset{table: strings.ToLower(c.key.Target.Type), id: strings.ToLower(c.key.Target.ID)}
+	if c.effect.spreads() {
 		r.id = "" // what the statement names is one of several
 	}
 	return r

@@ -10,7 +10,7 @@ import (
 // Found follows something unseen, after which the server has said where the
 // connection is: Lost, Idle, or in a transaction. committed says that the
 // transaction, if it is over, has committed.
-func (t *Tracker) Found(b Start, w Witness, committed bool) Changes {
+func (t *Tracker) Found(start Start, w Witness, committed bool) Changes {
 	var did Changes
 	switch {
 	case w == Lost:
@@ -23,7 +23,7 @@ func (t *Tracker) Found(b Start, w Witness, committed bool) Changes {
 	case w == Idle && t.open:
 		t.endUnseen(&did, hooks.Unknown)
 	case w == Other && !t.open:
-		t.Begin(b)
+		t.Begin(start)
 	case w == Other && len(t.items) > 0:
 		t.Unproven = true
 		if len(t.savepoints) > 0 { // it may have gone back to one

@@ -47,14 +47,14 @@ func (t *Tracker) Open() bool { return t.open }
 func (t *Tracker) Context() context.Context { return t.ctx }
 
 // Begin notes that a transaction has begun.
-func (t *Tracker) Begin(b Start) {
-	t.Mode, t.ctx, t.open = b.Mode, b.Ctx, true
+func (t *Tracker) Begin(start Start) {
+	t.Mode, t.ctx, t.open = start.Mode, start.Ctx, true
 }
 
 // BeginBySavepoint notes that one has begun with a savepoint, whose RELEASE commits
 // it.
-func (t *Tracker) BeginBySavepoint(b Start, name string) {
-	t.Begin(b)
+func (t *Tracker) BeginBySavepoint(start Start, name string) {
+	t.Begin(start)
 	t.Savepoint(name)
 	t.savepoints[0].outermost = true
 }

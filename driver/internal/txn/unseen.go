@@ -40,8 +40,9 @@ func (t *Tracker) Trust() []lex.Statement {
 	return stmts
 }
 
-// Believe ends the suspicion by what the server has said.
-func (t *Tracker) Believe(b Start, w Witness) Changes {
+// Believe ends the suspicion by what the server has said. start is for a transaction that
+// is open without having been seen to begin; likewise below.
+func (t *Tracker) Believe(start Start, w Witness) Changes {
 	var did Changes
 	stmts, broken := t.Trust(), t.broken
 	if w != Same && t.open && len(t.items) > 0 {
@@ -50,7 +51,7 @@ func (t *Tracker) Believe(b Start, w Witness) Changes {
 	if t.open {
 		t.doubtStmts(stmts)
 	}
-	t.agree(&did, b, w)
+	t.agree(&did, start, w)
 	if t.open {
 		t.broken = broken
 	}
@@ -59,22 +60,22 @@ func (t *Tracker) Believe(b Start, w Witness) Changes {
 
 // Ran follows a string of several statements that control transactions. What was
 // pending was written before it, as far as it could be.
-func (t *Tracker) Ran(b Start, stmts []lex.Statement, how Progress, w Witness) Changes {
+func (t *Tracker) Ran(start Start, stmts []lex.Statement, how Progress, w Witness) Changes {
 	var did Changes
 	switch {
 	case w == Same:
 		if how == Whole {
-			t.walk(&did, b, stmts, false)
+			t.walk(&did, start, stmts, false)
 		}
 	case how == Whole:
-		t.walk(&did, b, stmts, true)
+		t.walk(&did, start, stmts, true)
 	case t.open && BeginsOrEnds(stmts):
 		t.endHalfway(&did, stmts, how, w)
 	}
 	if how != Whole && t.open {
 		t.doubtStmts(stmts)
 	}
-	t.agree(&did, b, w)
+	t.agree(&did, start, w)
 	return did
 }
 
@@ -91,13 +92,13 @@ func (t *Tracker) RollbackToDoubtful(name string) {
 func (t *Tracker) ReleaseDoubtful(name string) { t.attest(name) }
 
 // Agree makes the tracker believe the server about being in a transaction.
-func (t *Tracker) Agree(b Start, w Witness) Changes {
+func (t *Tracker) Agree(start Start, w Witness) Changes {
 	var did Changes
-	t.agree(&did, b, w)
+	t.agree(&did, start, w)
 	return did
 }
 
-func (t *Tracker) agree(did *Changes, b Start, w Witness) {
+func (t *Tracker) agree(did *Changes, start Start, w Witness) {
 	switch w {
 	case Idle:
 		if t.open {
@@ -105,7 +106,7 @@ func (t *Tracker) agree(did *Changes, b Start, w Witness) {
 		}
 	case Other, Aborted, Same:
 		if !t.open {
-			t.Begin(b)
+			t.Begin(start)
 		}
 		if w != Same {
 			t.doubtToken()
@@ -162,24 +163,24 @@ func (t *Tracker) mayBeOver(did *Changes, stmts []lex.Statement, w Witness) {
 
 // walk applies the control statements of a string that was executed whole. With
 // over, those that end a transaction have done so.
-func (t *Tracker) walk(did *Changes, b Start, stmts []lex.Statement, over bool) {
+func (t *Tracker) walk(did *Changes, start Start, stmts []lex.Statement, over bool) {
 	healthy := false
 	for i := range stmts {
 		s := &stmts[i]
 		switch s.Kind {
 		case lex.Savepoint, lex.Release, lex.RollbackTo:
 			healthy = healthy || s.Kind == lex.RollbackTo
-			t.walkSavepoint(did, b, s, over)
+			t.walkSavepoint(did, start, s, over)
 		case lex.Begin:
 			if over && !t.open {
-				t.Begin(b)
+				t.Begin(start)
 			}
 		case lex.Commit, lex.Rollback, lex.Prepare:
 			if over && t.open {
 				began := t.ctx
 				t.walkEnd(did, s, healthy)
 				if s.Chain {
-					t.Begin(Start{Ctx: began, Mode: b.Mode})
+					t.Begin(Start{Ctx: began, Mode: start.Mode})
 				}
 			}
 		}
@@ -188,11 +189,11 @@ func (t *Tracker) walk(did *Changes, b Start, stmts []lex.Statement, over bool) 
 
 // walkSavepoint applies a savepoint statement, which on SQLite may begin or end the
 // transaction.
-func (t *Tracker) walkSavepoint(did *Changes, b Start, s *lex.Statement, over bool) {
+func (t *Tracker) walkSavepoint(did *Changes, start Start, s *lex.Statement, over bool) {
 	switch {
 	case !t.open && (!over || !t.cfg.SavepointBegins || s.Kind != lex.Savepoint):
 	case !t.open:
-		t.BeginBySavepoint(b, s.Name)
+		t.BeginBySavepoint(start, s.Name)
 	case s.Kind == lex.Savepoint:
 		t.Savepoint(s.Name)
 	case s.Kind == lex.RollbackTo:
