@@ -24,10 +24,10 @@ func (c *conn) catchUp(ctx context.Context) error {
 		}
 		c.askBeforeUse(nil)
 		c.asks = true
-		c.look(ctx)
+		c.recheckNow(ctx)
 		c.asks = false
 	case c.tx.Suspected():
-		if err := c.lookOrWait(ctx); err != nil {
+		if err := c.recheckOrRefuse(ctx); err != nil {
 			return err
 		}
 	}
@@ -37,10 +37,9 @@ func (c *conn) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// lookOrWait is look, except that it leaves a connection alone on which rows keep the
-// server from being asked, and returns an error. Giving that up would cost the app its
-// rows and the transaction.
-func (c *conn) lookOrWait(ctx context.Context) error {
+// recheckOrRefuse is recheckNow, but returns an error where open rows keep the server from
+// being asked: giving the connection up would cost the app its rows and the transaction.
+func (c *conn) recheckOrRefuse(ctx context.Context) error {
 	_, known := c.own.status()
 	if (!known || !c.tx.IsEmpty()) && isBusy(c.own.conn) {
 		return errUnasked // before pgx takes the result away from the rows
@@ -53,9 +52,10 @@ func (c *conn) lookOrWait(ctx context.Context) error {
 	return nil
 }
 
-// leaves reports whether to ask the server nothing now: the mode is off, and there is no
-// event that could be lost. It also notes to ask before the first use in another mode.
-func (c *conn) leaves() bool {
+// defersAsking reports whether to ask the server nothing now, because the mode is off and
+// there is no event that could be lost. If so, it sees to it that the server is asked before
+// the first use in another mode.
+func (c *conn) defersAsking() bool {
 	if c.asks || c.db.reg.modeNow() != hooks.Off || c.tx.Open() && (c.tx.Mode != hooks.Off || !c.tx.IsEmpty()) {
 		return false
 	}

@@ -155,7 +155,7 @@ func (c *conn) stillOpen(ctx context.Context, err error) bool {
 	if c.db.dialect.ended(err, c.opt.lostBy) {
 		return false
 	}
-	if c.leaves() {
+	if c.defersAsking() {
 		return true // as far as is known
 	}
 	switch c.session.probe(ctx) {
@@ -172,7 +172,7 @@ func (c *conn) rolledBack(ctx context.Context, err error) committed {
 	still := committed{err: err, open: true}
 	lost := c.opt.lostBy(err)
 	if err != nil && !lost {
-		if c.leaves() {
+		if c.defersAsking() {
 			return still
 		}
 		switch c.session.probe(ctx) {

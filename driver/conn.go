@@ -124,13 +124,13 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 	stmts := c.db.dialect.parse(ctx, &c.parser, query, nil, c.mode() != hooks.Off) // as the server reads it now, when it is prepared
 	c.db.dialect.fix(&c.session, stmts)
 	copies := len(stmts) == 1 && stmts[0].Verb == "COPY"
-	if copies || c.is.plans && !boring(stmts) {
+	if copies || c.is.plans && !onlyReads(stmts) {
 		if err := c.lookUp(ctx, &job{stmts: stmts}); err != nil {
 			return nil, err
 		}
 	}
 	st, err := c.opt.prepare(ctx, query)
-	if err != nil || !c.is.readsMatter && boring(stmts) && !restricts(stmts) && !isMoving(stmts) {
+	if err != nil || !c.is.readsMatter && onlyReads(stmts) && !restricts(stmts) && !isMoving(stmts) {
 		return st, err
 	}
 	return shapeStmt(&stmt{c: c, base: st, stmts: stmts, copies: copies}), nil
@@ -224,7 +224,7 @@ func (c *conn) dispatch(ctx context.Context, j job) (a answer, err error) {
 		drops := unprepares(j.stmts)
 		defer func() { c.catalog.moved(drops && err == nil && a.rows == nil) }() // what has rows may fail yet
 	}
-	if len(j.stmts) > 1 && !boring(j.stmts) {
+	if len(j.stmts) > 1 && !onlyReads(j.stmts) {
 		if err = c.lead(ctx, &j); err != nil {
 			return answer{}, err
 		}
@@ -236,7 +236,7 @@ func (c *conn) dispatch(ctx context.Context, j job) (a answer, err error) {
 // transactions.
 func (c *conn) dispatchByKind(ctx context.Context, j job) (answer, error) {
 	switch {
-	case boring(j.stmts):
+	case onlyReads(j.stmts):
 		return j.do(ctx)
 	case !controls(j.stmts):
 		return c.write(ctx, j)
@@ -253,7 +253,7 @@ func (c *conn) calm(ctx context.Context) error {
 		return driver.ErrBadConn
 	}
 	if c.tx.Suspected() {
-		c.lookBehind(ctx)
+		c.recheck(ctx)
 		if c.bad {
 			return driver.ErrBadConn
 		}

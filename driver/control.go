@@ -141,7 +141,7 @@ func (c *conn) doubtfulSavepoint(ctx context.Context, s *lex.Statement, run func
 	case !c.is.savepointWitness: // where the witness's own RELEASE will say whether it is still there
 		c.tx.ReleaseDoubtful(s.Name)
 	}
-	if c.is.savepointWitness || c.leaves() {
+	if c.is.savepointWitness || c.defersAsking() {
 		return nil
 	}
 	w := witnessOf(c.session.probe(ctx))

@@ -39,7 +39,9 @@ func (j *job) keepStmts() {
 	j.names.stmts = j.stmts
 }
 
-func boring(stmts []lex.Statement) bool {
+// onlyReads reports whether none of the statements writes or controls anything, as far as
+// can be seen.
+func onlyReads(stmts []lex.Statement) bool {
 	for i := range stmts {
 		if stmts[i].Kind != lex.Read {
 			return false

@@ -35,16 +35,16 @@ func (d mysql) dispatch(ctx context.Context, c *conn, j job) (answer, error) {
 			c.deliver(ctx)
 		}
 		return a, err
-	case controls(s), endsUnseen(s), commits(s), len(s) > 1 && (setsModes(s) || j.whole == "" && !boring(s)):
+	case controls(s), endsUnseen(s), commits(s), len(s) > 1 && (setsModes(s) || j.whole == "" && !onlyReads(s)):
 		// Of several that are queried, the failure of a later one may go unread.
 		return d.unseen(ctx, c, j)
-	case boring(s):
+	case onlyReads(s):
 		a, err := j.do(ctx)
 		if err != nil {
 			d.failed(ctx, c, err)
 			return a, err
 		}
-		if setsModes(s) && !c.leaves() {
+		if setsModes(s) && !c.defersAsking() {
 			c.learnSession(ctx)
 		}
 		return c.watchRows(a, nil), nil
@@ -134,7 +134,7 @@ func (mysql) unseen(ctx context.Context, c *conn, j job) (answer, error) {
 	if len(j.stmts) == 1 {
 		reason = "opaque"
 	}
-	reads := boring(j.stmts)
+	reads := onlyReads(j.stmts)
 	a, err := j.do(ctx)
 	if err == driver.ErrSkip { //nolint:errorlint // database/sql compares with ==, so drivers return it bare
 		return a, err
@@ -173,7 +173,7 @@ func (c *conn) watch(ctx context.Context) {
 // settle finds out where the connection is after something unseen. What only
 // reads, such as FLUSH, may have committed, but has not rolled back.
 func (c *conn) settle(ctx context.Context, reads bool, err error) {
-	if c.leaves() {
+	if c.defersAsking() {
 		return
 	}
 	if !c.opt.lostBy(err) {
@@ -205,7 +205,7 @@ func (c *conn) committing(ctx context.Context, j job) (answer, error) {
 // implicitCommit ends the transaction after a statement that commits it first. Only a
 // statement that the server could not parse has not done so.
 func (c *conn) implicitCommit(ctx context.Context, err error) {
-	if c.leaves() {
+	if c.defersAsking() {
 		return
 	}
 	outcome := hooks.Committed

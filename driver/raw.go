@@ -35,7 +35,7 @@ func Raw(dc any) any {
 func (c *conn) expectUnseen() {
 	ctx := context.Background()
 	if c.tx.Suspected() {
-		c.lookBehind(ctx)
+		c.recheck(ctx)
 	}
 	if c.bad {
 		return

@@ -24,7 +24,7 @@ func (c *conn) receive(ctx context.Context) (driver.Result, error) {
 	// While the mode is off, catchUp does what calm would do, for functions alone.
 	if c.alert && (c.mode() != hooks.Off || c.db.reg.modeNow() != hooks.Off) {
 		if c.tx.Suspected() && !c.bad && !c.is.beginsUnseen {
-			if err := c.lookOrWait(ctx); err != nil {
+			if err := c.recheckOrRefuse(ctx); err != nil {
 				return nil, err
 			}
 		}

@@ -119,7 +119,7 @@ func (sqlite) ended(error, func(error) bool) bool { return false }
 // failed looks whether the transaction was ended with the statement (ON CONFLICT
 // ROLLBACK, a full disk).
 func (sqlite) failed(ctx context.Context, c *conn, _ error) {
-	if !c.tx.Open() || c.leaves() || c.session.probe(ctx) != stateIdle {
+	if !c.tx.Open() || c.defersAsking() || c.session.probe(ctx) != stateIdle {
 		return
 	}
 	c.tx.EndRolledBack()

@@ -46,7 +46,7 @@ func (i inner) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 		return nil, err
 	}
 	if inside {
-		c.lookBehind(ctx)
+		c.recheck(ctx)
 	}
 	if !c.tx.Open() {
 		c.start(ctx)
@@ -86,7 +86,7 @@ func (h *txHandle) commit(ctx context.Context) error {
 	c := h.c
 	defer h.done()
 	if c.tx.Suspected() {
-		c.lookBehind(ctx)
+		c.recheck(ctx)
 	}
 	if !c.tx.Open() || c.tx.IsEmpty() && c.tx.Broken() == nil { // nothing to write or to report
 		err := h.base.Commit()
@@ -108,7 +108,7 @@ func (h *txHandle) rollback(ctx context.Context) error {
 	c := h.c
 	defer h.done()
 	if c.tx.Suspected() {
-		c.lookBehind(ctx)
+		c.recheck(ctx)
 	}
 	c.beforeRollback(ctx)
 	err := h.base.Rollback()

@@ -153,7 +153,7 @@ func (c *conn) goBack(ctx context.Context, stmts []lex.Statement) error {
 // follow brings the connection's state in line after a string that was, or was
 // not, executed to its end.
 func (c *conn) follow(ctx context.Context, stmts []lex.Statement, err error) {
-	if c.leaves() {
+	if c.defersAsking() {
 		return
 	}
 	w := c.checkWitness(ctx)
@@ -181,16 +181,16 @@ func (c *conn) askBeforeUse(stmts []lex.Statement) {
 	c.alert = true
 }
 
-// lookBehind is called before the next use of a connection that was out of
-// sight.
-func (c *conn) lookBehind(ctx context.Context) {
-	if !c.leaves() {
-		c.look(ctx)
+// recheck is called before the next use of a connection on which something may have happened
+// unseen. It asks the server which transaction is open, unless the mode defers that.
+func (c *conn) recheck(ctx context.Context) {
+	if !c.defersAsking() {
+		c.recheckNow(ctx)
 	}
 }
 
-// look is lookBehind in every mode.
-func (c *conn) look(ctx context.Context) {
+// recheckNow is recheck in every mode.
+func (c *conn) recheckNow(ctx context.Context) {
 	if !c.tx.Suspected() {
 		return
 	}

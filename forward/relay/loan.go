@@ -17,12 +17,13 @@ import (
 // in a transaction of the lender's, which the borrower cannot end.
 type loan struct {
 	within  bool
-	changed atomic.Bool // whether a statement may have left something behind
-	kept    atomic.Bool // whether later statements may need the session of one
+	take    func(context.Context) (driver.Conn, func(Left), error) // gets base for its first use, if set
+	changed atomic.Bool                                            // whether a statement may have left something behind
+	kept    atomic.Bool                                            // whether later statements may need the session of one
 	uses    *lent.Uses
 
+	// mu guards what follows; base does not change during a use.
 	mu       sync.Mutex
-	take     func(context.Context) (driver.Conn, func(Left), error) // gets base for its first use
 	base     driver.Conn
 	giveBack func(Left) // nil for a base that the lender has
 	starved  error      // why none was taken
