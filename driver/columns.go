@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"io"
 	"reflect"
+	"slices"
 )
 
 // columns answers for the optional interfaces of rows: from the base rows, or
@@ -35,7 +36,7 @@ type columnType struct {
 // describe asks rows for all that they say of the current result set.
 func describe(rows driver.Rows) *description {
 	c := columns{base: rows}
-	d := &description{names: append([]string(nil), rows.Columns()...)}
+	d := &description{names: slices.Clone(rows.Columns())}
 	d.types = make([]columnType, len(d.names))
 	for i := range d.types {
 		t := &d.types[i]

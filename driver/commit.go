@@ -125,29 +125,6 @@ func (c *conn) endAfter(err error, proven bool, e ending) hooks.Outcome {
 	return c.end(outcome)
 }
 
-// judge returns the outcome that the answer to a COMMIT proves. Only an error from a server
-// that went on running proves a rollback.
-func judge(err error) hooks.Outcome {
-	if err == nil {
-		return hooks.Committed
-	}
-	state := hooks.SQLState(err)
-	if len(state) != 5 {
-		return hooks.Unknown
-	}
-	switch state[:2] {
-	case "08", "57", "58", "XX", "F0":
-		if state == "57014" { // query_canceled
-			return hooks.RolledBack
-		}
-		return hooks.Unknown
-	}
-	if state == "40003" { // statement_completion_unknown
-		return hooks.Unknown
-	}
-	return hooks.RolledBack
-}
-
 // stillOpen reports whether the transaction outlived a COMMIT that failed with
 // err, as it may on SQLite (SQLITE_BUSY, a deferred foreign key), and on
 // PostgreSQL if the COMMIT never left the driver (lib/pq with rows open).

@@ -38,8 +38,9 @@ func newConnector(w *wrapped, base driver.Connector) (driver.Connector, error) {
 		return nil, err
 	}
 	d := dialects[name]
+	// Of two connections each would replace the other's witness.
 	if inner := oursOf(base.Driver()); inner != nil && d.facts().savepointWitness {
-		return nil, fmt.Errorf("driver: %q wraps %q, and a MySQL database can be audited only once: register one of them", reg.name, inner.reg.name)
+		return nil, fmt.Errorf("driver: %q wraps %q, and a %s database can be audited only once: register one of them", reg.name, inner.reg.name, name)
 	}
 	db := &database{reg: reg, driver: w, base: base, dialect: d, lexed: d.lexer()}
 	db.txns = db.txnConfig()

@@ -11,7 +11,7 @@ import (
 // not known: they are conditional.
 func (c *conn) captureFailed(ctx context.Context, to *txn.Record, j *job) {
 	if err := c.lookAfter(ctx, j, false); err != nil {
-		return // not on SQLite
+		return // the names are not known
 	}
 	j.keepStmts()
 	for i := range j.stmts {

@@ -85,15 +85,6 @@ func halfway(s *lex.Statement, err error) bool {
 	return false
 }
 
-// SQLSTATEs, by their names in the PostgreSQL manual, appendix A.
-const (
-	featureNotSupported    = "0A000"
-	readOnlySQLTransaction = "25006"
-	noActiveSQLTransaction = "25P01"
-	inFailedSQLTransaction = "25P02"
-	insufficientPrivilege  = "42501"
-)
-
 func (postgres) stateOf(err error) state {
 	switch state := hooks.SQLState(err); {
 	case err == nil:

@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -17,7 +18,7 @@ func (c *conn) script(ctx context.Context, j *job) (a answer, ok bool, err error
 		return answer{}, false, nil
 	}
 	parts := lex.Split(c.db.lexed, j.whole)
-	stmts := append([]lex.Statement(nil), j.stmts...)
+	stmts := slices.Clone(j.stmts)
 	if len(parts) != len(stmts) {
 		return answer{}, false, nil
 	}

@@ -41,19 +41,6 @@ func (k *catalog) checkRules(ctx context.Context) {
 	})
 }
 
-// refusals are the SQLSTATEs of a server that has no such catalog, or does not let
-// the app's role read it. Others of their classes say nothing about the catalog:
-// 42P05 and 0A000 are about the statements that a session has prepared.
-var refusals = []string{
-	insufficientPrivilege,
-	"42601", // syntax_error
-	"42703", // undefined_column
-	"42704", // undefined_object
-	"42883", // undefined_function
-	"42P01", // undefined_table
-	"3F000", // invalid_schema_name
-}
-
 // refuses reports whether err says that the catalog cannot be read. It is
 // then not asked again.
 func (k *catalog) refuses(err error) bool {

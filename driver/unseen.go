@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
@@ -102,7 +103,7 @@ func (c *conn) checkWitness(ctx context.Context) txn.Witness {
 // unseen runs a string of several statements of which some control
 // transactions.
 func (c *conn) unseen(ctx context.Context, j job) (answer, error) {
-	stmts := append([]lex.Statement(nil), j.stmts...)
+	stmts := slices.Clone(j.stmts)
 	if err := c.goBack(ctx, stmts); err != nil {
 		return answer{}, err
 	}
@@ -159,19 +160,12 @@ func (c *conn) follow(ctx context.Context, stmts []lex.Statement, err error) {
 	w := c.checkWitness(ctx)
 	how := txn.Whole
 	switch {
-	case err != nil && judge(err) == hooks.RolledBack && !refuses(err):
+	case err != nil && judge(err) == hooks.RolledBack && !mayBeOfCommit(err):
 		how = txn.NotEnds
 	case err != nil:
 		how = txn.Failed
 	}
 	c.applyChanges(c.tx.Ran(c.starting(ctx), stmts, how, w), err)
-}
-
-// refuses reports whether err may be that of a COMMIT: an integrity constraint
-// that was deferred, or a serialization failure.
-func refuses(err error) bool {
-	state := hooks.SQLState(err)
-	return strings.HasPrefix(state, "23") || strings.HasPrefix(state, "40")
 }
 
 // askBeforeUse notes that something may have happened out of sight, by stmts if
