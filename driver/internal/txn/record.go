@@ -43,7 +43,7 @@ type Record struct {
 type Flags struct {
 	Mode     hooks.Mode // in which the transaction began
 	Wrote    bool       // it has done more than read, as far as seen
-	Perhaps  bool       // it may have written or not, by DDL (not with Wrote): the locks know
+	Perhaps  bool       // it may have written or not, by DDL: while Wrote is false, the locks know
 	ReadOnly bool       // it has refused its events
 	InMemory bool       // its events are kept in memory: no rows decide on them
 	Implicit bool       // it was begun around a statement
