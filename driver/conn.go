@@ -41,6 +41,7 @@ type conn struct {
 	catalog  catalog
 	capturer capturer
 	closed   func() // called by Close, if it is set
+	gone     bool   // Close was called
 }
 
 func newConn(db *database, base driver.Conn) *conn {
@@ -152,7 +153,7 @@ func (c *conn) Close() error {
 		defer c.closed()
 	}
 	c.tx.Close()
-	c.bad = true
+	c.bad, c.gone = true, true
 	c.db.handler.lose(c.tx.TakeLate(), errConnGone)
 	for _, e := range c.tx.TakeEnded() {
 		c.reportEnd(context.Background(), e, false)

@@ -202,7 +202,7 @@ func (db *database) recordModeChange(ctx context.Context, from, to hooks.Mode) e
 		err = c.prepareConn(ctx)
 	}
 	if err == nil {
-		err = c.writeOwn(ctx, []hooks.Event{e}, hooks.Strict, false).err
+		err = c.writeOwn(ctx, []hooks.Event{e}, hooks.Strict, false).once()
 	}
 	if err != nil {
 		return fmt.Errorf("driver: recording the change of mode: %w", err)

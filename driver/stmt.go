@@ -64,8 +64,12 @@ type (
 	}
 )
 
-// Close may be what ends a COPY.
+// Close may be what ends a COPY. With the connection its statements have ended: database/sql
+// does not know those of an *sql.Conn, and may close one after it.
 func (s *stmt) Close() error {
+	if s.c.gone {
+		return nil
+	}
 	err := s.base.Close()
 	if err == nil && s.feeding {
 		s.c.captureClosed(s.stmts)

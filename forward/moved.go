@@ -56,8 +56,9 @@ func (d *handler) sayMoved(s *sink, st *relay.State, known bool, does string) {
 		}
 		fs = append(fs, zap.Int64("behind", st.Behind), zap.Int64("retrying", st.Retrying))
 	}
-	d.log().Warn("aftercommit: a forwarder has moved from the relay to the Queue: the relay "+does+", and "+owes+
-		"; once no program without Options.Queue writes here any more, run Hub.Relay of a Hub without it until relay.Store.States has the forwarder no longer behind, then call relay.Store.Retire", fs...)
+	d.log().Warn("aftercommit: both the relay and the Queue have this forwarder: the relay "+does+", and "+owes+
+		"; to move to the Queue, wait until no program without Options.Queue writes here any more, run Hub.Relay of a Hub without it until relay.Store.States has the forwarder no longer behind, then call relay.Store.Retire; "+
+		"to move back to the relay, do not retire it, and work the jobs that are left", fs...)
 }
 
 // statesOf returns the states of forwarders that are not retired, by name, if the role may

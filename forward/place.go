@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,8 +31,9 @@ type places struct {
 
 // Jobs of another place are tried again after elsewherePause, and one by one: there may be
 // a hundred thousand in a copy, beside which those of this place have to get on. Where a
-// process runs that such a job belongs to, the job is soon to be had for that one: which of
-// the two has the wrong environment cannot be known here.
+// process runs that such a job belongs to, the job is soon to be had for that one, after a pause
+// that differs, so that both do not look at the same time again and again: which of the two
+// has the wrong environment cannot be known here.
 const (
 	servedPause    = time.Second
 	elsewherePause = time.Minute
@@ -96,7 +98,7 @@ func (d *handler) waitElsewhere(ctx context.Context, db *sql.DB, s *sink, job *J
 		d.log().Warn("aftercommit: jobs wait", zap.String("forwarder", s.name()), zap.Error(err))
 		d.Notify(hooks.Notice{Kind: hooks.NoticeSuspended, Dispatch: Async.String(), Forwarder: s.name(), Reason: "place", Err: err})
 	}
-	v = Verdict{Next: JobWaits, Note: job.Note, Wait: servedPause, Err: err}
+	v = Verdict{Next: JobWaits, Note: job.Note, Wait: servedPause + rand.N(2*servedPause), Err: err}
 	if !job.Served {
 		v.Wait = d.queue.places.pause(time.Now())
 	}

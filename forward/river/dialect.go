@@ -43,6 +43,9 @@ type statements struct {
 	forwarder, place string
 	// states selects how forwarders stand: the columns that tables.states scans.
 	states string
+	// quick has the transaction take no longer than a second, and no locks that others have,
+	// and selects whether this role may read the queues.
+	quick string
 	// unworked selects the forwarders with jobs that no process works.
 	unworked string
 	// heartbeats are the columns of a queue with the heartbeats of processes, and the time;

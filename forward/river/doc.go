@@ -45,7 +45,7 @@
 // queues (aftercommit_workers in river_queue), every 20 s and when it stops. What else the
 // metadata has is kept. By the heartbeats Resume finds programs of another environment. A
 // process with a wrong environment leaves jobs to a running one that they belong to: it
-// makes them available again after a second.
+// makes them available again after one to three seconds.
 //
 // # River's tables
 //

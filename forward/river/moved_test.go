@@ -62,7 +62,7 @@ func (w *world) app(o forward.Options) (db *sql.DB, moved func() []observer.Logg
 	core, logs := observer.New(zap.WarnLevel)
 	o.Logger = zap.New(core)
 	w.must(w.open(&o, forward.Async))
-	return w.db, func() []observer.LoggedEntry { return logs.FilterMessageSnippet("has moved from the relay").All() }
+	return w.db, func() []observer.LoggedEntry { return logs.FilterMessageSnippet("both the relay and the Queue").All() }
 }
 
 // settled returns how many events are noted as delivered by others.

@@ -73,16 +73,18 @@ FROM (SELECT pg_catalog.jsonb_extract_path_text(args, 'forwarder') AS forwarder,
 		state::pg_catalog.text IN ('available', 'pending', 'running', 'scheduled') AS waits,
 		CASE WHEN pg_catalog.jsonb_typeof(left_events) = 'array' THEN pg_catalog.jsonb_array_length(left_events) ELSE 0 END AS events
 	FROM (SELECT args, state, created_at, coalesce(pg_catalog.jsonb_extract_path(metadata, 'aftercommit_note', 'left'), pg_catalog.jsonb_extract_path(metadata, 'aftercommit_rest'), pg_catalog.jsonb_extract_path(args, 'events')) AS left_events
-		FROM {table} WHERE kind = '{kind}' AND state::pg_catalog.text <> 'completed') jobs) counted
+		FROM {table} WHERE kind = '{kind}' AND state OPERATOR(pg_catalog.=) ANY ('{available,cancelled,discarded,pending,retryable,running,scheduled}')) jobs) counted
 WHERE forwarder IS NOT NULL GROUP BY forwarder ORDER BY forwarder`,
+	quick: "SELECT pg_catalog.set_config('lock_timeout', '100', true) IS NOT NULL AND pg_catalog.set_config('statement_timeout', '1000', true) IS NOT NULL AND " +
+		"coalesce(pg_catalog.has_table_privilege('{queues}'::pg_catalog.text, 'SELECT'), false)",
 	unworked: `SELECT DISTINCT pg_catalog.jsonb_extract_path_text(j.args, 'forwarder') AS forwarder FROM {jobs} j
-WHERE j.kind = '{kind}' AND j.state::pg_catalog.text IN ('available', 'pending', 'retryable', 'scheduled') AND j.created_at < pg_catalog.now() - '15 min'::pg_catalog.interval
+WHERE j.kind = '{kind}' AND j.state OPERATOR(pg_catalog.=) ANY ('{available,pending,retryable,scheduled}') AND j.created_at < pg_catalog.now() - '15 min'::pg_catalog.interval
 	AND NOT EXISTS (SELECT 1 FROM {queues} q WHERE q.name = j.queue AND q.updated_at >= pg_catalog.now() - '15 min'::pg_catalog.interval) ORDER BY forwarder`,
 	heartbeats: heartbeatsPostgres,
 	heartbeat: `INSERT INTO {table} AS q (name, created_at, updated_at, metadata)
 SELECT '{queue}', pg_catalog.now(), pg_catalog.now(), pg_catalog.jsonb_build_object('{workers}', pg_catalog.jsonb_build_object('{key}', n.note))
 FROM (SELECT pg_catalog.jsonb_build_object('process', {process}::pg_catalog.text, 'place', {place}::pg_catalog.text, 'at', pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()), 'stopped', {stopped}) AS note) n
-ON CONFLICT (name) DO UPDATE SET updated_at = EXCLUDED.updated_at, metadata = pg_catalog.jsonb_set(q.metadata, '{{workers}}', pg_catalog.jsonb_concat(
-	pg_catalog.jsonb_delete(coalesce(pg_catalog.jsonb_extract_path(q.metadata, '{workers}'), '{}'), VARIADIC '{{remove}}'::pg_catalog.text[]), pg_catalog.jsonb_extract_path(EXCLUDED.metadata, '{workers}')))
+ON CONFLICT (name) DO UPDATE SET updated_at = EXCLUDED.updated_at, metadata = pg_catalog.jsonb_set(CASE WHEN pg_catalog.jsonb_typeof(q.metadata) = 'object' THEN q.metadata ELSE '{}' END, '{{workers}}', pg_catalog.jsonb_concat(
+	pg_catalog.jsonb_delete(CASE WHEN pg_catalog.jsonb_typeof(pg_catalog.jsonb_extract_path(q.metadata, '{workers}')) = 'object' THEN pg_catalog.jsonb_extract_path(q.metadata, '{workers}') ELSE '{}' END, VARIADIC '{{remove}}'::pg_catalog.text[]), pg_catalog.jsonb_extract_path(EXCLUDED.metadata, '{workers}')))
 RETURNING ` + heartbeatsPostgres,
 }

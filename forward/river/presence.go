@@ -23,9 +23,10 @@ import (
 const (
 	workersKey = "aftercommit_workers"
 	// heartbeatLasts is how long a process counts as running after its last heartbeat.
-	heartbeatLasts = time.Minute
-	heartbeatTime  = 10 * time.Second // that writing them may take
-	lookEvery      = time.Second
+	heartbeatLasts    = time.Minute
+	heartbeatTime     = 10 * time.Second // that writing them may take
+	lastHeartbeatTime = 2 * time.Second
+	lookEvery         = time.Second
 )
 
 // heartbeatEvery is a variable for tests.
@@ -89,6 +90,7 @@ func (p *presence) start(ctx context.Context) {
 		for {
 			select {
 			case <-ctx.Done():
+				p.beat(context.WithoutCancel(ctx), true)
 				return
 			case <-ticker.C:
 				p.beat(ctx, false)
@@ -97,11 +99,14 @@ func (p *presence) start(ctx context.Context) {
 	}()
 }
 
-// stop writes that the process no longer works jobs.
-func (p *presence) stop(ctx context.Context) {
+// stop writes that the process no longer works jobs. It does not wait for that for long: a
+// server that hangs must not keep a program from stopping.
+func (p *presence) stop() {
 	p.cancel()
-	<-p.stopped
-	p.beat(context.WithoutCancel(ctx), true)
+	select {
+	case <-p.stopped:
+	case <-time.After(lastHeartbeatTime):
+	}
 }
 
 // beat writes a heartbeat for each queue. A failure is only logged: jobs are delivered all
@@ -109,7 +114,7 @@ func (p *presence) stop(ctx context.Context) {
 func (p *presence) beat(ctx context.Context, stopped bool) {
 	limited, cancel := context.WithTimeout(ctx, heartbeatTime)
 	defer cancel()
-	if err := p.beatAll(limited, stopped); err != nil && ctx.Err() == nil {
+	if err := p.beatAll(limited, stopped); err != nil && ctx.Err() == nil && !stopped {
 		p.log.WarnContext(ctx, "river: cannot write the heartbeat of this process, which works jobs here, so Resume with a wrong environment would not be refused", slog.Any("err", err))
 	}
 }

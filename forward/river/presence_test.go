@@ -226,3 +226,41 @@ func TestStray(t *testing.T) {
 		}
 	})
 }
+
+// TestHeartbeatsAmongOtherMetadata: whatever a queue's metadata is, a process is noted there.
+func TestHeartbeatsAmongOtherMetadata(t *testing.T) {
+	each(t, func(w *world) {
+		w.worksIn("production")()
+		for _, metadata := range []any{[]int{1}, map[string]any{"aftercommit_workers": nil}, map[string]any{"aftercommit_workers": "none", "mine": "x"}} {
+			w.setQueue(metadata)
+			w.in("production")
+			stop := w.startWork(1)
+			w.until("the process is noted", func() bool { return w.runs("production") }, func() string { return fmt.Sprint(metadata) })
+			stop()
+		}
+		if mine := w.queue().Mine; mine != "x" {
+			w.Errorf("other metadata is %q", mine)
+		}
+	})
+}
+
+// runs reports whether a process of an environment is noted, and has not stopped.
+func (w *world) runs(environment string) bool {
+	w.Helper()
+	var text []byte
+	column := "metadata"
+	if w.e.Dialect == hooks.SQLite {
+		column = "json(metadata)"
+	}
+	w.must(w.bare.QueryRowContext(ctx, "SELECT "+column+" FROM river_queue").Scan(&text))
+	var m queueMetadata
+	if json.Unmarshal(text, &m) != nil {
+		return false
+	}
+	for _, n := range m.Workers {
+		if strings.HasSuffix(n.Place, " "+environment) && !n.Stopped {
+			return true
+		}
+	}
+	return false
+}

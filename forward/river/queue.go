@@ -153,7 +153,7 @@ func (q *Queue) Start(ctx context.Context, w forward.Worker) (forward.Workers, e
 	here.process = running.client.ID()
 	here.start(ctx)
 	if err = running.client.Start(context.WithoutCancel(ctx)); err != nil {
-		here.stop(ctx)
+		here.stop()
 		return nil, fmt.Errorf("river: start: %w", err)
 	}
 	return running, nil
@@ -182,7 +182,7 @@ func (w *workers) States(ctx context.Context) ([]relay.State, error) {
 
 // Stop implements [forward.Workers].
 func (w *workers) Stop(ctx context.Context) error {
-	defer w.here.stop(ctx)
+	defer w.here.stop()
 	err := w.client.Stop(ctx)
 	if err == nil {
 		return nil

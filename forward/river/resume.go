@@ -11,8 +11,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-var errOwn = errors.New("all of its jobs were enqueued here, so there is nothing to decide and nothing was changed: " +
-	"a suspended forwarder goes on by itself once its sink accepts events; Retry tries dead letters once more")
+var errOwn = errors.New("no job waits because it was enqueued elsewhere, so there is nothing to decide and nothing was changed: " +
+	"a suspended forwarder goes on by itself once its sink accepts events; Retry tries dead letters once more, those of another place once Resume with replay has made them this one's")
 
 // Resume decides about a forwarder's jobs that wait because they were enqueued in another
 // database, of which this is a copy or a restored one, or in another environment. It
@@ -31,6 +31,7 @@ var errOwn = errors.New("all of its jobs were enqueued here, so there is nothing
 // a program with another environment works the forwarder's jobs here, or if the last one
 // that did had another. Where the environment changes, stop such programs and start one
 // with the new environment before. A program that died counts as running for a minute.
+// Programs of an earlier version than this function's check cannot be seen: stop them before.
 func Resume(ctx context.Context, db *sql.DB, dialect hooks.Dialect, schema, forwarder, environment string, replay bool) (jobs int, err error) {
 	t, err := tablesOf(db, dialect, schema)
 	if err != nil {

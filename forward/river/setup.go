@@ -59,7 +59,7 @@ func readSetup(ctx context.Context, t *tables, p purpose) (s setup, err error) {
 		target = "(SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = " + name + ")"
 	}
 	const isJobs = "c.relname = 'river_job' AND c.relkind IN ('r', 'p')"
-	query := "SELECT " + pgtext.HexAnywhere("current_user::pg_catalog.text") + ", " + pgtext.HexAnywhere("pg_catalog.pg_get_userbyid(coalesce(t.relowner, s.nspowner))::pg_catalog.text") + ", " +
+	query := "SELECT " + pgtext.HexAnywhere("current_user::pg_catalog.text") + ", " + pgtext.HexAnywhere("pg_catalog.pg_get_userbyid(coalesce(t.relowner, (SELECT d.datdba FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database() AND pg_catalog.pg_get_userbyid(s.nspowner) = 'pg_database_owner'), s.nspowner))::pg_catalog.text") + ", " +
 		pgtext.HexAnywhere("s.nspname::pg_catalog.text") + ", t.oid IS NOT NULL, coalesce(pg_catalog.has_schema_privilege(s.oid, 'USAGE'), false), coalesce(pg_catalog.has_schema_privilege(s.oid, 'CREATE'), false), " +
 		"coalesce(pg_catalog.pg_has_role(t.relowner, 'USAGE'), false), " + p.held("s.oid") + ", " +
 		pgtext.HexAnywhere("(SELECT pg_catalog.string_agg(pg_catalog.quote_ident(n.nspname::pg_catalog.text), ', ' ORDER BY n.nspname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE "+isJobs+")") +

@@ -69,6 +69,7 @@ FROM (SELECT json_extract(args, '$.forwarder') AS forwarder, json_extract(args, 
 		json_array_length(coalesce(metadata -> '$.aftercommit_note.left', metadata -> '$.aftercommit_rest', args -> '$.events')) AS events
 	FROM {table} WHERE kind = '{kind}' AND state <> 'completed' AND (typeof(args) <> 'text' OR json_valid(args)))
 WHERE forwarder IS NOT NULL GROUP BY forwarder ORDER BY forwarder`,
+	quick: "SELECT true",
 	unworked: `SELECT DISTINCT CASE WHEN typeof(j.args) <> 'text' OR json_valid(j.args) THEN json_extract(j.args, '$.forwarder') END AS forwarder FROM {jobs} j
 WHERE j.kind = '{kind}' AND j.state IN ('available', 'pending', 'retryable', 'scheduled') AND julianday(j.created_at) < julianday('now', '-15 minutes')
 	AND NOT EXISTS (SELECT 1 FROM {queues} q WHERE q.name = j.queue AND julianday(q.updated_at) >= julianday('now', '-15 minutes')) ORDER BY forwarder`,
@@ -76,6 +77,7 @@ WHERE j.kind = '{kind}' AND j.state IN ('available', 'pending', 'retryable', 'sc
 	heartbeat: `INSERT INTO {table} AS q (name, metadata)
 VALUES ('{queue}', jsonb_object('{workers}', jsonb_object('{key}', jsonb_object('process', {process}, 'place', {place}, 'at', (julianday('now') - 2440587.5) * 86400, 'stopped', jsonb('{stopped}')))))
 ON CONFLICT (name) DO UPDATE SET updated_at = datetime('now', 'subsec'),
-	metadata = jsonb_set(jsonb_remove(q.metadata{remove}), '$.{workers}."{key}"', excluded.metadata -> '$.{workers}."{key}"')
+	metadata = jsonb_set(CASE WHEN json_type(q.metadata, '$.{workers}') = 'object' THEN jsonb_remove(q.metadata{remove})
+		WHEN json_type(q.metadata) = 'object' THEN jsonb_set(q.metadata, '$.{workers}', jsonb('{}')) ELSE jsonb_object('{workers}', jsonb('{}')) END, '$.{workers}."{key}"', excluded.metadata -> '$.{workers}."{key}"')
 RETURNING json(metadata -> '$.{workers}'), (julianday('now') - 2440587.5) * 86400`,
 }

@@ -8,14 +8,14 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/hooks"
-	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
 
 var _ forward.UnworkedQueue = (*Queue)(nil)
 
 // Unworked implements [forward.UnworkedQueue]: it returns the forwarders that have jobs
 // older than 15 minutes, while no client of River has reported for as long that it works
-// their queue. One that does reports every ten minutes.
+// their queue. One that does reports every ten minutes. It may be asked while an app waits
+// for its first connection, so it waits for no lock, and for at most a second.
 func (q *Queue) Unworked(ctx context.Context, db *sql.DB, dialect hooks.Dialect) (names []string, err error) {
 	t, err := tablesOf(db, dialect, q.config.Schema)
 	if err != nil {
@@ -29,10 +29,14 @@ func (q *Queue) Unworked(ctx context.Context, db *sql.DB, dialect hooks.Dialect)
 	if err != nil {
 		return nil, err
 	}
-	query := strings.NewReplacer("{jobs}", jobs, "{queues}", queues, "{kind}", Kind).Replace(t.dialect.statements().unworked)
-	names, err = texts(ctx, db, query)
-	if pgschema.Denied(err) {
-		return nil, nil // an app's role need not see the queues
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("river: look for jobs that no process works: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	may := false
+	if err = tx.QueryRowContext(ctx, strings.ReplaceAll(t.dialect.statements().quick, "{queues}", queues)).Scan(&may); err == nil && may {
+		names, err = texts(ctx, tx, strings.NewReplacer("{jobs}", jobs, "{queues}", queues, "{kind}", Kind).Replace(t.dialect.statements().unworked))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("river: look for jobs that no process works: %w", err)
@@ -40,8 +44,12 @@ func (q *Queue) Unworked(ctx context.Context, db *sql.DB, dialect hooks.Dialect)
 	return names, nil
 }
 
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
 // texts returns what a query selects, without what is null or empty.
-func texts(ctx context.Context, db *sql.DB, query string) (all []string, err error) {
+func texts(ctx context.Context, db querier, query string) (all []string, err error) {
 	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
 		return nil, err

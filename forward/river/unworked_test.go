@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/forward/river"
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
@@ -40,6 +41,21 @@ func TestUnworked(t *testing.T) {
 		w.must(w.bare.ExecContext(ctx, "UPDATE river_job SET state = 'completed', finalized_at = created_at"))
 		w.unworked()
 	})
+}
+
+// TestUnworkedBehindALock: the look for unworked jobs is part of an app's start, and must not
+// keep it waiting for a lock.
+func TestUnworkedBehindALock(t *testing.T) {
+	eachOf(t, func(w *world) {
+		tx, err := w.bare.BeginTx(ctx, nil)
+		w.must(err)
+		defer func() { _ = tx.Rollback() }()
+		w.must(tx.ExecContext(ctx, "LOCK TABLE river_queue IN ACCESS EXCLUSIVE MODE"))
+		if names, err := river.New(w.river).Unworked(ctx, w.bare, w.e.Dialect); hooks.SQLState(err) != "55P03" {
+			w.Errorf("unworked: %v, %v, want SQLSTATE 55P03", names, err)
+		}
+		w.start(forward.Async, forward.RelayElsewhere)
+	}, dbtest.PostgresEngines()...)
 }
 
 // TestUnworkedIsSaid: an app whose workers are elsewhere warns at its start, and a process
