@@ -169,8 +169,12 @@ func (a *arena) checkOutcomes(entries map[string]journal.Entry) {
 func (a *arena) received(forwarder string) (got []delivered) {
 	a.Helper()
 	again := 0
+	failed := a.failedAlone(sinkFile(a.path("troubled"), forwarder))
 	if forwarder == inTable || forwarder == poisonedInTable {
 		got = (&table{name: forwarder}).read(a.world)
+		for i := range got {
+			got[i].apart = failed[got[i].event]
+		}
 	} else {
 		got, again = a.readFile(sinkFile(a.path("troubled"), forwarder), forwarder == hangs || forwarder == poisoned)
 	}

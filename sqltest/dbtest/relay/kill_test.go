@@ -1,7 +1,9 @@
 package relay_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -227,13 +229,31 @@ func (a *arena) checkProcesses(acknowledged int) {
 	}
 }
 
+// failedAlone returns the events of which a forwarder's file notes that they failed in a call
+// by themselves.
+func (a *arena) failedAlone(path string) map[string]bool {
+	a.Helper()
+	failed := make(map[string]bool)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return failed
+	}
+	lines, err := readLines(path)
+	a.must(err)
+	for _, line := range lines {
+		if words := strings.Fields(line); len(words) == 4 && words[3] == failedAlone {
+			failed[words[0]] = true
+		}
+	}
+	return failed
+}
+
 // readFile returns what came to a file of a fileTarget first, and how many came again.
-// Where probes are made, what came alone may have come ahead, or have hung before.
+// Where probes are made, what came alone may have come ahead, or have failed before.
 func (a *arena) readFile(path string, probes bool) (once []delivered, again int) {
 	a.Helper()
 	lines, err := readLines(path)
 	a.must(err)
-	came, hung := make(map[string]bool), make(map[string]bool)
+	came, failed := make(map[string]bool), a.failedAlone(path)
 	for _, line := range lines {
 		var (
 			d    delivered
@@ -244,15 +264,14 @@ func (a *arena) readFile(path string, probes bool) (once []delivered, again int)
 			continue // torn, when its process was killed
 		}
 		switch {
-		case mark == hungAlone:
-			hung[d.event] = true
+		case mark == failedAlone:
 			continue
 		case came[d.event]:
 			again++
 			continue
 		}
 		came[d.event] = true
-		d.apart = probes && (n == 1 || hung[d.event])
+		d.apart = probes && (n == 1 || failed[d.event])
 		once = append(once, d)
 	}
 	return once, again

@@ -45,9 +45,13 @@ func marked(event string) bool {
 // they are calm, no call takes long or hangs.
 func troubledTargets(path string, calm bool) ([]relay.Target, error) {
 	steady := &process{calm: true}
+	failures, err := appendTo(sinkFile(path, poisonedInTable))
+	if err != nil {
+		return nil, err
+	}
 	targets := []relay.Target{
 		(&table{name: inTable}).target(steady),
-		poison((&table{name: poisonedInTable}).target(steady)),
+		poison(failingAlone((&table{name: poisonedInTable}).target(steady), failures)),
 	}
 	for _, n := range []string{inFile, slowly, hangs, poisoned} {
 		file, err := appendTo(sinkFile(path, n))
@@ -105,8 +109,28 @@ func poison(target relay.Target) relay.Target {
 	return target
 }
 
-// hungAlone marks a line of what hung in a call by itself, and comes again later.
-const hungAlone = "hung"
+// failedAlone marks a line of what hung or failed in a call by itself, and comes again later.
+const failedAlone = "failed"
+
+func noteFailedAlone(file *os.File, e *journal.Entry) {
+	_, err := fmt.Fprintf(file, "\n%s %d 1 %s\n", e.Target.ID, e.Seq, failedAlone)
+	exitOn(err)
+}
+
+// failingAlone notes which entries fail in a call by themselves, as where a process is frozen
+// for longer than the call may take: the relay takes these for bad, and delivers others
+// before them.
+func failingAlone(target relay.Target, file *os.File) relay.Target {
+	deliver := target.Deliver
+	target.Deliver = func(c context.Context, db *sql.DB, entries []journal.Entry) relay.Result {
+		r := deliver(c, db, entries)
+		if r.Err != nil && len(entries) == 1 {
+			noteFailedAlone(file, &entries[0])
+		}
+		return r
+	}
+	return target
+}
 
 // hanging makes some calls take longer than they may, before they have done anything or
 // afterwards.
@@ -121,8 +145,7 @@ func hanging(target relay.Target, file *os.File) relay.Target {
 			deliver(c, db, entries)
 		}
 		if len(entries) == 1 {
-			_, err := fmt.Fprintf(file, "\n%s %d 1 %s\n", entries[0].Target.ID, entries[0].Seq, hungAlone)
-			exitOn(err)
+			noteFailedAlone(file, &entries[0])
 		}
 		time.Sleep(troubledLease / 2)
 		return relay.Result{Hung: true, Err: &relay.Failure{Reason: "timeout", Err: errors.New("it has not returned")}}
