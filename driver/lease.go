@@ -46,10 +46,9 @@ type lease struct {
 	entered bool       // the borrower has used the connection
 	setup   bool       // lent for Handler.Connect
 	left    leftover   // of an idle connection
-	revoked bool
-	held    int   // running calls, open rows, statements, transactions
-	native  error // the last error of the base driver
-	closing bool  // the last use closes the base connection
+	held    int        // running calls, open rows, statements, transactions
+	native  error      // the last error of the base driver
+	closing bool       // the last use closes the base connection
 }
 
 var (
@@ -67,10 +66,9 @@ func (c *conn) lend(kind leaseKind) *lease {
 // revoke ends the lease and returns the last error of the base driver in it.
 func (l *lease) revoke(ctx context.Context) error {
 	l.mu.Lock()
-	l.revoked = true
+	l.uses.End() // under mu, so that each call has either entered before or is refused
 	native := l.native
 	l.mu.Unlock()
-	l.uses.End()
 	_ = l.db.Close()
 	l.mu.Lock()
 	busy, left := l.held > 0, l.left
@@ -96,9 +94,7 @@ func (l *lease) closeLater() bool {
 
 // Connect serves the lease's own sql.DB.
 func (l *lease) Connect(context.Context) (driver.Conn, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.revoked {
+	if l.uses.Ended() {
 		return nil, errRevoked
 	}
 	return l.conn(), nil
@@ -116,7 +112,7 @@ func (l *lease) Enter() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.revoked:
+	case l.uses.Ended():
 		return errRevoked
 	case l.sent:
 		return errSent
