@@ -203,21 +203,7 @@ func TestHangs(t *testing.T) {
 // TestStopInACall: a call that ends because the process is stopped does not suspend the sink.
 func TestStopInACall(t *testing.T) {
 	each(t, func(w *world) {
-		begun := make(chan struct{})
-		w.sink.answer = func(ctx context.Context, call int, _ []journal.Entry) error {
-			if call > 1 {
-				return nil
-			}
-			close(begun)
-			<-ctx.Done()
-			return ctx.Err()
-		}
-		w.start(forward.Async, forward.RelayInProcess)
-		w.commit(1)
-		<-begun
-		over, cancel := context.WithCancel(ctx)
-		cancel()
-		_ = w.hub.Close(over) // which says that it did not wait
+		_ = w.stopInACall(context.Context.Err) // which says that it did not wait
 		w.work()
 		w.untilJobs("completed 1")
 		w.delivered("1, 1")

@@ -38,15 +38,24 @@ func qualified(schema, name string) string {
 	return pgschema.Ident(schema) + "." + name
 }
 
-// name returns how statements name one of River's tables, with its schema if there is such
-// a table.
+// named returns a function for how statements name River's tables, with their schema if
+// there are such tables.
+func (t *tables) named(ctx context.Context) (func(table string) string, error) {
+	schema := t.schema
+	if schema == "" {
+		var err error
+		if schema, err = t.dialect.found(ctx, t.db); err != nil {
+			return nil, fmt.Errorf("river: look for River's tables: %w", err)
+		}
+	}
+	return func(table string) string { return qualified(schema, table) }, nil
+}
+
+// name returns how statements name one of them.
 func (t *tables) name(ctx context.Context, table string) (string, error) {
-	if t.schema != "" {
-		return qualified(t.schema, table), nil
-	}
-	schema, err := t.dialect.found(ctx, t.db)
+	name, err := t.named(ctx)
 	if err != nil {
-		return "", fmt.Errorf("river: look for River's tables: %w", err)
+		return "", err
 	}
-	return qualified(schema, table), nil
+	return name(table), nil
 }

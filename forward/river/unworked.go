@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -21,22 +22,19 @@ func (q *Queue) Unworked(ctx context.Context, db *sql.DB, dialect hooks.Dialect)
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := t.name(ctx, "river_job")
+	name, err := t.named(ctx)
 	if err != nil {
 		return nil, err
 	}
-	queues, err := t.name(ctx, "river_queue")
-	if err != nil {
-		return nil, err
-	}
+	in := strings.NewReplacer("{jobs}", name("river_job"), "{queues}", name("river_queue"), "{kind}", Kind)
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, fmt.Errorf("river: look for jobs that no process works: %w", err)
 	}
 	defer func() { _ = tx.Rollback() }()
 	may := false
-	if err = tx.QueryRowContext(ctx, strings.ReplaceAll(t.dialect.statements().quick, "{queues}", queues)).Scan(&may); err == nil && may {
-		names, err = texts(ctx, tx, strings.NewReplacer("{jobs}", jobs, "{queues}", queues, "{kind}", Kind).Replace(t.dialect.statements().unworked))
+	if err = tx.QueryRowContext(ctx, in.Replace(t.dialect.statements().quick)).Scan(&may); err == nil && may {
+		names, err = texts(ctx, tx, in.Replace(t.dialect.statements().unworked))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("river: look for jobs that no process works: %w", err)
@@ -44,12 +42,8 @@ func (q *Queue) Unworked(ctx context.Context, db *sql.DB, dialect hooks.Dialect)
 	return names, nil
 }
 
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
 // texts returns what a query selects, without what is null or empty.
-func texts(ctx context.Context, db querier, query string) (all []string, err error) {
+func texts(ctx context.Context, db journal.Querier, query string) (all []string, err error) {
 	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
 		return nil, err

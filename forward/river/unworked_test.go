@@ -58,14 +58,20 @@ func TestUnworkedBehindALock(t *testing.T) {
 	}, dbtest.PostgresEngines()...)
 }
 
+// leaveAnOldJob leaves a job that has waited long enough, and no app that runs.
+func (w *world) leaveAnOldJob() {
+	w.Helper()
+	w.start(forward.Async, forward.RelayElsewhere)
+	w.commit(1)
+	w.must(w.db.Close())
+	w.must(w.bare.ExecContext(ctx, "UPDATE river_job SET created_at = "+w.past("16 minutes")))
+}
+
 // TestUnworkedIsSaid: an app whose workers are elsewhere warns at its start, and a process
 // that works the jobs of another forwarder does. The one that works them does not.
 func TestUnworkedIsSaid(t *testing.T) {
 	each(t, func(w *world) {
-		w.start(forward.Async, forward.RelayElsewhere)
-		w.commit(1)
-		w.must(w.db.Close())
-		w.must(w.bare.ExecContext(ctx, "UPDATE river_job SET created_at = "+w.past("16 minutes")))
+		w.leaveAnOldJob()
 		core, logs := observer.New(zap.WarnLevel)
 		said := func(driver string) bool {
 			for _, line := range logs.FilterMessageSnippet("no process works them").All() {
@@ -98,10 +104,7 @@ func TestUnworkedIsSaid(t *testing.T) {
 // TestUnworkedWithoutRights: an app's role need not see the queues.
 func TestUnworkedWithoutRights(t *testing.T) {
 	eachOf(t, func(w *world) {
-		w.start(forward.Async, forward.RelayElsewhere)
-		w.commit(1)
-		w.must(w.db.Close())
-		w.must(w.bare.ExecContext(ctx, "UPDATE river_job SET created_at = "+w.past("16 minutes")))
+		w.leaveAnOldJob()
 		var grant func(...string)
 		w.dsn, grant = w.role()
 		grant("GRANT INSERT, SELECT ON river_job TO $app", "GRANT USAGE ON SEQUENCE river_job_id_seq TO $app", "GRANT SELECT ON river_migration TO $app")

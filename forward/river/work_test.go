@@ -239,25 +239,33 @@ func TestStopWaits(t *testing.T) {
 	})
 }
 
+// stopInACall commits an event, and closes the Hub while the sink has its first call, which
+// then ends with an error. Later calls accept all.
+func (w *world) stopInACall(end func(context.Context) error, opts ...forward.RegisterOption) error {
+	w.Helper()
+	begun := make(chan struct{})
+	w.sink.answer = func(ctx context.Context, call int, _ []journal.Entry) error {
+		if call > 1 {
+			return nil
+		}
+		close(begun)
+		<-ctx.Done()
+		return end(ctx)
+	}
+	w.start(forward.Async, forward.RelayInProcess, opts...)
+	w.commit(1)
+	<-begun
+	over, cancel := context.WithCancel(ctx)
+	cancel()
+	return w.hub.Close(over)
+}
+
 // TestStopCancels a delivery that takes too long: it is no attempt, even where it
 // would have been the last one, and another process makes it.
 func TestStopCancels(t *testing.T) {
 	each(t, func(w *world) {
-		begun := make(chan struct{})
-		w.sink.answer = func(ctx context.Context, call int, _ []journal.Entry) error {
-			if call > 1 {
-				return nil
-			}
-			close(begun)
-			<-ctx.Done()
-			return errAway // not what River would take for the stop
-		}
-		w.start(forward.Async, forward.RelayInProcess, forward.MaxAttempts(1))
-		w.commit(1)
-		<-begun
-		over, cancel := context.WithCancel(ctx)
-		cancel()
-		if err := w.hub.Close(over); !errors.Is(err, context.Canceled) {
+		away := func(context.Context) error { return errAway } // not what River would take for the stop
+		if err := w.stopInACall(away, forward.MaxAttempts(1)); !errors.Is(err, context.Canceled) {
 			t.Errorf("Close: %v", err)
 		}
 		w.told(hooks.NoticeDiscarded, 0, "")
