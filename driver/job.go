@@ -32,8 +32,8 @@ type job struct {
 	copying bool
 }
 
-// keepStmts gives the job statements of its own, which the next parse on the connection
-// leaves alone.
+// keepStmts copies the job's statements: the next parse on the connection overwrites those
+// that it returned.
 func (j *job) keepStmts() {
 	j.stmts = slices.Clone(j.stmts)
 	j.names.stmts = j.stmts

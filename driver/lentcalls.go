@@ -86,8 +86,8 @@ func (l *lease) around(ctx context.Context, query string) (end func(error) error
 	return func(err error) error { return l.endApart(ctx, err) }, nil
 }
 
-// guarded puts the guard before the first statement: in the same query where
-// there are no arguments, else in one of its own.
+// guarded puts the guard before the first statement: into the same query if that has no
+// arguments, else into a separate one.
 func (l *lease) guarded(ctx context.Context, query string, joined bool) (string, error) {
 	guard := l.takeGuard()
 	switch {

@@ -16,9 +16,8 @@ type parser struct {
 	key     string // the key's column
 }
 
-// isParcel reports whether query is what Record sends, before or behind which a
-// library may have put comments of its own. An app's statement that begins with
-// the same comment is none.
+// isParcel reports whether query is what Record sends. A library may have added comments
+// before or behind it. An app's statement that begins with the same comment is no parcel.
 func (p *parser) isParcel(query string) bool {
 	if !strings.HasPrefix(query, "/*") && !strings.HasPrefix(query, "--") {
 		return false

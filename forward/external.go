@@ -67,7 +67,7 @@ type Job struct {
 	// it empty, and its jobs are delivered anywhere.
 	Place string
 	// Served says that a process runs, as far as the Queue knows, that works jobs of Place. A
-	// process elsewhere leaves the job to that one at once.
+	// process elsewhere soon makes the job available to that one.
 	Served bool
 	// Timeout is how long an attempt may take; the Queue then ends its ctx. If an attempt
 	// takes longer, its process has died. Zero stands for [Worker.Timeout]. A Queue should

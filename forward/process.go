@@ -133,8 +133,8 @@ func (d *handler) register(ctx context.Context, db *sql.DB, s *sink) error {
 	return nil
 }
 
-// sayNew logs which forwarders were registered just now: those have got nothing that was
-// committed before, whoever was to deliver it.
+// sayNew logs which forwarders were registered just now: they get nothing that was
+// committed before, even if a Queue has jobs for it.
 func (d *handler) sayNew() {
 	for _, s := range d.sinks {
 		if !s.isNew.Swap(false) {

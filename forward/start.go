@@ -14,8 +14,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/backoff"
 )
 
-// Attempts to start beside the app back off from firstPause to lastPause. A commit with events, or a flush that failed,
-// brings the next one forward, to a second after the last.
+// Attempts to start beside the app back off from firstPause to lastPause. A commit with
+// events, or a flush that failed, brings the next one forward, to a second after the last.
 const (
 	firstPause  = 250 * time.Millisecond
 	wokenPause  = time.Second

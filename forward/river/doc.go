@@ -24,8 +24,8 @@
 //	the process dies in it        retried, and the attempt counts; after the last one a
 //	                              worker discards it, with the notice
 //	its args cannot be read       cancelled
-//	it was enqueued elsewhere     snoozed for a minute or more, until Resume; for a second
-//	                              where a process runs that it belongs to
+//	it was enqueued elsewhere     snoozed for a minute or more, until Resume; for one to
+//	                              three seconds where a process runs that it belongs to
 //
 // An attempt delivers only the events that are left; they are in the job's metadata, with
 // the last error. max_attempts in River's table is one more than forward.MaxAttempts: the
