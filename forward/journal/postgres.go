@@ -54,7 +54,7 @@ func newPostgres(schema string) *postgres { return &postgres{schema: schema} }
 const defaultWait = 5 * time.Second
 
 func (p *postgres) write(ctx context.Context, f hooks.Flush) (bool, error) {
-	doc, err := document(f.Events)
+	doc, err := document(f.Events, p.raw.Load())
 	if err != nil {
 		return false, err
 	}

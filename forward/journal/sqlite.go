@@ -45,7 +45,7 @@ func newSQLite(schema string) *sqlite {
 // transaction has written, and f.Timeout: the app's busy timeout is how long it
 // waits.
 func (s *sqlite) write(ctx context.Context, f hooks.Flush) (bool, error) {
-	doc, err := document(f.Events)
+	doc, err := document(f.Events, true)
 	if err != nil {
 		return false, err
 	}
