@@ -1,0 +1,82 @@
+package upgrade_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// before is the last commit whose journal has a row for each event.
+const before = "0321174d59d81ac194e0e62b80d1a51d67471dc5"
+
+// programs are the files of the program of this folder, built against two versions.
+type programs struct{ earlier, later string }
+
+func build(t *testing.T) programs {
+	t.Helper()
+	dir := t.TempDir()
+	p := programs{filepath.Join(dir, "earlier"), filepath.Join(dir, "later")}
+	command(t, "", "go", "build", "-o", p.later, "./program")
+	if _, err := exec.CommandContext(t.Context(), "git", "cat-file", "-e", before+"^{commit}").Output(); err != nil {
+		t.Skip("the history of the repository is not here, so there is no earlier version to build: clone it in full")
+	}
+	tree := filepath.Join(dir, "tree")
+	top := strings.TrimSpace(string(command(t, "", "git", "rev-parse", "--show-toplevel")))
+	unpack(t, command(t, top, "git", "archive", "--format=tar", before), tree)
+	here := filepath.Join(tree, "sqltest", "dbtest", "upgrade", "program")
+	if err := os.CopyFS(here, os.DirFS("program")); err != nil {
+		t.Fatal(err)
+	}
+	command(t, here, "go", "build", "-o", p.earlier, ".")
+	return p
+}
+
+// command returns what a command prints.
+func command(t *testing.T, dir, name string, args ...string) []byte {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), name, args...)
+	c.Dir = dir
+	out, err := c.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("%s %v: %v\n%s", name, args, err, exit.Stderr)
+		}
+		t.Fatal(err)
+	}
+	return out
+}
+
+// unpack writes the files of an archive of the repository, which has no links.
+func unpack(t *testing.T, archive []byte, to string) {
+	t.Helper()
+	for r := tar.NewReader(bytes.NewReader(archive)); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Typeflag != tar.TypeReg {
+			continue
+		}
+		path := filepath.Join(to, filepath.FromSlash(h.Name)) //nolint:gosec // the archive is our own repository
+		content, err := io.ReadAll(r)
+		if err == nil {
+			err = os.MkdirAll(filepath.Dir(path), 0o750)
+		}
+		if err == nil {
+			err = os.WriteFile(path, content, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
