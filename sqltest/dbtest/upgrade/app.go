@@ -1,4 +1,4 @@
-package upgrade_test
+package upgrade
 
 import (
 	"bufio"
@@ -14,38 +14,42 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
-// world is a database, what was committed and rolled back in it, and the file of the
+// World is a database, what was committed and rolled back in it, and the file of the
 // forwarder.
-type world struct {
+type World struct {
 	*testing.T
-	programs
+	Programs
+	// DB is the database, past the wrapper.
+	DB *sql.DB
+	// Committed are the IDs of the events that must be delivered.
+	Committed []string
+
 	e          dbtest.Engine
 	dsn, sink  string
-	db         *sql.DB
-	committed  []string
 	rolledBack []string
 }
 
-func newWorld(t *testing.T, e dbtest.Engine, p programs) *world {
+// NewWorld makes a database with the table that the programs write to.
+func NewWorld(t *testing.T, e dbtest.Engine, p Programs) *World {
 	t.Helper()
-	w := &world{T: t, programs: p, e: e, dsn: e.DSN(t), sink: filepath.Join(t.TempDir(), "delivered")}
-	w.db = dbtest.Open(t, e.Driver, w.dsn)
-	if _, err := w.db.ExecContext(t.Context(), "CREATE TABLE things (name text)"); err != nil {
+	w := &World{T: t, Programs: p, e: e, dsn: e.DSN(t), sink: filepath.Join(t.TempDir(), "delivered")}
+	w.DB = dbtest.Open(t, e.Driver, w.dsn)
+	if _, err := w.DB.ExecContext(t.Context(), "CREATE TABLE things (name text)"); err != nil {
 		t.Fatal(err)
 	}
 	return w
 }
 
-// process is a running program.
-type process struct {
-	w   *world
+// Process is a running program.
+type Process struct {
+	w   *World
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Scanner
 }
 
-// start starts a program, which is killed when the test ends.
-func (w *world) start(program, relays string) *process {
+// Start starts a program, which is killed when the test ends.
+func (w *World) Start(program, relays string) *Process {
 	w.Helper()
 	cmd := exec.CommandContext(w.Context(), program, "-driver", w.e.Driver, "-dsn", w.dsn, "-sink", w.sink, "-relay", relays)
 	cmd.Stderr = w.Output()
@@ -60,13 +64,13 @@ func (w *world) start(program, relays string) *process {
 	if err = cmd.Start(); err != nil {
 		w.Fatal(err)
 	}
-	p := &process{w, cmd, in, bufio.NewScanner(out)}
-	w.Cleanup(p.kill)
+	p := &Process{w, cmd, in, bufio.NewScanner(out)}
+	w.Cleanup(p.Kill)
 	return p
 }
 
-// do has a command done.
-func (p *process) do(line string) {
+// Do has a command done.
+func (p *Process) Do(line string) {
 	p.w.Helper()
 	if _, err := fmt.Fprintln(p.in, line); err != nil {
 		p.w.Fatalf("%s: %s: %v", filepath.Base(p.cmd.Path), line, err)
@@ -75,7 +79,7 @@ func (p *process) do(line string) {
 		word, id, _ := strings.Cut(p.out.Text(), " ")
 		switch word {
 		case "committed":
-			p.w.committed = append(p.w.committed, id)
+			p.w.Committed = append(p.w.Committed, id)
 		case "rolledback":
 			p.w.rolledBack = append(p.w.rolledBack, id)
 		case "pong":
@@ -85,8 +89,8 @@ func (p *process) do(line string) {
 	p.w.Fatalf("%s: %s: the program has ended: %v", filepath.Base(p.cmd.Path), line, p.out.Err())
 }
 
-// stop lets the program end.
-func (p *process) stop() {
+// Stop lets the program end.
+func (p *Process) Stop() {
 	p.w.Helper()
 	if err := p.in.Close(); err != nil {
 		p.w.Fatal(err)
@@ -98,14 +102,14 @@ func (p *process) stop() {
 	}
 }
 
-// kill ends the program where it is.
-func (p *process) kill() {
+// Kill ends the program where it is.
+func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill() // it may have ended
 	_ = p.cmd.Wait()
 }
 
 // delivered returns how often the forwarder has accepted each event.
-func (w *world) delivered() map[string]int {
+func (w *World) delivered() map[string]int {
 	w.Helper()
 	content, err := os.ReadFile(w.sink)
 	if err != nil {

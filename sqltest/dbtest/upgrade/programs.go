@@ -1,4 +1,4 @@
-package upgrade_test
+package upgrade
 
 import (
 	"archive/tar"
@@ -15,25 +15,28 @@ import (
 // before is the last commit whose journal has a row for each event.
 const before = "0321174d59d81ac194e0e62b80d1a51d67471dc5"
 
-// programs are the files of the program of this folder, built against two versions.
-type programs struct{ earlier, later string }
+// Programs are the files of a program, built against two versions.
+type Programs struct{ Earlier, Later string }
 
-func build(t *testing.T) programs {
+// Build builds the program in a folder, as seen from the repository's top, against the version
+// before and this one. It skips the test where there is no history.
+func Build(t *testing.T, folder string) Programs {
 	t.Helper()
 	dir := t.TempDir()
-	p := programs{filepath.Join(dir, "earlier"), filepath.Join(dir, "later")}
-	command(t, "", "go", "build", "-o", p.later, "./program")
+	p := Programs{filepath.Join(dir, "earlier"), filepath.Join(dir, "later")}
+	top := strings.TrimSpace(string(command(t, "", "git", "rev-parse", "--show-toplevel")))
+	command(t, filepath.Join(top, folder), "go", "build", "-o", p.Later, ".")
 	if _, err := exec.CommandContext(t.Context(), "git", "cat-file", "-e", before+"^{commit}").Output(); err != nil {
 		t.Skip("the history of the repository is not here, so there is no earlier version to build: clone it in full")
 	}
 	tree := filepath.Join(dir, "tree")
-	top := strings.TrimSpace(string(command(t, "", "git", "rev-parse", "--show-toplevel")))
 	unpack(t, command(t, top, "git", "archive", "--format=tar", before), tree)
-	here := filepath.Join(tree, "sqltest", "dbtest", "upgrade", "program")
-	if err := os.CopyFS(here, os.DirFS("program")); err != nil {
-		t.Fatal(err)
+	for _, of := range []string{"sqltest/dbtest/upgrade/app", folder} {
+		if err := os.CopyFS(filepath.Join(tree, of), os.DirFS(filepath.Join(top, of))); err != nil {
+			t.Fatal(err)
+		}
 	}
-	command(t, here, "go", "build", "-o", p.earlier, ".")
+	command(t, filepath.Join(tree, folder), "go", "build", "-o", p.Earlier, ".")
 	return p
 }
 
