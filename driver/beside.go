@@ -26,7 +26,7 @@ func (b *besideConnector) Connect(ctx context.Context) (driver.Conn, error) {
 		return base, nil
 	}
 	c.defaults.set = true
-	l := &lease{c: c, kind: leaseBeside, uses: lent.NewUses()}
+	l := &lease{c: c, kind: leaseBeside}
 	return &besideConn{Conn: l.conn(), c: c}, nil
 }
 

@@ -49,7 +49,7 @@ func (c *conn) callEnd(ctx context.Context, t txn.Ended, usable bool) hooks.Outc
 		}
 		l := c.lend(leaseIdle)
 		defer func() { _ = l.revoke(ctx) }()
-		e.Conn = l.db
+		e.Conn = l
 	}
 	return c.db.handler.end(ctx, e)
 }
@@ -68,7 +68,7 @@ func (c *conn) prepareConn(ctx context.Context) error {
 	c.db.dialect.connected(ctx, c)
 	l := c.lend(leaseIdle)
 	l.setup = true
-	err := c.db.handler.connect(ctx, l.db)
+	err := c.db.handler.connect(ctx, l.DB())
 	native := l.revoke(ctx)
 	if err == nil {
 		c.prepared = true

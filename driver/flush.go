@@ -124,7 +124,7 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 	}
 	l := c.lend(leaseFlush)
 	l.guard = guard
-	f := hooks.Flush{Conn: l.db, Events: events, Token: r.Token(), Own: how.must, Timeout: c.db.reg.cfg.writeTimeout}
+	f := hooks.Flush{Conn: l, Events: events, Token: r.Token(), Own: how.must, Timeout: c.db.reg.cfg.writeTimeout}
 	if how.joins && c.is.joins && c.own.execs() && !c.nested() {
 		last, stop := c.own.outlast(app, 0)
 		defer stop()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/lent"
 )
 
@@ -27,18 +28,18 @@ var errRevoked = errors.New("driver: the app's connection was lent only until th
 
 var errSent = errors.New("driver: the COMMIT has been sent with the query that Flush.Final made, which must be the last one")
 
-// lease lends the connection as a *sql.DB of exactly one connection. When it
-// is revoked while a call is still running, or with rows, a statement or a
-// transaction left open, the connection cannot go back to the app and is given
+// lease lends the connection: to the handler directly, and as a *sql.DB of exactly one
+// connection to what it calls. When it is revoked while a call is still running, or with rows, a
+// statement or a transaction left open, the connection cannot go back to the app and is given
 // up; its base is closed by the last use that ends.
 type lease struct {
 	c    *conn
 	kind leaseKind
-	db   *sql.DB
-	uses *lent.Uses
+	uses lent.Uses
 	last context.Context // of the query that has the COMMIT behind it
 
 	mu      sync.Mutex // guards what follows
+	db      *sql.DB    // nil until it is asked for
 	guard   string     // runs before the first statement, then ""
 	final   string     // the query that has the COMMIT behind it
 	sent    bool       // final was executed
@@ -52,24 +53,51 @@ type lease struct {
 }
 
 var (
+	_ hooks.Conn       = (*lease)(nil)
 	_ driver.Connector = (*lease)(nil)
 	_ lent.Owner       = (*lease)(nil)
 )
 
-func (c *conn) lend(kind leaseKind) *lease {
-	l := &lease{c: c, kind: kind, uses: lent.NewUses()}
-	l.db = sql.OpenDB(l)
-	l.db.SetMaxOpenConns(1)
-	return l
+func (c *conn) lend(kind leaseKind) *lease { return &lease{c: c, kind: kind} }
+
+// DB implements hooks.Conn.
+func (l *lease) DB() *sql.DB {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.db == nil {
+		l.db = sql.OpenDB(l)
+		l.db.SetMaxOpenConns(1)
+		if l.uses.Ended() {
+			_ = l.db.Close()
+		}
+	}
+	return l.db
+}
+
+// ExecContext implements hooks.Conn. It trusts the handler not to end the transaction.
+func (l *lease) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	l.uses.Lock()
+	defer l.uses.Unlock()
+	if err := l.Enter(); err != nil {
+		return nil, err
+	}
+	values := make([]driver.NamedValue, len(args))
+	for i, a := range args {
+		values[i] = driver.NamedValue{Ordinal: i + 1, Value: a}
+	}
+	res, err := l.exec(ctx, query, values, l.c.own.execAny)
+	return res, l.Leave(err)
 }
 
 // revoke ends the lease and returns the last error of the base driver in it.
 func (l *lease) revoke(ctx context.Context) error {
 	l.mu.Lock()
 	l.uses.End() // under mu, so that each call has either entered before or is refused
-	native := l.native
+	native, db := l.native, l.db
 	l.mu.Unlock()
-	_ = l.db.Close()
+	if db != nil {
+		_ = db.Close()
+	}
 	l.mu.Lock()
 	busy, left := l.held > 0, l.left
 	l.mu.Unlock()
@@ -101,7 +129,7 @@ func (l *lease) Connect(context.Context) (driver.Conn, error) {
 }
 
 func (l *lease) conn() *lent.Conn {
-	return &lent.Conn{Owner: l, Uses: l.uses, Within: l.kind == leaseFlush}
+	return &lent.Conn{Owner: l, Uses: &l.uses, Within: l.kind == leaseFlush}
 }
 
 // Driver returns the base driver.

@@ -34,8 +34,8 @@ func TestLentConnectionIsRevoked(t *testing.T) {
 		kept = append(kept, db, conn)
 	}
 	s.connect = func(_ context.Context, db *sql.DB) error { keep(db); return nil }
-	s.flush = func(_ context.Context, f hooks.Flush) (bool, error) { keep(f.Conn); return true, nil }
-	s.end = func(_ context.Context, e hooks.Ended) hooks.Outcome { keep(e.Conn); return e.Outcome }
+	s.flush = func(_ context.Context, f hooks.Flush) (bool, error) { keep(f.Conn.DB()); return true, nil }
+	s.end = func(_ context.Context, e hooks.Ended) hooks.Outcome { keep(e.Conn.DB()); return e.Outcome }
 	db := open(t, fake, s)
 	commitOne(t, db)
 	if len(kept) != 2*3 {
@@ -66,9 +66,11 @@ func TestLentTransactions(t *testing.T) {
 		}
 		return tx.Commit()
 	}
-	s.flush = func(ctx context.Context, f hooks.Flush) (bool, error) { return true, inTx(ctx, f.Conn, "INSERT flush") }
+	s.flush = func(ctx context.Context, f hooks.Flush) (bool, error) {
+		return true, inTx(ctx, f.Conn.DB(), "INSERT flush")
+	}
 	s.end = func(ctx context.Context, e hooks.Ended) hooks.Outcome {
-		if err := inTx(ctx, e.Conn, "INSERT end"); err != nil {
+		if err := inTx(ctx, e.Conn.DB(), "INSERT end"); err != nil {
 			t.Error(err)
 		}
 		return e.Outcome
@@ -153,7 +155,7 @@ func TestLentConnectionStillInUseIsGivenUp(t *testing.T) {
 			var release func()
 			s.end = func(_ context.Context, e hooks.Ended) hooks.Outcome {
 				if release == nil {
-					release = tt.use(t, e.Conn)
+					release = tt.use(t, e.Conn.DB())
 				}
 				return e.Outcome
 			}
@@ -179,7 +181,7 @@ func TestLentCallIsCancelled(t *testing.T) {
 	got := make(chan error, 1)
 	s.end = func(_ context.Context, e hooks.Ended) hooks.Outcome {
 		go func() {
-			_, err := e.Conn.ExecContext(context.Background(), "UPDATE hangs")
+			_, err := e.Conn.DB().ExecContext(context.Background(), "UPDATE hangs")
 			got <- err
 		}()
 		<-hold.Reached()

@@ -7,6 +7,16 @@ import (
 
 // Exec implements lent.Owner.
 func (l *lease) Exec(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if err := l.admits(ctx, query); err != nil {
+		return nil, err
+	}
+	return l.exec(ctx, query, args, l.c.own.exec)
+}
+
+type execFunc func(context.Context, string, []driver.NamedValue) (driver.Result, error)
+
+// exec executes, by run, a statement that has been admitted.
+func (l *lease) exec(ctx context.Context, query string, args []driver.NamedValue, run execFunc) (driver.Result, error) {
 	end, err := l.around(ctx, query)
 	if err != nil {
 		return nil, err
@@ -17,7 +27,7 @@ func (l *lease) Exec(ctx context.Context, query string, args []driver.NamedValue
 	sent, err := l.guarded(ctx, query, len(args) == 0)
 	var res driver.Result
 	if err == nil {
-		res, err = l.c.own.exec(ctx, sent, args)
+		res, err = run(ctx, sent, args)
 		l.ran(query, err)
 	}
 	return res, end(err)
@@ -26,6 +36,9 @@ func (l *lease) Exec(ctx context.Context, query string, args []driver.NamedValue
 // Query implements lent.Owner. A transaction that the rows are in alone ends when they are
 // closed.
 func (l *lease) Query(ctx context.Context, query string, args []driver.NamedValue) (rows driver.Rows, end func(error) error, err error) {
+	if err = l.admits(ctx, query); err != nil {
+		return nil, nil, err
+	}
 	if end, err = l.around(ctx, query); err != nil {
 		return nil, nil, err
 	}
@@ -71,12 +84,8 @@ func (l *lease) CheckNamedValue(nv *driver.NamedValue) error { return l.c.CheckN
 // Close implements lent.Owner: the connection is the app's.
 func (l *lease) Close() error { return nil }
 
-// around admits query, and begins the transaction that it needs. end ends that, if there is
-// one.
+// around begins the transaction that query needs. end ends that, if there is one.
 func (l *lease) around(ctx context.Context, query string) (end func(error) error, err error) {
-	if err = l.admits(ctx, query); err != nil {
-		return nil, err
-	}
 	if !l.apart(ctx, query) {
 		return func(err error) error { return err }, nil
 	}

@@ -99,23 +99,30 @@ func (o *optional) begin(ctx context.Context, opts driver.TxOptions) (driver.Tx,
 	return tx, err
 }
 
-// simple executes a statement without arguments. It may be several for base
-// drivers that take that; none of them returns rows.
-func (o *optional) simple(ctx context.Context, query string) error {
+// execAny executes directly, or by a prepared statement where the base connection has no
+// other way.
+func (o *optional) execAny(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	if o.execs() {
-		_, err := o.exec(ctx, query, nil)
+		res, err := o.exec(ctx, query, args)
 		if err != driver.ErrSkip { //nolint:errorlint // database/sql compares with ==, so drivers return it bare
-			return err
+			return res, err
 		}
 	}
 	st, err := o.prepare(ctx, query)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = basestmt.Exec(ctx, st, nil)
+	res, err := basestmt.Exec(ctx, st, args)
 	if cerr := st.Close(); err == nil {
 		err = cerr
 	}
+	return res, err
+}
+
+// simple executes a statement without arguments. It may be several for base
+// drivers that take that; none of them returns rows.
+func (o *optional) simple(ctx context.Context, query string) error {
+	_, err := o.execAny(ctx, query, nil)
 	return err
 }
 

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // A Commit of the app does a share of what others have left behind. Once shareTime is
@@ -24,7 +25,7 @@ const (
 )
 
 // share does a Commit's share over its connection.
-func (d *handler) share(ctx context.Context, conn *sql.DB) {
+func (d *handler) share(ctx context.Context, conn hooks.Conn) {
 	until := d.hub.now().Add(shareTime)
 	if d.settleSome(ctx, conn, until) {
 		d.catchUp(ctx, conn, until)
@@ -39,7 +40,7 @@ func (d *handler) catchesUp() bool {
 // catchUp delivers what sync forwarders have missed, over the connection that has just
 // committed: without a relay beside the app, commits do its work. It looks once in half
 // a grace period at most, but with each commit while something is left.
-func (d *handler) catchUp(ctx context.Context, conn *sql.DB, until time.Time) {
+func (d *handler) catchUp(ctx context.Context, lent hooks.Conn, until time.Time) {
 	if !d.catchesUp() || len(d.sinks) == 0 {
 		return
 	}
@@ -56,6 +57,7 @@ func (d *handler) catchUp(ctx context.Context, conn *sql.DB, until time.Time) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, shareTime+longest+grace)
 	defer cancel()
+	conn := lent.DB()
 	err := d.settleOnce(ctx, conn)
 	if look && err == nil {
 		left, err = d.catchUpOnce(ctx, conn, relay.Share{Steps: shareBatches, Time: max(until.Sub(d.hub.now()), 1)})

@@ -62,7 +62,7 @@ func TestEntriesFromMemory(t *testing.T) {
 	if !written || err != nil {
 		t.Fatalf("Flush = %v, %v", written, err)
 	}
-	w.h.End(ctx, hooks.Ended{Outcome: hooks.Committed, Events: list, Token: 5, Conn: w.conn})
+	w.h.End(ctx, hooks.Ended{Outcome: hooks.Committed, Events: list, Token: 5, Conn: lentDB{w.conn}})
 	got := f.calls[0]
 	if got[0].Application != "shop" || got[0].Host != "h1" || got[1].Application != "other" || got[1].Host != "h2" {
 		t.Errorf("entries %+v", got)
@@ -140,7 +140,7 @@ func TestContextOfForward(t *testing.T) {
 	w := newWorld(t, func(h *Hub) { h.Register(f, Sync) })
 	ended, cancel := context.WithCancel(context.WithValue(ctx, key{}, "value"))
 	cancel()
-	w.h.End(ended, hooks.Ended{Outcome: hooks.Committed, Events: w.events("a.b"), Conn: w.conn})
+	w.h.End(ended, hooks.Ended{Outcome: hooks.Committed, Events: w.events("a.b"), Conn: lentDB{w.conn}})
 	w.wantTold("logged delivered")
 	if seen.Value(key{}) != "value" || Conn(seen) != w.conn {
 		t.Errorf("value %v, conn %p; want \"value\", %p", seen.Value(key{}), Conn(seen), w.conn)

@@ -78,10 +78,10 @@ func (d *handler) endFromMemory(ctx context.Context, end hooks.Ended, b *batch) 
 			Tx: journal.TxKey{ID: end.Token, StartedAt: now},
 		})
 	}
-	return d.forward(ctx, d.usable(end.Conn), b)
+	return len(b.sinks) == 0 || d.forward(ctx, d.usable(end.Conn), b)
 }
 
-func (d *handler) endCommitted(ctx context.Context, conn *sql.DB, b *batch) (done bool) {
+func (d *handler) endCommitted(ctx context.Context, conn hooks.Conn, b *batch) (done bool) {
 	if len(b.sinks) == 0 {
 		d.tell(hooks.NoticeLogged, b.ids, "")
 		d.enqueued(b.ids)
@@ -100,7 +100,7 @@ func (d *handler) endCommitted(ctx context.Context, conn *sql.DB, b *batch) (don
 func (d *handler) endUnknown(ctx context.Context, end hooks.Ended, b *batch) (done bool) {
 	var err error
 	if end.Conn != nil && !end.Prepared {
-		done, err = d.advance(ctx, end.Conn, b, false)
+		done, err = d.advance(ctx, end.Conn.DB(), b, false)
 	}
 	if b.outcome == hooks.Unknown {
 		n := hooks.Notice{Kind: hooks.NoticeUnknown, Events: b.ids, Err: err}
@@ -115,10 +115,13 @@ func (d *handler) endUnknown(ctx context.Context, end hooks.Ended, b *batch) (do
 	return done
 }
 
-// usable returns conn or, without one, the side pool where there can be one.
-func (d *handler) usable(conn *sql.DB) *sql.DB {
-	if conn != nil || len(d.sinks) == 0 {
-		return conn
+// usable returns the database of conn or, without one, the side pool where there can be one.
+func (d *handler) usable(conn hooks.Conn) *sql.DB {
+	switch {
+	case conn != nil:
+		return conn.DB()
+	case len(d.sinks) == 0:
+		return nil
 	}
 	// Without one, the batch waits for the next connection.
 	db, _ := d.sideDB()

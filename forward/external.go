@@ -204,7 +204,8 @@ func (d *handler) enqueue(ctx context.Context, f hooks.Flush) error {
 	if len(d.queue.given) == 0 {
 		return nil
 	}
-	place, err := d.placeFor(ctx, f.Conn)
+	conn := f.Conn.DB()
+	place, err := d.placeFor(ctx, conn)
 	if err != nil {
 		return err
 	}
@@ -213,10 +214,10 @@ func (d *handler) enqueue(ctx context.Context, f hooks.Flush) error {
 	for i, s := range d.queue.given {
 		jobs[i] = Job{Forwarder: s.name(), Events: ids, MaxAttempts: s.maxAttempts, Identity: s.short(), Place: place, Timeout: s.jobTimeout()}
 	}
-	if err := d.hub.external.Enqueue(ctx, f.Conn, d.db.Dialect, jobs); err != nil {
+	if err := d.hub.external.Enqueue(ctx, conn, d.db.Dialect, jobs); err != nil {
 		return fmt.Errorf("forward: enqueue %d jobs: %w", len(jobs), err)
 	}
-	return d.handOver(ctx, f.Conn, ids)
+	return d.handOver(ctx, conn, ids)
 }
 
 // checkQueue returns why the Queue cannot work, and warns of what its forwarders still

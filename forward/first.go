@@ -23,11 +23,12 @@ func (d *handler) write(ctx context.Context, f hooks.Flush) (written bool, err e
 		}
 		d.registered.Store(false)
 	}
-	if err = d.journal.ConnectWithin(ctx, f.Conn); err != nil {
+	conn := f.Conn.DB()
+	if err = d.journal.ConnectWithin(ctx, conn); err != nil {
 		return false, err
 	}
 	// Before the events are written, so that the forwarders get them.
-	if _, err = d.registerSinks(ctx, f.Conn); err != nil {
+	if _, err = d.registerSinks(ctx, conn); err != nil {
 		return false, err
 	}
 	return d.journal.Write(ctx, f)

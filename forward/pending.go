@@ -2,7 +2,6 @@ package forward
 
 import (
 	"context"
-	"database/sql"
 	"sync"
 	"time"
 
@@ -82,7 +81,7 @@ func (d *handler) postpone(b *batch) {
 // settleSome settles what waits for a connection, now that there is one. It reports
 // false, and leaves the rest, at the first batch that it cannot finish over conn, and
 // when until has passed.
-func (d *handler) settleSome(ctx context.Context, conn *sql.DB, until time.Time) (serves bool) {
+func (d *handler) settleSome(ctx context.Context, conn hooks.Conn, until time.Time) (serves bool) {
 	for range settledPerEnd {
 		now := d.hub.now()
 		if !now.Before(until) {
@@ -94,7 +93,7 @@ func (d *handler) settleSome(ctx context.Context, conn *sql.DB, until time.Time)
 		}
 		b := some[0]
 		b.until, b.hung = until, false
-		done, err := d.advance(ctx, conn, b, false)
+		done, err := d.advance(ctx, conn.DB(), b, false)
 		hung := b.hung
 		if !done {
 			d.putBack(b)

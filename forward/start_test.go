@@ -123,7 +123,7 @@ func TestAttemptsToStart(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.h.journal = j
-		if _, err := w.h.Flush(ctx, hooks.Flush{Conn: w.conn, Events: w.events("a.b")}); err == nil {
+		if _, err := w.h.Flush(ctx, hooks.Flush{Conn: lentDB{w.conn}, Events: w.events("a.b")}); err == nil {
 			t.Fatal("something was written nowhere")
 		}
 		want(now, 0) // a start may make what was missing

@@ -29,6 +29,11 @@ var errNowhere = errors.New("there is no such database")
 func (nowhere) Connect(context.Context) (driver.Conn, error) { return nil, errNowhere }
 func (nowhere) Driver() driver.Driver                        { return nil }
 
+// lentDB is a database as the driver lends it.
+type lentDB struct{ hooks.Handle }
+
+func (l lentDB) DB() *sql.DB { return l.Handle.(*sql.DB) }
+
 // world is a Hub without a journal that has one database open, driven as the
 // driver would drive it.
 type world struct {
@@ -110,7 +115,7 @@ func (w *world) told() string {
 
 func (w *world) end(outcome hooks.Outcome, actions ...string) hooks.Outcome {
 	w.t.Helper()
-	return w.h.End(ctx, hooks.Ended{Outcome: outcome, Events: w.events(actions...), Token: 5, Conn: w.conn})
+	return w.h.End(ctx, hooks.Ended{Outcome: outcome, Events: w.events(actions...), Token: 5, Conn: lentDB{w.conn}})
 }
 
 func (w *world) events(actions ...string) []hooks.Event {

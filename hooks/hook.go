@@ -91,14 +91,27 @@ type Handler interface {
 	Notify(n Notice)
 }
 
+// Conn is a connection that the driver lends to a Handler until the method returns that it was
+// passed to. A call that is still running then, or what is still open, costs the app the
+// connection, but nothing else. It may be used concurrently, one call after the other.
+type Conn interface {
+	// ExecContext executes one statement on the connection itself, past database/sql, so
+	// that args must be of the types of a driver.Value. It must not begin or end a
+	// transaction, and must not change the session.
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	// DB is a database of exactly this connection, for what needs more. It is made when it
+	// is asked for the first time, and all calls return the same one. When it is revoked,
+	// calls that are running over it are cancelled.
+	DB() *sql.DB
+}
+
 // Flush is one write of a transaction's events.
 type Flush struct {
-	// Conn is a database of exactly one connection, the transaction's own.
-	// Begin, Commit and Rollback on it do nothing; it is revoked when Flush
-	// returns. On PostgreSQL the driver guards the first statement, so that it
+	// Conn is the transaction's own connection. Begin, Commit and Rollback on its DB do
+	// nothing. On PostgreSQL the driver guards the first statement, so that it
 	// fails with SQLSTATE 25P01 or 25P02 if the transaction is not open; a
 	// first statement without arguments needs no extra round trip for that.
-	Conn *sql.DB
+	Conn Conn
 	// Events in the order in which they were recorded. The Handler must not
 	// change them.
 	Events []Event
@@ -138,9 +151,7 @@ type Ended struct {
 	// Prepared says that the transaction was handed to the server by PREPARE
 	// TRANSACTION and ends later, elsewhere; Outcome is Unknown.
 	Prepared bool
-	// Conn is a database of exactly one connection, the one that committed,
-	// now idle and outside any transaction. It is nil if that cannot be used.
-	// It is revoked when End returns; a call that is still running then costs the
-	// app the connection, but nothing else.
-	Conn *sql.DB
+	// Conn is the connection that committed, now idle and outside any transaction. It is
+	// nil if that cannot be used.
+	Conn Conn
 }

@@ -30,7 +30,7 @@ type loan struct {
 }
 
 func newLoan(within bool) *loan {
-	return &loan{within: within, uses: lent.NewUses()}
+	return &loan{within: within, uses: &lent.Uses{}}
 }
 
 var (

@@ -65,7 +65,8 @@ func (c *Conn) CheckNamedValue(v *driver.NamedValue) error { return c.Owner.Chec
 
 // ExecContext implements driver.ExecerContext.
 func (c *Conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	defer c.Uses.lock()()
+	c.Uses.Lock()
+	defer c.Uses.Unlock()
 	ctx, leave, err := c.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -77,7 +78,8 @@ func (c *Conn) ExecContext(ctx context.Context, query string, args []driver.Name
 // QueryContext implements driver.QueryerContext. The context lasts until the rows are
 // closed.
 func (c *Conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	defer c.Uses.lock()()
+	c.Uses.Lock()
+	defer c.Uses.Unlock()
 	ctx, leave, err := c.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -96,7 +98,8 @@ func (c *Conn) Prepare(query string) (driver.Stmt, error) {
 
 // PrepareContext implements driver.ConnPrepareContext.
 func (c *Conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	defer c.Uses.lock()()
+	c.Uses.Lock()
+	defer c.Uses.Unlock()
 	ctx, leave, err := c.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -119,7 +122,8 @@ func (c *Conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	if c.Within {
 		return noTx{}, nil
 	}
-	defer c.Uses.lock()()
+	c.Uses.Lock()
+	defer c.Uses.Unlock()
 	ctx, leave, err := c.enter(ctx)
 	if err != nil {
 		return nil, err

@@ -36,7 +36,7 @@ func lend(t *testing.T) (*sqltest.Fake, *owner, *sql.DB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &owner{base: base, uses: lent.NewUses(), turn: func(err error) error { return err }}
+	o := &owner{base: base, uses: &lent.Uses{}, turn: func(err error) error { return err }}
 	db := sql.OpenDB(o)
 	db.SetMaxOpenConns(1)
 	t.Cleanup(func() { _ = db.Close() })

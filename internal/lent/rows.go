@@ -18,12 +18,14 @@ type rows struct {
 var _ driver.RowsNextResultSet = (*rows)(nil)
 
 func (r *rows) Columns() []string {
-	defer r.uses.lock()()
+	r.uses.Lock()
+	defer r.uses.Unlock()
 	return r.base.Columns()
 }
 
 func (r *rows) Next(dest []driver.Value) error {
-	defer r.uses.lock()()
+	r.uses.Lock()
+	defer r.uses.Unlock()
 	if r.closed {
 		return io.EOF
 	}
@@ -31,13 +33,15 @@ func (r *rows) Next(dest []driver.Value) error {
 }
 
 func (r *rows) HasNextResultSet() bool {
-	defer r.uses.lock()()
+	r.uses.Lock()
+	defer r.uses.Unlock()
 	next, ok := r.base.(driver.RowsNextResultSet)
 	return ok && !r.closed && next.HasNextResultSet()
 }
 
 func (r *rows) NextResultSet() error {
-	defer r.uses.lock()()
+	r.uses.Lock()
+	defer r.uses.Unlock()
 	if next, ok := r.base.(driver.RowsNextResultSet); ok && !r.closed {
 		return next.NextResultSet()
 	}
@@ -45,7 +49,8 @@ func (r *rows) NextResultSet() error {
 }
 
 func (r *rows) Close() error {
-	defer r.uses.lock()()
+	r.uses.Lock()
+	defer r.uses.Unlock()
 	return r.close()
 }
 

@@ -23,7 +23,8 @@ var (
 // Close implements driver.Stmt. Once the connection is back with its owner it does nothing:
 // the statement ends with the connection.
 func (s *stmt) Close() error {
-	defer s.c.Uses.lock()()
+	s.c.Uses.Lock()
+	defer s.c.Uses.Unlock()
 	if s.c.Uses.returned.Load() {
 		return nil
 	}
@@ -32,7 +33,8 @@ func (s *stmt) Close() error {
 
 // ExecContext implements driver.StmtExecContext.
 func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	defer s.c.Uses.lock()()
+	s.c.Uses.Lock()
+	defer s.c.Uses.Unlock()
 	ctx, leave, err := s.c.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -44,7 +46,8 @@ func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (drive
 
 // QueryContext implements driver.StmtQueryContext.
 func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	defer s.c.Uses.lock()()
+	s.c.Uses.Lock()
+	defer s.c.Uses.Unlock()
 	ctx, leave, err := s.c.enter(ctx)
 	if err != nil {
 		return nil, err

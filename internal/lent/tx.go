@@ -14,7 +14,8 @@ func (t *tx) Commit() error   { return t.finish(t.base.Commit) }
 func (t *tx) Rollback() error { return t.finish(t.base.Rollback) }
 
 func (t *tx) finish(f func() error) error {
-	defer t.uses.lock()()
+	t.uses.Lock()
+	defer t.uses.Unlock()
 	return t.leave(t.end(f))
 }
 

@@ -9,45 +9,60 @@ import (
 )
 
 // Uses lets a borrower use a connection one call at a time, and keeps the rows that it has
-// open: SQLite holds a lock on its file for them, even after their connection is closed.
+// open: SQLite holds a lock on its file for them, even after their connection is closed. The
+// zero value is that of a new loan.
 type Uses struct {
-	ctx context.Context // ended by End
-	end context.CancelFunc
-
+	ended     atomic.Bool // End was called
 	returned  atomic.Bool // Return was called
 	abandoned atomic.Bool // Abandon was called
+
+	mu  sync.Mutex // guards what follows
+	ctx context.Context
+	end context.CancelFunc // ends ctx, which Until has made
 
 	// use is held in each call, also on rows, statements and transactions.
 	use  sync.Mutex
 	open map[*rows]struct{}
 }
 
-// NewUses returns those of one loan.
-func NewUses() *Uses {
-	u := &Uses{open: make(map[*rows]struct{})}
-	u.ctx, u.end = context.WithCancel(context.Background())
-	return u
+// End cancels the contexts of all uses. From then on the owner must refuse others.
+func (u *Uses) End() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.ended.Store(true)
+	if u.end != nil {
+		u.end()
+	}
 }
 
-// End cancels the contexts of all uses. From then on the owner must refuse others.
-func (u *Uses) End() { u.end() }
-
 // Ended reports whether End was called.
-func (u *Uses) Ended() bool { return u.ctx.Err() != nil }
+func (u *Uses) Ended() bool { return u.ended.Load() }
 
 // Until returns a context that also ends with the loan.
 func (u *Uses) Until(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(u.ctx, cancel)
+	stop := context.AfterFunc(u.lasting(), cancel)
 	return ctx, func() { stop(); cancel() }
 }
 
-func (u *Uses) lock() (unlock func()) {
-	u.use.Lock()
-	return u.unlock
+// lasting returns the context that End ends.
+func (u *Uses) lasting() context.Context {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.ctx == nil {
+		u.ctx, u.end = context.WithCancel(context.Background())
+		if u.ended.Load() {
+			u.end()
+		}
+	}
+	return u.ctx
 }
 
-func (u *Uses) unlock() {
+// Lock begins a call: one at a time.
+func (u *Uses) Lock() { u.use.Lock() }
+
+// Unlock ends a call.
+func (u *Uses) Unlock() {
 	u.use.Unlock()
 	if u.abandoned.Load() {
 		u.Abandon()
@@ -68,7 +83,7 @@ func (u *Uses) Acquire(d time.Duration) bool {
 }
 
 // Release is the counterpart of a successful Acquire.
-func (u *Uses) Release() { u.unlock() }
+func (u *Uses) Release() { u.Unlock() }
 
 // Abandon closes the rows that are open, after the call that runs, if there is one. Call End
 // first.
@@ -96,6 +111,9 @@ func (u *Uses) CloseRows() {
 // the error and returns it as the borrower is to see it.
 func (u *Uses) add(base driver.Rows, end func(error) error) *rows {
 	r := &rows{base: base, uses: u, end: end}
+	if u.open == nil {
+		u.open = make(map[*rows]struct{})
+	}
 	u.open[r] = struct{}{}
 	return r
 }

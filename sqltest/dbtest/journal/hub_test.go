@@ -13,6 +13,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
@@ -115,14 +116,14 @@ func (r *hubRig) begin(s *session, token int64, list []hooks.Event) {
 
 func (r *hubRig) flushed(s *session, token int64, list []hooks.Event) {
 	r.t.Helper()
-	written, err := r.h.Flush(ctx, hooks.Flush{Conn: s.conn, Events: list, Token: token, Own: true, Timeout: dbtest.Patience})
+	written, err := r.h.Flush(ctx, hooks.Flush{Conn: sqltest.Lent(s.conn), Events: list, Token: token, Own: true, Timeout: dbtest.Patience})
 	if !written || err != nil {
 		r.t.Fatalf("Flush = %v, %v", written, err)
 	}
 }
 
 func (r *hubRig) end(outcome hooks.Outcome, conn *sql.DB, token int64, list []hooks.Event) hooks.Outcome {
-	return r.h.End(ctx, hooks.Ended{Outcome: outcome, Events: list, Token: token, Conn: conn})
+	return r.h.End(ctx, hooks.Ended{Outcome: outcome, Events: list, Token: token, Conn: sqltest.Lent(conn)})
 }
 
 func TestForwardedFromTheJournal(t *testing.T) {
@@ -235,7 +236,7 @@ func TestUnknownInProgressByAnEarlierToken(t *testing.T) {
 		other.exec("SAVEPOINT s")
 		r.flushed(other, 2, list[1:])
 		other.exec("ROLLBACK TO s")
-		got := r.h.End(ctx, hooks.Ended{Outcome: hooks.Unknown, Events: list, Token: 2, Earlier: []int64{1}, Conn: r.conn})
+		got := r.h.End(ctx, hooks.Ended{Outcome: hooks.Unknown, Events: list, Token: 2, Earlier: []int64{1}, Conn: sqltest.Lent(r.conn)})
 		if got != hooks.Unknown {
 			t.Errorf("End = %v while the transaction is in progress, want unknown", got)
 		}
@@ -271,7 +272,7 @@ func TestPreparedIsSettledAfterwards(t *testing.T) {
 	list := events(1)
 	r.begin(r.session, 1, list)
 	r.exec("PREPARE TRANSACTION 'g'")
-	got := r.h.End(ctx, hooks.Ended{Outcome: hooks.Unknown, Prepared: true, Events: list, Token: 1, Conn: r.conn})
+	got := r.h.End(ctx, hooks.Ended{Outcome: hooks.Unknown, Prepared: true, Events: list, Token: 1, Conn: sqltest.Lent(r.conn)})
 	if got != hooks.Unknown {
 		t.Errorf("End = %v", got)
 	}
@@ -357,7 +358,7 @@ func TestJournalAlone(t *testing.T) {
 		}
 		dead := newSession(t, db)
 		_ = dead.conn.Close()
-		h.End(ctx, hooks.Ended{Outcome: hooks.Committed, Events: events(2), Conn: dead.conn})
+		h.End(ctx, hooks.Ended{Outcome: hooks.Committed, Events: events(2), Conn: sqltest.Lent(dead.conn)})
 		if s := hub.Status(ctx); s.Logged != 2 || s.Pending != 0 {
 			t.Errorf("status %+v", s)
 		}

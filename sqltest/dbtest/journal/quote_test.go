@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
@@ -45,7 +46,7 @@ func (r *rig) checkQuoting(t *testing.T, ev hooks.Event) {
 			r.exec("SET standard_conforming_strings = " + setting)
 		}
 		r.exec("BEGIN")
-		_, err := r.j.Write(ctx, hooks.Flush{Conn: r.conn, Events: []hooks.Event{ev}, Token: 1, Own: true, Timeout: dbtest.Patience})
+		_, err := r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(r.conn), Events: []hooks.Event{ev}, Token: 1, Own: true, Timeout: dbtest.Patience})
 		if err != nil {
 			t.Fatalf("%s, standard_conforming_strings %s: %q: %v", r.e.Name, setting, ev.Comment, err)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
@@ -170,7 +171,7 @@ func TestSameIDOfAnotherEvent(t *testing.T) {
 				"alone": {other}, "among others": {event("order.placed"), other, event("order.shipped")},
 			} {
 				r.exec("BEGIN")
-				_, err := r.j.Write(ctx, hooks.Flush{Conn: r.conn, Events: list, Token: 2, Own: true, Timeout: dbtest.Patience})
+				_, err := r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(r.conn), Events: list, Token: 2, Own: true, Timeout: dbtest.Patience})
 				r.exec("ROLLBACK")
 				if err == nil || !strings.Contains(err.Error(), "has another event with the ID") || !strings.Contains(err.Error(), "leave Event.ID empty") {
 					t.Errorf("%s, %s: err = %v", name, what, err)
@@ -189,7 +190,7 @@ func TestSameIDOfAnotherEvent(t *testing.T) {
 		again := twice
 		again.Action = "order.shipped"
 		r.exec("BEGIN")
-		_, err := r.j.Write(ctx, hooks.Flush{Conn: r.conn, Events: []hooks.Event{twice, again}, Token: 2, Own: true, Timeout: dbtest.Patience})
+		_, err := r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(r.conn), Events: []hooks.Event{twice, again}, Token: 2, Own: true, Timeout: dbtest.Patience})
 		r.exec("ROLLBACK")
 		if err == nil {
 			t.Error("two events with one ID in a flush were taken")

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
@@ -95,7 +96,7 @@ func TestErrorsOfTheLibrary(t *testing.T) {
 	r.exec("BEGIN")
 	big := event("order.placed")
 	big.Comment = strings.Repeat("x", 8000)
-	_, err = r.j.Write(ctx, hooks.Flush{Conn: r.conn, Events: []hooks.Event{big}, Token: 1})
+	_, err = r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(r.conn), Events: []hooks.Event{big}, Token: 1})
 	if err == nil || !strings.Contains(err.Error(), "full") {
 		t.Errorf("err = %v, want SQLITE_FULL", err)
 	}

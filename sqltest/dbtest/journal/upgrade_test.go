@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
@@ -39,7 +40,7 @@ func (r *rig) isCurrent() {
 	r.exec("COMMIT")
 	ev.Action = "order.shipped"
 	r.exec("BEGIN")
-	_, err := r.j.Write(ctx, hooks.Flush{Conn: r.conn, Events: []hooks.Event{ev}, Token: 2, Own: true, Timeout: dbtest.Patience})
+	_, err := r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(r.conn), Events: []hooks.Event{ev}, Token: 2, Own: true, Timeout: dbtest.Patience})
 	r.exec("ROLLBACK")
 	if err == nil {
 		r.t.Error("the journal is still that of version 1")

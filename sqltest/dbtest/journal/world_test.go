@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
@@ -99,7 +100,7 @@ func (s *session) text(query string) string {
 // write flushes events as a transaction that has written would.
 func (s *session) write(j *journal.Journal, token int64, events ...hooks.Event) {
 	s.t.Helper()
-	written, err := j.Write(ctx, hooks.Flush{Conn: s.conn, Events: events, Token: token, Own: true, Timeout: dbtest.Patience})
+	written, err := j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(s.conn), Events: events, Token: token, Own: true, Timeout: dbtest.Patience})
 	if err != nil || !written {
 		s.t.Fatalf("Write = %v, %v; want true, nil", written, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
@@ -15,7 +16,7 @@ func (r *rig) flush(s *session, own bool) (bool, error) {
 }
 
 func (r *rig) flushWithin(limit time.Duration, s *session, own bool) (bool, error) {
-	return r.j.Write(ctx, hooks.Flush{Conn: s.conn, Events: events(1), Token: 1, Own: own, Timeout: limit})
+	return r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(s.conn), Events: events(1), Token: 1, Own: own, Timeout: limit})
 }
 
 func TestWhatAWriteDependsOn(t *testing.T) {

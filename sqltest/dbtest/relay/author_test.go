@@ -15,6 +15,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest"
 )
 
 // author is a session of a writer: its transactions are short or long, are rolled back
@@ -119,7 +120,7 @@ func (a *author) record(conn *sql.Conn, names []string) error {
 	}
 	var err error
 	_, lent := relay.LendWithin(conn, func(db *sql.DB) bool {
-		_, err = a.j.Write(ctx, hooks.Flush{Conn: db, Events: events, Token: 1, Own: true, Timeout: time.Minute})
+		_, err = a.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: events, Token: 1, Own: true, Timeout: time.Minute})
 		return false
 	})
 	return errors.Join(lent, err)

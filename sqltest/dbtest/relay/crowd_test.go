@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
@@ -106,7 +107,7 @@ func (m *member) record(n int) error {
 	}
 	var err error
 	_, lent := relay.LendWithin(m.conn, func(db *sql.DB) bool {
-		_, err = m.c.w.j.Write(ctx, hooks.Flush{Conn: db, Events: events, Token: int64(m.txs), Own: true, Timeout: dbtest.Patience})
+		_, err = m.c.w.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: events, Token: int64(m.txs), Own: true, Timeout: dbtest.Patience})
 		return false
 	})
 	if err == nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
@@ -109,7 +110,7 @@ func (v *victim) transaction(j *journal.Journal, names []string) error {
 	}
 	for _, n := range names {
 		_, e := relay.LendWithin(conn, func(db *sql.DB) bool {
-			_, err = j.Write(ctx, hooks.Flush{Conn: db, Events: []hooks.Event{event(n)}, Token: 1, Own: true, Timeout: dbtest.Patience})
+			_, err = j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: []hooks.Event{event(n)}, Token: 1, Own: true, Timeout: dbtest.Patience})
 			return false
 		})
 		if err = errors.Join(e, err); err != nil {

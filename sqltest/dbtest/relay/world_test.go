@@ -18,6 +18,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
@@ -161,7 +162,7 @@ func (t *tx) record(names ...string) {
 		events[i] = event(n)
 	}
 	_, lent := relay.LendWithin(t.conn, func(db *sql.DB) bool {
-		ok, err := t.w.j.Write(ctx, hooks.Flush{Conn: db, Events: events, Token: 1, Own: true, Timeout: dbtest.Patience})
+		ok, err := t.w.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: events, Token: 1, Own: true, Timeout: dbtest.Patience})
 		if err != nil || !ok {
 			t.w.Fatalf("Write = %v, %v", ok, err)
 		}

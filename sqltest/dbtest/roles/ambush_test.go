@@ -17,6 +17,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest/walk"
 	"github.com/go-aftercommit/aftercommit/threadline"
@@ -278,7 +279,7 @@ func (w *world) read() {
 	w.must(err)
 	e, err := hooks.Prepare(hooks.Event{Action: "order.paid"})
 	w.must(err)
-	w.must(j.Write(ctx, hooks.Flush{Conn: db, Events: []hooks.Event{e}, Token: -5, Own: true}))
+	w.must(j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: []hooks.Event{e}, Token: -5, Own: true}))
 	w.must(j.ByID(ctx, db, []uuid.UUID{e.ID}))
 	w.must(j.Ended(ctx, db, -5))
 	hour := time.Now().Add(-time.Hour)

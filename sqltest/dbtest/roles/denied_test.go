@@ -20,6 +20,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline"
 )
@@ -104,7 +105,7 @@ func (s *stranger) calls() map[string]func() error {
 		"relay":                    s.relays(auto),
 		"Journal.Connect":          func() error { return j.Connect(ctx, s.db) },
 		"Journal.Write": func() error {
-			_, err := j.Write(ctx, hooks.Flush{Conn: s.db, Events: []hooks.Event{e}, Token: 3, Own: true})
+			_, err := j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(s.db), Events: []hooks.Event{e}, Token: 3, Own: true})
 			return err
 		},
 		"Journal.ByID":     func() error { _, err := j.ByID(ctx, s.db, []uuid.UUID{e.ID}); return err },

@@ -13,6 +13,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline"
 )
@@ -131,7 +132,7 @@ func (h *hostile) write(name string) {
 	e, err := hooks.Prepare(hooks.Event{Action: "thing.happened", Reason: secret, Target: hooks.Target{Type: "thing", ID: name}})
 	h.must(err)
 	h.token++
-	ok, err := h.journal.Write(ctx, hooks.Flush{Conn: h.victim, Events: []hooks.Event{e}, Token: h.token, Own: true, Timeout: 5 * time.Second})
+	ok, err := h.journal.Write(ctx, hooks.Flush{Conn: sqltest.Lent(h.victim), Events: []hooks.Event{e}, Token: h.token, Own: true, Timeout: 5 * time.Second})
 	if err != nil || !ok {
 		h.Fatalf("the other's write: %v, %v", ok, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
@@ -49,7 +50,7 @@ func (h *hostile) serializable(i int) {
 	h.must(writer.ExecContext(ctx, "COMMIT"))
 	e, err := hooks.Prepare(hooks.Event{Action: "thing.happened", Target: hooks.Target{Type: "thing", ID: fmt.Sprint(i)}})
 	h.must(err)
-	ok, err := h.journal.Write(ctx, hooks.Flush{Conn: reader, Events: []hooks.Event{e}, Token: int64(100 + i), Own: true, Timeout: 5 * time.Second})
+	ok, err := h.journal.Write(ctx, hooks.Flush{Conn: sqltest.Lent(reader), Events: []hooks.Event{e}, Token: int64(100 + i), Own: true, Timeout: 5 * time.Second})
 	if err == nil {
 		_, err = reader.ExecContext(ctx, "COMMIT")
 	}
