@@ -153,10 +153,11 @@ func (c *conn) Close() error {
 		defer c.closed()
 	}
 	c.tx.Close()
+	c.own.terms.close()
 	c.bad, c.gone = true, true
 	c.db.handler.lose(c.tx.TakeLate(), errConnGone)
 	for _, e := range c.tx.TakeEnded() {
-		c.reportEnd(context.Background(), e, false)
+		c.reportEnd(context.Background(), &e, false)
 	}
 	if c.lent != nil && c.lent.closeLater() {
 		return nil // its last user closes the base connection

@@ -2,7 +2,6 @@ package driver
 
 import (
 	"context"
-	"errors"
 	"time"
 )
 
@@ -21,43 +20,42 @@ const (
 // call if ctx has ended already, and with the same error. It ends after limit at
 // the latest, unless that is 0. On SQLite only limit counts: there is no network
 // to wait for, and drivers may report a statement that took effect as interrupted.
-func (q *querier) outlast(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	out, follows := ctx, false
-	if ctx.Done() != nil {
-		out, follows = context.WithoutCancel(ctx), !q.is.local
+//
+// done must be called once. It does not end the context: what waits for that in a
+// goroutine may wait until the connection is closed.
+func (q *querier) outlast(ctx context.Context, limit time.Duration) (out context.Context, done func()) {
+	follows := ctx.Done() != nil && !q.is.local
+	if limit == 0 && !follows {
+		if ctx.Done() != nil {
+			ctx = context.WithoutCancel(ctx)
+		}
+		return ctx, func() {}
 	}
+	now := time.Now()
 	var last time.Time
 	if limit > 0 {
-		last = time.Now().Add(limit)
+		last = now.Add(limit)
 	}
-	deadline, timed := ctx.Deadline()
-	if timed = timed && follows; timed {
-		if now := time.Now(); deadline.Before(now) {
+	if deadline, timed := ctx.Deadline(); timed && follows {
+		if deadline.Before(now) {
 			deadline = now
 		}
 		if deadline = deadline.Add(grace); last.IsZero() || deadline.Before(last) {
 			last = deadline
 		}
 	}
-	cancel := func() {}
-	switch {
-	case !last.IsZero():
-		out, cancel = context.WithDeadline(out, last)
-	case follows:
-		out, cancel = context.WithCancel(out)
-	}
+	t, app := q.terms.take(), ctx
 	if !follows {
-		return out, cancel
+		app = nil
 	}
-	end := cancel
-	stop := context.AfterFunc(ctx, func() {
-		if !timed || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			time.AfterFunc(grace, end)
-		}
-	})
-	return out, func() {
-		stop()
-		end()
+	t.begin(app, now, last)
+	return &termed{Context: t.ctx, values: ctx, term: t, last: last}, t.stop
+}
+
+// endNow ends a context of outlast that may still be in use.
+func endNow(ctx context.Context) {
+	if c, ok := ctx.(*termed); ok {
+		c.term.abandon()
 	}
 }
 

@@ -116,18 +116,23 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 		return flushFailed, err
 	}
 	app := ctx
-	ctx, cancel := c.own.outlast(ctx, c.db.reg.cfg.writeTimeout+margin)
-	defer cancel()
+	ctx, done := c.own.outlast(ctx, c.db.reg.cfg.writeTimeout+margin)
+	defer done()
 	guard, err := c.own.guard(ctx, how.keep)
 	if err != nil {
 		return flushFailed, err
 	}
 	l := c.lend(leaseFlush)
 	l.guard = guard
+	defer func() {
+		if l.shared() {
+			endNow(ctx)
+		}
+	}()
 	f := hooks.Flush{Conn: l, Events: events, Token: r.Token(), Own: how.must, Timeout: c.db.reg.cfg.writeTimeout}
 	if how.joins && c.is.joins && c.own.execs() && !c.nested() {
-		last, stop := c.own.outlast(app, 0)
-		defer stop()
+		last, done := c.own.outlast(app, 0)
+		defer done()
 		f.Final, l.last = l.commits, last
 	}
 	written, err := c.db.handler.flush(ctx, f)

@@ -19,6 +19,7 @@ type querier struct {
 	is    *facts
 	cfg   *config
 	modes *execModes
+	terms terms // for outlast
 }
 
 // read reads what the driver asks the database for itself. f gets each row, as text;

@@ -1,0 +1,107 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+type valueKey struct{}
+
+// TestTermIsUsedAgain, by one statement after the other, but not by two at once; nor one that
+// has ended.
+func TestTermIsUsedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &querier{is: dialects[hooks.Postgres].facts()}
+		app, cancel := context.WithCancel(context.WithValue(context.Background(), valueKey{}, "app"))
+		outer, doneOuter := q.outlast(app, time.Minute)
+		inner, doneInner := q.outlast(outer, time.Second)
+		if outer.Done() == inner.Done() {
+			t.Error("two statements have one term")
+		}
+		if inner.Value(valueKey{}) != "app" {
+			t.Error("a value of the app's context is missing")
+		}
+		doneInner()
+		doneOuter()
+		time.Sleep(time.Hour)
+		if outer.Err() != nil {
+			t.Errorf("a term that is in no use ended: %v", outer.Err())
+		}
+
+		again, done := q.outlast(app, time.Minute)
+		if again.Done() != outer.Done() && again.Done() != inner.Done() {
+			t.Error("no term is used again")
+		}
+		cancel()
+		<-again.Done()
+		done()
+		for range 2 {
+			fresh, done := q.outlast(context.Background(), time.Minute)
+			if fresh.Err() != nil {
+				t.Errorf("a term that has ended is used again: %v", fresh.Err())
+			}
+			defer done()
+		}
+	})
+}
+
+// TestTermFollows the app's context once a statement has taken some time, which may delay its
+// end by that time; and only while it runs.
+func TestTermFollows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &querier{is: dialects[hooks.Postgres].facts()}
+		for _, after := range []time.Duration{0, time.Nanosecond, patience / 2, patience, 2 * patience} {
+			app, cancel := context.WithCancel(context.Background())
+			out, done := q.outlast(app, time.Minute)
+			time.Sleep(after)
+			cancel()
+			start := time.Now()
+			<-out.Done()
+			if took := time.Since(start); took < grace || took > grace+patience || !errors.Is(out.Err(), context.Canceled) {
+				t.Errorf("cancelled after %v: ended %v later with %v", after, took, out.Err())
+			}
+			done()
+		}
+
+		before, cancel := context.WithCancel(context.Background())
+		_, done := q.outlast(before, time.Minute)
+		time.Sleep(2 * patience)
+		done()
+		out, done := q.outlast(context.Background(), time.Minute)
+		defer done()
+		cancel()
+		time.Sleep(2 * grace)
+		if out.Err() != nil {
+			t.Errorf("it ended with the context of the statement before: %v", out.Err())
+		}
+	})
+}
+
+// TestTermEndsWhatIsMadeOfIt: a base driver may make contexts of the one that it gets.
+func TestTermEndsWhatIsMadeOfIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &querier{is: dialects[hooks.Postgres].facts()}
+		for name, end := range map[string]func(context.Context){
+			"its time":   func(context.Context) { time.Sleep(time.Second) },
+			"endNow":     endNow,
+			"the driver": func(context.Context) { q.terms.close() },
+		} {
+			out, done := q.outlast(context.Background(), time.Second)
+			child, cancel := context.WithCancel(out)
+			if name == "the driver" { // closes the connection when the statement is over
+				done()
+			}
+			end(out)
+			<-child.Done()
+			cancel()
+			if name != "the driver" {
+				done()
+			}
+		}
+	})
+}
