@@ -20,6 +20,14 @@ type capturer struct {
 	origin func(ctx context.Context) hooks.Values
 	// uncaptured reports writes of which there is no event.
 	uncaptured func(n int, reason string)
+	// actions are those of earlier events.
+	actions map[operation]string
+}
+
+// operation is what an action is named for.
+type operation struct {
+	table lex.Table
+	op    lex.Op
 }
 
 // wants reports whether any of j's statements is captured, as far as can be
@@ -155,7 +163,7 @@ func (p *capturer) captureWrite(ctx context.Context, to *txn.Record, a aim, t le
 		t.Op = lex.Upsert
 	}
 	o := txn.Operation{Effect: txn.Effect(t.Op), Wide: wide, Key: txn.Key{
-		Action: actionOf(p.names.dialect, a.table, verbs[t.Op]),
+		Action: p.action(operation{a.table, t.Op}),
 		Target: hooks.Target{Type: nameOf(p.names.dialect, a.table)},
 		Via:    a.via,
 		Values: p.origin(ctx),
@@ -256,6 +264,18 @@ func (j *job) isLost(i int) bool {
 		return true
 	}
 	return slices.ContainsFunc(s.Also, func(t lex.Target) bool { return lost(t.Table) })
+}
+
+func (p *capturer) action(o operation) string {
+	action, known := p.actions[o]
+	if !known {
+		if p.actions == nil || len(p.actions) >= maxNames {
+			p.actions = make(map[operation]string)
+		}
+		action = actionOf(p.names.dialect, o.table, verbs[o.op])
+		p.actions[o] = action
+	}
+	return action
 }
 
 // actionOf folds a table's name into the form of an action.

@@ -15,15 +15,19 @@ func (c *conn) deliver(ctx context.Context) {
 	if c.tx.Open() || c.streams > 0 || !c.tx.HasNews() {
 		return
 	}
-	ctx = context.WithoutCancel(ctx)
+	if ctx.Done() != nil {
+		ctx = context.WithoutCancel(ctx)
+	}
 	if !c.bad { // else they are lost when it is closed
 		if late := c.tx.TakeLate(); len(late) > 0 {
 			_ = c.writeBehind(ctx, late, hooks.BestEffort)
 		}
 	}
-	for _, e := range c.tx.TakeEnded() {
-		c.reportEnd(ctx, e, !c.bad)
+	ended := c.tx.TakeEnded()
+	for i := range ended {
+		c.reportEnd(ctx, &ended[i], !c.bad)
 	}
+	c.tx.GiveBack(ended)
 }
 
 // errConnGone is for events that were to be written after the end of their transaction.
@@ -31,7 +35,7 @@ var errConnGone = errors.New("driver: the connection was lost or closed after a 
 
 // reportEnd reports how a transaction has ended. usable says that the handler may use the
 // connection.
-func (c *conn) reportEnd(ctx context.Context, t txn.Ended, usable bool) {
+func (c *conn) reportEnd(ctx context.Context, t *txn.Ended, usable bool) {
 	outcome := t.Outcome
 	if len(t.Events) > 0 {
 		outcome = c.callEnd(ctx, t, usable)
@@ -41,7 +45,7 @@ func (c *conn) reportEnd(ctx context.Context, t txn.Ended, usable bool) {
 
 // callEnd reports an end to the handler, which it lends the connection if that is usable. It
 // returns the outcome as the handler has found it.
-func (c *conn) callEnd(ctx context.Context, t txn.Ended, usable bool) hooks.Outcome {
+func (c *conn) callEnd(ctx context.Context, t *txn.Ended, usable bool) hooks.Outcome {
 	e := hooks.Ended{Outcome: t.Outcome, Events: t.Events, Token: t.Token, Earlier: t.Earlier, Prepared: t.Prepared}
 	if usable && t.Outcome != hooks.RolledBack {
 		if t.Outcome == hooks.Unknown { // on SQLite the handler finds out by the write lock

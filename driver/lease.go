@@ -107,8 +107,17 @@ func (l *lease) revoke(ctx context.Context) error {
 		l.c.discard()
 		return native
 	}
-	l.c.cleanUp(context.WithoutCancel(ctx), left)
+	if left != (leftover{}) {
+		l.c.cleanUp(context.WithoutCancel(ctx), left)
+	}
 	return native
+}
+
+// shared reports whether what the handler was lent may still be in use when it is revoked.
+func (l *lease) shared() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.db != nil || l.held > 0
 }
 
 // closeLater reports whether the connection is still in use, in which case its

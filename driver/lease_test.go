@@ -33,20 +33,35 @@ func TestLentConnectionIsRevoked(t *testing.T) {
 		}
 		kept = append(kept, db, conn)
 	}
+	var lent []hooks.Conn
+	keepConn := func(c hooks.Conn) {
+		lent = append(lent, c)
+		if len(lent) <= 2 { // in the first transaction
+			keep(c.DB())
+		}
+	}
 	s.connect = func(_ context.Context, db *sql.DB) error { keep(db); return nil }
-	s.flush = func(_ context.Context, f hooks.Flush) (bool, error) { keep(f.Conn.DB()); return true, nil }
-	s.end = func(_ context.Context, e hooks.Ended) hooks.Outcome { keep(e.Conn.DB()); return e.Outcome }
+	s.flush = func(_ context.Context, f hooks.Flush) (bool, error) { keepConn(f.Conn); return true, nil }
+	s.end = func(_ context.Context, e hooks.Ended) hooks.Outcome { keepConn(e.Conn); return e.Outcome }
 	db := open(t, fake, s)
 	commitOne(t, db)
 	if len(kept) != 2*3 {
 		t.Fatalf("lent %d times, want at Connect, Flush and End", len(kept)/2)
 	}
+	want(t, "sent", fake.Sent(), "BEGIN", guardProbe, "COMMIT") // a flush that sends nothing is not guarded
+	commitOne(t, db)
+	for _, c := range lent {
+		kept = append(kept, c, c.DB())
+	}
+	before := len(fake.Sent())
 	for i, k := range kept {
 		if _, err := k.ExecContext(context.Background(), "UPDATE late"); err == nil {
 			t.Errorf("loan %d was usable after its time", i)
 		}
 	}
-	want(t, "sent", fake.Sent(), "BEGIN", guardProbe, "COMMIT") // a flush that sends nothing is not guarded
+	if sent := fake.Sent()[before:]; len(sent) > 0 {
+		t.Errorf("sent after its time: %q", sent)
+	}
 	if n := fake.OpenConns(); n != 1 {
 		t.Errorf("%d connections open, want the one that came back", n)
 	}
@@ -101,39 +116,40 @@ func TestLentConnectionStillInUseIsGivenUp(t *testing.T) {
 	ctx := context.Background()
 	// A call that does not give up when its context ends.
 	reached, released := make(chan struct{}), make(chan struct{})
+	hang := func(h hooks.Handle) (release func()) {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = h.ExecContext(ctx, "UPDATE hangs")
+		}()
+		<-reached
+		return func() { released <- struct{}{}; <-done }
+	}
 	for _, tt := range []struct {
 		name string
-		use  func(t *testing.T, db *sql.DB) (release func())
+		use  func(t *testing.T, c hooks.Conn) (release func())
 	}{
-		{"a running call", func(t *testing.T, db *sql.DB) func() {
+		{"a running call", func(_ *testing.T, c hooks.Conn) func() { return hang(c) }},
+		{"a running call of its database", func(_ *testing.T, c hooks.Conn) func() { return hang(c.DB()) }},
+		{"open rows", func(t *testing.T, c hooks.Conn) func() {
 			t.Helper()
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				_, _ = db.ExecContext(ctx, "UPDATE hangs")
-			}()
-			<-reached
-			return func() { close(released); <-done }
-		}},
-		{"open rows", func(t *testing.T, db *sql.DB) func() {
-			t.Helper()
-			rows, err := db.QueryContext(ctx, "SELECT many") //nolint:rowserrcheck // left open: the point
+			rows, err := c.DB().QueryContext(ctx, "SELECT many") //nolint:rowserrcheck // left open: the point
 			if err != nil {
 				t.Fatal(err)
 			}
 			return func() { _ = rows.Close(); _ = rows.Err() }
 		}},
-		{"an open transaction", func(t *testing.T, db *sql.DB) func() {
+		{"an open transaction", func(t *testing.T, c hooks.Conn) func() {
 			t.Helper()
-			tx, err := db.BeginTx(ctx, nil)
+			tx, err := c.DB().BeginTx(ctx, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			return func() { _ = tx.Rollback() }
 		}},
-		{"a prepared statement", func(t *testing.T, db *sql.DB) func() {
+		{"a prepared statement", func(t *testing.T, c hooks.Conn) func() {
 			t.Helper()
-			conn, err := db.Conn(ctx)
+			conn, err := c.DB().Conn(ctx)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -155,7 +171,7 @@ func TestLentConnectionStillInUseIsGivenUp(t *testing.T) {
 			var release func()
 			s.end = func(_ context.Context, e hooks.Ended) hooks.Outcome {
 				if release == nil {
-					release = tt.use(t, e.Conn.DB())
+					release = tt.use(t, e.Conn)
 				}
 				return e.Outcome
 			}
@@ -174,11 +190,32 @@ func TestLentConnectionStillInUseIsGivenUp(t *testing.T) {
 	}
 }
 
+// TestLentCallIsCancelled: a call over the lent database with its loan, and one on the
+// connection itself with the context of the flush.
 func TestLentCallIsCancelled(t *testing.T) {
 	fake, s := sqltest.NewFake(), &spy{}
 	hold := sqltest.NewHold()
-	fake.On(sqltest.Call{Query: "UPDATE hangs"}, sqltest.Hang(hold))
+	fake.On(sqltest.Call{Query: guardProbe + "; UPDATE hangs"}, sqltest.Hang(hold))
 	got := make(chan error, 1)
+	s.flush = func(ctx context.Context, f hooks.Flush) (bool, error) {
+		go func() {
+			_, err := f.Conn.ExecContext(ctx, "UPDATE hangs")
+			got <- err
+		}()
+		<-hold.Reached()
+		return true, nil
+	}
+	abandoned := open(t, fake, s)
+	tx := begin(t, abandoned)
+	record(t, tx, "a.b")
+	_ = tx.Commit()
+	if err := <-got; !errors.Is(err, context.Canceled) {
+		t.Errorf("the call of the flush that ran on: %v, want it cancelled", err)
+	}
+
+	fake, s = sqltest.NewFake(), &spy{}
+	hold = sqltest.NewHold()
+	fake.On(sqltest.Call{Query: "UPDATE hangs"}, sqltest.Hang(hold))
 	s.end = func(_ context.Context, e hooks.Ended) hooks.Outcome {
 		go func() {
 			_, err := e.Conn.DB().ExecContext(context.Background(), "UPDATE hangs")
@@ -199,6 +236,10 @@ func TestLentCallIsCancelled(t *testing.T) {
 // write outside any transaction.
 func TestLentCallIsNotTriedAgain(t *testing.T) {
 	fake, s := sqltest.NewFake(), &spy{}
+	s.flush = func(ctx context.Context, f hooks.Flush) (bool, error) {
+		_, err := f.Conn.DB().ExecContext(ctx, "INSERT journal a.b")
+		return err == nil, err
+	}
 	db := open(t, fake, s)
 	fake.On(sqltest.Call{Query: "SAVEPOINT aftercommit_guard"}, sqltest.Fail(driver.ErrBadConn))
 	tx := begin(t, db)
@@ -212,4 +253,20 @@ func TestLentCallIsNotTriedAgain(t *testing.T) {
 		}
 	}
 	want(t, "committed", fake.CommittedQueries())
+}
+
+// TestLentConnectionWithoutExec: a base connection that executes only what is prepared gets
+// the guard, and then the statement with its arguments.
+func TestLentConnectionWithoutExec(t *testing.T) {
+	fake, s := sqltest.NewFakeOf(sqltest.Modern&^sqltest.ExecerContext, hooks.Postgres), &spy{}
+	s.flush = func(ctx context.Context, f hooks.Flush) (bool, error) {
+		_, err := f.Conn.ExecContext(ctx, "INSERT journal", "a.b", int64(1))
+		return err == nil, err
+	}
+	commitOne(t, open(t, fake, s))
+	committed := fake.Committed()
+	if len(committed) != 1 || committed[0].Query != "INSERT journal" || len(committed[0].Args) != 2 || committed[0].Args[0].Value != "a.b" {
+		t.Errorf("committed: %v", committed)
+	}
+	want(t, "sent", fake.Sent(), "BEGIN", guardProbe+"; ", "INSERT journal", "COMMIT")
 }

@@ -40,7 +40,9 @@ type batch struct {
 // behind, its share: see [handler.share].
 func (d *handler) End(ctx context.Context, end hooks.Ended) hooks.Outcome {
 	// The transaction has ended, so the end of its context must not stop the delivery.
-	ctx = context.WithoutCancel(ctx)
+	if ctx.Done() != nil {
+		ctx = context.WithoutCancel(ctx)
+	}
 	b := &batch{token: end.Token, earlier: end.Earlier, ids: idsOf(end.Events), outcome: end.Outcome, sinks: d.syncSinks()}
 	done := true
 	switch {

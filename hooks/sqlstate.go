@@ -6,6 +6,9 @@ import "errors"
 // of lib/pq and of pgx share the method that has it; those of lib/pq before
 // v1.10.6 have it as a field of the protocol's message. SQLite has no such codes.
 func SQLState(err error) string {
+	if err == nil {
+		return ""
+	}
 	var e interface{ SQLState() string }
 	if errors.As(err, &e) {
 		return e.SQLState()

@@ -148,8 +148,7 @@ func (r *Record) name(f *Captured, id string) bool {
 	if f.statements != 1 || f.index != len(r.items)-1 || r.current(key) != nil || !h.allow(key, false) {
 		return false
 	}
-	delete(h.latest, f.key)
-	h.latest[key] = f
+	h.rename(f, key)
 	if h.first == f {
 		f.key = key
 		return true
@@ -170,9 +169,9 @@ func (r *Record) unname(f *Captured) {
 		return
 	}
 	h := &r.history
-	delete(h.latest, f.key)
-	f.key = f.key.withoutID()
-	h.latest[f.key] = f
+	key := f.key.withoutID()
+	h.rename(f, key)
+	f.key = key
 	r.items[f.index].event.Target.ID = ""
 	if h.first != f {
 		h.trace(f.rowset(), f.effect).add(f)

@@ -75,10 +75,10 @@ type Operation struct {
 // triggers, does not count: two interleaved loops on two tables are two events.
 type history struct {
 	seq        int       // of the last event, captured or recorded
-	first      *Captured // as long as it is the only one, it leaves no traces
+	first      *Captured // as long as it is the only one, it is not in the maps
 	statements int       // how many have joined an event or got one
 	latest     map[Key]*Captured
-	made       map[Key]int // how many events of a key; those with an ID together
+	made       tally // how many events of a key; those with an ID together
 	traces     map[rowset]*[effects]trace
 	// explicit has the last recorded event for each target's ID, and wide that of
 	// a schema change or of what else may be about every table.
@@ -159,14 +159,39 @@ func (h *history) allow(key Key, full bool) bool {
 	if key.Target.ID != "" {
 		counted.Target.ID = "*" // all that have an ID
 	}
-	if full || h.made[counted] >= MaxTargets {
+	if full || h.made.of(&counted) >= MaxTargets {
 		return false
 	}
-	if h.made == nil {
-		h.made = make(map[Key]int)
-	}
-	h.made[counted]++
+	h.made.add(&counted)
 	return true
+}
+
+// tally counts by keys. Most transactions have a single one, which needs no map.
+type tally struct {
+	key  Key
+	n    int
+	more map[Key]int
+}
+
+func (t *tally) of(key *Key) int {
+	if t.n > 0 && t.key == *key {
+		return t.n
+	}
+	return t.more[*key]
+}
+
+func (t *tally) add(key *Key) {
+	switch {
+	case t.n == 0:
+		t.key, t.n = *key, 1
+	case t.key == *key:
+		t.n++
+	default:
+		if t.more == nil {
+			t.more = make(map[Key]int)
+		}
+		t.more[*key]++
+	}
 }
 
 // append adds an event behind all others.
@@ -181,18 +206,27 @@ func (r *Record) append(o Operation, full bool) (*Captured, bool) {
 	if o.Effect == Altered || o.Wide {
 		h.wide = h.seq
 	}
-	if h.latest == nil {
-		h.latest, h.first = map[Key]*Captured{o.Key: f}, f
+	if h.latest == nil && h.first == nil {
+		h.first = f
 		return f, true
 	}
-	h.latest[o.Key] = f
 	if h.first != nil {
+		h.latest = map[Key]*Captured{h.first.key: h.first}
 		h.traces = make(map[rowset]*[effects]trace)
 		h.leave(h.first)
 		h.first = nil
 	}
+	h.latest[o.Key] = f
 	h.leave(f)
 	return f, true
+}
+
+// rename notes that f gets another key.
+func (h *history) rename(f *Captured, key Key) {
+	if h.first != f {
+		delete(h.latest, f.key)
+		h.latest[key] = f
+	}
 }
 
 // leave adds the traces of f.
@@ -272,7 +306,11 @@ func (h *history) recorded(target hooks.Target) {
 // current returns the latest event for key if it may still change: added since
 // the innermost savepoint, and not written.
 func (r *Record) current(key Key) *Captured {
-	f := r.history.latest[key]
+	h := &r.history
+	f := h.latest[key]
+	if h.first != nil && h.first.key == key {
+		f = h.first
+	}
 	if f == nil || f.index < r.floor() || f.index >= len(r.items) || r.items[f.index].captured != f {
 		return nil
 	}

@@ -37,6 +37,7 @@ type Record struct {
 	history    history
 	earlier    []int64 // tokens that may still be locked
 	broken     error
+	all        []hooks.Event // what Pending has last returned while nothing was written
 }
 
 // Flags are the fields without pointers, which forget resets in one assignment.
@@ -140,5 +141,5 @@ func (r *Record) forget() {
 		*r = Record{cfg: r.cfg, items: r.items, savepoints: r.savepoints}
 	}
 	r.Flags = Flags{}
-	r.items, r.savepoints = r.items[:0], r.savepoints[:0]
+	r.items, r.savepoints, r.all = r.items[:0], r.savepoints[:0], nil
 }

@@ -61,11 +61,11 @@ func (r *Record) RollbackTo(name string) TakenBack {
 	s := r.savepoints[i]
 	r.savepoints = r.savepoints[:i+1]
 	gone := r.items[s.items:]
-	back := TakenBack{Events: eventsOf(gone), Funcs: funcsOf(gone)}
+	back := TakenBack{Events: eventsOf(gone, 0), Funcs: funcsOf(gone)}
 	clear(gone)
 	r.items = r.items[:s.items]
 	r.written = min(r.written, s.written)
-	r.bytes, r.history.made = s.bytes, nil
+	r.bytes, r.history.made = s.bytes, tally{}
 	return back
 }
 

@@ -101,7 +101,7 @@ func (t *Tracker) end(outcome hooks.Outcome, prepared bool) hooks.Outcome {
 	}
 	t.giveUp()
 	if lost := t.Behind && outcome == hooks.RolledBack; len(t.items) > 0 && !lost {
-		e := t.endedBy(outcome, t.items)
+		e := t.endedBy(outcome, t.whole(), t.items)
 		e.Prepared = prepared
 		t.keep(e)
 	}
@@ -112,12 +112,13 @@ func (t *Tracker) end(outcome hooks.Outcome, prepared bool) hooks.Outcome {
 
 // EndOf notes how statements ended that were in no transaction.
 func (t *Tracker) EndOf(r *Record, outcome hooks.Outcome) {
-	t.keep(r.endedBy(outcome, r.items))
+	t.keep(r.endedBy(outcome, r.whole(), r.items))
 }
 
-// endedBy returns items of the record as a transaction that has ended.
-func (r *Record) endedBy(outcome hooks.Outcome, items []item) Ended {
-	e := Ended{Outcome: outcome, Events: eventsOf(items), Funcs: funcsOf(items)}
+// endedBy returns items of the record, and the events among them, as a transaction that has
+// ended.
+func (r *Record) endedBy(outcome hooks.Outcome, events []hooks.Event, items []item) Ended {
+	e := Ended{Outcome: outcome, Events: events, Funcs: funcsOf(items)}
 	e.Token, e.Earlier = r.tokens()
 	return e
 }
@@ -147,7 +148,7 @@ func (t *Tracker) giveUp() {
 
 // unknown lets the rows decide on some of the transaction's items.
 func (t *Tracker) unknown(items []item) {
-	t.keep(t.endedBy(hooks.Unknown, items))
+	t.keep(t.endedBy(hooks.Unknown, eventsOf(items, 0), items))
 }
 
 // Late notes that events are to be written between transactions: theirs has
@@ -161,11 +162,20 @@ func (t *Tracker) TakeLate() []hooks.Event {
 	return late
 }
 
-// TakeEnded returns the transactions that have ended since it was last called.
+// TakeEnded returns the transactions that have ended since it was last called. GiveBack takes
+// what it returned.
 func (t *Tracker) TakeEnded() []Ended {
 	ended := t.ended
 	t.ended = nil
 	return ended
+}
+
+// GiveBack makes room for those that end next.
+func (t *Tracker) GiveBack(ended []Ended) {
+	clear(ended)
+	if t.ended == nil {
+		t.ended = ended[:0]
+	}
 }
 
 // HasNews reports whether there is something for TakeLate or TakeEnded to return.

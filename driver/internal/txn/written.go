@@ -3,7 +3,32 @@ package txn
 import "github.com/go-aftercommit/aftercommit/hooks"
 
 // Pending returns the events that are not written yet, complete.
-func (r *Record) Pending() []hooks.Event { return eventsOf(r.items[r.written:]) }
+func (r *Record) Pending() []hooks.Event {
+	events := eventsOf(r.items[r.written:], 0)
+	if r.written == 0 {
+		r.all = events
+	}
+	return events
+}
+
+// whole returns all events of a transaction that ends. They are those of its only write, if
+// that had them all.
+func (r *Record) whole() []hooks.Event {
+	if r.written == len(r.items) && len(r.all) == len(r.items) && r.isAll() {
+		return r.all
+	}
+	return eventsOf(r.items, r.written)
+}
+
+// isAll reports whether no other events have come in the place of those of that write.
+func (r *Record) isAll() bool {
+	for i := range r.items {
+		if it := &r.items[i]; !it.isEvent() || it.event.ID != r.all[i].ID {
+			return false
+		}
+	}
+	return true
+}
 
 // Written notes that all that the transaction holds is written.
 func (r *Record) Written() { r.written = len(r.items) }
@@ -46,14 +71,16 @@ func (r *Record) HasFuncs() bool {
 	return false
 }
 
-func eventsOf(items []item) []hooks.Event {
+// eventsOf returns the events among items, complete. The first written of them have been
+// written, and stay as they are.
+func eventsOf(items []item, written int) []hooks.Event {
 	events := make([]hooks.Event, 0, len(items))
 	for i := range items {
 		it := &items[i]
 		if !it.isEvent() || (it.captured != nil && it.captured.none()) {
 			continue
 		}
-		if it.captured != nil {
+		if it.captured != nil && i >= written {
 			it.captured.complete(&it.event)
 		}
 		events = append(events, it.event)
