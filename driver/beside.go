@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 
 	"github.com/go-aftercommit/aftercommit/internal/lent"
+	"github.com/go-aftercommit/aftercommit/internal/ownlevel"
 )
 
 // besideConnector opens the handler's own connections. Where a session's defaults
@@ -15,11 +16,14 @@ type besideConnector struct {
 }
 
 // Connect asks for the defaults of each session: they may be those of a role, or
-// be changed meanwhile.
+// be changed meanwhile. It does not if they are of no consequence.
 func (b *besideConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	base, err := b.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if ownlevel.Is(ctx) {
+		return base, nil
 	}
 	c := newConn(b.db, base)
 	if !c.defaults.ask(ctx) {

@@ -22,7 +22,8 @@ type RelayMode uint8
 
 const (
 	// RelayInProcess is the default: on PostgreSQL the first connection starts a
-	// relay beside the app, with a pool of three connections of its own; where it
+	// relay beside the app, with up to three connections of its own, and none while other
+	// processes deliver; where it
 	// cannot be started yet, that is tried again. On SQLite there is none, because a
 	// second writer breaks apps without a busy timeout.
 	RelayInProcess RelayMode = iota

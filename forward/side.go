@@ -27,6 +27,10 @@ const relayConns = 3
 // is polled is never idle.
 const connLifetime = 5 * time.Minute
 
+// connIdle is for how long our pools keep a connection without using it. The relay uses one
+// several times a second while it has a lease, and the others only while there is work.
+const connIdle = 15 * time.Second
+
 var (
 	errClosed       = errors.New("the Hub, or the database, is closed")
 	errNoSide       = errors.New("a second connection to an SQLite file would disturb the app's")
@@ -79,7 +83,7 @@ func (d *handler) poolBeside(conns int) *sql.DB {
 	db := sql.OpenDB(d.beside())
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
-	db.SetConnMaxIdleTime(time.Minute)
+	db.SetConnMaxIdleTime(connIdle)
 	db.SetConnMaxLifetime(connLifetime)
 	return db
 }

@@ -25,11 +25,22 @@
 // registered it in the same environment, itself included; its share is the sum of one
 // divided by each of these numbers, rounded up. So a process with other forwarders takes
 // nothing away, and what no other process has stays. Above its share a process gives
-// leases up, and takes one only after it has been free for two leases.
+// leases up, and takes one only after it has been free for a lease.
 //
 // A holder whose sink is suspended offers the lease to the other processes that have the
 // forwarder, if there are any, until its pause is over: the sink may work from there. The
 // row of an offered lease has no holder, and the time of the offer in lease_until.
+//
+// # Who looks
+//
+// On PostgreSQL the workers of a process execute nothing until there is something to do. The
+// process looks for all of them, with one statement: those that have their leases wait for
+// entries, for failures that an operator has replayed, and for the loss of the lease. A
+// process without any lease looks only with its heartbeats, every six to nine tenths of a
+// lease, over a connection that it opens for one statement: it hashes what others have
+// registered and who has the leases, and whatever changes that has the process read it again.
+// After three leases without a heartbeat it does not count any more, nor once it has let a
+// lease run out.
 //
 // # Failures
 //

@@ -3,29 +3,80 @@ package relay
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
-// heartbeat shows that the process lives, and learns its share.
+// heartbeat shows that the process lives and, if something has changed, learns its share and
+// wakes the workers. It does nothing before the time.
 func (r *Relay) heartbeat(ctx context.Context, q querier) error {
+	changed, err := r.beat(ctx, q)
+	if err == nil && changed {
+		err = r.meet(ctx, q)
+	}
+	if err == nil {
+		err = r.lookForUnserved(ctx, q)
+	}
+	return err
+}
+
+// beat is heartbeat without what follows a change. It is one statement, and the isolation and
+// access mode of q are of no consequence for it.
+func (r *Relay) beat(ctx context.Context, q querier) (changed bool, err error) {
 	r.mu.Lock()
-	due := !r.silent && time.Since(r.beat) > r.cfg.Lease/3
-	if due {
-		r.beat = time.Now()
+	now := time.Now()
+	if r.silent || now.Before(r.beatDue()) {
+		defer r.mu.Unlock()
+		if r.held > 0 { // what it has is renewed by others
+			return false, nil
+		}
+		return false, r.member.failed
 	}
+	known := r.member.known
+	r.member.sent(now, nil) // so that no other goroutine sends it too
 	r.mu.Unlock()
-	if !due {
-		return nil
-	}
+	defer r.noteFailure(&err)
 	own := r.registers()
-	c, err := r.store.beat(ctx, q, r.cfg.Holder, own.text(), r.cfg.Lease)
+	return r.store.beat(ctx, q, r.cfg.Holder, &own, r.cfg.Lease, known)
+}
+
+// noteFailure has a heartbeat that has failed followed by another soon.
+func (r *Relay) noteFailure(err *error) {
+	if *err != nil {
+		r.mu.Lock()
+		r.member.sent(time.Now(), *err)
+		r.mu.Unlock()
+	}
+}
+
+// beatDue returns when the next heartbeat is due. The caller holds r.mu.
+func (r *Relay) beatDue() time.Time {
+	return r.member.due(&r.cfg, r.store.d.together(), r.held, len(r.workers))
+}
+
+// untilBeat returns how long it is until then.
+func (r *Relay) untilBeat(now time.Time) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return max(0, r.beatDue().Sub(now))
+}
+
+// meet learns which processes there are, and what that changes.
+func (r *Relay) meet(ctx context.Context, q querier) (err error) {
+	defer r.noteFailure(&err)
+	own := r.registers()
+	if err = r.store.forget(ctx, q, r.cfg.Holder, r.cfg.Lease); err != nil {
+		return err
+	}
+	c, err := r.store.count(ctx, q, r.cfg.Holder, &own, r.cfg.Lease)
 	if err != nil {
 		return err
 	}
 	with := own.equally(c.processes - 1)
 	if c.unlike > 0 {
-		others, err := r.store.others(ctx, q, r.cfg.Holder)
-		if err != nil {
+		var others []registered
+		if others, err = r.store.others(ctx, q, r.cfg.Holder); err != nil {
 			return err
 		}
 		with = own.sharedWith(others)
@@ -37,42 +88,105 @@ func (r *Relay) heartbeat(ctx context.Context, q querier) error {
 	}
 	r.mu.Lock()
 	r.sharing, r.share = with, share
+	r.member.processes = c.processes
+	r.member.known = &c.hash
 	r.mu.Unlock()
-	return r.lookForUnserved(ctx, q)
+	if r.lookout != nil {
+		r.lookout.wakeAll()
+	}
+	return nil
 }
 
-// counts are what a heartbeat counts.
+// lookAgain has the next heartbeat read everything again: a lease was free, and this process
+// did not get it.
+func (r *Relay) lookAgain() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.member.known = nil
+}
+
+// lookSoon has the next heartbeat follow soon: there may be something to take, or to show.
+func (r *Relay) lookSoon() {
+	r.mu.Lock()
+	r.member.soon = true
+	r.mu.Unlock()
+	if r.lookout != nil {
+		r.lookout.nudge()
+	}
+}
+
+// counts are what a process learns of others.
 type counts struct {
 	processes int // that live, at least one
 	unlike    int // that have registered something else
 	// forwarders are all that are not retired. They count only where processes do not
 	// register what they have.
 	forwarders int
+	hash       int64 // of situation
 }
 
-// beat notes that holder lives, and has registered own.
-func (s *Store) beat(ctx context.Context, q querier, holder, own string, lease time.Duration) (c counts, err error) {
+// beat notes that holder lives, and has registered own. It reports whether what situation
+// hashes is not known any more.
+func (s *Store) beat(ctx context.Context, q querier, holder string, own *registered, lease time.Duration, known *int64) (changed bool, err error) {
 	columns, values, sets := "name, seen_at", s.quote(holder)+", "+s.d.now(), "seen_at = excluded.seen_at"
-	unlike, forwarders := "0", "(SELECT "+s.d.fn("count")+"(*) FROM "+s.prefix+"forwarders WHERE retired_at IS NULL)"
 	if s.d.compares() {
-		mine := s.quote(own)
-		columns, values, sets = columns+", forwarders", values+", "+mine, sets+", forwarders = excluded.forwarders"
-		unlike, forwarders = "(SELECT "+s.d.fn("count")+"(*) FROM "+s.prefix+"workers WHERE forwarders <> "+mine+")", "0"
+		columns, values, sets = columns+", forwarders", values+", "+s.quote(own.text()), sets+", forwarders = excluded.forwarders"
 	}
-	_, err = q.ExecContext(ctx, "INSERT INTO "+s.prefix+"workers ("+columns+") VALUES ("+values+") ON CONFLICT (name) DO UPDATE SET "+sets)
+	n, err := affected(ctx, q, s.d.beat("INSERT INTO "+s.prefix+"workers ("+columns+") VALUES ("+values+") ON CONFLICT (name) DO UPDATE SET "+sets,
+		s.situation(holder, own, lease), known))
 	if err != nil {
-		return c, fmt.Errorf("relay: send a heartbeat: %w", err)
+		return false, fmt.Errorf("relay: send a heartbeat: %w", err)
 	}
-	if _, err = q.ExecContext(ctx, "DELETE FROM "+s.prefix+"workers WHERE seen_at < "+s.d.later(-lease)); err != nil {
-		return c, fmt.Errorf("relay: delete processes without a heartbeat: %w", err)
+	return n > 0, nil
+}
+
+// forget deletes processes that have died: those without a heartbeat, and those that have not
+// renewed a lease.
+func (s *Store) forget(ctx context.Context, q querier, holder string, lease time.Duration) error {
+	me := s.quote(holder)
+	_, err := q.ExecContext(ctx, "DELETE FROM "+s.prefix+"workers WHERE seen_at < "+s.d.later(-memberFor*lease)+
+		" OR name <> "+me+" AND seen_at < "+s.d.later(-lease/2)+
+		" AND name IN (SELECT holder FROM "+s.prefix+"forwarders WHERE holder <> "+me+" AND lease_until < "+s.d.now()+")")
+	if err != nil {
+		return fmt.Errorf("relay: delete processes without a heartbeat: %w", err)
 	}
-	err = q.QueryRowContext(ctx, "SELECT (SELECT "+s.d.fn("count")+"(*) FROM "+s.prefix+"workers), "+unlike+", "+forwarders).
-		Scan(&c.processes, &c.unlike, &c.forwarders)
+	return nil
+}
+
+// count counts the processes, and hashes the situation.
+func (s *Store) count(ctx context.Context, q querier, holder string, own *registered, lease time.Duration) (c counts, err error) {
+	all := "(SELECT " + s.d.fn("count") + "(*) FROM " + s.prefix
+	unlike, forwarders := "0", all+"forwarders WHERE retired_at IS NULL)"
+	if s.d.compares() {
+		unlike, forwarders = all+"workers WHERE forwarders <> "+s.quote(own.text())+")", "0"
+	}
+	err = q.QueryRowContext(ctx, "SELECT "+all+"workers), "+unlike+", "+forwarders+", "+s.situation(holder, own, lease)).
+		Scan(&c.processes, &c.unlike, &c.forwarders, &c.hash)
 	if err != nil {
 		return c, fmt.Errorf("relay: count processes and forwarders: %w", err)
 	}
 	c.processes = max(c.processes, 1)
 	return c, nil
+}
+
+// situation is an expression that hashes what the other processes have registered, and who may
+// take own's forwarders. The fence shows a lease that was taken and given back meanwhile.
+func (s *Store) situation(holder string, own *registered, lease time.Duration) string {
+	if !s.d.together() {
+		return "0"
+	}
+	names := make([]string, 0, len(own.Forwarders))
+	for name := range own.Forwarders {
+		names = append(names, s.quote(name))
+	}
+	slices.Sort(names)
+	names = append(names, "NULL") // there may be none
+	list := func(what, from string) string {
+		return "(SELECT " + s.d.fn("string_agg") + "(" + s.d.fn("concat") + "(t.name, ' ', " + what + "), ' ' ORDER BY t.name) FROM " + s.prefix + from + ")"
+	}
+	return s.d.hash(list("t.forwarders", "workers t WHERE t.name <> "+s.quote(holder)+" AND t.seen_at >= "+s.d.later(-memberFor*lease)) + ", " +
+		list("t.retired_at IS NULL, ' ', CASE WHEN t.holder IS NULL THEN CASE WHEN t.lease_until IS NULL THEN 'free' ELSE 'offered' END"+
+			" WHEN t.lease_until < "+s.d.now()+" THEN 'over' ELSE 'held' END, ' ', t.fence, ' ', t.place", "forwarders t WHERE t.name IN ("+strings.Join(names, ", ")+")"))
 }
 
 // leave forgets a process that stops.

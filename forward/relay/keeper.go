@@ -96,6 +96,9 @@ func (k *keeper) tick(ctx context.Context) bool {
 	ttl := k.relay.cfg.Lease
 	start := time.Now()
 	due, earliest := k.due(start)
+	if len(due) == 0 {
+		return true // whether it works shows with the next lease
+	}
 	// If the process was stopped, all may have run out and still be its own.
 	limit := min(max(earliest.Sub(start), ttl/retries), ttl/renewals)
 	found, err := k.attemptWithin(ctx, limit, due)
@@ -139,6 +142,7 @@ func (k *keeper) due(now time.Time) (due []*lease, earliest time.Time) {
 func (k *keeper) lose(l *lease, why error) {
 	k.remove(l)
 	l.lose(why)
+	l.rouse()
 	k.relay.cfg.Log.Info("aftercommit: a lease is over before its time: a call that is running is cancelled, and what it has not written comes again, from the process that takes the lease next",
 		zap.String("forwarder", l.name), zap.Error(why))
 }
@@ -163,7 +167,7 @@ func (k *keeper) attempt(ctx context.Context, leases []*lease) (found map[string
 	if err != nil {
 		return nil, err
 	}
-	defer func() { giveBack(conn, Nothing, err) }()
+	defer func() { r.giveBack(conn, Nothing, err) }()
 	if len(leases) > 0 {
 		if found, err = r.store.renewAll(ctx, conn, leases, r.cfg.Lease); err != nil {
 			return nil, err

@@ -40,6 +40,7 @@ func TestKeeperInTheDark(t *testing.T) {
 		db := sql.OpenDB(d)
 		defer db.Close()
 		k := newKeeper(newRelay(s, db, Config{Lease: 3 * time.Millisecond}))
+		k.add(&lease{name: "a", until: time.Now().Add(time.Hour)})
 		for range 10 {
 			if k.tick(context.Background()) {
 				t.Fatal("an attempt has succeeded")
@@ -72,7 +73,7 @@ func TestNoHeartbeatOnceStopped(t *testing.T) {
 	if _, err := k.attempt(t.Context(), nil); !errors.Is(err, errAsked) {
 		t.Fatalf("while it works: %v", err)
 	}
-	r.beat = time.Time{}
+	r.member.beat = time.Time{}
 	close(r.stopping)
 	if _, err := k.attempt(t.Context(), nil); err != nil {
 		t.Errorf("once it stops: %v", err)
@@ -135,11 +136,11 @@ func TestRenewalFails(t *testing.T) {
 		db := sql.OpenDB(server)
 		defer db.Close()
 		r := newRelay(s, db, Config{Lease: ttl})
-		r.beat = time.Now().Add(time.Hour) // what is tested are the renewals
+		r.member.beat = time.Now().Add(time.Hour) // what is tested are the renewals
 		k := newKeeper(r)
 		r.keeper = k
 		w := &worker{relay: r, target: Target{Timeout: call}}
-		l := &lease{name: "a", until: time.Now().Add(ttl)}
+		l := &lease{name: "a", until: time.Now().Add(ttl), rouse: w.rouse}
 		ctx, done := l.guard(t.Context())
 		defer done()
 		k.add(l)

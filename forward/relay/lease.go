@@ -12,6 +12,7 @@ import (
 type lease struct {
 	name  string
 	fence int64
+	rouse func() // wakes its worker
 
 	mu    sync.Mutex
 	until time.Time // when it runs out unless it is extended, by this process's clock
@@ -114,11 +115,12 @@ func (w *worker) forget() {
 	if w.lease != nil {
 		w.relay.keeper.remove(w.lease)
 	}
+	w.holds.Store(false)
 	w.lease, w.cursor, w.trail = nil, nil, trail{}
 }
 
 // hold keeps the lease, or takes it if it is free. Above its share a process takes one that
-// others may have only after it has been free for two leases, or if it is on offer.
+// others may have only after it has been free for a lease, or if it is on offer.
 func (w *worker) hold(ctx context.Context) error {
 	r := w.relay
 	if err := r.heartbeat(ctx, w.conn); err != nil {
@@ -141,19 +143,30 @@ func (w *worker) hold(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
-	case st == nil || !st.free:
+	case st == nil:
 		w.freeSince = time.Time{}
-		return w.registerAgain(ctx)
+		if registered, err := w.registerAgain(ctx); err != nil || !registered {
+			return err
+		}
+		return w.hold(ctx)
+	case !st.free:
+		w.freeSince, w.missing = time.Time{}, false
+		w.tellRetired(false)
+		return nil
 	case above && !st.offered:
 		if w.freeSince.IsZero() {
 			w.freeSince = r.cfg.Clock.Now()
 		}
-		if r.cfg.Clock.Now().Sub(w.freeSince) < 2*r.cfg.Lease {
+		if r.cfg.Clock.Now().Sub(w.freeSince) < freeFor*r.cfg.Lease {
 			return nil // a process with fewer may take it
 		}
 	}
 	return w.take(ctx, above, st.offered)
 }
+
+// freeFor is for how many leases one has been free that a process takes above its share. By
+// then each process with fewer has looked.
+const freeFor = 1
 
 // checkPlace returns an error if the cursor is not of this place. While another process
 // has the lease, the connections of this one are taken to lead where they did before.
@@ -179,7 +192,8 @@ func (w *worker) take(ctx context.Context, above, offered bool) error {
 		return err
 	}
 	if c == nil {
-		return w.registerAgain(ctx)
+		r.lookAgain()
+		return nil
 	}
 	if w.offered = offered; above || offered {
 		const leases = 10 // by then a process with fewer may have started
@@ -190,13 +204,15 @@ func (w *worker) take(ctx context.Context, above, offered bool) error {
 		w.ahead = nil // another process, or an operator, has moved the cursor
 	}
 	w.cursor, w.fence, w.since, w.asked, w.freeSince = c, c.fence, start, start, time.Time{}
-	w.lease = &lease{name: c.name, fence: c.fence, until: start.Add(ttl)}
+	w.lease = &lease{name: c.name, fence: c.fence, until: start.Add(ttl), rouse: w.rouse}
+	w.holds.Store(true)
 	r.keeper.add(w.lease)
 	return w.readDue(ctx)
 }
 
 // keep gives up a lease that is above this process's share. Otherwise, three times in
-// each lease, it reads what is due and renews the lease if the keeper does not.
+// each lease and if the lookout has found something, it reads what is due and renews the
+// lease if the keeper does not.
 func (w *worker) keep(ctx context.Context) error {
 	r := w.relay
 	pinned := !w.pinned.IsZero()
@@ -211,7 +227,7 @@ func (w *worker) keep(ctx context.Context) error {
 		}
 		return r.store.release(ctx, w.conn, w.target.Name, r.cfg.Holder)
 	}
-	if time.Since(w.asked) < r.cfg.Lease/renewals {
+	if !w.news.Swap(false) && time.Since(w.asked) < r.cfg.Lease/renewals {
 		return nil
 	}
 	w.asked = time.Now()

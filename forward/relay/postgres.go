@@ -117,6 +117,34 @@ func (postgres) handOver(s *Store, name string, ids []uuid.UUID) string {
 
 func (postgres) compares() bool { return true }
 
+func (postgres) together() bool { return true }
+
+// arrived has the limit of look, or what look does not see would wake its worker again and
+// again.
+func (d postgres) arrived(s *Store, c *cursor) string {
+	const now = "pg_catalog.pg_current_snapshot()"
+	parts := beyond(c.done)
+	for i, part := range parts {
+		parts[i] = "EXISTS (SELECT 1 FROM " + s.events() + " e WHERE " + part + " AND pg_catalog.pg_visible_in_snapshot(e.xid, " + now + "))"
+	}
+	return "pg_catalog.pg_snapshot_xmax('" + c.done + "'::pg_catalog.pg_snapshot) > pg_catalog.pg_snapshot_xmax(" + now + ") OR " + strings.Join(parts, " OR ")
+}
+
+// beat is one transaction, whatever the session's defaults are: serializable ones of several
+// processes would fail each other. It does not wait for the disk: a heartbeat that a crash
+// takes back is followed by another.
+func (postgres) beat(insert, situation string, known *int64) string {
+	query := "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE; SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '2s'; " + insert + "; SELECT 1"
+	if known == nil {
+		return query
+	}
+	return query + " WHERE " + situation + " <> " + itoa(*known)
+}
+
+func (postgres) hash(texts string) string {
+	return "pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', " + texts + "), 0)"
+}
+
 func (postgres) cursorColumns() string {
 	return "done::pg_catalog.text, coalesce(tick::pg_catalog.text, ''), high, seq"
 }

@@ -80,6 +80,11 @@ func (d sqlite) register(s *Store, name, place, _ string) string {
 // compares: the processes of an app have no relay, and do not say that they live.
 func (sqlite) compares() bool { return false }
 
+func (sqlite) together() bool                         { return false }
+func (sqlite) arrived(*Store, *cursor) string         { return "1" }
+func (sqlite) beat(insert, _ string, _ *int64) string { return insert }
+func (sqlite) hash(string) string                     { return "0" }
+
 func (sqlite) cursorColumns() string { return "CAST(done AS TEXT), '', 0, 0" }
 
 func (sqlite) bound(ctx context.Context, q querier, s *Store) (string, error) {

@@ -22,17 +22,19 @@ type Suspension struct {
 // it from the next heartbeat.
 func (r *Relay) suspend(forwarder string, since time.Time, f Failure) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.suspended == nil {
 		r.suspended = make(map[string]Suspension)
 	}
 	r.suspended[forwarder] = Suspension{Since: since.UTC(), Reason: f.Reason, Error: errorText(f.Err)}
+	r.mu.Unlock()
+	r.lookSoon()
 }
 
 func (r *Relay) resume(forwarder string) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	delete(r.suspended, forwarder)
+	r.mu.Unlock()
+	r.lookSoon()
 }
 
 // registers returns what this process has to say of itself now.

@@ -39,6 +39,14 @@ func (t *trail) next(now time.Time, grace time.Duration, take func() (string, er
 	return snapshot, true, nil
 }
 
+// wait returns how long it is until next takes a snapshot again.
+func (t *trail) wait(now time.Time, grace time.Duration) time.Duration {
+	if len(t.marks) == 0 {
+		return 0
+	}
+	return max(0, t.marks[len(t.marks)-1].at.Add(grace/4).Sub(now))
+}
+
 // aged takes one from the trail: a past snapshot cannot be asked for.
 func (d postgres) aged(ctx context.Context, q querier, t *trail, now time.Time, grace time.Duration) (string, bool, error) {
 	return t.next(now, grace, func() (string, error) { return d.current(ctx, q) })

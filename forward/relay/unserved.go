@@ -48,10 +48,11 @@ func (u *unserved) note(missing []string) (report []string) {
 }
 
 // lookForUnserved warns of forwarders that are registered, by apps with a relay elsewhere
-// for example, and that no running process has: nothing else shows that they get nothing.
+// for example, and that no running process has: nothing else shows that they get nothing. A
+// process without a lease leaves that to those with one.
 func (r *Relay) lookForUnserved(ctx context.Context, q querier) error {
 	r.mu.Lock()
-	due := r.store.d.compares() && r.unserved.due(r.cfg.Clock.Now())
+	due := r.held > 0 && r.store.d.compares() && r.unserved.due(r.cfg.Clock.Now())
 	r.mu.Unlock()
 	if !due {
 		return nil

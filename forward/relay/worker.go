@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/backoff"
 )
 
 // worker delivers to one target while it has the lease.
@@ -18,6 +19,8 @@ type worker struct {
 	relay  *Relay
 	target Target
 	wake   chan struct{}
+	holds  atomic.Bool // it has the lease
+	news   atomic.Bool // the lookout has found something
 
 	conn   *sql.Conn // of the step that runs
 	left   Left      // there, by sinks
@@ -40,6 +43,7 @@ type worker struct {
 	few    bool // the last look found few entries
 
 	looked  time.Time // when the target's row was last looked for
+	missing bool      // it was to be looked for again since
 	retired bool      // as of then
 
 	fresh, again lane // what follows the cursor, and what is due
@@ -61,32 +65,55 @@ type worker struct {
 
 // run works until the relay stops.
 func (w *worker) run(ctx context.Context) {
-	idle := time.Duration(0)
-	for !w.stopping() {
-		more, err := false, w.relay.unaudited(ctx)
-		if err == nil {
-			more, err = w.step(ctx)
-		}
+	idle, failures := time.Duration(0), 0
+	if w.relay.lookout != nil {
+		w.await(ctx, idle, nil)
+	}
+	for !w.relay.stops() {
+		more, err := w.step(ctx)
 		w.relay.store.explain(ctx, w.relay.db, &err)
 		w.tellError(err)
 		switch {
 		case more:
-			idle = 0
+			idle, failures = 0, 0
 			if w.few {
 				w.gather(ctx)
 			}
 			continue
 		case err != nil:
-			idle = w.relay.cfg.Poll
+			failures++
+			idle = w.pauseAfter(failures, err)
 		default:
-			idle = min(max(2*idle, 20*time.Millisecond), w.relay.cfg.Poll)
+			failures = 0
+			idle = min(max(2*idle, firstIdle), w.relay.cfg.Poll)
 		}
-		if !w.rest(ctx, idle) {
+		woken := false
+		if w.relay.lookout != nil {
+			woken = w.await(ctx, idle, err)
+		} else {
+			woken = !w.rest(ctx, idle)
+		}
+		if woken {
 			idle = 0
 		}
 	}
 	w.end(ctx)
-	w.leave(ctx)
+	if w.relay.lookout == nil {
+		w.relay.leave(ctx)
+	}
+}
+
+// pauseAfter is how long to wait after a number of errors in a row.
+func (w *worker) pauseAfter(failures int, err error) time.Duration {
+	cfg := &w.relay.cfg
+	var place *PlaceError
+	switch {
+	case w.relay.lookout == nil:
+		return cfg.Poll
+	case errors.As(err, &place): // until an operator decides, which the lookout sees
+		return cfg.Lease
+	}
+	return backoff.After(failures, cfg.Poll, cfg.Lease/renewals)
 }
 
 // gather lets some entries come together before it looks again: under load each
@@ -98,33 +125,6 @@ func (w *worker) gather(ctx context.Context) {
 	case <-w.relay.stopping:
 	case <-w.relay.cfg.Clock.After(pause):
 	}
-}
-
-func (w *worker) stopping() bool {
-	select {
-	case <-w.relay.stopping:
-		return true
-	default:
-		return false
-	}
-}
-
-// rest waits for d, or until there is something to do, and reports false if it
-// was woken.
-func (w *worker) rest(ctx context.Context, d time.Duration) bool {
-	clock := w.relay.cfg.Clock
-	d = min(d, w.relay.cfg.Lease/3)
-	if wait := w.fresh.wait(clock.Now()); wait > 0 {
-		d = max(d, min(wait, w.relay.cfg.Poll))
-	}
-	select {
-	case <-ctx.Done():
-	case <-w.relay.stopping:
-	case <-w.wake:
-		return false
-	case <-clock.After(d):
-	}
-	return true
 }
 
 // patience is how long a worker that stops tries to give its lease back.
@@ -144,28 +144,25 @@ func (w *worker) end(ctx context.Context) {
 	w.drop()
 }
 
-// leave deletes this process from those that share the forwarders.
-func (w *worker) leave(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
-	_ = w.relay.store.leave(ctx, w.relay.db, w.relay.cfg.Holder) // or it is forgotten after a while
-}
-
 // step does what there is to do, once, and reports whether there is more.
 func (w *worker) step(ctx context.Context) (more bool, err error) {
 	if err = w.connect(ctx, w.relay.stopping); err != nil || w.conn == nil {
 		return false, err
 	}
 	defer func() {
-		w.disconnect(err)
 		if err == nil {
+			w.disconnect(nil)
 			return
 		}
 		if w.lease != nil && w.lease.over() != nil {
 			err = w.lease.over() // of which the error is a consequence
 		}
 		w.drop() // to be read again
+		w.disconnect(err)
 	}()
+	if err = w.relay.unaudited(ctx, w.conn); err != nil {
+		return false, err
+	}
 	if err = w.hold(ctx); err != nil || w.cursor == nil {
 		return false, err
 	}
@@ -196,28 +193,30 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 // would have one good one between them each time.
 const dueShare = 3
 
+// rowLooks is how often a lease a target's row is looked for at most.
+const rowLooks = 10
+
 // registerAgain registers a target whose row is gone: what empties all tables for a
 // test empties the relay's too, and nothing would be delivered any more. A retired
 // one has its row still.
-func (w *worker) registerAgain(ctx context.Context) error {
-	const looks = 10 // a lease
+func (w *worker) registerAgain(ctx context.Context) (registered bool, err error) {
 	s, name := w.relay.store, w.target.Name
-	if time.Since(w.looked) < w.relay.cfg.Lease/looks {
-		return nil
+	if w.missing = time.Since(w.looked) < w.relay.cfg.Lease/rowLooks; w.missing {
+		return false, nil
 	}
 	w.looked = time.Now()
 	there, retired, err := s.known(ctx, w.conn, name)
 	if err != nil || there {
 		w.tellRetired(retired)
-		return wrap("look for its row", name, err)
+		return false, wrap("look for its row", name, err)
 	}
 	if err := s.register(ctx, w.conn, name, Mark{}); err != nil {
-		return err
+		return false, err
 	}
 	w.relay.cfg.Log.Warn("aftercommit: a forwarder's row was deleted, so it is registered again and gets what is committed from now on: "+
 		"leave the journal's tables out of what empties tables, or give it by relay.Store.Replay what was committed before",
 		zap.String("forwarder", name))
-	return nil
+	return true, nil
 }
 
 // tellRetired warns, once, that an operator has retired a forwarder of this program.
@@ -372,7 +371,7 @@ func (w *worker) disconnect(err error) {
 	if w.conn == nil {
 		return
 	}
-	giveBack(w.conn, w.left, err)
+	w.relay.giveBack(w.conn, w.left, err)
 	w.conn = nil
 	w.relay.lender.leave()
 }

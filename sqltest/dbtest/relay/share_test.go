@@ -1,6 +1,7 @@
 package relay_test
 
 import (
+	"fmt"
 	"maps"
 	"testing"
 	"time"
@@ -141,6 +142,7 @@ func TestEarlierVersionBeside(t *testing.T) {
 				w.besideFor(lasting, "x", several...)
 				w.has(map[string]int{"x": 2, "": 2})
 				for range 2 {
+					w.beats("x") // it has seen which are free
 					w.ticks(50)
 					w.has(map[string]int{"x": 2, "": 2})
 					w.clock.pass(2*lasting + time.Second) // they are free for long enough
@@ -172,4 +174,52 @@ func TestOtherSinksOnSQLite(t *testing.T) {
 		w.clock.pass(10*lasting + time.Second)
 		w.has(map[string]int{"x": 3, "": 1})
 	}, dbtest.SQLite)
+}
+
+// quiet makes a process that has registered several and says nothing, and starts another. The
+// last heartbeat of the first one was so many leases ago.
+func (w *world) quiet(leases float64, leased ...string) {
+	w.Helper()
+	_, r := w.besideFor(lasting, "x", several...)
+	w.has(map[string]int{"x": 4})
+	var text string
+	w.must(w.db.QueryRowContext(ctx, "SELECT forwarders FROM aftercommit.workers WHERE name = 'x'").Scan(&text))
+	w.must(r.Stop(ctx))
+	_, err := w.db.ExecContext(ctx, "INSERT INTO aftercommit.workers (name, seen_at, forwarders) VALUES ('quiet', clock_timestamp(), '"+text+"')")
+	w.must(err)
+	w.lastSeen(leases)
+	for _, n := range leased {
+		_, err = w.db.ExecContext(ctx, "UPDATE aftercommit.forwarders SET holder = 'quiet', fence = fence + 1, lease_until = '"+past+"' WHERE name = '"+n+"'")
+		w.must(err)
+	}
+	w.besideFor(lasting, "x", several...)
+}
+
+func (w *world) lastSeen(leases float64) {
+	w.Helper()
+	_, err := w.db.ExecContext(ctx, fmt.Sprintf("UPDATE aftercommit.workers SET seen_at = clock_timestamp() - interval '%f s' WHERE name = 'quiet'", leases*lasting.Seconds()))
+	w.must(err)
+}
+
+// TestQuietProcess: a process without a lease counts for three leases after its last heartbeat.
+func TestQuietProcess(t *testing.T) {
+	shared(t, func(w *world) {
+		w.quiet(2.5)
+		w.has(map[string]int{"x": 2, "": 2})
+		w.beats("x")
+		w.has(map[string]int{"x": 2, "": 2})
+		w.lastSeen(3.1)
+		w.has(map[string]int{"x": 4})
+	})
+}
+
+// TestLeaseThatRanOut: one that has not renewed its leases is dead, and does not count any more.
+func TestLeaseThatRanOut(t *testing.T) {
+	shared(t, func(w *world) {
+		w.quiet(0.9, several[:2]...)
+		w.has(map[string]int{"x": 4})
+		if at := w.seen("quiet"); at != "" {
+			t.Errorf("it still counts, as of %s", at)
+		}
+	})
 }

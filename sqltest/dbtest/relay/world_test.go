@@ -305,7 +305,8 @@ func (c *clock) After(time.Duration) <-chan time.Time {
 	return time.After(time.Millisecond)
 }
 
-// ticks waits until a relay has looked n times and found nothing.
+// ticks waits until a relay has looked n times and found nothing. One without a lease looks by
+// a heartbeat.
 func (w *world) ticks(n int) {
 	w.Helper()
 	waits := func() int {
@@ -313,8 +314,30 @@ func (w *world) ticks(n int) {
 		defer w.clock.mu.Unlock()
 		return w.clock.waits
 	}
-	before := waits()
-	w.until("the relay has looked again", func() bool { return waits() >= before+n })
+	before, beats, since := waits(), 0, w.now()
+	w.until("the relay has looked again", func() bool {
+		if waits() >= before+n {
+			return true
+		}
+		if w.e.Dialect != hooks.Postgres {
+			return false
+		}
+		var all bool // have sent a heartbeat
+		w.must(w.db.QueryRowContext(ctx, "SELECT coalesce(min(seen_at) > '"+since+"', false) FROM aftercommit.workers WHERE seen_at <= clock_timestamp()").Scan(&all))
+		if all {
+			beats, since = beats+1, w.now()
+		}
+		return beats == 2
+	})
+}
+
+// now is the time of the database, on PostgreSQL.
+func (w *world) now() (now string) {
+	w.Helper()
+	if w.e.Dialect == hooks.Postgres {
+		w.must(w.db.QueryRowContext(ctx, "SELECT clock_timestamp()::text").Scan(&now))
+	}
+	return now
 }
 
 // contains reports whether a list of names, as all returns it, has name.

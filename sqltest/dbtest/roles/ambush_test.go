@@ -256,6 +256,9 @@ func (w *world) operate() {
 		{Name: "other/default", MaxAttempts: 5, Deliver: func(context.Context, *sql.DB, []journal.Entry) relay.Result { return relay.Result{} }},
 	}})
 	w.must(r.Drain(ctx))
+	w.until("what is replayed is delivered", func() bool {
+		return w.count("SELECT pg_catalog.count(*) FROM aftercommit.failures WHERE forwarder = 'other/default'") == 0
+	})
 	w.must(r.Stop(ctx))
 	w.must(s.Span(ctx, db))
 	for _, st := range states {

@@ -1,0 +1,115 @@
+package relay
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// answering is a server that answers each statement that looks for what has arrived with
+// arrived, and heartbeats with no change. It notes when.
+type answering struct {
+	mu      sync.Mutex
+	arrived bool
+	err     error
+	looks   []time.Time
+}
+
+func (a *answering) Connect(context.Context) (driver.Conn, error) {
+	return answeringConn{server: a}, nil
+}
+func (a *answering) Driver() driver.Driver { return nil }
+
+type answeringConn struct {
+	driver.Conn
+	server *answering
+}
+
+func (answeringConn) Close() error { return nil }
+
+// ExecContext answers.
+func (c answeringConn) ExecContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Result, error) {
+	a := c.server
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !strings.HasPrefix(query, "SELECT 1 WHERE") {
+		return driver.RowsAffected(0), nil
+	}
+	a.looks = append(a.looks, time.Now())
+	if a.arrived {
+		return driver.RowsAffected(1), a.err
+	}
+	return driver.RowsAffected(0), a.err
+}
+
+// TestLookout: it looks once for all workers that rest, less and less often down to Poll, and
+// wakes them if something has arrived, or if it cannot look.
+func TestLookout(t *testing.T) {
+	for name, answer := range map[string]*answering{"something": {arrived: true}, "an error": {err: errors.New("no answer")}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, err := New(hooks.Postgres, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				server := &answering{}
+				db := sql.OpenDB(server)
+				defer db.Close()
+				r := newRelay(s, db, Config{Targets: []Target{{Name: "a"}, {Name: "b"}}})
+				r.held = 2
+				r.member.beat, r.unserved.looked = time.Now().Add(time.Hour), time.Now() // what is tested are the looks
+				l := newLookout(r)
+				r.lookout = l
+				go l.run(t.Context())
+				defer close(r.stopping)
+				time.Sleep(time.Second)
+				for _, w := range r.workers {
+					l.watch(w, expected{cursor: cursor{name: w.target.Name, done: "1:1:"}, entries: true}, 0)
+				}
+				began := time.Now()
+				time.Sleep(3 * time.Second)
+				synctest.Wait()
+				server.mu.Lock()
+				var pauses []time.Duration
+				for _, at := range server.looks {
+					pauses = append(pauses, at.Sub(began).Round(time.Millisecond))
+					began = at
+				}
+				server.looks, server.arrived, server.err = nil, answer.arrived, answer.err
+				server.mu.Unlock()
+				ms := time.Millisecond
+				for i, want := range []time.Duration{20 * ms, 40 * ms, 80 * ms, 160 * ms, 320 * ms, 400 * ms, 400 * ms} {
+					if i >= len(pauses) || pauses[i] != want {
+						t.Fatalf("it looks after %v, want %v at %d", pauses, want, i)
+					}
+				}
+				for _, w := range r.workers {
+					select {
+					case <-w.wake:
+						t.Fatal("a worker is woken for nothing")
+					default:
+					}
+				}
+				time.Sleep(time.Second)
+				for _, w := range r.workers {
+					select {
+					case <-w.wake:
+					default:
+						t.Errorf("%s is not woken", w.target.Name)
+					}
+					if !w.news.Load() {
+						t.Errorf("%s is not told that there is news", w.target.Name)
+					}
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,107 @@
+package relay
+
+import (
+	"context"
+	"time"
+)
+
+// rest waits for d, or until there is something to do, and reports false if it
+// was woken.
+func (w *worker) rest(ctx context.Context, d time.Duration) bool {
+	clock := w.relay.cfg.Clock
+	d = min(d, w.relay.cfg.Lease/3)
+	if wait := w.fresh.wait(clock.Now()); wait > 0 {
+		d = max(d, min(wait, w.relay.cfg.Poll))
+	}
+	select {
+	case <-ctx.Done():
+	case <-w.relay.stopping:
+	case <-w.wake:
+		return false
+	case <-clock.After(d):
+	}
+	return true
+}
+
+// await rests until there is something to do, and reports whether the worker was woken. After
+// an error it waits for idle. Without one the lookout looks for what arrives, first after idle,
+// and the worker waits for what it knows the time of.
+func (w *worker) await(ctx context.Context, idle time.Duration, err error) (woken bool) {
+	d, timed := idle, true
+	if err == nil {
+		d, timed = w.next(w.relay.cfg.Clock.Now())
+		if w.lease != nil {
+			w.relay.lookout.watch(w, w.expects(), idle)
+			defer w.relay.lookout.forget(w)
+		}
+	}
+	var timer <-chan time.Time
+	if timed {
+		timer = w.relay.cfg.Clock.After(max(0, d))
+	}
+	select {
+	case <-ctx.Done():
+	case <-w.relay.stopping:
+	case <-w.wake:
+		return true
+	case <-timer:
+	}
+	return false
+}
+
+// ownLook is after how many leases a worker looks by itself: whatever the lookout may miss
+// waits no longer than this.
+const ownLook = 3
+
+// expects returns what the lookout is to look for.
+func (w *worker) expects() expected {
+	now := w.relay.cfg.Clock.Now()
+	entries := w.target.Grace == 0 && w.fresh.wait(now) == 0 && w.unwritten.wait(now) == 0
+	return expected{cursor: *w.cursor, entries: entries, before: w.dueAt}
+}
+
+// next returns how long it is until there is something to do that nothing else shows, and
+// false if there is no such thing.
+func (w *worker) next(now time.Time) (d time.Duration, timed bool) {
+	at := func(wait time.Duration) {
+		if !timed || wait < d {
+			d, timed = wait, true
+		}
+	}
+	r := w.relay
+	if w.lease == nil {
+		if w.absent.After(now) {
+			at(w.absent.Sub(now))
+		}
+		if !w.freeSince.IsZero() {
+			at(w.freeSince.Add(freeFor * r.cfg.Lease).Sub(now))
+		}
+		if w.missing {
+			at(r.cfg.Lease / rowLooks)
+		}
+		return d, timed
+	}
+	if r.keeper.works() {
+		at(ownLook * r.cfg.Lease)
+	} else {
+		at(r.cfg.Lease / renewals)
+	}
+	if wait := max(w.fresh.wait(now), w.unwritten.wait(now)); wait > 0 {
+		at(wait)
+	}
+	if !w.dueAt.IsZero() {
+		at(max(w.dueAt.Sub(now), w.again.wait(now), w.unwritten.wait(now)))
+	}
+	if w.target.Grace > 0 {
+		at(w.trail.wait(now, w.target.Grace))
+	}
+	return d, timed
+}
+
+// rouse wakes the worker.
+func (w *worker) rouse() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
