@@ -103,7 +103,7 @@ func TestUncapturedAtLimit(t *testing.T) {
 	to := txn.NewRecord(&txn.Config{}, hooks.Strict) // which takes no event
 	stmts := lex.Parse(lex.Postgres, "INSERT INTO orders (id) VALUES (1)", "id", nil)
 	j := job{stmts: stmts, names: meanings{k: p.names, stmts: stmts, split: len(stmts)}}
-	p.capture(t.Context(), to, j, nil)
+	p.capture(t.Context(), to, &j, nil)
 	if reported != "limit" || !to.IsEmpty() {
 		t.Errorf("reported %q, the record is empty: %v", reported, to.IsEmpty())
 	}

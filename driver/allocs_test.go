@@ -26,7 +26,7 @@ func TestAllocations(t *testing.T) {
 			}
 		})
 	}
-	connector, err := adriver.WrapConnector(storeConnector{}, &scribe{}, adriver.WithDialect(hooks.Postgres), adriver.Capture(adriver.AllTables()))
+	connector, err := adriver.WrapConnector(storeConnector{}, scribe{}, adriver.WithDialect(hooks.Postgres), adriver.Capture(adriver.AllTables()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,17 +75,17 @@ type unread struct {
 
 // capture makes events, in a record, of statements that have been executed; res is
 // nil where they were queried. It returns those whose rows are still to be counted.
-func (p *capturer) capture(ctx context.Context, to *txn.Record, j job, res driver.Result) []unread {
+func (p *capturer) capture(ctx context.Context, to *txn.Record, j *job, res driver.Result) []unread {
 	if feeds(j.stmts, j.args) {
 		return nil
 	}
-	rows, known := p.affected(&j, res)
+	rows, known := p.affected(j, res)
 	var captures []unread
 	for i := range j.stmts {
 		s := &j.stmts[i]
-		p.captureAlso(ctx, to, &j, i)
+		p.captureAlso(ctx, to, j, i)
 		if s.Kind == lex.Schema {
-			p.captureSchema(ctx, to, &j, i)
+			p.captureSchema(ctx, to, j, i)
 		}
 		if s.Kind != lex.Write {
 			continue
@@ -93,7 +93,7 @@ func (p *capturer) capture(ctx context.Context, to *txn.Record, j job, res drive
 		none := known && rows == 0 && s.Op != lex.Truncate
 		for _, t := range s.Tables {
 			r := j.names.of(i, t)
-			a, ok := p.aimAt(&j, r, s.Op)
+			a, ok := p.aimAt(j, r, s.Op)
 			if !ok || none && !a.doubt || s.Command && r.steps[0].fullText {
 				continue
 			}

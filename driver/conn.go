@@ -76,10 +76,7 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	if c.parser.isParcel(query) {
 		return c.receive(ctx)
 	}
-	j := job{args: args, do: func(ctx context.Context) (answer, error) {
-		res, err := c.opt.exec(ctx, query, args)
-		return answer{res: res}, err
-	}}
+	j := &job{args: args, given: args, text: query, on: &c.opt}
 	if len(args) == 0 && c.opt.execs() {
 		j.whole = query
 	}
@@ -98,10 +95,7 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 		}
 		return noRows{}, nil
 	}
-	j := job{args: args, do: func(ctx context.Context) (answer, error) {
-		rows, err := c.opt.query(ctx, query, args)
-		return answer{rows: rows}, err
-	}}
+	j := &job{args: args, given: args, text: query, on: &c.opt, queries: true}
 	if len(args) == 0 && c.opt.queries() {
 		j.asked = query
 	}
@@ -203,7 +197,7 @@ func (c *conn) IsValid() bool {
 }
 
 // run parses a query that is not plain and does its job.
-func (c *conn) run(ctx context.Context, j job, query string) (answer, error) {
+func (c *conn) run(ctx context.Context, j *job, query string) (answer, error) {
 	if c.alert {
 		if err := c.calm(ctx); err != nil {
 			return answer{}, err
@@ -215,7 +209,7 @@ func (c *conn) run(ctx context.Context, j job, query string) (answer, error) {
 }
 
 // dispatch runs a job by the kind of its statements.
-func (c *conn) dispatch(ctx context.Context, j job) (a answer, err error) {
+func (c *conn) dispatch(ctx context.Context, j *job) (a answer, err error) {
 	if restricts(j.stmts) {
 		if err = c.beforeReadOnly(ctx); err != nil {
 			return answer{}, err
@@ -227,7 +221,7 @@ func (c *conn) dispatch(ctx context.Context, j job) (a answer, err error) {
 		defer func() { c.catalog.moved(drops && err == nil && a.rows == nil) }() // what has rows may fail yet
 	}
 	if len(j.stmts) > 1 && !onlyReads(j.stmts) {
-		if err = c.lead(ctx, &j); err != nil {
+		if err = c.lead(ctx, j); err != nil {
 			return answer{}, err
 		}
 	}
@@ -236,7 +230,7 @@ func (c *conn) dispatch(ctx context.Context, j job) (a answer, err error) {
 
 // dispatchByKind is the dispatch of dialects in which only transaction control controls
 // transactions.
-func (c *conn) dispatchByKind(ctx context.Context, j job) (answer, error) {
+func (c *conn) dispatchByKind(ctx context.Context, j *job) (answer, error) {
 	switch {
 	case onlyReads(j.stmts):
 		return j.do(ctx)

@@ -13,7 +13,7 @@ import (
 )
 
 // control runs one statement of transaction control that the app sent itself.
-func (c *conn) control(ctx context.Context, j job) (answer, error) {
+func (c *conn) control(ctx context.Context, j *job) (answer, error) {
 	s := j.stmts[0]
 	if !c.tx.Open() && (s.Kind == lex.Begin || s.Kind == lex.Savepoint) {
 		if err := c.ready(ctx); err != nil {

@@ -17,9 +17,10 @@ const (
 
 // outlast returns a context for what the driver has to finish even if the app's
 // context ends. Except on SQLite it ends grace after ctx does, or grace after this
-// call if ctx has ended already, and with the same error. It ends after limit at
-// the latest, unless that is 0. On SQLite only limit counts: there is no network
-// to wait for, and drivers may report a statement that took effect as interrupted.
+// call if ctx has ended already, and with the same error; if ctx is cancelled in the
+// first moments, up to patience later. It ends after limit at the latest, unless that
+// is 0. On SQLite only limit counts: there is no network to wait for, and drivers may
+// report a statement that took effect as interrupted.
 //
 // done must be called once. It does not end the context: what waits for that in a
 // goroutine may wait until the connection is closed.

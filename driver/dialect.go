@@ -34,9 +34,9 @@ type dialect interface {
 	// asked for the settings on which that depends.
 	parse(ctx context.Context, p *parser, query string, dst []lex.Statement, asks bool) []lex.Statement
 	// dispatch runs a job by the kind of its statements.
-	dispatch(ctx context.Context, c *conn, j job) (answer, error)
+	dispatch(ctx context.Context, c *conn, j *job) (answer, error)
 	// writeOutside runs captured statements that are in no transaction.
-	writeOutside(ctx context.Context, c *conn, j job) (answer, error)
+	writeOutside(ctx context.Context, c *conn, j *job) (answer, error)
 
 	// begin is the BEGIN of a transaction of the driver's: around j, or for events alone if
 	// j is nil.
@@ -50,7 +50,7 @@ type dialect interface {
 	// remains is called before j is executed; open says that a transaction is open. If j
 	// fails, the function that it returns reports whether j has left something behind.
 	// remainsOutside corrects its answer, remains, for statements that were in no transaction.
-	remains(ctx context.Context, own *querier, j job, open bool) func(error) bool
+	remains(ctx context.Context, own *querier, j *job, open bool) func(error) bool
 	remainsOutside(j *job, remains bool, err error, lost func(error) bool) bool
 
 	// asksAfter reports whether the catalog is asked once j has been executed. late says that

@@ -17,7 +17,7 @@ func (c *conn) captureFailed(ctx context.Context, to *txn.Record, j *job) {
 	for i := range j.stmts {
 		j.stmts[i].Conditional = true
 	}
-	for _, f := range c.capturer.capture(ctx, to, *j, nil) {
+	for _, f := range c.capturer.capture(ctx, to, j, nil) {
 		f.Unread()
 	}
 }

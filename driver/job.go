@@ -20,8 +20,13 @@ type job struct {
 	args  []driver.NamedValue
 	whole string // the text, of an Exec without arguments
 	asked string // that of a Query without arguments
-	do    func(ctx context.Context) (answer, error)
 	names meanings
+	// What is executed, or queried: text with the args given, or what instead does, if it is set.
+	text    string
+	given   []driver.NamedValue
+	queries bool
+	on      *optional
+	instead func(ctx context.Context) (answer, error)
 	// prepared: the app has prepared it.
 	prepared bool
 	// blind: a question before it would come between the transaction's start and a
@@ -30,6 +35,19 @@ type job struct {
 	blind bool
 	// copying: lib/pq is in the middle of a COPY and can ask nothing.
 	copying bool
+}
+
+// do executes it.
+func (j *job) do(ctx context.Context) (a answer, err error) {
+	switch {
+	case j.instead != nil:
+		return j.instead(ctx)
+	case j.queries:
+		a.rows, err = j.on.query(ctx, j.text, j.given)
+	default:
+		a.res, err = j.on.exec(ctx, j.text, j.given)
+	}
+	return a, err
 }
 
 // keepStmts copies the job's statements: the next parse on the connection overwrites those

@@ -43,18 +43,11 @@ func (c *conn) lead(ctx context.Context, j *job) error {
 	// Positions in the server's errors remain those in the app's string.
 	rest := strings.Repeat(" ", utf8.RuneCountInString(first)) + text[len(first):]
 	j.stmts = j.stmts[n:]
+	j.text = rest
 	if j.whole != "" {
 		j.whole = rest
-		j.do = func(ctx context.Context) (answer, error) {
-			res, err := c.opt.exec(ctx, rest, nil)
-			return answer{res: res}, err
-		}
-		return nil
-	}
-	j.asked = rest
-	j.do = func(ctx context.Context) (answer, error) {
-		rows, err := c.opt.query(ctx, rest, nil)
-		return answer{rows: rows}, err
+	} else {
+		j.asked = rest
 	}
 	return nil
 }

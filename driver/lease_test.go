@@ -191,7 +191,8 @@ func TestLentConnectionStillInUseIsGivenUp(t *testing.T) {
 }
 
 // TestLentCallIsCancelled: a call over the lent database with its loan, and one on the
-// connection itself with the context of the flush.
+// connection itself with the context of the flush, which ends for what uses that database,
+// too.
 func TestLentCallIsCancelled(t *testing.T) {
 	fake, s := sqltest.NewFake(), &spy{}
 	hold := sqltest.NewHold()
@@ -211,6 +212,16 @@ func TestLentCallIsCancelled(t *testing.T) {
 	_ = tx.Commit()
 	if err := <-got; !errors.Is(err, context.Canceled) {
 		t.Errorf("the call of the flush that ran on: %v, want it cancelled", err)
+	}
+
+	var kept context.Context
+	s.flush = func(ctx context.Context, f hooks.Flush) (bool, error) {
+		kept = ctx
+		return f.Conn.DB() != nil, nil
+	}
+	commitOne(t, abandoned)
+	if !errors.Is(kept.Err(), context.Canceled) {
+		t.Errorf("the context after the flush: %v, want it cancelled", kept.Err())
 	}
 
 	fake, s = sqltest.NewFake(), &spy{}

@@ -41,7 +41,7 @@ func (mysql) stateOf(error) state { return stateUnknown }
 func (mysql) ended(err error, lost func(error) bool) bool { return lost(err) }
 
 // remains: of several statements, those before the one that failed.
-func (mysql) remains(_ context.Context, _ *querier, j job, _ bool) func(error) bool {
+func (mysql) remains(_ context.Context, _ *querier, j *job, _ bool) func(error) bool {
 	return func(error) bool { return len(j.stmts) > 1 }
 }
 

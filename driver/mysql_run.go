@@ -21,7 +21,7 @@ const (
 	mysqlWitnessTest = "RELEASE SAVEPOINT aftercommit_witness"
 )
 
-func (d mysql) dispatch(ctx context.Context, c *conn, j job) (answer, error) {
+func (d mysql) dispatch(ctx context.Context, c *conn, j *job) (answer, error) {
 	s := j.stmts
 	j.blind = len(s) > 0 && s[0].Looks
 	switch {
@@ -129,7 +129,7 @@ func (r *watchedRows) Close() error {
 
 // unseen runs what may end the transaction in a way that is not seen: CALL, a
 // string of several statements with control words in it, SET autocommit.
-func (mysql) unseen(ctx context.Context, c *conn, j job) (answer, error) {
+func (mysql) unseen(ctx context.Context, c *conn, j *job) (answer, error) {
 	reason := "several_statements"
 	if len(j.stmts) == 1 {
 		reason = "opaque"
@@ -185,14 +185,14 @@ func (c *conn) settle(ctx context.Context, reads bool, err error) {
 
 // committing runs a statement that commits the transaction before it executes. It
 // is then autocommitted itself.
-func (c *conn) committing(ctx context.Context, j job) (answer, error) {
-	if err := c.lookUp(ctx, &j); err != nil {
+func (c *conn) committing(ctx context.Context, j *job) (answer, error) {
+	if err := c.lookUp(ctx, j); err != nil {
 		return answer{}, err
 	}
 	if c.tx.Open() {
-		do := j.do
-		j.do = func(ctx context.Context) (answer, error) {
-			a, err := do(ctx)
+		own := *j
+		j.instead = func(ctx context.Context) (answer, error) {
+			a, err := own.do(ctx)
 			if err != driver.ErrSkip { //nolint:errorlint // database/sql compares with ==, so drivers return it bare
 				c.implicitCommit(ctx, err)
 			}
@@ -226,7 +226,7 @@ func (c *conn) implicitCommit(ctx context.Context, err error) {
 
 // writeOutside runs autocommitted statements and forwards their events once they have
 // succeeded.
-func (mysql) writeOutside(ctx context.Context, c *conn, j job) (answer, error) {
+func (mysql) writeOutside(ctx context.Context, c *conn, j *job) (answer, error) {
 	j.keepStmts()
 	if !c.tx.Open() {
 		if err := c.rehearse(ctx, j); err != nil {
@@ -244,8 +244,8 @@ func (mysql) writeOutside(ctx context.Context, c *conn, j job) (answer, error) {
 	case err != nil:
 		return a, err
 	}
-	c.capturer.countUnseen(&j)
-	if !c.capturer.wants(&j) || c.tx.Open() {
+	c.capturer.countUnseen(j)
+	if !c.capturer.wants(j) || c.tx.Open() {
 		return a, nil
 	}
 	record := c.newRecord()

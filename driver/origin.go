@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
@@ -26,13 +24,13 @@ func (db *database) attribute(e *hooks.Event, origin hooks.Values) {
 // newEvent makes the event of a key, for statements to be counted in.
 func (db *database) newEvent(key txn.Key, metadata map[string]any) hooks.Event {
 	e := hooks.Event{
+		ID:         hooks.NewID(),
 		OccurredAt: time.Now().UTC().Truncate(time.Microsecond),
 		Action:     key.Action, Outcome: hooks.Success, Target: key.Target, Metadata: metadata, Captured: true,
 	}
 	if key.Via != "" {
 		e.Metadata = map[string]any{"via": key.Via}
 	}
-	e.ID, _ = uuid.NewV7()
 	db.attribute(&e, key.Values)
 	return e
 }

@@ -30,11 +30,11 @@ func (postgres) checked(context.Context, *conn)         {}
 func (postgres) calm(context.Context, *conn) error      { return nil }
 func (postgres) writable(context.Context, *conn) func() { return func() {} }
 
-func (postgres) dispatch(ctx context.Context, c *conn, j job) (answer, error) {
+func (postgres) dispatch(ctx context.Context, c *conn, j *job) (answer, error) {
 	return c.dispatchByKind(ctx, j)
 }
 
-func (postgres) writeOutside(ctx context.Context, c *conn, j job) (answer, error) {
+func (postgres) writeOutside(ctx context.Context, c *conn, j *job) (answer, error) {
 	return c.writeWithin(ctx, j)
 }
 
@@ -60,7 +60,7 @@ func (postgres) ended(err error, lost func(error) bool) bool {
 func (postgres) failed(context.Context, *conn, error) {}
 
 // remains: nothing does.
-func (postgres) remains(context.Context, *querier, job, bool) func(error) bool {
+func (postgres) remains(context.Context, *querier, *job, bool) func(error) bool {
 	return func(error) bool { return false }
 }
 

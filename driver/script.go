@@ -23,10 +23,7 @@ func (c *conn) script(ctx context.Context, j *job) (a answer, ok bool, err error
 		return answer{}, false, nil
 	}
 	for i, part := range parts {
-		one, err := c.dispatch(ctx, job{stmts: stmts[i : i+1], do: func(ctx context.Context) (answer, error) {
-			res, err := c.opt.exec(ctx, part, nil)
-			return answer{res: res}, err
-		}})
+		one, err := c.dispatch(ctx, &job{stmts: stmts[i : i+1], text: part, on: &c.opt})
 		if err != nil {
 			return answer{}, true, err
 		}
@@ -41,7 +38,7 @@ func (c *conn) script(ctx context.Context, j *job) (a answer, ok bool, err error
 // rehearse writes, in strict mode, the events of statements that have yet to run,
 // and rolls them back. It is for statements that cannot share a transaction with their
 // events: an error refuses them before they run; afterwards it would be too late.
-func (c *conn) rehearse(ctx context.Context, j job) error {
+func (c *conn) rehearse(ctx context.Context, j *job) error {
 	r := c.newRecord()
 	if r.Mode != hooks.Strict {
 		return nil

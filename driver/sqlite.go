@@ -53,11 +53,11 @@ func (sqlite) parse(_ context.Context, p *parser, query string, dst []lex.Statem
 	return lex.Parse(p.lexed, query, p.key, dst)
 }
 
-func (sqlite) dispatch(ctx context.Context, c *conn, j job) (answer, error) {
+func (sqlite) dispatch(ctx context.Context, c *conn, j *job) (answer, error) {
 	return c.dispatchByKind(ctx, j)
 }
 
-func (sqlite) writeOutside(ctx context.Context, c *conn, j job) (answer, error) {
+func (sqlite) writeOutside(ctx context.Context, c *conn, j *job) (answer, error) {
 	return c.writeWithin(ctx, j)
 }
 
@@ -139,7 +139,7 @@ const (
 
 // remains finds out about the statements of a script before the one that failed, or the
 // rows before the one at which INSERT OR FAIL or a trigger's RAISE(FAIL) stopped.
-func (sqlite) remains(ctx context.Context, own *querier, j job, open bool) func(error) bool {
+func (sqlite) remains(ctx context.Context, own *querier, j *job, open bool) func(error) bool {
 	if open && len(j.stmts) == 1 {
 		// Nothing is asked before: the statement's own count is enough, if the
 		// statement ran at all.

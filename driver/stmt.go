@@ -123,7 +123,7 @@ func (s *stmt) run(ctx context.Context, args []driver.NamedValue, do func(contex
 			return answer{}, err
 		}
 	}
-	a, err := s.c.dispatch(ctx, job{stmts: s.stmts, args: args, do: do, copying: s.copies, prepared: true})
+	a, err := s.c.dispatch(ctx, &job{stmts: s.stmts, args: args, instead: do, copying: s.copies, prepared: true})
 	s.feeding = err == nil && feeds(s.stmts, args)
 	return a, err
 }
@@ -131,8 +131,8 @@ func (s *stmt) run(ctx context.Context, args []driver.NamedValue, do func(contex
 // captureClosed makes events of a COPY that the Close of its statement ended.
 func (c *conn) captureClosed(stmts []lex.Statement) {
 	if c.tx.Open() && c.tx.Mode != hooks.Off {
-		j := job{stmts: stmts, copying: true}
-		_ = c.lookUp(context.Background(), &j) // which does not ask
+		j := &job{stmts: stmts, copying: true}
+		_ = c.lookUp(context.Background(), j) // which does not ask
 		c.capturer.capture(context.Background(), &c.tx.Record, j, nil)
 	}
 }

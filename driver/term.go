@@ -71,9 +71,6 @@ func (t *term) begin(app context.Context, now, last time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.used, t.app, t.last, t.grace = true, app, last, time.Time{}
-	if app != nil && app.Err() != nil {
-		t.appEnded(now)
-	}
 	t.schedule(now)
 }
 
@@ -116,18 +113,15 @@ func isDue(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
 func (t *term) noticed() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.used && t.err == nil && t.app != nil && t.app.Err() != nil {
-		now := time.Now()
-		t.appEnded(now)
-		t.schedule(now)
+	if !t.used || t.err != nil || t.app == nil || t.app.Err() == nil {
+		return
 	}
-}
-
-// appEnded notes that app has. That it would at its deadline is in last already.
-func (t *term) appEnded(now time.Time) {
-	if _, timed := t.app.Deadline(); !timed || !errors.Is(t.app.Err(), context.DeadlineExceeded) {
-		t.grace = now.Add(grace)
+	if _, timed := t.app.Deadline(); timed && errors.Is(t.app.Err(), context.DeadlineExceeded) {
+		return // last is by that
 	}
+	now := time.Now()
+	t.grace = now.Add(grace)
+	t.schedule(now)
 }
 
 // schedule sets the timer for what comes next.

@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,11 +74,21 @@ func TestTermFollows(t *testing.T) {
 		time.Sleep(2 * patience)
 		done()
 		out, done := q.outlast(context.Background(), time.Minute)
-		defer done()
 		cancel()
 		time.Sleep(2 * grace)
 		if out.Err() != nil {
 			t.Errorf("it ended with the context of the statement before: %v", out.Err())
+		}
+		done()
+		next, cancel := context.WithCancel(context.Background())
+		last, done := q.outlast(next, time.Minute)
+		defer done()
+		time.Sleep(2 * patience)
+		cancel()
+		time.Sleep(grace)
+		synctest.Wait()
+		if last.Err() == nil {
+			t.Error("it does not end with its own")
 		}
 	})
 }
@@ -92,7 +103,11 @@ func TestTermEndsWhatIsMadeOfIt(t *testing.T) {
 			"the driver": func(context.Context) { q.terms.close() },
 		} {
 			out, done := q.outlast(context.Background(), time.Second)
+			before := runtime.NumGoroutine()
 			child, cancel := context.WithCancel(out)
+			if n := runtime.NumGoroutine(); n > before {
+				t.Error("a context that is made of it needs a goroutine")
+			}
 			if name == "the driver" { // closes the connection when the statement is over
 				done()
 			}

@@ -102,7 +102,7 @@ func (c *conn) checkWitness(ctx context.Context) txn.Witness {
 
 // unseen runs a string of several statements of which some control
 // transactions.
-func (c *conn) unseen(ctx context.Context, j job) (answer, error) {
+func (c *conn) unseen(ctx context.Context, j *job) (answer, error) {
 	stmts := slices.Clone(j.stmts)
 	if err := c.goBack(ctx, stmts); err != nil {
 		return answer{}, err

@@ -9,19 +9,19 @@ import (
 )
 
 // write runs statements that write, without any control words among them.
-func (c *conn) write(ctx context.Context, j job) (answer, error) {
-	if err := c.lookUp(ctx, &j); err != nil {
+func (c *conn) write(ctx context.Context, j *job) (answer, error) {
+	if err := c.lookUp(ctx, j); err != nil {
 		return answer{}, err
 	}
-	if a, ok, err := c.script(ctx, &j); ok {
+	if a, ok, err := c.script(ctx, j); ok {
 		return a, err
 	}
 	if c.tx.Open() {
 		return c.writeInside(ctx, j)
 	}
-	if c.db.reg.modeNow() == hooks.Off || !c.capturer.wants(&j) {
+	if c.db.reg.modeNow() == hooks.Off || !c.capturer.wants(j) {
 		a, err := j.do(ctx)
-		c.capturer.countUnseen(&j)
+		c.capturer.countUnseen(j)
 		return a, err
 	}
 	if err := c.ready(ctx); err != nil {
@@ -33,7 +33,7 @@ func (c *conn) write(ctx context.Context, j job) (answer, error) {
 
 // writeWithin runs captured statements in a transaction with their events, where they
 // can be.
-func (c *conn) writeWithin(ctx context.Context, j job) (answer, error) {
+func (c *conn) writeWithin(ctx context.Context, j *job) (answer, error) {
 	if c.is.runsBare(j.stmts) {
 		return c.writeBare(ctx, j)
 	}
@@ -41,15 +41,15 @@ func (c *conn) writeWithin(ctx context.Context, j job) (answer, error) {
 }
 
 // writeInside runs statements in the transaction that is open, and captures them.
-func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
+func (c *conn) writeInside(ctx context.Context, j *job) (answer, error) {
 	wrote := c.tx.Wrote
 	c.tx.Wrote = !c.mayBeWriteFree() || !j.names.onlyTemporary()
-	if c.is.savepointWitness && !j.blind && c.session.reading == 0 && c.tx.Mode != hooks.Off && c.capturer.wants(&j) {
+	if c.is.savepointWitness && !j.blind && c.session.reading == 0 && c.tx.Mode != hooks.Off && c.capturer.wants(j) {
 		if err := c.setWitness(ctx); err != nil {
 			return answer{}, err
 		}
 	}
-	if c.tx.Mode != hooks.Off && (c.capturer.wants(&j) || c.is.readersStay) {
+	if c.tx.Mode != hooks.Off && (c.capturer.wants(j) || c.is.readersStay) {
 		j.args = slices.Clone(j.args) // the call's own may be different after it
 	}
 	left := c.db.dialect.remains(ctx, &c.own, j, c.tx.Open())
@@ -58,9 +58,9 @@ func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 		if c.is.readersStay && len(j.stmts) == 1 && cannotWrite(err) {
 			c.tx.Wrote = wrote
 		}
-		c.doubtWrote(&j, wrote)
+		c.doubtWrote(j, wrote)
 		if c.tx.Mode != hooks.Off && left(err) {
-			c.captureFailed(ctx, &c.tx.Record, &j)
+			c.captureFailed(ctx, &c.tx.Record, j)
 		}
 		c.db.dialect.failed(ctx, c, err)
 		return a, err
@@ -68,12 +68,12 @@ func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 	if c.tx.Mode == hooks.Off {
 		return a, nil
 	}
-	if err := c.lookAfter(ctx, &j, a.rows != nil && !wrote); err != nil {
+	if err := c.lookAfter(ctx, j, a.rows != nil && !wrote); err != nil {
 		return a, err
 	}
-	c.doubtWrote(&j, wrote)
-	c.capturer.countUnseen(&j)
-	if !c.capturer.wants(&j) || !c.witnessAfter(ctx, &j, a) {
+	c.doubtWrote(j, wrote)
+	c.capturer.countUnseen(j)
+	if !c.capturer.wants(j) || !c.witnessAfter(ctx, j, a) {
 		return a, nil
 	}
 	captured := c.capturer.capture(ctx, &c.tx.Record, j, a.res)
@@ -86,7 +86,7 @@ func (c *conn) writeInside(ctx context.Context, j job) (answer, error) {
 
 // writeBare runs what must not, or cannot, run in a transaction, and writes its
 // events after it.
-func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
+func (c *conn) writeBare(ctx context.Context, j *job) (answer, error) {
 	j.keepStmts()
 	if err := c.rehearse(ctx, j); err != nil {
 		return answer{}, err
@@ -94,11 +94,11 @@ func (c *conn) writeBare(ctx context.Context, j job) (answer, error) {
 	left := c.db.dialect.remains(ctx, &c.own, j, c.tx.Open())
 	a, err := j.do(ctx)
 	if err == nil {
-		err = c.lookAfter(ctx, &j, a.rows != nil)
+		err = c.lookAfter(ctx, j, a.rows != nil)
 	}
-	c.capturer.countUnseen(&j)
+	c.capturer.countUnseen(j)
 	if err != nil {
-		c.bareFailed(ctx, &j, left(err), err)
+		c.bareFailed(ctx, j, left(err), err)
 		return a, err
 	}
 	r := c.newRecord()
@@ -137,8 +137,8 @@ func (c *conn) answerThen(a answer, n count, after func() error) (answer, error)
 }
 
 // writeImplicit runs statements that the app autocommits in a transaction with their events.
-func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
-	if err := c.opt.simple(ctx, c.db.dialect.begin(&j)); err != nil {
+func (c *conn) writeImplicit(ctx context.Context, j *job) (answer, error) {
+	if err := c.opt.simple(ctx, c.db.dialect.begin(j)); err != nil {
 		return answer{}, err
 	}
 	c.start(ctx)
@@ -148,17 +148,17 @@ func (c *conn) writeImplicit(ctx context.Context, j job) (answer, error) {
 	a, err := j.do(ctx)
 	switch {
 	case err != nil && left(err):
-		c.captureFailed(ctx, &c.tx.Record, &j)
+		c.captureFailed(ctx, &c.tx.Record, j)
 		_ = c.finishImplicit(ctx, false) // reported, if it fails; the app's error is the statement's
 		return answer{}, err
 	case err == nil:
-		err = c.lookAfter(ctx, &j, a.rows != nil)
+		err = c.lookAfter(ctx, j, a.rows != nil)
 	}
 	if err != nil {
 		c.abandon(ctx)
 		return answer{}, err
 	}
-	c.capturer.countUnseen(&j)
+	c.capturer.countUnseen(j)
 	captured := c.capturer.capture(ctx, &c.tx.Record, j, a.res)
 	if a.rows != nil {
 		a.rows = c.serve(ctx, a.rows, captured)

@@ -147,7 +147,7 @@ func (p *parser) group() {
 
 // op reports whether t is this operator or bracket, of one character.
 func (t *token) op(c byte) bool {
-	return t.kind == punct && len(t.text) == 1 && t.text[0] == c
+	return t.sign == c
 }
 
 func (t *token) is(keyword string) bool {
@@ -272,9 +272,10 @@ func (p *parser) says(name string) bool {
 }
 
 // opaque is a statement that may write to what is not seen.
-func (p *parser) opaque() Statement {
-	return Statement{Kind: Opaque, Verb: verb(p.tok)}
-}
+func (p *parser) opaque() Statement { return opaque(p.tok) }
+
+// opaque is one that begins with this token.
+func opaque(first token) Statement { return Statement{Kind: Opaque, Verb: verb(first)} }
 
 // verb is a keyword as [Statement.Verb] has it; "" for other tokens.
 func verb(t token) string {

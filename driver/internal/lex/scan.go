@@ -27,7 +27,9 @@ type token struct {
 	// quotes and the space between its pieces.
 	continued bool
 	quote     byte
-	text      string
+	// sign is that of a punct of one character, 0 of any other token.
+	sign byte
+	text string
 	// ordinal is that of a parameter; 0 if it has a name, or is not known.
 	ordinal int
 }
@@ -121,6 +123,9 @@ func (s *scanner) next() token {
 
 func (s *scanner) punct(n int) token {
 	t := token{kind: punct, text: s.src[s.pos : s.pos+n]}
+	if n == 1 {
+		t.sign = t.text[0]
+	}
 	s.pos += n
 	return t
 }
@@ -256,8 +261,8 @@ func (s *scanner) operator() token {
 			op = op[:len(op)-1]
 		}
 	}
-	s.pos = start + len(op)
-	return token{kind: punct, text: op}
+	s.pos = start
+	return s.punct(len(op))
 }
 
 // sqlite reads a parameter or an operator of SQLite.

@@ -10,22 +10,22 @@ type target struct {
 }
 
 func (p *parser) insert() Statement {
-	failed := p.opaque()
+	first := p.tok
 	st := Statement{Kind: Write, Op: Insert}
 	if p.at("REPLACE") {
 		if p.scan.dialect == Postgres {
-			return failed
+			return opaque(first)
 		}
 		st.Op, st.Moves = Upsert, true
 	}
 	p.advance()
 	p.or(&st)
 	if !p.accept("INTO") {
-		return failed
+		return opaque(first)
 	}
 	t, ok := p.table()
 	if !ok {
-		return failed
+		return opaque(first)
 	}
 	st.Tables = []Table{t}
 	if p.accept("AS") {
@@ -121,13 +121,13 @@ func (p *parser) onKey() bool {
 }
 
 func (p *parser) update() Statement {
-	failed := p.opaque()
+	first := p.tok
 	st := Statement{Kind: Write, Op: Update}
 	p.advance()
 	p.or(&st)
 	to, ok := p.target()
 	if !ok || !p.until("SET") {
-		return failed
+		return opaque(first)
 	}
 	if p.settings(to.Table) {
 		return Statement{Path: true, Restricts: true, Defaults: true}
@@ -138,15 +138,15 @@ func (p *parser) update() Statement {
 }
 
 func (p *parser) delete() Statement {
-	failed := p.opaque()
+	first := p.tok
 	st := Statement{Kind: Write, Op: Delete}
 	p.advance()
 	if !p.accept("FROM") {
-		return failed
+		return opaque(first)
 	}
 	to, ok := p.target()
 	if !ok {
-		return failed
+		return opaque(first)
 	}
 	st.Tables = []Table{to.Table}
 	p.rest(&st, to, "USING")
