@@ -52,6 +52,9 @@ func TestLentConnectionIsRevoked(t *testing.T) {
 	commitOne(t, db)
 	for _, c := range lent {
 		kept = append(kept, c, c.DB())
+		if err := c.DB().PingContext(context.Background()); err == nil || err.Error() != "sql: database is closed" {
+			t.Errorf("a database that was asked for late: %v, want it closed", err) // or its goroutine stays
+		}
 	}
 	before := len(fake.Sent())
 	for i, k := range kept {
@@ -222,6 +225,16 @@ func TestLentCallIsCancelled(t *testing.T) {
 	commitOne(t, abandoned)
 	if !errors.Is(kept.Err(), context.Canceled) {
 		t.Errorf("the context after the flush: %v, want it cancelled", kept.Err())
+	}
+	s.flush = func(ctx context.Context, f hooks.Flush) (bool, error) {
+		kept = ctx
+		_, err := f.Conn.ExecContext(ctx, "INSERT journal")
+		return err == nil, err
+	}
+	commitOne(t, abandoned)
+	_ = abandoned.Close()
+	if !errors.Is(kept.Err(), context.Canceled) {
+		t.Errorf("the context after the connection: %v, want it cancelled", kept.Err())
 	}
 
 	fake, s = sqltest.NewFake(), &spy{}

@@ -120,3 +120,42 @@ func TestTermEndsWhatIsMadeOfIt(t *testing.T) {
 		}
 	})
 }
+
+// TestTermIsReleased: what comes late does not touch the next use, and nothing of the app's
+// context is kept.
+func TestTermIsReleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &querier{is: dialects[hooks.Postgres].facts()}
+		app := &followed{Context: context.Background(), done: make(chan struct{})}
+		out, done := q.outlast(app, time.Second)
+		time.Sleep(2 * patience)
+		done()
+		if app.followed != 1 || app.stopped != 1 {
+			t.Errorf("followed %d times, stopped %d times, want once each", app.followed, app.stopped)
+		}
+		time.Sleep(time.Second)
+		used := q.terms.idle[0]
+		used.tick() // of a timer that was due when it was stopped
+		if out.Err() != nil {
+			t.Errorf("a term that is in no use ended: %v", out.Err())
+		}
+	})
+}
+
+// followed is a context that counts those who follow it.
+type followed struct {
+	context.Context
+	done              chan struct{}
+	followed, stopped int
+}
+
+func (f *followed) Done() <-chan struct{} { return f.done }
+
+// AfterFunc is what context.AfterFunc uses.
+func (f *followed) AfterFunc(func()) (stop func() bool) {
+	f.followed++
+	return func() bool {
+		f.stopped++
+		return true
+	}
+}

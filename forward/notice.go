@@ -34,8 +34,8 @@ func (d *handler) Notify(n hooks.Notice) {
 	if c := h.counts.of(n); c != nil {
 		c.Add(int64(n.Count))
 	}
-	if ce := d.log().Check(d.level(n), "aftercommit: "+message(n)); ce != nil {
-		ce.Write(fields(n)...)
+	if log, level := d.log(), d.level(n); log.Core().Enabled(level) { // else the text is made for nothing
+		log.Log(level, "aftercommit: "+message(n), fields(n)...)
 	}
 	if h.observer != nil {
 		h.observe(n)

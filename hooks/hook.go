@@ -75,6 +75,8 @@ type Handler interface {
 	// chained) or the driver has seen it write. An error makes the driver roll
 	// back in strict mode.
 	//
+	// ctx need not end when Flush returns: nothing may go on waiting for that.
+	//
 	// A transaction may be flushed several times, each time with the events since
 	// the last one; and what was flushed may be rolled back without a call of End,
 	// as in the trial before a statement that cannot share a transaction with its

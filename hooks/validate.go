@@ -42,11 +42,7 @@ var actionForm = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$`)
 // that it returns is a copy, in the form in which stores return it.
 func Prepare(e Event) (Event, error) {
 	if e.ID == uuid.Nil {
-		id, err := uuid.NewV7()
-		if err != nil {
-			return e, fmt.Errorf("hooks: event id: %w", err)
-		}
-		e.ID = id
+		e.ID = NewID()
 	}
 	if e.OccurredAt.IsZero() {
 		e.OccurredAt = time.Now()
@@ -97,8 +93,8 @@ func validateFields(e Event) error {
 	if err := validateActor(e.Actor); err != nil {
 		return err
 	}
-	for _, f := range e.texts() {
-		if err := validateText(f.name, *f.value, f.limit); err != nil {
+	for i, text := range e.texts() {
+		if err := validateText(&textFields[i], *text); err != nil {
 			return err
 		}
 	}
@@ -129,45 +125,69 @@ func excerpt(s string) string {
 	return fmt.Sprintf("%q… (%d bytes)", s[:most], len(s))
 }
 
+// textField is a free text field of an event.
 type textField struct {
 	name  string
-	value *string
 	limit int
 }
 
-// texts lists the free text fields of e. An array needs no allocation.
-func (e *Event) texts() [19]textField {
-	return [...]textField{
-		{"actor.type", (*string)(&e.Actor.Type), MaxText},
-		{"actor.id", &e.Actor.ID, MaxText},
-		{"actor.name", &e.Actor.Name, MaxText},
-		{"actor.on_behalf_of", &e.Actor.OnBehalfOf, MaxText},
-		{"target.type", &e.Target.Type, MaxText},
-		{"target.id", &e.Target.ID, MaxText},
-		{"target.name", &e.Target.Name, MaxText},
-		{"tenant_id", &e.TenantID, MaxText},
-		{"request_id", &e.RequestID, MaxText},
-		{"correlation_id", &e.CorrelationID, MaxText},
-		{"causation_id", &e.CausationID, MaxText},
-		{"job_id", &e.JobID, MaxText},
-		{"trace_parent", &e.TraceParent, MaxText},
-		{"ip_address", &e.IPAddress, MaxText},
-		{"user_agent", &e.UserAgent, MaxUserAgent},
-		{"reason", &e.Reason, MaxText},
-		{"comment", &e.Comment, MaxMetadata},
-		{"application", &e.Application, MaxText},
-		{"host", &e.Host, MaxText},
+// textFields are in the order of texts.
+var textFields = [...]textField{
+	{"actor.type", MaxText},
+	{"actor.id", MaxText},
+	{"actor.name", MaxText},
+	{"actor.on_behalf_of", MaxText},
+	{"target.type", MaxText},
+	{"target.id", MaxText},
+	{"target.name", MaxText},
+	{"tenant_id", MaxText},
+	{"request_id", MaxText},
+	{"correlation_id", MaxText},
+	{"causation_id", MaxText},
+	{"job_id", MaxText},
+	{"trace_parent", MaxText},
+	{"ip_address", MaxText},
+	{"user_agent", MaxUserAgent},
+	{"reason", MaxText},
+	{"comment", MaxMetadata},
+	{"application", MaxText},
+	{"host", MaxText},
+}
+
+// texts are the values of textFields in e. They are apart from the names, which get into
+// errors, so that e can stay on the stack.
+func (e *Event) texts() [len(textFields)]*string {
+	return [...]*string{
+		(*string)(&e.Actor.Type),
+		&e.Actor.ID,
+		&e.Actor.Name,
+		&e.Actor.OnBehalfOf,
+		&e.Target.Type,
+		&e.Target.ID,
+		&e.Target.Name,
+		&e.TenantID,
+		&e.RequestID,
+		&e.CorrelationID,
+		&e.CausationID,
+		&e.JobID,
+		&e.TraceParent,
+		&e.IPAddress,
+		&e.UserAgent,
+		&e.Reason,
+		&e.Comment,
+		&e.Application,
+		&e.Host,
 	}
 }
 
-func validateText(field, s string, limit int) error {
+func validateText(f *textField, s string) error {
 	switch {
-	case len(s) > limit:
-		return tooLong(field, len(s), limit)
+	case len(s) > f.limit:
+		return tooLong(f.name, len(s), f.limit)
 	case strings.IndexByte(s, 0) >= 0:
-		return &InvalidError{field, "contains a NUL byte, which no database stores as text"}
+		return &InvalidError{f.name, "contains a NUL byte, which no database stores as text"}
 	case !utf8.ValidString(s):
-		return &InvalidError{field, "is not valid UTF-8"}
+		return &InvalidError{f.name, "is not valid UTF-8"}
 	}
 	return nil
 }
@@ -182,16 +202,19 @@ func tooLong(field string, n, limit int) error {
 // are refused instead.
 func Shorten(e *Event) bool {
 	changed := false
-	for _, f := range e.texts() {
-		s := strings.ToValidUTF8(strings.ReplaceAll(*f.value, "\x00", "\uFFFD"), "\uFFFD")
-		if len(s) > f.limit {
-			s = s[:f.limit]
+	for i, text := range e.texts() {
+		if *text == "" {
+			continue // as most are
+		}
+		s := strings.ToValidUTF8(strings.ReplaceAll(*text, "\x00", "\uFFFD"), "\uFFFD")
+		if limit := textFields[i].limit; len(s) > limit {
+			s = s[:limit]
 			for !utf8.ValidString(s) { // a character cut in two
 				s = s[:len(s)-1]
 			}
 		}
-		if s != *f.value {
-			*f.value, changed = s, true
+		if s != *text {
+			*text, changed = s, true
 		}
 	}
 	return changed

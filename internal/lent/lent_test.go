@@ -328,3 +328,12 @@ func TestAbandon(t *testing.T) {
 	<-done
 	o.want(t, 0, "rows end")
 }
+
+// TestUntilAfterTheEnd: what begins after the end of the loan is over at once.
+func TestUntilAfterTheEnd(t *testing.T) {
+	var uses lent.Uses
+	uses.End()
+	ctx, cancel := uses.Until(t.Context())
+	defer cancel()
+	<-ctx.Done()
+}
