@@ -32,15 +32,8 @@ func (nullConn) ExecContext(context.Context, string, []driver.NamedValue) (drive
 	return driver.RowsAffected(1), nil
 }
 
-func (nullConn) QueryContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Rows, error) {
-	return rowsOf(query), nil
-}
-
-func rowsOf(query string) driver.Rows {
-	if strings.HasPrefix(query, "WITH RECURSIVE") { // as the catalog is asked
-		return &catalogRows{}
-	}
-	return &nullRows{}
+func (nullConn) QueryContext(_ context.Context, query string, _ []driver.NamedValue) (driver.Rows, error) { //nolint:unparam // as driver.QueryerContext has it
+	return &nullRows{query: query}, nil
 }
 
 type nullTx struct{}
@@ -62,31 +55,34 @@ func (nullStmt) QueryContext(context.Context, []driver.NamedValue) (driver.Rows,
 	return &nullRows{}, nil
 }
 
-type nullRows struct{ n int }
+type nullRows struct {
+	query string
+	n     int
+}
 
-func (*nullRows) Columns() []string { return []string{"id", "name"} }
-func (*nullRows) Close() error      { return nil }
+func (r *nullRows) Columns() []string {
+	if r.isOfCatalog() {
+		return make([]string, len(catalogRow))
+	}
+	return []string{"id", "name"}
+}
+
+func (*nullRows) Close() error { return nil }
 
 func (r *nullRows) Next(dest []driver.Value) error {
-	if r.n == 10 {
+	if r.n == 10 || r.n == 1 && r.isOfCatalog() {
 		return io.EOF
 	}
 	r.n++
-	dest[0], dest[1] = int64(r.n), "name"
-	return nil
-}
-
-// catalogRows is what PostgreSQL's catalog answers of a table whose key is a bigint.
-type catalogRows struct{ read bool }
-
-func (*catalogRows) Columns() []string { return make([]string, 10) }
-func (*catalogRows) Close() error      { return nil }
-
-func (r *catalogRows) Next(dest []driver.Value) error {
-	if r.read {
-		return io.EOF
+	if r.isOfCatalog() {
+		copy(dest, catalogRow)
+	} else {
+		dest[0], dest[1] = int64(r.n), "name"
 	}
-	r.read = true
-	copy(dest, []driver.Value{"public\x1fpg_catalog\x1fpublic", "true", "public", "products", "r", "p", "0", "", "0", "20"})
 	return nil
 }
+
+// catalogRow is what PostgreSQL's catalog answers of a table whose key is a bigint.
+var catalogRow = []driver.Value{"public\x1fpg_catalog\x1fpublic", "true", "public", "products", "r", "p", "0", "", "0", "20"}
+
+func (r *nullRows) isOfCatalog() bool { return strings.HasPrefix(r.query, "WITH RECURSIVE") }
