@@ -115,7 +115,6 @@ func (w *worker) forget() {
 	if w.lease != nil {
 		w.relay.keeper.remove(w.lease)
 	}
-	w.holds.Store(false)
 	w.lease, w.cursor, w.trail = nil, nil, trail{}
 }
 
@@ -205,7 +204,7 @@ func (w *worker) take(ctx context.Context, above, offered bool) error {
 	}
 	w.cursor, w.fence, w.since, w.asked, w.freeSince = c, c.fence, start, start, time.Time{}
 	w.lease = &lease{name: c.name, fence: c.fence, until: start.Add(ttl), rouse: w.rouse}
-	w.holds.Store(true)
+	w.alert.Store(true)
 	r.keeper.add(w.lease)
 	return w.readDue(ctx)
 }

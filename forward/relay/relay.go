@@ -167,7 +167,7 @@ func newRelay(s *Store, db *sql.DB, cfg Config) *Relay {
 func (r *Relay) Wake() {
 	elsewhere := false
 	for _, w := range r.workers {
-		if r.lookout != nil && !w.holds.Load() {
+		if r.lookout != nil && !w.alert.Load() {
 			elsewhere = true // or with no process
 			continue
 		}

@@ -19,7 +19,7 @@ type worker struct {
 	relay  *Relay
 	target Target
 	wake   chan struct{}
-	holds  atomic.Bool // it has the lease
+	alert  atomic.Bool // commits wake it: it has the lease, or an error keeps it from one
 	news   atomic.Bool // the lookout has found something
 
 	conn   *sql.Conn // of the step that runs
@@ -73,6 +73,7 @@ func (w *worker) run(ctx context.Context) {
 		more, err := w.step(ctx)
 		w.relay.store.explain(ctx, w.relay.db, &err)
 		w.tellError(err)
+		w.alert.Store(err != nil || w.lease != nil)
 		switch {
 		case more:
 			idle, failures = 0, 0

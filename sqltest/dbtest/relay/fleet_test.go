@@ -84,6 +84,7 @@ func (c *metered) QueryContext(ctx context.Context, query string, args []driver.
 // them waits for the server, whose own clock goes on as usual.
 type fleet struct {
 	*world
+	clock  ahead
 	meters []*meter
 	pools  []*sql.DB
 	relays []*relay.Relay
@@ -91,7 +92,17 @@ type fleet struct {
 	mu       sync.Mutex
 	received map[string]time.Time
 	by       map[string]int // the process
+	down     bool           // the sink accepts nothing
 }
+
+// ahead is virtual time that began at the server's.
+type ahead time.Duration
+
+// Now implements relay.Clock.
+func (a ahead) Now() time.Time { return time.Now().Add(time.Duration(a)) }
+
+// After implements relay.Clock.
+func (ahead) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
 const otherSink = "other/default"
 
@@ -101,11 +112,12 @@ func fleetOf(t *testing.T, processes int, f func(fl *fleet)) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		w := newWorld(t, e)
 		w.must(w.store.Register(ctx, w.db, otherSink))
+		now := time.Now()
 		synctest.Test(t, func(*testing.T) {
 			inside := *w
 			inside.db = sql.OpenDB(w.connector())
 			defer inside.db.Close()
-			fl := &fleet{world: &inside, received: make(map[string]time.Time), by: make(map[string]int)}
+			fl := &fleet{world: &inside, clock: ahead(now.Sub(time.Now())), received: make(map[string]time.Time), by: make(map[string]int)}
 			for i := range processes {
 				fl.join(i)
 			}
@@ -137,17 +149,19 @@ func (w *world) connector() driver.Connector {
 	return c
 }
 
-// join starts a process with the pool that forward gives it.
+// join starts a process with a pool of three connections.
 func (fl *fleet) join(i int) {
 	fl.Helper()
 	m := &meter{Connector: fl.connector(), prepares: fl.e.Driver == dbtest.PGX.Driver}
 	db := sql.OpenDB(m)
 	db.SetMaxOpenConns(3)
 	db.SetMaxIdleConns(3)
-	db.SetConnMaxIdleTime(15 * time.Second)
 	deliver := func(_ context.Context, _ *sql.DB, entries []journal.Entry) relay.Result {
 		fl.mu.Lock()
 		defer fl.mu.Unlock()
+		if fl.down {
+			return relay.Result{Err: failure(errTransient)}
+		}
 		for _, e := range entries {
 			fl.received[e.Target.ID], fl.by[e.Target.ID] = time.Now(), i
 		}
@@ -155,7 +169,7 @@ func (fl *fleet) join(i int) {
 	}
 	silent := func(context.Context, *sql.DB, []journal.Entry) relay.Result { return relay.Result{} }
 	r := relay.Start(fl.store, db, relay.Config{
-		Holder:  fmt.Sprintf("process %d", i),
+		Holder: fmt.Sprintf("process %d", i), Clock: fl.clock,
 		Targets: []relay.Target{{Name: name, MaxAttempts: 5, Deliver: deliver}, {Name: otherSink, MaxAttempts: 5, Deliver: silent}},
 	})
 	fl.meters, fl.pools, fl.relays = append(fl.meters, m), append(fl.pools, db), append(fl.relays, r)
@@ -205,6 +219,10 @@ func (fl *fleet) visible(event string, since time.Time) (took time.Duration, pro
 func TestIdleFleet(t *testing.T) {
 	const processes = 50
 	fleetOf(t, processes, func(fl *fleet) {
+		for _, db := range fl.pools {
+			db.SetConnMaxIdleTime(15 * time.Second) // as forward does
+		}
+		time.Sleep(time.Minute)
 		before, took := fl.transactions(), 2*time.Minute
 		for range int(took / time.Second) {
 			time.Sleep(time.Second)
@@ -281,6 +299,108 @@ func TestOwnCommits(t *testing.T) {
 		fl.commit("b")
 		fl.relays[1-holder].Wake()
 		if took, _ := fl.visible("b", since); took > 2*fleetPoll {
+			fl.Errorf("delivered after %v", took)
+		}
+	})
+}
+
+// TestReplayIsSeen: the process with the lease soon finds what an operator replays.
+func TestReplayIsSeen(t *testing.T) {
+	fleetOf(t, 2, func(fl *fleet) {
+		fl.commit("a")
+		fl.visible("a", time.Now())
+		time.Sleep(fleetLease)
+		fl.mu.Lock()
+		clear(fl.received)
+		fl.mu.Unlock()
+		since := time.Now()
+		if n, err := fl.store.Replay(ctx, fl.db, relay.Selection{Forwarder: name, From: fl.clock.Now().Add(-24 * time.Hour)}, false); err != nil || n != 1 {
+			fl.Fatalf("Replay = %d, %v", n, err)
+		}
+		if took, _ := fl.visible("a", since); took > 2*fleetPoll {
+			fl.Errorf("delivered after %v", took)
+		}
+	})
+}
+
+// TestSuspensionIsShown: operators soon see that a sink is suspended, and that it is not any
+// more.
+func TestSuspensionIsShown(t *testing.T) {
+	fleetOf(t, 2, func(fl *fleet) {
+		shown := func(want bool) {
+			fl.Helper()
+			for range 5 * 60 {
+				time.Sleep(200 * time.Millisecond)
+				if s := fl.state(); len(s.Suspended) > 0 == want {
+					return
+				}
+			}
+			fl.Fatalf("States has it as suspended: %v, after a minute", !want)
+		}
+		since := time.Now()
+		fl.setDown(true)
+		fl.commit("a")
+		shown(true)
+		if took := time.Since(since); took > 2*time.Second {
+			fl.Errorf("States shows it after %v", took)
+		}
+		fl.setDown(false)
+		fl.visible("a", since)
+		since = time.Now()
+		shown(false)
+		if took := time.Since(since); took > 2*time.Second {
+			fl.Errorf("States does not show it any more after %v", took)
+		}
+	})
+}
+
+func (fl *fleet) setDown(down bool) {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	fl.down = down
+}
+
+// TestOwnCommitsAtOnce: what the process with the lease commits waits for no look.
+func TestOwnCommitsAtOnce(t *testing.T) {
+	fleetOf(t, 1, func(fl *fleet) {
+		for i := range 100 {
+			time.Sleep(time.Duration(300+i*7) * time.Millisecond)
+			since, event := time.Now(), fmt.Sprint(i)
+			fl.commit(event)
+			fl.relays[0].Wake()
+			if took, _ := fl.visible(event, since); took > 2*time.Millisecond {
+				fl.Errorf("%d is delivered after %v", i, took)
+			}
+		}
+	})
+}
+
+// TestNoConnectionWithoutALease: a process without a lease keeps no connection, whatever its
+// pool would keep.
+func TestNoConnectionWithoutALease(t *testing.T) {
+	fleetOf(t, 4, func(fl *fleet) {
+		n := 0
+		for _, m := range fl.meters {
+			if m.open.Load() > 0 {
+				n++
+			}
+		}
+		if n > 2 {
+			fl.Errorf("%d processes keep connections, want those two that have a lease", n)
+		}
+	})
+}
+
+// TestCommitAfterAnError: a commit wakes a worker that waits after an error too.
+func TestCommitAfterAnError(t *testing.T) {
+	fleetOf(t, 1, func(fl *fleet) {
+		fl.meters[0].cut.Store(true)
+		time.Sleep(fleetLease) // by then it tries every 3.7 s
+		fl.meters[0].cut.Store(false)
+		since := time.Now()
+		fl.commit("a")
+		fl.relays[0].Wake()
+		if took, _ := fl.visible("a", since); took > 2*time.Millisecond {
 			fl.Errorf("delivered after %v", took)
 		}
 	})

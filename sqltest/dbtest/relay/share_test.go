@@ -145,7 +145,7 @@ func TestEarlierVersionBeside(t *testing.T) {
 					w.beats("x") // it has seen which are free
 					w.ticks(50)
 					w.has(map[string]int{"x": 2, "": 2})
-					w.clock.pass(2*lasting + time.Second) // they are free for long enough
+					w.clock.pass(lasting + time.Second) // they are free for long enough
 					w.has(map[string]int{"x": 4})
 					w.ticks(50)
 					w.has(map[string]int{"x": 4})
@@ -158,7 +158,7 @@ func TestEarlierVersionBeside(t *testing.T) {
 }
 
 // TestOtherSinksOnSQLite: there a share is all sinks divided by all processes, and one that
-// the other process does not have is taken after two leases, and kept for ten.
+// the other process does not have is taken after a lease, and kept for ten.
 func TestOtherSinksOnSQLite(t *testing.T) {
 	sharedOn(t, func(w *world) {
 		w.besideFor(lasting, "y", theirs)
@@ -167,7 +167,7 @@ func TestOtherSinksOnSQLite(t *testing.T) {
 		w.has(map[string]int{"x": 3, "": 1})
 		w.ticks(100)
 		w.has(map[string]int{"x": 3, "": 1})
-		w.clock.pass(2*lasting + time.Second)
+		w.clock.pass(lasting + time.Second)
 		w.has(map[string]int{"x": 4})
 		w.ticks(100)
 		w.has(map[string]int{"x": 4})
