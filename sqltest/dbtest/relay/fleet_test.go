@@ -376,17 +376,22 @@ func TestOwnCommitsAtOnce(t *testing.T) {
 }
 
 // TestNoConnectionWithoutALease: a process without a lease keeps no connection, whatever its
-// pool would keep.
+// pool would keep, nor after it has learnt of another process.
 func TestNoConnectionWithoutALease(t *testing.T) {
 	fleetOf(t, 4, func(fl *fleet) {
-		n := 0
-		for _, m := range fl.meters {
-			if m.open.Load() > 0 {
-				n++
+		fl.join(4)
+		for range int(fleetLease / fleetPoll) {
+			time.Sleep(fleetPoll)
+			synctest.Wait()
+			n := 0
+			for _, m := range fl.meters {
+				if m.open.Load() > 0 {
+					n++
+				}
 			}
-		}
-		if n > 2 {
-			fl.Errorf("%d processes keep connections, want those two that have a lease", n)
+			if n > 2 {
+				fl.Fatalf("%d processes keep connections, want those two that have a lease", n)
+			}
 		}
 	})
 }
