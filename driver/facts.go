@@ -20,8 +20,9 @@ type facts struct {
 	// statusKnown: a base driver may know what the server says of the transaction.
 	statusKnown bool
 
-	// locksToken: a flush locks its token until the end of the transaction.
-	locksToken bool
+	// settingWitness: a setting that lasts as long as the transaction shows whether it is still
+	// the same.
+	settingWitness bool
 	// savepointBegins: a savepoint outside any transaction begins one.
 	savepointBegins bool
 	// savepointReplaces: a savepoint replaces an earlier one of its name.

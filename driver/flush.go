@@ -129,13 +129,13 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 			endNow(ctx)
 		}
 	}()
-	f := hooks.Flush{Conn: l, Events: events, Token: r.Token(), Own: how.must, Timeout: c.db.reg.cfg.writeTimeout}
+	f := hooks.Flush{Conn: l, Events: events, Tx: r.Signature(), Own: how.must, Timeout: c.db.reg.cfg.writeTimeout}
 	if how.joins && c.is.joins && c.own.execs() && !c.nested() {
 		last, done := c.own.outlast(app, 0)
 		defer done()
 		f.Final, l.last = l.commits, last
 	}
-	written, err := c.db.handler.flush(ctx, f)
+	written, err := c.writeParts(ctx, r, f)
 	native := l.revoke(ctx)
 	switch c.db.dialect.stateOf(native) {
 	case stateIdle:
@@ -151,7 +151,7 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 		return flushEnded, native
 	}
 	if err == nil && !written && how.must {
-		err = errors.New("driver: the hook did not write events that must be written")
+		err = errUnwritten
 	}
 	if how.keep && (l.touched() || !c.is.joins) {
 		if back := c.own.leaveGuard(ctx, err != nil); err == nil {
@@ -179,6 +179,31 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 		return c.proveInMemory(ctx, how.alone), nil
 	}
 	return flushProven, nil
+}
+
+var errUnwritten = errors.New("driver: the hook did not write events that must be written")
+
+// writeParts lets the handler write the events of f: in several parts, each with a key of its
+// own, if they are many. What comes after the first part must be written too.
+func (c *conn) writeParts(ctx context.Context, r *txn.Record, f hooks.Flush) (written bool, err error) {
+	for skip := 0; ; f.Own = true {
+		part := f
+		part.Events = f.Events[skip:]
+		n := txn.Part(part.Events)
+		if n < len(part.Events) {
+			part.Events, part.Final = part.Events[:n], nil
+		}
+		if part.Key, err = r.Mark(skip, n); err != nil {
+			return false, err
+		}
+		written, err = c.db.handler.flush(ctx, part)
+		if err == nil && !written && skip > 0 {
+			err = errUnwritten
+		}
+		if skip += n; err != nil || !written || skip == len(f.Events) {
+			return written, err
+		}
+	}
 }
 
 // proveInMemory is the end of a flush in which the handler has executed nothing,

@@ -16,7 +16,7 @@ import (
 type postgres struct{}
 
 var postgresFacts = facts{
-	journaled: true, joins: true, statusKnown: true, locksToken: true, defaults: true, firstQuery: true,
+	journaled: true, joins: true, statusKnown: true, settingWitness: true, defaults: true, firstQuery: true,
 	rowsLock: true, openRowsRefuse: true, procedures: true,
 	plans: true, named: true, checksLate: true, searchPath: true, temporarySchema: "pg_temp",
 	upserts: inserts | updates, returnsStored: true, uuids: true,

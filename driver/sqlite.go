@@ -236,8 +236,9 @@ func (sqlite) isOwn(n tableName) bool {
 
 // ownTables are ours on SQLite.
 var ownTables = []string{
-	"aftercommit_events", "aftercommit_record", "aftercommit_forwarders", "aftercommit_failures", "aftercommit_settled",
-	"aftercommit_workers", "aftercommit_purges", "aftercommit_schema_versions",
+	"aftercommit_journal", "aftercommit_write", "aftercommit_audit_events", "aftercommit_cursors", "aftercommit_retries", "aftercommit_acknowledged",
+	"aftercommit_workers", "aftercommit_journal_purges", "aftercommit_schema_versions",
+	"aftercommit_events", "aftercommit_record", "aftercommit_forwarders", "aftercommit_failures", "aftercommit_settled", "aftercommit_purges", // before version 3
 	"threadline_audit_actions", "threadline_record", "threadline_schema_version",
 }
 

@@ -12,8 +12,8 @@ func (db *database) txnConfig() *txn.Config {
 	cfg, is := &db.reg.cfg, db.dialect.facts()
 	return &txn.Config{
 		MaxEvents: cfg.maxEvents, MaxBytes: cfg.maxBytes,
-		NewEvent:   db.newEvent,
-		LocksToken: is.locksToken, SavepointBegins: is.savepointBegins,
+		NewEvent:        db.newEvent,
+		SavepointBegins: is.savepointBegins,
 	}
 }
 

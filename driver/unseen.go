@@ -34,7 +34,7 @@ func (c *conn) beforeUnseen(ctx context.Context) error {
 			return err
 		}
 	}
-	if !c.tx.IsEmpty() && c.is.locksToken {
+	if !c.tx.IsEmpty() && c.is.settingWitness {
 		err := c.own.simple(ctx, fmt.Sprintf(witnessSet, c.tx.Signature()))
 		if err != nil && c.db.dialect.stateOf(err) == stateUnknown {
 			return err
@@ -87,7 +87,7 @@ func (c *conn) beforeReadOnly(ctx context.Context) error {
 func (c *conn) checkWitness(ctx context.Context) txn.Witness {
 	ctx, cancel := c.own.unhurried(ctx)
 	defer cancel()
-	if !c.tx.IsEmpty() && c.is.locksToken && c.own.execs() {
+	if !c.tx.IsEmpty() && c.is.settingWitness && c.own.execs() {
 		res, err := c.own.exec(ctx, fmt.Sprintf(witnessTest, c.tx.Signature()), nil)
 		if err != nil {
 			return witnessOf(c.db.dialect.stateOf(err))

@@ -90,8 +90,8 @@ func TestCheckSeesWhatIsWrong(t *testing.T) {
 		"a timeline with less":     `DELETE FROM threadline_audit_actions WHERE name = 'products.updated'`,
 		"a timeline with another":  `UPDATE threadline_audit_actions SET actor_id = 'mallory' WHERE actor_type = 'admin'`,
 		"a timeline with nobody":   `UPDATE threadline_audit_actions SET actor_type = NULL WHERE actor_type = 'system'`,
-		"a journal with less":      `DELETE FROM aftercommit_events WHERE seq = 20`,
-		"an event of what was not": `UPDATE threadline_audit_actions SET request_id = 'req-010' WHERE seq = 20`,
+		"a journal with less":      `DELETE FROM aftercommit_journal WHERE seq = 20`,
+		"an event of what was not": `UPDATE threadline_audit_actions SET request_id = 'req-010' WHERE rowid = 20`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "shop.db")

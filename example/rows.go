@@ -12,7 +12,6 @@ import (
 // record is an event as a table has it: of the journal or of the timeline,
 // read without the packages that wrote it.
 type record struct {
-	seq                   int64
 	id, action, outcome   string
 	actorType, actorID    string
 	onBehalfOf            string
@@ -20,13 +19,13 @@ type record struct {
 	request, reason, meta string
 }
 
-// records reads a table of events. Both dialects know CAST(… AS TEXT).
-func records(ctx context.Context, db *sql.DB, table, action string) ([]record, error) {
-	rows, err := db.QueryContext(ctx, `SELECT seq, CAST(id AS TEXT), `+action+`, outcome,
+// records reads a table of events in the order of some columns. Both dialects know CAST(… AS TEXT).
+func records(ctx context.Context, db *sql.DB, table, action, order string) ([]record, error) {
+	rows, err := db.QueryContext(ctx, `SELECT CAST(id AS TEXT), `+action+`, outcome,
 		coalesce(actor_type, ''), coalesce(actor_id, ''), coalesce(on_behalf_of, ''),
 		coalesce(target_type, ''), coalesce(target_id, ''),
 		coalesce(request_id, ''), coalesce(reason, ''), coalesce(CAST(metadata AS TEXT), '')
-		FROM `+table+` ORDER BY seq`)
+		FROM `+table+` ORDER BY `+order)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +33,7 @@ func records(ctx context.Context, db *sql.DB, table, action string) ([]record, e
 	var all []record
 	for rows.Next() {
 		var r record
-		err := rows.Scan(&r.seq, &r.id, &r.action, &r.outcome, &r.actorType, &r.actorID, &r.onBehalfOf,
+		err := rows.Scan(&r.id, &r.action, &r.outcome, &r.actorType, &r.actorID, &r.onBehalfOf,
 			&r.targetType, &r.targetID, &r.request, &r.reason, &r.meta)
 		if err != nil {
 			return nil, err
@@ -44,20 +43,20 @@ func records(ctx context.Context, db *sql.DB, table, action string) ([]record, e
 	return all, rows.Err()
 }
 
-// journalRows and timelineRows read the two tables under the names that the
+// journalRows and timelineRows read the journal's view and the timeline's table under the names that the
 // dialects give them.
 func journalRows(ctx context.Context, db *sql.DB, dialect hooks.Dialect) ([]record, error) {
 	if dialect == hooks.Postgres {
-		return records(ctx, db, "aftercommit.audit_events", "action")
+		return records(ctx, db, "aftercommit.audit_events", "action", "key, ordinal")
 	}
-	return records(ctx, db, "aftercommit_events", "action")
+	return records(ctx, db, "aftercommit_audit_events", "action", "seq, ordinal")
 }
 
 func timelineRows(ctx context.Context, db *sql.DB, dialect hooks.Dialect) ([]record, error) {
 	if dialect == hooks.Postgres {
-		return records(ctx, db, "threadline.audit_actions", "name")
+		return records(ctx, db, "threadline.audit_actions", "name", "recorded_at, seq")
 	}
-	return records(ctx, db, "threadline_audit_actions", "name")
+	return records(ctx, db, "threadline_audit_actions", "name", "recorded_at, seq")
 }
 
 // number returns a number of the record's metadata.

@@ -42,7 +42,7 @@ func TestEntriesAreEachForwardersOwn(t *testing.T) {
 	want := map[string]any{"list": []any{json.Number("1")}, "deep": map[string]any{"k": true}}
 	events[0].Metadata = map[string]any{"list": []any{json.Number("1")}, "deep": map[string]any{"k": true}}
 	id := events[0].ID
-	w.h.End(ctx, hooks.Ended{Outcome: hooks.Committed, Events: events, Token: 5, Conn: lentDB{w.conn}})
+	w.h.End(ctx, w.ended(hooks.Committed, events))
 	got := second.calls[0][0]
 	if got.ID != id || got.Action != "order.paid" || !reflect.DeepEqual(got.Metadata, want) {
 		t.Errorf("the second forwarder got %+v", got.Event)

@@ -73,7 +73,7 @@ func (d *handler) deliver(ctx context.Context, conn *sql.DB, s *sink, entries []
 	if !s.breaker.allows(d.hub.now()) || d.mayCall(s) != nil {
 		n.Kind, n.Reason, n.Events = hooks.NoticeFailed, reasonSuspended, entryIDs(entries)
 		d.Notify(n)
-		d.giveUp(n)
+		d.giveUp(n, entries)
 		return true
 	}
 	start := time.Now()
@@ -86,7 +86,7 @@ func (d *handler) deliver(ctx context.Context, conn *sql.DB, s *sink, entries []
 			zap.String("driver", d.db.Driver), zap.String("forwarder", s.name()),
 			zap.Duration("timeout", s.timeout), zap.Duration("pause", suspension))
 	}
-	d.tellResult(n, result, func(taken []uuid.UUID) {
+	d.tellResult(n, result, func(taken []journal.Entry) {
 		s.proof.prove()
 		d.took(s, taken)
 	})
@@ -204,26 +204,26 @@ type panicError struct{ value any }
 
 func (e *panicError) Error() string { return fmt.Sprintf("the forwarder panicked: %v", e.value) }
 
-// tellResult notifies observers of what was delivered and what failed, and passes the
-// IDs of what was delivered to took.
-func (d *handler) tellResult(n hooks.Notice, r callResult, took func([]uuid.UUID)) {
+// tellResult notifies observers of what was delivered and what failed, and passes
+// what was delivered to took.
+func (d *handler) tellResult(n hooks.Notice, r callResult, took func([]journal.Entry)) {
 	failed, partial := partOf(r.err)
-	var taken []uuid.UUID
-	for _, id := range entryIDs(r.entries) {
-		if err, isFailed := failed[id]; partial && isFailed {
+	var taken []journal.Entry
+	for i, e := range r.entries {
+		if err, isFailed := failed[e.ID]; partial && isFailed {
 			f := n
-			f.Kind, f.Events, f.Err = hooks.NoticeFailed, []uuid.UUID{id}, err
+			f.Kind, f.Events, f.Err = hooks.NoticeFailed, []uuid.UUID{e.ID}, err
 			f.Reason, f.Permanent = reason(err)
 			d.Notify(f)
-			d.giveUp(f)
+			d.giveUp(f, r.entries[i:i+1])
 			continue
 		}
-		taken = append(taken, id)
+		taken = append(taken, e)
 	}
 	if len(taken) == 0 {
 		return
 	}
-	n.Events, n.Kind = taken, hooks.NoticeDelivered
+	n.Events, n.Kind = entryIDs(taken), hooks.NoticeDelivered
 	if r.err != nil && !partial {
 		f := failureOf(r)
 		n.Kind, n.Err, n.Reason, n.Permanent = hooks.NoticeFailed, f.Err, f.Reason, f.Permanent
@@ -232,7 +232,7 @@ func (d *handler) tellResult(n hooks.Notice, r callResult, took func([]uuid.UUID
 	}
 	d.Notify(n)
 	if n.Kind == hooks.NoticeFailed {
-		d.giveUp(n)
+		d.giveUp(n, taken)
 	}
 }
 

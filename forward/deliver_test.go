@@ -62,7 +62,8 @@ func TestEntriesFromMemory(t *testing.T) {
 	if !written || err != nil {
 		t.Fatalf("Flush = %v, %v", written, err)
 	}
-	w.h.End(ctx, hooks.Ended{Outcome: hooks.Committed, Events: list, Token: 5, Conn: lentDB{w.conn}})
+	end := w.ended(hooks.Committed, list)
+	w.h.End(ctx, end)
 	got := f.calls[0]
 	if got[0].Application != "shop" || got[0].Host != "h1" || got[1].Application != "other" || got[1].Host != "h2" {
 		t.Errorf("entries %+v", got)
@@ -70,8 +71,13 @@ func TestEntriesFromMemory(t *testing.T) {
 	if list[0].Application != "" {
 		t.Error("the driver's own events were changed")
 	}
-	if e := got[0]; e.Seq != 0 || e.Tx.ID != 5 || !e.RecordedAt.Equal(w.now()) {
+	if e := got[1]; e.Key == uuid.Nil || e.Key != got[0].Key || e.Ordinal != 1 || e.Tx.ID != 5 || !e.RecordedAt.Equal(w.now()) {
 		t.Errorf("entry %+v", e)
+	}
+	// What was committed before it was flushed, as by MySQL's DDL.
+	end.Writes = nil
+	if w.h.End(ctx, end); len(f.calls) != 2 || len(f.calls[1]) != 2 {
+		t.Errorf("without a flush: calls %v", f.calls)
 	}
 }
 
@@ -140,7 +146,7 @@ func TestContextOfForward(t *testing.T) {
 	w := newWorld(t, func(h *Hub) { h.Register(f, Sync) })
 	ended, cancel := context.WithCancel(context.WithValue(ctx, key{}, "value"))
 	cancel()
-	w.h.End(ended, hooks.Ended{Outcome: hooks.Committed, Events: w.events("a.b"), Conn: lentDB{w.conn}})
+	w.h.End(ended, w.ended(hooks.Committed, w.events("a.b")))
 	w.wantTold("logged delivered")
 	if seen.Value(key{}) != "value" || Conn(seen) != w.conn {
 		t.Errorf("value %v, conn %p; want \"value\", %p", seen.Value(key{}), Conn(seen), w.conn)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,11 +16,12 @@ import (
 
 // batch is the events of one transaction on their way to the forwarders.
 type batch struct {
-	token   int64
-	earlier []int64 // tokens of its other flushes
+	// writes are its flushes, of which something may stand. Their events are kept: the database
+	// is asked only what it has added.
+	writes  []hooks.Write
 	ids     []uuid.UUID
 	outcome hooks.Outcome
-	// entries are what is to be forwarded, once it has been read.
+	// entries are what is to be forwarded, once that is known.
 	entries []journal.Entry
 	// sinks are those that have not been called yet.
 	sinks []*sink
@@ -43,7 +45,7 @@ func (d *handler) End(ctx context.Context, end hooks.Ended) hooks.Outcome {
 	if ctx.Done() != nil {
 		ctx = context.WithoutCancel(ctx)
 	}
-	b := &batch{token: end.Token, earlier: end.Earlier, ids: idsOf(end.Events), outcome: end.Outcome, sinks: d.syncSinks()}
+	b := &batch{writes: end.Writes, ids: idsOf(end.Events), outcome: end.Outcome, sinks: d.syncSinks()}
 	done := true
 	switch {
 	case end.Outcome == hooks.RolledBack:
@@ -74,12 +76,9 @@ func (d *handler) endFromMemory(ctx context.Context, end hooks.Ended, b *batch) 
 	}
 	d.tell(hooks.NoticeLogged, b.ids, "")
 	now := d.hub.now().UTC()
-	for _, e := range d.stamp(end.Events) {
-		b.entries = append(b.entries, journal.Entry{
-			Event: e, RecordedAt: now,
-			Tx: journal.TxKey{ID: end.Token, StartedAt: now},
-		})
-	}
+	// Not all need to have been flushed: MySQL commits implicitly.
+	row := journal.Row{Key: hooks.NewID(), Tx: journal.TxKey{ID: end.Tx, StartedAt: now}, RecordedAt: now}
+	b.entries = row.Of(d.stamp(end.Events), 0)
 	return len(b.sinks) == 0 || d.forward(ctx, d.usable(end.Conn), b)
 }
 
@@ -138,44 +137,56 @@ func (d *handler) advance(ctx context.Context, conn *sql.DB, b *batch, trusted b
 		return false, nil
 	}
 	if b.entries == nil {
-		over, entries, err := d.look(ctx, conn, b, trusted)
+		over, rows, err := d.look(ctx, conn, b, trusted)
 		if err != nil || !over {
 			return false, err
 		}
-		d.learn(b, entries)
+		d.learn(b, rows)
 	}
 	return d.forward(ctx, conn, b), nil
 }
 
-// look reads b's entries if its transaction is over. It stops waiting for a driver that
-// ignores its context.
-func (d *handler) look(ctx context.Context, conn *sql.DB, b *batch, trusted bool) (over bool, entries []journal.Entry, err error) {
+// look asks which of b's flushes are in the journal, if its transaction is over, and what the
+// database has added to them. It stops waiting for a driver that ignores its context.
+func (d *handler) look(ctx context.Context, conn *sql.DB, b *batch, trusted bool) (over bool, rows []journal.Row, err error) {
 	type answer struct {
-		over    bool
-		entries []journal.Entry
-		err     error
+		over bool
+		rows []journal.Row
+		err  error
+	}
+	keys := make([]uuid.UUID, len(b.writes))
+	for i := range b.writes {
+		keys[i] = b.writes[i].Key
 	}
 	got, ok := bounded(ctx, d.hub.timeout, func(ctx context.Context) (a answer) {
-		a.over = trusted
+		found := journal.ClaimWritten
 		if !trusted {
-			if a.over, a.err = d.journal.Ended(ctx, conn, append([]int64{b.token}, b.earlier...)...); a.err != nil || !a.over {
-				return a
-			}
+			found, a.err = d.journal.Claim(ctx, conn, keys)
 		}
-		a.entries, a.err = d.journal.ByID(ctx, conn, b.ids)
+		if found == journal.ClaimWritten && a.err == nil {
+			a.rows, a.err = d.journal.Written(ctx, conn, keys)
+		}
 		if d.unmade(ctx, conn, a.err) {
-			a.err = nil
+			a.err, found = nil, journal.ClaimNever
 		}
+		a.over = found != journal.ClaimOpen && a.err == nil
 		return a
 	})
 	if !ok {
 		return false, nil, errors.New("forward: the database did not answer in time")
 	}
-	return got.over, got.entries, got.err
+	return got.over, got.rows, got.err
 }
 
 // learn records which of b's events are in the journal: the others were rolled back.
-func (d *handler) learn(b *batch, entries []journal.Entry) {
+func (d *handler) learn(b *batch, rows []journal.Row) {
+	var entries []journal.Entry
+	for _, w := range b.writes {
+		i := slices.IndexFunc(rows, func(r journal.Row) bool { return r.Key == w.Key })
+		if i >= 0 {
+			entries = append(entries, rows[i].Of(d.stamp(w.Events), w.First)...)
+		}
+	}
 	found := make(map[uuid.UUID]bool, len(entries))
 	for i := range entries {
 		found[entries[i].ID] = true

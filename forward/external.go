@@ -52,10 +52,13 @@ type Workers interface {
 	States(ctx context.Context) ([]relay.State, error)
 }
 
-// Job names the events of one transaction for one forwarder. They are in the
+// Job names the events of one flush for one forwarder. They are in the
 // journal.
 type Job struct {
-	Forwarder   string
+	Forwarder string
+	// Key is that of the flush, and Events are all its events, in order. Jobs of earlier
+	// versions have no Key: the journal finds these by the IDs of their events.
+	Key         uuid.UUID
 	Events      []uuid.UUID
 	MaxAttempts int
 	// Identity is a hash of what the forwarder is in the program that enqueues, and
@@ -153,8 +156,8 @@ const workerConns = 4
 // Work runs the workers of [Options.Queue] on db until ctx ends: for a process that
 // does nothing else, beside apps with [RelayElsewhere]. db is of the base driver, not
 // of the wrapped one, which is an error. Its role needs what an app's role needs on the
-// journal, USAGE on its schema and EXECUTE on its functions, and what the Queue says, see
-// package river.
+// journal, USAGE on its schema and EXECUTE on its functions, SELECT on its table journal, and
+// what the Queue says, see package river.
 func (h *Hub) Work(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error {
 	db = nildb.Replace(db)
 	d := h.newHandler(hooks.Database{Driver: "worker", Dialect: dialect})
@@ -182,6 +185,9 @@ func (h *Hub) Work(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error
 	}
 	if err == nil { // the roles of apps may not see how the relay stands
 		err = d.warnMoved(ctx, db, d.queue.places.store)
+	}
+	if err == nil {
+		err = d.readsRows(ctx, db)
 	}
 	if err == nil {
 		err = d.runWorkers(ctx, db)
@@ -212,12 +218,12 @@ func (d *handler) enqueue(ctx context.Context, f hooks.Flush) error {
 	ids := idsOf(f.Events)
 	jobs := make([]Job, len(d.queue.given))
 	for i, s := range d.queue.given {
-		jobs[i] = Job{Forwarder: s.name(), Events: ids, MaxAttempts: s.maxAttempts, Identity: s.short(), Place: place, Timeout: s.jobTimeout()}
+		jobs[i] = Job{Forwarder: s.name(), Key: f.Key, Events: ids, MaxAttempts: s.maxAttempts, Identity: s.short(), Place: place, Timeout: s.jobTimeout()}
 	}
 	if err := d.hub.external.Enqueue(ctx, conn, d.db.Dialect, jobs); err != nil {
 		return fmt.Errorf("forward: enqueue %d jobs: %w", len(jobs), err)
 	}
-	return d.handOver(ctx, conn, ids)
+	return d.handOver(ctx, conn, f.Key)
 }
 
 // checkQueue returns why the Queue cannot work, and warns of what its forwarders still
@@ -247,7 +253,11 @@ func (d *handler) startWorkers(ctx context.Context) error {
 	} else {
 		db = d.poolBeside(workerConns)
 	}
-	if err := d.runWorkers(ctx, db); err != nil {
+	err := d.readsRows(ctx, db)
+	if err == nil {
+		err = d.runWorkers(ctx, db)
+	}
+	if err != nil {
 		return errors.Join(err, db.Close())
 	}
 	q := &d.queue
@@ -257,6 +267,17 @@ func (d *handler) startWorkers(ctx context.Context) error {
 		return db.Close()
 	}
 	q.workersDB = db
+	return nil
+}
+
+// readsRows returns what the role lacks to read the journal's rows, as workers do.
+func (d *handler) readsRows(ctx context.Context, db *sql.DB) error {
+	if d.journal == nil {
+		return nil
+	}
+	if err := d.journal.Readable(ctx, db); err != nil {
+		return fmt.Errorf("forward: driver %s: workers of the Queue read the journal's rows: %w", d.db.Driver, err)
+	}
 	return nil
 }
 

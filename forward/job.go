@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -76,7 +77,7 @@ func (d *handler) work(ctx context.Context, conns jobConns, job Job) Verdict {
 	}
 	start := time.Now()
 	up := s.proof.since(was.since(start))
-	found, err := d.callJob(ctx, conns, s, was, up)
+	found, err := d.callJob(ctx, conns, s, &job, was, up)
 	n.Duration = time.Since(start)
 	if err != nil { // which says nothing about the sink
 		n.Kind, n.Events, n.Reason, n.Err = hooks.NoticeFailed, found.Untried, found.Why.Reason, err
@@ -93,8 +94,8 @@ func reasonOf(err error) string { word, _ := reason(err); return word }
 
 // callJob makes the attempt. With an error the journal could not be read, or a call of the sink
 // got no connection.
-func (d *handler) callJob(ctx context.Context, conns jobConns, s *sink, m memo, up bool) (found relay.Findings, err error) {
-	entries, err := d.readJob(ctx, conns.db, m.Left)
+func (d *handler) callJob(ctx context.Context, conns jobConns, s *sink, job *Job, m memo, up bool) (found relay.Findings, err error) {
+	entries, err := d.readJob(ctx, conns.db, job, m.Left)
 	if err != nil {
 		return relay.Findings{Untried: m.Left, Why: relay.Failure{Reason: reasonOf(err), Err: err}}, err
 	}
@@ -112,18 +113,57 @@ func (d *handler) callJob(ctx context.Context, conns jobConns, s *sink, m memo, 
 	return found, found.Starved
 }
 
-// readJob reads events of a job, over a connection that is given back before the sink is
+// readJob reads those events of a job, over a connection that is given back before the sink is
 // called: that may take a quarter of an hour.
-func (d *handler) readJob(ctx context.Context, db *sql.DB, ids []uuid.UUID) (entries []journal.Entry, err error) {
+func (d *handler) readJob(ctx context.Context, db *sql.DB, job *Job, ids []uuid.UUID) (entries []journal.Entry, err error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("forward: no connection to read the journal: %w", err)
 	}
-	err = relay.LendOnce(conn, func(lent *sql.DB) (err error) {
-		_, entries, err = d.look(ctx, lent, &batch{ids: ids}, true)
-		return err
+	err = relay.LendOnce(conn, func(lent *sql.DB) error {
+		type answer struct {
+			entries []journal.Entry
+			err     error
+		}
+		got, ok := bounded(ctx, d.hub.timeout, func(ctx context.Context) (a answer) {
+			if job.Key == uuid.Nil {
+				a.entries, a.err = d.journal.ByID(ctx, lent, ids)
+				return a
+			}
+			rows, e := d.journal.ByKey(ctx, lent, []uuid.UUID{job.Key})
+			return answer{job.pick(rows, ids), e}
+		})
+		if !ok {
+			return errors.New("forward: the database did not answer in time")
+		}
+		entries = got.entries
+		return got.err
 	})
 	return entries, err
+}
+
+// pick returns the entries of the job's row that have those ids. What the row says of an
+// event's ID does not count, since it may be damaged: the job knows its events by their places.
+func (job *Job) pick(rows []journal.Row, ids []uuid.UUID) (entries []journal.Entry) {
+	left := make(map[uuid.UUID]bool, len(ids))
+	for _, id := range ids {
+		left[id] = true
+	}
+	for i := range rows {
+		for _, e := range rows[i].Entries() {
+			if e.Ordinal >= len(job.Events) || !left[job.Events[e.Ordinal]] {
+				continue
+			}
+			if id := job.Events[e.Ordinal]; e.ID != id {
+				if e.Unreadable == "" {
+					e.Unreadable = fmt.Sprintf("id: is %s, and was %s when the job was enqueued", e.ID, id)
+				}
+				e.ID = id
+			}
+			entries = append(entries, e)
+		}
+	}
+	return entries
 }
 
 // attemptJob calls the sink with entries, first with those of which nothing is known.
@@ -135,7 +175,7 @@ func (d *handler) attemptJob(ctx context.Context, lender *relay.Lender, s *sink,
 	slices.SortFunc(entries, func(a, b journal.Entry) int { return cmp.Compare(order[a.ID], order[b.ID]) })
 	return relay.Trial{
 		Call: func(part []journal.Entry) (seen []journal.Entry, r relay.Result) {
-			part = slices.SortedFunc(slices.Values(part), func(a, b journal.Entry) int { return cmp.Compare(a.Seq, b.Seq) })
+			part = slices.SortedFunc(slices.Values(part), func(a, b journal.Entry) int { return a.Compare(b.Position) })
 			r = lender.Call(func(lent *sql.DB) (r relay.Result) {
 				seen, r = d.callSink(ctx, lent, s, part)
 				return r

@@ -80,13 +80,13 @@ func (d *handler) statesOf(ctx context.Context, store *relay.Store, conn *sql.DB
 	return all, nil
 }
 
-// handOver notes which events have jobs, for forwarders that the relay still has.
-func (d *handler) handOver(ctx context.Context, conn *sql.DB, ids []uuid.UUID) error {
+// handOver notes which flush has jobs, for forwarders that the relay still has.
+func (d *handler) handOver(ctx context.Context, conn *sql.DB, key uuid.UUID) error {
 	for _, s := range d.queue.given {
 		if !s.moving.Load() {
 			continue
 		}
-		has, err := d.queue.store.HandOver(ctx, conn, s.name(), ids)
+		has, err := d.queue.store.HandOver(ctx, conn, s.name(), []uuid.UUID{key})
 		if err != nil {
 			return fmt.Errorf("forward: note that the Queue delivers: %w", err)
 		}

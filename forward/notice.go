@@ -35,7 +35,9 @@ func (d *handler) Notify(n hooks.Notice) {
 		c.Add(int64(n.Count))
 	}
 	if log, level := d.log(), d.level(n); log.Core().Enabled(level) { // else the text is made for nothing
-		log.Log(level, "aftercommit: "+message(n), fields(n)...)
+		if c := log.Check(level, "aftercommit: "+message(n)); c != nil {
+			c.Write(fields(n)...)
+		}
 	}
 	if h.observer != nil {
 		h.observe(n)

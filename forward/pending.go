@@ -10,9 +10,11 @@ import (
 )
 
 const (
-	// maxPending is how many transactions of a database may wait in memory. Further
+	// maxPending is how many transactions of a database may wait in memory, and
+	// maxPendingBytes how much their events may take there, as estimated. Further
 	// ones stay in the journal and are reported as discarded.
-	maxPending = 1000
+	maxPending      = 1000
+	maxPendingBytes = 32 << 20
 	// An outcome that was not known is looked for again after firstWait, then with a
 	// backoff up to lastWait.
 	firstWait = time.Second
@@ -25,10 +27,29 @@ func (b *batch) later(now time.Time) {
 	b.due = now.Add(backoff.After(b.looks, firstWait, lastWait))
 }
 
+// size estimates what b's events take in memory, in bytes.
+func (b *batch) size() (n int) {
+	for i := range b.writes {
+		for j := range b.writes[i].Events {
+			n += sizeOf(&b.writes[i].Events[j])
+		}
+	}
+	return n
+}
+
+func sizeOf(e *hooks.Event) int {
+	n := 768 + len(e.Action) + len(e.Comment) + len(e.Reason) + len(e.UserAgent) + len(e.Actor.ID) + len(e.Actor.Name) + len(e.Target.ID) + len(e.Target.Name)
+	if len(e.Metadata) > 0 {
+		n += hooks.MaxMetadata / 8
+	}
+	return n
+}
+
 // pending are the batches that wait for a connection. The zero value is empty.
 type pending struct {
 	mu      sync.Mutex
 	batches []*batch
+	bytes   int // of their events
 }
 
 func (p *pending) len() int {
@@ -41,10 +62,12 @@ func (p *pending) len() int {
 func (p *pending) add(b *batch) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.batches) >= maxPending {
+	size := b.size()
+	if len(p.batches) >= maxPending || len(p.batches) > 0 && p.bytes+size > maxPendingBytes {
 		return false
 	}
 	p.batches = append(p.batches, b)
+	p.bytes += size
 	return true
 }
 
@@ -57,6 +80,7 @@ func (p *pending) take(n int, now time.Time) []*batch {
 	for _, b := range p.batches {
 		if len(taken) < n && !b.due.After(now) {
 			taken = append(taken, b)
+			p.bytes -= b.size()
 		} else {
 			rest = append(rest, b)
 		}
@@ -69,7 +93,7 @@ func (p *pending) take(n int, now time.Time) []*batch {
 // postpone keeps b until there is a connection for it.
 func (d *handler) postpone(b *batch) {
 	if d.journal != nil {
-		b.entries = nil // they can be read again
+		b.entries = nil // they can be made again
 	}
 	if !d.pending.add(b) {
 		d.Notify(hooks.Notice{Kind: hooks.NoticeDiscarded, Events: b.ids, Reason: "pending_overflow"})

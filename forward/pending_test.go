@@ -2,6 +2,8 @@ package forward
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -48,6 +50,33 @@ func TestPendingHasALimit(t *testing.T) {
 	}
 	if !w.logged(zapcore.ErrorLevel, "will not be forwarded") {
 		t.Error("it is not logged")
+	}
+}
+
+// TestPendingHasALimitOfBytes: few transactions may hold much. One alone may be larger.
+func TestPendingHasALimitOfBytes(t *testing.T) {
+	w := newWorld(t, func(h *Hub) { h.Register(&taker{}, Sync) })
+	conn := w.conn
+	w.conn = nil
+	large := w.events(slices.Repeat([]string{"a.b"}, 100)...)
+	for i := range large {
+		large[i].Comment = strings.Repeat("x", maxPendingBytes/100)
+	}
+	w.h.End(ctx, w.ended(hooks.Committed, large))
+	if n := w.hub.Pending(); n != 1 {
+		t.Fatalf("Pending = %d, want 1", n)
+	}
+	w.told()
+	w.end(hooks.Committed, "a.much")
+	w.wantTold("logged discarded:pending_overflow")
+	w.conn = conn
+	w.end(hooks.RolledBack, "a.c") // which settles what waits, and so makes room
+	w.conn = nil
+	w.told()
+	w.end(hooks.Committed, "a.b")
+	w.wantTold("logged")
+	if n := w.hub.Pending(); n != 1 {
+		t.Errorf("Pending = %d, want 1", n)
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 // alone. Any number of processes may run it; one at a time delivers to each forwarder.
 // db is of the base driver, not of the wrapped one, through which a sink's own statements
 // would be events again: that is an error. Its role needs USAGE on the journal's schema, EXECUTE
-// on its functions, SELECT on its table audit_events and all rights on the other
+// on its functions, SELECT on its table journal and all rights on the other
 // tables; the owner has them. If db allows two connections or more, one is kept for
 // renewing leases. With one connection, takeover from this process takes longer, by the
 // time that a call may take. A Hub without forwarders is an error: register those of the
@@ -64,7 +64,7 @@ var errNoForwarders = errors.New("forward: Hub.Relay delivers nothing, because t
 
 // relayGrants are all rights that a role needs to relay.
 const relayGrants = `GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {role}; ` +
-	`GRANT SELECT ON {schema}.audit_events TO {role}; GRANT ALL ON {schema}.forwarders, {schema}.failures, {schema}.settled, {schema}.workers TO {role}`
+	`GRANT SELECT ON {schema}.journal TO {role}; GRANT ALL ON {schema}.cursors, {schema}.retries, {schema}.acknowledged, {schema}.workers TO {role}`
 
 // explainRights returns err with all that the role needs, if it lacks a right: what the
 // journal or a table lacks by itself would only lead to the next error.

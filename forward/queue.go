@@ -74,9 +74,9 @@ type queue struct {
 
 	memory  relay.Memory
 	relay   *relay.Relay
-	relayDB *sql.DB                    // which it works on
-	taken   map[string][]uuid.UUID     // by sync forwarders, to be settled
-	refused map[string][]relay.Refusal // by them and for good, to be discarded
+	relayDB *sql.DB                       // which it works on
+	taken   map[string][]journal.Position // by sync forwarders, to be settled
+	refused map[string][]relay.Refusal    // by them and for good, to be discarded
 	// stop ends settleTaken, and stopped is closed then. Until it is ended, stop is not nil.
 	stop    chan struct{}
 	stopped chan struct{}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
@@ -169,10 +170,10 @@ func TestNotedWhileTheRelayStops(t *testing.T) {
 					end(d)
 				}()
 				synctest.Wait()
-				accepted, refused := uuid.New(), uuid.New()
+				accepted, refused := []journal.Entry{{}}, []journal.Entry{{Event: hooks.Event{ID: uuid.New()}}}
 				s := d.sinks[0]
-				d.took(s, []uuid.UUID{accepted})
-				if !d.refusedFor(hooks.Notice{Forwarder: s.name(), Events: []uuid.UUID{refused}}) || len(d.queue.taken[s.name()]) != 1 {
+				d.took(s, accepted)
+				if !d.refusedFor(hooks.Notice{Forwarder: s.name()}, refused) || len(d.queue.taken[s.name()]) != 1 {
 					t.Error("what the sync forwarder did is forgotten")
 				}
 				restarts := !d.starter.isClosed()
@@ -187,7 +188,7 @@ func TestNotedWhileTheRelayStops(t *testing.T) {
 				if err := d.Close(); err != nil {
 					t.Error(err)
 				}
-				if d.took(s, []uuid.UUID{accepted}); d.refusedFor(hooks.Notice{}) {
+				if d.took(s, accepted); d.refusedFor(hooks.Notice{}, nil) {
 					t.Error("what is accepted later is kept for no one")
 				}
 			})

@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -76,7 +77,7 @@ func (d *handler) withoutQueue(cause error) error {
 	for _, s := range d.sinks {
 		if s.dispatch == Async {
 			return fmt.Errorf("forward: %s is registered with Async, and this role may not use the relay's tables: "+
-				"run Hub.Relay as another role and set Options.Relay to RelayElsewhere, or grant SELECT on audit_events and all on forwarders, failures, settled and workers: %w",
+				"run Hub.Relay as another role and set Options.Relay to RelayElsewhere, or grant SELECT on journal and all on cursors, retries, acknowledged and workers: %w",
 				s.name(), cause)
 		}
 		s.inCommit.Store(true)
@@ -114,12 +115,12 @@ func (d *handler) retries() (why string, ok bool) {
 	return reasonNoRelay, false
 }
 
-// giveUp reports as discarded what will not be delivered again after a failed call.
-func (d *handler) giveUp(failed hooks.Notice) {
+// giveUp reports as discarded those entries of a failed call that will not be delivered again.
+func (d *handler) giveUp(failed hooks.Notice, entries []journal.Entry) {
 	switch why, ok := d.retries(); {
 	case !ok:
 		failed.Reason = why
-	case !failed.Permanent || !d.refusedFor(failed):
+	case !failed.Permanent || !d.refusedFor(failed, entries):
 		return
 	}
 	failed.Kind = hooks.NoticeDiscarded

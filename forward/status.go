@@ -39,8 +39,8 @@ type DatabaseStatus struct {
 	// Driver is the registered name, "relay" for Hub.Relay, "worker" for Hub.Work.
 	Driver string     `json:"driver"`
 	Mode   hooks.Mode `json:"mode"`
-	// Journal is how many entries the journal has, at most: the distance from
-	// the oldest to the newest.
+	// Journal is how many entries the journal has, estimated if it has many rows; see
+	// relay.Store.Size.
 	Journal int64 `json:"journal"`
 	// Forwarders are those that the relay knows.
 	Forwarders []relay.State `json:"forwarders"`
@@ -150,7 +150,7 @@ func (d *handler) jobStates(ctx context.Context) (states []relay.State, err erro
 func (d *handler) ask(ctx context.Context, db *sql.DB, st *DatabaseStatus) {
 	var err error
 	if st.Forwarders, err = d.queue.store.States(ctx, db); err == nil {
-		st.Journal, err = d.queue.store.Span(ctx, db)
+		st.Journal, err = d.queue.store.Size(ctx, db)
 	}
 	st.Err = err
 }

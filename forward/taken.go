@@ -7,15 +7,15 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // took notes what a sync forwarder has accepted, so that the relay leaves it out.
-func (d *handler) took(s *sink, ids []uuid.UUID) {
+func (d *handler) took(s *sink, entries []journal.Entry) {
 	q := &d.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -23,18 +23,20 @@ func (d *handler) took(s *sink, ids []uuid.UUID) {
 		return
 	}
 	if q.taken == nil {
-		q.taken = make(map[string][]uuid.UUID)
+		q.taken = make(map[string][]journal.Position)
 	}
-	q.taken[s.name()] = append(q.taken[s.name()], ids...)
+	for i := range entries {
+		q.taken[s.name()] = append(q.taken[s.name()], entries[i].Position)
+	}
 }
 
 // notes reports whether this process notes what sync forwarders have done. The caller
 // holds queue.mu. With RelayElsewhere the tables for it may be another role's.
 func (d *handler) notes() bool { return d.queue.stop != nil || d.catchesUp() }
 
-// refusedFor notes what a sync forwarder has refused for good, so that the relay
-// does not try it again, and reports whether that can be noted.
-func (d *handler) refusedFor(n hooks.Notice) bool {
+// refusedFor notes the entries that a sync forwarder has refused for good, so that the relay
+// does not try them again, and reports whether that can be noted.
+func (d *handler) refusedFor(n hooks.Notice, entries []journal.Entry) bool {
 	q := &d.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -44,9 +46,9 @@ func (d *handler) refusedFor(n hooks.Notice) bool {
 	if q.refused == nil {
 		q.refused = make(map[string][]relay.Refusal)
 	}
-	for _, id := range n.Events {
+	for i := range entries {
 		q.refused[n.Forwarder] = append(q.refused[n.Forwarder],
-			relay.Refusal{ID: id, Failure: relay.Failure{Reason: n.Reason, Permanent: true, Err: n.Err}})
+			relay.Refusal{Position: entries[i].Position, ID: entries[i].ID, Failure: relay.Failure{Reason: n.Reason, Permanent: true, Err: n.Err}})
 	}
 	return true
 }
@@ -108,8 +110,8 @@ func (d *handler) settleOnce(ctx context.Context, db *sql.DB) error {
 		errs = append(errs, f(limited))
 	}
 	const most = 1000
-	for name, ids := range taken {
-		for part := range slices.Chunk(ids, most) {
+	for name, all := range taken {
+		for part := range slices.Chunk(all, most) {
 			note(func(ctx context.Context) error { return q.store.Settle(ctx, db, name, part) })
 		}
 	}

@@ -48,7 +48,7 @@ func (r *callResult) refuse(unreadable []journal.Entry) {
 func refusals(unreadable []journal.Entry) map[uuid.UUID]error {
 	failed := make(map[uuid.UUID]error, len(unreadable))
 	for _, e := range unreadable {
-		failed[e.ID] = Permanent(relay.ReasonUnreadable, &relay.UnreadableError{Seq: e.Seq, What: e.Unreadable})
+		failed[e.ID] = Permanent(relay.ReasonUnreadable, &relay.UnreadableError{Position: e.Position, What: e.Unreadable})
 	}
 	return failed
 }

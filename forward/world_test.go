@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
@@ -115,7 +116,13 @@ func (w *world) told() string {
 
 func (w *world) end(outcome hooks.Outcome, actions ...string) hooks.Outcome {
 	w.t.Helper()
-	return w.h.End(ctx, hooks.Ended{Outcome: outcome, Events: w.events(actions...), Token: 5, Conn: lentDB{w.conn}})
+	return w.h.End(ctx, w.ended(outcome, w.events(actions...)))
+}
+
+// ended is how a transaction ended that had one flush.
+func (w *world) ended(outcome hooks.Outcome, events []hooks.Event) hooks.Ended {
+	writes := []hooks.Write{{Key: uuid.Must(uuid.NewV7()), Events: events}}
+	return hooks.Ended{Outcome: outcome, Events: events, Writes: writes, Tx: 5, Conn: lentDB{w.conn}}
 }
 
 func (w *world) events(actions ...string) []hooks.Event {

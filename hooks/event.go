@@ -11,11 +11,11 @@ import (
 // Only Action is required. [Record] fills ID, OccurredAt and Outcome where they
 // are empty, and the rest from the context's [Values].
 type Event struct {
-	// ID is a UUIDv7, or what the caller chooses, and unique in the journal.
-	// Sinks use it to recognise an event delivered twice.
+	// ID is a UUIDv7, or what the caller chooses, who must choose another for each event:
+	// sinks use it to recognise an event delivered twice.
 	ID uuid.UUID `json:"id"`
 	// OccurredAt is the app's clock, in UTC, to the microsecond. It is not an
-	// order: that is the journal's sequence.
+	// order: that is the position in the journal.
 	OccurredAt time.Time `json:"occurred_at"`
 	// Action matches ^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$, at most 255 bytes.
 	Action string `json:"action"`

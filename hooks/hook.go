@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Hook is what a driver name is registered with. forward.Hub is the one that
@@ -117,12 +119,13 @@ type Flush struct {
 	// Events in the order in which they were recorded. The Handler must not
 	// change them.
 	Events []Event
-	// Token is random, cannot be guessed, and is that of the flush before in the
-	// same transaction while it is certain that what that wrote still stands.
-	// A Handler that locks that number until the end of the transaction can
-	// find out later, by asking for the lock, whether it has ended; see
-	// [Ended.Token]. No other session can have locked the number before.
-	Token int64
+	// Key is what the write can be found by later: a UUID of version 7, new for each Flush
+	// and behind those of the flushes before in the same transaction. A Handler that keeps it
+	// with the events, where no two can be the same, can find out what became of them; see
+	// [Ended.Writes].
+	Key uuid.UUID
+	// Tx is a random number that is the same in all flushes of a transaction.
+	Tx int64
 	// Own says that the events must be written now, whatever the transaction has
 	// done, as in one that was begun for them alone. Flush must then write them or
 	// return an error.
@@ -136,6 +139,15 @@ type Flush struct {
 	Final func(query string) string
 }
 
+// Write is what one Flush has written, as far as it belongs to a transaction that has ended.
+type Write struct {
+	// Key is the flush's.
+	Key uuid.UUID
+	// First is the place of the first of Events among those of the flush.
+	First  int
+	Events []Event
+}
+
 // Ended is how a transaction ended, or one of the parts into which raw
 // transaction control cut it.
 type Ended struct {
@@ -144,12 +156,13 @@ type Ended struct {
 	// rolled back, they may not have been flushed. The Handler must not change
 	// them.
 	Events []Event
-	// Token is that of the last Flush, or 0 if nothing was flushed.
-	Token int64
-	// Earlier are tokens of flushes before it of which it is not certain whether what
-	// they wrote still stands; usually none. A transaction in whose flushes numbers were
-	// locked has ended once none of these and Token is locked.
-	Earlier []int64
+	// Writes are the flushes of which something may stand, in order. What the server
+	// has taken back is not among them, as far as it was seen; whether the others stand is
+	// certain only for those of a transaction that has committed and was seen from
+	// beginning to end.
+	Writes []Write
+	// Tx is that of the flushes.
+	Tx int64
 	// Prepared says that the transaction was handed to the server by PREPARE
 	// TRANSACTION and ends later, elsewhere; Outcome is Unknown.
 	Prepared bool

@@ -14,11 +14,11 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// batch returns n ordinary entries of one transaction, with ascending IDs and
-// sequence numbers.
+// batch returns n ordinary entries of one flush, with ascending IDs.
 func batch(n int) []journal.Entry {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	tx := journal.TxKey{ID: now.UnixMicro(), StartedAt: now}
+	key := uuid.Must(uuid.NewV7())
 	entries := make([]journal.Entry, n)
 	for i := range entries {
 		entries[i] = journal.Entry{
@@ -30,7 +30,7 @@ func batch(n int) []journal.Entry {
 				Actor:      hooks.Actor{Type: hooks.User, ID: "7", Name: "Ada"},
 				Target:     hooks.Target{Type: "order", ID: "42"},
 			},
-			Seq: int64(i + 1), Tx: tx, RecordedAt: now, Role: "app",
+			Position: journal.Position{Key: key, Ordinal: i}, Tx: tx, RecordedAt: now, Role: "app",
 		}
 	}
 	return entries
@@ -47,7 +47,6 @@ func edges() []edge {
 	all := []edge{}
 	add := func(name string, change func(*hooks.Event)) {
 		e := batch(1)[0]
-		e.Seq = int64(len(all) + 1)
 		change(&e.Event)
 		all = append(all, edge{name, e})
 	}

@@ -125,8 +125,8 @@ func (r *Recorder) details() string {
 	}
 	var b strings.Builder
 	b.WriteString("arrived:\n")
-	for _, e := range entries {
-		fmt.Fprintf(&b, "    %d %s", e.Seq, e.Action)
+	for i, e := range entries {
+		fmt.Fprintf(&b, "    %d %s", i+1, e.Action)
 		if !e.Target.IsZero() {
 			fmt.Fprintf(&b, " on %s %s", e.Target.Type, e.Target.ID)
 		}

@@ -31,7 +31,7 @@ func recorded(t *testing.T, actions ...string) (*Recorder, []journal.Entry) {
 	r := NewRecorder()
 	var entries []journal.Entry
 	for i, a := range actions {
-		e := journal.Entry{Seq: int64(i + 1)}
+		e := journal.Entry{Position: journal.Position{Ordinal: i}}
 		e.ID, e.Action = uuid.New(), a
 		e.Target = hooks.Target{Type: "order", ID: "42"}
 		entries = append(entries, e)

@@ -85,7 +85,7 @@ type found struct {
 	actions []string // columns of audit_actions, nil without the table
 	version []string // columns of schema_version
 	record  bool     // the function or view
-	stale   bool     // the function is an older one, which this role may replace
+	stale   bool     // the function is an older one, which this role may replace, or a column is missing that is not needed
 	usage   bool     // the session's role may use the schema
 	have    int
 	roles   pgschema.Roles
@@ -104,6 +104,7 @@ func (s *Store) look(ctx context.Context, q querier) (found, error) {
 		return f, err
 	}
 	f.actions, f.version = list(actions), list(version)
+	f.stale = f.stale || f.lacksKey()
 	if !f.usage || !slices.Contains(f.version, "version") {
 		return f, nil
 	}
@@ -154,10 +155,23 @@ func (s *Store) judge(f found) *SchemaError {
 	case !f.record:
 		return problem(false, remake, "%s is gone, through which entries are written", s.names.record)
 	}
-	if lacking := f.lacking(); lacking != nil {
+	switch lacking := f.lacking(); {
+	case f.lacksKey() && s.dialect.lazy():
+		return problem(true, migrate, "the table %s lacks the column %s, which is new", s.names.actions, keyColumn)
+	case f.lacksKey(): // on PostgreSQL the tables may be another role's, and work without
+	case lacking != nil:
 		return problem(false, remake, "the table %s lacks the columns %s", s.names.actions, strings.Join(lacking, ", "))
 	}
 	return nil
+}
+
+// keyColumn is what step 1 has not.
+const keyColumn = "journal_key"
+
+// lacksKey reports whether the tables are those of step 1.
+func (f found) lacksKey() bool {
+	lacking := f.lacking()
+	return len(lacking) == 1 && lacking[0] == keyColumn
 }
 
 // lacking returns the columns that this package reads and the table has not.

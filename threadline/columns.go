@@ -42,7 +42,8 @@ type document struct {
 	Captured      bool               `json:"captured,omitempty"`
 	OccurredAt    string             `json:"occurred_at"`
 	RecordedAt    string             `json:"recorded_at"`
-	Seq           int64              `json:"seq,omitempty"`
+	JournalKey    uuid.UUID          `json:"journal_key,omitzero"`
+	Seq           int                `json:"seq,omitempty"` // the place in the flush
 	TxID          int64              `json:"tx_id,omitempty"`
 	TxStartedAt   string             `json:"tx_started_at,omitempty"`
 }
@@ -56,7 +57,7 @@ func newDocument(e *journal.Entry) document {
 		CausationID: e.CausationID, JobID: e.JobID, TraceParent: e.TraceParent,
 		IPAddress: e.IPAddress, UserAgent: e.UserAgent, Reason: e.Reason, Comment: e.Comment,
 		Metadata: e.Metadata, Application: e.Application, Host: e.Host, Role: e.Role,
-		Captured: e.Captured, Seq: e.Seq, TxID: e.Tx.ID,
+		Captured: e.Captured, JournalKey: e.Key, Seq: e.Ordinal, TxID: e.Tx.ID,
 		OccurredAt: e.OccurredAt.UTC().Format(lenient.TimeForm),
 		RecordedAt: e.RecordedAt.UTC().Format(lenient.TimeForm),
 	}
@@ -73,14 +74,14 @@ func newDocument(e *journal.Entry) document {
 const selected = `id, name, outcome, actor_type, actor_id, actor_name, on_behalf_of, ` +
 	`target_type, target_id, target_name, tenant_id, request_id, correlation_id, causation_id, ` +
 	`job_id, trace_parent, ip_address, user_agent, reason, comment, metadata, application, host, ` +
-	`role, captured, occurred_at, recorded_at, seq, tx_id, tx_started_at, inserted_at`
+	`role, captured, occurred_at, recorded_at, seq, tx_id, tx_started_at, inserted_at, journal_key`
 
 var selectedColumns = strings.Split(selected, ", ")
 
 // row scans what columns returns.
 type row struct {
 	lenient.Row
-	values [31]sql.RawBytes // of the selected columns
+	values [32]sql.RawBytes // of the selected columns
 }
 
 // scan returns the action that rows is at. What cannot be read of it is
@@ -106,17 +107,17 @@ func (r *row) scan(rows *sql.Rows) (a Action, err error) {
 }
 
 // texts are where the texts of the selected columns are in a, in their order.
-func (a *Action) texts() [31]*string {
+func (a *Action) texts() [32]*string {
 	return [...]*string{
 		nil, &a.Action, (*string)(&a.Outcome), (*string)(&a.Actor.Type), &a.Actor.ID, &a.Actor.Name, &a.Actor.OnBehalfOf,
 		&a.Target.Type, &a.Target.ID, &a.Target.Name, &a.TenantID, &a.RequestID, &a.CorrelationID, &a.CausationID,
 		&a.JobID, &a.TraceParent, &a.IPAddress, &a.UserAgent, &a.Reason, &a.Comment, nil, &a.Application, &a.Host,
-		&a.Role, nil, nil, nil, nil, nil, nil, nil,
+		&a.Role, nil, nil, nil, nil, nil, nil, nil, nil,
 	}
 }
 
 func (r *row) read(a *Action, column string, value []byte) {
-	if len(value) == 0 && (column == "tx_id" || column == "tx_started_at") {
+	if len(value) == 0 && (column == "tx_id" || column == "tx_started_at" || column == keyColumn) {
 		return // an entry that came from no journal has none
 	}
 	switch column {
@@ -127,7 +128,9 @@ func (r *row) read(a *Action, column string, value []byte) {
 	case "captured":
 		a.Captured = r.Bool(column, value)
 	case "seq":
-		a.Seq = r.Int(column, value)
+		a.Ordinal = int(r.Int(column, value))
+	case keyColumn:
+		a.Key = r.ID(column, value)
 	case "tx_id":
 		a.Tx.ID = r.Int(column, value)
 	default:

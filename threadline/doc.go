@@ -48,7 +48,7 @@
 //
 // # Order
 //
-// Newest first by (recorded_at, seq, id): the journal's clock, its sequence, and
+// Newest first by (recorded_at, seq, id): the journal's clock, the event's place in its flush, and
 // the event's ID where two journals feed one timeline. Pages are cut by the
 // position of their last row and not by a count, so a page costs the same at
 // any depth, and rows that are added meanwhile neither repeat nor hide any

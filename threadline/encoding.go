@@ -15,7 +15,8 @@ import (
 
 // A PostgreSQL server, and a session, may have another encoding than UTF-8.
 // Texts therefore travel as ASCII in both directions where it matters, and what
-// the server's encoding lacks is written as the journal writes it: <U+1F600>.
+// the server's encoding lacks is written as <U+1F600>: by the function record, or here if that
+// is an older one.
 
 // isLacking reports whether a text had a character that the server's encoding
 // lacks.

@@ -30,14 +30,16 @@ const versionGrant = "	GRANT SELECT ON {schema}.schema_version TO PUBLIC;\n"
 var (
 	//go:embed schema/postgres.sql
 	postgresHeader string
-	//go:embed schema/postgres_tables.sql
+	//go:embed schema/postgres_1.sql
 	postgresTables string
+	//go:embed schema/postgres_2.sql
+	postgresFunctions string
 )
 
 func (postgres) script(n names) string {
 	named := strings.NewReplacer(`"threadline"`, pgschema.Ident(n.schema), `'threadline'`, pgtext.Literal(n.schema))
 	return named.Replace(postgresHeader) + pgschema.Script{
-		Program: "threadline", Schema: n.schema, Table: "audit_actions", Body: named.Replace(postgresTables), Grants: versionGrant,
+		Program: "threadline", Schema: n.schema, Table: "audit_actions", Body: named.Replace(postgresTables + "\n" + postgresFunctions), Grants: versionGrant,
 		Lock: named.Replace("pg_catalog.hashtextextended('threadline', 7355608)"),
 	}.Install()
 }
@@ -65,7 +67,20 @@ func (postgres) inventory(n names) string {
 		FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = ` + pgtext.Literal(n.schema)
 }
 
+// add leaves it to the function to write what the server's encoding lacks: an error would
+// abort a transaction around it, such as that of the relay. Functions of an earlier version take
+// the escapes for an error on servers that are not UTF-8.
 func (postgres) add(ctx context.Context, s *Store, doc string) (held bool, err error) {
+	held, err = s.call(ctx, pgtext.ASCII([]byte(doc)))
+	if isLacking(err) && !pgtext.IsASCII(doc) {
+		if again, ok := s.call(ctx, doc); ok == nil {
+			return again, nil
+		}
+	}
+	return held, err
+}
+
+func (s *Store) call(ctx context.Context, doc string) (held bool, err error) {
 	res, err := s.db.ExecContext(ctx, "SELECT 1 FROM "+s.names.record+"("+pgtext.Literal(doc)+"::pg_catalog.json) AS r (n) WHERE r.n OPERATOR(pg_catalog.<) 0")
 	if err != nil {
 		return false, err
@@ -81,13 +96,17 @@ func (postgres) columns(ctx context.Context, s *Store) (string, error) {
 		return *known, nil
 	}
 	var server string
-	err := s.db.QueryRowContext(ctx, "SELECT pg_catalog.current_setting('server_encoding')").Scan(&server)
+	var keyed bool
+	err := s.db.QueryRowContext(ctx, "SELECT pg_catalog.current_setting('server_encoding'), EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid"+
+		" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = "+pgtext.Literal(s.names.schema)+" AND c.relname = 'audit_actions' AND a.attname = '"+keyColumn+"' AND NOT a.attisdropped)").Scan(&server, &keyed)
 	if err != nil {
 		return "", err
 	}
 	list := slices.Clone(selectedColumns)
 	for i, c := range list {
 		switch {
+		case c == keyColumn && !keyed:
+			list[i] = "NULL"
 		case strings.HasSuffix(c, "_at"):
 			list[i] = pgtext.Time(c)
 		case isText(c):
@@ -102,7 +121,7 @@ func (postgres) columns(ctx context.Context, s *Store) (string, error) {
 // isText reports whether a column has texts that need not be ASCII.
 func isText(column string) bool {
 	switch column {
-	case "id", "captured", "seq", "tx_id":
+	case "id", "captured", "seq", "tx_id", keyColumn:
 		return false
 	}
 	return true

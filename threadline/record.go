@@ -1,10 +1,12 @@
 package threadline
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -25,8 +27,7 @@ import (
 // any mode. It needs EXECUTE on the function record, and no other right.
 //
 // Characters that the server's encoding lacks are written as <U+1F600>, and the
-// fields that had some are listed under "altered" in the metadata. To find out
-// which those are takes further statements, and no transaction around them.
+// fields that had some are listed under "altered" in the metadata.
 func (s *Store) Record(ctx context.Context, entries []journal.Entry) error {
 	if err := s.known(); err != nil {
 		return err
@@ -83,11 +84,13 @@ func encode(entries []journal.Entry) (string, error) {
 		}
 		docs[i] = newDocument(&entries[i])
 	}
-	doc, err := json.Marshal(docs)
-	if err != nil {
+	var doc bytes.Buffer
+	enc := json.NewEncoder(&doc)
+	enc.SetEscapeHTML(false) // the function record looks for <U+
+	if err := enc.Encode(docs); err != nil {
 		return "", &entryError{culprit(docs), err}
 	}
-	return string(doc), nil
+	return strings.TrimSuffix(doc.String(), "\n"), nil
 }
 
 // culprit finds the entry that cannot be encoded.

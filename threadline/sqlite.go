@@ -21,12 +21,18 @@ func (sqlite) names(schema string) names {
 
 func (sqlite) tooLong(string) bool { return false }
 
-//go:embed schema/sqlite.sql
-var sqliteScript string
+var (
+	//go:embed schema/sqlite_1.sql
+	sqliteTables string
+	//go:embed schema/sqlite_2.sql
+	sqliteStep2 string
+)
 
-func (sqlite) script(n names) string {
+func (d sqlite) script(n names) string { return d.named(n, sqliteTables+sqliteStep2) }
+
+func (sqlite) named(n names, script string) string {
 	prefix := strings.TrimSuffix(pgschema.Ident(n.schema+"_"), `"`)
-	return strings.ReplaceAll(sqliteScript, `"threadline_`, prefix)
+	return strings.ReplaceAll(script, `"threadline_`, prefix)
 }
 
 // migrate runs the script in a transaction on one connection, or within the
@@ -64,7 +70,11 @@ func (d sqlite) migrate(ctx context.Context, s *Store) (err error) {
 		if !problem.mendable {
 			return problem
 		}
-		if _, err = conn.ExecContext(ctx, d.script(s.names)); err != nil {
+		script := d.script(s.names)
+		if now.actions != nil { // those of step 1
+			script = d.named(s.names, sqliteStep2)
+		}
+		if _, err = conn.ExecContext(ctx, script); err != nil {
 			return err
 		}
 	}

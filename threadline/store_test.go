@@ -90,7 +90,7 @@ func TestScriptsNameEveryColumn(t *testing.T) {
 	if n := len(new(Action).texts()); n != len(read) {
 		t.Errorf("%d columns are read into %d places", len(read), n)
 	}
-	for dialect, script := range map[hooks.Dialect]string{hooks.Postgres: postgresTables, hooks.SQLite: sqliteScript} {
+	for dialect, script := range map[hooks.Dialect]string{hooks.Postgres: postgresTables + postgresFunctions, hooks.SQLite: sqliteTables + sqliteStep2} {
 		for _, c := range columns {
 			form := "%s "
 			if dialect == hooks.SQLite {

@@ -123,7 +123,7 @@ func (s *Store) page(ctx context.Context, q Query) (Page, error) {
 		return Page{}, fmt.Errorf("threadline: timeline: a page ends with an action that has no place in it (%s): repair its row in %s, or use another limit",
 			last.Unreadable, s.names.actions)
 	}
-	return Page{Actions: actions, Next: q.cursor(position{last.RecordedAt, last.Seq, last.ID, last.Unreadable != ""})}, nil
+	return Page{Actions: actions, Next: q.cursor(position{last.RecordedAt, int64(last.Ordinal), last.ID, last.Unreadable != ""})}, nil
 }
 
 // find reads a page. In its filters, characters of lacks, which the server's encoding

@@ -10,21 +10,20 @@ import (
 type Entry struct {
 	hooks.Event
 
-	// Seq is the order of the journal: within a transaction the order in which
-	// events were recorded, between transactions the order of their flushes.
-	// Commits may become visible in another order.
-	Seq int64 `json:"seq"`
+	// Position is where it is. It orders the entries of a transaction; commits may become
+	// visible in another order.
+	Position
 	// Tx names the transaction that wrote the entry.
 	Tx TxKey `json:"tx"`
-	// RecordedAt is the database's clock at the flush.
+	// RecordedAt is the database's clock at the flush, on SQLite the process's.
 	RecordedAt time.Time `json:"recorded_at"`
 	// Role is the database role of the app's session.
 	Role string `json:"role,omitempty"`
 	// Unreadable says what of the entry cannot be read, such as
 	// `occurred_at: "infinity" is no time in the years 1 to 9999`, and is empty for
 	// all others. What can be read of it is in its fields. Such an entry was
-	// written to the table by other means than package hooks; it goes to no
-	// forwarder.
+	// written to the table by other means than package hooks, or has been changed since; it
+	// goes to no forwarder.
 	Unreadable string `json:"unreadable,omitempty"`
 }
 

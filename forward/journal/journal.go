@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -15,8 +16,8 @@ import (
 
 // Versions of the tables and functions; the table schema_versions keeps it.
 const (
-	postgresVersion = 4
-	sqliteVersion   = 2
+	postgresVersion = 5
+	sqliteVersion   = 3
 )
 
 // Options of a [Journal]; nil is fine.
@@ -48,17 +49,23 @@ type Journal struct {
 type store interface {
 	connect(ctx context.Context, db *sql.DB, migrate bool) error
 	write(ctx context.Context, f hooks.Flush) (bool, error)
-	ended(ctx context.Context, db *sql.DB, tokens []int64) (bool, error)
-	// beforeRead learns what the queries below depend on.
-	beforeRead(ctx context.Context, q Querier) error
-	// hex reports whether texts are selected as hex digits.
-	hex() bool
-	// byID and list give SELECTs of the columns that scanner reads.
-	byID(ids []uuid.UUID) string
-	list(q Query, limit int) string
-	// all gives a SELECT of them that ends with the table's name.
-	all() string
-	count(q Query) string
+	claim(ctx context.Context, db *sql.DB, keys []uuid.UUID) (Claim, error)
+	// table is the journal's table with its schema, and columns those of it that scanner
+	// reads.
+	table() string
+	columns() string
+	// among is a condition for one of ids.
+	among(ids []uuid.UUID) string
+	// written gives a SELECT of those columns, without the documents.
+	written(keys []uuid.UUID) string
+	// time is a literal for comparison with recorded_at.
+	time(t time.Time) string
+	// sum is an aggregate of integers.
+	sum(expression string) string
+	// oldColumns are those that oldScanner reads. hex says that texts are hex digits.
+	oldColumns() (columns string, hex bool)
+	// oldByID is what follows FROM for them.
+	oldByID(ids []uuid.UUID) string
 	schemaSQL() string
 	upgradeSQL() string
 	// explain adds to an error of a read what to do, if a right is missing: that to
@@ -111,6 +118,19 @@ func Upgrade(dialect hooks.Dialect, o *Options) (string, error) {
 	return j.store.upgradeSQL(), nil
 }
 
+// Swap returns the SQL that gives the name audit_events, which the table of earlier versions
+// has, to the view, in a database where [Upgrade] was run and no program of these versions is
+// left. The table is audit_events_before from then on, and what reads it is named in warnings. It
+// refuses (SQLSTATE AC001) while such a program writes or delivers, or a forwarder has not got
+// all of the table. It is one statement, for PostgreSQL; on SQLite no name is taken twice.
+func Swap(o *Options) (string, error) {
+	j, err := New(hooks.Postgres, o)
+	if err != nil {
+		return "", err
+	}
+	return newPostgres(j.schema).swapSQL(), nil
+}
+
 // Schema returns the name of its schema, or of the prefix on SQLite.
 func (j *Journal) Schema() string { return j.schema }
 
@@ -122,23 +142,15 @@ func (j *Journal) Connect(ctx context.Context, db *sql.DB) error {
 	return j.store.connect(ctx, nildb.Replace(db), !j.noMigrate)
 }
 
-// Write writes f.Events in the transaction that f.Conn is in, in one statement.
-// On PostgreSQL it reports false, and has written nothing, if the transaction has
-// itself written nothing, unless f.Own is set. There it is an error if the
-// transaction has written and is read-only since (SQLSTATE 25X06), or if a lock
-// keeps it waiting longer than f.Timeout (55P03); all else that may take time is
-// bounded by ctx. Errors wrap the driver's own.
+// Write writes f.Events in the transaction that f.Conn is in, in one statement, as a row
+// with the key f.Key. On PostgreSQL it reports false, and has written nothing, if the
+// transaction has itself written nothing, unless f.Own is set. There it is an error if the
+// transaction has written and is read-only since (SQLSTATE 25X06), if a lock
+// keeps it waiting longer than f.Timeout (55P03), or if the key has been claimed meanwhile
+// (23505); all else that may take time is bounded by ctx. Errors wrap the driver's own.
 func (j *Journal) Write(ctx context.Context, f hooks.Flush) (written bool, err error) {
 	if len(f.Events) == 0 {
 		return false, errors.New("journal: nothing to write")
 	}
 	return j.store.write(ctx, f)
-}
-
-// Ended reports whether the transaction that wrote with these tokens is over, so
-// that its rows are there for good, or never will be. It is false for what
-// cannot be decided here and now: the transaction is in progress, or prepared;
-// the server is a standby; on SQLite, another connection is writing.
-func (j *Journal) Ended(ctx context.Context, db *sql.DB, tokens ...int64) (bool, error) {
-	return j.store.ended(ctx, nildb.Replace(db), tokens)
 }

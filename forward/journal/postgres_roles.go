@@ -10,8 +10,9 @@ import (
 
 // SQLSTATEs.
 const (
-	undefinedTable = "42P01"
-	invalidSchema  = "3F000"
+	undefinedTable    = "42P01"
+	undefinedFunction = "42883"
+	invalidSchema     = "3F000"
 )
 
 // grantError is the error for a role that may not write.
@@ -44,7 +45,7 @@ func (p *postgres) explain(ctx context.Context, db *sql.DB, err error, table boo
 	roles := pgschema.Ask(ctx, db, p.schema)
 	grant := p.grants(roles)
 	if table {
-		grant = roles.Grant(p.named(`GRANT USAGE ON SCHEMA "{schema}" TO {role}; GRANT SELECT ON "{schema}".audit_events TO {role}`))
+		grant = roles.Grant(p.named(`GRANT USAGE ON SCHEMA "{schema}" TO {role}; GRANT SELECT ON "{schema}".journal TO {role}`))
 	}
 	return &SetupError{
 		Problem: roles.Who() + " may not read it",

@@ -22,12 +22,12 @@ type queryer interface {
 // pgState is what the catalog says about the journal.
 type pgState struct {
 	server    int // as server_version_num
-	encoding  string
 	standby   bool
 	user      string
 	owner     string // of the schema, "" if there is none
 	usage     bool   // of the schema; false if there is none
-	events    bool   // a table of that name is there
+	table     bool   // a table of that name is there
+	old       bool   // that of a version before 5
 	versions  bool
 	functions int // of ours
 	execute   bool
@@ -37,21 +37,22 @@ type pgState struct {
 
 // stateQuery asks nothing that takes more rights than connecting.
 const stateQuery = `SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4,
-	pg_catalog.current_setting('server_encoding'),
 	pg_catalog.pg_is_in_recovery(),
 	{user},
 	coalesce((SELECT {owner} FROM pg_catalog.pg_namespace WHERE nspname = '{schema}'), ''),
 	coalesce((SELECT pg_catalog.has_schema_privilege(oid, 'USAGE')
 		FROM pg_catalog.pg_namespace WHERE nspname = '{schema}'), false),
 	EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = '{schema}' AND c.relname = 'audit_events'),
+		WHERE n.nspname = '{schema}' AND c.relname = 'journal'),
+	EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = '{schema}' AND c.relname = 'audit_events' AND c.relkind <> 'v'),
 	EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = '{schema}' AND c.relname = 'schema_versions'),
 	f.n, f.execute
 FROM (SELECT pg_catalog.count(*) AS n,
 		coalesce(pg_catalog.bool_and(pg_catalog.has_function_privilege(p.oid, 'EXECUTE')), false) AS execute
 	FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-	WHERE n.nspname = '{schema}' AND p.proname IN ('record', 'entries')) f`
+	WHERE n.nspname = '{schema}' AND p.proname IN ('write', 'written', 'claim')) f`
 
 // roleTexts reads names of roles in sessions and from servers of any encoding.
 var roleTexts = strings.NewReplacer("{user}", pgtext.HexAnywhere("current_user::pg_catalog.text"),
@@ -63,8 +64,8 @@ func (p *postgres) named(query string) string {
 
 func (p *postgres) inspect(ctx context.Context, q queryer) (pgState, error) {
 	var s pgState
-	err := q.QueryRowContext(ctx, roleTexts.Replace(p.named(stateQuery))).Scan(&s.server, &s.encoding, &s.standby, pgtext.Scanner(&s.user),
-		pgtext.Scanner(&s.owner), &s.usage, &s.events, &s.versions, &s.functions, &s.execute)
+	err := q.QueryRowContext(ctx, roleTexts.Replace(p.named(stateQuery))).Scan(&s.server, &s.standby, pgtext.Scanner(&s.user),
+		pgtext.Scanner(&s.owner), &s.usage, &s.table, &s.old, &s.versions, &s.functions, &s.execute)
 	if err != nil {
 		return s, fmt.Errorf("journal: look for its tables: %w", err)
 	}
@@ -90,28 +91,33 @@ func (p *postgres) inspect(ctx context.Context, q queryer) (pgState, error) {
 // would not fix.
 func (p *postgres) check(s pgState) (condition, error) {
 	const oldest = 130000
+	const ours = 3 // of our functions
 	switch {
 	case s.server < oldest:
 		return missing, &SetupError{
 			Problem: fmt.Sprintf("this server is PostgreSQL %d", s.server/10000),
 			Remedy:  "the journal needs 13 or newer; run without one (NoJournal), or upgrade the server",
 		}
-	case s.versions && !s.usage, s.version > 0 && s.functions >= 2 && !s.execute:
+	case s.versions && !s.usage, s.version > 0 && s.functions >= ours && !s.execute:
 		return missing, p.grantError(pgschema.Roles{Current: s.user, Owner: s.owner})
 	case s.version > postgresVersion && s.oldest > postgresVersion:
 		return missing, &SetupError{
 			Problem: fmt.Sprintf("the tables in schema %s have version %d, this program knows %d", p.schema, s.version, postgresVersion),
 			Remedy:  "a newer aftercommit has migrated them; build this program with that one",
 		}
-	case s.version >= postgresVersion && s.events && s.functions >= 2:
+	case s.version >= postgresVersion && s.table && s.functions >= ours:
 		return usable, nil
-	case s.version > 0 && s.version < postgresVersion && s.events && s.functions >= 2:
+	case s.version > 0 && s.version < postgresVersion && s.old:
 		return outdated, nil
-	case s.events && s.version == 0 && s.versions && s.functions >= 2:
+	case s.version == 0 && s.versions && (s.old || s.table && s.functions >= ours):
 		return outdated, nil // all is ours but for the row, which a test's cleaner has deleted
-	case s.events && s.version == 0:
+	case (s.old || s.table) && s.version == 0:
+		name := "journal"
+		if s.old {
+			name = "audit_events"
+		}
 		return missing, &SetupError{
-			Problem: "a table " + p.schema + ".audit_events exists that is not aftercommit's",
+			Problem: "a table " + p.schema + "." + name + " exists that is not aftercommit's",
 			Remedy:  "rename it, or give the journal another schema by Options.Schema",
 		}
 	case s.version > 0:
@@ -128,7 +134,7 @@ func (p *postgres) unmet(c condition, s pgState, why string, cause error) error 
 	roles := pgschema.Roles{Current: s.user, Owner: s.owner}
 	if c == outdated {
 		return &SetupError{
-			Problem: "its functions in schema " + p.schema + " are of an older version, or its row in schema_versions was deleted, and " + why,
+			Problem: "its tables and functions in schema " + p.schema + " are of an older version, or its row in schema_versions was deleted, and " + why,
 			Remedy:  "run what journal.Upgrade(hooks.Postgres, options) returns, as " + roles.Whose(),
 			SQL:     p.upgradeSQL(), Err: cause,
 		}
@@ -168,7 +174,6 @@ func (p *postgres) connect(ctx context.Context, db *sql.DB, migrate bool) error 
 			return err
 		}
 	}
-	p.setEncoding(s.encoding)
 	p.ready.Store(true)
 	return nil
 }
@@ -228,7 +233,7 @@ func (p *postgres) toRun(found condition, user string) (script, refusal string) 
 	case missing:
 		return p.schemaSQL(), user + " may not make them"
 	case outdated:
-		return p.upgradeSQL(), user + " may not replace them"
+		return p.upgradeSQL(), user + " may not upgrade them"
 	}
 	return "", ""
 }

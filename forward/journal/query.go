@@ -3,16 +3,11 @@ package journal
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"iter"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
-	"github.com/go-aftercommit/aftercommit/internal/lenient"
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
@@ -20,10 +15,10 @@ import (
 type Query struct {
 	// From (inclusive) and To (exclusive) limit RecordedAt, where not zero.
 	From, To time.Time
-	// After selects entries with a greater Seq. It pages through what is there;
+	// After selects entries behind a position. It pages through what is there;
 	// as a cursor for what is to come it would miss entries, because commits
-	// become visible in another order than Seq.
-	After int64
+	// become visible in another order.
+	After Position
 	// Limit is how many entries List returns: 500 if zero, at most 10,000. Each
 	// stops after that many, and without one at the end.
 	Limit int
@@ -35,36 +30,37 @@ const (
 	maxLimit     = 10_000
 )
 
-// where renders q; literal renders a time for comparison with recorded_at.
-func (q Query) where(literal func(time.Time) string) string {
-	var terms []string
-	if q.After != 0 {
-		terms = append(terms, "seq > "+strconv.FormatInt(q.After, 10))
+// rows selects the rows that have entries of q, tombstones excepted.
+func (j *Journal) rows(q Query) string {
+	terms := []string{"events <> 0"}
+	if q.After != (Position{}) {
+		terms = append(terms, "key >= '"+q.After.Key.String()+"'")
 	}
 	if !q.From.IsZero() {
-		terms = append(terms, "recorded_at >= "+literal(q.From))
+		terms = append(terms, "recorded_at >= "+j.store.time(q.From))
 	}
 	if !q.To.IsZero() {
-		terms = append(terms, "recorded_at < "+literal(q.To))
+		terms = append(terms, "recorded_at < "+j.store.time(q.To))
 	}
-	if len(terms) == 0 {
-		return ""
-	}
-	return " WHERE " + strings.Join(terms, " AND ")
+	return j.store.table() + " WHERE " + strings.Join(terms, " AND ")
 }
 
-// ByID returns the entries of those events that are in the journal, in the
-// order of Seq. On PostgreSQL it needs EXECUTE on the function entries alone.
-func (j *Journal) ByID(ctx context.Context, db *sql.DB, ids []uuid.UUID) ([]Entry, error) {
-	db = nildb.Replace(db)
-	if len(ids) == 0 {
-		return nil, nil
+// passed is how many entries of the row that q.After is in come no more.
+func (q Query) passed() int {
+	if q.After == (Position{}) {
+		return 0
 	}
-	entries, err := j.read(ctx, db, func() string { return j.store.byID(ids) }, len(ids))
-	return entries, j.store.explain(ctx, db, err, false)
+	return q.After.Ordinal + 1
 }
 
-// List returns a page of entries in the order of Seq, also those that are
+// page selects no more rows than a page of limit entries takes: each has at least one, and
+// none is needed before which there are limit entries.
+func (j *Journal) page(q Query, limit int) string {
+	return fmt.Sprintf("(SELECT r.*, %s OVER (ORDER BY r.key) - r.events AS earlier FROM (SELECT * FROM %s ORDER BY key LIMIT %d) r) p WHERE p.earlier < %d ORDER BY key",
+		j.store.sum("r.events"), j.rows(q), limit+1, limit+q.passed())
+}
+
+// List returns a page of entries in the order of their positions, also those that are
 // [Entry.Unreadable]. It needs SELECT on the table.
 func (j *Journal) List(ctx context.Context, db *sql.DB, q Query) ([]Entry, error) {
 	db = nildb.Replace(db)
@@ -77,14 +73,31 @@ func (j *Journal) List(ctx context.Context, db *sql.DB, q Query) ([]Entry, error
 	default:
 		limit = min(limit, maxLimit)
 	}
-	entries, err := j.read(ctx, db, func() string { return j.store.list(q, limit) }, limit)
+	rows, err := j.Rows(ctx, db, j.page(q, limit))
 	if j.Missing(err) {
 		return nil, nil // it has not been made yet
 	}
-	return entries, j.store.explain(ctx, db, err, true)
+	return q.first(rows, limit), j.store.explain(ctx, db, err, true)
 }
 
-// Each gives the entries that q selects in the order of Seq, reading a page at a
+// first returns the first entries of rows that q selects.
+func (q Query) first(rows []Row, limit int) []Entry {
+	var entries []Entry
+	for i := range rows {
+		for _, e := range rows[i].Entries() {
+			if q.After != (Position{}) && e.Compare(q.After) <= 0 {
+				continue
+			}
+			if len(entries) == limit {
+				return entries
+			}
+			entries = append(entries, e)
+		}
+	}
+	return entries
+}
+
+// Each gives the entries that q selects in the order of their positions, reading a page at a
 // time, so that no connection is held while the caller works. It stops after the
 // first error of the database; an entry that cannot be read is no error, see
 // [Entry.Unreadable].
@@ -110,52 +123,22 @@ func (j *Journal) Each(ctx context.Context, db *sql.DB, q Query) iter.Seq2[Entry
 			if len(entries) < page.Limit || q.Limit != 0 && left <= 0 {
 				return
 			}
-			page.After = entries[len(entries)-1].Seq
+			page.After = entries[len(entries)-1].Position
 		}
 	}
-}
-
-// Querier is a *sql.DB, *sql.Conn or *sql.Tx.
-type Querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
-// Select returns the entries that rest selects, SQL that follows FROM and the
-// table's name. It is for package relay, which knows the tables.
-func (j *Journal) Select(ctx context.Context, q Querier, rest string) ([]Entry, error) {
-	return j.read(ctx, q, func() string { return j.store.all() + " " + rest }, defaultLimit)
 }
 
 // Count returns how many entries q selects; its Limit does not matter.
 func (j *Journal) Count(ctx context.Context, db *sql.DB, q Query) (int64, error) {
 	db = nildb.Replace(db)
+	left := "r.events"
+	if n := q.passed(); n > 0 {
+		left = fmt.Sprintf("CASE WHEN r.key <> '%s' THEN r.events WHEN r.events > %[2]d THEN r.events - %[2]d ELSE 0 END", q.After.Key, n)
+	}
 	var n int64
-	if err := db.QueryRowContext(ctx, j.store.count(q)).Scan(&n); err != nil && !j.Missing(err) {
+	err := db.QueryRowContext(ctx, "SELECT coalesce("+j.store.sum(left)+", 0) FROM (SELECT * FROM "+j.rows(q)+") r").Scan(&n)
+	if err != nil && !j.Missing(err) {
 		return 0, j.store.explain(ctx, db, fmt.Errorf("journal: count: %w", err), true)
 	}
 	return n, nil
-}
-
-func (j *Journal) read(ctx context.Context, db Querier, query func() string, size int) (entries []Entry, err error) {
-	if err = j.store.beforeRead(ctx, db); err != nil {
-		return nil, fmt.Errorf("journal: read: %w", err)
-	}
-	rows, err := db.QueryContext(ctx, query())
-	if err != nil {
-		return nil, fmt.Errorf("journal: read: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	entries = make([]Entry, 0, min(size, defaultLimit))
-	in := scanner{row: lenient.Row{Hex: j.store.hex()}}
-	for rows.Next() {
-		e, err := in.scan(rows)
-		if err != nil {
-			return nil, fmt.Errorf("journal: read: %w", err)
-		}
-		entries = append(entries, e)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("journal: read: %w", err)
-	}
-	return entries, nil
 }

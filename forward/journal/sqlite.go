@@ -13,18 +13,12 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/eventjson"
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
 )
 
-var (
-	//go:embed sqlite.sql
-	sqliteTables string
-	//go:embed sqlite_relay.sql
-	sqliteRelay string
-	//go:embed sqlite_trigger.sql
-	sqliteTrigger string
-	//go:embed sqlite_upgrade.sql
-	sqliteUpgrade string
-)
+//go:embed migrations/sqlite_3.sql
+var sqliteScript string
 
 type sqlite struct {
 	prefix string
@@ -37,7 +31,7 @@ func newSQLite(schema string) *sqlite {
 	prefix := schema + "_"
 	return &sqlite{
 		prefix: prefix,
-		insert: "INSERT INTO main." + prefix + "record (events, token, now) VALUES (?, ?, ?)",
+		insert: "INSERT INTO main." + prefix + "write (key, tx, now, events, format, document, personal) VALUES (?, ?, ?, ?, ?, ?, ?)",
 	}
 }
 
@@ -45,36 +39,21 @@ func newSQLite(schema string) *sqlite {
 // transaction has written, and f.Timeout: the app's busy timeout is how long it
 // waits.
 func (s *sqlite) write(ctx context.Context, f hooks.Flush) (bool, error) {
-	doc, err := document(f.Events, true)
+	doc, err := eventjson.AppendArray(nil, f.Events)
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("journal: %w", err)
 	}
-	if _, err := f.Conn.ExecContext(ctx, s.insert, string(doc), f.Token, formatTime(time.Now())); err != nil {
+	var personal any
+	if p := eventjson.AppendPersonal(nil, f.Events); len(p) > 0 {
+		personal = string(p)
+	}
+	if _, err := f.Conn.ExecContext(ctx, s.insert, f.Key.String(), f.Tx, formatTime(time.Now()), int64(len(f.Events)), int64(format), string(doc), personal); err != nil {
 		return false, fmt.Errorf("journal: write %d events: %w", len(f.Events), err)
 	}
 	return true, nil
 }
 
-// ended takes the write lock, which the transaction holds until it is over.
-func (s *sqlite) ended(ctx context.Context, db *sql.DB, _ []int64) (over bool, err error) {
-	err = withConn(ctx, db, 0, func(conn *sql.Conn) error {
-		_, busy := conn.ExecContext(ctx, "BEGIN IMMEDIATE")
-		switch {
-		case busy == nil:
-			over = true
-			_, e := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-			return e
-		case isBusy(busy):
-			return nil
-		default:
-			return busy
-		}
-	})
-	if err != nil {
-		return false, fmt.Errorf("journal: has the transaction ended: %w", err)
-	}
-	return over, nil
-}
+func formatTime(t time.Time) string { return t.UTC().Format(lenient.TimeForm) }
 
 // isBusy recognises SQLITE_BUSY and SQLITE_LOCKED by text: the drivers share no
 // type, but all give the library's message.
@@ -113,46 +92,31 @@ func setBusyTimeout(ctx context.Context, conn *sql.Conn, ms int64) error {
 	return err
 }
 
-var sqliteColumns = func() string {
-	columns := "seq, tx_id, tx_started_at, recorded_at, id, occurred_at, captured"
-	for _, column := range textColumns {
-		if column == "role" { // which SQLite does not have
-			column = "''"
-		}
-		columns += ", coalesce(" + column + ", '')"
+func (s *sqlite) table() string { return "main." + s.prefix + "journal" }
+
+const sqliteColumns = "seq, key, tx_id, tx_started_at, recorded_at, '', events, format"
+
+func (s *sqlite) columns() string { return sqliteColumns + ", document, personal" }
+
+func (s *sqlite) written(keys []uuid.UUID) string {
+	return "SELECT " + sqliteColumns + ", NULL, NULL FROM " + s.table() + " WHERE key " + s.among(keys)
+}
+
+func (s *sqlite) among(ids []uuid.UUID) string {
+	quoted := make([]string, len(ids))
+	for i, id := range ids {
+		quoted[i] = "'" + id.String() + "'"
 	}
-	return columns
-}()
-
-func (s *sqlite) byID(ids []uuid.UUID) string {
-	return "SELECT " + sqliteColumns + " FROM main." + s.prefix + "events WHERE id IN (" +
-		joinIDs(ids, "'", ",") + ") ORDER BY seq"
+	return "IN (" + strings.Join(quoted, ",") + ")"
 }
 
-func (s *sqlite) beforeRead(context.Context, Querier) error { return nil }
-func (s *sqlite) hex() bool                                 { return false }
+func (s *sqlite) time(t time.Time) string { return "'" + formatTime(t) + "'" }
 
-func (s *sqlite) schemaSQL() string {
-	return s.named(sqliteTables + "\n" + sqliteRelay + "\n" + sqliteTrigger)
-}
+func (s *sqlite) sum(expression string) string { return "sum(" + expression + ")" }
 
-func (s *sqlite) upgradeSQL() string {
-	return s.named(strings.Replace(sqliteUpgrade, "{relay}", sqliteRelay, 1) + "\n" + sqliteTrigger)
-}
+func (s *sqlite) schemaSQL() string { return s.named(sqliteScript) }
 
-func (s *sqlite) all() string { return "SELECT " + sqliteColumns + " FROM main." + s.prefix + "events" }
-
-func (s *sqlite) list(q Query, limit int) string {
-	return s.all() + s.where(q) +
-		" ORDER BY seq LIMIT " + strconv.Itoa(limit)
-}
-
-func (s *sqlite) count(q Query) string {
-	return "SELECT count(*) FROM main." + s.prefix + "events" + s.where(q)
-}
-
-func (s *sqlite) where(q Query) string {
-	return q.where(func(t time.Time) string { return "'" + formatTime(t) + "'" })
-}
+// upgradeSQL is the same script: it makes what is new beside the tables of earlier versions.
+func (s *sqlite) upgradeSQL() string { return s.schemaSQL() }
 
 func (s *sqlite) explain(_ context.Context, _ *sql.DB, err error, _ bool) error { return err }

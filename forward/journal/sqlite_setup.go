@@ -33,7 +33,7 @@ func (s *sqlite) unmade(found condition) error {
 	switch found {
 	case outdated:
 		return &SetupError{
-			Problem: "its trigger is of an older version, and Options.NoMigrate is set",
+			Problem: "its tables are of an older version, and Options.NoMigrate is set",
 			Remedy:  "run what journal.Upgrade(hooks.SQLite, options) returns",
 			SQL:     s.upgradeSQL(),
 		}
@@ -54,14 +54,15 @@ func (s *sqlite) named(query string) string {
 // check reports what the journal needs; an error says what is wrong that migrating
 // would not fix.
 func (s *sqlite) check(ctx context.Context, q queryer) (condition, error) {
-	var objects, versions int
+	var objects, versions, foreign int
 	err := q.QueryRowContext(ctx, s.named(
-		`SELECT count(*), coalesce(sum(name = '{prefix}schema_versions'), 0) FROM main.sqlite_master
-		WHERE name IN ('{prefix}events', '{prefix}record', '{prefix}record_insert', '{prefix}schema_versions')`)).
-		Scan(&objects, &versions)
+		`SELECT count(*), coalesce(sum(name = '{prefix}schema_versions'), 0), coalesce(sum(name = '{prefix}events'), 0) FROM main.sqlite_master
+		WHERE name IN ('{prefix}journal', '{prefix}write', '{prefix}write_insert', '{prefix}audit_events', '{prefix}schema_versions', '{prefix}events')`)).
+		Scan(&objects, &versions, &foreign)
 	if err != nil {
 		return missing, fmt.Errorf("journal: look for its tables: %w", err)
 	}
+	objects -= foreign // of a version before 3, which stays
 	found, oldest := 0, 0
 	if versions > 0 {
 		err = q.QueryRowContext(ctx, s.named(
@@ -70,7 +71,7 @@ func (s *sqlite) check(ctx context.Context, q queryer) (condition, error) {
 			return missing, fmt.Errorf("journal: read the version of its tables: %w", err)
 		}
 	}
-	const all = 4
+	const all = 5
 	switch {
 	case found > sqliteVersion && oldest > sqliteVersion:
 		return missing, &SetupError{
@@ -79,7 +80,7 @@ func (s *sqlite) check(ctx context.Context, q queryer) (condition, error) {
 		}
 	case found >= sqliteVersion && objects == all:
 		return usable, nil
-	case found > 0 && objects == all:
+	case found > 0 && found < sqliteVersion && objects == versions:
 		return outdated, nil
 	case found > 0:
 		return missing, &SetupError{
@@ -95,7 +96,7 @@ func (s *sqlite) check(ctx context.Context, q queryer) (condition, error) {
 		}
 	case objects > versions:
 		return missing, &SetupError{
-			Problem: fmt.Sprintf("a table or view %sevents or %srecord exists that is not aftercommit's", s.prefix, s.prefix),
+			Problem: fmt.Sprintf("a table or view %sjournal or %swrite exists that is not aftercommit's", s.prefix, s.prefix),
 			Remedy:  "drop it if it is left of a journal whose tables were dropped, else rename it, or give the journal another prefix by Options.Schema",
 		}
 	}

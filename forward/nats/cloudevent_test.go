@@ -26,7 +26,7 @@ func full() journal.Entry {
 			Target: hooks.Target{Type: "order", ID: "42", Name: "A-42"}, TenantID: "acme", RequestID: "r-1", Reason: "damaged",
 			Metadata: map[string]any{"total": json.Number("12.50")}, Application: "my shop", Host: "web-1",
 		},
-		Seq: 99, Tx: journal.TxKey{ID: 771, StartedAt: at}, RecordedAt: at.Add(time.Millisecond), Role: "app",
+		Position: journal.Position{Key: uuid.MustParse("0195951b-9ee7-7000-8000-000000000001"), Ordinal: 99}, Tx: journal.TxKey{ID: 771, StartedAt: at}, RecordedAt: at.Add(time.Millisecond), Role: "app",
 	}
 }
 
@@ -51,7 +51,8 @@ const golden = `{
 		"metadata": {"total": 12.50},
 		"application": "my shop",
 		"host": "web-1",
-		"seq": 99,
+		"key": "0195951b-9ee7-7000-8000-000000000001",
+		"ordinal": 99,
 		"tx": {"id": 771, "started_at": "2026-03-14T15:09:26.535897Z"},
 		"recorded_at": "2026-03-14T15:09:26.536897Z",
 		"role": "app"

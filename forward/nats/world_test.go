@@ -162,7 +162,7 @@ func batch(actions ...string) []journal.Entry {
 				ID: uuid.Must(uuid.NewV7()), OccurredAt: at, Action: action, Outcome: hooks.Success,
 				Target: hooks.Target{Type: "order", ID: "42"},
 			},
-			Seq: int64(i + 1), Tx: journal.TxKey{ID: 7, StartedAt: at}, RecordedAt: at,
+			Position: journal.Position{Ordinal: i}, Tx: journal.TxKey{ID: 7, StartedAt: at}, RecordedAt: at,
 		}
 	}
 	return entries

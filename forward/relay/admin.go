@@ -5,18 +5,21 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
 // Failed is an entry that a forwarder has refused.
 type Failed struct {
 	Forwarder string `json:"forwarder"`
-	// EventID is zero for an entry that is unreadable and has no ID.
+	// Position is where the journal has it.
+	Position journal.Position `json:"position"`
+	// EventID is zero for an entry that is unreadable and has no ID, and for one that was
+	// chosen by time for a replay and has not been tried since.
 	EventID uuid.UUID `json:"event_id,omitzero"`
 	// Discarded says that no further attempt will be made.
 	Discarded bool `json:"discarded"`
@@ -47,11 +50,11 @@ func (s *Store) Failures(ctx context.Context, db *sql.DB, forwarder string, disc
 	if discarded {
 		state = stateDiscarded
 	}
-	query := "SELECT " + s.d.read("forwarder") + ", event_id, state, attempts, next_at, " + s.d.read("reason") + ", " + s.d.read("error") + ", first_at, last_at FROM " + s.prefix + "failures WHERE state = '" + state + "'"
+	query := "SELECT " + s.d.read("forwarder") + ", key, ordinal, coalesce(CAST(event_id AS varchar), ''), state, attempts, next_at, " + s.d.read("reason") + ", " + s.d.read("error") + ", first_at, last_at FROM " + s.prefix + "retries WHERE state = '" + state + "'"
 	if forwarder != "" {
 		query += " AND forwarder = " + s.quote(forwarder)
 	}
-	rows, err := db.QueryContext(ctx, query+" ORDER BY last_at, event_id LIMIT "+itoa(int64(limit)))
+	rows, err := db.QueryContext(ctx, query+" ORDER BY last_at, key, ordinal LIMIT "+itoa(int64(limit)))
 	if err != nil {
 		return nil, fmt.Errorf("relay: list failures: %w", err)
 	}
@@ -61,7 +64,7 @@ func (s *Store) Failures(ctx context.Context, db *sql.DB, forwarder string, disc
 			f  Failed
 			id string
 		)
-		if err = rows.Scan(s.d.scan(&f.Forwarder), &id, &state, &f.Attempts, moment{&f.NextAt}, s.d.scan(&f.Reason), s.d.scan(&f.Error), moment{&f.FirstAt}, moment{&f.LastAt}); err != nil {
+		if err = rows.Scan(s.d.scan(&f.Forwarder), &f.Position.Key, &f.Position.Ordinal, &id, &state, &f.Attempts, moment{&f.NextAt}, s.d.scan(&f.Reason), s.d.scan(&f.Error), moment{&f.FirstAt}, moment{&f.LastAt}); err != nil {
 			return nil, fmt.Errorf("relay: list failures: %w", err)
 		}
 		f.EventID, _ = uuid.Parse(id) // on SQLite an unreadable entry may have none
@@ -76,96 +79,13 @@ func (s *Store) Failures(ctx context.Context, db *sql.DB, forwarder string, disc
 	return failed, err
 }
 
-// Selection is what to replay: entries that match all that is set.
-type Selection struct {
-	// Forwarder gets them; it must be registered.
-	Forwarder string
-	// IDs are event ids.
-	IDs []uuid.UUID
-	// Reason selects discarded entries by why, as in [Failed]; a word that none of them
-	// has selects nothing, and is no error.
-	Reason string
-	// Discarded selects discarded entries only. It is implied by Reason.
-	Discarded bool
-	// From (inclusive) and To (exclusive) limit RecordedAt.
-	From, To time.Time
-}
-
-func (sel *Selection) check() error {
-	switch {
-	case sel.Forwarder == "":
-		return errors.New("relay: replay: name the forwarder")
-	case len(sel.IDs) == 0 && !sel.Discarded && sel.Reason == "" && sel.From.IsZero() && sel.To.IsZero():
-		return errors.New("relay: replay: say what: IDs, Discarded, Reason, From or To")
-	case !sel.From.IsZero() && !sel.To.IsZero() && !sel.From.Before(sel.To):
-		return errors.New("relay: replay: From is not before To")
-	}
-	return nil
-}
-
-// selected selects from the journal e, joined with the failures f of the forwarder,
-// whose cursor is c.
-func (s *Store) selected(sel *Selection, c *cursor) string {
-	var terms []string
-	if len(sel.IDs) > 0 {
-		terms = append(terms, "e.id IN ("+idList(sel.IDs)+")")
-	}
-	if sel.Reason != "" {
-		terms = append(terms, "f.reason = "+s.quote(sel.Reason))
-	}
-	if sel.Reason != "" || sel.Discarded {
-		terms = append(terms, "f.state = '"+stateDiscarded+"'")
-	}
-	if !sel.From.IsZero() {
-		terms = append(terms, "e.recorded_at >= "+s.time(sel.From))
-	}
-	if !sel.To.IsZero() {
-		terms = append(terms, "e.recorded_at < "+s.time(sel.To))
-	}
-	// What the cursor has not reached comes anyway.
-	for _, part := range s.d.behind(c) {
-		terms = append(terms, "NOT ("+part+")")
-	}
-	return " FROM " + s.events() + " e LEFT JOIN " + s.prefix + "failures f ON f.event_id = e.id AND f.forwarder = " + s.quote(sel.Forwarder) +
-		" WHERE " + strings.Join(terms, " AND ")
-}
-
-// Replay gives entries to a forwarder again, whether it has accepted or refused
-// them, and returns how many. The relay delivers them within seconds, in the
-// order of the journal, beside what is new. With dry it only counts.
-func (s *Store) Replay(ctx context.Context, db *sql.DB, sel Selection, dry bool) (n int64, err error) {
-	db = nildb.Replace(db)
-	defer s.explain(ctx, db, &err)
-	if err = sel.check(); err != nil {
-		return 0, err
-	}
-	c, err := s.cursorOf(ctx, db, sel.Forwarder)
-	if err != nil {
-		return 0, err
-	}
-	selected := s.selected(&sel, c)
-	if dry {
-		err = db.QueryRowContext(ctx, "SELECT "+s.d.fn("count")+"(*)"+selected).Scan(&n)
-		return n, wrap("count what to replay", sel.Forwarder, err)
-	}
-	n, err = affected(ctx, db, s.replayQuery(sel.Forwarder, selected))
-	return n, wrap("replay", sel.Forwarder, err)
-}
-
-func (s *Store) replayQuery(forwarder, selected string) string {
-	now := s.d.now()
-	return "INSERT INTO " + s.prefix + "failures (forwarder, event_id, state, attempts, next_at, reason, error, first_at, last_at)" +
-		" SELECT " + s.quote(forwarder) + ", e.id, '" + stateRetrying + "', 0, " + now + ", 'replay', '', " + now + ", " + now + selected +
-		" ON CONFLICT (forwarder, event_id) DO UPDATE SET state = excluded.state, attempts = 0, next_at = excluded.next_at, reason = excluded.reason, error = ''"
-}
-
 // Dismiss forgets discarded entries of a forwarder, so that they no longer keep
 // the journal from being purged, and returns how many. Without ids it forgets
 // all. A name that was never registered is an error.
 func (s *Store) Dismiss(ctx context.Context, db *sql.DB, forwarder string, ids ...uuid.UUID) (n int64, err error) {
 	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
-	query := "DELETE FROM " + s.prefix + "failures WHERE state = '" + stateDiscarded + "' AND forwarder = " + s.quote(forwarder)
+	query := "DELETE FROM " + s.prefix + "retries WHERE state = '" + stateDiscarded + "' AND forwarder = " + s.quote(forwarder)
 	if len(ids) > 0 {
 		query += " AND event_id IN (" + idList(ids) + ")"
 	}
@@ -176,19 +96,26 @@ func (s *Store) Dismiss(ctx context.Context, db *sql.DB, forwarder string, ids .
 }
 
 // Retire ends a forwarder: nothing is delivered to it any more, and it keeps
-// nothing in the journal. A program that still has it warns, and when it is started
-// again registers it anew.
+// nothing in the journal, nor in the table of an earlier version. A program that still has it
+// warns, and when it is started again registers it anew.
 func (s *Store) Retire(ctx context.Context, db *sql.DB, forwarder string) (err error) {
 	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
+	earlier, err := s.retireEarlier(ctx, db, forwarder)
+	if err != nil {
+		return wrap("retire", forwarder, err)
+	}
 	if _, err := s.cursorOf(ctx, db, forwarder); err != nil {
+		if earlier && errors.Is(err, ErrNotRegistered) {
+			return nil
+		}
 		return err
 	}
 	name := s.quote(forwarder)
 	for _, query := range []string{
-		"UPDATE " + s.prefix + "forwarders SET retired_at = " + s.d.now() + ", holder = NULL, lease_until = NULL, fence = fence + 1 WHERE name = " + name,
-		"DELETE FROM " + s.prefix + "failures WHERE forwarder = " + name,
-		"DELETE FROM " + s.prefix + "settled WHERE forwarder = " + name,
+		"UPDATE " + s.prefix + "cursors SET retired_at = " + s.d.now() + ", holder = NULL, lease_until = NULL, fence = fence + 1 WHERE name = " + name,
+		"DELETE FROM " + s.prefix + "retries WHERE forwarder = " + name,
+		"DELETE FROM " + s.prefix + "acknowledged WHERE forwarder = " + name,
 	} {
 		if _, err := db.ExecContext(ctx, query); err != nil {
 			return wrap("retire", forwarder, err)
@@ -197,14 +124,22 @@ func (s *Store) Retire(ctx context.Context, db *sql.DB, forwarder string) (err e
 	return nil
 }
 
-// Span returns the distance from the oldest to the newest entry of the journal,
-// which is at least how many there are.
-func (s *Store) Span(ctx context.Context, db *sql.DB) (n int64, err error) {
+// Size returns how many events the journal has: exactly if it has few rows, else as the
+// database's statistics and the first rows have it, because to count them would read them all.
+func (s *Store) Size(ctx context.Context, db *sql.DB) (n int64, err error) {
 	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
-	err = db.QueryRowContext(ctx, "SELECT coalesce("+s.d.fn("max")+"(seq) - "+s.d.fn("min")+"(seq) + 1, 0) FROM "+s.events()).Scan(&n)
+	const few = 10_000
+	count, sum := s.d.fn("count"), s.d.fn("sum")
+	var rows, all int64
+	err = db.QueryRowContext(ctx, "SELECT "+count+"(*), coalesce(CAST("+sum+"(events) AS bigint), 0) FROM (SELECT events FROM "+s.events()+" WHERE events > 0 LIMIT "+itoa(few)+") first").Scan(&rows, &n)
+	if err == nil && rows == few {
+		if err = db.QueryRowContext(ctx, "SELECT "+s.d.rows(s)).Scan(&all); err == nil {
+			n = int64(float64(n) / few * float64(max(all, few)))
+		}
+	}
 	if err != nil {
-		return 0, fmt.Errorf("relay: the span of the journal: %w", err)
+		return 0, fmt.Errorf("relay: the size of the journal: %w", err)
 	}
 	return n, nil
 }
@@ -245,9 +180,9 @@ func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err err
 	if err != nil {
 		return nil, fmt.Errorf("relay: how forwarders stand: %w", err)
 	}
-	failures := "(SELECT " + s.d.fn("count") + "(*) FROM " + s.prefix + "failures x WHERE x.forwarder = f.name AND x.state = '"
+	failures := "(SELECT " + s.d.fn("count") + "(*) FROM " + s.prefix + "retries x WHERE x.forwarder = f.name AND x.state = '"
 	rows, err := db.QueryContext(ctx, "SELECT "+s.d.read("f.name")+", f.registered_at, f.retired_at, "+s.d.read("coalesce(CASE WHEN f.lease_until >= "+s.d.now()+" THEN f.holder END, '')")+", "+s.d.read("f.place")+", "+s.d.ahead(s)+", "+
-		failures+stateRetrying+"'), "+failures+stateDiscarded+"'), "+s.d.cursorColumns()+" FROM "+s.prefix+"forwarders f ORDER BY f.name")
+		failures+stateRetrying+"'), "+failures+stateDiscarded+"'), "+s.d.cursorColumns()+" FROM "+s.prefix+"cursors f ORDER BY f.name")
 	if err != nil {
 		return nil, fmt.Errorf("relay: how forwarders stand: %w", err)
 	}
@@ -280,8 +215,8 @@ func (s *Store) scanStates(rows *sql.Rows, place string) (states []State, cursor
 			at    string
 			ahead bool
 		)
-		err := rows.Scan(s.d.scan(&st.Forwarder), moment{&st.RegisteredAt}, moment{&st.RetiredAt}, s.d.scan(&st.Holder), s.d.scan(&at), &ahead, &st.Retrying, &st.Discarded,
-			&c.done, &c.tick, &c.high, &c.seq)
+		err := rows.Scan(append([]any{s.d.scan(&st.Forwarder), moment{&st.RegisteredAt}, moment{&st.RetiredAt}, s.d.scan(&st.Holder), s.d.scan(&at), &ahead, &st.Retrying, &st.Discarded},
+			c.dest()...)...)
 		if err != nil {
 			return nil, nil, err
 		}

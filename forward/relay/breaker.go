@@ -38,7 +38,8 @@ func (p *pause) wait(now time.Time) time.Duration { return max(0, p.until.Sub(no
 // commit must be protected.
 type lane struct {
 	plan  plan
-	open  bool // suspended: a circuit breaker that is open
+	known documents // of what is due, while the plan lasts
+	open  bool      // suspended: a circuit breaker that is open
 	pause pause
 }
 

@@ -71,7 +71,7 @@ func TestWrongLimits(t *testing.T) {
 	}
 	db := &sql.DB{}
 	_, err = s.Purge(t.Context(), db, PurgeOptions{Before: time.Now(), By: "me", Batch: -1})
-	if err == nil || !strings.Contains(err.Error(), "Batch is -1 entries: use 1 or more, or 0 for the default") {
+	if err == nil || !strings.Contains(err.Error(), "Batch is -1 rows: use 1 or more, or 0 for the default") {
 		t.Errorf("Purge: %v", err)
 	}
 	_, err = s.Failures(t.Context(), db, "", true, -1)

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
@@ -19,10 +18,18 @@ type cursor struct {
 	fence int64
 	// life is that of the server which the cursor was read from; "" on SQLite.
 	life string
-	// done, tick, high and seq are as in the table. On SQLite done has a seq,
-	// and there is no tick.
+	// done, tick and at are as in the table: of the tick all entries up to at are settled.
+	// On SQLite done has the seq of at, and the table has no tick.
 	done, tick string
-	high, seq  int64
+	at         spot
+	// shared says that others may have acknowledged something of the tick.
+	shared bool
+}
+
+// dest is what the dialect's cursorColumns are scanned into.
+func (c *cursor) dest() []any {
+	c.shared = true
+	return []any{&c.done, &c.tick, &c.at.number, &c.at.key, &c.at.ordinal}
 }
 
 // Errors of a cursor.
@@ -62,7 +69,9 @@ func (s *Store) register(ctx context.Context, db querier, name string, from Mark
 		if from.place != place {
 			from = Mark{}
 		}
-		_, err = db.ExecContext(ctx, s.d.register(s, name, place, from.at))
+		if place, err = s.homeEarlier(ctx, db, name, place); err == nil {
+			_, err = db.ExecContext(ctx, s.d.register(s, name, place, from.at))
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("relay: register %s: %w", name, err)
@@ -79,7 +88,7 @@ func (s *Store) Announce(ctx context.Context, db *sql.DB, name string) (err erro
 	defer s.explainRight(ctx, db, &err, "run as the owner, and again after an upgrade: GRANT USAGE ON SCHEMA "+schema+" TO {role}; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA "+schema+" TO {role}")
 	place, err := s.place(ctx, db)
 	if err == nil {
-		_, err = db.ExecContext(ctx, "SELECT "+s.prefix+"register("+s.quote(name)+"::pg_catalog.text, "+s.quote(place)+"::pg_catalog.text)")
+		_, err = db.ExecContext(ctx, "SELECT "+s.prefix+"enlist("+s.quote(name)+"::pg_catalog.text, "+s.quote(place)+"::pg_catalog.text)")
 	}
 	if err != nil {
 		return fmt.Errorf("relay: announce %s: %w", name, err)
@@ -95,7 +104,7 @@ func (s *Store) Registered(ctx context.Context, db *sql.DB, name string) (known 
 }
 
 func (s *Store) registered(ctx context.Context, db querier, name string) (known bool, err error) {
-	err = db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+s.prefix+"forwarders WHERE name = "+s.quote(name)+" AND retired_at IS NULL)").Scan(&known)
+	err = db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+s.prefix+"cursors WHERE name = "+s.quote(name)+" AND retired_at IS NULL)").Scan(&known)
 	if err != nil {
 		return false, fmt.Errorf("relay: look for %s: %w", name, err)
 	}
@@ -106,13 +115,13 @@ func (s *Store) registered(ctx context.Context, db querier, name string) (known 
 // returns the cursor. It does not wait for a holder that is frozen with the row locked.
 func (s *Store) acquire(ctx context.Context, q querier, name, holder, place string, ttl time.Duration) (*cursor, error) {
 	me := s.quote(holder)
-	table := s.prefix + "forwarders"
+	table := s.prefix + "cursors"
 	query := "UPDATE " + table + " SET holder = " + me + ", fence = fence + 1, lease_until = " + s.d.later(ttl) +
 		" WHERE name = (SELECT name FROM " + table + " WHERE name = " + s.quote(name) +
 		" AND retired_at IS NULL AND place = " + s.quote(place) + " AND (holder IS NULL OR holder = " + me + " OR lease_until < " + s.d.now() + ")" + s.d.unlocked() + ")" +
 		" RETURNING fence, " + s.d.life() + ", " + s.d.cursorColumns()
 	c := &cursor{name: name}
-	err := q.QueryRowContext(ctx, query).Scan(&c.fence, &c.life, &c.done, &c.tick, &c.high, &c.seq)
+	err := q.QueryRowContext(ctx, query).Scan(append([]any{&c.fence, &c.life}, c.dest()...)...)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, nil //nolint:nilnil // another process has it, or there is no such row here
@@ -126,8 +135,8 @@ func (s *Store) acquire(ctx context.Context, q querier, name, holder, place stri
 // there is none.
 func (s *Store) cursorOf(ctx context.Context, q querier, name string) (*cursor, error) {
 	c := &cursor{name: name}
-	err := q.QueryRowContext(ctx, "SELECT "+s.d.cursorColumns()+" FROM "+s.prefix+"forwarders WHERE retired_at IS NULL AND name = "+s.quote(name)).
-		Scan(&c.done, &c.tick, &c.high, &c.seq)
+	err := q.QueryRowContext(ctx, "SELECT "+s.d.cursorColumns()+" FROM "+s.prefix+"cursors WHERE retired_at IS NULL AND name = "+s.quote(name)).
+		Scan(c.dest()...)
 	if errors.Is(err, sql.ErrNoRows) {
 		var retired bool
 		if _, retired, err = s.known(ctx, q, name); err == nil {
@@ -143,7 +152,7 @@ func (s *Store) cursorOf(ctx context.Context, q querier, name string) (*cursor, 
 // known reports whether a forwarder has ever been registered, and whether it is retired.
 func (s *Store) known(ctx context.Context, q querier, name string) (known, retired bool, err error) {
 	var n int
-	err = q.QueryRowContext(ctx, "SELECT CASE WHEN retired_at IS NULL THEN 0 ELSE 1 END FROM "+s.prefix+"forwarders WHERE name = "+s.quote(name)).Scan(&n)
+	err = q.QueryRowContext(ctx, "SELECT CASE WHEN retired_at IS NULL THEN 0 ELSE 1 END FROM "+s.prefix+"cursors WHERE name = "+s.quote(name)).Scan(&n)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, false, nil
 	}
@@ -159,6 +168,12 @@ func (s *Store) mustKnow(ctx context.Context, q querier, name string) error {
 	return wrap("look for the forwarder", name, err)
 }
 
+// some is an expression for whether the journal has rows that where selects. It has ORDER BY and
+// LIMIT, and not EXISTS, for which the planner would expect to find one soon in all of the table.
+func (s *Store) some(where string) string {
+	return "coalesce((SELECT true FROM " + s.events() + " e WHERE " + where + " AND e.events > 0 ORDER BY " + s.d.order("e") + " LIMIT 1), false)"
+}
+
 // left reports whether a forwarder has not settled all within bound.
 func (s *Store) left(ctx context.Context, q querier, name, bound string) (left bool, err error) {
 	c, err := s.cursorOf(ctx, q, name)
@@ -170,20 +185,26 @@ func (s *Store) left(ctx context.Context, q querier, name, bound string) (left b
 	}
 	parts := s.d.behind(c)
 	for i, part := range parts {
-		parts[i] = "EXISTS (SELECT 1 FROM " + s.events() + " e WHERE " + part + " AND " + bound + ")"
+		parts[i] = s.some(part + " AND " + bound)
 	}
 	err = q.QueryRowContext(ctx, "SELECT "+strings.Join(parts, " OR ")).Scan(&left)
 	return left, wrap("look whether it is behind", name, err)
 }
 
-// behind returns how many entries a cursor has yet to pass, without those that are settled,
-// and when the first of them was recorded.
+// behind returns how many entries a cursor has yet to pass, without those that are
+// acknowledged, and when the first of them was recorded.
 func (s *Store) behind(ctx context.Context, q querier, c *cursor) (n int64, oldest time.Time, err error) {
+	passed := s.d.passed(c.at)
+	acknowledged := s.prefix + "acknowledged"
+	name := s.quote(c.name)
+	count, sum, least := s.d.fn("count"), s.d.fn("sum"), s.d.fn("min")
+	taken := "CASE WHEN EXISTS (SELECT 1 FROM " + acknowledged + " any_one WHERE any_one.forwarder = " + name + ") THEN" +
+		" (SELECT " + count + "(*) FROM " + acknowledged + " t WHERE t.forwarder = " + name + " AND t.key = e.key AND t.ordinal >= " + passed + ") ELSE 0 END"
 	parts := s.d.behind(c)
 	for i, part := range parts {
-		parts[i] = "SELECT " + s.d.fn("count") + "(*) AS n, " + s.d.fn("min") + "(e.recorded_at) AS oldest FROM " + s.events() + " e WHERE " + part + s.handedOver(c.name)
+		parts[i] = "SELECT e.events - " + passed + " - " + taken + " AS n, e.recorded_at FROM " + s.events() + " e WHERE e.events > 0 AND " + part
 	}
-	err = q.QueryRowContext(ctx, "SELECT CAST("+s.d.fn("sum")+"(n) AS bigint), "+s.d.fn("min")+"(oldest) FROM ("+strings.Join(parts, " UNION ALL ")+") parts").
+	err = q.QueryRowContext(ctx, "SELECT coalesce(CAST("+sum+"(n) AS bigint), 0), "+least+"(CASE WHEN n > 0 THEN recorded_at END) FROM ("+strings.Join(parts, " UNION ALL ")+") parts").
 		Scan(&n, readable{moment{&oldest}})
 	return n, oldest, wrap("count how far it is behind", c.name, err)
 }
@@ -201,7 +222,7 @@ func (s *Store) standing(ctx context.Context, q querier, name, holder string) (*
 	st := &standing{}
 	err := q.QueryRowContext(ctx, "SELECT CASE WHEN holder IS NULL OR holder = "+s.quote(holder)+" OR lease_until < "+s.d.now()+" THEN 1 ELSE 0 END,"+
 		" CASE WHEN holder IS NULL THEN 1 ELSE 0 END, CASE WHEN lease_until IS NULL THEN 0 ELSE 1 END, "+s.d.read("place")+
-		" FROM "+s.prefix+"forwarders WHERE name = "+s.quote(name)+" AND retired_at IS NULL").Scan(&free, &unheld, &dated, s.d.scan(&st.place))
+		" FROM "+s.prefix+"cursors WHERE name = "+s.quote(name)+" AND retired_at IS NULL").Scan(&free, &unheld, &dated, s.d.scan(&st.place))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil //nolint:nilnil // there is none
 	}
@@ -222,11 +243,11 @@ func (s *Store) where(c *cursor) string {
 
 // held is an expression for whether c's lease holds.
 func (s *Store) held(c *cursor) string {
-	return "EXISTS (SELECT 1 FROM " + s.prefix + "forwarders" + s.where(c) + ")"
+	return "EXISTS (SELECT 1 FROM " + s.prefix + "cursors" + s.where(c) + ")"
 }
 
 func (s *Store) updateQuery(c *cursor, set string) string {
-	return "UPDATE " + s.prefix + "forwarders SET " + set + s.where(c)
+	return "UPDATE " + s.prefix + "cursors SET " + set + s.where(c)
 }
 
 // update sets columns of c's row. It is an error if the lease is lost.
@@ -244,55 +265,22 @@ func (s *Store) renew(ctx context.Context, q querier, c *cursor, ttl time.Durati
 
 // release gives the lease back, if holder still has it.
 func (s *Store) release(ctx context.Context, q querier, name, holder string) error {
-	_, err := q.ExecContext(ctx, "UPDATE "+s.prefix+"forwarders SET holder = NULL, lease_until = NULL WHERE name = "+s.quote(name)+" AND holder = "+s.quote(holder))
+	_, err := q.ExecContext(ctx, "UPDATE "+s.prefix+"cursors SET holder = NULL, lease_until = NULL WHERE name = "+s.quote(name)+" AND holder = "+s.quote(holder))
 	return err
 }
 
 // offer is release for a lease that any other process is to take at once, whatever its
 // share is: it has no holder, and a time at which it ended.
 func (s *Store) offer(ctx context.Context, q querier, name, holder string) error {
-	_, err := q.ExecContext(ctx, "UPDATE "+s.prefix+"forwarders SET holder = NULL, lease_until = "+s.d.now()+" WHERE name = "+s.quote(name)+" AND holder = "+s.quote(holder))
+	_, err := q.ExecContext(ctx, "UPDATE "+s.prefix+"cursors SET holder = NULL, lease_until = "+s.d.now()+" WHERE name = "+s.quote(name)+" AND holder = "+s.quote(holder))
 	return wrap("offer the lease", name, err)
 }
 
-// next reads what follows c, at most limit entries, beginning a tick if there is
-// none. trailing is the newest snapshot to go to, or "" for now. What others have delivered,
-// or will, is left out.
-func (s *Store) next(ctx context.Context, q querier, c *cursor, limit int, trailing string) (entries []journal.Entry, err error) {
-	if c.tick == "" {
-		found, e := s.d.look(ctx, q, s, c, trailing)
-		if e != nil || !found {
-			return nil, wrap("look for entries", c.name, e)
-		}
-	}
-	settled := s.handedOver(c.name)
-	if trailing != "" {
-		settled = s.unsettled(c.name)
-	}
-	// Without statistics the planner takes a backlog for small, and reads and sorts all
-	// of it for each batch. So the query asks for a range of seq, which grows if there
-	// are too few entries in it.
-	const spread = 8
-	part, left := *c, c.high-c.seq
-	for width := min(spread*int64(limit), left); ; {
-		part.high = c.seq + width
-		entries, err = s.journal.Select(ctx, q, "e WHERE "+s.d.within(&part)+settled+" ORDER BY seq LIMIT "+itoa(int64(limit)))
-		if err != nil || len(entries) == limit || width == left {
-			return entries, wrap("read entries", c.name, err)
-		}
-		if width > left/spread {
-			width = left
-		} else {
-			width *= spread
-		}
-	}
-}
-
-// advance moves c past seq, or, with last, to the end of its tick. It is an
+// advance moves c to a spot of its tick, or, with last, to the end of it. It is an
 // error if the lease is lost. With commits, it commits in the same round trip
 // where that is possible, and reports whether it did.
-func (s *Store) advance(ctx context.Context, q querier, c *cursor, seq int64, last, commits bool) (committed bool, err error) {
-	set := s.d.advance(c, seq, last) + ", moved_at = " + s.d.now()
+func (s *Store) advance(ctx context.Context, q querier, c *cursor, to spot, last, commits bool) (committed bool, err error) {
+	set := s.d.advance(c, to, last) + ", moved_at = " + s.d.now()
 	if query, ok := s.d.commit(s.updateQuery(c, set)); ok && commits {
 		_, err = q.ExecContext(ctx, query)
 		if s.d.missed(err) {
@@ -304,10 +292,10 @@ func (s *Store) advance(ctx context.Context, q querier, c *cursor, seq int64, la
 }
 
 // moved brings c in line with what advance has committed.
-func (c *cursor) moved(seq int64, last bool) {
-	c.seq = seq
+func (c *cursor) moved(to spot, last bool) {
+	c.at = to
 	if last {
-		c.done, c.tick, c.high, c.seq = c.tick, "", 0, 0
+		c.done, c.tick, c.at = c.tick, "", spot{}
 	}
 }
 

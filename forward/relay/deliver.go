@@ -24,7 +24,7 @@ type attempt struct {
 	move  mover
 	// seek looks for proof that the sink is up when an entry has failed alone, and
 	// reports whether there is.
-	seek func(alone uuid.UUID, late bool) (bool, error)
+	seek func(alone journal.Position, late bool) (bool, error)
 }
 
 // end is how an attempt ended.
@@ -59,17 +59,15 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 		a.lane.plan.failed(len(a.batch), took(), r.late())
 		return undecided, nil
 	default:
-		id := entries[0].ID
-		guilty, err := w.guilty(a, id, r.late())
+		guilty, err := w.guilty(a, entries[0].Position, r.late())
 		if err != nil {
 			return suspended, err
 		}
 		if !guilty {
 			return suspended, w.trip(ctx, a.lane, r.why())
 		}
-		failed, charged = map[uuid.UUID]Failure{id: r.why()}, true
+		failed, charged = map[uuid.UUID]Failure{entries[0].ID: r.why()}, true
 	}
-	failed = unreadable(a.batch, failed)
 	verdicts := w.verdicts(a.batch, failed)
 	if err := w.settle(ctx, a, failed, verdicts, inTx); err != nil {
 		if len(entries) > 0 && w.relay.store.d.refuses(err) {
@@ -79,7 +77,7 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 	}
 	w.unwritten = pause{}
 	if charged { // only now: what the database did not write uses up no proof
-		w.evidence.charge(entries[0].ID)
+		w.evidence.charge(entries[0].Position)
 	}
 	worked := took()
 	if charged {
@@ -98,7 +96,7 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 func (w *worker) callable(batch []attempted) []journal.Entry {
 	entries := make([]journal.Entry, 0, len(batch))
 	for i := range batch {
-		if e := &batch[i].entry; !w.ahead[e.ID] && e.Unreadable == "" {
+		if e := &batch[i].entry; !w.ahead[e.Position] && e.Unreadable == "" {
 			entries = append(entries, *e)
 		}
 	}
@@ -146,8 +144,8 @@ func (w *worker) prepare(ctx context.Context) error {
 }
 
 // guilty reports whether an entry that failed alone is itself at fault, not the sink.
-func (w *worker) guilty(a attempt, id uuid.UUID, late bool) (bool, error) {
-	since := w.evidence.alone(id)
+func (w *worker) guilty(a attempt, alone journal.Position, late bool) (bool, error) {
+	since := w.evidence.alone(alone)
 	if w.evidence.left > 0 {
 		return true, nil
 	}
@@ -157,7 +155,7 @@ func (w *worker) guilty(a attempt, id uuid.UUID, late bool) (bool, error) {
 			return true, nil
 		}
 	}
-	return a.seek(id, late)
+	return a.seek(alone, late)
 }
 
 // settle writes what came of a batch, in the transaction of its delivery, if there is
@@ -259,9 +257,8 @@ var errLeftOpen = errors.New("the forwarder has left rows, a transaction or a co
 func (w *worker) verdicts(batch []attempted, failed map[uuid.UUID]Failure) (verdicts []verdict) {
 	now := w.relay.cfg.Clock.Now()
 	for i := range batch {
-		id := batch[i].entry.ID
-		if f, ok := failed[id]; ok {
-			verdicts = append(verdicts, judge(id, f, batch[i].attempts+1, w.target.MaxAttempts, now))
+		if f := batch[i].failureOf(failed); f != nil {
+			verdicts = append(verdicts, judge(&batch[i], *f, w.target.MaxAttempts, now))
 		}
 	}
 	return verdicts
@@ -271,10 +268,10 @@ func (w *worker) verdicts(batch []attempted, failed map[uuid.UUID]Failure) (verd
 func (w *worker) write(ctx context.Context, batch []attempted, failed map[uuid.UUID]Failure, verdicts []verdict) error {
 	s, now := w.relay.store, w.relay.cfg.Clock.Now()
 	if !w.dueAt.IsZero() {
-		var taken []uuid.UUID
+		var taken []journal.Position
 		for i := range batch {
-			if _, ok := failed[batch[i].entry.ID]; !ok {
-				taken = append(taken, batch[i].entry.ID)
+			if batch[i].failureOf(failed) == nil {
+				taken = append(taken, batch[i].entry.Position)
 			}
 		}
 		if err := s.settle(ctx, w.conn, w.target.Name, taken); err != nil {
@@ -294,9 +291,8 @@ func (w *worker) tell(entries []journal.Entry, batch []attempted, failed map[uui
 	}
 	attempt := 1
 	for i := range batch {
-		id := batch[i].entry.ID
-		delete(w.ahead, id)
-		if _, ok := failed[id]; !ok {
+		delete(w.ahead, batch[i].entry.Position)
+		if batch[i].failureOf(failed) == nil {
 			attempt = max(attempt, batch[i].attempts+1)
 		}
 	}
@@ -316,7 +312,7 @@ func (w *worker) tellVerdicts(verdicts []verdict) {
 	for i := range verdicts {
 		v := &verdicts[i]
 		n := hooks.Notice{
-			Kind: hooks.NoticeFailed, Events: []uuid.UUID{v.id}, Attempt: v.attempts,
+			Kind: hooks.NoticeFailed, Events: v.events(), Attempt: v.attempts,
 			Reason: v.failure.Reason, Permanent: v.failure.Permanent, Err: v.failure.Err,
 		}
 		if !v.discard {
@@ -336,12 +332,13 @@ func (w *worker) trip(ctx context.Context, l *lane, f Failure) error {
 	now := w.relay.cfg.Clock.Now()
 	was := w.fresh.open || w.again.open
 	l.suspend(now)
+	w.window, w.again.known = window{}, nil // the pause may be long
 	w.leaves(l, now)
 	if l == &w.fresh && !w.again.open {
 		w.again.suspend(now)
 	}
-	if ids := w.evidence.forgive(); len(ids) > 0 {
-		err := w.fenced(ctx, func() error { return w.relay.store.forgive(ctx, w.conn, w.target.Name, ids, now) })
+	if entries := w.evidence.forgive(); len(entries) > 0 {
+		err := w.fenced(ctx, func() error { return w.relay.store.forgive(ctx, w.conn, w.target.Name, entries, now) })
 		if err != nil {
 			return err
 		}

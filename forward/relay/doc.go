@@ -4,12 +4,19 @@
 //
 // # The cursor
 //
-// A sequence number cannot be the cursor: transactions commit in another order than they
-// take their numbers, and an entry that becomes visible behind the cursor would never be
-// seen. On PostgreSQL the cursor of a forwarder is a snapshot, done: every entry that is
+// A number that grows with each row cannot be the cursor: transactions commit in another order
+// than they take their numbers, and an entry that becomes visible behind the cursor would never
+// be seen. On PostgreSQL the cursor of a forwarder is a snapshot, done: every entry that is
 // visible in it is settled. A tick takes a second snapshot. What is visible in that one
-// and not in done was committed in between, however long its transaction took, and is
-// delivered in the order of seq. On SQLite, which has one writer, seq is enough.
+// and not in done was committed in between, however long its transaction took. Within a tick
+// the relay reads rows in the order of (xid, key), whatever the clocks of the apps say, and
+// keeps its place in it. On SQLite, which has one writer, the order of commits is enough.
+//
+// Each batch is delivered in the order of the server's clock at the flush: of two transactions
+// in it, one of which has waited for the other's rows, the one that had them first comes first.
+// Events of one transaction come in the order in which they were recorded. Between batches the
+// order is that in which transactions became visible, as far as ticks tell them apart; nothing
+// more is promised.
 //
 // # The lease
 //

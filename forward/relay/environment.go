@@ -33,7 +33,7 @@ func (s *Store) mayResume(ctx context.Context, q querier, forwarder string) erro
 // in the environment of its cursor.
 func (s *Store) mayTake(ctx context.Context, q querier, forwarder string) error {
 	var holder, place string
-	err := q.QueryRowContext(ctx, "SELECT "+s.d.read("holder")+", "+s.d.read("place")+" FROM "+s.prefix+"forwarders WHERE name = "+s.quote(forwarder)+
+	err := q.QueryRowContext(ctx, "SELECT "+s.d.read("holder")+", "+s.d.read("place")+" FROM "+s.prefix+"cursors WHERE name = "+s.quote(forwarder)+
 		" AND holder IS NOT NULL AND lease_until >= "+s.d.now()).Scan(s.d.scan(&holder), s.d.scan(&place))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 )
 
 const (
@@ -26,14 +26,14 @@ type evidence struct {
 	// charged are the attempts that were counted since, and forgiven the entries from
 	// which one was taken back.
 	charged  []charge
-	forgiven map[uuid.UUID]bool
+	forgiven map[journal.Position]bool
 	// failed is when the last call of each entry that has failed alone began.
-	failed map[uuid.UUID]time.Time
+	failed map[journal.Position]time.Time
 }
 
 // charge is an attempt that was counted, and when its call began.
 type charge struct {
-	id    uuid.UUID
+	at    journal.Position
 	began time.Time
 }
 
@@ -58,37 +58,37 @@ func (e *evidence) prove(at time.Time) {
 // alone notes that the last call had a single entry, which failed, and returns since when
 // the sink must have accepted another one to show that the entry is at fault: since the
 // entry failed the time before, or else since the call began.
-func (e *evidence) alone(id uuid.UUID) (since time.Time) {
-	since, again := e.failed[id]
+func (e *evidence) alone(at journal.Position) (since time.Time) {
+	since, again := e.failed[at]
 	if !again {
 		since = e.began
 	}
 	if e.failed == nil || len(e.failed) > remembered {
-		e.failed = make(map[uuid.UUID]time.Time)
+		e.failed = make(map[journal.Position]time.Time)
 	}
-	e.failed[id] = e.began
+	e.failed[at] = e.began
 	return since
 }
 
 // charge counts an attempt against an entry that failed alone.
-func (e *evidence) charge(id uuid.UUID) {
+func (e *evidence) charge(at journal.Position) {
 	e.left--
-	e.charged = append(e.charged, charge{id, e.began})
+	e.charged = append(e.charged, charge{at, e.began})
 }
 
 // forgive notes that the sink is down, and returns the entries that have failed since it
 // was last up: it may have been down then. Each is forgiven once: one that fails after
 // each proof is bad, even if nothing good follows that would show it.
-func (e *evidence) forgive() (ids []uuid.UUID) {
+func (e *evidence) forgive() (entries []journal.Position) {
 	if e.forgiven == nil || len(e.forgiven) > remembered {
-		e.forgiven = make(map[uuid.UUID]bool)
+		e.forgiven = make(map[journal.Position]bool)
 	}
 	for _, c := range e.charged {
-		if !e.forgiven[c.id] {
-			e.forgiven[c.id] = true
-			ids = append(ids, c.id)
+		if !e.forgiven[c.at] {
+			e.forgiven[c.at] = true
+			entries = append(entries, c.at)
 		}
 	}
 	e.left, e.charged = 0, nil
-	return ids
+	return entries
 }

@@ -6,7 +6,12 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 )
+
+// entry is some entry's position.
+func entry() journal.Position { return journal.Position{Key: uuid.New()} }
 
 // TestEvidence: a proof counts for so many entries, and not for a call much later.
 func TestEvidence(t *testing.T) {
@@ -19,7 +24,7 @@ func TestEvidence(t *testing.T) {
 		e.called(now, now.Add(time.Minute)) // a sink may be slow
 		now = now.Add(time.Minute)
 		if e.left > 0 {
-			e.charge(uuid.New())
+			e.charge(entry())
 			counts++
 		}
 	}
@@ -39,19 +44,19 @@ func TestAlone(t *testing.T) {
 	now := time.Unix(0, 0)
 	at := func(s int) time.Time { return now.Add(time.Duration(s) * time.Second) }
 	var e evidence
-	a, b := uuid.New(), uuid.New()
+	a, b := entry(), entry()
 	for i, test := range []struct {
-		id    uuid.UUID
+		at    journal.Position
 		began int
 		since int
 	}{{a, 10, 10}, {b, 20, 20}, {a, 30, 10}, {a, 40, 30}, {b, 50, 20}} {
 		e.called(at(test.began), at(test.began+1))
-		if got := e.alone(test.id); !got.Equal(at(test.since)) {
+		if got := e.alone(test.at); !got.Equal(at(test.since)) {
 			t.Errorf("failure %d counts since %v, want %v", i+1, got, at(test.since))
 		}
 	}
 	for range 2 * remembered {
-		e.alone(uuid.New())
+		e.alone(entry())
 	}
 	if len(e.failed) > remembered+1 {
 		t.Errorf("%d entries are remembered", len(e.failed))
@@ -63,7 +68,7 @@ func TestAlone(t *testing.T) {
 func TestProveEarlier(t *testing.T) {
 	now := time.Unix(0, 0)
 	var e evidence
-	before, after := uuid.New(), uuid.New()
+	before, after := entry(), entry()
 	e.called(now, now)
 	e.prove(now)
 	e.charge(before)
@@ -73,7 +78,7 @@ func TestProveEarlier(t *testing.T) {
 	if e.left != pays {
 		t.Errorf("a fresh proof counts for %d", e.left)
 	}
-	if got := e.forgive(); !slices.Equal(got, []uuid.UUID{after}) {
+	if got := e.forgive(); !slices.Equal(got, []journal.Position{after}) {
 		t.Errorf("forgiven %v, want only what failed after the proof", got)
 	}
 	e.called(now.Add(time.Minute), now.Add(time.Minute))
@@ -85,18 +90,18 @@ func TestProveEarlier(t *testing.T) {
 // TestForgive: what failed since the last proof is forgiven once.
 func TestForgive(t *testing.T) {
 	var e evidence
-	a, b, c := uuid.New(), uuid.New(), uuid.New()
+	a, b, c := entry(), entry(), entry()
 	e.prove(e.last)
 	e.charge(a)
 	e.prove(e.last)
 	e.charge(b)
-	if got := e.forgive(); !slices.Equal(got, []uuid.UUID{b}) {
+	if got := e.forgive(); !slices.Equal(got, []journal.Position{b}) {
 		t.Errorf("forgiven %v, want b", got)
 	}
 	e.prove(e.last)
 	e.charge(b)
 	e.charge(c)
-	if got := e.forgive(); !slices.Equal(got, []uuid.UUID{c}) {
+	if got := e.forgive(); !slices.Equal(got, []journal.Position{c}) {
 		t.Errorf("forgiven %v, want c, as b was forgiven before", got)
 	}
 }

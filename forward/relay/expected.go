@@ -22,7 +22,7 @@ type expected struct {
 func (s *Store) arrived(e *expected) string {
 	c := &e.cursor
 	terms := []string{"NOT " + s.held(c)}
-	earlier := "EXISTS (SELECT 1 FROM " + s.prefix + "failures WHERE forwarder = " + s.quote(c.name) + " AND state = '" + stateRetrying + "'"
+	earlier := "EXISTS (SELECT 1 FROM " + s.prefix + "retries WHERE forwarder = " + s.quote(c.name) + " AND state = '" + stateRetrying + "'"
 	if !e.before.IsZero() {
 		earlier += " AND next_at < " + s.time(e.before)
 	}

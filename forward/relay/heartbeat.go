@@ -146,7 +146,7 @@ func (s *Store) forget(ctx context.Context, q querier, holder string, lease time
 	me := s.quote(holder)
 	_, err := q.ExecContext(ctx, "DELETE FROM "+s.prefix+"workers WHERE seen_at < "+s.d.later(-memberFor*lease)+
 		" OR name <> "+me+" AND seen_at < "+s.d.later(-lease/2)+
-		" AND name IN (SELECT holder FROM "+s.prefix+"forwarders WHERE holder <> "+me+" AND lease_until < "+s.d.now()+")")
+		" AND name IN (SELECT holder FROM "+s.prefix+"cursors WHERE holder <> "+me+" AND lease_until < "+s.d.now()+")")
 	if err != nil {
 		return fmt.Errorf("relay: delete processes without a heartbeat: %w", err)
 	}
@@ -156,7 +156,7 @@ func (s *Store) forget(ctx context.Context, q querier, holder string, lease time
 // count counts the processes, and hashes the situation.
 func (s *Store) count(ctx context.Context, q querier, holder string, own *registered, lease time.Duration) (c counts, err error) {
 	all := "(SELECT " + s.d.fn("count") + "(*) FROM " + s.prefix
-	unlike, forwarders := "0", all+"forwarders WHERE retired_at IS NULL)"
+	unlike, forwarders := "0", all+"cursors WHERE retired_at IS NULL)"
 	if s.d.compares() {
 		unlike, forwarders = all+"workers WHERE forwarders <> "+s.quote(own.text())+")", "0"
 	}
@@ -186,7 +186,7 @@ func (s *Store) situation(holder string, own *registered, lease time.Duration) s
 	}
 	return s.d.hash(list("t.forwarders", "workers t WHERE t.name <> "+s.quote(holder)+" AND t.seen_at >= "+s.d.later(-memberFor*lease)) + ", " +
 		list("t.retired_at IS NULL, ' ', CASE WHEN t.holder IS NULL THEN CASE WHEN t.lease_until IS NULL THEN 'free' ELSE 'offered' END"+
-			" WHEN t.lease_until < "+s.d.now()+" THEN 'over' ELSE 'held' END, ' ', t.fence, ' ', t.place", "forwarders t WHERE t.name IN ("+strings.Join(names, ", ")+")"))
+			" WHEN t.lease_until < "+s.d.now()+" THEN 'over' ELSE 'held' END, ' ', t.fence, ' ', t.place", "cursors t WHERE t.name IN ("+strings.Join(names, ", ")+")"))
 }
 
 // leave forgets a process that stops.

@@ -212,7 +212,7 @@ func (s *Store) renewAll(ctx context.Context, q querier, leases []*lease, ttl ti
 	for i, l := range leases {
 		number += " WHEN " + s.quote(l.name) + " THEN " + itoa(int64(i))
 	}
-	table := s.prefix + "forwarders"
+	table := s.prefix + "cursors"
 	rows, err := q.QueryContext(ctx, "WITH mine AS (SELECT name FROM "+table+" WHERE "+which(live)+s.d.unlocked()+"),"+
 		" renewed AS (UPDATE "+table+" f SET lease_until = "+s.d.later(ttl)+" FROM mine WHERE f.name = mine.name RETURNING f.name)"+
 		" SELECT "+number+" END, EXISTS (SELECT 1 FROM renewed r WHERE r.name = f.name), "+which(live)+" FROM "+table+" f WHERE "+which(all))

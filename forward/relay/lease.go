@@ -115,7 +115,7 @@ func (w *worker) forget() {
 	if w.lease != nil {
 		w.relay.keeper.remove(w.lease)
 	}
-	w.lease, w.cursor, w.trail = nil, nil, trail{}
+	w.lease, w.cursor, w.trail, w.window, w.again.known = nil, nil, trail{}, window{}, nil
 }
 
 // hold keeps the lease, or takes it if it is free. Above its share a process takes one that
@@ -206,6 +206,9 @@ func (w *worker) take(ctx context.Context, above, offered bool) error {
 	w.lease = &lease{name: c.name, fence: c.fence, until: start.Add(ttl), rouse: w.rouse}
 	w.alert.Store(true)
 	r.keeper.add(w.lease)
+	if w.earlier, err = r.store.hasEarlier(ctx, w.conn); err != nil {
+		return err
+	}
 	return w.readDue(ctx)
 }
 

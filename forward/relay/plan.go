@@ -21,6 +21,9 @@ type plan struct {
 	parts []int
 }
 
+// over reports whether it sets no size.
+func (p *plan) over() bool { return p.small == 0 && len(p.parts) == 0 }
+
 // size is how many entries the next call gets, at most limit.
 func (p *plan) size(limit int) int {
 	switch n := len(p.parts); {

@@ -1,8 +1,9 @@
 package relay
 
 import (
+	"bytes"
+	"cmp"
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
@@ -20,7 +22,7 @@ type postgres struct{}
 
 var _ dialect = postgres{}
 
-func (postgres) table() string { return "audit_events" }
+func (postgres) table() string { return "journal" }
 
 func (postgres) quote(text string) string  { return pgtext.Storable(text) }
 func (postgres) read(column string) string { return pgtext.HexAnywhere(column) }
@@ -101,18 +103,17 @@ func (postgres) register(s *Store, name, place, from string) string {
 		start = "CASE WHEN '" + from + "'::pg_catalog.xid8 <= pg_catalog.pg_snapshot_xmax(p) THEN '" + from + ":" + from + ":'::pg_catalog.pg_snapshot ELSE p END"
 	}
 	// A role that may only announce can keep the row locked in an open transaction.
-	return "SET LOCAL lock_timeout = '2s'; INSERT INTO " + s.prefix + "forwarders AS f (name, place, done, mark_seq)" +
-		" SELECT " + s.quote(name) + ", " + s.quote(place) + ", " + start + ", top" +
-		" FROM (SELECT pg_catalog.pg_current_snapshot() AS p, (SELECT coalesce(pg_catalog.max(seq), 0) FROM " + s.events() + ") AS top) n" +
+	return "SET LOCAL lock_timeout = '2s'; INSERT INTO " + s.prefix + "cursors AS f (name, place, done)" +
+		" SELECT " + s.quote(name) + ", " + s.quote(place) + ", " + start + " FROM (SELECT pg_catalog.pg_current_snapshot() AS p) n" +
 		" ON CONFLICT (name) DO UPDATE SET retired_at = NULL, registered_at = pg_catalog.clock_timestamp(), holder = NULL, lease_until = NULL, fence = f.fence + 1," +
-		" done = EXCLUDED.done, tick = NULL, high = 0, seq = 0, place = EXCLUDED.place, safe_seq = 0, mark_xid = EXCLUDED.mark_xid, mark_seq = EXCLUDED.mark_seq" +
+		" done = EXCLUDED.done, " + noTick + ", place = EXCLUDED.place, safe_at = '-infinity', mark_xid = EXCLUDED.mark_xid, mark_at = EXCLUDED.mark_at" +
 		" WHERE f.retired_at IS NOT NULL"
 }
 
 // handOver calls a function, because the app's role, or one that it has set, may have no
 // rights on the tables.
-func (postgres) handOver(s *Store, name string, ids []uuid.UUID) string {
-	return "SELECT " + s.prefix + "settle(" + s.quote(name) + "::pg_catalog.text, ARRAY[" + idList(ids) + "]::pg_catalog.uuid[])"
+func (postgres) handOver(s *Store, name string, keys []uuid.UUID) string {
+	return "SELECT " + s.prefix + "acknowledge(" + s.quote(name) + "::pg_catalog.text, ARRAY[" + idList(keys) + "]::pg_catalog.uuid[])"
 }
 
 func (postgres) compares() bool { return true }
@@ -125,7 +126,7 @@ func (d postgres) arrived(s *Store, c *cursor) string {
 	const now = "pg_catalog.pg_current_snapshot()"
 	parts := beyond(c.done)
 	for i, part := range parts {
-		parts[i] = "EXISTS (SELECT 1 FROM " + s.events() + " e WHERE " + part + " AND pg_catalog.pg_visible_in_snapshot(e.xid, " + now + "))"
+		parts[i] = "EXISTS (SELECT 1 FROM " + s.events() + " e WHERE " + part + " AND e.events > 0 AND pg_catalog.pg_visible_in_snapshot(e.xid, " + now + "))"
 	}
 	return "pg_catalog.pg_snapshot_xmax('" + c.done + "'::pg_catalog.pg_snapshot) > pg_catalog.pg_snapshot_xmax(" + now + ") OR " + strings.Join(parts, " OR ")
 }
@@ -146,7 +147,7 @@ func (postgres) hash(texts string) string {
 }
 
 func (postgres) cursorColumns() string {
-	return "done::pg_catalog.text, coalesce(tick::pg_catalog.text, ''), high, seq"
+	return "done::pg_catalog.text, coalesce(tick::pg_catalog.text, ''), coalesce(at_xid::pg_catalog.text, '0'), coalesce(at_key::pg_catalog.text, ''), coalesce(at_ordinal, 0)"
 }
 
 // current returns a snapshot of now.
@@ -161,32 +162,27 @@ func (d postgres) bound(ctx context.Context, q querier, _ *Store) (string, error
 	return "pg_catalog.pg_visible_in_snapshot(e.xid, '" + now + "'::pg_catalog.pg_snapshot)", err
 }
 
-// look finds the range of what is visible now and was not in done: what began
-// after done, and what was in flight then. A snapshot that reaches beyond the
-// server's own is of a server that has lost transactions.
+// look finds whether there is anything that is visible now and was not in done: what began
+// after done, and what was in flight then. A snapshot that reaches beyond the server's own is
+// of a server that has lost transactions.
 func (postgres) look(ctx context.Context, q querier, s *Store, c *cursor, trailing string) (bool, error) {
-	done := "'" + c.done + "'::pg_catalog.pg_snapshot"
+	done := snapshotOf(c.done)
 	to := "pg_catalog.pg_current_snapshot()"
 	if trailing != "" {
-		to = "'" + trailing + "'::pg_catalog.pg_snapshot"
+		to = snapshotOf(trailing)
 	}
 	// A row with an xid beyond the snapshot was restored from another server.
-	limit := " AND pg_catalog.pg_visible_in_snapshot(xid, " + to + ")"
-	// seq + 0, because for the least of a plain seq the planner would walk its index
-	// from the beginning of the journal.
 	parts := beyond(c.done)
 	for i, part := range parts {
-		parts[i] = "SELECT pg_catalog.min(seq + 0) AS low, pg_catalog.max(seq + 0) AS high FROM " + s.events() + " e WHERE " + part + limit
+		parts[i] = s.some(part + " AND e.xid < pg_catalog.pg_snapshot_xmax(" + to + ") AND pg_catalog.pg_visible_in_snapshot(e.xid, " + to + ")")
 	}
-	query := "SELECT " + to + "::pg_catalog.text, pg_catalog.pg_snapshot_xmax(" + done + ") > pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()), " + s.held(c) + ", pg_catalog.min(low), pg_catalog.max(high) FROM (" +
-		strings.Join(parts, " UNION ALL ") + ") parts"
+	query := "SELECT " + to + "::pg_catalog.text, pg_catalog.pg_snapshot_xmax(" + done + ") > pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()), " + s.held(c) + ", " +
+		s.anyAcknowledged(c.name) + ", " + strings.Join(parts, " OR ")
 	var (
-		tick      string
-		ahead     bool
-		held      bool
-		low, high sql.NullInt64
+		tick                       string
+		ahead, held, shared, found bool
 	)
-	if err := q.QueryRowContext(ctx, query).Scan(&tick, &ahead, &held, &low, &high); err != nil {
+	if err := q.QueryRowContext(ctx, query).Scan(&tick, &ahead, &held, &shared, &found); err != nil {
 		return false, err
 	}
 	if !held {
@@ -195,61 +191,153 @@ func (postgres) look(ctx context.Context, q querier, s *Store, c *cursor, traili
 	if ahead {
 		return false, &PlaceError{Forwarder: c.name, Was: "transactions up to " + c.done, Is: "a server behind them"}
 	}
-	if !low.Valid {
+	if !found {
 		c.done = tick // nothing in between; the table keeps the old one
 		return false, nil
 	}
-	c.tick, c.high, c.seq = tick, high.Int64, low.Int64-1
+	c.tick, c.at, c.shared = tick, spot{}, shared
 	return true, nil
 }
 
-func (postgres) within(c *cursor) string {
-	return fmt.Sprintf("seq > %d AND seq <= %d AND pg_catalog.pg_visible_in_snapshot(xid, '%s'::pg_catalog.pg_snapshot) AND NOT pg_catalog.pg_visible_in_snapshot(xid, '%s'::pg_catalog.pg_snapshot)",
-		c.seq, c.high, c.tick, c.done)
-}
-
-// advance also moves safe_seq, up to which all is settled even in a copy of the database.
-// A transaction that gets its xid after the statement that sets the mark gets its seqs
-// after it too, beyond mark_seq. One that had its xid before is over when the xmin of a
-// tick has reached mark_xid: then all up to mark_seq is settled.
-func (postgres) advance(c *cursor, seq int64, last bool) string {
-	if !last {
-		return fmt.Sprintf("done = '%s', tick = '%s', high = %d, seq = %d", c.done, c.tick, c.high, seq)
+// within: what was in flight in done has lower xids than what began after it.
+func (postgres) within(c *cursor) (old string, low, high int64) {
+	_, low, xip := limits(c.done)
+	_, high, _ = limits(c.tick)
+	if xip != "" {
+		old = "e.xid = ANY ('{" + xip + "}'::pg_catalog.xid8[])"
 	}
-	passed := "pg_catalog.pg_snapshot_xmin('" + c.tick + "'::pg_catalog.pg_snapshot) >= mark_xid"
-	return fmt.Sprintf("done = '%[1]s', tick = NULL, high = 0, seq = 0,"+
-		" safe_seq = CASE WHEN %[3]s THEN greatest(safe_seq, mark_seq) ELSE safe_seq END,"+
-		" mark_seq = CASE WHEN %[3]s THEN greatest(mark_seq, %[2]d) ELSE mark_seq END,"+
-		" mark_xid = CASE WHEN %[3]s THEN pg_catalog.pg_current_xact_id() ELSE mark_xid END", c.tick, c.high, passed)
+	return old, low, max(low, high)
 }
 
-// behind leaves out what is done of the current tick.
-func (postgres) behind(c *cursor) []string {
+func (postgres) visible(c *cursor) string {
+	return " AND pg_catalog.pg_visible_in_snapshot(e.xid, " + snapshotOf(c.tick) + ")"
+}
+
+func (postgres) axis() string                  { return "xid" }
+func (postgres) order(alias string) string     { return alias + ".xid, " + alias + ".key" }
+func (postgres) backwards(alias string) string { return alias + ".xid DESC, " + alias + ".key DESC" }
+func (postgres) spot(row *journal.Row) spot    { return spot{number: row.Tx.ID, key: row.Key} }
+func (postgres) below(number int64) string     { return " AND e.xid < " + xid8(number) }
+func (postgres) octets() string {
+	return "pg_catalog.octet_length(coalesce(e.document, '')) + pg_catalog.octet_length(coalesce(e.personal, ''))"
+}
+func (postgres) uuid(id uuid.UUID) string      { return "'" + id.String() + "'::pg_catalog.uuid" }
+func (postgres) asID(expression string) string { return "CAST(" + expression + " AS pg_catalog.uuid)" }
+
+func (postgres) ordinals() string {
+	return "CROSS JOIN LATERAL pg_catalog.generate_series(0, e.events - 1) AS o (ordinal)"
+}
+
+// after has one condition on xid only: with another one beside it, the server might begin at
+// the first row of its transaction, which may have very many.
+func (postgres) after(at spot) string {
+	if at.number == 0 {
+		return ""
+	}
+	is := ">="
+	if at.ordinal == rowEnd {
+		is = ">"
+	}
+	return " AND (e.xid, e.key) " + is + " (" + xid8(at.number) + ", '" + at.key.String() + "'::pg_catalog.uuid)"
+}
+
+// compare is by the server's clock. A transaction that has waited for another one's lock has
+// recorded later than that one, though its xid may be less.
+func (postgres) compare(a, b attempted) int {
+	return cmp.Or(a.clock.Compare(b.clock), bytes.Compare(a.at.key[:], b.at.key[:]), cmp.Compare(a.at.ordinal, b.at.ordinal))
+}
+
+// noTick sets the columns of a cursor without a tick.
+const noTick = "tick = NULL, at_xid = NULL, at_key = NULL, at_ordinal = NULL"
+
+// advance also moves safe_at, up to which, by the server's clock, all is settled even in a
+// copy of the database. A transaction that gets its xid after mark_xid was given records after
+// mark_at, which is from before that. One that had its xid before is over when the xmin of a
+// tick has reached mark_xid: then all that was recorded before mark_at is settled.
+func (postgres) advance(c *cursor, to spot, last bool) string {
+	if !last {
+		return fmt.Sprintf("done = '%s', tick = '%s', at_xid = '%d', at_key = '%s', at_ordinal = %d", c.done, c.tick, to.number, to.key, to.ordinal)
+	}
+	passed := "pg_catalog.pg_snapshot_xmin(" + snapshotOf(c.tick) + ") >= mark_xid"
+	return fmt.Sprintf("done = '%[1]s', "+noTick+
+		", safe_at = CASE WHEN %[2]s THEN greatest(safe_at, mark_at) ELSE safe_at END,"+
+		" mark_at = CASE WHEN %[2]s THEN pg_catalog.transaction_timestamp() ELSE mark_at END,"+
+		" mark_xid = CASE WHEN %[2]s THEN pg_catalog.pg_current_xact_id() ELSE mark_xid END", c.tick, passed)
+}
+
+func (d postgres) behind(c *cursor) []string {
 	parts := beyond(c.done)
-	if c.tick != "" {
-		for i := range parts {
-			parts[i] += " AND NOT (e.seq <= " + itoa(c.seq) + " AND pg_catalog.pg_visible_in_snapshot(e.xid, '" + c.tick + "'::pg_catalog.pg_snapshot))"
-		}
+	for i := range parts {
+		parts[i] += d.beyondAt(c)
 	}
 	return parts
 }
 
-// low: what began after the tick has numbers beyond it, what was in flight then may
-// have lower ones.
-func (postgres) low(s *Store, c *cursor) string {
-	low := itoa(c.seq + 1)
-	if parts := beyond(c.tick); len(parts) > 1 {
-		low = "least(" + low + ", (SELECT pg_catalog.min(e.seq + 0) FROM " + s.events() + " e WHERE " + parts[1] + "))"
+// beyondAt leaves out what is done of the current tick.
+func (d postgres) beyondAt(c *cursor) string {
+	if c.tick == "" || c.at.number == 0 {
+		return ""
+	}
+	return " AND NOT (pg_catalog.pg_visible_in_snapshot(e.xid, " + snapshotOf(c.tick) + ") AND NOT (true" + d.after(c.at) + "))"
+}
+
+func (d postgres) unpassed(c *cursor) string {
+	return "NOT pg_catalog.pg_visible_in_snapshot(e.xid, " + snapshotOf(c.done) + ")" + d.beyondAt(c)
+}
+
+func (postgres) passed(at spot) string {
+	if at.passed() == 0 {
+		return "0"
+	}
+	return "CASE WHEN e.key = '" + at.key.String() + "' THEN " + strconv.Itoa(at.passed()) + " ELSE 0 END"
+}
+
+func (postgres) reached(c *cursor, ordinal string) string {
+	reached := "pg_catalog.pg_visible_in_snapshot(e.xid, " + snapshotOf(c.done) + ")"
+	if c.tick != "" && c.at.number > 0 {
+		reached += fmt.Sprintf(" OR pg_catalog.pg_visible_in_snapshot(e.xid, %s) AND (e.xid, e.key, %s) <= (%s, '%s'::pg_catalog.uuid, %d)",
+			snapshotOf(c.tick), ordinal, xid8(c.at.number), c.at.key, c.at.ordinal)
+	}
+	return "(" + reached + ")"
+}
+
+// low: what began after the tick has numbers beyond it, what was in flight then may have lower
+// ones.
+func (postgres) low(c *cursor) spot {
+	snapshot, low := c.done, spot{}
+	if c.tick != "" && c.at.number > 0 {
+		snapshot, low = c.tick, c.at
+	}
+	_, xmax, xip := limits(snapshot)
+	if low.number == 0 {
+		low.number = xmax
+	}
+	for text := range strings.SplitSeq(xip, ",") {
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil && n < low.number {
+			low = spot{number: n}
+		}
 	}
 	return low
 }
 
-// beyond selects the entries e that a snapshot does not see: what began after it,
-// and what was in flight then. A snapshot's text is xmin:xmax:xip,xip….
+func snapshotOf(text string) string { return "'" + text + "'::pg_catalog.pg_snapshot" }
+
+func xid8(n int64) string { return "'" + strconv.FormatInt(n, 10) + "'::pg_catalog.xid8" }
+
+// limits takes a snapshot's text apart, which is xmin:xmax:xip,xip….
+func limits(snapshot string) (xmin, xmax int64, xip string) {
+	first, rest, _ := strings.Cut(snapshot, ":")
+	second, xip, _ := strings.Cut(rest, ":")
+	xmin, _ = strconv.ParseInt(first, 10, 64) // as the server has written it
+	xmax, _ = strconv.ParseInt(second, 10, 64)
+	return xmin, xmax, xip
+}
+
+// beyond selects the rows e that a snapshot does not see: what began after it, and what was
+// in flight then.
 func beyond(snapshot string) []string {
-	_, rest, _ := strings.Cut(snapshot, ":")
-	xmax, xip, _ := strings.Cut(rest, ":")
-	parts := []string{"e.xid >= '" + xmax + "'::pg_catalog.xid8"}
+	_, xmax, xip := limits(snapshot)
+	parts := []string{"e.xid >= " + xid8(xmax)}
 	if xip != "" {
 		parts = append(parts, "e.xid = ANY ('{"+xip+"}'::pg_catalog.xid8[])")
 	}
@@ -261,22 +349,36 @@ func (postgres) ahead(*Store) string {
 	return "pg_catalog.pg_snapshot_xmax(f.done) > pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())"
 }
 
-// passed selects the entries e that the cursor of the forwarder f has behind it.
-func (postgres) passed() string { return "pg_catalog.pg_visible_in_snapshot(e.xid, f.done)" }
+// settledFor selects the rows e that the cursor of the forwarder f has wholly passed.
+func (postgres) settledFor() string { return "pg_catalog.pg_visible_in_snapshot(e.xid, f.done)" }
 
 // adopt gives entries that were restored from a server with higher xids one that
 // is long over; when this server's xids came there, they would be taken for new.
-func (postgres) adopt(ctx context.Context, q querier, s *Store) error {
-	foreign := s.events() + " WHERE xid >= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())"
-	var any bool
-	if err := q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+foreign+")").Scan(&any); err != nil || !any {
+func (d postgres) adopt(ctx context.Context, q querier, s *Store) error {
+	const foreign = " WHERE xid >= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())"
+	var found bool
+	err := q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM (SELECT xid FROM "+s.events()+" ORDER BY xid DESC, key DESC LIMIT 1) last"+foreign+")").Scan(&found)
+	if err != nil || !found {
 		return err
 	}
-	_, err := q.ExecContext(ctx, "UPDATE "+s.events()+" SET xid = '3' WHERE xid >= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())")
+	_, err = q.ExecContext(ctx, "UPDATE "+s.events()+" SET xid = '3'"+foreign)
 	return err
 }
 
 // skip moves a cursor to now.
-func (postgres) skip(*Store) string {
-	return "done = pg_catalog.pg_current_snapshot(), tick = NULL, high = 0, seq = 0"
+func (postgres) skip(*Store) string { return "done = pg_catalog.pg_current_snapshot(), " + noTick }
+
+// unsafe selects the rows e that the cursor of a forwarder f may not have settled in a copy. The
+// margin is for servers whose clocks differ, or were set back: one that was promoted, say.
+func (postgres) unsafe(*Store) string { return "e.recorded_at >= f.safe_at - interval '1 minute'" }
+
+func (postgres) mentions(ids []uuid.UUID) string {
+	return "EXISTS (SELECT 1 FROM pg_catalog.unnest(ARRAY[" + idList(ids) + "]::pg_catalog.text[]) i (id) WHERE pg_catalog.strpos(e.document, i.id) > 0)"
+}
+
+// rows are estimated as the planner does: by what VACUUM or ANALYZE has found on a page, and
+// the pages of now.
+func (postgres) rows(s *Store) string {
+	return "coalesce((SELECT (c.reltuples / c.relpages * (pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int4))::pg_catalog.int8" +
+		" FROM pg_catalog.pg_class c WHERE c.oid = '" + s.events() + "'::pg_catalog.regclass AND c.relpages > 0 AND c.reltuples > 0), 0)"
 }

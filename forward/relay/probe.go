@@ -3,8 +3,11 @@ package relay
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,49 +28,71 @@ const (
 
 // rotation chooses which waiting entry to try when the first does not show whether the
 // sink is up. It takes turns between the newest, in case the app has been fixed since;
-// positions that divide the backlog ever more finely, to get past a long run of bad
+// places that divide the backlog ever more finely, to get past a long run of bad
 // entries; and a sweep, so that none is left out. It begins at random, so that processes
 // that live for a short time do not all try the same ones.
 type rotation struct {
 	turn, split uint32
-	newest      int64
+	newest      spot
 	// swept is where the sweep is, and end where it begins again: what arrives
 	// meanwhile does not make it longer.
-	swept, end int64
+	swept, end spot
 }
 
 func newRotation() rotation { return rotation{split: rand.Uint32()} }
 
-// next returns a position from low to high, both included, and whether it is that of
-// the sweep.
-func (r *rotation) next(low, high int64) (seq int64, sweeps bool) {
+// pick is where to look for an entry to try: from the spot from on. If that has no key, share
+// says how far into its row.
+type pick struct {
+	from   spot
+	share  float64
+	sweeps bool // the sweep goes on behind the entry
+}
+
+// next returns where to look, in a backlog whose numbers begin with low, and whose last entry
+// is at high.
+func (r *rotation) next(low int64, high spot) pick {
+	numbers := high.number - low + 1
 	r.turn++
 	switch r.turn % 3 {
 	case 0:
 		switch {
-		case r.end == 0:
-			r.swept, r.end = low-1+rand.N(high-low+1), high
-		case r.swept >= r.end:
-			r.swept, r.end = low-1, high
+		case r.end == spot{}:
+			r.end = high
+			return pick{from: spot{number: low + rand.N(numbers)}, share: rand.Float64(), sweeps: true}
+		case r.swept.compare(r.end) >= 0:
+			r.swept, r.end = spot{number: low}, high
 		}
-		return r.swept + 1, true
+		return pick{from: r.swept, sweeps: true}
 	case 1:
 		if high != r.newest {
 			r.newest = high
-			return high, false
+			return pick{from: high}
 		}
 	}
 	r.split++
 	const ofAll = 32 // bits
-	return low + int64(float64(high-low+1)*float64(bits.Reverse32(r.split))/(1<<ofAll)), false
+	part := float64(numbers) * float64(bits.Reverse32(r.split)) / (1 << ofAll)
+	return pick{from: spot{number: low + int64(part)}, share: part - float64(int64(part))}
+}
+
+// first returns the index of the first entry that the pick means, of a row's.
+func (p *pick) first(row []attempted) int {
+	if p.share > 0 && row[0].at.number == p.from.number && p.from.key == uuid.Nil {
+		return int(p.share * float64(len(row)))
+	}
+	i := slices.IndexFunc(row, func(a attempted) bool { return a.at.compare(p.from) >= 0 })
+	if i < 0 {
+		return len(row)
+	}
+	return i
 }
 
 // seek looks for an entry that the sink accepts, and reports whether it has found one.
 // The first that waits has failed alone.
-func (w *worker) seek(ctx context.Context, trailing string, alone uuid.UUID, late bool) (up bool, err error) {
-	s, c := w.relay.store, w.cursor
-	low, high, err := s.waiting(ctx, w.conn, c, trailing)
-	if err != nil || high == 0 {
+func (w *worker) seek(ctx context.Context, trailing string, alone journal.Position, late bool) (up bool, err error) {
+	low, high, err := w.relay.store.waiting(ctx, w.conn, w.cursor, trailing)
+	if err != nil || high == (spot{}) {
 		return false, err
 	}
 	calls := firstProbes
@@ -77,26 +102,24 @@ func (w *worker) seek(ctx context.Context, trailing string, alone uuid.UUID, lat
 	if late {
 		calls = 1 // each may take the whole timeout
 	}
-	tried := []uuid.UUID{alone}
-	for id := range w.ahead {
-		tried = append(tried, id)
-	}
+	tried := map[journal.Position]bool{alone: true}
 	for n := 0; n < picks*calls && calls > 0; n++ {
-		from, sweeps := w.rotation.next(low, high)
-		entry, err := s.waitingFrom(ctx, w.conn, c, trailing, low, from, tried)
-		if err != nil || entry == nil {
+		p := w.rotation.next(low, high)
+		next, err := w.waitingFrom(ctx, trailing, low, p, tried)
+		if err != nil || next == nil {
 			return false, err
 		}
-		if sweeps {
-			w.rotation.swept = entry.Seq
+		entry := &next.entry
+		if p.sweeps {
+			w.rotation.swept = spot{next.at.number, next.at.key, next.at.ordinal + 1}
 		}
-		tried = append(tried, entry.ID)
+		tried[entry.Position] = true
 		if entry.Unreadable != "" {
 			continue
 		}
 		r, err := w.probe(ctx, *entry)
 		if r.doubtful(1) {
-			w.evidence.alone(entry.ID)
+			w.evidence.alone(entry.Position)
 		}
 		switch {
 		case err != nil:
@@ -132,48 +155,94 @@ func (w *worker) probe(ctx context.Context, e journal.Entry) (r Result, err erro
 		}
 	case r.taken():
 		if w.ahead == nil {
-			w.ahead = make(map[uuid.UUID]bool)
+			w.ahead = make(map[journal.Position]bool)
 		}
-		w.ahead[e.ID] = true
+		w.ahead[e.Position] = true
 		w.notify(hooks.Notice{Kind: hooks.NoticeDelivered, Events: []uuid.UUID{e.ID}, Duration: time.Since(start), Attempt: 1})
 	}
 	return r, w.interrupted(ctx, r)
 }
 
-// waiting returns the range of what c has yet to pass, zero if there is nothing. It reads
-// neither the backlog nor what is old: the sink may be down for long.
-func (s *Store) waiting(ctx context.Context, q querier, c *cursor, trailing string) (low, high int64, err error) {
-	var l, h sql.NullInt64
-	err = q.QueryRowContext(ctx, "SELECT low, (SELECT e.seq FROM "+s.events()+" e WHERE e.seq >= low AND "+s.pending(c, trailing)+
-		" ORDER BY e.seq DESC LIMIT 1) FROM (SELECT "+s.d.low(s, c)+" AS low) n").Scan(&l, &h)
-	if err != nil || !h.Valid {
-		return 0, 0, wrap("look for what to try", c.name, err)
+// waiting returns the least number of what c has yet to pass, and the spot of its last entry,
+// zero if there is nothing. It reads neither the backlog nor what is old: the sink may be down
+// for long.
+func (s *Store) waiting(ctx context.Context, q querier, c *cursor, trailing string) (low int64, high spot, err error) {
+	pending := " FROM " + s.pending(c, trailing) + s.d.after(s.d.low(c))
+	axis := s.d.axis()
+	var last journal.Row
+	err = q.QueryRowContext(ctx, "SELECT low."+axis+", high."+axis+", high.key, high.events FROM"+
+		" (SELECT e."+axis+pending+" ORDER BY "+s.d.order("e")+" LIMIT 1) low,"+
+		" (SELECT e."+axis+", e.key, e.events"+pending+" ORDER BY "+s.d.backwards("e")+" LIMIT 1) high").
+		Scan(&low, &last.Seq, &last.Key, &last.Events)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, spot{}, nil
 	}
-	return l.Int64, h.Int64, nil
+	last.Tx.ID = last.Seq
+	high = s.d.spot(&last)
+	high.ordinal = last.Events - 1
+	return low, high, wrap("look for what to try", c.name, err)
 }
 
-// pending selects the entries e that c has yet to pass.
+// pending is the journal, and selects its rows e with entries that c has yet to pass.
 func (s *Store) pending(c *cursor, trailing string) string {
-	return "(" + strings.Join(s.d.behind(c), " OR ") + ")" + s.d.until(trailing)
+	return s.events() + " e WHERE " + s.d.unpassed(c) + " AND e.events > 0" + s.d.until(trailing)
 }
 
-// waitingFrom returns the first entry from seq on that c has yet to pass, or else the
-// first from low on, without those that were tried; nil if there is none.
-func (s *Store) waitingFrom(ctx context.Context, q querier, c *cursor, trailing string, low, seq int64, tried []uuid.UUID) (*journal.Entry, error) {
-	where := s.pending(c, trailing) + " AND e.id NOT IN (" + idList(tried) + ")"
-	if trailing != "" {
+// waitingFrom returns the entry that p means or, if it is out of the question, the next one or
+// else the first from low on; nil if there is none. Those that were tried, accepted or
+// acknowledged are out of the question.
+func (w *worker) waitingFrom(ctx context.Context, trailing string, low int64, p pick, tried map[journal.Position]bool) (*attempted, error) {
+	const most = 16 // rows, each of which may be large
+	s, c := w.relay.store, w.cursor
+	where := s.pending(c, trailing) + s.without(tried, w.ahead)
+	if trailing != "" || c.shared {
 		where += s.unsettled(c.name)
-	} else {
-		where += s.handedOver(c.name)
 	}
-	for _, from := range []int64{seq, low} {
-		entries, err := s.journal.Select(ctx, q, "e WHERE e.seq >= "+itoa(from)+" AND "+where+" ORDER BY seq LIMIT 1")
-		if err != nil {
-			return nil, wrap("read what to try", c.name, err)
+	for _, from := range []spot{p.from, {number: low}} {
+		for range most {
+			rows, err := s.journal.Rows(ctx, w.conn, where+s.d.after(from)+" ORDER BY "+s.d.order("e")+" LIMIT 1")
+			if err != nil {
+				return nil, wrap("read what to try", c.name, err)
+			}
+			if len(rows) == 0 {
+				break
+			}
+			var u unpacker
+			row := u.entries(&rows[0], s.d.spot(&rows[0]))
+			acknowledged, err := s.acknowledged(ctx, w.conn, c.name, []uuid.UUID{rows[0].Key})
+			if err != nil {
+				return nil, err
+			}
+			out := func(a *attempted) bool {
+				at := a.entry.Position
+				return a.at.compare(c.at) <= 0 || tried[at] || w.ahead[at] || acknowledged[at]
+			}
+			for i := p.first(row); i < len(row); i++ {
+				if !out(&row[i]) {
+					return &row[i], nil
+				}
+			}
+			from = s.d.spot(&rows[0]).rowEnd()
 		}
-		if len(entries) > 0 {
-			return &entries[0], nil
-		}
+		p = pick{from: spot{number: low}}
 	}
 	return nil, nil //nolint:nilnil // there is none
+}
+
+// without leaves out the rows e of which all entries are in these sets.
+func (s *Store) without(sets ...map[journal.Position]bool) string {
+	found := make(map[uuid.UUID]int)
+	for _, set := range sets {
+		for at := range set {
+			found[at.Key]++
+		}
+	}
+	if len(found) == 0 {
+		return ""
+	}
+	rows := make([]string, 0, len(found))
+	for key, n := range found {
+		rows = append(rows, fmt.Sprintf("(%s, %d)", s.d.uuid(key), n))
+	}
+	return " AND NOT ((e.key, e.events) IN (VALUES " + strings.Join(rows, ", ") + "))"
 }

@@ -1,11 +1,14 @@
 package relay
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
@@ -14,9 +17,10 @@ import (
 type PurgeOptions struct {
 	// Before limits the purge to entries whose RecordedAt is earlier.
 	Before time.Time
-	// By is who deletes. It is kept, with what was deleted, in the table purges.
+	// By is who deletes. It is kept, with what was deleted, in the table journal_purges.
 	By string
-	// Batch is how many entries one transaction deletes: 1,000 if zero, else 1 or more.
+	// Batch is how many rows of the journal one transaction deletes: 1,000 if zero, else 1
+	// or more. A row has the events of one flush, at most 1,000.
 	Batch int
 	// Dry only counts.
 	Dry bool
@@ -25,14 +29,14 @@ type PurgeOptions struct {
 // Purged is what a purge did, or would do.
 type Purged struct {
 	Events int64 `json:"events"`
-	// Kept counts entries of that age that a forwarder has not settled, or has
-	// discarded.
+	// Kept counts entries of that age in rows of which a forwarder has not settled, or has
+	// discarded, at least one.
 	Kept int64 `json:"kept"`
 }
 
-// Purge deletes old entries from the journal, in small transactions, so that
-// writers go on. It leaves what a forwarder has yet to settle, and what it has
-// discarded, until that is replayed or dismissed; [Store.Retire] frees what a
+// Purge deletes old rows from the journal, in small transactions, so that
+// writers go on. It leaves those of which a forwarder has yet to settle an entry, or has
+// discarded one, until that is replayed or dismissed; [Store.Retire] frees what a
 // forwarder keeps. Each run that deletes is written down.
 func (s *Store) Purge(ctx context.Context, db *sql.DB, o PurgeOptions) (p Purged, err error) {
 	db = nildb.Replace(db)
@@ -43,33 +47,35 @@ func (s *Store) Purge(ctx context.Context, db *sql.DB, o PurgeOptions) (p Purged
 	}
 	switch {
 	case o.Batch < 0:
-		return p, fmt.Errorf("relay: purge: Batch is %d entries: use 1 or more, or 0 for the default", o.Batch)
+		return p, fmt.Errorf("relay: purge: Batch is %d rows: use 1 or more, or 0 for the default", o.Batch)
 	case o.Before.IsZero():
 		return p, errors.New("relay: purge: Before is not set")
 	case o.By == "" && !o.Dry:
 		return p, errors.New("relay: purge: By is empty: say who deletes, for the record")
 	}
 	old := " FROM " + s.events() + " e WHERE e.recorded_at < " + s.time(o.Before)
-	free := old + " AND NOT EXISTS (SELECT 1 FROM " + s.prefix + "forwarders f WHERE f.retired_at IS NULL AND NOT (" + s.d.passed() + "))" +
-		" AND NOT EXISTS (SELECT 1 FROM " + s.prefix + "failures x WHERE x.event_id = e.id)"
+	free := old + " AND (e.events > 0 OR e.recorded_at < " + s.d.later(-tombstones) + ")" +
+		" AND NOT EXISTS (SELECT 1 FROM " + s.prefix + "cursors f WHERE f.retired_at IS NULL AND NOT " + s.d.settledFor() + ")" +
+		" AND NOT EXISTS (SELECT 1 FROM " + s.prefix + "retries x WHERE x.key = e.key)"
+	count := "SELECT coalesce(CAST(" + s.d.fn("sum") + "(e.events) AS bigint), 0)"
 	var all int64
-	if err := db.QueryRowContext(ctx, "SELECT "+s.d.fn("count")+"(*)"+old).Scan(&all); err != nil {
+	if err := db.QueryRowContext(ctx, count+old).Scan(&all); err != nil {
 		return p, fmt.Errorf("relay: purge: %w", err)
 	}
 	if o.Dry {
-		if err := db.QueryRowContext(ctx, "SELECT "+s.d.fn("count")+"(*)"+free).Scan(&p.Events); err != nil {
+		if err := db.QueryRowContext(ctx, count+free).Scan(&p.Events); err != nil {
 			return p, fmt.Errorf("relay: purge: %w", err)
 		}
 		p.Kept = all - p.Events
 		return p, nil
 	}
-	for after := int64(0); ; {
-		n, last, err := s.purgeBatch(ctx, db, free+" AND e.seq > "+itoa(after), o)
-		p.Events, after = p.Events+n, last
+	for after := uuid.Nil; ; {
+		b, err := s.purgeBatch(ctx, db, free+" AND e.key > "+s.d.uuid(after), o)
+		p.Events, after = p.Events+b.events, b.last
 		if err != nil {
 			return p, fmt.Errorf("relay: purge: %w", err)
 		}
-		if n < int64(o.Batch) {
+		if b.rows < int64(o.Batch) {
 			break
 		}
 	}
@@ -80,27 +86,61 @@ func (s *Store) Purge(ctx context.Context, db *sql.DB, o PurgeOptions) (p Purged
 	return p, nil
 }
 
-// purgeBatch deletes and writes down one batch, up to the entry last.
-func (s *Store) purgeBatch(ctx context.Context, db *sql.DB, free string, o PurgeOptions) (n, last int64, err error) {
+// tombstones is how long a tombstone stays at least: what it keeps from being written may be
+// on its way for as long.
+const tombstones = 24 * time.Hour
+
+// purged is one batch, up to the row last.
+type purged struct {
+	rows, events int64
+	first, last  uuid.UUID
+}
+
+// purgeBatch deletes and writes down one batch.
+func (s *Store) purgeBatch(ctx context.Context, db *sql.DB, free string, o PurgeOptions) (b purged, err error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
-		return 0, 0, err
+		return b, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	err = s.inTx(ctx, conn, 0, func() error {
-		var low, high sql.NullInt64
-		batch := "(SELECT e.seq AS seq" + free + " ORDER BY e.seq LIMIT " + itoa(int64(o.Batch)) + ")"
-		if e := conn.QueryRowContext(ctx, "SELECT "+s.d.fn("min")+"(seq), "+s.d.fn("max")+"(seq) FROM "+batch+" b").Scan(&low, &high); e != nil || !low.Valid {
+	err = s.inTx(ctx, conn, 0, func() (e error) {
+		b, e = s.deleteRows(ctx, conn, "SELECT e.key"+free+" ORDER BY e.key LIMIT "+itoa(int64(o.Batch)))
+		if e != nil || b.events == 0 { // as of tombstones
 			return e
 		}
-		last = high.Int64
-		var e error
-		if n, e = affected(ctx, conn, "DELETE FROM "+s.events()+" WHERE seq IN "+batch); e != nil || n == 0 {
-			return e
-		}
-		_, e = conn.ExecContext(ctx, "INSERT INTO "+s.prefix+"purges (purged_at, purged_by, before, events, first_seq, last_seq) VALUES ("+
-			s.d.now()+", "+s.quote(o.By)+", "+s.time(o.Before)+", "+itoa(n)+", "+itoa(low.Int64)+", "+itoa(last)+")")
+		_, e = conn.ExecContext(ctx, "INSERT INTO "+s.prefix+"journal_purges (purged_at, purged_by, before, events, first_key, last_key) VALUES ("+
+			s.d.now()+", "+s.quote(o.By)+", "+s.time(o.Before)+", "+itoa(b.events)+", '"+b.first.String()+"', '"+b.last.String()+"')")
 		return e
 	})
-	return n, last, err
+	if err != nil {
+		return purged{}, err
+	}
+	return b, nil
+}
+
+// deleteRows deletes the rows whose keys a query selects, but for those that another purge
+// has just deleted.
+func (s *Store) deleteRows(ctx context.Context, conn *sql.Conn, keys string) (b purged, err error) {
+	rows, err := conn.QueryContext(ctx, "DELETE FROM "+s.events()+" WHERE key IN ("+keys+") RETURNING key, events")
+	if err != nil {
+		return b, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var (
+			key    uuid.UUID
+			events int64
+		)
+		if err := rows.Scan(&key, &events); err != nil {
+			return b, err
+		}
+		if b.rows == 0 || bytes.Compare(key[:], b.first[:]) < 0 {
+			b.first = key
+		}
+		if bytes.Compare(key[:], b.last[:]) > 0 {
+			b.last = key
+		}
+		b.rows, b.events = b.rows+1, b.events+events
+	}
+	return b, rows.Err()
 }

@@ -92,8 +92,13 @@ func (w *worker) next(now time.Time) (d time.Duration, timed bool) {
 	if !w.dueAt.IsZero() {
 		at(max(w.dueAt.Sub(now), w.again.wait(now), w.unwritten.wait(now)))
 	}
+	trails := time.Duration(0)
 	if w.target.Grace > 0 {
-		at(w.trail.wait(now, w.target.Grace))
+		trails = w.trail.wait(now, w.target.Grace)
+		at(trails)
+	}
+	if w.earlier {
+		at(max(w.tookOver.Add(takeOverEvery).Sub(now), trails))
 	}
 	return d, timed
 }

@@ -58,18 +58,31 @@ func (s *Store) resume(ctx context.Context, q querier, forwarder, place string, 
 	}
 	name := s.quote(forwarder)
 	// Before the entries are chosen, so that what is committed meanwhile follows the cursor.
-	moved, err := affected(ctx, q, "UPDATE "+s.prefix+"forwarders AS f SET "+s.d.skip(s)+", place = "+s.quote(place)+
+	moved, err := affected(ctx, q, "UPDATE "+s.prefix+"cursors AS f SET "+s.d.skip(s)+", place = "+s.quote(place)+
 		", holder = NULL, lease_until = NULL, fence = fence + 1 WHERE name = "+name+" AND (place <> "+s.quote(place)+" OR "+s.d.ahead(s)+")")
-	switch {
-	case err != nil:
+	if err != nil {
 		return 0, err
-	case moved == 0:
+	}
+	if moved == 0 {
 		return 0, errOwn
 	}
-	old := " FROM " + s.events() + " e JOIN " + s.prefix + "forwarders f ON f.name = " + name + " WHERE e.seq > f.safe_seq AND " + s.d.passed()
-	if replay {
-		return affected(ctx, q, s.replayQuery(forwarder, old))
+	earlier, err := s.resumeEarlier(ctx, q, forwarder, place, replay)
+	if err != nil {
+		return 0, err
 	}
-	err = q.QueryRowContext(ctx, "SELECT "+s.d.fn("count")+"(*)"+old).Scan(&n)
+	n, err = s.replayUnsafe(ctx, q, forwarder, replay)
+	return earlier + n, err
+}
+
+// replayUnsafe replays what a cursor that was moved to now may not have passed before, or counts
+// it.
+func (s *Store) replayUnsafe(ctx context.Context, q querier, forwarder string, replay bool) (n int64, err error) {
+	name := s.quote(forwarder)
+	rows := " FROM " + s.events() + " e JOIN " + s.prefix + "cursors f ON f.name = " + name + " "
+	where := " WHERE e.events > 0 AND " + s.d.unsafe(s) + " AND " + s.d.settledFor()
+	if replay {
+		return s.replay(ctx, q, forwarder, "SELECT e.key AS key, o.ordinal AS ordinal, NULL AS id"+rows+s.d.ordinals()+where)
+	}
+	err = q.QueryRowContext(ctx, "SELECT coalesce(CAST("+s.d.fn("sum")+"(e.events) AS bigint), 0)"+rows+where).Scan(&n)
 	return n, err
 }

@@ -3,61 +3,89 @@ package relay
 import (
 	"context"
 	"database/sql"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
 // Settle notes that a forwarder has accepted entries without the relay, which then
 // leaves them out.
-func (s *Store) Settle(ctx context.Context, db *sql.DB, forwarder string, ids []uuid.UUID) (err error) {
+func (s *Store) Settle(ctx context.Context, db *sql.DB, forwarder string, entries []journal.Position) (err error) {
 	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
-	return s.accept(ctx, db, forwarder, ids)
+	return s.accept(ctx, db, forwarder, entries)
 }
 
-func (s *Store) accept(ctx context.Context, q querier, forwarder string, ids []uuid.UUID) error {
-	if len(ids) == 0 {
+func (s *Store) accept(ctx context.Context, q querier, forwarder string, entries []journal.Position) error {
+	if len(entries) == 0 {
 		return nil
 	}
 	name := s.quote(forwarder)
-	rows := make([]string, len(ids))
-	for i, id := range ids {
-		rows[i] = "(" + name + ", '" + id.String() + "')"
+	rows := make([]string, len(entries))
+	for i, p := range entries {
+		rows[i] = "(" + name + ", '" + p.Key.String() + "', " + strconv.Itoa(p.Ordinal) + ")"
 	}
-	_, err := q.ExecContext(ctx, "INSERT INTO "+s.prefix+"settled (forwarder, event_id) VALUES "+strings.Join(rows, ", ")+" ON CONFLICT DO NOTHING")
+	_, err := q.ExecContext(ctx, "INSERT INTO "+s.prefix+"acknowledged (forwarder, key, ordinal) VALUES "+strings.Join(rows, ", ")+" ON CONFLICT DO NOTHING")
 	return wrap("settle entries", forwarder, err)
 }
 
-// HandOver notes, in the transaction that db is in, that a Queue delivers its events to a
-// forwarder that the relay has had so far: the relay then leaves them out. It reports
-// whether the relay still has the forwarder; if not, nothing is noted. Without ids it only
-// asks. On PostgreSQL it needs EXECUTE on a function of the journal.
-func (s *Store) HandOver(ctx context.Context, db *sql.DB, forwarder string, ids []uuid.UUID) (has bool, err error) {
+// HandOver notes, in the transaction that db is in, that a Queue delivers the events of its
+// flushes with these keys to a forwarder that the relay has had so far: the relay then leaves
+// them out. It reports whether the relay still has the forwarder; if not, nothing is noted.
+// Without keys it only asks. On PostgreSQL it needs EXECUTE on a function of the journal.
+func (s *Store) HandOver(ctx context.Context, db *sql.DB, forwarder string, keys []uuid.UUID) (has bool, err error) {
 	db = nildb.Replace(db)
-	if query := s.d.handOver(s, forwarder, ids); query != "" {
+	if query := s.d.handOver(s, forwarder, keys); query != "" {
 		err = db.QueryRowContext(ctx, query).Scan(&has)
 		return has, wrap("hand events over", forwarder, err)
 	}
 	has, err = s.registered(ctx, db, forwarder)
-	if err == nil && has {
-		err = s.accept(ctx, db, forwarder, ids)
+	if err == nil && has && len(keys) > 0 {
+		_, err = db.ExecContext(ctx, "INSERT INTO "+s.prefix+"acknowledged (forwarder, key, ordinal) SELECT "+s.quote(forwarder)+", e.key, o.ordinal FROM "+
+			s.events()+" e "+s.d.ordinals()+" WHERE e.key IN ("+idList(keys)+") ON CONFLICT DO NOTHING")
 	}
-	return has, err
+	return has, wrap("hand events over", forwarder, err)
 }
 
-// unsettled leaves out the entries e that are settled.
+// anyAcknowledged is an expression for whether anything of a forwarder is acknowledged. Of
+// one that is async, and has not moved to a Queue, nothing is.
+func (s *Store) anyAcknowledged(forwarder string) string {
+	return "EXISTS (SELECT 1 FROM " + s.prefix + "acknowledged any_one WHERE any_one.forwarder = " + s.quote(forwarder) + ")"
+}
+
+// unsettled leaves out the rows e of which all entries are acknowledged.
 func (s *Store) unsettled(forwarder string) string {
-	return " AND NOT EXISTS (SELECT 1 FROM " + s.prefix + "settled t WHERE t.forwarder = " + s.quote(forwarder) + " AND t.event_id = e.id)"
+	return " AND e.events > (SELECT " + s.d.fn("count") + "(*) FROM " + s.prefix + "acknowledged t WHERE t.forwarder = " + s.quote(forwarder) + " AND t.key = e.key)"
+}
+
+// acknowledged returns which entries of the rows with these keys are.
+func (s *Store) acknowledged(ctx context.Context, q querier, forwarder string, keys []uuid.UUID) (found map[journal.Position]bool, err error) {
+	rows, err := q.QueryContext(ctx, "SELECT key, ordinal FROM "+s.prefix+"acknowledged WHERE forwarder = "+s.quote(forwarder)+" AND key IN ("+idList(keys)+")")
+	if err != nil {
+		return nil, wrap("read what is settled", forwarder, err)
+	}
+	defer rows.Close()
+	found = make(map[journal.Position]bool)
+	for rows.Next() {
+		var p journal.Position
+		if err := rows.Scan(&p.Key, &p.Ordinal); err != nil {
+			return nil, wrap("read what is settled", forwarder, err)
+		}
+		found[p] = true
+	}
+	return found, wrap("read what is settled", forwarder, rows.Err())
 }
 
 // Refusal is an entry that a forwarder has refused for good.
 type Refusal struct {
-	ID      uuid.UUID
-	Failure Failure
+	Position journal.Position
+	ID       uuid.UUID // of the event
+	Failure  Failure
 }
 
 // Refuse notes that a forwarder has refused entries for good without the relay,
@@ -66,36 +94,29 @@ func (s *Store) Refuse(ctx context.Context, db *sql.DB, forwarder string, refusa
 	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
 	now := time.Now()
-	ids, verdicts := make([]uuid.UUID, len(refusals)), make([]verdict, len(refusals))
+	entries, verdicts := make([]journal.Position, len(refusals)), make([]verdict, len(refusals))
 	for i, r := range refusals {
-		ids[i] = r.ID
-		verdicts[i] = verdict{id: r.ID, failure: r.Failure, attempts: 1, discard: true, next: now}
+		entries[i] = r.Position
+		verdicts[i] = verdict{at: r.Position, id: r.ID, failure: r.Failure, attempts: 1, discard: true, next: now}
 	}
 	if err = s.note(ctx, db, forwarder, verdicts, now); err != nil {
 		return err
 	}
-	return s.accept(ctx, db, forwarder, ids)
+	return s.accept(ctx, db, forwarder, entries)
 }
 
-// handedOver is unsettled for a forwarder of which nothing may be settled, such as an async
-// one that has not moved to a Queue: that is looked for once.
-func (s *Store) handedOver(forwarder string) string {
-	return " AND (NOT EXISTS (SELECT 1 FROM " + s.prefix + "settled any_one WHERE any_one.forwarder = " + s.quote(forwarder) + ") OR " +
-		strings.TrimPrefix(s.unsettled(forwarder), " AND ") + ")"
-}
-
-// sweepGone deletes settled rows of entries that are no longer in the journal.
+// sweepGone deletes acknowledgements of rows that are no longer in the journal.
 func (s *Store) sweepGone(ctx context.Context, q querier) error {
-	_, err := q.ExecContext(ctx, "DELETE FROM "+s.prefix+"settled WHERE NOT EXISTS (SELECT 1 FROM "+s.events()+" e WHERE e.id = event_id)")
+	_, err := q.ExecContext(ctx, "DELETE FROM "+s.prefix+"acknowledged AS t WHERE NOT EXISTS (SELECT 1 FROM "+s.events()+" e WHERE e.key = t.key)")
 	return err
 }
 
-// sweep deletes the settled rows of entries that the cursor has passed.
+// sweep deletes the acknowledgements of rows that the cursor has passed.
 func (s *Store) sweep(ctx context.Context, q querier, forwarder string) error {
 	name := s.quote(forwarder)
-	_, err := q.ExecContext(ctx, "DELETE FROM "+s.prefix+"settled WHERE forwarder = "+name+" AND event_id IN (SELECT t.event_id FROM "+
-		s.prefix+"settled t JOIN "+s.events()+" e ON e.id = t.event_id JOIN "+s.prefix+"forwarders f ON f.name = t.forwarder WHERE t.forwarder = "+name+
-		" AND "+s.d.passed()+")")
+	_, err := q.ExecContext(ctx, "DELETE FROM "+s.prefix+"acknowledged WHERE forwarder = "+name+" AND key IN (SELECT t.key FROM "+
+		s.prefix+"acknowledged t JOIN "+s.events()+" e ON e.key = t.key JOIN "+s.prefix+"cursors f ON f.name = t.forwarder WHERE t.forwarder = "+name+
+		" AND "+s.d.settledFor()+")")
 	return wrap("forget what is settled", forwarder, err)
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/internal/sqlitetext"
 )
 
@@ -22,7 +23,7 @@ var _ dialect = sqlite{}
 
 const sqliteNow = "strftime('%Y-%m-%dT%H:%M:%f', 'now'"
 
-func (sqlite) table() string { return "events" }
+func (sqlite) table() string { return "journal" }
 
 func (sqlite) quote(text string) string {
 	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", "\uFFFD"), "\uFFFD")
@@ -70,11 +71,11 @@ func (sqlite) life() string { return "''" }
 func (sqlite) mark() string { return "" }
 
 func (d sqlite) register(s *Store, name, place, _ string) string {
-	top := "(SELECT coalesce(max(seq), 0) FROM " + s.events() + ")"
-	return "INSERT INTO " + s.prefix + "forwarders (name, place, done, safe_seq, registered_at, moved_at) VALUES (" +
+	top := s.top()
+	return "INSERT INTO " + s.prefix + "cursors (name, place, done, safe_seq, registered_at, moved_at) VALUES (" +
 		s.quote(name) + ", " + s.quote(place) + ", " + top + ", " + top + ", " + d.now() + ", " + d.now() + ")" +
 		" ON CONFLICT (name) DO UPDATE SET retired_at = NULL, registered_at = excluded.registered_at, holder = NULL, lease_until = NULL, fence = fence + 1," +
-		" done = excluded.done, place = excluded.place, safe_seq = excluded.safe_seq WHERE retired_at IS NOT NULL"
+		" done = excluded.done, ordinal = excluded.ordinal, safe_seq = excluded.safe_seq, place = excluded.place WHERE retired_at IS NOT NULL"
 }
 
 // compares: the processes of an app have no relay, and do not say that they live.
@@ -85,7 +86,7 @@ func (sqlite) arrived(*Store, *cursor) string         { return "1" }
 func (sqlite) beat(insert, _ string, _ *int64) string { return insert }
 func (sqlite) hash(string) string                     { return "0" }
 
-func (sqlite) cursorColumns() string { return "CAST(done AS TEXT), '', 0, 0" }
+func (sqlite) cursorColumns() string { return "CAST(done AS TEXT), '', done, '', ordinal" }
 
 func (sqlite) bound(ctx context.Context, q querier, s *Store) (string, error) {
 	var top sql.NullInt64
@@ -94,44 +95,94 @@ func (sqlite) bound(ctx context.Context, q querier, s *Store) (string, error) {
 }
 
 // look takes what there is for a tick.
-func (sqlite) look(ctx context.Context, q querier, s *Store, c *cursor, trailing string) (bool, error) {
-	done, err := strconv.ParseInt(c.done, 10, 64)
-	if err != nil {
-		return false, err
-	}
-	var (
-		top  sql.NullInt64
-		all  int64
-		held bool
-	)
+func (d sqlite) look(ctx context.Context, q querier, s *Store, c *cursor, trailing string) (bool, error) {
 	limit := ""
 	if trailing != "" {
 		limit = " WHERE recorded_at <= '" + trailing + "'"
 	}
-	query := "SELECT (SELECT max(seq) FROM " + s.events() + limit + "), coalesce((SELECT seq FROM main.sqlite_sequence WHERE name = " + s.quote(s.table()) + "), 0), " + s.held(c)
-	if err := q.QueryRowContext(ctx, query).Scan(&top, &all, &held); err != nil {
+	var (
+		top          sql.NullInt64
+		all          int64
+		held, shared bool
+	)
+	query := "SELECT (SELECT max(seq) FROM " + s.events() + limit + "), " + s.sequence() + ", " + s.held(c) + ", " + s.anyAcknowledged(c.name)
+	if err := q.QueryRowContext(ctx, query).Scan(&top, &all, &held, &shared); err != nil {
 		return false, err
 	}
 	if !held {
 		return false, errLost
 	}
-	if done > all {
-		return false, &PlaceError{Forwarder: c.name, Was: "entries up to " + c.done, Is: fmt.Sprintf("a file with entries up to %d", all)}
+	at := d.at(c)
+	if at.number > all {
+		return false, &PlaceError{Forwarder: c.name, Was: fmt.Sprintf("entries up to %d", at.number), Is: fmt.Sprintf("a file with entries up to %d", all)}
 	}
-	if top.Int64 <= done {
+	if top.Int64 < at.number || top.Int64 == at.number && at.ordinal == rowEnd {
 		return false, nil
 	}
-	c.tick, c.high, c.seq = strconv.FormatInt(top.Int64, 10), top.Int64, done
+	c.tick, c.at, c.shared = itoa(top.Int64), at, shared
 	return true, nil
 }
 
-func (sqlite) within(c *cursor) string { return fmt.Sprintf("seq > %d AND seq <= %d", c.seq, c.high) }
-
-func (sqlite) advance(c *cursor, seq int64, last bool) string {
-	if last {
-		seq = c.high
+// at is where the cursor is, also between ticks.
+func (sqlite) at(c *cursor) spot {
+	if c.at.number > 0 {
+		return c.at
 	}
-	return fmt.Sprintf("done = %d, safe_seq = %[1]d", seq)
+	done, _ := strconv.ParseInt(c.done, 10, 64) // an integer column
+	return spot{number: done, ordinal: rowEnd}
+}
+
+// top is the highest seq that is there. Those of rows that were moved from the table of an
+// earlier version are negative.
+func (s *Store) top() string {
+	return "(SELECT max(coalesce(max(seq), 0), 0) FROM " + s.events() + ")"
+}
+
+// sequence is the highest seq that was ever given, also to rows that were deleted.
+func (s *Store) sequence() string {
+	return "coalesce((SELECT seq FROM main.sqlite_sequence WHERE name = " + s.quote(s.table()) + "), 0)"
+}
+
+func (d sqlite) within(c *cursor) (old string, low, high int64) {
+	top, _ := strconv.ParseInt(c.tick, 10, 64) // as look has written it
+	low = d.at(c).number
+	return "", low, max(low, top+1)
+}
+
+func (sqlite) visible(*cursor) string { return "" }
+
+func (sqlite) axis() string                  { return "seq" }
+func (sqlite) order(alias string) string     { return alias + ".seq" }
+func (sqlite) backwards(alias string) string { return alias + ".seq DESC" }
+func (sqlite) spot(row *journal.Row) spot    { return spot{number: row.Seq} }
+func (sqlite) below(number int64) string     { return " AND e.seq < " + itoa(number) }
+func (sqlite) octets() string {
+	return "coalesce(length(e.document), 0) + coalesce(length(e.personal), 0)"
+}
+func (sqlite) asID(expression string) string { return expression }
+func (sqlite) uuid(id uuid.UUID) string      { return "'" + id.String() + "'" }
+
+// ordinals: there is no generate_series, and a row has at most a thousand events.
+func (sqlite) ordinals() string {
+	return "JOIN (WITH RECURSIVE n (ordinal) AS (SELECT 0 UNION ALL SELECT ordinal + 1 FROM n WHERE ordinal < 999) SELECT ordinal FROM n) o ON o.ordinal < e.events"
+}
+
+func (sqlite) after(at spot) string {
+	is := ">="
+	if at.ordinal == rowEnd {
+		is = ">"
+	}
+	return " AND e.seq " + is + " " + itoa(at.number)
+}
+
+// compare is by seq: it is the order of the commits.
+func (sqlite) compare(a, b attempted) int { return a.at.compare(b.at) }
+
+func (sqlite) advance(c *cursor, to spot, last bool) string {
+	if last {
+		return fmt.Sprintf("done = %s, safe_seq = %[1]s, ordinal = %d", c.tick, rowEnd)
+	}
+	return fmt.Sprintf("done = %d, safe_seq = %[1]d, ordinal = %d", to.number, to.ordinal)
 }
 
 // handOver: the app owns the tables.
@@ -140,21 +191,46 @@ func (sqlite) handOver(*Store, string, []uuid.UUID) string { return "" }
 // adopt has nothing to do: a seq means the same everywhere.
 func (sqlite) adopt(context.Context, querier, *Store) error { return nil }
 
-// behind: done moves with the tick's end, as on PostgreSQL; within it, seq does.
-func (sqlite) behind(c *cursor) []string {
-	if c.tick != "" {
-		return []string{"e.seq > " + itoa(c.seq)}
+func (d sqlite) behind(c *cursor) []string { return []string{"true" + d.after(d.at(c))} }
+func (d sqlite) unpassed(c *cursor) string { return "true" + d.after(d.at(c)) }
+
+func (sqlite) passed(at spot) string {
+	if at.passed() == 0 {
+		return "0"
 	}
-	return []string{"e.seq > " + c.done}
+	return fmt.Sprintf("(CASE WHEN e.seq = %d THEN %d ELSE 0 END)", at.number, at.passed())
 }
 
-func (sqlite) low(_ *Store, c *cursor) string { return itoa(c.seq + 1) }
-
-func (sqlite) ahead(s *Store) string {
-	return "f.done > coalesce((SELECT seq FROM main.sqlite_sequence WHERE name = " + s.quote(s.table()) + "), 0)"
+func (d sqlite) reached(c *cursor, ordinal string) string {
+	at := d.at(c)
+	return fmt.Sprintf("(e.seq, %s) <= (%d, %d)", ordinal, at.number, at.ordinal)
 }
 
-func (sqlite) passed() string { return "e.seq <= f.done" }
+func (d sqlite) low(c *cursor) spot { return d.at(c) }
+
+func (sqlite) ahead(s *Store) string { return "f.done > " + s.sequence() }
+
+func (sqlite) settledFor() string {
+	return "(e.seq < f.done OR e.seq = f.done AND e.events <= f.ordinal + 1)"
+}
+
 func (sqlite) skip(s *Store) string {
-	return "done = (SELECT coalesce(max(seq), 0) FROM " + s.events() + ")"
+	return "done = " + s.top() + ", ordinal = " + strconv.Itoa(rowEnd)
+}
+
+// unsafe is all where the cursor was ahead: it may have passed nothing of what is in this file.
+func (sqlite) unsafe(s *Store) string {
+	return "(e.seq >= f.safe_seq OR f.safe_seq > " + s.sequence() + ")"
+}
+
+func (sqlite) mentions(ids []uuid.UUID) string {
+	rows := make([]string, len(ids))
+	for i, id := range ids {
+		rows[i] = "('" + id.String() + "')"
+	}
+	return "EXISTS (SELECT 1 FROM (VALUES " + strings.Join(rows, ", ") + ") i WHERE instr(e.document, i.column1) > 0)"
+}
+
+func (sqlite) rows(s *Store) string {
+	return "coalesce(max(seq) - min(seq) + 1, 0) FROM " + s.events() + " WHERE seq > 0"
 }

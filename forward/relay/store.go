@@ -18,7 +18,7 @@ import (
 
 // Store reads and writes what the relay keeps beside the journal: cursors,
 // leases, failures. It is safe for concurrent use; the database comes with each
-// call. Its role needs USAGE on the journal's schema, SELECT on the table audit_events
+// call. Its role needs USAGE on the journal's schema, SELECT on the table journal
 // (Purge needs DELETE as well) and all rights on the other tables; the owner has them.
 type Store struct {
 	journal *journal.Journal
@@ -82,7 +82,7 @@ type dialect interface {
 	// mark that the server has passed.
 	register(s *Store, name, place, from string) string
 	// handOver is a query for HandOver that also reports; "" if an insert will do.
-	handOver(s *Store, name string, ids []uuid.UUID) string
+	handOver(s *Store, name string, keys []uuid.UUID) string
 	// adopt makes entries that were restored from elsewhere this database's own.
 	adopt(ctx context.Context, q querier, s *Store) error
 	// cursorColumns are what a cursor is scanned from.
@@ -90,17 +90,41 @@ type dialect interface {
 	// aged returns a snapshot older than grace, for look, if there is one; the
 	// trail has those that were taken.
 	aged(ctx context.Context, q querier, t *trail, now time.Time, grace time.Duration) (snapshot string, ok bool, err error)
-	// until selects the entries e up to a snapshot that aged has returned; "" selects
+	// until selects the rows e up to a snapshot that aged has returned; "" selects
 	// all.
 	until(snapshot string) string
-	// bound selects the entries e that are committed now.
+	// bound selects the rows e that are committed now.
 	bound(ctx context.Context, q querier, s *Store) (string, error)
 	// look begins a tick, up to now or trailing, if there is anything in it.
 	look(ctx context.Context, q querier, s *Store, c *cursor, trailing string) (found bool, err error)
-	// within selects what is left of a tick.
-	within(c *cursor) string
+	// within says which rows e a tick has: those that old selects, if it is not "", and
+	// those with numbers from low on and below high. Of both it has the visible ones.
+	within(c *cursor) (old string, low, high int64)
+	visible(c *cursor) string
+	// axis is the column that has the number of a spot. order is that of spots, and
+	// backwards the reverse.
+	axis() string
+	order(alias string) string
+	backwards(alias string) string
+	// spot is that of a row's first entry.
+	spot(row *journal.Row) spot
+	// after selects the rows e with entries beyond a spot, and below those whose numbers are
+	// less than one; both by an index.
+	after(at spot) string
+	below(number int64) string
+	// compare orders the entries of a call.
+	compare(a, b attempted) int
+	// octets is how large the documents of a row e are, in bytes.
+	octets() string
+	// uuid is a literal, and asID an expression as a column with UUIDs takes it.
+	uuid(id uuid.UUID) string
+	asID(expression string) string
+	// ordinals joins to a row e the ordinals of its entries, as o.ordinal.
+	ordinals() string
+	// mentions selects the rows e with any of these IDs in their documents.
+	mentions(ids []uuid.UUID) string
 	// advance sets the columns of a cursor.
-	advance(c *cursor, seq int64, last bool) string
+	advance(c *cursor, to spot, last bool) string
 	// together reports whether one statement shows whether there is anything to do, so that a
 	// process looks once for all of its workers. Else each looks by itself, as in a file, where
 	// that costs little.
@@ -116,16 +140,29 @@ type dialect interface {
 	compares() bool
 	// ahead is whether the cursor of a forwarder f cannot be of this database.
 	ahead(s *Store) string
-	// behind selects the entries e that a cursor has yet to pass, in parts that
-	// have none in common. It has the cursor's values and not columns of forwarders:
-	// only from values can the planner see that this is the end of an index.
+	// behind selects the rows e of which a cursor has yet to pass entries, in parts that
+	// have none in common, and passed is how many entries of e it has passed then. They
+	// have the cursor's values and not its columns: only from values can the planner see
+	// that this is the end of an index.
 	behind(c *cursor) []string
-	// low is a seq below which a cursor with a tick has passed every entry.
-	low(s *Store, c *cursor) string
-	// passed selects the entries e that the cursor of the forwarder f has passed.
-	passed() string
-	// skip sets the columns of a cursor to now.
+	passed(at spot) string
+	// unpassed is behind as one condition, which needs another one that is for an index:
+	// after, from low on or later.
+	unpassed(c *cursor) string
+	// reached selects the entries, of a row e and with an ordinal, that a cursor has passed.
+	reached(c *cursor, ordinal string) string
+	// low is a spot before which a cursor has passed every entry.
+	low(c *cursor) spot
+	// settledFor selects the rows e that the cursor of the forwarder f has wholly passed.
+	settledFor() string
+	// skip sets the columns of a cursor to now. unsafe then selects the rows e that the
+	// cursor of the forwarder f may not have passed before, in the database that it was of.
 	skip(s *Store) string
+	unsafe(s *Store) string
+	// earlier is what it knows of the tables of earlier versions.
+	earlier() earlier
+	// rows selects about how many rows the journal has.
+	rows(s *Store) string
 }
 
 // querier is a *sql.DB, *sql.Conn or *sql.Tx.

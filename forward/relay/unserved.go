@@ -95,7 +95,7 @@ func (s *Store) serving(ctx context.Context, q querier) (names, texts []string, 
 	wrong := func(err error) error {
 		return fmt.Errorf("relay: look for forwarders that no process has: %w", err)
 	}
-	rows, err := q.QueryContext(ctx, "SELECT t.registered, "+s.d.read("t.value")+" FROM (SELECT true AS registered, name AS value FROM "+s.prefix+"forwarders WHERE retired_at IS NULL"+
+	rows, err := q.QueryContext(ctx, "SELECT t.registered, "+s.d.read("t.value")+" FROM (SELECT true AS registered, name AS value FROM "+s.prefix+"cursors WHERE retired_at IS NULL"+
 		" UNION ALL SELECT false, coalesce(forwarders, '') FROM "+s.prefix+"workers) t ORDER BY t.value")
 	if err != nil {
 		return nil, nil, wrong(err)

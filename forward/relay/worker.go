@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/backoff"
 )
@@ -47,11 +47,17 @@ type worker struct {
 	retired bool      // as of then
 
 	fresh, again lane // what follows the cursor, and what is due
-	evidence     evidence
-	rotation     rotation
+	window       window
+	waiting      waiting
+	// earlier says that there were tables of an earlier version when the lease was taken, and
+	// tookOver is when nothing more was found in them.
+	earlier  bool
+	tookOver time.Time
+	evidence evidence
+	rotation rotation
 	// ahead are entries that were accepted ahead of the cursor, to be left out when it
 	// comes there. A process that dies forgets them, and they come again.
-	ahead   map[uuid.UUID]bool
+	ahead   map[journal.Position]bool
 	trail   trail
 	trouble atomic.Pointer[error] // of the last step, nil if it had none
 	dueAt   time.Time             // of the next failure, zero if there is none
@@ -174,11 +180,16 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 		return false, nil
 	}
 	began := clock.Now()
+	moved, err := w.takeOver(ctx)
+	if err != nil {
+		return false, err
+	}
 	if w.fresh.wait(began) == 0 {
 		if more, err = w.stepFresh(ctx); err != nil {
 			return false, err
 		}
 	}
+	more = more || moved
 	now := clock.Now()
 	w.owed = max(0, w.owed-now.Sub(began))
 	if w.again.wait(now) > 0 || more && w.owed > 0 {
@@ -245,36 +256,29 @@ func (w *worker) stepFresh(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 	}
-	entries, err := s.next(ctx, w.conn, w.cursor, limit, trailing)
-	if err != nil || w.cursor.tick == "" {
+	if err = s.next(ctx, w.conn, w.cursor, &w.window, limit, trailing); err != nil || w.cursor.tick == "" {
 		return false, err
 	}
-	last := len(entries) < limit
-	seq := w.cursor.high
-	if !last {
-		seq = entries[len(entries)-1].Seq
-		last = seq == w.cursor.high
-	}
-	w.few = limit == w.relay.cfg.Batch && len(entries) < limit/8
-	if err = w.tellLag(ctx, entries, trailing); err != nil {
+	batch, to, last := w.window.part(limit)
+	n := len(batch)
+	w.few = limit == w.relay.cfg.Batch && n < limit/8
+	if err = w.tellLag(ctx, batch, trailing); err != nil {
 		return false, err
 	}
-	batch := make([]attempted, len(entries))
-	for i := range entries {
-		batch[i].entry = entries[i]
-	}
+	s.arrange(batch)
 	move := func(commits bool) (bool, error) {
 		sweeps := w.target.Grace > 0 && last
-		committed, e := s.advance(ctx, w.conn, w.cursor, seq, last, commits && !sweeps)
+		committed, e := s.advance(ctx, w.conn, w.cursor, to, last, commits && !sweeps)
 		if e == nil && sweeps {
 			e = s.sweep(ctx, w.conn, w.target.Name)
 		}
 		return committed, e
 	}
-	seek := func(alone uuid.UUID, late bool) (bool, error) { return w.seek(ctx, trailing, alone, late) }
+	seek := func(alone journal.Position, late bool) (bool, error) { return w.seek(ctx, trailing, alone, late) }
 	end, err := w.deliver(ctx, attempt{lane: &w.fresh, batch: batch, move: move, seek: seek})
 	if err == nil && end == settled {
-		w.cursor.moved(seq, last)
+		w.cursor.moved(to, last)
+		w.window.drop(n)
 	}
 	return end != suspended, err
 }
@@ -288,7 +292,10 @@ func (w *worker) stepDue(ctx context.Context) (more bool, err error) {
 	if err = s.confirm(ctx, w.conn, w.cursor); err != nil {
 		return false, err
 	}
-	due, gone, err := s.due(ctx, w.conn, w.target.Name, now, w.again.limit(w.relay.cfg.Batch), w.again.open)
+	if w.again.known == nil {
+		w.again.known = make(documents)
+	}
+	due, gone, err := s.due(ctx, w.conn, w.target.Name, s.time(now), w.again.limit(w.relay.cfg.Batch), w.again.known)
 	if err != nil {
 		return false, err
 	}
@@ -298,11 +305,12 @@ func (w *worker) stepDue(ctx context.Context) (more bool, err error) {
 		}
 	}
 	end := settled
+	s.arrange(due)
 	if len(due) > 0 {
 		move := func(bool) (bool, error) { return false, s.confirm(ctx, w.conn, w.cursor) }
 		// What fails without proof goes behind the others that are due, so that another
 		// one is tried after the next pause.
-		seek := func(alone uuid.UUID, _ bool) (bool, error) {
+		seek := func(alone journal.Position, _ bool) (bool, error) {
 			return false, w.fenced(ctx, func() error { return s.postpone(ctx, w.conn, w.target.Name, alone, now) })
 		}
 		end, err = w.deliver(ctx, attempt{lane: &w.again, batch: due, move: move, seek: seek})
@@ -310,16 +318,19 @@ func (w *worker) stepDue(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 	}
+	if w.again.plan.over() {
+		w.again.known = nil
+	}
 	w.dueAt, err = s.nextDue(ctx, w.conn, w.target.Name)
 	return end != suspended && len(due)+len(gone) > 0, err
 }
 
 // discardGone gives up what the journal does not have any more.
-func (w *worker) discardGone(ctx context.Context, gone []uuid.UUID) error {
+func (w *worker) discardGone(ctx context.Context, gone []due) error {
 	now := w.relay.cfg.Clock.Now()
 	verdicts := make([]verdict, len(gone))
-	for i, id := range gone {
-		verdicts[i] = verdict{id: id, failure: Failure{Reason: "gone", Permanent: true, Err: errGone}, discard: true, next: now}
+	for i, d := range gone {
+		verdicts[i] = verdict{at: d.at, id: d.id, failure: Failure{Reason: "gone", Permanent: true, Err: errGone}, discard: true, next: now}
 	}
 	err := w.fenced(ctx, func() error { return w.relay.store.note(ctx, w.conn, w.target.Name, verdicts, now) })
 	if err == nil {

@@ -28,9 +28,9 @@ func TestCommitted(t *testing.T) {
 		w.delivered("1 2, 3")
 		w.told(hooks.NoticeEnqueued, 3, "")
 		w.told(hooks.NoticeDelivered, 3, "")
-		cursors := "aftercommit.forwarders"
+		cursors := "aftercommit.cursors"
 		if w.e.Dialect == hooks.SQLite {
-			cursors = "aftercommit_forwarders"
+			cursors = "aftercommit_cursors"
 		}
 		var n int
 		w.must(w.bare.QueryRowContext(ctx, "SELECT count(*) FROM "+cursors).Scan(&n))
@@ -61,7 +61,7 @@ func TestJobIsReadable(t *testing.T) {
 		var args map[string]any
 		w.must(json.Unmarshal(text, &args))
 		if events, _ := args["events"].([]any); args["forwarder"] != forwarder || args["identity"] == "" || len(events) != 1 ||
-			args["seconds"] != 900.0 || args["max_attempts"] != 7.0 || args["place"] == "" || len(args) != 6 {
+			args["seconds"] != 900.0 || args["max_attempts"] != 7.0 || args["at"] == "" || len(args) != 8 {
 			t.Errorf("the args are %s", text)
 		}
 		w.delivered("") // nobody works here
@@ -157,7 +157,7 @@ func TestInsertFailsBestEffort(t *testing.T) {
 		w.must(w.bare.ExecContext(ctx, "DROP TABLE river_job"))
 		w.commit(1)
 		var orders, events int
-		w.must(w.bare.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM "+w.journal()+" WHERE target_id = '1')").Scan(&orders, &events))
+		w.must(w.bare.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM orders), (SELECT count(*) FROM "+w.journal()+" WHERE document LIKE '%orders%')").Scan(&orders, &events))
 		lost, _ := w.sink.count(func(n hooks.Notice) bool { return n.Kind == hooks.NoticeLost })
 		if orders != 1 || events != 0 || lost != 1 {
 			t.Errorf("%d orders, %d of their events, %d lost; want 1, 0, 1", orders, events, lost)

@@ -68,9 +68,9 @@ func (w *world) app(o forward.Options) (db *sql.DB, moved func() []observer.Logg
 // settled returns how many events are noted as delivered by others.
 func (w *world) settled() (n int) {
 	w.Helper()
-	table := "aftercommit.settled"
+	table := "aftercommit.acknowledged"
 	if w.e.Dialect == hooks.SQLite {
-		table = "aftercommit_settled"
+		table = "aftercommit_acknowledged"
 	}
 	w.must(w.bare.QueryRowContext(ctx, "SELECT count(*) FROM "+table).Scan(&n))
 	return n

@@ -19,10 +19,10 @@ func TestOldJobs(t *testing.T) {
 		w.commit(1, 2, 3)
 		// Of three attempts, two have failed with the last two events.
 		old := `UPDATE river_job SET attempt = 2, max_attempts = 3, state = 'available',
-			args = (args - 'seconds' - 'max_attempts' - 'place') || '{"timeout": 900000000000}', metadata = jsonb_build_object('aftercommit_rest', (args -> 'events') - 0)`
+			args = (args - 'seconds' - 'max_attempts' - 'at') || '{"timeout": 900000000000}', metadata = jsonb_build_object('aftercommit_rest', (args -> 'events') - 0)`
 		if w.e.Dialect == hooks.SQLite {
 			old = `UPDATE river_job SET attempt = 2, max_attempts = 3, state = 'available',
-			args = jsonb_set(jsonb_remove(args, '$.seconds', '$.max_attempts', '$.place'), '$.timeout', 900000000000),
+			args = jsonb_set(jsonb_remove(args, '$.seconds', '$.max_attempts', '$.at'), '$.timeout', 900000000000),
 			metadata = jsonb_object('aftercommit_rest', jsonb_remove(args -> '$.events', '$[0]'))`
 		}
 		w.must(w.bare.ExecContext(ctx, old))
@@ -44,5 +44,25 @@ func TestOldJobs(t *testing.T) {
 		if calls := w.sink.calls(); strings.Contains(calls, "1") {
 			t.Errorf("the one that was accepted before is in %s", calls)
 		}
+	})
+}
+
+// TestJobsAreNotForEarlierVersions: these compare the place of a job with theirs, and leave it if it
+// is another. They would not find the events.
+func TestJobsAreNotForEarlierVersions(t *testing.T) {
+	each(t, func(w *world) {
+		w.start(forward.Async, forward.RelayElsewhere)
+		w.commit(1)
+		place := "args ->> 'place'"
+		if w.e.Dialect == hooks.SQLite {
+			place = "args ->> '$.place'"
+		}
+		var got string
+		w.must(w.bare.QueryRowContext(ctx, "SELECT "+place+" FROM river_job").Scan(&got))
+		if got != "a program of a later version of aftercommit" {
+			t.Errorf("a program of an earlier version takes a job of the place %q", got)
+		}
+		w.work()
+		w.untilJobs("completed 1")
 	})
 }

@@ -256,9 +256,9 @@ func (w *world) json(column, key string) string {
 func TestJobsWithoutPlace(t *testing.T) {
 	each(t, func(w *world) {
 		w.placeIn("production", 1)
-		remove := "UPDATE river_job SET args = args - 'place'"
+		remove := "UPDATE river_job SET args = args - 'at'"
 		if w.e.Dialect == hooks.SQLite {
-			remove = "UPDATE river_job SET args = jsonb_remove(args, '$.place')"
+			remove = "UPDATE river_job SET args = jsonb_remove(args, '$.at')"
 		}
 		w.must(w.bare.ExecContext(ctx, remove))
 		w.in("staging")

@@ -54,22 +54,25 @@ func (postgres) statements() *statements { return &statementsPostgres }
 
 const heartbeatsPostgres = "pg_catalog.jsonb_extract_path(q.metadata, '{workers}')::pg_catalog.text, pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())"
 
+// placePostgres is a job's place: see args.
+const placePostgres = "pg_catalog.jsonb_extract_path_text(args, CASE WHEN pg_catalog.jsonb_extract_path_text(args, 'key') IS NULL THEN 'place' ELSE 'at' END)"
+
 // The events of a job are those that its last attempt has left, or all of its args. What
 // has no forwarder cannot be read, and a worker cancels it.
 var statementsPostgres = statements{
 	forwarder: "pg_catalog.jsonb_extract_path_text(args, 'forwarder')",
-	place:     "pg_catalog.jsonb_extract_path_text(args, 'place')",
-	adopt: "args = pg_catalog.jsonb_set(args, '{place}', pg_catalog.to_jsonb({here}::pg_catalog.text)), metadata = pg_catalog.jsonb_delete(metadata, 'cancel_attempted_at'::pg_catalog.text)," +
+	place:     placePostgres,
+	adopt: "args = pg_catalog.jsonb_set(args, CASE WHEN pg_catalog.jsonb_extract_path_text(args, 'key') IS NULL THEN '{place}' ELSE '{at}' END::pg_catalog.text[], pg_catalog.to_jsonb({here}::pg_catalog.text)), metadata = pg_catalog.jsonb_delete(metadata, 'cancel_attempted_at'::pg_catalog.text)," +
 		" state = CASE WHEN state IN ('scheduled', 'retryable') THEN 'available' ELSE state END, scheduled_at = CASE WHEN state IN ('scheduled', 'retryable') THEN pg_catalog.now() ELSE scheduled_at END",
 	cancel: "state = CASE WHEN state = 'running' THEN state ELSE 'cancelled' END, finalized_at = CASE WHEN state = 'running' THEN NULL ELSE pg_catalog.now() END," +
 		" metadata = pg_catalog.jsonb_set(CASE WHEN state = 'running' THEN pg_catalog.jsonb_set(metadata, '{cancel_attempted_at}', pg_catalog.to_jsonb(pg_catalog.now())) ELSE metadata END, '{" + noteKey + "}'," +
 		" pg_catalog.jsonb_build_object('left', pg_catalog.jsonb_concat(coalesce(pg_catalog.jsonb_extract_path(metadata, '" + noteKey + "', 'left'), pg_catalog.jsonb_extract_path(metadata, 'aftercommit_rest')," +
 		" pg_catalog.jsonb_extract_path(args, 'events'), '[]'), coalesce(pg_catalog.jsonb_extract_path(metadata, '" + noteKey + "', 'refused'), '[]'))," +
-		" 'why', pg_catalog.concat('" + whyCancelled + "', pg_catalog.jsonb_extract_path_text(args, 'place'), ', and this is ', {here}::pg_catalog.text)))",
+		" 'why', pg_catalog.concat('" + whyCancelled + "', " + placePostgres + ", ', and this is ', {here}::pg_catalog.text)))",
 	states: `SELECT forwarder, coalesce(pg_catalog.sum(events) FILTER (WHERE waits), 0)::pg_catalog.int8, coalesce(pg_catalog.sum(events) FILTER (WHERE state = 'retryable'), 0)::pg_catalog.int8,
 	coalesce(pg_catalog.sum(events) FILTER (WHERE state IN ('cancelled', 'discarded')), 0)::pg_catalog.int8, pg_catalog.date_part('epoch', pg_catalog.min(created_at) FILTER (WHERE waits)),
 	coalesce(pg_catalog.bool_or({elsewhere}) FILTER (WHERE waits OR state = 'retryable'), false)
-FROM (SELECT pg_catalog.jsonb_extract_path_text(args, 'forwarder') AS forwarder, pg_catalog.jsonb_extract_path_text(args, 'place') AS place, state::pg_catalog.text AS state, created_at,
+FROM (SELECT pg_catalog.jsonb_extract_path_text(args, 'forwarder') AS forwarder, ` + placePostgres + ` AS place, state::pg_catalog.text AS state, created_at,
 		state::pg_catalog.text IN ('available', 'pending', 'running', 'scheduled') AS waits,
 		CASE WHEN pg_catalog.jsonb_typeof(left_events) = 'array' THEN pg_catalog.jsonb_array_length(left_events) ELSE 0 END AS events
 	FROM (SELECT args, state, created_at, coalesce(pg_catalog.jsonb_extract_path(metadata, 'aftercommit_note', 'left'), pg_catalog.jsonb_extract_path(metadata, 'aftercommit_rest'), pg_catalog.jsonb_extract_path(args, 'events')) AS left_events

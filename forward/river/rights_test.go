@@ -87,6 +87,12 @@ func TestWorkerRights(t *testing.T) {
 				t.Errorf("Hub.Work says %v, want %q", err, want)
 			}
 		}
+		c, cancel := context.WithCancel(ctx)
+		defer cancel()
+		if err := w.hub.Work(c, dbtest.Open(w, w.e.Driver, w.dsn), w.e.Dialect); err == nil || !strings.Contains(err.Error(), `GRANT SELECT ON "aftercommit".journal TO`) {
+			t.Errorf("Hub.Work says %v, want that it may not read the journal", err)
+		}
+		grant("GRANT SELECT ON aftercommit.journal TO $app")
 		for _, right := range []string{
 			"SELECT ON river_migration", "SELECT ON river_job", "UPDATE ON river_job", "DELETE ON river_job",
 			"SELECT, INSERT, UPDATE, DELETE ON river_leader", "SELECT, INSERT, UPDATE, DELETE ON river_queue",

@@ -51,21 +51,24 @@ func (sqlite) statements() *statements { return &statementsSQLite }
 
 const heartbeatsSQLite = "json(q.metadata -> '$.{workers}'), (julianday('now') - 2440587.5) * 86400"
 
+// placeSQLite is a job's place: see args.
+const placeSQLite = "json_extract(args, CASE WHEN json_extract(args, '$.key') IS NULL THEN '$.place' ELSE '$.at' END)"
+
 // What is no JSON is cancelled by a worker.
 var statementsSQLite = statements{
 	forwarder: "CASE WHEN typeof(args) <> 'text' OR json_valid(args) THEN json_extract(args, '$.forwarder') END",
-	place:     "CASE WHEN typeof(args) <> 'text' OR json_valid(args) THEN json_extract(args, '$.place') END",
-	adopt: "args = jsonb_set(args, '$.place', {here}), metadata = jsonb_remove(metadata, '$.cancel_attempted_at')," +
+	place:     "CASE WHEN typeof(args) <> 'text' OR json_valid(args) THEN " + placeSQLite + " END",
+	adopt: "args = jsonb_set(args, CASE WHEN json_extract(args, '$.key') IS NULL THEN '$.place' ELSE '$.at' END, {here}), metadata = jsonb_remove(metadata, '$.cancel_attempted_at')," +
 		" state = CASE WHEN state IN ('scheduled', 'retryable') THEN 'available' ELSE state END, scheduled_at = CASE WHEN state IN ('scheduled', 'retryable') THEN datetime('now', 'subsec') ELSE scheduled_at END",
 	cancel: "state = CASE WHEN state = 'running' THEN state ELSE 'cancelled' END, finalized_at = CASE WHEN state = 'running' THEN NULL ELSE datetime('now', 'subsec') END," +
 		" metadata = jsonb_set(CASE WHEN state = 'running' THEN jsonb_set(metadata, '$.cancel_attempted_at', strftime('%Y-%m-%dT%H:%M:%fZ', 'now')) ELSE metadata END, '$." + noteKey + "'," +
 		" jsonb_object('left', (SELECT jsonb_group_array(value) FROM (SELECT value FROM json_each(coalesce(metadata -> '$." + noteKey + ".left', metadata -> '$.aftercommit_rest', args -> '$.events', '[]'))" +
 		" UNION ALL SELECT value FROM json_each(coalesce(metadata -> '$." + noteKey + ".refused', '[]'))))," +
-		" 'why', '" + whyCancelled + "' || json_extract(args, '$.place') || ', and this is ' || {here}))",
+		" 'why', '" + whyCancelled + "' || " + placeSQLite + " || ', and this is ' || {here}))",
 	states: `SELECT forwarder, coalesce(sum(events) FILTER (WHERE waits), 0), coalesce(sum(events) FILTER (WHERE state = 'retryable'), 0),
 	coalesce(sum(events) FILTER (WHERE state IN ('cancelled', 'discarded')), 0), (julianday(min(created_at) FILTER (WHERE waits)) - 2440587.5) * 86400,
 	coalesce(max({elsewhere}) FILTER (WHERE waits OR state = 'retryable'), 0)
-FROM (SELECT json_extract(args, '$.forwarder') AS forwarder, json_extract(args, '$.place') AS place, state, created_at, state IN ('available', 'pending', 'running', 'scheduled') AS waits,
+FROM (SELECT json_extract(args, '$.forwarder') AS forwarder, ` + placeSQLite + ` AS place, state, created_at, state IN ('available', 'pending', 'running', 'scheduled') AS waits,
 		json_array_length(coalesce(metadata -> '$.aftercommit_note.left', metadata -> '$.aftercommit_rest', args -> '$.events')) AS events
 	FROM {table} WHERE kind = '{kind}' AND state <> 'completed' AND (typeof(args) <> 'text' OR json_valid(args)))
 WHERE forwarder IS NOT NULL GROUP BY forwarder ORDER BY forwarder`,

@@ -126,7 +126,7 @@ func TestStatesElsewhere(t *testing.T) {
 		stop = w.worksIn("staging")
 		w.elsewhere("another environment's", true, false)
 		if w.e.Dialect == hooks.Postgres {
-			w.must(w.bare.ExecContext(ctx, "UPDATE river_job SET args = jsonb_set(args, '{place}', '\"1/2 staging\"')"))
+			w.must(w.bare.ExecContext(ctx, "UPDATE river_job SET args = jsonb_set(args, '{at}', '\"1/2 staging\"')"))
 			w.elsewhere("another database's", true, true)
 		}
 		stop()

@@ -19,12 +19,21 @@ import (
 // Kind is that of the jobs.
 const Kind = "aftercommit_forward"
 
+// later is the Place of jobs with a Key: a program of an earlier version, which would not find
+// their entries, waits as with a job of another place.
+const later = "a program of a later version of aftercommit"
+
 // args point to entries of the journal. Their texts are those of [pgtext.Written].
 type args struct {
-	Forwarder string      `json:"forwarder"`
-	Events    []uuid.UUID `json:"events"`
-	Identity  string      `json:"identity,omitempty"`
-	Place     string      `json:"place,omitempty"` // as Resume sets it, too
+	Forwarder string `json:"forwarder"`
+	// Key is uuid.Nil in jobs of an earlier version.
+	Key      uuid.UUID   `json:"key,omitzero"`
+	Events   []uuid.UUID `json:"events"`
+	Identity string      `json:"identity,omitempty"`
+	// At is where the job belongs, as Resume sets it, too. Jobs of an earlier version have Place
+	// for it; in the others that is later.
+	At    string `json:"at,omitempty"`
+	Place string `json:"place,omitempty"`
 	// Seconds are how long an attempt may take.
 	Seconds     int `json:"seconds,omitempty"`
 	MaxAttempts int `json:"max_attempts,omitempty"`
@@ -32,6 +41,14 @@ type args struct {
 	Timeout time.Duration `json:"timeout,omitempty"`
 
 	unreadable error
+}
+
+// home is where the job belongs.
+func (a *args) home() string {
+	if a.Key == uuid.Nil {
+		return a.Place
+	}
+	return a.At
 }
 
 // Kind implements River's JobArgs.
@@ -143,7 +160,7 @@ func (w *worker) attempt(ctx context.Context, j forward.Job) forward.Verdict {
 func (w *worker) jobOf(job *riverqueue.Job[args]) forward.Job {
 	m, most := metadataOf(job), cmp.Or(job.Args.MaxAttempts, job.MaxAttempts)
 	return forward.Job{
-		Forwarder: cmp.Or(w.names[pgtext.Written(job.Args.Forwarder)], job.Args.Forwarder), Events: job.Args.Events, Identity: job.Args.Identity, Place: job.Args.Place,
+		Forwarder: cmp.Or(w.names[pgtext.Written(job.Args.Forwarder)], job.Args.Forwarder), Key: job.Args.Key, Events: job.Args.Events, Identity: job.Args.Identity, Place: job.Args.home(),
 		MaxAttempts: most, Attempt: job.Attempt, Timeout: w.limit(job.Args),
 		// Those after it are what an operator has asked for. What an earlier version has
 		// enqueued has no such attempt.

@@ -173,9 +173,9 @@ func (w *world) commit(ids ...int) {
 // journal is the journal's table.
 func (w *world) journal() string {
 	if w.e.Dialect == hooks.SQLite {
-		return "aftercommit_events"
+		return "aftercommit_journal"
 	}
-	return "aftercommit.audit_events"
+	return "aftercommit.journal"
 }
 
 // jobs returns each job's state and attempts, in the order of their ids.

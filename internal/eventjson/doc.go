@@ -1,8 +1,9 @@
-// Package eventjson encodes events as JSON: each event in the form that the tags of
+// Package eventjson encodes events as JSON, and decodes them: each event in the form that the tags of
 // [hooks.Event] describe, in ASCII, with \u escapes for what is not. A server and a session
 // may each have another encoding, so that only ASCII reaches a text column unchanged in all of
 // them.
 //
 // It appends to a buffer, without reflection, because the app waits for it in its COMMIT.
-// encoding/json decodes what it has encoded to the same event.
+// encoding/json decodes what it has encoded to the same event; Decode does, and also reads what is
+// damaged as far as it can.
 package eventjson

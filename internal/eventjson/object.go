@@ -11,7 +11,6 @@ import (
 type object struct {
 	b    []byte
 	more bool // a member stands before the next one
-	raw  bool // what is not ASCII is not escaped
 }
 
 func (o *object) name(name string) {

@@ -11,10 +11,6 @@ func (o *object) quote(s string) {
 		switch {
 		case c >= utf8.RuneSelf:
 			c, n = utf8.DecodeRuneInString(s[i:])
-			if o.raw && (c != utf8.RuneError || n > 1) {
-				i += n
-				continue
-			}
 		case c >= ' ' && c != '"' && c != '\\':
 			i++
 			continue

@@ -117,7 +117,7 @@ func (o *object) encode(v any) error {
 	}
 	for rest := bytes.TrimSuffix(doc.Bytes(), []byte{'\n'}); len(rest) > 0; {
 		r, n := utf8.DecodeRune(rest)
-		if r < utf8.RuneSelf || o.raw {
+		if r < utf8.RuneSelf {
 			o.b = append(o.b, rest[:n]...)
 		} else { // in a string: all else is ASCII
 			o.b = appendEscape(o.b, r)

@@ -24,7 +24,7 @@ import (
 var arguments = []any{
 	"name",
 	[]uuid.UUID{{1}},
-	[]int64{1},
+	[]journal.Position{{Ordinal: 1}},
 	[]relay.Refusal{{ID: uuid.UUID{1}}},
 	uuid.UUID{1},
 	[]journal.Entry{{Event: hooks.Event{ID: uuid.UUID{1}, OccurredAt: time.Now(), Action: "a.b", Outcome: hooks.Success}}},

@@ -34,15 +34,18 @@ type Script struct {
 	// have only those rights on it that Grants gives.
 	Body   string
 	Grants string
+	// Rights are further ones on what Body makes, which both scripts grant. They may use had, the
+	// OIDs of what was there before.
+	Rights string
 }
 
 // Install returns the script for a database that may not have the schema. A schema with
 // objects of another role is refused (AC001).
-func (s Script) Install() string { return s.fill(before, s.Grants) }
+func (s Script) Install() string { return s.fill(before, s.Grants+s.Rights) }
 
 // Upgrade returns the script for a schema that exists. A superuser may run it, too: what
 // it makes, and what superusers have made there before, it gives to the owner.
-func (s Script) Upgrade() string { return s.fill("", "") }
+func (s Script) Upgrade() string { return s.fill("", s.Rights) }
 
 func (s Script) fill(first, last string) string {
 	filled := strings.NewReplacer("{before}\n", first, "{body}\n", s.Body, "{after}\n", last,
@@ -50,7 +53,7 @@ func (s Script) fill(first, last string) string {
 	return strings.NewReplacer("{program}", s.Program, "{schema}", Ident(s.Schema), "{name}", pgtext.Literal(s.Schema), "{lock}", s.Lock).Replace(filled)
 }
 
-var made = regexp.MustCompile(`CREATE (?:OR REPLACE FUNCTION|TABLE)(?: IF NOT EXISTS)? (?:\{schema\}|"(?:[^"]|"")+")\.(\w+)`)
+var made = regexp.MustCompile(`CREATE (?:OR REPLACE (?:FUNCTION|VIEW)|TABLE)(?: IF NOT EXISTS)? (?:\{schema\}|"(?:[^"]|"")+")\.(\w+)`)
 
 // ours is an expression for the names of the tables and functions that Body makes.
 func (s Script) ours() string {

@@ -17,8 +17,6 @@ type Config struct {
 	MaxEvents, MaxBytes int
 	// NewEvent makes the event of a key, for statements to be counted in.
 	NewEvent func(Key, map[string]any) hooks.Event
-	// LocksToken: a write locks its token until the end of the transaction (PostgreSQL).
-	LocksToken bool
 	// SavepointBegins: a savepoint outside any transaction begins one, which its
 	// RELEASE commits (SQLite).
 	SavepointBegins bool
@@ -35,7 +33,6 @@ type Record struct {
 	savepoints []savepoint
 	doubt      doubt
 	history    history
-	earlier    []int64 // tokens that may still be locked
 	broken     error
 	all        []hooks.Event // what Pending has last returned while nothing was written
 }
@@ -53,8 +50,7 @@ type Flags struct {
 	// Unproven: it may have ended and another one begun, for the witness to say.
 	Unproven bool
 
-	token     int64 // of the next write, or the last; 0 until one is needed
-	signature int64 // likewise
+	signature int64 // 0 until one is needed
 	bytes     int   // that the items take, as estimated
 	// written says that items[:written] are; a ROLLBACK TO can undo that.
 	written int
@@ -71,9 +67,18 @@ type item struct {
 	event    hooks.Event
 	captured *Captured
 	fn       Func
+	// key is that of the last write with the event, uuid.Nil before the first one, and ordinal
+	// the event's place in it.
+	key     uuid.UUID
+	ordinal int
 }
 
 func (it *item) isEvent() bool { return !it.fn.isSet() }
+
+// isPending reports whether it is an event that a write has.
+func (it *item) isPending() bool {
+	return it.isEvent() && (it.captured == nil || !it.captured.none())
+}
 
 // Func waits for the end of a transaction.
 type Func struct {
@@ -137,7 +142,7 @@ func (r *Record) Broken() error { return r.broken }
 // forget empties the record for the next transaction.
 func (r *Record) forget() {
 	clear(r.items)
-	if r.doubt.names != nil || r.doubt.reset != nil || r.earlier != nil || r.broken != nil || r.history.seq != 0 {
+	if r.doubt.names != nil || r.doubt.reset != nil || r.broken != nil || r.history.seq != 0 {
 		*r = Record{cfg: r.cfg, items: r.items, savepoints: r.savepoints}
 	}
 	r.Flags = Flags{}

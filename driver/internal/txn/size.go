@@ -16,6 +16,12 @@ func sizeOf(e *hooks.Event) int {
 	return n
 }
 
+// sizeOfOthers is what sizeOf leaves out, because in most events it is empty or short.
+func sizeOfOthers(e *hooks.Event) int {
+	return len(e.Actor.OnBehalfOf) + len(e.TenantID) + len(e.RequestID) + len(e.CorrelationID) + len(e.CausationID) + len(e.JobID) +
+		len(e.TraceParent) + len(e.IPAddress) + len(e.Application) + len(e.Host)
+}
+
 // sizeOfJSON estimates the length of a decoded value as JSON.
 func sizeOfJSON(v any) int {
 	n := 4

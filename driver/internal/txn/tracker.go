@@ -32,9 +32,9 @@ type Ended struct {
 	Outcome  hooks.Outcome
 	Events   []hooks.Event
 	Funcs    []Func
-	Token    int64   // under which its events were last written, 0 if they were not
-	Earlier  []int64 // the tokens before it that may still be locked
-	Prepared bool    // by PREPARE TRANSACTION
+	Writes   []hooks.Write // that may stand
+	Tx       int64         // the Signature, 0 if nothing was written
+	Prepared bool          // by PREPARE TRANSACTION
 }
 
 // Follow makes the tracker one of a new connection.
@@ -118,9 +118,7 @@ func (t *Tracker) EndOf(r *Record, outcome hooks.Outcome) {
 // endedBy returns items of the record, and the events among them, as a transaction that has
 // ended.
 func (r *Record) endedBy(outcome hooks.Outcome, events []hooks.Event, items []item) Ended {
-	e := Ended{Outcome: outcome, Events: events, Funcs: funcsOf(items)}
-	e.Token, e.Earlier = r.tokens()
-	return e
+	return Ended{Outcome: outcome, Events: events, Funcs: funcsOf(items), Writes: writesOf(items, events), Tx: r.signature}
 }
 
 // DropPending notes that the pending events were rolled back with a transaction

@@ -3,9 +3,10 @@ package txn
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -116,7 +117,7 @@ func TestTracker(t *testing.T) {
 	for _, tt := range trackerScripts {
 		t.Run(tt.name, func(t *testing.T) {
 			w := &teller{T: t, Tracker: &Tracker{}}
-			w.Follow(&Config{MaxEvents: 100, MaxBytes: 1 << 20, LocksToken: true})
+			w.Follow(&Config{MaxEvents: 100, MaxBytes: 1 << 20})
 			w.play(tt.steps)
 			pending := names(w.Pending())
 			if pending == "" {
@@ -141,6 +142,13 @@ type teller struct {
 }
 
 var start = Start{Ctx: context.Background(), Mode: hooks.Strict}
+
+func (w *teller) mark() uuid.UUID {
+	w.Helper()
+	key, err := w.Mark(0, len(w.items))
+	w.check(err)
+	return key
+}
 
 func (w *teller) play(steps string) {
 	w.Helper()
@@ -196,7 +204,7 @@ func (w *teller) step(word string, args []string) {
 	case "f(":
 		w.check(w.AddFunc(Func{OnCommit: func(context.Context) {}, Ctx: start.Ctx}))
 	case "!":
-		w.Token() // the write's
+		w.mark()
 		w.Written()
 	case "commit":
 		w.End(hooks.Committed)
@@ -332,47 +340,6 @@ func TestLimits(t *testing.T) {
 				t.Errorf("in the next transaction: %v", err)
 			}
 		})
-	}
-}
-
-// TestTokensOfATransaction: a token is used again only while a write with it stands.
-func TestTokensOfATransaction(t *testing.T) {
-	w := &Tracker{}
-	w.Follow(&Config{MaxEvents: 100, MaxBytes: 1 << 20, LocksToken: true})
-	w.Begin(start)
-	write := func() int64 {
-		if err := w.Add(hooks.Event{Action: "a"}); err != nil {
-			t.Fatal(err)
-		}
-		token := w.Token()
-		w.Written()
-		return token
-	}
-	w.Savepoint("s")
-	first := write()
-	if again := write(); again != first {
-		t.Error("a second write has another token, though the first stands")
-	}
-	w.RollbackTo("s")
-	second := write()
-	if second == first {
-		t.Error("a token is used again whose write was taken back")
-	}
-	w.Suspect(nil)
-	w.Believe(start, Other)
-	third := write()
-	if third == second {
-		t.Error("a token is used again though its transaction may be over")
-	}
-	w.End(hooks.Unknown)
-	parts := w.TakeEnded()
-	for _, e := range parts {
-		if e.Token != third || !slices.Equal(e.Earlier, []int64{second}) {
-			t.Errorf("%s has the tokens %d and %d, want %d and %d", names(e.Events), e.Token, e.Earlier, third, second)
-		}
-	}
-	if len(parts) != 2 {
-		t.Errorf("%d parts have ended, want 2", len(parts))
 	}
 }
 

@@ -108,9 +108,6 @@ func (t *Tracker) agree(did *Changes, start Start, w Witness) {
 		if !t.open {
 			t.Begin(start)
 		}
-		if w != Same {
-			t.doubtToken()
-		}
 		t.Wrote = true // whatever it did unseen
 	case Lost:
 		if t.open {

@@ -77,7 +77,7 @@ func eventsOf(items []item, written int) []hooks.Event {
 	events := make([]hooks.Event, 0, len(items))
 	for i := range items {
 		it := &items[i]
-		if !it.isEvent() || (it.captured != nil && it.captured.none()) {
+		if !it.isPending() {
 			continue
 		}
 		if it.captured != nil && i >= written {

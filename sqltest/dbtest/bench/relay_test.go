@@ -205,7 +205,7 @@ func BenchmarkGrowth(b *testing.B) {
 		start := time.Now()
 		w.must(hub.Drain(ctx))
 		report(b, fmt.Sprintf("backlog=%d entries/s", backlog), float64(backlog)/time.Since(start).Seconds())
-		w.exec("VACUUM ANALYZE aftercommit.audit_events", "CHECKPOINT")
+		w.exec("VACUUM ANALYZE aftercommit.journal", "CHECKPOINT")
 		rates := w.alternate(4, func() error { return w.order(w.bare, 0) }, func() error { return w.order(db, 1) })
 		start = time.Now()
 		w.fill(10_000, 1000)

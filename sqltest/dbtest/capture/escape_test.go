@@ -177,7 +177,7 @@ func (w *world) wantJournal(lines ...string) {
 	got := 0
 	for e, err := range j.Each(context.Background(), w.bare, journal.Query{After: w.seen}) {
 		w.must(err)
-		w.seen = e.Seq
+		w.seen = e.Position
 		if got >= len(lines) || line(e) != lines[got] {
 			w.Errorf("the journal has %s, want %q", line(e), lines)
 		}

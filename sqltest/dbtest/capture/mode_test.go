@@ -157,11 +157,11 @@ func (w *world) breakJournal() {
 	if w.e.Dialect == hooks.SQLite {
 		w.must(hooks.Record(ctx(), w.db, hooks.Event{Action: "journal.made"})) // the first event makes it
 		w.events()
-		w.setUp("ALTER TABLE aftercommit_events RENAME TO gone")
-		w.setUp("DROP TRIGGER aftercommit_record_insert")
+		w.setUp("ALTER TABLE aftercommit_journal RENAME TO gone")
+		w.setUp("DROP TRIGGER aftercommit_write_insert")
 		return
 	}
-	w.setUp("ALTER TABLE aftercommit.audit_events RENAME TO gone")
+	w.setUp("ALTER TABLE aftercommit.journal RENAME TO gone")
 }
 
 // TestStrict: no event, no row.

@@ -62,7 +62,7 @@ func TestRights(t *testing.T) {
 				t.Errorf("%s by role %q, want %s", e.Action, e.Role, role)
 			}
 		}
-		if _, err := w.db.ExecContext(ctx(), "DELETE FROM aftercommit.audit_events"); stateOf(err) != "42501" {
+		if _, err := w.db.ExecContext(ctx(), "DELETE FROM aftercommit.journal"); stateOf(err) != "42501" {
 			t.Errorf("the app may change its trail: %v", err)
 		}
 		w.dsn = owner

@@ -30,7 +30,7 @@ func (w *world) lockJournal() (unlock func()) {
 	w.must(w.db.PingContext(ctx()))
 	tx, err := w.bare.BeginTx(ctx(), nil)
 	w.must(err)
-	w.execOn(tx, "LOCK TABLE aftercommit.audit_events IN ACCESS EXCLUSIVE MODE")
+	w.execOn(tx, "LOCK TABLE aftercommit.journal IN ACCESS EXCLUSIVE MODE")
 	return func() { _ = tx.Rollback() }
 }
 
@@ -121,7 +121,7 @@ func TestFullDisk(t *testing.T) {
 				}
 				w.execOn(conn, "DELETE FROM blobs")
 				w.events()
-				w.execOn(conn, "DELETE FROM aftercommit_events")
+				w.execOn(conn, "DELETE FROM aftercommit_journal")
 				w.execOn(conn, "VACUUM")
 				w.must(conn.QueryRowContext(ctx(), "PRAGMA page_count").Scan(&pages))
 			}
@@ -222,9 +222,9 @@ func TestOneConnection(t *testing.T) {
 func TestForeignTables(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		w := newHub(t, e, e.DSN(t))
-		table := "aftercommit_events"
+		table := "aftercommit_journal"
 		if e.Dialect == hooks.Postgres {
-			table = "aftercommit.audit_events"
+			table = "aftercommit.journal"
 			w.setUp("CREATE SCHEMA aftercommit")
 		}
 		w.setUp("CREATE TABLE " + table + " (mine bigint); INSERT INTO " + table + " VALUES (7)")

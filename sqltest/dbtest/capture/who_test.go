@@ -104,7 +104,7 @@ func TestNobody(t *testing.T) {
 		if n := w.told.total(hooks.NoticeUnattributed); n != 3 {
 			w.Errorf("%d events are counted as unattributed, want 3", n)
 		}
-		table := "aftercommit_events"
+		table := "aftercommit_audit_events"
 		if w.e.Dialect == hooks.Postgres {
 			table = "aftercommit.audit_events"
 		}

@@ -45,7 +45,7 @@ type world struct {
 	hub      *forward.Hub
 	recorder *sqltest.Recorder
 	told     *notices
-	seen     int64 // the journal's position up to which events were looked at
+	seen     journal.Position // the journal's position up to which events were looked at
 }
 
 // newWorld returns an app whose driver captures all tables, with what opts
@@ -171,7 +171,7 @@ func (w *world) events() []journal.Entry {
 	for e, err := range j.Each(ctx(), w.bare, journal.Query{After: w.seen}) {
 		w.must(err)
 		entries = append(entries, e)
-		w.seen = e.Seq
+		w.seen = e.Position
 	}
 	w.wantForwarded(entries)
 	return entries

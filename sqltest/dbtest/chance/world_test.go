@@ -217,7 +217,7 @@ func (o *told) of(id uuid.UUID) string {
 func (w *world) settle() {
 	w.Helper()
 	// Whoever has the locks has waited for all who wrote.
-	lock := []string{"LOCK TABLE notes, books, others, aftercommit.audit_events IN ACCESS EXCLUSIVE MODE"}
+	lock := []string{"LOCK TABLE notes, books, others, aftercommit.journal IN ACCESS EXCLUSIVE MODE"}
 	if w.e.Dialect == hooks.SQLite {
 		lock = []string{"INSERT INTO others (id) VALUES ('lock')"}
 	}

@@ -84,7 +84,7 @@ func TestRequireActorThatIsKnown(t *testing.T) {
 			w.Errorf("%d events are unattributed, want %d", n, len(unknown))
 		}
 		where := " WHERE actor_type IS NULL AND actor_id IS NULL AND actor_name IS NULL AND on_behalf_of IS NULL"
-		if got, want := w.list("SELECT count(*) FROM "+w.journalTable()+where), strconv.Itoa(len(unknown)); got != want {
+		if got, want := w.list("SELECT count(*) FROM "+w.journalView()+where), strconv.Itoa(len(unknown)); got != want {
 			w.Errorf("%s events have no actor in the journal, want %s", got, want)
 		}
 	})
@@ -118,7 +118,7 @@ func TestUnknownActorHidesNone(t *testing.T) {
 			})
 		}
 		for _, w := range []*world{w, dflt} {
-			if got := w.list("SELECT DISTINCT coalesce(actor_id, 'nobody') FROM " + w.journalTable()); got != "ada" {
+			if got := w.list("SELECT DISTINCT coalesce(actor_id, 'nobody') FROM " + w.journalView()); got != "ada" {
 				w.Errorf("the events are %s's", got)
 			}
 		}
@@ -164,7 +164,7 @@ func TestActorOutlivesTheServersTransaction(t *testing.T) {
 				w.must(conn.ExecContext(ctx(), "INSERT INTO orders (id) VALUES (9)")) // nobody's
 				w.must(w.hub.Settle(ctx()))
 				of := func(where string) (n int) {
-					w.must(w.bare.QueryRowContext(ctx(), "SELECT count(*) FROM "+w.journalTable()+" WHERE "+where).Scan(&n))
+					w.must(w.bare.QueryRowContext(ctx(), "SELECT count(*) FROM "+w.journalView()+" WHERE "+where).Scan(&n))
 					return n
 				}
 				if n := of("actor_id = 'ada'"); n != tt.events {
@@ -191,7 +191,7 @@ func TestActorOfARawBegin(t *testing.T) {
 		}
 		w.must(conn.ExecContext(ctx(), "COMMIT"))
 		w.must(w.hub.Settle(ctx()))
-		if got := w.list("SELECT DISTINCT coalesce(actor_id, 'nobody') FROM " + w.journalTable()); got != "ada" {
+		if got := w.list("SELECT DISTINCT coalesce(actor_id, 'nobody') FROM " + w.journalView()); got != "ada" {
 			w.Errorf("the events are %s's", got)
 		}
 	}, pg...)

@@ -45,8 +45,8 @@ func TestEntriesAreInOrder(t *testing.T) {
 		w.want("1", all, all)
 		got := w.sink.got()
 		for i, e := range got[1:] {
-			if e.Seq <= got[i].Seq || e.Tx != got[i].Tx {
-				t.Errorf("entry %d: position %d after %d, transaction %v after %v", i+1, e.Seq, got[i].Seq, e.Tx, got[i].Tx)
+			if e.Compare(got[i].Position) <= 0 || e.Tx != got[i].Tx {
+				t.Errorf("entry %d: position %s after %s, transaction %v after %v", i+1, e.Text(), got[i].Text(), e.Tx, got[i].Tx)
 			}
 		}
 	})

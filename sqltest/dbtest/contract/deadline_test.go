@@ -61,9 +61,9 @@ func TestDeadNetwork(t *testing.T) {
 		{"Record, COMMIT", dbtest.IsCommit, func(w *world, c context.Context) error {
 			return hooks.Record(c, w.db, named("a"))
 		}},
-		{"a Tx, flush", has("record("), tx},
+		{"a Tx, flush", has(".write("), tx},
 		{"a Tx, COMMIT", dbtest.IsCommit, tx},
-		{"raw, flush", has("record("), func(w *world, c context.Context) error {
+		{"raw, flush", has(".write("), func(w *world, c context.Context) error {
 			conn := w.conn()
 			w.must(conn.ExecContext(c, "BEGIN"))
 			w.insert(conn, 1)

@@ -382,3 +382,39 @@ func (w *world) wantEvents(names string) {
 	w.Helper()
 	w.want(w.rows(), names, names)
 }
+
+// TestMessageThatArrivesLate: the client has given up when what it has sent reaches the server:
+// events and COMMIT, in one message. What was reported of them by then holds, whichever comes
+// first.
+func TestMessageThatArrivesLate(t *testing.T) {
+	throughProxy(t, func(w *world, p *dbtest.Proxy) {
+		w.must(w.db.PingContext(ctx())) // making the tables has a COMMIT, too
+		for i, asked := range []bool{true, false} {
+			name := []string{"1", "2"}[i]
+			trap := p.Next(dbtest.Strand, dbtest.IsCommit)
+			if _, err := w.db.ExecContext(ctx(), "INSERT INTO orders (id) VALUES ("+name+")"); err == nil {
+				w.Error("the statement says nil")
+			}
+			<-trap.Sprung()
+			w.wantPending(1)
+			if asked {
+				w.must(w.hub.Settle(ctx()))
+				w.wantPending(0)
+				w.wantSettled(hooks.RolledBack)
+			}
+			trap.Release()
+			<-trap.Done()
+			if asked {
+				w.want("", "", "")
+				continue
+			}
+			w.must(w.hub.Settle(ctx()))
+			w.wantPending(0)
+			if w.e.Driver == "pgx" && w.rows() == "" {
+				w.want("", "", "") // pgx has cancelled it: it asks for that when a connection is lost
+				continue
+			}
+			w.want("2", "orders.inserted", "orders.inserted")
+		}
+	})
+}

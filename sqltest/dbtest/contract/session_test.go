@@ -123,7 +123,7 @@ func TestStatementCacheIsTheApps(t *testing.T) {
 		w.db.SetMaxOpenConns(1)
 		w.sink.during = func(ctx context.Context, entries []journal.Entry) error {
 			var id string
-			return forward.Conn(ctx).QueryRowContext(ctx, "SELECT id FROM aftercommit.entries('{"+entries[0].ID.String()+"}')").Scan(&id)
+			return forward.Conn(ctx).QueryRowContext(ctx, "SELECT key FROM aftercommit.written('{"+entries[0].Key.String()+"}')").Scan(&id)
 		}
 		var n int
 		w.must(w.db.QueryRowContext(ctx(), "SELECT count(*) FROM things WHERE id = $1", 1).Scan(&n))

@@ -166,7 +166,7 @@ func TestJournalLocked(t *testing.T) {
 		w.must(w.db.PingContext(ctx()))
 		lock, err := w.bare.BeginTx(ctx(), nil)
 		w.must(err)
-		w.must(lock.ExecContext(ctx(), "LOCK TABLE aftercommit.audit_events IN ACCESS EXCLUSIVE MODE"))
+		w.must(lock.ExecContext(ctx(), "LOCK TABLE aftercommit.journal IN ACCESS EXCLUSIVE MODE"))
 		tx := w.begin()
 		w.insert(tx, 1)
 		w.record(tx, "a")

@@ -213,18 +213,26 @@ func (w *world) journal() string {
 	if !w.hasJournal() {
 		return ""
 	}
-	return w.list("SELECT CASE WHEN captured THEN action ELSE target_id END FROM " + w.journalTable() + " ORDER BY seq")
+	return w.list("SELECT CASE WHEN captured THEN action ELSE target_id END FROM " + w.journalView() + " ORDER BY key, ordinal")
 }
 
 // hasJournal is false on SQLite before the first event.
 func (w *world) hasJournal() bool {
 	w.Helper()
-	return w.e.Dialect != hooks.SQLite || w.list("SELECT count(*) FROM sqlite_master WHERE name = 'aftercommit_events'") == "1"
+	return w.e.Dialect != hooks.SQLite || w.list("SELECT count(*) FROM sqlite_master WHERE name = 'aftercommit_journal'") == "1"
 }
 
+// journalTable has a row for each flush, and journalView one for each event.
 func (w *world) journalTable() string {
 	if w.e.Dialect == hooks.SQLite {
-		return "aftercommit_events"
+		return "aftercommit_journal"
+	}
+	return "aftercommit.journal"
+}
+
+func (w *world) journalView() string {
+	if w.e.Dialect == hooks.SQLite {
+		return "aftercommit_audit_events"
 	}
 	return "aftercommit.audit_events"
 }
@@ -367,13 +375,13 @@ func (w *world) breakJournal() {
 	w.must(w.db.PingContext(ctx())) // so that the tables are there, and checked
 	if !w.hasJournal() {
 		w.must(hooks.Record(ctx(), w.db, named("first")))
-		w.must(w.bare.ExecContext(ctx(), "DELETE FROM aftercommit_events"))
+		w.must(w.bare.ExecContext(ctx(), "DELETE FROM aftercommit_journal"))
 		w.sink.forget()
 		w.told.forget()
 	}
-	query := "ALTER TABLE aftercommit.audit_events RENAME TO gone"
+	query := "ALTER TABLE aftercommit.journal RENAME TO gone"
 	if w.e.Dialect == hooks.SQLite {
-		query = "CREATE TRIGGER broken BEFORE INSERT ON aftercommit_events BEGIN SELECT RAISE(ABORT, 'broken'); END"
+		query = "CREATE TRIGGER broken BEFORE INSERT ON aftercommit_journal BEGIN SELECT RAISE(ABORT, 'broken'); END"
 	}
 	w.must(w.bare.ExecContext(ctx(), query))
 }
@@ -381,7 +389,7 @@ func (w *world) breakJournal() {
 // mendJournal undoes breakJournal.
 func (w *world) mendJournal() {
 	w.Helper()
-	query := "ALTER TABLE aftercommit.gone RENAME TO audit_events"
+	query := "ALTER TABLE aftercommit.gone RENAME TO journal"
 	if w.e.Dialect == hooks.SQLite {
 		query = "DROP TRIGGER broken"
 	}

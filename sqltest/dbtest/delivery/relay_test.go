@@ -155,7 +155,7 @@ func TestRefusedForGoodWithinCommit(t *testing.T) {
 		w.sink.set(false)
 		if w.e.Dialect == hooks.SQLite {
 			w.must(a.db.Close())
-			w.must(w.bare.ExecContext(ctx, "UPDATE aftercommit_events SET recorded_at = '2020' || substr(recorded_at, 5)"))
+			w.must(w.bare.ExecContext(ctx, "UPDATE aftercommit_journal SET recorded_at = '2020' || substr(recorded_at, 5)"))
 			a = w.start(forward.Options{}, func(h *forward.Hub) { h.Register(c, forward.Sync) })
 			a.place(4)
 			w.want("1 4 3")
@@ -189,7 +189,7 @@ func TestRefusedForGoodWithinCommit(t *testing.T) {
 func TestCommittingConnectionCatchesUp(t *testing.T) {
 	each(t, func(w *world) {
 		age := func() {
-			w.must(w.bare.ExecContext(ctx, "UPDATE aftercommit_events SET recorded_at = '2020' || substr(recorded_at, 5)"))
+			w.must(w.bare.ExecContext(ctx, "UPDATE aftercommit_journal SET recorded_at = '2020' || substr(recorded_at, 5)"))
 		}
 		a := w.start(forward.Options{}, nil)
 		if got := a.started(); got != "["+name+" (sync)]" {

@@ -72,12 +72,12 @@ func TestRoleWithoutRights(t *testing.T) {
 			t.Errorf("warnings: %s", got)
 		}
 		var cursors int
-		w.must(w.bare.QueryRowContext(ctx, "SELECT count(*) FROM aftercommit.forwarders").Scan(&cursors))
+		w.must(w.bare.QueryRowContext(ctx, "SELECT count(*) FROM aftercommit.cursors").Scan(&cursors))
 		if cursors != 0 {
 			t.Errorf("%d cursors that no relay moves", cursors)
 		}
 		_, err = w.try(dsn, forward.Options{}, func(h *forward.Hub) { h.Register(w.sink, forward.Async) })
-		if err == nil || !strings.Contains(err.Error(), "grant SELECT on audit_events") {
+		if err == nil || !strings.Contains(err.Error(), "grant SELECT on journal") {
 			t.Errorf("Async: %v", err)
 		}
 		w.must(a.db.Close())
@@ -89,12 +89,12 @@ func TestRoleWithoutRights(t *testing.T) {
 func TestWriterWithRelayElsewhere(t *testing.T) {
 	each(t, func(w *world) {
 		dsn, role := w.asWriter()
-		w.must(w.bare.ExecContext(ctx, `REVOKE EXECUTE ON FUNCTION aftercommit.register(text, text) FROM "`+role+`"`))
+		w.must(w.bare.ExecContext(ctx, `REVOKE EXECUTE ON FUNCTION aftercommit.enlist(text, text) FROM "`+role+`"`))
 		elsewhere := forward.Options{Relay: forward.RelayElsewhere}
 		if _, err := w.try(dsn, elsewhere, nil); err == nil || !strings.Contains(err.Error(), "GRANT EXECUTE ON ALL FUNCTIONS") {
 			t.Errorf("without the function: %v", err)
 		}
-		w.must(w.bare.ExecContext(ctx, `GRANT EXECUTE ON FUNCTION aftercommit.register(text, text) TO "`+role+`"`))
+		w.must(w.bare.ExecContext(ctx, `GRANT EXECUTE ON FUNCTION aftercommit.enlist(text, text) TO "`+role+`"`))
 		standby, err := w.try(dsn+" options='-c default_transaction_read_only=on'", elsewhere, nil)
 		w.must(err) // a later connection may be to the primary
 		w.must(standby.db.Close())

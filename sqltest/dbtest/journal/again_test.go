@@ -78,7 +78,7 @@ func TestSchemaRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct{ before, want string }{
-		"a foreign table": {"CREATE SCHEMA aftercommit; CREATE TABLE aftercommit.audit_events (id int)", "rename it, or give the journal another schema by Options.Schema"},
+		"a foreign table": {"CREATE SCHEMA aftercommit; CREATE TABLE aftercommit.journal (id int)", "rename it, or give the journal another schema by Options.Schema"},
 		"a newer journal": {schema + "; UPDATE aftercommit.schema_versions SET version = 99", "build the program that this is from with that one"},
 	} {
 		t.Run(name, func(t *testing.T) {

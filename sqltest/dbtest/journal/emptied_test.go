@@ -19,7 +19,7 @@ func TestEmptiedTables(t *testing.T) {
 				t.Fatal(err)
 			}
 			if e.Dialect == hooks.Postgres {
-				s.exec("TRUNCATE aftercommit.schema_versions, aftercommit.audit_events, aftercommit.forwarders")
+				s.exec("TRUNCATE aftercommit.schema_versions, aftercommit.journal, aftercommit.cursors")
 			} else {
 				s.exec("DELETE FROM aftercommit_schema_versions")
 				var setup *journal.SetupError

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,6 +34,7 @@ type hubRig struct {
 	h   hooks.Handler
 
 	mu      sync.Mutex
+	writes  []hooks.Write
 	notices []hooks.Notice
 	got     []journal.Entry
 	conns   []string // what the forwarder read over its connection
@@ -108,22 +110,29 @@ func (r *hubRig) want(forwarded, told string) {
 }
 
 // begin opens a transaction on s that has flushed a list of events.
-func (r *hubRig) begin(s *session, token int64, list []hooks.Event) {
+func (r *hubRig) begin(s *session, tx int64, list []hooks.Event) {
 	r.t.Helper()
 	s.exec("BEGIN")
-	r.flushed(s, token, list)
+	r.flushed(s, tx, list)
 }
 
-func (r *hubRig) flushed(s *session, token int64, list []hooks.Event) {
+func (r *hubRig) flushed(s *session, tx int64, list []hooks.Event) {
 	r.t.Helper()
-	written, err := r.h.Flush(ctx, hooks.Flush{Conn: sqltest.Lent(s.conn), Events: list, Token: token, Own: true, Timeout: dbtest.Patience})
+	w := hooks.Write{Key: newKey(), Events: list}
+	r.writes = append(r.writes, w)
+	written, err := r.h.Flush(ctx, hooks.Flush{Conn: sqltest.Lent(s.conn), Events: list, Key: w.Key, Tx: tx, Own: true, Timeout: dbtest.Patience})
 	if !written || err != nil {
 		r.t.Fatalf("Flush = %v, %v", written, err)
 	}
 }
 
-func (r *hubRig) end(outcome hooks.Outcome, conn *sql.DB, token int64, list []hooks.Event) hooks.Outcome {
-	return r.h.End(ctx, hooks.Ended{Outcome: outcome, Events: list, Token: token, Conn: sqltest.Lent(conn)})
+func (r *hubRig) end(outcome hooks.Outcome, conn *sql.DB, tx int64, list []hooks.Event) hooks.Outcome {
+	return r.h.End(ctx, hooks.Ended{Outcome: outcome, Events: list, Writes: r.writesOf(list), Tx: tx, Conn: sqltest.Lent(conn)})
+}
+
+// writesOf are the flushes that wrote the events of a transaction.
+func (r *hubRig) writesOf(list []hooks.Event) []hooks.Write {
+	return slices.DeleteFunc(slices.Clone(r.writes), func(w hooks.Write) bool { return !slices.Contains(ids(list), w.Events[0].ID) })
 }
 
 func TestForwardedFromTheJournal(t *testing.T) {
@@ -137,7 +146,7 @@ func TestForwardedFromTheJournal(t *testing.T) {
 		}
 		r.want(actions(r.entries()), "logged delivered")
 		for i, entry := range r.got {
-			if entry.Seq == 0 || entry.ID != list[i].ID || entry.Application != "shop" || entry.Host != "h1" || entry.Tx.ID == 0 {
+			if entry.Key != r.writes[0].Key || entry.Ordinal != i || entry.ID != list[i].ID || entry.Application != "shop" || entry.Host != "h1" || entry.Tx.ID == 0 {
 				t.Errorf("entry %+v", entry)
 			}
 		}
@@ -225,9 +234,9 @@ func TestUnknownInProgress(t *testing.T) {
 }
 
 // The connection broke in COMMIT. The next commit on that database finds out.
-// TestUnknownInProgressByAnEarlierToken: the last token's write was taken back, and one
+// TestUnknownInProgressByAnEarlierFlush: the last flush was taken back, and one
 // before it stands.
-func TestUnknownInProgressByAnEarlierToken(t *testing.T) {
+func TestUnknownInProgressByAnEarlierFlush(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		r := newHubRig(t, e)
 		list := events(2)
@@ -236,7 +245,7 @@ func TestUnknownInProgressByAnEarlierToken(t *testing.T) {
 		other.exec("SAVEPOINT s")
 		r.flushed(other, 2, list[1:])
 		other.exec("ROLLBACK TO s")
-		got := r.h.End(ctx, hooks.Ended{Outcome: hooks.Unknown, Events: list, Token: 2, Earlier: []int64{1}, Conn: sqltest.Lent(r.conn)})
+		got := r.h.End(ctx, hooks.Ended{Outcome: hooks.Unknown, Events: list, Writes: r.writesOf(list), Tx: 1, Conn: sqltest.Lent(r.conn)})
 		if got != hooks.Unknown {
 			t.Errorf("End = %v while the transaction is in progress, want unknown", got)
 		}
@@ -272,7 +281,7 @@ func TestPreparedIsSettledAfterwards(t *testing.T) {
 	list := events(1)
 	r.begin(r.session, 1, list)
 	r.exec("PREPARE TRANSACTION 'g'")
-	got := r.h.End(ctx, hooks.Ended{Outcome: hooks.Unknown, Prepared: true, Events: list, Token: 1, Conn: sqltest.Lent(r.conn)})
+	got := r.h.End(ctx, hooks.Ended{Outcome: hooks.Unknown, Prepared: true, Events: list, Writes: r.writesOf(list), Tx: 1, Conn: sqltest.Lent(r.conn)})
 	if got != hooks.Unknown {
 		t.Errorf("End = %v", got)
 	}

@@ -2,6 +2,7 @@ package journal_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,44 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
+
+// TestPagesWithinRows: a page begins and ends anywhere in what a flush has written.
+func TestPagesWithinRows(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		r := newRig(t, e)
+		list := events(40)
+		for i, n := 0, 1; i < len(list); n++ {
+			end := min(i+n, len(list))
+			r.exec("BEGIN")
+			r.write(r.j, int64(n), list[i:end]...)
+			r.exec("COMMIT")
+			i = end
+		}
+		for limit := 1; limit <= len(list)+1; limit++ {
+			q, at := journal.Query{Limit: limit}, 0
+			for {
+				page, err := r.j.List(ctx, r.conn, q)
+				if err != nil {
+					t.Fatal(err)
+				}
+				left, err := r.j.Count(ctx, r.conn, q)
+				if err != nil || int(left) != len(list)-at || len(page) != min(limit, len(list)-at) {
+					t.Fatalf("after %d: %d entries of %d, %v; want %d of %d", at, len(page), left, err, limit, len(list)-at)
+				}
+				for _, entry := range page {
+					if entry.ID != list[at].ID {
+						t.Fatalf("limit %d: entry %d is %s", limit, at, entry.Action)
+					}
+					at++
+				}
+				if len(page) < limit {
+					break
+				}
+				q.After = page[len(page)-1].Position
+			}
+		}
+	})
+}
 
 func TestPages(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
@@ -27,7 +66,7 @@ func TestPages(t *testing.T) {
 			if len(page) < q.Limit {
 				break
 			}
-			q.After = page[len(page)-1].Seq
+			q.After = page[len(page)-1].Position
 		}
 		if want := actions(r.entries()); actions(got) != want || len(got) != 7 {
 			t.Errorf("pages give %q, want %q", actions(got), want)
@@ -40,7 +79,9 @@ func TestEachGivesAllAndStops(t *testing.T) {
 		r := newRig(t, e)
 		list := events(1203) // more than two pages
 		r.exec("BEGIN")
-		r.write(r.j, 1, list...)
+		for part := range slices.Chunk(list, 1000) {
+			r.write(r.j, 1, part...)
+		}
 		r.exec("COMMIT")
 		for _, test := range []struct{ limit, stop, want int }{
 			{limit: 0, want: 1203}, {limit: 700, want: 700}, {limit: 1000, want: 1000}, {limit: 5000, want: 1203}, {stop: 3, want: 3},
@@ -81,10 +122,10 @@ func TestQueryByTime(t *testing.T) {
 			"to":    {journal.Query{To: at}, all[:1]},
 			"both":  {journal.Query{From: at, To: all[2].RecordedAt.In(time.FixedZone("", 3600))}, all[1:2]},
 			"none":  {journal.Query{From: at.Add(time.Hour)}, nil},
-			"after": {journal.Query{After: all[0].Seq, To: all[2].RecordedAt}, all[1:2]},
+			"after": {journal.Query{After: all[0].Position, To: all[2].RecordedAt}, all[1:2]},
 		} {
 			got, err := r.j.List(ctx, r.conn, test.q)
-			if err != nil || len(got) != len(test.want) || len(got) > 0 && got[0].Seq != test.want[0].Seq {
+			if err != nil || len(got) != len(test.want) || len(got) > 0 && got[0].Position != test.want[0].Position {
 				t.Errorf("%s: %d entries, %v; want %d", name, len(got), err, len(test.want))
 			}
 			n, err := r.j.Count(ctx, r.conn, test.q)
@@ -101,8 +142,8 @@ func TestQueryMistakes(t *testing.T) {
 		if _, err := r.j.List(ctx, r.conn, journal.Query{Limit: -1}); err == nil || !strings.Contains(err.Error(), "negative") {
 			t.Errorf("err = %v", err)
 		}
-		if got, err := r.j.ByID(ctx, r.conn, nil); got != nil || err != nil {
-			t.Errorf("ByID of nothing = %v, %v", got, err)
+		if got, err := r.j.ByKey(ctx, r.conn, nil); got != nil || err != nil {
+			t.Errorf("ByKey of nothing = %v, %v", got, err)
 		}
 		r.exec("BEGIN")
 		_, err := r.j.List(canceled(), r.conn, journal.Query{})

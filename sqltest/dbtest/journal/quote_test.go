@@ -46,11 +46,11 @@ func (r *rig) checkQuoting(t *testing.T, ev hooks.Event) {
 			r.exec("SET standard_conforming_strings = " + setting)
 		}
 		r.exec("BEGIN")
-		_, err := r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(r.conn), Events: []hooks.Event{ev}, Token: 1, Own: true, Timeout: dbtest.Patience})
+		_, err := r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(r.conn), Events: []hooks.Event{ev}, Key: newKey(), Tx: 1, Own: true, Timeout: dbtest.Patience})
 		if err != nil {
 			t.Fatalf("%s, standard_conforming_strings %s: %q: %v", r.e.Name, setting, ev.Comment, err)
 		}
-		got, err := r.j.ByID(ctx, r.conn, ids([]hooks.Event{ev}))
+		got, err := r.of(r.session, ev)
 		r.exec("ROLLBACK")
 		if err != nil || len(got) != 1 || got[0].Comment != ev.Comment || got[0].Metadata[ev.Comment] != ev.Comment {
 			t.Fatalf("%s, standard_conforming_strings %s: %q came back as %+v, %v", r.e.Name, setting, ev.Comment, got, err)

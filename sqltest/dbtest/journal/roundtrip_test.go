@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest"
@@ -25,10 +27,18 @@ func TestEveryFieldComesBack(t *testing.T) {
 		full, bare := fullEvent(t), event("order.looked_at")
 		before := time.Now().UTC().Truncate(time.Microsecond)
 		r.exec("BEGIN")
-		r.write(r.j, 7, full, bare)
+		key := newKey()
+		r.writeAs(r.j, key, 7, full, bare)
 		r.exec("COMMIT")
 		for name, read := range map[string]func() ([]journal.Entry, error){
-			"ByID": func() ([]journal.Entry, error) { return r.j.ByID(ctx, r.conn, ids([]hooks.Event{full, bare})) },
+			"ByKey": func() ([]journal.Entry, error) {
+				rows, err := r.j.ByKey(ctx, r.conn, []uuid.UUID{key})
+				return rows[0].Entries(), err
+			},
+			"Written": func() ([]journal.Entry, error) {
+				rows, err := r.j.Written(ctx, r.conn, []uuid.UUID{newKey(), key})
+				return rows[0].Of([]hooks.Event{full, bare}, 0), err
+			},
 			"List": func() ([]journal.Entry, error) { return r.j.List(ctx, r.conn, journal.Query{}) },
 		} {
 			got, err := read()
@@ -67,7 +77,7 @@ func TestTimesAtTheEdges(t *testing.T) {
 			r.exec("BEGIN")
 			r.write(r.j, 1, ev)
 			r.exec("COMMIT")
-			got, err := r.j.ByID(ctx, r.conn, ids([]hooks.Event{ev}))
+			got, err := r.of(r.session, ev)
 			if err != nil || len(got) != 1 || !got[0].OccurredAt.Equal(at) {
 				t.Errorf("%v came back as %v, %v", at, got, err)
 			}
@@ -107,8 +117,8 @@ func TestOrderIsThatOfRecording(t *testing.T) {
 			if got[i].ID != list[i].ID {
 				t.Fatalf("position %d has %s, want %s", i, got[i].Action, list[i].Action)
 			}
-			if i > 0 && got[i].Seq != got[i-1].Seq+1 {
-				t.Fatalf("position %d has seq %d after %d", i, got[i].Seq, got[i-1].Seq)
+			if i > 0 && got[i].Compare(got[i-1].Position) <= 0 {
+				t.Fatalf("position %d is %s after %s", i, got[i].Text(), got[i-1].Text())
 			}
 			if got[i].Tx != got[0].Tx {
 				t.Fatalf("position %d: the second flush of a transaction has the key %+v, the first %+v", i, got[i].Tx, got[0].Tx)
@@ -129,73 +139,39 @@ func TestRollbackLeavesNothing(t *testing.T) {
 	})
 }
 
-// The same event again, as after an answer that was lost, is no error and no
-// second row.
+// TestSameEventTwice: an event that is written in two transactions, or twice in one, is two
+// entries with one ID.
 func TestSameEventTwice(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		r := newRig(t, e)
 		ev, other := fullEvent(t), event("order.placed")
 		for range 2 {
 			r.exec("BEGIN")
-			r.write(r.j, 1, ev)
+			r.write(r.j, 1, ev, other, other)
 			r.exec("COMMIT")
 		}
-		r.exec("BEGIN")
-		r.write(r.j, 1, ev, other, other)
-		r.exec("COMMIT")
-		if got := actions(r.entries()); got != "order.refunded order.placed" {
-			t.Errorf("the journal has %q, want one row of each event", got)
+		if got := actions(r.entries()); got != "order.refunded order.placed order.placed order.refunded order.placed order.placed" {
+			t.Errorf("the journal has %q", got)
 		}
 	})
 }
 
-// Another event with an ID that the journal has cannot be written: it would be
-// reported as logged, and be nowhere.
-func TestSameIDOfAnotherEvent(t *testing.T) {
+// TestSameKeyTwice: a key is of one flush. A second one with it writes nothing, whatever its
+// events are, and fails.
+func TestSameKeyTwice(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		r := newRig(t, e)
-		first := fullEvent(t)
-		first.Captured = false
+		key := newKey()
 		r.exec("BEGIN")
-		r.write(r.j, 1, first)
+		r.writeAs(r.j, key, 1, event("order.placed"))
 		r.exec("COMMIT")
-		for name, change := range map[string]func(ev *hooks.Event){
-			"its time":     func(ev *hooks.Event) { ev.OccurredAt = ev.OccurredAt.Add(time.Microsecond) },
-			"its target":   func(ev *hooks.Event) { ev.Target.ID = "8" },
-			"its actor":    func(ev *hooks.Event) { ev.Actor = hooks.Actor{} },
-			"its metadata": func(ev *hooks.Event) { ev.Metadata = map[string]any{"note": "else"} },
-		} {
-			other := first
-			change(&other)
-			for what, list := range map[string][]hooks.Event{
-				"alone": {other}, "among others": {event("order.placed"), other, event("order.shipped")},
-			} {
-				r.exec("BEGIN")
-				_, err := r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(r.conn), Events: list, Token: 2, Own: true, Timeout: dbtest.Patience})
-				r.exec("ROLLBACK")
-				if err == nil || !strings.Contains(err.Error(), "has another event with the ID") || !strings.Contains(err.Error(), "leave Event.ID empty") {
-					t.Errorf("%s, %s: err = %v", name, what, err)
-				}
-				if e.Dialect == hooks.Postgres && (hooks.SQLState(err) != "23505" || !strings.Contains(err.Error(), first.ID.String())) {
-					t.Errorf("%s, %s: err = %v, want SQLSTATE 23505 and the ID", name, what, err)
-				}
-			}
-		}
-		captured := first
-		captured.Captured = true
 		r.exec("BEGIN")
-		r.write(r.j, 2, captured)
-		r.exec("COMMIT")
-		twice := event("order.placed")
-		again := twice
-		again.Action = "order.shipped"
-		r.exec("BEGIN")
-		_, err := r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(r.conn), Events: []hooks.Event{twice, again}, Token: 2, Own: true, Timeout: dbtest.Patience})
+		_, err := r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(r.conn), Events: events(1), Key: key, Tx: 2, Own: true, Timeout: dbtest.Patience})
 		r.exec("ROLLBACK")
-		if err == nil {
-			t.Error("two events with one ID in a flush were taken")
+		if e.Dialect == hooks.Postgres && hooks.SQLState(err) != "23505" || err == nil {
+			t.Errorf("err = %v, want a unique violation", err)
 		}
-		if got := actions(r.entries()); got != "order.refunded" {
+		if got := actions(r.entries()); got != "order.placed" {
 			t.Errorf("the journal has %q", got)
 		}
 	})

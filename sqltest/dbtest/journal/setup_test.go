@@ -20,8 +20,8 @@ import (
 type parts struct{ events, versions, drop string }
 
 var partsOf = map[hooks.Dialect]parts{
-	hooks.Postgres: {"aftercommit.audit_events", "aftercommit.schema_versions", "DROP FUNCTION aftercommit.entries(uuid[])"},
-	hooks.SQLite:   {"aftercommit_events", "aftercommit_schema_versions", "DROP VIEW aftercommit_record"},
+	hooks.Postgres: {"aftercommit.journal", "aftercommit.schema_versions", "DROP FUNCTION aftercommit.written(uuid[])"},
+	hooks.SQLite:   {"aftercommit_journal", "aftercommit_schema_versions", "DROP VIEW aftercommit_write"},
 }
 
 func setup(t *testing.T, err error) *journal.SetupError {
@@ -289,13 +289,13 @@ func TestNextVersion(t *testing.T) {
 	change := map[hooks.Dialect][]string{
 		hooks.Postgres: {
 			"UPDATE aftercommit.schema_versions SET version = 6, oldest = 1 WHERE component = 'journal'",
-			"ALTER TABLE aftercommit.audit_events ADD COLUMN severity text NOT NULL DEFAULT 'info'",
-			"ALTER TABLE aftercommit.forwarders ADD COLUMN note text",
+			"ALTER TABLE aftercommit.journal ADD COLUMN severity text NOT NULL DEFAULT 'info'",
+			"ALTER TABLE aftercommit.cursors ADD COLUMN note text",
 		},
 		hooks.SQLite: {
 			"UPDATE aftercommit_schema_versions SET version = 6, oldest = 1 WHERE component = 'journal'",
-			"ALTER TABLE aftercommit_events ADD COLUMN severity TEXT NOT NULL DEFAULT 'info'",
-			"ALTER TABLE aftercommit_forwarders ADD COLUMN note TEXT",
+			"ALTER TABLE aftercommit_journal ADD COLUMN severity TEXT NOT NULL DEFAULT 'info'",
+			"ALTER TABLE aftercommit_cursors ADD COLUMN note TEXT",
 		},
 	}
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
@@ -17,6 +19,10 @@ func TestRowidOfTheAppSurvives(t *testing.T) {
 	r.write(r.j, 1, events(3)...)
 	if got := r.text("SELECT last_insert_rowid()"); got != "4711" {
 		t.Errorf("last_insert_rowid() = %s after the flush, want 4711", got)
+	}
+	// As documented: there is no way to keep it.
+	if got := r.text("SELECT changes()"); got != "0" {
+		t.Errorf("changes() = %s after the flush, want 0", got)
 	}
 	r.exec("COMMIT")
 	if n := len(r.entries()); n != 3 {
@@ -36,7 +42,7 @@ func TestMemory(t *testing.T) {
 		s.exec("BEGIN")
 		s.write(j, 1, event("order.placed"))
 		s.exec("COMMIT")
-		if got := s.text("SELECT count(*) FROM aftercommit_events"); got != "1" {
+		if got := s.text("SELECT count(*) FROM aftercommit_journal"); got != "1" {
 			t.Errorf("%s rows, want 1", got)
 		}
 	}
@@ -53,7 +59,7 @@ func TestBusyTimeoutIsRestored(t *testing.T) {
 			if err := j.Connect(ctx, s.conn); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := j.Ended(ctx, s.conn, 1); err != nil {
+			if _, err := j.Claim(ctx, s.conn, []uuid.UUID{newKey()}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -66,8 +72,8 @@ func TestBusyTimeoutIsRestored(t *testing.T) {
 // A table in the temporary schema stands before main's in name resolution.
 func TestTemporaryTableInFront(t *testing.T) {
 	r := newRig(t, dbtest.SQLite)
-	r.exec("CREATE TEMP TABLE aftercommit_events (id)")
-	r.exec("CREATE TEMP TABLE aftercommit_record (events, token, now)")
+	r.exec("CREATE TEMP TABLE aftercommit_journal (id)")
+	r.exec("CREATE TEMP TABLE aftercommit_write (key, tx, now, events, format, document, personal)")
 	r.exec("CREATE TEMP TABLE aftercommit_schema_versions (component, version)")
 	r.connect(r.session)
 	r.exec("BEGIN")
@@ -96,7 +102,7 @@ func TestErrorsOfTheLibrary(t *testing.T) {
 	r.exec("BEGIN")
 	big := event("order.placed")
 	big.Comment = strings.Repeat("x", 8000)
-	_, err = r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(r.conn), Events: []hooks.Event{big}, Token: 1})
+	_, err = r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(r.conn), Events: []hooks.Event{big}, Key: newKey(), Tx: 1})
 	if err == nil || !strings.Contains(err.Error(), "full") {
 		t.Errorf("err = %v, want SQLITE_FULL", err)
 	}

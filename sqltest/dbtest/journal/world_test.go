@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,9 +99,15 @@ func (s *session) text(query string) string {
 }
 
 // write flushes events as a transaction that has written would.
-func (s *session) write(j *journal.Journal, token int64, events ...hooks.Event) {
+func (s *session) write(j *journal.Journal, tx int64, events ...hooks.Event) {
 	s.t.Helper()
-	written, err := j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(s.conn), Events: events, Token: token, Own: true, Timeout: dbtest.Patience})
+	s.writeAs(j, newKey(), tx, events...)
+}
+
+// writeAs is write with that key.
+func (s *session) writeAs(j *journal.Journal, key uuid.UUID, tx int64, events ...hooks.Event) {
+	s.t.Helper()
+	written, err := j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(s.conn), Events: events, Key: key, Tx: tx, Own: true, Timeout: dbtest.Patience})
 	if err != nil || !written {
 		s.t.Fatalf("Write = %v, %v; want true, nil", written, err)
 	}
@@ -152,6 +159,21 @@ func (r *rig) connect(s *session) {
 	if err := r.j.Connect(ctx, s.conn); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+func newKey() uuid.UUID { return uuid.Must(uuid.NewV7()) }
+
+// of returns the entries of those events that the journal has, read over s.
+func (r *rig) of(s *session, events ...hooks.Event) (found []journal.Entry, err error) {
+	for e, err := range r.j.Each(ctx, s.conn, journal.Query{}) {
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(ids(events), e.ID) {
+			found = append(found, e)
+		}
+	}
+	return found, nil
 }
 
 func (r *rig) entries() []journal.Entry {

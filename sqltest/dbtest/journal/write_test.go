@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
@@ -16,7 +18,7 @@ func (r *rig) flush(s *session, own bool) (bool, error) {
 }
 
 func (r *rig) flushWithin(limit time.Duration, s *session, own bool) (bool, error) {
-	return r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(s.conn), Events: events(1), Token: 1, Own: own, Timeout: limit})
+	return r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(s.conn), Events: events(1), Key: newKey(), Tx: 1, Own: own, Timeout: limit})
 }
 
 func TestWhatAWriteDependsOn(t *testing.T) {
@@ -49,7 +51,7 @@ func TestWhatAWriteDependsOn(t *testing.T) {
 		r.exec("CREATE FUNCTION evil.current_setting(text) RETURNS text LANGUAGE sql AS $$ SELECT 'evil' $$")
 		for name, test := range tests {
 			t.Run(name, func(t *testing.T) {
-				r.exec("TRUNCATE orders, aftercommit.audit_events")
+				r.exec("TRUNCATE orders, aftercommit.journal")
 				s := newSession(t, r.db)
 				for _, query := range test.before {
 					s.exec(query)
@@ -86,14 +88,14 @@ func TestLockOnTheJournal(t *testing.T) {
 		r := newRig(t, e)
 		other := newSession(t, r.db)
 		other.exec("BEGIN")
-		other.exec("LOCK TABLE aftercommit.audit_events")
+		other.exec("LOCK TABLE aftercommit.journal")
 		r.exec("SET lock_timeout = '77s'")
 		r.exec("SET statement_timeout = '30s'") // 57014 if the write waits for that
 		r.exec("BEGIN")
 		r.exec("INSERT INTO orders VALUES (1)")
 		r.exec("SAVEPOINT s")
 		_, err := r.flushWithin(50*time.Millisecond, r.session, false)
-		if hooks.SQLState(err) != "55P03" || !strings.Contains(err.Error(), "another session has kept aftercommit.audit_events locked for 50ms") {
+		if hooks.SQLState(err) != "55P03" || !strings.Contains(err.Error(), "another session has kept aftercommit.journal locked for 50ms") {
 			t.Fatalf("err = %v", err)
 		}
 		r.exec("ROLLBACK TO s")
@@ -136,24 +138,50 @@ func TestExecuteIsEnough(t *testing.T) {
 
 		ev := event("order.placed")
 		s.exec("BEGIN")
-		s.write(r.j, 1, ev)
+		key := newKey()
+		s.writeAs(r.j, key, 1, ev)
 		s.exec("COMMIT")
-		got, err := r.j.ByID(ctx, s.conn, ids([]hooks.Event{ev}))
-		if err != nil || len(got) != 1 || got[0].Role != role {
-			t.Errorf("read back %+v, %v; want one entry of role %s", got, err, role)
+		got, err := r.j.Written(ctx, s.conn, []uuid.UUID{key})
+		if err != nil || len(got) != 1 || got[0].Role != role || got[0].Events != 1 || got[0].Document != nil {
+			t.Errorf("read back %+v, %v; want one row of role %s, without its document", got, err, role)
+		}
+		if _, err := r.j.ByKey(ctx, s.conn, []uuid.UUID{key}); hooks.SQLState(err) != "42501" {
+			t.Errorf("a role that knows the key reads the document: %v", err)
 		}
 		for _, query := range []string{
+			"SELECT * FROM aftercommit.journal",
 			"SELECT * FROM aftercommit.audit_events",
-			"INSERT INTO aftercommit.audit_events (id) VALUES (gen_random_uuid())",
-			"UPDATE aftercommit.audit_events SET action = 'x.y'",
-			"DELETE FROM aftercommit.audit_events",
-			"TRUNCATE aftercommit.audit_events",
-			"DROP TABLE aftercommit.audit_events",
+			"INSERT INTO aftercommit.journal (key) VALUES (gen_random_uuid())",
+			"UPDATE aftercommit.journal SET document = '[]'",
+			"DELETE FROM aftercommit.journal",
+			"TRUNCATE aftercommit.journal",
+			"DROP TABLE aftercommit.journal",
 			"INSERT INTO aftercommit.schema_versions VALUES ('x', 1)",
 		} {
 			if _, err := s.conn.ExecContext(ctx, query); hooks.SQLState(err) != "42501" {
 				t.Errorf("%s: err = %v, want SQLSTATE 42501", query, err)
 			}
+		}
+	}, dbtest.PostgresEngines()...)
+}
+
+// TestLastvalIsTheApps: what the app has last taken from a sequence is what it gets from
+// lastval(), after a flush in the middle of its transaction, and after the last one.
+func TestLastvalIsTheApps(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		r := newRig(t, e)
+		r.exec("CREATE SEQUENCE bills START 4711")
+		r.exec("BEGIN")
+		r.text("SELECT nextval('bills')::text")
+		for range 2 {
+			r.write(r.j, 1, events(2)...)
+			if got := r.text("SELECT lastval()::text"); got != "4711" {
+				t.Errorf("lastval() = %s after a flush, want 4711", got)
+			}
+		}
+		r.exec("COMMIT")
+		if got := r.text("SELECT lastval()::text"); got != "4711" {
+			t.Errorf("lastval() = %s after the COMMIT, want 4711", got)
 		}
 	}, dbtest.PostgresEngines()...)
 }

@@ -16,12 +16,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // visit logs in with a browser, as the admin, and changes something: the session
 // begins with a visitor, and goes on with the user.
-func (m *miniflux) visit(t *testing.T, after int64) {
+func (m *miniflux) visit(t *testing.T, after journal.Position) {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -77,7 +78,7 @@ func (m *miniflux) visit(t *testing.T, after int64) {
 func (m *miniflux) crowd(t *testing.T) {
 	t.Helper()
 	const users, requests = 8, 25
-	before := lastSeq(drained(t, m.db, 0, 1))
+	before := lastOf(drained(t, m.db, beginning, 1))
 	keys := map[string]string{}
 	for i := range users {
 		name := fmt.Sprintf("user%d", i)
@@ -91,7 +92,7 @@ func (m *miniflux) crowd(t *testing.T) {
 		}
 		keys[name] = key
 	}
-	after := lastSeq(drained(t, m.db, before, 1))
+	after := lastOf(drained(t, m.db, before, 1))
 	var wg sync.WaitGroup
 	for name, key := range keys {
 		for n := range requests {

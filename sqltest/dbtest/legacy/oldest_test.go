@@ -87,7 +87,7 @@ func printed(t *testing.T, binary, dsn string) string {
 func actions(t *testing.T, db *sql.DB) string {
 	t.Helper()
 	var all string
-	const query = "SELECT string_agg(action, ' ' ORDER BY seq) FROM aftercommit.audit_events"
+	const query = "SELECT string_agg(action, ' ' ORDER BY key, ordinal) FROM aftercommit.audit_events"
 	if err := db.QueryRowContext(t.Context(), query).Scan(&all); err != nil {
 		t.Fatal(err)
 	}

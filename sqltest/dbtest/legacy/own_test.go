@@ -50,7 +50,7 @@ func TestMinifluxOwnTests(t *testing.T) {
 	// What the relay has left when the app ends, it takes when it starts again.
 	audited.stop(t)
 	audited.serve(t)
-	drained(t, audited.db, 0, 1)
+	drained(t, audited.db, beginning, 1)
 	audited.stop(t)
 	audited.agrees(t)
 }

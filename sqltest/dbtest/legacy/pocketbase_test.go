@@ -12,6 +12,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
@@ -173,7 +174,7 @@ func TestPocketbase(t *testing.T) {
 		}
 	}
 
-	first := lastSeq(timeline(t, p.db, hooks.SQLite, 0))
+	first := lastOf(timeline(t, p.db, hooks.SQLite, beginning))
 	const records = "/collections/books/records"
 	record := func(id, title string) object { return object{"id": id, "title": title} }
 	create := func(id, title string) object {
@@ -197,7 +198,7 @@ func TestPocketbase(t *testing.T) {
 		{ada, "DELETE", records + "/tides0000000000", nil, 204, []string{"books.deleted tides0000000000 by user:ada000000000000"}},
 	} {
 		name := r.method + " " + r.path
-		last := lastSeq(timeline(t, p.db, hooks.SQLite, 0))
+		last := lastOf(timeline(t, p.db, hooks.SQLite, beginning))
 		status, answer := p.do(t, r.token, r.method, r.path, r.body)
 		if status != r.status {
 			t.Errorf("%s: status %d, want %d: %v", name, status, r.status, answer)
@@ -224,7 +225,7 @@ func TestPocketbase(t *testing.T) {
 
 // agrees compares the timeline after an entry with the rows that are committed,
 // one by one and in their order.
-func (p *pocketbase) agrees(t *testing.T, first int64) {
+func (p *pocketbase) agrees(t *testing.T, first journal.Position) {
 	t.Helper()
 	var want, got []string
 	rows, err := p.db.QueryContext(t.Context(), "SELECT name || '.' || op || ' ' || id FROM witness ORDER BY rowid")

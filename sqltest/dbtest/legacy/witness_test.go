@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline"
 )
@@ -123,30 +124,30 @@ func disagreements(seen, told map[change]int) []string {
 }
 
 // timeline returns the actions after an entry of the journal, oldest first.
-func timeline(t *testing.T, db *sql.DB, dialect hooks.Dialect, after int64) []threadline.Action {
+func timeline(t *testing.T, db *sql.DB, dialect hooks.Dialect, after journal.Position) []threadline.Action {
 	t.Helper()
 	var actions []threadline.Action
 	for a, err := range threadline.NewStore(db, dialect, nil).Each(t.Context(), threadline.Query{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a.Seq > after {
+		if a.Compare(after) > 0 {
 			actions = append(actions, a)
 		}
 	}
-	slices.SortFunc(actions, func(a, b threadline.Action) int { return int(a.Seq - b.Seq) })
+	slices.SortFunc(actions, func(a, b threadline.Action) int { return a.Compare(b.Position) })
 	return actions
 }
 
 // drained waits until the timeline has all of the journal, and at least n
 // actions after an entry: an app may answer before it has written.
-func drained(t *testing.T, db *sql.DB, after int64, n int) []threadline.Action {
+func drained(t *testing.T, db *sql.DB, after journal.Position, n int) []threadline.Action {
 	t.Helper()
-	await(t, fmt.Sprintf("%d actions after entry %d", n, after), func(ctx context.Context) bool {
+	await(t, fmt.Sprintf("%d actions after entry %s", n, after.Text()), func(ctx context.Context) bool {
 		var left, have int
 		err := db.QueryRowContext(ctx, `
-			SELECT count(*) FILTER (WHERE a.id IS NULL), count(*) FILTER (WHERE e.seq > $1)
-			FROM aftercommit.audit_events e LEFT JOIN threadline.audit_actions a USING (id)`, after).Scan(&left, &have)
+			SELECT count(*) FILTER (WHERE a.id IS NULL), count(*) FILTER (WHERE (e.key, e.ordinal) > ($1, $2))
+			FROM aftercommit.audit_events e LEFT JOIN threadline.audit_actions a USING (id)`, after.Key, after.Ordinal).Scan(&left, &have)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,10 +174,13 @@ func attributed(actions []threadline.Action) []string {
 	return found
 }
 
-// lastSeq is the number of the last action, 0 if there is none.
-func lastSeq(actions []threadline.Action) int64 {
+// beginning is before all entries.
+var beginning = journal.Position{Ordinal: -1}
+
+// lastOf is the position of the last action, or beginning if there is none.
+func lastOf(actions []threadline.Action) journal.Position {
 	if len(actions) == 0 {
-		return 0
+		return beginning
 	}
-	return actions[len(actions)-1].Seq
+	return actions[len(actions)-1].Position
 }

@@ -43,8 +43,8 @@ type world struct {
 	recorder *sqltest.Recorder
 	// uncaptured is how many writes observers were told to be so.
 	uncaptured *atomic.Int64
-	bare       *sql.DB // beside the wrapper
-	seen       int64   // the journal's position up to which want has looked
+	bare       *sql.DB          // beside the wrapper
+	seen       journal.Position // the journal's position up to which want has looked
 }
 
 // newWorld returns an empty database.
@@ -128,7 +128,7 @@ func (w *world) want(lines ...string) {
 	for entry, err := range j.Each(w.Context(), w.bare, journal.Query{After: w.seen}) {
 		w.ok(err)
 		written = append(written, line(entry))
-		w.seen = entry.Seq
+		w.seen = entry.Position
 	}
 	var forwarded []string
 	for _, entry := range w.recorder.Entries() {

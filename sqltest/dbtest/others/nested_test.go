@@ -142,9 +142,9 @@ func TestNestedRefused(t *testing.T) {
 				w.recorder.Reset()
 				outer.Reset()
 				if e.Dialect == hooks.SQLite {
-					w.must(w.bare.ExecContext(ctx(), "CREATE TRIGGER broken BEFORE INSERT ON "+schema+"_events BEGIN SELECT RAISE(ABORT, 'broken'); END"))
+					w.must(w.bare.ExecContext(ctx(), "CREATE TRIGGER broken BEFORE INSERT ON "+schema+"_journal BEGIN SELECT RAISE(ABORT, 'broken'); END"))
 				} else {
-					w.must(w.bare.ExecContext(ctx(), "ALTER TABLE "+schema+".audit_events RENAME TO gone"))
+					w.must(w.bare.ExecContext(ctx(), "ALTER TABLE "+schema+".journal RENAME TO gone"))
 				}
 				tx, err := db.BeginTx(ctx(), nil)
 				w.must(err)

@@ -45,8 +45,8 @@ func TestRoles(t *testing.T) {
 	app := openAudited(t, as(dsn, "app"))
 	exec(t, app, "INSERT INTO orders VALUES (1)")
 	for _, forbidden := range []string{
-		"SELECT count(*) FROM aftercommit.audit_events", "DELETE FROM aftercommit.audit_events",
-		"UPDATE aftercommit.audit_events SET reason = ''", "TRUNCATE aftercommit.audit_events",
+		"SELECT count(*) FROM aftercommit.audit_events", "SELECT count(*) FROM aftercommit.journal", "DELETE FROM aftercommit.journal",
+		"UPDATE aftercommit.journal SET document = ''", "TRUNCATE aftercommit.journal",
 		"SELECT count(*) FROM threadline.audit_actions", "DELETE FROM threadline.audit_actions",
 		"DROP SCHEMA aftercommit CASCADE", "DROP SCHEMA threadline CASCADE",
 	} {

@@ -36,7 +36,7 @@ func TestChaos(t *testing.T) {
 	}
 	a.endAll()
 	a.endPrepared()
-	_, err := a.db.ExecContext(ctx, "UPDATE aftercommit.forwarders SET holder = NULL, lease_until = NULL")
+	_, err := a.db.ExecContext(ctx, "UPDATE aftercommit.cursors SET holder = NULL, lease_until = NULL")
 	a.must(err)
 	targets, err := troubledTargets(a.path("troubled"), true)
 	a.must(err)
@@ -124,12 +124,12 @@ func (a *arena) checkChaos(forwarders []string) {
 	a.checkOutcomes(entries)
 	for _, f := range forwarders {
 		poison := f == poisoned || f == poisonedInTable
-		seqs, lost := make(map[string]int64), make(map[uuid.UUID]bool)
+		seqs, lost := make(map[string]string), make(map[uuid.UUID]bool)
 		for n, e := range entries {
 			if poison && marked(n) {
 				lost[e.ID] = true
 			} else {
-				seqs[n] = e.Seq
+				seqs[n] = place(&e)
 			}
 		}
 		got := a.received(f)

@@ -142,10 +142,10 @@ func (c *crowd) events() (n int) {
 // check compares what was committed, what the journal has, and what came.
 func (tr *trial) check(c *crowd) {
 	tr.Helper()
-	seqs := make(map[string]int64)
+	seqs := make(map[string]string)
 	for e, err := range tr.j.Each(ctx, tr.db, journal.Query{}) {
 		tr.must(err)
-		seqs[e.Target.ID] = e.Seq
+		seqs[e.Target.ID] = place(&e)
 	}
 	if n := c.events(); len(seqs) != n {
 		tr.Errorf("the journal has %d events, %d were committed", len(seqs), n)
@@ -172,7 +172,7 @@ func (tr *trial) check(c *crowd) {
 }
 
 // faults says what is wrong with what came, of committed events with their seqs.
-func faults(committed map[string]int64, got []delivered) (wrong []string) {
+func faults(committed map[string]string, got []delivered) (wrong []string) {
 	times := make(map[string]int, len(got))
 	last := make(map[string]delivered) // of each transaction
 	missed, doubled, unknown, disorder := 0, 0, 0, 0

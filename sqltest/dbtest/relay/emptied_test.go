@@ -14,7 +14,7 @@ func TestEmptiedTables(t *testing.T) {
 		r := w.start(relay.Config{Lease: 100 * time.Millisecond, Poll: 10 * time.Millisecond})
 		w.commit("a")
 		w.drain(r)
-		for _, table := range []string{"forwarders", "failures", "settled", "workers"} {
+		for _, table := range []string{"cursors", "retries", "acknowledged", "workers"} {
 			_, err := w.db.ExecContext(ctx, "DELETE FROM "+w.own(table))
 			w.must(err)
 		}

@@ -119,9 +119,9 @@ func (w *world) checkTexts(server string) {
 // again and again: each time that nothing can be written the pause is longer.
 func TestFailureThatCannotBeWritten(t *testing.T) {
 	each(t, func(w *world) {
-		refuse, admit := "ALTER TABLE aftercommit.failures ADD CONSTRAINT none CHECK (false)", "ALTER TABLE aftercommit.failures DROP CONSTRAINT none"
+		refuse, admit := "ALTER TABLE aftercommit.retries ADD CONSTRAINT none CHECK (false)", "ALTER TABLE aftercommit.retries DROP CONSTRAINT none"
 		if w.e.Dialect == hooks.SQLite {
-			refuse = "CREATE TRIGGER none BEFORE INSERT ON aftercommit_failures BEGIN SELECT RAISE(ABORT, 'none'); END"
+			refuse = "CREATE TRIGGER none BEFORE INSERT ON aftercommit_retries BEGIN SELECT RAISE(ABORT, 'none'); END"
 			admit = "DROP TRIGGER none"
 		}
 		w.exec(refuse)

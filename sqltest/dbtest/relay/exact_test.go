@@ -51,7 +51,7 @@ func (l *ledger) deliver(c context.Context, db *sql.DB, entries []journal.Entry)
 				return relay.Result{Err: f}
 			}
 		}
-		if _, err := db.ExecContext(c, fmt.Sprintf("INSERT INTO delivered (forwarder, event, seq) VALUES ('%s', '%s', %d)", name, e.Target.ID, e.Seq)); err != nil {
+		if _, err := db.ExecContext(c, fmt.Sprintf("INSERT INTO delivered (forwarder, event, seq) VALUES ('%s', '%s', '%s')", name, e.Target.ID, place(&e))); err != nil {
 			return relay.Result{Err: &relay.Failure{Reason: "error", Err: err}}
 		}
 	}
@@ -149,7 +149,7 @@ func TestSameDatabaseOvertaken(t *testing.T) {
 				}
 			}
 			if n == 2 { // the first alone: it was taken
-				_, err := w.db.ExecContext(ctx, "UPDATE aftercommit.forwarders SET holder = 'other', fence = fence + 1, lease_until = now() + interval '1 h' WHERE name = '"+name+"'")
+				_, err := w.db.ExecContext(ctx, "UPDATE aftercommit.cursors SET holder = 'other', fence = fence + 1, lease_until = now() + interval '1 h' WHERE name = '"+name+"'")
 				w.must(err)
 			}
 			return r

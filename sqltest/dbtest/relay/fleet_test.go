@@ -117,7 +117,7 @@ func fleetOf(t *testing.T, processes int, f func(fl *fleet)) {
 			inside := *w
 			inside.db = sql.OpenDB(w.connector())
 			defer inside.db.Close()
-			fl := &fleet{world: &inside, clock: ahead(now.Sub(time.Now())), received: make(map[string]time.Time), by: make(map[string]int)}
+			fl := &fleet{world: &inside, clock: ahead(time.Until(now)), received: make(map[string]time.Time), by: make(map[string]int)}
 			for i := range processes {
 				fl.join(i)
 			}
@@ -276,7 +276,7 @@ func TestTakeover(t *testing.T) {
 		died := time.Now()
 		fl.commit("b")
 		time.Sleep(fleetLease) // which passes on the server's clock too
-		_, err := fl.db.ExecContext(ctx, fmt.Sprintf("UPDATE aftercommit.forwarders SET lease_until = '%s' WHERE holder = 'process %d'", past, holder))
+		_, err := fl.db.ExecContext(ctx, fmt.Sprintf("UPDATE aftercommit.cursors SET lease_until = '%s' WHERE holder = 'process %d'", past, holder))
 		fl.must(err)
 		took, other := fl.visible("b", died)
 		if other == holder || took > 2*fleetLease+fleetPoll {

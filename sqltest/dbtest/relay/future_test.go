@@ -17,7 +17,7 @@ func TestCursorFromTheFuture(t *testing.T) {
 		if w.e.Dialect == hooks.SQLite {
 			done = "1000000"
 		}
-		_, err := w.db.ExecContext(ctx, "UPDATE "+w.own("forwarders")+" SET done = "+done)
+		_, err := w.db.ExecContext(ctx, "UPDATE "+w.own("cursors")+" SET done = "+done)
 		w.must(err)
 		r := w.start(relay.Config{Lease: brisk})
 		w.awaitDecision()

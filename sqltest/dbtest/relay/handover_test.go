@@ -41,9 +41,9 @@ func TestHandedOver(t *testing.T) {
 		w.settle("e") // by a transaction that began before
 		w.purge(0)
 		var n int
-		w.must(w.db.QueryRowContext(ctx, "SELECT count(*) FROM "+w.own("settled")).Scan(&n))
+		w.must(w.db.QueryRowContext(ctx, "SELECT count(*) FROM "+w.own("acknowledged")).Scan(&n))
 		if n != 0 {
-			w.Errorf("%d rows of settled are left", n)
+			w.Errorf("%d acknowledgements are left", n)
 		}
 	})
 }
@@ -63,7 +63,7 @@ func TestHandOverOwnOnly(t *testing.T) {
 		if w.e.Dialect == hooks.SQLite {
 			return // where the app owns the tables
 		}
-		_, err := w.store.HandOver(ctx, w.db, name, []uuid.UUID{w.entries()["a"].ID})
+		_, err := w.store.HandOver(ctx, w.db, name, []uuid.UUID{w.entries()["a"].Key})
 		w.must(err)
 		w.drain(w.start(relay.Config{}))
 		w.want("a")

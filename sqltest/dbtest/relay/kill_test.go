@@ -187,9 +187,9 @@ func (a *arena) finish() {
 
 func (a *arena) check() {
 	a.Helper()
-	seqs := make(map[string]int64)
+	seqs := make(map[string]string)
 	for n, e := range a.entries() {
-		seqs[n] = e.Seq
+		seqs[n] = place(&e)
 	}
 	acknowledged, err := readLines(a.path("writer"))
 	a.must(err)

@@ -27,7 +27,7 @@ func (w *world) holders() map[string]string {
 // lease writes who has the lease, and until when: an expression of SQL.
 func (w *world) lease(holder, until string) {
 	w.Helper()
-	_, err := w.db.ExecContext(ctx, "UPDATE "+w.own("forwarders")+" SET holder = '"+holder+"', fence = fence + 1, lease_until = '"+until+"' WHERE name = '"+name+"'")
+	_, err := w.db.ExecContext(ctx, "UPDATE "+w.own("cursors")+" SET holder = '"+holder+"', fence = fence + 1, lease_until = '"+until+"' WHERE name = '"+name+"'")
 	w.must(err)
 }
 
@@ -233,7 +233,7 @@ func TestIdleWritesNothing(t *testing.T) {
 		w.until("a is delivered", func() bool { return w.sink.all() == "a" })
 		w.ticks(3)
 		row := func() (version string) {
-			w.must(w.db.QueryRowContext(ctx, "SELECT ctid::text || ' ' || xmin::text FROM aftercommit.forwarders").Scan(&version))
+			w.must(w.db.QueryRowContext(ctx, "SELECT ctid::text || ' ' || xmin::text FROM aftercommit.cursors").Scan(&version))
 			return version
 		}
 		used := func() (n int64) {

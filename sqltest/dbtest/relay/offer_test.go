@@ -163,6 +163,6 @@ func TestNoSinkWorks(t *testing.T) {
 // fence returns how often the lease was taken.
 func (w *world) fence() (n int) {
 	w.Helper()
-	w.must(w.db.QueryRowContext(ctx, "SELECT fence FROM "+w.own("forwarders")+" WHERE name = '"+name+"'").Scan(&n))
+	w.must(w.db.QueryRowContext(ctx, "SELECT fence FROM "+w.own("cursors")+" WHERE name = '"+name+"'").Scan(&n))
 	return n
 }

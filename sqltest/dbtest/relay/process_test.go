@@ -134,8 +134,8 @@ type memory struct {
 // delivered is an entry that came.
 type delivered struct {
 	event string
-	seq   int64
-	apart bool // in no order with others
+	seq   string // its place in the journal
+	apart bool   // in no order with others
 }
 
 func (m *memory) target(p *process) relay.Target {
@@ -149,7 +149,7 @@ func (m *memory) target(p *process) relay.Target {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		for _, e := range entries {
-			m.got = append(m.got, delivered{event: e.Target.ID, seq: e.Seq})
+			m.got = append(m.got, delivered{event: e.Target.ID, seq: place(&e)})
 		}
 		return relay.Result{}
 	}}
@@ -170,7 +170,7 @@ func (t *table) create(w *world) {
 	if w.e.Dialect == hooks.SQLite {
 		n = "n INTEGER PRIMARY KEY AUTOINCREMENT"
 	}
-	_, err := w.db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS delivered ("+n+", forwarder text, event text, seq bigint)")
+	_, err := w.db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS delivered ("+n+", forwarder text, event text, seq text)")
 	w.must(err)
 }
 
@@ -186,7 +186,7 @@ func (t *table) target(p *process) relay.Target {
 		}
 		rows := make([]string, len(entries))
 		for i, e := range entries {
-			rows[i] = fmt.Sprintf("('%s', '%s', %d)", t.name, e.Target.ID, e.Seq)
+			rows[i] = fmt.Sprintf("('%s', '%s', '%s')", t.name, e.Target.ID, place(&e))
 		}
 		if _, err := db.ExecContext(c, "INSERT INTO delivered (forwarder, event, seq) VALUES "+strings.Join(rows, ", ")); err != nil {
 			return relay.Result{Err: &relay.Failure{Reason: "error", Err: err}}
@@ -202,7 +202,7 @@ func (t *table) target(p *process) relay.Target {
 // take it.
 func (t *table) steal(p *process) {
 	var fence, now int64
-	query := "SELECT fence FROM aftercommit.forwarders WHERE name = '" + t.name + "'"
+	query := "SELECT fence FROM aftercommit.cursors WHERE name = '" + t.name + "'"
 	if p.w.db.QueryRowContext(ctx, query).Scan(&fence) != nil || expire(p.w, t.name, p.holder) != nil {
 		return
 	}
@@ -222,7 +222,7 @@ func (t *table) steal(p *process) {
 
 // expire ends the lease that holder has, as if it had not been heard of.
 func expire(w *world, name, holder string) error {
-	_, err := w.db.ExecContext(ctx, "UPDATE "+w.own("forwarders")+" SET lease_until = '2000-01-01T00:00:00.000000Z' WHERE name = '"+name+"' AND holder = '"+holder+"'")
+	_, err := w.db.ExecContext(ctx, "UPDATE "+w.own("cursors")+" SET lease_until = '2000-01-01T00:00:00.000000Z' WHERE name = '"+name+"' AND holder = '"+holder+"'")
 	return err
 }
 

@@ -36,8 +36,8 @@ func (w *world) left() string {
 	for n := range entries {
 		names = append(names, n)
 	}
-	for i := range names { // by seq
-		for j := i; j > 0 && entries[names[j]].Seq < entries[names[j-1]].Seq; j-- {
+	for i := range names { // by key
+		for j := i; j > 0 && entries[names[j]].Compare(entries[names[j-1]].Position) < 0; j-- {
 			names[j], names[j-1] = names[j-1], names[j]
 		}
 	}
@@ -92,25 +92,32 @@ func TestPurgeKeepsWhatIsNotSettled(t *testing.T) {
 // TestPurgeIsWrittenDown: each batch, with who and what.
 func TestPurgeIsWrittenDown(t *testing.T) {
 	each(t, func(w *world) {
-		w.commit("a", "b", "c", "d", "e")
-		w.drain(w.start(relay.Config{}))
-		if p := w.purge(2); p.Events != 5 || p.Kept != 0 {
-			t.Errorf("Purge = %+v, want 5 events", p)
+		names := []string{"a", "b", "c", "d", "e"}
+		for _, n := range names {
+			w.commit(n, n+" too")
 		}
-		rows, err := w.db.QueryContext(ctx, "SELECT purged_by, events, first_seq, last_seq FROM "+w.own("purges")+" ORDER BY id")
+		keys := make(map[string]string)
+		for n, e := range w.entries() {
+			keys[e.Key.String()] = n[:1]
+		}
+		w.drain(w.start(relay.Config{}))
+		if p := w.purge(2); p.Events != 10 || p.Kept != 0 {
+			t.Errorf("Purge = %+v, want 10 events", p)
+		}
+		rows, err := w.db.QueryContext(ctx, "SELECT purged_by, events, first_key, last_key FROM "+w.own("journal_purges")+" ORDER BY id")
 		w.must(err)
 		defer rows.Close()
 		var got []string
 		for rows.Next() {
 			var (
-				by             string
-				n, first, last int
+				by, first, last string
+				n               int
 			)
 			w.must(rows.Scan(&by, &n, &first, &last))
-			got = append(got, fmt.Sprintf("%s %d %d-%d", by, n, first, last))
+			got = append(got, fmt.Sprintf("%s %d %s-%s", by, n, keys[first], keys[last]))
 		}
 		w.must(rows.Err())
-		if all := strings.Join(got, ", "); all != "o'brien 2 1-2, o'brien 2 3-4, o'brien 1 5-5" {
+		if all := strings.Join(got, ", "); all != "o'brien 4 a-b, o'brien 4 c-d, o'brien 2 e-e" {
 			t.Errorf("written down: %s", all)
 		}
 		if p := w.purge(2); p.Events != 0 {
@@ -192,10 +199,10 @@ func TestPurgeMeanwhile(t *testing.T) {
 		if int(purged.Events) != c.events() {
 			t.Errorf("%d were purged, want %d", purged.Events, c.events())
 		}
-		seqs := make(map[string]int64)
+		seqs := make(map[string]string)
 		for _, tx := range c.committed {
 			for _, n := range tx {
-				seqs[n] = 0
+				seqs[n] = ""
 			}
 		}
 		for sink, got := range map[string][]delivered{"memory": tr.memory.got, "table": tr.table.read(tr.world)} {

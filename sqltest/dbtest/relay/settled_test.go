@@ -4,8 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
@@ -23,13 +22,13 @@ func (w *world) graceful() relay.Config {
 // settle notes that somebody else has delivered these.
 func (w *world) settle(names ...string) {
 	w.Helper()
-	var ids []uuid.UUID
+	var positions []journal.Position
 	entries := w.entries()
 	for _, n := range names {
-		ids = append(ids, entries[n].ID)
+		positions = append(positions, entries[n].Position)
 	}
-	w.must(w.store.Settle(ctx, w.db, name, ids))
-	w.must(w.store.Settle(ctx, w.db, name, ids)) // again is fine
+	w.must(w.store.Settle(ctx, w.db, name, positions))
+	w.must(w.store.Settle(ctx, w.db, name, positions)) // again is fine
 }
 
 // later lets the grace period pass, and the quarter of it that the relay may be
@@ -66,7 +65,7 @@ func TestGrace(t *testing.T) {
 		w.want("b")
 		w.until("nothing settled is kept", func() bool {
 			var n int
-			w.must(w.db.QueryRowContext(ctx, "SELECT count(*) FROM "+w.own("settled")).Scan(&n))
+			w.must(w.db.QueryRowContext(ctx, "SELECT count(*) FROM "+w.own("acknowledged")).Scan(&n))
 			return n == 0
 		})
 	})

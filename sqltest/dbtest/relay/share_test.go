@@ -96,7 +96,7 @@ func TestTwoBesideOtherSinks(t *testing.T) {
 		// One that has sent a heartbeat, and then died with the leases.
 		_, err := w.db.ExecContext(ctx, "INSERT INTO aftercommit.workers (name, seen_at, forwarders) SELECT 'dead', clock_timestamp() + interval '1 second', forwarders FROM aftercommit.workers WHERE name = 'x'")
 		w.must(err)
-		_, err = w.db.ExecContext(ctx, "UPDATE aftercommit.forwarders SET holder = 'dead', fence = fence + 1, lease_until = clock_timestamp() + interval '1 second' WHERE name <> '"+theirs+"'")
+		_, err = w.db.ExecContext(ctx, "UPDATE aftercommit.cursors SET holder = 'dead', fence = fence + 1, lease_until = clock_timestamp() + interval '1 second' WHERE name <> '"+theirs+"'")
 		w.must(err)
 		w.has(map[string]int{"x": 4})
 	})
@@ -189,7 +189,7 @@ func (w *world) quiet(leases float64, leased ...string) {
 	w.must(err)
 	w.lastSeen(leases)
 	for _, n := range leased {
-		_, err = w.db.ExecContext(ctx, "UPDATE aftercommit.forwarders SET holder = 'quiet', fence = fence + 1, lease_until = '"+past+"' WHERE name = '"+n+"'")
+		_, err = w.db.ExecContext(ctx, "UPDATE aftercommit.cursors SET holder = 'quiet', fence = fence + 1, lease_until = '"+past+"' WHERE name = '"+n+"'")
 		w.must(err)
 	}
 	w.besideFor(lasting, "x", several...)

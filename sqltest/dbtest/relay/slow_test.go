@@ -93,7 +93,7 @@ func slowSink(w *world, same bool, conns int) (*world, func() string) {
 // leaseUntil returns when the lease of a forwarder runs out.
 func (w *world) leaseUntil(name string) (until time.Time) {
 	w.Helper()
-	w.must(w.db.QueryRowContext(ctx, "SELECT coalesce(lease_until, '2000-01-01') FROM aftercommit.forwarders WHERE name = '"+name+"'").Scan(&until))
+	w.must(w.db.QueryRowContext(ctx, "SELECT coalesce(lease_until, '2000-01-01') FROM aftercommit.cursors WHERE name = '"+name+"'").Scan(&until))
 	return until
 }
 
@@ -201,7 +201,7 @@ func TestRenewedBesideALockedRow(t *testing.T) {
 		<-entered
 		w.until("the process has both", func() bool { h := w.holders(); return h[name] != "" && h[name] == h[other] })
 		locker := w.begin()
-		locker.exec("UPDATE aftercommit.forwarders SET moved_at = moved_at WHERE name = '" + name + "'")
+		locker.exec("UPDATE aftercommit.cursors SET moved_at = moved_at WHERE name = '" + name + "'")
 		first := w.leaseUntil(other)
 		w.until("the other is renewed", func() bool { return w.leaseUntil(other).After(first.Add(2 * lease)) })
 		locker.commit()
@@ -216,7 +216,7 @@ func TestLockedRow(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		w := newWorld(t, e)
 		locker := w.begin()
-		locker.exec("UPDATE aftercommit.forwarders SET moved_at = moved_at")
+		locker.exec("UPDATE aftercommit.cursors SET moved_at = moved_at")
 		w.commit("a")
 		r := w.start(relay.Config{})
 		w.ticks(10)
@@ -264,7 +264,7 @@ func TestDeadConnection(t *testing.T) {
 		looks := w.db
 		w.commit("a")
 		w.db = dbtest.Open(t, e.Driver, dbtest.Via(w.dsn, p.Addr()))
-		trap := p.Next(dbtest.HoldStatement, having("ORDER BY seq LIMIT"))
+		trap := p.Next(dbtest.HoldStatement, having("ORDER BY e.xid, e.key LIMIT"))
 		defer trap.Release()
 		r := w.start(relay.Config{Holder: "first", Lease: 1500 * time.Millisecond})
 		w.db = looks
@@ -298,18 +298,20 @@ func lateVerdict(w *world, gone bool) {
 		}
 		return nil
 	}
-	w.commit("a", "bad", "b")
+	for _, n := range []string{"a", "bad", "b"} {
+		w.commit(n)
+	}
 	r := w.start(relay.Config{})
 	w.drain(r)
 	w.must(r.Stop(ctx))
 	refusal = permanent{errTransient}
 	if gone {
-		w.exec("DELETE FROM aftercommit.audit_events WHERE target_id = 'bad'")
+		w.lose("bad")
 	}
 	w.clock.pass(time.Hour)
 
 	p := dbtest.NewProxy(w.T, dbtest.Shared(w.T).Addr())
-	trap := p.Next(dbtest.HoldStatement, having("INSERT INTO \"aftercommit\".failures"))
+	trap := p.Next(dbtest.HoldStatement, having("INSERT INTO \"aftercommit\".retries"))
 	defer trap.Release()
 	looks := w.db
 	w.db = dbtest.Open(w.T, w.e.Driver, dbtest.Via(w.dsn, p.Addr()))
@@ -374,7 +376,7 @@ func TestStopInTheDark(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		w := newWorld(t, e)
 		p := dbtest.NewProxy(t, dbtest.Shared(t).Addr())
-		trap := p.Next(dbtest.BlackHole, having("ORDER BY seq LIMIT"))
+		trap := p.Next(dbtest.BlackHole, having("ORDER BY e.xid, e.key LIMIT"))
 		defer trap.Release()
 		w.commit("a")
 		r := relay.Start(w.store, dbtest.Open(t, e.Driver, dbtest.Via(w.dsn, p.Addr())), relay.Config{Targets: []relay.Target{w.target()}})

@@ -113,7 +113,7 @@ func poison(target relay.Target) relay.Target {
 const failedAlone = "failed"
 
 func noteFailedAlone(file *os.File, e *journal.Entry) {
-	_, err := fmt.Fprintf(file, "\n%s %d 1 %s\n", e.Target.ID, e.Seq, failedAlone)
+	_, err := fmt.Fprintf(file, "\n%s %s 1 %s\n", e.Target.ID, place(e), failedAlone)
 	exitOn(err)
 }
 

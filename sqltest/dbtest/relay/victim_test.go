@@ -110,7 +110,7 @@ func (v *victim) transaction(j *journal.Journal, names []string) error {
 	}
 	for _, n := range names {
 		_, e := relay.LendWithin(conn, func(db *sql.DB) bool {
-			_, err = j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: []hooks.Event{event(n)}, Token: 1, Own: true, Timeout: dbtest.Patience})
+			_, err = j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: []hooks.Event{event(n)}, Key: key(), Own: true, Timeout: dbtest.Patience})
 			return false
 		})
 		if err = errors.Join(e, err); err != nil {
@@ -148,7 +148,7 @@ func fileTarget(file *os.File, takes time.Duration) relay.Target {
 		var lines strings.Builder
 		lines.WriteByte('\n') // the last line may be torn
 		for _, e := range entries {
-			fmt.Fprintf(&lines, "%s %d %d .\n", e.Target.ID, e.Seq, len(entries))
+			fmt.Fprintf(&lines, "%s %s %d .\n", e.Target.ID, place(&e), len(entries))
 		}
 		if _, err := io.WriteString(file, lines.String()); err != nil {
 			r.Err = &relay.Failure{Reason: "error", Err: err}

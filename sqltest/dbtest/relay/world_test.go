@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"go.uber.org/zap"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
@@ -157,12 +158,18 @@ func (t *tx) exec(query string) {
 // record writes events with these names.
 func (t *tx) record(names ...string) {
 	t.w.Helper()
+	t.recordAs(key(), names...)
+}
+
+// recordAs is record with the key of a client whose clock is another.
+func (t *tx) recordAs(key uuid.UUID, names ...string) {
+	t.w.Helper()
 	events := make([]hooks.Event, len(names))
 	for i, n := range names {
 		events[i] = event(n)
 	}
 	_, lent := relay.LendWithin(t.conn, func(db *sql.DB) bool {
-		ok, err := t.w.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: events, Token: 1, Own: true, Timeout: dbtest.Patience})
+		ok, err := t.w.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: events, Key: key, Own: true, Timeout: dbtest.Patience})
 		if err != nil || !ok {
 			t.w.Fatalf("Write = %v, %v", ok, err)
 		}
@@ -170,6 +177,12 @@ func (t *tx) record(names ...string) {
 	})
 	t.w.must(lent)
 }
+
+// key is one for a flush.
+func key() uuid.UUID { return uuid.Must(uuid.NewV7()) }
+
+// place is a position as a text that sorts.
+func place(e *journal.Entry) string { return fmt.Sprintf("%s/%04d", e.Key, e.Ordinal) }
 
 func event(name string) hooks.Event {
 	e, err := hooks.Prepare(hooks.Event{Action: "thing.happened", Target: hooks.Target{Type: "thing", ID: name}})
@@ -279,7 +292,7 @@ func (w *world) until(what string, ok func() bool) {
 	deadline := time.Now().Add(dbtest.Patience)
 	for !ok() {
 		if time.Now().After(deadline) {
-			w.Fatalf("never: %s", what)
+			w.Fatalf("never: %s; delivered [%s]", what, w.sink.all())
 		}
 		time.Sleep(time.Millisecond)
 	}

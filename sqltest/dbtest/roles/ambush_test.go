@@ -162,7 +162,7 @@ func (w *world) everything() {
 	}
 	w.must(db.ExecContext(ctx, "DELETE FROM public.orders WHERE id = 4"))
 	w.until("all but what is refused is delivered", func() bool { return sink.has("0", "1", "3", "4") && late.has("0", "1", "2", "4") })
-	w.until("what is refused is noted", func() bool { return w.count("SELECT pg_catalog.count(*) FROM aftercommit.failures") > 0 })
+	w.until("what is refused is noted", func() bool { return w.count("SELECT pg_catalog.count(*) FROM aftercommit.retries") > 0 })
 	w.until("the timeline has all", func() bool { return w.count("SELECT pg_catalog.count(*) FROM threadline.audit_actions") >= 10 })
 	_ = hub.Status(ctx)
 	sink.refuse("")
@@ -243,7 +243,7 @@ func (w *world) operate() {
 	}
 	w.must(s.Failures(ctx, db, name, true, 0))
 	w.must(s.Failures(ctx, db, "", false, 0))
-	w.must(s.Settle(ctx, db, "third/default", []uuid.UUID{id}))
+	w.must(s.Settle(ctx, db, "third/default", []journal.Position{{Key: id}}))
 	w.must(s.Refuse(ctx, db, "third/default", []relay.Refusal{{ID: id}}))
 	w.must(s.Dismiss(ctx, db, "third/default", id))
 	copied, err := relay.New(hooks.Postgres, &relay.Options{Environment: "copy"})
@@ -257,10 +257,10 @@ func (w *world) operate() {
 	}})
 	w.must(r.Drain(ctx))
 	w.until("what is replayed is delivered", func() bool {
-		return w.count("SELECT pg_catalog.count(*) FROM aftercommit.failures WHERE forwarder = 'other/default'") == 0
+		return w.count("SELECT pg_catalog.count(*) FROM aftercommit.retries WHERE forwarder = 'other/default'") == 0
 	})
 	w.must(r.Stop(ctx))
-	w.must(s.Span(ctx, db))
+	w.must(s.Size(ctx, db))
 	for _, st := range states {
 		w.must(s.Dismiss(ctx, db, st.Forwarder))
 		w.must(s.Retire(ctx, db, st.Forwarder))
@@ -282,9 +282,12 @@ func (w *world) read() {
 	w.must(err)
 	e, err := hooks.Prepare(hooks.Event{Action: "order.paid"})
 	w.must(err)
-	w.must(j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: []hooks.Event{e}, Token: -5, Own: true}))
-	w.must(j.ByID(ctx, db, []uuid.UUID{e.ID}))
-	w.must(j.Ended(ctx, db, -5))
+	key := uuid.Must(uuid.NewV7())
+	w.must(j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: []hooks.Event{e}, Key: key, Own: true}))
+	w.must(j.Written(ctx, db, []uuid.UUID{key}))
+	w.must(j.ByKey(ctx, db, []uuid.UUID{key}))
+	w.must(j.Claim(ctx, db, []uuid.UUID{key, uuid.New()}))
+	w.must(db.ExecContext(ctx, "SELECT * FROM aftercommit.audit_events"))
 	hour := time.Now().Add(-time.Hour)
 	q := journal.Query{From: hour, To: time.Now().Add(time.Hour)}
 	if list, e := j.List(ctx, db, q); e != nil || len(list) == 0 {

@@ -21,14 +21,14 @@ func TestDefaultPrivileges(t *testing.T) {
 			app := w.withDefaults()
 			w.must(w.owner.ExecContext(ctx, before))
 			w.install()
-			want := "PUBLIC SELECT on aftercommit.schema_versions; PUBLIC SELECT on threadline.schema_version"
+			want := forReaders + "PUBLIC SELECT on aftercommit.schema_versions; PUBLIC SELECT on threadline.schema_version"
 			if before != "" { // as the owner has made them
 				want += "; " + app + " CREATE, USAGE on aftercommit; " + app + " CREATE, USAGE on threadline"
 			}
 			if got := w.rights(); got != want {
 				t.Errorf("others have the rights\n%s, want\n%s", got, want)
 			}
-			w.must(w.owner.ExecContext(ctx, "DROP FUNCTION aftercommit.register, aftercommit.refuse, threadline.refuse")) // which an older version had not
+			w.must(w.owner.ExecContext(ctx, "DROP FUNCTION aftercommit.enlist, aftercommit.acknowledge, threadline.refuse")) // which an older version had not
 			upgrade, err := journal.Upgrade(hooks.Postgres, nil)
 			w.must(err)
 			w.must(w.owner.ExecContext(ctx, upgrade))
@@ -40,6 +40,9 @@ func TestDefaultPrivileges(t *testing.T) {
 		})
 	}
 }
+
+// forReaders are rights on functions that a view calls, and that read nothing themselves.
+const forReaders = "PUBLIC EXECUTE on aftercommit.spelt(text); PUBLIC EXECUTE on aftercommit.unfold(text,text,integer,smallint); "
 
 // withDefaults returns a role to which, as to PUBLIC, the owner's default privileges
 // give all.
@@ -79,22 +82,26 @@ func (w *world) rights() string {
 		GROUP BY what, grantee) x`)
 }
 
+const writes = "SELECT aftercommit.write(pg_catalog.gen_random_uuid(), 1, 1::int2, '[{}]', NULL, true, 100)"
+
 // deniedByDefault tries what the rights would allow.
 func (w *world) deniedByDefault(app string, made bool) {
 	w.Helper()
 	w.must(w.owner.ExecContext(ctx, `GRANT USAGE ON SCHEMA aftercommit, threadline TO "`+app+`"`))
 	db := dbtest.Open(w.T, "postgres", w.as(app))
 	for _, query := range []string{
+		"SELECT count(*) FROM aftercommit.journal",
 		"SELECT count(*) FROM aftercommit.audit_events",
-		"UPDATE aftercommit.audit_events SET actor_id = 'somebody else'",
-		"DELETE FROM aftercommit.audit_events",
-		"DELETE FROM aftercommit.forwarders",
-		"TRUNCATE aftercommit.failures, aftercommit.settled, aftercommit.workers, aftercommit.purges",
+		"UPDATE aftercommit.journal SET document = '[]'",
+		"DELETE FROM aftercommit.journal",
+		"DELETE FROM aftercommit.cursors",
+		"TRUNCATE aftercommit.retries, aftercommit.acknowledged, aftercommit.workers, aftercommit.journal_purges",
 		"UPDATE aftercommit.schema_versions SET version = 99",
-		"SELECT pg_catalog.setval('aftercommit.audit_events_seq_seq', 1)",
-		"SELECT aftercommit.record('[]', 1, true, 100)",
-		"SELECT aftercommit.entries(ARRAY[]::uuid[])",
-		"SELECT aftercommit.register('mine/default', 'x')",
+		"SELECT pg_catalog.setval('aftercommit.journal_purges_id_seq', 1)",
+		writes,
+		"SELECT aftercommit.written(ARRAY[]::uuid[])",
+		"SELECT aftercommit.claim(ARRAY[pg_catalog.gen_random_uuid()], 100)",
+		"SELECT aftercommit.enlist('mine/default', 'x')",
 		"DELETE FROM threadline.audit_actions",
 		"UPDATE threadline.schema_version SET version = 99",
 		"SELECT threadline.record('[]')",
@@ -117,7 +124,7 @@ func (w *world) deniedByDefault(app string, made bool) {
 	w.must(err)
 	w.must(w.owner.ExecContext(ctx, upgrade))
 	w.must(w.owner.ExecContext(ctx, threadline.Schema(hooks.Postgres, nil)))
-	for _, query := range []string{"SELECT aftercommit.record('[]', 1, true, 100)", "SELECT threadline.record('[]')"} {
+	for _, query := range []string{writes, "SELECT threadline.record('[]')"} {
 		if _, err := db.ExecContext(ctx, query); err != nil {
 			w.Errorf("after an upgrade, %s: %v", query, err)
 		}

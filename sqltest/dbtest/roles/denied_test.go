@@ -105,10 +105,12 @@ func (s *stranger) calls() map[string]func() error {
 		"relay":                    s.relays(auto),
 		"Journal.Connect":          func() error { return j.Connect(ctx, s.db) },
 		"Journal.Write": func() error {
-			_, err := j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(s.db), Events: []hooks.Event{e}, Token: 3, Own: true})
+			_, err := j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(s.db), Events: []hooks.Event{e}, Key: uuid.New(), Own: true})
 			return err
 		},
-		"Journal.ByID":     func() error { _, err := j.ByID(ctx, s.db, []uuid.UUID{e.ID}); return err },
+		"Journal.Written":  func() error { _, err := j.Written(ctx, s.db, []uuid.UUID{e.ID}); return err },
+		"Journal.Claim":    func() error { _, err := j.Claim(ctx, s.db, []uuid.UUID{e.ID}); return err },
+		"Journal.ByKey":    func() error { _, err := j.ByKey(ctx, s.db, []uuid.UUID{e.ID}); return err },
 		"Journal.List":     func() error { _, err := j.List(ctx, s.db, journal.Query{}); return err },
 		"Journal.Count":    func() error { _, err := j.Count(ctx, s.db, journal.Query{}); return err },
 		"Store.Register":   func() error { return rs.Register(ctx, s.db, "x/default") },
@@ -124,9 +126,9 @@ func (s *stranger) calls() map[string]func() error {
 		"Store.Dismiss":     func() error { _, err := rs.Dismiss(ctx, s.db, "x/default"); return err },
 		"Store.Retire":      func() error { return rs.Retire(ctx, s.db, "x/default") },
 		"Store.Resume":      func() error { _, err := rs.Resume(ctx, s.db, "x/default", true); return err },
-		"Store.Settle":      func() error { return rs.Settle(ctx, s.db, "x/default", []uuid.UUID{e.ID}) },
+		"Store.Settle":      func() error { return rs.Settle(ctx, s.db, "x/default", []journal.Position{{Key: e.ID}}) },
 		"Store.Refuse":      func() error { return rs.Refuse(ctx, s.db, "x/default", []relay.Refusal{{ID: e.ID}}) },
-		"Store.Span":        func() error { _, err := rs.Span(ctx, s.db); return err },
+		"Store.Size":        func() error { _, err := rs.Size(ctx, s.db); return err },
 		"Store.Purge":       func() error { _, err := rs.Purge(ctx, s.db, relay.PurgeOptions{Before: old, By: "me"}); return err },
 		"timeline Check":    func() error { return tl.Check(ctx) },
 		"timeline Migrate":  func() error { return tl.Migrate(ctx) },

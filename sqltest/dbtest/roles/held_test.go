@@ -44,23 +44,23 @@ func (w *world) timelineHeld(timeline *threadline.Forwarder, n int) {
 	h := w.apps()
 	w.relayTo(timeline)
 	w.until("the relay works", func() bool {
-		return w.count("SELECT pg_catalog.count(*) FROM aftercommit.forwarders WHERE holder IS NOT NULL") == 1
+		return w.count("SELECT pg_catalog.count(*) FROM aftercommit.cursors WHERE holder IS NOT NULL") == 1
 	})
 	h.write("before")
 	w.until("it is in the timeline", func() bool { return w.delivered() })
 	ids := fmt.Sprintf("(SELECT '00000000-0000-0000-0001-' || pg_catalog.lpad(i::text, 12, '0') AS id FROM pg_catalog.generate_series(1, %d) i) x", n)
 	held := h.try(attempt{run: []string{"BEGIN", `SELECT threadline.record((SELECT pg_catalog.json_agg(pg_catalog.json_build_object('id', id, 'name', 'thing.forged', 'outcome', 'success', 'occurred_at', pg_catalog.now(), 'recorded_at', pg_catalog.now())) FROM ` + ids + `))`}})
-	w.must(h.app.ExecContext(ctx, `SELECT aftercommit.record((SELECT pg_catalog.json_agg(pg_catalog.json_build_object('id', id, 'action', 'thing.forged', 'outcome', 'success', 'occurred_at', pg_catalog.now())) FROM `+ids+`), 7, true, 100)`))
+	w.must(h.app.ExecContext(ctx, `SELECT aftercommit.write(pg_catalog.gen_random_uuid(), pg_catalog.count(*)::int4, 1::int2, pg_catalog.json_agg(pg_catalog.json_build_object('id', id, 'action', 'thing.forged', 'outcome', 'success', 'occurred_at', pg_catalog.now()))::text, NULL, true, 100) FROM `+ids+` GROUP BY pg_catalog.right(id, 1)`))
 	begun := time.Now()
 	h.write("held")
 	w.until("it is in the timeline", func() bool { return w.delivered() })
 	w.Logf("%d held IDs: %v", n, time.Since(begun).Round(time.Millisecond))
 	// Each has failed by itself, and comes again.
 	w.until("those that are held have failed", func() bool {
-		return w.count("SELECT pg_catalog.count(*) FROM aftercommit.failures WHERE forwarder = 'threadline.Forwarder/default' AND reason = 'held' AND state = 'retrying'") == n
+		return w.count("SELECT pg_catalog.count(*) FROM aftercommit.retries WHERE forwarder = 'threadline.Forwarder/default' AND reason = 'held' AND state = 'retrying'") == n
 	})
 	w.must(held.ExecContext(ctx, "ROLLBACK"))
-	w.must(w.owner.ExecContext(ctx, "UPDATE aftercommit.failures SET next_at = pg_catalog.now()"))
+	w.must(w.owner.ExecContext(ctx, "UPDATE aftercommit.retries SET next_at = pg_catalog.now()"))
 	w.until("they are in the timeline", func() bool {
 		return w.count("SELECT pg_catalog.count(*) FROM threadline.audit_actions WHERE name = 'thing.forged'") == n
 	})

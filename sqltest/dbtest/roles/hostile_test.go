@@ -9,6 +9,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/google/uuid"
+
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
@@ -31,7 +33,7 @@ type hostile struct {
 	sink                *sink
 	place               string
 	known               string // the ID of an event of the victim's
-	token               int64  // of the victim's last transaction
+	key                 string // of its flush
 	done                []string
 }
 
@@ -42,7 +44,7 @@ func (w *world) hostile() *hostile {
 	h.store, err = relay.New(hooks.Postgres, nil)
 	w.must(err)
 	w.must(h.store.Register(ctx, w.owner, "sink/default"))
-	h.place = w.text("SELECT place FROM aftercommit.forwarders")
+	h.place = w.text("SELECT place FROM aftercommit.cursors")
 	store := threadline.NewStore(w.owner, hooks.Postgres, nil)
 	r := relay.Start(h.store, dbtest.Open(w.T, w.e.Driver, w.as(h.ownerRole)), relay.Config{
 		Notify: func(hooks.Notice) {}, Log: zap.NewNop(),
@@ -57,6 +59,7 @@ func (w *world) hostile() *hostile {
 	w.Cleanup(func() { w.must(r.Stop(ctx)) })
 	h.check("first")
 	h.known = w.text("SELECT pg_catalog.min(id::text) FROM aftercommit.audit_events")
+	h.key = w.text("SELECT pg_catalog.min(key::text) FROM aftercommit.journal")
 	return h
 }
 
@@ -87,7 +90,7 @@ func (h *hostile) try(a attempt) *sql.Conn {
 	h.must(err)
 	h.must(conn.ExecContext(ctx, "SET statement_timeout = '30s'; SET search_path = public"))
 	replace := strings.NewReplacer("{owner}", h.ownerRole, "{victim}", h.victimRole, "{id}", h.known, "{place}", h.place,
-		"{token}", fmt.Sprint(h.token), "{relay}", h.text("SELECT pg_catalog.max(pid)::text FROM pg_catalog.pg_stat_activity WHERE usename = '"+h.ownerRole+"'"))
+		"{key}", h.key, "{relay}", h.text("SELECT pg_catalog.max(pid)::text FROM pg_catalog.pg_stat_activity WHERE usename = '"+h.ownerRole+"'"))
 	for i, query := range a.run {
 		query = replace.Replace(query)
 		last := i == len(a.run)-1
@@ -117,8 +120,8 @@ func (h *hostile) check(name string) {
 	h.Logf("delivered after %v", time.Since(begun).Round(time.Millisecond))
 	h.done = append(h.done, name)
 	for _, query := range []string{
-		"SELECT pg_catalog.string_agg(target_id, ' ' ORDER BY seq) FROM aftercommit.audit_events WHERE action = 'thing.happened' AND reason = '%s' AND role = '%s'",
-		"SELECT pg_catalog.string_agg(target_id, ' ' ORDER BY seq) FROM threadline.audit_actions WHERE name = 'thing.happened' AND reason = '%s' AND role = '%s'",
+		"SELECT pg_catalog.string_agg(target_id, ' ' ORDER BY key, ordinal) FROM aftercommit.audit_events WHERE action = 'thing.happened' AND reason = '%s' AND role = '%s'",
+		"SELECT pg_catalog.string_agg(target_id, ' ' ORDER BY recorded_at, seq) FROM threadline.audit_actions WHERE name = 'thing.happened' AND reason = '%s' AND role = '%s'",
 	} {
 		if got, want := h.text(fmt.Sprintf(query, strings.ReplaceAll(secret, "'", "''"), h.victimRole)), strings.Join(h.done, " "); got != want {
 			h.Errorf("the other has [%s], want [%s]", got, want)
@@ -131,8 +134,7 @@ func (h *hostile) write(name string) {
 	h.Helper()
 	e, err := hooks.Prepare(hooks.Event{Action: "thing.happened", Reason: secret, Target: hooks.Target{Type: "thing", ID: name}})
 	h.must(err)
-	h.token++
-	ok, err := h.journal.Write(ctx, hooks.Flush{Conn: sqltest.Lent(h.victim), Events: []hooks.Event{e}, Token: h.token, Own: true, Timeout: 5 * time.Second})
+	ok, err := h.journal.Write(ctx, hooks.Flush{Conn: sqltest.Lent(h.victim), Events: []hooks.Event{e}, Key: uuid.Must(uuid.NewV7()), Own: true, Timeout: 5 * time.Second})
 	if err != nil || !ok {
 		h.Fatalf("the other's write: %v, %v", ok, err)
 	}
@@ -153,7 +155,7 @@ func (w *world) relayWithLate() *sink {
 		w.must(<-done)
 	})
 	w.until("the relay has registered the other", func() bool {
-		return w.count("SELECT pg_catalog.count(*) FROM aftercommit.forwarders WHERE name = 'roles_test.sink/default' AND holder IS NOT NULL") == 1
+		return w.count("SELECT pg_catalog.count(*) FROM aftercommit.cursors WHERE name = 'roles_test.sink/default' AND holder IS NOT NULL") == 1
 	})
 	return late
 }

@@ -33,7 +33,7 @@ func (w *world) registrationsAtOnce(isolation, want string) {
 	w.Helper()
 	h := w.hostile()
 	const some = registrations * 3 / 5
-	w.must(h.app.ExecContext(ctx, "SELECT aftercommit.register('warm', '"+h.place+"')"))
+	w.must(h.app.ExecContext(ctx, "SELECT aftercommit.enlist('warm', '"+h.place+"')"))
 	one, two := h.begin(isolation), h.begin(isolation)
 	w.must(one.ExecContext(ctx, h.registers("one", some)))
 	done := make(chan error, 1)
@@ -49,7 +49,7 @@ func (w *world) registrationsAtOnce(isolation, want string) {
 		w.Errorf("the other registers too: %v, want SQLSTATE %s", err, want)
 	}
 	w.must(two.ExecContext(ctx, "ROLLBACK"))
-	if n := w.count("SELECT pg_catalog.count(*) FROM aftercommit.forwarders WHERE retired_at IS NULL"); n != 2+some {
+	if n := w.count("SELECT pg_catalog.count(*) FROM aftercommit.cursors WHERE retired_at IS NULL"); n != 2+some {
 		w.Errorf("%d are registered, want %d", n, 2+some)
 	}
 	// What is retired does not count.
@@ -73,7 +73,7 @@ func (h *hostile) begin(isolation string) *sql.Conn {
 }
 
 func (h *hostile) registers(name string, n int) string {
-	return fmt.Sprintf("SELECT aftercommit.register('%s' || i, '%s') FROM pg_catalog.generate_series(1, %d) i", name, h.place, n)
+	return fmt.Sprintf("SELECT aftercommit.enlist('%s' || i, '%s') FROM pg_catalog.generate_series(1, %d) i", name, h.place, n)
 }
 
 // TestUnregistered: a forwarder that cannot be registered, because of what its own or
@@ -89,7 +89,7 @@ func TestUnregistered(t *testing.T) {
 		"its role's limit": {by: "victim", run: "COMMIT; {limit}", waits: true, undo: func(h *hostile) {
 			h.must(h.store.Retire(ctx, h.owner, "f1"))
 		}},
-		"its name, locked by another role": {by: "app", run: "SELECT aftercommit.register('" + sinkName + "', '{place}')", waits: true},
+		"its name, locked by another role": {by: "app", run: "SELECT aftercommit.enlist('" + sinkName + "', '{place}')", waits: true},
 	}
 	for _, e := range dbtest.PostgresEngines() {
 		for name, test := range tests {
@@ -115,7 +115,7 @@ func TestUnregistered(t *testing.T) {
 				}
 				_, _ = conn.ExecContext(ctx, "ROLLBACK")
 				w.until("it is registered", func() bool {
-					return w.count("SELECT pg_catalog.count(*) FROM aftercommit.forwarders WHERE name = '"+sinkName+"'") == 1
+					return w.count("SELECT pg_catalog.count(*) FROM aftercommit.cursors WHERE name = '"+sinkName+"'") == 1
 				})
 				w.until("delivery has started", func() bool { return logs.FilterMessage("aftercommit: started").Len() == 1 })
 				if n := logs.FilterMessageSnippet("delivery waits").FilterLevelExact(zapcore.WarnLevel).Len(); n > 1 || n == 1 != test.waits {

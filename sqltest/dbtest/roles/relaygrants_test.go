@@ -23,7 +23,7 @@ func TestRelayGrants(t *testing.T) {
 				"nothing": "",
 				"usage":   "GRANT USAGE ON SCHEMA aftercommit TO {role}",
 				"README's": "GRANT USAGE ON SCHEMA aftercommit TO {role}; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit TO {role}; " +
-					"GRANT SELECT ON aftercommit.audit_events TO {role}",
+					"GRANT SELECT ON aftercommit.journal, aftercommit.audit_events TO {role}",
 			} {
 				t.Run(name, func(t *testing.T) {
 					w := newWorld(t, e)

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
@@ -19,14 +21,15 @@ func TestSerializable(t *testing.T) {
 	const known = `[{"id":"00000000-0000-0000-0001-000000000001","occurred_at":"2026-01-01T00:00:00Z","action":"thing.forged","outcome":"success"}]`
 	for _, e := range dbtest.PostgresEngines() {
 		for name, read := range map[string]string{
-			"entries": "SELECT pg_catalog.count(*) FROM aftercommit.entries('{00000000-0000-0000-0001-000000000001}')",
-			"record":  "SELECT aftercommit.record('" + known + "', 7, true, 100)",
+			"written": "SELECT pg_catalog.count(*) FROM aftercommit.written('{00000000-0000-0000-0001-000000000001}')",
+			"claim":   "SELECT aftercommit.claim('{00000000-0000-0000-0001-000000000001}', 100)",
+			"write":   "SELECT aftercommit.write('00000000-0000-0000-0002-000000000001', 1, 1::int2, '" + known + "', NULL, true, 100)",
 		} {
 			t.Run(e.Name+" "+name, func(t *testing.T) {
 				w := newWorld(t, e)
 				h := w.hostile()
-				// Events of many index pages, so that others write to other pages.
-				w.must(h.app.ExecContext(ctx, `SELECT aftercommit.record((SELECT pg_catalog.json_agg(pg_catalog.json_build_object('id', '00000000-0000-0000-0001-' || pg_catalog.lpad(i::text, 12, '0'), 'occurred_at', '2026-01-01T00:00:00Z', 'action', 'thing.forged', 'outcome', 'success')) FROM pg_catalog.generate_series(1, 2000) i), 7, true, 100)`))
+				// Rows of many index pages, so that others write to other pages.
+				w.must(h.app.ExecContext(ctx, `SELECT pg_catalog.count(*) FROM pg_catalog.generate_series(1, 2000) i, aftercommit.write(('00000000-0000-0000-0001-' || pg_catalog.lpad(i::text, 12, '0'))::uuid, 1, 1::int2, '`+known+`', NULL, true, 100)`))
 				conn := h.try(attempt{run: []string{settings, "BEGIN ISOLATION LEVEL SERIALIZABLE", read}})
 				defer func() { _ = conn.Close() }()
 				w.must(w.super.ExecContext(ctx, `CREATE TABLE public.stock (n int); INSERT INTO public.stock VALUES (0); GRANT ALL ON public.stock TO PUBLIC`))
@@ -50,7 +53,7 @@ func (h *hostile) serializable(i int) {
 	h.must(writer.ExecContext(ctx, "COMMIT"))
 	e, err := hooks.Prepare(hooks.Event{Action: "thing.happened", Target: hooks.Target{Type: "thing", ID: fmt.Sprint(i)}})
 	h.must(err)
-	ok, err := h.journal.Write(ctx, hooks.Flush{Conn: sqltest.Lent(reader), Events: []hooks.Event{e}, Token: int64(100 + i), Own: true, Timeout: 5 * time.Second})
+	ok, err := h.journal.Write(ctx, hooks.Flush{Conn: sqltest.Lent(reader), Events: []hooks.Event{e}, Key: uuid.Must(uuid.NewV7()), Own: true, Timeout: 5 * time.Second})
 	if err == nil {
 		_, err = reader.ExecContext(ctx, "COMMIT")
 	}

@@ -28,8 +28,12 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	swap, err := journal.Swap(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, script := range map[string]string{
-		"journal.Schema": tables, "journal.Upgrade": functions, "threadline.Schema": threadline.Schema(hooks.Postgres, nil),
+		"journal.Swap": swap, "journal.Schema": tables, "journal.Upgrade": functions, "threadline.Schema": threadline.Schema(hooks.Postgres, nil),
 	} {
 		found, err := walk.Unqualified(script)
 		if err != nil || len(found) > 0 {

@@ -110,7 +110,7 @@ func startAtOnce(t *testing.T, mode string, begin func(db *sql.DB) error) {
 			t.Error(err)
 		}
 	}
-	if got := w.text(w.bare, "SELECT count(*) FROM aftercommit_events"); got != fmt.Sprint(processes) {
+	if got := w.text(w.bare, "SELECT count(*) FROM aftercommit_audit_events"); got != fmt.Sprint(processes) {
 		t.Errorf("%s events are in the journal, want %d", got, processes)
 	}
 	if got := w.text(w.bare, "SELECT count(*) FROM threadline_audit_actions"); got != fmt.Sprint(processes) {

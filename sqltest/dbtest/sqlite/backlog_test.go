@@ -122,7 +122,7 @@ func TestCommitsReportLagOnce(t *testing.T) {
 	began := time.Now()
 	core, logs := observer.New(zap.WarnLevel)
 	w, _, db, s := waitingFor(t, zap.New(core), missed)
-	w.must(w.bare.ExecContext(ctx, "UPDATE aftercommit_events SET recorded_at = '2020' || substr(recorded_at, 5)"))
+	w.must(w.bare.ExecContext(ctx, "UPDATE aftercommit_journal SET recorded_at = '2020' || substr(recorded_at, 5)"))
 	s.come()
 	commits := 0
 	for got := 0; got < missed; got += len(s.take()) - 1 {

@@ -90,7 +90,7 @@ func TestMadeAgain(t *testing.T) {
 	}
 	w.wantTrail(w.bare, "orders.inserted")
 	var registered string
-	if registered = w.text(w.bare, "SELECT count(*) FROM aftercommit_forwarders"); registered != "2" {
+	if registered = w.text(w.bare, "SELECT count(*) FROM aftercommit_cursors"); registered != "2" {
 		t.Errorf("%s forwarders are registered, want 2", registered)
 	}
 	w.must(conn.ExecContext(ctx, "INSERT INTO orders VALUES (3)"))
@@ -203,7 +203,7 @@ func TestRegisteredWithACommit(t *testing.T) {
 	w.must(tx.ExecContext(ctx, "INSERT INTO orders VALUES (2)"))
 	w.must(tx.Rollback())
 	w.must(db.ExecContext(ctx, "INSERT INTO orders VALUES (3)"))
-	if got := w.text(w.bare, "SELECT count(*) FROM aftercommit_forwarders WHERE name LIKE '%/second'"); got != "1" {
+	if got := w.text(w.bare, "SELECT count(*) FROM aftercommit_cursors WHERE name LIKE '%/second'"); got != "1" {
 		t.Errorf("%s forwarders of that name are registered, want 1", got)
 	}
 }

@@ -83,7 +83,7 @@ func TestDDLWithNothingToDo(t *testing.T) {
 						}
 					}
 				}
-				if got := w.text(w.bare, "SELECT count(*) || ' ' || min(action) || ' ' || max(action) FROM aftercommit_events"); got != "9 schema.changed schema.changed" {
+				if got := w.text(w.bare, "SELECT count(*) || ' ' || min(action) || ' ' || max(action) FROM aftercommit_audit_events"); got != "9 schema.changed schema.changed" {
 					t.Errorf("events: %s", got)
 				}
 				if got := w.text(w.bare, "PRAGMA user_version"); got != "7" {

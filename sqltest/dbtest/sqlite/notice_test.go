@@ -52,7 +52,7 @@ func TestWhatIsNoticed(t *testing.T) {
 	is("PRAGMA application_id", "4")
 	is("SELECT count(*) FROM pragma_foreign_key_check", "0")
 	is("PRAGMA integrity_check", "ok")
-	is("SELECT group_concat(name) FROM (SELECT name FROM sqlite_sequence ORDER BY name)", "aftercommit_events")
+	is("SELECT group_concat(name) FROM (SELECT name FROM sqlite_sequence ORDER BY name)", "aftercommit_journal")
 	is("SELECT total_changes() > 2", "1")
 	is("SELECT count(*) > 0 FROM pragma_table_list WHERE name LIKE 'aftercommit%'", "1")
 	is("SELECT count(*) FROM temp.sqlite_master", "0")

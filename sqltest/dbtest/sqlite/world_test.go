@@ -106,10 +106,10 @@ func (w *world) wantNothing(r reader) {
 // wantTrail asks for actions, oldest first, in the journal and in the timeline.
 func (w *world) wantTrail(r reader, actions string) {
 	w.Helper()
-	if got := w.text(r, "SELECT group_concat(action, ' ') FROM (SELECT action FROM aftercommit_events ORDER BY seq)"); got != actions {
+	if got := w.text(r, "SELECT group_concat(action, ' ') FROM (SELECT action FROM aftercommit_audit_events ORDER BY seq, ordinal)"); got != actions {
 		w.Errorf("journal [%s], want [%s]", got, actions)
 	}
-	if got := w.text(r, "SELECT group_concat(name, ' ') FROM (SELECT name FROM threadline_audit_actions ORDER BY seq)"); got != actions {
+	if got := w.text(r, "SELECT group_concat(name, ' ') FROM (SELECT name FROM threadline_audit_actions ORDER BY recorded_at, seq)"); got != actions {
 		w.Errorf("timeline [%s], want [%s]", got, actions)
 	}
 }

@@ -64,7 +64,7 @@ func TestWritersWait(t *testing.T) {
 				if got := w.text(w.bare, "SELECT count(*) FROM orders"); got != "160" {
 					t.Errorf("%s rows", got)
 				}
-				if got := w.text(w.bare, "SELECT count(*) FROM aftercommit_events WHERE action = 'orders.inserted'"); got != "160" {
+				if got := w.text(w.bare, "SELECT count(*) FROM aftercommit_audit_events WHERE action = 'orders.inserted'"); got != "160" {
 					t.Errorf("%s events", got)
 				}
 			})

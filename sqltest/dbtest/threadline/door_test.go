@@ -115,7 +115,7 @@ func TestDoorLetsInWhatAJournalWrote(t *testing.T) {
 	}, dbtest.PostgresEngines()...)
 }
 
-// The timeline takes each text that the journal takes, in any encoding, although its
+// The timeline takes each text that can be read from the journal, in any encoding, although its
 // indexes have no place for long ones.
 func TestDoorsAgree(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
@@ -138,13 +138,19 @@ func doorsAgree(t *testing.T, db *sql.DB) {
 	taken := 0
 	doors := func(id, field, text string) {
 		rest := fmt.Sprintf(`"outcome": "success", "occurred_at": "2026-01-01", "captured": true, "id": "%s", "actor_type": "user", "target_type": "order", "%s": "%s"}]`, id, field, text)
-		_, one := db.ExecContext(context.Background(), `SELECT aftercommit.record('[{"action": "order.placed", `+rest+`', 7, true, 100)`)
-		_, two := db.ExecContext(context.Background(), `SELECT threadline.record('[{"name": "order.placed", "recorded_at": "2026-01-01", `+rest+`')`)
-		if one == nil {
+		_, err := db.ExecContext(context.Background(), `SELECT threadline.record('[{"name": "order.placed", "recorded_at": "2026-01-01", `+rest+`')`)
+		group, member, _ := strings.Cut(field, "_")
+		own := fmt.Sprintf(`"%s": "%s"`, field, text)
+		if member == "id" && (group == "actor" || group == "target") {
+			own = fmt.Sprintf(`"%s": {"id": "%s"}`, group, text)
+		}
+		row := journal.Row{Format: 1, Events: 1, Document: []byte(fmt.Sprintf(`[{"action": "order.placed", "outcome": "success", "occurred_at": "2026-01-01T00:00:00Z", "captured": true, "id": "%s", %s}]`, id, own))}
+		unreadable := row.Entries()[0].Unreadable
+		if unreadable == "" {
 			taken++
 		}
-		if (one == nil) != (two == nil) {
-			t.Errorf("%s of %d bytes, ID %s: the journal: %v, the timeline: %v", field, len(text), id, one, two)
+		if unreadable == "" && err != nil {
+			t.Errorf("%s of %d bytes, ID %s: the journal has it, the timeline: %v", field, len(text), id, err)
 		}
 	}
 	for _, field := range []string{"actor_id", "target_id", "tenant_id", "correlation_id", "request_id"} {

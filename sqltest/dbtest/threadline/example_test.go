@@ -44,7 +44,7 @@ func shop() (store *threadline.Store, done func()) {
 		if e, err = hooks.Prepare(e); err != nil {
 			log.Fatal(err)
 		}
-		entries = append(entries, journal.Entry{Event: e, Seq: int64(i + 1), RecordedAt: at.Add(time.Duration(i) * time.Minute)})
+		entries = append(entries, journal.Entry{Event: e, Position: journal.Position{Ordinal: i}, RecordedAt: at.Add(time.Duration(i) * time.Minute)})
 	}
 	if err := store.Record(ctx, entries); err != nil {
 		log.Fatal(err)
@@ -140,7 +140,7 @@ func ExampleForwarder() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	entries := []journal.Entry{{Event: event, Seq: 1}}
+	entries := []journal.Entry{{Event: event}}
 	fmt.Println(f.Forward(ctx, entries), f.Forward(ctx, entries)) // a second time changes nothing
 
 	page, err := threadline.NewStore(db, hooks.SQLite, nil).Timeline(ctx, threadline.Query{})

@@ -40,7 +40,7 @@ func entry(n int) journal.Entry {
 		Event: hooks.Event{
 			ID: uuid.Must(uuid.NewV7()), OccurredAt: at, Action: "order.placed", Outcome: hooks.Success,
 		},
-		Seq: int64(n), RecordedAt: at,
+		Position: journal.Position{Key: uuid.UUID{0: 1, 15: byte(n)}, Ordinal: n}, RecordedAt: at,
 	}
 }
 
@@ -112,6 +112,8 @@ func fill(t *testing.T, v reflect.Value, name string, n *int) {
 		}
 	case reflect.String:
 		v.SetString(fmt.Sprintf(`%s %d: ' " \ $1 ? é 🙂 </script> %s`, name, *n, "\u2028\n\x01"))
+	case reflect.Int:
+		v.SetInt(1<<31 + int64(*n))
 	case reflect.Int64:
 		v.SetInt(1<<62 + int64(*n))
 	case reflect.Bool:

@@ -23,11 +23,11 @@ func TestOrderIsTimeThenSeqThenID(t *testing.T) {
 		s, _ := migrated(t, e)
 		var want []journal.Entry // oldest first
 		for _, at := range []time.Duration{-time.Second, 0, time.Microsecond, time.Second} {
-			for _, seq := range []int64{-1, 9, 10} {
+			for _, seq := range []int{-1, 9, 10} {
 				for _, id := range []string{"00000000-0000-7000-8000-0000000000", "7fffffff-ffff-7fff-bfff-ffffffffff", "80000000-0000-7000-8000-0000000000", "ffffffff-ffff-7fff-bfff-ffffffffff"} {
 					entry := entry(0)
 					entry.ID = uuid.MustParse(fmt.Sprintf("%s%02x", id, len(want)))
-					entry.RecordedAt, entry.Seq = start.Add(at), seq
+					entry.RecordedAt, entry.Ordinal = start.Add(at), seq
 					want = append(want, entry)
 				}
 			}
@@ -81,7 +81,7 @@ func TestPagesWhileRowsArrive(t *testing.T) {
 			e := entry(0)
 			e.ID = uuid.UUID{byte(rng.Uint32()), 6: 0x70, 8: 0x80, 12: byte(rng.Uint32()), 13: byte(rng.Uint32()), 14: byte(rng.Uint32()), 15: byte(rng.Uint32())}
 			e.RecordedAt = start.Add(time.Duration(rng.IntN(3)) * time.Microsecond)
-			e.Seq = int64(rng.IntN(3))
+			e.Ordinal = rng.IntN(3)
 			return e
 		}
 		before := map[uuid.UUID]bool{}

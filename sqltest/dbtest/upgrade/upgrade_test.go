@@ -121,8 +121,10 @@ func turns(w *upgrade.World) {
 
 // elsewhere: the relay of the later version serves apps of both.
 func elsewhere(w *upgrade.World) {
+	apps := []*upgrade.Process{w.Start(w.Earlier, "elsewhere")}
+	apps[0].Do("write 1") // on tables that the later version would not make
 	relay := w.Start(w.Later, "only")
-	apps := []*upgrade.Process{w.Start(w.Earlier, "elsewhere"), w.Start(w.Later, "elsewhere")}
+	apps = append(apps, w.Start(w.Later, "elsewhere"))
 	for range 3 {
 		for _, app := range apps {
 			app.Do("write 2")

@@ -1,93 +1,9 @@
--- The tables and functions, in the frame of package pgschema.
-DECLARE
-    have integer := 0;
+-- Step 2: the column journal_key. Programs of step 1 do not know it and work on, so
+-- the version stays 1. Then the functions, of this version.
 BEGIN
-    IF EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-               WHERE n.nspname = 'threadline' AND c.relname = 'schema_version') THEN
-        SELECT coalesce(pg_catalog.max(version), 0) INTO have FROM "threadline".schema_version;
-    ELSIF EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                  WHERE n.nspname = 'threadline' AND c.relname = 'audit_actions') THEN
-        RAISE EXCEPTION 'a table audit_actions that is not threadline''s is in the schema %', 'threadline'
-            USING ERRCODE = 'AC001', HINT = 'Name another schema in Options.Schema, or rename that table.';
-    END IF;
-    IF have > 1 THEN
-        RAISE EXCEPTION 'the timeline has schema version %, newer than this one, 1', have
-            USING ERRCODE = 'AC001', HINT = 'Upgrade the program.';
-    END IF;
-
-    IF have < 1 THEN
-        CREATE TABLE "threadline".schema_version (
-            version    integer PRIMARY KEY,
-            applied_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
-        );
-        -- Keys sort by bytes: faster than by language, and a prefix is a range.
-        CREATE TABLE "threadline".audit_actions (
-            id             uuid PRIMARY KEY,
-            name           text COLLATE "C" NOT NULL,
-            outcome        text COLLATE "C" NOT NULL CHECK (outcome IN ('success', 'failure', 'error')),
-            actor_type     text COLLATE "C",
-            actor_id       text COLLATE "C",
-            actor_name     text,
-            on_behalf_of   text COLLATE "C",
-            target_type    text COLLATE "C",
-            target_id      text COLLATE "C",
-            target_name    text,
-            tenant_id      text COLLATE "C",
-            request_id     text COLLATE "C",
-            correlation_id text COLLATE "C" NOT NULL,
-            causation_id   text COLLATE "C",
-            job_id         text COLLATE "C",
-            trace_parent   text COLLATE "C",
-            ip_address     text COLLATE "C",
-            user_agent     text,
-            reason         text,
-            comment        text,
-            metadata       jsonb,
-            application    text,
-            host           text,
-            role           text,
-            captured       boolean NOT NULL,
-            occurred_at    timestamptz NOT NULL,
-            recorded_at    timestamptz NOT NULL,
-            seq            bigint NOT NULL,
-            tx_id          bigint,
-            tx_started_at  timestamptz,
-            inserted_at    timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-            actor_ref      text COLLATE "C" GENERATED ALWAYS AS
-                           (actor_type OPERATOR(pg_catalog.||) coalesce(':' OPERATOR(pg_catalog.||) actor_id, '')) STORED,
-            status         text COLLATE "C" GENERATED ALWAYS AS
-                           (CASE outcome WHEN 'success' THEN 'ok' ELSE 'error' END) STORED,
-            category       text COLLATE "C" GENERATED ALWAYS AS
-                           (pg_catalog.regexp_replace(name, '[.][^.]*$', '')) STORED,
-            verb           text COLLATE "C" GENERATED ALWAYS AS
-                           (substring(name FROM '[^.]*$')) STORED
-        );
-
-        -- Every page is newest first, so each index ends in that order and a
-        -- page is a walk along it, never a sort of all that matches. The id only
-        -- breaks ties of (recorded_at, seq); at sixteen bytes a row, only the
-        -- first index has it. With the others, ties are sorted.
-        CREATE INDEX audit_actions_time ON "threadline".audit_actions (recorded_at, seq, id);
-        CREATE INDEX audit_actions_name ON "threadline".audit_actions (name, recorded_at, seq);
-        -- Partial where the column may be null: an app without tenants pays nothing.
-        CREATE INDEX audit_actions_actor ON "threadline".audit_actions (actor_ref, recorded_at, seq)
-            WHERE actor_ref IS NOT NULL;
-        CREATE INDEX audit_actions_target ON "threadline".audit_actions (target_type, target_id, recorded_at, seq)
-            WHERE target_type IS NOT NULL;
-        CREATE INDEX audit_actions_tenant ON "threadline".audit_actions (tenant_id, recorded_at, seq)
-            WHERE tenant_id IS NOT NULL;
-        -- A correlation may span a job of many thousand actions, a request has few.
-        CREATE INDEX audit_actions_correlation ON "threadline".audit_actions (correlation_id, recorded_at, seq);
-        CREATE INDEX audit_actions_request ON "threadline".audit_actions (request_id)
-            WHERE request_id IS NOT NULL;
-        -- None for outcome: three values, found by walking the time index.
-
-        IF EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-                   WHERE n.nspname = 'threadline' AND p.proname IN ('record', 'refuse', 'add')) THEN
-            RAISE EXCEPTION 'a function record, refuse or add that is not threadline''s is in the schema %', 'threadline'
-                USING ERRCODE = 'AC001', HINT = 'Name another schema in Options.Schema, or rename that function.';
-        END IF;
-        INSERT INTO "threadline".schema_version (version) VALUES (1);
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                   WHERE n.nspname = 'threadline' AND c.relname = 'audit_actions' AND a.attname = 'journal_key' AND NOT a.attisdropped) THEN
+        ALTER TABLE "threadline".audit_actions ADD COLUMN journal_key uuid;
     END IF;
 
     -- refuse is the error for an entry that readers could not show.
@@ -121,12 +37,12 @@ BEGIN
             target_type, target_id, target_name, tenant_id, request_id,
             correlation_id, causation_id, job_id, trace_parent, ip_address,
             user_agent, reason, comment, metadata, application, host, role,
-            captured, occurred_at, recorded_at, seq, tx_id, tx_started_at)
+            captured, occurred_at, recorded_at, seq, tx_id, tx_started_at, journal_key)
         SELECT id, name, outcome, actor_type, actor_id, actor_name, on_behalf_of,
             target_type, target_id, target_name, tenant_id, request_id,
             coalesce(correlation_id, id::text), causation_id, job_id, trace_parent, ip_address,
             user_agent, reason, comment, metadata, application, host, role,
-            coalesce(captured, false), occurred_at, recorded_at, coalesce(seq, 0), tx_id, tx_started_at
+            coalesce(captured, false), occurred_at, recorded_at, coalesce(seq, 0), tx_id, tx_started_at, journal_key
         FROM json_to_recordset(doc) AS entry (
             id uuid, name text, outcome text, actor_type text, actor_id text,
             actor_name text, on_behalf_of text, target_type text, target_id text,
@@ -135,7 +51,7 @@ BEGIN
             user_agent text, reason text, comment text, metadata jsonb,
             application text, host text, role text, captured boolean,
             occurred_at timestamptz, recorded_at timestamptz, seq bigint,
-            tx_id bigint, tx_started_at timestamptz)
+            tx_id bigint, tx_started_at timestamptz, journal_key uuid)
         CROSS JOIN LATERAL (SELECT CASE
             WHEN (id <> '00000000-0000-0000-0000-000000000000') IS NOT TRUE THEN 'id'
             WHEN (occurred_at >= '0001-01-01 00:00:00+00'::timestamptz AND occurred_at < '10000-01-01 00:00:00+00'::timestamptz) IS NOT TRUE THEN 'occurred_at'
@@ -160,6 +76,123 @@ BEGIN
     END
     $add$;
 
+    -- lacking returns the \u escapes in a JSON document whose characters this
+    -- database's encoding has not. The document is ASCII, with a backslash as \u005c.
+    CREATE OR REPLACE FUNCTION "threadline".lacking(doc text) RETURNS SETOF text
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+    SET standard_conforming_strings = on
+    AS $lacking$
+    DECLARE
+        escape text;
+    BEGIN
+        -- ARE: the longest alternative wins, so halves of a pair stay together.
+        FOR escape IN
+            SELECT DISTINCT m[1] FROM regexp_matches(doc,
+                '([\\]u[dD][89abAB][0-9a-fA-F]{2}[\\]u[0-9a-fA-F]{4}|[\\]u[0-9a-fA-F]{4})', 'g') AS m
+        LOOP
+            CONTINUE WHEN escape ~ '^[\\]u00[0-7]';
+            BEGIN
+                PERFORM ('["' || escape || '"]')::json ->> 0;
+            EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
+                RETURN NEXT escape;
+            END;
+        END LOOP;
+    END
+    $lacking$;
+
+    -- plain puts UTF-8 in the place of \u escapes, for databases that store any bytes, and cannot
+    -- decode those.
+    CREATE OR REPLACE FUNCTION "threadline".plain(doc json) RETURNS json
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+    SET standard_conforming_strings = on
+    AS $plain$
+    DECLARE
+        text_of text := replace(doc::text, E'\\\\', E'\\u005c');
+        escape text;
+        code integer;
+        digits text;
+    BEGIN
+        FOR escape IN SELECT DISTINCT m[1] FROM regexp_matches(text_of,
+            '([\\]u[dD][89abAB][0-9a-fA-F]{2}[\\]u[0-9a-fA-F]{4}|[\\]u[0-9a-fA-F]{4})', 'g') AS m
+        LOOP
+            CONTINUE WHEN escape ~ '^[\\]u00[0-7]';
+            code := ('x' || substr(escape, 3, 4))::bit(16)::integer;
+            IF length(escape) > 6 THEN
+                code := 65536 + (code - 55296) * 1024 + ('x' || substr(escape, 9, 4))::bit(16)::integer - 56320;
+            END IF;
+            digits := CASE
+                WHEN code < 2048 THEN to_hex(192 + code / 64)
+                WHEN code < 65536 THEN to_hex(224 + code / 4096) || to_hex(128 + code / 64 % 64)
+                ELSE to_hex(240 + code / 262144) || to_hex(128 + code / 4096 % 64) || to_hex(128 + code / 64 % 64)
+            END || to_hex(128 + code % 64);
+            text_of := replace(text_of, escape, convert_from(decode(digits, 'hex'), 'SQL_ASCII'));
+        END LOOP;
+        RETURN text_of;
+    END
+    $plain$;
+
+    -- storable writes characters that this database's encoding lacks as <U+1F600>, and
+    -- lists the fields that had some under altered in the metadata. In those fields a <
+    -- before U+ is written so too, so that the original can be restored from the result,
+    -- unless it had to be cut to fit the timeline's indexes.
+    CREATE OR REPLACE FUNCTION "threadline".storable(events json) RETURNS json
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+    SET standard_conforming_strings = on
+    AS $storable$
+    DECLARE
+        event text;
+        written text; -- with such escapes
+        marked text;  -- where a field differs from written, it had a character replaced
+        escape text;
+        code integer;
+        field record;
+        altered text[];
+        result jsonb;
+        results jsonb[] := '{}';
+        value text;
+    BEGIN
+        FOR event IN SELECT replace(e::text, E'\\\\', E'\\u005c') FROM json_array_elements(events) AS e LOOP
+            written := replace(event, '<U+', '<U+003C>U+');
+            marked := written;
+            FOR escape IN SELECT * FROM "threadline".lacking(event) LOOP
+                code := ('x' || substr(escape, 3, 4))::bit(16)::integer;
+                IF length(escape) > 6 THEN
+                    code := 65536 + (code - 55296) * 1024 + ('x' || substr(escape, 9, 4))::bit(16)::integer - 56320;
+                END IF;
+                written := replace(written, escape, '<U+' || lpad(upper(to_hex(code)), CASE WHEN code < 65536 THEN 4 ELSE length(to_hex(code)) END, '0') || '>');
+                marked := replace(marked, escape, '');
+                event := replace(event, escape, '');
+            END LOOP;
+            altered := '{}';
+            result := event::jsonb;
+            FOR field IN SELECT w.key, w.value FROM json_each(written::json) AS w
+                JOIN json_each(marked::json) AS m ON m.key = w.key
+                WHERE w.value::text <> m.value::text ORDER BY w.key
+            LOOP
+                altered := altered || field.key;
+                IF field.key = 'metadata' THEN
+                    result := result || jsonb_build_object('metadata', field.value::jsonb);
+                    CONTINUE;
+                END IF;
+                value := field.value #>> '{}';
+                WHILE field.key <> 'comment' AND octet_length(value) > 1024 LOOP
+                    value := left(value, -greatest(1, (octet_length(value) - 1024) / 4));
+                END LOOP;
+                result := result || jsonb_build_object(field.key, value);
+            END LOOP;
+            IF altered <> '{}' THEN
+                result := jsonb_set(result, '{metadata}',
+                    jsonb_build_object('altered', altered) || coalesce(result -> 'metadata', '{}'));
+            END IF;
+            results := results || result;
+        END LOOP;
+        RETURN array_to_json(results);
+    END
+    $storable$;
+
     -- The only way to write. It runs as its owner with a fixed search_path,
     -- so that the app's role needs no right on the table, and neither SET
     -- ROLE nor search_path matters. Sorted by id, two deliveries of the same
@@ -176,7 +209,10 @@ BEGIN
         held integer := 0;
         entry json;
     BEGIN
-        IF getdatabaseencoding() = 'SQL_ASCII' THEN
+        IF getdatabaseencoding() NOT IN ('UTF8', 'SQL_ASCII') AND position(E'\\u' IN doc::text) > 0 THEN
+            doc := "threadline".storable(doc);
+        ELSIF getdatabaseencoding() = 'SQL_ASCII' THEN
+            doc := "threadline".plain(doc);
             PERFORM convert_from(convert_to(doc::text, 'SQL_ASCII'), 'UTF8'); -- an error unless it is UTF-8
         END IF;
         -- A lock on the table itself, as maintenance takes, is waited for.

@@ -1,0 +1,21 @@
+	-- A view calls its functions with the rights of its reader.
+	GRANT EXECUTE ON FUNCTION {schema}.unfold(text, text, integer, smallint), {schema}.spelt(text) TO PUBLIC;
+	-- Where step 5 has just been made, roles have the rights on what is new that they have on what
+	-- it stands beside.
+	FOR given IN SELECT DISTINCT CASE WHEN a.grantee = 0::pg_catalog.oid THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END AS grantee
+		FROM pg_catalog.pg_proc w, pg_catalog.pg_namespace n, pg_catalog.pg_proc p, pg_catalog.aclexplode(p.proacl) a
+		WHERE n.nspname = {name} AND w.pronamespace = n.oid AND w.proname = 'write' AND w.oid <> ALL (had)
+		AND p.pronamespace = n.oid AND p.proname = 'record' AND a.privilege_type = 'EXECUTE' AND a.grantee <> p.proowner
+	LOOP
+		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION {schema}.write(uuid, integer, smallint, text, text, boolean, integer), {schema}.claim(uuid[], integer), {schema}.written(uuid[]), {schema}.acknowledge(text, uuid[]), {schema}.enlist(text, text) TO %s', given.grantee);
+	END LOOP;
+	FOR given IN SELECT DISTINCT t.fresh AS name, a.privilege_type AS privilege, CASE WHEN a.grantee = 0::pg_catalog.oid THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END AS grantee
+		FROM (VALUES ('audit_events', 'journal'), ('audit_events', 'journal_events'), ('forwarders', 'cursors'), ('failures', 'retries'),
+				('settled', 'acknowledged'), ('purges', 'journal_purges')) t (old, fresh),
+			pg_catalog.pg_namespace n, pg_catalog.pg_class o, pg_catalog.pg_class f, pg_catalog.aclexplode(o.relacl) a
+		WHERE n.nspname = {name} AND o.relnamespace = n.oid AND o.relname = t.old AND o.relkind = 'r'
+		AND f.relnamespace = n.oid AND f.relname = t.fresh AND f.oid <> ALL (had)
+		AND a.grantee <> o.relowner AND (f.relkind = 'r' OR a.privilege_type = 'SELECT')
+	LOOP
+		EXECUTE pg_catalog.format('GRANT %s ON {schema}.%I TO %s', given.privilege, given.name, given.grantee);
+	END LOOP;

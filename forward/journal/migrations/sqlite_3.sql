@@ -1,0 +1,116 @@
+-- Step 3 on SQLite: the journal keeps a row for each flush. It only adds, so that programs
+-- of versions 1 and 2 go on with their own tables beside it.
+CREATE TABLE IF NOT EXISTS main.{prefix}schema_versions (
+	component   TEXT PRIMARY KEY,
+	version     INTEGER NOT NULL,
+	-- The version of the oldest program that works with these tables.
+	oldest      INTEGER NOT NULL DEFAULT 1,
+	migrated_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
+) WITHOUT ROWID;
+
+CREATE TABLE main.{prefix}journal (
+	seq             INTEGER PRIMARY KEY AUTOINCREMENT, -- the order of the commits
+	-- Made by the client. What reads a row by its key could not name it otherwise.
+	key             TEXT NOT NULL UNIQUE CHECK (length(key) = 36 AND key NOT GLOB '*[^0-9a-f-]*'),
+	tx_id           INTEGER NOT NULL,
+	tx_started_at   TEXT NOT NULL,
+	recorded_at     TEXT NOT NULL,
+	events          INTEGER NOT NULL CHECK (typeof(events) = 'integer' AND events BETWEEN 1 AND 1000), -- in the document
+	format          INTEGER NOT NULL, -- of the documents
+	document        TEXT,
+	personal        TEXT -- the fields of persons, which can be erased
+);
+
+-- Written through a view, because rowids that a trigger sets are forgotten when
+-- it ends: the app's last_insert_rowid() stays what it was.
+CREATE VIEW main.{prefix}write AS SELECT NULL AS key, NULL AS tx, NULL AS now, NULL AS events, NULL AS format, NULL AS document, NULL AS personal WHERE false;
+
+-- A transaction starts, for its entries, with its first flush. If it is not the
+-- first, the last row of the table is its own, since there is one writer.
+CREATE TRIGGER main.{prefix}write_insert INSTEAD OF INSERT ON {prefix}write
+BEGIN
+	INSERT INTO {prefix}journal (key, tx_id, tx_started_at, recorded_at, events, format, document, personal)
+	VALUES (NEW.key, NEW.tx,
+		coalesce((SELECT tx_started_at FROM (SELECT tx_id, tx_started_at FROM {prefix}journal ORDER BY seq DESC LIMIT 1)
+			WHERE tx_id = NEW.tx), NEW.now),
+		NEW.now, NEW.events, NEW.format, NEW.document, NEW.personal);
+END;
+
+-- What people read. Where the table of versions before 3 has the prefix's name events,
+-- this is beside it.
+CREATE VIEW main.{prefix}audit_events AS
+	SELECT j.seq, j.key, e.key AS ordinal, e.value ->> 'id' AS id, j.tx_id, j.tx_started_at, j.recorded_at,
+		e.value ->> 'occurred_at' AS occurred_at, e.value ->> 'action' AS action, e.value ->> 'outcome' AS outcome,
+		e.value ->> '$.actor.type' AS actor_type, e.value ->> '$.actor.id' AS actor_id, p.value ->> '$.actor.name' AS actor_name,
+		e.value ->> '$.actor.on_behalf_of' AS on_behalf_of,
+		e.value ->> '$.target.type' AS target_type, e.value ->> '$.target.id' AS target_id, p.value ->> '$.target.name' AS target_name,
+		e.value ->> 'tenant_id' AS tenant_id, e.value ->> 'request_id' AS request_id, e.value ->> 'correlation_id' AS correlation_id,
+		e.value ->> 'causation_id' AS causation_id, e.value ->> 'job_id' AS job_id, e.value ->> 'trace_parent' AS trace_parent,
+		p.value ->> 'ip_address' AS ip_address, p.value ->> 'user_agent' AS user_agent, e.value ->> 'reason' AS reason, p.value ->> 'comment' AS comment,
+		e.value -> 'metadata' AS metadata, e.value ->> 'application' AS application, e.value ->> 'host' AS host,
+		coalesce(e.value ->> 'captured', 0) AS captured
+	FROM {prefix}journal j
+	JOIN json_each(CASE WHEN j.format = 1 AND json_valid(j.document) THEN j.document ELSE '[{}]' END) e
+	LEFT JOIN json_each(CASE WHEN json_valid(j.personal) THEN j.personal END) p ON p.key = e.key;
+
+-- What package relay keeps: how far each forwarder is, what it refused, and who
+-- works. Everything up to (done, ordinal) is settled. A row is inserted in the
+-- app's transaction, so WITHOUT ROWID: last_insert_rowid() stays the app's.
+CREATE TABLE main.{prefix}cursors (
+	name          TEXT PRIMARY KEY,
+	registered_at TEXT NOT NULL,
+	retired_at    TEXT,
+	holder        TEXT,
+	lease_until   TEXT,
+	fence         INTEGER NOT NULL DEFAULT 0,
+	done          INTEGER NOT NULL, -- the seq of a row
+	ordinal       INTEGER NOT NULL DEFAULT 2147483647, -- in that row
+	moved_at      TEXT NOT NULL,
+	place         TEXT NOT NULL,
+	safe_seq      INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+-- What package relay writes over the app's connection, after its COMMIT. Rows of
+-- tables WITHOUT ROWID leave last_insert_rowid() as it was, for which the app may
+-- still want to ask.
+CREATE TABLE main.{prefix}retries (
+	forwarder TEXT NOT NULL,
+	key       TEXT NOT NULL,
+	ordinal   INTEGER NOT NULL,
+	event_id  TEXT,
+	state     TEXT NOT NULL,
+	attempts  INTEGER NOT NULL,
+	next_at   TEXT NOT NULL,
+	reason    TEXT NOT NULL,
+	error     TEXT NOT NULL,
+	first_at  TEXT NOT NULL,
+	last_at   TEXT NOT NULL,
+	PRIMARY KEY (forwarder, key, ordinal)
+) WITHOUT ROWID;
+CREATE INDEX main.{prefix}retries_due ON {prefix}retries (forwarder, next_at, key, ordinal) WHERE state = 'retrying';
+
+CREATE TABLE main.{prefix}acknowledged (
+	forwarder TEXT NOT NULL,
+	key       TEXT NOT NULL,
+	ordinal   INTEGER NOT NULL,
+	PRIMARY KEY (forwarder, key, ordinal)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS main.{prefix}workers (
+	name    TEXT PRIMARY KEY,
+	seen_at TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE main.{prefix}journal_purges (
+	id        INTEGER PRIMARY KEY AUTOINCREMENT,
+	purged_at TEXT NOT NULL,
+	purged_by TEXT NOT NULL,
+	before    TEXT NOT NULL,
+	events    INTEGER NOT NULL,
+	first_key TEXT,
+	last_key  TEXT
+);
+
+-- On a fresh database, programs before version 3 lack their tables.
+INSERT INTO main.{prefix}schema_versions (component, version, oldest) VALUES ('journal', 3, 3)
+ON CONFLICT (component) DO UPDATE SET version = 3, migrated_at = CURRENT_TIMESTAMP;

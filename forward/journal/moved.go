@@ -1,0 +1,40 @@
+package journal
+
+import (
+	"encoding/binary"
+
+	"github.com/google/uuid"
+)
+
+// movedXID is the xid, on PostgreSQL, of a row that package relay has moved from the table of an
+// earlier version: it is long over, so every cursor has passed it.
+const movedXID = 3
+
+// MovedKey is the key of such a row: a UUID of version 8 with the number of the transaction and
+// the seq that the entry had in that table. It is the same whoever moves the entry, and below
+// all keys of version 7.
+func MovedKey(tx, seq int64) (key uuid.UUID) {
+	const version, variant, rest = 8 << 12, 2 << 62, 1<<62 - 1
+	binary.BigEndian.PutUint64(key[:8], uint64(tx)>>12<<16|version|uint64(tx)&0xfff)
+	binary.BigEndian.PutUint64(key[8:], variant|uint64(seq)&rest)
+	return key
+}
+
+// original gives a row that was moved its transaction back, and notes that it was. On SQLite,
+// where it has kept that, its seq is below those of all others.
+func (r *Row) original() {
+	tx, moved := movedTx(r.Key)
+	switch {
+	case !moved:
+	case r.Seq < 0:
+		r.moved = true
+	case r.Seq == 0 && r.Tx.ID == movedXID:
+		r.moved, r.Tx.ID = true, tx
+	}
+}
+
+// movedTx is the number of the transaction in a key that MovedKey has made.
+func movedTx(key uuid.UUID) (tx int64, moved bool) {
+	high := binary.BigEndian.Uint64(key[:8])
+	return int64(high>>16<<12 | high&0xfff), key.Version() == 8 //nolint:gosec // it was one
+}

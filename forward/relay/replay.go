@@ -1,0 +1,225 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
+)
+
+// Selection is what to replay: entries that match all that is set.
+type Selection struct {
+	// Forwarder gets them; it must be registered.
+	Forwarder string
+	// IDs are those of events. One that is a UUIDv7 is looked for in the rows that were
+	// written within a day of its time; any other has Replay read the whole journal. Where
+	// the journal has an ID twice, both entries are meant.
+	IDs []uuid.UUID
+	// Positions are those of entries, as in [Failed] and in the journal.
+	Positions []journal.Position
+	// Reason selects discarded entries by why, as in [Failed]; a word that none of them
+	// has selects nothing, and is no error.
+	Reason string
+	// Discarded selects discarded entries only. It is implied by Reason.
+	Discarded bool
+	// From (inclusive) and To (exclusive) limit RecordedAt.
+	From, To time.Time
+}
+
+func (sel *Selection) check() error {
+	switch {
+	case sel.Forwarder == "":
+		return errors.New("relay: replay: name the forwarder")
+	case len(sel.IDs)+len(sel.Positions) == 0 && !sel.Discarded && sel.Reason == "" && sel.From.IsZero() && sel.To.IsZero():
+		return errors.New("relay: replay: say what: IDs, Positions, Discarded, Reason, From or To")
+	case len(sel.IDs) > 0 && len(sel.Positions) > 0:
+		return errors.New("relay: replay: give IDs or Positions, not both")
+	case !sel.From.IsZero() && !sel.To.IsZero() && !sel.From.Before(sel.To):
+		return errors.New("relay: replay: From is not before To")
+	}
+	return nil
+}
+
+// named are entries whose positions are known, with the IDs of their events if these are.
+type named map[journal.Position]uuid.UUID
+
+// source is a table of them: key, ordinal, id.
+func (n named) source(s *Store) string {
+	rows := make([]string, 0, len(n))
+	for p, id := range n {
+		rows = append(rows, fmt.Sprintf("(%s, %d, %s)", s.d.uuid(p.Key), p.Ordinal, s.d.uuid(id)))
+	}
+	return "(WITH n (key, ordinal, id) AS (VALUES " + strings.Join(rows, ", ") + ") SELECT key, ordinal, nullif(id, " + s.d.uuid(uuid.Nil) + ") AS id FROM n) n"
+}
+
+// selected selects entries: n.key, n.ordinal, and n.id if it is known. It is "" if none can
+// match.
+func (s *Store) selected(ctx context.Context, q querier, sel *Selection, c *cursor) (string, error) {
+	events := s.events() + " e"
+	ordinal := "o.ordinal"
+	from := "e.key AS key, o.ordinal AS ordinal, NULL AS id FROM " + events + " " + s.d.ordinals()
+	join := ""
+	terms := []string{"e.events > 0"}
+	discarded := sel.Reason != "" || sel.Discarded
+	switch names, err := s.names(ctx, q, sel); {
+	case err != nil:
+		return "", err
+	case names != nil && len(names) == 0:
+		return "", nil
+	case names != nil:
+		ordinal = "n.ordinal"
+		from = "n.key AS key, n.ordinal AS ordinal, n.id AS id FROM " + names.source(s) + " JOIN " + events + " ON e.key = n.key AND n.ordinal < e.events"
+		join = " JOIN " + s.prefix + "retries f ON f.key = n.key AND f.ordinal = n.ordinal"
+	case discarded:
+		ordinal = "f.ordinal"
+		from, join = "f.key AS key, f.ordinal AS ordinal, f.event_id AS id FROM "+s.prefix+"retries f JOIN "+events+" ON e.key = f.key", ""
+	}
+	if discarded {
+		from += join
+		terms = append(terms, "f.forwarder = "+s.quote(sel.Forwarder), "f.state = '"+stateDiscarded+"'")
+	}
+	if sel.Reason != "" {
+		terms = append(terms, "f.reason = "+s.quote(sel.Reason))
+	}
+	if !sel.From.IsZero() {
+		terms = append(terms, "e.recorded_at >= "+s.time(sel.From))
+	}
+	if !sel.To.IsZero() {
+		terms = append(terms, "e.recorded_at < "+s.time(sel.To))
+	}
+	// What the cursor has not reached comes anyway.
+	terms = append(terms, s.d.reached(c, ordinal))
+	return "SELECT " + from + " WHERE " + strings.Join(terms, " AND "), nil
+}
+
+// names are the entries that a Selection names, nil if it names none.
+func (s *Store) names(ctx context.Context, q querier, sel *Selection) (named, error) {
+	switch {
+	case len(sel.IDs) > 0:
+		return s.find(ctx, q, sel.IDs)
+	case len(sel.Positions) > 0:
+		names := make(named)
+		for _, p := range sel.Positions {
+			names[p] = uuid.Nil
+		}
+		return names, nil
+	}
+	return nil, nil //nolint:nilnil // as documented
+}
+
+// Replay gives entries to a forwarder again, whether it has accepted or refused
+// them, and returns how many. The relay delivers them within seconds, beside what is new:
+// those of one Replay by their keys, and so in the order of the clients' clocks. With dry it
+// only counts.
+func (s *Store) Replay(ctx context.Context, db *sql.DB, sel Selection, dry bool) (n int64, err error) {
+	db = nildb.Replace(db)
+	defer s.explain(ctx, db, &err)
+	if err = sel.check(); err != nil {
+		return 0, err
+	}
+	c, err := s.cursorOf(ctx, db, sel.Forwarder)
+	if err != nil {
+		return 0, err
+	}
+	selected, err := s.selected(ctx, db, &sel, c)
+	switch {
+	case err != nil:
+		return 0, wrap("look for what to replay", sel.Forwarder, err)
+	case selected == "":
+		return 0, nil
+	case dry:
+		err = db.QueryRowContext(ctx, "SELECT "+s.d.fn("count")+"(*) FROM ("+selected+") s").Scan(&n)
+		return n, wrap("count what to replay", sel.Forwarder, err)
+	}
+	n, err = s.replay(ctx, db, sel.Forwarder, selected)
+	return n, wrap("replay", sel.Forwarder, err)
+}
+
+// replay has the entries tried again that a query selects. All of them are due at the same
+// moment, so that they come in the order of the journal.
+func (s *Store) replay(ctx context.Context, q querier, forwarder, selected string) (int64, error) {
+	now := "(SELECT " + s.d.now() + ")" // evaluated once
+	return affected(ctx, q, "INSERT INTO "+s.prefix+"retries AS f (forwarder, key, ordinal, event_id, state, attempts, next_at, reason, error, first_at, last_at)"+
+		" SELECT "+s.quote(forwarder)+", s.key, s.ordinal, "+s.d.asID("s.id")+", '"+stateRetrying+"', 0, "+now+", 'replay', '', "+now+", "+now+" FROM ("+selected+") s WHERE true"+
+		" ON CONFLICT (forwarder, key, ordinal) DO UPDATE SET event_id = coalesce(excluded.event_id, f.event_id), state = excluded.state, attempts = 0, next_at = excluded.next_at, reason = excluded.reason, error = ''")
+}
+
+// find looks for events in the documents.
+func (s *Store) find(ctx context.Context, q querier, ids []uuid.UUID) (named, error) {
+	const most = 20 // rows at a time, each of which may be large
+	found := make(named)
+	for _, span := range spans(ids) {
+		wanted := make(map[uuid.UUID]bool, len(span.ids))
+		for _, id := range span.ids {
+			wanted[id] = true
+		}
+		where := s.events() + " e WHERE e.events > 0 AND " + s.d.mentions(span.ids) + " AND e.key <= " + s.d.uuid(span.to) + " AND e.key "
+		for after, is := span.from, ">="; ; is = ">" {
+			rows, err := s.journal.Rows(ctx, q, where+is+" "+s.d.uuid(after)+" ORDER BY e.key LIMIT "+itoa(most))
+			if err != nil {
+				return nil, err
+			}
+			for i := range rows {
+				after = rows[i].Key
+				for _, e := range rows[i].Entries() {
+					if wanted[e.ID] {
+						found[e.Position] = e.ID
+					}
+				}
+			}
+			if len(rows) < most {
+				break
+			}
+		}
+	}
+	return found, nil
+}
+
+// span is a range of keys, both included, and the events that may be in their rows.
+type span struct {
+	from, to uuid.UUID
+	ids      []uuid.UUID
+}
+
+// spans returns where to look for events: a key is a UUIDv7 of the moment at which its row was
+// written, and an ID that is one has the moment at which the event was made. Keys below all
+// of these are of rows that were moved from the table of an earlier version. For an ID that
+// says nothing of its time the whole journal is one span.
+func spans(ids []uuid.UUID) []span {
+	const day = 24 * 60 * 60 * 1000 // in milliseconds
+	all := span{to: uuid.Max, ids: ids}
+	var spans []span
+	for _, id := range slices.SortedFunc(slices.Values(ids), func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }) {
+		if id.Version() != 7 {
+			return []span{all}
+		}
+		at := binary.BigEndian.Uint64(id[:8]) >> 16
+		from, to := keyAt(max(at, day+firstKey)-day), keyAt(at+day)
+		if n := len(spans); n > 0 && bytes.Compare(from[:], spans[n-1].to[:]) <= 0 {
+			spans[n-1].to, spans[n-1].ids = to, append(spans[n-1].ids, id)
+		} else {
+			spans = append(spans, span{from, to, []uuid.UUID{id}})
+		}
+	}
+	return append(spans, span{to: keyAt(firstKey), ids: ids})
+}
+
+// firstKey is a time, in milliseconds since 1970, before all keys of rows that clients have
+// written, and beyond what the key of a moved row has in its place.
+const firstKey = 1 << 40
+
+// keyAt is the least key of a time in milliseconds.
+func keyAt(ms uint64) (key uuid.UUID) {
+	binary.BigEndian.PutUint64(key[:8], ms<<16)
+	return key
+}

@@ -1,0 +1,55 @@
+package relay
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// takeOverEvery is how often a worker looks for what programs of an earlier version have
+// written.
+const takeOverEvery = time.Second
+
+// takeOver moves what the target has yet to get from the tables of an earlier version, if there
+// are any, and reports whether there may be more.
+func (w *worker) takeOver(ctx context.Context) (more bool, err error) {
+	s, now := w.relay.store, w.relay.cfg.Clock.Now()
+	if !w.earlier || now.Sub(w.tookOver) < takeOverEvery {
+		return false, nil
+	}
+	trailing := ""
+	if w.target.Grace > 0 {
+		ok := false
+		if trailing, ok, err = s.d.aged(ctx, w.conn, &w.trail, now, w.target.Grace); err != nil || !ok {
+			return false, err
+		}
+	}
+	n := 0
+	owes, err := s.owesEarlier(ctx, w.conn, w.target.Name, w.here, trailing)
+	if err != nil || !owes {
+		w.tookOver = now
+		return false, wrap("look for what an earlier version has written", w.target.Name, err)
+	}
+	err = w.fenced(ctx, func() (e error) {
+		n, e = s.takeOver(ctx, w.conn, w.target.Name, w.here, trailing, DefaultBatch)
+		return e
+	})
+	switch {
+	case hooks.SQLState(err) == "42501": // insufficient_privilege
+		w.earlier = false // until the lease is taken again
+		w.relay.cfg.Log.Warn("aftercommit: what programs of an earlier version have written is not delivered from here, because this role may not write to the table journal: "+
+			"run as its owner: GRANT INSERT ON "+s.events()+" TO the role of the relay, and grant it all rights on forwarders, failures and settled; then restart the relay",
+			zap.String("forwarder", w.target.Name), zap.Error(err))
+		return false, nil
+	case err != nil:
+		return false, wrap("take over what an earlier version has written", w.target.Name, err)
+	case n == 0:
+		w.tookOver = now
+		return false, nil
+	}
+	w.dueAt = now
+	return true, nil
+}

@@ -1,0 +1,216 @@
+package relay
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+)
+
+// mostOctets bounds the documents that are read at a time, in bytes: those of as many rows as
+// come to this much, and one more.
+const mostOctets = 4 << 20
+
+// attempted is an entry to deliver.
+type attempted struct {
+	entry    journal.Entry
+	attempts int // before
+	at       spot
+	// clock is the server's when the entry was recorded, but not before that of an earlier
+	// entry of its transaction: the clock may have been set back between two flushes.
+	clock time.Time
+}
+
+// unpacker decodes rows, which come in the order of spots.
+type unpacker struct {
+	tx    journal.TxKey
+	clock time.Time
+}
+
+// entries decodes a row.
+func (u *unpacker) entries(row *journal.Row, at spot) []attempted {
+	if row.Tx != u.tx || row.RecordedAt.After(u.clock) {
+		u.tx, u.clock = row.Tx, row.RecordedAt
+	}
+	decoded := row.Entries()
+	entries := make([]attempted, len(decoded))
+	for i := range decoded {
+		at.ordinal = i
+		entries[i] = attempted{entry: decoded[i], at: at, clock: u.clock}
+	}
+	return entries
+}
+
+// window is what has been read of a tick beyond the cursor, in the order of spots. Documents
+// are decoded when they are read: once, however small the parts are that they are delivered in.
+type window struct {
+	entries []attempted
+	end     bool // the tick has nothing beyond them
+	// after is the last row that was read, and from a number below which all have been.
+	after spot
+	from  int64
+	// width is the range of numbers that the next query asks for.
+	width int64
+	unpacker
+}
+
+// add adds the entries of rows that are beyond the spot at.
+func (w *window) add(rows []journal.Row, spotOf func(*journal.Row) spot, at spot) (octets int) {
+	for i := range rows {
+		row := &rows[i]
+		octets += len(row.Document) + len(row.Personal)
+		first := spotOf(row)
+		entries := w.unpacker.entries(row, first)
+		entries = slices.DeleteFunc(entries, func(a attempted) bool { return a.at.compare(at) <= 0 })
+		if n := len(entries); n > 0 {
+			entries[n-1].at.ordinal = rowEnd
+		}
+		w.entries = append(w.entries, entries...)
+		w.after = first.rowEnd()
+	}
+	return octets
+}
+
+// part returns the first entries, at most limit, and where the cursor is once they are
+// settled; last says that this is the end of the tick.
+func (w *window) part(limit int) (part []attempted, to spot, last bool) {
+	n := min(limit, len(w.entries))
+	if n == len(w.entries) {
+		return slices.Clone(w.entries), w.after, w.end
+	}
+	return slices.Clone(w.entries[:n]), w.entries[n-1].at, false
+}
+
+// drop removes the first n entries.
+func (w *window) drop(n int) {
+	clear(w.entries[:n])
+	w.entries = w.entries[n:]
+}
+
+// leaveOut removes what was acknowledged.
+func (w *window) leaveOut(acknowledged map[journal.Position]bool) {
+	if len(acknowledged) > 0 {
+		w.entries = slices.DeleteFunc(w.entries, func(a attempted) bool { return acknowledged[a.entry.Position] })
+	}
+}
+
+// keys are those of the rows that the entries are from.
+func (w *window) keys() (keys []uuid.UUID) {
+	for i := range w.entries {
+		if key := w.entries[i].entry.Key; len(keys) == 0 || keys[len(keys)-1] != key {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// next fills w with what follows c, beginning a tick if there is none: more than want entries,
+// or fewer that are large or the last ones. trailing is the newest snapshot to go to, or "" for
+// now. What others have delivered, or will, is left out.
+func (s *Store) next(ctx context.Context, q querier, c *cursor, w *window, want int, trailing string) error {
+	if c.tick == "" {
+		*w = window{}
+		found, err := s.d.look(ctx, q, s, c, trailing)
+		if err != nil || !found {
+			return wrap("look for entries", c.name, err)
+		}
+	}
+	if w.width == 0 {
+		const spread = 8
+		*w = window{after: c.at, width: spread * int64(want)}
+	}
+	shared := trailing != "" || c.shared
+	for {
+		if err := s.fill(ctx, q, c, w, want+1, shared); err != nil {
+			return wrap("read entries", c.name, err)
+		}
+		if shared && len(w.entries) > 0 {
+			acknowledged, err := s.acknowledged(ctx, q, c.name, w.keys())
+			if err != nil {
+				return err
+			}
+			w.leaveOut(acknowledged)
+		}
+		if len(w.entries) > 0 || w.end {
+			return nil
+		}
+	}
+}
+
+// fill reads until w has want entries, or enough octets.
+func (s *Store) fill(ctx context.Context, q querier, c *cursor, w *window, want int, shared bool) error {
+	for octets := 0; len(w.entries) < want && octets < mostOctets && !w.end; {
+		rows, err := s.stretch(ctx, q, c, w, want-len(w.entries), shared)
+		if err != nil {
+			return err
+		}
+		octets += w.add(rows, s.d.spot, c.at)
+	}
+	return nil
+}
+
+// stretch reads the next rows of the tick: those that were in flight when the last one began,
+// which come first, or those of a range of numbers. Without statistics the planner takes a
+// backlog for small, and would read and sort all of it for each batch; so the range is small
+// at first, and grows while there are too few rows in it.
+func (s *Store) stretch(ctx context.Context, q querier, c *cursor, w *window, want int, shared bool) ([]journal.Row, error) {
+	const growth = 8
+	old, low, high := s.d.within(c)
+	if old != "" && w.from < low && w.after.number < low {
+		rows, all, err := s.rows(ctx, q, c, old+s.d.after(w.after), want, shared)
+		if all {
+			w.from = low
+		}
+		return rows, err
+	}
+	from := w.after
+	if least := max(w.from, low); from.number < least {
+		from = spot{number: least}
+	}
+	to := high
+	if w.width < high-from.number {
+		to = from.number + w.width
+	}
+	rows, all, err := s.rows(ctx, q, c, "true"+s.d.after(from)+s.d.below(to), want, shared)
+	if err != nil || !all {
+		return rows, err
+	}
+	if w.from, w.end = to, to == high; !w.end {
+		w.width = min(w.width, (high-to)/growth+1) * growth
+	}
+	return rows, nil
+}
+
+// rows reads the first rows that where selects from the tick, with one entry more than want
+// if there are so many; all says that there are no others.
+func (s *Store) rows(ctx context.Context, q querier, c *cursor, where string, want int, shared bool) (rows []journal.Row, all bool, err error) {
+	if shared {
+		where += s.unsettled(c.name)
+	}
+	limit := itoa(int64(want) + 1)
+	sum, order := s.d.fn("sum"), " ORDER BY "+s.d.order("e")
+	few := "SELECT e." + s.d.axis() + ", e.key, e.events, " + s.d.octets() + " AS octets FROM " + s.events() + " e WHERE " + where + s.d.visible(c) +
+		" AND e.events > 0" + order + " LIMIT " + limit
+	before := "SELECT f.key, " + sum + "(f.events) OVER o - f.events AS events, " + sum + "(f.octets) OVER o - f.octets AS octets FROM (" + few + ") f" +
+		" WINDOW o AS (ORDER BY " + s.d.order("f") + ")"
+	rows, err = s.journal.Rows(ctx, q, s.events()+" e WHERE e.key IN (SELECT b.key FROM ("+before+") b WHERE b.events <= "+itoa(int64(want))+" AND b.octets < "+itoa(mostOctets)+")"+order)
+	if err != nil {
+		return nil, false, err
+	}
+	events, octets := 0, 0
+	for i := range rows {
+		events += max(rows[i].Events, 1)
+		octets += len(rows[i].Document) + len(rows[i].Personal)
+	}
+	// The server may count more bytes than there are here: in some encodings a character
+	// takes more than in UTF-8, but not twice as many.
+	return rows, events <= want && octets < mostOctets/2, nil
+}
+
+// arrange puts entries into the order in which a call gets them.
+func (s *Store) arrange(batch []attempted) {
+	slices.SortStableFunc(batch, s.d.compare)
+}

@@ -1,0 +1,309 @@
+package eventjson
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// reader reads a document that json.Valid has accepted, so that it can rely on the syntax.
+// It is not encoding/json's decoder, because that one stops at the first member of a wrong
+// type, and repairs silently what must be noted: half a surrogate pair, a member that is
+// there twice.
+type reader struct {
+	doc []byte
+	at  int
+}
+
+// space passes white space, which the encoder does not write.
+func (r *reader) space() {
+	for r.at < len(r.doc) && (r.doc[r.at] == ' ' || r.doc[r.at] == '\n' || r.doc[r.at] == '\t' || r.doc[r.at] == '\r') {
+		r.at++
+	}
+}
+
+// begins reports whether the next value begins with c.
+func (r *reader) begins(c byte) bool {
+	r.space()
+	return r.doc[r.at] == c
+}
+
+// next passes the bracket or comma before a member, or the closing bracket, and reports
+// whether there is a member.
+func (r *reader) next(closing byte) bool {
+	r.space()
+	c := r.doc[r.at]
+	r.at++
+	if c == closing {
+		return false
+	}
+	if c == ',' {
+		return true
+	}
+	if r.begins(closing) { // nothing between the brackets
+		r.at++
+		return false
+	}
+	return true
+}
+
+// skip passes a value, and returns it as it is written.
+func (r *reader) skip() []byte {
+	r.space()
+	start, depth := r.at, 0
+	for {
+		switch r.doc[r.at] {
+		case '"':
+			r.literal()
+		case '{', '[':
+			depth++
+			r.at++
+		case '}', ']':
+			depth--
+			r.at++
+		case ',', ':', ' ', '\n', '\t', '\r':
+			r.at++
+		default:
+			for r.at < len(r.doc) && strings.IndexByte(",:]} \n\t\r", r.doc[r.at]) < 0 {
+				r.at++
+			}
+		}
+		if depth == 0 {
+			return r.doc[start:r.at]
+		}
+	}
+}
+
+func (r *reader) isNull() bool {
+	if !r.begins('n') {
+		return false
+	}
+	r.at += len("null")
+	return true
+}
+
+// object calls member with the name of each member, to read its value; it returns false for
+// one that it does not know. inside is the path of the object.
+func (r *reader) object(d *Decoded, inside string, member func(name string) bool) {
+	if !r.begins('{') {
+		where := strings.TrimSuffix(inside, ".")
+		if where == "" {
+			where = "event"
+		}
+		d.note(where, excerpt(string(r.skip()))+" is no JSON object")
+		return
+	}
+	var seen [32]string
+	names := seen[:0]
+	for r.next('}') {
+		r.space()
+		name := memberName(r.literal())
+		r.space()
+		r.at++ // the colon
+		for _, other := range names {
+			if other == name {
+				d.note(inside+name, "is there twice")
+			}
+		}
+		names = append(names, name)
+		if !member(name) {
+			r.skip()
+		}
+	}
+}
+
+// members are the names that an event's objects have, so that none is allocated.
+var members = func() map[string]string {
+	m := make(map[string]string)
+	for name := range strings.FieldsSeq("id occurred_at action outcome actor target type name on_behalf_of tenant_id request_id correlation_id causation_id job_id" +
+		" trace_parent ip_address user_agent reason comment metadata application host captured") {
+		m[name] = name
+	}
+	return m
+}()
+
+func memberName(literal []byte) string {
+	if name, known := members[string(literal[1:len(literal)-1])]; known {
+		return name
+	}
+	name, _ := unquote(literal)
+	return name
+}
+
+// literal passes a string, and returns it with its quotes.
+func (r *reader) literal() []byte {
+	start := r.at
+	for r.at++; r.doc[r.at] != '"'; r.at++ {
+		if r.doc[r.at] == '\\' {
+			r.at++
+		}
+	}
+	r.at++
+	return r.doc[start:r.at]
+}
+
+// text reads a text. null is none.
+func (r *reader) text(d *Decoded, field string, to *string) bool {
+	if r.isNull() {
+		return true
+	}
+	if !r.begins('"') {
+		d.note(field, excerpt(string(r.skip()))+" is no text")
+		return false
+	}
+	s, problem := unquote(r.literal())
+	if problem != "" {
+		d.note(field, problem)
+	}
+	*to = s
+	return problem == ""
+}
+
+// unquote decodes a string, and says what no store can hold in it.
+func unquote(literal []byte) (s, problem string) {
+	raw := literal[1 : len(literal)-1]
+	if !utf8.Valid(raw) {
+		return strings.ToValidUTF8(string(raw), "\uFFFD"), "is not UTF-8"
+	}
+	first := bytes.IndexByte(raw, '\\')
+	if first < 0 {
+		return string(raw), ""
+	}
+	b := make([]byte, first, len(raw))
+	copy(b, raw)
+	for i := first; i < len(raw); {
+		if raw[i] != '\\' {
+			b = append(b, raw[i])
+			i++
+			continue
+		}
+		if raw[i+1] != 'u' {
+			b = append(b, unescaped(raw[i+1]))
+			i += 2
+			continue
+		}
+		c, n, whole := unit(raw[i:])
+		switch {
+		case !whole:
+			problem = `contains one half of a surrogate pair, such as \ud83d, which is no character`
+		case c == 0:
+			c, problem = utf8.RuneError, `contains \u0000, which no database stores as text`
+		}
+		b = utf8.AppendRune(b, c)
+		i += n
+	}
+	return string(b), problem
+}
+
+func unescaped(c byte) byte {
+	switch c {
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	}
+	return c
+}
+
+// unit decodes the character whose escape s begins with, and returns how many bytes that has.
+// whole is false for half a surrogate pair.
+func unit(s []byte) (c rune, n int, whole bool) {
+	const length = len(`\uXXXX`)
+	c = hexUnit(s)
+	if !utf16.IsSurrogate(c) {
+		return c, length, true
+	}
+	if len(s) >= 2*length && s[length] == '\\' && s[length+1] == 'u' {
+		if pair := utf16.DecodeRune(c, hexUnit(s[length:])); pair != utf8.RuneError {
+			return pair, 2 * length, true
+		}
+	}
+	return utf8.RuneError, length, false
+}
+
+func hexUnit(s []byte) rune {
+	n, _ := strconv.ParseUint(string(s[2:6]), 16, 16)
+	return rune(n)
+}
+
+// value reads a value of metadata, which is at that depth.
+func (r *reader) value(d *Decoded, path string, depth int) any {
+	r.space()
+	switch r.doc[r.at] {
+	case '{', '[':
+		if depth > hooks.MaxDepth {
+			if r.skip(); !strings.Contains(d.Unreadable, tooDeep) {
+				d.note("metadata", tooDeep)
+			}
+			return nil
+		}
+		if r.doc[r.at] == '[' {
+			return r.elements(d, path, depth)
+		}
+		return r.members(d, path, depth)
+	case '"':
+		s, problem := unquote(r.literal())
+		if problem != "" {
+			d.note(path, problem)
+		}
+		return s
+	case 't':
+		r.at += len("true")
+		return true
+	case 'f':
+		r.at += len("false")
+		return false
+	case 'n':
+		r.at += len("null")
+		return nil
+	}
+	return json.Number(r.skip())
+}
+
+const tooDeep = "is nested deeper than every store can read"
+
+func (r *reader) members(d *Decoded, path string, depth int) map[string]any {
+	m := make(map[string]any)
+	for r.next('}') {
+		r.space()
+		name, problem := unquote(r.literal())
+		r.space()
+		r.at++ // the colon
+		if _, twice := m[name]; twice {
+			problem = "is there twice"
+		}
+		if problem != "" {
+			d.note(path+"."+excerpt(name), problem)
+		}
+		m[name] = r.value(d, path, depth+1)
+	}
+	return m
+}
+
+func (r *reader) elements(d *Decoded, path string, depth int) []any {
+	list := []any{}
+	for r.next(']') {
+		list = append(list, r.value(d, path, depth+1))
+	}
+	return list
+}
+
+// excerpt quotes a value that may be of any length.
+func excerpt(value string) string {
+	const most = 64
+	if len(value) <= most {
+		return strconv.Quote(value)
+	}
+	return strconv.Quote(value[:most]) + "… (" + strconv.Itoa(len(value)) + " bytes)"
+}
