@@ -24,11 +24,11 @@ func Build(t *testing.T, folder string) Programs {
 	t.Helper()
 	dir := t.TempDir()
 	p := Programs{filepath.Join(dir, "earlier"), filepath.Join(dir, "later")}
-	top := strings.TrimSpace(string(command(t, "", "git", "rev-parse", "--show-toplevel")))
-	command(t, filepath.Join(top, folder), "go", "build", "-o", p.Later, ".")
-	if _, err := exec.CommandContext(t.Context(), "git", "cat-file", "-e", before+"^{commit}").Output(); err != nil {
+	if err := exec.CommandContext(t.Context(), "git", "cat-file", "-e", before+"^{commit}").Run(); err != nil {
 		t.Skip("the history of the repository is not here, so there is no earlier version to build: clone it in full")
 	}
+	top := strings.TrimSpace(string(command(t, "", "git", "rev-parse", "--show-toplevel")))
+	command(t, filepath.Join(top, folder), "go", "build", "-o", p.Later, ".")
 	tree := filepath.Join(dir, "tree")
 	unpack(t, command(t, top, "git", "archive", "--format=tar", before), tree)
 	for _, of := range []string{"sqltest/dbtest/upgrade/app", folder} {
