@@ -2,7 +2,6 @@ package hooks
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -34,8 +33,6 @@ type InvalidError struct {
 func (e *InvalidError) Error() string {
 	return "hooks: invalid event: " + e.Field + ": " + e.Reason
 }
-
-var actionForm = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$`)
 
 // Prepare completes an event and checks, as [Validate] does, that every store
 // can hold it. It returns an [*InvalidError] if not. The metadata of the event
@@ -82,7 +79,7 @@ func validateFields(e Event) error {
 		return &InvalidError{"occurred_at", "its year is outside 1 to 9999"}
 	case len(e.Action) > MaxAction:
 		return tooLong("action", len(e.Action), MaxAction)
-	case !actionForm.MatchString(e.Action):
+	case !isAction(e.Action):
 		return &InvalidError{"action", fmt.Sprintf("%q does not have the form noun.verb: lower case words of letters, digits and _, joined by dots", e.Action)}
 	}
 	switch e.Outcome {
@@ -99,6 +96,24 @@ func validateFields(e Event) error {
 		}
 	}
 	return nil
+}
+
+// isAction reports whether s has the form of [Event.Action].
+func isAction(s string) bool {
+	start, dots := true, 0
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case c >= 'a' && c <= 'z', !start && (c >= '0' && c <= '9' || c == '_'):
+			start = false
+		case c == '.' && !start:
+			start = true
+			dots++
+		default:
+			return false
+		}
+	}
+	return dots > 0 && !start
 }
 
 func validateActor(a Actor) error {
