@@ -19,9 +19,27 @@ func Append(b []byte, e *hooks.Event) ([]byte, error) {
 	o.always("outcome", string(e.Outcome))
 	o.actor(&e.Actor)
 	o.target(&e.Target)
-	o.origin(e)
-	if err := o.rest(e); err != nil {
-		return o.b, err
+	o.text("tenant_id", e.TenantID)
+	o.text("request_id", e.RequestID)
+	o.text("correlation_id", e.CorrelationID)
+	o.text("causation_id", e.CausationID)
+	o.text("job_id", e.JobID)
+	o.text("trace_parent", e.TraceParent)
+	o.text("ip_address", e.IPAddress)
+	o.text("user_agent", e.UserAgent)
+	o.text("reason", e.Reason)
+	o.text("comment", e.Comment)
+	if len(e.Metadata) > 0 {
+		o.name("metadata")
+		if err := o.members(e.Metadata, 1); err != nil {
+			return o.b, err
+		}
+	}
+	o.text("application", e.Application)
+	o.text("host", e.Host)
+	if e.Captured {
+		o.name("captured")
+		o.b = append(o.b, "true"...)
 	}
 	return append(o.b, '}'), nil
 }
@@ -99,34 +117,4 @@ func (o *object) target(t *hooks.Target) {
 	o.text("id", t.ID)
 	o.text("name", t.Name)
 	o.close()
-}
-
-// origin appends what is known of the request, and why it was made.
-func (o *object) origin(e *hooks.Event) {
-	o.text("tenant_id", e.TenantID)
-	o.text("request_id", e.RequestID)
-	o.text("correlation_id", e.CorrelationID)
-	o.text("causation_id", e.CausationID)
-	o.text("job_id", e.JobID)
-	o.text("trace_parent", e.TraceParent)
-	o.text("ip_address", e.IPAddress)
-	o.text("user_agent", e.UserAgent)
-	o.text("reason", e.Reason)
-	o.text("comment", e.Comment)
-}
-
-func (o *object) rest(e *hooks.Event) (err error) {
-	if len(e.Metadata) > 0 {
-		o.name("metadata")
-		if err = o.members(e.Metadata, 1); err != nil {
-			return err
-		}
-	}
-	o.text("application", e.Application)
-	o.text("host", e.Host)
-	if e.Captured {
-		o.name("captured")
-		o.b = append(o.b, "true"...)
-	}
-	return nil
 }

@@ -1,6 +1,10 @@
 package eventjson
 
-import "unicode/utf8"
+import (
+	"unicode/utf8"
+
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+)
 
 // quote appends a JSON string. Bytes that are not UTF-8 become U+FFFD, as in encoding/json.
 func (o *object) quote(s string) {
@@ -38,15 +42,5 @@ func appendEscape(b []byte, c rune) []byte {
 	case '\t':
 		return append(b, '\\', 't')
 	}
-	const surrogates, high, low = 0x10000, 0xD800, 0xDC00
-	if c >= surrogates {
-		c -= surrogates
-		return appendUnit(appendUnit(b, high+c>>10), low+c&0x3FF)
-	}
-	return appendUnit(b, c)
-}
-
-func appendUnit(b []byte, u rune) []byte {
-	const digits = "0123456789abcdef"
-	return append(b, '\\', 'u', digits[u>>12&0xF], digits[u>>8&0xF], digits[u>>4&0xF], digits[u&0xF])
+	return pgtext.AppendUnicode(b, c)
 }

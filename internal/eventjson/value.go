@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
-	"unicode/utf8"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
 // value appends a value of metadata. The cases are what hooks.Prepare and captured events
@@ -115,14 +115,6 @@ func (o *object) encode(v any) error {
 	if err := enc.Encode(v); err != nil {
 		return err
 	}
-	for rest := bytes.TrimSuffix(doc.Bytes(), []byte{'\n'}); len(rest) > 0; {
-		r, n := utf8.DecodeRune(rest)
-		if r < utf8.RuneSelf {
-			o.b = append(o.b, rest[:n]...)
-		} else { // in a string: all else is ASCII
-			o.b = appendEscape(o.b, r)
-		}
-		rest = rest[n:]
-	}
+	o.b = append(o.b, pgtext.ASCII(bytes.TrimSuffix(doc.Bytes(), []byte{'\n'}))...)
 	return nil
 }

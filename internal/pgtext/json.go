@@ -1,9 +1,6 @@
 package pgtext
 
-import (
-	"strconv"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // ASCII returns a JSON document, valid UTF-8, with \u escapes for what is not ASCII.
 func ASCII(doc []byte) string {
@@ -12,24 +9,23 @@ func ASCII(doc []byte) string {
 		if r < utf8.RuneSelf {
 			dst = append(dst, byte(r))
 		} else {
-			dst = appendRune(dst, r)
+			dst = AppendUnicode(dst, r)
 		}
 	}
 	return string(dst)
 }
 
-// appendRune appends the JSON escapes of r.
-func appendRune(dst []byte, r rune) []byte {
+// AppendUnicode appends the JSON escapes of r.
+func AppendUnicode(b []byte, r rune) []byte {
 	const surrogates, high, low = 0x10000, 0xD800, 0xDC00
 	if r >= surrogates {
 		r -= surrogates
-		return appendRune(appendRune(dst, high+r>>10), low+r&0x3FF)
+		return appendUnit(appendUnit(b, high+r>>10), low+r&0x3FF)
 	}
-	dst = append(dst, '\\', 'u')
-	const digits = 4
-	hex := strconv.FormatInt(int64(r), 16)
-	for range digits - len(hex) {
-		dst = append(dst, '0')
-	}
-	return append(dst, hex...)
+	return appendUnit(b, r)
+}
+
+func appendUnit(b []byte, u rune) []byte {
+	const digits = "0123456789abcdef"
+	return append(b, '\\', 'u', digits[u>>12&0xF], digits[u>>8&0xF], digits[u>>4&0xF], digits[u&0xF])
 }
