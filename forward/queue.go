@@ -22,10 +22,9 @@ type RelayMode uint8
 
 const (
 	// RelayInProcess is the default: on PostgreSQL the first connection starts a
-	// relay beside the app, with up to three connections of its own, and none while other
-	// processes deliver; where it
-	// cannot be started yet, that is tried again. On SQLite there is none, because a
-	// second writer breaks apps without a busy timeout.
+	// relay beside the app. It opens up to three more connections, and keeps none while
+	// other processes deliver. If it cannot be started yet, that is tried again. On SQLite
+	// there is none, because a second writer breaks apps without a busy timeout.
 	RelayInProcess RelayMode = iota
 	// RelayElsewhere leaves it to a process that calls [Hub.Relay]. On PostgreSQL
 	// the app's role then needs no rights on the relay's tables.

@@ -3,8 +3,6 @@ package journal
 import (
 	"context"
 	"database/sql"
-	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/google/uuid"
@@ -34,25 +32,10 @@ func (j *Journal) ByID(ctx context.Context, db *sql.DB, ids []uuid.UUID) ([]Entr
 // Earlier returns the entries that a query selects of the table that programs of earlier
 // versions write, of which from is all that follows FROM. Their Ordinal is the column seq, and
 // they have no Key. It is for package relay.
-func (j *Journal) Earlier(ctx context.Context, q Querier, from string) (entries []Entry, err error) {
+func (j *Journal) Earlier(ctx context.Context, q Querier, from string) ([]Entry, error) {
 	columns, hex := j.store.oldColumns()
-	rows, err := q.QueryContext(ctx, "SELECT "+columns+" FROM "+from)
-	if err != nil {
-		return nil, fmt.Errorf("journal: read: %w", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
 	in := oldScanner{row: lenient.Row{Hex: hex}}
-	for rows.Next() {
-		e, err := in.scan(rows)
-		if err != nil {
-			return nil, fmt.Errorf("journal: read: %w", err)
-		}
-		entries = append(entries, e)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("journal: read: %w", err)
-	}
-	return entries, nil
+	return readAll(ctx, q, "SELECT "+columns+" FROM "+from, in.scan)
 }
 
 func (p *postgres) oldColumns() (columns string, hex bool) {

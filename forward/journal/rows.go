@@ -23,9 +23,9 @@ func (j *Journal) Rows(ctx context.Context, q Querier, from string) ([]Row, erro
 	return read(ctx, q, "SELECT "+j.store.columns()+" FROM "+from)
 }
 
-// Written returns the rows of those keys that are in the journal, without their documents:
-// whoever has made a key knows what was written with it. On PostgreSQL it needs EXECUTE on
-// the function written alone.
+// Written returns the rows of those keys that are in the journal, without their documents: the
+// process that made a key has the events that it wrote with it. On PostgreSQL it needs only
+// EXECUTE on the function written.
 func (j *Journal) Written(ctx context.Context, db *sql.DB, keys []uuid.UUID) ([]Row, error) {
 	db = nildb.Replace(db)
 	rows, err := eachPart(keys, func(keys []uuid.UUID) ([]Row, error) { return read(ctx, db, j.store.written(keys)) })
@@ -65,19 +65,24 @@ func eachPart(keys []uuid.UUID, read func([]uuid.UUID) ([]Row, error)) (rows []R
 	return rows, err
 }
 
-func read(ctx context.Context, q Querier, query string) (list []Row, err error) {
+func read(ctx context.Context, q Querier, query string) ([]Row, error) {
+	var in scanner
+	return readAll(ctx, q, query, in.scan)
+}
+
+// readAll returns what scan makes of each row that a query returns.
+func readAll[T any](ctx context.Context, q Querier, query string, scan func(*sql.Rows) (T, error)) (list []T, err error) {
 	rows, err := q.QueryContext(ctx, query)
 	if err != nil {
 		return nil, fmt.Errorf("journal: read: %w", err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	var in scanner
 	for rows.Next() {
-		r, err := in.scan(rows)
+		one, err := scan(rows)
 		if err != nil {
 			return nil, fmt.Errorf("journal: read: %w", err)
 		}
-		list = append(list, r)
+		list = append(list, one)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("journal: read: %w", err)

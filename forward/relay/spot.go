@@ -27,8 +27,8 @@ func (p spot) compare(o spot) int {
 // rowEnd is the spot behind all entries of the row.
 func (p spot) rowEnd() spot { return spot{p.number, p.key, rowEnd} }
 
-// passed is how many entries of its own row are at or before the spot, 0 if they all are: the
-// row is not behind the cursor then.
+// passed is how many entries of the spot's row are at or before it. It is 0 at the end of the
+// row, because the rows that follow have none.
 func (p spot) passed() int {
 	if p.number == 0 || p.ordinal == rowEnd {
 		return 0

@@ -122,7 +122,7 @@ func (r *reader) event() (d Decoded) {
 	return d
 }
 
-// plain reads a member that is a text of its own.
+// plain reads a member of the event that is a text, unless it is inside another object.
 func (r *reader) plain(d *Decoded, name string) bool {
 	e := &d.Event
 	var to *string

@@ -30,8 +30,9 @@ func (w *teller) writes(keys []uuid.UUID, e Ended) string {
 	return strings.Join(all, " ")
 }
 
-// TestKeys: each write has a key of its own, and a part that has ended knows under which its
-// events may stand. In the steps ! is a write, the other words are as in trackerScripts; the transaction then commits.
+// TestKeys: each write has a different key, and when a part of the transaction has ended it
+// lists the keys under which its events may have been written. In the steps ! is a write, the
+// other words are as in trackerScripts; the transaction then commits.
 func TestKeys(t *testing.T) {
 	for _, tt := range []struct{ steps, want string }{
 		{"a b !", "A:a,b"},

@@ -97,7 +97,7 @@ func (w *world) idle(fleet []*sql.DB, d time.Duration) (rate, extra float64) {
 	return (transactions() - before - looks - 1) / seconds, extra / looks
 }
 
-// commitOne commits an event of its own, and notes when.
+// commitOne commits a transaction with one event, and notes when.
 func (w *world) commitOne(db *sql.DB, l *latency) {
 	w.Helper()
 	e, err := hooks.Prepare(hooks.Event{Action: "order.placed"})

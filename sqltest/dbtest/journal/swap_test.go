@@ -12,8 +12,9 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
-// TestSwap: where nothing of an earlier version is left, the view gets its name, who could
-// read the table reads the view, and a program of an earlier version is told what to do.
+// TestSwap: once nothing of an earlier version is left, the view gets the name of the old table.
+// Roles that could read the table can read the view, and a program of an earlier version gets an
+// error that says what to do.
 func TestSwap(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		r := outdatedRig(t, e)
