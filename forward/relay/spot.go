@@ -28,7 +28,7 @@ func (p spot) compare(o spot) int {
 func (p spot) rowEnd() spot { return spot{p.number, p.key, rowEnd} }
 
 // passed is how many entries of the spot's row are at or before it. It is 0 at the end of the
-// row, because the rows that follow have none.
+// row: then the rows that are read come after it.
 func (p spot) passed() int {
 	if p.number == 0 || p.ordinal == rowEnd {
 		return 0
