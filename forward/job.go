@@ -127,7 +127,7 @@ func (d *handler) readJob(ctx context.Context, db *sql.DB, job *Job, ids []uuid.
 		}
 		got, ok := bounded(ctx, d.hub.timeout, func(ctx context.Context) (a answer) {
 			if job.Key == uuid.Nil {
-				a.entries, a.err = d.journal.ByID(ctx, lent, ids)
+				a.entries, a.err = d.journal.EarlierByID(ctx, lent, ids)
 				return a
 			}
 			rows, e := d.journal.ByKey(ctx, lent, []uuid.UUID{job.Key})

@@ -75,6 +75,6 @@
 //
 // The folder migrations has a file for each step and dialect. Step 5 on PostgreSQL, 3 on SQLite,
 // only adds: programs of earlier versions go on with their own table beside it, in which
-// [Journal.ByID] and package relay find what they have written. There the view is named
+// [Journal.EarlierByID] and package relay find what they have written. There the view is named
 // journal_events on PostgreSQL.
 package journal

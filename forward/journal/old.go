@@ -13,11 +13,11 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
-// ByID returns the entries of those events that programs before version 5 of the tables,
+// EarlierByID returns the entries of those events that programs before version 5 of the tables,
 // version 3 on SQLite, have written, in the order in which they did: a queue may still have
 // their jobs, which have no positions. Its entries have none either, but an Ordinal that
 // orders them. On PostgreSQL it needs EXECUTE on the function entries.
-func (j *Journal) ByID(ctx context.Context, db *sql.DB, ids []uuid.UUID) ([]Entry, error) {
+func (j *Journal) EarlierByID(ctx context.Context, db *sql.DB, ids []uuid.UUID) ([]Entry, error) {
 	db = nildb.Replace(db)
 	if len(ids) == 0 {
 		return nil, nil

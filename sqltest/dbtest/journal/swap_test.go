@@ -65,7 +65,7 @@ func TestSwap(t *testing.T) {
 		if got := r.text("SELECT version || ' ' || oldest FROM aftercommit.schema_versions WHERE component = 'journal'"); got != "6 5" {
 			t.Errorf("versions %s", got)
 		}
-		if got, e := r.j.ByID(ctx, r.conn, []uuid.UUID{id}); e != nil || len(got) != 1 {
+		if got, e := r.j.EarlierByID(ctx, r.conn, []uuid.UUID{id}); e != nil || len(got) != 1 {
 			t.Errorf("by its ID: %+v, %v", got, e)
 		}
 		again := newJournal(t, e.Dialect, nil)
@@ -82,7 +82,7 @@ func TestSwap(t *testing.T) {
 		if n := len(r.entries()); n != 2 {
 			t.Errorf("%d entries, want 2", n)
 		}
-		if got, err := r.j.ByID(ctx, r.conn, []uuid.UUID{id}); err != nil || len(got) != 0 {
+		if got, err := r.j.EarlierByID(ctx, r.conn, []uuid.UUID{id}); err != nil || len(got) != 0 {
 			t.Errorf("without the old table: %+v, %v", got, err)
 		}
 	}, dbtest.PostgresEngines()...)

@@ -111,7 +111,7 @@ func TestByIDOfEarlierVersions(t *testing.T) {
 		for _, id := range list {
 			r.writeOld(r.session, id)
 		}
-		got, err := r.j.ByID(ctx, r.conn, append(list, uuid.New()))
+		got, err := r.j.EarlierByID(ctx, r.conn, append(list, uuid.New()))
 		if err != nil || len(got) != 2 || got[0].ID != list[0] || got[0].Actor.ID != "7" || got[1].Ordinal <= got[0].Ordinal || got[0].Unreadable != "" {
 			t.Errorf("%+v, %v", got, err)
 		}
