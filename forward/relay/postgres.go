@@ -126,7 +126,7 @@ func (d postgres) arrived(s *Store, c *cursor) string {
 	const now = "pg_catalog.pg_current_snapshot()"
 	parts := beyond(c.done)
 	for i, part := range parts {
-		parts[i] = "EXISTS (SELECT 1 FROM " + s.events() + " e WHERE " + part + " AND e.events > 0 AND pg_catalog.pg_visible_in_snapshot(e.xid, " + now + "))"
+		parts[i] = s.some(part + " AND pg_catalog.pg_visible_in_snapshot(e.xid, " + now + ")")
 	}
 	return "pg_catalog.pg_snapshot_xmax('" + c.done + "'::pg_catalog.pg_snapshot) > pg_catalog.pg_snapshot_xmax(" + now + ") OR " + strings.Join(parts, " OR ")
 }
@@ -265,24 +265,31 @@ func (postgres) advance(c *cursor, to spot, last bool) string {
 		" mark_xid = CASE WHEN %[2]s THEN pg_catalog.pg_current_xact_id() ELSE mark_xid END", c.tick, passed)
 }
 
+// behind has parts that share no row, and none of which reads what is settled.
 func (d postgres) behind(c *cursor) []string {
-	parts := beyond(c.done)
-	for i := range parts {
-		parts[i] += d.beyondAt(c)
+	if c.tick == "" || c.at.number == 0 {
+		return beyond(c.done)
+	}
+	visible := d.visible(c)
+	old, low, high := d.within(c)
+	from := c.at
+	if from.number < low {
+		from = spot{number: low}
+	}
+	parts := append(beyond(c.tick), "true"+d.after(from)+d.below(high)+visible)
+	if old != "" && c.at.number < low {
+		parts = append(parts, old+d.after(c.at)+visible)
 	}
 	return parts
 }
 
-// beyondAt leaves out what is done of the current tick.
-func (d postgres) beyondAt(c *cursor) string {
-	if c.tick == "" || c.at.number == 0 {
-		return ""
-	}
-	return " AND NOT (pg_catalog.pg_visible_in_snapshot(e.xid, " + snapshotOf(c.tick) + ") AND NOT (true" + d.after(c.at) + "))"
-}
-
+// unpassed selects the same in one part, which reads them by key.
 func (d postgres) unpassed(c *cursor) string {
-	return "NOT pg_catalog.pg_visible_in_snapshot(e.xid, " + snapshotOf(c.done) + ")" + d.beyondAt(c)
+	beyond := "NOT pg_catalog.pg_visible_in_snapshot(e.xid, " + snapshotOf(c.done) + ")"
+	if c.tick == "" || c.at.number == 0 {
+		return beyond
+	}
+	return beyond + " AND NOT (pg_catalog.pg_visible_in_snapshot(e.xid, " + snapshotOf(c.tick) + ") AND NOT (true" + d.after(c.at) + "))"
 }
 
 func (postgres) passed(at spot) string {

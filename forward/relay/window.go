@@ -119,8 +119,7 @@ func (s *Store) next(ctx context.Context, q querier, c *cursor, w *window, want 
 		}
 	}
 	if w.width == 0 {
-		const spread = 8
-		*w = window{after: c.at, width: spread * int64(want)}
+		*w = window{after: c.at, width: int64(want)}
 	}
 	shared := trailing != "" || c.shared
 	for {
@@ -154,8 +153,8 @@ func (s *Store) fill(ctx context.Context, q querier, c *cursor, w *window, want 
 
 // stretch reads the next rows of the tick: those that were in flight when the last one began,
 // which come first, or those of a range of numbers. Without statistics the planner takes a
-// backlog for small, and would read and sort all of it for each batch; so the range is small
-// at first, and grows while there are too few rows in it.
+// backlog for small, and would read and sort all of it for each batch; so the range grows while
+// there are too few rows in it, and becomes twice what the last rows lay in where there are more.
 func (s *Store) stretch(ctx context.Context, q querier, c *cursor, w *window, want int, shared bool) ([]journal.Row, error) {
 	const growth = 8
 	old, low, high := s.d.within(c)
@@ -175,8 +174,12 @@ func (s *Store) stretch(ctx context.Context, q querier, c *cursor, w *window, wa
 		to = from.number + w.width
 	}
 	rows, all, err := s.rows(ctx, q, c, "true"+s.d.after(from)+s.d.below(to), want, shared)
-	if err != nil || !all {
-		return rows, err
+	if err != nil {
+		return nil, err
+	}
+	if !all {
+		w.width = min(w.width, 2*(s.d.spot(&rows[len(rows)-1]).number-from.number+1))
+		return rows, nil
 	}
 	if w.from, w.end = to, to == high; !w.end {
 		w.width = min(w.width, (high-to)/growth+1) * growth

@@ -1,12 +1,16 @@
 package relay_test
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
@@ -88,6 +92,76 @@ func TestBacklog(t *testing.T) {
 	w.must(w.db.QueryRowContext(ctx, "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'journal_xid_key'").Scan(&read))
 	if read > 12*backlog {
 		t.Errorf("%d entries were read for a backlog of %d", read, backlog)
+	}
+}
+
+// TestAway: a forwarder that was away while many transactions wrote the journal gets
+// all of them, once, in order, and reads each row about once. Another one does not
+// wait for it.
+func TestAway(t *testing.T) {
+	txs, size := 2_000, 10
+	if long() {
+		txs, size = 100_000, 100
+	}
+	w := newWorld(t, dbtest.PQ)
+	w.exec("ALTER TABLE aftercommit.journal SET (autovacuum_enabled = off)")
+	w.exec(fmt.Sprintf(`DO $$ BEGIN FOR tx IN 0..%d LOOP
+			INSERT INTO aftercommit.journal (key, role, events, format, document)
+			SELECT format('00000000-0000-7000-8000-%%s', lpad(to_hex(n), 12, '0'))::uuid, 'app', 1, 1,
+				format('[{"id":"%%s","occurred_at":"2026-01-02T03:04:05Z","action":"order.placed","outcome":"success","target":{"type":"order","id":"%%s"}}]', gen_random_uuid(), n)
+			FROM generate_series(tx * %[2]d, (tx + 1) * %[2]d - 1) n;
+			COMMIT;
+		END LOOP; END $$`, txs-1, size))
+	const present = "present/default"
+	w.must(w.store.Register(ctx, w.db, present))
+	w.commit("new")
+	states, err := w.store.States(ctx, w.db)
+	w.must(err)
+	total := txs*size + 1
+	if !slices.ContainsFunc(states, func(s relay.State) bool { return s.Forwarder == name && s.Behind == int64(total) }) {
+		t.Errorf("states %+v, want %d behind", states, total)
+	}
+
+	next, served := 0, make(chan struct{})
+	away := w.target()
+	away.Deliver = func(_ context.Context, _ *sql.DB, entries []journal.Entry) (r relay.Result) {
+		if next >= total/2 {
+			<-served // the other one has its entry, though half of this is to come
+		}
+		for _, e := range entries {
+			want := strconv.Itoa(next)
+			if next == total-1 {
+				want = "new"
+			}
+			if e.Target.ID != want {
+				t.Errorf("%s was delivered, want %s", e.Target.ID, want)
+			}
+			next++
+		}
+		return r
+	}
+	other := w.target()
+	other.Name = present
+	other.Deliver = func(_ context.Context, _ *sql.DB, entries []journal.Entry) (r relay.Result) {
+		if len(entries) != 1 || entries[0].Target.ID != "new" {
+			t.Errorf("the other forwarder got %d entries, the first is %s", len(entries), entries[0].Target.ID)
+		}
+		close(served)
+		return r
+	}
+	w.db.SetMaxIdleConns(0) // so that each connection's numbers are complete when it ends
+	before := w.read(w.db)
+	w.drain(w.start(relay.Config{Targets: []relay.Target{away, other}, Batch: 500}))
+	if next != total {
+		t.Errorf("%d entries were delivered, want %d", next, total)
+	}
+	if n := w.read(w.db) - before; n > 5*int64(total) {
+		t.Errorf("%d rows were read for %d entries", n, total)
+	}
+	before = w.read(w.db)
+	w.ticks(3)
+	if n := w.read(w.db) - before; n > int64(total)/10 {
+		t.Errorf("%d rows were read to find nothing new", n)
 	}
 }
 
