@@ -14,14 +14,14 @@ import (
 
 // Forwarder takes committed entries to a sink.
 //
-// Forward gets at least one entry, within a call in the order of the journal. The
-// relay makes its calls one after another, for what has been committed since it
-// last looked; an entry that failed comes again after later ones. Calls have at most
-// 500 entries, but within Commit a call has all of the transaction. There, the calls for
-// commits on several connections are in no order. Forward may get an
-// entry again that it has accepted before; a sink keyed by the event's ID makes
-// that harmless. It is called concurrently and must return when ctx ends. Its
-// entries are a copy, which it may keep and change.
+// Forward gets at least one entry. Within a call, entries are in the order in which they
+// were recorded: by the server's clock on PostgreSQL, by commit on SQLite. The relay makes
+// its calls one after another, for what has been committed since it last looked; an entry
+// that failed comes again after later ones. Calls have at most 500 entries, but within
+// Commit a call has all of the transaction. There, the calls for commits on several
+// connections are in no order. Forward may get an entry again that it has accepted before;
+// a sink keyed by the event's ID makes that harmless. It is called concurrently and must
+// return when ctx ends. Its entries are a copy, which it may keep and change.
 //
 // Its error decides what happens next. After a [Permanent] error nothing is tried
 // again; but what a sync forwarder refused comes once more, from the relay, if its

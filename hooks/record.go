@@ -40,8 +40,7 @@ const Statement = "/* aftercommit */"
 // What e leaves empty is filled from ctx, then from the context given to
 // BeginTx; see [Values]. An event that cannot be stored is refused here, with an
 // [*InvalidError], and the transaction goes on. So is one whose ID the
-// transaction has already; an ID that another transaction has written makes the
-// write, and in strict mode the COMMIT, fail, unless it is the same event.
+// transaction has already; IDs of other transactions are not checked.
 //
 // What is written is e as it is now: Record encodes its metadata once, before it
 // returns, and keeps nothing of the caller's.

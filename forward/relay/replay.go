@@ -118,9 +118,9 @@ func (s *Store) names(ctx context.Context, q querier, sel *Selection) (named, er
 }
 
 // Replay gives entries to a forwarder again, whether it has accepted or refused
-// them, and returns how many. The relay delivers them within seconds, beside what is new:
-// those of one Replay by their keys, and so in the order of the clients' clocks. With dry it
-// only counts.
+// them, and returns how many. The relay delivers them within seconds, beside what is new. It
+// reads those of one Replay in the order of their keys, that is, of the clients' clocks, and
+// sorts each call like any other. With dry it only counts.
 func (s *Store) Replay(ctx context.Context, db *sql.DB, sel Selection, dry bool) (n int64, err error) {
 	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
@@ -146,7 +146,7 @@ func (s *Store) Replay(ctx context.Context, db *sql.DB, sel Selection, dry bool)
 }
 
 // replay has the entries tried again that a query selects. All of them are due at the same
-// moment, so that they come in the order of the journal.
+// moment, so that they come in the order of their keys.
 func (s *Store) replay(ctx context.Context, q querier, forwarder, selected string) (int64, error) {
 	now := "(SELECT " + s.d.now() + ")" // evaluated once
 	return affected(ctx, q, "INSERT INTO "+s.prefix+"retries AS f (forwarder, key, ordinal, event_id, state, attempts, next_at, reason, error, first_at, last_at)"+

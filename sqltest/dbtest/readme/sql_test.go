@@ -2,6 +2,7 @@ package readme_test
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 
@@ -63,6 +64,14 @@ func TestRoles(t *testing.T) {
 	if len(page.Actions) != 1 || page.Actions[0].Action != "orders.inserted" || page.Actions[0].Role != "app" {
 		t.Errorf("the reader sees %v, want the app's one insert", page.Actions)
 	}
+	journaled := dbtest.Open(t, "postgres", as(dsn, "reader"))
+	var action string
+	if err = journaled.QueryRowContext(t.Context(), "SELECT action FROM aftercommit.audit_events").Scan(&action); err != nil || action != "orders.inserted" {
+		t.Errorf("the reader sees %q in the journal, error %v", action, err)
+	}
+	if _, refused := journaled.ExecContext(t.Context(), "DELETE FROM aftercommit.audit_events"); refused == nil {
+		t.Error("the reader may delete from the journal")
+	}
 }
 
 // as is a DSN for another role.
@@ -91,8 +100,22 @@ func TestRemoveFromPostgres(t *testing.T) {
 }
 
 func TestRemoveFromSQLite(t *testing.T) {
+	t.Run("new", func(t *testing.T) { removeFromSQLite(t, "") })
+	t.Run("upgraded", func(t *testing.T) {
+		script, err := os.ReadFile("../journal/testdata/sqlite_v1.sql.txt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		removeFromSQLite(t, strings.ReplaceAll(string(script), "{prefix}", "aftercommit_"))
+	})
+}
+
+// removeFromSQLite runs the README's SQL where before has run, and then an audited app.
+func removeFromSQLite(t *testing.T, before string) {
+	t.Helper()
 	dsn := dbtest.SQLite.DSN(t)
 	bare := dbtest.Open(t, "sqlite", dsn)
+	exec(t, bare, before)
 	if err := threadline.NewStore(bare, hooks.SQLite, nil).Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
