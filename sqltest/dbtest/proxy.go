@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -24,10 +25,11 @@ type Proxy struct {
 	ending   chan struct{}
 	wg       sync.WaitGroup
 
-	mu     sync.Mutex
-	next   *Trap
-	links  map[*link]struct{}
-	closed bool
+	mu      sync.Mutex
+	next    *Trap
+	watches []*Watch
+	links   map[*link]struct{}
+	closed  bool
 }
 
 // Fault is what happens to a statement on its way.
@@ -39,6 +41,9 @@ const (
 	// CutAnswer lets the server execute the statement, and closes the
 	// connection before its answer reaches the driver.
 	CutAnswer
+	// CutWithinAnswer lets the server execute a query of several statements, and closes the
+	// connection when all their answers but the last have reached the driver.
+	CutWithinAnswer
 	// HoldAnswer lets the server execute the statement, and keeps its answer
 	// until the release.
 	HoldAnswer
@@ -65,7 +70,7 @@ type Trap struct {
 }
 
 // Sprung is closed when the statement has come and the fault has happened: for
-// CutAnswer and HoldAnswer, when the server has answered.
+// CutAnswer, CutWithinAnswer and HoldAnswer, when the server has answered.
 func (t *Trap) Sprung() <-chan struct{} { return t.sprung }
 
 // Release lets a held statement or answer go on. It may be called twice.
@@ -99,6 +104,43 @@ func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
 // Trips returns how many round trips there were: queries, and batches of the
 // extended protocol.
 func (p *Proxy) Trips() int64 { return p.trips.Load() }
+
+// Watch are the queries of a kind that have come, on any connection.
+type Watch struct {
+	match func(query string) bool
+
+	mu      sync.Mutex
+	queries []string
+}
+
+// Queries returns them in their order. Each execution of a prepared statement is one.
+func (w *Watch) Queries() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.queries)
+}
+
+// Watch notes the queries that match holds for, from now on.
+func (p *Proxy) Watch(match func(query string) bool) *Watch {
+	w := &Watch{match: match}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.watches = append(p.watches, w)
+	return w
+}
+
+// seen notes that query has come.
+func (p *Proxy) seen(query string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.watches {
+		if w.match(query) {
+			w.mu.Lock()
+			w.queries = append(w.queries, query)
+			w.mu.Unlock()
+		}
+	}
+}
 
 // Next sets a fault for the next statement that match holds for, such as
 // [IsCommit], on any connection. It replaces a fault that has not happened.
@@ -254,6 +296,7 @@ func (l *link) pumpRequests() {
 			return
 		}
 		if query, ok := l.executes(msg); ok {
+			l.proxy.seen(query)
 			if t := l.proxy.trap(query); t != nil && !l.spring(t, msg) {
 				return
 			}
@@ -281,7 +324,7 @@ func (l *link) spring(t *Trap, msg message) bool {
 		l.cut()
 		close(t.sprung)
 		return false
-	case CutAnswer, HoldAnswer:
+	case CutAnswer, CutWithinAnswer, HoldAnswer:
 		l.answering.Store(t)
 		return true
 	case HoldStatement:
@@ -344,7 +387,7 @@ func (l *link) pumpAnswers() {
 		if msg.kind != 'Z' {
 			continue
 		}
-		if !l.answered(t) {
+		if !l.answered(t, held) {
 			return
 		}
 		l.answering.Store(nil)
@@ -358,8 +401,15 @@ func (l *link) pumpAnswers() {
 }
 
 // answered reports whether the answer may go to the driver.
-func (l *link) answered(t *Trap) bool {
+func (l *link) answered(t *Trap, answer []message) bool {
 	switch t.fault {
+	case CutWithinAnswer:
+		for _, m := range allButLast(answer) {
+			_ = m.writeTo(l.client) // the driver may be gone
+		}
+		l.cut()
+		close(t.sprung)
+		return false
 	case HoldAnswer:
 		close(t.sprung)
 		return l.await(t)

@@ -3,8 +3,12 @@ package dbtest_test
 import (
 	"context"
 	"database/sql"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
@@ -70,6 +74,36 @@ func TestProxyCuts(t *testing.T) {
 			t.Errorf("answer cut: error %v, %d rows; want an error, 2", err, p.rows(t))
 		}
 	}, dbtest.PostgresEngines()...)
+}
+
+// TestProxyCutsWithinAnAnswer: the driver has the answers to all statements of a message but
+// the last.
+func TestProxyCutsWithinAnAnswer(t *testing.T) {
+	p := newProxied(t, dbtest.PGX)
+	commits := p.proxy.Watch(dbtest.IsCommit)
+	conn, err := p.db.Conn(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	trap := p.proxy.Next(dbtest.CutWithinAnswer, dbtest.IsCommit)
+	const message = "BEGIN; INSERT INTO things VALUES (1), (2); COMMIT"
+	var tags []string
+	err = conn.Raw(func(dc any) error {
+		answers := dc.(*stdlib.Conn).Conn().PgConn().Exec(context.Background(), message)
+		for answers.NextResult() {
+			tag, _ := answers.ResultReader().Close()
+			tags = append(tags, tag.String())
+		}
+		return answers.Close()
+	})
+	<-trap.Sprung()
+	if got := strings.Join(tags, ", "); err == nil || got != "BEGIN, INSERT 0 2" || p.rows(t) != 2 {
+		t.Errorf("error %v, answers %s, %d rows; want an error, two answers, 2", err, got, p.rows(t))
+	}
+	if got := commits.Queries(); !slices.Equal(got, []string{message}) {
+		t.Errorf("watched %q", got)
+	}
 }
 
 func TestProxyHolds(t *testing.T) {

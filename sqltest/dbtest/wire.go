@@ -103,6 +103,21 @@ func (l *link) executes(m message) (query string, ok bool) {
 	return "", false
 }
 
+// allButLast returns the messages of an answer up to that which completes the last
+// statement but one.
+func allButLast(answer []message) []message {
+	var ends []int // behind each CommandComplete
+	for i, m := range answer {
+		if m.kind == 'C' {
+			ends = append(ends, i+1)
+		}
+	}
+	if len(ends) < 2 {
+		return nil
+	}
+	return answer[:ends[len(ends)-2]]
+}
+
 var commitForm = regexp.MustCompile(`(?is)(^|;)\s*(/\*.*?\*/\s*)*(commit|end)\s*(work|transaction)?\s*(;|$)`)
 
 // IsCommit reports whether a query commits: COMMIT or END, alone or as one of
