@@ -21,6 +21,8 @@ type ending struct {
 	// own: the driver began the transaction, for events or around a captured statement, so
 	// that not to write its events is an error.
 	own bool
+	// joins: the COMMIT may go with the events, by the connection's Committer.
+	joins bool
 }
 
 // committed is what a COMMIT has led to.
@@ -59,14 +61,16 @@ func (c *conn) commit(ctx context.Context, e ending) committed {
 		return did
 	case state == flushFailed:
 		lost = t.TakePending()
-	case state == flushLate:
+	case state == flushLate, state == flushEndedLate:
 		late = t.TakePending()
 	}
 	did := committed{err: flushErr}
-	if state != flushEnded {
+	if state < flushEnded {
 		did.err = e.run()
 	}
 	switch {
+	case state == flushLost:
+		did.outcome = c.end(hooks.Unknown)
 	case state == flushGone:
 		if c.is.journaled { // else nothing says what became of them
 			t.DropPending()

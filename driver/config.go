@@ -17,6 +17,7 @@ type config struct {
 	requireActor bool
 	status       func(driver.Conn) TxStatus
 	parameter    func(base driver.Conn, name string) string
+	committer    func(base driver.Conn) Committer
 	dialect      hooks.Dialect
 	keyColumn    string
 	maxEvents    int

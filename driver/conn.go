@@ -23,6 +23,8 @@ type conn struct {
 	own  querier
 	mw   driver.ConnBeginTx // sqlmw's connection over inner, for BeginTx only
 
+	committer Committer // nil where the base connection has none
+
 	handle txHandle // reused: there is one transaction at a time
 	tx     txn.Tracker
 
@@ -61,6 +63,7 @@ func newConn(db *database, base driver.Conn) *conn {
 	}
 	c.capturer = capturer{names: &c.catalog, keys: db.dialect, base: base, origin: c.origin, uncaptured: c.uncaptured}
 	c.alert = c.is.readsMatter
+	c.committer = c.committerOf()
 	return c
 }
 

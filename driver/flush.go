@@ -19,7 +19,11 @@ const (
 	flushAborted                   // PostgreSQL: it has failed, COMMIT will roll back
 	flushGone                      // it had ended already
 	flushFailed                    // the write failed
-	flushEnded                     // the COMMIT was sent with the events, and has been answered
+
+	// What follows says that the COMMIT was sent with the events.
+	flushEnded     // it has been answered
+	flushEndedLate // it has, and the transaction was write-free: write after it
+	flushLost      // what came back instead of an answer is a panic
 )
 
 // flushBeforeEnd writes what is not written yet, together with the COMMIT if that
@@ -50,11 +54,19 @@ func (c *conn) flushBeforeEnd(ctx context.Context, e ending) (flushState, error)
 			return flushLate, nil
 		}
 	}
-	return c.flush(ctx, &t.Record, events, flushing{must: e.own, keep: t.Mode == hooks.BestEffort, joins: e.own, own: e.own, alone: e.own && !t.Implicit})
+	keep := t.Mode == hooks.BestEffort
+	return c.flush(ctx, &t.Record, events, flushing{must: e.own, keep: keep, joins: e.own || e.joins && !keep, own: e.own, alone: e.own && !t.Implicit})
 }
 
-// errReadOnly is for captured events that a read-only transaction cannot take.
-var errReadOnly = errors.New("driver: the transaction has written and is read-only now, so its audit events cannot be written in it: make it read-only before it writes, or not at all")
+// readOnlyError is for captured events that a read-only transaction cannot take.
+type readOnlyError struct{}
+
+func (readOnlyError) Error() string {
+	return "driver: the transaction has written and is read-only now, so its audit events cannot be written in it: make it read-only before it writes, or not at all"
+}
+
+// SQLState is that of the journal, which says the same where it sees that for itself.
+func (readOnlyError) SQLState() string { return "25X06" }
 
 // insist writes what would else come after the COMMIT of a write-free
 // transaction: because there is no such moment (it is prepared, or chained), or
@@ -67,11 +79,15 @@ func (c *conn) insist(ctx context.Context) (flushState, error) {
 		return state, err
 	}
 	c.tx.ReadOnly = true
-	if !slices.ContainsFunc(events, func(e hooks.Event) bool { return e.Captured }) {
+	if !anyCaptured(events) {
 		return flushLate, nil
 	}
-	c.db.handler.failed(events, "read_only", errReadOnly)
-	return flushFailed, errReadOnly
+	c.db.handler.failed(events, "read_only", readOnlyError{})
+	return flushFailed, readOnlyError{}
+}
+
+func anyCaptured(events []hooks.Event) bool {
+	return slices.ContainsFunc(events, func(e hooks.Event) bool { return e.Captured })
 }
 
 // prove looks whether the transaction is open and healthy.
@@ -94,8 +110,8 @@ type flushing struct {
 	// keep: a write that fails leaves the transaction as it was, at the price of
 	// a savepoint that remains on PostgreSQL.
 	keep bool
-	// joins: the COMMIT follows at once, and may go with the write. It is the
-	// driver's own.
+	// joins: the COMMIT follows at once, and may go with the write: it is the driver's own,
+	// or the connection has a Committer.
 	joins bool
 	// own: the transaction is the driver's, and exists for the events or for the
 	// statement that they are of; alone: for the events only.
@@ -129,26 +145,25 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 			endNow(ctx)
 		}
 	}()
-	f := hooks.Flush{Conn: l, Events: events, Tx: r.Signature(), Own: how.must, Timeout: c.db.reg.cfg.writeTimeout}
-	if how.joins && c.is.joins && c.own.execs() && !c.nested() {
-		last, done := c.own.outlast(app, 0)
-		defer done()
-		f.Final, l.last = l.commits, last
-	}
+	f := hooks.Flush{Conn: l, Events: events, Tx: r.Signature(), Own: how.must, Wrote: r.Wrote, Timeout: c.db.reg.cfg.writeTimeout}
+	defer c.join(app, l, &f, how)()
 	written, err := c.writeParts(ctx, r, f)
 	native := l.revoke(ctx)
-	switch c.db.dialect.stateOf(native) {
-	case stateIdle:
-		return flushGone, nil
-	case stateAborted:
-		return flushAborted, nil
-	}
-	if l.committed() && c.answered(ctx, native) {
+	switch state := c.stateAfter(ctx, l.ending(), native); state {
+	case flushGone, flushAborted:
+		return state, nil
+	case flushEndedLate:
+		return state, native
+	case flushEnded:
 		r.Written()
 		if native == nil {
 			c.db.countUnattributed(events)
 		}
-		return flushEnded, native
+		return state, native
+	case flushLost:
+		r.Written()
+		c.discard()
+		return state, err
 	}
 	if err == nil && !written && how.must {
 		err = errUnwritten
@@ -161,6 +176,9 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 	switch {
 	case how.must && !how.own && hooks.SQLState(native) == readOnlySQLTransaction:
 		return flushLate, nil
+	case f.Own && !how.must && hooks.SQLState(native) == readOnlySQLTransaction:
+		c.db.handler.failed(events, "read_only", readOnlyError{})
+		return flushFailed, readOnlyError{}
 	case err != nil:
 		c.db.handler.failed(events, "journal", err)
 		if native != nil && hooks.SQLState(native) != insufficientPrivilege {
@@ -179,6 +197,45 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 		return c.proveInMemory(ctx, how.alone), nil
 	}
 	return flushProven, nil
+}
+
+// join lets the handler put the COMMIT behind its write, where the two may go together. done
+// must be called after that.
+func (c *conn) join(app context.Context, l *lease, f *hooks.Flush, how flushing) (done func()) {
+	switch {
+	case !how.joins || !c.is.joins || !c.own.execs() || c.nested():
+		return func() {}
+	case how.own:
+		l.last, done = c.own.outlast(app, 0)
+	default:
+		l.last, l.committer, done = app, c.committer, func() {}
+		// After the COMMIT it would be too late for what insist says of captured events.
+		f.Own = f.Wrote && anyCaptured(f.Events)
+	}
+	f.Final = l.commits
+	return done
+}
+
+// stateAfter is what a write, and the COMMIT behind it, have left of the transaction, where
+// native is the last error: flushNothing if the transaction is still there.
+func (c *conn) stateAfter(ctx context.Context, end finalQuery, native error) flushState {
+	if !end.Reached { // else what has failed is the COMMIT
+		switch c.db.dialect.stateOf(native) {
+		case stateIdle:
+			return flushGone
+		case stateAborted:
+			return flushAborted
+		}
+	}
+	switch {
+	case end.sent && !end.returned:
+		return flushLost
+	case end.Reached && end.Rows == 0:
+		return flushEndedLate
+	case end.Reached, end.sent && c.answered(ctx, native):
+		return flushEnded
+	}
+	return flushNothing
 }
 
 var errUnwritten = errors.New("driver: the hook did not write events that must be written")

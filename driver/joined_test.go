@@ -74,6 +74,10 @@ var joins = []join{
 		sent: []string{"BEGIN", orderStmt, joinedWrite}, committed: []string{orderStmt, journalStmt}, told: []string{"unknown orders.inserted"},
 	},
 	{
+		name: "the driver panics", fault: of(sqltest.Panic("within the message")), err: errAny,
+		sent: []string{"BEGIN", orderStmt, joinedWrite}, told: []string{"unknown orders.inserted"},
+	},
+	{
 		name: "the transaction has ended", fault: of(sqltest.End(hooks.Committed, nil)),
 		sent: []string{"BEGIN", orderStmt, joinedWrite, "COMMIT"}, committed: []string{orderStmt}, told: []string{"rolled back orders.inserted"},
 	},

@@ -37,12 +37,14 @@ type lease struct {
 	kind leaseKind
 	uses lent.Uses
 	last context.Context // of the query that has the COMMIT behind it
+	// committer sends that query, nil if it is executed as others are.
+	committer Committer
 
 	mu      sync.Mutex // guards what follows
 	db      *sql.DB    // nil until it is asked for
 	guard   string     // runs before the first statement, then ""
 	final   string     // the query that has the COMMIT behind it
-	sent    bool       // final was executed
+	end     finalQuery // what became of final
 	within  bool       // the borrower has a transaction of its own open
 	entered bool       // the borrower has used the connection
 	setup   bool       // lent for Handler.Connect
@@ -151,7 +153,7 @@ func (l *lease) Enter() error {
 	switch {
 	case l.uses.Ended():
 		return errRevoked
-	case l.sent:
+	case l.end.sent:
 		return errSent
 	}
 	l.held++
@@ -207,13 +209,39 @@ func (l *lease) commits(query string) string {
 func (l *lease) sends(query string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sent = l.final != "" && query == l.final
-	return l.sent
+	l.end.sent = l.final != "" && query == l.final
+	return l.end.sent
 }
 
-// committed reports whether the COMMIT was sent with a query of the lease.
-func (l *lease) committed() bool {
+// finalQuery is what became of the query that has the COMMIT behind it.
+type finalQuery struct {
+	sent     bool // it was executed
+	returned bool // and that has ended, not in a panic
+	Joined        // by the Committer
+}
+
+// commit executes the final query, by run or the Committer.
+func (l *lease) commit(query string, args []driver.NamedValue, run execFunc) (res driver.Result, err error) {
+	if l.committer == nil {
+		return run(l.last, query, args)
+	}
+	joined, err := l.committer.Commit(l.last, query)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.sent
+	l.end.Joined = joined
+	return driver.RowsAffected(joined.Rows), err
+}
+
+// returned notes that the final query has ended.
+func (l *lease) returned() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.end.returned = true
+}
+
+// ending returns what became of the final query.
+func (l *lease) ending() finalQuery {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.end
 }

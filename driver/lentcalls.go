@@ -21,14 +21,22 @@ func (l *lease) exec(ctx context.Context, query string, args []driver.NamedValue
 	if err != nil {
 		return nil, err
 	}
-	if l.sends(query) {
+	final := l.sends(query)
+	if final {
 		ctx = l.last // the write timeout is not the COMMIT's
 	}
 	sent, err := l.guarded(ctx, query, len(args) == 0)
 	var res driver.Result
 	if err == nil {
-		res, err = run(ctx, sent, args)
+		if final {
+			res, err = l.commit(sent, args, run)
+		} else {
+			res, err = run(ctx, sent, args)
+		}
 		l.ran(query, err)
+	}
+	if final {
+		l.returned()
 	}
 	return res, end(err)
 }

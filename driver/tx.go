@@ -97,8 +97,9 @@ func (h *txHandle) commit(ctx context.Context) error {
 		return err
 	}
 	did := c.commit(ctx, ending{
-		run:  h.base.Commit,
-		undo: h.base.Rollback,
+		run:   h.base.Commit,
+		undo:  h.base.Rollback,
+		joins: c.committer != nil,
 	})
 	c.deliver(ctx)
 	return did.err

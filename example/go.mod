@@ -14,6 +14,7 @@ require (
 
 require (
 	github.com/dustin/go-humanize v1.1.0 // indirect
+	github.com/go-aftercommit/aftercommit/driver/pgxdriver v0.0.0 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
 	github.com/jackc/pgx/v5 v5.12.0 // indirect
@@ -36,5 +37,6 @@ require (
 
 replace (
 	github.com/go-aftercommit/aftercommit => ../
+	github.com/go-aftercommit/aftercommit/driver/pgxdriver => ../driver/pgxdriver
 	github.com/go-aftercommit/aftercommit/sqltest/dbtest => ../sqltest/dbtest
 )

@@ -130,12 +130,17 @@ type Flush struct {
 	// done, as in one that was begun for them alone. Flush must then write them or
 	// return an error.
 	Own bool
+	// Wrote says that the driver has seen the transaction write, though perhaps only what
+	// the server does not count, such as a row of a foreign table. Flush must then write the
+	// events, unless the transaction is read-only now.
+	Wrote bool
 	// Timeout is how long the write may take.
 	Timeout time.Duration
 	// Final, unless it is nil, saves a round trip: it puts the COMMIT behind a
 	// query without arguments that writes the events and is the last one on Conn,
-	// to be executed by its ExecContext. The number of rows that such a query
-	// reports is that of the COMMIT.
+	// to be executed by its ExecContext. With Own the number of rows that such a query
+	// reports may be that of the COMMIT; without, the query is a SELECT and the number is its
+	// own.
 	Final func(query string) string
 }
 

@@ -5,6 +5,8 @@
 // does, and also looks at what pgx knows from the server's answers, without a round
 // trip: the transaction status, against which a COMMIT is not believed, and
 // standard_conforming_strings, by which strings with a backslash are read.
+// The COMMIT of a transaction goes to the server in one message with its events, so that
+// these cost no round trip; a pgx.QueryTracer sees that message as one query.
 // It also takes connections from a pgxpool.Pool that the app has already.
 //
 // What goes to the pool directly does not go through database/sql and is not
@@ -81,7 +83,7 @@ func (b beside) Connect(ctx context.Context) (sqldriver.Conn, error) {
 func (b beside) Driver() sqldriver.Driver { return stdlib.GetDefaultDriver() }
 
 func withStatus(opts []driver.Option) []driver.Option {
-	return append([]driver.Option{driver.WithTxStatus(Status), driver.WithParameter(Parameter)}, opts...)
+	return append([]driver.Option{driver.WithTxStatus(Status), driver.WithParameter(Parameter), driver.WithCommitter(Committer)}, opts...)
 }
 
 // Parameter is what the server reported last of a setting, to a connection of

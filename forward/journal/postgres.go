@@ -72,8 +72,8 @@ func (p *postgres) write(ctx context.Context, f hooks.Flush) (bool, error) {
 	switch {
 	case err != nil:
 		return false, p.writeError(err, len(f.Events), wait)
-	case f.Final != nil:
-		return true, nil // the function writes what is its own, or fails
+	case f.Own:
+		return true, nil // the function has written, or it would have failed
 	}
 	n, err := res.RowsAffected()
 	if err != nil {
@@ -109,10 +109,22 @@ func (p *postgres) writeQuery(f hooks.Flush, wait time.Duration) (string, error)
 		b = append(b, `NULL`...)
 	}
 	b = append(b, `::pg_catalog.text, `...)
-	b = strconv.AppendBool(b, f.Own)
+	b = append(b, ownOf(f)...)
 	b = append(b, `, `...)
 	b = strconv.AppendInt(b, max(1, wait.Milliseconds()), 10)
 	return string(append(b, ')')), nil
+}
+
+// ownOf says whether the function must write. In a transaction that has become read-only the
+// function decides, although the driver has seen it write.
+func ownOf(f hooks.Flush) string {
+	switch {
+	case f.Own:
+		return "true"
+	case f.Wrote:
+		return "pg_catalog.current_setting('transaction_read_only') OPERATOR(pg_catalog.=) 'off'"
+	}
+	return "false"
 }
 
 func (p *postgres) writeError(err error, events int, wait time.Duration) error {

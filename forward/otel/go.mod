@@ -11,6 +11,7 @@ require (
 
 require (
 	github.com/dustin/go-humanize v1.1.0 // indirect
+	github.com/go-aftercommit/aftercommit/driver/pgxdriver v0.0.0 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
 	github.com/jackc/pgx/v5 v5.12.0 // indirect
@@ -46,3 +47,5 @@ require (
 replace github.com/go-aftercommit/aftercommit => ../../
 
 replace github.com/go-aftercommit/aftercommit/sqltest/dbtest => ../../sqltest/dbtest
+
+replace github.com/go-aftercommit/aftercommit/driver/pgxdriver => ../../driver/pgxdriver

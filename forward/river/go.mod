@@ -15,6 +15,7 @@ require (
 
 require (
 	github.com/dustin/go-humanize v1.1.0 // indirect
+	github.com/go-aftercommit/aftercommit/driver/pgxdriver v0.0.0 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/ncruces/go-strftime v1.1.0 // indirect
 	github.com/ngrok/sqlmw v0.0.0-20220520173518-97c9c04efc79 // indirect
@@ -52,3 +53,5 @@ require (
 replace github.com/go-aftercommit/aftercommit => ../../
 
 replace github.com/go-aftercommit/aftercommit/sqltest/dbtest => ../../sqltest/dbtest
+
+replace github.com/go-aftercommit/aftercommit/driver/pgxdriver => ../../driver/pgxdriver

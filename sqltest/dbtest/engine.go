@@ -12,12 +12,14 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // "pgx"
 	_ "modernc.org/sqlite"             // "sqlite"
 
+	"github.com/go-aftercommit/aftercommit/driver"
+	"github.com/go-aftercommit/aftercommit/driver/pgxdriver"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // Engine is a base driver together with databases to use it on.
 type Engine struct {
-	// Name is that of the subtest: pq, pgx or sqlite.
+	// Name is that of the subtest: pq, pgx, pgxdriver or sqlite.
 	Name string
 	// Driver is the base driver's name: postgres (lib/pq), pgx or sqlite.
 	Driver string
@@ -26,20 +28,39 @@ type Engine struct {
 	// DSN creates an empty database for one test and returns its name. It
 	// skips the test if there is no server.
 	DSN func(tb testing.TB) string
+
+	register func(name string, hook hooks.Hook, opts ...driver.Option) // nil for driver.Register
 }
 
-// The engines.
+// Register registers the engine's driver, wrapped, under name.
+func (e Engine) Register(name string, hook hooks.Hook, opts ...driver.Option) {
+	if e.register != nil {
+		e.register(name, hook, opts...)
+		return
+	}
+	driver.Register(name, e.Driver, hook, opts...)
+}
+
+// The engines. PGXDriver is pgx through package pgxdriver.
 var (
 	PQ     = Engine{Name: "pq", Driver: "postgres", Dialect: hooks.Postgres, DSN: Postgres}
 	PGX    = Engine{Name: "pgx", Driver: "pgx", Dialect: hooks.Postgres, DSN: Postgres}
 	SQLite = Engine{Name: "sqlite", Driver: "sqlite", Dialect: hooks.SQLite, DSN: sqliteDSN}
+
+	PGXDriver = Engine{Name: "pgxdriver", Driver: "pgx", Dialect: hooks.Postgres, DSN: Postgres, register: pgxdriver.Register}
 )
 
-// Engines returns all engines.
+// Engines returns an engine for each base driver.
 func Engines() []Engine { return []Engine{PQ, PGX, SQLite} }
 
 // PostgresEngines returns those that speak to PostgreSQL.
 func PostgresEngines() []Engine { return []Engine{PQ, PGX} }
+
+// CommitEngines returns an engine for each way to commit: Engines and PGXDriver.
+func CommitEngines() []Engine { return append(Engines(), PGXDriver) }
+
+// PostgresCommitEngines returns those that speak to PostgreSQL.
+func PostgresCommitEngines() []Engine { return append(PostgresEngines(), PGXDriver) }
 
 // ForEach runs f as a subtest for each engine, and for those given, if any.
 func ForEach(t *testing.T, f func(t *testing.T, e Engine), engines ...Engine) {

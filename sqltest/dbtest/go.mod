@@ -6,6 +6,7 @@ require (
 	entgo.io/ent v0.14.5
 	github.com/XSAM/otelsql v0.44.0
 	github.com/go-aftercommit/aftercommit v0.0.0
+	github.com/go-aftercommit/aftercommit/driver/pgxdriver v0.0.0
 	github.com/go-sql-driver/mysql v1.10.1
 	github.com/golang-migrate/migrate/v4 v4.20.1
 	github.com/google/uuid v1.6.0
@@ -89,3 +90,5 @@ require (
 )
 
 replace github.com/go-aftercommit/aftercommit => ../../
+
+replace github.com/go-aftercommit/aftercommit/driver/pgxdriver => ../../driver/pgxdriver

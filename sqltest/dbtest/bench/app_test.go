@@ -40,7 +40,7 @@ func BenchmarkApps(b *testing.B) { everywhere(b, benchmarkApp) }
 // client and many.
 func everywhere(b *testing.B, f func(b *testing.B, w *world, clients int)) {
 	b.Helper()
-	for _, e := range dbtest.Engines() {
+	for _, e := range dbtest.CommitEngines() {
 		delays := []time.Duration{0, time.Millisecond}
 		if e.Dialect == hooks.SQLite {
 			delays = delays[:1]

@@ -111,7 +111,7 @@ func (w *world) journaled(opts ...driver.Option) *sql.DB {
 func (w *world) through(hub *forward.Hub, opts ...driver.Option) *sql.DB {
 	w.Helper()
 	name := dbtest.Name(w.e.Driver)
-	driver.Register(name, w.e.Driver, hub, opts...)
+	w.e.Register(name, hub, opts...)
 	db := w.open(name)
 	w.must(db.PingContext(ctx))
 	return db

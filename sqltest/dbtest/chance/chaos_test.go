@@ -20,5 +20,5 @@ func TestChaos(t *testing.T) {
 		w.settle()
 		w.judge("p")
 		w.busy(n)
-	}, dbtest.PostgresEngines()...)
+	}, dbtest.PostgresCommitEngines()...)
 }

@@ -89,7 +89,7 @@ func TestRandomStatements(t *testing.T) {
 			here.settle()
 			here.judge(prefix)
 		})
-	})
+	}, dbtest.CommitEngines()...)
 }
 
 // actor runs a script.

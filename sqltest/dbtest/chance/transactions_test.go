@@ -53,7 +53,7 @@ func TestRandomTransactions(t *testing.T) {
 		w.settle()
 		w.judge("p")
 		w.busy(n)
-	})
+	}, dbtest.CommitEngines()...)
 }
 
 // busy asks that chance has not spared the trail.

@@ -78,7 +78,7 @@ func newWorld(t *testing.T, e dbtest.Engine, refuse int, proxy *dbtest.Proxy) *w
 	w.hub = forward.New(&forward.Options{Logger: zap.NewNop(), Observer: w.told, Relay: forward.RelayOff, Timeout: dbtest.Patience})
 	w.hub.Register(w.sink, forward.Sync)
 	name := dbtest.Name(e.Driver)
-	driver.Register(name, e.Driver, w.hub, driver.Capture(driver.Tables("books")), driver.WriteTimeout(dbtest.Patience))
+	e.Register(name, w.hub, driver.Capture(driver.Tables("books")), driver.WriteTimeout(dbtest.Patience))
 	if proxy != nil {
 		dsn = dbtest.Via(dsn, proxy.Addr())
 	}

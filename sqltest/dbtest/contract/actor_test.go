@@ -17,7 +17,7 @@ import (
 func TestRequireActor(t *testing.T) {
 	for _, mode := range []hooks.Mode{hooks.Strict, hooks.BestEffort} {
 		t.Run(mode.String(), func(t *testing.T) {
-			dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+			forEach(t, func(t *testing.T, e dbtest.Engine) {
 				w := newWorld(t, e, setup{driver: []driver.Option{driver.RequireActor(), driver.WithMode(mode)}})
 				ada := hooks.WithActor(ctx(), hooks.Actor{Type: hooks.User, ID: "ada"})
 				insert := func(id string) string { return "INSERT INTO orders (id) VALUES (" + id + ")" }

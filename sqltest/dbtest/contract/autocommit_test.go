@@ -203,5 +203,5 @@ func TestAutocommitDuringTransaction(t *testing.T) {
 		w.must(other.ExecContext(ctx(), w.e.Rebind("INSERT INTO orders (id) VALUES (?)"), 2))
 		w.must(tx.Rollback())
 		w.want("2", "orders.inserted", "orders.inserted")
-	}, dbtest.PostgresEngines()...)
+	}, dbtest.PostgresCommitEngines()...)
 }

@@ -69,7 +69,7 @@ func callbacks(t *testing.T, s setup) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			engines := map[string][]dbtest.Engine{"": nil, "pg": pg, "lite": lite}[c.only]
-			dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+			forEach(t, func(t *testing.T, e dbtest.Engine) {
 				w := newWorld(t, e, s)
 				var ran calls
 				conn := w.conn()
@@ -104,7 +104,7 @@ func TestOffWithRowsOpen(t *testing.T) {
 	} {
 		for _, byTx := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, Tx %t", what, byTx), func(t *testing.T) {
-				dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+				forEach(t, func(t *testing.T, e dbtest.Engine) {
 					w := newWorld(t, e, setup{driver: []driver.Option{driver.WithMode(hooks.Off)}})
 					conn := w.conn()
 					h, end := hooks.Handle(conn), func() error {
@@ -218,7 +218,7 @@ func TestOnCommitWaitsForTheOnlyConnection(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes the five seconds that such a function is given")
 	}
-	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+	forEach(t, func(t *testing.T, e dbtest.Engine) {
 		w := newWorld(t, e, setup{})
 		w.db.SetMaxOpenConns(1)
 		tx := w.begin()

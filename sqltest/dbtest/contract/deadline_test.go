@@ -72,37 +72,39 @@ func TestDeadNetwork(t *testing.T) {
 			return err
 		}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			p := dbtest.NewProxy(t, dbtest.Shared(t).Addr())
-			w := newWorld(t, dbtest.PGX, setup{via: p.Addr(), driver: []driver.Option{driver.WriteTimeout(time.Hour)}})
-			w.must(w.db.PingContext(ctx()))
-			w.must(w.bare.ExecContext(ctx(), "INSERT INTO orders (id) VALUES (7)"))
-			c, cancel := context.WithCancel(ctx())
-			defer cancel()
-			trap := p.Next(dbtest.BlackHole, tt.match)
-			done := make(chan error, 1)
-			go func() { done <- tt.do(w, c) }()
-			<-trap.Sprung()
-			cancel()
-			w.within(tt.name, func() {
-				if err := <-done; err == nil {
-					t.Error("says nil")
+		forEach(t, func(t *testing.T, e dbtest.Engine) {
+			t.Run(tt.name, func(t *testing.T) {
+				p := dbtest.NewProxy(t, dbtest.Shared(t).Addr())
+				w := newWorld(t, e, setup{via: p.Addr(), driver: []driver.Option{driver.WriteTimeout(time.Hour)}})
+				w.must(w.db.PingContext(ctx()))
+				w.must(w.bare.ExecContext(ctx(), "INSERT INTO orders (id) VALUES (7)"))
+				c, cancel := context.WithCancel(ctx())
+				defer cancel()
+				trap := p.Next(dbtest.BlackHole, tt.match)
+				done := make(chan error, 1)
+				go func() { done <- tt.do(w, c) }()
+				<-trap.Sprung()
+				cancel()
+				w.within(tt.name, func() {
+					if err := <-done; err == nil {
+						t.Error("says nil")
+					}
+				})
+				trap.Release() // what was held goes to the server now
+				p.DropAll()
+				w.over()
+				w.must(w.hub.Settle(ctx()))
+				w.wantPending(0)
+				events, sent := w.journal(), w.sink.names()
+				if events != sent {
+					t.Errorf("journal: [%s], forwarded: [%s]", events, sent)
 				}
+				if hasRow, hasEvent := w.rows() != "7", events != ""; hasRow != hasEvent && !strings.HasPrefix(tt.name, "Record") {
+					t.Errorf("rows: [%s], journal: [%s]", w.rows(), events)
+				}
+				w.goesOn()
 			})
-			trap.Release() // what was held goes to the server now
-			p.DropAll()
-			w.over()
-			w.must(w.hub.Settle(ctx()))
-			w.wantPending(0)
-			events, sent := w.journal(), w.sink.names()
-			if events != sent {
-				t.Errorf("journal: [%s], forwarded: [%s]", events, sent)
-			}
-			if hasRow, hasEvent := w.rows() != "7", events != ""; hasRow != hasEvent && !strings.HasPrefix(tt.name, "Record") {
-				t.Errorf("rows: [%s], journal: [%s]", w.rows(), events)
-			}
-			w.goesOn()
-		})
+		}, dbtest.PGX, dbtest.PGXDriver)
 	}
 }
 

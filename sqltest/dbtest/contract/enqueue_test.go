@@ -15,7 +15,7 @@ import (
 // TestQueueOnTheSession: what a Queue executes in the app's transaction may neither end
 // it nor outlast it.
 func TestQueueOnTheSession(t *testing.T) {
-	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+	forEach(t, func(t *testing.T, e dbtest.Engine) {
 		q := &scriptedQueue{}
 		w := newWorld(t, e, setup{dispatch: forward.Async, forward: forward.Options{Queue: q}})
 		bad := []string{"BEGIN", "COMMIT", "ROLLBACK", "CREATE TEMP TABLE mine (id int)", "INSERT INTO lines (id) VALUES (99); COMMIT"}

@@ -19,7 +19,7 @@ import (
 // and the connection is of use afterwards.
 func misbehave(t *testing.T, timeout time.Duration, during func(w *world, ctx context.Context) error, after func(w *world)) {
 	t.Helper()
-	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+	forEach(t, func(t *testing.T, e dbtest.Engine) {
 		t.Helper()
 		w := newWorld(t, e, setup{forward: forward.Options{Timeout: timeout}})
 		w.db.SetMaxOpenConns(1)
@@ -211,7 +211,7 @@ func (p *panicking) count() int {
 
 // TestObserverPanics: it is isolated, and stays attached.
 func TestObserverPanics(t *testing.T) {
-	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+	forEach(t, func(t *testing.T, e dbtest.Engine) {
 		o := &panicking{}
 		w := newWorld(t, e, setup{forward: forward.Options{Observer: o}})
 		before := 0

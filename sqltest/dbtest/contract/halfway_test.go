@@ -106,7 +106,7 @@ func TestRefusedBeforeItRuns(t *testing.T) {
 			}
 		}
 	}
-	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+	forEach(t, func(t *testing.T, e dbtest.Engine) {
 		w := newWorld(t, e, setup{driver: []driver.Option{driver.RequireActor()}})
 		for _, query := range statements[e.Dialect] {
 			check(w, "no actor", query)

@@ -17,7 +17,7 @@ func TestHookPanics(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, mode := range []hooks.Mode{hooks.Strict, hooks.BestEffort} {
 				t.Run(mode.String(), func(t *testing.T) {
-					dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+					forEach(t, func(t *testing.T, e dbtest.Engine) {
 						armed := false
 						w := newWorld(t, e, setup{driver: []driver.Option{driver.WithMode(mode)}, hook: func(h hooks.Hook) hooks.Hook {
 							b := &between{Hook: h}

@@ -59,7 +59,7 @@ func victim(t *testing.T) {
 		}
 	}
 	var e dbtest.Engine
-	for _, candidate := range dbtest.Engines() {
+	for _, candidate := range dbtest.CommitEngines() {
 		if candidate.Name == os.Getenv(envEngine) {
 			e = candidate
 		}
@@ -187,8 +187,9 @@ func TestKilled(t *testing.T) {
 					w.reset(t)
 					file := filepath.Join(t.TempDir(), "sink")
 					w.wantKilled(w.spawn(p.point, workload, w.dsn, file))
-					// The COMMIT of the driver's own transaction goes with the flush.
-					joined := workload == "autocommit" && p.point == pointFlushed && w.e.Dialect == hooks.Postgres
+					// The COMMIT goes with the flush, if it is the driver's own or pgxdriver's.
+					joins := workload == "autocommit" && w.e.Dialect == hooks.Postgres || workload == "Tx" && w.e.Name == dbtest.PGXDriver.Name
+					joined := joins && p.point == pointFlushed
 					w.wantConsistent(p.committed || joined, workload, file)
 					w.record(w.db, "b") // the next process goes on
 				})

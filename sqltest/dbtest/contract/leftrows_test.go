@@ -47,7 +47,7 @@ func TestRowsLeftOpenKeepNoLock(t *testing.T) {
 		return dbtest.SQLiteFile(tb, "busy_timeout(1000)", "journal_mode(DELETE)")
 	})
 	for _, prepared := range []bool{false, true} {
-		dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		forEach(t, func(t *testing.T, e dbtest.Engine) {
 			l := &leaver{prepared: prepared}
 			w := newWorld(t, e, setup{
 				forward: forward.Options{Timeout: 100 * time.Millisecond}, // as long as each commit waits

@@ -95,7 +95,7 @@ func TestForwarderOnTheSessionOfPostgres(t *testing.T) {
 			w.must(w.bare.ExecContext(ctx(), query))
 		}
 		lendFor(w, statements)
-	}, dbtest.PostgresEngines()...)
+	}, dbtest.PostgresCommitEngines()...)
 }
 
 func TestForwarderOnTheSessionOfSQLite(t *testing.T) {
@@ -341,7 +341,7 @@ func TestForwarderBegins(t *testing.T) {
 // TestAttacherLeavesATransaction open: the app gets another connection, also as a
 // *sql.Conn.
 func TestAttacherLeavesATransaction(t *testing.T) {
-	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+	forEach(t, func(t *testing.T, e dbtest.Engine) {
 		sink := &attachedSink{query: "BEGIN; SET LOCAL statement_timeout = 77777"}
 		w := newWorld(t, e, setup{hook: func(h hooks.Hook) hooks.Hook {
 			h.(*forward.Hub).Register(sink, forward.Sync)
@@ -351,7 +351,7 @@ func TestAttacherLeavesATransaction(t *testing.T) {
 		if got := look(conn, askTimeout); got != "0" || sink.calls != 1 {
 			t.Errorf("statement_timeout is %s after %d calls", got, sink.calls)
 		}
-	}, dbtest.PostgresEngines()...)
+	}, dbtest.PostgresCommitEngines()...)
 }
 
 type attachedSink struct {

@@ -9,15 +9,18 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
-// throughProxy runs f in a world of each PostgreSQL driver whose app connects
-// through a proxy. The judges do not.
-func throughProxy(t *testing.T, f func(w *world, p *dbtest.Proxy)) {
+// throughProxy runs f in a world of each PostgreSQL driver, or of those given, whose app
+// connects through a proxy. The judges do not.
+func throughProxy(t *testing.T, f func(w *world, p *dbtest.Proxy), engines ...dbtest.Engine) {
 	t.Helper()
-	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+	if len(engines) == 0 {
+		engines = pg
+	}
+	forEach(t, func(t *testing.T, e dbtest.Engine) {
 		t.Helper()
 		p := dbtest.NewProxy(t, dbtest.Shared(t).Addr())
 		f(newWorld(t, e, setup{via: p.Addr()}), p)
-	}, pg...)
+	}, engines...)
 }
 
 // open begins a transaction with the row 1 and the event a.
@@ -166,7 +169,7 @@ func TestInProgressIsNotDecided(t *testing.T) {
 		w.want("1", "a", "a")
 		w.wantPending(0)
 		w.wantSettled(hooks.Committed)
-	})
+	}, apart...)
 }
 
 // TestInProgressThenGone is the same with a COMMIT that never comes.
@@ -186,7 +189,7 @@ func TestInProgressThenGone(t *testing.T) {
 		w.want("", "", "")
 		w.wantPending(0)
 		w.wantSettled(hooks.RolledBack)
-	})
+	}, apart...)
 }
 
 // TestCancelledDuringCommit: the context of BeginTx ends while the COMMIT is

@@ -31,7 +31,7 @@ func TestInMemory(t *testing.T) {
 		{"flushed before a string, failed", "BEGIN | +1 | !a | *f | SELECT 1; SAVEPOINT s | +1 | COMMIT", []string{"f rolled back"}, "", pg},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+			forEach(t, func(t *testing.T, e dbtest.Engine) {
 				w := newWorld(t, e, setup{forward: forward.Options{NoJournal: true}})
 				conn := w.conn()
 				r := &runner{e: e, conn: conn, way: byExec, other: w.bare}

@@ -137,7 +137,7 @@ func TestTooLateToWrite(t *testing.T) {
 	} {
 		t.Run(string(how), func(t *testing.T) {
 			for _, mode := range []hooks.Mode{hooks.Strict, hooks.BestEffort} {
-				dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+				forEach(t, func(t *testing.T, e dbtest.Engine) {
 					w := newWorld(t, e, setup{driver: []driver.Option{driver.WithMode(mode)}})
 					conn := w.conn()
 					r := &runner{e: e, conn: conn, way: byExec, other: w.bare}
@@ -166,7 +166,7 @@ func TestTooLateToWrite(t *testing.T) {
 // TestSchemaThenReadOnly: DDL may leave neither a row nor a lock, but its event
 // says that something was written.
 func TestSchemaThenReadOnly(t *testing.T) {
-	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+	forEach(t, func(t *testing.T, e dbtest.Engine) {
 		w := newWorld(t, e, setup{driver: []driver.Option{driver.Capture(driver.AllTables())}})
 		tx := w.begin()
 		w.must(tx.ExecContext(ctx(), "GRANT SELECT ON things TO PUBLIC"))

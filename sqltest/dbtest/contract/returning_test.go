@@ -33,7 +33,7 @@ func TestReturning(t *testing.T) {
 // TestReturningRows compares the rows, and what they say of themselves, with
 // those of the bare driver.
 func TestReturningRows(t *testing.T) {
-	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+	forEach(t, func(t *testing.T, e dbtest.Engine) {
 		for _, limit := range []int{0, 2, 10_000} {
 			t.Run(fmt.Sprint("drained up to ", limit), func(t *testing.T) {
 				w := newWorld(t, e, setup{driver: []driver.Option{driver.DrainRows(limit)}})

@@ -300,6 +300,6 @@ func (w *world) play(twin *world, ways []way, rows []row) {
 
 // pg are the engines of rows that only PostgreSQL knows, lite those of SQLite.
 var (
-	pg   = dbtest.PostgresEngines()
+	pg   = dbtest.PostgresCommitEngines()
 	lite = []dbtest.Engine{dbtest.SQLite}
 )

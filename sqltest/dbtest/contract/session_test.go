@@ -113,7 +113,7 @@ func TestForwarderEndsItsRawTransaction(t *testing.T) {
 		if rows := w.rows(); rows != "1" || before != after {
 			t.Errorf("rows [%s], want [1]; connection %d, then %d", rows, before, after)
 		}
-	}, dbtest.PostgresEngines()...)
+	}, dbtest.PostgresCommitEngines()...)
 }
 
 // TestStatementCacheIsTheApps: pgx keeps the app's statements prepared, and none of ours

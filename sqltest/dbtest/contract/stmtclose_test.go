@@ -10,7 +10,7 @@ import (
 // TestStmtClosedAfterItsConnection: database/sql does not close the statements of an
 // *sql.Conn that is given up, and one of modernc.org/sqlite panics if it is closed later.
 func TestStmtClosedAfterItsConnection(t *testing.T) {
-	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+	forEach(t, func(t *testing.T, e dbtest.Engine) {
 		w := newWorld(t, e, setup{})
 		conn, err := w.db.Conn(ctx())
 		w.must(err)

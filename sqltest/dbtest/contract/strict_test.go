@@ -17,7 +17,7 @@ func modes(t *testing.T, f func(w *world, mode hooks.Mode), opts ...driver.Optio
 	t.Helper()
 	for _, mode := range []hooks.Mode{hooks.Strict, hooks.BestEffort} {
 		t.Run(mode.String(), func(t *testing.T) {
-			dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+			forEach(t, func(t *testing.T, e dbtest.Engine) {
 				f(newWorld(t, e, setup{driver: append([]driver.Option{driver.WithMode(mode)}, opts...)}), mode)
 			})
 		})
@@ -186,7 +186,7 @@ func TestJournalLocked(t *testing.T) {
 
 // TestOff: the base driver, as if nothing was there.
 func TestOff(t *testing.T) {
-	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+	forEach(t, func(t *testing.T, e dbtest.Engine) {
 		w := newWorld(t, e, setup{driver: []driver.Option{driver.WithMode(hooks.Off)}})
 		w.must(w.db.ExecContext(ctx(), "INSERT INTO orders (id) VALUES (1)"))
 		tx := w.begin()
@@ -265,7 +265,7 @@ func TestRefusedAtRecord(t *testing.T) {
 
 // TestLimits: what a transaction may hold is bounded, and Record says so.
 func TestLimits(t *testing.T) {
-	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+	forEach(t, func(t *testing.T, e dbtest.Engine) {
 		w := newWorld(t, e, setup{driver: []driver.Option{driver.Limits(2, 1<<20)}})
 		tx := w.begin()
 		w.insert(tx, 1)

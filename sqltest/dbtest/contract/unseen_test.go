@@ -74,7 +74,7 @@ func TestEarlyFlushTakenBack(t *testing.T) {
 // before the string is sent, so that the transaction goes on as it was. pgx says
 // then that the connection is bad; lib/pq does send it.
 func TestStringNeverSent(t *testing.T) {
-	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+	forEach(t, func(t *testing.T, e dbtest.Engine) {
 		cancel := func() {}
 		w := newWorld(t, e, setup{hook: func(h hooks.Hook) hooks.Hook {
 			return &between{Hook: h, after: func() { cancel() }}

@@ -110,7 +110,7 @@ func newWorld(t *testing.T, e dbtest.Engine, s setup) *world {
 		s.driver = append([]driver.Option{driver.Capture(driver.Tables("orders", "visits"))}, s.driver...)
 	}
 	s.driver = append([]driver.Option{driver.WriteTimeout(dbtest.Patience)}, s.driver...)
-	driver.Register(w.name, e.Driver, hook, s.driver...)
+	e.Register(w.name, hook, s.driver...)
 	dsn := w.dsn
 	if s.via != "" {
 		dsn = dbtest.Via(dsn, s.via)
@@ -119,10 +119,19 @@ func newWorld(t *testing.T, e dbtest.Engine, s setup) *world {
 	return w
 }
 
+// forEach runs f for each engine, in both ways to commit, or for those given.
+func forEach(t *testing.T, f func(t *testing.T, e dbtest.Engine), engines ...dbtest.Engine) {
+	t.Helper()
+	if len(engines) == 0 {
+		engines = dbtest.CommitEngines()
+	}
+	dbtest.ForEach(t, f, engines...)
+}
+
 // each runs f in a world of each engine, or of those given.
 func each(t *testing.T, f func(w *world), engines ...dbtest.Engine) {
 	t.Helper()
-	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+	forEach(t, func(t *testing.T, e dbtest.Engine) {
 		t.Helper()
 		f(newWorld(t, e, setup{}))
 	}, engines...)
