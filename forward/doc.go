@@ -5,8 +5,8 @@
 //
 //	before COMMIT   it writes the transaction's events into the journal, inside
 //	                the transaction: a table in the app's own database
-//	after COMMIT    it reads them back and hands them to the forwarders; never
-//	                before, and never what is not in the journal
+//	after COMMIT    it hands them to the forwarders, with what the database has
+//	                added; never before, and never what is not in the journal
 //
 // The journal is short-lived: the source of truth for what was committed, and
 // the outbox that it is forwarded from. What people search for years is the
@@ -33,9 +33,10 @@
 // # Unknown outcomes
 //
 // If the connection is lost during COMMIT, only the server knows how the
-// transaction ended. The Hub keeps its events' IDs, looks for their rows when it
-// next gets a connection to that database, and forwards what it finds. See
-// [Hub.Settle].
+// transaction ended. The Hub keeps the events and the keys under which they were
+// written. With its next connection to that database it claims the keys (see
+// [journal.Journal.Claim]), which settles whether they are in the journal, and forwards
+// what is. See [Hub.Settle].
 //
 // # Without a journal
 //

@@ -49,7 +49,8 @@
 // transaction and on its connection, and End when it knows (or knows that it
 // cannot know) how the transaction ended. Three outcomes exist: [Committed],
 // [RolledBack] and [Unknown]. A nil error of COMMIT does not prove the first, nor an
-// error the second; Unknown is decided by looking at the rows that Flush wrote.
+// error the second. Unknown is settled by [Flush.Key]: whether the rows with the keys
+// of [Ended.Writes] are in the database.
 //
 // # Why these shapes
 //

@@ -11,8 +11,8 @@ import (
 // Only Action is required. [Record] fills ID, OccurredAt and Outcome where they
 // are empty, and the rest from the context's [Values].
 type Event struct {
-	// ID is a UUIDv7, or what the caller chooses, who must choose another for each event:
-	// sinks use it to recognise an event delivered twice.
+	// ID is a UUIDv7 unless the caller sets it. It must be unique: sinks use it to recognise
+	// an event that is delivered twice.
 	ID uuid.UUID `json:"id"`
 	// OccurredAt is the app's clock, in UTC, to the microsecond. It is not an
 	// order: that is the position in the journal.

@@ -87,27 +87,32 @@ type Handler interface {
 
 	// End is called after a transaction that had events, whether they were
 	// flushed or it was rolled back before. It returns the outcome as far as it
-	// knows better: for [Unknown] with a usable Conn it looks at the rows. It runs
-	// inside the app's Commit, so it bounds its own time.
+	// knows better: for [Unknown] with a usable Conn it finds out what became of the
+	// writes. It runs inside the app's Commit, so it bounds its own time.
 	End(ctx context.Context, end Ended) Outcome
 
 	// Notify passes a notice on to observers. It must not block.
 	Notify(n Notice)
 }
 
-// Conn is a connection that the driver lends to a Handler until the method returns that it was
-// passed to. A call that is still running then, or what is still open, costs the app the
-// connection, but nothing else. It may be used concurrently, one call after the other.
+// Conn is a connection that the driver lends to a Handler until the called method returns. It
+// is safe for concurrent use; calls run one at a time. If a call is still running when the
+// method returns, or rows, a statement or a transaction are still open, the app loses the
+// connection once its transaction is over, and nothing else.
 type Conn interface {
 	// ExecContext executes one statement on the connection itself, past database/sql, so
 	// that args must be of the types of a driver.Value. It must not begin or end a
 	// transaction, and must not change the session.
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	// DB is a database of exactly this connection, for what needs more. It is made when it
-	// is asked for the first time, and all calls return the same one. When it is revoked,
-	// calls that are running over it are cancelled.
+	// DB returns a *sql.DB with exactly this one connection, for what ExecContext cannot do.
+	// It is made on the first call; later calls return the same. When the loan ends, calls
+	// that are running on it are cancelled.
 	DB() *sql.DB
 }
+
+// MaxFlush is how many events a [Flush] has at most. A transaction with more is flushed in
+// several parts.
+const MaxFlush = 1000
 
 // Flush is one write of a transaction's events.
 type Flush struct {
@@ -116,13 +121,12 @@ type Flush struct {
 	// fails with SQLSTATE 25P01 or 25P02 if the transaction is not open; a
 	// first statement without arguments needs no extra round trip for that.
 	Conn Conn
-	// Events in the order in which they were recorded. The Handler must not
-	// change them.
+	// Events in the order in which they were recorded: at least one, at most [MaxFlush].
+	// The Handler must not change them.
 	Events []Event
-	// Key is what the write can be found by later: a UUID of version 7, new for each Flush
-	// and behind those of the flushes before in the same transaction. A Handler that keeps it
-	// with the events, where no two can be the same, can find out what became of them; see
-	// [Ended.Writes].
+	// Key is a UUIDv7, new for each Flush, and greater than the keys of earlier flushes of the
+	// transaction. A Handler that stores it under a unique constraint can find out later
+	// whether the flush was committed; see [Ended.Writes].
 	Key uuid.UUID
 	// Tx is a random number that is the same in all flushes of a transaction.
 	Tx int64
@@ -144,11 +148,12 @@ type Flush struct {
 	Final func(query string) string
 }
 
-// Write is what one Flush has written, as far as it belongs to a transaction that has ended.
+// Write is what remains of one flush when its transaction has ended: some of its events may
+// have been rolled back to a savepoint.
 type Write struct {
 	// Key is the flush's.
 	Key uuid.UUID
-	// First is the place of the first of Events among those of the flush.
+	// First is the index, in the flush, of the first of Events.
 	First  int
 	Events []Event
 }
@@ -161,12 +166,11 @@ type Ended struct {
 	// rolled back, they may not have been flushed. The Handler must not change
 	// them.
 	Events []Event
-	// Writes are the flushes of which something may stand, in order. What the server
-	// has taken back is not among them, as far as it was seen; whether the others stand is
-	// certain only for those of a transaction that has committed and was seen from
-	// beginning to end.
+	// Writes are the flushes that may be in the database, in order, without those that were
+	// seen to be rolled back. They are certainly there only if the transaction committed and
+	// the driver saw all of it.
 	Writes []Write
-	// Tx is that of the flushes.
+	// Tx is [Flush.Tx]. It may be 0 if there was no flush.
 	Tx int64
 	// Prepared says that the transaction was handed to the server by PREPARE
 	// TRANSACTION and ends later, elsewhere; Outcome is Unknown.

@@ -104,9 +104,9 @@ const (
 	// NoticeConflict: another program has registered a different forwarder by the
 	// same name (Err says which), so that one of the two gets nothing.
 	NoticeConflict NoticeKind = "conflict"
-	// NoticeLag: a forwarder is behind by Duration. Count is how many events wait, or how
-	// many of them are in the first thousand rows of the journal; it is from a moment when
-	// the lag was at least half as long.
+	// NoticeLag: a forwarder is behind by Duration. Count is how many events wait, counted
+	// in at most 1,000 rows of the journal. It is counted anew only when the lag has more
+	// than doubled, or is less than half.
 	NoticeLag NoticeKind = "lag"
 	// NoticeMode: the mode was changed; Reason is the new one.
 	NoticeMode NoticeKind = "mode"

@@ -30,10 +30,10 @@ const (
 // its rows.
 const claimWait = 10 * time.Millisecond
 
-// Claim finds out what became of flushes whose transaction is gone from sight. On PostgreSQL
-// what the client has sent may arrive later than any question about it. So a row without
-// events, a tombstone, takes the place of each key that is not there: a flush with that key can
-// then only fail. No reader sees it.
+// Claim reports what became of flushes whose transaction is out of sight. On PostgreSQL it
+// inserts a tombstone, a row without events, under each key that is not there: a flush that
+// arrives later then fails. Readers leave tombstones out. On SQLite nothing can arrive later,
+// and nothing is written.
 func (j *Journal) Claim(ctx context.Context, db *sql.DB, keys []uuid.UUID) (Claim, error) {
 	db = nildb.Replace(db)
 	all := ClaimNever

@@ -19,16 +19,15 @@
 //
 // # Keys
 //
-// A row's key is a UUIDv7 that the app's process has made: a new one for each flush, behind those
-// before it in the process. [Position] is a key and the place of an event in its row. Keys settle
-// what became of a flush whose transaction is gone from sight: see [Journal.Claim]. The same
-// event may be in the journal twice, with two positions: sinks know it by its ID.
+// A row's key is a UUIDv7 made by the app's process: a new one for each flush, greater than all
+// before it in that process. A [Position] is a key and the event's index in its row. The key
+// also settles what became of a flush whose connection was lost: see [Journal.Claim]. The
+// journal may have the same event ID twice, at two positions.
 //
 // # PostgreSQL
 //
-// A separate schema, aftercommit, holds the table journal and functions, of
-// which the app calls these. Its role needs USAGE on the schema and EXECUTE on
-// them, and no right on the table:
+// The schema aftercommit holds the table journal and these functions, which the app calls. The
+// app's role needs USAGE on the schema and EXECUTE on the functions, and no right on the table:
 //
 //	write(key uuid, events integer, format smallint, document text, personal text, own boolean, wait_ms integer)
 //	claim(keys uuid[], wait_ms integer)
@@ -36,9 +35,9 @@
 //	acknowledge(forwarder text, keys uuid[])
 //	enlist(forwarder text, home text)
 //
-// acknowledge is for programs that move a forwarder to a Queue, enlist for those whose relay runs
-// elsewhere, as another role. They run
-// as their owner with a fixed search_path, and are always called by their
+// acknowledge is called by programs that move a forwarder to a Queue, enlist by programs whose
+// relay runs elsewhere, as another role. All functions run as their owner with a fixed
+// search_path, and are always called by their
 // qualified names, so the app's search_path does not matter. A role that the app
 // assumes by SET ROLE needs the same two grants, or what it writes does not commit
 // in strict mode. By default the app's role creates the tables, so it
@@ -48,8 +47,8 @@
 //	GRANT USAGE ON SCHEMA aftercommit TO app;
 //	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit TO app;
 //
-// Readers, and workers of a Queue, need SELECT on the table. People read the view audit_events,
-// which has a row for each event.
+// [Journal.List], [Journal.Each], [Journal.Count] and the workers of a Queue need SELECT on the
+// table; people need SELECT on the view audit_events, which has a row for each event.
 //
 // PostgreSQL 13 is the oldest that works (xid8).
 //

@@ -118,11 +118,12 @@ func Upgrade(dialect hooks.Dialect, o *Options) (string, error) {
 	return j.store.upgradeSQL(), nil
 }
 
-// Swap returns the SQL that gives the name audit_events, which the table of earlier versions
-// has, to the view, in a database where [Upgrade] was run and no program of these versions is
-// left. The table is audit_events_before from then on, and what reads it is named in warnings. It
-// refuses (SQLSTATE AC001) while such a program writes or delivers, or a forwarder has not got
-// all of the table. It is one statement, for PostgreSQL; on SQLite no name is taken twice.
+// Swap returns the SQL for the last step of an upgrade on PostgreSQL, once [Upgrade] has run
+// and no program of an earlier version is left: the old table audit_events becomes
+// audit_events_before, and the view journal_events gets its name. It is one statement. It fails
+// with SQLSTATE AC001 and changes nothing while an old program writes or delivers, or a
+// forwarder has not received everything in the old table; it warns of views, publications,
+// foreign keys and triggers on that table. On SQLite there is nothing to do.
 func Swap(o *Options) (string, error) {
 	j, err := New(hooks.Postgres, o)
 	if err != nil {
@@ -142,12 +143,12 @@ func (j *Journal) Connect(ctx context.Context, db *sql.DB) error {
 	return j.store.connect(ctx, nildb.Replace(db), !j.noMigrate)
 }
 
-// Write writes f.Events in the transaction that f.Conn is in, in one statement, as a row
-// with the key f.Key. On PostgreSQL it reports false, and has written nothing, if the
-// transaction has itself written nothing, unless f.Own is set. There it is an error if the
-// transaction has written and is read-only since (SQLSTATE 25X06), if a lock
-// keeps it waiting longer than f.Timeout (55P03), or if the key has been claimed meanwhile
-// (23505); all else that may take time is bounded by ctx. Errors wrap the driver's own.
+// Write writes f.Events as one row with the key f.Key, in the transaction that f.Conn is in,
+// by one statement. On PostgreSQL, unless f.Own is set, it writes nothing and returns false if
+// the transaction has written nothing itself. Errors there have the SQLSTATE 25X06 if the
+// transaction has written and is read-only now, 55P03 if a lock was not available within
+// f.Timeout, and 23505 if the key has been claimed. Everything else that may take time is
+// bounded by ctx. Errors wrap the driver's.
 func (j *Journal) Write(ctx context.Context, f hooks.Flush) (written bool, err error) {
 	if len(f.Events) == 0 {
 		return false, errors.New("journal: nothing to write")

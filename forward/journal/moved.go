@@ -10,9 +10,10 @@ import (
 // earlier version: it is long over, so every cursor has passed it.
 const movedXID = 3
 
-// MovedKey is the key of such a row: a UUID of version 8 with the number of the transaction and
-// the seq that the entry had in that table. All processes that move the entry
-// compute the same key. It sorts before all keys of version 7.
+// MovedKey, for package relay and the Hub, is the key of a row that was moved from the table of
+// an earlier version: a UUID of version 8 with the number of the transaction and the seq that
+// the entry had there. All processes that move the entry compute the same key. It sorts before
+// all keys of version 7.
 func MovedKey(tx, seq int64) (key uuid.UUID) {
 	const version, variant, rest = 8 << 12, 2 << 62, 1<<62 - 1
 	binary.BigEndian.PutUint64(key[:8], uint64(tx)>>12<<16|version|uint64(tx)&0xfff)

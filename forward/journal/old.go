@@ -13,10 +13,11 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
-// EarlierByID returns the entries of those events that programs before version 5 of the tables,
-// version 3 on SQLite, have written, in the order in which they did: a queue may still have
-// their jobs, which have no positions. Its entries have none either, but an Ordinal that
-// orders them. On PostgreSQL it needs EXECUTE on the function entries.
+// EarlierByID, for package relay and the Hub, returns those of the events ids that earlier
+// versions wrote to their own table, in the order of writing. It finds nothing in the table
+// journal. Jobs that such a version enqueued name events by ID. The entries have no Key;
+// Ordinal orders them. On PostgreSQL it needs EXECUTE on the function entries. For an event of
+// this version, use the view audit_events.
 func (j *Journal) EarlierByID(ctx context.Context, db *sql.DB, ids []uuid.UUID) ([]Entry, error) {
 	db = nildb.Replace(db)
 	if len(ids) == 0 {
@@ -29,9 +30,9 @@ func (j *Journal) EarlierByID(ctx context.Context, db *sql.DB, ids []uuid.UUID) 
 	return entries, j.store.explain(ctx, db, err, false)
 }
 
-// Earlier returns the entries that a query selects of the table that programs of earlier
-// versions write, of which from is all that follows FROM. Their Ordinal is the column seq, and
-// they have no Key. It is for package relay.
+// Earlier, for package relay and the Hub, returns the entries that a query selects from the
+// table that programs of earlier versions write; from is what follows FROM in it. Their
+// Ordinal is the column seq, and they have no Key.
 func (j *Journal) Earlier(ctx context.Context, q Querier, from string) ([]Entry, error) {
 	columns, hex := j.store.oldColumns()
 	in := oldScanner{row: lenient.Row{Hex: hex}}

@@ -20,7 +20,7 @@ type Position struct {
 	Ordinal int       `json:"ordinal"`
 }
 
-// Compare returns -1 if p is before q, 1 if it is behind it, and 0 if they are the same.
+// Compare returns -1, 0 or 1 if p is before, at or after q.
 func (p Position) Compare(q Position) int {
 	return cmp.Or(bytes.Compare(p.Key[:], q.Key[:]), cmp.Compare(p.Ordinal, q.Ordinal))
 }

@@ -15,12 +15,12 @@ import (
 type Query struct {
 	// From (inclusive) and To (exclusive) limit RecordedAt, where not zero.
 	From, To time.Time
-	// After selects entries behind a position. It pages through what is there;
-	// as a cursor for what is to come it would miss entries, because commits
-	// become visible in another order.
+	// After selects entries with a greater position. Use it to page through what is
+	// there, not to wait for new entries: a commit that becomes visible later may have
+	// a smaller position.
 	After Position
-	// Limit is how many entries List returns: 500 if zero, at most 10,000. Each
-	// stops after that many, and without one at the end.
+	// Limit bounds the number of entries. For List, 0 means 500, and 10,000 is the
+	// most. For Each, 0 means no limit.
 	Limit int
 }
 

@@ -12,28 +12,29 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
-// Querier is a *sql.DB, *sql.Conn or *sql.Tx.
+// Querier, for package relay and the Hub, is a *sql.DB, *sql.Conn or *sql.Tx.
 type Querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// Rows returns the rows that a query selects, of which from is all that follows FROM: the
-// table journal, or a sub-select with its columns. It needs SELECT on the table.
+// Rows, for package relay and the Hub, returns the rows that a query selects; from is what
+// follows FROM in it: the table journal, or a sub-select with its columns. It needs SELECT on
+// the table.
 func (j *Journal) Rows(ctx context.Context, q Querier, from string) ([]Row, error) {
 	return read(ctx, q, "SELECT "+j.store.columns()+" FROM "+from)
 }
 
-// Written returns the rows of those keys that are in the journal, without their documents: the
-// process that made a key has the events that it wrote with it. On PostgreSQL it needs only
-// EXECUTE on the function written.
+// Written, for package relay and the Hub, returns the rows of those keys that are in the
+// journal, without their documents: the process that made a key has the events that it wrote
+// with it. On PostgreSQL it needs only EXECUTE on the function written.
 func (j *Journal) Written(ctx context.Context, db *sql.DB, keys []uuid.UUID) ([]Row, error) {
 	db = nildb.Replace(db)
 	rows, err := eachPart(keys, func(keys []uuid.UUID) ([]Row, error) { return read(ctx, db, j.store.written(keys)) })
 	return rows, j.store.explain(ctx, db, err, false)
 }
 
-// ByKey returns the rows of those keys that are in the journal, in the order of the keys. It
-// needs SELECT on the table.
+// ByKey, for package relay and the Hub, returns the rows of those keys that are in the
+// journal, in the order of the keys. It needs SELECT on the table.
 func (j *Journal) ByKey(ctx context.Context, db *sql.DB, keys []uuid.UUID) ([]Row, error) {
 	db = nildb.Replace(db)
 	rows, err := eachPart(keys, func(keys []uuid.UUID) ([]Row, error) {
@@ -42,7 +43,8 @@ func (j *Journal) ByKey(ctx context.Context, db *sql.DB, keys []uuid.UUID) ([]Ro
 	return rows, j.store.explain(ctx, db, err, true)
 }
 
-// Readable returns a [*SetupError] if the role may not read the table.
+// Readable, for package relay and the Hub, returns a [*SetupError] if the role may not read the
+// table.
 func (j *Journal) Readable(ctx context.Context, db *sql.DB) error {
 	db = nildb.Replace(db)
 	_, err := j.Rows(ctx, db, j.store.table()+" WHERE events < 0")

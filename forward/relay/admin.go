@@ -16,7 +16,8 @@ import (
 // Failed is an entry that a forwarder has refused.
 type Failed struct {
 	Forwarder string `json:"forwarder"`
-	// Position is where the journal has it.
+	// Position is where the journal has it. In JSON it is an object here, while
+	// [journal.Entry] has its fields key and ordinal among its own.
 	Position journal.Position `json:"position"`
 	// EventID is zero for an entry that is unreadable and has no ID, and for one that was
 	// chosen by time for a replay and has not been tried since.
@@ -80,8 +81,9 @@ func (s *Store) Failures(ctx context.Context, db *sql.DB, forwarder string, disc
 }
 
 // Dismiss forgets discarded entries of a forwarder, so that they no longer keep
-// the journal from being purged, and returns how many. Without ids it forgets
-// all. A name that was never registered is an error.
+// the journal from being purged, and returns how many. Without ids, which are those of
+// events, it forgets all: that is also the only way to forget one that has no
+// [Failed.EventID]. A name that was never registered is an error.
 func (s *Store) Dismiss(ctx context.Context, db *sql.DB, forwarder string, ids ...uuid.UUID) (n int64, err error) {
 	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)

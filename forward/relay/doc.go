@@ -7,10 +7,11 @@
 // A number that grows with each row cannot be the cursor: transactions commit in another order
 // than they take their numbers, and an entry that becomes visible behind the cursor would never
 // be seen. On PostgreSQL the cursor of a forwarder is a snapshot, done: every entry that is
-// visible in it is settled. A tick takes a second snapshot. What is visible in that one
-// and not in done was committed in between, however long its transaction took. Within a tick
-// the relay reads rows in the order of (xid, key), whatever the clocks of the apps say, and
-// keeps its place in it. On SQLite, which has one writer, the order of commits is enough.
+// visible in it is settled. The relay works in ticks. A tick begins with a second snapshot:
+// what is visible in it and not in done was committed in between, however long its transaction
+// took. The relay delivers that, in the order of (xid, key) whatever the apps' clocks say, and
+// remembers its place in the table; at the end of the tick the second snapshot becomes done.
+// On SQLite, which has one writer, the order of commits is enough.
 //
 // Each batch is delivered in the order of the server's clock at the flush: of two transactions
 // in it, one of which has waited for the other's rows, the one that had them first comes first.
@@ -38,16 +39,15 @@
 // forwarder, if there are any, until its pause is over: the sink may work from there. The
 // row of an offered lease has no holder, and the time of the offer in lease_until.
 //
-// # Who looks
+// # Polling and heartbeats
 //
-// On PostgreSQL the workers of a process execute nothing until there is something to do. The
-// process looks for all of them, with one statement: those that have their leases wait for
-// entries, for failures that an operator has replayed, and for the loss of the lease. A
-// process without any lease looks only with its heartbeats, every six to nine tenths of a
-// lease, over a connection that it opens for one statement: it hashes what others have
-// registered and who has the leases, and whatever changes that has the process read it again.
-// After three leases without a heartbeat it does not count any more, nor once it has let a
-// lease run out.
+// On PostgreSQL, workers send nothing while there is nothing to do. The process asks for all
+// of them that have leases, with one statement, whether entries have arrived, an operator has
+// replayed failures, or a lease was lost. A process without a lease sends only heartbeats,
+// every six to nine tenths of a lease, each over a connection opened for that one statement.
+// The heartbeat also compares a hash of the other processes' registrations and of the leases
+// with the last one; if it differs, the process reads them again. A process no longer counts
+// after three leases without a heartbeat, or once it has let a lease run out.
 //
 // # Failures
 //

@@ -29,22 +29,23 @@ type Config struct {
 	// Program and Process name this program and this process in the warnings of others
 	// that register a different forwarder by the same name.
 	Program, Process string
-	// Lease is how long a process that has died keeps its forwarders from the others, which
-	// then take them within another lease. The default is 11 s.
+	// Lease is how long a lease lasts unless it is renewed. When a process dies, another
+	// takes over within two of them. The default is 11 s.
 	Lease time.Duration
 	// Batch is how many entries a call gets at most. The default is [DefaultBatch].
 	Batch int
-	// Poll is how long a process that has leases waits at most before it looks for entries that
-	// [Relay.Wake] was not called for: those of other processes. It looks once for all of its
-	// forwarders; on SQLite once for each. The default is 400 ms.
+	// Poll is the longest pause between two looks for entries of other processes; those of
+	// this process are announced by [Relay.Wake]. On PostgreSQL one look serves all
+	// forwarders. The default is 400 ms.
 	Poll time.Duration
 	// Notify is called with each notice. It is called concurrently.
 	Notify func(hooks.Notice)
 	Log    *zap.Logger
-	// Memory is for relays and calls of [CatchUp] that follow each other; nil is fine.
+	// Memory carries what was learned about sinks from one relay, or call of [CatchUp], to
+	// the next; nil starts afresh.
 	Memory *Memory
-	// Clock is the time by which failures are tried again, and leases are left to
-	// processes with fewer.
+	// Clock is the clock for retries, pauses and the sharing of leases. The default is the
+	// system's.
 	Clock Clock
 }
 

@@ -21,9 +21,9 @@ import (
 type Selection struct {
 	// Forwarder gets them; it must be registered.
 	Forwarder string
-	// IDs are those of events. One that is a UUIDv7 is looked for in the rows that were
-	// written within a day of its time; any other has Replay read the whole journal. Where
-	// the journal has an ID twice, both entries are meant.
+	// IDs are those of events. A UUIDv7 is looked for in rows written within a day of its
+	// time; for any other ID the whole journal is read. If the journal has an ID twice, both
+	// entries are selected.
 	IDs []uuid.UUID
 	// Positions are those of entries, as in [Failed] and in the journal.
 	Positions []journal.Position

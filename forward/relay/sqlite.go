@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/sqlitetext"
 )
 
@@ -162,9 +163,9 @@ func (sqlite) octets() string {
 func (sqlite) asID(expression string) string { return expression }
 func (sqlite) uuid(id uuid.UUID) string      { return "'" + id.String() + "'" }
 
-// ordinals: there is no generate_series, and a row has at most a thousand events.
+// ordinals: there is no generate_series.
 func (sqlite) ordinals() string {
-	return "JOIN (WITH RECURSIVE n (ordinal) AS (SELECT 0 UNION ALL SELECT ordinal + 1 FROM n WHERE ordinal < 999) SELECT ordinal FROM n) o ON o.ordinal < e.events"
+	return "JOIN (WITH RECURSIVE n (ordinal) AS (SELECT 0 UNION ALL SELECT ordinal + 1 FROM n WHERE ordinal < " + itoa(hooks.MaxFlush-1) + ") SELECT ordinal FROM n) o ON o.ordinal < e.events"
 }
 
 func (sqlite) after(at spot) string {

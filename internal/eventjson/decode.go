@@ -52,7 +52,7 @@ func DecodeAny(doc, personal []byte, count int) []Decoded {
 
 // mostUnreadable is how many events Unreadable returns at most: a row that says more was not
 // written by the journal's functions.
-const mostUnreadable = 1000
+const mostUnreadable = hooks.MaxFlush
 
 // Unreadable returns what Decode does for documents of which nothing can be read, because of
 // why.

@@ -15,7 +15,7 @@ import (
 
 // Limits of one write. A transaction that holds more is written in several.
 const (
-	maxPart      = 1000    // events
+	maxPart      = hooks.MaxFlush
 	maxPartBytes = 1 << 20 // as estimated
 )
 
