@@ -31,9 +31,12 @@ type catalog struct {
 	notify  func(hooks.Notice)
 
 	found map[lex.Table]*relation // replaced rather than emptied: jobs hold on to it
-	stale map[lex.Table]*relation // expired: used only where the catalog cannot be asked
-	since time.Time               // when found was begun
-	plans map[seen]*relation
+	// permanent are names of which only that is known, yet: no temporary table has them. What
+	// changes that is this connection's, as temporary tables are.
+	permanent map[lex.Table]bool
+	stale     map[lex.Table]*relation // expired: used only where the catalog cannot be asked
+	since     time.Time               // when found was begun
+	plans     map[seen]*relation
 	// dirty: the transaction may have changed what names mean, so that its end, or
 	// a ROLLBACK TO, drops them again.
 	dirty bool
@@ -77,8 +80,8 @@ func (k *catalog) checkFirst(ctx context.Context) {
 // ask looks up the names in m's statements that are not known, and that can be
 // asked for at this moment.
 func (k *catalog) ask(ctx context.Context, m *meanings, at moment, temporaryOnly bool) error {
-	if k.found != nil && (time.Since(k.since) > namesLast || len(k.found) > maxNames) {
-		k.stale, k.found = k.found, nil
+	if k.found != nil && (time.Since(k.since) > namesLast || len(k.found)+len(k.permanent) > maxNames) {
+		k.stale, k.found, k.permanent = k.found, nil, nil
 	}
 	one := func(i int, t lex.Table) error {
 		if m.split < len(m.stmts)-1 && m.moment(i, t) != at {
@@ -123,17 +126,35 @@ func (k *catalog) askOne(ctx context.Context, t lex.Table, temporaryOnly bool) e
 	if r == nil {
 		return nil
 	}
+	k.begin()
+	k.found[kept(t)] = r
+	return nil
+}
+
+// begin begins a cache, if there is none.
+func (k *catalog) begin() {
 	if k.found == nil {
 		k.found, k.since = make(map[lex.Table]*relation), time.Now()
 	}
-	// The name is a part of the app's query, which need not be kept.
-	k.found[lex.Table{Schema: strings.Clone(t.Schema), Name: strings.Clone(t.Name)}] = r
-	return nil
+}
+
+// isPermanent keeps that no temporary table has a name.
+func (k *catalog) isPermanent(t lex.Table) {
+	k.begin()
+	if k.permanent == nil {
+		k.permanent = make(map[lex.Table]bool)
+	}
+	k.permanent[kept(t)] = true
+}
+
+// kept is a name apart from the app's query, which need not be kept.
+func kept(t lex.Table) lex.Table {
+	return lex.Table{Schema: strings.Clone(t.Schema), Name: strings.Clone(t.Name)}
 }
 
 // forget drops the cached names, whose meaning may have changed.
 func (k *catalog) forget() {
-	k.found, k.stale = nil, nil
+	k.found, k.permanent, k.stale = nil, nil, nil
 	k.dirty = k.dirty || k.tx.Open()
 }
 

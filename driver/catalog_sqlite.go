@@ -9,9 +9,12 @@ import (
 )
 
 // ask looks a name up in the databases of the connection, in SQLite's
-// order: temp, main, and what is attached. It returns nil if there is none of
-// that name.
+// order: temp, main, and what is attached. With temporaryOnly it returns nil if no temporary
+// table has that name.
 func (d sqlite) ask(ctx context.Context, k *catalog, t lex.Table, temporaryOnly bool) (*relation, error) {
+	if temporaryOnly && k.permanent[t] {
+		return nil, nil
+	}
 	schemas := []string{"temp", "main"}
 	switch {
 	case t.Schema != "":
@@ -24,6 +27,7 @@ func (d sqlite) ask(ctx context.Context, k *catalog, t lex.Table, temporaryOnly 
 	}
 	for _, schema := range schemas {
 		if temporaryOnly && schema != "temp" {
+			k.isPermanent(t)
 			return nil, nil
 		}
 		r, err := d.find(ctx, k, schema, t.Name)

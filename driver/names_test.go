@@ -355,6 +355,34 @@ func TestNamesWaitForSQLite(t *testing.T) {
 	}
 }
 
+// That no temporary table of SQLite has a name is asked for once, and again when the
+// connection may have made one.
+func TestNamesAreNotTemporary(t *testing.T) {
+	fake := sqltest.NewFakeOf(sqltest.Modern, hooks.SQLite)
+	db := open(t, fake, &spy{}, adriver.WithDialect(hooks.SQLite))
+	for _, tt := range []struct {
+		before string
+		want   int
+	}{{"SELECT 1", 1}, {"SELECT 1", 0}, {"CREATE TEMP TABLE scratch (id int)", 1}, {"SELECT 1", 0}} {
+		exec(t, db, tt.before)
+		fake.Reset()
+		tx := begin(t, db)
+		exec(t, tx, orderStmt)
+		if err := tx.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		asked := 0
+		for _, c := range fake.Log("QueryContext") {
+			if strings.Contains(c.Query, "FROM sqlite_temp_master m") {
+				asked++
+			}
+		}
+		if asked != tt.want {
+			t.Errorf("after %s: asked %d times, want %d", tt.before, asked, tt.want)
+		}
+	}
+}
+
 // A name without a schema that could not be asked for is one of the default
 // schema: a rule that names that still matches.
 func TestNamesOfTheDefaultSchema(t *testing.T) {

@@ -29,6 +29,8 @@ func TestTemporaryAmongWriters(t *testing.T) {
 		kept("indexed", scratch+read+"CREATE INDEX by_id ON scratch (id)"+end, "1", "a"),
 		kept("indexed, with its schema", scratch+read+"CREATE INDEX temp.by_id ON scratch (id)"+end, "1", "a"),
 		kept("hides another", "CREATE TEMP TABLE orders (id int) | "+read+"INSERT INTO orders VALUES (7)"+end, "1", "a"),
+		kept("hides one that was written to", "Begin | DELETE FROM things | Commit | CREATE TEMP TABLE things (id int) | Begin | SELECT * FROM main.things | INSERT INTO things VALUES (7)"+end, "1", "a"),
+		kept("is back", "CREATE TEMP TABLE orders (id int) | Begin | DROP TABLE orders | DELETE FROM orders | Rollback | "+read+"INSERT INTO orders VALUES (7)"+end, "1", "a"),
 		kept("then another", scratch+"Begin | INSERT INTO scratch VALUES (1) | ^INSERT INTO things (id) VALUES (1) | +2 | !a | Commit", "1 2", "a"),
 		kept("a trigger, then its table", "Begin | CREATE TEMP TRIGGER note AFTER INSERT ON things BEGIN SELECT 1; END | ^INSERT INTO things (id) VALUES (1) | +2 | !a | Commit", "1 2", "a"),
 	}
