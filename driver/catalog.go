@@ -127,7 +127,7 @@ func (k *catalog) askOne(ctx context.Context, t lex.Table, temporaryOnly bool) e
 		return nil
 	}
 	k.begin()
-	k.found[kept(t)] = r
+	k.found[apart(t)] = r
 	return nil
 }
 
@@ -144,11 +144,11 @@ func (k *catalog) isPermanent(t lex.Table) {
 	if k.permanent == nil {
 		k.permanent = make(map[lex.Table]bool)
 	}
-	k.permanent[kept(t)] = true
+	k.permanent[apart(t)] = true
 }
 
-// kept is a name apart from the app's query, which need not be kept.
-func kept(t lex.Table) lex.Table {
+// apart is a name apart from the app's query, which need not be kept.
+func apart(t lex.Table) lex.Table {
 	return lex.Table{Schema: strings.Clone(t.Schema), Name: strings.Clone(t.Name)}
 }
 

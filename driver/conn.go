@@ -159,6 +159,11 @@ func (c *conn) Close() error {
 	if c.lent != nil && c.lent.closeLater() {
 		return nil // its last user closes the base connection
 	}
+	return c.closeBase()
+}
+
+func (c *conn) closeBase() error {
+	c.own.kept.close()
 	return c.base.Close()
 }
 

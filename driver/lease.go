@@ -87,7 +87,7 @@ func (l *lease) ExecContext(ctx context.Context, query string, args ...any) (sql
 	for i, a := range args {
 		values[i] = driver.NamedValue{Ordinal: i + 1, Value: a}
 	}
-	res, err := l.exec(ctx, query, values, l.c.own.execAny)
+	res, err := l.exec(ctx, query, values, l.c.own.execKept)
 	return res, l.Leave(err)
 }
 
@@ -172,7 +172,7 @@ func (l *lease) Leave(err error) error {
 	last := l.held == 0 && l.closing
 	l.mu.Unlock()
 	if last {
-		_ = l.c.base.Close()
+		_ = l.c.closeBase()
 	}
 	if l.kind != leaseBeside && errors.Is(err, driver.ErrBadConn) {
 		return &notBad{err}

@@ -20,6 +20,7 @@ type querier struct {
 	cfg   *config
 	modes *execModes
 	terms terms // for outlast
+	kept  kept
 }
 
 // read reads what the driver asks the database for itself. f gets each row, as text;
@@ -45,6 +46,15 @@ func (q *querier) read(ctx context.Context, query string, args []string, f func(
 		err = nil
 	}
 	return errors.Join(err, rows.Close())
+}
+
+// execKept executes a statement of the handler's, prepared if that stays on the connection at
+// no cost.
+func (q *querier) execKept(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if q.is.local && len(args) > 0 {
+		return q.kept.exec(ctx, q.optional, query, args)
+	}
+	return q.execAny(ctx, query, args)
 }
 
 // number returns the number that a query answers; known is false where it does not.

@@ -1,0 +1,41 @@
+package driver
+
+import (
+	"context"
+	"database/sql/driver"
+
+	"github.com/go-aftercommit/aftercommit/internal/basestmt"
+)
+
+// kept is a statement that stays prepared, where that costs no one anything: the database is
+// in the process. On SQLite, compiling what writes the events takes longer than executing it.
+type kept struct {
+	query string
+	st    driver.Stmt // nil without one
+}
+
+// exec executes a statement with arguments, which is kept until there is another one or it
+// fails.
+func (k *kept) exec(ctx context.Context, o *optional, query string, args []driver.NamedValue) (driver.Result, error) {
+	if k.query != query || k.st == nil {
+		k.close()
+		st, err := o.prepare(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		k.query, k.st = query, st
+	}
+	res, err := basestmt.Exec(ctx, k.st, args)
+	if err != nil {
+		k.close()
+	}
+	return res, err
+}
+
+// close closes it. SQLite closes no connection that has statements.
+func (k *kept) close() {
+	if k.st != nil {
+		_ = k.st.Close()
+		k.st = nil
+	}
+}
