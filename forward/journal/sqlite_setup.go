@@ -88,11 +88,14 @@ func (s *sqlite) check(ctx context.Context, q queryer) (condition, error) {
 			Remedy:  "restore them, or delete that row and what is left of the journal",
 		}
 	case objects == all:
+		if oldest = sqliteVersion; foreign > 0 {
+			oldest = 1
+		}
+		insert := fmt.Sprintf("INSERT INTO %sschema_versions (component, version, oldest) VALUES ('journal', %d, %d)", s.prefix, sqliteVersion, oldest)
 		return missing, &SetupError{
 			Problem: fmt.Sprintf("the row 'journal' of %sschema_versions was deleted", s.prefix),
-			Remedy: fmt.Sprintf("leave that table out of what empties tables, and run: INSERT INTO %sschema_versions (component, version) VALUES ('journal', %d)",
-				s.prefix, sqliteVersion),
-			SQL: fmt.Sprintf("INSERT INTO %sschema_versions (component, version) VALUES ('journal', %d)", s.prefix, sqliteVersion),
+			Remedy:  "leave that table out of what empties tables, and run: " + insert,
+			SQL:     insert,
 		}
 	case objects > versions:
 		return missing, &SetupError{

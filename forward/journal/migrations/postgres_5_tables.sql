@@ -20,8 +20,6 @@
 			oldest      integer NOT NULL DEFAULT 1,
 			migrated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 		);
-		-- Programs before version 5 need tables that are not made here.
-		INSERT INTO {schema}.schema_versions (component, version, oldest) VALUES ('journal', 5, 5);
 	END IF;
 	IF EXISTS (SELECT FROM {schema}.schema_versions v WHERE v.component = 'journal' AND v.version > 6) THEN
 		RAISE EXCEPTION 'aftercommit: the journal in schema % is of a newer version: build the program that this is from with that one', {name}

@@ -111,6 +111,8 @@ CREATE TABLE main.{prefix}journal_purges (
 	last_key  TEXT
 );
 
--- On a fresh database, programs before version 3 lack their tables.
-INSERT INTO main.{prefix}schema_versions (component, version, oldest) VALUES ('journal', 3, 3)
+-- Programs before version 3 need tables that are not made here. The row is missing in a fresh
+-- database, and where all tables were emptied.
+INSERT INTO main.{prefix}schema_versions (component, version, oldest)
+VALUES ('journal', 3, CASE WHEN EXISTS (SELECT 1 FROM main.sqlite_master WHERE name = '{prefix}events') THEN 1 ELSE 3 END)
 ON CONFLICT (component) DO UPDATE SET version = 3, migrated_at = CURRENT_TIMESTAMP;
