@@ -6,4 +6,7 @@
 // It appends to a buffer, without reflection, because the app waits for it in its COMMIT.
 // encoding/json decodes what it has encoded to the same event; Decode does, and also reads what is
 // damaged as far as it can.
+//
+// The columns of the journal's views and of the timeline list an event's fields again: the
+// section on adding one in CONTRIBUTING.md has all places.
 package eventjson
