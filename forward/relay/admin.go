@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -157,7 +158,8 @@ type State struct {
 	Holder string `json:"holder,omitempty"`
 	// Behind is how many committed entries it has not got, without those that it has
 	// accepted within Commit, or that have jobs of a Queue; Oldest is when the first of
-	// them was recorded, zero if that cannot be read.
+	// them was recorded, zero if that cannot be read. While it is Elsewhere they are about what
+	// [Store.Resume] would replay, for which all of the journal is read.
 	Behind int64     `json:"behind"`
 	Oldest time.Time `json:"oldest,omitzero"`
 	// Retrying and Discarded count failures.
@@ -183,12 +185,12 @@ func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err err
 		return nil, fmt.Errorf("relay: how forwarders stand: %w", err)
 	}
 	failures := "(SELECT " + s.d.fn("count") + "(*) FROM " + s.prefix + "retries x WHERE x.forwarder = f.name AND x.state = '"
-	rows, err := db.QueryContext(ctx, "SELECT "+s.d.read("f.name")+", f.registered_at, f.retired_at, "+s.d.read("coalesce(CASE WHEN f.lease_until >= "+s.d.now()+" THEN f.holder END, '')")+", "+s.d.read("f.place")+", "+s.d.ahead(s)+", "+
-		failures+stateRetrying+"'), "+failures+stateDiscarded+"'), "+s.d.cursorColumns()+" FROM "+s.prefix+"cursors f ORDER BY f.name")
+	rows, err := db.QueryContext(ctx, "SELECT "+s.d.read("f.name")+", f.registered_at, f.retired_at, "+s.d.read("coalesce(CASE WHEN f.lease_until >= "+s.d.now()+" THEN f.holder END, '')")+", "+s.elsewhere(place)+", "+
+		failures+stateRetrying+"'), "+failures+stateDiscarded+"'), "+s.d.originColumns(s)+", "+s.d.cursorColumns()+" FROM "+s.prefix+"cursors f ORDER BY f.name")
 	if err != nil {
 		return nil, fmt.Errorf("relay: how forwarders stand: %w", err)
 	}
-	states, cursors, err := s.scanStates(rows, place)
+	states, cursors, origins, err := s.scanStates(rows)
 	if err != nil {
 		return nil, fmt.Errorf("relay: how forwarders stand: %w", err)
 	}
@@ -200,7 +202,12 @@ func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err err
 	for i := range states {
 		if st := &states[i]; st.RetiredAt.IsZero() {
 			st.Conflict, st.Suspended = foundFor(st.Forwarder, found), foundFor(st.Forwarder, suspended)
-			if st.Behind, st.Oldest, err = s.behind(ctx, db, &cursors[i]); err != nil {
+			if st.Elsewhere {
+				st.Behind, st.Oldest, err = s.undecided(ctx, db, st.Forwarder, &origins[i])
+			} else {
+				st.Behind, st.Oldest, err = s.behind(ctx, db, &cursors[i])
+			}
+			if err != nil {
 				return nil, err
 			}
 		}
@@ -208,22 +215,20 @@ func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err err
 	return states, nil
 }
 
-func (s *Store) scanStates(rows *sql.Rows, place string) (states []State, cursors []cursor, err error) {
+func (s *Store) scanStates(rows *sql.Rows) (states []State, cursors []cursor, origins []origin, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var (
-			st    State
-			c     cursor
-			at    string
-			ahead bool
+			st State
+			c  cursor
+			o  origin
 		)
-		err := rows.Scan(append([]any{s.d.scan(&st.Forwarder), moment{&st.RegisteredAt}, moment{&st.RetiredAt}, s.d.scan(&st.Holder), s.d.scan(&at), &ahead, &st.Retrying, &st.Discarded},
-			c.dest()...)...)
-		if err != nil {
-			return nil, nil, err
+		dest := []any{s.d.scan(&st.Forwarder), moment{&st.RegisteredAt}, moment{&st.RetiredAt}, s.d.scan(&st.Holder), &st.Elsewhere, &st.Retrying, &st.Discarded}
+		if err := rows.Scan(slices.Concat(dest, o.dest(), c.dest())...); err != nil {
+			return nil, nil, nil, err
 		}
-		c.name, st.Elsewhere = st.Forwarder, at != place || ahead
-		states, cursors = append(states, st), append(cursors, c)
+		c.name = st.Forwarder
+		states, cursors, origins = append(states, st), append(cursors, c), append(origins, o)
 	}
-	return states, cursors, rows.Err()
+	return states, cursors, origins, rows.Err()
 }

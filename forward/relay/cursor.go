@@ -60,7 +60,7 @@ func (s *Store) register(ctx context.Context, db querier, name string, from Mark
 	if err != nil {
 		return fmt.Errorf("relay: register %s: %w", name, err)
 	}
-	if err = s.d.adopt(ctx, db, s); err != nil {
+	if err = s.d.adopt(ctx, db, s, place); err != nil {
 		return fmt.Errorf("relay: register %s: adopt restored entries: %w", name, err)
 	}
 	// Looked at first: an insert would wait for a holder that has the row locked.
@@ -207,6 +207,13 @@ func (s *Store) behind(ctx context.Context, q querier, c *cursor) (n int64, olde
 	err = q.QueryRowContext(ctx, "SELECT coalesce(CAST("+sum+"(n) AS bigint), 0), "+least+"(CASE WHEN n > 0 THEN recorded_at END) FROM ("+strings.Join(parts, " UNION ALL ")+") parts").
 		Scan(&n, readable{moment{&oldest}})
 	return n, oldest, wrap("count how far it is behind", c.name, err)
+}
+
+// undecided is behind for a cursor from elsewhere: what Resume would replay.
+func (s *Store) undecided(ctx context.Context, q querier, name string, o *origin) (n int64, oldest time.Time, err error) {
+	err = q.QueryRowContext(ctx, "SELECT coalesce(CAST("+s.d.fn("sum")+"(e.events) AS bigint), 0), "+s.d.fn("min")+"(e.recorded_at) FROM "+s.events()+" e WHERE e.events > 0 AND "+s.d.unsafe(o)).
+		Scan(&n, readable{moment{&oldest}})
+	return n, oldest, wrap("count what waits for a decision", name, err)
 }
 
 // standing is who may take a forwarder's lease.

@@ -22,6 +22,11 @@ func (s *Store) place(ctx context.Context, q querier) (string, error) {
 	return place, err
 }
 
+// elsewhere is whether the cursor of the forwarder f does not belong to a place.
+func (s *Store) elsewhere(place string) string {
+	return "(f.place <> " + s.quote(place) + " OR " + s.d.ahead(s) + ")"
+}
+
 // Place names the database that db is, and the Store's Environment, in ASCII. It is never
 // empty, and needs no right but to connect. Jobs of a Queue carry it. On SQLite it has the
 // Environment only.

@@ -46,6 +46,7 @@ func (postgres) begin(limit time.Duration) string {
 }
 
 func (postgres) unlocked() string { return " FOR NO KEY UPDATE SKIP LOCKED" }
+func (postgres) locked() string   { return " FOR NO KEY UPDATE" }
 
 func (postgres) commit(update string) (string, bool) {
 	return "WITH moved AS (" + update + " RETURNING 1) SELECT 1 / pg_catalog.count(*) FROM moved; COMMIT", true
@@ -253,14 +254,15 @@ const noTick = "tick = NULL, at_xid = NULL, at_key = NULL, at_ordinal = NULL"
 // advance also moves safe_at, up to which, by the server's clock, all is settled even in a
 // copy of the database. A transaction that gets its xid after mark_xid was given records after
 // mark_at, which is from before that. One that had its xid before is over when the xmin of a
-// tick has reached mark_xid: then all that was recorded before mark_at is settled.
+// tick has reached mark_xid: then all that was recorded before mark_at is settled. A time that is
+// yet to come is from a clock that was ahead: what is recorded until then is not settled.
 func (postgres) advance(c *cursor, to spot, last bool) string {
 	if !last {
 		return fmt.Sprintf("done = '%s', tick = '%s', at_xid = '%d', at_key = '%s', at_ordinal = %d", c.done, c.tick, to.number, to.key, to.ordinal)
 	}
 	passed := "pg_catalog.pg_snapshot_xmin(" + snapshotOf(c.tick) + ") >= mark_xid"
 	return fmt.Sprintf("done = '%[1]s', "+noTick+
-		", safe_at = CASE WHEN %[2]s THEN greatest(safe_at, mark_at) ELSE safe_at END,"+
+		", safe_at = least(CASE WHEN %[2]s THEN mark_at ELSE safe_at END, pg_catalog.transaction_timestamp()),"+
 		" mark_at = CASE WHEN %[2]s THEN pg_catalog.transaction_timestamp() ELSE mark_at END,"+
 		" mark_xid = CASE WHEN %[2]s THEN pg_catalog.pg_current_xact_id() ELSE mark_xid END", c.tick, passed)
 }
@@ -359,25 +361,55 @@ func (postgres) ahead(*Store) string {
 // settledFor selects the rows e that the cursor of the forwarder f has wholly passed.
 func (postgres) settledFor() string { return "pg_catalog.pg_visible_in_snapshot(e.xid, f.done)" }
 
-// adopt gives entries that were restored from a server with higher xids one that
-// is long over; when this server's xids came there, they would be taken for new.
-func (d postgres) adopt(ctx context.Context, q querier, s *Store) error {
-	const foreign = " WHERE xid >= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())"
+// Entries that were restored from a server with higher xids get one that is long over: of a
+// transaction of initdb. An unsettled one is told from others by it, since no cursor's snapshot
+// tells any more.
+const (
+	adoptedXID   = "'3'"
+	unsettledXID = "'4'"
+)
+
+// adopt: when this server's xids came to those from elsewhere, these would be taken for new.
+func (d postgres) adopt(ctx context.Context, q querier, s *Store, place string) error {
+	const foreign = " WHERE e.xid >= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())"
 	var found bool
-	err := q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM (SELECT xid FROM "+s.events()+" ORDER BY xid DESC, key DESC LIMIT 1) last"+foreign+")").Scan(&found)
+	err := q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM (SELECT xid FROM "+s.events()+" ORDER BY xid DESC, key DESC LIMIT 1) e"+foreign+")").Scan(&found)
 	if err != nil || !found {
 		return err
 	}
-	_, err = q.ExecContext(ctx, "UPDATE "+s.events()+" SET xid = '3'"+foreign)
+	unsettled := "EXISTS (SELECT 1 FROM " + s.prefix + "cursors f WHERE f.retired_at IS NULL AND " + s.elsewhere(place) + " AND NOT " + d.settledFor() + ")"
+	_, err = q.ExecContext(ctx, "UPDATE "+s.events()+" e SET xid = (CASE WHEN "+unsettled+" THEN "+unsettledXID+" ELSE "+adoptedXID+" END)::pg_catalog.xid8"+foreign)
+	return err
+}
+
+func (postgres) adopted(ctx context.Context, q querier, s *Store, place string) error {
+	_, err := q.ExecContext(ctx, "UPDATE "+s.events()+" SET xid = "+adoptedXID+" WHERE xid = "+unsettledXID+
+		" AND NOT EXISTS (SELECT 1 FROM "+s.prefix+"cursors f WHERE f.retired_at IS NULL AND "+s.elsewhere(place)+")")
 	return err
 }
 
 // skip moves a cursor to now.
 func (postgres) skip(*Store) string { return "done = pg_catalog.pg_current_snapshot(), " + noTick }
 
-// unsafe selects the rows e that the cursor of a forwarder f may not have settled in a copy. The
-// margin is for servers whose clocks differ, or were set back: one that was promoted, say.
-func (postgres) unsafe(*Store) string { return "e.recorded_at >= f.safe_at - interval '1 minute'" }
+// originColumns: start is the xid that wrote f's row, with the high half that makes it one of
+// this server's past.
+func (postgres) originColumns(*Store) string {
+	const (
+		now  = "pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::pg_catalog.text::pg_catalog.int8"
+		half = "4294967296"
+	)
+	start := now + " - (" + now + " - f.xmin::pg_catalog.text::pg_catalog.int8 + " + half + ") % " + half
+	return "f.done::pg_catalog.text, pg_catalog.date_part('epoch', f.safe_at)::pg_catalog.text, greatest(" + start + ", 0)::pg_catalog.text"
+}
+
+// unsafe selects what the cursor has yet to pass by its own server's snapshot; and what has the
+// number of a transaction of this server since the cursor is here, which that snapshot may count
+// among its own. The rest is for copies that are not of one moment, or were adopted by an
+// earlier version: what was recorded after safe_at, with a margin for clocks that were set back.
+func (postgres) unsafe(o *origin) string {
+	return "(NOT pg_catalog.pg_visible_in_snapshot(e.xid, " + snapshotOf(o.done) + ") OR e.xid >= '" + o.start + "' OR e.xid = " + unsettledXID +
+		" OR e.recorded_at >= pg_catalog.to_timestamp('" + o.safe + "') - interval '1 minute')"
+}
 
 func (postgres) mentions(ids []uuid.UUID) string {
 	return "EXISTS (SELECT 1 FROM pg_catalog.unnest(ARRAY[" + idList(ids) + "]::pg_catalog.text[]) i (id) WHERE pg_catalog.strpos(e.document, i.id) > 0)"

@@ -32,12 +32,19 @@ type Purged struct {
 	// Kept counts entries of that age in rows of which a forwarder has not settled, or has
 	// discarded, at least one.
 	Kept int64 `json:"kept"`
+	// Elsewhere names a forwarder whose cursor belongs to another database
+	// ([State.Elsewhere]), if that is why all is kept.
+	Elsewhere string `json:"elsewhere,omitempty"`
 }
 
 // Purge deletes old rows from the journal, in small transactions, so that
 // writers go on. It leaves those of which a forwarder has yet to settle an entry, or has
 // discarded one, until that is replayed or dismissed; [Store.Retire] frees what a
 // forwarder keeps. Each run that deletes is written down.
+//
+// In a copy, or a restored database, it deletes nothing while a forwarder waits for
+// [Store.Resume]: the cursor does not say there what the forwarder has got. Nor does it where
+// the Store has another Environment than the programs that deliver.
 func (s *Store) Purge(ctx context.Context, db *sql.DB, o PurgeOptions) (p Purged, err error) {
 	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
@@ -53,17 +60,29 @@ func (s *Store) Purge(ctx context.Context, db *sql.DB, o PurgeOptions) (p Purged
 	case o.By == "" && !o.Dry:
 		return p, errors.New("relay: purge: By is empty: say who deletes, for the record")
 	}
+	place, err := s.place(ctx, db)
+	if err != nil {
+		return p, fmt.Errorf("relay: purge: %w", err)
+	}
 	old := " FROM " + s.events() + " e WHERE e.recorded_at < " + s.time(o.Before)
 	free := old + " AND (e.events > 0 OR e.recorded_at < " + s.d.later(-tombstones) + ")" +
-		" AND NOT EXISTS (SELECT 1 FROM " + s.prefix + "cursors f WHERE f.retired_at IS NULL AND NOT " + s.d.settledFor() + ")" +
+		" AND NOT EXISTS (SELECT 1 FROM " + s.prefix + "cursors f WHERE f.retired_at IS NULL AND (" + s.elsewhere(place) + " OR NOT " + s.d.settledFor() + "))" +
 		" AND NOT EXISTS (SELECT 1 FROM " + s.prefix + "retries x WHERE x.key = e.key)"
 	count := "SELECT coalesce(CAST(" + s.d.fn("sum") + "(e.events) AS bigint), 0)"
 	var all int64
-	if err := db.QueryRowContext(ctx, count+old).Scan(&all); err != nil {
+	if err = db.QueryRowContext(ctx, count+old).Scan(&all); err != nil {
 		return p, fmt.Errorf("relay: purge: %w", err)
 	}
+	p.Elsewhere, err = s.foreign(ctx, db, place)
+	switch {
+	case err != nil:
+		return p, fmt.Errorf("relay: purge: %w", err)
+	case p.Elsewhere != "":
+		p.Kept = all
+		return p, nil
+	}
 	if o.Dry {
-		if err := db.QueryRowContext(ctx, count+free).Scan(&p.Events); err != nil {
+		if err = db.QueryRowContext(ctx, count+free).Scan(&p.Events); err != nil {
 			return p, fmt.Errorf("relay: purge: %w", err)
 		}
 		p.Kept = all - p.Events
@@ -84,6 +103,16 @@ func (s *Store) Purge(ctx context.Context, db *sql.DB, o PurgeOptions) (p Purged
 		return p, fmt.Errorf("relay: purge: %w", err)
 	}
 	return p, nil
+}
+
+// foreign returns a forwarder whose cursor belongs elsewhere, "" if there is none.
+func (s *Store) foreign(ctx context.Context, q querier, place string) (name string, err error) {
+	err = q.QueryRowContext(ctx, "SELECT "+s.d.read("f.name")+" FROM "+s.prefix+"cursors f WHERE f.retired_at IS NULL AND "+s.elsewhere(place)+" ORDER BY f.name LIMIT 1").
+		Scan(s.d.scan(&name))
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return name, err
 }
 
 // tombstones is how long a tombstone stays at least: what it keeps from being written may be

@@ -18,10 +18,15 @@ var errOwn = errors.New("its cursor belongs to this database, so there is nothin
 // an error, and changes nothing.
 //
 // With replay the forwarder also gets what it may have missed: what the cursor had not
-// reached for certain when the copy was made, and what was committed in the copy since.
-// Nothing is lost; some entries may come twice. Without replay these entries are skipped,
-// and only [Store.Replay] by IDs or time still delivers them. Resume returns how many
-// entries it replays, or skips.
+// passed when the copy was made, and what was committed in the copy since, whatever its clock
+// says. Nothing is lost; some entries may come twice. On PostgreSQL these are what was recorded
+// from one minute before the time up to which all is known to be delivered, by the original's
+// clock, and, in a server with lower transaction numbers than the original, what has the
+// numbers of this server's transactions since the restore.
+//
+// Without replay these entries are skipped, and only [Store.Replay] by IDs or time still
+// delivers them. Resume returns how many entries it replays, or skips. Until it is called
+// [Store.Purge] deletes nothing.
 //
 // The Store must have the Environment of the programs that deliver from this database: it
 // is an error, and changes nothing, while one runs that has the forwarder and another
@@ -53,33 +58,54 @@ func (s *Store) resume(ctx context.Context, q querier, forwarder, place string, 
 	if err = s.mayResume(ctx, q, forwarder); err != nil {
 		return 0, err
 	}
-	if err = s.d.adopt(ctx, q, s); err != nil {
+	if err = s.d.adopt(ctx, q, s, place); err != nil {
 		return 0, err
 	}
 	name := s.quote(forwarder)
-	// Before the entries are chosen, so that what is committed meanwhile follows the cursor.
-	moved, err := affected(ctx, q, "UPDATE "+s.prefix+"cursors AS f SET "+s.d.skip(s)+", place = "+s.quote(place)+
-		", holder = NULL, lease_until = NULL, fence = fence + 1 WHERE name = "+name+" AND (place <> "+s.quote(place)+" OR "+s.d.ahead(s)+")")
-	if err != nil {
+	var o origin
+	err = q.QueryRowContext(ctx, "SELECT "+s.d.originColumns(s)+" FROM "+s.prefix+"cursors f WHERE f.retired_at IS NULL AND f.name = "+name+" AND "+s.elsewhere(place)+s.d.locked()).
+		Scan(o.dest()...)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return 0, errOwn
+	case err != nil:
 		return 0, err
 	}
-	if moved == 0 {
-		return 0, errOwn
+	// Before the entries are chosen, so that what is committed meanwhile follows the cursor.
+	_, err = q.ExecContext(ctx, "UPDATE "+s.prefix+"cursors SET "+s.d.skip(s)+", place = "+s.quote(place)+
+		", holder = NULL, lease_until = NULL, fence = fence + 1 WHERE name = "+name)
+	if err != nil {
+		return 0, err
 	}
 	earlier, err := s.resumeEarlier(ctx, q, forwarder, place, replay)
 	if err != nil {
 		return 0, err
 	}
-	n, err = s.replayUnsafe(ctx, q, forwarder, replay)
-	return earlier + n, err
+	if n, err = s.replayUnsafe(ctx, q, forwarder, &o, replay); err != nil {
+		return 0, err
+	}
+	return earlier + n, s.d.adopted(ctx, q, s, place)
 }
+
+// origin is how far a cursor was in another database.
+type origin struct {
+	// done is as in the table. On SQLite it is the seq from which on entries may not have been
+	// passed, "" if none may.
+	done string
+	// safe is the time up to which all was settled, and start the number of the transaction
+	// that brought the cursor here, or of an earlier one. SQLite has neither.
+	safe, start string
+}
+
+// dest is what the dialect's originColumns are scanned into.
+func (o *origin) dest() []any { return []any{&o.done, &o.safe, &o.start} }
 
 // replayUnsafe replays what a cursor that was moved to now may not have passed before, or counts
 // it.
-func (s *Store) replayUnsafe(ctx context.Context, q querier, forwarder string, replay bool) (n int64, err error) {
+func (s *Store) replayUnsafe(ctx context.Context, q querier, forwarder string, o *origin, replay bool) (n int64, err error) {
 	name := s.quote(forwarder)
 	rows := " FROM " + s.events() + " e JOIN " + s.prefix + "cursors f ON f.name = " + name + " "
-	where := " WHERE e.events > 0 AND " + s.d.unsafe(s) + " AND " + s.d.settledFor()
+	where := " WHERE e.events > 0 AND " + s.d.unsafe(o) + " AND " + s.d.settledFor()
 	if replay {
 		return s.replay(ctx, q, forwarder, "SELECT e.key AS key, o.ordinal AS ordinal, NULL AS id"+rows+s.d.ordinals()+where)
 	}

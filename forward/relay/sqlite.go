@@ -41,6 +41,7 @@ func (sqlite) now() string { return sqliteNow + ") || '000Z'" }
 // begin: a file has no server to end what a frozen process has left open.
 func (sqlite) begin(time.Duration) string { return "BEGIN IMMEDIATE" }
 func (sqlite) unlocked() string           { return "" }
+func (sqlite) locked() string             { return "" }
 
 // commit: there is no round trip to save.
 func (sqlite) commit(string) (string, bool) { return "", false }
@@ -190,7 +191,8 @@ func (sqlite) advance(c *cursor, to spot, last bool) string {
 func (sqlite) handOver(*Store, string, []uuid.UUID) string { return "" }
 
 // adopt has nothing to do: a seq means the same everywhere.
-func (sqlite) adopt(context.Context, querier, *Store) error { return nil }
+func (sqlite) adopt(context.Context, querier, *Store, string) error   { return nil }
+func (sqlite) adopted(context.Context, querier, *Store, string) error { return nil }
 
 func (d sqlite) behind(c *cursor) []string { return []string{"true" + d.after(d.at(c))} }
 func (d sqlite) unpassed(c *cursor) string { return "true" + d.after(d.at(c)) }
@@ -219,9 +221,16 @@ func (sqlite) skip(s *Store) string {
 	return "done = " + s.top() + ", ordinal = " + strconv.Itoa(rowEnd)
 }
 
-// unsafe is all where the cursor was ahead: it may have passed nothing of what is in this file.
-func (sqlite) unsafe(s *Store) string {
-	return "(e.seq >= f.safe_seq OR f.safe_seq > " + s.sequence() + ")"
+// originColumns: a cursor that was ahead may have passed nothing of what is in this file.
+func (sqlite) originColumns(s *Store) string {
+	return "CASE WHEN f.safe_seq > " + s.sequence() + " THEN '' ELSE CAST(f.safe_seq AS TEXT) END, '', ''"
+}
+
+func (sqlite) unsafe(o *origin) string {
+	if o.done == "" {
+		return "true"
+	}
+	return "e.seq >= " + o.done
 }
 
 func (sqlite) mentions(ids []uuid.UUID) string {

@@ -61,6 +61,8 @@ type dialect interface {
 	// nothing waits for a process that is frozen with its transaction open; ""
 	// where rows have no locks.
 	unlocked() string
+	// locked makes a sub-select lock its row, and wait for that; "" where rows have no locks.
+	locked() string
 	// commit is a query that makes an update of one row and commits, or fails with
 	// an error that missed knows if there is no such row.
 	commit(update string) (query string, ok bool)
@@ -83,8 +85,11 @@ type dialect interface {
 	register(s *Store, name, place, from string) string
 	// handOver is a query for HandOver that also reports; "" if an insert will do.
 	handOver(s *Store, name string, keys []uuid.UUID) string
-	// adopt makes entries that were restored from elsewhere this database's own.
-	adopt(ctx context.Context, q querier, s *Store) error
+	// adopt makes entries that were restored from elsewhere this database's own, which has
+	// that place. Those that a cursor from there has yet to pass are unsafe until adopted is
+	// called, and no cursor from elsewhere is left.
+	adopt(ctx context.Context, q querier, s *Store, place string) error
+	adopted(ctx context.Context, q querier, s *Store, place string) error
 	// cursorColumns are what a cursor is scanned from.
 	cursorColumns() string
 	// aged returns a snapshot older than grace, for look, if there is one; the
@@ -155,10 +160,12 @@ type dialect interface {
 	low(c *cursor) spot
 	// settledFor selects the rows e that the cursor of the forwarder f has wholly passed.
 	settledFor() string
-	// skip sets the columns of a cursor to now. unsafe then selects the rows e that the
-	// cursor of the forwarder f may not have passed before, in the database that it was of.
+	// skip sets the columns of a cursor to now.
 	skip(s *Store) string
-	unsafe(s *Store) string
+	// originColumns are what the origin of the cursor of the forwarder f is scanned from, and
+	// unsafe selects the rows e that it may not have passed in the database that it was of.
+	originColumns(s *Store) string
+	unsafe(o *origin) string
 	// earlier is what it knows of the tables of earlier versions.
 	earlier() earlier
 	// rows selects about how many rows the journal has.
