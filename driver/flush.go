@@ -145,7 +145,7 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 			endNow(ctx)
 		}
 	}()
-	f := hooks.Flush{Conn: l, Events: events, Tx: r.Signature(), Own: how.must, Wrote: r.Wrote, Timeout: c.db.reg.cfg.writeTimeout}
+	f := hooks.Flush{Conn: l, Events: events, Tx: r.TxNumber(), Own: how.must, Wrote: r.Wrote, Timeout: c.db.reg.cfg.writeTimeout}
 	defer c.join(app, l, &f, how)()
 	written, err := c.writeParts(ctx, r, f)
 	native := l.revoke(ctx)
@@ -250,9 +250,7 @@ func (c *conn) writeParts(ctx context.Context, r *txn.Record, f hooks.Flush) (wr
 		if n < len(part.Events) {
 			part.Events, part.Final = part.Events[:n], nil
 		}
-		if part.Key, err = r.Mark(skip, n); err != nil {
-			return false, err
-		}
+		part.Key = r.AssignKey(skip, n)
 		written, err = c.db.handler.flush(ctx, part)
 		if err == nil && !written && skip > 0 {
 			err = errUnwritten

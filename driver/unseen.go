@@ -35,7 +35,7 @@ func (c *conn) beforeUnseen(ctx context.Context) error {
 		}
 	}
 	if !c.tx.IsEmpty() && c.is.settingWitness {
-		err := c.own.simple(ctx, fmt.Sprintf(witnessSet, c.tx.Signature()))
+		err := c.own.simple(ctx, fmt.Sprintf(witnessSet, c.tx.TxNumber()))
 		if err != nil && c.db.dialect.stateOf(err) == stateUnknown {
 			return err
 		}
@@ -88,7 +88,7 @@ func (c *conn) checkWitness(ctx context.Context) txn.Witness {
 	ctx, cancel := c.own.unhurried(ctx)
 	defer cancel()
 	if !c.tx.IsEmpty() && c.is.settingWitness && c.own.execs() {
-		res, err := c.own.exec(ctx, fmt.Sprintf(witnessTest, c.tx.Signature()), nil)
+		res, err := c.own.exec(ctx, fmt.Sprintf(witnessTest, c.tx.TxNumber()), nil)
 		if err != nil {
 			return witnessOf(c.db.dialect.stateOf(err))
 		}

@@ -11,7 +11,8 @@ import (
 
 // NewID returns a UUIDv7 (RFC 9562, section 5.7), as [Record] gives it to an event. It is
 // greater than all that this process has made before, by whatever clock, and has 62 random
-// bits. Unlike [uuid.NewV7] it allocates nothing.
+// bits. Unlike [uuid.NewV7] it allocates nothing. The driver makes the keys of flushes with it
+// too.
 func NewID() uuid.UUID {
 	var id uuid.UUID
 	_, _ = rand.Read(id[8:]) // it never fails

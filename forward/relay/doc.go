@@ -1,6 +1,15 @@
 // Package relay moves committed entries from the journal to forwarders, so that
 // nothing is lost when a process dies between a commit and its forwarding, or a
-// sink is away. forward.Hub runs it; operators use it through a [Store].
+// sink is away. forward.Hub runs it; operators use it through a [Store]:
+//
+//	store, err := relay.New(hooks.Postgres, nil)
+//	states, err := store.States(ctx, db)                     // who is behind, and why
+//	failed, err := store.Failures(ctx, db, sink, true, 0)    // dead letters
+//	n, err := store.Replay(ctx, db, relay.Selection{Forwarder: sink, Discarded: true}, false)
+//	n, err = store.Dismiss(ctx, db, sink)                    // or give them up
+//
+// [Store.Resume] continues the forwarders of a copied database, [Store.Purge] deletes what all
+// have got, and [Store.Retire] ends a forwarder.
 //
 // # The cursor
 //

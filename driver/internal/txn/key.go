@@ -1,7 +1,6 @@
 package txn
 
 import (
-	"fmt"
 	"math/rand/v2"
 
 	"github.com/google/uuid"
@@ -9,9 +8,9 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// A row that a write leaves in the database has a key that the client has made. By it can be
-// found out later what became of the write, whatever the connection has seen. A key is never used
-// again: where a write was taken back, unseen, another one with its key could pass for it.
+// Each write leaves a row whose key the client has made, so that it can be asked later whether
+// the write was committed, whatever the connection saw. A key is never reused: after a rollback
+// that was not seen, another write with the same key could be taken for the first.
 
 // Limits of one write. A transaction that holds more is written in several.
 const (
@@ -34,13 +33,10 @@ func Part(events []hooks.Event) int {
 	return len(events)
 }
 
-// Mark notes that the next write is of so many pending events, behind the first skip ones, and
-// returns its key. Whether it stands is for the rows to say until it is Written.
-func (r *Record) Mark(skip, n int) (uuid.UUID, error) {
-	key, err := uuid.NewV7()
-	if err != nil {
-		return key, fmt.Errorf("driver: make a key for the journal: %w", err)
-	}
+// AssignKey makes the key of the next write, of n pending events behind the first skip, and
+// notes it on them. Whether that write stands is unknown until Written.
+func (r *Record) AssignKey(skip, n int) uuid.UUID {
+	key := hooks.NewID()
 	at := -skip
 	for i := r.written; i < len(r.items) && at < n; i++ {
 		it := &r.items[i]
@@ -52,11 +48,10 @@ func (r *Record) Mark(skip, n int) (uuid.UUID, error) {
 		}
 		at++
 	}
-	return key, nil
+	return key
 }
 
-// writesOf returns the writes that items were in last, each with those of its events that are
-// among them. events are all those of items.
+// writesOf groups items by the write that they were last in. events are all events of items.
 func writesOf(items []item, events []hooks.Event) (writes []hooks.Write) {
 	if len(events) > 0 && len(events) == len(items) && inOneWrite(items) {
 		return []hooks.Write{{Key: items[0].key, First: items[0].ordinal, Events: events}}
@@ -86,11 +81,10 @@ func inOneWrite(items []item) bool {
 	return true
 }
 
-// Signature returns the number by which the witness, and the database where it has none of
-// its own, knows the transaction.
-func (r *Record) Signature() int64 {
-	for r.signature == 0 {
-		r.signature = rand.Int64()
+// TxNumber identifies the transaction to the witness, and as [hooks.Flush.Tx].
+func (r *Record) TxNumber() int64 {
+	for r.txNumber == 0 {
+		r.txNumber = rand.Int64()
 	}
-	return r.signature
+	return r.txNumber
 }

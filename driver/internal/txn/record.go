@@ -50,8 +50,8 @@ type Flags struct {
 	// Unproven: it may have ended and another one begun, for the witness to say.
 	Unproven bool
 
-	signature int64 // 0 until one is needed
-	bytes     int   // that the items take, as estimated
+	txNumber int64 // 0 until one is needed
+	bytes    int   // that the items take, as estimated
 	// written says that items[:written] are; a ROLLBACK TO can undo that.
 	written int
 	// maybe says that items[:maybe] and savepoints[:maybeSavepoints] are of a

@@ -33,7 +33,7 @@ type Ended struct {
 	Events   []hooks.Event
 	Funcs    []Func
 	Writes   []hooks.Write // that may stand
-	Tx       int64         // the Signature, 0 if nothing was written
+	Tx       int64         // the TxNumber, 0 if nothing has asked for it
 	Prepared bool          // by PREPARE TRANSACTION
 }
 
@@ -118,7 +118,7 @@ func (t *Tracker) EndOf(r *Record, outcome hooks.Outcome) {
 // endedBy returns items of the record, and the events among them, as a transaction that has
 // ended.
 func (r *Record) endedBy(outcome hooks.Outcome, events []hooks.Event, items []item) Ended {
-	return Ended{Outcome: outcome, Events: events, Funcs: funcsOf(items), Writes: writesOf(items, events), Tx: r.signature}
+	return Ended{Outcome: outcome, Events: events, Funcs: funcsOf(items), Writes: writesOf(items, events), Tx: r.txNumber}
 }
 
 // DropPending notes that the pending events were rolled back with a transaction
