@@ -22,7 +22,7 @@ func (j *Journal) Check(ctx context.Context, db *sql.DB) error {
 	if !ok {
 		return j.Connect(ctx, db)
 	}
-	found, err := s.check(ctx, db)
+	found, err := s.look(ctx, db)
 	var setup *SetupError
 	switch {
 	case errors.As(err, &setup):
@@ -50,7 +50,7 @@ func (j *Journal) ConnectWithin(ctx context.Context, db *sql.DB) error {
 	}
 	defer func() { _ = conn.Close() }()
 	if j.noMigrate {
-		found, err := s.check(ctx, conn)
+		found, err := s.look(ctx, conn)
 		if err != nil {
 			return err
 		}

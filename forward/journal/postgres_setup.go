@@ -123,7 +123,7 @@ func (p *postgres) check(s pgState) (condition, error) {
 	case s.version > 0:
 		return missing, &SetupError{
 			Problem: fmt.Sprintf("parts of schema %s are missing, though schema_versions has the journal's row", p.schema),
-			Remedy:  "restore them, or delete that row and what is left of the journal",
+			Remedy:  partsMissing,
 		}
 	}
 	return missing, nil
@@ -155,11 +155,7 @@ func (p *postgres) connect(ctx context.Context, db *sql.DB, migrate bool) error 
 		return fmt.Errorf("journal: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
-	s, err := p.inspect(ctx, conn)
-	if err != nil {
-		return err
-	}
-	found, err := p.check(s)
+	s, found, err := settled(func() (pgState, error) { return p.inspect(ctx, conn) }, p.check)
 	switch {
 	case err != nil:
 		return err

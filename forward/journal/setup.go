@@ -9,6 +9,25 @@ const (
 	usable
 )
 
+// settled returns what look sees of the tables, and what check makes of it. A look takes two
+// statements: if another process commits an upgrade between them, it has seen the tables from
+// before and the version from after. So an error counts only if two looks have seen the same.
+func settled[S comparable](look func() (S, error), check func(S) (condition, error)) (seen S, found condition, err error) {
+	for {
+		before := seen
+		if seen, err = look(); err != nil {
+			return seen, missing, err
+		}
+		if found, err = check(seen); err == nil || seen == before {
+			return seen, found, err
+		}
+	}
+}
+
+// partsMissing is the remedy where they are. It deletes nothing, since what is left may be all
+// that there is of the trail.
+const partsMissing = "restore them from a backup, or begin another journal with another name in Options.Schema; delete nothing of this one: what is left belongs to the audit trail"
+
 // SetupError says that the journal's tables are not as they must be, and what
 // to run.
 type SetupError struct {

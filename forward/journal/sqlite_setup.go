@@ -17,7 +17,7 @@ const setupWait = 2 * time.Second
 // apps that have no busy timeout.
 func (s *sqlite) connect(ctx context.Context, db *sql.DB, migrate bool) error {
 	return withConn(ctx, db, setupWait, func(conn *sql.Conn) error {
-		found, err := s.check(ctx, conn)
+		found, err := s.look(ctx, conn)
 		switch {
 		case found == usable || err != nil:
 			return err
@@ -51,44 +51,61 @@ func (s *sqlite) named(query string) string {
 	return strings.ReplaceAll(query, "{prefix}", s.prefix)
 }
 
-// check reports what the journal needs; an error says what is wrong that migrating
-// would not fix.
-func (s *sqlite) check(ctx context.Context, q queryer) (condition, error) {
-	var objects, versions, foreign int
-	err := q.QueryRowContext(ctx, s.named(
-		`SELECT count(*), coalesce(sum(name = '{prefix}schema_versions'), 0), coalesce(sum(name = '{prefix}events'), 0) FROM main.sqlite_master
+// sqliteState is what the database says about the journal.
+type sqliteState struct {
+	objects  int // of this version's
+	versions int // 1 if the table schema_versions is one of them
+	old      int // 1 if there is the table of a version before 3, which stays
+	version  int // 0 if no version is noted
+	oldest   int // the oldest program that works with it
+}
+
+func (s *sqlite) inspect(ctx context.Context, q queryer) (st sqliteState, err error) {
+	err = q.QueryRowContext(ctx, s.named(
+		`SELECT coalesce(sum(name <> '{prefix}events'), 0), coalesce(sum(name = '{prefix}schema_versions'), 0), coalesce(sum(name = '{prefix}events'), 0) FROM main.sqlite_master
 		WHERE name IN ('{prefix}journal', '{prefix}write', '{prefix}write_insert', '{prefix}audit_events', '{prefix}schema_versions', '{prefix}events')`)).
-		Scan(&objects, &versions, &foreign)
+		Scan(&st.objects, &st.versions, &st.old)
 	if err != nil {
-		return missing, fmt.Errorf("journal: look for its tables: %w", err)
+		return st, fmt.Errorf("journal: look for its tables: %w", err)
 	}
-	objects -= foreign // of a version before 3, which stays
-	found, oldest := 0, 0
-	if versions > 0 {
-		err = q.QueryRowContext(ctx, s.named(
-			`SELECT version, oldest FROM main.{prefix}schema_versions WHERE component = 'journal'`)).Scan(&found, &oldest)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return missing, fmt.Errorf("journal: read the version of its tables: %w", err)
-		}
+	if st.versions == 0 {
+		return st, nil
 	}
+	err = q.QueryRowContext(ctx, s.named(
+		`SELECT version, oldest FROM main.{prefix}schema_versions WHERE component = 'journal'`)).Scan(&st.version, &st.oldest)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return st, fmt.Errorf("journal: read the version of its tables: %w", err)
+	}
+	return st, nil
+}
+
+// look returns what the journal needs; an error says what is wrong that migrating would not fix.
+func (s *sqlite) look(ctx context.Context, q queryer) (found condition, err error) {
+	_, found, err = settled(func() (sqliteState, error) { return s.inspect(ctx, q) }, s.check)
+	return found, err
+}
+
+// check is look for what was seen.
+func (s *sqlite) check(st sqliteState) (condition, error) {
 	const all = 5
 	switch {
-	case found > sqliteVersion && oldest > sqliteVersion:
+	case st.version > sqliteVersion && st.oldest > sqliteVersion:
 		return missing, &SetupError{
-			Problem: fmt.Sprintf("the tables %s* have version %d, this program knows %d", s.prefix, found, sqliteVersion),
+			Problem: fmt.Sprintf("the tables %s* have version %d, this program knows %d", s.prefix, st.version, sqliteVersion),
 			Remedy:  "a newer aftercommit has migrated them; build this program with that one",
 		}
-	case found >= sqliteVersion && objects == all:
+	case st.version >= sqliteVersion && st.objects == all:
 		return usable, nil
-	case found > 0 && found < sqliteVersion && objects == versions:
+	case st.version > 0 && st.version < sqliteVersion && st.objects == st.versions:
 		return outdated, nil
-	case found > 0:
+	case st.version > 0:
 		return missing, &SetupError{
 			Problem: fmt.Sprintf("parts of %s* are missing, though %sschema_versions has the journal's row", s.prefix, s.prefix),
-			Remedy:  "restore them, or delete that row and what is left of the journal",
+			Remedy:  partsMissing,
 		}
-	case objects == all:
-		if oldest = sqliteVersion; foreign > 0 {
+	case st.objects == all:
+		oldest := sqliteVersion
+		if st.old > 0 {
 			oldest = 1
 		}
 		insert := fmt.Sprintf("INSERT INTO %sschema_versions (component, version, oldest) VALUES ('journal', %d, %d)", s.prefix, sqliteVersion, oldest)
@@ -97,10 +114,10 @@ func (s *sqlite) check(ctx context.Context, q queryer) (condition, error) {
 			Remedy:  "leave that table out of what empties tables, and run: " + insert,
 			SQL:     insert,
 		}
-	case objects > versions:
+	case st.objects > st.versions:
 		return missing, &SetupError{
 			Problem: fmt.Sprintf("a table or view %sjournal or %swrite exists that is not aftercommit's", s.prefix, s.prefix),
-			Remedy:  "drop it if it is left of a journal whose tables were dropped, else rename it, or give the journal another prefix by Options.Schema",
+			Remedy:  "rename the table, or drop the view, which has no data, if nothing uses it; or give the journal another prefix by Options.Schema",
 		}
 	}
 	return missing, nil
@@ -129,7 +146,7 @@ func (s *sqlite) migrate(ctx context.Context, conn *sql.Conn) (err error) {
 
 // make makes what is missing in the transaction that conn is in.
 func (s *sqlite) make(ctx context.Context, conn *sql.Conn) error {
-	found, err := s.check(ctx, conn)
+	found, err := s.look(ctx, conn)
 	if err != nil {
 		return err
 	}

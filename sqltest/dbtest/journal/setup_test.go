@@ -69,6 +69,9 @@ func TestSetupProblems(t *testing.T) {
 				if got := setup(t, err); !strings.Contains(got.Problem, test.problem) || got.Remedy == "" {
 					t.Errorf("err = %v, want it to say that %q", err, test.problem)
 				}
+				if strings.HasPrefix(name, "a part") && !strings.Contains(err.Error(), "delete nothing") {
+					t.Errorf("err = %v: it does not keep the operator from deleting the trail", err)
+				}
 				// The failure must not leave the connection in a transaction.
 				s.exec("BEGIN")
 				s.exec("COMMIT")
