@@ -398,7 +398,7 @@ func (postgres) originColumns(*Store) string {
 		now  = "pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::pg_catalog.text::pg_catalog.int8"
 		half = "4294967296"
 	)
-	start := now + " - (" + now + " - f.xmin::pg_catalog.text::pg_catalog.int8 + " + half + ") % " + half
+	start := now + " - pg_catalog.mod(" + now + " - f.xmin::pg_catalog.text::pg_catalog.int8 + " + half + ", " + half + ")"
 	return "f.done::pg_catalog.text, pg_catalog.date_part('epoch', f.safe_at)::pg_catalog.text, greatest(" + start + ", 0)::pg_catalog.text"
 }
 
