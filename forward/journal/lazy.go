@@ -62,7 +62,7 @@ func (j *Journal) ConnectWithin(ctx context.Context, db *sql.DB) error {
 	return s.make(ctx, conn)
 }
 
-// Missing, for package relay and the Hub, reports whether err says that the journal's tables
+// Missing is for package relay and the Hub. It reports whether err says that the journal's tables
 // are not there, on SQLite: what made them was rolled back, or this is another database in
 // memory.
 func (j *Journal) Missing(err error) bool {

@@ -10,7 +10,7 @@ import (
 // earlier version: it is long over, so every cursor has passed it.
 const movedXID = 3
 
-// MovedKey, for package relay and the Hub, is the key of a row that was moved from the table of
+// MovedKey is for package relay and the Hub. It returns the key of a row that was moved from the table of
 // an earlier version: a UUID of version 8 with the number of the transaction and the seq that
 // the entry had there. All processes that move the entry compute the same key. It sorts before
 // all keys of version 7.

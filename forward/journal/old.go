@@ -13,7 +13,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
-// EarlierByID, for package relay and the Hub, returns those of the events ids that earlier
+// EarlierByID is for package relay and the Hub. It returns those of the events ids that earlier
 // versions wrote to their own table, in the order of writing. It finds nothing in the table
 // journal. Jobs that such a version enqueued name events by ID. The entries have no Key;
 // Ordinal orders them. On PostgreSQL it needs EXECUTE on the function entries. For an event of
@@ -30,7 +30,7 @@ func (j *Journal) EarlierByID(ctx context.Context, db *sql.DB, ids []uuid.UUID) 
 	return entries, j.store.explain(ctx, db, err, false)
 }
 
-// Earlier, for package relay and the Hub, returns the entries that a query selects from the
+// Earlier is for package relay and the Hub. It returns the entries that a query selects from the
 // table that programs of earlier versions write; from is what follows FROM in it. Their
 // Ordinal is the column seq, and they have no Key.
 func (j *Journal) Earlier(ctx context.Context, q Querier, from string) ([]Entry, error) {

@@ -17,7 +17,7 @@ import (
 // the arrays of package eventjson.
 const format = 1
 
-// Row, for package relay and the Hub, is what one flush has written. Others read entries.
+// Row is for package relay and the Hub. It is what one flush has written. Others read entries.
 type Row struct {
 	// Seq is the order of the commits, on SQLite; 0 on PostgreSQL.
 	Seq int64
@@ -64,7 +64,7 @@ func (r *Row) Entries() []Entry {
 	return entries
 }
 
-// Of, for package relay and the Hub, returns the entries of events that the row was written
+// Of is for package relay and the Hub. It returns the entries of events that the row was written
 // with, from the one with the ordinal first on.
 func (r *Row) Of(events []hooks.Event, first int) []Entry {
 	entries := make([]Entry, len(events))

@@ -12,19 +12,19 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
-// Querier, for package relay and the Hub, is a *sql.DB, *sql.Conn or *sql.Tx.
+// Querier is for package relay and the Hub. It is a *sql.DB, *sql.Conn or *sql.Tx.
 type Querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// Rows, for package relay and the Hub, returns the rows that a query selects; from is what
+// Rows is for package relay and the Hub. It returns the rows that a query selects; from is what
 // follows FROM in it: the table journal, or a sub-select with its columns. It needs SELECT on
 // the table.
 func (j *Journal) Rows(ctx context.Context, q Querier, from string) ([]Row, error) {
 	return read(ctx, q, "SELECT "+j.store.columns()+" FROM "+from)
 }
 
-// Written, for package relay and the Hub, returns the rows of those keys that are in the
+// Written is for package relay and the Hub. It returns the rows of those keys that are in the
 // journal, without their documents: the process that made a key has the events that it wrote
 // with it. On PostgreSQL it needs only EXECUTE on the function written.
 func (j *Journal) Written(ctx context.Context, db *sql.DB, keys []uuid.UUID) ([]Row, error) {
@@ -33,7 +33,7 @@ func (j *Journal) Written(ctx context.Context, db *sql.DB, keys []uuid.UUID) ([]
 	return rows, j.store.explain(ctx, db, err, false)
 }
 
-// ByKey, for package relay and the Hub, returns the rows of those keys that are in the
+// ByKey is for package relay and the Hub. It returns the rows of those keys that are in the
 // journal, in the order of the keys. It needs SELECT on the table.
 func (j *Journal) ByKey(ctx context.Context, db *sql.DB, keys []uuid.UUID) ([]Row, error) {
 	db = nildb.Replace(db)
@@ -43,7 +43,7 @@ func (j *Journal) ByKey(ctx context.Context, db *sql.DB, keys []uuid.UUID) ([]Ro
 	return rows, j.store.explain(ctx, db, err, true)
 }
 
-// Readable, for package relay and the Hub, returns a [*SetupError] if the role may not read the
+// Readable is for package relay and the Hub. It returns a [*SetupError] if the role may not read the
 // table.
 func (j *Journal) Readable(ctx context.Context, db *sql.DB) error {
 	db = nildb.Replace(db)
