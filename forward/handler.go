@@ -158,7 +158,6 @@ func (d *handler) Flush(ctx context.Context, f hooks.Flush) (bool, error) {
 	if d.journal == nil {
 		return true, nil
 	}
-	f.Events = d.stamp(f.Events)
 	if len(d.queue.given) > 0 {
 		f.Final = nil // the jobs come last
 	}

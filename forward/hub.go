@@ -155,7 +155,7 @@ func (h *Hub) Open(db hooks.Database) (hooks.Handler, error) {
 		if err != nil {
 			return nil, fmt.Errorf("forward: driver %s: %w (Options.NoJournal does without)", db.Driver, err)
 		}
-		d.journal = j
+		d.journal = j.From(h.application, h.host)
 	}
 	if err := d.openQueue(); err != nil {
 		return nil, err

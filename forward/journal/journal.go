@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/eventjson"
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
@@ -43,12 +44,13 @@ type Journal struct {
 	store     store
 	schema    string
 	noMigrate bool
+	source    eventjson.Source
 }
 
 // store is what differs between the dialects.
 type store interface {
 	connect(ctx context.Context, db *sql.DB, migrate bool) error
-	write(ctx context.Context, f hooks.Flush) (bool, error)
+	write(ctx context.Context, f hooks.Flush, from eventjson.Source) (bool, error)
 	claim(ctx context.Context, db *sql.DB, keys []uuid.UUID) (Claim, error)
 	// table is the journal's table with its schema, and columns those of it that scanner
 	// reads.
@@ -132,6 +134,14 @@ func Swap(o *Options) (string, error) {
 	return newPostgres(j.schema).swapSQL(), nil
 }
 
+// From returns the same journal for a program and its host: events that do not say which
+// program wrote them, or where it ran, are written as this one's.
+func (j *Journal) From(application, host string) *Journal {
+	from := *j
+	from.source = eventjson.Source{Application: application, Host: host}
+	return &from
+}
+
 // Schema returns the name of its schema, or of the prefix on SQLite.
 func (j *Journal) Schema() string { return j.schema }
 
@@ -153,5 +163,5 @@ func (j *Journal) Write(ctx context.Context, f hooks.Flush) (written bool, err e
 	if len(f.Events) == 0 {
 		return false, errors.New("journal: nothing to write")
 	}
-	return j.store.write(ctx, f)
+	return j.store.write(ctx, f, j.source)
 }

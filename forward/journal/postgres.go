@@ -56,12 +56,12 @@ func newPostgres(schema string) *postgres { return &postgres{schema: schema} }
 // defaultWait is the lock_timeout that the function write sets by itself.
 const defaultWait = 5 * time.Second
 
-func (p *postgres) write(ctx context.Context, f hooks.Flush) (bool, error) {
+func (p *postgres) write(ctx context.Context, f hooks.Flush, from eventjson.Source) (bool, error) {
 	wait := f.Timeout
 	if wait <= 0 {
 		wait = defaultWait
 	}
-	query, err := p.writeQuery(f, wait)
+	query, err := text(func(b []byte) ([]byte, error) { return p.appendQuery(b, f, from, wait) })
 	if err != nil {
 		return false, err
 	}
@@ -82,11 +82,9 @@ func (p *postgres) write(ctx context.Context, f hooks.Flush) (bool, error) {
 	return n > 0, nil
 }
 
-// writeQuery is one statement without arguments, so that every driver sends it
+// appendQuery appends one statement without arguments, so that every driver sends it
 // by simple protocol: one round trip, and no prepared statement.
-func (p *postgres) writeQuery(f hooks.Flush, wait time.Duration) (string, error) {
-	const perEvent = 768 // bytes, about
-	b := make([]byte, 0, 256+perEvent*len(f.Events))
+func (p *postgres) appendQuery(b []byte, f hooks.Flush, from eventjson.Source, wait time.Duration) ([]byte, error) {
 	b = append(b, `SELECT 1 FROM "`...)
 	b = append(b, p.schema...)
 	b = append(b, `".write('`...)
@@ -97,9 +95,9 @@ func (p *postgres) writeQuery(f hooks.Flush, wait time.Duration) (string, error)
 	b = strconv.AppendInt(b, format, 10)
 	b = append(b, `'::pg_catalog.int2, `...)
 	start := len(b)
-	b, err := eventjson.AppendArray(b, f.Events)
+	b, err := from.AppendArray(b, f.Events)
 	if err != nil {
-		return "", fmt.Errorf("journal: %w", err)
+		return b, fmt.Errorf("journal: %w", err)
 	}
 	b = append(pgtext.Quote(b, start), `::pg_catalog.text, `...)
 	start = len(b)
@@ -112,7 +110,7 @@ func (p *postgres) writeQuery(f hooks.Flush, wait time.Duration) (string, error)
 	b = append(b, ownOf(f)...)
 	b = append(b, `, `...)
 	b = strconv.AppendInt(b, max(1, wait.Milliseconds()), 10)
-	return string(append(b, ')')), nil
+	return append(b, ')'), nil
 }
 
 // ownOf says whether the function must write. In a transaction that has become read-only the

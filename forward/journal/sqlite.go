@@ -38,8 +38,8 @@ func newSQLite(schema string) *sqlite {
 // write ignores f.Own, since the driver flushes without it only after the
 // transaction has written, and f.Timeout: the app's busy timeout is how long it
 // waits.
-func (s *sqlite) write(ctx context.Context, f hooks.Flush) (bool, error) {
-	doc, err := eventjson.AppendArray(nil, f.Events)
+func (s *sqlite) write(ctx context.Context, f hooks.Flush, from eventjson.Source) (bool, error) {
+	doc, err := text(func(b []byte) ([]byte, error) { return from.AppendArray(b, f.Events) })
 	if err != nil {
 		return false, fmt.Errorf("journal: %w", err)
 	}
@@ -47,7 +47,7 @@ func (s *sqlite) write(ctx context.Context, f hooks.Flush) (bool, error) {
 	if p := eventjson.AppendPersonal(nil, f.Events); len(p) > 0 {
 		personal = string(p)
 	}
-	if _, err := f.Conn.ExecContext(ctx, s.insert, f.Key.String(), f.Tx, formatTime(time.Now()), int64(len(f.Events)), int64(format), string(doc), personal); err != nil {
+	if _, err := f.Conn.ExecContext(ctx, s.insert, f.Key.String(), f.Tx, formatTime(time.Now()), int64(len(f.Events)), int64(format), doc, personal); err != nil {
 		return false, fmt.Errorf("journal: write %d events: %w", len(f.Events), err)
 	}
 	return true, nil

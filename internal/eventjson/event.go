@@ -1,6 +1,7 @@
 package eventjson
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -44,11 +45,22 @@ func Append(b []byte, e *hooks.Event) ([]byte, error) {
 	return append(o.b, '}'), nil
 }
 
+// Source is which program wrote events, and on which host.
+type Source struct{ Application, Host string }
+
 // AppendArray appends an array of events without what is personal in them, see
 // [AppendPersonal]. Its error names the event.
 func AppendArray(b []byte, events []hooks.Event) ([]byte, error) {
+	return Source{}.AppendArray(b, events)
+}
+
+// AppendArray appends events as the function of this name does. Those that do not say what
+// their source is say that it is s. The events themselves stay as they are.
+func (s Source) AppendArray(b []byte, events []hooks.Event) ([]byte, error) {
 	return array(b, events, func(b []byte, e *hooks.Event) ([]byte, error) {
 		plain := *e
+		plain.Application = cmp.Or(e.Application, s.Application)
+		plain.Host = cmp.Or(e.Host, s.Host)
 		plain.Actor.Name, plain.Target.Name = "", ""
 		plain.IPAddress, plain.UserAgent, plain.Comment = "", "", ""
 		return Append(b, &plain)

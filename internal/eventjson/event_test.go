@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -206,6 +207,25 @@ func TestParts(t *testing.T) {
 	}
 	if _, err := eventjson.AppendArray(nil, []hooks.Event{{}, {Action: "a.bad", Metadata: map[string]any{"f": func() {}}}}); err == nil || !strings.Contains(err.Error(), "(a.bad)") {
 		t.Errorf("err = %v, want one that names the event", err)
+	}
+}
+
+// TestSource: an event that does not say which program wrote it gets that of the source, in
+// what is appended only.
+func TestSource(t *testing.T) {
+	events := []hooks.Event{{Action: "a.b"}, {Action: "a.c", Application: "other", Host: "there"}}
+	before := slices.Clone(events)
+	doc, err := eventjson.Source{Application: "shop", Host: "here"}.AppendArray(nil, events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := slices.Clone(events)
+	want[0].Application, want[0].Host = "shop", "here"
+	if got := decodeParts(t, doc, nil); !reflect.DeepEqual(got, decode(t, want)) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if !reflect.DeepEqual(events, before) {
+		t.Errorf("the events were changed: %+v", events)
 	}
 }
 
