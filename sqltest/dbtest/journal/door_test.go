@@ -167,3 +167,41 @@ func TestDoorLetsInWhatHooksAccepts(t *testing.T) {
 		}, dbtest.PostgresEngines()...)
 	}
 }
+
+// TestDoorRefusesWhatIsNotASCII: no byte above 127 gets into a document on any server, and each
+// one below does.
+func TestDoorRefusesWhatIsNotASCII(t *testing.T) {
+	const try = `DO $try$
+DECLARE
+	given text;
+	refused boolean;
+BEGIN
+	FOREACH given IN ARRAY ARRAY(%s) LOOP
+		FOR part IN 1..2 LOOP
+			BEGIN
+				PERFORM aftercommit.write(pg_catalog.gen_random_uuid(), 1, 1::int2, CASE part WHEN 1 THEN given ELSE '[{}]' END, CASE part WHEN 2 THEN given END, true, 5000);
+				refused := false;
+			EXCEPTION WHEN invalid_parameter_value THEN
+				refused := true;
+			END;
+			IF refused <> %t THEN
+				RAISE EXCEPTION '%%, part %%: refused %%', pg_catalog.convert_to(given, 'SQL_ASCII'), part, refused;
+			END IF;
+		END LOOP;
+	END LOOP;
+END
+$try$`
+	const bytes = "SELECT 'a' || chr(n) FROM generate_series(128, 255) n"
+	for encoding, texts := range map[string]string{
+		"UTF8":      bytes + " UNION ALL SELECT U&'\\+01F600'",
+		"SQL_ASCII": bytes, "LATIN1": bytes, "ISO_8859_5": bytes,
+		"EUC_JP": "SELECT convert_from(t, 'EUC_JP') FROM unnest(ARRAY['\\xa4a2', '\\x8eb1', '\\x8fb0a1']::bytea[]) t",
+	} {
+		r := encodedRig(t, dbtest.PQ, encoding)
+		for _, q := range []string{fmt.Sprintf(try, texts, true), fmt.Sprintf(try, "SELECT chr(n) || 'a' FROM generate_series(1, 127) n", false)} {
+			if _, err := r.conn.ExecContext(ctx, q); err != nil {
+				t.Errorf("%s: %v", encoding, err)
+			}
+		}
+	}
+}
