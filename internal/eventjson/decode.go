@@ -15,6 +15,7 @@ type Decoded struct {
 	Event hooks.Event
 	// Unreadable says what of it cannot be read, and is empty if all can.
 	Unreadable string
+	notes      int // in Unreadable
 }
 
 // Decode reads what [AppendArray] and [AppendPersonal] have written. Others may have written
@@ -91,11 +92,19 @@ func addPersonal(out []Decoded, personal []byte) {
 	}
 }
 
+// maxNotes is how many notes an event has at most, so that what is said of a document does not
+// grow with it.
+const maxNotes = 8
+
 func (d *Decoded) note(field, why string) {
-	if d.Unreadable != "" {
-		d.Unreadable += "; "
+	switch d.notes++; {
+	case d.notes == 1:
+		d.Unreadable = field + ": " + why
+	case d.notes <= maxNotes:
+		d.Unreadable += "; " + field + ": " + why
+	case d.notes == maxNotes+1:
+		d.Unreadable += "; and more"
 	}
-	d.Unreadable += field + ": " + why
 }
 
 func (r *reader) event() (d Decoded) {
@@ -271,6 +280,7 @@ func (r *reader) metadata(d *Decoded) {
 		d.note("metadata", excerpt(string(r.skip()))+" is no JSON object")
 	default:
 		start := r.at
+		r.last, r.noted = start+maxMetadata, false
 		m := r.members(d, "metadata", 1)
 		if n := r.at - start; n > maxMetadata {
 			d.note("metadata", fmt.Sprintf("has %d bytes, the limit is %d", n, maxMetadata))

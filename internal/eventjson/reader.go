@@ -2,7 +2,9 @@ package eventjson
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -15,9 +17,14 @@ import (
 // It is not encoding/json's decoder, because that one stops at the first member of a wrong
 // type, and repairs silently what must be noted: half a surrogate pair, a member that is
 // there twice.
+//
+// Others may write a document of 16 MiB. Reading it takes time and memory in proportion to its
+// length, whatever it says.
 type reader struct {
-	doc []byte
-	at  int
+	doc   []byte
+	at    int
+	last  int  // where a value of metadata may begin at the latest
+	noted bool // something in metadata
 }
 
 // space passes white space, which the encoder does not write.
@@ -87,52 +94,38 @@ func (r *reader) isNull() bool {
 	return true
 }
 
-// object calls member with the name of each member, to read its value; it returns false for
-// one that it does not know. inside is the path of the object.
+// object calls member with the name of each member that was not there before, to read its
+// value; it returns false for one that it does not know. inside is the path of the object.
 func (r *reader) object(d *Decoded, inside string, member func(name string) bool) {
 	if !r.begins('{') {
-		where := strings.TrimSuffix(inside, ".")
-		if where == "" {
-			where = "event"
-		}
-		d.note(where, excerpt(string(r.skip()))+" is no JSON object")
+		d.note(objectAt(inside), excerpt(string(r.skip()))+" is no JSON object")
 		return
 	}
-	var seen [32]string
-	names := seen[:0]
+	var seen memberSet
+	tooMany := false
 	for r.next('}') {
 		r.space()
-		name := memberName(r.literal())
+		name, times, full := seen.add(r.literal())
 		r.space()
 		r.at++ // the colon
-		for _, other := range names {
-			if other == name {
-				d.note(inside+name, "is there twice")
-			}
+		if times == 2 {
+			d.note(inside+label(name), twice)
 		}
-		names = append(names, name)
-		if !member(name) {
+		if full && !tooMany {
+			d.note(objectAt(inside), fmt.Sprintf("has more than %d members that are not known", maxMembers))
+			tooMany = true
+		}
+		if times > 1 || full || !member(name) {
 			r.skip()
 		}
 	}
 }
 
-// members are the names that an event's objects have, so that none is allocated.
-var members = func() map[string]string {
-	m := make(map[string]string)
-	for name := range strings.FieldsSeq("id occurred_at action outcome actor target type name on_behalf_of tenant_id request_id correlation_id causation_id job_id" +
-		" trace_parent ip_address user_agent reason comment metadata application host captured") {
-		m[name] = name
-	}
-	return m
-}()
+const twice = "is there twice"
 
-func memberName(literal []byte) string {
-	if name, known := members[string(literal[1:len(literal)-1])]; known {
-		return name
-	}
-	name, _ := unquote(literal)
-	return name
+// objectAt is what notes call the object whose path is inside.
+func objectAt(inside string) string {
+	return cmp.Or(strings.TrimSuffix(inside, "."), "event")
 }
 
 // literal passes a string, and returns it with its quotes.
@@ -243,9 +236,8 @@ func (r *reader) value(d *Decoded, path string, depth int) any {
 	switch r.doc[r.at] {
 	case '{', '[':
 		if depth > hooks.MaxDepth {
-			if r.skip(); !strings.Contains(d.Unreadable, tooDeep) {
-				d.note("metadata", tooDeep)
-			}
+			r.skip()
+			r.wrong(d, "metadata", "is nested deeper than every store can read")
 			return nil
 		}
 		if r.doc[r.at] == '[' {
@@ -255,7 +247,7 @@ func (r *reader) value(d *Decoded, path string, depth int) any {
 	case '"':
 		s, problem := unquote(r.literal())
 		if problem != "" {
-			d.note(path, problem)
+			r.wrong(d, path, problem)
 		}
 		return s
 	case 't':
@@ -271,7 +263,13 @@ func (r *reader) value(d *Decoded, path string, depth int) any {
 	return json.Number(r.skip())
 }
 
-const tooDeep = "is nested deeper than every store can read"
+// wrong notes what is wrong in metadata, of which the first thing is enough.
+func (r *reader) wrong(d *Decoded, path, problem string) {
+	if !r.noted {
+		d.note(path, problem)
+	}
+	r.noted = true
+}
 
 func (r *reader) members(d *Decoded, path string, depth int) map[string]any {
 	m := make(map[string]any)
@@ -280,11 +278,15 @@ func (r *reader) members(d *Decoded, path string, depth int) map[string]any {
 		name, problem := unquote(r.literal())
 		r.space()
 		r.at++ // the colon
-		if _, twice := m[name]; twice {
-			problem = "is there twice"
+		if r.at > r.last {
+			r.skip()
+			continue
+		}
+		if _, is := m[name]; is {
+			problem = twice
 		}
 		if problem != "" {
-			d.note(path+"."+excerpt(name), problem)
+			r.wrong(d, path+"."+excerpt(name), problem)
 		}
 		m[name] = r.value(d, path, depth+1)
 	}
@@ -294,6 +296,10 @@ func (r *reader) members(d *Decoded, path string, depth int) map[string]any {
 func (r *reader) elements(d *Decoded, path string, depth int) []any {
 	list := []any{}
 	for r.next(']') {
+		if r.at > r.last {
+			r.skip()
+			continue
+		}
 		list = append(list, r.value(d, path, depth+1))
 	}
 	return list

@@ -34,6 +34,7 @@ var unfit = map[string]string{
 	`"metadata": {"a": 1, "a": 2}`: `metadata."a"`, `"metadata": {"a": ["\u0000"]}`: "metadata",
 	`"metadata": {"text": "` + strings.Repeat("x", 6*hooks.MaxMetadata) + `"}`: "metadata",
 	`"metadata": ` + nested(101): "metadata", `"metadata": ` + nested(2000): "metadata",
+	strings.Repeat(`"": 0, `, 500_000) + `"": 0`:                                         `"": is there twice`,
 	`"metadata": {"a": ` + strings.Repeat("[", 9_000) + strings.Repeat("]", 9_000) + `}`: "metadata",
 }
 
