@@ -8,75 +8,69 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
-	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/eventjson"
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
 )
 
-// document is an entry as the database's record function takes it. Its names
-// are those of the columns; what is empty is left out and becomes null.
-type document struct {
-	ID            uuid.UUID          `json:"id"`
-	Name          string             `json:"name"`
-	Outcome       hooks.EventOutcome `json:"outcome"`
-	ActorType     hooks.ActorType    `json:"actor_type,omitempty"`
-	ActorID       string             `json:"actor_id,omitempty"`
-	ActorName     string             `json:"actor_name,omitempty"`
-	OnBehalfOf    string             `json:"on_behalf_of,omitempty"`
-	TargetType    string             `json:"target_type,omitempty"`
-	TargetID      string             `json:"target_id,omitempty"`
-	TargetName    string             `json:"target_name,omitempty"`
-	TenantID      string             `json:"tenant_id,omitempty"`
-	RequestID     string             `json:"request_id,omitempty"`
-	CorrelationID string             `json:"correlation_id,omitempty"`
-	CausationID   string             `json:"causation_id,omitempty"`
-	JobID         string             `json:"job_id,omitempty"`
-	TraceParent   string             `json:"trace_parent,omitempty"`
-	IPAddress     string             `json:"ip_address,omitempty"`
-	UserAgent     string             `json:"user_agent,omitempty"`
-	Reason        string             `json:"reason,omitempty"`
-	Comment       string             `json:"comment,omitempty"`
-	Metadata      map[string]any     `json:"metadata,omitempty"`
-	Application   string             `json:"application,omitempty"`
-	Host          string             `json:"host,omitempty"`
-	Role          string             `json:"role,omitempty"`
-	Captured      bool               `json:"captured,omitempty"`
-	OccurredAt    string             `json:"occurred_at"`
-	RecordedAt    string             `json:"recorded_at"`
-	JournalKey    uuid.UUID          `json:"journal_key,omitzero"`
-	Seq           int                `json:"seq,omitempty"` // the place in the flush
-	TxID          int64              `json:"tx_id,omitempty"`
-	TxStartedAt   string             `json:"tx_started_at,omitempty"`
-}
-
-func newDocument(e *journal.Entry) document {
-	d := document{
-		ID: e.ID, Name: e.Action, Outcome: e.Outcome,
-		ActorType: e.Actor.Type, ActorID: e.Actor.ID, ActorName: e.Actor.Name, OnBehalfOf: e.Actor.OnBehalfOf,
-		TargetType: e.Target.Type, TargetID: e.Target.ID, TargetName: e.Target.Name,
-		TenantID: e.TenantID, RequestID: e.RequestID, CorrelationID: e.CorrelationID,
-		CausationID: e.CausationID, JobID: e.JobID, TraceParent: e.TraceParent,
-		IPAddress: e.IPAddress, UserAgent: e.UserAgent, Reason: e.Reason, Comment: e.Comment,
-		Metadata: e.Metadata, Application: e.Application, Host: e.Host, Role: e.Role,
-		Captured: e.Captured, JournalKey: e.Key, Seq: e.Ordinal, TxID: e.Tx.ID,
-		OccurredAt: e.OccurredAt.UTC().Format(lenient.TimeForm),
-		RecordedAt: e.RecordedAt.UTC().Format(lenient.TimeForm),
-	}
-	if e.RecordedAt.IsZero() { // forwarded from memory: no journal, no clock of its own
-		d.RecordedAt = d.OccurredAt
-	}
-	if !e.Tx.StartedAt.IsZero() {
-		d.TxStartedAt = e.Tx.StartedAt.UTC().Format(lenient.TimeForm)
-	}
-	return d
-}
-
-// selected are the columns that Timeline reads, in the order of Action.texts.
+// selected are the columns that Timeline reads, in the order of texts. Those of an entry have
+// the same names in what the database's record function takes.
 const selected = `id, name, outcome, actor_type, actor_id, actor_name, on_behalf_of, ` +
 	`target_type, target_id, target_name, tenant_id, request_id, correlation_id, causation_id, ` +
 	`job_id, trace_parent, ip_address, user_agent, reason, comment, metadata, application, host, ` +
 	`role, captured, occurred_at, recorded_at, seq, tx_id, tx_started_at, inserted_at, journal_key`
 
 var selectedColumns = strings.Split(selected, ", ")
+
+// appendEntry appends an entry as the record function takes it: what is empty is left out, and
+// becomes null. With utf8, texts are not in ASCII.
+func appendEntry(b []byte, e *journal.Entry, utf8 bool) ([]byte, error) {
+	o := eventjson.Begin(b, utf8)
+	for i, text := range texts(e) {
+		switch column := selectedColumns[i]; {
+		case text == nil:
+			if err := appendValue(&o, column, e); err != nil {
+				return b, err
+			}
+		case column == "name" || column == "outcome": // which are never null
+			o.Always(column, *text)
+		default:
+			o.Text(column, *text)
+		}
+	}
+	return o.End(), nil
+}
+
+func appendValue(o *eventjson.Object, column string, e *journal.Entry) error {
+	switch column {
+	case "id":
+		o.ID(column, e.ID)
+	case "metadata":
+		return o.Metadata(column, e.Metadata)
+	case "captured":
+		o.True(column, e.Captured)
+	case "seq":
+		o.Int(column, int64(e.Ordinal)) // the place in the flush
+	case keyColumn:
+		if e.Key != uuid.Nil {
+			o.ID(column, e.Key)
+		}
+	case "tx_id":
+		o.Int(column, e.Tx.ID)
+	case "occurred_at":
+		o.Time(column, e.OccurredAt)
+	case "recorded_at":
+		if e.RecordedAt.IsZero() { // forwarded from memory: no journal, no clock of its own
+			o.Time(column, e.OccurredAt)
+		} else {
+			o.Time(column, e.RecordedAt)
+		}
+	case "tx_started_at":
+		if !e.Tx.StartedAt.IsZero() {
+			o.Time(column, e.Tx.StartedAt)
+		}
+	}
+	return nil
+}
 
 // row scans what columns returns.
 type row struct {
@@ -95,7 +89,7 @@ func (r *row) scan(rows *sql.Rows) (a Action, err error) {
 		return a, err
 	}
 	r.Begin()
-	for i, text := range a.texts() {
+	for i, text := range texts(&a.Entry) {
 		if column, value := selectedColumns[i], r.values[i]; text != nil {
 			*text = r.Text(column, value)
 		} else {
@@ -106,13 +100,13 @@ func (r *row) scan(rows *sql.Rows) (a Action, err error) {
 	return a, nil
 }
 
-// texts are where the texts of the selected columns are in a, in their order.
-func (a *Action) texts() [32]*string {
+// texts are where the texts of the selected columns are in e, in their order.
+func texts(e *journal.Entry) [32]*string {
 	return [...]*string{
-		nil, &a.Action, (*string)(&a.Outcome), (*string)(&a.Actor.Type), &a.Actor.ID, &a.Actor.Name, &a.Actor.OnBehalfOf,
-		&a.Target.Type, &a.Target.ID, &a.Target.Name, &a.TenantID, &a.RequestID, &a.CorrelationID, &a.CausationID,
-		&a.JobID, &a.TraceParent, &a.IPAddress, &a.UserAgent, &a.Reason, &a.Comment, nil, &a.Application, &a.Host,
-		&a.Role, nil, nil, nil, nil, nil, nil, nil, nil,
+		nil, &e.Action, (*string)(&e.Outcome), (*string)(&e.Actor.Type), &e.Actor.ID, &e.Actor.Name, &e.Actor.OnBehalfOf,
+		&e.Target.Type, &e.Target.ID, &e.Target.Name, &e.TenantID, &e.RequestID, &e.CorrelationID, &e.CausationID,
+		&e.JobID, &e.TraceParent, &e.IPAddress, &e.UserAgent, &e.Reason, &e.Comment, nil, &e.Application, &e.Host,
+		&e.Role, nil, nil, nil, nil, nil, nil, nil, nil,
 	}
 }
 

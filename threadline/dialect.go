@@ -22,6 +22,8 @@ type dialect interface {
 	// inventory is the query for what there is; see Store.look.
 	inventory(n names) string
 
+	// ascii says that the document for add is to be in ASCII.
+	ascii() bool
 	// add adds the entries of a document by one statement, and reports whether some were
 	// left out because other transactions are writing them.
 	add(ctx context.Context, s *Store, doc string) (held bool, err error)

@@ -67,20 +67,11 @@ func (postgres) inventory(n names) string {
 		FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = ` + pgtext.Literal(n.schema)
 }
 
-// add leaves it to the function to write what the server's encoding lacks: an error would
-// abort a transaction around it, such as that of the relay. Functions of an earlier version take
-// the escapes for an error on servers that are not UTF-8.
-func (postgres) add(ctx context.Context, s *Store, doc string) (held bool, err error) {
-	held, err = s.call(ctx, pgtext.ASCII([]byte(doc)))
-	if isLacking(err) && !pgtext.IsASCII(doc) {
-		if again, ok := s.call(ctx, doc); ok == nil {
-			return again, nil
-		}
-	}
-	return held, err
-}
+// ascii leaves it to the function to write what the server's encoding lacks: an error would
+// abort a transaction around it, such as that of the relay.
+func (postgres) ascii() bool { return true }
 
-func (s *Store) call(ctx context.Context, doc string) (held bool, err error) {
+func (postgres) add(ctx context.Context, s *Store, doc string) (held bool, err error) {
 	res, err := s.db.ExecContext(ctx, "SELECT 1 FROM "+s.names.record+"("+pgtext.Literal(doc)+"::pg_catalog.json) AS r (n) WHERE r.n OPERATOR(pg_catalog.<) 0")
 	if err != nil {
 		return false, err

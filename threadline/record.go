@@ -1,17 +1,15 @@
 package threadline
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
 // Record adds entries to the timeline, all or none, by one statement however
@@ -35,13 +33,13 @@ func (s *Store) Record(ctx context.Context, entries []journal.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	doc, err := encode(entries)
+	doc, err := encode(entries, !s.dialect.ascii())
 	if err != nil {
 		return err
 	}
 	held, err := s.dialect.add(ctx, s, doc)
 	if isLacking(err) {
-		held, err = s.addWritten(ctx, doc, err)
+		held, err = s.addWritten(ctx, entries, err)
 	}
 	if err == nil && held {
 		err = s.held(ctx, entries)
@@ -49,10 +47,20 @@ func (s *Store) Record(ctx context.Context, entries []journal.Entry) error {
 	return s.explain(ctx, "record", err)
 }
 
-// addWritten adds doc, whose characters outside the server's encoding it writes as
-// <U+1F600>, after the server refused it for them. Within a transaction, which that error
-// has aborted, it cannot, and returns refused.
-func (s *Store) addWritten(ctx context.Context, doc string, refused error) (held bool, err error) {
+// addWritten adds entries after the server refused them for characters outside its encoding,
+// which it writes as <U+1F600>. Functions of an earlier version take all escapes for such
+// characters on servers that are not UTF-8, so it tries first without these. Within a
+// transaction, which that error has aborted, it cannot, and returns refused.
+func (s *Store) addWritten(ctx context.Context, entries []journal.Entry, refused error) (held bool, err error) {
+	doc, err := encode(entries, true)
+	if err != nil {
+		return false, err
+	}
+	if !pgtext.IsASCII(doc) {
+		if held, err = s.dialect.add(ctx, s, doc); err == nil {
+			return held, nil
+		}
+	}
 	lacks, err := s.lacking(ctx, doc)
 	if err != nil {
 		return false, refused
@@ -73,34 +81,28 @@ func (e *entryError) Error() string { return fmt.Sprintf("threadline: event %s: 
 
 func (e *entryError) Unwrap() error { return e.err }
 
-func encode(entries []journal.Entry) (string, error) {
-	docs := make([]document, len(entries))
+// encode returns entries as a JSON array for the function record, in ASCII or in UTF-8.
+func encode(entries []journal.Entry, utf8 bool) (_ string, err error) {
+	const usual = 512 // bytes for an entry
+	b := append(make([]byte, 0, usual*len(entries)), '[')
 	for i := range entries {
-		if entries[i].ID == uuid.Nil {
-			return "", &entryError{entries[i].ID, errors.New("its id is empty")}
+		e := &entries[i]
+		if i > 0 {
+			b = append(b, ',')
 		}
-		if entries[i].Unreadable != "" {
-			return "", &entryError{entries[i].ID, errors.New("it is unreadable where it comes from: " + entries[i].Unreadable)}
+		switch {
+		case e.ID == uuid.Nil:
+			err = errors.New("its id is empty")
+		case e.Unreadable != "":
+			err = errors.New("it is unreadable where it comes from: " + e.Unreadable)
+		default:
+			b, err = appendEntry(b, e, utf8)
 		}
-		docs[i] = newDocument(&entries[i])
-	}
-	var doc bytes.Buffer
-	enc := json.NewEncoder(&doc)
-	enc.SetEscapeHTML(false) // the function record looks for <U+
-	if err := enc.Encode(docs); err != nil {
-		return "", &entryError{culprit(docs), err}
-	}
-	return strings.TrimSuffix(doc.String(), "\n"), nil
-}
-
-// culprit finds the entry that cannot be encoded.
-func culprit(docs []document) uuid.UUID {
-	for i := range docs {
-		if _, err := json.Marshal(docs[i]); err != nil {
-			return docs[i].ID
+		if err != nil {
+			return "", &entryError{e.ID, err}
 		}
 	}
-	return uuid.Nil
+	return string(append(b, ']')), nil
 }
 
 // explain adds to a database's error what was tried and, where the tables or

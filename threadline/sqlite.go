@@ -99,6 +99,9 @@ func (sqlite) inventory(n names) string {
 		", EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'view' AND name = " + sqlitetext.Literal(n.schema+"_record") + "), false, true, '', ''"
 }
 
+// ascii: metadata is stored as it comes.
+func (sqlite) ascii() bool { return false }
+
 func (sqlite) add(ctx context.Context, s *Store, doc string) (held bool, err error) {
 	_, err = s.db.ExecContext(ctx, "INSERT INTO "+s.names.record+" (doc) VALUES (?)", doc)
 	return false, err

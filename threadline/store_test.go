@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
 )
 
 func TestRefs(t *testing.T) {
@@ -78,16 +80,20 @@ func TestActionString(t *testing.T) {
 // TestScriptsNameEveryColumn compares the hand-written SQL with the document
 // that is sent and with the columns that are read.
 func TestScriptsNameEveryColumn(t *testing.T) {
-	var columns []string
-	for _, f := range reflect.VisibleFields(reflect.TypeFor[document]()) {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		columns = append(columns, name)
+	var e journal.Entry
+	fill(reflect.ValueOf(&e).Elem())
+	e.Unreadable = ""
+	doc, err := encode([]journal.Entry{e}, false)
+	var docs []map[string]any
+	if err = errors.Join(err, json.Unmarshal([]byte(doc), &docs)); err != nil {
+		t.Fatal(err)
 	}
+	columns := slices.Collect(maps.Keys(docs[0]))
 	read := strings.Split(selected, ", ")
 	if got := slices.Sorted(slices.Values(append(columns, "inserted_at"))); !slices.Equal(got, slices.Sorted(slices.Values(read))) {
 		t.Errorf("written %v\nread    %v", got, read)
 	}
-	if n := len(new(Action).texts()); n != len(read) {
+	if n := len(texts(&e)); n != len(read) {
 		t.Errorf("%d columns are read into %d places", len(read), n)
 	}
 	for dialect, script := range map[hooks.Dialect]string{hooks.Postgres: postgresTables + postgresFunctions, hooks.SQLite: sqliteTables + sqliteStep2} {
@@ -100,6 +106,28 @@ func TestScriptsNameEveryColumn(t *testing.T) {
 				t.Errorf("%s: the script does not take %s from the document", dialect, c)
 			}
 		}
+	}
+}
+
+// fill sets everything in v that can be set.
+func fill(v reflect.Value) {
+	switch {
+	case v.Type() == reflect.TypeFor[time.Time]():
+		v.Set(reflect.ValueOf(noon))
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i))
+		}
+	case v.Kind() == reflect.Array:
+		v.Index(0).SetUint(1)
+	case v.Kind() == reflect.Map:
+		v.Set(reflect.ValueOf(map[string]any{"x": true}))
+	case v.Kind() == reflect.String:
+		v.SetString("x")
+	case v.Kind() == reflect.Bool:
+		v.SetBool(true)
+	default:
+		v.SetInt(1)
 	}
 }
 
@@ -131,13 +159,13 @@ func TestUnknownDialect(t *testing.T) {
 
 // TestDocumentLeavesOutWhatIsEmpty, since null and ” are different answers.
 func TestDocumentLeavesOutWhatIsEmpty(t *testing.T) {
-	doc, err := json.Marshal(newDocument(&journal.Entry{Event: hooks.Event{ID: uuid.Max, Action: "a.b", Outcome: hooks.Success}}))
+	doc, err := encode([]journal.Entry{{Event: hooks.Event{ID: uuid.Max, Action: "a.b", Outcome: hooks.Success}}}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"id":"ffffffff-ffff-ffff-ffff-ffffffffffff","name":"a.b","outcome":"success",` +
-		`"occurred_at":"0001-01-01T00:00:00.000000Z","recorded_at":"0001-01-01T00:00:00.000000Z"}`
-	if string(doc) != want {
+	want := `[{"id":"ffffffff-ffff-ffff-ffff-ffffffffffff","name":"a.b","outcome":"success",` +
+		`"occurred_at":"0001-01-01T00:00:00.000000Z","recorded_at":"0001-01-01T00:00:00.000000Z"}]`
+	if doc != want {
 		t.Errorf("%s\nwant %s", doc, want)
 	}
 }
@@ -145,9 +173,9 @@ func TestDocumentLeavesOutWhatIsEmpty(t *testing.T) {
 // TestMemoryEntriesAreOrderedByTheirEvents: without a journal there is no
 // recorded_at, and the year 1 would be the end of every timeline.
 func TestMemoryEntriesAreOrderedByTheirEvents(t *testing.T) {
-	e := journal.Entry{Event: hooks.Event{OccurredAt: noon}}
-	if d := newDocument(&e); d.RecordedAt != d.OccurredAt {
-		t.Errorf("recorded at %s, occurred at %s", d.RecordedAt, d.OccurredAt)
+	doc, err := encode([]journal.Entry{{Event: hooks.Event{ID: uuid.Max, OccurredAt: noon}}}, false)
+	if at := noon.Format(lenient.TimeForm); err != nil || !strings.Contains(doc, `"recorded_at":"`+at+`"`) {
+		t.Errorf("%s, %v: want it recorded at %s", doc, err, at)
 	}
 }
 

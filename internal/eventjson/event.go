@@ -11,38 +11,32 @@ import (
 // Append appends an event. It fails if the metadata has a value that is no JSON, or
 // OccurredAt is outside the years 0 to 9999; hooks.Prepare refuses both.
 func Append(b []byte, e *hooks.Event) ([]byte, error) {
-	o := object{b: append(b, '{')}
-	o.id("id", e.ID)
-	if err := o.time("occurred_at", e.OccurredAt); err != nil {
+	o := Begin(b, false)
+	o.ID("id", e.ID)
+	if err := o.exact("occurred_at", e.OccurredAt); err != nil {
 		return o.b, err
 	}
-	o.always("action", e.Action)
-	o.always("outcome", string(e.Outcome))
+	o.Always("action", e.Action)
+	o.Always("outcome", string(e.Outcome))
 	o.actor(&e.Actor)
 	o.target(&e.Target)
-	o.text("tenant_id", e.TenantID)
-	o.text("request_id", e.RequestID)
-	o.text("correlation_id", e.CorrelationID)
-	o.text("causation_id", e.CausationID)
-	o.text("job_id", e.JobID)
-	o.text("trace_parent", e.TraceParent)
-	o.text("ip_address", e.IPAddress)
-	o.text("user_agent", e.UserAgent)
-	o.text("reason", e.Reason)
-	o.text("comment", e.Comment)
-	if len(e.Metadata) > 0 {
-		o.name("metadata")
-		if err := o.members(e.Metadata, 1); err != nil {
-			return o.b, err
-		}
+	o.Text("tenant_id", e.TenantID)
+	o.Text("request_id", e.RequestID)
+	o.Text("correlation_id", e.CorrelationID)
+	o.Text("causation_id", e.CausationID)
+	o.Text("job_id", e.JobID)
+	o.Text("trace_parent", e.TraceParent)
+	o.Text("ip_address", e.IPAddress)
+	o.Text("user_agent", e.UserAgent)
+	o.Text("reason", e.Reason)
+	o.Text("comment", e.Comment)
+	if err := o.Metadata("metadata", e.Metadata); err != nil {
+		return o.b, err
 	}
-	o.text("application", e.Application)
-	o.text("host", e.Host)
-	if e.Captured {
-		o.name("captured")
-		o.b = append(o.b, "true"...)
-	}
-	return append(o.b, '}'), nil
+	o.Text("application", e.Application)
+	o.Text("host", e.Host)
+	o.True("captured", e.Captured)
+	return o.End(), nil
 }
 
 // Source is which program wrote events, and on which host.
@@ -78,13 +72,13 @@ func AppendPersonal(b []byte, events []hooks.Event) []byte {
 		if !isPersonal(*e) {
 			return append(b, "null"...), nil
 		}
-		o := object{b: append(b, '{')}
+		o := Begin(b, false)
 		o.actor(&hooks.Actor{Name: e.Actor.Name})
 		o.target(&hooks.Target{Name: e.Target.Name})
-		o.text("ip_address", e.IPAddress)
-		o.text("user_agent", e.UserAgent)
-		o.text("comment", e.Comment)
-		return append(o.b, '}'), nil
+		o.Text("ip_address", e.IPAddress)
+		o.Text("user_agent", e.UserAgent)
+		o.Text("comment", e.Comment)
+		return o.End(), nil
 	})
 	return b
 }
@@ -108,25 +102,25 @@ func array(b []byte, events []hooks.Event, one func([]byte, *hooks.Event) ([]byt
 	return append(b, ']'), nil
 }
 
-func (o *object) actor(a *hooks.Actor) {
+func (o *Object) actor(a *hooks.Actor) {
 	if a.IsZero() {
 		return
 	}
 	o.open("actor")
-	o.text("type", string(a.Type))
-	o.text("id", a.ID)
-	o.text("name", a.Name)
-	o.text("on_behalf_of", a.OnBehalfOf)
+	o.Text("type", string(a.Type))
+	o.Text("id", a.ID)
+	o.Text("name", a.Name)
+	o.Text("on_behalf_of", a.OnBehalfOf)
 	o.close()
 }
 
-func (o *object) target(t *hooks.Target) {
+func (o *Object) target(t *hooks.Target) {
 	if t.IsZero() {
 		return
 	}
 	o.open("target")
-	o.text("type", t.Type)
-	o.text("id", t.ID)
-	o.text("name", t.Name)
+	o.Text("type", t.Type)
+	o.Text("id", t.ID)
+	o.Text("name", t.Name)
 	o.close()
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // quote appends a JSON string. Bytes that are not UTF-8 become U+FFFD, as in encoding/json.
-func (o *object) quote(s string) {
+func (o *Object) quote(s string) {
 	o.b = append(o.b, '"')
 	plain := 0 // from here to i nothing needs an escape
 	for i := 0; i < len(s); {
@@ -15,6 +15,10 @@ func (o *object) quote(s string) {
 		switch {
 		case c >= utf8.RuneSelf:
 			c, n = utf8.DecodeRuneInString(s[i:])
+			if o.utf8 && (c != utf8.RuneError || n > 1) {
+				i += n
+				continue
+			}
 		case c >= ' ' && c != '"' && c != '\\':
 			i++
 			continue

@@ -13,7 +13,7 @@ import (
 // value appends a value of metadata. The cases are what hooks.Prepare and captured events
 // have. Any other, and what is nested deeper than an event may be, goes through encoding/json,
 // which finds maps that contain themselves.
-func (o *object) value(v any, depth int) error {
+func (o *Object) value(v any, depth int) error {
 	switch v := v.(type) {
 	case nil:
 		o.b = append(o.b, "null"...)
@@ -48,7 +48,7 @@ func (o *object) value(v any, depth int) error {
 }
 
 // members appends an object with its keys sorted, as encoding/json does.
-func (o *object) members(m map[string]any, depth int) error {
+func (o *Object) members(m map[string]any, depth int) error {
 	keys := make([]string, 0, 16)
 	for k := range m {
 		keys = append(keys, k)
@@ -71,7 +71,7 @@ func (o *object) members(m map[string]any, depth int) error {
 	return nil
 }
 
-func (o *object) elements(list []any, depth int) error {
+func (o *Object) elements(list []any, depth int) error {
 	o.b = append(o.b, '[')
 	for i, v := range list {
 		if i > 0 {
@@ -108,13 +108,18 @@ func isDecimal(n json.Number) bool {
 }
 
 // encode has encoding/json encode a value.
-func (o *object) encode(v any) error {
+func (o *Object) encode(v any) error {
 	var doc bytes.Buffer
 	enc := json.NewEncoder(&doc)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
 		return err
 	}
-	o.b = append(o.b, pgtext.ASCII(bytes.TrimSuffix(doc.Bytes(), []byte{'\n'}))...)
+	text := bytes.TrimSuffix(doc.Bytes(), []byte{'\n'})
+	if o.utf8 {
+		o.b = append(o.b, text...)
+	} else {
+		o.b = append(o.b, pgtext.ASCII(text)...)
+	}
 	return nil
 }
