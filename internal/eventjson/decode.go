@@ -1,7 +1,6 @@
 package eventjson
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -34,7 +33,7 @@ func Decode(doc, personal []byte, count int) []Decoded {
 // DecodeAny is Decode without regard to what package hooks would have refused.
 func DecodeAny(doc, personal []byte, count int) []Decoded {
 	r := reader{doc: doc}
-	if !json.Valid(doc) || !r.begins('[') {
+	if !isJSON(doc) || !r.begins('[') {
 		return Unreadable(count, "document: is no JSON array")
 	}
 	out := make([]Decoded, 0, min(max(count, 1), mostUnreadable))
@@ -75,7 +74,7 @@ func addPersonal(out []Decoded, personal []byte) {
 		}
 	}
 	r := reader{doc: personal}
-	if !json.Valid(personal) || !r.begins('[') {
+	if !isJSON(personal) || !r.begins('[') {
 		note("is no JSON array")
 		return
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// reader reads a document that json.Valid has accepted, so that it can rely on the syntax.
+// reader reads a document that isJSON has accepted, so that it can rely on the syntax.
 // It is not encoding/json's decoder, because that one stops at the first member of a wrong
 // type, and repairs silently what must be noted: half a surrogate pair, a member that is
 // there twice.
