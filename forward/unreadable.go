@@ -13,16 +13,19 @@ import (
 // readable divides entries into those that a forwarder can get and those that
 // cannot be read.
 func readable(entries []journal.Entry) (whole, unreadable []journal.Entry) {
-	isWhole := func(e journal.Entry) bool { return e.Unreadable == "" }
-	if !slices.ContainsFunc(entries, func(e journal.Entry) bool { return !isWhole(e) }) {
-		return entries, nil
-	}
-	for _, e := range entries {
-		if isWhole(e) {
-			whole = append(whole, e)
-		} else {
-			unreadable = append(unreadable, e)
+	for i := range entries {
+		switch e := &entries[i]; {
+		case e.Unreadable != "":
+			if unreadable == nil {
+				whole = slices.Clone(entries[:i])
+			}
+			unreadable = append(unreadable, *e)
+		case unreadable != nil:
+			whole = append(whole, *e)
 		}
+	}
+	if unreadable == nil {
+		return entries, nil
 	}
 	return whole, unreadable
 }

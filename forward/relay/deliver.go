@@ -96,7 +96,7 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 func (w *worker) callable(batch []attempted) []journal.Entry {
 	entries := make([]journal.Entry, 0, len(batch))
 	for i := range batch {
-		if e := &batch[i].entry; !w.ahead[e.Position] && e.Unreadable == "" {
+		if e := batch[i].entry; !w.ahead[e.Position] && e.Unreadable == "" {
 			entries = append(entries, *e)
 		}
 	}

@@ -48,7 +48,7 @@ func judge(a *attempted, f Failure, most int, now time.Time) verdict {
 // sink has refused, by the IDs of their events. One that cannot be read is kept for a person
 // to repair and replay.
 func (a *attempted) failureOf(failed map[uuid.UUID]Failure) *Failure {
-	if e := &a.entry; e.Unreadable != "" {
+	if e := a.entry; e.Unreadable != "" {
 		return &Failure{Reason: ReasonUnreadable, Permanent: true, Err: &UnreadableError{e.Position, e.Unreadable}}
 	}
 	if f, ok := failed[a.entry.ID]; ok {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/go-aftercommit/aftercommit/internal/lent"
 )
@@ -132,7 +133,7 @@ func (l *loan) look(query string) {
 	if leaves(query, l.within) {
 		l.changed.Store(true)
 	}
-	if !reads(query) {
+	if l.take != nil && !reads(query) { // else it is kept in any case
 		l.kept.Store(true)
 	}
 }
@@ -167,18 +168,18 @@ func leaves(query string, within bool) bool {
 		return true
 	}
 	for stmt := range strings.SplitSeq(query, ";") {
-		words := strings.Fields(stmt)
-		if len(words) == 0 {
+		word, rest := firstWord(stmt)
+		if word == "" {
 			continue
 		}
-		switch strings.ToUpper(words[0]) {
+		switch strings.ToUpper(word) {
 		case "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE", "WITH", "VALUES", "TABLE", "COPY":
 		case "SAVEPOINT", "RELEASE":
 			if !within { // on SQLite it begins a transaction
 				return true
 			}
 		case "SET":
-			if len(words) < 2 || !strings.EqualFold(words[1], "LOCAL") {
+			if second, _ := firstWord(rest); !strings.EqualFold(second, "LOCAL") {
 				return true
 			}
 		default:
@@ -189,4 +190,14 @@ func leaves(query string, within bool) bool {
 		}
 	}
 	return false
+}
+
+// firstWord returns the first word of text, which may be long, and what follows.
+func firstWord(text string) (word, rest string) {
+	text = strings.TrimLeftFunc(text, unicode.IsSpace)
+	end := strings.IndexFunc(text, unicode.IsSpace)
+	if end < 0 {
+		end = len(text)
+	}
+	return text[:end], text[end:]
 }

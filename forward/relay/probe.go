@@ -109,7 +109,7 @@ func (w *worker) seek(ctx context.Context, trailing string, alone journal.Positi
 		if err != nil || next == nil {
 			return false, err
 		}
-		entry := &next.entry
+		entry := next.entry
 		if p.sweeps {
 			w.rotation.swept = spot{next.at.number, next.at.key, next.at.ordinal + 1}
 		}

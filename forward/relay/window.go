@@ -14,9 +14,12 @@ import (
 // come to this much, and one more.
 const mostOctets = 4 << 20
 
+// readAhead is how many calls' entries are read at a time, at most.
+const readAhead = 4
+
 // attempted is an entry to deliver.
 type attempted struct {
-	entry    journal.Entry
+	entry    *journal.Entry
 	attempts int // before
 	at       spot
 	// clock is the server's when the entry was recorded, but not before that of an earlier
@@ -39,7 +42,7 @@ func (u *unpacker) entries(row *journal.Row, at spot) []attempted {
 	entries := make([]attempted, len(decoded))
 	for i := range decoded {
 		at.ordinal = i
-		entries[i] = attempted{entry: decoded[i], at: at, clock: u.clock}
+		entries[i] = attempted{entry: &decoded[i], at: at, clock: u.clock}
 	}
 	return entries
 }
@@ -54,22 +57,40 @@ type window struct {
 	from  int64
 	// width is the range of numbers that the next query asks for.
 	width int64
+	// rows and events are how many the last query has read.
+	rows, events int
 	unpacker
+}
+
+// most is how many rows a query for so many entries asks for, at most limit. With much too high
+// a limit, or without statistics with a high one, the planner would rather sort what there is
+// than use an index.
+func (w *window) most(entries, limit int) int {
+	const spare = 16
+	if w.events == 0 {
+		return limit
+	}
+	return min(limit, entries*w.rows/w.events+spare)
 }
 
 // add adds the entries of rows that are beyond the spot at.
 func (w *window) add(rows []journal.Row, spotOf func(*journal.Row) spot, at spot) (octets int) {
+	events := 0
 	for i := range rows {
 		row := &rows[i]
 		octets += len(row.Document) + len(row.Personal)
 		first := spotOf(row)
 		entries := w.unpacker.entries(row, first)
+		events += len(entries)
 		entries = slices.DeleteFunc(entries, func(a attempted) bool { return a.at.compare(at) <= 0 })
 		if n := len(entries); n > 0 {
 			entries[n-1].at.ordinal = rowEnd
 		}
 		w.entries = append(w.entries, entries...)
 		w.after = first.rowEnd()
+	}
+	if events > 0 {
+		w.rows, w.events = len(rows), events
 	}
 	return octets
 }
@@ -112,14 +133,14 @@ func (w *window) keys() (keys []uuid.UUID) {
 // now. What others have delivered, or will, is left out.
 func (s *Store) next(ctx context.Context, q querier, c *cursor, w *window, want int, trailing string) error {
 	if c.tick == "" {
-		*w = window{}
+		*w = window{rows: w.rows, events: w.events}
 		found, err := s.d.look(ctx, q, s, c, trailing)
 		if err != nil || !found {
 			return wrap("look for entries", c.name, err)
 		}
 	}
 	if w.width == 0 {
-		*w = window{after: c.at, width: int64(want)}
+		*w = window{after: c.at, width: int64(want), rows: w.rows, events: w.events}
 	}
 	shared := trailing != "" || c.shared
 	for {
@@ -139,10 +160,11 @@ func (s *Store) next(ctx context.Context, q querier, c *cursor, w *window, want 
 	}
 }
 
-// fill reads until w has want entries, or enough octets.
+// fill reads until w has want entries, or enough octets. Where rows have several entries each
+// it reads ahead, with as many rows.
 func (s *Store) fill(ctx context.Context, q querier, c *cursor, w *window, want int, shared bool) error {
 	for octets := 0; len(w.entries) < want && octets < mostOctets && !w.end; {
-		rows, err := s.stretch(ctx, q, c, w, want-len(w.entries), shared)
+		rows, err := s.stretch(ctx, q, c, w, readAhead*want-len(w.entries), want, shared)
 		if err != nil {
 			return err
 		}
@@ -155,11 +177,11 @@ func (s *Store) fill(ctx context.Context, q querier, c *cursor, w *window, want 
 // which come first, or those of a range of numbers. Without statistics the planner takes a
 // backlog for small, and would read and sort all of it for each batch; so the range grows while
 // there are too few rows in it, and becomes twice what the last rows lay in where there are more.
-func (s *Store) stretch(ctx context.Context, q querier, c *cursor, w *window, want int, shared bool) ([]journal.Row, error) {
+func (s *Store) stretch(ctx context.Context, q querier, c *cursor, w *window, want, limit int, shared bool) ([]journal.Row, error) {
 	const growth = 8
 	old, low, high := s.d.within(c)
 	if old != "" && w.from < low && w.after.number < low {
-		rows, all, err := s.rows(ctx, q, c, old+s.d.after(w.after), want, shared)
+		rows, all, err := s.rows(ctx, q, c, old+s.d.after(w.after), w.most(want, limit), want, shared)
 		if all {
 			w.from = low
 		}
@@ -173,7 +195,7 @@ func (s *Store) stretch(ctx context.Context, q querier, c *cursor, w *window, wa
 	if w.width < high-from.number {
 		to = from.number + w.width
 	}
-	rows, all, err := s.rows(ctx, q, c, "true"+s.d.after(from)+s.d.below(to), want, shared)
+	rows, all, err := s.rows(ctx, q, c, "true"+s.d.after(from)+s.d.below(to), w.most(want, limit), want, shared)
 	if err != nil {
 		return nil, err
 	}
@@ -187,17 +209,16 @@ func (s *Store) stretch(ctx context.Context, q querier, c *cursor, w *window, wa
 	return rows, nil
 }
 
-// rows reads the first rows that where selects from the tick, with one entry more than want
-// if there are so many; all says that there are no others.
-func (s *Store) rows(ctx context.Context, q querier, c *cursor, where string, want int, shared bool) (rows []journal.Row, all bool, err error) {
+// rows reads the first rows that where selects from the tick, at most so many, with one entry
+// more than want if these have so many; all says that there are no others.
+func (s *Store) rows(ctx context.Context, q querier, c *cursor, where string, most, want int, shared bool) (rows []journal.Row, all bool, err error) {
 	if shared {
 		where += s.unsettled(c.name)
 	}
-	limit := itoa(int64(want) + 1)
 	sum, order := s.d.fn("sum"), " ORDER BY "+s.d.order("e")
-	few := "SELECT e." + s.d.axis() + ", e.key, e.events, " + s.d.octets() + " AS octets FROM " + s.events() + " e WHERE " + where + s.d.visible(c) +
-		" AND e.events > 0" + order + " LIMIT " + limit
-	before := "SELECT f.key, " + sum + "(f.events) OVER o - f.events AS events, " + sum + "(f.octets) OVER o - f.octets AS octets FROM (" + few + ") f" +
+	first := "SELECT e." + s.d.axis() + ", e.key, e.events, " + s.d.octets() + " AS octets FROM " + s.events() + " e WHERE " + where + s.d.visible(c) +
+		" AND e.events > 0" + order + " LIMIT " + itoa(int64(most))
+	before := "SELECT f.key, " + sum + "(f.events) OVER o - f.events AS events, " + sum + "(f.octets) OVER o - f.octets AS octets FROM (" + first + ") f" +
 		" WINDOW o AS (ORDER BY " + s.d.order("f") + ")"
 	rows, err = s.journal.Rows(ctx, q, s.events()+" e WHERE e.key IN (SELECT b.key FROM ("+before+") b WHERE b.events <= "+itoa(int64(want))+" AND b.octets < "+itoa(mostOctets)+")"+order)
 	if err != nil {
@@ -210,10 +231,12 @@ func (s *Store) rows(ctx context.Context, q querier, c *cursor, where string, wa
 	}
 	// The server may count more bytes than there are here: in some encodings a character
 	// takes more than in UTF-8, but not twice as many.
-	return rows, events <= want && octets < mostOctets/2, nil
+	return rows, len(rows) < most && events <= want && octets < mostOctets/2, nil
 }
 
 // arrange puts entries into the order in which a call gets them.
 func (s *Store) arrange(batch []attempted) {
-	slices.SortStableFunc(batch, s.d.compare)
+	if !slices.IsSortedFunc(batch, s.d.compare) {
+		slices.SortStableFunc(batch, s.d.compare)
+	}
 }
