@@ -283,14 +283,28 @@ func (l *latency) quantiles() (p50, p99 float64, n int) {
 // flushed is how many entries a row of fill has.
 const flushed = 10
 
-// fill makes n entries of the journal, of transactions of part entries.
+// fill makes n entries of the journal, in transactions of part entries.
 func (w *world) fill(n, part int) {
 	w.Helper()
-	for left := n; left > 0; left -= part {
-		w.exec(fmt.Sprintf(`INSERT INTO aftercommit.journal (key, role, events, format, document)
-			SELECT gen_random_uuid(), 'app', count(*), 1, json_agg(json_build_object('id', gen_random_uuid(), 'occurred_at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-				'action', 'order.placed', 'outcome', 'success', 'actor', json_build_object('type', 'user', 'id', 'u' || g), 'target', json_build_object('type', 'order', 'id', g::text)))::text
-			FROM generate_series(1, %d) g GROUP BY (g - 1) / %d`, min(left, part), flushed))
+	conn, err := w.bare.Conn(ctx)
+	w.must(err)
+	defer conn.Close()
+	const uuid7 = "(lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0') || '7' || substr(md5(random()::text), 1, 3) || '8' || substr(md5(random()::text), 1, 15))::uuid"
+	for _, query := range []string{
+		"SET synchronous_commit = off",
+		fmt.Sprintf(`DO $fill$ BEGIN
+			FOR part IN 1..%d LOOP
+				INSERT INTO aftercommit.journal (key, role, events, format, document)
+				SELECT %s, 'app', count(*), 1, json_agg(json_build_object('id', %[2]s, 'occurred_at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+					'action', 'order.placed', 'outcome', 'success', 'actor', json_build_object('type', 'user', 'id', 'u' || g), 'target', json_build_object('type', 'order', 'id', g::text)))::text
+				FROM generate_series(1, %[3]d) g GROUP BY (g - 1) / %[4]d;
+				COMMIT;
+			END LOOP;
+		END $fill$`, n/part, uuid7, part, flushed),
+		"RESET synchronous_commit",
+	} {
+		_, err := conn.ExecContext(ctx, query)
+		w.must(err)
 	}
 	w.exec("ANALYZE aftercommit.journal")
 }
