@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,10 +18,10 @@ import (
 // answering is a server that answers each statement that looks for what has arrived with
 // arrived, and heartbeats with no change. It notes when.
 type answering struct {
-	mu      sync.Mutex
-	arrived bool
-	err     error
-	looks   []time.Time
+	mu           sync.Mutex
+	arrived      bool
+	err          error
+	looks, beats []time.Time
 }
 
 func (a *answering) Connect(context.Context) (driver.Conn, error) {
@@ -41,6 +42,9 @@ func (c answeringConn) ExecContext(_ context.Context, query string, _ []driver.N
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !strings.HasPrefix(query, "SELECT 1 WHERE") {
+		if strings.Contains(query, "INSERT INTO \"aftercommit\".workers") {
+			a.beats = append(a.beats, time.Now())
+		}
 		return driver.RowsAffected(0), nil
 	}
 	a.looks = append(a.looks, time.Now())
@@ -107,6 +111,64 @@ func TestLookout(t *testing.T) {
 					}
 					if !w.news.Load() {
 						t.Errorf("%s is not told that there is news", w.target.Name)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestWakeWithoutALease: a commit of a process without a lease has it look at once for one that
+// it may take, if its last look was not just before. While it has all its leases a commit wakes
+// the workers, and costs no look.
+func TestWakeWithoutALease(t *testing.T) {
+	const lease, poll = 11 * time.Second, 400 * time.Millisecond
+	for name, test := range map[string]struct {
+		held   int
+		rested time.Duration // since the last heartbeat
+		looks  []time.Duration
+	}{
+		"without":                         {rested: 3 * time.Second, looks: []time.Duration{0}},
+		"without, and it has just looked": {rested: poll / 2, looks: []time.Duration{2*poll - poll/2}},
+		"with one of two":                 {held: 1, rested: 3 * time.Second, looks: []time.Duration{0}},
+		"with both":                       {held: 2, rested: 3 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, err := New(hooks.Postgres, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				server := &answering{}
+				db := sql.OpenDB(server)
+				defer db.Close()
+				r := newRelay(s, db, Config{Targets: []Target{{Name: "a"}, {Name: "b"}}, Lease: lease, Poll: poll})
+				r.lookout, r.held = newLookout(r), test.held
+				for _, w := range r.workers[:test.held] {
+					w.alert.Store(true)
+				}
+				began := time.Now()
+				r.member = membership{began: began.Add(-time.Hour), beat: began, pace: fastest, processes: 2, known: new(int64)}
+				r.unserved.looked = began
+				go r.lookout.run(t.Context())
+				defer close(r.stopping)
+				time.Sleep(test.rested)
+				committed := time.Now()
+				r.Wake()
+				time.Sleep(began.Add(lease/renewals).Sub(committed) - time.Millisecond) // when a holder looks anyway
+				synctest.Wait()
+				server.mu.Lock()
+				defer server.mu.Unlock()
+				var looks []time.Duration
+				for _, at := range server.beats {
+					looks = append(looks, at.Sub(committed))
+				}
+				if !slices.Equal(looks, test.looks) {
+					t.Errorf("it looks %v after the commit, want %v", looks, test.looks)
+				}
+				for i, w := range r.workers {
+					if got, want := len(w.wake) > 0, i < test.held; got != want {
+						t.Errorf("worker %d is woken: %v, want %v", i, got, want)
 					}
 				}
 			})

@@ -1,6 +1,7 @@
 package relay_test
 
 import (
+	"encoding/binary"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +54,49 @@ func TestReplayByID(t *testing.T) {
 		w.until("they come again, in the order of the journal", func() bool { return w.sink.all() == "a b c d b d" })
 		w.until("they are settled", func() bool { return w.state().Retrying == 0 })
 	})
+}
+
+// TestReplayByIDIsNarrow: an event is looked for only in rows that were written within a day of
+// the time that its ID has, and one whose ID has none in all rows.
+func TestReplayByIDIsNarrow(t *testing.T) {
+	each(t, func(w *world) {
+		made := time.Now().Add(-100 * 24 * time.Hour)
+		plain := uuid.New()
+		write := func(name string, id uuid.UUID, written time.Time) {
+			tx := w.begin()
+			e := event(name)
+			e.ID = id
+			tx.write(uuid7(written), e)
+			tx.commit()
+		}
+		for name, after := range map[string]time.Duration{"day before": -25 * time.Hour, "before": -23 * time.Hour, "then": 0, "after": 23 * time.Hour, "day after": 25 * time.Hour} {
+			write(name, uuid7(made), made.Add(after)) // with an ID of its own
+			write(name+", of no time", plain, made.Add(after))
+		}
+		w.drain(w.start(relay.Config{Lease: brisk}))
+		for name, e := range w.entries() {
+			want := int64(1)
+			switch {
+			case e.ID == plain:
+				want = 5
+			case strings.HasPrefix(name, "day "):
+				want = 0
+			}
+			n, err := w.store.Replay(ctx, w.db, relay.Selection{Forwarder: "sink/default", IDs: []uuid.UUID{e.ID}}, true)
+			if w.must(err); n != want {
+				t.Errorf("%s: %d are replayed, want %d", name, n, want)
+			}
+		}
+	})
+}
+
+// uuid7 is one of a time.
+func uuid7(at time.Time) uuid.UUID {
+	id := key()
+	ms := uint64(at.UnixMilli())
+	binary.BigEndian.PutUint16(id[:], uint16(ms>>32))
+	binary.BigEndian.PutUint32(id[2:], uint32(ms))
+	return id
 }
 
 func TestReplayByTime(t *testing.T) {

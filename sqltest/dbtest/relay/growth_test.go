@@ -207,7 +207,7 @@ func rows(name string, n int) string {
 }
 
 // TestGaps: entries that are far from each other are delivered like others: between their
-// transactions many write nothing to the journal.
+// transactions many write nothing to the journal. Gaps cost few queries.
 func TestGaps(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		w := newWorld(t, e)
@@ -218,7 +218,16 @@ func TestGaps(t *testing.T) {
 			w.commit(n, n+"+")
 			want = append(want, n, n+"+")
 		}
-		w.drain(w.start(relay.Config{Batch: 3}))
+		m := &meter{Connector: w.connector()}
+		db := sql.OpenDB(m)
+		defer db.Close()
+		db.SetMaxOpenConns(1)
+		_, err := relay.CatchUp(ctx, w.store, db, relay.Config{Targets: []relay.Target{w.target()}, Batch: 3}, relay.Share{})
+		w.must(err)
 		w.want(strings.Join(want, " "))
+		t.Logf("%d statements", m.transactions.Load())
+		if n := m.transactions.Load(); n > 40 {
+			t.Errorf("%d statements for %d entries, want at most 40", n, len(want))
+		}
 	}, dbtest.PostgresEngines()...)
 }

@@ -247,6 +247,11 @@ func TestTakeOverForEach(t *testing.T) {
 		if n := o.behind(third); n != 0 {
 			o.Errorf("a new forwarder is %d behind", n)
 		}
+		o.write("c")
+		o.came("a", "b", "c")
+		if n := o.behind(third); n != 0 {
+			o.Errorf("a new forwarder is %d behind, after another row was moved", n)
+		}
 		o.commit("new")
 		if n := o.behind(third); n != 1 {
 			o.Errorf("a new forwarder is %d behind, want 1", n)

@@ -168,6 +168,12 @@ func (t *tx) recordAs(key uuid.UUID, names ...string) {
 	for i, n := range names {
 		events[i] = event(n)
 	}
+	t.write(key, events...)
+}
+
+// write writes events as a row with a key.
+func (t *tx) write(key uuid.UUID, events ...hooks.Event) {
+	t.w.Helper()
 	_, lent := relay.LendWithin(t.conn, func(db *sql.DB) bool {
 		ok, err := t.w.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: events, Key: key, Own: true, Timeout: dbtest.Patience})
 		if err != nil || !ok {
