@@ -140,9 +140,12 @@ func (s *Store) top() string {
 	return "(SELECT max(coalesce(max(seq), 0), 0) FROM " + s.events() + ")"
 }
 
-// sequence is the highest seq that was ever given, also to rows that were deleted.
+// sequence is the highest seq that was ever given, also to rows that were deleted. Where no row
+// is there it is the highest of all: if sqlite_sequence was emptied, the next row still gets a seq
+// that no cursor has passed.
 func (s *Store) sequence() string {
-	return "coalesce((SELECT seq FROM main.sqlite_sequence WHERE name = " + s.quote(s.table()) + "), 0)"
+	return "(SELECT CASE WHEN t.top = 0 THEN 9223372036854775807 ELSE max(t.top, coalesce((SELECT seq FROM main.sqlite_sequence WHERE name = " + s.quote(s.table()) + "), 0)) END" +
+		" FROM (SELECT " + s.top() + " AS top) t)"
 }
 
 func (d sqlite) within(c *cursor) (old string, low, high int64) {
