@@ -37,7 +37,13 @@ func (db *database) newEvent(key txn.Key, metadata map[string]any) hooks.Event {
 
 // countUnattributed reports events that were written without an actor.
 func (db *database) countUnattributed(events []hooks.Event) {
-	if n := len(unattributed(events)); n > 0 {
+	n := 0
+	for i := range events {
+		if !events[i].Actor.IsKnown() {
+			n++
+		}
+	}
+	if n > 0 {
 		db.handler.notify(hooks.Notice{Kind: hooks.NoticeUnattributed, Count: n})
 	}
 }

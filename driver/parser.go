@@ -19,6 +19,9 @@ type parser struct {
 // isParcel reports whether query is what Record sends. A library may have added comments
 // before or behind it. An app's statement that begins with the same comment is no parcel.
 func (p *parser) isParcel(query string) bool {
+	if query == hooks.Statement {
+		return true
+	}
 	if !strings.HasPrefix(query, "/*") && !strings.HasPrefix(query, "--") {
 		return false
 	}

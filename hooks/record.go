@@ -54,7 +54,13 @@ func Record(ctx context.Context, h Handle, e Event) error {
 	if err != nil {
 		return err
 	}
-	return send(ctx, h, &Parcel{Event: &e, OwnID: ownID})
+	var packed struct { // one allocation
+		parcel Parcel
+		event  Event
+	}
+	packed.event = e
+	packed.parcel.Event, packed.parcel.OwnID = &packed.event, ownID
+	return send(ctx, h, &packed.parcel)
 }
 
 // OnCommit runs f after the transaction that h is in has committed, or at once if

@@ -48,7 +48,7 @@ func Prepare(e Event) (Event, error) {
 	if e.Outcome == "" {
 		e.Outcome = Success
 	}
-	if err := validateFields(e); err != nil {
+	if err := validateFields(&e); err != nil {
 		return e, err
 	}
 	metadata, err := normalize(e.Metadata)
@@ -64,14 +64,14 @@ func Prepare(e Event) (Event, error) {
 // UTF-8 text; in metadata a secret (a key such as "password", at any depth), a
 // key that occurs twice, half a surrogate pair, or more than [MaxDepth] levels.
 func Validate(e Event) error {
-	if err := validateFields(e); err != nil {
+	if err := validateFields(&e); err != nil {
 		return err
 	}
 	_, err := normalize(e.Metadata)
 	return err
 }
 
-func validateFields(e Event) error {
+func validateFields(e *Event) error {
 	switch {
 	case e.ID == uuid.Nil:
 		return &InvalidError{"id", "is empty"}
@@ -91,6 +91,9 @@ func validateFields(e Event) error {
 		return err
 	}
 	for i, text := range e.texts() {
+		if *text == "" {
+			continue // as most are
+		}
 		if err := validateText(&textFields[i], *text); err != nil {
 			return err
 		}
