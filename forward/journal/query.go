@@ -61,7 +61,8 @@ func (j *Journal) page(q Query, limit int) string {
 }
 
 // List returns a page of entries in the order of their positions, also those that are
-// [Entry.Unreadable]. It needs SELECT on the table.
+// [Entry.Unreadable]. It needs SELECT on the table. What an earlier version wrote to its own
+// table is not among them, unless package relay has moved it since.
 func (j *Journal) List(ctx context.Context, db *sql.DB, q Query) ([]Entry, error) {
 	db = nildb.Replace(db)
 	limit := q.Limit

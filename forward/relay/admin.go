@@ -127,8 +127,9 @@ func (s *Store) Retire(ctx context.Context, db *sql.DB, forwarder string) (err e
 	return nil
 }
 
-// Size returns how many events the journal has: exactly if it has few rows, else as the
+// Size returns how many events the table journal has: exactly if it has few rows, else as the
 // database's statistics and the first rows have it, because to count them would read them all.
+// What is still in the table of an earlier version is not in it.
 func (s *Store) Size(ctx context.Context, db *sql.DB) (n int64, err error) {
 	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
@@ -157,7 +158,8 @@ type State struct {
 	// while the sink is suspended in each of several processes.
 	Holder string `json:"holder,omitempty"`
 	// Behind is how many committed entries it has not got, without those that it has
-	// accepted within Commit, or that have jobs of a Queue; Oldest is when the first of
+	// accepted within Commit, or that have jobs of a Queue, and with those that are still in
+	// the table of an earlier version; Oldest is when the first of
 	// them was recorded, zero if that cannot be read. While it is Elsewhere they are about what
 	// [Store.Resume] would replay, for which all of the journal is read.
 	Behind int64     `json:"behind"`
@@ -198,6 +200,10 @@ func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err err
 	if err != nil {
 		return nil, err
 	}
+	earlier, err := s.hasEarlier(ctx, db)
+	if err != nil {
+		return nil, err
+	}
 	found, suspended := conflicts(all), suspensions(all)
 	for i := range states {
 		if st := &states[i]; st.RetiredAt.IsZero() {
@@ -206,6 +212,9 @@ func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err err
 				st.Behind, st.Oldest, err = s.undecided(ctx, db, st.Forwarder, &origins[i])
 			} else {
 				st.Behind, st.Oldest, err = s.behind(ctx, db, &cursors[i])
+			}
+			if err == nil && earlier && !st.Elsewhere {
+				err = s.addEarlier(ctx, db, st)
 			}
 			if err != nil {
 				return nil, err

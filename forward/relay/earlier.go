@@ -25,6 +25,9 @@ import (
 type earlier interface {
 	// present selects whether there are any.
 	present(s *Store) string
+	// history selects the name of the table with the events, also where journal.Swap has renamed
+	// it; no row if there is none.
+	history(s *Store) string
 	table(s *Store) string
 	// columns are those of a cursor.
 	columns() string
@@ -34,6 +37,12 @@ type earlier interface {
 	within(c *earlierCursor, high int64) string
 	// advance sets the columns of a cursor.
 	advance(c *earlierCursor, seq int64, last bool) string
+	// reached selects the rows e that a cursor has passed, and behind those that it has not, in
+	// parts that have none in common.
+	reached(c *earlierCursor) string
+	behind(c *earlierCursor) []string
+	// passed selects the rows e that the cursor of the forwarder f has passed.
+	passed() string
 	// skip sets the columns of a cursor to now, and adopt makes rows that were restored from
 	// elsewhere this database's own; "" if they are.
 	skip(s *Store) string
@@ -42,6 +51,8 @@ type earlier interface {
 	target() string
 	values(s *Store, e *journal.Entry, tx, recorded string) string
 	key(e *journal.Entry) uuid.UUID
+	// keyOf is the same for a row e.
+	keyOf() string
 }
 
 // earlierCursor is how far a forwarder is in the table of earlier versions: there the place in
@@ -238,39 +249,46 @@ func (s *Store) move(ctx context.Context, q querier, forwarder string, failures 
 	if len(failures) == 0 {
 		return nil
 	}
-	d, name, now := s.d.earlier(), s.quote(forwarder), "(SELECT "+s.d.now()+")"
-	at := func(t time.Time, known bool) string {
-		if !known || t.IsZero() {
-			return now
-		}
-		return s.time(t)
+	if err := s.moveRows(ctx, q, failures); err != nil {
+		return err
 	}
-	rows, retries := make([]string, len(failures)), make([]string, len(failures))
+	d, name := s.d.earlier(), s.quote(forwarder)
+	retries := make([]string, len(failures))
 	for i := range failures {
 		f := &failures[i]
-		row, err := s.movedRow(f.entry, at)
+		at := func(t time.Time) string { return s.timeOrNow(t, f.known) }
+		retries[i] = fmt.Sprintf("(%s, %s, 0, %s, '%s', %d, %s, %s, %s, %s, %s)", name, s.d.uuid(d.key(f.entry)), eventID(f.entry.ID), f.state, f.attempts,
+			at(f.nextAt), s.quote(f.reason), s.quote(f.text), at(f.firstAt), at(f.lastAt))
+	}
+	_, err := q.ExecContext(ctx, "INSERT INTO "+s.prefix+"retries (forwarder, key, ordinal, event_id, state, attempts, next_at, reason, error, first_at, last_at) VALUES "+
+		strings.Join(retries, ", ")+" ON CONFLICT (forwarder, key, ordinal) DO NOTHING")
+	return err
+}
+
+// moveRows writes entries to the table journal, and nobody gets them for that.
+func (s *Store) moveRows(ctx context.Context, q querier, failures []failure) error {
+	rows := make([]string, len(failures))
+	for i := range failures {
+		row, err := s.movedRow(failures[i].entry)
 		if err != nil {
 			return err
 		}
 		rows[i] = row
-		retries[i] = fmt.Sprintf("(%s, %s, 0, %s, '%s', %d, %s, %s, %s, %s, %s)", name, s.d.uuid(d.key(f.entry)), eventID(f.entry.ID), f.state, f.attempts,
-			at(f.nextAt, f.known), s.quote(f.reason), s.quote(f.text), at(f.firstAt, f.known), at(f.lastAt, f.known))
 	}
-	for _, query := range []string{
-		"INSERT INTO " + s.events() + " (" + d.target() + ", events, format, document, personal) VALUES " + strings.Join(rows, ", ") + " ON CONFLICT (key) DO NOTHING",
-		"INSERT INTO " + s.prefix + "retries (forwarder, key, ordinal, event_id, state, attempts, next_at, reason, error, first_at, last_at) VALUES " +
-			strings.Join(retries, ", ") + " ON CONFLICT (forwarder, key, ordinal) DO NOTHING",
-	} {
-		if _, err := q.ExecContext(ctx, query); err != nil {
-			return err
-		}
+	_, err := q.ExecContext(ctx, "INSERT INTO "+s.events()+" ("+s.d.earlier().target()+", events, format, document, personal) VALUES "+strings.Join(rows, ", ")+" ON CONFLICT (key) DO NOTHING")
+	return err
+}
+
+func (s *Store) timeOrNow(t time.Time, known bool) string {
+	if !known || t.IsZero() {
+		return "(SELECT " + s.d.now() + ")"
 	}
-	return nil
+	return s.time(t)
 }
 
 // movedRow is an entry as a row of the table journal. One that cannot be read is of no known
 // format, so that it stays so.
-func (s *Store) movedRow(e *journal.Entry, at func(time.Time, bool) string) (string, error) {
+func (s *Store) movedRow(e *journal.Entry) (string, error) {
 	format := 1
 	if e.Unreadable != "" {
 		format = 0
@@ -284,5 +302,5 @@ func (s *Store) movedRow(e *journal.Entry, at func(time.Time, bool) string) (str
 	if p := eventjson.AppendPersonal(nil, events); len(p) > 0 {
 		personal = s.quote(string(p))
 	}
-	return fmt.Sprintf("(%s, 1, %d, %s, %s)", s.d.earlier().values(s, e, at(e.Tx.StartedAt, true), at(e.RecordedAt, true)), format, s.quote(string(doc)), personal), nil
+	return fmt.Sprintf("(%s, 1, %d, %s, %s)", s.d.earlier().values(s, e, s.timeOrNow(e.Tx.StartedAt, true), s.timeOrNow(e.RecordedAt, true)), format, s.quote(string(doc)), personal), nil
 }

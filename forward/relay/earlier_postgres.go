@@ -24,6 +24,12 @@ func (earlierPostgres) present(s *Store) string {
 		" WHERE n.nspname = " + name + " AND c.relname IN ('forwarders', 'audit_events') AND c.relkind = 'r')"
 }
 
+func (earlierPostgres) history(s *Store) string {
+	return "SELECT c.relname::pg_catalog.text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace" +
+		" WHERE n.nspname = '" + s.journal.Schema() + "' AND c.relname IN ('audit_events', 'audit_events_before') AND c.relkind = 'r'" +
+		" AND EXISTS (SELECT 1 FROM pg_catalog.pg_class f WHERE f.relnamespace = n.oid AND f.relname = 'forwarders')"
+}
+
 func (earlierPostgres) table(s *Store) string { return s.prefix + "audit_events" }
 
 func (earlierPostgres) columns() string {
@@ -67,6 +73,24 @@ func (earlierPostgres) advance(c *earlierCursor, seq int64, last bool) string {
 	return fmt.Sprintf("done = %s, tick = %s, high = %d, seq = %d", snapshotOf(c.done), snapshotOf(c.tick), c.high, seq)
 }
 
+func (earlierPostgres) reached(c *earlierCursor) string {
+	reached := "pg_catalog.pg_visible_in_snapshot(e.xid, " + snapshotOf(c.done) + ")"
+	if c.tick != "" {
+		reached += fmt.Sprintf(" OR e.seq <= %d AND pg_catalog.pg_visible_in_snapshot(e.xid, %s)", c.seq, snapshotOf(c.tick))
+	}
+	return "(" + reached + ")"
+}
+
+func (d earlierPostgres) behind(c *earlierCursor) []string {
+	parts := beyond(c.done)
+	for i := range parts {
+		parts[i] += " AND NOT " + d.reached(c)
+	}
+	return parts
+}
+
+func (earlierPostgres) passed() string { return "pg_catalog.pg_visible_in_snapshot(e.xid, f.done)" }
+
 func (earlierPostgres) skip(*Store) string {
 	return "done = pg_catalog.pg_current_snapshot(), tick = NULL, high = 0, seq = 0"
 }
@@ -76,6 +100,13 @@ func (d earlierPostgres) adopt(s *Store) string {
 }
 
 func (earlierPostgres) key(e *journal.Entry) uuid.UUID { return journal.MovedKey(e.Tx.ID, seqOf(e)) }
+
+// keyOf has operands of the operators' own types, so that no other operator fits better.
+func (earlierPostgres) keyOf() string {
+	const tx, big = "e.xid::pg_catalog.text::pg_catalog.int8", "::pg_catalog.int8"
+	return "pg_catalog.concat(pg_catalog.lpad(pg_catalog.to_hex(" + tx + " >> 12), 12, '0'), '8', pg_catalog.lpad(pg_catalog.to_hex(" + tx + " & '4095'" + big + "), 3, '0')," +
+		" pg_catalog.to_hex((e.seq & '4611686018427387903'" + big + ") | '-9223372036854775808'" + big + "))::pg_catalog.uuid"
+}
 
 func (earlierPostgres) target() string { return "key, xid, tx_started_at, recorded_at, role" }
 

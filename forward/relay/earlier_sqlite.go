@@ -21,6 +21,10 @@ func (earlierSQLite) present(s *Store) string {
 	return "2 = (SELECT count(*) FROM main.sqlite_master WHERE type = 'table' AND name IN ('" + s.journal.Schema() + "_forwarders', '" + s.journal.Schema() + "_events'))"
 }
 
+func (d earlierSQLite) history(s *Store) string {
+	return "SELECT '" + s.journal.Schema() + "_events' WHERE " + d.present(s)
+}
+
 func (earlierSQLite) table(s *Store) string { return s.prefix + "events" }
 func (earlierSQLite) columns() string       { return "CAST(done AS TEXT), '', 0, 0" }
 
@@ -49,6 +53,10 @@ func (earlierSQLite) advance(_ *earlierCursor, seq int64, _ bool) string {
 	return fmt.Sprintf("done = %d, safe_seq = %[1]d", seq)
 }
 
+func (earlierSQLite) reached(c *earlierCursor) string  { return "e.seq <= " + c.done }
+func (earlierSQLite) behind(c *earlierCursor) []string { return []string{"e.seq > " + c.done} }
+func (earlierSQLite) passed() string                   { return "e.seq <= f.done" }
+
 func (d earlierSQLite) skip(s *Store) string {
 	return "done = (SELECT coalesce(max(seq), 0) FROM " + d.table(s) + ")"
 }
@@ -56,6 +64,11 @@ func (d earlierSQLite) skip(s *Store) string {
 func (earlierSQLite) adopt(*Store) string { return "" }
 
 func (earlierSQLite) key(e *journal.Entry) uuid.UUID { return journal.MovedKey(0, seqOf(e)) }
+
+func (earlierSQLite) keyOf() string {
+	const low = 48 // bits of a UUID after its last hyphen
+	return fmt.Sprintf("printf('00000000-0000-8000-%%04x-%%012x', %d | (e.seq >> %d), e.seq & %d)", 1<<15, low, int64(1)<<low-1)
+}
 
 func (earlierSQLite) target() string { return "seq, key, tx_id, tx_started_at, recorded_at" }
 

@@ -28,6 +28,8 @@ type PurgeOptions struct {
 
 // Purged is what a purge did, or would do.
 type Purged struct {
+	// Events that an earlier version wrote, and that were moved from its table to the journal
+	// since, count in both.
 	Events int64 `json:"events"`
 	// Kept counts entries of that age in rows of which a forwarder has not settled, or has
 	// discarded, at least one.
@@ -37,8 +39,8 @@ type Purged struct {
 	Elsewhere string `json:"elsewhere,omitempty"`
 }
 
-// Purge deletes old rows from the journal, in small transactions, so that
-// writers go on. It leaves those of which a forwarder has yet to settle an entry, or has
+// Purge deletes old rows from the journal, and from the table of an earlier version if that is
+// still there, in small transactions, so that writers go on. It leaves those of which a forwarder has yet to settle an entry, or has
 // discarded one, until that is replayed or dismissed; [Store.Retire] frees what a
 // forwarder keeps. Each run that deletes is written down.
 //
@@ -62,8 +64,25 @@ func (s *Store) Purge(ctx context.Context, db *sql.DB, o PurgeOptions) (p Purged
 	}
 	place, err := s.place(ctx, db)
 	if err != nil {
-		return p, fmt.Errorf("relay: purge: %w", err)
+		return p, wrapPurge(err)
 	}
+	if p, err = s.purge(ctx, db, o, place); err != nil {
+		return p, err
+	}
+	earlier, err := s.purgeEarlier(ctx, db, o, place, p.Elsewhere != "")
+	p.Events, p.Kept = p.Events+earlier.Events, p.Kept+earlier.Kept
+	return p, wrapPurge(err)
+}
+
+func wrapPurge(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("relay: purge: %w", err)
+}
+
+// purge is Purge for the table journal.
+func (s *Store) purge(ctx context.Context, db *sql.DB, o PurgeOptions, place string) (p Purged, err error) {
 	old := " FROM " + s.events() + " e WHERE e.recorded_at < " + s.time(o.Before)
 	free := old + " AND (e.events > 0 OR e.recorded_at < " + s.d.later(-tombstones) + ")" +
 		" AND NOT EXISTS (SELECT 1 FROM " + s.prefix + "cursors f WHERE f.retired_at IS NULL AND (" + s.elsewhere(place) + " OR NOT " + s.d.settledFor() + "))" +
@@ -71,19 +90,19 @@ func (s *Store) Purge(ctx context.Context, db *sql.DB, o PurgeOptions) (p Purged
 	count := "SELECT coalesce(CAST(" + s.d.fn("sum") + "(e.events) AS bigint), 0)"
 	var all int64
 	if err = db.QueryRowContext(ctx, count+old).Scan(&all); err != nil {
-		return p, fmt.Errorf("relay: purge: %w", err)
+		return p, wrapPurge(err)
 	}
 	p.Elsewhere, err = s.foreign(ctx, db, place)
 	switch {
 	case err != nil:
-		return p, fmt.Errorf("relay: purge: %w", err)
+		return p, wrapPurge(err)
 	case p.Elsewhere != "":
 		p.Kept = all
 		return p, nil
 	}
 	if o.Dry {
 		if err = db.QueryRowContext(ctx, count+free).Scan(&p.Events); err != nil {
-			return p, fmt.Errorf("relay: purge: %w", err)
+			return p, wrapPurge(err)
 		}
 		p.Kept = all - p.Events
 		return p, nil
@@ -92,7 +111,7 @@ func (s *Store) Purge(ctx context.Context, db *sql.DB, o PurgeOptions) (p Purged
 		b, err := s.purgeBatch(ctx, db, free+" AND e.key > "+s.d.uuid(after), o)
 		p.Events, after = p.Events+b.events, b.last
 		if err != nil {
-			return p, fmt.Errorf("relay: purge: %w", err)
+			return p, wrapPurge(err)
 		}
 		if b.rows < int64(o.Batch) {
 			break
@@ -100,7 +119,7 @@ func (s *Store) Purge(ctx context.Context, db *sql.DB, o PurgeOptions) (p Purged
 	}
 	p.Kept = max(0, all-p.Events)
 	if err := s.sweepGone(ctx, db); err != nil {
-		return p, fmt.Errorf("relay: purge: %w", err)
+		return p, wrapPurge(err)
 	}
 	return p, nil
 }

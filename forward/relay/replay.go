@@ -121,6 +121,9 @@ func (s *Store) names(ctx context.Context, q querier, sel *Selection) (named, er
 // them, and returns how many. The relay delivers them within seconds, beside what is new. It
 // reads those of one Replay in the order of their keys, that is, of the clients' clocks, and
 // sorts each call like any other. With dry it only counts.
+//
+// IDs, From and To also select what an earlier version has written to its own table and
+// delivered from there: these entries are moved to the table journal first.
 func (s *Store) Replay(ctx context.Context, db *sql.DB, sel Selection, dry bool) (n int64, err error) {
 	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
@@ -131,15 +134,21 @@ func (s *Store) Replay(ctx context.Context, db *sql.DB, sel Selection, dry bool)
 	if err != nil {
 		return 0, err
 	}
+	fetched, err := s.fetch(ctx, db, &sel, dry)
+	if err != nil {
+		return 0, wrap("look for what to replay in the table of an earlier version", sel.Forwarder, err)
+	}
 	selected, err := s.selected(ctx, db, &sel, c)
 	switch {
 	case err != nil:
 		return 0, wrap("look for what to replay", sel.Forwarder, err)
+	case selected == "" && dry:
+		return fetched, nil
 	case selected == "":
 		return 0, nil
 	case dry:
 		err = db.QueryRowContext(ctx, "SELECT "+s.d.fn("count")+"(*) FROM ("+selected+") s").Scan(&n)
-		return n, wrap("count what to replay", sel.Forwarder, err)
+		return fetched + n, wrap("count what to replay", sel.Forwarder, err)
 	}
 	n, err = s.replay(ctx, db, sel.Forwarder, selected)
 	return n, wrap("replay", sel.Forwarder, err)
