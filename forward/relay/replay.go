@@ -165,28 +165,31 @@ func (s *Store) replay(ctx context.Context, q querier, forwarder, selected strin
 
 // find looks for events in the documents.
 func (s *Store) find(ctx context.Context, q querier, ids []uuid.UUID) (named, error) {
-	const most = 20 // rows at a time, each of which may be large
 	found := make(named)
 	for _, span := range spans(ids) {
 		wanted := make(map[uuid.UUID]bool, len(span.ids))
 		for _, id := range span.ids {
 			wanted[id] = true
 		}
-		where := s.events() + " e WHERE e.events > 0 AND " + s.d.mentions(span.ids) + " AND e.key <= " + s.d.uuid(span.to) + " AND e.key "
-		for after, is := span.from, ">="; ; is = ">" {
-			rows, err := s.journal.Rows(ctx, q, where+is+" "+s.d.uuid(after)+" ORDER BY e.key LIMIT "+itoa(most))
+		for {
+			keys, more, err := s.mentioning(ctx, q, &span, wanted)
 			if err != nil {
 				return nil, err
 			}
-			for i := range rows {
-				after = rows[i].Key
-				for _, e := range rows[i].Entries() {
-					if wanted[e.ID] {
-						found[e.Position] = e.ID
+			for part := range slices.Chunk(keys, mostMentioning) {
+				rows, err := s.journal.Rows(ctx, q, s.events()+" e WHERE e.key IN ("+idList(part)+")")
+				if err != nil {
+					return nil, err
+				}
+				for i := range rows {
+					for _, e := range rows[i].Entries() {
+						if wanted[e.ID] {
+							found[e.Position] = e.ID
+						}
 					}
 				}
 			}
-			if len(rows) < most {
+			if !more {
 				break
 			}
 		}
@@ -194,10 +197,74 @@ func (s *Store) find(ctx context.Context, q querier, ids []uuid.UUID) (named, er
 	return found, nil
 }
 
+const (
+	// fewIDs is how many IDs the database looks for by itself: it reads a document once for
+	// each. More are looked for here, in documents that have all to be sent.
+	fewIDs = 16
+	// mostMentioning is how many rows are decoded at a time, each of which may be large.
+	mostMentioning = 20
+	// mostLooked is how many are looked at in one statement, which keeps a snapshot.
+	mostLooked = 10_000
+)
+
+// mentioning returns the keys of rows at the beginning of a span whose documents mention one of its
+// IDs, and moves the beginning behind the rows that it has looked at. more says that there may
+// be others.
+func (s *Store) mentioning(ctx context.Context, q querier, of *span, wanted map[uuid.UUID]bool) (keys []uuid.UUID, more bool, err error) {
+	document, limit, mentions := "e.document", mostLooked, ""
+	if len(of.ids) <= fewIDs {
+		document, limit, mentions = "NULL", mostMentioning, " AND "+s.d.mentions(of.ids)
+	}
+	is := " >= "
+	if of.begun {
+		is = " > "
+	}
+	rows, err := q.QueryContext(ctx, "SELECT e.key, "+document+" FROM "+s.events()+" e WHERE e.events > 0"+mentions+
+		" AND e.key <= "+s.d.uuid(of.to)+" AND e.key"+is+s.d.uuid(of.from)+" ORDER BY e.key LIMIT "+itoa(int64(limit)))
+	if err != nil {
+		return nil, false, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	n := 0
+	for ; rows.Next(); n++ {
+		var document sql.RawBytes
+		if err := rows.Scan(&of.from, &document); err != nil {
+			return nil, false, err
+		}
+		if mentions != "" || mentionsAny(document, wanted) {
+			keys = append(keys, of.from)
+		}
+	}
+	of.begun = of.begun || n > 0
+	return keys, n == limit, rows.Err()
+}
+
+// mentionsAny reports whether a document has one of the IDs, as text. It reads the document
+// once.
+func mentionsAny(document []byte, ids map[uuid.UUID]bool) bool {
+	const first, length = 8, 36 // where a UUID's text has the first of four dashes
+	for at := first; at < len(document); at++ {
+		dash := bytes.IndexByte(document[at:], '-')
+		if dash < 0 {
+			return false
+		}
+		at += dash
+		if end := at - first + length; end > len(document) {
+			return false
+		} else if document[at+5] == '-' {
+			if id, err := uuid.ParseBytes(document[at-first : end]); err == nil && ids[id] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // span is a range of keys, both included, and the events that may be in their rows.
 type span struct {
 	from, to uuid.UUID
 	ids      []uuid.UUID
+	begun    bool // the row with the key from has been looked at
 }
 
 // spans returns where to look for events: a key is a UUIDv7 of the moment at which its row was
@@ -217,7 +284,7 @@ func spans(ids []uuid.UUID) []span {
 		if n := len(spans); n > 0 && bytes.Compare(from[:], spans[n-1].to[:]) <= 0 {
 			spans[n-1].to, spans[n-1].ids = to, append(spans[n-1].ids, id)
 		} else {
-			spans = append(spans, span{from, to, []uuid.UUID{id}})
+			spans = append(spans, span{from: from, to: to, ids: []uuid.UUID{id}})
 		}
 	}
 	return append(spans, span{to: keyAt(firstKey), ids: ids})

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -72,6 +73,27 @@ func TestSpans(t *testing.T) {
 			if in(key) != 0 {
 				t.Errorf("%s: %v is looked at", name, key)
 			}
+		}
+	}
+}
+
+// TestMentionsAny: an ID is found wherever a document has it, and nothing else is taken for one.
+func TestMentionsAny(t *testing.T) {
+	id, other := uuid.New(), uuid.New()
+	for document, want := range map[string]bool{
+		"":                                   false,
+		id.String():                          true,
+		`[{"id":"` + id.String() + `"}]`:     true,
+		other.String() + id.String():         true,
+		"--" + id.String() + "--":            true,
+		id.String()[:35]:                     false,
+		id.String()[1:]:                      false,
+		"2026-11-29-" + other.String() + "-": false,
+		strings.Repeat("-", 100):             false,
+		"12345678-1234-1234-1234-":           false,
+	} {
+		if got := mentionsAny([]byte(document), map[uuid.UUID]bool{id: true}); got != want {
+			t.Errorf("%s mentions %s: %v", document, id, got)
 		}
 	}
 }

@@ -1,15 +1,20 @@
 package relay_test
 
 import (
+	"context"
+	"database/sql/driver"
 	"encoding/binary"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/ngrok/sqlmw"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
 // brisk is a lease so short that a relay soon sees what an operator did.
@@ -82,12 +87,79 @@ func TestReplayByIDIsNarrow(t *testing.T) {
 			case strings.HasPrefix(name, "day "):
 				want = 0
 			}
-			n, err := w.store.Replay(ctx, w.db, relay.Selection{Forwarder: "sink/default", IDs: []uuid.UUID{e.ID}}, true)
-			if w.must(err); n != want {
-				t.Errorf("%s: %d are replayed, want %d", name, n, want)
+			for others := range 2 { // which are of no event
+				ids := []uuid.UUID{e.ID}
+				for range 100 * others {
+					ids = append(ids, uuid7(made))
+				}
+				n, err := w.store.Replay(ctx, w.db, relay.Selection{Forwarder: "sink/default", IDs: ids}, true)
+				if w.must(err); n != want {
+					t.Errorf("%s, with %d IDs: %d are replayed, want %d", name, len(ids), n, want)
+				}
 			}
 		}
 	})
+}
+
+// TestReplayByManyIDs: documents are not read by the database once for each ID. One that cannot
+// be read, and rows that are many, or have many events, keep no other from being found.
+func TestReplayByManyIDs(t *testing.T) {
+	each(t, func(w *world) {
+		var ids []uuid.UUID
+		for i := range 60 {
+			names := []string{fmt.Sprint(i, "a"), fmt.Sprint(i, "b"), fmt.Sprint(i, "c")}
+			w.commit(names...)
+		}
+		w.commit("bad")
+		entries := w.entries()
+		bad := entries["bad"]
+		for n, e := range entries {
+			if strings.HasSuffix(n, "b") {
+				ids = append(ids, e.ID, e.ID)
+			}
+		}
+		ids = append(ids, bad.ID, uuid7(time.Now().Add(-time.Hour)))
+		w.set(bad.Key, "document = '[{' || document")
+		w.drain(w.start(relay.Config{}))
+		spied := &asking{ids: ids}
+		db := dbtest.Open(t, dbtest.Wrap(t, w.e.Driver, func(d driver.Driver) driver.Driver { return sqlmw.Driver(d, spied) }), w.dsn)
+		n, err := w.store.Replay(ctx, db, relay.Selection{Forwarder: name, IDs: ids}, true)
+		if w.must(err); n != 60 {
+			t.Errorf("%d would be replayed, want 60", n)
+		}
+		if spied.most > 20 {
+			t.Errorf("one statement has the database look for %d IDs in documents", spied.most)
+		}
+		same := uuid.New()
+		for range 45 { // more than are read at a time
+			tx, e := w.begin(), event("same")
+			e.ID = same
+			tx.write(key(), e)
+			tx.commit()
+		}
+		w.drain(w.start(relay.Config{}))
+		if n, err = w.store.Replay(ctx, w.db, relay.Selection{Forwarder: name, IDs: []uuid.UUID{same}}, true); err != nil || n != 45 {
+			t.Errorf("%d of the same ID would be replayed, %v, want 45", n, err)
+		}
+	})
+}
+
+// asking notes how many of the IDs a statement has that reads documents.
+type asking struct {
+	sqlmw.NullInterceptor
+	ids  []uuid.UUID
+	most int
+}
+
+func (a *asking) ConnQueryContext(c context.Context, conn driver.QueryerContext, query string, args []driver.NamedValue) (context.Context, driver.Rows, error) {
+	if n := 0; strings.Contains(query, "document") {
+		for _, id := range a.ids {
+			n += strings.Count(query, id.String())
+		}
+		a.most = max(a.most, n)
+	}
+	rows, err := conn.QueryContext(c, query, args)
+	return c, rows, err
 }
 
 // uuid7 is one of a time.
