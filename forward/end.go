@@ -92,7 +92,7 @@ func (d *handler) endCommitted(ctx context.Context, conn hooks.Conn, b *batch) (
 	// be on a standby that has not replayed the commit yet.
 	done, err := d.advance(ctx, d.usable(conn), b, conn != nil)
 	if err != nil {
-		d.log().Warn("aftercommit: committed events could not be read back; they are forwarded later",
+		d.log().Warn("aftercommit: what the database added to committed events could not be read; they are forwarded later",
 			zap.String("driver", d.db.Driver), zap.Error(err))
 	}
 	return done

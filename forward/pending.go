@@ -93,7 +93,7 @@ func (p *pending) take(n int, now time.Time) []*batch {
 // postpone keeps b until there is a connection for it.
 func (d *handler) postpone(b *batch) {
 	if d.journal != nil {
-		b.entries = nil // they can be made again
+		b.entries = nil // learn builds them again from the writes
 	}
 	if !d.pending.add(b) {
 		d.Notify(hooks.Notice{Kind: hooks.NoticeDiscarded, Events: b.ids, Reason: "pending_overflow"})

@@ -165,7 +165,7 @@ func (s *Store) judge(f found) *SchemaError {
 	return nil
 }
 
-// keyColumn is what step 1 has not.
+// keyColumn was added by step 2.
 const keyColumn = "journal_key"
 
 // lacksKey reports whether the tables are those of step 1.

@@ -72,7 +72,7 @@ func appendValue(o *eventjson.Object, column string, e *journal.Entry) error {
 	return nil
 }
 
-// row scans what columns returns.
+// row scans the columns of selected.
 type row struct {
 	lenient.Row
 	values [32]sql.RawBytes // of the selected columns

@@ -15,7 +15,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
-// Versions of the tables and functions; the table schema_versions keeps it.
+// Versions of the tables. Swap makes 6 of 5 on PostgreSQL; programs work with either.
 const (
 	postgresVersion = 5
 	sqliteVersion   = 3

@@ -21,9 +21,10 @@ func MovedKey(tx, seq int64) (key uuid.UUID) {
 	return key
 }
 
-// original gives a row that was moved its transaction back, and notes that it was. On SQLite,
-// where it has kept that, its seq is below those of all others.
-func (r *Row) original() {
+// detectMoved recognises a row that package relay moved from the old table: by its xid on
+// PostgreSQL, by a negative seq on SQLite. On PostgreSQL it restores Tx.ID, which the key
+// carries.
+func (r *Row) detectMoved() {
 	tx, moved := movedTx(r.Key)
 	switch {
 	case !moved:

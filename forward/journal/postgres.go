@@ -26,9 +26,9 @@ var (
 	//go:embed migrations/postgres_5_view.sql
 	postgresView string
 	//go:embed migrations/postgres_5_version.sql
-	postgresStep string
-	//go:embed migrations/postgres_5_rights.sql
-	postgresRights string
+	postgresVersionRow string
+	//go:embed migrations/postgres_5_copygrants.sql
+	postgresCopyGrants string
 	//go:embed migrations/postgres_6_swap.sql
 	postgresSwap string
 )
@@ -39,7 +39,7 @@ const (
 -- replaced. Run it as the role that shall own the journal.
 `
 	// Every connection reads the versions once.
-	postgresGrants = `	GRANT SELECT ON {schema}.schema_versions TO PUBLIC;
+	versionGrant = `	GRANT SELECT ON {schema}.schema_versions TO PUBLIC;
 `
 )
 
@@ -177,6 +177,6 @@ func (p *postgres) swapSQL() string {
 func (p *postgres) script(first string) pgschema.Script {
 	return pgschema.Script{
 		Program: "aftercommit", Schema: p.schema, Table: "schema_versions", Lock: migrateLock,
-		Body: first + postgresTables + "\n" + postgresFunctions + "\n" + postgresView + "\n" + postgresStep, Grants: postgresGrants, Rights: postgresRights,
+		Body: first + postgresTables + "\n" + postgresFunctions + "\n" + postgresView + "\n" + postgresVersionRow, Grants: versionGrant, Rights: postgresCopyGrants,
 	}
 }

@@ -116,16 +116,14 @@ func (s *scanner) scan(rows *sql.Rows) (Row, error) {
 	r.Seq = v.Int("seq", s.raw[0])
 	r.Key = v.ID("key", s.raw[1])
 	r.Tx.ID = v.Int("tx", s.raw[2])
-	r.original()
 	r.Tx.StartedAt = v.Time("tx_started_at", s.raw[3])
 	r.RecordedAt = v.Time("recorded_at", s.raw[4])
-	v.Hex = true
-	r.Role = v.Text("role", s.raw[5])
-	v.Hex = false
+	r.Role = v.HexText("role", s.raw[5])
 	r.Events = int(v.Int("events", s.raw[6]))
 	r.Format = int(v.Int("format", s.raw[7]))
 	r.Document, r.Personal = own(s.raw[8]), own(s.raw[9])
 	r.Unreadable = v.Unreadable()
+	r.detectMoved()
 	return r, nil
 }
 

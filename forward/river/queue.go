@@ -91,7 +91,7 @@ func (q *Queue) Enqueue(ctx context.Context, conn *sql.DB, dialect hooks.Dialect
 	for i, j := range jobs {
 		params[i] = riverqueue.InsertManyParams{
 			Args: args{
-				Forwarder: pgtext.Written(j.Forwarder), Key: j.Key, Events: j.Events, Identity: pgtext.Written(j.Identity), At: pgtext.Written(j.Place), Place: later,
+				Forwarder: pgtext.Written(j.Forwarder), Key: j.Key, Events: j.Events, Identity: pgtext.Written(j.Identity), At: pgtext.Written(j.Place), Place: newerPlace,
 				Seconds: int(j.Timeout / time.Second), MaxAttempts: j.MaxAttempts,
 			},
 			InsertOpts: &riverqueue.InsertOpts{Queue: QueueName(j.Forwarder), MaxAttempts: maxAttempts(j.MaxAttempts)},

@@ -19,9 +19,9 @@ import (
 // Kind is that of the jobs.
 const Kind = "aftercommit_forward"
 
-// later is the Place of jobs with a Key: a program of an earlier version, which would not find
-// their entries, waits as with a job of another place.
-const later = "a program of a later version of aftercommit"
+// newerPlace stands in Place of jobs that have a Key. Programs of earlier versions could not find
+// their entries; they take such a job for one of another place and leave it alone.
+const newerPlace = "a program of a later version of aftercommit"
 
 // args point to entries of the journal. Their texts are those of [pgtext.Written].
 type args struct {
@@ -30,8 +30,8 @@ type args struct {
 	Key      uuid.UUID   `json:"key,omitzero"`
 	Events   []uuid.UUID `json:"events"`
 	Identity string      `json:"identity,omitempty"`
-	// At is where the job belongs, as Resume sets it, too. Jobs of an earlier version have Place
-	// for it; in the others that is later.
+	// At is where a job with a Key belongs; Resume changes it. Place is that for jobs of earlier
+	// versions, and newerPlace for the others.
 	At    string `json:"at,omitempty"`
 	Place string `json:"place,omitempty"`
 	// Seconds are how long an attempt may take.

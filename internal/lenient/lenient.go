@@ -86,11 +86,16 @@ func (r *Row) ID(column string, value []byte) uuid.UUID {
 }
 
 // Text reads a text. What is not UTF-8 in it is replaced, and noted.
-func (r *Row) Text(column string, value []byte) string {
+func (r *Row) Text(column string, value []byte) string { return r.text(column, value, r.Hex) }
+
+// HexText reads a text that is hex digits, whatever r.Hex says.
+func (r *Row) HexText(column string, value []byte) string { return r.text(column, value, true) }
+
+func (r *Row) text(column string, value []byte, hexed bool) string {
 	if len(value) == 0 {
 		return ""
 	}
-	value = r.plain(column, value)
+	value = r.plain(column, value, hexed)
 	if utf8.Valid(value) {
 		return string(value)
 	}
@@ -98,8 +103,8 @@ func (r *Row) Text(column string, value []byte) string {
 	return strings.ToValidUTF8(string(value), "\uFFFD")
 }
 
-func (r *Row) plain(column string, value []byte) []byte {
-	if !r.Hex {
+func (r *Row) plain(column string, value []byte, hexed bool) []byte {
+	if !hexed {
 		return value
 	}
 	var err error
@@ -115,7 +120,7 @@ func (r *Row) Object(column string, value []byte) map[string]any {
 	if len(value) == 0 {
 		return nil
 	}
-	value = r.plain(column, value)
+	value = r.plain(column, value, r.Hex)
 	if len(value) == 0 {
 		return nil
 	}

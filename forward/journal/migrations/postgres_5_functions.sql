@@ -7,10 +7,10 @@
 -- transaction has written and was made read-only since, and with 23505 if there is a row
 -- with the key: that is how claim keeps a flush from being written later.
 --
--- A role that may execute it writes what all readers read and all forwarders get. The
--- documents are not taken apart here: what of them cannot be read is so for their readers
--- alone, of whom none fails by it. Only ASCII reaches each of them, whatever the encodings
--- of server and session are.
+-- Roles that may execute it write what all readers and forwarders see. The documents are
+-- not decoded here: one that cannot be read is an unreadable entry, and harms no reader.
+-- They must be ASCII, which reaches every reader whatever the encodings of server and
+-- session.
 --
 -- The SET of lock_timeout also confines the set_config inside to this call.
 CREATE OR REPLACE FUNCTION {schema}.write(key uuid, events integer, format smallint, document text, personal text, own boolean, wait_ms integer)
@@ -36,8 +36,8 @@ BEGIN
 			RETURN;
 		END IF;
 		IF current_setting('transaction_read_only') = 'on' THEN
-			-- Temporary tables may be written to, which takes an xid as well. Whoever
-			-- has written to another one holds a lock on it.
+			-- Writing to a temporary table takes an xid too. A transaction that has
+			-- written to another table holds a lock on it.
 			IF EXISTS (SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
 					WHERE l.pid = pg_backend_pid() AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
 					AND c.relpersistence <> 't' AND c.relkind <> 'S') THEN
@@ -107,8 +107,8 @@ END
 $claim$;
 
 -- written returns what the server has added to flushes that are in the journal, for a role
--- that may not read the table. Documents it never returns: whoever has made a key knows
--- what was written with it.
+-- that may not read the table. It never returns documents: the process that made the key
+-- has them.
 CREATE OR REPLACE FUNCTION {schema}.written(keys uuid[])
 RETURNS TABLE (key uuid, xid xid8, tx_started_at timestamptz, recorded_at timestamptz, role text, events integer)
 LANGUAGE sql STABLE SECURITY DEFINER

@@ -68,11 +68,13 @@
 			moved_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 			-- Where the cursor belongs; snapshots mean nothing in a copy.
 			place         text NOT NULL,
-			-- Everything recorded up to it is settled, by the server's clock. That holds
-			-- in a copy too, with a margin for what was being written meanwhile.
+			-- safe_at: everything recorded before it is settled, even in a copy of the
+			-- database (with a margin). It is derived from a mark: mark_xid was given to a
+			-- transaction at or after mark_at. A transaction with a later xid records after
+			-- mark_at. So once all xids below mark_xid are over and settled, everything
+			-- recorded before mark_at is settled: safe_at becomes mark_at, and a new mark
+			-- is set.
 			safe_at       timestamptz NOT NULL DEFAULT '-infinity',
-			-- Whatever is not over when all before mark_xid is was recorded after mark_at, which
-			-- is not later than the moment at which mark_xid was given.
 			mark_xid      xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
 			mark_at       timestamptz NOT NULL DEFAULT pg_catalog.transaction_timestamp()
 		);

@@ -25,7 +25,8 @@ BEGIN
 			RAISE EXCEPTION 'aftercommit: forwarder % has not got all that is in table audit_events in schema %: run a relay for it, or retire it (relay.Store.Retire), before this', given.name, {name}
 				USING ERRCODE = 'AC001';
 		END LOOP;
-		-- What reads the table by its OID goes on reading it.
+		-- Views, publications, foreign keys and triggers refer to the table by OID, so they
+		-- stay with it.
 		FOR given IN SELECT pg_catalog.concat('view ', r.ev_class::pg_catalog.regclass) AS what
 				FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
 				WHERE d.refobjid = '{schema}.audit_events'::pg_catalog.regclass

@@ -1,7 +1,7 @@
 	-- A view calls its functions with the rights of its reader.
 	GRANT EXECUTE ON FUNCTION {schema}.unfold(text, text, integer, smallint), {schema}.spelt(text) TO PUBLIC;
-	-- Where step 5 has just been made, roles have the rights on what is new that they have on what
-	-- it stands beside.
+	-- When step 5 is first installed, each role gets the rights on new objects that it has on
+	-- the old objects that they replace.
 	FOR given IN SELECT DISTINCT CASE WHEN a.grantee = 0::pg_catalog.oid THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END AS grantee
 		FROM pg_catalog.pg_proc w, pg_catalog.pg_namespace n, pg_catalog.pg_proc p, pg_catalog.aclexplode(p.proacl) a
 		WHERE n.nspname = {name} AND w.pronamespace = n.oid AND w.proname = 'write' AND w.oid <> ALL (had)
