@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/go-aftercommit/aftercommit/internal/decimal"
 )
 
 // reader decodes what encoding/json has encoded, so it can rely on the syntax.
@@ -170,7 +172,7 @@ func (r *reader) number() (json.Number, *InvalidError) {
 		r.at++
 	}
 	given := string(r.doc[start:r.at])
-	n, ok := writtenOut(given)
+	n, ok := decimal.WrittenOut(given, MaxMetadata)
 	if !ok {
 		return "", &InvalidError{"", fmt.Sprintf("is a number of more than %d digits, written out as stores return it", MaxMetadata)}
 	}

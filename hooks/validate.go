@@ -214,26 +214,38 @@ func tooLong(field string, n, limit int) error {
 	return &InvalidError{field, fmt.Sprintf("has %d bytes, the limit is %d", n, limit)}
 }
 
-// Shorten makes a captured event storable: texts are cut to their limits and
-// bytes that no store holds are replaced. It reports whether it changed
-// anything. Captured events must never fail the app's statement, recorded ones
-// are refused instead.
+// Shorten makes a captured event storable: its texts, and those that are members of its
+// metadata, are cut to their limits, and bytes that no store holds are replaced. It reports
+// whether it changed anything. Captured events must never fail the app's statement, recorded
+// ones are refused instead.
 func Shorten(e *Event) bool {
 	changed := false
 	for i, text := range e.texts() {
 		if *text == "" {
 			continue // as most are
 		}
-		s := strings.ToValidUTF8(strings.ReplaceAll(*text, "\x00", "\uFFFD"), "\uFFFD")
-		if limit := textFields[i].limit; len(s) > limit {
-			s = s[:limit]
-			for !utf8.ValidString(s) { // a character cut in two
-				s = s[:len(s)-1]
-			}
-		}
-		if s != *text {
+		if s := shortened(*text, textFields[i].limit); s != *text {
 			*text, changed = s, true
 		}
 	}
+	for name, v := range e.Metadata {
+		if text, is := v.(string); is {
+			if s := shortened(text, MaxText); s != text {
+				e.Metadata[name], changed = s, true
+			}
+		}
+	}
 	return changed
+}
+
+func shortened(s string, limit int) string {
+	s = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
+	if len(s) <= limit {
+		return s
+	}
+	s = s[:limit]
+	for !utf8.ValidString(s) { // a character cut in two
+		s = s[:len(s)-1]
+	}
+	return s
 }

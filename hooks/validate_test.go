@@ -202,6 +202,23 @@ func TestShortenMakesTextsValid(t *testing.T) {
 	})
 }
 
+// A captured event's metadata may have a name, such as that of a view, which has no limit on
+// SQLite.
+func TestShortenMakesMetadataStorable(t *testing.T) {
+	e := valid()
+	e.Metadata = map[string]any{"via": "v", "rows": 1}
+	if hooks.Shorten(&e) {
+		t.Error("Shorten says that it changed something")
+	}
+	e.Metadata["via"] = "\xff" + strings.Repeat("é", hooks.MaxMetadata)
+	if !hooks.Shorten(&e) || e.Metadata["rows"] != 1 || !strings.HasPrefix(e.Metadata["via"].(string), "\uFFFDéé") {
+		t.Errorf("%+v", e.Metadata)
+	}
+	if err := hooks.Validate(e); err != nil {
+		t.Error(err)
+	}
+}
+
 // An app's own type of actor may be anything; a captured event has it all the
 // same.
 func TestShortenMakesTheActorsTypeStorable(t *testing.T) {

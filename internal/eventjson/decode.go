@@ -23,7 +23,7 @@ type Decoded struct {
 // it does not know it passes over. If a document is no array of count members, there are
 // count events, at least one, with nothing but Unreadable.
 func Decode(doc, personal []byte, count int) []Decoded {
-	out := DecodeAny(doc, personal, count)
+	out := decode(reader{doc: doc}, personal, count)
 	for i := range out {
 		out[i].validate()
 	}
@@ -32,8 +32,11 @@ func Decode(doc, personal []byte, count int) []Decoded {
 
 // DecodeAny is Decode without regard to what package hooks would have refused.
 func DecodeAny(doc, personal []byte, count int) []Decoded {
-	r := reader{doc: doc}
-	if !isJSON(doc) || !r.begins('[') {
+	return decode(reader{doc: doc, lax: true}, personal, count)
+}
+
+func decode(r reader, personal []byte, count int) []Decoded {
+	if !isJSON(r.doc) || !r.begins('[') {
 		return Unreadable(count, "document: is no JSON array")
 	}
 	out := make([]Decoded, 0, min(max(count, 1), mostUnreadable))
@@ -266,27 +269,5 @@ func (r *reader) truth(d *Decoded, to *bool) {
 	case "false", "null":
 	default:
 		d.note("captured", excerpt(string(raw))+" is neither true nor false")
-	}
-}
-
-// maxMetadata is what metadata can have at most when each of its characters is escaped.
-const maxMetadata = 6 * hooks.MaxMetadata
-
-func (r *reader) metadata(d *Decoded) {
-	switch {
-	case r.isNull():
-	case !r.begins('{'):
-		d.note("metadata", excerpt(string(r.skip()))+" is no JSON object")
-	default:
-		start := r.at
-		r.last, r.noted = start+maxMetadata, false
-		m := r.members(d, "metadata", 1)
-		if n := r.at - start; n > maxMetadata {
-			d.note("metadata", fmt.Sprintf("has %d bytes, the limit is %d", n, maxMetadata))
-			return
-		}
-		if len(m) > 0 {
-			d.Event.Metadata = m
-		}
 	}
 }

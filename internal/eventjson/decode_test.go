@@ -132,7 +132,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 // TestValidateAsHooks: of what is read, what package hooks refuses is unreadable, and nothing
-// else, but for secrets and for actors of captured events.
+// else, but for secrets.
 func TestValidateAsHooks(t *testing.T) {
 	for _, action := range []string{"", "a", "a.b", "a.b.c_1", "a..b", ".a", "a.", "A.b", "a.B", "1.a", "a.1", "a._", "_a.b", "a-b.c", "é.b", "a." + strings.Repeat("b", 253), "a." + strings.Repeat("b", 254)} {
 		e := prepared(t, hooks.Event{Action: "a.b"})
@@ -141,11 +141,68 @@ func TestValidateAsHooks(t *testing.T) {
 			t.Errorf("action %q is readable: %v, want %v", action, got, want)
 		}
 	}
-	captured := prepared(t, hooks.Event{Action: "a.b"})
-	captured.Captured, captured.Actor = true, hooks.Actor{Type: "robot"}
-	captured.Metadata = map[string]any{"password": "x"}
-	if got := both(t, captured)[0]; got.Unreadable != "" {
+	for _, actor := range []hooks.Actor{{}, {Type: hooks.User, ID: "1"}, {Type: hooks.User}, {ID: "1"}, {Name: "n"}, {Type: hooks.System}, {Type: hooks.Anonymous, Name: "n"}, {Type: "robot", ID: "1"}, {Type: "root"}} {
+		for _, captured := range []bool{false, true} {
+			e := prepared(t, hooks.Event{Action: "a.b"})
+			e.Actor, e.Captured = actor, captured
+			if got, want := both(t, e)[0].Unreadable == "", hooks.Validate(e) == nil; got != want {
+				t.Errorf("an event, captured: %v, with the actor %+v is readable: %v, want %v", captured, actor, got, want)
+			}
+		}
+	}
+	secret := prepared(t, hooks.Event{Action: "a.b"})
+	secret.Metadata = map[string]any{"password": "x"}
+	if got := both(t, secret)[0]; got.Unreadable != "" {
 		t.Error(got.Unreadable)
+	}
+}
+
+// TestMetadataAsHooks: metadata is too long for both, whatever spelling a document has, and
+// numbers are kept as package hooks keeps them.
+func TestMetadataAsHooks(t *testing.T) {
+	long := strings.Repeat("x", hooks.MaxMetadata-len(`{"k":""}`))
+	for _, metadata := range []string{
+		`{"k":"` + long + `"}`, `{"k":"` + long + `x"}`, `{"k":"` + long + `","a":1}`,
+		`{"k":"` + strings.Repeat(`\u00e9`, len(long)/2) + `"}`, `{"k":"` + strings.Repeat(`\u00e9`, len(long)/2+1) + `"}`,
+		`{"k":"` + strings.Repeat("\u2028", len(long)/6) + `"}`, `{"k":"` + strings.Repeat("\u2028", len(long)/6+1) + `"}`,
+		`{"k":"` + strings.Repeat(`\b`, len(long)/2) + `"}`, `{"k":"` + strings.Repeat(`\b`, len(long)/2+1) + `"}`,
+		`{"k":"` + strings.Repeat(`\u0061`, len(long)) + `"}`, `{"k":"` + strings.Repeat(`\u0061`, len(long)+1) + `"}`,
+		`{"k":"` + strings.Repeat(`<`, len(long)) + `"}`,
+		`{ "k" : ` + strings.Repeat(" ", 20_000) + `1 }`,
+		`{"k":1e2}`, `{"k":-1.50E+1}`, `{"k":-0}`, `{"k":1e8000}`, `{"k":1e8192}`, `{"k":1e1000000}`, `{"k":-1e-1000000}`, `{"k":0e1000000}`,
+		`{"k":1` + strings.Repeat("0", 8000) + `}`, `{"k":1` + strings.Repeat("0", 40_000) + `}`,
+		`{"k":[1e5000,1e3000]}`, `{"k":[1e5000,1e5000]}`, `{"k":[1e800,1e800,1e800]}`,
+		`{"k":` + strings.Repeat("[", 99) + strings.Repeat("]", 99) + `}`, `{"k":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`,
+	} {
+		var m map[string]any
+		dec := json.NewDecoder(strings.NewReader(metadata))
+		dec.UseNumber()
+		if err := dec.Decode(&m); err != nil {
+			t.Fatal(err)
+		}
+		want, err := hooks.Prepare(hooks.Event{Action: "a.b", Metadata: m})
+		got := eventjson.Decode([]byte(event(`"metadata":`+metadata)), nil, 1)[0]
+		switch {
+		case (err == nil) != (got.Unreadable == ""):
+			t.Errorf("%.60s… (%d bytes): %q, package hooks says %v", metadata, len(metadata), got.Unreadable, err)
+		case err != nil && !strings.HasPrefix(got.Unreadable, "metadata"):
+			t.Errorf("%.60s…: %s", metadata, got.Unreadable)
+		case err == nil && !reflect.DeepEqual(got.Event.Metadata, want.Metadata):
+			t.Errorf("%.60s… is %.60v, for package hooks %.60v", metadata, got.Event.Metadata, want.Metadata)
+		}
+	}
+}
+
+// TestDecodeAny: what earlier versions have written is read by their rules.
+func TestDecodeAny(t *testing.T) {
+	for _, members := range []string{`"actor":{"type":"robot"}`, `"metadata":{"k":"` + strings.Repeat("x", 10_000) + `"}`, `"metadata":{"k":1` + strings.Repeat("0", 10_000) + `}`, `"reason":"` + strings.Repeat("x", 2000) + `"`} {
+		doc := []byte(event(members))
+		if got := eventjson.DecodeAny(doc, nil, 1)[0].Unreadable; got != "" {
+			t.Errorf("%.40s: %s", members, got)
+		}
+		if eventjson.Decode(doc, nil, 1)[0].Unreadable == "" {
+			t.Errorf("%.40s is readable", members)
+		}
 	}
 }
 

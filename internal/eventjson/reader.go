@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/decimal"
 )
 
 // reader reads a document that isJSON has accepted, so that it can rely on the syntax.
@@ -21,10 +22,14 @@ import (
 // Others may write a document of 16 MiB. Reading it takes time and memory in proportion to its
 // length, whatever it says.
 type reader struct {
-	doc   []byte
-	at    int
-	last  int  // where a value of metadata may begin at the latest
-	noted bool // something in metadata
+	doc []byte
+	at  int
+	lax bool // metadata may be what package hooks refuses
+
+	// Of the metadata that is being read:
+	last   int  // where a value may begin at the latest
+	noted  bool // something in it
+	longer int  // bytes by which its numbers are longer than in doc
 }
 
 // space passes white space, which the encoder does not write.
@@ -260,7 +265,23 @@ func (r *reader) value(d *Decoded, path string, depth int) any {
 		r.at += len("null")
 		return nil
 	}
-	return json.Number(r.skip())
+	return r.number(d, path)
+}
+
+// number reads a number as package hooks keeps it, without an exponent. What is longer than
+// metadata may be it does not write out.
+func (r *reader) number(d *Decoded, path string) json.Number {
+	given := string(r.skip())
+	if r.lax || r.longer > hooks.MaxMetadata {
+		return json.Number(given)
+	}
+	n, ok := decimal.WrittenOut(given, hooks.MaxMetadata)
+	if !ok {
+		r.wrong(d, path, fmt.Sprintf("has a number of more than %d digits, written out as stores return it", hooks.MaxMetadata))
+		return json.Number(given)
+	}
+	r.longer += len(n) - len(given)
+	return json.Number(n)
 }
 
 // wrong notes what is wrong in metadata, of which the first thing is enough.

@@ -103,7 +103,7 @@ func TestWorkOfDecode(t *testing.T) {
 		}
 		for _, n := range []int{500, 5000, 100_000} {
 			length, bytes := cost(n)
-			if most := uint64(256_000 + 12*length); bytes > most {
+			if most := uint64(1_500_000 + 12*length); bytes > most {
 				t.Errorf("%s: decoding %d bytes allocates %d, want at most %d", name, length, bytes, most)
 			}
 		}

@@ -22,6 +22,7 @@ var unfit = map[string]string{
 	`"action": "order.placed\n"`: "action", `"action": "a.` + strings.Repeat("b", 254) + `"`: "action", `"action": ["a.b"]`: "action",
 	`"outcome": null`: "outcome", `"outcome": "perhaps"`: "outcome",
 	`"actor": {"type": "robot", "id": "1"}`: "actor", `"actor": {"type": "user"}`: "actor", `"actor": {"id": "1"}`: "actor", `"actor": "x"`: "actor",
+	`"captured": true, "actor": {"type": "root", "id": "0"}`: "actor", `"captured": true, "actor": {"type": "user"}`: "actor",
 	`"captured": "perhaps"`: "captured", `"captured": 7`: "captured",
 	`"target": {"id": "` + strings.Repeat("x", 1025) + `"}`:     "target.id",
 	`"target": {"id": "` + strings.Repeat(`\u0142`, 513) + `"}`: "target.id",
@@ -33,6 +34,8 @@ var unfit = map[string]string{
 	`"metadata": [1]`: "metadata", `"metadata": "x"`: "metadata", `"metadata": 1`: "metadata",
 	`"metadata": {"a": 1, "a": 2}`: `metadata."a"`, `"metadata": {"a": ["\u0000"]}`: "metadata",
 	`"metadata": {"text": "` + strings.Repeat("x", 6*hooks.MaxMetadata) + `"}`: "metadata",
+	`"metadata": {"text": "` + strings.Repeat("x", hooks.MaxMetadata) + `"}`:   "metadata",
+	`"metadata": {"n": 1e1000000}`:                                             "metadata", `"metadata": {"n": 1` + strings.Repeat("0", 40_000) + `}`: "metadata",
 	`"metadata": ` + nested(101): "metadata", `"metadata": ` + nested(2000): "metadata",
 	strings.Repeat(`"": 0, `, 500_000) + `"": 0`:                                         `"": is there twice`,
 	`"metadata": {"a": ` + strings.Repeat("[", 9_000) + strings.Repeat("]", 9_000) + `}`: "metadata",
@@ -147,9 +150,9 @@ func TestDoorLetsInWhatHooksAccepts(t *testing.T) {
 				t.Fatal(err)
 			}
 			captured := event("order.captured")
-			captured.Captured, captured.Actor = true, hooks.Actor{Type: "robot", Name: "R2"}
+			captured.Captured, captured.Actor = true, hooks.Actor{Type: hooks.Anonymous, Name: "R2"}
 			for _, ev := range append(list, flat, deep, captured) {
-				if err := hooks.Validate(ev); err != nil && !ev.Captured {
+				if err := hooks.Validate(ev); err != nil {
 					t.Fatal(err)
 				}
 				r.exec("BEGIN")

@@ -1,15 +1,17 @@
-package hooks
+// Package decimal spells numbers of JSON as PostgreSQL's numeric prints them, so that each store
+// returns the same.
+package decimal
 
 import (
 	"strconv"
 	"strings"
 )
 
-// writtenOut returns a JSON number without an exponent, and zero without a
-// sign, as PostgreSQL's numeric prints it: the same digits, and as many after
-// the point. It reports false for a number with more than [MaxMetadata] of
-// them, which is far inside of numeric's range (PostgreSQL manual, section 8.1).
-func writtenOut(s string) (string, bool) {
+// WrittenOut returns a JSON number without an exponent, and zero without a
+// sign: the same digits, and as many after the point. It reports false for a
+// number with an exponent and more than most digits, which must be far inside
+// of numeric's range (PostgreSQL manual, section 8.1).
+func WrittenOut(s string, most int) (string, bool) {
 	sign, rest := "", s
 	if strings.HasPrefix(s, "-") {
 		sign, rest = "-", s[1:]
@@ -30,7 +32,7 @@ func writtenOut(s string) (string, bool) {
 		return "0", true
 	}
 	shift, err := strconv.Atoi(exponent)
-	if err != nil || shift > MaxMetadata || shift < -MaxMetadata {
+	if err != nil || shift > most || shift < -most {
 		return "", false
 	}
 	digits, point := whole+fraction, len(whole)+shift
@@ -47,5 +49,5 @@ func writtenOut(s string) (string, bool) {
 	if fraction != "" {
 		fraction = "." + fraction
 	}
-	return sign + whole + fraction, len(whole)+len(fraction) <= MaxMetadata
+	return sign + whole + fraction, len(whole)+len(fraction) <= most
 }
