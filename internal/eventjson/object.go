@@ -24,13 +24,12 @@ func Begin(b []byte, utf8 bool) Object { return Object{b: append(b, '{'), utf8: 
 func (o *Object) End() []byte { return append(o.b, '}') }
 
 func (o *Object) name(name string) {
+	b := o.b
 	if o.more {
-		o.b = append(o.b, ',')
+		b = append(b, ',')
 	}
-	o.more = true
-	o.b = append(o.b, '"')
-	o.b = append(o.b, name...)
-	o.b = append(o.b, '"', ':')
+	b = append(append(b, '"'), name...)
+	o.b, o.more = append(b, '"', ':'), true
 }
 
 // open begins an object inside the object; close ends it.
@@ -89,14 +88,13 @@ func (o *Object) Time(name string, t time.Time) {
 // ID appends an ID.
 func (o *Object) ID(name string, id uuid.UUID) {
 	o.name(name)
-	o.b = append(o.b, '"')
-	for i, part := range [...][]byte{id[:4], id[4:6], id[6:8], id[8:10], id[10:]} {
-		if i > 0 {
-			o.b = append(o.b, '-')
-		}
-		o.b = hex.AppendEncode(o.b, part)
-	}
-	o.b = append(o.b, '"')
+	text := [...]byte{0: '"', 9: '-', 14: '-', 19: '-', 24: '-', 37: '"'}
+	hex.Encode(text[1:], id[:4])
+	hex.Encode(text[10:], id[4:6])
+	hex.Encode(text[15:], id[6:8])
+	hex.Encode(text[20:], id[8:10])
+	hex.Encode(text[25:], id[10:])
+	o.b = append(o.b, text[:]...)
 }
 
 // exact appends a time with as many digits as it has. It fails outside the years 0 to 9999.
