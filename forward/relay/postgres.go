@@ -45,6 +45,15 @@ func (postgres) begin(limit time.Duration) string {
 	return query + ms + "; SET LOCAL statement_timeout = " + ms
 }
 
+// keep and purging lock a table that only purges write to, in modes that exclude each other. A
+// replay would else read a row, and a purge not see yet that it is to be delivered.
+func (d postgres) keep(s *Store) string    { return d.lock(s, "ROW EXCLUSIVE") }
+func (d postgres) purging(s *Store) string { return d.lock(s, "SHARE ROW EXCLUSIVE") }
+
+func (postgres) lock(s *Store, mode string) string {
+	return "SET LOCAL lock_timeout = '2s'; LOCK TABLE " + s.prefix + "journal_purges IN " + mode + " MODE; "
+}
+
 func (postgres) unlocked() string { return " FOR NO KEY UPDATE SKIP LOCKED" }
 func (postgres) locked() string   { return " FOR NO KEY UPDATE" }
 

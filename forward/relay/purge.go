@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
@@ -169,6 +170,14 @@ func (s *Store) purgeBatch(ctx context.Context, db *sql.DB, free string, o Purge
 // deleteRows deletes the rows whose keys a query selects, but for those that another purge
 // has just deleted.
 func (s *Store) deleteRows(ctx context.Context, conn *sql.Conn, keys string) (b purged, err error) {
+	if query := s.d.purging(s); query != "" {
+		if _, err := conn.ExecContext(ctx, query); err != nil {
+			if hooks.SQLState(err) == "55P03" { // lock_not_available
+				err = fmt.Errorf("entries are being given to a forwarder, by Replay or from the tables of an earlier version: run Purge again after that: %w", err)
+			}
+			return b, err
+		}
+	}
 	rows, err := conn.QueryContext(ctx, "DELETE FROM "+s.events()+" WHERE key IN ("+keys+") RETURNING key, events")
 	if err != nil {
 		return b, err

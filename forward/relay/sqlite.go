@@ -40,6 +40,8 @@ func (sqlite) now() string { return sqliteNow + ") || '000Z'" }
 
 // begin: a file has no server to end what a frozen process has left open.
 func (sqlite) begin(time.Duration) string { return "BEGIN IMMEDIATE" }
+func (sqlite) keep(*Store) string         { return "" }
+func (sqlite) purging(*Store) string      { return "" }
 func (sqlite) unlocked() string           { return "" }
 func (sqlite) locked() string             { return "" }
 

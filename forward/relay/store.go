@@ -57,6 +57,11 @@ type dialect interface {
 	// nothing for limit, or if a statement takes longer; zero leaves statements
 	// their time.
 	begin(limit time.Duration) string
+	// keep begins a query, in or as a transaction, that gives entries to a forwarder: none of
+	// them is purged meanwhile. purging begins one that purges, and waits for the others; ""
+	// where there is one writer.
+	keep(s *Store) string
+	purging(s *Store) string
 	// unlocked makes a sub-select pass over rows that others have locked, so that
 	// nothing waits for a process that is frozen with its transaction open; ""
 	// where rows have no locks.

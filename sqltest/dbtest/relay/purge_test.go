@@ -240,3 +240,63 @@ func TestFrozenPurge(t *testing.T) {
 		}
 	}, dbtest.PGX)
 }
+
+// TestPurgeBesideReplay: what Replay gives to a forwarder is not purged while Replay is at it.
+func TestPurgeBesideReplay(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e)
+		w.commit("a")
+		w.drain(w.start(relay.Config{}))
+		w.besideRetries(func() {
+			if n := w.replay(relay.Selection{Forwarder: name, From: time.Now().Add(-time.Hour)}); n != 1 {
+				w.Errorf("Replay = %d, want 1", n)
+			}
+		})
+		w.until("it is delivered again", func() bool { return w.sink.all() == "a a" })
+	}, dbtest.PostgresEngines()...)
+}
+
+// besideRetries purges while another session, which runs f, is about to commit what it has
+// written to the table retries.
+func (w *world) besideRetries(f func()) {
+	w.Helper()
+	w.exec("CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END'")
+	w.exec("CREATE TRIGGER wait AFTER INSERT ON aftercommit.retries FOR EACH STATEMENT EXECUTE FUNCTION wait()")
+	gate, err := w.db.Conn(ctx)
+	w.must(err)
+	defer gate.Close()
+	_, err = gate.ExecContext(ctx, "SELECT pg_advisory_lock(7)")
+	w.must(err)
+	var wg sync.WaitGroup
+	wg.Go(f)
+	waits := func(what string) bool {
+		var n int
+		w.must(gate.QueryRowContext(ctx, "SELECT count(*) FROM pg_locks WHERE NOT granted AND "+what).Scan(&n))
+		return n > 0
+	}
+	w.until("the retries are written", func() bool { return waits("locktype = 'advisory'") })
+	done := make(chan struct{})
+	wg.Go(func() {
+		defer close(done)
+		for { // its wait for the lock is bounded
+			_, err := w.store.Purge(ctx, w.db, relay.PurgeOptions{Before: time.Now().Add(time.Hour), By: "ops"})
+			if hooks.SQLState(err) == "55P03" {
+				continue
+			}
+			w.must(err)
+			return
+		}
+	})
+	w.until("the purge waits, or has deleted", func() bool {
+		select {
+		case <-done:
+			return true
+		default:
+			return waits("relation = 'aftercommit.journal_purges'::regclass")
+		}
+	})
+	_, err = gate.ExecContext(ctx, "SELECT pg_advisory_unlock(7)")
+	w.must(err)
+	wg.Wait()
+	w.exec("DROP TRIGGER wait ON aftercommit.retries")
+}

@@ -273,6 +273,24 @@ func (o *older) behind(forwarder string) int64 {
 	return 0
 }
 
+// TestTakeOverBesidePurge: a row that one forwarder has is not purged while another is given it.
+func TestTakeOverBesidePurge(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		o := newOlder(t, e)
+		const other = "other/default"
+		o.register(other)
+		o.must(o.store.Register(ctx, o.db, other))
+		o.write("a")
+		o.start(relay.Config{})
+		o.came("a")
+		two := &sink{}
+		o.besideRetries(func() {
+			o.start(relay.Config{Targets: []relay.Target{{Name: other, MaxAttempts: 5, Timeout: lasting, Deliver: two.deliver}}})
+		})
+		o.until("the other one has it", func() bool { return two.all() == "a" })
+	}, dbtest.PostgresEngines()...)
+}
+
 // TestTakeOverMany: batch by batch, also where a relay of the earlier version has stopped
 // within a tick; what waits beyond an open transaction comes when that has ended.
 func TestTakeOverMany(t *testing.T) {
