@@ -20,9 +20,9 @@ SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '5s'
 AS $write$
 BEGIN
-	IF (key IS NOT NULL AND events BETWEEN 1 AND 1000 AND format >= 1 AND octet_length(document) <= 16777216 AND own IS NOT NULL AND wait_ms >= 1) IS NOT TRUE
+	IF (strpos('08', substr(key::text, 15, 1)) = 0 AND events BETWEEN 1 AND 1000 AND format >= 1 AND octet_length(document) <= 16777216 AND own IS NOT NULL AND wait_ms >= 1) IS NOT TRUE
 		OR octet_length(personal) > 16777216 THEN
-		RAISE EXCEPTION 'aftercommit: write takes a key, the number of events, from 1 to 1000, the format of the documents, one or two of these of at most 16 MiB, whether the transaction is its own, and for how many milliseconds to wait, at least 1'
+		RAISE EXCEPTION 'aftercommit: write takes a key, which is a UUID of another version than 0 and 8, the number of events, from 1 to 1000, the format of the documents, one or two of these of at most 16 MiB, whether the transaction is its own, and for how many milliseconds to wait, at least 1'
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	-- to_ascii replaces every byte above 127, whatever the server's encoding is, and no other;
@@ -82,8 +82,10 @@ DECLARE
 	there integer;
 	answer text := 'never';
 BEGIN
-	IF (cardinality(keys) BETWEEN 1 AND 10000 AND array_position(keys, NULL) IS NULL AND wait_ms >= 1) IS NOT TRUE THEN
-		RAISE EXCEPTION 'aftercommit: claim takes keys, at most 10000, and for how many milliseconds to wait, at least 1'
+	-- The keys of rows from the tables of earlier versions can be guessed: they have version 8.
+	IF (cardinality(keys) BETWEEN 1 AND 10000 AND wait_ms >= 1
+		AND (SELECT bool_and(strpos('08', substr(k::text, 15, 1)) = 0) FROM unnest(keys) k)) IS NOT TRUE OR array_position(keys, NULL) IS NOT NULL THEN
+		RAISE EXCEPTION 'aftercommit: claim takes keys, which are UUIDs of other versions than 0 and 8, at most 10000, and for how many milliseconds to wait, at least 1'
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	PERFORM set_config('lock_timeout', wait_ms::text, true);

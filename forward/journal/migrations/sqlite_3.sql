@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS main.{prefix}schema_versions (
 CREATE TABLE main.{prefix}journal (
 	seq             INTEGER PRIMARY KEY AUTOINCREMENT, -- the order of the commits
 	-- Made by the client. What reads a row by its key could not name it otherwise.
-	key             TEXT NOT NULL UNIQUE CHECK (length(key) = 36 AND key NOT GLOB '*[^0-9a-f-]*'),
+	key             TEXT NOT NULL UNIQUE CHECK (key GLOB replace('xxxxxxxx-xxxx-[1-9a-f]xxx-xxxx-xxxxxxxxxxxx', 'x', '[0-9a-f]')),
 	tx_id           INTEGER NOT NULL,
 	tx_started_at   TEXT NOT NULL,
 	recorded_at     TEXT NOT NULL,

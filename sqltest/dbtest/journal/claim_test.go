@@ -1,6 +1,7 @@
 package journal_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -201,4 +202,42 @@ func TestStandby(t *testing.T) {
 	if err := newJournal(t, hooks.Postgres, nil).Connect(ctx, s.conn); err != nil {
 		t.Errorf("Connect with tables: %v", err)
 	}
+}
+
+// TestReservedKeys: the keys of rows from the tables of earlier versions can be computed, so
+// that no role may take one before the row is moved; and no row has the least key, behind
+// which all reading begins.
+func TestReservedKeys(t *testing.T) {
+	for _, key := range []uuid.UUID{uuid.Nil, journal.MovedKey(1234, 5)} {
+		dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+			r := newRig(t, e)
+			queries := []string{"INSERT INTO aftercommit_write (key, tx, now, events, format, document) VALUES ('" + key.String() + "', 1, '2026-01-01', 1, 1, '[{}]')"}
+			if e.Dialect == hooks.Postgres {
+				queries = []string{
+					"SELECT aftercommit.write('" + key.String() + "', 1, 1::int2, '[{}]', NULL, true, 100)",
+					"SELECT aftercommit.claim('{" + uuid.NewString() + "," + key.String() + "}', 100)",
+				}
+			} else if key != uuid.Nil {
+				t.Skip("a file is written by its app alone")
+			}
+			for _, query := range queries {
+				if _, err := r.conn.ExecContext(ctx, query); err == nil {
+					t.Errorf("no error: %s", query)
+				}
+			}
+		})
+	}
+}
+
+// TestKeysOfAnotherForm: what is no UUID could not be read again.
+func TestKeysOfAnotherForm(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		r := newRig(t, e)
+		for _, key := range []string{strings.Repeat("a", 36), strings.Repeat("-", 36), strings.ToUpper(uuid.NewString()[:35]) + "F"} {
+			_, err := r.conn.ExecContext(ctx, "INSERT INTO aftercommit_write (key, tx, now, events, format, document) VALUES ('"+key+"', 1, '2026-01-01', 1, 1, '[{}]')")
+			if err == nil {
+				t.Errorf("%s is a key", key)
+			}
+		}
+	}, dbtest.SQLite)
 }

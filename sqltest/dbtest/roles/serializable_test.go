@@ -21,15 +21,15 @@ func TestSerializable(t *testing.T) {
 	const known = `[{"id":"00000000-0000-0000-0001-000000000001","occurred_at":"2026-01-01T00:00:00Z","action":"thing.forged","outcome":"success"}]`
 	for _, e := range dbtest.PostgresEngines() {
 		for name, read := range map[string]string{
-			"written": "SELECT pg_catalog.count(*) FROM aftercommit.written('{00000000-0000-0000-0001-000000000001}')",
-			"claim":   "SELECT aftercommit.claim('{00000000-0000-0000-0001-000000000001}', 100)",
-			"write":   "SELECT aftercommit.write('00000000-0000-0000-0002-000000000001', 1, 1::int2, '" + known + "', NULL, true, 100)",
+			"written": "SELECT pg_catalog.count(*) FROM aftercommit.written('{00000000-0000-7000-0001-000000000001}')",
+			"claim":   "SELECT aftercommit.claim('{00000000-0000-7000-0001-000000000001}', 100)",
+			"write":   "SELECT aftercommit.write('00000000-0000-7000-0002-000000000001', 1, 1::int2, '" + known + "', NULL, true, 100)",
 		} {
 			t.Run(e.Name+" "+name, func(t *testing.T) {
 				w := newWorld(t, e)
 				h := w.hostile()
 				// Rows of many index pages, so that others write to other pages.
-				w.must(h.app.ExecContext(ctx, `SELECT pg_catalog.count(*) FROM pg_catalog.generate_series(1, 2000) i, aftercommit.write(('00000000-0000-0000-0001-' || pg_catalog.lpad(i::text, 12, '0'))::uuid, 1, 1::int2, '`+known+`', NULL, true, 100)`))
+				w.must(h.app.ExecContext(ctx, `SELECT pg_catalog.count(*) FROM pg_catalog.generate_series(1, 2000) i, aftercommit.write(('00000000-0000-7000-0001-' || pg_catalog.lpad(i::text, 12, '0'))::uuid, 1, 1::int2, '`+known+`', NULL, true, 100)`))
 				conn := h.try(attempt{run: []string{settings, "BEGIN ISOLATION LEVEL SERIALIZABLE", read}})
 				defer func() { _ = conn.Close() }()
 				w.must(w.super.ExecContext(ctx, `CREATE TABLE public.stock (n int); INSERT INTO public.stock VALUES (0); GRANT ALL ON public.stock TO PUBLIC`))
