@@ -181,6 +181,7 @@ func (h *Hub) Work(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error
 		return err
 	}
 	if err = d.journal.Connect(ctx, db); err == nil {
+		d.sayUpgraded()
 		err = d.attach(ctx, db)
 	}
 	if err == nil { // the roles of apps may not see how the relay stands

@@ -106,6 +106,7 @@ func (d *handler) setUpRelay(ctx context.Context, db *sql.DB) error {
 	if err := d.journal.Connect(ctx, db); err != nil {
 		return err
 	}
+	d.sayUpgraded()
 	for _, s := range d.sinks {
 		err := d.register(ctx, db, s)
 		if err != nil && !d.registersLater(s, err) {
@@ -126,11 +127,14 @@ func (d *handler) register(ctx context.Context, db *sql.DB, s *sink) error {
 	if err != nil {
 		return err
 	}
+	if !known {
+		s.takenOver, err = store.TakesOver(ctx, db, s.name())
+	}
 	s.isNew.Store(!known)
 	if inFlush := d.dialect.local() && !d.asked; !inFlush { // which may be rolled back
 		d.sayNew()
 	}
-	return nil
+	return err
 }
 
 // sayNew logs which forwarders were registered just now: they get nothing that was
@@ -140,9 +144,29 @@ func (d *handler) sayNew() {
 		if !s.isNew.Swap(false) {
 			continue
 		}
+		if s.takenOver {
+			d.log().Info("aftercommit: a forwarder was taken over from an earlier version: the relay goes on where the relay of that version has stopped",
+				zap.String("driver", d.db.Driver), zap.String("forwarder", s.name()))
+			continue
+		}
 		d.log().Info("aftercommit: a forwarder was registered, and the relay delivers to it what is committed from now on (on SQLite without Hub.Relay, commits do); "+
 			"for earlier entries call relay.Store.Replay with this Forwarder and a From; if it has moved here from a Queue, call Hub.Work of a Hub with Options.Queue until no job waits for it",
 			zap.String("driver", d.db.Driver), zap.String("forwarder", s.name()), zap.Time("from", d.hub.now().UTC()))
+	}
+}
+
+// sayUpgraded logs that the journal's tables were upgraded, and that the last step of that is
+// left.
+func (d *handler) sayUpgraded() {
+	upgraded, before := d.journal.Upgraded()
+	schema := d.journal.Schema()
+	if upgraded {
+		d.log().Info("aftercommit: the journal's tables were upgraded: programs of the version before go on beside this one, see \"Upgrading\" in forward/README.md",
+			zap.String("driver", d.db.Driver), zap.String("schema", schema))
+	}
+	if before {
+		d.log().Info("aftercommit: the table of the version before is still there: new events are in the view journal_events; when no program of that version is left, run journal.Swap",
+			zap.String("driver", d.db.Driver), zap.String("schema", schema))
 	}
 }
 

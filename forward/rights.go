@@ -58,6 +58,11 @@ func (d *handler) announceSinks(ctx context.Context, conn *sql.DB) (later, err e
 		known, unknown := d.queue.store.HandOver(ctx, conn, s.name(), nil)
 		err := d.queue.store.Announce(ctx, conn, s.name())
 		s.isNew.Store(err == nil && unknown == nil && !known)
+		if s.isNew.Load() {
+			taken, e := d.queue.store.TakesOver(ctx, conn, s.name())
+			s.takenOver = taken
+			s.isNew.Store(e == nil) // the relay, which may look, says it
+		}
 		switch hooks.SQLState(err) {
 		case tooManyForwarders, lockNotAvailable, concurrentUpdate:
 			later = &unregisteredError{err}

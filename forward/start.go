@@ -85,6 +85,9 @@ func (d *handler) start(ctx context.Context, conn *sql.DB) error {
 	d.started.Store(true)
 	d.hub.keepOpen(d)
 	d.logStart()
+	if d.journal != nil {
+		d.sayUpgraded()
+	}
 	d.warnDurability(ctx, conn)
 	d.starter.succeed()
 	d.lookAgain(nil)

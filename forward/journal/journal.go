@@ -153,6 +153,16 @@ func (j *Journal) Connect(ctx context.Context, db *sql.DB) error {
 	return j.store.connect(ctx, nildb.Replace(db), !j.noMigrate)
 }
 
+// Upgraded, for the Hub, reports what Connect has found on PostgreSQL: whether it has upgraded the
+// tables itself, and whether the table of an earlier version has its name yet, as until [Swap].
+func (j *Journal) Upgraded() (upgraded, before bool) {
+	p, ok := j.store.(*postgres)
+	if !ok {
+		return false, false
+	}
+	return p.upgraded.Load(), p.before.Load()
+}
+
 // Write writes f.Events as one row with the key f.Key, in the transaction that f.Conn is in,
 // by one statement. On PostgreSQL, unless f.Own is set, it writes nothing and returns false if
 // the transaction has written nothing itself. Errors there have the SQLSTATE 25X06 if the

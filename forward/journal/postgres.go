@@ -47,6 +47,9 @@ type postgres struct {
 	schema string
 	// ready is set once the tables are known to be there.
 	ready atomic.Bool
+	// upgraded says that this process has upgraded them, and before that the table of an earlier
+	// version has its name.
+	upgraded, before atomic.Bool
 }
 
 var _ store = (*postgres)(nil)

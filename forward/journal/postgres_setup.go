@@ -170,6 +170,7 @@ func (p *postgres) connect(ctx context.Context, db *sql.DB, migrate bool) error 
 			return err
 		}
 	}
+	p.before.Store(s.old)
 	p.ready.Store(true)
 	return nil
 }
@@ -220,6 +221,7 @@ func (p *postgres) migrate(ctx context.Context, conn *sql.Conn) (err error) {
 	if _, err = conn.ExecContext(ctx, "COMMIT"); err != nil {
 		return fmt.Errorf("journal: migrate: %w", err)
 	}
+	p.upgraded.Store(found == outdated && s.version > 0)
 	return nil
 }
 

@@ -4,7 +4,20 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
+
+// TakesOver, for the Hub, reports whether a forwarder is registered in the tables of an earlier
+// version: the relay goes on there where the cursor is.
+func (s *Store) TakesOver(ctx context.Context, db *sql.DB, name string) (takes bool, err error) {
+	db = nildb.Replace(db)
+	if has, e := s.hasEarlier(ctx, db); e != nil || !has {
+		return false, e
+	}
+	c, err := s.earlierCursorOf(ctx, db, name)
+	return c != nil, wrap("look for the forwarder in the tables of an earlier version", name, err)
+}
 
 // homeEarlier is the place of a forwarder's cursor in the tables of an earlier version, or else
 // here. A cursor that has not been made yet in this version gets it, so that in a copy it waits

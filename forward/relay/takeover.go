@@ -29,6 +29,9 @@ func (w *worker) takeOver(ctx context.Context) (more bool, err error) {
 	}
 	n := 0
 	owes, err := s.owesEarlier(ctx, w.conn, w.target.Name, w.here, trailing)
+	if err != nil && w.swapped(ctx, err) {
+		return false, nil
+	}
 	if err != nil || !owes {
 		w.tookOver = now
 		return false, wrap("look for what an earlier version has written", w.target.Name, err)
@@ -38,6 +41,8 @@ func (w *worker) takeOver(ctx context.Context) (more bool, err error) {
 		return e
 	})
 	switch {
+	case err != nil && w.swapped(ctx, err):
+		return false, nil
 	case hooks.SQLState(err) == "42501": // insufficient_privilege
 		w.earlier = false // until the lease is taken again
 		w.relay.cfg.Log.Warn("aftercommit: events that programs of an earlier version wrote are not delivered, because the relay's role may not move them to the table journal: "+
@@ -52,4 +57,16 @@ func (w *worker) takeOver(ctx context.Context) (more bool, err error) {
 	}
 	w.dueAt = now
 	return true, nil
+}
+
+// swapped reports whether err is that of a table that journal.Swap has renamed, or an operator
+// dropped, since the lease was taken: then nothing was left in it.
+func (w *worker) swapped(ctx context.Context, err error) bool {
+	switch hooks.SQLState(err) {
+	case "42703", "42P01": // undefined_column, as of the view, and undefined_table
+		has, e := w.relay.store.hasEarlier(ctx, w.conn)
+		w.earlier = w.earlier && (has || e != nil)
+		return !w.earlier
+	}
+	return false
 }

@@ -383,6 +383,27 @@ func TestTakeOverWithoutRights(t *testing.T) {
 	}, dbtest.PostgresEngines()...)
 }
 
+// TestSwapUnderARelay: a relay that runs then does not complain of a table that has gone.
+func TestSwapUnderARelay(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		o := newOlder(t, e)
+		o.write("a")
+		logs, seen := observer.New(zap.InfoLevel)
+		r := relay.Start(o.store, o.world.db, relay.Config{Targets: []relay.Target{o.target()}, Lease: lasting, Clock: o.clock, Log: zap.New(logs)})
+		o.Cleanup(func() { o.must(r.Stop(ctx)) })
+		o.came("a")
+		o.swap()
+		o.ticks(5)
+		o.commit("new")
+		o.came("a", "new")
+		o.exec("DROP TABLE aftercommit.audit_events_before CASCADE")
+		o.ticks(5)
+		if seen.FilterMessageSnippet("waits").Len() > 0 {
+			o.Errorf("logged %v", seen.All())
+		}
+	}, dbtest.PostgresEngines()...)
+}
+
 // TestRetireEarlier: a forwarder that only programs of the earlier version had can be retired.
 func TestRetireEarlier(t *testing.T) {
 	eachOlder(t, func(o *older) {
