@@ -115,14 +115,15 @@ func DrainRows(n int) Option {
 }
 
 // WriteTimeout bounds how long writing the events may hold up a commit, for
-// instance because of locks on the journal; the default is 5 s. Where the server
+// instance because of locks on the journal: 1 ms to 24 h, the default is 5 s. Where the server
 // does not answer, it may be two seconds more. What is called after the COMMIT has
 // its own limits: forwarders that are called within it (forward.Options.Timeout), and
 // functions of [hooks.OnCommit].
 func WriteTimeout(d time.Duration) Option {
 	return func(c *config) error {
-		if d < time.Millisecond {
-			return fmt.Errorf("WriteTimeout %v: use at least a millisecond", d)
+		const most = 24 * time.Hour // PostgreSQL's lock_timeout is less than 25 days
+		if d < time.Millisecond || d > most {
+			return fmt.Errorf("WriteTimeout %v: use a millisecond to %v", d, most)
 		}
 		c.writeTimeout = d
 		return nil

@@ -115,6 +115,7 @@ func TestConfigureMistakes(t *testing.T) {
 		`[{"name": "made"}, {"id": "x"}]`:                   `forwarder 2, "": it has no "name"`,
 		`[{"name": "made", "timeout": "5"}]`:                `the timeout "5" is not a duration`,
 		`[{"name": "made", "timeout": "-5s"}]`:              `the timeout "-5s" is not a duration`,
+		`[{"name": "made", "timeout": "25h"}]`:              "the timeout 25h0m0s: use at most 24h0m0s",
 		`[{"name": "made", "max_attempts": -1}]`:            "max_attempts is -1",
 		`[{"name": "made", "id": "a/b"}]`:                   "without spaces and slashes",
 		`[{"name": "made", "filter": {"actions": ["["]}}]`:  `pattern "["`,

@@ -49,10 +49,10 @@ type Options struct {
 	// name.
 	Environment string
 	// Grace is how long the relay leaves entries to sync forwarders before it
-	// delivers what they have missed. The default, with 0, is 30 s.
+	// delivers what they have missed, at most 24 h. The default, with 0, is 30 s.
 	Grace time.Duration
 	// Timeout is how long one call of a forwarder may take, and one look into
-	// the journal. The default, with 0, is 5 s.
+	// the journal, at most 24 h. The default, with 0, is 5 s.
 	Timeout time.Duration
 }
 
@@ -119,7 +119,7 @@ func New(o *Options) *Hub {
 	e := hooks.Event{Application: h.application, Host: h.host}
 	hooks.Shorten(&e)
 	h.application, h.host = e.Application, e.Host
-	if h.timeout <= 0 {
+	if h.timeout <= 0 || h.wrong != nil {
 		h.timeout = defaultTimeout
 	}
 	if h.grace <= 0 {

@@ -4,12 +4,20 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 )
+
+// longest is the most that a timeout or Grace may be. PostgreSQL's timeouts are less than 25 days.
+const longest = 24 * time.Hour
 
 // check returns what is wrong with the options, whatever the database is.
 func (o *Options) check() error {
 	v := reflect.ValueOf(o.Queue)
 	switch {
+	case o.Grace > longest:
+		return fmt.Errorf("forward: Options.Grace is %v: use at most %v", o.Grace, longest)
+	case o.Timeout > longest:
+		return fmt.Errorf("forward: Options.Timeout is %v: use at most %v", o.Timeout, longest)
 	case o.Grace < 0:
 		return fmt.Errorf("forward: Options.Grace is %v: use one above 0, or 0 for the default of %v", o.Grace, defaultGrace)
 	case o.Timeout < 0:

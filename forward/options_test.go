@@ -23,6 +23,8 @@ func TestWrongOptions(t *testing.T) {
 		want string
 	}{
 		{Options{Timeout: -time.Second}, "Options.Timeout is -1s: use one above 0, or 0 for the default of 5s"},
+		{Options{Timeout: 25 * time.Hour}, "Options.Timeout is 25h0m0s: use at most 24h0m0s"},
+		{Options{Grace: 1<<63 - 1}, "use at most 24h0m0s"},
 		{Options{Grace: -1}, "Options.Grace is -1ns: use one above 0, or 0 for the default of 30s"},
 		{Options{Relay: 7}, "Options.Relay is 7: use RelayInProcess, RelayElsewhere or RelayOff"},
 		{Options{Queue: (*startsQueue)(nil)}, "Options.Queue is a nil *forward.startsQueue"},

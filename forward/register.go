@@ -50,7 +50,7 @@ func Filter(keep func(journal.Entry) bool) RegisterOption {
 }
 
 // Timeout is how long one call of Forward may take, instead of
-// [Options.Timeout]. It must be above 0.
+// [Options.Timeout]: above 0, and at most 24 h.
 func Timeout(d time.Duration) RegisterOption { return func(r *registration) { r.timeout = d } }
 
 // MaxAttempts is the number of attempts, by the relay or the Queue, after which an entry
@@ -123,6 +123,8 @@ func (r *registration) check() error {
 		return fmt.Errorf("the ID %q: use 1 to %d bytes of printable characters, without spaces and slashes", r.id, longestID)
 	case r.timeout <= 0:
 		return fmt.Errorf("the timeout %v: use one above 0, or leave it to Options.Timeout", r.timeout)
+	case r.timeout > longest:
+		return fmt.Errorf("the timeout %v: use at most %v", r.timeout, longest)
 	case r.maxAttempts < 1:
 		return fmt.Errorf("%d attempts: use 1 or more; with 1, what is refused once is discarded", r.maxAttempts)
 	case r.dispatch > Async:

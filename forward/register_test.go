@@ -33,6 +33,7 @@ func TestRegisterPanics(t *testing.T) {
 		"less than no attempts":    {func(h *Hub) { h.Register(&taker{}, Async, MaxAttempts(-1)) }, "-1 attempts"},
 		"a timeout of no time":     {func(h *Hub) { h.Register(&taker{}, Sync, Timeout(0)) }, "the timeout 0s: use one above 0"},
 		"a timeout before no time": {func(h *Hub) { h.Register(&taker{}, Sync, Timeout(-1)) }, "the timeout -1ns"},
+		"a long timeout":           {func(h *Hub) { h.Register(&taker{}, Sync, Timeout(1<<63-1)) }, "use at most 24h0m0s"},
 		"no dispatch":              {func(h *Hub) { h.Register(&taker{}, Dispatch(3)) }, "use Auto, Sync or Async"},
 		"after a database was opened": {func(h *Hub) {
 			_, _ = h.Open(hooks.Database{Dialect: hooks.Postgres})

@@ -30,6 +30,10 @@ func TestWrongConfig(t *testing.T) {
 		want string
 	}{
 		{Config{Lease: -time.Second}, "Config.Lease is -1s: use one above 0, or 0 for the default"},
+		{Config{Lease: 26 * time.Hour}, "Config.Lease is 26h0m0s: use at most 25h0m0s"},
+		{Config{Poll: 1<<63 - 1}, "use at most 25h0m0s"},
+		{with(func(t *Target) { t.Timeout = 1<<63 - 1 }), "use at most 25h0m0s"},
+		{with(func(t *Target) { t.Grace = 26 * time.Hour }), "its Grace is 26h0m0s: use at most 25h0m0s"},
 		{Config{Batch: -1}, "Config.Batch is -1 entries: use 1 or more"},
 		{Config{Poll: -1}, "Config.Poll is -1ns: use one above 0"},
 		{Config{Targets: []Target{right, right}}, `target 2 is a second "sink/default": give it another name`},
@@ -52,7 +56,7 @@ func TestWrongConfig(t *testing.T) {
 			t.Errorf("without a %s: %q", name, got)
 		}
 	}
-	if err := (&Config{Targets: []Target{right}}).check(s, db); err != nil {
+	if err := (&Config{Lease: longest, Poll: longest, Targets: []Target{right, with(func(t *Target) { t.Name, t.Timeout, t.Grace = "longest", 25*time.Hour, longest }).Targets[0]}}).check(s, db); err != nil {
 		t.Errorf("a right one: %v", err)
 	}
 }

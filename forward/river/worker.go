@@ -113,12 +113,16 @@ func (w *worker) Timeout(job *riverqueue.Job[args]) time.Duration {
 	return w.limit(job.Args) + rescueMargin
 }
 
-// limit is how long an attempt may take.
+// longest is the most that an attempt may take: ten calls of a forwarder with the longest
+// timeout.
+const longest = 10 * 24 * time.Hour
+
+// limit is how long an attempt may take. Others than a Hub may have written the job.
 func (w *worker) limit(a args) time.Duration {
 	if a.Seconds > 0 {
-		return time.Duration(a.Seconds) * time.Second
+		return min(time.Duration(a.Seconds), longest/time.Second) * time.Second
 	}
-	return cmp.Or(max(a.Timeout, 0), w.timeout)
+	return min(cmp.Or(max(a.Timeout, 0), w.timeout), longest)
 }
 
 // Work makes one attempt.

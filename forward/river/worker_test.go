@@ -21,6 +21,8 @@ func TestTimeout(t *testing.T) {
 		{"a job without one", 0, 0, 15 * time.Minute},
 		{"an earlier version's job", 0, time.Hour, time.Hour},
 		{"a job with a longer time", time.Hour, 0, time.Hour},
+		{"a job of others with an endless time", 1<<63 - 1, 0, 240 * time.Hour},
+		{"an earlier version's job with an endless time", 0, 1<<63 - 1, 240 * time.Hour},
 		{"a job with a shorter time", time.Minute, 0, time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

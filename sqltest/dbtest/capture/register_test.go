@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -73,6 +74,10 @@ func TestRegisterMistakes(t *testing.T) {
 		"Do of nothing":          {func() { hooks.Do(ctx(), hooks.Values{}, nil) }, []string{"nil function"}},
 		"an actor without an ID": {func() { driver.Register(name(), "sqlite", w.hub, driver.DefaultActor(hooks.Actor{Type: hooks.Job})) }, []string{"actor.id"}},
 		"no actor":               {func() { driver.Register(name(), "sqlite", w.hub, driver.DefaultActor(hooks.Actor{})) }, []string{"DefaultActor is empty", "Type"}},
+		"no write timeout":       {func() { driver.Register(name(), "sqlite", w.hub, driver.WriteTimeout(0)) }, []string{"WriteTimeout 0s: use a millisecond to 24h0m0s"}},
+		"a negative timeout":     {func() { driver.Register(name(), "sqlite", w.hub, driver.WriteTimeout(-1)) }, []string{"WriteTimeout -1ns"}},
+		"a long write timeout":   {func() { driver.Register(name(), "sqlite", w.hub, driver.WriteTimeout(24*time.Hour+1)) }, []string{"use a millisecond to 24h0m0s"}},
+		"an endless timeout":     {func() { driver.Register(name(), "sqlite", w.hub, driver.WriteTimeout(1<<63-1)) }, []string{"use a millisecond to 24h0m0s"}},
 		"no key column":          {func() { driver.Register(name(), "sqlite", w.hub, driver.KeyColumn("")) }, []string{"KeyColumn is empty"}},
 		"no such dialect":        {func() { driver.Register(name(), "sqlite", w.hub, driver.WithDialect("oracle")) }, []string{"oracle", "hooks.Postgres"}},
 		"no such mode":           {func() { driver.Register(name(), "sqlite", w.hub, driver.WithMode(9)) }, []string{"mode 9"}},

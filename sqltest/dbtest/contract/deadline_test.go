@@ -108,6 +108,22 @@ func TestDeadNetwork(t *testing.T) {
 	}
 }
 
+// TestLongestWriteTimeout: every server takes it.
+func TestLongestWriteTimeout(t *testing.T) {
+	forEach(t, func(t *testing.T, e dbtest.Engine) {
+		for _, limit := range []time.Duration{time.Millisecond, 24 * time.Hour} {
+			w := newWorld(t, e, setup{driver: []driver.Option{driver.WriteTimeout(limit)}})
+			tx, err := w.db.BeginTx(ctx(), nil)
+			w.must(err)
+			w.insert(tx, 1)
+			w.record(tx, "a")
+			if err := tx.Commit(); err != nil && limit > time.Millisecond {
+				t.Errorf("%v: %v", limit, err)
+			}
+		}
+	})
+}
+
 // TestNoGoroutineIsLeftBehind: neither by a statement that was given up, nor by
 // many that were not, under a context that lives on.
 func TestNoGoroutineIsLeftBehind(t *testing.T) {
