@@ -1,8 +1,9 @@
 -- What people read, of step 5.
 
--- spelt returns the members of a JSON array of which some cannot be read. What this
--- database's encoding has not is as JSON spells it, such as \u00e9, and what is no JSON is NULL.
-CREATE OR REPLACE FUNCTION {schema}.spelt(document text) RETURNS jsonb[]
+-- spelt returns the members of a JSON array of which some cannot be read, if there are as many
+-- as events says. What this database's encoding has not is as JSON spells it, such as \u00e9, and
+-- what is no JSON is NULL.
+CREATE OR REPLACE FUNCTION {schema}.spelt(document text, events integer) RETURNS jsonb[]
 LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 SET standard_conforming_strings = on
@@ -11,6 +12,9 @@ DECLARE
 	member json;
 	parts jsonb[] := '{}';
 BEGIN
+	IF json_array_length(document::json) <> events THEN
+		RETURN NULL;
+	END IF;
 	FOR member IN SELECT json_array_elements(document::json) LOOP
 		BEGIN
 			parts := array_append(parts, member::jsonb);
@@ -28,9 +32,9 @@ EXCEPTION WHEN others THEN
 END
 $spelt$;
 
--- unfold takes the documents of a row apart, and never fails: an event of which something
--- cannot be read has NULL there, and a document that cannot be read has as many events
--- without anything as its row says. It reads no table, and anyone may call it.
+-- unfold takes the documents of a row apart, and never fails. It returns as many events as the
+-- row says: one of which something cannot be read has NULL there, and where the document is no
+-- array of that many members, none has anything. It reads no table, and anyone may call it.
 CREATE OR REPLACE FUNCTION {schema}.unfold(document text, personal text, events integer, format smallint)
 RETURNS TABLE (
 	ordinal integer, id uuid, occurred_at timestamptz, action text, outcome text,
@@ -42,23 +46,28 @@ SET search_path = pg_catalog, pg_temp
 SET standard_conforming_strings = on
 AS $unfold$
 DECLARE
+	whole jsonb;
 	parts jsonb[];
 	persons jsonb[];
 	e jsonb;
 	p jsonb;
 BEGIN
 	BEGIN
-		IF format = 1 THEN
-			parts := ARRAY(SELECT jsonb_array_elements(document::jsonb));
+		whole := CASE WHEN format = 1 THEN document END;
+		IF jsonb_array_length(whole) = events THEN
+			parts := ARRAY(SELECT jsonb_array_elements(whole));
 		END IF;
-		persons := ARRAY(SELECT jsonb_array_elements(personal::jsonb));
+		whole := personal;
+		IF jsonb_array_length(whole) = events THEN
+			persons := ARRAY(SELECT jsonb_array_elements(whole));
+		END IF;
 	EXCEPTION WHEN others THEN
 		-- Something in one of them is no JSON, or has an escape of what this database's
 		-- encoding has not. The other events are read all the same.
-		parts := {schema}.spelt(document);
-		persons := {schema}.spelt(personal);
+		parts := CASE WHEN format = 1 THEN {schema}.spelt(document, events) END;
+		persons := {schema}.spelt(personal, events);
 	END;
-	FOR n IN 0 .. greatest(CASE WHEN cardinality(parts) > 0 THEN cardinality(parts) ELSE events END, 1) - 1 LOOP
+	FOR n IN 0 .. events - 1 LOOP
 		ordinal := n;
 		e := parts[n + 1];
 		p := persons[n + 1];
@@ -87,7 +96,7 @@ BEGIN
 		captured := coalesce(e ->> 'captured' = 'true', false);
 		id := CASE WHEN e ->> 'id' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' THEN e ->> 'id' END;
 		BEGIN
-			occurred_at := e ->> 'occurred_at';
+			occurred_at := CASE WHEN e ->> 'occurred_at' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(Z|[+-][0-9]{2}:[0-9]{2})$' THEN e ->> 'occurred_at' END;
 		EXCEPTION WHEN others THEN
 			occurred_at := NULL;
 		END;

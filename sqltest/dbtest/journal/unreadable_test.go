@@ -38,6 +38,7 @@ var damages = []damage{
 	{change: "personal = '[null,{\"comment\":5},null]'", says: "comment: ", one: true},
 	{change: "personal = '[null,5,null]'", says: "event: ", one: true},
 	{change: "format = 2", says: "format: 2 is not known"},
+	{change: "format = 2, personal = 'x'", says: "format: 2 is not known"},
 	{change: "format = 0", says: "format: 0 is not known"},
 }
 
@@ -80,6 +81,9 @@ func TestUnreadableEntries(t *testing.T) {
 			view := map[hooks.Dialect]string{hooks.Postgres: "aftercommit.audit_events", hooks.SQLite: "aftercommit_audit_events"}[e.Dialect]
 			if n := r.text("SELECT CAST(count(*) AS text) FROM (SELECT * FROM " + view + " LIMIT 1000) e WHERE action IN ('order.before', 'order.behind')"); n != "2" {
 				t.Errorf("after %s the view has %s of the others", d.change, n)
+			}
+			if n := r.text("SELECT CAST(count(*) AS text) FROM " + view + " WHERE action IS NOT NULL"); strings.HasPrefix(d.says, "format: ") && n != "2" {
+				t.Errorf("after %s the view has %s actions, want 2", d.change, n)
 			}
 		}
 	})
