@@ -69,13 +69,15 @@ $write$;
 --
 -- Here and below, the planner's settings are not the caller's: in a SERIALIZABLE
 -- transaction a sequential scan locks the whole table against the writes of all others.
+-- Parameters and variables would have the collation of the call's arguments: an index serves
+-- a comparison only in its own.
 CREATE OR REPLACE FUNCTION {schema}.claim(keys uuid[], wait_ms integer) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '5s'
 SET enable_seqscan = off SET enable_indexscan = on SET enable_indexonlyscan = on SET enable_bitmapscan = off
 SET enable_nestloop = on SET enable_hashjoin = off SET enable_mergejoin = off
-SET seq_page_cost = 1 SET random_page_cost = 4 SET cpu_tuple_cost = 0.01 SET cpu_index_tuple_cost = 0.005 SET cpu_operator_cost = 0.0025
+SET seq_page_cost = 1 SET random_page_cost = 4 SET cpu_tuple_cost = 0.01 SET cpu_index_tuple_cost = 0.005 SET cpu_operator_cost = 0.0025 SET jit = off
 AS $claim$
 DECLARE
 	wanted uuid;
@@ -117,7 +119,7 @@ LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_indexscan = on SET enable_indexonlyscan = on SET enable_bitmapscan = off
 SET enable_nestloop = on SET enable_hashjoin = off SET enable_mergejoin = off
-SET seq_page_cost = 1 SET random_page_cost = 4 SET cpu_tuple_cost = 0.01 SET cpu_index_tuple_cost = 0.005 SET cpu_operator_cost = 0.0025
+SET seq_page_cost = 1 SET random_page_cost = 4 SET cpu_tuple_cost = 0.01 SET cpu_index_tuple_cost = 0.005 SET cpu_operator_cost = 0.0025 SET jit = off
 AS $written$
 	SELECT j.key, j.xid, j.tx_started_at, j.recorded_at, j.role, j.events FROM {schema}.journal j WHERE j.key = ANY (keys) AND j.events > 0
 $written$;
@@ -131,10 +133,10 @@ SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '5s'
 SET enable_seqscan = off SET enable_indexscan = on SET enable_indexonlyscan = on SET enable_bitmapscan = off
 SET enable_nestloop = on SET enable_hashjoin = off SET enable_mergejoin = off
-SET seq_page_cost = 1 SET random_page_cost = 4 SET cpu_tuple_cost = 0.01 SET cpu_index_tuple_cost = 0.005 SET cpu_operator_cost = 0.0025
+SET seq_page_cost = 1 SET random_page_cost = 4 SET cpu_tuple_cost = 0.01 SET cpu_index_tuple_cost = 0.005 SET cpu_operator_cost = 0.0025 SET jit = off
 AS $acknowledge$
 BEGIN
-	IF NOT EXISTS (SELECT FROM {schema}.cursors f WHERE f.name = forwarder AND f.retired_at IS NULL) THEN
+	IF NOT EXISTS (SELECT FROM {schema}.cursors f WHERE f.name = forwarder COLLATE "default" AND f.retired_at IS NULL) THEN
 		RETURN false;
 	END IF;
 	INSERT INTO {schema}.acknowledged (forwarder, key, ordinal)
@@ -153,21 +155,23 @@ SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '5s'
 SET enable_seqscan = off SET enable_indexscan = on SET enable_indexonlyscan = on SET enable_bitmapscan = off
 SET enable_nestloop = on SET enable_hashjoin = off SET enable_mergejoin = off
-SET seq_page_cost = 1 SET random_page_cost = 4 SET cpu_tuple_cost = 0.01 SET cpu_index_tuple_cost = 0.005 SET cpu_operator_cost = 0.0025
+SET seq_page_cost = 1 SET random_page_cost = 4 SET cpu_tuple_cost = 0.01 SET cpu_index_tuple_cost = 0.005 SET cpu_operator_cost = 0.0025 SET jit = off
 AS $enlist$
 DECLARE
 	here text;
 	mine text[];
 BEGIN
 	-- Looked at first: the INSERT would wait for a relay that has the row locked.
-	IF EXISTS (SELECT FROM {schema}.cursors f WHERE f.name = forwarder AND f.retired_at IS NULL) THEN
+	IF EXISTS (SELECT FROM {schema}.cursors f WHERE f.name = forwarder COLLATE "default" AND f.retired_at IS NULL) THEN
 		RETURN;
 	END IF;
 	-- A cursor with another database's place would stop the relay's own.
 	here := (SELECT concat(system_identifier, '/', (SELECT oid FROM pg_database WHERE datname = current_database())) FROM pg_control_system());
 	IF (home = here OR starts_with(home, here || ' ')) IS NOT TRUE OR (octet_length(forwarder) BETWEEN 1 AND 1024) IS NOT TRUE OR octet_length(home) > 1024
+		-- A place of here is followed by a space and the environment, or by nothing.
 		OR EXISTS (SELECT FROM {schema}.cursors f WHERE f.fence > 0 AND f.retired_at IS NULL
-			AND (f.place = here OR starts_with(f.place, here || ' ')) HAVING bool_and(f.place <> home)) THEN
+			AND f.place COLLATE "C" >= here AND f.place COLLATE "C" < concat(here, '!'))
+		AND NOT EXISTS (SELECT FROM {schema}.cursors f WHERE f.fence > 0 AND f.retired_at IS NULL AND f.place COLLATE "C" = home) THEN
 		RAISE EXCEPTION 'aftercommit: enlist takes a name of at most 1024 bytes and the place that the relay has: give forward.Options.Environment the same value here as where the relay runs'
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
@@ -179,12 +183,12 @@ BEGIN
 	INSERT INTO {schema}.registrars AS r (role) VALUES (session_user)
 	ON CONFLICT (role) DO UPDATE SET forwarders = r.forwarders;
 	mine := ARRAY(SELECT f.name FROM {schema}.registrars r JOIN {schema}.cursors f ON f.name = ANY (r.forwarders)
-		WHERE r.role = session_user AND f.retired_at IS NULL);
+		WHERE r.role = session_user::text COLLATE "default" AND f.retired_at IS NULL);
 	IF cardinality(mine) >= 100 THEN
 		RAISE EXCEPTION 'aftercommit: role % has registered 100 forwarders: retire those that are no longer used (relay.Store.Retire), or register this one by Hub.Relay as the owner', quote_ident(session_user)
 			USING ERRCODE = 'program_limit_exceeded';
 	END IF;
-	UPDATE {schema}.registrars SET forwarders = mine || forwarder WHERE role = session_user;
+	UPDATE {schema}.registrars SET forwarders = mine || forwarder WHERE role = session_user::text COLLATE "default";
 	INSERT INTO {schema}.cursors AS f (name, place, done) VALUES (forwarder, home, pg_current_snapshot())
 	ON CONFLICT (name) DO UPDATE SET retired_at = NULL, registered_at = clock_timestamp(), holder = NULL, lease_until = NULL, fence = f.fence + 1,
 		done = EXCLUDED.done, tick = NULL, at_xid = NULL, at_key = NULL, at_ordinal = NULL, place = EXCLUDED.place,

@@ -78,6 +78,7 @@
 			mark_xid      xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
 			mark_at       timestamptz NOT NULL DEFAULT pg_catalog.transaction_timestamp()
 		);
+		CREATE INDEX cursors_place ON {schema}.cursors (place COLLATE pg_catalog."C"); -- for enlist
 
 		-- Entries that a forwarder did not take at first.
 		CREATE TABLE {schema}.retries (
