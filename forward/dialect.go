@@ -26,6 +26,9 @@ type dialect interface {
 	// risks are settings with which a crash can undo a commit that the database has
 	// confirmed. One that cannot be read is ignored: it must not affect the app.
 	risks(ctx context.Context, conn *sql.DB) []string
+	// exposed lists the functions that write as their owner and that every role may execute. An
+	// error is ignored: it must not affect the app.
+	exposed(ctx context.Context, conn *sql.DB) string
 }
 
 // dialectOf returns that of a database that has no journal for one that is not known.

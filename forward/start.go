@@ -89,6 +89,7 @@ func (d *handler) start(ctx context.Context, conn *sql.DB) error {
 		d.sayUpgraded()
 	}
 	d.warnDurability(ctx, conn)
+	d.warnExposed(ctx, conn)
 	d.starter.succeed()
 	d.lookAgain(nil)
 	return nil

@@ -181,5 +181,6 @@ func (p *postgres) script(first string) pgschema.Script {
 	return pgschema.Script{
 		Program: "aftercommit", Schema: p.schema, Table: "schema_versions", Lock: migrateLock,
 		Body: first + postgresTables + "\n" + postgresFunctions + "\n" + postgresView + "\n" + postgresVersionRow, Grants: versionGrant, Rights: postgresCopyGrants,
+		Earlier: []string{"record", "entries", "register", "settle"},
 	}
 }

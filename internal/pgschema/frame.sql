@@ -35,6 +35,14 @@ BEGIN
 	LOOP
 		EXECUTE pg_catalog.format('ALTER %s %s OWNER TO %I', given.kind, given.name, pg_catalog.pg_get_userbyid(keeper));
 	END LOOP;
+	-- A function that has lost its rights, as by pg_dump --no-acl, is PUBLIC's to execute.
+	-- Nobody has chosen that.
+	FOR given IN SELECT pg_catalog.string_agg(p.oid::pg_catalog.regprocedure::pg_catalog.text, ', ' ORDER BY p.oid::pg_catalog.regprocedure::pg_catalog.text) AS names
+		FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+		WHERE n.nspname = {name} AND p.oid = ANY (had) AND p.proname = ANY ({definers}) AND p.prosecdef AND p.proacl IS NULL HAVING pg_catalog.count(*) > 0
+	LOOP
+		RAISE WARNING '{program}: the rights on functions in schema % were lost, as by pg_dump --no-acl, so that every role could execute %: only their owner can from now on; grant EXECUTE on them again to the roles that need it', {name}, given.names;
+	END LOOP;
 	-- What is new has the rights that are granted on it below and no others: not those
 	-- that the owner's default privileges have given (ALTER DEFAULT PRIVILEGES).
 	FOR given IN SELECT DISTINCT o.kind, o.name, CASE WHEN a.grantee = 0::pg_catalog.oid THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END AS grantee
@@ -45,13 +53,20 @@ BEGIN
 				WHERE n.nspname = {name} AND c.oid <> ALL (had)
 			UNION ALL SELECT 'FUNCTION', p.oid::pg_catalog.regprocedure::pg_catalog.text, coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner)), p.proowner
 				FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-				WHERE n.nspname = {name} AND p.oid <> ALL (had)) o (kind, name, acl, owner),
+				WHERE n.nspname = {name} AND (p.oid <> ALL (had) OR p.proname = ANY ({definers}) AND p.prosecdef AND p.proacl IS NULL)) o (kind, name, acl, owner),
 			pg_catalog.aclexplode(o.acl) a
 		WHERE a.grantee <> o.owner
 	LOOP
 		EXECUTE pg_catalog.format('REVOKE ALL ON %s %s FROM %s', given.kind, given.name, given.grantee);
 	END LOOP;
 {after}
+	FOR given IN SELECT pg_catalog.string_agg(p.oid::pg_catalog.regprocedure::pg_catalog.text, ', ' ORDER BY p.oid::pg_catalog.regprocedure::pg_catalog.text) AS names
+		FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+		WHERE n.nspname = {name} AND p.proname = ANY ({definers}) AND p.prosecdef
+		AND EXISTS (SELECT FROM pg_catalog.aclexplode(p.proacl) a WHERE a.grantee = 0::pg_catalog.oid AND a.privilege_type = 'EXECUTE') HAVING pg_catalog.count(*) > 0
+	LOOP
+		RAISE WARNING '{program}: PUBLIC may execute % in schema %, so that every role which may use the schema can write there: REVOKE EXECUTE ON FUNCTION % FROM PUBLIC', given.names, {name}, given.names;
+	END LOOP;
 	PERFORM pg_catalog.set_config('lock_timeout', before, true); -- for what follows in the same transaction
 EXCEPTION WHEN lock_not_available THEN
 	RAISE EXCEPTION '{program}: another session, an open transaction for instance, holds a lock on what is in schema %: run this again when it is done: %', {name}, SQLERRM

@@ -34,6 +34,9 @@ type Script struct {
 	// have only those rights on it that Grants gives.
 	Body   string
 	Grants string
+	// Earlier are functions of earlier versions that run as their owner, and may still be
+	// there.
+	Earlier []string
 	// Rights are further ones on what Body makes, which both scripts grant. They may use had, the
 	// OIDs of what was there before.
 	Rights string
@@ -49,15 +52,15 @@ func (s Script) Upgrade() string { return s.fill("", s.Rights) }
 
 func (s Script) fill(first, last string) string {
 	filled := strings.NewReplacer("{before}\n", first, "{body}\n", s.Body, "{after}\n", last,
-		"{table}", pgtext.Literal(s.Table), "{ours}", s.ours()).Replace(frame)
+		"{table}", pgtext.Literal(s.Table), "{ours}", s.ours(), "{definers}", s.ours(s.Earlier...)).Replace(frame)
 	return strings.NewReplacer("{program}", s.Program, "{schema}", Ident(s.Schema), "{name}", pgtext.Literal(s.Schema), "{lock}", s.Lock).Replace(filled)
 }
 
 var made = regexp.MustCompile(`CREATE (?:OR REPLACE (?:FUNCTION|VIEW)|TABLE)(?: IF NOT EXISTS)? (?:\{schema\}|"(?:[^"]|"")+")\.(\w+)`)
 
-// ours is an expression for the names of the tables and functions that Body makes.
-func (s Script) ours() string {
-	names := []string{s.Table}
+// ours is an expression for the names of the tables and functions that Body makes, and more.
+func (s Script) ours(more ...string) string {
+	names := append([]string{s.Table}, more...)
 	for _, m := range made.FindAllStringSubmatch(s.Body, -1) {
 		names = append(names, m[1])
 	}
