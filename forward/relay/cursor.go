@@ -112,13 +112,14 @@ func (s *Store) registered(ctx context.Context, db querier, name string) (known 
 }
 
 // acquire takes the lease of a forwarder if it is free and its cursor is of this place, and
-// returns the cursor. It does not wait for a holder that is frozen with the row locked.
-func (s *Store) acquire(ctx context.Context, q querier, name, holder, place string, ttl time.Duration) (*cursor, error) {
+// returns the cursor. It takes one that is not free, too, if it is still as doubted says. It does
+// not wait for a holder that is frozen with the row locked.
+func (s *Store) acquire(ctx context.Context, q querier, name, holder, place string, ttl time.Duration, doubted *doubted) (*cursor, error) {
 	me := s.quote(holder)
 	table := s.prefix + "cursors"
 	query := "UPDATE " + table + " SET holder = " + me + ", fence = fence + 1, lease_until = " + s.d.later(ttl) +
 		" WHERE name = (SELECT name FROM " + table + " WHERE name = " + s.quote(name) +
-		" AND retired_at IS NULL AND place = " + s.quote(place) + " AND (holder IS NULL OR holder = " + me + " OR lease_until < " + s.d.now() + ")" + s.d.unlocked() + ")" +
+		" AND retired_at IS NULL AND place = " + s.quote(place) + " AND (holder IS NULL OR holder = " + me + " OR lease_until < " + s.d.now() + doubted.still(s) + ")" + s.d.unlocked() + ")" +
 		" RETURNING fence, " + s.d.life() + ", " + s.d.cursorColumns()
 	c := &cursor{name: name}
 	err := q.QueryRowContext(ctx, query).Scan(append([]any{&c.fence, &c.life}, c.dest()...)...)
@@ -221,19 +222,24 @@ type standing struct {
 	free    bool   // no other process has it
 	offered bool   // and any process is to take it
 	place   string // of the cursor
+	// far says that another process's lease ends further ahead than leases last, and fence
+	// and until which one it is.
+	far   bool
+	fence int64
+	until time.Time
 }
 
-// standing returns nil if the forwarder is not registered.
-func (s *Store) standing(ctx context.Context, q querier, name, holder string) (*standing, error) {
-	var free, unheld, dated int
+// standing returns nil if the forwarder is not registered. A lease lasts for longest at most.
+func (s *Store) standing(ctx context.Context, q querier, name, holder string, longest time.Duration) (*standing, error) {
+	var free, unheld, dated, far int
 	st := &standing{}
 	err := q.QueryRowContext(ctx, "SELECT CASE WHEN holder IS NULL OR holder = "+s.quote(holder)+" OR lease_until < "+s.d.now()+" THEN 1 ELSE 0 END,"+
-		" CASE WHEN holder IS NULL THEN 1 ELSE 0 END, CASE WHEN lease_until IS NULL THEN 0 ELSE 1 END, "+s.d.read("place")+
-		" FROM "+s.prefix+"cursors WHERE name = "+s.quote(name)+" AND retired_at IS NULL").Scan(&free, &unheld, &dated, s.d.scan(&st.place))
+		" CASE WHEN holder IS NULL THEN 1 ELSE 0 END, CASE WHEN lease_until IS NULL THEN 0 ELSE 1 END, CASE WHEN lease_until > "+s.d.later(longest)+" THEN 1 ELSE 0 END, fence, lease_until, "+s.d.read("place")+
+		" FROM "+s.prefix+"cursors WHERE name = "+s.quote(name)+" AND retired_at IS NULL").Scan(&free, &unheld, &dated, &far, &st.fence, readable{moment{&st.until}}, s.d.scan(&st.place))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil //nolint:nilnil // there is none
 	}
-	st.free, st.offered = free == 1, unheld+dated == 2
+	st.free, st.offered, st.far = free == 1, unheld+dated == 2, free+far == 1 && far == 1
 	return st, wrap("look for the lease", name, err)
 }
 

@@ -95,10 +95,14 @@ func (s *Store) takeOver(ctx context.Context, q querier, name, place, trailing s
 	return n + refused, err
 }
 
+// longestEarlier is how long leases of earlier versions last at most. One that ends later was
+// given by a clock that was ahead.
+const longestEarlier = 10 * time.Minute
+
 // freeEarlier selects the cursor, if a relay of an earlier version does not have its lease.
 func (s *Store) freeEarlier(name, place string) string {
 	return " FROM " + s.prefix + "forwarders WHERE name = " + s.quote(name) + " AND retired_at IS NULL AND place = " + s.quote(place) +
-		" AND (holder IS NULL OR lease_until < " + s.d.now() + ")"
+		" AND (holder IS NULL OR lease_until < " + s.d.now() + " OR lease_until > " + s.d.later(longestEarlier) + ")"
 }
 
 // owesEarlier reports whether takeOver would find something. It writes nothing.

@@ -166,3 +166,14 @@ func (s *Store) nextDue(ctx context.Context, q querier, forwarder string) (next 
 		" AND state = '"+stateRetrying+"'").Scan(moment{&next})
 	return next, wrap("look for what is due", forwarder, err)
 }
+
+// clocksDiffer is by how much those of programs and servers may.
+const clocksDiffer = time.Minute
+
+// hasten makes what is to be tried again due now if it was noted at a time that has not come
+// yet: a clock was ahead then, and so is the time at which it would be due.
+func (s *Store) hasten(ctx context.Context, q querier, forwarder string, now time.Time) (moved bool, err error) {
+	n, err := affected(ctx, q, "UPDATE "+s.prefix+"retries SET next_at = "+s.time(now)+", last_at = "+s.time(now)+" WHERE forwarder = "+s.quote(forwarder)+
+		" AND state = '"+stateRetrying+"' AND next_at > "+s.time(now)+" AND last_at > "+s.time(now.Add(clocksDiffer)))
+	return n > 0, wrap("hasten what a clock ahead has noted", forwarder, err)
+}

@@ -134,7 +134,7 @@ func (w *worker) hold(ctx context.Context) error {
 	if w.lease != nil {
 		return w.keep(ctx)
 	}
-	st, err := r.store.standing(ctx, w.conn, w.target.Name, r.cfg.Holder)
+	st, err := r.store.standing(ctx, w.conn, w.target.Name, r.cfg.Holder, r.longest())
 	if err == nil && st != nil {
 		err = w.checkPlace(ctx, st)
 	}
@@ -148,7 +148,7 @@ func (w *worker) hold(ctx context.Context) error {
 			return err
 		}
 		return w.hold(ctx)
-	case !st.free:
+	case !st.free && !w.doubt(st):
 		w.freeSince, w.missing = time.Time{}, false
 		w.tellRetired(false)
 		return nil
@@ -170,7 +170,7 @@ const freeFor = 1
 // checkPlace returns an error if the cursor is not of this place. While another process
 // has the lease, the connections of this one are taken to lead where they did before.
 func (w *worker) checkPlace(ctx context.Context, st *standing) (err error) {
-	if st.free || w.here == "" {
+	if st.free || st.far || w.here == "" {
 		if w.here, err = w.relay.store.place(ctx, w.conn); err != nil {
 			return err
 		}
@@ -186,10 +186,11 @@ func (w *worker) take(ctx context.Context, above, offered bool) error {
 	r := w.relay
 	start := time.Now()
 	ttl := w.ttl()
-	c, err := r.store.acquire(ctx, w.conn, w.target.Name, r.cfg.Holder, w.here, ttl)
+	c, err := r.store.acquire(ctx, w.conn, w.target.Name, r.cfg.Holder, w.here, ttl, w.doubted)
 	if err != nil {
 		return err
 	}
+	w.doubted = nil
 	if c == nil {
 		r.lookAgain()
 		return nil

@@ -76,6 +76,9 @@ func (w *worker) next(now time.Time) (d time.Duration, timed bool) {
 		if !w.freeSince.IsZero() {
 			at(w.freeSince.Add(freeFor * r.cfg.Lease).Sub(now))
 		}
+		if w.doubted != nil {
+			at(w.doubted.since.Add(doubtedFor * r.cfg.Lease).Sub(now))
+		}
 		if w.missing {
 			at(r.cfg.Lease / rowLooks)
 		}

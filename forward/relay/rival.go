@@ -124,7 +124,7 @@ func (r *Relay) sayRival(v rival) {
 // registrations returns what the processes that live have registered.
 func (s *Store) registrations(ctx context.Context, q querier) ([]registered, error) {
 	const lately = time.Minute // where all have died, no other has deleted their rows
-	return s.living(ctx, q, "forwarders <> '' AND seen_at > "+s.d.later(-lately))
+	return s.living(ctx, q, "forwarders <> '' AND seen_at > "+s.d.later(-lately)+" AND seen_at < "+s.d.later(lately))
 }
 
 // others returns what the other processes have registered, as of a heartbeat just now. One

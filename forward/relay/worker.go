@@ -33,6 +33,7 @@ type worker struct {
 	// freeSince is when this worker first saw the lease free, while the process had its
 	// share already.
 	freeSince time.Time
+	doubted   *doubted // another process's lease, nil if there is no doubt
 	// pinned is until when the last lease is kept though it is above the share; zero if it
 	// was taken within the share, and not from an offer.
 	pinned  time.Time
@@ -242,7 +243,20 @@ func (w *worker) tellRetired(retired bool) {
 }
 
 func (w *worker) readDue(ctx context.Context) (err error) {
-	w.dueAt, err = w.relay.store.nextDue(ctx, w.conn, w.target.Name)
+	s, now := w.relay.store, w.relay.cfg.Clock.Now()
+	w.dueAt, err = s.nextDue(ctx, w.conn, w.target.Name)
+	if err != nil || w.dueAt.Sub(now) <= clocksDiffer {
+		return err
+	}
+	// None would be due for as long as a clock was ahead.
+	moved := false
+	err = w.fenced(ctx, func() (e error) {
+		moved, e = s.hasten(ctx, w.conn, w.target.Name, now)
+		return e
+	})
+	if err == nil && moved {
+		w.dueAt = now
+	}
 	return err
 }
 

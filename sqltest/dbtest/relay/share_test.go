@@ -137,7 +137,7 @@ func TestEarlierVersionBeside(t *testing.T) {
 	for what, registers := range map[string]string{"nothing": "NULL", "no text": "''", "some": `'{"forwarders":{}}'`} {
 		t.Run(what, func(t *testing.T) {
 			shared(t, func(w *world) {
-				_, err := w.db.ExecContext(ctx, "INSERT INTO aftercommit.workers (name, seen_at, forwarders) VALUES ('old', '"+future+"', "+registers+"), ('y', '"+future+"', '"+y+"')")
+				_, err := w.db.ExecContext(ctx, "INSERT INTO aftercommit.workers (name, seen_at, forwarders) VALUES ('old', clock_timestamp(), "+registers+"), ('y', clock_timestamp(), '"+y+"')")
 				w.must(err)
 				w.besideFor(lasting, "x", several...)
 				w.has(map[string]int{"x": 2, "": 2})

@@ -199,7 +199,8 @@ func TestTakeOverKeepsTheEntry(t *testing.T) {
 // where this one has stopped.
 func TestTakeOverFromAHolder(t *testing.T) {
 	eachOlder(t, func(o *older) {
-		o.hold(future)
+		minutes := time.Now().Add(5 * time.Minute).UTC().Format("2006-01-02T15:04:05.000000Z")
+		o.hold(minutes)
 		o.write("a", "b")
 		o.start(relay.Config{})
 		o.commit("new")
@@ -210,13 +211,16 @@ func TestTakeOverFromAHolder(t *testing.T) {
 		if o.fence() < fence+2 {
 			o.Errorf("the fence is %d, and was %d", o.fence(), fence)
 		}
-		o.hold(future) // it takes the lease back
+		o.hold(minutes) // it takes the lease back
 		o.write("c")
 		o.came("new", "a", "b")
 		o.passed(name) // it has delivered c
 		o.write("d")
 		o.hold(past)
 		o.came("new", "a", "b", "d")
+		o.hold(future) // by a clock that was ahead
+		o.write("e")
+		o.came("new", "a", "b", "d", "e")
 	})
 }
 
