@@ -69,6 +69,8 @@ func (w *worker) catchUp(ctx context.Context, q *quota) (left bool, err error) {
 	}
 	w.evidence = w.relay.cfg.Memory.take(w.target.Name)
 	defer func() { w.relay.cfg.Memory.keep(w.target.Name, w.evidence) }()
+	w.doubted = w.relay.cfg.Memory.doubt(w.target.Name)
+	defer func() { w.relay.cfg.Memory.keepDoubt(w.target.Name, w.doubted) }()
 	defer w.end(ctx)
 	for {
 		if left, err = w.step(ctx); err != nil || !left {

@@ -11,6 +11,7 @@ type Memory struct {
 	mu       sync.Mutex
 	told     map[string]time.Time // of the last notice that a forwarder is behind
 	evidence map[string]evidence
+	doubted  map[string]*doubted // leases
 }
 
 // lagDue reports whether there may be another notice that a forwarder is behind, and
@@ -47,4 +48,21 @@ func (m *Memory) keep(forwarder string, e evidence) {
 		m.evidence = make(map[string]evidence)
 	}
 	m.evidence[forwarder] = e
+}
+
+// doubt returns what doubt there was about a forwarder's lease, nil for none, and keepDoubt keeps
+// it.
+func (m *Memory) doubt(forwarder string) *doubted {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.doubted[forwarder]
+}
+
+func (m *Memory) keepDoubt(forwarder string, d *doubted) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.doubted == nil {
+		m.doubted = make(map[string]*doubted)
+	}
+	m.doubted[forwarder] = d
 }

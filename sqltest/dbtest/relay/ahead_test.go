@@ -43,6 +43,22 @@ func TestLeaseFromAClockAhead(t *testing.T) {
 	})
 }
 
+// TestLeaseFromAClockAheadCaughtUp: calls of CatchUp remember for how long it has been so.
+func TestLeaseFromAClockAheadCaughtUp(t *testing.T) {
+	each(t, func(w *world) {
+		cfg := relay.Config{Targets: []relay.Target{w.target()}, Lease: lasting, Clock: w.clock, Memory: &relay.Memory{}}
+		w.lease("dead", future)
+		w.commit("a")
+		w.clock.pass(time.Hour)
+		for _, want := range []string{"", "", "a"} {
+			_, err := relay.CatchUp(ctx, w.store, w.db, cfg, relay.Share{})
+			w.must(err)
+			w.want(want)
+			w.clock.pass(3 * lasting / 2)
+		}
+	})
+}
+
 // TestClockSetBack: a process that waits, and looks at nothing in between, sees that the lease of
 // the one that has died has become one from the future.
 func TestClockSetBack(t *testing.T) {

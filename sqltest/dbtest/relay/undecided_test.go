@@ -239,3 +239,22 @@ func TestReplayedOnceOnly(t *testing.T) {
 		}
 	}, dbtest.PQ)
 }
+
+// TestReplayHasAMargin: of what an earlier version has adopted only the times are known.
+func TestReplayHasAMargin(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e)
+		w.commit("a", "b")
+		entries := w.entries()
+		w.drain(w.start(relay.Config{}))
+		w.commit("c")
+		w.drain(w.start(relay.Config{}))
+		c := w.copyTo(e.DSN(t))
+		c.set(entries["a"].Key, "xid = '3', recorded_at = (SELECT safe_at - interval '50 seconds' FROM aftercommit.cursors)")
+		c.set(w.entries()["c"].Key, "xid = '3', recorded_at = (SELECT safe_at - interval '70 seconds' FROM aftercommit.cursors)")
+		c.replays("a", "b")
+		if contains(c.sink.all(), "c") {
+			t.Errorf("delivered [%s], c too", c.sink.all())
+		}
+	}, dbtest.PQ)
+}
