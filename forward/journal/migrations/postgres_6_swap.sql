@@ -27,13 +27,20 @@ BEGIN
 		END LOOP;
 		-- Views, publications, foreign keys and triggers refer to the table by OID, so they
 		-- stay with it.
-		FOR given IN SELECT pg_catalog.concat('view ', r.ev_class::pg_catalog.regclass) AS what
+		FOR given IN SELECT CASE WHEN r.rulename = '_RETURN' THEN pg_catalog.concat('view ', r.ev_class::pg_catalog.regclass) ELSE pg_catalog.concat('rule ', pg_catalog.quote_ident(r.rulename)) END AS what
 				FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
 				WHERE d.refobjid = '{schema}.audit_events'::pg_catalog.regclass
 			UNION SELECT pg_catalog.concat('publication ', pg_catalog.quote_ident(p.pubname)) FROM pg_catalog.pg_publication_rel l JOIN pg_catalog.pg_publication p ON p.oid = l.prpubid
 				WHERE l.prrelid = '{schema}.audit_events'::pg_catalog.regclass
 			UNION SELECT pg_catalog.concat('foreign key ', pg_catalog.quote_ident(k.conname), ' of ', k.conrelid::pg_catalog.regclass) FROM pg_catalog.pg_constraint k
 				WHERE k.confrelid = '{schema}.audit_events'::pg_catalog.regclass
+			UNION SELECT pg_catalog.concat('policy ', pg_catalog.quote_ident(y.polname)) FROM pg_catalog.pg_policy y WHERE y.polrelid = '{schema}.audit_events'::pg_catalog.regclass
+			UNION SELECT pg_catalog.concat('inheriting table ', i.inhrelid::pg_catalog.regclass) FROM pg_catalog.pg_inherits i WHERE i.inhparent = '{schema}.audit_events'::pg_catalog.regclass
+			UNION SELECT pg_catalog.concat('function ', f.oid::pg_catalog.regprocedure)
+				FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc f ON f.oid = d.objid AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+				JOIN pg_catalog.pg_namespace n ON n.oid = f.pronamespace
+				WHERE n.nspname <> {name} AND (d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = '{schema}.audit_events'::pg_catalog.regclass
+					OR d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid IN (SELECT c.reltype FROM pg_catalog.pg_class c WHERE c.oid = '{schema}.audit_events'::pg_catalog.regclass))
 			UNION SELECT pg_catalog.concat('trigger ', pg_catalog.quote_ident(t.tgname)) FROM pg_catalog.pg_trigger t
 				WHERE t.tgrelid = '{schema}.audit_events'::pg_catalog.regclass AND NOT t.tgisinternal
 		LOOP
@@ -41,11 +48,16 @@ BEGIN
 		END LOOP;
 		ALTER TABLE {schema}.audit_events RENAME TO audit_events_before;
 		ALTER VIEW {schema}.journal_events RENAME TO audit_events;
-		FOR given IN SELECT DISTINCT CASE WHEN a.grantee = 0::pg_catalog.oid THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END AS grantee
-			FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace, pg_catalog.aclexplode(c.relacl) a
-			WHERE n.nspname = {name} AND c.relname = 'audit_events_before' AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner
+		FOR given IN SELECT DISTINCT l.list, CASE WHEN a.is_grantable THEN 'WITH GRANT OPTION' END AS option,
+				CASE WHEN a.grantee = 0::pg_catalog.oid THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END AS grantee
+			FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,
+				LATERAL (SELECT '' AS list, c.relacl AS acl
+					UNION ALL SELECT pg_catalog.concat('(', pg_catalog.quote_ident(k.attname), ')'), k.attacl FROM pg_catalog.pg_attribute k, pg_catalog.pg_attribute v
+						WHERE k.attrelid = c.oid AND v.attrelid = '{schema}.audit_events'::pg_catalog.regclass AND v.attname = k.attname) l,
+				pg_catalog.aclexplode(l.acl) a
+			WHERE n.nspname = {name} AND c.relname = 'audit_events_before' AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner AND NOT c.relrowsecurity
 		LOOP
-			EXECUTE pg_catalog.format('GRANT SELECT ON {schema}.audit_events TO %s', given.grantee);
+			EXECUTE pg_catalog.format('GRANT SELECT %s ON {schema}.audit_events TO %s %s', given.list, given.grantee, given.option);
 		END LOOP;
 	END IF;
 

@@ -115,15 +115,71 @@ func TestSwapNamesDependents(t *testing.T) {
 	s.exec("CREATE TABLE public.noted (id uuid REFERENCES aftercommit.audit_events (id))")
 	s.exec("CREATE TRIGGER notes AFTER INSERT ON aftercommit.audit_events EXECUTE FUNCTION pg_catalog.suppress_redundant_updates_trigger()")
 	s.exec("CREATE PUBLICATION everything FOR TABLE aftercommit.audit_events")
+	s.exec("CREATE FUNCTION public.standard() RETURNS bigint BEGIN ATOMIC SELECT count(*) FROM aftercommit.audit_events; END")
+	s.exec("CREATE FUNCTION public.of_rows() RETURNS SETOF aftercommit.audit_events LANGUAGE sql AS 'SELECT NULL::aftercommit.audit_events'")
+	s.exec("CREATE TABLE public.more () INHERITS (aftercommit.audit_events)")
+	s.exec("CREATE POLICY mine ON aftercommit.audit_events USING (true)")
+	s.exec("CREATE RULE ignored AS ON DELETE TO aftercommit.audit_events DO INSTEAD NOTHING")
 	swap, err := journal.Swap(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.exec(swap)
 	all := strings.Join(warned, "; ")
-	for _, want := range []string{"view seen is of", "publication everything is of", "foreign key noted_id_fkey of noted is of", "trigger notes is of"} {
+	for _, want := range []string{"view seen is of", "publication everything is of", "foreign key noted_id_fkey of noted is of", "trigger notes is of",
+		"function standard() is of", "function of_rows() is of", "inheriting table more is of", "policy mine is of", "rule ignored is of"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("warnings %q, want %q", all, want)
 		}
+	}
+}
+
+// TestUpgradeCopiesRights: readers of the old table read the view, the same columns of it, and may
+// grant that if they could before. But not where row security has kept rows from them.
+func TestUpgradeCopiesRights(t *testing.T) {
+	for _, secured := range []bool{false, true} {
+		dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+			r := outdatedRig(t, e)
+			whole, columns := newRole(t, r), newRole(t, r)
+			r.exec("GRANT USAGE ON SCHEMA aftercommit TO " + whole + ", " + columns)
+			r.exec("GRANT SELECT ON aftercommit.audit_events TO " + whole + " WITH GRANT OPTION")
+			r.exec("GRANT SELECT (id, action) ON aftercommit.audit_events TO " + columns)
+			if secured {
+				r.exec("ALTER TABLE aftercommit.audit_events ENABLE ROW LEVEL SECURITY")
+			}
+			r.connect(r.session)
+			r.exec("BEGIN")
+			r.write(r.j, 1, event("order.placed"))
+			r.exec("COMMIT")
+			check := func(view string) {
+				t.Helper()
+				for _, c := range []struct {
+					role, query string
+					may         bool
+				}{
+					{whole, "SELECT comment FROM aftercommit." + view, !secured},
+					{whole, "SELECT personal FROM aftercommit.journal", !secured},
+					{whole, "GRANT SELECT ON aftercommit." + view + " TO " + columns, !secured},
+					{columns, "SELECT action FROM aftercommit." + view, !secured},
+					{columns, "SELECT comment FROM aftercommit." + view, false},
+				} {
+					s := newSession(t, r.db)
+					s.exec("BEGIN")
+					s.exec("SET LOCAL ROLE " + c.role)
+					_, err := s.conn.ExecContext(ctx, c.query)
+					if may := err == nil; may != c.may {
+						t.Errorf("%s: %s: %v", c.role, c.query, err)
+					}
+					s.exec("ROLLBACK")
+				}
+			}
+			check("journal_events")
+			swap, err := journal.Swap(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.exec(swap)
+			check("audit_events")
+		}, dbtest.PQ)
 	}
 }
