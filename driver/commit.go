@@ -47,7 +47,7 @@ func (c *conn) commit(ctx context.Context, e ending) committed {
 	mode := t.Mode
 	state, flushErr := c.flushBeforeEnd(ctx, e)
 	if state == flushLate && (e.prepares || e.chains || t.Wrote) {
-		state, flushErr = c.insist(ctx)
+		state, flushErr = c.insist(ctx, true)
 		if state == flushLate && e.prepares {
 			// It may yet be rolled back, by any session, so it cannot be after it.
 			state = flushFailed
@@ -80,6 +80,7 @@ func (c *conn) commit(ctx context.Context, e ending) committed {
 		did.outcome = c.end(hooks.RolledBack)
 	case did.err != nil && c.stillOpen(ctx, did.err):
 		t.Put(append(late, lost...))
+		t.ForgetKept()
 		did.open = true
 		return did
 	default:

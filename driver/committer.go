@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"io"
 )
 
 // Committer is for a base driver that can tell apart what the statements of one message
@@ -19,16 +20,29 @@ type Committer interface {
 	// return, and leaves the connection open or closed as that would. If the server has
 	// refused what precedes the COMMIT the connection stays open, for a ROLLBACK.
 	Commit(ctx context.Context, message string) (Joined, error)
+	// Exec sends a message likewise that may have no COMMIT, in or outside of a transaction of
+	// database/sql's. The error is the one that ExecContext of the connection would return.
+	Exec(ctx context.Context, message string) (Joined, error)
 }
 
-// Joined is what a message with a COMMIT has answered before the COMMIT did.
+// Joined is what the SELECT of a message has answered.
 type Joined struct {
-	// Reached says that the SELECT was answered: an error is the COMMIT's, or was met while
+	// Reached says that it was: an error is that of the COMMIT behind it, or was met while
 	// waiting for its answer.
 	Reached bool
 	// Rows is how many rows it returned.
 	Rows int64
+	// Row is the last of them, as text, with "" for NULL.
+	Row []string
 }
+
+// LastInsertId implements driver.Result, as base drivers of PostgreSQL do.
+func (Joined) LastInsertId() (int64, error) {
+	return 0, errors.New("driver: PostgreSQL has no LastInsertId")
+}
+
+// RowsAffected implements driver.Result.
+func (j Joined) RowsAffected() (int64, error) { return j.Rows, nil }
 
 // WithCommitter is for a base driver of PostgreSQL that has a [Committer]: f gets each new
 // connection of the base driver, and returns its Committer, or nil where it has none. In best
@@ -43,6 +57,40 @@ func WithCommitter(f func(base driver.Conn) Committer) Option {
 		c.committer = f
 		return nil
 	}
+}
+
+// execRow executes a query that returns at most one row. The result is a Joined where the row
+// can be had.
+func (c *conn) execRow(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	switch {
+	case !c.answers:
+		return c.own.execAny(ctx, query, args)
+	case c.committer != nil:
+		return c.committer.Exec(ctx, query)
+	}
+	rows, err := c.own.queryUnnamed(ctx, query, nil)
+	if err != nil {
+		return nil, err
+	}
+	return readRow(rows)
+}
+
+// readRow reads rows of lib/pq to their end, beyond which it has read the answers to further
+// statements. Its error, which may be that of a COMMIT, stays as it is.
+func readRow(rows driver.Rows) (joined Joined, err error) {
+	dest := make([]driver.Value, len(rows.Columns()))
+	for err = rows.Next(dest); err == nil; err = rows.Next(dest) {
+		joined.Reached, joined.Row = true, make([]string, len(dest))
+		joined.Rows++
+		for i, v := range dest {
+			joined.Row[i] = plainText(v)
+		}
+	}
+	end := rows.Close()
+	if errors.Is(err, io.EOF) {
+		err = end
+	}
+	return joined, err
 }
 
 // committerOf returns the Committer of a connection. What is below another one of ours is

@@ -21,11 +21,16 @@ type fakeCommitter struct {
 
 func (f fakeCommitter) Commit(ctx context.Context, message string) (adriver.Joined, error) {
 	*f.ctx = ctx
-	if f.joined == writeFree { // the fake would write
+	if f.joined.Reached && f.joined.Rows == 0 { // the fake would write
 		message = strings.Replace(message, "INSERT journal order.seen", "SELECT 1", 1)
 	}
 	_, err := f.base.ExecContext(ctx, message, nil)
 	return f.joined, err
+}
+
+func (f fakeCommitter) Exec(ctx context.Context, message string) (adriver.Joined, error) {
+	_, err := f.base.ExecContext(ctx, message, nil)
+	return adriver.Joined{Reached: err == nil, Rows: 1}, err
 }
 
 // committing returns an option by which all connections have a Committer that says joined.

@@ -24,6 +24,10 @@ type conn struct {
 	mw   driver.ConnBeginTx // sqlmw's connection over inner, for BeginTx only
 
 	committer Committer // nil where the base connection has none
+	// answers says that a query can return its row in the round trip that it takes, also where
+	// it is the last one of several.
+	answers bool
+	keep    func(any) // Record.Keep
 
 	handle txHandle // reused: there is one transaction at a time
 	tx     txn.Tracker
@@ -64,6 +68,8 @@ func newConn(db *database, base driver.Conn) *conn {
 	c.capturer = capturer{names: &c.catalog, keys: db.dialect, base: base, origin: c.origin, uncaptured: c.uncaptured}
 	c.alert = c.is.readsMatter
 	c.committer = c.committerOf()
+	c.answers = c.committer != nil || c.is.joins && c.own.queries() && isPQ(c.own.conn)
+	c.keep = c.tx.Keep
 	return c
 }
 

@@ -55,7 +55,7 @@ func (c *conn) flushBeforeEnd(ctx context.Context, e ending) (flushState, error)
 		}
 	}
 	keep := t.Mode == hooks.BestEffort
-	return c.flush(ctx, &t.Record, events, flushing{must: e.own, keep: keep, joins: e.own || e.joins && !keep, own: e.own, alone: e.own && !t.Implicit})
+	return c.flush(ctx, &t.Record, events, flushing{must: e.own, keep: keep, joins: e.own || e.joins && !keep, ends: true, own: e.own, alone: e.own && !t.Implicit})
 }
 
 // readOnlyError is for captured events that a read-only transaction cannot take.
@@ -72,9 +72,9 @@ func (readOnlyError) SQLState() string { return "25X06" }
 // transaction: because there is no such moment (it is prepared, or chained), or
 // because the transaction has written something that leaves no transaction number
 // here, such as a row of a foreign table. Only a read-only one still refuses.
-func (c *conn) insist(ctx context.Context) (flushState, error) {
+func (c *conn) insist(ctx context.Context, ends bool) (flushState, error) {
 	events := c.tx.Pending()
-	state, err := c.flush(ctx, &c.tx.Record, events, flushing{must: true, keep: true})
+	state, err := c.flush(ctx, &c.tx.Record, events, flushing{must: true, keep: true, ends: ends})
 	if state != flushLate {
 		return state, err
 	}
@@ -116,6 +116,8 @@ type flushing struct {
 	// own: the transaction is the driver's, and exists for the events or for the
 	// statement that they are of; alone: for the events only.
 	own, alone bool
+	// ends: the COMMIT is next.
+	ends bool
 	// rehearsal: it will be rolled back, and the same events be written later.
 	rehearsal bool
 }
@@ -146,6 +148,10 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 		}
 	}()
 	f := hooks.Flush{Conn: l, Events: events, Tx: r.TxNumber(), Own: how.must, Wrote: r.Wrote, Timeout: c.db.reg.cfg.writeTimeout}
+	r.ForgetKept()
+	if how.ends && (c.answers || c.is.local) {
+		f.Keep = c.keep
+	}
 	defer c.join(app, l, &f, how)()
 	written, err := c.writeParts(ctx, r, f)
 	native := l.revoke(ctx)
@@ -250,6 +256,7 @@ func (c *conn) writeParts(ctx context.Context, r *txn.Record, f hooks.Flush) (wr
 		if n < len(part.Events) {
 			part.Events, part.Final = part.Events[:n], nil
 		}
+		part.Initial = !r.HasKey()
 		part.Key = r.AssignKey(skip, n)
 		written, err = c.db.handler.flush(ctx, part)
 		if err == nil && !written && skip > 0 {

@@ -91,6 +91,24 @@ func (l *lease) ExecContext(ctx context.Context, query string, args ...any) (sql
 	return res, l.Leave(err)
 }
 
+// QueryRow implements hooks.Conn.
+func (l *lease) QueryRow(ctx context.Context, query string) (row []string, n int64, err error) {
+	l.uses.Lock()
+	defer l.uses.Unlock()
+	if err = l.Enter(); err != nil {
+		return nil, 0, err
+	}
+	res, err := l.exec(ctx, query, nil, l.c.execRow)
+	if err = l.Leave(err); err != nil {
+		return nil, 0, err
+	}
+	if joined, ok := res.(Joined); ok {
+		row = joined.Row
+	}
+	n, err = res.RowsAffected()
+	return row, n, err
+}
+
 // revoke ends the lease and returns the last error of the base driver in it.
 func (l *lease) revoke(ctx context.Context) error {
 	l.mu.Lock()
@@ -217,19 +235,22 @@ func (l *lease) sends(query string) bool {
 type finalQuery struct {
 	sent     bool // it was executed
 	returned bool // and that has ended, not in a panic
-	Joined        // by the Committer
+	Joined        // where its answer can be told from the COMMIT's
 }
 
 // commit executes the final query, by run or the Committer.
 func (l *lease) commit(query string, args []driver.NamedValue, run execFunc) (res driver.Result, err error) {
-	if l.committer == nil {
-		return run(l.last, query, args)
+	if l.committer != nil {
+		res, err = l.committer.Commit(l.last, query)
+	} else {
+		res, err = run(l.last, query, args)
 	}
-	joined, err := l.committer.Commit(l.last, query)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.end.Joined = joined
-	return driver.RowsAffected(joined.Rows), err
+	if joined, ok := res.(Joined); ok {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.end.Joined = joined
+	}
+	return res, err
 }
 
 // returned notes that the final query has ended.

@@ -50,7 +50,7 @@ func (c *conn) flushEarly(ctx context.Context, events []hooks.Event) error {
 	state, err := c.flush(ctx, &c.tx.Record, events, flushing{keep: keep})
 	if state == flushLate {
 		keep = true
-		if state, err = c.insist(ctx); state == flushLate {
+		if state, err = c.insist(ctx, false); state == flushLate {
 			return nil
 		}
 	}

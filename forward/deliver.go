@@ -38,6 +38,11 @@ func (d *handler) syncSinks() []*sink {
 	return slices.DeleteFunc(d.active(), func(s *sink) bool { return !s.inCommit.Load() })
 }
 
+// hasSync reports whether there is one.
+func (d *handler) hasSync() bool {
+	return slices.ContainsFunc(d.sinks, func(s *sink) bool { return s.inCommit.Load() && !s.off.Load() })
+}
+
 // active returns the sinks that entries go to.
 func (d *handler) active() []*sink {
 	if len(d.sinks) == 0 {

@@ -88,6 +88,10 @@ func (d *handler) endCommitted(ctx context.Context, conn hooks.Conn, b *batch) (
 		d.enqueued(b.ids)
 		return true
 	}
+	if rows := keptRows(b.writes); rows != nil {
+		d.learn(b, rows)
+		return d.forward(ctx, d.usable(conn), b)
+	}
 	// The committing connection is on the server that committed; another may
 	// be on a standby that has not replayed the commit yet.
 	done, err := d.advance(ctx, d.usable(conn), b, conn != nil)
@@ -114,6 +118,20 @@ func (d *handler) endUnknown(ctx context.Context, end hooks.Ended, b *batch) (do
 		}
 	}
 	return done
+}
+
+// keptRows returns the rows of writes, nil unless each flush has heard what the database has
+// added to it, and stands.
+func keptRows(writes []hooks.Write) []journal.Row {
+	rows := make([]journal.Row, 0, len(writes))
+	for i := range writes {
+		row, ok := writes[i].Kept.(journal.Row)
+		if !ok {
+			return nil
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 // usable returns the database of conn or, without one, the side pool where there can be one.

@@ -161,6 +161,9 @@ func (d *handler) Flush(ctx context.Context, f hooks.Flush) (bool, error) {
 	if len(d.queue.given) > 0 {
 		f.Final = nil // the jobs come last
 	}
+	if !d.hasSync() { // else what the server adds is for them
+		f.Keep = nil
+	}
 	written, err := d.write(ctx, f)
 	if err == nil && written {
 		err = d.enqueue(ctx, f)

@@ -104,7 +104,11 @@ type Conn interface {
 	// that args must be of the types of a driver.Value. It must not begin or end a
 	// transaction, and must not change the session.
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	// DB returns a *sql.DB with exactly this one connection, for what ExecContext cannot do.
+	// QueryRow is ExecContext for a query that returns at most one row. n is how many it has
+	// returned, and row its values as text, "" for NULL. row is nil without a row, and where the
+	// base driver cannot return one in the round trip that the query takes.
+	QueryRow(ctx context.Context, query string) (row []string, n int64, err error)
+	// DB returns a *sql.DB with exactly this one connection, for what the other methods cannot do.
 	// It is made on the first call; later calls return the same. When the loan ends, calls
 	// that are running on it are cancelled.
 	DB() *sql.DB
@@ -142,10 +146,15 @@ type Flush struct {
 	Timeout time.Duration
 	// Final, unless it is nil, saves a round trip: it puts the COMMIT behind a
 	// query without arguments that writes the events and is the last one on Conn,
-	// to be executed by its ExecContext. With Own the number of rows that such a query
+	// to be executed by its QueryRow. With Own the number of rows that such a query
 	// reports may be that of the COMMIT; without, the query is a SELECT and the number is its
 	// own.
 	Final func(query string) string
+	// Initial says that the transaction has not been flushed before.
+	Initial bool
+	// Keep, unless it is nil, keeps v for [Write.Kept]. It is there where the database's answer
+	// to the write can be had, and nothing is to come between the write and the COMMIT.
+	Keep func(v any)
 }
 
 // Write is what remains of one flush when its transaction has ended: some of its events may
@@ -156,6 +165,9 @@ type Write struct {
 	// First is the index, in the flush, of the first of Events.
 	First  int
 	Events []Event
+	// Kept is what Flush.Keep was given. It is nil unless it is certain that all of the write
+	// stands, in a transaction that has committed.
+	Kept any
 }
 
 // Ended is how a transaction ended, or one of the parts into which raw

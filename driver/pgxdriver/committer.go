@@ -46,6 +46,18 @@ func (c *committer) Commit(ctx context.Context, message string) (driver.Joined, 
 	return joined, err
 }
 
+// Exec implements [driver.Committer], as the stdlib's ExecContext does.
+func (c *committer) Exec(ctx context.Context, message string) (driver.Joined, error) {
+	if c.conn.IsClosed() {
+		return driver.Joined{}, sqldriver.ErrBadConn
+	}
+	joined, _, err := c.traced(ctx, message)
+	if err != nil && pgconn.SafeToRetry(err) {
+		err = sqldriver.ErrBadConn
+	}
+	return joined, err
+}
+
 // awaitsRollback reports whether the server has refused what precedes the COMMIT.
 func (c *committer) awaitsRollback(joined driver.Joined) bool {
 	return !joined.Reached && driver.TxStatus(c.conn.PgConn().TxStatus()) == driver.TxFailed
@@ -69,9 +81,23 @@ func (c *committer) traced(ctx context.Context, message string) (driver.Joined, 
 func (c *committer) send(ctx context.Context, message string) (joined driver.Joined, tag pgconn.CommandTag, err error) {
 	answers := c.conn.PgConn().Exec(ctx, message)
 	for answers.NextResult() {
-		if tag, err = answers.ResultReader().Close(); err == nil && tag.Select() {
-			joined = driver.Joined{Reached: true, Rows: tag.RowsAffected()}
+		answer := answers.ResultReader()
+		var row []string
+		for answer.NextRow() {
+			row = textOf(answer.Values())
+		}
+		if tag, err = answer.Close(); err == nil && tag.Select() {
+			joined = driver.Joined{Reached: true, Rows: tag.RowsAffected(), Row: row}
 		}
 	}
 	return joined, tag, answers.Close()
+}
+
+// textOf copies values, which are valid until the next row is read.
+func textOf(values [][]byte) []string {
+	row := make([]string, len(values))
+	for i, v := range values {
+		row[i] = string(v)
+	}
+	return row
 }

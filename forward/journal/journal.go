@@ -169,6 +169,9 @@ func (j *Journal) Upgraded() (upgraded, before bool) {
 // transaction has written and is read-only now, 55P03 if a lock was not available within
 // f.Timeout, and 23505 if the key has been claimed. Everything else that may take time is
 // bounded by ctx. Errors wrap the driver's.
+//
+// f.Keep, unless it is nil, gets the [Row] without its documents, if the database's answer says
+// what it has added. Otherwise [Journal.Written] returns it.
 func (j *Journal) Write(ctx context.Context, f hooks.Flush) (written bool, err error) {
 	if len(f.Events) == 0 {
 		return false, errors.New("journal: nothing to write")

@@ -5,13 +5,16 @@ import (
 	_ "embed" // for the schema
 	"fmt"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/eventjson"
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
@@ -71,24 +74,52 @@ func (p *postgres) write(ctx context.Context, f hooks.Flush, from eventjson.Sour
 	if f.Final != nil {
 		query = f.Final(query)
 	}
-	res, err := f.Conn.ExecContext(ctx, query)
-	switch {
-	case err != nil:
-		return false, p.writeError(err, len(f.Events), wait)
-	case f.Own:
-		return true, nil // the function has written, or it would have failed
-	}
-	n, err := res.RowsAffected()
+	row, n, err := f.Conn.QueryRow(ctx, query)
 	if err != nil {
-		return false, fmt.Errorf("journal: write %d events: %w", len(f.Events), err)
+		return false, p.writeError(err, len(f.Events), wait)
 	}
-	return n > 0, nil
+	if f.Keep != nil {
+		keepAdded(&f, row)
+	}
+	return f.Own || n > 0, nil // of its own the function has written, or it would have failed
+}
+
+// added is what the server adds to a row, as text. No setting of the app's session, and no
+// encoding, can make it fail: that would be the app's transaction.
+const added = `xid, ` +
+	`pg_catalog.to_char(pg_catalog.timezone('UTC', tx_started_at), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), ` +
+	`pg_catalog.to_char(pg_catalog.timezone('UTC', recorded_at), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), ` +
+	`pg_catalog.encode(pg_catalog.convert_to(role, pg_catalog.getdatabaseencoding()), 'hex')`
+
+// keepAdded keeps the row that f has written, if its columns are all there and can be read. A
+// role's name that is not ASCII is in an encoding that is not known here.
+func keepAdded(f *hooks.Flush, columns []string) {
+	if len(columns) != 4 {
+		return
+	}
+	v := lenient.Row{Hex: true}
+	r := Row{
+		Key:        f.Key,
+		Tx:         TxKey{ID: v.Int("xid", []byte(columns[0])), StartedAt: v.Time("tx_started_at", []byte(columns[1]))},
+		RecordedAt: v.Time("recorded_at", []byte(columns[2])),
+		Role:       v.Text("role", []byte(columns[3])),
+		Events:     len(f.Events), Format: format,
+	}
+	if v.Unreadable() == "" && strings.IndexFunc(r.Role, func(c rune) bool { return c >= utf8.RuneSelf }) < 0 {
+		f.Keep(r)
+	}
 }
 
 // appendQuery appends one statement without arguments, so that every driver sends it
 // by simple protocol: one round trip, and no prepared statement.
 func (p *postgres) appendQuery(b []byte, f hooks.Flush, from eventjson.Source, wait time.Duration) ([]byte, error) {
-	b = append(b, `SELECT 1 FROM "`...)
+	b = append(b, `SELECT `...)
+	if f.Keep != nil {
+		b = append(b, added...)
+	} else {
+		b = append(b, '1')
+	}
+	b = append(b, ` FROM "`...)
 	b = append(b, p.schema...)
 	b = append(b, `".write('`...)
 	b = append(b, f.Key.String()...)

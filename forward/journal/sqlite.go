@@ -47,8 +47,12 @@ func (s *sqlite) write(ctx context.Context, f hooks.Flush, from eventjson.Source
 	if p := eventjson.AppendPersonal(nil, f.Events); len(p) > 0 {
 		personal = string(p)
 	}
-	if _, err := f.Conn.ExecContext(ctx, s.insert, f.Key.String(), f.Tx, formatTime(time.Now()), int64(len(f.Events)), int64(format), doc, personal); err != nil {
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	if _, err := f.Conn.ExecContext(ctx, s.insert, f.Key.String(), f.Tx, formatTime(now), int64(len(f.Events)), int64(format), doc, personal); err != nil {
 		return false, fmt.Errorf("journal: write %d events: %w", len(f.Events), err)
+	}
+	if f.Keep != nil && f.Initial { // else the transaction has started before
+		f.Keep(Row{Key: f.Key, Tx: TxKey{ID: f.Tx, StartedAt: now}, RecordedAt: now, Events: len(f.Events), Format: format})
 	}
 	return true, nil
 }

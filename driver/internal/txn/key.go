@@ -48,7 +48,37 @@ func (r *Record) AssignKey(skip, n int) uuid.UUID {
 		}
 		at++
 	}
+	r.lastKey = key
 	return key
+}
+
+// HasKey reports whether the transaction has tried a write.
+func (r *Record) HasKey() bool { return r.lastKey != uuid.Nil }
+
+// kept is what a handler keeps of a write.
+type kept struct {
+	key   uuid.UUID
+	value any
+}
+
+// Keep keeps v with the last write. The transaction's COMMIT must be next, or ForgetKept.
+func (r *Record) Keep(v any) { r.kept = append(r.kept, kept{r.lastKey, v}) }
+
+// ForgetKept forgets what was kept: the COMMIT has not come.
+func (r *Record) ForgetKept() {
+	clear(r.kept)
+	r.kept = r.kept[:0]
+}
+
+// returnKept gives writes of a transaction that has committed what was kept with them.
+func (r *Record) returnKept(writes []hooks.Write) {
+	for i := range writes {
+		for j := range r.kept {
+			if k := &r.kept[j]; k.key == writes[i].Key {
+				writes[i].Kept = k.value
+			}
+		}
+	}
 }
 
 // writesOf groups items by the write that they were last in. events are all events of items.

@@ -35,6 +35,7 @@ type Record struct {
 	history    history
 	broken     error
 	all        []hooks.Event // what Pending has last returned while nothing was written
+	kept       []kept
 }
 
 // Flags are the fields without pointers, which forget resets in one assignment.
@@ -50,8 +51,9 @@ type Flags struct {
 	// Unproven: it may have ended and another one begun, for the witness to say.
 	Unproven bool
 
-	txNumber int64 // 0 until one is needed
-	bytes    int   // that the items take, as estimated
+	txNumber int64     // 0 until one is needed
+	lastKey  uuid.UUID // of the last write, uuid.Nil before the first one
+	bytes    int       // that the items take, as estimated
 	// written says that items[:written] are; a ROLLBACK TO can undo that.
 	written int
 	// maybe says that items[:maybe] and savepoints[:maybeSavepoints] are of a
@@ -142,6 +144,7 @@ func (r *Record) Broken() error { return r.broken }
 // forget empties the record for the next transaction.
 func (r *Record) forget() {
 	clear(r.items)
+	r.ForgetKept()
 	if r.doubt.names != nil || r.doubt.reset != nil || r.broken != nil || r.history.seq != 0 {
 		*r = Record{cfg: r.cfg, items: r.items, savepoints: r.savepoints}
 	}

@@ -103,6 +103,9 @@ func (t *Tracker) end(outcome hooks.Outcome, prepared bool) hooks.Outcome {
 	if lost := t.Behind && outcome == hooks.RolledBack; len(t.items) > 0 && !lost {
 		e := t.endedBy(outcome, t.whole(), t.items)
 		e.Prepared = prepared
+		if outcome == hooks.Committed {
+			t.returnKept(e.Writes)
+		}
 		t.keep(e)
 	}
 	t.forget()

@@ -2,7 +2,7 @@ package contract_test
 
 import (
 	"context"
-	"database/sql/driver"
+	sqldriver "database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,7 +11,10 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/lib/pq"
 
+	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
 func TestCommitAndRollback(t *testing.T) {
@@ -77,21 +80,68 @@ func TestForwardedAfterTheCommit(t *testing.T) {
 	})
 }
 
-// TestEntryIsTheEvent compares what the sink got with what the journal has.
+// TestEntryIsTheEvent compares what the sink got with what the journal has: also where the
+// sink gets what the database has answered to the write, and where that says too little.
 func TestEntryIsTheEvent(t *testing.T) {
-	each(t, func(w *world) {
-		tx := w.begin()
-		w.insert(tx, 1)
-		w.record(tx, "a")
-		w.must(tx.Commit())
-		j, err := journal.New(w.e.Dialect, nil)
-		w.must(err)
-		entries, err := j.List(ctx(), w.bare, journal.Query{})
-		w.must(err)
-		if got, want := fmt.Sprintf("%+v", w.sink.got()), fmt.Sprintf("%+v", entries); got != want {
-			w.Errorf("forwarded\n%s\njournal\n%s", got, want)
-		}
+	for _, tt := range []struct {
+		script script
+		pg     bool
+	}{
+		{script: "Begin | +1 | !a | Commit"},
+		{script: "BEGIN | +1 | !a | COMMIT"},
+		{script: "@1"},
+		{script: "Begin | !a | Commit"},
+		{script: "Begin | +1 | !a | SAVEPOINT s | !b | ROLLBACK TO SAVEPOINT s | !c | Commit"},
+		{script: "Begin | +1 | !a | SELECT 1; SAVEPOINT s | !b | Commit"},
+		{script: "Begin | +1 | !a | SELECT 1; SAVEPOINT s | !b | ROLLBACK TO SAVEPOINT s | !c | Commit"},
+		{script: "Begin | +1 | !a | SELECT 1; SAVEPOINT s | ROLLBACK TO SAVEPOINT s | Commit"},
+		{script: "BEGIN | +1 | !a | COMMIT AND CHAIN | +2 | !b | COMMIT", pg: true},
+		{script: "SET TimeZone = 'Asia/Kathmandu' | SET DateStyle = 'SQL, DMY' | Begin | +1 | !a | Commit", pg: true},
+		{script: `CREATE ROLE "contract é %" SUPERUSER | SET ROLE "contract é %" | Begin | +1 | !a | Commit | RESET ROLE | DROP ROLE "contract é %"`, pg: true},
+		{script: `CREATE ROLE "contract o'r %" SUPERUSER | SET ROLE "contract o'r %" | Begin | +1 | !a | Commit | @2 | RESET ROLE | DROP ROLE "contract o'r %"`, pg: true},
+	} {
+		t.Run(string(tt.script), func(t *testing.T) {
+			for _, mode := range []hooks.Mode{hooks.Strict, hooks.BestEffort} {
+				forEach(t, func(t *testing.T, e dbtest.Engine) {
+					if tt.pg && e.Dialect != hooks.Postgres {
+						t.Skip("only PostgreSQL knows it")
+					}
+					w := newWorld(t, e, setup{driver: []driver.Option{driver.WithMode(mode)}})
+					r := &runner{e: e, conn: w.conn(), way: byExec, other: w.bare}
+					for _, step := range tt.script.steps() {
+						w.must(r.step(strings.ReplaceAll(step, "%", e.Name))) // roles are the cluster's
+					}
+					w.wantEntries()
+				})
+			}
+		})
+	}
+	t.Run("many events", func(t *testing.T) {
+		each(t, func(w *world) {
+			tx := w.begin()
+			w.insert(tx, 1)
+			for i := range hooks.MaxFlush + 2 {
+				w.record(tx, fmt.Sprint("e", i))
+			}
+			w.must(tx.Commit())
+			w.wantEntries()
+		})
 	})
+}
+
+// wantEntries asks for the journal's entries in the sink.
+func (w *world) wantEntries() {
+	w.Helper()
+	j, err := journal.New(w.e.Dialect, nil)
+	w.must(err)
+	entries, err := j.List(ctx(), w.bare, journal.Query{Limit: 2 * hooks.MaxFlush})
+	w.must(err)
+	if len(entries) == 0 {
+		w.Error("the journal is empty")
+	}
+	if got, want := fmt.Sprintf("%+v", w.sink.got()), fmt.Sprintf("%+v", entries); got != want {
+		w.Errorf("forwarded\n%.2000s\njournal\n%.2000s", got, want)
+	}
 }
 
 func TestPanicRollsBack(t *testing.T) {
@@ -135,8 +185,8 @@ func TestConnectionClosed(t *testing.T) {
 		w.must(conn.ExecContext(ctx(), "BEGIN"))
 		w.insert(conn, 1)
 		w.record(conn, "a")
-		err := conn.Raw(func(any) error { return driver.ErrBadConn })
-		if !errors.Is(err, driver.ErrBadConn) {
+		err := conn.Raw(func(any) error { return sqldriver.ErrBadConn })
+		if !errors.Is(err, sqldriver.ErrBadConn) {
 			w.Fatal(err)
 		}
 		w.want("", "", "")

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/stdlib"
+
 	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
@@ -361,4 +363,55 @@ func (w *world) backend(db *sql.DB) (pid int) {
 	w.Helper()
 	w.must(db.QueryRowContext(ctx(), "SELECT pg_backend_pid()").Scan(&pid))
 	return pid
+}
+
+// TestJoinedUnsent: where pgx does not send the COMMIT, because the context has ended or rows
+// are open, it closes the connection, and so it is with the events. database/sql would see to
+// both before.
+func TestJoinedUnsent(t *testing.T) {
+	for _, rows := range []bool{false, true} {
+		t.Run(fmt.Sprint("rows are open: ", rows), func(t *testing.T) {
+			each(t, func(w *world) {
+				commit := func(db *sql.DB, id int) (said string) {
+					conn, err := db.Conn(ctx())
+					w.must(err)
+					defer func() { _ = conn.Close() }()
+					w.must(conn.Raw(func(dc any) error {
+						begun, cancel := context.WithCancel(ctx())
+						defer cancel()
+						c := dc.(interface {
+							sqldriver.ConnBeginTx
+							sqldriver.ExecerContext
+							sqldriver.QueryerContext
+						})
+						var base *stdlib.Conn
+						if b, ok := dc.(*stdlib.Conn); ok {
+							base = b
+						} else {
+							base = driver.Raw(dc).(*stdlib.Conn)
+						}
+						tx, err := c.BeginTx(begun, sqldriver.TxOptions{})
+						w.must(err)
+						w.must(c.ExecContext(ctx(), fmt.Sprintf("INSERT INTO orders (id) VALUES (%d)", id), nil))
+						if rows {
+							w.must(c.QueryContext(ctx(), "SELECT 1", nil))
+						} else {
+							cancel()
+						}
+						err = tx.Commit()
+						said = fmt.Sprintf("%s, ErrBadConn %t, closed %t", kind(err), errors.Is(err, sqldriver.ErrBadConn), base.Conn().IsClosed())
+						return nil
+					}))
+					return said
+				}
+				if got, want := commit(w.db, 1), commit(w.bare, 2); got != want {
+					t.Errorf("Commit: %s\nbare:   %s", got, want)
+				}
+				w.over()
+				w.must(w.hub.Settle(ctx()))
+				w.wantPending(0)
+				w.want("", "", "")
+			}, dbtest.PGXDriver)
+		})
+	}
 }
