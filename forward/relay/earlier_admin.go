@@ -8,7 +8,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
-// TakesOver, for the Hub, reports whether a forwarder is registered in the tables of an earlier
+// TakesOver reports, for the Hub, whether a forwarder is registered in the tables of an earlier
 // version: the relay goes on there where the cursor is.
 func (s *Store) TakesOver(ctx context.Context, db *sql.DB, name string) (takes bool, err error) {
 	db = nildb.Replace(db)

@@ -25,7 +25,8 @@ type Selection struct {
 	// time; for any other ID the whole journal is read. If the journal has an ID twice, both
 	// entries are selected.
 	IDs []uuid.UUID
-	// Positions are those of entries, as in [Failed] and in the journal.
+	// Positions are those of entries, as in [Failed] and in the journal. One that the journal does
+	// not have is an error.
 	Positions []journal.Position
 	// Reason selects discarded entries by why, as in [Failed]; a word that none of them
 	// has selects nothing, and is no error.
@@ -112,9 +113,23 @@ func (s *Store) names(ctx context.Context, q querier, sel *Selection) (named, er
 		for _, p := range sel.Positions {
 			names[p] = uuid.Nil
 		}
-		return names, nil
+		return names, s.exist(ctx, q, names)
 	}
 	return nil, nil //nolint:nilnil // as documented
+}
+
+// exist returns an error if the journal lacks one of the entries.
+func (s *Store) exist(ctx context.Context, q querier, names named) error {
+	var p journal.Position
+	err := q.QueryRowContext(ctx, "SELECT n.key, n.ordinal FROM "+names.source(s)+" WHERE NOT EXISTS (SELECT 1 FROM "+s.events()+" e WHERE e.key = n.key AND n.ordinal < e.events) LIMIT 1").
+		Scan(&p.Key, &p.Ordinal)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("the journal has no entry at position %s: it was purged, or the position is of another journal", p.Text())
 }
 
 // Replay gives entries to a forwarder again, whether it has accepted or refused

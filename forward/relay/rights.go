@@ -29,7 +29,7 @@ func (s *Store) explainRight(ctx context.Context, q pgschema.Querier, err *error
 		roles := pgschema.Ask(ctx, q, schema)
 		*err = fmt.Errorf("%w: %s lacks rights on what %s owns in schema %s: %s", *err, roles.Who(), roles.Whose(), schema, roles.Grant(remedy))
 	case "42P01", "3F000", "42883": // undefined table, schema or function
-		*err = fmt.Errorf("%w: the journal's tables or functions are missing in schema %s, or old: start a program that makes them, or run what journal.Schema returns",
+		*err = fmt.Errorf("%w: the journal's tables or functions are missing in schema %s, or old: start a program that makes them, or run what journal.Schema returns, or for tables of an earlier version journal.Upgrade",
 			*err, schema)
 	}
 }

@@ -173,3 +173,25 @@ func TestPurgeHistory(t *testing.T) {
 		}
 	})
 }
+
+// TestReplayOfWhatIsNotThere: a position that the journal does not have is an error, and nothing
+// is replayed.
+func TestReplayOfWhatIsNotThere(t *testing.T) {
+	each(t, func(w *world) {
+		r := w.start(relay.Config{})
+		w.commit("a")
+		w.drain(r)
+		there := w.entries()["a"].Position
+		for _, p := range []journal.Position{{Key: there.Key, Ordinal: 1}, {Key: key()}} {
+			for _, dry := range []bool{true, false} {
+				n, err := w.store.Replay(ctx, w.db, relay.Selection{Forwarder: name, Positions: []journal.Position{there, p}}, dry)
+				if n != 0 || err == nil || !strings.Contains(err.Error(), "no entry at position "+p.Text()) {
+					t.Errorf("%s: %d, %v", p.Text(), n, err)
+				}
+			}
+		}
+		if n := w.replay(relay.Selection{Positions: []journal.Position{there}}); n != 1 {
+			t.Errorf("%d are replayed, want 1", n)
+		}
+	})
+}
