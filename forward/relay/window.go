@@ -51,7 +51,8 @@ func (u *unpacker) entries(row *journal.Row, at spot) []attempted {
 // are decoded when they are read: once, however small the parts are that they are delivered in.
 type window struct {
 	entries []attempted
-	end     bool // the tick has nothing beyond them
+	coming  chan decoded // those that follow, while they are being decoded; nil if there are none
+	end     bool         // the tick has nothing beyond them
 	// after is the last row that was read, and from a number below which all have been.
 	after spot
 	from  int64
@@ -73,33 +74,69 @@ func (w *window) most(entries, limit int) int {
 	return min(limit, entries*w.rows/w.events+spare)
 }
 
-// add adds the entries of rows that are beyond the spot at.
-func (w *window) add(rows []journal.Row, spotOf func(*journal.Row) spot, at spot) (octets int) {
-	events := 0
+// decoded are the entries of some rows, and the unpacker behind them.
+type decoded struct {
+	entries []attempted
+	unpacker
+}
+
+// decode decodes rows, and leaves out what is not beyond the spot at.
+func (u unpacker) decode(rows []journal.Row, spotOf func(*journal.Row) spot, at spot) decoded {
+	d := decoded{unpacker: u}
 	for i := range rows {
-		row := &rows[i]
-		octets += len(row.Document) + len(row.Personal)
-		first := spotOf(row)
-		entries := w.unpacker.entries(row, first)
-		events += len(entries)
+		entries := d.unpacker.entries(&rows[i], spotOf(&rows[i]))
 		entries = slices.DeleteFunc(entries, func(a attempted) bool { return a.at.compare(at) <= 0 })
 		if n := len(entries); n > 0 {
 			entries[n-1].at.ordinal = rowEnd
 		}
-		w.entries = append(w.entries, entries...)
-		w.after = first.rowEnd()
+		d.entries = append(d.entries, entries...)
 	}
-	if events > 0 {
-		w.rows, w.events = len(rows), events
+	return d
+}
+
+// add adds the entries of rows that are beyond the spot at. It does not wait until more than
+// want are decoded: the others are while those are delivered.
+func (w *window) add(rows []journal.Row, spotOf func(*journal.Row) spot, at spot, want int) (octets int) {
+	if len(rows) == 0 {
+		return 0
+	}
+	events, first := 0, 0
+	for i := range rows {
+		octets += len(rows[i].Document) + len(rows[i].Personal)
+		if events < want {
+			first = i + 1
+		}
+		events += max(rows[i].Events, 1)
+	}
+	w.rows, w.events = len(rows), events
+	w.after = spotOf(&rows[len(rows)-1]).rowEnd()
+	w.take(w.decode(rows[:first], spotOf, at))
+	if rest := rows[first:]; len(rest) > 0 {
+		w.coming = make(chan decoded, 1)
+		go func(u unpacker, to chan<- decoded) { to <- u.decode(rest, spotOf, at) }(w.unpacker, w.coming)
 	}
 	return octets
+}
+
+func (w *window) take(d decoded) {
+	w.entries, w.unpacker = append(w.entries, d.entries...), d.unpacker
+}
+
+// join waits for what is being decoded, and reports whether there is anything.
+func (w *window) join() bool {
+	if w.coming == nil {
+		return false
+	}
+	w.take(<-w.coming)
+	w.coming = nil
+	return true
 }
 
 // part returns the first entries, at most limit, and where the cursor is once they are
 // settled; last says that this is the end of the tick.
 func (w *window) part(limit int) (part []attempted, to spot, last bool) {
 	n := min(limit, len(w.entries))
-	if n == len(w.entries) {
+	if n == len(w.entries) && w.coming == nil {
 		return slices.Clone(w.entries), w.after, w.end
 	}
 	return slices.Clone(w.entries[:n]), w.entries[n-1].at, false
@@ -154,7 +191,7 @@ func (s *Store) next(ctx context.Context, q querier, c *cursor, w *window, want 
 			}
 			w.leaveOut(acknowledged)
 		}
-		if len(w.entries) > 0 || w.end {
+		if len(w.entries) > 0 || w.end && w.coming == nil {
 			return nil
 		}
 	}
@@ -163,12 +200,18 @@ func (s *Store) next(ctx context.Context, q querier, c *cursor, w *window, want 
 // fill reads until w has want entries, or enough octets. Where rows have several entries each
 // it reads ahead, with as many rows.
 func (s *Store) fill(ctx context.Context, q querier, c *cursor, w *window, want int, shared bool) error {
-	for octets := 0; len(w.entries) < want && octets < mostOctets && !w.end; {
+	for octets := 0; len(w.entries) < want && octets < mostOctets; {
+		if w.join() {
+			continue
+		}
+		if w.end {
+			break
+		}
 		rows, err := s.stretch(ctx, q, c, w, readAhead*want-len(w.entries), want, shared)
 		if err != nil {
 			return err
 		}
-		octets += w.add(rows, s.d.spot, c.at)
+		octets += w.add(rows, s.d.spot, c.at, want)
 	}
 	return nil
 }
