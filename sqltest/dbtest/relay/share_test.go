@@ -213,6 +213,21 @@ func TestQuietProcess(t *testing.T) {
 	})
 }
 
+// TestAboveTheShare: a process takes above its share what has been free for a lease, and not
+// before: by then each process with fewer has looked.
+func TestAboveTheShare(t *testing.T) {
+	shared(t, func(w *world) {
+		w.quiet(-10)
+		w.has(map[string]int{"x": 2, "": 2})
+		w.ticks(20)
+		w.clock.pass(lasting - time.Second)
+		w.ticks(20)
+		w.has(map[string]int{"x": 2, "": 2})
+		w.clock.pass(time.Second)
+		w.has(map[string]int{"x": 4})
+	})
+}
+
 // TestLeaseThatRanOut: one that has not renewed its leases is dead, and does not count any more.
 func TestLeaseThatRanOut(t *testing.T) {
 	shared(t, func(w *world) {
