@@ -35,6 +35,8 @@ type batch struct {
 	// looks are those for an outcome that have not found one; due is when to look again.
 	looks int
 	due   time.Time
+	// bytes is what pending counts it for.
+	bytes int
 }
 
 // End implements [hooks.Handler]. For its own events it takes at most the timeout of a

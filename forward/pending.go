@@ -4,14 +4,19 @@ import (
 	"context"
 	"sync"
 	"time"
+	"unsafe"
 
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/backoff"
+	"github.com/go-aftercommit/aftercommit/internal/eventsize"
 )
 
 const (
 	// maxPending is how many transactions of a database may wait in memory, and
-	// maxPendingBytes how much their events may take there, as estimated. Further
+	// maxPendingBytes how much they may take there, as estimated. Further
 	// ones stay in the journal and are reported as discarded.
 	maxPending      = 1000
 	maxPendingBytes = 32 << 20
@@ -27,20 +32,26 @@ func (b *batch) later(now time.Time) {
 	b.due = now.Add(backoff.After(b.looks, firstWait, lastWait))
 }
 
-// size estimates what b's events take in memory, in bytes.
-func (b *batch) size() (n int) {
+// What a batch takes beside its events: itself, and what is made of an event while it is
+// forwarded, or when the limit was reached.
+const (
+	batchBytes = int(unsafe.Sizeof(batch{}) + unsafe.Sizeof(hooks.Write{}))
+	entryBytes = int(unsafe.Sizeof(journal.Entry{}) + unsafe.Sizeof(uuid.UUID{}))
+)
+
+// size estimates what b takes in memory, in bytes. Without a journal it has entries instead of
+// writes; of what was written it has both for a while, with the same texts.
+func (b *batch) size() int {
+	n := batchBytes + len(b.ids)*int(unsafe.Sizeof(uuid.UUID{}))
 	for i := range b.writes {
 		for j := range b.writes[i].Events {
-			n += sizeOf(&b.writes[i].Events[j])
+			n += entryBytes + eventsize.Of(&b.writes[i].Events[j])
 		}
 	}
-	return n
-}
-
-func sizeOf(e *hooks.Event) int {
-	n := 768 + len(e.Action) + len(e.Comment) + len(e.Reason) + len(e.UserAgent) + len(e.Actor.ID) + len(e.Actor.Name) + len(e.Target.ID) + len(e.Target.Name)
-	if len(e.Metadata) > 0 {
-		n += hooks.MaxMetadata / 8
+	if len(b.writes) == 0 {
+		for i := range b.entries {
+			n += entryBytes + eventsize.Of(&b.entries[i].Event)
+		}
 	}
 	return n
 }
@@ -49,7 +60,7 @@ func sizeOf(e *hooks.Event) int {
 type pending struct {
 	mu      sync.Mutex
 	batches []*batch
-	bytes   int // of their events
+	bytes   int // of them
 }
 
 func (p *pending) len() int {
@@ -62,12 +73,12 @@ func (p *pending) len() int {
 func (p *pending) add(b *batch) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	size := b.size()
-	if len(p.batches) >= maxPending || len(p.batches) > 0 && p.bytes+size > maxPendingBytes {
+	b.bytes = b.size()
+	if len(p.batches) >= maxPending || len(p.batches) > 0 && p.bytes+b.bytes > maxPendingBytes {
 		return false
 	}
 	p.batches = append(p.batches, b)
-	p.bytes += size
+	p.bytes += b.bytes
 	return true
 }
 
@@ -80,7 +91,7 @@ func (p *pending) take(n int, now time.Time) []*batch {
 	for _, b := range p.batches {
 		if len(taken) < n && !b.due.After(now) {
 			taken = append(taken, b)
-			p.bytes -= b.size()
+			p.bytes -= b.bytes
 		} else {
 			rest = append(rest, b)
 		}

@@ -2,6 +2,8 @@ package forward
 
 import (
 	"errors"
+	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -11,6 +13,7 @@ import (
 
 	"go.uber.org/zap/zapcore"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -78,6 +81,66 @@ func TestPendingHasALimitOfBytes(t *testing.T) {
 	if n := w.hub.Pending(); n != 1 {
 		t.Errorf("Pending = %d, want 1", n)
 	}
+}
+
+// TestPendingCountsWhatItKeeps: the limit of bytes holds for events of any kind, and for those
+// of a database without a journal.
+func TestPendingCountsWhatItKeeps(t *testing.T) {
+	text := func() string { return strings.Repeat("x", hooks.MaxText) }
+	for name, make1 := range map[string]func() hooks.Event{
+		"many members": func() hooks.Event {
+			m := make(map[string]any)
+			for i := range 700 {
+				m[fmt.Sprintf("k%03d", i)] = i
+			}
+			return hooks.Event{Action: "a.b", Metadata: m}
+		},
+		"all texts": func() hooks.Event {
+			return hooks.Event{
+				Action: "a.b", TenantID: text(), RequestID: text(), CorrelationID: text(), CausationID: text(), JobID: text(), TraceParent: text(),
+				Application: text(), Host: text(), Target: hooks.Target{Type: text(), ID: "1"}, Actor: hooks.Actor{Type: hooks.User, ID: "1", OnBehalfOf: text()},
+			}
+		},
+		"nothing": func() hooks.Event { return hooks.Event{Action: "a.b"} },
+	} {
+		for _, journaled := range []bool{true, false} {
+			const many = 10
+			p := &pending{}
+			before := heap()
+			for range many {
+				events := make([]hooks.Event, 20)
+				for i := range events {
+					var err error
+					if events[i], err = hooks.Prepare(make1()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				b := &batch{ids: idsOf(events)}
+				if journaled {
+					b.writes = []hooks.Write{{Key: hooks.NewID(), Events: events}}
+				} else {
+					b.entries = (&journal.Row{}).Of(events, 0)
+				}
+				if !p.add(b) {
+					t.Fatal("there is no room")
+				}
+			}
+			if kept := heap() - before; p.bytes < kept*2/3 || p.bytes > 4*kept {
+				t.Errorf("%s, with a journal: %v: %d transactions take %d bytes, and count as %d", name, journaled, many, kept, p.bytes)
+			}
+			if p.take(many, time.Now()); p.bytes != 0 {
+				t.Errorf("%s: %d bytes are counted of no transaction", name, p.bytes)
+			}
+		}
+	}
+}
+
+// heap is how many bytes are in use.
+func heap() int {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
 }
 
 // One commit of the app does not pay for all that waits.

@@ -26,7 +26,7 @@ func Part(events []hooks.Event) int {
 	}
 	size := 0
 	for i := range events {
-		if size += sizeOf(&events[i]) + sizeOfOthers(&events[i]); i > 0 && (size > maxPartBytes || i == maxPart) {
+		if size += lengthOf(&events[i]); i > 0 && (size > maxPartBytes || i == maxPart) {
 			return i
 		}
 	}

@@ -112,7 +112,7 @@ func TestPart(t *testing.T) {
 	for i := range many {
 		many[i] = long
 	}
-	n, size := Part(many), sizeOf(&long)+sizeOfOthers(&long)
+	n, size := Part(many), lengthOf(&long)
 	if n*size > maxPartBytes || (n+1)*size <= maxPartBytes {
 		t.Errorf("%d events of %d bytes", n, size)
 	}
