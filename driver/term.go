@@ -8,11 +8,12 @@ import (
 )
 
 // patience is how long a statement of the driver's runs before it follows the app's
-// context. Nearly all have ended by then, and following costs more than all else of a term.
+// context. Nearly all have ended by then, and following costs more than anything else here.
 const patience = 100 * time.Millisecond
 
-// term is the time that statements of the driver's have. A connection uses one again and
-// again, with its timer: only one that has ended is replaced.
+// A term ends a context at a time, or grace after the app's context ends. It goes through three
+// phases: until patience is over it only has a timer; then it follows the app's context by
+// AfterFunc; when that ends, grace is set. A connection reuses one until it has fired.
 type term struct {
 	ctx   context.Context // ends with the term
 	end   context.CancelFunc

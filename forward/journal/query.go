@@ -53,8 +53,8 @@ func (q Query) passed() int {
 	return q.After.Ordinal + 1
 }
 
-// page selects no more rows than a page of limit entries takes: each has at least one, and
-// none is needed before which there are limit entries.
+// page selects as few rows as contain limit entries beyond q.After. Each row has at least one
+// entry, so limit+1 rows are enough; rows that begin after the limit are left out.
 func (j *Journal) page(q Query, limit int) string {
 	return fmt.Sprintf("(SELECT r.*, %s OVER (ORDER BY r.key) - r.events AS earlier FROM (SELECT * FROM %s ORDER BY key LIMIT %d) r) p WHERE p.earlier < %d ORDER BY key",
 		j.store.sum("r.events"), j.rows(q), limit+1, limit+q.passed())

@@ -20,6 +20,10 @@ import (
 // earlier version as long as it has its lease, and else this one, which moves the entries to
 // the table journal and has them tried again there, for the forwarder alone. A row that was
 // moved is one that every cursor has passed.
+//
+// Earlier versions are 1 to 4 on PostgreSQL, and 1 and 2 on SQLite. Delete this file, earlier_*.go,
+// takeover.go, journal/old.go and journal/moved.go when they are no longer supported; moved rows
+// must have been purged by then.
 
 // earlier is what differs between the dialects about the tables of earlier versions.
 type earlier interface {
@@ -66,7 +70,7 @@ type earlierCursor struct {
 // seqOf is that of an entry in the table of earlier versions.
 func seqOf(e *journal.Entry) int64 { return int64(e.Ordinal) }
 
-// reasonMoved is that of a failure which is none: of an entry that was moved.
+// reasonMoved marks a retry that is no failure: the entry was moved and has not been tried here.
 const reasonMoved = "moved"
 
 // hasEarlier reports whether there are tables of an earlier version.
@@ -185,7 +189,7 @@ func (s *Store) nextEarlier(ctx context.Context, q querier, c *earlierCursor, li
 	}
 }
 
-// failure is what is noted of an entry that is moved.
+// failure is an entry that is moved, and what was noted of it.
 type failure struct {
 	entry                   *journal.Entry
 	state, reason, text     string

@@ -10,8 +10,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/ownlevel"
 )
 
-// lookout looks for all workers of a process, with one statement for all that wait, so that
-// the process costs the same however many forwarders it has. It looks for what has arrived for
+// lookout polls the database for all workers of a process that wait, with one statement, so
+// that the cost does not grow with the number of forwarders. It looks for what has arrived for
 // those that have their leases, about as often as Config.Poll says, and by heartbeats for
 // leases that it may take. Workers execute nothing until there is something to do.
 //
@@ -37,7 +37,7 @@ func newLookout(r *Relay) *lookout {
 	return &lookout{relay: r, again: make(chan struct{}, 1), resting: make(map[*worker]*vigil)}
 }
 
-// nudge has the lookout reckon again when to look.
+// nudge has the lookout compute again when to look.
 func (l *lookout) nudge() {
 	select {
 	case l.again <- struct{}{}:
@@ -88,8 +88,8 @@ func (l *lookout) run(ctx context.Context) {
 	l.relay.leave(ctx)
 }
 
-// wait waits for the next look, for least at least. It reports false if it is only to be
-// reckoned again when that is.
+// wait waits until the next look is due, at least least. It returns false if the time of that
+// look has to be computed again.
 func (l *lookout) wait(ctx context.Context, least time.Duration) (due bool) {
 	now := time.Now()
 	d := l.relay.untilBeat(now)

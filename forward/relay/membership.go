@@ -30,8 +30,8 @@ const (
 // memberFor is for how many leases a process counts after its last heartbeat: it may miss two.
 const memberFor = 3
 
-// lately is for how long operators see what a process has registered: where all have died, no
-// other has deleted their rows.
+// lately is how long States shows a process's registration after its last heartbeat, in case no
+// other process is left to delete it.
 const lately = time.Minute
 
 func newMembership(now time.Time) membership {

@@ -22,8 +22,6 @@ type postgres struct{}
 
 var _ dialect = postgres{}
 
-func (postgres) table() string { return "journal" }
-
 func (postgres) quote(text string) string  { return pgtext.Storable(text) }
 func (postgres) read(column string) string { return pgtext.HexAnywhere(column) }
 func (postgres) scan(dst *string) any      { return pgtext.Scanner(dst) }

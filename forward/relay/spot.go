@@ -27,8 +27,8 @@ func (p spot) compare(o spot) int {
 // rowEnd is the spot behind all entries of the row.
 func (p spot) rowEnd() spot { return spot{p.number, p.key, rowEnd} }
 
-// passed is how many entries of the spot's row are at or before it. It is 0 at the end of the
-// row: then the rows that are read come after it.
+// passed is how many entries of its row to skip when reading on from the spot. After a whole row
+// that is 0: reading goes on with the next row.
 func (p spot) passed() int {
 	if p.number == 0 || p.ordinal == rowEnd {
 		return 0

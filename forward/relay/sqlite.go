@@ -24,8 +24,6 @@ var _ dialect = sqlite{}
 
 const sqliteNow = "strftime('%Y-%m-%dT%H:%M:%f', 'now'"
 
-func (sqlite) table() string { return "journal" }
-
 func (sqlite) quote(text string) string {
 	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", "\uFFFD"), "\uFFFD")
 	return sqlitetext.Literal(text)
@@ -146,7 +144,7 @@ func (s *Store) top() string {
 // is there it is the highest of all: if sqlite_sequence was emptied, the next row still gets a seq
 // that no cursor has passed.
 func (s *Store) sequence() string {
-	return "(SELECT CASE WHEN t.top = 0 THEN 9223372036854775807 ELSE max(t.top, coalesce((SELECT seq FROM main.sqlite_sequence WHERE name = " + s.quote(s.table()) + "), 0)) END" +
+	return "(SELECT CASE WHEN t.top = 0 THEN 9223372036854775807 ELSE max(t.top, coalesce((SELECT seq FROM main.sqlite_sequence WHERE name = " + s.quote(s.journal.Schema()+"_journal") + "), 0)) END" +
 		" FROM (SELECT " + s.top() + " AS top) t)"
 }
 

@@ -40,8 +40,6 @@ type Options struct {
 
 // dialect is what differs between the databases.
 type dialect interface {
-	// table is the journal's, without what is before the schema's tables.
-	table() string
 	// quote returns an expression of text, which can be stored whatever it is.
 	quote(text string) string
 	// read returns an expression of a column with texts, to be scanned by scan,
@@ -208,10 +206,7 @@ func New(d hooks.Dialect, o *Options) (*Store, error) {
 }
 
 // events is the journal's table.
-func (s *Store) events() string { return s.prefix + s.d.table() }
-
-// table is the journal's table without its schema.
-func (s *Store) table() string { return strings.TrimPrefix(s.events(), "main.") }
+func (s *Store) events() string { return s.prefix + "journal" }
 
 // quote puts a text into a statement, which then needs no arguments: one round
 // trip, and no prepared statement that a pooler would lose.
