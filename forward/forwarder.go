@@ -139,7 +139,8 @@ type PartialError struct {
 	Failed map[uuid.UUID]error
 }
 
-// Partial reports that only the named entries failed.
+// Partial reports that only the named entries failed. The relay makes no call with two
+// entries of one ID.
 func Partial(failed map[uuid.UUID]error) error { return &PartialError{Failed: failed} }
 
 // Error counts the failed entries and gives one of their errors.

@@ -103,6 +103,24 @@ func (w *worker) callable(batch []attempted) []journal.Entry {
 	return entries
 }
 
+// distinct returns how many of batch can go into one call: those before the second entry of
+// one event ID. A sink names what it refuses by ID, which others may have given to an entry of
+// theirs: the two are in calls of their own.
+func (w *worker) distinct(batch []attempted) int {
+	seen := make(map[uuid.UUID]bool, len(batch))
+	for i := range batch {
+		e := batch[i].entry
+		if e.Unreadable != "" || w.ahead[e.Position] {
+			continue // it is in no call
+		}
+		if seen[e.ID] {
+			return i
+		}
+		seen[e.ID] = true
+	}
+	return len(batch)
+}
+
 // attempt makes a call with entries, if there are any. For a sink in the same database
 // it begins a transaction, and leaves it open if what was written in it is to be kept.
 func (w *worker) attempt(ctx context.Context, entries []journal.Entry) (r Result, inTx bool, err error) {

@@ -274,8 +274,11 @@ func (w *worker) stepFresh(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	batch, to, last := w.window.part(limit)
-	n := len(batch)
-	w.few = limit == w.relay.cfg.Batch && n < limit/8
+	w.few = limit == w.relay.cfg.Batch && len(batch) < limit/8
+	n := w.distinct(batch)
+	if n < len(batch) {
+		batch, to, last = w.window.part(n)
+	}
 	if err = w.tellLag(ctx, batch, trailing); err != nil {
 		return false, err
 	}
@@ -319,6 +322,7 @@ func (w *worker) stepDue(ctx context.Context) (more bool, err error) {
 		}
 	}
 	end := settled
+	due = due[:w.distinct(due)]
 	s.arrange(due)
 	if len(due) > 0 {
 		move := func(bool) (bool, error) { return false, s.confirm(ctx, w.conn, w.cursor) }
