@@ -1,5 +1,5 @@
 	-- A view calls its functions with the rights of its reader.
-	GRANT EXECUTE ON FUNCTION {schema}.unfold(text, text, integer, smallint), {schema}.spelt(text, integer) TO PUBLIC;
+	GRANT EXECUTE ON FUNCTION {schema}.unfold(text, text, integer, smallint) TO PUBLIC;
 	-- When step 5 is first installed, each role gets the rights on new objects that it has on
 	-- the old objects that they replace.
 	FOR given IN SELECT DISTINCT CASE WHEN a.grantee = 0::pg_catalog.oid THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END AS grantee

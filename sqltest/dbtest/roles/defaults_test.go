@@ -42,7 +42,7 @@ func TestDefaultPrivileges(t *testing.T) {
 }
 
 // forReaders are rights on functions that a view calls, and that read nothing themselves.
-const forReaders = "PUBLIC EXECUTE on aftercommit.spelt(text,integer); PUBLIC EXECUTE on aftercommit.unfold(text,text,integer,smallint); "
+const forReaders = "PUBLIC EXECUTE on aftercommit.unfold(text,text,integer,smallint); "
 
 // withDefaults returns a role to which, as to PUBLIC, the owner's default privileges
 // give all.
