@@ -39,10 +39,7 @@ func TestKeep(t *testing.T) {
 			fake, s := sqltest.NewFakeOf(sqltest.Modern, tt.dialect), &spy{}
 			var initial string
 			s.flush = func(ctx context.Context, f hooks.Flush) (bool, error) {
-				which := "f"
-				if f.Initial {
-					which = "t"
-				}
+				which := map[bool]string{true: "t", false: "f"}[f.Initial]
 				_, err := f.Conn.ExecContext(ctx, "INSERT journal")
 				if f.Keep != nil {
 					f.Keep(f.Key)

@@ -153,7 +153,7 @@ func (j *Journal) Connect(ctx context.Context, db *sql.DB) error {
 	return j.store.connect(ctx, nildb.Replace(db), !j.noMigrate)
 }
 
-// Upgraded, for the Hub, reports what Connect has found on PostgreSQL: whether it has upgraded the
+// Upgraded is for the Hub. It reports what Connect has found on PostgreSQL: whether it has upgraded the
 // tables itself, and whether the table of an earlier version has its name yet, as until [Swap].
 func (j *Journal) Upgraded() (upgraded, before bool) {
 	p, ok := j.store.(*postgres)

@@ -171,7 +171,7 @@ func (s *Store) purgeBatch(ctx context.Context, db *sql.DB, free string, o Purge
 // has just deleted.
 func (s *Store) deleteRows(ctx context.Context, conn *sql.Conn, keys string) (b purged, err error) {
 	if query := s.d.purging(s); query != "" {
-		if _, err := conn.ExecContext(ctx, query); err != nil {
+		if _, err = conn.ExecContext(ctx, query); err != nil {
 			if hooks.SQLState(err) == "55P03" { // lock_not_available
 				err = fmt.Errorf("entries are being given to a forwarder, by Replay or from the tables of an earlier version: run Purge again after that: %w", err)
 			}

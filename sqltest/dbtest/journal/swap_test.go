@@ -126,8 +126,10 @@ func TestSwapNamesDependents(t *testing.T) {
 	}
 	s.exec(swap)
 	all := strings.Join(warned, "; ")
-	for _, want := range []string{"view seen is of", "publication everything is of", "foreign key noted_id_fkey of noted is of", "trigger notes is of",
-		"function standard() is of", "function of_rows() is of", "inheriting table more is of", "policy mine is of", "rule ignored is of"} {
+	for _, want := range []string{
+		"view seen is of", "publication everything is of", "foreign key noted_id_fkey of noted is of", "trigger notes is of",
+		"function standard() is of", "function of_rows() is of", "inheriting table more is of", "policy mine is of", "rule ignored is of",
+	} {
 		if !strings.Contains(all, want) {
 			t.Errorf("warnings %q, want %q", all, want)
 		}

@@ -279,11 +279,11 @@ func (w *world) besideRetries(f func()) {
 	wg.Go(func() {
 		defer close(done)
 		for { // its wait for the lock is bounded
-			_, err := w.store.Purge(ctx, w.db, relay.PurgeOptions{Before: time.Now().Add(time.Hour), By: "ops"})
-			if hooks.SQLState(err) == "55P03" {
+			_, e := w.store.Purge(ctx, w.db, relay.PurgeOptions{Before: time.Now().Add(time.Hour), By: "ops"})
+			if hooks.SQLState(e) == "55P03" {
 				continue
 			}
-			w.must(err)
+			w.must(e)
 			return
 		}
 	})
