@@ -284,7 +284,7 @@ func (s *Store) moveRows(ctx context.Context, q querier, failures []failure) err
 		rows[i] = row
 	}
 	_, err := q.ExecContext(ctx, s.d.keep(s)+"INSERT INTO "+s.events()+" ("+s.d.earlier().target()+", events, format, document, personal) VALUES "+strings.Join(rows, ", ")+" ON CONFLICT (key) DO NOTHING")
-	return err
+	return besidePurge(err)
 }
 
 func (s *Store) timeOrNow(t time.Time, known bool) string {

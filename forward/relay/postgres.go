@@ -44,12 +44,16 @@ func (postgres) begin(limit time.Duration) string {
 }
 
 // keep and purging lock a table that only purges write to, in modes that exclude each other. A
-// replay would else read a row, and a purge not see yet that it is to be delivered.
-func (d postgres) keep(s *Store) string    { return d.lock(s, "ROW EXCLUSIVE") }
-func (d postgres) purging(s *Store) string { return d.lock(s, "SHARE ROW EXCLUSIVE") }
+// replay would else read a row, and a purge not see yet that it is to be delivered. A purge
+// excludes others, too, and waits until the server has ended one that is frozen; see begin.
+func (d postgres) keep(s *Store) string { return d.lock(s, "ROW EXCLUSIVE", "2s") }
 
-func (postgres) lock(s *Store, mode string) string {
-	return "SET LOCAL lock_timeout = '2s'; LOCK TABLE " + s.prefix + "journal_purges IN " + mode + " MODE; "
+func (d postgres) purging(s *Store) string {
+	return d.lock(s, "SHARE ROW EXCLUSIVE", "12s") + "SET LOCAL statement_timeout = '30s'"
+}
+
+func (postgres) lock(s *Store, mode, patience string) string {
+	return "SET LOCAL lock_timeout = '" + patience + "'; LOCK TABLE " + s.prefix + "journal_purges IN " + mode + " MODE; "
 }
 
 func (postgres) unlocked() string { return " FOR NO KEY UPDATE SKIP LOCKED" }

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -109,12 +110,12 @@ func (s *Store) purge(ctx context.Context, db *sql.DB, o PurgeOptions, place str
 		return p, nil
 	}
 	for after := uuid.Nil; ; {
-		b, err := s.purgeBatch(ctx, db, free+" AND e.key > "+s.d.uuid(after), o)
-		p.Events, after = p.Events+b.events, b.last
+		n, last, events, err := s.purgeBatch(ctx, db, free, after, o)
+		p.Events, after = p.Events+events, last
 		if err != nil {
 			return p, wrapPurge(err)
 		}
-		if b.rows < int64(o.Batch) {
+		if n < o.Batch {
 			break
 		}
 	}
@@ -139,21 +140,22 @@ func (s *Store) foreign(ctx context.Context, q querier, place string) (name stri
 // on its way for as long.
 const tombstones = 24 * time.Hour
 
-// purged is one batch, up to the row last.
-type purged struct {
-	rows, events int64
-	first, last  uuid.UUID
-}
-
-// purgeBatch deletes and writes down one batch.
-func (s *Store) purgeBatch(ctx context.Context, db *sql.DB, free string, o PurgeOptions) (b purged, err error) {
+// purgeBatch deletes and writes down one batch of the rows that free selects. It returns how
+// many it has looked at, up to which key, and how many events those had that it has deleted.
+func (s *Store) purgeBatch(ctx context.Context, db *sql.DB, free string, after uuid.UUID, o PurgeOptions) (n int, last uuid.UUID, events int64, err error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
-		return b, err
+		return 0, after, 0, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
+	// It may have to read much, which nothing is to wait for.
+	keys, err := s.keys(ctx, conn, "SELECT e.key"+free+" AND e.key > "+s.d.uuid(after)+" ORDER BY e.key LIMIT "+itoa(int64(o.Batch)))
+	if err != nil || len(keys) == 0 {
+		return 0, after, 0, err
+	}
+	var b purged
 	err = s.inTx(ctx, conn, 0, func() (e error) {
-		b, e = s.deleteRows(ctx, conn, "SELECT e.key"+free+" ORDER BY e.key LIMIT "+itoa(int64(o.Batch)))
+		b, e = s.deleteRows(ctx, conn, keys, free)
 		if e != nil || b.events == 0 { // as of tombstones
 			return e
 		}
@@ -162,25 +164,60 @@ func (s *Store) purgeBatch(ctx context.Context, db *sql.DB, free string, o Purge
 		return e
 	})
 	if err != nil {
-		return purged{}, err
+		return 0, after, 0, err
 	}
-	return b, nil
+	return len(keys), keys[len(keys)-1], b.events, nil
 }
 
-// deleteRows deletes the rows whose keys a query selects, but for those that another purge
-// has just deleted.
-func (s *Store) deleteRows(ctx context.Context, conn *sql.Conn, keys string) (b purged, err error) {
+// keys returns what a query for keys selects.
+func (s *Store) keys(ctx context.Context, q querier, query string) (keys []uuid.UUID, err error) {
+	rows, err := q.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var key uuid.UUID
+		if err := rows.Scan(&key); err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return keys, rows.Err()
+}
+
+// purged is what was deleted.
+type purged struct {
+	events      int64
+	first, last uuid.UUID
+}
+
+// deleteRows deletes the rows with these keys that free still selects: not those that another
+// purge has deleted meanwhile, or that a forwarder is to get again.
+func (s *Store) deleteRows(ctx context.Context, conn *sql.Conn, keys []uuid.UUID, free string) (b purged, err error) {
 	if query := s.d.purging(s); query != "" {
 		if _, err = conn.ExecContext(ctx, query); err != nil {
-			if hooks.SQLState(err) == "55P03" { // lock_not_available
-				err = fmt.Errorf("entries are being given to a forwarder, by Replay or from the tables of an earlier version: run Purge again after that: %w", err)
+			if hooks.SQLState(err) == lockNotAvailable {
+				err = fmt.Errorf("another purge is deleting, or entries are being given to a forwarder, by Replay, by Resume or from the tables of an earlier version: "+
+					"run Purge again after that: %w", err)
 			}
 			return b, err
 		}
 	}
+	const each = 1000 // what a statement has room for
+	for part := range slices.Chunk(keys, each) {
+		if err = s.deleteSome(ctx, conn, "SELECT e.key"+free+" AND e.key IN ("+idList(part)+")", &b); err != nil {
+			return b, err
+		}
+	}
+	return b, nil
+}
+
+// deleteSome deletes the rows whose keys a query selects, and adds them to b.
+func (s *Store) deleteSome(ctx context.Context, conn *sql.Conn, keys string, b *purged) error {
 	rows, err := conn.QueryContext(ctx, "DELETE FROM "+s.events()+" WHERE key IN ("+keys+") RETURNING key, events")
 	if err != nil {
-		return b, err
+		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -189,15 +226,15 @@ func (s *Store) deleteRows(ctx context.Context, conn *sql.Conn, keys string) (b 
 			events int64
 		)
 		if err := rows.Scan(&key, &events); err != nil {
-			return b, err
+			return err
 		}
-		if b.rows == 0 || bytes.Compare(key[:], b.first[:]) < 0 {
+		if b.first == uuid.Nil || bytes.Compare(key[:], b.first[:]) < 0 {
 			b.first = key
 		}
 		if bytes.Compare(key[:], b.last[:]) > 0 {
 			b.last = key
 		}
-		b.rows, b.events = b.rows+1, b.events+events
+		b.events += events
 	}
-	return b, rows.Err()
+	return rows.Err()
 }

@@ -43,6 +43,9 @@ func (w *worker) takeOver(ctx context.Context) (more bool, err error) {
 	switch {
 	case err != nil && w.swapped(ctx, err):
 		return false, nil
+	case hooks.SQLState(err) == lockNotAvailable: // by a purge, say: what is new does not wait for it
+		w.tookOver = now
+		return false, nil
 	case hooks.SQLState(err) == "42501": // insufficient_privilege
 		w.earlier = false // until the lease is taken again
 		w.relay.cfg.Log.Warn("aftercommit: events that programs of an earlier version wrote are not delivered, because the relay's role may not move them to the table journal: "+
