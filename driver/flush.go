@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
@@ -44,11 +45,12 @@ func (c *conn) flushBeforeEnd(ctx context.Context, e ending) (flushState, error)
 		if !t.MustProve() {
 			return flushNothing, nil
 		}
-		return c.prove(ctx), nil
+		state, _ := c.prove(ctx)
+		return state, nil
 	}
 	if c.is.readersStay && !t.Wrote && (!e.own || t.Implicit) {
-		if state := c.prove(ctx); state != flushProven {
-			return state, nil
+		if state, err := c.proveFor(ctx, events); state != flushProven {
+			return state, err
 		}
 		if !t.Perhaps || !c.holdsMain(ctx) {
 			return flushLate, nil
@@ -90,18 +92,31 @@ func anyCaptured(events []hooks.Event) bool {
 	return slices.ContainsFunc(events, func(e hooks.Event) bool { return e.Captured })
 }
 
-// prove looks whether the transaction is open and healthy.
-func (c *conn) prove(ctx context.Context) flushState {
-	switch c.session.probe(ctx) {
+// prove looks whether the transaction is open and healthy. The error is why that cannot be
+// told: flushNothing.
+func (c *conn) prove(ctx context.Context) (flushState, error) {
+	switch s, err := c.session.ask(ctx); s {
 	case stateOpen:
-		return flushProven
+		return flushProven, nil
 	case stateAborted:
-		return flushAborted
+		return flushAborted, nil
 	case stateIdle:
-		return flushGone
+		return flushGone, nil
 	default:
-		return flushNothing
+		return flushNothing, err
 	}
+}
+
+// proveFor is prove where there are events to write: not to know is then a write that has
+// failed, or the COMMIT would go without them.
+func (c *conn) proveFor(ctx context.Context, events []hooks.Event) (flushState, error) {
+	state, err := c.prove(ctx)
+	if state != flushNothing {
+		return state, nil
+	}
+	err = fmt.Errorf("driver: the audit events were not written: it could not be proven that the transaction is open: %w", err)
+	c.db.handler.failed(events, "journal", err)
+	return flushFailed, err
 }
 
 // flushing is how to flush.
@@ -125,8 +140,8 @@ type flushing struct {
 // flush lets the handler write the pending events of a record on this connection.
 func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, how flushing) (flushState, error) {
 	if c.is.journaled && !c.is.joins { // no guard is sent with the first statement
-		if state := c.prove(ctx); state != flushProven {
-			return state, nil
+		if state, err := c.proveFor(ctx, events); state != flushProven {
+			return state, err
 		}
 	}
 	defer c.db.dialect.writable(ctx, c)()
@@ -276,7 +291,8 @@ func (c *conn) proveInMemory(ctx context.Context, alone bool) flushState {
 	if !c.is.joins || alone {
 		return flushProven
 	}
-	return c.prove(ctx)
+	state, _ := c.prove(ctx)
+	return state
 }
 
 // answered reports whether err is what the COMMIT behind a write answered, or may

@@ -41,12 +41,12 @@ func mysqlNumber(err error) int {
 }
 
 // probe asks MariaDB, which knows, or sets a savepoint: outside a transaction it is not kept.
-func (mysql) probe(ctx context.Context, s *session) state {
+func (mysql) probe(ctx context.Context, s *session) (state, error) {
 	if in, known := s.inTransaction(ctx); known && (in || !s.watchful) {
 		if in {
-			return stateOpen
+			return stateOpen, nil
 		}
-		return stateIdle
+		return stateIdle, nil
 	}
 	err := s.own.simple(ctx, "SAVEPOINT aftercommit_probe")
 	if err == nil {
@@ -54,11 +54,11 @@ func (mysql) probe(ctx context.Context, s *session) state {
 	}
 	switch {
 	case err == nil, mysqlNumber(err) == xaState:
-		return stateOpen
+		return stateOpen, nil
 	case mysqlNumber(err) == noSavepoint:
-		return stateIdle
+		return stateIdle, nil
 	default:
-		return stateUnknown
+		return stateUnknown, err
 	}
 }
 

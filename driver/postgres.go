@@ -47,8 +47,9 @@ func (postgres) begin(j *job) string {
 }
 
 // probe sets a savepoint, which fails outside a transaction and in a failed one.
-func (p postgres) probe(ctx context.Context, s *session) state {
-	return p.stateOf(s.own.simple(ctx, guardOnly))
+func (p postgres) probe(ctx context.Context, s *session) (state, error) {
+	err := s.own.simple(ctx, guardOnly)
+	return p.stateOf(err), err
 }
 
 // ended: not if the COMMIT never left the driver, as with rows open on lib/pq.

@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
@@ -21,8 +22,8 @@ const (
 // sessionDialect is how a database says where a session is.
 type sessionDialect interface {
 	// probe asks the server whether the connection is in a transaction, without changing
-	// that.
-	probe(ctx context.Context, s *session) state
+	// that. The error is why it did not say.
+	probe(ctx context.Context, s *session) (state, error)
 	// stateOf is where the connection is by a savepoint statement that ended with err;
 	// stateUnknown if that does not say it.
 	stateOf(err error) state
@@ -46,10 +47,20 @@ type session struct {
 
 // probe asks the server whether the session is in a transaction, without changing that.
 func (s *session) probe(ctx context.Context) state {
+	st, _ := s.ask(ctx)
+	return st
+}
+
+// patient is how long a probe may take at least: a write timeout that is shorter says how
+// long to wait for locks, and a probe waits for none.
+const patient = time.Second
+
+// ask is probe with the reason why the server did not say.
+func (s *session) ask(ctx context.Context) (state, error) {
 	if st, known := s.own.status(); known {
-		return st
+		return st, nil
 	}
-	ctx, cancel := s.own.unhurried(ctx)
+	ctx, cancel := s.own.outlast(ctx, max(s.own.cfg.writeTimeout, patient))
 	defer cancel()
 	return s.dialect.probe(ctx, s)
 }

@@ -90,18 +90,18 @@ func writesMain(j *job) bool {
 
 // probe: SQLite has no status to ask for, but a BEGIN inside a transaction fails
 // and leaves it usable.
-func (sqlite) probe(ctx context.Context, s *session) state {
+func (sqlite) probe(ctx context.Context, s *session) (state, error) {
 	err := s.own.simple(ctx, "BEGIN")
 	switch {
 	case err == nil:
-		if s.own.simple(ctx, "ROLLBACK") != nil {
-			return stateUnknown
+		if err = s.own.simple(ctx, "ROLLBACK"); err != nil {
+			return stateUnknown, err
 		}
-		return stateIdle
+		return stateIdle, nil
 	case nestedBegin(err):
-		return stateOpen
+		return stateOpen, nil
 	default:
-		return stateUnknown
+		return stateUnknown, err
 	}
 }
 
