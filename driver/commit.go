@@ -59,14 +59,17 @@ func (c *conn) commit(ctx context.Context, e ending) committed {
 		did := c.rolledBack(ctx, e.undo())
 		did.err = flushErr
 		return did
-	case state == flushFailed:
+	case state == flushFailed, state == flushUnwritten:
 		lost = t.TakePending()
 	case state == flushLate, state == flushEndedLate:
 		late = t.TakePending()
 	}
 	did := committed{err: flushErr}
-	if state < flushEnded {
+	switch {
+	case state < flushEnded:
 		did.err = e.run()
+	case state == flushUnwritten:
+		did.err = nil // of the COMMIT
 	}
 	switch {
 	case state == flushLost:
@@ -91,6 +94,8 @@ func (c *conn) commit(ctx context.Context, e ending) committed {
 		c.discard()
 	}
 	switch {
+	case state == flushUnwritten && mode == hooks.Strict:
+		did.err = flushErr
 	case len(late) == 0:
 	case did.err != nil:
 		c.dropLate(late, did.err)

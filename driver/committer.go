@@ -90,6 +90,7 @@ func readRow(rows driver.Rows) (joined Joined, err error) {
 	if errors.Is(err, io.EOF) {
 		err = end
 	}
+	joined.Reached = joined.Reached || err == nil // and has returned no row
 	return joined, err
 }
 

@@ -219,3 +219,59 @@ func TestCommitterOnlyForTx(t *testing.T) {
 		t.Error("the Committer was called")
 	}
 }
+
+// emptyCommitter's server executes what it gets, but the write returns no row.
+type emptyCommitter struct{ fakeCommitter }
+
+func (e emptyCommitter) Exec(ctx context.Context, message string) (adriver.Joined, error) {
+	_, err := e.base.ExecContext(ctx, message, nil)
+	return adriver.Joined{Reached: err == nil}, err
+}
+
+// TestCommitterWithoutARow: where not even a transaction for the events alone writes them, as
+// with a trigger that suppresses the row, they are lost and reported, once.
+func TestCommitterWithoutARow(t *testing.T) {
+	ofTx := func(t *testing.T, db *sql.DB) error {
+		tx := begin(t, db)
+		record(t, tx, "order.seen")
+		return tx.Commit()
+	}
+	alone := func(t *testing.T, db *sql.DB) error {
+		_, err := db.ExecContext(t.Context(), orderStmt)
+		return err
+	}
+	for _, tt := range []struct {
+		name string
+		mode hooks.Mode
+		do   func(*testing.T, *sql.DB) error
+	}{
+		{name: "after a Tx", do: ofTx},
+		{name: "with a statement", do: alone},
+		{name: "after a Tx, best effort", mode: hooks.BestEffort, do: ofTx},
+		{name: "with a statement, best effort", mode: hooks.BestEffort, do: alone},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			fake, s := sqltest.NewFake(), &spy{flush: finalRow}
+			db := open(t, fake, s, adriver.Capture(adriver.AllTables()), adriver.WithMode(tt.mode), adriver.DefaultActor(hooks.Actor{Type: "system", ID: "test"}),
+				adriver.WithCommitter(func(base driver.Conn) adriver.Committer {
+					return emptyCommitter{fakeCommitter{base.(driver.ExecerContext), writeFree, new(context.Context)}}
+				}))
+			err := tt.do(t, db)
+			if strict := tt.mode == hooks.Strict; strict != (err != nil) {
+				t.Errorf("error: %v", err)
+			}
+			want(t, "told", s.told())
+			want(t, "kinds", s.kinds(), "failed journal", "lost write_failed")
+		})
+	}
+}
+
+// finalRow is finalOrNot as the journal does it.
+func finalRow(ctx context.Context, f hooks.Flush) (bool, error) {
+	query := "INSERT journal " + f.Events[0].Action
+	if f.Final != nil {
+		query = f.Final(query)
+	}
+	_, n, err := f.Conn.QueryRow(ctx, query)
+	return f.Own || n > 0, err
+}

@@ -24,6 +24,7 @@ const (
 	// What follows says that the COMMIT was sent with the events.
 	flushEnded     // it has been answered
 	flushEndedLate // it has, and the transaction was write-free: write after it
+	flushUnwritten // it has, but no row was written where one must be
 	flushLost      // what came back instead of an answer is a panic
 )
 
@@ -174,6 +175,12 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 	case flushGone, flushAborted:
 		return state, nil
 	case flushEndedLate:
+		if how.own && native == nil {
+			// The transaction exists for the events: there is nothing to write them after.
+			err = fmt.Errorf("driver: the transaction has committed without its audit events: %w", errUnwritten)
+			c.db.handler.failed(events, "journal", err)
+			return flushUnwritten, err
+		}
 		return state, native
 	case flushEnded:
 		r.Written()

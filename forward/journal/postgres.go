@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	_ "embed" // for the schema
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -78,11 +79,19 @@ func (p *postgres) write(ctx context.Context, f hooks.Flush, from eventjson.Sour
 	if err != nil {
 		return false, p.writeError(err, len(f.Events), wait)
 	}
+	if f.Own && f.Final == nil && n == 0 {
+		return false, errNoRow
+	}
 	if f.Keep != nil {
 		keepAdded(&f, row)
 	}
-	return f.Own || n > 0, nil // of its own the function has written, or it would have failed
+	// With the COMMIT behind it, n may be of that; the driver or the server looks then.
+	return f.Own || n > 0, nil
 }
+
+// errNoRow: a write that must insert a row has not, and has not failed. Only something of the
+// operator's can do that.
+var errNoRow = errors.New("journal: the events were not written: a trigger or a rule on the journal's table suppresses its rows")
 
 // added is what the server adds to a row, as text. No setting of the app's session, and no
 // encoding, can make it fail: that would be the app's transaction.
@@ -90,6 +99,11 @@ const added = `xid, ` +
 	`pg_catalog.to_char(pg_catalog.timezone('UTC', tx_started_at), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), ` +
 	`pg_catalog.to_char(pg_catalog.timezone('UTC', recorded_at), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), ` +
 	`pg_catalog.encode(pg_catalog.convert_to(role, pg_catalog.getdatabaseencoding()), 'hex')`
+
+// oneRow fails where nothing is returned, before the COMMIT that follows. Base drivers that
+// answer a COMMIT with what precedes it do not say how many rows that had.
+const oneRow = `CAST(CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.=) 0 ` +
+	`THEN 'a trigger or a rule on the table journal of aftercommit suppresses its rows' ELSE '1' END AS pg_catalog.int4)`
 
 // keepAdded keeps the row that f has written, if its columns are all there and can be read. A
 // role's name that is not ASCII is in an encoding that is not known here.
@@ -114,9 +128,12 @@ func keepAdded(f *hooks.Flush, columns []string) {
 // by simple protocol: one round trip, and no prepared statement.
 func (p *postgres) appendQuery(b []byte, f hooks.Flush, from eventjson.Source, wait time.Duration) ([]byte, error) {
 	b = append(b, `SELECT `...)
-	if f.Keep != nil {
+	switch {
+	case f.Keep != nil:
 		b = append(b, added...)
-	} else {
+	case f.Own && f.Final != nil:
+		b = append(b, oneRow...)
+	default:
 		b = append(b, '1')
 	}
 	b = append(b, ` FROM "`...)

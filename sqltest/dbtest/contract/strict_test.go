@@ -280,3 +280,51 @@ func TestLimits(t *testing.T) {
 		w.wantNotice(hooks.NoticeUncaptured)
 	})
 }
+
+// TestSuppressedRow: a trigger of the operator's may suppress the journal's rows without an
+// error. That is a write that has failed, and is told, in each of the ways in which events go.
+func TestSuppressedRow(t *testing.T) {
+	for name, do := range map[string]func(w *world) error{
+		"written": func(w *world) error {
+			tx := w.begin()
+			w.insert(tx, 1)
+			w.record(tx, "a")
+			return tx.Commit()
+		},
+		"only read": func(w *world) error {
+			tx := w.begin()
+			w.record(tx, "a")
+			return tx.Commit()
+		},
+		"autocommit": func(w *world) error {
+			_, err := w.db.ExecContext(ctx(), "INSERT INTO orders (id) VALUES (1)")
+			return err
+		},
+		"recorded alone": func(w *world) error { return hooks.Record(ctx(), w.db, named("a")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			modes(t, func(w *world, mode hooks.Mode) {
+				if w.e.Dialect == hooks.SQLite {
+					w.Skip("PostgreSQL's triggers")
+				}
+				w.suppressJournal()
+				err := do(w)
+				if mode == hooks.Strict && err == nil {
+					w.Error("no error, although no event is written")
+				} else if mode == hooks.BestEffort {
+					w.must(err)
+					w.wantNotice(hooks.NoticeLost)
+				}
+				w.wantNotice(hooks.NoticeFailed)
+			})
+		})
+	}
+}
+
+// suppressJournal has the journal leave out all rows.
+func (w *world) suppressJournal() {
+	w.Helper()
+	w.makeJournal()
+	w.must(w.bare.ExecContext(ctx(), "CREATE FUNCTION suppress() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"))
+	w.must(w.bare.ExecContext(ctx(), "CREATE TRIGGER suppressed BEFORE INSERT ON aftercommit.journal FOR EACH ROW EXECUTE FUNCTION suppress()"))
+}

@@ -381,6 +381,17 @@ type queries interface {
 // breakJournal makes writes to the journal fail under the running app.
 func (w *world) breakJournal() {
 	w.Helper()
+	w.makeJournal()
+	query := "ALTER TABLE aftercommit.journal RENAME TO gone"
+	if w.e.Dialect == hooks.SQLite {
+		query = "CREATE TRIGGER broken BEFORE INSERT ON aftercommit_journal BEGIN SELECT RAISE(ABORT, 'broken'); END"
+	}
+	w.must(w.bare.ExecContext(ctx(), query))
+}
+
+// makeJournal has the app make its journal, which is then empty.
+func (w *world) makeJournal() {
+	w.Helper()
 	w.must(w.db.PingContext(ctx())) // so that the tables are there, and checked
 	if !w.hasJournal() {
 		w.must(hooks.Record(ctx(), w.db, named("first")))
@@ -388,11 +399,6 @@ func (w *world) breakJournal() {
 		w.sink.forget()
 		w.told.forget()
 	}
-	query := "ALTER TABLE aftercommit.journal RENAME TO gone"
-	if w.e.Dialect == hooks.SQLite {
-		query = "CREATE TRIGGER broken BEFORE INSERT ON aftercommit_journal BEGIN SELECT RAISE(ABORT, 'broken'); END"
-	}
-	w.must(w.bare.ExecContext(ctx(), query))
 }
 
 // mendJournal undoes breakJournal.
