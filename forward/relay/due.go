@@ -48,7 +48,7 @@ func (s *Store) due(ctx context.Context, q querier, forwarder string, until stri
 		return nil, nil, wrap("read what is due", forwarder, err)
 	}
 	for _, d := range all {
-		if entries := known[d.at.Key]; d.at.Ordinal < len(entries) {
+		if entries := known[d.at.Key]; d.at.Ordinal >= 0 && d.at.Ordinal < len(entries) {
 			a := entries[d.at.Ordinal]
 			a.attempts = d.attempts
 			batch = append(batch, a)

@@ -49,6 +49,11 @@ func (sel *Selection) check() error {
 	case !sel.From.IsZero() && !sel.To.IsZero() && !sel.From.Before(sel.To):
 		return errors.New("relay: replay: From is not before To")
 	}
+	for _, p := range sel.Positions {
+		if p.Ordinal < 0 {
+			return fmt.Errorf("relay: replay: the position %s has the ordinal %d: the first one is 0", p.Text(), p.Ordinal)
+		}
+	}
 	return nil
 }
 

@@ -190,8 +190,35 @@ func TestReplayOfWhatIsNotThere(t *testing.T) {
 				}
 			}
 		}
+		below := journal.Position{Key: there.Key, Ordinal: -1}
+		if n, err := w.store.Replay(ctx, w.db, relay.Selection{Forwarder: name, Positions: []journal.Position{there, below}}, false); n != 0 || err == nil {
+			t.Errorf("%d, %v for a position with a negative ordinal", n, err)
+		}
 		if n := w.replay(relay.Selection{Positions: []journal.Position{there}}); n != 1 {
 			t.Errorf("%d are replayed, want 1", n)
+		}
+	})
+}
+
+// TestRetryOfWhatIsNotThere: one with an ordinal that no row has is a dead letter, and the worker
+// goes on.
+func TestRetryOfWhatIsNotThere(t *testing.T) {
+	each(t, func(w *world) {
+		r := w.start(relay.Config{})
+		w.commit("a")
+		w.drain(r)
+		w.must(r.Stop(ctx))
+		w.replay(relay.Selection{Positions: []journal.Position{w.entries()["a"].Position}})
+		w.exec("UPDATE " + w.own("retries") + " SET ordinal = -1")
+		r = w.start(relay.Config{})
+		w.commit("b")
+		w.drain(r)
+		if got := w.sink.all(); got != "a b" {
+			t.Errorf("delivered %s, want each once", got)
+		}
+		w.until("it is a dead letter", func() bool { return len(w.failures(true)) == 1 })
+		if f := w.failures(true)[0]; f.Reason != "gone" {
+			t.Errorf("%+v, want it to be gone", f)
 		}
 	})
 }
