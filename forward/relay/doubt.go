@@ -5,8 +5,8 @@ import "time"
 // A lease says by the server's clock when it ends. If that clock is set back, or a server is
 // promoted whose clock is behind, the lease of a process that has died meanwhile would last until
 // the clock is there again. So a lease that ends further ahead than leases last is doubted: it is
-// taken as over once it has not been renewed for two leases, by the clock of the process that
-// waits for it.
+// taken as over once it has not been renewed for two leases and a call, by the clock of the process
+// that waits for it.
 
 // doubted is a lease that ends too far ahead.
 type doubted struct {
@@ -15,8 +15,12 @@ type doubted struct {
 	since time.Time // when this process first saw it
 }
 
-// doubtedFor is for how many leases.
-const doubtedFor = 2
+// doubtsFor is for how long a lease has not been renewed that is taken as over. Where no keeper
+// renews it, it is not during a call.
+func (w *worker) doubtsFor() time.Duration {
+	const leases = 2
+	return leases*w.relay.cfg.Lease + w.target.timeout()
+}
 
 // longest is the time that the leases of others are believed to last: theirs may be longer than
 // this process's, and so may the calls which these last for where no keeper renews them.
@@ -40,7 +44,7 @@ func (w *worker) doubt(st *standing) bool {
 		w.doubted = &doubted{st.fence, st.until, now}
 		return false
 	default:
-		return now.Sub(d.since) >= doubtedFor*w.relay.cfg.Lease
+		return now.Sub(d.since) >= w.doubtsFor()
 	}
 }
 

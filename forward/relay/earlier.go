@@ -86,8 +86,8 @@ func (s *Store) hasEarlier(ctx context.Context, q querier) (has bool, err error)
 // what it has refused of it, at most limit of each, and returns how many. It moves nothing while
 // a relay of an earlier version has the forwarder. It is called in a transaction that fails if
 // the forwarder's lease is lost.
-func (s *Store) takeOver(ctx context.Context, q querier, name, place, trailing string, limit int) (n int, err error) {
-	c, err := s.lockEarlier(ctx, q, name, place)
+func (s *Store) takeOver(ctx context.Context, q querier, name, place, trailing string, longest time.Duration, limit int) (n int, err error) {
+	c, err := s.lockEarlier(ctx, q, name, place, longest)
 	if err != nil || c == nil {
 		return 0, err
 	}
@@ -99,21 +99,21 @@ func (s *Store) takeOver(ctx context.Context, q querier, name, place, trailing s
 	return n + refused, err
 }
 
-// longestEarlier is how long leases of earlier versions last at most. One that ends later was
-// given by a clock that was ahead.
+// longestEarlier is how long leases of earlier versions last, unless this process's own may last
+// longer. One that ends later was given by a clock that was ahead.
 const longestEarlier = 10 * time.Minute
 
 // freeEarlier selects the cursor, if a relay of an earlier version does not have its lease.
-func (s *Store) freeEarlier(name, place string) string {
+func (s *Store) freeEarlier(name, place string, longest time.Duration) string {
 	return " FROM " + s.prefix + "forwarders WHERE name = " + s.quote(name) + " AND retired_at IS NULL AND place = " + s.quote(place) +
-		" AND (holder IS NULL OR lease_until < " + s.d.now() + " OR lease_until > " + s.d.later(longestEarlier) + ")"
+		" AND (holder IS NULL OR lease_until < " + s.d.now() + " OR lease_until > " + s.d.later(max(longestEarlier, longest)) + ")"
 }
 
 // owesEarlier reports whether takeOver would find something. It writes nothing.
-func (s *Store) owesEarlier(ctx context.Context, q querier, name, place, trailing string) (owes bool, err error) {
+func (s *Store) owesEarlier(ctx context.Context, q querier, name, place, trailing string, longest time.Duration) (owes bool, err error) {
 	d := s.d.earlier()
 	c := &earlierCursor{name: name}
-	err = q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1"+s.refusedEarlier(name)+"), "+d.columns()+s.freeEarlier(name, place)).
+	err = q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1"+s.refusedEarlier(name)+"), "+d.columns()+s.freeEarlier(name, place, longest)).
 		Scan(&owes, &c.done, &c.tick, &c.high, &c.seq)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -126,11 +126,11 @@ func (s *Store) owesEarlier(ctx context.Context, q querier, name, place, trailin
 
 // lockEarlier returns the cursor, nil if there is none here or a relay of an earlier version
 // has its lease. It takes the lease from one that has let it run out.
-func (s *Store) lockEarlier(ctx context.Context, q querier, name, place string) (*earlierCursor, error) {
+func (s *Store) lockEarlier(ctx context.Context, q querier, name, place string, longest time.Duration) (*earlierCursor, error) {
 	d := s.d.earlier()
 	table := s.prefix + "forwarders"
 	c := &earlierCursor{name: name}
-	err := q.QueryRowContext(ctx, "UPDATE "+table+" SET holder = NULL, lease_until = NULL, fence = fence + 1 WHERE name = (SELECT name"+s.freeEarlier(name, place)+s.d.unlocked()+
+	err := q.QueryRowContext(ctx, "UPDATE "+table+" SET holder = NULL, lease_until = NULL, fence = fence + 1 WHERE name = (SELECT name"+s.freeEarlier(name, place, longest)+s.d.unlocked()+
 		") RETURNING "+d.columns()).Scan(&c.done, &c.tick, &c.high, &c.seq)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil //nolint:nilnil // as documented

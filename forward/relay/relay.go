@@ -32,8 +32,9 @@ type Config struct {
 	// Lease is how long a lease lasts unless it is renewed. When a process dies, another
 	// takes over within two of them. The default is 11 s.
 	// One that ends more than three leases and calls ahead, and more than a minute, is from a
-	// clock that was ahead: it is over once it has not been renewed for two leases. So leases of
-	// programs that share a database must differ by less than three times.
+	// clock that was ahead: it is over once it has not been renewed for two leases and a call
+	// ([Target.Timeout]). So leases of programs that share a database must differ by less than
+	// three times.
 	Lease time.Duration
 	// Batch is how many entries a call gets at most. The default is [DefaultBatch].
 	Batch int

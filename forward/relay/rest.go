@@ -70,14 +70,13 @@ func (w *worker) next(now time.Time) (d time.Duration, timed bool) {
 	}
 	r := w.relay
 	if w.lease == nil {
-		if w.absent.After(now) {
+		switch { // as in hold
+		case w.absent.After(now):
 			at(w.absent.Sub(now))
-		}
-		if !w.freeSince.IsZero() {
+		case !w.freeSince.IsZero():
 			at(w.freeSince.Add(freeFor * r.cfg.Lease).Sub(now))
-		}
-		if w.doubted != nil {
-			at(w.doubted.since.Add(doubtedFor * r.cfg.Lease).Sub(now))
+		case w.doubted != nil:
+			at(w.doubted.since.Add(w.doubtsFor()).Sub(now))
 		}
 		if w.missing {
 			at(r.cfg.Lease / rowLooks)

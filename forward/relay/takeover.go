@@ -28,7 +28,7 @@ func (w *worker) takeOver(ctx context.Context) (more bool, err error) {
 		}
 	}
 	n := 0
-	owes, err := s.owesEarlier(ctx, w.conn, w.target.Name, w.here, trailing)
+	owes, err := s.owesEarlier(ctx, w.conn, w.target.Name, w.here, trailing, w.relay.longest())
 	if err != nil && w.swapped(ctx, err) {
 		return false, nil
 	}
@@ -37,7 +37,7 @@ func (w *worker) takeOver(ctx context.Context) (more bool, err error) {
 		return false, wrap("look for what an earlier version has written", w.target.Name, err)
 	}
 	err = w.fenced(ctx, func() (e error) {
-		n, e = s.takeOver(ctx, w.conn, w.target.Name, w.here, trailing, DefaultBatch)
+		n, e = s.takeOver(ctx, w.conn, w.target.Name, w.here, trailing, w.relay.longest(), DefaultBatch)
 		return e
 	})
 	switch {
