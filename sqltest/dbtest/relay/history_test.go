@@ -80,7 +80,7 @@ func (o *older) replays(sel relay.Selection, want int64) {
 // delivered gets it again, by time and by ID, and as often as they want.
 func TestReplayHistory(t *testing.T) {
 	eachHistory(t, []string{"a", "b", "c"}, func(o *older, table string) {
-		o.start(relay.Config{})
+		o.start(relay.Config{Lease: lasting / 4}) // it looks for what is replayed when it renews that
 		o.commit("new")
 		o.came("new")
 		o.replays(relay.Selection{IDs: []uuid.UUID{o.ids["b"]}}, 1)

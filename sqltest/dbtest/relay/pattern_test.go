@@ -306,7 +306,7 @@ func TestFewHang(t *testing.T) {
 func TestFewTimeOut(t *testing.T) {
 	each(t, func(w *world) {
 		for _, kind := range []string{"late", "hanging"} {
-			p := newScenario(w)
+			p := newScenario(newWorld(w.T, w.e)) // its time begins now
 			var names []string
 			for i := range 500 {
 				name := fmt.Sprintf("good %s %d", kind, i)

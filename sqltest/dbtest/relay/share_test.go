@@ -217,7 +217,7 @@ func TestQuietProcess(t *testing.T) {
 // before: by then each process with fewer has looked.
 func TestAboveTheShare(t *testing.T) {
 	shared(t, func(w *world) {
-		w.quiet(-10)
+		w.quiet(0)
 		w.has(map[string]int{"x": 2, "": 2})
 		w.ticks(20)
 		w.clock.pass(lasting - time.Second)

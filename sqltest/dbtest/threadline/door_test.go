@@ -142,7 +142,7 @@ func doorsAgree(t *testing.T, db *sql.DB) {
 		group, member, _ := strings.Cut(field, "_")
 		own := fmt.Sprintf(`"%s": "%s"`, field, text)
 		if member == "id" && (group == "actor" || group == "target") {
-			own = fmt.Sprintf(`"%s": {"id": "%s"}`, group, text)
+			own = fmt.Sprintf(`"%s": {"type": "user", "id": "%s"}`, group, text)
 		}
 		row := journal.Row{Format: 1, Events: 1, Document: []byte(fmt.Sprintf(`[{"action": "order.placed", "outcome": "success", "occurred_at": "2026-01-01T00:00:00Z", "captured": true, "id": "%s", %s}]`, id, own))}
 		unreadable := row.Entries()[0].Unreadable
