@@ -33,7 +33,7 @@ func TestAllocations(t *testing.T) {
 	bare, wrapped := sql.OpenDB(storeConnector{}), sql.OpenDB(connector)
 	defer bare.Close()
 	defer wrapped.Close()
-	const most = 17 // one of which is the list of writes
+	const most = 19 // 16 were seen, and 18 with the race detector, which has pools lose things
 	more := transaction(wrapped) - transaction(bare)
 	t.Logf("%.0f allocations more", more)
 	if more > most {
