@@ -82,7 +82,7 @@ func (d *handler) withoutQueue(cause error) error {
 	for _, s := range d.sinks {
 		if s.dispatch == Async {
 			return fmt.Errorf("forward: %s is registered with Async, and this role may not use the relay's tables: "+
-				"run Hub.Relay as another role and set Options.Relay to RelayElsewhere, or grant SELECT on journal and all on cursors, retries, acknowledged and workers: %w",
+				"run Hub.Relay as another role and set Options.Relay to RelayElsewhere, or grant SELECT on journal and all on cursors, retries, acknowledged, workers and journal_purges: %w",
 				s.name(), cause)
 		}
 		s.inCommit.Store(true)

@@ -19,7 +19,9 @@ import (
 // Store reads and writes what the relay keeps beside the journal: cursors,
 // leases, failures. It is safe for concurrent use; the database comes with each
 // call. Its role needs USAGE on the journal's schema, SELECT on the table journal
-// (Purge needs DELETE as well) and all rights on the other tables; the owner has them.
+// (Purge needs DELETE as well) and all rights on the other tables, journal_purges among them,
+// which Replay and Purge lock; the owner has them. While there are tables of an earlier version
+// Replay and the relay need INSERT on the table journal, too.
 type Store struct {
 	journal *journal.Journal
 	d       dialect

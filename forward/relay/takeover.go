@@ -49,7 +49,7 @@ func (w *worker) takeOver(ctx context.Context) (more bool, err error) {
 	case hooks.SQLState(err) == "42501": // insufficient_privilege
 		w.earlier = false // until the lease is taken again
 		w.relay.cfg.Log.Warn("aftercommit: events that programs of an earlier version wrote are not delivered, because the relay's role may not move them to the table journal: "+
-			"run as its owner: GRANT INSERT ON "+s.events()+" TO <the relay's role>; GRANT ALL ON "+s.prefix+"forwarders, "+s.prefix+"failures, "+s.prefix+"settled TO <the relay's role>; then restart the relay",
+			"run as its owner: GRANT INSERT ON "+s.events()+", "+s.prefix+"journal_purges TO <the relay's role>; GRANT ALL ON "+s.prefix+"forwarders, "+s.prefix+"failures, "+s.prefix+"settled TO <the relay's role>; then restart the relay",
 			zap.String("forwarder", w.target.Name), zap.Error(err))
 		return false, nil
 	case err != nil:
