@@ -105,13 +105,14 @@ func (w *worker) callable(batch []attempted) []journal.Entry {
 
 // distinct returns how many of batch can go into one call: those before the second entry of
 // one event ID. A sink names what it refuses by ID, which others may have given to an entry of
-// theirs: the two are in calls of their own.
+// theirs: the two are in calls of their own. One that was accepted ahead of the cursor is in
+// none, and still the sink's word is of one of the two only.
 func (w *worker) distinct(batch []attempted) int {
 	seen := make(map[uuid.UUID]bool, len(batch))
 	for i := range batch {
 		e := batch[i].entry
-		if e.Unreadable != "" || w.ahead[e.Position] {
-			continue // it is in no call
+		if e.Unreadable != "" {
+			continue // it is in no call, and is discarded whatever the sink says
 		}
 		if seen[e.ID] {
 			return i
