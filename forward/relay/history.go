@@ -94,7 +94,15 @@ func (s *Store) purgeEarlier(ctx context.Context, db *sql.DB, o PurgeOptions, pl
 		return p, err
 	}
 	old := " FROM " + table + " e WHERE e.recorded_at < " + s.time(o.Before)
-	free := old + " AND NOT EXISTS (SELECT 1 FROM " + s.prefix + "forwarders f WHERE f.retired_at IS NULL AND (f.place <> " + s.quote(place) + " OR NOT " + s.d.earlier().passed() + "))" +
+	has, err := s.hasEarlier(ctx, db)
+	if err != nil {
+		return p, err
+	}
+	keeps := "NOT " + s.d.earlier().passed()
+	if has { // else all had been delivered when the table was renamed, and Resume knows it no more
+		keeps = "(f.place <> " + s.quote(place) + " OR " + keeps + ")"
+	}
+	free := old + " AND NOT EXISTS (SELECT 1 FROM " + s.prefix + "forwarders f WHERE f.retired_at IS NULL AND " + keeps + ")" +
 		" AND NOT EXISTS (SELECT 1 FROM " + s.prefix + "failures x WHERE x.event_id = e.id)"
 	count := "SELECT " + s.d.fn("count") + "(*)"
 	if err = db.QueryRowContext(ctx, count+old).Scan(&p.Kept); err != nil || all {

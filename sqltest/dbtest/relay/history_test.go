@@ -158,12 +158,19 @@ func TestPurgeHistory(t *testing.T) {
 		}
 		o.exec("DELETE FROM " + o.own("failures"))
 		o.exec("UPDATE " + o.own("forwarders") + " SET place = 'elsewhere' WHERE name = '" + name + "'")
-		if p := o.purge(1); p.Events != 0 || p.Kept != 1 || o.kept(table) != "a" {
-			o.Errorf("%+v, though the cursor is of another database; %q is left", p, o.kept(table))
-		}
-		o.exec("DELETE FROM " + o.own("forwarders"))
-		if p := o.purge(1); p.Events != 1 || p.Kept != 0 || o.kept(table) != "" {
-			o.Errorf("%+v, and %q is left", p, o.kept(table))
+		if strings.HasSuffix(table, "_before") {
+			// All had been delivered when it got this name, and no decision is left to wait for.
+			if p := o.purge(1); p.Events != 1 || p.Kept != 0 || o.kept(table) != "" {
+				o.Errorf("%+v in a copy, and %q is left", p, o.kept(table))
+			}
+		} else {
+			if p := o.purge(1); p.Events != 0 || p.Kept != 1 || o.kept(table) != "a" {
+				o.Errorf("%+v, though the cursor is of another database; %q is left", p, o.kept(table))
+			}
+			o.exec("DELETE FROM " + o.own("forwarders"))
+			if p := o.purge(1); p.Events != 1 || p.Kept != 0 || o.kept(table) != "" {
+				o.Errorf("%+v, and %q is left", p, o.kept(table))
+			}
 		}
 		var n int
 		var by string
