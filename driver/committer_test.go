@@ -232,11 +232,13 @@ func (e emptyCommitter) Exec(ctx context.Context, message string) (adriver.Joine
 // with a trigger that suppresses the row, they are lost and reported, once.
 func TestCommitterWithoutARow(t *testing.T) {
 	ofTx := func(t *testing.T, db *sql.DB) error {
+		t.Helper()
 		tx := begin(t, db)
 		record(t, tx, "order.seen")
 		return tx.Commit()
 	}
 	alone := func(t *testing.T, db *sql.DB) error {
+		t.Helper()
 		_, err := db.ExecContext(t.Context(), orderStmt)
 		return err
 	}

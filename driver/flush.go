@@ -175,13 +175,7 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 	case flushGone, flushAborted:
 		return state, nil
 	case flushEndedLate:
-		if how.own && native == nil {
-			// The transaction exists for the events: there is nothing to write them after.
-			err = fmt.Errorf("driver: the transaction has committed without its audit events: %w", errUnwritten)
-			c.db.handler.failed(events, "journal", err)
-			return flushUnwritten, err
-		}
-		return state, native
+		return c.endedLate(events, how, native)
 	case flushEnded:
 		r.Written()
 		if native == nil {
@@ -225,6 +219,17 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 		return c.proveInMemory(ctx, how.alone), nil
 	}
 	return flushProven, nil
+}
+
+// endedLate is the end of a flush whose COMMIT has been answered, by native, without a row.
+func (c *conn) endedLate(events []hooks.Event, how flushing, native error) (flushState, error) {
+	if !how.own || native != nil {
+		return flushEndedLate, native
+	}
+	// The transaction exists for the events: there is nothing to write them after.
+	err := fmt.Errorf("driver: the transaction has committed without its audit events: %w", errUnwritten)
+	c.db.handler.failed(events, "journal", err)
+	return flushUnwritten, err
 }
 
 // join lets the handler put the COMMIT behind its write, where the two may go together. done
