@@ -18,14 +18,13 @@ func TestAdded(t *testing.T) {
 		columns []string
 		role    string // of what is kept, if anything is
 	}{
-		{"an answer", []string{"7", start, now, "617070"}, "app"},
+		{"an answer", []string{"7", start, now, "app"}, "app"},
 		{"none", nil, ""},
 		{"of an earlier version", []string{"1"}, ""},
-		{"a role that is not ASCII", []string{"7", start, now, "61c3a9"}, ""},
-		{"a role in another encoding", []string{"7", start, now, "61e9"}, ""},
-		{"a clock before the year 1", []string{"7", "0044-03-15T12:00:00.000000Z BC", now, "617070"}, ""},
-		{"infinity", []string{"7", start, "", "617070"}, ""},
-		{"no number", []string{"", start, now, "617070"}, ""},
+		{"a role that is not ASCII", []string{"7", start, now, ""}, ""},
+		{"a clock before the year 1", []string{"7", "0044-03-15T12:00:00.000000Z BC", now, "app"}, ""},
+		{"infinity", []string{"7", start, "", "app"}, ""},
+		{"no number", []string{"", start, now, "app"}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := &hooks.Flush{Key: uuid.Must(uuid.NewV7()), Events: make([]hooks.Event, 3)}

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -94,32 +92,33 @@ func (p *postgres) write(ctx context.Context, f hooks.Flush, from eventjson.Sour
 var errNoRow = errors.New("journal: the events were not written: a trigger or a rule on the journal's table suppresses its rows")
 
 // added is what the server adds to a row, as text. No setting of the app's session, and no
-// encoding, can make it fail: that would be the app's transaction.
+// encoding, can make it fail: that would be the app's transaction. A role's name that is not
+// ASCII is left out: its bytes are those of the database in which it was made, and may be
+// none of this one's encoding.
 const added = `xid, ` +
 	`pg_catalog.to_char(pg_catalog.timezone('UTC', tx_started_at), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), ` +
 	`pg_catalog.to_char(pg_catalog.timezone('UTC', recorded_at), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), ` +
-	`pg_catalog.encode(pg_catalog.convert_to(role, pg_catalog.getdatabaseencoding()), 'hex')`
+	`CASE WHEN role OPERATOR(pg_catalog.=) pg_catalog.to_ascii(role, 'LATIN1') THEN role END`
 
 // oneRow fails where nothing is returned, before the COMMIT that follows. Base drivers that
 // answer a COMMIT with what precedes it do not say how many rows that had.
 const oneRow = `CAST(CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.=) 0 ` +
 	`THEN 'a trigger or a rule on the table journal of aftercommit suppresses its rows' ELSE '1' END AS pg_catalog.int4)`
 
-// keepAdded keeps the row that f has written, if its columns are all there and can be read. A
-// role's name that is not ASCII is in an encoding that is not known here.
+// keepAdded keeps the row that f has written, if its columns are all there and can be read.
 func keepAdded(f *hooks.Flush, columns []string) {
 	if len(columns) != 4 {
 		return
 	}
-	v := lenient.Row{Hex: true}
+	var v lenient.Row
 	r := Row{
 		Key:        f.Key,
 		Tx:         TxKey{ID: v.Int("xid", []byte(columns[0])), StartedAt: v.Time("tx_started_at", []byte(columns[1]))},
 		RecordedAt: v.Time("recorded_at", []byte(columns[2])),
-		Role:       v.Text("role", []byte(columns[3])),
+		Role:       columns[3],
 		Events:     len(f.Events), Format: format,
 	}
-	if v.Unreadable() == "" && strings.IndexFunc(r.Role, func(c rune) bool { return c >= utf8.RuneSelf }) < 0 {
+	if r.Role != "" && v.Unreadable() == "" {
 		f.Keep(r)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
@@ -165,4 +166,29 @@ func FuzzMetadata(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestRoleOfAnotherEncoding: roles are the cluster's, and the bytes of a name those of the
+// database in which the role was made. They may be none of this one's encoding, which must not
+// fail the role's transactions.
+func TestRoleOfAnotherEncoding(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		latin, r := encodedRig(t, e, "LATIN1"), newRig(t, e)
+		role := "jos\u00e9_" + strings.ReplaceAll(event("a.b").ID.String(), "-", "")[16:]
+		latin.exec(`CREATE ROLE "` + role + `" SUPERUSER`)
+		t.Cleanup(func() { latin.exec(`DROP ROLE "` + role + `"`) })
+		oid := latin.text("SELECT oid::text FROM pg_roles WHERE rolname = '" + role + "'")
+		s := newSession(t, r.db)
+		s.exec("BEGIN")
+		s.exec("DO $$ BEGIN PERFORM set_config('role', rolname::text, true) FROM pg_roles WHERE oid = " + oid + "; END $$")
+		keep := func(v any) { t.Errorf("kept %+v", v) }
+		written, err := r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(s.conn), Events: events(1), Key: newKey(), Tx: 1, Own: true, Timeout: dbtest.Patience, Keep: keep})
+		if !written || err != nil {
+			t.Fatalf("Write = %v, %v", written, err)
+		}
+		s.exec("COMMIT")
+		if n := r.text("SELECT count(*)::text FROM aftercommit.journal"); n != "1" {
+			t.Errorf("the journal has %s rows, want 1", n)
+		}
+	}, dbtest.PostgresEngines()...)
 }

@@ -111,7 +111,7 @@ BEGIN
 		AND (p.proname ~ '^pg_(snapshot|visible|current_|advisory|try_advisory|is_in|control)' OR p.proname IN ('clock_timestamp', 'now', 'transaction_timestamp',
 			'current_setting', 'set_config', 'current_database', 'getdatabaseencoding', 'to_char', 'timezone', 'encode', 'decode', 'convert_to', 'convert_from',
 			'has_schema_privilege', 'has_function_privilege', 'has_table_privilege', 'host', 'inet_server_addr', 'inet_server_port', 'unnest', 'array_to_string',
-			'string_to_array', 'lower', 'upper', 'length', 'octet_length', 'substr', 'replace', 'regexp_replace', 'hashtextextended', 'position', 'left', 'lpad'))
+			'string_to_array', 'to_ascii', 'lower', 'upper', 'length', 'octet_length', 'substr', 'replace', 'regexp_replace', 'hashtextextended', 'position', 'left', 'lpad'))
 	LOOP
 		variants := ARRAY[''];
 		FOR i IN 1 .. cardinality(f.args) LOOP
