@@ -28,7 +28,7 @@ type sink struct {
 	elsewhere said        // places that jobs had, and where they were worked
 	moving    atomic.Bool // from the relay to the Queue: the relay still has it
 	isNew     atomic.Bool // to the relay, which is to be logged once that is committed
-	takenOver bool        // by the relay from one of an earlier version, if it is new
+	takenOver atomic.Bool // by the relay from one of an earlier version, if it is new
 	proof     proof
 	short     func() string // its shortIdentity, which each job carries
 }

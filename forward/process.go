@@ -128,7 +128,9 @@ func (d *handler) register(ctx context.Context, db *sql.DB, s *sink) error {
 		return err
 	}
 	if !known {
-		s.takenOver, err = store.TakesOver(ctx, db, s.name())
+		var taken bool
+		taken, err = store.TakesOver(ctx, db, s.name())
+		s.takenOver.Store(taken)
 	}
 	s.isNew.Store(!known)
 	if inFlush := d.dialect.local() && !d.asked; !inFlush { // which may be rolled back
@@ -144,7 +146,7 @@ func (d *handler) sayNew() {
 		if !s.isNew.Swap(false) {
 			continue
 		}
-		if s.takenOver {
+		if s.takenOver.Load() {
 			d.log().Info("aftercommit: a forwarder was taken over from an earlier version: the relay goes on where the relay of that version has stopped",
 				zap.String("driver", d.db.Driver), zap.String("forwarder", s.name()))
 			continue

@@ -57,12 +57,13 @@ func (d *handler) announceSinks(ctx context.Context, conn *sql.DB) (later, err e
 		// A journal of an earlier version cannot be asked; what is new is not known then.
 		known, unknown := d.queue.store.HandOver(ctx, conn, s.name(), nil)
 		err := d.queue.store.Announce(ctx, conn, s.name())
-		s.isNew.Store(err == nil && unknown == nil && !known)
-		if s.isNew.Load() {
+		isNew := err == nil && unknown == nil && !known
+		if isNew {
 			taken, e := d.queue.store.TakesOver(ctx, conn, s.name())
-			s.takenOver = taken
-			s.isNew.Store(e == nil) // the relay, which may look, says it
+			s.takenOver.Store(taken)
+			isNew = e == nil // the relay, which may look, says it
 		}
+		s.isNew.Store(isNew) // last: who sees it says how
 		switch hooks.SQLState(err) {
 		case tooManyForwarders, lockNotAvailable, concurrentUpdate:
 			later = &unregisteredError{err}
