@@ -90,6 +90,14 @@ var joins = []join{
 		sent: []string{"BEGIN", orderStmt, joinedWrite}, committed: []string{orderStmt, journalStmt}, told: []string{"committed orders.inserted"},
 	},
 	{
+		name: "something else failed before", fault: of(sqltest.Fail(errOdd)),
+		flush: func(ctx context.Context, f hooks.Flush) (bool, error) {
+			_, _ = f.Conn.ExecContext(ctx, "SELECT 1")
+			return final(ctx, f)
+		},
+		sent: []string{"BEGIN", orderStmt, guardProbe + "; SELECT 1", journalStmt + "; COMMIT"}, committed: []string{orderStmt, journalStmt}, told: []string{"committed orders.inserted"},
+	},
+	{
 		name: "the hook goes on",
 		flush: func(ctx context.Context, f hooks.Flush) (bool, error) {
 			if ok, err := final(ctx, f); err != nil {

@@ -245,10 +245,13 @@ func (l *lease) commit(query string, args []driver.NamedValue, run execFunc) (re
 	} else {
 		res, err = run(l.last, query, args)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if joined, ok := res.(Joined); ok {
-		l.mu.Lock()
-		defer l.mu.Unlock()
 		l.end.Joined = joined
+	}
+	if err == nil {
+		l.native = nil // what failed before is not the COMMIT's answer
 	}
 	return res, err
 }
