@@ -210,10 +210,7 @@ func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err err
 			st.Conflict, st.Suspended = foundFor(st.Forwarder, found), foundFor(st.Forwarder, suspended)
 			if st.Elsewhere {
 				st.Behind, st.Oldest, err = s.undecided(ctx, db, st.Forwarder, &origins[i])
-			} else {
-				st.Behind, st.Oldest, err = s.behind(ctx, db, &cursors[i])
-			}
-			if err == nil && earlier && !st.Elsewhere {
+			} else if st.Behind, st.Oldest, err = s.behind(ctx, db, &cursors[i]); err == nil && earlier {
 				err = s.addEarlier(ctx, db, st)
 			}
 			if err != nil {

@@ -239,7 +239,7 @@ func (s *Store) standing(ctx context.Context, q querier, name, holder string, lo
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil //nolint:nilnil // there is none
 	}
-	st.free, st.offered, st.far = free == 1, unheld+dated == 2, free+far == 1 && far == 1
+	st.free, st.offered, st.far = free == 1, unheld+dated == 2, free == 0 && far == 1
 	return st, wrap("look for the lease", name, err)
 }
 

@@ -257,7 +257,11 @@ func (s *Store) move(ctx context.Context, q querier, forwarder string, failures 
 	if len(failures) == 0 {
 		return nil
 	}
-	if err := s.moveRows(ctx, q, failures); err != nil {
+	entries := make([]*journal.Entry, len(failures))
+	for i := range failures {
+		entries[i] = failures[i].entry
+	}
+	if err := s.moveRows(ctx, q, entries); err != nil {
 		return err
 	}
 	d, name := s.d.earlier(), s.quote(forwarder)
@@ -274,10 +278,10 @@ func (s *Store) move(ctx context.Context, q querier, forwarder string, failures 
 }
 
 // moveRows writes entries to the table journal, and nobody gets them for that.
-func (s *Store) moveRows(ctx context.Context, q querier, failures []failure) error {
-	rows := make([]string, len(failures))
-	for i := range failures {
-		row, err := s.movedRow(failures[i].entry)
+func (s *Store) moveRows(ctx context.Context, q querier, entries []*journal.Entry) error {
+	rows := make([]string, len(entries))
+	for i, e := range entries {
+		row, err := s.movedRow(e)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 )
 
 // What an earlier version has delivered stays in its table. An operator may still want it: to
@@ -76,9 +78,9 @@ func (s *Store) fetch(ctx context.Context, q querier, sel *Selection, dry bool) 
 		if err != nil || len(entries) == 0 {
 			return n, err
 		}
-		moved := make([]failure, len(entries))
+		moved := make([]*journal.Entry, len(entries))
 		for i := range entries {
-			moved[i].entry = &entries[i]
+			moved[i] = &entries[i]
 		}
 		if err = s.moveRows(ctx, q, moved); err != nil {
 			return n, err
