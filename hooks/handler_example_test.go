@@ -35,15 +35,8 @@ func (outbox) Flush(ctx context.Context, f hooks.Flush) (written bool, err error
 	if f.Final != nil {
 		query = f.Final(query)
 	}
-	res, err := f.Conn.ExecContext(ctx, query)
-	if err != nil {
-		return false, err
-	}
-	if f.Own {
-		return true, nil
-	}
-	n, err := res.RowsAffected()
-	return n > 0, err
+	_, n, err := f.Conn.QueryRow(ctx, query)
+	return err == nil && (f.Own || n > 0), err
 }
 
 // End is where the events of a committed transaction may be forwarded. For [hooks.Unknown] it

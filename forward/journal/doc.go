@@ -22,7 +22,8 @@
 // A row's key is a UUIDv7 made by the app's process: a new one for each flush, greater than all
 // before it in that process. A [Position] is a key and the event's index in its row. The key
 // also settles what became of a flush whose connection was lost: see [Journal.Claim]. The
-// journal may have the same event ID twice, at two positions.
+// journal may have the same event ID twice, at two positions. A row that was moved from the
+// table of an earlier version has a UUID of version 8, which comes before all others.
 //
 // # PostgreSQL
 //

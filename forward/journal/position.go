@@ -14,7 +14,8 @@ import (
 // its place among the events of that flush. Dump and restore keep it.
 //
 // Keys are UUIDs of version 7, made by the app's process. So the order of positions is that of
-// recording within a transaction, and between transactions that of their clocks.
+// recording within a transaction, and between transactions that of their clocks. An entry that was
+// moved from the table of an earlier version has a key of version 8, which comes before these.
 type Position struct {
 	Key     uuid.UUID `json:"key"`
 	Ordinal int       `json:"ordinal"`

@@ -22,8 +22,9 @@ import (
 // moved is one that every cursor has passed.
 //
 // Earlier versions are 1 to 4 on PostgreSQL, and 1 and 2 on SQLite. Delete this file, earlier_*.go,
-// takeover.go, journal/old.go and journal/moved.go when they are no longer supported; moved rows
-// must have been purged by then.
+// history.go, takeover.go, journal/old.go and journal/moved.go when they are no longer supported;
+// moved rows must have been purged by then. Register, Replay, Resume, Retire, States and Purge
+// call what is in them.
 
 // earlier is what differs between the dialects about the tables of earlier versions.
 type earlier interface {
