@@ -45,10 +45,10 @@ func (d *handler) catchUp(ctx context.Context, lent hooks.Conn, until time.Time)
 		return
 	}
 	now := d.hub.now()
-	settle, look := d.claim(now)
+	acknowledge, look := d.claim(now)
 	left := look
 	defer func() { d.release(look, left) }()
-	if !settle && !look || !now.Before(until) {
+	if !acknowledge && !look || !now.Before(until) {
 		return
 	}
 	longest := d.hub.timeout
@@ -58,7 +58,7 @@ func (d *handler) catchUp(ctx context.Context, lent hooks.Conn, until time.Time)
 	ctx, cancel := context.WithTimeout(ctx, shareTime+longest+grace)
 	defer cancel()
 	conn := lent.DB()
-	err := d.settleOnce(ctx, conn)
+	err := d.acknowledgeOnce(ctx, conn)
 	if look && err == nil {
 		left, err = d.catchUpOnce(ctx, conn, relay.Share{Steps: shareBatches, Time: max(until.Sub(d.hub.now()), 1)})
 	}
@@ -70,7 +70,7 @@ func (d *handler) catchUp(ctx context.Context, lent hooks.Conn, until time.Time)
 
 // claim reports whether this commit is to note what sync forwarders have accepted, and
 // whether it is to look for what they have missed, which one commit at a time does.
-func (d *handler) claim(now time.Time) (settle, look bool) {
+func (d *handler) claim(now time.Time) (acknowledge, look bool) {
 	q := &d.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -78,15 +78,15 @@ func (d *handler) claim(now time.Time) (settle, look bool) {
 		q.kept = true
 		d.hub.keep(d) // for Settle
 	}
-	settle = q.unnoted() && now.Sub(q.settledAt) >= settleEvery
+	acknowledge = q.unnoted() && now.Sub(q.acknowledgedAt) >= acknowledgeEvery
 	look = !q.catching && (q.left || now.Sub(q.caught) >= d.hub.grace/2)
-	if settle || look {
-		q.settledAt = now
+	if acknowledge || look {
+		q.acknowledgedAt = now
 	}
 	if look {
 		q.caught, q.catching = now, true
 	}
-	return settle, look
+	return acknowledge, look
 }
 
 // release ends what claim has begun.
@@ -134,7 +134,7 @@ func (d *handler) catchUpAll(ctx context.Context, db *sql.DB) error {
 	if !d.behind() {
 		return nil
 	}
-	err := d.settleOnce(ctx, db)
+	err := d.acknowledgeOnce(ctx, db)
 	if err == nil {
 		_, err = d.catchUpOnce(ctx, db, relay.Share{})
 	}

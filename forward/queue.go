@@ -43,10 +43,10 @@ type SameDatabase interface {
 
 const (
 	defaultGrace = 30 * time.Second
-	// settleEvery is how often, at least, what sync forwarders have accepted is noted
+	// acknowledgeEvery is how often, at least, what sync forwarders have accepted is noted
 	// for the relay.
-	settleEvery = time.Second
-	closeTime   = 5 * time.Second
+	acknowledgeEvery = time.Second
+	closeTime        = 5 * time.Second
 
 	insufficientPrivilege = "42501" // SQLSTATE
 )
@@ -64,8 +64,8 @@ type queue struct {
 
 	mu sync.Mutex
 	// On a database without a relay: caught is when a commit last looked for what sync
-	// forwarders have missed, and settledAt when one last noted what they accepted.
-	caught, settledAt time.Time
+	// forwarders have missed, and acknowledgedAt when one last noted what they accepted.
+	caught, acknowledgedAt time.Time
 	// catching says that a commit is looking, left that the next one is to go on, and
 	// kept that the Hub knows of the database; turn is whose sink comes first.
 	catching, left, kept bool
@@ -74,9 +74,9 @@ type queue struct {
 	memory  relay.Memory
 	relay   *relay.Relay
 	relayDB *sql.DB                       // which it works on
-	taken   map[string][]journal.Position // by sync forwarders, to be settled
+	taken   map[string][]journal.Position // by sync forwarders, to be acknowledged
 	refused map[string][]relay.Refusal    // by them and for good, to be discarded
-	// stop ends settleTaken, and stopped is closed then. Until it is ended, stop is not nil.
+	// stop ends acknowledgeTaken, and stopped is closed then. Until it is ended, stop is not nil.
 	stop    chan struct{}
 	stopped chan struct{}
 	// workers are those of Options.Queue, workersDB what to close after them.
@@ -218,7 +218,7 @@ func (d *handler) runQueue(db *sql.DB) {
 	}
 	q.relayDB, q.relay = db, d.newRelay(db)
 	q.stop, q.stopped = make(chan struct{}), make(chan struct{})
-	go d.settleTaken(db, q.stop, q.stopped)
+	go d.acknowledgeTaken(db, q.stop, q.stopped)
 }
 
 // newRelay starts a relay for the sinks that are not left out.
@@ -351,7 +351,7 @@ func (d *handler) stopRelay(ctx context.Context) error {
 func (d *handler) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
-	err := errors.Join(d.closeQueue(ctx), d.settleRest(), d.side.close())
+	err := errors.Join(d.closeQueue(ctx), d.acknowledgeRest(), d.side.close())
 	if d.pending.len() == 0 {
 		d.hub.forget(d)
 	}

@@ -98,7 +98,7 @@ func (d *handler) withoutQueue(cause error) error {
 
 // forsake reports as discarded what was committed for a relay that will never start.
 func (d *handler) forsake() {
-	n := d.starter.settle()
+	n := d.starter.takeOwed()
 	if n == 0 {
 		return
 	}

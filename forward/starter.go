@@ -84,8 +84,8 @@ func (s *starter) owe(n int) {
 	s.kick()
 }
 
-// settle returns how many events are owed, and resets the count.
-func (s *starter) settle() int {
+// takeOwed returns how many events are owed, and resets the count.
+func (s *starter) takeOwed() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.owed

@@ -56,11 +56,11 @@ func (d *handler) refusedFor(n hooks.Notice, entries []journal.Entry) bool {
 // unnoted reports whether there is something to note. The caller holds queue.mu.
 func (q *queue) unnoted() bool { return len(q.taken)+len(q.refused) > 0 }
 
-// settleTaken notes for the relay, every second or so, what sync forwarders have
+// acknowledgeTaken acknowledges to the relay, every second or so, what sync forwarders have
 // accepted.
-func (d *handler) settleTaken(db *sql.DB, stop <-chan struct{}, stopped chan<- struct{}) {
+func (d *handler) acknowledgeTaken(db *sql.DB, stop <-chan struct{}, stopped chan<- struct{}) {
 	defer close(stopped)
-	tick := time.NewTicker(min(settleEvery, max(d.hub.grace/4, time.Millisecond)))
+	tick := time.NewTicker(min(acknowledgeEvery, max(d.hub.grace/4, time.Millisecond)))
 	defer tick.Stop()
 	for {
 		last := false
@@ -69,7 +69,7 @@ func (d *handler) settleTaken(db *sql.DB, stop <-chan struct{}, stopped chan<- s
 		case <-stop:
 			last = true
 		}
-		if err := d.settleNow(db); err != nil {
+		if err := d.acknowledgeNow(db); err != nil {
 			d.log().Debug("aftercommit: what sync forwarders have taken could not be noted; the relay may deliver it again", zap.Error(err))
 		}
 		if last {
@@ -78,9 +78,9 @@ func (d *handler) settleTaken(db *sql.DB, stop <-chan struct{}, stopped chan<- s
 	}
 }
 
-// settleNow is settleOnce over a connection of the relay's pool, if there is anything to
-// settle.
-func (d *handler) settleNow(db *sql.DB) error {
+// acknowledgeNow is acknowledgeOnce over a connection of the relay's pool, if there is anything
+// to note.
+func (d *handler) acknowledgeNow(db *sql.DB) error {
 	d.queue.mu.Lock()
 	unnoted := d.queue.unnoted()
 	d.queue.mu.Unlock()
@@ -94,10 +94,10 @@ func (d *handler) settleNow(db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	return relay.LendOnce(conn, func(one *sql.DB) error { return d.settleOnce(ctx, one) })
+	return relay.LendOnce(conn, func(one *sql.DB) error { return d.acknowledgeOnce(ctx, one) })
 }
 
-func (d *handler) settleOnce(ctx context.Context, db *sql.DB) error {
+func (d *handler) acknowledgeOnce(ctx context.Context, db *sql.DB) error {
 	q := &d.queue
 	q.mu.Lock()
 	taken, refused := q.taken, q.refused
@@ -112,7 +112,7 @@ func (d *handler) settleOnce(ctx context.Context, db *sql.DB) error {
 	const most = 1000
 	for name, all := range taken {
 		for part := range slices.Chunk(all, most) {
-			note(func(ctx context.Context) error { return q.store.Settle(ctx, db, name, part) })
+			note(func(ctx context.Context) error { return q.store.Acknowledge(ctx, db, name, part) })
 		}
 	}
 	for name, all := range refused {
@@ -123,9 +123,9 @@ func (d *handler) settleOnce(ctx context.Context, db *sql.DB) error {
 	return errors.Join(errs...)
 }
 
-// settleRest notes what was taken when the database is closed, where no relay
+// acknowledgeRest notes what was taken when the database is closed, where no relay
 // does.
-func (d *handler) settleRest() error {
+func (d *handler) acknowledgeRest() error {
 	q := &d.queue
 	q.mu.Lock()
 	rest := q.unnoted()
@@ -138,5 +138,5 @@ func (d *handler) settleRest() error {
 		return err
 	}
 	defer done()
-	return d.settleOnce(context.Background(), db)
+	return d.acknowledgeOnce(context.Background(), db)
 }

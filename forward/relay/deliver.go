@@ -69,7 +69,7 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 		failed, charged = map[uuid.UUID]Failure{entries[0].ID: r.why()}, true
 	}
 	verdicts := w.verdicts(a.batch, failed)
-	if err := w.settle(ctx, a, failed, verdicts, inTx); err != nil {
+	if err := w.writeResults(ctx, a, failed, verdicts, inTx); err != nil {
 		if len(entries) > 0 && w.relay.store.d.refuses(err) {
 			w.unwritten.begin(w.relay.cfg.Clock.Now())
 		}
@@ -177,9 +177,9 @@ func (w *worker) guilty(a attempt, alone journal.Position, late bool) (bool, err
 	return a.seek(alone, late)
 }
 
-// settle writes what came of a batch, in the transaction of its delivery, if there is
-// one.
-func (w *worker) settle(ctx context.Context, a attempt, failed map[uuid.UUID]Failure, verdicts []verdict, inTx bool) (err error) {
+// writeResults writes what came of a batch and moves the cursor: in the transaction of the
+// delivery, if it had one.
+func (w *worker) writeResults(ctx context.Context, a attempt, failed map[uuid.UUID]Failure, verdicts []verdict, inTx bool) (err error) {
 	switch {
 	case inTx:
 		committed := false
@@ -293,7 +293,7 @@ func (w *worker) write(ctx context.Context, batch []attempted, failed map[uuid.U
 				taken = append(taken, batch[i].entry.Position)
 			}
 		}
-		if err := s.settle(ctx, w.conn, w.target.Name, taken); err != nil {
+		if err := s.deleteRetries(ctx, w.conn, w.target.Name, taken); err != nil {
 			return err
 		}
 	}

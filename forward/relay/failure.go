@@ -133,14 +133,13 @@ func (s *Store) these(entries []journal.Position) string {
 	return "(key, ordinal) IN (VALUES " + strings.Join(rows, ", ") + ")"
 }
 
-// settle removes the failures of entries that were accepted. It does not write to the
-// table acknowledged; [Store.Settle] does.
-func (s *Store) settle(ctx context.Context, q querier, forwarder string, entries []journal.Position) error {
+// deleteRetries deletes the retries of entries that were accepted.
+func (s *Store) deleteRetries(ctx context.Context, q querier, forwarder string, entries []journal.Position) error {
 	if len(entries) == 0 {
 		return nil
 	}
 	_, err := q.ExecContext(ctx, "DELETE FROM "+s.prefix+"retries WHERE forwarder = "+s.quote(forwarder)+" AND "+s.these(entries))
-	return wrap("settle failures", forwarder, err)
+	return wrap("delete retries", forwarder, err)
 }
 
 // forgive takes an attempt back from each of entries, also if it was the last.

@@ -196,7 +196,7 @@ func (w *worker) waitingFrom(ctx context.Context, trailing string, low int64, p 
 	s, c := w.relay.store, w.cursor
 	where := s.pending(c, trailing) + s.without(tried, w.ahead)
 	if trailing != "" || c.shared {
-		where += s.unsettled(c.name)
+		where += s.unacknowledged(c.name)
 	}
 	for _, from := range []spot{p.from, {number: low}} {
 		for range most {

@@ -13,15 +13,15 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
-// Settle notes that a forwarder has accepted entries without the relay, which then
+// Acknowledge notes that a forwarder has accepted entries without the relay, which then
 // leaves them out.
-func (s *Store) Settle(ctx context.Context, db *sql.DB, forwarder string, entries []journal.Position) (err error) {
+func (s *Store) Acknowledge(ctx context.Context, db *sql.DB, forwarder string, entries []journal.Position) (err error) {
 	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
-	return s.accept(ctx, db, forwarder, entries)
+	return s.acknowledge(ctx, db, forwarder, entries)
 }
 
-func (s *Store) accept(ctx context.Context, q querier, forwarder string, entries []journal.Position) error {
+func (s *Store) acknowledge(ctx context.Context, q querier, forwarder string, entries []journal.Position) error {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -31,7 +31,7 @@ func (s *Store) accept(ctx context.Context, q querier, forwarder string, entries
 		rows[i] = "(" + name + ", '" + p.Key.String() + "', " + strconv.Itoa(p.Ordinal) + ")"
 	}
 	_, err := q.ExecContext(ctx, "INSERT INTO "+s.prefix+"acknowledged (forwarder, key, ordinal) VALUES "+strings.Join(rows, ", ")+" ON CONFLICT DO NOTHING")
-	return wrap("settle entries", forwarder, err)
+	return wrap("acknowledge entries", forwarder, err)
 }
 
 // HandOver notes, in the transaction that db is in, that a Queue delivers the events of its
@@ -58,8 +58,8 @@ func (s *Store) anyAcknowledged(forwarder string) string {
 	return "EXISTS (SELECT 1 FROM " + s.prefix + "acknowledged any_one WHERE any_one.forwarder = " + s.quote(forwarder) + ")"
 }
 
-// unsettled leaves out the rows e of which all entries are acknowledged.
-func (s *Store) unsettled(forwarder string) string {
+// unacknowledged leaves out the rows e of which all entries are acknowledged.
+func (s *Store) unacknowledged(forwarder string) string {
 	return " AND e.events > (SELECT " + s.d.fn("count") + "(*) FROM " + s.prefix + "acknowledged t WHERE t.forwarder = " + s.quote(forwarder) + " AND t.key = e.key)"
 }
 
@@ -67,18 +67,18 @@ func (s *Store) unsettled(forwarder string) string {
 func (s *Store) acknowledged(ctx context.Context, q querier, forwarder string, keys []uuid.UUID) (found map[journal.Position]bool, err error) {
 	rows, err := q.QueryContext(ctx, "SELECT key, ordinal FROM "+s.prefix+"acknowledged WHERE forwarder = "+s.quote(forwarder)+" AND key IN ("+idList(keys)+")")
 	if err != nil {
-		return nil, wrap("read what is settled", forwarder, err)
+		return nil, wrap("read acknowledgements", forwarder, err)
 	}
 	defer rows.Close()
 	found = make(map[journal.Position]bool)
 	for rows.Next() {
 		var p journal.Position
 		if err := rows.Scan(&p.Key, &p.Ordinal); err != nil {
-			return nil, wrap("read what is settled", forwarder, err)
+			return nil, wrap("read acknowledgements", forwarder, err)
 		}
 		found[p] = true
 	}
-	return found, wrap("read what is settled", forwarder, rows.Err())
+	return found, wrap("read acknowledgements", forwarder, rows.Err())
 }
 
 // Refusal is an entry that a forwarder has refused for good.
@@ -102,7 +102,7 @@ func (s *Store) Refuse(ctx context.Context, db *sql.DB, forwarder string, refusa
 	if err = s.note(ctx, db, forwarder, verdicts, now); err != nil {
 		return err
 	}
-	return s.accept(ctx, db, forwarder, entries)
+	return s.acknowledge(ctx, db, forwarder, entries)
 }
 
 // sweepGone deletes acknowledgements of rows that are no longer in the journal.
@@ -117,7 +117,7 @@ func (s *Store) sweep(ctx context.Context, q querier, forwarder string) error {
 	_, err := q.ExecContext(ctx, "DELETE FROM "+s.prefix+"acknowledged WHERE forwarder = "+name+" AND key IN (SELECT t.key FROM "+
 		s.prefix+"acknowledged t JOIN "+s.events()+" e ON e.key = t.key JOIN "+s.prefix+"cursors f ON f.name = t.forwarder WHERE t.forwarder = "+name+
 		" AND "+s.d.settledFor()+")")
-	return wrap("forget what is settled", forwarder, err)
+	return wrap("delete acknowledgements", forwarder, err)
 }
 
 // confirm returns an error if the lease is lost.

@@ -25,7 +25,7 @@ type Target struct {
 	// SameDatabase says that all that Deliver does is done over db, so that the
 	// cursor can move in the same transaction.
 	SameDatabase bool
-	// Grace is how long the relay leaves entries to calls within Commit, which settle
+	// Grace is how long the relay leaves entries to calls within Commit, which acknowledge
 	// what they deliver; zero without such calls.
 	Grace time.Duration
 	// Accepted returns when the sink last accepted an entry in a call within Commit of

@@ -256,7 +256,7 @@ func (s *Store) stretch(ctx context.Context, q querier, c *cursor, w *window, wa
 // more than want if these have so many; all says that there are no others.
 func (s *Store) rows(ctx context.Context, q querier, c *cursor, where string, most, want int, shared bool) (rows []journal.Row, all bool, err error) {
 	if shared {
-		where += s.unsettled(c.name)
+		where += s.unacknowledged(c.name)
 	}
 	sum, order := s.d.fn("sum"), " ORDER BY "+s.d.order("e")
 	first := "SELECT e." + s.d.axis() + ", e.key, e.events, " + s.d.octets() + " AS octets FROM " + s.events() + " e WHERE " + where + s.d.visible(c) +

@@ -30,7 +30,7 @@ func TestReadAhead(t *testing.T) {
 				accepted = append(accepted, e.Position)
 			}
 		}
-		w.must(w.store.Settle(ctx, w.db, "sink/default", accepted))
+		w.must(w.store.Acknowledge(ctx, w.db, "sink/default", accepted))
 		w.drain(w.start(relay.Config{Batch: 3}))
 		w.want("0.2 1.2 " + strings.Join(want[6:], " "))
 	})

@@ -27,8 +27,8 @@ func (w *world) settle(names ...string) {
 	for _, n := range names {
 		positions = append(positions, entries[n].Position)
 	}
-	w.must(w.store.Settle(ctx, w.db, name, positions))
-	w.must(w.store.Settle(ctx, w.db, name, positions)) // again is fine
+	w.must(w.store.Acknowledge(ctx, w.db, name, positions))
+	w.must(w.store.Acknowledge(ctx, w.db, name, positions)) // again is fine
 }
 
 // later lets the grace period pass, and the quarter of it that the relay may be

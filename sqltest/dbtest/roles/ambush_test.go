@@ -243,7 +243,7 @@ func (w *world) operate() {
 	}
 	w.must(s.Failures(ctx, db, name, true, 0))
 	w.must(s.Failures(ctx, db, "", false, 0))
-	w.must(s.Settle(ctx, db, "third/default", []journal.Position{{Key: id}}))
+	w.must(s.Acknowledge(ctx, db, "third/default", []journal.Position{{Key: id}}))
 	w.must(s.Refuse(ctx, db, "third/default", []relay.Refusal{{ID: id}}))
 	w.must(s.Dismiss(ctx, db, "third/default", id))
 	copied, err := relay.New(hooks.Postgres, &relay.Options{Environment: "copy"})

@@ -126,7 +126,7 @@ func (s *stranger) calls() map[string]func() error {
 		"Store.Dismiss":     func() error { _, err := rs.Dismiss(ctx, s.db, "x/default"); return err },
 		"Store.Retire":      func() error { return rs.Retire(ctx, s.db, "x/default") },
 		"Store.Resume":      func() error { _, err := rs.Resume(ctx, s.db, "x/default", true); return err },
-		"Store.Settle":      func() error { return rs.Settle(ctx, s.db, "x/default", []journal.Position{{Key: e.ID}}) },
+		"Store.Acknowledge": func() error { return rs.Acknowledge(ctx, s.db, "x/default", []journal.Position{{Key: e.ID}}) },
 		"Store.Refuse":      func() error { return rs.Refuse(ctx, s.db, "x/default", []relay.Refusal{{ID: e.ID}}) },
 		"Store.Size":        func() error { _, err := rs.Size(ctx, s.db); return err },
 		"Store.Purge":       func() error { _, err := rs.Purge(ctx, s.db, relay.PurgeOptions{Before: old, By: "me"}); return err },
