@@ -13,7 +13,7 @@ import (
 // environment than the Store. To those, Resume would take the forwarder away, and without
 // replay its backlog too.
 func (s *Store) mayResume(ctx context.Context, q querier, forwarder string) error {
-	if !s.d.compares() {
+	if !s.d.registersForwarders() {
 		return s.mayTake(ctx, q, forwarder)
 	}
 	all, err := s.registrations(ctx, q)

@@ -35,7 +35,7 @@ func (s *Store) arrived(e *expected) string {
 
 // anyArrived reports whether there is something to do for one of all. It is a statement
 // without an answer, which drivers execute in one transaction and one round trip.
-func (s *Store) anyArrived(ctx context.Context, q querier, all map[*worker]*vigil) (bool, error) {
+func (s *Store) anyArrived(ctx context.Context, q querier, all map[*worker]*watch) (bool, error) {
 	terms := make([]string, 0, len(all))
 	for _, v := range all {
 		terms = append(terms, s.arrived(&v.expected))

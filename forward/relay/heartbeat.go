@@ -11,9 +11,9 @@ import (
 // heartbeat shows that the process lives and, if something has changed, learns its share and
 // wakes the workers. It does nothing before the time.
 func (r *Relay) heartbeat(ctx context.Context, q querier) error {
-	changed, err := r.beat(ctx, q)
+	changed, err := r.sendHeartbeat(ctx, q)
 	if err == nil && changed {
-		err = r.meet(ctx, q)
+		err = r.refreshMembers(ctx, q)
 	}
 	if err == nil {
 		err = r.lookForUnserved(ctx, q)
@@ -21,12 +21,12 @@ func (r *Relay) heartbeat(ctx context.Context, q querier) error {
 	return err
 }
 
-// beat is heartbeat without what follows a change. It is one statement, and the isolation and
+// sendHeartbeat is heartbeat without what follows a change. It is one statement, and the isolation and
 // access mode of q are of no consequence for it.
-func (r *Relay) beat(ctx context.Context, q querier) (changed bool, err error) {
+func (r *Relay) sendHeartbeat(ctx context.Context, q querier) (changed bool, err error) {
 	r.mu.Lock()
 	now := time.Now()
-	if r.silent || now.Before(r.beatDue()) {
+	if r.silent || now.Before(r.heartbeatDue()) {
 		defer r.mu.Unlock()
 		if r.held > 0 { // what it has is renewed by others
 			return false, nil
@@ -38,10 +38,10 @@ func (r *Relay) beat(ctx context.Context, q querier) (changed bool, err error) {
 	r.mu.Unlock()
 	defer r.noteFailure(&err)
 	own := r.registers()
-	return r.store.beat(ctx, q, r.cfg.Holder, &own, r.cfg.Lease, r.longest(), known)
+	return r.store.sendHeartbeat(ctx, q, r.cfg.Holder, &own, r.cfg.Lease, r.longest(), known)
 }
 
-// noteFailure has a heartbeat that has failed followed by another soon.
+// noteFailure schedules another heartbeat soon after one that has failed.
 func (r *Relay) noteFailure(err *error) {
 	if *err != nil {
 		r.mu.Lock()
@@ -50,20 +50,20 @@ func (r *Relay) noteFailure(err *error) {
 	}
 }
 
-// beatDue returns when the next heartbeat is due. The caller holds r.mu.
-func (r *Relay) beatDue() time.Time {
-	return r.member.due(&r.cfg, r.store.d.together(), r.held, len(r.workers))
+// heartbeatDue returns when the next heartbeat is due. The caller holds r.mu.
+func (r *Relay) heartbeatDue() time.Time {
+	return r.member.due(&r.cfg, r.store.d.pollsTogether(), r.held, len(r.workers))
 }
 
-// untilBeat returns how long it is until then.
-func (r *Relay) untilBeat(now time.Time) time.Duration {
+// untilHeartbeat returns how long it is until then.
+func (r *Relay) untilHeartbeat(now time.Time) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return max(0, r.beatDue().Sub(now))
+	return max(0, r.heartbeatDue().Sub(now))
 }
 
-// meet learns which processes there are, and what that changes.
-func (r *Relay) meet(ctx context.Context, q querier) (err error) {
+// refreshMembers learns which processes there are, and what that changes.
+func (r *Relay) refreshMembers(ctx context.Context, q querier) (err error) {
 	defer r.noteFailure(&err)
 	own := r.registers()
 	if err = r.store.forget(ctx, q, r.cfg.Holder, r.cfg.Lease, r.longest()); err != nil {
@@ -83,7 +83,7 @@ func (r *Relay) meet(ctx context.Context, q querier) (err error) {
 		r.compare(others)
 	}
 	share := with.share()
-	if !r.store.d.compares() {
+	if !r.store.d.registersForwarders() {
 		share = (c.forwarders + c.processes - 1) / c.processes
 	}
 	r.mu.Lock()
@@ -91,27 +91,27 @@ func (r *Relay) meet(ctx context.Context, q querier) (err error) {
 	r.member.processes = c.processes
 	r.member.known = &c.hash
 	r.mu.Unlock()
-	if r.lookout != nil {
-		r.lookout.wakeAll()
+	if r.poller != nil {
+		r.poller.wakeAll()
 	}
 	return nil
 }
 
-// lookAgain has the next heartbeat read everything again: a lease was free, and this process
-// did not get it.
-func (r *Relay) lookAgain() {
+// invalidateMembers has the next heartbeat read everything again: a lease was free, and this
+// process did not get it.
+func (r *Relay) invalidateMembers() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.member.known = nil
 }
 
-// lookSoon has the next heartbeat follow soon: there may be something to take, or to show.
-func (r *Relay) lookSoon() {
+// heartbeatSoon has the next heartbeat follow soon: there may be something to take, or to show.
+func (r *Relay) heartbeatSoon() {
 	r.mu.Lock()
 	r.member.soon = true
 	r.mu.Unlock()
-	if r.lookout != nil {
-		r.lookout.nudge()
+	if r.poller != nil {
+		r.poller.reschedule()
 	}
 }
 
@@ -122,18 +122,18 @@ type counts struct {
 	// forwarders are all that are not retired. They count only where processes do not
 	// register what they have.
 	forwarders int
-	hash       int64 // of situation
+	hash       int64 // by membershipHash
 }
 
-// beat notes that holder lives, and has registered own. It reports whether what situation
-// hashes is not known any more.
-func (s *Store) beat(ctx context.Context, q querier, holder string, own *registered, lease, longest time.Duration, known *int64) (changed bool, err error) {
+// sendHeartbeat notes that holder lives, and has registered own. It reports whether the
+// membershipHash is another than known.
+func (s *Store) sendHeartbeat(ctx context.Context, q querier, holder string, own *registered, lease, longest time.Duration, known *int64) (changed bool, err error) {
 	columns, values, sets := "name, seen_at", s.quote(holder)+", "+s.d.now(), "seen_at = excluded.seen_at"
-	if s.d.compares() {
+	if s.d.registersForwarders() {
 		columns, values, sets = columns+", forwarders", values+", "+s.quote(own.text()), sets+", forwarders = excluded.forwarders"
 	}
-	n, err := affected(ctx, q, s.d.beat("INSERT INTO "+s.prefix+"workers ("+columns+") VALUES ("+values+") ON CONFLICT (name) DO UPDATE SET "+sets,
-		s.situation(holder, own, lease, longest), known))
+	n, err := affected(ctx, q, s.d.heartbeat("INSERT INTO "+s.prefix+"workers ("+columns+") VALUES ("+values+") ON CONFLICT (name) DO UPDATE SET "+sets,
+		s.membershipHash(holder, own, lease, longest), known))
 	if err != nil {
 		return false, fmt.Errorf("relay: send a heartbeat: %w", err)
 	}
@@ -154,14 +154,14 @@ func (s *Store) forget(ctx context.Context, q querier, holder string, lease, lon
 	return nil
 }
 
-// count counts the processes, and hashes the situation.
+// count counts the processes, and has the membershipHash.
 func (s *Store) count(ctx context.Context, q querier, holder string, own *registered, lease, longest time.Duration) (c counts, err error) {
 	all := "(SELECT " + s.d.fn("count") + "(*) FROM " + s.prefix
 	unlike, forwarders := "0", all+"cursors WHERE retired_at IS NULL)"
-	if s.d.compares() {
+	if s.d.registersForwarders() {
 		unlike, forwarders = all+"workers WHERE forwarders <> "+s.quote(own.text())+")", "0"
 	}
-	err = q.QueryRowContext(ctx, "SELECT "+all+"workers), "+unlike+", "+forwarders+", "+s.situation(holder, own, lease, longest)).
+	err = q.QueryRowContext(ctx, "SELECT "+all+"workers), "+unlike+", "+forwarders+", "+s.membershipHash(holder, own, lease, longest)).
 		Scan(&c.processes, &c.unlike, &c.forwarders, &c.hash)
 	if err != nil {
 		return c, fmt.Errorf("relay: count processes and forwarders: %w", err)
@@ -170,10 +170,10 @@ func (s *Store) count(ctx context.Context, q querier, holder string, own *regist
 	return c, nil
 }
 
-// situation is an expression that hashes what the other processes have registered, and who may
+// membershipHash is an expression that hashes what the other processes have registered, and who may
 // take own's forwarders. The fence shows a lease that was taken and given back meanwhile.
-func (s *Store) situation(holder string, own *registered, lease, longest time.Duration) string {
-	if !s.d.together() {
+func (s *Store) membershipHash(holder string, own *registered, lease, longest time.Duration) string {
+	if !s.d.pollsTogether() {
 		return "0"
 	}
 	names := make([]string, 0, len(own.Forwarders))

@@ -192,7 +192,7 @@ func (w *worker) take(ctx context.Context, above, offered bool) error {
 	}
 	w.doubted = nil
 	if c == nil {
-		r.lookAgain()
+		r.invalidateMembers()
 		return nil
 	}
 	if w.offered = offered; above || offered {
@@ -214,7 +214,7 @@ func (w *worker) take(ctx context.Context, above, offered bool) error {
 }
 
 // keep gives up a lease that is above this process's share. Otherwise, three times in
-// each lease and if the lookout has found something, it reads what is due and renews the
+// each lease and if the poller has found something, it reads what is due and renews the
 // lease if the keeper does not.
 func (w *worker) keep(ctx context.Context) error {
 	r := w.relay

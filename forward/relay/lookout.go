@@ -10,22 +10,22 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/ownlevel"
 )
 
-// lookout polls the database for all workers of a process that wait, with one statement, so
+// poller polls the database for all workers of a process that wait, with one statement, so
 // that the cost does not grow with the number of forwarders. It looks for what has arrived for
 // those that have their leases, about as often as Config.Poll says, and by heartbeats for
 // leases that it may take. Workers execute nothing until there is something to do.
 //
 // A process without a lease keeps no connection between two looks.
-type lookout struct {
-	relay *Relay
-	again chan struct{} // what to wait for has changed
+type poller struct {
+	relay   *Relay
+	changed chan struct{} // when to look next has to be computed again
 
 	mu      sync.Mutex
-	resting map[*worker]*vigil
+	watched map[*worker]*watch
 }
 
-// vigil is what the lookout looks for while a worker rests.
-type vigil struct {
+// watch is what the poller looks for while a worker rests, and when.
+type watch struct {
 	expected expected
 	since    time.Time     // when the last look was
 	idle     time.Duration // from then to the next one
@@ -33,81 +33,81 @@ type vigil struct {
 
 const firstIdle = 20 * time.Millisecond
 
-func newLookout(r *Relay) *lookout {
-	return &lookout{relay: r, again: make(chan struct{}, 1), resting: make(map[*worker]*vigil)}
+func newPoller(r *Relay) *poller {
+	return &poller{relay: r, changed: make(chan struct{}, 1), watched: make(map[*worker]*watch)}
 }
 
-// nudge has the lookout compute again when to look.
-func (l *lookout) nudge() {
+// reschedule has the poller compute again when to look.
+func (p *poller) reschedule() {
 	select {
-	case l.again <- struct{}{}:
+	case p.changed <- struct{}{}:
 	default:
 	}
 }
 
-// watch begins to look for what a worker expects.
-func (l *lookout) watch(w *worker, e expected, idle time.Duration) {
-	l.mu.Lock()
-	l.resting[w] = &vigil{expected: e, since: time.Now(), idle: l.limit(idle)}
-	l.mu.Unlock()
-	l.nudge()
+// add begins to look for what a worker expects.
+func (p *poller) add(w *worker, e expected, idle time.Duration) {
+	p.mu.Lock()
+	p.watched[w] = &watch{expected: e, since: time.Now(), idle: p.limit(idle)}
+	p.mu.Unlock()
+	p.reschedule()
 }
 
-func (l *lookout) limit(idle time.Duration) time.Duration {
-	return min(max(idle, firstIdle), l.relay.cfg.Poll)
+func (p *poller) limit(idle time.Duration) time.Duration {
+	return min(max(idle, firstIdle), p.relay.cfg.Poll)
 }
 
-// forget ends watch.
-func (l *lookout) forget(w *worker) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.resting, w)
+// remove ends what add began.
+func (p *poller) remove(w *worker) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.watched, w)
 }
 
 // wakeAll wakes all workers: there may be something to do for any.
-func (l *lookout) wakeAll() {
-	for _, w := range l.relay.workers {
+func (p *poller) wakeAll() {
+	for _, w := range p.relay.workers {
 		w.news.Store(true)
 		w.rouse()
 	}
 }
 
 // run looks until the relay stops, and is the last to do anything.
-func (l *lookout) run(ctx context.Context) {
+func (p *poller) run(ctx context.Context) {
 	failures := 0
-	for due := true; !l.relay.stops(); {
-		err := l.look(ctx, due)
+	for due := true; !p.relay.stops(); {
+		err := p.look(ctx, due)
 		if failures++; err == nil {
 			failures = 0
 		} else {
-			l.wakeAll() // they find out, and report it
+			p.wakeAll() // they find out, and report it
 		}
-		due = l.wait(ctx, backoff.After(failures, l.relay.cfg.Poll, l.relay.cfg.Lease/renewals))
+		due = p.wait(ctx, backoff.After(failures, p.relay.cfg.Poll, p.relay.cfg.Lease/renewals))
 	}
-	l.relay.working.Wait()
-	l.relay.leave(ctx)
+	p.relay.working.Wait()
+	p.relay.leave(ctx)
 }
 
-// wait waits until the next look is due, at least least. It returns false if the time of that
+// wait waits for the next look, and not less than least. It returns false if the time of that
 // look has to be computed again.
-func (l *lookout) wait(ctx context.Context, least time.Duration) (due bool) {
+func (p *poller) wait(ctx context.Context, least time.Duration) (due bool) {
 	now := time.Now()
-	d := l.relay.untilBeat(now)
-	l.mu.Lock()
-	for _, v := range l.resting {
+	d := p.relay.untilHeartbeat(now)
+	p.mu.Lock()
+	for _, v := range p.watched {
 		d = min(d, v.since.Add(v.idle).Sub(now))
 	}
-	l.mu.Unlock()
-	again := l.again
+	p.mu.Unlock()
+	changed := p.changed
 	if least > 0 {
-		again = nil
+		changed = nil
 	}
 	timer := time.NewTimer(max(d, least))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-	case <-l.relay.stopping:
-	case <-again:
+	case <-p.relay.stopping:
+	case <-changed:
 		return false
 	case <-timer.C:
 	}
@@ -115,15 +115,15 @@ func (l *lookout) wait(ctx context.Context, least time.Duration) (due bool) {
 }
 
 // look sends a heartbeat, if it is time, and looks for what has arrived, if a look is due.
-func (l *lookout) look(ctx context.Context, due bool) (err error) {
-	r := l.relay
-	var all map[*worker]*vigil
+func (p *poller) look(ctx context.Context, due bool) (err error) {
+	r := p.relay
+	var all map[*worker]*watch
 	if due {
-		l.mu.Lock()
-		all = maps.Clone(l.resting)
-		l.mu.Unlock()
+		p.mu.Lock()
+		all = maps.Clone(p.watched)
+		p.mu.Unlock()
 	}
-	if len(all) == 0 && r.untilBeat(time.Now()) > 0 {
+	if len(all) == 0 && r.untilHeartbeat(time.Now()) > 0 {
 		return nil
 	}
 	if !r.lender.enter(ctx, r.stopping) {
@@ -133,59 +133,60 @@ func (l *lookout) look(ctx context.Context, due bool) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, max(r.cfg.Lease/renewals, time.Second))
 	defer cancel()
 	if len(all) == 0 && r.standsBy() {
-		if changed, err := l.beatOnce(ctx); err != nil || !changed {
+		if changed, err := p.heartbeatAlone(ctx); err != nil || !changed {
 			return err
 		}
-		return l.over(ctx, Nothing, r.meet)
+		return p.withConn(ctx, Nothing, r.refreshMembers)
 	}
-	return l.over(ctx, Nothing, func(ctx context.Context, q querier) error {
+	return p.withConn(ctx, Nothing, func(ctx context.Context, q querier) error {
 		if err := r.heartbeat(ctx, q); err != nil || len(all) == 0 {
 			return err
 		}
 		arrived, err := r.store.anyArrived(ctx, q, all)
 		if err == nil {
-			l.looked(all, arrived)
+			p.looked(all, arrived)
 		}
 		return err
 	})
 }
 
-// over calls f with a connection, on which it leaves something behind.
-func (l *lookout) over(ctx context.Context, left Left, f func(context.Context, querier) error) (err error) {
-	conn, err := l.relay.db.Conn(ctx)
+// withConn calls f with a connection of the pool, and gives it back as one on which left was
+// left behind.
+func (p *poller) withConn(ctx context.Context, left Left, f func(context.Context, querier) error) (err error) {
+	conn, err := p.relay.db.Conn(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { l.relay.giveBack(conn, left, err) }()
-	if err = l.relay.unaudited(ctx, conn); err == nil {
+	defer func() { p.relay.giveBack(conn, left, err) }()
+	if err = p.relay.unaudited(ctx, conn); err == nil {
 		err = f(ctx, conn)
 	}
 	return err
 }
 
-// beatOnce sends a heartbeat over a connection that is for nothing else.
-func (l *lookout) beatOnce(ctx context.Context) (changed bool, err error) {
-	err = l.over(ownlevel.With(ctx), Changed, func(ctx context.Context, q querier) (err error) {
-		changed, err = l.relay.beat(ctx, q)
+// heartbeatAlone sends a heartbeat over a connection that is for nothing else.
+func (p *poller) heartbeatAlone(ctx context.Context) (changed bool, err error) {
+	err = p.withConn(ownlevel.With(ctx), Changed, func(ctx context.Context, q querier) (err error) {
+		changed, err = p.relay.sendHeartbeat(ctx, q)
 		return err
 	})
 	return changed, err
 }
 
-// looked wakes the workers of a look in which something has arrived; else the next one is
-// later.
-func (l *lookout) looked(all map[*worker]*vigil, arrived bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// looked wakes the workers of a look in which something has arrived. Otherwise it puts their
+// next look off.
+func (p *poller) looked(all map[*worker]*watch, arrived bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for w, v := range all {
 		switch {
-		case v != l.resting[w]: // it has worked meanwhile
+		case v != p.watched[w]: // it has worked meanwhile
 		case arrived:
-			delete(l.resting, w)
+			delete(p.watched, w)
 			w.news.Store(true)
 			w.rouse()
 		default:
-			v.since, v.idle = time.Now(), l.limit(2*v.idle)
+			v.since, v.idle = time.Now(), p.limit(2*v.idle)
 		}
 	}
 }

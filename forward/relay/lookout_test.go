@@ -54,9 +54,9 @@ func (c answeringConn) ExecContext(_ context.Context, query string, _ []driver.N
 	return driver.RowsAffected(0), a.err
 }
 
-// TestLookout: it looks once for all workers that rest, less and less often down to Poll, and
+// TestPoller: it looks once for all workers that rest, less and less often down to Poll, and
 // wakes them if something has arrived, or if it cannot look.
-func TestLookout(t *testing.T) {
+func TestPoller(t *testing.T) {
 	for name, answer := range map[string]*answering{"something": {arrived: true}, "an error": {err: errors.New("no answer")}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -70,13 +70,13 @@ func TestLookout(t *testing.T) {
 				r := newRelay(s, db, Config{Targets: []Target{{Name: "a"}, {Name: "b"}}})
 				r.held = 2
 				r.member.beat, r.unserved.looked = time.Now().Add(time.Hour), time.Now() // what is tested are the looks
-				l := newLookout(r)
-				r.lookout = l
+				l := newPoller(r)
+				r.poller = l
 				go l.run(t.Context())
 				defer close(r.stopping)
 				time.Sleep(time.Second)
 				for _, w := range r.workers {
-					l.watch(w, expected{cursor: cursor{name: w.target.Name, done: "1:1:"}, entries: true}, 0)
+					l.add(w, expected{cursor: cursor{name: w.target.Name, done: "1:1:"}, entries: true}, 0)
 				}
 				began := time.Now()
 				time.Sleep(3 * time.Second)
@@ -143,14 +143,14 @@ func TestWakeWithoutALease(t *testing.T) {
 				db := sql.OpenDB(server)
 				defer db.Close()
 				r := newRelay(s, db, Config{Targets: []Target{{Name: "a"}, {Name: "b"}}, Lease: lease, Poll: poll})
-				r.lookout, r.held = newLookout(r), test.held
+				r.poller, r.held = newPoller(r), test.held
 				for _, w := range r.workers[:test.held] {
 					w.alert.Store(true)
 				}
 				began := time.Now()
 				r.member = membership{began: began.Add(-time.Hour), beat: began, pace: fastest, processes: 2, known: new(int64)}
 				r.unserved.looked = began
-				go r.lookout.run(t.Context())
+				go r.poller.run(t.Context())
 				defer close(r.stopping)
 				time.Sleep(test.rested)
 				committed := time.Now()

@@ -128,9 +128,9 @@ func (postgres) handOver(s *Store, name string, keys []uuid.UUID) string {
 	return "SELECT " + s.prefix + "acknowledge(" + s.quote(name) + "::pg_catalog.text, ARRAY[" + idList(keys) + "]::pg_catalog.uuid[])"
 }
 
-func (postgres) compares() bool { return true }
+func (postgres) registersForwarders() bool { return true }
 
-func (postgres) together() bool { return true }
+func (postgres) pollsTogether() bool { return true }
 
 // arrived has the limit of look, or what look does not see would wake its worker again and
 // again.
@@ -143,15 +143,15 @@ func (d postgres) arrived(s *Store, c *cursor) string {
 	return "pg_catalog.pg_snapshot_xmax('" + c.done + "'::pg_catalog.pg_snapshot) > pg_catalog.pg_snapshot_xmax(" + now + ") OR " + strings.Join(parts, " OR ")
 }
 
-// beat is one transaction, whatever the session's defaults are: serializable ones of several
+// heartbeat is one transaction, whatever the session's defaults are: serializable ones of several
 // processes would fail each other. It does not wait for the disk: a heartbeat that a crash
 // takes back is followed by another.
-func (postgres) beat(insert, situation string, known *int64) string {
+func (postgres) heartbeat(insert, hash string, known *int64) string {
 	query := "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE; SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '2s'; " + insert + "; SELECT 1"
 	if known == nil {
 		return query
 	}
-	return query + " WHERE " + situation + " <> " + itoa(*known)
+	return query + " WHERE " + hash + " <> " + itoa(*known)
 }
 
 func (postgres) hash(texts string) string {

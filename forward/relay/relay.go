@@ -71,15 +71,15 @@ type Relay struct {
 	cfg   Config
 
 	workers []*worker
-	lookout *lookout // nil if the workers look by themselves
-	keeper  *keeper  // nil if the workers renew their leases themselves
+	poller  *poller // nil if the workers look by themselves
+	keeper  *keeper // nil if the workers renew their leases themselves
 	// lender has the connections that workers and their sinks may use, all but the keeper's.
 	lender   *Lender
 	stopping chan struct{}
 	cancel   context.CancelFunc
 	once     sync.Once
 	working  sync.WaitGroup // the workers
-	finished sync.WaitGroup // they and the lookout
+	finished sync.WaitGroup // they and the poller
 	silent   bool           // it sends no heartbeat
 
 	own   registered
@@ -110,8 +110,8 @@ func Start(s *Store, db *sql.DB, cfg Config) *Relay {
 		r.keeper, r.lender = newKeeper(r), NewLender(db, 1)
 		go r.keeper.run(ctx)
 	}
-	if s.d.together() {
-		r.lookout = newLookout(r)
+	if s.d.pollsTogether() {
+		r.poller = newPoller(r)
 	}
 	for _, w := range r.workers {
 		r.working.Add(1)
@@ -120,8 +120,8 @@ func Start(s *Store, db *sql.DB, cfg Config) *Relay {
 			w.run(ctx)
 		})
 	}
-	if r.lookout != nil {
-		r.finished.Go(func() { r.lookout.run(ctx) })
+	if r.poller != nil {
+		r.finished.Go(func() { r.poller.run(ctx) })
 	}
 	return r
 }
@@ -172,14 +172,14 @@ func newRelay(s *Store, db *sql.DB, cfg Config) *Relay {
 func (r *Relay) Wake() {
 	elsewhere := false
 	for _, w := range r.workers {
-		if r.lookout != nil && !w.alert.Load() {
+		if r.poller != nil && !w.alert.Load() {
 			elsewhere = true // or with no process
 			continue
 		}
 		w.rouse()
 	}
 	if elsewhere {
-		r.lookSoon()
+		r.heartbeatSoon()
 	}
 }
 
@@ -212,7 +212,7 @@ func (r *Relay) giveBack(conn *sql.Conn, left Left, err error) {
 func (r *Relay) standsBy() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.lookout != nil && r.held == 0
+	return r.poller != nil && r.held == 0
 }
 
 // Stop lets deliveries that are running finish and gives the leases back. When

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// rest waits for d, or until there is something to do, and reports false if it
+// wait waits for d, or until there is something to do, and reports false if it
 // was woken.
-func (w *worker) rest(ctx context.Context, d time.Duration) bool {
+func (w *worker) wait(ctx context.Context, d time.Duration) bool {
 	clock := w.relay.cfg.Clock
 	d = min(d, w.relay.cfg.Lease/3)
 	if wait := w.fresh.wait(clock.Now()); wait > 0 {
@@ -23,16 +23,16 @@ func (w *worker) rest(ctx context.Context, d time.Duration) bool {
 	return true
 }
 
-// await rests until there is something to do, and reports whether the worker was woken. After
-// an error it waits for idle. Without one the lookout looks for what arrives, first after idle,
+// waitPolled waits until there is something to do, and reports whether the worker was woken.
+// After an error it waits for idle. Without one the poller looks for what arrives, first after idle,
 // and the worker waits for what it knows the time of.
-func (w *worker) await(ctx context.Context, idle time.Duration, err error) (woken bool) {
+func (w *worker) waitPolled(ctx context.Context, idle time.Duration, err error) (woken bool) {
 	d, timed := idle, true
 	if err == nil {
-		d, timed = w.next(w.relay.cfg.Clock.Now())
+		d, timed = w.untilNext(w.relay.cfg.Clock.Now())
 		if w.lease != nil {
-			w.relay.lookout.watch(w, w.expects(), idle)
-			defer w.relay.lookout.forget(w)
+			w.relay.poller.add(w, w.expects(), idle)
+			defer w.relay.poller.remove(w)
 		}
 	}
 	var timer <-chan time.Time
@@ -49,20 +49,20 @@ func (w *worker) await(ctx context.Context, idle time.Duration, err error) (woke
 	return false
 }
 
-// ownLook is after how many leases a worker looks by itself: whatever the lookout may miss
+// ownLook is after how many leases a worker looks by itself: whatever the poller may miss
 // waits no longer than this.
 const ownLook = 3
 
-// expects returns what the lookout is to look for.
+// expects returns what the poller is to look for.
 func (w *worker) expects() expected {
 	now := w.relay.cfg.Clock.Now()
 	entries := w.target.Grace == 0 && w.fresh.wait(now) == 0 && w.unwritten.wait(now) == 0
 	return expected{cursor: *w.cursor, entries: entries, before: w.dueAt}
 }
 
-// next returns how long it is until there is something to do that nothing else shows, and
+// untilNext returns how long it is until there is something to do that nothing else shows, and
 // false if there is no such thing.
-func (w *worker) next(now time.Time) (d time.Duration, timed bool) {
+func (w *worker) untilNext(now time.Time) (d time.Duration, timed bool) {
 	at := func(wait time.Duration) {
 		if !timed || wait < d {
 			d, timed = wait, true

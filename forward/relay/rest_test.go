@@ -35,7 +35,7 @@ func TestNextWithoutALease(t *testing.T) {
 			t.Errorf("%s: it is not over after an hour", name)
 		}
 		test.prepare(w)
-		if d, timed := w.next(now); d != test.want || !timed {
+		if d, timed := w.untilNext(now); d != test.want || !timed {
 			t.Errorf("%s: it waits for %v, %t, want %v", name, d, timed, test.want)
 		}
 	}

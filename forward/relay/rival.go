@@ -134,7 +134,7 @@ func (s *Store) others(ctx context.Context, q querier, holder string) ([]registe
 }
 
 func (s *Store) living(ctx context.Context, q querier, where string) (all []registered, err error) {
-	if !s.d.compares() {
+	if !s.d.registersForwarders() {
 		return nil, nil
 	}
 	rows, err := q.QueryContext(ctx, "SELECT coalesce(forwarders, '') FROM "+s.prefix+"workers WHERE "+where+" ORDER BY name")

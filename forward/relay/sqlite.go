@@ -80,13 +80,13 @@ func (d sqlite) register(s *Store, name, place, _ string) string {
 		" done = excluded.done, ordinal = excluded.ordinal, safe_seq = excluded.safe_seq, place = excluded.place WHERE retired_at IS NOT NULL"
 }
 
-// compares: the processes of an app have no relay, and do not say that they live.
-func (sqlite) compares() bool { return false }
+// registersForwarders: the processes of an app have no relay, and do not say that they live.
+func (sqlite) registersForwarders() bool { return false }
 
-func (sqlite) together() bool                         { return false }
-func (sqlite) arrived(*Store, *cursor) string         { return "1" }
-func (sqlite) beat(insert, _ string, _ *int64) string { return insert }
-func (sqlite) hash(string) string                     { return "0" }
+func (sqlite) pollsTogether() bool                         { return false }
+func (sqlite) arrived(*Store, *cursor) string              { return "1" }
+func (sqlite) heartbeat(insert, _ string, _ *int64) string { return insert }
+func (sqlite) hash(string) string                          { return "0" }
 
 func (sqlite) cursorColumns() string { return "CAST(done AS TEXT), '', done, '', ordinal" }
 

@@ -135,19 +135,20 @@ type dialect interface {
 	mentions(ids []uuid.UUID) string
 	// advance sets the columns of a cursor.
 	advance(c *cursor, to spot, last bool) string
-	// together reports whether one statement shows whether there is anything to do, so that a
+	// pollsTogether reports whether one statement shows whether there is anything to do, so that a
 	// process looks once for all of its workers. Else each looks by itself, as in a file, where
 	// that costs little.
-	together() bool
+	pollsTogether() bool
 	// arrived is whether there are entries that c, which is at the end of a tick, has yet to
 	// pass, or c cannot be of this database.
 	arrived(s *Store, c *cursor) string
-	// beat is a statement that executes insert, and affects rows if situation is not known.
-	beat(insert, situation string, known *int64) string
+	// heartbeat is a statement that executes insert, and affects rows if the expression hash has
+	// another value than known.
+	heartbeat(insert, hash string, known *int64) string
 	// hash is a number for a list of texts.
 	hash(texts string) string
-	// compares reports whether processes register what their forwarders are.
-	compares() bool
+	// registersForwarders reports whether processes register what their forwarders are.
+	registersForwarders() bool
 	// ahead is whether the cursor of a forwarder f cannot be of this database.
 	ahead(s *Store) string
 	// behind selects the rows e of which a cursor has yet to pass entries, in parts that

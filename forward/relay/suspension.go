@@ -27,14 +27,14 @@ func (r *Relay) suspend(forwarder string, since time.Time, f Failure) {
 	}
 	r.suspended[forwarder] = Suspension{Since: since.UTC(), Reason: f.Reason, Error: errorText(f.Err)}
 	r.mu.Unlock()
-	r.lookSoon()
+	r.heartbeatSoon()
 }
 
 func (r *Relay) resume(forwarder string) {
 	r.mu.Lock()
 	delete(r.suspended, forwarder)
 	r.mu.Unlock()
-	r.lookSoon()
+	r.heartbeatSoon()
 }
 
 // registers returns what this process has to say of itself now.

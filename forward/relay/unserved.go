@@ -52,7 +52,7 @@ func (u *unserved) note(missing []string) (report []string) {
 // process without a lease leaves that to those with one.
 func (r *Relay) lookForUnserved(ctx context.Context, q querier) error {
 	r.mu.Lock()
-	due := r.held > 0 && r.store.d.compares() && r.unserved.due(r.cfg.Clock.Now())
+	due := r.held > 0 && r.store.d.registersForwarders() && r.unserved.due(r.cfg.Clock.Now())
 	r.mu.Unlock()
 	if !due {
 		return nil

@@ -20,7 +20,7 @@ type worker struct {
 	target Target
 	wake   chan struct{}
 	alert  atomic.Bool // commits wake it: it has the lease, or an error keeps it from one
-	news   atomic.Bool // the lookout has found something
+	news   atomic.Bool // the poller has found something
 
 	conn   *sql.Conn // of the step that runs
 	left   Left      // there, by sinks
@@ -73,8 +73,8 @@ type worker struct {
 // run works until the relay stops.
 func (w *worker) run(ctx context.Context) {
 	idle, failures := time.Duration(0), 0
-	if w.relay.lookout != nil {
-		w.await(ctx, idle, nil)
+	if w.relay.poller != nil {
+		w.waitPolled(ctx, idle, nil)
 	}
 	for !w.relay.stops() {
 		more, err := w.step(ctx)
@@ -96,17 +96,17 @@ func (w *worker) run(ctx context.Context) {
 			idle = min(max(2*idle, firstIdle), w.relay.cfg.Poll)
 		}
 		woken := false
-		if w.relay.lookout != nil {
-			woken = w.await(ctx, idle, err)
+		if w.relay.poller != nil {
+			woken = w.waitPolled(ctx, idle, err)
 		} else {
-			woken = !w.rest(ctx, idle)
+			woken = !w.wait(ctx, idle)
 		}
 		if woken {
 			idle = 0
 		}
 	}
 	w.end(ctx)
-	if w.relay.lookout == nil {
+	if w.relay.poller == nil {
 		w.relay.leave(ctx)
 	}
 }
@@ -116,9 +116,9 @@ func (w *worker) pauseAfter(failures int, err error) time.Duration {
 	cfg := &w.relay.cfg
 	var place *PlaceError
 	switch {
-	case w.relay.lookout == nil:
+	case w.relay.poller == nil:
 		return cfg.Poll
-	case errors.As(err, &place): // until an operator decides, which the lookout sees
+	case errors.As(err, &place): // until an operator decides, which the poller sees
 		return cfg.Lease
 	}
 	return backoff.After(failures, cfg.Poll, cfg.Lease/renewals)
