@@ -56,10 +56,11 @@ func CatchUp(ctx context.Context, s *Store, db *sql.DB, cfg Config, share Share)
 func (w *worker) catchUp(ctx context.Context, q *quota) (left bool, err error) {
 	s, now := w.relay.store, w.relay.cfg.Clock.Now()
 	bound := "e.recorded_at <= " + s.time(now.Add(-w.target.Grace))
-	if left, err = s.left(ctx, w.relay.db, w.target.Name, bound); err != nil {
+	behind, err := s.isBehind(ctx, w.relay.db, w.target.Name, bound)
+	if err != nil {
 		return false, err
 	}
-	if !left {
+	if !behind {
 		if w.dueAt, err = s.nextDue(ctx, w.relay.db, w.target.Name); err != nil || w.dueAt.IsZero() || w.dueAt.After(now) {
 			return false, err
 		}

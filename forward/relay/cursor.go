@@ -175,8 +175,8 @@ func (s *Store) some(where string) string {
 	return "coalesce((SELECT true FROM " + s.events() + " e WHERE " + where + " AND e.events > 0 ORDER BY " + s.d.order("e") + " LIMIT 1), false)"
 }
 
-// left reports whether a forwarder has not settled all within bound.
-func (s *Store) left(ctx context.Context, q querier, name, bound string) (left bool, err error) {
+// isBehind reports whether a forwarder has not settled all within bound.
+func (s *Store) isBehind(ctx context.Context, q querier, name, bound string) (is bool, err error) {
 	c, err := s.cursorOf(ctx, q, name)
 	if errors.Is(err, ErrNotRegistered) {
 		return false, nil
@@ -188,8 +188,8 @@ func (s *Store) left(ctx context.Context, q querier, name, bound string) (left b
 	for i, part := range parts {
 		parts[i] = s.some(part + " AND " + bound)
 	}
-	err = q.QueryRowContext(ctx, "SELECT "+strings.Join(parts, " OR ")).Scan(&left)
-	return left, wrap("look whether it is behind", name, err)
+	err = q.QueryRowContext(ctx, "SELECT "+strings.Join(parts, " OR ")).Scan(&is)
+	return is, wrap("look whether it is behind", name, err)
 }
 
 // behind returns how many entries a cursor has yet to pass, without those that are

@@ -165,7 +165,7 @@ func (w *worker) prepare(ctx context.Context) error {
 // guilty reports whether an entry that failed alone is itself at fault, not the sink.
 func (w *worker) guilty(a attempt, alone journal.Position, late bool) (bool, error) {
 	since := w.evidence.alone(alone)
-	if w.evidence.left > 0 {
+	if w.evidence.budget > 0 {
 		return true, nil
 	}
 	if w.target.Accepted != nil {
@@ -219,7 +219,7 @@ func (w *worker) interrupted(ctx context.Context, r Result) error {
 // closed without it may keep its locks.
 func (w *worker) rollback(ctx context.Context) error {
 	_, err := w.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-	if err == nil && w.left != Open {
+	if err == nil && w.leftover != StillOpen {
 		return nil
 	}
 	return w.reconnect(ctx)
@@ -238,9 +238,9 @@ func (w *worker) call(ctx context.Context, entries []journal.Entry) (r Result, e
 	deliver := func(db *sql.DB) Result { return w.target.Deliver(ctx, db, entries) }
 	var lent error
 	if w.target.SameDatabase {
-		var left Left
+		var left Leftover
 		left, lent = LendWithin(w.conn, func(db *sql.DB) bool { r = deliver(db); return r.Hung })
-		w.left = max(w.left, left) // its transaction is not over
+		w.leftover = max(w.leftover, left) // its transaction is not over
 	} else {
 		w.disconnect(nil)
 		r = w.relay.lender.Call(deliver)
@@ -251,7 +251,7 @@ func (w *worker) call(ctx context.Context, entries []journal.Entry) (r Result, e
 		err = w.connect(ctx, nil) // what was delivered is written although the relay stops
 	case r.Hung:
 		err = w.reconnect(ctx)
-	case w.left == Open:
+	case w.leftover == StillOpen:
 		r = Result{Err: &Failure{Reason: "error", Err: errLeftOpen}}
 	}
 	if err == nil {
@@ -352,7 +352,7 @@ func (w *worker) trip(ctx context.Context, l *lane, f Failure) error {
 	was := w.fresh.open || w.again.open
 	l.suspend(now)
 	w.window, w.again.known = window{}, nil // the pause may be long
-	w.leaves(l, now)
+	w.stayAway(l, now)
 	if l == &w.fresh && !w.again.open {
 		w.again.suspend(now)
 	}

@@ -22,7 +22,7 @@ const (
 // or refuses one for good.
 type evidence struct {
 	began, last time.Time // of the last call, and when it ended
-	left        int       // how many entries may still be charged on the last proof
+	budget      int       // how many entries may still be charged on the last proof
 	// charged are the attempts that were counted since, and forgiven the entries from
 	// which one was taken back.
 	charged  []charge
@@ -40,7 +40,7 @@ type charge struct {
 // called notes a call: what an earlier one has shown is over after a while.
 func (e *evidence) called(began, ended time.Time) {
 	if began.Sub(e.last) > freshness {
-		e.left = 0
+		e.budget = 0
 	}
 	e.began, e.last = began, ended
 }
@@ -48,9 +48,9 @@ func (e *evidence) called(began, ended time.Time) {
 // prove notes that the sink was up at a time. If that is long ago, it counts for one entry
 // only. What was charged later is kept: the sink may have gone down since.
 func (e *evidence) prove(at time.Time) {
-	e.left = pays
+	e.budget = pays
 	if e.began.Sub(at) > freshness {
-		e.left = 1
+		e.budget = 1
 	}
 	e.charged = slices.DeleteFunc(e.charged, func(c charge) bool { return !c.began.After(at) })
 }
@@ -72,7 +72,7 @@ func (e *evidence) alone(at journal.Position) (since time.Time) {
 
 // charge counts an attempt against an entry that failed alone.
 func (e *evidence) charge(at journal.Position) {
-	e.left--
+	e.budget--
 	e.charged = append(e.charged, charge{at, e.began})
 }
 
@@ -89,6 +89,6 @@ func (e *evidence) forgive() (entries []journal.Position) {
 			entries = append(entries, c.at)
 		}
 	}
-	e.left, e.charged = 0, nil
+	e.budget, e.charged = 0, nil
 	return entries
 }

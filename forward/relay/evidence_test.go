@@ -23,7 +23,7 @@ func TestEvidence(t *testing.T) {
 	for range 2 * pays {
 		e.called(now, now.Add(time.Minute)) // a sink may be slow
 		now = now.Add(time.Minute)
-		if e.left > 0 {
+		if e.budget > 0 {
 			e.charge(entry())
 			counts++
 		}
@@ -33,7 +33,7 @@ func TestEvidence(t *testing.T) {
 	}
 	e.prove(now)
 	e.called(now.Add(freshness+1), now.Add(freshness+1))
-	if e.left != 0 {
+	if e.budget != 0 {
 		t.Error("a proof counts for a call much later")
 	}
 }
@@ -75,15 +75,15 @@ func TestProveEarlier(t *testing.T) {
 	e.called(now.Add(2*time.Second), now.Add(2*time.Second))
 	e.charge(after)
 	e.prove(now.Add(time.Second))
-	if e.left != pays {
-		t.Errorf("a fresh proof counts for %d", e.left)
+	if e.budget != pays {
+		t.Errorf("a fresh proof counts for %d", e.budget)
 	}
 	if got := e.forgive(); !slices.Equal(got, []journal.Position{after}) {
 		t.Errorf("forgiven %v, want only what failed after the proof", got)
 	}
 	e.called(now.Add(time.Minute), now.Add(time.Minute))
-	if e.prove(now.Add(time.Second)); e.left != 1 {
-		t.Errorf("an old proof counts for %d", e.left)
+	if e.prove(now.Add(time.Second)); e.budget != 1 {
+		t.Errorf("an old proof counts for %d", e.budget)
 	}
 }
 

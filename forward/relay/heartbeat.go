@@ -190,8 +190,8 @@ func (s *Store) membershipHash(holder string, own *registered, lease, longest ti
 			" WHEN t.lease_until < "+s.d.now()+" THEN 'over' WHEN t.lease_until > "+s.d.later(longest)+" THEN 'far' ELSE 'held' END, ' ', t.fence, ' ', t.place", "cursors t WHERE t.name IN ("+strings.Join(names, ", ")+")"))
 }
 
-// leave forgets a process that stops.
-func (s *Store) leave(ctx context.Context, q querier, holder string) error {
+// unregister deletes a process that stops.
+func (s *Store) unregister(ctx context.Context, q querier, holder string) error {
 	_, err := q.ExecContext(ctx, "DELETE FROM "+s.prefix+"workers WHERE name = "+s.quote(holder))
 	return err
 }

@@ -167,7 +167,7 @@ func (k *keeper) attempt(ctx context.Context, leases []*lease) (found map[string
 	if err != nil {
 		return nil, err
 	}
-	defer func() { r.giveBack(conn, Nothing, err) }()
+	defer func() { r.giveBack(conn, NothingLeft, err) }()
 	if len(leases) > 0 {
 		if found, err = r.store.renewAll(ctx, conn, leases, r.cfg.Lease); err != nil {
 			return nil, err

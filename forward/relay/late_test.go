@@ -95,10 +95,10 @@ func TestNoTurn(t *testing.T) {
 	pool.SetMaxOpenConns(1)
 	r := newRelay(nil, pool, Config{})
 	target := Target{Deliver: func(ctx context.Context, db *sql.DB, _ []journal.Entry) Result {
-		if !r.lender.enter(ctx, nil) { // another call has it
+		if !r.lender.acquire(ctx, nil) { // another call has it
 			t.Error("it is in use")
 		}
-		defer r.lender.leave()
+		defer r.lender.release()
 		over, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
 		defer cancel()
 		conn, err := db.Conn(over)

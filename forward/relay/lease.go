@@ -293,9 +293,10 @@ func (w *worker) offer(ctx context.Context) error {
 	return w.relay.store.offer(ctx, w.conn, w.target.Name, w.relay.cfg.Holder)
 }
 
-// leaves notes that this worker could not deliver. A lane whose entries are only tried
-// again keeps it away for a moment: new entries must not wait for its pause.
-func (w *worker) leaves(l *lane, now time.Time) {
+// stayAway notes that this worker could not deliver, so that another process may. A lane whose
+// entries are only tried again keeps it away for a moment: new entries must not wait for its
+// pause.
+func (w *worker) stayAway(l *lane, now time.Time) {
 	w.absent = now.Add(firstPause)
 	if l == &w.fresh {
 		w.absent = l.pause.until

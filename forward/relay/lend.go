@@ -15,25 +15,25 @@ type Borrower func(db *sql.DB) (running bool)
 
 // LendWithin runs f with conn, which is in a transaction that f cannot end: Begin, Commit and
 // Rollback do nothing. left says whether f has left something open, or has changed the session.
-func LendWithin(conn *sql.Conn, f Borrower) (left Left, err error) {
+func LendWithin(conn *sql.Conn, f Borrower) (left Leftover, err error) {
 	return lend(conn, true, f)
 }
 
-// Left is what a borrower leaves behind on a connection.
-type Left uint8
+// Leftover is what a borrower leaves behind on a connection.
+type Leftover uint8
 
 const (
-	// Nothing is left where only statements for data were executed.
-	Nothing Left = iota
-	// Changed is a session that may have another setting, say, or a transaction. Others
+	// NothingLeft is where only statements for data were executed.
+	NothingLeft Leftover = iota
+	// SessionChanged is a session that may have another setting, say, or a transaction. Others
 	// must not get it.
-	Changed
-	// Open are rows, a transaction or a connection that were not closed. The connection
+	SessionChanged
+	// StillOpen are rows, a transaction or a connection that were not closed. The connection
 	// must not be used any more.
-	Open
+	StillOpen
 )
 
-func lend(conn *sql.Conn, within bool, f Borrower) (left Left, err error) {
+func lend(conn *sql.Conn, within bool, f Borrower) (left Leftover, err error) {
 	err = conn.Raw(func(base any) error {
 		l := newLoan(within)
 		l.base = base.(driver.Conn)
@@ -51,8 +51,8 @@ func discard(conn *sql.Conn) {
 // giveBack returns conn to its pool, or closes it: if something is left there, or where
 // another connection may not have the error of its last use, which the next step would get
 // again.
-func giveBack(conn *sql.Conn, left Left, err error) {
-	if left != Nothing || astray(err) {
+func giveBack(conn *sql.Conn, left Leftover, err error) {
+	if left != NothingLeft || astray(err) {
 		discard(conn)
 	}
 	_ = conn.Close() // its errors are those of the calls before
@@ -80,6 +80,6 @@ func LendOnce(conn *sql.Conn, f func(db *sql.DB) error) (err error) {
 	if err == nil {
 		err = lent
 	}
-	giveBack(conn, Nothing, err)
+	giveBack(conn, NothingLeft, err)
 	return err
 }

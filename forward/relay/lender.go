@@ -59,9 +59,9 @@ func (l *Lender) Call(deliver func(db *sql.DB) Result) (r Result) {
 // reasonStarved is that of calls that got no connection.
 const reasonStarved = "no_connection"
 
-// enter waits for a turn to use a connection, and reports false if ctx ends or stop is closed
+// acquire waits for a turn to use a connection, and reports false if ctx ends or stop is closed
 // before there is one.
-func (l *Lender) enter(ctx context.Context, stop <-chan struct{}) bool {
+func (l *Lender) acquire(ctx context.Context, stop <-chan struct{}) bool {
 	if l.turns != nil {
 		select {
 		case l.turns <- struct{}{}:
@@ -71,16 +71,16 @@ func (l *Lender) enter(ctx context.Context, stop <-chan struct{}) bool {
 			return false
 		}
 	}
-	if l.whole == nil || l.whole.enter(ctx, stop) {
+	if l.whole == nil || l.whole.acquire(ctx, stop) {
 		return true
 	}
 	<-l.turns // a part has a limit
 	return false
 }
 
-func (l *Lender) leave() {
+func (l *Lender) release() {
 	if l.whole != nil {
-		l.whole.leave()
+		l.whole.release()
 	}
 	if l.turns != nil {
 		<-l.turns
@@ -89,27 +89,27 @@ func (l *Lender) leave() {
 
 // take takes a connection from the pool. giveBack returns it, or closes it if something is
 // left there.
-func (l *Lender) take(ctx context.Context) (base driver.Conn, giveBack func(Left), err error) {
-	if !l.enter(ctx, nil) {
+func (l *Lender) take(ctx context.Context) (base driver.Conn, giveBack func(Leftover), err error) {
+	if !l.acquire(ctx, nil) {
 		return nil, nil, errNoTurn
 	}
 	conn, err := l.db.Conn(ctx)
 	if err != nil {
-		l.leave()
+		l.release()
 		return nil, nil, err
 	}
-	given, back, done := make(chan driver.Conn, 1), make(chan Left), make(chan struct{})
+	given, back, done := make(chan driver.Conn, 1), make(chan Leftover), make(chan struct{})
 	go func() { // because a base connection is valid within Raw only
 		defer close(done)
-		defer l.leave()
+		defer l.release()
 		_ = conn.Raw(func(base any) error {
 			given <- base.(driver.Conn)
-			if <-back != Nothing {
+			if <-back != NothingLeft {
 				return driver.ErrBadConn // the pool closes it
 			}
 			return nil
 		})
 		_ = conn.Close() // its errors are those of the uses before
 	}()
-	return <-given, func(left Left) { back <- left; <-done }, nil
+	return <-given, func(left Leftover) { back <- left; <-done }, nil
 }

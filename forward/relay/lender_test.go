@@ -28,21 +28,21 @@ func TestTurns(t *testing.T) {
 			cancel()
 			for range 2 { // what was given back is there again
 				own, both := 0, 0
-				for ; own < 10 && a.free() && a.enter(t.Context(), nil); own++ {
+				for ; own < 10 && a.free() && a.acquire(t.Context(), nil); own++ {
 				}
-				for both = own; both < 10 && b.free() && b.enter(t.Context(), nil); both++ {
+				for both = own; both < 10 && b.free() && b.acquire(t.Context(), nil); both++ {
 				}
 				if own != tt.own || both != tt.both {
 					t.Errorf("one has %d connections, both have %d, want %d and %d", own, both, tt.own, tt.both)
 				}
-				if a.enter(over, nil) || b.enter(over, nil) {
+				if a.acquire(over, nil) || b.acquire(over, nil) {
 					t.Error("it has got one more")
 				}
 				for i := range both {
 					if i < own {
-						a.leave()
+						a.release()
 					} else {
-						b.leave()
+						b.release()
 					}
 				}
 			}
@@ -51,7 +51,7 @@ func TestTurns(t *testing.T) {
 	t.Run("a pool without a limit", func(t *testing.T) {
 		l := NewLender(sql.OpenDB(&watchers{}), 1).Part()
 		for range 100 {
-			if !l.enter(t.Context(), nil) {
+			if !l.acquire(t.Context(), nil) {
 				t.Fatal("it has a limit")
 			}
 		}

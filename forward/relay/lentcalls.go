@@ -93,6 +93,6 @@ func (l *loan) Close() error {
 	}
 	l.base, l.giveBack = nil, nil
 	l.mu.Unlock()
-	giveBack(Nothing)
+	giveBack(NothingLeft)
 	return nil
 }

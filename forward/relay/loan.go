@@ -18,16 +18,16 @@ import (
 // in a transaction of the lender's, which the borrower cannot end.
 type loan struct {
 	within  bool
-	take    func(context.Context) (driver.Conn, func(Left), error) // gets base for its first use, if set
-	changed atomic.Bool                                            // whether a statement may have left something behind
-	kept    atomic.Bool                                            // whether later statements may need the session of one
+	take    func(context.Context) (driver.Conn, func(Leftover), error) // gets base for its first use, if set
+	changed atomic.Bool                                                // whether a statement may have left something behind
+	kept    atomic.Bool                                                // whether later statements may need the session of one
 	uses    *lent.Uses
 
 	// mu guards what follows; base does not change during a use.
 	mu       sync.Mutex
 	base     driver.Conn
-	giveBack func(Left) // nil for a base that the lender has
-	starved  error      // why none was taken
+	giveBack func(Leftover) // nil for a base that the lender has
+	starved  error          // why none was taken
 }
 
 func newLoan(within bool) *loan {
@@ -57,7 +57,7 @@ func (l *loan) Connect(ctx context.Context) (driver.Conn, error) {
 		return nil, err
 	}
 	if err = l.Enter(); err != nil {
-		giveBack(Nothing)
+		giveBack(NothingLeft)
 		return nil, err
 	}
 	l.base, l.giveBack = base, giveBack
@@ -70,7 +70,7 @@ func (l *loan) conn() *lent.Conn { return &lent.Conn{Owner: l, Uses: l.uses, Wit
 func (l *loan) Driver() driver.Driver { return nil }
 
 // run calls f, takes the connection back, and returns what f has left behind on it.
-func (l *loan) run(f Borrower) (left Left, err error) {
+func (l *loan) run(f Borrower) (left Leftover, err error) {
 	db := sql.OpenDB(l)
 	db.SetMaxOpenConns(1)
 	if l.take != nil {
@@ -82,14 +82,14 @@ func (l *loan) run(f Borrower) (left Left, err error) {
 	base, giveBack := l.base, l.giveBack
 	l.mu.Unlock()
 	if base == nil {
-		return Nothing, db.Close()
+		return NothingLeft, db.Close()
 	}
 	alone := l.uses.Acquire(patienceWithUses)
 	if !alone || running || db.Stats().InUse > 0 {
-		left = Open
+		left = StillOpen
 	}
 	if alone {
-		if left == Open {
+		if left == StillOpen {
 			l.close()
 		}
 		l.uses.Release()
@@ -99,12 +99,12 @@ func (l *loan) run(f Borrower) (left Left, err error) {
 		if l.uses.Acquire(patienceWithUses) {
 			defer l.uses.Release()
 		} else {
-			left = Open
+			left = StillOpen
 		}
 	}
 	l.uses.Return()
-	if left == Nothing && l.changed.Load() {
-		left = Changed
+	if left == NothingLeft && l.changed.Load() {
+		left = SessionChanged
 	}
 	if giveBack != nil {
 		giveBack(left)

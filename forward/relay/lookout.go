@@ -85,7 +85,7 @@ func (p *poller) run(ctx context.Context) {
 		due = p.wait(ctx, backoff.After(failures, p.relay.cfg.Poll, p.relay.cfg.Lease/renewals))
 	}
 	p.relay.working.Wait()
-	p.relay.leave(ctx)
+	p.relay.unregister(ctx)
 }
 
 // wait waits for the next look, and not less than least. It returns false if the time of that
@@ -126,19 +126,19 @@ func (p *poller) look(ctx context.Context, due bool) (err error) {
 	if len(all) == 0 && r.untilHeartbeat(time.Now()) > 0 {
 		return nil
 	}
-	if !r.lender.enter(ctx, r.stopping) {
+	if !r.lender.acquire(ctx, r.stopping) {
 		return nil
 	}
-	defer r.lender.leave()
+	defer r.lender.release()
 	ctx, cancel := context.WithTimeout(ctx, max(r.cfg.Lease/renewals, time.Second))
 	defer cancel()
 	if len(all) == 0 && r.standsBy() {
 		if changed, err := p.heartbeatAlone(ctx); err != nil || !changed {
 			return err
 		}
-		return p.withConn(ctx, Nothing, r.refreshMembers)
+		return p.withConn(ctx, NothingLeft, r.refreshMembers)
 	}
-	return p.withConn(ctx, Nothing, func(ctx context.Context, q querier) error {
+	return p.withConn(ctx, NothingLeft, func(ctx context.Context, q querier) error {
 		if err := r.heartbeat(ctx, q); err != nil || len(all) == 0 {
 			return err
 		}
@@ -152,7 +152,7 @@ func (p *poller) look(ctx context.Context, due bool) (err error) {
 
 // withConn calls f with a connection of the pool, and gives it back as one on which left was
 // left behind.
-func (p *poller) withConn(ctx context.Context, left Left, f func(context.Context, querier) error) (err error) {
+func (p *poller) withConn(ctx context.Context, left Leftover, f func(context.Context, querier) error) (err error) {
 	conn, err := p.relay.db.Conn(ctx)
 	if err != nil {
 		return err
@@ -166,7 +166,7 @@ func (p *poller) withConn(ctx context.Context, left Left, f func(context.Context
 
 // heartbeatAlone sends a heartbeat over a connection that is for nothing else.
 func (p *poller) heartbeatAlone(ctx context.Context) (changed bool, err error) {
-	err = p.withConn(ownlevel.With(ctx), Changed, func(ctx context.Context, q querier) (err error) {
+	err = p.withConn(ownlevel.With(ctx), SessionChanged, func(ctx context.Context, q querier) (err error) {
 		changed, err = p.relay.sendHeartbeat(ctx, q)
 		return err
 	})

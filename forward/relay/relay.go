@@ -192,18 +192,18 @@ func (r *Relay) stops() bool {
 	}
 }
 
-// leave deletes this process from those that share the forwarders.
-func (r *Relay) leave(ctx context.Context) {
+// unregister deletes this process from those that share the forwarders.
+func (r *Relay) unregister(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	_ = r.store.leave(ctx, r.db, r.cfg.Holder) // or it is forgotten after a while
+	_ = r.store.unregister(ctx, r.db, r.cfg.Holder) // or it is forgotten after a while
 }
 
 // giveBack gives a connection back to its pool. A process without a lease closes it: it has
 // no use for one until the next look.
-func (r *Relay) giveBack(conn *sql.Conn, left Left, err error) {
+func (r *Relay) giveBack(conn *sql.Conn, left Leftover, err error) {
 	if r.standsBy() {
-		left = max(left, Changed)
+		left = max(left, SessionChanged)
 	}
 	giveBack(conn, left, err)
 }
@@ -263,11 +263,11 @@ func (r *Relay) Drain(ctx context.Context) error {
 		r.Wake()
 		behind := ""
 		for _, w := range r.workers {
-			left, err := r.store.left(ctx, r.db, w.target.Name, bound)
+			isBehind, err := r.store.isBehind(ctx, r.db, w.target.Name, bound)
 			if err != nil {
 				return err
 			}
-			if left {
+			if isBehind {
 				behind = w.target.Name
 				break
 			}

@@ -22,14 +22,14 @@ type worker struct {
 	alert  atomic.Bool // commits wake it: it has the lease, or an error keeps it from one
 	news   atomic.Bool // the poller has found something
 
-	conn   *sql.Conn // of the step that runs
-	left   Left      // there, by sinks
-	here   string    // its place, as of the last look
-	lease  *lease    // nil without it, as the cursor
-	cursor *cursor
-	fence  int64     // of the last cursor
-	since  time.Time // of the lease
-	asked  time.Time // for what is due
+	conn     *sql.Conn // of the step that runs
+	leftover Leftover  // on it, of sinks
+	here     string    // its place, as of the last look
+	lease    *lease    // nil without it, as the cursor
+	cursor   *cursor
+	fence    int64     // of the last cursor
+	since    time.Time // of the lease
+	asked    time.Time // for what is due
 	// freeSince is when this worker first saw the lease free, while the process had its
 	// share already.
 	freeSince time.Time
@@ -107,7 +107,7 @@ func (w *worker) run(ctx context.Context) {
 	}
 	w.end(ctx)
 	if w.relay.poller == nil {
-		w.relay.leave(ctx)
+		w.relay.unregister(ctx)
 	}
 }
 
@@ -384,15 +384,15 @@ func (w *worker) tellError(err error) {
 // connect takes a connection, which must be given back by disconnect, unless stop is closed
 // before one is free.
 func (w *worker) connect(ctx context.Context, stop <-chan struct{}) error {
-	if !w.relay.lender.enter(ctx, stop) {
+	if !w.relay.lender.acquire(ctx, stop) {
 		return context.Cause(ctx)
 	}
 	conn, err := w.relay.db.Conn(ctx)
 	if err != nil {
-		w.relay.lender.leave()
+		w.relay.lender.release()
 		return err
 	}
-	w.conn, w.left = conn, Nothing
+	w.conn, w.leftover = conn, NothingLeft
 	return nil
 }
 
@@ -401,15 +401,15 @@ func (w *worker) disconnect(err error) {
 	if w.conn == nil {
 		return
 	}
-	w.relay.giveBack(w.conn, w.left, err)
+	w.relay.giveBack(w.conn, w.leftover, err)
 	w.conn = nil
-	w.relay.lender.leave()
+	w.relay.lender.release()
 }
 
 // reconnect gives the worker another connection: something may still use the one that it
 // has, or wait in it for the next statement.
 func (w *worker) reconnect(ctx context.Context) error {
-	w.left = Open
+	w.leftover = StillOpen
 	w.disconnect(nil)
 	return w.connect(ctx, nil)
 }
