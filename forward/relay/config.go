@@ -10,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// longest is the most that a duration of a Config or a Target may be: an hour more than a Hub
+// maxDuration is the most that a duration of a Config or a Target may be: an hour more than a Hub
 // lets a forwarder take. PostgreSQL's timeouts are less than 25 days.
-const longest = 25 * time.Hour
+const maxDuration = 25 * time.Hour
 
 // check returns what is wrong with what a relay is made of.
 func (c *Config) check(s *Store, db *sql.DB) error {
@@ -21,10 +21,10 @@ func (c *Config) check(s *Store, db *sql.DB) error {
 		return errors.New("relay: the Store or the database is nil")
 	case c.Lease < 0:
 		return fmt.Errorf("relay: Config.Lease is %v: use one above 0, or 0 for the default", c.Lease)
-	case c.Lease > longest:
-		return fmt.Errorf("relay: Config.Lease is %v: use at most %v", c.Lease, longest)
-	case c.Poll > longest:
-		return fmt.Errorf("relay: Config.Poll is %v: use at most %v", c.Poll, longest)
+	case c.Lease > maxDuration:
+		return fmt.Errorf("relay: Config.Lease is %v: use at most %v", c.Lease, maxDuration)
+	case c.Poll > maxDuration:
+		return fmt.Errorf("relay: Config.Poll is %v: use at most %v", c.Poll, maxDuration)
 	case c.Batch < 0:
 		return fmt.Errorf("relay: Config.Batch is %d entries: use 1 or more, or 0 for the default", c.Batch)
 	case c.Poll < 0:
@@ -54,10 +54,10 @@ func (t *Target) check() error {
 		return fmt.Errorf("its Timeout is %v: use one above 0, or 0 for the default", t.Timeout)
 	case t.Grace < 0:
 		return fmt.Errorf("its Grace is %v: use 0 or more", t.Grace)
-	case t.Timeout > longest:
-		return fmt.Errorf("its Timeout is %v: use at most %v", t.Timeout, longest)
-	case t.Grace > longest:
-		return fmt.Errorf("its Grace is %v: use at most %v", t.Grace, longest)
+	case t.Timeout > maxDuration:
+		return fmt.Errorf("its Timeout is %v: use at most %v", t.Timeout, maxDuration)
+	case t.Grace > maxDuration:
+		return fmt.Errorf("its Grace is %v: use at most %v", t.Grace, maxDuration)
 	case t.MaxAttempts < 1:
 		return fmt.Errorf("its MaxAttempts is %d: use 1 or more; with 1, what is refused once is discarded", t.MaxAttempts)
 	}

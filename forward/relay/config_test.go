@@ -56,7 +56,7 @@ func TestWrongConfig(t *testing.T) {
 			t.Errorf("without a %s: %q", name, got)
 		}
 	}
-	if err := (&Config{Lease: longest, Poll: longest, Targets: []Target{right, with(func(t *Target) { t.Name, t.Timeout, t.Grace = "longest", 25*time.Hour, longest }).Targets[0]}}).check(s, db); err != nil {
+	if err := (&Config{Lease: maxDuration, Poll: maxDuration, Targets: []Target{right, with(func(t *Target) { t.Name, t.Timeout, t.Grace = "longest", 25*time.Hour, maxDuration }).Targets[0]}}).check(s, db); err != nil {
 		t.Errorf("a right one: %v", err)
 	}
 }

@@ -217,29 +217,29 @@ func (s *Store) undecided(ctx context.Context, q querier, name string, o *origin
 	return n, oldest, wrap("count what waits for a decision", name, err)
 }
 
-// standing is who may take a forwarder's lease.
-type standing struct {
+// leaseStatus is who may take a forwarder's lease.
+type leaseStatus struct {
 	free    bool   // no other process has it
 	offered bool   // and any process is to take it
 	place   string // of the cursor
-	// far says that another process's lease ends further ahead than leases last, and fence
-	// and until which one it is.
-	far   bool
-	fence int64
-	until time.Time
+	// tooFarAhead says that another process's lease ends later than any lease lasts; fence and
+	// until identify that lease.
+	tooFarAhead bool
+	fence       int64
+	until       time.Time
 }
 
-// standing returns nil if the forwarder is not registered. A lease lasts for longest at most.
-func (s *Store) standing(ctx context.Context, q querier, name, holder string, longest time.Duration) (*standing, error) {
+// leaseStatus returns nil if the forwarder is not registered. A lease lasts for maxLease at most.
+func (s *Store) leaseStatus(ctx context.Context, q querier, name, holder string, maxLease time.Duration) (*leaseStatus, error) {
 	var free, unheld, dated, far int
-	st := &standing{}
+	st := &leaseStatus{}
 	err := q.QueryRowContext(ctx, "SELECT CASE WHEN holder IS NULL OR holder = "+s.quote(holder)+" OR lease_until < "+s.d.now()+" THEN 1 ELSE 0 END,"+
-		" CASE WHEN holder IS NULL THEN 1 ELSE 0 END, CASE WHEN lease_until IS NULL THEN 0 ELSE 1 END, CASE WHEN lease_until > "+s.d.later(longest)+" THEN 1 ELSE 0 END, fence, lease_until, "+s.d.read("place")+
+		" CASE WHEN holder IS NULL THEN 1 ELSE 0 END, CASE WHEN lease_until IS NULL THEN 0 ELSE 1 END, CASE WHEN lease_until > "+s.d.later(maxLease)+" THEN 1 ELSE 0 END, fence, lease_until, "+s.d.read("place")+
 		" FROM "+s.prefix+"cursors WHERE name = "+s.quote(name)+" AND retired_at IS NULL").Scan(&free, &unheld, &dated, &far, &st.fence, readable{moment{&st.until}}, s.d.scan(&st.place))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil //nolint:nilnil // there is none
 	}
-	st.free, st.offered, st.far = free == 1, unheld+dated == 2, free == 0 && far == 1
+	st.free, st.offered, st.tooFarAhead = free == 1, unheld+dated == 2, free == 0 && far == 1
 	return st, wrap("look for the lease", name, err)
 }
 

@@ -20,11 +20,11 @@ type mover func(commits bool) (committed bool, err error)
 // attempt is a batch to deliver, and what moves with it.
 type attempt struct {
 	lane  *lane
-	batch []attempted
+	batch []candidate
 	move  mover
-	// seek looks for proof that the sink is up when an entry has failed alone, and
+	// findProof looks for proof that the sink is up when an entry has failed alone, and
 	// reports whether there is.
-	seek func(alone journal.Position, late bool) (bool, error)
+	findProof func(alone journal.Position, late bool) (bool, error)
 }
 
 // end is how an attempt ended.
@@ -93,7 +93,7 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 
 // callable returns the entries of batch that the sink is to get: those that can be read
 // and were not accepted ahead of the cursor.
-func (w *worker) callable(batch []attempted) []journal.Entry {
+func (w *worker) callable(batch []candidate) []journal.Entry {
 	entries := make([]journal.Entry, 0, len(batch))
 	for i := range batch {
 		if e := batch[i].entry; !w.ahead[e.Position] && e.Unreadable == "" {
@@ -107,7 +107,7 @@ func (w *worker) callable(batch []attempted) []journal.Entry {
 // one event ID. A sink names what it refuses by ID, which others may have given to an entry of
 // theirs: the two are in calls of their own. One that was accepted ahead of the cursor is in
 // none, and still the sink's word is of one of the two only.
-func (w *worker) distinct(batch []attempted) int {
+func (w *worker) distinct(batch []candidate) int {
 	seen := make(map[uuid.UUID]bool, len(batch))
 	for i := range batch {
 		e := batch[i].entry
@@ -164,7 +164,7 @@ func (w *worker) prepare(ctx context.Context) error {
 
 // guilty reports whether an entry that failed alone is itself at fault, not the sink.
 func (w *worker) guilty(a attempt, alone journal.Position, late bool) (bool, error) {
-	since := w.evidence.alone(alone)
+	since := w.evidence.failedAlone(alone)
 	if w.evidence.budget > 0 {
 		return true, nil
 	}
@@ -174,7 +174,7 @@ func (w *worker) guilty(a attempt, alone journal.Position, late bool) (bool, err
 			return true, nil
 		}
 	}
-	return a.seek(alone, late)
+	return a.findProof(alone, late)
 }
 
 // writeResults writes what came of a batch and moves the cursor: in the transaction of the
@@ -273,7 +273,7 @@ func (w *worker) call(ctx context.Context, entries []journal.Entry) (r Result, e
 var errLeftOpen = errors.New("the forwarder has left rows, a transaction or a connection of forward.Conn open, so what it has written cannot be committed: close them")
 
 // verdicts are what to write about the entries that failed.
-func (w *worker) verdicts(batch []attempted, failed map[uuid.UUID]Failure) (verdicts []verdict) {
+func (w *worker) verdicts(batch []candidate, failed map[uuid.UUID]Failure) (verdicts []verdict) {
 	now := w.relay.cfg.Clock.Now()
 	for i := range batch {
 		if f := batch[i].failureOf(failed); f != nil {
@@ -284,7 +284,7 @@ func (w *worker) verdicts(batch []attempted, failed map[uuid.UUID]Failure) (verd
 }
 
 // write writes what became of batch, in the transaction that is open.
-func (w *worker) write(ctx context.Context, batch []attempted, failed map[uuid.UUID]Failure, verdicts []verdict) error {
+func (w *worker) write(ctx context.Context, batch []candidate, failed map[uuid.UUID]Failure, verdicts []verdict) error {
 	s, now := w.relay.store, w.relay.cfg.Clock.Now()
 	if !w.dueAt.IsZero() {
 		var taken []journal.Position
@@ -302,7 +302,7 @@ func (w *worker) write(ctx context.Context, batch []attempted, failed map[uuid.U
 
 // tell notifies observers of what became of entries, those of batch that the sink was
 // called with, and keeps dueAt and ahead in line with it.
-func (w *worker) tell(entries []journal.Entry, batch []attempted, failed map[uuid.UUID]Failure, verdicts []verdict, took time.Duration) {
+func (w *worker) tell(entries []journal.Entry, batch []candidate, failed map[uuid.UUID]Failure, verdicts []verdict, took time.Duration) {
 	for i := range verdicts {
 		if v := &verdicts[i]; !v.discard && (w.dueAt.IsZero() || v.next.Before(w.dueAt)) {
 			w.dueAt = v.next

@@ -13,10 +13,10 @@ import (
 // was accepted ahead of the cursor: what is refused is the second.
 func TestDistinct(t *testing.T) {
 	id := uuid.New()
-	entry := func(ordinal int, unreadable string) attempted {
-		return attempted{entry: &journal.Entry{Position: journal.Position{Ordinal: ordinal}, Event: hooks.Event{ID: id}, Unreadable: unreadable}}
+	entry := func(ordinal int, unreadable string) candidate {
+		return candidate{entry: &journal.Entry{Position: journal.Position{Ordinal: ordinal}, Event: hooks.Event{ID: id}, Unreadable: unreadable}}
 	}
-	batch := []attempted{entry(0, ""), entry(1, "")}
+	batch := []candidate{entry(0, ""), entry(1, "")}
 	if n := (&worker{}).distinct(batch); n != 1 {
 		t.Errorf("%d twins in one call", n)
 	}

@@ -22,9 +22,9 @@ func (w *worker) doubtsFor() time.Duration {
 	return leases*w.relay.cfg.Lease + w.target.timeout()
 }
 
-// longest is the time that the leases of others are believed to last: theirs may be longer than
+// maxLease is the time that the leases of others are believed to last: theirs may be longer than
 // this process's, and so may the calls which these last for where no keeper renews them.
-func (r *Relay) longest() time.Duration {
+func (r *Relay) maxLease() time.Duration {
 	const factor = 3
 	call := time.Duration(0)
 	for _, w := range r.workers {
@@ -34,10 +34,10 @@ func (r *Relay) longest() time.Duration {
 }
 
 // doubt notes what is wrong with another process's lease, and reports whether it is over.
-func (w *worker) doubt(st *standing) bool {
+func (w *worker) doubt(st *leaseStatus) bool {
 	now := w.relay.cfg.Clock.Now()
 	switch d := w.doubted; {
-	case !st.far || st.until.IsZero():
+	case !st.tooFarAhead || st.until.IsZero():
 		w.doubted = nil
 		return false
 	case d == nil || d.fence != st.fence || !d.until.Equal(st.until):

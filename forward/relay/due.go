@@ -20,11 +20,11 @@ type due struct {
 
 // documents are decoded rows of entries that are due, by key. While a batch of these is
 // halved, no document is decoded again.
-type documents map[uuid.UUID][]attempted
+type documents map[uuid.UUID][]candidate
 
 // due reads entries whose time to be tried again has come, first those that have waited
 // longest; and gone are those that the journal has no more. It is limited in bytes, too.
-func (s *Store) due(ctx context.Context, q querier, forwarder string, until string, limit int, known documents) (batch []attempted, gone []due, err error) {
+func (s *Store) due(ctx context.Context, q querier, forwarder string, until string, limit int, known documents) (batch []candidate, gone []due, err error) {
 	all, err := s.dueEntries(ctx, q, forwarder, until, limit)
 	if err != nil {
 		return nil, nil, wrap("look for what is due", forwarder, err)

@@ -36,8 +36,8 @@ type earlier interface {
 	table(s *Store) string
 	// columns are those of a cursor.
 	columns() string
-	// look begins a tick of a cursor, up to trailing or else to now, if there is anything in it.
-	look(ctx context.Context, q querier, s *Store, c *earlierCursor, trailing string) (found bool, err error)
+	// beginTick begins a tick of a cursor, up to trailing or else to now, if there is anything in it.
+	beginTick(ctx context.Context, q querier, s *Store, c *earlierCursor, trailing string) (found bool, err error)
 	// within selects what is left of the tick, up to high.
 	within(c *earlierCursor, high int64) string
 	// advance sets the columns of a cursor.
@@ -87,8 +87,8 @@ func (s *Store) hasEarlier(ctx context.Context, q querier) (has bool, err error)
 // what it has refused of it, at most limit of each, and returns how many. It moves nothing while
 // a relay of an earlier version has the forwarder. It is called in a transaction that fails if
 // the forwarder's lease is lost.
-func (s *Store) takeOver(ctx context.Context, q querier, name, place, trailing string, longest time.Duration, limit int) (n int, err error) {
-	c, err := s.lockEarlier(ctx, q, name, place, longest)
+func (s *Store) takeOver(ctx context.Context, q querier, name, place, trailing string, maxLease time.Duration, limit int) (n int, err error) {
+	c, err := s.lockEarlier(ctx, q, name, place, maxLease)
 	if err != nil || c == nil {
 		return 0, err
 	}
@@ -100,21 +100,21 @@ func (s *Store) takeOver(ctx context.Context, q querier, name, place, trailing s
 	return n + refused, err
 }
 
-// longestEarlier is how long leases of earlier versions last, unless this process's own may last
+// maxEarlierLease is how long leases of earlier versions last, unless this process's own may last
 // longer. One that ends later was given by a clock that was ahead.
-const longestEarlier = 10 * time.Minute
+const maxEarlierLease = 10 * time.Minute
 
 // freeEarlier selects the cursor, if a relay of an earlier version does not have its lease.
-func (s *Store) freeEarlier(name, place string, longest time.Duration) string {
+func (s *Store) freeEarlier(name, place string, maxLease time.Duration) string {
 	return " FROM " + s.prefix + "forwarders WHERE name = " + s.quote(name) + " AND retired_at IS NULL AND place = " + s.quote(place) +
-		" AND (holder IS NULL OR lease_until < " + s.d.now() + " OR lease_until > " + s.d.later(max(longestEarlier, longest)) + ")"
+		" AND (holder IS NULL OR lease_until < " + s.d.now() + " OR lease_until > " + s.d.later(max(maxEarlierLease, maxLease)) + ")"
 }
 
 // owesEarlier reports whether takeOver would find something. It writes nothing.
-func (s *Store) owesEarlier(ctx context.Context, q querier, name, place, trailing string, longest time.Duration) (owes bool, err error) {
+func (s *Store) owesEarlier(ctx context.Context, q querier, name, place, trailing string, maxLease time.Duration) (owes bool, err error) {
 	d := s.d.earlier()
 	c := &earlierCursor{name: name}
-	err = q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1"+s.refusedEarlier(name)+"), "+d.columns()+s.freeEarlier(name, place, longest)).
+	err = q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1"+s.refusedEarlier(name)+"), "+d.columns()+s.freeEarlier(name, place, maxLease)).
 		Scan(&owes, &c.done, &c.tick, &c.high, &c.seq)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -122,16 +122,16 @@ func (s *Store) owesEarlier(ctx context.Context, q querier, name, place, trailin
 	case err != nil || owes || c.tick != "":
 		return true, err
 	}
-	return d.look(ctx, q, s, c, trailing)
+	return d.beginTick(ctx, q, s, c, trailing)
 }
 
 // lockEarlier returns the cursor, nil if there is none here or a relay of an earlier version
 // has its lease. It takes the lease from one that has let it run out.
-func (s *Store) lockEarlier(ctx context.Context, q querier, name, place string, longest time.Duration) (*earlierCursor, error) {
+func (s *Store) lockEarlier(ctx context.Context, q querier, name, place string, maxLease time.Duration) (*earlierCursor, error) {
 	d := s.d.earlier()
 	table := s.prefix + "forwarders"
 	c := &earlierCursor{name: name}
-	err := q.QueryRowContext(ctx, "UPDATE "+table+" SET holder = NULL, lease_until = NULL, fence = fence + 1 WHERE name = (SELECT name"+s.freeEarlier(name, place, longest)+s.d.unlocked()+
+	err := q.QueryRowContext(ctx, "UPDATE "+table+" SET holder = NULL, lease_until = NULL, fence = fence + 1 WHERE name = (SELECT name"+s.freeEarlier(name, place, maxLease)+s.d.unlocked()+
 		") RETURNING "+d.columns()).Scan(&c.done, &c.tick, &c.high, &c.seq)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil //nolint:nilnil // as documented
@@ -143,7 +143,7 @@ func (s *Store) lockEarlier(ctx context.Context, q querier, name, place string, 
 func (s *Store) moveEntries(ctx context.Context, q querier, c *earlierCursor, trailing string, limit int) (int, error) {
 	d := s.d.earlier()
 	if c.tick == "" {
-		if found, err := d.look(ctx, q, s, c, trailing); err != nil || !found {
+		if found, err := d.beginTick(ctx, q, s, c, trailing); err != nil || !found {
 			return 0, err
 		}
 	}
@@ -151,9 +151,9 @@ func (s *Store) moveEntries(ctx context.Context, q querier, c *earlierCursor, tr
 	if err != nil {
 		return 0, err
 	}
-	failures := make([]failure, len(entries))
+	failures := make([]movedEntry, len(entries))
 	for i := range entries {
-		failures[i] = failure{entry: &entries[i], state: stateRetrying, reason: reasonMoved}
+		failures[i] = movedEntry{entry: &entries[i], state: stateRetrying, reason: reasonMoved}
 		if what := entries[i].Unreadable; what != "" {
 			failures[i].state, failures[i].attempts, failures[i].reason = stateDiscarded, 1, ReasonUnreadable
 			failures[i].text = fmt.Sprintf("relay: the entry with seq %d of the table of earlier versions cannot be read (%s): dismiss it", seqOf(&entries[i]), what)
@@ -190,8 +190,8 @@ func (s *Store) nextEarlier(ctx context.Context, q querier, c *earlierCursor, li
 	}
 }
 
-// failure is an entry that is moved, and what was noted of it.
-type failure struct {
+// movedEntry is an entry that is moved, and what was noted of it.
+type movedEntry struct {
 	entry                   *journal.Entry
 	state, reason, text     string
 	attempts                int
@@ -209,7 +209,7 @@ func (s *Store) moveFailures(ctx context.Context, q querier, name string, limit 
 	if err != nil {
 		return 0, err
 	}
-	failures := make([]failure, len(entries))
+	failures := make([]movedEntry, len(entries))
 	for i := range entries {
 		failures[i] = found[entries[i].ID]
 		failures[i].entry = &entries[i]
@@ -229,16 +229,16 @@ func (s *Store) refusedEarlier(name string) string {
 }
 
 // earlierFailures are those that refusedEarlier selects.
-func (s *Store) earlierFailures(ctx context.Context, q querier, name string, limit int) (found map[uuid.UUID]failure, ids []uuid.UUID, err error) {
+func (s *Store) earlierFailures(ctx context.Context, q querier, name string, limit int) (found map[uuid.UUID]movedEntry, ids []uuid.UUID, err error) {
 	rows, err := q.QueryContext(ctx, "SELECT f.event_id, f.state, f.attempts, f.next_at, "+s.d.read("f.reason")+", "+s.d.read("f.error")+", f.first_at, f.last_at"+
 		s.refusedEarlier(name)+" ORDER BY e.seq LIMIT "+itoa(int64(limit)))
 	if err != nil {
 		return nil, nil, err
 	}
 	defer rows.Close()
-	found = make(map[uuid.UUID]failure)
+	found = make(map[uuid.UUID]movedEntry)
 	for rows.Next() {
-		f := failure{known: true}
+		f := movedEntry{known: true}
 		var text string
 		if err := rows.Scan(&text, &f.state, &f.attempts, moment{&f.nextAt}, s.d.scan(&f.reason), s.d.scan(&f.text), moment{&f.firstAt}, moment{&f.lastAt}); err != nil {
 			return nil, nil, err
@@ -254,7 +254,7 @@ func (s *Store) earlierFailures(ctx context.Context, q querier, name string, lim
 
 // move writes entries of the table of earlier versions to the table journal, unless another
 // forwarder's relay has, and that this one is to get them.
-func (s *Store) move(ctx context.Context, q querier, forwarder string, failures []failure) error {
+func (s *Store) move(ctx context.Context, q querier, forwarder string, failures []movedEntry) error {
 	if len(failures) == 0 {
 		return nil
 	}

@@ -36,8 +36,8 @@ func (earlierPostgres) columns() string {
 	return "done::pg_catalog.text, coalesce(tick::pg_catalog.text, ''), high, seq"
 }
 
-// look is [postgres.look] for seq. A cursor that is ahead of the server is left to an operator.
-func (d earlierPostgres) look(ctx context.Context, q querier, s *Store, c *earlierCursor, trailing string) (bool, error) {
+// beginTick is [postgres.beginTick] for seq. A cursor that is ahead of the server is left to an operator.
+func (d earlierPostgres) beginTick(ctx context.Context, q querier, s *Store, c *earlierCursor, trailing string) (bool, error) {
 	to := "pg_catalog.pg_current_snapshot()"
 	if trailing != "" {
 		to = snapshotOf(trailing)

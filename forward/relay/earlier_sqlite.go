@@ -28,7 +28,7 @@ func (d earlierSQLite) history(s *Store) string {
 func (earlierSQLite) table(s *Store) string { return s.prefix + "events" }
 func (earlierSQLite) columns() string       { return "CAST(done AS TEXT), '', 0, 0" }
 
-func (d earlierSQLite) look(ctx context.Context, q querier, s *Store, c *earlierCursor, trailing string) (bool, error) {
+func (d earlierSQLite) beginTick(ctx context.Context, q querier, s *Store, c *earlierCursor, trailing string) (bool, error) {
 	done, err := strconv.ParseInt(c.done, 10, 64)
 	if err != nil {
 		return false, err

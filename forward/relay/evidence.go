@@ -55,10 +55,10 @@ func (e *evidence) prove(at time.Time) {
 	e.charged = slices.DeleteFunc(e.charged, func(c charge) bool { return !c.began.After(at) })
 }
 
-// alone notes that the last call had a single entry, which failed, and returns since when
+// failedAlone notes that the last call had a single entry, which failed, and returns since when
 // the sink must have accepted another one to show that the entry is at fault: since the
 // entry failed the time before, or else since the call began.
-func (e *evidence) alone(at journal.Position) (since time.Time) {
+func (e *evidence) failedAlone(at journal.Position) (since time.Time) {
 	since, again := e.failed[at]
 	if !again {
 		since = e.began

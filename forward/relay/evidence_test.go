@@ -51,12 +51,12 @@ func TestAlone(t *testing.T) {
 		since int
 	}{{a, 10, 10}, {b, 20, 20}, {a, 30, 10}, {a, 40, 30}, {b, 50, 20}} {
 		e.called(at(test.began), at(test.began+1))
-		if got := e.alone(test.at); !got.Equal(at(test.since)) {
+		if got := e.failedAlone(test.at); !got.Equal(at(test.since)) {
 			t.Errorf("failure %d counts since %v, want %v", i+1, got, at(test.since))
 		}
 	}
 	for range 2 * remembered {
-		e.alone(entry())
+		e.failedAlone(entry())
 	}
 	if len(e.failed) > remembered+1 {
 		t.Errorf("%d entries are remembered", len(e.failed))

@@ -22,11 +22,11 @@ type expected struct {
 func (s *Store) arrived(e *expected) string {
 	c := &e.cursor
 	terms := []string{"NOT " + s.held(c)}
-	earlier := "EXISTS (SELECT 1 FROM " + s.prefix + "retries WHERE forwarder = " + s.quote(c.name) + " AND state = '" + stateRetrying + "'"
+	sooner := "EXISTS (SELECT 1 FROM " + s.prefix + "retries WHERE forwarder = " + s.quote(c.name) + " AND state = '" + stateRetrying + "'"
 	if !e.before.IsZero() {
-		earlier += " AND next_at < " + s.time(e.before)
+		sooner += " AND next_at < " + s.time(e.before)
 	}
-	terms = append(terms, earlier+")")
+	terms = append(terms, sooner+")")
 	if e.entries {
 		terms = append(terms, s.d.arrived(s, c))
 	}

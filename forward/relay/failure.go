@@ -37,7 +37,7 @@ type verdict struct {
 	next     time.Time
 }
 
-func judge(a *attempted, f Failure, most int, now time.Time) verdict {
+func judge(a *candidate, f Failure, most int, now time.Time) verdict {
 	v := verdict{at: a.entry.Position, id: a.entry.ID, failure: f, attempts: a.attempts + 1}
 	v.next = now.Add(retryAfter(v.attempts))
 	v.discard = f.Permanent || v.attempts >= most
@@ -47,7 +47,7 @@ func judge(a *attempted, f Failure, most int, now time.Time) verdict {
 // failureOf returns why an entry was not accepted, nil if it was: failed has those that the
 // sink has refused, by the IDs of their events. One that cannot be read is kept for a person
 // to repair and replay.
-func (a *attempted) failureOf(failed map[uuid.UUID]Failure) *Failure {
+func (a *candidate) failureOf(failed map[uuid.UUID]Failure) *Failure {
 	if e := a.entry; e.Unreadable != "" {
 		return &Failure{Reason: ReasonUnreadable, Permanent: true, Err: &UnreadableError{e.Position, e.Unreadable}}
 	}
@@ -166,13 +166,13 @@ func (s *Store) nextDue(ctx context.Context, q querier, forwarder string) (next 
 	return next, wrap("look for what is due", forwarder, err)
 }
 
-// clocksDiffer is by how much those of programs and servers may.
-const clocksDiffer = time.Minute
+// clockTolerance is how far the clocks of programs and servers may be apart.
+const clockTolerance = time.Minute
 
-// hasten makes what is to be tried again due now if it was noted at a time that has not come
-// yet: a clock was ahead then, and so is the time at which it would be due.
-func (s *Store) hasten(ctx context.Context, q querier, forwarder string, now time.Time) (moved bool, err error) {
+// repairFutureRetries makes what is to be tried again due now if it was noted at a time that has
+// not come yet: a clock was ahead then, and so is the time at which it would be due.
+func (s *Store) repairFutureRetries(ctx context.Context, q querier, forwarder string, now time.Time) (moved bool, err error) {
 	n, err := affected(ctx, q, "UPDATE "+s.prefix+"retries SET next_at = "+s.time(now)+", last_at = "+s.time(now)+" WHERE forwarder = "+s.quote(forwarder)+
-		" AND state = '"+stateRetrying+"' AND next_at > "+s.time(now)+" AND last_at > "+s.time(now.Add(clocksDiffer)))
-	return n > 0, wrap("hasten what a clock ahead has noted", forwarder, err)
+		" AND state = '"+stateRetrying+"' AND next_at > "+s.time(now)+" AND last_at > "+s.time(now.Add(clockTolerance)))
+	return n > 0, wrap("repair what a clock that was ahead has noted", forwarder, err)
 }

@@ -38,7 +38,7 @@ func (r *Relay) sendHeartbeat(ctx context.Context, q querier) (changed bool, err
 	r.mu.Unlock()
 	defer r.noteFailure(&err)
 	own := r.registers()
-	return r.store.sendHeartbeat(ctx, q, r.cfg.Holder, &own, r.cfg.Lease, r.longest(), known)
+	return r.store.sendHeartbeat(ctx, q, r.cfg.Holder, &own, r.cfg.Lease, r.maxLease(), known)
 }
 
 // noteFailure schedules another heartbeat soon after one that has failed.
@@ -66,10 +66,10 @@ func (r *Relay) untilHeartbeat(now time.Time) time.Duration {
 func (r *Relay) refreshMembers(ctx context.Context, q querier) (err error) {
 	defer r.noteFailure(&err)
 	own := r.registers()
-	if err = r.store.forget(ctx, q, r.cfg.Holder, r.cfg.Lease, r.longest()); err != nil {
+	if err = r.store.deleteDead(ctx, q, r.cfg.Holder, r.cfg.Lease, r.maxLease()); err != nil {
 		return err
 	}
-	c, err := r.store.count(ctx, q, r.cfg.Holder, &own, r.cfg.Lease, r.longest())
+	c, err := r.store.count(ctx, q, r.cfg.Holder, &own, r.cfg.Lease, r.maxLease())
 	if err != nil {
 		return err
 	}
@@ -127,25 +127,25 @@ type counts struct {
 
 // sendHeartbeat notes that holder lives, and has registered own. It reports whether the
 // membershipHash is another than known.
-func (s *Store) sendHeartbeat(ctx context.Context, q querier, holder string, own *registered, lease, longest time.Duration, known *int64) (changed bool, err error) {
+func (s *Store) sendHeartbeat(ctx context.Context, q querier, holder string, own *registered, lease, maxLease time.Duration, known *int64) (changed bool, err error) {
 	columns, values, sets := "name, seen_at", s.quote(holder)+", "+s.d.now(), "seen_at = excluded.seen_at"
 	if s.d.registersForwarders() {
 		columns, values, sets = columns+", forwarders", values+", "+s.quote(own.text()), sets+", forwarders = excluded.forwarders"
 	}
 	n, err := affected(ctx, q, s.d.heartbeat("INSERT INTO "+s.prefix+"workers ("+columns+") VALUES ("+values+") ON CONFLICT (name) DO UPDATE SET "+sets,
-		s.membershipHash(holder, own, lease, longest), known))
+		s.membershipHash(holder, own, lease, maxLease), known))
 	if err != nil {
 		return false, fmt.Errorf("relay: send a heartbeat: %w", err)
 	}
 	return n > 0, nil
 }
 
-// forget deletes processes that have died: those without a heartbeat, and those that have not
+// deleteDead deletes processes that have died: those without a heartbeat, and those that have not
 // renewed a lease; and those whose heartbeat a clock ahead has sent, who send another if they
 // live.
-func (s *Store) forget(ctx context.Context, q querier, holder string, lease, longest time.Duration) error {
+func (s *Store) deleteDead(ctx context.Context, q querier, holder string, lease, maxLease time.Duration) error {
 	me := s.quote(holder)
-	_, err := q.ExecContext(ctx, "DELETE FROM "+s.prefix+"workers WHERE seen_at < "+s.d.later(-memberFor*lease)+" OR seen_at > "+s.d.later(longest)+
+	_, err := q.ExecContext(ctx, "DELETE FROM "+s.prefix+"workers WHERE seen_at < "+s.d.later(-memberFor*lease)+" OR seen_at > "+s.d.later(maxLease)+
 		" OR name <> "+me+" AND seen_at < "+s.d.later(-lease/2)+
 		" AND name IN (SELECT holder FROM "+s.prefix+"cursors WHERE holder <> "+me+" AND lease_until < "+s.d.now()+")")
 	if err != nil {
@@ -155,13 +155,13 @@ func (s *Store) forget(ctx context.Context, q querier, holder string, lease, lon
 }
 
 // count counts the processes, and has the membershipHash.
-func (s *Store) count(ctx context.Context, q querier, holder string, own *registered, lease, longest time.Duration) (c counts, err error) {
+func (s *Store) count(ctx context.Context, q querier, holder string, own *registered, lease, maxLease time.Duration) (c counts, err error) {
 	all := "(SELECT " + s.d.fn("count") + "(*) FROM " + s.prefix
 	unlike, forwarders := "0", all+"cursors WHERE retired_at IS NULL)"
 	if s.d.registersForwarders() {
 		unlike, forwarders = all+"workers WHERE forwarders <> "+s.quote(own.text())+")", "0"
 	}
-	err = q.QueryRowContext(ctx, "SELECT "+all+"workers), "+unlike+", "+forwarders+", "+s.membershipHash(holder, own, lease, longest)).
+	err = q.QueryRowContext(ctx, "SELECT "+all+"workers), "+unlike+", "+forwarders+", "+s.membershipHash(holder, own, lease, maxLease)).
 		Scan(&c.processes, &c.unlike, &c.forwarders, &c.hash)
 	if err != nil {
 		return c, fmt.Errorf("relay: count processes and forwarders: %w", err)
@@ -172,7 +172,7 @@ func (s *Store) count(ctx context.Context, q querier, holder string, own *regist
 
 // membershipHash is an expression that hashes what the other processes have registered, and who may
 // take own's forwarders. The fence shows a lease that was taken and given back meanwhile.
-func (s *Store) membershipHash(holder string, own *registered, lease, longest time.Duration) string {
+func (s *Store) membershipHash(holder string, own *registered, lease, maxLease time.Duration) string {
 	if !s.d.pollsTogether() {
 		return "0"
 	}
@@ -185,9 +185,9 @@ func (s *Store) membershipHash(holder string, own *registered, lease, longest ti
 	list := func(what, from string) string {
 		return "(SELECT " + s.d.fn("string_agg") + "(" + s.d.fn("concat") + "(t.name, ' ', " + what + "), ' ' ORDER BY t.name) FROM " + s.prefix + from + ")"
 	}
-	return s.d.hash(list("t.forwarders", "workers t WHERE t.name <> "+s.quote(holder)+" AND t.seen_at >= "+s.d.later(-memberFor*lease)+" AND t.seen_at <= "+s.d.later(longest)) + ", " +
+	return s.d.hash(list("t.forwarders", "workers t WHERE t.name <> "+s.quote(holder)+" AND t.seen_at >= "+s.d.later(-memberFor*lease)+" AND t.seen_at <= "+s.d.later(maxLease)) + ", " +
 		list("t.retired_at IS NULL, ' ', CASE WHEN t.holder IS NULL THEN CASE WHEN t.lease_until IS NULL THEN 'free' ELSE 'offered' END"+
-			" WHEN t.lease_until < "+s.d.now()+" THEN 'over' WHEN t.lease_until > "+s.d.later(longest)+" THEN 'far' ELSE 'held' END, ' ', t.fence, ' ', t.place", "cursors t WHERE t.name IN ("+strings.Join(names, ", ")+")"))
+			" WHEN t.lease_until < "+s.d.now()+" THEN 'over' WHEN t.lease_until > "+s.d.later(maxLease)+" THEN 'far' ELSE 'held' END, ' ', t.fence, ' ', t.place", "cursors t WHERE t.name IN ("+strings.Join(names, ", ")+")"))
 }
 
 // unregister deletes a process that stops.

@@ -28,8 +28,8 @@ type keeper struct {
 
 // Renewals per lease, when all is well and after a failure.
 const (
-	renewals = 3
-	retries  = 10
+	renewals             = 3
+	renewalsAfterFailure = 10
 )
 
 // mostBehind is how many attempts may be left behind. More than one, because the next
@@ -85,7 +85,7 @@ func (k *keeper) run(ctx context.Context) {
 		}
 		pause = ttl / renewals
 		if !k.tick(ctx) {
-			pause = ttl / retries
+			pause = ttl / renewalsAfterFailure
 		}
 	}
 }
@@ -100,7 +100,7 @@ func (k *keeper) tick(ctx context.Context) bool {
 		return true // whether it works shows with the next lease
 	}
 	// If the process was stopped, all may have run out and still be its own.
-	limit := min(max(earliest.Sub(start), ttl/retries), ttl/renewals)
+	limit := min(max(earliest.Sub(start), ttl/renewalsAfterFailure), ttl/renewals)
 	found, err := k.attemptWithin(ctx, limit, due)
 	k.mu.Lock()
 	k.failed = err != nil

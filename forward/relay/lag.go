@@ -8,7 +8,7 @@ import (
 )
 
 // tellLag notifies observers, at most every ten seconds, that the target is behind.
-func (w *worker) tellLag(ctx context.Context, batch []attempted, trailing string) error {
+func (w *worker) tellLag(ctx context.Context, batch []candidate, trailing string) error {
 	const late = 10 * time.Second
 	if len(batch) == 0 || batch[0].entry.RecordedAt.IsZero() {
 		return nil

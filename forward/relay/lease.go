@@ -96,7 +96,7 @@ func (w *worker) drop() {
 		w.relay.gave()
 		w.unpin()
 	}
-	w.forget()
+	w.clearLease()
 }
 
 // extra reports whether the lease is pinned, and was not on offer: no other process took it.
@@ -110,8 +110,8 @@ func (w *worker) unpin() {
 	w.pinned = time.Time{}
 }
 
-// forget is drop without the count.
-func (w *worker) forget() {
+// clearLease is drop without the count.
+func (w *worker) clearLease() {
 	if w.lease != nil {
 		w.relay.keeper.remove(w.lease)
 	}
@@ -134,7 +134,7 @@ func (w *worker) hold(ctx context.Context) error {
 	if w.lease != nil {
 		return w.keep(ctx)
 	}
-	st, err := r.store.standing(ctx, w.conn, w.target.Name, r.cfg.Holder, r.longest())
+	st, err := r.store.leaseStatus(ctx, w.conn, w.target.Name, r.cfg.Holder, r.maxLease())
 	if err == nil && st != nil {
 		err = w.checkPlace(ctx, st)
 	}
@@ -169,8 +169,8 @@ const freeFor = 1
 
 // checkPlace returns an error if the cursor is not of this place. While another process
 // has the lease, the connections of this one are taken to lead where they did before.
-func (w *worker) checkPlace(ctx context.Context, st *standing) (err error) {
-	if st.free || st.far || w.here == "" {
+func (w *worker) checkPlace(ctx context.Context, st *leaseStatus) (err error) {
+	if st.free || st.tooFarAhead || w.here == "" {
 		if w.here, err = w.relay.store.place(ctx, w.conn); err != nil {
 			return err
 		}
@@ -207,7 +207,7 @@ func (w *worker) take(ctx context.Context, above, offered bool) error {
 	w.lease = &lease{name: c.name, fence: c.fence, until: start.Add(ttl), rouse: w.rouse}
 	w.alert.Store(true)
 	r.keeper.add(w.lease)
-	if w.earlier, err = r.store.hasEarlier(ctx, w.conn); err != nil {
+	if w.hasEarlier, err = r.store.hasEarlier(ctx, w.conn); err != nil {
 		return err
 	}
 	return w.readDue(ctx)
@@ -222,8 +222,8 @@ func (w *worker) keep(ctx context.Context) error {
 	switch {
 	case pinned && !r.cfg.Clock.Now().Before(w.pinned):
 		w.unpin()
-	case !pinned && r.giveUp(w.target.Name):
-		w.forget()
+	case !pinned && r.releaseExcess(w.target.Name):
+		w.clearLease()
 		if w.offered { // the process that has fewer may be the one that could not deliver
 			w.absent = r.cfg.Clock.Now().Add(firstPause)
 			return r.store.offer(ctx, w.conn, w.target.Name, r.cfg.Holder)

@@ -30,8 +30,8 @@ const (
 // memberFor is for how many leases a process counts after its last heartbeat: it may miss two.
 const memberFor = 3
 
-// lately is how long States shows a process's registration after its last heartbeat, in case no
-// other process is left to delete it.
+// lately is how long a process's registration counts for States and Resume after its last
+// heartbeat, in case no other process is left to delete it.
 const lately = time.Minute
 
 func newMembership(now time.Time) membership {

@@ -132,7 +132,7 @@ func (postgres) registersForwarders() bool { return true }
 
 func (postgres) pollsTogether() bool { return true }
 
-// arrived has the limit of look, or what look does not see would wake its worker again and
+// arrived has the limit of beginTick, or what that does not see would wake its worker again and
 // again.
 func (d postgres) arrived(s *Store, c *cursor) string {
 	const now = "pg_catalog.pg_current_snapshot()"
@@ -174,10 +174,10 @@ func (d postgres) bound(ctx context.Context, q querier, _ *Store) (string, error
 	return "pg_catalog.pg_visible_in_snapshot(e.xid, '" + now + "'::pg_catalog.pg_snapshot)", err
 }
 
-// look finds whether there is anything that is visible now and was not in done: what began
+// beginTick finds whether there is anything that is visible now and was not in done: what began
 // after done, and what was in flight then. A snapshot that reaches beyond the server's own is
 // of a server that has lost transactions.
-func (postgres) look(ctx context.Context, q querier, s *Store, c *cursor, trailing string) (bool, error) {
+func (postgres) beginTick(ctx context.Context, q querier, s *Store, c *cursor, trailing string) (bool, error) {
 	done := snapshotOf(c.done)
 	to := "pg_catalog.pg_current_snapshot()"
 	if trailing != "" {
@@ -255,7 +255,7 @@ func (postgres) after(at spot) string {
 
 // compare is by the server's clock. A transaction that has waited for another one's lock has
 // recorded later than that one, though its xid may be less.
-func (postgres) compare(a, b attempted) int {
+func (postgres) compare(a, b candidate) int {
 	return cmp.Or(a.clock.Compare(b.clock), bytes.Compare(a.at.key[:], b.at.key[:]), cmp.Compare(a.at.ordinal, b.at.ordinal))
 }
 

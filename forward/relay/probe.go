@@ -77,20 +77,20 @@ func (r *rotation) next(low int64, high spot) pick {
 }
 
 // first returns the index of the first entry that the pick means, of a row's.
-func (p *pick) first(row []attempted) int {
+func (p *pick) first(row []candidate) int {
 	if p.share > 0 && row[0].at.number == p.from.number && p.from.key == uuid.Nil {
 		return int(p.share * float64(len(row)))
 	}
-	i := slices.IndexFunc(row, func(a attempted) bool { return a.at.compare(p.from) >= 0 })
+	i := slices.IndexFunc(row, func(a candidate) bool { return a.at.compare(p.from) >= 0 })
 	if i < 0 {
 		return len(row)
 	}
 	return i
 }
 
-// seek looks for an entry that the sink accepts, and reports whether it has found one.
+// findProof looks for an entry that the sink accepts, and reports whether it has found one.
 // The first that waits has failed alone.
-func (w *worker) seek(ctx context.Context, trailing string, alone journal.Position, late bool) (up bool, err error) {
+func (w *worker) findProof(ctx context.Context, trailing string, alone journal.Position, late bool) (up bool, err error) {
 	low, high, err := w.relay.store.waiting(ctx, w.conn, w.cursor, trailing)
 	if err != nil || high == (spot{}) {
 		return false, err
@@ -119,7 +119,7 @@ func (w *worker) seek(ctx context.Context, trailing string, alone journal.Positi
 		}
 		r, err := w.probe(ctx, *entry)
 		if r.doubtful(1) {
-			w.evidence.alone(entry.Position)
+			w.evidence.failedAlone(entry.Position)
 		}
 		switch {
 		case err != nil:
@@ -191,7 +191,7 @@ func (s *Store) pending(c *cursor, trailing string) string {
 // waitingFrom returns the entry that p means or, if it is out of the question, the next one or
 // else the first from low on; nil if there is none. Those that were tried, accepted or
 // acknowledged are out of the question.
-func (w *worker) waitingFrom(ctx context.Context, trailing string, low int64, p pick, tried map[journal.Position]bool) (*attempted, error) {
+func (w *worker) waitingFrom(ctx context.Context, trailing string, low int64, p pick, tried map[journal.Position]bool) (*candidate, error) {
 	const most = 16 // rows, each of which may be large
 	s, c := w.relay.store, w.cursor
 	where := s.pending(c, trailing) + s.without(tried, w.ahead)
@@ -213,7 +213,7 @@ func (w *worker) waitingFrom(ctx context.Context, trailing string, low int64, p 
 			if err != nil {
 				return nil, err
 			}
-			out := func(a *attempted) bool {
+			out := func(a *candidate) bool {
 				at := a.entry.Position
 				return a.at.compare(c.at) <= 0 || tried[at] || w.ahead[at] || acknowledged[at]
 			}
@@ -222,7 +222,7 @@ func (w *worker) waitingFrom(ctx context.Context, trailing string, low int64, p 
 					return &row[i], nil
 				}
 			}
-			from = s.d.spot(&rows[0]).rowEnd()
+			from = s.d.spot(&rows[0]).endOfRow()
 		}
 		p = pick{from: spot{number: low}}
 	}

@@ -10,7 +10,7 @@ import (
 // backlog are entries that wait, in the order of spots, in rows of several.
 type backlog struct {
 	rnd     *rand.Rand
-	entries []attempted
+	entries []candidate
 }
 
 // add adds a row of n entries, some way behind the last one.
@@ -25,12 +25,12 @@ func (b *backlog) add(n int) {
 	}
 	for i := range n {
 		at.ordinal = i
-		b.entries = append(b.entries, attempted{at: at})
+		b.entries = append(b.entries, candidate{at: at})
 	}
 }
 
 // from returns the entries of the first row that is not wholly before a spot.
-func (b *backlog) from(at spot) []attempted {
+func (b *backlog) from(at spot) []candidate {
 	for i := range b.entries {
 		begin, end := b.entries[i].at, b.entries[i].at
 		if begin.ordinal > 0 {
@@ -118,7 +118,7 @@ func TestRotationReaches(t *testing.T) {
 
 // TestRotationWithinARow: where all that waits is in one row, it is divided too.
 func TestRotationWithinARow(t *testing.T) {
-	row := make([]attempted, 1000)
+	row := make([]candidate, 1000)
 	for i := range row {
 		row[i].at = spot{number: 7, key: uuid.UUID{1}, ordinal: i}
 	}

@@ -99,7 +99,7 @@ func (w *worker) untilNext(now time.Time) (d time.Duration, timed bool) {
 		trails = w.trail.wait(now, w.target.Grace)
 		at(trails)
 	}
-	if w.earlier {
+	if w.hasEarlier {
 		at(max(w.tookOver.Add(takeOverEvery).Sub(now), trails))
 	}
 	return d, timed

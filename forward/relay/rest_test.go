@@ -31,7 +31,7 @@ func TestNextWithoutALease(t *testing.T) {
 		r := newRelay(s, nil, Config{Targets: []Target{{Name: "a", Timeout: time.Minute}}, Lease: ttl})
 		w := r.workers[0]
 		w.doubted = &doubted{fence: 1, until: ahead, since: now.Add(-time.Hour)}
-		if !w.doubt(&standing{far: true, fence: 1, until: ahead}) {
+		if !w.doubt(&leaseStatus{tooFarAhead: true, fence: 1, until: ahead}) {
 			t.Errorf("%s: it is not over after an hour", name)
 		}
 		test.prepare(w)
@@ -49,7 +49,7 @@ func TestDoubtOutlivesACall(t *testing.T) {
 	}
 	const ttl, call = 11 * time.Second, time.Minute
 	w := newRelay(s, nil, Config{Targets: []Target{{Name: "a", Timeout: call}}, Lease: ttl}).workers[0]
-	st := &standing{far: true, fence: 1, until: time.Now().Add(time.Hour)}
+	st := &leaseStatus{tooFarAhead: true, fence: 1, until: time.Now().Add(time.Hour)}
 	for ago, want := range map[time.Duration]bool{2*ttl + call/2: false, 2*ttl + call + time.Second: true} {
 		w.doubted = &doubted{fence: 1, until: st.until, since: time.Now().Add(-ago)}
 		if got := w.doubt(st); got != want {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
@@ -123,7 +122,6 @@ func (r *Relay) sayRival(v rival) {
 
 // registrations returns what the processes that live have registered.
 func (s *Store) registrations(ctx context.Context, q querier) ([]registered, error) {
-	const lately = time.Minute // where all have died, no other has deleted their rows
 	return s.living(ctx, q, "forwarders <> '' AND seen_at > "+s.d.later(-lately)+" AND seen_at < "+s.d.later(lately))
 }
 

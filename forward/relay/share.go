@@ -45,8 +45,8 @@ func (s sharing) share() int {
 	return int(math.Ceil(sum - rounding))
 }
 
-// alone reports whether no other process may have the forwarder.
-func (s sharing) alone(name string) bool {
+// onlyHere reports whether no other process may have the forwarder.
+func (s sharing) onlyHere(name string) bool {
 	others, known := s[name]
 	return known && others == 0
 }
@@ -56,7 +56,7 @@ func (s sharing) alone(name string) bool {
 func (r *Relay) mayTake(name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.held < r.share || r.sharing.alone(name)
+	return r.held < r.share || r.sharing.onlyHere(name)
 }
 
 // took notes that the process has one more; extra, that it is above the share because no
@@ -83,12 +83,12 @@ func (r *Relay) ordinary() {
 	r.extra--
 }
 
-// giveUp reports whether the process has more than its share, and others may have this
-// forwarder. It counts one less then.
-func (r *Relay) giveUp(name string) bool {
+// releaseExcess counts one less, and returns true, if the process has more than its share and
+// others may have this forwarder.
+func (r *Relay) releaseExcess(name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.held-r.extra <= r.share || r.sharing.alone(name) {
+	if r.held-r.extra <= r.share || r.sharing.onlyHere(name) {
 		return false
 	}
 	r.held--

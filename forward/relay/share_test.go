@@ -53,7 +53,7 @@ func TestSharing(t *testing.T) {
 			t.Errorf("%q beside %q: share %d, want %d", test.own, test.others, got, test.share)
 		}
 		for name := range own.Forwarders {
-			if alone := strings.Contains(test.alone, name); s.alone(name) != alone {
+			if alone := strings.Contains(test.alone, name); s.onlyHere(name) != alone {
 				t.Errorf("%q beside %q: alone with %s: %v, want %v", test.own, test.others, name, !alone, alone)
 			}
 		}
@@ -87,7 +87,7 @@ func TestWhatIsNotShared(t *testing.T) {
 	if r.hasOthers("a") || !r.hasOthers("b") {
 		t.Error("b alone has others")
 	}
-	if r.giveUp("a") || !r.giveUp("b") || r.giveUp("b") {
+	if r.releaseExcess("a") || !r.releaseExcess("b") || r.releaseExcess("b") {
 		t.Error("it gives up b alone, once")
 	}
 }
@@ -99,11 +99,11 @@ func TestExtra(t *testing.T) {
 	for _, extra := range []bool{false, false, true} {
 		r.took(extra)
 	}
-	if r.mayTake("d") || r.giveUp("a") {
+	if r.mayTake("d") || r.releaseExcess("a") {
 		t.Error("it takes another, or gives one up")
 	}
 	r.ordinary()
-	if !r.giveUp("a") || r.giveUp("b") {
+	if !r.releaseExcess("a") || r.releaseExcess("b") {
 		t.Error("it does not give up one")
 	}
 	r.keeper = newKeeper(r)

@@ -24,8 +24,8 @@ func (p spot) compare(o spot) int {
 	return cmp.Or(cmp.Compare(p.number, o.number), bytes.Compare(p.key[:], o.key[:]), cmp.Compare(p.ordinal, o.ordinal))
 }
 
-// rowEnd is the spot behind all entries of the row.
-func (p spot) rowEnd() spot { return spot{p.number, p.key, rowEnd} }
+// endOfRow is the spot behind all entries of the row.
+func (p spot) endOfRow() spot { return spot{p.number, p.key, rowEnd} }
 
 // passed is how many entries of its row to skip when reading on from the spot. After a whole row
 // that is 0: reading goes on with the next row.

@@ -96,8 +96,8 @@ func (sqlite) bound(ctx context.Context, q querier, s *Store) (string, error) {
 	return "e.seq <= " + itoa(top.Int64), err
 }
 
-// look takes what there is for a tick.
-func (d sqlite) look(ctx context.Context, q querier, s *Store, c *cursor, trailing string) (bool, error) {
+// beginTick takes what there is for a tick.
+func (d sqlite) beginTick(ctx context.Context, q querier, s *Store, c *cursor, trailing string) (bool, error) {
 	limit := ""
 	if trailing != "" {
 		limit = " WHERE recorded_at <= '" + trailing + "'"
@@ -149,7 +149,7 @@ func (s *Store) sequence() string {
 }
 
 func (d sqlite) within(c *cursor) (old string, low, high int64) {
-	top, _ := strconv.ParseInt(c.tick, 10, 64) // as look has written it
+	top, _ := strconv.ParseInt(c.tick, 10, 64) // as beginTick has written it
 	low = d.at(c).number
 	return "", low, max(low, top+1)
 }
@@ -181,7 +181,7 @@ func (sqlite) after(at spot) string {
 }
 
 // compare is by seq: it is the order of the commits.
-func (sqlite) compare(a, b attempted) int { return a.at.compare(b.at) }
+func (sqlite) compare(a, b candidate) int { return a.at.compare(b.at) }
 
 func (sqlite) advance(c *cursor, to spot, last bool) string {
 	if last {

@@ -97,7 +97,7 @@ type dialect interface {
 	adopted(ctx context.Context, q querier, s *Store, place string) error
 	// cursorColumns are what a cursor is scanned from.
 	cursorColumns() string
-	// aged returns a snapshot older than grace, for look, if there is one; the
+	// aged returns a snapshot older than grace, for beginTick, if there is one; the
 	// trail has those that were taken.
 	aged(ctx context.Context, q querier, t *trail, now time.Time, grace time.Duration) (snapshot string, ok bool, err error)
 	// until selects the rows e up to a snapshot that aged has returned; "" selects
@@ -105,8 +105,8 @@ type dialect interface {
 	until(snapshot string) string
 	// bound selects the rows e that are committed now.
 	bound(ctx context.Context, q querier, s *Store) (string, error)
-	// look begins a tick, up to now or trailing, if there is anything in it.
-	look(ctx context.Context, q querier, s *Store, c *cursor, trailing string) (found bool, err error)
+	// beginTick begins a tick, up to now or trailing, if there is anything in it.
+	beginTick(ctx context.Context, q querier, s *Store, c *cursor, trailing string) (found bool, err error)
 	// within says which rows e a tick has: those that old selects, if it is not "", and
 	// those with numbers from low on and below high. Of both it has the visible ones.
 	within(c *cursor) (old string, low, high int64)
@@ -123,7 +123,7 @@ type dialect interface {
 	after(at spot) string
 	below(number int64) string
 	// compare orders the entries of a call.
-	compare(a, b attempted) int
+	compare(a, b candidate) int
 	// octets is how large the documents of a row e are, in bytes.
 	octets() string
 	// uuid is a literal, and asID an expression as a column with UUIDs takes it.

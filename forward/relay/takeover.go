@@ -17,7 +17,7 @@ const takeOverEvery = time.Second
 // are any, and reports whether there may be more.
 func (w *worker) takeOver(ctx context.Context) (more bool, err error) {
 	s, now := w.relay.store, w.relay.cfg.Clock.Now()
-	if !w.earlier || now.Sub(w.tookOver) < takeOverEvery {
+	if !w.hasEarlier || now.Sub(w.tookOver) < takeOverEvery {
 		return false, nil
 	}
 	trailing := ""
@@ -28,7 +28,7 @@ func (w *worker) takeOver(ctx context.Context) (more bool, err error) {
 		}
 	}
 	n := 0
-	owes, err := s.owesEarlier(ctx, w.conn, w.target.Name, w.here, trailing, w.relay.longest())
+	owes, err := s.owesEarlier(ctx, w.conn, w.target.Name, w.here, trailing, w.relay.maxLease())
 	if err != nil && w.swapped(ctx, err) {
 		return false, nil
 	}
@@ -37,7 +37,7 @@ func (w *worker) takeOver(ctx context.Context) (more bool, err error) {
 		return false, wrap("look for what an earlier version has written", w.target.Name, err)
 	}
 	err = w.fenced(ctx, func() (e error) {
-		n, e = s.takeOver(ctx, w.conn, w.target.Name, w.here, trailing, w.relay.longest(), DefaultBatch)
+		n, e = s.takeOver(ctx, w.conn, w.target.Name, w.here, trailing, w.relay.maxLease(), DefaultBatch)
 		return e
 	})
 	switch {
@@ -47,7 +47,7 @@ func (w *worker) takeOver(ctx context.Context) (more bool, err error) {
 		w.tookOver = now
 		return false, nil
 	case hooks.SQLState(err) == "42501": // insufficient_privilege
-		w.earlier = false // until the lease is taken again
+		w.hasEarlier = false // until the lease is taken again
 		w.relay.cfg.Log.Warn("aftercommit: events that programs of an earlier version wrote are not delivered, because the relay's role may not move them to the table journal: "+
 			"run as its owner: GRANT INSERT ON "+s.events()+", "+s.prefix+"journal_purges TO <the relay's role>; GRANT ALL ON "+s.prefix+"forwarders, "+s.prefix+"failures, "+s.prefix+"settled TO <the relay's role>; then restart the relay",
 			zap.String("forwarder", w.target.Name), zap.Error(err))
@@ -68,8 +68,8 @@ func (w *worker) swapped(ctx context.Context, err error) bool {
 	switch hooks.SQLState(err) {
 	case "42703", "42P01": // undefined_column, as of the view, and undefined_table
 		has, e := w.relay.store.hasEarlier(ctx, w.conn)
-		w.earlier = w.earlier && (has || e != nil)
-		return !w.earlier
+		w.hasEarlier = w.hasEarlier && (has || e != nil)
+		return !w.hasEarlier
 	}
 	return false
 }

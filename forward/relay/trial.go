@@ -10,8 +10,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 )
 
-// alone is how many entries a Trial tries alone before it takes the sink for down.
-const alone = 1 + firstProbes
+// aloneProbes is how many entries a Trial tries alone before it takes the sink for down.
+const aloneProbes = 1 + firstProbes
 
 // Trial is one attempt at the entries of a queue's job. It finds out which of them the
 // sink refuses, as the relay does for those of the journal, so that bad entries do not use
@@ -117,8 +117,8 @@ func (r *run) probe(entries []journal.Entry) {
 // choose returns which of n entries to try alone: at first some all over, in later turns
 // one after another, so that each is tried some time.
 func choose(turn, n int) (at []int) {
-	for i := range min(alone, n) {
-		k := ((turn-1)*alone + i) % n
+	for i := range min(aloneProbes, n) {
+		k := ((turn-1)*aloneProbes + i) % n
 		if turn == 0 {
 			k = spread(i, n)
 		}

@@ -71,7 +71,7 @@ func TestTrial(t *testing.T) {
 		trial.Up = rnd.IntN(2) == 0
 		f := trial.Run(entries)
 		if !trial.Up && !f.Proved {
-			if len(f.Untried) != len(entries) || len(f.Failed) > 0 || p.calls > 1+alone || f.Why.Err == nil {
+			if len(f.Untried) != len(entries) || len(f.Failed) > 0 || p.calls > 1+aloneProbes || f.Why.Err == nil {
 				t.Fatalf("seed %d: a sink that is down has %+v after %d calls", seed, f, p.calls)
 			}
 			continue
@@ -82,7 +82,7 @@ func TestTrial(t *testing.T) {
 				t.Fatalf("seed %d: %s has failed: %v, accepted %d times", seed, e.Target.ID, failed, p.accepted[e.ID])
 			}
 		}
-		if most := 2*len(entries) + alone; len(f.Untried) > 0 || len(f.Accepted) != len(p.accepted) || p.calls > most {
+		if most := 2*len(entries) + aloneProbes; len(f.Untried) > 0 || len(f.Accepted) != len(p.accepted) || p.calls > most {
 			t.Fatalf("seed %d: %d untried, %d calls for %d entries", seed, len(f.Untried), p.calls, len(entries))
 		}
 	}
@@ -96,7 +96,7 @@ func TestTrialTurns(t *testing.T) {
 			names[good] = "good"
 			entries := entriesOf(names...)
 			found := false
-			for turn := 0; turn <= (n+alone-1)/alone && !found; turn++ {
+			for turn := 0; turn <= (n+aloneProbes-1)/aloneProbes && !found; turn++ {
 				var p picky
 				trial := p.trial()
 				trial.Turn = turn
@@ -184,7 +184,7 @@ func TestTrialTimesOut(t *testing.T) {
 		t.Errorf("%+v, %d calls", f, p.calls)
 	}
 	f = p.trial().Run(entriesOf("late", "late", "late", "late", "late", "late"))
-	if f.Proved || !f.Several || len(f.Untried) != 6 || p.calls != 1+alone {
+	if f.Proved || !f.Several || len(f.Untried) != 6 || p.calls != 1+aloneProbes {
 		t.Errorf("all of them: %+v, %d calls", f, p.calls)
 	}
 	stop := p.trial()

@@ -17,8 +17,8 @@ const mostOctets = 4 << 20
 // readAhead is how many calls' entries are read at a time, at most.
 const readAhead = 4
 
-// attempted is an entry to deliver.
-type attempted struct {
+// candidate is an entry to deliver.
+type candidate struct {
 	entry    *journal.Entry
 	attempts int // before
 	at       spot
@@ -34,15 +34,15 @@ type unpacker struct {
 }
 
 // entries decodes a row.
-func (u *unpacker) entries(row *journal.Row, at spot) []attempted {
+func (u *unpacker) entries(row *journal.Row, at spot) []candidate {
 	if row.Tx != u.tx || row.RecordedAt.After(u.clock) {
 		u.tx, u.clock = row.Tx, row.RecordedAt
 	}
 	decoded := row.Entries()
-	entries := make([]attempted, len(decoded))
+	entries := make([]candidate, len(decoded))
 	for i := range decoded {
 		at.ordinal = i
-		entries[i] = attempted{entry: &decoded[i], at: at, clock: u.clock}
+		entries[i] = candidate{entry: &decoded[i], at: at, clock: u.clock}
 	}
 	return entries
 }
@@ -50,7 +50,7 @@ func (u *unpacker) entries(row *journal.Row, at spot) []attempted {
 // window is what has been read of a tick beyond the cursor, in the order of spots. Documents
 // are decoded when they are read: once, however small the parts are that they are delivered in.
 type window struct {
-	entries []attempted
+	entries []candidate
 	coming  chan decoded // those that follow, while they are being decoded; nil if there are none
 	end     bool         // the tick has nothing beyond them
 	// after is the last row that was read, and from a number below which all have been.
@@ -76,7 +76,7 @@ func (w *window) most(entries, limit int) int {
 
 // decoded are the entries of some rows, and the unpacker behind them.
 type decoded struct {
-	entries []attempted
+	entries []candidate
 	unpacker
 }
 
@@ -85,7 +85,7 @@ func (u unpacker) decode(rows []journal.Row, spotOf func(*journal.Row) spot, at 
 	d := decoded{unpacker: u}
 	for i := range rows {
 		entries := d.unpacker.entries(&rows[i], spotOf(&rows[i]))
-		entries = slices.DeleteFunc(entries, func(a attempted) bool { return a.at.compare(at) <= 0 })
+		entries = slices.DeleteFunc(entries, func(a candidate) bool { return a.at.compare(at) <= 0 })
 		if n := len(entries); n > 0 {
 			entries[n-1].at.ordinal = rowEnd
 		}
@@ -109,7 +109,7 @@ func (w *window) add(rows []journal.Row, spotOf func(*journal.Row) spot, at spot
 		events += max(rows[i].Events, 1)
 	}
 	w.rows, w.events = len(rows), events
-	w.after = spotOf(&rows[len(rows)-1]).rowEnd()
+	w.after = spotOf(&rows[len(rows)-1]).endOfRow()
 	w.take(w.decode(rows[:first], spotOf, at))
 	if rest := rows[first:]; len(rest) > 0 {
 		w.coming = make(chan decoded, 1)
@@ -134,7 +134,7 @@ func (w *window) join() bool {
 
 // part returns the first entries, at most limit, and where the cursor is once they are
 // settled; last says that this is the end of the tick.
-func (w *window) part(limit int) (part []attempted, to spot, last bool) {
+func (w *window) part(limit int) (part []candidate, to spot, last bool) {
 	n := min(limit, len(w.entries))
 	if n == len(w.entries) && w.coming == nil {
 		return slices.Clone(w.entries), w.after, w.end
@@ -151,7 +151,7 @@ func (w *window) drop(n int) {
 // leaveOut removes what was acknowledged.
 func (w *window) leaveOut(acknowledged map[journal.Position]bool) {
 	if len(acknowledged) > 0 {
-		w.entries = slices.DeleteFunc(w.entries, func(a attempted) bool { return acknowledged[a.entry.Position] })
+		w.entries = slices.DeleteFunc(w.entries, func(a candidate) bool { return acknowledged[a.entry.Position] })
 	}
 }
 
@@ -171,7 +171,7 @@ func (w *window) keys() (keys []uuid.UUID) {
 func (s *Store) next(ctx context.Context, q querier, c *cursor, w *window, want int, trailing string) error {
 	if c.tick == "" {
 		*w = window{rows: w.rows, events: w.events}
-		found, err := s.d.look(ctx, q, s, c, trailing)
+		found, err := s.d.beginTick(ctx, q, s, c, trailing)
 		if err != nil || !found {
 			return wrap("look for entries", c.name, err)
 		}
@@ -278,7 +278,7 @@ func (s *Store) rows(ctx context.Context, q querier, c *cursor, where string, mo
 }
 
 // arrange puts entries into the order in which a call gets them.
-func (s *Store) arrange(batch []attempted) {
+func (s *Store) arrange(batch []candidate) {
 	if !slices.IsSortedFunc(batch, s.d.compare) {
 		slices.SortStableFunc(batch, s.d.compare)
 	}

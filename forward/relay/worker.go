@@ -50,12 +50,12 @@ type worker struct {
 	fresh, again lane // what follows the cursor, and what is due
 	window       window
 	waiting      waiting
-	// earlier says that there were tables of an earlier version when the lease was taken, and
+	// hasEarlier says that there were tables of an earlier version when the lease was taken, and
 	// tookOver is when nothing more was found in them.
-	earlier  bool
-	tookOver time.Time
-	evidence evidence
-	rotation rotation
+	hasEarlier bool
+	tookOver   time.Time
+	evidence   evidence
+	rotation   rotation
 	// ahead are entries that were accepted ahead of the cursor, to be left out when it
 	// comes there. A process that dies forgets them, and they come again.
 	ahead   map[journal.Position]bool
@@ -245,13 +245,13 @@ func (w *worker) tellRetired(retired bool) {
 func (w *worker) readDue(ctx context.Context) (err error) {
 	s, now := w.relay.store, w.relay.cfg.Clock.Now()
 	w.dueAt, err = s.nextDue(ctx, w.conn, w.target.Name)
-	if err != nil || w.dueAt.Sub(now) <= clocksDiffer {
+	if err != nil || w.dueAt.Sub(now) <= clockTolerance {
 		return err
 	}
-	// None would be due for as long as a clock was ahead.
+	// Times that a clock noted while it was ahead may be as far ahead as it was.
 	moved := false
 	err = w.fenced(ctx, func() (e error) {
-		moved, e = s.hasten(ctx, w.conn, w.target.Name, now)
+		moved, e = s.repairFutureRetries(ctx, w.conn, w.target.Name, now)
 		return e
 	})
 	if err == nil && moved {
@@ -291,8 +291,8 @@ func (w *worker) stepFresh(ctx context.Context) (more bool, err error) {
 		}
 		return committed, e
 	}
-	seek := func(alone journal.Position, late bool) (bool, error) { return w.seek(ctx, trailing, alone, late) }
-	end, err := w.deliver(ctx, attempt{lane: &w.fresh, batch: batch, move: move, seek: seek})
+	findProof := func(alone journal.Position, late bool) (bool, error) { return w.findProof(ctx, trailing, alone, late) }
+	end, err := w.deliver(ctx, attempt{lane: &w.fresh, batch: batch, move: move, findProof: findProof})
 	if err == nil && end == settled {
 		w.cursor.moved(to, last)
 		w.window.drop(n)
@@ -328,10 +328,10 @@ func (w *worker) stepDue(ctx context.Context) (more bool, err error) {
 		move := func(bool) (bool, error) { return false, s.confirm(ctx, w.conn, w.cursor) }
 		// What fails without proof goes behind the others that are due, so that another
 		// one is tried after the next pause.
-		seek := func(alone journal.Position, _ bool) (bool, error) {
+		findProof := func(alone journal.Position, _ bool) (bool, error) {
 			return false, w.fenced(ctx, func() error { return s.postpone(ctx, w.conn, w.target.Name, alone, now) })
 		}
-		end, err = w.deliver(ctx, attempt{lane: &w.again, batch: due, move: move, seek: seek})
+		end, err = w.deliver(ctx, attempt{lane: &w.again, batch: due, move: move, findProof: findProof})
 		if err != nil {
 			return false, err
 		}
