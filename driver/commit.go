@@ -25,7 +25,7 @@ type ending struct {
 	joins bool
 }
 
-// committed is what a COMMIT has led to.
+// committed is what became of a transaction at its COMMIT.
 type committed struct {
 	err     error         // the COMMIT's own, unless the events could not be written
 	open    bool          // the transaction goes on
@@ -45,51 +45,32 @@ func (d committed) once() error {
 func (c *conn) commit(ctx context.Context, e ending) committed {
 	t := &c.tx
 	mode := t.Mode
-	state, flushErr := c.flushBeforeEnd(ctx, e)
-	if state == flushLate && (e.prepares || e.chains || t.Wrote) {
-		state, flushErr = c.insist(ctx, true)
-		if state == flushLate && e.prepares {
-			// It may yet be rolled back, by any session, so it cannot be after it.
-			state = flushFailed
-		}
-	}
-	var late, lost []hooks.Event
-	switch {
-	case state == flushFailed && mode == hooks.Strict:
+	state, flushErr := c.writePending(ctx, e)
+	if state == flushFailed && mode == hooks.Strict {
 		did := c.rolledBack(ctx, e.undo())
 		did.err = flushErr
 		return did
-	case state == flushFailed, state == flushUnwritten:
+	}
+	var late, lost []hooks.Event
+	switch state {
+	case flushFailed, flushUnwritten:
 		lost = t.TakePending()
-	case state == flushLate, state == flushEndedLate:
+	case flushLate, flushEndedLate:
 		late = t.TakePending()
 	}
 	did := committed{err: flushErr}
 	switch {
-	case state < flushEnded:
+	case !state.sentCommit():
 		did.err = e.run()
 	case state == flushUnwritten:
 		did.err = nil // of the COMMIT
 	}
-	switch {
-	case state == flushLost:
-		did.outcome = c.end(hooks.Unknown)
-	case state == flushGone:
-		if c.is.journaled { // else nothing says what became of them
-			t.DropPending()
-		}
-		did.outcome = c.end(hooks.Unknown)
-	case state == flushAborted:
-		did.outcome = c.end(hooks.RolledBack)
-	case did.err != nil && c.stillOpen(ctx, did.err):
+	if did.outcome, did.open = c.endBy(ctx, state, did.err, e); did.open {
 		t.Put(append(late, lost...))
 		t.ForgetKept()
-		did.open = true
 		return did
-	default:
-		c.db.handler.lose(lost, flushErr)
-		did.outcome = c.endAfter(did.err, state != flushNothing, e)
 	}
+	c.db.handler.lose(lost, flushErr)
 	if c.opt.lostBy(did.err) {
 		c.discard()
 	}
@@ -105,6 +86,40 @@ func (c *conn) commit(ctx context.Context, e ending) committed {
 		did.err = c.writeLate(ctx, late, mode)
 	}
 	return did
+}
+
+// writePending writes what is pending before the COMMIT, or with it. Events for which flushLate
+// says to write them after it are written before it all the same if there is no such moment, or
+// if the transaction has written something after all.
+func (c *conn) writePending(ctx context.Context, e ending) (flushState, error) {
+	state, err := c.flushBeforeEnd(ctx, e)
+	if state == flushLate && (e.prepares || e.chains || c.tx.Wrote) {
+		state, err = c.insist(ctx, true)
+		if state == flushLate && e.prepares {
+			// It may yet be rolled back, by any session, so it cannot be after it.
+			state = flushFailed
+		}
+	}
+	return state, err
+}
+
+// endBy ends the transaction by what the flush has found, and by the error of its COMMIT. open
+// says that it is still there.
+func (c *conn) endBy(ctx context.Context, state flushState, err error, e ending) (outcome hooks.Outcome, open bool) {
+	switch {
+	case state == flushLost:
+		return c.end(hooks.Unknown), false
+	case state == flushGone:
+		if c.is.journaled { // else nothing says what became of them
+			c.tx.DropPending()
+		}
+		return c.end(hooks.Unknown), false
+	case state == flushAborted:
+		return c.end(hooks.RolledBack), false
+	case err != nil && c.stillOpen(ctx, err):
+		return outcome, true
+	}
+	return c.endAfter(err, state != flushNothing, e), false
 }
 
 // dropLate gives up the events of a write-free transaction whose COMMIT answered err. If

@@ -21,12 +21,15 @@ const (
 	flushGone                      // it had ended already
 	flushFailed                    // the write failed
 
-	// What follows says that the COMMIT was sent with the events.
+	// These say that the COMMIT was sent with the events.
 	flushEnded     // it has been answered
 	flushEndedLate // it has, and the transaction was write-free: write after it
 	flushUnwritten // it has, but no row was written where one must be
 	flushLost      // what came back instead of an answer is a panic
 )
+
+// sentCommit reports whether the COMMIT was sent with the events.
+func (s flushState) sentCommit() bool { return s >= flushEnded }
 
 // flushBeforeEnd writes what is not written yet, together with the COMMIT if that
 // is the driver's own. Where there are only functions, it proves that the
@@ -49,7 +52,7 @@ func (c *conn) flushBeforeEnd(ctx context.Context, e ending) (flushState, error)
 		state, _ := c.prove(ctx)
 		return state, nil
 	}
-	if c.is.readersStay && !t.Wrote && (!e.own || t.Implicit) {
+	if c.is.readersStay && !t.Wrote && (!e.own || t.Implicit) { // it may have only read
 		if state, err := c.proveFor(ctx, events); state != flushProven {
 			return state, err
 		}
@@ -57,8 +60,10 @@ func (c *conn) flushBeforeEnd(ctx context.Context, e ending) (flushState, error)
 			return flushLate, nil
 		}
 	}
-	keep := t.Mode == hooks.BestEffort
-	return c.flush(ctx, &t.Record, events, flushing{must: e.own, keep: keep, joins: e.own || e.joins && !keep, ends: true, own: e.own, alone: e.own && !t.Implicit})
+	how := flushing{must: e.own, own: e.own, alone: e.own && !t.Implicit, keep: t.Mode == hooks.BestEffort, ends: true}
+	// In best effort the app's COMMIT must still be there if the write before it fails.
+	how.joins = e.own || e.joins && !how.keep
+	return c.flush(ctx, &t.Record, events, how)
 }
 
 // readOnlyError is for captured events that a read-only transaction cannot take.
@@ -93,8 +98,8 @@ func anyCaptured(events []hooks.Event) bool {
 	return slices.ContainsFunc(events, func(e hooks.Event) bool { return e.Captured })
 }
 
-// prove looks whether the transaction is open and healthy. The error is why that cannot be
-// told: flushNothing.
+// prove asks whether the transaction is open and healthy. If that cannot be found out, it
+// returns flushNothing and why.
 func (c *conn) prove(ctx context.Context) (flushState, error) {
 	switch s, err := c.session.ask(ctx); s {
 	case stateOpen:
@@ -108,8 +113,8 @@ func (c *conn) prove(ctx context.Context) (flushState, error) {
 	}
 }
 
-// proveFor is prove where there are events to write: not to know is then a write that has
-// failed, or the COMMIT would go without them.
+// proveFor is prove for a transaction with events to write. Not to know counts as a write that
+// has failed, or the COMMIT would go ahead without them.
 func (c *conn) proveFor(ctx context.Context, events []hooks.Event) (flushState, error) {
 	state, err := c.prove(ctx)
 	if state != flushNothing {
@@ -159,7 +164,7 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 	l := c.lend(leaseFlush)
 	l.guard = guard
 	defer func() {
-		if l.shared() {
+		if l.shared() { // not before: to take the write back needs ctx
 			endNow(ctx)
 		}
 	}()
@@ -169,59 +174,84 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 		f.Keep = c.keep
 	}
 	defer c.join(app, l, &f, how)()
-	written, err := c.writeParts(ctx, r, f)
-	native := l.revoke(ctx)
-	switch state := c.stateAfter(ctx, l.ending(), native); state {
-	case flushGone, flushAborted:
+	w := handlerWrite{must: f.Own}
+	w.written, w.err = c.writeParts(ctx, r, f)
+	w.native, w.touched = l.revoke(ctx), l.touched()
+	switch state := c.stateAfter(ctx, l.ending(), w.native); {
+	case state == flushNothing:
+		return c.afterWrite(ctx, r, events, how, w)
+	case state.sentCommit():
+		return c.afterSentCommit(state, r, events, how, w)
+	default:
 		return state, nil
-	case flushEndedLate:
-		return c.endedLate(events, how, native)
-	case flushEnded:
-		r.Written()
-		if native == nil {
-			c.db.countUnattributed(events)
+	}
+}
+
+// handlerWrite is what a handler has done about the events of a flush.
+type handlerWrite struct {
+	must    bool  // it had to write
+	written bool  // it says that it has
+	touched bool  // it has executed something
+	err     error // its error
+	native  error // the last one of the base driver
+}
+
+// afterWrite is the end of a flush that has left the transaction open: what was written stays
+// in it, or is taken back.
+func (c *conn) afterWrite(ctx context.Context, r *txn.Record, events []hooks.Event, how flushing, w handlerWrite) (flushState, error) {
+	if w.err == nil && !w.written && how.must {
+		w.err = errUnwritten
+	}
+	if how.keep && (w.touched || !c.is.joins) {
+		if back := c.own.leaveGuard(ctx, w.err != nil); w.err == nil {
+			w.err = back
 		}
-		return state, native
-	case flushLost:
-		r.Written()
-		c.discard()
-		return state, err
 	}
-	if err == nil && !written && how.must {
-		err = errUnwritten
-	}
-	if how.keep && (l.touched() || !c.is.joins) {
-		if back := c.own.leaveGuard(ctx, err != nil); err == nil {
-			err = back
-		}
-	}
+	readOnly := hooks.SQLState(w.native) == readOnlySQLTransaction
 	switch {
-	case how.must && !how.own && hooks.SQLState(native) == readOnlySQLTransaction:
+	case readOnly && how.must && !how.own:
 		return flushLate, nil
-	case f.Own && !how.must && hooks.SQLState(native) == readOnlySQLTransaction:
+	case readOnly && w.must && !how.must:
 		c.db.handler.failed(events, "read_only", readOnlyError{})
 		return flushFailed, readOnlyError{}
-	case err != nil:
-		c.db.handler.failed(events, "journal", err)
-		if native != nil && hooks.SQLState(native) != insufficientPrivilege {
-			err = native // what the app may retry on; of a missing right the handler's error says what to grant
+	case w.err != nil:
+		c.db.handler.failed(events, "journal", w.err)
+		if w.native != nil && hooks.SQLState(w.native) != insufficientPrivilege {
+			return flushFailed, w.native // what the app may retry on; of a missing right the handler's error says what to grant
 		}
-		return flushFailed, err
-	case !written:
+		return flushFailed, w.err
+	case !w.written:
 		return flushLate, nil
 	}
 	r.Written()
 	if !how.rehearsal {
 		c.db.countUnattributed(events)
 	}
-	if !l.touched() {
+	if !w.touched {
 		r.InMemory = true
 		return c.proveInMemory(ctx, how.alone), nil
 	}
 	return flushProven, nil
 }
 
-// endedLate is the end of a flush whose COMMIT has been answered, by native, without a row.
+// afterSentCommit is the end of a flush that the COMMIT was sent with.
+func (c *conn) afterSentCommit(state flushState, r *txn.Record, events []hooks.Event, how flushing, w handlerWrite) (flushState, error) {
+	if state == flushEndedLate {
+		return c.endedLate(events, how, w.native)
+	}
+	r.Written()
+	if state == flushLost {
+		c.discard()
+		return state, w.err
+	}
+	if w.native == nil {
+		c.db.countUnattributed(events)
+	}
+	return state, w.native
+}
+
+// endedLate is afterSentCommit where the COMMIT was answered, by native, and the write before it
+// returned no row.
 func (c *conn) endedLate(events []hooks.Event, how flushing, native error) (flushState, error) {
 	if !how.own || native != nil {
 		return flushEndedLate, native
@@ -232,8 +262,8 @@ func (c *conn) endedLate(events []hooks.Event, how flushing, native error) (flus
 	return flushUnwritten, err
 }
 
-// join lets the handler put the COMMIT behind its write, where the two may go together. done
-// must be called after that.
+// join lets the handler put the COMMIT behind its write, where the two may be one message. done
+// must be called once it has.
 func (c *conn) join(app context.Context, l *lease, f *hooks.Flush, how flushing) (done func()) {
 	switch {
 	case !how.joins || !c.is.joins || !c.own.execs() || c.nested():
