@@ -19,7 +19,7 @@ func writesApart() *spy {
 	s := &spy{}
 	plain := &spy{}
 	s.flush = func(ctx context.Context, f hooks.Flush) (bool, error) {
-		if !f.Own {
+		if !f.Must {
 			return false, nil
 		}
 		return plain.Flush(ctx, f)

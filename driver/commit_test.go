@@ -210,7 +210,7 @@ func TestLateEvents(t *testing.T) {
 	fake := sqltest.NewFake()
 	s := &spy{}
 	s.flush = func(ctx context.Context, f hooks.Flush) (bool, error) {
-		if !f.Own {
+		if !f.Must {
 			return false, nil
 		}
 		_, err := f.Conn.ExecContext(ctx, "INSERT journal")

@@ -158,7 +158,7 @@ func finalOrNot(ctx context.Context, f hooks.Flush) (bool, error) {
 		return false, err
 	}
 	n, err := res.RowsAffected()
-	return f.Own || n > 0, err
+	return f.Must || n > 0, err
 }
 
 // TestCommitterOfAWriteFreeTx: the message has committed it, and its events follow. Where that
@@ -275,5 +275,5 @@ func finalRow(ctx context.Context, f hooks.Flush) (bool, error) {
 		query = f.Final(query)
 	}
 	_, n, err := f.Conn.QueryRow(ctx, query)
-	return f.Own || n > 0, err
+	return f.Must || n > 0, err
 }

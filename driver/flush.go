@@ -168,13 +168,13 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 			endNow(ctx)
 		}
 	}()
-	f := hooks.Flush{Conn: l, Events: events, Tx: r.TxNumber(), Own: how.must, Wrote: r.Wrote, Timeout: c.db.reg.cfg.writeTimeout}
+	f := hooks.Flush{Conn: l, Events: events, Tx: r.TxNumber(), Must: how.must, Wrote: r.Wrote, Timeout: c.db.reg.cfg.writeTimeout}
 	r.ForgetKept()
 	if how.ends && (c.answers || c.is.local) {
 		f.Keep = c.keep
 	}
 	defer c.join(app, l, &f, how)()
-	w := handlerWrite{must: f.Own}
+	w := handlerWrite{must: f.Must}
 	w.written, w.err = c.writeParts(ctx, r, f)
 	w.native, w.touched = l.revoke(ctx), l.touched()
 	switch state := c.stateAfter(ctx, l.ending(), w.native); {
@@ -273,7 +273,7 @@ func (c *conn) join(app context.Context, l *lease, f *hooks.Flush, how flushing)
 	default:
 		l.last, l.committer, done = app, c.committer, func() {}
 		// After the COMMIT it would be too late for what insist says of captured events.
-		f.Own = f.Wrote && anyCaptured(f.Events)
+		f.Must = f.Wrote && anyCaptured(f.Events)
 	}
 	f.Final = l.commits
 	return done
@@ -306,7 +306,7 @@ var errUnwritten = errors.New("driver: the hook did not write events that must b
 // writeParts lets the handler write the events of f: in several parts, each with a key of its
 // own, if they are many. What comes after the first part must be written too.
 func (c *conn) writeParts(ctx context.Context, r *txn.Record, f hooks.Flush) (written bool, err error) {
-	for skip := 0; ; f.Own = true {
+	for skip := 0; ; f.Must = true {
 		part := f
 		part.Events = f.Events[skip:]
 		n := txn.Part(part.Events)

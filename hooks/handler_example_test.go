@@ -31,12 +31,12 @@ func (outbox) Flush(ctx context.Context, f hooks.Flush) (written bool, err error
 	}
 	fmt.Println("flush of", len(f.Events), "event, with COMMIT:", f.Final != nil)
 	// Without arguments, so that it needs no second round trip.
-	query := fmt.Sprintf("SELECT 1 FROM outbox('%s', %s, must_write => %t)", f.Key, pq.QuoteLiteral(string(doc)), f.Own)
+	query := fmt.Sprintf("SELECT 1 FROM outbox('%s', %s, must_write => %t)", f.Key, pq.QuoteLiteral(string(doc)), f.Must)
 	if f.Final != nil {
 		query = f.Final(query)
 	}
 	_, n, err := f.Conn.QueryRow(ctx, query)
-	return err == nil && (f.Own || n > 0), err
+	return err == nil && (f.Must || n > 0), err
 }
 
 // End is where the events of a committed transaction may be forwarded. For [hooks.Unknown] it

@@ -72,7 +72,7 @@ type Handler interface {
 	// Flush writes f.Events inside the transaction that f.Conn is in and
 	// reports whether it did. false with a nil error means that the transaction
 	// has written nothing, so that the events belong after its COMMIT: the driver
-	// then calls Flush again, with Own set, in a transaction that it opens for
+	// then calls Flush again, with Must set, in a transaction that it opens for
 	// them; or in the same one, if there is no such moment (it is prepared, or
 	// chained) or the driver has seen it write. An error makes the driver roll
 	// back in strict mode.
@@ -134,10 +134,10 @@ type Flush struct {
 	Key uuid.UUID
 	// Tx is a random number that is the same in all flushes of a transaction.
 	Tx int64
-	// Own says that the events must be written now, whatever the transaction has
+	// Must says that the events must be written now, whatever the transaction has
 	// done, as in one that was begun for them alone. Flush must then write them or
 	// return an error.
-	Own bool
+	Must bool
 	// Wrote says that the driver has seen the transaction write, though perhaps only what
 	// the server does not count, such as a row of a foreign table. Flush must then write the
 	// events, unless the transaction is read-only now.
@@ -146,7 +146,7 @@ type Flush struct {
 	Timeout time.Duration
 	// Final, unless it is nil, saves a round trip: it puts the COMMIT behind a
 	// query without arguments that writes the events and is the last one on Conn,
-	// to be executed by its QueryRow. With Own the number of rows that such a query
+	// to be executed by its QueryRow. With Must the number of rows that such a query
 	// reports may be that of the COMMIT; without, the query is a SELECT and the number is its
 	// own.
 	Final func(query string) string

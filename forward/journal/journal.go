@@ -164,7 +164,7 @@ func (j *Journal) Upgraded() (upgraded, before bool) {
 }
 
 // Write writes f.Events as one row with the key f.Key, in the transaction that f.Conn is in,
-// by one statement. On PostgreSQL, unless f.Own is set, it writes nothing and returns false if
+// by one statement. On PostgreSQL, unless f.Must is set, it writes nothing and returns false if
 // the transaction has written nothing itself. Errors there have the SQLSTATE 25X06 if the
 // transaction has written and is read-only now, 55P03 if a lock was not available within
 // f.Timeout, and 23505 if the key has been claimed. Everything else that may take time is

@@ -77,14 +77,14 @@ func (p *postgres) write(ctx context.Context, f hooks.Flush, from eventjson.Sour
 	if err != nil {
 		return false, p.writeError(err, len(f.Events), wait)
 	}
-	if f.Own && f.Final == nil && n == 0 {
+	if f.Must && f.Final == nil && n == 0 {
 		return false, errNoRow
 	}
 	if f.Keep != nil {
 		keepAdded(&f, row)
 	}
 	// With the COMMIT behind it, n may be of that; the driver or the server looks then.
-	return f.Own || n > 0, nil
+	return f.Must || n > 0, nil
 }
 
 // errNoRow: a write that must insert a row has not, and has not failed. Only something of the
@@ -130,7 +130,7 @@ func (p *postgres) appendQuery(b []byte, f hooks.Flush, from eventjson.Source, w
 	switch {
 	case f.Keep != nil:
 		b = append(b, added...)
-	case f.Own && f.Final != nil:
+	case f.Must && f.Final != nil:
 		b = append(b, oneRow...)
 	default:
 		b = append(b, '1')
@@ -157,17 +157,17 @@ func (p *postgres) appendQuery(b []byte, f hooks.Flush, from eventjson.Source, w
 		b = append(b, `NULL`...)
 	}
 	b = append(b, `::pg_catalog.text, `...)
-	b = append(b, ownOf(f)...)
+	b = append(b, mustOf(f)...)
 	b = append(b, `, `...)
 	b = strconv.AppendInt(b, max(1, wait.Milliseconds()), 10)
 	return append(b, ')'), nil
 }
 
-// ownOf says whether the function must write. In a transaction that has become read-only the
+// mustOf says whether the function must write. In a transaction that has become read-only the
 // function decides, although the driver has seen it write.
-func ownOf(f hooks.Flush) string {
+func mustOf(f hooks.Flush) string {
 	switch {
-	case f.Own:
+	case f.Must:
 		return "true"
 	case f.Wrote:
 		return "pg_catalog.current_setting('transaction_read_only') OPERATOR(pg_catalog.=) 'off'"

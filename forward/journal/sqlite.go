@@ -35,7 +35,7 @@ func newSQLite(schema string) *sqlite {
 	}
 }
 
-// write ignores f.Own, since the driver flushes without it only after the
+// write ignores f.Must, since the driver flushes without it only after the
 // transaction has written, and f.Timeout: the app's busy timeout is how long it
 // waits.
 func (s *sqlite) write(ctx context.Context, f hooks.Flush, from eventjson.Source) (bool, error) {

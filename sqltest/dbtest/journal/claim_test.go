@@ -47,7 +47,7 @@ func TestClaimedBefore(t *testing.T) {
 		key := newKey()
 		r.claimed(r.session, journal.ClaimNever, key)
 		r.exec("BEGIN")
-		_, err := r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(r.conn), Events: events(1), Key: key, Own: true, Timeout: dbtest.Patience})
+		_, err := r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(r.conn), Events: events(1), Key: key, Must: true, Timeout: dbtest.Patience})
 		r.exec("ROLLBACK")
 		if hooks.SQLState(err) != "23505" {
 			t.Errorf("err = %v, want a unique violation", err)

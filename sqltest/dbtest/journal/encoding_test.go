@@ -182,7 +182,7 @@ func TestRoleOfAnotherEncoding(t *testing.T) {
 		s.exec("BEGIN")
 		s.exec("DO $$ BEGIN PERFORM set_config('role', rolname::text, true) FROM pg_roles WHERE oid = " + oid + "; END $$")
 		keep := func(v any) { t.Errorf("kept %+v", v) }
-		written, err := r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(s.conn), Events: events(1), Key: newKey(), Tx: 1, Own: true, Timeout: dbtest.Patience, Keep: keep})
+		written, err := r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(s.conn), Events: events(1), Key: newKey(), Tx: 1, Must: true, Timeout: dbtest.Patience, Keep: keep})
 		if !written || err != nil {
 			t.Fatalf("Write = %v, %v", written, err)
 		}

@@ -120,7 +120,7 @@ func (r *hubRig) flushed(s *session, tx int64, list []hooks.Event) {
 	r.t.Helper()
 	w := hooks.Write{Key: newKey(), Events: list}
 	r.writes = append(r.writes, w)
-	written, err := r.h.Flush(ctx, hooks.Flush{Conn: sqltest.Lent(s.conn), Events: list, Key: w.Key, Tx: tx, Own: true, Timeout: dbtest.Patience})
+	written, err := r.h.Flush(ctx, hooks.Flush{Conn: sqltest.Lent(s.conn), Events: list, Key: w.Key, Tx: tx, Must: true, Timeout: dbtest.Patience})
 	if !written || err != nil {
 		r.t.Fatalf("Flush = %v, %v", written, err)
 	}

@@ -46,7 +46,7 @@ func (r *rig) checkQuoting(t *testing.T, ev hooks.Event) {
 			r.exec("SET standard_conforming_strings = " + setting)
 		}
 		r.exec("BEGIN")
-		_, err := r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(r.conn), Events: []hooks.Event{ev}, Key: newKey(), Tx: 1, Own: true, Timeout: dbtest.Patience})
+		_, err := r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(r.conn), Events: []hooks.Event{ev}, Key: newKey(), Tx: 1, Must: true, Timeout: dbtest.Patience})
 		if err != nil {
 			t.Fatalf("%s, standard_conforming_strings %s: %q: %v", r.e.Name, setting, ev.Comment, err)
 		}

@@ -166,7 +166,7 @@ func TestSameKeyTwice(t *testing.T) {
 		r.writeAs(r.j, key, 1, event("order.placed"))
 		r.exec("COMMIT")
 		r.exec("BEGIN")
-		_, err := r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(r.conn), Events: events(1), Key: key, Tx: 2, Own: true, Timeout: dbtest.Patience})
+		_, err := r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(r.conn), Events: events(1), Key: key, Tx: 2, Must: true, Timeout: dbtest.Patience})
 		r.exec("ROLLBACK")
 		if e.Dialect == hooks.Postgres && hooks.SQLState(err) != "23505" || err == nil {
 			t.Errorf("err = %v, want a unique violation", err)

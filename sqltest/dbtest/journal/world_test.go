@@ -107,7 +107,7 @@ func (s *session) write(j *journal.Journal, tx int64, events ...hooks.Event) {
 // writeAs is write with that key.
 func (s *session) writeAs(j *journal.Journal, key uuid.UUID, tx int64, events ...hooks.Event) {
 	s.t.Helper()
-	written, err := j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(s.conn), Events: events, Key: key, Tx: tx, Own: true, Timeout: dbtest.Patience})
+	written, err := j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(s.conn), Events: events, Key: key, Tx: tx, Must: true, Timeout: dbtest.Patience})
 	if err != nil || !written {
 		s.t.Fatalf("Write = %v, %v; want true, nil", written, err)
 	}

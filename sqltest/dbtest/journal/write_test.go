@@ -18,7 +18,7 @@ func (r *rig) flush(s *session, own bool) (bool, error) {
 }
 
 func (r *rig) flushWithin(limit time.Duration, s *session, own bool) (bool, error) {
-	return r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(s.conn), Events: events(1), Key: newKey(), Tx: 1, Own: own, Timeout: limit})
+	return r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(s.conn), Events: events(1), Key: newKey(), Tx: 1, Must: own, Timeout: limit})
 }
 
 func TestWhatAWriteDependsOn(t *testing.T) {

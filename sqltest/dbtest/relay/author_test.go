@@ -120,7 +120,7 @@ func (a *author) record(conn *sql.Conn, names []string) error {
 	}
 	var err error
 	_, lent := relay.LendWithin(conn, func(db *sql.DB) bool {
-		_, err = a.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: events, Key: key(), Own: true, Timeout: time.Minute})
+		_, err = a.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: events, Key: key(), Must: true, Timeout: time.Minute})
 		return false
 	})
 	return errors.Join(lent, err)

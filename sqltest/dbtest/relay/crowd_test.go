@@ -107,7 +107,7 @@ func (m *member) record(n int) error {
 	}
 	var err error
 	_, lent := relay.LendWithin(m.conn, func(db *sql.DB) bool {
-		_, err = m.c.w.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: events, Key: key(), Own: true, Timeout: dbtest.Patience})
+		_, err = m.c.w.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: events, Key: key(), Must: true, Timeout: dbtest.Patience})
 		return false
 	})
 	if err == nil {

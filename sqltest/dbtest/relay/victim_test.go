@@ -110,7 +110,7 @@ func (v *victim) transaction(j *journal.Journal, names []string) error {
 	}
 	for _, n := range names {
 		_, e := relay.LendWithin(conn, func(db *sql.DB) bool {
-			_, err = j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: []hooks.Event{event(n)}, Key: key(), Own: true, Timeout: dbtest.Patience})
+			_, err = j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: []hooks.Event{event(n)}, Key: key(), Must: true, Timeout: dbtest.Patience})
 			return false
 		})
 		if err = errors.Join(e, err); err != nil {

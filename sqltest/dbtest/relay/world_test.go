@@ -175,7 +175,7 @@ func (t *tx) recordAs(key uuid.UUID, names ...string) {
 func (t *tx) write(key uuid.UUID, events ...hooks.Event) {
 	t.w.Helper()
 	_, lent := relay.LendWithin(t.conn, func(db *sql.DB) bool {
-		ok, err := t.w.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: events, Key: key, Own: true, Timeout: dbtest.Patience})
+		ok, err := t.w.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: events, Key: key, Must: true, Timeout: dbtest.Patience})
 		if err != nil || !ok {
 			t.w.Fatalf("Write = %v, %v", ok, err)
 		}

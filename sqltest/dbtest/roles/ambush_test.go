@@ -283,7 +283,7 @@ func (w *world) read() {
 	e, err := hooks.Prepare(hooks.Event{Action: "order.paid"})
 	w.must(err)
 	key := uuid.Must(uuid.NewV7())
-	w.must(j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: []hooks.Event{e}, Key: key, Own: true}))
+	w.must(j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(db), Events: []hooks.Event{e}, Key: key, Must: true}))
 	w.must(j.Written(ctx, db, []uuid.UUID{key}))
 	w.must(j.ByKey(ctx, db, []uuid.UUID{key}))
 	w.must(j.Claim(ctx, db, []uuid.UUID{key, uuid.New()}))

@@ -105,7 +105,7 @@ func (s *stranger) calls() map[string]func() error {
 		"relay":                    s.relays(auto),
 		"Journal.Connect":          func() error { return j.Connect(ctx, s.db) },
 		"Journal.Write": func() error {
-			_, err := j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(s.db), Events: []hooks.Event{e}, Key: uuid.New(), Own: true})
+			_, err := j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(s.db), Events: []hooks.Event{e}, Key: uuid.New(), Must: true})
 			return err
 		},
 		"Journal.Written":  func() error { _, err := j.Written(ctx, s.db, []uuid.UUID{e.ID}); return err },

@@ -134,7 +134,7 @@ func (h *hostile) write(name string) {
 	h.Helper()
 	e, err := hooks.Prepare(hooks.Event{Action: "thing.happened", Reason: secret, Target: hooks.Target{Type: "thing", ID: name}})
 	h.must(err)
-	ok, err := h.journal.Write(ctx, hooks.Flush{Conn: sqltest.Lent(h.victim), Events: []hooks.Event{e}, Key: uuid.Must(uuid.NewV7()), Own: true, Timeout: 5 * time.Second})
+	ok, err := h.journal.Write(ctx, hooks.Flush{Conn: sqltest.Lent(h.victim), Events: []hooks.Event{e}, Key: uuid.Must(uuid.NewV7()), Must: true, Timeout: 5 * time.Second})
 	if err != nil || !ok {
 		h.Fatalf("the other's write: %v, %v", ok, err)
 	}

@@ -96,7 +96,7 @@ func (h *hostile) serializable(i int) {
 	h.must(writer.ExecContext(ctx, "COMMIT"))
 	e, err := hooks.Prepare(hooks.Event{Action: "thing.happened", Target: hooks.Target{Type: "thing", ID: fmt.Sprint(i)}})
 	h.must(err)
-	ok, err := h.journal.Write(ctx, hooks.Flush{Conn: sqltest.Lent(reader), Events: []hooks.Event{e}, Key: uuid.Must(uuid.NewV7()), Own: true, Timeout: 5 * time.Second})
+	ok, err := h.journal.Write(ctx, hooks.Flush{Conn: sqltest.Lent(reader), Events: []hooks.Event{e}, Key: uuid.Must(uuid.NewV7()), Must: true, Timeout: 5 * time.Second})
 	if err == nil {
 		_, err = reader.ExecContext(ctx, "COMMIT")
 	}
