@@ -10,7 +10,7 @@ import (
 )
 
 // errUnasked is no ErrBadConn: nothing is wrong with the app's transaction.
-var errUnasked = errors.New("driver: rows are open on this connection, so the server cannot be asked which transaction it is in, as it must be after what may have ended one, and for OnCommit and OnRollback while the mode is off: read the rows to their end, or close them, and try again")
+var errUnasked = errors.New("driver: rows are open on this connection, so the server cannot be asked which transaction it is in (necessary after a statement that may have ended one, and for OnCommit and OnRollback while the mode is off): read the rows to their end, or close them, and try again")
 
 // catchUp asks the server, in the mode off, which transaction is open, so that a function
 // of OnCommit or OnRollback can wait for its end: until now it was not asked.

@@ -7,9 +7,9 @@ import (
 	"io"
 )
 
-// Committer is for a base driver that can tell apart what the statements of one message
-// have answered. The COMMIT of a transaction of database/sql then goes with its events and
-// takes no round trip of its own.
+// Committer is for a base driver that can distinguish the answers to the statements of one
+// message. The COMMIT of a transaction of database/sql is then sent together with its events,
+// and takes no round trip of its own.
 type Committer interface {
 	// Commit sends message, as one message of the simple protocol, to a server that the
 	// connection has a transaction open on: statements without rows, which fail unless it is;
@@ -46,9 +46,9 @@ func (j Joined) RowsAffected() (int64, error) { return j.Rows, nil }
 
 // WithCommitter is for a base driver of PostgreSQL that has a [Committer]: f gets each new
 // connection of the base driver, and returns its Committer, or nil where it has none. In best
-// effort, and for what other statements end, the COMMIT remains the base driver's. How long
-// the message may take is for BeginTx's context to say, as it is for a COMMIT; [WriteTimeout]
-// limits how long the server waits for locks in it.
+// effort, and where another statement than Tx.Commit ends the transaction, the COMMIT remains the
+// base driver's. The message has the context of BeginTx, as a COMMIT has; [WriteTimeout] limits
+// how long the server waits for locks in it.
 func WithCommitter(f func(base driver.Conn) Committer) Option {
 	return func(c *config) error {
 		if f == nil {
@@ -75,8 +75,8 @@ func (c *conn) execRow(ctx context.Context, query string, args []driver.NamedVal
 	return readRow(rows)
 }
 
-// readRow reads rows of lib/pq to their end, beyond which it has read the answers to further
-// statements. Its error, which may be that of a COMMIT, stays as it is.
+// readRow reads rows of lib/pq to their end: by then lib/pq has read the answers to the statements
+// behind the query, too. The error, which may be that of a COMMIT, stays as it is.
 func readRow(rows driver.Rows) (joined Joined, err error) {
 	dest := make([]driver.Value, len(rows.Columns()))
 	for err = rows.Next(dest); err == nil; err = rows.Next(dest) {
@@ -94,8 +94,8 @@ func readRow(rows driver.Rows) (joined Joined, err error) {
 	return joined, err
 }
 
-// committerOf returns the Committer of a connection. What is below another one of ours is
-// for that to commit.
+// committerOf returns the Committer of a connection. If another of our connections is below, the
+// COMMIT is for that one.
 func (c *conn) committerOf() Committer {
 	if f := c.db.reg.cfg.committer; f != nil && c.is.joins && !c.nested() {
 		return f(c.base)

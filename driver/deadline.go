@@ -66,8 +66,8 @@ func (q *querier) unhurried(ctx context.Context) (context.Context, context.Cance
 	return q.outlast(ctx, q.cfg.writeTimeout)
 }
 
-// afterwards returns a context for writing the events of what has happened
-// already: that the app's has ended must not cost them.
+// afterwards returns a context for writing the events of what has happened already. They must
+// not be lost because the app's context has ended.
 func (q *querier) afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), q.cfg.writeTimeout+margin)
 }

@@ -279,8 +279,8 @@ func (c *conn) join(app context.Context, l *lease, f *hooks.Flush, how flushing)
 	return done
 }
 
-// stateAfter is what a write, and the COMMIT behind it, have left of the transaction, where
-// native is the last error: flushNothing if the transaction is still there.
+// stateAfter is what has become of the transaction by a write, and by the COMMIT behind it if
+// there was one; native is the last error. It is flushNothing if the transaction is still there.
 func (c *conn) stateAfter(ctx context.Context, end finalQuery, native error) flushState {
 	if !end.Reached { // else what has failed is the COMMIT
 		switch c.db.dialect.stateOf(native) {
@@ -325,10 +325,9 @@ func (c *conn) writeParts(ctx context.Context, r *txn.Record, f hooks.Flush) (wr
 	}
 }
 
-// proveInMemory is the end of a flush in which the handler has executed nothing,
-// and so not the guard either: no rows will decide on these events, so that the
-// transaction must be proven here. One that the driver began for them alone has
-// had no statement that could have failed.
+// proveInMemory is for a flush in which the handler has executed nothing, and so not the guard
+// either: no rows will decide on these events, so the transaction must be proven here. One that
+// the driver began for them alone has had no statement that could have failed.
 func (c *conn) proveInMemory(ctx context.Context, alone bool) flushState {
 	if !c.is.joins || alone {
 		return flushProven

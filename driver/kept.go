@@ -7,8 +7,9 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/basestmt"
 )
 
-// kept is a statement that stays prepared, where that costs no one anything: the database is
-// in the process. On SQLite, compiling what writes the events takes longer than executing it.
+// kept is a prepared statement that stays with its connection. Only databases in the app's
+// process have one: a server would have to keep it, too. On SQLite, compiling the statement that
+// writes the events takes longer than executing it.
 type kept struct {
 	query string
 	st    driver.Stmt // nil without one
@@ -32,7 +33,7 @@ func (k *kept) exec(ctx context.Context, o *optional, query string, args []drive
 	return res, err
 }
 
-// close closes it. SQLite closes no connection that has statements.
+// close is for the end of the connection: SQLite closes none that has statements.
 func (k *kept) close() {
 	if k.st != nil {
 		_ = k.st.Close()

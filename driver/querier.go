@@ -48,8 +48,8 @@ func (q *querier) read(ctx context.Context, query string, args []string, f func(
 	return errors.Join(err, rows.Close())
 }
 
-// execKept executes a statement of the handler's, prepared if that stays on the connection at
-// no cost.
+// execKept executes a statement of the handler's, by the connection's kept statement if it may
+// have one.
 func (q *querier) execKept(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	if q.is.local && len(args) > 0 {
 		return q.kept.exec(ctx, q.optional, query, args)
@@ -57,7 +57,7 @@ func (q *querier) execKept(ctx context.Context, query string, args []driver.Name
 	return q.execAny(ctx, query, args)
 }
 
-// number returns the number that a query answers; known is false where it does not.
+// number returns the number that a query returns; known is false if it returns none.
 func (q *querier) number(ctx context.Context, query string) (n int64, known bool) {
 	ctx, cancel := q.unhurried(ctx)
 	defer cancel()

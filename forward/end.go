@@ -32,7 +32,7 @@ type batch struct {
 	hung bool
 	// told is set once observers were notified of what was logged.
 	told bool
-	// looks are those for an outcome that have not found one; due is when to look again.
+	// looks counts those that have not found the outcome; due is when to look again.
 	looks int
 	due   time.Time
 	// bytes is what pending counts it for.

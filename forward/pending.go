@@ -113,9 +113,8 @@ func (d *handler) postpone(b *batch) {
 	d.hub.keep(d)
 }
 
-// settleSome settles what waits for a connection, now that there is one. It reports
-// false, and leaves the rest, at the first batch that it cannot finish over conn, and
-// when until has passed.
+// settleSome settles what waits for a connection, now that there is one. It stops, and reports
+// false, at the first batch that it cannot finish over conn, or once until has passed.
 func (d *handler) settleSome(ctx context.Context, conn hooks.Conn, until time.Time) (serves bool) {
 	for range settledPerEnd {
 		now := d.hub.now()

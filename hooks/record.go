@@ -27,7 +27,7 @@ var (
 // so that nothing was recorded.
 var ErrNotWrapped = errors.New(
 	"hooks: nothing was recorded: this handle's connection is not wrapped: " +
-		"open the database with the name given to driver.Register (if it is, something between changes how statements begin, or their contexts)")
+		"open the database with the name given to driver.Register (if it was, something in between changes the beginning of statements, or replaces their contexts)")
 
 // Statement is what Record and its siblings execute. The database never sees
 // it, unless the connection is not wrapped; then it is an empty comment.

@@ -172,8 +172,8 @@ var textFields = [...]textField{
 	{"host", MaxText},
 }
 
-// texts are the values of textFields in e. They are apart from the names, which get into
-// errors, so that e can stay on the stack.
+// texts are the values of textFields in e. The names are kept apart from them: names escape into
+// errors, and e would have to be on the heap with them.
 func (e *Event) texts() [len(textFields)]*string {
 	return [...]*string{
 		(*string)(&e.Actor.Type),

@@ -87,12 +87,12 @@ func (p *postgres) write(ctx context.Context, f hooks.Flush, from eventjson.Sour
 	return f.Must || n > 0, nil
 }
 
-// errNoRow: a write that must insert a row has not, and has not failed. Only something of the
-// operator's can do that.
+// errNoRow is for a write that had to insert a row, has not, and returned no error. Only what an
+// operator has added to the table can cause that.
 var errNoRow = errors.New("journal: the events were not written: a trigger or a rule on the journal's table suppresses its rows")
 
 // added is what the server adds to a row, as text. No setting of the app's session, and no
-// encoding, can make it fail: that would be the app's transaction. A role's name that is not
+// encoding, can make it fail, which would abort the app's transaction. A role's name that is not
 // ASCII is left out: its bytes are those of the database in which it was made, and may be
 // none of this one's encoding.
 const added = `xid, ` +
@@ -184,7 +184,7 @@ func (p *postgres) writeError(err error, events int, wait time.Duration) error {
 		// Which role that is cannot be asked: the transaction has failed.
 		grant := p.grants(pgschema.Roles{})
 		return &SetupError{
-			Problem: "the role that the transaction has at its end, by SET ROLE for instance, may not write to the journal",
+			Problem: "the role in effect at the end of the transaction, after SET ROLE for instance, may not write to the journal",
 			Remedy: "run as the owner of schema " + p.schema + ", with that role's name: " + grant +
 				"; if it has these rights, run what journal.Upgrade returns as a superuser: parts of the journal may belong to another role than its owner",
 			Err: err,

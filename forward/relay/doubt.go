@@ -48,7 +48,7 @@ func (w *worker) doubt(st *leaseStatus) bool {
 	}
 }
 
-// still is a condition, behind others, for a cursor's lease that has not been renewed.
+// still continues a condition: or the cursor's lease is the doubted one, and was not renewed.
 func (d *doubted) still(s *Store) string {
 	if d == nil {
 		return ""

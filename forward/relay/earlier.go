@@ -278,7 +278,7 @@ func (s *Store) move(ctx context.Context, q querier, forwarder string, failures 
 	return err
 }
 
-// moveRows writes entries to the table journal, and nobody gets them for that.
+// moveRows writes entries to the table journal. That alone delivers them to no forwarder.
 func (s *Store) moveRows(ctx context.Context, q querier, entries []*journal.Entry) error {
 	rows := make([]string, len(entries))
 	for i, e := range entries {

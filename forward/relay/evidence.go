@@ -55,9 +55,9 @@ func (e *evidence) prove(at time.Time) {
 	e.charged = slices.DeleteFunc(e.charged, func(c charge) bool { return !c.began.After(at) })
 }
 
-// failedAlone notes that the last call had a single entry, which failed, and returns since when
-// the sink must have accepted another one to show that the entry is at fault: since the
-// entry failed the time before, or else since the call began.
+// failedAlone notes that the last call had this entry alone, and failed. If the sink has accepted
+// another entry after since, this one is at fault: since is when it failed the time before, or
+// else when the call began.
 func (e *evidence) failedAlone(at journal.Position) (since time.Time) {
 	since, again := e.failed[at]
 	if !again {

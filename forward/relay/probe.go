@@ -188,9 +188,8 @@ func (s *Store) pending(c *cursor, trailing string) string {
 	return s.events() + " e WHERE " + s.d.unpassed(c) + " AND e.events > 0" + s.d.until(trailing)
 }
 
-// waitingFrom returns the entry that p means or, if it is out of the question, the next one or
-// else the first from low on; nil if there is none. Those that were tried, accepted or
-// acknowledged are out of the question.
+// waitingFrom returns the entry that p points to. If that was tried, accepted or acknowledged, it
+// returns the next one that was not, or else the first one from low on; nil if there is none.
 func (w *worker) waitingFrom(ctx context.Context, trailing string, low int64, p pick, tried map[journal.Position]bool) (*candidate, error) {
 	const most = 16 // rows, each of which may be large
 	s, c := w.relay.store, w.cursor

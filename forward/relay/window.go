@@ -63,9 +63,9 @@ type window struct {
 	unpacker
 }
 
-// most is how many rows a query for so many entries asks for, at most limit. With much too high
-// a limit, or without statistics with a high one, the planner would rather sort what there is
-// than use an index.
+// most is the LIMIT, at most limit, of a query for so many entries. If it is much too high, or
+// merely high and the table has no statistics, the planner sorts all rows instead of using an
+// index.
 func (w *window) most(entries, limit int) int {
 	const spare = 16
 	if w.events == 0 {
@@ -94,8 +94,8 @@ func (u unpacker) decode(rows []journal.Row, spotOf func(*journal.Row) spot, at 
 	return d
 }
 
-// add adds the entries of rows that are beyond the spot at. It does not wait until more than
-// want are decoded: the others are while those are delivered.
+// add adds the entries of rows that are beyond the spot at. It decodes as many rows as have want
+// entries, and leaves the others to a goroutine: they are decoded while those are delivered.
 func (w *window) add(rows []journal.Row, spotOf func(*journal.Row) spot, at spot, want int) (octets int) {
 	if len(rows) == 0 {
 		return 0
@@ -197,8 +197,8 @@ func (s *Store) next(ctx context.Context, q querier, c *cursor, w *window, want 
 	}
 }
 
-// fill reads until w has want entries, or enough octets. Where rows have several entries each
-// it reads ahead, with as many rows.
+// fill reads until w has want entries, or enough octets. A query reads up to readAhead times as
+// many, if its rows, which are want at most, have so many.
 func (s *Store) fill(ctx context.Context, q querier, c *cursor, w *window, want int, shared bool) error {
 	for octets := 0; len(w.entries) < want && octets < mostOctets; {
 		if w.join() {

@@ -206,7 +206,7 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 // would have one good one between them each time.
 const dueShare = 3
 
-// rowLooks is how often a lease a target's row is looked for at most.
+// rowLooks is how many times within a lease a target's row is looked for at most.
 const rowLooks = 10
 
 // registerAgain registers a target whose row is gone: what empties all tables for a

@@ -19,9 +19,9 @@ type Decoded struct {
 
 // Decode reads what [AppendArray] and [AppendPersonal] have written. Others may have written
 // it, or changed it since: what cannot be read of an event is in its Unreadable, as is what
-// package hooks would have refused, and its neighbours are read all the same. Members that
-// it does not know it passes over. If a document is no array of count members, there are
-// count events, at least one, with nothing but Unreadable.
+// package hooks would have refused, and its neighbours are read all the same. Members that are
+// not known are skipped. If a document is no array of count members, the result is count events,
+// at least one, that have nothing but Unreadable.
 func Decode(doc, personal []byte, count int) []Decoded {
 	out := decode(reader{doc: doc}, personal, count)
 	for i := range out {

@@ -18,7 +18,8 @@ type member struct {
 	bit  uint32
 }
 
-// members are by name, so that no known name is allocated.
+// members are by name, so that no known name is allocated. A bit of memberSet's is for each of
+// them, so there can be 32.
 var members = func() map[string]member {
 	m := make(map[string]member)
 	for name := range strings.FieldsSeq("id occurred_at action outcome actor target type name on_behalf_of tenant_id request_id correlation_id causation_id job_id" +
@@ -29,7 +30,8 @@ var members = func() map[string]member {
 }()
 
 // add counts the member whose name is literal. times is how often it has been there: 1, 2, or
-// 3 for more. Others than maxMembers it does not count, and reports that the set is full.
+// 3 for more. Beyond maxMembers it counts no more names that are not known, and reports that the
+// set is full.
 func (s *memberSet) add(literal []byte) (name string, times int, full bool) {
 	m, known := members[string(literal[1:len(literal)-1])]
 	if !known {
