@@ -68,6 +68,9 @@ type earlierCursor struct {
 	high, seq  int64
 }
 
+// dest is what the dialect's columns are scanned into.
+func (c *earlierCursor) dest() []any { return []any{&c.done, &c.tick, &c.high, &c.seq} }
+
 // seqOf is that of an entry in the table of earlier versions.
 func seqOf(e *journal.Entry) int64 { return int64(e.Ordinal) }
 
@@ -115,7 +118,7 @@ func (s *Store) owesEarlier(ctx context.Context, q querier, name, place, trailin
 	d := s.d.earlier()
 	c := &earlierCursor{name: name}
 	err = q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1"+s.refusedEarlier(name)+"), "+d.columns()+s.freeEarlier(name, place, maxLease)).
-		Scan(&owes, &c.done, &c.tick, &c.high, &c.seq)
+		Scan(append([]any{&owes}, c.dest()...)...)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return false, nil
@@ -132,7 +135,7 @@ func (s *Store) lockEarlier(ctx context.Context, q querier, name, place string, 
 	table := s.prefix + "forwarders"
 	c := &earlierCursor{name: name}
 	err := q.QueryRowContext(ctx, "UPDATE "+table+" SET holder = NULL, lease_until = NULL, fence = fence + 1 WHERE name = (SELECT name"+s.freeEarlier(name, place, maxLease)+s.d.unlocked()+
-		") RETURNING "+d.columns()).Scan(&c.done, &c.tick, &c.high, &c.seq)
+		") RETURNING "+d.columns()).Scan(c.dest()...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil //nolint:nilnil // as documented
 	}

@@ -32,7 +32,7 @@ func (s *Store) history(ctx context.Context, q querier) (table string, err error
 func (s *Store) earlierCursorOf(ctx context.Context, q querier, name string) (*earlierCursor, error) {
 	c := &earlierCursor{name: name}
 	err := q.QueryRowContext(ctx, "SELECT "+s.d.earlier().columns()+" FROM "+s.prefix+"forwarders WHERE retired_at IS NULL AND name = "+s.quote(name)).
-		Scan(&c.done, &c.tick, &c.high, &c.seq)
+		Scan(c.dest()...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil //nolint:nilnil // as documented
 	}
