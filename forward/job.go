@@ -21,8 +21,6 @@ import (
 const (
 	// reasonJob is that of a job that names no forwarder or events of this Hub.
 	reasonJob = "unknown_job"
-	// reasonGone is that of events that were purged before they were delivered.
-	reasonGone = "journal_gone"
 	// reasonDied is that of a job whose process died in its last attempt.
 	reasonDied = "died"
 )
@@ -260,7 +258,7 @@ func missing(ids []uuid.UUID, entries []journal.Entry) (gone []uuid.UUID) {
 func goneErrors(gone []uuid.UUID) map[uuid.UUID]error {
 	errs := make(map[uuid.UUID]error, len(gone))
 	for _, id := range gone {
-		errs[id] = Permanent(reasonGone, fmt.Errorf("forward: event %s of the job is no longer in the journal: "+
+		errs[id] = Permanent(relay.ReasonGone, fmt.Errorf("forward: event %s of the job is no longer in the journal: "+
 			"purge only what is older than the oldest job that may be tried again", id))
 	}
 	return errs

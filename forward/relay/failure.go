@@ -57,8 +57,13 @@ func (a *candidate) failureOf(failed map[uuid.UUID]Failure) *Failure {
 	return nil
 }
 
-// ReasonUnreadable is the reason of a failure of an entry that cannot be read.
-const ReasonUnreadable = "unreadable"
+// Reasons of failures without a call.
+const (
+	// ReasonUnreadable is that of an entry that cannot be read.
+	ReasonUnreadable = "unreadable"
+	// ReasonGone is that of an entry that was purged before it was delivered.
+	ReasonGone = "journal_gone"
+)
 
 // UnreadableError says what of an entry cannot be read, and where it is.
 type UnreadableError struct {

@@ -348,7 +348,7 @@ func (w *worker) discardGone(ctx context.Context, gone []due) error {
 	now := w.relay.cfg.Clock.Now()
 	verdicts := make([]verdict, len(gone))
 	for i, d := range gone {
-		verdicts[i] = verdict{at: d.at, id: d.id, failure: Failure{Reason: "gone", Permanent: true, Err: errGone}, discard: true, next: now}
+		verdicts[i] = verdict{at: d.at, id: d.id, failure: Failure{Reason: ReasonGone, Permanent: true, Err: errGone}, discard: true, next: now}
 	}
 	err := w.fenced(ctx, func() error { return w.relay.store.note(ctx, w.conn, w.target.Name, verdicts, now) })
 	if err == nil {

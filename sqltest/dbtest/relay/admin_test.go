@@ -355,7 +355,7 @@ func TestGone(t *testing.T) {
 		w.clock.pass(time.Hour)
 		w.until("it is discarded", func() bool { return len(w.failures(true)) == 1 })
 		f := w.failures(true)[0]
-		if f.EventID != id || f.Reason != "gone" || f.Error != "relay: the journal has no such entry any more" {
+		if f.EventID != id || f.Reason != relay.ReasonGone || f.Error != "relay: the journal has no such entry any more" {
 			t.Errorf("%+v, want it to be gone", f)
 		}
 		n, err := w.store.Dismiss(ctx, w.db, name)

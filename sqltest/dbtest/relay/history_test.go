@@ -224,7 +224,7 @@ func TestRetryOfWhatIsNotThere(t *testing.T) {
 			t.Errorf("delivered %s, want each once", got)
 		}
 		w.until("it is a dead letter", func() bool { return len(w.failures(true)) == 1 })
-		if f := w.failures(true)[0]; f.Reason != "gone" {
+		if f := w.failures(true)[0]; f.Reason != relay.ReasonGone {
 			t.Errorf("%+v, want it to be gone", f)
 		}
 	})
