@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 
+	"github.com/lib/pq"
 	"go.uber.org/zap"
 
 	"github.com/go-aftercommit/aftercommit/driver"
@@ -58,4 +59,27 @@ func ExampleTables() {
 	// Output:
 	// orders, billing.invoices
 	// all tables except sessions
+}
+
+// A database that is opened with a connector has no name for SetMode.
+func ExampleWrapConnector() {
+	base, err := pq.NewConnector("postgres://localhost/shop")
+	if err != nil {
+		log.Fatal(err)
+	}
+	audit := forward.New(nil)
+	connector, err := driver.WrapConnector(base, audit, driver.Capture(driver.AllTables()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	db := sql.OpenDB(connector)
+	defer db.Close()
+}
+
+// Trouble with the journal must not stop the shop today. The change is an event itself.
+func ExampleSetMode() {
+	ctx := hooks.WithActor(context.Background(), hooks.Actor{Type: hooks.Admin, ID: "ada"})
+	if err := driver.SetMode(ctx, "postgres-audited", hooks.BestEffort); err != nil {
+		log.Println(err)
+	}
 }

@@ -3,10 +3,13 @@ package forward_test
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"log"
 	"os"
 	"os/signal"
 
+	"github.com/google/uuid"
 	_ "github.com/lib/pq" // "postgres"
 
 	"github.com/go-aftercommit/aftercommit/driver"
@@ -72,4 +75,60 @@ func ExampleConn() {
 	audit := forward.New(nil)
 	audit.Register(counter{}, forward.Auto, forward.Filter(func(e journal.Entry) bool { return e.Action == "order.placed" }))
 	driver.Register("postgres-counted", "postgres", audit)
+}
+
+// mailer is a sink that knows that it will never reach some people.
+type mailer struct{}
+
+var errNoAddress = errors.New("no address")
+
+// Forward names the entries that have failed. The others are not sent again.
+func (m mailer) Forward(ctx context.Context, entries []journal.Entry) error {
+	failed := make(map[uuid.UUID]error)
+	for _, e := range entries {
+		switch err := m.send(ctx, e); {
+		case errors.Is(err, errNoAddress):
+			failed[e.ID] = forward.Permanent("no_address", err) // a dead letter at once
+		case err != nil:
+			failed[e.ID] = err // to be tried again
+		}
+	}
+	if len(failed) > 0 {
+		return forward.Partial(failed)
+	}
+	return nil
+}
+
+func (mailer) send(_ context.Context, e journal.Entry) error {
+	if e.Target.ID == "" {
+		return errNoAddress
+	}
+	return nil
+}
+
+// A sink that refuses one entry of a call, and accepts the other.
+func ExamplePartial() {
+	entries := []journal.Entry{
+		{Event: hooks.Event{ID: hooks.NewID(), Target: hooks.Target{Type: "user", ID: "ada"}}},
+		{Event: hooks.Event{ID: hooks.NewID(), Target: hooks.Target{Type: "user"}}},
+	}
+	err := mailer{}.Forward(context.Background(), entries)
+
+	var partial *forward.PartialError
+	fmt.Println(errors.As(err, &partial), partial.Failed[entries[1].ID])
+	// Output: true no_address: no address
+}
+
+// Sinks that an operator chooses, here in the environment. A sink is known by its name once its
+// package is imported, as threadline is here.
+func ExampleHub_Configure() {
+	audit := forward.New(nil)
+	sinks, err := forward.ParseSpecs([]byte(os.Getenv("AUDIT_SINKS"))) // such as [{"name": "threadline"}]
+	if err == nil {
+		err = audit.Configure(sinks...)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	driver.Register("postgres-configured", "postgres", audit)
 }
