@@ -30,7 +30,7 @@ func (b *besideConnector) Connect(ctx context.Context) (driver.Conn, error) {
 		return base, nil
 	}
 	c.defaults.set = true
-	l := &lease{c: c, kind: leaseBeside}
+	l := &loan{c: c, kind: loanBeside}
 	return &besideConn{Conn: l.conn(), c: c}, nil
 }
 

@@ -11,7 +11,7 @@ import (
 
 // conn wraps one connection of the base driver. database/sql never uses a
 // connection from two goroutines at once, so its state needs no lock; what a
-// lease lends out has its own.
+// loan lends out has its own.
 //
 // conn has all the methods that database/sql may look for; shape gives it a
 // type with those that the base connection has.
@@ -35,11 +35,11 @@ type conn struct {
 	// alert turns the fast path off: the connection is bad, or something may
 	// have happened behind it.
 	alert    bool
-	bad      bool   // to be discarded
-	streams  int    // rows of this connection that end an implicit transaction
-	prepared bool   // the handler has prepared the connection
-	lent     *lease // not yet given back, if the borrower still uses it
-	asks     bool   // the server is asked also while the mode is off
+	bad      bool  // to be discarded
+	streams  int   // rows of this connection that end an implicit transaction
+	prepared bool  // the handler has prepared the connection
+	lent     *loan // not yet given back, if the borrower still uses it
+	asks     bool  // the server is asked also while the mode is off
 	scratch  []lex.Statement
 	defaults defaults
 	session  session

@@ -51,7 +51,7 @@ func (c *conn) callEnd(ctx context.Context, t *txn.Ended, usable bool) hooks.Out
 		if t.Outcome == hooks.Unknown { // on SQLite the handler finds out by the write lock
 			defer c.db.dialect.writable(ctx, c)()
 		}
-		l := c.lend(leaseIdle)
+		l := c.lend(loanIdle)
 		defer func() { _ = l.revoke(ctx) }()
 		e.Conn = l
 	}
@@ -70,7 +70,7 @@ func (c *conn) ready(ctx context.Context) error {
 
 func (c *conn) prepareConn(ctx context.Context) error {
 	c.db.dialect.connected(ctx, c)
-	l := c.lend(leaseIdle)
+	l := c.lend(loanIdle)
 	l.setup = true
 	err := c.db.handler.connect(ctx, l.DB())
 	native := l.revoke(ctx)

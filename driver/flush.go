@@ -161,7 +161,7 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 	if err != nil {
 		return flushFailed, err
 	}
-	l := c.lend(leaseFlush)
+	l := c.lend(loanFlush)
 	l.guard = guard
 	defer func() {
 		if l.shared() { // not before: to take the write back needs ctx
@@ -264,7 +264,7 @@ func (c *conn) endedLate(events []hooks.Event, how flushing, native error) (flus
 
 // join lets the handler put the COMMIT behind its write, where the two may be one message. done
 // must be called once it has.
-func (c *conn) join(app context.Context, l *lease, f *hooks.Flush, how flushing) (done func()) {
+func (c *conn) join(app context.Context, l *loan, f *hooks.Flush, how flushing) (done func()) {
 	switch {
 	case !how.joins || !c.is.joins || !c.own.execs() || c.nested():
 		return func() {}

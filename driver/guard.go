@@ -15,7 +15,7 @@ const (
 	guardDrop   = "RELEASE SAVEPOINT aftercommit_guard"
 )
 
-// guard returns what the lease runs before the first statement. On SQLite the
+// guard returns what the loan runs before the first statement. On SQLite the
 // transaction was proven already, and the savepoint to go back to is set here.
 func (q *querier) guard(ctx context.Context, keep bool) (string, error) {
 	switch {

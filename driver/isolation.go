@@ -27,8 +27,8 @@ const (
 
 // apart reports whether a statement of the borrower needs a transaction around it,
 // and notes those that the borrower begins and ends.
-func (l *lease) apart(ctx context.Context, query string) bool {
-	if l.kind == leaseFlush || !l.c.defaults.depart(ctx) {
+func (l *loan) apart(ctx context.Context, query string) bool {
+	if l.kind == loanFlush || !l.c.defaults.depart(ctx) {
 		return false
 	}
 	stmts := lex.Parse(l.c.db.lexed, query, "", nil)
@@ -50,7 +50,7 @@ func (l *lease) apart(ctx context.Context, query string) bool {
 
 // beginApart begins that transaction. A hot standby refuses READ WRITE, and has
 // begun nothing then.
-func (l *lease) beginApart(ctx context.Context) error {
+func (l *loan) beginApart(ctx context.Context) error {
 	err := l.c.opt.simple(ctx, beginApart)
 	if hooks.SQLState(err) == featureNotSupported {
 		err = l.c.opt.simple(ctx, beginReading)
@@ -59,7 +59,7 @@ func (l *lease) beginApart(ctx context.Context) error {
 }
 
 // begin begins a transaction of the borrower's, with PostgreSQL's own defaults.
-func (l *lease) begin(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+func (l *loan) begin(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	c := l.c
 	if !c.defaults.depart(ctx) {
 		return c.own.begin(ctx, opts)
@@ -81,14 +81,14 @@ func (l *lease) begin(ctx context.Context, opts driver.TxOptions) (driver.Tx, er
 }
 
 // inside notes whether the borrower has a transaction open.
-func (l *lease) inside(is bool) {
+func (l *loan) inside(is bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.within = is
 }
 
 // endApart ends the transaction around a statement that ended with err.
-func (l *lease) endApart(ctx context.Context, err error) error {
+func (l *loan) endApart(ctx context.Context, err error) error {
 	query := "COMMIT"
 	if err != nil {
 		query = "ROLLBACK"

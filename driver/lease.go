@@ -11,16 +11,16 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/lent"
 )
 
-// leaseKind says what the connection is lent for.
-type leaseKind int8
+// loanKind says what the connection is lent for.
+type loanKind int8
 
 const (
-	// leaseIdle: the connection is outside any transaction; Begin is real.
-	leaseIdle leaseKind = iota
-	// leaseFlush: it is inside the app's transaction; Begin, Commit and Rollback do nothing.
-	leaseFlush
-	// leaseBeside: it is the handler's own, and lent for as long as it lives.
-	leaseBeside
+	// loanIdle: the connection is outside any transaction; Begin is real.
+	loanIdle loanKind = iota
+	// loanFlush: it is inside the app's transaction; Begin, Commit and Rollback do nothing.
+	loanFlush
+	// loanBeside: it is the handler's own, and lent for as long as it lives.
+	loanBeside
 )
 
 // errRevoked is what a borrower gets that uses the connection after the call.
@@ -28,13 +28,13 @@ var errRevoked = errors.New("driver: the app's connection was lent only until th
 
 var errSent = errors.New("driver: the COMMIT has been sent with the query that Flush.Final made, which must be the last one")
 
-// lease lends the connection: to the handler directly, and as a *sql.DB of exactly one
+// loan is a connection that is lent: to the handler directly, and as a *sql.DB of exactly one
 // connection to what it calls. When it is revoked while a call is still running, or with rows, a
 // statement or a transaction left open, the connection cannot go back to the app and is given
 // up; its base is closed by the last use that ends.
-type lease struct {
+type loan struct {
 	c    *conn
-	kind leaseKind
+	kind loanKind
 	uses lent.Uses
 	last context.Context // of the query that has the COMMIT behind it
 	// committer sends that query, nil if it is executed as others are.
@@ -55,15 +55,15 @@ type lease struct {
 }
 
 var (
-	_ hooks.Conn       = (*lease)(nil)
-	_ driver.Connector = (*lease)(nil)
-	_ lent.Owner       = (*lease)(nil)
+	_ hooks.Conn       = (*loan)(nil)
+	_ driver.Connector = (*loan)(nil)
+	_ lent.Owner       = (*loan)(nil)
 )
 
-func (c *conn) lend(kind leaseKind) *lease { return &lease{c: c, kind: kind} }
+func (c *conn) lend(kind loanKind) *loan { return &loan{c: c, kind: kind} }
 
 // DB implements hooks.Conn.
-func (l *lease) DB() *sql.DB {
+func (l *loan) DB() *sql.DB {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.db == nil {
@@ -77,7 +77,7 @@ func (l *lease) DB() *sql.DB {
 }
 
 // ExecContext implements hooks.Conn. It trusts the handler not to end the transaction.
-func (l *lease) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+func (l *loan) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	l.uses.Lock()
 	defer l.uses.Unlock()
 	if err := l.Enter(); err != nil {
@@ -92,7 +92,7 @@ func (l *lease) ExecContext(ctx context.Context, query string, args ...any) (sql
 }
 
 // QueryRow implements hooks.Conn.
-func (l *lease) QueryRow(ctx context.Context, query string) (row []string, n int64, err error) {
+func (l *loan) QueryRow(ctx context.Context, query string) (row []string, n int64, err error) {
 	l.uses.Lock()
 	defer l.uses.Unlock()
 	if err = l.Enter(); err != nil {
@@ -109,8 +109,8 @@ func (l *lease) QueryRow(ctx context.Context, query string) (row []string, n int
 	return row, n, err
 }
 
-// revoke ends the lease and returns the last error of the base driver in it.
-func (l *lease) revoke(ctx context.Context) error {
+// revoke ends the loan and returns the last error of the base driver in it.
+func (l *loan) revoke(ctx context.Context) error {
 	l.mu.Lock()
 	l.uses.End() // under mu, so that each call has either entered before or is refused
 	native, db := l.native, l.db
@@ -134,7 +134,7 @@ func (l *lease) revoke(ctx context.Context) error {
 }
 
 // shared reports whether what the handler was lent may still be in use when it is revoked.
-func (l *lease) shared() bool {
+func (l *loan) shared() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.db != nil || l.held > 0
@@ -142,30 +142,30 @@ func (l *lease) shared() bool {
 
 // closeLater reports whether the connection is still in use, in which case its
 // last use closes it.
-func (l *lease) closeLater() bool {
+func (l *loan) closeLater() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closing = l.held > 0
 	return l.closing
 }
 
-// Connect serves the lease's own sql.DB.
-func (l *lease) Connect(context.Context) (driver.Conn, error) {
+// Connect serves the loan's own sql.DB.
+func (l *loan) Connect(context.Context) (driver.Conn, error) {
 	if l.uses.Ended() {
 		return nil, errRevoked
 	}
 	return l.conn(), nil
 }
 
-func (l *lease) conn() *lent.Conn {
-	return &lent.Conn{Owner: l, Uses: &l.uses, Within: l.kind == leaseFlush}
+func (l *loan) conn() *lent.Conn {
+	return &lent.Conn{Owner: l, Uses: &l.uses, Within: l.kind == loanFlush}
 }
 
 // Driver returns the base driver.
-func (l *lease) Driver() driver.Driver { return underOurs(l.c.db.base).Driver() }
+func (l *loan) Driver() driver.Driver { return underOurs(l.c.db.base).Driver() }
 
 // Enter implements lent.Owner.
-func (l *lease) Enter() error {
+func (l *loan) Enter() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -179,9 +179,9 @@ func (l *lease) Enter() error {
 	return nil
 }
 
-// Leave implements lent.Owner. On ErrBadConn the lease's sql.DB would try again, without
+// Leave implements lent.Owner. On ErrBadConn the loan's sql.DB would try again, without
 // the guard.
-func (l *lease) Leave(err error) error {
+func (l *loan) Leave(err error) error {
 	l.mu.Lock()
 	if err != nil && !errors.Is(err, driver.ErrSkip) {
 		l.native = err
@@ -192,14 +192,14 @@ func (l *lease) Leave(err error) error {
 	if last {
 		_ = l.c.closeBase()
 	}
-	if l.kind != leaseBeside && errors.Is(err, driver.ErrBadConn) {
+	if l.kind != loanBeside && errors.Is(err, driver.ErrBadConn) {
 		return &notBad{err}
 	}
 	return err
 }
 
 // takeGuard returns the guard the first time.
-func (l *lease) takeGuard() string {
+func (l *loan) takeGuard() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g := l.guard
@@ -208,14 +208,14 @@ func (l *lease) takeGuard() string {
 }
 
 // touched reports whether the borrower has executed anything.
-func (l *lease) touched() bool {
+func (l *loan) touched() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.entered
 }
 
 // commits is the Final of a flush.
-func (l *lease) commits(query string) string {
+func (l *loan) commits(query string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.final = query + "; COMMIT"
@@ -223,8 +223,8 @@ func (l *lease) commits(query string) string {
 }
 
 // sends reports whether query has the COMMIT behind it, and notes that it is
-// sent: it is the lease's last use.
-func (l *lease) sends(query string) bool {
+// sent: it is the loan's last use.
+func (l *loan) sends(query string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.end.sent = l.final != "" && query == l.final
@@ -239,7 +239,7 @@ type finalQuery struct {
 }
 
 // commit executes the final query, by run or the Committer.
-func (l *lease) commit(query string, args []driver.NamedValue, run execFunc) (res driver.Result, err error) {
+func (l *loan) commit(query string, args []driver.NamedValue, run execFunc) (res driver.Result, err error) {
 	if l.committer != nil {
 		res, err = l.committer.Commit(l.last, query)
 	} else {
@@ -257,14 +257,14 @@ func (l *lease) commit(query string, args []driver.NamedValue, run execFunc) (re
 }
 
 // returned notes that the final query has ended.
-func (l *lease) returned() {
+func (l *loan) returned() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.end.returned = true
 }
 
 // ending returns what became of the final query.
-func (l *lease) ending() finalQuery {
+func (l *loan) ending() finalQuery {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.end

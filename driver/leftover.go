@@ -23,12 +23,12 @@ type leftover struct {
 
 // admits returns an error if query would change the session. In a flush it lets the first
 // statement through: that is the journal's.
-func (l *lease) admits(ctx context.Context, query string) error {
-	if l.kind == leaseBeside || l.kind == leaseFlush && l.guards() {
+func (l *loan) admits(ctx context.Context, query string) error {
+	if l.kind == loanBeside || l.kind == loanFlush && l.guards() {
 		return nil
 	}
 	words, waits := lex.Session(l.c.db.lexed, query)
-	if words == "" && l.kind == leaseFlush {
+	if words == "" && l.kind == loanFlush {
 		words = endsTransaction(l.c.parseLent(query))
 	}
 	if words != "" {
@@ -42,7 +42,7 @@ func (l *lease) admits(ctx context.Context, query string) error {
 }
 
 // guards reports whether nothing has been executed yet.
-func (l *lease) guards() bool {
+func (l *loan) guards() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.guard != ""
@@ -74,8 +74,8 @@ func endsTransaction(stmts []lex.Statement) string {
 }
 
 // ran notes what a statement of the borrower may have left behind.
-func (l *lease) ran(query string, err error) {
-	if l.kind != leaseIdle {
+func (l *loan) ran(query string, err error) {
+	if l.kind != loanIdle {
 		return
 	}
 	stmts := l.c.parseLent(query)
@@ -98,7 +98,7 @@ func (l *lease) ran(query string, err error) {
 
 // ended notes that a transaction of the borrower's has ended with err, if any: SQLite keeps
 // one whose COMMIT fails.
-func (l *lease) ended(err error) {
+func (l *loan) ended(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.left.doubt = l.left.doubt || err != nil
@@ -106,7 +106,7 @@ func (l *lease) ended(err error) {
 
 // keepPatience notes the busy_timeout of the app's SQLite connection before the borrower
 // changes it.
-func (l *lease) keepPatience(ctx context.Context) {
+func (l *loan) keepPatience(ctx context.Context) {
 	ms, known := l.c.own.number(ctx, "PRAGMA busy_timeout")
 	l.mu.Lock()
 	defer l.mu.Unlock()

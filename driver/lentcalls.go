@@ -6,7 +6,7 @@ import (
 )
 
 // Exec implements lent.Owner.
-func (l *lease) Exec(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+func (l *loan) Exec(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	if err := l.admits(ctx, query); err != nil {
 		return nil, err
 	}
@@ -16,7 +16,7 @@ func (l *lease) Exec(ctx context.Context, query string, args []driver.NamedValue
 type execFunc func(context.Context, string, []driver.NamedValue) (driver.Result, error)
 
 // exec executes, by run, a statement that has been admitted.
-func (l *lease) exec(ctx context.Context, query string, args []driver.NamedValue, run execFunc) (driver.Result, error) {
+func (l *loan) exec(ctx context.Context, query string, args []driver.NamedValue, run execFunc) (driver.Result, error) {
 	end, err := l.around(ctx, query)
 	if err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func (l *lease) exec(ctx context.Context, query string, args []driver.NamedValue
 
 // Query implements lent.Owner. A transaction that the rows are in alone ends when they are
 // closed.
-func (l *lease) Query(ctx context.Context, query string, args []driver.NamedValue) (rows driver.Rows, end func(error) error, err error) {
+func (l *loan) Query(ctx context.Context, query string, args []driver.NamedValue) (rows driver.Rows, end func(error) error, err error) {
 	if err = l.admits(ctx, query); err != nil {
 		return nil, nil, err
 	}
@@ -61,7 +61,7 @@ func (l *lease) Query(ctx context.Context, query string, args []driver.NamedValu
 }
 
 // Prepare implements lent.Owner.
-func (l *lease) Prepare(ctx context.Context, query string) (st driver.Stmt, ran func(error), err error) {
+func (l *loan) Prepare(ctx context.Context, query string) (st driver.Stmt, ran func(error), err error) {
 	if err = l.admits(ctx, query); err == nil {
 		_, err = l.guarded(ctx, "", false)
 	}
@@ -72,14 +72,14 @@ func (l *lease) Prepare(ctx context.Context, query string) (st driver.Stmt, ran 
 }
 
 // Begin implements lent.Owner.
-func (l *lease) Begin(ctx context.Context, opts driver.TxOptions) (tx driver.Tx, end func(func() error) error, err error) {
+func (l *loan) Begin(ctx context.Context, opts driver.TxOptions) (tx driver.Tx, end func(func() error) error, err error) {
 	tx, err = l.begin(ctx, opts)
 	l.inside(err == nil)
 	return tx, l.finish, err
 }
 
 // finish ends a transaction of the borrower's by f.
-func (l *lease) finish(f func() error) error {
+func (l *loan) finish(f func() error) error {
 	err := f()
 	l.inside(false)
 	l.ended(err)
@@ -87,13 +87,13 @@ func (l *lease) finish(f func() error) error {
 }
 
 // CheckNamedValue implements lent.Owner.
-func (l *lease) CheckNamedValue(nv *driver.NamedValue) error { return l.c.CheckNamedValue(nv) }
+func (l *loan) CheckNamedValue(nv *driver.NamedValue) error { return l.c.CheckNamedValue(nv) }
 
 // Close implements lent.Owner: the connection is the app's.
-func (l *lease) Close() error { return nil }
+func (l *loan) Close() error { return nil }
 
 // around begins the transaction that query needs. end ends that, if there is one.
-func (l *lease) around(ctx context.Context, query string) (end func(error) error, err error) {
+func (l *loan) around(ctx context.Context, query string) (end func(error) error, err error) {
 	if !l.apart(ctx, query) {
 		return func(err error) error { return err }, nil
 	}
@@ -105,7 +105,7 @@ func (l *lease) around(ctx context.Context, query string) (end func(error) error
 
 // guarded puts the guard before the first statement: into the same query if that has no
 // arguments, else into a separate one.
-func (l *lease) guarded(ctx context.Context, query string, joined bool) (string, error) {
+func (l *loan) guarded(ctx context.Context, query string, joined bool) (string, error) {
 	guard := l.takeGuard()
 	switch {
 	case guard == "":
