@@ -16,8 +16,8 @@ import (
 type cursor struct {
 	name  string
 	fence int64
-	// life is that of the server which the cursor was read from; "" on SQLite.
-	life string
+	// incarnation is that of the server which the cursor was read from; "" on SQLite.
+	incarnation string
 	// done, tick and at are as in the table: of the tick all entries up to at are settled.
 	// On SQLite done has the seq of at, and the table has no tick.
 	done, tick string
@@ -119,10 +119,10 @@ func (s *Store) acquire(ctx context.Context, q querier, name, holder, place stri
 	table := s.prefix + "cursors"
 	query := "UPDATE " + table + " SET holder = " + me + ", fence = fence + 1, lease_until = " + s.d.later(ttl) +
 		" WHERE name = (SELECT name FROM " + table + " WHERE name = " + s.quote(name) +
-		" AND retired_at IS NULL AND place = " + s.quote(place) + " AND (holder IS NULL OR holder = " + me + " OR lease_until < " + s.d.now() + doubted.still(s) + ")" + s.d.unlocked() + ")" +
-		" RETURNING fence, " + s.d.life() + ", " + s.d.cursorColumns()
+		" AND retired_at IS NULL AND place = " + s.quote(place) + " AND (holder IS NULL OR holder = " + me + " OR lease_until < " + s.d.now() + doubted.still(s) + ")" + s.d.skipLocked() + ")" +
+		" RETURNING fence, " + s.d.incarnation() + ", " + s.d.cursorColumns()
 	c := &cursor{name: name}
-	err := q.QueryRowContext(ctx, query).Scan(append([]any{&c.fence, &c.life}, c.dest()...)...)
+	err := q.QueryRowContext(ctx, query).Scan(append([]any{&c.fence, &c.incarnation}, c.dest()...)...)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, nil //nolint:nilnil // another process has it, or there is no such row here
@@ -248,8 +248,8 @@ func (s *Store) leaseStatus(ctx context.Context, q querier, name, holder string,
 // disk, and what is remembered here would take them for old ones.
 func (s *Store) where(c *cursor) string {
 	where := " WHERE name = " + s.quote(c.name) + " AND fence = " + itoa(c.fence) + " AND retired_at IS NULL"
-	if c.life != "" {
-		where += " AND " + s.d.life() + " = '" + c.life + "'"
+	if c.incarnation != "" {
+		where += " AND " + s.d.incarnation() + " = '" + c.incarnation + "'"
 	}
 	return where
 }

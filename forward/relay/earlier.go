@@ -134,7 +134,7 @@ func (s *Store) lockEarlier(ctx context.Context, q querier, name, place string, 
 	d := s.d.earlier()
 	table := s.prefix + "forwarders"
 	c := &earlierCursor{name: name}
-	err := q.QueryRowContext(ctx, "UPDATE "+table+" SET holder = NULL, lease_until = NULL, fence = fence + 1 WHERE name = (SELECT name"+s.freeEarlier(name, place, maxLease)+s.d.unlocked()+
+	err := q.QueryRowContext(ctx, "UPDATE "+table+" SET holder = NULL, lease_until = NULL, fence = fence + 1 WHERE name = (SELECT name"+s.freeEarlier(name, place, maxLease)+s.d.skipLocked()+
 		") RETURNING "+d.columns()).Scan(c.dest()...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil //nolint:nilnil // as documented
@@ -291,7 +291,7 @@ func (s *Store) moveRows(ctx context.Context, q querier, entries []*journal.Entr
 		}
 		rows[i] = row
 	}
-	_, err := q.ExecContext(ctx, s.d.keep(s)+"INSERT INTO "+s.events()+" ("+s.d.earlier().target()+", events, format, document, personal) VALUES "+strings.Join(rows, ", ")+" ON CONFLICT (key) DO NOTHING")
+	_, err := q.ExecContext(ctx, s.d.holdPurges(s)+"INSERT INTO "+s.events()+" ("+s.d.earlier().target()+", events, format, document, personal) VALUES "+strings.Join(rows, ", ")+" ON CONFLICT (key) DO NOTHING")
 	return besidePurge(err)
 }
 

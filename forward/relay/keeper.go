@@ -213,7 +213,7 @@ func (s *Store) renewAll(ctx context.Context, q querier, leases []*lease, ttl ti
 		number += " WHEN " + s.quote(l.name) + " THEN " + itoa(int64(i))
 	}
 	table := s.prefix + "cursors"
-	rows, err := q.QueryContext(ctx, "WITH mine AS (SELECT name FROM "+table+" WHERE "+which(live)+s.d.unlocked()+"),"+
+	rows, err := q.QueryContext(ctx, "WITH mine AS (SELECT name FROM "+table+" WHERE "+which(live)+s.d.skipLocked()+"),"+
 		" renewed AS (UPDATE "+table+" f SET lease_until = "+s.d.later(ttl)+" FROM mine WHERE f.name = mine.name RETURNING f.name)"+
 		" SELECT "+number+" END, EXISTS (SELECT 1 FROM renewed r WHERE r.name = f.name), "+which(live)+" FROM "+table+" f WHERE "+which(all))
 	if err != nil {
@@ -272,5 +272,5 @@ func within[T any](ctx context.Context, limit time.Duration, f func(context.Cont
 // not, or on SQLite, where it would fight the app for the file's lock, a worker
 // extends its lease over its own connection before each call.
 func keeps(s *Store, db *sql.DB) bool {
-	return s.d.unlocked() != "" && db.Stats().MaxOpenConnections != 1
+	return s.d.skipLocked() != "" && db.Stats().MaxOpenConnections != 1
 }

@@ -43,12 +43,12 @@ func (postgres) begin(limit time.Duration) string {
 	return query + ms + "; SET LOCAL statement_timeout = " + ms
 }
 
-// keep and purging lock a table that only purges write to, in modes that exclude each other. A
+// holdPurges and lockForPurge lock a table that only purges write to, in modes that exclude each other. A
 // replay would else read a row, and a purge not see yet that it is to be delivered. A purge
 // excludes others, too, and waits until the server has ended one that is frozen; see begin.
-func (d postgres) keep(s *Store) string { return d.lock(s, "ROW EXCLUSIVE", "2s") }
+func (d postgres) holdPurges(s *Store) string { return d.lock(s, "ROW EXCLUSIVE", "2s") }
 
-func (d postgres) purging(s *Store) string {
+func (d postgres) lockForPurge(s *Store) string {
 	return d.lock(s, "SHARE ROW EXCLUSIVE", "12s") + "SET LOCAL statement_timeout = '30s'"
 }
 
@@ -56,8 +56,8 @@ func (postgres) lock(s *Store, mode, patience string) string {
 	return "SET LOCAL lock_timeout = '" + patience + "'; LOCK TABLE " + s.prefix + "journal_purges IN " + mode + " MODE; "
 }
 
-func (postgres) unlocked() string { return " FOR NO KEY UPDATE SKIP LOCKED" }
-func (postgres) locked() string   { return " FOR NO KEY UPDATE" }
+func (postgres) skipLocked() string { return " FOR NO KEY UPDATE SKIP LOCKED" }
+func (postgres) forUpdate() string  { return " FOR NO KEY UPDATE" }
 
 func (postgres) commit(update string) (string, bool) {
 	return "WITH moved AS (" + update + " RETURNING 1) SELECT 1 / pg_catalog.count(*) FROM moved; COMMIT", true
@@ -91,13 +91,13 @@ func (postgres) place(suffix string) string {
 		" (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()), " + suffix + ")"
 }
 
-// life: where one backend crashes, the server keeps its start time, and starts all other
+// incarnation: where one backend crashes, the server keeps its start time, and starts all other
 // processes anew. Those that serve no role are its own, and any role may see their pids:
 // the least is that of the first one. One that ends by itself changes it too, or an
 // autovacuum worker once the system's pids have wrapped. Only [Store.where] depends on it:
 // the lease is lost as to another process, the cursor is read anew, and what a call that
 // was running has delivered comes again.
-func (postgres) life() string {
+func (postgres) incarnation() string {
 	return "pg_catalog.concat(pg_catalog.encode(pg_catalog.timestamptz_send(pg_catalog.pg_postmaster_start_time()), 'hex'), '/'," +
 		" (SELECT pg_catalog.min(pid) FROM pg_catalog.pg_stat_get_activity(NULL) WHERE usesysid IS NULL))"
 }

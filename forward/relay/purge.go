@@ -195,7 +195,7 @@ type purged struct {
 // deleteRows deletes the rows with these keys that free still selects: not those that another
 // purge has deleted meanwhile, or that a forwarder is to get again.
 func (s *Store) deleteRows(ctx context.Context, conn *sql.Conn, keys []uuid.UUID, free string) (b purged, err error) {
-	if query := s.d.purging(s); query != "" {
+	if query := s.d.lockForPurge(s); query != "" {
 		if _, err = conn.ExecContext(ctx, query); err != nil {
 			if hooks.SQLState(err) == lockNotAvailable {
 				err = fmt.Errorf("another purge is deleting, or entries are being given to a forwarder, by Replay, by Resume or from the tables of an earlier version: "+

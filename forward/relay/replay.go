@@ -179,7 +179,7 @@ func (s *Store) Replay(ctx context.Context, db *sql.DB, sel Selection, dry bool)
 // moment, so that they come in the order of their keys.
 func (s *Store) replay(ctx context.Context, q querier, forwarder, selected string) (int64, error) {
 	now := "(SELECT " + s.d.now() + ")" // evaluated once
-	n, err := affected(ctx, q, s.d.keep(s)+"INSERT INTO "+s.prefix+"retries AS f (forwarder, key, ordinal, event_id, state, attempts, next_at, reason, error, first_at, last_at)"+
+	n, err := affected(ctx, q, s.d.holdPurges(s)+"INSERT INTO "+s.prefix+"retries AS f (forwarder, key, ordinal, event_id, state, attempts, next_at, reason, error, first_at, last_at)"+
 		" SELECT "+s.quote(forwarder)+", s.key, s.ordinal, "+s.d.asID("s.id")+", '"+stateRetrying+"', 0, "+now+", 'replay', '', "+now+", "+now+" FROM ("+selected+") s WHERE true"+
 		" ON CONFLICT (forwarder, key, ordinal) DO UPDATE SET event_id = coalesce(excluded.event_id, f.event_id), state = excluded.state, attempts = 0, next_at = excluded.next_at, reason = excluded.reason, error = ''")
 	return n, besidePurge(err)
@@ -188,7 +188,7 @@ func (s *Store) replay(ctx context.Context, q querier, forwarder, selected strin
 // lockNotAvailable is the SQLSTATE of a statement that waits for a lock for too long.
 const lockNotAvailable = "55P03"
 
-// besidePurge says what an error means that a statement behind keep has returned.
+// besidePurge says what an error means that a statement behind holdPurges has returned.
 func besidePurge(err error) error {
 	if hooks.SQLState(err) == lockNotAvailable {
 		return fmt.Errorf("a purge is running: try again when it is done: %w", err)

@@ -63,7 +63,7 @@ func (s *Store) resume(ctx context.Context, q querier, forwarder, place string, 
 	}
 	name := s.quote(forwarder)
 	var o origin
-	err = q.QueryRowContext(ctx, "SELECT "+s.d.originColumns(s)+" FROM "+s.prefix+"cursors f WHERE f.retired_at IS NULL AND f.name = "+name+" AND "+s.elsewhere(place)+s.d.locked()).
+	err = q.QueryRowContext(ctx, "SELECT "+s.d.originColumns(s)+" FROM "+s.prefix+"cursors f WHERE f.retired_at IS NULL AND f.name = "+name+" AND "+s.elsewhere(place)+s.d.forUpdate()).
 		Scan(o.dest()...)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):

@@ -38,10 +38,10 @@ func (sqlite) now() string { return sqliteNow + ") || '000Z'" }
 
 // begin: a file has no server to end what a frozen process has left open.
 func (sqlite) begin(time.Duration) string { return "BEGIN IMMEDIATE" }
-func (sqlite) keep(*Store) string         { return "" }
-func (sqlite) purging(*Store) string      { return "" }
-func (sqlite) unlocked() string           { return "" }
-func (sqlite) locked() string             { return "" }
+func (sqlite) holdPurges(*Store) string   { return "" }
+func (sqlite) lockForPurge(*Store) string { return "" }
+func (sqlite) skipLocked() string         { return "" }
+func (sqlite) forUpdate() string          { return "" }
 
 // commit: there is no round trip to save.
 func (sqlite) commit(string) (string, bool) { return "", false }
@@ -67,8 +67,8 @@ func (sqlite) speaks(state, text string) bool {
 // place: a file does not know where it is from.
 func (sqlite) place(suffix string) string { return suffix }
 
-// life: transactions have no numbers here that could be given out again.
-func (sqlite) life() string { return "''" }
+// incarnation: transactions have no numbers here that could be given out again.
+func (sqlite) incarnation() string { return "''" }
 
 func (sqlite) mark() string { return "" }
 
