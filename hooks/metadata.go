@@ -40,10 +40,20 @@ func normalize(m map[string]any) (map[string]any, error) {
 		invalid.Field = "metadata" + invalid.Field
 		return nil, invalid
 	}
-	if n := len(doc) + r.longer; n > MaxMetadata {
+	if n := len(doc) + r.longer + unescaped(doc); n > MaxMetadata {
 		return nil, tooLong("metadata", n, MaxMetadata)
 	}
 	return copied, nil
+}
+
+// unescaped is by how many bytes doc is longer once its copy is encoded: encoding/json escapes
+// U+2028 and U+2029 always, and a json.Marshaler need not have.
+func unescaped(doc []byte) int {
+	n := 0
+	for _, c := range []string{"\u2028", "\u2029"} {
+		n += bytes.Count(doc, []byte(c)) * (len(`\uXXXX`) - len(c))
+	}
+	return n
 }
 
 func encode(m map[string]any) ([]byte, error) {

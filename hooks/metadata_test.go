@@ -126,6 +126,36 @@ func (c counting) MarshalJSON() ([]byte, error) {
 }
 
 // What the caller does with its values afterwards changes nothing.
+// TestPreparedIsValid: what Prepare returns it would take again, at the limit too. A json.Marshaler
+// may spell a text in fewer bytes than encoding/json, which stores and readers use.
+func TestPreparedIsValid(t *testing.T) {
+	for _, spelling := range []string{"x", "é", "\u2028", "\u2029", `\u2028`, "\uFFFD", "😀", "<", `\b`, `\/`, "\x7f"} {
+		for _, form := range []string{`{"k":%q}`, `{%q:1}`} {
+			whole := strings.Replace(form, "%q", `"%s"`, 1)
+			room := hooks.MaxMetadata - len(`{"a":}`) - len(fmt.Sprintf(whole, ""))
+			taken := false
+			for n := room/len(spelling) - 3; n <= room/len(spelling); n++ {
+				for _, repeated := range []int{1, n / 2, n} {
+					text := strings.Repeat(spelling, repeated) + strings.Repeat("x", room-repeated*len(spelling))
+					e := valid()
+					e.Metadata = map[string]any{"a": json.RawMessage(fmt.Sprintf(whole, text))}
+					p, err := hooks.Prepare(e)
+					if err != nil {
+						continue
+					}
+					taken = true
+					if err := hooks.Validate(p); err != nil {
+						t.Errorf("%s with %d times %q: %v", form, repeated, spelling, err)
+					}
+				}
+			}
+			if separates := spelling == "\u2028" || spelling == "\u2029"; taken == separates {
+				t.Errorf("%s with %q: taken is %t", form, spelling, taken)
+			}
+		}
+	}
+}
+
 func TestPrepareCopiesMetadata(t *testing.T) {
 	calls, number := 0, 1
 	raw, list := json.RawMessage(`"raw"`), []string{"a"}

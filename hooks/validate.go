@@ -41,10 +41,10 @@ func Prepare(e Event) (Event, error) {
 	if e.ID == uuid.Nil {
 		e.ID = NewID()
 	}
-	if e.OccurredAt.IsZero() {
-		e.OccurredAt = time.Now()
-	}
 	e.OccurredAt = e.OccurredAt.UTC().Truncate(time.Microsecond)
+	if e.OccurredAt.IsZero() { // what is left of it, which is what is stored
+		e.OccurredAt = time.Now().UTC().Truncate(time.Microsecond)
+	}
 	if e.Outcome == "" {
 		e.Outcome = Success
 	}

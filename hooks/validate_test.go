@@ -40,6 +40,17 @@ func TestPrepareCompletes(t *testing.T) {
 	}
 }
 
+// TestPrepareOfNoMicrosecond: a time that is none once it is cut to microseconds is completed as one
+// that is missing.
+func TestPrepareOfNoMicrosecond(t *testing.T) {
+	e := valid()
+	e.OccurredAt = time.Time{}.Add(time.Microsecond - 1)
+	p, err := hooks.Prepare(e)
+	if err != nil || time.Since(p.OccurredAt) > time.Hour {
+		t.Errorf("it occurred at %v, %v", p.OccurredAt, err)
+	}
+}
+
 func TestPrepareKeepsWhatIsThere(t *testing.T) {
 	want := valid()
 	want.Outcome = hooks.Failure
