@@ -285,7 +285,7 @@ func actionOf(d naming, t lex.Table, verb string) string {
 		table = word(t.Schema) + "." + table
 	}
 	if n := hooks.MaxAction - len(verb); len(table) > n {
-		table = table[:n-1] + "."
+		table = strings.TrimSuffix(table[:n-1], ".") + "."
 	}
 	return table + verb
 }
