@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
 )
 
@@ -45,12 +46,13 @@ func (j *Journal) rows(q Query) string {
 	return j.store.table() + " WHERE " + strings.Join(terms, " AND ")
 }
 
-// passed is how many entries of the row that q.After is in come no more.
+// passed is how many entries of the row that q.After is in come no more, at most as many as a row
+// can have: the position may be of no entry.
 func (q Query) passed() int {
 	if q.After == (Position{}) {
 		return 0
 	}
-	return q.After.Ordinal + 1
+	return min(max(q.After.Ordinal, -1), hooks.MaxFlush-1) + 1
 }
 
 // page selects as few rows as contain limit entries beyond q.After. Each row has at least one

@@ -2,12 +2,14 @@ package journal_test
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
@@ -44,6 +46,31 @@ func TestPagesWithinRows(t *testing.T) {
 					break
 				}
 				q.After = page[len(page)-1].Position
+			}
+		}
+	})
+}
+
+// TestPagesAfterNoEntry: a position need not be that of an entry, as a bookmark from outside is
+// not. What is greater follows.
+func TestPagesAfterNoEntry(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		r := newRig(t, e)
+		list := events(4)
+		for i := range 2 {
+			r.exec("BEGIN")
+			r.write(r.j, int64(i), list[2*i:2*i+2]...)
+			r.exec("COMMIT")
+		}
+		first := r.entries()[0].Key
+		for ordinal, want := range map[int]int{math.MinInt: 4, -3: 4, -1: 4, 2: 2, hooks.MaxFlush: 2, math.MaxInt: 2} {
+			q := journal.Query{After: journal.Position{Key: first, Ordinal: ordinal}, Limit: 3}
+			page, err := r.j.List(ctx, r.conn, q)
+			if err != nil || len(page) != min(want, q.Limit) || page[0].ID != list[4-want].ID {
+				t.Errorf("after %d: %d entries, %v; want those of the last %d", ordinal, len(page), err, want)
+			}
+			if n, err := r.j.Count(ctx, r.conn, q); err != nil || int(n) != want {
+				t.Errorf("after %d: %d are counted, %v; want %d", ordinal, n, err, want)
 			}
 		}
 	})
