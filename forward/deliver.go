@@ -92,9 +92,9 @@ func (d *handler) deliver(ctx context.Context, conn *sql.DB, s *sink, entries []
 			zap.String("driver", d.db.Driver), zap.String("forwarder", s.name()),
 			zap.Duration("timeout", s.timeout), zap.Duration("pause", suspension))
 	}
-	d.tellResult(n, result, func(taken []journal.Entry) {
+	d.notifyResult(n, result, func(accepted []journal.Entry) {
 		s.proof.prove()
-		d.took(s, taken)
+		d.noteAccepted(s, accepted)
 	})
 	return returned
 }
@@ -210,11 +210,11 @@ type panicError struct{ value any }
 
 func (e *panicError) Error() string { return fmt.Sprintf("the forwarder panicked: %v", e.value) }
 
-// tellResult notifies observers of what was delivered and what failed, and passes
-// what was delivered to took.
-func (d *handler) tellResult(n hooks.Notice, r callResult, took func([]journal.Entry)) {
+// notifyResult notifies observers of what was delivered and what failed, and passes
+// what was accepted to noteAccepted.
+func (d *handler) notifyResult(n hooks.Notice, r callResult, noteAccepted func([]journal.Entry)) {
 	failed, partial := partOf(r.err)
-	var taken []journal.Entry
+	var accepted []journal.Entry
 	for i, e := range r.entries {
 		if err, isFailed := failed[e.ID]; partial && isFailed {
 			f := n
@@ -224,21 +224,21 @@ func (d *handler) tellResult(n hooks.Notice, r callResult, took func([]journal.E
 			d.giveUp(f, r.entries[i:i+1])
 			continue
 		}
-		taken = append(taken, e)
+		accepted = append(accepted, e)
 	}
-	if len(taken) == 0 {
+	if len(accepted) == 0 {
 		return
 	}
-	n.Events, n.Kind = entryIDs(taken), hooks.NoticeDelivered
+	n.Events, n.Kind = entryIDs(accepted), hooks.NoticeDelivered
 	if r.err != nil && !partial {
 		f := failureOf(r)
 		n.Kind, n.Err, n.Reason, n.Permanent = hooks.NoticeFailed, f.Err, f.Reason, f.Permanent
 	} else {
-		took(taken)
+		noteAccepted(accepted)
 	}
 	d.Notify(n)
 	if n.Kind == hooks.NoticeFailed {
-		d.giveUp(n, taken)
+		d.giveUp(n, accepted)
 	}
 }
 

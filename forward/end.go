@@ -30,8 +30,8 @@ type batch struct {
 	until time.Time
 	// hung says that a call was abandoned, which may still be using the connection.
 	hung bool
-	// told is set once observers were notified of what was logged.
-	told bool
+	// notified is set once observers were notified of what was logged.
+	notified bool
 	// looks counts those that have not found the outcome; due is when to look again.
 	looks int
 	due   time.Time
@@ -51,7 +51,7 @@ func (d *handler) End(ctx context.Context, end hooks.Ended) hooks.Outcome {
 	done := true
 	switch {
 	case end.Outcome == hooks.RolledBack:
-		d.tell(hooks.NoticeRolledBack, b.ids, "")
+		d.notifyIDs(hooks.NoticeRolledBack, b.ids, "")
 	case d.journal == nil:
 		done = d.endFromMemory(ctx, end, b)
 	case end.Outcome == hooks.Committed:
@@ -73,10 +73,10 @@ func (d *handler) End(ctx context.Context, end hooks.Ended) hooks.Outcome {
 
 func (d *handler) endFromMemory(ctx context.Context, end hooks.Ended, b *batch) (done bool) {
 	if end.Outcome == hooks.Unknown {
-		d.tell(hooks.NoticeDiscarded, b.ids, reasonNeverKnown)
+		d.notifyIDs(hooks.NoticeDiscarded, b.ids, reasonNeverKnown)
 		return true
 	}
-	d.tell(hooks.NoticeLogged, b.ids, "")
+	d.notifyIDs(hooks.NoticeLogged, b.ids, "")
 	now := d.hub.now().UTC()
 	// Not all need to have been flushed: MySQL commits implicitly.
 	row := journal.Row{Key: hooks.NewID(), Tx: journal.TxKey{ID: end.Tx, StartedAt: now}, RecordedAt: now}
@@ -86,7 +86,7 @@ func (d *handler) endFromMemory(ctx context.Context, end hooks.Ended, b *batch) 
 
 func (d *handler) endCommitted(ctx context.Context, conn hooks.Conn, b *batch) (done bool) {
 	if len(b.sinks) == 0 {
-		d.tell(hooks.NoticeLogged, b.ids, "")
+		d.notifyIDs(hooks.NoticeLogged, b.ids, "")
 		d.enqueued(b.ids)
 		return true
 	}
@@ -224,13 +224,13 @@ func (d *handler) learn(b *batch, rows []journal.Row) {
 		if len(here) > 0 {
 			b.outcome = hooks.Committed
 		}
-		d.tell(hooks.NoticeSettled, b.ids, b.outcome.String())
+		d.notifyIDs(hooks.NoticeSettled, b.ids, b.outcome.String())
 	}
-	if !b.told {
-		b.told = true
-		d.tell(hooks.NoticeLogged, here, "")
+	if !b.notified {
+		b.notified = true
+		d.notifyIDs(hooks.NoticeLogged, here, "")
 		d.enqueued(here)
-		d.tell(hooks.NoticeRolledBack, gone, "")
+		d.notifyIDs(hooks.NoticeRolledBack, gone, "")
 	}
 	b.entries = entries
 	if len(entries) == 0 {

@@ -56,8 +56,8 @@ func (h *Hub) observe(n hooks.Notice) {
 	h.observer.Observe(n)
 }
 
-// tell is Notify for events known by id.
-func (d *handler) tell(kind hooks.NoticeKind, ids []uuid.UUID, reason string) {
+// notifyIDs is Notify for events known by id.
+func (d *handler) notifyIDs(kind hooks.NoticeKind, ids []uuid.UUID, reason string) {
 	if len(ids) > 0 {
 		d.Notify(hooks.Notice{Kind: kind, Events: ids, Reason: reason})
 	}

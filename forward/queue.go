@@ -71,12 +71,12 @@ type queue struct {
 	catching, left, kept bool
 	turn                 int
 
-	memory  relay.Memory
-	relay   *relay.Relay
-	relayDB *sql.DB                       // which it works on
-	taken   map[string][]journal.Position // by sync forwarders, to be acknowledged
-	refused map[string][]relay.Refusal    // by them and for good, to be discarded
-	// stop ends acknowledgeTaken, and stopped is closed then. Until it is ended, stop is not nil.
+	memory   relay.Memory
+	relay    *relay.Relay
+	relayDB  *sql.DB                       // which it works on
+	accepted map[string][]journal.Position // by sync forwarders, to be acknowledged
+	refused  map[string][]relay.Refusal    // by them and for good, to be discarded
+	// stop ends acknowledgeAccepted, and stopped is closed then. Until it is ended, stop is not nil.
 	stop    chan struct{}
 	stopped chan struct{}
 	// workers are those of Options.Queue, workersDB what to close after them.
@@ -218,7 +218,7 @@ func (d *handler) runQueue(db *sql.DB) {
 	}
 	q.relayDB, q.relay = db, d.newRelay(db)
 	q.stop, q.stopped = make(chan struct{}), make(chan struct{})
-	go d.acknowledgeTaken(db, q.stop, q.stopped)
+	go d.acknowledgeAccepted(db, q.stop, q.stopped)
 }
 
 // newRelay starts a relay for the sinks that are not left out.

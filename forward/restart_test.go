@@ -172,8 +172,8 @@ func TestNotedWhileTheRelayStops(t *testing.T) {
 				synctest.Wait()
 				accepted, refused := []journal.Entry{{}}, []journal.Entry{{Event: hooks.Event{ID: uuid.New()}}}
 				s := d.sinks[0]
-				d.took(s, accepted)
-				if !d.refusedFor(hooks.Notice{Forwarder: s.name()}, refused) || len(d.queue.taken[s.name()]) != 1 {
+				d.noteAccepted(s, accepted)
+				if !d.noteRefused(hooks.Notice{Forwarder: s.name()}, refused) || len(d.queue.accepted[s.name()]) != 1 {
 					t.Error("what the sync forwarder did is forgotten")
 				}
 				restarts := !d.starter.isClosed()
@@ -188,7 +188,7 @@ func TestNotedWhileTheRelayStops(t *testing.T) {
 				if err := d.Close(); err != nil {
 					t.Error(err)
 				}
-				if d.took(s, accepted); d.refusedFor(hooks.Notice{}, nil) {
+				if d.noteAccepted(s, accepted); d.noteRefused(hooks.Notice{}, nil) {
 					t.Error("what is accepted later is kept for no one")
 				}
 			})

@@ -126,7 +126,7 @@ func (d *handler) giveUp(failed hooks.Notice, entries []journal.Entry) {
 	switch why, ok := d.retries(); {
 	case !ok:
 		failed.Reason = why
-	case !failed.Permanent || !d.refusedFor(failed, entries):
+	case !failed.Permanent || !d.noteRefused(failed, entries):
 		return
 	}
 	failed.Kind = hooks.NoticeDiscarded

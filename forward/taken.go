@@ -14,19 +14,19 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// took notes what a sync forwarder has accepted, so that the relay leaves it out.
-func (d *handler) took(s *sink, entries []journal.Entry) {
+// noteAccepted notes what a sync forwarder has accepted, so that the relay leaves it out.
+func (d *handler) noteAccepted(s *sink, entries []journal.Entry) {
 	q := &d.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !d.notes() {
 		return
 	}
-	if q.taken == nil {
-		q.taken = make(map[string][]journal.Position)
+	if q.accepted == nil {
+		q.accepted = make(map[string][]journal.Position)
 	}
 	for i := range entries {
-		q.taken[s.name()] = append(q.taken[s.name()], entries[i].Position)
+		q.accepted[s.name()] = append(q.accepted[s.name()], entries[i].Position)
 	}
 }
 
@@ -34,9 +34,9 @@ func (d *handler) took(s *sink, entries []journal.Entry) {
 // holds queue.mu. With RelayElsewhere the tables for it may be another role's.
 func (d *handler) notes() bool { return d.queue.stop != nil || d.catchesUp() }
 
-// refusedFor notes the entries that a sync forwarder has refused for good, so that the relay
+// noteRefused notes the entries that a sync forwarder has refused for good, so that the relay
 // does not try them again, and reports whether that can be noted.
-func (d *handler) refusedFor(n hooks.Notice, entries []journal.Entry) bool {
+func (d *handler) noteRefused(n hooks.Notice, entries []journal.Entry) bool {
 	q := &d.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -54,11 +54,11 @@ func (d *handler) refusedFor(n hooks.Notice, entries []journal.Entry) bool {
 }
 
 // unnoted reports whether there is something to note. The caller holds queue.mu.
-func (q *queue) unnoted() bool { return len(q.taken)+len(q.refused) > 0 }
+func (q *queue) unnoted() bool { return len(q.accepted)+len(q.refused) > 0 }
 
-// acknowledgeTaken acknowledges to the relay, every second or so, what sync forwarders have
+// acknowledgeAccepted acknowledges to the relay, every second or so, what sync forwarders have
 // accepted.
-func (d *handler) acknowledgeTaken(db *sql.DB, stop <-chan struct{}, stopped chan<- struct{}) {
+func (d *handler) acknowledgeAccepted(db *sql.DB, stop <-chan struct{}, stopped chan<- struct{}) {
 	defer close(stopped)
 	tick := time.NewTicker(min(acknowledgeEvery, max(d.hub.grace/4, time.Millisecond)))
 	defer tick.Stop()
@@ -70,7 +70,7 @@ func (d *handler) acknowledgeTaken(db *sql.DB, stop <-chan struct{}, stopped cha
 			last = true
 		}
 		if err := d.acknowledgeNow(db); err != nil {
-			d.log().Debug("aftercommit: what sync forwarders have taken could not be noted; the relay may deliver it again", zap.Error(err))
+			d.log().Debug("aftercommit: what sync forwarders have accepted could not be noted; the relay may deliver it again", zap.Error(err))
 		}
 		if last {
 			return
@@ -90,7 +90,7 @@ func (d *handler) acknowledgeNow(db *sql.DB) error {
 	ctx := context.Background()
 	limited, cancel := context.WithTimeout(ctx, d.hub.timeout)
 	defer cancel()
-	conn, err := db.Conn(limited) // else what was taken is forgotten
+	conn, err := db.Conn(limited) // else what was accepted is forgotten
 	if err != nil {
 		return err
 	}
@@ -100,8 +100,8 @@ func (d *handler) acknowledgeNow(db *sql.DB) error {
 func (d *handler) acknowledgeOnce(ctx context.Context, db *sql.DB) error {
 	q := &d.queue
 	q.mu.Lock()
-	taken, refused := q.taken, q.refused
-	q.taken, q.refused = nil, nil
+	accepted, refused := q.accepted, q.refused
+	q.accepted, q.refused = nil, nil
 	q.mu.Unlock()
 	var errs []error
 	note := func(f func(context.Context) error) {
@@ -110,7 +110,7 @@ func (d *handler) acknowledgeOnce(ctx context.Context, db *sql.DB) error {
 		errs = append(errs, f(limited))
 	}
 	const most = 1000
-	for name, all := range taken {
+	for name, all := range accepted {
 		for part := range slices.Chunk(all, most) {
 			note(func(ctx context.Context) error { return q.store.Acknowledge(ctx, db, name, part) })
 		}
@@ -123,7 +123,7 @@ func (d *handler) acknowledgeOnce(ctx context.Context, db *sql.DB) error {
 	return errors.Join(errs...)
 }
 
-// acknowledgeRest notes what was taken when the database is closed, where no relay
+// acknowledgeRest notes what was accepted when the database is closed, where no relay
 // does.
 func (d *handler) acknowledgeRest() error {
 	q := &d.queue

@@ -23,7 +23,7 @@ func TestNoCallOnceTheLeaseIsOver(t *testing.T) {
 	ctx, done := w.lease.guard(context.Background())
 	defer done()
 	entries := entriesOf("a", "b")
-	if r, err := w.call(ctx, entries); err != nil || !r.taken() || calls != 1 {
+	if r, err := w.call(ctx, entries); err != nil || !r.acceptedAll() || calls != 1 {
 		t.Fatalf("%d calls while the lease holds: %+v", calls, r)
 	}
 	w.lease.lose(errRanOut)

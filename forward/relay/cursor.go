@@ -199,11 +199,11 @@ func (s *Store) behind(ctx context.Context, q querier, c *cursor) (n int64, olde
 	acknowledged := s.prefix + "acknowledged"
 	name := s.quote(c.name)
 	count, sum, least := s.d.fn("count"), s.d.fn("sum"), s.d.fn("min")
-	taken := "CASE WHEN EXISTS (SELECT 1 FROM " + acknowledged + " any_one WHERE any_one.forwarder = " + name + ") THEN" +
+	acknowledgements := "CASE WHEN EXISTS (SELECT 1 FROM " + acknowledged + " any_one WHERE any_one.forwarder = " + name + ") THEN" +
 		" (SELECT " + count + "(*) FROM " + acknowledged + " t WHERE t.forwarder = " + name + " AND t.key = e.key AND t.ordinal >= " + passed + ") ELSE 0 END"
 	parts := s.d.behind(c)
 	for i, part := range parts {
-		parts[i] = "SELECT e.events - " + passed + " - " + taken + " AS n, e.recorded_at FROM " + s.events() + " e WHERE e.events > 0 AND " + part
+		parts[i] = "SELECT e.events - " + passed + " - " + acknowledgements + " AS n, e.recorded_at FROM " + s.events() + " e WHERE e.events > 0 AND " + part
 	}
 	err = q.QueryRowContext(ctx, "SELECT coalesce(CAST("+sum+"(n) AS bigint), 0), "+least+"(CASE WHEN n > 0 THEN recorded_at END) FROM ("+strings.Join(parts, " UNION ALL ")+") parts").
 		Scan(&n, readable{moment{&oldest}})

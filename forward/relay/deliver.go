@@ -84,7 +84,7 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 		worked = 0 // it was spent on an entry that is bad
 	}
 	a.lane.plan.passed(len(a.batch), worked)
-	w.tell(entries, a.batch, failed, verdicts, time.Since(start))
+	w.notifyResult(entries, a.batch, failed, verdicts, time.Since(start))
 	if r.proves(len(entries)) {
 		w.recovered(w.evidence.last)
 	}
@@ -209,7 +209,7 @@ func (w *worker) writeResults(ctx context.Context, a attempt, failed map[uuid.UU
 // interrupted returns an error if entries failed and ctx has ended: their failure then
 // says nothing about them or the sink, and they come again.
 func (w *worker) interrupted(ctx context.Context, r Result) error {
-	if r.taken() {
+	if r.acceptedAll() {
 		return nil
 	}
 	return context.Cause(ctx)
@@ -287,22 +287,22 @@ func (w *worker) verdicts(batch []candidate, failed map[uuid.UUID]Failure) (verd
 func (w *worker) write(ctx context.Context, batch []candidate, failed map[uuid.UUID]Failure, verdicts []verdict) error {
 	s, now := w.relay.store, w.relay.cfg.Clock.Now()
 	if !w.dueAt.IsZero() {
-		var taken []journal.Position
+		var accepted []journal.Position
 		for i := range batch {
 			if batch[i].failureOf(failed) == nil {
-				taken = append(taken, batch[i].entry.Position)
+				accepted = append(accepted, batch[i].entry.Position)
 			}
 		}
-		if err := s.deleteRetries(ctx, w.conn, w.target.Name, taken); err != nil {
+		if err := s.deleteRetries(ctx, w.conn, w.target.Name, accepted); err != nil {
 			return err
 		}
 	}
 	return s.note(ctx, w.conn, w.target.Name, verdicts, now)
 }
 
-// tell notifies observers of what became of entries, those of batch that the sink was
+// notifyResult notifies observers of what became of entries, those of batch that the sink was
 // called with, and keeps dueAt and ahead in line with it.
-func (w *worker) tell(entries []journal.Entry, batch []candidate, failed map[uuid.UUID]Failure, verdicts []verdict, took time.Duration) {
+func (w *worker) notifyResult(entries []journal.Entry, batch []candidate, failed map[uuid.UUID]Failure, verdicts []verdict, took time.Duration) {
 	for i := range verdicts {
 		if v := &verdicts[i]; !v.discard && (w.dueAt.IsZero() || v.next.Before(w.dueAt)) {
 			w.dueAt = v.next
@@ -315,19 +315,19 @@ func (w *worker) tell(entries []journal.Entry, batch []candidate, failed map[uui
 			attempt = max(attempt, batch[i].attempts+1)
 		}
 	}
-	var taken []uuid.UUID
+	var accepted []uuid.UUID
 	for i := range entries {
 		if _, ok := failed[entries[i].ID]; !ok {
-			taken = append(taken, entries[i].ID)
+			accepted = append(accepted, entries[i].ID)
 		}
 	}
-	if len(taken) > 0 {
-		w.notify(hooks.Notice{Kind: hooks.NoticeDelivered, Events: taken, Duration: took, Attempt: attempt})
+	if len(accepted) > 0 {
+		w.notify(hooks.Notice{Kind: hooks.NoticeDelivered, Events: accepted, Duration: took, Attempt: attempt})
 	}
-	w.tellVerdicts(verdicts)
+	w.notifyVerdicts(verdicts)
 }
 
-func (w *worker) tellVerdicts(verdicts []verdict) {
+func (w *worker) notifyVerdicts(verdicts []verdict) {
 	for i := range verdicts {
 		v := &verdicts[i]
 		n := hooks.Notice{

@@ -25,7 +25,7 @@
 // Each batch is delivered in the order of the server's clock at the flush: of two transactions
 // in it, one of which has waited for the other's rows, the one that had them first comes first.
 // Events of one transaction come in the order in which they were recorded. Between batches the
-// order is that in which transactions became visible, as far as ticks tell them apart; nothing
+// order is that in which transactions became visible, as far as ticks distinguish them; nothing
 // more is promised.
 //
 // # The lease

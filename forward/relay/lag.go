@@ -7,8 +7,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// tellLag notifies observers, at most every ten seconds, that the target is behind.
-func (w *worker) tellLag(ctx context.Context, batch []candidate, trailing string) error {
+// notifyLag notifies observers, at most every ten seconds, that the target is behind.
+func (w *worker) notifyLag(ctx context.Context, batch []candidate, trailing string) error {
 	const late = 10 * time.Second
 	if len(batch) == 0 || batch[0].entry.RecordedAt.IsZero() {
 		return nil

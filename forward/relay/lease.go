@@ -93,7 +93,7 @@ func (l *lease) stuck(now time.Time, ttl time.Duration) bool {
 // drop forgets the lease, and counts one less for this process.
 func (w *worker) drop() {
 	if w.lease != nil {
-		w.relay.gave()
+		w.relay.removeLease()
 		w.unpin()
 	}
 	w.clearLease()
@@ -105,7 +105,7 @@ func (w *worker) extra() bool { return !w.pinned.IsZero() && !w.offered }
 // unpin makes the lease as likely to be given up as others.
 func (w *worker) unpin() {
 	if w.extra() {
-		w.relay.ordinary()
+		w.relay.clearExtra()
 	}
 	w.pinned = time.Time{}
 }
@@ -150,7 +150,7 @@ func (w *worker) hold(ctx context.Context) error {
 		return w.hold(ctx)
 	case !st.free && !w.doubt(st):
 		w.freeSince, w.missing = time.Time{}, false
-		w.tellRetired(false)
+		w.warnRetired(false)
 		return nil
 	case above && !st.offered:
 		if w.freeSince.IsZero() {
@@ -199,7 +199,7 @@ func (w *worker) take(ctx context.Context, above, offered bool) error {
 		const leases = 10 // by then a process with fewer may have started
 		w.pinned = r.cfg.Clock.Now().Add(leases * r.cfg.Lease)
 	}
-	r.took(w.extra())
+	r.addLease(w.extra())
 	if c.fence != w.fence+1 {
 		w.ahead = nil // another process, or an operator, has moved the cursor
 	}

@@ -48,7 +48,7 @@ func (l *Lender) Call(deliver func(db *sql.DB) Result) (r Result) {
 	loan.mu.Lock()
 	defer loan.mu.Unlock()
 	switch {
-	case loan.starved != nil && !r.taken():
+	case loan.starved != nil && !r.acceptedAll():
 		r = Result{Err: &Failure{Reason: reasonStarved, Err: loan.starved}, Hung: r.Hung, Starved: loan.starved}
 	case err != nil && r.Err == nil && !r.Hung:
 		r = Result{Err: &Failure{Reason: "error", Err: err}}

@@ -9,7 +9,7 @@ import (
 // value is ready.
 type Memory struct {
 	mu       sync.Mutex
-	told     map[string]time.Time // of the last notice that a forwarder is behind
+	notified map[string]time.Time // of the last notice that a forwarder is behind
 	evidence map[string]evidence
 	doubted  map[string]*doubted // leases
 }
@@ -20,13 +20,13 @@ func (m *Memory) lagDue(forwarder string, now time.Time) bool {
 	const every = 10 * time.Second
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if last, ok := m.told[forwarder]; ok && now.Sub(last) < every {
+	if last, ok := m.notified[forwarder]; ok && now.Sub(last) < every {
 		return false
 	}
-	if m.told == nil {
-		m.told = make(map[string]time.Time)
+	if m.notified == nil {
+		m.notified = make(map[string]time.Time)
 	}
-	m.told[forwarder] = now
+	m.notified[forwarder] = now
 	return true
 }
 

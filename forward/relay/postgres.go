@@ -373,8 +373,8 @@ func (postgres) ahead(*Store) string {
 func (postgres) settledFor() string { return "pg_catalog.pg_visible_in_snapshot(e.xid, f.done)" }
 
 // Entries that were restored from a server with higher xids get one that is long over: of a
-// transaction of initdb. An unsettled one is told from others by it, since no cursor's snapshot
-// tells any more.
+// transaction of initdb. An unsettled one is distinguished by it from others: no cursor's snapshot
+// does that any more.
 const (
 	adoptedXID   = "'3'"
 	unsettledXID = "'4'"

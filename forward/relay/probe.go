@@ -153,7 +153,7 @@ func (w *worker) probe(ctx context.Context, e journal.Entry) (r Result, err erro
 				return r, err
 			}
 		}
-	case r.taken():
+	case r.acceptedAll():
 		if w.ahead == nil {
 			w.ahead = make(map[journal.Position]bool)
 		}

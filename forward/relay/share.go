@@ -59,9 +59,9 @@ func (r *Relay) mayTake(name string) bool {
 	return r.held < r.share || r.sharing.onlyHere(name)
 }
 
-// took notes that the process has one more; extra, that it is above the share because no
+// addLease notes that the process has one more; extra, that it is above the share because no
 // other process took it: the others are not to be given up for that.
-func (r *Relay) took(extra bool) {
+func (r *Relay) addLease(extra bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.held++
@@ -70,14 +70,14 @@ func (r *Relay) took(extra bool) {
 	}
 }
 
-func (r *Relay) gave() {
+func (r *Relay) removeLease() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.held--
 }
 
-// ordinary notes that one is not extra any more.
-func (r *Relay) ordinary() {
+// clearExtra notes that one is not extra any more.
+func (r *Relay) clearExtra() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.extra--

@@ -97,12 +97,12 @@ func TestWhatIsNotShared(t *testing.T) {
 func TestExtra(t *testing.T) {
 	r := &Relay{share: 2, sharing: sharing{"a": 1, "b": 1, "c": 1}}
 	for _, extra := range []bool{false, false, true} {
-		r.took(extra)
+		r.addLease(extra)
 	}
 	if r.mayTake("d") || r.releaseExcess("a") {
 		t.Error("it takes another, or gives one up")
 	}
-	r.ordinary()
+	r.clearExtra()
 	if !r.releaseExcess("a") || r.releaseExcess("b") {
 		t.Error("it does not give up one")
 	}
@@ -119,7 +119,7 @@ func TestExtra(t *testing.T) {
 		for name, ends := range map[string]func(*worker){"lost": (*worker).drop, "unpinned": (*worker).unpin} {
 			w := &worker{relay: r, lease: &lease{}, pinned: test.pinned, offered: test.offered}
 			r.held, r.extra = 2, 0
-			r.took(w.extra())
+			r.addLease(w.extra())
 			if r.held != 3 || r.extra != test.extra {
 				t.Errorf("%d held, %d extra; want 3 and %d", r.held, r.extra, test.extra)
 			}

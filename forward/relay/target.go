@@ -79,8 +79,8 @@ type Failure struct {
 // certain reports whether it is the entry that is at fault, not the sink.
 func (f *Failure) certain() bool { return f.Permanent || f.Blocked }
 
-// taken reports whether all entries were.
-func (r *Result) taken() bool { return r.Err == nil && len(r.Failed) == 0 }
+// acceptedAll reports whether all entries were accepted.
+func (r *Result) acceptedAll() bool { return r.Err == nil && len(r.Failed) == 0 }
 
 // proves reports whether a result of a call with n entries shows that the sink is up:
 // it accepted one of those that it has seen, or says of one that it is at fault. To refuse each by
@@ -117,7 +117,7 @@ func (r *Result) keeps() bool {
 
 // doubtful reports whether a result of a call with n entries does not say whose fault
 // it is.
-func (r *Result) doubtful(n int) bool { return !r.taken() && !r.proves(n) }
+func (r *Result) doubtful(n int) bool { return !r.acceptedAll() && !r.proves(n) }
 
 // why returns the failure of the call as a whole, or else that of a single entry.
 func (r *Result) why() Failure {
@@ -141,7 +141,7 @@ func (r *Result) whole(n int) Result {
 	return Result{Err: &Failure{Reason: "error", Err: errPartly}}
 }
 
-// of returns what became of an entry: nil if it was taken.
+// of returns what became of an entry: nil if it was accepted.
 func (r *Result) of(id uuid.UUID) *Failure {
 	if f, ok := r.Failed[id]; ok {
 		return &f
@@ -149,9 +149,9 @@ func (r *Result) of(id uuid.UUID) *Failure {
 	return r.Err
 }
 
-// failures are what became of entries that were not taken.
+// failures are what became of entries that were not accepted.
 func (r *Result) failures(entries []journal.Entry) map[uuid.UUID]Failure {
-	if r.taken() {
+	if r.acceptedAll() {
 		return nil
 	}
 	failed := make(map[uuid.UUID]Failure)

@@ -79,7 +79,7 @@ func (w *worker) run(ctx context.Context) {
 	for !w.relay.stops() {
 		more, err := w.step(ctx)
 		w.relay.store.explain(ctx, w.relay.db, &err)
-		w.tellError(err)
+		w.logError(err)
 		w.alert.Store(err != nil || w.lease != nil)
 		switch {
 		case more:
@@ -220,7 +220,7 @@ func (w *worker) registerAgain(ctx context.Context) (registered bool, err error)
 	w.looked = time.Now()
 	there, retired, err := s.known(ctx, w.conn, name)
 	if err != nil || there {
-		w.tellRetired(retired)
+		w.warnRetired(retired)
 		return false, wrap("look for its row", name, err)
 	}
 	if err := s.register(ctx, w.conn, name, Mark{}); err != nil {
@@ -232,8 +232,8 @@ func (w *worker) registerAgain(ctx context.Context) (registered bool, err error)
 	return true, nil
 }
 
-// tellRetired warns, once, that an operator has retired a forwarder of this program.
-func (w *worker) tellRetired(retired bool) {
+// warnRetired warns, once, that an operator has retired a forwarder of this program.
+func (w *worker) warnRetired(retired bool) {
 	if retired && !w.retired {
 		w.relay.cfg.Log.Warn("aftercommit: a forwarder of this program was retired by relay.Store.Retire, so it gets nothing: "+
 			"remove it from the program or, if that was a mistake, restart the program and give it by relay.Store.Replay what it has missed",
@@ -279,7 +279,7 @@ func (w *worker) stepFresh(ctx context.Context) (more bool, err error) {
 	if n < len(batch) {
 		batch, to, last = w.window.part(n)
 	}
-	if err = w.tellLag(ctx, batch, trailing); err != nil {
+	if err = w.notifyLag(ctx, batch, trailing); err != nil {
 		return false, err
 	}
 	s.arrange(batch)
@@ -352,7 +352,7 @@ func (w *worker) discardGone(ctx context.Context, gone []due) error {
 	}
 	err := w.fenced(ctx, func() error { return w.relay.store.note(ctx, w.conn, w.target.Name, verdicts, now) })
 	if err == nil {
-		w.tellVerdicts(verdicts)
+		w.notifyVerdicts(verdicts)
 	}
 	return err
 }
@@ -367,8 +367,8 @@ func (w *worker) notify(n hooks.Notice) {
 	w.relay.cfg.Notify(n)
 }
 
-// tellError logs an error unless it was logged since all was well.
-func (w *worker) tellError(err error) {
+// logError logs an error unless it was logged since all was well.
+func (w *worker) logError(err error) {
 	w.setTrouble(err)
 	quiet := err == nil || errors.Is(err, context.Canceled) || errors.Is(err, errLost) || errors.Is(err, errRanOut)
 	if quiet || !w.warned.fresh(w.relay.cfg.Clock.Now(), err) {
