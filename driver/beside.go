@@ -16,7 +16,7 @@ type besideConnector struct {
 }
 
 // Connect asks for the defaults of each session: they may be those of a role, or
-// be changed meanwhile. It does not if they are of no consequence.
+// be changed meanwhile. It does not if they do not matter.
 func (b *besideConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	base, err := b.Connector.Connect(ctx)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 
 // Committer is for a base driver that can distinguish the answers to the statements of one
 // message. The COMMIT of a transaction of database/sql is then sent together with its events,
-// and takes no round trip of its own.
+// and takes no separate round trip.
 type Committer interface {
 	// Commit sends message, as one message of the simple protocol, to a server that the
 	// connection has a transaction open on: statements without rows, which fail unless it is;

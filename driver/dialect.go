@@ -42,7 +42,7 @@ type dialect interface {
 	// j is nil.
 	begin(j *job) string
 	// ended reports whether a COMMIT that failed with err has certainly ended the
-	// transaction; lost reports whether the connection is of no more use. Otherwise the
+	// transaction; lost reports whether the connection can no longer be used. Otherwise the
 	// server is asked.
 	ended(err error, lost func(error) bool) bool
 	// failed follows a statement of the transaction that has failed: it may have ended it.

@@ -235,7 +235,7 @@ func (l *loan) sends(query string) bool {
 type finalQuery struct {
 	sent     bool // it was executed
 	returned bool // and that has ended, not in a panic
-	Joined        // where its answer can be told from the COMMIT's
+	Joined        // where its answer can be distinguished from the COMMIT's
 }
 
 // commit executes the final query, by run or the Committer.

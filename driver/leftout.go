@@ -2,7 +2,7 @@ package driver
 
 import "slices"
 
-// leftOut reports whether AllTables leaves a table out. It goes by whole names:
+// leftOut reports whether AllTables leaves a table out. It compares whole names:
 // an app may well call a table river_stations.
 func leftOut(d naming, n tableName) bool {
 	return slices.Contains(toolTables, n.table) || d.isDefault(n.schema) && slices.Contains(commonTables, n.table) || d.isOwn(n)

@@ -126,7 +126,7 @@ func (o *optional) simple(ctx context.Context, query string) error {
 	return err
 }
 
-// lostBy reports whether err says that the connection is of no more use.
+// lostBy reports whether err says that the connection can no longer be used.
 func (o *optional) lostBy(err error) bool {
 	if err == nil {
 		return false

@@ -11,7 +11,7 @@ import (
 
 // restartRelay has the relay of this process, if there is one, followed by one that
 // serves the forwarders that have just been attached too. Until then the old one stays
-// in queue.relay, also while it stops: Drain goes by it.
+// in queue.relay, also while it stops: Drain looks there.
 func (d *handler) restartRelay(ctx context.Context) {
 	q := &d.queue
 	old := d.running()

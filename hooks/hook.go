@@ -21,8 +21,8 @@ type Hook interface {
 
 // Journaled is a [Hook] that keeps the events in tables of the database itself.
 type Journaled interface {
-	// Journal names those tables in a database of dialect, as by their schema, or
-	// is "" without any. A database is not opened through two hooks with the same
+	// Journal identifies those tables in a database of dialect, for example by their
+	// schema; it is "" without any. A database is not opened through two hooks with the same
 	// ones, which would have each event twice.
 	Journal(dialect Dialect) string
 }

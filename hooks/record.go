@@ -35,7 +35,7 @@ const Statement = "/* aftercommit */"
 
 // Record adds e to the transaction that h is in. The event is written when the
 // transaction commits, and never if it does not. On a handle outside any
-// transaction it is written at once, in a transaction of its own.
+// transaction it is written at once, in a separate transaction.
 //
 // What e leaves empty is filled from ctx, then from the context given to
 // BeginTx; see [Values]. An event that cannot be stored is refused here, with an

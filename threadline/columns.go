@@ -59,7 +59,7 @@ func appendValue(o *eventjson.Object, column string, e *journal.Entry) error {
 	case "occurred_at":
 		o.Time(column, e.OccurredAt)
 	case "recorded_at":
-		if e.RecordedAt.IsZero() { // forwarded from memory: no journal, no clock of its own
+		if e.RecordedAt.IsZero() { // forwarded from memory: no journal's clock
 			o.Time(column, e.OccurredAt)
 		} else {
 			o.Time(column, e.RecordedAt)

@@ -22,7 +22,7 @@ func Committer(base sqldriver.Conn) driver.Committer {
 }
 
 // committer does what a Commit of pgx does, for a message with more than the COMMIT in it.
-// The stdlib's Tx is not told: it has no state beside the connection's.
+// The stdlib's Tx need not know: it has no state beside the connection's.
 type committer struct {
 	conn   *pgx.Conn
 	asked  bool

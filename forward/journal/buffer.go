@@ -8,7 +8,7 @@ const maxKept = 256 << 10
 // buffers are those in which documents are made.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// text returns what f appends, as a string of its own.
+// text returns what f appends as a string, and reuses the buffer.
 func text(f func(b []byte) ([]byte, error)) (string, error) {
 	buffer := buffers.Get().(*[]byte)
 	b, err := f((*buffer)[:0])

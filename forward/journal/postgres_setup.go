@@ -110,7 +110,7 @@ func (p *postgres) check(s pgState) (condition, error) {
 	case s.version > 0 && s.version < postgresVersion && s.old:
 		return outdated, nil
 	case s.version == 0 && s.versions && (s.old || s.table && s.functions >= ours):
-		return outdated, nil // all is ours but for the row, which a test's cleaner has deleted
+		return outdated, nil // all is ours; the row is missing, which a test's cleaner has deleted
 	case (s.old || s.table) && s.version == 0:
 		name := "journal"
 		if s.old {

@@ -174,7 +174,7 @@ func (s *Store) moveEntries(ctx context.Context, q querier, c *earlierCursor, tr
 	return len(entries), err
 }
 
-// nextEarlier reads what follows c, but for what the forwarder has accepted within Commit. The
+// nextEarlier reads what follows c, except what the forwarder has accepted within Commit. The
 // range of seq grows as in [Store.stretch].
 func (s *Store) nextEarlier(ctx context.Context, q querier, c *earlierCursor, limit int) (entries []journal.Entry, err error) {
 	const spread = 8

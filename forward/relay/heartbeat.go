@@ -21,8 +21,8 @@ func (r *Relay) heartbeat(ctx context.Context, q querier) error {
 	return err
 }
 
-// sendHeartbeat is heartbeat without what follows a change. It is one statement, and the isolation and
-// access mode of q are of no consequence for it.
+// sendHeartbeat is heartbeat without what follows a change. It is one statement, for which the
+// isolation level and access mode of q do not matter.
 func (r *Relay) sendHeartbeat(ctx context.Context, q querier) (changed bool, err error) {
 	r.mu.Lock()
 	now := time.Now()

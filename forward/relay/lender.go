@@ -20,7 +20,7 @@ type Lender struct {
 	whole *Lender // of which this is a part, nil if it is none
 }
 
-// NewLender returns a Lender of the connections of db but for spare ones, which are left to
+// NewLender returns a Lender of all connections of db except spare ones, which are left to
 // what uses db by itself; one is lent in any case.
 func NewLender(db *sql.DB, spare int) *Lender {
 	db = nildb.Replace(db)
@@ -31,7 +31,7 @@ func NewLender(db *sql.DB, spare int) *Lender {
 	return l
 }
 
-// Part returns a Lender of l's connections but for one, if it has several: calls that keep
+// Part returns a Lender of l's connections except one, if it has several: calls that keep
 // theirs leave one to those that do not go through this part.
 func (l *Lender) Part() *Lender {
 	if cap(l.turns) < 2 {

@@ -102,7 +102,7 @@ func (r *Result) proves(n int) bool {
 }
 
 // keeps reports whether what a call within a transaction has written is to be kept: all
-// entries were accepted, but for some of which the sink says that it wrote nothing.
+// entries were accepted, except some of which the sink says that it wrote nothing.
 func (r *Result) keeps() bool {
 	if r.Err != nil || r.Hung {
 		return false

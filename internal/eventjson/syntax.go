@@ -103,7 +103,7 @@ func (s syntax) text(i int) int {
 	return notJSON
 }
 
-// escape passes an escape but for its last byte.
+// escape passes an escape, and returns the index of its last byte.
 func (s syntax) escape(i int) int {
 	switch s.at(i) {
 	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':

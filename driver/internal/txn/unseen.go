@@ -13,7 +13,7 @@ type Changes struct {
 	TakenBack []TakenBack   // by each ROLLBACK TO, while the transaction went on
 	Lost      []hooks.Event // which cannot be written any more
 	Ended     bool          // a transaction has ended
-	Discard   bool          // the connection is of no more use
+	Discard   bool          // the connection can no longer be used
 }
 
 // Progress is how far a string of several statements was executed.
