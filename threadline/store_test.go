@@ -100,7 +100,7 @@ func TestScriptsNameEveryColumn(t *testing.T) {
 		for _, c := range columns {
 			form := "%s "
 			if dialect == hooks.SQLite {
-				form = "'%s'"
+				form = "'$.%s'"
 			}
 			if !strings.Contains(script, fmt.Sprintf(form, c)) {
 				t.Errorf("%s: the script does not take %s from the document", dialect, c)

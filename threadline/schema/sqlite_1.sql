@@ -1,5 +1,6 @@
--- The timeline store of threadline, for SQLite 3.38 or newer (JSON, generated
--- columns). Store.Migrate runs these very statements where they have not run.
+-- The timeline store of threadline, for SQLite 3.31 or newer (JSON, generated
+-- columns): programs with an older one read none of the file. Store.Migrate runs these very
+-- statements where they have not run.
 -- Run them once, in a transaction: SQLite has no single statement that could do it all,
 -- and tools for migrations open a transaction themselves.
 

@@ -44,18 +44,21 @@ END;
 -- What people read. Where the table of versions before 3 has the prefix's name events,
 -- this is beside it. No document makes a query fail: a function is given only what it takes.
 -- A row has as many events as it says, without anything where the document is no array of
--- that many members.
+-- that many members. A program with an older SQLite reads none of the file if there is syntax
+-- here that it does not know: the operators -> and ->> came with 3.38.
 CREATE VIEW main.{prefix}audit_events AS
-	SELECT seq, key, ordinal, e ->> 'id' AS id, tx_id, tx_started_at, recorded_at,
-		e ->> 'occurred_at' AS occurred_at, e ->> 'action' AS action, e ->> 'outcome' AS outcome,
-		e ->> '$.actor.type' AS actor_type, e ->> '$.actor.id' AS actor_id, p ->> '$.actor.name' AS actor_name,
-		e ->> '$.actor.on_behalf_of' AS on_behalf_of,
-		e ->> '$.target.type' AS target_type, e ->> '$.target.id' AS target_id, p ->> '$.target.name' AS target_name,
-		e ->> 'tenant_id' AS tenant_id, e ->> 'request_id' AS request_id, e ->> 'correlation_id' AS correlation_id,
-		e ->> 'causation_id' AS causation_id, e ->> 'job_id' AS job_id, e ->> 'trace_parent' AS trace_parent,
-		p ->> 'ip_address' AS ip_address, p ->> 'user_agent' AS user_agent, e ->> 'reason' AS reason, p ->> 'comment' AS comment,
-		e -> 'metadata' AS metadata, e ->> 'application' AS application, e ->> 'host' AS host,
-		coalesce(e -> 'captured' = 'true', 0) AS captured
+	SELECT seq, key, ordinal, json_extract(e, '$.id') AS id, tx_id, tx_started_at, recorded_at,
+		json_extract(e, '$.occurred_at') AS occurred_at, json_extract(e, '$.action') AS action, json_extract(e, '$.outcome') AS outcome,
+		json_extract(e, '$.actor.type') AS actor_type, json_extract(e, '$.actor.id') AS actor_id, json_extract(p, '$.actor.name') AS actor_name,
+		json_extract(e, '$.actor.on_behalf_of') AS on_behalf_of,
+		json_extract(e, '$.target.type') AS target_type, json_extract(e, '$.target.id') AS target_id, json_extract(p, '$.target.name') AS target_name,
+		json_extract(e, '$.tenant_id') AS tenant_id, json_extract(e, '$.request_id') AS request_id, json_extract(e, '$.correlation_id') AS correlation_id,
+		json_extract(e, '$.causation_id') AS causation_id, json_extract(e, '$.job_id') AS job_id, json_extract(e, '$.trace_parent') AS trace_parent,
+		json_extract(p, '$.ip_address') AS ip_address, json_extract(p, '$.user_agent') AS user_agent,
+		json_extract(e, '$.reason') AS reason, json_extract(p, '$.comment') AS comment,
+		CASE WHEN json_type(e, '$.metadata') IS NOT NULL THEN json_quote(json_extract(e, '$.metadata')) END AS metadata,
+		json_extract(e, '$.application') AS application, json_extract(e, '$.host') AS host,
+		coalesce(json_type(e, '$.captured') = 'true', 0) AS captured
 	FROM (SELECT j.seq, j.key, j.tx_id, j.tx_started_at, j.recorded_at, e.key AS ordinal,
 			CASE e.type WHEN 'object' THEN e.value END AS e, CASE p.type WHEN 'object' THEN p.value END AS p
 		FROM {prefix}journal j
