@@ -22,7 +22,7 @@ DECLARE
 	p jsonb;
 	part text;
 	member json;
-	found jsonb[];
+	decoded jsonb[];
 BEGIN
 	BEGIN
 		whole := CASE WHEN format = 1 THEN document END;
@@ -39,26 +39,26 @@ BEGIN
 		-- spells it, such as \u00e9, and what is no JSON is NULL.
 		parts := NULL;
 		FOREACH part IN ARRAY ARRAY[CASE WHEN format = 1 THEN document END, personal] LOOP
-			found := '{}';
+			decoded := '{}';
 			BEGIN
 				IF json_array_length(part::json) = events THEN
 					FOR member IN SELECT json_array_elements(part::json) LOOP
 						BEGIN
-							found := array_append(found, member::jsonb);
+							decoded := array_append(decoded, member::jsonb);
 						EXCEPTION WHEN others THEN
 							BEGIN
-								found := array_append(found, regexp_replace(replace(member::text, '\\', '\u005c'), '\\u(?!00[2-7])', '\\\\u', 'g')::jsonb);
+								decoded := array_append(decoded, regexp_replace(replace(member::text, '\\', '\u005c'), '\\u(?!00[2-7])', '\\\\u', 'g')::jsonb);
 							EXCEPTION WHEN others THEN
-								found := array_append(found, NULL);
+								decoded := array_append(decoded, NULL);
 							END;
 						END;
 					END LOOP;
 				END IF;
 			EXCEPTION WHEN others THEN
-				found := '{}';
+				decoded := '{}';
 			END;
-			parts := coalesce(parts, found);
-			persons := found;
+			parts := coalesce(parts, decoded);
+			persons := decoded;
 		END LOOP;
 	END;
 	FOR n IN 0 .. events - 1 LOOP
