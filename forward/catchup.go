@@ -24,6 +24,16 @@ const (
 	shareBatch   = 50
 )
 
+// catchUpState is how far commits are with what sync forwarders have missed.
+type catchUpState struct {
+	looked  time.Time // when one last looked for it
+	noted   time.Time // when one last noted what they accepted
+	running bool      // one is looking
+	left    bool      // the next one is to go on
+	known   bool      // the Hub knows of the database
+	turn    int       // whose sink comes first
+}
+
 // share does a Commit's share over its connection.
 func (d *handler) share(ctx context.Context, conn hooks.Conn) {
 	until := d.hub.now().Add(shareTime)
@@ -71,20 +81,20 @@ func (d *handler) catchUp(ctx context.Context, lent hooks.Conn, until time.Time)
 // claim reports whether this commit is to note what sync forwarders have accepted, and
 // whether it is to look for what they have missed, which one commit at a time does.
 func (d *handler) claim(now time.Time) (acknowledge, look bool) {
-	q := &d.queue
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !q.kept {
-		q.kept = true
+	d.queue.mu.Lock()
+	defer d.queue.mu.Unlock()
+	c := &d.queue.catchUp
+	if !c.known {
+		c.known = true
 		d.hub.keep(d) // for Settle
 	}
-	acknowledge = q.unnoted() && now.Sub(q.acknowledgedAt) >= acknowledgeEvery
-	look = !q.catching && (q.left || now.Sub(q.caught) >= d.hub.grace/2)
+	acknowledge = d.queue.notes.some() && now.Sub(c.noted) >= acknowledgeEvery
+	look = !c.running && (c.left || now.Sub(c.looked) >= d.hub.grace/2)
 	if acknowledge || look {
-		q.acknowledgedAt = now
+		c.noted = now
 	}
 	if look {
-		q.caught, q.catching = now, true
+		c.looked, c.running = now, true
 	}
 	return acknowledge, look
 }
@@ -94,18 +104,18 @@ func (d *handler) release(looked, left bool) {
 	if !looked {
 		return
 	}
-	q := &d.queue
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.catching, q.left = false, left
-	q.turn++
+	d.queue.mu.Lock()
+	defer d.queue.mu.Unlock()
+	c := &d.queue.catchUp
+	c.running, c.left = false, left
+	c.turn++
 }
 
 // catchUpOnce delivers a share of what sync forwarders have missed. They take turns to
 // come first, so that one that is slow does not use up every share.
 func (d *handler) catchUpOnce(ctx context.Context, conn *sql.DB, share relay.Share) (left bool, err error) {
 	d.queue.mu.Lock()
-	turn := d.queue.turn
+	turn := d.queue.catchUp.turn
 	d.queue.mu.Unlock()
 	now, all := d.hub.now(), d.active()
 	var targets []relay.Target
@@ -126,7 +136,7 @@ func (d *handler) catchUpOnce(ctx context.Context, conn *sql.DB, share relay.Sha
 func (d *handler) behind() bool {
 	d.queue.mu.Lock()
 	defer d.queue.mu.Unlock()
-	return d.queue.kept && d.catchesUp()
+	return d.queue.catchUp.known && d.catchesUp()
 }
 
 // catchUpAll delivers all that sync forwarders have missed.

@@ -61,21 +61,14 @@ type queue struct {
 	// given are the sinks that Options.Queue delivers to.
 	given  []*sink
 	places places // of their jobs
+	memory relay.Memory
 
-	mu sync.Mutex
-	// On a database without a relay: caught is when a commit last looked for what sync
-	// forwarders have missed, and acknowledgedAt when one last noted what they accepted.
-	caught, acknowledgedAt time.Time
-	// catching says that a commit is looking, left that the next one is to go on, and
-	// kept that the Hub knows of the database; turn is whose sink comes first.
-	catching, left, kept bool
-	turn                 int
-
-	memory   relay.Memory
-	relay    *relay.Relay
-	relayDB  *sql.DB                       // which it works on
-	accepted map[string][]journal.Position // by sync forwarders, to be acknowledged
-	refused  map[string][]relay.Refusal    // by them and for good, to be discarded
+	mu sync.Mutex // guards what follows
+	// catchUp is for databases without a relay, where commits do its work.
+	catchUp catchUpState
+	notes   syncNotes
+	relay   *relay.Relay
+	relayDB *sql.DB // which it works on
 	// stop ends acknowledgeAccepted, and stopped is closed then. Until it is ended, stop is not nil.
 	stop    chan struct{}
 	stopped chan struct{}

@@ -173,7 +173,7 @@ func TestNotedWhileTheRelayStops(t *testing.T) {
 				accepted, refused := []journal.Entry{{}}, []journal.Entry{{Event: hooks.Event{ID: uuid.New()}}}
 				s := d.sinks[0]
 				d.noteAccepted(s, accepted)
-				if !d.noteRefused(hooks.Notice{Forwarder: s.name()}, refused) || len(d.queue.accepted[s.name()]) != 1 {
+				if !d.noteRefused(hooks.Notice{Forwarder: s.name()}, refused) || len(d.queue.notes.accepted[s.name()]) != 1 {
 					t.Error("what the sync forwarder did is forgotten")
 				}
 				restarts := !d.starter.isClosed()

@@ -14,25 +14,34 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
+// syncNotes are what sync forwarders have done that the relay does not know yet, by their names.
+type syncNotes struct {
+	accepted map[string][]journal.Position // to be acknowledged
+	refused  map[string][]relay.Refusal    // for good, to be discarded
+}
+
+// some reports whether there are any.
+func (n *syncNotes) some() bool { return len(n.accepted)+len(n.refused) > 0 }
+
 // noteAccepted notes what a sync forwarder has accepted, so that the relay leaves it out.
 func (d *handler) noteAccepted(s *sink, entries []journal.Entry) {
 	q := &d.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !d.notes() {
+	if !d.takesNotes() {
 		return
 	}
-	if q.accepted == nil {
-		q.accepted = make(map[string][]journal.Position)
+	if q.notes.accepted == nil {
+		q.notes.accepted = make(map[string][]journal.Position)
 	}
 	for i := range entries {
-		q.accepted[s.name()] = append(q.accepted[s.name()], entries[i].Position)
+		q.notes.accepted[s.name()] = append(q.notes.accepted[s.name()], entries[i].Position)
 	}
 }
 
-// notes reports whether this process notes what sync forwarders have done. The caller
+// takesNotes reports whether this process notes what sync forwarders have done. The caller
 // holds queue.mu. With RelayElsewhere the tables for it may be another role's.
-func (d *handler) notes() bool { return d.queue.stop != nil || d.catchesUp() }
+func (d *handler) takesNotes() bool { return d.queue.stop != nil || d.catchesUp() }
 
 // noteRefused notes the entries that a sync forwarder has refused for good, so that the relay
 // does not try them again, and reports whether that can be noted.
@@ -40,21 +49,18 @@ func (d *handler) noteRefused(n hooks.Notice, entries []journal.Entry) bool {
 	q := &d.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !d.notes() {
+	if !d.takesNotes() {
 		return false
 	}
-	if q.refused == nil {
-		q.refused = make(map[string][]relay.Refusal)
+	if q.notes.refused == nil {
+		q.notes.refused = make(map[string][]relay.Refusal)
 	}
 	for i := range entries {
-		q.refused[n.Forwarder] = append(q.refused[n.Forwarder],
+		q.notes.refused[n.Forwarder] = append(q.notes.refused[n.Forwarder],
 			relay.Refusal{Position: entries[i].Position, ID: entries[i].ID, Failure: relay.Failure{Reason: n.Reason, Permanent: true, Err: n.Err}})
 	}
 	return true
 }
-
-// unnoted reports whether there is something to note. The caller holds queue.mu.
-func (q *queue) unnoted() bool { return len(q.accepted)+len(q.refused) > 0 }
 
 // acknowledgeAccepted acknowledges to the relay, every second or so, what sync forwarders have
 // accepted.
@@ -82,9 +88,9 @@ func (d *handler) acknowledgeAccepted(db *sql.DB, stop <-chan struct{}, stopped 
 // to note.
 func (d *handler) acknowledgeNow(db *sql.DB) error {
 	d.queue.mu.Lock()
-	unnoted := d.queue.unnoted()
+	some := d.queue.notes.some()
 	d.queue.mu.Unlock()
-	if !unnoted {
+	if !some {
 		return nil
 	}
 	ctx := context.Background()
@@ -100,8 +106,8 @@ func (d *handler) acknowledgeNow(db *sql.DB) error {
 func (d *handler) acknowledgeOnce(ctx context.Context, db *sql.DB) error {
 	q := &d.queue
 	q.mu.Lock()
-	accepted, refused := q.accepted, q.refused
-	q.accepted, q.refused = nil, nil
+	n := q.notes
+	q.notes = syncNotes{}
 	q.mu.Unlock()
 	var errs []error
 	note := func(f func(context.Context) error) {
@@ -110,12 +116,12 @@ func (d *handler) acknowledgeOnce(ctx context.Context, db *sql.DB) error {
 		errs = append(errs, f(limited))
 	}
 	const most = 1000
-	for name, all := range accepted {
+	for name, all := range n.accepted {
 		for part := range slices.Chunk(all, most) {
 			note(func(ctx context.Context) error { return q.store.Acknowledge(ctx, db, name, part) })
 		}
 	}
-	for name, all := range refused {
+	for name, all := range n.refused {
 		for part := range slices.Chunk(all, most) {
 			note(func(ctx context.Context) error { return q.store.Refuse(ctx, db, name, part) })
 		}
@@ -128,7 +134,7 @@ func (d *handler) acknowledgeOnce(ctx context.Context, db *sql.DB) error {
 func (d *handler) acknowledgeRest() error {
 	q := &d.queue
 	q.mu.Lock()
-	rest := q.unnoted()
+	rest := q.notes.some()
 	q.mu.Unlock()
 	if !rest || !d.catchesUp() {
 		return nil
