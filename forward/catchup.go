@@ -65,7 +65,7 @@ func (d *handler) catchUp(ctx context.Context, lent hooks.Conn, until time.Time)
 	for _, s := range d.sinks {
 		longest = max(longest, s.timeout)
 	}
-	ctx, cancel := context.WithTimeout(ctx, shareTime+longest+grace)
+	ctx, cancel := context.WithTimeout(ctx, shareTime+longest+returnTime)
 	defer cancel()
 	conn := lent.DB()
 	err := d.acknowledgeOnce(ctx, conn)

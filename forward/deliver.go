@@ -272,12 +272,11 @@ func entryIDs(entries []journal.Entry) []uuid.UUID {
 	return ids
 }
 
-// grace is how long a call may still take to return once its context has ended. It has
-// nothing to do with [Options.Grace].
-const grace = 250 * time.Millisecond
+// returnTime is how long a call may still take to return once its context has ended.
+const returnTime = 250 * time.Millisecond
 
 // bounded runs f in a separate goroutine, and reports whether it returned within limit
-// and grace. If it did not, it is abandoned.
+// and returnTime. If it did not, it is abandoned.
 func bounded[T any](ctx context.Context, limit time.Duration, f func(context.Context) T) (result T, returned bool) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -293,7 +292,7 @@ func bounded[T any](ctx context.Context, limit time.Duration, f func(context.Con
 		return result, true
 	case <-ctx.Done():
 	}
-	late := time.NewTimer(grace)
+	late := time.NewTimer(returnTime)
 	defer late.Stop()
 	select {
 	case result = <-done:

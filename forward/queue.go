@@ -250,7 +250,7 @@ func (d *handler) target(s *sink) relay.Target {
 		_, r := d.callSink(ctx, db, s, entries)
 		return r
 	}}
-	t.Timeout = s.timeout + grace
+	t.Timeout = s.timeout + returnTime
 	t.SameDatabase = s.same
 	if s.inCommit.Load() {
 		t.Grace, t.Accepted = d.hub.grace, s.proof.last

@@ -21,12 +21,12 @@ func TestTargetTimeout(t *testing.T) {
 		h.Register(idle{}, Sync, ID("slow"), Timeout(time.Hour))
 		h.Register(idle{}, Sync, ID("slowest"), Timeout(longest))
 	})
-	for i, want := range []time.Duration{time.Minute + grace, time.Hour + grace, longest + grace} {
+	for i, want := range []time.Duration{time.Minute + returnTime, time.Hour + returnTime, longest + returnTime} {
 		if got := w.h.target(w.h.sinks[i]).Timeout; got != want {
 			t.Errorf("the target of sink %d takes %v, want %v", i, got, want)
 		}
 	}
-	if longest+grace > 25*time.Hour {
+	if longest+returnTime > 25*time.Hour {
 		t.Error("the relay refuses such a target")
 	}
 }

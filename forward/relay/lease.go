@@ -149,7 +149,7 @@ func (w *worker) hold(ctx context.Context) error {
 		}
 		return w.hold(ctx)
 	case !st.free && !w.doubt(st):
-		w.freeSince, w.missing = time.Time{}, false
+		w.freeSince, w.row.missing = time.Time{}, false
 		w.warnRetired(false)
 		return nil
 	case above && !st.offered:

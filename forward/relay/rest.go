@@ -78,7 +78,7 @@ func (w *worker) untilNext(now time.Time) (d time.Duration, timed bool) {
 		case w.doubted != nil:
 			at(w.doubted.since.Add(w.doubtsFor()).Sub(now))
 		}
-		if w.missing {
+		if w.row.missing {
 			at(r.cfg.Lease / rowLooks)
 		}
 		return d, timed

@@ -18,18 +18,24 @@ import (
 type worker struct {
 	relay  *Relay
 	target Target
-	wake   chan struct{}
-	alert  atomic.Bool // commits wake it: it has the lease, or an error keeps it from one
-	news   atomic.Bool // the poller has found something
+
+	wake  chan struct{}
+	alert atomic.Bool // commits wake it: it has the lease, or an error keeps it from one
+	news  atomic.Bool // the poller has found something
 
 	conn     *sql.Conn // of the step that runs
-	leftover Leftover  // on it, of sinks
-	here     string    // its place, as of the last look
-	lease    *lease    // nil without it, as the cursor
-	cursor   *cursor
-	fence    int64     // of the last cursor
-	since    time.Time // of the lease
-	asked    time.Time // for what is due
+	leftover Leftover  // on conn, of sinks
+	here     string    // the place that conn leads to, as of the last look
+
+	// lease and cursor are nil without the lease. fence and since are of the last one, which
+	// the database may still have for this process; since is zero before the first one.
+	lease  *lease
+	cursor *cursor
+	fence  int64
+	since  time.Time
+
+	// What follows decides whether to take a lease, or to keep it; see hold.
+
 	// freeSince is when this worker first saw the lease free, while the process had its
 	// share already.
 	freeSince time.Time
@@ -41,33 +47,40 @@ type worker struct {
 	// absent is until when this worker leaves the lease to other processes, if there are
 	// any: it could not deliver.
 	absent time.Time
-	few    bool // the last look found few entries
-
-	looked  time.Time // when the target's row was last looked for
-	missing bool      // it was to be looked for again since
-	retired bool      // as of then
+	row    row
 
 	fresh, again lane // what follows the cursor, and what is due
 	window       window
-	waiting      waiting
-	// hasEarlier says that there were tables of an earlier version when the lease was taken, and
-	// tookOver is when nothing more was found in them.
-	hasEarlier bool
-	tookOver   time.Time
-	evidence   evidence
-	rotation   rotation
-	// ahead are entries that were accepted ahead of the cursor, to be left out when it
-	// comes there. A process that dies forgets them, and they come again.
-	ahead   map[journal.Position]bool
-	trail   trail
-	trouble atomic.Pointer[error] // of the last step, nil if it had none
-	dueAt   time.Time             // of the next failure, zero if there is none
+	few          bool      // the last window had few entries: more may come if the worker waits a moment
+	dueAt        time.Time // of the next failure, zero if there is none
+	asked        time.Time // when dueAt was last read, and the lease renewed if the keeper does not
 	// owed is for how long new entries come first, while there are any.
 	owed time.Duration
 	// unwritten is a pause after a call whose result the database has refused to store:
 	// the next call would get the same entries.
 	unwritten pause
-	warned    warned
+	trail     trail
+	// hasEarlier says that there were tables of an earlier version when the lease was taken, and
+	// tookOver is when nothing more was found in them.
+	hasEarlier bool
+	tookOver   time.Time
+
+	evidence evidence
+	rotation rotation
+	// ahead are entries that were accepted ahead of the cursor, to be left out when it
+	// comes there. A process that dies forgets them, and they come again.
+	ahead map[journal.Position]bool
+
+	waiting waiting
+	trouble atomic.Pointer[error] // of the last step, nil if it had none
+	warned  warned
+}
+
+// row is what a worker knows of its target's row.
+type row struct {
+	looked  time.Time // when it was last looked for
+	missing bool      // it was to be looked for again since
+	retired bool      // as of then
 }
 
 // run works until the relay stops.
@@ -214,10 +227,10 @@ const rowLooks = 10
 // one has its row still.
 func (w *worker) registerAgain(ctx context.Context) (registered bool, err error) {
 	s, name := w.relay.store, w.target.Name
-	if w.missing = time.Since(w.looked) < w.relay.cfg.Lease/rowLooks; w.missing {
+	if w.row.missing = time.Since(w.row.looked) < w.relay.cfg.Lease/rowLooks; w.row.missing {
 		return false, nil
 	}
-	w.looked = time.Now()
+	w.row.looked = time.Now()
 	there, retired, err := s.known(ctx, w.conn, name)
 	if err != nil || there {
 		w.warnRetired(retired)
@@ -234,12 +247,12 @@ func (w *worker) registerAgain(ctx context.Context) (registered bool, err error)
 
 // warnRetired warns, once, that an operator has retired a forwarder of this program.
 func (w *worker) warnRetired(retired bool) {
-	if retired && !w.retired {
+	if retired && !w.row.retired {
 		w.relay.cfg.Log.Warn("aftercommit: a forwarder of this program was retired by relay.Store.Retire, so it gets nothing: "+
 			"remove it from the program or, if that was a mistake, restart the program and give it by relay.Store.Replay what it has missed",
 			zap.String("forwarder", w.target.Name))
 	}
-	w.retired = retired
+	w.row.retired = retired
 }
 
 func (w *worker) readDue(ctx context.Context) (err error) {
