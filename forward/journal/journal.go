@@ -167,8 +167,8 @@ func (j *Journal) Upgraded() (upgraded, before bool) {
 // by one statement. On PostgreSQL, unless f.Must is set, it writes nothing and returns false if
 // the transaction has written nothing itself. Errors there have the SQLSTATE 25X06 if the
 // transaction has written and is read-only now, 55P03 if a lock was not available within
-// f.Timeout, and 23505 if the key has been claimed. Everything else that may take time is
-// bounded by ctx. Errors wrap the driver's.
+// f.Timeout, 23505 if the key has been claimed, and 09000 if a trigger on the table suppresses the
+// row. Everything else that may take time is bounded by ctx. Errors wrap the driver's.
 //
 // f.Keep, unless it is nil, gets the [Row] without its documents, if the database's answer says
 // what it has added. Otherwise [Journal.Written] returns it.

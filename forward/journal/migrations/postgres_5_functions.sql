@@ -5,7 +5,9 @@
 -- written to nothing that is kept, because a transaction that wrote nothing must
 -- not be made a writing one; own overrides that. It fails with 25X06 if the
 -- transaction has written and was made read-only since, and with 23505 if there is a row
--- with the key: that is how claim keeps a flush from being written later.
+-- with the key: that is how claim keeps a flush from being written later. It fails with 09000 if
+-- something of the operator's suppresses the row: what comes behind it in one message, such as a
+-- COMMIT, must not be executed then.
 --
 -- Roles that may execute it write what all readers and forwarders see. The documents are
 -- not decoded here: one that cannot be read is an unreadable entry, and harms no reader.
@@ -57,6 +59,10 @@ BEGIN
 	VALUES (write.key, CASE current_setting('role') WHEN 'none' THEN session_user ELSE current_setting('role') END,
 		write.events, write.format, write.document, write.personal)
 	RETURNING j.xid::text, j.tx_started_at, j.recorded_at, j.role;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'aftercommit: the events were not written: a trigger on the table journal suppresses its rows'
+			USING ERRCODE = 'triggered_action_exception';
+	END IF;
 END
 $write$;
 

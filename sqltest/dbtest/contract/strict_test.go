@@ -1,8 +1,10 @@
 package contract_test
 
 import (
+	"context"
 	sqldriver "database/sql/driver"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -291,6 +293,27 @@ func TestSuppressedRow(t *testing.T) {
 			w.record(tx, "a")
 			return tx.Commit()
 		},
+		"written, captured": func(w *world) error {
+			tx := w.begin()
+			w.must(tx.ExecContext(ctx(), "INSERT INTO orders (id) VALUES (1)"))
+			return tx.Commit()
+		},
+		"written, in two parts": func(w *world) error {
+			tx := w.begin()
+			w.insert(tx, 1)
+			for range hooks.MaxFlush + 1 {
+				w.record(tx, "a")
+			}
+			return tx.Commit()
+		},
+		"by a raw COMMIT": func(w *world) error {
+			conn := w.conn()
+			w.must(conn.ExecContext(ctx(), "BEGIN"))
+			w.insert(conn, 1)
+			w.record(conn, "a")
+			_, err := conn.ExecContext(ctx(), "COMMIT")
+			return err
+		},
 		"only read": func(w *world) error {
 			tx := w.begin()
 			w.record(tx, "a")
@@ -302,23 +325,52 @@ func TestSuppressedRow(t *testing.T) {
 		},
 		"recorded alone": func(w *world) error { return hooks.Record(ctx(), w.db, named("a")) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			modes(t, func(w *world, mode hooks.Mode) {
-				if w.e.Dialect == hooks.SQLite {
-					w.Skip("PostgreSQL's triggers")
+		for _, kept := range []bool{true, false} { // as the Hub has it with and without sync sinks
+			t.Run(fmt.Sprintf("%s, kept %t", name, kept), func(t *testing.T) { suppressedRow(t, do, kept) })
+		}
+	}
+}
+
+func suppressedRow(t *testing.T, do func(w *world) error, kept bool) {
+	t.Helper()
+	for _, mode := range []hooks.Mode{hooks.Strict, hooks.BestEffort} {
+		t.Run(mode.String(), func(t *testing.T) {
+			forEach(t, func(t *testing.T, e dbtest.Engine) {
+				s := setup{driver: []driver.Option{driver.WithMode(mode)}}
+				if !kept {
+					s.hook = func(h hooks.Hook) hooks.Hook { return unkept{h} }
 				}
+				w := newWorld(t, e, s)
 				w.suppressJournal()
 				err := do(w)
-				if mode == hooks.Strict && err == nil {
-					w.Error("no error, although no event is written")
-				} else if mode == hooks.BestEffort {
+				if mode == hooks.Strict {
+					if err == nil {
+						w.Error("no error, although no event is written")
+					}
+					w.want("", "", "")
+				} else {
 					w.must(err)
 					w.wantNotice(hooks.NoticeLost)
 				}
 				w.wantNotice(hooks.NoticeFailed)
-			})
+			}, dbtest.PostgresCommitEngines()...)
 		})
 	}
+}
+
+// unkept has the handler keep nothing of what the database answers.
+type unkept struct{ hooks.Hook }
+
+type unkeptHandler struct{ hooks.Handler }
+
+func (u unkept) Open(db hooks.Database) (hooks.Handler, error) {
+	h, err := u.Hook.Open(db)
+	return unkeptHandler{h}, err
+}
+
+func (u unkeptHandler) Flush(ctx context.Context, f hooks.Flush) (bool, error) {
+	f.Keep = nil
+	return u.Handler.Flush(ctx, f)
 }
 
 // suppressJournal has the journal leave out all rows.
