@@ -18,7 +18,7 @@ const (
 // outlast returns a context for what the driver has to finish even if the app's
 // context ends. Except on SQLite it ends grace after ctx does, or grace after this
 // call if ctx has ended already, and with the same error; if ctx is cancelled in the
-// first moments, up to patience later. It ends after limit at the latest, unless that
+// first moments, up to followAfter later. It ends after limit at the latest, unless that
 // is 0. On SQLite only limit counts: there is no network to wait for, and drivers may
 // report a statement that took effect as interrupted.
 //

@@ -51,16 +51,16 @@ func (s *session) probe(ctx context.Context) state {
 	return st
 }
 
-// patient is how long a probe may take at least: a write timeout that is shorter says how
+// minProbeTime is how long a probe may take at least: a write timeout that is shorter says how
 // long to wait for locks, and a probe waits for none.
-const patient = time.Second
+const minProbeTime = time.Second
 
 // ask is probe with the reason why the server did not say.
 func (s *session) ask(ctx context.Context) (state, error) {
 	if st, known := s.own.status(); known {
 		return st, nil
 	}
-	ctx, cancel := s.own.outlast(ctx, max(s.own.cfg.writeTimeout, patient))
+	ctx, cancel := s.own.outlast(ctx, max(s.own.cfg.writeTimeout, minProbeTime))
 	defer cancel()
 	return s.dialect.probe(ctx, s)
 }

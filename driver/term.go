@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// patience is how long a statement of the driver's runs before it follows the app's
+// followAfter is how long a statement of the driver's runs before it follows the app's
 // context. Nearly all have ended by then, and following costs more than anything else here.
-const patience = 100 * time.Millisecond
+const followAfter = 100 * time.Millisecond
 
 // A term ends a context at a time, or grace after the app's context ends. It goes through three
-// phases: until patience is over it only has a timer; then it follows the app's context by
+// phases: until followAfter has passed it only has a timer; then it follows the app's context by
 // AfterFunc; when that ends, grace is set. A connection reuses one until it has fired.
 type term struct {
 	ctx   context.Context // ends with the term
@@ -132,7 +132,7 @@ func (t *term) schedule(now time.Time) {
 		next = t.grace
 	}
 	if t.app != nil && t.follow == nil && t.grace.IsZero() {
-		if soon := now.Add(patience); next.IsZero() || soon.Before(next) {
+		if soon := now.Add(followAfter); next.IsZero() || soon.Before(next) {
 			next = soon
 		}
 	}

@@ -56,14 +56,14 @@ func TestTermIsUsedAgain(t *testing.T) {
 func TestTermFollows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := &querier{is: dialects[hooks.Postgres].facts()}
-		for _, after := range []time.Duration{0, time.Nanosecond, patience / 2, patience, 2 * patience} {
+		for _, after := range []time.Duration{0, time.Nanosecond, followAfter / 2, followAfter, 2 * followAfter} {
 			app, cancel := context.WithCancel(context.Background())
 			out, done := q.outlast(app, time.Minute)
 			time.Sleep(after)
 			cancel()
 			start := time.Now()
 			<-out.Done()
-			if took := time.Since(start); took < grace || took > grace+patience || !errors.Is(out.Err(), context.Canceled) {
+			if took := time.Since(start); took < grace || took > grace+followAfter || !errors.Is(out.Err(), context.Canceled) {
 				t.Errorf("cancelled after %v: ended %v later with %v", after, took, out.Err())
 			}
 			done()
@@ -71,7 +71,7 @@ func TestTermFollows(t *testing.T) {
 
 		before, cancel := context.WithCancel(context.Background())
 		_, done := q.outlast(before, time.Minute)
-		time.Sleep(2 * patience)
+		time.Sleep(2 * followAfter)
 		done()
 		out, done := q.outlast(context.Background(), time.Minute)
 		cancel()
@@ -83,7 +83,7 @@ func TestTermFollows(t *testing.T) {
 		next, cancel := context.WithCancel(context.Background())
 		last, done := q.outlast(next, time.Minute)
 		defer done()
-		time.Sleep(2 * patience)
+		time.Sleep(2 * followAfter)
 		cancel()
 		time.Sleep(grace)
 		synctest.Wait()
@@ -128,7 +128,7 @@ func TestTermIsReleased(t *testing.T) {
 		q := &querier{is: dialects[hooks.Postgres].facts()}
 		app := &followed{Context: context.Background(), done: make(chan struct{})}
 		out, done := q.outlast(app, time.Second)
-		time.Sleep(2 * patience)
+		time.Sleep(2 * followAfter)
 		done()
 		if app.followed != 1 || app.stopped != 1 {
 			t.Errorf("followed %d times, stopped %d times, want once each", app.followed, app.stopped)

@@ -80,7 +80,7 @@ func (d *handler) endFromMemory(ctx context.Context, end hooks.Ended, b *batch) 
 	now := d.hub.now().UTC()
 	// Not all need to have been flushed: MySQL commits implicitly.
 	row := journal.Row{Key: hooks.NewID(), Tx: journal.TxKey{ID: end.Tx, StartedAt: now}, RecordedAt: now}
-	b.entries = row.Of(d.stamp(end.Events), 0)
+	b.entries = row.EntriesOf(d.stamp(end.Events), 0)
 	return len(b.sinks) == 0 || d.forward(ctx, d.usable(end.Conn), b)
 }
 
@@ -204,7 +204,7 @@ func (d *handler) learn(b *batch, rows []journal.Row) {
 	for _, w := range b.writes {
 		i := slices.IndexFunc(rows, func(r journal.Row) bool { return r.Key == w.Key })
 		if i >= 0 {
-			entries = append(entries, rows[i].Of(d.stamp(w.Events), w.First)...)
+			entries = append(entries, rows[i].EntriesOf(d.stamp(w.Events), w.First)...)
 		}
 	}
 	found := make(map[uuid.UUID]bool, len(entries))

@@ -119,7 +119,7 @@ func TestPendingCountsWhatItKeeps(t *testing.T) {
 				if journaled {
 					b.writes = []hooks.Write{{Key: hooks.NewID(), Events: events}}
 				} else {
-					b.entries = (&journal.Row{}).Of(events, 0)
+					b.entries = (&journal.Row{}).EntriesOf(events, 0)
 				}
 				if !p.add(b) {
 					t.Fatal("there is no room")

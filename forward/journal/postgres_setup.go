@@ -155,7 +155,7 @@ func (p *postgres) connect(ctx context.Context, db *sql.DB, migrate bool) error 
 		return fmt.Errorf("journal: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
-	s, found, err := settled(func() (pgState, error) { return p.inspect(ctx, conn) }, p.check)
+	s, found, err := stable(func() (pgState, error) { return p.inspect(ctx, conn) }, p.check)
 	switch {
 	case err != nil:
 		return err

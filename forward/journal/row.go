@@ -64,9 +64,9 @@ func (r *Row) Entries() []Entry {
 	return entries
 }
 
-// Of is for package relay and the Hub. It returns the entries of events that the row was written
-// with, from the one with the ordinal first on.
-func (r *Row) Of(events []hooks.Event, first int) []Entry {
+// EntriesOf is for package relay and the Hub. It returns the entries of events that the row was
+// written with; first is the ordinal of the first one.
+func (r *Row) EntriesOf(events []hooks.Event, first int) []Entry {
 	entries := make([]Entry, len(events))
 	for i := range events {
 		entries[i] = r.entry(first+i, &events[i])

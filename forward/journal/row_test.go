@@ -17,7 +17,7 @@ func TestRowOf(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
 	row := Row{Key: uuid.UUID{1}, Tx: TxKey{ID: 7, StartedAt: at}, RecordedAt: at, Role: "app", Events: 5, Format: 1}
 	counted := map[string]any{"rows": int64(3), "statements": 2, "via": "v"}
-	got := row.Of([]hooks.Event{{Action: "a.b"}, {Action: "a.c", Metadata: counted}}, 3)
+	got := row.EntriesOf([]hooks.Event{{Action: "a.b"}, {Action: "a.c", Metadata: counted}}, 3)
 	want := []Entry{
 		{Event: hooks.Event{Action: "a.b"}, Position: Position{Key: row.Key, Ordinal: 3}, Tx: row.Tx, RecordedAt: at, Role: "app"},
 		{

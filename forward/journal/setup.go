@@ -9,10 +9,10 @@ const (
 	usable
 )
 
-// settled returns what look sees of the tables, and what check makes of it. A look takes two
+// stable returns what look sees of the tables, and what check makes of it. A look takes two
 // statements: if another process commits an upgrade between them, it has seen the tables from
 // before and the version from after. So an error counts only if two looks have seen the same.
-func settled[S comparable](look func() (S, error), check func(S) (condition, error)) (seen S, found condition, err error) {
+func stable[S comparable](look func() (S, error), check func(S) (condition, error)) (seen S, found condition, err error) {
 	for {
 		before := seen
 		if seen, err = look(); err != nil {

@@ -81,7 +81,7 @@ func (s *sqlite) inspect(ctx context.Context, q queryer) (st sqliteState, err er
 
 // look returns what the journal needs; an error says what is wrong that migrating would not fix.
 func (s *sqlite) look(ctx context.Context, q queryer) (found condition, err error) {
-	_, found, err = settled(func() (sqliteState, error) { return s.inspect(ctx, q) }, s.check)
+	_, found, err = stable(func() (sqliteState, error) { return s.inspect(ctx, q) }, s.check)
 	return found, err
 }
 

@@ -9,7 +9,9 @@
 //	n, err = store.Dismiss(ctx, db, sink)                    // or give them up
 //
 // [Store.Resume] continues the forwarders of a copied database, [Store.Purge] deletes what all
-// have got, and [Store.Retire] ends a forwarder.
+// have got, [Store.Retire] ends a forwarder, and [Store.Refuse] leaves out an entry that must not
+// reach its sink. The other methods of a Store, and what has to do with a [Relay], a [Trial] or a
+// [Lender], are for forward.Hub.
 //
 // # The cursor
 //

@@ -84,10 +84,10 @@ func (l *lease) inCall(calling bool) {
 // stuck reports whether the worker has waited for the database for so long that
 // its connection must be dead: another process may have a better one.
 func (l *lease) stuck(now time.Time, ttl time.Duration) bool {
-	const patience = 6 // leases
+	const stuckAfter = 6 // leases
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.cancel != nil && !l.calling && now.Sub(l.since) > patience*ttl
+	return l.cancel != nil && !l.calling && now.Sub(l.since) > stuckAfter*ttl
 }
 
 // drop forgets the lease, and counts one less for this process.

@@ -84,7 +84,7 @@ func (l *loan) run(f Borrower) (left Leftover, err error) {
 	if base == nil {
 		return NothingLeft, db.Close()
 	}
-	alone := l.uses.Acquire(patienceWithUses)
+	alone := l.uses.Acquire(returnTime)
 	if !alone || running || db.Stats().InUse > 0 {
 		left = StillOpen
 	}
@@ -96,7 +96,7 @@ func (l *loan) run(f Borrower) (left Leftover, err error) {
 	}
 	err = db.Close() // closes statements
 	if alone {       // and not while a statement is being closed
-		if l.uses.Acquire(patienceWithUses) {
+		if l.uses.Acquire(returnTime) {
 			defer l.uses.Release()
 		} else {
 			left = StillOpen
@@ -112,9 +112,9 @@ func (l *loan) run(f Borrower) (left Leftover, err error) {
 	return left, err
 }
 
-// patienceWithUses is how long a call on the connection may take to notice that its context
+// returnTime is how long a call on the connection may take to notice that its context
 // has ended. A driver that does not is cut off: its connection is closed under it.
-const patienceWithUses = 2 * time.Second
+const returnTime = 2 * time.Second
 
 // close closes what the borrower has left open, which on SQLite would keep its locks even
 // after the connection is closed.

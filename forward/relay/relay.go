@@ -194,7 +194,7 @@ func (r *Relay) stops() bool {
 
 // unregister deletes this process from those that share the forwarders.
 func (r *Relay) unregister(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
 	defer cancel()
 	_ = r.store.unregister(ctx, r.db, r.cfg.Holder) // or it is forgotten after a while
 }
@@ -233,7 +233,7 @@ func (r *Relay) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	r.end()
-	late := time.NewTimer(2*patience + time.Second) // to give the lease back, and to leave
+	late := time.NewTimer(2*releaseTime + time.Second) // to give the lease back, and to leave
 	defer late.Stop()
 	select {
 	case <-done:

@@ -148,15 +148,15 @@ func (w *worker) gather(ctx context.Context) {
 	}
 }
 
-// patience is how long a worker that stops tries to give its lease back.
-const patience = 2 * time.Second
+// releaseTime is how long a worker that stops tries to give its lease back.
+const releaseTime = 2 * time.Second
 
 // end gives the lease back, also one whose cursor was dropped.
 func (w *worker) end(ctx context.Context) {
 	if w.since.IsZero() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
 	defer cancel()
 	if err := w.relay.store.release(ctx, w.relay.db, w.target.Name, w.relay.cfg.Holder); err != nil {
 		w.relay.cfg.Log.Info("aftercommit: a lease could not be given back; it ends by itself",

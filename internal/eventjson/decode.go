@@ -84,7 +84,7 @@ func addPersonal(out []Decoded, personal []byte) {
 	n := 0
 	for ; r.next(']'); n++ {
 		if n < len(out) {
-			r.personal(&out[n])
+			r.personalObject(&out[n])
 		} else {
 			r.skip()
 		}
@@ -126,15 +126,15 @@ func (r *reader) event() (d Decoded) {
 		case "captured":
 			r.truth(&d, &e.Captured)
 		default:
-			return r.plain(&d, name)
+			return r.textMember(&d, name)
 		}
 		return true
 	})
 	return d
 }
 
-// plain reads a member of the event that is a text, unless it is inside another object.
-func (r *reader) plain(d *Decoded, name string) bool {
+// textMember reads a member of the event that is a text, unless it is inside another object.
+func (r *reader) textMember(d *Decoded, name string) bool {
 	e := &d.Event
 	var to *string
 	switch name {
@@ -161,15 +161,15 @@ func (r *reader) plain(d *Decoded, name string) bool {
 	case "host":
 		to = &e.Host
 	default:
-		return r.private(d, name)
+		return r.personalMember(d, name)
 	}
 	r.text(d, name, to)
 	return true
 }
 
-// private reads a member that is personal; the event itself has it in no document of
+// personalMember reads a member that is personal; the event itself has it in no document of
 // [AppendArray], but in one of [Append].
-func (r *reader) private(d *Decoded, name string) bool {
+func (r *reader) personalMember(d *Decoded, name string) bool {
 	e := &d.Event
 	var to *string
 	switch name {
@@ -218,8 +218,8 @@ func (r *reader) target(d *Decoded, name string) bool {
 	return true
 }
 
-// personal reads a member of what AppendPersonal has written: nothing but what is personal.
-func (r *reader) personal(d *Decoded) {
+// personalObject reads a member of what AppendPersonal has written: nothing but what is personal.
+func (r *reader) personalObject(d *Decoded) {
 	if r.isNull() {
 		return
 	}
@@ -230,7 +230,7 @@ func (r *reader) personal(d *Decoded) {
 		case "target":
 			r.object(d, "target.", func(name string) bool { return name == "name" && r.target(d, name) })
 		default:
-			return r.private(d, name)
+			return r.personalMember(d, name)
 		}
 		return true
 	})

@@ -37,7 +37,7 @@ func TestEveryFieldComesBack(t *testing.T) {
 			},
 			"Written": func() ([]journal.Entry, error) {
 				rows, err := r.j.Written(ctx, r.conn, []uuid.UUID{newKey(), key})
-				return rows[0].Of([]hooks.Event{full, bare}, 0), err
+				return rows[0].EntriesOf([]hooks.Event{full, bare}, 0), err
 			},
 			"List": func() ([]journal.Entry, error) { return r.j.List(ctx, r.conn, journal.Query{}) },
 		} {
