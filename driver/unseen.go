@@ -2,7 +2,6 @@ package driver
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -15,9 +14,12 @@ import (
 // still there after something that may have ended the transaction unseen, then
 // it is the same one. A savepoint would do on SQLite too, but its RELEASE would
 // take the app's own savepoints along.
+//
+// Its value is the same in all transactions: pg_stat_statements would keep each SET with
+// another value as a statement of its own, until it has no room for those of the app.
 const (
-	witnessSet  = "SET LOCAL aftercommit.witness = '%d'"
-	witnessTest = guardStrict + "SELECT 1 WHERE pg_catalog.current_setting('aftercommit.witness', true) OPERATOR(pg_catalog.=) '%d'"
+	witnessSet  = "SET LOCAL aftercommit.witness = 'here'"
+	witnessTest = guardStrict + "SELECT 1 WHERE pg_catalog.current_setting('aftercommit.witness', true) OPERATOR(pg_catalog.=) 'here'"
 )
 
 // beforeUnseen writes what is buffered, so that the database itself keeps it or
@@ -35,7 +37,7 @@ func (c *conn) beforeUnseen(ctx context.Context) error {
 		}
 	}
 	if !c.tx.IsEmpty() && c.is.settingWitness {
-		err := c.own.simple(ctx, fmt.Sprintf(witnessSet, c.tx.TxNumber()))
+		err := c.own.simple(ctx, witnessSet)
 		if err != nil && c.db.dialect.stateOf(err) == stateUnknown {
 			return err
 		}
@@ -88,7 +90,7 @@ func (c *conn) checkWitness(ctx context.Context) txn.Witness {
 	ctx, cancel := c.own.unhurried(ctx)
 	defer cancel()
 	if !c.tx.IsEmpty() && c.is.settingWitness && c.own.execs() {
-		res, err := c.own.exec(ctx, fmt.Sprintf(witnessTest, c.tx.TxNumber()), nil)
+		res, err := c.own.exec(ctx, witnessTest, nil)
 		if err != nil {
 			return witnessOf(c.db.dialect.stateOf(err))
 		}

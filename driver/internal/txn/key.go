@@ -111,7 +111,7 @@ func inOneWrite(items []item) bool {
 	return true
 }
 
-// TxNumber identifies the transaction to the witness, and as [hooks.Flush.Tx].
+// TxNumber identifies the transaction, as [hooks.Flush.Tx].
 func (r *Record) TxNumber() int64 {
 	for r.txNumber == 0 {
 		r.txNumber = rand.Int64()

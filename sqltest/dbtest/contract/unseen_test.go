@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	sqldriver "database/sql/driver"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/driver"
@@ -338,4 +339,26 @@ func TestEndedBehindItsBack(t *testing.T) {
 		w.want("", "", "")
 		w.goesOn()
 	})
+}
+
+// TestWitnessIsOneStatement: pg_stat_statements keeps each statement without a plan, such as a
+// SET, by its text: what follows a transaction must have the same text in each.
+func TestWitnessIsOneStatement(t *testing.T) {
+	throughProxy(t, func(w *world, p *dbtest.Proxy) {
+		w.makeJournal()
+		set := p.Watch(has("SET LOCAL "))
+		const transactions = 3
+		for id := range transactions {
+			tx := w.begin()
+			w.insert(tx, id)
+			w.record(tx, "a")
+			w.must(tx.ExecContext(ctx(), "SAVEPOINT s; DO 'BEGIN END'; RELEASE s"))
+			w.must(tx.Commit())
+		}
+		queries := set.Queries()
+		if distinct := slices.Compact(slices.Clone(queries)); len(queries) != transactions || len(distinct) != 1 {
+			w.Errorf("%d transactions were followed by %q", transactions, queries)
+		}
+		w.want("0 1 2", "a a a", "a a a")
+	}, dbtest.PostgresCommitEngines()...)
 }
