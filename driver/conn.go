@@ -29,25 +29,29 @@ type conn struct {
 	answers bool
 	keep    func(any) // Record.Keep
 
-	handle txHandle // reused: there is one transaction at a time
-	tx     txn.Tracker
+	handle  txHandle // reused: there is one transaction at a time
+	tx      txn.Tracker
+	streams int // rows of this connection that end an implicit transaction
 
-	// alert turns the fast path off: the connection is bad, or something may
-	// have happened behind it.
+	// alert turns the fast path off: the connection is bad; something may have happened behind
+	// it; or, on MySQL, statements that only read matter. calm clears it where it can.
 	alert    bool
-	bad      bool  // to be discarded
-	streams  int   // rows of this connection that end an implicit transaction
-	prepared bool  // the handler has prepared the connection
-	lent     *loan // not yet given back, if the borrower still uses it
-	asks     bool  // the server is asked also while the mode is off
+	prepared bool // the handler has prepared the connection
+	asks     bool // the server is asked also while the mode is off
+
+	// The end of the connection: it is bad once it is to be discarded, and gone once Close was
+	// called. lent is a loan whose borrower still uses it, and closes the base connection then.
+	bad    bool
+	gone   bool
+	lent   *loan
+	closed func() // called by Close, if it is set
+
 	scratch  []lex.Statement
 	defaults defaults
 	session  session
 	parser   parser
 	catalog  catalog
 	capturer capturer
-	closed   func() // called by Close, if it is set
-	gone     bool   // Close was called
 }
 
 func newConn(db *database, base driver.Conn) *conn {
