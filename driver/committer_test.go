@@ -195,6 +195,47 @@ func TestCommitterOfAWriteFreeTx(t *testing.T) {
 	}
 }
 
+// TestCommitterMaybeWriteFree: that the write has left no row shows a rollback unless the
+// transaction may have written nothing, and nothing was heard of the write.
+func TestCommitterMaybeWriteFree(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		joined adriver.Joined
+		wrote  bool
+		events int
+		want   bool
+	}{
+		{name: "read", want: true, events: 1},
+		{name: "read, and the write was answered", joined: reached, events: 1},
+		{name: "written", wrote: true, events: 1},
+		{name: "read, and written by the first of two parts", events: hooks.MaxFlush + 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			fake, s := sqltest.NewFake(), &spy{flush: finalOrNot}
+			var got context.Context
+			db := open(t, fake, s, adriver.DefaultActor(hooks.Actor{Type: "system", ID: "test"}), committing(tt.joined, &got))
+			tx := begin(t, db)
+			if tt.wrote {
+				exec(t, tx, orderStmt)
+			}
+			for range tt.events {
+				record(t, tx, "order.seen")
+			}
+			message := guardProbe // is what it begins with
+			if tt.events > hooks.MaxFlush {
+				message = "INSERT journal"
+			}
+			fake.On(sqltest.Call{Query: message}, sqltest.LoseAs(errOdd).At(1))
+			if err := tx.Commit(); err == nil {
+				t.Error("Commit says nil")
+			}
+			if len(s.ended) != 1 || s.ended[0].Outcome != hooks.Unknown || s.ended[0].MaybeWriteFree != tt.want {
+				t.Errorf("ended: %+v, want one that may be write-free: %t", s.ended, tt.want)
+			}
+		})
+	}
+}
+
 // TestCommitterOnlyForTx: what the app commits in its own words is the base driver's to send,
 // and so is what prepares or chains.
 func TestCommitterOnlyForTx(t *testing.T) {

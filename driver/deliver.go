@@ -46,7 +46,7 @@ func (c *conn) reportEnd(ctx context.Context, t *txn.Ended, usable bool) {
 // callEnd reports an end to the handler, which it lends the connection if that is usable. It
 // returns the outcome as the handler has found it.
 func (c *conn) callEnd(ctx context.Context, t *txn.Ended, usable bool) hooks.Outcome {
-	e := hooks.Ended{Outcome: t.Outcome, Events: t.Events, Writes: t.Writes, Tx: t.Tx, Prepared: t.Prepared}
+	e := hooks.Ended{Outcome: t.Outcome, Events: t.Events, Writes: t.Writes, Tx: t.Tx, Prepared: t.Prepared, MaybeWriteFree: t.MaybeFree}
 	if usable && t.Outcome != hooks.RolledBack {
 		if t.Outcome == hooks.Unknown { // on SQLite the handler finds out by the write lock
 			defer c.db.dialect.writable(ctx, c)()

@@ -174,10 +174,12 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 		f.Keep = c.keep
 	}
 	defer c.join(app, l, &f, how)()
-	w := handlerWrite{must: f.Must}
+	w := handlerWrite{must: f.Must, free: !f.Must && !f.Wrote && !r.HasWritten() && txn.Part(events) == len(events)}
 	w.written, w.err = c.writeParts(ctx, r, f)
 	w.native, w.touched = l.revoke(ctx), l.touched()
-	switch state := c.stateAfter(ctx, l.ending(), w.native); {
+	end := l.ending()
+	w.reached = end.Reached
+	switch state := c.stateAfter(ctx, end, w.native); {
 	case state == flushNothing:
 		return c.afterWrite(ctx, r, events, how, w)
 	case state.sentCommit():
@@ -190,8 +192,10 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 // handlerWrite is what a handler has done about the events of a flush.
 type handlerWrite struct {
 	must    bool  // it had to write
+	free    bool  // it need not have written, because the transaction may have written nothing
 	written bool  // it says that it has
 	touched bool  // it has executed something
+	reached bool  // and heard what the write has returned, with the COMMIT behind it
 	err     error // its error
 	native  error // the last one of the base driver
 }
@@ -240,6 +244,7 @@ func (c *conn) afterSentCommit(state flushState, r *txn.Record, events []hooks.E
 		return c.endedLate(events, how, w.native)
 	}
 	r.Written()
+	r.MaybeFree = w.free && !w.reached
 	if state == flushLost {
 		c.discard()
 		return state, w.err

@@ -21,6 +21,8 @@ type batch struct {
 	writes  []hooks.Write
 	ids     []uuid.UUID
 	outcome hooks.Outcome
+	// maybeFree is hooks.Ended.MaybeWriteFree.
+	maybeFree bool
 	// entries are what is to be forwarded, once that is known.
 	entries []journal.Entry
 	// sinks are those that have not been called yet.
@@ -47,7 +49,7 @@ func (d *handler) End(ctx context.Context, end hooks.Ended) hooks.Outcome {
 	if ctx.Done() != nil {
 		ctx = context.WithoutCancel(ctx)
 	}
-	b := &batch{writes: end.Writes, ids: idsOf(end.Events), outcome: end.Outcome, sinks: d.syncSinks()}
+	b := &batch{writes: end.Writes, ids: idsOf(end.Events), outcome: end.Outcome, maybeFree: end.MaybeWriteFree, sinks: d.syncSinks()}
 	done := true
 	switch {
 	case end.Outcome == hooks.RolledBack:
@@ -109,7 +111,7 @@ func (d *handler) endUnknown(ctx context.Context, end hooks.Ended, b *batch) (do
 	if end.Conn != nil && !end.Prepared {
 		done, err = d.advance(ctx, end.Conn.DB(), b, false)
 	}
-	if b.outcome == hooks.Unknown {
+	if !done && b.outcome == hooks.Unknown {
 		n := hooks.Notice{Kind: hooks.NoticeUnknown, Events: b.ids, Err: err}
 		if end.Prepared {
 			n.Reason = "prepared"
@@ -219,7 +221,11 @@ func (d *handler) learn(b *batch, rows []journal.Row) {
 			gone = append(gone, id)
 		}
 	}
-	if b.outcome == hooks.Unknown {
+	switch unknown := b.outcome == hooks.Unknown; {
+	case unknown && len(here) == 0 && b.maybeFree: // no row would ever show how it ended
+		d.notifyIDs(hooks.NoticeLost, gone, reasonNeverKnown)
+		b.notified = true
+	case unknown:
 		b.outcome = hooks.RolledBack
 		if len(here) > 0 {
 			b.outcome = hooks.Committed

@@ -96,6 +96,9 @@ func firstWarns(done *atomic.Bool) zapcore.Level {
 func message(n hooks.Notice) string {
 	switch n.Kind {
 	case hooks.NoticeLost:
+		if n.Reason == reasonNeverKnown {
+			return "the connection was lost during the COMMIT of a transaction that may have written nothing: it will never be known whether it was committed, and its audit events are not written"
+		}
 		return "audit events could not be written"
 	case hooks.NoticeDiscarded:
 		return discardedMessage(n.Reason)

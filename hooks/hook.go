@@ -182,6 +182,9 @@ type Ended struct {
 	// seen to be rolled back. They are certainly there only if the transaction committed and
 	// the driver saw all of it.
 	Writes []Write
+	// MaybeWriteFree says that the transaction may have committed without Writes, because it had
+	// written nothing itself: that none is in the database does not show a rollback.
+	MaybeWriteFree bool
 	// Tx is [Flush.Tx]. It may be 0 if there was no flush.
 	Tx int64
 	// Prepared says that the transaction was handed to the server by PREPARE

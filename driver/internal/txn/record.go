@@ -50,6 +50,9 @@ type Flags struct {
 	Due      bool       // its COMMIT waits for rows that are still open
 	// Unproven: it may have ended and another one begun, for the witness to say.
 	Unproven bool
+	// MaybeFree: its COMMIT was sent with a write that need not have written anything, and no
+	// answer says whether it has.
+	MaybeFree bool
 
 	txNumber int64     // 0 until one is needed
 	lastKey  uuid.UUID // of the last write, uuid.Nil before the first one

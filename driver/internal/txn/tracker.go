@@ -35,6 +35,8 @@ type Ended struct {
 	Writes   []hooks.Write // that may stand
 	Tx       int64         // the TxNumber, 0 if nothing has asked for it
 	Prepared bool          // by PREPARE TRANSACTION
+	// MaybeFree: it may have committed without Writes.
+	MaybeFree bool
 }
 
 // Follow makes the tracker one of a new connection.
@@ -102,7 +104,7 @@ func (t *Tracker) end(outcome hooks.Outcome, prepared bool) hooks.Outcome {
 	t.giveUp()
 	if lost := t.Behind && outcome == hooks.RolledBack; len(t.items) > 0 && !lost {
 		e := t.endedBy(outcome, t.whole(), t.items)
-		e.Prepared = prepared
+		e.Prepared, e.MaybeFree = prepared, t.MaybeFree
 		if outcome == hooks.Committed {
 			t.returnKept(e.Writes)
 		}

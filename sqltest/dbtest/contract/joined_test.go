@@ -48,22 +48,51 @@ func TestJoinedCutWithinAnswer(t *testing.T) {
 }
 
 // TestJoinedWriteFreeCut: no row would ever show whether a transaction without any has
-// committed. Its events are lost, and reported so.
+// committed. Its events are lost, and reported so, as with a COMMIT of its own.
 func TestJoinedWriteFreeCut(t *testing.T) {
-	throughProxyJoined(t, func(w *world, p *dbtest.Proxy) {
+	for name, fault := range map[string]dbtest.Fault{"before": dbtest.CutBefore, "answer": dbtest.CutAnswer, "within the answer": dbtest.CutWithinAnswer} {
+		t.Run(name, func(t *testing.T) {
+			throughProxy(t, func(w *world, p *dbtest.Proxy) {
+				tx := w.begin()
+				w.record(tx, "a")
+				trap := p.Next(fault, dbtest.IsCommit)
+				if err := tx.Commit(); err == nil {
+					w.Error("Commit says nil")
+				}
+				<-trap.Sprung()
+				w.must(w.hub.Settle(ctx()))
+				w.want("", "", "")
+				w.wantNotice(hooks.NoticeLost)
+				for _, kind := range []hooks.NoticeKind{hooks.NoticeRolledBack, hooks.NoticeSettled} {
+					if told := w.told.of(kind); len(told) > 0 {
+						w.Errorf("observers were told %+v, which nothing shows", told)
+					}
+				}
+				w.wantPending(0)
+				w.goesOn()
+				w.want("2", "b", "b")
+			})
+		})
+	}
+}
+
+// TestJoinedUnseenWriteCut: a transaction whose write the driver has not seen has a row, by which
+// it is known to have committed.
+func TestJoinedUnseenWriteCut(t *testing.T) {
+	throughProxy(t, func(w *world, p *dbtest.Proxy) {
+		w.must(w.bare.ExecContext(ctx(), "CREATE FUNCTION put() RETURNS void LANGUAGE sql AS 'INSERT INTO things (id) VALUES (1)'"))
 		tx := w.begin()
+		w.must(tx.ExecContext(ctx(), "SELECT put()"))
 		w.record(tx, "a")
-		trap := p.Next(dbtest.CutWithinAnswer, isJoined)
+		trap := p.Next(dbtest.CutAnswer, dbtest.IsCommit)
 		if err := tx.Commit(); err == nil {
 			w.Error("Commit says nil")
 		}
 		<-trap.Sprung()
 		w.must(w.hub.Settle(ctx()))
-		w.want("", "", "")
-		w.wantNotice(hooks.NoticeLost)
+		w.want("1", "a", "a")
+		w.wantSettled(hooks.Committed)
 		w.wantPending(0)
-		w.goesOn()
-		w.want("2", "b", "b")
 	})
 }
 
