@@ -106,15 +106,17 @@
 			PRIMARY KEY (forwarder, key, ordinal)
 		);
 
-		-- Who deleted from the journal, and what.
+		-- Who deleted from the journal, and what. It has no sequence, which logical
+		-- replication would leave behind: after an upgrade of the server by it, the next
+		-- numbers would be taken.
 		CREATE TABLE {schema}.journal_purges (
-			id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 			purged_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 			purged_by text NOT NULL,
 			before    timestamptz NOT NULL,
 			events    bigint NOT NULL,
-			first_key uuid,
-			last_key  uuid
+			first_key uuid NOT NULL,
+			last_key  uuid NOT NULL,
+			PRIMARY KEY (purged_at, first_key)
 		);
 	END IF;
 

@@ -104,7 +104,7 @@ func TestPurgeIsWrittenDown(t *testing.T) {
 		if p := w.purge(2); p.Events != 10 || p.Kept != 0 {
 			t.Errorf("Purge = %+v, want 10 events", p)
 		}
-		rows, err := w.db.QueryContext(ctx, "SELECT purged_by, events, first_key, last_key FROM "+w.own("journal_purges")+" ORDER BY id")
+		rows, err := w.db.QueryContext(ctx, "SELECT purged_by, events, first_key, last_key FROM "+w.own("journal_purges")+" ORDER BY purged_at, first_key")
 		w.must(err)
 		defer rows.Close()
 		var got []string

@@ -97,7 +97,6 @@ func (w *world) deniedByDefault(app string, made bool) {
 		"DELETE FROM aftercommit.cursors",
 		"TRUNCATE aftercommit.retries, aftercommit.acknowledged, aftercommit.workers, aftercommit.journal_purges",
 		"UPDATE aftercommit.schema_versions SET version = 99",
-		"SELECT pg_catalog.setval('aftercommit.journal_purges_id_seq', 1)",
 		writes,
 		"SELECT aftercommit.written(ARRAY[]::uuid[])",
 		"SELECT aftercommit.claim(ARRAY[pg_catalog.gen_random_uuid()], 100)",
