@@ -67,6 +67,25 @@ func (r *rig) objects() string {
 		" UNION ALL SELECT proname::text FROM pg_proc WHERE pronamespace = 'aftercommit'::regnamespace) o (name)")
 }
 
+// dropping is how the SQL begins that drops the tables of the version before.
+const dropping = "BEGIN;\nDROP TABLE aftercommit.audit_events_before"
+
+// TestDropTooEarly: what drops the tables of the version before drops none if it is run before
+// Swap, also by psql, which goes on after an error.
+func TestDropTooEarly(t *testing.T) {
+	r := lastBefore(t, dbtest.PQ)
+	r.writeOld(r.session, uuid.New())
+	r.connect(r.session)
+	want := r.objects()
+	for statement := range strings.SplitSeq(documented(t, dropping), ";\n") {
+		_, _ = r.conn.ExecContext(ctx, statement)
+	}
+	if got := r.objects(); got != want {
+		t.Errorf("there are\n%s\nwant\n%s", got, want)
+	}
+	r.swap()
+}
+
 // TestNothingIsLeft: after the documented SQL a journal that was upgraded has what a fresh one
 // has, and works.
 func TestNothingIsLeft(t *testing.T) {
@@ -74,7 +93,7 @@ func TestNothingIsLeft(t *testing.T) {
 		r := lastBefore(t, e)
 		r.writeOld(r.session, uuid.New())
 		r.swap()
-		begin := "DROP TABLE aftercommit.audit_events_before"
+		begin := dropping
 		if e.Dialect == hooks.SQLite {
 			begin = "DROP VIEW aftercommit_record"
 		}

@@ -38,7 +38,7 @@ func TestSwap(t *testing.T) {
 		refused("has written to table audit_events")
 		r.exec("UPDATE aftercommit.audit_events SET recorded_at = now() - interval '2 hours'")
 		r.exec("INSERT INTO aftercommit.forwarders (name, place, holder, lease_until, done) VALUES ('sink/default', 'p', 'old process', now() + interval '1 hour', '3:3:')")
-		refused("process old process of an earlier version delivers to forwarder sink/default")
+		refused("process old process of an earlier version delivers to forwarder sink/default until " + r.text("SELECT lease_until::text FROM aftercommit.forwarders") + ": replace it before this or, if it has ended, wait until then")
 		r.exec("UPDATE aftercommit.forwarders SET lease_until = now() - interval '1 hour'")
 		refused("forwarder sink/default has not got all")
 		r.exec("UPDATE aftercommit.forwarders SET done = pg_current_snapshot()")
@@ -98,6 +98,27 @@ func TestNothingToSwap(t *testing.T) {
 	r.exec(swap)
 	if got := r.text("SELECT version::text FROM aftercommit.schema_versions WHERE component = 'journal'"); got != "5" {
 		t.Errorf("version %s", got)
+	}
+}
+
+// TestSwapWithoutForwarders: the tables of the version before were dropped too early, but for
+// that of the events.
+func TestSwapWithoutForwarders(t *testing.T) {
+	for _, gone := range []string{"forwarders", "failures", "failures, aftercommit.forwarders, aftercommit.purges, aftercommit.settled"} {
+		r := lastBefore(t, dbtest.PQ)
+		r.writeOld(r.session, uuid.New())
+		r.connect(r.session)
+		r.exec("DROP TABLE aftercommit." + gone)
+		r.swap()
+		r.exec("BEGIN")
+		r.write(r.j, 1, events(2)...)
+		r.exec("COMMIT")
+		if got := r.text("SELECT string_agg(action, ' ' ORDER BY key, ordinal) FROM aftercommit.audit_events"); got != "order.step_0 order.step_1" {
+			t.Errorf("without %s the view has %q", gone, got)
+		}
+		if err := newJournal(t, hooks.Postgres, nil).Connect(ctx, r.conn); err != nil {
+			t.Errorf("without %s: %v", gone, err)
+		}
 	}
 }
 
