@@ -153,7 +153,10 @@ func (tt join) run(t *testing.T) {
 	want(t, "committed", fake.CommittedQueries(), tt.committed...)
 	want(t, "told", s.told(), tt.told...)
 	want(t, "kinds", s.kinds(), tt.kinds...)
-	exec(t, db, "SELECT 1") // the connection, or the next one, is well
+	exec(t, db, "SELECT 1")                                                  // the connection, or the next one, is well
+	if n := len(fake.Log("Connector.Connect")); tt.err == errAny && n != 2 { //nolint:errorlint // a mark
+		t.Errorf("%d connections, want the one to be given up on which nothing is known", n)
+	}
 }
 
 var errAny = errors.New("any")
