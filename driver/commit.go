@@ -97,7 +97,8 @@ func (c *conn) writePending(ctx context.Context, e ending) (flushState, error) {
 		state, err = c.insist(ctx, true)
 		if state == flushLate && e.prepares {
 			// It may yet be rolled back, by any session, so it cannot be after it.
-			state = flushFailed
+			state, err = flushFailed, readOnlyError{prepared: true}
+			c.db.handler.failed(c.tx.Pending(), "read_only", err)
 		}
 	}
 	return state, err

@@ -66,10 +66,14 @@ func (c *conn) flushBeforeEnd(ctx context.Context, e ending) (flushState, error)
 	return c.flush(ctx, &t.Record, events, how)
 }
 
-// readOnlyError is for captured events that a read-only transaction cannot take.
-type readOnlyError struct{}
+// readOnlyError is for captured events that a read-only transaction cannot take, and for all
+// that one cannot take which is prepared: there is no time after it for them.
+type readOnlyError struct{ prepared bool }
 
-func (readOnlyError) Error() string {
+func (e readOnlyError) Error() string {
+	if e.prepared {
+		return "driver: the transaction is read-only and was to be prepared, so its audit events can be written neither in it nor after it: begin it read-write, or end it by COMMIT"
+	}
 	return "driver: the transaction has written and is read-only now, so its audit events cannot be written in it: make it read-only before it writes, or not at all"
 }
 

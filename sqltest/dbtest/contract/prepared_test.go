@@ -1,6 +1,11 @@
 package contract_test
 
-import "testing"
+import (
+	"strings"
+	"testing"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
 
 // TestPrepareTransaction: the events are prepared with the rows, and end as the
 // prepared transaction does.
@@ -38,5 +43,25 @@ func TestPreparedIsNotDecided(t *testing.T) {
 		if n := w.hub.Pending(); n != 0 {
 			w.Errorf("%d transactions are pending, want none", n)
 		}
+	}, pg...)
+}
+
+// TestPreparedReadOnly: the events of a read-only transaction that is prepared can be written
+// neither in it nor after it, and strict mode does not let it go on without them.
+func TestPreparedReadOnly(t *testing.T) {
+	each(t, func(w *world) {
+		conn := w.conn()
+		w.must(conn.ExecContext(ctx(), "BEGIN READ ONLY"))
+		w.record(conn, "a")
+		if _, err := conn.ExecContext(ctx(), "PREPARE TRANSACTION 'readonly'"); err == nil || !strings.Contains(err.Error(), "read-only") {
+			t.Errorf("PREPARE TRANSACTION: %v", err)
+		}
+		if _, err := conn.ExecContext(ctx(), "COMMIT PREPARED 'readonly'"); err == nil {
+			t.Error("it is prepared without its event")
+		}
+		w.want("", "", "")
+		w.wantNotice(hooks.NoticeFailed)
+		w.insert(conn, 1) // the connection is well
+		w.want("1", "", "")
 	}, pg...)
 }
