@@ -97,6 +97,10 @@ BEGIN
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
 	PERFORM set_config('lock_timeout', wait_ms::text, true);
+	-- While a synchronous standby is away, commits wait for it without end, and clients that
+	-- give up ask here. A tombstone that the standby lacks when it is promoted is not missed:
+	-- the sessions that it was to keep from writing are gone then.
+	PERFORM set_config('synchronous_commit', 'local', true);
 	FOREACH wanted IN ARRAY keys LOOP
 		BEGIN
 			INSERT INTO {schema}.journal (key, role, events, format)

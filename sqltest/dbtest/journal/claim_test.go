@@ -1,6 +1,7 @@
 package journal_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -174,6 +175,35 @@ func TestClaimWaitsBriefly(t *testing.T) {
 			t.Errorf("lock_timeout is %s afterwards", got)
 		}
 	}, dbtest.PostgresEngines()...)
+}
+
+// TestClaimWithoutSynchronousStandby: while the standby is away, a COMMIT does not return, and
+// clients that give up want to know what has become of it.
+func TestClaimWithoutSynchronousStandby(t *testing.T) {
+	c := dbtest.Start(t, nil)
+	r := newRig(t, dbtest.PQ.With("pq", c.Database))
+	written, never := newKey(), newKey()
+	r.exec("BEGIN")
+	r.writeAs(r.j, written, 1, event("order.placed"))
+	r.exec("COMMIT")
+	standby := func(name string) {
+		r.exec("ALTER SYSTEM SET synchronous_standby_names = '" + name + "'")
+		r.exec("SELECT pg_reload_conf()")
+		for deadline := time.Now().Add(dbtest.Patience); r.text("SHOW synchronous_standby_names") != name; {
+			if time.Now().After(deadline) {
+				t.Fatal("the server does not read its configuration")
+			}
+		}
+	}
+	standby("away")
+	defer standby("")
+	limited, cancel := context.WithTimeout(ctx, dbtest.Patience)
+	defer cancel()
+	for key, want := range map[uuid.UUID]journal.Claim{written: journal.ClaimWritten, never: journal.ClaimNever} {
+		if got, err := r.j.Claim(limited, r.conn, []uuid.UUID{key}); got != want || err != nil {
+			t.Errorf("Claim = %v, %v; want %v", got, err, want)
+		}
+	}
 }
 
 // A standby cannot be written to, so it never says what became of a transaction; and since
