@@ -331,7 +331,7 @@ func (w *worker) notifyVerdicts(verdicts []verdict) {
 	for i := range verdicts {
 		v := &verdicts[i]
 		n := hooks.Notice{
-			Kind: hooks.NoticeFailed, Events: v.events(), Attempt: v.attempts,
+			Kind: hooks.NoticeFailed, Events: v.events(), Count: 1, Attempt: v.attempts,
 			Reason: v.failure.Reason, Permanent: v.failure.Permanent, Err: v.failure.Err,
 		}
 		if !v.discard {

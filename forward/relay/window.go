@@ -78,6 +78,8 @@ func (w *window) most(entries, limit int) int {
 type decoded struct {
 	entries []candidate
 	unpacker
+	// panicked is what decoding them panicked with, beside the worker; nil if it did not.
+	panicked any
 }
 
 // decode decodes rows, and leaves out what is not beyond the spot at.
@@ -92,6 +94,17 @@ func (u unpacker) decode(rows []journal.Row, spotOf func(*journal.Row) spot, at 
 		d.entries = append(d.entries, entries...)
 	}
 	return d
+}
+
+// decodeBeside sends what decode returns. A panic is sent too: here it would end the process, in
+// the worker it ends the relay, which is restarted.
+func (u unpacker) decodeBeside(to chan<- decoded, rows []journal.Row, spotOf func(*journal.Row) spot, at spot) {
+	var d decoded
+	defer func() {
+		d.panicked = recover()
+		to <- d
+	}()
+	d = u.decode(rows, spotOf, at)
 }
 
 // add adds the entries of rows that are beyond the spot at. It decodes as many rows as have want
@@ -113,7 +126,7 @@ func (w *window) add(rows []journal.Row, spotOf func(*journal.Row) spot, at spot
 	w.take(w.decode(rows[:first], spotOf, at))
 	if rest := rows[first:]; len(rest) > 0 {
 		w.coming = make(chan decoded, 1)
-		go func(u unpacker, to chan<- decoded) { to <- u.decode(rest, spotOf, at) }(w.unpacker, w.coming)
+		go w.unpacker.decodeBeside(w.coming, rest, spotOf, at)
 	}
 	return octets
 }
@@ -122,13 +135,18 @@ func (w *window) take(d decoded) {
 	w.entries, w.unpacker = append(w.entries, d.entries...), d.unpacker
 }
 
-// join waits for what is being decoded, and reports whether there is anything.
+// join waits for what is being decoded, and reports whether there is anything. It panics if
+// the decoding has.
 func (w *window) join() bool {
 	if w.coming == nil {
 		return false
 	}
-	w.take(<-w.coming)
+	d := <-w.coming
 	w.coming = nil
+	if d.panicked != nil {
+		panic(d.panicked)
+	}
+	w.take(d)
 	return true
 }
 
