@@ -124,6 +124,13 @@ func (w *world) checkDead(want int) {
 	if told := w.sink.told(hooks.NoticeDiscarded); len(told) != want {
 		w.Errorf("discarded was told of %q", told)
 	}
+	w.sink.mu.Lock()
+	for _, n := range w.sink.notices {
+		if n.Kind == hooks.NoticeDiscarded && n.Count != 1 {
+			w.Errorf("a notice about one entry counts %d", n.Count)
+		}
+	}
+	w.sink.mu.Unlock()
 	states, err := w.store.States(ctx, w.db)
 	w.must(err)
 	if s := states[0]; s.Discarded != int64(want) || s.Behind != 0 {
