@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,9 +24,9 @@ func misbehave(t *testing.T, timeout time.Duration, during func(w *world, ctx co
 		t.Helper()
 		w := newWorld(t, e, setup{forward: forward.Options{Timeout: timeout}})
 		w.db.SetMaxOpenConns(1)
-		calls := 0
+		var calls atomic.Int32 // one that hangs is left behind
 		w.sink.during = func(ctx context.Context, _ []journal.Entry) error {
-			if calls++; calls > 1 {
+			if calls.Add(1) > 1 {
 				return nil
 			}
 			return during(w, ctx)
