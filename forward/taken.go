@@ -18,6 +18,18 @@ import (
 type syncNotes struct {
 	accepted map[string][]journal.Position // to be acknowledged
 	refused  map[string][]relay.Refusal    // for good, to be discarded
+	n        int                           // how many there are of both
+}
+
+// maxNotes is how many wait in memory at most, as where the server refuses connections to the
+// relay. What is not noted the relay delivers, perhaps for the second time.
+const maxNotes = 200_000
+
+// room returns how many of n more there is room for, and counts these.
+func (s *syncNotes) room(n int) int {
+	n = min(n, maxNotes-s.n)
+	s.n += n
+	return n
 }
 
 // some reports whether there are any.
@@ -34,7 +46,7 @@ func (d *handler) noteAccepted(s *sink, entries []journal.Entry) {
 	if q.notes.accepted == nil {
 		q.notes.accepted = make(map[string][]journal.Position)
 	}
-	for i := range entries {
+	for i := range q.notes.room(len(entries)) {
 		q.notes.accepted[s.name()] = append(q.notes.accepted[s.name()], entries[i].Position)
 	}
 }
@@ -55,7 +67,7 @@ func (d *handler) noteRefused(n hooks.Notice, entries []journal.Entry) bool {
 	if q.notes.refused == nil {
 		q.notes.refused = make(map[string][]relay.Refusal)
 	}
-	for i := range entries {
+	for i := range q.notes.room(len(entries)) {
 		q.notes.refused[n.Forwarder] = append(q.notes.refused[n.Forwarder],
 			relay.Refusal{Position: entries[i].Position, ID: entries[i].ID, Failure: relay.Failure{Reason: n.Reason, Permanent: true, Err: n.Err}})
 	}
