@@ -8,6 +8,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/otherdialect"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
@@ -111,6 +113,8 @@ func (s *Store) explain(ctx context.Context, what string, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case otherdialect.Shows(s.speaks, hooks.SQLState(err), err.Error()):
+		return fmt.Errorf("threadline: %s: %w: this database is not of the dialect %q, which threadline.NewStore was given: give it the one that it speaks", what, err, s.speaks)
 	case isMismatch(err):
 		return fmt.Errorf("threadline: %s: %w (Store.Check says what is missing, Store.Migrate makes it)", what, err)
 	case pgschema.Denied(err):

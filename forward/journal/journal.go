@@ -13,6 +13,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/eventjson"
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
+	"github.com/go-aftercommit/aftercommit/internal/otherdialect"
 )
 
 // Versions of the tables. Swap makes 6 of 5 on PostgreSQL; programs work with either.
@@ -95,6 +96,14 @@ func New(dialect hooks.Dialect, o *Options) (*Journal, error) {
 			dialect, hooks.Postgres, hooks.SQLite)
 	}
 	return j, nil
+}
+
+// explainDialect adds what to do to an error of a database that does not speak d.
+func explainDialect(d hooks.Dialect, err error) error {
+	if err == nil || !otherdialect.Shows(d, hooks.SQLState(err), err.Error()) {
+		return err
+	}
+	return fmt.Errorf("%w: this database is not of the dialect %q, which journal.New was given: give it the one that it speaks", err, d)
 }
 
 // Schema returns the SQL that makes the journal, for those who migrate themselves. On

@@ -40,7 +40,7 @@ func (p *postgres) explain(ctx context.Context, db *sql.DB, err error, table boo
 			SQL:     p.schemaSQL(), Err: err,
 		}
 	case !pgschema.Denied(err):
-		return err
+		return explainDialect(hooks.Postgres, err)
 	}
 	roles := pgschema.Ask(ctx, db, p.schema)
 	grant := p.grants(roles)

@@ -123,4 +123,6 @@ func (s *sqlite) schemaSQL() string { return s.named(sqliteScript) }
 // upgradeSQL is the same script: it makes what is new beside the tables of earlier versions.
 func (s *sqlite) upgradeSQL() string { return s.schemaSQL() }
 
-func (s *sqlite) explain(_ context.Context, _ *sql.DB, err error, _ bool) error { return err }
+func (s *sqlite) explain(_ context.Context, _ *sql.DB, err error, _ bool) error {
+	return explainDialect(hooks.SQLite, err)
+}

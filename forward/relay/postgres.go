@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/otherdialect"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
@@ -80,9 +81,8 @@ func (postgres) later(d time.Duration) string {
 	return "pg_catalog.clock_timestamp() + interval '" + strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + " s'"
 }
 
-// speaks: SQLite takes the schema pg_catalog for an attached file.
 func (postgres) speaks(state, text string) bool {
-	return state != "" || !strings.Contains(text, "no such table") && !strings.Contains(text, "syntax error")
+	return !otherdialect.Shows(hooks.Postgres, state, text)
 }
 
 // place: the system identifier survives a failover, and a dump does not have it.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/otherdialect"
 	"github.com/go-aftercommit/aftercommit/internal/sqlitetext"
 )
 
@@ -61,7 +62,7 @@ func (sqlite) later(d time.Duration) string {
 }
 
 func (sqlite) speaks(state, text string) bool {
-	return state == "" && !strings.Contains(text, "no such table")
+	return !otherdialect.Shows(hooks.SQLite, state, text) && !strings.Contains(text, "no such table")
 }
 
 // place: a file does not know where it is from.
