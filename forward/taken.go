@@ -25,11 +25,11 @@ type syncNotes struct {
 // relay. What is not noted the relay delivers, perhaps for the second time.
 const maxNotes = 200_000
 
-// room returns how many of n more there is room for, and counts these.
-func (s *syncNotes) room(n int) int {
-	n = min(n, maxNotes-s.n)
-	s.n += n
-	return n
+// room returns how many of so many more there is room for, and counts these.
+func (n *syncNotes) room(more int) int {
+	more = min(more, maxNotes-n.n)
+	n.n += more
+	return more
 }
 
 // some reports whether there are any.
