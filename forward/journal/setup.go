@@ -5,6 +5,7 @@ type condition int8
 
 const (
 	missing condition = iota
+	dropped           // the tables are missing, and views are left; on SQLite
 	outdated
 	usable
 )

@@ -43,6 +43,12 @@ func (s *sqlite) unmade(found condition) error {
 			Remedy:  "run what journal.Schema(hooks.SQLite, options) returns",
 			SQL:     s.schemaSQL(),
 		}
+	case dropped:
+		return &SetupError{
+			Problem: "its tables were dropped, but not its views, and Options.NoMigrate is set",
+			Remedy:  "run " + s.dropSQL() + "and what journal.Schema(hooks.SQLite, options) returns",
+			SQL:     s.dropSQL() + s.schemaSQL(),
+		}
 	}
 	return nil
 }
@@ -56,15 +62,18 @@ type sqliteState struct {
 	objects  int // of this version's
 	versions int // 1 if the table schema_versions is one of them
 	old      int // 1 if there is the table of a version before 3, which stays
+	journal  int // 1 if there is the journal, or something with its name
+	view     int // 1 if there is the view that reads it
 	version  int // 0 if no version is noted
 	oldest   int // the oldest program that works with it
 }
 
 func (s *sqlite) inspect(ctx context.Context, q queryer) (st sqliteState, err error) {
 	err = q.QueryRowContext(ctx, s.named(
-		`SELECT coalesce(sum(name <> '{prefix}events'), 0), coalesce(sum(name = '{prefix}schema_versions'), 0), coalesce(sum(name = '{prefix}events'), 0) FROM main.sqlite_master
+		`SELECT coalesce(sum(name <> '{prefix}events'), 0), coalesce(sum(name = '{prefix}schema_versions'), 0), coalesce(sum(name = '{prefix}events'), 0),
+			coalesce(sum(name = '{prefix}journal'), 0), coalesce(sum(type = 'view' AND name = '{prefix}audit_events' AND sql LIKE '%FROM {prefix}journal j%'), 0) FROM main.sqlite_master
 		WHERE name IN ('{prefix}journal', '{prefix}write', '{prefix}write_insert', '{prefix}audit_events', '{prefix}schema_versions', '{prefix}events')`)).
-		Scan(&st.objects, &st.versions, &st.old)
+		Scan(&st.objects, &st.versions, &st.old, &st.journal, &st.view)
 	if err != nil {
 		return st, fmt.Errorf("journal: look for its tables: %w", err)
 	}
@@ -114,6 +123,8 @@ func (s *sqlite) check(st sqliteState) (condition, error) {
 			Remedy:  "leave that table out of what empties tables, and run: " + insert,
 			SQL:     insert,
 		}
+	case st.view > st.journal:
+		return dropped, nil // by what drops all tables, and only these
 	case st.objects > st.versions:
 		return missing, &SetupError{
 			Problem: fmt.Sprintf("a table or view %sjournal or %swrite exists that is not aftercommit's", s.prefix, s.prefix),
@@ -121,6 +132,11 @@ func (s *sqlite) check(st sqliteState) (condition, error) {
 		}
 	}
 	return missing, nil
+}
+
+// dropSQL drops views that were left when the tables were dropped. They have no data.
+func (s *sqlite) dropSQL() string {
+	return s.named("DROP VIEW IF EXISTS main.{prefix}write; DROP VIEW IF EXISTS main.{prefix}audit_events; ")
 }
 
 func (s *sqlite) migrate(ctx context.Context, conn *sql.Conn) (err error) {
@@ -150,7 +166,7 @@ func (s *sqlite) make(ctx context.Context, conn *sql.Conn) error {
 	if err != nil {
 		return err
 	}
-	script := map[condition]string{missing: s.schemaSQL(), outdated: s.upgradeSQL()}[found]
+	script := map[condition]string{missing: s.schemaSQL(), dropped: s.dropSQL() + s.schemaSQL(), outdated: s.upgradeSQL()}[found]
 	if script == "" {
 		return nil
 	}

@@ -65,5 +65,6 @@ CREATE INDEX main."threadline_audit_actions_request" ON "threadline_audit_action
 -- Entries are written by INSERT INTO this view: an insert that a trigger makes
 -- leaves the connection's last_insert_rowid() as it was, and the app may still
 -- want to ask for it after its COMMIT. changes() does not survive: it is 0 then.
+DROP VIEW IF EXISTS main."threadline_record"; -- left by what drops all tables
 CREATE VIEW main."threadline_record" AS SELECT NULL AS doc WHERE false;
 INSERT INTO main."threadline_schema_version" (version) VALUES (1);

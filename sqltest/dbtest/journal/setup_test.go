@@ -80,6 +80,26 @@ func TestSetupProblems(t *testing.T) {
 	})
 }
 
+// TestTablesDropped: on SQLite views outlive the tables that they read.
+func TestTablesDropped(t *testing.T) {
+	s := empty(t, dbtest.SQLite)
+	if err := newJournal(t, hooks.SQLite, nil).Connect(ctx, s.conn); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range strings.Fields(s.text("SELECT group_concat(name, ' ') FROM sqlite_master WHERE type = 'table' AND name LIKE 'aftercommit%'")) {
+		s.exec("DROP TABLE " + name)
+	}
+	j := newJournal(t, hooks.SQLite, &journal.Options{NoMigrate: true})
+	got := setup(t, j.Connect(ctx, s.conn))
+	if !strings.Contains(got.Problem, "not its views") {
+		t.Errorf("err = %v", got)
+	}
+	s.exec(got.SQL)
+	if err := j.Connect(ctx, s.conn); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNoMigrate(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		s := empty(t, e)
