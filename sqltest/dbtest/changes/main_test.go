@@ -1,0 +1,109 @@
+// Package changes_test captures row changes on real databases.
+package changes_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+)
+
+func TestMain(m *testing.M) { dbtest.Main(m) }
+
+var ctx = context.Background()
+
+// world is a database with the tables of changes.
+type world struct {
+	*testing.T
+	db    *sql.DB
+	store *changes.Store
+}
+
+// each runs f on each of PostgreSQL's drivers.
+func each(t *testing.T, f func(w *world)) {
+	t.Helper()
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := &world{T: t, db: dbtest.Open(t, e.Driver, e.DSN(t))}
+		w.store = changes.NewStore(w.db, hooks.Postgres, nil)
+		w.must(w.store.Migrate(ctx))
+		f(w)
+	}, dbtest.PostgresEngines()...)
+}
+
+func (w *world) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) exec(queries ...string) {
+	w.Helper()
+	for _, q := range queries {
+		if _, err := w.db.ExecContext(ctx, q); err != nil {
+			w.Fatalf("%s: %v", q, err)
+		}
+	}
+}
+
+func (w *world) text(query string) string {
+	w.Helper()
+	var s sql.NullString
+	if err := w.db.QueryRowContext(ctx, query).Scan(&s); err != nil {
+		w.Fatalf("%s: %v", query, err)
+	}
+	return s.String
+}
+
+// capture plans and applies, and finds that nothing is left to do.
+func (w *world) capture(tables ...changes.Table) *changes.Plan {
+	w.Helper()
+	p, err := w.store.Plan(ctx, tables...)
+	w.must(err)
+	w.must(w.store.Apply(ctx, p))
+	again, err := w.store.Plan(ctx, tables...)
+	w.must(err)
+	if len(again.Steps) > 0 {
+		w.Fatalf("a second plan has steps:\n%s\nafter\n%s", again, p)
+	}
+	return p
+}
+
+// story is the history of a row, a line for each change.
+func (w *world) story(table string, key ...string) string {
+	w.Helper()
+	history, err := w.store.History(ctx, table, key...)
+	w.must(err)
+	var lines []string
+	for _, c := range history {
+		line := string(c.Op)
+		if c.Drifted {
+			line += " (drifted)"
+		}
+		if c.FormerKey != nil {
+			line += fmt.Sprintf(" %v to %v", c.FormerKey, c.Key)
+		}
+		for _, f := range c.Fields {
+			line += fmt.Sprintf(" %s: %s → %s;", f.Name, f.Old, f.New)
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (w *world) wantStory(want, table string, key ...string) {
+	w.Helper()
+	if got := w.story(table, key...); got != strings.TrimSpace(want) {
+		w.Errorf("the history of %s %v is\n%s\nwant\n%s", table, key, got, want)
+	}
+}
+
+func (w *world) changes() string {
+	w.Helper()
+	return w.text("SELECT count(*) FROM threadline.audit_changes")
+}

@@ -1,0 +1,39 @@
+// Package changes keeps who changed what, from which value to which: triggers that it
+// generates for the chosen tables write each row change, in the transaction that makes it.
+//
+//	store := changes.NewStore(db, hooks.Postgres, nil)
+//	plan, err := store.Plan(ctx, changes.Table{Name: "orders", Mask: []string{"card"}})
+//	fmt.Print(plan)           // the statements, and why each
+//	err = store.Apply(ctx, plan)
+//	...
+//	history, err := store.History(ctx, "orders", "42")
+//
+// It is for PostgreSQL 13 or newer.
+//
+// # What is kept
+//
+// An INSERT keeps the new row, a DELETE the old one, an UPDATE the fields that it has changed, old
+// and new; one that changes nothing keeps nothing. Two values are the same if their bytes
+// are: 1.0 and 1.00 are not. Values are kept as the text that PostgreSQL prints, under fixed
+// settings of the session, so that casting the text to the column's type gives the value. A
+// value of which the text is longer than 64 KiB may be kept as its length and SHA-256.
+//
+// A TRUNCATE is kept as one change, without the rows.
+//
+// # What capture does to the app
+//
+// A captured table's writes do not fail because of the trigger, and do not wait for it:
+//
+//   - After DDL the trigger's function no longer fits the table. It notices that, keeps whole rows
+//     with the columns that they have, and Plan says that the capture is to be replaced.
+//   - If the tables of changes are locked, as by VACUUM FULL, or gone, it does not wait. It
+//     writes a row to audit_gaps if it can, and warns.
+//
+// The function runs with the rights of the trail's owner. It calls no function, operator
+// or cast that a role other than a superuser could have made, whatever the session's search_path is.
+// Only the owner may attach it to a table, and it keeps nothing of tables that are not its own.
+//
+// # Order
+//
+// Changes of one row are in the order of the WAL, which is that of the row's locks.
+package changes

@@ -1,0 +1,280 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+)
+
+// Op is what a change was.
+type Op string
+
+// The operations.
+const (
+	Insert   Op = "insert"
+	Update   Op = "update"
+	Delete   Op = "delete"
+	Truncate Op = "truncate"
+)
+
+var ops = map[string]Op{"I": Insert, "U": Update, "D": Delete, "T": Truncate}
+
+// Change is one change of a row.
+type Change struct {
+	// XID and TxStartedAt together are the transaction: a restored database counts XIDs anew.
+	XID         int64
+	TxStartedAt time.Time
+	// CapturedAt is the server's clock at the change.
+	CapturedAt time.Time
+	Op         Op
+	// Schema and Table are the table's when its capture was planned.
+	Schema, Table string
+	// Key is the row's after the change; FormerKey is nil unless the change was one of the key.
+	Key, FormerKey []string
+	// Fields are the values: of an update those that have changed, of an insert or a delete all. They
+	// are in the order of the table's columns.
+	Fields []Field
+	// Drifted says that the table was no longer what the capture was planned for: Fields has all
+	// columns that the table had, and Key is not known.
+	Drifted bool
+	// Nested says that it was made by a trigger or a cascade, and not by a statement of the app's.
+	Nested bool
+}
+
+// Field is a column's value before and after a change.
+type Field struct {
+	Name, Type string
+	Old, New   Value
+}
+
+// Value is one value.
+type Value struct {
+	// Text is the value as PostgreSQL prints it, nil for NULL and where there is none: before an
+	// insert, after a delete, or because it is masked.
+	Text *string
+	// Masked says that the value was not kept. Cut says that Text is only its length in bytes
+	// and its SHA-256 in hex, with a space between; or "stored" and how many bytes the table takes for it.
+	Masked, Cut bool
+}
+
+// String returns the value for people.
+func (v Value) String() string {
+	switch {
+	case v.Masked:
+		return "(masked)"
+	case v.Text == nil:
+		return "NULL"
+	case v.Cut:
+		return "(" + *v.Text + ")"
+	}
+	return *v.Text
+}
+
+// History returns the changes of one row, the oldest first. key has the values of the key's
+// columns, as PostgreSQL prints them. A row whose key has changed is followed back to its
+// former keys. TRUNCATEs of the table, and changes while the table had drifted from its
+// capture, are part of each row's history.
+func (s *Store) History(ctx context.Context, table string, key ...string) ([]Change, error) {
+	if err := s.known(); err != nil {
+		return nil, err
+	}
+	f, err := look(ctx, s.db, table)
+	if err != nil {
+		return nil, err
+	}
+	if len(key) == 0 {
+		return nil, fmt.Errorf("changes: History needs the key of a row of %s", table)
+	}
+	shapes, err := s.shapes(ctx, f.tableID())
+	if err != nil {
+		return nil, err
+	}
+	var history []Change
+	before := ""
+	for text := rowText(key); ; {
+		part, former, at, err := s.segment(ctx, f.tableID(), text, before, shapes)
+		if err != nil {
+			return nil, err
+		}
+		history = slices.Concat(part, history)
+		if former == "" {
+			return history, nil
+		}
+		text, before = former, at
+	}
+}
+
+// segment returns the changes of a key before a place in the WAL, back to where the row got that key from
+// another, former, at a place.
+func (s *Store) segment(ctx context.Context, tableID int64, key, before string, shapes map[int64]*shape) (part []Change, former, at string, err error) {
+	where := "c.table_id = $1 AND (pg_catalog.hashtextextended(c.key, 0) = pg_catalog.hashtextextended($2, 0) AND c.key = $2" +
+		" OR pg_catalog.hashtextextended(c.former_key, 0) = pg_catalog.hashtextextended($2, 0) AND c.former_key = $2 OR c.key IS NULL)"
+	if before != "" {
+		where += " AND c.lsn < " + pgtext.Literal(before) + "::pg_catalog.pg_lsn"
+	}
+	rows, err := s.db.QueryContext(ctx, `SELECT pg_catalog.concat(c.xid), c.tx_started_at, c.captured_at, c.lsn::pg_catalog.text, c.shape_id, c.depth, c.op::pg_catalog.text,
+		c.key, c.former_key, c.changed, c.old_row, c.new_row, c.cut, c.columns::pg_catalog.text
+		FROM `+s.at("audit_changes")+` c WHERE `+where+` ORDER BY c.lsn DESC`, tableID, key)
+	if err != nil {
+		return nil, "", "", wrap("read the history", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		r := &row{}
+		if err := rows.Scan(&r.xid, &r.TxStartedAt, &r.CapturedAt, &r.lsn, &r.shapeID, &r.depth, &r.op, &r.key, &r.formerKey, &r.changed, &r.old, &r.new, &r.cut, &r.columns); err != nil {
+			return nil, "", "", wrap("read the history", err)
+		}
+		c, err := r.change(shapes)
+		if err != nil {
+			return nil, "", "", wrap("read the change at "+r.lsn, err)
+		}
+		part = append(part, c)
+		if r.formerKey.Valid && r.key.String == key && r.formerKey.String != key {
+			former, at = r.formerKey.String, r.lsn
+			break
+		}
+	}
+	slices.Reverse(part)
+	return part, former, at, wrap("read the history", rows.Err())
+}
+
+// row is a row of audit_changes.
+type row struct {
+	Change
+	xid, lsn, op                                    string
+	shapeID                                         sql.NullInt64
+	depth                                           int
+	key, formerKey, changed, old, new, cut, columns sql.NullString
+}
+
+func (r *row) change(shapes map[int64]*shape) (c Change, err error) {
+	c = r.Change
+	if c.XID, err = strconv.ParseInt(r.xid, 10, 64); err != nil {
+		return c, err
+	}
+	c.Op, c.Nested = ops[r.op], r.depth > 1
+	sh := shapes[r.shapeID.Int64]
+	if sh == nil {
+		c.Drifted, sh = r.op != "T", &shape{}
+		if r.columns.Valid {
+			if err := json.Unmarshal([]byte(r.columns.String), &sh.Columns); err != nil {
+				return c, err
+			}
+		}
+	}
+	c.Schema, c.Table = sh.Schema, sh.Table
+	if c.Key, err = keyOf(r.key); err != nil {
+		return c, err
+	}
+	if c.FormerKey, err = keyOf(r.formerKey); err != nil {
+		return c, err
+	}
+	c.Fields, err = r.fields(sh)
+	return c, err
+}
+
+func keyOf(text sql.NullString) ([]string, error) {
+	if !text.Valid {
+		return nil, nil
+	}
+	values, err := parseRow(text.String)
+	if err != nil {
+		return nil, err
+	}
+	key := make([]string, len(values))
+	for i, v := range values {
+		if v != nil {
+			key[i] = *v
+		}
+	}
+	return key, nil
+}
+
+func (r *row) fields(sh *shape) ([]Field, error) {
+	if r.op == "T" {
+		return nil, nil
+	}
+	old, err := r.values(r.old, len(sh.Columns))
+	if err != nil {
+		return nil, err
+	}
+	now, err := r.values(r.new, len(sh.Columns))
+	if err != nil {
+		return nil, err
+	}
+	changed, cut := strings.Fields(r.changed.String), strings.Fields(r.cut.String)
+	var fields []Field
+	for i, c := range sh.Columns {
+		n := strconv.Itoa(i + 1)
+		if r.changed.Valid && !slices.Contains(changed, n) {
+			continue
+		}
+		f := Field{Name: c.Name, Type: c.Type}
+		if r.old.Valid {
+			f.Old = Value{Text: old[i], Masked: c.Masked, Cut: slices.Contains(cut, "o"+n)}
+		}
+		if r.new.Valid {
+			f.New = Value{Text: now[i], Masked: c.Masked, Cut: slices.Contains(cut, "n"+n)}
+		}
+		fields = append(fields, f)
+	}
+	return fields, nil
+}
+
+func (r *row) values(text sql.NullString, want int) ([]*string, error) {
+	if !text.Valid {
+		return nil, nil
+	}
+	values, err := parseRow(text.String)
+	if err == nil && len(values) != want {
+		err = fmt.Errorf("%d values for %d columns", len(values), want)
+	}
+	return values, err
+}
+
+// rowText is the text of a row of these values, as PostgreSQL writes it.
+func rowText(values []string) string {
+	var b strings.Builder
+	for i, v := range values {
+		b.WriteByte("(,"[min(i, 1)])
+		if v != "" && !strings.ContainsAny(v, "\"\\(), \t\n\r\v\f") {
+			b.WriteString(v)
+			continue
+		}
+		b.WriteByte('"')
+		b.WriteString(strings.NewReplacer(`"`, `""`, `\`, `\\`).Replace(v))
+		b.WriteByte('"')
+	}
+	return b.String() + ")"
+}
+
+// shapes are those of a table, by their IDs.
+func (s *Store) shapes(ctx context.Context, tableID int64) (shapes map[int64]*shape, err error) {
+	rows, err := s.db.QueryContext(ctx, "SELECT id, shape::pg_catalog.text FROM "+s.at("audit_shapes")+" WHERE table_id = $1", tableID)
+	if err != nil {
+		return nil, wrap("read the shapes", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	shapes = make(map[int64]*shape)
+	for rows.Next() {
+		var id int64
+		var text string
+		if err := rows.Scan(&id, &text); err != nil {
+			return nil, wrap("read the shapes", err)
+		}
+		sh := &shape{}
+		if err := json.Unmarshal([]byte(text), sh); err != nil {
+			return nil, wrap("read a shape", err)
+		}
+		shapes[id] = sh
+	}
+	return shapes, wrap("read the shapes", rows.Err())
+}

@@ -1,0 +1,287 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+)
+
+// Plan is what Apply would do.
+type Plan struct {
+	// Steps are those of the tables for which something is to be done.
+	Steps []Step
+	// Warnings are about what is not captured, or could be lost.
+	Warnings []string
+}
+
+// Step makes or replaces the capture of one table, in one transaction.
+type Step struct {
+	// Table is the qualified name.
+	Table string
+	// Why says what differs from what there is.
+	Why string
+	// SQL are the statements.
+	SQL []string
+}
+
+// String returns the plan as SQL, with comments.
+func (p *Plan) String() string {
+	var b strings.Builder
+	for _, w := range p.Warnings {
+		fmt.Fprintf(&b, "-- Warning: %s\n", w)
+	}
+	if len(p.Steps) == 0 {
+		b.WriteString("-- Nothing is to be done.\n")
+	}
+	for _, s := range p.Steps {
+		fmt.Fprintf(&b, "-- %s: %s\nBEGIN;\n%s;\nCOMMIT;\n", s.Table, s.Why, strings.Join(s.SQL, ";\n"))
+	}
+	return b.String()
+}
+
+const (
+	rowTrigger      = "threadline_row"
+	truncateTrigger = "threadline_truncate"
+)
+
+// Plan compares the tables with what is captured. It changes nothing. Of tables that it is not
+// given, the capture stays.
+func (s *Store) Plan(ctx context.Context, tables ...Table) (*Plan, error) {
+	if err := s.known(); err != nil {
+		return nil, err
+	}
+	p := &Plan{}
+	seen := make(map[uint32]string)
+	for _, t := range tables {
+		f, err := s.find(ctx, s.db, t)
+		if err != nil {
+			return nil, err
+		}
+		if before, ok := seen[f.OID]; ok {
+			return nil, fmt.Errorf("changes: %s and %s are one table", before, t.Name)
+		}
+		seen[f.OID] = t.Name
+		p.warn(f)
+		step, err := s.step(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		if step != nil {
+			p.Steps = append(p.Steps, *step)
+		}
+	}
+	return p, nil
+}
+
+func (p *Plan) warn(f *found) {
+	name := f.qualified()
+	if f.persistence == "u" {
+		p.Warnings = append(p.Warnings, name+" is unlogged: a crash empties it, which no trigger sees")
+	}
+	if !f.keyed() {
+		p.Warnings = append(p.Warnings, name+" has no key: its rows are kept whole, and History cannot follow one")
+	}
+}
+
+func (f *found) qualified() string { return pgschema.Ident(f.Schema) + "." + pgschema.Ident(f.Table) }
+
+// step returns what is to be done for a table, nil if nothing is.
+func (s *Store) step(ctx context.Context, f *found) (*Step, error) {
+	body := s.body(f)
+	is, err := s.deployed(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	var why []string
+	switch {
+	case is.body == "":
+		why = append(why, "it is not captured yet")
+	case is.body != body || is.settings != f.settingsText():
+		why = append(why, "it, or what is to be captured of it, has changed")
+	}
+	if is.body != "" && is.public {
+		why = append(why, "PUBLIC may execute its function")
+	}
+	if !is.shape {
+		why = append(why, "its shape is not noted")
+	}
+	if missing := f.triggers(is); is.body != "" && len(missing) > 0 {
+		why = append(why, "triggers are missing or disabled")
+	}
+	if len(why) == 0 {
+		return nil, nil
+	}
+	step := &Step{Table: f.qualified(), Why: strings.Join(slices.Compact(why), ", ")}
+	function := s.at(f.function()) + "()"
+	step.SQL = append(step.SQL,
+		fmt.Sprintf("INSERT INTO %s (id, table_id, shape) VALUES (%d, %d, %s) ON CONFLICT DO NOTHING", s.at("audit_shapes"), f.id(), f.tableID(), pgtext.Literal(f.text())),
+		"CREATE OR REPLACE FUNCTION "+function+" RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER\n"+f.settingsSQL()+"AS "+quoted(body),
+		"REVOKE ALL ON FUNCTION "+function+" FROM PUBLIC")
+	for _, t := range f.triggers(is) {
+		step.SQL = append(step.SQL, "DROP TRIGGER IF EXISTS "+t.name+" ON "+t.table, "CREATE TRIGGER "+t.name+" AFTER "+t.when+" EXECUTE FUNCTION "+function)
+	}
+	return step, nil
+}
+
+// quoted returns s in dollar quotes.
+func quoted(s string) string {
+	tag := "$capture$"
+	for i := 0; strings.Contains(s, tag); i++ {
+		tag = fmt.Sprintf("$capture%d$", i)
+	}
+	return tag + "\n" + s + tag
+}
+
+func (f *found) settingNames() (names []string) {
+	for _, c := range f.Columns {
+		if !c.Masked {
+			names = append(names, c.settings...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func (f *found) settingsSQL() string {
+	var b strings.Builder
+	for _, n := range f.settingNames() {
+		fmt.Fprintf(&b, "SET %s = %s\n", n, settings[n])
+	}
+	return b.String()
+}
+
+// settingsText is settingsSQL as pg_proc.proconfig has it.
+func (f *found) settingsText() string {
+	var list []string
+	for _, n := range f.settingNames() {
+		list = append(list, n+"="+strings.Trim(settings[n], "'"))
+	}
+	slices.Sort(list)
+	return strings.Join(list, "\n")
+}
+
+type trigger struct{ name, table, when string }
+
+// triggers are those that are to be made. That on rows of a partitioned table is also on its
+// partitions; that on TRUNCATE is not.
+func (f *found) triggers(is *deployed) (missing []trigger) {
+	for _, t := range slices.Concat([]string{f.qualified()}, f.partitions) {
+		if t == f.qualified() && !slices.Contains(is.triggers, rowTrigger+" "+t) {
+			missing = append(missing, trigger{rowTrigger, t, "INSERT OR UPDATE OR DELETE ON " + t + " FOR EACH ROW"})
+		}
+		if !slices.Contains(is.triggers, truncateTrigger+" "+t) {
+			missing = append(missing, trigger{truncateTrigger, t, "TRUNCATE ON " + t + " FOR EACH STATEMENT"})
+		}
+	}
+	return missing
+}
+
+// deployed is what there is of a table's capture.
+type deployed struct {
+	body, settings string
+	public         bool // PUBLIC may execute the function
+	shape          bool // is noted
+	triggers       []string
+}
+
+func (s *Store) deployed(ctx context.Context, f *found) (*deployed, error) {
+	d := &deployed{}
+	err := s.db.QueryRowContext(ctx, `SELECT pg_catalog.ltrim(p.prosrc, E'\n'), coalesce((SELECT pg_catalog.string_agg(c, E'\n' ORDER BY c COLLATE "C") FROM pg_catalog.unnest(p.proconfig) c), ''),
+			p.proacl IS NULL OR EXISTS (SELECT FROM pg_catalog.aclexplode(p.proacl) a WHERE a.grantee = 0)
+		FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = $1 AND p.proname = $2`, s.schema, f.function()).Scan(&d.body, &d.settings, &d.public)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, wrap("look for the capture of "+f.qualified(), err)
+	}
+	err = s.db.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+s.at("audit_shapes")+" WHERE id = $1)", f.id()).Scan(&d.shape)
+	if hooks.SQLState(err) == undefinedTable || hooks.SQLState(err) == undefinedSchema {
+		return nil, fmt.Errorf("changes: the tables are not there: run Store.Migrate first: %w", err)
+	}
+	if err != nil {
+		return nil, wrap("look for the capture of "+f.qualified(), err)
+	}
+	rows, err := s.db.QueryContext(ctx, `SELECT pg_catalog.concat(g.tgname, ' ', pg_catalog.quote_ident(cn.nspname), '.', pg_catalog.quote_ident(c.relname)), pg_catalog.concat(g.tgname, ' "', pg_catalog.replace(cn.nspname, '"', '""'), '"."', pg_catalog.replace(c.relname, '"', '""'), '"'),
+			pg_catalog.concat(g.tgname, ' ', c.oid::pg_catalog.regclass)
+		FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace
+		JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+		WHERE n.nspname = $1 AND p.proname = $2 AND g.tgenabled IN ('O', 'A')`, s.schema, f.function())
+	if err != nil {
+		return nil, wrap("look for the triggers of "+f.qualified(), err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var names [3]string
+		if err := rows.Scan(&names[0], &names[1], &names[2]); err != nil {
+			return nil, wrap("look for the triggers of "+f.qualified(), err)
+		}
+		d.triggers = append(d.triggers, names[:]...)
+	}
+	return d, wrap("look for the triggers of "+f.qualified(), rows.Err())
+}
+
+const (
+	undefinedTable  = "42P01"
+	undefinedSchema = "3F000"
+	lockTimeout     = "55P03"
+)
+
+// applyWait is how long a step waits for a lock at a time: so long do the app's statements
+// wait behind it. mostTries bounds how often it is tried.
+const (
+	applyWait = "100ms"
+	mostTries = 20
+)
+
+// Apply executes a plan: each table in a transaction of its own. A table that the app has locked is
+// waited for 100 milliseconds at a time, with pauses, because the app's statements queue
+// behind what waits. What was applied before an error stays; Plan then says what is left.
+func (s *Store) Apply(ctx context.Context, p *Plan) error {
+	for i := range p.Steps {
+		if err := s.apply(ctx, &p.Steps[i]); err != nil {
+			return wrap("capture "+p.Steps[i].Table, err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) apply(ctx context.Context, step *Step) error {
+	for try := 1; ; try++ {
+		err := s.inTx(ctx, func(tx *sql.Tx) error {
+			for _, query := range slices.Concat([]string{"SET LOCAL lock_timeout = '" + applyWait + "'"}, step.SQL) {
+				if _, err := tx.ExecContext(ctx, query); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if hooks.SQLState(err) != lockTimeout || try == mostTries {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(50*time.Millisecond + rand.N(200*time.Millisecond)):
+		}
+	}
+}
+
+// Remove ends the capture of a table. What was captured stays.
+func (s *Store) Remove(ctx context.Context, table string) error {
+	if err := s.known(); err != nil {
+		return err
+	}
+	f, err := look(ctx, s.db, table)
+	if err != nil {
+		return err
+	}
+	step := &Step{Table: f.qualified(), SQL: []string{"DROP FUNCTION IF EXISTS " + s.at(f.function()) + "() CASCADE"}}
+	return wrap("remove the capture of "+table, s.apply(ctx, step))
+}

@@ -1,0 +1,19 @@
+package changes
+
+import (
+	_ "embed" // the script
+
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+)
+
+//go:embed schema/postgres_1.sql
+var tables string
+
+// script makes the tables of changes.
+func (s *Store) script() string {
+	return pgschema.Script{
+		Program: "changes", Schema: s.schema, Table: "audit_changes", Body: tables,
+		Lock: "pg_catalog.hashtextextended(" + pgtext.Literal("threadline changes "+s.schema) + ", 7355608)",
+	}.Install()
+}

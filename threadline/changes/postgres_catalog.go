@@ -1,0 +1,152 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+)
+
+// querier is a *sql.DB or *sql.Tx.
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func equalFold(a, b string) bool { return strings.EqualFold(a, b) }
+
+// tableQuery describes a table as one JSON document, null if there is none. leaves are the types
+// that values of a column are made of.
+const tableQuery = `WITH RECURSIVE made (number, type) AS (
+	SELECT a.attnum, a.atttypid FROM pg_catalog.pg_attribute a WHERE a.attrelid = {table} AND a.attnum > 0 AND NOT a.attisdropped
+	UNION
+	SELECT m.number, x.type FROM made m JOIN pg_catalog.pg_type t ON t.oid = m.type CROSS JOIN LATERAL (
+		SELECT t.typelem WHERE t.typelem <> 0 AND t.typcategory = 'A'
+		UNION ALL SELECT t.typbasetype WHERE t.typtype = 'd'
+		UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid
+		UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+	) x (type)
+)
+SELECT pg_catalog.json_build_object('schema', n.nspname, 'table', c.relname, 'oid', c.oid::pg_catalog.int8, 'kind', c.relkind, 'persistence', c.relpersistence, 'leaf', c.relispartition,
+	'partitions', (SELECT pg_catalog.json_agg(p.relid::pg_catalog.regclass::pg_catalog.text ORDER BY p.relid) FROM pg_catalog.pg_partition_tree(c.oid) p WHERE p.level > 0 AND c.relkind = 'p'),
+	'key', (SELECT pg_catalog.json_agg(a.attname ORDER BY k.n) FROM pg_catalog.pg_index i, pg_catalog.unnest(i.indkey) WITH ORDINALITY k (number, n), pg_catalog.pg_attribute a
+		WHERE i.indrelid = c.oid AND i.indisprimary AND k.n <= i.indnkeyatts AND a.attrelid = c.oid AND a.attnum = k.number),
+	'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'number', a.attnum, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+		'long', a.attlen < 0, 'notnull', a.attnotnull,
+		'plain', (SELECT CASE WHEN t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND t.typtype = 'b' AND coalesce(l.collisdeterministic, true) THEN t.typname ELSE '' END
+			FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation WHERE t.oid = a.atttypid),
+		'leaves', (SELECT pg_catalog.json_agg(DISTINCT CASE WHEN t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace THEN '?' ELSE t.typname END)
+			FROM made m JOIN pg_catalog.pg_type t ON t.oid = m.type WHERE m.number = a.attnum AND (t.typtype = 'b' AND NOT (t.typelem <> 0 AND t.typcategory = 'A') OR t.typtype NOT IN ('b', 'c', 'd', 'e', 'r', 'm')))
+		) ORDER BY a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))::pg_catalog.text
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = {table}`
+
+func look(ctx context.Context, q querier, name string) (*found, error) {
+	var text string
+	at := "pg_catalog.to_regclass(" + pgtext.Literal(name) + ")"
+	err := q.QueryRowContext(ctx, strings.ReplaceAll(tableQuery, "{table}", at)).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("changes: there is no table %s: name its schema if it is not in the search_path, and quote a name with capitals: \"Order\"", name)
+	}
+	if err != nil {
+		return nil, wrap("look up the table "+name, err)
+	}
+	var doc struct {
+		shape
+		Columns []struct {
+			Name, Type, Plain string
+			Number            int
+			Long, NotNull     bool
+			Leaves            []string
+		} `json:"columns"`
+		Kind, Persistence string
+		Leaf              bool
+		Partitions        []string
+	}
+	if err := json.Unmarshal([]byte(text), &doc); err != nil {
+		return nil, wrap("look up the table "+name, err)
+	}
+	f := &found{shape: doc.shape, kind: doc.Kind, persistence: doc.Persistence, leaf: doc.Leaf, partitions: doc.Partitions}
+	f.Columns = nil
+	for _, c := range doc.Columns {
+		f.all = append(f.all, column{
+			Name: c.Name, Type: c.Type, number: c.Number, long: c.Long, notNull: c.NotNull,
+			exact: exactTypes[c.Plain], settings: settingsOf(c.Leaves),
+		})
+	}
+	return f, nil
+}
+
+// exactTypes are those whose operator = compares bytes: of others, equal values may differ, such
+// as 1.0 and 1.00.
+var exactTypes = map[string]bool{
+	"bool": true, "int2": true, "int4": true, "int8": true, "oid": true, "uuid": true, "date": true,
+	"timestamp": true, "timestamptz": true, "time": true, "text": true, "varchar": true, "bytea": true,
+}
+
+// settings are those that the texts of types depend on, each with its value.
+var settings = map[string]string{
+	"TimeZone": "'UTC'", "DateStyle": "'ISO, YMD'", "IntervalStyle": "'postgres'", "extra_float_digits": "1",
+	"bytea_output": "'hex'", "lc_monetary": "'C'", "search_path": "pg_catalog, pg_temp",
+}
+
+// settingsOf returns which settings the text of values that are made of these types depends on.
+func settingsOf(leaves []string) (names []string) {
+	for _, leaf := range leaves {
+		switch leaf {
+		case "timestamptz", "timetz":
+			names = append(names, "TimeZone", "DateStyle")
+		case "timestamp", "date":
+			names = append(names, "DateStyle")
+		case "interval":
+			names = append(names, "IntervalStyle")
+		case "float4", "float8", "point", "line", "lseg", "box", "path", "polygon", "circle":
+			names = append(names, "extra_float_digits")
+		case "bytea":
+			names = append(names, "bytea_output")
+		case "money":
+			names = append(names, "lc_monetary")
+		case "?": // an extension's
+			for name := range settings {
+				names = append(names, name)
+			}
+		default:
+			if strings.HasPrefix(leaf, "reg") {
+				names = append(names, "search_path")
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// override makes the columns of t.Key the key, if a unique index proves that they can be.
+func (f *found) override(ctx context.Context, q querier, t Table) error {
+	for _, k := range t.Key {
+		if i := f.position(k); i >= 0 && !f.Columns[i].notNull {
+			return fmt.Errorf("changes: table %s: column %q of the key may be NULL: make it NOT NULL", t.Name, k)
+		}
+	}
+	var proven bool
+	list, err := json.Marshal(t.Key)
+	if err != nil {
+		return wrap("read the key of "+t.Name, err)
+	}
+	err = q.QueryRowContext(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = $1::pg_catalog.int8::pg_catalog.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
+		AND i.indpred IS NULL AND i.indexprs IS NULL
+		AND (SELECT pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY a.attname::pg_catalog.text) FROM pg_catalog.unnest(i.indkey) WITH ORDINALITY k (number, n), pg_catalog.pg_attribute a
+			WHERE k.n <= i.indnkeyatts AND a.attrelid = i.indrelid AND a.attnum = k.number)
+		= (SELECT pg_catalog.array_agg(w ORDER BY w) FROM pg_catalog.json_array_elements_text($2::pg_catalog.json) w))`, int64(f.OID), string(list)).Scan(&proven)
+	if err != nil {
+		return wrap("read the key of "+t.Name, err)
+	}
+	if !proven {
+		return fmt.Errorf("changes: table %s: no unique index has exactly the columns of the key, %s: add one that is neither partial nor deferrable", t.Name, strings.Join(t.Key, ", "))
+	}
+	f.Key = slices.Clone(t.Key)
+	return nil
+}

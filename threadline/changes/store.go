@@ -1,0 +1,82 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+)
+
+// Options of a [Store]. The zero value, and nil, mean defaults.
+type Options struct {
+	// Schema is that of the tables and functions, "threadline" by default.
+	Schema string
+}
+
+func (o *Options) schema() string {
+	if o == nil || o.Schema == "" {
+		return "threadline"
+	}
+	return o.Schema
+}
+
+// Store plans captures, applies the plans, and reads what was captured. It is safe for
+// concurrent use, and needs one connection at a time.
+type Store struct {
+	db     *sql.DB
+	speaks hooks.Dialect
+	schema string // unquoted
+}
+
+// NewStore returns the changes in db. It does no I/O.
+func NewStore(db *sql.DB, dialect hooks.Dialect, opts *Options) *Store {
+	return &Store{db: nildb.Replace(db), speaks: dialect, schema: opts.schema()}
+}
+
+// at returns the qualified name of something in the schema.
+func (s *Store) at(name string) string { return pgschema.Ident(s.schema) + "." + pgschema.Ident(name) }
+
+// longestName is how many bytes of a name PostgreSQL keeps.
+const longestName = 63
+
+func (s *Store) known() error {
+	switch {
+	case s.speaks != hooks.Postgres:
+		return fmt.Errorf("changes: row changes are captured on PostgreSQL only, not on %s", s.speaks)
+	case len(s.schema) > longestName:
+		return fmt.Errorf("changes: Options.Schema has %d bytes, and PostgreSQL keeps %d of a name", len(s.schema), longestName)
+	}
+	return nil
+}
+
+// Migrate makes the tables of changes, as the role that shall own them.
+func (s *Store) Migrate(ctx context.Context) error {
+	if err := s.known(); err != nil {
+		return err
+	}
+	_, err := s.db.ExecContext(ctx, s.script())
+	return wrap("migrate", err)
+}
+
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("changes: %s: %w", what, err)
+}
+
+// inTx runs f in a transaction.
+func (s *Store) inTx(ctx context.Context, f func(tx *sql.Tx) error) error {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := f(tx); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
+}

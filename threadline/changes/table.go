@@ -1,0 +1,179 @@
+package changes
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// Table is a table to capture.
+type Table struct {
+	// Name is the table's, as SQL has it: orders, shop.orders, "Order".
+	Name string
+	// Key are the columns that tell its rows apart, by default those of the primary key. They need
+	// a unique index, and NOT NULL. A table without a key is captured, whole rows each time.
+	Key []string
+	// Exclude are columns of which nothing is kept, not even that they have changed. Of Mask, it
+	// is kept that they have changed, and no value. Neither may be in the key.
+	Exclude, Mask []string
+}
+
+// shape is what a capture was planned for. Each change names it, so that it can be read when the
+// table has become another.
+type shape struct {
+	Schema  string   `json:"schema"`
+	Table   string   `json:"table"`
+	OID     uint32   `json:"oid"`
+	Columns []column `json:"columns"` // those that are captured
+	Key     []string `json:"key,omitempty"`
+	Exclude []string `json:"exclude,omitempty"`
+}
+
+type column struct {
+	Name   string `json:"name"`
+	Type   string `json:"type"`
+	Masked bool   `json:"masked,omitempty"`
+
+	number   int      // pg_attribute.attnum
+	long     bool     // its values have no fixed length
+	exact    bool     // values that are equal have the same bytes
+	settings []string // which its text depends on
+	notNull  bool
+	excluded bool
+}
+
+// text is the shape as it is stored. Fields are in the order of the type, so that the same
+// shape has the same text.
+func (s *shape) text() string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // it has texts and numbers only
+	}
+	return string(b)
+}
+
+func (s *shape) id() int64      { return digest(s.text()) }
+func (s *shape) tableID() int64 { return tableID(s.Schema, s.Table) }
+
+func tableID(schema, table string) int64 {
+	b, err := json.Marshal([]string{schema, table})
+	if err != nil {
+		panic(err)
+	}
+	return digest(string(b))
+}
+
+func digest(text string) int64 {
+	sum := sha256.Sum256([]byte(text))
+	return int64(binary.BigEndian.Uint64(sum[:8]) >> 1) // positive, for people
+}
+
+// function is the name of the table's capture function. Names may have 63 bytes, and others than
+// ASCII.
+func (s *shape) function() string {
+	sum := sha256.Sum256([]byte(s.Schema + "\x00" + s.Table))
+	return "capture_" + hex.EncodeToString(sum[:12])
+}
+
+// keyed reports whether rows can be told apart.
+func (s *shape) keyed() bool { return len(s.Key) > 0 }
+
+func (s *shape) position(name string) int {
+	return slices.IndexFunc(s.Columns, func(c column) bool { return c.Name == name })
+}
+
+// found is a table as the catalog has it.
+type found struct {
+	shape
+	all         []column // also those that are excluded
+	kind        string   // pg_class.relkind
+	persistence string   // pg_class.relpersistence
+	leaf        bool     // a partition
+	partitions  []string // of a partitioned table, qualified and quoted
+}
+
+// find looks a table up and applies what is wanted of it.
+func (s *Store) find(ctx context.Context, q querier, t Table) (*found, error) {
+	f, err := look(ctx, q, t.Name)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.judge(t.Name); err != nil {
+		return nil, err
+	}
+	if err := f.choose(t); err != nil {
+		return nil, fmt.Errorf("changes: table %s: %w", t.Name, err)
+	}
+	if t.Key != nil {
+		if err := f.override(ctx, q, t); err != nil {
+			return nil, err
+		}
+	}
+	for _, k := range f.Key {
+		if i := f.position(k); i < 0 || f.Columns[i].Masked {
+			return nil, fmt.Errorf("changes: table %s: column %q is in the key, and cannot be masked or excluded: rows could not be told apart", t.Name, k)
+		}
+	}
+	return f, nil
+}
+
+// judge refuses what has no rows of its own that triggers see.
+func (f *found) judge(name string) error {
+	switch f.kind {
+	case "r", "p":
+	case "v", "m":
+		return fmt.Errorf("changes: %s is a view: capture the tables that it shows", name)
+	case "f":
+		return fmt.Errorf("changes: %s is a foreign table: capture it in the database where it is", name)
+	default:
+		return fmt.Errorf("changes: %s is not a table", name)
+	}
+	switch {
+	case f.persistence == "t":
+		return fmt.Errorf("changes: %s is a temporary table", name)
+	case f.leaf:
+		return fmt.Errorf("changes: %s is a partition: capture its parent, which captures all of its partitions", name)
+	}
+	return nil
+}
+
+// choose sets the columns that are captured.
+func (f *found) choose(t Table) error {
+	for _, name := range slices.Concat(t.Exclude, t.Mask, t.Key) {
+		if !slices.ContainsFunc(f.all, func(c column) bool { return c.Name == name }) {
+			return fmt.Errorf("there is no column %q%s", name, near(name, f.all))
+		}
+	}
+	for i := range f.all {
+		c := &f.all[i]
+		c.excluded = slices.Contains(t.Exclude, c.Name)
+		c.Masked = slices.Contains(t.Mask, c.Name)
+		if c.excluded && c.Masked {
+			return fmt.Errorf("column %q is excluded and masked: choose one", c.Name)
+		}
+		if c.excluded {
+			f.Exclude = append(f.Exclude, c.Name)
+		} else {
+			f.Columns = append(f.Columns, *c)
+		}
+	}
+	if len(f.Columns) == 0 {
+		return fmt.Errorf("no column is left to capture")
+	}
+	slices.Sort(f.Exclude)
+	return nil
+}
+
+// near suggests a column whose name differs in case only.
+func near(name string, columns []column) string {
+	for _, c := range columns {
+		if equalFold(c.Name, name) {
+			return fmt.Sprintf(": did you mean %q?", c.Name)
+		}
+	}
+	return ""
+}
