@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
@@ -120,7 +121,7 @@ func (s *Store) segment(ctx context.Context, tableID int64, key, before string, 
 	if before != "" {
 		where += " AND c.lsn < " + pgtext.Literal(before) + "::pg_catalog.pg_lsn"
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT pg_catalog.concat(c.xid), c.tx_started_at, c.captured_at, c.lsn::pg_catalog.text, c.shape_id, c.depth, c.op::pg_catalog.text,
+	rows, err := s.db.QueryContext(ctx, `SELECT pg_catalog.concat(c.xid), `+pgtext.Time("c.tx_started_at")+`, `+pgtext.Time("c.captured_at")+`, c.lsn::pg_catalog.text, c.shape_id, c.depth, c.op::pg_catalog.text,
 		c.key, c.former_key, c.changed, c.old_row, c.new_row, c.cut, c.columns::pg_catalog.text
 		FROM `+s.at("audit_changes")+` c WHERE `+where+` ORDER BY c.lsn DESC`, tableID, key)
 	if err != nil {
@@ -129,7 +130,7 @@ func (s *Store) segment(ctx context.Context, tableID int64, key, before string, 
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		r := &row{}
-		if err := rows.Scan(&r.xid, &r.TxStartedAt, &r.CapturedAt, &r.lsn, &r.shapeID, &r.depth, &r.op, &r.key, &r.formerKey, &r.changed, &r.old, &r.new, &r.cut, &r.columns); err != nil {
+		if err := rows.Scan(&r.xid, &r.started, &r.captured, &r.lsn, &r.shapeID, &r.depth, &r.op, &r.key, &r.formerKey, &r.changed, &r.old, &r.new, &r.cut, &r.columns); err != nil {
 			return nil, "", "", wrap("read the history", err)
 		}
 		c, err := r.change(shapes)
@@ -149,7 +150,7 @@ func (s *Store) segment(ctx context.Context, tableID int64, key, before string, 
 // row is a row of audit_changes.
 type row struct {
 	Change
-	xid, lsn, op                                    string
+	xid, started, captured, lsn, op                 string
 	shapeID                                         sql.NullInt64
 	depth                                           int
 	key, formerKey, changed, old, new, cut, columns sql.NullString
@@ -158,6 +159,12 @@ type row struct {
 func (r *row) change(shapes map[int64]*shape) (c Change, err error) {
 	c = r.Change
 	if c.XID, err = strconv.ParseInt(r.xid, 10, 64); err != nil {
+		return c, err
+	}
+	if c.TxStartedAt, err = time.Parse(lenient.TimeForm, r.started); err != nil {
+		return c, err
+	}
+	if c.CapturedAt, err = time.Parse(lenient.TimeForm, r.captured); err != nil {
 		return c, err
 	}
 	c.Op, c.Nested = ops[r.op], r.depth > 1
