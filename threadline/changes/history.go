@@ -46,7 +46,8 @@ type Change struct {
 	// Drifted says that the table was no longer what the capture was planned for: Fields has all
 	// columns that the table had, and Key is not known.
 	Drifted bool
-	// Nested says that it was made by a trigger or a cascade, and not by a statement of the app's.
+	// Nested says that a trigger has made it, and not a statement of the app's. What a foreign
+	// key's ON DELETE or ON UPDATE has made is not told apart.
 	Nested bool
 }
 
@@ -172,7 +173,7 @@ func (r *row) change(shapes map[int64]*shape) (c Change, err error) {
 	if sh == nil {
 		c.Drifted, sh = r.op != "T", &shape{}
 		if r.columns.Valid {
-			if err := json.Unmarshal([]byte(r.columns.String), &sh.Columns); err != nil {
+			if err = json.Unmarshal([]byte(r.columns.String), &sh.Columns); err != nil {
 				return c, err
 			}
 		}

@@ -3,6 +3,7 @@ package changes
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -108,8 +109,8 @@ func (s *Store) step(ctx context.Context, f *found) (*Step, error) {
 	case is.body != body || is.settings != f.settingsText():
 		why = append(why, "it, or what is to be captured of it, has changed")
 	}
-	if is.body != "" && is.public {
-		why = append(why, "PUBLIC may execute its function")
+	if len(is.grantees) > 0 {
+		why = append(why, strings.Join(is.grantees, ", ")+" may execute its function, and so attach it to tables")
 	}
 	if !is.shape {
 		why = append(why, "its shape is not noted")
@@ -123,9 +124,9 @@ func (s *Store) step(ctx context.Context, f *found) (*Step, error) {
 	step := &Step{Table: f.qualified(), Why: strings.Join(slices.Compact(why), ", ")}
 	function := s.at(f.function()) + "()"
 	step.SQL = append(step.SQL,
-		fmt.Sprintf("INSERT INTO %s (id, table_id, shape) VALUES (%d, %d, %s) ON CONFLICT DO NOTHING", s.at("audit_shapes"), f.id(), f.tableID(), pgtext.Literal(f.text())),
+		fmt.Sprintf("INSERT INTO %s (id, table_id, shape) VALUES (%d, %d, %s::pg_catalog.json) ON CONFLICT DO NOTHING", s.at("audit_shapes"), f.id(), f.tableID(), pgtext.Literal(f.text())),
 		"CREATE OR REPLACE FUNCTION "+function+" RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER\n"+f.settingsSQL()+"AS "+quoted(body),
-		"REVOKE ALL ON FUNCTION "+function+" FROM PUBLIC")
+		"REVOKE ALL ON FUNCTION "+function+" FROM "+strings.Join(append(is.grantees, "PUBLIC"), ", "))
 	for _, t := range f.triggers(is) {
 		step.SQL = append(step.SQL, "DROP TRIGGER IF EXISTS "+t.name+" ON "+t.table, "CREATE TRIGGER "+t.name+" AFTER "+t.when+" EXECUTE FUNCTION "+function)
 	}
@@ -188,16 +189,21 @@ func (f *found) triggers(is *deployed) (missing []trigger) {
 // deployed is what there is of a table's capture.
 type deployed struct {
 	body, settings string
-	public         bool // PUBLIC may execute the function
-	shape          bool // is noted
+	grantees       []string // who may execute the function, beside its owner
+	shape          bool     // is noted
 	triggers       []string
 }
 
 func (s *Store) deployed(ctx context.Context, f *found) (*deployed, error) {
 	d := &deployed{}
+	var grantees string
 	err := s.db.QueryRowContext(ctx, `SELECT pg_catalog.ltrim(p.prosrc, E'\n'), coalesce((SELECT pg_catalog.string_agg(c, E'\n' ORDER BY c COLLATE "C") FROM pg_catalog.unnest(p.proconfig) c), ''),
-			p.proacl IS NULL OR EXISTS (SELECT FROM pg_catalog.aclexplode(p.proacl) a WHERE a.grantee = 0)
-		FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = $1 AND p.proname = $2`, s.schema, f.function()).Scan(&d.body, &d.settings, &d.public)
+			coalesce((SELECT pg_catalog.json_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END)
+				FROM pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a WHERE a.grantee <> p.proowner), '[]')::pg_catalog.text
+		FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = $1 AND p.proname = $2`, s.schema, f.function()).Scan(&d.body, &d.settings, &grantees)
+	if err == nil {
+		err = json.Unmarshal([]byte(grantees), &d.grantees)
+	}
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, wrap("look for the capture of "+f.qualified(), err)
 	}

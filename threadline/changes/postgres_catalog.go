@@ -18,8 +18,6 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-func equalFold(a, b string) bool { return strings.EqualFold(a, b) }
-
 // tableQuery describes a table as one JSON document, null if there is none. leaves are the types
 // that values of a column are made of.
 const tableQuery = `WITH RECURSIVE made (number, type) AS (

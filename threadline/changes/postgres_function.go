@@ -60,7 +60,7 @@ func (g *generator) function() string {
 	}
 	g.line(1, "shape_id bigint := %d;", g.id())
 	g.line(1, "long boolean := false; fits boolean; changed text; key text; former_key text; old_row text; new_row text; cut text; columns json;")
-	g.line(1, "step text := 'lock'; wrong text; state text; list text; role text; application text; client inet;")
+	g.line(1, "step text := 'lock'; wrong text; list text; role text; application text; client inet;")
 	g.line(1, "first boolean := %s IS NOT TRUE;", is("pg_catalog.current_setting("+guc+", true)", "pg_catalog.concat(pg_catalog.pg_current_xact_id())"))
 	g.line(0, "BEGIN")
 	g.refuseOthers()
@@ -78,7 +78,7 @@ func (g *generator) function() string {
 	g.values("OLD")
 	g.line(2, "END IF;")
 	g.line(1, "EXCEPTION WHEN others THEN")
-	g.line(2, "wrong := SQLERRM; state := SQLSTATE;")
+	g.line(2, "wrong := SQLERRM;")
 	g.line(1, "END;")
 	g.drift()
 	g.line(1, "IF wrong IS NOT NULL THEN")

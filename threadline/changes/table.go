@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Table is a table to capture.
@@ -171,7 +172,7 @@ func (f *found) choose(t Table) error {
 // near suggests a column whose name differs in case only.
 func near(name string, columns []column) string {
 	for _, c := range columns {
-		if equalFold(c.Name, name) {
+		if strings.EqualFold(c.Name, name) {
 			return fmt.Sprintf(": did you mean %q?", c.Name)
 		}
 	}

@@ -32,11 +32,14 @@ BEGIN
 			-- With the first change of a transaction: who wrote.
 			role          text,
 			application   text,
-			client        inet
+			client        inet,
+			-- Within a transaction each change is at a later place in the WAL. A restored database
+			-- counts both anew, but its clock goes on. Without a key, a publication FOR ALL
+			-- TABLES would refuse to delete.
+			PRIMARY KEY (xid, lsn, captured_at)
 		);
 		CREATE INDEX audit_changes_row ON {schema}.audit_changes (table_id, pg_catalog.hashtextextended(key, 0), lsn);
 		CREATE INDEX audit_changes_former ON {schema}.audit_changes (table_id, pg_catalog.hashtextextended(former_key, 0), lsn) WHERE former_key IS NOT NULL;
-		CREATE INDEX audit_changes_transaction ON {schema}.audit_changes (xid);
 		CREATE INDEX audit_changes_time ON {schema}.audit_changes USING brin (captured_at);
 		-- What a trigger could not keep, so that the history has a hole there.
 		CREATE TABLE {schema}.audit_gaps (
@@ -46,7 +49,8 @@ BEGIN
 			lsn           pg_lsn NOT NULL DEFAULT pg_catalog.pg_current_wal_insert_lsn(),
 			table_id      bigint NOT NULL,
 			op            text NOT NULL,
-			reason        text NOT NULL
+			reason        text NOT NULL,
+			PRIMARY KEY (xid, lsn, captured_at)
 		);
 	END IF;
 END;

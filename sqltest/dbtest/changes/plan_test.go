@@ -1,0 +1,116 @@
+package changes_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+)
+
+// TestRefused: what cannot be captured as asked is an error that says what to do.
+func TestRefused(t *testing.T) {
+	each(t, func(w *world) {
+		w.exec(`CREATE TABLE t (id int PRIMARY KEY, "Ab" text, c int UNIQUE, d int NOT NULL, e int NOT NULL UNIQUE)`, `CREATE VIEW v AS SELECT 1 AS a`, `CREATE TEMP TABLE tt (id int)`,
+			`CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id)`, `CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (1) TO (9)`, `CREATE SEQUENCE s`,
+			`CREATE UNIQUE INDEX ON t (d) WHERE d > 0`)
+		for _, c := range []struct {
+			table changes.Table
+			want  string
+		}{
+			{changes.Table{Name: "nowhere"}, "there is no table nowhere"},
+			{changes.Table{Name: "v"}, "v is a view: capture the tables that it shows"},
+			{changes.Table{Name: "p1"}, "capture its parent"},
+			{changes.Table{Name: "s"}, "s is not a table"},
+			{changes.Table{Name: "t", Mask: []string{"ab"}}, `there is no column "ab": did you mean "Ab"?`},
+			{changes.Table{Name: "t", Mask: []string{"id"}}, `column "id" is in the key, and cannot be masked or excluded`},
+			{changes.Table{Name: "t", Exclude: []string{"id"}}, `column "id" is in the key`},
+			{changes.Table{Name: "t", Exclude: []string{"c"}, Mask: []string{"c"}}, "excluded and masked"},
+			{changes.Table{Name: "t", Key: []string{"c"}}, `column "c" of the key may be NULL`},
+			{changes.Table{Name: "t", Key: []string{"d"}}, "no unique index has exactly the columns of the key, d"},
+			{changes.Table{Name: "t", Key: []string{"e", "d"}}, "no unique index has exactly the columns of the key, e, d"},
+			{changes.Table{Name: `t"; DROP`}, ""},
+		} {
+			if _, err := w.store.Plan(ctx, c.table); err == nil || !strings.Contains(err.Error(), c.want) {
+				w.Errorf("%+v: %v, want %s", c.table, err, c.want)
+			}
+		}
+		if _, err := w.store.Plan(ctx, changes.Table{Name: "t"}, changes.Table{Name: "public.t"}); err == nil || !strings.Contains(err.Error(), "t and public.t are one table") {
+			w.Errorf("one table twice: %v", err)
+		}
+		if _, err := changes.NewStore(w.db, hooks.Postgres, &changes.Options{Schema: "other"}).Plan(ctx, changes.Table{Name: "t"}); err == nil || !strings.Contains(err.Error(), "run Store.Migrate first") {
+			w.Errorf("without tables: %v", err)
+		}
+		if _, err := changes.NewStore(w.db, hooks.SQLite, nil).Plan(ctx); err == nil {
+			w.Error("SQLite is not refused")
+		}
+	})
+}
+
+// TestReplanned: a plan says what has changed since the last one was applied, and applying it
+// mends that.
+func TestReplanned(t *testing.T) {
+	each(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int, b int)")
+		w.capture(changes.Table{Name: "t"})
+		function := w.text("SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'threadline'::regnamespace AND prorettype = 'trigger'::regtype")
+		for _, c := range []struct{ change, why string }{
+			{"ALTER TABLE t ADD c int", "has changed"},
+			{"ALTER TABLE t DISABLE TRIGGER threadline_row", "triggers are missing or disabled"},
+			{"DROP TRIGGER threadline_truncate ON t", "triggers are missing or disabled"},
+			{"GRANT EXECUTE ON FUNCTION " + function + " TO PUBLIC", "PUBLIC may execute its function"},
+			{"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA threadline TO pg_monitor", "pg_monitor may execute its function"},
+			{"ALTER FUNCTION " + function + " SET work_mem = '1MB'", "has changed"},
+			{"DELETE FROM threadline.audit_shapes", "its shape is not noted"},
+		} {
+			w.exec(c.change)
+			p, err := w.store.Plan(ctx, changes.Table{Name: "t"})
+			w.must(err)
+			if len(p.Steps) != 1 || !strings.Contains(p.Steps[0].Why, c.why) {
+				w.Errorf("after %s: %s", c.change, p)
+			}
+			w.capture(changes.Table{Name: "t"})
+		}
+		w.exec("INSERT INTO t VALUES (1, 2, 3, 4)")
+		w.wantStory("insert id: NULL → 1; a: NULL → 2; b: NULL → 3; c: NULL → 4;", "t", "1")
+		w.must(w.store.Remove(ctx, "t"))
+		w.exec("UPDATE t SET a = 5")
+		w.wantStory("insert id: NULL → 1; a: NULL → 2; b: NULL → 3; c: NULL → 4;", "t", "1")
+	})
+}
+
+// TestApplyWaitsForNobody: a step does not hold the app up behind a lock that another has, and is tried again.
+func TestApplyWaitsForNobody(t *testing.T) {
+	each(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY)")
+		p, err := w.store.Plan(ctx, changes.Table{Name: "t"})
+		w.must(err)
+		tx, err := w.db.BeginTx(ctx, nil)
+		w.must(err)
+		_, err = tx.ExecContext(ctx, "INSERT INTO t VALUES (1)")
+		w.must(err)
+		applied := make(chan error)
+		go func() { applied <- w.store.Apply(ctx, p) }()
+		w.exec("INSERT INTO t VALUES (2)") // would hang for as long as tx is open if Apply waited
+		w.must(tx.Commit())
+		w.must(<-applied)
+		w.exec("INSERT INTO t VALUES (3)")
+		w.wantStory("insert id: NULL → 3;", "t", "3")
+	})
+}
+
+// TestNames: tables, schemas and columns of any names.
+func TestNames(t *testing.T) {
+	each(t, func(w *world) {
+		long := strings.Repeat("n", 63)
+		for _, name := range []string{`"Straße 1"`, `"a""b'c\d$capture$"`, `"` + long + `"`, `"order"`, `"日本"`} {
+			w.exec("CREATE SCHEMA s", "CREATE TABLE s."+name+" ("+name+" int PRIMARY KEY, \"OLD\" int, \"changed\" text, c1 int)")
+			w.capture(changes.Table{Name: "s." + name})
+			w.exec("INSERT INTO s."+name+" VALUES (1, 2, 'x', 4)", "UPDATE s."+name+" SET \"OLD\" = 3, c1 = NULL")
+			if got, want := w.story("s."+name, "1"), "update OLD: 2 → 3; c1: 4 → NULL;"; !strings.HasSuffix(got, want) {
+				w.Errorf("%s: %s", name, got)
+			}
+			w.exec("DROP SCHEMA s CASCADE")
+		}
+	})
+}
