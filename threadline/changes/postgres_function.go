@@ -60,7 +60,7 @@ func (g *generator) function() string {
 	}
 	g.line(1, "shape_id bigint := %d;", g.id())
 	g.line(1, "long boolean := false; fits boolean; changed text; key text; former_key text; old_row text; new_row text; cut text; columns json;")
-	g.line(1, "step text := 'lock'; wrong text; list text; role text; application text; client inet;")
+	g.line(1, "step text := 'lock'; wrong text; list text; mark text; role text; application text; client inet;")
 	g.line(1, "first boolean := %s IS NOT TRUE;", is("pg_catalog.current_setting("+guc+", true)", "pg_catalog.concat(pg_catalog.pg_current_xact_id())"))
 	g.line(0, "BEGIN")
 	g.refuseOthers()
@@ -86,7 +86,7 @@ func (g *generator) function() string {
 	g.line(2, "RETURN NULL;")
 	g.line(1, "END IF;")
 	g.line(1, "IF first THEN")
-	g.line(2, "PERFORM pg_catalog.set_config(%s, pg_catalog.concat(pg_catalog.pg_current_xact_id()), true);", guc)
+	g.line(2, "mark := pg_catalog.set_config(%s, pg_catalog.concat(pg_catalog.pg_current_xact_id()), true);", guc)
 	g.line(2, "role := CASE WHEN %s THEN session_user ELSE pg_catalog.current_setting('role') END;", is("pg_catalog.current_setting('role')", "'none'"))
 	g.line(2, "application := pg_catalog.current_setting('application_name'); client := pg_catalog.inet_client_addr();")
 	g.line(1, "END IF;")

@@ -103,3 +103,15 @@ func TestLocked(t *testing.T) {
 		}
 	})
 }
+
+// TestSchemaDropped: with the schema go the triggers, and the app writes on.
+func TestSchemaDropped(t *testing.T) {
+	each(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY)")
+		w.capture(changes.Table{Name: "t"})
+		w.exec("INSERT INTO t VALUES (1)", "DROP SCHEMA threadline CASCADE", "UPDATE t SET id = 2", "TRUNCATE t")
+		if n := w.text("SELECT count(*) FROM pg_trigger WHERE tgrelid = 't'::regclass"); n != "0" {
+			w.Errorf("%s triggers are left", n)
+		}
+	})
+}

@@ -1,0 +1,68 @@
+package bench
+
+import (
+	"database/sql"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+)
+
+// BenchmarkChanges: one UPDATE of one field of 1 row or 1,000, of a table of 8 columns: with the
+// trigger that keeps both rows as to_jsonb, as most audit triggers do, and with ours, over
+// the rate without a trigger.
+func BenchmarkChanges(b *testing.B) {
+	for _, rows := range []int{1, 1000} {
+		for _, clients := range []int{1, 16} {
+			b.Run(fmt.Sprintf("rows=%d/clients=%d", rows, clients), func(b *testing.B) { benchmarkChanges(b, rows, clients) })
+		}
+	}
+}
+
+func benchmarkChanges(b *testing.B, rows, clients int) {
+	b.Helper()
+	w := newWorld(b)
+	w.exec(`CREATE TABLE row_log (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tab text, op text, old jsonb, new jsonb, at timestamptz DEFAULT clock_timestamp(), role text DEFAULT session_user)`,
+		`CREATE INDEX ON row_log (at)`,
+		`CREATE FUNCTION row_log() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN INSERT INTO row_log (tab, op, old, new) VALUES (TG_TABLE_NAME, TG_OP, to_jsonb(OLD), to_jsonb(NEW)); RETURN NULL; END $$`)
+	tables := []string{"none", "usual", "ours"}
+	for _, t := range tables {
+		w.exec(fmt.Sprintf(`CREATE TABLE %s (id bigint PRIMARY KEY, name text, status text, amount numeric, quantity int, note text, placed timestamptz, open boolean)`, t),
+			fmt.Sprintf(`INSERT INTO %s SELECT n, 'name ' || n, 'new', 12.50, 3, repeat('as soon as possible ', 6), now(), true FROM generate_series(1, 20000) n`, t), "ANALYZE "+t)
+	}
+	w.exec(`CREATE TRIGGER row_log AFTER INSERT OR UPDATE OR DELETE ON usual FOR EACH ROW EXECUTE FUNCTION row_log()`)
+	store := changes.NewStore(w.bare, hooks.Postgres, nil)
+	w.must(store.Migrate(ctx))
+	plan, err := store.Plan(ctx, changes.Table{Name: "ours"})
+	w.must(err)
+	w.must(store.Apply(ctx, plan))
+	var run []func() error
+	for _, t := range tables {
+		run = append(run, func() error { return w.update(w.bare, t, rows) })
+	}
+	rates := w.alternate(clients, run...)
+	report(b, "tx/s", rates[0])
+	report(b, "usual/none", rates[1]/rates[0])
+	report(b, "ours/none", rates[2]/rates[0])
+	report(b, "ours/usual", rates[2]/rates[1])
+	report(b, "usual bytes", w.bytes("row_log"))
+	report(b, "ours bytes", w.bytes("threadline.audit_changes"))
+}
+
+// update changes a field of rows that are beside each other.
+func (w *world) update(db *sql.DB, table string, rows int) error {
+	first := 1 + rand.N(20000/rows)*rows
+	_, err := db.ExecContext(ctx, "UPDATE "+table+" SET status = $1 WHERE id BETWEEN $2 AND $3", fmt.Sprint(time.Now().UnixNano()%1000), first, first+rows-1)
+	return err
+}
+
+// bytes is how many bytes a row of a table takes, with its indexes.
+func (w *world) bytes(table string) float64 {
+	w.Helper()
+	var n float64
+	w.must(w.bare.QueryRowContext(ctx, "SELECT pg_total_relation_size('"+table+"') / greatest(1, (SELECT count(*) FROM "+table+"))").Scan(&n))
+	return n
+}
