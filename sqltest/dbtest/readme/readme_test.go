@@ -98,3 +98,31 @@ func TestGoIsCompiled(t *testing.T) {
 		}
 	}
 }
+
+// TestModulesAreReplaced: what the README replaces in an app's go.mod are modules in these folders,
+// all that driver/pgxdriver needs.
+func TestModulesAreReplaced(t *testing.T) {
+	replaced := map[string]bool{}
+	for _, block := range blocks(t, "console") {
+		for _, m := range regexp.MustCompile(`(?m)^go mod edit -replace=(\S+)=\.\./aftercommit(\S*)$`).FindAllStringSubmatch(block, -1) {
+			text, err := os.ReadFile(filepath.Join(root, m[2], "go.mod"))
+			if err != nil || !strings.HasPrefix(string(text), "module "+m[1]+"\n") {
+				t.Errorf("the README has %s in folder %q: %v", m[1], m[2], err)
+			}
+			replaced[m[1]] = true
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(root, "driver/pgxdriver/go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	needed := regexp.MustCompile(`(?m)^(?:module|replace) (\S+)`).FindAllStringSubmatch(string(text), -1)
+	if len(needed) < 3 {
+		t.Errorf("go.mod names %d modules", len(needed))
+	}
+	for _, m := range needed {
+		if !replaced[m[1]] {
+			t.Errorf("the README does not replace %s, which driver/pgxdriver needs", m[1])
+		}
+	}
+}
