@@ -9,6 +9,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -35,7 +36,7 @@ func Register(name, base string, hook hooks.Hook, opts ...Option) {
 		panic(fmt.Sprintf("driver.Register: base of %q is %q: name the driver to wrap, as sql.Open does", name, base))
 	}
 	if slices.Contains(sql.Drivers(), name) {
-		panic(fmt.Sprintf("driver.Register: the name %q is taken: choose another one, such as %q", name, base+"-audited"))
+		panic(fmt.Sprintf("driver.Register: the name %q is taken: register each name once, or choose another one, such as %q", name, untaken(base+"-audited")))
 	}
 	if wrapsItself(name, base) {
 		panic(fmt.Sprintf("driver.Register: %q wraps %q, which wraps %q itself: name the driver to wrap", name, base, name))
@@ -43,6 +44,29 @@ func Register(name, base string, hook hooks.Hook, opts ...Option) {
 	w := &wrapped{reg: reg, name: base}
 	registrations.Store(name, w)
 	sql.Register(name, w)
+}
+
+// registered says which names Register was given.
+func registered() string {
+	var names []string
+	registrations.Range(func(name, _ any) bool {
+		names = append(names, name.(string))
+		return true
+	})
+	if len(names) == 0 {
+		return "it was not called yet"
+	}
+	slices.Sort(names)
+	return "it was called for " + strings.Join(names, ", ")
+}
+
+// untaken returns a name that sql.Register accepts: the given one, or with a number.
+func untaken(name string) string {
+	free := name
+	for n := 2; slices.Contains(sql.Drivers(), free); n++ {
+		free = fmt.Sprintf("%s-%d", name, n)
+	}
+	return free
 }
 
 // wrapsItself reports whether base leads back to name by what is registered.
@@ -129,7 +153,7 @@ func (r *registration) modeNow() hooks.Mode { return hooks.Mode(r.mode.Load()) }
 func SetMode(ctx context.Context, name string, mode hooks.Mode) error {
 	v, ok := registrations.Load(name)
 	if !ok {
-		return fmt.Errorf("driver: no driver was registered as %q by driver.Register", name)
+		return fmt.Errorf("driver: no driver was registered as %q by driver.Register: %s", name, registered())
 	}
 	if mode < hooks.Strict || mode > hooks.Off {
 		return fmt.Errorf("driver: mode %d: use hooks.Strict, hooks.BestEffort or hooks.Off", mode)
