@@ -200,7 +200,7 @@ func (s *Store) behind(ctx context.Context, q querier, c *cursor) (n int64, olde
 	name := s.quote(c.name)
 	count, sum, least := s.d.fn("count"), s.d.fn("sum"), s.d.fn("min")
 	acknowledgements := "CASE WHEN EXISTS (SELECT 1 FROM " + acknowledged + " any_one WHERE any_one.forwarder = " + name + ") THEN" +
-		" (SELECT " + count + "(*) FROM " + acknowledged + " t WHERE t.forwarder = " + name + " AND t.key = e.key AND t.ordinal >= " + passed + ") ELSE 0 END"
+		" (SELECT " + count + "(*) FROM " + acknowledged + " t WHERE t.forwarder = " + name + " AND t.key = e.key AND t.ordinal >= " + passed + " AND t.ordinal < e.events) ELSE 0 END"
 	parts := s.d.behind(c)
 	for i, part := range parts {
 		parts[i] = "SELECT e.events - " + passed + " - " + acknowledgements + " AS n, e.recorded_at FROM " + s.events() + " e WHERE e.events > 0 AND " + part

@@ -58,9 +58,10 @@ func (s *Store) anyAcknowledged(forwarder string) string {
 	return "EXISTS (SELECT 1 FROM " + s.prefix + "acknowledged any_one WHERE any_one.forwarder = " + s.quote(forwarder) + ")"
 }
 
-// unacknowledged leaves out the rows e of which all entries are acknowledged.
+// unacknowledged leaves out the rows e of which all entries are acknowledged. Positions that no
+// entry has do not count.
 func (s *Store) unacknowledged(forwarder string) string {
-	return " AND e.events > (SELECT " + s.d.fn("count") + "(*) FROM " + s.prefix + "acknowledged t WHERE t.forwarder = " + s.quote(forwarder) + " AND t.key = e.key)"
+	return " AND e.events > (SELECT " + s.d.fn("count") + "(*) FROM " + s.prefix + "acknowledged t WHERE t.forwarder = " + s.quote(forwarder) + " AND t.key = e.key AND t.ordinal >= 0 AND t.ordinal < e.events)"
 }
 
 // acknowledged returns which entries of the rows with these keys are.

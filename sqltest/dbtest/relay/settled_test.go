@@ -41,6 +41,25 @@ func (w *world) later() {
 	}
 }
 
+// TestAcknowledgedWhatIsNotThere: positions that no entry has hide none, of which the row has as
+// many.
+func TestAcknowledgedWhatIsNotThere(t *testing.T) {
+	each(t, func(w *world) {
+		w.commit("a", "b")
+		at := w.entries()["a"].Position
+		var wrong []journal.Position
+		for _, ordinal := range []int{-2, -1, 2, 3} {
+			wrong = append(wrong, journal.Position{Key: at.Key, Ordinal: ordinal})
+		}
+		w.must(w.store.Acknowledge(ctx, w.db, name, wrong))
+		if n := w.state().Behind; n != 2 {
+			t.Errorf("it is behind by %d, want 2", n)
+		}
+		w.drain(w.start(relay.Config{}))
+		w.want("a b")
+	})
+}
+
 // TestGrace: what is settled is left out, and what is not comes after the grace
 // period, not before.
 func TestGrace(t *testing.T) {
