@@ -126,7 +126,7 @@ func (w *window) add(rows []journal.Row, spotOf func(*journal.Row) spot, at spot
 	w.take(w.decode(rows[:first], spotOf, at))
 	if rest := rows[first:]; len(rest) > 0 {
 		w.coming = make(chan decoded, 1)
-		go w.unpacker.decodeBeside(w.coming, rest, spotOf, at)
+		go w.decodeBeside(w.coming, rest, spotOf, at)
 	}
 	return octets
 }
