@@ -196,6 +196,7 @@ func (h *Hub) Work(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error
 	if err != nil {
 		return err
 	}
+	d.logProcess("aftercommit: the workers have started", d.queue.given)
 	d.lookAgain(db)
 	return d.closeAfter(ctx)
 }

@@ -123,10 +123,17 @@ func (d *handler) attachOne(ctx context.Context, conn *sql.DB, s *sink, a Attach
 	return result.err
 }
 
-func (d *handler) logStart() {
-	all := d.allSinks()
-	forwarders := make([]string, 0, len(all))
-	for _, s := range all {
+// logProcess says that a process which does nothing else has started.
+func (d *handler) logProcess(message string, sinks []*sink) {
+	if len(sinks) > 0 {
+		d.log().Info(message, zap.String("driver", d.db.Driver), described(sinks))
+	}
+}
+
+// described is the log's field of forwarders, and of how each is called.
+func described(sinks []*sink) zap.Field {
+	forwarders := make([]string, 0, len(sinks))
+	for _, s := range sinks {
 		state := Async.String()
 		switch {
 		case s.off.Load():
@@ -136,13 +143,17 @@ func (d *handler) logStart() {
 		}
 		forwarders = append(forwarders, s.name()+" ("+state+")")
 	}
+	return zap.Strings("forwarders", forwarders)
+}
+
+func (d *handler) logStart() {
 	mode := hooks.Strict
 	if d.db.Mode != nil {
 		mode = d.db.Mode()
 	}
 	fs := []zap.Field{
 		zap.String("driver", d.db.Driver), zap.Stringer("mode", mode),
-		zap.String("capture", d.db.Capture), zap.Bool("journal", d.journal != nil), zap.Strings("forwarders", forwarders),
+		zap.String("capture", d.db.Capture), zap.Bool("journal", d.journal != nil), described(d.allSinks()),
 	}
 	if d.journal == nil {
 		d.log().Warn("aftercommit: started without a journal: events are forwarded from memory, at most once; "+

@@ -55,6 +55,7 @@ func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) erro
 		return d.explainRights(ctx, db, err)
 	}
 	d.runQueue(db)
+	d.logProcess("aftercommit: the relay has started", d.sinks)
 	d.lookAgain(db)
 	return d.closeAfter(ctx)
 }

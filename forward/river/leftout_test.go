@@ -4,10 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/forward"
@@ -35,7 +38,8 @@ func TestLeftOutComesBack(t *testing.T) {
 		for _, mode := range []forward.RelayMode{forward.RelayInProcess, forward.RelayElsewhere} {
 			l := &lacking{sink: &sink{}}
 			w.sink = &sink{}
-			w.hub = forward.New(&forward.Options{Logger: zap.NewNop(), Relay: mode, Queue: river.New(w.river)})
+			core, logs := observer.New(zap.InfoLevel)
+			w.hub = forward.New(&forward.Options{Logger: zap.New(core), Relay: mode, Queue: river.New(w.river)})
 			w.hub.Register(l, forward.Async)
 			w.hub.Register(w.sink, forward.Async)
 			w.driver = dbtest.Name(w.e.Driver)
@@ -44,6 +48,11 @@ func TestLeftOutComesBack(t *testing.T) {
 			w.commit(int(mode) + 1)
 			if mode == forward.RelayElsewhere {
 				w.work()
+				line := func() *observer.ObservedLogs { return logs.FilterMessageSnippet("the workers have started") }
+				w.until("the process says that it works", func() bool { return line().Len() == 1 }, w.jobs)
+				if got := fmt.Sprint(line().All()[0].ContextMap()["forwarders"]); !strings.Contains(got, "lacking/default (left out)") || !strings.Contains(got, "sink/default (async)") {
+					w.Errorf("it works for %s", got)
+				}
 			}
 			w.until("the other one has it", func() bool { return w.sink.calls() != "" }, w.jobs)
 			if got := l.calls(); got != "" {

@@ -1,9 +1,12 @@
 package delivery_test
 
 import (
+	"context"
 	"database/sql"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -109,6 +112,41 @@ func TestRelayWithoutRights(t *testing.T) {
 		err := hub.Relay(ctx, dbtest.Open(w.T, w.e.Driver, dsn), w.e.Dialect)
 		if err == nil || !strings.Contains(err.Error(), "may not relay") || !strings.Contains(err.Error(), "GRANT ALL ON") {
 			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// TestRelayLogsItsStart: a process that only relays says for which forwarders, and where.
+func TestRelayLogsItsStart(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		core, logs := observer.New(zapcore.InfoLevel)
+		began := make(chan struct{})
+		hub := forward.New(&forward.Options{Logger: zap.New(core, zap.Hooks(func(l zapcore.Entry) error {
+			if strings.Contains(l.Message, "the relay has started") {
+				close(began)
+			}
+			return nil
+		}))})
+		hub.Register(&sink{}, forward.Auto)
+		running, stop := context.WithCancel(ctx)
+		defer stop()
+		db := dbtest.Open(t, e.Driver, e.DSN(t))
+		ended := make(chan error, 1)
+		go func() { ended <- hub.Relay(running, db, e.Dialect) }()
+		select {
+		case <-began:
+			stop()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		case err := <-ended:
+			t.Fatalf("it ended without the line: %v", err)
+		case <-time.After(dbtest.Patience):
+			t.Fatal("it does not say that it runs")
+		}
+		l := logs.FilterMessageSnippet("the relay has started").All()[0].ContextMap()
+		if got := fmt.Sprint(l["forwarders"]); !strings.Contains(got, "delivery_test.sink/default (async)") || l["database"] == nil {
+			t.Errorf("the line has %v", l)
 		}
 	})
 }
