@@ -159,7 +159,9 @@ type State struct {
 	Holder string `json:"holder,omitempty"`
 	// Behind is how many committed entries it has not got, without those that it has
 	// accepted within Commit, or that have jobs of a Queue, and with those that are still in
-	// the table of an earlier version; Oldest is when the first of
+	// the table of an earlier version. What it has accepted within Commit counts until that is
+	// noted: on PostgreSQL for a second, on SQLite until a commit at least a second later, or
+	// until the database is closed. Oldest is when the first of
 	// them was recorded, zero if that cannot be read. While it is Elsewhere they are about what
 	// [Store.Resume] would replay, for which all of the journal is read.
 	Behind int64     `json:"behind"`
