@@ -68,7 +68,7 @@ func TestOthersCode(t *testing.T) {
 		w.exec("DROP ROLE IF EXISTS changes_evil", "CREATE ROLE changes_evil", "GRANT CREATE ON SCHEMA public TO changes_evil")
 		defer w.exec("DROP OWNED BY changes_evil CASCADE", "DROP ROLE changes_evil")
 		w.must(w.as("changes_evil", "CREATE TYPE mood AS ENUM ('ok', 'bad')", "CREATE TYPE duo AS (a int, b text)",
-			"CREATE FUNCTION steal() RETURNS void LANGUAGE plpgsql AS $$ BEGIN IF current_user <> 'changes_evil' THEN DELETE FROM threadline.audit_changes; RAISE EXCEPTION 'stolen by %', current_user; END IF; END $$",
+			"CREATE FUNCTION steal() RETURNS void LANGUAGE plpgsql AS $$ BEGIN IF current_user <> 'changes_evil' THEN DELETE FROM threadline.audit_changes; END IF; END $$",
 			"CREATE FUNCTION to_t(mood) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM public.steal(); RETURN 'stolen'; END $$",
 			"CREATE FUNCTION to_j(mood) RETURNS json LANGUAGE plpgsql AS $$ BEGIN PERFORM public.steal(); RETURN '1'; END $$",
 			"CREATE FUNCTION duo_t(duo) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM public.steal(); RETURN 'stolen'; END $$",
@@ -79,7 +79,7 @@ func TestOthersCode(t *testing.T) {
 			"CREATE OPERATOR *<> (LEFTARG = duo, RIGHTARG = duo, FUNCTION = same)", "CREATE OPERATOR *= (LEFTARG = duo, RIGHTARG = duo, FUNCTION = same)",
 			"CREATE TABLE moods (id int PRIMARY KEY, m mood, d duo, l mood[])"))
 		w.capture(changes.Table{Name: "moods"})
-		w.must(w.as("changes_evil", "INSERT INTO moods VALUES (1, 'ok', ROW(1, 'x'), '{ok}')", "UPDATE moods SET m = 'bad', d = ROW(2, repeat('y', 3000)), l = '{}'",
+		w.must(w.as("changes_evil", "INSERT INTO moods VALUES (1, 'ok', ROW(1, 'x'), '{ok}')", "UPDATE moods SET m = 'bad', d = ROW(2, (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 200) n)), l = '{}'",
 			"ALTER TABLE moods ADD n int", "UPDATE moods SET m = 'ok'", "DELETE FROM moods"))
 		if got := w.changes() + w.text("SELECT count(*) FROM threadline.audit_gaps"); got != "40" {
 			w.Errorf("changes and gaps: %s: %s", got, w.text("SELECT string_agg(reason, ' ') FROM threadline.audit_gaps"))
