@@ -35,7 +35,8 @@ SELECT pg_catalog.json_build_object('schema', n.nspname, 'table', c.relname, 'oi
 	'key', (SELECT pg_catalog.json_agg(a.attname ORDER BY k.n) FROM pg_catalog.pg_index i, pg_catalog.unnest(i.indkey) WITH ORDINALITY k (number, n), pg_catalog.pg_attribute a
 		WHERE i.indrelid = c.oid AND i.indisprimary AND k.n <= i.indnkeyatts AND a.attrelid = c.oid AND a.attnum = k.number),
 	'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'number', a.attnum, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
-		'long', a.attlen < 0, 'notnull', a.attnotnull,
+		'long', a.attlen < 0 AND NOT (a.atttypid = 'pg_catalog.numeric'::pg_catalog.regtype AND a.atttypmod >= 0 OR a.atttypid = 'pg_catalog.inet'::pg_catalog.regtype OR a.atttypid = 'pg_catalog.cidr'::pg_catalog.regtype
+			OR a.atttypid IN ('pg_catalog.varchar'::pg_catalog.regtype, 'pg_catalog.bpchar'::pg_catalog.regtype) AND a.atttypmod BETWEEN 0 AND 450), 'notnull', a.attnotnull,
 		'plain', (SELECT CASE WHEN t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND t.typtype = 'b' AND coalesce(l.collisdeterministic, true) THEN t.typname ELSE '' END
 			FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation WHERE t.oid = a.atttypid),
 		'leaves', (SELECT pg_catalog.json_agg(DISTINCT CASE WHEN t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace THEN '?' ELSE t.typname END)

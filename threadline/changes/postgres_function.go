@@ -128,18 +128,8 @@ func (g *generator) refuseOthers() {
 
 // values sets key, changed, old_row and new_row from one or both of OLD and NEW.
 func (g *generator) values(rows ...string) {
-	g.fits(rows[len(rows)-1])
-	var long []string
-	for i := range g.Columns {
-		if c := &g.Columns[i]; c.long && !c.Masked {
-			for _, r := range rows {
-				long = append(long, "pg_catalog.pg_column_size("+r+"."+pgschema.Ident(c.Name)+")")
-			}
-		}
-	}
-	if len(long) > 0 {
-		g.line(3, "long := coalesce(greatest(%s) OPERATOR(pg_catalog.>=) %d, false);", strings.Join(long, ", "), longStored)
-	}
+	long := g.measure(rows)
+	g.fits(rows[len(rows)-1], long)
 	if len(rows) == 2 {
 		g.compare()
 	}
@@ -154,7 +144,7 @@ func (g *generator) values(rows ...string) {
 			g.line(3, "IF %s THEN former_key := %s; END IF;", strings.Join(moved, " OR "), g.keyOf("OLD"))
 		}
 	}
-	if len(long) > 0 {
+	if long {
 		g.line(3, "IF long THEN")
 		for _, r := range rows {
 			g.cut(r, len(rows) == 2)
@@ -176,33 +166,46 @@ func (g *generator) values(rows ...string) {
 
 var rowOf = map[string]string{"OLD": "old_row", "NEW": "new_row"}
 
-// fits raises an error unless the table has the columns that the function was made for. To compare
-// the row with itself costs least, unless its values are long. A partition's columns may be in another order.
-func (g *generator) fits(row string) {
-	count := fmt.Sprintf("fits := (SELECT pg_catalog.count(*) OPERATOR(pg_catalog.=) %d FROM pg_catalog.pg_attribute a WHERE %s AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped);",
-		len(g.all), is("a.attrelid", "TG_RELID"))
-	if g.kind == "p" {
-		g.line(3, "%s", count)
-	} else {
-		var size, list []string
-		for _, c := range g.all {
-			list = append(list, row+"."+pgschema.Ident(c.Name))
-			if c.long {
-				size = append(size, "pg_catalog.pg_column_size("+row+"."+pgschema.Ident(c.Name)+")")
+// measure sets long, and reports whether any value may be.
+func (g *generator) measure(rows []string) bool {
+	var sizes []string
+	for _, c := range g.all {
+		if c.long {
+			for _, r := range rows {
+				sizes = append(sizes, "pg_catalog.pg_column_size("+r+"."+pgschema.Ident(c.Name)+")")
 			}
 		}
-		same := fmt.Sprintf("fits := ROW(%s)::record OPERATOR(pg_catalog.*=) %s;", strings.Join(list, ", "), row)
-		if len(size) == 0 {
-			g.line(3, "%s", same)
-		} else {
-			g.line(3, "IF coalesce(greatest(%s) OPERATOR(pg_catalog.>=) %d, false) THEN", strings.Join(size, ", "), longStored)
-			g.line(4, "%s", count)
-			g.line(3, "ELSE")
-			g.line(4, "%s", same)
-			g.line(3, "END IF;")
-		}
 	}
-	g.line(3, "IF NOT fits THEN")
+	if len(sizes) == 0 {
+		return false
+	}
+	g.line(3, "long := coalesce(greatest(%s) OPERATOR(pg_catalog.>=) %d, false);", strings.Join(sizes, ", "), longStored)
+	return true
+}
+
+// fits raises an error unless the table has the columns that the function was made for. To compare
+// the row with itself costs least, unless its values are long. A partition's columns may be in another order.
+func (g *generator) fits(row string, long bool) {
+	count := fmt.Sprintf("(SELECT pg_catalog.count(*) OPERATOR(pg_catalog.=) %d FROM pg_catalog.pg_attribute a WHERE %s AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped)",
+		len(g.all), is("a.attrelid", "TG_RELID"))
+	list := make([]string, len(g.all))
+	for i, c := range g.all {
+		list[i] = row + "." + pgschema.Ident(c.Name)
+	}
+	same := fmt.Sprintf("ROW(%s)::record OPERATOR(pg_catalog.*=) %s", strings.Join(list, ", "), row)
+	switch {
+	case g.kind == "p":
+		g.line(3, "IF NOT %s THEN", count)
+	case !long:
+		g.line(3, "IF NOT %s THEN", same)
+	default:
+		g.line(3, "IF long THEN")
+		g.line(4, "fits := %s;", count)
+		g.line(3, "ELSE")
+		g.line(4, "fits := %s;", same)
+		g.line(3, "END IF;")
+		g.line(3, "IF NOT fits THEN")
+	}
 	g.line(4, "RAISE EXCEPTION 'the table has columns that the capture does not know';")
 	g.line(3, "END IF;")
 }
@@ -214,7 +217,10 @@ func (g *generator) compare() {
 		c, v := &g.Columns[i], "c"+strconv.Itoa(i+1)
 		o, n := "OLD."+pgschema.Ident(c.Name), "NEW."+pgschema.Ident(c.Name)
 		differs := fmt.Sprintf("ROW(%s)::record OPERATOR(pg_catalog.*<>) ROW(%s)::record", o, n)
-		if c.exact {
+		switch {
+		case c.exact && c.notNull: // and if it no longer is, two NULLs count as a change, and no change is lost
+			differs = fmt.Sprintf("(%s) IS NOT TRUE", is(o, n))
+		case c.exact:
 			differs = fmt.Sprintf("coalesce(%s OPERATOR(pg_catalog.<>) %s, (%s IS NULL) OPERATOR(pg_catalog.<>) (%s IS NULL))", o, n, o, n)
 		}
 		g.line(3, "%s := %s;", v, differs)

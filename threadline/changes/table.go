@@ -40,7 +40,7 @@ type column struct {
 	Masked bool   `json:"masked,omitempty"`
 
 	number   int      // pg_attribute.attnum
-	long     bool     // its values have no fixed length
+	long     bool     // its values may be long
 	exact    bool     // values that are equal have the same bytes
 	settings []string // which its text depends on
 	notNull  bool

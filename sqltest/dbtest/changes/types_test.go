@@ -156,5 +156,9 @@ func TestLong(t *testing.T) {
 				w.Errorf("a long %s is kept as %.80s", f.Type, f.New)
 			}
 		}
+		// The text of a value that is stored in 1 GB might be longer than texts can be.
+		if v := one[4].Fields[0].New; *v.Text != "stored 20000000" {
+			w.Errorf("a huge value is kept as %.80s", v)
+		}
 	})
 }
