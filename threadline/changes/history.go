@@ -44,7 +44,7 @@ type Change struct {
 	// are in the order of the table's columns.
 	Fields []Field
 	// Drifted says that the table was no longer what the capture was planned for: Fields has all
-	// columns that the table had, and Key is not known.
+	// columns that the table had. Key is nil if it had lost those of the key.
 	Drifted bool
 	// Nested says that a trigger has made it, and not a statement of the app's. What a foreign
 	// key's ON DELETE or ON UPDATE has made is not told apart.
@@ -82,8 +82,9 @@ func (v Value) String() string {
 
 // History returns the changes of one row, the oldest first. key has the values of the key's
 // columns, as PostgreSQL prints them. A row whose key has changed is followed back to its
-// former keys. TRUNCATEs of the table, and changes while the table had drifted from its
-// capture, are part of each row's history.
+// former keys. TRUNCATEs of the table are part of each row's history, and so are changes of
+// which the key is not known, because the table had lost its columns. After the table was
+// renamed, and captured again, its history begins anew under the new name.
 func (s *Store) History(ctx context.Context, table string, key ...string) ([]Change, error) {
 	if err := s.known(); err != nil {
 		return nil, err

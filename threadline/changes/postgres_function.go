@@ -318,11 +318,36 @@ func (g *generator) drift() {
 		g.line(4, "EXECUTE pg_catalog.concat('SELECT ROW(', list, ')::pg_catalog.text') INTO %s USING %s;", r.v, r.row)
 		g.line(3, "END IF;")
 	}
+	g.keyInDrift()
 	g.line(3, "wrong := NULL;")
 	g.line(2, "EXCEPTION WHEN others THEN")
 	g.line(3, "wrong := pg_catalog.concat(wrong, '; ', SQLERRM);")
 	g.line(2, "END;")
 	g.line(1, "END IF;")
+}
+
+// keyInDrift sets key and former_key, if the table still has the columns of the key.
+func (g *generator) keyInDrift() {
+	if !g.keyed() {
+		return
+	}
+	names, fields := make([]string, len(g.Key)), make([]string, len(g.Key))
+	for i, k := range g.Key {
+		names[i], fields[i] = pgtext.Literal(k)+"::pg_catalog.name", "($1)."+pgschema.Ident(k)
+	}
+	query := pgtext.Literal("SELECT ROW(" + strings.Join(fields, ", ") + ")::pg_catalog.text")
+	g.line(3, "IF (SELECT pg_catalog.count(*) OPERATOR(pg_catalog.=) %d FROM pg_catalog.pg_attribute a WHERE %s AND a.attname OPERATOR(pg_catalog.=) ANY (ARRAY[%s]) AND NOT a.attisdropped) THEN",
+		len(names), is("a.attrelid", "TG_RELID"), strings.Join(names, ", "))
+	g.line(4, "IF %s THEN", is("TG_OP", "'DELETE'"))
+	g.line(5, "EXECUTE %s INTO key USING OLD;", query)
+	g.line(4, "ELSE")
+	g.line(5, "EXECUTE %s INTO key USING NEW;", query)
+	g.line(4, "END IF;")
+	g.line(4, "IF %s THEN", is("TG_OP", "'UPDATE'"))
+	g.line(5, "EXECUTE %s INTO former_key USING OLD;", query)
+	g.line(5, "IF %s THEN former_key := NULL; END IF;", is("former_key", "key"))
+	g.line(4, "END IF;")
+	g.line(3, "END IF;")
 }
 
 func (g *generator) masked(name string) bool {

@@ -115,3 +115,14 @@ func TestSchemaDropped(t *testing.T) {
 		}
 	})
 }
+
+// TestKeysInDrift: while a table has drifted, its rows are still told apart.
+func TestKeysInDrift(t *testing.T) {
+	each(t, func(w *world) {
+		w.exec(`CREATE TABLE t ("Id" int PRIMARY KEY, a int)`)
+		w.capture(changes.Table{Name: "t"})
+		w.exec(`INSERT INTO t VALUES (1, 1), (2, 1)`, `ALTER TABLE t ADD b int`, `UPDATE t SET a = 2 WHERE "Id" = 1`, `UPDATE t SET a = 3 WHERE "Id" = 2`, `UPDATE t SET "Id" = 9 WHERE "Id" = 1`, `DELETE FROM t WHERE "Id" = 9`)
+		w.wantStory("insert Id: NULL → 2; a: NULL → 1;\nupdate (drifted) Id: 2 → 2; a: 1 → 3; b: NULL → NULL;", "t", "2")
+		w.wantStory("insert Id: NULL → 1; a: NULL → 1;\nupdate (drifted) Id: 1 → 1; a: 1 → 2; b: NULL → NULL;\nupdate (drifted) [1] to [9] Id: 1 → 9; a: 2 → 2; b: NULL → NULL;\ndelete (drifted) Id: 9 → NULL; a: 2 → NULL; b: NULL → NULL;", "t", "9")
+	})
+}
