@@ -123,30 +123,63 @@ func (s *Store) segment(ctx context.Context, tableID int64, key, before string, 
 	if before != "" {
 		where += " AND c.lsn < " + pgtext.Literal(before) + "::pg_catalog.pg_lsn"
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT pg_catalog.concat(c.xid), `+pgtext.Time("c.tx_started_at")+`, `+pgtext.Time("c.captured_at")+`, c.lsn::pg_catalog.text, c.shape_id, c.depth, c.op::pg_catalog.text,
+	rows, err := s.db.QueryContext(ctx, `SELECT pg_catalog.concat(c.xid), `+pgtext.Time("c.tx_started_at")+`, `+pgtext.Time("c.captured_at")+`, c.lsn::pg_catalog.text, c.old_tid::pg_catalog.text, c.new_tid::pg_catalog.text, c.shape_id, c.depth, c.op::pg_catalog.text,
 		c.key, c.former_key, c.changed, c.old_row, c.new_row, c.cut, c.columns::pg_catalog.text
 		FROM `+s.at("audit_changes")+` c WHERE `+where+` ORDER BY c.lsn DESC`, tableID, key)
 	if err != nil {
 		return nil, "", "", wrap("read the history", err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
+	var found []*row
 	for rows.Next() {
 		r := &row{}
-		if err := rows.Scan(&r.xid, &r.started, &r.captured, &r.lsn, &r.shapeID, &r.depth, &r.op, &r.key, &r.formerKey, &r.changed, &r.old, &r.new, &r.cut, &r.columns); err != nil {
+		if err := rows.Scan(&r.xid, &r.started, &r.captured, &r.lsn, &r.oldTID, &r.newTID, &r.shapeID, &r.depth, &r.op, &r.key, &r.formerKey, &r.changed, &r.old, &r.new, &r.cut, &r.columns); err != nil {
 			return nil, "", "", wrap("read the history", err)
 		}
-		c, err := r.change(shapes)
-		if err != nil {
-			return nil, "", "", wrap("read the change at "+r.lsn, err)
-		}
-		part = append(part, c)
+		found = append(found, r)
 		if r.formerKey.Valid && r.key.String == key && r.formerKey.String != key {
 			former, at = r.formerKey.String, r.lsn
 			break
 		}
 	}
-	slices.Reverse(part)
-	return part, former, at, wrap("read the history", rows.Err())
+	if err := rows.Err(); err != nil {
+		return nil, "", "", wrap("read the history", err)
+	}
+	slices.Reverse(found)
+	for _, r := range byVersion(found) {
+		c, err := r.change(shapes)
+		if err != nil {
+			return nil, "", "", wrap("read the change at "+r.lsn, err)
+		}
+		part = append(part, c)
+	}
+	return part, former, at, nil
+}
+
+// byVersion puts changes, which come in the order in which they were captured, into that in which
+// they were made: each behind the one, of the same transaction, that has made the version which it
+// replaces. They differ where a trigger of the app's, which fires before ours, changes the row again.
+func byVersion(captured []*row) []*row {
+	type version struct{ xid, started, tid string }
+	maker := make(map[version]*row, len(captured))
+	for _, r := range captured {
+		if r.newTID.Valid {
+			maker[version{r.xid, r.started, r.newTID.String}] = r
+		}
+	}
+	made := make([]*row, 0, len(captured))
+	done := make(map[*row]bool, len(captured))
+	for _, r := range captured {
+		var chain []*row
+		for r != nil && !done[r] {
+			done[r] = true
+			chain = append(chain, r)
+			r = maker[version{r.xid, r.started, r.oldTID.String}]
+		}
+		slices.Reverse(chain)
+		made = append(made, chain...)
+	}
+	return made
 }
 
 // row is a row of audit_changes.
@@ -155,6 +188,7 @@ type row struct {
 	xid, started, captured, lsn, op                 string
 	shapeID                                         sql.NullInt64
 	depth                                           int
+	oldTID, newTID                                  sql.NullString // of the row's versions
 	key, formerKey, changed, old, new, cut, columns sql.NullString
 }
 

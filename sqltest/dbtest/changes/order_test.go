@@ -35,6 +35,37 @@ func TestNested(t *testing.T) {
 	})
 }
 
+// TestChangedAgain: an AFTER trigger of the app's that fires before ours changes the row again, and
+// others of the statement: the history has the order in which that happened.
+func TestChangedAgain(t *testing.T) {
+	each(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int, n int DEFAULT 0)",
+			"CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.n < 2 THEN UPDATE t SET n = n + 1; END IF; RETURN NULL; END $$",
+			"CREATE TRIGGER a_first AFTER INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION again()")
+		w.capture(changes.Table{Name: "t"})
+		w.exec("INSERT INTO t VALUES (1, 1), (2, 1)", "UPDATE t SET a = 2, n = 0")
+		for _, key := range []string{"1", "2"} {
+			row := make(map[string]string)
+			history, err := w.store.History(ctx, "t", key)
+			w.must(err)
+			for i, c := range history {
+				if (c.Op == changes.Insert) != (i == 0) {
+					w.Errorf("row %s: change %d is an %s", key, i, c.Op)
+				}
+				for _, f := range c.Fields {
+					if i > 0 && row[f.Name] != f.Old.String() {
+						w.Errorf("row %s: change %d is of %s from %s, and it was %s", key, i, f.Name, f.Old, row[f.Name])
+					}
+					row[f.Name] = f.New.String()
+				}
+			}
+			if got, want := row["a"]+" "+row["n"], w.text("SELECT concat(a, ' ', n) FROM t WHERE id = "+key); got != want {
+				w.Errorf("row %s ends as %s, and is %s", key, got, want)
+			}
+		}
+	})
+}
+
 // TestRolledBack: what was rolled back, also to a savepoint, is not in the history, and the
 // next change says who wrote.
 func TestRolledBack(t *testing.T) {
