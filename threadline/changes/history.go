@@ -81,10 +81,11 @@ func (v Value) String() string {
 }
 
 // History returns the changes of one row, the oldest first. key has the values of the key's
-// columns, as PostgreSQL prints them. A row whose key has changed is followed back to its
-// former keys. TRUNCATEs of the table are part of each row's history, and so are changes of
-// which the key is not known, because the table had lost its columns. After the table was
-// renamed, and captured again, its history begins anew under the new name.
+// columns, as PostgreSQL prints them. It has all that happened under the key, also to rows that
+// were deleted before. Where the key of a row has become this one, it goes back to that row's
+// INSERT under its former keys. TRUNCATEs of the table are part of each row's history, and so are
+// changes of which the key is not known, because the table had lost its columns. After the table
+// was renamed, and captured again, its history begins anew under the new name.
 func (s *Store) History(ctx context.Context, table string, key ...string) ([]Change, error) {
 	if err := s.known(); err != nil {
 		return nil, err
@@ -100,60 +101,114 @@ func (s *Store) History(ctx context.Context, table string, key ...string) ([]Cha
 	if err != nil {
 		return nil, err
 	}
-	var history []Change
-	before := ""
-	for text := rowText(key); ; {
-		part, former, at, err := s.segment(ctx, f.tableID(), text, before, shapes)
+	l := &lives{store: s, tableID: f.tableID(), under: make(map[string][]*row)}
+	rows, err := l.all(ctx, rowText(key))
+	if err != nil {
+		return nil, err
+	}
+	history := make([]Change, len(rows))
+	for i, r := range rows {
+		if history[i], err = r.change(shapes); err != nil {
+			return nil, wrap("read the change at "+r.lsn, err)
+		}
+	}
+	return history, nil
+}
+
+// lives follows the rows of a table through their keys. Keys are the texts of rows.
+type lives struct {
+	store   *Store
+	tableID int64
+	under   map[string][]*row // the changes that have a key, or have had it before
+}
+
+// all returns the changes of all rows that have had a key.
+func (l *lives) all(ctx context.Context, key string) ([]*row, error) {
+	list, err := l.changes(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	var all []*row
+	for _, r := range list {
+		if r.began(key) {
+			before, err := l.before(ctx, r)
+			if err != nil {
+				return nil, err
+			}
+			// The row may have had the key before, and another in between.
+			all = slices.DeleteFunc(all, func(r *row) bool { return slices.ContainsFunc(before, r.is) })
+			all = append(all, before...)
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+// before returns what happened to a row before its key was changed by r, back to its INSERT.
+func (l *lives) before(ctx context.Context, r *row) (life []*row, err error) {
+	for r != nil {
+		key := r.formerKey.String
+		list, err := l.changes(ctx, key)
 		if err != nil {
 			return nil, err
 		}
-		history = slices.Concat(part, history)
-		if former == "" {
-			return history, nil
+		i := slices.IndexFunc(list, r.is) // r has changed the key, so that it is there
+		r = nil
+		for i--; i >= 0 && !list[i].ended(key); i-- {
+			life = append(life, list[i])
+			if list[i].began(key) {
+				r = list[i]
+			}
+			if list[i].op == "I" || r != nil {
+				break
+			}
 		}
-		text, before = former, at
 	}
+	slices.Reverse(life)
+	return life, nil
 }
 
-// segment returns the changes of a key before a place in the WAL, back to where the row got that key from
-// another, former, at a place.
-func (s *Store) segment(ctx context.Context, tableID int64, key, before string, shapes map[int64]*shape) (part []Change, former, at string, err error) {
-	where := "c.table_id = $1 AND (pg_catalog.hashtextextended(c.key, 0) = pg_catalog.hashtextextended($2, 0) AND c.key = $2" +
-		" OR pg_catalog.hashtextextended(c.former_key, 0) = pg_catalog.hashtextextended($2, 0) AND c.former_key = $2 OR c.key IS NULL)"
-	if before != "" {
-		where += " AND c.lsn < " + pgtext.Literal(before) + "::pg_catalog.pg_lsn"
+// began reports whether the change has given its row the key.
+func (r *row) began(key string) bool {
+	return r.formerKey.Valid && r.key.String == key && r.formerKey.String != key
+}
+
+// ended reports whether the change has taken the key from its row, or the row away.
+func (r *row) ended(key string) bool {
+	return r.op == "D" || r.op == "T" || r.formerKey.Valid && r.formerKey.String == key && r.key.String != key
+}
+
+// is reports whether both are the same change.
+func (r *row) is(o *row) bool { return r.xid == o.xid && r.lsn == o.lsn && r.captured == o.captured }
+
+// changes returns those that have a key, have changed it, or have none.
+func (l *lives) changes(ctx context.Context, key string) (list []*row, err error) {
+	if known, ok := l.under[key]; ok {
+		return known, nil
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT pg_catalog.concat(c.xid), `+pgtext.Time("c.tx_started_at")+`, `+pgtext.Time("c.captured_at")+`, c.lsn::pg_catalog.text, c.old_tid::pg_catalog.text, c.new_tid::pg_catalog.text, c.shape_id, c.depth, c.op::pg_catalog.text,
+	rows, err := l.store.db.QueryContext(ctx, `SELECT pg_catalog.concat(c.xid), `+pgtext.Time("c.tx_started_at")+`, `+pgtext.Time("c.captured_at")+`,
+		c.lsn::pg_catalog.text, c.old_tid::pg_catalog.text, c.new_tid::pg_catalog.text, c.shape_id, c.depth, c.op::pg_catalog.text,
 		c.key, c.former_key, c.changed, c.old_row, c.new_row, c.cut, c.columns::pg_catalog.text
-		FROM `+s.at("audit_changes")+` c WHERE `+where+` ORDER BY c.lsn DESC`, tableID, key)
+		FROM `+l.store.at("audit_changes")+` c WHERE c.table_id = $1 AND (pg_catalog.hashtextextended(c.key, 0) = pg_catalog.hashtextextended($2, 0) AND c.key = $2
+			OR pg_catalog.hashtextextended(c.former_key, 0) = pg_catalog.hashtextextended($2, 0) AND c.former_key = $2 OR c.key IS NULL)
+		ORDER BY c.lsn`, l.tableID, key)
 	if err != nil {
-		return nil, "", "", wrap("read the history", err)
+		return nil, wrap("read the history", err)
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	var found []*row
 	for rows.Next() {
 		r := &row{}
 		if err := rows.Scan(&r.xid, &r.started, &r.captured, &r.lsn, &r.oldTID, &r.newTID, &r.shapeID, &r.depth, &r.op, &r.key, &r.formerKey, &r.changed, &r.old, &r.new, &r.cut, &r.columns); err != nil {
-			return nil, "", "", wrap("read the history", err)
+			return nil, wrap("read the history", err)
 		}
-		found = append(found, r)
-		if r.formerKey.Valid && r.key.String == key && r.formerKey.String != key {
-			former, at = r.formerKey.String, r.lsn
-			break
-		}
+		list = append(list, r)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, "", "", wrap("read the history", err)
+		return nil, wrap("read the history", err)
 	}
-	slices.Reverse(found)
-	for _, r := range byVersion(found) {
-		c, err := r.change(shapes)
-		if err != nil {
-			return nil, "", "", wrap("read the change at "+r.lsn, err)
-		}
-		part = append(part, c)
-	}
-	return part, former, at, nil
+	list = byVersion(list)
+	l.under[key] = list
+	return list, nil
 }
 
 // byVersion puts changes, which come in the order in which they were captured, into that in which
