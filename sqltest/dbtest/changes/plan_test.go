@@ -91,6 +91,9 @@ func TestApplyWaitsForNobody(t *testing.T) {
 		w.must(err)
 		applied := make(chan error)
 		go func() { applied <- w.store.Apply(ctx, p) }()
+		for w.text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 't'::regclass") == "0" {
+			// Apply is not there yet, or between two tries.
+		}
 		w.exec("INSERT INTO t VALUES (2)") // would hang for as long as tx is open if Apply waited
 		w.must(tx.Commit())
 		w.must(<-applied)
