@@ -129,6 +129,7 @@ func crashMeanwhile(t *testing.T, e dbtest.Engine, how crash, delivering bool) b
 		w.ticks(1)
 		w.commit("x")
 	}
+	beginPage(w)
 	var burnt, again int64
 	for range 50 {
 		w.must(rolledBack(w.db, &burnt))
@@ -167,6 +168,13 @@ func crashMeanwhile(t *testing.T, e dbtest.Engine, how crash, delivering bool) b
 		t.Errorf("delivered [%s], b is not", w.sink.all())
 	}
 	return true
+}
+
+// beginPage fills the page of the WAL that the server is at: it writes a full one to the disk at once.
+func beginPage(w *world) {
+	w.Helper()
+	const page, header = 8192, 100
+	w.exec(fmt.Sprintf("SELECT pg_logical_emit_message(false, '', repeat('x', (%d - (pg_current_wal_insert_lsn() - '0/0') %% %d + %d)::int))", page, page, header))
 }
 
 // rolledBack uses up a transaction's number.
