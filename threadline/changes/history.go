@@ -186,12 +186,7 @@ func (l *lives) changes(ctx context.Context, key string) (list []*row, err error
 	if known, ok := l.under[key]; ok {
 		return known, nil
 	}
-	rows, err := l.store.db.QueryContext(ctx, `SELECT pg_catalog.concat(c.xid), `+pgtext.Time("c.tx_started_at")+`, `+pgtext.Time("c.captured_at")+`,
-		c.lsn::pg_catalog.text, c.old_tid::pg_catalog.text, c.new_tid::pg_catalog.text, c.shape_id, c.depth, c.op::pg_catalog.text,
-		c.key, c.former_key, c.changed, c.old_row, c.new_row, c.cut, c.columns::pg_catalog.text
-		FROM `+l.store.at("audit_changes")+` c WHERE c.table_id = $1 AND (pg_catalog.hashtextextended(c.key, 0) = pg_catalog.hashtextextended($2, 0) AND c.key = $2
-			OR pg_catalog.hashtextextended(c.former_key, 0) = pg_catalog.hashtextextended($2, 0) AND c.former_key = $2 OR c.key IS NULL)
-		ORDER BY c.lsn`, l.tableID, key)
+	rows, err := l.store.db.QueryContext(ctx, l.store.changesOfKey(), l.tableID, key)
 	if err != nil {
 		return nil, wrap("read the history", err)
 	}
@@ -209,6 +204,19 @@ func (l *lives) changes(ctx context.Context, key string) (list []*row, err error
 	list = byVersion(list)
 	l.under[key] = list
 	return list, nil
+}
+
+// changesOfKey is the query for the changes of a table that have a key, have changed it, or have
+// none: each by an index of its own.
+func (s *Store) changesOfKey() string {
+	table := s.at("audit_changes")
+	one := func(column string) string {
+		return "SELECT * FROM " + table + " WHERE pg_catalog.hashtextextended(" + column + ", table_id) = pg_catalog.hashtextextended($2, $1) AND " + column + " = $2 AND table_id = $1"
+	}
+	return `SELECT pg_catalog.concat(c.xid), ` + pgtext.Time("c.tx_started_at") + `, ` + pgtext.Time("c.captured_at") + `,
+		c.lsn::pg_catalog.text, c.old_tid::pg_catalog.text, c.new_tid::pg_catalog.text, c.shape_id, c.depth, c.op::pg_catalog.text,
+		c.key, c.former_key, c.changed, c.old_row, c.new_row, c.cut, c.columns::pg_catalog.text
+		FROM (` + one("key") + " UNION ALL " + one("former_key") + " UNION ALL SELECT * FROM " + table + " WHERE key IS NULL AND table_id = $1) c ORDER BY c.lsn"
 }
 
 // byVersion puts changes, which come in the order in which they were captured, into that in which

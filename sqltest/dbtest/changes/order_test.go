@@ -162,3 +162,24 @@ func TestSerializable(t *testing.T) {
 		w.must(b.Commit())
 	})
 }
+
+// TestPlanned: a row's history is read by indexes, however many other changes there are.
+func TestPlanned(t *testing.T) {
+	each(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "CREATE TABLE u (id int PRIMARY KEY, a int)", "CREATE TABLE log (a int)")
+		w.capture(changes.Table{Name: "t"}, changes.Table{Name: "u"}, changes.Table{Name: "log"})
+		w.exec("INSERT INTO t SELECT n, 0 FROM generate_series(1, 5000) n", "INSERT INTO u SELECT n, 0 FROM generate_series(1, 5000) n", "INSERT INTO log SELECT n FROM generate_series(1, 5000) n",
+			"UPDATE t SET id = -id WHERE id < 500", "UPDATE u SET a = 1", "ANALYZE threadline.audit_changes", "ALTER TABLE t ADD b int", "UPDATE t SET a = 5 WHERE id = -7")
+		w.db.SetMaxOpenConns(1)
+		w.exec("BEGIN") // whose statistics follow
+		before := w.text("SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'audit_changes'")
+		w.wantStory("insert id: NULL → 7; a: NULL → 0;\nupdate [7] to [-7] id: 7 → -7;\nupdate (drifted) id: -7 → -7; a: 0 → 5; b: NULL → NULL;", "t", "-7")
+		if after := w.text("SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'audit_changes'"); after != before {
+			w.Errorf("%s rows read one after the other, %s before", after, before)
+		}
+		if n := w.text("SELECT idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'audit_changes'"); len(n) > 2 {
+			w.Errorf("%s rows fetched by indexes", n)
+		}
+		w.exec("COMMIT")
+	})
+}

@@ -38,8 +38,10 @@ BEGIN
 			-- TABLES would refuse to delete.
 			PRIMARY KEY (xid, lsn, captured_at)
 		);
-		CREATE INDEX audit_changes_row ON {schema}.audit_changes (table_id, pg_catalog.hashtextextended(key, 0), lsn);
-		CREATE INDEX audit_changes_former ON {schema}.audit_changes (table_id, pg_catalog.hashtextextended(former_key, 0), lsn) WHERE former_key IS NOT NULL;
+		-- A key of any length has a hash, whose seed is the table.
+		CREATE INDEX audit_changes_row ON {schema}.audit_changes (pg_catalog.hashtextextended(key, table_id), lsn) WHERE key IS NOT NULL;
+		CREATE INDEX audit_changes_former ON {schema}.audit_changes (pg_catalog.hashtextextended(former_key, table_id), lsn) WHERE former_key IS NOT NULL;
+		CREATE INDEX audit_changes_keyless ON {schema}.audit_changes (table_id, lsn) WHERE key IS NULL;
 		CREATE INDEX audit_changes_time ON {schema}.audit_changes USING brin (captured_at);
 		-- What a trigger could not keep, so that the history has a hole there.
 		CREATE TABLE {schema}.audit_gaps (
