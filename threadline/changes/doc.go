@@ -35,5 +35,7 @@
 //
 // # Order
 //
-// Changes of one row are in the order of the WAL, which is that of the row's locks.
+// Changes of one row are in the order of the WAL, which is that of the row's locks, and within a
+// transaction in the order of the row's versions. A database that was restored into another
+// cluster begins its WAL anew: History does not yet put the changes before and after that into order.
 package changes
