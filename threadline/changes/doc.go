@@ -37,5 +37,6 @@
 //
 // Changes of one row are in the order of the WAL, which is that of the row's locks, and within a
 // transaction in the order of the row's versions. A database that was restored into another
-// cluster begins its WAL anew: History does not yet put the changes before and after that into order.
+// cluster begins its WAL anew: what was captured there comes after what was captured before,
+// by the clocks of the servers.
 package changes

@@ -193,7 +193,7 @@ func (l *lives) changes(ctx context.Context, key string) (list []*row, err error
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		r := &row{}
-		if err := rows.Scan(&r.xid, &r.started, &r.captured, &r.lsn, &r.oldTID, &r.newTID, &r.shapeID, &r.depth, &r.op, &r.key, &r.formerKey, &r.changed, &r.old, &r.new, &r.cut, &r.columns); err != nil {
+		if err := rows.Scan(&r.xid, &r.started, &r.captured, &r.lsn, &r.oldTID, &r.newTID, &r.shapeID, &r.depth, &r.op, &r.key, &r.formerKey, &r.changed, &r.old, &r.new, &r.cut, &r.columns, &r.system); err != nil {
 			return nil, wrap("read the history", err)
 		}
 		list = append(list, r)
@@ -201,7 +201,7 @@ func (l *lives) changes(ctx context.Context, key string) (list []*row, err error
 	if err := rows.Err(); err != nil {
 		return nil, wrap("read the history", err)
 	}
-	list = byVersion(list)
+	list = byVersion(byCluster(list))
 	l.under[key] = list
 	return list, nil
 }
@@ -215,8 +215,25 @@ func (s *Store) changesOfKey() string {
 	}
 	return `SELECT pg_catalog.concat(c.xid), ` + pgtext.Time("c.tx_started_at") + `, ` + pgtext.Time("c.captured_at") + `,
 		c.lsn::pg_catalog.text, c.old_tid::pg_catalog.text, c.new_tid::pg_catalog.text, c.shape_id, c.depth, c.op::pg_catalog.text,
-		c.key, c.former_key, c.changed, c.old_row, c.new_row, c.cut, c.columns::pg_catalog.text
+		c.key, c.former_key, c.changed, c.old_row, c.new_row, c.cut, c.columns::pg_catalog.text,
+		(SELECT f.system FROM ` + table + ` f WHERE f.xid = c.xid AND f.tx_started_at = c.tx_started_at ORDER BY f.xid, f.lsn LIMIT 1)
 		FROM (` + one("key") + " UNION ALL " + one("former_key") + " UNION ALL SELECT * FROM " + table + " WHERE key IS NULL AND table_id = $1) c ORDER BY c.lsn"
+}
+
+// byCluster puts changes, which come in the order of the WAL, into that of the clusters in which the
+// database was: one that was restored counts anew. Between clusters only the clock says
+// what came first.
+func byCluster(list []*row) []*row {
+	began := make(map[int64]string)
+	for _, r := range list {
+		if first, ok := began[r.system.Int64]; !ok || r.captured < first {
+			began[r.system.Int64] = r.captured
+		}
+	}
+	slices.SortStableFunc(list, func(a, b *row) int {
+		return strings.Compare(began[a.system.Int64], began[b.system.Int64])
+	})
+	return list
 }
 
 // byVersion puts changes, which come in the order in which they were captured, into that in which
@@ -249,7 +266,7 @@ func byVersion(captured []*row) []*row {
 type row struct {
 	Change
 	xid, started, captured, lsn, op                 string
-	shapeID                                         sql.NullInt64
+	shapeID, system                                 sql.NullInt64
 	depth                                           int
 	oldTID, newTID                                  sql.NullString // of the row's versions
 	key, formerKey, changed, old, new, cut, columns sql.NullString

@@ -60,7 +60,7 @@ func (g *generator) function() string {
 	}
 	g.line(1, "shape_id bigint := %d;", g.id())
 	g.line(1, "long boolean := false; fits boolean; changed text; key text; former_key text; old_row text; new_row text; cut text; columns json;")
-	g.line(1, "step text := 'lock'; wrong text; list text; mark text; role text; application text; client inet;")
+	g.line(1, "step text := 'lock'; wrong text; list text; mark text; system bigint; role text; application text; client inet;")
 	g.line(1, "first boolean := %s IS NOT TRUE;", is("pg_catalog.current_setting("+guc+", true)", "pg_catalog.concat(pg_catalog.pg_current_xact_id())"))
 	g.line(0, "BEGIN")
 	g.refuseOthers()
@@ -87,12 +87,13 @@ func (g *generator) function() string {
 	g.line(1, "END IF;")
 	g.line(1, "IF first THEN")
 	g.line(2, "mark := pg_catalog.set_config(%s, pg_catalog.concat(pg_catalog.pg_current_xact_id()), true);", guc)
+	g.line(2, "system := (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c);")
 	g.line(2, "role := CASE WHEN %s THEN session_user ELSE pg_catalog.current_setting('role') END;", is("pg_catalog.current_setting('role')", "'none'"))
 	g.line(2, "application := pg_catalog.current_setting('application_name'); client := pg_catalog.inet_client_addr();")
 	g.line(1, "END IF;")
-	insert := "INSERT INTO " + changes + " (xid, tx_started_at, captured_at, lsn, table_id, shape_id, depth, op, old_tid, new_tid, key, former_key, changed, old_row, new_row, cut, columns, role, application, client)"
+	insert := "INSERT INTO " + changes + " (xid, tx_started_at, captured_at, lsn, table_id, shape_id, depth, op, old_tid, new_tid, key, former_key, changed, old_row, new_row, cut, columns, system, role, application, client)"
 	values := "VALUES (pg_catalog.pg_current_xact_id(), pg_catalog.transaction_timestamp(), pg_catalog.clock_timestamp(), pg_catalog.pg_current_wal_insert_lsn(), " +
-		strconv.FormatInt(g.tableID(), 10) + ", shape_id, pg_catalog.pg_trigger_depth(), '%s', %s, %s, key, former_key, changed, old_row, new_row, cut, columns, role, application, client);"
+		strconv.FormatInt(g.tableID(), 10) + ", shape_id, pg_catalog.pg_trigger_depth(), '%s', %s, %s, key, former_key, changed, old_row, new_row, cut, columns, system, role, application, client);"
 	for i, op := range []struct{ name, old, new string }{{"UPDATE", "OLD.ctid", "NEW.ctid"}, {"INSERT", "NULL", "NEW.ctid"}, {"DELETE", "OLD.ctid", "NULL"}, {"TRUNCATE", "NULL", "NULL"}} {
 		g.line(1, "%s %s THEN", [2]string{"IF", "ELSIF"}[min(i, 1)], is("TG_OP", "'"+op.name+"'"))
 		g.line(2, "%s", insert)

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
@@ -181,5 +183,31 @@ func TestPlanned(t *testing.T) {
 			w.Errorf("%s rows fetched by indexes", n)
 		}
 		w.exec("COMMIT")
+	})
+}
+
+// TestRestored: after a restore into another cluster, whose WAL and whose XIDs begin anew, a row's
+// changes stay in order, and new ones come after them.
+func TestRestored(t *testing.T) {
+	each(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
+		w.capture(changes.Table{Name: "t"})
+		w.exec("SELECT pg_logical_emit_message(false, '', repeat('x', 40000000))", "INSERT INTO t VALUES (1, 1)", "UPDATE t SET a = 2", "UPDATE t SET a = 3")
+
+		other := dbtest.Start(t, nil)
+		db := dbtest.Open(t, "postgres", other.Database(t))
+		store := changes.NewStore(db, hooks.Postgres, nil)
+		w.must(store.Migrate(ctx))
+		restored := &world{T: w.T, db: db, store: store}
+		for _, table := range []string{"threadline.audit_shapes", "threadline.audit_changes"} {
+			restored.exec("INSERT INTO " + table + " SELECT * FROM json_populate_recordset(NULL::" + table + ", $json$" + w.text("SELECT json_agg(r) FROM "+table+" r") + "$json$)")
+		}
+		restored.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "INSERT INTO t VALUES (1, 3)")
+		restored.capture(changes.Table{Name: "t"})
+		restored.exec("UPDATE t SET a = 4", "UPDATE t SET a = 5")
+		if w.text("SELECT min(lsn) FROM threadline.audit_changes") < restored.text("SELECT max(lsn) FROM threadline.audit_changes WHERE new_row = '(,5)'") {
+			w.Fatal("the new cluster's WAL is not behind")
+		}
+		restored.wantStory("insert id: NULL → 1; a: NULL → 1;\nupdate a: 1 → 2;\nupdate a: 2 → 3;\nupdate a: 3 → 4;\nupdate a: 4 → 5;", "t", "1")
 	})
 }

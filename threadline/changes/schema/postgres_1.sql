@@ -15,7 +15,7 @@ BEGIN
 			xid           xid8 NOT NULL,
 			tx_started_at timestamptz NOT NULL,
 			captured_at   timestamptz NOT NULL,
-			lsn           pg_lsn NOT NULL, -- where the WAL was: the order of conflicting changes
+			lsn           pg_lsn NOT NULL, -- where the WAL was: the order of conflicting changes of one cluster
 			table_id      bigint NOT NULL,
 			shape_id      bigint,   -- NULL: the table had changed, and columns says how it was
 			depth         smallint NOT NULL, -- of nested triggers; 1: a statement of the app's
@@ -29,7 +29,8 @@ BEGIN
 			new_row       text COLLATE "C",
 			cut           text COLLATE "C", -- which values are only their length and digest: o3 n3
 			columns       json,
-			-- With the first change of a transaction: who wrote.
+			-- With the first change of a transaction: in which cluster, and who wrote.
+			system        bigint,
 			role          text,
 			application   text,
 			client        inet,
