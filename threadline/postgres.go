@@ -19,10 +19,7 @@ func (postgres) names(schema string) names {
 	return names{schema: schema, actions: at + "audit_actions", version: at + "schema_version", record: at + "record"}
 }
 
-// longestName is how many bytes of a name PostgreSQL keeps.
-const longestName = 63
-
-func (postgres) tooLong(schema string) bool { return len(schema) > longestName }
+func (postgres) tooLong(schema string) bool { return len(schema) > pgschema.LongestName }
 
 // Check reads the version with whatever role the app has.
 const versionGrant = "	GRANT SELECT ON {schema}.schema_version TO PUBLIC;\n"

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
 
 // Store keeps and reads the timeline in one database. It is safe for concurrent
@@ -64,8 +65,8 @@ func (s *Store) known() error {
 		return fmt.Errorf("threadline: dialect %q: use hooks.Postgres or hooks.SQLite", s.speaks)
 	case s.dialect.tooLong(name), !utf8.ValidString(name), strings.ContainsRune(name, 0):
 		return &SchemaError{
-			Need: schemaVersion, Problem: fmt.Sprintf("the schema %.*q cannot be made", longestName, name),
-			Fix: fmt.Sprintf("give Options.Schema at most %d bytes of text without NUL", longestName),
+			Need: schemaVersion, Problem: fmt.Sprintf("the schema %.*q cannot be made", pgschema.LongestName, name),
+			Fix: fmt.Sprintf("give Options.Schema at most %d bytes of text without NUL", pgschema.LongestName),
 		}
 	}
 	return nil

@@ -67,5 +67,8 @@ func (s Script) ours(more ...string) string {
 	return "'{" + strings.Join(names, ",") + "}'::pg_catalog.name[]"
 }
 
+// LongestName is how many bytes of a name PostgreSQL keeps.
+const LongestName = 63
+
 // Ident quotes a name.
 func Ident(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -186,19 +185,8 @@ func (l *lives) changes(ctx context.Context, key string) (list []*row, err error
 	if known, ok := l.under[key]; ok {
 		return known, nil
 	}
-	rows, err := l.store.db.QueryContext(ctx, l.store.changesOfKey(), l.tableID, key)
+	list, err = readAll(ctx, l.store.db, scanRow, l.store.changesOfKey(), l.tableID, key)
 	if err != nil {
-		return nil, wrap("read the history", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		r := &row{}
-		if err := rows.Scan(&r.xid, &r.started, &r.captured, &r.lsn, &r.oldTID, &r.newTID, &r.shapeID, &r.depth, &r.op, &r.key, &r.formerKey, &r.changed, &r.old, &r.new, &r.cut, &r.columns, &r.system); err != nil {
-			return nil, wrap("read the history", err)
-		}
-		list = append(list, r)
-	}
-	if err := rows.Err(); err != nil {
 		return nil, wrap("read the history", err)
 	}
 	list = byVersion(byCluster(list))
@@ -207,7 +195,7 @@ func (l *lives) changes(ctx context.Context, key string) (list []*row, err error
 }
 
 // changesOfKey is the query for the changes of a table that have a key, have changed it, or have
-// none: each by an index of its own.
+// none. Each of the three parts uses its own index.
 func (s *Store) changesOfKey() string {
 	table := s.at("audit_changes")
 	one := func(column string) string {
@@ -264,7 +252,6 @@ func byVersion(captured []*row) []*row {
 
 // row is a row of audit_changes.
 type row struct {
-	Change
 	xid, started, captured, lsn, op                 string
 	shapeID, system                                 sql.NullInt64
 	depth                                           int
@@ -272,8 +259,13 @@ type row struct {
 	key, formerKey, changed, old, new, cut, columns sql.NullString
 }
 
+// scanRow scans what changesOfKey selects.
+func scanRow(rows *sql.Rows) (*row, error) {
+	r := &row{}
+	return r, rows.Scan(&r.xid, &r.started, &r.captured, &r.lsn, &r.oldTID, &r.newTID, &r.shapeID, &r.depth, &r.op, &r.key, &r.formerKey, &r.changed, &r.old, &r.new, &r.cut, &r.columns, &r.system)
+}
+
 func (r *row) change(shapes map[int64]*shape) (c Change, err error) {
-	c = r.Change
 	if c.XID, err = strconv.ParseInt(r.xid, 10, 64); err != nil {
 		return c, err
 	}
@@ -380,24 +372,17 @@ func rowText(values []string) string {
 }
 
 // shapes are those of a table, by their IDs.
-func (s *Store) shapes(ctx context.Context, tableID int64) (shapes map[int64]*shape, err error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT id, shape::pg_catalog.text FROM "+s.at("audit_shapes")+" WHERE table_id = $1", tableID)
-	if err != nil {
-		return nil, wrap("read the shapes", err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	shapes = make(map[int64]*shape)
-	for rows.Next() {
+func (s *Store) shapes(ctx context.Context, tableID int64) (map[int64]*shape, error) {
+	shapes := make(map[int64]*shape)
+	_, err := readAll(ctx, s.db, func(rows *sql.Rows) (sh *shape, err error) {
 		var id int64
 		var text string
 		if err := rows.Scan(&id, &text); err != nil {
-			return nil, wrap("read the shapes", err)
+			return nil, err
 		}
-		sh := &shape{}
-		if err := json.Unmarshal([]byte(text), sh); err != nil {
-			return nil, wrap("read a shape", err)
-		}
+		sh = &shape{}
 		shapes[id] = sh
-	}
-	return shapes, wrap("read the shapes", rows.Err())
+		return sh, json.Unmarshal([]byte(text), sh)
+	}, "SELECT id, shape::pg_catalog.text FROM "+s.at("audit_shapes")+" WHERE table_id = $1", tableID)
+	return shapes, wrap("read the shapes", err)
 }

@@ -115,7 +115,8 @@ func (s *Store) step(ctx context.Context, f *found) (*Step, error) {
 	if !is.shape {
 		why = append(why, "its shape is not noted")
 	}
-	if missing := f.triggers(is); is.body != "" && len(missing) > 0 {
+	missing := f.triggers(is)
+	if is.body != "" && len(missing) > 0 {
 		why = append(why, "triggers are missing or disabled")
 	}
 	if len(why) == 0 {
@@ -127,7 +128,7 @@ func (s *Store) step(ctx context.Context, f *found) (*Step, error) {
 		fmt.Sprintf("INSERT INTO %s (id, table_id, shape) VALUES (%d, %d, %s::pg_catalog.json) ON CONFLICT DO NOTHING", s.at("audit_shapes"), f.id(), f.tableID(), pgtext.Literal(f.text())),
 		"CREATE OR REPLACE FUNCTION "+function+" RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER\n"+f.settingsSQL()+"AS "+quoted(body),
 		"REVOKE ALL ON FUNCTION "+function+" FROM "+strings.Join(append(is.grantees, "PUBLIC"), ", "))
-	for _, t := range f.triggers(is) {
+	for _, t := range missing {
 		step.SQL = append(step.SQL, "DROP TRIGGER IF EXISTS "+t.name+" ON "+t.table, "CREATE TRIGGER "+t.name+" AFTER "+t.when+" EXECUTE FUNCTION "+function)
 	}
 	return step, nil
@@ -191,7 +192,7 @@ type deployed struct {
 	body, settings string
 	grantees       []string // who may execute the function, beside its owner
 	shape          bool     // is noted
-	triggers       []string
+	triggers       []string // those that fire: the name and the table's, with a space between
 }
 
 func (s *Store) deployed(ctx context.Context, f *found) (*deployed, error) {
@@ -214,23 +215,12 @@ func (s *Store) deployed(ctx context.Context, f *found) (*deployed, error) {
 	if err != nil {
 		return nil, wrap("look for the capture of "+f.qualified(), err)
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT pg_catalog.concat(g.tgname, ' ', pg_catalog.quote_ident(cn.nspname), '.', pg_catalog.quote_ident(c.relname)), pg_catalog.concat(g.tgname, ' "', pg_catalog.replace(cn.nspname, '"', '""'), '"."', pg_catalog.replace(c.relname, '"', '""'), '"'),
-			pg_catalog.concat(g.tgname, ' ', c.oid::pg_catalog.regclass)
-		FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace
-		JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-		WHERE n.nspname = $1 AND p.proname = $2 AND g.tgenabled IN ('O', 'A')`, s.schema, f.function())
-	if err != nil {
-		return nil, wrap("look for the triggers of "+f.qualified(), err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var names [3]string
-		if err := rows.Scan(&names[0], &names[1], &names[2]); err != nil {
-			return nil, wrap("look for the triggers of "+f.qualified(), err)
-		}
-		d.triggers = append(d.triggers, names[:]...)
-	}
-	return d, wrap("look for the triggers of "+f.qualified(), rows.Err())
+	d.triggers, err = readAll(ctx, s.db, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) },
+		`SELECT pg_catalog.concat(g.tgname, ' ', `+qualifiedName+`)
+		FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
+		WHERE pn.nspname = $1 AND p.proname = $2 AND g.tgenabled IN ('O', 'A')`, s.schema, f.function())
+	return d, wrap("look for the triggers of "+f.qualified(), err)
 }
 
 const (
@@ -246,7 +236,7 @@ const (
 	mostTries = 20
 )
 
-// Apply executes a plan: each table in a transaction of its own. A table that the app has locked is
+// Apply executes a plan, in one transaction for each table. A table that the app has locked is
 // waited for 100 milliseconds at a time, with pauses, because the app's statements queue
 // behind what waits. What was applied before an error stays; Plan then says what is left.
 func (s *Store) Apply(ctx context.Context, p *Plan) error {

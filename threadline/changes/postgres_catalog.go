@@ -9,14 +9,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
-// querier is a *sql.DB or *sql.Tx.
-type querier interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
+// qualifiedName is that of the table c in the schema n, in quotes, as found.qualified has it. What a
+// regclass is written as depends on the session's search_path.
+const qualifiedName = `pg_catalog.concat('"', pg_catalog.replace(n.nspname, '"', '""'), '"."', pg_catalog.replace(c.relname, '"', '""'), '"')`
 
 // tableQuery describes a table as one JSON document, null if there is none. leaves are the types
 // that values of a column are made of.
@@ -31,7 +30,8 @@ const tableQuery = `WITH RECURSIVE made (number, type) AS (
 	) x (type)
 )
 SELECT pg_catalog.json_build_object('schema', n.nspname, 'table', c.relname, 'oid', c.oid::pg_catalog.int8, 'kind', c.relkind, 'persistence', c.relpersistence, 'leaf', c.relispartition,
-	'partitions', (SELECT pg_catalog.json_agg(p.relid::pg_catalog.regclass::pg_catalog.text ORDER BY p.relid) FROM pg_catalog.pg_partition_tree(c.oid) p WHERE p.level > 0 AND c.relkind = 'p'),
+	'partitions', (SELECT pg_catalog.json_agg(` + qualifiedName + ` ORDER BY p.relid) FROM pg_catalog.pg_partition_tree({table}) p JOIN pg_catalog.pg_class c ON c.oid = p.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE p.level > 0),
 	'key', (SELECT pg_catalog.json_agg(a.attname ORDER BY k.n) FROM pg_catalog.pg_index i, pg_catalog.unnest(i.indkey) WITH ORDINALITY k (number, n), pg_catalog.pg_attribute a
 		WHERE i.indrelid = c.oid AND i.indisprimary AND k.n <= i.indnkeyatts AND a.attrelid = c.oid AND a.attnum = k.number),
 	'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'number', a.attnum, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
@@ -44,7 +44,7 @@ SELECT pg_catalog.json_build_object('schema', n.nspname, 'table', c.relname, 'oi
 		) ORDER BY a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))::pg_catalog.text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = {table}`
 
-func look(ctx context.Context, q querier, name string) (*found, error) {
+func look(ctx context.Context, q pgschema.Querier, name string) (*found, error) {
 	var text string
 	at := "pg_catalog.to_regclass(" + pgtext.Literal(name) + ")"
 	err := q.QueryRowContext(ctx, strings.ReplaceAll(tableQuery, "{table}", at)).Scan(&text)
@@ -124,7 +124,7 @@ func settingsOf(leaves []string) (names []string) {
 }
 
 // override makes the columns of t.Key the key, if a unique index proves that they can be.
-func (f *found) override(ctx context.Context, q querier, t Table) error {
+func (f *found) override(ctx context.Context, q pgschema.Querier, t Table) error {
 	for _, k := range t.Key {
 		if i := f.position(k); i >= 0 && !f.Columns[i].notNull {
 			return fmt.Errorf("changes: table %s: column %q of the key may be NULL: make it NOT NULL", t.Name, k)

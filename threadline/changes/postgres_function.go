@@ -28,10 +28,7 @@ const (
 //
 // What may fail is in a block with an exception handler, in which nothing is written: a
 // subtransaction that writes takes a transaction ID for each row.
-func (s *Store) body(f *found) string {
-	g := &generator{store: s, found: f}
-	return g.function()
-}
+func (s *Store) body(f *found) string { return (&generator{store: s, found: f}).function() }
 
 type generator struct {
 	store *Store
@@ -106,7 +103,7 @@ func (g *generator) function() string {
 }
 
 // setting is the last part of the name of the setting that says, until the end of a transaction,
-// that it has changes. Whoever sets it hides who wrote, and nothing else.
+// that it has changes. A role that sets it hides who made its changes, and can do nothing else by it.
 func (s *Store) setting() string { return "tx_" + strconv.FormatInt(digest(s.schema), 36) }
 
 // refuseOthers leaves the changes of other tables out. After a restore the table has

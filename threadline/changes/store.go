@@ -40,15 +40,12 @@ func NewStore(db *sql.DB, dialect hooks.Dialect, opts *Options) *Store {
 // at returns the qualified name of something in the schema.
 func (s *Store) at(name string) string { return pgschema.Ident(s.schema) + "." + pgschema.Ident(name) }
 
-// longestName is how many bytes of a name PostgreSQL keeps.
-const longestName = 63
-
 func (s *Store) known() error {
 	switch {
 	case s.speaks != hooks.Postgres:
 		return fmt.Errorf("changes: row changes are captured on PostgreSQL only, not on %s", s.speaks)
-	case len(s.schema) > longestName:
-		return fmt.Errorf("changes: Options.Schema has %d bytes, and PostgreSQL keeps %d of a name", len(s.schema), longestName)
+	case len(s.schema) > pgschema.LongestName:
+		return fmt.Errorf("changes: Options.Schema has %d bytes, and PostgreSQL keeps %d of a name", len(s.schema), pgschema.LongestName)
 	}
 	return nil
 }
@@ -67,6 +64,23 @@ func wrap(what string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("changes: %s: %w", what, err)
+}
+
+// readAll returns what scan makes of each row that a query returns.
+func readAll[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows) (T, error), query string, args ...any) (list []T, err error) {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		one, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, one)
+	}
+	return list, rows.Err()
 }
 
 // inTx runs f in a transaction.

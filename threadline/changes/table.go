@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
 
 // Table is a table to capture.
@@ -98,7 +100,7 @@ type found struct {
 }
 
 // find looks a table up and applies what is wanted of it.
-func (s *Store) find(ctx context.Context, q querier, t Table) (*found, error) {
+func (s *Store) find(ctx context.Context, q pgschema.Querier, t Table) (*found, error) {
 	f, err := look(ctx, q, t.Name)
 	if err != nil {
 		return nil, err
