@@ -15,7 +15,7 @@ func TestChaos(t *testing.T) {
 	}
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		w := newWorld(t, e, 0, dbtest.NewProxy(t, dbtest.Shared(t).Addr()))
-		w.playAll(seed(t), 6, n)
+		w.playAll(dbtest.Seed(t), 6, n)
 		w.proxy.Next(dbtest.CutBefore, func(string) bool { return false }) // the last one may not have happened
 		w.settle()
 		w.judge("p")

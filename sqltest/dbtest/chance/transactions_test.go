@@ -49,7 +49,7 @@ func TestRandomTransactions(t *testing.T) {
 			}
 		}
 		w := newWorld(t, e, 7, nil)
-		w.playAll(seed(t), players, n)
+		w.playAll(dbtest.Seed(t), players, n)
 		w.settle()
 		w.judge("p")
 		w.busy(n)

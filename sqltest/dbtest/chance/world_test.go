@@ -13,10 +13,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
 
@@ -95,24 +92,6 @@ func (w *world) must(results ...any) {
 	if err, ok := results[len(results)-1].(error); ok && err != nil {
 		w.Fatal(err)
 	}
-}
-
-// seed returns the seed of a test and has it printed if the test fails.
-func seed(t *testing.T) uint64 {
-	t.Helper()
-	s := rand.Uint64()
-	if text := os.Getenv("AFTERCOMMIT_SEED"); text != "" {
-		var err error
-		if s, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatalf("AFTERCOMMIT_SEED: %v", err)
-		}
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("AFTERCOMMIT_SEED=%d repeats the choices", s)
-		}
-	})
-	return s
 }
 
 // sink is the forwarder: it keeps what it takes, and what it refuses.

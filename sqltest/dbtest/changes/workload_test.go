@@ -4,23 +4,14 @@ import (
 	"database/sql"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
-
-// seed is random, or the one that a failure has printed and AFTERCOMMIT_SEED has.
-func seed(t *testing.T) uint64 {
-	t.Helper()
-	if n, err := strconv.ParseUint(os.Getenv("AFTERCOMMIT_SEED"), 10, 64); err == nil {
-		return n
-	}
-	return rand.Uint64()
-}
 
 // columns are those of the tables of TestWorkload, each with values.
 var columns = []struct {
@@ -40,8 +31,7 @@ var columns = []struct {
 // tables, and each change begins with what the one before it has left.
 func TestWorkload(t *testing.T) {
 	each(t, func(w *world) {
-		n := seed(w.T)
-		w.Logf("AFTERCOMMIT_SEED=%d", n)
+		n := dbtest.Seed(w)
 		var list []string
 		for _, c := range columns {
 			list = append(list, c.name+" "+c.typ)
@@ -185,7 +175,7 @@ func (w *world) checkReplay(table string, key ...string) {
 			continue
 		}
 		for _, name := range names {
-			// Times and bytes are read by the driver in forms of its own.
+			// Each driver writes times and bytes in another form.
 			if got, ok := row[name]; ok && want[name] != got && name != "e" && name != "g" && !strings.HasPrefix(want[name], strings.Repeat("long ", 10)) {
 				w.Errorf("%s %q: the history ends with %s = %q, the table has %q", table, id, name, got, want[name])
 			}

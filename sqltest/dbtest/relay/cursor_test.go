@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,23 +19,13 @@ import (
 // hundreds of kills. It takes longer than go test's usual limit.
 func long() bool { return os.Getenv("AFTERCOMMIT_LONG") == "1" }
 
-// seed is random in a long run, or the one that a failure has printed and
-// AFTERCOMMIT_SEED has.
+// seed is 1, or that of dbtest.Seed in a long run and where AFTERCOMMIT_SEED is set.
 func seed(t *testing.T) uint64 {
 	t.Helper()
-	text := os.Getenv("AFTERCOMMIT_SEED")
-	switch {
-	case text != "":
-	case long():
-		return rand.Uint64()
-	default:
-		return 1
+	if long() || os.Getenv("AFTERCOMMIT_SEED") != "" {
+		return dbtest.Seed(t)
 	}
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		t.Fatalf("AFTERCOMMIT_SEED: %v", err)
-	}
-	return n
+	return 1
 }
 
 // TestAlternating: sessions of one thread, some with long transactions, while
