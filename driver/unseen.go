@@ -15,8 +15,8 @@ import (
 // it is the same one. A savepoint would do on SQLite too, but its RELEASE would
 // take the app's own savepoints along.
 //
-// Its value is the same in all transactions: pg_stat_statements would keep each SET with
-// another value as a statement of its own, until it has no room for those of the app.
+// Its value is the same in all transactions: pg_stat_statements keeps an entry for each value
+// of a SET, and these would drive out the app's statements.
 const (
 	witnessSet  = "SET LOCAL aftercommit.witness = 'here'"
 	witnessTest = guardStrict + "SELECT 1 WHERE pg_catalog.current_setting('aftercommit.witness', true) OPERATOR(pg_catalog.=) 'here'"

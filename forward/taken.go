@@ -33,7 +33,7 @@ func (n *syncNotes) room(more int) int {
 }
 
 // some reports whether there are any.
-func (n *syncNotes) some() bool { return len(n.accepted)+len(n.refused) > 0 }
+func (n *syncNotes) some() bool { return n.n > 0 }
 
 // noteAccepted notes what a sync forwarder has accepted, so that the relay leaves it out.
 func (d *handler) noteAccepted(s *sink, entries []journal.Entry) {

@@ -48,7 +48,7 @@ func TestJoinedCutWithinAnswer(t *testing.T) {
 }
 
 // TestJoinedWriteFreeCut: no row would ever show whether a transaction without any has
-// committed. Its events are lost, and reported so, as with a COMMIT of its own.
+// committed. Its events are reported as lost, as they are where the COMMIT is sent separately.
 func TestJoinedWriteFreeCut(t *testing.T) {
 	for name, fault := range map[string]dbtest.Fault{"before": dbtest.CutBefore, "answer": dbtest.CutAnswer, "within the answer": dbtest.CutWithinAnswer} {
 		t.Run(name, func(t *testing.T) {

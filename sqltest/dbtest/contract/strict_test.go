@@ -284,7 +284,7 @@ func TestLimits(t *testing.T) {
 }
 
 // TestSuppressedRow: a trigger of the operator's may suppress the journal's rows without an
-// error. That is a write that has failed, and is told, in each of the ways in which events go.
+// error. That counts as a write that has failed, and is reported, however the events are written.
 func TestSuppressedRow(t *testing.T) {
 	for name, do := range map[string]func(w *world) error{
 		"written": func(w *world) error {
