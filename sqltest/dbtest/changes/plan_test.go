@@ -11,15 +11,18 @@ import (
 // TestRefused: what cannot be captured as asked is an error that says what to do.
 func TestRefused(t *testing.T) {
 	each(t, func(w *world) {
+		w.db.SetMaxOpenConns(1) // which has the temporary table
 		w.exec(`CREATE TABLE t (id int PRIMARY KEY, "Ab" text, c int UNIQUE, d int NOT NULL, e int NOT NULL UNIQUE)`, `CREATE VIEW v AS SELECT 1 AS a`, `CREATE TEMP TABLE tt (id int)`,
 			`CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id)`, `CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (1) TO (9)`, `CREATE SEQUENCE s`,
-			`CREATE UNIQUE INDEX ON t (d) WHERE d > 0`)
+			`CREATE UNIQUE INDEX ON t (d) WHERE d > 0`, `CREATE EXTENSION postgres_fdw`, `CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw`, `CREATE FOREIGN TABLE ft (id int) SERVER far`)
 		for _, c := range []struct {
 			table changes.Table
 			want  string
 		}{
 			{changes.Table{Name: "nowhere"}, "there is no table nowhere"},
 			{changes.Table{Name: "v"}, "v is a view: capture the tables that it shows"},
+			{changes.Table{Name: "tt"}, "tt is a temporary table"},
+			{changes.Table{Name: "ft"}, "ft is a foreign table: capture it in the database where it is"},
 			{changes.Table{Name: "p1"}, "capture its parent"},
 			{changes.Table{Name: "s"}, "s is not a table"},
 			{changes.Table{Name: "t", Mask: []string{"ab"}}, `there is no column "ab": did you mean "Ab"?`},
@@ -114,6 +117,23 @@ func TestNames(t *testing.T) {
 				w.Errorf("%s: %s", name, got)
 			}
 			w.exec("DROP SCHEMA s CASCADE")
+		}
+	})
+}
+
+// TestPlanOfAnySession: a plan names partitions with their schema, though that of the session that made it leads there.
+func TestPlanOfAnySession(t *testing.T) {
+	each(t, func(w *world) {
+		w.db.SetMaxOpenConns(1)
+		w.exec("CREATE SCHEMA shop", "SET search_path = shop", "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id)", "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (1) TO (9)")
+		plan, err := w.store.Plan(ctx, changes.Table{Name: "p"})
+		w.must(err)
+		w.exec("SET search_path = ''")
+		w.must(w.store.Apply(ctx, plan))
+		again, err := w.store.Plan(ctx, changes.Table{Name: "shop.p"})
+		w.must(err)
+		if len(again.Steps) > 0 {
+			w.Errorf("%s", again)
 		}
 	})
 }

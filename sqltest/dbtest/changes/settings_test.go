@@ -36,3 +36,16 @@ func TestPublished(t *testing.T) {
 		w.exec("CREATE PUBLICATION everything FOR ALL TABLES", "INSERT INTO t VALUES (1)", "DELETE FROM threadline.audit_changes", "DELETE FROM threadline.audit_gaps", "DROP PUBLICATION everything")
 	})
 }
+
+// TestReplica: with session_replication_role = replica nothing is captured, as the README says.
+func TestReplica(t *testing.T) {
+	each(t, func(w *world) {
+		w.db.SetMaxOpenConns(1)
+		w.exec("CREATE TABLE t (id int PRIMARY KEY)")
+		w.capture(changes.Table{Name: "t"})
+		w.exec("SET session_replication_role = replica", "INSERT INTO t VALUES (1)", "RESET session_replication_role", "INSERT INTO t VALUES (2)")
+		if n := w.changes(); n != "1" {
+			w.Errorf("%s changes", n)
+		}
+	})
+}
