@@ -47,6 +47,7 @@ func (r *Relay) noteFailure(err *error) {
 		r.mu.Lock()
 		r.member.sent(time.Now(), *err)
 		r.mu.Unlock()
+		r.poller.reschedule()
 	}
 }
 
@@ -92,6 +93,7 @@ func (r *Relay) refreshMembers(ctx context.Context, q querier) (err error) {
 	r.member.known = &c.hash
 	r.mu.Unlock()
 	if r.poller != nil {
+		r.poller.reschedule()
 		r.poller.wakeAll()
 	}
 	return nil
@@ -110,9 +112,7 @@ func (r *Relay) heartbeatSoon() {
 	r.mu.Lock()
 	r.member.soon = true
 	r.mu.Unlock()
-	if r.poller != nil {
-		r.poller.reschedule()
-	}
+	r.poller.reschedule()
 }
 
 // counts are what a process learns of others.

@@ -37,8 +37,12 @@ func newPoller(r *Relay) *poller {
 	return &poller{relay: r, changed: make(chan struct{}, 1), watched: make(map[*worker]*watch)}
 }
 
-// reschedule has the poller compute again when to look.
+// reschedule has the poller compute again when to look. It follows each change that makes a
+// heartbeat due sooner.
 func (p *poller) reschedule() {
+	if p == nil { // of a single step
+		return
+	}
 	select {
 	case p.changed <- struct{}{}:
 	default:

@@ -175,3 +175,49 @@ func TestWakeWithoutALease(t *testing.T) {
 		})
 	}
 }
+
+// TestHeartbeatComesForward: what makes a heartbeat due sooner has the poller look sooner, though
+// it waits already: else a process that has lost its lease would learn for a third of a lease
+// neither what others have nor that it may take another.
+func TestHeartbeatComesForward(t *testing.T) {
+	const lease, poll = time.Hour, 400 * time.Millisecond
+	for name, change := range map[string]func(r *Relay){
+		"a lease is lost": func(r *Relay) { r.removeLease() },
+		"a lease is given up": func(r *Relay) {
+			r.share = 0
+			r.releaseExcess("a")
+		},
+		"a heartbeat fails": func(r *Relay) {
+			err := errors.New("no answer")
+			r.noteFailure(&err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, err := New(hooks.Postgres, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				server := &answering{}
+				db := sql.OpenDB(server)
+				defer db.Close()
+				r := newRelay(s, db, Config{Targets: []Target{{Name: "a"}}, Lease: lease, Poll: poll})
+				r.poller, r.held = newPoller(r), 1
+				now := time.Now()
+				r.member = membership{began: now, beat: now, pace: fastest, processes: 1, known: new(int64)}
+				r.unserved.looked = now
+				go r.poller.run(t.Context())
+				defer close(r.stopping)
+				time.Sleep(10 * time.Second)
+				change(r)
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				server.mu.Lock()
+				defer server.mu.Unlock()
+				if len(server.beats) == 0 {
+					t.Error("it has not sent a heartbeat within ten seconds")
+				}
+			})
+		})
+	}
+}

@@ -74,6 +74,7 @@ func (r *Relay) removeLease() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.held--
+	r.poller.reschedule()
 }
 
 // clearExtra notes that one is not extra any more.
@@ -92,6 +93,7 @@ func (r *Relay) releaseExcess(name string) bool {
 		return false
 	}
 	r.held--
+	r.poller.reschedule()
 	return true
 }
 
