@@ -121,6 +121,8 @@ func (w *world) checkDead(want int) {
 			w.Errorf("%+v", f)
 		}
 	}
+	// What is told is told after the commit that shows it.
+	w.until("that is told", func() bool { return len(w.sink.told(hooks.NoticeDiscarded)) >= want })
 	if told := w.sink.told(hooks.NoticeDiscarded); len(told) != want {
 		w.Errorf("discarded was told of %q", told)
 	}
