@@ -108,7 +108,7 @@ func TestTimelineMadeLater(t *testing.T) {
 		}
 		w.must(w.bare.ExecContext(ctx, threadline.Schema(hooks.Postgres, nil)))
 		a.place(2)
-		w.must(w.bare.ExecContext(ctx, `GRANT USAGE ON SCHEMA threadline TO "`+role+`"; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA threadline TO "`+role+`"`))
+		w.must(w.bare.ExecContext(ctx, `GRANT USAGE ON SCHEMA threadline TO "`+role+`"; GRANT EXECUTE ON FUNCTION threadline.record(json) TO "`+role+`"`))
 		w.until("the timeline has both", func() bool {
 			var n int
 			w.must(w.bare.QueryRowContext(ctx, "SELECT count(*) FROM threadline.audit_actions WHERE name = 'order.placed'").Scan(&n))

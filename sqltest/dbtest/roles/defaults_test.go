@@ -118,7 +118,7 @@ func (w *world) deniedByDefault(app string, made bool) {
 			w.Errorf("%s: %v", query, err)
 		}
 	}
-	w.must(w.owner.ExecContext(ctx, `GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit, threadline TO "`+app+`"`))
+	w.must(w.owner.ExecContext(ctx, `GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit TO "`+app+`"; GRANT EXECUTE ON FUNCTION threadline.record(json) TO "`+app+`"`))
 	upgrade, err := journal.Upgrade(hooks.Postgres, nil)
 	w.must(err)
 	w.must(w.owner.ExecContext(ctx, upgrade))

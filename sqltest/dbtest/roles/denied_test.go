@@ -153,7 +153,7 @@ func TestDenied(t *testing.T) {
 			if all := s.says("with the journal"); !strings.Contains(all, "a forwarder is left out") {
 				t.Errorf("the timeline's forwarder is not left out: %s", all)
 			}
-			s.grant("GRANT USAGE ON SCHEMA threadline TO {role}; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA threadline TO {role}")
+			s.grant("GRANT USAGE ON SCHEMA threadline TO {role}; GRANT EXECUTE ON FUNCTION threadline.record(json) TO {role}")
 			if n := strings.Count(s.says("with README's grants"), "\n"); n < 15 {
 				t.Errorf("%d calls are refused, want those of the relay and of readers", n)
 			}

@@ -73,7 +73,7 @@ func (w *world) apps() *hostile {
 	w.must(w.owner.ExecContext(ctx, threadline.Schema(hooks.Postgres, nil)))
 	for _, role := range []string{h.appRole, h.victimRole} {
 		w.must(w.super.ExecContext(ctx, `CREATE ROLE "`+role+`" LOGIN; GRANT CREATE ON SCHEMA public TO "`+role+`"`))
-		w.must(w.owner.ExecContext(ctx, `GRANT USAGE ON SCHEMA aftercommit, threadline TO "`+role+`"; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit, threadline TO "`+role+`"`))
+		w.must(w.owner.ExecContext(ctx, `GRANT USAGE ON SCHEMA aftercommit, threadline TO "`+role+`"; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit TO "`+role+`"; GRANT EXECUTE ON FUNCTION threadline.record(json) TO "`+role+`"`))
 		w.Cleanup(func() { w.must(w.super.ExecContext(ctx, `DROP OWNED BY "`+role+`" CASCADE; DROP ROLE "`+role+`"`)) })
 	}
 	h.app, h.victim = dbtest.Open(w.T, w.e.Driver, w.as(h.appRole)), dbtest.Open(w.T, w.e.Driver, w.as(h.victimRole))

@@ -39,7 +39,7 @@ func newKept(t *testing.T, e dbtest.Engine) *kept {
 	}
 	k.must(k.owner.ExecContext(ctx, "BEGIN; "+oldJournal+" COMMIT"))
 	k.must(k.owner.ExecContext(ctx, oldTimeline))
-	k.must(k.owner.ExecContext(ctx, `GRANT USAGE ON SCHEMA aftercommit, threadline TO "`+k.app.role+`"; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit, threadline TO "`+k.app.role+`"`))
+	k.must(k.owner.ExecContext(ctx, `GRANT USAGE ON SCHEMA aftercommit, threadline TO "`+k.app.role+`"; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA aftercommit TO "`+k.app.role+`"; GRANT EXECUTE ON FUNCTION threadline.record(json) TO "`+k.app.role+`"`))
 	return k
 }
 
