@@ -71,20 +71,23 @@ func (s *Store) Plan(ctx context.Context, tables ...Table) (*Plan, error) {
 			return nil, fmt.Errorf("changes: %s and %s are one table", before, t.Name)
 		}
 		seen[f.OID] = t.Name
-		p.warn(f)
-		step, err := s.step(ctx, f)
+		is, err := s.deployed(ctx, s.db, f)
 		if err != nil {
 			return nil, err
 		}
-		if step != nil {
+		p.warn(f, is)
+		if step := s.step(f, is); step != nil {
 			p.Steps = append(p.Steps, *step)
 		}
 	}
 	return p, nil
 }
 
-func (p *Plan) warn(f *found) {
+func (p *Plan) warn(f *found, is *deployed) {
 	name := f.qualified()
+	if list := is.looser(f); list != nil {
+		p.Warnings = append(p.Warnings, name+": this loosens what there is: "+strings.Join(list, ", "))
+	}
 	if f.persistence == "u" {
 		p.Warnings = append(p.Warnings, name+" is unlogged: a crash empties it, which no trigger sees")
 	}
@@ -96,12 +99,8 @@ func (p *Plan) warn(f *found) {
 func (f *found) qualified() string { return pgschema.Ident(f.Schema) + "." + pgschema.Ident(f.Table) }
 
 // step returns what is to be done for a table, nil if nothing is.
-func (s *Store) step(ctx context.Context, f *found) (*Step, error) {
-	body := s.body(f)
-	is, err := s.deployed(ctx, f)
-	if err != nil {
-		return nil, err
-	}
+func (s *Store) step(f *found, is *deployed) *Step {
+	body := f.note().line() + s.body(f)
 	var why []string
 	switch {
 	case is.body == "":
@@ -120,7 +119,7 @@ func (s *Store) step(ctx context.Context, f *found) (*Step, error) {
 		why = append(why, "triggers are missing or disabled")
 	}
 	if len(why) == 0 {
-		return nil, nil
+		return nil
 	}
 	step := &Step{Table: f.qualified(), Why: strings.Join(slices.Compact(why), ", ")}
 	function := s.at(f.function()) + "()"
@@ -131,7 +130,7 @@ func (s *Store) step(ctx context.Context, f *found) (*Step, error) {
 	for _, t := range missing {
 		step.SQL = append(step.SQL, "DROP TRIGGER IF EXISTS "+t.name+" ON "+t.table, "CREATE TRIGGER "+t.name+" AFTER "+t.when+" EXECUTE FUNCTION "+function)
 	}
-	return step, nil
+	return step
 }
 
 // quoted returns s in dollar quotes.
@@ -193,12 +192,15 @@ type deployed struct {
 	grantees       []string // who may execute the function, beside its owner
 	shape          bool     // is noted
 	triggers       []string // those that fire: the name and the table's, with a space between
+	// notes are those of the functions under the table's name, and on the table: where it was
+	// renamed, these are two. One that says nothing is nil.
+	notes []*note
 }
 
-func (s *Store) deployed(ctx context.Context, f *found) (*deployed, error) {
+func (s *Store) deployed(ctx context.Context, q querier, f *found) (*deployed, error) {
 	d := &deployed{}
 	var grantees string
-	err := s.db.QueryRowContext(ctx, `SELECT pg_catalog.ltrim(p.prosrc, E'\n'), coalesce((SELECT pg_catalog.string_agg(c, E'\n' ORDER BY c COLLATE "C") FROM pg_catalog.unnest(p.proconfig) c), ''),
+	err := q.QueryRowContext(ctx, `SELECT pg_catalog.ltrim(p.prosrc, E'\n'), coalesce((SELECT pg_catalog.string_agg(c, E'\n' ORDER BY c COLLATE "C") FROM pg_catalog.unnest(p.proconfig) c), ''),
 			coalesce((SELECT pg_catalog.json_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END)
 				FROM pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a WHERE a.grantee <> p.proowner), '[]')::pg_catalog.text
 		FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = $1 AND p.proname = $2`, s.schema, f.function()).Scan(&d.body, &d.settings, &grantees)
@@ -208,14 +210,23 @@ func (s *Store) deployed(ctx context.Context, f *found) (*deployed, error) {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, wrap("look for the capture of "+f.qualified(), err)
 	}
-	err = s.db.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+s.at("audit_shapes")+" WHERE id = $1)", f.id()).Scan(&d.shape)
+	err = q.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+s.at("audit_shapes")+" WHERE id = $1)", f.id()).Scan(&d.shape)
 	if hooks.SQLState(err) == undefinedTable || hooks.SQLState(err) == undefinedSchema {
 		return nil, fmt.Errorf("changes: the tables are not there: run Store.Migrate first: %w", err)
 	}
 	if err != nil {
 		return nil, wrap("look for the capture of "+f.qualified(), err)
 	}
-	d.triggers, err = readAll(ctx, s.db, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) },
+	d.notes, err = readAll(ctx, q, func(rows *sql.Rows) (*note, error) {
+		var body string
+		failed := rows.Scan(&body)
+		return noteOf(body), failed
+	}, `SELECT pg_catalog.ltrim(p.prosrc, E'\n') FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+		WHERE n.nspname = $1 AND (p.proname = $2 OR p.oid IN (SELECT g.tgfoid FROM pg_catalog.pg_trigger g WHERE g.tgrelid = $3::pg_catalog.int8::pg_catalog.oid))`, s.schema, f.function(), int64(f.OID))
+	if err != nil {
+		return nil, wrap("look for the capture of "+f.qualified(), err)
+	}
+	d.triggers, err = readAll(ctx, q, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) },
 		`SELECT pg_catalog.concat(g.tgname, ' ', `+qualifiedName+`)
 		FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace

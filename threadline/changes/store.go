@@ -66,8 +66,14 @@ func wrap(what string, err error) error {
 	return fmt.Errorf("changes: %s: %w", what, err)
 }
 
+// querier is a *sql.DB or *sql.Tx.
+type querier interface {
+	pgschema.Querier
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
 // readAll returns what scan makes of each row that a query returns.
-func readAll[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows) (T, error), query string, args ...any) (list []T, err error) {
+func readAll[T any](ctx context.Context, db querier, scan func(*sql.Rows) (T, error), query string, args ...any) (list []T, err error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err

@@ -93,6 +93,7 @@ func (s *shape) position(name string) int {
 type found struct {
 	shape
 	all         []column // also those that are excluded
+	declared    []string // Table.Key
 	kind        string   // pg_class.relkind
 	persistence string   // pg_class.relpersistence
 	leaf        bool     // a partition
@@ -108,20 +109,31 @@ func (s *Store) find(ctx context.Context, q pgschema.Querier, t Table) (*found, 
 	if err := f.judge(t.Name); err != nil {
 		return nil, err
 	}
+	return f, f.want(ctx, q, t)
+}
+
+// want applies what is wanted of a table.
+func (f *found) want(ctx context.Context, q pgschema.Querier, t Table) error {
 	if err := f.choose(t); err != nil {
-		return nil, fmt.Errorf("changes: table %s: %w", t.Name, err)
+		return fmt.Errorf("changes: table %s: %w", t.Name, err)
 	}
 	if t.Key != nil {
 		if err := f.override(ctx, q, t); err != nil {
-			return nil, err
+			return err
 		}
+		f.declared = f.Key
 	}
 	for _, k := range f.Key {
 		if i := f.position(k); i < 0 || f.Columns[i].Masked {
-			return nil, fmt.Errorf("changes: table %s: column %q is in the key, and cannot be masked or excluded: rows could not be told apart", t.Name, k)
+			return fmt.Errorf("changes: table %s: column %q is in the key, and cannot be masked or excluded: rows could not be told apart", t.Name, k)
 		}
 	}
-	return f, nil
+	return nil
+}
+
+// has reports whether there is a column of that name.
+func (f *found) has(name string) bool {
+	return slices.ContainsFunc(f.all, func(c column) bool { return c.Name == name })
 }
 
 // judge refuses what has no rows of its own that triggers see.
@@ -147,7 +159,7 @@ func (f *found) judge(name string) error {
 // choose sets the columns that are captured.
 func (f *found) choose(t Table) error {
 	for _, name := range slices.Concat(t.Exclude, t.Mask, t.Key) {
-		if !slices.ContainsFunc(f.all, func(c column) bool { return c.Name == name }) {
+		if !f.has(name) {
 			return fmt.Errorf("there is no column %q%s", name, near(name, f.all))
 		}
 	}
