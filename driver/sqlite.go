@@ -239,7 +239,7 @@ var ownTables = []string{
 	"aftercommit_journal", "aftercommit_write", "aftercommit_audit_events", "aftercommit_cursors", "aftercommit_retries", "aftercommit_acknowledged",
 	"aftercommit_workers", "aftercommit_journal_purges", "aftercommit_schema_versions",
 	"aftercommit_events", "aftercommit_record", "aftercommit_forwarders", "aftercommit_failures", "aftercommit_settled", "aftercommit_purges", // before version 3
-	"threadline_audit_actions", "threadline_record", "threadline_schema_version",
+	"threadline_audit_actions", "threadline_audit_contexts", "threadline_audit_transactions", "threadline_record", "threadline_schema_version",
 }
 
 // keyText: text is taken as it is, but for what reads as a number.

@@ -82,13 +82,15 @@ func (s *Store) unmade(ctx context.Context, err error) bool {
 
 // found is what the database has under the store's names.
 type found struct {
-	actions []string // columns of audit_actions, nil without the table
-	version []string // columns of schema_version
-	record  bool     // the function or view
-	stale   bool     // the function is an older one, which this role may replace, or a column is missing that is not needed
-	usage   bool     // the session's role may use the schema
-	have    int
-	roles   pgschema.Roles
+	actions  []string // columns of audit_actions, nil without the table
+	contexts []string // and of audit_contexts
+	version  []string // columns of schema_version
+	record   bool     // the function or view
+	fills    bool     // and what it calls needs audit_contexts
+	stale    bool     // the function is an older one, which this role may replace, or what is missing is not needed
+	usage    bool     // the session's role may use the schema
+	have     int
+	roles    pgschema.Roles
 }
 
 type querier interface {
@@ -98,13 +100,13 @@ type querier interface {
 // look asks without parameters, for the sake of lib/pq behind PgBouncer.
 func (s *Store) look(ctx context.Context, q querier) (found, error) {
 	var f found
-	var actions, version sql.NullString
-	if err := q.QueryRowContext(ctx, s.dialect.inventory(s.names)).Scan(&actions, &version, &f.record, &f.stale, &f.usage,
+	var actions, contexts, version sql.NullString
+	if err := q.QueryRowContext(ctx, s.dialect.inventory(s.names)).Scan(&actions, &contexts, &version, &f.record, &f.fills, &f.stale, &f.usage,
 		pgtext.Scanner(&f.roles.Current), pgtext.Scanner(&f.roles.Owner)); err != nil {
 		return f, err
 	}
-	f.actions, f.version = list(actions), list(version)
-	f.stale = f.stale || f.lacksKey()
+	f.actions, f.contexts, f.version = list(actions), list(contexts), list(version)
+	f.stale = f.stale || f.lacksKey() || f.contexts == nil
 	if !f.usage || !slices.Contains(f.version, "version") {
 		return f, nil
 	}
@@ -158,9 +160,10 @@ func (s *Store) judge(f found) *SchemaError {
 	switch lacking := f.lacking(); {
 	case f.lacksKey() && s.dialect.lazy():
 		return problem(true, migrate, "the table %s lacks the column %s, which is new", s.names.actions, keyColumn)
-	case f.lacksKey(): // on PostgreSQL the tables may be another role's, and work without
-	case lacking != nil:
+	case lacking != nil && !f.lacksKey(): // on PostgreSQL the tables may be another role's, and work without
 		return problem(false, remake, "the table %s lacks the columns %s", s.names.actions, strings.Join(lacking, ", "))
+	case f.contexts == nil && f.fills:
+		return problem(true, migrate, "the table %s does not exist", s.names.contexts)
 	}
 	return nil
 }

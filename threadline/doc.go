@@ -40,6 +40,20 @@
 // Generated columns cannot contradict what they are made of. On PostgreSQL they
 // are stored, some 40 bytes a row; on SQLite they are computed when read.
 //
+// # Transactions
+//
+// The table audit_contexts says who made each transaction that has events in the journal, and in which
+// context: actor, tenant, request, correlation, job, address, application, host and role. It is
+// written by the statement that adds the events, so that it is there before the journal is purged, and
+// it may outlive the events. A transaction has a row for each context that its events have, and for
+// each delivery that has brought some of them. Events that were forwarded from memory do not say which
+// transaction they are of.
+//
+// The view audit_transactions has one row for each transaction, with the columns of Threadline's
+// table: source is the application, meta the contexts, action_id the first event that was recorded and
+// not captured. Where its actors differ, actor_ref is null, and actors has all of them. Its events are in
+// audit_actions between first_recorded_at and last_recorded_at.
+//
 // On PostgreSQL the tables are in a schema of their own, "threadline", on SQLite
 // their names begin with "threadline_"; see [Options]. The role that migrates
 // owns them. The app's role needs EXECUTE on one function and no right on the

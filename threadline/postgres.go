@@ -16,7 +16,7 @@ type postgres struct{}
 
 func (postgres) names(schema string) names {
 	at := pgschema.Ident(schema) + "."
-	return names{schema: schema, actions: at + "audit_actions", version: at + "schema_version", record: at + "record"}
+	return names{schema: schema, actions: at + "audit_actions", contexts: at + "audit_contexts", version: at + "schema_version", record: at + "record"}
 }
 
 func (postgres) tooLong(schema string) bool { return len(schema) > pgschema.LongestName }
@@ -55,10 +55,11 @@ func (postgres) inventory(n names) string {
 			JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 			WHERE c.relnamespace = n.oid AND c.relname = '` + table + `' AND a.attnum > 0 AND NOT a.attisdropped)`
 	}
-	return `SELECT ` + columns("audit_actions") + `, ` + columns("schema_version") + `,
-		EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'record'),
+	const fills = `EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'add' AND pg_catalog.strpos(p.prosrc, 'audit_contexts') OPERATOR(pg_catalog.>) 0)`
+	return `SELECT ` + columns("audit_actions") + `, ` + columns("audit_contexts") + `, ` + columns("schema_version") + `,
+		EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'record'), ` + fills + `,
 		EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'record' AND pg_catalog.pg_has_role(p.proowner, 'USAGE'))
-			AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'add'),
+			AND NOT ` + fills + `,
 		coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), true),
 		` + pgtext.HexAnywhere("current_user::pg_catalog.text") + `, coalesce(` + pgtext.HexAnywhere("pg_catalog.pg_get_userbyid(n.nspowner)::pg_catalog.text") + `, '')
 		FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = ` + pgtext.Literal(n.schema)

@@ -16,7 +16,7 @@ type sqlite struct{}
 // names has a prefix in place of a schema.
 func (sqlite) names(schema string) names {
 	at := func(name string) string { return "main." + pgschema.Ident(schema+"_"+name) }
-	return names{schema: schema, actions: at("audit_actions"), version: at("schema_version"), record: at("record")}
+	return names{schema: schema, actions: at("audit_actions"), contexts: at("audit_contexts"), version: at("schema_version"), record: at("record")}
 }
 
 func (sqlite) tooLong(string) bool { return false }
@@ -26,9 +26,11 @@ var (
 	sqliteTables string
 	//go:embed schema/sqlite_2.sql
 	sqliteStep2 string
+	//go:embed schema/sqlite_3.sql
+	sqliteStep3 string
 )
 
-func (d sqlite) script(n names) string { return d.named(n, sqliteTables+sqliteStep2) }
+func (d sqlite) script(n names) string { return d.named(n, sqliteTables+sqliteStep2+sqliteStep3) }
 
 func (sqlite) named(n names, script string) string {
 	prefix := strings.TrimSuffix(pgschema.Ident(n.schema+"_"), `"`)
@@ -71,8 +73,11 @@ func (d sqlite) migrate(ctx context.Context, s *Store) (err error) {
 			return problem
 		}
 		script := d.script(s.names)
-		if now.actions != nil { // those of step 1
-			script = d.named(s.names, sqliteStep2)
+		switch {
+		case now.lacksKey(): // those of step 1
+			script = d.named(s.names, sqliteStep2+sqliteStep3)
+		case now.actions != nil: // those of step 2
+			script = d.named(s.names, sqliteStep3)
 		}
 		if _, err = conn.ExecContext(ctx, script); err != nil {
 			return err
@@ -95,8 +100,8 @@ func (sqlite) inventory(n names) string {
 	columns := func(table string) string {
 		return "(SELECT group_concat(name) FROM pragma_table_xinfo(" + sqlitetext.Literal(n.schema+table) + ", 'main'))"
 	}
-	return "SELECT " + columns("_audit_actions") + ", " + columns("_schema_version") +
-		", EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'view' AND name = " + sqlitetext.Literal(n.schema+"_record") + "), false, true, '', ''"
+	return "SELECT " + columns("_audit_actions") + ", " + columns("_audit_contexts") + ", " + columns("_schema_version") +
+		", EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'view' AND name = " + sqlitetext.Literal(n.schema+"_record") + "), true, false, true, '', ''"
 }
 
 // ascii: metadata is stored as it comes.

@@ -43,10 +43,11 @@ func NewStore(db *sql.DB, dialect hooks.Dialect, opts *Options) *Store {
 
 // names are the database's names of what the store uses, qualified and quoted.
 type names struct {
-	schema  string // unquoted: the schema, or on SQLite the prefix without "_"
-	actions string
-	version string
-	record  string
+	schema   string // unquoted: the schema, or on SQLite the prefix without "_"
+	actions  string
+	contexts string
+	version  string
+	record   string
 }
 
 func (o *Options) schema() string {

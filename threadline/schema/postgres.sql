@@ -6,4 +6,4 @@
 --   GRANT EXECUTE ON FUNCTION "threadline".record(json) TO app;
 -- and readers read with
 --   GRANT USAGE ON SCHEMA "threadline" TO reader;
---   GRANT SELECT ON "threadline".audit_actions TO reader;
+--   GRANT SELECT ON "threadline".audit_actions, "threadline".audit_contexts, "threadline".audit_transactions TO reader;

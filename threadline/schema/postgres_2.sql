@@ -6,6 +6,51 @@ BEGIN
         ALTER TABLE "threadline".audit_actions ADD COLUMN journal_key uuid;
     END IF;
 
+    -- Step 3: who made a transaction, and in which context. A transaction's events have a row here
+    -- for each context, and for each delivery that brought some of them: rows are only added.
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'threadline' AND c.relname = 'audit_contexts') THEN
+        CREATE TABLE "threadline".audit_contexts (
+            tx_id             bigint NOT NULL,
+            tx_started_at     timestamptz NOT NULL,
+            id                uuid NOT NULL, -- of the first of these events
+            action_id         uuid,          -- of the first that was recorded and not captured
+            actor_type        text COLLATE "C",
+            actor_id          text COLLATE "C",
+            actor_name        text,
+            on_behalf_of      text COLLATE "C",
+            tenant_id         text COLLATE "C",
+            request_id        text COLLATE "C",
+            correlation_id    text COLLATE "C",
+            job_id            text COLLATE "C",
+            ip_address        text COLLATE "C",
+            user_agent        text,
+            application       text,
+            host              text,
+            role              text,
+            events            integer NOT NULL,
+            occurred_at       timestamptz NOT NULL,
+            -- The events are in audit_actions between these two, by its index on the time.
+            first_recorded_at timestamptz NOT NULL,
+            last_recorded_at  timestamptz NOT NULL,
+            PRIMARY KEY (tx_id, tx_started_at, id)
+        );
+    END IF;
+
+    -- One row is a transaction. What differs between its contexts is NULL, and in meta.
+    CREATE OR REPLACE VIEW "threadline".audit_transactions AS
+    SELECT pg_catalog.min(c.id::pg_catalog.text COLLATE "C")::pg_catalog.uuid AS id, c.tx_id AS txid, c.tx_started_at, pg_catalog.min(c.occurred_at) AS occurred_at,
+        CASE WHEN pg_catalog.count(DISTINCT coalesce(c.application, '')) OPERATOR(pg_catalog.=) 1 THEN pg_catalog.min(c.application) END AS source,
+        CASE WHEN pg_catalog.count(DISTINCT coalesce(c.actor_ref, '')) OPERATOR(pg_catalog.=) 1 THEN pg_catalog.min(c.actor_ref) END AS actor_ref,
+        pg_catalog.array_agg(DISTINCT coalesce(c.actor_ref, 'unattributed')) AS actors,
+        pg_catalog.min(c.action_id::pg_catalog.text COLLATE "C")::pg_catalog.uuid AS action_id,
+        pg_catalog.sum(c.events)::pg_catalog.int8 AS events, pg_catalog.min(c.first_recorded_at) AS first_recorded_at, pg_catalog.max(c.last_recorded_at) AS last_recorded_at,
+        pg_catalog.jsonb_agg(DISTINCT pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
+            'actor_type', c.actor_type, 'actor_id', c.actor_id, 'actor_name', c.actor_name, 'on_behalf_of', c.on_behalf_of, 'tenant_id', c.tenant_id,
+            'request_id', c.request_id, 'correlation_id', c.correlation_id, 'job_id', c.job_id, 'ip_address', c.ip_address, 'user_agent', c.user_agent,
+            'application', c.application, 'host', c.host, 'role', c.role))) AS meta
+    FROM (SELECT t.*, t.actor_type OPERATOR(pg_catalog.||) coalesce(':' OPERATOR(pg_catalog.||) t.actor_id, '') AS actor_ref FROM "threadline".audit_contexts t) c
+    GROUP BY c.tx_id, c.tx_started_at;
+
     -- refuse is the error for an entry that readers could not show.
     CREATE OR REPLACE FUNCTION "threadline".refuse(event uuid, field text) RETURNS boolean
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $refuse$
@@ -32,7 +77,7 @@ BEGIN
         IF wait_ms <> 100 THEN
             PERFORM set_config('lock_timeout', wait_ms::text, true); -- until the function returns
         END IF;
-        INSERT INTO "threadline".audit_actions (
+        WITH added AS (INSERT INTO "threadline".audit_actions (
             id, name, outcome, actor_type, actor_id, actor_name, on_behalf_of,
             target_type, target_id, target_name, tenant_id, request_id,
             correlation_id, causation_id, job_id, trace_parent, ip_address,
@@ -70,8 +115,20 @@ BEGIN
             END AS field) AS wrong
         WHERE wrong.field IS NULL OR "threadline".refuse(id, wrong.field)
         ORDER BY id
-        ON CONFLICT DO NOTHING;
-        GET DIAGNOSTICS fresh = ROW_COUNT;
+        ON CONFLICT DO NOTHING
+        RETURNING id, actor_type, actor_id, actor_name, on_behalf_of, tenant_id, request_id, nullif(correlation_id, id::text) AS correlation_id, job_id,
+            ip_address, user_agent, application, host, role, captured, occurred_at, recorded_at, tx_id, tx_started_at),
+        contexts AS (INSERT INTO "threadline".audit_contexts (
+            tx_id, tx_started_at, id, action_id, actor_type, actor_id, actor_name, on_behalf_of, tenant_id, request_id, correlation_id, job_id,
+            ip_address, user_agent, application, host, role, events, occurred_at, first_recorded_at, last_recorded_at)
+        SELECT tx_id, tx_started_at, min(id::text COLLATE "C")::uuid, (min(id::text COLLATE "C") FILTER (WHERE NOT captured))::uuid,
+            actor_type, actor_id, actor_name, on_behalf_of, tenant_id, request_id, correlation_id, job_id,
+            ip_address, user_agent, application, host, role, count(*), min(occurred_at), min(recorded_at), max(recorded_at)
+        FROM added WHERE tx_id IS NOT NULL AND tx_started_at IS NOT NULL
+        GROUP BY tx_id, tx_started_at, actor_type, actor_id, actor_name, on_behalf_of, tenant_id, request_id, correlation_id, job_id,
+            ip_address, user_agent, application, host, role
+        ON CONFLICT DO NOTHING) -- the actions were purged, and come again
+        SELECT count(*) INTO fresh FROM added;
         RETURN fresh;
     END
     $add$;
@@ -194,7 +251,7 @@ BEGIN
     $storable$;
 
     -- The only way to write. It runs as its owner with a fixed search_path,
-    -- so that the app's role needs no right on the table, and neither SET
+    -- so that the app's role needs no right on the tables, and neither SET
     -- ROLE nor search_path matters. Sorted by id, two deliveries of the same
     -- entries cannot deadlock. An entry that is there stays as it is.
     --
@@ -215,8 +272,8 @@ BEGIN
             doc := "threadline".plain(doc);
             PERFORM convert_from(convert_to(doc::text, 'SQL_ASCII'), 'UTF8'); -- an error unless it is UTF-8
         END IF;
-        -- A lock on the table itself, as maintenance takes, is waited for.
-        LOCK TABLE "threadline".audit_actions IN ROW EXCLUSIVE MODE;
+        -- A lock on a table itself, as maintenance takes, is waited for.
+        LOCK TABLE "threadline".audit_actions, "threadline".audit_contexts IN ROW EXCLUSIVE MODE;
         BEGIN
             RETURN "threadline".add(doc, 100);
         EXCEPTION WHEN lock_not_available THEN
