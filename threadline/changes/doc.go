@@ -33,6 +33,13 @@
 // or cast that a role other than a superuser could have made, whatever the session's search_path is.
 // Only the owner may attach it to a table, and it keeps nothing of tables that are not its own.
 //
+// # Who
+//
+// [Change.By] says who made a change: what the events of its transaction say, which
+// threadline.Forwarder has kept in the same schema. Where there are none it has the session's role,
+// application and address alone, and tells that from events that are still on their way. If several
+// actors have written in one transaction, it has all of them.
+//
 // # Order
 //
 // Changes of one row are in the order of the WAL, which is that of the row's locks, and within a

@@ -34,7 +34,9 @@ type Change struct {
 	TxStartedAt time.Time
 	// CapturedAt is the server's clock at the change.
 	CapturedAt time.Time
-	Op         Op
+	// By says who made the transaction.
+	By *Attribution
+	Op Op
 	// Schema and Table are the table's when its capture was planned.
 	Schema, Table string
 	// Key is the row's after the change; FormerKey is nil unless the change was one of the key.
@@ -111,7 +113,7 @@ func (s *Store) History(ctx context.Context, table string, key ...string) ([]Cha
 			return nil, wrap("read the change at "+r.lsn, err)
 		}
 	}
-	return history, nil
+	return history, s.attribute(ctx, history)
 }
 
 // lives follows the rows of a table through their keys. Keys are the texts of rows.

@@ -15,6 +15,8 @@ import (
 type Options struct {
 	// Schema is that of the tables and functions, "threadline" by default.
 	Schema string
+	// Journal is the schema of the app's journal, "aftercommit" by default.
+	Journal string
 }
 
 func (o *Options) schema() string {
@@ -24,17 +26,25 @@ func (o *Options) schema() string {
 	return o.Schema
 }
 
+func (o *Options) journal() string {
+	if o == nil || o.Journal == "" {
+		return "aftercommit"
+	}
+	return o.Journal
+}
+
 // Store plans captures, applies the plans, and reads what was captured. It is safe for
 // concurrent use, and needs one connection at a time.
 type Store struct {
 	db     *sql.DB
 	speaks hooks.Dialect
-	schema string // unquoted
+	// Unquoted.
+	schema, journal string
 }
 
 // NewStore returns the changes in db. It does no I/O.
 func NewStore(db *sql.DB, dialect hooks.Dialect, opts *Options) *Store {
-	return &Store{db: nildb.Replace(db), speaks: dialect, schema: opts.schema()}
+	return &Store{db: nildb.Replace(db), speaks: dialect, schema: opts.schema(), journal: opts.journal()}
 }
 
 // at returns the qualified name of something in the schema.
