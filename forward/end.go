@@ -61,6 +61,9 @@ func (d *handler) End(ctx context.Context, end hooks.Ended) hooks.Outcome {
 	default:
 		done = d.endUnknown(ctx, end, b)
 	}
+	if b.outcome == hooks.Committed {
+		d.changedSchema(end.Events)
+	}
 	if end.Outcome == hooks.Committed && done {
 		d.registered.Store(true) // in the flush of these events, or before
 		d.sayNew()

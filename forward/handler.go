@@ -36,6 +36,7 @@ type handler struct {
 	queue   queue
 	starter starter
 	leftOut starter // looks again at forwarders that are left out
+	keeping keeping
 
 	warnedUncaptured, warnedUnattributed atomic.Bool
 }

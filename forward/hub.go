@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -78,6 +79,7 @@ type Hub struct {
 
 	mu            sync.Mutex
 	registrations []*registration
+	keepers       []Keeper
 	opened        bool
 	closed        bool
 	// known are the databases that Settle, Drain, Status and Close visit: those that
@@ -182,6 +184,7 @@ func (h *Hub) newHandler(db hooks.Database) *handler {
 	defer h.mu.Unlock()
 	h.opened = true
 	d := &handler{hub: h, db: db, dialect: dialectOf(db.Dialect), setup: make(chan struct{}, 1)}
+	d.keeping.keepers, d.keeping.turn, d.keeping.said = slices.Clone(h.keepers), make(chan struct{}, 1), make(map[string]bool)
 	for _, r := range h.registrations {
 		d.sinks = append(d.sinks, &sink{
 			registration: r,

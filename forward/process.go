@@ -30,7 +30,7 @@ import (
 func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) error {
 	db = nildb.Replace(db)
 	d := h.newHandler(hooks.Database{Driver: "relay", Dialect: dialect})
-	d.asked = true
+	d.asked, d.keeping.pool = true, db
 	if err := h.journaled(); err != nil {
 		return err
 	}
@@ -57,6 +57,7 @@ func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) erro
 	d.runQueue(db)
 	d.logProcess("aftercommit: the relay has started", d.sinks)
 	d.lookAgain(db)
+	d.keep()
 	return d.closeAfter(ctx)
 }
 

@@ -317,7 +317,7 @@ func (d *handler) relayDB() *sql.DB {
 // closeQueue stops the relay and the Queue's workers; deliveries that are running
 // may finish until ctx ends.
 func (d *handler) closeQueue(ctx context.Context) error {
-	return errors.Join(d.starter.close(ctx), d.leftOut.close(ctx), d.stopWorkers(ctx), d.stopRelay(ctx))
+	return errors.Join(d.starter.close(ctx), d.leftOut.close(ctx), d.keeping.close(ctx), d.stopWorkers(ctx), d.stopRelay(ctx))
 }
 
 func (d *handler) stopRelay(ctx context.Context) error {

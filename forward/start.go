@@ -92,6 +92,7 @@ func (d *handler) start(ctx context.Context, conn *sql.DB) error {
 	d.warnExposed(ctx, conn)
 	d.starter.succeed()
 	d.lookAgain(nil)
+	d.keep()
 	return nil
 }
 
