@@ -1,12 +1,17 @@
 // Package changes keeps who changed what, from which value to which: triggers that it
 // generates for the chosen tables write each row change, in the transaction that makes it.
 //
+//	audit.Keep(changes.Of(changes.Table{Name: "orders", Mask: []string{"card"}})) // beside audit.Register
+//	...
 //	store := changes.NewStore(db, hooks.Postgres, nil)
+//	history, err := store.History(ctx, "orders", "42")
+//
+// audit is the [forward.Hub], which makes the triggers in the background. Without one:
+//
+//	err := store.Migrate(ctx) // as the role that shall own the history
 //	plan, err := store.Plan(ctx, changes.Table{Name: "orders", Mask: []string{"card"}})
 //	fmt.Print(plan)           // the statements, and why each
 //	err = store.Apply(ctx, plan)
-//	...
-//	history, err := store.History(ctx, "orders", "42")
 //
 // It is for PostgreSQL 13 or newer.
 //

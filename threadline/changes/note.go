@@ -123,3 +123,27 @@ func (d *deployed) looser(f *found) (list []string) {
 	}
 	return list
 }
+
+// stricter returns t so that no more is kept of any column than there is, and with the key
+// that was declared, unless t declares one.
+func (d *deployed) stricter(f *found, t Table) Table {
+	mask, exclude := slices.Clone(t.Mask), slices.Clone(t.Exclude)
+	for i := range f.all {
+		c := &f.all[i]
+		isColumn := func(name string) bool { return name == c.Name }
+		switch kept := d.kept(f, c); {
+		case slices.Contains(exclude, c.Name):
+		case kept == keepsNothing:
+			mask, exclude = slices.DeleteFunc(mask, isColumn), append(exclude, c.Name)
+		case kept == keepsThat && !slices.Contains(mask, c.Name):
+			mask = append(mask, c.Name)
+		}
+	}
+	t.Mask, t.Exclude = mask, exclude
+	for _, n := range d.notes {
+		if n != nil && t.Key == nil && !slices.ContainsFunc(n.Key, func(k string) bool { return !f.has(k) }) {
+			t.Key = n.Key
+		}
+	}
+	return t
+}

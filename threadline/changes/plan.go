@@ -75,6 +75,9 @@ func (s *Store) Plan(ctx context.Context, tables ...Table) (*Plan, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := s.noted(ctx, s.db, f, is); err != nil {
+			return nil, err
+		}
 		p.warn(f, is)
 		if step := s.step(f, is); step != nil {
 			p.Steps = append(p.Steps, *step)
@@ -210,13 +213,6 @@ func (s *Store) deployed(ctx context.Context, q querier, f *found) (*deployed, e
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, wrap("look for the capture of "+f.qualified(), err)
 	}
-	err = q.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+s.at("audit_shapes")+" WHERE id = $1)", f.id()).Scan(&d.shape)
-	if hooks.SQLState(err) == undefinedTable || hooks.SQLState(err) == undefinedSchema {
-		return nil, fmt.Errorf("changes: the tables are not there: run Store.Migrate first: %w", err)
-	}
-	if err != nil {
-		return nil, wrap("look for the capture of "+f.qualified(), err)
-	}
 	d.notes, err = readAll(ctx, q, func(rows *sql.Rows) (*note, error) {
 		var body string
 		failed := rows.Scan(&body)
@@ -234,7 +230,22 @@ func (s *Store) deployed(ctx context.Context, q querier, f *found) (*deployed, e
 	return d, wrap("look for the triggers of "+f.qualified(), err)
 }
 
+// noted finds out whether the shape is noted. For a role that may not look, it is.
+func (s *Store) noted(ctx context.Context, q querier, f *found, d *deployed) error {
+	err := q.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+s.at("audit_shapes")+" WHERE id = $1)", f.id()).Scan(&d.shape)
+	switch hooks.SQLState(err) {
+	case undefinedTable, undefinedSchema:
+		return fmt.Errorf("changes: the tables are not there: run Store.Migrate first: %w", err)
+	case insufficientPrivilege:
+		d.shape = true
+		return nil
+	}
+	return wrap("look for the capture of "+f.qualified(), err)
+}
+
 const (
+	insufficientPrivilege = "42501"
+
 	undefinedTable  = "42P01"
 	undefinedSchema = "3F000"
 	lockTimeout     = "55P03"
@@ -260,16 +271,28 @@ func (s *Store) Apply(ctx context.Context, p *Plan) error {
 }
 
 func (s *Store) apply(ctx context.Context, step *Step) error {
+	return s.patiently(ctx, mostTries, func(tx *sql.Tx) error { return step.execute(ctx, tx) })
+}
+
+func (step *Step) execute(ctx context.Context, tx *sql.Tx) error {
+	for _, query := range step.SQL {
+		if _, err := tx.ExecContext(ctx, query); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// patiently runs do in a transaction that waits little for locks, up to so many times.
+func (s *Store) patiently(ctx context.Context, tries int, do func(tx *sql.Tx) error) error {
 	for try := 1; ; try++ {
 		err := s.inTx(ctx, func(tx *sql.Tx) error {
-			for _, query := range slices.Concat([]string{"SET LOCAL lock_timeout = '" + applyWait + "'"}, step.SQL) {
-				if _, err := tx.ExecContext(ctx, query); err != nil {
-					return err
-				}
+			if _, err := tx.ExecContext(ctx, "SET LOCAL lock_timeout = '"+applyWait+"'"); err != nil {
+				return err
 			}
-			return nil
+			return do(tx)
 		})
-		if hooks.SQLState(err) != lockTimeout || try == mostTries {
+		if hooks.SQLState(err) != lockTimeout || try == tries {
 			return err
 		}
 		select {

@@ -1,0 +1,294 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+)
+
+var _ forward.Keeper = (*Capture)(nil)
+
+// Capture is what a program wants to be captured, for [forward.Hub.Keep].
+type Capture struct {
+	Tables []Table
+	// Options are those of the Store. Nil means defaults.
+	Options *Options
+}
+
+// Of returns the capture of tables in the app's own database.
+func Of(tables ...Table) *Capture { return &Capture{Tables: tables} }
+
+// Keep implements [forward.Keeper]: it makes the tables of changes and what is missing of the
+// captures, each in a transaction of its own. It never loosens what there is, since that may be a newer
+// version's: what is masked or excluded stays so, and so do captures of tables that are not in the
+// list. Of these it warns.
+//
+// A role that may not is an error of kind [forward.PermanentError], "insufficient_privilege", with what to
+// run.
+func (c *Capture) Keep(ctx context.Context, db *sql.DB) (done, warnings []string, err error) {
+	dialect := forward.Dialect(ctx)
+	if dialect == "" {
+		dialect = hooks.Postgres // the caller is no Hub
+	}
+	k := &keeper{store: NewStore(nildb.Replace(db), dialect, c.Options)}
+	if err := k.store.known(); err != nil {
+		return nil, nil, forward.Permanent("unsupported_database", err)
+	}
+	if err := k.prepare(ctx); err != nil {
+		return nil, nil, err
+	}
+	var errs []error
+	for _, t := range c.Tables {
+		if err := k.keep(ctx, t); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) == 0 { // else a table of the list may be among the others
+		errs = append(errs, k.warnOthers(ctx))
+	}
+	if k.denied != nil {
+		errs = append(errs, forward.Permanent("insufficient_privilege", k.denied))
+	}
+	return k.done, k.warnings, errors.Join(errs...)
+}
+
+// keeper is one call of Keep.
+type keeper struct {
+	store *Store
+	// role is the session's, and owner that of the history, "" while there is none.
+	role, owner string
+
+	captured       []uint32 // the tables of the list
+	done, warnings []string
+	denied         *rightsError
+}
+
+// rightsError is what this role may not do.
+type rightsError struct {
+	problems, statements []string
+}
+
+// Error gives the problems, each with the remedy.
+func (e *rightsError) Error() string { return "changes: " + strings.Join(e.problems, "; ") }
+
+// Statements returns the SQL to run.
+func (e *rightsError) Statements() string { return strings.Join(e.statements, ";\n") + ";\n" }
+
+func (k *keeper) deny(problem string, statements ...string) {
+	if k.denied == nil {
+		k.denied = &rightsError{}
+	}
+	k.denied.problems = append(k.denied.problems, problem)
+	k.denied.statements = append(k.denied.statements, statements...)
+}
+
+// prepare makes the tables of changes, if that is this role's to do.
+func (k *keeper) prepare(ctx context.Context) error {
+	err := k.store.db.QueryRowContext(ctx, "SELECT "+pgtext.HexAnywhere("current_user::pg_catalog.text")+", coalesce((SELECT "+pgtext.HexAnywhere("pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text")+
+		" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = 'audit_changes'), '')", k.store.schema).
+		Scan(pgtext.Scanner(&k.role), pgtext.Scanner(&k.owner))
+	if err != nil || !k.mayApply() && k.owner != "" {
+		return wrap("look for the tables", err)
+	}
+	err = k.store.Migrate(ctx)
+	switch {
+	case err == nil:
+		k.owner = k.role
+	case pgschema.Denied(err), hooks.SQLState(err) == foreignObjects:
+		k.deny(strings.TrimPrefix(err.Error(), "changes: ")+"; or run the statements in sql as the role that shall own the history", k.store.script())
+	default:
+		return err
+	}
+	return nil
+}
+
+// mayApply reports whether the role is the history's owner, with whose rights the functions
+// have to run.
+func (k *keeper) mayApply() bool { return k.owner == k.role }
+
+// keep makes the capture of a table, unless it is as it should be.
+func (k *keeper) keep(ctx context.Context, t Table) error {
+	w, err := k.look(ctx, k.store.db, t)
+	if err != nil {
+		return err
+	}
+	k.captured = append(k.captured, w.OID)
+	k.warnings = append(k.warnings, w.warnings...)
+	switch {
+	case w.step == nil:
+		return nil
+	case !k.mayApply():
+		return k.leave(ctx, w)
+	}
+	err = k.store.patiently(ctx, keepTries, func(tx *sql.Tx) error {
+		if err = k.lock(ctx, tx); err != nil {
+			return err
+		}
+		// Another process may have been here in between.
+		w, err = k.look(ctx, tx, t)
+		if err != nil || w.step == nil {
+			return err
+		}
+		return w.step.execute(ctx, tx)
+	})
+	switch {
+	case pgschema.Denied(err):
+		return k.leave(ctx, w)
+	case err == nil && w.step != nil:
+		k.done = append(k.done, fmt.Sprintf("row changes of %s are captured: %s", w.qualified(), w.step.Why))
+	}
+	return wrap("capture "+t.Name, err)
+}
+
+// foreignObjects is the SQLSTATE of what Migrate refuses, such as a schema of another role.
+const foreignObjects = "AC001"
+
+// keepTries is how often a table that the app has locked is tried in one call of Keep.
+const keepTries = 5
+
+var errOther = errors.New("another process captures tables, or holds the advisory lock for that (pg_locks)")
+
+// lock has one process at a time change captures. The lock is the transaction's: one of the session
+// would stay behind with a server connection that a pooler has given to another.
+func (k *keeper) lock(ctx context.Context, tx *sql.Tx) error {
+	var free bool
+	err := tx.QueryRowContext(ctx, "SELECT pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended("+pgtext.Literal("threadline captures "+k.store.schema)+", 7355608))").Scan(&free)
+	if err == nil && !free {
+		return errOther
+	}
+	return err
+}
+
+// work is what is to be done for a table.
+type work struct {
+	*found
+	step     *Step // nil if nothing is
+	warnings []string
+}
+
+// look finds out what is to be done for a table without loosening anything.
+func (k *keeper) look(ctx context.Context, q querier, t Table) (*work, error) {
+	f, err := look(ctx, q, t.Name)
+	if err != nil {
+		return nil, err
+	}
+	if err = f.judge(t.Name); err != nil {
+		return nil, err
+	}
+	is, err := k.store.deployed(ctx, q, f)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.want(ctx, q, is.stricter(f, t)); err != nil {
+		return nil, err
+	}
+	if k.owner != "" {
+		if err := k.store.noted(ctx, q, f, is); err != nil {
+			return nil, err
+		}
+	}
+	w := &work{found: f}
+	if why := is.foreign(); why != "" {
+		w.warnings = append(w.warnings, f.qualified()+why)
+		return w, nil
+	}
+	w.warnings = is.stays(f, t)
+	var p Plan
+	p.warn(f, is)
+	w.warnings = append(w.warnings, p.Warnings...)
+	w.step = k.store.step(f, is)
+	return w, nil
+}
+
+// foreign says why a capture is left alone, "" if it is not.
+func (d *deployed) foreign() string {
+	switch {
+	case slices.Contains(d.notes, nil):
+		return " is captured, and it is not known what was masked and excluded: the capture is left as it is; run Store.Plan and Store.Apply to replace it"
+	case slices.ContainsFunc(d.notes, func(n *note) bool { return n.Generation > generation }):
+		return " is captured by a newer version of this package: the capture is left as it is, whatever this program wants to be masked and excluded"
+	}
+	return ""
+}
+
+// stays are warnings of what t would loosen.
+func (d *deployed) stays(f *found, t Table) (warnings []string) {
+	for i := range f.all {
+		c := &f.all[i]
+		wanted := keepsValues
+		switch {
+		case slices.Contains(t.Exclude, c.Name):
+			wanted = keepsNothing
+		case slices.Contains(t.Mask, c.Name):
+			wanted = keepsThat
+		}
+		if is := d.kept(f, c); is > wanted {
+			warnings = append(warnings, fmt.Sprintf("the column %q of %s stays %s, although this program's list has it %s: a newer version may want that; "+
+				"to loosen it, run Store.Plan and Store.Apply once no program has the stricter list", c.Name, f.qualified(), is, wanted))
+		}
+	}
+	return warnings
+}
+
+// leave notes what another role has to do.
+func (k *keeper) leave(ctx context.Context, w *work) error {
+	statements := slices.Concat([]string{"BEGIN"}, w.step.SQL, []string{"COMMIT"})
+	if k.owner == "" { // which prepare has a problem with
+		k.denied.statements = append(k.denied.statements, statements...)
+		return nil
+	}
+	lacks, err := readAll(ctx, k.store.db, func(rows *sql.Rows) (l lack, err error) { return l, rows.Scan(&l.table, pgtext.Scanner(&l.owner)) },
+		`SELECT `+qualifiedName+`, `+pgtext.HexAnywhere("pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text")+`
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE (c.oid = $1::pg_catalog.int8::pg_catalog.oid OR c.oid IN (SELECT p.relid FROM pg_catalog.pg_partition_tree($1::pg_catalog.int8::pg_catalog.oid) p))
+			AND NOT pg_catalog.has_table_privilege($2::pg_catalog.name, c.oid, 'TRIGGER') ORDER BY 1`, int64(w.OID), k.owner)
+	if err != nil {
+		return wrap("look for rights on "+w.qualified(), err)
+	}
+	for _, l := range lacks {
+		grant := "GRANT TRIGGER ON " + l.table + " TO " + pgschema.Ident(k.owner)
+		k.deny(fmt.Sprintf("role %s may make no trigger on %s: run this as role %s, which owns it: %s", pgschema.Ident(k.owner), l.table, pgschema.Ident(l.owner), grant), grant)
+	}
+	switch {
+	case !k.mayApply():
+		k.deny(fmt.Sprintf("role %s may not capture %s (%s): run the statements in sql as the role that owns the history, %s, or have Hub.Keep called by a process that calls Hub.Relay as that role",
+			pgschema.Ident(k.role), w.qualified(), w.step.Why, pgschema.Ident(k.owner)), statements...)
+	case len(lacks) == 0: // a trigger that is disabled can be replaced by the table's owner only
+		k.deny(fmt.Sprintf("role %s may not replace the triggers of %s (%s): drop them as the role that owns it", pgschema.Ident(k.role), w.qualified(), w.step.Why),
+			"DROP TRIGGER "+rowTrigger+" ON "+w.qualified(), "DROP TRIGGER "+truncateTrigger+" ON "+w.qualified())
+	}
+	return nil
+}
+
+// lack is a table on which a role may make no trigger.
+type lack struct{ table, owner string }
+
+// warnOthers warns of tables that are captured and not in the list.
+func (k *keeper) warnOthers(ctx context.Context) error {
+	others, err := readAll(ctx, k.store.db, func(rows *sql.Rows) (name string, err error) {
+		var oid int64
+		err = rows.Scan(&name, &oid)
+		if slices.Contains(k.captured, uint32(oid)) {
+			name = ""
+		}
+		return name, err
+	}, `SELECT `+qualifiedName+`, c.oid::pg_catalog.int8
+		FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
+		WHERE pn.nspname = $1 AND g.tgname = '`+rowTrigger+`' AND g.tgparentid = 0 ORDER BY 1`, k.store.schema)
+	for _, name := range others {
+		if name != "" {
+			k.warnings = append(k.warnings, name+" is captured, and is not in this program's list: it stays captured, since a newer version may want that; Store.Remove ends it")
+		}
+	}
+	return wrap("look for other captures", err)
+}
