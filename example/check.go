@@ -18,6 +18,7 @@ type check struct {
 	dialect hooks.Dialect
 
 	journal, timeline []record
+	story             *story // nil where no row changes are kept
 	wrong             int
 }
 
@@ -49,6 +50,9 @@ func (c *check) all(ctx context.Context, d *day) (bool, error) {
 		}
 	}
 	c.absent(d.web.log)
+	if err := c.told(ctx); err != nil {
+		return false, err
+	}
 	c.attributed()
 	c.delivered(d.depot)
 	if c.wrong > 0 {

@@ -50,7 +50,10 @@ func (d *day) open(ctx context.Context) error {
 		return nil
 	}
 	d.linus = d.Sessions.Open(shop.Session{User: "linus", Name: "Linus", Staff: true})
-	return d.CreateSchema(ctx)
+	if err := d.CreateSchema(ctx); err != nil {
+		return err
+	}
+	return audit.AwaitKept(ctx) // so that row changes are kept from the first order on
 }
 
 func (d *day) fillShelves(ctx context.Context) error {
@@ -139,6 +142,11 @@ func (d *day) refund(ctx context.Context) error {
 		fmt.Sprintf("/customers/%d/help", d.grace.ID), nil, &helping)
 	if err != nil {
 		return err
+	}
+	r, err := d.web.post(ctx, helping.Session, "Linus refunds Grace's first order and does not say why",
+		fmt.Sprintf("/orders/%d/refund", d.first), map[string]any{}, nil)
+	if err != nil || !r.refused() {
+		return fmt.Errorf("a refund without a reason: %d, %w", r.status, err)
 	}
 	return d.web.must(ctx, helping.Session, "Linus refunds Grace's first order",
 		fmt.Sprintf("/orders/%d/refund", d.first), map[string]any{"reason": "mug broken in transit"}, nil)

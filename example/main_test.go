@@ -55,6 +55,18 @@ func TestDayOnPostgres(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, &errs)
 	}
 	isRight(t, out.String())
+	_, story, _ := strings.Cut(out.String(), "THE STORY OF ORDER 1")
+	for _, want := range []string{
+		`user:1, req-006\n +orders:1 +insert .*state new, total_cents 2100`,
+		`orders:1 +update +state new → paid, total_cents 2100 → 1890`,
+		`admin:linus on behalf of 1, req-\d+\n +orders:1 +update +state paid → refunded`,
+		`psql \(no event\): behind the shop's back\n +orders:1 +update +total_cents 1890 → 1\n`,
+		`req-\d+  Linus refunds .* does not say why.*\(row changes: 0\)`,
+	} {
+		if !regexp.MustCompile(want).MatchString(story) {
+			t.Errorf("nothing matches %s in\n%s", want, story)
+		}
+	}
 
 	// The database is used now.
 	if code := command(t.Context(), []string{"-dsn", dsn}, io.Discard, &errs); code != 1 || !strings.Contains(errs.String(), "give an empty one") {

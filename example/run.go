@@ -43,6 +43,11 @@ func run(ctx context.Context, t target, orders int, out io.Writer, bar *progress
 		return false, err
 	}
 	c.printAbsent(d.web.log)
+	if t.dialect() == hooks.Postgres {
+		if err = c.tellStory(ctx, d); err != nil {
+			return false, err
+		}
+	}
 	if err = catchUp(ctx, out, t.dialect(), bare, depot); err != nil {
 		return false, err
 	}

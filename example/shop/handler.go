@@ -147,7 +147,7 @@ func status(err error) int {
 		return http.StatusNotFound
 	case errors.Is(err, ErrDeclined):
 		return http.StatusPaymentRequired
-	case errors.Is(err, ErrEmptyCart), errors.Is(err, ErrOutOfStock), errors.Is(err, ErrNotRefundable):
+	case errors.Is(err, ErrEmptyCart), errors.Is(err, ErrOutOfStock), errors.Is(err, ErrNoReason), errors.Is(err, ErrNotRefundable):
 		return http.StatusConflict
 	default:
 		return http.StatusInternalServerError

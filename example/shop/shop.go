@@ -16,6 +16,7 @@ var (
 	ErrOutOfStock    = errors.New("shop: out of stock")
 	ErrDeclined      = errors.New("shop: the payment was declined")
 	ErrNotFound      = errors.New("shop: not found")
+	ErrNoReason      = errors.New("shop: a refund needs a reason")
 	ErrNotRefundable = errors.New("shop: the order is not paid, or already refunded")
 )
 

@@ -144,7 +144,11 @@ func (k *keeper) keep(ctx context.Context, t Table) error {
 	case pgschema.Denied(err):
 		return k.leave(ctx, w)
 	case err == nil && w.step != nil:
-		k.done = append(k.done, fmt.Sprintf("row changes of %s are captured: %s", w.qualified(), w.step.Why))
+		done := "row changes of " + w.qualified() + " are captured from now on"
+		if w.captured {
+			done = fmt.Sprintf("the capture of %s was replaced (%s)", w.qualified(), w.step.Why)
+		}
+		k.done = append(k.done, done)
 	}
 	return wrap("capture "+t.Name, err)
 }
@@ -171,6 +175,7 @@ func (k *keeper) lock(ctx context.Context, tx *sql.Tx) error {
 // work is what is to be done for a table.
 type work struct {
 	*found
+	captured bool  // in some way
 	step     *Step // nil if nothing is
 	warnings []string
 }
@@ -196,7 +201,7 @@ func (k *keeper) look(ctx context.Context, q querier, t Table) (*work, error) {
 			return nil, err
 		}
 	}
-	w := &work{found: f}
+	w := &work{found: f, captured: is.body != ""}
 	if why := is.foreign(); why != "" {
 		w.warnings = append(w.warnings, f.qualified()+why)
 		return w, nil
