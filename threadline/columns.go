@@ -19,6 +19,9 @@ const selected = `id, name, outcome, actor_type, actor_id, actor_name, on_behalf
 	`job_id, trace_parent, ip_address, user_agent, reason, comment, metadata, application, host, ` +
 	`role, captured, occurred_at, recorded_at, seq, tx_id, tx_started_at, inserted_at, journal_key`
 
+// searched are the columns, beside the metadata, that [Query.Text] is looked for in.
+const searched = "name, actor_id, actor_name, on_behalf_of, target_type, target_id, target_name, reason, comment"
+
 var selectedColumns = strings.Split(selected, ", ")
 
 // appendEntry appends an entry as the record function takes it: what is empty is left out, and

@@ -34,6 +34,8 @@ type dialect interface {
 	// filter is a condition that a session of any encoding can send. Characters of lacks,
 	// which the server's does not have, are written as <U+1F600>.
 	filter(c condition, lacks map[rune]bool) condition
+	// contains is the condition that a text occurs in an action, see [Query.Text].
+	contains() string
 	// moment is t in the form that columns are compared with.
 	moment(t time.Time) any
 	// bind replaces each ? by the placeholder of an argument.

@@ -14,6 +14,14 @@
 //		TargetType: "order", TargetID: "42",
 //	})
 //
+// The app's own events name their target as people do, "order", and captured ones by
+// the table, "orders". [Options.Aliases] declares once that they are one, and queries by
+// either name find both:
+//
+//	store := threadline.NewStore(db, hooks.Postgres, &threadline.Options{
+//		Aliases: map[string][]string{"order": {"orders"}},
+//	})
+//
 // # The table
 //
 // One row is one event, its ID the primary key, and nothing of the event or of

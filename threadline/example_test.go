@@ -55,6 +55,22 @@ func ExampleStore_Each() {
 	}
 }
 
+// The app records the target "order", and the driver captures the table "orders".
+func ExampleOptions_aliases() {
+	db, err := sql.Open("postgres", "postgres://localhost/shop")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+
+	store := threadline.NewStore(db, hooks.Postgres, &threadline.Options{
+		Aliases: map[string][]string{"order": {"orders"}},
+	})
+	// Either name now finds the actions of both.
+	fmt.Println(store.Aliases("order"), store.Aliases("orders"))
+	// Output: [order orders] [order orders]
+}
+
 // What a page of the timeline asks for in its URL.
 func ExampleParseQuery() {
 	values, err := url.ParseQuery("actor=user:42&action_prefix=order.&limit=20")

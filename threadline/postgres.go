@@ -118,19 +118,40 @@ func isText(column string) bool {
 
 func (postgres) hex() bool { return true }
 
-// filter sends a text outside ASCII as bytes.
+// filter sends texts outside ASCII as bytes.
 func (postgres) filter(c condition, lacks map[rune]bool) condition {
-	if len(c.arg) != 1 {
+	foreign := func(v any) bool { text, ok := v.(string); return ok && !pgtext.IsASCII(text) }
+	if !slices.ContainsFunc(c.arg, foreign) {
 		return c
 	}
-	text, ok := c.arg[0].(string)
-	if !ok || pgtext.IsASCII(text) {
-		return c
+	var b strings.Builder
+	args := slices.Clone(c.arg)
+	rest := c.sql
+	for i, arg := range c.arg {
+		before, after, _ := strings.Cut(rest, "?")
+		b.WriteString(before)
+		if !foreign(arg) {
+			b.WriteString("?")
+		} else {
+			text := arg.(string)
+			if hasAny(text, lacks) {
+				text = written(text, lacks)
+			}
+			b.WriteString("pg_catalog.convert_from(?, 'UTF8')")
+			args[i] = []byte(text)
+		}
+		rest = after
 	}
-	if hasAny(text, lacks) {
-		text = written(text, lacks)
-	}
-	return condition{strings.Replace(c.sql, "?", "pg_catalog.convert_from(?, 'UTF8')", 1), []any{[]byte(text)}}
+	return condition{sql: b.String() + rest, arg: args}
+}
+
+// contains looks at one text made of all columns. Some of them have the collation "C",
+// which knows no case but that of ASCII.
+func (postgres) contains() string {
+	const has = `, pg_catalog.lower(?::pg_catalog.text COLLATE pg_catalog."default")) > 0`
+	return `(pg_catalog.strpos(pg_catalog.lower(pg_catalog.concat_ws(E'\x1f', ` + searched + `) COLLATE pg_catalog."default")` + has +
+		` OR EXISTS (SELECT FROM pg_catalog.jsonb_path_query(metadata, '$.**') AS v WHERE pg_catalog.jsonb_typeof(v) IN ('string', 'number')` +
+		` AND pg_catalog.strpos(pg_catalog.lower(v #>> '{}')` + has + `))`
 }
 
 func (postgres) moment(t time.Time) any { return ceil(t) }

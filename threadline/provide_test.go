@@ -1,6 +1,7 @@
 package threadline
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -11,7 +12,7 @@ func TestOptions(t *testing.T) {
 		t.Errorf("%+v, %v", f, err)
 	}
 	f, err = fromOptions(nil)
-	if err != nil || f.(*Forwarder).opts != (ForwarderOptions{}) {
+	if err != nil || !reflect.ValueOf(f.(*Forwarder).opts).IsZero() {
 		t.Errorf("%+v, %v", f, err)
 	}
 	for name, value := range map[string]string{"migrate": "perhaps", "dsn": "x"} {

@@ -1,7 +1,9 @@
 package threadline
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -15,12 +17,17 @@ import (
 const (
 	DefaultLimit = 50
 	MaxLimit     = 500
+	// MaxLooked is how many actions a page of a query with Text or Not looks at,
+	// since no index knows which of them match. Such a page may have fewer actions
+	// than its limit, or none, and yet a Next.
+	MaxLooked = 2000
 )
 
 // Query says which actions are wanted. Filters are joined by "and"; an empty
 // field filters nothing.
 type Query struct {
 	// ActorType alone means every actor of the type, with ActorID one actor.
+	// ActorID alone means that ID whatever the type.
 	ActorType hooks.ActorType
 	ActorID   string
 	// Unattributed means the actions without a known actor.
@@ -30,6 +37,7 @@ type Query struct {
 	Action       string
 	ActionPrefix string
 	// TargetType alone means every target of the type, with TargetID one target.
+	// The other names of the type in [Options.Aliases] are the same type.
 	TargetType string
 	TargetID   string
 
@@ -37,6 +45,15 @@ type Query struct {
 	CorrelationID string
 	RequestID     string
 	Outcome       hooks.EventOutcome
+
+	// Text must occur, each of them, in the action's name, in the ID or name of its
+	// actor or target, in whom it was for, in its reason or comment, or in a text or
+	// number of its metadata. Upper and lower case are the same, on PostgreSQL as
+	// the database's locale has it, on SQLite for the letters of ASCII.
+	Text []string `json:",omitempty"`
+	// Not leaves out what matches any of these. They have filters only: no times,
+	// limit, cursor or Not.
+	Not []Query `json:",omitempty"`
 
 	// From and To bound RecordedAt: from From on, before To. A zero time is no
 	// bound.
@@ -94,14 +111,48 @@ func (q Query) validate() error {
 			return &QueryError{f.name, "is not UTF-8 text without NUL, which no event contains"}
 		}
 	}
+	if err := q.validateText(); err != nil {
+		return err
+	}
+	return q.validateNot()
+}
+
+func (q Query) validateText() error {
+	for _, text := range q.Text {
+		switch {
+		case text == "":
+			return &QueryError{"text", "is empty, and would be found in every action"}
+		case strings.ContainsAny(text, "\x00"+between) || !utf8.ValidString(text):
+			return &QueryError{"text", "is not UTF-8 text without NUL and U+001F"}
+		}
+	}
+	return nil
+}
+
+func (q Query) validateNot() error {
+	for _, n := range q.Not {
+		switch {
+		case !n.From.IsZero() || !n.To.IsZero() || n.Limit != 0 || n.Cursor != "" || n.Not != nil:
+			return &QueryError{"not", "has a time, limit, cursor or not of its own: only filters can be negated"}
+		case len(n.conditions(sqlite{}, same{})) == 0:
+			return &QueryError{"not", "is empty, and would leave out every action"}
+		}
+		if err := n.validate(); err != nil {
+			var field *QueryError
+			if errors.As(err, &field) {
+				return &QueryError{"-" + field.Field, field.Reason}
+			}
+			return err
+		}
+	}
 	return nil
 }
 
 func (q Query) validateActor() error {
 	switch q.ActorType {
 	case "":
-		if q.ActorID != "" {
-			return &QueryError{"actor", "an id needs a type, as in user:" + q.ActorID}
+		if q.ActorID != "" && q.Unattributed {
+			return &QueryError{"actor", Unattributed + " excludes every actor: leave out one of the two"}
 		}
 		return nil
 	case hooks.User, hooks.Admin, hooks.ServiceAccount, hooks.Job, hooks.System, hooks.Anonymous:
@@ -133,26 +184,47 @@ func (q Query) validateAction() error {
 	return nil
 }
 
+// between is what separates the texts that Text is looked for in.
+const between = "\x1f"
+
+// actorTypes are all there are, for an ID without a type.
+var actorTypes = [...]hooks.ActorType{hooks.User, hooks.Admin, hooks.ServiceAccount, hooks.Job, hooks.System, hooks.Anonymous}
+
 // condition is one filter, with a column on its left.
 type condition struct {
 	sql string // with ? for each argument
 	arg []any
+	// column is set where sql is "column IN (?, …)" and an index has the rows of each
+	// argument in order.
+	column string
 }
 
-// conditions are the query's filters without its cursor. Times are as the
-// dialect compares them.
-func (q Query) conditions(at func(time.Time) any) []condition {
+// filters are what the query wants, without its times and its cursor.
+func (q Query) filters(d dialect, names same) []condition {
 	var c []condition
 	equal := func(column, value string) {
 		if value != "" {
-			c = append(c, condition{column + " = ?", []any{value}})
+			c = append(c, condition{sql: column + " = ?", arg: []any{value}})
 		}
 	}
+	if q.TargetType != "" {
+		c = append(c, oneOf("target_type", names.as(q.TargetType)))
+		if q.TargetID == "" {
+			c[0].column = "" // the index's order within a type is that of the ids
+		}
+	}
+	equal("target_id", q.TargetID)
 	switch {
+	case q.ActorID != "" && q.ActorType == "":
+		refs := make([]string, len(actorTypes))
+		for i, t := range actorTypes {
+			refs[i] = ActorRef(hooks.Actor{Type: t, ID: q.ActorID})
+		}
+		c = append(c, oneOf("actor_ref", refs))
 	case q.ActorID != "":
 		equal("actor_ref", ActorRef(hooks.Actor{Type: q.ActorType, ID: q.ActorID}))
 	case q.Unattributed:
-		c = append(c, condition{"actor_type IS NULL", nil})
+		c = append(c, condition{sql: "actor_type IS NULL"})
 	default:
 		equal("actor_type", string(q.ActorType))
 	}
@@ -161,21 +233,67 @@ func (q Query) conditions(at func(time.Time) any) []condition {
 		// Names sort by bytes, so a prefix is a range: up to the prefix with its
 		// last byte raised by one, which is still ASCII.
 		end := p[:len(p)-1] + string(rune(p[len(p)-1]+1))
-		c = append(c, condition{"name >= ? AND name < ?", []any{p, end}})
+		c = append(c, condition{sql: "name >= ? AND name < ?", arg: []any{p, end}})
 	}
-	equal("target_type", q.TargetType)
-	equal("target_id", q.TargetID)
 	equal("tenant_id", q.TenantID)
 	equal("correlation_id", q.CorrelationID)
 	equal("request_id", q.RequestID)
 	equal("outcome", string(q.Outcome))
 	if !q.From.IsZero() {
-		c = append(c, condition{"recorded_at >= ?", []any{at(q.From)}})
+		c = append(c, condition{sql: "recorded_at >= ?", arg: []any{d.moment(q.From)}})
 	}
 	if !q.To.IsZero() {
-		c = append(c, condition{"recorded_at < ?", []any{at(q.To)}})
+		c = append(c, condition{sql: "recorded_at < ?", arg: []any{d.moment(q.To)}})
 	}
 	return c
+}
+
+// looked are the filters that must look at the action.
+func (q Query) looked(d dialect, names same) []condition {
+	var c []condition
+	for _, text := range q.Text {
+		sql := d.contains()
+		c = append(c, condition{sql: sql, arg: slices.Repeat([]any{text}, strings.Count(sql, "?"))})
+	}
+	for _, n := range q.Not {
+		var not condition
+		for _, part := range n.conditions(d, names) {
+			if not.sql != "" {
+				not.sql += " AND "
+			}
+			not.sql += part.sql
+			not.arg = append(not.arg, part.arg...)
+		}
+		not.sql = "(" + not.sql + ") IS NOT TRUE" // also where a column is null
+		c = append(c, not)
+	}
+	return c
+}
+
+// conditions are all filters of the query, without its cursor.
+func (q Query) conditions(d dialect, names same) []condition {
+	return append(q.filters(d, names), q.looked(d, names)...)
+}
+
+// oneOf selects the rows whose column has one of the values.
+func oneOf(column string, values []string) condition {
+	c := condition{sql: column + " = ?"}
+	if len(values) > 1 {
+		c = condition{sql: column + " IN (?" + strings.Repeat(", ?", len(values)-1) + ")", column: column}
+	}
+	for _, v := range values {
+		c.arg = append(c.arg, v)
+	}
+	return c
+}
+
+// texts are the texts of all filters, one after the other.
+func (q Query) texts() string {
+	all := q.ActorID + q.TargetType + q.TargetID + q.TenantID + q.CorrelationID + q.RequestID + strings.Join(q.Text, "")
+	for _, n := range q.Not {
+		all += n.texts()
+	}
+	return all
 }
 
 // ceil rounds a bound up to what the table resolves, microseconds: a row is at

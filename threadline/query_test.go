@@ -22,11 +22,10 @@ func TestQueriesThatMakeNoSense(t *testing.T) {
 		field, says string
 		q           Query
 	}{
-		{"actor", "needs a type", Query{ActorID: "7"}},
 		{"actor", "use user, admin", Query{ActorType: "human", ActorID: "7"}},
 		{"actor", "use user, admin", Query{ActorType: "human"}},
 		{"actor", "excludes every actor", Query{ActorType: hooks.User, ActorID: "7", Unattributed: true}},
-		{"actor", "needs a type", Query{ActorID: "7", Unattributed: true}},
+		{"actor", "excludes every actor", Query{ActorID: "7", Unattributed: true}},
 		{"action", "use action_prefix", Query{Action: "order"}},
 		{"action", "use action_prefix", Query{Action: "order."}},
 		{"action", "use action_prefix", Query{Action: "Order.placed"}},
@@ -38,6 +37,18 @@ func TestQueriesThatMakeNoSense(t *testing.T) {
 		{"from", "is not before", Query{From: noon.Add(1), To: noon}},
 		{"from", "is not before", Query{From: noon, To: noon}},
 		{"limit", "negative", Query{Limit: -1}},
+		{"text", "is empty", Query{Text: []string{"a", ""}}},
+		{"text", "NUL", Query{Text: []string{"\x00"}}},
+		{"text", "U+001F", Query{Text: []string{"a\x1fb"}}},
+		{"text", "UTF-8", Query{Text: []string{"\xff"}}},
+		{"not", "is empty", Query{Not: []Query{{}}}},
+		{"not", "only filters", Query{Not: []Query{{From: noon}}}},
+		{"not", "only filters", Query{Not: []Query{{To: noon, TenantID: "a"}}}},
+		{"not", "only filters", Query{Not: []Query{{Limit: 1, TenantID: "a"}}}},
+		{"not", "only filters", Query{Not: []Query{{Cursor: "x", TenantID: "a"}}}},
+		{"not", "only filters", Query{Not: []Query{{TenantID: "a", Not: []Query{{TenantID: "a"}}}}}},
+		{"-outcome", "use success", Query{Not: []Query{{TenantID: "a"}, {Outcome: "ok"}}}},
+		{"-text", "is empty", Query{Not: []Query{{Text: []string{""}}}}},
 		{"tenant", "NUL", Query{TenantID: "a\x00"}},
 		{"request_id", "UTF-8", Query{RequestID: "\xff"}},
 		{"correlation_id", "UTF-8", Query{CorrelationID: "\xff"}},
@@ -64,6 +75,8 @@ func TestQueriesThatMakeSense(t *testing.T) {
 		{From: noon},
 		{To: noon},
 		{From: noon, To: noon.Add(1)},
+		{ActorID: "7"},
+		{Text: []string{"a", "b"}, Not: []Query{{ActorID: "7", Text: []string{"c"}}, {Unattributed: true}}},
 	} {
 		if err := q.validate(); err != nil {
 			t.Errorf("%+v: %v", q, err)
@@ -84,13 +97,20 @@ func TestParseQuery(t *testing.T) {
 		"tenant=a&correlation_id=b&request_id=c&outcome=error": {TenantID: "a", CorrelationID: "b", RequestID: "c", Outcome: hooks.Errored},
 		"from=2026-03-14&to=2026-03-14T14:00:00.5%2B02:00":     {From: noon.Add(-12 * time.Hour), To: noon.Add(500 * time.Millisecond)},
 		"limit=500&cursor=abc":                                 {Limit: 500, Cursor: "abc"},
+		"actor=*:4:2":                                          {ActorID: "4:2"},
+		"target=order":                                         {TargetType: "order"},
+		"target=order:a:b":                                     {TargetType: "order", TargetID: "a:b"},
+		"text=b&text=a":                                        {Text: []string{"b", "a"}},
+		"-text=a&-actor=user:7&-target=order:7&-actor=unattributed&tenant=a": {TenantID: "a", Not: []Query{
+			{ActorType: hooks.User, ActorID: "7"}, {Unattributed: true}, {TargetType: "order", TargetID: "7"}, {Text: []string{"a"}},
+		}},
 	}
 	for s, want := range tests {
 		values, err := url.ParseQuery(s)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := ParseQuery(values); err != nil || got != want {
+		if got, err := ParseQuery(values); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, %v; want %+v", s, got, err, want)
 		}
 	}
@@ -116,6 +136,20 @@ func TestParseQueryIsStrict(t *testing.T) {
 		"limit=0":                   "limit: ",
 		"limit=501":                 "limit: 501 is above 500",
 		"limit=ten":                 "limit: ",
+		"actor=*":                   "actor: * has no id",
+		"actor=*:":                  "actor: ",
+		"target=:7":                 "target: ",
+		"target=order:":             "target: ",
+		"target=o:1&target_id=2":    "target: is given beside",
+		"target=o:1&target_type=o":  "target: is given beside",
+		"target=o&target=p":         "target: is given 2 times",
+		"text=a&text=":              "text: has no value",
+		"--text=a":                  "--text: is not known",
+		"-from=2026-03-14":          "-from: cannot be negated: use action",
+		"-target_id=7":              "-target_id: cannot be negated",
+		"-limit=7":                  "-limit: cannot be negated",
+		"-tenant=":                  "-tenant: has no value",
+		"-outcome=ok":               "-outcome: ",
 	} {
 		values, err := url.ParseQuery(s)
 		if err != nil {
@@ -134,10 +168,11 @@ func TestParseQueryIsStrict(t *testing.T) {
 // TestEveryFilterHasAKey finds a field of Query that no key sets.
 func TestEveryFilterHasAKey(t *testing.T) {
 	set := map[string]bool{}
-	for _, key := range slices.Sorted(maps.Keys(parsers)) {
+	for _, key := range append(slices.Sorted(maps.Keys(parsers)), "-text") {
 		for _, value := range []string{"user:1", "unattributed", "2026-03-14", "7"} {
+			name, negated := strings.CutPrefix(key, "-")
 			var q Query
-			if parsers[key](&q, value) != nil {
+			if q.parse(parsers[name], negated, value) != nil {
 				continue
 			}
 			for _, f := range reflect.VisibleFields(reflect.TypeFor[Query]()) {
@@ -178,6 +213,8 @@ func TestCursorOfOtherFilters(t *testing.T) {
 			v.SetString("x")
 		case reflect.Bool:
 			v.SetBool(true)
+		case reflect.Slice:
+			v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 		default:
 			v.Set(reflect.ValueOf(noon))
 		}

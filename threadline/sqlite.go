@@ -118,6 +118,13 @@ func (sqlite) hex() bool { return false }
 
 func (sqlite) filter(c condition, _ map[rune]bool) condition { return c }
 
+// contains leaves out metadata that is no JSON: an error would hide every other action.
+func (sqlite) contains() string {
+	return "(instr(lower(coalesce(" + strings.ReplaceAll(searched, ", ", ", '') || char(31) || coalesce(") + ", '')), lower(?)) > 0" +
+		" OR CASE WHEN json_valid(metadata) THEN EXISTS (SELECT 1 FROM json_tree(metadata) AS v" +
+		" WHERE v.type IN ('text', 'integer', 'real') AND instr(lower(v.atom), lower(?)) > 0) END)"
+}
+
 func (sqlite) moment(t time.Time) any { return ceil(t).Format(lenient.TimeForm) }
 
 func (sqlite) bind(query string) string { return query }

@@ -20,6 +20,7 @@ type Store struct {
 	speaks  hooks.Dialect
 	dialect dialect // nil for one that the store cannot speak
 	names   names
+	same    same
 	read    atomic.Pointer[string] // the columns, once the server's encoding is known
 }
 
@@ -29,6 +30,12 @@ type Options struct {
 	// On SQLite, which has none, the tables' names begin with it and "_". It has no NUL,
 	// and on PostgreSQL at most 63 bytes.
 	Schema string
+	// Aliases are other names of a target's type: the app records "order" where the
+	// driver captures the table "orders". A query by any of the names finds the
+	// actions of all of them, which stay as they are stored:
+	//
+	//	Aliases: map[string][]string{"order": {"orders"}}
+	Aliases map[string][]string
 }
 
 // NewStore returns the timeline in db. It does no I/O; [Store.Migrate] makes the
@@ -37,6 +44,9 @@ func NewStore(db *sql.DB, dialect hooks.Dialect, opts *Options) *Store {
 	s := &Store{db: nildb.Replace(db), speaks: dialect, dialect: dialects[dialect]}
 	if s.dialect != nil {
 		s.names = s.dialect.names(opts.schema())
+	}
+	if opts != nil {
+		s.same = aliases(opts.Aliases)
 	}
 	return s
 }

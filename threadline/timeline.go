@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,7 +20,8 @@ var ErrNotFound = errors.New("threadline: no such action")
 // Page is a part of the timeline, newest first.
 type Page struct {
 	Actions []Action `json:"actions"`
-	// Next is the cursor of the page after this one, "" at the end.
+	// Next is the cursor of the page after this one, "" at the end. A page that has
+	// one may be short, or empty, if its query has Text or Not: see [MaxLooked].
 	Next string `json:"next,omitempty"`
 }
 
@@ -92,7 +94,7 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (Action, error) {
 // page reads one page of q.Limit actions, and one more to know whether it is the
 // last.
 func (s *Store) page(ctx context.Context, q Query) (Page, error) {
-	if err := errors.Join(s.known(), q.validate()); err != nil {
+	if err := errors.Join(s.known(), s.same.validate(), q.validate()); err != nil {
 		return Page{}, err
 	}
 	if q.Cursor != "" {
@@ -100,12 +102,12 @@ func (s *Store) page(ctx context.Context, q Query) (Page, error) {
 			return Page{}, err
 		}
 	}
-	actions, err := s.find(ctx, q, nil)
+	actions, end, err := s.find(ctx, q, nil)
 	if isLacking(err) {
 		// No event can have such a text, but one may have what was written for it.
 		var lacks map[rune]bool
-		if lacks, err = s.lacking(ctx, q.ActorID+q.TargetType+q.TargetID+q.TenantID+q.CorrelationID+q.RequestID); err == nil {
-			actions, err = s.find(ctx, q, lacks)
+		if lacks, err = s.lacking(ctx, q.texts()); err == nil {
+			actions, end, err = s.find(ctx, q, lacks)
 		}
 	}
 	switch {
@@ -114,45 +116,99 @@ func (s *Store) page(ctx context.Context, q Query) (Page, error) {
 	case err != nil:
 		return Page{}, s.explain(ctx, "timeline", err)
 	}
-	if len(actions) <= q.Limit {
+	last := end
+	switch {
+	case len(actions) > q.Limit:
+		actions = actions[:q.Limit]
+		last = &actions[q.Limit-1]
+	case end == nil:
 		return Page{Actions: actions}, nil
 	}
-	actions = actions[:q.Limit]
-	last := actions[q.Limit-1]
 	if last.ID == uuid.Nil {
 		return Page{}, fmt.Errorf("threadline: timeline: a page ends with an action that has no place in it (%s): repair its row in %s, or use another limit",
 			last.Unreadable, s.names.actions)
 	}
-	return Page{Actions: actions, Next: q.cursor(position{last.RecordedAt, int64(last.Ordinal), last.ID, last.Unreadable != ""})}, nil
+	return Page{Actions: actions, Next: q.cursor(positionOf(last))}, nil
 }
 
-// find reads a page. In its filters, characters of lacks, which the server's encoding
-// does not have, are written as <U+1F600>.
-func (s *Store) find(ctx context.Context, q Query, lacks map[rune]bool) ([]Action, error) {
+// find reads a page. If it looks at no more than [MaxLooked] actions, end is the last of
+// them. In its filters, characters of lacks, which the server's encoding does not have,
+// are written as <U+1F600>.
+func (s *Store) find(ctx context.Context, q Query, lacks map[rune]bool) (actions []Action, end *Action, err error) {
 	columns, err := s.dialect.columns(ctx, s)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	query, args, err := s.pageQuery(q, columns, lacks)
-	if err != nil {
-		return nil, err
+	where := q.filters(s.dialect, s.same)
+	if q.Cursor != "" {
+		p, posErr := q.position()
+		if posErr != nil {
+			return nil, nil, posErr
+		}
+		where = append(where, s.beside(p, "<"))
 	}
-	return s.scan(ctx, query, args)
+	if looked := q.looked(s.dialect, s.same); len(looked) > 0 {
+		// The end comes first, by itself: an action that is recorded meanwhile is
+		// then on this page or above it, and no page has it twice.
+		if end, err = s.end(ctx, columns, where, lacks); err != nil {
+			return nil, nil, err
+		}
+		if end != nil {
+			where = append(where, s.beside(positionOf(end), ">="))
+		}
+		where = append(where, looked...)
+	}
+	query, args := s.walk(columns, where, q.Limit+1, lacks)
+	actions, err = s.scan(ctx, s.dialect.bind(query), args)
+	return actions, end, err
 }
 
-func (s *Store) pageQuery(q Query, columns string, lacks map[rune]bool) (string, []any, error) {
-	conditions := q.conditions(s.dialect.moment)
-	if q.Cursor != "" {
-		p, err := q.position()
-		if err != nil {
-			return "", nil, err
-		}
-		conditions = append(conditions, s.after(p))
+// end is the last of the first [MaxLooked] actions, or nil if there are no more than that.
+func (s *Store) end(ctx context.Context, columns string, where []condition, lacks map[rune]bool) (*Action, error) {
+	query, args := s.walk("recorded_at, seq, id", where, MaxLooked+1, lacks)
+	query = "SELECT " + columns + " FROM " + s.names.actions + " WHERE id = (SELECT id FROM (" + query +
+		") AS looked ORDER BY recorded_at DESC, seq DESC, id DESC LIMIT 1 OFFSET " + strconv.Itoa(MaxLooked-1) +
+		") AND EXISTS (SELECT 1 FROM (" + query + ") AS more LIMIT 1 OFFSET " + strconv.Itoa(MaxLooked) + ")"
+	found, err := s.scan(ctx, s.dialect.bind(query), append(args, args...))
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return &found[0], nil
+}
+
+// walk selects the newest of the actions that meet the conditions, as many as the
+// limit. For a condition of several values it takes as many of each value and merges
+// them: PostgreSQL and SQLite walk an index for one value, and would sort the rows of
+// them all.
+func (s *Store) walk(columns string, where []condition, limit int, lacks map[rune]bool) (string, []any) {
+	split := slices.IndexFunc(where, func(c condition) bool { return c.column != "" })
+	if split < 0 {
+		return s.selects(columns, where, limit, lacks)
 	}
 	var b strings.Builder
 	var args []any
+	b.WriteString("SELECT " + columns + " FROM (")
+	for i, value := range where[split].arg {
+		branch := slices.Clone(where)
+		branch[split] = condition{sql: where[split].column + " = ?", arg: []any{value}}
+		query, arg := s.selects("*", branch, limit, lacks)
+		if i > 0 {
+			b.WriteString(" UNION ALL ")
+		}
+		b.WriteString("SELECT * FROM (" + query + ") AS of" + strconv.Itoa(i))
+		args = append(args, arg...)
+	}
+	b.WriteString(") AS merged" + order + strconv.Itoa(limit))
+	return b.String(), args
+}
+
+const order = " ORDER BY recorded_at DESC, seq DESC, id DESC LIMIT "
+
+func (s *Store) selects(columns string, where []condition, limit int, lacks map[rune]bool) (string, []any) {
+	var b strings.Builder
+	var args []any
 	b.WriteString("SELECT " + columns + " FROM " + s.names.actions)
-	for i, c := range conditions {
+	for i, c := range where {
 		if i == 0 {
 			b.WriteString(" WHERE ")
 		} else {
@@ -162,16 +218,23 @@ func (s *Store) pageQuery(q Query, columns string, lacks map[rune]bool) (string,
 		b.WriteString(c.sql)
 		args = append(args, c.arg...)
 	}
-	b.WriteString(" ORDER BY recorded_at DESC, seq DESC, id DESC LIMIT " + strconv.Itoa(q.Limit+1))
-	return s.dialect.bind(b.String()), args, nil
+	b.WriteString(order + strconv.Itoa(limit))
+	return b.String(), args
 }
 
-// after selects what comes after p.
-func (s *Store) after(p position) condition {
+func positionOf(a *Action) position {
+	return position{a.RecordedAt, int64(a.Ordinal), a.ID, a.Unreadable != ""}
+}
+
+// beside selects what comes after p, by "<", or what does not, by ">=".
+func (s *Store) beside(p position, operator string) condition {
 	if p.byID {
-		return condition{"(recorded_at, seq, id) < (SELECT recorded_at, seq, id FROM " + s.names.actions + " WHERE id = ?)", []any{p.id.String()}}
+		return condition{
+			sql: "(recorded_at, seq, id) " + operator + " (SELECT recorded_at, seq, id FROM " + s.names.actions + " WHERE id = ?)",
+			arg: []any{p.id.String()},
+		}
 	}
-	return condition{"(recorded_at, seq, id) < (?, ?, ?)", []any{s.dialect.moment(p.recordedAt), p.seq, p.id.String()}}
+	return condition{sql: "(recorded_at, seq, id) " + operator + " (?, ?, ?)", arg: []any{s.dialect.moment(p.recordedAt), p.seq, p.id.String()}}
 }
 
 func (s *Store) scan(ctx context.Context, query string, args []any) ([]Action, error) {

@@ -110,6 +110,93 @@ var filters = []struct {
 		[]func(e *journal.Entry){func(e *journal.Entry) { e.Outcome = hooks.Failure }},
 	},
 	{
+		"actor of any type",
+		threadline.Query{ActorID: "42"},
+		func(e *journal.Entry) { e.Actor = hooks.Actor{Type: hooks.Admin, ID: "42"} },
+		[]func(e *journal.Entry){
+			func(e *journal.Entry) { e.Actor = hooks.Actor{Type: hooks.Admin, ID: "421"} },
+			func(e *journal.Entry) { e.Actor = hooks.Actor{Type: hooks.Admin, Name: "42"} },
+			func(*journal.Entry) {},
+		},
+	},
+	{
+		"any type and a target with aliases",
+		threadline.Query{ActorID: "42", TargetType: "basket", TargetID: "7"},
+		func(e *journal.Entry) {
+			e.Actor, e.Target = hooks.Actor{Type: hooks.User, ID: "42"}, hooks.Target{Type: "cart", ID: "7"}
+		},
+		[]func(e *journal.Entry){
+			func(e *journal.Entry) { e.Target = hooks.Target{Type: "cart", ID: "7"} },
+			func(e *journal.Entry) { e.Actor = hooks.Actor{Type: hooks.User, ID: "42"} },
+		},
+	},
+	{
+		"text",
+		threadline.Query{Text: []string{"100% PAID_late's", "?$1"}},
+		func(e *journal.Entry) { e.Reason, e.Target.Name = "was 100% paid_Late's", "?$1" },
+		[]func(e *journal.Entry){
+			func(e *journal.Entry) { e.Reason = "was 100% paid_late's" },
+			func(e *journal.Entry) { e.Reason, e.Target.Name = "was 1000 paidxlate's", "?$1" },
+			func(e *journal.Entry) { e.Reason, e.Comment, e.Target.Name = "was 100% paid", "_late's", "?$1" },
+		},
+	},
+	{
+		"text in metadata",
+		threadline.Query{Text: []string{"refund"}},
+		func(e *journal.Entry) { e.Metadata = map[string]any{"a": []any{map[string]any{"b": "a Refund"}}} },
+		[]func(e *journal.Entry){
+			func(e *journal.Entry) {
+				e.Metadata = map[string]any{"refund": "x", "a": map[string]any{"refund": true}}
+			},
+			func(e *journal.Entry) { e.Metadata = map[string]any{"a": []any{"ref", "und"}} },
+		},
+	},
+	{
+		"number in metadata",
+		threadline.Query{Text: []string{"1234"}},
+		func(e *journal.Entry) { e.Metadata = map[string]any{"cents": 91234} },
+		[]func(e *journal.Entry){func(e *journal.Entry) { e.Metadata = map[string]any{"cents": 1243} }},
+	},
+	{
+		"text as it is written",
+		threadline.Query{Text: []string{"Łukasz 表"}},
+		func(e *journal.Entry) { e.Comment = "for Łukasz 表ソ" },
+		[]func(e *journal.Entry){func(e *journal.Entry) { e.Comment = "for Łukas 表ソ" }},
+	},
+	{
+		"not",
+		threadline.Query{TenantID: "acme", Not: []threadline.Query{
+			{Action: "a.b"},
+			{ActionPrefix: "c."},
+			{ActorType: hooks.System},
+			{ActorID: "8"},
+			{Outcome: hooks.Failure, RequestID: "r"},
+			{TargetType: "basket", TargetID: "7"},
+			{TargetType: "Łódź"},
+			{CorrelationID: "x"},
+			{Text: []string{"spam", "egg"}},
+		}},
+		func(e *journal.Entry) { e.TenantID, e.Outcome, e.Comment = "acme", hooks.Failure, "spam" },
+		[]func(e *journal.Entry){
+			func(e *journal.Entry) { e.TenantID, e.Action = "acme", "a.b" },
+			func(e *journal.Entry) { e.TenantID, e.Action = "acme", "c.b" },
+			func(e *journal.Entry) { e.TenantID, e.Actor = "acme", hooks.Actor{Type: hooks.System} },
+			func(e *journal.Entry) { e.TenantID, e.Actor = "acme", hooks.Actor{Type: hooks.User, ID: "8"} },
+			func(e *journal.Entry) { e.TenantID, e.Outcome, e.RequestID = "acme", hooks.Failure, "r" },
+			func(e *journal.Entry) { e.TenantID, e.Target = "acme", hooks.Target{Type: "basket", ID: "7"} },
+			func(e *journal.Entry) { e.TenantID, e.Target = "acme", hooks.Target{Type: "cart", ID: "7"} },
+			func(e *journal.Entry) { e.TenantID, e.Target = "acme", hooks.Target{Type: "Łódź", ID: "7"} },
+			func(e *journal.Entry) { e.TenantID, e.CorrelationID = "acme", "x" },
+			func(e *journal.Entry) { e.TenantID, e.Comment, e.Reason = "acme", "spam", "EGGS" },
+		},
+	},
+	{
+		"not unattributed",
+		threadline.Query{Not: []threadline.Query{{Unattributed: true}}},
+		func(e *journal.Entry) { e.Actor = hooks.Actor{Type: hooks.Anonymous} },
+		[]func(e *journal.Entry){func(*journal.Entry) {}},
+	},
+	{
 		"all at once",
 		threadline.Query{
 			ActorType: hooks.Job, ActorID: "9", Action: "a.b", ActionPrefix: "a.", TargetType: "x", TargetID: "y",
@@ -140,7 +227,9 @@ func TestFilters(t *testing.T) {
 		db := dbtest.Open(t, e.Driver, e.DSN(t))
 		for i, f := range filters {
 			t.Run(f.name, func(t *testing.T) {
-				s := threadline.NewStore(db, e.Dialect, &threadline.Options{Schema: fmt.Sprintf("f%d", i)})
+				s := threadline.NewStore(db, e.Dialect, &threadline.Options{
+					Schema: fmt.Sprintf("f%d", i), Aliases: map[string][]string{"basket": {"cart", "carts"}},
+				})
 				if err := s.Migrate(context.Background()); err != nil {
 					t.Fatal(err)
 				}

@@ -24,7 +24,7 @@ const planRows = 20_000
 var planned = []struct {
 	name, index string
 	q           threadline.Query
-	few         bool // so few rows that they may be sorted
+	few         bool // so few rows that they may be sorted: a request's, or MaxLooked
 }{
 	{name: "all", index: "audit_actions_time"},
 	{name: "from to", index: "audit_actions_time", q: threadline.Query{From: start, To: start.Add(planRows / 2 * time.Second)}},
@@ -35,6 +35,9 @@ var planned = []struct {
 	{name: "target", index: "audit_actions_target", q: threadline.Query{TargetType: "order", TargetID: "7"}},
 	{name: "tenant", index: "audit_actions_tenant", q: threadline.Query{TenantID: "7"}},
 	{name: "correlation", index: "audit_actions_correlation", q: threadline.Query{CorrelationID: "7"}},
+	{name: "text", index: "audit_actions_time", q: threadline.Query{Text: []string{"needle"}}, few: true},
+	{name: "text of a target", index: "audit_actions_target", q: threadline.Query{TargetType: "order", TargetID: "7", Text: []string{"verb"}}, few: true},
+	{name: "not", index: "audit_actions_time", q: threadline.Query{Not: []threadline.Query{{ActorType: hooks.User}}}, few: true},
 	{name: "request", index: "audit_actions_request", q: threadline.Query{RequestID: "7"}, few: true},
 }
 
@@ -65,7 +68,14 @@ func TestPagesWalkAnIndex(t *testing.T) {
 				}
 				statements.reset()
 				timeline(t, s, p.q)
-				plan := explain(t, db, e, statements.all()[0])
+				var plan string
+				for _, st := range statements.all() { // one, or two with Text and Not
+					part := explain(t, db, e, st)
+					if !strings.Contains(part, "audit_actions_") {
+						t.Errorf("%s uses no index:\n%s", st.query, part)
+					}
+					plan += part
+				}
 				if !strings.Contains(plan, p.index+" ") && !strings.Contains(plan, p.index+"\n") {
 					t.Errorf("the index %s is not used:\n%s", p.index, plan)
 				}
