@@ -54,7 +54,9 @@ func delivered(t *testing.T) {
 // timeline returns what the README's query finds.
 func timeline(ctx context.Context, t *testing.T, db *sql.DB) []threadline.Action {
 	t.Helper()
-	store := threadline.NewStore(db, hooks.Postgres, nil)
+	store := threadline.NewStore(db, hooks.Postgres, &threadline.Options{
+		Aliases: map[string][]string{"order": {"orders"}}, // what you record, and the table that is captured
+	})
 	page, err := store.Timeline(ctx, threadline.Query{TargetType: "order", TargetID: "42"})
 	if err != nil {
 		t.Fatal(err)
