@@ -85,13 +85,14 @@ func (v Value) String() string {
 // columns, as PostgreSQL prints them. It has all that happened under the key, also to rows that
 // were deleted before. Where the key of a row has become this one, it goes back to that row's
 // INSERT under its former keys. TRUNCATEs of the table are part of each row's history, and so are
-// changes of which the key is not known, because the table had lost its columns. After the table
-// was renamed, and captured again, its history begins anew under the new name.
+// changes of which the key is not known, because the table had lost its columns. A
+// table that was renamed keeps its history; one that was made again under an old name has its own. [Store.Breaks]
+// has what may be missing.
 func (s *Store) History(ctx context.Context, table string, key ...string) ([]Change, error) {
 	if err := s.known(); err != nil {
 		return nil, err
 	}
-	f, err := look(ctx, s.db, table)
+	f, err := s.look(ctx, s.db, table)
 	if err != nil {
 		return nil, err
 	}

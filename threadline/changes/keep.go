@@ -182,7 +182,7 @@ type work struct {
 
 // look finds out what is to be done for a table without loosening anything.
 func (k *keeper) look(ctx context.Context, q querier, t Table) (*work, error) {
-	f, err := look(ctx, q, t.Name)
+	f, err := k.store.look(ctx, q, t.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -269,7 +269,7 @@ func (k *keeper) leave(ctx context.Context, w *work) error {
 			pgschema.Ident(k.role), w.qualified(), w.step.Why, pgschema.Ident(k.owner)), statements...)
 	case len(lacks) == 0: // a trigger that is disabled can be replaced by the table's owner only
 		k.deny(fmt.Sprintf("role %s may not replace the triggers of %s (%s): drop them as the role that owns it", pgschema.Ident(k.role), w.qualified(), w.step.Why),
-			"DROP TRIGGER "+rowTrigger+" ON "+w.qualified(), "DROP TRIGGER "+truncateTrigger+" ON "+w.qualified())
+			"DROP TRIGGER "+w.rowTrigger()+" ON "+w.qualified(), "DROP TRIGGER "+truncateTrigger+" ON "+w.qualified())
 	}
 	return nil
 }
@@ -289,7 +289,7 @@ func (k *keeper) warnOthers(ctx context.Context) error {
 	}, `SELECT `+qualifiedName+`, c.oid::pg_catalog.int8
 		FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
-		WHERE pn.nspname = $1 AND g.tgname = '`+rowTrigger+`' AND g.tgparentid = 0 ORDER BY 1`, k.store.schema)
+		WHERE pn.nspname = $1 AND g.tgname LIKE '`+rowTrigger+`%' AND g.tgparentid = 0 ORDER BY 1`, k.store.schema)
 	for _, name := range others {
 		if name != "" {
 			k.warnings = append(k.warnings, name+" is captured, and is not in this program's list: it stays captured, since a newer version may want that; Store.Remove ends it")

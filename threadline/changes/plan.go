@@ -118,8 +118,12 @@ func (s *Store) step(f *found, is *deployed) *Step {
 		why = append(why, "its shape is not noted")
 	}
 	missing := f.triggers(is)
+	resumed := f.noted != nil && slices.ContainsFunc(missing, f.wasThere)
 	if is.body != "" && len(missing) > 0 {
 		why = append(why, "triggers are missing or disabled")
+	}
+	if stale := f.stale(); stale != "" && (is.body != "" || f.noted != nil) {
+		why = append(why, stale)
 	}
 	if len(why) == 0 {
 		return nil
@@ -130,9 +134,13 @@ func (s *Store) step(f *found, is *deployed) *Step {
 		fmt.Sprintf("INSERT INTO %s (id, table_id, shape) VALUES (%d, %d, %s::pg_catalog.json) ON CONFLICT DO NOTHING", s.at("audit_shapes"), f.id(), f.tableID(), pgtext.Literal(f.text())),
 		"CREATE OR REPLACE FUNCTION "+function+" RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER\n"+f.settingsSQL()+"AS "+quoted(body),
 		"REVOKE ALL ON FUNCTION "+function+" FROM "+strings.Join(append(is.grantees, "PUBLIC"), ", "))
+	for _, t := range f.strays(is) {
+		step.SQL = append(step.SQL, "DROP TRIGGER "+t.name+" ON "+t.table)
+	}
 	for _, t := range missing {
 		step.SQL = append(step.SQL, "DROP TRIGGER IF EXISTS "+t.name+" ON "+t.table, "CREATE TRIGGER "+t.name+" AFTER "+t.when+" EXECUTE FUNCTION "+function)
 	}
+	step.SQL = append(step.SQL, s.noteSQL(f, resumed))
 	return step
 }
 
@@ -179,8 +187,8 @@ type trigger struct{ name, table, when string }
 // partitions; that on TRUNCATE is not.
 func (f *found) triggers(is *deployed) (missing []trigger) {
 	for _, t := range slices.Concat([]string{f.qualified()}, f.partitions) {
-		if t == f.qualified() && !slices.Contains(is.triggers, rowTrigger+" "+t) {
-			missing = append(missing, trigger{rowTrigger, t, "INSERT OR UPDATE OR DELETE ON " + t + " FOR EACH ROW"})
+		if row := f.rowTrigger(); t == f.qualified() && !slices.Contains(is.triggers, row+" "+t) {
+			missing = append(missing, trigger{row, t, "INSERT OR UPDATE OR DELETE ON " + t + " FOR EACH ROW"})
 		}
 		if !slices.Contains(is.triggers, truncateTrigger+" "+t) {
 			missing = append(missing, trigger{truncateTrigger, t, "TRUNCATE ON " + t + " FOR EACH STATEMENT"})
@@ -189,12 +197,43 @@ func (f *found) triggers(is *deployed) (missing []trigger) {
 	return missing
 }
 
+// rowTrigger is the name of the trigger on rows. That of a partitioned table is also on its partitions, and
+// ATTACH fails if a table has another trigger of that name.
+func (f *found) rowTrigger() string {
+	if f.kind == "p" {
+		return fmt.Sprintf("%s_%016x", rowTrigger, f.tableID())
+	}
+	return rowTrigger
+}
+
+// wasThere reports whether a trigger that is missing was there at the last note.
+func (f *found) wasThere(t trigger) bool {
+	return t.table == f.qualified() || slices.Contains(f.noted.Partitions, t.table)
+}
+
+// strays are triggers that are to go: on the rows of partitions that were captured by themselves before,
+// and on the TRUNCATE of tables that were partitions.
+func (f *found) strays(is *deployed) (list []trigger) {
+	for _, t := range is.others {
+		if name, table, _ := strings.Cut(t, " "); slices.Contains(f.partitions, table) {
+			list = append(list, trigger{name: name, table: table})
+		}
+	}
+	for _, t := range is.triggers {
+		if name, table, _ := strings.Cut(t, " "); name == truncateTrigger && table != f.qualified() && !slices.Contains(f.partitions, table) {
+			list = append(list, trigger{name: name, table: table})
+		}
+	}
+	return list
+}
+
 // deployed is what there is of a table's capture.
 type deployed struct {
 	body, settings string
 	grantees       []string // who may execute the function, beside its owner
 	shape          bool     // is noted
 	triggers       []string // those that fire: the name and the table's, with a space between
+	others         []string // those on rows that are another capture's, in the same form
 	// notes are those of the functions under the table's name, and on the table: where it was
 	// renamed, these are two. One that says nothing is nil.
 	notes []*note
@@ -222,11 +261,14 @@ func (s *Store) deployed(ctx context.Context, q querier, f *found) (*deployed, e
 	if err != nil {
 		return nil, wrap("look for the capture of "+f.qualified(), err)
 	}
-	d.triggers, err = readAll(ctx, q, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) },
-		`SELECT pg_catalog.concat(g.tgname, ' ', `+qualifiedName+`)
+	name := func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) }
+	query := `SELECT pg_catalog.concat(g.tgname, ' ', ` + qualifiedName + `)
 		FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
-		WHERE pn.nspname = $1 AND p.proname = $2 AND g.tgenabled IN ('O', 'A')`, s.schema, f.function())
+		JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace WHERE pn.nspname = $1 AND `
+	d.triggers, err = readAll(ctx, q, name, query+"p.proname = $2 AND g.tgenabled IN ('O', 'A')", s.schema, f.function())
+	if err == nil && f.kind == "p" {
+		d.others, err = readAll(ctx, q, name, query+"p.proname <> $2 AND g.tgname LIKE '"+rowTrigger+"%' AND g.tgparentid = 0", s.schema, f.function())
+	}
 	return d, wrap("look for the triggers of "+f.qualified(), err)
 }
 
@@ -248,7 +290,8 @@ const (
 
 	undefinedTable  = "42P01"
 	undefinedSchema = "3F000"
-	lockTimeout     = "55P03"
+
+	lockTimeout = "55P03"
 )
 
 // applyWait is how long a step waits for a lock at a time: so long do the app's statements
@@ -308,10 +351,13 @@ func (s *Store) Remove(ctx context.Context, table string) error {
 	if err := s.known(); err != nil {
 		return err
 	}
-	f, err := look(ctx, s.db, table)
+	f, err := s.look(ctx, s.db, table)
 	if err != nil {
 		return err
 	}
 	step := &Step{Table: f.qualified(), SQL: []string{"DROP FUNCTION IF EXISTS " + s.at(f.function()) + "() CASCADE"}}
+	if f.noted != nil && f.noted.ShapeID != nil {
+		step.SQL = append(step.SQL, s.endSQL(f))
+	}
 	return wrap("remove the capture of "+table, s.apply(ctx, step))
 }

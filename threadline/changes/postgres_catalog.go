@@ -44,7 +44,16 @@ SELECT pg_catalog.json_build_object('schema', n.nspname, 'table', c.relname, 'oi
 		) ORDER BY a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))::pg_catalog.text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = {table}`
 
-func look(ctx context.Context, q pgschema.Querier, name string) (*found, error) {
+// look looks a table up, and finds out which one it is.
+func (s *Store) look(ctx context.Context, q pgschema.Querier, name string) (*found, error) {
+	f, err := describe(ctx, q, name)
+	if err != nil {
+		return nil, err
+	}
+	return f, wrap("look up the table "+name, s.identify(ctx, q, f))
+}
+
+func describe(ctx context.Context, q pgschema.Querier, name string) (*found, error) {
 	var text string
 	at := "pg_catalog.to_regclass(" + pgtext.Literal(name) + ")"
 	err := q.QueryRowContext(ctx, strings.ReplaceAll(tableQuery, "{table}", at)).Scan(&text)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -28,6 +27,8 @@ type Table struct {
 // shape is what a capture was planned for. Each change names it, so that it can be read when the
 // table has become another.
 type shape struct {
+	// ID is the table's, if that is not the one by which a table of this name is known first.
+	ID      int64    `json:"table_id,omitempty"`
 	Schema  string   `json:"schema"`
 	Table   string   `json:"table"`
 	OID     uint32   `json:"oid"`
@@ -59,8 +60,14 @@ func (s *shape) text() string {
 	return string(b)
 }
 
-func (s *shape) id() int64      { return digest(s.text()) }
-func (s *shape) tableID() int64 { return tableID(s.Schema, s.Table) }
+func (s *shape) id() int64 { return digest(s.text()) }
+
+func (s *shape) tableID() int64 {
+	if s.ID != 0 {
+		return s.ID
+	}
+	return tableID(s.Schema, s.Table)
+}
 
 func tableID(schema, table string) int64 {
 	b, err := json.Marshal([]string{schema, table})
@@ -75,12 +82,10 @@ func digest(text string) int64 {
 	return int64(binary.BigEndian.Uint64(sum[:8]) >> 1) // positive, for people
 }
 
-// function is the name of the table's capture function. Names may have 63 bytes, and others than
-// ASCII.
-func (s *shape) function() string {
-	sum := sha256.Sum256([]byte(s.Schema + "\x00" + s.Table))
-	return "capture_" + hex.EncodeToString(sum[:12])
-}
+const functionStart = "capture_"
+
+// function is the name of the table's capture function. It stays the same when the table is renamed.
+func (s *shape) function() string { return fmt.Sprintf("%s%016x", functionStart, s.tableID()) }
 
 // keyed reports whether rows can be told apart.
 func (s *shape) keyed() bool { return len(s.Key) > 0 }
@@ -98,11 +103,15 @@ type found struct {
 	persistence string   // pg_class.relpersistence
 	leaf        bool     // a partition
 	partitions  []string // of a partitioned table, qualified and quoted
+
+	place   string    // where its OID is
+	noted   *captured // its last note, nil if there is none
+	unknown bool      // the role may not read its notes
 }
 
 // find looks a table up and applies what is wanted of it.
 func (s *Store) find(ctx context.Context, q pgschema.Querier, t Table) (*found, error) {
-	f, err := look(ctx, q, t.Name)
+	f, err := s.look(ctx, q, t.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -21,18 +21,26 @@ var ctx = context.Background()
 type world struct {
 	*testing.T
 	db    *sql.DB
+	dsn   string
 	store *changes.Store
 }
 
 // each runs f on each of PostgreSQL's drivers.
 func each(t *testing.T, f func(w *world)) {
 	t.Helper()
+	with(t, f, dbtest.PostgresEngines()...)
+}
+
+// with runs f on some of them.
+func with(t *testing.T, f func(w *world), engines ...dbtest.Engine) {
+	t.Helper()
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
-		w := &world{T: t, db: dbtest.Open(t, e.Driver, e.DSN(t))}
+		dsn := e.DSN(t)
+		w := &world{T: t, db: dbtest.Open(t, e.Driver, dsn), dsn: dsn}
 		w.store = changes.NewStore(w.db, hooks.Postgres, nil)
 		w.must(w.store.Migrate(ctx))
 		f(w)
-	}, dbtest.PostgresEngines()...)
+	}, engines...)
 }
 
 func (w *world) must(err error) {

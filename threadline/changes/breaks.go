@@ -1,0 +1,254 @@
+package changes
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+)
+
+// BreakKind says what a [Break] is.
+type BreakKind string
+
+// The kinds of breaks.
+const (
+	// Began is the beginning of a table's history. Text says if another table had its name.
+	Began BreakKind = "began"
+	// Renamed and Reshaped say that the table has another name, or other columns. What was written in between is
+	// in the history, if there is no break of another kind.
+	Renamed  BreakKind = "renamed"
+	Reshaped BreakKind = "reshaped"
+	// Drifted are changes that were made after DDL and before the next plan: they keep whole rows.
+	Drifted BreakKind = "drifted"
+	// Restored says that the table was restored into another database: what happened between the
+	// backup and the restore is not in it.
+	Restored BreakKind = "restored"
+	// Partitioned says that partitions were attached or detached, with their rows.
+	Partitioned BreakKind = "partitioned"
+	// Uncaptured says that there were no triggers, or that they were disabled.
+	Uncaptured BreakKind = "uncaptured"
+	// Truncated is a TRUNCATE: its rows are not kept.
+	Truncated BreakKind = "truncated"
+	// Lost are changes that the trigger could not keep.
+	Lost BreakKind = "lost"
+)
+
+// Break is where the chain of a table's changes is broken, or may be.
+type Break struct {
+	Kind BreakKind
+	// It has happened after From, and at To the latest, by the clock of the server. Both are the same if
+	// that is known. For Drifted and Lost they are the first and the last such change.
+	From, To time.Time
+	// Schema and Table are the table's after it.
+	Schema, Table string
+	// Text says it for people.
+	Text string
+}
+
+// Breaks returns where the chain of a table's changes is broken, or may be, the oldest first. It
+// begins with the beginning of the history. DDL is noticed by the next plan that is applied; changes in
+// between that no longer fit are Drifted.
+func (s *Store) Breaks(ctx context.Context, table string) ([]Break, error) {
+	if err := s.known(); err != nil {
+		return nil, err
+	}
+	f, err := s.look(ctx, s.db, table)
+	if err != nil {
+		return nil, err
+	}
+	if f.unknown {
+		return nil, fmt.Errorf("changes: the breaks of %s are in %s: run Store.Migrate, or grant SELECT on it", table, s.at("audit_captures"))
+	}
+	own, others, err := s.notes(ctx, f)
+	if err != nil {
+		return nil, wrap("read the breaks of "+table, err)
+	}
+	shapes, err := s.shapes(ctx, f.tableID())
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.breaksInChanges(ctx, f)
+	if err != nil {
+		return nil, wrap("read the breaks of "+table, err)
+	}
+	slices.SortStableFunc(list, func(a, b Break) int { return cmp.Or(a.To.Compare(b.To), a.From.Compare(b.From)) })
+	var before *captured
+	at := 0 // whatever the clock says, notes are in this order
+	for _, n := range own {
+		breaks, err := n.since(before, others, shapes)
+		if err != nil {
+			return nil, wrap("read the breaks of "+table, err)
+		}
+		for _, b := range breaks {
+			for at < len(list) && list[at].To.Before(b.To) {
+				at++
+			}
+			list = slices.Insert(list, at, b)
+			at++
+		}
+		before = n
+	}
+	return list, nil
+}
+
+// since returns the breaks between two notes of a table.
+func (c *captured) since(before *captured, others []*captured, shapes map[int64]*shape) (list []Break, err error) {
+	to, err := c.at()
+	if err != nil {
+		return nil, err
+	}
+	from := to
+	if before != nil {
+		if from, err = before.at(); err != nil {
+			return nil, err
+		}
+		if from.After(to) { // the clock was set back
+			from = to
+		}
+	}
+	add := func(kind BreakKind, format string, args ...any) {
+		list = append(list, Break{Kind: kind, From: from, To: to, Schema: c.Schema, Table: c.Table, Text: fmt.Sprintf(format, args...)})
+	}
+	if before == nil {
+		add(Began, "%s", c.began(others))
+		return list, nil
+	}
+	if before.Place != c.Place {
+		add(Restored, "it was restored into another database")
+	}
+	if before.Schema != c.Schema || before.Table != c.Table {
+		add(Renamed, "its name was %s.%s", before.Schema, before.Table)
+	}
+	switch {
+	case c.ShapeID == nil:
+		add(Uncaptured, "its capture was removed")
+		list[len(list)-1].From = to
+		return list, nil
+	case before.ShapeID == nil:
+		add(Uncaptured, "its capture was made again after it was removed")
+	case c.Resumed:
+		add(Uncaptured, "triggers were missing or disabled")
+	}
+	if now := shapes[*c.ShapeID]; now != nil && before.ShapeID != nil && shapes[*before.ShapeID] != nil {
+		if what := now.reshaped(shapes[*before.ShapeID]); what != "" {
+			add(Reshaped, "%s", what)
+		}
+	}
+	if gone, come := without(before.Partitions, c.Partitions), without(c.Partitions, before.Partitions); gone != nil || come != nil {
+		var what []string
+		if gone != nil {
+			what = append(what, "detached or dropped: "+strings.Join(gone, ", "))
+		}
+		if come != nil {
+			what = append(what, "attached or made: "+strings.Join(come, ", "))
+		}
+		add(Partitioned, "%s", strings.Join(what, "; "))
+	}
+	return list, nil
+}
+
+// began says how a history begins.
+func (c *captured) began(others []*captured) string {
+	i := slices.IndexFunc(others, func(o *captured) bool {
+		return o.Schema == c.Schema && o.Table == c.Table && o.NotedAt < c.NotedAt
+	})
+	if i < 0 {
+		return "its capture began"
+	}
+	return "its capture began: another table had this name before, with a history of its own"
+}
+
+// without returns what is in one list and not in the other.
+func without(list, other []string) (rest []string) {
+	for _, one := range list {
+		if !slices.Contains(other, one) {
+			rest = append(rest, one)
+		}
+	}
+	return rest
+}
+
+// reshaped says what of s is unlike before, "" if nothing is that matters to a reader.
+func (s *shape) reshaped(before *shape) string {
+	var what []string
+	for _, c := range s.Columns {
+		switch i := before.position(c.Name); {
+		case i < 0 && slices.Contains(before.Exclude, c.Name):
+			what = append(what, fmt.Sprintf("column %q is no longer excluded", c.Name))
+		case i < 0:
+			what = append(what, fmt.Sprintf("column %q was added", c.Name))
+		case before.Columns[i].Type != c.Type:
+			what = append(what, fmt.Sprintf("column %q was of type %s and is %s", c.Name, before.Columns[i].Type, c.Type))
+		case before.Columns[i].Masked && !c.Masked:
+			what = append(what, fmt.Sprintf("column %q is no longer masked", c.Name))
+		case !before.Columns[i].Masked && c.Masked:
+			what = append(what, fmt.Sprintf("column %q is masked", c.Name))
+		}
+	}
+	for _, c := range before.Columns {
+		switch {
+		case s.position(c.Name) >= 0:
+		case slices.Contains(s.Exclude, c.Name):
+			what = append(what, fmt.Sprintf("column %q is excluded", c.Name))
+		default:
+			what = append(what, fmt.Sprintf("column %q was dropped or renamed", c.Name))
+		}
+	}
+	if !slices.Equal(s.Key, before.Key) {
+		what = append(what, fmt.Sprintf("the key was (%s) and is (%s)", strings.Join(before.Key, ", "), strings.Join(s.Key, ", ")))
+	}
+	return strings.Join(what, ", ")
+}
+
+// breaksInChanges returns the TRUNCATEs, drifts and gaps of a table.
+func (s *Store) breaksInChanges(ctx context.Context, f *found) ([]Break, error) {
+	return readAll(ctx, s.db, func(rows *sql.Rows) (b Break, err error) {
+		var from, to, columns string
+		var count int
+		if err = rows.Scan(&b.Kind, &from, &to, &count, &columns, &b.Text); err != nil {
+			return b, err
+		}
+		b.Schema, b.Table = f.Schema, f.Table
+		if b.From, err = time.Parse(lenient.TimeForm, from); err != nil {
+			return b, err
+		}
+		if b.To, err = time.Parse(lenient.TimeForm, to); err != nil {
+			return b, err
+		}
+		switch b.Kind {
+		case Drifted:
+			b.Text, err = drifted(count, columns)
+		case Lost:
+			b.Text = fmt.Sprintf("changes that were not kept: %d: %s", count, b.Text)
+		}
+		return b, err
+	}, `SELECT b.kind, `+pgtext.Time("b.first")+`, `+pgtext.Time("b.last")+`, b.count, b.columns, b.what FROM (
+		SELECT 'truncated' AS kind, c.captured_at AS first, c.captured_at AS last, 1 AS count, '' AS columns, 'all rows were removed by TRUNCATE, or those of a partition' AS what
+			FROM `+s.at("audit_changes")+` c WHERE c.table_id = $1 AND c.op = 'T' AND (c.shape_id IS NULL OR c.op = 'T')
+		UNION ALL SELECT 'drifted', pg_catalog.min(c.captured_at), pg_catalog.max(c.captured_at), pg_catalog.count(*), c.columns::pg_catalog.text, ''
+			FROM `+s.at("audit_changes")+` c WHERE c.table_id = $1 AND c.shape_id IS NULL AND c.op <> 'T' AND (c.shape_id IS NULL OR c.op = 'T') GROUP BY c.columns::pg_catalog.text
+		UNION ALL SELECT 'lost', pg_catalog.min(g.captured_at), pg_catalog.max(g.captured_at), pg_catalog.count(*), '', pg_catalog.concat(g.op, ': ', g.reason)
+			FROM `+s.at("audit_gaps")+` g WHERE g.table_id = $1 GROUP BY g.xid, g.tx_started_at, g.op, g.reason) b`, f.tableID())
+}
+
+// drifted says how a table was, of which changes were kept as whole rows.
+func drifted(count int, columns string) (string, error) {
+	var list []column
+	if columns != "" {
+		if err := json.Unmarshal([]byte(columns), &list); err != nil {
+			return "", err
+		}
+	}
+	names := make([]string, len(list))
+	for i, c := range list {
+		names[i] = c.Name + " " + c.Type
+	}
+	return fmt.Sprintf("changes of whole rows: %d: the table had (%s)", count, strings.Join(names, ", ")), nil
+}
