@@ -106,7 +106,7 @@ func (s *Store) look(ctx context.Context, q querier) (found, error) {
 		return f, err
 	}
 	f.actions, f.contexts, f.version = list(actions), list(contexts), list(version)
-	f.stale = f.stale || f.lacksKey() || f.contexts == nil
+	f.stale = f.stale || f.lacksKey()
 	if !f.usage || !slices.Contains(f.version, "version") {
 		return f, nil
 	}
