@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/txn"
@@ -56,7 +57,7 @@ func (c *conn) commit(ctx context.Context, e ending) committed {
 	case flushFailed, flushUnwritten:
 		lost = t.TakePending()
 	case flushLate, flushEndedLate:
-		late = t.TakePending()
+		late = slices.DeleteFunc(t.TakePending(), isContext)
 	}
 	did := committed{err: flushErr}
 	switch {
@@ -93,7 +94,7 @@ func (c *conn) commit(ctx context.Context, e ending) committed {
 // if the transaction has written something after all.
 func (c *conn) writePending(ctx context.Context, e ending) (flushState, error) {
 	state, err := c.flushBeforeEnd(ctx, e)
-	if state == flushLate && (e.prepares || e.chains || c.tx.Wrote) {
+	if state == flushLate && (e.prepares || e.chains || c.tx.Wrote) && !onlyContexts(c.tx.Pending()) {
 		state, err = c.insist(ctx, true)
 		if state == flushLate && e.prepares {
 			// It may yet be rolled back, by any session, so it cannot be after it.

@@ -23,6 +23,7 @@ type config struct {
 	maxEvents    int
 	maxBytes     int
 	drainRows    int
+	transactions bool // see CaptureTransactions
 	side         driver.Connector
 	forgets      bool
 	writeTimeout time.Duration

@@ -28,6 +28,7 @@ type conn struct {
 	// it is the last one of several.
 	answers bool
 	keep    func(any) // Record.Keep
+	tells   bool      // of who may have written unseen; see CaptureTransactions
 
 	handle  txHandle // reused: there is one transaction at a time
 	tx      txn.Tracker
@@ -71,6 +72,7 @@ func newConn(db *database, base driver.Conn) *conn {
 	}
 	c.capturer = capturer{names: &c.catalog, keys: db.dialect, base: base, origin: c.origin, uncaptured: c.uncaptured}
 	c.alert = c.is.readsMatter
+	c.tells = db.tellsContexts(c.is)
 	c.committer = c.committerOf()
 	c.answers = c.committer != nil || c.is.joins && c.own.queries() && isPQ(c.own.conn)
 	c.keep = c.tx.Keep
@@ -84,6 +86,9 @@ func (c *conn) nested() bool { return c.own.optional != &c.opt }
 // goes straight to the base connection.
 func (c *conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	if !c.alert && lex.Plain(query) {
+		if c.tells {
+			c.noteRead(ctx, query)
+		}
 		return c.opt.exec(ctx, query, args)
 	}
 	if c.parser.isParcel(query) {
@@ -100,6 +105,9 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 // QueryContext is the counterpart of ExecContext for statements with rows.
 func (c *conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	if !c.alert && lex.Plain(query) {
+		if c.tells {
+			c.noteRead(ctx, query)
+		}
 		return c.opt.query(ctx, query, args)
 	}
 	if c.parser.isParcel(query) {
@@ -126,7 +134,8 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 			return nil, err
 		}
 	}
-	if lex.Plain(query) && !c.is.readsMatter {
+	calls := c.tells && c.is.procedures && lex.MayCall(query)
+	if lex.Plain(query) && !c.is.readsMatter && !calls {
 		return c.opt.prepare(ctx, query)
 	}
 	stmts := c.db.dialect.parse(ctx, &c.parser, query, nil, c.mode() != hooks.Off) // as the server reads it now, when it is prepared
@@ -138,7 +147,7 @@ func (c *conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 		}
 	}
 	st, err := c.opt.prepare(ctx, query)
-	if err != nil || !c.is.readsMatter && onlyReads(stmts) && !restricts(stmts) && !isMoving(stmts) {
+	if err != nil || !c.is.readsMatter && onlyReads(stmts) && !restricts(stmts) && !isMoving(stmts) && !calls {
 		return st, err
 	}
 	return shapeStmt(&stmt{c: c, base: st, stmts: stmts, copies: copies}), nil
@@ -232,6 +241,10 @@ func (c *conn) dispatch(ctx context.Context, j *job) (a answer, err error) {
 		if err = c.beforeReadOnly(ctx); err != nil {
 			return answer{}, err
 		}
+		c.tx.BegunReadOnly = false
+	}
+	if c.tells {
+		c.noteReads(ctx, j)
 	}
 	c.defaults.note(j.stmts)
 	if isMoving(j.stmts) {

@@ -68,6 +68,7 @@ func (c *conn) rawCommit(ctx context.Context, s *lex.Statement, run func() error
 	if !c.tx.Open() {
 		return run()
 	}
+	c.captureContexts()
 	e := c.ownEnding(ctx)
 	e.run, e.prepares, e.chains = run, s.Kind == lex.Prepare, s.Chain
 	began := c.tx.Context()

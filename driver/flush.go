@@ -173,6 +173,9 @@ func (c *conn) flush(ctx context.Context, r *txn.Record, events []hooks.Event, h
 		}
 	}()
 	f := hooks.Flush{Conn: l, Events: events, Tx: r.TxNumber(), Must: how.must, Wrote: r.Wrote, Timeout: c.db.reg.cfg.writeTimeout}
+	if c.tells && c.is.joins && onlyContexts(events) {
+		f.Wrote = false // the server knows
+	}
 	r.ForgetKept()
 	if how.ends && (c.answers || c.is.local) {
 		f.Keep = c.keep

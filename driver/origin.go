@@ -48,10 +48,11 @@ func (db *database) countUnattributed(events []hooks.Event) {
 	}
 }
 
-// unattributed returns the actions of events without an actor that is known.
+// unattributed returns the actions of events without an actor that is known. One of a transaction that
+// may have only read is not among them.
 func unattributed(events []hooks.Event) (actions []string) {
 	for i := range events {
-		if !events[i].Actor.IsKnown() {
+		if !events[i].Actor.IsKnown() && !isContext(events[i]) {
 			actions = append(actions, events[i].Action)
 		}
 	}

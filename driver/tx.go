@@ -50,6 +50,7 @@ func (i inner) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 	}
 	if !c.tx.Open() {
 		c.start(ctx)
+		c.tx.BegunReadOnly = opts.ReadOnly
 	}
 	c.handle = txHandle{c: c, base: tx, ctx: ctx}
 	return &c.handle, nil
@@ -88,6 +89,7 @@ func (h *txHandle) commit(ctx context.Context) error {
 	if c.tx.Suspected() {
 		c.recheck(ctx)
 	}
+	c.captureContexts()
 	if !c.tx.Open() || c.tx.IsEmpty() && c.tx.Broken() == nil { // nothing to write or to report
 		err := h.base.Commit()
 		if c.tx.Open() && (err == nil || !c.stillOpen(ctx, err)) {

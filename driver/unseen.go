@@ -31,6 +31,7 @@ func (c *conn) beforeUnseen(ctx context.Context) error {
 	}
 	ctx, cancel := c.own.unhurried(ctx)
 	defer cancel()
+	c.captureContexts()
 	if events := c.tx.Pending(); len(events) > 0 && c.tx.Mode != hooks.Off {
 		if err := c.flushEarly(ctx, events); err != nil {
 			return err
@@ -50,6 +51,10 @@ func (c *conn) beforeUnseen(ctx context.Context) error {
 func (c *conn) flushEarly(ctx context.Context, events []hooks.Event) error {
 	keep := c.tx.Mode == hooks.BestEffort
 	state, err := c.flush(ctx, &c.tx.Record, events, flushing{keep: keep})
+	if state == flushLate && onlyContexts(events) {
+		c.tx.TakePending()
+		return nil
+	}
 	if state == flushLate {
 		keep = true
 		if state, err = c.insist(ctx, false); state == flushLate {
@@ -72,9 +77,12 @@ func (c *conn) flushEarly(ctx context.Context, events []hooks.Event) error {
 // transaction read-only, if it has written: afterwards it would be too late. One
 // that has not keeps its events for the time after its COMMIT.
 func (c *conn) beforeReadOnly(ctx context.Context) error {
-	if !c.tx.Open() || !c.tx.Wrote || c.tx.Mode == hooks.Off || !c.is.journaled {
+	// A function may have written unseen, but not so that events which can wait need not.
+	perhaps := c.tells && c.is.procedures && c.tx.IsEmpty()
+	if !c.tx.Open() || !c.tx.Wrote && !perhaps || c.tx.Mode == hooks.Off || !c.is.journaled {
 		return nil
 	}
+	c.captureContexts()
 	events := c.tx.Pending()
 	if len(events) == 0 {
 		return nil

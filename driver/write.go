@@ -73,7 +73,13 @@ func (c *conn) writeInside(ctx context.Context, j *job) (answer, error) {
 	}
 	c.doubtWrote(j, wrote)
 	c.capturer.countUnseen(j)
-	if !c.capturer.wants(j) || !c.witnessAfter(ctx, j, a) {
+	if !c.capturer.wants(j) {
+		if c.tells {
+			c.noteWriter(ctx)
+		}
+		return a, nil
+	}
+	if !c.witnessAfter(ctx, j, a) {
 		return a, nil
 	}
 	captured := c.capturer.capture(ctx, &c.tx.Record, j, a.res)

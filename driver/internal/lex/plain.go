@@ -18,6 +18,12 @@ func Plain(query string) bool {
 	return startsPlain(query) && strings.IndexByte(query, ';') < 0
 }
 
+// MayCall reports whether a query that is [Plain] may do more than read: it may call a function, or be a
+// SELECT … INTO.
+func MayCall(query string) bool {
+	return strings.IndexByte(query, '(') >= 0 || mentions(query, "into")
+}
+
 // beginsConfig has the bytes with which what callsConfig looks for may begin.
 var beginsConfig = func() (t [256]bool) {
 	for _, c := range " \t\n\r\f\v(\"-/sSpPuUaAdD" {

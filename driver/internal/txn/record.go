@@ -36,6 +36,7 @@ type Record struct {
 	broken     error
 	all        []hooks.Event // what Pending has last returned while nothing was written
 	kept       []kept
+	contexts   []hooks.Values
 }
 
 // Flags are the fields without pointers, which forget resets in one assignment.
@@ -48,6 +49,8 @@ type Flags struct {
 	Implicit bool       // it was begun around a statement
 	Behind   bool       // it exists for events of what has committed already
 	Due      bool       // its COMMIT waits for rows that are still open
+	// BegunReadOnly: it was begun so, and nothing has changed that since.
+	BegunReadOnly bool
 	// Unproven: it may have ended and another one begun, for the witness to say.
 	Unproven bool
 	// MaybeFree: its COMMIT was sent with a write that need not have written anything, and no
@@ -152,5 +155,5 @@ func (r *Record) forget() {
 		*r = Record{cfg: r.cfg, items: r.items, savepoints: r.savepoints}
 	}
 	r.Flags = Flags{}
-	r.items, r.savepoints, r.all = r.items[:0], r.savepoints[:0], nil
+	r.items, r.savepoints, r.all, r.contexts = r.items[:0], r.savepoints[:0], nil, nil
 }

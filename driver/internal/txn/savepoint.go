@@ -12,6 +12,8 @@ type savepoint struct {
 	items   int
 	written int
 	bytes   int
+	// contexts is how many were noted.
+	contexts int
 	// outermost: the transaction began with it, so that its RELEASE commits.
 	outermost bool
 }
@@ -24,7 +26,7 @@ type TakenBack struct {
 
 // Savepoint notes that a savepoint was set.
 func (r *Record) Savepoint(name string) {
-	r.savepoints = append(r.savepoints, savepoint{name: name, items: len(r.items), written: r.written, bytes: r.bytes})
+	r.savepoints = append(r.savepoints, savepoint{name: name, items: len(r.items), written: r.written, bytes: r.bytes, contexts: len(r.contexts)})
 }
 
 // Replace notes that a savepoint was set on MySQL, which drops the one of that name.
@@ -64,6 +66,7 @@ func (r *Record) RollbackTo(name string) TakenBack {
 	back := TakenBack{Events: eventsOf(gone, 0), Funcs: funcsOf(gone)}
 	clear(gone)
 	r.items = r.items[:s.items]
+	r.contexts = r.contexts[:min(len(r.contexts), s.contexts)]
 	r.written = min(r.written, s.written)
 	r.bytes, r.history.made = s.bytes, tally{}
 	return back

@@ -25,7 +25,7 @@ type app struct {
 
 // eachApp runs f with a captured table t and an app, whose transactions are in the timeline when they
 // have committed, if it has one.
-func eachApp(t *testing.T, f func(w *world, open func(o forward.Options, timeline bool) *app)) {
+func eachApp(t *testing.T, f func(w *world, open func(o forward.Options, timeline bool) *app), opts ...driver.Option) {
 	t.Helper()
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		dsn := e.DSN(t)
@@ -44,7 +44,7 @@ func eachApp(t *testing.T, f func(w *world, open func(o forward.Options, timelin
 				hub.Register(threadline.NewForwarder(nil), forward.Sync)
 			}
 			name := dbtest.Name(e.Driver)
-			e.Register(name, hub, driver.Capture(driver.AllTables()))
+			e.Register(name, hub, append(opts, driver.Capture(driver.AllTables()))...)
 			return &app{w, dbtest.Open(t, name, dsn)}
 		})
 	}, dbtest.PostgresEngines()...)
@@ -176,6 +176,11 @@ func TestWhoForged(t *testing.T) {
 			'actor_type', 'user', 'actor_id', 'mallory', 'tx_id', (SELECT xid::text::bigint FROM threadline.audit_changes WHERE new_row = '(4,1)'), 'tx_started_at', (SELECT tx_started_at FROM threadline.audit_changes WHERE new_row = '(4,1)'))))`)
 		w.wantBy("4", changes.Recorded, "user:alice")
 		w.wantBy("4", changes.Recorded, "user:mallory")
+		w.exec("INSERT INTO threadline.audit_contexts (tx_id, tx_started_at, id, actor_type, actor_id, events, occurred_at, first_recorded_at, last_recorded_at) " +
+			"SELECT tx_id, tx_started_at + interval '1 hour', gen_random_uuid(), 'user', 'restored', 1, now(), now(), now() FROM threadline.audit_contexts")
+		if by := w.by("4").String(); strings.Contains(by, "restored") {
+			w.Errorf("a transaction of the same ID in another cluster counts: %s", by)
+		}
 
 		setting := w.text("SELECT (regexp_match(prosrc, $$'(threadline[.]tx_[a-z0-9-]+)'$$))[1] FROM pg_proc WHERE pronamespace = 'threadline'::regnamespace AND prosrc LIKE '%threadline.tx_%' LIMIT 1")
 		w.exec("SELECT set_config('" + setting + "', pg_current_xact_id()::text, true); INSERT INTO t VALUES (5, 1)")
@@ -183,6 +188,26 @@ func TestWhoForged(t *testing.T) {
 			w.Errorf("%s: %s", by.State, by)
 		}
 	})
+}
+
+// TestWhoWroteUnseen: where a function has written, the driver tells who, if it is told to, and not where a
+// transaction has only read.
+func TestWhoWroteUnseen(t *testing.T) {
+	test := func(state changes.State, want string) func(w *world, open func(forward.Options, bool) *app) {
+		return func(w *world, open func(forward.Options, bool) *app) {
+			w.exec("CREATE FUNCTION f(id int) RETURNS int LANGUAGE sql AS 'INSERT INTO t VALUES (id, 1) RETURNING id'")
+			a := open(forward.Options{}, true)
+			a.tx([]string{"alice"}, "INSERT INTO t VALUES (1, 1)")
+			a.tx([]string{"alice", "bob"}, "SELECT f(2)", "SELECT f(3)")
+			a.tx([]string{"alice"}, "SELECT count(*) FROM t")
+			w.wantBy("2", state, want)
+			if got := w.text("SELECT count(*) FROM threadline.audit_transactions WHERE txid NOT IN (SELECT xid::text::bigint FROM threadline.audit_changes)"); got != "0" {
+				w.Errorf("%s transactions have no changes", got)
+			}
+		}
+	}
+	t.Run("told", func(t *testing.T) { eachApp(t, test(changes.Recorded, "user:"), driver.CaptureTransactions()) })
+	t.Run("not told", func(t *testing.T) { eachApp(t, test(changes.NoEvent, "(no event)")) })
 }
 
 // TestWhoReads: a role that may read the changes and not the rest sees the sessions.
