@@ -22,6 +22,8 @@
 //		Aliases: map[string][]string{"order": {"orders"}},
 //	})
 //
+// Package search reads what people type, actor:alice after:2d "refund", into a [Query].
+//
 // # The table
 //
 // One row is one event, its ID the primary key, and nothing of the event or of

@@ -1,0 +1,94 @@
+package search
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// ErrChangesOnly means that a term asks for what only row changes have, so that no action
+// can match. Whoever shows both kinds shows no actions then, and says so.
+var ErrChangesOnly = errors.New("only row changes can answer it")
+
+// Error says what is wrong with a word of a search.
+type Error struct {
+	Pos, End int    // where the trouble is, in bytes of the text
+	Word     string // what stands there
+	Reason   string
+	Near     string // what may have been meant, or ""
+
+	err error
+}
+
+// Error is one line. Its place is in bytes from the start, which is 0.
+func (e *Error) Error() string {
+	s := fmt.Sprintf("search: at byte %d: ", e.Pos)
+	if e.Word != "" {
+		s += fmt.Sprintf("%q: ", e.Word)
+	}
+	s += e.Reason
+	if e.Near != "" {
+		s += fmt.Sprintf("; did you mean %s?", e.Near)
+	}
+	return s
+}
+
+// Unwrap returns [ErrChangesOnly], or nil.
+func (e *Error) Unwrap() error { return e.err }
+
+// Point returns the text that was parsed and a second line with carets under the trouble,
+// for a terminal: one column for each character.
+func (e *Error) Point(text string) string {
+	line := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.IsSpace(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\ufffd"))
+	before := min(max(e.Pos, 0), len(text))
+	within := min(max(e.End, before), len(text))
+	columns := func(s string) int { return utf8.RuneCountInString(strings.ToValidUTF8(s, "\ufffd")) }
+	return line + "\n" + strings.Repeat(" ", columns(text[:before])) + strings.Repeat("^", max(columns(text[before:within]), 1))
+}
+
+// near returns the word that s is probably a mistyped form of, or "".
+func near(s string, words []string) string {
+	best, least := "", 1+max(1, utf8.RuneCountInString(s)/3)
+	for _, w := range words {
+		if d := distance(strings.ToLower(s), strings.ToLower(w)); d < least {
+			best, least = w, d
+		}
+	}
+	return best
+}
+
+// distance counts the letters to insert, delete, replace, or swap with their neighbour, that
+// make b of a (optimal string alignment).
+func distance(a, b string) int {
+	s, t := []rune(a), []rune(b)
+	if len(s) > 64 { // no key, nor any of the values, is near
+		return len(s)
+	}
+	var before, last []int
+	row := make([]int, len(t)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range s {
+		before, last, row = last, row, make([]int, len(t)+1)
+		row[0] = i + 1
+		for j := range t {
+			cost := 1
+			if s[i] == t[j] {
+				cost = 0
+			}
+			row[j+1] = min(last[j+1]+1, row[j]+1, last[j]+cost)
+			if i > 0 && j > 0 && s[i] == t[j-1] && s[i-1] == t[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+	}
+	return row[len(t)]
+}

@@ -1,0 +1,75 @@
+package search_test
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/threadline/search"
+)
+
+// now is time.Now().UTC() in a program; its zone is that of days and dates.
+var now = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+
+func ExampleParse() {
+	terms, err := search.Parse(`actor:alice target:order:42 -outcome:success after:2d "refund"`)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	q, err := terms.Actions(now) // for threadline.Store.Timeline
+	fmt.Println(q.ActorID, q.TargetType, q.TargetID, q.Not[0].Outcome, q.From, q.Text, err)
+	// Output:
+	// alice order 42 success 2026-11-28 12:00:00 +0000 UTC [refund] <nil>
+}
+
+// An error points at the word, and may know what was meant.
+func ExampleError() {
+	text := "outcome:error actr:alice"
+	_, err := search.Parse(text)
+	var wrong *search.Error
+	if errors.As(err, &wrong) {
+		fmt.Println(wrong.Point(text))
+		fmt.Println("Did you mean " + wrong.Near + "?")
+	}
+	// Output:
+	// outcome:error actr:alice
+	//               ^^^^
+	// Did you mean actor?
+}
+
+// Actions have no fields, and a search for one is not answered as if it were not there.
+func ExampleTerms_Actions() {
+	terms, err := search.Parse("target:order:42 field:status")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = terms.Actions(now)
+	fmt.Println(errors.Is(err, search.ErrChangesOnly))
+	fmt.Println(err)
+	// Output:
+	// true
+	// search: at byte 16: "field:status": asks for what no action has: only row changes can answer it
+}
+
+// What a search field offers while somebody types.
+func ExampleComplete() {
+	tables := func(key, begun string) []string {
+		if key == "table" {
+			return []string{"orders", "order lines", "users"} // those that begin so are chosen
+		}
+		return nil
+	}
+	for _, s := range search.Complete("ta", 2, tables) {
+		fmt.Println(s.Text, "-", s.Doc)
+	}
+	for _, s := range search.Complete("table:ord", 9, tables) {
+		fmt.Println(s.Text)
+	}
+	// Output:
+	// target: - to what: order:42, order
+	// table: - in which table
+	// orders
+	// "order lines"
+}
