@@ -231,11 +231,12 @@ func byCluster(list []*row) []*row {
 // they were made: each behind the one, of the same transaction, that has made the version which it
 // replaces. They differ where a trigger of the app's, which fires before ours, changes the row again.
 func byVersion(captured []*row) []*row {
-	type version struct{ xid, started, tid string }
+	// A row that moves to another partition may have the place there that one of its versions had here, under another key.
+	type version struct{ xid, started, tid, key string }
 	maker := make(map[version]*row, len(captured))
 	for _, r := range captured {
 		if r.newTID.Valid {
-			maker[version{r.xid, r.started, r.newTID.String}] = r
+			maker[version{r.xid, r.started, r.newTID.String, r.key.String}] = r
 		}
 	}
 	made := make([]*row, 0, len(captured))
@@ -245,7 +246,11 @@ func byVersion(captured []*row) []*row {
 		for r != nil && !done[r] {
 			done[r] = true
 			chain = append(chain, r)
-			r = maker[version{r.xid, r.started, r.oldTID.String}]
+			before := r.key
+			if r.formerKey.Valid {
+				before = r.formerKey
+			}
+			r = maker[version{r.xid, r.started, r.oldTID.String, before.String}]
 		}
 		slices.Reverse(chain)
 		made = append(made, chain...)

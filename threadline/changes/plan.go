@@ -194,7 +194,7 @@ func (f *found) triggers(is *deployed) (missing []trigger) {
 			missing = append(missing, trigger{truncateTrigger, t, "TRUNCATE ON " + t + " FOR EACH STATEMENT"})
 		}
 	}
-	return missing
+	return append(missing, f.movesTriggers(is)...)
 }
 
 // rowTrigger is the name of the trigger on rows. That of a partitioned table is also on its partitions, and
@@ -208,11 +208,14 @@ func (f *found) rowTrigger() string {
 
 // wasThere reports whether a trigger that is missing was there at the last note.
 func (f *found) wasThere(t trigger) bool {
+	if t.name == movesTrigger { // which keeps nothing
+		return false
+	}
 	return t.table == f.qualified() || slices.Contains(f.noted.Partitions, t.table)
 }
 
 // strays are triggers that are to go: on the rows of partitions that were captured by themselves before,
-// and on the TRUNCATE of tables that were partitions.
+// and on statements on tables that were partitions.
 func (f *found) strays(is *deployed) (list []trigger) {
 	for _, t := range is.others {
 		if name, table, _ := strings.Cut(t, " "); slices.Contains(f.partitions, table) {
@@ -220,7 +223,7 @@ func (f *found) strays(is *deployed) (list []trigger) {
 		}
 	}
 	for _, t := range is.triggers {
-		if name, table, _ := strings.Cut(t, " "); name == truncateTrigger && table != f.qualified() && !slices.Contains(f.partitions, table) {
+		if name, table, _ := strings.Cut(t, " "); name != f.rowTrigger() && table != f.qualified() && !slices.Contains(f.partitions, table) {
 			list = append(list, trigger{name: name, table: table})
 		}
 	}

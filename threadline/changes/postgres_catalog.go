@@ -32,6 +32,8 @@ const tableQuery = `WITH RECURSIVE made (number, type) AS (
 SELECT pg_catalog.json_build_object('schema', n.nspname, 'table', c.relname, 'oid', c.oid::pg_catalog.int8, 'kind', c.relkind, 'persistence', c.relpersistence, 'leaf', c.relispartition,
 	'partitions', (SELECT pg_catalog.json_agg(` + qualifiedName + ` ORDER BY p.relid) FROM pg_catalog.pg_partition_tree({table}) p JOIN pg_catalog.pg_class c ON c.oid = p.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE p.level > 0),
+	'partitioned', (SELECT pg_catalog.json_agg(` + qualifiedName + ` ORDER BY p.relid) FROM pg_catalog.pg_partition_tree({table}) p JOIN pg_catalog.pg_class c ON c.oid = p.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE p.level > 0 AND NOT p.isleaf),
 	'key', (SELECT pg_catalog.json_agg(a.attname ORDER BY k.n) FROM pg_catalog.pg_index i, pg_catalog.unnest(i.indkey) WITH ORDINALITY k (number, n), pg_catalog.pg_attribute a
 		WHERE i.indrelid = c.oid AND i.indisprimary AND k.n <= i.indnkeyatts AND a.attrelid = c.oid AND a.attnum = k.number),
 	'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'number', a.attnum, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
@@ -74,11 +76,12 @@ func describe(ctx context.Context, q pgschema.Querier, name string) (*found, err
 		Kind, Persistence string
 		Leaf              bool
 		Partitions        []string
+		Partitioned       []string
 	}
 	if err := json.Unmarshal([]byte(text), &doc); err != nil {
 		return nil, wrap("look up the table "+name, err)
 	}
-	f := &found{shape: doc.shape, kind: doc.Kind, persistence: doc.Persistence, leaf: doc.Leaf, partitions: doc.Partitions}
+	f := &found{shape: doc.shape, kind: doc.Kind, persistence: doc.Persistence, leaf: doc.Leaf, partitions: doc.Partitions, partitioned: doc.Partitioned}
 	f.Columns = nil
 	for _, c := range doc.Columns {
 		f.all = append(f.all, column{

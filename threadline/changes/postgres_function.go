@@ -60,6 +60,7 @@ func (g *generator) function() string {
 	g.line(1, "step text := 'lock'; wrong text; list text; mark text; system bigint; role text; application text; client inet;")
 	g.line(1, "first boolean := %s IS NOT TRUE;", is("pg_catalog.current_setting("+guc+", true)", "pg_catalog.concat(pg_catalog.pg_current_xact_id())"))
 	g.line(0, "BEGIN")
+	g.join()
 	g.refuseOthers()
 	g.line(1, "BEGIN")
 	// Once the transaction has the lock, nothing that follows waits.
@@ -78,6 +79,11 @@ func (g *generator) function() string {
 	g.line(2, "wrong := SQLERRM;")
 	g.line(1, "END;")
 	g.drift()
+	if g.moves() {
+		g.line(1, "IF wrong IS NOT NULL OR shape_id IS NULL THEN")
+		g.loseMoves(2)
+		g.line(1, "END IF;")
+	}
 	g.line(1, "IF wrong IS NOT NULL THEN")
 	g.gap()
 	g.line(2, "RETURN NULL;")
@@ -93,6 +99,9 @@ func (g *generator) function() string {
 		strconv.FormatInt(g.tableID(), 10) + ", shape_id, pg_catalog.pg_trigger_depth(), '%s', %s, %s, key, former_key, changed, old_row, new_row, cut, columns, system, role, application, client);"
 	for i, op := range []struct{ name, old, new string }{{"UPDATE", "OLD.ctid", "NEW.ctid"}, {"INSERT", "NULL", "NEW.ctid"}, {"DELETE", "OLD.ctid", "NULL"}, {"TRUNCATE", "NULL", "NULL"}} {
 		g.line(1, "%s %s THEN", [2]string{"IF", "ELSIF"}[min(i, 1)], is("TG_OP", "'"+op.name+"'"))
+		if op.name == "DELETE" {
+			g.noteDelete(2)
+		}
 		g.line(2, "%s", insert)
 		g.line(2, values, op.name[:1], op.old, op.new)
 	}
@@ -119,6 +128,7 @@ func (g *generator) refuseOthers() {
 	}
 	g.line(1, "IF (%s) IS NOT TRUE THEN", ours)
 	g.line(2, "wrong := 'the trigger is on a table that is not captured by this function';")
+	g.loseMoves(2)
 	g.gap()
 	g.line(2, "RETURN NULL;")
 	g.line(1, "END IF;")

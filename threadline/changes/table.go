@@ -103,6 +103,7 @@ type found struct {
 	persistence string   // pg_class.relpersistence
 	leaf        bool     // a partition
 	partitions  []string // of a partitioned table, qualified and quoted
+	partitioned []string // those of them that have partitions
 
 	place   string    // where its OID is
 	noted   *captured // its last note, nil if there is none

@@ -1,0 +1,121 @@
+package changes
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+)
+
+// An UPDATE that moves a row to another partition fires the row triggers of a DELETE and an INSERT, which look
+// like those of WITH d AS (DELETE … RETURNING *) INSERT …, down to the command's number. But the UPDATE's
+// transition tables have both versions of the row, at the same position. So a trigger on the statement
+// makes one change of the two that were kept, where they have the keys of such a pair and follow each other. Where
+// anything is in doubt, they stay two: a BEFORE trigger that suppresses an INSERT leaves fewer new rows than
+// old ones, and of a change that was not kept, or as a whole row, another might be taken for it.
+
+const movesTrigger = "threadline_moves"
+
+// moves reports whether there may be rows that move.
+func (f *found) moves() bool { return f.kind == "p" && f.keyed() }
+
+// movesState is an expression for the name of a setting. It has the place in the WAL before the first DELETE since the last UPDATE
+// of the same depth, or that something was lost.
+func (g *generator) movesState() string {
+	return fmt.Sprintf("pg_catalog.concat('threadline.%s_%x_', pg_catalog.pg_trigger_depth())", g.store.setting(), g.tableID())
+}
+
+const movesLost = "lost"
+
+// noteDelete notes where a DELETE may be that of a move.
+func (g *generator) noteDelete(depth int) {
+	if g.moves() {
+		g.line(depth, "IF coalesce(pg_catalog.current_setting(%s, true), '') OPERATOR(pg_catalog.=) '' THEN", g.movesState())
+		g.line(depth+1, "mark := pg_catalog.set_config(%s, pg_catalog.concat(pg_catalog.pg_current_wal_insert_lsn()), true);", g.movesState())
+		g.line(depth, "END IF;")
+	}
+}
+
+// loseMoves has the two of a move stay two.
+func (g *generator) loseMoves(depth int) {
+	if g.moves() {
+		g.line(depth, "mark := pg_catalog.set_config(%s, '%s', true);", g.movesState(), movesLost)
+	}
+}
+
+// join is what the function does after an UPDATE. To read what was captured could make a serializable transaction
+// fail.
+func (g *generator) join() {
+	if !g.moves() {
+		return
+	}
+	g.line(1, "IF %s AND %s THEN", is("TG_LEVEL", "'STATEMENT'"), is("TG_OP", "'UPDATE'"))
+	g.line(2, "step := coalesce(pg_catalog.current_setting(%s, true), '');", g.movesState())
+	g.line(2, "IF step OPERATOR(pg_catalog.<>) '' THEN")
+	g.line(3, "mark := pg_catalog.set_config(%s, '', true);", g.movesState())
+	g.line(3, "IF step OPERATOR(pg_catalog.<>) '%s' AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'serializable' THEN", movesLost)
+	g.line(4, "BEGIN")
+	g.line(5, "EXECUTE %s USING step::pg_catalog.pg_lsn, pg_catalog.pg_trigger_depth();", pgtext.Literal(g.joinSQL()))
+	g.line(4, "EXCEPTION WHEN others THEN")
+	g.line(5, "wrong := SQLERRM;") // they stay two
+	g.line(4, "END;")
+	g.line(3, "END IF;")
+	g.line(2, "END IF;")
+	g.line(2, "RETURN NULL;")
+	g.line(1, "END IF;")
+}
+
+func (g *generator) joinSQL() string {
+	key := func(row string) string {
+		list := make([]string, len(g.Key))
+		for i, k := range g.Key {
+			list[i] = "(" + row + ".r)." + pgschema.Ident(k)
+		}
+		return "ROW(" + strings.Join(list, ", ") + ")::pg_catalog.text"
+	}
+	var list, parts []string
+	for i, c := range g.Columns {
+		name := pgschema.Ident(c.Name)
+		list = append(list, fmt.Sprintf("CASE WHEN ROW((o.r).%s)::record OPERATOR(pg_catalog.*<>) ROW((n.r).%s)::record THEN '%d ' END", name, name, i+1))
+	}
+	for _, part := range inParts(list) {
+		parts = append(parts, "pg_catalog.concat("+strings.Join(part, ", ")+")")
+	}
+	same := func(a, b string) string { return is(a, b+` COLLATE "C"`) }
+	changes := g.store.at("audit_changes")
+	const ofKey = "%[1]s.xid OPERATOR(pg_catalog.=) %[2]s.xid AND %[1]s.lsn OPERATOR(pg_catalog.=) %[2]s.lsn AND %[1]s.captured_at OPERATOR(pg_catalog.=) %[2]s.captured_at"
+	return fmt.Sprintf(`WITH pairs AS (
+	SELECT %[1]s AS former_key, %[2]s AS key, pg_catalog.concat(%[3]s) AS changed
+	FROM (SELECT pg_catalog.row_number() OVER () AS at, t AS r FROM old_rows t) o JOIN (SELECT pg_catalog.row_number() OVER () AS at, t AS r FROM new_rows t) n ON n.at OPERATOR(pg_catalog.=) o.at
+	WHERE (SELECT pg_catalog.count(*) FROM old_rows) OPERATOR(pg_catalog.=) (SELECT pg_catalog.count(*) FROM new_rows)
+), kept AS (
+	SELECT c, pg_catalog.lag(c) OVER (ORDER BY c.lsn, c.captured_at) AS before FROM %[4]s c
+	WHERE c.xid OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id() AND c.tx_started_at OPERATOR(pg_catalog.=) pg_catalog.transaction_timestamp() AND c.lsn OPERATOR(pg_catalog.>=) $1
+		AND c.table_id OPERATOR(pg_catalog.=) %[5]d AND c.depth OPERATOR(pg_catalog.=) $2
+), moved AS (
+	SELECT DISTINCT ON (p.former_key, p.key) p.changed, (k.before).xid, (k.before).lsn, (k.before).captured_at, k.c AS made
+	FROM pairs p JOIN kept k ON %[6]s AND %[7]s
+	WHERE (k.c).op OPERATOR(pg_catalog.=) 'I' AND (k.before).op OPERATOR(pg_catalog.=) 'D' AND (k.c).shape_id OPERATOR(pg_catalog.=) %[8]d AND (k.before).shape_id OPERATOR(pg_catalog.=) %[8]d
+	ORDER BY p.former_key, p.key, (k.c).lsn DESC, (k.c).captured_at DESC
+), gone AS (
+	DELETE FROM %[4]s c USING moved m WHERE `+fmt.Sprintf(ofKey, "c", "(m.made)")+`
+)
+UPDATE %[4]s c SET op = 'U', former_key = c.key, key = (m.made).key, changed = m.changed, new_tid = (m.made).new_tid, new_row = (m.made).new_row, cut = pg_catalog.concat(c.cut, (m.made).cut)
+FROM moved m WHERE `+fmt.Sprintf(ofKey, "c", "m"),
+		key("o"), key("n"), strings.Join(parts, ", "), changes, g.tableID(), same("(k.before).key", "p.former_key"), same("(k.c).key", "p.key"), g.id())
+}
+
+// movesTriggers are those on statements that may move rows: an UPDATE of a partition itself cannot.
+func (f *found) movesTriggers(is *deployed) (missing []trigger) {
+	if !f.moves() {
+		return nil
+	}
+	for _, t := range slices.Concat([]string{f.qualified()}, f.partitioned) {
+		if !slices.Contains(is.triggers, movesTrigger+" "+t) {
+			missing = append(missing, trigger{movesTrigger, t, "UPDATE ON " + t + " REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT"})
+		}
+	}
+	return missing
+}
