@@ -165,6 +165,21 @@ func TestContextsOfPrepared(t *testing.T) {
 	}, dbtest.PostgresCommitEngines())
 }
 
+// TestContextsOfStrings: what may end the transaction out of sight has the event written before it.
+func TestContextsOfStrings(t *testing.T) {
+	eachContexts(t, func(w *world) {
+		conn := w.conn()
+		for _, s := range []string{"BEGIN", "SELECT note(1)", "COMMIT; SELECT 1"} {
+			w.must(conn.ExecContext(as("alice"), s))
+		}
+		w.want("1", "transaction.committed", "transaction.committed")
+		for _, s := range []string{"BEGIN", "SELECT note(2)", "ROLLBACK; SELECT 1"} {
+			w.must(conn.ExecContext(as("alice"), s))
+		}
+		w.want("1", "transaction.committed", "transaction.committed")
+	}, dbtest.PostgresCommitEngines())
+}
+
 // TestContextsOfFailed: a transaction that has failed ends as the bare driver ends it.
 func TestContextsOfFailed(t *testing.T) {
 	eachContexts(t, func(w *world) {
