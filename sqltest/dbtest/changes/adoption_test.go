@@ -338,3 +338,42 @@ func TestKeptOff(t *testing.T) {
 type sink struct{}
 
 func (sink) Forward(context.Context, []journal.Entry) error { return nil }
+
+// TestKeptStale: what another process has done since a program looked is not undone, and a
+// transaction that takes locks waits little for them.
+func TestKeptStale(t *testing.T) {
+	adopt(t, func(a *adoption) {
+		a.exec("CREATE TABLE orders (id int PRIMARY KEY, card text)")
+		proxy := dbtest.NewProxy(t, dbtest.Shared(t).Addr())
+		steps := proxy.Watch(func(query string) bool {
+			return strings.HasPrefix(query, "SET LOCAL") || strings.HasPrefix(query, "CREATE ") || strings.HasPrefix(query, "DROP ") || strings.EqualFold(query, "commit")
+		})
+		trap := proxy.Next(dbtest.HoldStatement, func(query string) bool { return strings.Contains(query, "pg_try_advisory_xact_lock") })
+		older := dbtest.Open(t, a.e.Driver, dbtest.Via(a.dsn, proxy.Addr()))
+		done := make(chan error, 1)
+		go func() {
+			_, _, err := changes.Of(changes.Table{Name: "orders"}).Keep(ctx, older)
+			done <- err
+		}()
+		defer trap.Release()
+		select {
+		case <-trap.Sprung():
+		case err := <-done:
+			t.Fatalf("it took no lock: %v", err)
+		}
+		_, _, err := changes.Of(changes.Table{Name: "orders", Mask: []string{"card"}}).Keep(ctx, a.db)
+		a.must(err)
+		trap.Release()
+		a.must(<-done)
+		a.exec("INSERT INTO orders VALUES (1, '4111')")
+		a.wantStory("insert id: NULL → 1; card: NULL → (masked);", "orders", "1")
+
+		a.exec("DROP TRIGGER threadline_row ON orders")
+		_, _, err = changes.Of(changes.Table{Name: "orders"}).Keep(ctx, older)
+		a.must(err)
+		got := steps.Queries()
+		if last := max(0, len(got)-5); !strings.HasPrefix(strings.Join(got[last:], "; "), "SET LOCAL lock_timeout = '100ms'; CREATE OR REPLACE FUNCTION") {
+			t.Errorf("the last steps are %.300q", got[last:])
+		}
+	})
+}
