@@ -142,6 +142,7 @@ func TestKeepEnds(t *testing.T) {
 				t.Errorf("Close: %v", err)
 			}
 			close(leave)
+			<-w.h.keeping.over
 		})
 	}
 }
