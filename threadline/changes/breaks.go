@@ -186,6 +186,8 @@ func (s *shape) reshaped(before *shape) string {
 			what = append(what, fmt.Sprintf("column %q was added", c.Name))
 		case before.Columns[i].Type != c.Type:
 			what = append(what, fmt.Sprintf("column %q was of type %s and is %s", c.Name, before.Columns[i].Type, c.Type))
+		case c.Hashed != before.Columns[i].Hashed && c.Masked && before.Columns[i].Masked:
+			what = append(what, fmt.Sprintf("column %q is masked by %s", c.Name, map[bool]string{true: "a hash", false: "a placeholder"}[c.Hashed]))
 		case before.Columns[i].Masked && !c.Masked:
 			what = append(what, fmt.Sprintf("column %q is no longer masked", c.Name))
 		case !before.Columns[i].Masked && c.Masked:

@@ -61,7 +61,7 @@ type Field struct {
 // Value is one value.
 type Value struct {
 	// Text is the value as PostgreSQL prints it, nil for NULL and where there is none: before an
-	// insert, after a delete, or because it is masked.
+	// insert, after a delete, or because it is masked. Of a column in Table.Hash it is the hash in hex.
 	Text *string
 	// Masked says that the value was not kept. Cut says that Text is only its length in bytes
 	// and its SHA-256 in hex, with a space between; or "stored" and how many bytes the table takes for it.
@@ -71,6 +71,8 @@ type Value struct {
 // String returns the value for people.
 func (v Value) String() string {
 	switch {
+	case v.Masked && v.Text != nil:
+		return "(masked " + *v.Text + ")"
 	case v.Masked:
 		return "(masked)"
 	case v.Text == nil:

@@ -235,6 +235,8 @@ func (d *deployed) stays(f *found, t Table) (warnings []string) {
 			wanted = keepsNothing
 		case slices.Contains(t.Mask, c.Name):
 			wanted = keepsThat
+		case slices.Contains(t.Hash, c.Name):
+			wanted = keepsHashes
 		}
 		if is := d.kept(f, c); is > wanted {
 			warnings = append(warnings, fmt.Sprintf("the column %q of %s stays %s, although this program's list has it %s: a newer version may want that; "+

@@ -20,6 +20,7 @@ type note struct {
 	OID        uint32   `json:"oid"`
 	Key        []string `json:"key,omitempty"` // if it was declared
 	Mask       []noted  `json:"mask,omitempty"`
+	Hash       []noted  `json:"hash,omitempty"`
 	Exclude    []noted  `json:"exclude,omitempty"`
 }
 
@@ -55,6 +56,8 @@ func (f *found) note() *note {
 	n := &note{Generation: generation, Schema: f.Schema, Table: f.Table, OID: f.OID, Key: f.declared}
 	for _, c := range f.all {
 		switch c.keeps() {
+		case keepsHashes:
+			n.Hash = append(n.Hash, noted{c.Name, c.number})
 		case keepsThat:
 			n.Mask = append(n.Mask, noted{c.Name, c.number})
 		case keepsNothing:
@@ -69,12 +72,13 @@ type keeping int
 
 const (
 	keepsValues  keeping = iota
+	keepsHashes          // of values
 	keepsThat            // that it has changed
 	keepsNothing         // not even that
 )
 
 func (k keeping) String() string {
-	return [...]string{"kept", "masked", "excluded"}[k]
+	return [...]string{"kept", "hashed", "masked", "excluded"}[k]
 }
 
 // keeps is what is to be kept of a column, once that has been chosen.
@@ -82,6 +86,8 @@ func (c *column) keeps() keeping {
 	switch {
 	case c.excluded:
 		return keepsNothing
+	case c.Hashed:
+		return keepsHashes
 	case c.Masked:
 		return keepsThat
 	default:
@@ -98,6 +104,8 @@ func (n *note) kept(f *found, c *column) keeping {
 		return keepsNothing
 	case slices.ContainsFunc(n.Mask, is):
 		return keepsThat
+	case slices.ContainsFunc(n.Hash, is):
+		return keepsHashes
 	default:
 		return keepsValues
 	}
@@ -127,19 +135,22 @@ func (d *deployed) looser(f *found) (list []string) {
 // stricter returns t so that no more is kept of any column than there is, and with the key
 // that was declared, unless t declares one.
 func (d *deployed) stricter(f *found, t Table) Table {
-	mask, exclude := slices.Clone(t.Mask), slices.Clone(t.Exclude)
+	hash, mask, exclude := slices.Clone(t.Hash), slices.Clone(t.Mask), slices.Clone(t.Exclude)
 	for i := range f.all {
 		c := &f.all[i]
 		isColumn := func(name string) bool { return name == c.Name }
 		switch kept := d.kept(f, c); {
 		case slices.Contains(exclude, c.Name):
 		case kept == keepsNothing:
-			mask, exclude = slices.DeleteFunc(mask, isColumn), append(exclude, c.Name)
-		case kept == keepsThat && !slices.Contains(mask, c.Name):
-			mask = append(mask, c.Name)
+			hash, mask, exclude = slices.DeleteFunc(hash, isColumn), slices.DeleteFunc(mask, isColumn), append(exclude, c.Name)
+		case slices.Contains(mask, c.Name):
+		case kept == keepsThat:
+			hash, mask = slices.DeleteFunc(hash, isColumn), append(mask, c.Name)
+		case kept == keepsHashes && !slices.Contains(hash, c.Name):
+			hash = append(hash, c.Name)
 		}
 	}
-	t.Mask, t.Exclude = mask, exclude
+	t.Hash, t.Mask, t.Exclude = hash, mask, exclude
 	for _, n := range d.notes {
 		if n != nil && t.Key == nil && !slices.ContainsFunc(n.Key, func(k string) bool { return !f.has(k) }) {
 			t.Key = n.Key

@@ -125,6 +125,9 @@ func (s *Store) step(f *found, is *deployed) *Step {
 	if stale := f.stale(); stale != "" && (is.body != "" || f.noted != nil) {
 		why = append(why, stale)
 	}
+	if is.noKey {
+		why = append(why, "there is no key for its hashes")
+	}
 	if len(why) == 0 {
 		return nil
 	}
@@ -134,6 +137,9 @@ func (s *Store) step(f *found, is *deployed) *Step {
 		fmt.Sprintf("INSERT INTO %s (id, table_id, shape) VALUES (%d, %d, %s::pg_catalog.json) ON CONFLICT DO NOTHING", s.at("audit_shapes"), f.id(), f.tableID(), pgtext.Literal(f.text())),
 		"CREATE OR REPLACE FUNCTION "+function+" RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER\n"+f.settingsSQL()+"AS "+quoted(body),
 		"REVOKE ALL ON FUNCTION "+function+" FROM "+strings.Join(append(is.grantees, "PUBLIC"), ", "))
+	if f.hashes() {
+		step.SQL = append(step.SQL, s.makeKey())
+	}
 	for _, t := range f.strays(is) {
 		step.SQL = append(step.SQL, "DROP TRIGGER "+t.name+" ON "+t.table)
 	}
@@ -155,7 +161,7 @@ func quoted(s string) string {
 
 func (f *found) settingNames() (names []string) {
 	for _, c := range f.Columns {
-		if !c.Masked {
+		if !c.Masked || c.Hashed {
 			names = append(names, c.settings...)
 		}
 	}
@@ -235,6 +241,7 @@ type deployed struct {
 	body, settings string
 	grantees       []string // who may execute the function, beside its owner
 	shape          bool     // is noted
+	noKey          bool     // for hashes
 	triggers       []string // those that fire: the name and the table's, with a space between
 	others         []string // those on rows that are another capture's, in the same form
 	// notes are those of the functions under the table's name, and on the table: where it was
@@ -284,6 +291,9 @@ func (s *Store) noted(ctx context.Context, q querier, f *found, d *deployed) err
 	case insufficientPrivilege:
 		d.shape = true
 		return nil
+	}
+	if err == nil {
+		d.noKey, err = s.keyMissing(ctx, q, f)
 	}
 	return wrap("look for the capture of "+f.qualified(), err)
 }

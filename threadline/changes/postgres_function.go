@@ -59,6 +59,9 @@ func (g *generator) function() string {
 	g.line(1, "long boolean := false; fits boolean; changed text; key text; former_key text; old_row text; new_row text; cut text; columns json;")
 	g.line(1, "step text := 'lock'; wrong text; list text; mark text; system bigint; role text; application text; client inet;")
 	g.line(1, "first boolean := %s IS NOT TRUE;", is("pg_catalog.current_setting("+guc+", true)", "pg_catalog.concat(pg_catalog.pg_current_xact_id())"))
+	if g.hashes() {
+		g.line(1, "inner_key bytea; outer_key bytea;")
+	}
 	g.line(0, "BEGIN")
 	g.join()
 	g.refuseOthers()
@@ -68,6 +71,7 @@ func (g *generator) function() string {
 	g.line(3, "LOCK TABLE %s IN ROW EXCLUSIVE MODE NOWAIT;", changes)
 	g.line(2, "END IF;")
 	g.line(2, "step := 'compute';")
+	g.readKey()
 	g.line(2, "IF %s THEN", is("TG_OP", "'UPDATE'"))
 	g.values("OLD", "NEW")
 	g.line(2, "ELSIF %s THEN", is("TG_OP", "'INSERT'"))
@@ -88,6 +92,7 @@ func (g *generator) function() string {
 	g.gap()
 	g.line(2, "RETURN NULL;")
 	g.line(1, "END IF;")
+	g.missKey()
 	g.line(1, "IF first THEN")
 	g.line(2, "mark := pg_catalog.set_config(%s, pg_catalog.concat(pg_catalog.pg_current_xact_id()), true);", guc)
 	g.line(2, "system := (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c);")
@@ -290,6 +295,8 @@ func (g *generator) row(row string, update, long bool) string {
 		c := &g.Columns[i]
 		value := row + "." + pgschema.Ident(c.Name)
 		switch {
+		case c.Hashed:
+			value = hash(c, value)
 		case c.Masked:
 			list[i] = "NULL::pg_catalog.text"
 			continue

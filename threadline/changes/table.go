@@ -20,8 +20,10 @@ type Table struct {
 	// a unique index, and NOT NULL. A table without a key is captured, whole rows each time.
 	Key []string
 	// Exclude are columns of which nothing is kept, not even that they have changed. Of Mask, it
-	// is kept that they have changed, and no value. Neither may be in the key.
-	Exclude, Mask []string
+	// is kept that they have changed, and no value. Of Hash, a hash takes the value's place: HMAC-SHA-256 with a
+	// key of the history's, in which the same values have the same. Who has the key can try values. None may be
+	// in the key.
+	Exclude, Mask, Hash []string
 }
 
 // shape is what a capture was planned for. Each change names it, so that it can be read when the
@@ -41,6 +43,7 @@ type column struct {
 	Name   string `json:"name"`
 	Type   string `json:"type"`
 	Masked bool   `json:"masked,omitempty"`
+	Hashed bool   `json:"hashed,omitempty"` // and masked
 
 	number   int      // pg_attribute.attnum
 	long     bool     // its values may be long
@@ -168,7 +171,7 @@ func (f *found) judge(name string) error {
 
 // choose sets the columns that are captured.
 func (f *found) choose(t Table) error {
-	for _, name := range slices.Concat(t.Exclude, t.Mask, t.Key) {
+	for _, name := range slices.Concat(t.Exclude, t.Mask, t.Hash, t.Key) {
 		if !f.has(name) {
 			return fmt.Errorf("there is no column %q%s", name, near(name, f.all))
 		}
@@ -176,7 +179,11 @@ func (f *found) choose(t Table) error {
 	for i := range f.all {
 		c := &f.all[i]
 		c.excluded = slices.Contains(t.Exclude, c.Name)
-		c.Masked = slices.Contains(t.Mask, c.Name)
+		c.Hashed = slices.Contains(t.Hash, c.Name)
+		c.Masked = c.Hashed || slices.Contains(t.Mask, c.Name)
+		if c.Hashed && slices.Contains(t.Mask, c.Name) {
+			return fmt.Errorf("column %q is masked and hashed: choose one", c.Name)
+		}
 		if c.excluded && c.Masked {
 			return fmt.Errorf("column %q is excluded and masked: choose one", c.Name)
 		}
