@@ -206,3 +206,21 @@ func TestMergedPagesWalkTheIndex(t *testing.T) {
 		}
 	})
 }
+
+// TestTextBesideMetadataThatIsNoJSON: one damaged row hides no other.
+func TestTextBesideMetadataThatIsNoJSON(t *testing.T) {
+	s, db := migrated(t, dbtest.SQLite)
+	damaged, whole := entry(1), entry(2)
+	whole.Metadata = map[string]any{"why": "needle"}
+	damaged.Metadata = map[string]any{"why": "x"}
+	record(t, s, damaged, whole)
+	exec(t, db, "UPDATE threadline_audit_actions SET metadata = '{needle' WHERE seq = 1")
+	page := timeline(t, s, threadline.Query{Text: []string{"needle"}})
+	if got := ids(page.Actions); !slices.Equal(got, []uuid.UUID{whole.ID}) {
+		t.Errorf("%v, want %v", got, whole.ID)
+	}
+	page = timeline(t, s, threadline.Query{Not: []threadline.Query{{Text: []string{"needle"}}}})
+	if got := ids(page.Actions); !slices.Equal(got, []uuid.UUID{damaged.ID}) {
+		t.Errorf("left out: %v, want %v", got, damaged.ID)
+	}
+}

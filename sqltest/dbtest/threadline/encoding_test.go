@@ -65,6 +65,13 @@ func TestCharactersThatTheServerLacks(t *testing.T) {
 						t.Errorf("%s:\ngot  %+v\nwant %+v", actor.ID, got, want)
 					}
 				}
+				for text, q := range map[string]threadline.Query{
+					"is found": {Text: []string{tt.lacked}}, "is left out": {Not: []threadline.Query{{Text: []string{tt.kept, "é" + tt.lacked}}, {ActorID: tt.kept}}},
+				} {
+					if page := timeline(t, s, q); len(page.Actions) != 1 || page.Actions[0].ID != other.ID {
+						t.Errorf("%s: %v", text, page.Actions)
+					}
+				}
 				if page := timeline(t, s, threadline.Query{TenantID: tt.lacked}); len(page.Actions) != 0 {
 					t.Errorf("found %v", page.Actions)
 				}

@@ -158,6 +158,21 @@ var filters = []struct {
 		[]func(e *journal.Entry){func(e *journal.Entry) { e.Metadata = map[string]any{"cents": 1243} }},
 	},
 	{
+		"number beside what is none",
+		threadline.Query{Text: []string{"1"}},
+		func(e *journal.Entry) { e.Metadata = map[string]any{"n": 1} },
+		[]func(e *journal.Entry){
+			func(e *journal.Entry) { e.Metadata = map[string]any{"n": true, "1": []any{nil, false}} },
+			func(*journal.Entry) {},
+		},
+	},
+	{
+		"true as a text",
+		threadline.Query{Text: []string{"true"}},
+		func(e *journal.Entry) { e.Metadata = map[string]any{"said": "True"} },
+		[]func(e *journal.Entry){func(e *journal.Entry) { e.Metadata = map[string]any{"said": true} }},
+	},
+	{
 		"text as it is written",
 		threadline.Query{Text: []string{"Łukasz 表"}},
 		func(e *journal.Entry) { e.Comment = "for Łukasz 表ソ" },
