@@ -70,7 +70,7 @@ func (s *Store) Breaks(ctx context.Context, table string) ([]Break, error) {
 	if err != nil {
 		return nil, wrap("read the breaks of "+table, err)
 	}
-	shapes, err := s.shapes(ctx, f.tableID())
+	shapes, err := s.shapes(ctx, s.db, f.tableID())
 	if err != nil {
 		return nil, err
 	}

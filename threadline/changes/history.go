@@ -101,11 +101,11 @@ func (s *Store) History(ctx context.Context, table string, key ...string) ([]Cha
 	if len(key) == 0 {
 		return nil, fmt.Errorf("changes: History needs the key of a row of %s", table)
 	}
-	shapes, err := s.shapes(ctx, f.tableID())
+	shapes, err := s.shapes(ctx, s.db, f.tableID())
 	if err != nil {
 		return nil, err
 	}
-	l := &lives{store: s, tableID: f.tableID(), under: make(map[string][]*row)}
+	l := &lives{store: s, db: s.db, tableID: f.tableID(), under: make(map[string][]*row)}
 	rows, err := l.all(ctx, rowText(key))
 	if err != nil {
 		return nil, err
@@ -122,6 +122,7 @@ func (s *Store) History(ctx context.Context, table string, key ...string) ([]Cha
 // lives follows the rows of a table through their keys. Keys are the texts of rows.
 type lives struct {
 	store   *Store
+	db      querier
 	tableID int64
 	under   map[string][]*row // the changes that have a key, or have had it before
 }
@@ -190,7 +191,7 @@ func (l *lives) changes(ctx context.Context, key string) (list []*row, err error
 	if known, ok := l.under[key]; ok {
 		return known, nil
 	}
-	list, err = readAll(ctx, l.store.db, scanRow, l.store.changesOfKey(), l.tableID, key)
+	list, err = readAll(ctx, l.db, scanRow, l.store.changesOfKey(), l.tableID, key)
 	if err != nil {
 		return nil, wrap("read the history", err)
 	}
@@ -206,11 +207,17 @@ func (s *Store) changesOfKey() string {
 	one := func(column string) string {
 		return "SELECT * FROM " + table + " WHERE pg_catalog.hashtextextended(" + column + ", table_id) = pg_catalog.hashtextextended($2, $1) AND " + column + " = $2 AND table_id = $1"
 	}
-	return `SELECT pg_catalog.concat(c.xid), ` + pgtext.Time("c.tx_started_at") + `, ` + pgtext.Time("c.captured_at") + `,
+	return s.selectChanges(s.system(), "("+one("key")+" UNION ALL "+one("former_key")+" UNION ALL SELECT * FROM "+table+" WHERE key IS NULL AND table_id = $1) c ORDER BY c.lsn")
+}
+
+// selectChanges is a query, for scanRow, for the changes c of a FROM clause; first it selects other
+// columns. system is an expression of the cluster in which they were.
+func (s *Store) selectChanges(system, from string, others ...string) string {
+	return "SELECT " + strings.Join(append(others, ""), ", ") + `c.table_id, pg_catalog.concat(c.xid), ` + pgtext.Time("c.tx_started_at") + `, ` + pgtext.Time("c.captured_at") + `,
 		c.lsn::pg_catalog.text, c.old_tid::pg_catalog.text, c.new_tid::pg_catalog.text, c.shape_id, c.depth, c.op::pg_catalog.text,
 		c.key, c.former_key, c.changed, c.old_row, c.new_row, c.cut, c.columns::pg_catalog.text,
-		(SELECT f.system FROM ` + table + ` f WHERE f.xid = c.xid AND f.tx_started_at = c.tx_started_at ORDER BY f.xid, f.lsn LIMIT 1)
-		FROM (` + one("key") + " UNION ALL " + one("former_key") + " UNION ALL SELECT * FROM " + table + " WHERE key IS NULL AND table_id = $1) c ORDER BY c.lsn"
+		` + system + `
+		FROM ` + from
 }
 
 // byCluster puts changes, which come in the order of the WAL, into that of the clusters in which the
@@ -262,6 +269,7 @@ func byVersion(captured []*row) []*row {
 
 // row is a row of audit_changes.
 type row struct {
+	tableID                                         int64
 	xid, started, captured, lsn, op                 string
 	shapeID, system                                 sql.NullInt64
 	depth                                           int
@@ -269,10 +277,17 @@ type row struct {
 	key, formerKey, changed, old, new, cut, columns sql.NullString
 }
 
-// scanRow scans what changesOfKey selects.
-func scanRow(rows *sql.Rows) (*row, error) {
+// system is the cluster in which the transaction of a change c was, which its first change has.
+func (s *Store) system() string {
+	return "(SELECT f.system FROM " + s.at("audit_changes") + " f WHERE f.xid = c.xid AND f.tx_started_at = c.tx_started_at ORDER BY f.xid, f.lsn LIMIT 1)"
+}
+
+// scanRow scans what selectChanges selects.
+func scanRow(rows *sql.Rows) (*row, error) { return scanRowAnd(rows) }
+
+func scanRowAnd(rows *sql.Rows, others ...any) (*row, error) {
 	r := &row{}
-	return r, rows.Scan(&r.xid, &r.started, &r.captured, &r.lsn, &r.oldTID, &r.newTID, &r.shapeID, &r.depth, &r.op, &r.key, &r.formerKey, &r.changed, &r.old, &r.new, &r.cut, &r.columns, &r.system)
+	return r, rows.Scan(append(others, &r.tableID, &r.xid, &r.started, &r.captured, &r.lsn, &r.oldTID, &r.newTID, &r.shapeID, &r.depth, &r.op, &r.key, &r.formerKey, &r.changed, &r.old, &r.new, &r.cut, &r.columns, &r.system)...)
 }
 
 func (r *row) change(shapes map[int64]*shape) (c Change, err error) {
@@ -382,9 +397,9 @@ func rowText(values []string) string {
 }
 
 // shapes are those of a table, by their IDs.
-func (s *Store) shapes(ctx context.Context, tableID int64) (map[int64]*shape, error) {
+func (s *Store) shapes(ctx context.Context, db querier, tableID int64) (map[int64]*shape, error) {
 	shapes := make(map[int64]*shape)
-	_, err := readAll(ctx, s.db, func(rows *sql.Rows) (sh *shape, err error) {
+	_, err := readAll(ctx, db, func(rows *sql.Rows) (sh *shape, err error) {
 		var id int64
 		var text string
 		if err := rows.Scan(&id, &text); err != nil {

@@ -135,7 +135,7 @@ func (s *Store) step(f *found, is *deployed) *Step {
 	function := s.at(f.function()) + "()"
 	step.SQL = append(step.SQL,
 		fmt.Sprintf("INSERT INTO %s (id, table_id, shape) VALUES (%d, %d, %s::pg_catalog.json) ON CONFLICT DO NOTHING", s.at("audit_shapes"), f.id(), f.tableID(), pgtext.Literal(f.text())),
-		"CREATE OR REPLACE FUNCTION "+function+" RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER\n"+f.settingsSQL()+"AS "+quoted(body),
+		"CREATE OR REPLACE FUNCTION "+function+" RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER\n"+f.settingsSQL()+"AS "+quoted("capture", body),
 		"REVOKE ALL ON FUNCTION "+function+" FROM "+strings.Join(append(is.grantees, "PUBLIC"), ", "))
 	if f.hashes() {
 		step.SQL = append(step.SQL, s.makeKey())
@@ -150,11 +150,11 @@ func (s *Store) step(f *found, is *deployed) *Step {
 	return step
 }
 
-// quoted returns s in dollar quotes.
-func quoted(s string) string {
-	tag := "$capture$"
+// quoted returns s in dollar quotes with a name.
+func quoted(name, s string) string {
+	tag := "$" + name + "$"
 	for i := 0; strings.Contains(s, tag); i++ {
-		tag = fmt.Sprintf("$capture%d$", i)
+		tag = fmt.Sprintf("$%s%d$", name, i)
 	}
 	return tag + "\n" + s + tag
 }

@@ -49,7 +49,7 @@ func TestWorkload(t *testing.T) {
 				r := rand.New(rand.NewPCG(n, uint64(round*10+session)))
 				group.Go(func() {
 					for range 40 {
-						w.transaction(r)
+						w.transaction(r, statement)
 					}
 				})
 			}
@@ -71,7 +71,7 @@ func TestWorkload(t *testing.T) {
 }
 
 // transaction executes some statements; those that fail, and some others, are rolled back.
-func (w *world) transaction(r *rand.Rand) {
+func (w *world) transaction(r *rand.Rand, statements ...func(*rand.Rand) string) {
 	tx, err := w.db.BeginTx(ctx, nil)
 	if err != nil {
 		w.Error(err)
@@ -81,7 +81,7 @@ func (w *world) transaction(r *rand.Rand) {
 	for range 1 + r.IntN(4) {
 		_, err := tx.ExecContext(ctx, "SAVEPOINT s")
 		if err == nil {
-			_, err = tx.ExecContext(ctx, statement(r))
+			_, err = tx.ExecContext(ctx, statements[r.IntN(len(statements))](r))
 		}
 		if err != nil || r.IntN(6) == 0 {
 			if _, err := tx.ExecContext(ctx, "ROLLBACK TO s"); err != nil {

@@ -1,0 +1,252 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+)
+
+// liveTable is a table as it is now, with what decides whether statements on it succeed.
+type liveTable struct {
+	Name       string // qualified, in quotes
+	OID        int64
+	Subtables  bool // it has children by inheritance, and is not partitioned
+	Columns    []liveColumn
+	Uniques    []uniqueKey
+	Keys       []*foreignKey // from this table
+	Referred   []*foreignKey // to it
+	Triggers   []liveTrigger
+	deferrable []string
+
+	settings []string // which its types' texts depend on
+}
+
+type liveColumn struct {
+	Name, Type string
+	// Space is the type's schema, which Type begins with unless it is pg_catalog.
+	Space     string
+	Generated bool
+	Always    bool // an identity column that takes no other values
+	// Equal is the schema of the operator = of the type, "" if it has none.
+	Equal string
+
+	exact bool // equal values have the same bytes
+}
+
+// uniqueKey is a unique index on columns, whose rows with NULL are not compared.
+type uniqueKey struct {
+	Columns   []string
+	Immediate bool // and not at the end of a statement, or transaction
+}
+
+type foreignKey struct {
+	Name                string
+	Child, Parent       int64 // OIDs
+	ChildName           string
+	ParentName          string
+	Columns, References []string
+	OnDelete, OnUpdate  string // pg_constraint.confdeltype
+	Captured            bool   // the child
+}
+
+// What a foreign key does with rows that refer to one which goes.
+const (
+	cascades   = "c"
+	setNull    = "n"
+	setDefault = "d"
+)
+
+type liveTrigger struct {
+	Name, Table, Function string
+	Type                  int
+	Columns               []string
+}
+
+const liveQuery = `SELECT pg_catalog.json_build_object('name', ` + qualifiedName + `, 'oid', c.oid::pg_catalog.int8, 'subtables', c.relhassubclass AND c.relkind <> 'p',
+	'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+		'space', pg_catalog.quote_ident(tn.nspname), 'generated', a.attgenerated <> '', 'always', a.attidentity = 'a',
+		'equal', (WITH RECURSIVE b (type) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd')
+			SELECT CASE WHEN n.nspname = 'pg_catalog' OR t.typtype <> 'b' OR t.typcategory = 'A' THEN 'pg_catalog'
+				ELSE (SELECT pg_catalog.quote_ident(o.nspname) FROM pg_catalog.pg_operator p JOIN pg_catalog.pg_namespace o ON o.oid = p.oprnamespace WHERE p.oprname = '=' AND p.oprleft = t.oid AND p.oprright = t.oid LIMIT 1) END
+			FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype <> 'd'))
+		ORDER BY a.attnum)
+		FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+	'uniques', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('immediate', i.indimmediate, 'columns', (SELECT pg_catalog.json_agg(a.attname ORDER BY k.n)
+			FROM pg_catalog.unnest(i.indkey) WITH ORDINALITY k (number, n) JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number WHERE k.n <= i.indnkeyatts)) ORDER BY i.indisprimary DESC, i.indexrelid)
+		FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL),
+	'keys', {keys, k.conrelid = ANY (tree.oids)}, 'referred', {keys, k.confrelid = ANY (tree.oids)},
+	'deferrable', (SELECT pg_catalog.json_agg(DISTINCT pg_catalog.concat(pg_catalog.quote_ident(kn.nspname), '.', pg_catalog.quote_ident(k.conname)))
+		FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace kn ON kn.oid = k.connamespace
+		WHERE k.condeferrable AND k.contype IN ('f', 'p', 'u', 'x') AND k.conparentid = 0 AND (k.conrelid = ANY (tree.oids) OR k.confrelid = ANY (tree.oids))),
+	'triggers', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', g.tgname, 'table', ` + qualifiedTrigger + `, 'type', g.tgtype,
+			'function', pg_catalog.concat(pg_catalog.quote_ident(pn.nspname), '.', pg_catalog.quote_ident(p.proname)),
+			'columns', (SELECT pg_catalog.json_agg(a.attname) FROM pg_catalog.unnest(g.tgattr) n (number) JOIN pg_catalog.pg_attribute a ON a.attrelid = g.tgrelid AND a.attnum = n.number)) ORDER BY g.tgrelid, g.tgname)
+		FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class gc ON gc.oid = g.tgrelid JOIN pg_catalog.pg_namespace gn ON gn.oid = gc.relnamespace
+		JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
+		WHERE g.tgrelid = ANY (tree.oids) AND NOT g.tgisinternal AND g.tgparentid = 0 AND g.tgenabled IN ('O', 'A') AND NOT (pn.nspname = $2 AND p.proname LIKE '` + functionStart + `%'))
+	)::pg_catalog.text
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (SELECT pg_catalog.array_agg(r.oid) FROM (SELECT c.oid UNION SELECT p.relid FROM pg_catalog.pg_partition_tree(c.oid) p) r (oid)) tree (oids)
+WHERE c.oid = $1::pg_catalog.int8::pg_catalog.oid`
+
+const qualifiedTrigger = `pg_catalog.concat('"', pg_catalog.replace(gn.nspname, '"', '""'), '"."', pg_catalog.replace(gc.relname, '"', '""'), '"')`
+
+// foreignKeysWhere are the foreign keys k with a condition. Those that partitions have from their
+// parent are left out.
+func foreignKeysWhere(condition string) string {
+	name := func(c, n string) string {
+		return `pg_catalog.concat('"', pg_catalog.replace(` + n + `.nspname, '"', '""'), '"."', pg_catalog.replace(` + c + `.relname, '"', '""'), '"')`
+	}
+	columns := func(list, table string) string {
+		return `(SELECT pg_catalog.json_agg(a.attname ORDER BY x.n) FROM pg_catalog.unnest(` + list + `) WITH ORDINALITY x (number, n) JOIN pg_catalog.pg_attribute a ON a.attrelid = ` + table + ` AND a.attnum = x.number)`
+	}
+	return `(SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', k.conname, 'child', k.conrelid::pg_catalog.int8, 'parent', k.confrelid::pg_catalog.int8,
+		'childname', ` + name("cc", "cn") + `, 'parentname', ` + name("pc", "pn") + `, 'columns', ` + columns("k.conkey", "k.conrelid") + `, 'references', ` + columns("k.confkey", "k.confrelid") + `,
+		'ondelete', k.confdeltype, 'onupdate', k.confupdtype, 'captured', EXISTS (SELECT FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+			WHERE g.tgrelid = k.conrelid AND g.tgname LIKE '` + rowTrigger + `%' AND n.nspname = $2)) ORDER BY k.oid)
+		FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class cc ON cc.oid = k.conrelid JOIN pg_catalog.pg_namespace cn ON cn.oid = cc.relnamespace
+		JOIN pg_catalog.pg_class pc ON pc.oid = k.confrelid JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace
+		WHERE k.contype = 'f' AND k.conparentid = 0 AND ` + condition + `)`
+}
+
+// live returns the table that has an ID now, nil if there is none. The shapes are those that it had.
+func (s *Store) live(ctx context.Context, q querier, id int64, shapes map[int64]*shape) (*liveTable, error) {
+	had, err := json.Marshal(slices.Collect(maps.Values(shapes)))
+	if err != nil {
+		return nil, err
+	}
+	names, err := readAll(ctx, q, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) },
+		`SELECT `+qualifiedName+` FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND (
+			c.oid IN (SELECT g.tgrelid FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
+				WHERE pn.nspname = $1 AND p.proname = $2 AND g.tgname LIKE '`+rowTrigger+`%' AND g.tgparentid = 0)
+			OR EXISTS (SELECT FROM pg_catalog.json_to_recordset($3::pg_catalog.json) s ("schema" text, "table" text, oid int8) WHERE s.oid = c.oid::pg_catalog.int8 OR s."schema" = n.nspname AND s."table" = c.relname))
+		ORDER BY c.oid`, s.schema, (&shape{ID: id}).function(), string(had))
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		f, err := s.look(ctx, q, name)
+		if err != nil {
+			return nil, err
+		}
+		if f.tableID() == id {
+			return s.describe(ctx, q, f)
+		}
+	}
+	return nil, nil
+}
+
+// describe reads what the catalog has of a table.
+func (s *Store) describe(ctx context.Context, q querier, f *found) (*liveTable, error) {
+	query := liveQuery
+	for _, side := range []string{"k.conrelid", "k.confrelid"} {
+		condition := side + " = ANY (tree.oids)"
+		query = strings.Replace(query, "{keys, "+condition+"}", foreignKeysWhere(condition), 1)
+	}
+	var text string
+	if err := q.QueryRowContext(ctx, query, int64(f.OID), s.schema).Scan(&text); err != nil {
+		return nil, err
+	}
+	var doc struct {
+		liveTable
+		Deferrable []string
+	}
+	if err := json.Unmarshal([]byte(text), &doc); err != nil {
+		return nil, err
+	}
+	t := &doc.liveTable
+	t.deferrable = doc.Deferrable
+	for i, c := range f.all { // in the order of their numbers, as t.Columns
+		t.settings = append(t.settings, c.settings...)
+		t.Columns[i].exact = c.exact
+	}
+	return t, nil
+}
+
+// distinct reports whether no two rows ever have the same values in columns.
+func (t *liveTable) distinct(columns []string) bool {
+	return slices.ContainsFunc(t.Uniques, func(u uniqueKey) bool {
+		return u.Immediate && !slices.ContainsFunc(u.Columns, func(c string) bool { return !slices.Contains(columns, c) })
+	})
+}
+
+func (t *liveTable) column(name string) *liveColumn {
+	for i := range t.Columns {
+		if t.Columns[i].Name == name {
+			return &t.Columns[i]
+		}
+	}
+	return nil
+}
+
+// only is the table in a statement that must not reach its children by inheritance.
+func (t *liveTable) only() string {
+	if t.Subtables {
+		return "ONLY " + t.Name
+	}
+	return t.Name
+}
+
+// is reports whether a type, as a shape has it, is the column's: in a shape the type's schema is
+// missing if it was in the search_path.
+func (c *liveColumn) is(typ string) bool {
+	return typ == c.Type || typ == strings.TrimPrefix(c.Type, c.Space+".")
+}
+
+// equals compares the column with a value.
+func (c *liveColumn) equals(alias string, value *string) string {
+	return c.equalsColumn(alias+pgschema.Ident(c.Name), value)
+}
+
+// equalsColumn compares a column that refers to this one with a value of it.
+func (c *liveColumn) equalsColumn(column string, value *string) string {
+	switch {
+	case value == nil:
+		return column + " IS NULL"
+	case c.Equal == "":
+		return "ROW(" + column + ")::record OPERATOR(pg_catalog.*=) ROW(" + c.literal(value) + ")::record"
+	case c.Equal == "pg_catalog":
+		return column + " = " + c.literal(value)
+	}
+	return column + " OPERATOR(" + c.Equal + ".=) " + c.literal(value)
+}
+
+// Bits of pg_trigger.tgtype.
+const (
+	triggerRow    = 1
+	triggerBefore = 2
+	triggerInsert = 4
+	triggerDelete = 8
+	triggerUpdate = 16
+)
+
+// fires reports whether a trigger fires for an operation; of an update, on any of the columns.
+func (g *liveTrigger) fires(op Op, columns []string) bool {
+	switch op {
+	case Insert:
+		return g.Type&triggerInsert != 0
+	case Delete:
+		return g.Type&triggerDelete != 0
+	default:
+		return g.Type&triggerUpdate != 0 && (len(g.Columns) == 0 || slices.ContainsFunc(g.Columns, func(c string) bool { return slices.Contains(columns, c) }))
+	}
+}
+
+func (g *liveTrigger) describe(op Op) string {
+	when := "AFTER"
+	if g.Type&triggerBefore != 0 {
+		when = "BEFORE"
+	}
+	each := "STATEMENT"
+	if g.Type&triggerRow != 0 {
+		each = "ROW"
+	}
+	return fmt.Sprintf("%s on %s, %s %s FOR EACH %s: %s", strconv.Quote(g.Name), g.Table, when, strings.ToUpper(string(op)), each, g.Function)
+}

@@ -1,0 +1,404 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+)
+
+const (
+	// atOnce is how many rows one query looks up.
+	atOnce = 500
+	// mostLater is how many later changes of a row are read.
+	mostLater = 200
+	// mostShown is how many of them a conflict has.
+	mostShown = 20
+	// mostKeyless is how many rows without a key are looked up, each by a scan of its table.
+	mostKeyless = 100
+	// longest is how many characters a conflict shows of a value.
+	longest = 200
+)
+
+// rows sets the live rows of steps.
+func (r *undoReader) rows(ctx context.Context, steps []*step) error {
+	for _, t := range tablesOf(steps) {
+		if len(t.key) == 0 {
+			continue
+		}
+		var list []string
+		for _, c := range t.Columns {
+			// A value whose text is longer than longText is none that a change has. The text of one that
+			// takes so much in the table is, and might be longer than texts can be.
+			column := "t." + pgschema.Ident(c.Name)
+			list = append(list, "CASE WHEN pg_catalog.pg_column_size("+column+") > 1048576 THEN pg_catalog.repeat('x', "+strconv.Itoa(longText+1)+") WHEN pg_catalog.num_nulls("+column+") = 0 THEN pg_catalog.concat("+column+") END")
+		}
+		var there []*step
+		for _, st := range steps {
+			if st.table == t && st.exists {
+				there = append(there, st)
+			}
+		}
+		err := r.lookUp(ctx, there, t.key, func(st *step, i int) *string { return &st.after[i] }, t, t.only(), t.key, "ROW("+strings.Join(list, ", ")+")::pg_catalog.text", func(st *step, text string) error {
+			values, err := parseRow(text)
+			if err != nil || len(values) != len(t.Columns) {
+				return fmt.Errorf("the row is not as it was read: %w", err)
+			}
+			st.live = make(map[string]*string)
+			for i, c := range t.Columns {
+				if values[i] == nil || len(*values[i]) <= longText {
+					st.live[c.Name] = values[i]
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return wrap("look up the rows of "+t.Name, err)
+		}
+	}
+	return nil
+}
+
+// lookUp reads an expression of the rows t of a table, of which columns, in is, have the values that steps have in those
+// of types.
+func (r *undoReader) lookUp(ctx context.Context, steps []*step, types []string, value func(st *step, i int) *string, typed *undoTable, table string, is []string, expression string, f func(st *step, text string) error) error {
+	var names, conditions []string
+	for i, name := range types {
+		c := typed.column(name)
+		n := "v" + strconv.Itoa(i)
+		names = append(names, n)
+		switch column := "t." + pgschema.Ident(is[i]); c.Equal {
+		case "":
+			conditions = append(conditions, "ROW("+column+")::record OPERATOR(pg_catalog.*=) ROW(v."+n+")::record")
+		default:
+			conditions = append(conditions, column+" OPERATOR("+c.Equal+".=) v."+n)
+		}
+	}
+	for chunk := range slices.Chunk(steps, atOnce) {
+		var list []string
+		for n, st := range chunk {
+			literals := []string{strconv.Itoa(n)}
+			for i, name := range types {
+				literals = append(literals, typed.column(name).literal(value(st, i)))
+			}
+			list = append(list, "("+strings.Join(literals, ", ")+")")
+		}
+		type found struct {
+			n    int
+			text string
+		}
+		query := "SELECT v.n, " + expression + " FROM (VALUES " + strings.Join(list, ", ") + ") v (n, " + strings.Join(names, ", ") + ") JOIN " + table + " t ON " + strings.Join(conditions, " AND ")
+		rows, err := readAll(ctx, r.tx, func(rows *sql.Rows) (one found, err error) { return one, rows.Scan(&one.n, &one.text) }, query)
+		if err != nil {
+			return err
+		}
+		for _, one := range rows {
+			if err := f(chunk[one.n], one.text); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *undoReader) conflict(st *step, kind ConflictKind, columns []string, is string) {
+	key := st.after
+	if !st.exists {
+		key = st.before
+	}
+	r.undo.Conflicts = append(r.undo.Conflicts, Conflict{Kind: kind, Table: st.table.Name, Key: key, Columns: columns, Is: is})
+}
+
+// conflicts looks for what is in the way.
+func (r *undoReader) conflicts(ctx context.Context, steps []*step) error {
+	keyless := 0
+	for _, st := range steps {
+		switch {
+		case len(st.table.key) > 0: // below, with what the history says of it
+		case st.exists && keyless < mostKeyless:
+			keyless++
+			var is bool
+			if err := r.tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+st.table.only()+" WHERE "+st.where()+")").Scan(&is); err != nil {
+				return wrap("look for a row of "+st.table.Name, err)
+			}
+			if !is {
+				r.conflict(st, RowGone, nil, "")
+			}
+		}
+	}
+	for _, t := range tablesOf(steps) {
+		for _, f := range []func(context.Context, *undoTable, []*step) error{r.later, r.taken, r.parents, r.referred} {
+			if err := f(ctx, t, steps); err != nil {
+				return wrap("look for conflicts in "+t.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// differs returns the columns whose values are not as they were left, and what they are; and
+// those of which that cannot be told.
+func (st *step) differs() (columns, is, unknown []string) {
+	for i := range st.table.Columns {
+		c := &st.table.Columns[i]
+		f := st.guard(c)
+		if f == nil {
+			if st.field(c.Name) != nil && !c.Generated {
+				unknown = append(unknown, c.Name)
+			}
+			continue
+		}
+		now, known := st.live[c.Name]
+		if known && (now == nil) == (f.New.Text == nil) && (now == nil || *now == *f.New.Text) {
+			continue
+		}
+		text := "a long value"
+		if known {
+			text = st.table.shown(c.Name, now)
+		}
+		columns, is = append(columns, c.Name), append(is, text)
+	}
+	return columns, is, unknown
+}
+
+// shown is a value for people, unless it is one that is no longer kept.
+func (t *undoTable) shown(column string, value *string) string {
+	for _, sh := range t.shapes {
+		if i := sh.position(column); i >= 0 && sh.Columns[i].Masked || slices.Contains(sh.Exclude, column) {
+			return "(masked)"
+		}
+	}
+	if value == nil {
+		return "NULL"
+	}
+	short := []rune(*value)
+	if len(short) > longest {
+		return strconv.Quote(string(short[:longest])) + "…"
+	}
+	return strconv.Quote(*value)
+}
+
+// later finds rows that are gone, or no longer as they were left, and the changes that have done that.
+func (r *undoReader) later(ctx context.Context, t *undoTable, steps []*step) error {
+	var mine []*step
+	for _, st := range steps {
+		if st.table == t && st.exists && len(t.key) > 0 {
+			if columns, _, unknown := st.differs(); st.live == nil || len(columns)+len(unknown) > 0 {
+				mine = append(mine, st)
+			}
+		}
+	}
+	changes := r.store.at("audit_changes")
+	for chunk := range slices.Chunk(mine, atOnce) {
+		var list []string
+		for n, st := range chunk {
+			last := st.changes[len(st.changes)-1]
+			list = append(list, fmt.Sprintf("(%d, %s, '%s'::pg_catalog.pg_lsn, '%s'::pg_catalog.timestamptz)", n, castTo(&last.row.key.String, `pg_catalog.text COLLATE "C"`), last.row.lsn, last.row.captured))
+		}
+		under := func(column string) string {
+			return "SELECT * FROM " + changes + " a WHERE pg_catalog.hashtextextended(a." + column + ", a.table_id) = pg_catalog.hashtextextended(v.key, " + strconv.FormatInt(t.id, 10) + ") AND a." + column + " = v.key AND a.table_id = " + strconv.FormatInt(t.id, 10) +
+				" AND (a.lsn >= v.lsn OR a.captured_at >= v.captured)"
+		}
+		from := "(VALUES " + strings.Join(list, ", ") + ") v (n, key, lsn, captured) CROSS JOIN LATERAL (SELECT u.* FROM (" + under("key") + " UNION ALL " + under("former_key") + " AND coalesce(a.key <> v.key, true)) u ORDER BY u.lsn LIMIT " + strconv.Itoa(mostLater) + ") c"
+		type numbered struct {
+			n int
+			*row
+		}
+		rows, err := readAll(ctx, r.tx, func(rows *sql.Rows) (one numbered, err error) {
+			one.row, err = scanRowAnd(rows, &one.n)
+			return one, err
+		}, r.store.selectChanges(r.store.system(), from, "v.n")+" ORDER BY v.n, c.lsn")
+		if err != nil {
+			return err
+		}
+		found := make(map[int][]*row)
+		for _, one := range rows {
+			found[one.n] = append(found[one.n], one.row)
+		}
+		for n, st := range chunk {
+			if err := r.laterOf(st, found[n]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// laterOf makes the conflicts of a step with the row that is there, and with its changes in rows that
+// come after the step's last. Changes that were undone again are none.
+func (r *undoReader) laterOf(st *step, rows []*row) error {
+	columns, is, unknown := st.differs()
+	last := st.changes[len(st.changes)-1].row
+	rows = byVersion(byCluster(rows)) // with the last itself
+	var later []Change
+	touched := make(map[string]bool)
+	for _, one := range rows[slices.IndexFunc(rows, last.is)+1:] {
+		if r.undone[one.id()] {
+			continue
+		}
+		c, err := one.change(st.table.shapes)
+		if err != nil {
+			return err
+		}
+		concerned := st.live == nil
+		for _, f := range c.Fields {
+			if (slices.Contains(columns, f.Name) || slices.Contains(unknown, f.Name)) && (c.Op != Update || !f.same()) {
+				touched[f.Name], concerned = true, true
+			}
+		}
+		if concerned && len(later) < mostShown {
+			if c.Table == "" {
+				c.Schema, c.Table = st.table.named.Schema, st.table.named.Table
+			}
+			later = append(later, c)
+		}
+	}
+	conflict := Conflict{Kind: Differs, Table: st.table.Name, Key: st.after, Columns: columns, Is: strings.Join(is, ", "), Later: later}
+	switch {
+	case st.live == nil:
+		conflict.Kind, conflict.Columns, conflict.Is = RowGone, nil, ""
+	case len(later) > 0:
+		conflict.Kind = ChangedLater
+		for _, name := range unknown {
+			if touched[name] {
+				conflict.Columns = append(conflict.Columns, name)
+			}
+		}
+	case len(columns) == 0:
+		return nil
+	}
+	r.undo.Conflicts = append(r.undo.Conflicts, conflict)
+	return nil
+}
+
+// taken finds rows that have what restored rows need to be unique.
+func (r *undoReader) taken(ctx context.Context, t *undoTable, steps []*step) error {
+	for _, u := range t.Uniques {
+		key := t.key
+		if len(key) == 0 {
+			key = u.Columns
+		}
+		leave := make(map[string]bool) // the rows that have other values in the end
+		var mine []*step
+		for _, st := range steps {
+			if st.table != t {
+				continue
+			}
+			if _, ok := st.takesAway(u.Columns); ok {
+				text, _ := values(key, st.is)
+				leave[text] = true
+			}
+			if _, ok := st.brings(u.Columns); ok {
+				mine = append(mine, st)
+			}
+		}
+		var list []string
+		for _, k := range key {
+			list = append(list, "t."+pgschema.Ident(k))
+		}
+		was := func(st *step, i int) *string { v, _ := st.was(u.Columns[i]); return v }
+		err := r.lookUp(ctx, mine, u.Columns, was, t, t.only(), u.Columns, "ROW("+strings.Join(list, ", ")+")::pg_catalog.text", func(st *step, text string) error {
+			if leave[text] {
+				return nil
+			}
+			values, err := keyOf(sql.NullString{String: text, Valid: true})
+			r.conflict(st, KeyTaken, u.Columns, "by "+nameOf(t.Name, values))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parents finds rows that restored ones would refer to, and that are not there.
+func (r *undoReader) parents(ctx context.Context, t *undoTable, steps []*step) error {
+	for _, k := range t.Keys {
+		come, goes := make(map[string]bool), make(map[string]bool)
+		for _, st := range steps {
+			if !st.table.isReferred(k) {
+				continue
+			}
+			if v, ok := st.brings(k.References); ok {
+				come[v] = true
+			}
+			if v, ok := st.takesAway(k.References); ok {
+				goes[v] = true
+			}
+		}
+		var mine []*step
+		for _, st := range steps {
+			if v, ok := st.brings(k.Columns); ok && st.table == t && !come[v] && !st.carried[k.Columns[0]] {
+				mine = append(mine, st)
+			}
+		}
+		there := make(map[*step]bool)
+		was := func(st *step, i int) *string { v, _ := st.was(k.Columns[i]); return v }
+		err := r.lookUp(ctx, mine, k.Columns, was, t, k.ParentName, k.References, "''", func(st *step, _ string) error {
+			v, _ := st.brings(k.Columns)
+			there[st] = !goes[v]
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, st := range mine {
+			if !there[st] {
+				v, _ := st.brings(k.Columns)
+				r.conflict(st, ParentMissing, k.Columns, "there is no "+k.ParentName+" "+v)
+			}
+		}
+	}
+	return nil
+}
+
+// isReferred reports whether it is the table that the foreign key refers to.
+func (t *undoTable) isReferred(k *foreignKey) bool {
+	return slices.ContainsFunc(t.Referred, func(o *foreignKey) bool { return o.Child == k.Child && o.Name == k.Name })
+}
+
+// referred finds rows that refer to those that would be taken away.
+func (r *undoReader) referred(ctx context.Context, t *undoTable, steps []*step) error {
+	for _, k := range t.Referred {
+		leave, come := make(map[string]int), make(map[string]bool)
+		for _, st := range steps {
+			if st.table == t {
+				if v, ok := st.brings(k.References); ok {
+					come[v] = true
+				}
+			}
+			if st.table.OID == k.Child {
+				if v, ok := st.takesAway(k.Columns); ok {
+					leave[v]++
+				}
+			}
+		}
+		var mine []*step
+		for _, st := range steps {
+			if v, ok := st.takesAway(k.References); ok && st.table == t && !come[v] && (st.op() == Delete || k.OnUpdate != cascades) {
+				mine = append(mine, st)
+			}
+		}
+		found := make(map[*step]int)
+		is := func(st *step, i int) *string { v, _ := st.is(k.References[i]); return v }
+		err := r.lookUp(ctx, mine, k.References, is, t, k.ChildName, k.Columns, "''", func(st *step, _ string) error {
+			found[st]++
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, st := range mine {
+			v, _ := st.takesAway(k.References)
+			if n := found[st] - leave[v]; n > 0 {
+				r.conflict(st, StillReferred, k.References, fmt.Sprintf("by %d of %s, in %s", n, k.ChildName, strings.Join(k.Columns, ", ")))
+			}
+		}
+	}
+	return nil
+}

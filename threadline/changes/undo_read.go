@@ -1,0 +1,535 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+)
+
+// undoReader reads what an undo needs, in one transaction that sees one state of the database.
+type undoReader struct {
+	store  *Store
+	tx     *sql.Tx
+	undo   *Undo
+	tables map[int64]*undoTable // by the digest that changes have
+	undone map[changeID]bool
+}
+
+// changeID is the primary key of audit_changes.
+type changeID struct{ xid, lsn, captured string }
+
+func (r *row) id() changeID { return changeID{r.xid, r.lsn, r.captured} }
+
+// undoTable is a table of changes: what they were recorded under, and what it is now.
+type undoTable struct {
+	id     int64
+	shapes map[int64]*shape
+	named  *shape   // one of them
+	key    []string // the columns of the key
+	*liveTable
+}
+
+// undoChange is a change with what it was kept under.
+type undoChange struct {
+	Change
+	row   *row
+	shape *shape // nil if it has drifted
+	at    int    // where it was captured, among those that are undone
+}
+
+// before and after are the row's keys.
+func (c *undoChange) before() []string {
+	switch {
+	case c.Op == Insert:
+		return nil
+	case c.FormerKey != nil:
+		return c.FormerKey
+	}
+	return c.Key
+}
+
+func (c *undoChange) after() []string {
+	if c.Op == Delete {
+		return nil
+	}
+	return c.Key
+}
+
+// chain are changes of one row, in the order in which they were made.
+type chain struct {
+	table   *undoTable
+	changes []*undoChange
+	at      int // where its last change was captured
+}
+
+// undo reads with f what is to be undone, and makes the undo.
+func (s *Store) undo(ctx context.Context, title string, f func(*undoReader) ([]*chain, error)) (*Undo, error) {
+	if err := s.known(); err != nil {
+		return nil, err
+	}
+	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	if err != nil {
+		return nil, wrap("undo", err)
+	}
+	r := &undoReader{store: s, tx: tx, undo: &Undo{title: title}, tables: make(map[int64]*undoTable), undone: make(map[changeID]bool)}
+	err = r.make(ctx, f)
+	if err = errors.Join(err, tx.Rollback()); err != nil {
+		return nil, err
+	}
+	var later []Change
+	for _, c := range r.undo.Conflicts {
+		later = append(later, c.Later...)
+	}
+	if err = s.attribute(ctx, later); err != nil {
+		return nil, err
+	}
+	for i := range r.undo.Conflicts {
+		n := copy(r.undo.Conflicts[i].Later, later)
+		later = later[n:]
+	}
+	return r.undo, nil
+}
+
+func (r *undoReader) make(ctx context.Context, f func(*undoReader) ([]*chain, error)) error {
+	chains, err := f(r)
+	if err != nil || len(r.undo.Refusals) > 0 {
+		return err
+	}
+	return r.plan(ctx, chains)
+}
+
+// pin sets what the texts of values depend on, as the triggers do. From then on names must be qualified.
+func (r *undoReader) pin(ctx context.Context) error {
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		if _, err := r.tx.ExecContext(ctx, "SET LOCAL "+name+" = "+settings[name]); err != nil {
+			return wrap("undo", err)
+		}
+	}
+	return nil
+}
+
+// table returns the table of changes.
+func (r *undoReader) table(ctx context.Context, id int64) (*undoTable, error) {
+	if t := r.tables[id]; t != nil {
+		return t, nil
+	}
+	shapes, err := r.store.shapes(ctx, r.tx, id)
+	if err != nil {
+		return nil, err
+	}
+	t := &undoTable{id: id, shapes: shapes}
+	r.tables[id] = t
+	keys := make(map[string][]string)
+	for _, sh := range shapes {
+		t.named = sh
+		keys[strconv.Quote(strings.Join(sh.Key, "\x00"))] = sh.Key
+	}
+	if len(keys) == 1 {
+		for _, t.key = range keys {
+		}
+	}
+	if t.named == nil {
+		return t, nil
+	}
+	t.liveTable, err = r.store.live(ctx, r.tx, id, shapes)
+	return t, wrap("look up the table "+t.name(), err)
+}
+
+// had reports whether the table had a name.
+func (t *undoTable) had(schema, name string) bool {
+	for _, sh := range t.shapes {
+		if sh.Schema == schema && sh.Table == name {
+			return true
+		}
+	}
+	return false
+}
+
+// keyed reports whether rows were told apart when their changes were captured.
+func (t *undoTable) keyed() bool {
+	for _, sh := range t.shapes {
+		if sh.keyed() {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *undoTable) name() string {
+	switch {
+	case t.liveTable != nil:
+		return t.Name
+	case t.named != nil:
+		return pgschema.Ident(t.named.Schema) + "." + pgschema.Ident(t.named.Table)
+	}
+	return fmt.Sprintf("table %d", t.id)
+}
+
+// changes reads changes, and refuses those that cannot be undone whatever they are.
+func (r *undoReader) changes(ctx context.Context, rows []*row) ([]*undoChange, error) {
+	list := make([]*undoChange, 0, len(rows))
+	for _, one := range rows {
+		t, err := r.table(ctx, one.tableID)
+		if err != nil {
+			return nil, err
+		}
+		c := &undoChange{row: one, shape: t.shapes[one.shapeID.Int64]}
+		whole := *one
+		if !t.keyed() {
+			whole.changed.Valid = false // the rest tells the row from others
+		}
+		if c.Change, err = whole.change(t.shapes); err != nil {
+			return nil, wrap("read the change at "+one.lsn, err)
+		}
+		if c.Table == "" && t.named != nil {
+			c.Schema, c.Table = t.named.Schema, t.named.Table
+		}
+		list = append(list, c)
+		r.undone[one.id()] = true
+	}
+	return list, nil
+}
+
+// transaction returns the changes of a transaction.
+func (r *undoReader) transaction(ctx context.Context, xid int64, startedAt time.Time) ([]*chain, error) {
+	if err := r.pin(ctx); err != nil {
+		return nil, err
+	}
+	id, started := strconv.FormatInt(xid, 10), startedAt.UTC().Format(time.RFC3339Nano)
+	const where = " WHERE c.xid = $1::pg_catalog.text::pg_catalog.xid8 AND c.tx_started_at = $2::pg_catalog.text::pg_catalog.timestamptz"
+	rows, err := readAll(ctx, r.tx, scanRow, r.store.selectChanges("c.system", r.store.at("audit_changes")+" c"+where+" ORDER BY c.lsn LIMIT "+strconv.Itoa(MostUndone+1)), id, started)
+	if err != nil {
+		return nil, wrap("read the transaction", err)
+	}
+	gaps, err := r.gaps(ctx, where, id, started)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 && !gaps {
+		return nil, fmt.Errorf("%w: transaction %d that began at %s", ErrNoChange, xid, started)
+	}
+	if len(rows) > MostUndone {
+		return nil, ErrTooMany
+	}
+	list, err := r.changes(ctx, rows)
+	if err != nil {
+		return nil, err
+	}
+	r.undo.Cause = causeOf(xid, startedAt)
+	return r.chains(list), nil
+}
+
+// causeOf names a transaction.
+func causeOf(xid int64, startedAt time.Time) string {
+	return strconv.FormatInt(xid, 10) + "@" + startedAt.UTC().Format(time.RFC3339Nano)
+}
+
+// gaps refuses what was not captured.
+func (r *undoReader) gaps(ctx context.Context, where string, args ...any) (bool, error) {
+	type gap struct {
+		table      int64
+		op, reason string
+	}
+	list, err := readAll(ctx, r.tx, func(rows *sql.Rows) (g gap, err error) { return g, rows.Scan(&g.table, &g.op, &g.reason) },
+		"SELECT c.table_id, c.op, c.reason FROM "+r.store.at("audit_gaps")+" c"+where+" ORDER BY c.lsn LIMIT 20", args...)
+	if err != nil {
+		return false, wrap("read the gaps", err)
+	}
+	for _, g := range list {
+		t, err := r.table(ctx, g.table)
+		if err != nil {
+			return false, err
+		}
+		r.undo.Refusals = append(r.undo.Refusals, Refusal{Table: t.name(), Reason: "the history has a gap: the " + g.op + " was not captured: " + g.reason})
+	}
+	return len(list) > 0, nil
+}
+
+// chains links the changes of each row, which come in the order in which they were captured, by the
+// versions of rows that they have replaced and made.
+func (r *undoReader) chains(list []*undoChange) []*chain {
+	type version struct {
+		table        int64
+		xid, started string
+		tid, row     string // a tid alone may be in several partitions
+	}
+	after := func(c *undoChange) string {
+		if c.row.key.Valid {
+			return c.row.key.String
+		}
+		return c.row.new.String
+	}
+	before := func(c *undoChange) string {
+		switch {
+		case c.row.formerKey.Valid:
+			return c.row.formerKey.String
+		case c.row.key.Valid:
+			return c.row.key.String
+		}
+		return c.row.old.String
+	}
+	maker := make(map[version]*undoChange)
+	for _, c := range list {
+		if c.row.newTID.Valid {
+			maker[version{c.row.tableID, c.row.xid, c.row.started, c.row.newTID.String, after(c)}] = c
+		}
+	}
+	next := make(map[*undoChange]*undoChange)
+	follows := make(map[*undoChange]bool)
+	for i, c := range list {
+		c.at = i
+		if c.row.oldTID.Valid {
+			if m := maker[version{c.row.tableID, c.row.xid, c.row.started, c.row.oldTID.String, before(c)}]; m != nil && m != c {
+				next[m], follows[c] = c, true
+			}
+		}
+	}
+	// An update that changes nothing makes a version, and is not kept: what comes after it follows the last
+	// change that has left its key. Rows without a key that are the same may be taken for each other.
+	type left struct {
+		table int64
+		row   string
+	}
+	last := make(map[left][]*undoChange)
+	for _, c := range list {
+		if t := r.tables[c.row.tableID]; c.row.oldTID.Valid && !follows[c] && t.liveTable != nil && (!t.keyed() || t.distinct(t.key)) {
+			ends := last[left{c.row.tableID, before(c)}]
+			i := len(ends) - 1
+			for i >= 0 && (next[ends[i]] != nil || reaches(next, c, ends[i])) {
+				i--
+			}
+			if i >= 0 {
+				next[ends[i]], follows[c] = c, true
+			}
+		}
+		if c.row.newTID.Valid {
+			of := left{c.row.tableID, after(c)}
+			last[of] = append(last[of], c)
+		}
+	}
+	var chains []*chain
+	for _, c := range list {
+		if follows[c] {
+			continue
+		}
+		one := &chain{table: r.tables[c.row.tableID]}
+		for ; c != nil; c = next[c] {
+			one.changes = append(one.changes, c)
+			one.at = max(one.at, c.at)
+		}
+		chains = append(chains, one)
+	}
+	return chains
+}
+
+// reaches reports whether one change comes, some time, after another.
+func reaches(next map[*undoChange]*undoChange, from, to *undoChange) bool {
+	for ; from != nil; from = next[from] {
+		if from == to {
+			return true
+		}
+	}
+	return false
+}
+
+// find returns the row of audit_changes of a change.
+func (r *undoReader) find(ctx context.Context, c *Change) (*undoChange, error) {
+	rows, err := readAll(ctx, r.tx, scanRow, r.store.selectChanges("c.system", r.store.at("audit_changes")+` c WHERE c.xid = $1::pg_catalog.text::pg_catalog.xid8
+		AND c.tx_started_at = $2::pg_catalog.text::pg_catalog.timestamptz AND c.captured_at = $3::pg_catalog.text::pg_catalog.timestamptz ORDER BY c.lsn`),
+		strconv.FormatInt(c.XID, 10), c.TxStartedAt.UTC().Format(time.RFC3339Nano), c.CapturedAt.UTC().Format(time.RFC3339Nano))
+	if err != nil {
+		return nil, wrap("read the change", err)
+	}
+	var found []*row
+	for _, one := range rows {
+		var key []string
+		if key, err = keyOf(one.key); err != nil {
+			return nil, wrap("read the change at "+one.lsn, err)
+		}
+		t, tableErr := r.table(ctx, one.tableID)
+		if tableErr != nil {
+			return nil, tableErr
+		}
+		if ops[one.op] == c.Op && slices.Equal(key, c.Key) && (c.Table == "" || t.had(c.Schema, c.Table)) {
+			found = append(found, one)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, fmt.Errorf("%w: %s in transaction %d at %s", ErrNoChange, c.Op, c.XID, c.CapturedAt.UTC().Format(time.RFC3339Nano))
+	case 1:
+	default:
+		return nil, errors.New("changes: the history has several changes of the transaction that were captured at the same time: undo the transaction")
+	}
+	list, err := r.changes(ctx, found)
+	if err != nil {
+		return nil, err
+	}
+	return list[0], nil
+}
+
+// one returns a single change.
+func (r *undoReader) one(ctx context.Context, c *Change) ([]*chain, error) {
+	if err := r.pin(ctx); err != nil {
+		return nil, err
+	}
+	change, err := r.find(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	r.undo.Cause = causeOf(c.XID, c.TxStartedAt)
+	return []*chain{{table: r.tables[change.row.tableID], changes: []*undoChange{change}}}, nil
+}
+
+// keyed returns the table with a key, and what reads its rows' changes.
+func (r *undoReader) keyed(ctx context.Context, id int64, key []string) (*undoTable, *lives, error) {
+	t, err := r.table(ctx, id)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case t.named == nil:
+		return nil, nil, fmt.Errorf("%w: the table was never captured", ErrNoChange)
+	case !t.keyed():
+		return nil, nil, fmt.Errorf("changes: rows without a key have no history: %s", t.name())
+	case len(t.key) > 0 && len(key) != len(t.key):
+		return nil, nil, fmt.Errorf("changes: the key of %s has %d columns, not %d: %s", t.name(), len(t.key), len(key), strings.Join(t.key, ", "))
+	}
+	return t, &lives{store: r.store, db: r.tx, tableID: id, under: make(map[string][]*row)}, nil
+}
+
+// follow returns what happened to a row after a change, also under other keys, and to those that had its
+// last key after it.
+func (l *lives) follow(ctx context.Context, r *row) (list []*row, err error) {
+	for r != nil {
+		key := r.key.String
+		all, err := l.changes(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(all, r.is) + 1
+		for r = nil; i < len(all) && r == nil; i++ {
+			list = append(list, all[i])
+			if all[i].op == "U" && all[i].ended(key) {
+				r = all[i] // and goes on under another key
+			}
+		}
+	}
+	return list, nil
+}
+
+// lives splits changes that are to be undone into those of each row. first says that there
+// are none before them.
+func (r *undoReader) lives(t *undoTable, list []*undoChange, first bool) ([]*chain, error) {
+	if len(list) > MostUndone {
+		return nil, ErrTooMany
+	}
+	var chains []*chain
+	var last *undoChange
+	for i, c := range list {
+		if i == 0 {
+			r.undo.Cause = causeOf(c.XID, c.TxStartedAt)
+		}
+		c.at = i
+		goesOn := last != nil && last.Op != Delete && last.Op != Truncate && c.Op != Insert && c.Op != Truncate && slices.Equal(last.after(), c.before())
+		if last = c; !goesOn {
+			chains = append(chains, &chain{table: t})
+		}
+		one := chains[len(chains)-1]
+		one.changes, one.at = append(one.changes, c), i
+	}
+	if first && len(list) > 0 && list[0].Op != Insert {
+		r.undo.Warnings = append(r.undo.Warnings, fmt.Sprintf("%s: its history begins at %s with its %s: the undo leads to what was there before that", nameOf(t.name(), list[0].before()), list[0].CapturedAt.Format(time.RFC3339Nano), list[0].Op))
+	}
+	return chains, nil
+}
+
+// since returns what happened to a row after a moment.
+func (r *undoReader) since(ctx context.Context, table string, key []string, to time.Time) ([]*chain, error) {
+	f, err := r.store.look(ctx, r.tx, table) // before pin, because the name may need the search_path
+	if err != nil {
+		return nil, err
+	}
+	if err = r.pin(ctx); err != nil {
+		return nil, err
+	}
+	id := f.tableID()
+	if _, err = r.gaps(ctx, " WHERE c.table_id = $1 AND c.captured_at > $2::pg_catalog.text::pg_catalog.timestamptz", id, to.UTC().Format(time.RFC3339Nano)); err != nil {
+		return nil, err
+	}
+	t, l, err := r.keyed(ctx, id, key)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := l.all(ctx, rowText(key))
+	if err != nil {
+		return nil, wrap("read the history", err)
+	}
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("%w: of %s", ErrNoChange, nameOf(t.name(), key))
+	}
+	if last := rows[len(rows)-1]; last.op == "U" && last.ended(rowText(key)) {
+		var more []*row
+		if more, err = l.follow(ctx, last); err != nil {
+			return nil, wrap("read the history", err)
+		}
+		rows = append(rows, more...)
+	}
+	captured := to.UTC().Format(lenient.TimeForm)
+	later := slices.DeleteFunc(slices.Clone(rows), func(r *row) bool { return r.captured <= captured })
+	list, err := r.changes(ctx, later)
+	if err != nil {
+		return nil, err
+	}
+	return r.lives(t, list, len(later) == len(rows))
+}
+
+// sinceChange returns what happened to a row after one of its changes.
+func (r *undoReader) sinceChange(ctx context.Context, c *Change) ([]*chain, error) {
+	if err := r.pin(ctx); err != nil {
+		return nil, err
+	}
+	change, err := r.find(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if change.Key == nil {
+		return nil, errors.New("changes: the key of the row is not known")
+	}
+	if _, err = r.gaps(ctx, " WHERE c.table_id = $1 AND c.captured_at > $2::pg_catalog.text::pg_catalog.timestamptz", change.row.tableID, change.row.captured); err != nil {
+		return nil, err
+	}
+	t, l, err := r.keyed(ctx, change.row.tableID, change.Key)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := l.follow(ctx, change.row)
+	if err != nil {
+		return nil, wrap("read the history", err)
+	}
+	clear(r.undone)
+	list, err := r.changes(ctx, rows)
+	if err != nil {
+		return nil, err
+	}
+	return r.lives(t, list, false)
+}
+
+// castTo is a value of a type.
+func castTo(text *string, typ string) string {
+	if text == nil {
+		return "NULL::" + typ
+	}
+	return pgtext.Literal(*text) + "::" + typ
+}
+
+func (c *liveColumn) literal(text *string) string { return castTo(text, c.Type) }
