@@ -48,8 +48,11 @@ type Change struct {
 	// columns that the table had. Key is nil if it had lost those of the key.
 	Drifted bool
 	// Nested says that a trigger has made it, and not a statement of the app's. What a foreign
-	// key's ON DELETE or ON UPDATE has made is not told apart.
+	// key's ON DELETE or ON UPDATE has made is not nested.
 	Nested bool
+	// ForeignKey is the name of the foreign key whose ON DELETE or ON UPDATE has made it, as far as that
+	// shows: only [Store.Transaction] sets it, by the foreign keys that there are now.
+	ForeignKey string
 }
 
 // Field is a column's value before and after a change.
