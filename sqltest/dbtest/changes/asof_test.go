@@ -1,0 +1,188 @@
+package changes_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+)
+
+// asOf is a row in words, or why there is none.
+func (w *world) asOf(table string, at time.Time, key ...string) string {
+	w.Helper()
+	row, err := w.store.RowAsOf(ctx, table, at, key...)
+	var why *changes.AsOfError
+	if errors.As(err, &why) {
+		return why.Err.Error()
+	}
+	w.must(err)
+	return row.String()
+}
+
+func (w *world) clock() (now time.Time) {
+	w.Helper()
+	w.must(w.db.QueryRowContext(ctx, "SELECT clock_timestamp()").Scan(&now))
+	return now
+}
+
+// TestRowAsOfTruth: rows as of any moment between transactions are what the table had then, also rows
+// from before the capture, and through changes of their keys.
+func TestRowAsOfTruth(t *testing.T) {
+	each(t, func(w *world) {
+		r := rand.New(rand.NewPCG(dbtest.Seed(t), 1))
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text, b numeric, card text)")
+		for id := range 4 {
+			w.exec(fmt.Sprintf("INSERT INTO t VALUES (%d, 'old', %d.50, 'x')", id, id))
+		}
+		w.capture(changes.Table{Name: "t", Mask: []string{"card"}})
+		type moment struct {
+			at   time.Time
+			rows map[string]string
+		}
+		var moments []moment
+		note := func() {
+			m := moment{rows: make(map[string]string)}
+			rows, err := w.db.QueryContext(ctx, "SELECT id::text, format('a: %s; b: %s', coalesce(a, 'NULL'), coalesce(b::text, 'NULL')) FROM t")
+			w.must(err)
+			for rows.Next() {
+				var id, text string
+				w.must(rows.Scan(&id, &text))
+				m.rows[id] = text
+			}
+			w.must(errors.Join(rows.Err(), rows.Close()))
+			m.at = w.clock()
+			moments = append(moments, m)
+		}
+		note()
+		for range 25 {
+			tx, err := w.db.BeginTx(ctx, nil)
+			w.must(err)
+			for range 1 + r.IntN(4) {
+				id, other := r.IntN(6), r.IntN(6)
+				for _, q := range []string{
+					fmt.Sprintf("INSERT INTO t VALUES (%d, 'n%d', NULL, 'c') ON CONFLICT (id) DO UPDATE SET a = t.a || 'u'", id, other),
+					fmt.Sprintf("UPDATE t SET a = 'w%d' WHERE id = %d", other, id),
+					fmt.Sprintf("UPDATE t SET b = %d.%d WHERE id = %d", other, other, id),
+					fmt.Sprintf("UPDATE t SET id = %d WHERE id = %d AND NOT EXISTS (SELECT FROM t o WHERE o.id = %d)", other, id, other),
+					fmt.Sprintf("DELETE FROM t WHERE id = %d", id),
+				}[r.IntN(5):][:1] {
+					_, err := tx.ExecContext(ctx, q)
+					w.must(err)
+				}
+			}
+			w.must(tx.Commit())
+			note()
+		}
+		gone := []string{changes.ErrDeleted.Error(), changes.ErrNotYet.Error()}
+		for i, m := range moments {
+			for id := range 6 {
+				key := fmt.Sprint(id)
+				got, want := w.asOf("t", m.at, key), m.rows[key]
+				if want == "" {
+					if !slices.Contains(gone, got) {
+						t.Fatalf("moment %d: row %s is %s, and there was none", i, key, got)
+					}
+					continue
+				}
+				if want = fmt.Sprintf(`"public"."t" (%s): id: %s; %s; card: (masked)`, key, key, want); got != want {
+					_, err := w.store.RowAsOf(ctx, "t", m.at, key)
+					t.Fatalf("moment %d: row %s is %s, want %s: %v", i, key, got, want, err)
+				}
+			}
+		}
+	})
+}
+
+// TestRowAsOfErrors: that there was no row, and that it is not known, are told apart.
+func TestRowAsOfErrors(t *testing.T) {
+	each(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text, secret text)", "INSERT INTO t VALUES (1, 'x', 's')")
+		before := w.clock()
+		w.capture(changes.Table{Name: "t", Exclude: []string{"secret"}})
+		at := map[string]time.Time{"before": before, "captured": w.clock()}
+		do := func(name string, queries ...string) {
+			w.exec(queries...)
+			at[name] = w.clock()
+		}
+		do("inserted", "INSERT INTO t VALUES (2, 'y', 's')")
+		do("renamed", "UPDATE t SET id = 3 WHERE id = 2")
+		do("deleted", "DELETE FROM t WHERE id = 3")
+		do("emptied", "TRUNCATE t")
+		do("again", "INSERT INTO t VALUES (1, 'z', 's'), (7, 'old', 's')")
+		do("wider", "ALTER TABLE t ADD n int DEFAULT 5")
+		w.capture(changes.Table{Name: "t", Exclude: []string{"secret"}})
+		do("widened", "UPDATE t SET a = 'zz' WHERE id = 1")
+		do("retyping", "ALTER TABLE t ALTER a TYPE varchar(9)", "ALTER TABLE t DROP n")
+		w.capture(changes.Table{Name: "t", Exclude: []string{"secret"}})
+		do("retyped", "UPDATE t SET id = 8 WHERE id = 1")
+		const row = `"public"."t" `
+		for _, tt := range []struct{ when, key, want string }{
+			{"before", "1", changes.ErrBeforeCapture.Error()},
+			{"captured", "1", changes.ErrBroken.Error()}, // TRUNCATE does not say what it has removed
+			{"captured", "2", changes.ErrNotYet.Error()},
+			{"captured", "9", changes.ErrBroken.Error()},
+			{"inserted", "2", row + "(2): id: 2; a: y"},
+			{"renamed", "2", changes.ErrDeleted.Error()},
+			{"renamed", "3", row + "(3): id: 3; a: y"},
+			{"deleted", "3", changes.ErrDeleted.Error()},
+			{"again", "9", changes.ErrDeleted.Error()}, // by TRUNCATE, if it was there
+			{"emptied", "1", changes.ErrDeleted.Error()},
+			{"again", "1", row + "(1): id: 1; a: z"},
+			{"widened", "1", row + "(1): id: 1; a: zz; n: (unknown)"}, // it was dropped, and no change tells it
+			{"retyped", "8", row + "(8): id: 8; a: zz"},
+			{"widened", "7", row + "(7): id: 7; a: old"},
+		} {
+			if got := w.asOf("t", at[tt.when], tt.key); got != tt.want {
+				t.Errorf("row %s as of %s: %s, want %s", tt.key, tt.when, got, tt.want)
+			}
+		}
+		history, err := w.store.History(ctx, "t", "7")
+		w.must(err)
+		w.exec("CREATE TABLE fresh (id int PRIMARY KEY)")
+		w.capture(changes.Table{Name: "fresh"})
+		if got := w.asOf("fresh", w.clock(), "1"); got != changes.ErrNotYet.Error() {
+			t.Errorf("a row that never was: %s", got)
+		}
+		last, err := w.store.RowAfter(ctx, history[len(history)-1])
+		w.must(err)
+		if got := last.String(); !strings.HasPrefix(got, row+"(7): id: 7; a: old") || last.Since == nil || last.Since.By == nil {
+			t.Errorf("%s, since %+v", got, last.Since)
+		}
+		_, err = w.store.RowAsOf(ctx, "t", at["again"])
+		if err == nil {
+			t.Error("a key is needed")
+		}
+	})
+}
+
+// TestRowAsOfGap: what may have changed in a gap is not told.
+func TestRowAsOfGap(t *testing.T) {
+	each(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text)")
+		w.capture(changes.Table{Name: "t"})
+		w.exec("INSERT INTO t VALUES (1, 'x')")
+		first := w.clock()
+		tx, err := w.db.BeginTx(ctx, nil)
+		w.must(err)
+		_, err = tx.ExecContext(ctx, "LOCK TABLE threadline.audit_changes")
+		w.must(err)
+		w.exec("UPDATE t SET a = 'lost' WHERE id = 1")
+		w.must(tx.Rollback())
+		if got, want := w.asOf("t", first, "1"), `"public"."t" (1): id: 1; a: x`; got != want {
+			t.Errorf("before the gap: %s, want %s", got, want)
+		}
+		if got := w.asOf("t", w.clock(), "1"); got != changes.ErrBroken.Error() {
+			t.Errorf("after the gap: %s", got)
+		}
+		w.exec("DELETE FROM t")
+		if got := w.asOf("t", w.clock(), "1"); got != changes.ErrDeleted.Error() {
+			t.Errorf("deleted after the gap: %s", got)
+		}
+	})
+}

@@ -1,0 +1,485 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+)
+
+// Why there is no row as of a time. They come in an [AsOfError].
+var (
+	// ErrDeleted: the row was deleted before that, its table emptied, or its key changed to another.
+	ErrDeleted = errors.New("the row was gone by then")
+	// ErrNotYet: the row was made later, or never.
+	ErrNotYet = errors.New("there was no such row yet")
+	// ErrBeforeCapture: the table's changes were not captured yet.
+	ErrBeforeCapture = errors.New("the table's changes were not captured yet")
+	// ErrBroken: the chain of the changes is broken between that time and those that would say what the row was.
+	ErrBroken = errors.New("the history is broken there")
+)
+
+// AsOfError says why it is not known what a row was, or that there was none.
+type AsOfError struct {
+	Err error // one of the four
+	// Change is that which shows it, nil if there is none; of ErrBroken that which cannot be read.
+	Change *Change
+	// Break is the break, or of ErrBeforeCapture the beginning.
+	Break *Break
+}
+
+// Unwrap returns the kind.
+func (e *AsOfError) Unwrap() error { return e.Err }
+
+// Error says it for people.
+func (e *AsOfError) Error() string {
+	s := "changes: " + e.Err.Error()
+	if e.Change != nil {
+		s += ": " + e.Change.title()
+	}
+	if e.Break != nil {
+		s += fmt.Sprintf(": %s at %s: %s", e.Break.Kind, e.Break.To.Format(time.RFC3339Nano), e.Break.Text)
+	}
+	return s
+}
+
+// Row is a row as it was.
+type Row struct {
+	Schema, Table string
+	Key           []string
+	// Values are in the order of the columns, without those that were excluded.
+	Values []RowValue
+	// Since is the change that made it what it was, nil if it was not changed since its capture began.
+	Since *Change
+}
+
+// RowValue is a column's value.
+type RowValue struct {
+	Name, Type string
+	Value
+	// Unknown says that no change tells it: the column came, went or got another type in between.
+	Unknown bool
+}
+
+// String returns the value for people.
+func (v RowValue) String() string {
+	if v.Unknown {
+		return "(unknown)"
+	}
+	return v.Value.String()
+}
+
+// RowAsOf returns the row that had a key at a time, as of the changes that were captured until then, by
+// the server's clock. A change is captured when it is made, so it may have been committed later: by
+// the length of its transaction. Values that no change has told by then are those that a later
+// change replaced, or that the row has now. If there was no such row, or it is not known, the error is
+// an [*AsOfError].
+func (s *Store) RowAsOf(ctx context.Context, table string, at time.Time, key ...string) (*Row, error) {
+	if len(key) == 0 {
+		return nil, fmt.Errorf("changes: RowAsOf needs the key of a row of %s", table)
+	}
+	breaks, err := s.Breaks(ctx, table)
+	if err != nil {
+		return nil, err
+	}
+	return s.asOf(ctx, func(r *undoReader) (*Row, error) {
+		f, err := s.look(ctx, r.tx, table)
+		if err != nil {
+			return nil, err
+		}
+		a, err := r.asOf(ctx, f.tableID(), key, breaks)
+		if err != nil {
+			return nil, err
+		}
+		captured, last := at.UTC().Format(lenient.TimeForm), -1
+		for i, c := range a.under {
+			if c.captured <= captured {
+				last = i
+			}
+		}
+		return a.row(ctx, at, last)
+	})
+}
+
+// RowAfter returns the row as a change has left it.
+func (s *Store) RowAfter(ctx context.Context, c Change) (*Row, error) {
+	if c.Key == nil {
+		return nil, errors.New("changes: RowAfter needs a change of a row with a key")
+	}
+	table := pgschema.Ident(c.Schema) + "." + pgschema.Ident(c.Table)
+	breaks, err := s.Breaks(ctx, table)
+	if err != nil {
+		return nil, err
+	}
+	return s.asOf(ctx, func(r *undoReader) (*Row, error) {
+		one, err := r.find(ctx, &c)
+		if err != nil {
+			return nil, err
+		}
+		a, err := r.asOf(ctx, one.row.tableID, c.Key, breaks)
+		if err != nil {
+			return nil, err
+		}
+		return a.row(ctx, c.CapturedAt, slices.IndexFunc(a.under, one.row.is))
+	})
+}
+
+// asOf calls f with one state of the database.
+func (s *Store) asOf(ctx context.Context, f func(*undoReader) (*Row, error)) (row *Row, err error) {
+	if err = s.known(); err != nil {
+		return nil, err
+	}
+	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	if err != nil {
+		return nil, wrap("as of", err)
+	}
+	r := &undoReader{store: s, tx: tx, undo: &Undo{}, tables: make(map[int64]*undoTable), undone: make(map[changeID]bool)}
+	row, err = f(r)
+	if err = errors.Join(err, tx.Rollback()); err != nil {
+		return nil, err
+	}
+	if row.Since != nil {
+		one := []Change{*row.Since}
+		if err = s.attribute(ctx, one); err != nil {
+			return nil, err
+		}
+		row.Since = &one[0]
+	}
+	return row, nil
+}
+
+// asOf reads what is known of a key.
+type asOf struct {
+	*undoReader
+	table  *undoTable
+	lives  *lives
+	key    []string
+	under  []*row // the changes of rows with the key, and of the whole table
+	breaks []Break
+}
+
+func (r *undoReader) asOf(ctx context.Context, id int64, key []string, breaks []Break) (*asOf, error) {
+	if err := r.pin(ctx); err != nil {
+		return nil, err
+	}
+	t, l, err := r.keyed(ctx, id, key)
+	if err != nil {
+		return nil, err
+	}
+	under, err := l.changes(ctx, rowText(key))
+	if err != nil {
+		return nil, err
+	}
+	return &asOf{undoReader: r, table: t, lives: l, key: key, under: under, breaks: breaks}, nil
+}
+
+// row returns the row after the last of its changes until a moment, -1 if there is none.
+func (a *asOf) row(ctx context.Context, at time.Time, last int) (*Row, error) {
+	key := rowText(a.key)
+	var before, after []*row
+	var err error
+	switch {
+	case last < 0:
+		if err = a.unchanged(at); err != nil {
+			return nil, err
+		}
+		after = a.under
+		if i := slices.IndexFunc(after, func(r *row) bool { return r.op == "U" && r.ended(key) }); i >= 0 {
+			var rest []*row // under another key
+			rest, err = a.lives.follow(ctx, after[i])
+			after = slices.Concat(after[:i+1], rest)
+		}
+	default:
+		r := a.under[last]
+		if err = a.alive(r); err != nil {
+			return nil, err
+		}
+		if before, err = a.lives.all(ctx, key); err != nil {
+			return nil, err
+		}
+		before = before[:slices.IndexFunc(before, r.is)+1]
+		after, err = a.lives.follow(ctx, r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a.compose(ctx, at, before, after)
+}
+
+// alive returns an error unless the row is there after a change of it.
+func (a *asOf) alive(r *row) error {
+	c, err := r.change(a.table.shapes)
+	switch {
+	case err != nil:
+		return err
+	case r.op == "T", r.op == "D" && r.key.Valid, r.op == "U" && r.ended(rowText(a.key)):
+		return &AsOfError{Err: ErrDeleted, Change: &c}
+	case !r.key.Valid:
+		return &AsOfError{Err: ErrBroken, Change: &c}
+	}
+	return nil
+}
+
+// unchanged returns an error unless the row was there before all its changes, if it has any.
+func (a *asOf) unchanged(at time.Time) error {
+	if began := a.began(); began != nil && at.Before(began.To) {
+		return &AsOfError{Err: ErrBeforeCapture, Break: began}
+	}
+	if len(a.under) == 0 {
+		return nil
+	}
+	first := a.under[0]
+	c, err := first.change(a.table.shapes)
+	switch {
+	case err != nil:
+		return err
+	case first.began(rowText(a.key)), first.op == "I" && first.key.Valid:
+		return &AsOfError{Err: ErrNotYet, Change: &c}
+	case !first.key.Valid:
+		return &AsOfError{Err: ErrBroken, Change: &c}
+	}
+	return nil
+}
+
+func (a *asOf) began() *Break {
+	for i := range a.breaks {
+		if a.breaks[i].Kind == Began {
+			return &a.breaks[i]
+		}
+	}
+	return nil
+}
+
+// past is what is told of a row at a moment.
+type past struct {
+	*asOf
+	shape *shape           // by which the row is shown, nil if that has drifted
+	told  map[string]Field // New is the value
+	since *Change          // the last change before the moment
+	from  time.Time        // when the first change was that has told something
+	to    time.Time        // and the last
+	whole bool             // there was a moment before of which all was told
+}
+
+// compose returns the row between two of its changes: by the last that has told a value before, else by
+// the first that has replaced it after, else as it is now.
+func (a *asOf) compose(ctx context.Context, at time.Time, before, after []*row) (*Row, error) {
+	p := &past{asOf: a, told: make(map[string]Field), from: at, to: at}
+	if err := p.goBack(before); err != nil {
+		return nil, err
+	}
+	if b := a.broken(p.from, at); b != nil {
+		return nil, &AsOfError{Err: ErrBroken, Break: b}
+	}
+	if !p.whole || !p.complete() {
+		enough := maps.Clone(p.told)
+		err := p.goOn(ctx, after)
+		if b := a.broken(at, p.to); b != nil && err == nil {
+			err = &AsOfError{Err: ErrBroken, Break: b}
+		}
+		switch {
+		case err == nil:
+		case p.whole && errors.Is(err, ErrBroken):
+			p.told = enough // and some columns are unknown
+		default:
+			return nil, err
+		}
+	}
+	return p.row(), nil
+}
+
+func (p *past) tell(name, typ string, v Value) {
+	if _, is := p.told[name]; !is && (p.shape == nil || p.shape.has(name, typ)) {
+		p.told[name] = Field{Name: name, Type: typ, New: v}
+	}
+}
+
+func (p *past) complete() bool {
+	return p.shape == nil || !slices.ContainsFunc(p.shape.Columns, func(c column) bool { _, is := p.told[c.Name]; return !is })
+}
+
+// read reads a change.
+func (p *past) read(r *row) (c Change, err error) {
+	if c, err = r.change(p.table.shapes); err == nil && p.shape == nil {
+		p.shape = p.table.shapes[r.shapeID.Int64]
+	}
+	return c, err
+}
+
+// goBack tells what changes have left, the last one first, to that which tells the whole row.
+func (p *past) goBack(before []*row) error {
+	key := rowText(p.key)
+	for i := len(before) - 1; i >= 0 && !p.whole; i-- {
+		r := before[i]
+		if r.key.Valid && r.key.String != key {
+			return nil // another row, which had the key earlier
+		} else if r.formerKey.Valid {
+			key = r.formerKey.String
+		}
+		c, err := p.read(r)
+		if err != nil {
+			return err
+		}
+		if p.since == nil {
+			p.since = &c
+		}
+		if c.Op == Delete || c.Op == Truncate {
+			return nil // what was inserted since is not known
+		}
+		if !r.key.Valid {
+			return &AsOfError{Err: ErrBroken, Change: &c}
+		}
+		p.from, p.whole = c.CapturedAt, c.Op == Insert || c.Drifted
+		for _, f := range c.Fields {
+			p.tell(f.Name, f.Type, f.New)
+		}
+	}
+	return nil
+}
+
+// goOn tells what later changes have replaced, and at last what there is now.
+func (p *past) goOn(ctx context.Context, after []*row) error {
+	for _, r := range after {
+		c, err := p.read(r)
+		if err != nil {
+			return err
+		}
+		p.to = c.CapturedAt
+		if c.Op == Insert || c.Op == Truncate || !r.key.Valid {
+			return &AsOfError{Err: ErrBroken, Change: &c}
+		}
+		for _, f := range c.Fields {
+			p.tell(f.Name, f.Type, f.Old)
+		}
+		if c.Op == Delete || c.Drifted {
+			return nil
+		}
+	}
+	p.to = time.Now().Add(24 * time.Hour) // whatever the clocks say
+	return p.tellLive(ctx, after)
+}
+
+// row is what was told.
+func (p *past) row() *Row {
+	out := &Row{Schema: p.table.named.Schema, Table: p.table.named.Table, Key: p.key, Since: p.since}
+	if p.shape == nil { // it has drifted: all that was told is what there was
+		for _, name := range slices.Sorted(maps.Keys(p.told)) {
+			out.Values = append(out.Values, RowValue{Name: name, Type: p.told[name].Type, Value: p.told[name].New})
+		}
+		return out
+	}
+	out.Schema, out.Table = p.shape.Schema, p.shape.Table
+	for _, c := range p.shape.Columns {
+		f, is := p.told[c.Name]
+		v := RowValue{Name: c.Name, Type: c.Type, Value: f.New, Unknown: !is}
+		if c.Masked && !is {
+			v.Value, v.Unknown = Value{Masked: true}, false
+		}
+		out.Values = append(out.Values, v)
+	}
+	return out
+}
+
+// has reports whether the shape has a column with a type.
+func (s *shape) has(name, typ string) bool {
+	i := s.position(name)
+	return i >= 0 && s.Columns[i].Type == typ
+}
+
+// tellLive tells the values that the row has now, by its last key.
+func (p *past) tellLive(ctx context.Context, after []*row) error {
+	key := p.key
+	if len(after) > 0 {
+		var err error
+		if key, err = keyOf(after[len(after)-1].key); err != nil {
+			return err
+		}
+	}
+	live, err := p.live(ctx, key)
+	switch {
+	case err != nil:
+		return err
+	case live == nil && len(p.under) == 0:
+		return &AsOfError{Err: ErrNotYet}
+	case live == nil:
+		return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Lost, To: time.Now(), Text: "the row is not there any more, and no change says so"}}
+	}
+	now := p.shapeNow()
+	if p.shape == nil {
+		p.shape = now
+	}
+	for _, c := range now.Columns {
+		v, is := live[c.Name]
+		switch {
+		case c.Masked:
+			p.tell(c.Name, c.Type, Value{Masked: true})
+		case is:
+			p.tell(c.Name, c.Type, Value{Text: v})
+		}
+	}
+	return nil
+}
+
+// shapeNow is how the table is now, without columns that were excluded ever; those that were masked
+// ever are masked.
+func (a *asOf) shapeNow() *shape {
+	now := &shape{Schema: a.table.named.Schema, Table: a.table.named.Table}
+	for i := range a.table.Columns {
+		live := &a.table.Columns[i]
+		var known *column
+		excluded, masked := false, false
+		for _, sh := range a.table.shapes {
+			excluded = excluded || slices.Contains(sh.Exclude, live.Name)
+			if n := sh.position(live.Name); n >= 0 {
+				if c := &sh.Columns[n]; known == nil || live.is(c.Type) {
+					known = c
+				}
+				masked = masked || sh.Columns[n].Masked
+			}
+		}
+		if known != nil && !excluded {
+			now.Columns = append(now.Columns, column{Name: known.Name, Type: known.Type, Masked: masked})
+		}
+	}
+	return now
+}
+
+// live returns the values of the row that has a key now, nil if there is none.
+func (a *asOf) live(ctx context.Context, key []string) (map[string]*string, error) {
+	if a.table.liveTable == nil || len(a.table.key) != len(key) {
+		return nil, nil
+	}
+	st := &step{table: a.table, exists: true, after: key}
+	err := a.rows(ctx, []*step{st})
+	return st.live, err
+}
+
+// broken returns a break between two moments.
+func (a *asOf) broken(from, to time.Time) *Break {
+	for i := range a.breaks {
+		b := &a.breaks[i]
+		switch b.Kind {
+		case Lost, Uncaptured, Restored, Partitioned:
+			if b.To.After(from) && b.From.Before(to) {
+				return b
+			}
+		}
+	}
+	return nil
+}
+
+// String returns the row for people: "public.orders (42): status: paid; amount: 1.00".
+func (r *Row) String() string {
+	parts := make([]string, len(r.Values))
+	for i, v := range r.Values {
+		parts[i] = v.Name + ": " + v.String()
+	}
+	return nameOf(pgschema.Ident(r.Schema)+"."+pgschema.Ident(r.Table), r.Key) + ": " + strings.Join(parts, "; ")
+}
