@@ -70,6 +70,15 @@
 // table, so that it can add to the timeline and change nothing; [Schema] begins
 // with the GRANTs.
 //
+// # One story
+//
+// [Store.Story] tells a transaction: the events that the app has recorded, which say why; the captured
+// events, each with the row changes that it has certainly made; what triggers and foreign keys have
+// changed; and what statements without an event have. A change is given to an event by its table,
+// operation and key, and in turn by the numbers of rows, if they use up all changes; if several events
+// may have made it, the story says so. Where the driver counted other rows than the triggers kept,
+// a [Difference] says whether that is to be expected.
+//
 // # Order
 //
 // Newest first by (recorded_at, seq, id): the journal's clock, the event's place in its flush, and

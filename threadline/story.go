@@ -1,0 +1,335 @@
+package threadline
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+)
+
+// Story is one transaction: what the app meant, which statements the driver saw, and which rows the
+// triggers saw change. No change is in two of its lists.
+type Story struct {
+	Tx journal.TxKey
+	// By says who made its changes, nil if it has none.
+	By *changes.Attribution
+	// Recorded are the events that the app has recorded: what it meant, and why.
+	Recorded []Action
+	// Statements are the captured events, in the order of the transaction.
+	Statements []Statement
+	// Shared are changes that several of the statements may have made.
+	Shared []Shared
+	// Nested are changes by triggers and foreign keys.
+	Nested []changes.Change
+	// Unseen are changes by statements of which there is no event: those of functions, of SQL that is
+	// not captured, and of programs without the wrapped driver.
+	Unseen []changes.Change
+	// Differences are where the driver and the triggers have counted differently.
+	Differences []Difference
+	// Lost are changes that a trigger could not keep.
+	Lost []changes.Loss
+	// More says that the transaction has more events or changes than [MostTold]: the rest is
+	// left out, and Differences too.
+	More bool
+}
+
+// Statement is a captured event, of one statement or several that did the same, with what it
+// has certainly changed.
+type Statement struct {
+	Action
+	Changes []changes.Change
+}
+
+// Shared are changes, and which of Story.Statements may have made them: so many rows were written as
+// they were, or are not counted, that it is not certain which.
+type Shared struct {
+	Statements []int
+	Changes    []changes.Change
+}
+
+// Difference is between the rows that statements have written, as the driver was told by the
+// database, and the changes that triggers have kept.
+type Difference struct {
+	// Statements are of Story.Statements.
+	Statements []int
+	// Rows is what the driver was told, Changes what was kept.
+	Rows, Changes int
+	// Expected says that Reason explains it, and nothing is missing.
+	Expected bool
+	Reason   string
+}
+
+// opsOf are the operations that a captured event may be about, by its verb.
+var opsOf = map[string][]changes.Op{
+	"inserted":  {changes.Insert},
+	"updated":   {changes.Update},
+	"deleted":   {changes.Delete},
+	"truncated": {changes.Truncate},
+	"upserted":  {changes.Insert, changes.Update, changes.Delete}, // SQLite's REPLACE deletes
+	"merged":    {changes.Insert, changes.Update, changes.Delete},
+}
+
+// mayHaveMade reports whether a captured event can be about a change.
+func (a *Action) mayHaveMade(c *changes.Change) bool {
+	if a.Target.Type != tableName(c.Schema, c.Table) || !slices.Contains(opsOf[a.Verb()], c.Op) {
+		return false
+	}
+	id := a.Target.ID
+	return id == "" || c.Key == nil || isKey(c.Key, id) || isKey(c.FormerKey, id)
+}
+
+func isKey(key []string, id string) bool { return len(key) == 1 && key[0] == id }
+
+// tableName is the name of a table as captured events have it: with its schema, unless that is the
+// default one.
+func tableName(schema, table string) string {
+	if schema == "public" || schema == "main" || schema == "" {
+		return table
+	}
+	return schema + "." + table
+}
+
+// rows is how many rows a captured event counts, and whether it counts them.
+func (a *Action) rows() (n int, counted bool) {
+	switch v := a.Metadata["rows"].(type) {
+	case json.Number:
+		i, err := v.Int64()
+		return int(i), err == nil
+	case float64:
+		return int(v), true
+	case int:
+		return v, true
+	}
+	return 0, false
+}
+
+// tell makes a story of a transaction's events and changes, each in order. captured reports whether
+// a table's changes are kept.
+func tell(tx journal.TxKey, actions []Action, made []changes.Change, captured func(table string) bool) *Story {
+	s := &Story{Tx: tx}
+	for _, a := range actions {
+		if a.Captured {
+			s.Statements = append(s.Statements, Statement{Action: a})
+		} else {
+			s.Recorded = append(s.Recorded, a)
+		}
+	}
+	groups := newGroups(len(s.Statements))
+	var own []changes.Change
+	var of []int // the first statement that may have made each of own
+	for _, c := range made {
+		if c.Nested || c.ForeignKey != "" {
+			s.Nested = append(s.Nested, c)
+			continue
+		}
+		first := -1
+		for i := range s.Statements {
+			switch {
+			case !s.Statements[i].mayHaveMade(&c):
+			case first < 0:
+				first = i
+			default:
+				groups.join(first, i)
+			}
+		}
+		if first < 0 {
+			s.Unseen = append(s.Unseen, c)
+			continue
+		}
+		own, of = append(own, c), append(of, first)
+	}
+	for _, members := range groups.all() {
+		var theirs []changes.Change
+		for i, c := range own {
+			if groups.of(of[i]) == groups.of(members[0]) {
+				theirs = append(theirs, c)
+			}
+		}
+		s.share(members, theirs)
+		s.compare(members, len(theirs), captured)
+	}
+	return s
+}
+
+// share gives changes to the statements that may have made them, if it is certain which has made
+// which.
+func (s *Story) share(members []int, theirs []changes.Change) {
+	switch {
+	case len(theirs) == 0:
+	case len(members) == 1:
+		s.Statements[members[0]].Changes = theirs
+	case !s.inTurn(members, theirs):
+		s.Shared = append(s.Shared, Shared{members, theirs})
+	}
+}
+
+// inTurn gives changes to statements in turn, each as many as it counts rows, if that uses up all
+// and each may have made its own: statements about the same rows are in the order of their events.
+func (s *Story) inTurn(members []int, theirs []changes.Change) bool {
+	parts, from := make([][]changes.Change, len(members)), 0
+	for i, m := range members {
+		a := &s.Statements[m].Action
+		n, counted := a.rows()
+		if !counted || from+n > len(theirs) || slices.Contains(a.Marks(), "interleaved") {
+			return false
+		}
+		parts[i] = theirs[from : from+n]
+		for j := range parts[i] {
+			if !a.mayHaveMade(&parts[i][j]) {
+				return false
+			}
+		}
+		from += n
+	}
+	if from < len(theirs) {
+		return false
+	}
+	for i, m := range members {
+		s.Statements[m].Changes = parts[i]
+	}
+	return true
+}
+
+// compare notes where statements count other rows than have changed.
+func (s *Story) compare(members []int, kept int, captured func(table string) bool) {
+	rows, counted, rewritten := 0, true, 0
+	for _, m := range members {
+		a := &s.Statements[m].Action
+		n, ok := a.rows()
+		rows, counted = rows+n, counted && ok
+		if slices.Contains(opsOf[a.Verb()], changes.Update) {
+			rewritten += n
+		}
+	}
+	d := Difference{Statements: members, Rows: rows, Changes: kept}
+	table := s.Statements[members[0]].Target.Type
+	switch {
+	case !counted || rows == kept:
+		return
+	case !captured(table):
+		d.Expected, d.Reason = true, "the row changes of "+table+" are not captured"
+	case rows > kept && rows-kept <= rewritten:
+		d.Expected, d.Reason = true, plural(rows-kept, "row")+" got the values that they had, in all columns that are captured"
+	case rows > kept:
+		d.Reason = "no trigger saw " + plural(rows-kept, "row") + ": it was disabled, or the session replicates (session_replication_role), or capture began in between"
+	default:
+		d.Reason = plural(kept-rows, "change") + " more than the statements count: a function that they call, or a foreign key, may have made them"
+	}
+	s.Differences = append(s.Differences, d)
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strconv.Itoa(n) + " " + what + "s"
+}
+
+// groups are disjoint sets of statements that may have made the same changes.
+type groups []int // each is of the same set as the one that it points to
+
+func newGroups(n int) groups {
+	g := make(groups, n)
+	for i := range g {
+		g[i] = i
+	}
+	return g
+}
+
+func (g groups) of(i int) int {
+	for g[i] != i {
+		i = g[i]
+	}
+	return i
+}
+
+func (g groups) join(a, b int) { g[g.of(b)] = g.of(a) }
+
+// all returns the sets, each in order.
+func (g groups) all() (sets [][]int) {
+	at := make(map[int]int)
+	for i := range g {
+		n, ok := at[g.of(i)]
+		if !ok {
+			n = len(sets)
+			at[g.of(i)] = n
+			sets = append(sets, nil)
+		}
+		sets[n] = append(sets[n], i)
+	}
+	return sets
+}
+
+// String tells the story on several lines, for logs and terminals.
+func (s *Story) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "transaction %d, begun %s", s.Tx.ID, s.Tx.StartedAt.UTC().Format(time.RFC3339))
+	if s.By != nil {
+		fmt.Fprintf(&b, ", by %s", s.By)
+	}
+	b.WriteByte('\n')
+	for _, a := range s.Recorded {
+		fmt.Fprintf(&b, "  %s", a)
+		if a.Reason != "" {
+			fmt.Fprintf(&b, ": %s", a.Reason)
+		}
+		b.WriteByte('\n')
+	}
+	for _, t := range s.Statements {
+		fmt.Fprintf(&b, "  %s\n", t.Action)
+		write(&b, t.Changes)
+	}
+	for _, g := range s.Shared {
+		names := make([]string, len(g.Statements))
+		for i, m := range g.Statements {
+			names[i] = s.Statements[m].Action.Action
+		}
+		fmt.Fprintf(&b, "  by one of %s\n", strings.Join(names, ", "))
+		write(&b, g.Changes)
+	}
+	for _, part := range []struct {
+		title string
+		list  []changes.Change
+	}{{"by triggers and foreign keys", s.Nested}, {"by statements without an event", s.Unseen}} {
+		if len(part.list) > 0 {
+			fmt.Fprintf(&b, "  %s\n", part.title)
+			write(&b, part.list)
+		}
+	}
+	for _, d := range s.Differences {
+		names := make([]string, len(d.Statements))
+		for i, m := range d.Statements {
+			names[i] = s.Statements[m].Action.Action
+		}
+		fmt.Fprintf(&b, "  %s: %s, %s: %s\n", strings.Join(names, ", "), plural(d.Rows, "row"), plural(d.Changes, "change"), d.Reason)
+	}
+	for _, l := range s.Lost {
+		fmt.Fprintf(&b, "  lost: %s %s: %s\n", l.Op, tableName(l.Schema, l.Table), l.Reason)
+	}
+	if s.More {
+		b.WriteString("  and more\n")
+	}
+	return b.String()
+}
+
+func write(b *strings.Builder, list []changes.Change) {
+	for i := range list {
+		c := &list[i]
+		fmt.Fprintf(b, "    %s %s", c.Op, tableName(c.Schema, c.Table))
+		if c.Key != nil {
+			fmt.Fprintf(b, " [%s]", strings.Join(c.Key, ", "))
+		}
+		if c.ForeignKey != "" {
+			fmt.Fprintf(b, " (foreign key %s)", c.ForeignKey)
+		}
+		for j, f := range c.Fields {
+			fmt.Fprintf(b, "%s %s: %s → %s", [2]string{":", ";"}[min(j, 1)], f.Name, f.Old, f.New)
+		}
+		b.WriteByte('\n')
+	}
+}

@@ -1,0 +1,65 @@
+package threadline
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+)
+
+// MostTold is how many events and how many changes a [Story] has at most.
+const MostTold = 10_000
+
+// Story tells a transaction: by its events, which are here, and by its row changes, which rows
+// has. A transaction of which nothing is known is [ErrNotFound]. Events of transactions that were recorded
+// before the timeline kept contexts (audit_contexts) are not found; there are no row changes of that time.
+func (s *Store) Story(ctx context.Context, rows *changes.Store, tx journal.TxKey) (*Story, error) {
+	if err := s.known(); err != nil {
+		return nil, err
+	}
+	actions, err := s.txActions(ctx, tx, MostTold+1)
+	if err != nil {
+		return nil, s.explain(ctx, "story", err)
+	}
+	made, err := rows.Transaction(ctx, tx.ID, tx.StartedAt, MostTold)
+	if err != nil {
+		return nil, err
+	}
+	if len(actions) == 0 && len(made.Changes) == 0 && len(made.Lost) == 0 {
+		return nil, fmt.Errorf("%w: none of transaction %d, begun %s", ErrNotFound, tx.ID, tx.StartedAt)
+	}
+	names, err := rows.Captured(ctx)
+	if err != nil {
+		return nil, err
+	}
+	captured := make(map[string]bool)
+	for _, n := range names {
+		captured[tableName(n[0], n[1])] = true
+	}
+	more := made.More || len(actions) > MostTold
+	story := tell(tx, actions[:min(len(actions), MostTold)], made.Changes, func(table string) bool { return captured[table] })
+	if story.Lost, story.More = made.Lost, more; more {
+		story.Differences = nil // of parts
+	}
+	if len(made.Changes) > 0 {
+		story.By = made.Changes[0].By
+	}
+	return story, nil
+}
+
+// txActions returns the events of a transaction in order, limit at most. Its contexts say between which
+// times they are, so that the index on the time finds them.
+func (s *Store) txActions(ctx context.Context, tx journal.TxKey, limit int) ([]Action, error) {
+	columns, err := s.dialect.columns(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	bound := func(what string) string {
+		return "(SELECT " + what + " FROM " + s.names.contexts + " WHERE tx_id = ? AND tx_started_at = ?)"
+	}
+	id, started := tx.ID, s.dialect.moment(tx.StartedAt)
+	query := "SELECT " + columns + " FROM " + s.names.actions + " WHERE tx_id = ? AND tx_started_at = ? AND recorded_at >= " + bound("min(first_recorded_at)") +
+		" AND recorded_at <= " + bound("max(last_recorded_at)") + " ORDER BY recorded_at, seq, id LIMIT ?"
+	return s.scan(ctx, s.dialect.bind(query), []any{id, started, id, started, id, started, limit})
+}

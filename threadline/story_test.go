@@ -1,0 +1,189 @@
+package threadline
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+)
+
+// capturedAs is a captured event: "orders.updated 2" or "orders.updated/42 1" with an ID, without
+// rows where it counts none. "order.paid!" is one that the app has recorded, "orders.updated~ 1"
+// is interleaved.
+func capturedAs(t *testing.T, text string) Action {
+	t.Helper()
+	name, rows, counted := strings.Cut(text, " ")
+	name, id, _ := strings.Cut(name, "/")
+	name, recorded := strings.CutSuffix(name, "!")
+	name, interleaved := strings.CutSuffix(name, "~")
+	a := Action{Entry: journal.Entry{Event: hooks.Event{Action: name, Captured: !recorded, Outcome: hooks.Success}}}
+	a.Target = hooks.Target{Type: a.Category(), ID: id}
+	if counted {
+		var n int
+		if _, err := fmt.Sscan(rows, &n); err != nil {
+			t.Fatal(err)
+		}
+		a.Metadata = map[string]any{"rows": n, "interleaved": interleaved}
+	}
+	return a
+}
+
+// madeAs is a change: "update orders 42", with " nested" at the end, or "42>43" as the key.
+func madeAs(text string) changes.Change {
+	f := strings.Fields(text)
+	c := changes.Change{Op: changes.Op(f[0]), Schema: "public", Table: f[1]}
+	if schema, table, ok := strings.Cut(f[1], "."); ok {
+		c.Schema, c.Table = schema, table
+	}
+	if len(f) > 2 {
+		from, to, moved := strings.Cut(f[2], ">")
+		c.Key = []string{from}
+		if moved {
+			c.FormerKey, c.Key = c.Key, []string{to}
+		}
+	}
+	c.Nested = len(f) > 3
+	return c
+}
+
+// told are stories: what comes of events and changes.
+var told = map[string]struct {
+	actions, made []string
+	want          string
+}{
+	"each its own": {
+		[]string{"orders.updated/1 1", "orders.updated/2 1", "billing.bills.inserted 1"},
+		[]string{"update orders 2", "insert billing.bills 9", "update orders 1"},
+		"orders.updated: update 1\norders.updated: update 2\nbilling.bills.inserted: insert 9\n",
+	},
+	"an event of many rows": {
+		[]string{"orders.inserted 3"},
+		[]string{"insert orders 1", "insert orders 2", "insert orders 3"},
+		"orders.inserted: insert 1, insert 2, insert 3\n",
+	},
+	"in turn": {
+		[]string{"orders.inserted/1 1", "orders.deleted/1 1", "orders.inserted/1 1"},
+		[]string{"insert orders 1", "delete orders 1", "insert orders 1"},
+		"orders.inserted: insert 1\norders.deleted: delete 1\norders.inserted: insert 1\n",
+	},
+	"a changed key": {
+		[]string{"orders.updated/1 1"},
+		[]string{"update orders 1>5"},
+		"orders.updated: update 5\n",
+	},
+	"not certain which": {
+		[]string{"orders.updated 1", "orders.updated/1 1"},
+		[]string{"update orders 1"},
+		"orders.updated: \norders.updated: \nshared by [0 1]: update 1\nexpected [0 1] 2 rows 1 changes: 1 row got the values that they had, in all columns that are captured\n",
+	},
+	"not counted": {
+		[]string{"orders.updated", "orders.upserted 1"},
+		[]string{"update orders 1", "insert orders 2"},
+		"orders.updated: \norders.upserted: \nshared by [0 1]: update 1, insert 2\n",
+	},
+	"in turn would be wrong": {
+		[]string{"orders.updated/1 1", "orders.upserted 1"},
+		[]string{"update orders 2", "update orders 1"},
+		"orders.updated: \norders.upserted: \nshared by [0 1]: update 2, update 1\n",
+	},
+	"cascades and functions": {
+		[]string{"orders.deleted/1 1"},
+		[]string{"delete orders 1", "delete lines 7 nested", "insert log 1", "update orders 2"},
+		"orders.deleted: delete 1\nnested: delete 7\nunseen: insert 1, update 2\n",
+	},
+	"another table": {
+		[]string{"orders.updated 1"},
+		[]string{"update bills 1"},
+		"orders.updated: \nunseen: update 1\nexpected [0] 1 rows 0 changes: 1 row got the values that they had, in all columns that are captured\n",
+	},
+	"mixed": {
+		[]string{"orders.updated~ 1", "orders.updated/2 1"},
+		[]string{"update orders 1", "update orders 2"},
+		"orders.updated: \norders.updated: \nshared by [0 1]: update 1, update 2\n",
+	},
+	"more than both": {
+		[]string{"orders.updated/1 1", "orders.updated 1"},
+		[]string{"update orders 1", "update orders 1", "update orders 1"},
+		"orders.updated: \norders.updated: \nshared by [0 1]: update 1, update 1, update 1\n[0 1] 2 rows 3 changes: 1 change more than the statements count: a function that they call, or a foreign key, may have made them\n",
+	},
+	"nothing changed": {
+		[]string{"orders.updated/1 1"},
+		nil,
+		"orders.updated: \nexpected [0] 1 rows 0 changes: 1 row got the values that they had, in all columns that are captured\n",
+	},
+	"a trigger was disabled": {
+		[]string{"orders.deleted 2"},
+		[]string{"delete orders 1"},
+		"orders.deleted: delete 1\n[0] 2 rows 1 changes: no trigger saw 1 row: it was disabled, or the session replicates (session_replication_role), or capture began in between\n",
+	},
+	"more than was counted": {
+		[]string{"orders.updated 1"},
+		[]string{"update orders 1", "update orders 2"},
+		"orders.updated: update 1, update 2\n[0] 1 rows 2 changes: 1 change more than the statements count: a function that they call, or a foreign key, may have made them\n",
+	},
+	"not captured": {
+		[]string{"secrets.updated 2"},
+		nil,
+		"secrets.updated: \nexpected [0] 2 rows 0 changes: the row changes of secrets are not captured\n",
+	},
+	"truncate": {
+		[]string{"order.paid!", "orders.truncated", "schema.changed"},
+		[]string{"truncate orders"},
+		"orders.truncated: truncate \nschema.changed: \nrecorded: order.paid\n",
+	},
+}
+
+func TestTell(t *testing.T) {
+	for name, tt := range told {
+		t.Run(name, func(t *testing.T) {
+			var actions []Action
+			for _, a := range tt.actions {
+				actions = append(actions, capturedAs(t, a))
+			}
+			var made []changes.Change
+			for _, c := range tt.made {
+				made = append(made, madeAs(c))
+			}
+			s := tell(journal.TxKey{}, actions, made, func(table string) bool { return table != "secrets" })
+			if got := outline(s); got != tt.want {
+				t.Errorf("got\n%swant\n%s", got, tt.want)
+			}
+		})
+	}
+}
+
+func outline(s *Story) string {
+	list := func(made []changes.Change) string {
+		var words []string
+		for _, c := range made {
+			words = append(words, string(c.Op)+" "+strings.Join(c.Key, ","))
+		}
+		return strings.Join(words, ", ") + "\n"
+	}
+	var b strings.Builder
+	for _, t := range s.Statements {
+		fmt.Fprintf(&b, "%s: %s", t.Action.Action, list(t.Changes))
+	}
+	for _, a := range s.Recorded {
+		fmt.Fprintf(&b, "recorded: %s\n", a.Action)
+	}
+	for _, g := range s.Shared {
+		fmt.Fprintf(&b, "shared by %v: %s", g.Statements, list(g.Changes))
+	}
+	if len(s.Nested) > 0 {
+		b.WriteString("nested: " + list(s.Nested))
+	}
+	if len(s.Unseen) > 0 {
+		b.WriteString("unseen: " + list(s.Unseen))
+	}
+	for _, d := range s.Differences {
+		if d.Expected {
+			b.WriteString("expected ")
+		}
+		fmt.Fprintf(&b, "%v %d rows %d changes: %s\n", d.Statements, d.Rows, d.Changes, d.Reason)
+	}
+	return b.String()
+}
