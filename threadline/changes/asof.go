@@ -16,8 +16,8 @@ import (
 
 // Why there is no row as of a time. They come in an [AsOfError].
 var (
-	// ErrDeleted: the row was deleted before that, its table emptied, or its key changed to another.
-	ErrDeleted = errors.New("the row was gone by then")
+	// ErrGone: the row was deleted before that, its key changed to another, or its table emptied, if it was there.
+	ErrGone = errors.New("the row was gone by then")
 	// ErrNotYet: the row was made later, or never.
 	ErrNotYet = errors.New("there was no such row yet")
 	// ErrBeforeCapture: the table's changes were not captured yet.
@@ -56,7 +56,7 @@ type Row struct {
 	Key           []string
 	// Values are in the order of the columns, without those that were excluded.
 	Values []RowValue
-	// Since is the change that made it what it was, nil if it was not changed since its capture began.
+	// Since is the change that made it what it was, nil if no change until then was captured.
 	Since *Change
 }
 
@@ -198,7 +198,7 @@ func (a *asOf) row(ctx context.Context, at time.Time, last int) (*Row, error) {
 		}
 	default:
 		r := a.under[last]
-		if err = a.alive(r); err != nil {
+		if err = a.alive(at, r); err != nil {
 			return nil, err
 		}
 		if before, err = a.lives.all(ctx, key); err != nil {
@@ -213,14 +213,19 @@ func (a *asOf) row(ctx context.Context, at time.Time, last int) (*Row, error) {
 	return a.compose(ctx, at, before, after)
 }
 
-// alive returns an error unless the row is there after a change of it.
-func (a *asOf) alive(r *row) error {
+// alive returns an error unless the row is there at a moment, after a change of it.
+func (a *asOf) alive(at time.Time, r *row) error {
 	c, err := r.change(a.table.shapes)
 	switch {
 	case err != nil:
 		return err
+	case r.op == "T" && a.table.liveTable != nil && a.table.partitioned: // it does not say of which partition
+		return &AsOfError{Err: ErrBroken, Change: &c}
 	case r.op == "T", r.op == "D" && r.key.Valid, r.op == "U" && r.ended(rowText(a.key)):
-		return &AsOfError{Err: ErrDeleted, Change: &c}
+		if b := a.broken(c.CapturedAt, at); b != nil {
+			return &AsOfError{Err: ErrBroken, Break: b}
+		}
+		return &AsOfError{Err: ErrGone, Change: &c}
 	case !r.key.Valid:
 		return &AsOfError{Err: ErrBroken, Change: &c}
 	}
@@ -241,6 +246,9 @@ func (a *asOf) unchanged(at time.Time) error {
 	case err != nil:
 		return err
 	case first.began(rowText(a.key)), first.op == "I" && first.key.Valid:
+		if b := a.broken(at, c.CapturedAt); b != nil {
+			return &AsOfError{Err: ErrBroken, Break: b}
+		}
 		return &AsOfError{Err: ErrNotYet, Change: &c}
 	case !first.key.Valid:
 		return &AsOfError{Err: ErrBroken, Change: &c}
@@ -281,7 +289,7 @@ func (a *asOf) compose(ctx context.Context, at time.Time, before, after []*row) 
 	if !p.whole || !p.complete() {
 		enough := maps.Clone(p.told)
 		err := p.goOn(ctx, after)
-		if b := a.broken(at, p.to); b != nil && err == nil {
+		if b := a.broken(at, p.to); b != nil && (err == nil || errors.Is(err, ErrNotYet)) {
 			err = &AsOfError{Err: ErrBroken, Break: b}
 		}
 		switch {
@@ -403,9 +411,13 @@ func (p *past) tellLive(ctx context.Context, after []*row) error {
 		}
 	}
 	live, err := p.live(ctx, key)
-	switch {
+	switch now := time.Now(); {
 	case err != nil:
 		return err
+	case p.table.liveTable == nil, !p.table.capturing:
+		return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Uncaptured, From: now, To: now, Schema: p.table.named.Schema, Table: p.table.named.Table, Text: "no trigger captures the table now"}}
+	case len(p.table.key) != len(key):
+		return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Reshaped, From: now, To: now, Schema: p.table.named.Schema, Table: p.table.named.Table, Text: "the table has had other columns as its key"}}
 	case live == nil && len(p.under) == 0:
 		return &AsOfError{Err: ErrNotYet}
 	case live == nil:
@@ -427,24 +439,21 @@ func (p *past) tellLive(ctx context.Context, after []*row) error {
 	return nil
 }
 
-// shapeNow is how the table is now, without columns that were excluded ever; those that were masked
-// ever are masked.
+// shapeNow is how the table is now. Columns that were ever masked or excluded are masked.
 func (a *asOf) shapeNow() *shape {
 	now := &shape{Schema: a.table.named.Schema, Table: a.table.named.Table}
 	for i := range a.table.Columns {
 		live := &a.table.Columns[i]
 		var known *column
-		excluded, masked := false, false
+		masked := a.table.hides(live.Name)
 		for _, sh := range a.table.shapes {
-			excluded = excluded || slices.Contains(sh.Exclude, live.Name)
 			if n := sh.position(live.Name); n >= 0 {
 				if c := &sh.Columns[n]; known == nil || live.is(c.Type) {
 					known = c
 				}
-				masked = masked || sh.Columns[n].Masked
 			}
 		}
-		if known != nil && !excluded {
+		if known != nil {
 			now.Columns = append(now.Columns, column{Name: known.Name, Type: known.Type, Masked: masked})
 		}
 	}

@@ -408,9 +408,9 @@ func (s *Store) shapes(ctx context.Context, db querier, tableID int64) (map[int6
 		if err := rows.Scan(&id, &text); err != nil {
 			return nil, err
 		}
-		sh = &shape{}
+		sh = &shape{number: len(shapes) + 1}
 		shapes[id] = sh
 		return sh, json.Unmarshal([]byte(text), sh)
-	}, "SELECT id, shape::pg_catalog.text FROM "+s.at("audit_shapes")+" WHERE table_id = $1", tableID)
+	}, "SELECT id, shape::pg_catalog.text FROM "+s.at("audit_shapes")+" WHERE table_id = $1 ORDER BY made_at, id", tableID)
 	return shapes, wrap("read the shapes", err)
 }

@@ -37,6 +37,8 @@ type shape struct {
 	Columns []column `json:"columns"` // those that are captured
 	Key     []string `json:"key,omitempty"`
 	Exclude []string `json:"exclude,omitempty"`
+
+	number int // in the order in which the table's shapes were noted
 }
 
 type column struct {

@@ -90,12 +90,15 @@ func (s *Store) Transaction(ctx context.Context, xid int64, startedAt time.Time,
 	return t, nil
 }
 
-// nameIn is the name that a table had.
+// nameIn is the name that a table had last.
 func nameIn(shapes map[int64]*shape) (schema, table string) {
+	last := &shape{}
 	for _, sh := range shapes {
-		return sh.Schema, sh.Table
+		if sh.number > last.number {
+			last = sh
+		}
 	}
-	return "", ""
+	return last.Schema, last.Table
 }
 
 // Captured returns the tables of which changes are kept, or were: the schema and the name.

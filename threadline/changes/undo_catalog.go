@@ -25,7 +25,9 @@ type liveTable struct {
 	Triggers   []liveTrigger
 	deferrable []string
 
-	settings []string // which its types' texts depend on
+	settings    []string // which its types' texts depend on
+	capturing   bool     // triggers fire
+	partitioned bool
 }
 
 type liveColumn struct {
@@ -37,7 +39,8 @@ type liveColumn struct {
 	// Equal is the schema of the operator = of the type, "" if it has none.
 	Equal string
 
-	exact bool // equal values have the same bytes
+	exact  bool // equal values have the same bytes
+	hidden bool // its values are not kept, whatever its name is now
 }
 
 // uniqueKey is a unique index on columns, whose rows with NULL are not compared.
@@ -163,9 +166,16 @@ func (s *Store) describe(ctx context.Context, q querier, f *found) (*liveTable, 
 	}
 	t := &doc.liveTable
 	t.deferrable = doc.Deferrable
+	is, err := s.deployed(ctx, q, f)
+	if err != nil {
+		return nil, err
+	}
+	t.partitioned = f.kind == "p"
+	t.capturing = len(is.triggers) > 0
 	for i, c := range f.all { // in the order of their numbers, as t.Columns
 		t.settings = append(t.settings, c.settings...)
 		t.Columns[i].exact = c.exact
+		t.Columns[i].hidden = is.kept(f, &f.all[i]) != keepsValues
 	}
 	return t, nil
 }

@@ -167,10 +167,8 @@ func (st *step) differs() (columns, is, unknown []string) {
 
 // shown is a value for people, unless it is one that is no longer kept.
 func (t *undoTable) shown(column string, value *string) string {
-	for _, sh := range t.shapes {
-		if i := sh.position(column); i >= 0 && sh.Columns[i].Masked || slices.Contains(sh.Exclude, column) {
-			return "(masked)"
-		}
+	if t.hides(column) {
+		return "(masked)"
 	}
 	if value == nil {
 		return "NULL"
@@ -180,6 +178,20 @@ func (t *undoTable) shown(column string, value *string) string {
 		return strconv.Quote(string(short[:longest])) + "…"
 	}
 	return strconv.Quote(*value)
+}
+
+// hides reports whether the values of a column, as the table has it now, must not be shown: it is masked or
+// excluded, also if it had another name then, or one of its name was.
+func (t *undoTable) hides(column string) bool {
+	if c := t.column(column); c != nil && c.hidden {
+		return true
+	}
+	for _, sh := range t.shapes {
+		if i := sh.position(column); i >= 0 && sh.Columns[i].Masked || slices.Contains(sh.Exclude, column) {
+			return true
+		}
+	}
+	return false
 }
 
 // later finds rows that are gone, or no longer as they were left, and the changes that have done that.

@@ -34,7 +34,7 @@ func (r *row) id() changeID { return changeID{r.xid, r.lsn, r.captured} }
 type undoTable struct {
 	id     int64
 	shapes map[int64]*shape
-	named  *shape   // one of them
+	named  *shape   // the last of them
 	key    []string // the columns of the key
 	*liveTable
 }
@@ -131,7 +131,9 @@ func (r *undoReader) table(ctx context.Context, id int64) (*undoTable, error) {
 	r.tables[id] = t
 	keys := make(map[string][]string)
 	for _, sh := range shapes {
-		t.named = sh
+		if t.named == nil || sh.number > t.named.number {
+			t.named = sh
+		}
 		keys[strconv.Quote(strings.Join(sh.Key, "\x00"))] = sh.Key
 	}
 	if len(keys) == 1 {

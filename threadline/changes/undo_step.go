@@ -306,7 +306,7 @@ func (st *step) where() string {
 		}
 		if f := st.guard(c); f != nil {
 			columns, literals = append(columns, pgschema.Ident(c.Name)), append(literals, c.literal(f.New.Text))
-		} else if v, known := st.live[c.Name]; known && st.exchanged && st.field(c.Name) == nil && !c.Generated {
+		} else if v, known := st.live[c.Name]; known && st.exchanged && st.field(c.Name) == nil && !c.Generated && !t.hides(c.Name) {
 			columns, literals = append(columns, pgschema.Ident(c.Name)), append(literals, c.literal(v))
 		}
 	}
