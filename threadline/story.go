@@ -39,14 +39,14 @@ type Story struct {
 }
 
 // Statement is a captured event, of one statement or several that did the same, with what it
-// has certainly changed.
+// has changed: changes that it may have made, and as far as the numbers of rows tell nothing else.
 type Statement struct {
 	Action
 	Changes []changes.Change
 }
 
-// Shared are changes, and which of Story.Statements may have made them: so many rows were written as
-// they were, or are not counted, that it is not certain which.
+// Shared are changes, and which of Story.Statements may have made them: the rows that they count do not say
+// which, or there are more changes.
 type Shared struct {
 	Statements []int
 	Changes    []changes.Change
@@ -59,7 +59,7 @@ type Difference struct {
 	Statements []int
 	// Rows is what the driver was told, Changes what was kept.
 	Rows, Changes int
-	// Expected says that Reason explains it, and nothing is missing.
+	// Expected says that Reason, an ordinary one, explains it.
 	Expected bool
 	Reason   string
 }
@@ -110,8 +110,8 @@ func (a *Action) rows() (n int, counted bool) {
 
 // tell makes a story of a transaction's events and changes, each in order. captured reports whether
 // a table's changes are kept.
-func tell(tx journal.TxKey, actions []Action, made []changes.Change, captured func(table string) bool) *Story {
-	s := &Story{Tx: tx}
+func tell(tx journal.TxKey, actions []Action, made *changes.Transaction, captured func(table string) bool) *Story {
+	s := &Story{Tx: tx, Lost: made.Lost}
 	for _, a := range actions {
 		if a.Captured {
 			s.Statements = append(s.Statements, Statement{Action: a})
@@ -122,7 +122,7 @@ func tell(tx journal.TxKey, actions []Action, made []changes.Change, captured fu
 	groups := newGroups(len(s.Statements))
 	var own []changes.Change
 	var of []int // the first statement that may have made each of own
-	for _, c := range made {
+	for _, c := range made.Changes {
 		if c.Nested || c.ForeignKey != "" {
 			s.Nested = append(s.Nested, c)
 			continue
@@ -161,11 +161,17 @@ func tell(tx journal.TxKey, actions []Action, made []changes.Change, captured fu
 func (s *Story) share(members []int, theirs []changes.Change) {
 	switch {
 	case len(theirs) == 0:
-	case len(members) == 1:
+	case len(members) == 1 && !s.tooMany(members[0], len(theirs)):
 		s.Statements[members[0]].Changes = theirs
-	case !s.inTurn(members, theirs):
+	case len(members) == 1 || !s.inTurn(members, theirs):
 		s.Shared = append(s.Shared, Shared{members, theirs})
 	}
+}
+
+// tooMany reports whether a statement counts fewer rows than have changed.
+func (s *Story) tooMany(member, changed int) bool {
+	n, counted := s.Statements[member].rows()
+	return counted && changed > n
 }
 
 // inTurn gives changes to statements in turn, each as many as it counts rows, if that uses up all
@@ -213,6 +219,8 @@ func (s *Story) compare(members []int, kept int, captured func(table string) boo
 		return
 	case !captured(table):
 		d.Expected, d.Reason = true, "the row changes of "+table+" are not captured"
+	case slices.ContainsFunc(s.Lost, func(l changes.Loss) bool { return tableName(l.Schema, l.Table) == table }):
+		d.Reason = "a trigger could not keep changes of " + table + ": see what was lost"
 	case rows > kept && rows-kept <= rewritten:
 		d.Expected, d.Reason = true, plural(rows-kept, "row")+" got the values that they had, in all columns that are captured"
 	case rows > kept:

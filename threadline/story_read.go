@@ -3,6 +3,7 @@ package threadline
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
@@ -38,8 +39,8 @@ func (s *Store) Story(ctx context.Context, rows *changes.Store, tx journal.TxKey
 		captured[tableName(n[0], n[1])] = true
 	}
 	more := made.More || len(actions) > MostTold
-	story := tell(tx, actions[:min(len(actions), MostTold)], made.Changes, func(table string) bool { return captured[table] })
-	if story.Lost, story.More = made.Lost, more; more {
+	story := tell(tx, actions[:min(len(actions), MostTold)], made, func(table string) bool { return captured[table] })
+	if story.More = more; more {
 		story.Differences = nil // of parts
 	}
 	if len(made.Changes) > 0 {
@@ -55,11 +56,11 @@ func (s *Store) txActions(ctx context.Context, tx journal.TxKey, limit int) ([]A
 	if err != nil {
 		return nil, err
 	}
-	bound := func(what string) string {
-		return "(SELECT " + what + " FROM " + s.names.contexts + " WHERE tx_id = ? AND tx_started_at = ?)"
+	bound := func(what string) string { // without functions, which a search_path could lead elsewhere
+		return "(SELECT " + strings.Fields(what)[0] + " FROM " + s.names.contexts + " WHERE tx_id = ? AND tx_started_at = ? ORDER BY " + what + " LIMIT 1)"
 	}
 	id, started := tx.ID, s.dialect.moment(tx.StartedAt)
-	query := "SELECT " + columns + " FROM " + s.names.actions + " WHERE tx_id = ? AND tx_started_at = ? AND recorded_at >= " + bound("min(first_recorded_at)") +
-		" AND recorded_at <= " + bound("max(last_recorded_at)") + " ORDER BY recorded_at, seq, id LIMIT ?"
+	query := "SELECT " + columns + " FROM " + s.names.actions + " WHERE tx_id = ? AND tx_started_at = ? AND recorded_at >= " + bound("first_recorded_at") +
+		" AND recorded_at <= " + bound("last_recorded_at DESC") + " ORDER BY recorded_at, seq, id LIMIT ?"
 	return s.scan(ctx, s.dialect.bind(query), []any{id, started, id, started, id, started, limit})
 }

@@ -53,86 +53,93 @@ func madeAs(text string) changes.Change {
 var told = map[string]struct {
 	actions, made []string
 	want          string
+	lost          []changes.Loss
 }{
 	"each its own": {
 		[]string{"orders.updated/1 1", "orders.updated/2 1", "billing.bills.inserted 1"},
 		[]string{"update orders 2", "insert billing.bills 9", "update orders 1"},
-		"orders.updated: update 1\norders.updated: update 2\nbilling.bills.inserted: insert 9\n",
+		"orders.updated: update 1\norders.updated: update 2\nbilling.bills.inserted: insert 9\n", nil,
 	},
 	"an event of many rows": {
 		[]string{"orders.inserted 3"},
 		[]string{"insert orders 1", "insert orders 2", "insert orders 3"},
-		"orders.inserted: insert 1, insert 2, insert 3\n",
+		"orders.inserted: insert 1, insert 2, insert 3\n", nil,
 	},
 	"in turn": {
 		[]string{"orders.inserted/1 1", "orders.deleted/1 1", "orders.inserted/1 1"},
 		[]string{"insert orders 1", "delete orders 1", "insert orders 1"},
-		"orders.inserted: insert 1\norders.deleted: delete 1\norders.inserted: insert 1\n",
+		"orders.inserted: insert 1\norders.deleted: delete 1\norders.inserted: insert 1\n", nil,
 	},
 	"a changed key": {
 		[]string{"orders.updated/1 1"},
 		[]string{"update orders 1>5"},
-		"orders.updated: update 5\n",
+		"orders.updated: update 5\n", nil,
 	},
 	"not certain which": {
 		[]string{"orders.updated 1", "orders.updated/1 1"},
 		[]string{"update orders 1"},
-		"orders.updated: \norders.updated: \nshared by [0 1]: update 1\nexpected [0 1] 2 rows 1 changes: 1 row got the values that they had, in all columns that are captured\n",
+		"orders.updated: \norders.updated: \nshared by [0 1]: update 1\nexpected [0 1] 2 rows 1 changes: 1 row got the values that they had, in all columns that are captured\n", nil,
 	},
 	"not counted": {
 		[]string{"orders.updated", "orders.upserted 1"},
 		[]string{"update orders 1", "insert orders 2"},
-		"orders.updated: \norders.upserted: \nshared by [0 1]: update 1, insert 2\n",
+		"orders.updated: \norders.upserted: \nshared by [0 1]: update 1, insert 2\n", nil,
 	},
 	"in turn would be wrong": {
 		[]string{"orders.updated/1 1", "orders.upserted 1"},
 		[]string{"update orders 2", "update orders 1"},
-		"orders.updated: \norders.upserted: \nshared by [0 1]: update 2, update 1\n",
+		"orders.updated: \norders.upserted: \nshared by [0 1]: update 2, update 1\n", nil,
 	},
 	"cascades and functions": {
 		[]string{"orders.deleted/1 1"},
 		[]string{"delete orders 1", "delete lines 7 nested", "insert log 1", "update orders 2"},
-		"orders.deleted: delete 1\nnested: delete 7\nunseen: insert 1, update 2\n",
+		"orders.deleted: delete 1\nnested: delete 7\nunseen: insert 1, update 2\n", nil,
 	},
 	"another table": {
 		[]string{"orders.updated 1"},
 		[]string{"update bills 1"},
-		"orders.updated: \nunseen: update 1\nexpected [0] 1 rows 0 changes: 1 row got the values that they had, in all columns that are captured\n",
+		"orders.updated: \nunseen: update 1\nexpected [0] 1 rows 0 changes: 1 row got the values that they had, in all columns that are captured\n", nil,
 	},
 	"mixed": {
 		[]string{"orders.updated~ 1", "orders.updated/2 1"},
 		[]string{"update orders 1", "update orders 2"},
-		"orders.updated: \norders.updated: \nshared by [0 1]: update 1, update 2\n",
+		"orders.updated: \norders.updated: \nshared by [0 1]: update 1, update 2\n", nil,
 	},
 	"more than both": {
 		[]string{"orders.updated/1 1", "orders.updated 1"},
 		[]string{"update orders 1", "update orders 1", "update orders 1"},
-		"orders.updated: \norders.updated: \nshared by [0 1]: update 1, update 1, update 1\n[0 1] 2 rows 3 changes: 1 change more than the statements count: a function that they call, or a foreign key, may have made them\n",
+		"orders.updated: \norders.updated: \nshared by [0 1]: update 1, update 1, update 1\n[0 1] 2 rows 3 changes: 1 change more than the statements count: a function that they call, or a foreign key, may have made them\n", nil,
 	},
 	"nothing changed": {
 		[]string{"orders.updated/1 1"},
 		nil,
-		"orders.updated: \nexpected [0] 1 rows 0 changes: 1 row got the values that they had, in all columns that are captured\n",
+		"orders.updated: \nexpected [0] 1 rows 0 changes: 1 row got the values that they had, in all columns that are captured\n", nil,
 	},
 	"a trigger was disabled": {
 		[]string{"orders.deleted 2"},
 		[]string{"delete orders 1"},
-		"orders.deleted: delete 1\n[0] 2 rows 1 changes: no trigger saw 1 row: it was disabled, or the session replicates (session_replication_role), or capture began in between\n",
+		"orders.deleted: delete 1\n[0] 2 rows 1 changes: no trigger saw 1 row: it was disabled, or the session replicates (session_replication_role), or capture began in between\n", nil,
 	},
 	"more than was counted": {
 		[]string{"orders.updated 1"},
 		[]string{"update orders 1", "update orders 2"},
-		"orders.updated: update 1, update 2\n[0] 1 rows 2 changes: 1 change more than the statements count: a function that they call, or a foreign key, may have made them\n",
+		"orders.updated: \nshared by [0]: update 1, update 2\n[0] 1 rows 2 changes: 1 change more than the statements count: a function that they call, or a foreign key, may have made them\n", nil,
 	},
 	"not captured": {
 		[]string{"secrets.updated 2"},
 		nil,
-		"secrets.updated: \nexpected [0] 2 rows 0 changes: the row changes of secrets are not captured\n",
+		"secrets.updated: \nexpected [0] 2 rows 0 changes: the row changes of secrets are not captured\n", nil,
 	},
 	"truncate": {
 		[]string{"order.paid!", "orders.truncated", "schema.changed"},
 		[]string{"truncate orders"},
-		"orders.truncated: truncate \nschema.changed: \nrecorded: order.paid\n",
+		"orders.truncated: truncate \nschema.changed: \nrecorded: order.paid\n", nil,
+	},
+	"lost": {
+		[]string{"orders.updated/1 1"},
+		nil,
+		"orders.updated: \n[0] 1 rows 0 changes: a trigger could not keep changes of orders: see what was lost\n",
+		[]changes.Loss{{Schema: "public", Table: "orders", Op: changes.Update}},
 	},
 }
 
@@ -147,7 +154,7 @@ func TestTell(t *testing.T) {
 			for _, c := range tt.made {
 				made = append(made, madeAs(c))
 			}
-			s := tell(journal.TxKey{}, actions, made, func(table string) bool { return table != "secrets" })
+			s := tell(journal.TxKey{}, actions, &changes.Transaction{Changes: made, Lost: tt.lost}, func(table string) bool { return table != "secrets" })
 			if got := outline(s); got != tt.want {
 				t.Errorf("got\n%swant\n%s", got, tt.want)
 			}
