@@ -48,19 +48,20 @@ func is(a, b string) string { return a + " OPERATOR(pg_catalog.=) " + b }
 func (g *generator) function() string {
 	changes := g.store.at("audit_changes")
 	guc := "'threadline." + g.store.setting() + "'"
+	// Types are qualified, too: a role could have one of these names in its temporary schema.
 	g.line(0, "DECLARE")
 	for i := range g.Columns {
 		g.line(1, "c%d boolean;", i+1)
 		if g.Columns[i].long {
-			g.line(1, "o%d text; n%d text;", i+1, i+1)
+			g.line(1, "o%d pg_catalog.text; n%d pg_catalog.text;", i+1, i+1)
 		}
 	}
 	g.line(1, "shape_id bigint := %d;", g.id())
-	g.line(1, "long boolean := false; fits boolean; changed text; key text; former_key text; old_row text; new_row text; cut text; columns json;")
-	g.line(1, "step text := 'lock'; wrong text; list text; mark text; system bigint; role text; application text; client inet;")
+	g.line(1, "long boolean := false; fits boolean; changed pg_catalog.text; key pg_catalog.text; former_key pg_catalog.text; old_row pg_catalog.text; new_row pg_catalog.text; cut pg_catalog.text; columns pg_catalog.json;")
+	g.line(1, "step pg_catalog.text := 'lock'; wrong pg_catalog.text; list pg_catalog.text; mark pg_catalog.text; system bigint; role pg_catalog.text; application pg_catalog.text; client pg_catalog.inet;")
 	g.line(1, "first boolean := %s IS NOT TRUE;", is("pg_catalog.current_setting("+guc+", true)", "pg_catalog.concat(pg_catalog.pg_current_xact_id())"))
 	if g.hashes() {
-		g.line(1, "inner_key bytea; outer_key bytea;")
+		g.line(1, "inner_key pg_catalog.bytea; outer_key pg_catalog.bytea;")
 	}
 	g.line(0, "BEGIN")
 	g.join()
@@ -205,7 +206,7 @@ func (g *generator) fits(row string, long bool) {
 	for i, c := range g.all {
 		list[i] = row + "." + pgschema.Ident(c.Name)
 	}
-	same := fmt.Sprintf("ROW(%s)::record OPERATOR(pg_catalog.*=) %s", strings.Join(list, ", "), row)
+	same := fmt.Sprintf("ROW(%s)::pg_catalog.record OPERATOR(pg_catalog.*=) %s", strings.Join(list, ", "), row)
 	switch {
 	case g.kind == "p":
 		g.line(3, "IF NOT %s THEN", count)
@@ -229,7 +230,7 @@ func (g *generator) compare() {
 	for i := range g.Columns {
 		c, v := &g.Columns[i], "c"+strconv.Itoa(i+1)
 		o, n := "OLD."+pgschema.Ident(c.Name), "NEW."+pgschema.Ident(c.Name)
-		differs := fmt.Sprintf("ROW(%s)::record OPERATOR(pg_catalog.*<>) ROW(%s)::record", o, n)
+		differs := fmt.Sprintf("ROW(%s)::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW(%s)::pg_catalog.record", o, n)
 		switch {
 		case c.exact && c.notNull: // and if it no longer is, two NULLs count as a change, and no change is lost
 			differs = fmt.Sprintf("(%s) IS NOT TRUE", is(o, n))

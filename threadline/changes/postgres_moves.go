@@ -78,7 +78,7 @@ func (g *generator) joinSQL() string {
 	var list, parts []string
 	for i, c := range g.Columns {
 		name := pgschema.Ident(c.Name)
-		list = append(list, fmt.Sprintf("CASE WHEN ROW((o.r).%s)::record OPERATOR(pg_catalog.*<>) ROW((n.r).%s)::record THEN '%d ' END", name, name, i+1))
+		list = append(list, fmt.Sprintf("CASE WHEN ROW((o.r).%s)::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW((n.r).%s)::pg_catalog.record THEN '%d ' END", name, name, i+1))
 	}
 	for _, part := range inParts(list) {
 		parts = append(parts, "pg_catalog.concat("+strings.Join(part, ", ")+")")
@@ -89,7 +89,7 @@ func (g *generator) joinSQL() string {
 	return fmt.Sprintf(`WITH pairs AS (
 	SELECT %[1]s AS former_key, %[2]s AS key, pg_catalog.concat(%[3]s) AS changed
 	FROM (SELECT pg_catalog.row_number() OVER () AS at, t AS r FROM old_rows t) o JOIN (SELECT pg_catalog.row_number() OVER () AS at, t AS r FROM new_rows t) n ON n.at OPERATOR(pg_catalog.=) o.at
-	WHERE (SELECT pg_catalog.count(*) FROM old_rows) OPERATOR(pg_catalog.=) (SELECT pg_catalog.count(*) FROM new_rows)
+	WHERE (SELECT pg_catalog.count(*) FROM old_rows) OPERATOR(pg_catalog.=) (SELECT pg_catalog.count(*) FROM new_rows) AND %[1]s OPERATOR(pg_catalog.<>) %[2]s
 ), kept AS (
 	SELECT c, pg_catalog.lag(c) OVER (ORDER BY c.lsn, c.captured_at) AS before FROM %[4]s c
 	WHERE c.xid OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id() AND c.tx_started_at OPERATOR(pg_catalog.=) pg_catalog.transaction_timestamp() AND c.lsn OPERATOR(pg_catalog.>=) $1
@@ -98,13 +98,14 @@ func (g *generator) joinSQL() string {
 	SELECT DISTINCT ON (p.former_key, p.key) p.changed, (k.before).xid, (k.before).lsn, (k.before).captured_at, k.c AS made
 	FROM pairs p JOIN kept k ON %[6]s AND %[7]s
 	WHERE (k.c).op OPERATOR(pg_catalog.=) 'I' AND (k.before).op OPERATOR(pg_catalog.=) 'D' AND (k.c).shape_id OPERATOR(pg_catalog.=) %[8]d AND (k.before).shape_id OPERATOR(pg_catalog.=) %[8]d
+		AND NOT EXISTS (SELECT FROM kept u WHERE (u.c).op OPERATOR(pg_catalog.=) 'U' AND %[9]s AND %[10]s)
 	ORDER BY p.former_key, p.key, (k.c).lsn DESC, (k.c).captured_at DESC
 ), gone AS (
 	DELETE FROM %[4]s c USING moved m WHERE `+fmt.Sprintf(ofKey, "c", "(m.made)")+`
 )
 UPDATE %[4]s c SET op = 'U', former_key = c.key, key = (m.made).key, changed = m.changed, new_tid = (m.made).new_tid, new_row = (m.made).new_row, cut = pg_catalog.concat(c.cut, (m.made).cut)
 FROM moved m WHERE `+fmt.Sprintf(ofKey, "c", "m"),
-		key("o"), key("n"), strings.Join(parts, ", "), changes, g.tableID(), same("(k.before).key", "p.former_key"), same("(k.c).key", "p.key"), g.id())
+		key("o"), key("n"), strings.Join(parts, ", "), changes, g.tableID(), same("(k.before).key", "p.former_key"), same("(k.c).key", "p.key"), g.id(), same("(u.c).former_key", "p.former_key"), same("(u.c).key", "p.key"))
 }
 
 // movesTriggers are those on statements that may move rows: an UPDATE of a partition itself cannot.

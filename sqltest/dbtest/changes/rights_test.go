@@ -84,3 +84,47 @@ func TestOthersCode(t *testing.T) {
 		}
 	})
 }
+
+// TestTemporaryTypes: a role's own types, whose checks would run with the owner's rights, are not used
+// whatever they are called.
+func TestTemporaryTypes(t *testing.T) {
+	each(t, func(w *world) {
+		w.exec("CREATE TABLE p (id int, r text, a int, PRIMARY KEY (id, r)) PARTITION BY LIST (r)", "CREATE TABLE eu PARTITION OF p FOR VALUES IN ('eu')", "CREATE TABLE us PARTITION OF p FOR VALUES IN ('us')")
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, card text)")
+		w.capture(changes.Table{Name: "p"}, changes.Table{Name: "t", Hash: []string{"card"}})
+		conn, err := w.db.Conn(ctx)
+		w.must(err)
+		defer conn.Close()
+		for _, typ := range []string{"text", "json", "inet", "bytea", "bool", "int8", "record"} {
+			q := "CREATE DOMAIN pg_temp." + typ + " AS pg_catalog." + typ + " CHECK (false)"
+			if typ == "record" {
+				q = "CREATE TYPE pg_temp.record AS (a pg_catalog.int4)"
+			}
+			_, err = conn.ExecContext(ctx, q)
+			w.must(err)
+		}
+		for _, q := range []string{
+			"INSERT INTO t VALUES (1, 'x')", "UPDATE t SET card = 'y'", "DELETE FROM t",
+			"INSERT INTO p VALUES (1, 'eu', 1)", "UPDATE p SET r = 'us', a = 2", "DELETE FROM p",
+		} {
+			_, err = conn.ExecContext(ctx, q)
+			w.must(err)
+		}
+		if got := w.text("SELECT string_agg(op::text, '' ORDER BY lsn) || ' ' || (SELECT count(*) FROM threadline.audit_gaps) FROM threadline.audit_changes"); got != "IUDIUD 0" {
+			t.Errorf("kept are %s", got)
+		}
+	})
+}
+
+// TestReplacedIsNoMove: a row that is deleted and inserted again was not moved, though it is updated then.
+func TestReplacedIsNoMove(t *testing.T) {
+	each(t, func(w *world) {
+		w.exec("CREATE TABLE p (id int, r text, a int, big text, PRIMARY KEY (id, r)) PARTITION BY LIST (r)", "CREATE TABLE eu PARTITION OF p FOR VALUES IN ('eu')",
+			"INSERT INTO p VALUES (1, 'eu', 1, 'b')")
+		w.capture(changes.Table{Name: "p"})
+		w.exec("BEGIN; DELETE FROM p WHERE id = 1; INSERT INTO p VALUES (1, 'eu', 9, 'z'); UPDATE p SET a = 10 WHERE id = 1; COMMIT")
+		w.wantStory(`delete id: 1 → NULL; r: eu → NULL; a: 1 → NULL; big: b → NULL;
+insert id: NULL → 1; r: NULL → eu; a: NULL → 9; big: NULL → z;
+update a: 9 → 10;`, "p", "1", "eu")
+	})
+}
