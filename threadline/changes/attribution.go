@@ -35,7 +35,8 @@ const (
 	Recorded State = "recorded"
 	// Pending means: the journal has them, and the timeline not yet.
 	Pending State = "pending"
-	// NoEvent means: there are none. The session was not wrapped, or recorded nothing: see Origin.
+	// NoEvent means: there are none. The session was not wrapped, or recorded nothing: see Origin. Events that a
+	// filter kept from the timeline, or that became dead letters, count as none once the journal is purged.
 	NoEvent State = "none"
 	// Unknown means: there may be some. The timeline or the journal is not in this database, or this role
 	// may not read it, or the timeline has no transactions that are as old.
