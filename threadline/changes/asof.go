@@ -2,7 +2,6 @@ package changes
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
@@ -136,13 +135,11 @@ func (s *Store) asOf(ctx context.Context, f func(*undoReader) (*Row, error)) (ro
 	if err = s.known(); err != nil {
 		return nil, err
 	}
-	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	err = s.inSnapshot(ctx, &Undo{}, func(r *undoReader) (err error) {
+		row, err = f(r)
+		return err
+	})
 	if err != nil {
-		return nil, wrap("as of", err)
-	}
-	r := &undoReader{store: s, tx: tx, undo: &Undo{}, tables: make(map[int64]*undoTable), undone: make(map[changeID]bool)}
-	row, err = f(r)
-	if err = errors.Join(err, tx.Rollback()); err != nil {
 		return nil, err
 	}
 	if row.Since != nil {

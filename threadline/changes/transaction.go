@@ -33,9 +33,9 @@ func (s *Store) Transaction(ctx context.Context, xid int64, startedAt time.Time,
 		return nil, err
 	}
 	limit = max(limit, 1)
-	const where = " c WHERE c.xid = $1::pg_catalog.text::pg_catalog.xid8 AND c.tx_started_at = $2::pg_catalog.text::pg_catalog.timestamptz ORDER BY c.lsn LIMIT "
+	const where = " WHERE c.xid = $1::pg_catalog.text::pg_catalog.xid8 AND c.tx_started_at = $2::pg_catalog.text::pg_catalog.timestamptz ORDER BY c.lsn LIMIT "
 	id, started := strconv.FormatInt(xid, 10), startedAt.UTC().Format(time.RFC3339Nano)
-	rows, err := readAll(ctx, s.db, scanRow, s.selectChanges("c.system", s.at("audit_changes")+where+strconv.Itoa(limit+1)), id, started)
+	rows, err := readAll(ctx, s.db, scanRow, s.selectChanges("c.system", s.at("audit_changes")+" c"+where+strconv.Itoa(limit+1)), id, started)
 	if err != nil {
 		return nil, wrap("read a transaction", err)
 	}
@@ -58,7 +58,9 @@ func (s *Store) Transaction(ctx context.Context, xid int64, startedAt time.Time,
 			return nil, wrap("read the change at "+r.lsn, err)
 		}
 		if c.Table == "" { // it has drifted
-			c.Schema, c.Table = nameIn(shapes)
+			if last := lastOf(shapes); last != nil {
+				c.Schema, c.Table = last.Schema, last.Table
+			}
 		}
 		t.Changes = append(t.Changes, c)
 	}
@@ -69,14 +71,9 @@ func (s *Store) Transaction(ctx context.Context, xid int64, startedAt time.Time,
 	if err = s.attribute(ctx, t.Changes); err != nil {
 		return nil, err
 	}
-	type gap struct {
-		table      int64
-		op, reason string
-	}
-	gaps, err := readAll(ctx, s.db, func(rows *sql.Rows) (g gap, err error) { return g, rows.Scan(&g.table, &g.op, &g.reason) },
-		"SELECT c.table_id, c.op, c.reason FROM "+s.at("audit_gaps")+where+strconv.Itoa(limit), id, started)
+	gaps, err := s.gaps(ctx, s.db, where+strconv.Itoa(limit), id, started)
 	if err != nil {
-		return nil, wrap("read a transaction", err)
+		return nil, err
 	}
 	for _, g := range gaps {
 		var shapes map[int64]*shape
@@ -84,21 +81,35 @@ func (s *Store) Transaction(ctx context.Context, xid int64, startedAt time.Time,
 			return nil, err
 		}
 		l := Loss{Op: ops[g.op[:min(len(g.op), 1)]], Reason: g.reason}
-		l.Schema, l.Table = nameIn(shapes)
+		if last := lastOf(shapes); last != nil {
+			l.Schema, l.Table = last.Schema, last.Table
+		}
 		t.Lost = append(t.Lost, l)
 	}
 	return t, nil
 }
 
-// nameIn is the name that a table had last.
-func nameIn(shapes map[int64]*shape) (schema, table string) {
-	last := &shape{}
+// gap is a row of audit_gaps.
+type gap struct {
+	table      int64
+	op, reason string
+}
+
+// gaps are the rows c of audit_gaps with a condition.
+func (s *Store) gaps(ctx context.Context, q querier, where string, args ...any) ([]gap, error) {
+	list, err := readAll(ctx, q, func(rows *sql.Rows) (g gap, err error) { return g, rows.Scan(&g.table, &g.op, &g.reason) },
+		"SELECT c.table_id, c.op, c.reason FROM "+s.at("audit_gaps")+" c"+where, args...)
+	return list, wrap("read the gaps", err)
+}
+
+// lastOf is the shape that was noted last, nil if there is none.
+func lastOf(shapes map[int64]*shape) (last *shape) {
 	for _, sh := range shapes {
-		if sh.number > last.number {
+		if last == nil || sh.number > last.number {
 			last = sh
 		}
 	}
-	return last.Schema, last.Table
+	return last
 }
 
 // Captured returns the tables of which changes are kept, or were: the schema and the name.

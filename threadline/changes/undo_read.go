@@ -77,27 +77,32 @@ func (s *Store) undo(ctx context.Context, title string, f func(*undoReader) ([]*
 	if err := s.known(); err != nil {
 		return nil, err
 	}
-	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
-	if err != nil {
-		return nil, wrap("undo", err)
-	}
-	r := &undoReader{store: s, tx: tx, undo: &Undo{title: title}, tables: make(map[int64]*undoTable), undone: make(map[changeID]bool)}
-	err = r.make(ctx, f)
-	if err = errors.Join(err, tx.Rollback()); err != nil {
+	u := &Undo{title: title}
+	if err := s.inSnapshot(ctx, u, func(r *undoReader) error { return r.make(ctx, f) }); err != nil {
 		return nil, err
 	}
 	var later []Change
-	for _, c := range r.undo.Conflicts {
+	for _, c := range u.Conflicts {
 		later = append(later, c.Later...)
 	}
-	if err = s.attribute(ctx, later); err != nil {
+	if err := s.attribute(ctx, later); err != nil {
 		return nil, err
 	}
-	for i := range r.undo.Conflicts {
-		n := copy(r.undo.Conflicts[i].Later, later)
+	for i := range u.Conflicts {
+		n := copy(u.Conflicts[i].Later, later)
 		later = later[n:]
 	}
-	return r.undo, nil
+	return u, nil
+}
+
+// inSnapshot calls f with a reader for u, in a transaction that sees one state of the database.
+func (s *Store) inSnapshot(ctx context.Context, u *Undo, f func(*undoReader) error) error {
+	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	if err != nil {
+		return wrap("read the history", err)
+	}
+	r := &undoReader{store: s, tx: tx, undo: u, tables: make(map[int64]*undoTable), undone: make(map[changeID]bool)}
+	return errors.Join(f(r), tx.Rollback())
 }
 
 func (r *undoReader) make(ctx context.Context, f func(*undoReader) ([]*chain, error)) error {
@@ -127,13 +132,10 @@ func (r *undoReader) table(ctx context.Context, id int64) (*undoTable, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &undoTable{id: id, shapes: shapes}
+	t := &undoTable{id: id, shapes: shapes, named: lastOf(shapes)}
 	r.tables[id] = t
 	keys := make(map[string][]string)
 	for _, sh := range shapes {
-		if t.named == nil || sh.number > t.named.number {
-			t.named = sh
-		}
 		keys[strconv.Quote(strings.Join(sh.Key, "\x00"))] = sh.Key
 	}
 	if len(keys) == 1 {
@@ -238,14 +240,9 @@ func causeOf(xid int64, startedAt time.Time) string {
 
 // gaps refuses what was not captured.
 func (r *undoReader) gaps(ctx context.Context, where string, args ...any) (bool, error) {
-	type gap struct {
-		table      int64
-		op, reason string
-	}
-	list, err := readAll(ctx, r.tx, func(rows *sql.Rows) (g gap, err error) { return g, rows.Scan(&g.table, &g.op, &g.reason) },
-		"SELECT c.table_id, c.op, c.reason FROM "+r.store.at("audit_gaps")+" c"+where+" ORDER BY c.lsn LIMIT 20", args...)
+	list, err := r.store.gaps(ctx, r.tx, where+" ORDER BY c.lsn LIMIT 20", args...)
 	if err != nil {
-		return false, wrap("read the gaps", err)
+		return false, err
 	}
 	for _, g := range list {
 		t, err := r.table(ctx, g.table)
