@@ -46,12 +46,7 @@ func TestKeysUsedAgain(t *testing.T) {
 
 		// A row whose DELETE is a gap ends where the key's next row begins.
 		w.exec("INSERT INTO t VALUES (10, 1)")
-		tx, err := w.db.BeginTx(ctx, nil)
-		w.must(err)
-		_, err = tx.ExecContext(ctx, "LOCK TABLE threadline.audit_changes")
-		w.must(err)
-		w.exec("DELETE FROM t WHERE id = 10")
-		w.must(tx.Rollback())
+		w.lose("DELETE FROM t WHERE id = 10")
 		w.exec("INSERT INTO t VALUES (10, 2)", "UPDATE t SET id = 11 WHERE id = 10")
 		w.wantStory("insert id: NULL → 10; a: NULL → 2;\nupdate [10] to [11] id: 10 → 11;", "t", "11")
 	})

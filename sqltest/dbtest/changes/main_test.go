@@ -59,6 +59,17 @@ func (w *world) exec(queries ...string) {
 	}
 }
 
+// lose executes statements whose changes cannot be kept: another session has locked the table.
+func (w *world) lose(queries ...string) {
+	w.Helper()
+	tx, err := w.db.BeginTx(ctx, nil)
+	w.must(err)
+	_, err = tx.ExecContext(ctx, "LOCK TABLE threadline.audit_changes")
+	w.must(err)
+	w.exec(queries...)
+	w.must(tx.Rollback())
+}
+
 func (w *world) text(query string) string {
 	w.Helper()
 	var s sql.NullString
