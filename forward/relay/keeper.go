@@ -51,13 +51,16 @@ func (k *keeper) add(l *lease) {
 	k.leases[l] = struct{}{}
 }
 
-func (k *keeper) remove(l *lease) {
+// remove reports whether the lease was still to be renewed.
+func (k *keeper) remove(l *lease) bool {
 	if k == nil {
-		return
+		return false
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	_, there := k.leases[l]
 	delete(k.leases, l)
+	return there
 }
 
 // works reports whether leases are renewed while a worker's connection is busy.
@@ -140,7 +143,9 @@ func (k *keeper) due(now time.Time) (due []*lease, earliest time.Time) {
 }
 
 func (k *keeper) lose(l *lease, why error) {
-	k.remove(l)
+	if !k.remove(l) { // its worker has given it back meanwhile
+		return
+	}
 	l.lose(why)
 	l.rouse()
 	k.relay.cfg.Log.Info("aftercommit: a lease is over before its time: a call that is running is cancelled, and what it has not written comes again, from the process that takes the lease next",
@@ -204,7 +209,7 @@ func (s *Store) renewAll(ctx context.Context, q querier, leases []*lease, ttl ti
 		if len(rows) == 0 {
 			return "false"
 		}
-		return "retired_at IS NULL AND (name, fence) IN (" + strings.Join(rows, ", ") + ")"
+		return leased + " AND (name, fence) IN (" + strings.Join(rows, ", ") + ")"
 	}
 	// The answer has each lease's index and not its name, which the database may store
 	// in another form.

@@ -3,9 +3,13 @@ package relay_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/ngrok/sqlmw"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
@@ -102,6 +106,34 @@ func TestForwardersAreShared(t *testing.T) {
 		w.commit("x")
 		w.until("x is delivered to each", func() bool { return w.sink.all() == "x x x x" })
 	})
+}
+
+// TestRenewedTooLate: a lease that is given back while it is being renewed stays given back.
+// It would look like one on offer, which a process takes above its share.
+func TestRenewedTooLate(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		w := newWorld(t, e)
+		var released atomic.Int32 // before this many renewals
+		release := func() {
+			_, err := w.db.ExecContext(ctx, "UPDATE "+w.own("cursors")+" SET holder = NULL, lease_until = NULL WHERE name = '"+name+"'")
+			w.must(err)
+			released.Add(1)
+		}
+		all := w.db
+		w.db = dbtest.Open(t, dbtest.Wrap(t, e.Driver, func(d driver.Driver) driver.Driver {
+			return sqlmw.Driver(d, aheadOf{text: "renewed AS", do: release})
+		}), w.dsn)
+		w.db.SetMaxOpenConns(2) // one to renew
+		r := w.start(relay.Config{Lease: brisk})
+		w.db = all
+		w.until("a lease is renewed after its release", func() bool { return released.Load() > 0 })
+		w.must(r.Stop(ctx))
+		var until sql.NullString
+		w.must(w.db.QueryRowContext(ctx, "SELECT lease_until FROM "+w.own("cursors")+" WHERE name = '"+name+"'").Scan(&until))
+		if until.Valid {
+			w.Errorf("the lease was renewed until %s", until.String)
+		}
+	}, dbtest.PostgresEngines()...)
 }
 
 // TestTheDeadAreForgotten: a process that died does not count when forwarders are

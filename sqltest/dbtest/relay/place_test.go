@@ -211,7 +211,7 @@ func TestMovedWhileTaken(t *testing.T) {
 			moved = true
 		}
 		w.db = dbtest.Open(t, dbtest.Wrap(t, w.e.Driver, func(d driver.Driver) driver.Driver {
-			return sqlmw.Driver(d, taking{before: move})
+			return sqlmw.Driver(d, aheadOf{text: "RETURNING fence", do: move})
 		}), w.dsn)
 		w.db.SetMaxOpenConns(1)
 		w.commit("a")
@@ -224,15 +224,16 @@ func TestMovedWhileTaken(t *testing.T) {
 	})
 }
 
-// taking runs something before a statement that takes a lease.
-type taking struct {
+// aheadOf does something before a query that contains a text.
+type aheadOf struct {
 	sqlmw.NullInterceptor
-	before func()
+	text string
+	do   func()
 }
 
-func (i taking) ConnQueryContext(c context.Context, conn driver.QueryerContext, query string, args []driver.NamedValue) (context.Context, driver.Rows, error) {
-	if strings.Contains(query, "RETURNING fence") {
-		i.before()
+func (a aheadOf) ConnQueryContext(c context.Context, conn driver.QueryerContext, query string, args []driver.NamedValue) (context.Context, driver.Rows, error) {
+	if strings.Contains(query, a.text) {
+		a.do()
 	}
 	rows, err := conn.QueryContext(c, query, args)
 	return c, rows, err

@@ -298,7 +298,8 @@ func (w *world) until(what string, ok func() bool) {
 	deadline := time.Now().Add(dbtest.Patience)
 	for !ok() {
 		if time.Now().After(deadline) {
-			w.Fatalf("never: %s; delivered [%s]", what, w.sink.all())
+			states, err := w.store.States(ctx, w.db)
+			w.Fatalf("never: %s; delivered [%s]; as of now %+v, %v", what, w.sink.all(), states, err)
 		}
 		time.Sleep(time.Millisecond)
 	}
