@@ -88,7 +88,7 @@ func (s *Store) RowAsOf(ctx context.Context, table string, at time.Time, key ...
 	if err != nil {
 		return nil, err
 	}
-	return s.asOf(ctx, func(r *undoReader) (*Row, error) {
+	return s.asOf(ctx, func(r *snapshot) (*Row, error) {
 		f, err := s.look(ctx, r.tx, table)
 		if err != nil {
 			return nil, err
@@ -117,7 +117,7 @@ func (s *Store) RowAfter(ctx context.Context, c Change) (*Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.asOf(ctx, func(r *undoReader) (*Row, error) {
+	return s.asOf(ctx, func(r *snapshot) (*Row, error) {
 		one, err := r.find(ctx, &c)
 		if err != nil {
 			return nil, err
@@ -131,11 +131,11 @@ func (s *Store) RowAfter(ctx context.Context, c Change) (*Row, error) {
 }
 
 // asOf calls f with one state of the database.
-func (s *Store) asOf(ctx context.Context, f func(*undoReader) (*Row, error)) (row *Row, err error) {
+func (s *Store) asOf(ctx context.Context, f func(*snapshot) (*Row, error)) (row *Row, err error) {
 	if err = s.known(); err != nil {
 		return nil, err
 	}
-	err = s.inSnapshot(ctx, &Undo{}, func(r *undoReader) (err error) {
+	err = s.inSnapshot(ctx, func(r *snapshot) (err error) {
 		row, err = f(r)
 		return err
 	})
@@ -154,7 +154,7 @@ func (s *Store) asOf(ctx context.Context, f func(*undoReader) (*Row, error)) (ro
 
 // asOf reads what is known of a key.
 type asOf struct {
-	*undoReader
+	*snapshot
 	table  *undoTable
 	lives  *lives
 	key    []string
@@ -162,7 +162,7 @@ type asOf struct {
 	breaks []Break
 }
 
-func (r *undoReader) asOf(ctx context.Context, id int64, key []string, breaks []Break) (*asOf, error) {
+func (r *snapshot) asOf(ctx context.Context, id int64, key []string, breaks []Break) (*asOf, error) {
 	if err := r.pin(ctx); err != nil {
 		return nil, err
 	}
@@ -174,7 +174,7 @@ func (r *undoReader) asOf(ctx context.Context, id int64, key []string, breaks []
 	if err != nil {
 		return nil, err
 	}
-	return &asOf{undoReader: r, table: t, lives: l, key: key, under: under, breaks: breaks}, nil
+	return &asOf{snapshot: r, table: t, lives: l, key: key, under: under, breaks: breaks}, nil
 }
 
 // row returns the row after the last of its changes until a moment, -1 if there is none.

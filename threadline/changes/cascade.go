@@ -1,7 +1,6 @@
 package changes
 
 import (
-	"context"
 	"slices"
 	"strings"
 )
@@ -12,15 +11,11 @@ import (
 
 // byForeignKeys sets ForeignKey of a transaction's changes, which come in order. Of a foreign key from a
 // table to itself it is not known, because one statement may have changed both rows.
-func (s *Store) byForeignKeys(ctx context.Context, list []Change, rows []*row, shapes map[int64]map[int64]*shape) error {
+func (r *snapshot) byForeignKeys(list []Change, rows []*row) {
 	from, to := make(map[int64][]*foreignKey), make(map[int64][]*foreignKey) // by the OIDs of tables
 	tables := make(map[int64]int64)                                          // OIDs
-	for id := range shapes {
-		t, err := s.live(ctx, s.db, id, shapes[id])
-		if err != nil {
-			return wrap("look for foreign keys", err)
-		}
-		if t == nil {
+	for id, t := range r.tables {
+		if t.liveTable == nil {
 			continue
 		}
 		tables[id] = t.OID
@@ -54,7 +49,6 @@ func (s *Store) byForeignKeys(ctx context.Context, list []Change, rows []*row, s
 			}
 		}
 	}
-	return nil
 }
 
 // follows reports whether the change is what a foreign key's action does.

@@ -32,61 +32,53 @@ func (s *Store) Transaction(ctx context.Context, xid int64, startedAt time.Time,
 	if err := s.known(); err != nil {
 		return nil, err
 	}
-	limit = max(limit, 1)
+	t := &Transaction{}
+	if err := s.inSnapshot(ctx, func(r *snapshot) error { return r.kept(ctx, t, xid, startedAt, max(limit, 1)) }); err != nil {
+		return nil, err
+	}
+	return t, s.attribute(ctx, t.Changes)
+}
+
+// kept reads what is kept of a transaction.
+func (r *snapshot) kept(ctx context.Context, t *Transaction, xid int64, startedAt time.Time, limit int) error {
 	const where = " WHERE c.xid = $1::pg_catalog.text::pg_catalog.xid8 AND c.tx_started_at = $2::pg_catalog.text::pg_catalog.timestamptz ORDER BY c.lsn LIMIT "
 	id, started := strconv.FormatInt(xid, 10), startedAt.UTC().Format(time.RFC3339Nano)
-	rows, err := readAll(ctx, s.db, scanRow, s.selectChanges("c.system", s.at("audit_changes")+" c"+where+strconv.Itoa(limit+1)), id, started)
+	rows, err := readAll(ctx, r.tx, scanRow, r.store.selectChanges("c.system", r.store.at("audit_changes")+" c"+where+strconv.Itoa(limit+1)), id, started)
 	if err != nil {
-		return nil, wrap("read a transaction", err)
+		return wrap("read a transaction", err)
 	}
-	t := &Transaction{More: len(rows) > limit}
-	tables := make(map[int64]map[int64]*shape)
-	shapesOf := func(table int64) (shapes map[int64]*shape, err error) {
-		if shapes = tables[table]; shapes == nil {
-			shapes, err = s.shapes(ctx, s.db, table)
-			tables[table] = shapes
-		}
-		return shapes, err
-	}
-	for _, r := range rows[:min(len(rows), limit)] {
-		var shapes map[int64]*shape
-		if shapes, err = shapesOf(r.tableID); err != nil {
-			return nil, err
+	t.More = len(rows) > limit
+	for _, row := range rows[:min(len(rows), limit)] {
+		var table *undoTable
+		if table, err = r.table(ctx, row.tableID); err != nil {
+			return err
 		}
 		var c Change
-		if c, err = r.change(shapes); err != nil {
-			return nil, wrap("read the change at "+r.lsn, err)
+		if c, err = row.change(table.shapes); err != nil {
+			return wrap("read the change at "+row.lsn, err)
 		}
-		if c.Table == "" { // it has drifted
-			if last := lastOf(shapes); last != nil {
-				c.Schema, c.Table = last.Schema, last.Table
-			}
+		if c.Table == "" && table.named != nil { // it has drifted
+			c.Schema, c.Table = table.named.Schema, table.named.Table
 		}
 		t.Changes = append(t.Changes, c)
 	}
-	err = s.byForeignKeys(ctx, t.Changes, rows, tables)
+	r.byForeignKeys(t.Changes, rows)
+	gaps, err := r.store.gaps(ctx, r.tx, where+strconv.Itoa(limit), id, started)
 	if err != nil {
-		return nil, err
-	}
-	if err = s.attribute(ctx, t.Changes); err != nil {
-		return nil, err
-	}
-	gaps, err := s.gaps(ctx, s.db, where+strconv.Itoa(limit), id, started)
-	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, g := range gaps {
-		var shapes map[int64]*shape
-		if shapes, err = shapesOf(g.table); err != nil {
-			return nil, err
+		table, err := r.table(ctx, g.table)
+		if err != nil {
+			return err
 		}
 		l := Loss{Op: ops[g.op[:min(len(g.op), 1)]], Reason: g.reason}
-		if last := lastOf(shapes); last != nil {
-			l.Schema, l.Table = last.Schema, last.Table
+		if table.named != nil {
+			l.Schema, l.Table = table.named.Schema, table.named.Table
 		}
 		t.Lost = append(t.Lost, l)
 	}
-	return t, nil
+	return nil
 }
 
 // gap is a row of audit_gaps.

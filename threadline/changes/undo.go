@@ -191,13 +191,13 @@ func (s *Statement) script(number int) string {
 // statement, however often the transaction has changed it.
 func (s *Store) UndoTransaction(ctx context.Context, xid int64, startedAt time.Time) (*Undo, error) {
 	title := fmt.Sprintf("transaction %d, begun at %s", xid, startedAt.UTC().Format(time.RFC3339Nano))
-	return s.undo(ctx, title, func(r *undoReader) ([]*chain, error) { return r.transaction(ctx, xid, startedAt) })
+	return s.undo(ctx, title, func(r *undoer) ([]*chain, error) { return r.transaction(ctx, xid, startedAt) })
 }
 
 // UndoChange returns the undo of one change, which History or another query has returned. What its
 // transaction has changed elsewhere, also by foreign keys, stays.
 func (s *Store) UndoChange(ctx context.Context, c Change) (*Undo, error) {
-	return s.undo(ctx, "the "+c.title(), func(r *undoReader) ([]*chain, error) { return r.one(ctx, &c) })
+	return s.undo(ctx, "the "+c.title(), func(r *undoer) ([]*chain, error) { return r.one(ctx, &c) })
 }
 
 // UndoRow returns the undo of what happened to a row after a moment: of its changes whose CapturedAt
@@ -207,7 +207,7 @@ func (s *Store) UndoRow(ctx context.Context, table string, to time.Time, key ...
 		return nil, fmt.Errorf("changes: UndoRow needs the key of a row of %s", table)
 	}
 	title := fmt.Sprintf("the changes of %s after %s", nameOf(table, key), to.UTC().Format(time.RFC3339Nano))
-	return s.undo(ctx, title, func(r *undoReader) ([]*chain, error) { return r.since(ctx, table, key, to) })
+	return s.undo(ctx, title, func(r *undoer) ([]*chain, error) { return r.since(ctx, table, key, to) })
 }
 
 // UndoRowTo returns the undo of what happened to a row after a change of it: it leads to the row as
@@ -216,7 +216,7 @@ func (s *Store) UndoRowTo(ctx context.Context, c Change) (*Undo, error) {
 	if c.Key == nil {
 		return nil, errors.New("changes: UndoRowTo needs a change of a row with a key")
 	}
-	return s.undo(ctx, "what came after the "+c.title(), func(r *undoReader) ([]*chain, error) { return r.sinceChange(ctx, &c) })
+	return s.undo(ctx, "what came after the "+c.title(), func(r *undoer) ([]*chain, error) { return r.sinceChange(ctx, &c) })
 }
 
 // title names a change for people.

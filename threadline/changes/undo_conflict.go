@@ -25,7 +25,7 @@ const (
 )
 
 // rows sets the live rows of steps.
-func (r *undoReader) rows(ctx context.Context, steps []*step) error {
+func (r *snapshot) rows(ctx context.Context, steps []*step) error {
 	for _, t := range tablesOf(steps) {
 		if len(t.key) == 0 {
 			continue
@@ -65,7 +65,7 @@ func (r *undoReader) rows(ctx context.Context, steps []*step) error {
 
 // lookUp reads an expression of the rows t of a table, of which columns, in is, have the values that steps have in those
 // of types.
-func (r *undoReader) lookUp(ctx context.Context, steps []*step, types []string, value func(st *step, i int) *string, typed *undoTable, table string, is []string, expression string, f func(st *step, text string) error) error {
+func (r *snapshot) lookUp(ctx context.Context, steps []*step, types []string, value func(st *step, i int) *string, typed *undoTable, table string, is []string, expression string, f func(st *step, text string) error) error {
 	var names, conditions []string
 	for i, name := range types {
 		c := typed.column(name)
@@ -105,7 +105,7 @@ func (r *undoReader) lookUp(ctx context.Context, steps []*step, types []string, 
 	return nil
 }
 
-func (r *undoReader) conflict(st *step, kind ConflictKind, columns []string, is string) {
+func (r *undoer) conflict(st *step, kind ConflictKind, columns []string, is string) {
 	key := st.after
 	if !st.exists {
 		key = st.before
@@ -114,7 +114,7 @@ func (r *undoReader) conflict(st *step, kind ConflictKind, columns []string, is 
 }
 
 // conflicts looks for what is in the way.
-func (r *undoReader) conflicts(ctx context.Context, steps []*step) error {
+func (r *undoer) conflicts(ctx context.Context, steps []*step) error {
 	keyless := 0
 	for _, st := range steps {
 		switch {
@@ -195,7 +195,7 @@ func (t *undoTable) hides(column string) bool {
 }
 
 // later finds rows that are gone, or no longer as they were left, and the changes that have done that.
-func (r *undoReader) later(ctx context.Context, t *undoTable, steps []*step) error {
+func (r *undoer) later(ctx context.Context, t *undoTable, steps []*step) error {
 	var mine []*step
 	for _, st := range steps {
 		if st.table == t && st.exists && len(t.key) > 0 {
@@ -242,7 +242,7 @@ func (r *undoReader) later(ctx context.Context, t *undoTable, steps []*step) err
 
 // laterOf makes the conflicts of a step with the row that is there, and with its changes in rows that
 // come after the step's last. Changes that were undone again are none.
-func (r *undoReader) laterOf(st *step, rows []*row) error {
+func (r *undoer) laterOf(st *step, rows []*row) error {
 	columns, is, unknown := st.differs()
 	last := st.changes[len(st.changes)-1].row
 	rows = byVersion(byCluster(rows)) // with the last itself
@@ -288,7 +288,7 @@ func (r *undoReader) laterOf(st *step, rows []*row) error {
 }
 
 // taken finds rows that have what restored rows need to be unique.
-func (r *undoReader) taken(ctx context.Context, t *undoTable, steps []*step) error {
+func (r *undoer) taken(ctx context.Context, t *undoTable, steps []*step) error {
 	for _, u := range t.Uniques {
 		key := t.key
 		if len(key) == 0 {
@@ -329,7 +329,7 @@ func (r *undoReader) taken(ctx context.Context, t *undoTable, steps []*step) err
 }
 
 // parents finds rows that restored ones would refer to, and that are not there.
-func (r *undoReader) parents(ctx context.Context, t *undoTable, steps []*step) error {
+func (r *undoer) parents(ctx context.Context, t *undoTable, steps []*step) error {
 	for _, k := range t.Keys {
 		come, goes := make(map[string]bool), make(map[string]bool)
 		for _, st := range steps {
@@ -375,7 +375,7 @@ func (t *undoTable) isReferred(k *foreignKey) bool {
 }
 
 // referred finds rows that refer to those that would be taken away.
-func (r *undoReader) referred(ctx context.Context, t *undoTable, steps []*step) error {
+func (r *undoer) referred(ctx context.Context, t *undoTable, steps []*step) error {
 	for _, k := range t.Referred {
 		leave, come := make(map[string]int), make(map[string]bool)
 		for _, st := range steps {

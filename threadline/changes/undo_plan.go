@@ -11,7 +11,7 @@ import (
 )
 
 // plan makes the undo of chains.
-func (r *undoReader) plan(ctx context.Context, chains []*chain) error {
+func (r *undoer) plan(ctx context.Context, chains []*chain) error {
 	steps := r.steps(chains)
 	for _, st := range steps {
 		r.judge(st)
@@ -83,7 +83,7 @@ func (st *step) comment() string {
 
 // settings adds what values depend on when they are read, and what lets rows be in between
 // as they may not be in the end.
-func (r *undoReader) settings(steps []*step) {
+func (r *undoer) settings(steps []*step) {
 	var set, deferred []string
 	for _, t := range tablesOf(steps) {
 		if slices.Contains(t.settings, "lc_monetary") {
@@ -115,7 +115,7 @@ func tablesOf(steps []*step) (list []*undoTable) {
 }
 
 // triggers lists the app's triggers that fire.
-func (r *undoReader) triggers(steps []*step) {
+func (r *undoer) triggers(steps []*step) {
 	seen := make(map[string]bool)
 	for _, st := range steps {
 		var columns []string
@@ -134,7 +134,7 @@ func (r *undoReader) triggers(steps []*step) {
 }
 
 // warn says what the history does not know.
-func (r *undoReader) warn(steps []*step) {
+func (r *undoer) warn(steps []*step) {
 	warnings := make(map[string]bool)
 	for _, st := range steps {
 		t := st.table

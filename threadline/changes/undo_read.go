@@ -2,26 +2,20 @@ package changes
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
-	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
-// undoReader reads what an undo needs, in one transaction that sees one state of the database.
-type undoReader struct {
-	store  *Store
-	tx     *sql.Tx
+// undoer makes an undo.
+type undoer struct {
+	*snapshot
 	undo   *Undo
-	tables map[int64]*undoTable // by the digest that changes have
 	undone map[changeID]bool
 }
 
@@ -29,15 +23,6 @@ type undoReader struct {
 type changeID struct{ xid, lsn, captured string }
 
 func (r *row) id() changeID { return changeID{r.xid, r.lsn, r.captured} }
-
-// undoTable is a table of changes: what they were recorded under, and what it is now.
-type undoTable struct {
-	id     int64
-	shapes map[int64]*shape
-	named  *shape   // the last of them
-	key    []string // the columns of the key
-	*liveTable
-}
 
 // undoChange is a change with what it was kept under.
 type undoChange struct {
@@ -73,12 +58,15 @@ type chain struct {
 }
 
 // undo reads with f what is to be undone, and makes the undo.
-func (s *Store) undo(ctx context.Context, title string, f func(*undoReader) ([]*chain, error)) (*Undo, error) {
+func (s *Store) undo(ctx context.Context, title string, f func(*undoer) ([]*chain, error)) (*Undo, error) {
 	if err := s.known(); err != nil {
 		return nil, err
 	}
 	u := &Undo{title: title}
-	if err := s.inSnapshot(ctx, u, func(r *undoReader) error { return r.make(ctx, f) }); err != nil {
+	err := s.inSnapshot(ctx, func(sn *snapshot) error {
+		return (&undoer{snapshot: sn, undo: u, undone: make(map[changeID]bool)}).make(ctx, f)
+	})
+	if err != nil {
 		return nil, err
 	}
 	var later []Change
@@ -95,17 +83,7 @@ func (s *Store) undo(ctx context.Context, title string, f func(*undoReader) ([]*
 	return u, nil
 }
 
-// inSnapshot calls f with a reader for u, in a transaction that sees one state of the database.
-func (s *Store) inSnapshot(ctx context.Context, u *Undo, f func(*undoReader) error) error {
-	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
-	if err != nil {
-		return wrap("read the history", err)
-	}
-	r := &undoReader{store: s, tx: tx, undo: u, tables: make(map[int64]*undoTable), undone: make(map[changeID]bool)}
-	return errors.Join(f(r), tx.Rollback())
-}
-
-func (r *undoReader) make(ctx context.Context, f func(*undoReader) ([]*chain, error)) error {
+func (r *undoer) make(ctx context.Context, f func(*undoer) ([]*chain, error)) error {
 	chains, err := f(r)
 	if err != nil || len(r.undo.Refusals) > 0 {
 		return err
@@ -113,74 +91,16 @@ func (r *undoReader) make(ctx context.Context, f func(*undoReader) ([]*chain, er
 	return r.plan(ctx, chains)
 }
 
-// pin sets what the texts of values depend on, as the triggers do. From then on names must be qualified.
-func (r *undoReader) pin(ctx context.Context) error {
-	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		if _, err := r.tx.ExecContext(ctx, "SET LOCAL "+name+" = "+settings[name]); err != nil {
-			return wrap("undo", err)
-		}
+// changes reads changes that are to be undone.
+func (r *undoer) changes(ctx context.Context, rows []*row) ([]*undoChange, error) {
+	for _, one := range rows {
+		r.undone[one.id()] = true
 	}
-	return nil
+	return r.snapshot.changes(ctx, rows)
 }
 
-// table returns the table of changes.
-func (r *undoReader) table(ctx context.Context, id int64) (*undoTable, error) {
-	if t := r.tables[id]; t != nil {
-		return t, nil
-	}
-	shapes, err := r.store.shapes(ctx, r.tx, id)
-	if err != nil {
-		return nil, err
-	}
-	t := &undoTable{id: id, shapes: shapes, named: lastOf(shapes)}
-	r.tables[id] = t
-	keys := make(map[string][]string)
-	for _, sh := range shapes {
-		keys[strconv.Quote(strings.Join(sh.Key, "\x00"))] = sh.Key
-	}
-	if len(keys) == 1 {
-		for _, t.key = range keys {
-		}
-	}
-	if t.named == nil {
-		return t, nil
-	}
-	t.liveTable, err = r.store.live(ctx, r.tx, id, shapes)
-	return t, wrap("look up the table "+t.name(), err)
-}
-
-// had reports whether the table had a name.
-func (t *undoTable) had(schema, name string) bool {
-	for _, sh := range t.shapes {
-		if sh.Schema == schema && sh.Table == name {
-			return true
-		}
-	}
-	return false
-}
-
-// keyed reports whether rows were told apart when their changes were captured.
-func (t *undoTable) keyed() bool {
-	for _, sh := range t.shapes {
-		if sh.keyed() {
-			return true
-		}
-	}
-	return false
-}
-
-func (t *undoTable) name() string {
-	switch {
-	case t.liveTable != nil:
-		return t.Name
-	case t.named != nil:
-		return pgschema.Ident(t.named.Schema) + "." + pgschema.Ident(t.named.Table)
-	}
-	return fmt.Sprintf("table %d", t.id)
-}
-
-// changes reads changes, and refuses those that cannot be undone whatever they are.
-func (r *undoReader) changes(ctx context.Context, rows []*row) ([]*undoChange, error) {
+// changes reads changes.
+func (r *snapshot) changes(ctx context.Context, rows []*row) ([]*undoChange, error) {
 	list := make([]*undoChange, 0, len(rows))
 	for _, one := range rows {
 		t, err := r.table(ctx, one.tableID)
@@ -199,13 +119,12 @@ func (r *undoReader) changes(ctx context.Context, rows []*row) ([]*undoChange, e
 			c.Schema, c.Table = t.named.Schema, t.named.Table
 		}
 		list = append(list, c)
-		r.undone[one.id()] = true
 	}
 	return list, nil
 }
 
 // transaction returns the changes of a transaction.
-func (r *undoReader) transaction(ctx context.Context, xid int64, startedAt time.Time) ([]*chain, error) {
+func (r *undoer) transaction(ctx context.Context, xid int64, startedAt time.Time) ([]*chain, error) {
 	if err := r.pin(ctx); err != nil {
 		return nil, err
 	}
@@ -239,7 +158,7 @@ func causeOf(xid int64, startedAt time.Time) string {
 }
 
 // gaps refuses what was not captured.
-func (r *undoReader) gaps(ctx context.Context, where string, args ...any) (bool, error) {
+func (r *undoer) gaps(ctx context.Context, where string, args ...any) (bool, error) {
 	list, err := r.store.gaps(ctx, r.tx, where+" ORDER BY c.lsn LIMIT 20", args...)
 	if err != nil {
 		return false, err
@@ -256,7 +175,7 @@ func (r *undoReader) gaps(ctx context.Context, where string, args ...any) (bool,
 
 // chains links the changes of each row, which come in the order in which they were captured, by the
 // versions of rows that they have replaced and made.
-func (r *undoReader) chains(list []*undoChange) []*chain {
+func (r *undoer) chains(list []*undoChange) []*chain {
 	type version struct {
 		table        int64
 		xid, started string
@@ -342,7 +261,7 @@ func reaches(next map[*undoChange]*undoChange, from, to *undoChange) bool {
 }
 
 // find returns the row of audit_changes of a change.
-func (r *undoReader) find(ctx context.Context, c *Change) (*undoChange, error) {
+func (r *snapshot) find(ctx context.Context, c *Change) (*undoChange, error) {
 	rows, err := readAll(ctx, r.tx, scanRow, r.store.selectChanges("c.system", r.store.at("audit_changes")+` c WHERE c.xid = $1::pg_catalog.text::pg_catalog.xid8
 		AND c.tx_started_at = $2::pg_catalog.text::pg_catalog.timestamptz AND c.captured_at = $3::pg_catalog.text::pg_catalog.timestamptz ORDER BY c.lsn`),
 		strconv.FormatInt(c.XID, 10), c.TxStartedAt.UTC().Format(time.RFC3339Nano), c.CapturedAt.UTC().Format(time.RFC3339Nano))
@@ -378,7 +297,7 @@ func (r *undoReader) find(ctx context.Context, c *Change) (*undoChange, error) {
 }
 
 // one returns a single change.
-func (r *undoReader) one(ctx context.Context, c *Change) ([]*chain, error) {
+func (r *undoer) one(ctx context.Context, c *Change) ([]*chain, error) {
 	if err := r.pin(ctx); err != nil {
 		return nil, err
 	}
@@ -386,24 +305,9 @@ func (r *undoReader) one(ctx context.Context, c *Change) ([]*chain, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.undone[change.row.id()] = true
 	r.undo.Cause = causeOf(c.XID, c.TxStartedAt)
 	return []*chain{{table: r.tables[change.row.tableID], changes: []*undoChange{change}}}, nil
-}
-
-// keyed returns the table with a key, and what reads its rows' changes.
-func (r *undoReader) keyed(ctx context.Context, id int64, key []string) (*undoTable, *lives, error) {
-	t, err := r.table(ctx, id)
-	switch {
-	case err != nil:
-		return nil, nil, err
-	case t.named == nil:
-		return nil, nil, fmt.Errorf("%w: the table was never captured", ErrNoChange)
-	case !t.keyed():
-		return nil, nil, fmt.Errorf("changes: rows without a key have no history: %s", t.name())
-	case len(t.key) > 0 && len(key) != len(t.key):
-		return nil, nil, fmt.Errorf("changes: the key of %s has %d columns, not %d: %s", t.name(), len(t.key), len(key), strings.Join(t.key, ", "))
-	}
-	return t, &lives{store: r.store, db: r.tx, tableID: id, under: make(map[string][]*row)}, nil
 }
 
 // follow returns what happened to a row after a change, also under other keys, and to those that had its
@@ -428,7 +332,7 @@ func (l *lives) follow(ctx context.Context, r *row) (list []*row, err error) {
 
 // lives splits changes that are to be undone into those of each row. first says that there
 // are none before them.
-func (r *undoReader) lives(t *undoTable, list []*undoChange, first bool) ([]*chain, error) {
+func (r *undoer) lives(t *undoTable, list []*undoChange, first bool) ([]*chain, error) {
 	if len(list) > MostUndone {
 		return nil, ErrTooMany
 	}
@@ -453,7 +357,7 @@ func (r *undoReader) lives(t *undoTable, list []*undoChange, first bool) ([]*cha
 }
 
 // since returns what happened to a row after a moment.
-func (r *undoReader) since(ctx context.Context, table string, key []string, to time.Time) ([]*chain, error) {
+func (r *undoer) since(ctx context.Context, table string, key []string, to time.Time) ([]*chain, error) {
 	f, err := r.store.look(ctx, r.tx, table) // before pin, because the name may need the search_path
 	if err != nil {
 		return nil, err
@@ -493,7 +397,7 @@ func (r *undoReader) since(ctx context.Context, table string, key []string, to t
 }
 
 // sinceChange returns what happened to a row after one of its changes.
-func (r *undoReader) sinceChange(ctx context.Context, c *Change) ([]*chain, error) {
+func (r *undoer) sinceChange(ctx context.Context, c *Change) ([]*chain, error) {
 	if err := r.pin(ctx); err != nil {
 		return nil, err
 	}
@@ -515,7 +419,6 @@ func (r *undoReader) sinceChange(ctx context.Context, c *Change) ([]*chain, erro
 	if err != nil {
 		return nil, wrap("read the history", err)
 	}
-	clear(r.undone)
 	list, err := r.changes(ctx, rows)
 	if err != nil {
 		return nil, err

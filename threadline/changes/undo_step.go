@@ -103,7 +103,7 @@ func (st *step) nothing() bool {
 }
 
 // steps folds chains. A row that was deleted and inserted again under its key is updated.
-func (r *undoReader) steps(chains []*chain) []*step {
+func (r *undoer) steps(chains []*chain) []*step {
 	type key struct {
 		table int64
 		key   string
@@ -141,12 +141,12 @@ func (r *undoReader) steps(chains []*chain) []*step {
 	return slices.DeleteFunc(list, (*step).nothing)
 }
 
-func (r *undoReader) refuse(t *undoTable, key, columns []string, reason string) {
+func (r *undoer) refuse(t *undoTable, key, columns []string, reason string) {
 	r.undo.Refusals = append(r.undo.Refusals, Refusal{Table: t.name(), Key: key, Columns: columns, Reason: reason})
 }
 
 // judge refuses a step of which not all is known.
-func (r *undoReader) judge(st *step) {
+func (r *undoer) judge(st *step) {
 	t := st.table
 	key := st.after
 	if key == nil {
