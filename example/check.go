@@ -50,7 +50,7 @@ func (c *check) all(ctx context.Context, d *day) (bool, error) {
 		}
 	}
 	c.absent(d.web.log)
-	if err := c.told(ctx); err != nil {
+	if err := c.told(ctx, d.undo); err != nil {
 		return false, err
 	}
 	c.attributed()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/example/shop"
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
 // day is what happens in the shop on one day.
@@ -20,6 +21,8 @@ type day struct {
 	grace, alan, edgar customer
 	linus              string // session of staff
 	first              int64  // order
+
+	undo *changes.Undo // of what was done behind the shop's back, nil where no row changes are kept
 }
 
 // line is a product in a cart.

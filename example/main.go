@@ -1,8 +1,9 @@
 // Command example runs a day in a small shop (package shop) that knows nothing
 // of audit trails, with one: audit.go and actors.go are all that was added. It
-// prints the timeline, on PostgreSQL also what has changed in the rows of one order, and
-// then checks both, and the journal, against the shop's own tables, read over
-// connections that nothing wraps.
+// prints the timeline, on PostgreSQL also what has changed in the rows of one
+// order and how a part of that was undone, and then checks both, and the
+// journal, against the shop's own tables, read over connections that nothing
+// wraps.
 //
 //	go run ./example                          on SQLite, in a temporary file
 //	go run ./example -dsn postgres://…        in an empty PostgreSQL database

@@ -30,7 +30,7 @@ func run(ctx context.Context, t target, orders int, out io.Writer, bar *progress
 	depot := openDepot()
 	defer depot.Close()
 	warehouse.url = depot.URL
-	d, err := live(ctx, t, depot, orders, bar)
+	d, err := live(ctx, t, bare, depot, orders, bar)
 	if err != nil {
 		return false, err
 	}
@@ -56,7 +56,7 @@ func run(ctx context.Context, t target, orders int, out io.Writer, bar *progress
 
 // live runs the day. Where there was sql.Open("postgres", dsn) before, there is
 // now the other name, and nothing else differs.
-func live(ctx context.Context, t target, depot *depot, orders int, bar *progress) (d *day, err error) {
+func live(ctx context.Context, t target, bare *sql.DB, depot *depot, orders int, bar *progress) (d *day, err error) {
 	db, err := sql.Open(t.audited, t.dsn)
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func live(ctx context.Context, t target, depot *depot, orders int, bar *progress
 	deeds := d.deeds()
 	bar.begin(len(deeds))
 	for _, do := range deeds {
-		if err := do(ctx); err != nil {
+		if err = do(ctx); err != nil {
 			return nil, err
 		}
 		bar.step()
@@ -83,6 +83,12 @@ func live(ctx context.Context, t target, depot *depot, orders int, bar *progress
 	// On PostgreSQL the relay delivers, beside the shop; let it finish.
 	drain, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	if err = audit.Drain(drain); err != nil || t.dialect() != hooks.Postgres {
+		return d, err
+	}
+	if err = d.meddle(ctx, bare, db); err != nil {
+		return nil, err
+	}
 	return d, audit.Drain(drain)
 }
 

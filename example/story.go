@@ -137,20 +137,25 @@ func (s *story) of(request string) int {
 	return n
 }
 
-// tellStory has somebody change the first order behind the shop's back, and prints its story.
-func (c *check) tellStory(ctx context.Context, d *day) error {
-	err := behind(ctx, c.db, d.first)
-	if err != nil {
-		return err
-	}
+// tellStory prints the story of the first order, and what has undone a part of it.
+func (c *check) tellStory(ctx context.Context, d *day) (err error) {
 	if c.story, err = readStory(ctx, c.db, d.first); err != nil {
 		return err
 	}
-	return c.story.print(c.out, d.web.log)
+	if err = c.story.print(c.out, d.web.log); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.out, "What Linus ran to undo the change behind the shop's back:\n%s", indented(d.undo.String()))
+	return err
 }
 
-// told: the order's changes lead to its row, and only the shop's have an actor.
-func (c *check) told(ctx context.Context) error {
+func indented(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n  ") + "\n"
+}
+
+// told: the order's changes lead to its row, only the shop's have an actor, and the timeline
+// says what was undone.
+func (c *check) told(ctx context.Context, undo *changes.Undo) error {
 	s := c.story
 	if s == nil {
 		return nil
@@ -176,6 +181,11 @@ func (c *check) told(ctx context.Context) error {
 		}
 	}
 	c.line(last["state"] == state && last["total_cents"] == cents, "order %d: its row has %s, %s cents; its changes lead to %s, %s", s.order, state, cents, last["state"], last["total_cents"])
+	undone, err := c.number(ctx, `SELECT count(*) FROM threadline.audit_actions WHERE name = 'orders.updated' AND causation_id = '`+undo.Cause+`'`)
+	if err != nil {
+		return err
+	}
+	c.line(undone == 1, "order %d: undo of transaction %s: events that name it as their cause %d", s.order, undo.Cause, undone)
 	c.line(unknown == 1 && actors == len(s.changes)-1, "order %d: row changes %d, by the shop %d, behind its back %d", s.order, len(s.changes), actors, unknown)
 	return nil
 }
