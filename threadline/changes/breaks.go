@@ -38,13 +38,15 @@ const (
 	Truncated BreakKind = "truncated"
 	// Lost are changes that the trigger could not keep.
 	Lost BreakKind = "lost"
+	// Unhashed are changes that were kept without the hashes of their values, since the key could not be read.
+	Unhashed BreakKind = "unhashed"
 )
 
 // Break is where the chain of a table's changes is broken, or may be.
 type Break struct {
 	Kind BreakKind
 	// It has happened after From, and at To the latest, by the clock of the server. Both are the same if
-	// that is known. For Drifted and Lost they are the first and the last such change.
+	// that is known. For Drifted, Lost and Unhashed they are the first and the last such change.
 	From, To time.Time
 	// Schema and Table are the table's after it.
 	Schema, Table string
@@ -229,6 +231,8 @@ func (s *Store) breaksInChanges(ctx context.Context, f *found) ([]Break, error) 
 			b.Text, err = drifted(count, columns)
 		case Lost:
 			b.Text = fmt.Sprintf("changes that were not kept: %d: %s", count, b.Text)
+		case Unhashed:
+			b.Text = fmt.Sprintf("changes that were kept without hashes: %d: %s", count, b.Text)
 		}
 		return b, err
 	}, `SELECT b.kind, `+pgtext.Time("b.first")+`, `+pgtext.Time("b.last")+`, b.count, b.columns, b.what FROM (
@@ -236,7 +240,8 @@ func (s *Store) breaksInChanges(ctx context.Context, f *found) ([]Break, error) 
 			FROM `+s.at("audit_changes")+` c WHERE c.table_id = $1 AND c.op = 'T' AND (c.shape_id IS NULL OR c.op = 'T')
 		UNION ALL SELECT 'drifted', pg_catalog.min(c.captured_at), pg_catalog.max(c.captured_at), pg_catalog.count(*), c.columns::pg_catalog.text, ''
 			FROM `+s.at("audit_changes")+` c WHERE c.table_id = $1 AND c.shape_id IS NULL AND c.op <> 'T' AND (c.shape_id IS NULL OR c.op = 'T') GROUP BY c.columns::pg_catalog.text
-		UNION ALL SELECT 'lost', pg_catalog.min(g.captured_at), pg_catalog.max(g.captured_at), pg_catalog.count(*), '', pg_catalog.concat(g.op, ': ', g.reason)
+		UNION ALL SELECT CASE WHEN g.op = '`+unhashed+`' THEN 'unhashed' ELSE 'lost' END, pg_catalog.min(g.captured_at), pg_catalog.max(g.captured_at), pg_catalog.count(*), '',
+			CASE WHEN g.op = '`+unhashed+`' THEN g.reason ELSE pg_catalog.concat(g.op, ': ', g.reason) END
 			FROM `+s.at("audit_gaps")+` g WHERE g.table_id = $1 GROUP BY g.xid, g.tx_started_at, g.op, g.reason) b`, f.tableID())
 }
 

@@ -371,12 +371,15 @@ func (g *generator) masked(name string) bool {
 	return i >= 0 && g.Columns[i].Masked
 }
 
-// gap notes that a change is lost, and why; where even that fails, it warns.
-func (g *generator) gap() {
+// gap notes that a change is lost, and why.
+func (g *generator) gap() { g.note("TG_OP", "wrong", "is not in the history") }
+
+// note notes something in audit_gaps; where even that fails, it warns.
+func (g *generator) note(op, reason, what string) {
 	g.line(2, "BEGIN")
 	g.line(3, "LOCK TABLE %s IN ROW EXCLUSIVE MODE NOWAIT;", g.store.at("audit_gaps"))
-	g.line(3, "INSERT INTO %s (table_id, op, reason) VALUES (%d, TG_OP, wrong);", g.store.at("audit_gaps"), g.tableID())
+	g.line(3, "INSERT INTO %s (table_id, op, reason) VALUES (%d, %s, %s);", g.store.at("audit_gaps"), g.tableID(), op, reason)
 	g.line(2, "EXCEPTION WHEN others THEN")
-	g.line(3, "RAISE WARNING 'changes: a change of %% is not in the history: %%; %%', TG_RELID::pg_catalog.regclass, wrong, SQLERRM;")
+	g.line(3, "RAISE WARNING 'changes: a change of %% %s: %%; %%', TG_RELID::pg_catalog.regclass, %s, SQLERRM;", what, reason)
 	g.line(2, "END;")
 }

@@ -2,6 +2,7 @@ package changes
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -50,15 +51,26 @@ func (g *generator) readKey() {
 	g.line(2, "END;")
 }
 
+// unhashed is the op of what is noted of a change that is kept without its hashes. It is no gap in the
+// history: the change itself shows that it has none.
+const unhashed = "HASH"
+
 // missKey notes that hashes are missing.
 func (g *generator) missKey() {
 	if !g.hashes() {
 		return
 	}
-	g.line(1, "IF wrong IS NULL AND pg_catalog.num_nulls(inner_key, outer_key) OPERATOR(pg_catalog.>) 0 AND TG_OP OPERATOR(pg_catalog.<>) 'TRUNCATE' THEN")
-	g.line(2, "wrong := 'the key of hashes could not be read: the change is kept, without the hashes of its values';")
-	g.gap()
-	g.line(2, "wrong := NULL;")
+	wanted := "TG_OP OPERATOR(pg_catalog.<>) 'UPDATE'"
+	for i, c := range g.Columns {
+		switch {
+		case !g.keyed(): // an update keeps whole rows
+			wanted = "true"
+		case c.Hashed:
+			wanted += fmt.Sprintf(" OR c%d", i+1)
+		}
+	}
+	g.line(1, "IF shape_id IS NOT NULL AND pg_catalog.num_nulls(inner_key, outer_key) OPERATOR(pg_catalog.>) 0 AND TG_OP OPERATOR(pg_catalog.<>) 'TRUNCATE' AND (%s) THEN", wanted)
+	g.note("'"+unhashed+"'", "'the key of hashes could not be read'", "is kept without the hashes of its values")
 	g.line(1, "END IF;")
 }
 

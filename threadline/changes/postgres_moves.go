@@ -67,28 +67,32 @@ func (g *generator) join() {
 	g.line(1, "END IF;")
 }
 
+// joinSQL gives each column a name of its own: a column t would be taken for the row of a table t.
 func (g *generator) joinSQL() string {
 	key := func(row string) string {
 		list := make([]string, len(g.Key))
 		for i, k := range g.Key {
-			list[i] = "(" + row + ".r)." + pgschema.Ident(k)
+			list[i] = fmt.Sprintf("%s.c%d", row, g.position(k)+1)
 		}
 		return "ROW(" + strings.Join(list, ", ") + ")::pg_catalog.text"
 	}
-	var list, parts []string
+	var list, parts, columns []string
 	for i, c := range g.Columns {
-		name := pgschema.Ident(c.Name)
-		list = append(list, fmt.Sprintf("CASE WHEN ROW((o.r).%s)::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW((n.r).%s)::pg_catalog.record THEN '%d ' END", name, name, i+1))
+		columns = append(columns, fmt.Sprintf("t.%s AS c%d", pgschema.Ident(c.Name), i+1))
+		list = append(list, fmt.Sprintf("CASE WHEN ROW(o.c%[1]d)::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW(n.c%[1]d)::pg_catalog.record THEN '%[1]d ' END", i+1))
 	}
 	for _, part := range inParts(list) {
 		parts = append(parts, "pg_catalog.concat("+strings.Join(part, ", ")+")")
+	}
+	rows := func(which string) string {
+		return "(SELECT pg_catalog.row_number() OVER () AS at, " + strings.Join(columns, ", ") + " FROM " + which + "_rows t)"
 	}
 	same := func(a, b string) string { return is(a, b+` COLLATE "C"`) }
 	changes := g.store.at("audit_changes")
 	const ofKey = "%[1]s.xid OPERATOR(pg_catalog.=) %[2]s.xid AND %[1]s.lsn OPERATOR(pg_catalog.=) %[2]s.lsn AND %[1]s.captured_at OPERATOR(pg_catalog.=) %[2]s.captured_at"
 	return fmt.Sprintf(`WITH pairs AS (
 	SELECT %[1]s AS former_key, %[2]s AS key, pg_catalog.concat(%[3]s) AS changed
-	FROM (SELECT pg_catalog.row_number() OVER () AS at, t AS r FROM old_rows t) o JOIN (SELECT pg_catalog.row_number() OVER () AS at, t AS r FROM new_rows t) n ON n.at OPERATOR(pg_catalog.=) o.at
+	FROM %[11]s o JOIN %[12]s n ON n.at OPERATOR(pg_catalog.=) o.at
 	WHERE (SELECT pg_catalog.count(*) FROM old_rows) OPERATOR(pg_catalog.=) (SELECT pg_catalog.count(*) FROM new_rows) AND %[1]s OPERATOR(pg_catalog.<>) %[2]s
 ), kept AS (
 	SELECT c, pg_catalog.lag(c) OVER (ORDER BY c.lsn, c.captured_at) AS before FROM %[4]s c
@@ -105,7 +109,8 @@ func (g *generator) joinSQL() string {
 )
 UPDATE %[4]s c SET op = 'U', former_key = c.key, key = (m.made).key, changed = m.changed, new_tid = (m.made).new_tid, new_row = (m.made).new_row, cut = pg_catalog.concat(c.cut, (m.made).cut)
 FROM moved m WHERE `+fmt.Sprintf(ofKey, "c", "m"),
-		key("o"), key("n"), strings.Join(parts, ", "), changes, g.tableID(), same("(k.before).key", "p.former_key"), same("(k.c).key", "p.key"), g.id(), same("(u.c).former_key", "p.former_key"), same("(u.c).key", "p.key"))
+		key("o"), key("n"), strings.Join(parts, ", "), changes, g.tableID(), same("(k.before).key", "p.former_key"), same("(k.c).key", "p.key"), g.id(), same("(u.c).former_key", "p.former_key"), same("(u.c).key", "p.key"),
+		rows("old"), rows("new"))
 }
 
 // movesTriggers are those on statements that may move rows: an UPDATE of a partition itself cannot.

@@ -87,10 +87,10 @@ type gap struct {
 	op, reason string
 }
 
-// gaps are the rows c of audit_gaps with a condition.
+// gaps are the rows c of audit_gaps with a condition, without those of changes that are kept.
 func (s *Store) gaps(ctx context.Context, q querier, where string, args ...any) ([]gap, error) {
 	list, err := readAll(ctx, q, func(rows *sql.Rows) (g gap, err error) { return g, rows.Scan(&g.table, &g.op, &g.reason) },
-		"SELECT c.table_id, c.op, c.reason FROM "+s.at("audit_gaps")+" c"+where, args...)
+		"SELECT c.table_id, c.op, c.reason FROM (SELECT * FROM "+s.at("audit_gaps")+" g WHERE g.op <> '"+unhashed+"') c"+where, args...)
 	return list, wrap("read the gaps", err)
 }
 

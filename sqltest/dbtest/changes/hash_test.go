@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
@@ -84,4 +85,34 @@ func TestHash(t *testing.T) {
 			w.Errorf("a mask in place of a hash: %q", p.Warnings)
 		}
 	})
+}
+
+// TestUnhashed: a change that is kept without hashes is no gap: it is in the history, and can be undone. That it has
+// none is told where it should have.
+func TestUnhashed(t *testing.T) {
+	with(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int, card text)", "CREATE TABLE u (a int, card text)")
+		w.capture(changes.Table{Name: "t", Hash: []string{"card"}}, changes.Table{Name: "u", Hash: []string{"card"}})
+		w.exec("INSERT INTO t VALUES (1, 1, 'x')", "INSERT INTO u VALUES (1, 'x')", "DELETE FROM threadline.audit_keys", "UPDATE t SET a = 2")
+		if got := w.text("SELECT count(*) FROM threadline.audit_gaps"); got != "0" {
+			w.Errorf("%s hashes are missing of an update that has none", got)
+		}
+		w.exec("UPDATE t SET card = 'y'", "UPDATE u SET a = 2", "INSERT INTO t VALUES (2, 1, 'x')")
+		w.wantStory("insert id: NULL → 2; a: NULL → 1; card: NULL → (masked);", "t", "2")
+		w.wantBreaks("began t: its capture began\nunhashed t: changes that were kept without hashes: 1: the key of hashes could not be read\n"+
+			"unhashed t: changes that were kept without hashes: 1: the key of hashes could not be read", "t")
+		w.wantBreaks("began u: its capture began\nunhashed u: changes that were kept without hashes: 1: the key of hashes could not be read", "u")
+		history, err := w.store.History(ctx, "t", "2")
+		w.must(err)
+		tx, err := w.store.Transaction(ctx, history[0].XID, history[0].TxStartedAt, 10)
+		w.must(err)
+		if len(tx.Lost) > 0 || len(tx.Changes) != 1 {
+			w.Errorf("the transaction is %+v", tx)
+		}
+		u, err := w.store.UndoTransaction(ctx, history[0].XID, history[0].TxStartedAt)
+		w.must(err)
+		if len(u.Refusals) > 0 || len(u.Statements) != 1 {
+			w.Errorf("the undo is %s", u)
+		}
+	}, dbtest.PQ)
 }
