@@ -1,14 +1,12 @@
 package threadline
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
-	"encoding/json"
-	"hash/crc32"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/threadline/internal/paging"
 )
 
 // position is the place of a row in the timeline's order.
@@ -21,61 +19,43 @@ type position struct {
 	byID bool
 }
 
-// A cursor is a position and a digest of the filters that it was made for, and a
-// checksum. It is no secret and no protection: it only starts what the filters
-// allow anyway.
+// The kinds of cursors, and what their places are. Those of package changes have other kinds.
 //
-//	kind 1 | recorded_at µs 8 | seq 8 | id 16 | filters 8 | CRC-32 4
+//	recorded_at µs 8 | seq 8 | id 16
 const (
 	cursorByPlace = 1
 	cursorByID    = 2
-	cursorLen     = 1 + 8 + 8 + 16 + 8 + 4
 )
 
 func (q Query) cursor(p position) string {
-	b := make([]byte, 0, cursorLen)
+	var at paging.Place
+	binary.BigEndian.PutUint64(at[:], uint64(p.recordedAt.UnixMicro()))
+	binary.BigEndian.PutUint64(at[8:], uint64(p.seq))
+	copy(at[16:], p.id[:])
 	if p.byID {
-		b = append(b, cursorByID)
-	} else {
-		b = append(b, cursorByPlace)
+		return paging.Cursor(cursorByID, at, q.allFilters())
 	}
-	b = binary.BigEndian.AppendUint64(b, uint64(p.recordedAt.UnixMicro()))
-	b = binary.BigEndian.AppendUint64(b, uint64(p.seq))
-	b = append(b, p.id[:]...)
-	b = append(b, q.digest()...)
-	b = binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b))
-	return base64.RawURLEncoding.EncodeToString(b)
+	return paging.Cursor(cursorByPlace, at, q.allFilters())
 }
 
 // position reads the query's cursor.
 func (q Query) position() (position, error) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(q.Cursor)
-	// The decoder skips line breaks, so the text's length is looked at too.
-	if err != nil || len(b) != cursorLen || len(q.Cursor) != base64.RawURLEncoding.EncodedLen(cursorLen) || b[0] != cursorByPlace && b[0] != cursorByID ||
-		crc32.ChecksumIEEE(b[:cursorLen-4]) != binary.BigEndian.Uint32(b[cursorLen-4:]) {
-		return position{}, &QueryError{"cursor", "is damaged or not one of this version's: start again without it"}
-	}
-	if string(b[33:41]) != string(q.digest()) {
-		return position{}, &QueryError{"cursor", "belongs to other filters: start again without it, or restore them"}
+	kind, at, err := paging.Open(q.Cursor, q.allFilters(), string([]byte{cursorByPlace, cursorByID}))
+	if err != nil {
+		return position{}, err
 	}
 	p := position{
-		recordedAt: time.UnixMicro(int64(binary.BigEndian.Uint64(b[1:]))).UTC(),
-		seq:        int64(binary.BigEndian.Uint64(b[9:])),
-		byID:       b[0] == cursorByID,
+		recordedAt: time.UnixMicro(int64(binary.BigEndian.Uint64(at[:]))).UTC(),
+		seq:        int64(binary.BigEndian.Uint64(at[8:])),
+		byID:       kind == cursorByID,
 	}
-	copy(p.id[:], b[17:33])
+	copy(p.id[:], at[16:])
 	return p, nil
 }
 
-// digest stands for the filters: all of the query but where its page begins and
-// ends.
-func (q Query) digest() []byte {
+// allFilters are the query but where its page begins and ends.
+func (q Query) allFilters() Query {
 	q.Limit, q.Cursor = 0, ""
 	q.From, q.To = q.From.UTC(), q.To.UTC()
-	doc, err := json.Marshal(q)
-	if err != nil { // a year past 9999: as good as any text that differs
-		doc = []byte(err.Error())
-	}
-	sum := sha256.Sum256(doc)
-	return sum[:8]
+	return q
 }

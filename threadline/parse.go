@@ -55,22 +55,22 @@ func ParseQuery(values url.Values) (Query, error) {
 		parse, ok := parsers[name]
 		switch {
 		case !ok:
-			return Query{}, &QueryError{key, "is not known: use " + strings.Join(slices.Sorted(maps.Keys(parsers)), ", ")}
+			return Query{}, &QueryError{Field: key, Reason: "is not known: use " + strings.Join(slices.Sorted(maps.Keys(parsers)), ", ")}
 		case negated && !negatable[name]:
-			return Query{}, &QueryError{key, "cannot be negated: use " + strings.Join(slices.Sorted(maps.Keys(negatable)), ", ")}
+			return Query{}, &QueryError{Field: key, Reason: "cannot be negated: use " + strings.Join(slices.Sorted(maps.Keys(negatable)), ", ")}
 		case len(values[key]) == 0 || len(values[key]) > 1 && !negated && name != "text":
-			return Query{}, &QueryError{key, fmt.Sprintf("is given %d times: give it once", len(values[key]))}
+			return Query{}, &QueryError{Field: key, Reason: fmt.Sprintf("is given %d times: give it once", len(values[key]))}
 		case name == "target" && !negated && (values.Has("target_type") || values.Has("target_id")):
-			return Query{}, &QueryError{key, "is given beside target_type or target_id: leave out one of the two"}
+			return Query{}, &QueryError{Field: key, Reason: "is given beside target_type or target_id: leave out one of the two"}
 		}
 		for _, value := range values[key] {
 			if err := q.parse(parse, negated, value); err != nil {
-				return Query{}, &QueryError{key, err.Error()}
+				return Query{}, &QueryError{Field: key, Reason: err.Error()}
 			}
 		}
 	}
 	if q.Limit > MaxLimit {
-		return Query{}, &QueryError{"limit", fmt.Sprintf("%d is above %d", q.Limit, MaxLimit)}
+		return Query{}, &QueryError{Field: "limit", Reason: fmt.Sprintf("%d is above %d", q.Limit, MaxLimit)}
 	}
 	return q, q.validate()
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/alias"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/paging"
 )
 
 // Limits of a page, in actions.
@@ -68,14 +70,9 @@ type Query struct {
 	Cursor string
 }
 
-// QueryError says which part of a query cannot be answered, and what to do.
-type QueryError struct {
-	Field  string // as in the query string that [ParseQuery] takes
-	Reason string
-}
-
-// Error names the field.
-func (e *QueryError) Error() string { return "threadline: query: " + e.Field + ": " + e.Reason }
+// QueryError says which part of a query cannot be answered, and what to do. Its Field is as in the
+// query string that [ParseQuery] takes.
+type QueryError = paging.QueryError
 
 // validate refuses what could only return nothing, or not what was meant.
 func (q Query) validate() error {
@@ -88,16 +85,16 @@ func (q Query) validate() error {
 	switch q.Outcome {
 	case "", hooks.Success, hooks.Failure, hooks.Errored:
 	default:
-		return &QueryError{"outcome", fmt.Sprintf("%q: use success, failure or error", q.Outcome)}
+		return &QueryError{Field: "outcome", Reason: fmt.Sprintf("%q: use success, failure or error", q.Outcome)}
 	}
 	switch {
 	case q.TargetID != "" && q.TargetType == "":
-		return &QueryError{"target_id", "needs target_type: ids of different types may be equal"}
+		return &QueryError{Field: "target_id", Reason: "needs target_type: ids of different types may be equal"}
 	case !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To):
-		return &QueryError{"from", fmt.Sprintf("%s is not before to, %s: swap them, or leave one out",
+		return &QueryError{Field: "from", Reason: fmt.Sprintf("%s is not before to, %s: swap them, or leave one out",
 			q.From.Format(time.RFC3339Nano), q.To.Format(time.RFC3339Nano))}
 	case q.Limit < 0:
-		return &QueryError{"limit", fmt.Sprintf("%d is negative", q.Limit)}
+		return &QueryError{Field: "limit", Reason: fmt.Sprintf("%d is negative", q.Limit)}
 	}
 	for _, f := range []struct{ name, value string }{
 		{"actor", q.ActorID},
@@ -108,7 +105,7 @@ func (q Query) validate() error {
 		{"request_id", q.RequestID},
 	} {
 		if strings.IndexByte(f.value, 0) >= 0 || !utf8.ValidString(f.value) {
-			return &QueryError{f.name, "is not UTF-8 text without NUL, which no event contains"}
+			return &QueryError{Field: f.name, Reason: "is not UTF-8 text without NUL, which no event contains"}
 		}
 	}
 	if err := q.validateText(); err != nil {
@@ -121,9 +118,9 @@ func (q Query) validateText() error {
 	for _, text := range q.Text {
 		switch {
 		case text == "":
-			return &QueryError{"text", "is empty, and would be found in every action"}
+			return &QueryError{Field: "text", Reason: "is empty, and would be found in every action"}
 		case strings.ContainsAny(text, "\x00"+between) || !utf8.ValidString(text):
-			return &QueryError{"text", "is not UTF-8 text without NUL and U+001F"}
+			return &QueryError{Field: "text", Reason: "is not UTF-8 text without NUL and U+001F"}
 		}
 	}
 	return nil
@@ -133,14 +130,14 @@ func (q Query) validateNot() error {
 	for _, n := range q.Not {
 		switch {
 		case !n.From.IsZero() || !n.To.IsZero() || n.Limit != 0 || n.Cursor != "" || n.Not != nil:
-			return &QueryError{"not", "has a time, limit, cursor or not of its own: only filters can be negated"}
-		case len(n.conditions(sqlite{}, same{})) == 0:
-			return &QueryError{"not", "is empty, and would leave out every action"}
+			return &QueryError{Field: "not", Reason: "has a time, limit, cursor or not of its own: only filters can be negated"}
+		case len(n.conditions(sqlite{}, alias.Names{})) == 0:
+			return &QueryError{Field: "not", Reason: "is empty, and would leave out every action"}
 		}
 		if err := n.validate(); err != nil {
 			var field *QueryError
 			if errors.As(err, &field) {
-				return &QueryError{"-" + field.Field, field.Reason}
+				return &QueryError{Field: "-" + field.Field, Reason: field.Reason}
 			}
 			return err
 		}
@@ -152,15 +149,15 @@ func (q Query) validateActor() error {
 	switch q.ActorType {
 	case "":
 		if q.ActorID != "" && q.Unattributed {
-			return &QueryError{"actor", Unattributed + " excludes every actor: leave out one of the two"}
+			return &QueryError{Field: "actor", Reason: Unattributed + " excludes every actor: leave out one of the two"}
 		}
 		return nil
 	case hooks.User, hooks.Admin, hooks.ServiceAccount, hooks.Job, hooks.System, hooks.Anonymous:
 	default:
-		return &QueryError{"actor", fmt.Sprintf("type %q: use user, admin, service_account, job, system, anonymous or %s", q.ActorType, Unattributed)}
+		return &QueryError{Field: "actor", Reason: fmt.Sprintf("type %q: use user, admin, service_account, job, system, anonymous or %s", q.ActorType, Unattributed)}
 	}
 	if q.Unattributed {
-		return &QueryError{"actor", Unattributed + " excludes every actor: leave out one of the two"}
+		return &QueryError{Field: "actor", Reason: Unattributed + " excludes every actor: leave out one of the two"}
 	}
 	return nil
 }
@@ -169,7 +166,7 @@ func (q Query) validateAction() error {
 	if q.Action != "" {
 		e := hooks.Event{ID: uuid.Max, Action: q.Action, Outcome: hooks.Success}
 		if hooks.Validate(e) != nil {
-			return &QueryError{"action", fmt.Sprintf("%q is no action's whole name, such as order.refunded: use action_prefix for its beginning", q.Action)}
+			return &QueryError{Field: "action", Reason: fmt.Sprintf("%q is no action's whole name, such as order.refunded: use action_prefix for its beginning", q.Action)}
 		}
 	}
 	outside := func(r rune) bool {
@@ -177,9 +174,9 @@ func (q Query) validateAction() error {
 	}
 	switch {
 	case strings.ContainsFunc(q.ActionPrefix, outside):
-		return &QueryError{"action_prefix", fmt.Sprintf("%q: actions are of lower case letters, digits, _ and dots only", q.ActionPrefix)}
+		return &QueryError{Field: "action_prefix", Reason: fmt.Sprintf("%q: actions are of lower case letters, digits, _ and dots only", q.ActionPrefix)}
 	case q.Action != "" && !strings.HasPrefix(q.Action, q.ActionPrefix):
-		return &QueryError{"action_prefix", fmt.Sprintf("%q does not begin %q: leave out one of the two", q.ActionPrefix, q.Action)}
+		return &QueryError{Field: "action_prefix", Reason: fmt.Sprintf("%q does not begin %q: leave out one of the two", q.ActionPrefix, q.Action)}
 	}
 	return nil
 }
@@ -200,7 +197,7 @@ type condition struct {
 }
 
 // filters are what the query wants, without its times and its cursor.
-func (q Query) filters(d dialect, names same) []condition {
+func (q Query) filters(d dialect, names alias.Names) []condition {
 	var c []condition
 	equal := func(column, value string) {
 		if value != "" {
@@ -208,7 +205,7 @@ func (q Query) filters(d dialect, names same) []condition {
 		}
 	}
 	if q.TargetType != "" {
-		c = append(c, oneOf("target_type", names.as(q.TargetType)))
+		c = append(c, oneOf("target_type", names.As(q.TargetType)))
 		if q.TargetID == "" {
 			c[0].column = "" // the index's order within a type is that of the ids
 		}
@@ -249,7 +246,7 @@ func (q Query) filters(d dialect, names same) []condition {
 }
 
 // looked are the filters that must look at the action.
-func (q Query) looked(d dialect, names same) []condition {
+func (q Query) looked(d dialect, names alias.Names) []condition {
 	var c []condition
 	for _, text := range q.Text {
 		sql := d.contains()
@@ -271,7 +268,7 @@ func (q Query) looked(d dialect, names same) []condition {
 }
 
 // conditions are all filters of the query, without its cursor.
-func (q Query) conditions(d dialect, names same) []condition {
+func (q Query) conditions(d dialect, names alias.Names) []condition {
 	return append(q.filters(d, names), q.looked(d, names)...)
 }
 

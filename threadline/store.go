@@ -10,6 +10,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/alias"
 )
 
 // Store keeps and reads the timeline in one database. It is safe for concurrent
@@ -20,7 +21,7 @@ type Store struct {
 	speaks  hooks.Dialect
 	dialect dialect // nil for one that the store cannot speak
 	names   names
-	same    same
+	same    alias.Names
 	read    atomic.Pointer[string] // the columns, once the server's encoding is known
 }
 
@@ -46,7 +47,7 @@ func NewStore(db *sql.DB, dialect hooks.Dialect, opts *Options) *Store {
 		s.names = s.dialect.names(opts.schema())
 	}
 	if opts != nil {
-		s.same = aliases(opts.Aliases)
+		s.same = alias.Of(opts.Aliases)
 	}
 	return s
 }

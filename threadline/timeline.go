@@ -31,7 +31,7 @@ type Page struct {
 // missing are an error.
 func (s *Store) Timeline(ctx context.Context, q Query) (Page, error) {
 	if q.Limit > MaxLimit {
-		return Page{}, &QueryError{"limit", fmt.Sprintf("%d is above %d: take several pages, or Store.Each", q.Limit, MaxLimit)}
+		return Page{}, &QueryError{Field: "limit", Reason: fmt.Sprintf("%d is above %d: take several pages, or Store.Each", q.Limit, MaxLimit)}
 	}
 	if q.Limit == 0 {
 		q.Limit = DefaultLimit
@@ -94,7 +94,7 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (Action, error) {
 // page reads one page of q.Limit actions, and one more to know whether it is the
 // last.
 func (s *Store) page(ctx context.Context, q Query) (Page, error) {
-	if err := errors.Join(s.known(), s.same.validate(), q.validate()); err != nil {
+	if err := errors.Join(s.known(), s.same.Validate(), q.validate()); err != nil {
 		return Page{}, err
 	}
 	if q.Cursor != "" {
