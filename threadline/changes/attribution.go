@@ -129,7 +129,7 @@ func (s *Store) attribute(ctx context.Context, list []Change) error {
 	for i := range list {
 		found[list[i].transaction()] = nil
 	}
-	if err := s.attributions(ctx, found); err != nil {
+	if err := s.attributions(ctx, s.db, found); err != nil {
 		return wrap("read who made the changes", err)
 	}
 	for i := range list {
@@ -140,11 +140,11 @@ func (s *Store) attribute(ctx context.Context, list []Change) error {
 
 // attributions fills in what is known of transactions. It takes one snapshot, so that an event on its way
 // from the journal to the timeline is seen in one of them.
-func (s *Store) attributions(ctx context.Context, found map[transaction]*Attribution) error {
+func (s *Store) attributions(ctx context.Context, db querier, found map[transaction]*Attribution) error {
 	if len(found) == 0 {
 		return nil
 	}
-	timeline, journal, err := s.readable(ctx)
+	timeline, journal, err := s.readable(ctx, db)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (s *Store) attributions(ctx context.Context, found map[transaction]*Attribu
 	for tx := range found {
 		xids, starts = append(xids, tx.xid), append(starts, `"`+tx.started+`"`)
 	}
-	_, err = readAll(ctx, s.db, func(rows *sql.Rows) (_ struct{}, err error) {
+	_, err = readAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
 		var r attributionRow
 		if err = rows.Scan(r.places()...); err != nil {
 			return struct{}{}, err
@@ -167,12 +167,12 @@ func (s *Store) attributions(ctx context.Context, found map[transaction]*Attribu
 }
 
 // readable reports whether this role may read the timeline's contexts, and the journal.
-func (s *Store) readable(ctx context.Context) (timeline, journal bool, err error) {
+func (s *Store) readable(ctx context.Context, db querier) (timeline, journal bool, err error) {
 	may := func(schema, table string) string {
 		return "EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = " + pgtext.Literal(schema) + " AND c.relname = '" + table +
 			"' AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'))"
 	}
-	err = s.db.QueryRowContext(ctx, "SELECT "+may(s.schema, "audit_contexts")+", "+may(s.journal, "journal")).Scan(&timeline, &journal)
+	err = db.QueryRowContext(ctx, "SELECT "+may(s.schema, "audit_contexts")+", "+may(s.journal, "journal")).Scan(&timeline, &journal)
 	return timeline, journal, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/alias"
 )
 
 // Options of a [Store]. The zero value, and nil, mean defaults.
@@ -17,6 +18,9 @@ type Options struct {
 	Schema string
 	// Journal is the schema of the app's journal, "aftercommit" by default.
 	Journal string
+	// Aliases are other names of tables, for queries: those of threadline.Options, so that the recorded target
+	// "order" and the captured table "orders" are one to both.
+	Aliases map[string][]string
 }
 
 func (o *Options) schema() string {
@@ -40,11 +44,16 @@ type Store struct {
 	speaks hooks.Dialect
 	// Unquoted.
 	schema, journal string
+	same            alias.Names
 }
 
 // NewStore returns the changes in db. It does no I/O.
 func NewStore(db *sql.DB, dialect hooks.Dialect, opts *Options) *Store {
-	return &Store{db: nildb.Replace(db), speaks: dialect, schema: opts.schema(), journal: opts.journal()}
+	s := &Store{db: nildb.Replace(db), speaks: dialect, schema: opts.schema(), journal: opts.journal()}
+	if opts != nil {
+		s.same = alias.Of(opts.Aliases)
+	}
+	return s
 }
 
 // at returns the qualified name of something in the schema.

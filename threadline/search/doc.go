@@ -1,7 +1,10 @@
-// Package search is the one language in which people ask the timeline, in a URL, in a
-// terminal and in a search field:
+// Package search is the one language in which people ask the timeline and the row changes, in a
+// URL, in a terminal and in a search field:
 //
 //	actor:alice target:order:42 -outcome:success after:2d "refund"
+//	actor:alice table:orders -op:delete field:status new.status:paid after:2d
+//
+// [Terms.Actions] makes a query for package threadline of it, and [Terms.Changes] one for package changes.
 //
 // Words are joined by "and". A word is key:value, or a text to be found. A minus sign
 // before a word leaves out what the word finds. Quotation marks hold what has spaces, and
@@ -12,13 +15,13 @@
 // # Keys
 //
 //	actor        user:42, 42 (of any type), user, or unattributed
-//	action       order.refunded, or order.* for a beginning
+//	action       order.refunded, or order.* for a beginning; actions only
 //	target       order:42, or order
-//	table        orders
+//	table        orders, or shop.orders
 //	tenant       the tenant's ID
 //	correlation  the correlation ID
 //	request      the request ID
-//	outcome      success, failure or error
+//	outcome      success, failure or error; actions only
 //	after        from this time on
 //	before       before this time
 //	op           insert, update, delete or truncate; row changes only
@@ -26,8 +29,9 @@
 //	old.status   the field status had this value before; row changes only
 //	new.status   the field status has this value since; row changes only
 //
-// A text is looked for in names, IDs, reasons, comments and metadata, in either case. A page
-// of it may be short; see [threadline.MaxLooked].
+// A text is looked for in names, IDs, reasons, comments and metadata, or in the names of tables, keys
+// and values, in either case. A page of it may be short; see [threadline.MaxLooked] and [changes.MaxLooked]. A
+// value of a field is compared byte by byte with what PostgreSQL prints; see [changes.Query].
 //
 // A key is given once, except field and those with a minus sign. There is no OR, there are
 // no parentheses, and times are not negated.
@@ -38,7 +42,7 @@
 // first moment; a date, 2026-11-30; or a date and a time, 2026-11-30T10:00, with seconds
 // and a zone where wanted, 2026-11-30T10:00:00Z, 2026-11-30T10:00+01:00. A day is 24 hours,
 // a week seven days. Days, dates and times without a zone are in the zone of the moment
-// that [Terms.Actions] takes as now.
+// that [Terms.Actions] and [Terms.Changes] take as now.
 //
 // # Strictness
 //

@@ -12,6 +12,9 @@ import (
 // can match. Whoever shows both kinds shows no actions then, and says so.
 var ErrChangesOnly = errors.New("only row changes can answer it")
 
+// ErrActionsOnly means that a term asks for what only actions have, so that no row change can match.
+var ErrActionsOnly = errors.New("only actions can answer it")
+
 // Error says what is wrong with a word of a search.
 type Error struct {
 	Pos, End int    // where the trouble is, in bytes of the text
@@ -35,7 +38,7 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Unwrap returns [ErrChangesOnly], or nil.
+// Unwrap returns [ErrChangesOnly], [ErrActionsOnly], or nil.
 func (e *Error) Unwrap() error { return e.err }
 
 // Point returns the text that was parsed and a second line with carets under the trouble,

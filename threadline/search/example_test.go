@@ -53,6 +53,19 @@ func ExampleTerms_Actions() {
 	// search: at byte 16: "field:status": asks for what no action has: only row changes can answer it
 }
 
+// The same words ask for row changes.
+func ExampleTerms_Changes() {
+	terms, err := search.Parse("actor:alice table:orders -op:delete field:status new.status:paid after:2d")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	q, err := terms.Changes(now) // for changes.Store.Page
+	fmt.Println(q.ActorID, q.Tables, q.Not[0].Ops, q.Fields, q.New[0].Field, q.New[0].Text, q.From, err)
+	// Output:
+	// alice [orders] [delete] [status] status paid 2026-11-28 12:00:00 +0000 UTC <nil>
+}
+
 // What a search field offers while somebody types.
 func ExampleComplete() {
 	tables := func(key, begun string) []string {

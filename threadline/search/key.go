@@ -16,20 +16,22 @@ type key struct {
 	values []string // all there are, or some to begin with
 	closed bool     // values are all there are
 	many   bool     // may be given several times
-	time   bool
+	// actions says that row changes have no such thing.
+	actions bool
+	time    bool
 }
 
 var keys = []key{
 	{name: "actor", param: "actor", doc: "who: user:42, 42, user, unattributed", values: []string{
 		string(hooks.User), string(hooks.Admin), string(hooks.ServiceAccount), string(hooks.Job), string(hooks.System), string(hooks.Anonymous), threadline.Unattributed,
 	}},
-	{name: "action", param: "action", doc: "what was done: order.refunded, order.*"},
+	{name: "action", param: "action", actions: true, doc: "what was done: order.refunded, order.*"},
 	{name: "target", param: "target", doc: "to what: order:42, order"},
 	{name: "table", param: "target_type", doc: "in which table"},
 	{name: "tenant", param: "tenant", doc: "for which tenant"},
 	{name: "correlation", param: "correlation_id", doc: "with which correlation ID"},
 	{name: "request", param: "request_id", doc: "in which request"},
-	{name: "outcome", param: "outcome", doc: "how it ended", closed: true, values: []string{string(hooks.Success), string(hooks.Failure), string(hooks.Errored)}},
+	{name: "outcome", param: "outcome", actions: true, doc: "how it ended", closed: true, values: []string{string(hooks.Success), string(hooks.Failure), string(hooks.Errored)}},
 	{name: "after", param: "from", doc: "from this time on: 2d, today, 2026-11-30T10:00Z", time: true, values: times},
 	{name: "before", param: "to", doc: "before this time: 3h, yesterday, 2026-11-30", time: true, values: times},
 	{name: "op", doc: "of row changes: what was done", closed: true, values: []string{"insert", "update", "delete", "truncate"}},

@@ -43,7 +43,7 @@ BEGIN
 		CREATE INDEX audit_changes_row ON {schema}.audit_changes (pg_catalog.hashtextextended(key, table_id), lsn) WHERE key IS NOT NULL;
 		CREATE INDEX audit_changes_former ON {schema}.audit_changes (pg_catalog.hashtextextended(former_key, table_id), lsn) WHERE former_key IS NOT NULL;
 		CREATE INDEX audit_changes_keyless ON {schema}.audit_changes (table_id, lsn) WHERE key IS NULL;
-		CREATE INDEX audit_changes_time ON {schema}.audit_changes USING brin (captured_at);
+		CREATE INDEX audit_changes_captured ON {schema}.audit_changes (table_id, captured_at);
 		-- What a trigger could not keep, so that the history has a hole there.
 		CREATE TABLE {schema}.audit_gaps (
 			xid           xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),

@@ -1,0 +1,70 @@
+package changes_test
+
+import (
+	"testing"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+)
+
+// TestFollowAwaitsOpenTransactions: a change that is committed late comes before those that were captured after it, for
+// each role that may read them. Newest first shows what there is.
+func TestFollowAwaitsOpenTransactions(t *testing.T) {
+	with(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "DROP ROLE IF EXISTS changes_follower", "CREATE ROLE changes_follower",
+			"GRANT USAGE ON SCHEMA threadline TO changes_follower", "GRANT SELECT ON threadline.audit_changes, threadline.audit_shapes TO changes_follower")
+		w.capture(changes.Table{Name: "t"})
+		owner := w.store
+		db := dbtest.Open(t, "postgres", w.dsn)
+		db.SetMaxOpenConns(1)
+		_, err := db.ExecContext(ctx, "SET ROLE changes_follower") // who may not see when others have begun
+		w.must(err)
+		other := changes.NewStore(db, hooks.Postgres, nil)
+
+		w.exec("INSERT INTO t VALUES (1, 0)")
+		late, err := w.db.BeginTx(ctx, nil)
+		w.must(err)
+		defer late.Rollback()
+		_, err = late.ExecContext(ctx, "INSERT INTO t VALUES (2, 0)")
+		w.must(err)
+		w.exec("INSERT INTO t VALUES (3, 0)")
+
+		q := changes.Query{OldestFirst: true}
+		follow := map[*changes.Store]string{}
+		before := map[*changes.Store]string{}
+		for _, s := range []*changes.Store{owner, other} {
+			w.store = s
+			page := w.page(q)
+			before[s], follow[s] = keys(page.Changes), page.Follow
+			if page.Next != "" || page.Follow == "" {
+				w.Errorf("next %q, follow %q", page.Next, page.Follow)
+			}
+			if got := keys(w.page(changes.Query{}).Changes); got != "3 1" {
+				w.Errorf("newest first: %q", got)
+			}
+		}
+		if before[owner] != "1" {
+			w.Errorf("while a transaction is open: %q", before[owner])
+		}
+		if before[other] != "" && before[other] != "1" {
+			w.Errorf("while a transaction is open, for a role that does not see it: %q", before[other])
+		}
+		w.must(late.Commit())
+		for _, s := range []*changes.Store{owner, other} {
+			w.store = s
+			q.Cursor = follow[s]
+			page := w.page(q)
+			if got := before[s] + " " + keys(page.Changes); got != "1 2 3" && got != " 1 2 3" {
+				w.Errorf("first %q, then %q", before[s], keys(page.Changes))
+			}
+			if q.Cursor = page.Follow; len(w.page(q).Changes) != 0 {
+				w.Error("what follows is there already")
+			}
+		}
+		// What has an end is over.
+		if page := w.page(changes.Query{OldestFirst: true, To: w.page(changes.Query{}).Changes[0].CapturedAt}); page.Follow != "" || keys(page.Changes) != "1 2" {
+			w.Errorf("%q, follow %q: nothing can come before its end", keys(page.Changes), page.Follow)
+		}
+	}, dbtest.PostgresEngines()[0])
+}

@@ -1,0 +1,89 @@
+package changes
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/paging"
+)
+
+// position is that of a change in the order of pages, and in no other change's. All of it is in a dump.
+type position struct {
+	captured time.Time
+	lsn, xid uint64
+}
+
+func (r *row) position() (p position, err error) {
+	if p.captured, err = time.Parse(lenient.TimeForm, r.captured); err != nil {
+		return p, err
+	}
+	if p.xid, err = strconv.ParseUint(r.xid, 10, 64); err != nil {
+		return p, err
+	}
+	high, low, _ := strings.Cut(r.lsn, "/")
+	h, err := strconv.ParseUint(high, 16, 32)
+	if err != nil {
+		return p, err
+	}
+	l, err := strconv.ParseUint(low, 16, 32)
+	p.lsn = h<<32 | l
+	return p, err
+}
+
+// args are the place for SQL: captured_at, lsn and xid.
+func (p position) args() []any {
+	return []any{moment(p.captured), fmt.Sprintf("%X/%X", p.lsn>>32, p.lsn&(1<<32-1)), strconv.FormatUint(p.xid, 10)}
+}
+
+// The kind of the cursors, and what their places are. Those of package threadline have other kinds.
+//
+//	captured_at µs 8 | lsn 8 | xid 8 | 0
+const cursorByCapture = 3
+
+func (q *Query) cursor(p position) string {
+	var at paging.Place
+	binary.BigEndian.PutUint64(at[:], uint64(p.captured.UnixMicro()))
+	binary.BigEndian.PutUint64(at[8:], p.lsn)
+	binary.BigEndian.PutUint64(at[16:], p.xid)
+	return paging.Cursor(cursorByCapture, at, q.allFilters())
+}
+
+// after is the place that the query's cursor names, nil without one.
+func (q *Query) after() (*position, error) {
+	if q.Cursor == "" {
+		return nil, nil
+	}
+	_, at, err := paging.Open(q.Cursor, q.allFilters(), string([]byte{cursorByCapture}))
+	if err != nil {
+		return nil, err
+	}
+	return &position{
+		captured: time.UnixMicro(int64(binary.BigEndian.Uint64(at[:]))).UTC(),
+		lsn:      binary.BigEndian.Uint64(at[8:]),
+		xid:      binary.BigEndian.Uint64(at[16:]),
+	}, nil
+}
+
+// allFilters are the query but where its page begins and ends. The order is one of them.
+func (q *Query) allFilters() Query {
+	f := *q
+	f.Limit, f.Cursor = 0, ""
+	f.From, f.To, f.TxStartedAt = f.From.UTC(), f.To.UTC(), f.TxStartedAt.UTC()
+	return f
+}
+
+// ceil rounds a bound up to what the table resolves, microseconds: a change is at or after t exactly if it
+// is at or after ceil(t).
+func ceil(t time.Time) time.Time {
+	if f := t.Truncate(time.Microsecond); !f.Equal(t) {
+		return f.Add(time.Microsecond).UTC()
+	}
+	return t.UTC()
+}
+
+// moment is a time for SQL.
+func moment(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

@@ -1,0 +1,35 @@
+package changes
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+)
+
+// horizon returns a time before which all changes are settled: whatever transaction has captured one has
+// ended, so that statements after this one see it or never will. db must give each statement a snapshot of its own.
+//
+// A transaction holds its lock on audit_changes from before its first change until its end, and captures
+// nothing before its start. Where the start of one is hidden from this role, or was prepared, or on a standby, which
+// does not know of locks, the bound is the start of a transaction that got its ID before all that
+// are in progress.
+func (s *Store) horizon(ctx context.Context, db querier) (time.Time, error) {
+	var text string
+	err := db.QueryRowContext(ctx, "SELECT "+pgtext.Time("coalesce(h.at, '0001-01-01 00:00:00+00'::pg_catalog.timestamptz)")+" FROM ("+s.horizonQuery()+") h").Scan(&text)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return time.Parse(lenient.TimeForm, text)
+}
+
+func (s *Store) horizonQuery() string {
+	changes := s.at("audit_changes")
+	return `SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() AND coalesce(pg_catalog.bool_and(a.xact_start IS NOT NULL), true)
+			THEN least(pg_catalog.statement_timestamp(), pg_catalog.min(a.xact_start))
+			ELSE (SELECT c.tx_started_at FROM ` + changes + ` c WHERE c.xid < pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()) ORDER BY c.xid DESC LIMIT 1) END AS at
+		FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+		WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted AND l.relation = ` + pgtext.Literal(changes) + `::pg_catalog.regclass
+			AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())`
+}

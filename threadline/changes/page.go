@@ -1,0 +1,360 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// Page is a part of the changes that match a query: the newest first, by the clock of each change, or the
+// oldest first. Of a transaction they are in the order in which they were captured.
+//
+// A change is captured when it is made, and seen when its transaction has committed. So that a reader who
+// goes on from page to page misses none that commits late, the oldest come first only up to the start of
+// the oldest transaction that has captured a change and has not ended, and of a query that asks for who,
+// up to the first change whose events are not yet delivered ([Pending]). Within what a page shows
+// nothing appears later, unless the server's clock was set back.
+type Page struct {
+	Changes []Change
+	// Next is the cursor of the page after this one, "" at the end. A page that has one may be
+	// short, or empty: see [MaxLooked] and [MaxBytes].
+	Next string
+	// Follow is the cursor of what is settled later. It is "" unless the oldest come first and Next is "", and where
+	// nothing can come any more: after Query.To, or of one transaction.
+	Follow string
+}
+
+// Page returns the changes that match q, a page at a time. A query that makes no sense is a [*QueryError].
+//
+// A page of one row reads all changes of that row; other pages read those of at most [MaxLooked] changes for
+// each table.
+func (s *Store) Page(ctx context.Context, q Query) (Page, error) {
+	if q.Limit > MaxLimit {
+		return Page{}, refuse("limit", "%d is above %d: take several pages, or Store.Each", q.Limit, MaxLimit)
+	}
+	if q.Limit == 0 {
+		q.Limit = DefaultLimit
+	}
+	return s.page(ctx, q)
+}
+
+// Each returns all changes that match q, or the first q.Limit of them. It reads pages of [MaxLimit] and has
+// no connection while the loop's body runs. Its only error is the last thing that it yields.
+func (s *Store) Each(ctx context.Context, q Query) iter.Seq2[Change, error] {
+	return func(yield func(Change, error) bool) {
+		left := q.Limit
+		for {
+			part := q
+			if q.Limit == 0 || left > MaxLimit {
+				part.Limit = MaxLimit
+			} else {
+				part.Limit = left
+			}
+			page, err := s.page(ctx, part)
+			if err != nil {
+				yield(Change{}, err)
+				return
+			}
+			for i := range page.Changes {
+				if !yield(page.Changes[i], nil) {
+					return
+				}
+			}
+			left -= len(page.Changes)
+			if page.Next == "" || q.Limit != 0 && left <= 0 {
+				return
+			}
+			q.Cursor = page.Next
+		}
+	}
+}
+
+func (s *Store) page(ctx context.Context, q Query) (page Page, err error) {
+	if err = errors.Join(s.known(), s.same.Validate()); err != nil {
+		return Page{}, err
+	}
+	if err = q.validate(); err != nil {
+		return Page{}, err
+	}
+	after, err := q.after()
+	if err != nil {
+		return Page{}, err
+	}
+	// Each statement has a snapshot of its own, for the sake of the horizon.
+	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted, ReadOnly: true})
+	if err != nil {
+		return Page{}, wrap("read changes", err)
+	}
+	page, err = s.newPageReader(tx, &q, after).page(ctx)
+	var query *QueryError
+	switch err = errors.Join(err, tx.Rollback()); {
+	case err == nil:
+		return page, nil
+	case errors.As(err, &query):
+		return Page{}, query
+	case slices.Contains([]string{undefinedTable, undefinedSchema}, hooks.SQLState(err)):
+		return Page{}, fmt.Errorf("changes: the tables are not there: run Store.Migrate first: %w", err)
+	}
+	return Page{}, wrap("read changes", err)
+}
+
+// pageReader reads one page.
+type pageReader struct {
+	store  *Store
+	tx     *sql.Tx
+	query  *Query
+	who    bool // some filter asks for who
+	tables map[int64]named
+	shapes map[int64]map[int64]*shape // of each table, by their IDs
+
+	at      *position  // the last change that was looked at, or where the page begins; nil: the newest
+	settled *time.Time // up to where the oldest come first; nil: no bound
+	looked  int
+	bytes   int
+	kept    []*candidate
+	stop    bool // before a change whose events are on their way
+}
+
+func (s *Store) newPageReader(tx *sql.Tx, q *Query, at *position) *pageReader {
+	if at == nil && q.OldestFirst {
+		at = &position{}
+	}
+	who := q.asksWho() || slices.ContainsFunc(q.Not, func(n Query) bool { return n.asksWho() })
+	return &pageReader{store: s, tx: tx, query: q, who: who, at: at, shapes: make(map[int64]map[int64]*shape)}
+}
+
+func (r *pageReader) page(ctx context.Context) (Page, error) {
+	if err := r.readTables(ctx); err != nil {
+		return Page{}, err
+	}
+	if r.query.OldestFirst && r.query.XID == 0 {
+		horizon, err := r.store.horizon(ctx, r.tx)
+		if err != nil {
+			return Page{}, err
+		}
+		r.settled = &horizon
+	}
+	more := len(r.tables) > 0
+	for more && !r.full() {
+		var err error
+		if more, err = r.batch(ctx); err != nil {
+			return Page{}, err
+		}
+	}
+	page := Page{}
+	switch limit := r.query.Limit; {
+	case len(r.kept) > limit:
+		r.kept = r.kept[:limit]
+		page.Next = r.query.cursor(r.kept[limit-1].place)
+	case more:
+		page.Next = r.query.cursor(*r.at)
+	default:
+		page.Follow = r.follow()
+	}
+	if !r.who {
+		if err := r.attribute(ctx, r.kept); err != nil {
+			return Page{}, err
+		}
+	}
+	for _, c := range r.kept {
+		page.Changes = append(page.Changes, c.Change)
+	}
+	return page, nil
+}
+
+// follow is the cursor behind all that was looked at, "" if nothing can come there.
+func (r *pageReader) follow() string {
+	to := r.query.To
+	switch {
+	case r.settled == nil, !r.stop && !to.IsZero() && !r.settled.Before(to):
+		return ""
+	case !r.stop && r.at.captured.Before(*r.settled):
+		return r.query.cursor(position{captured: *r.settled})
+	}
+	return r.query.cursor(*r.at)
+}
+
+// full reports whether the page ends here, whatever comes.
+func (r *pageReader) full() bool {
+	return len(r.kept) > r.query.Limit || r.looked >= MaxLooked || r.bytes > MaxBytes || r.stop
+}
+
+// looksAtATime is how many changes a batch looks at, if filters have to.
+const looksAtATime = 250
+
+// batch looks at the next changes, and reports whether there are more.
+func (r *pageReader) batch(ctx context.Context) (more bool, err error) {
+	size := r.query.Limit
+	if r.query.looks() {
+		size = min(max(size, looksAtATime), MaxLooked-r.looked)
+	}
+	rows, more, err := r.read(ctx, size)
+	if err != nil || len(rows) == 0 {
+		return false, err
+	}
+	r.looked += len(rows)
+	var found []*candidate
+	for _, one := range rows {
+		c, err := r.candidate(ctx, one)
+		if err != nil {
+			return false, wrap("read the change at "+one.lsn, err)
+		}
+		if r.query.matchesPlain(c, r.store.same) {
+			found = append(found, c)
+		}
+	}
+	if r.who {
+		if err := r.attribute(ctx, found); err != nil {
+			return false, err
+		}
+	}
+	for _, c := range found {
+		if r.who && r.query.OldestFirst && c.By.State == Pending {
+			r.at, r.stop = &c.before, true
+			return false, nil
+		}
+		if r.who && !r.query.matchesWho(c, r.store.same) {
+			continue
+		}
+		r.kept = append(r.kept, c)
+		if r.bytes += c.bytes; r.bytes > MaxBytes && c.place != *r.at {
+			r.at = &c.place
+			return true, nil
+		}
+	}
+	return more, nil
+}
+
+// read reads the next rows: as many as size, or fewer if they are long.
+func (r *pageReader) read(ctx context.Context, size int) (list []*row, more bool, err error) {
+	text, args := r.sql(size + 1)
+	rows, err := r.tx.QueryContext(ctx, text, args...)
+	if err != nil {
+		return nil, false, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for bytes := 0; rows.Next(); {
+		if len(list) == size || bytes > MaxBytes {
+			return list, true, nil
+		}
+		one, err := scanRow(rows)
+		if err != nil {
+			return nil, false, err
+		}
+		list = append(list, one)
+		bytes += one.bytes()
+	}
+	return list, false, rows.Err()
+}
+
+// bytes is how long the row's texts are.
+func (r *row) bytes() int {
+	return len(r.key.String) + len(r.formerKey.String) + len(r.old.String) + len(r.new.String) + len(r.columns.String)
+}
+
+// candidate is the change of the next row that is looked at.
+func (r *pageReader) candidate(ctx context.Context, one *row) (c *candidate, err error) {
+	shapes := r.shapes[one.tableID]
+	if shapes == nil {
+		if shapes, err = r.store.shapes(ctx, r.tx, one.tableID); err != nil {
+			return nil, err
+		}
+		r.shapes[one.tableID] = shapes
+	}
+	c = &candidate{names: r.tables[one.tableID], bytes: one.bytes()}
+	if r.at != nil {
+		c.before = *r.at
+	}
+	if c.place, err = one.position(); err != nil {
+		return nil, err
+	}
+	r.at = &c.place
+	if c.Change, err = one.change(shapes); err != nil {
+		return nil, err
+	}
+	if c.Table == "" { // it has drifted
+		if last := lastOf(shapes); last != nil {
+			c.Schema, c.Table = last.Schema, last.Table
+		}
+	}
+	return c, nil
+}
+
+// readTables finds the tables that the query means, with all their names.
+func (r *pageReader) readTables(ctx context.Context) error {
+	type name struct {
+		table int64
+		names [2]string
+	}
+	list, err := readAll(ctx, r.tx, func(rows *sql.Rows) (n name, err error) {
+		var text string
+		if err = rows.Scan(&n.table, &text); err == nil {
+			err = json.Unmarshal([]byte(text), &n.names)
+		}
+		return n, err
+	}, "SELECT DISTINCT a.table_id, pg_catalog.json_build_array(a.shape OPERATOR(pg_catalog.->>) 'schema', a.shape OPERATOR(pg_catalog.->>) 'table')::pg_catalog.text FROM "+r.store.at("audit_shapes")+" a")
+	if err != nil {
+		return err
+	}
+	r.tables = make(map[int64]named)
+	for _, n := range list {
+		r.tables[n.table] = append(r.tables[n.table], n.names)
+	}
+	for id, names := range r.tables {
+		if !names.is(r.query, r.store.same) {
+			delete(r.tables, id)
+		}
+	}
+	return r.refuseMasked(ctx)
+}
+
+// refuseMasked refuses to look for values of a field that are not kept.
+func (r *pageReader) refuseMasked(ctx context.Context) error {
+	if len(r.query.Tables) == 0 {
+		return nil
+	}
+	for side, values := range map[string][]FieldValue{"old": r.query.Old, "new": r.query.New} {
+		for _, v := range values {
+			masked, kept := "", false
+			for id := range r.tables {
+				shapes, err := r.store.shapes(ctx, r.tx, id)
+				if err != nil {
+					return err
+				}
+				r.shapes[id] = shapes
+				for _, sh := range shapes {
+					if i := sh.position(v.Field); i >= 0 {
+						kept = kept || !sh.Columns[i].Masked
+						masked = sh.Schema + "." + sh.Table
+					}
+				}
+			}
+			if masked != "" && !kept {
+				return refuse(side+"."+v.Field, "is masked in %s, so that its values are not kept: use field:%s", masked, v.Field)
+			}
+		}
+	}
+	return nil
+}
+
+// attribute sets who made the changes.
+func (r *pageReader) attribute(ctx context.Context, list []*candidate) error {
+	found := make(map[transaction]*Attribution)
+	for _, c := range list {
+		found[c.transaction()] = nil
+	}
+	if err := r.store.attributions(ctx, r.tx, found); err != nil {
+		return err
+	}
+	for _, c := range list {
+		c.By = found[c.transaction()]
+	}
+	return nil
+}

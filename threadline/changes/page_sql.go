@@ -1,0 +1,97 @@
+package changes
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// pageSQL is a statement in the making, with its arguments.
+type pageSQL struct {
+	args []any
+}
+
+// arg returns the placeholder of an argument that is sent as text, as a type of PostgreSQL's.
+func (p *pageSQL) arg(value any, typ string) string {
+	p.args = append(p.args, value)
+	return "$" + strconv.Itoa(len(p.args)) + "::pg_catalog.text::pg_catalog." + typ
+}
+
+// sql selects the next rows that may match, in the order of the page: all of a table between two
+// moments, all of a transaction, or all of a row. Each has its index; the rest is up to the reader.
+func (r *pageReader) sql(limit int) (string, []any) {
+	p := &pageSQL{}
+	end := " LIMIT " + strconv.Itoa(limit)
+	changes, order := r.store.at("audit_changes"), r.order()
+	if r.query.XID != 0 {
+		from := changes + " c WHERE c.xid = " + p.arg(strconv.FormatInt(r.query.XID, 10), "xid8") + " AND c.tx_started_at = " + p.arg(moment(ceil(r.query.TxStartedAt)), "timestamptz") + r.beyond(p)
+		return r.store.selectChanges("NULL::pg_catalog.int8", from+order+end), p.args
+	}
+	var ids []string
+	for _, id := range slices.Sorted(maps.Keys(r.tables)) {
+		ids = append(ids, strconv.FormatInt(id, 10))
+	}
+	tables := "pg_catalog.unnest(" + p.arg("{"+strings.Join(ids, ",")+"}", "int8[]") + ") t (id)"
+	times := r.times(p) + r.beyond(p)
+	var of string
+	if len(r.query.Key) > 0 {
+		key := p.arg(rowText(r.query.Key), "text")
+		one := func(column, and string) string {
+			return "SELECT * FROM " + changes + " c WHERE pg_catalog.hashtextextended(c." + column + ", c.table_id) = pg_catalog.hashtextextended(" + key + ", t.id) AND c." + column + " = " + key + " AND c.table_id = t.id" + and + times
+		}
+		of = "SELECT * FROM (" + one("key", "") + " UNION ALL " + one("former_key", " AND c.key IS DISTINCT FROM "+key) + ") c"
+	} else {
+		of = "SELECT * FROM " + changes + " c WHERE c.table_id = t.id" + times
+	}
+	return r.store.selectChanges("NULL::pg_catalog.int8", tables+" CROSS JOIN LATERAL ("+of+order+end+") c"+order+end), p.args
+}
+
+// columns are the order of a page. Within a transaction the WAL is never set back, as clocks are, and the primary
+// key has its order.
+func (r *pageReader) columns() []string {
+	if r.query.XID != 0 {
+		return []string{"c.lsn", "c.captured_at", "c.xid"}
+	}
+	return []string{"c.captured_at", "c.lsn", "c.xid"}
+}
+
+func (r *pageReader) order() string {
+	direction := " DESC"
+	if r.query.OldestFirst {
+		direction = ""
+	}
+	return " ORDER BY " + strings.Join(r.columns(), direction+", ") + direction
+}
+
+// beyond selects what comes after the last change that was looked at.
+func (r *pageReader) beyond(p *pageSQL) string {
+	if r.at == nil {
+		return ""
+	}
+	operator := " < "
+	if r.query.OldestFirst {
+		operator = " > "
+	}
+	args := r.at.args()
+	captured, lsn, xid := p.arg(args[0], "timestamptz"), p.arg(args[1], "pg_lsn"), p.arg(args[2], "xid8")
+	values := []string{captured, lsn, xid}
+	if r.query.XID != 0 {
+		values = []string{lsn, captured, xid}
+	}
+	return " AND (" + strings.Join(r.columns(), ", ") + ")" + operator + "(" + strings.Join(values, ", ") + ")"
+}
+
+// times are the query's bounds, and that of what is settled.
+func (r *pageReader) times(p *pageSQL) (where string) {
+	if !r.query.From.IsZero() {
+		where += " AND c.captured_at >= " + p.arg(moment(ceil(r.query.From)), "timestamptz")
+	}
+	if !r.query.To.IsZero() {
+		where += " AND c.captured_at < " + p.arg(moment(ceil(r.query.To)), "timestamptz")
+	}
+	if r.settled != nil {
+		where += " AND c.captured_at < " + p.arg(moment(*r.settled), "timestamptz")
+	}
+	return where
+}

@@ -1,0 +1,69 @@
+package changes_test
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/search"
+)
+
+// Who has refunded orders since Monday, and what did the orders cost? The words are those of package search; a
+// program may also fill in a Query.
+func ExampleStore_Page() {
+	var store *changes.Store
+
+	show := func(ctx context.Context, words, cursor string) (next string, err error) {
+		terms, err := search.Parse(words) // `table:orders new.status:refunded after:3d`
+		if err != nil {
+			return "", err
+		}
+		q, err := terms.Changes(time.Now())
+		if err != nil {
+			return "", err // it points at the word
+		}
+		q.Cursor = cursor
+		page, err := store.Page(ctx, q)
+		if err != nil {
+			return "", err
+		}
+		for _, c := range page.Changes {
+			fmt.Println(c.CapturedAt, c.By, c.Op, c.Table, c.Key)
+			for _, f := range c.Fields {
+				fmt.Println("\t", f.Name, f.Old, "→", f.New)
+			}
+		}
+		return page.Next, nil
+	}
+	_ = show
+}
+
+// A program that copies all changes elsewhere, each once, goes on where it was when it starts again.
+func ExamplePage_follow() {
+	var store *changes.Store
+
+	follow := func(ctx context.Context, cursor string, keep func(list []changes.Change, cursor string) error) error {
+		q := changes.Query{OldestFirst: true, Limit: changes.MaxLimit, Cursor: cursor}
+		for {
+			page, err := store.Page(ctx, q)
+			if err != nil {
+				return err
+			}
+			q.Cursor = cmp.Or(page.Next, page.Follow)
+			if err := keep(page.Changes, q.Cursor); err != nil {
+				return err
+			}
+			if page.Next != "" {
+				continue
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(time.Second):
+			}
+		}
+	}
+	_ = follow
+}
