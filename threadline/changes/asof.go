@@ -84,16 +84,12 @@ func (s *Store) RowAsOf(ctx context.Context, table string, at time.Time, key ...
 	if len(key) == 0 {
 		return nil, fmt.Errorf("changes: RowAsOf needs the key of a row of %s", table)
 	}
-	breaks, err := s.Breaks(ctx, table)
-	if err != nil {
-		return nil, err
-	}
 	return s.asOf(ctx, func(r *snapshot) (*Row, error) {
-		f, err := s.look(ctx, r.tx, table)
+		t, err := r.look(ctx, table)
 		if err != nil {
 			return nil, err
 		}
-		a, err := r.asOf(ctx, f.tableID(), key, breaks)
+		a, err := r.asOf(ctx, t.id, key)
 		if err != nil {
 			return nil, err
 		}
@@ -112,17 +108,12 @@ func (s *Store) RowAfter(ctx context.Context, c Change) (*Row, error) {
 	if c.Key == nil {
 		return nil, errors.New("changes: RowAfter needs a change of a row with a key")
 	}
-	table := pgschema.Ident(c.Schema) + "." + pgschema.Ident(c.Table)
-	breaks, err := s.Breaks(ctx, table)
-	if err != nil {
-		return nil, err
-	}
 	return s.asOf(ctx, func(r *snapshot) (*Row, error) {
 		one, err := r.find(ctx, &c)
 		if err != nil {
 			return nil, err
 		}
-		a, err := r.asOf(ctx, one.row.tableID, c.Key, breaks)
+		a, err := r.asOf(ctx, one.row.tableID, c.Key)
 		if err != nil {
 			return nil, err
 		}
@@ -162,11 +153,15 @@ type asOf struct {
 	breaks []Break
 }
 
-func (r *snapshot) asOf(ctx context.Context, id int64, key []string, breaks []Break) (*asOf, error) {
+func (r *snapshot) asOf(ctx context.Context, id int64, key []string) (*asOf, error) {
 	if err := r.pin(ctx); err != nil {
 		return nil, err
 	}
 	t, l, err := r.keyed(ctx, id, key)
+	if err != nil {
+		return nil, err
+	}
+	breaks, err := r.breaks(ctx, t)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +207,7 @@ func (a *asOf) row(ctx context.Context, at time.Time, last int) (*Row, error) {
 
 // alive returns an error unless the row is there at a moment, after a change of it.
 func (a *asOf) alive(at time.Time, r *row) error {
-	c, err := r.change(a.table.shapes)
+	c, err := r.change(a.table)
 	switch {
 	case err != nil:
 		return err
@@ -238,7 +233,7 @@ func (a *asOf) unchanged(at time.Time) error {
 		return nil
 	}
 	first := a.under[0]
-	c, err := first.change(a.table.shapes)
+	c, err := first.change(a.table)
 	switch {
 	case err != nil:
 		return err
@@ -265,8 +260,8 @@ func (a *asOf) began() *Break {
 // past is what is told of a row at a moment.
 type past struct {
 	*asOf
-	shape *shape           // by which the row is shown, nil if that has drifted
-	told  map[string]Field // New is the value
+	shape *shape           // how the table was at the moment, as far as that is known: by this the row is shown
+	told  map[string]Value // by the columns of shape
 	since *Change          // the last change before the moment
 	from  time.Time        // when the first change was that has told something
 	to    time.Time        // and the last
@@ -276,7 +271,7 @@ type past struct {
 // compose returns the row between two of its changes: by the last that has told a value before, else by
 // the first that has replaced it after, else as it is now.
 func (a *asOf) compose(ctx context.Context, at time.Time, before, after []*row) (*Row, error) {
-	p := &past{asOf: a, told: make(map[string]Field), from: at, to: at}
+	p := &past{asOf: a, shape: a.shapeAt(at, before), told: make(map[string]Value), from: at, to: at}
 	if err := p.goBack(before); err != nil {
 		return nil, err
 	}
@@ -300,22 +295,52 @@ func (a *asOf) compose(ctx context.Context, at time.Time, before, after []*row) 
 	return p.row(), nil
 }
 
-func (p *past) tell(name, typ string, v Value) {
-	if _, is := p.told[name]; !is && (p.shape == nil || p.shape.has(name, typ)) {
-		p.told[name] = Field{Name: name, Type: typ, New: v}
+// shapeAt is how the table was noted last before a moment, nil if a change before it is newer or nothing is noted.
+func (a *asOf) shapeAt(at time.Time, before []*row) *shape {
+	var last *shape
+	moment := at.UTC().Format(lenient.TimeForm)
+	if len(before) > 0 {
+		moment = max(moment, before[len(before)-1].captured)
+	}
+	for _, n := range a.table.notes {
+		switch {
+		case n.ShapeID == nil || n.NotedAt > moment:
+		case len(before) > 0 && n.NotedAt <= before[len(before)-1].captured:
+			last = nil
+		default:
+			last = a.table.shapes[*n.ShapeID]
+		}
+	}
+	return last
+}
+
+// tell tells a value of a column of a shape.
+func (p *past) tell(of *shape, name string, v Value) {
+	i := p.shape.find(of, name)
+	if i < 0 || p.shape.Columns[i].Type != of.Columns[of.position(name)].Type {
+		return
+	}
+	if column := p.shape.Columns[i].Name; !p.has(column) {
+		p.told[column] = v
 	}
 }
+
+func (p *past) has(column string) bool { _, is := p.told[column]; return is }
 
 func (p *past) complete() bool {
-	return p.shape == nil || !slices.ContainsFunc(p.shape.Columns, func(c column) bool { _, is := p.told[c.Name]; return !is })
+	return p.shape == nil || !slices.ContainsFunc(p.shape.Columns, func(c column) bool { return !p.has(c.Name) })
 }
 
-// read reads a change.
-func (p *past) read(r *row) (c Change, err error) {
-	if c, err = r.change(p.table.shapes); err == nil && p.shape == nil {
-		p.shape = p.table.shapes[r.shapeID.Int64]
+// read reads a change, and what it was kept under.
+func (p *past) read(r *row) (c Change, sh *shape, err error) {
+	if sh, err = p.table.shapeOf(r); err != nil {
+		return c, nil, err
 	}
-	return c, err
+	if p.shape == nil && len(sh.Columns) > 0 {
+		p.shape = sh
+	}
+	c, err = r.change(p.table)
+	return c, sh, err
 }
 
 // goBack tells what changes have left, the last one first, to that which tells the whole row.
@@ -328,7 +353,7 @@ func (p *past) goBack(before []*row) error {
 		} else if r.formerKey.Valid {
 			key = r.formerKey.String
 		}
-		c, err := p.read(r)
+		c, sh, err := p.read(r)
 		if err != nil {
 			return err
 		}
@@ -343,7 +368,7 @@ func (p *past) goBack(before []*row) error {
 		}
 		p.from, p.whole = c.CapturedAt, c.Op == Insert || c.Drifted
 		for _, f := range c.Fields {
-			p.tell(f.Name, f.Type, f.New)
+			p.tell(sh, f.Name, f.New)
 		}
 	}
 	return nil
@@ -352,7 +377,7 @@ func (p *past) goBack(before []*row) error {
 // goOn tells what later changes have replaced, and at last what there is now.
 func (p *past) goOn(ctx context.Context, after []*row) error {
 	for _, r := range after {
-		c, err := p.read(r)
+		c, sh, err := p.read(r)
 		if err != nil {
 			return err
 		}
@@ -361,7 +386,7 @@ func (p *past) goOn(ctx context.Context, after []*row) error {
 			return &AsOfError{Err: ErrBroken, Change: &c}
 		}
 		for _, f := range c.Fields {
-			p.tell(f.Name, f.Type, f.Old)
+			p.tell(sh, f.Name, f.Old)
 		}
 		if c.Op == Delete || c.Drifted {
 			return nil
@@ -374,28 +399,20 @@ func (p *past) goOn(ctx context.Context, after []*row) error {
 // row is what was told.
 func (p *past) row() *Row {
 	out := &Row{Schema: p.table.named.Schema, Table: p.table.named.Table, Key: p.key, Since: p.since}
-	if p.shape == nil { // it has drifted: all that was told is what there was
-		for _, name := range slices.Sorted(maps.Keys(p.told)) {
-			out.Values = append(out.Values, RowValue{Name: name, Type: p.told[name].Type, Value: p.told[name].New})
-		}
+	if p.shape == nil {
 		return out
 	}
-	out.Schema, out.Table = p.shape.Schema, p.shape.Table
+	if p.shape.Table != "" { // and it has not drifted
+		out.Schema, out.Table = p.shape.Schema, p.shape.Table
+	}
 	for _, c := range p.shape.Columns {
-		f, is := p.told[c.Name]
-		v := RowValue{Name: c.Name, Type: c.Type, Value: f.New, Unknown: !is}
-		if c.Masked && !is {
+		v := RowValue{Name: c.Name, Type: c.Type, Value: p.told[c.Name], Unknown: !p.has(c.Name)}
+		if c.Masked && v.Unknown {
 			v.Value, v.Unknown = Value{Masked: true}, false
 		}
 		out.Values = append(out.Values, v)
 	}
 	return out
-}
-
-// has reports whether the shape has a column with a type.
-func (s *shape) has(name, typ string) bool {
-	i := s.position(name)
-	return i >= 0 && s.Columns[i].Type == typ
 }
 
 // tellLive tells the values that the row has now, by its last key.
@@ -413,53 +430,63 @@ func (p *past) tellLive(ctx context.Context, after []*row) error {
 		return err
 	case p.table.liveTable == nil, !p.table.capturing:
 		return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Uncaptured, From: now, To: now, Schema: p.table.named.Schema, Table: p.table.named.Table, Text: "no trigger captures the table now"}}
-	case len(p.table.key) != len(key):
+	case !p.keyHolds(key):
 		return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Reshaped, From: now, To: now, Schema: p.table.named.Schema, Table: p.table.named.Table, Text: "the table has had other columns as its key"}}
 	case live == nil && len(p.under) == 0:
 		return &AsOfError{Err: ErrNotYet}
 	case live == nil:
 		return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Lost, To: time.Now(), Text: "the row is not there any more, and no change says so"}}
 	}
-	now := p.shapeNow()
 	if p.shape == nil {
-		p.shape = now
+		p.shape = p.shapeNow()
 	}
-	for _, c := range now.Columns {
-		v, is := live[c.Name]
+	for _, c := range p.shape.Columns {
+		i := p.table.now.find(p.shape, c.Name)
+		if i < 0 {
+			continue
+		}
+		column := &p.table.Columns[i] // in the same order
+		v, is := live[column.Name]
 		switch {
-		case c.Masked:
-			p.tell(c.Name, c.Type, Value{Masked: true})
+		case p.has(c.Name) || !column.is(c.Type):
+		case p.table.hides(column.Name):
+			p.told[c.Name] = Value{Masked: true}
 		case is:
-			p.tell(c.Name, c.Type, Value{Text: v})
+			p.told[c.Name] = Value{Text: v}
 		}
 	}
 	return nil
 }
 
-// shapeNow is how the table is now. Columns that were ever masked or excluded are masked.
+// shapeNow is how the table is now, as far as its shapes know its columns. Those that were ever masked or excluded are masked.
 func (a *asOf) shapeNow() *shape {
-	now := &shape{Schema: a.table.named.Schema, Table: a.table.named.Table}
+	now := *a.table.now
+	now.Columns = nil
 	for i := range a.table.Columns {
 		live := &a.table.Columns[i]
 		var known *column
-		masked := a.table.hides(live.Name)
 		for _, sh := range a.table.shapes {
-			if n := sh.position(live.Name); n >= 0 {
+			if n := sh.find(a.table.now, live.Name); n >= 0 {
 				if c := &sh.Columns[n]; known == nil || live.is(c.Type) {
 					known = c
 				}
 			}
 		}
 		if known != nil {
-			now.Columns = append(now.Columns, column{Name: known.Name, Type: known.Type, Masked: masked})
+			now.Columns = append(now.Columns, column{Name: live.Name, Type: known.Type, Number: a.table.now.Columns[i].Number, Masked: a.table.hides(live.Name)})
 		}
 	}
-	return now
+	return &now
+}
+
+// keyHolds reports whether the table has the columns of the key now.
+func (a *asOf) keyHolds(key []string) bool {
+	return len(a.table.key) == len(key) && !slices.ContainsFunc(a.table.key, func(k string) bool { return a.table.column(k) == nil })
 }
 
 // live returns the values of the row that has a key now, nil if there is none.
 func (a *asOf) live(ctx context.Context, key []string) (map[string]*string, error) {
-	if a.table.liveTable == nil || len(a.table.key) != len(key) {
+	if a.table.liveTable == nil || !a.keyHolds(key) {
 		return nil, nil
 	}
 	st := &step{table: a.table, exists: true, after: key}
@@ -472,6 +499,11 @@ func (a *asOf) broken(from, to time.Time) *Break {
 	for i := range a.breaks {
 		b := &a.breaks[i]
 		switch b.Kind {
+		case Reshaped:
+			if !b.otherKey {
+				continue
+			}
+			fallthrough
 		case Lost, Uncaptured, Restored, Partitioned:
 			if b.To.After(from) && b.From.Before(to) {
 				return b

@@ -52,6 +52,8 @@ type Break struct {
 	Schema, Table string
 	// Text says it for people.
 	Text string
+
+	otherKey bool // of Reshaped: the columns of the key are others
 }
 
 // Breaks returns where the chain of a table's changes is broken, or may be, the oldest first. It
@@ -61,32 +63,38 @@ func (s *Store) Breaks(ctx context.Context, table string) ([]Break, error) {
 	if err := s.known(); err != nil {
 		return nil, err
 	}
-	f, err := s.look(ctx, s.db, table)
+	var list []Break
+	err := s.inSnapshot(ctx, func(r *snapshot) error {
+		t, err := r.look(ctx, table)
+		if err != nil {
+			return err
+		}
+		list, err = r.breaks(ctx, t)
+		return err
+	})
+	return list, err
+}
+
+// breaks are those of a table.
+func (r *snapshot) breaks(ctx context.Context, t *undoTable) ([]Break, error) {
+	readable, err := r.store.notesReadable(ctx, r.tx)
 	if err != nil {
-		return nil, err
+		return nil, wrap("read the breaks of "+t.name(), err)
 	}
-	if f.unknown {
-		return nil, fmt.Errorf("changes: the breaks of %s are in %s: run Store.Migrate, or grant SELECT on it", table, s.at("audit_captures"))
+	if !readable {
+		return nil, fmt.Errorf("changes: the breaks of %s are in %s: run Store.Migrate, or grant SELECT on it", t.name(), r.store.at("audit_captures"))
 	}
-	own, others, err := s.notes(ctx, f)
+	list, err := r.store.breaksInChanges(ctx, r.tx, t)
 	if err != nil {
-		return nil, wrap("read the breaks of "+table, err)
-	}
-	shapes, err := s.shapes(ctx, s.db, f.tableID())
-	if err != nil {
-		return nil, err
-	}
-	list, err := s.breaksInChanges(ctx, f)
-	if err != nil {
-		return nil, wrap("read the breaks of "+table, err)
+		return nil, wrap("read the breaks of "+t.name(), err)
 	}
 	slices.SortStableFunc(list, func(a, b Break) int { return cmp.Or(a.To.Compare(b.To), a.From.Compare(b.From)) })
 	var before *captured
 	at := 0 // whatever the clock says, notes are in this order
-	for _, n := range own {
-		breaks, err := n.since(before, others, shapes)
+	for _, n := range t.notes {
+		breaks, err := n.since(before, t.others, t.shapes)
 		if err != nil {
-			return nil, wrap("read the breaks of "+table, err)
+			return nil, wrap("read the breaks of "+t.name(), err)
 		}
 		for _, b := range breaks {
 			for at < len(list) && list[at].To.Before(b.To) {
@@ -141,6 +149,7 @@ func (c *captured) since(before *captured, others []*captured, shapes map[int64]
 	if now := shapes[*c.ShapeID]; now != nil && before.ShapeID != nil && shapes[*before.ShapeID] != nil {
 		if what := now.reshaped(shapes[*before.ShapeID]); what != "" {
 			add(Reshaped, "%s", what)
+			list[len(list)-1].otherKey = !now.sameKey(shapes[*before.ShapeID])
 		}
 	}
 	if gone, come := without(before.Partitions, c.Partitions), without(c.Partitions, before.Partitions); gone != nil || come != nil {
@@ -181,45 +190,62 @@ func without(list, other []string) (rest []string) {
 func (s *shape) reshaped(before *shape) string {
 	var what []string
 	for _, c := range s.Columns {
-		switch i := before.position(c.Name); {
-		case i < 0 && slices.Contains(before.Exclude, c.Name):
+		i := before.find(s, c.Name)
+		if i < 0 && slices.Contains(before.Exclude, c.Name) {
 			what = append(what, fmt.Sprintf("column %q is no longer excluded", c.Name))
-		case i < 0:
-			what = append(what, fmt.Sprintf("column %q was added", c.Name))
-		case before.Columns[i].Type != c.Type:
-			what = append(what, fmt.Sprintf("column %q was of type %s and is %s", c.Name, before.Columns[i].Type, c.Type))
-		case c.Hashed != before.Columns[i].Hashed && c.Masked && before.Columns[i].Masked:
+			continue
+		} else if i < 0 {
+			again := ""
+			if before.position(c.Name) >= 0 {
+				again = " (another had its name before)"
+			}
+			what = append(what, fmt.Sprintf("column %q was added%s", c.Name, again))
+			continue
+		}
+		was := &before.Columns[i]
+		if was.Name != c.Name {
+			what = append(what, fmt.Sprintf("column %q was called %q", c.Name, was.Name))
+		}
+		switch {
+		case was.Type != c.Type:
+			what = append(what, fmt.Sprintf("column %q was of type %s and is %s", c.Name, was.Type, c.Type))
+		case c.Hashed != was.Hashed && c.Masked && was.Masked:
 			what = append(what, fmt.Sprintf("column %q is masked by %s", c.Name, map[bool]string{true: "a hash", false: "a placeholder"}[c.Hashed]))
-		case before.Columns[i].Masked && !c.Masked:
+		case was.Masked && !c.Masked:
 			what = append(what, fmt.Sprintf("column %q is no longer masked", c.Name))
-		case !before.Columns[i].Masked && c.Masked:
+		case !was.Masked && c.Masked:
 			what = append(what, fmt.Sprintf("column %q is masked", c.Name))
 		}
 	}
 	for _, c := range before.Columns {
 		switch {
-		case s.position(c.Name) >= 0:
+		case s.find(before, c.Name) >= 0:
 		case slices.Contains(s.Exclude, c.Name):
 			what = append(what, fmt.Sprintf("column %q is excluded", c.Name))
+		case s.sameTable(before) && s.numbered() && before.numbered() && s.position(c.Name) >= 0: // and added, which was said
 		default:
 			what = append(what, fmt.Sprintf("column %q was dropped or renamed", c.Name))
 		}
 	}
-	if !slices.Equal(s.Key, before.Key) {
+	if !s.sameKey(before) {
 		what = append(what, fmt.Sprintf("the key was (%s) and is (%s)", strings.Join(before.Key, ", "), strings.Join(s.Key, ", ")))
 	}
 	return strings.Join(what, ", ")
 }
 
 // breaksInChanges returns the TRUNCATEs, drifts and gaps of a table.
-func (s *Store) breaksInChanges(ctx context.Context, f *found) ([]Break, error) {
-	return readAll(ctx, s.db, func(rows *sql.Rows) (b Break, err error) {
+func (s *Store) breaksInChanges(ctx context.Context, q querier, t *undoTable) ([]Break, error) {
+	named := t.named
+	if t.liveTable != nil {
+		named = t.now
+	}
+	return readAll(ctx, q, func(rows *sql.Rows) (b Break, err error) {
 		var from, to, columns string
 		var count int
 		if err = rows.Scan(&b.Kind, &from, &to, &count, &columns, &b.Text); err != nil {
 			return b, err
 		}
-		b.Schema, b.Table = f.Schema, f.Table
+		b.Schema, b.Table = named.Schema, named.Table
 		if b.From, err = time.Parse(lenient.TimeForm, from); err != nil {
 			return b, err
 		}
@@ -242,7 +268,7 @@ func (s *Store) breaksInChanges(ctx context.Context, f *found) ([]Break, error) 
 			FROM `+s.at("audit_changes")+` c WHERE c.table_id = $1 AND c.shape_id IS NULL AND c.op <> 'T' AND (c.shape_id IS NULL OR c.op = 'T') GROUP BY c.columns::pg_catalog.text
 		UNION ALL SELECT CASE WHEN g.op = '`+unhashed+`' THEN 'unhashed' ELSE 'lost' END, pg_catalog.min(g.captured_at), pg_catalog.max(g.captured_at), pg_catalog.count(*), '',
 			CASE WHEN g.op = '`+unhashed+`' THEN g.reason ELSE pg_catalog.concat(g.op, ': ', g.reason) END
-			FROM `+s.at("audit_gaps")+` g WHERE g.table_id = $1 GROUP BY g.xid, g.tx_started_at, g.op, g.reason) b`, f.tableID())
+			FROM `+s.at("audit_gaps")+` g WHERE g.table_id = $1 GROUP BY g.xid, g.tx_started_at, g.op, g.reason) b`, t.id)
 }
 
 // drifted says how a table was, of which changes were kept as whole rows.

@@ -208,18 +208,21 @@ func (s *Store) endSQL(f *found) string {
 		s.at("audit_captures"), f.tableID(), s.place(), f.OID, pgtext.Literal(f.Schema), pgtext.Literal(f.Table))
 }
 
-// notes returns what was noted of a table, in order, and of others that had one of its names.
-func (s *Store) notes(ctx context.Context, f *found) (own, others []*captured, err error) {
-	all, _, err := s.captures(ctx, s.db, &f.shape, f.tableID())
-	if err != nil {
-		return nil, nil, err
-	}
+// splitNotes splits notes into those of one table and those of others.
+func splitNotes(all []*captured, id int64) (own, others []*captured) {
 	for _, n := range all {
-		if n.TableID == f.tableID() {
+		if n.TableID == id {
 			own = append(own, n)
 		} else {
 			others = append(others, n)
 		}
 	}
-	return own, others, nil
+	return own, others
+}
+
+// notesReadable reports whether the role may read audit_captures.
+func (s *Store) notesReadable(ctx context.Context, q pgschema.Querier) (readable bool, err error) {
+	err = q.QueryRowContext(ctx, `SELECT coalesce((SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = 'audit_captures'), false)`, s.schema).Scan(&readable)
+	return readable, err
 }

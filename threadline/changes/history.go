@@ -108,6 +108,7 @@ func (s *Store) History(ctx context.Context, table string, key ...string) ([]Cha
 	if err != nil {
 		return nil, err
 	}
+	t := pastTable(f.tableID(), shapes)
 	l := &lives{store: s, db: s.db, tableID: f.tableID(), under: make(map[string][]*row)}
 	rows, err := l.all(ctx, rowText(key))
 	if err != nil {
@@ -115,7 +116,7 @@ func (s *Store) History(ctx context.Context, table string, key ...string) ([]Cha
 	}
 	history := make([]Change, len(rows))
 	for i, r := range rows {
-		if history[i], err = r.change(shapes); err != nil {
+		if history[i], err = r.change(t); err != nil {
 			return nil, wrap("read the change at "+r.lsn, err)
 		}
 	}
@@ -293,7 +294,25 @@ func scanRowAnd(rows *sql.Rows, others ...any) (*row, error) {
 	return r, rows.Scan(append(others, &r.tableID, &r.xid, &r.started, &r.captured, &r.lsn, &r.oldTID, &r.newTID, &r.shapeID, &r.depth, &r.op, &r.key, &r.formerKey, &r.changed, &r.old, &r.new, &r.cut, &r.columns, &r.system)...)
 }
 
-func (r *row) change(shapes map[int64]*shape) (c Change, err error) {
+// change returns the change under the names that the table and its columns had then.
+func (r *row) change(t *undoTable) (c Change, err error) {
+	sh, err := t.shapeOf(r)
+	if err != nil {
+		return c, err
+	}
+	return r.changeIn(t, sh)
+}
+
+// changeNow returns the change under the names that the table's columns have now.
+func (r *row) changeNow(t *undoTable) (c Change, err error) {
+	sh, err := t.shapeOf(r)
+	if err != nil {
+		return c, err
+	}
+	return r.changeIn(t, t.calledNow(sh))
+}
+
+func (r *row) changeIn(t *undoTable, sh *shape) (c Change, err error) {
 	if c.XID, err = strconv.ParseInt(r.xid, 10, 64); err != nil {
 		return c, err
 	}
@@ -304,16 +323,10 @@ func (r *row) change(shapes map[int64]*shape) (c Change, err error) {
 		return c, err
 	}
 	c.Op, c.Nested = ops[r.op], r.depth > 1
-	sh := shapes[r.shapeID.Int64]
-	if sh == nil {
-		c.Drifted, sh = r.op != "T", &shape{}
-		if r.columns.Valid {
-			if err = json.Unmarshal([]byte(r.columns.String), &sh.Columns); err != nil {
-				return c, err
-			}
-		}
+	c.Drifted = t.shapes[r.shapeID.Int64] == nil && r.op != "T"
+	if c.Schema, c.Table = sh.Schema, sh.Table; c.Table == "" && t.named != nil {
+		c.Schema, c.Table = t.named.Schema, t.named.Table
 	}
-	c.Schema, c.Table = sh.Schema, sh.Table
 	if c.Key, err = keyOf(r.key); err != nil {
 		return c, err
 	}

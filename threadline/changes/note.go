@@ -59,11 +59,11 @@ func (f *found) note() *note {
 	for _, c := range f.all {
 		switch c.keeps() {
 		case keepsHashes:
-			n.Hash = append(n.Hash, noted{c.Name, c.number})
+			n.Hash = append(n.Hash, noted{c.Name, c.Number})
 		case keepsThat:
-			n.Mask = append(n.Mask, noted{c.Name, c.number})
+			n.Mask = append(n.Mask, noted{c.Name, c.Number})
 		case keepsNothing:
-			n.Exclude = append(n.Exclude, noted{c.Name, c.number})
+			n.Exclude = append(n.Exclude, noted{c.Name, c.Number})
 		}
 	}
 	return n
@@ -100,7 +100,7 @@ func (c *column) keeps() keeping {
 // kept is what a capture that was planned from n keeps of a column of f. In the same table a column
 // is known by its number, whatever it is called now.
 func (n *note) kept(f *found, c *column) keeping {
-	is := func(o noted) bool { return o.Name == c.Name || n.OID == f.OID && o.Number == c.number }
+	is := func(o noted) bool { return o.Name == c.Name || n.OID == f.OID && o.Number == c.Number }
 	switch {
 	case slices.ContainsFunc(n.Exclude, is):
 		return keepsNothing

@@ -276,15 +276,8 @@ func (r *pageReader) candidate(ctx context.Context, one *row) (c *candidate, err
 		return nil, err
 	}
 	r.at = &c.place
-	if c.Change, err = one.change(shapes); err != nil {
-		return nil, err
-	}
-	if c.Table == "" { // it has drifted
-		if last := lastOf(shapes); last != nil {
-			c.Schema, c.Table = last.Schema, last.Table
-		}
-	}
-	return c, nil
+	c.Change, err = one.change(pastTable(one.tableID, shapes))
+	return c, err
 }
 
 // readTables finds the tables that the query means, with all their names.

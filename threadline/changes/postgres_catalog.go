@@ -85,7 +85,7 @@ func describe(ctx context.Context, q pgschema.Querier, name string) (*found, err
 	f.Columns = nil
 	for _, c := range doc.Columns {
 		f.all = append(f.all, column{
-			Name: c.Name, Type: c.Type, number: c.Number, long: c.Long, notNull: c.NotNull,
+			Name: c.Name, Type: c.Type, Number: c.Number, long: c.Long, notNull: c.NotNull,
 			exact: exactTypes[c.Plain], settings: settingsOf(c.Leaves),
 		})
 	}

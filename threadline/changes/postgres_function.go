@@ -318,7 +318,7 @@ func (g *generator) drift() {
 	numbers, names := []string{"0"}, []string{"NULL"}
 	for _, c := range g.all {
 		if c.excluded || g.masked(c.Name) {
-			numbers = append(numbers, strconv.Itoa(c.number))
+			numbers = append(numbers, strconv.Itoa(c.Number))
 			names = append(names, pgtext.Literal(c.Name)+"::pg_catalog.name")
 		}
 	}
@@ -327,7 +327,7 @@ func (g *generator) drift() {
 	g.line(2, "shape_id := NULL; key := NULL; former_key := NULL; changed := NULL; cut := NULL; old_row := NULL; new_row := NULL;")
 	g.line(2, "BEGIN")
 	g.line(3, "SELECT pg_catalog.string_agg(pg_catalog.format('($1).%%I', a.attname), ', ' ORDER BY a.attnum),")
-	g.line(4, "pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum)")
+	g.line(4, "pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'number', a.attnum, 'table', TG_RELID::pg_catalog.int8) ORDER BY a.attnum)")
 	g.line(3, "INTO list, columns FROM pg_catalog.pg_attribute a WHERE %s AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND NOT %s;", is("a.attrelid", "TG_RELID"), leftOut)
 	for _, r := range []struct{ ops, row, v string }{{"'UPDATE', 'DELETE'", "OLD", "old_row"}, {"'UPDATE', 'INSERT'", "NEW", "new_row"}} {
 		g.line(3, "IF TG_OP OPERATOR(pg_catalog.=) ANY (ARRAY[%s]) THEN", r.ops)
@@ -342,18 +342,19 @@ func (g *generator) drift() {
 	g.line(1, "END IF;")
 }
 
-// keyInDrift sets key and former_key, if the table still has the columns of the key.
+// keyInDrift sets key and former_key, if the table still has the columns of the key: others may have their names.
 func (g *generator) keyInDrift() {
 	if !g.keyed() {
 		return
 	}
-	names, fields := make([]string, len(g.Key)), make([]string, len(g.Key))
+	columns, fields := make([]string, len(g.Key)), make([]string, len(g.Key))
 	for i, k := range g.Key {
-		names[i], fields[i] = pgtext.Literal(k)+"::pg_catalog.name", "($1)."+pgschema.Ident(k)
+		columns[i] = fmt.Sprintf("%s AND (%s OR TG_RELID OPERATOR(pg_catalog.<>) %d::pg_catalog.oid)", is("a.attname", pgtext.Literal(k)+"::pg_catalog.name"), is("a.attnum", strconv.Itoa(g.Columns[g.position(k)].Number)), g.OID)
+		fields[i] = "($1)." + pgschema.Ident(k)
 	}
 	query := pgtext.Literal("SELECT ROW(" + strings.Join(fields, ", ") + ")::pg_catalog.text")
-	g.line(3, "IF (SELECT pg_catalog.count(*) OPERATOR(pg_catalog.=) %d FROM pg_catalog.pg_attribute a WHERE %s AND a.attname OPERATOR(pg_catalog.=) ANY (ARRAY[%s]) AND NOT a.attisdropped) THEN",
-		len(names), is("a.attrelid", "TG_RELID"), strings.Join(names, ", "))
+	g.line(3, "IF (SELECT pg_catalog.count(*) OPERATOR(pg_catalog.=) %d FROM pg_catalog.pg_attribute a WHERE %s AND (%s) AND NOT a.attisdropped) THEN",
+		len(columns), is("a.attrelid", "TG_RELID"), strings.Join(columns, " OR "))
 	g.line(4, "IF %s THEN", is("TG_OP", "'DELETE'"))
 	g.line(5, "EXECUTE %s INTO key USING OLD;", query)
 	g.line(4, "ELSE")

@@ -3,6 +3,7 @@ package changes
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -18,6 +19,7 @@ type snapshot struct {
 	store  *Store
 	tx     *sql.Tx
 	tables map[int64]*undoTable // by the digest that changes have
+	found  map[int64]*found     // those that were looked up by their names
 }
 
 // inSnapshot calls f with a snapshot.
@@ -26,7 +28,7 @@ func (s *Store) inSnapshot(ctx context.Context, f func(*snapshot) error) error {
 	if err != nil {
 		return wrap("read the history", err)
 	}
-	return errors.Join(f(&snapshot{store: s, tx: tx, tables: make(map[int64]*undoTable)}), tx.Rollback())
+	return errors.Join(f(&snapshot{store: s, tx: tx, tables: make(map[int64]*undoTable), found: make(map[int64]*found)}), tx.Rollback())
 }
 
 // pin sets what the texts of values depend on, as the triggers do. From then on names must be qualified.
@@ -39,6 +41,27 @@ func (r *snapshot) pin(ctx context.Context) error {
 	return nil
 }
 
+// look returns the table of changes that has a name. It is to be called before pin, because the name may need the search_path.
+func (r *snapshot) look(ctx context.Context, name string) (*undoTable, error) {
+	f, err := r.store.look(ctx, r.tx, name)
+	if err != nil {
+		return nil, err
+	}
+	if f.unknown {
+		return nil, fmt.Errorf("changes: which history is that of %s is in %s: run Store.Migrate, or grant SELECT on it", name, r.store.at("audit_captures"))
+	}
+	r.found[f.tableID()] = f
+	return r.table(ctx, f.tableID())
+}
+
+// live returns the table as it is now, nil if it is gone.
+func (r *snapshot) live(ctx context.Context, t *undoTable) (*liveTable, error) {
+	if f := r.found[t.id]; f != nil {
+		return r.store.describe(ctx, r.tx, f)
+	}
+	return r.store.live(ctx, r.tx, t.id, t.shapes)
+}
+
 // table returns the table of changes.
 func (r *snapshot) table(ctx context.Context, id int64) (*undoTable, error) {
 	if t := r.tables[id]; t != nil {
@@ -48,21 +71,77 @@ func (r *snapshot) table(ctx context.Context, id int64) (*undoTable, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &undoTable{id: id, shapes: shapes, named: lastOf(shapes)}
+	t := pastTable(id, shapes)
 	r.tables[id] = t
+	if t.named == nil {
+		return t, nil
+	}
+	if t.notes, t.others, err = r.notes(ctx, t); err != nil {
+		return nil, wrap("read the notes of "+t.name(), err)
+	}
+	placed(shapes, t.notes)
+	if t.liveTable, err = r.live(ctx, t); err != nil {
+		return nil, wrap("look up the table "+t.name(), err)
+	}
 	keys := make(map[string][]string)
 	for _, sh := range shapes {
-		keys[strconv.Quote(strings.Join(sh.Key, "\x00"))] = sh.Key
+		key := t.calledNow(sh).Key
+		keys[strconv.Quote(strings.Join(key, "\x00"))] = key
 	}
 	if len(keys) == 1 {
 		for _, t.key = range keys {
 		}
 	}
-	if t.named == nil {
-		return t, nil
+	return t, nil
+}
+
+// notes are those of a table, and those of others that had its name. A role that may not read them has none.
+func (r *snapshot) notes(ctx context.Context, t *undoTable) (own, others []*captured, err error) {
+	readable, err := r.store.notesReadable(ctx, r.tx)
+	if err != nil || !readable {
+		return nil, nil, err
 	}
-	t.liveTable, err = r.store.live(ctx, r.tx, id, shapes)
-	return t, wrap("look up the table "+t.name(), err)
+	all, _, err := r.store.captures(ctx, r.tx, t.named, t.id)
+	if err != nil {
+		return nil, nil, err
+	}
+	own, others = splitNotes(all, t.id)
+	return own, others, nil
+}
+
+// shapeOf is what a change was kept under. Of one that has drifted, its row of audit_changes says it.
+func (t *undoTable) shapeOf(r *row) (*shape, error) {
+	if sh := t.shapes[r.shapeID.Int64]; sh != nil {
+		return sh, nil
+	}
+	sh := &shape{}
+	if !r.columns.Valid {
+		return sh, nil
+	}
+	if err := json.Unmarshal([]byte(r.columns.String), &sh.Columns); err != nil {
+		return nil, err
+	}
+	for _, n := range t.notes {
+		if len(sh.Columns) > 0 && n.OID == sh.Columns[0].Table && r.system.Valid && strings.HasPrefix(n.Place, strconv.FormatInt(r.system.Int64, 10)+"/") {
+			sh.OID, sh.places = n.OID, append(sh.places, n.Place)
+		}
+	}
+	return sh, nil
+}
+
+// calledNow returns a shape with its columns called as they are now.
+func (t *undoTable) calledNow(sh *shape) *shape {
+	if t.liveTable == nil {
+		return sh
+	}
+	if called := t.called[sh]; called != nil {
+		return called
+	}
+	called := sh.calledAs(t.now)
+	if sh.number > 0 { // and not of one change
+		t.called[sh] = called
+	}
+	return called
 }
 
 // had reports whether the table had a name.
@@ -111,11 +190,19 @@ func (r *snapshot) keyed(ctx context.Context, id int64, key []string) (*undoTabl
 	return t, &lives{store: r.store, db: r.tx, tableID: id, under: make(map[string][]*row)}, nil
 }
 
+// pastTable is a table of which only the shapes are known.
+func pastTable(id int64, shapes map[int64]*shape) *undoTable {
+	return &undoTable{id: id, shapes: shapes, named: lastOf(shapes), called: make(map[*shape]*shape)}
+}
+
 // undoTable is a table of changes: what they were recorded under, and what it is now.
 type undoTable struct {
 	id     int64
 	shapes map[int64]*shape
-	named  *shape   // the last of them
-	key    []string // the columns of the key
+	called map[*shape]*shape // with their columns called as they are now
+	named  *shape            // the last of them
+	key    []string          // the columns of the key, as they are called now
+	notes  []*captured       // of its captures, in order
+	others []*captured       // of other tables that had its name
 	*liveTable
 }

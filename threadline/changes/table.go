@@ -38,7 +38,8 @@ type shape struct {
 	Key     []string `json:"key,omitempty"`
 	Exclude []string `json:"exclude,omitempty"`
 
-	number int // in the order in which the table's shapes were noted
+	number int      // in the order in which the table's shapes were noted
+	places []string // where it was noted
 }
 
 type column struct {
@@ -46,8 +47,10 @@ type column struct {
 	Type   string `json:"type"`
 	Masked bool   `json:"masked,omitempty"`
 	Hashed bool   `json:"hashed,omitempty"` // and masked
+	Number int    `json:"number,omitempty"` // pg_attribute.attnum; shapes of earlier versions have none
+	// Table is the OID of the table, in audit_changes.columns alone.
+	Table uint32 `json:"table,omitempty"`
 
-	number   int      // pg_attribute.attnum
 	long     bool     // its values may be long
 	exact    bool     // values that are equal have the same bytes
 	settings []string // which its text depends on

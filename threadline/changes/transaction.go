@@ -48,17 +48,15 @@ func (r *snapshot) kept(ctx context.Context, t *Transaction, xid int64, startedA
 		return wrap("read a transaction", err)
 	}
 	t.More = len(rows) > limit
+	inOneCluster(rows)
 	for _, row := range rows[:min(len(rows), limit)] {
 		var table *undoTable
 		if table, err = r.table(ctx, row.tableID); err != nil {
 			return err
 		}
 		var c Change
-		if c, err = row.change(table.shapes); err != nil {
+		if c, err = row.change(table); err != nil {
 			return wrap("read the change at "+row.lsn, err)
-		}
-		if c.Table == "" && table.named != nil { // it has drifted
-			c.Schema, c.Table = table.named.Schema, table.named.Table
 		}
 		t.Changes = append(t.Changes, c)
 	}
@@ -79,6 +77,13 @@ func (r *snapshot) kept(ctx context.Context, t *Transaction, xid int64, startedA
 		t.Lost = append(t.Lost, l)
 	}
 	return nil
+}
+
+// inOneCluster tells the rows of a transaction in which cluster it was, which the first has.
+func inOneCluster(rows []*row) {
+	for _, r := range rows {
+		r.system = rows[0].system
+	}
 }
 
 // gap is a row of audit_gaps.

@@ -25,6 +25,7 @@ type liveTable struct {
 	Triggers   []liveTrigger
 	deferrable []string
 
+	now         *shape   // as it is now
 	settings    []string // which its types' texts depend on
 	capturing   bool     // triggers fire
 	partitioned bool
@@ -172,6 +173,10 @@ func (s *Store) describe(ctx context.Context, q querier, f *found) (*liveTable, 
 	}
 	t.partitioned = f.kind == "p"
 	t.capturing = len(is.triggers) > 0
+	t.now = &shape{Schema: f.Schema, Table: f.Table, OID: f.OID, Columns: f.all}
+	if f.place != "" {
+		t.now.places = []string{f.place}
+	}
 	for i, c := range f.all { // in the order of their numbers, as t.Columns
 		t.settings = append(t.settings, c.settings...)
 		t.Columns[i].exact = c.exact

@@ -252,7 +252,7 @@ func (r *undoer) laterOf(st *step, rows []*row) error {
 		if r.undone[one.id()] {
 			continue
 		}
-		c, err := one.change(st.table.shapes)
+		c, err := one.changeNow(st.table)
 		if err != nil {
 			return err
 		}
@@ -263,9 +263,6 @@ func (r *undoer) laterOf(st *step, rows []*row) error {
 			}
 		}
 		if concerned && len(later) < mostShown {
-			if c.Table == "" {
-				c.Schema, c.Table = st.table.named.Schema, st.table.named.Table
-			}
 			later = append(later, c)
 		}
 	}

@@ -107,16 +107,16 @@ func (r *snapshot) changes(ctx context.Context, rows []*row) ([]*undoChange, err
 		if err != nil {
 			return nil, err
 		}
-		c := &undoChange{row: one, shape: t.shapes[one.shapeID.Int64]}
+		c := &undoChange{row: one}
+		if sh := t.shapes[one.shapeID.Int64]; sh != nil {
+			c.shape = t.calledNow(sh)
+		}
 		whole := *one
 		if !t.keyed() {
 			whole.changed.Valid = false // the rest tells the row from others
 		}
-		if c.Change, err = whole.change(t.shapes); err != nil {
+		if c.Change, err = whole.changeNow(t); err != nil {
 			return nil, wrap("read the change at "+one.lsn, err)
-		}
-		if c.Table == "" && t.named != nil {
-			c.Schema, c.Table = t.named.Schema, t.named.Table
 		}
 		list = append(list, c)
 	}
@@ -144,6 +144,7 @@ func (r *undoer) transaction(ctx context.Context, xid int64, startedAt time.Time
 	if len(rows) > MostUndone {
 		return nil, ErrTooMany
 	}
+	inOneCluster(rows)
 	list, err := r.changes(ctx, rows)
 	if err != nil {
 		return nil, err
@@ -262,7 +263,7 @@ func reaches(next map[*undoChange]*undoChange, from, to *undoChange) bool {
 
 // find returns the row of audit_changes of a change.
 func (r *snapshot) find(ctx context.Context, c *Change) (*undoChange, error) {
-	rows, err := readAll(ctx, r.tx, scanRow, r.store.selectChanges("c.system", r.store.at("audit_changes")+` c WHERE c.xid = $1::pg_catalog.text::pg_catalog.xid8
+	rows, err := readAll(ctx, r.tx, scanRow, r.store.selectChanges(r.store.system(), r.store.at("audit_changes")+` c WHERE c.xid = $1::pg_catalog.text::pg_catalog.xid8
 		AND c.tx_started_at = $2::pg_catalog.text::pg_catalog.timestamptz AND c.captured_at = $3::pg_catalog.text::pg_catalog.timestamptz ORDER BY c.lsn`),
 		strconv.FormatInt(c.XID, 10), c.TxStartedAt.UTC().Format(time.RFC3339Nano), c.CapturedAt.UTC().Format(time.RFC3339Nano))
 	if err != nil {

@@ -136,7 +136,7 @@ func TestRowAsOfErrors(t *testing.T) {
 			{"again", "1", row + "(1): id: 1; a: z"},
 			{"widened", "1", row + "(1): id: 1; a: zz; n: (unknown)"}, // it was dropped, and no change tells it
 			{"retyped", "8", row + "(8): id: 8; a: zz"},
-			{"widened", "7", row + "(7): id: 7; a: old"},
+			{"widened", "7", row + "(7): id: 7; a: old; n: (unknown)"},
 		} {
 			if got := w.asOf("t", at[tt.when], tt.key); got != tt.want {
 				t.Errorf("row %s as of %s: %s, want %s", tt.key, tt.when, got, tt.want)
