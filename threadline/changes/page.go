@@ -186,14 +186,17 @@ func (r *pageReader) full() bool {
 	return len(r.kept) > r.query.Limit || r.looked >= MaxLooked || r.bytes > MaxBytes || r.stop
 }
 
-// looksAtATime is how many changes a batch looks at, if filters have to.
-const looksAtATime = 250
+// looksFirst is how many changes are looked at first, if filters have to: often they are enough.
+const looksFirst = 250
 
 // batch looks at the next changes, and reports whether there are more.
 func (r *pageReader) batch(ctx context.Context) (more bool, err error) {
 	size := r.query.Limit
-	if r.query.looks() {
-		size = min(max(size, looksAtATime), MaxLooked-r.looked)
+	switch {
+	case r.query.looks() && r.looked > 0:
+		size = MaxLooked - r.looked
+	case r.query.looks():
+		size = max(size, looksFirst)
 	}
 	rows, more, err := r.read(ctx, size)
 	if err != nil || len(rows) == 0 {

@@ -2,6 +2,7 @@ package changes_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
@@ -67,4 +68,49 @@ func TestFollowAwaitsOpenTransactions(t *testing.T) {
 			w.Errorf("%q, follow %q: nothing can come before its end", keys(page.Changes), page.Follow)
 		}
 	}, dbtest.PostgresEngines()[0])
+}
+
+// TestFollowSeesWhatEndsMeanwhile: a transaction that ends while a page begins is in that page or in the next one.
+func TestFollowSeesWhatEndsMeanwhile(t *testing.T) {
+	with(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
+		w.capture(changes.Table{Name: "t"})
+		writer, err := w.db.BeginTx(ctx, nil)
+		w.must(err)
+		defer writer.Rollback()
+		_, err = writer.ExecContext(ctx, "INSERT INTO t VALUES (1, 0)")
+		w.must(err)
+		blocker, err := w.db.BeginTx(ctx, nil)
+		w.must(err)
+		defer blocker.Rollback()
+		_, err = blocker.ExecContext(ctx, "LOCK TABLE threadline.audit_shapes") // which a page reads first
+		w.must(err)
+		q := changes.Query{OldestFirst: true}
+		pages := make(chan changes.Page, 1)
+		go func() {
+			page, pageErr := w.store.Page(ctx, q)
+			if pageErr != nil {
+				t.Error(pageErr)
+			}
+			pages <- page
+		}()
+		w.await("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'threadline.audit_shapes'::regclass)")
+		w.must(writer.Commit())
+		w.must(blocker.Rollback())
+		page := <-pages
+		q.Cursor = page.Follow
+		if got := keys(page.Changes) + keys(w.page(q).Changes); got != "1" {
+			w.Errorf("both pages have %q", got)
+		}
+	}, dbtest.PostgresEngines()[0])
+}
+
+// await waits until a query returns true.
+func (w *world) await(query string) {
+	w.Helper()
+	for until := time.Now().Add(dbtest.Patience); w.text(query) != "true"; {
+		if time.Now().After(until) {
+			w.Fatalf("never true: %s", query)
+		}
+	}
 }

@@ -150,6 +150,17 @@ func TestAliases(t *testing.T) {
 		if got := w.all(changes.Query{New: []changes.FieldValue{{Field: "card", Text: "secret"}}}); len(got) != 1 || got[0].Table != "other" {
 			w.Errorf("by a value: %v", got)
 		}
+		for _, c := range w.all(changes.Query{Tables: []string{"order"}}) {
+			for _, f := range c.Fields[1:] {
+				v := changes.FieldValue{Field: f.Name, Null: f.New.Text == nil}
+				if f.New.Text != nil {
+					v.Text = *f.New.Text // its hash
+				}
+				if got := w.all(changes.Query{New: []changes.FieldValue{v}}); len(got) != 0 {
+					w.Errorf("by what takes the place of %s: %v", f.Name, got)
+				}
+			}
+		}
 		if got := w.all(changes.Query{Text: []string{"SECRET"}}); len(got) != 1 || got[0].Table != "other" {
 			w.Errorf("by a text: %v", got)
 		}

@@ -85,12 +85,5 @@ func (w *world) reads(q changes.Query) (scanned, fetched int) {
 // awaitAlone waits until the other sessions have ended. They have then reported their statistics.
 func (w *world) awaitAlone() {
 	w.Helper()
-	for until := time.Now().Add(dbtest.Patience); ; {
-		if w.text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'") == "1" {
-			return
-		}
-		if time.Now().After(until) {
-			w.Fatal("other sessions do not end")
-		}
-	}
+	w.await("SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'")
 }
