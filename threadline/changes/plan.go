@@ -111,18 +111,18 @@ func (s *Store) step(f *found, is *deployed) *Step {
 	case is.body != body || is.settings != f.settingsText():
 		why = append(why, "it, or what is to be captured of it, has changed")
 	}
+	if !is.shape && len(why) == 0 { // another one comes with a change
+		why = append(why, "its shape is not noted")
+	}
 	if len(is.grantees) > 0 {
 		why = append(why, strings.Join(is.grantees, ", ")+" may execute its function, and so attach it to tables")
-	}
-	if !is.shape {
-		why = append(why, "its shape is not noted")
 	}
 	missing := f.triggers(is)
 	resumed := f.noted != nil && slices.ContainsFunc(missing, f.wasThere)
 	if is.body != "" && len(missing) > 0 {
 		why = append(why, "triggers are missing or disabled")
 	}
-	if stale := f.stale(); stale != "" && (is.body != "" || f.noted != nil) {
+	if stale := f.stale(); stale != "" && (is.body != "" || f.noted != nil) && !slices.Contains(why, stale) {
 		why = append(why, stale)
 	}
 	if is.noKey {
@@ -131,7 +131,7 @@ func (s *Store) step(f *found, is *deployed) *Step {
 	if len(why) == 0 {
 		return nil
 	}
-	step := &Step{Table: f.qualified(), Why: strings.Join(slices.Compact(why), ", ")}
+	step := &Step{Table: f.qualified(), Why: strings.Join(why, ", ")}
 	function := s.at(f.function()) + "()"
 	step.SQL = append(step.SQL,
 		fmt.Sprintf("INSERT INTO %s (id, table_id, shape) VALUES (%d, %d, %s::pg_catalog.json) ON CONFLICT DO NOTHING", s.at("audit_shapes"), f.id(), f.tableID(), pgtext.Literal(f.text())),
