@@ -10,10 +10,11 @@
 //
 //	go test -v ./sqltest/dbtest/legacy
 //
-// Miniflux is used on PostgreSQL. The first run compiles all that it requires,
-// which is about a minute of a processor. With AFTERCOMMIT_LONG=1 its own tests
-// of its API are run as well, bare and audited, and PocketBase is used on
-// SQLite, which takes some minutes:
+// Miniflux is used on PostgreSQL, with its row changes kept: each transaction
+// has kept what it changed, and the changes lead to the rows. The first run
+// compiles all that it requires, which is about a minute of a processor. With
+// AFTERCOMMIT_LONG=1 its own tests of its API are run as well, bare and audited,
+// and PocketBase is used on SQLite, which takes some minutes:
 //
 //	AFTERCOMMIT_LONG=1 go test -v -timeout 30m ./sqltest/dbtest/legacy
 //

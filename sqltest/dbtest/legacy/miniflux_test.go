@@ -22,7 +22,7 @@ import (
 const minifluxModule = "miniflux.app/v2@v2.3.5"
 
 // minifluxAdoption is all that changes in Miniflux: the driver's name, and a
-// middleware for who did it.
+// middleware for who did it. Row changes are kept of the tables in minifluxKeys.
 var minifluxAdoption = adoption{
 	edits: []edit{
 		{
@@ -77,6 +77,7 @@ func startMiniflux(t *testing.T, binary string, setUp ...string) *miniflux {
 		}
 	}
 	m.serve(t)
+	m.awaitCapture(t)
 	return m
 }
 
@@ -227,6 +228,7 @@ func TestMiniflux(t *testing.T) {
 		t.Errorf("after all there is %v", names(late))
 	}
 	m.agrees(t)
+	m.rowsAgree(t)
 	cascaded := map[string]int{}
 	for c, n := range seen(t, m.db, false) {
 		cascaded[c.table+"."+c.op] += n
