@@ -14,8 +14,9 @@ import (
 const transactionCommitted = "transaction.committed"
 
 // CaptureTransactions has a transaction that may have written unseen say who did. Capture sees no
-// writes in a function that a SELECT calls, in CALL and DO, in SQL that it cannot read, and to tables
-// that its rules leave out; a trigger sees them, as those of package changes do.
+// writes in a function that a SELECT calls, in CALL and DO, in SQL that it cannot read, by a trigger of a
+// statement that changes no row, over driver.Raw, and to tables that its rules leave out; a trigger sees
+// them, as those of package changes do.
 //
 // For each context (actor, tenant, request, correlation, job, address) in which a transaction has
 // executed such a statement, and in which it has no other event with that actor, its COMMIT writes an
@@ -29,7 +30,13 @@ const transactionCommitted = "transaction.committed"
 //     those of a view, an operator or a policy.
 //
 // With pgxdriver it is none. The role in effect at the end needs the rights to write to the journal
-// also where the transaction has only read. Statements outside a transaction are not covered. On SQLite,
+// also where the transaction has only read. Otherwise a COMMIT fails for such an event only where it would
+// for another: in strict mode, if it has to be written and cannot be. A transaction that is
+// read-only at its end is left without.
+//
+// Statements outside a transaction are not covered, but for those that have events anyway: to say who
+// executed SELECT f() or CALL p() there would take a transaction around it, a round trip more, and the
+// statement may be one that must not be in any. Where it matters, begin one. On SQLite,
 // where functions do not write, only writes to tables that the rules leave out count. Without a journal,
 // and on MySQL, the option does nothing.
 func CaptureTransactions() Option {
@@ -55,6 +62,13 @@ func (c *conn) noteRead(ctx context.Context, query string) {
 // an event, or writeInside notes it.
 func (c *conn) noteReads(ctx context.Context, j *job) {
 	if c.is.procedures && onlyReads(j.stmts) && (j.prepared || lex.MayCall(j.text)) {
+		c.noteWriter(ctx)
+	}
+}
+
+// noteUnseen is noteReads for a string of several statements of which some control transactions.
+func (c *conn) noteUnseen(ctx context.Context, stmts []lex.Statement, text string) {
+	if c.tells && c.is.procedures && (countWrites(stmts) > 0 || lex.MayCall(text)) {
 		c.noteWriter(ctx)
 	}
 }

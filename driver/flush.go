@@ -98,8 +98,10 @@ func (c *conn) insist(ctx context.Context, ends bool) (flushState, error) {
 	return flushFailed, readOnlyError{}
 }
 
+// anyCaptured reports whether one of events is of a statement that was captured, which a read-only
+// transaction cannot have executed before it was one. Those of who may have written are of any.
 func anyCaptured(events []hooks.Event) bool {
-	return slices.ContainsFunc(events, func(e hooks.Event) bool { return e.Captured })
+	return slices.ContainsFunc(events, func(e hooks.Event) bool { return e.Captured && !isContext(e) })
 }
 
 // prove asks whether the transaction is open and healthy. If that cannot be found out, it

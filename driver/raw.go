@@ -44,6 +44,9 @@ func (c *conn) expectUnseen() {
 		c.tx.Break(err)
 	}
 	c.askBeforeUse(nil)
+	if c.tells {
+		c.noteWriter(ctx)
+	}
 	c.uncaptured(1, "raw")
 }
 

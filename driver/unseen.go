@@ -123,6 +123,7 @@ func (c *conn) unseen(ctx context.Context, j *job) (answer, error) {
 	c.uncaptured(countWrites(stmts), "several_statements")
 	a, err := j.do(ctx)
 	c.catalog.forget()
+	defer c.noteUnseen(ctx, stmts, j.text) // in the transaction that is open then
 	if err == nil && a.rows != nil {
 		// The server may still be executing while rows are read, so it is
 		// asked before the next use.

@@ -73,10 +73,11 @@ func (c *conn) writeInside(ctx context.Context, j *job) (answer, error) {
 	}
 	c.doubtWrote(j, wrote)
 	c.capturer.countUnseen(j)
-	if !c.capturer.wants(j) {
-		if c.tells {
-			c.noteWriter(ctx)
-		}
+	wants := c.capturer.wants(j)
+	if c.tells && (!wants || c.is.procedures) { // a trigger or a function may write also where no row is changed
+		c.noteWriter(ctx)
+	}
+	if !wants {
 		return a, nil
 	}
 	if !c.witnessAfter(ctx, j, a) {
