@@ -64,6 +64,10 @@ type txDialect interface {
 	// where there is one writer.
 	holdPurges(s *Store) string
 	lockForPurge(s *Store) string
+	// listsPurged asks whether journal_purges has the transactions whose events were deleted; "" if
+	// none is known. number is that of a row's transaction, without a table before its column.
+	listsPurged(s *Store) string
+	number() string
 	// skipLocked makes a sub-select pass over rows that others have locked, so that
 	// nothing waits for a process that is frozen with its transaction open; ""
 	// where rows have no locks.

@@ -53,6 +53,14 @@ func (d postgres) lockForPurge(s *Store) string {
 	return d.lock(s, "SHARE ROW EXCLUSIVE", "12s") + "SET LOCAL statement_timeout = '30s'"
 }
 
+// listsPurged: a journal that was made before lacks the column.
+func (postgres) listsPurged(s *Store) string {
+	return "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace" +
+		" WHERE n.nspname = '" + s.journal.Schema() + "' AND c.relname = 'journal_purges' AND a.attname = 'transactions' AND NOT a.attisdropped)"
+}
+
+func (postgres) number() string { return "xid::pg_catalog.text::pg_catalog.int8" }
+
 func (postgres) lock(s *Store, mode, patience string) string {
 	return "SET LOCAL lock_timeout = '" + patience + "'; LOCK TABLE " + s.prefix + "journal_purges IN " + mode + " MODE; "
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -159,8 +160,12 @@ func (s *Store) purgeBatch(ctx context.Context, db *sql.DB, free string, after u
 		if e != nil || b.events == 0 { // as of tombstones
 			return e
 		}
-		_, e = conn.ExecContext(ctx, "INSERT INTO "+s.prefix+"journal_purges (purged_at, purged_by, before, events, first_key, last_key) VALUES ("+
-			s.d.now()+", "+s.quote(o.By)+", "+s.time(o.Before)+", "+itoa(b.events)+", '"+b.first.String()+"', '"+b.last.String()+"')")
+		more, list, e := s.transactionsOf(ctx, conn, &b)
+		if e != nil {
+			return e
+		}
+		_, e = conn.ExecContext(ctx, "INSERT INTO "+s.prefix+"journal_purges (purged_at, purged_by, before, events, first_key, last_key"+more+") VALUES ("+
+			s.d.now()+", "+s.quote(o.By)+", "+s.time(o.Before)+", "+itoa(b.events)+", '"+b.first.String()+"', '"+b.last.String()+"'"+list+")")
 		return e
 	})
 	if err != nil {
@@ -188,8 +193,28 @@ func (s *Store) keys(ctx context.Context, q querier, query string) (keys []uuid.
 
 // purged is what was deleted.
 type purged struct {
-	events      int64
-	first, last uuid.UUID
+	events       int64
+	first, last  uuid.UUID
+	transactions []int64
+}
+
+// transactionsOf is the list of them for journal_purges, behind its other columns, and ""
+// where the table has none.
+func (s *Store) transactionsOf(ctx context.Context, q querier, b *purged) (column, list string, err error) {
+	query := s.d.listsPurged(s)
+	if query == "" {
+		return "", "", nil
+	}
+	var lists bool
+	if err = q.QueryRowContext(ctx, query).Scan(&lists); err != nil || !lists {
+		return "", "", err
+	}
+	slices.Sort(b.transactions)
+	var ids []string
+	for _, id := range slices.Compact(b.transactions) {
+		ids = append(ids, itoa(id))
+	}
+	return ", transactions", ", '{" + strings.Join(ids, ",") + "}'", nil
 }
 
 // deleteRows deletes the rows with these keys that free still selects: not those that another
@@ -215,18 +240,21 @@ func (s *Store) deleteRows(ctx context.Context, conn *sql.Conn, keys []uuid.UUID
 
 // deleteSome deletes the rows whose keys a query selects, and adds them to b.
 func (s *Store) deleteSome(ctx context.Context, conn *sql.Conn, keys string, b *purged) error {
-	rows, err := conn.QueryContext(ctx, "DELETE FROM "+s.events()+" WHERE key IN ("+keys+") RETURNING key, events")
+	rows, err := conn.QueryContext(ctx, "DELETE FROM "+s.events()+" WHERE key IN ("+keys+") RETURNING key, events, "+s.d.number())
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var (
-			key    uuid.UUID
-			events int64
+			key        uuid.UUID
+			events, tx int64
 		)
-		if err := rows.Scan(&key, &events); err != nil {
+		if err := rows.Scan(&key, &events, &tx); err != nil {
 			return err
+		}
+		if events > 0 {
+			b.transactions = append(b.transactions, tx)
 		}
 		if b.first == uuid.Nil || bytes.Compare(key[:], b.first[:]) < 0 {
 			b.first = key

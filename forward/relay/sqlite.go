@@ -41,6 +41,8 @@ func (sqlite) now() string { return sqliteNow + ") || '000Z'" }
 func (sqlite) begin(time.Duration) string { return "BEGIN IMMEDIATE" }
 func (sqlite) holdPurges(*Store) string   { return "" }
 func (sqlite) lockForPurge(*Store) string { return "" }
+func (sqlite) listsPurged(*Store) string  { return "" }
+func (sqlite) number() string             { return "0" }
 func (sqlite) skipLocked() string         { return "" }
 func (sqlite) forUpdate() string          { return "" }
 

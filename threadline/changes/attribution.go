@@ -1,6 +1,7 @@
 package changes
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"slices"
@@ -10,13 +11,14 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
-	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
 // Attribution says who made the changes of a transaction.
 type Attribution struct {
 	State State
+	// Reason says in words for people what State leaves open, "" for Recorded.
+	Reason string
 	// Contexts are what the transaction's events say: one, or as many as differ, in no order. There
 	// are none unless State is Recorded. Events without an actor give one without.
 	Contexts []Context
@@ -35,11 +37,11 @@ const (
 	Recorded State = "recorded"
 	// Pending means: the journal has them, and the timeline not yet.
 	Pending State = "pending"
-	// NoEvent means: there are none. The session was not wrapped, or recorded nothing: see Origin. Events that a
-	// filter kept from the timeline, or that became dead letters, count as none once the journal is purged.
+	// NoEvent means: there were none, whatever a filter has kept from the timeline or has become a
+	// dead letter. The session was not wrapped, or recorded nothing: see Origin. The journal says so: it
+	// was there before the transaction, has nothing of it, and what was purged from it was of other transactions.
 	NoEvent State = "none"
-	// Unknown means: there may be some. The timeline or the journal is not in this database, or this role
-	// may not read it, or the timeline has no transactions that are as old.
+	// Unknown means: there may have been some. Reason says why it is not known.
 	Unknown State = "unknown"
 )
 
@@ -61,11 +63,22 @@ type Origin struct {
 	Role, Application, Client string
 }
 
-// Actors are those of the contexts: each once, and the zero Actor for events without one.
+// Actors are those of the contexts: each once, with its name if one of them has it, and the zero Actor
+// for events without one.
 func (a *Attribution) Actors() (actors []hooks.Actor) {
+	at := make(map[hooks.Actor]int)
 	for i := range a.Contexts {
-		if actor := a.Contexts[i].Actor; !slices.Contains(actors, actor) {
+		actor := a.Contexts[i].Actor
+		name := actor.Name
+		actor.Name = ""
+		n, known := at[actor]
+		if !known {
+			n = len(actors)
+			at[actor] = n
 			actors = append(actors, actor)
+		}
+		if actors[n].Name == "" {
+			actors[n].Name = name
 		}
 	}
 	return actors
@@ -75,8 +88,11 @@ func (a *Attribution) Actors() (actors []hooks.Actor) {
 // "role shop, psql, from 10.0.0.7 (no event)".
 func (a *Attribution) String() string {
 	if a.State != Recorded {
-		why := map[State]string{Pending: "its events are not yet delivered", NoEvent: "no event", Unknown: "its events are not known"}[a.State]
-		return a.Origin.String() + " (" + why + ")"
+		why := a.Reason
+		if why == "" {
+			why = map[State]string{Pending: "its events are not yet delivered", NoEvent: "no event"}[a.State]
+		}
+		return a.Origin.String() + " (" + cmp.Or(why, "its events are not known") + ")"
 	}
 	var refs []string
 	for _, actor := range a.Actors() {
@@ -144,7 +160,7 @@ func (s *Store) attributions(ctx context.Context, db querier, found map[transact
 	if len(found) == 0 {
 		return nil
 	}
-	timeline, journal, err := s.readable(ctx, db)
+	w, err := s.witnesses(ctx, db)
 	if err != nil {
 		return err
 	}
@@ -159,42 +175,27 @@ func (s *Store) attributions(ctx context.Context, db querier, found map[transact
 		}
 		tx := transaction{r.xid, r.started}
 		if found[tx] == nil {
-			found[tx] = &Attribution{State: State(r.state), Origin: r.origin}
+			found[tx] = r.attribution()
 		}
 		return struct{}{}, r.addTo(found[tx])
-	}, s.attributionQuery(timeline, journal), "{"+strings.Join(xids, ",")+"}", "{"+strings.Join(starts, ",")+"}")
+	}, s.attributionQuery(w), "{"+strings.Join(xids, ",")+"}", "{"+strings.Join(starts, ",")+"}")
 	return err
 }
 
-// readable reports whether this role may read the timeline's contexts, and the journal.
-func (s *Store) readable(ctx context.Context, db querier) (timeline, journal bool, err error) {
-	may := func(schema, table string) string {
-		return "EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = " + pgtext.Literal(schema) + " AND c.relname = '" + table +
-			"' AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'))"
-	}
-	err = db.QueryRowContext(ctx, "SELECT "+may(s.schema, "audit_contexts")+", "+may(s.journal, "journal")).Scan(&timeline, &journal)
-	return timeline, journal, err
-}
-
 // attributionQuery selects a row for each context of the transactions, and one for each that has none.
-func (s *Store) attributionQuery(timeline, journal bool) string {
-	state, contexts := "'unknown'", "(SELECT NULL AS tx_id LIMIT 0) c ON true"
+func (s *Store) attributionQuery(w *witnesses) string {
 	columns := strings.Repeat("NULL, ", len(contextColumns)+2) + "NULL"
-	if timeline {
+	contexts := "(SELECT NULL AS tx_id LIMIT 0) c"
+	if w.has("audit_contexts") {
 		columns = "c." + strings.Join(contextColumns, ", c.") + ", c.events, " + pgtext.Time("c.first_recorded_at") + ", " + pgtext.Time("c.last_recorded_at")
-		contexts = s.at("audit_contexts") + " c ON c.tx_id = k.xid::pg_catalog.text::pg_catalog.int8 AND c.tx_started_at = k.started"
-		state = "CASE WHEN c.tx_id IS NOT NULL THEN 'recorded'"
-		if journal {
-			// What is older than all that the timeline has may have been purged, or come before it.
-			state += " WHEN EXISTS (SELECT FROM " + pgschema.Ident(s.journal) + ".journal j WHERE j.xid = k.xid AND j.tx_started_at = k.started AND j.events > 0) THEN 'pending'" +
-				" WHEN k.xid::pg_catalog.text::pg_catalog.int8 > (SELECT pg_catalog.min(o.tx_id) FROM " + s.at("audit_contexts") + " o) THEN 'none'"
-		}
-		state += " ELSE 'unknown' END"
+		contexts = "LATERAL (" + s.contextsOf(w) + ") c"
 	}
-	return "SELECT k.xid::pg_catalog.text, " + pgtext.Time("k.started") + ", " + state + `, coalesce(f.role, ''), coalesce(f.application, ''), coalesce(pg_catalog.host(f.client), ''), ` + columns + `
+	return "SELECT k.xid::pg_catalog.text, " + pgtext.Time("k.started") + `, w.state, coalesce(f.role, ''), coalesce(f.application, ''), coalesce(pg_catalog.host(f.client), ''), ` + columns + `
 		FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text::pg_catalog.xid8[]), pg_catalog.unnest($2::pg_catalog.text::pg_catalog.timestamptz[])) k (xid, started)
-		LEFT JOIN LATERAL (SELECT f.role, f.application, f.client FROM ` + s.at("audit_changes") + ` f WHERE f.xid = k.xid AND f.tx_started_at = k.started ORDER BY f.xid, f.lsn LIMIT 1) f ON true
-		LEFT JOIN ` + contexts
+		LEFT JOIN LATERAL (SELECT f.role, f.application, f.client, f.system, f.table_id, f.captured_at FROM ` + s.at("audit_changes") + ` f WHERE f.xid = k.xid AND f.tx_started_at = k.started ORDER BY f.xid, f.lsn LIMIT 1) f ON true
+		LEFT JOIN LATERAL (SELECT l.captured_at FROM ` + s.at("audit_changes") + ` l WHERE l.xid = k.xid AND l.tx_started_at = k.started ORDER BY l.xid DESC, l.lsn DESC LIMIT 1) l ON true
+		CROSS JOIN LATERAL (SELECT ` + s.stateOf(w) + ` AS state) w
+		LEFT JOIN ` + contexts + " ON true"
 }
 
 var contextColumns = []string{
@@ -219,11 +220,21 @@ func (r *attributionRow) places() []any {
 	return append(places, &r.events, &r.first, &r.last)
 }
 
+// attribution is what the row says of its transaction.
+func (r *attributionRow) attribution() *Attribution {
+	found, ok := findings[r.state]
+	if !ok {
+		found = findings["unread"]
+	}
+	return &Attribution{State: found.State, Reason: found.reason, Origin: r.origin}
+}
+
 // addTo adds the row's context: a delivery that has brought more events of a known one adds only their number.
 func (r *attributionRow) addTo(a *Attribution) error {
 	if !r.events.Valid {
 		return nil
 	}
+	a.State, a.Reason = Recorded, ""
 	var c Context
 	for i, field := range []*string{
 		(*string)(&c.Actor.Type), &c.Actor.ID, &c.Actor.Name, &c.Actor.OnBehalfOf, &c.TenantID, &c.RequestID, &c.CorrelationID, &c.JobID,

@@ -42,8 +42,8 @@
 //
 // [Change.By] says who made a change: what the events of its transaction say, which
 // threadline.Forwarder has kept in the same schema. Where there are none it has the session's role,
-// application and address alone, and tells that from events that are still on their way. If several
-// actors have written in one transaction, it has all of them.
+// application and address alone. It says that there was no event only where the journal is certain of it,
+// and else why it is not known. If several actors have written in one transaction, it has all of them.
 //
 // # Order
 //

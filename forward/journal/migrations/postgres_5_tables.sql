@@ -116,8 +116,13 @@
 			events    bigint NOT NULL,
 			first_key uuid NOT NULL,
 			last_key  uuid NOT NULL,
+			-- The transactions whose events they were, in order: without a list (NULL, of earlier
+			-- programs) it is not known of a transaction that has no events here whether it had any.
+			transactions bigint[],
 			PRIMARY KEY (purged_at, first_key)
 		);
+		CREATE INDEX journal_purges_transactions ON {schema}.journal_purges
+			USING gist (pg_catalog.int8range(transactions[1], transactions[pg_catalog.cardinality(transactions)], '[]')) WHERE transactions IS NOT NULL;
 	END IF;
 
 	-- Shared with earlier versions.
