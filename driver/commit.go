@@ -44,6 +44,7 @@ func (d committed) once() error {
 
 // commit writes what is pending, runs the COMMIT and judges its answer.
 func (c *conn) commit(ctx context.Context, e ending) committed {
+	c.clearMark(ctx)
 	t := &c.tx
 	mode := t.Mode
 	state, flushErr := c.writePending(ctx, e)

@@ -32,6 +32,7 @@ type conn struct {
 
 	handle  txHandle // reused: there is one transaction at a time
 	tx      txn.Tracker
+	mark    mark
 	streams int // rows of this connection that end an implicit transaction
 
 	// alert turns the fast path off: the connection is bad; something may have happened behind

@@ -137,6 +137,7 @@ func (c *conn) doubtfulSavepoint(ctx context.Context, s *lex.Statement, run func
 	case back && c.is.savepointWitness:
 		c.tx.RollbackToUnknown()
 	case back:
+		c.mark.doubt()
 		c.catalog.movedBack(false)
 		c.tx.RollbackToDoubtful(s.Name)
 	case !c.is.savepointWitness: // where the witness's own RELEASE will say whether it is still there
@@ -159,6 +160,7 @@ func (c *conn) doubtfulSavepoint(ctx context.Context, s *lex.Statement, run func
 func (c *conn) applySavepoint(s *lex.Statement) {
 	switch {
 	case s.Kind == lex.RollbackTo:
+		c.mark.doubt()
 		c.catalog.movedBack(false)
 		c.db.handler.takenBack(c.tx.RollbackTo(s.Name))
 	case s.Kind == lex.Release:

@@ -62,10 +62,16 @@ func (c *conn) callEnd(ctx context.Context, t *txn.Ended, usable bool) hooks.Out
 // lets the handler prepare the connection, if it has not yet: the mode may have
 // been off when it was opened.
 func (c *conn) ready(ctx context.Context) error {
-	if c.prepared || c.tx.Open() || c.db.reg.modeNow() == hooks.Off {
+	if c.tx.Open() || c.db.reg.modeNow() == hooks.Off {
 		return nil
 	}
-	return c.prepareConn(ctx)
+	if !c.prepared {
+		if err := c.prepareConn(ctx); err != nil {
+			return err
+		}
+	}
+	c.lookForMark(ctx)
+	return nil
 }
 
 func (c *conn) prepareConn(ctx context.Context) error {

@@ -79,6 +79,8 @@ type facts struct {
 	returnsStored bool
 	// countsReplaced: a row that an upsert has changed counts as two.
 	countsReplaced bool
+	// marks: triggers cannot ask which transaction they are in, and are told; see mark.
+	marks bool
 	// uuids: there is a type of UUIDs.
 	uuids bool
 }

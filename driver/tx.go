@@ -91,6 +91,7 @@ func (h *txHandle) commit(ctx context.Context) error {
 	}
 	c.captureContexts()
 	if !c.tx.Open() || c.tx.IsEmpty() && c.tx.Broken() == nil { // nothing to write or to report
+		c.clearMark(ctx)
 		err := h.base.Commit()
 		if c.tx.Open() && (err == nil || !c.stillOpen(ctx, err)) {
 			c.end(hooks.Unknown)

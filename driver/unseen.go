@@ -29,6 +29,7 @@ func (c *conn) beforeUnseen(ctx context.Context) error {
 	if !c.tx.Open() || !c.is.journaled { // where nothing can be written before
 		return nil
 	}
+	c.clearMark(ctx)
 	ctx, cancel := c.own.unhurried(ctx)
 	defer cancel()
 	c.captureContexts()
@@ -165,6 +166,7 @@ func (c *conn) goBack(ctx context.Context, stmts []lex.Statement) error {
 // follow brings the connection's state in line after a string that was, or was
 // not, executed to its end.
 func (c *conn) follow(ctx context.Context, stmts []lex.Statement, err error) {
+	c.mark.doubt()
 	if c.defersAsking() {
 		return
 	}
@@ -211,6 +213,7 @@ func (c *conn) recheckNow(ctx context.Context) {
 // believe brings the connection's state in line with what the server said of it.
 func (c *conn) believe(ctx context.Context, w txn.Witness) {
 	c.alert = c.bad
+	c.mark.doubt()
 	c.catalog.forget()
 	c.applyChanges(c.tx.Believe(c.starting(ctx), w), nil)
 	c.deliver(ctx)

@@ -19,7 +19,7 @@ func (c *conn) write(ctx context.Context, j *job) (answer, error) {
 	if c.tx.Open() {
 		return c.writeInside(ctx, j)
 	}
-	if c.db.reg.modeNow() == hooks.Off || !c.capturer.wants(j) {
+	if c.db.reg.modeNow() == hooks.Off || !c.capturer.wants(j) && !c.reshapes(ctx, j) {
 		a, err := j.do(ctx)
 		c.capturer.countUnseen(j)
 		return a, err
@@ -52,8 +52,15 @@ func (c *conn) writeInside(ctx context.Context, j *job) (answer, error) {
 	if c.tx.Mode != hooks.Off && (c.capturer.wants(j) || c.is.readersStay) {
 		j.args = slices.Clone(j.args) // the call's own may be different after it
 	}
+	if c.tx.Mode != hooks.Off {
+		if err := c.setMark(ctx, j); err != nil {
+			c.tx.Wrote = wrote
+			c.db.dialect.failed(ctx, c, err)
+			return answer{}, err
+		}
+	}
 	left := c.db.dialect.remains(ctx, &c.own, j, c.tx.Open())
-	a, err := j.do(ctx)
+	a, err := c.doReshaping(ctx, j)
 	if err != nil {
 		if c.is.readersStay && len(j.stmts) == 1 && cannotWrite(err) {
 			c.tx.Wrote = wrote
@@ -151,8 +158,12 @@ func (c *conn) writeImplicit(ctx context.Context, j *job) (answer, error) {
 	c.start(ctx)
 	c.tx.Perhaps, c.tx.Implicit = c.is.perhapsWrote(j.stmts), true
 	c.tx.Wrote = !c.tx.Perhaps
+	if err := c.setMark(ctx, j); err != nil {
+		c.abandon(ctx)
+		return answer{}, err
+	}
 	left := c.db.dialect.remains(ctx, &c.own, j, c.tx.Open())
-	a, err := j.do(ctx)
+	a, err := c.doReshaping(ctx, j)
 	switch {
 	case err != nil && left(err):
 		c.captureFailed(ctx, &c.tx.Record, j)

@@ -1,0 +1,66 @@
+package driver
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// reshapes reports whether the handler is to be called around j, in its transaction.
+func (c *conn) reshapes(ctx context.Context, j *job) bool {
+	if !c.is.marks || c.mode() == hooks.Off || len(j.stmts) != 1 || j.stmts[0].Kind != lex.Schema || j.stmts[0].NoBlock {
+		return false
+	}
+	if _, ok := c.db.handler.hook.(hooks.Reshaper); !ok {
+		return false
+	}
+	if !c.tx.Open() {
+		c.lookForMark(ctx)
+	}
+	return c.mark.there
+}
+
+// doReshaping is j.do, with what the handler has to do around it.
+func (c *conn) doReshaping(ctx context.Context, j *job) (answer, error) {
+	if !c.reshapes(ctx, j) {
+		return j.do(ctx)
+	}
+	// Of the others that may be among these, none is harmed by it.
+	if s := &j.stmts[0]; s.Verb == "ALTER TABLE" && s.To.Name == "" && len(s.Tables) == 1 && !c.catalog.dialect.isTemporary(s.Tables[0].Schema) {
+		table := s.Tables[0].Name
+		c.reshape(ctx, func(r hooks.Reshaper, ctx context.Context, conn *sql.DB) error {
+			return r.BeforeSchema(ctx, conn, table)
+		})
+	}
+	a, err := j.do(ctx)
+	if err == nil && a.rows != nil { // some drivers execute it only while rows are read
+		a.rows, err = drainControl(a.rows)
+	}
+	c.reshape(ctx, hooks.Reshaper.AfterSchema)
+	return a, err
+}
+
+func (c *conn) reshape(ctx context.Context, call func(r hooks.Reshaper, ctx context.Context, conn *sql.DB) error) {
+	ctx, cancel := c.own.unhurried(context.WithoutCancel(ctx))
+	defer cancel()
+	l := c.lend(loanFlush)
+	err := c.db.handler.reshape(func(r hooks.Reshaper) error { return call(r, ctx, l.DB()) })
+	if native := l.revoke(ctx); err == nil {
+		err = native
+	}
+	if err != nil {
+		c.db.handler.notify(hooks.Notice{Kind: hooks.NoticeFailed, Reason: "schema", Err: err})
+	}
+}
+
+func (h *handler) reshape(call func(hooks.Reshaper) error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("driver: the hook panicked around a change of the schema: %v", v)
+		}
+	}()
+	return call(h.hook.(hooks.Reshaper))
+}
