@@ -70,6 +70,8 @@ type DiffValue struct {
 	// it can be in a database without an encoding.
 	Text   *string `json:"text,omitempty"`
 	Base64 []byte  `json:"base64,omitempty"`
+	// Storage is the storage class of KindValue on SQLite.
+	Storage string `json:"storage,omitempty"`
 	// Hash is that of KindHashed, in hex.
 	Hash string `json:"hash,omitempty"`
 	// Length and SHA256 are those of the text of KindShortened, in bytes and in hex. Of the longest values only
@@ -128,9 +130,9 @@ func (v Value) diff(absent bool) DiffValue {
 	case v.Cut:
 		return shortened(*v.Text)
 	case !utf8.ValidString(*v.Text):
-		return DiffValue{Kind: KindValue, Base64: []byte(*v.Text)}
+		return DiffValue{Kind: KindValue, Base64: []byte(*v.Text), Storage: v.Storage}
 	}
-	return DiffValue{Kind: KindValue, Text: v.Text}
+	return DiffValue{Kind: KindValue, Text: v.Text, Storage: v.Storage}
 }
 
 // shortened reads what takes the place of a long value.

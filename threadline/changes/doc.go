@@ -13,7 +13,8 @@
 //	fmt.Print(plan)           // the statements, and why each
 //	err = store.Apply(ctx, plan)
 //
-// It is for PostgreSQL 13 or newer.
+// It is for PostgreSQL 13 or newer. On SQLite there are [Store.Migrate], [Store.Plan], [Store.Apply], [Store.Remove],
+// [Store.History] and [Store.Transaction], and [Capture] follows DDL: the README says what differs.
 //
 // # What is kept
 //

@@ -66,6 +66,9 @@ type Value struct {
 	// Text is the value as PostgreSQL prints it, nil for NULL and where there is none: before an
 	// insert, after a delete, or because it is masked. Of a column in Table.Hash it is the hash in hex.
 	Text *string
+	// Storage is the value's storage class on SQLite: integer, real, text or blob, of which Text is as SQL has it: X'00FF';
+	// "" for NULL, and on PostgreSQL.
+	Storage string
 	// Masked says that the value was not kept. Cut says that Text is only its length in bytes
 	// and its SHA-256 in hex, with a space between; or "stored" and how many bytes the table takes for it.
 	Masked, Cut bool
@@ -94,6 +97,9 @@ func (v Value) String() string {
 // table that was renamed keeps its history; one that was made again under an old name has its own. [Store.Breaks]
 // has what may be missing.
 func (s *Store) History(ctx context.Context, table string, key ...string) ([]Change, error) {
+	if s, ok := s.sqlite(); ok {
+		return s.history(ctx, table, key)
+	}
 	if err := s.known(); err != nil {
 		return nil, err
 	}
@@ -195,7 +201,11 @@ func (l *lives) changes(ctx context.Context, key string) (list []*row, err error
 	if known, ok := l.under[key]; ok {
 		return known, nil
 	}
-	list, err = readAll(ctx, l.db, scanRow, l.store.changesOfKey(), l.tableID, key)
+	if s, ok := l.store.sqlite(); ok {
+		list, err = s.changesOf(ctx, l.db, l.tableID, key)
+	} else {
+		list, err = readAll(ctx, l.db, scanRow, l.store.changesOfKey(), l.tableID, key)
+	}
 	if err != nil {
 		return nil, wrap("read the history", err)
 	}
@@ -279,6 +289,9 @@ type row struct {
 	depth                                           int
 	oldTID, newTID                                  sql.NullString // of the row's versions
 	key, formerKey, changed, old, new, cut, columns sql.NullString
+
+	seq    int64                // on SQLite
+	native map[int]sqliteValues // there, by the column's number in the shape, from 1
 }
 
 // system is the cluster in which the transaction of a change c was, which its first change has.
@@ -355,7 +368,10 @@ func keyOf(text sql.NullString) ([]string, error) {
 }
 
 func (r *row) fields(sh *shape) ([]Field, error) {
-	if r.op == "T" {
+	switch {
+	case r.native != nil:
+		return r.nativeFields(sh), nil
+	case r.op == "T":
 		return nil, nil
 	}
 	old, err := r.values(r.old, len(sh.Columns))

@@ -57,6 +57,9 @@ const (
 // Plan compares the tables with what is captured. It changes nothing. Of tables that it is not
 // given, the capture stays.
 func (s *Store) Plan(ctx context.Context, tables ...Table) (*Plan, error) {
+	if s, ok := s.sqlite(); ok {
+		return s.plan(ctx, tables)
+	}
 	if err := s.known(); err != nil {
 		return nil, err
 	}
@@ -327,6 +330,9 @@ func (s *Store) Apply(ctx context.Context, p *Plan) error {
 }
 
 func (s *Store) apply(ctx context.Context, step *Step) error {
+	if s, ok := s.sqlite(); ok {
+		return s.apply(ctx, step)
+	}
 	return s.patiently(ctx, mostTries, func(tx *sql.Tx) error { return step.execute(ctx, tx) })
 }
 
@@ -361,6 +367,9 @@ func (s *Store) patiently(ctx context.Context, tries int, do func(tx *sql.Tx) er
 
 // Remove ends the capture of a table. What was captured stays.
 func (s *Store) Remove(ctx context.Context, table string) error {
+	if s, ok := s.sqlite(); ok {
+		return s.remove(ctx, table)
+	}
 	if err := s.known(); err != nil {
 		return err
 	}

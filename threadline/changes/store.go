@@ -14,9 +14,9 @@ import (
 
 // Options of a [Store]. The zero value, and nil, mean defaults.
 type Options struct {
-	// Schema is that of the tables and functions, "threadline" by default.
+	// Schema is that of the tables and functions, "threadline" by default. On SQLite their names begin with it and "_".
 	Schema string
-	// Journal is the schema of the app's journal, "aftercommit" by default.
+	// Journal is the schema of the app's journal, "aftercommit" by default; on SQLite the prefix.
 	Journal string
 	// Aliases are other names of tables, for queries: those of threadline.Options, so that the recorded target
 	// "order" and the captured table "orders" are one to both.
@@ -59,10 +59,16 @@ func NewStore(db *sql.DB, dialect hooks.Dialect, opts *Options) *Store {
 // at returns the qualified name of something in the schema.
 func (s *Store) at(name string) string { return pgschema.Ident(s.schema) + "." + pgschema.Ident(name) }
 
+// sqlite is the store as one on SQLite, if it is.
+func (s *Store) sqlite() (sqlite, bool) { return sqlite{s}, s.speaks == hooks.SQLite }
+
+// known refuses what a question for PostgreSQL cannot be asked of.
 func (s *Store) known() error {
 	switch {
+	case s.speaks == hooks.SQLite:
+		return errors.New("changes: this is for PostgreSQL only: on SQLite there are Migrate, Plan, Apply, Remove, History and Transaction")
 	case s.speaks != hooks.Postgres:
-		return fmt.Errorf("changes: row changes are captured on PostgreSQL only, not on %s", s.speaks)
+		return fmt.Errorf("changes: row changes are captured on PostgreSQL and SQLite, not on %s", s.speaks)
 	case len(s.schema) > pgschema.LongestName:
 		return fmt.Errorf("changes: Options.Schema has %d bytes, and PostgreSQL keeps %d of a name", len(s.schema), pgschema.LongestName)
 	}
@@ -71,6 +77,9 @@ func (s *Store) known() error {
 
 // Migrate makes the tables of changes, as the role that shall own them.
 func (s *Store) Migrate(ctx context.Context) error {
+	if s, ok := s.sqlite(); ok {
+		return s.migrate(ctx)
+	}
 	if err := s.known(); err != nil {
 		return err
 	}
@@ -85,7 +94,7 @@ func wrap(what string, err error) error {
 	return fmt.Errorf("changes: %s: %w", what, err)
 }
 
-// querier is a *sql.DB or *sql.Tx.
+// querier is a *sql.DB, *sql.Tx or *sql.Conn.
 type querier interface {
 	pgschema.Querier
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)

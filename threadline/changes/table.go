@@ -14,7 +14,7 @@ import (
 
 // Table is a table to capture.
 type Table struct {
-	// Name is the table's, as SQL has it: orders, shop.orders, "Order".
+	// Name is the table's, as SQL has it: orders, shop.orders, "Order". On SQLite it is in main.
 	Name string
 	// Key are the columns that tell its rows apart, by default those of the primary key. They need
 	// a unique index, and NOT NULL. A table without a key is captured, whole rows each time.
@@ -22,7 +22,7 @@ type Table struct {
 	// Exclude are columns of which nothing is kept, not even that they have changed. Of Mask, it
 	// is kept that they have changed, and no value. Of Hash, a hash takes the value's place: HMAC-SHA-256 with a
 	// key of the history's, in which the same values have the same. Who has the key can try values. None may be
-	// in the key.
+	// in the key. SQLite has no Hash.
 	Exclude, Mask, Hash []string
 }
 

@@ -29,6 +29,9 @@ type Loss struct {
 // Transaction returns what is kept of a transaction, by [Change.XID] and [Change.TxStartedAt]: limit
 // changes at most, 1 if it is less.
 func (s *Store) Transaction(ctx context.Context, xid int64, startedAt time.Time, limit int) (*Transaction, error) {
+	if s, ok := s.sqlite(); ok {
+		return s.transaction(ctx, xid, max(limit, 1))
+	}
 	if err := s.known(); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,282 @@
+package changes_test
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+)
+
+// TestSQLiteRefused: what cannot be captured is refused, with the reason.
+func TestSQLiteRefused(t *testing.T) {
+	w := lite(t)
+	w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, a UNIQUE, b NOT NULL)", "CREATE VIEW v AS SELECT 1", "CREATE TEMP TABLE temporary (a)",
+		"CREATE TABLE shadowed (_rowid_, rowid, oid)", "CREATE TABLE wide (p, q, PRIMARY KEY (p, q)) WITHOUT ROWID", "ATTACH ':memory:' AS other", "CREATE TABLE other.t (a)", "CREATE VIRTUAL TABLE words USING fts5 (w)")
+	for _, r := range []struct {
+		table changes.Table
+		want  string
+	}{
+		{changes.Table{Name: "none"}, "there is no table none in the main database"},
+		{changes.Table{Name: "v"}, "v is a view"},
+		{changes.Table{Name: "temporary"}, "there is no table"},
+		{changes.Table{Name: "other.t"}, "only tables of the main database"},
+		{changes.Table{Name: "words"}, "virtual table"},
+		{changes.Table{Name: "words_data"}, "virtual table"},
+		{changes.Table{Name: "sqlite_sequence"}, "not a table of the app's"},
+		{changes.Table{Name: "threadline_audit_values"}, "not a table of the app's"},
+		{changes.Table{Name: "aftercommit_transaction"}, "not a table of the app's"},
+		{changes.Table{Name: "shadowed"}, "rename one"},
+		{changes.Table{Name: "two words"}, "quote a name"},
+		{changes.Table{Name: "orders", Mask: []string{"A"}}, `there is no column "A": did you mean "a"?`},
+		{changes.Table{Name: "orders", Mask: []string{"id"}}, "rows could not be told apart"},
+		{changes.Table{Name: "orders", Hash: []string{"a"}}, "SQLite has no hash function"},
+		{changes.Table{Name: "orders", Key: []string{"a"}}, "may be NULL"},
+		{changes.Table{Name: "orders", Key: []string{"b"}}, "no unique index"},
+		{changes.Table{Name: "wide", Exclude: []string{"q"}}, "rows could not be told apart"},
+	} {
+		if _, err := w.store.Plan(ctx, r.table); err == nil || !strings.Contains(err.Error(), r.want) {
+			w.Errorf("%+v: %v, want %q", r.table, err, r.want)
+		}
+	}
+	if _, err := w.store.Plan(ctx, changes.Table{Name: "orders"}, changes.Table{Name: "main.ORDERS"}); err == nil || !strings.Contains(err.Error(), "are one table") {
+		w.Errorf("one table was planned twice: %v", err)
+	}
+	wide := dbtest.Open(t, "sqlite", dbtest.SQLite.DSN(t))
+	wide.SetMaxOpenConns(1)
+	_, err := wide.ExecContext(ctx, "PRAGMA encoding = 'UTF-16'; CREATE TABLE t (a)")
+	w.must(err)
+	store := changes.NewStore(wide, hooks.SQLite, nil)
+	w.must(store.Migrate(ctx))
+	if _, err := store.Plan(ctx, changes.Table{Name: "t"}); err == nil || !strings.Contains(err.Error(), "UTF-8 only") {
+		w.Errorf("a database in UTF-16: %v", err)
+	}
+	const elsewhere = "PostgreSQL only"
+	_, breaks := w.store.Breaks(ctx, "orders")
+	_, asOf := w.store.RowAsOf(ctx, "orders", time.Now(), "1")
+	_, undo := w.store.UndoTransaction(ctx, 1, time.Now())
+	for what, err := range map[string]error{"Breaks": breaks, "RowAsOf": asOf, "UndoTransaction": undo} {
+		if err == nil || !strings.Contains(err.Error(), elsewhere) {
+			w.Errorf("%s on SQLite: %v", what, err)
+		}
+	}
+}
+
+// TestSQLitePlan: Migrate and Plan find nothing to do the second time, and Remove leaves nothing on the table.
+func TestSQLitePlan(t *testing.T) {
+	w := lite(t)
+	w.must(w.store.Migrate(ctx))
+	w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, a UNIQUE)")
+	p := w.capture(changes.Table{Name: "ORDERS"})
+	if len(p.Steps) != 1 || p.Steps[0].Why != "it is not captured yet" || p.Steps[0].Table != `"main"."orders"` {
+		w.Errorf("the plan is %+v", p)
+	}
+	w.exec("INSERT INTO orders VALUES (1, 'x')", "INSERT OR IGNORE INTO orders VALUES (2, 'x')") // holds a row
+	w.must(w.store.Remove(ctx, "orders"))
+	w.exec("UPDATE orders SET a = 'y'", "DELETE FROM orders")
+	w.wantStory("insert id: NULL → 1; a: NULL → x;", "orders", "1")
+	if n := w.text("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'"); n != "0" {
+		w.Errorf("%s triggers are left", n)
+	}
+	if n := w.text("SELECT count(*) FROM threadline_audit_changes WHERE held IS NOT NULL"); n != "0" {
+		w.Errorf("%s rows are held", n)
+	}
+	if next := w.capture(changes.Table{Name: "orders", Mask: []string{"a"}}); len(next.Warnings) != 0 || next.Steps[0].Why != "its capture was removed" {
+		w.Errorf("the plan is %s", next)
+	}
+	if next := w.capture(changes.Table{Name: "orders"}); len(next.Warnings) != 1 || !strings.Contains(next.Warnings[0], `this loosens what there is: "a" was masked and is to be kept`) {
+		w.Errorf("the plan is %s", next)
+	}
+	w.exec("CREATE TRIGGER later AFTER INSERT ON orders BEGIN SELECT 1; END")
+	if next := w.capture(changes.Table{Name: "orders"}); len(next.Steps) != 1 || !strings.Contains(next.Steps[0].Why, "would fire first") {
+		w.Errorf("the plan is %s", next)
+	}
+	w.exec("DROP TRIGGER " + w.text("SELECT name FROM sqlite_master WHERE name LIKE 'threadline_capture%update'"))
+	if next := w.capture(changes.Table{Name: "orders"}); len(next.Steps) != 1 || next.Steps[0].Why != "triggers are missing" {
+		w.Errorf("the plan is %s", next)
+	}
+	if n := w.text("SELECT resumed FROM threadline_audit_captures ORDER BY number DESC LIMIT 1"); n != "1" {
+		w.Error("it is not noted that triggers were missing")
+	}
+	// A failed step leaves all as it was.
+	p, err := w.store.Plan(ctx, changes.Table{Name: "orders", Exclude: []string{"a"}})
+	w.must(err)
+	w.exec("ALTER TABLE orders RENAME a TO b")
+	if err := w.store.Apply(ctx, p); err != nil && w.text("SELECT count(*) FROM sqlite_master WHERE name LIKE 'threadline_capture%'") != "6" {
+		w.Errorf("after %v the capture is gone", err)
+	}
+}
+
+// TestSQLiteHidden: nothing of a masked or an excluded column is kept, also of a row that was replaced.
+func TestSQLiteHidden(t *testing.T) {
+	w := lite(t)
+	w.exec("CREATE TABLE people (id INTEGER PRIMARY KEY, a, card UNIQUE, note)")
+	w.capture(changes.Table{Name: "people", Mask: []string{"card"}, Exclude: []string{"note"}})
+	w.exec("INSERT INTO people VALUES (1, 'a', 'secret 1', 'secret 2')", "UPDATE people SET card = 'secret 3'", "UPDATE people SET note = 'secret 4'",
+		"INSERT OR REPLACE INTO people VALUES (2, 'b', 'secret 3', 'secret 5')", "INSERT OR IGNORE INTO people VALUES (3, 'b', 'secret 3', 'secret 5')")
+	w.wantStory("insert id: NULL → 1; a: NULL → a; card: NULL → (masked);\nupdate card: (masked) → (masked);\ndelete id: 1 → NULL; a: a → NULL; card: (masked) → NULL;", "people", "1")
+	w.wantStory("insert id: NULL → 2; a: NULL → b; card: NULL → (masked);", "people", "2") // and is held, as if it were deleted
+	if n := w.text("SELECT count(*) FROM threadline_audit_values WHERE old LIKE '%secret%' OR new LIKE '%secret%'"); n != "0" {
+		w.Errorf("%s secret values are kept", n)
+	}
+}
+
+// TestSQLiteValues: a value comes back as it was, with its storage class, and a long one as its length.
+func TestSQLiteValues(t *testing.T) {
+	w := lite(t)
+	w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, v)")
+	w.capture(changes.Table{Name: "t"})
+	for i, c := range []struct {
+		value         any
+		text, storage string
+		cut           bool
+	}{
+		{nil, "NULL", "", false},
+		{int64(math.MinInt64), "-9223372036854775808", "integer", false},
+		{1.0, "1.0", "real", false},
+		{0.1, "0.1", "real", false},
+		{math.Inf(-1), "-9e999", "real", false},
+		{5e-324, "5e-324", "real", false},
+		{1e23, "1e+23", "real", false},
+		{"1", "1", "text", false},
+		{"a\x00\xff", "a\x00\xff", "text", false},
+		{[]byte{0, 0xff}, "X'00FF'", "blob", false},
+		{[]byte{}, "X''", "blob", false},
+		{strings.Repeat("é", 32<<10), strings.Repeat("é", 32<<10), "text", false},
+		{strings.Repeat("é", 32<<10) + "x", "(65537)", "", true},
+		{make([]byte, 1<<20), "(1048576)", "", true},
+	} {
+		_, err := w.db.ExecContext(ctx, "INSERT INTO t VALUES (?, ?)", i, c.value)
+		w.must(err)
+		history, err := w.store.History(ctx, "t", fmt.Sprint(i))
+		w.must(err)
+		if got := history[0].Fields[1].New; got.String() != c.text || got.Storage != c.storage || got.Cut != c.cut {
+			w.Errorf("%.40v of %T is %.40s, %s, %t", c.value, c.value, got, got.Storage, got.Cut)
+		}
+		if d := history[0].Diff().Fields[1].New; d.Storage != c.storage || (d.Length > 0) != c.cut {
+			w.Errorf("%.40v of %T is %+v", c.value, c.value, d)
+		}
+	}
+}
+
+// TestSQLiteSame: an UPDATE is kept if it changes a value's bytes or its storage class, whatever the column's collation is.
+func TestSQLiteSame(t *testing.T) {
+	w := lite(t)
+	w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, v COLLATE NOCASE, r REAL COLLATE RTRIM, x)", "INSERT INTO t VALUES (1, 'a', 'b', 'kept')")
+	w.capture(changes.Table{Name: "t", Exclude: []string{"x"}})
+	w.exec("UPDATE t SET v = v, r = r", "UPDATE t SET x = 'changed'")
+	for _, v := range []string{"'A'", "1", "1", "1.0", "'1'", "'1.0'", "X'31'", "NULL", "NULL", "''", "X''"} {
+		w.exec("UPDATE t SET v = " + v)
+	}
+	w.exec("UPDATE t SET r = 'b '", "UPDATE t SET r = 5", "UPDATE t SET r = 5.0")
+	w.wantStory(`update v: a → A;
+update v: A → 1;
+update v: 1 → 1.0;
+update v: 1.0 → 1;
+update v: 1 → 1.0;
+update v: 1.0 → X'31';
+update v: X'31' → NULL;
+update v: NULL → ;
+update v:  → X'';
+update r: b → b ;
+update r: b  → 5.0;`, "t", "1")
+}
+
+// TestSQLiteReplaced: a row that REPLACE removes is a DELETE, before what has replaced it, by whichever index it was in
+// the way. A row that stays is none.
+func TestSQLiteReplaced(t *testing.T) {
+	for _, c := range []struct{ name, table, insert, replace, want string }{
+		{"number", "t (id INTEGER PRIMARY KEY, a)", "(1, 'a'), (2, 'b')", "REPLACE INTO t VALUES (1, 'c')", "D 1, I 1"},
+		{"number of a row without a key", "t (id, a)", "(1, 'a'), (2, 'b')", "REPLACE INTO t (rowid, id) VALUES (1, 3)", "D 1, I 3"},
+		{"without a number", "t (id PRIMARY KEY, a) WITHOUT ROWID", "(1, 'a'), (2, 'b')", "REPLACE INTO t VALUES (1, 'c')", "D 1, I 1"},
+		{"several", "t (id INTEGER PRIMARY KEY, a UNIQUE)", "(1, 'a'), (2, 'b'), (3, 'c')", "REPLACE INTO t VALUES (1, 'b')", "D 1, D 2, I 1"},
+		{"one by two indexes", "t (id INTEGER PRIMARY KEY, a UNIQUE)", "(1, 'a'), (2, 'b')", "REPLACE INTO t VALUES (1, 'a')", "D 1, I 1"},
+		{"several without a number", "t (id PRIMARY KEY, a UNIQUE) WITHOUT ROWID", "(1, 'a'), (2, 'b'), (3, 'c')", "REPLACE INTO t VALUES (1, 'b')", "D 1, D 2, I 1"},
+		{"collation", "t (id INTEGER PRIMARY KEY, a COLLATE NOCASE UNIQUE)", "(1, 'a')", "REPLACE INTO t VALUES (2, 'A')", "D 1, I 2"},
+		{"collation of the index", "t (id INTEGER PRIMARY KEY, a); CREATE UNIQUE INDEX i ON t (a COLLATE NOCASE)", "(1, 'a')", "REPLACE INTO t VALUES (2, 'A')", "D 1, I 2"},
+		{"composite", "t (id INTEGER PRIMARY KEY, a, b, UNIQUE (a, b))", "(1, 'a', 'b'), (2, 'a', 'c')", "REPLACE INTO t VALUES (3, 'a', 'b')", "D 1, I 3"},
+		{"partial", "t (id INTEGER PRIMARY KEY, a); CREATE UNIQUE INDEX i ON t (a) WHERE id > 1", "(1, 'a'), (2, 'a')", "REPLACE INTO t VALUES (3, 'a')", "D 2, I 3"},
+		{"partial, and not of the new row", "t (id INTEGER PRIMARY KEY, a); CREATE UNIQUE INDEX i ON t (a) WHERE id > 1", "(3, 'a')", "REPLACE INTO t VALUES (1, 'a')", "I 1"},
+		{"expression", "t (id INTEGER PRIMARY KEY, a); CREATE UNIQUE INDEX i ON t (abs(a))", "(1, 5)", "REPLACE INTO t VALUES (2, -5)", "D 1, I 2"},
+		{"generated", "t (id INTEGER PRIMARY KEY, a, g AS (abs(a))); CREATE UNIQUE INDEX i ON t (g)", "(1, 5)", "REPLACE INTO t (id, a) VALUES (2, -5)", "D 1, I 2"},
+		{"declared", "t (id INTEGER PRIMARY KEY, a UNIQUE ON CONFLICT REPLACE)", "(1, 'a')", "INSERT INTO t VALUES (2, 'a')", "D 1, I 2"},
+		{"update", "t (id INTEGER PRIMARY KEY, a UNIQUE)", "(1, 'a'), (2, 'b')", "UPDATE OR REPLACE t SET a = 'b' WHERE id = 1", "D 2, U 1"},
+		{"update of the key", "t (id INTEGER PRIMARY KEY, a)", "(1, 'a'), (2, 'b')", "UPDATE OR REPLACE t SET id = 2 WHERE id = 1", "D 2, U 2"},
+		{"update of the key without a number", "t (id PRIMARY KEY, a) WITHOUT ROWID", "(1, 'a'), (2, 'b')", "UPDATE OR REPLACE t SET id = 2 WHERE id = 1", "D 2, U 2"},
+		{"ignored", "t (id INTEGER PRIMARY KEY, a UNIQUE)", "(1, 'a')", "INSERT OR IGNORE INTO t VALUES (1, 'b'), (2, 'a')", ""},
+		{"ignored, then deleted, then inserted", "t (id INTEGER PRIMARY KEY, a UNIQUE)", "(1, 'a')", "INSERT OR IGNORE INTO t VALUES (2, 'a'); DELETE FROM t; INSERT INTO t VALUES (3, 'a')", "D 1, I 3"},
+		{"ignored, then updated, then replaced", "t (id INTEGER PRIMARY KEY, a UNIQUE, b)", "(1, 'a', 1)", "INSERT OR IGNORE INTO t VALUES (2, 'a', 2); UPDATE t SET b = 3; REPLACE INTO t VALUES (1, 'a', 4)", "U 1, D 1, I 1"},
+		{"upsert", "t (id INTEGER PRIMARY KEY, a UNIQUE)", "(1, 'a')", "INSERT INTO t VALUES (2, 'a') ON CONFLICT (a) DO UPDATE SET a = 'b'", "U 1"},
+		{"explicit -1", "t (id INTEGER PRIMARY KEY, a)", "(-1, 'a')", "REPLACE INTO t (a) VALUES ('b')", "I 0"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := lite(t)
+			w.exec("CREATE TABLE " + c.table)
+			w.capture(changes.Table{Name: "t"})
+			w.exec("INSERT INTO t VALUES " + c.insert)
+			n := w.text("SELECT max(seq) FROM threadline_audit_changes")
+			w.exec(c.replace)
+			got := w.text("SELECT coalesce(group_concat(x, ', '), '') FROM (SELECT c.op || ' ' || coalesce(v.new, v.old, (SELECT replace(substr(c.key, 4), '\")', ''))) AS x FROM threadline_audit_changes c LEFT JOIN threadline_audit_values v ON v.change = c.seq AND v.field = 1 WHERE c.held IS NULL AND c.seq > " + n + " ORDER BY c.seq)")
+			if got = strings.ReplaceAll(got, `")`, ""); got != c.want {
+				w.Errorf("%s is kept as %q, want %q", c.replace, got, c.want)
+			}
+		})
+	}
+}
+
+// TestSQLiteCounters: the app's last_insert_rowid() and changes() are those of its statement.
+func TestSQLiteCounters(t *testing.T) {
+	w := lite(t)
+	w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, u UNIQUE)")
+	counters := func() (list []string) {
+		for _, q := range []string{"INSERT INTO t VALUES (7, 1), (8, 2)", "UPDATE t SET u = u", "UPDATE t SET u = u + 10", "REPLACE INTO t VALUES (9, 12)", "INSERT OR IGNORE INTO t VALUES (10, 12)", "DELETE FROM t"} {
+			w.exec(q)
+			list = append(list, w.text("SELECT last_insert_rowid() || ' ' || changes()"))
+		}
+		return list
+	}
+	bare := fmt.Sprint(counters())
+	w.capture(changes.Table{Name: "t"})
+	w.exec("INSERT INTO t VALUES (1, 1)", "DELETE FROM t")
+	if got := fmt.Sprint(counters()); got != bare {
+		w.Errorf("they are %s, and without capture %s", got, bare)
+	}
+}
+
+// TestSQLiteKeys: a row is followed by its keys, of any type, in tables of all kinds and names.
+func TestSQLiteKeys(t *testing.T) {
+	w := lite(t)
+	w.exec(`CREATE TABLE "Bestell""ung ü" ("k 1", k2, a, PRIMARY KEY ("k 1", k2)) WITHOUT ROWID`, "CREATE TABLE keyless (a)", "CREATE TABLE loose (id TEXT PRIMARY KEY, a)")
+	w.capture(changes.Table{Name: `"Bestell""ung ü"`}, changes.Table{Name: "keyless"}, changes.Table{Name: "loose"})
+	w.exec(`INSERT INTO "Bestell""ung ü" VALUES (1.5, X'ff', 1)`, `UPDATE "Bestell""ung ü" SET "k 1" = '"(,\', k2 = 2`, `UPDATE "Bestell""ung ü" SET a = 2`)
+	w.wantStory("insert k 1: NULL → 1.5; k2: NULL → X'FF'; a: NULL → 1;\nupdate [1.5 X'FF'] to [\"(,\\ 2] k 1: 1.5 → \"(,\\; k2: X'FF' → 2;\nupdate a: 1 → 2;", `"Bestell""ung ü"`, `"(,\`, "2")
+	w.exec("INSERT INTO loose VALUES (NULL, 1), ('x', 2)", "UPDATE loose SET a = a + 1")
+	w.wantStory("insert id: NULL → x; a: NULL → 2;\nupdate a: 2 → 3;", "loose", "x")
+	if _, err := w.store.History(ctx, "loose"); err == nil {
+		w.Error("there is a history without a key")
+	}
+}
+
+// TestSQLiteRenamed: a table that was renamed goes on, and another that gets its name begins; one that was copied
+// into another of its name goes on, and it is noted that there were no triggers.
+func TestSQLiteRenamed(t *testing.T) {
+	w := lite(t)
+	w.exec("CREATE TABLE a (id INTEGER PRIMARY KEY, v)")
+	w.capture(changes.Table{Name: "a"})
+	w.exec("INSERT INTO a VALUES (1, 'a')", "ALTER TABLE a RENAME TO b", "UPDATE b SET v = 'b'", "ALTER TABLE b RENAME v TO w", "UPDATE b SET w = 'c'", "CREATE TABLE a (id INTEGER PRIMARY KEY, v)")
+	w.capture(changes.Table{Name: "a"}, changes.Table{Name: "b"})
+	w.exec("INSERT INTO a VALUES (1, 'other')", "UPDATE b SET w = 'd'")
+	w.wantStory("insert id: NULL → 1; v: NULL → other;", "a", "1")
+	const want = "insert id: NULL → 1; v: NULL → a;\nupdate v: a → b;\nupdate v: b → c;\nupdate w: c → d;"
+	w.wantStory(want, "b", "1")
+	w.exec("CREATE TABLE copy (id INTEGER PRIMARY KEY, w)", "INSERT INTO copy SELECT * FROM b", "DROP TABLE b", "ALTER TABLE copy RENAME TO b")
+	if p := w.capture(changes.Table{Name: "b"}); p.Steps[0].Why != "triggers are missing" {
+		w.Errorf("the plan is %s", p)
+	}
+	w.exec("UPDATE b SET w = 'e'")
+	w.wantStory(want+"\nupdate w: d → e;", "b", "1")
+}

@@ -1,0 +1,342 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+)
+
+func (s sqlite) history(ctx context.Context, table string, key []string) ([]Change, error) {
+	if err := s.check(ctx, s.db); err != nil {
+		return nil, err
+	}
+	t, err := s.look(ctx, s.db, table)
+	if err != nil {
+		return nil, err
+	}
+	if len(key) == 0 {
+		return nil, fmt.Errorf("changes: History needs the key of a row of %s", table)
+	}
+	shapes, err := s.shapes(ctx, s.db, t.tableID())
+	if err != nil {
+		return nil, err
+	}
+	l := &lives{store: s.Store, db: s.db, tableID: t.tableID(), under: make(map[string][]*row)}
+	var rows []*row
+	for _, k := range sqliteKeys(key) {
+		some, err := l.all(ctx, k)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, some...)
+	}
+	// One that is of no key is under all.
+	slices.SortStableFunc(rows, func(a, b *row) int { return int(a.seq - b.seq) })
+	rows = slices.CompactFunc(rows, func(a, b *row) bool { return a.seq == b.seq })
+	past := pastTable(t.tableID(), shapes)
+	return s.read(ctx, rows, func(int64) (*undoTable, error) { return past, nil })
+}
+
+// read reads the values of changes.
+func (s sqlite) read(ctx context.Context, rows []*row, tables func(id int64) (*undoTable, error)) ([]Change, error) {
+	if err := s.readValues(ctx, rows); err != nil {
+		return nil, wrap("read the values", err)
+	}
+	list := make([]Change, len(rows))
+	for i, r := range rows {
+		table, err := tables(r.tableID)
+		if err == nil {
+			list[i], err = r.change(table)
+		}
+		if err != nil {
+			return nil, wrap("read the change at "+r.lsn, err)
+		}
+		for _, key := range [][]string{list[i].Key, list[i].FormerKey} {
+			for n := range key {
+				v, err := parseSQLiteText(key[n])
+				if err != nil {
+					return nil, wrap("read the change at "+r.lsn, err)
+				}
+				key[n] = *v.Text
+			}
+		}
+	}
+	return list, s.attribute(ctx, list, rows)
+}
+
+// transaction is [Store.Transaction]: the number of a transaction is random, and tells it from all others.
+func (s sqlite) transaction(ctx context.Context, id int64, limit int) (*Transaction, error) {
+	if err := s.check(ctx, s.db); err != nil {
+		return nil, err
+	}
+	rows, err := readAll(ctx, s.db, scanSQLite, s.selectChanges("c.tx_id = ?")+" ORDER BY c.seq LIMIT "+strconv.Itoa(limit+1), id)
+	if err != nil {
+		return nil, wrap("read a transaction", err)
+	}
+	tables := make(map[int64]*undoTable)
+	t := &Transaction{More: len(rows) > limit}
+	t.Changes, err = s.read(ctx, rows[:min(len(rows), limit)], func(id int64) (*undoTable, error) {
+		if tables[id] == nil {
+			shapes, failed := s.shapes(ctx, s.db, id)
+			if failed != nil {
+				return nil, failed
+			}
+			tables[id] = pastTable(id, shapes)
+		}
+		return tables[id], nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func (s sqlite) selectChanges(where string) string {
+	first := "(SELECT f.captured_at FROM " + s.in("audit_changes") + " f WHERE f.tx_id = c.tx_id ORDER BY f.seq LIMIT 1)"
+	return "SELECT c.seq, c.table_id, c.shape_id, coalesce(c.tx_id, 0), coalesce(" + first + ", c.captured_at), c.captured_at, c.op, c.key, c.former_key FROM " + s.in("audit_changes") + " c WHERE c.held IS NULL AND " + where
+}
+
+func scanSQLite(rows *sql.Rows) (*row, error) {
+	r := &row{native: make(map[int]sqliteValues)}
+	err := rows.Scan(&r.seq, &r.tableID, &r.shapeID, &r.xid, &r.started, &r.captured, &r.op, &r.key, &r.formerKey)
+	r.lsn = strconv.FormatInt(r.seq, 10)
+	return r, err
+}
+
+// changesOf are those of a table that have a key, or have changed it.
+func (s sqlite) changesOf(ctx context.Context, db querier, table int64, key string) ([]*row, error) {
+	return readAll(ctx, db, scanSQLite, s.selectChanges("c.table_id = ?1 AND (c.key = ?2 OR c.former_key = ?2)")+" ORDER BY c.seq", table, key)
+}
+
+func (s sqlite) shapes(ctx context.Context, db querier, table int64) (map[int64]*shape, error) {
+	shapes := make(map[int64]*shape)
+	_, err := readAll(ctx, db, func(rows *sql.Rows) (sh *shape, err error) {
+		var id int64
+		var text string
+		if err := rows.Scan(&id, &text); err != nil {
+			return nil, err
+		}
+		sh = &shape{number: len(shapes) + 1}
+		shapes[id] = sh
+		return sh, json.Unmarshal([]byte(text), sh)
+	}, "SELECT id, shape FROM "+s.in("audit_shapes")+" WHERE table_id = ? ORDER BY made_at, id", table)
+	return shapes, wrap("read the shapes", err)
+}
+
+// sqliteValues are a column's before and after a change.
+type sqliteValues struct {
+	flags    int
+	old, new Value
+}
+
+const (
+	oldCut = 1 << iota
+	newCut
+	unchanged
+)
+
+// readValues reads those of changes.
+func (s sqlite) readValues(ctx context.Context, rows []*row) error {
+	of := make(map[int64]*row)
+	for part := range slices.Chunk(rows, 1000) {
+		ids := make([]string, len(part))
+		for i, r := range part {
+			of[r.seq], ids[i] = r, r.lsn
+		}
+		_, err := readAll(ctx, s.db, func(rows *sql.Rows) (_ struct{}, err error) {
+			var change int64
+			var field int
+			var v sqliteValues
+			var types [2]string
+			var real [2]sql.NullFloat64
+			var bytes [2][]byte
+			if err = rows.Scan(&change, &field, &v.flags, &types[0], &real[0], &bytes[0], &types[1], &real[1], &bytes[1]); err != nil {
+				return struct{}{}, err
+			}
+			v.old, v.new = sqliteValue(types[0], real[0].Float64, bytes[0]), sqliteValue(types[1], real[1].Float64, bytes[1])
+			v.old.cut(v.flags&oldCut != 0)
+			v.new.cut(v.flags&newCut != 0)
+			of[change].native[field] = v
+			return struct{}{}, nil
+		}, "SELECT change, field, flags, "+sqliteColumns("old")+", "+sqliteColumns("new")+" FROM "+s.in("audit_values")+" WHERE change IN ("+strings.Join(ids, ", ")+")")
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cut makes a value only the length of one, whose storage class is not kept.
+func (v *Value) cut(is bool) {
+	if v.Cut = is; is {
+		v.Storage = ""
+	}
+}
+
+// sqliteColumns select a value so that no driver makes another one of it.
+func sqliteColumns(c string) string {
+	return "typeof(" + c + "), CASE typeof(" + c + ") WHEN 'real' THEN " + c + " END, CASE WHEN typeof(" + c + ") <> 'real' THEN CAST(" + c + " AS BLOB) END"
+}
+
+func sqliteValue(typ string, real float64, bytes []byte) Value {
+	text := string(bytes)
+	switch typ {
+	case "null":
+		return Value{}
+	case "real":
+		text = realText(real)
+	case "blob":
+		text = "X'" + strings.ToUpper(hex.EncodeToString(bytes)) + "'"
+	}
+	return Value{Text: &text, Storage: typ}
+}
+
+// realText is a float as SQL has it, which is never an integer's text.
+func realText(f float64) string {
+	switch {
+	case math.IsInf(f, 1):
+		return "9e999"
+	case math.IsInf(f, -1):
+		return "-9e999"
+	}
+	text := strconv.FormatFloat(f, 'g', -1, 64)
+	if !strings.ContainsAny(text, ".e") {
+		text += ".0"
+	}
+	return text
+}
+
+// nativeFields are the fields of a change on SQLite.
+func (r *row) nativeFields(sh *shape) []Field {
+	var fields []Field
+	for i, c := range sh.Columns {
+		v, ok := r.native[i+1]
+		if !ok && r.op == "U" || v.flags&unchanged != 0 {
+			continue
+		}
+		f := Field{Name: c.Name, Type: c.Type, Old: v.old, New: v.new}
+		if c.Masked {
+			f.Old.Masked, f.New.Masked = r.op != "I", r.op != "D"
+		}
+		fields = append(fields, f)
+	}
+	return fields
+}
+
+// parseSQLiteText reads a value of a key.
+func parseSQLiteText(text string) (Value, error) {
+	types := map[byte]string{'i': "integer", 'r': "real", 't': "text", 'b': "blob"}
+	if text == "" || types[text[0]] == "" {
+		return Value{}, errRowText
+	}
+	value := text[1:]
+	if text[0] == 'b' {
+		value = "X'" + value + "'"
+	}
+	return Value{Text: &value, Storage: types[text[0]]}, nil
+}
+
+// sqliteKeys are the texts that a key may have: which type a value has is not in its text.
+func sqliteKeys(key []string) []string {
+	keys := [][]string{nil}
+	for _, v := range key {
+		may := []string{"t" + v}
+		if n, err := strconv.ParseInt(v, 10, 64); err == nil && strconv.FormatInt(n, 10) == v {
+			may = append(may, "i"+v)
+		}
+		if strings.HasPrefix(v, "X'") && strings.HasSuffix(v, "'") {
+			may = append(may, "b"+v[2:len(v)-1])
+		}
+		if _, err := strconv.ParseFloat(v, 64); err == nil {
+			may = append(may, "r"+v)
+		}
+		var longer [][]string
+		for _, k := range keys {
+			for _, m := range may {
+				longer = append(longer, append(slices.Clone(k), m))
+			}
+		}
+		keys = longer
+	}
+	texts := make([]string, len(keys))
+	for i, k := range keys {
+		texts[i] = sqliteRowText(k)
+	}
+	return texts
+}
+
+// sqliteRowText is the text of a row as the triggers write it.
+func sqliteRowText(values []string) string {
+	quoted := make([]string, len(values))
+	for i, v := range values {
+		quoted[i] = `"` + strings.NewReplacer(`"`, `""`, `\`, `\\`).Replace(v) + `"`
+	}
+	return "(" + strings.Join(quoted, ",") + ")"
+}
+
+// attribute sets By of changes. A transaction without a number was not begun by the driver, or has written
+// unseen by it: it may have events, and which ones is not known.
+func (s sqlite) attribute(ctx context.Context, list []Change, rows []*row) error {
+	found := make(map[int64]*Attribution)
+	var ids []string
+	for i := range list {
+		id := list[i].XID
+		if found[id] == nil {
+			found[id] = &Attribution{State: Unknown}
+			if id != 0 {
+				ids = append(ids, rows[i].xid)
+			}
+		}
+		list[i].By = found[id]
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	var timeline, journal bool
+	contexts, entries := s.in("audit_contexts"), "main."+pgschema.Ident(s.journal+"_journal")
+	err := s.db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?), EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?)",
+		s.schema+"_audit_contexts", s.journal+"_journal").Scan(&timeline, &journal)
+	if err != nil || !timeline {
+		return wrap("read who made the changes", err)
+	}
+	among := " IN (" + strings.Join(ids, ", ") + ")"
+	_, err = readAll(ctx, s.db, func(rows *sql.Rows) (_ struct{}, err error) {
+		var id int64
+		var r attributionRow
+		places := []any{&id}
+		for i := range r.context {
+			places = append(places, &r.context[i])
+		}
+		if err = rows.Scan(append(places, &r.events, &r.first, &r.last)...); err != nil {
+			return struct{}{}, err
+		}
+		found[id].State = Recorded
+		return struct{}{}, r.addTo(found[id])
+	}, "SELECT tx_id, "+strings.Join(contextColumns, ", ")+", events, first_recorded_at, last_recorded_at FROM "+contexts+" WHERE tx_id"+among)
+	if err != nil || !journal {
+		return wrap("read who made the changes", err)
+	}
+	_, err = readAll(ctx, s.db, func(rows *sql.Rows) (_ struct{}, err error) {
+		var id int64
+		var pending bool
+		err = rows.Scan(&id, &pending)
+		switch {
+		case err != nil || found[id].State == Recorded:
+		case pending:
+			found[id].State = Pending
+		default:
+			found[id].State = NoEvent
+		}
+		return struct{}{}, err
+	}, "SELECT c.tx_id, max(EXISTS (SELECT 1 FROM "+entries+" j WHERE j.tx_id = c.tx_id)) FROM "+s.in("audit_changes")+" c WHERE c.tx_id"+among+
+		" AND (EXISTS (SELECT 1 FROM "+entries+" j WHERE j.tx_id = c.tx_id) OR c.captured_at > (SELECT min(o.first_recorded_at) FROM "+contexts+" o)) GROUP BY c.tx_id")
+	return wrap("read who made the changes", err)
+}

@@ -1,0 +1,101 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+)
+
+var _ hooks.Reshaper = (*Capture)(nil)
+
+// BeforeSchema implements [hooks.Reshaper]: it drops the triggers of a table on SQLite, which would make the
+// DROP of a column fail that they name.
+func (c *Capture) BeforeSchema(ctx context.Context, conn *sql.DB, table string) error {
+	s := sqlite{NewStore(conn, hooks.SQLite, c.Options)}
+	if err := s.check(ctx, conn); err != nil {
+		return nil //nolint:nilerr // nothing is captured, or in another schema
+	}
+	t, err := s.look(ctx, conn, pgschema.Ident(table))
+	if err != nil || t.noted == nil || !t.noted.shape.Valid {
+		return nil //nolint:nilerr // it is not captured, or not there
+	}
+	drop := append(s.drop(t), s.noteSQL(t, strconv.FormatInt(t.noted.shape.Int64, 10), suspended))
+	return wrap("capture "+t.qualified(), runAll(ctx, conn, drop))
+}
+
+// AfterSchema implements [hooks.Reshaper]: it makes the captures anew that do not fit their tables any more, with
+// what was masked and excluded. A table that was made again under its name, as migrations do on
+// SQLite, is captured again.
+func (c *Capture) AfterSchema(ctx context.Context, conn *sql.DB) error {
+	s := sqlite{NewStore(conn, hooks.SQLite, c.Options)}
+	if err := s.check(ctx, conn); err != nil {
+		return nil //nolint:nilerr // nothing is captured, or in another schema
+	}
+	// By the name that a table has now, if its triggers say which it is, else by that which it had.
+	names, err := readAll(ctx, conn, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) },
+		"SELECT name FROM (SELECT DISTINCT coalesce((SELECT m.tbl_name FROM main.sqlite_master m WHERE m.type = 'trigger' AND m.name = "+s.triggerOf("c.table_id")+"), t.name) AS name FROM "+s.in("audit_captures")+" c"+
+			" LEFT JOIN main.sqlite_master t ON t.type = 'table' AND t.name = c.table_name COLLATE NOCASE"+
+			" WHERE c.shape_id IS NOT NULL AND c.number = (SELECT max(l.number) FROM "+s.in("audit_captures")+" l WHERE l.table_id = c.table_id)) WHERE name IS NOT NULL")
+	if err != nil {
+		return wrap("look for the captures", err)
+	}
+	var errs []error
+	for _, name := range names {
+		errs = append(errs, wrap("capture "+name, s.again(ctx, conn, name)))
+	}
+	if len(names) > 0 { // of a table that could not be captured, changes may be missing from now on
+		_, err = conn.ExecContext(ctx, fmt.Sprintf("UPDATE %s SET resumed = 0 WHERE resumed = %d", s.in("audit_captures"), suspended))
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// again captures a table as it was captured before.
+func (s sqlite) again(ctx context.Context, conn *sql.DB, name string) error {
+	t, err := s.look(ctx, conn, pgschema.Ident(name))
+	if err != nil {
+		return err
+	}
+	shapes, err := s.shapes(ctx, conn, t.tableID())
+	if err != nil {
+		return err
+	}
+	n := t.before(shapes)
+	if n == nil { // another table has the name
+		return nil
+	}
+	w := Table{Name: pgschema.Ident(name), Mask: namesOf(n.Mask), Exclude: namesOf(n.Exclude)}
+	w.Mask = slices.DeleteFunc(w.Mask, func(m string) bool { return slices.Contains(w.Exclude, m) })
+	if !slices.Equal(n.Key, t.primaryKey) {
+		w.Key = n.Key
+	}
+	if t, err = s.find(ctx, conn, w); err != nil && w.Key != nil {
+		w.Key = nil
+		t, err = s.find(ctx, conn, w)
+	}
+	if err != nil {
+		return err
+	}
+	is, err := s.deployed(ctx, conn, t)
+	if err != nil {
+		return err
+	}
+	if step := s.step(t, is); step != nil {
+		return runAll(ctx, conn, step.SQL)
+	}
+	return nil
+}
+
+func namesOf(list []noted) (names []string) {
+	for _, n := range list {
+		names = append(names, n.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
