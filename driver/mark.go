@@ -13,7 +13,7 @@ import (
 // own number of a transaction there before the first statement that writes rows, and takes it away before
 // the COMMIT. So nothing but this transaction ever sees it.
 const (
-	markLook  = "SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = 'aftercommit_transaction'"
+	markLook  = "SELECT EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = 'aftercommit_transaction')"
 	markSet   = "UPDATE main.aftercommit_transaction SET tx_id = ?"
 	markClear = "UPDATE main.aftercommit_transaction SET tx_id = NULL"
 )
@@ -34,8 +34,10 @@ func (m *mark) doubt() { m.is, m.may = false, true }
 // reading one.
 func (c *conn) lookForMark(ctx context.Context) {
 	if m := &c.mark; c.is.marks && !c.nested() && time.Since(m.asked) > namesLast {
-		n, known := c.own.number(ctx, markLook)
-		m.there, m.asked = known && n == 1, time.Now()
+		if n, known := c.own.number(ctx, markLook); known { // else the file may be locked, which the app may wait for or not
+			m.there = n == 1
+		}
+		m.asked = time.Now()
 	}
 }
 

@@ -283,15 +283,17 @@ func sqliteRowText(values []string) string {
 }
 
 // attribute sets By of changes. A transaction without a number was not begun by the driver, or has written
-// unseen by it: it may have events, and which ones is not known.
+// unseen by it: it may have events, and which ones is not known. It is never said that there were none: what was purged
+// from the journal may have been.
 func (s sqlite) attribute(ctx context.Context, list []Change, rows []*row) error {
 	found := make(map[int64]*Attribution)
 	var ids []string
 	for i := range list {
 		id := list[i].XID
 		if found[id] == nil {
-			found[id] = &Attribution{State: Unknown}
+			found[id] = &Attribution{State: Unknown, Reason: "the driver has not numbered its transaction"}
 			if id != 0 {
+				found[id].Reason = "its events are not known"
 				ids = append(ids, rows[i].xid)
 			}
 		}
@@ -318,7 +320,7 @@ func (s sqlite) attribute(ctx context.Context, list []Change, rows []*row) error
 		if err = rows.Scan(append(places, &r.events, &r.first, &r.last)...); err != nil {
 			return struct{}{}, err
 		}
-		found[id].State = Recorded
+		found[id].State, found[id].Reason = Recorded, ""
 		return struct{}{}, r.addTo(found[id])
 	}, "SELECT tx_id, "+strings.Join(contextColumns, ", ")+", events, first_recorded_at, last_recorded_at FROM "+contexts+" WHERE tx_id"+among)
 	if err != nil || !journal {
@@ -326,17 +328,10 @@ func (s sqlite) attribute(ctx context.Context, list []Change, rows []*row) error
 	}
 	_, err = readAll(ctx, s.db, func(rows *sql.Rows) (_ struct{}, err error) {
 		var id int64
-		var pending bool
-		err = rows.Scan(&id, &pending)
-		switch {
-		case err != nil || found[id].State == Recorded:
-		case pending:
-			found[id].State = Pending
-		default:
-			found[id].State = NoEvent
+		if err = rows.Scan(&id); err == nil && found[id].State != Recorded {
+			found[id].State, found[id].Reason = Pending, ""
 		}
 		return struct{}{}, err
-	}, "SELECT c.tx_id, max(EXISTS (SELECT 1 FROM "+entries+" j WHERE j.tx_id = c.tx_id)) FROM "+s.in("audit_changes")+" c WHERE c.tx_id"+among+
-		" AND (EXISTS (SELECT 1 FROM "+entries+" j WHERE j.tx_id = c.tx_id) OR c.captured_at > (SELECT min(o.first_recorded_at) FROM "+contexts+" o)) GROUP BY c.tx_id")
+	}, "SELECT DISTINCT tx_id FROM "+entries+" WHERE events > 0 AND tx_id"+among)
 	return wrap("read who made the changes", err)
 }

@@ -93,9 +93,25 @@ func TestSQLiteWho(t *testing.T) {
 	w.must(conn.Raw(func(dc any) error { driver.Raw(dc); return nil }))
 	w.must(conn.Close())
 	w.exec("UPDATE orders SET a = 'i'")
-	const want = "user:alice, user:alice, unknown session (its events are not known), user:bob, user:carol, unknown session (its events are not known)"
+	const want = "user:alice, user:alice, unknown session (the driver has not numbered its transaction), user:bob, user:carol, unknown session (the driver has not numbered its transaction)"
 	if got := w.actors("orders", "1"); got != want {
 		w.Errorf("the changes are by\n%s\nwant\n%s", got, want)
+	}
+	first := func() changes.State {
+		list, failed := w.store.History(ctx, "orders", "1")
+		w.must(failed)
+		return list[0].By.State
+	}
+	if got := first(); got != changes.Recorded {
+		w.Errorf("with events in the timeline it is %s", got)
+	}
+	w.exec("DELETE FROM threadline_audit_contexts")
+	if got := first(); got != changes.Pending {
+		w.Errorf("with events in the journal alone it is %s", got)
+	}
+	w.exec("DELETE FROM aftercommit_journal")
+	if got := first(); got != changes.Unknown {
+		w.Errorf("with no events it is %s", got)
 	}
 	history, err := w.store.History(ctx, "orders", "1")
 	w.must(err)
