@@ -74,9 +74,20 @@ var opsOf = map[string][]changes.Op{
 	"merged":    {changes.Insert, changes.Update, changes.Delete},
 }
 
+// tables are those whose changes a transaction's story is about.
+type tables struct {
+	captured map[string]bool
+	// reached has the other tables of which a statement on one may change rows; see [changes.Store.Reached].
+	reached map[string][]string
+}
+
+// of are the tables of which a statement on this one may change rows, itself first.
+func (t *tables) of(table string) []string { return append([]string{table}, t.reached[table]...) }
+
 // mayHaveMade reports whether a captured event can be about a change.
-func (a *Action) mayHaveMade(c *changes.Change) bool {
-	if a.Target.Type != tableName(c.Schema, c.Table) || !slices.Contains(opsOf[a.Verb()], c.Op) {
+func (t *tables) mayHaveMade(a *Action, c *changes.Change) bool {
+	table := tableName(c.Schema, c.Table)
+	if a.Target.Type != table && !slices.Contains(t.reached[a.Target.Type], table) || !slices.Contains(opsOf[a.Verb()], c.Op) {
 		return false
 	}
 	id := a.Target.ID
@@ -108,9 +119,8 @@ func (a *Action) rows() (n int, counted bool) {
 	return 0, false
 }
 
-// tell makes a story of a transaction's events and changes, each in order. captured reports whether
-// a table's changes are kept.
-func tell(tx journal.TxKey, actions []Action, made *changes.Transaction, captured func(table string) bool) *Story {
+// tell makes a story of a transaction's events and changes, each in order.
+func tell(tx journal.TxKey, actions []Action, made *changes.Transaction, tables *tables) *Story {
 	s := &Story{Tx: tx, Lost: made.Lost}
 	for _, a := range actions {
 		if a.Captured {
@@ -119,51 +129,46 @@ func tell(tx journal.TxKey, actions []Action, made *changes.Transaction, capture
 			s.Recorded = append(s.Recorded, a)
 		}
 	}
-	groups := newGroups(len(s.Statements))
+	makers := newMakers(s.Statements, tables)
 	var own []changes.Change
-	var of []int // the first statement that may have made each of own
+	var of []int // one of the statements that may have made each of own
 	for _, c := range made.Changes {
 		if c.Nested || c.ForeignKey != "" {
 			s.Nested = append(s.Nested, c)
 			continue
 		}
-		first := -1
-		for i := range s.Statements {
-			switch {
-			case !s.Statements[i].mayHaveMade(&c):
-			case first < 0:
-				first = i
-			default:
-				groups.join(first, i)
-			}
-		}
-		if first < 0 {
+		one, ok := makers.of(&c)
+		if !ok {
 			s.Unseen = append(s.Unseen, c)
 			continue
 		}
-		own, of = append(own, c), append(of, first)
+		own, of = append(own, c), append(of, one)
 	}
-	for _, members := range groups.all() {
-		var theirs []changes.Change
-		for i, c := range own {
-			if groups.of(of[i]) == groups.of(members[0]) {
-				theirs = append(theirs, c)
-			}
-		}
-		s.share(members, theirs)
-		s.compare(members, len(theirs), captured)
+	theirs := make(map[int][]changes.Change)
+	for i, c := range own {
+		g := makers.groups.of(of[i])
+		theirs[g] = append(theirs[g], c)
+	}
+	lost := make(map[string]bool)
+	for _, l := range s.Lost {
+		lost[tableName(l.Schema, l.Table)] = true
+	}
+	for _, members := range makers.groups.all() {
+		list := theirs[makers.groups.of(members[0])]
+		s.share(members, list, tables)
+		s.compare(members, len(list), tables, lost)
 	}
 	return s
 }
 
 // share gives changes to the statements that may have made them, if it is certain which has made
 // which.
-func (s *Story) share(members []int, theirs []changes.Change) {
+func (s *Story) share(members []int, theirs []changes.Change, tables *tables) {
 	switch {
 	case len(theirs) == 0:
 	case len(members) == 1 && !s.tooMany(members[0], len(theirs)):
 		s.Statements[members[0]].Changes = theirs
-	case len(members) == 1 || !s.inTurn(members, theirs):
+	case len(members) == 1 || !s.inTurn(members, theirs, tables):
 		s.Shared = append(s.Shared, Shared{members, theirs})
 	}
 }
@@ -176,7 +181,7 @@ func (s *Story) tooMany(member, changed int) bool {
 
 // inTurn gives changes to statements in turn, each as many as it counts rows, if that uses up all
 // and each may have made its own: statements about the same rows are in the order of their events.
-func (s *Story) inTurn(members []int, theirs []changes.Change) bool {
+func (s *Story) inTurn(members []int, theirs []changes.Change, tables *tables) bool {
 	parts, from := make([][]changes.Change, len(members)), 0
 	for i, m := range members {
 		a := &s.Statements[m].Action
@@ -186,7 +191,7 @@ func (s *Story) inTurn(members []int, theirs []changes.Change) bool {
 		}
 		parts[i] = theirs[from : from+n]
 		for j := range parts[i] {
-			if !a.mayHaveMade(&parts[i][j]) {
+			if !tables.mayHaveMade(a, &parts[i][j]) {
 				return false
 			}
 		}
@@ -202,7 +207,7 @@ func (s *Story) inTurn(members []int, theirs []changes.Change) bool {
 }
 
 // compare notes where statements count other rows than have changed.
-func (s *Story) compare(members []int, kept int, captured func(table string) bool) {
+func (s *Story) compare(members []int, kept int, tables *tables, lost map[string]bool) {
 	rows, counted, rewritten := 0, true, 0
 	for _, m := range members {
 		a := &s.Statements[m].Action
@@ -217,9 +222,9 @@ func (s *Story) compare(members []int, kept int, captured func(table string) boo
 	switch {
 	case !counted || rows == kept:
 		return
-	case !captured(table):
+	case !slices.ContainsFunc(tables.of(table), func(t string) bool { return tables.captured[t] }):
 		d.Expected, d.Reason = true, "the row changes of "+table+" are not captured"
-	case slices.ContainsFunc(s.Lost, func(l changes.Loss) bool { return tableName(l.Schema, l.Table) == table }):
+	case slices.ContainsFunc(tables.of(table), func(t string) bool { return lost[t] }):
 		d.Reason = "a trigger could not keep changes of " + table + ": see what was lost"
 	case rows > kept && rows-kept <= rewritten:
 		d.Expected, d.Reason = true, plural(rows-kept, "row")+" got the values that they had, in all columns that are captured"
@@ -236,41 +241,6 @@ func plural(n int, what string) string {
 		return "1 " + what
 	}
 	return strconv.Itoa(n) + " " + what + "s"
-}
-
-// groups are disjoint sets of statements that may have made the same changes.
-type groups []int // each is of the same set as the one that it points to
-
-func newGroups(n int) groups {
-	g := make(groups, n)
-	for i := range g {
-		g[i] = i
-	}
-	return g
-}
-
-func (g groups) of(i int) int {
-	for g[i] != i {
-		i = g[i]
-	}
-	return i
-}
-
-func (g groups) join(a, b int) { g[g.of(b)] = g.of(a) }
-
-// all returns the sets, each in order.
-func (g groups) all() (sets [][]int) {
-	at := make(map[int]int)
-	for i := range g {
-		n, ok := at[g.of(i)]
-		if !ok {
-			n = len(sets)
-			at[g.of(i)] = n
-			sets = append(sets, nil)
-		}
-		sets[n] = append(sets[n], i)
-	}
-	return sets
 }
 
 // String tells the story on several lines, for logs and terminals.

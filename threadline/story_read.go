@@ -15,6 +15,8 @@ const MostTold = 10_000
 // Story tells a transaction: by its events, which are here, and by its row changes, which rows
 // has. A transaction of which nothing is known is [ErrNotFound]. Events of transactions that were recorded
 // before the timeline kept contexts (audit_contexts) are not found; there are no row changes of that time.
+// Events of partitions, parents and views are told with the changes of the table behind them, as far as
+// [changes.Store.Reached] knows it.
 func (s *Store) Story(ctx context.Context, rows *changes.Store, tx journal.TxKey) (*Story, error) {
 	if err := s.known(); err != nil {
 		return nil, err
@@ -34,12 +36,15 @@ func (s *Store) Story(ctx context.Context, rows *changes.Store, tx journal.TxKey
 	if err != nil {
 		return nil, err
 	}
-	captured := make(map[string]bool)
+	t := &tables{captured: make(map[string]bool)}
 	for _, n := range names {
-		captured[tableName(n[0], n[1])] = true
+		t.captured[tableName(n[0], n[1])] = true
+	}
+	if t.reached, err = rows.Reached(ctx, targets(actions)); err != nil {
+		return nil, err
 	}
 	more := made.More || len(actions) > MostTold
-	story := tell(tx, actions[:min(len(actions), MostTold)], made, func(table string) bool { return captured[table] })
+	story := tell(tx, actions[:min(len(actions), MostTold)], made, t)
 	if story.More = more; more {
 		story.Differences = nil // of parts
 	}
@@ -47,6 +52,18 @@ func (s *Store) Story(ctx context.Context, rows *changes.Store, tx journal.TxKey
 		story.By = made.Changes[0].By
 	}
 	return story, nil
+}
+
+// targets are the tables, partitions and views that captured events name.
+func targets(actions []Action) (names []string) {
+	seen := make(map[string]bool)
+	for i := range actions {
+		if name := actions[i].Target.Type; actions[i].Captured && opsOf[actions[i].Verb()] != nil && !seen[name] {
+			seen[name] = true
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // txActions returns the events of a transaction in order, limit at most. Its contexts say between which
