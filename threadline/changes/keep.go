@@ -193,7 +193,9 @@ func (k *keeper) look(ctx context.Context, q querier, t Table) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := f.want(ctx, q, is.stricter(f, t)); err != nil {
+	f.gone = is.gone(f)
+	warning, err := f.wantKept(ctx, q, is.stricter(f, t))
+	if err != nil {
 		return nil, err
 	}
 	if k.owner != "" {
@@ -207,6 +209,9 @@ func (k *keeper) look(ctx context.Context, q querier, t Table) (*work, error) {
 		return w, nil
 	}
 	w.warnings = is.stays(f, t)
+	if warning != "" {
+		w.warnings = append(w.warnings, warning)
+	}
 	var p Plan
 	p.warn(f, is)
 	w.warnings = append(w.warnings, p.Warnings...)
@@ -216,10 +221,11 @@ func (k *keeper) look(ctx context.Context, q querier, t Table) (*work, error) {
 
 // foreign says why a capture is left alone, "" if it is not.
 func (d *deployed) foreign() string {
+	notes := slices.Concat(d.notes, d.leaves)
 	switch {
-	case slices.Contains(d.notes, nil):
+	case slices.Contains(notes, nil):
 		return " is captured, and it is not known what was masked and excluded: the capture is left as it is; run Store.Plan and Store.Apply to replace it"
-	case slices.ContainsFunc(d.notes, func(n *note) bool { return n.Generation > generation }):
+	case slices.ContainsFunc(notes, func(n *note) bool { return n.Generation > generation }):
 		return " is captured by a newer version of this package: the capture is left as it is, whatever this program wants to be masked and excluded"
 	}
 	return ""

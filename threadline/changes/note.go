@@ -26,7 +26,8 @@ type note struct {
 	Exclude    []noted  `json:"exclude,omitempty"`
 }
 
-// noted is a column. Its number outlives its name, and its name a restore.
+// noted is a column. Its number outlives its name, and its name a restore. It is 0 if the table has no such
+// column now.
 type noted struct {
 	Name   string `json:"name"`
 	Number int    `json:"number"`
@@ -56,15 +57,21 @@ func noteOf(body string) *note {
 // note is that of a capture as it is wanted now.
 func (f *found) note() *note {
 	n := &note{Generation: generation, Schema: f.Schema, Table: f.Table, OID: f.OID, Key: f.declared}
-	for _, c := range f.all {
-		switch c.keeps() {
+	add := func(o noted, keeps keeping) {
+		switch keeps {
 		case keepsHashes:
-			n.Hash = append(n.Hash, noted{c.Name, c.Number})
+			n.Hash = append(n.Hash, o)
 		case keepsThat:
-			n.Mask = append(n.Mask, noted{c.Name, c.Number})
+			n.Mask = append(n.Mask, o)
 		case keepsNothing:
-			n.Exclude = append(n.Exclude, noted{c.Name, c.Number})
+			n.Exclude = append(n.Exclude, o)
 		}
+	}
+	for _, c := range f.all {
+		add(noted{c.Name, c.Number}, c.keeps())
+	}
+	for _, g := range f.gone {
+		add(noted{Name: g.name}, g.keeps)
 	}
 	return n
 }
@@ -100,7 +107,7 @@ func (c *column) keeps() keeping {
 // kept is what a capture that was planned from n keeps of a column of f. In the same table a column
 // is known by its number, whatever it is called now.
 func (n *note) kept(f *found, c *column) keeping {
-	is := func(o noted) bool { return o.Name == c.Name || n.OID == f.OID && o.Number == c.Number }
+	is := func(o noted) bool { return o.Name == c.Name || n.OID == f.OID && o.Number == c.Number && c.Number > 0 }
 	switch {
 	case slices.ContainsFunc(n.Exclude, is):
 		return keepsNothing
@@ -115,7 +122,7 @@ func (n *note) kept(f *found, c *column) keeping {
 
 // kept is the least that there is kept of a column of f.
 func (d *deployed) kept(f *found, c *column) (least keeping) {
-	for _, n := range d.notes {
+	for _, n := range d.all() {
 		if n != nil {
 			least = max(least, n.kept(f, c))
 		}

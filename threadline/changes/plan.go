@@ -250,6 +250,9 @@ type deployed struct {
 	// notes are those of the functions under the table's name, and on the table: where it was
 	// renamed, these are two. One that says nothing is nil.
 	notes []*note
+	// leaves are those of captures of partitions, and inherited those of tables that had its name before, or
+	// had it as a partition.
+	leaves, inherited []*note
 }
 
 func (s *Store) deployed(ctx context.Context, q querier, f *found) (*deployed, error) {
@@ -270,7 +273,7 @@ func (s *Store) deployed(ctx context.Context, q querier, f *found) (*deployed, e
 		failed := rows.Scan(&body)
 		return noteOf(body), failed
 	}, `SELECT pg_catalog.ltrim(p.prosrc, E'\n') FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-		WHERE n.nspname = $1 AND (p.proname = $2 OR p.oid IN (SELECT g.tgfoid FROM pg_catalog.pg_trigger g WHERE g.tgrelid = $3::pg_catalog.int8::pg_catalog.oid))`, s.schema, f.function(), int64(f.OID))
+		WHERE n.nspname = $1 AND p.proname LIKE 'capture\_%' AND (p.proname = $2 OR p.oid IN (SELECT g.tgfoid FROM pg_catalog.pg_trigger g WHERE g.tgrelid = $3::pg_catalog.int8::pg_catalog.oid))`, s.schema, f.function(), int64(f.OID))
 	if err != nil {
 		return nil, wrap("look for the capture of "+f.qualified(), err)
 	}
@@ -282,7 +285,10 @@ func (s *Store) deployed(ctx context.Context, q querier, f *found) (*deployed, e
 	if err == nil && f.kind == "p" {
 		d.others, err = readAll(ctx, q, name, query+"p.proname <> $2 AND g.tgname LIKE '"+rowTrigger+"%' AND g.tgparentid = 0", s.schema, f.function())
 	}
-	return d, wrap("look for the triggers of "+f.qualified(), err)
+	if err != nil {
+		return nil, wrap("look for the triggers of "+f.qualified(), err)
+	}
+	return d, wrap("look for what "+f.qualified()+" inherits", s.inherit(ctx, q, f, d))
 }
 
 // noted finds out whether the shape is noted. For a role that may not look, it is.

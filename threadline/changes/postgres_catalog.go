@@ -139,7 +139,7 @@ func settingsOf(leaves []string) (names []string) {
 func (f *found) override(ctx context.Context, q pgschema.Querier, t Table) error {
 	for _, k := range t.Key {
 		if i := f.position(k); i >= 0 && !f.Columns[i].notNull {
-			return fmt.Errorf("changes: table %s: column %q of the key may be NULL: make it NOT NULL", t.Name, k)
+			return fmt.Errorf("changes: table %s: %w", t.Name, &keyError{fmt.Sprintf("column %q of the key may be NULL: make it NOT NULL", k)})
 		}
 	}
 	var proven bool
@@ -156,7 +156,8 @@ func (f *found) override(ctx context.Context, q pgschema.Querier, t Table) error
 		return wrap("read the key of "+t.Name, err)
 	}
 	if !proven {
-		return fmt.Errorf("changes: table %s: no unique index has exactly the columns of the key, %s: add one that is neither partial nor deferrable", t.Name, strings.Join(t.Key, ", "))
+		return fmt.Errorf("changes: table %s: %w", t.Name,
+			&keyError{fmt.Sprintf("no unique index has exactly the columns of the key, %s: add one that is neither partial nor deferrable", strings.Join(t.Key, ", "))})
 	}
 	f.Key = slices.Clone(t.Key)
 	return nil

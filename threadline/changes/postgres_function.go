@@ -322,6 +322,9 @@ func (g *generator) drift() {
 			names = append(names, pgtext.Literal(c.Name)+"::pg_catalog.name")
 		}
 	}
+	for _, c := range g.gone {
+		names = append(names, pgtext.Literal(c.name)+"::pg_catalog.name")
+	}
 	leftOut := "(a.attnum OPERATOR(pg_catalog.=) ANY (ARRAY[" + strings.Join(numbers, ", ") + "]::pg_catalog.int2[]) OR coalesce(a.attname OPERATOR(pg_catalog.=) ANY (ARRAY[" + strings.Join(names, ", ") + "]::pg_catalog.name[]), false))"
 	g.line(1, "IF wrong IS NOT NULL AND %s THEN", is("step", "'compute'"))
 	g.line(2, "shape_id := NULL; key := NULL; former_key := NULL; changed := NULL; cut := NULL; old_row := NULL; new_row := NULL;")

@@ -106,6 +106,7 @@ func (s *shape) position(name string) int {
 type found struct {
 	shape
 	all         []column // also those that are excluded
+	gone        []goneColumn
 	declared    []string // Table.Key
 	kind        string   // pg_class.relkind
 	persistence string   // pg_class.relpersistence
@@ -143,7 +144,11 @@ func (f *found) want(ctx context.Context, q pgschema.Querier, t Table) error {
 	}
 	for _, k := range f.Key {
 		if i := f.position(k); i < 0 || f.Columns[i].Masked {
-			return fmt.Errorf("changes: table %s: column %q is in the key, and cannot be masked or excluded: rows could not be told apart", t.Name, k)
+			err := fmt.Errorf("column %q is in the key, and cannot be masked or excluded: rows could not be told apart", k)
+			if t.Key != nil {
+				err = &keyError{err.Error()}
+			}
+			return fmt.Errorf("changes: table %s: %w", t.Name, err)
 		}
 	}
 	return nil
@@ -176,9 +181,15 @@ func (f *found) judge(name string) error {
 
 // choose sets the columns that are captured.
 func (f *found) choose(t Table) error {
-	for _, name := range slices.Concat(t.Exclude, t.Mask, t.Hash, t.Key) {
+	f.Columns, f.Exclude = nil, nil
+	for _, name := range slices.Concat(t.Exclude, t.Mask, t.Hash) {
 		if !f.has(name) {
 			return fmt.Errorf("there is no column %q%s", name, near(name, f.all))
+		}
+	}
+	for _, name := range t.Key {
+		if !f.has(name) {
+			return &keyError{fmt.Sprintf("there is no column %q%s", name, near(name, f.all))}
 		}
 	}
 	for i := range f.all {
