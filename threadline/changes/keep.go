@@ -34,7 +34,7 @@ func Of(tables ...Table) *Capture { return &Capture{Tables: tables} }
 //
 // A role that may not is an error of kind [forward.PermanentError], "insufficient_privilege", with what to
 // run.
-func (c *Capture) Keep(ctx context.Context, db *sql.DB) (done, warnings []string, err error) {
+func (c *Capture) Keep(ctx context.Context, db *sql.DB) (done, warnings []string, _ error) {
 	dialect := forward.Dialect(ctx)
 	if dialect == "" {
 		dialect = hooks.Postgres // the caller is no Hub
@@ -52,7 +52,9 @@ func (c *Capture) Keep(ctx context.Context, db *sql.DB) (done, warnings []string
 			errs = append(errs, err)
 		}
 	}
-	if len(errs) == 0 { // else a table of the list may be among the others
+	missing, err := k.store.missingContexts(ctx, k.store.db)
+	k.warnings, errs = append(k.warnings, missing...), append(errs, err)
+	if errors.Join(errs...) == nil { // else a table of the list may be among the others
 		errs = append(errs, k.warnOthers(ctx))
 	}
 	if k.denied != nil {
@@ -99,10 +101,14 @@ func (k *keeper) prepare(ctx context.Context) error {
 	if err != nil || !k.mayApply() && k.owner != "" {
 		return wrap("look for the tables", err)
 	}
-	err = k.store.Migrate(ctx)
+	err = k.store.makeTables(ctx)
 	switch {
 	case err == nil:
 		k.owner = k.role
+		var warnings []string
+		warnings, err = k.store.missingIndexes(ctx, k.store.db)
+		k.warnings = append(k.warnings, warnings...)
+		return err
 	case pgschema.Denied(err), hooks.SQLState(err) == foreignObjects:
 		k.deny(strings.TrimPrefix(err.Error(), "changes: ")+"; or run the statements in sql as the role that shall own the history", k.store.script())
 	default:
@@ -130,7 +136,7 @@ func (k *keeper) keep(ctx context.Context, t Table) error {
 		return k.leave(ctx, w)
 	}
 	err = k.store.patiently(ctx, keepTries, func(tx *sql.Tx) error {
-		if err = k.lock(ctx, tx); err != nil {
+		if err = k.store.takeTurn(ctx, tx); err != nil {
 			return err
 		}
 		// Another process may have been here in between.
@@ -158,19 +164,6 @@ const foreignObjects = "AC001"
 
 // keepTries is how often a table that the app has locked is tried in one call of Keep.
 const keepTries = 5
-
-var errOther = errors.New("another process captures tables, or holds the advisory lock for that (pg_locks)")
-
-// lock has one process at a time change captures. The lock is the transaction's: one of the session
-// would stay behind with a server connection that a pooler has given to another.
-func (k *keeper) lock(ctx context.Context, tx *sql.Tx) error {
-	var free bool
-	err := tx.QueryRowContext(ctx, "SELECT pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended("+pgtext.Literal("threadline captures "+k.store.schema)+", 7355608))").Scan(&free)
-	if err == nil && !free {
-		return errOther
-	}
-	return err
-}
 
 // work is what is to be done for a table.
 type work struct {

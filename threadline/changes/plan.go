@@ -86,7 +86,9 @@ func (s *Store) Plan(ctx context.Context, tables ...Table) (*Plan, error) {
 			p.Steps = append(p.Steps, *step)
 		}
 	}
-	return p, nil
+	warnings, err := s.missingContexts(ctx, s.db)
+	p.Warnings = append(p.Warnings, warnings...)
+	return p, err
 }
 
 func (p *Plan) warn(f *found, is *deployed) {
@@ -134,7 +136,7 @@ func (s *Store) step(f *found, is *deployed) *Step {
 	if len(why) == 0 {
 		return nil
 	}
-	step := &Step{Table: f.qualified(), Why: strings.Join(why, ", ")}
+	step := &Step{Table: f.qualified(), Why: strings.Join(why, ", "), SQL: []string{s.turnSQL(), s.unchangedSQL(f, is)}}
 	function := s.at(f.function()) + "()"
 	step.SQL = append(step.SQL,
 		fmt.Sprintf("INSERT INTO %s (id, table_id, shape) VALUES (%d, %d, %s::pg_catalog.json) ON CONFLICT DO NOTHING", s.at("audit_shapes"), f.id(), f.tableID(), pgtext.Literal(f.text())),
@@ -242,6 +244,7 @@ func (f *found) strays(is *deployed) (list []trigger) {
 // deployed is what there is of a table's capture.
 type deployed struct {
 	body, settings string
+	digest         string   // of the body, "" if there is none
 	grantees       []string // who may execute the function, beside its owner
 	shape          bool     // is noted
 	noKey          bool     // for hashes
@@ -258,10 +261,10 @@ type deployed struct {
 func (s *Store) deployed(ctx context.Context, q querier, f *found) (*deployed, error) {
 	d := &deployed{}
 	var grantees string
-	err := q.QueryRowContext(ctx, `SELECT pg_catalog.ltrim(p.prosrc, E'\n'), coalesce((SELECT pg_catalog.string_agg(c, E'\n' ORDER BY c COLLATE "C") FROM pg_catalog.unnest(p.proconfig) c), ''),
+	err := q.QueryRowContext(ctx, `SELECT pg_catalog.ltrim(p.prosrc, E'\n'), `+digestSQL+`, coalesce((SELECT pg_catalog.string_agg(c, E'\n' ORDER BY c COLLATE "C") FROM pg_catalog.unnest(p.proconfig) c), ''),
 			coalesce((SELECT pg_catalog.json_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END)
 				FROM pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a WHERE a.grantee <> p.proowner), '[]')::pg_catalog.text
-		FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = $1 AND p.proname = $2`, s.schema, f.function()).Scan(&d.body, &d.settings, &grantees)
+		FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = $1 AND p.proname = $2`, s.schema, f.function()).Scan(&d.body, &d.digest, &d.settings, &grantees)
 	if err == nil {
 		err = json.Unmarshal([]byte(grantees), &d.grantees)
 	}
@@ -325,7 +328,8 @@ const (
 
 // Apply executes a plan, in one transaction for each table. A table that the app has locked is
 // waited for 100 milliseconds at a time, with pauses, because the app's statements queue
-// behind what waits. What was applied before an error stays; Plan then says what is left.
+// behind what waits, and so is another process that changes captures. What was applied before an error
+// stays; Plan then says what is left. A capture that was changed since it was planned is an error: plan anew.
 func (s *Store) Apply(ctx context.Context, p *Plan) error {
 	for i := range p.Steps {
 		if err := s.apply(ctx, &p.Steps[i]); err != nil {
@@ -339,7 +343,18 @@ func (s *Store) apply(ctx context.Context, step *Step) error {
 	if s, ok := s.sqlite(); ok {
 		return s.apply(ctx, step)
 	}
-	return s.patiently(ctx, mostTries, func(tx *sql.Tx) error { return step.execute(ctx, tx) })
+	err := s.patiently(ctx, mostTries, func(tx *sql.Tx) error {
+		if err := s.awaitTurn(ctx, tx); err != nil {
+			return err
+		}
+		return step.execute(ctx, tx)
+	})
+	if errors.Is(err, errOther) {
+		if who := s.holder(ctx); who != "" {
+			return fmt.Errorf("%w: %s", err, who)
+		}
+	}
+	return err
 }
 
 func (step *Step) execute(ctx context.Context, tx *sql.Tx) error {
@@ -351,10 +366,11 @@ func (step *Step) execute(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
-// patiently runs do in a transaction that waits little for locks, up to so many times.
+// patiently runs do in a transaction that waits little for locks, up to so many times. What the transaction reads
+// once it has its turn is what there is then, whatever the default isolation is.
 func (s *Store) patiently(ctx context.Context, tries int, do func(tx *sql.Tx) error) error {
 	for try := 1; ; try++ {
-		err := s.inTx(ctx, func(tx *sql.Tx) error {
+		err := s.inTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted}, func(tx *sql.Tx) error {
 			if _, err := tx.ExecContext(ctx, "SET LOCAL lock_timeout = '"+applyWait+"'"); err != nil {
 				return err
 			}
@@ -383,7 +399,7 @@ func (s *Store) Remove(ctx context.Context, table string) error {
 	if err != nil {
 		return err
 	}
-	step := &Step{Table: f.qualified(), SQL: []string{"DROP FUNCTION IF EXISTS " + s.at(f.function()) + "() CASCADE"}}
+	step := &Step{Table: f.qualified(), SQL: []string{s.turnSQL(), "DROP FUNCTION IF EXISTS " + s.at(f.function()) + "() CASCADE"}}
 	if f.noted != nil && f.noted.ShapeID != nil {
 		step.SQL = append(step.SQL, s.endSQL(f))
 	}

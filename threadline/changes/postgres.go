@@ -7,6 +7,9 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
+// A step takes no lock on a table of changes, of gaps or of keys that was there before: a capture does not wait for it,
+// but notes a gap, or where audit_gaps is locked only warns. So it makes tables, and what is on new
+// ones; a further index is one of laterIndexes.
 var (
 	//go:embed schema/postgres_1.sql
 	tables string

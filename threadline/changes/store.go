@@ -75,11 +75,19 @@ func (s *Store) known() error {
 	return nil
 }
 
-// Migrate makes the tables of changes, as the role that shall own them.
+// Migrate makes the tables of changes, as the role that shall own them. On tables that were there before, an
+// index is made CONCURRENTLY: that waits for transactions that are open, and captures do not wait for it.
 func (s *Store) Migrate(ctx context.Context) error {
 	if s, ok := s.sqlite(); ok {
 		return s.migrate(ctx)
 	}
+	if err := s.makeTables(ctx); err != nil {
+		return err
+	}
+	return wrap("migrate", s.makeIndexes(ctx))
+}
+
+func (s *Store) makeTables(ctx context.Context) error {
 	if err := s.known(); err != nil {
 		return err
 	}
@@ -118,8 +126,8 @@ func readAll[T any](ctx context.Context, db querier, scan func(*sql.Rows) (T, er
 }
 
 // inTx runs f in a transaction.
-func (s *Store) inTx(ctx context.Context, f func(tx *sql.Tx) error) error {
-	tx, err := s.db.BeginTx(ctx, nil)
+func (s *Store) inTx(ctx context.Context, opts *sql.TxOptions, f func(tx *sql.Tx) error) error {
+	tx, err := s.db.BeginTx(ctx, opts)
 	if err != nil {
 		return err
 	}

@@ -130,9 +130,15 @@ func TestKeptPartitions(t *testing.T) {
 				keep("p")
 			}, "p", "p"},
 			{"attached with a renamed column", "t", []string{"p"}, func() {
-				w.exec("ALTER TABLE t RENAME card TO c2", "ALTER TABLE t RENAME pin TO card", "ALTER TABLE t RENAME c2 TO pin", attach)
+				w.exec("CREATE TABLE t2 " + strings.Replace(secrets, "card", "c2", 1))
+				w.keep(changes.Table{Name: "t2", Mask: []string{"c2"}, Hash: []string{"number"}, Exclude: []string{"pin"}})
+				w.exec("ALTER TABLE t2 RENAME c2 TO card", "ALTER TABLE p ATTACH PARTITION t2 FOR VALUES IN ('eu')")
 				keep("p")
-			}, "p", ""},
+			}, "p", "p"},
+			{"attached under another name", "t", []string{"p"}, func() {
+				w.exec("ALTER TABLE t RENAME TO t2", "ALTER TABLE p ATTACH PARTITION t2 FOR VALUES IN ('eu')")
+				keep("p")
+			}, "p", "p"},
 			{"attached after its capture was dropped", "t", []string{"p"}, func() {
 				w.exec("DROP TRIGGER threadline_row ON t", attach)
 				keep("p")
@@ -156,7 +162,7 @@ func TestKeptPartitions(t *testing.T) {
 				keep("q", "p")
 			}, "q", "q"},
 		} {
-			w.exec("DROP SCHEMA threadline CASCADE", "DROP TABLE IF EXISTS p, q, t", "CREATE TABLE t "+secrets, "CREATE TABLE p "+secrets+" PARTITION BY LIST (region)", "CREATE TABLE q "+secrets+" PARTITION BY LIST (region)")
+			w.exec("DROP SCHEMA threadline CASCADE", "DROP TABLE IF EXISTS p, q, t, t2", "CREATE TABLE t "+secrets, "CREATE TABLE p "+secrets+" PARTITION BY LIST (region)", "CREATE TABLE q "+secrets+" PARTITION BY LIST (region)")
 			w.keep(secretive(c.masked))
 			keep(c.others...)
 			c.steps()

@@ -44,6 +44,8 @@ BEGIN
 		CREATE INDEX audit_changes_former ON {schema}.audit_changes (pg_catalog.hashtextextended(former_key, table_id), lsn) WHERE former_key IS NOT NULL;
 		CREATE INDEX audit_changes_keyless ON {schema}.audit_changes (table_id, lsn) WHERE key IS NULL;
 		CREATE INDEX audit_changes_captured ON {schema}.audit_changes (table_id, captured_at);
+		-- What breaks the chain of changes.
+		CREATE INDEX audit_changes_breaks ON {schema}.audit_changes (table_id, lsn) WHERE shape_id IS NULL OR op OPERATOR(pg_catalog.=) 'T'::pg_catalog."char";
 		-- What a trigger could not keep, so that the history has a hole there.
 		CREATE TABLE {schema}.audit_gaps (
 			xid           xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),

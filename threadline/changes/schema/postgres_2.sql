@@ -17,7 +17,5 @@ BEGIN
 			PRIMARY KEY (table_id, lsn, noted_at)
 		);
 		CREATE INDEX audit_captures_name ON {schema}.audit_captures (table_name);
-		-- What breaks the chain beside that.
-		CREATE INDEX audit_changes_breaks ON {schema}.audit_changes (table_id, lsn) WHERE shape_id IS NULL OR op OPERATOR(pg_catalog.=) 'T'::pg_catalog."char";
 	END IF;
 END;
