@@ -60,6 +60,9 @@ type Break struct {
 // begins with the beginning of the history. DDL is noticed by the next plan that is applied; changes in
 // between that no longer fit are Drifted.
 func (s *Store) Breaks(ctx context.Context, table string) ([]Break, error) {
+	if s, ok := s.sqlite(); ok {
+		return s.breaks(ctx, table)
+	}
 	if err := s.known(); err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ func (s sqlite) plan(ctx context.Context, tables []Table) (*Plan, error) {
 		if slices.ContainsFunc(t.unique, func(i sqliteIndex) bool { return i.unknown }) {
 			p.Warnings = append(p.Warnings, t.qualified()+" has a unique index whose text could not be read: a row that REPLACE removes because of it is not captured")
 		}
-		if step := s.step(t, is); step != nil {
+		if step := s.step(t, is, t.grown()); step != nil {
 			p.Steps = append(p.Steps, *step)
 		}
 	}
@@ -145,8 +145,15 @@ func (t *sqliteTable) orNew(list []noted, name string) []noted {
 	return list
 }
 
-// step returns what is to be done for a table, nil if nothing is.
-func (s sqlite) step(t *sqliteTable, is *deployed) *Step {
+// grown reports whether the table has columns that it had not at the last note: what was written to them since
+// is not kept.
+func (t *sqliteTable) grown() bool {
+	return t.noted != nil && slices.ContainsFunc(t.all, func(c column) bool { return !slices.Contains(t.noted.columns, c.Name) })
+}
+
+// step returns what is to be done for a table, nil if nothing is. missed says that changes may be missing since
+// the last note.
+func (s sqlite) step(t *sqliteTable, is *deployed, missed bool) *Step {
 	var why []string
 	wanted := s.wanted(t)
 	same := 0
@@ -156,6 +163,9 @@ func (s sqlite) step(t *sqliteTable, is *deployed) *Step {
 		}
 	}
 	resumed := 0
+	if missed {
+		resumed = 1
+	}
 	switch {
 	case t.noted == nil:
 		why = append(why, "it is not captured yet")

@@ -86,7 +86,7 @@ func (s sqlite) again(ctx context.Context, conn *sql.DB, name string) error {
 	if err != nil {
 		return err
 	}
-	if step := s.step(t, is); step != nil {
+	if step := s.step(t, is, false); step != nil {
 		return runAll(ctx, conn, step.SQL)
 	}
 	return nil

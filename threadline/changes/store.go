@@ -66,7 +66,7 @@ func (s *Store) sqlite() (sqlite, bool) { return sqlite{s}, s.speaks == hooks.SQ
 func (s *Store) known() error {
 	switch {
 	case s.speaks == hooks.SQLite:
-		return errors.New("changes: this is for PostgreSQL only: on SQLite there are Migrate, Plan, Apply, Remove, History and Transaction")
+		return errors.New("changes: this is for PostgreSQL only: on SQLite there are Migrate, Plan, Apply, Remove, History, Transaction and Breaks")
 	case s.speaks != hooks.Postgres:
 		return fmt.Errorf("changes: row changes are captured on PostgreSQL and SQLite, not on %s", s.speaks)
 	case len(s.schema) > pgschema.LongestName:
