@@ -93,13 +93,7 @@ func (s *Store) RowAsOf(ctx context.Context, table string, at time.Time, key ...
 		if err != nil {
 			return nil, err
 		}
-		captured, last := at.UTC().Format(lenient.TimeForm), -1
-		for i, c := range a.under {
-			if c.captured <= captured {
-				last = i
-			}
-		}
-		return a.row(ctx, at, last)
+		return a.rowAt(ctx, at)
 	})
 }
 

@@ -141,15 +141,24 @@ func (c *Change) transaction() transaction {
 
 // attribute sets By of changes.
 func (s *Store) attribute(ctx context.Context, list []Change) error {
-	found := make(map[transaction]*Attribution)
+	all := make([]*Change, len(list))
 	for i := range list {
-		found[list[i].transaction()] = nil
+		all[i] = &list[i]
 	}
-	if err := s.attributions(ctx, s.db, found); err != nil {
+	return s.attributeBy(ctx, s.db, all)
+}
+
+// attributeBy does it with a connection or a transaction.
+func (s *Store) attributeBy(ctx context.Context, db querier, list []*Change) error {
+	found := make(map[transaction]*Attribution)
+	for _, c := range list {
+		found[c.transaction()] = nil
+	}
+	if err := s.attributions(ctx, db, found); err != nil {
 		return wrap("read who made the changes", err)
 	}
-	for i := range list {
-		list[i].By = found[list[i].transaction()]
+	for _, c := range list {
+		c.By = found[c.transaction()]
 	}
 	return nil
 }

@@ -342,15 +342,9 @@ func (r *pageReader) refuseMasked(ctx context.Context) error {
 
 // attribute sets who made the changes.
 func (r *pageReader) attribute(ctx context.Context, list []*candidate) error {
-	found := make(map[transaction]*Attribution)
-	for _, c := range list {
-		found[c.transaction()] = nil
+	all := make([]*Change, len(list))
+	for i, c := range list {
+		all[i] = &c.Change
 	}
-	if err := r.store.attributions(ctx, r.tx, found); err != nil {
-		return err
-	}
-	for _, c := range list {
-		c.By = found[c.transaction()]
-	}
-	return nil
+	return r.store.attributeBy(ctx, r.tx, all)
 }
