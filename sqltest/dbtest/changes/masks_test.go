@@ -169,6 +169,12 @@ func TestKeptPartitions(t *testing.T) {
 			t.Log(c.name)
 			w.wantSecret(c.into, c.table)
 			w.wantOpen(c.into, c.into)
+			if c.into != "t" { // a new partition brings nothing back
+				w.exec("CREATE TABLE fresh PARTITION OF " + c.into + " FOR VALUES IN ('us')")
+				if got := w.keep(changes.Table{Name: c.into}); strings.Contains(got, "stays masked") {
+					w.Errorf("%s: with a new partition: %s", c.name, got)
+				}
+			}
 		}
 	}, dbtest.PGX)
 }
