@@ -287,7 +287,11 @@ func (s *Story) String() string {
 		fmt.Fprintf(&b, "  %s: %s, %s: %s\n", strings.Join(names, ", "), plural(d.Rows, "row"), plural(d.Changes, "change"), d.Reason)
 	}
 	for _, l := range s.Lost {
-		fmt.Fprintf(&b, "  lost: %s %s: %s\n", l.Op, tableName(l.Schema, l.Table), l.Reason)
+		times := ""
+		if l.Count > 1 {
+			times = fmt.Sprintf("%d times ", l.Count)
+		}
+		fmt.Fprintf(&b, "  lost: %s%s %s: %s\n", times, l.Op, tableName(l.Schema, l.Table), l.Reason)
 	}
 	if s.More {
 		b.WriteString("  and more\n")

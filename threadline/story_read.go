@@ -43,7 +43,7 @@ func (s *Store) Story(ctx context.Context, rows *changes.Store, tx journal.TxKey
 	if t.reached, err = rows.Reached(ctx, targets(actions)); err != nil {
 		return nil, err
 	}
-	more := made.More || len(actions) > MostTold
+	more := made.More || made.MoreLost || len(actions) > MostTold
 	story := tell(tx, actions[:min(len(actions), MostTold)], made, t)
 	if story.More = more; more {
 		story.Differences = nil // of parts

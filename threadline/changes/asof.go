@@ -107,12 +107,17 @@ func (s *Store) RowAfter(ctx context.Context, c Change) (*Row, error) {
 		if err != nil {
 			return nil, err
 		}
-		a, err := r.asOf(ctx, one.row.tableID, c.Key)
-		if err != nil {
-			return nil, err
-		}
-		return a.row(ctx, c.CapturedAt, slices.IndexFunc(a.under, one.row.is))
+		return r.rowAfter(ctx, one)
 	})
+}
+
+// rowAfter returns the row as a change has left it.
+func (r *snapshot) rowAfter(ctx context.Context, c *undoChange) (*Row, error) {
+	a, err := r.asOf(ctx, c.row.tableID, c.Key)
+	if err != nil {
+		return nil, err
+	}
+	return a.row(ctx, c.CapturedAt, slices.IndexFunc(a.under, c.row.is))
 }
 
 // asOf calls f with one state of the database.

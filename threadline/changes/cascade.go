@@ -1,80 +1,232 @@
 package changes
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 )
 
-// Foreign keys change rows without a statement, and at the depth of the statement that they follow.
-// What shows it is that a row with the same values was deleted, or got others, just before: those that
-// still referred to it were left to the foreign key.
+// Foreign keys change rows without a statement, and at the depth of the statement that they follow. Their actions are
+// never deferred: when the change of a row that is referred to is captured, those that referred to it have
+// been changed, and their changes are captured next. So what changes a row that still refers to what
+// went is the action, unless
+//
+//   - the row came to refer to it after that, which a deferred foreign key lets it do,
+//   - a BEFORE trigger or a rule may have kept the action from the row,
+//   - changes of the transaction were lost, so that neither shows,
+//   - or one statement has changed both rows: by a foreign key from a table to itself, which is left out, or by a
+//     WITH that changes data, which does not show.
 
-// byForeignKeys sets ForeignKey of a transaction's changes, which come in order. Of a foreign key from a
-// table to itself it is not known, because one statement may have changed both rows.
-func (r *snapshot) byForeignKeys(list []Change, rows []*row) {
+// mostCompleted is for how many changes of a transaction the values that they have left are looked up.
+const mostCompleted = 100
+
+// tuple are the values of columns before or after a change.
+type tuple struct {
+	text  string
+	known bool // all are; if one is NULL, text is "", and the row refers to nothing
+}
+
+// refers reports whether the values surely refer to something.
+func (t tuple) refers() bool { return t.known && t.text != "" }
+
+// cascadeReader tells the changes of a transaction that foreign keys have made.
+type cascadeReader struct {
+	*snapshot
+	list      []Change // under the names that columns have now
+	rows      []*row
+	completed int
+}
+
+// referred are the values of a foreign key.
+type referred struct {
+	key    *foreignKey
+	values string
+}
+
+// event is the change by which values went.
+type event struct {
+	op    Op
+	depth int
+	now   tuple // what they have become
+}
+
+// byForeignKeys sets ForeignKey of a transaction's changes, which come in order.
+func (r *snapshot) byForeignKeys(ctx context.Context, list []Change, rows []*row) error {
+	c := &cascadeReader{snapshot: r, rows: rows}
 	from, to := make(map[int64][]*foreignKey), make(map[int64][]*foreignKey) // by the OIDs of tables
-	tables := make(map[int64]int64)                                          // OIDs
-	for id, t := range r.tables {
+	for _, t := range r.tables {
 		if t.liveTable == nil {
 			continue
 		}
-		tables[id] = t.OID
 		for _, k := range t.Keys {
 			if k.Child != k.Parent {
 				from[k.Child], to[k.Parent] = append(from[k.Child], k), append(to[k.Parent], k)
 			}
 		}
 	}
-	type went struct {
-		key    *foreignKey
-		op     Op
-		values string
+	if len(from) == 0 {
+		return nil
 	}
-	gone := make(map[went]bool)
 	for i := range list {
-		c, table := &list[i], tables[rows[i].tableID]
-		for _, k := range from[table] {
-			values, ok := c.values(k.Columns, func(f *Field) *Value { return &f.Old })
-			if ok && (gone[went{k, Delete, values}] && c.follows(k.OnDelete) || gone[went{k, Update, values}] && c.Op == Update && k.OnUpdate != "a" && k.OnUpdate != "r") {
-				c.ForeignKey = k.Name
-			}
+		now, err := rows[i].changeNow(r.tables[rows[i].tableID])
+		if err != nil {
+			return wrap("read the change at "+rows[i].lsn, err)
 		}
-		for _, k := range to[table] {
-			if values, ok := c.values(k.References, func(f *Field) *Value { return &f.Old }); ok {
-				gone[went{k, c.Op, values}] = true
-			}
-			if values, ok := c.values(k.References, func(f *Field) *Value { return &f.New }); ok { // it is there again
-				delete(gone, went{k, Delete, values})
-				delete(gone, went{k, Update, values})
+		c.list = append(c.list, now)
+	}
+	gone := make(map[referred]event)
+	nested := make(map[referred]bool) // that triggers have made rows refer to
+	forget := func(k *foreignKey, now tuple) {
+		if now.known {
+			delete(gone, referred{k, now.text})
+			return
+		}
+		for g := range gone {
+			if g.key == k {
+				delete(gone, g)
 			}
 		}
 	}
+	for i := range list {
+		t, depth := r.tables[rows[i].tableID], rows[i].depth
+		if t.liveTable == nil {
+			continue
+		}
+		var names []string
+		for _, k := range from[t.OID] {
+			was, is, err := c.sides(ctx, i, t, k.Columns)
+			if err != nil {
+				return err
+			}
+			if e, ok := gone[referred{k, was.text}]; ok && was.refers() && e.depth == depth && k.Acts && !t.interferes(&c.list[i], k) && e.makes(k, c.list[i].Op, is) {
+				names = append(names, k.Name)
+			}
+			forget(k, is)
+			if is.refers() && depth > 1 {
+				nested[referred{k, is.text}] = true
+			}
+		}
+		list[i].ForeignKey = strings.Join(names, ", ")
+		for _, k := range to[t.OID] {
+			was, is, err := c.sides(ctx, i, t, k.References)
+			if err != nil {
+				return err
+			}
+			if was.refers() && was != is && !nested[referred{k, was.text}] {
+				gone[referred{k, was.text}] = event{c.list[i].Op, depth, is}
+			}
+			forget(k, is)
+		}
+	}
+	return nil
 }
 
-// follows reports whether the change is what a foreign key's action does.
-func (c *Change) follows(onDelete string) bool {
-	switch onDelete {
+// makes reports whether a foreign key's action makes of a row that refers to what went, by an
+// operation, one that has other values.
+func (e event) makes(k *foreignKey, op Op, is tuple) bool {
+	action := k.OnDelete
+	if e.op == Update {
+		action = k.OnUpdate
+	}
+	switch action {
 	case cascades:
-		return c.Op == Delete
-	case setNull, setDefault:
-		return c.Op == Update
+		return e.op == Delete && op == Delete || e.op == Update && op == Update && is.refers() && is == e.now
+	case setNull:
+		return op == Update && is.known && is.text == ""
+	case setDefault:
+		return op == Update
 	}
 	return false
 }
 
-// values returns a side of columns, and false unless all are known and none is NULL.
-func (c *Change) values(columns []string, side func(*Field) *Value) (values string, ok bool) {
-	var b strings.Builder
-	for _, name := range columns {
-		i := slices.IndexFunc(c.Fields, func(f Field) bool { return f.Name == name })
-		if i < 0 {
-			return "", false
-		}
-		v := side(&c.Fields[i])
-		if v.Text == nil || !v.known() {
-			return "", false
-		}
-		b.WriteString(*v.Text + "\x00")
+// interferes reports whether something may have kept a foreign key's action from the row of a change.
+func (t *liveTable) interferes(c *Change, k *foreignKey) bool {
+	return t.Rules || slices.ContainsFunc(t.Triggers, func(g liveTrigger) bool {
+		return g.Type&triggerRow != 0 && g.Type&triggerBefore != 0 && g.fires(c.Op, k.Columns)
+	})
+}
+
+// sides returns the values of columns before and after a change. Both are the same if it has changed none of them.
+func (c *cascadeReader) sides(ctx context.Context, i int, t *undoTable, columns []string) (was, is tuple, err error) {
+	change := &c.list[i]
+	if change.Op == Truncate {
+		return was, was, nil
 	}
-	return b.String(), true
+	values := make(map[string]*Field)
+	for n := range change.Fields {
+		values[change.Fields[n].Name] = &change.Fields[n]
+	}
+	missing := slices.DeleteFunc(slices.Clone(columns), func(name string) bool { return values[name] != nil })
+	if len(missing) == len(columns) && change.Op == Update && !change.Drifted {
+		return tuple{known: true}, tuple{known: true}, nil // it has changed none of them
+	}
+	if len(missing) > 0 && change.Op == Update && !change.Drifted {
+		if err = c.complete(ctx, i, t, missing, values); err != nil {
+			return was, is, err
+		}
+	}
+	side := func(there bool, of func(*Field) *Value) tuple {
+		if !there {
+			return tuple{known: true}
+		}
+		var b strings.Builder
+		null := false
+		for _, name := range columns {
+			f := values[name]
+			if f == nil || !of(f).known() {
+				return tuple{}
+			}
+			v := of(f)
+			if null = null || v.Text == nil; v.Text != nil {
+				b.WriteString(*v.Text + "\x00")
+			}
+		}
+		if null {
+			return tuple{known: true}
+		}
+		return tuple{b.String(), true}
+	}
+	was = side(change.Op != Insert, func(f *Field) *Value { return &f.Old })
+	is = side(change.Op != Delete, func(f *Field) *Value { return &f.New })
+	return was, is, nil
+}
+
+// complete adds the values of columns that an update has left: those of the key, or what the row's history tells.
+func (c *cascadeReader) complete(ctx context.Context, i int, t *undoTable, missing []string, values map[string]*Field) error {
+	change := &c.list[i]
+	add := func(name string, v Value) { values[name] = &Field{Name: name, Old: v, New: v} }
+	left := slices.DeleteFunc(missing, func(name string) bool {
+		n := slices.Index(t.key, name)
+		if n < 0 || n >= len(change.Key) {
+			return false
+		}
+		add(name, Value{Text: &change.Key[n]})
+		return true
+	})
+	if len(left) == 0 || change.Key == nil || c.completed >= mostCompleted {
+		return nil
+	}
+	sh, err := t.shapeOf(c.rows[i])
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(left, func(name string) bool { return t.now.find(sh, name) != t.now.position(name) }) {
+		return nil // RowAfter has the names of then
+	}
+	c.completed++
+	row, err := c.rowAfter(ctx, &undoChange{Change: *change, row: c.rows[i]})
+	var unknown *AsOfError
+	switch {
+	case errors.As(err, &unknown):
+		return nil
+	case err != nil:
+		return err
+	}
+	for _, v := range row.Values {
+		if !v.Unknown && slices.Contains(left, v.Name) {
+			add(v.Name, v.Value)
+		}
+	}
+	return nil
 }

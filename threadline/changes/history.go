@@ -50,8 +50,11 @@ type Change struct {
 	// Nested says that a trigger has made it, and not a statement of the app's. What a foreign
 	// key's ON DELETE or ON UPDATE has made is not nested.
 	Nested bool
-	// ForeignKey is the name of the foreign key whose ON DELETE or ON UPDATE has made it, as far as that
-	// shows: only [Store.Transaction] sets it, by the foreign keys that there are now.
+	// ForeignKey is the name of the foreign key whose ON DELETE or ON UPDATE has made it; of several that may have,
+	// their names with commas between. It is empty where that does not surely show: where a row refers to one of
+	// its own table, a BEFORE trigger or a rule may have changed what the foreign key does, or changes of the transaction were
+	// lost. Only [Store.Transaction] sets it, by the foreign keys and triggers that there are now. A statement
+	// whose WITH changes both rows is taken for one that leaves the other to the foreign key.
 	ForeignKey string
 }
 

@@ -14,16 +14,19 @@ type Transaction struct {
 	Changes []Change
 	// More says that there are others behind them.
 	More bool
-	// Lost is what a trigger could not keep.
-	Lost []Loss
+	// Lost is what a trigger could not keep, 1,000 kinds at most; MoreLost says that there are others.
+	Lost     []Loss
+	MoreLost bool
 }
 
-// Loss is a change of which only a note was kept.
+// Loss are changes of which only a note was kept.
 type Loss struct {
 	// Schema and Table are the table's when its capture was planned, "" if that is not known.
 	Schema, Table string
 	Op            Op
 	Reason        string
+	// Count is how many there were, each with the same table, operation and reason.
+	Count int
 }
 
 // Transaction returns what is kept of a transaction, by [Change.XID] and [Change.TxStartedAt]: limit
@@ -63,17 +66,36 @@ func (r *snapshot) kept(ctx context.Context, t *Transaction, xid int64, startedA
 		}
 		t.Changes = append(t.Changes, c)
 	}
-	r.byForeignKeys(t.Changes, rows)
-	gaps, err := r.store.gaps(ctx, r.tx, where+strconv.Itoa(limit), id, started)
+	if err = r.lost(ctx, t, id, started); err != nil || len(t.Lost) > 0 {
+		return err // what foreign keys have made does not show
+	}
+	return r.byForeignKeys(ctx, t.Changes, rows)
+}
+
+// mostLosses is how many losses of a transaction are told apart.
+const mostLosses = 1000
+
+// lost reads what is lost of a transaction.
+func (r *snapshot) lost(ctx context.Context, t *Transaction, id, started string) error {
+	type counted struct {
+		gap
+		count int
+	}
+	gaps, err := readAll(ctx, r.tx, func(rows *sql.Rows) (g counted, err error) { return g, rows.Scan(&g.table, &g.op, &g.reason, &g.count) },
+		"SELECT g.table_id, g.op, g.reason, pg_catalog.count(*) FROM "+r.store.at("audit_gaps")+" g WHERE g.xid = $1::pg_catalog.text::pg_catalog.xid8 AND g.tx_started_at = $2::pg_catalog.text::pg_catalog.timestamptz AND g.op <> '"+unhashed+
+			"' GROUP BY g.table_id, g.op, g.reason ORDER BY pg_catalog.min(g.lsn) LIMIT "+strconv.Itoa(mostLosses+1), id, started)
 	if err != nil {
-		return err
+		return wrap("read the gaps", err)
+	}
+	if t.MoreLost = len(gaps) > mostLosses; t.MoreLost {
+		gaps = gaps[:mostLosses]
 	}
 	for _, g := range gaps {
 		table, err := r.table(ctx, g.table)
 		if err != nil {
 			return err
 		}
-		l := Loss{Op: ops[g.op[:min(len(g.op), 1)]], Reason: g.reason}
+		l := Loss{Op: ops[g.op[:min(len(g.op), 1)]], Reason: g.reason, Count: g.count}
 		if table.named != nil {
 			l.Schema, l.Table = table.named.Schema, table.named.Table
 		}

@@ -23,6 +23,8 @@ type liveTable struct {
 	Keys       []*foreignKey // from this table
 	Referred   []*foreignKey // to it
 	Triggers   []liveTrigger
+	Rules      bool // it has rewrite rules, or had some
+	Secured    bool // row-level security may hide rows from this role
 	deferrable []string
 
 	now         *shape   // as it is now
@@ -58,6 +60,10 @@ type foreignKey struct {
 	Columns, References []string
 	OnDelete, OnUpdate  string // pg_constraint.confdeltype
 	Captured            bool   // the child
+	Acts                bool   // its triggers are enabled
+	// ChildSecured and ParentSecured say that row-level security may hide rows of theirs from this role. ChildSecures
+	// says that it is enabled, and may hide them from others.
+	ChildSecured, ParentSecured, ChildSecures bool
 }
 
 // What a foreign key does with rows that refer to one which goes.
@@ -73,7 +79,7 @@ type liveTrigger struct {
 	Columns               []string
 }
 
-const liveQuery = `SELECT pg_catalog.json_build_object('name', ` + qualifiedName + `, 'oid', c.oid::pg_catalog.int8, 'subtables', c.relhassubclass AND c.relkind <> 'p',
+const liveQuery = `SELECT pg_catalog.json_build_object('name', ` + qualifiedName + `, 'oid', c.oid::pg_catalog.int8, 'subtables', c.relhassubclass AND c.relkind <> 'p', 'rules', c.relhasrules, 'secured', pg_catalog.row_security_active(c.oid),
 	'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
 		'space', pg_catalog.quote_ident(tn.nspname), 'generated', a.attgenerated <> '', 'always', a.attidentity = 'a',
 		'equal', (WITH RECURSIVE b (type) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd')
@@ -113,7 +119,9 @@ func foreignKeysWhere(condition string) string {
 	}
 	return `(SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', k.conname, 'child', k.conrelid::pg_catalog.int8, 'parent', k.confrelid::pg_catalog.int8,
 		'childname', ` + name("cc", "cn") + `, 'parentname', ` + name("pc", "pn") + `, 'columns', ` + columns("k.conkey", "k.conrelid") + `, 'references', ` + columns("k.confkey", "k.confrelid") + `,
-		'ondelete', k.confdeltype, 'onupdate', k.confupdtype, 'captured', EXISTS (SELECT FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+		'ondelete', k.confdeltype, 'onupdate', k.confupdtype,
+		'acts', EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgconstraint = k.oid AND g.tgrelid = k.confrelid AND g.tgenabled IN ('O', 'A')),
+		'childsecured', pg_catalog.row_security_active(k.conrelid), 'parentsecured', pg_catalog.row_security_active(k.confrelid), 'childsecures', cc.relrowsecurity, 'captured', EXISTS (SELECT FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 			WHERE g.tgrelid = k.conrelid AND g.tgname LIKE '` + rowTrigger + `%' AND n.nspname = $2)) ORDER BY k.oid)
 		FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class cc ON cc.oid = k.conrelid JOIN pg_catalog.pg_namespace cn ON cn.oid = cc.relnamespace
 		JOIN pg_catalog.pg_class pc ON pc.oid = k.confrelid JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace
