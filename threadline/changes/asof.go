@@ -23,11 +23,13 @@ var (
 	ErrBeforeCapture = errors.New("the table's changes were not captured yet")
 	// ErrBroken: the chain of the changes is broken between that time and those that would say what the row was.
 	ErrBroken = errors.New("the history is broken there")
+	// ErrHidden: no change tells what the row was, and row-level security may hide from this role what it is now.
+	ErrHidden = errors.New("row-level security may hide the row from this role, and its changes do not tell all of it")
 )
 
 // AsOfError says why it is not known what a row was, or that there was none.
 type AsOfError struct {
-	Err error // one of the four
+	Err error // one of the five
 	// Change is that which shows it, nil if there is none; of ErrBroken that which cannot be read.
 	Change *Change
 	// Break is the break, or of ErrBeforeCapture the beginning.
@@ -285,7 +287,7 @@ func (a *asOf) compose(ctx context.Context, at time.Time, before, after []*row) 
 		}
 		switch {
 		case err == nil:
-		case p.whole && errors.Is(err, ErrBroken):
+		case p.whole && (errors.Is(err, ErrBroken) || errors.Is(err, ErrHidden)):
 			p.told = enough // and some columns are unknown
 		default:
 			return nil, err
@@ -431,6 +433,8 @@ func (p *past) tellLive(ctx context.Context, after []*row) error {
 		return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Uncaptured, From: now, To: now, Schema: p.table.named.Schema, Table: p.table.named.Table, Text: "no trigger captures the table now"}}
 	case !p.keyHolds(key):
 		return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Reshaped, From: now, To: now, Schema: p.table.named.Schema, Table: p.table.named.Table, Text: "the table has had other columns as its key"}}
+	case live == nil && p.table.Secured:
+		return &AsOfError{Err: ErrHidden}
 	case live == nil && len(p.under) == 0:
 		return &AsOfError{Err: ErrNotYet}
 	case live == nil:

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -206,8 +207,8 @@ func (l *lives) changes(ctx context.Context, key string) (list []*row, err error
 	}
 	if s, ok := l.store.sqlite(); ok {
 		list, err = s.changesOf(ctx, l.db, l.tableID, key)
-	} else {
-		list, err = readAll(ctx, l.db, scanRow, l.store.changesOfKey(), l.tableID, key)
+	} else if list, err = readAll(ctx, l.db, scanRow, l.store.changesOfKey(), l.tableID, key); err == nil {
+		err = l.store.inClusters(ctx, l.db, list)
 	}
 	if err != nil {
 		return nil, wrap("read the history", err)
@@ -224,7 +225,7 @@ func (s *Store) changesOfKey() string {
 	one := func(column string) string {
 		return "SELECT * FROM " + table + " WHERE pg_catalog.hashtextextended(" + column + ", table_id) = pg_catalog.hashtextextended($2, $1) AND " + column + " = $2 AND table_id = $1"
 	}
-	return s.selectChanges(s.system(), "("+one("key")+" UNION ALL "+one("former_key")+" UNION ALL SELECT * FROM "+table+" WHERE key IS NULL AND table_id = $1) c ORDER BY c.lsn")
+	return s.selectChanges("c.system", "("+one("key")+" UNION ALL "+one("former_key")+" UNION ALL SELECT * FROM "+table+" WHERE key IS NULL AND table_id = $1) c ORDER BY c.lsn")
 }
 
 // selectChanges is a query, for scanRow, for the changes c of a FROM clause; first it selects other
@@ -300,6 +301,38 @@ type row struct {
 // system is the cluster in which the transaction of a change c was, which its first change has.
 func (s *Store) system() string {
 	return "(SELECT f.system FROM " + s.at("audit_changes") + " f WHERE f.xid = c.xid AND f.tx_started_at = c.tx_started_at ORDER BY f.xid, f.lsn LIMIT 1)"
+}
+
+// inClusters sets in which clusters changes were, asking once for each transaction: it may have changed a row often.
+func (s *Store) inClusters(ctx context.Context, q querier, list []*row) error {
+	type place struct {
+		transaction
+		system sql.NullInt64
+	}
+	systems := make(map[transaction]sql.NullInt64)
+	for _, r := range list {
+		systems[transaction{r.xid, r.started}] = r.system
+	}
+	for chunk := range slices.Chunk(slices.Collect(maps.Keys(systems)), atOnce) {
+		var xids, starts []string
+		for _, t := range chunk {
+			xids, starts = append(xids, t.xid), append(starts, t.started)
+		}
+		places, err := readAll(ctx, q, func(rows *sql.Rows) (p place, err error) { return p, rows.Scan(&p.xid, &p.started, &p.system) },
+			`SELECT k.xid::pg_catalog.text, `+pgtext.Time("k.started")+`, (SELECT c.system FROM `+s.at("audit_changes")+` c WHERE c.xid = k.xid AND c.tx_started_at = k.started ORDER BY c.xid, c.lsn LIMIT 1)
+			FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text::pg_catalog.xid8[]), pg_catalog.unnest($2::pg_catalog.text::pg_catalog.timestamptz[])) k (xid, started)`,
+			"{"+strings.Join(xids, ",")+"}", `{"`+strings.Join(starts, `","`)+`"}`)
+		if err != nil {
+			return err
+		}
+		for _, p := range places {
+			systems[p.transaction] = p.system
+		}
+	}
+	for _, r := range list {
+		r.system = systems[transaction{r.xid, r.started}]
+	}
+	return nil
 }
 
 // scanRow scans what selectChanges selects.

@@ -20,6 +20,7 @@ type liveTable struct {
 	Subtables  bool // it has children by inheritance, and is not partitioned
 	Columns    []liveColumn
 	Uniques    []uniqueKey
+	Unproven   []uniqueKey   // those of which an undo does not look up whether values are free
 	Keys       []*foreignKey // from this table
 	Referred   []*foreignKey // to it
 	Triggers   []liveTrigger
@@ -46,10 +47,12 @@ type liveColumn struct {
 	hidden bool // its values are not kept, whatever its name is now
 }
 
-// uniqueKey is a unique index on columns, whose rows with NULL are not compared.
+// uniqueKey is a unique index on columns, whose rows with NULL are not compared; or, if it is in Unproven, another
+// one: on expressions, partial, of an exclusion constraint, or with NULLS NOT DISTINCT.
 type uniqueKey struct {
-	Columns   []string
-	Immediate bool // and not at the end of a statement, or transaction
+	Name      string   // in Unproven
+	Columns   []string // of Unproven those that it depends on
+	Immediate bool     // and not at the end of a statement, or transaction
 }
 
 type foreignKey struct {
@@ -91,6 +94,10 @@ const liveQuery = `SELECT pg_catalog.json_build_object('name', ` + qualifiedName
 	'uniques', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('immediate', i.indimmediate, 'columns', (SELECT pg_catalog.json_agg(a.attname ORDER BY k.n)
 			FROM pg_catalog.unnest(i.indkey) WITH ORDINALITY k (number, n) JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number WHERE k.n <= i.indnkeyatts)) ORDER BY i.indisprimary DESC, i.indexrelid)
 		FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL),
+	'unproven', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', x.relname, 'columns', (SELECT pg_catalog.json_agg(DISTINCT a.attname) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND (
+			a.attnum = ANY (i.indkey) OR EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid AND d.refobjid = c.oid AND d.refobjsubid = a.attnum)))) ORDER BY x.relname)
+		FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisvalid AND (i.indisexclusion
+			OR i.indisunique AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL OR coalesce((pg_catalog.to_jsonb(i) OPERATOR(pg_catalog.->>) 'indnullsnotdistinct')::pg_catalog.bool, false)))),
 	'keys', {keys, k.conrelid = ANY (tree.oids)}, 'referred', {keys, k.confrelid = ANY (tree.oids)},
 	'deferrable', (SELECT pg_catalog.json_agg(DISTINCT pg_catalog.concat(pg_catalog.quote_ident(kn.nspname), '.', pg_catalog.quote_ident(k.conname)))
 		FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace kn ON kn.oid = k.connamespace

@@ -22,6 +22,8 @@ const (
 	mostKeyless = 100
 	// longest is how many characters a conflict shows of a value.
 	longest = 200
+	// howMany is an expression for lookUp that the server counts: any number of rows may refer to one.
+	howMany = "pg_catalog.count(*)::pg_catalog.text"
 )
 
 // rows sets the live rows of steps.
@@ -92,6 +94,9 @@ func (r *snapshot) lookUp(ctx context.Context, steps []*step, types []string, va
 			text string
 		}
 		query := "SELECT v.n, " + expression + " FROM (VALUES " + strings.Join(list, ", ") + ") v (n, " + strings.Join(names, ", ") + ") JOIN " + table + " t ON " + strings.Join(conditions, " AND ")
+		if expression == howMany {
+			query += " GROUP BY v.n"
+		}
 		rows, err := readAll(ctx, r.tx, func(rows *sql.Rows) (one found, err error) { return one, rows.Scan(&one.n, &one.text) }, query)
 		if err != nil {
 			return err
@@ -328,6 +333,9 @@ func (r *undoer) taken(ctx context.Context, t *undoTable, steps []*step) error {
 // parents finds rows that restored ones would refer to, and that are not there.
 func (r *undoer) parents(ctx context.Context, t *undoTable, steps []*step) error {
 	for _, k := range t.Keys {
+		if k.ParentSecured { // which warn says
+			continue
+		}
 		come, goes := make(map[string]bool), make(map[string]bool)
 		for _, st := range steps {
 			if !st.table.isReferred(k) {
@@ -395,9 +403,9 @@ func (r *undoer) referred(ctx context.Context, t *undoTable, steps []*step) erro
 		}
 		found := make(map[*step]int)
 		is := func(st *step, i int) *string { v, _ := st.is(k.References[i]); return v }
-		err := r.lookUp(ctx, mine, k.References, is, t, k.ChildName, k.Columns, "''", func(st *step, _ string) error {
-			found[st]++
-			return nil
+		err := r.lookUp(ctx, mine, k.References, is, t, k.ChildName, k.Columns, howMany, func(st *step, text string) (err error) {
+			found[st], err = strconv.Atoi(text)
+			return err
 		})
 		if err != nil {
 			return err

@@ -146,6 +146,16 @@ func (r *undoer) warn(steps []*step) {
 				warnings[t.name()+": whether the changes have changed "+strings.Join(c.shape.Exclude, ", ")+" as well is not known: nothing is kept of them"] = true
 			}
 		}
+		for _, u := range t.Unproven {
+			if st.op() == Insert || st.op() == Update && slices.ContainsFunc(u.Columns, func(c string) bool { return st.field(c) != nil }) {
+				warnings["whether the unique index "+pgschema.Ident(u.Name)+" of "+t.name()+" has the values of another row is not looked up: if it has, the statement fails"] = true
+			}
+		}
+		for _, k := range t.Keys {
+			if _, brings := st.brings(k.Columns); brings && k.ParentSecured {
+				warnings["row-level security may hide rows of "+k.ParentName+" from this role: whether those are there that "+t.name()+" would refer to is not looked up"] = true
+			}
+		}
 		for _, k := range t.Referred {
 			action := k.OnDelete
 			if st.op() == Update {

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
 // step undoes the changes of a row together: it makes of what they left what was there before.
@@ -161,6 +162,9 @@ func (r *undoer) judge(st *step) {
 		refuse("the table is gone, or was renamed, or its shapes are lost")
 		return
 	}
+	for _, name := range st.hidden() {
+		refuse("the undo would be made of what row-level security shows to this role of " + name + ": make it as a role that sees all rows")
+	}
 	switch {
 	case t.keyed() && len(t.key) == 0:
 		refuse("the table was captured with different keys")
@@ -207,6 +211,20 @@ func (r *undoer) judge(st *step) {
 	if !t.keyed() && len(missing) == 0 && st.exists {
 		refuse("without a key, and with values that were not kept, the row cannot be told from others", st.unchecked()...)
 	}
+}
+
+// hidden are the tables of which row-level security may hide rows that the undo has to know: its own, and those whose
+// rows a foreign key would delete or change with it.
+func (st *step) hidden() (names []string) {
+	if st.table.Secured {
+		names = append(names, st.table.Name)
+	}
+	for _, k := range st.table.Referred {
+		if k.ChildSecured && k.Child != st.table.OID && (st.op() == Delete || st.op() == Update && slices.ContainsFunc(k.References, func(c string) bool { return st.field(c) != nil })) {
+			names = append(names, k.ChildName)
+		}
+	}
+	return slices.Compact(names)
 }
 
 // missing are columns that the undo would need and that the changes do not have. What was added
@@ -396,6 +414,9 @@ func gone(columns []string, of, other func(string) (*string, bool)) (string, boo
 func (st *step) unreferred(together []*step) string {
 	var b strings.Builder
 	for _, k := range st.endangering() {
+		if k.ChildSecures { // the role that executes it may see less than this one
+			b.WriteString(" AND NOT pg_catalog.row_security_active(" + pgtext.Literal(k.ChildName) + ")")
+		}
 		b.WriteString(" AND NOT EXISTS (SELECT FROM " + k.ChildName + " referring WHERE " + k.refersTo(st))
 		if k.Child == st.table.OID {
 			b.WriteString(" AND (referring.tableoid, referring.ctid) <> (" + st.table.Name + ".tableoid, " + st.table.Name + ".ctid)")

@@ -10,7 +10,6 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/hooks"
-	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
@@ -206,10 +205,7 @@ func TestUndoLocks(t *testing.T) {
 		w.must(err)
 		done := make(chan error, 1)
 		go func() { done <- w.run(u) }()
-		deadline := time.Now().Add(dbtest.Patience)
-		for w.text("SELECT count(*) FROM pg_locks WHERE NOT granted") == "0" && time.Now().Before(deadline) {
-			time.Sleep(time.Millisecond)
-		}
+		w.waits()
 		w.must(other.Commit())
 		if err := <-done; !errors.Is(err, errRows) {
 			w.Errorf("the undo: %v", err)
