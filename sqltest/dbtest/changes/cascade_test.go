@@ -81,14 +81,7 @@ func TestForeignKeyActions(t *testing.T) {
 				w.exec(parent, c.tables)
 				w.capture(changes.Table{Name: "p"}, changes.Table{Name: "c"})
 				w.inOne(c.do...)
-				xid, startedAt := w.last()
-				kept, err := w.store.Transaction(ctx, xid, startedAt, 100)
-				w.must(err)
-				var got []string
-				for _, c := range kept.Changes {
-					got = append(got, strings.TrimSpace(string(c.Op)+" "+c.Table+" "+strings.Join(c.Key, ",")+" "+c.ForeignKey))
-				}
-				slices.Sort(got)
+				got := w.byForeignKeys()
 				if !slices.Equal(got, c.want) {
 					t.Errorf("%q, want %q", got, c.want)
 				}
@@ -120,4 +113,17 @@ func TestLosses(t *testing.T) {
 			}
 		}
 	})
+}
+
+// byForeignKeys are the changes of the last transaction, each with the foreign key that has made it, sorted.
+func (w *world) byForeignKeys() (list []string) {
+	w.Helper()
+	xid, startedAt := w.last()
+	kept, err := w.store.Transaction(ctx, xid, startedAt, 100)
+	w.must(err)
+	for _, c := range kept.Changes {
+		list = append(list, strings.TrimSpace(string(c.Op)+" "+c.Table+" "+strings.Join(c.Key, ",")+" "+c.ForeignKey))
+	}
+	slices.Sort(list)
+	return list
 }
