@@ -20,7 +20,8 @@ type Attribution struct {
 	// Reason says in words for people what State leaves open, "" for Recorded.
 	Reason string
 	// Contexts are what the transaction's events say: one, or as many as differ, in no order. There
-	// are none unless State is Recorded. Events without an actor give one without.
+	// are none unless State is Recorded, or Pending with some of its events delivered. Events without
+	// an actor give one without.
 	Contexts []Context
 	// Events is how many they are. They were recorded from First to Last, by the journal's clock.
 	Events      int
@@ -35,7 +36,7 @@ type State string
 const (
 	// Recorded means: the timeline has them, and Contexts says who.
 	Recorded State = "recorded"
-	// Pending means: the journal has them, and the timeline not yet.
+	// Pending means: the journal has them, and the timeline not yet all of them.
 	Pending State = "pending"
 	// NoEvent means: there were none, whatever a filter has kept from the timeline or has become a
 	// dead letter. The session was not wrapped, or recorded nothing: see Origin. The journal says so: it
@@ -87,7 +88,7 @@ func (a *Attribution) Actors() (actors []hooks.Actor) {
 // String says for people who it was: "user:42", "user:42, job:7", or, where no event says it,
 // "role shop, psql, from 10.0.0.7 (no event)".
 func (a *Attribution) String() string {
-	if a.State != Recorded {
+	if a.State != Recorded && len(a.Contexts) == 0 {
 		why := a.Reason
 		if why == "" {
 			why = map[State]string{Pending: "its events are not yet delivered", NoEvent: "no event"}[a.State]
@@ -108,10 +109,14 @@ func (a *Attribution) String() string {
 		}
 		refs = append(refs, ref)
 	}
-	if slices.Equal(refs, []string{"unattributed"}) {
-		return a.Origin.String() + " (unattributed)"
+	who := strings.Join(refs, ", ")
+	if who == "unattributed" {
+		who = a.Origin.String() + " (unattributed)"
 	}
-	return strings.Join(refs, ", ")
+	if a.State != Recorded {
+		who += " (" + a.Reason + ")"
+	}
+	return who
 }
 
 // String is the origin in words.
@@ -243,7 +248,9 @@ func (r *attributionRow) addTo(a *Attribution) error {
 	if !r.events.Valid {
 		return nil
 	}
-	a.State, a.Reason = Recorded, ""
+	if r.state != "partly" {
+		a.State, a.Reason = Recorded, ""
+	}
 	var c Context
 	for i, field := range []*string{
 		(*string)(&c.Actor.Type), &c.Actor.ID, &c.Actor.Name, &c.Actor.OnBehalfOf, &c.TenantID, &c.RequestID, &c.CorrelationID, &c.JobID,

@@ -37,7 +37,7 @@ func (s *Store) witnesses(ctx context.Context, db querier) (*witnesses, error) {
 			pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE c.relkind IN ('r', 'p') AND (n.nspname = ` + pgtext.Literal(s.schema) + ` AND c.relname IN ('audit_contexts', 'audit_actions', 'audit_captures')
-			OR n.nspname = ` + pgtext.Literal(s.journal) + ` AND c.relname IN ('journal', 'journal_purges', 'schema_versions', 'cursors', 'audit_events', 'audit_events_before', 'purges'))`
+			OR n.nspname = ` + pgtext.Literal(s.journal) + ` AND c.relname IN ('journal', 'journal_purges', 'schema_versions', 'cursors', 'retries', 'audit_events', 'audit_events_before', 'purges'))`
 	_, err := readAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
 		var table string
 		var readable, lists bool
@@ -47,7 +47,7 @@ func (s *Store) witnesses(ctx context.Context, db querier) (*witnesses, error) {
 		w.lists = w.lists || lists
 		if readable {
 			w.readable[table] = true
-		} else if table != "audit_contexts" && table != "audit_actions" && table != "cursors" {
+		} else if table != "audit_contexts" && table != "audit_actions" && table != "cursors" && table != "retries" {
 			w.hidden = true
 		}
 		return struct{}{}, nil
@@ -66,6 +66,7 @@ const notKnown = "its events are not known: "
 // findings are those of stateOf.
 var findings = map[string]finding{
 	"recorded": {State: Recorded},
+	"partly":   {Pending, "some of its events are not yet delivered"},
 	"pending":  {Pending, "its events are not yet delivered"},
 	"none":     {NoEvent, "no event"},
 	"left":     {Unknown, "it has events that the timeline did not get: a filter has left them out, or they became dead letters"},
@@ -89,17 +90,26 @@ func (s *Store) stateOf(w *witnesses) string {
 	when := func(condition, then string) { b.WriteString(" WHEN " + condition + " THEN '" + then + "'") }
 	in := func(table string) string { return pgschema.Ident(s.journal) + "." + table }
 	const id = "k.xid::pg_catalog.text::pg_catalog.int8"
-	timeline := w.has("audit_contexts")
+	timeline, settles := w.has("audit_contexts"), w.has("journal") && w.has("cursors") && w.has("retries")
+	journaled := " FROM " + in("journal") + " j WHERE j.xid = k.xid AND j.tx_started_at = k.started AND j.events > 0"
+	told := " FROM " + s.at("audit_contexts") + " c WHERE c.tx_id = " + id + " AND c.tx_started_at = k.started"
+	// Each forwarder has passed them, and tries none again.
+	settled := "(SELECT coalesce(pg_catalog.bool_and(pg_catalog.pg_visible_in_snapshot(k.xid, u.done)), true) FROM " + in("cursors") + " u WHERE u.retired_at IS NULL)" +
+		" AND NOT EXISTS (SELECT FROM " + in("cursors") + " u JOIN " + in("retries") + " r ON r.forwarder = u.name WHERE u.retired_at IS NULL AND r.state = 'retrying'" +
+		" AND r.key IN (SELECT j.key" + journaled + "))"
 	if timeline {
-		when("EXISTS (SELECT FROM "+s.at("audit_contexts")+" c WHERE c.tx_id = "+id+" AND c.tx_started_at = k.started)", "recorded")
+		if settles { // it may have come in several rows of the journal, and so in several batches
+			when("(SELECT pg_catalog.sum(c.events)"+told+") < (SELECT pg_catalog.sum(j.events)"+journaled+") AND NOT ("+settled+")", "partly")
+		}
+		when("EXISTS (SELECT"+told+")", "recorded")
 	}
 	if w.has("journal") {
-		has := "EXISTS (SELECT FROM " + in("journal") + " j WHERE j.xid = k.xid AND j.tx_started_at = k.started AND j.events > 0)"
+		has := "EXISTS (SELECT" + journaled + ")"
 		switch {
 		case !timeline:
 			when(has, "journal")
-		case w.has("cursors"):
-			when("(SELECT pg_catalog.bool_and(pg_catalog.pg_visible_in_snapshot(k.xid, u.done)) FROM "+in("cursors")+" u WHERE u.retired_at IS NULL) AND "+has, "left")
+		case settles:
+			when(settled+" AND "+has, "left")
 			fallthrough
 		default:
 			when(has, "pending")
@@ -115,7 +125,7 @@ func (s *Store) stateOf(w *witnesses) string {
 	without := ""
 	if w.lists {
 		const list = "p.transactions"
-		when("EXISTS (SELECT FROM "+in("journal_purges")+" p WHERE "+list+" IS NOT NULL AND pg_catalog.int8range("+list+"[1], "+list+"[pg_catalog.cardinality("+list+")], '[]') @> "+id+" AND "+id+" = ANY ("+list+"))", "purged")
+		when("EXISTS (SELECT FROM "+in("journal_purges")+" p WHERE "+list+" IS NOT NULL AND p.purged_at > k.started AND pg_catalog.int8range("+list+"[1], "+list+"[pg_catalog.cardinality("+list+")], '[]') @> "+id+" AND "+id+" = ANY ("+list+"))", "purged")
 		without = " WHERE " + list + " IS NULL"
 	}
 	when("k.started < (SELECT pg_catalog.max(p.before) FROM "+in("journal_purges")+" p"+without+")", "unlisted")
@@ -142,6 +152,6 @@ func (s *Store) contextsOf(w *witnesses) string {
 	// A context says nothing of the correlation ID that an event has for want of another.
 	columns := strings.Replace(strings.Join(contextColumns, ", a."), "a.correlation_id", "nullif(a.correlation_id, a.id::pg_catalog.text)", 1)
 	return query + " UNION ALL SELECT a." + columns + ", 1, a.recorded_at, a.recorded_at FROM (SELECT * FROM " + s.at("audit_actions") + " a" +
-		" WHERE w.state NOT IN ('recorded', 'none') AND a.recorded_at >= l.captured_at AND a.recorded_at < l.captured_at + '5 seconds'::pg_catalog.interval ORDER BY a.recorded_at LIMIT 2000) a" +
+		" WHERE w.state NOT IN ('recorded', 'none', 'partly') AND a.recorded_at >= l.captured_at AND a.recorded_at < l.captured_at + '5 seconds'::pg_catalog.interval ORDER BY a.recorded_at LIMIT 2000) a" +
 		" WHERE a.tx_id = k.xid::pg_catalog.text::pg_catalog.int8 AND a.tx_started_at = k.started"
 }

@@ -83,6 +83,51 @@ func TestNobody(t *testing.T) {
 	})
 }
 
+// TestNobodyIsRetried: what a forwarder has passed and tries again is on its way, and what no forwarder is there for is
+// not.
+func TestNobodyIsRetried(t *testing.T) {
+	nobody(t, func(e journal.Entry) bool { return e.Actor.ID != "alice" }, func(w *world, a *app) {
+		a.tx([]string{"alice"}, "INSERT INTO t VALUES (1, 1)")
+		w.exec("UPDATE aftercommit.cursors SET done = pg_current_snapshot()",
+			`INSERT INTO aftercommit.retries (forwarder, key, ordinal, state, attempts, next_at, reason, error, first_at, last_at)
+				SELECT u.name, j.key, 0, 'retrying', 1, now(), 'error', '', now(), now() FROM aftercommit.journal j, aftercommit.cursors u WHERE j.events > 0`)
+		w.wantBy("1", changes.Pending, "not yet delivered")
+		w.exec("UPDATE aftercommit.retries SET state = 'discarded'")
+		w.wantUnknown("1", "they became dead letters")
+		w.exec("UPDATE aftercommit.cursors SET done = '1:1:'")
+		w.wantBy("1", changes.Pending, "not yet delivered")
+		w.exec("UPDATE aftercommit.cursors SET retired_at = now()")
+		w.wantUnknown("1", "they became dead letters")
+	})
+}
+
+// TestNobodyOfTheOriginal: what a purge has deleted before a transaction began was not its, whatever numbers
+// transactions had in the database that this one was restored from.
+func TestNobodyOfTheOriginal(t *testing.T) {
+	nobody(t, nil, func(w *world, a *app) {
+		a.tx([]string{"bob"}, "INSERT INTO t VALUES (1, 1)")
+		w.purge()
+		w.exec("INSERT INTO t VALUES (2, 1)",
+			"UPDATE aftercommit.journal_purges SET transactions = ARRAY(SELECT xid::text::bigint FROM threadline.audit_changes WHERE key = '(2)')")
+		w.wantBy("2", changes.NoEvent, "no event")
+	})
+}
+
+// TestWhoIsPartlyDelivered: of a transaction some events of which are on their way it is not known who made it all.
+func TestWhoIsPartlyDelivered(t *testing.T) {
+	nobody(t, nil, func(w *world, a *app) {
+		a.tx([]string{"alice", "bob"}, "INSERT INTO t VALUES (1, 1)", "UPDATE t SET a = 2 WHERE id = 1")
+		w.wantBy("1", changes.Recorded, "user:bob")
+		w.exec("DELETE FROM threadline.audit_contexts WHERE actor_id = 'bob'", "UPDATE aftercommit.cursors SET done = '1:1:'")
+		w.wantBy("1", changes.Pending, "user:alice (some of its events are not yet delivered)")
+		if page := w.page(changes.Query{OldestFirst: true, ActorID: "bob"}); len(page.Changes) != 0 || page.Follow == "" {
+			w.Errorf("%+v", page)
+		}
+		w.exec("UPDATE aftercommit.cursors SET done = pg_current_snapshot()")
+		w.wantBy("1", changes.Recorded, "user:alice")
+	})
+}
+
 // TestNobodyWasPurgedBefore: a purge by a program that writes down no transactions leaves nothing certain that had
 // begun by then.
 func TestNobodyWasPurgedBefore(t *testing.T) {
