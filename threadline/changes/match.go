@@ -28,7 +28,6 @@ type candidate struct {
 	place  position // of the change
 	before position // of that which was looked at before it
 	names  named
-	bytes  int // of its texts
 }
 
 // matchesPlain reports whether a change matches, as far as that does not depend on who made it.

@@ -131,15 +131,16 @@ func (s *Store) newPageReader(tx *sql.Tx, q *Query, at *position) *pageReader {
 }
 
 func (r *pageReader) page(ctx context.Context) (Page, error) {
-	if err := r.readTables(ctx); err != nil {
-		return Page{}, err
-	}
+	// Before the tables are read: of one whose capture begins meanwhile nothing is settled.
 	if r.query.OldestFirst && r.query.XID == 0 {
 		horizon, err := r.store.horizon(ctx, r.tx)
 		if err != nil {
 			return Page{}, err
 		}
 		r.settled = &horizon
+	}
+	if err := r.readTables(ctx); err != nil {
+		return Page{}, err
 	}
 	more := len(r.tables) > 0
 	for more && !r.full() {
@@ -198,6 +199,9 @@ func (r *pageReader) batch(ctx context.Context) (more bool, err error) {
 	case r.query.looks():
 		size = max(size, looksFirst)
 	}
+	if r.looked > 0 { // the driver may read all that is asked for
+		size = min(size, max(1, (MaxBytes-r.bytes)*r.looked/max(1, r.bytes)))
+	}
 	rows, more, err := r.read(ctx, size)
 	if err != nil || len(rows) == 0 {
 		return false, err
@@ -205,6 +209,7 @@ func (r *pageReader) batch(ctx context.Context) (more bool, err error) {
 	r.looked += len(rows)
 	var found []*candidate
 	for _, one := range rows {
+		r.bytes += one.bytes()
 		c, err := r.candidate(ctx, one)
 		if err != nil {
 			return false, wrap("read the change at "+one.lsn, err)
@@ -227,10 +232,6 @@ func (r *pageReader) batch(ctx context.Context) (more bool, err error) {
 			continue
 		}
 		r.kept = append(r.kept, c)
-		if r.bytes += c.bytes; r.bytes > MaxBytes && c.place != *r.at {
-			r.at = &c.place
-			return true, nil
-		}
 	}
 	return more, nil
 }
@@ -271,7 +272,7 @@ func (r *pageReader) candidate(ctx context.Context, one *row) (c *candidate, err
 		}
 		r.shapes[one.tableID] = shapes
 	}
-	c = &candidate{names: r.tables[one.tableID], bytes: one.bytes()}
+	c = &candidate{names: r.tables[one.tableID]}
 	if r.at != nil {
 		c.before = *r.at
 	}
@@ -308,36 +309,7 @@ func (r *pageReader) readTables(ctx context.Context) error {
 			delete(r.tables, id)
 		}
 	}
-	return r.refuseMasked(ctx)
-}
-
-// refuseMasked refuses to look for values of a field that are not kept.
-func (r *pageReader) refuseMasked(ctx context.Context) error {
-	if len(r.query.Tables) == 0 {
-		return nil
-	}
-	for side, values := range map[string][]FieldValue{"old": r.query.Old, "new": r.query.New} {
-		for _, v := range values {
-			masked, kept := "", false
-			for id := range r.tables {
-				shapes, err := r.store.shapes(ctx, r.tx, id)
-				if err != nil {
-					return err
-				}
-				r.shapes[id] = shapes
-				for _, sh := range shapes {
-					if i := sh.position(v.Field); i >= 0 {
-						kept = kept || !sh.Columns[i].Masked
-						masked = sh.Schema + "." + sh.Table
-					}
-				}
-			}
-			if masked != "" && !kept {
-				return refuse(side+"."+v.Field, "is masked in %s, so that its values are not kept: use field:%s", masked, v.Field)
-			}
-		}
-	}
-	return nil
+	return r.refuseFields(ctx)
 }
 
 // attribute sets who made the changes.

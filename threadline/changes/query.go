@@ -20,7 +20,8 @@ const (
 	// Tables, Schema, Key, From, To and the transaction have indexes. A page of a query with other
 	// filters may have fewer changes than its limit, or none, and yet a Next.
 	MaxLooked = 2000
-	// MaxBytes is after how many bytes of keys and values a page ends, whatever its limit.
+	// MaxBytes is after how many bytes of keys and values that it has looked at a page ends, whatever
+	// its limit. It may have twice as many.
 	MaxBytes = 8 << 20
 )
 
@@ -191,15 +192,20 @@ func (q *Query) validateNot() error {
 		case !n.filters():
 			return refuse("not", "is empty, and would leave out every change")
 		}
-		if err := n.validate(); err != nil {
-			var field *QueryError
-			if errors.As(err, &field) {
-				return &QueryError{Field: "-" + field.Field, Reason: field.Reason}
-			}
+		if err := negated(n.validate()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// negated is an error of a query in Not.
+func negated(err error) error {
+	var field *QueryError
+	if errors.As(err, &field) {
+		return &QueryError{Field: "-" + field.Field, Reason: field.Reason}
+	}
+	return err
 }
 
 // firstOf is the first of joined errors.

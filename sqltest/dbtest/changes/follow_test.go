@@ -83,7 +83,7 @@ func TestFollowSeesWhatEndsMeanwhile(t *testing.T) {
 		blocker, err := w.db.BeginTx(ctx, nil)
 		w.must(err)
 		defer blocker.Rollback()
-		_, err = blocker.ExecContext(ctx, "LOCK TABLE threadline.audit_shapes") // which a page reads first
+		_, err = blocker.ExecContext(ctx, "LOCK TABLE threadline.audit_shapes") // which a page reads
 		w.must(err)
 		q := changes.Query{OldestFirst: true}
 		pages := make(chan changes.Page, 1)

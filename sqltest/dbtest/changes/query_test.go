@@ -180,6 +180,12 @@ func TestQueryWorkload(t *testing.T) {
 					want = append(want, c)
 				}
 			}
+			if _, err := w.store.Page(ctx, q); err != nil && strings.Contains(err.Error(), "there is no field") { // in the table that it names
+				if len(want) > 0 && len(q.Not) == 0 {
+					w.Errorf("%+v: %v, but it finds %d changes", q, err, len(want))
+				}
+				continue
+			}
 			found += len(want)
 			if !q.OldestFirst {
 				slices.Reverse(want)

@@ -1,0 +1,86 @@
+package changes_test
+
+import (
+	"context"
+	"database/sql/driver"
+	"strings"
+	"testing"
+
+	"github.com/ngrok/sqlmw"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+)
+
+// beforeQuery does something, once, before a query that contains a text.
+type beforeQuery struct {
+	sqlmw.NullInterceptor
+	text string
+	do   *func()
+}
+
+func (b beforeQuery) ConnQueryContext(c context.Context, conn driver.QueryerContext, query string, args []driver.NamedValue) (context.Context, driver.Rows, error) {
+	if do := *b.do; do != nil && strings.Contains(query, b.text) {
+		*b.do = nil
+		do()
+	}
+	rows, err := conn.QueryContext(c, query, args)
+	return c, rows, err
+}
+
+// TestFollowBeginsWithCapture: a table that is captured while a page begins is in that page or in the next one.
+func TestFollowBeginsWithCapture(t *testing.T) {
+	with(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "CREATE TABLE u (id int PRIMARY KEY, a int)")
+		w.capture(changes.Table{Name: "t"})
+		w.exec("INSERT INTO t VALUES (1, 0)")
+		begin := func() {
+			w.capture(changes.Table{Name: "u"})
+			w.exec("INSERT INTO u VALUES (2, 0)")
+		}
+		name := dbtest.Wrap(t, "postgres", func(d driver.Driver) driver.Driver { return sqlmw.Driver(d, beforeQuery{text: "pg_locks", do: &begin}) })
+		q, other := changes.Query{OldestFirst: true}, *w
+		other.store = changes.NewStore(dbtest.Open(t, name, w.dsn), hooks.Postgres, nil)
+		page := other.page(q)
+		if begin != nil {
+			w.Fatal("the page looked for no lock")
+		}
+		q.Cursor = page.Follow
+		if got := keys(page.Changes) + " " + keys(w.page(q).Changes); strings.TrimSpace(got) != "1 2" {
+			w.Errorf("both pages have %q", got)
+		}
+	}, dbtest.PostgresEngines()[0])
+}
+
+// TestFieldsThatAreNotKept: a field of which nothing is kept is no empty page.
+func TestFieldsThatAreNotKept(t *testing.T) {
+	with(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, status int, card text, ssn text)")
+		w.capture(changes.Table{Name: "t", Mask: []string{"card"}, Exclude: []string{"ssn"}})
+		w.exec("INSERT INTO t VALUES (1, 0, 'c', 's')")
+		tables := []string{"t"}
+		of := func(name string) []changes.FieldValue { return []changes.FieldValue{{Field: name, Text: "0"}} }
+		w.wantQueryError(changes.Query{Tables: tables, Fields: []string{"ssn"}}, "field", `"ssn" is excluded in public.t, so that nothing of it is kept`)
+		w.wantQueryError(changes.Query{Tables: tables, New: of("ssn")}, "new.ssn", "excluded")
+		w.wantQueryError(changes.Query{Tables: tables, Old: of("card")}, "old.card", "masked in public.t")
+		w.wantQueryError(changes.Query{Tables: tables, Fields: []string{"Status"}}, "field", `there is no field "Status" in the captured tables that are named: did you mean "status"?`)
+		w.wantQueryError(changes.Query{Tables: tables, Not: []changes.Query{{New: of("ssn")}}}, "-new.ssn", "excluded")
+		w.wantQueryError(changes.Query{Tables: tables, Not: []changes.Query{{Fields: []string{"statsu"}}}}, "-field", "there is no field")
+		w.exec("ALTER TABLE t ADD added int", "UPDATE t SET added = 5")
+		for _, q := range []changes.Query{
+			{Tables: tables, Fields: []string{"added"}},
+			{Tables: tables, Fields: []string{"card"}, Ops: []changes.Op{changes.Insert}},
+			{Tables: tables, New: of("status"), Ops: []changes.Op{changes.Insert}},
+			{Fields: []string{"ssn"}},
+		} {
+			want := "1"
+			if len(q.Tables) == 0 { // some table may have it
+				want = ""
+			}
+			if got := keys(w.page(q).Changes); got != want {
+				w.Errorf("%+v finds %q", q, got)
+			}
+		}
+	}, dbtest.PostgresEngines()[0])
+}

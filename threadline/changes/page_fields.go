@@ -1,0 +1,100 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+)
+
+// refuseFields refuses fields of which nothing is kept in the tables that the query names: an empty
+// page would look as if they had never changed.
+func (r *pageReader) refuseFields(ctx context.Context) error {
+	if len(r.query.Tables) == 0 || len(r.tables) == 0 {
+		return nil
+	}
+	for id := range r.tables {
+		shapes, err := r.store.shapes(ctx, r.tx, id)
+		if err != nil {
+			return err
+		}
+		r.shapes[id] = shapes
+	}
+	if err := r.refuseFieldsOf(ctx, r.query); err != nil {
+		return err
+	}
+	for i := range r.query.Not {
+		if n := &r.query.Not[i]; len(n.Tables) == 0 {
+			if err := negated(r.refuseFieldsOf(ctx, n)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *pageReader) refuseFieldsOf(ctx context.Context, q *Query) error {
+	for _, name := range q.Fields {
+		if err := r.refuseField(ctx, "field", name, false); err != nil {
+			return err
+		}
+	}
+	for _, v := range q.Old {
+		if err := r.refuseField(ctx, "old."+v.Field, v.Field, true); err != nil {
+			return err
+		}
+	}
+	for _, v := range q.New {
+		if err := r.refuseField(ctx, "new."+v.Field, v.Field, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refuseField refuses a field, or its values, unless one of the tables keeps it, or has kept it.
+func (r *pageReader) refuseField(ctx context.Context, filter, name string, values bool) error {
+	var masked, excluded string
+	var all []column
+	for _, shapes := range r.shapes {
+		for _, sh := range shapes {
+			table := sh.Schema + "." + sh.Table
+			if i := sh.position(name); i >= 0 {
+				if !values || !sh.Columns[i].Masked {
+					return nil
+				}
+				masked = table
+			} else if slices.Contains(sh.Exclude, name) {
+				excluded = table
+			}
+			all = append(all, sh.Columns...)
+		}
+	}
+	switch {
+	case masked != "":
+		return refuse(filter, "is masked in %s, so that its values are not kept: use field:%s", masked, name)
+	case excluded != "":
+		return refuse(filter, "%q is excluded in %s, so that nothing of it is kept", name, excluded)
+	}
+	// What was added since the last plan is kept, too.
+	if is, err := r.isColumn(ctx, name); is || err != nil {
+		return err
+	}
+	return refuse(filter, "there is no field %q in the captured tables that are named%s", name, near(name, all))
+}
+
+// isColumn reports whether one of the tables has the column now.
+func (r *pageReader) isColumn(ctx context.Context, name string) (is bool, err error) {
+	for _, names := range r.tables {
+		for _, n := range names {
+			err = r.tx.QueryRowContext(ctx, "SELECT true FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"+
+				" WHERE a.attnum > 0 AND NOT a.attisdropped AND n.nspname = "+pgtext.Literal(n[0])+" AND c.relname = "+pgtext.Literal(n[1])+" AND a.attname = "+pgtext.Literal(name)).Scan(&is)
+			if !errors.Is(err, sql.ErrNoRows) {
+				return is, err
+			}
+		}
+	}
+	return false, nil
+}
