@@ -60,6 +60,9 @@ func (g *generator) function() string {
 	g.line(1, "long boolean := false; fits boolean; changed pg_catalog.text; key pg_catalog.text; former_key pg_catalog.text; old_row pg_catalog.text; new_row pg_catalog.text; cut pg_catalog.text; columns pg_catalog.json;")
 	g.line(1, "step pg_catalog.text := 'lock'; wrong pg_catalog.text; list pg_catalog.text; mark pg_catalog.text; system bigint; role pg_catalog.text; application pg_catalog.text; client pg_catalog.inet;")
 	g.line(1, "first boolean := %s IS NOT TRUE;", is("pg_catalog.current_setting("+guc+", true)", "pg_catalog.concat(pg_catalog.pg_current_xact_id())"))
+	if g.kind == "p" {
+		g.line(1, "parent pg_catalog.oid;")
+	}
 	if g.hashes() {
 		g.line(1, "inner_key pg_catalog.bytea; outer_key pg_catalog.bytea;")
 	}
@@ -127,10 +130,8 @@ func (g *generator) refuseOthers() {
 	ours := is("TG_RELID", fmt.Sprintf("%d::pg_catalog.oid", g.OID)) + " OR (" + is("TG_TABLE_SCHEMA", pgtext.Literal(g.Schema)+"::pg_catalog.name") + " AND " +
 		is("TG_TABLE_NAME", pgtext.Literal(g.Table)+"::pg_catalog.name") + ")"
 	if g.kind == "p" {
-		ours += " OR EXISTS (SELECT FROM pg_catalog.pg_partition_ancestors(TG_RELID) a (relid) JOIN pg_catalog.pg_class c ON " + is("c.oid", "a.relid::pg_catalog.oid") +
-			" JOIN pg_catalog.pg_namespace n ON " + is("n.oid", "c.relnamespace") +
-			" WHERE " + is("c.oid", fmt.Sprintf("%d::pg_catalog.oid", g.OID)) + " OR (" + is("n.nspname", pgtext.Literal(g.Schema)+"::pg_catalog.name") + " AND " +
-			is("c.relname", pgtext.Literal(g.Table)+"::pg_catalog.name") + "))"
+		g.line(1, "parent := %s;", g.parent())
+		ours += " OR parent IS NOT NULL"
 	}
 	g.line(1, "IF (%s) IS NOT TRUE THEN", ours)
 	g.line(2, "wrong := 'the trigger is on a table that is not captured by this function';")
@@ -138,6 +139,16 @@ func (g *generator) refuseOthers() {
 	g.gap()
 	g.line(2, "RETURN NULL;")
 	g.line(1, "END IF;")
+}
+
+// parent is an expression for the OID of the captured table of which this one is a partition. Two are found where
+// the captured one became a partition of one that has its former name.
+func (g *generator) parent() string {
+	captured := is("c.oid", fmt.Sprintf("%d::pg_catalog.oid", g.OID))
+	return "(SELECT c.oid FROM pg_catalog.pg_partition_ancestors(TG_RELID) a (relid) JOIN pg_catalog.pg_class c ON " + is("c.oid", "a.relid::pg_catalog.oid") +
+		" JOIN pg_catalog.pg_namespace n ON " + is("n.oid", "c.relnamespace") +
+		" WHERE " + captured + " OR (" + is("n.nspname", pgtext.Literal(g.Schema)+"::pg_catalog.name") + " AND " + is("c.relname", pgtext.Literal(g.Table)+"::pg_catalog.name") + ")" +
+		" ORDER BY " + captured + " DESC LIMIT 1)"
 }
 
 // values sets key, changed, old_row and new_row from one or both of OLD and NEW.
@@ -312,9 +323,10 @@ func (g *generator) row(row string, update, long bool) string {
 	return "ROW(" + strings.Join(list, ", ") + ")::pg_catalog.text"
 }
 
-// drift keeps whole rows with the columns that the table has now. Columns are left out by number and
-// by name: a masked one may have been renamed, or another may have its name.
-func (g *generator) drift() {
+// leftOut is a condition for a column a of which nothing is kept in drift. Columns are left out by number and by
+// name: a masked one may have been renamed, or another may have its name. A partition numbers its columns otherwise,
+// and calls them as its parent does, so there the names count that the parent's numbers have now.
+func (g *generator) leftOut() string {
 	numbers, names := []string{"0"}, []string{"NULL"}
 	for _, c := range g.all {
 		if c.excluded || g.masked(c.Name) {
@@ -325,7 +337,22 @@ func (g *generator) drift() {
 	for _, c := range g.gone {
 		names = append(names, pgtext.Literal(c.name)+"::pg_catalog.name")
 	}
-	leftOut := "(a.attnum OPERATOR(pg_catalog.=) ANY (ARRAY[" + strings.Join(numbers, ", ") + "]::pg_catalog.int2[]) OR coalesce(a.attname OPERATOR(pg_catalog.=) ANY (ARRAY[" + strings.Join(names, ", ") + "]::pg_catalog.name[]), false))"
+	numbered := " OPERATOR(pg_catalog.=) ANY (ARRAY[" + strings.Join(numbers, ", ") + "]::pg_catalog.int2[])"
+	byNumber := "a.attnum" + numbered
+	if g.kind == "p" {
+		byNumber = g.inParent("b.attnum" + numbered)
+	}
+	return "(" + byNumber + " OR coalesce(a.attname OPERATOR(pg_catalog.=) ANY (ARRAY[" + strings.Join(names, ", ") + "]::pg_catalog.name[]), false))"
+}
+
+// inParent is a condition for a partition's column a: that it is one in the parent, there called b, for which another holds.
+func (g *generator) inParent(condition string) string {
+	return "EXISTS (SELECT FROM pg_catalog.pg_attribute b WHERE " + is("b.attrelid", "parent") + " AND " + is("b.attname", "a.attname") + " AND " + condition + " AND NOT b.attisdropped)"
+}
+
+// drift keeps whole rows with the columns that the table has now.
+func (g *generator) drift() {
+	leftOut := g.leftOut()
 	g.line(1, "IF wrong IS NOT NULL AND %s THEN", is("step", "'compute'"))
 	g.line(2, "shape_id := NULL; key := NULL; former_key := NULL; changed := NULL; cut := NULL; old_row := NULL; new_row := NULL;")
 	g.line(2, "BEGIN")
@@ -345,14 +372,20 @@ func (g *generator) drift() {
 	g.line(1, "END IF;")
 }
 
-// keyInDrift sets key and former_key, if the table still has the columns of the key: others may have their names.
+// keyInDrift sets key and former_key, if the table still has the columns of the key: others may have their names. After
+// a restore their numbers may be others, too.
 func (g *generator) keyInDrift() {
 	if !g.keyed() {
 		return
 	}
 	columns, fields := make([]string, len(g.Key)), make([]string, len(g.Key))
 	for i, k := range g.Key {
-		columns[i] = fmt.Sprintf("%s AND (%s OR TG_RELID OPERATOR(pg_catalog.<>) %d::pg_catalog.oid)", is("a.attname", pgtext.Literal(k)+"::pg_catalog.name"), is("a.attnum", strconv.Itoa(g.Columns[g.position(k)].Number)), g.OID)
+		number := strconv.Itoa(g.Columns[g.position(k)].Number)
+		same := fmt.Sprintf("(%s OR TG_RELID OPERATOR(pg_catalog.<>) %d::pg_catalog.oid)", is("a.attnum", number), g.OID)
+		if g.kind == "p" {
+			same = fmt.Sprintf("(%s OR parent OPERATOR(pg_catalog.<>) %d::pg_catalog.oid) AND NOT %s", g.inParent(is("b.attnum", number)), g.OID, g.leftOut())
+		}
+		columns[i] = is("a.attname", pgtext.Literal(k)+"::pg_catalog.name") + " AND " + same
 		fields[i] = "($1)." + pgschema.Ident(k)
 	}
 	query := pgtext.Literal("SELECT ROW(" + strings.Join(fields, ", ") + ")::pg_catalog.text")
