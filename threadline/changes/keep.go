@@ -247,7 +247,7 @@ func (d *deployed) stays(f *found, t Table) (warnings []string) {
 
 // leave notes what another role has to do.
 func (k *keeper) leave(ctx context.Context, w *work) error {
-	statements := slices.Concat([]string{"BEGIN"}, w.step.SQL, []string{"COMMIT"})
+	statements := w.step.script()
 	if k.owner == "" { // which prepare has a problem with
 		k.denied.statements = append(k.denied.statements, statements...)
 		return nil
@@ -269,8 +269,9 @@ func (k *keeper) leave(ctx context.Context, w *work) error {
 		k.deny(fmt.Sprintf("role %s may not capture %s (%s): run the statements in sql as the role that owns the history, %s, or have Hub.Keep called by a process that calls Hub.Relay as that role",
 			pgschema.Ident(k.role), w.qualified(), w.step.Why, pgschema.Ident(k.owner)), statements...)
 	case len(lacks) == 0: // a trigger that is disabled can be replaced by the table's owner only
+		drop := &Step{SQL: []string{"DROP TRIGGER IF EXISTS " + w.rowTrigger() + " ON " + w.qualified(), "DROP TRIGGER IF EXISTS " + truncateTrigger + " ON " + w.qualified()}, patience: setPatience}
 		k.deny(fmt.Sprintf("role %s may not replace the triggers of %s (%s): drop them as the role that owns it", pgschema.Ident(k.role), w.qualified(), w.step.Why),
-			"DROP TRIGGER "+w.rowTrigger()+" ON "+w.qualified(), "DROP TRIGGER "+truncateTrigger+" ON "+w.qualified())
+			drop.script()...)
 	}
 	return nil
 }

@@ -30,11 +30,14 @@ type Step struct {
 	Table string
 	// Why says what differs from what there is.
 	Why string
-	// SQL are the statements.
+	// SQL are the statements. Apply has them wait little for locks, and so does the text of a plan.
 	SQL []string
+
+	patience string // what has them wait little, "" where nothing has to
 }
 
-// String returns the plan as SQL, with comments.
+// String returns the plan as SQL, with comments. Each transaction fails, and changes nothing, if it has to wait for a lock
+// for longer than 100 milliseconds, because the app's statements queue behind what waits.
 func (p *Plan) String() string {
 	var b strings.Builder
 	for _, w := range p.Warnings {
@@ -44,9 +47,18 @@ func (p *Plan) String() string {
 		b.WriteString("-- Nothing is to be done.\n")
 	}
 	for _, s := range p.Steps {
-		fmt.Fprintf(&b, "-- %s: %s\nBEGIN;\n%s;\nCOMMIT;\n", s.Table, s.Why, strings.Join(s.SQL, ";\n"))
+		fmt.Fprintf(&b, "-- %s: %s\n%s;\n", s.Table, s.Why, strings.Join(s.script(), ";\n"))
 	}
 	return b.String()
+}
+
+// script is for people: what Apply does, without its tries.
+func (step *Step) script() []string {
+	start := []string{"BEGIN"}
+	if step.patience != "" {
+		start = append(start, "-- If this times out, the app has locked a table, and nothing is changed: run it again.\n"+step.patience)
+	}
+	return slices.Concat(start, step.SQL, []string{"COMMIT"})
 }
 
 const (
@@ -136,7 +148,7 @@ func (s *Store) step(f *found, is *deployed) *Step {
 	if len(why) == 0 {
 		return nil
 	}
-	step := &Step{Table: f.qualified(), Why: strings.Join(why, ", "), SQL: []string{s.turnSQL(), s.unchangedSQL(f, is)}}
+	step := &Step{Table: f.qualified(), Why: strings.Join(why, ", "), SQL: []string{s.turnSQL(), s.unchangedSQL(f, is)}, patience: setPatience}
 	function := s.at(f.function()) + "()"
 	step.SQL = append(step.SQL,
 		fmt.Sprintf("INSERT INTO %s (id, table_id, shape) VALUES (%d, %d, %s::pg_catalog.json) ON CONFLICT DO NOTHING", s.at("audit_shapes"), f.id(), f.tableID(), pgtext.Literal(f.text())),
@@ -326,6 +338,8 @@ const (
 	mostTries = 20
 )
 
+const setPatience = "SET LOCAL lock_timeout = '" + applyWait + "'"
+
 // Apply executes a plan, in one transaction for each table. A table that the app has locked is
 // waited for 100 milliseconds at a time, with pauses, because the app's statements queue
 // behind what waits, and so is another process that changes captures. What was applied before an error
@@ -371,7 +385,7 @@ func (step *Step) execute(ctx context.Context, tx *sql.Tx) error {
 func (s *Store) patiently(ctx context.Context, tries int, do func(tx *sql.Tx) error) error {
 	for try := 1; ; try++ {
 		err := s.inTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted}, func(tx *sql.Tx) error {
-			if _, err := tx.ExecContext(ctx, "SET LOCAL lock_timeout = '"+applyWait+"'"); err != nil {
+			if _, err := tx.ExecContext(ctx, setPatience); err != nil {
 				return err
 			}
 			return do(tx)
