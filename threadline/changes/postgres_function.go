@@ -209,7 +209,8 @@ func (g *generator) measure(rows []string) bool {
 }
 
 // fits raises an error unless the table has the columns that the function was made for. To compare
-// the row with itself costs least, unless its values are long. A partition's columns may be in another order.
+// the row with itself costs least, unless its values are long. A partition's columns may be in another order,
+// so there the parent's are looked up.
 func (g *generator) fits(row string, long bool) {
 	count := fmt.Sprintf("(SELECT pg_catalog.count(*) OPERATOR(pg_catalog.=) %d FROM pg_catalog.pg_attribute a WHERE %s AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped)",
 		len(g.all), is("a.attrelid", "TG_RELID"))
@@ -220,7 +221,7 @@ func (g *generator) fits(row string, long bool) {
 	same := fmt.Sprintf("ROW(%s)::pg_catalog.record OPERATOR(pg_catalog.*=) %s", strings.Join(list, ", "), row)
 	switch {
 	case g.kind == "p":
-		g.line(3, "IF NOT %s THEN", count)
+		g.line(3, "IF NOT %s THEN", g.fitsParent())
 	case !long:
 		g.line(3, "IF NOT %s THEN", same)
 	default:
@@ -233,6 +234,21 @@ func (g *generator) fits(row string, long bool) {
 	}
 	g.line(4, "RAISE EXCEPTION 'the table has columns that the capture does not know';")
 	g.line(3, "END IF;")
+}
+
+// fitsParent is a condition for the columns of the parent, of which each partition has the names. Each name has to have its
+// number: two columns may have exchanged theirs, and a masked one's value would be kept as the other's. A restore may
+// number them anew.
+func (g *generator) fitsParent() string {
+	var names []string // at their numbers
+	for _, c := range g.all {
+		for len(names) < c.Number-1 {
+			names = append(names, "NULL")
+		}
+		names = append(names, pgtext.Literal(c.Name)+"::pg_catalog.name")
+	}
+	return fmt.Sprintf("(SELECT pg_catalog.count(*) OPERATOR(pg_catalog.=) %d AND pg_catalog.bool_and(coalesce(%s OR parent OPERATOR(pg_catalog.<>) %d::pg_catalog.oid, false)) FROM pg_catalog.pg_attribute a WHERE %s AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped)",
+		len(g.all), is("a.attname", "(ARRAY["+strings.Join(names, ", ")+"]::pg_catalog.name[])[a.attnum]"), g.OID, is("a.attrelid", "parent"))
 }
 
 // compare sets changed, and returns where nothing has.

@@ -90,6 +90,30 @@ func TestHiddenRenamed(t *testing.T) {
 	}, dbtest.PGX)
 }
 
+// TestHiddenExchanged: nor is it if it has exchanged its name with another column, although the names are all there.
+func TestHiddenExchanged(t *testing.T) {
+	with(t, func(w *world) {
+		for _, leaf := range leaves[:3] {
+			for how, table := range hidden {
+				w.exec("DROP SCHEMA threadline CASCADE", "DROP TABLE IF EXISTS p")
+				for _, q := range leaf.setup {
+					w.exec(strings.ReplaceAll(q, "{type}", "text"))
+				}
+				w.must(w.store.Migrate(ctx))
+				w.capture(table)
+				w.exec("ALTER TABLE p RENAME ssn TO other", "ALTER TABLE p RENAME note TO ssn", "ALTER TABLE p RENAME other TO note",
+					"INSERT INTO p (id, note, ssn) VALUES (1, 'secret-1', 'x')", "UPDATE p SET note = 'secret-2', ssn = 'y'", "DELETE FROM p")
+				if got := w.text("SELECT string_agg(c::text, E'\n' ORDER BY lsn) FROM threadline.audit_changes c"); strings.Contains(got, "secret") {
+					w.Errorf("%s in a leaf %s: kept are\n%s", how, leaf.name, got)
+				}
+				if got := w.text("SELECT string_agg(concat(op, key), ' ' ORDER BY lsn) FROM threadline.audit_changes"); got != "I(1) U(1) D(1)" {
+					w.Errorf("%s in a leaf %s: the changes are %s", how, leaf.name, got)
+				}
+			}
+		}
+	}, dbtest.PGX)
+}
+
 // TestHiddenKey: a column that is not to be kept is not the key either, when it has the key's name.
 func TestHiddenKey(t *testing.T) {
 	with(t, func(w *world) {
