@@ -127,7 +127,7 @@ func (s *Store) asOf(ctx context.Context, f func(*snapshot) (*Row, error)) (row 
 	if err = s.known(); err != nil {
 		return nil, err
 	}
-	err = s.inSnapshot(ctx, func(r *snapshot) (err error) {
+	err = s.inSnapshot(ctx, s.db, func(r *snapshot) (err error) {
 		row, err = f(r)
 		return err
 	})

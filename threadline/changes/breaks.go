@@ -67,7 +67,7 @@ func (s *Store) Breaks(ctx context.Context, table string) ([]Break, error) {
 		return nil, err
 	}
 	var list []Break
-	err := s.inSnapshot(ctx, func(r *snapshot) error {
+	err := s.inSnapshot(ctx, s.db, func(r *snapshot) error {
 		t, err := r.look(ctx, table)
 		if err != nil {
 			return err

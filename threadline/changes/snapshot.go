@@ -22,13 +22,23 @@ type snapshot struct {
 	found  map[int64]*found     // those that were looked up by their names
 }
 
+// beginner is a *sql.DB or *sql.Conn.
+type beginner interface {
+	BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error)
+}
+
 // inSnapshot calls f with a snapshot.
-func (s *Store) inSnapshot(ctx context.Context, f func(*snapshot) error) error {
-	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+func (s *Store) inSnapshot(ctx context.Context, db beginner, f func(*snapshot) error) (err error) {
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	if err != nil {
 		return wrap("read the history", err)
 	}
-	return errors.Join(f(&snapshot{store: s, tx: tx, tables: make(map[int64]*undoTable), found: make(map[int64]*found)}), tx.Rollback())
+	defer func() {
+		if failed := tx.Rollback(); !errors.Is(failed, sql.ErrTxDone) { // f may commit
+			err = errors.Join(err, failed)
+		}
+	}()
+	return f(&snapshot{store: s, tx: tx, tables: make(map[int64]*undoTable), found: make(map[int64]*found)})
 }
 
 // pin sets what the texts of values depend on, as the triggers do. From then on names must be qualified.

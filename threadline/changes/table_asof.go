@@ -2,7 +2,9 @@ package changes
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"iter"
@@ -13,25 +15,28 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
 // keysAtATime is how many rows TableAsOf has in memory.
 const keysAtATime = 100
 
 // TableAsOf returns the rows that a table had at a time, as [Store.RowAsOf] has each, in the order of their keys' texts.
-// It reads one state of the database: until the loop ends it has a connection, and a transaction open. It has no more than a
-// hundred rows in memory, and executes a statement or two for each row that there is now or was at any time.
+// It reads one state of the database, that of its beginning. All keys are read by one statement, and then the rows, a hundred at a
+// time: what needs the table for itself, as ALTER TABLE, waits for one of these at most. In between, and while the loop's body runs, no
+// transaction is open and nothing is locked. It has no more than these hundred rows in memory, and executes a statement or two for
+// each row that there is now or was at any time.
 //
-// A row of which it is not known what it was comes with its Key alone and an [*AsOfError], and the loop goes on. An error without a
-// row is the last one. If that is an [*AsOfError] of [ErrBroken], rows may be missing: those that were removed, by a TRUNCATE or while
-// the table was not captured, without ever having been changed before.
+// Until the loop ends it has a connection, with a cursor WITH HOLD: the server has the keys, in a temporary file if they are many.
+// Behind a pooler that gives each transaction another connection of the server, that cursor is not found, and the loop ends with an error.
+//
+// A row of which it is not known what it was comes with its Key alone and an [*AsOfError], and the loop goes on: also one that no
+// change names, if a TRUNCATE removes it before the loop gets there. An error without a row is the last one. If that is an
+// [*AsOfError] of [ErrBroken], rows may be missing: those that were removed, by a TRUNCATE or while the table was not captured, without
+// ever having been changed before.
 func (s *Store) TableAsOf(ctx context.Context, table string, at time.Time) iter.Seq2[*Row, error] {
 	return func(yield func(*Row, error) bool) {
-		err := s.known()
-		if err == nil {
-			err = s.inSnapshot(ctx, func(r *snapshot) error { return r.tableAsOf(ctx, table, at, yield) })
-		}
-		if err != nil && !errors.Is(err, errStopped) {
+		if err := s.tableAsOf(ctx, table, at, yield); err != nil && !errors.Is(err, errStopped) {
 			yield(nil, err)
 		}
 	}
@@ -40,110 +45,225 @@ func (s *Store) TableAsOf(ctx context.Context, table string, at time.Time) iter.
 // errStopped says that the loop has ended before the rows.
 var errStopped = errors.New("the loop has ended")
 
-func (r *snapshot) tableAsOf(ctx context.Context, table string, at time.Time, yield func(*Row, error) bool) error {
-	t, err := r.look(ctx, table)
-	switch {
-	case err != nil:
-		return err
-	case t.named == nil:
-		return fmt.Errorf("changes: %s was never captured", table)
-	case !t.keyed():
-		return fmt.Errorf("changes: the rows of %s have no key by which to tell what they were", t.name())
-	}
-	if err = r.pin(ctx); err != nil {
+func (s *Store) tableAsOf(ctx context.Context, table string, at time.Time, yield func(*Row, error) bool) (err error) {
+	if err = s.known(); err != nil {
 		return err
 	}
-	whole := &asOf{snapshot: r, table: t}
-	if whole.breaks, err = r.breaks(ctx, t); err != nil {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return wrap("read the history", err)
+	}
+	r := &tableReader{store: s, conn: conn, at: at}
+	defer r.close(ctx) // also if the body panics
+	if err = r.begin(ctx, table); err != nil {
 		return err
-	}
-	if began := whole.began(); began != nil && at.Before(began.To) {
-		return &AsOfError{Err: ErrBeforeCapture, Break: began}
-	}
-	if _, err = r.tx.ExecContext(ctx, "DECLARE threadline_keys NO SCROLL CURSOR FOR "+r.keysOf(t)); err != nil {
-		return wrap("read the keys of "+t.name(), err)
 	}
 	for {
-		keys, err := readAll(ctx, r.tx, func(rows *sql.Rows) (key string, err error) { return key, rows.Scan(&key) }, "FETCH "+strconv.Itoa(keysAtATime)+" FROM threadline_keys")
+		keys, err := r.next(ctx)
 		if err != nil {
-			return wrap("read the keys of "+t.name(), err)
+			return wrap("read the keys of "+r.whole.table.name(), err)
 		}
 		if len(keys) == 0 {
-			return whole.unnamed(at)
+			return r.whole.unnamed(at)
 		}
-		if err := whole.some(ctx, keys, at, yield); err != nil {
+		page, err := r.page(ctx, keys)
+		if err != nil {
 			return err
+		}
+		for _, one := range page {
+			if !yield(one.row, one.err) {
+				return errStopped
+			}
 		}
 	}
 }
 
-// keysOf is a query for all keys that rows of the table have, or have had.
+// tableReader reads what a table was at a time. The snapshot in which it has begun decides which rows and changes there are.
+//
+// Rows are read in later snapshots, which do not make them others. Changes that were committed meanwhile are behind those that the first
+// snapshot has seen: of one key each waits for the one before, by the lock of the row or of the unique index. So they are known
+// by how many there were of a key, and count as made after the time, even if they were captured before it. And the live row is only asked
+// for what no later change has replaced; one that was changed meanwhile is told by that change, which is in the same snapshot.
+// What no change tells, as a TRUNCATE or a trigger that was disabled meanwhile, is an error of the row, as in RowAsOf.
+type tableReader struct {
+	store *Store
+	conn  *sql.Conn
+	at    time.Time
+
+	cursor  string    // of the keys, "" if there is none
+	whole   *asOf     // the table and its breaks
+	began   time.Time // not after the first snapshot
+	keyless int       // how many changes without a key that has seen
+}
+
+// seenKey is a key, and how many changes the first snapshot has seen of it: if none, it has seen a row.
+type seenKey struct {
+	text    string
+	changes int
+}
+
+// begin notes what there is, and has the server keep the keys.
+func (r *tableReader) begin(ctx context.Context, table string) error {
+	return r.store.inSnapshot(ctx, r.conn, func(first *snapshot) error {
+		t, err := first.look(ctx, table)
+		switch {
+		case err != nil:
+			return err
+		case t.named == nil:
+			return fmt.Errorf("changes: %s was never captured", table)
+		case !t.keyed():
+			return fmt.Errorf("changes: the rows of %s have no key by which to tell what they were", t.name())
+		}
+		if err = first.pin(ctx); err != nil {
+			return err
+		}
+		r.whole = &asOf{table: t}
+		if r.whole.breaks, err = first.breaks(ctx, t); err != nil {
+			return err
+		}
+		if began := r.whole.began(); began != nil && r.at.Before(began.To) {
+			return &AsOfError{Err: ErrBeforeCapture, Break: began}
+		}
+		var now string
+		err = first.tx.QueryRowContext(ctx, "SELECT "+pgtext.Time("pg_catalog.now()")+", (SELECT pg_catalog.count(*) FROM "+r.store.at("audit_changes")+" c WHERE c.key IS NULL AND c.table_id = $1)", t.id).Scan(&now, &r.keyless)
+		if err == nil {
+			r.began, err = time.Parse(lenient.TimeForm, now)
+		}
+		if err != nil {
+			return wrap("read the keys of "+t.name(), err)
+		}
+		// Behind a pooler another session's cursor must not be taken for this one.
+		cursor := "threadline_keys_" + strings.ToLower(rand.Text())
+		if _, err = first.tx.ExecContext(ctx, "DECLARE "+cursor+" NO SCROLL CURSOR WITH HOLD FOR "+first.keysOf(t)); err != nil {
+			return wrap("read the keys of "+t.name(), err)
+		}
+		r.cursor = cursor
+		return wrap("read the keys of "+t.name(), first.tx.Commit()) // which reads them
+	})
+}
+
+// next returns the next keys, none at the end.
+func (r *tableReader) next(ctx context.Context) ([]seenKey, error) {
+	return readAll(ctx, r.conn, func(rows *sql.Rows) (k seenKey, err error) { return k, rows.Scan(&k.text, &k.changes) }, "FETCH "+strconv.Itoa(keysAtATime)+" FROM "+r.cursor)
+}
+
+// closeTime is how long a cursor may take to close.
+const closeTime = 5 * time.Second
+
+// close returns the connection as it was. Where the cursor cannot be closed, the connection is.
+func (r *tableReader) close(ctx context.Context) {
+	defer func() { _ = r.conn.Close() }() // it may be closed below
+	if r.cursor == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+	defer cancel()
+	if _, err := r.conn.ExecContext(ctx, "CLOSE "+r.cursor); err != nil {
+		_ = r.conn.Raw(func(any) error { return driver.ErrBadConn })
+	}
+}
+
+// keysOf is a query for all keys that rows of the table have, or have had, and how many changes have them.
 func (r *snapshot) keysOf(t *undoTable) string {
 	changes := r.store.at("audit_changes")
-	of := " FROM " + changes + " c WHERE c.table_id = " + strconv.FormatInt(t.id, 10) + " AND c."
-	query := "SELECT k.key FROM (SELECT c.key" + of + "key IS NOT NULL UNION SELECT c.former_key" + of + "former_key IS NOT NULL"
+	of := ", c.lsn FROM " + changes + " c WHERE c.table_id = " + strconv.FormatInt(t.id, 10) + " AND c."
+	query := "SELECT k.key, pg_catalog.count(k.lsn) FROM (SELECT c.key" + of + "key IS NOT NULL UNION ALL SELECT c.former_key" + of + "former_key IS NOT NULL"
 	if a := (&asOf{table: t}); t.liveTable != nil && len(t.key) > 0 && a.keyHolds(t.key) {
 		columns := make([]string, len(t.key))
 		for i, k := range t.key {
 			columns[i] = "t." + pgschema.Ident(k)
 		}
-		query += ` UNION SELECT ROW(` + strings.Join(columns, ", ") + `)::pg_catalog.text COLLATE "C" FROM ` + t.only() + " t"
+		query += ` UNION ALL SELECT ROW(` + strings.Join(columns, ", ") + `)::pg_catalog.text COLLATE "C", NULL FROM ` + t.only() + " t"
 	}
-	return query + `) k ORDER BY k.key COLLATE "C"`
+	return query + `) k GROUP BY k.key ORDER BY k.key COLLATE "C"`
 }
 
-// some yields the rows that had some keys.
-func (a *asOf) some(ctx context.Context, keys []string, at time.Time, yield func(*Row, error) bool) error {
-	type result struct {
-		row *Row
-		err error
-	}
-	var results []result
-	var since []*Change // by which rows became what they were
-	for _, text := range keys {
-		key, err := keyOf(sql.NullString{String: text, Valid: true})
+// tableRow is what a loop gets of a row.
+type tableRow struct {
+	row *Row
+	err error
+}
+
+// page reads the rows that had some keys.
+func (r *tableReader) page(ctx context.Context, keys []seenKey) ([]tableRow, error) {
+	var page []tableRow
+	err := r.store.inSnapshot(ctx, r.conn, func(later *snapshot) (err error) {
+		if err = later.pin(ctx); err != nil {
+			return err
+		}
+		t, err := later.table(ctx, r.whole.table.id)
 		if err != nil {
 			return err
 		}
-		one := &asOf{snapshot: a.snapshot, table: a.table, key: key, breaks: a.breaks, lives: &lives{store: a.store, db: a.tx, tableID: a.table.id, under: make(map[string][]*row)}}
-		if one.under, err = one.lives.changes(ctx, text); err != nil {
+		if t.named == nil {
+			return fmt.Errorf("changes: the history of %s is gone", r.whole.table.name())
+		}
+		breaks, err := later.breaks(ctx, t)
+		if err != nil {
 			return err
 		}
-		row, err := one.rowAt(ctx, at)
-		var unknown *AsOfError
-		switch {
-		case errors.Is(err, ErrGone), errors.Is(err, ErrNotYet):
-			continue
-		case errors.As(err, &unknown):
-			row = &Row{Schema: a.table.named.Schema, Table: a.table.named.Table, Key: key}
-		case err != nil:
-			return err
+		var since []*Change // by which rows became what they were
+		for _, k := range keys {
+			one := &asOf{snapshot: later, table: t, breaks: breaks, lives: &lives{store: r.store, db: later.tx, tableID: t.id, under: make(map[string][]*row)}}
+			row, err := r.row(ctx, one, k)
+			var unknown *AsOfError
+			switch {
+			case errors.Is(err, ErrGone), errors.Is(err, ErrNotYet):
+				continue
+			case errors.As(err, &unknown):
+				row = &Row{Schema: t.named.Schema, Table: t.named.Table, Key: one.key}
+			case err != nil:
+				return err
+			}
+			if row.Since != nil {
+				since = append(since, row.Since)
+			}
+			page = append(page, tableRow{row, err})
 		}
-		if row.Since != nil {
-			since = append(since, row.Since)
-		}
-		results = append(results, result{row, err})
+		return r.store.attributeBy(ctx, later.tx, since)
+	})
+	return page, err
+}
+
+// row returns the row that had a key.
+func (r *tableReader) row(ctx context.Context, a *asOf, k seenKey) (row *Row, err error) {
+	if a.key, err = keyOf(sql.NullString{String: k.text, Valid: true}); err != nil {
+		return nil, err
 	}
-	if err := a.store.attributeBy(ctx, a.tx, since); err != nil {
-		return err
+	if a.under, err = a.lives.changes(ctx, k.text); err != nil {
+		return nil, err
 	}
-	for _, one := range results {
-		if !yield(one.row, one.err) {
-			return errStopped
-		}
+	at := r.at
+	if r.began.Before(at) {
+		at = r.began // what is broken since then is
 	}
-	return nil
+	row, err = a.row(ctx, at, a.last(r.at, k.changes, r.keyless))
+	if errors.Is(err, ErrNotYet) && k.changes == 0 {
+		// It was there, and a TRUNCATE has removed it that this snapshot sees done, and not its change.
+		err = &AsOfError{Err: ErrBroken, Break: &Break{Kind: Lost, From: at, To: time.Now(), Schema: a.table.named.Schema, Table: a.table.named.Table, Text: "the row is not there any more, and no change says so"}}
+	}
+	return row, err
 }
 
 // rowAt returns the row that had the key at a time.
 func (a *asOf) rowAt(ctx context.Context, at time.Time) (*Row, error) {
+	return a.row(ctx, at, a.last(at, len(a.under), len(a.under)))
+}
+
+// last returns which change was the last that was captured by a time, -1 if none was: of the first so many with the key, and of the
+// first so many without one.
+func (a *asOf) last(at time.Time, keyed, keyless int) int {
 	captured, last := at.UTC().Format(lenient.TimeForm), -1
 	for i, c := range a.under {
-		if c.captured <= captured {
+		left := &keyed
+		if !c.key.Valid {
+			left = &keyless
+		}
+		if *left--; *left >= 0 && c.captured <= captured {
 			last = i
 		}
 	}
-	return a.row(ctx, at, last)
+	return last
 }
 
 // unnamed returns an error if rows may have been removed since a moment that no change names.

@@ -39,7 +39,7 @@ func (s *Store) Transaction(ctx context.Context, xid int64, startedAt time.Time,
 		return nil, err
 	}
 	t := &Transaction{}
-	if err := s.inSnapshot(ctx, func(r *snapshot) error { return r.kept(ctx, t, xid, startedAt, max(limit, 1)) }); err != nil {
+	if err := s.inSnapshot(ctx, s.db, func(r *snapshot) error { return r.kept(ctx, t, xid, startedAt, max(limit, 1)) }); err != nil {
 		return nil, err
 	}
 	return t, s.attribute(ctx, t.Changes)

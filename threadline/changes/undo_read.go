@@ -63,7 +63,7 @@ func (s *Store) undo(ctx context.Context, title string, f func(*undoer) ([]*chai
 		return nil, err
 	}
 	u := &Undo{title: title}
-	err := s.inSnapshot(ctx, func(sn *snapshot) error {
+	err := s.inSnapshot(ctx, s.db, func(sn *snapshot) error {
 		return (&undoer{snapshot: sn, undo: u, undone: make(map[changeID]bool)}).make(ctx, f)
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package changes_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -131,6 +132,180 @@ func TestTableAsOfIsStopped(t *testing.T) {
 			}
 			if n != 1 || w.text("SELECT count(*) FROM t") != "2" {
 				w.Errorf("%d rows", n)
+			}
+		}
+	})
+}
+
+// TestTableAsOfLocksNothing: the app changes a table as it likes while the loop's body runs, and the loop goes on with what there was.
+func TestTableAsOfLocksNothing(t *testing.T) {
+	each(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "INSERT INTO t SELECT n, n FROM generate_series(1000, 1149) n") // which no change names
+		w.capture(changes.Table{Name: "t"})
+		w.exec("INSERT INTO t SELECT n, n FROM generate_series(2000, 2249) n", "UPDATE t SET a = a + 1 WHERE id >= 2240")
+		at, want := w.clock(), w.text("SELECT string_agg(concat(id, '|', a), ' ' ORDER BY id) FROM t")
+		w.exec("UPDATE t SET a = 0 WHERE id IN (1120, 2249)", "DELETE FROM t WHERE id = 2200")
+		var got []string
+		for row, err := range w.store.TableAsOf(ctx, "t", at) {
+			if row == nil || err != nil {
+				w.Fatal(err)
+			}
+			got = append(got, row.Values[0].String()+"|"+row.Values[1].String())
+			switch len(got) {
+			case 1:
+				w.inOne("SET LOCAL lock_timeout = '100ms'", "ALTER TABLE t ADD COLUMN b int DEFAULT 1")
+			case 150: // all that no change names have been read
+				w.inOne("SET LOCAL lock_timeout = '100ms'", "TRUNCATE t")
+			}
+			if len(got)%50 == 1 {
+				if open := w.text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'"); open != "0" {
+					w.Fatalf("row %d: %s transactions are open", len(got), open)
+				}
+			}
+		}
+		if strings.Join(got, " ") != want {
+			w.Errorf("%s\nwant\n%s", got, want)
+		}
+	})
+}
+
+// TestTableAsOfTruncated: rows that no change names, and that a TRUNCATE removes before the loop gets there, are not known, and not
+// left out, whenever it is committed.
+func TestTableAsOfTruncated(t *testing.T) {
+	for name, meanwhile := range map[string]bool{"between pages": false, "while a page is read": true} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(w *world) {
+				w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "INSERT INTO t SELECT n, n FROM generate_series(1000, 1149) n")
+				w.capture(changes.Table{Name: "t"})
+				at, known, unknown := w.clock(), 0, 0
+				done := make(chan error, 1)
+				for row, err := range w.store.TableAsOf(ctx, "t", at) {
+					switch {
+					case row == nil:
+						w.Fatal(err)
+					case err == nil:
+						known++
+					case !errors.Is(err, changes.ErrBroken) || !slices.Equal(row.Key, []string{fmt.Sprint(1000 + known + unknown)}):
+						w.Fatal(row, err)
+					default:
+						unknown++
+					}
+					if known+unknown != 100 {
+						continue
+					}
+					tx, err := w.db.BeginTx(ctx, nil)
+					w.must(err)
+					_, err = tx.ExecContext(ctx, "SET LOCAL lock_timeout = '100ms'")
+					w.must(err)
+					_, err = tx.ExecContext(ctx, "TRUNCATE t")
+					w.must(err)
+					if !meanwhile {
+						w.must(tx.Commit())
+						continue
+					}
+					go func() {
+						w.waits()
+						done <- tx.Commit()
+					}()
+				}
+				if meanwhile {
+					w.must(<-done)
+				}
+				if known != 100 || unknown != 50 {
+					w.Errorf("%d rows are known, and %d are not", known, unknown)
+				}
+			})
+		})
+	}
+}
+
+// TestTableAsOfOneState: what is committed while the loop goes on is not in it, even if it was captured before.
+func TestTableAsOfOneState(t *testing.T) {
+	each(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "INSERT INTO t SELECT n, n FROM generate_series(1000, 1149) n")
+		w.capture(changes.Table{Name: "t"})
+		w.exec("INSERT INTO t SELECT n, n FROM generate_series(2000, 2049) n", "UPDATE t SET a = a + 1 WHERE id >= 2040")
+		want := w.text("SELECT string_agg(concat(id, '|', a), ' ' ORDER BY id) FROM t")
+		for name, in := range map[string]time.Duration{"now": 0, "in an hour": time.Hour} {
+			tx, err := w.db.BeginTx(ctx, nil)
+			w.must(err)
+			for _, q := range []string{
+				"UPDATE t SET a = -1 WHERE id IN (1130, 2030)", "UPDATE t SET id = 999 WHERE id = 2048", "UPDATE t SET id = 998 WHERE id = 1148", "DELETE FROM t WHERE id IN (1120, 2020)",
+				"INSERT INTO t VALUES (1120, 0), (3000, 0)",
+			} {
+				_, err = tx.ExecContext(ctx, q)
+				w.must(err)
+			}
+			var got []string
+			for row, err := range w.store.TableAsOf(ctx, "t", w.clock().Add(in)) {
+				if row == nil || err != nil {
+					w.Fatal(name, row, err)
+				}
+				if got = append(got, row.Values[0].String()+"|"+row.Values[1].String()); len(got) == 1 {
+					w.must(tx.Commit())
+				}
+			}
+			if strings.Join(got, " ") != want {
+				w.Errorf("%s: %s\nwant\n%s", name, got, want)
+			}
+			w.exec("INSERT INTO t VALUES (1148, 0), (2048, 0), (2020, 0)", "DELETE FROM t WHERE id IN (998, 999, 3000)")
+			want = w.text("SELECT string_agg(concat(id, '|', a), ' ' ORDER BY id) FROM t")
+		}
+	})
+}
+
+// TestTableAsOfLeavesNothing: however the loop ends, the connection is as it was.
+func TestTableAsOfLeavesNothing(t *testing.T) {
+	each(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
+		w.capture(changes.Table{Name: "t"})
+		w.exec("INSERT INTO t SELECT n, n FROM generate_series(1, 250) n")
+		w.db.SetMaxOpenConns(1)
+		body, cancel := context.WithCancel(ctx)
+		defer cancel()
+		for _, c := range []struct {
+			name string
+			ctx  context.Context
+			do   func(n int) bool
+			same bool // the connection
+		}{
+			{"break", ctx, func(n int) bool { return n < 150 }, true},
+			{"panic", ctx, func(n int) bool {
+				if n == 150 {
+					panic("the body's")
+				}
+				return true
+			}, true},
+			{"to the end", ctx, func(int) bool { return true }, true},
+			{"canceled", body, func(n int) bool {
+				if n == 150 {
+					cancel()
+				}
+				return true
+			}, false},
+		} {
+			before := w.text("SELECT pg_backend_pid()")
+			func() {
+				defer func() {
+					if r := recover(); r != nil && r != "the body's" {
+						panic(r)
+					}
+				}()
+				n := 0
+				for _, err := range w.store.TableAsOf(c.ctx, "t", time.Now().Add(time.Hour)) {
+					if n++; err != nil && !errors.Is(err, context.Canceled) {
+						w.Errorf("%s: %v", c.name, err)
+					}
+					if !c.do(n) {
+						break
+					}
+				}
+			}()
+			if left := w.text("SELECT (SELECT count(*) FROM pg_cursors WHERE is_holdable) + (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%')"); left != "0" {
+				w.Errorf("%s: %s cursors and transactions are left", c.name, left)
+			}
+			if after := w.text("SELECT pg_backend_pid()"); c.same && after != before {
+				w.Errorf("%s: the connection is another", c.name)
 			}
 		}
 	})
