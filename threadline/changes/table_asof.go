@@ -32,8 +32,8 @@ const keysAtATime = 100
 //
 // A row of which it is not known what it was comes with its Key alone and an [*AsOfError], and the loop goes on: also one that no
 // change names, if a TRUNCATE removes it before the loop gets there. An error without a row is the last one. If that is an
-// [*AsOfError] of [ErrBroken], rows may be missing: those that were removed, by a TRUNCATE or while the table was not captured, without
-// ever having been changed before.
+// [*AsOfError] of [ErrBroken] or [ErrHidden], or both by [errors.Is], rows may be missing that no change names: those that were
+// removed, by a TRUNCATE or while the table was not captured; and those that row-level security, if it is active for this role, may hide.
 func (s *Store) TableAsOf(ctx context.Context, table string, at time.Time) iter.Seq2[*Row, error] {
 	return func(yield func(*Row, error) bool) {
 		if err := s.tableAsOf(ctx, table, at, yield); err != nil && !errors.Is(err, errStopped) {
@@ -64,7 +64,7 @@ func (s *Store) tableAsOf(ctx context.Context, table string, at time.Time, yield
 			return wrap("read the keys of "+r.whole.table.name(), err)
 		}
 		if len(keys) == 0 {
-			return r.whole.unnamed(at)
+			return r.whole.missing(at)
 		}
 		page, err := r.page(ctx, keys)
 		if err != nil {
@@ -264,6 +264,19 @@ func (a *asOf) last(at time.Time, keyed, keyless int) int {
 		}
 	}
 	return last
+}
+
+// missing returns an error if there may be rows that no change names, and that the loop did not have.
+func (a *asOf) missing(at time.Time) error {
+	err := a.unnamed(at)
+	if a.table.liveTable == nil || !a.table.Secured {
+		return err
+	}
+	hidden := &AsOfError{Err: ErrHidden}
+	if err == nil {
+		return hidden
+	}
+	return errors.Join(err, hidden)
 }
 
 // unnamed returns an error if rows may have been removed since a moment that no change names.

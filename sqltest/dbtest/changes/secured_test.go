@@ -1,6 +1,7 @@
 package changes_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -53,6 +54,45 @@ func TestRowSecurity(t *testing.T) {
 		w.exec("RESET ROLE")
 		if got := w.text("SELECT count(*) FROM child"); got != "1" {
 			w.Errorf("%s children", got)
+		}
+	})
+}
+
+// TestTableRowSecurity: a table of which row-level security may hide rows is not taken for all that there was.
+func TestTableRowSecurity(t *testing.T) {
+	onPQ(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text)", "INSERT INTO t VALUES (1, 'x'), (2, 'x')")
+		w.capture(changes.Table{Name: "t"})
+		captured := w.clock()
+		w.exec("INSERT INTO t VALUES (3, 'x')", "UPDATE t SET a = 'y' WHERE id = 3",
+			"DROP ROLE IF EXISTS changes_tenants", "CREATE ROLE changes_tenants", "GRANT USAGE ON SCHEMA threadline TO changes_tenants", "GRANT SELECT ON ALL TABLES IN SCHEMA threadline TO changes_tenants",
+			"GRANT ALL ON t TO changes_tenants", "ALTER TABLE t ENABLE ROW LEVEL SECURITY", "CREATE POLICY one ON t USING (id = 1)")
+		w.db.SetMaxOpenConns(1)
+		defer w.exec("RESET ROLE", "DROP OWNED BY changes_tenants CASCADE", "DROP ROLE changes_tenants")
+		want := func(at time.Time, rows string, last ...error) {
+			w.Helper()
+			got, errs := w.tableAsOf("t", at)
+			var asOf *changes.AsOfError
+			if strings.Join(got, " ") != rows || len(errs) != min(len(last), 1) || len(last) > 0 && !errors.As(errs[0], &asOf) {
+				w.Fatalf("%q, %v; want %q", got, errs, rows)
+			}
+			for _, one := range last {
+				if !errors.Is(errs[0], one) {
+					w.Errorf("%v; want %v", errs[0], one)
+				}
+			}
+		}
+		now := w.clock()
+		want(now, "|1|x |2|x |3|y") // the owner's
+		w.exec("SET ROLE changes_tenants")
+		want(now, "|1|x |3|y", changes.ErrHidden)
+		w.exec("RESET ROLE", "TRUNCATE t", "INSERT INTO t VALUES (1, 'z'), (4, 'z')", "SET ROLE changes_tenants")
+		want(w.clock(), "|1|z |4|z", changes.ErrHidden)
+		want(captured.Add(-time.Hour), "", changes.ErrBeforeCapture)
+		for row, err := range w.store.TableAsOf(ctx, "t", captured) { // both are why
+			if row == nil && (!errors.Is(err, changes.ErrHidden) || !errors.Is(err, changes.ErrBroken)) {
+				w.Error(err)
+			}
 		}
 	})
 }
