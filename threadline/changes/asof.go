@@ -432,7 +432,7 @@ func (p *past) tellLive(ctx context.Context, after []*row) error {
 	case p.table.liveTable == nil, !p.table.capturing:
 		return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Uncaptured, From: now, To: now, Schema: p.table.named.Schema, Table: p.table.named.Table, Text: "no trigger captures the table now"}}
 	case !p.keyHolds(key):
-		return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Reshaped, From: now, To: now, Schema: p.table.named.Schema, Table: p.table.named.Table, Text: "the table has had other columns as its key"}}
+		return &AsOfError{Err: ErrBroken, Break: p.table.otherKey()}
 	case live == nil && p.table.Secured:
 		return &AsOfError{Err: ErrHidden}
 	case live == nil && len(p.under) == 0:
@@ -459,6 +459,12 @@ func (p *past) tellLive(ctx context.Context, after []*row) error {
 		}
 	}
 	return nil
+}
+
+// otherKey is the break of a table whose changes do not all have the key that it has now.
+func (t *undoTable) otherKey() *Break {
+	now := time.Now()
+	return &Break{Kind: Reshaped, From: now, To: now, Schema: t.named.Schema, Table: t.named.Table, Text: "the table has had other columns as its key"}
 }
 
 // shapeNow is how the table is now, as far as its shapes know its columns. Those that were ever masked or excluded are masked.

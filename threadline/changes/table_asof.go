@@ -168,7 +168,7 @@ func (r *snapshot) keysOf(t *undoTable) string {
 	changes := r.store.at("audit_changes")
 	of := ", c.lsn FROM " + changes + " c WHERE c.table_id = " + strconv.FormatInt(t.id, 10) + " AND c."
 	query := "SELECT k.key, pg_catalog.count(k.lsn) FROM (SELECT c.key" + of + "key IS NOT NULL UNION ALL SELECT c.former_key" + of + "former_key IS NOT NULL"
-	if a := (&asOf{table: t}); t.liveTable != nil && len(t.key) > 0 && a.keyHolds(t.key) {
+	if t.keyThere() {
 		columns := make([]string, len(t.key))
 		for i, k := range t.key {
 			columns[i] = "t." + pgschema.Ident(k)
@@ -176,6 +176,11 @@ func (r *snapshot) keysOf(t *undoTable) string {
 		query += ` UNION ALL SELECT ROW(` + strings.Join(columns, ", ") + `)::pg_catalog.text COLLATE "C", NULL FROM ` + t.only() + " t"
 	}
 	return query + `) k GROUP BY k.key ORDER BY k.key COLLATE "C"`
+}
+
+// keyThere reports whether the rows that the table has now have the key that its changes have.
+func (t *undoTable) keyThere() bool {
+	return t.liveTable != nil && len(t.key) > 0 && (&asOf{table: t}).keyHolds(t.key)
 }
 
 // tableRow is what a loop gets of a row.
@@ -290,6 +295,9 @@ func (a *asOf) unnamed(at time.Time) error {
 	}
 	if b == nil && (a.table.liveTable == nil || !a.table.capturing) {
 		b = &Break{Kind: Uncaptured, From: at, To: time.Now(), Schema: a.table.named.Schema, Table: a.table.named.Table, Text: "no trigger captures the table now"}
+	}
+	if b == nil && !a.table.keyThere() {
+		b = a.table.otherKey()
 	}
 	if b == nil {
 		return nil

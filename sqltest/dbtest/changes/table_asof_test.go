@@ -113,6 +113,22 @@ func TestTableAsOfIsNotKnown(t *testing.T) {
 	}, dbtest.PostgresEngines()[0])
 }
 
+// TestTableAsOfOtherKey: rows that the table has now, and that no change names, have no text of a key that the table has had.
+func TestTableAsOfOtherKey(t *testing.T) {
+	with(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, b int UNIQUE NOT NULL)", "INSERT INTO t VALUES (1, 10), (2, 20)")
+		w.capture(changes.Table{Name: "t"})
+		w.exec("ALTER TABLE t DROP CONSTRAINT t_pkey", "ALTER TABLE t ADD PRIMARY KEY (b)")
+		w.capture(changes.Table{Name: "t"})
+		w.exec("INSERT INTO t VALUES (3, 30)")
+		got, errs := w.tableAsOf("t", w.clock())
+		var asOf *changes.AsOfError
+		if strings.Join(got, " ") != "|3|30" || len(errs) != 1 || !errors.As(errs[0], &asOf) || !errors.Is(asOf, changes.ErrBroken) || asOf.Break.Kind != changes.Reshaped {
+			w.Errorf("%q, %v", got, errs)
+		}
+	}, dbtest.PostgresEngines()[0])
+}
+
 // TestTableAsOfIsStopped: a loop that ends early leaves nothing open.
 func TestTableAsOfIsStopped(t *testing.T) {
 	each(t, func(w *world) {
