@@ -27,6 +27,9 @@ var (
 	ErrHidden = errors.New("row-level security may hide the row from this role, and its changes do not tell all of it")
 )
 
+// errUnreadable is why a row cannot be asked for what its changes do not tell.
+var errUnreadable = errors.New("this role may not read the table")
+
 // AsOfError says why it is not known what a row was, or that there was none.
 type AsOfError struct {
 	Err error // one of the five
@@ -497,6 +500,9 @@ func (a *asOf) keyHolds(key []string) bool {
 func (a *asOf) live(ctx context.Context, key []string) (map[string]*string, error) {
 	if a.table.liveTable == nil || !a.keyHolds(key) {
 		return nil, nil
+	}
+	if !a.table.Readable { // and the transaction must not fail by asking
+		return nil, fmt.Errorf("changes: what a row was is not in its changes: %w: grant SELECT on %s", errUnreadable, a.table.Name)
 	}
 	st := &step{table: a.table, exists: true, after: key}
 	err := a.rows(ctx, []*step{st})

@@ -215,10 +215,15 @@ func (c *cascadeReader) complete(ctx context.Context, i int, t *undoTable, missi
 		return nil // RowAfter has the names of then
 	}
 	c.completed++
+	// A role that may read the changes, and not the notes or the app's table, gets what the changes tell.
+	readable, err := c.store.notesReadable(ctx, c.tx)
+	if err != nil || !readable {
+		return wrap("read the notes of "+t.name(), err)
+	}
 	row, err := c.rowAfter(ctx, &undoChange{Change: *change, row: c.rows[i]})
 	var unknown *AsOfError
 	switch {
-	case errors.As(err, &unknown):
+	case errors.As(err, &unknown), errors.Is(err, errUnreadable):
 		return nil
 	case err != nil:
 		return err

@@ -53,9 +53,10 @@ type Change struct {
 	Nested bool
 	// ForeignKey is the name of the foreign key whose ON DELETE or ON UPDATE has made it; of several that may have,
 	// their names with commas between. It is empty where that does not surely show: where a row refers to one of
-	// its own table, a BEFORE trigger or a rule may have changed what the foreign key does, or changes of the transaction were
-	// lost. Only [Store.Transaction] sets it, by the foreign keys and triggers that there are now. A statement
-	// whose WITH changes both rows is taken for one that leaves the other to the foreign key.
+	// its own table, a BEFORE trigger or a rule may have changed what the foreign key does, changes of the transaction were
+	// lost, or no change tells all columns of the key, and this role may not read the row. Only [Store.Transaction] sets
+	// it, by the foreign keys and triggers that there are now. A statement whose WITH changes both rows is taken for one
+	// that leaves the other to the foreign key.
 	ForeignKey string
 }
 

@@ -26,6 +26,7 @@ type liveTable struct {
 	Triggers   []liveTrigger
 	Rules      bool // it has rewrite rules, or had some
 	Secured    bool // row-level security may hide rows from this role
+	Readable   bool // this role may read it
 	deferrable []string
 
 	now         *shape   // as it is now
@@ -83,6 +84,7 @@ type liveTrigger struct {
 }
 
 const liveQuery = `SELECT pg_catalog.json_build_object('name', ` + qualifiedName + `, 'oid', c.oid::pg_catalog.int8, 'subtables', c.relhassubclass AND c.relkind <> 'p', 'rules', c.relhasrules, 'secured', pg_catalog.row_security_active(c.oid),
+	'readable', pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
 	'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
 		'space', pg_catalog.quote_ident(tn.nspname), 'generated', a.attgenerated <> '', 'always', a.attidentity = 'a',
 		'equal', (WITH RECURSIVE b (type) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd')

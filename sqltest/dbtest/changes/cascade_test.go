@@ -90,6 +90,39 @@ func TestForeignKeyActions(t *testing.T) {
 	}
 }
 
+// TestForeignKeyActionsWithoutRights: who may read the history, and not the app's tables, gets what the history tells.
+func TestForeignKeyActionsWithoutRights(t *testing.T) {
+	onPQ(t, func(w *world) {
+		w.exec("CREATE TABLE p (x int, y int, PRIMARY KEY (x, y))", "INSERT INTO p VALUES (1, 1)",
+			"CREATE TABLE c (id int PRIMARY KEY, x int, y int, CONSTRAINT fk FOREIGN KEY (x, y) REFERENCES p ON UPDATE CASCADE)", "INSERT INTO c VALUES (11, 1, 1), (12, 1, 1)",
+			"DROP ROLE IF EXISTS changes_reader", "CREATE ROLE changes_reader", "GRANT USAGE ON SCHEMA threadline TO changes_reader", "GRANT SELECT ON ALL TABLES IN SCHEMA threadline TO changes_reader")
+		w.capture(changes.Table{Name: "p"}, changes.Table{Name: "c"})
+		w.exec("UPDATE p SET x = 2 WHERE x = 1")
+		xid, startedAt := w.last()
+		w.exec("DELETE FROM c WHERE id = 11") // which tells what y was
+		w.db.SetMaxOpenConns(1)
+		defer w.exec("RESET ROLE", "DROP OWNED BY changes_reader", "DROP ROLE changes_reader")
+		want := func(want string) {
+			w.Helper()
+			kept, err := w.store.Transaction(ctx, xid, startedAt, 100)
+			w.must(err)
+			var list []string
+			for _, c := range kept.Changes {
+				list = append(list, strings.TrimSpace(c.Table+" "+strings.Join(c.Key, ",")+" "+c.ForeignKey))
+			}
+			slices.Sort(list)
+			if got := strings.Join(list, "; "); got != want {
+				w.Errorf("%s; want %s", got, want)
+			}
+		}
+		want("c 11 fk; c 12 fk; p 2,1")
+		w.exec("SET ROLE changes_reader")
+		want("c 11 fk; c 12; p 2,1")
+		w.exec("RESET ROLE", "REVOKE SELECT ON threadline.audit_captures FROM changes_reader", "SET ROLE changes_reader")
+		want("c 11; c 12; p 2,1")
+	})
+}
+
 // TestLosses: what was lost of a transaction is counted, and what foreign keys have made of the rest is not guessed.
 func TestLosses(t *testing.T) {
 	onPQ(t, func(w *world) {
