@@ -21,6 +21,7 @@ type sqliteTable struct {
 	withoutRowID bool
 	rowID        string // a name of the row's number, "" without one
 	primaryKey   []string
+	defaults     map[string]string // of columns that are NOT NULL, where they are constants
 	unique       []sqliteIndex
 	triggers     map[string]string // ours, by name: the text behind it
 	late         bool              // others were made after them, which therefore fire first
@@ -90,22 +91,28 @@ func (s sqlite) columns(ctx context.Context, q querier, t *sqliteTable) error {
 	}
 	var key []keyed
 	integer := false
+	t.defaults = make(map[string]string)
 	_, err := readAll(ctx, q, func(rows *sql.Rows) (_ struct{}, err error) {
 		c := column{}
-		var number, pk int // the number is another when a column before it is dropped
-		if err = rows.Scan(&number, &c.Name, &c.Type, &c.notNull, &pk); err != nil {
+		var number, pk, hidden int // the number is another when a column before it is dropped
+		var value string
+		if err = rows.Scan(&number, &c.Name, &c.Type, &c.notNull, &pk, &hidden, &value); err != nil {
 			return struct{}{}, err
 		}
+		c.generated = hidden == 2 || hidden == 3
 		if !utf8.ValidString(c.Name) {
 			return struct{}{}, fmt.Errorf("the name of column %d is not UTF-8", number)
 		}
 		t.all = append(t.all, c)
+		if (c.notNull || t.withoutRowID && pk > 0) && isConstant(value) {
+			t.defaults[c.Name] = value
+		}
 		if pk > 0 {
 			key = append(key, keyed{c.Name, pk})
 			integer = strings.EqualFold(c.Type, "INTEGER")
 		}
 		return struct{}{}, nil
-	}, `SELECT cid, name, type, "notnull", pk FROM pragma_table_xinfo(?, 'main') WHERE hidden <> 1 ORDER BY cid`, t.Table)
+	}, `SELECT cid, name, type, "notnull", pk, hidden, coalesce(dflt_value, '') FROM pragma_table_xinfo(?, 'main') WHERE hidden <> 1 ORDER BY cid`, t.Table)
 	if err != nil {
 		return err
 	}
@@ -128,6 +135,15 @@ func (s sqlite) columns(ctx context.Context, q querier, t *sqliteTable) error {
 		return nil
 	}
 	return errors.New("it has columns of the names _rowid_, rowid and oid, so that nothing names a row: rename one")
+}
+
+// isConstant reports whether a default is a number or a text. An expression may have another value each time.
+func isConstant(text string) bool {
+	if text == "" {
+		return false
+	}
+	_, err := strconv.ParseFloat(text, 64)
+	return err == nil && strings.ContainsAny(text, "0123456789") || text[0] == '\'' && quotedLength(text) == len(text)
 }
 
 // indexes reads the unique ones.

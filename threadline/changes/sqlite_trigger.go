@@ -18,9 +18,13 @@ import (
 // therefore held by a BEFORE trigger, as a DELETE that does not count. If the row has been written, what
 // was held and is gone counts. A row can be held and stay, as where the INSERT was ignored. It is
 // let go when one of our triggers sees it change; until then what is held of it is what it has, so that
-// it is gone only if it was replaced.
+// it is gone only if it was replaced. There may be many such rows, so that a row that has been written looks only for
+// those that were held for its own values.
 
-const sqliteNow = "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
+const (
+	sqliteNow         = "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
+	sqliteTransaction = `(SELECT t.tx_id FROM "aftercommit_transaction" t)`
+)
 
 type sqliteTrigger struct{ name, sql string }
 
@@ -37,14 +41,14 @@ func (s sqlite) wanted(t *sqliteTable) []sqliteTrigger {
 		}
 		list = append(list, sqliteTrigger{name, pgschema.Ident(name) + " " + event + on + condition + "BEGIN\n" + strings.Join(steps, ";\n") + ";\nEND"})
 	}
-	add("insert", "AFTER INSERT", "", slices.Concat([]string{g.settle()}, g.change("I", "", "NEW"))...)
+	add("insert", "AFTER INSERT", "", slices.Concat(g.settle(), g.change("I", "", "NEW"))...)
 	add("update", "AFTER UPDATE", g.anyDiffers(), g.change("U", "OLD", "NEW")...)
 	add("delete", "AFTER DELETE", "", slices.Concat(g.letGo("= "+g.held("OLD")), g.change("D", "OLD", ""))...)
 	add("replaces", "BEFORE INSERT", g.mayReplace(""), g.hold("")...)
 	other := " AND NOT (" + g.isRow("x", "OLD") + ")"
 	add("moves", "BEFORE UPDATE", g.mayReplace(other), g.hold(other)...)
 	add("settle", "AFTER UPDATE", "EXISTS (SELECT 1 FROM "+g.changes+" h WHERE h.table_id = "+g.id()+" AND h.held IS NOT NULL)",
-		slices.Concat(g.letGo("= "+g.held("OLD")), []string{g.settle()})...)
+		slices.Concat(g.letGo("= "+g.held("OLD")), g.settle())...)
 	return list
 }
 
@@ -97,12 +101,13 @@ func rowTextOf(row string, columns []string) string {
 	return "'(' || " + strings.Join(list, " || ',' || ") + " || ')'"
 }
 
-// held is what a row is held under: its number, or its key.
+// held is what a row is held under: its number, or its key. The + takes the number's type away: SQLite looks up no number in an
+// index of a column without one.
 func (g *sqliteGenerator) held(row string) string {
 	if g.withoutRowID {
 		return rowTextOf(row, g.primaryKey)
 	}
-	return row + "." + g.rowID
+	return "+" + row + "." + g.rowID
 }
 
 // isRow is the condition that two are the same row.
@@ -130,7 +135,7 @@ func (g *sqliteGenerator) change(op, old, now string) []string {
 		}
 		former = "CASE WHEN " + balanced(moved) + " THEN " + g.keyOf("OLD") + " END"
 	}
-	steps := []string{g.insertChange(op, g.keyOf(row), former, "NULL", "")}
+	steps := []string{g.insertChange(op, g.keyOf(row), former, "NULL, NULL", "")}
 	for i := range g.Columns {
 		c := &g.Columns[i]
 		n, differs := i+1, ""
@@ -171,19 +176,19 @@ func long(v string) string {
 }
 
 func (g *sqliteGenerator) insertChange(op, key, former, held, from string) string {
-	return fmt.Sprintf("INSERT INTO %s (tx_id, captured_at, table_id, shape_id, op, key, former_key, held) SELECT (SELECT t.tx_id FROM \"aftercommit_transaction\" t), %s, %s, %d, '%s', %s, %s, %s%s",
-		g.changes, sqliteNow, g.id(), g.shape.id(), op, key, former, held, from)
+	return fmt.Sprintf("INSERT INTO %s (tx_id, captured_at, table_id, shape_id, op, key, former_key, held, held_for) SELECT %s, %s, %s, %d, '%s', %s, %s, %s%s",
+		g.changes, sqliteTransaction, sqliteNow, g.id(), g.shape.id(), op, key, former, held, from)
 }
 
-// victims are queries for the rows x, each with a condition, that conflict with NEW.
-func (g *sqliteGenerator) victims(other string) (queries []string) {
-	columns := "x." + g.rowID
-	if g.withoutRowID {
-		columns = g.columnsOf("x", g.primaryKey)
-	} else {
-		queries = append(queries, "SELECT "+columns+" FROM "+g.table+" x WHERE x."+g.rowID+" = NEW."+g.rowID+other)
+// victim is a query for rows x that conflict with NEW by one index, behind its SELECT.
+type victim struct{ from, heldFor string }
+
+// victims are queries for the rows that conflict with NEW, each with a condition.
+func (g *sqliteGenerator) victims(other string) (queries []victim) {
+	if !g.withoutRowID {
+		queries = append(queries, victim{" FROM " + g.table + " x WHERE x." + g.rowID + " = NEW." + g.rowID + other, "NULL"})
 	}
-	for _, i := range g.unique {
+	for n, i := range g.unique {
 		if i.unknown {
 			continue
 		}
@@ -191,18 +196,66 @@ func (g *sqliteGenerator) victims(other string) (queries []string) {
 		for _, t := range i.terms {
 			collate := " COLLATE " + pgschema.Ident(t.collation)
 			if t.column != "" {
-				conditions = append(conditions, "x."+pgschema.Ident(t.column)+" = NEW."+pgschema.Ident(t.column)+collate)
+				conditions = append(conditions, "x."+pgschema.Ident(t.column)+" = "+g.orDefault(t.column)+collate)
 				continue
 			}
-			// The names of the expression are those of x, and in the other place those of NEW.
-			conditions = append(conditions, "("+t.expression+") = (SELECT "+t.expression+" FROM (SELECT "+g.newRow()+"))"+collate)
+			conditions = append(conditions, "("+t.expression+") = "+g.ofNew(t.expression)+collate)
 		}
 		if i.where != "" {
 			conditions = append(conditions, "("+i.where+")")
 		}
-		queries = append(queries, "SELECT "+columns+" FROM "+g.table+" x WHERE "+strings.Join(conditions, " AND ")+other)
+		queries = append(queries, victim{" FROM " + g.table + " x WHERE " + strings.Join(conditions, " AND ") + other, g.heldFor(n, true)})
 	}
 	return queries
+}
+
+// orDefault is the value of a column of NEW. Before a row is written, one that REPLACE sets to its default is NULL.
+func (g *sqliteGenerator) orDefault(name string) string {
+	n := "NEW." + pgschema.Ident(name)
+	if d := g.defaults[name]; d != "" {
+		return "coalesce(" + n + ", " + d + ")"
+	}
+	return n
+}
+
+// heldFor is the text of the values of NEW in a unique index, the same before and after it is written, or an empty one if it may differ.
+// What is masked or excluded must not be in it.
+func (g *sqliteGenerator) heldFor(number int, before bool) string {
+	i := &g.unique[number]
+	if i.unknown || !g.open(i) {
+		return "''"
+	}
+	list := []string{fmt.Sprintf("'%d'", number)}
+	var condition []string
+	for _, t := range i.terms {
+		if t.column == "" {
+			list = append(list, "quote("+g.ofNew(t.expression)+")")
+			continue
+		}
+		n := "NEW." + pgschema.Ident(t.column)
+		if list = append(list, "quote("+n+")"); before && g.defaults[t.column] != "" {
+			condition = append(condition, n+" IS NULL")
+		}
+	}
+	text := strings.Join(list, " || ',' || ")
+	if condition == nil {
+		return text
+	}
+	return "CASE WHEN " + balanced(condition) + " THEN '' ELSE " + text + " END"
+}
+
+// open reports whether no value in an index is that of a masked or excluded column, or may be made of one.
+func (g *sqliteGenerator) open(i *sqliteIndex) bool {
+	hides := len(g.Exclude) > 0 || slices.ContainsFunc(g.Columns, func(c column) bool { return c.Masked })
+	return !hides || !slices.ContainsFunc(i.terms, func(t sqliteTerm) bool {
+		n := g.position(t.column)
+		return n < 0 || g.Columns[n].Masked || g.Columns[n].generated
+	})
+}
+
+// ofNew is the value of an index's expression for NEW: its names are those of NEW there.
+func (g *sqliteGenerator) ofNew(expression string) string {
+	return "(SELECT " + expression + " FROM (SELECT " + g.newRow() + "))"
 }
 
 func (g *sqliteGenerator) newRow() string {
@@ -213,31 +266,36 @@ func (g *sqliteGenerator) newRow() string {
 	return strings.Join(list, ", ")
 }
 
-func (g *sqliteGenerator) columnsOf(row string, names []string) string {
-	list := make([]string, len(names))
-	for i, n := range names {
-		list[i] = row + "." + pgschema.Ident(n)
-	}
-	return strings.Join(list, ", ")
-}
-
 func (g *sqliteGenerator) mayReplace(other string) string {
 	var list []string
 	for _, q := range g.victims(other) {
-		list = append(list, "EXISTS ("+q+")")
+		list = append(list, "EXISTS (SELECT 1"+q.from+")")
 	}
 	return balanced(list)
 }
 
 // hold keeps what NEW may replace.
 func (g *sqliteGenerator) hold(other string) []string {
-	row := "v." + g.rowID
+	names := []string{g.rowID}
 	if g.withoutRowID {
-		row = "(" + g.columnsOf("v", g.primaryKey) + ")"
+		names = nil
+		for _, k := range g.primaryKey {
+			names = append(names, pgschema.Ident(k))
+		}
 	}
-	among := row + " IN (" + strings.Join(g.victims(other), " UNION ") + ")"
+	var columns, same, rows, why []string
+	for i, name := range names {
+		columns = append(columns, fmt.Sprintf("x.%s AS k%d", name, i))
+		same = append(same, fmt.Sprintf("v.%s = w.k%d", name, i))
+	}
+	for _, q := range g.victims(other) {
+		rows = append(rows, "SELECT x."+strings.Join(names, ", x.")+q.from)
+		why = append(why, "SELECT "+strings.Join(columns, ", ")+", "+q.heldFor+" AS held_for"+q.from)
+	}
+	among := "(v." + strings.Join(names, ", v.") + ") IN (" + strings.Join(rows, " UNION ") + ")"
 	steps := g.letGo("IN (SELECT " + g.held("v") + " FROM " + g.table + " v WHERE " + among + ")")
-	steps = append(steps, g.insertChange("D", g.keyOf("v"), "NULL", g.held("v"), " FROM "+g.table+" v WHERE "+among))
+	heldFor := "(SELECT min(w.held_for) FROM (" + strings.Join(why, " UNION ALL ") + ") w WHERE " + strings.Join(same, " AND ") + ")"
+	steps = append(steps, g.insertChange("D", g.keyOf("v"), "NULL", g.held("v")+", "+heldFor, " FROM "+g.table+" v WHERE "+among))
 	for i := range g.Columns {
 		c := &g.Columns[i]
 		v, flags := "v."+pgschema.Ident(c.Name), "0"
@@ -249,7 +307,7 @@ func (g *sqliteGenerator) hold(other string) []string {
 			value = "CASE WHEN " + long(v) + " THEN length(CAST(" + v + " AS BLOB)) ELSE " + v + " END"
 			flags = "CASE WHEN " + long(v) + " THEN 1 ELSE 0 END"
 		}
-		steps = append(steps, fmt.Sprintf("INSERT INTO %s (change, field, flags, old) SELECT h.seq, %d, %s, %s FROM %s v JOIN %s h ON h.table_id = %s AND h.held = %s WHERE %s AND h.held IS NOT NULL AND %s IS NOT NULL",
+		steps = append(steps, fmt.Sprintf("INSERT INTO %s (change, field, flags, old) SELECT h.seq, %d, %s, %s FROM %s v CROSS JOIN %s h ON h.table_id = %s AND h.held = %s WHERE %s AND %s IS NOT NULL",
 			g.values, i+1, flags, value, g.table, g.changes, g.id(), g.held("v"), among, v))
 	}
 	return steps
@@ -258,23 +316,35 @@ func (g *sqliteGenerator) hold(other string) []string {
 // letGo drops what is held of rows.
 func (g *sqliteGenerator) letGo(which string) []string {
 	return []string{
-		fmt.Sprintf("DELETE FROM %s WHERE change IN (SELECT h.seq FROM %s h WHERE h.table_id = %s AND h.held IS NOT NULL AND h.held %s)", g.values, g.changes, g.id(), which),
-		fmt.Sprintf("DELETE FROM %s WHERE table_id = %s AND held IS NOT NULL AND held %s", g.changes, g.id(), which),
+		fmt.Sprintf("DELETE FROM %s WHERE change IN (SELECT h.seq FROM %s h WHERE h.table_id = %s AND h.held %s)", g.values, g.changes, g.id(), which),
+		fmt.Sprintf("DELETE FROM %s WHERE table_id = %s AND held %s", g.changes, g.id(), which),
 	}
 }
 
-// settle counts what was held and has been replaced by NEW.
-func (g *sqliteGenerator) settle() string {
-	var there string
-	if !g.withoutRowID {
-		there = "x." + g.rowID + " = " + g.changes + ".held"
-	} else {
-		var list []string
-		for _, k := range g.primaryKey {
-			list = append(list, fmt.Sprintf("x.%s = (SELECT v.old FROM %s v WHERE v.change = %s.seq AND v.field = %d)", pgschema.Ident(k), g.values, g.changes, g.position(k)+1))
+// settle counts what was held and has been replaced by NEW: what has its place, and what was held for its values and
+// is gone. It is a change of this transaction, whichever held it.
+func (g *sqliteGenerator) settle() []string {
+	heldFor := []string{"''"}
+	for n := range g.unique {
+		if text := g.heldFor(n, false); text != "''" {
+			heldFor = append(heldFor, text)
 		}
-		there = strings.Join(list, " AND ")
 	}
-	return fmt.Sprintf("UPDATE %s SET held = NULL WHERE table_id = %s AND held IS NOT NULL AND (held = %s OR NOT EXISTS (SELECT 1 FROM %s x WHERE %s))",
-		g.changes, g.id(), g.held("NEW"), g.table, there)
+	count := fmt.Sprintf("UPDATE %s SET held = NULL, held_for = NULL, tx_id = %s, captured_at = %s WHERE table_id = %s AND ", g.changes, sqliteTransaction, sqliteNow, g.id())
+	return []string{
+		count + "held = " + g.held("NEW"),
+		count + "held_for IN (" + strings.Join(heldFor, ", ") + ") AND NOT EXISTS (SELECT 1 FROM " + g.table + " x WHERE " + g.stillThere() + ")",
+	}
+}
+
+// stillThere is the condition that x is a row that is held.
+func (g *sqliteGenerator) stillThere() string {
+	if !g.withoutRowID {
+		return "x." + g.rowID + " = " + g.changes + ".held"
+	}
+	var list []string
+	for _, k := range g.primaryKey {
+		list = append(list, fmt.Sprintf("x.%s = (SELECT v.old FROM %s v WHERE v.change = %s.seq AND v.field = %d)", pgschema.Ident(k), g.values, g.changes, g.position(k)+1))
+	}
+	return strings.Join(list, " AND ")
 }

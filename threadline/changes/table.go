@@ -56,6 +56,8 @@ type column struct {
 	settings []string // which its text depends on
 	notNull  bool
 	excluded bool
+	// generated: it is computed of other columns, on SQLite.
+	generated bool
 }
 
 // text is the shape as it is stored. Fields are in the order of the type, so that the same

@@ -36,6 +36,7 @@ type liteTable struct {
 var liteTables = []liteTable{
 	{"parent", `CREATE TABLE parent (id INTEGER PRIMARY KEY, u TEXT COLLATE NOCASE UNIQUE, a, r REAL DEFAULT 5, n NUMERIC, v GENERATED ALWAYS AS (a || 'x'), s GENERATED ALWAYS AS (r + 1) STORED)`, []string{"id"}, []string{"id", "u", "a", "r", "n"}},
 	{"child", `CREATE TABLE child (p INTEGER REFERENCES parent ON DELETE CASCADE ON UPDATE CASCADE, q TEXT, a, u UNIQUE ON CONFLICT REPLACE, PRIMARY KEY (p, q)) WITHOUT ROWID`, []string{"p", "q"}, []string{"p", "q", "a", "u"}},
+	{"filled", `CREATE TABLE filled (id INTEGER PRIMARY KEY, u TEXT NOT NULL DEFAULT 1 UNIQUE, n NUMERIC NOT NULL ON CONFLICT REPLACE DEFAULT 'a', a, UNIQUE (n, a))`, []string{"id"}, []string{"id", "u", "n", "a"}},
 	{"keyless", `CREATE TABLE keyless (a, u UNIQUE, c INT)`, nil, []string{"a", "u", "c"}},
 	{`"or""der 'é"`, `CREATE TABLE "or""der 'é" ("k ""1" TEXT PRIMARY KEY NOT NULL, "a b", ü INT)`, []string{`"k ""1"`}, []string{`"k ""1"`, `"a b"`, "ü"}},
 	{"indexed", `CREATE TABLE indexed (id INTEGER PRIMARY KEY, a, b, c); CREATE UNIQUE INDEX partly ON indexed (a DESC) WHERE b IN (1, ')"') /* ( */; CREATE UNIQUE INDEX computed ON indexed (coalesce(c, 'x,y') || 'z' COLLATE NOCASE DESC, b) -- end`, []string{"id"}, []string{"id", "a", "b", "c"}},

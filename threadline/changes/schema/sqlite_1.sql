@@ -43,12 +43,14 @@ CREATE TABLE IF NOT EXISTS main."threadline_audit_changes" (
     op          TEXT NOT NULL,    -- I, U, D
     key         TEXT,             -- the key as the text of a row, after the change; NULL without one
     former_key  TEXT,             -- and before, where it is another
-    held        -- not NULL: no change, but a row that one which is being written may replace; which row
+    held,       -- not NULL: no change, but a row that one which is being written may replace; which row
+    held_for TEXT -- of a held row: the values of the row being written by which they conflict; '' if they may not be kept, NULL if both have one rowid
 );
 CREATE INDEX IF NOT EXISTS main."threadline_audit_changes_row" ON "threadline_audit_changes" (table_id, key, seq);
 CREATE INDEX IF NOT EXISTS main."threadline_audit_changes_former" ON "threadline_audit_changes" (table_id, former_key, seq) WHERE former_key IS NOT NULL;
 CREATE INDEX IF NOT EXISTS main."threadline_audit_changes_tx" ON "threadline_audit_changes" (tx_id, seq) WHERE tx_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS main."threadline_audit_changes_held" ON "threadline_audit_changes" (table_id, held) WHERE held IS NOT NULL;
+CREATE INDEX IF NOT EXISTS main."threadline_audit_changes_held_for" ON "threadline_audit_changes" (table_id, held_for) WHERE held_for IS NOT NULL;
 
 -- The values of a change: of an INSERT and a DELETE those that are not NULL, of an UPDATE those that it has
 -- changed. The columns have no type, so that SQLite keeps each value as it is.
