@@ -90,12 +90,13 @@ func (g *sqliteGenerator) keyOf(row string) string {
 	return rowTextOf(row, g.Key)
 }
 
-// rowTextOf is an expression of the text of a row of these columns. Each has a letter for its type in front.
+// rowTextOf is an expression of the text of a row of these columns. Each has a letter for its type in front. A
+// -0.0 becomes 0.0, as it does when SQLite stores it.
 func rowTextOf(row string, columns []string) string {
 	list := make([]string, len(columns))
 	for i, k := range columns {
 		v := row + "." + pgschema.Ident(k)
-		list[i] = `'"' || replace(replace(CASE typeof(` + v + ") WHEN 'integer' THEN 'i' || " + v + " WHEN 'real' THEN 'r' || printf('%!.17g', " + v + ") WHEN 'text' THEN 't' || " + v +
+		list[i] = `'"' || replace(replace(CASE typeof(` + v + ") WHEN 'integer' THEN 'i' || " + v + " WHEN 'real' THEN 'r' || printf('%!.17g', " + v + " + 0.0) WHEN 'text' THEN 't' || " + v +
 			" WHEN 'blob' THEN 'b' || hex(" + v + `) END, '\', '\\'), '"', '""') || '"'`
 	}
 	return "'(' || " + strings.Join(list, " || ',' || ") + " || ')'"
@@ -110,7 +111,8 @@ func (g *sqliteGenerator) held(row string) string {
 	return "+" + row + "." + g.rowID
 }
 
-// isRow is the condition that two are the same row.
+// isRow is the condition that two are the same row. Keys that are equal need not be the same: by their collation
+// 'a' and 'A' may be equal, and in columns without a type 1 and 1.0 are.
 func (g *sqliteGenerator) isRow(a, b string) string {
 	if !g.withoutRowID {
 		return a + "." + g.rowID + " = " + b + "." + g.rowID
@@ -119,7 +121,7 @@ func (g *sqliteGenerator) isRow(a, b string) string {
 	for i, k := range g.primaryKey {
 		list[i] = a + "." + pgschema.Ident(k) + " = " + b + "." + pgschema.Ident(k)
 	}
-	return strings.Join(list, " AND ")
+	return strings.Join(list, " AND ") + " AND " + g.held(a) + " = " + g.held(b)
 }
 
 // change writes a change, from one or both of OLD and NEW.
@@ -337,7 +339,8 @@ func (g *sqliteGenerator) settle() []string {
 	}
 }
 
-// stillThere is the condition that x is a row that is held.
+// stillThere is the condition that x is a row that is held. The comparison of the key's columns is for their index; one that is
+// equal may be that of the row that has replaced it.
 func (g *sqliteGenerator) stillThere() string {
 	if !g.withoutRowID {
 		return "x." + g.rowID + " = " + g.changes + ".held"
@@ -346,5 +349,5 @@ func (g *sqliteGenerator) stillThere() string {
 	for _, k := range g.primaryKey {
 		list = append(list, fmt.Sprintf("x.%s = (SELECT v.old FROM %s v WHERE v.change = %s.seq AND v.field = %d)", pgschema.Ident(k), g.values, g.changes, g.position(k)+1))
 	}
-	return strings.Join(list, " AND ")
+	return strings.Join(list, " AND ") + " AND " + g.held("x") + " = " + g.changes + ".held"
 }

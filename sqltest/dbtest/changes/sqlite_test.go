@@ -36,6 +36,8 @@ type liteTable struct {
 var liteTables = []liteTable{
 	{"parent", `CREATE TABLE parent (id INTEGER PRIMARY KEY, u TEXT COLLATE NOCASE UNIQUE, a, r REAL DEFAULT 5, n NUMERIC, v GENERATED ALWAYS AS (a || 'x'), s GENERATED ALWAYS AS (r + 1) STORED)`, []string{"id"}, []string{"id", "u", "a", "r", "n"}},
 	{"child", `CREATE TABLE child (p INTEGER REFERENCES parent ON DELETE CASCADE ON UPDATE CASCADE, q TEXT, a, u UNIQUE ON CONFLICT REPLACE, PRIMARY KEY (p, q)) WITHOUT ROWID`, []string{"p", "q"}, []string{"p", "q", "a", "u"}},
+	{"folded", `CREATE TABLE folded (k TEXT COLLATE NOCASE PRIMARY KEY, a, u UNIQUE) WITHOUT ROWID`, []string{"k"}, []string{"k", "a", "u"}},
+	{"untyped", `CREATE TABLE untyped (k, l COLLATE NOCASE, a, PRIMARY KEY (k, l)) WITHOUT ROWID`, []string{"k", "l"}, []string{"k", "l", "a"}},
 	{"filled", `CREATE TABLE filled (id INTEGER PRIMARY KEY, u TEXT NOT NULL DEFAULT 1 UNIQUE, n NUMERIC NOT NULL ON CONFLICT REPLACE DEFAULT 'a', a, UNIQUE (n, a))`, []string{"id"}, []string{"id", "u", "n", "a"}},
 	{"keyless", `CREATE TABLE keyless (a, u UNIQUE, c INT)`, nil, []string{"a", "u", "c"}},
 	{`"or""der 'é"`, `CREATE TABLE "or""der 'é" ("k ""1" TEXT PRIMARY KEY NOT NULL, "a b", ü INT)`, []string{`"k ""1"`}, []string{`"k ""1"`, `"a b"`, "ü"}},
