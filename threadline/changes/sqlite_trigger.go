@@ -195,16 +195,16 @@ func (g *sqliteGenerator) victims(other string) (queries []victim) {
 			continue
 		}
 		var conditions []string
+		if i.where != "" { // first: for another row, an expression may be an error
+			conditions = append(conditions, "("+i.where+")")
+		}
 		for _, t := range i.terms {
 			collate := " COLLATE " + pgschema.Ident(t.collation)
 			if t.column != "" {
 				conditions = append(conditions, "x."+pgschema.Ident(t.column)+" = "+g.orDefault(t.column)+collate)
 				continue
 			}
-			conditions = append(conditions, "("+t.expression+") = "+g.ofNew(t.expression)+collate)
-		}
-		if i.where != "" {
-			conditions = append(conditions, "("+i.where+")")
+			conditions = append(conditions, "("+t.expression+") = "+g.ofNew(&i, t.expression)+collate)
 		}
 		queries = append(queries, victim{" FROM " + g.table + " x WHERE " + strings.Join(conditions, " AND ") + other, g.heldFor(n, true)})
 	}
@@ -231,7 +231,7 @@ func (g *sqliteGenerator) heldFor(number int, before bool) string {
 	var condition []string
 	for _, t := range i.terms {
 		if t.column == "" {
-			list = append(list, "quote("+g.ofNew(t.expression)+")")
+			list = append(list, "quote("+g.ofNew(i, t.expression)+")")
 			continue
 		}
 		n := "NEW." + pgschema.Ident(t.column)
@@ -255,8 +255,12 @@ func (g *sqliteGenerator) open(i *sqliteIndex) bool {
 	})
 }
 
-// ofNew is the value of an index's expression for NEW: its names are those of NEW there.
-func (g *sqliteGenerator) ofNew(expression string) string {
+// ofNew is the value of an index's expression for NEW: its names are those of NEW there. A partial index has none
+// of a row that is not in it, for which the expression may be an error.
+func (g *sqliteGenerator) ofNew(i *sqliteIndex, expression string) string {
+	if i.where != "" {
+		expression = "CASE WHEN " + i.where + " THEN " + expression + " END"
+	}
 	return "(SELECT " + expression + " FROM (SELECT " + g.newRow() + "))"
 }
 

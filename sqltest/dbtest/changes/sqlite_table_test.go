@@ -201,6 +201,7 @@ func TestSQLiteReplaced(t *testing.T) {
 		{"partial", "t (id INTEGER PRIMARY KEY, a); CREATE UNIQUE INDEX i ON t (a) WHERE id > 1", "(1, 'a'), (2, 'a')", "REPLACE INTO t VALUES (3, 'a')", "D 2, I 3"},
 		{"partial, and not of the new row", "t (id INTEGER PRIMARY KEY, a); CREATE UNIQUE INDEX i ON t (a) WHERE id > 1", "(3, 'a')", "REPLACE INTO t VALUES (1, 'a')", "I 1"},
 		{"expression", "t (id INTEGER PRIMARY KEY, a); CREATE UNIQUE INDEX i ON t (abs(a))", "(1, 5)", "REPLACE INTO t VALUES (2, -5)", "D 1, I 2"},
+		{"partial and an expression", "t (id INTEGER PRIMARY KEY, doc); CREATE UNIQUE INDEX i ON t (json_extract(doc, '$.id')) WHERE json_valid(doc)", `(1, 'text'), (2, '{"id": 5}'), (3, 'other')`, `INSERT INTO t VALUES (4, 'text'); UPDATE t SET doc = 'more' WHERE id = 1; REPLACE INTO t VALUES (6, '{"id": 5}')`, "I 4, U 1, D 2, I 6"},
 		{"generated", "t (id INTEGER PRIMARY KEY, a, g AS (abs(a))); CREATE UNIQUE INDEX i ON t (g)", "(1, 5)", "REPLACE INTO t (id, a) VALUES (2, -5)", "D 1, I 2"},
 		{"declared", "t (id INTEGER PRIMARY KEY, a UNIQUE ON CONFLICT REPLACE)", "(1, 'a')", "INSERT INTO t VALUES (2, 'a')", "D 1, I 2"},
 		{"update", "t (id INTEGER PRIMARY KEY, a UNIQUE)", "(1, 'a'), (2, 'b')", "UPDATE OR REPLACE t SET a = 'b' WHERE id = 1", "D 2, U 1"},
