@@ -19,7 +19,8 @@ import (
 type sqliteTable struct {
 	found
 	withoutRowID bool
-	rowID        string // a name of the row's number, "" without one
+	virtual      []string // generated columns that are not stored, and not captured: they follow from the others
+	rowID        string   // a name of the row's number, "" without one
 	primaryKey   []string
 	defaults     map[string]string // of columns that are NOT NULL, where they are constants
 	unique       []sqliteIndex
@@ -103,6 +104,10 @@ func (s sqlite) columns(ctx context.Context, q querier, t *sqliteTable) error {
 		if !utf8.ValidString(c.Name) {
 			return struct{}{}, fmt.Errorf("the name of column %d is not UTF-8", number)
 		}
+		if hidden == 2 {
+			t.virtual = append(t.virtual, c.Name)
+			return struct{}{}, nil
+		}
 		t.all = append(t.all, c)
 		if (c.notNull || t.withoutRowID && pk > 0) && isConstant(value) {
 			t.defaults[c.Name] = value
@@ -125,7 +130,8 @@ func (s sqlite) columns(ctx context.Context, q querier, t *sqliteTable) error {
 		return nil
 	}
 	for _, name := range []string{"_rowid_", "rowid", "oid"} {
-		if !slices.ContainsFunc(t.all, func(c column) bool { return strings.EqualFold(c.Name, name) }) {
+		named := func(c string) bool { return strings.EqualFold(c, name) }
+		if !slices.ContainsFunc(t.all, func(c column) bool { return named(c.Name) }) && !slices.ContainsFunc(t.virtual, named) {
 			t.rowID = name
 			return nil
 		}

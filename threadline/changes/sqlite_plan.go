@@ -52,6 +52,13 @@ func (s sqlite) find(ctx context.Context, q querier, w Table) (*sqliteTable, err
 	if len(w.Hash) > 0 {
 		return nil, fmt.Errorf("changes: table %s: SQLite has no hash function: use Mask in place of Hash", w.Name)
 	}
+	for _, k := range w.Key {
+		if slices.Contains(t.virtual, k) {
+			return nil, fmt.Errorf("changes: table %s: column %q of the key is VIRTUAL, and not captured: make it STORED", w.Name, k)
+		}
+	}
+	// Nothing is kept of these in any case.
+	w.Mask, w.Exclude = without(w.Mask, t.virtual), without(w.Exclude, t.virtual)
 	if err := t.choose(w); err != nil {
 		return nil, fmt.Errorf("changes: table %s: %w", w.Name, err)
 	}

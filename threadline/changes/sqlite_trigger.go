@@ -265,9 +265,13 @@ func (g *sqliteGenerator) ofNew(i *sqliteIndex, expression string) string {
 }
 
 func (g *sqliteGenerator) newRow() string {
-	list := make([]string, len(g.all))
-	for i, c := range g.all {
-		list[i] = "NEW." + pgschema.Ident(c.Name) + " AS " + pgschema.Ident(c.Name)
+	names := slices.Clone(g.virtual)
+	for _, c := range g.all {
+		names = append(names, c.Name)
+	}
+	list := make([]string, len(names))
+	for i, name := range names {
+		list[i] = "NEW." + pgschema.Ident(name) + " AS " + pgschema.Ident(name)
 	}
 	return strings.Join(list, ", ")
 }

@@ -15,7 +15,7 @@ import (
 // TestSQLiteRefused: what cannot be captured is refused, with the reason.
 func TestSQLiteRefused(t *testing.T) {
 	w := lite(t)
-	w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, a UNIQUE, b NOT NULL)", "CREATE VIEW v AS SELECT 1", "CREATE TEMP TABLE temporary (a)",
+	w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, a UNIQUE, b NOT NULL, c AS (b || 'x'))", "CREATE VIEW v AS SELECT 1", "CREATE TEMP TABLE temporary (a)",
 		"CREATE TABLE shadowed (_rowid_, rowid, oid)", "CREATE TABLE wide (p, q, PRIMARY KEY (p, q)) WITHOUT ROWID", "ATTACH ':memory:' AS other", "CREATE TABLE other.t (a)", "CREATE VIRTUAL TABLE words USING fts5 (w)")
 	for _, r := range []struct {
 		table changes.Table
@@ -37,6 +37,7 @@ func TestSQLiteRefused(t *testing.T) {
 		{changes.Table{Name: "orders", Hash: []string{"a"}}, "SQLite has no hash function"},
 		{changes.Table{Name: "orders", Key: []string{"a"}}, "may be NULL"},
 		{changes.Table{Name: "orders", Key: []string{"b"}}, "no unique index"},
+		{changes.Table{Name: "orders", Key: []string{"c"}}, "make it STORED"},
 		{changes.Table{Name: "wide", Exclude: []string{"q"}}, "rows could not be told apart"},
 	} {
 		if _, err := w.store.Plan(ctx, r.table); err == nil || !strings.Contains(err.Error(), r.want) {
@@ -232,6 +233,21 @@ func TestSQLiteReplaced(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSQLiteVirtual: a column that is not stored is not captured, so that a row is captured also where it cannot be computed.
+func TestSQLiteVirtual(t *testing.T) {
+	w := lite(t)
+	w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, doc, n AS (json_extract(doc, '$.n')), s AS (length(doc)) STORED)", "CREATE UNIQUE INDEX i ON t (n) WHERE json_valid(doc)")
+	w.capture(changes.Table{Name: "t", Mask: []string{"n"}})
+	w.exec(`INSERT INTO t (id, doc) VALUES (1, '{"n": 1}')`)
+	w.wantStory(`insert id: NULL → 1; doc: NULL → {"n": 1}; s: NULL → 8;`, "t", "1")
+	w.exec("DROP TABLE t", "DELETE FROM threadline_audit_changes", "CREATE TABLE t (id INTEGER PRIMARY KEY, doc)", "INSERT INTO t VALUES (1, 'x'), (2, 'y'), (3, 'z')", "ALTER TABLE t ADD COLUMN n AS (json_extract(doc, '$.n'))")
+	w.capture(changes.Table{Name: "t"})
+	w.exec(`UPDATE t SET doc = '{"n": 1}' WHERE id = 2`, "DELETE FROM t WHERE id = 3", `REPLACE INTO t (id, doc) VALUES (1, '{}')`)
+	w.wantStory(`update doc: y → {"n": 1};`, "t", "2")
+	w.wantStory("delete id: 3 → NULL; doc: z → NULL;", "t", "3")
+	w.wantStory("delete id: 1 → NULL; doc: x → NULL;\ninsert id: NULL → 1; doc: NULL → {};", "t", "1")
 }
 
 // TestSQLiteCounters: the app's last_insert_rowid() and changes() are those of its statement.

@@ -331,10 +331,10 @@ func (p *replay) readShapes() {
 
 func (w *world) live(table string) map[string]int {
 	w.Helper()
-	var columns []string
-	rows, err := w.db.QueryContext(ctx, "SELECT * FROM "+table)
+	list := w.text(`SELECT group_concat('"' || replace(name, '"', '""') || '"') FROM pragma_table_xinfo(` + "'" + strings.NewReplacer(`""`, `"`, `"`, "", "'", "''").Replace(table) + `') WHERE hidden <> 2`)
+	rows, err := w.db.QueryContext(ctx, "SELECT "+list+" FROM "+table)
 	w.must(err)
-	columns, err = rows.Columns()
+	columns, err := rows.Columns()
 	w.must(err)
 	live := make(map[string]int)
 	for rows.Next() {
