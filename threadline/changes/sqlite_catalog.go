@@ -27,6 +27,7 @@ type sqliteTable struct {
 	triggers     map[string]string // ours, by name: the text behind it
 	late         bool              // others were made after them, which therefore fire first
 	noted        *sqliteNote       // the last note, nil without one
+	hidden       sqliteHidden      // for the next note
 }
 
 // sqliteIndex is a unique one.
@@ -41,8 +42,16 @@ type sqliteTerm struct{ column, expression, collation string }
 type sqliteNote struct {
 	name    string
 	columns []string
+	hidden  sqliteHidden
 	resumed int
 	shape   sql.NullInt64 // NULL: the capture was removed
+}
+
+// sqliteHidden are the names of columns that were masked and excluded since the last plan, also of those that are gone: one
+// that comes again is masked again.
+type sqliteHidden struct {
+	Mask    []string `json:"mask,omitempty"`
+	Exclude []string `json:"exclude,omitempty"`
 }
 
 // sqliteTriggers is how the names of ours go on behind the prefix.
@@ -239,8 +248,8 @@ func (s sqlite) identify(ctx context.Context, q querier, t *sqliteTable) error {
 		t.setTableID(id)
 	}
 	t.noted = &sqliteNote{}
-	var columns string
-	err := q.QueryRowContext(ctx, "SELECT table_name, columns, resumed, shape_id FROM "+s.in("audit_captures")+" WHERE table_id = ? ORDER BY number DESC LIMIT 1", t.tableID()).Scan(&t.noted.name, &columns, &t.noted.resumed, &t.noted.shape)
+	var columns, hidden string
+	err := q.QueryRowContext(ctx, "SELECT table_name, columns, hidden, resumed, shape_id FROM "+s.in("audit_captures")+" WHERE table_id = ? ORDER BY number DESC LIMIT 1", t.tableID()).Scan(&t.noted.name, &columns, &hidden, &t.noted.resumed, &t.noted.shape)
 	if errors.Is(err, sql.ErrNoRows) {
 		t.noted = nil
 		return nil
@@ -248,7 +257,7 @@ func (s sqlite) identify(ctx context.Context, q querier, t *sqliteTable) error {
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal([]byte(columns), &t.noted.columns)
+	return errors.Join(json.Unmarshal([]byte(columns), &t.noted.columns), json.Unmarshal([]byte(hidden), &t.noted.hidden))
 }
 
 // trigger is the name of one of ours.

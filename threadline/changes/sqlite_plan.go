@@ -62,6 +62,7 @@ func (s sqlite) find(ctx context.Context, q querier, w Table) (*sqliteTable, err
 	if err := t.choose(w); err != nil {
 		return nil, fmt.Errorf("changes: table %s: %w", w.Name, err)
 	}
+	t.hidden = sqliteHidden{Mask: w.Mask, Exclude: w.Exclude}
 	if w.Key != nil {
 		if err := t.declare(w); err != nil {
 			return nil, err
@@ -137,6 +138,12 @@ func (t *sqliteTable) before(shapes map[int64]*shape) *note {
 	for _, name := range was.Exclude {
 		n.Exclude = t.orNew(n.Exclude, name)
 	}
+	for _, name := range t.noted.hidden.Mask {
+		n.Mask = t.orGone(n.Mask, was, name)
+	}
+	for _, name := range t.noted.hidden.Exclude {
+		n.Exclude = t.orGone(n.Exclude, was, name)
+	}
 	return n
 }
 
@@ -148,6 +155,14 @@ func (t *sqliteTable) orNew(list []noted, name string) []noted {
 		if !slices.Contains(t.noted.columns, c.Name) {
 			list = append(list, noted{Name: c.Name})
 		}
+	}
+	return list
+}
+
+// orGone adds a column that was gone from a shape and is there now.
+func (t *sqliteTable) orGone(list []noted, was *shape, name string) []noted {
+	if t.has(name) && was.position(name) < 0 && !slices.Contains(was.Exclude, name) {
+		return append(list, noted{Name: name})
 	}
 	return list
 }
@@ -227,12 +242,16 @@ func (s sqlite) noteSQL(t *sqliteTable, shape string, resumed int) string {
 	for i, c := range t.all {
 		names[i] = c.Name
 	}
-	columns, err := json.Marshal(names)
+	return fmt.Sprintf("INSERT INTO %[1]s (table_id, number, table_name, columns, hidden, shape_id, resumed) SELECT %[2]d, coalesce(max(number), 0) + 1, %[3]s, %[6]s, %[7]s, %[4]s, %[5]d FROM %[1]s WHERE table_id = %[2]d",
+		s.in("audit_captures"), t.tableID(), sqlitetext.Literal(t.Table), shape, resumed, jsonLiteral(names), jsonLiteral(t.hidden))
+}
+
+func jsonLiteral(v any) string {
+	b, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // it has texts only
 	}
-	return fmt.Sprintf("INSERT INTO %[1]s (table_id, number, table_name, columns, shape_id, resumed) SELECT %[2]d, coalesce(max(number), 0) + 1, %[3]s, %[6]s, %[4]s, %[5]d FROM %[1]s WHERE table_id = %[2]d",
-		s.in("audit_captures"), t.tableID(), sqlitetext.Literal(t.Table), shape, resumed, sqlitetext.Literal(string(columns)))
+	return sqlitetext.Literal(string(b))
 }
 
 func (s sqlite) apply(ctx context.Context, step *Step) error {

@@ -25,6 +25,7 @@ func (c *Capture) BeforeSchema(ctx context.Context, conn *sql.DB, table string) 
 	if err != nil || t.noted == nil || !t.noted.shape.Valid {
 		return nil //nolint:nilerr // it is not captured, or not there
 	}
+	t.hidden = t.noted.hidden
 	drop := append(s.drop(t), s.noteSQL(t, strconv.FormatInt(t.noted.shape.Int64, 10), suspended))
 	return wrap("capture "+t.qualified(), runAll(ctx, conn, drop))
 }
@@ -82,6 +83,8 @@ func (s sqlite) again(ctx context.Context, conn *sql.DB, name string) error {
 	if err != nil {
 		return err
 	}
+	t.hidden.Mask = union(t.hidden.Mask, t.noted.hidden.Mask)
+	t.hidden.Exclude = union(t.hidden.Exclude, t.noted.hidden.Exclude)
 	is, err := s.deployed(ctx, conn, t)
 	if err != nil {
 		return err
@@ -96,6 +99,11 @@ func namesOf(list []noted) (names []string) {
 	for _, n := range list {
 		names = append(names, n.Name)
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return union(names, nil)
+}
+
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
 }

@@ -231,3 +231,36 @@ delete id: 1 → NULL; a: e → NULL; hidden: (masked) → NULL; b: 1 → NULL;`
 		})
 	}
 }
+
+// TestSQLiteMaskedAgain: a masked or excluded column that is dropped and made again is masked or excluded again, until a plan
+// says otherwise.
+func TestSQLiteMaskedAgain(t *testing.T) {
+	w := lite(t)
+	w.exec("CREATE TABLE people (id INTEGER PRIMARY KEY, a, card, note)", "INSERT INTO people (id) VALUES (1)")
+	w.capture(changes.Table{Name: "people", Mask: []string{"card"}, Exclude: []string{"note"}})
+	app, logs := liteApp(w)
+	for _, q := range []string{
+		"ALTER TABLE people DROP COLUMN card", "ALTER TABLE people DROP COLUMN note", "UPDATE people SET a = 'b'", "ALTER TABLE people ADD COLUMN b",
+		"ALTER TABLE people ADD COLUMN card", "ALTER TABLE people ADD COLUMN note", "UPDATE people SET b = 'c', card = 'secret', note = 'secret'",
+	} {
+		_, err := app.ExecContext(ctx, q)
+		w.must(err)
+	}
+	w.wantStory("update a: NULL → b;\nupdate b: NULL → c; card: (masked) → (masked);", "people", "1")
+	if n := w.text("SELECT count(*) FROM threadline_audit_values WHERE new LIKE '%secret%'"); n != "0" {
+		w.Errorf("%s secret values are kept", n)
+	}
+	if p := w.capture(changes.Table{Name: "people"}); len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], "loosens") {
+		w.Errorf("the plan is %s", p)
+	}
+	for _, q := range []string{"ALTER TABLE people DROP COLUMN card", "ALTER TABLE people ADD COLUMN card", "UPDATE people SET card = 'open'"} {
+		_, err := app.ExecContext(ctx, q)
+		w.must(err)
+	}
+	if n := w.text("SELECT count(*) FROM threadline_audit_values WHERE new = 'open'"); n != "1" {
+		w.Error("a column is masked that the last plan does not mask")
+	}
+	for _, e := range logs.All() {
+		w.Errorf("it was logged: %s %v", e.Message, e.ContextMap())
+	}
+}
