@@ -3,9 +3,13 @@ package changes
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
 )
 
-// breaks is [Store.Breaks]. All of them are between notes.
+// breaks is [Store.Breaks]. All of them are between notes, or between the last one and now.
 func (s sqlite) breaks(ctx context.Context, table string) ([]Break, error) {
 	if err := s.check(ctx, s.db); err != nil {
 		return nil, err
@@ -50,5 +54,33 @@ func (s sqlite) breaks(ctx context.Context, table string) ([]Break, error) {
 		}
 		list, before = append(list, breaks...), n
 	}
-	return list, nil
+	now, failed := s.uncaptured(ctx, t, before)
+	return append(list, now...), wrap("read the breaks of "+table, failed)
+}
+
+// uncaptured is the break that the next plan will note: until then, nothing else says that changes may be missing.
+func (s sqlite) uncaptured(ctx context.Context, t *sqliteTable, last *captured) ([]Break, error) {
+	if last == nil || last.ShapeID == nil {
+		return nil, nil
+	}
+	b := Break{Kind: Uncaptured, Schema: "main", Table: t.Table}
+	switch {
+	case s.missing(t):
+		b.Text = "triggers are missing"
+	case t.grown():
+		b.Text = "columns or unique indexes are new, and not captured yet"
+	default:
+		return nil, nil
+	}
+	var now string
+	if err := s.db.QueryRowContext(ctx, "SELECT "+sqliteNow).Scan(&now); err != nil {
+		return nil, err
+	}
+	var failed [2]error
+	b.From, failed[0] = last.at()
+	b.To, failed[1] = time.Parse(lenient.TimeForm, now)
+	if b.From.After(b.To) { // the clock was set back
+		b.From = b.To
+	}
+	return []Break{b}, errors.Join(failed[:]...)
 }

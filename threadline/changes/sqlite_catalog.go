@@ -42,6 +42,7 @@ type sqliteTerm struct{ column, expression, collation string }
 type sqliteNote struct {
 	name    string
 	columns []string
+	uniques []string
 	hidden  sqliteHidden
 	resumed int
 	shape   sql.NullInt64 // NULL: the capture was removed
@@ -248,8 +249,8 @@ func (s sqlite) identify(ctx context.Context, q querier, t *sqliteTable) error {
 		t.setTableID(id)
 	}
 	t.noted = &sqliteNote{}
-	var columns, hidden string
-	err := q.QueryRowContext(ctx, "SELECT table_name, columns, hidden, resumed, shape_id FROM "+s.in("audit_captures")+" WHERE table_id = ? ORDER BY number DESC LIMIT 1", t.tableID()).Scan(&t.noted.name, &columns, &hidden, &t.noted.resumed, &t.noted.shape)
+	var columns, uniques, hidden string
+	err := q.QueryRowContext(ctx, "SELECT table_name, columns, uniques, hidden, resumed, shape_id FROM "+s.in("audit_captures")+" WHERE table_id = ? ORDER BY number DESC LIMIT 1", t.tableID()).Scan(&t.noted.name, &columns, &uniques, &hidden, &t.noted.resumed, &t.noted.shape)
 	if errors.Is(err, sql.ErrNoRows) {
 		t.noted = nil
 		return nil
@@ -257,7 +258,7 @@ func (s sqlite) identify(ctx context.Context, q querier, t *sqliteTable) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(json.Unmarshal([]byte(columns), &t.noted.columns), json.Unmarshal([]byte(hidden), &t.noted.hidden))
+	return errors.Join(json.Unmarshal([]byte(columns), &t.noted.columns), json.Unmarshal([]byte(uniques), &t.noted.uniques), json.Unmarshal([]byte(hidden), &t.noted.hidden))
 }
 
 // trigger is the name of one of ours.
@@ -268,6 +269,23 @@ func (s sqlite) trigger(id int64, when string) string {
 // triggerOf is an expression of it.
 func (s sqlite) triggerOf(id string) string {
 	return "printf('%s_%s%016x_insert', " + sqlitetext.Literal(s.schema) + ", '" + sqliteTriggers + "', " + id + ")"
+}
+
+// sqliteEvents are those for which a table has one of ours, as their names go on behind the table's number.
+var sqliteEvents = []string{"insert", "update", "delete", "replaces", "moves", "settle"}
+
+// missing reports whether it has not all of them.
+func (s sqlite) missing(t *sqliteTable) bool {
+	return slices.ContainsFunc(sqliteEvents, func(when string) bool { return t.triggers[s.trigger(t.tableID(), when)] == "" })
+}
+
+// text is an index as a note has it.
+func (i *sqliteIndex) text() string {
+	var list []string
+	for _, t := range i.terms {
+		list = append(list, t.column, t.expression, t.collation)
+	}
+	return sqliteRowText(append(list, i.where))
 }
 
 // parseSQLiteName reads a name as SQL has it.

@@ -167,10 +167,11 @@ func (t *sqliteTable) orGone(list []noted, was *shape, name string) []noted {
 	return list
 }
 
-// grown reports whether the table has columns that it had not at the last note: what was written to them since
-// is not kept.
+// grown reports whether the table has columns or unique indexes that it had not at the last note: what was written to
+// the ones since, and the rows that REPLACE has removed because of the others, are not kept.
 func (t *sqliteTable) grown() bool {
-	return t.noted != nil && slices.ContainsFunc(t.all, func(c column) bool { return !slices.Contains(t.noted.columns, c.Name) })
+	return t.noted != nil && (slices.ContainsFunc(t.all, func(c column) bool { return !slices.Contains(t.noted.columns, c.Name) }) ||
+		slices.ContainsFunc(t.unique, func(i sqliteIndex) bool { return !slices.Contains(t.noted.uniques, i.text()) }))
 }
 
 // step returns what is to be done for a table, nil if nothing is. missed says that changes may be missing since
@@ -193,7 +194,7 @@ func (s sqlite) step(t *sqliteTable, is *deployed, missed bool) *Step {
 		why = append(why, "it is not captured yet")
 	case !t.noted.shape.Valid:
 		why = append(why, "its capture was removed")
-	case len(t.triggers) < len(wanted):
+	case s.missing(t):
 		why = append(why, "triggers are missing")
 		if t.noted.resumed != suspended {
 			resumed = 1
@@ -242,8 +243,12 @@ func (s sqlite) noteSQL(t *sqliteTable, shape string, resumed int) string {
 	for i, c := range t.all {
 		names[i] = c.Name
 	}
-	return fmt.Sprintf("INSERT INTO %[1]s (table_id, number, table_name, columns, hidden, shape_id, resumed) SELECT %[2]d, coalesce(max(number), 0) + 1, %[3]s, %[6]s, %[7]s, %[4]s, %[5]d FROM %[1]s WHERE table_id = %[2]d",
-		s.in("audit_captures"), t.tableID(), sqlitetext.Literal(t.Table), shape, resumed, jsonLiteral(names), jsonLiteral(t.hidden))
+	uniques := []string{}
+	for _, i := range t.unique {
+		uniques = append(uniques, i.text())
+	}
+	return fmt.Sprintf("INSERT INTO %[1]s (table_id, number, table_name, columns, uniques, hidden, shape_id, resumed) SELECT %[2]d, coalesce(max(number), 0) + 1, %[3]s, %[6]s, %[8]s, %[7]s, %[4]s, %[5]d FROM %[1]s WHERE table_id = %[2]d",
+		s.in("audit_captures"), t.tableID(), sqlitetext.Literal(t.Table), shape, resumed, jsonLiteral(names), jsonLiteral(t.hidden), jsonLiteral(uniques))
 }
 
 func jsonLiteral(v any) string {

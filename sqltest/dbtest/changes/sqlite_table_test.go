@@ -3,6 +3,7 @@ package changes_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -332,5 +333,46 @@ func TestSQLiteBreaks(t *testing.T) {
 	const want = "began reshaped reshaped renamed uncaptured reshaped uncaptured uncaptured uncaptured"
 	if got := strings.Join(kinds, " "); got != want {
 		w.Errorf("the breaks are %s, want %s:\n%+v", got, want, breaks)
+	}
+}
+
+// TestSQLiteBreaksNow: what the next plan will put right is in the breaks already.
+func TestSQLiteBreaksNow(t *testing.T) {
+	w := lite(t)
+	kinds := func() (list []string) {
+		breaks, err := w.store.Breaks(ctx, "a")
+		w.must(err)
+		for _, b := range breaks {
+			list = append(list, string(b.Kind))
+			if b.From.After(b.To) || b.To.IsZero() || b.Text == "" || b.Table != "a" {
+				w.Errorf("a break is %+v", b)
+			}
+		}
+		return list
+	}
+	w.exec("CREATE TABLE a (id INTEGER PRIMARY KEY, v)")
+	w.capture(changes.Table{Name: "a"})
+	want := []string{"began"}
+	for _, c := range []struct{ ddl, now, then string }{
+		{"DROP TRIGGER " + w.text("SELECT name FROM sqlite_master WHERE name LIKE 'threadline_capture%moves'"), "uncaptured", "uncaptured"},
+		{"ALTER TABLE a ADD COLUMN w", "uncaptured", "uncaptured reshaped"},
+		{"CREATE UNIQUE INDEX i ON a (v)", "uncaptured", "uncaptured"},
+		{"CREATE INDEX j ON a (v)", "", ""},
+		{"CREATE TABLE copy (id INTEGER PRIMARY KEY, v, w); INSERT INTO copy SELECT * FROM a; DROP TABLE a; ALTER TABLE copy RENAME TO a", "uncaptured", "uncaptured"},
+	} {
+		w.exec(c.ddl)
+		if got, now := kinds(), append(slices.Clone(want), strings.Fields(c.now)...); !slices.Equal(got, now) {
+			w.Errorf("after %s the breaks are %s, want %s", c.ddl, got, now)
+		}
+		w.capture(changes.Table{Name: "a"})
+		want = append(want, strings.Fields(c.then)...)
+		if got := kinds(); !slices.Equal(got, want) {
+			w.Errorf("after %s and a plan the breaks are %s, want %s", c.ddl, got, want)
+		}
+	}
+	w.must(w.store.Remove(ctx, "a"))
+	want = append(want, "uncaptured")
+	if got := kinds(); !slices.Equal(got, want) {
+		w.Errorf("after Remove the breaks are %s, want %s", got, want)
 	}
 }

@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS main."threadline_audit_captures" (
     noted_at   TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
     table_name TEXT NOT NULL,
     columns    TEXT NOT NULL,    -- all of the table's, in order
+    uniques    TEXT NOT NULL,    -- its unique indexes
     hidden     TEXT NOT NULL,    -- what was masked and excluded since the last plan, also of columns that are gone
     shape_id   INTEGER,          -- NULL: the capture was removed
     resumed    INTEGER NOT NULL, -- 1: triggers were missing: the table was made again, or they were dropped; 2: they are dropped for DDL, in this transaction
