@@ -220,7 +220,7 @@ func (s sqlite) attached(ctx context.Context, q querier, t *sqliteTable) error {
 
 // identify finds out which table this is. One that was renamed has its triggers still. One without
 // triggers may be what a migration has copied the old one into, and is taken for that if it has its
-// name, unless the old one is still there under another.
+// name, or one that it had before, unless the old one is still there under another.
 func (s sqlite) identify(ctx context.Context, q querier, t *sqliteTable) error {
 	if len(t.triggers) == 0 {
 		taken := func(id int64) (is bool, err error) {
@@ -228,7 +228,9 @@ func (s sqlite) identify(ctx context.Context, q querier, t *sqliteTable) error {
 			return is, err
 		}
 		known, err := readAll(ctx, q, func(rows *sql.Rows) (id int64, err error) { return id, rows.Scan(&id) },
-			"SELECT c.table_id FROM "+s.in("audit_captures")+" c WHERE c.table_name = ? COLLATE NOCASE AND c.number = (SELECT max(l.number) FROM "+s.in("audit_captures")+" l WHERE l.table_id = c.table_id) ORDER BY c.noted_at DESC", t.Table)
+			"SELECT c.table_id FROM "+s.in("audit_captures")+" c WHERE c.number = (SELECT max(l.number) FROM "+s.in("audit_captures")+" l WHERE l.table_id = c.table_id)"+
+				" AND (c.table_name = ?1 COLLATE NOCASE OR c.shape_id IS NOT NULL AND "+s.formerly("c", "?1")+" AND NOT EXISTS (SELECT 1 FROM main.sqlite_master m WHERE m.type = 'table' AND m.name = c.table_name COLLATE NOCASE))"+
+				" ORDER BY c.table_name = ?1 COLLATE NOCASE DESC, c.noted_at DESC", t.Table)
 		if err != nil {
 			return err
 		}
@@ -259,6 +261,11 @@ func (s sqlite) identify(ctx context.Context, q querier, t *sqliteTable) error {
 		return err
 	}
 	return errors.Join(json.Unmarshal([]byte(columns), &t.noted.columns), json.Unmarshal([]byte(uniques), &t.noted.uniques), json.Unmarshal([]byte(hidden), &t.noted.hidden))
+}
+
+// formerly is the condition that the table of a note had a name at an earlier one.
+func (s sqlite) formerly(note, name string) string {
+	return fmt.Sprintf("EXISTS (SELECT 1 FROM %s f WHERE f.table_id = %s.table_id AND f.table_name = %s COLLATE NOCASE)", s.in("audit_captures"), note, name)
 }
 
 // trigger is the name of one of ours.

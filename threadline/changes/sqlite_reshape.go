@@ -38,9 +38,10 @@ func (c *Capture) AfterSchema(ctx context.Context, conn *sql.DB) error {
 	if err := s.check(ctx, conn); err != nil {
 		return nil //nolint:nilerr // nothing is captured, or in another schema
 	}
-	// By the name that a table has now, if its triggers say which it is, else by that which it had.
+	// By the name that a table has now, if its triggers say which it is, else by that which it had, else by one that it had
+	// before: a migration may rename a table, copy it into another of its name, and drop it.
 	names, err := readAll(ctx, conn, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) },
-		"SELECT name FROM (SELECT DISTINCT coalesce((SELECT m.tbl_name FROM main.sqlite_master m WHERE m.type = 'trigger' AND m.name = "+s.triggerOf("c.table_id")+"), t.name) AS name FROM "+s.in("audit_captures")+" c"+
+		"SELECT name FROM (SELECT DISTINCT coalesce((SELECT m.tbl_name FROM main.sqlite_master m WHERE m.type = 'trigger' AND m.name = "+s.triggerOf("c.table_id")+"), t.name, (SELECT o.name FROM main.sqlite_master o WHERE o.type = 'table' AND "+s.formerly("c", "o.name")+" LIMIT 1)) AS name FROM "+s.in("audit_captures")+" c"+
 			" LEFT JOIN main.sqlite_master t ON t.type = 'table' AND t.name = c.table_name COLLATE NOCASE"+
 			" WHERE c.shape_id IS NOT NULL AND c.number = (SELECT max(l.number) FROM "+s.in("audit_captures")+" l WHERE l.table_id = c.table_id)) WHERE name IS NOT NULL")
 	if err != nil {

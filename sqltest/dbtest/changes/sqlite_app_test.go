@@ -264,3 +264,42 @@ func TestSQLiteMaskedAgain(t *testing.T) {
 		w.Errorf("it was logged: %s %v", e.Message, e.ContextMap())
 	}
 }
+
+// TestSQLiteCopied: a table that a migration has renamed, copied into another of its name and dropped goes on.
+func TestSQLiteCopied(t *testing.T) {
+	w := lite(t)
+	w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, a, card)", "INSERT INTO orders VALUES (1, 'a', 'secret')")
+	w.capture(changes.Table{Name: "orders", Mask: []string{"card"}})
+	app, logs := liteApp(w)
+	for _, q := range []string{
+		"ALTER TABLE orders RENAME TO old", "CREATE TABLE orders (id INTEGER PRIMARY KEY, a TEXT, card)", "INSERT INTO orders SELECT * FROM old", "DROP TABLE old",
+		"UPDATE orders SET a = 'b', card = 'secret 2'", "CREATE INDEX i ON orders (a)", "UPDATE orders SET a = 'c'",
+	} {
+		_, err := app.ExecContext(ctx, q)
+		w.must(err)
+	}
+	w.wantStory("update a: a → b; card: (masked) → (masked);\nupdate a: b → c;", "orders", "1")
+	breaks, err := w.store.Breaks(ctx, "orders")
+	w.must(err)
+	var kinds []string
+	for _, b := range breaks {
+		kinds = append(kinds, string(b.Kind))
+	}
+	if got := strings.Join(kinds, " "); got != "began renamed renamed uncaptured reshaped" {
+		w.Errorf("the breaks are %s: %+v", got, breaks)
+	}
+	// A table that has taken the name of another that is still there is another.
+	for _, q := range []string{"ALTER TABLE orders RENAME TO sales", "CREATE TABLE orders (id INTEGER PRIMARY KEY, a)", "INSERT INTO orders VALUES (1, 'other')", "UPDATE sales SET a = 'd'"} {
+		_, failed := app.ExecContext(ctx, q)
+		w.must(failed)
+	}
+	w.capture(changes.Table{Name: "orders"})
+	_, err = app.ExecContext(ctx, "DROP TABLE sales")
+	w.must(err)
+	_, err = app.ExecContext(ctx, "UPDATE orders SET a = 'more'")
+	w.must(err)
+	w.wantStory("update a: other → more;", "orders", "1")
+	for _, e := range logs.All() {
+		w.Errorf("it was logged: %s %v", e.Message, e.ContextMap())
+	}
+}
