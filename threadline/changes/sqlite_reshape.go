@@ -27,7 +27,7 @@ func (c *Capture) BeforeSchema(ctx context.Context, conn *sql.DB, table string) 
 	}
 	t.hidden = t.noted.hidden
 	drop := append(s.drop(t), s.noteSQL(t, strconv.FormatInt(t.noted.shape.Int64, 10), suspended))
-	return wrap("capture "+t.qualified(), runAll(ctx, conn, drop))
+	return wrap("capture "+t.qualified(), runWhole(ctx, conn, drop))
 }
 
 // AfterSchema implements [hooks.Reshaper]: it makes the captures anew that do not fit their tables any more, with
@@ -91,9 +91,19 @@ func (s sqlite) again(ctx context.Context, conn *sql.DB, name string) error {
 		return err
 	}
 	if step := s.step(t, is, false); step != nil {
-		return runAll(ctx, conn, step.SQL)
+		return runWhole(ctx, conn, step.SQL)
 	}
 	return nil
+}
+
+// runWhole executes all statements in the app's transaction, or none: half of a table's triggers would say that it is captured.
+func runWhole(ctx context.Context, conn *sql.DB, queries []string) error {
+	err := runAll(ctx, conn, slices.Concat([]string{"SAVEPOINT threadline_capture"}, queries, []string{"RELEASE threadline_capture"}))
+	if err == nil {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	return errors.Join(err, runAll(ctx, conn, []string{"ROLLBACK TO threadline_capture", "RELEASE threadline_capture"}))
 }
 
 func namesOf(list []noted) (names []string) {

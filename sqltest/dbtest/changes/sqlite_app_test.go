@@ -303,3 +303,37 @@ func TestSQLiteCopied(t *testing.T) {
 		w.Errorf("it was logged: %s %v", e.Message, e.ContextMap())
 	}
 }
+
+// TestSQLiteFollowedWhole: if a table cannot be captured anew, its triggers are those that it had, and not some of each.
+func TestSQLiteFollowedWhole(t *testing.T) {
+	w := lite(t)
+	w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, a)")
+	w.capture(changes.Table{Name: "orders"})
+	triggers := func() string {
+		return w.text("SELECT group_concat(sql) FROM (SELECT sql FROM sqlite_master WHERE name LIKE 'threadline_capture%' ORDER BY name)")
+	}
+	before := triggers()
+	app, logs := liteApp(w)
+	w.exec("CREATE TRIGGER fails BEFORE INSERT ON threadline_audit_captures BEGIN SELECT RAISE(ABORT, 'no notes'); END")
+	for _, q := range []string{"CREATE UNIQUE INDEX i ON orders (a)", "ALTER TABLE orders ADD COLUMN b"} {
+		_, err := app.ExecContext(ctx, q)
+		w.must(err)
+		if triggers() != before {
+			w.Errorf("after %s the triggers are others", q)
+		}
+	}
+	if logs.Len() == 0 {
+		w.Error("it was not logged")
+	}
+	w.exec("DROP TRIGGER fails")
+	breaks, err := w.store.Breaks(ctx, "orders")
+	w.must(err)
+	if n := len(breaks); n != 2 || breaks[1].Kind != changes.Uncaptured {
+		w.Errorf("the breaks are %+v", breaks)
+	}
+	_, err = app.ExecContext(ctx, "ALTER TABLE orders ADD COLUMN c")
+	w.must(err)
+	if got := w.text("SELECT count(*) FROM sqlite_master WHERE name LIKE 'threadline_capture%' AND sql LIKE '%\"c\"%'"); got == "0" {
+		w.Error("it is not captured again")
+	}
+}
