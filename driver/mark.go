@@ -12,11 +12,21 @@ import (
 // number. Where there is the table for it, which threadline/changes makes, the driver writes its
 // own number of a transaction there before the first statement that writes rows, and takes it away before
 // the COMMIT. So nothing but this transaction ever sees it.
+//
+// It is written through a view, because what a trigger INSTEAD OF writes does not count: the app may ask for
+// changes() in its next statement, which is 0 then. If it is not 0 before, as many writes keep it.
 const (
-	markLook  = "SELECT EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = 'aftercommit_transaction')"
-	markSet   = "UPDATE main.aftercommit_transaction SET tx_id = ?"
-	markClear = "UPDATE main.aftercommit_transaction SET tx_id = NULL"
+	markLook = "SELECT count(*) = 3 FROM main.sqlite_master WHERE type || ' ' || name IN" +
+		" ('table aftercommit_transaction', 'view aftercommit_transaction_write', 'trigger aftercommit_transaction_write_insert')"
+	markSet  = "INSERT INTO main.aftercommit_transaction_write (tx_id) VALUES (?)"
+	markKeep = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)" +
+		" INSERT INTO main.aftercommit_transaction (only_one, tx_id) SELECT t.only_one, ?1 FROM n, main.aftercommit_transaction t WHERE true" +
+		" ON CONFLICT (only_one) DO UPDATE SET tx_id = excluded.tx_id"
+	markClear = "INSERT INTO main.aftercommit_transaction_write (tx_id) VALUES (NULL)"
 )
+
+// mostKept bounds what it costs to keep changes(): what was more is this number then.
+const mostKept = 1000
 
 // mark is what a connection knows of that.
 type mark struct {
@@ -33,25 +43,32 @@ func (m *mark) doubt() { m.is, m.may = false, true }
 // lookForMark looks for the table, outside a transaction: in one that would begin it as a
 // reading one.
 func (c *conn) lookForMark(ctx context.Context) {
-	if m := &c.mark; c.is.marks && !c.nested() && time.Since(m.asked) > namesLast {
-		if n, known := c.own.number(ctx, markLook); known { // else the file may be locked, which the app may wait for or not
-			m.there = n == 1
-		}
-		m.asked = time.Now()
+	m := &c.mark
+	if !c.is.marks || c.nested() || time.Since(m.asked) <= namesLast {
+		return
 	}
+	if n, known := c.own.number(ctx, markLook); known { // else the file may be locked, which the app may wait for or not
+		m.there = n == 1
+	}
+	m.asked = time.Now()
 }
 
 // setMark writes the transaction's number before j, if j may write rows of the main database. An
 // error is j's own, because it needs the same lock.
 func (c *conn) setMark(ctx context.Context, j *job) error {
 	m := &c.mark
-	if !m.there || m.is && m.in == c.tx.TxNumber() || !writesRows(j) || !writesMain(j) || j.names.onlyTemporary() {
+	number := c.tx.TxNumber()
+	if !m.there || m.is && m.in == number || !writesRows(j) || !writesMain(j) || j.names.onlyTemporary() {
 		return nil
 	}
-	_, err := c.own.execAny(ctx, markSet, []driver.NamedValue{{Ordinal: 1, Value: c.tx.TxNumber()}})
+	query, args := markSet, []driver.NamedValue{{Ordinal: 1, Value: number}}
+	if n, _ := c.own.number(ctx, changesQuery); n > 0 {
+		query, args = markKeep, append(args, driver.NamedValue{Ordinal: 2, Value: min(n, mostKept)})
+	}
+	_, err := c.own.execAny(ctx, query, args)
 	switch {
 	case err == nil:
-		m.in, m.is, m.may = c.tx.TxNumber(), true, true
+		m.in, m.is, m.may = number, true, true
 	case cannotWrite(err):
 		return err
 	default:

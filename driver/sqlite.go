@@ -237,7 +237,7 @@ func (sqlite) isOwn(n tableName) bool {
 // ownTables are ours on SQLite.
 var ownTables = []string{
 	"aftercommit_journal", "aftercommit_write", "aftercommit_audit_events", "aftercommit_cursors", "aftercommit_retries", "aftercommit_acknowledged",
-	"aftercommit_transaction", "threadline_audit_changes", "threadline_audit_values", "threadline_audit_shapes", "threadline_audit_captures",
+	"aftercommit_transaction", "aftercommit_transaction_write", "threadline_audit_changes", "threadline_audit_values", "threadline_audit_shapes", "threadline_audit_captures",
 	"aftercommit_workers", "aftercommit_journal_purges", "aftercommit_schema_versions",
 	"aftercommit_events", "aftercommit_record", "aftercommit_forwarders", "aftercommit_failures", "aftercommit_settled", "aftercommit_purges", // before version 3
 	"threadline_audit_actions", "threadline_audit_contexts", "threadline_audit_transactions", "threadline_record", "threadline_schema_version",

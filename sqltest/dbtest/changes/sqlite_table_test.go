@@ -80,7 +80,7 @@ func TestSQLitePlan(t *testing.T) {
 	w.must(w.store.Remove(ctx, "orders"))
 	w.exec("UPDATE orders SET a = 'y'", "DELETE FROM orders")
 	w.wantStory("insert id: NULL → 1; a: NULL → x;", "orders", "1")
-	if n := w.text("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'"); n != "0" {
+	if n := w.text("SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'orders'"); n != "0" {
 		w.Errorf("%s triggers are left", n)
 	}
 	if n := w.text("SELECT count(*) FROM threadline_audit_changes WHERE held IS NOT NULL"); n != "0" {

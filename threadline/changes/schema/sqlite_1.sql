@@ -11,6 +11,14 @@ CREATE TABLE IF NOT EXISTS main."aftercommit_transaction" (
 );
 INSERT INTO main."aftercommit_transaction" (only_one) SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM main."aftercommit_transaction");
 
+-- The driver writes it through a view: what a trigger INSTEAD OF writes is not in the app's changes(), and leaves
+-- its last_insert_rowid().
+CREATE VIEW IF NOT EXISTS main."aftercommit_transaction_write" AS SELECT NULL AS tx_id WHERE false;
+CREATE TRIGGER IF NOT EXISTS main."aftercommit_transaction_write_insert" INSTEAD OF INSERT ON "aftercommit_transaction_write"
+BEGIN
+    UPDATE "aftercommit_transaction" SET tx_id = NEW.tx_id;
+END;
+
 -- How a captured table was made when its capture was planned.
 CREATE TABLE IF NOT EXISTS main."threadline_audit_shapes" (
     id       INTEGER NOT NULL, -- a digest of the rest

@@ -1,0 +1,76 @@
+package changes_test
+
+import (
+	"database/sql"
+	"strings"
+	"testing"
+
+	"github.com/go-aftercommit/aftercommit/driver"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+)
+
+// liteConn is a connection of an app to a world with the tables orders, of which row changes are captured, and plain.
+func liteConn(t *testing.T, rules *driver.Rules) (w *world, conn *sql.Conn) {
+	t.Helper()
+	w = lite(t)
+	w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, a)", "INSERT INTO orders VALUES (1, 'a')", "CREATE TABLE plain (a)", "INSERT INTO plain VALUES (1), (2)")
+	w.capture(changes.Table{Name: "orders"})
+	app, logs := liteAppOf(w, rules)
+	conn, err := app.Conn(ctx)
+	w.must(err)
+	t.Cleanup(func() {
+		_ = conn.Close()
+		for _, e := range logs.All() {
+			t.Errorf("it was logged: %s %v", e.Message, e.ContextMap())
+		}
+	})
+	w.on(conn, "UPDATE orders SET a = 'b'") // makes the journal, and looks for the mark
+	return w, conn
+}
+
+func (w *world) on(conn *sql.Conn, queries ...string) {
+	w.Helper()
+	for _, q := range queries {
+		if _, err := conn.ExecContext(ctx, q); err != nil {
+			w.Fatalf("%s: %v", q, err)
+		}
+	}
+}
+
+// TestSQLiteCountersOfTheApp: changes() and last_insert_rowid() are the app's in its next statement, too.
+func TestSQLiteCountersOfTheApp(t *testing.T) {
+	const none, upsert = "UPDATE orders SET a = 'x' WHERE id = 9", "INSERT INTO orders SELECT 9, 'y' WHERE changes() = 0"
+	const two, counted = "UPDATE plain SET a = 3", "INSERT INTO orders SELECT 9, changes()"
+	const row, numbered = "INSERT INTO plain (rowid, a) VALUES (77, 1)", "INSERT INTO orders SELECT 9, last_insert_rowid()"
+	tests := []struct {
+		statements []string
+		want       string
+	}{
+		{[]string{none, upsert}, "y"},
+		{[]string{none + ";" + upsert}, "y"},
+		{[]string{"BEGIN", none, upsert, "COMMIT"}, "y"},
+		{[]string{none, "BEGIN", upsert, "COMMIT"}, "y"},
+		{[]string{"BEGIN", none, "SAVEPOINT s", "ROLLBACK TO s", upsert, "COMMIT"}, "y"},
+		{[]string{two, counted}, "2"},
+		{[]string{two + ";" + counted}, "2"},
+		{[]string{two, "BEGIN", counted, "COMMIT"}, "2"},
+		{[]string{"BEGIN", two, counted, "COMMIT"}, "2"},
+		{[]string{row, numbered}, "77"},
+		{[]string{row, "BEGIN", numbered, "COMMIT"}, "77"},
+	}
+	for _, test := range tests {
+		t.Run(strings.Join(test.statements, "; "), func(t *testing.T) {
+			w, conn := liteConn(t, driver.AllTables().Except("plain"))
+			w.on(conn, test.statements...)
+			if got := w.text("SELECT a FROM orders WHERE id = 9"); got != test.want {
+				w.Errorf("the order has %q, want %q", got, test.want)
+			}
+			if n := w.text("SELECT tx_id IS NOT NULL FROM threadline_audit_changes ORDER BY seq DESC LIMIT 1"); n != "1" {
+				w.Error("the change has no number")
+			}
+			if n := w.text("SELECT count(*) FROM aftercommit_transaction WHERE tx_id IS NOT NULL"); n != "0" {
+				w.Error("a transaction's number was committed")
+			}
+		})
+	}
+}
