@@ -3,6 +3,8 @@ package driver
 import (
 	"context"
 	"database/sql/driver"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
@@ -53,8 +55,8 @@ func (c *conn) lookForMark(ctx context.Context) {
 	m.asked = time.Now()
 }
 
-// setMark writes the transaction's number before j, if j may write rows of the main database. An
-// error is j's own, because it needs the same lock.
+// setMark writes the transaction's number before j, if j may write rows of the main database. An error
+// means that the write lock is not to be had, or may have ended the transaction: j must not be executed then.
 func (c *conn) setMark(ctx context.Context, j *job) error {
 	m := &c.mark
 	number := c.tx.TxNumber()
@@ -69,12 +71,19 @@ func (c *conn) setMark(ctx context.Context, j *job) error {
 	switch {
 	case err == nil:
 		m.in, m.is, m.may = number, true, true
-	case cannotWrite(err):
-		return err
-	default:
-		m.asked = time.Time{} // the table may be gone
+	case isMarkGone(err):
+		m.asked = time.Time{}
+		return nil
 	}
-	return nil
+	return err
+}
+
+// isMarkGone recognises what SQLite answers if the table, its column, the view or its trigger was
+// dropped. It has executed nothing then. Its code is the general one, so the text decides.
+func isMarkGone(err error) bool {
+	text := err.Error()
+	return slices.ContainsFunc([]string{"no such table", "no such column", "has no column named", "because it is a view"},
+		func(s string) bool { return strings.Contains(text, s) })
 }
 
 func writesRows(j *job) bool {

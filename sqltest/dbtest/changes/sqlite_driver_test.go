@@ -37,6 +37,26 @@ func (w *world) on(conn *sql.Conn, queries ...string) {
 	}
 }
 
+// TestSQLiteMarkEndsTheTransaction: SQLite may roll the transaction back when the number is written, as it
+// does when the disk is full. The app's statement is not executed outside it then.
+func TestSQLiteMarkEndsTheTransaction(t *testing.T) {
+	w, conn := liteConn(t, driver.AllTables())
+	w.exec("CREATE TRIGGER disk_full BEFORE UPDATE ON aftercommit_transaction WHEN EXISTS (SELECT 1 FROM orders WHERE id = 2)" +
+		" BEGIN SELECT RAISE(ROLLBACK, 'database or disk is full'); END")
+	w.on(conn, "BEGIN", "INSERT INTO orders VALUES (2, 'a')", "SAVEPOINT s", "ROLLBACK TO s")
+	if _, err := conn.ExecContext(ctx, "INSERT INTO orders VALUES (3, 'a')"); err == nil || !strings.Contains(err.Error(), "disk is full") {
+		w.Errorf("the error is %v", err)
+	}
+	if ids := w.text("SELECT group_concat(id) FROM orders"); ids != "1" {
+		w.Errorf("there are the orders %s, want 1", ids)
+	}
+	w.exec("DROP TRIGGER disk_full")
+	w.on(conn, "BEGIN", "INSERT INTO orders VALUES (4, 'a')", "COMMIT")
+	if n := w.text("SELECT count(*) FROM threadline_audit_changes WHERE op = 'I' AND tx_id IS NOT NULL"); n != "1" {
+		w.Errorf("%s inserts have a number, want 1", n)
+	}
+}
+
 // TestSQLiteCountersOfTheApp: changes() and last_insert_rowid() are the app's in its next statement, too.
 func TestSQLiteCountersOfTheApp(t *testing.T) {
 	const none, upsert = "UPDATE orders SET a = 'x' WHERE id = 9", "INSERT INTO orders SELECT 9, 'y' WHERE changes() = 0"
