@@ -55,12 +55,21 @@ func (c *conn) lookForMark(ctx context.Context) {
 	m.asked = time.Now()
 }
 
-// setMark writes the transaction's number before j, if j may write rows of the main database. An error
-// means that the write lock is not to be had, or may have ended the transaction: j must not be executed then.
+// setMark writes the transaction's number before j, if j may write rows of the main database. An
+// error is j's own.
 func (c *conn) setMark(ctx context.Context, j *job) error {
+	if !c.mark.there || !writesRows(j) || !writesMain(j) || j.names.onlyTemporary() {
+		return nil
+	}
+	return c.putMark(ctx)
+}
+
+// putMark writes the transaction's number, unless it is there. An error means that the write lock
+// is not to be had, or may have ended the transaction: what the app wants to execute must not be executed then.
+func (c *conn) putMark(ctx context.Context) error {
 	m := &c.mark
 	number := c.tx.TxNumber()
-	if !m.there || m.is && m.in == number || !writesRows(j) || !writesMain(j) || j.names.onlyTemporary() {
+	if !m.there || m.is && m.in == number {
 		return nil
 	}
 	query, args := markSet, []driver.NamedValue{{Ordinal: 1, Value: number}}

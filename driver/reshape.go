@@ -30,6 +30,11 @@ func (c *conn) doReshaping(ctx context.Context, j *job) (answer, error) {
 	}
 	// Of the others that may be among these, none is harmed by it.
 	if s := &j.stmts[0]; s.Verb == "ALTER TABLE" && s.To.Name == "" && len(s.Tables) == 1 && !c.catalog.dialect.isTemporary(s.Tables[0].Schema) {
+		// The handler reads first. SQLite lets the first write of a transaction wait for the lock, but not one
+		// behind a read.
+		if err := c.putMark(ctx); err != nil {
+			return answer{}, err
+		}
 		table := s.Tables[0].Name
 		c.reshape(ctx, func(r hooks.Reshaper, ctx context.Context, conn *sql.DB) error {
 			return r.BeforeSchema(ctx, conn, table)

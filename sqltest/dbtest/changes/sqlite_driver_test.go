@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
@@ -33,6 +34,33 @@ func (w *world) on(conn *sql.Conn, queries ...string) {
 	for _, q := range queries {
 		if _, err := conn.ExecContext(ctx, q); err != nil {
 			w.Fatalf("%s: %v", q, err)
+		}
+	}
+}
+
+// TestSQLiteDDLWaits: DDL that has to wait for another process waits as long as without the driver.
+func TestSQLiteDDLWaits(t *testing.T) {
+	const timeout = 300 * time.Millisecond
+	for _, begin := range []string{"", "BEGIN"} {
+		for _, table := range []string{"orders", "plain"} {
+			t.Run(begin+" "+table, func(t *testing.T) {
+				w, conn := liteConn(t, driver.AllTables())
+				w.on(conn, "PRAGMA busy_timeout = 300")
+				w.exec("BEGIN IMMEDIATE")
+				if begin != "" {
+					w.on(conn, begin)
+				}
+				start := time.Now()
+				_, err := conn.ExecContext(ctx, "ALTER TABLE "+table+" ADD COLUMN b")
+				if waited := time.Since(start); err == nil || !strings.Contains(err.Error(), "SQLITE_BUSY") || waited < timeout {
+					w.Errorf("after %s: %v", waited, err)
+				}
+				w.exec("COMMIT")
+				w.on(conn, "ALTER TABLE "+table+" ADD COLUMN b", "UPDATE "+table+" SET b = 1")
+				if begin != "" {
+					w.on(conn, "COMMIT")
+				}
+			})
 		}
 	}
 }
