@@ -55,10 +55,46 @@ func (c *conn) lookForMark(ctx context.Context) {
 	m.asked = time.Now()
 }
 
+// mayWriteMain reports whether j may write to the main database.
+func (c *conn) mayWriteMain(j *job) bool {
+	if j.names.onlyTemporary() {
+		return false
+	}
+	for i := range j.stmts {
+		s := &j.stmts[i]
+		tables := s.Tables
+		if s.On.Name != "" && (len(tables) == 0 || tables[0].Schema == "") { // an index or a trigger is where its table is
+			tables = []lex.Table{s.On}
+		}
+		for _, t := range tables {
+			if c.isAttached(j, i, t) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// isAttached reports whether t in the i-th statement is in an attached file.
+func (c *conn) isAttached(j *job, i int, t lex.Table) bool {
+	schema := folded(t.Schema)
+	if schema == "" {
+		if s := &j.stmts[i]; creates(s) && s.On.Name == "" {
+			return false // main is where it is made
+		}
+		schema = folded(j.names.of(i, t).steps[0].Schema)
+	}
+	switch schema {
+	case "", "main", "temp":
+		return false
+	}
+	return true
+}
+
 // setMark writes the transaction's number before j, if j may write rows of the main database. An
 // error is j's own.
 func (c *conn) setMark(ctx context.Context, j *job) error {
-	if !c.mark.there || !writesRows(j) || !writesMain(j) || j.names.onlyTemporary() {
+	if !c.mark.there || !writesRows(j) || !c.mayWriteMain(j) {
 		return nil
 	}
 	return c.putMark(ctx)

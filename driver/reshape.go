@@ -11,10 +11,7 @@ import (
 
 // reshapes reports whether the handler is to be called around j, in its transaction.
 func (c *conn) reshapes(ctx context.Context, j *job) bool {
-	if !c.is.marks || c.mode() == hooks.Off || len(j.stmts) != 1 || j.stmts[0].Kind != lex.Schema || j.stmts[0].NoBlock {
-		return false
-	}
-	if _, ok := c.db.handler.hook.(hooks.Reshaper); !ok {
+	if !c.mayReshape(j) {
 		return false
 	}
 	if !c.tx.Open() {
@@ -23,13 +20,26 @@ func (c *conn) reshapes(ctx context.Context, j *job) bool {
 	return c.mark.there
 }
 
+// mayReshape reports whether j is DDL of the main database for which there is a handler.
+func (c *conn) mayReshape(j *job) bool {
+	if !c.is.marks || c.mode() == hooks.Off || len(j.stmts) != 1 || c.nested() {
+		return false
+	}
+	s := &j.stmts[0]
+	if s.Kind != lex.Schema || s.NoBlock || s.Temporary || !c.mayWriteMain(j) {
+		return false
+	}
+	_, ok := c.db.handler.hook.(hooks.Reshaper)
+	return ok
+}
+
 // doReshaping is j.do, with what the handler has to do around it.
 func (c *conn) doReshaping(ctx context.Context, j *job) (answer, error) {
 	if !c.reshapes(ctx, j) {
 		return j.do(ctx)
 	}
 	// Of the others that may be among these, none is harmed by it.
-	if s := &j.stmts[0]; s.Verb == "ALTER TABLE" && s.To.Name == "" && len(s.Tables) == 1 && !c.catalog.dialect.isTemporary(s.Tables[0].Schema) {
+	if s := &j.stmts[0]; s.Verb == "ALTER TABLE" && s.To.Name == "" && len(s.Tables) == 1 {
 		// The handler reads first. SQLite lets the first write of a transaction wait for the lock, but not one
 		// behind a read.
 		if err := c.putMark(ctx); err != nil {

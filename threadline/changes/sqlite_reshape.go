@@ -51,11 +51,22 @@ func (c *Capture) AfterSchema(ctx context.Context, conn *sql.DB) error {
 	for _, name := range names {
 		errs = append(errs, wrap("capture "+name, s.again(ctx, conn, name)))
 	}
-	if len(names) > 0 { // of a table that could not be captured, changes may be missing from now on
-		_, err = conn.ExecContext(ctx, fmt.Sprintf("UPDATE %s SET resumed = 0 WHERE resumed = %d", s.in("audit_captures"), suspended))
-		errs = append(errs, err)
+	if len(names) > 0 {
+		errs = append(errs, s.endSuspension(ctx, conn))
 	}
 	return errors.Join(errs...)
+}
+
+// endSuspension says of tables that could not be captured again that changes may be missing from now on. Mostly there
+// are none: then it writes nothing, which would take the write lock.
+func (s sqlite) endSuspension(ctx context.Context, conn *sql.DB) error {
+	captures := s.in("audit_captures")
+	var some bool
+	if err := conn.QueryRowContext(ctx, fmt.Sprintf("SELECT EXISTS (SELECT 1 FROM %s WHERE resumed = %d)", captures, suspended)).Scan(&some); err != nil || !some {
+		return err
+	}
+	_, err := conn.ExecContext(ctx, fmt.Sprintf("UPDATE %s SET resumed = 0 WHERE resumed = %d", captures, suspended))
+	return err
 }
 
 // again captures a table as it was captured before.

@@ -2,6 +2,7 @@ package changes_test
 
 import (
 	"database/sql"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +63,36 @@ func TestSQLiteDDLWaits(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestSQLiteDDLBeside: DDL that writes nothing to the main database takes no lock there, and DDL elsewhere reads nothing.
+func TestSQLiteDDLBeside(t *testing.T) {
+	tests := []struct {
+		ddl   string
+		reads bool
+	}{
+		{"CREATE TEMP TABLE scratch (a)", false},
+		{"CREATE TABLE temp.scratch (a)", false},
+		{"DROP TABLE made", false},
+		{"CREATE INDEX i ON made (a)", false},
+		{"CREATE TABLE aux.more (a)", false},
+		{"DROP TABLE aux.stock", false},
+		{"CREATE TABLE IF NOT EXISTS orders (id)", true},
+		{"DROP TABLE IF EXISTS missing", true},
+	}
+	for _, test := range tests {
+		t.Run(test.ddl, func(t *testing.T) {
+			w, conn := liteConn(t, driver.AllTables().NoDDL())
+			w.exec("PRAGMA busy_timeout = 0")
+			w.on(conn, "PRAGMA busy_timeout = 0", "ATTACH '"+filepath.Join(t.TempDir(), "aux.db")+"' AS aux", "CREATE TABLE aux.stock (a)", "CREATE TEMP TABLE made (a)")
+			w.on(conn, "BEGIN", test.ddl)
+			w.exec("UPDATE orders SET a = 'other'")
+			if !test.reads {
+				w.on(conn, "UPDATE orders SET a = 'c'")
+			}
+			w.on(conn, "COMMIT")
+		})
 	}
 }
 
