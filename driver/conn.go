@@ -248,6 +248,7 @@ func (c *conn) dispatch(ctx context.Context, j *job) (a answer, err error) {
 		c.noteReads(ctx, j)
 	}
 	c.defaults.note(j.stmts)
+	c.mark.note(j.stmts)
 	if isMoving(j.stmts) {
 		drops := unprepares(j.stmts)
 		defer func() { c.catalog.moved(drops && err == nil && a.rows == nil) }() // what has rows may fail yet

@@ -37,10 +37,19 @@ type mark struct {
 	in    int64 // the transaction that has written its number last
 	is    bool  // it is there still
 	may   bool  // it may be
+	// attached are names of tables that are in an attached file, and not in main.
+	attached map[string]bool
 }
 
 // doubt notes that what was written may have been undone, or be there again.
 func (m *mark) doubt() { m.is, m.may = false, true }
+
+// note has the next look find what was attached.
+func (m *mark) note(stmts []lex.Statement) {
+	if slices.ContainsFunc(stmts, func(s lex.Statement) bool { return s.Path }) {
+		m.asked = time.Time{}
+	}
+}
 
 // lookForMark looks for the table, outside a transaction: in one that would begin it as a
 // reading one.
@@ -53,6 +62,28 @@ func (c *conn) lookForMark(ctx context.Context) {
 		m.there = n == 1
 	}
 	m.asked = time.Now()
+	if m.there {
+		c.lookAttached(ctx)
+	}
+}
+
+// lookAttached reads the names in attached files. In a transaction, main cannot be asked whether a name
+// is one of its own.
+func (c *conn) lookAttached(ctx context.Context) {
+	ctx, cancel := c.own.unhurried(ctx)
+	defer cancel()
+	c.mark.attached = nil
+	schemas, err := databases(ctx, &c.own)
+	if err != nil || len(schemas) == 2 { // temp and main
+		return
+	}
+	names := make(map[string]bool)
+	for _, schema := range schemas[2:] {
+		_ = c.own.read(ctx, `SELECT name FROM "`+strings.ReplaceAll(schema, `"`, `""`)+`".sqlite_master WHERE type IN ('table', 'view')`+
+			" AND name COLLATE NOCASE NOT IN (SELECT name FROM main.sqlite_master)", nil,
+			func(row []string) { names[folded(row[0])] = true }) // a name that is not known is taken to be in main
+	}
+	c.mark.attached = names
 }
 
 // mayWriteMain reports whether j may write to the main database.
@@ -85,7 +116,9 @@ func (c *conn) isAttached(j *job, i int, t lex.Table) bool {
 		schema = folded(j.names.of(i, t).steps[0].Schema)
 	}
 	switch schema {
-	case "", "main", "temp":
+	case "":
+		return c.mark.attached[folded(t.Name)]
+	case "main", "temp":
 		return false
 	}
 	return true

@@ -153,3 +153,18 @@ func TestSQLiteCountersOfTheApp(t *testing.T) {
 		})
 	}
 }
+
+// TestSQLiteMarkAttached: a transaction that writes to an attached file alone needs no lock on main.
+func TestSQLiteMarkAttached(t *testing.T) {
+	w, conn := liteConn(t, driver.Tables("main.orders"))
+	w.on(conn, "PRAGMA busy_timeout = 0", "ATTACH '"+filepath.Join(t.TempDir(), "aux.db")+"' AS aux", "CREATE TABLE aux.Stock (a)", "CREATE TABLE aux.orders (a)")
+	for _, insert := range []string{"INSERT INTO stock VALUES (1)", "INSERT INTO aux.orders VALUES (1)"} {
+		w.exec("BEGIN IMMEDIATE")
+		w.on(conn, "BEGIN", insert, "COMMIT")
+		w.exec("COMMIT")
+	}
+	w.on(conn, "BEGIN", "INSERT INTO orders VALUES (2, 'b')", "COMMIT")
+	if n := w.text("SELECT tx_id IS NOT NULL FROM threadline_audit_changes ORDER BY seq DESC LIMIT 1"); n != "1" {
+		w.Error("a change in main has no number")
+	}
+}
