@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
 	"github.com/go-aftercommit/aftercommit/driver/internal/lex"
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -15,6 +16,7 @@ func (c *conn) reshapes(ctx context.Context, j *job) bool {
 		return false
 	}
 	if !c.tx.Open() {
+		c.mark.asked = time.Time{} // another connection may just have made the table
 		c.lookForMark(ctx)
 	}
 	return c.mark.there
@@ -36,7 +38,11 @@ func (c *conn) mayReshape(j *job) bool {
 // doReshaping is j.do, with what the handler has to do around it.
 func (c *conn) doReshaping(ctx context.Context, j *job) (answer, error) {
 	if !c.reshapes(ctx, j) {
-		return j.do(ctx)
+		a, err := j.do(ctx)
+		if err == nil && a.rows == nil && c.mayReshape(j) && c.appeared(ctx) {
+			c.reshape(ctx, hooks.Reshaper.AfterSchema)
+		}
+		return a, err
 	}
 	// Of the others that may be among these, none is harmed by it.
 	if s := &j.stmts[0]; s.Verb == "ALTER TABLE" && s.To.Name == "" && len(s.Tables) == 1 {
@@ -56,6 +62,17 @@ func (c *conn) doReshaping(ctx context.Context, j *job) (answer, error) {
 	}
 	c.reshape(ctx, hooks.Reshaper.AfterSchema)
 	return a, err
+}
+
+// appeared looks for the table of marks behind DDL in a transaction: it may have been made since the connection looked
+// last, and before the DDL a look would have begun the transaction as a reading one.
+func (c *conn) appeared(ctx context.Context) bool {
+	if !c.tx.Open() || c.tx.Implicit { // just looked
+		return false
+	}
+	n, known := c.own.number(ctx, markLook)
+	c.mark.there = known && n == 1
+	return c.mark.there
 }
 
 func (c *conn) reshape(ctx context.Context, call func(r hooks.Reshaper, ctx context.Context, conn *sql.DB) error) {

@@ -19,7 +19,7 @@ func (c *conn) write(ctx context.Context, j *job) (answer, error) {
 	if c.tx.Open() {
 		return c.writeInside(ctx, j)
 	}
-	if c.db.reg.modeNow() == hooks.Off || !c.capturer.wants(j) && !c.reshapes(ctx, j) {
+	if c.db.reg.modeNow() == hooks.Off || !c.reshapes(ctx, j) && !c.capturer.wants(j) {
 		a, err := j.do(ctx)
 		c.capturer.countUnseen(j)
 		return a, err

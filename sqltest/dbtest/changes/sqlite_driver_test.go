@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/driver"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
@@ -116,6 +118,22 @@ func TestSQLiteMarkEndsTheTransaction(t *testing.T) {
 	}
 }
 
+// TestSQLiteMarkIsDropped: without a part of what the number is written to, the app writes as ever.
+func TestSQLiteMarkIsDropped(t *testing.T) {
+	for _, drop := range []string{"DROP VIEW aftercommit_transaction_write", "DROP TRIGGER aftercommit_transaction_write_insert"} {
+		t.Run(drop, func(t *testing.T) {
+			w, conn := liteConn(t, driver.AllTables())
+			w.exec(drop)
+			w.on(conn, "UPDATE orders SET a = 1", "BEGIN", "UPDATE orders SET a = 2", "COMMIT", "ALTER TABLE orders ADD COLUMN b")
+			w.must(w.store.Migrate(ctx))
+			w.on(conn, "ALTER TABLE orders ADD COLUMN c", "UPDATE orders SET c = 1") // DDL looks
+			if n := w.text("SELECT tx_id IS NOT NULL FROM threadline_audit_changes ORDER BY seq DESC LIMIT 1"); n != "1" {
+				w.Error("after Migrate, a change has no number")
+			}
+		})
+	}
+}
+
 // TestSQLiteCountersOfTheApp: changes() and last_insert_rowid() are the app's in its next statement, too.
 func TestSQLiteCountersOfTheApp(t *testing.T) {
 	const none, upsert = "UPDATE orders SET a = 'x' WHERE id = 9", "INSERT INTO orders SELECT 9, 'y' WHERE changes() = 0"
@@ -166,5 +184,34 @@ func TestSQLiteMarkAttached(t *testing.T) {
 	w.on(conn, "BEGIN", "INSERT INTO orders VALUES (2, 'b')", "COMMIT")
 	if n := w.text("SELECT tx_id IS NOT NULL FROM threadline_audit_changes ORDER BY seq DESC LIMIT 1"); n != "1" {
 		w.Error("a change in main has no number")
+	}
+}
+
+// TestSQLiteDDLAfterMigrate: DDL is followed also on a connection that has looked before there were the tables.
+func TestSQLiteDDLAfterMigrate(t *testing.T) {
+	for _, statements := range [][]string{
+		{"ALTER TABLE orders ADD COLUMN b", "UPDATE orders SET b = 1"},
+		{"BEGIN", "ALTER TABLE orders ADD COLUMN b", "UPDATE orders SET b = 1", "COMMIT"},
+	} {
+		t.Run(strings.Join(statements, "; "), func(t *testing.T) {
+			dsn := dbtest.SQLite.DSN(t)
+			w := &world{T: t, db: dbtest.Open(t, "sqlite", dsn), dsn: dsn}
+			w.store = changes.NewStore(w.db, hooks.SQLite, nil)
+			w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, a)", "INSERT INTO orders VALUES (1, 'a')")
+			app, _ := liteApp(w)
+			conn, err := app.Conn(ctx)
+			w.must(err)
+			t.Cleanup(func() { _ = conn.Close() })
+			w.on(conn, "UPDATE orders SET a = 'b'") // looks
+			open := 0
+			if statements[0] == "BEGIN" {
+				w.on(conn, "BEGIN")
+				open = 1
+			}
+			w.must(w.store.Migrate(ctx))
+			w.capture(changes.Table{Name: "orders"})
+			w.on(conn, statements[open:]...)
+			w.wantStory("\nupdate b: NULL → 1;", "orders", "1")
+		})
 	}
 }
