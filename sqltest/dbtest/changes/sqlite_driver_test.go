@@ -172,6 +172,23 @@ func TestSQLiteCountersOfTheApp(t *testing.T) {
 	}
 }
 
+// TestSQLiteOfNoRule: what no rule of capture wants has a number only in a transaction of the app's.
+func TestSQLiteOfNoRule(t *testing.T) {
+	w, conn := liteConn(t, driver.AllTables().Except("orders"))
+	for _, test := range []struct {
+		statements []string
+		numbered   string
+	}{
+		{[]string{"UPDATE orders SET a = 1"}, "0"},
+		{[]string{"BEGIN", "UPDATE orders SET a = 2", "COMMIT"}, "1"},
+	} {
+		w.on(conn, test.statements...)
+		if n := w.text("SELECT tx_id IS NOT NULL FROM threadline_audit_changes ORDER BY seq DESC LIMIT 1"); n != test.numbered {
+			w.Errorf("%q: numbered is %s, want %s", test.statements, n, test.numbered)
+		}
+	}
+}
+
 // TestSQLiteMarkAttached: a transaction that writes to an attached file alone needs no lock on main.
 func TestSQLiteMarkAttached(t *testing.T) {
 	w, conn := liteConn(t, driver.Tables("main.orders"))
