@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/paging"
 )
 
 // ErrNotFound means that the timeline has no such action.
@@ -43,32 +44,12 @@ func (s *Store) Timeline(ctx context.Context, q Query) (Page, error) {
 // them. It reads pages of [MaxLimit] and has no connection while the loop's body
 // runs. Its only error is the last thing that it yields.
 func (s *Store) Each(ctx context.Context, q Query) iter.Seq2[Action, error] {
-	return func(yield func(Action, error) bool) {
-		left := q.Limit
-		for {
-			part := q
-			if q.Limit == 0 || left > MaxLimit {
-				part.Limit = MaxLimit
-			} else {
-				part.Limit = left
-			}
-			page, err := s.page(ctx, part)
-			if err != nil {
-				yield(Action{}, err)
-				return
-			}
-			for _, a := range page.Actions {
-				if !yield(a, nil) {
-					return
-				}
-			}
-			left -= len(page.Actions)
-			if page.Next == "" || q.Limit != 0 && left <= 0 {
-				return
-			}
-			q.Cursor = page.Next
-		}
-	}
+	return paging.Each(q.Limit, MaxLimit, q.Cursor, func(limit int, cursor string) ([]Action, string, error) {
+		part := q
+		part.Limit, part.Cursor = limit, cursor
+		page, err := s.page(ctx, part)
+		return page.Actions, page.Next, err
+	})
 }
 
 // Get returns one action by its event's ID, or [ErrNotFound].

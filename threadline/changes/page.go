@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/paging"
 )
 
 // Page is a part of the changes that match a query: the newest first, by the clock of each change, or the
@@ -48,32 +49,12 @@ func (s *Store) Page(ctx context.Context, q Query) (Page, error) {
 // Each returns all changes that match q, or the first q.Limit of them. It reads pages of [MaxLimit] and has
 // no connection while the loop's body runs. Its only error is the last thing that it yields.
 func (s *Store) Each(ctx context.Context, q Query) iter.Seq2[Change, error] {
-	return func(yield func(Change, error) bool) {
-		left := q.Limit
-		for {
-			part := q
-			if q.Limit == 0 || left > MaxLimit {
-				part.Limit = MaxLimit
-			} else {
-				part.Limit = left
-			}
-			page, err := s.page(ctx, part)
-			if err != nil {
-				yield(Change{}, err)
-				return
-			}
-			for i := range page.Changes {
-				if !yield(page.Changes[i], nil) {
-					return
-				}
-			}
-			left -= len(page.Changes)
-			if page.Next == "" || q.Limit != 0 && left <= 0 {
-				return
-			}
-			q.Cursor = page.Next
-		}
-	}
+	return paging.Each(q.Limit, MaxLimit, q.Cursor, func(limit int, cursor string) ([]Change, string, error) {
+		part := q
+		part.Limit, part.Cursor = limit, cursor
+		page, err := s.page(ctx, part)
+		return page.Changes, page.Next, err
+	})
 }
 
 func (s *Store) page(ctx context.Context, q Query) (page Page, err error) {
