@@ -29,6 +29,7 @@ type Proxy struct {
 	next    *Trap
 	watches []*Watch
 	links   map[*link]struct{}
+	left    map[string]bool // by the key that cancels: connections that were stranded
 	closed  bool
 }
 
@@ -51,7 +52,8 @@ const (
 	HoldStatement
 	// Strand closes the driver's side, and keeps the statement until the
 	// release, when it still reaches the server: the transaction stays in
-	// progress though its client is gone.
+	// progress though its client is gone. The driver's request to cancel the
+	// statement is lost, as it could come late and undo what is stranded.
 	Strand
 	// BlackHole holds the statement and all that comes after it, on any
 	// connection, also a new one, until the release: the network is gone, and
@@ -87,7 +89,7 @@ func NewProxy(tb testing.TB, server string) *Proxy {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p := &Proxy{listener: l, server: server, ending: make(chan struct{}), links: map[*link]struct{}{}}
+	p := &Proxy{listener: l, server: server, ending: make(chan struct{}), links: map[*link]struct{}{}, left: map[string]bool{}}
 	p.wg.Add(1)
 	go p.accept()
 	tb.Cleanup(p.close)
@@ -246,6 +248,19 @@ func (p *Proxy) add(l *link) bool {
 	return true
 }
 
+// leave makes the proxy lose the requests to cancel what l does.
+func (p *Proxy) leave(l *link) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.left[l.key] = true
+}
+
+func (p *Proxy) hasLeft(key string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.left[key]
+}
+
 func (p *Proxy) remove(l *link) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -269,6 +284,7 @@ type link struct {
 	server  net.Conn
 	once    sync.Once
 	closing chan struct{}
+	key     string // cancels what the connection does; under proxy.mu
 	// answering is the trap whose answer is awaited; the requests' pump sets
 	// it before the statement goes to the server.
 	answering atomic.Pointer[Trap]
@@ -353,6 +369,7 @@ func (l *link) await(t *Trap) bool {
 // strand leaves the server alone with the statement.
 func (l *link) strand(t *Trap, msg message) {
 	l.answering.Store(t)
+	l.proxy.leave(l)
 	_ = l.client.Close()
 	close(t.sprung)
 	if !l.await(t) || msg.writeTo(l.server) != nil {
@@ -376,6 +393,9 @@ func (l *link) pumpAnswers() {
 		if err != nil {
 			return
 		}
+		if msg.kind == backendKey {
+			l.setKey(string(msg.raw[5:]))
+		}
 		t := l.answering.Load()
 		if t == nil {
 			if msg.writeTo(l.client) != nil {
@@ -398,6 +418,12 @@ func (l *link) pumpAnswers() {
 		}
 		held = nil
 	}
+}
+
+func (l *link) setKey(key string) {
+	l.proxy.mu.Lock()
+	defer l.proxy.mu.Unlock()
+	l.key = key
 }
 
 // answered reports whether the answer may go to the driver.
@@ -450,6 +476,9 @@ func (l *link) startup() bool {
 				return false
 			}
 		case cancelRequest:
+			if l.proxy.hasLeft(string(packet[8:])) {
+				return false
+			}
 			if _, err := l.server.Write(packet); err == nil {
 				// The server closes the connection when it has sent the signal.
 				_, _ = io.Copy(io.Discard, l.server)

@@ -149,6 +149,45 @@ func TestProxyStrands(t *testing.T) {
 	}, dbtest.PostgresEngines()...)
 }
 
+// TestProxyStrandsFromCancel: a driver whose connection is closed may ask to cancel what it
+// does, and such a request must not end what is stranded, whenever it comes.
+func TestProxyStrandsFromCancel(t *testing.T) {
+	p := newProxied(t, dbtest.PGX)
+	conn, err := p.db.Conn(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	const message = "SELECT pg_advisory_lock(1); INSERT INTO things VALUES (1); COMMIT"
+	lock, err := p.judge.Conn(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if _, err := lock.ExecContext(context.Background(), "SELECT pg_advisory_lock(1)"); err != nil {
+		t.Fatal(err)
+	}
+	trap := p.proxy.Next(dbtest.Strand, dbtest.IsCommit)
+	_ = conn.Raw(func(dc any) error {
+		pg := dc.(*stdlib.Conn).Conn().PgConn()
+		if err := pg.Exec(context.Background(), message).Close(); err == nil {
+			t.Error("no error of the stranded message")
+		}
+		trap.Release() // the server waits for the lock
+		if err := pg.CancelRequest(context.Background()); err != nil {
+			t.Log("the request:", err)
+		}
+		return nil
+	})
+	if _, err := lock.ExecContext(context.Background(), "SELECT pg_advisory_unlock(1)"); err != nil {
+		t.Fatal(err)
+	}
+	<-trap.Done()
+	if n := p.rows(t); n != 1 {
+		t.Errorf("%d rows, want 1", n)
+	}
+}
+
 // TestProxySeesExtendedProtocol prepares the COMMIT.
 func TestProxySeesExtendedProtocol(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {

@@ -17,6 +17,9 @@ const (
 	gssRequest    = 80877104
 )
 
+// backendKey is the kind of the message that tells the driver what to cancel by.
+const backendKey = 'K'
+
 var errLength = errors.New("dbtest: not a message of PostgreSQL's protocol")
 
 // packet is a message of the startup phase, whole.
