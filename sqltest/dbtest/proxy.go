@@ -104,7 +104,8 @@ func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
 
 // Trips returns how many round trips there were: queries, and batches of the
-// extended protocol.
+// extended protocol. Pings are not counted: pgx sends one when a connection has
+// not been used for a second.
 func (p *Proxy) Trips() int64 { return p.trips.Load() }
 
 // Watch are the queries of a kind that have come, on any connection.
@@ -318,7 +319,9 @@ func (l *link) pumpRequests() {
 			}
 		}
 		if msg.endsBatch() {
-			l.proxy.trips.Add(1)
+			if !msg.isPing() {
+				l.proxy.trips.Add(1)
+			}
 			if !l.sleep(time.Duration(l.proxy.delay.Load())) {
 				return
 			}

@@ -240,6 +240,27 @@ func TestProxyDropsAllAndDelays(t *testing.T) {
 	}, dbtest.PostgresEngines()...)
 }
 
+// TestProxyCountsNoPings: how many there are depends on the time between two statements.
+func TestProxyCountsNoPings(t *testing.T) {
+	p := newProxied(t, dbtest.PGX)
+	conn, err := p.db.Conn(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	before := p.proxy.Trips()
+	err = conn.Raw(func(dc any) error {
+		pg := dc.(*stdlib.Conn).Conn().PgConn()
+		if err = pg.Ping(context.Background()); err != nil {
+			return err
+		}
+		return pg.Exec(context.Background(), "SELECT 1").Close()
+	})
+	if n := p.proxy.Trips() - before; err != nil || n != 1 {
+		t.Errorf("%d round trips, %v, want that of the query", n, err)
+	}
+}
+
 func TestIsCommit(t *testing.T) {
 	for query, want := range map[string]bool{
 		"COMMIT": true, "commit": true, "END": true, " commit work ;": true, "/* a */ COMMIT": true,

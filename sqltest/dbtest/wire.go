@@ -76,6 +76,9 @@ func (m message) writeTo(w io.Writer) error {
 // endsBatch reports whether the driver waits for an answer after m.
 func (m message) endsBatch() bool { return m.kind == 'Q' || m.kind == 'S' }
 
+// isPing reports whether m is what pgx asks whether a connection is alive.
+func (m message) isPing() bool { return m.kind == 'Q' && m.texts(1)[0] == "-- ping" }
+
 // texts returns the first n strings of the body.
 func (m message) texts(n int) []string {
 	parts := bytes.SplitN(m.raw[5:], []byte{0}, n+1)
