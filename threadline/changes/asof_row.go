@@ -1,0 +1,140 @@
+package changes
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// asOf reads what is known of a key.
+type asOf struct {
+	*snapshot
+	table  *undoTable
+	lives  *lives
+	key    []string
+	under  []*row // the changes of rows with the key, and of the whole table
+	breaks []Break
+}
+
+func (r *snapshot) asOf(ctx context.Context, id int64, key []string) (*asOf, error) {
+	if err := r.pin(ctx); err != nil {
+		return nil, err
+	}
+	t, l, err := r.keyed(ctx, id, key)
+	if err != nil {
+		return nil, err
+	}
+	breaks, err := r.breaks(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	under, err := l.changes(ctx, rowText(key))
+	if err != nil {
+		return nil, err
+	}
+	return &asOf{snapshot: r, table: t, lives: l, key: key, under: under, breaks: breaks}, nil
+}
+
+// row returns the row after the last of its changes until a moment, -1 if there is none.
+func (a *asOf) row(ctx context.Context, at time.Time, last int) (*Row, error) {
+	key := rowText(a.key)
+	var before, after []*row
+	var err error
+	switch {
+	case last < 0:
+		if err = a.unchanged(at); err != nil {
+			return nil, err
+		}
+		after = a.under
+		if i := slices.IndexFunc(after, func(r *row) bool { return r.op == "U" && r.ended(key) }); i >= 0 {
+			var rest []*row // under another key
+			rest, err = a.lives.follow(ctx, after[i])
+			after = slices.Concat(after[:i+1], rest)
+		}
+	default:
+		r := a.under[last]
+		if err = a.alive(at, r); err != nil {
+			return nil, err
+		}
+		if before, err = a.lives.all(ctx, key); err != nil {
+			return nil, err
+		}
+		before = before[:slices.IndexFunc(before, r.is)+1]
+		after, err = a.lives.follow(ctx, r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a.compose(ctx, at, before, after)
+}
+
+// alive returns an error unless the row is there at a moment, after a change of it.
+func (a *asOf) alive(at time.Time, r *row) error {
+	c, err := r.change(a.table)
+	switch {
+	case err != nil:
+		return err
+	case r.op == "T" && a.table.liveTable != nil && a.table.partitioned: // it does not say of which partition
+		return &AsOfError{Err: ErrBroken, Change: &c}
+	case r.op == "T", r.op == "D" && r.key.Valid, r.op == "U" && r.ended(rowText(a.key)):
+		if b := a.broken(c.CapturedAt, at); b != nil {
+			return &AsOfError{Err: ErrBroken, Break: b}
+		}
+		return &AsOfError{Err: ErrGone, Change: &c}
+	case !r.key.Valid:
+		return &AsOfError{Err: ErrBroken, Change: &c}
+	}
+	return nil
+}
+
+// unchanged returns an error unless the row was there before all its changes, if it has any.
+func (a *asOf) unchanged(at time.Time) error {
+	if began := a.began(); began != nil && at.Before(began.To) {
+		return &AsOfError{Err: ErrBeforeCapture, Break: began}
+	}
+	if len(a.under) == 0 {
+		return nil
+	}
+	first := a.under[0]
+	c, err := first.change(a.table)
+	switch {
+	case err != nil:
+		return err
+	case first.began(rowText(a.key)), first.op == "I" && first.key.Valid:
+		if b := a.broken(at, c.CapturedAt); b != nil {
+			return &AsOfError{Err: ErrBroken, Break: b}
+		}
+		return &AsOfError{Err: ErrNotYet, Change: &c}
+	case !first.key.Valid:
+		return &AsOfError{Err: ErrBroken, Change: &c}
+	}
+	return nil
+}
+
+func (a *asOf) began() *Break {
+	for i := range a.breaks {
+		if a.breaks[i].Kind == Began {
+			return &a.breaks[i]
+		}
+	}
+	return nil
+}
+
+// broken returns a break between two moments.
+func (a *asOf) broken(from, to time.Time) *Break {
+	for i := range a.breaks {
+		b := &a.breaks[i]
+		switch b.Kind {
+		case Reshaped:
+			if !b.otherKey {
+				continue
+			}
+			fallthrough
+		case Lost, Uncaptured, Restored, Partitioned:
+			if b.To.After(from) && b.From.Before(to) {
+				return b
+			}
+		}
+	}
+	return nil
+}
