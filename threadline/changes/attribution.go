@@ -155,6 +155,9 @@ func (s *Store) attribute(ctx context.Context, list []Change) error {
 
 // attributeBy does it with a connection or a transaction.
 func (s *Store) attributeBy(ctx context.Context, db querier, list []*Change) error {
+	if s, ok := s.sqlite(); ok {
+		return s.attributeBy(ctx, db, list)
+	}
 	found := make(map[transaction]*Attribution)
 	for _, c := range list {
 		found[c.transaction()] = nil

@@ -296,6 +296,7 @@ type row struct {
 	key, formerKey, changed, old, new, cut, columns sql.NullString
 
 	seq    int64                // on SQLite
+	held   bool                 // there: it is no change
 	native map[int]sqliteValues // there, by the column's number in the shape, from 1
 }
 
@@ -377,14 +378,26 @@ func (r *row) changeIn(t *undoTable, sh *shape) (c Change, err error) {
 	if c.Schema, c.Table = sh.Schema, sh.Table; c.Table == "" && t.named != nil {
 		c.Schema, c.Table = t.named.Schema, t.named.Table
 	}
-	if c.Key, err = keyOf(r.key); err != nil {
+	if c.Key, err = r.keyOf(r.key); err != nil {
 		return c, err
 	}
-	if c.FormerKey, err = keyOf(r.formerKey); err != nil {
+	if c.FormerKey, err = r.keyOf(r.formerKey); err != nil {
 		return c, err
 	}
 	c.Fields, err = r.fields(sh)
 	return c, err
+}
+
+// keyOf are the values of a key of the row.
+func (r *row) keyOf(text sql.NullString) ([]string, error) {
+	key, err := keyOf(text)
+	for i := 0; err == nil && r.native != nil && i < len(key); i++ {
+		var v Value
+		if v, err = parseSQLiteText(key[i]); err == nil {
+			key[i] = *v.Text
+		}
+	}
+	return key, err
 }
 
 func keyOf(text sql.NullString) ([]string, error) {
@@ -467,6 +480,9 @@ func rowText(values []string) string {
 
 // shapes are those of a table, by their IDs.
 func (s *Store) shapes(ctx context.Context, db querier, tableID int64) (map[int64]*shape, error) {
+	if s, ok := s.sqlite(); ok {
+		return s.shapes(ctx, db, tableID)
+	}
 	shapes := make(map[int64]*shape)
 	_, err := readAll(ctx, db, func(rows *sql.Rows) (sh *shape, err error) {
 		var id int64

@@ -45,10 +45,10 @@ func (s sqlite) history(ctx context.Context, table string, key []string) ([]Chan
 	return s.read(ctx, rows, func(int64) (*undoTable, error) { return past, nil })
 }
 
-// read reads the values of changes.
+// read makes changes of rows, whose values it reads.
 func (s sqlite) read(ctx context.Context, rows []*row, tables func(id int64) (*undoTable, error)) ([]Change, error) {
-	if err := s.readValues(ctx, rows); err != nil {
-		return nil, wrap("read the values", err)
+	if err := s.readValues(ctx, s.db, rows); err != nil {
+		return nil, err
 	}
 	list := make([]Change, len(rows))
 	for i, r := range rows {
@@ -59,17 +59,8 @@ func (s sqlite) read(ctx context.Context, rows []*row, tables func(id int64) (*u
 		if err != nil {
 			return nil, wrap("read the change at "+r.lsn, err)
 		}
-		for _, key := range [][]string{list[i].Key, list[i].FormerKey} {
-			for n := range key {
-				v, err := parseSQLiteText(key[n])
-				if err != nil {
-					return nil, wrap("read the change at "+r.lsn, err)
-				}
-				key[n] = *v.Text
-			}
-		}
 	}
-	return list, s.attribute(ctx, list, rows)
+	return list, s.attribute(ctx, list)
 }
 
 // transaction is [Store.Transaction]: the number of a transaction is random, and tells it from all others.
@@ -77,7 +68,7 @@ func (s sqlite) transaction(ctx context.Context, id int64, limit int) (*Transact
 	if err := s.check(ctx, s.db); err != nil {
 		return nil, err
 	}
-	rows, err := readAll(ctx, s.db, scanSQLite, s.selectChanges("c.tx_id = ?")+" ORDER BY c.seq LIMIT "+strconv.Itoa(limit+1), id)
+	rows, err := readAll(ctx, s.db, scanSQLite, s.selectChanges(s.in("audit_changes")+" c WHERE c.held IS NULL AND c.tx_id = ? ORDER BY c.seq LIMIT "+strconv.Itoa(limit+1)), id)
 	if err != nil {
 		return nil, wrap("read a transaction", err)
 	}
@@ -99,21 +90,22 @@ func (s sqlite) transaction(ctx context.Context, id int64, limit int) (*Transact
 	return t, nil
 }
 
-func (s sqlite) selectChanges(where string) string {
-	first := "(SELECT f.captured_at FROM " + s.in("audit_changes") + " f WHERE f.tx_id = c.tx_id ORDER BY f.seq LIMIT 1)"
-	return "SELECT c.seq, c.table_id, c.shape_id, coalesce(c.tx_id, 0), coalesce(" + first + ", c.captured_at), c.captured_at, c.op, c.key, c.former_key FROM " + s.in("audit_changes") + " c WHERE c.held IS NULL AND " + where
+// selectChanges is a query, for scanSQLite, for the changes c of a FROM clause.
+func (s sqlite) selectChanges(from string) string {
+	first := "(SELECT f.captured_at FROM " + s.in("audit_changes") + " f WHERE f.tx_id = c.tx_id AND f.held IS NULL ORDER BY f.seq LIMIT 1)"
+	return "SELECT c.seq, c.table_id, c.shape_id, coalesce(c.tx_id, 0), coalesce(" + first + ", c.captured_at), c.captured_at, c.op, c.key, c.former_key, c.held IS NOT NULL FROM " + from
 }
 
 func scanSQLite(rows *sql.Rows) (*row, error) {
 	r := &row{native: make(map[int]sqliteValues)}
-	err := rows.Scan(&r.seq, &r.tableID, &r.shapeID, &r.xid, &r.started, &r.captured, &r.op, &r.key, &r.formerKey)
+	err := rows.Scan(&r.seq, &r.tableID, &r.shapeID, &r.xid, &r.started, &r.captured, &r.op, &r.key, &r.formerKey, &r.held)
 	r.lsn = strconv.FormatInt(r.seq, 10)
 	return r, err
 }
 
 // changesOf are those of a table that have a key, or have changed it.
 func (s sqlite) changesOf(ctx context.Context, db querier, table int64, key string) ([]*row, error) {
-	return readAll(ctx, db, scanSQLite, s.selectChanges("c.table_id = ?1 AND (c.key = ?2 OR c.former_key = ?2)")+" ORDER BY c.seq", table, key)
+	return readAll(ctx, db, scanSQLite, s.selectChanges(s.in("audit_changes")+" c WHERE c.held IS NULL AND c.table_id = ?1 AND (c.key = ?2 OR c.former_key = ?2) ORDER BY c.seq"), table, key)
 }
 
 func (s sqlite) shapes(ctx context.Context, db querier, table int64) (map[int64]*shape, error) {
@@ -144,14 +136,14 @@ const (
 )
 
 // readValues reads those of changes.
-func (s sqlite) readValues(ctx context.Context, rows []*row) error {
+func (s sqlite) readValues(ctx context.Context, db querier, rows []*row) error {
 	of := make(map[int64]*row)
 	for part := range slices.Chunk(rows, 1000) {
 		ids := make([]string, len(part))
 		for i, r := range part {
 			of[r.seq], ids[i] = r, r.lsn
 		}
-		_, err := readAll(ctx, s.db, func(rows *sql.Rows) (_ struct{}, err error) {
+		_, err := readAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
 			var change int64
 			var field int
 			var v sqliteValues
@@ -168,7 +160,7 @@ func (s sqlite) readValues(ctx context.Context, rows []*row) error {
 			return struct{}{}, nil
 		}, "SELECT change, field, flags, "+sqliteColumns("old")+", "+sqliteColumns("new")+" FROM "+s.in("audit_values")+" WHERE change IN ("+strings.Join(ids, ", ")+")")
 		if err != nil {
-			return err
+			return wrap("read the values", err)
 		}
 	}
 	return nil
@@ -282,35 +274,34 @@ func sqliteRowText(values []string) string {
 	return "(" + strings.Join(quoted, ",") + ")"
 }
 
-// attribute sets By of changes. A transaction without a number was not begun by the driver, or has written
+// attributeBy sets By of changes. A transaction without a number was not begun by the driver, or has written
 // unseen by it: it may have events, and which ones is not known. It is never said that there were none: what was purged
 // from the journal may have been.
-func (s sqlite) attribute(ctx context.Context, list []Change, rows []*row) error {
+func (s sqlite) attributeBy(ctx context.Context, db querier, list []*Change) error {
 	found := make(map[int64]*Attribution)
 	var ids []string
-	for i := range list {
-		id := list[i].XID
-		if found[id] == nil {
-			found[id] = &Attribution{State: Unknown, Reason: "the driver has not numbered its transaction"}
-			if id != 0 {
-				found[id].Reason = "its events are not known"
-				ids = append(ids, rows[i].xid)
+	for _, c := range list {
+		if found[c.XID] == nil {
+			found[c.XID] = &Attribution{State: Unknown, Reason: "the driver has not numbered its transaction"}
+			if c.XID != 0 {
+				found[c.XID].Reason = "its events are not known"
+				ids = append(ids, strconv.FormatInt(c.XID, 10))
 			}
 		}
-		list[i].By = found[id]
+		c.By = found[c.XID]
 	}
 	if len(ids) == 0 {
 		return nil
 	}
 	var timeline, journal bool
 	contexts, entries := s.in("audit_contexts"), "main."+pgschema.Ident(s.journal+"_journal")
-	err := s.db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?), EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?)",
+	err := db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?), EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?)",
 		s.schema+"_audit_contexts", s.journal+"_journal").Scan(&timeline, &journal)
 	if err != nil || !timeline {
 		return wrap("read who made the changes", err)
 	}
 	among := " IN (" + strings.Join(ids, ", ") + ")"
-	_, err = readAll(ctx, s.db, func(rows *sql.Rows) (_ struct{}, err error) {
+	_, err = readAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
 		var id int64
 		var r attributionRow
 		places := []any{&id}
@@ -326,7 +317,7 @@ func (s sqlite) attribute(ctx context.Context, list []Change, rows []*row) error
 	if err != nil || !journal {
 		return wrap("read who made the changes", err)
 	}
-	_, err = readAll(ctx, s.db, func(rows *sql.Rows) (_ struct{}, err error) {
+	_, err = readAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
 		var id int64
 		if err = rows.Scan(&id); err == nil && found[id].State != Recorded {
 			found[id].State, found[id].Reason = Pending, ""
