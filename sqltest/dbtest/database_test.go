@@ -14,7 +14,7 @@ func TestDatabaseOfAnEarlierTest(t *testing.T) {
 	cluster := dbtest.Shared(t)
 	const objects = `SELECT (SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace)
 		+ (SELECT count(*) FROM pg_namespace WHERE nspname !~ '^pg_') + (SELECT count(*) FROM pg_extension)
-		+ (SELECT count(*) FROM pg_db_role_setting) + (SELECT count(*) FROM pg_proc) + (SELECT count(*) FROM pg_publication)`
+		+ (SELECT count(*) FROM pg_db_role_setting WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())) + (SELECT count(*) FROM pg_proc) + (SELECT count(*) FROM pg_publication)`
 	var left *sql.DB
 	seen := make(map[string]int)
 	for _, leaves := range []string{
