@@ -27,7 +27,7 @@ BEGIN
 	FOR given IN SELECT o.kind, o.name
 		FROM (SELECT CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.oid::pg_catalog.regclass::pg_catalog.text, c.relowner
 				FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-				WHERE n.nspname = {name} AND (c.relkind = 'r' OR c.relkind = 'v') AND c.relname = ANY ({ours})
+				WHERE n.nspname = {name} AND (c.relkind = 'r' OR c.relkind = 'p' OR c.relkind = 'v') AND c.relname = ANY ({ours})
 			UNION ALL SELECT 'FUNCTION', p.oid::pg_catalog.regprocedure::pg_catalog.text, p.proowner
 				FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 				WHERE n.nspname = {name} AND p.proname = ANY ({ours})) o (kind, name, owner)

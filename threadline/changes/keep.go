@@ -52,6 +52,10 @@ func (c *Capture) Keep(ctx context.Context, db *sql.DB) (done, warnings []string
 			errs = append(errs, err)
 		}
 	}
+	if k.mayApply() {
+		late, err := k.store.makePartitions(ctx, true)
+		k.warnings, errs = append(k.warnings, late...), append(errs, wrap("make partitions", err))
+	}
 	missing, err := k.store.missingContexts(ctx, k.store.db)
 	k.warnings, errs = append(k.warnings, missing...), append(errs, err)
 	if errors.Join(errs...) == nil { // else a table of the list may be among the others

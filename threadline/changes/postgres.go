@@ -2,6 +2,7 @@ package changes
 
 import (
 	_ "embed" // the scripts
+	"strings"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
@@ -21,8 +22,10 @@ var (
 
 // script makes the tables of changes.
 func (s *Store) script() string {
+	clause, first := s.divided()
+	first = strings.NewReplacer("{partitioned}", clause, "{default}", first).Replace(tables)
 	return pgschema.Script{
-		Program: "changes", Schema: s.schema, Table: "audit_changes", Body: tables + captures + keys,
+		Program: "changes", Schema: s.schema, Table: "audit_changes", Body: first + captures + keys,
 		Lock: "pg_catalog.hashtextextended(" + pgtext.Literal("threadline changes "+s.schema) + ", 7355608)",
 	}.Install()
 }

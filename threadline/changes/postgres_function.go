@@ -72,7 +72,7 @@ func (g *generator) function() string {
 	g.line(1, "BEGIN")
 	// Once the transaction has the lock, nothing that follows waits.
 	g.line(2, "IF first THEN")
-	g.line(3, "LOCK TABLE %s IN ROW EXCLUSIVE MODE NOWAIT;", changes)
+	g.line(3, "LOCK TABLE ONLY %s IN ROW EXCLUSIVE MODE NOWAIT;", changes)
 	g.line(2, "END IF;")
 	g.line(2, "step := 'compute';")
 	g.readKey()

@@ -26,6 +26,9 @@ func (s sqlite) at(name string) string { return pgschema.Ident(s.schema + "_" + 
 func (s sqlite) in(name string) string { return "main." + s.at(name) }
 
 func (s sqlite) migrate(ctx context.Context) error {
+	if s.partition != Undivided {
+		return errors.New("changes: migrate: SQLite has no partitions: leave Options.Partition out")
+	}
 	prefix := strings.TrimSuffix(pgschema.Ident(s.schema+"_"), `"`)
 	script := strings.ReplaceAll(sqliteTables, `"threadline_`, prefix)
 	return wrap("migrate", s.write(ctx, func(tx *sql.Conn) error {

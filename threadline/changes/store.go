@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
@@ -21,6 +22,8 @@ type Options struct {
 	// Aliases are other names of tables, for queries: those of threadline.Options, so that the recorded target
 	// "order" and the captured table "orders" are one to both.
 	Aliases map[string][]string
+	// Partition divides the table of changes by time, if it is made with this. It is for PostgreSQL.
+	Partition Partitioning
 }
 
 func (o *Options) schema() string {
@@ -45,13 +48,14 @@ type Store struct {
 	// Unquoted.
 	schema, journal string
 	same            alias.Names
+	partition       Partitioning
 }
 
 // NewStore returns the changes in db. It does no I/O.
 func NewStore(db *sql.DB, dialect hooks.Dialect, opts *Options) *Store {
 	s := &Store{db: nildb.Replace(db), speaks: dialect, schema: opts.schema(), journal: opts.journal()}
 	if opts != nil {
-		s.same = alias.Of(opts.Aliases)
+		s.same, s.partition = alias.Of(opts.Aliases), opts.Partition
 	}
 	return s
 }
@@ -84,7 +88,14 @@ func (s *Store) Migrate(ctx context.Context) error {
 	if err := s.makeTables(ctx); err != nil {
 		return err
 	}
-	return wrap("migrate", s.makeIndexes(ctx))
+	if err := s.makeIndexes(ctx); err != nil {
+		return wrap("migrate", err)
+	}
+	warnings, err := s.makePartitions(ctx, false)
+	if err == nil && len(warnings) > 0 {
+		err = errors.New(strings.Join(warnings, "; "))
+	}
+	return wrap("migrate", err)
 }
 
 func (s *Store) makeTables(ctx context.Context) error {

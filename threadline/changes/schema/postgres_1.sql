@@ -38,8 +38,8 @@ BEGIN
 			-- counts both anew, but its clock goes on. Without a key, a publication FOR ALL
 			-- TABLES would refuse to delete.
 			PRIMARY KEY (xid, lsn, captured_at)
-		);
-		-- A key of any length has a hash, whose seed is the table.
+		){partitioned};
+{default}		-- A key of any length has a hash, whose seed is the table.
 		CREATE INDEX audit_changes_row ON {schema}.audit_changes (pg_catalog.hashtextextended(key, table_id), lsn) WHERE key IS NOT NULL;
 		CREATE INDEX audit_changes_former ON {schema}.audit_changes (pg_catalog.hashtextextended(former_key, table_id), lsn) WHERE former_key IS NOT NULL;
 		CREATE INDEX audit_changes_keyless ON {schema}.audit_changes (table_id, lsn) WHERE key IS NULL;
