@@ -29,9 +29,12 @@ type config struct {
 	writeTimeout time.Duration
 }
 
+// idColumn is the column of which a target's ID is, unless the event says another.
+const idColumn = "id"
+
 func defaultConfig() config {
 	return config{
-		keyColumn:    "id",
+		keyColumn:    idColumn,
 		maxEvents:    10_000,
 		maxBytes:     16 << 20,
 		drainRows:    10_000,

@@ -73,9 +73,10 @@ func WithDialect(d hooks.Dialect) Option {
 }
 
 // KeyColumn names the column, in every table, whose value becomes the target's ID
-// of captured events, where a statement plainly shows it; the default is "id". In a
-// table where it has no unique index on it alone, or a type of which one value may
-// have several spellings, rows are not named.
+// of captured events, where a statement plainly shows it; the default is "id", and
+// another is named in their metadata, as "column". In a table where it has no unique
+// index on it alone, or a type of which one value may have several spellings, rows are
+// not named.
 func KeyColumn(name string) Option {
 	return func(c *config) error {
 		if name == "" {

@@ -31,6 +31,12 @@ func (db *database) newEvent(key txn.Key, metadata map[string]any) hooks.Event {
 	if key.Via != "" {
 		e.Metadata = map[string]any{"via": key.Via}
 	}
+	if column := db.reg.cfg.keyColumn; metadata == nil && column != idColumn { // it is one of rows
+		if e.Metadata == nil {
+			e.Metadata = make(map[string]any)
+		}
+		e.Metadata["column"] = column
+	}
 	db.attribute(&e, key.Values)
 	return e
 }

@@ -1,6 +1,10 @@
 package threadline
 
-import "github.com/go-aftercommit/aftercommit/threadline/changes"
+import (
+	"slices"
+
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+)
 
 // makers finds the statements that may have made a change, and puts those into one group that may have
 // made the same. It takes about as long as there are statements and changes: no change looks at each
@@ -17,8 +21,14 @@ type tableOp struct {
 
 // byID are the statements on a table, by the row that they name.
 type byID struct {
-	all, any suspects // any: those that name none
-	of       map[string]*suspects
+	any suspects          // those that name none
+	in  map[string]*named // by the column of which their IDs are
+}
+
+// named are statements that name a row by the same column.
+type named struct {
+	all suspects
+	of  map[string]*suspects // by the ID
 }
 
 // suspects are statements. Once a change is one that each of them may have made, they are one group, of
@@ -34,28 +44,34 @@ func newMakers(statements []Statement, tables *tables) *makers {
 		a := &statements[i].Action
 		for _, table := range tables.of(a.Target.Type) {
 			for _, op := range opsOf[a.Verb()] {
-				m.add(tableOp{table, op}, a.Target.ID, i)
+				m.add(tableOp{table, op}, a, i)
 			}
 		}
 	}
 	return m
 }
 
-func (m *makers) add(at tableOp, id string, statement int) {
+func (m *makers) add(at tableOp, a *Action, statement int) {
 	b := m.at[at]
 	if b == nil {
-		b = &byID{of: make(map[string]*suspects)}
+		b = &byID{in: make(map[string]*named)}
 		m.at[at] = b
 	}
-	b.all.list = append(b.all.list, statement)
-	named := &b.any
-	if id != "" {
-		if named = b.of[id]; named == nil {
-			named = &suspects{}
-			b.of[id] = named
-		}
+	id, column := a.Target.ID, a.idColumn()
+	if id == "" {
+		b.any.list = append(b.any.list, statement)
+		return
 	}
-	named.list = append(named.list, statement)
+	n := b.in[column]
+	if n == nil {
+		n = &named{of: make(map[string]*suspects)}
+		b.in[column] = n
+	}
+	if n.of[id] == nil {
+		n.of[id] = &suspects{}
+	}
+	n.all.list = append(n.all.list, statement)
+	n.of[id].list = append(n.of[id].list, statement)
 }
 
 // of returns one of the statements that may have made a change, if there is one: of those in its group.
@@ -64,12 +80,15 @@ func (m *makers) of(c *changes.Change) (statement int, ok bool) {
 	if b == nil {
 		return 0, false
 	}
-	found := []*suspects{&b.all}
-	if c.Key != nil {
-		found = []*suspects{&b.any}
-		for _, key := range [][]string{c.Key, c.FormerKey} {
-			if len(key) == 1 && key[0] != "" && b.of[key[0]] != nil {
-				found = append(found, b.of[key[0]])
+	found := []*suspects{&b.any}
+	for column, n := range b.in {
+		values, known := valuesOf(c, column)
+		if !known {
+			found = append(found, &n.all)
+		}
+		for _, v := range values {
+			if n.of[v] != nil {
+				found = append(found, n.of[v])
 			}
 		}
 	}
@@ -89,6 +108,45 @@ func (m *makers) of(c *changes.Change) (statement int, ok bool) {
 		statement, ok = f.list[0], true
 	}
 	return statement, ok
+}
+
+// idColumn is the column of which a captured event's target has the ID.
+func (a *Action) idColumn() string {
+	if column, ok := a.Metadata["column"].(string); ok {
+		return column
+	}
+	return "id"
+}
+
+// names reports whether a captured event names the row of a change. It is not known where the change does not say what
+// the row has in that column: it is not in the key, and an update of others does not have it.
+func (a *Action) names(c *changes.Change) (is, known bool) {
+	values, known := valuesOf(c, a.idColumn())
+	return slices.Contains(values, a.Target.ID), known
+}
+
+// valuesOf are what the row of a change has, and had before, in a column, if the change says so.
+func valuesOf(c *changes.Change, column string) (values []string, known bool) {
+	if i := slices.Index(c.KeyColumns, column); i >= 0 && i < len(c.Key) {
+		values = append(values, c.Key[i])
+		if i < len(c.FormerKey) {
+			values = append(values, c.FormerKey[i])
+		}
+		return values, true
+	}
+	i := slices.IndexFunc(c.Fields, func(f changes.Field) bool { return f.Name == column })
+	if i < 0 {
+		return nil, false
+	}
+	for _, v := range []changes.Value{c.Fields[i].Old, c.Fields[i].New} {
+		switch {
+		case v.Masked, v.Cut:
+			return nil, false
+		case v.Text != nil:
+			values = append(values, *v.Text)
+		}
+	}
+	return values, true
 }
 
 // groups are disjoint sets of statements that may have made the same changes.

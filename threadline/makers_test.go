@@ -87,7 +87,7 @@ func randomStory(t *testing.T, r *rand.Rand, events, made int) ([]Action, *chang
 		name := pick("orders", "orders", "part", "shown", "parent", "billing.bills", "secrets") + "." + pick("inserted", "updated", "updated", "deleted", "upserted", "truncated", "paid!")
 		name += pick("", "", "", "~")
 		if r.IntN(3) > 0 {
-			name += fmt.Sprint("/", r.IntN(8))
+			name += fmt.Sprint("/", pick("", "", "code=", "line="), r.IntN(8))
 		}
 		if r.IntN(5) > 0 {
 			name += fmt.Sprint(" ", r.IntN(3))
@@ -104,7 +104,7 @@ func randomStory(t *testing.T, r *rand.Rand, events, made int) ([]Action, *chang
 		case 2:
 			text += fmt.Sprint(" ", r.IntN(8), " nested")
 		default:
-			text += fmt.Sprint(" ", r.IntN(8))
+			text += fmt.Sprint(" ", pick("", "", "code="), r.IntN(8), pick("", fmt.Sprint(" code=", r.IntN(8)), fmt.Sprint(" line=", r.IntN(8)), " line="))
 		}
 		tx.Changes = append(tx.Changes, madeAs(text))
 	}
@@ -156,7 +156,7 @@ func longStory(n int) ([]Action, *changes.Transaction) {
 			a.Action, a.Target = "lines.inserted", hooks.Target{Type: "lines"}
 		}
 		actions = append(actions, a)
-		c := changes.Change{Op: changes.Update, Schema: "public", Table: "orders", Key: []string{fmt.Sprint(i)}}
+		c := changes.Change{Op: changes.Update, Schema: "public", Table: "orders", KeyColumns: []string{"id"}, Key: []string{fmt.Sprint(i)}}
 		if i%2 == 0 {
 			c.Op, c.Table = changes.Insert, "lines"
 		}

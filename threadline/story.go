@@ -39,7 +39,8 @@ type Story struct {
 }
 
 // Statement is a captured event, of one statement or several that did the same, with what it
-// has changed: changes that it may have made, and as far as the numbers of rows tell nothing else.
+// has changed: changes that it may have made, and as far as the numbers of rows tell nothing else. Where it names its row
+// by a column that is not in the key of the changes, an update of other columns does not say whether it is of that row.
 type Statement struct {
 	Action
 	Changes []changes.Change
@@ -90,11 +91,12 @@ func (t *tables) mayHaveMade(a *Action, c *changes.Change) bool {
 	if a.Target.Type != table && !slices.Contains(t.reached[a.Target.Type], table) || !slices.Contains(opsOf[a.Verb()], c.Op) {
 		return false
 	}
-	id := a.Target.ID
-	return id == "" || c.Key == nil || isKey(c.Key, id) || isKey(c.FormerKey, id)
+	if a.Target.ID == "" {
+		return true
+	}
+	is, known := a.names(c)
+	return is || !known
 }
-
-func isKey(key []string, id string) bool { return len(key) == 1 && key[0] == id }
 
 // tableName is the name of a table as captured events have it: with its schema, unless that is the
 // default one.
@@ -192,6 +194,10 @@ func (s *Story) inTurn(members []int, theirs []changes.Change, tables *tables) b
 		parts[i] = theirs[from : from+n]
 		for j := range parts[i] {
 			if !tables.mayHaveMade(a, &parts[i][j]) {
+				return false
+			}
+			// Statements on rows with different IDs are in no order.
+			if _, known := a.names(&parts[i][j]); a.Target.ID != "" && !known {
 				return false
 			}
 		}

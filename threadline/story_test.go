@@ -11,12 +11,16 @@ import (
 )
 
 // capturedAs is a captured event: "orders.updated 2" or "orders.updated/42 1" with an ID, without
-// rows where it counts none. "order.paid!" is one that the app has recorded, "orders.updated~ 1"
-// is interleaved.
+// rows where it counts none. "orders.updated/code=42 1" has an ID of another column than id. "order.paid!" is one
+// that the app has recorded, "orders.updated~ 1" is interleaved.
 func capturedAs(t *testing.T, text string) Action {
 	t.Helper()
 	name, rows, counted := strings.Cut(text, " ")
 	name, id, _ := strings.Cut(name, "/")
+	column, of, other := strings.Cut(id, "=")
+	if other {
+		id = of
+	}
 	name, recorded := strings.CutSuffix(name, "!")
 	name, interleaved := strings.CutSuffix(name, "~")
 	a := Action{Entry: journal.Entry{Event: hooks.Event{Action: name, Captured: !recorded, Outcome: hooks.Success}}}
@@ -28,24 +32,45 @@ func capturedAs(t *testing.T, text string) Action {
 		}
 		a.Metadata = map[string]any{"rows": n, "interleaved": interleaved}
 	}
+	if other {
+		if a.Metadata == nil {
+			a.Metadata = make(map[string]any)
+		}
+		a.Metadata["column"] = column
+	}
 	return a
 }
 
-// madeAs is a change: "update orders 42", with " nested" at the end, or "42>43" as the key.
+// madeAs is a change: "update orders 42", with " nested" at the end, or "42>43" as the key, which is id, or with
+// "line=42" another column. "update orders 42 code=7" has the value in a field, "code=" has that masked.
 func madeAs(text string) changes.Change {
 	f := strings.Fields(text)
 	c := changes.Change{Op: changes.Op(f[0]), Schema: "public", Table: f[1]}
 	if schema, table, ok := strings.Cut(f[1], "."); ok {
 		c.Schema, c.Table = schema, table
 	}
-	if len(f) > 2 {
-		from, to, moved := strings.Cut(f[2], ">")
-		c.Key = []string{from}
-		if moved {
-			c.FormerKey, c.Key = c.Key, []string{to}
+	for i, word := range f[2:] {
+		column, value, other := strings.Cut(word, "=")
+		switch {
+		case word == "nested":
+			c.Nested = true
+		case i > 0:
+			field := changes.Field{Name: column, Old: changes.Value{Text: &value, Masked: value == ""}}
+			if c.Op != changes.Delete {
+				field.New, field.Old = field.Old, changes.Value{}
+			}
+			c.Fields = append(c.Fields, field)
+		default:
+			if !other {
+				column, value = "id", word
+			}
+			from, to, moved := strings.Cut(value, ">")
+			c.KeyColumns, c.Key = []string{column}, []string{from}
+			if moved {
+				c.FormerKey, c.Key = c.Key, []string{to}
+			}
 		}
 	}
-	c.Nested = len(f) > 3
 	return c
 }
 
@@ -74,6 +99,32 @@ var told = map[string]struct {
 		[]string{"orders.updated/1 1"},
 		[]string{"update orders 1>5"},
 		"orders.updated: update 5\n", nil,
+	},
+	"an ID of another column": {
+		[]string{"orders.updated/code=1 1", "orders.updated/code=2 1"},
+		[]string{"update orders 2", "update orders 1"},
+		"orders.updated: \norders.updated: \nshared by [0 1]: update 2, update 1\n", nil,
+	},
+	"an ID of another column, which a field has": {
+		[]string{"orders.inserted/code=1 1", "orders.inserted/code=2 1", "orders.deleted/code=1 1", "orders.deleted/2 1"},
+		[]string{"insert orders 2 code=1", "insert orders 1 code=2", "delete orders 2 code=1"},
+		"orders.inserted: insert 2\norders.inserted: insert 1\norders.deleted: \norders.deleted: \nshared by [2 3]: delete 2\n" +
+			"[2 3] 2 rows 1 changes: no trigger saw 1 row: it was disabled, or the session replicates (session_replication_role), or capture began in between\n", nil,
+	},
+	"an ID of another column, which is masked": {
+		[]string{"orders.inserted/code=1 1", "orders.inserted/code=2 1"},
+		[]string{"insert orders 2 code=", "insert orders 1 code="},
+		"orders.inserted: \norders.inserted: \nshared by [0 1]: insert 2, insert 1\n", nil,
+	},
+	"another key": {
+		[]string{"orders.updated/1 1", "orders.updated/2 1"},
+		[]string{"update orders code=2", "update orders code=1"},
+		"orders.updated: \norders.updated: \nshared by [0 1]: update 2, update 1\n", nil,
+	},
+	"the one statement": {
+		[]string{"orders.updated/code=1 1"},
+		[]string{"update orders 7"},
+		"orders.updated: update 7\n", nil,
 	},
 	"not certain which": {
 		[]string{"orders.updated 1", "orders.updated/1 1"},

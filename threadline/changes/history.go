@@ -42,6 +42,8 @@ type Change struct {
 	Schema, Table string
 	// Key is the row's after the change; FormerKey is nil unless the change was one of the key.
 	Key, FormerKey []string
+	// KeyColumns are the names of the key's columns, nil of a table without a key, and if Drifted.
+	KeyColumns []string
 	// Fields are the values: of an update those that have changed, of an insert or a delete all. They
 	// are in the order of the table's columns.
 	Fields []Field
@@ -384,6 +386,7 @@ func (r *row) changeIn(t *undoTable, sh *shape) (c Change, err error) {
 	if c.FormerKey, err = r.keyOf(r.formerKey); err != nil {
 		return c, err
 	}
+	c.KeyColumns = sh.Key
 	c.Fields, err = r.fields(sh)
 	return c, err
 }

@@ -116,9 +116,9 @@ func TestKeyColumn(t *testing.T) {
 		w.exec("UPDATE lines SET line = 3 WHERE line = 2")
 		w.exec("DELETE FROM lines WHERE id = 1")
 		w.want(
-			"lines.inserted lines#2 statements=1 rows=1",
-			"lines.updated lines#2 statements=1 rows=1",
-			"lines.deleted lines statements=1 rows=1",
+			"lines.inserted lines#2 statements=1 rows=1 column=line",
+			"lines.updated lines#2 statements=1 rows=1 column=line",
+			"lines.deleted lines statements=1 rows=1 column=line",
 		)
 	})
 }

@@ -223,7 +223,7 @@ func line(e journal.Entry) string {
 	if e.Target.ID != "" {
 		s += "#" + e.Target.ID
 	}
-	for _, key := range []string{"statements", "rows", "conditional", "via"} {
+	for _, key := range []string{"statements", "rows", "conditional", "via", "column"} {
 		if n, ok := e.Metadata[key]; ok {
 			s += fmt.Sprintf(" %s=%v", key, n)
 		}

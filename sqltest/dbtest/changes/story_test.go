@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -66,6 +67,41 @@ func TestStory(t *testing.T) {
 			t.Errorf("the story is\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 		}
 	})
+}
+
+// TestStoryByAnotherColumn: where events name rows by a column that is not the key of their changes, a change belongs to
+// the statement that names its row, if the change says so, and else to one of those that may have made it.
+func TestStoryByAnotherColumn(t *testing.T) {
+	eachApp(t, func(w *world, open func(forward.Options, bool) *app) {
+		w.exec(`CREATE TABLE goods (id int PRIMARY KEY, code int NOT NULL UNIQUE, a int)`, `INSERT INTO goods VALUES (1, 2, 0), (2, 1, 0)`,
+			`CREATE TABLE parts (code int PRIMARY KEY, a int)`, `INSERT INTO parts VALUES (1, 0), (2, 0)`)
+		w.capture(changes.Table{Name: "goods"}, changes.Table{Name: "parts"})
+		a := open(forward.Options{}, true)
+		a.tx([]string{"alice", "bob", "alice", "bob", "alice"}, "UPDATE goods SET a = 1 WHERE code = 1", "UPDATE goods SET a = 1 WHERE code = 2",
+			"INSERT INTO goods VALUES (4, 3), (3, 4)", "DELETE FROM goods WHERE code = 1", "UPDATE parts SET a = 1 WHERE code = 2")
+		history, err := w.store.History(ctx, "goods", "2")
+		w.must(err)
+		last := history[len(history)-1]
+		story, err := threadline.NewStore(w.db, hooks.Postgres, nil).Story(ctx, w.store, journal.TxKey{ID: last.XID, StartedAt: last.TxStartedAt})
+		w.must(err)
+		var got []string
+		tell := func(what string, list []changes.Change) {
+			for _, c := range list {
+				what += " " + string(c.Op) + " " + c.Key[0]
+			}
+			got = append(got, what)
+		}
+		for _, s := range story.Statements {
+			tell(s.Action.Action+" "+s.Target.ID+":", s.Changes)
+		}
+		for _, s := range story.Shared {
+			tell("shared:", s.Changes)
+		}
+		want := []string{"goods.updated 1:", "goods.updated 2:", "goods.inserted : insert 4 insert 3", "goods.deleted 1: delete 2", "parts.updated 2: update 2", "shared: update 2 update 1"}
+		if !slices.Equal(got, want) || len(story.Unseen)+len(story.Differences) > 0 {
+			t.Errorf("%q, want %q\n%s", got, want, story)
+		}
+	}, driver.KeyColumn("code"))
 }
 
 // TestCascades: what a foreign key has changed is told apart from statements on the same tables.
