@@ -70,11 +70,12 @@ func TestFollowRestored(t *testing.T) {
 // begun.
 func (w *world) follower() *changes.Store {
 	w.Helper()
-	w.exec("DROP ROLE IF EXISTS changes_follower", "CREATE ROLE changes_follower",
-		"GRANT USAGE ON SCHEMA threadline TO changes_follower", "GRANT SELECT ON threadline.audit_changes, threadline.audit_shapes TO changes_follower")
+	role := dbtest.Name("follower")
+	w.exec(`CREATE ROLE "`+role+`"`, `GRANT USAGE ON SCHEMA threadline TO "`+role+`"`, `GRANT SELECT ON threadline.audit_changes, threadline.audit_shapes TO "`+role+`"`)
+	w.Cleanup(func() { w.exec(`DROP OWNED BY "`+role+`"`, `DROP ROLE "`+role+`"`) })
 	db := dbtest.Open(w.T, "postgres", w.dsn)
 	db.SetMaxOpenConns(1)
-	_, err := db.ExecContext(ctx, "SET ROLE changes_follower")
+	_, err := db.ExecContext(ctx, `SET ROLE "`+role+`"`)
 	w.must(err)
 	return changes.NewStore(db, hooks.Postgres, nil)
 }

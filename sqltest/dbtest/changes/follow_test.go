@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
@@ -13,15 +12,9 @@ import (
 // each role that may read them. Newest first shows what there is.
 func TestFollowAwaitsOpenTransactions(t *testing.T) {
 	with(t, func(w *world) {
-		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "DROP ROLE IF EXISTS changes_follower", "CREATE ROLE changes_follower",
-			"GRANT USAGE ON SCHEMA threadline TO changes_follower", "GRANT SELECT ON threadline.audit_changes, threadline.audit_shapes TO changes_follower")
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
 		w.capture(changes.Table{Name: "t"})
-		owner := w.store
-		db := dbtest.Open(t, "postgres", w.dsn)
-		db.SetMaxOpenConns(1)
-		_, err := db.ExecContext(ctx, "SET ROLE changes_follower") // who may not see when others have begun
-		w.must(err)
-		other := changes.NewStore(db, hooks.Postgres, nil)
+		owner, other := w.store, w.follower()
 
 		w.exec("INSERT INTO t VALUES (1, 0)")
 		late, err := w.db.BeginTx(ctx, nil)
