@@ -32,7 +32,8 @@ type Page struct {
 	Follow string
 }
 
-// Page returns the changes that match q, a page at a time. A query that makes no sense is a [*QueryError].
+// Page returns the changes that match q, a page at a time. A query that makes no sense is a [*QueryError], also one for a
+// table that was never captured ([ErrNotCaptured]). One that was captured and dropped is found.
 //
 // A page of one row reads all changes of that row; other pages read those of at most [MaxLooked] changes for
 // each table.
@@ -75,9 +76,12 @@ func (s *Store) page(ctx context.Context, q Query) (page Page, err error) {
 	}
 	page, err = s.newPageReader(tx, &q, after).page(ctx)
 	var query *QueryError
+	var never *notCaptured
 	switch err = errors.Join(err, tx.Rollback()); {
 	case err == nil:
 		return page, nil
+	case errors.As(err, &never):
+		return Page{}, never
 	case errors.As(err, &query):
 		return Page{}, query
 	case slices.Contains([]string{undefinedTable, undefinedSchema}, hooks.SQLState(err)):
@@ -284,6 +288,9 @@ func (r *pageReader) readTables(ctx context.Context) error {
 	r.tables = make(map[int64]named)
 	for _, n := range list {
 		r.tables[n.table] = append(r.tables[n.table], n.names)
+	}
+	if err := r.refuseTables(ctx, r.tables); err != nil {
+		return err
 	}
 	for id, names := range r.tables {
 		if !names.is(r.query, r.store.same) {

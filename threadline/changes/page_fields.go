@@ -82,7 +82,7 @@ func (r *pageReader) refuseField(ctx context.Context, filter, name string, value
 	if is, err := r.isColumn(ctx, name); is || err != nil {
 		return err
 	}
-	return refuse(filter, "there is no field %q in the captured tables that are named%s", name, near(name, all))
+	return refuse(filter, "there is no field %q in the captured tables that are named%s", name, meant(name, all))
 }
 
 // isColumn reports whether one of the tables has the column now.

@@ -30,7 +30,8 @@ type Query struct {
 	// Tables are names, as they are and without quotation marks, alone or after the schema's:
 	// orders, shop.orders. Any will do. A table is found by each name under which it was captured, so
 	// that its changes from before a rename are among them, and so are those of another table that
-	// had the name earlier. The other names in [Options.Aliases] are the same name.
+	// had the name earlier. The other names in [Options.Aliases] are the same name. One that no captured
+	// table ever had is an error, but not in Not.
 	Tables []string
 	// Schema is any that the table had.
 	Schema string

@@ -27,7 +27,7 @@ func ExampleStore_Page() {
 		q.Cursor = cursor
 		page, err := store.Page(ctx, q)
 		if err != nil {
-			return "", err
+			return "", terms.Explain(err) // so does this, say because the table was never captured
 		}
 		for _, c := range page.Changes {
 			fmt.Println(c.CapturedAt, c.By, c.Op, c.Table, c.Key)

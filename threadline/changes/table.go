@@ -7,9 +7,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/near"
 )
 
 // Table is a table to capture.
@@ -186,12 +186,12 @@ func (f *found) choose(t Table) error {
 	f.Columns, f.Exclude = nil, nil
 	for _, name := range slices.Concat(t.Exclude, t.Mask, t.Hash) {
 		if !f.has(name) {
-			return fmt.Errorf("there is no column %q%s", name, near(name, f.all))
+			return fmt.Errorf("there is no column %q%s", name, meant(name, f.all))
 		}
 	}
 	for _, name := range t.Key {
 		if !f.has(name) {
-			return &keyError{fmt.Sprintf("there is no column %q%s", name, near(name, f.all))}
+			return &keyError{fmt.Sprintf("there is no column %q%s", name, meant(name, f.all))}
 		}
 	}
 	for i := range f.all {
@@ -218,12 +218,14 @@ func (f *found) choose(t Table) error {
 	return nil
 }
 
-// near suggests a column whose name differs in case only.
-func near(name string, columns []column) string {
-	for _, c := range columns {
-		if strings.EqualFold(c.Name, name) {
-			return fmt.Sprintf(": did you mean %q?", c.Name)
-		}
+// meant suggests a column with a similar name.
+func meant(name string, columns []column) string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.Name
+	}
+	if similar := near.Of(name, names); similar != "" {
+		return fmt.Sprintf(": did you mean %q?", similar)
 	}
 	return ""
 }

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-aftercommit/aftercommit/threadline"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/near"
 )
 
 // check refuses terms that make no sense, each by itself and together.
@@ -57,7 +58,7 @@ func (t Term) check() error {
 		return t.wrong("a time is not negated: write " + Term{Key: opposite, Value: t.Value}.String())
 	case k.closed && !slices.Contains(k.values, t.Value):
 		e := t.wrong("is none of " + strings.Join(k.values, ", "))
-		if meant := near(t.Value, k.values); meant != "" {
+		if meant := near.Of(t.Value, k.values); meant != "" {
 			e.Near = Term{Key: t.Key, Value: meant, Not: t.Not}.String()
 		}
 		return e
@@ -102,7 +103,7 @@ func (t Term) explain(err error) error {
 		}
 	case t.Key == "actor" && colon && id != "":
 		k, _ := find("actor")
-		if meant := near(kind, k.values); meant != "" && meant != threadline.Unattributed {
+		if meant := near.Of(kind, k.values); meant != "" && meant != threadline.Unattributed {
 			e.Near = Term{Key: "actor", Value: meant + ":" + id, Not: t.Not}.String()
 		}
 	}
@@ -117,7 +118,7 @@ func (t Term) values(k key, now time.Time) (url.Values, error) {
 		at, err := parseTime(value, now)
 		if err != nil {
 			e := t.wrong(err.Error())
-			if meant := near(value, times); meant != "" {
+			if meant := near.Of(value, times); meant != "" {
 				e.Near = Term{Key: t.Key, Value: meant}.String()
 			}
 			return nil, e

@@ -48,5 +48,6 @@
 //
 // A filter that is lost shows more than was asked for. So an unknown key, a value that a key
 // cannot have, and a filter that one side of the timeline cannot answer are each an
-// [*Error], which says where it is and what was expected.
+// [*Error], which says where it is and what was expected. What only the database knows, such as that a table was never
+// captured, comes with the page: [Terms.Explain] puts it at its word.
 package search

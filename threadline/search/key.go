@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/near"
 )
 
 // key is what may stand before a colon.
@@ -78,5 +79,5 @@ func nearKey(name string) string {
 	if meant := others[strings.ToLower(name)]; meant != "" {
 		return meant
 	}
-	return near(name, names())
+	return near.Of(name, names())
 }

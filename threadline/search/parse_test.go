@@ -139,20 +139,6 @@ func TestPointOfAnything(t *testing.T) {
 	}
 }
 
-func TestDistance(t *testing.T) {
-	for pair, want := range map[[2]string]int{
-		{"", ""}: 0, {"a", ""}: 1, {"", "ab"}: 2, {"actor", "actor"}: 0, {"actr", "actor"}: 1, {"atcor", "actor"}: 1,
-		{"acter", "actor"}: 1, {"actorr", "actor"}: 1, {"ca", "abc"}: 3, {"kitten", "sitting"}: 3, {"ä", "a"}: 1,
-	} {
-		if got := distance(pair[0], pair[1]); got != want {
-			t.Errorf("%q: %d, want %d", pair, got, want)
-		}
-	}
-	if near(strings.Repeat("a", 1<<20), names()) != "" {
-		t.Error("a very long word is near")
-	}
-}
-
 // TestDocumentation: the package's documentation has each key, and no other.
 func TestDocumentation(t *testing.T) {
 	text, err := os.ReadFile("doc.go")

@@ -1,0 +1,122 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/near"
+)
+
+// ErrNotCaptured means that a [Query] names a table of which no change was ever captured. Who shows actions, too, may
+// show these alone.
+var ErrNotCaptured = errors.New("the table was never captured")
+
+// notCaptured is a [QueryError] that is ErrNotCaptured.
+type notCaptured struct{ *QueryError }
+
+func (e *notCaptured) Unwrap() []error { return []error{e.QueryError, ErrNotCaptured} }
+
+// refuseTables refuses names that no captured table ever had: an empty page would look as if nothing had
+// ever changed. all are the tables that there are. To leave out what there is not leaves out nothing, so
+// that those in Query.Not are not refused.
+func (r *pageReader) refuseTables(ctx context.Context, all map[int64]named) error {
+	names := r.query.Tables
+	if len(names) == 0 && r.query.Schema != "" {
+		names = []string{""}
+	}
+	for _, name := range names {
+		one := Query{Schema: r.query.Schema}
+		if name != "" {
+			one.Tables = []string{name}
+		}
+		known := false
+		for _, n := range all {
+			known = known || n.is(&one, r.store.same)
+		}
+		if known {
+			continue
+		}
+		instead, err := r.instead(ctx, name, all)
+		if err != nil {
+			return err
+		}
+		what := "table " + strconv.Quote(name)
+		switch {
+		case name == "":
+			what = "table of schema " + strconv.Quote(r.query.Schema)
+		case r.query.Schema != "":
+			what += " of schema " + strconv.Quote(r.query.Schema)
+		}
+		return &notCaptured{&QueryError{Field: "table", Reason: "no " + what + " was ever captured" + instead}}
+	}
+	return nil
+}
+
+// fewNames is how many names of tables an error has at most.
+const fewNames = 5
+
+// instead says what to do about a name of no captured table.
+func (r *pageReader) instead(ctx context.Context, name string, all map[int64]named) (string, error) {
+	var full, words []string
+	qualified := make(map[string]string)
+	for _, n := range all {
+		for _, one := range n {
+			f := one[0] + "." + one[1]
+			full = append(full, f)
+			for _, word := range []string{one[1], f} {
+				words = append(words, word)
+				qualified[word] = f
+			}
+		}
+	}
+	slices.Sort(full)
+	full = slices.Compact(full)
+	slices.Sort(words)
+	const capture = "to capture it, name it in changes.Of, or apply a plan for it"
+	if len(full) == 0 {
+		return ", nor any other: " + capture, nil
+	}
+	behind, err := r.behind(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	for _, b := range behind {
+		if f := qualified[b]; f != "" {
+			return fmt.Sprintf(" by itself: its changes are those of %q", f), nil
+		}
+	}
+	if r.query.Schema != "" { // another one has it, perhaps
+		words = full
+	}
+	if meant := near.Of(name, words); name != "" && meant != "" {
+		return fmt.Sprintf(": did you mean %q? Otherwise, %s", meant, capture), nil
+	}
+	list := make([]string, 0, fewNames)
+	for _, f := range full[:min(len(full), fewNames)] {
+		list = append(list, strconv.Quote(f))
+	}
+	more := ""
+	if n := len(full) - len(list); n > 0 {
+		more = fmt.Sprintf(" and %d more", n)
+	}
+	return ", but " + strings.Join(list, ", ") + more + ": " + capture, nil
+}
+
+// behind are the tables of which the changes may be that an app makes by a name: it may be that of a view or a partition.
+func (r *pageReader) behind(ctx context.Context, name string) (names []string, err error) {
+	if r.store.speaks != hooks.Postgres {
+		return nil, nil
+	}
+	asked, err := json.Marshal([]string{strings.TrimPrefix(name, "public.")})
+	if err != nil {
+		return nil, err
+	}
+	return readAll(ctx, r.tx, func(rows *sql.Rows) (to string, err error) { return to, rows.Scan(new(string), &to) }, reachedQuery, string(asked))
+}
