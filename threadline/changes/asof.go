@@ -92,11 +92,17 @@ func (s *Store) RowAsOf(ctx context.Context, table string, at time.Time, key ...
 		if err != nil {
 			return nil, err
 		}
-		a, err := r.asOf(ctx, t.id, key)
-		if err != nil {
-			return nil, err
+		of := func(key []string) (*Row, error) {
+			a, err := r.asOf(ctx, t.id, key)
+			if err != nil {
+				return nil, err
+			}
+			return a.rowAt(ctx, at)
 		}
-		return a.rowAt(ctx, at)
+		if s, ok := r.store.sqlite(); ok {
+			return s.ofAnyClass(ctx, r.tx, key, of)
+		}
+		return of(key)
 	})
 }
 
@@ -116,7 +122,11 @@ func (s *Store) RowAfter(ctx context.Context, c Change) (*Row, error) {
 
 // rowAfter returns the row as a change has left it.
 func (r *snapshot) rowAfter(ctx context.Context, c *undoChange) (*Row, error) {
-	a, err := r.asOf(ctx, c.row.tableID, c.Key)
+	key, err := keyOf(c.row.key)
+	if err != nil {
+		return nil, err
+	}
+	a, err := r.asOf(ctx, c.row.tableID, key)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +135,7 @@ func (r *snapshot) rowAfter(ctx context.Context, c *undoChange) (*Row, error) {
 
 // asOf calls f with one state of the database.
 func (s *Store) asOf(ctx context.Context, f func(*snapshot) (*Row, error)) (row *Row, err error) {
-	if err = s.known(); err != nil {
+	if err = s.readable(); err != nil {
 		return nil, err
 	}
 	err = s.inSnapshot(ctx, s.db, func(r *snapshot) (err error) {

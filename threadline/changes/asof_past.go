@@ -99,7 +99,7 @@ func (p *past) read(r *row) (c Change, sh *shape, err error) {
 
 // goBack tells what changes have left, the last one first, to that which tells the whole row.
 func (p *past) goBack(before []*row) error {
-	key := rowText(p.key)
+	key := p.text
 	for i := len(before) - 1; i >= 0 && !p.whole; i-- {
 		r := before[i]
 		if r.key.Valid && r.key.String != key {
@@ -152,7 +152,7 @@ func (p *past) goOn(ctx context.Context, after []*row) error {
 
 // row is what was told.
 func (p *past) row() *Row {
-	out := &Row{Schema: p.table.named.Schema, Table: p.table.named.Table, Key: p.key, Since: p.since}
+	out := &Row{Schema: p.table.named.Schema, Table: p.table.named.Table, Key: p.table.plain(p.key), Since: p.since}
 	if p.shape == nil {
 		return out
 	}
@@ -208,7 +208,7 @@ func (p *past) tellLive(ctx context.Context, after []*row) error {
 		case p.table.hides(column.Name):
 			p.told[c.Name] = Value{Masked: true}
 		case is:
-			p.told[c.Name] = Value{Text: v}
+			p.told[c.Name] = v
 		}
 	}
 	return nil
@@ -247,7 +247,7 @@ func (a *asOf) keyHolds(key []string) bool {
 }
 
 // live returns the values of the row that has a key now, nil if there is none.
-func (a *asOf) live(ctx context.Context, key []string) (map[string]*string, error) {
+func (a *asOf) live(ctx context.Context, key []string) (map[string]Value, error) {
 	if a.table.liveTable == nil || !a.keyHolds(key) {
 		return nil, nil
 	}

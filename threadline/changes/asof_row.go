@@ -12,6 +12,7 @@ type asOf struct {
 	table  *undoTable
 	lives  *lives
 	key    []string
+	text   string // of the key
 	under  []*row // the changes of rows with the key, and of the whole table
 	breaks []Break
 }
@@ -28,16 +29,20 @@ func (r *snapshot) asOf(ctx context.Context, id int64, key []string) (*asOf, err
 	if err != nil {
 		return nil, err
 	}
-	under, err := l.changes(ctx, rowText(key))
-	if err != nil {
-		return nil, err
-	}
-	return &asOf{snapshot: r, table: t, lives: l, key: key, under: under, breaks: breaks}, nil
+	a := &asOf{snapshot: r, table: t, lives: l, breaks: breaks}
+	return a, a.read(ctx, key)
+}
+
+// read reads the changes of a key.
+func (a *asOf) read(ctx context.Context, key []string) (err error) {
+	a.key, a.text = key, a.table.text(key)
+	a.under, err = a.lives.changes(ctx, a.text)
+	return err
 }
 
 // row returns the row after the last of its changes until a moment, -1 if there is none.
 func (a *asOf) row(ctx context.Context, at time.Time, last int) (*Row, error) {
-	key := rowText(a.key)
+	key := a.text
 	var before, after []*row
 	var err error
 	switch {
@@ -76,7 +81,7 @@ func (a *asOf) alive(at time.Time, r *row) error {
 		return err
 	case r.op == "T" && a.table.liveTable != nil && a.table.partitioned: // it does not say of which partition
 		return &AsOfError{Err: ErrBroken, Change: &c}
-	case r.op == "T", r.op == "D" && r.key.Valid, r.op == "U" && r.ended(rowText(a.key)):
+	case r.op == "T", r.op == "D" && r.key.Valid, r.op == "U" && r.ended(a.text):
 		if b := a.broken(c.CapturedAt, at); b != nil {
 			return &AsOfError{Err: ErrBroken, Break: b}
 		}
@@ -100,7 +105,7 @@ func (a *asOf) unchanged(at time.Time) error {
 	switch {
 	case err != nil:
 		return err
-	case first.began(rowText(a.key)), first.op == "I" && first.key.Valid:
+	case first.began(a.text), first.op == "I" && first.key.Valid:
 		if b := a.broken(at, c.CapturedAt); b != nil {
 			return &AsOfError{Err: ErrBroken, Break: b}
 		}

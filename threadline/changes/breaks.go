@@ -80,6 +80,10 @@ func (s *Store) Breaks(ctx context.Context, table string) ([]Break, error) {
 
 // breaks are those of a table.
 func (r *snapshot) breaks(ctx context.Context, t *undoTable) ([]Break, error) {
+	if s, ok := r.store.sqlite(); ok {
+		list, err := s.between(ctx, r.tx, r.lite[t.id], t.notes, t.others, t.shapes)
+		return list, wrap("read the breaks of "+t.name(), err)
+	}
 	readable, err := r.store.notesReadable(ctx, r.tx)
 	if err != nil {
 		return nil, wrap("read the breaks of "+t.name(), err)

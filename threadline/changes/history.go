@@ -60,6 +60,8 @@ type Change struct {
 	// it, by the foreign keys and triggers that there are now. A statement whose WITH changes both rows is taken for one
 	// that leaves the other to the foreign key.
 	ForeignKey string
+
+	seq int64 // its place on SQLite, 0 if it was not read
 }
 
 // Field is a column's value before and after a change.
@@ -142,6 +144,7 @@ type lives struct {
 	db      querier
 	tableID int64
 	under   map[string][]*row // the changes that have a key, or have had it before
+	table   *undoTable        // on SQLite: the values of changes are read, too
 }
 
 // all returns the changes of all rows that have had a key.
@@ -209,7 +212,9 @@ func (l *lives) changes(ctx context.Context, key string) (list []*row, err error
 		return known, nil
 	}
 	if s, ok := l.store.sqlite(); ok {
-		list, err = s.changesOf(ctx, l.db, l.tableID, key)
+		if list, err = s.changesOf(ctx, l.db, l.tableID, key); err == nil && l.table != nil {
+			err = s.readWhole(ctx, l.db, l.table, list)
+		}
 	} else if list, err = readAll(ctx, l.db, scanRow, l.store.changesOfKey(), l.tableID, key); err == nil {
 		err = l.store.inClusters(ctx, l.db, list)
 	}
@@ -298,6 +303,7 @@ type row struct {
 	key, formerKey, changed, old, new, cut, columns sql.NullString
 
 	seq    int64                // on SQLite
+	whole  bool                 // there: its fields are to be all that are kept
 	held   bool                 // there: it is no change
 	native map[int]sqliteValues // there, by the column's number in the shape, from 1
 }
@@ -375,7 +381,7 @@ func (r *row) changeIn(t *undoTable, sh *shape) (c Change, err error) {
 	if c.CapturedAt, err = time.Parse(lenient.TimeForm, r.captured); err != nil {
 		return c, err
 	}
-	c.Op, c.Nested = ops[r.op], r.depth > 1
+	c.Op, c.Nested, c.seq = ops[r.op], r.depth > 1, r.seq
 	c.Drifted = t.shapes[r.shapeID.Int64] == nil && r.op != "T"
 	if c.Schema, c.Table = sh.Schema, sh.Table; c.Table == "" && t.named != nil {
 		c.Schema, c.Table = t.named.Schema, t.named.Table
@@ -393,6 +399,9 @@ func (r *row) changeIn(t *undoTable, sh *shape) (c Change, err error) {
 
 // keyOf are the values of a key of the row.
 func (r *row) keyOf(text sql.NullString) ([]string, error) {
+	if text.String == fromNull {
+		return nil, nil
+	}
 	key, err := keyOf(text)
 	for i := 0; err == nil && r.native != nil && i < len(key); i++ {
 		var v Value

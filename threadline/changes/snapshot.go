@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
 
@@ -20,6 +21,8 @@ type snapshot struct {
 	tx     *sql.Tx
 	tables map[int64]*undoTable // by the digest that changes have
 	found  map[int64]*found     // those that were looked up by their names
+
+	lite map[int64]*sqliteTable // these on SQLite
 }
 
 // beginner is a *sql.DB or *sql.Conn.
@@ -29,7 +32,12 @@ type beginner interface {
 
 // inSnapshot calls f with a snapshot.
 func (s *Store) inSnapshot(ctx context.Context, db beginner, f func(*snapshot) error) (err error) {
-	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	opts := &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+	lite, isLite := s.sqlite()
+	if isLite {
+		opts.Isolation = sql.LevelDefault // which is serializable
+	}
+	tx, err := db.BeginTx(ctx, opts)
 	if err != nil {
 		return wrap("read the history", err)
 	}
@@ -38,11 +46,19 @@ func (s *Store) inSnapshot(ctx context.Context, db beginner, f func(*snapshot) e
 			err = errors.Join(err, failed)
 		}
 	}()
-	return f(&snapshot{store: s, tx: tx, tables: make(map[int64]*undoTable), found: make(map[int64]*found)})
+	if isLite {
+		if err = lite.check(ctx, tx); err != nil {
+			return err
+		}
+	}
+	return f(&snapshot{store: s, tx: tx, tables: make(map[int64]*undoTable), found: make(map[int64]*found), lite: make(map[int64]*sqliteTable)})
 }
 
 // pin sets what the texts of values depend on, as the triggers do. From then on names must be qualified.
 func (r *snapshot) pin(ctx context.Context) error {
+	if r.store.speaks == hooks.SQLite {
+		return nil // it has values, and no texts of them
+	}
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if _, err := r.tx.ExecContext(ctx, "SET LOCAL "+name+" = "+settings[name]); err != nil {
 			return wrap("read the history", err)
@@ -53,6 +69,14 @@ func (r *snapshot) pin(ctx context.Context) error {
 
 // look returns the table of changes that has a name. It is to be called before pin, because the name may need the search_path.
 func (r *snapshot) look(ctx context.Context, name string) (*undoTable, error) {
+	if s, ok := r.store.sqlite(); ok {
+		t, err := s.look(ctx, r.tx, name)
+		if err != nil {
+			return nil, err
+		}
+		r.lite[t.tableID()] = t
+		return r.table(ctx, t.tableID())
+	}
 	f, err := r.store.look(ctx, r.tx, name)
 	if err != nil {
 		return nil, err
@@ -66,6 +90,9 @@ func (r *snapshot) look(ctx context.Context, name string) (*undoTable, error) {
 
 // live returns the table as it is now, nil if it is gone.
 func (r *snapshot) live(ctx context.Context, t *undoTable) (*liveTable, error) {
+	if s, ok := r.store.sqlite(); ok {
+		return s.live(ctx, r, t)
+	}
 	if f := r.found[t.id]; f != nil {
 		return r.store.describe(ctx, r.tx, f)
 	}
@@ -82,6 +109,7 @@ func (r *snapshot) table(ctx context.Context, id int64) (*undoTable, error) {
 		return nil, err
 	}
 	t := pastTable(id, shapes)
+	t.speaks = r.store.speaks
 	r.tables[id] = t
 	if t.named == nil {
 		return t, nil
@@ -107,6 +135,11 @@ func (r *snapshot) table(ctx context.Context, id int64) (*undoTable, error) {
 
 // notes are those of a table, and those of others that had its name. A role that may not read them has none.
 func (r *snapshot) notes(ctx context.Context, t *undoTable) (own, others []*captured, err error) {
+	if s, ok := r.store.sqlite(); ok {
+		all, failed := s.notes(ctx, r.tx, t.id, t.named.Table)
+		own, others = splitNotes(all, t.id)
+		return own, others, failed
+	}
 	readable, err := r.store.notesReadable(ctx, r.tx)
 	if err != nil || !readable {
 		return nil, nil, err
@@ -197,7 +230,12 @@ func (r *snapshot) keyed(ctx context.Context, id int64, key []string) (*undoTabl
 	case len(t.key) > 0 && len(key) != len(t.key):
 		return nil, nil, fmt.Errorf("changes: the key of %s has %d columns, not %d: %s", t.name(), len(t.key), len(key), strings.Join(t.key, ", "))
 	}
-	return t, &lives{store: r.store, db: r.tx, tableID: id, under: make(map[string][]*row)}, nil
+	return t, r.lives(t), nil
+}
+
+// lives reads the changes of a table's rows.
+func (r *snapshot) lives(t *undoTable) *lives {
+	return &lives{store: r.store, db: r.tx, tableID: t.id, under: make(map[string][]*row), table: t}
 }
 
 // pastTable is a table of which only the shapes are known.
@@ -215,4 +253,28 @@ type undoTable struct {
 	notes  []*captured       // of its captures, in order
 	others []*captured       // of other tables that had its name
 	*liveTable
+
+	speaks hooks.Dialect
+}
+
+// text is that of a key's values, as changes have it.
+func (t *undoTable) text(key []string) string {
+	if t.speaks == hooks.SQLite {
+		return sqliteRowText(key)
+	}
+	return rowText(key)
+}
+
+// plain are a key's values without their storage classes, which are in the texts of keys on SQLite.
+func (t *undoTable) plain(key []string) []string {
+	if t.speaks != hooks.SQLite {
+		return key
+	}
+	plain := slices.Clone(key)
+	for i, text := range plain {
+		if v, err := parseSQLiteText(text); err == nil {
+			plain[i] = *v.Text
+		}
+	}
+	return plain
 }

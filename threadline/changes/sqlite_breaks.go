@@ -22,7 +22,18 @@ func (s sqlite) breaks(ctx context.Context, table string) ([]Break, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := readAll(ctx, s.db, func(rows *sql.Rows) (*captured, error) {
+	notes, err := s.notes(ctx, s.db, t.tableID(), t.Table)
+	if err != nil {
+		return nil, wrap("read the breaks of "+table, err)
+	}
+	own, others := splitNotes(notes, t.tableID())
+	list, err := s.between(ctx, s.db, t, own, others, shapes)
+	return list, wrap("read the breaks of "+table, err)
+}
+
+// notes are those of a table, and of others that had its name, in order.
+func (s sqlite) notes(ctx context.Context, q querier, id int64, name string) ([]*captured, error) {
+	return readAll(ctx, q, func(rows *sql.Rows) (*captured, error) {
 		n := &captured{Schema: "main"}
 		var shape sql.NullInt64
 		var resumed int
@@ -32,34 +43,28 @@ func (s sqlite) breaks(ctx context.Context, table string) ([]Break, error) {
 		}
 		return n, failed
 	}, "SELECT c.table_id, c.noted_at, c.table_name, c.shape_id, c.resumed FROM "+s.in("audit_captures")+" c WHERE c.table_id = ?1 OR c.table_id IN (SELECT o.table_id FROM "+s.in("audit_captures")+" o WHERE o.table_name = ?2 COLLATE NOCASE) ORDER BY c.number",
-		t.tableID(), t.Table)
-	if err != nil {
-		return nil, wrap("read the breaks of "+table, err)
-	}
-	var others []*captured
-	for _, n := range all {
-		if n.TableID != t.tableID() {
-			others = append(others, n)
-		}
-	}
-	var list []Break
+		id, name)
+}
+
+// between are the breaks between notes, and until now of the table t, nil if it is gone.
+func (s sqlite) between(ctx context.Context, q querier, t *sqliteTable, own, others []*captured, shapes map[int64]*shape) (list []Break, err error) {
 	var before *captured
-	for _, n := range all {
-		if n.TableID != t.tableID() {
-			continue
-		}
-		breaks, err := n.since(before, others, shapes)
-		if err != nil {
-			return nil, wrap("read the breaks of "+table, err)
+	for _, n := range own {
+		breaks, failed := n.since(before, others, shapes)
+		if failed != nil {
+			return nil, failed
 		}
 		list, before = append(list, breaks...), n
 	}
-	now, failed := s.uncaptured(ctx, t, before)
-	return append(list, now...), wrap("read the breaks of "+table, failed)
+	if t == nil {
+		return list, nil
+	}
+	now, err := s.uncaptured(ctx, q, t, before)
+	return append(list, now...), err
 }
 
 // uncaptured is the break that the next plan will note: until then, nothing else says that changes may be missing.
-func (s sqlite) uncaptured(ctx context.Context, t *sqliteTable, last *captured) ([]Break, error) {
+func (s sqlite) uncaptured(ctx context.Context, q querier, t *sqliteTable, last *captured) ([]Break, error) {
 	if last == nil || last.ShapeID == nil {
 		return nil, nil
 	}
@@ -73,7 +78,7 @@ func (s sqlite) uncaptured(ctx context.Context, t *sqliteTable, last *captured) 
 		return nil, nil
 	}
 	var now string
-	if err := s.db.QueryRowContext(ctx, "SELECT "+sqliteNow).Scan(&now); err != nil {
+	if err := q.QueryRowContext(ctx, "SELECT "+sqliteNow).Scan(&now); err != nil {
 		return nil, err
 	}
 	var failed [2]error

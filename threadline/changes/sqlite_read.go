@@ -211,7 +211,7 @@ func (r *row) nativeFields(sh *shape) []Field {
 	var fields []Field
 	for i, c := range sh.Columns {
 		v, ok := r.native[i+1]
-		if !ok && r.op == "U" || v.flags&unchanged != 0 {
+		if (!ok && r.op == "U" || v.flags&unchanged != 0) && !r.whole {
 			continue
 		}
 		f := Field{Name: c.Name, Type: c.Type, Old: v.old, New: v.new}

@@ -66,11 +66,19 @@ func (s *Store) at(name string) string { return pgschema.Ident(s.schema) + "." +
 // sqlite is the store as one on SQLite, if it is.
 func (s *Store) sqlite() (sqlite, bool) { return sqlite{s}, s.speaks == hooks.SQLite }
 
+// readable refuses what row changes are not captured on.
+func (s *Store) readable() error {
+	if s.speaks == hooks.SQLite {
+		return nil
+	}
+	return s.known()
+}
+
 // known refuses what a question for PostgreSQL cannot be asked of.
 func (s *Store) known() error {
 	switch {
 	case s.speaks == hooks.SQLite:
-		return errors.New("changes: this is for PostgreSQL only: on SQLite there are Migrate, Plan, Apply, Remove, History, Transaction and Breaks")
+		return errors.New("changes: this is for PostgreSQL only: on SQLite there are Migrate, Plan, Apply, Remove, History, Transaction, Breaks, RowAsOf and RowAfter")
 	case s.speaks != hooks.Postgres:
 		return fmt.Errorf("changes: row changes are captured on PostgreSQL and SQLite, not on %s", s.speaks)
 	case len(s.schema) > pgschema.LongestName:

@@ -209,7 +209,7 @@ func (r *tableReader) page(ctx context.Context, keys []seenKey) ([]tableRow, err
 		}
 		var since []*Change // by which rows became what they were
 		for _, k := range keys {
-			one := &asOf{snapshot: later, table: t, breaks: breaks, lives: &lives{store: r.store, db: later.tx, tableID: t.id, under: make(map[string][]*row)}}
+			one := &asOf{snapshot: later, table: t, breaks: breaks, lives: later.lives(t)}
 			row, err := r.row(ctx, one, k)
 			var unknown *AsOfError
 			switch {
@@ -232,10 +232,11 @@ func (r *tableReader) page(ctx context.Context, keys []seenKey) ([]tableRow, err
 
 // row returns the row that had a key.
 func (r *tableReader) row(ctx context.Context, a *asOf, k seenKey) (row *Row, err error) {
-	if a.key, err = keyOf(sql.NullString{String: k.text, Valid: true}); err != nil {
+	key, err := keyOf(sql.NullString{String: k.text, Valid: true})
+	if err != nil {
 		return nil, err
 	}
-	if a.under, err = a.lives.changes(ctx, k.text); err != nil {
+	if err = a.read(ctx, key); err != nil {
 		return nil, err
 	}
 	at := r.at

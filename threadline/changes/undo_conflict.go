@@ -28,6 +28,9 @@ const (
 
 // rows sets the live rows of steps.
 func (r *snapshot) rows(ctx context.Context, steps []*step) error {
+	if s, ok := r.store.sqlite(); ok {
+		return s.rows(ctx, r.tx, steps)
+	}
 	for _, t := range tablesOf(steps) {
 		if len(t.key) == 0 {
 			continue
@@ -50,10 +53,10 @@ func (r *snapshot) rows(ctx context.Context, steps []*step) error {
 			if err != nil || len(values) != len(t.Columns) {
 				return fmt.Errorf("the row is not as it was read: %w", err)
 			}
-			st.live = make(map[string]*string)
+			st.live = make(map[string]Value)
 			for i, c := range t.Columns {
 				if values[i] == nil || len(*values[i]) <= longText {
-					st.live[c.Name] = values[i]
+					st.live[c.Name] = Value{Text: values[i]}
 				}
 			}
 			return nil
@@ -157,7 +160,8 @@ func (st *step) differs() (columns, is, unknown []string) {
 			}
 			continue
 		}
-		now, known := st.live[c.Name]
+		live, known := st.live[c.Name]
+		now := live.Text
 		if known && (now == nil) == (f.New.Text == nil) && (now == nil || *now == *f.New.Text) {
 			continue
 		}

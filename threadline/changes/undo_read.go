@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"time"
 
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
@@ -113,7 +115,7 @@ func (r *snapshot) changes(ctx context.Context, rows []*row) ([]*undoChange, err
 		}
 		whole := *one
 		if !t.keyed() {
-			whole.changed.Valid = false // the rest tells the row from others
+			whole.changed.Valid, whole.whole = false, true // the rest tells the row from others
 		}
 		if c.Change, err = whole.changeNow(t); err != nil {
 			return nil, wrap("read the change at "+one.lsn, err)
@@ -263,16 +265,14 @@ func reaches(next map[*undoChange]*undoChange, from, to *undoChange) bool {
 
 // find returns the row of audit_changes of a change.
 func (r *snapshot) find(ctx context.Context, c *Change) (*undoChange, error) {
-	rows, err := readAll(ctx, r.tx, scanRow, r.store.selectChanges(r.store.system(), r.store.at("audit_changes")+` c WHERE c.xid = $1::pg_catalog.text::pg_catalog.xid8
-		AND c.tx_started_at = $2::pg_catalog.text::pg_catalog.timestamptz AND c.captured_at = $3::pg_catalog.text::pg_catalog.timestamptz ORDER BY c.lsn`),
-		strconv.FormatInt(c.XID, 10), c.TxStartedAt.UTC().Format(time.RFC3339Nano), c.CapturedAt.UTC().Format(time.RFC3339Nano))
+	rows, err := r.mayBe(ctx, c)
 	if err != nil {
 		return nil, wrap("read the change", err)
 	}
 	var found []*row
 	for _, one := range rows {
 		var key []string
-		if key, err = keyOf(one.key); err != nil {
+		if key, err = one.keyOf(one.key); err != nil {
 			return nil, wrap("read the change at "+one.lsn, err)
 		}
 		t, tableErr := r.table(ctx, one.tableID)
@@ -282,6 +282,12 @@ func (r *snapshot) find(ctx context.Context, c *Change) (*undoChange, error) {
 		if ops[one.op] == c.Op && slices.Equal(key, c.Key) && (c.Table == "" || t.had(c.Schema, c.Table)) {
 			found = append(found, one)
 		}
+	}
+	if len(found) > 1 && r.store.speaks == hooks.SQLite { // whose clock is coarse
+		found = slices.DeleteFunc(found, func(one *row) bool {
+			other, failed := one.change(r.tables[one.tableID])
+			return failed != nil || !reflect.DeepEqual(other.FormerKey, c.FormerKey) || !reflect.DeepEqual(other.Fields, c.Fields)
+		})
 	}
 	switch len(found) {
 	case 0:
@@ -295,6 +301,16 @@ func (r *snapshot) find(ctx context.Context, c *Change) (*undoChange, error) {
 		return nil, err
 	}
 	return list[0], nil
+}
+
+// mayBe returns the rows of audit_changes of a time.
+func (r *snapshot) mayBe(ctx context.Context, c *Change) ([]*row, error) {
+	if s, ok := r.store.sqlite(); ok {
+		return s.mayBe(ctx, r, c)
+	}
+	return readAll(ctx, r.tx, scanRow, r.store.selectChanges(r.store.system(), r.store.at("audit_changes")+` c WHERE c.xid = $1::pg_catalog.text::pg_catalog.xid8
+		AND c.tx_started_at = $2::pg_catalog.text::pg_catalog.timestamptz AND c.captured_at = $3::pg_catalog.text::pg_catalog.timestamptz ORDER BY c.lsn`),
+		strconv.FormatInt(c.XID, 10), c.TxStartedAt.UTC().Format(time.RFC3339Nano), c.CapturedAt.UTC().Format(time.RFC3339Nano))
 }
 
 // one returns a single change.

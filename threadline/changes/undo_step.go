@@ -19,12 +19,12 @@ type step struct {
 	fields          []*Field      // with the first old value, and the last new one
 	at              int           // where the last change was captured
 
-	exchanged bool               // another row gets the key that it has now
-	merged    bool               // the row was deleted, and inserted again
-	live      map[string]*string // the row as it is now, nil if it is not there, or has no key
-	carried   map[string]bool    // columns that a foreign key's ON UPDATE CASCADE restores
-	carriers  []*step            // the steps that it follows from
-	origin    *step              // of which it undoes a part
+	exchanged bool             // another row gets the key that it has now
+	merged    bool             // the row was deleted, and inserted again
+	live      map[string]Value // the row as it is now, nil if it is not there, or has no key
+	carried   map[string]bool  // columns that a foreign key's ON UPDATE CASCADE restores
+	carriers  []*step          // the steps that it follows from
+	origin    *step            // of which it undoes a part
 }
 
 // op is what the step does.
@@ -287,8 +287,8 @@ func (st *step) unchanged(name string, key []string) (v *string, known bool) {
 	if i := slices.Index(st.table.key, name); i >= 0 && i < len(key) {
 		return &key[i], true
 	}
-	v, known = st.live[name]
-	return v, known
+	live, known := st.live[name]
+	return live.Text, known
 }
 
 // values are those of columns, as the text of a row; known is false if one is NULL or not known.
@@ -325,7 +325,7 @@ func (st *step) where() string {
 		if f := st.guard(c); f != nil {
 			columns, literals = append(columns, pgschema.Ident(c.Name)), append(literals, c.literal(f.New.Text))
 		} else if v, known := st.live[c.Name]; known && st.exchanged && st.field(c.Name) == nil && !c.Generated && !t.hides(c.Name) {
-			columns, literals = append(columns, pgschema.Ident(c.Name)), append(literals, c.literal(v))
+			columns, literals = append(columns, pgschema.Ident(c.Name)), append(literals, c.literal(v.Text))
 		}
 	}
 	if len(columns) > 0 {

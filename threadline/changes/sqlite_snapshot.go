@@ -1,0 +1,211 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+)
+
+// live returns the table that has an ID now, nil if there is none: that which its triggers are on, or else the one of its
+// name that a plan would take for it.
+func (s sqlite) live(ctx context.Context, r *snapshot, t *undoTable) (*liveTable, error) {
+	is := r.lite[t.id]
+	if is == nil {
+		name := t.named.Table
+		err := r.tx.QueryRowContext(ctx, "SELECT m.name FROM main.sqlite_master m WHERE m.type = 'table' AND m.name = coalesce((SELECT g.tbl_name FROM main.sqlite_master g WHERE g.type = 'trigger' AND g.name = ?), ?) COLLATE NOCASE",
+			s.trigger(t.id, "insert"), name).Scan(&name)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if is, err = s.look(ctx, r.tx, pgschema.Ident(name)); err != nil {
+			return nil, err
+		}
+		if is.tableID() != t.id {
+			return nil, nil
+		}
+		r.lite[t.id] = is
+	}
+	return s.describe(is, t.shapes), nil
+}
+
+// describe is a table as it is now.
+func (s sqlite) describe(is *sqliteTable, shapes map[int64]*shape) *liveTable {
+	t := &liveTable{Name: is.qualified(), Readable: true, capturing: !s.missing(is)}
+	now := is.shape
+	now.Columns = is.all
+	t.now = &now
+	hidden := is.before(shapes)
+	for _, c := range is.all {
+		one := liveColumn{Name: c.Name, Type: c.Type, Generated: c.generated, exact: true}
+		if hidden != nil {
+			is := func(n noted) bool { return n.Name == c.Name }
+			one.hidden = slices.ContainsFunc(hidden.Mask, is) || slices.ContainsFunc(hidden.Exclude, is)
+		}
+		t.Columns = append(t.Columns, one)
+	}
+	return t
+}
+
+// rows sets the live rows of steps.
+func (s sqlite) rows(ctx context.Context, q querier, steps []*step) error {
+	for _, st := range steps {
+		if !st.exists || len(st.table.key) == 0 || len(st.after) != len(st.table.key) {
+			continue
+		}
+		where, err := sqliteKeyIs(st.table.key, st.after)
+		if err == nil {
+			st.live, err = s.values(ctx, q, st.table.liveTable, where)
+		}
+		if err != nil {
+			return wrap("look up the rows of "+st.table.Name, err)
+		}
+	}
+	return nil
+}
+
+// values are those of the row that a condition is true of, without long ones, nil if there is none.
+func (s sqlite) values(ctx context.Context, q querier, t *liveTable, where string) (map[string]Value, error) {
+	columns := make([]string, 0, len(t.Columns))
+	for _, c := range t.Columns {
+		name := pgschema.Ident(c.Name)
+		short := "CASE WHEN NOT (" + long(name) + ") THEN " + name + " END"
+		columns = append(columns, long(name)+", "+sqliteColumns("("+short+")"))
+	}
+	list, err := readAll(ctx, q, func(rows *sql.Rows) (map[string]Value, error) {
+		isLong, types := make([]bool, len(t.Columns)), make([]string, len(t.Columns))
+		reals, bytes := make([]sql.NullFloat64, len(t.Columns)), make([][]byte, len(t.Columns))
+		var places []any
+		for i := range t.Columns {
+			places = append(places, &isLong[i], &types[i], &reals[i], &bytes[i])
+		}
+		if err := rows.Scan(places...); err != nil {
+			return nil, err
+		}
+		row := make(map[string]Value)
+		for i, c := range t.Columns {
+			if !isLong[i] {
+				row[c.Name] = sqliteValue(types[i], reals[i].Float64, bytes[i])
+			}
+		}
+		return row, nil
+	}, "SELECT "+strings.Join(columns, ", ")+" FROM "+t.Name+" WHERE "+where+" LIMIT 1")
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return list[0], nil
+}
+
+// ofAnyClass calls f with each of the keys that a row may have whose values are those of key: their storage classes are not
+// in it. It returns the row that there was, or else the error that says the least.
+func (s sqlite) ofAnyClass(ctx context.Context, q querier, key []string, f func(key []string) (*Row, error)) (*Row, error) {
+	keys, err := s.keys(ctx, q, key)
+	if err != nil {
+		return nil, err
+	}
+	var found *Row
+	var worst error
+	for _, typed := range keys {
+		row, err := f(typed)
+		var unknown *AsOfError
+		switch {
+		case err == nil && found != nil:
+			return nil, fmt.Errorf("changes: several rows have the key (%s), in different storage classes: ask for their changes", strings.Join(key, ", "))
+		case err == nil:
+			found = row
+		case !errors.As(err, &unknown):
+			return nil, err
+		case worst == nil, errors.Is(worst, ErrNotYet), errors.Is(worst, ErrGone) && !errors.Is(err, ErrNotYet):
+			worst = err
+		}
+	}
+	if found == nil {
+		return nil, worst
+	}
+	return found, nil
+}
+
+// keys are those that have the values of key, as the texts of rows have them.
+func (s sqlite) keys(ctx context.Context, q querier, key []string) (keys [][]string, err error) {
+	for _, text := range sqliteKeys(key) {
+		typed, err := keyOf(sql.NullString{String: text, Valid: true})
+		if err != nil {
+			return nil, err
+		}
+		likely := true
+		for i, part := range typed {
+			if part[0] != 'r' {
+				continue
+			}
+			v, err := parseSQLiteKey(part)
+			if err != nil {
+				return nil, err
+			}
+			if *v.Text == "NaN" { // which SQLite has as NULL
+				likely = false
+				continue
+			}
+			if err = q.QueryRowContext(ctx, "SELECT 'r' || printf('%!.17g', "+sqliteLiteral(v)+")").Scan(&typed[i]); err != nil {
+				return nil, wrap("read a key", err)
+			}
+			likely = likely && strings.ContainsAny(part, ".eEnN") // else it is meant to be an integer
+		}
+		if likely {
+			keys = append(keys, typed)
+		}
+	}
+	return keys, nil
+}
+
+// fromNull is the former key of a row that had NULL in its key.
+const fromNull = "()"
+
+// readWhole reads the values of a table's changes.
+func (s sqlite) readWhole(ctx context.Context, q querier, t *undoTable, list []*row) error {
+	if err := s.readValues(ctx, q, list); err != nil {
+		return err
+	}
+	for _, r := range list {
+		sh := t.shapes[r.shapeID.Int64]
+		if r.op != "U" || !r.key.Valid || r.formerKey.Valid || sh == nil {
+			continue
+		}
+		for _, k := range sh.Key {
+			if v, changed := r.native[sh.position(k)+1]; changed && v.flags&unchanged == 0 && v.old.Text == nil {
+				r.formerKey = sql.NullString{String: fromNull, Valid: true}
+			}
+		}
+	}
+	return nil
+}
+
+// mayBe returns the rows of audit_changes that may be that of a change: one, unless it was made by hand.
+func (s sqlite) mayBe(ctx context.Context, r *snapshot, c *Change) ([]*row, error) {
+	from := s.in("audit_changes") + " c WHERE c.held IS NULL AND c.tx_id IS ?1 AND c.captured_at = ?2"
+	args := []any{sql.NullInt64{Int64: c.XID, Valid: c.XID != 0}, c.CapturedAt.UTC().Format(lenient.TimeForm)}
+	if c.seq != 0 {
+		from, args = from+" AND c.seq = ?3", append(args, c.seq)
+	}
+	rows, err := readAll(ctx, r.tx, scanSQLite, s.selectChanges(from+" ORDER BY c.seq"), args...)
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range rows {
+		t, err := r.table(ctx, one.tableID)
+		if err == nil {
+			err = s.readWhole(ctx, r.tx, t, []*row{one})
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
