@@ -19,35 +19,31 @@ type position struct {
 	byID bool
 }
 
-// The kinds of cursors, and what their places are. Those of package changes have other kinds.
-//
-//	recorded_at µs 8 | seq 8 | id 16
-const (
-	cursorByPlace = 1
-	cursorByID    = 2
-)
-
 func (q Query) cursor(p position) string {
 	var at paging.Place
-	binary.BigEndian.PutUint64(at[:], uint64(p.recordedAt.UnixMicro()))
+	at.SetTime(p.recordedAt)
 	binary.BigEndian.PutUint64(at[8:], uint64(p.seq))
 	copy(at[16:], p.id[:])
 	if p.byID {
-		return paging.Cursor(cursorByID, at, q.allFilters())
+		return paging.Cursor(paging.ByID, at, q.allFilters())
 	}
-	return paging.Cursor(cursorByPlace, at, q.allFilters())
+	return paging.Cursor(paging.ByPlace, at, q.allFilters())
 }
+
+// CursorAfter returns the cursor of the page that begins behind p.Actions[i], of a page that a [Store] has
+// returned. [Page.Next] is that of the last, unless there is nothing behind it.
+func (p *Page) CursorAfter(i int) string { return p.query.cursor(positionOf(&p.Actions[i])) }
 
 // position reads the query's cursor.
 func (q Query) position() (position, error) {
-	kind, at, err := paging.Open(q.Cursor, q.allFilters(), string([]byte{cursorByPlace, cursorByID}))
+	kind, at, err := paging.Open(q.Cursor, q.allFilters(), string([]byte{paging.ByPlace, paging.ByID}))
 	if err != nil {
 		return position{}, err
 	}
 	p := position{
-		recordedAt: time.UnixMicro(int64(binary.BigEndian.Uint64(at[:]))).UTC(),
+		recordedAt: at.Time(),
 		seq:        int64(binary.BigEndian.Uint64(at[8:])),
-		byID:       kind == cursorByID,
+		byID:       kind == paging.ByID,
 	}
 	copy(p.id[:], at[16:])
 	return p, nil

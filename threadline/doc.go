@@ -22,7 +22,8 @@
 //		Aliases: map[string][]string{"order": {"orders"}},
 //	})
 //
-// Package search reads what people type, actor:alice after:2d "refund", into a [Query].
+// Package search reads what people type, actor:alice after:2d "refund", into a [Query]. Package trail
+// finds actions and row changes together.
 //
 // # The table
 //

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline/internal/alias"
 	"github.com/go-aftercommit/aftercommit/threadline/internal/paging"
@@ -42,6 +43,12 @@ type Query struct {
 	// The other names of the type in [Options.Aliases] are the same type.
 	TargetType string
 	TargetID   string
+	// TargetTypes are several types, of which any will do. TargetType is one more of them.
+	TargetTypes []string `json:",omitempty"`
+
+	// Tx is a transaction, both its ID and its start. Its events are found where the timeline keeps
+	// contexts (audit_contexts), which events of before that do not have.
+	Tx journal.TxKey `json:",omitzero"`
 
 	TenantID      string
 	CorrelationID string
@@ -88,8 +95,12 @@ func (q Query) validate() error {
 		return &QueryError{Field: "outcome", Reason: fmt.Sprintf("%q: use success, failure or error", q.Outcome)}
 	}
 	switch {
-	case q.TargetID != "" && q.TargetType == "":
+	case q.TargetID != "" && q.TargetType == "" && len(q.TargetTypes) == 0:
 		return &QueryError{Field: "target_id", Reason: "needs target_type: ids of different types may be equal"}
+	case slices.Contains(q.TargetTypes, ""):
+		return &QueryError{Field: "target_type", Reason: "is empty: leave it out"}
+	case (q.Tx.ID != 0) == q.Tx.StartedAt.IsZero():
+		return &QueryError{Field: "transaction", Reason: "needs both its ID and its start: a restored database counts IDs anew"}
 	case !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To):
 		return &QueryError{Field: "from", Reason: fmt.Sprintf("%s is not before to, %s: swap them, or leave one out",
 			q.From.Format(time.RFC3339Nano), q.To.Format(time.RFC3339Nano))}
@@ -98,7 +109,7 @@ func (q Query) validate() error {
 	}
 	for _, f := range []struct{ name, value string }{
 		{"actor", q.ActorID},
-		{"target_type", q.TargetType},
+		{"target_type", strings.Join(append([]string{q.TargetType}, q.TargetTypes...), " ")},
 		{"target_id", q.TargetID},
 		{"tenant", q.TenantID},
 		{"correlation_id", q.CorrelationID},
@@ -204,8 +215,8 @@ func (q Query) filters(d dialect, names alias.Names) []condition {
 			c = append(c, condition{sql: column + " = ?", arg: []any{value}})
 		}
 	}
-	if q.TargetType != "" {
-		c = append(c, oneOf("target_type", names.As(q.TargetType)))
+	if types := q.targetTypes(names); len(types) > 0 {
+		c = append(c, oneOf("target_type", types))
 		if q.TargetID == "" {
 			c[0].column = "" // the index's order within a type is that of the ids
 		}
@@ -236,6 +247,9 @@ func (q Query) filters(d dialect, names alias.Names) []condition {
 	equal("correlation_id", q.CorrelationID)
 	equal("request_id", q.RequestID)
 	equal("outcome", string(q.Outcome))
+	if q.Tx.ID != 0 {
+		c = append(c, condition{sql: "tx_id = ? AND tx_started_at = ?", arg: []any{q.Tx.ID, d.moment(q.Tx.StartedAt)}})
+	}
 	if !q.From.IsZero() {
 		c = append(c, condition{sql: "recorded_at >= ?", arg: []any{d.moment(q.From)}})
 	}
@@ -243,6 +257,17 @@ func (q Query) filters(d dialect, names alias.Names) []condition {
 		c = append(c, condition{sql: "recorded_at < ?", arg: []any{d.moment(q.To)}})
 	}
 	return c
+}
+
+// targetTypes are all names of the types that the query means.
+func (q Query) targetTypes(names alias.Names) (types []string) {
+	for _, t := range append([]string{q.TargetType}, q.TargetTypes...) {
+		if t != "" {
+			types = append(types, names.As(t)...)
+		}
+	}
+	slices.Sort(types)
+	return slices.Compact(types)
 }
 
 // looked are the filters that must look at the action.
@@ -286,7 +311,7 @@ func oneOf(column string, values []string) condition {
 
 // texts are the texts of all filters, one after the other.
 func (q Query) texts() string {
-	all := q.ActorID + q.TargetType + q.TargetID + q.TenantID + q.CorrelationID + q.RequestID + strings.Join(q.Text, "")
+	all := q.ActorID + q.TargetType + strings.Join(q.TargetTypes, "") + q.TargetID + q.TenantID + q.CorrelationID + q.RequestID + strings.Join(q.Text, "")
 	for _, n := range q.Not {
 		all += n.texts()
 	}

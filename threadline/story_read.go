@@ -66,18 +66,27 @@ func targets(actions []Action) (names []string) {
 	return names
 }
 
-// txActions returns the events of a transaction in order, limit at most. Its contexts say between which
-// times they are, so that the index on the time finds them.
+// txActions returns the events of a transaction in order, limit at most.
 func (s *Store) txActions(ctx context.Context, tx journal.TxKey, limit int) ([]Action, error) {
 	columns, err := s.dialect.columns(ctx, s)
 	if err != nil {
 		return nil, err
 	}
+	between := s.between(tx)
+	query := "SELECT " + columns + " FROM " + s.names.actions + " WHERE tx_id = ? AND tx_started_at = ? AND " + between.sql + " ORDER BY recorded_at, seq, id LIMIT ?"
+	args := append([]any{tx.ID, s.dialect.moment(tx.StartedAt)}, between.arg...)
+	return s.scan(ctx, s.dialect.bind(query), append(args, limit))
+}
+
+// between selects the actions at the times of a transaction's events: its contexts say from when until when
+// they are, so that the index on the time finds them.
+func (s *Store) between(tx journal.TxKey) condition {
 	bound := func(what string) string { // without functions, which a search_path could lead elsewhere
 		return "(SELECT " + strings.Fields(what)[0] + " FROM " + s.names.contexts + " WHERE tx_id = ? AND tx_started_at = ? ORDER BY " + what + " LIMIT 1)"
 	}
 	id, started := tx.ID, s.dialect.moment(tx.StartedAt)
-	query := "SELECT " + columns + " FROM " + s.names.actions + " WHERE tx_id = ? AND tx_started_at = ? AND recorded_at >= " + bound("first_recorded_at") +
-		" AND recorded_at <= " + bound("last_recorded_at DESC") + " ORDER BY recorded_at, seq, id LIMIT ?"
-	return s.scan(ctx, s.dialect.bind(query), []any{id, started, id, started, id, started, limit})
+	return condition{
+		sql: "recorded_at >= " + bound("first_recorded_at") + " AND recorded_at <= " + bound("last_recorded_at DESC"),
+		arg: []any{id, started, id, started},
+	}
 }

@@ -24,6 +24,8 @@ type Page struct {
 	// Next is the cursor of the page after this one, "" at the end. A page that has
 	// one may be short, or empty, if its query has Text or Not: see [MaxLooked].
 	Next string `json:"next,omitempty"`
+
+	query Query // for CursorAfter
 }
 
 // Timeline returns the actions that match q, newest first, a page at a time. A
@@ -103,13 +105,13 @@ func (s *Store) page(ctx context.Context, q Query) (Page, error) {
 		actions = actions[:q.Limit]
 		last = &actions[q.Limit-1]
 	case end == nil:
-		return Page{Actions: actions}, nil
+		return Page{Actions: actions, query: q}, nil
 	}
 	if last.ID == uuid.Nil {
 		return Page{}, fmt.Errorf("threadline: timeline: a page ends with an action that has no place in it (%s): repair its row in %s, or use another limit",
 			last.Unreadable, s.names.actions)
 	}
-	return Page{Actions: actions, Next: q.cursor(positionOf(last))}, nil
+	return Page{Actions: actions, Next: q.cursor(positionOf(last)), query: q}, nil
 }
 
 // find reads a page. If it looks at no more than [MaxLooked] actions, end is the last of
@@ -121,6 +123,9 @@ func (s *Store) find(ctx context.Context, q Query, lacks map[rune]bool) (actions
 		return nil, nil, err
 	}
 	where := q.filters(s.dialect, s.same)
+	if q.Tx.ID != 0 {
+		where = append(where, s.between(q.Tx))
+	}
 	if q.Cursor != "" {
 		p, posErr := q.position()
 		if posErr != nil {

@@ -39,30 +39,29 @@ func (p position) args() []any {
 	return []any{moment(p.captured), fmt.Sprintf("%X/%X", p.lsn>>32, p.lsn&(1<<32-1)), strconv.FormatUint(p.xid, 10)}
 }
 
-// The kind of the cursors, and what their places are. Those of package threadline have other kinds.
-//
-//	captured_at µs 8 | lsn 8 | xid 8 | 0
-const cursorByCapture = 3
-
 func (q *Query) cursor(p position) string {
 	var at paging.Place
-	binary.BigEndian.PutUint64(at[:], uint64(p.captured.UnixMicro()))
+	at.SetTime(p.captured)
 	binary.BigEndian.PutUint64(at[8:], p.lsn)
 	binary.BigEndian.PutUint64(at[16:], p.xid)
-	return paging.Cursor(cursorByCapture, at, q.allFilters())
+	return paging.Cursor(paging.ByCapture, at, q.allFilters())
 }
+
+// CursorAfter returns the cursor of the page that begins behind p.Changes[i], of a page that a [Store] has
+// returned. [Page.Next] is that of the last, unless there is nothing behind it.
+func (p *Page) CursorAfter(i int) string { return p.query.cursor(p.places[i]) }
 
 // after is the place that the query's cursor names, nil without one.
 func (q *Query) after() (*position, error) {
 	if q.Cursor == "" {
 		return nil, nil
 	}
-	_, at, err := paging.Open(q.Cursor, q.allFilters(), string([]byte{cursorByCapture}))
+	_, at, err := paging.Open(q.Cursor, q.allFilters(), string([]byte{paging.ByCapture}))
 	if err != nil {
 		return nil, err
 	}
 	return &position{
-		captured: time.UnixMicro(int64(binary.BigEndian.Uint64(at[:]))).UTC(),
+		captured: at.Time(),
 		lsn:      binary.BigEndian.Uint64(at[8:]),
 		xid:      binary.BigEndian.Uint64(at[16:]),
 	}, nil

@@ -30,6 +30,9 @@ type Page struct {
 	// Follow is the cursor of what is settled later. It is "" unless the oldest come first and Next is "", and where
 	// nothing can come any more: after Query.To, or of one transaction.
 	Follow string
+
+	query  *Query     // for CursorAfter
+	places []position // of Changes
 }
 
 // Page returns the changes that match q, a page at a time. A query that makes no sense is a [*QueryError], also one for a
@@ -134,7 +137,7 @@ func (r *pageReader) page(ctx context.Context) (Page, error) {
 			return Page{}, err
 		}
 	}
-	page := Page{}
+	page := Page{query: r.query}
 	switch limit := r.query.Limit; {
 	case len(r.kept) > limit:
 		r.kept = r.kept[:limit]
@@ -150,7 +153,7 @@ func (r *pageReader) page(ctx context.Context) (Page, error) {
 		}
 	}
 	for _, c := range r.kept {
-		page.Changes = append(page.Changes, c.Change)
+		page.Changes, page.places = append(page.Changes, c.Change), append(page.places, c.place)
 	}
 	return page, nil
 }

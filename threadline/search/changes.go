@@ -18,18 +18,35 @@ func (t Terms) Changes(now time.Time) (changes.Query, error) {
 	if err := t.check(); err != nil {
 		return changes.Query{}, err
 	}
-	var own changes.Query
-	shared, owner := url.Values{}, map[string]Term{}
+	for _, term := range t {
+		if k, _ := find(term.Key); term.Key != "" && k.actions {
+			e := term.wrong("asks for what no row change has")
+			e.err = ErrActionsOnly
+			e.Reason += ": " + e.err.Error()
+			return changes.Query{}, e
+		}
+	}
+	own, q, err := t.both(now)
+	if err != nil {
+		return changes.Query{}, err
+	}
+	sharedWithActions(&own, &q)
+	for i := range q.Not {
+		var not changes.Query
+		sharedWithActions(&not, &q.Not[i])
+		own.Not = append(own.Not, not)
+	}
+	return own, nil
+}
+
+// both splits terms that were checked into what actions do not have, and the rest.
+func (t Terms) both(now time.Time) (own changes.Query, shared threadline.Query, err error) {
+	all, owner := url.Values{}, map[string]Term{}
 	for _, term := range t {
 		k, _ := find(term.Key)
 		switch {
 		case term.Key == "":
 			k = text
-		case k.actions:
-			e := term.wrong("asks for what no row change has")
-			e.err = ErrActionsOnly
-			e.Reason += ": " + e.err.Error()
-			return changes.Query{}, e
 		case k.param == "" && term.Not:
 			var not changes.Query
 			term.onlyOfChanges(&not)
@@ -39,27 +56,21 @@ func (t Terms) Changes(now time.Time) (changes.Query, error) {
 			term.onlyOfChanges(&own)
 			continue
 		}
-		values, err := term.values(k, now)
-		if err != nil {
-			return changes.Query{}, err
+		values, wrong := term.values(k, now)
+		if wrong != nil {
+			return own, shared, wrong
 		}
 		for param := range values {
-			shared[param] = append(shared[param], values[param]...)
+			all[param] = append(all[param], values[param]...)
 			owner[param] = term
 		}
 	}
-	q, err := threadline.ParseQuery(shared)
+	shared, err = threadline.ParseQuery(all)
 	var wrong *threadline.QueryError
 	if errors.As(err, &wrong) {
-		return changes.Query{}, owner[wrong.Field].explain(err)
+		err = owner[wrong.Field].explain(err)
 	}
-	sharedWithActions(&own, &q)
-	for i := range q.Not {
-		var not changes.Query
-		sharedWithActions(&not, &q.Not[i])
-		own.Not = append(own.Not, not)
-	}
-	return own, err
+	return own, shared, err
 }
 
 // onlyOfChanges adds what actions do not have.

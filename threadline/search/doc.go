@@ -4,7 +4,8 @@
 //	actor:alice target:order:42 -outcome:success after:2d "refund"
 //	actor:alice table:orders -op:delete field:status new.status:paid after:2d
 //
-// [Terms.Actions] makes a query for package threadline of it, and [Terms.Changes] one for package changes.
+// [Terms.Actions] makes a query for package threadline of it, [Terms.Changes] one for package changes, and
+// [Terms.Trail] one for package trail, which finds both.
 //
 // Words are joined by "and". A word is key:value, or a text to be found. A minus sign
 // before a word leaves out what the word finds. Quotation marks hold what has spaces, and
@@ -42,7 +43,7 @@
 // first moment; a date, 2026-11-30; or a date and a time, 2026-11-30T10:00, with seconds
 // and a zone where wanted, 2026-11-30T10:00:00Z, 2026-11-30T10:00+01:00. A day is 24 hours,
 // a week seven days. Days, dates and times without a zone are in the zone of the moment
-// that [Terms.Actions] and [Terms.Changes] take as now.
+// that [Terms.Actions], [Terms.Changes] and [Terms.Trail] take as now.
 //
 // # Strictness
 //

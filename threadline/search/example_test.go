@@ -66,6 +66,19 @@ func ExampleTerms_Changes() {
 	// alice [orders] [delete] [status] status paid 2026-11-28 12:00:00 +0000 UTC <nil>
 }
 
+// Everything alice did to orders since Monday, actions and row changes together.
+func ExampleTerms_Trail() {
+	terms, err := search.Parse("actor:alice table:orders -field:note after:2026-11-30")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	q, err := terms.Trail(now) // for trail.Reader.Page
+	fmt.Println(q.ActorID, q.Tables, q.Not[0].Fields, q.From, err)
+	// Output:
+	// alice [orders] [note] 2026-11-30 00:00:00 +0000 UTC <nil>
+}
+
 // What a search field offers while somebody types.
 func ExampleComplete() {
 	tables := func(key, begun string) []string {

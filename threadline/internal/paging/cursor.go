@@ -7,13 +7,35 @@ import (
 	"encoding/json"
 	"hash/crc32"
 	"strings"
+	"time"
 )
 
 // PlaceLen is the length of a place, in bytes.
 const PlaceLen = 32
 
-// Place is where a page ends, as its kind of cursor has it.
+// Place is where a page ends, as its kind of cursor has it. It begins with a time.
 type Place [PlaceLen]byte
+
+// Time is the time with which the place begins, in UTC.
+func (p *Place) Time() time.Time {
+	return time.UnixMicro(int64(binary.BigEndian.Uint64(p[:]))).UTC()
+}
+
+// SetTime puts the time there, in microseconds.
+func (p *Place) SetTime(t time.Time) { binary.BigEndian.PutUint64(p[:], uint64(t.UnixMicro())) }
+
+// The kinds of cursors, by what their places are.
+//
+//	ByPlace, ByID  recorded_at µs 8 | seq 8 | id 16: an action's; with ByID only the id counts
+//	ByCapture      captured_at µs 8 | lsn 8 | xid 8 | 0: a row change's
+//
+// In the cursors of package trail they have the bit Mixed.
+const (
+	ByPlace   = 1
+	ByID      = 2
+	ByCapture = 3
+	Mixed     = 0x40
+)
 
 // A cursor is a place and a digest of the filters that it was made for, and a checksum. It is no
 // secret and no protection: it only starts what the filters allow anyway.
@@ -37,16 +59,33 @@ func Cursor(kind byte, at Place, filters any) string {
 // Open reads a cursor that is one of these kinds and was made for these filters. Its error is a
 // [*QueryError].
 func Open(cursor string, filters any, kinds string) (kind byte, at Place, err error) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	// The decoder skips line breaks, so the text's length is looked at too.
-	if err != nil || len(b) != cursorLen || len(cursor) != base64.RawURLEncoding.EncodedLen(cursorLen) ||
-		crc32.ChecksumIEEE(b[:cursorLen-4]) != binary.BigEndian.Uint32(b[cursorLen-4:]) {
-		return 0, at, &QueryError{"cursor", "is damaged or not one of this version's: start again without it"}
+	b, err := decode(cursor)
+	if err != nil {
+		return 0, at, err
 	}
 	if strings.IndexByte(kinds, b[0]) < 0 || string(b[1+PlaceLen:1+PlaceLen+digestLen]) != string(digest(filters)) {
 		return 0, at, &QueryError{"cursor", "belongs to other filters: start again without it, or restore them"}
 	}
 	return b[0], Place(b[1 : 1+PlaceLen]), nil
+}
+
+// PlaceOf is where a cursor is that was just made, whatever its filters.
+func PlaceOf(cursor string) (kind byte, at Place, err error) {
+	b, err := decode(cursor)
+	if err != nil {
+		return 0, at, err
+	}
+	return b[0], Place(b[1 : 1+PlaceLen]), nil
+}
+
+func decode(cursor string) ([]byte, error) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	// The decoder skips line breaks, so the text's length is looked at too.
+	if err != nil || len(b) != cursorLen || len(cursor) != base64.RawURLEncoding.EncodedLen(cursorLen) ||
+		crc32.ChecksumIEEE(b[:cursorLen-4]) != binary.BigEndian.Uint32(b[cursorLen-4:]) {
+		return nil, &QueryError{"cursor", "is damaged or not one of this version's: start again without it"}
+	}
+	return b, nil
 }
 
 func digest(filters any) []byte {

@@ -1,0 +1,212 @@
+package trail
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/threadline"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/paging"
+)
+
+// Reader reads actions and row changes together. It is safe for concurrent use, and needs one connection of each store
+// at a time.
+type Reader struct {
+	timeline *threadline.Store
+	rows     *changes.Store
+}
+
+// NewReader returns the trail that the two stores keep. They may be in different databases; their clocks then are
+// different ones, too.
+func NewReader(timeline *threadline.Store, rows *changes.Store) *Reader {
+	return &Reader{timeline: timeline, rows: rows}
+}
+
+// Page is a part of the trail, newest first.
+type Page struct {
+	Items []Item `json:"items"`
+	// Next is the cursor of the page after this one, "" at the end. A page that has one may be short, or empty,
+	// if filters have to look at the items: see [threadline.MaxLooked], [changes.MaxLooked] and [changes.MaxBytes].
+	Next string `json:"next,omitempty"`
+}
+
+// Page returns the items that match q, a page at a time. A query that makes no sense is a [*QueryError].
+func (r *Reader) Page(ctx context.Context, q Query) (Page, error) {
+	if q.Limit > MaxLimit {
+		return Page{}, refuse("limit", "%d is above %d: take several pages, or Reader.Each", q.Limit, MaxLimit)
+	}
+	if q.Limit == 0 {
+		q.Limit = DefaultLimit
+	}
+	list, next, err := r.page(ctx, &q)
+	page := Page{Next: next}
+	for i := range list {
+		page.Items = append(page.Items, list[i].Item)
+	}
+	return page, err
+}
+
+// Each returns all items that match q, newest first, or the q.Limit newest of them. It reads pages of [MaxLimit] and
+// has no connection while the loop's body runs. Its only error is the last thing that it yields.
+func (r *Reader) Each(ctx context.Context, q Query) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		for item, err := range r.each(ctx, q) {
+			if !yield(item.Item, err) {
+				return
+			}
+		}
+	}
+}
+
+// each does so with their places.
+func (r *Reader) each(ctx context.Context, q Query) iter.Seq2[placed, error] {
+	return paging.Each(q.Limit, MaxLimit, q.Cursor, func(limit int, cursor string) ([]placed, string, error) {
+		part := q
+		part.Limit, part.Cursor = limit, cursor
+		return r.page(ctx, &part)
+	})
+}
+
+func (r *Reader) page(ctx context.Context, q *Query) (list []placed, next string, err error) {
+	if err = q.validate(); err != nil {
+		return nil, "", err
+	}
+	from, err := q.begins()
+	if err != nil {
+		return nil, "", err
+	}
+	actions, err := r.actions(ctx, q, from)
+	if err != nil {
+		return nil, "", named(err)
+	}
+	rows, err := r.changes(ctx, q, from)
+	if err != nil {
+		return nil, "", named(err)
+	}
+	if q.Tx.ID != 0 {
+		actions.level(furthest)
+		rows.level(time.Time{})
+	}
+	list, end := merge(actions, rows, q.Limit)
+	switch {
+	case end == nil:
+		return list, "", nil
+	case end.kind == paging.ByID && uuid.UUID(end.at[paging.PlaceLen-16:]) == uuid.Nil:
+		return nil, "", errors.New("trail: a page ends with an action that has no place in it, because its ID cannot be read: repair its row, or use another limit")
+	}
+	return list, q.cursor(end), nil
+}
+
+// actions reads the next actions.
+func (r *Reader) actions(ctx context.Context, q *Query, from *place) (*part, error) {
+	p := &part{}
+	if !q.kind().actions || from.isChange() && q.Tx.ID != 0 {
+		return p, nil
+	}
+	var names [][2]string
+	if q.asksTables() {
+		var err error
+		if names, err = r.rows.Captured(ctx); err != nil {
+			return nil, err
+		}
+	}
+	a := q.actions(names)
+	switch {
+	case from.isChange():
+		a.To = earlier(a.To, from.at.Time())
+	case from != nil:
+		a.Cursor = paging.Cursor(from.kind, from.at, a)
+	}
+	if !a.To.IsZero() && !a.From.Before(a.To) {
+		return p, nil
+	}
+	a.Limit = q.Limit
+	page, err := r.timeline.Timeline(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	// What orders an action that cannot be read is not known here: it is where the one above it is.
+	last := furthest
+	if from != nil {
+		last = from.at.Time()
+	}
+	for i := range page.Actions {
+		end, err := placeOf(page.CursorAfter(i), last)
+		if err != nil {
+			return nil, err
+		}
+		last = end.at.Time()
+		p.add(Item{Action: &page.Actions[i]}, end)
+	}
+	return p, p.end(page.Next, last)
+}
+
+// changes reads the next row changes.
+func (r *Reader) changes(ctx context.Context, q *Query, from *place) (*part, error) {
+	p := &part{}
+	if !q.kind().changes {
+		return p, nil
+	}
+	c := q.changes()
+	switch {
+	case from.isChange():
+		c.Cursor = paging.Cursor(from.kind, from.at, c)
+	case from != nil && q.Tx.ID == 0:
+		// Those of the action's own microsecond come after it.
+		c.To = earlier(c.To, from.at.Time().Add(time.Microsecond))
+	}
+	if !c.To.IsZero() && !c.From.Before(c.To) {
+		return p, nil
+	}
+	c.Limit = q.Limit
+	page, err := r.rows.Page(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	for i := range page.Changes {
+		end, err := placeOf(page.CursorAfter(i), furthest)
+		if err != nil {
+			return nil, err
+		}
+		p.add(Item{Change: &page.Changes[i]}, end)
+	}
+	return p, p.end(page.Next, furthest)
+}
+
+// asksTables reports whether the filters name tables without a schema.
+func (q *Query) asksTables() bool {
+	if len(q.Tables) > 0 && q.Schema == "" {
+		return true
+	}
+	for i := range q.Not {
+		if q.Not[i].asksTables() {
+			return true
+		}
+	}
+	return false
+}
+
+// named has the names that package search has for what is wrong.
+func named(err error) error {
+	var query *QueryError
+	if !errors.As(err, &query) {
+		return err
+	}
+	name := query.Field
+	minus := ""
+	if name != "" && name[0] == '-' {
+		minus, name = "-", name[1:]
+	}
+	if other := searched[name]; other != "" {
+		name = other
+	}
+	return &QueryError{Field: minus + name, Reason: query.Reason}
+}
+
+var searched = map[string]string{
+	"target_type": "table", "target_id": "key", "correlation_id": "correlation", "request_id": "request", "from": "after", "to": "before",
+}

@@ -1,0 +1,53 @@
+package trail
+
+import (
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/threadline/internal/paging"
+)
+
+// place is one between two items: behind an item, or behind all that a page has looked at.
+type place struct {
+	kind byte // of the cursor of its package
+	at   paging.Place
+}
+
+// furthest is after all times that items have.
+var furthest = time.Date(9998, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func (p *place) isChange() bool { return p != nil && p.kind != paging.ByPlace && p.kind != paging.ByID }
+
+// placeOf is that of a cursor of actions or of row changes. The time of one by ID is above.
+func placeOf(cursor string, above time.Time) (*place, error) {
+	kind, at, err := paging.PlaceOf(cursor)
+	if err != nil {
+		return nil, err
+	}
+	if kind == paging.ByID {
+		at.SetTime(above)
+	}
+	return &place{kind, at}, nil
+}
+
+// begins is where the query's page begins, nil at the top.
+func (q *Query) begins() (*place, error) {
+	if q.Cursor == "" {
+		return nil, nil
+	}
+	kind, at, err := paging.Open(q.Cursor, q.allFilters(), string([]byte{paging.Mixed | paging.ByPlace, paging.Mixed | paging.ByID, paging.Mixed | paging.ByCapture}))
+	if err != nil {
+		return nil, err
+	}
+	return &place{kind &^ paging.Mixed, at}, nil
+}
+
+func (q *Query) cursor(p *place) string {
+	return paging.Cursor(p.kind|paging.Mixed, p.at, q.allFilters())
+}
+
+func earlier(bound, t time.Time) time.Time {
+	if bound.IsZero() || t.Before(bound) {
+		return t
+	}
+	return bound
+}
