@@ -19,13 +19,15 @@ type witnesses struct {
 	lists bool
 	// placed says that this role may ask which cluster this is.
 	placed bool
+	// others says that other schemas have a journal, too.
+	others bool
 }
 
 func (w *witnesses) has(table string) bool { return w.readable[table] }
 
 // certain reports whether the tables are there without which it is never certain that there was no event.
 func (w *witnesses) certain() bool {
-	return w.placed && !w.hidden && w.has("journal") && w.has("journal_purges") && w.has("schema_versions") && w.has("audit_captures")
+	return w.placed && !w.hidden && !w.others && w.has("journal") && w.has("journal_purges") && w.has("schema_versions") && w.has("audit_captures")
 }
 
 // witnesses asks which of these tables are here.
@@ -52,6 +54,11 @@ func (s *Store) witnesses(ctx context.Context, db querier) (*witnesses, error) {
 		}
 		return struct{}{}, nil
 	}, query)
+	if err == nil {
+		err = db.QueryRowContext(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname <> `+pgtext.Literal(s.journal)+`
+			AND c.relkind IN ('r', 'p') AND c.relname IN ('journal', 'cursors', 'journal_purges', 'audit_events', 'forwarders', 'schema_versions') GROUP BY n.oid
+			HAVING pg_catalog.array_agg(c.relname::pg_catalog.text) @> '{journal,cursors,journal_purges}' OR pg_catalog.array_agg(c.relname::pg_catalog.text) @> '{audit_events,forwarders,schema_versions}')`).Scan(&w.others)
+	}
 	return w, err
 }
 
@@ -73,11 +80,15 @@ var findings = map[string]finding{
 	"journal":  {Unknown, "it has events, in a timeline that cannot be read here"},
 	"purged":   {Unknown, "it had events, and the timeline has none of them: a filter has left them out, or they became dead letters"},
 	"unread":   {Unknown, notKnown + "the journal is not in this database, or this role may not read what it takes"},
+	"journals": {Unknown, notKnown + "another journal, in another schema of this database, may have some"},
 	"place":    {Unknown, notKnown + "it was made in another database, of which this one is a copy"},
 	"before":   {Unknown, notKnown + "it is older than the journal"},
 	"unlisted": {Unknown, notKnown + "the journal was purged since, without a list of whose events they were"},
 	"earlier":  {Unknown, notKnown + "an earlier version of the program may have written some"},
 }
+
+// timelineForwarder is how forwarders to a timeline are called, unless a program wraps them in a type of its own.
+const timelineForwarder = "threadline.Forwarder"
 
 // stateOf is an expression for what is known of the events of the transaction k, whose first change
 // is f: a word of findings.
@@ -93,9 +104,16 @@ func (s *Store) stateOf(w *witnesses) string {
 	timeline, settles := w.has("audit_contexts"), w.has("journal") && w.has("cursors") && w.has("retries")
 	journaled := " FROM " + in("journal") + " j WHERE j.xid = k.xid AND j.tx_started_at = k.started AND j.events > 0"
 	told := " FROM " + s.at("audit_contexts") + " c WHERE c.tx_id = " + id + " AND c.tx_started_at = k.started"
-	// Each forwarder has passed them, and tries none again.
-	settled := "(SELECT coalesce(pg_catalog.bool_and(pg_catalog.pg_visible_in_snapshot(k.xid, u.done)), true) FROM " + in("cursors") + " u WHERE u.retired_at IS NULL)" +
-		" AND NOT EXISTS (SELECT FROM " + in("cursors") + " u JOIN " + in("retries") + " r ON r.forwarder = u.name WHERE u.retired_at IS NULL AND r.state = 'retrying'" +
+	// The timeline's forwarder has passed them, and tries none again. Where none is there under its own name, any may be it.
+	const ours = "pg_catalog.starts_with(u.name, '" + timelineForwarder + "/')"
+	active := " FROM " + in("cursors") + " u WHERE u.retired_at IS NULL AND (" + ours + " OR NOT EXISTS (SELECT FROM " + in("cursors") + " u WHERE u.retired_at IS NULL AND " + ours + "))"
+	passed := "pg_catalog.pg_visible_in_snapshot(k.xid, u.done)"
+	if w.placed { // a snapshot of another cluster's means nothing for what was made here
+		passed += " AND (f.system IS DISTINCT FROM i.system_identifier OR pg_catalog.starts_with(u.place, pg_catalog.concat(i.system_identifier, '/')))"
+		active = strings.Replace(active, " u WHERE", " u CROSS JOIN pg_catalog.pg_control_system() i WHERE", 1)
+	}
+	settled := "(SELECT coalesce(pg_catalog.bool_and(" + passed + "), true)" + active + ")" +
+		" AND NOT EXISTS (SELECT FROM " + in("retries") + " r WHERE r.forwarder IN (SELECT u.name" + active + ") AND r.state = 'retrying'" +
 		" AND r.key IN (SELECT j.key" + journaled + "))"
 	if timeline {
 		if settles { // it may have come in several rows of the journal, and so in several batches
@@ -116,7 +134,11 @@ func (s *Store) stateOf(w *witnesses) string {
 		}
 	}
 	if !w.certain() {
-		return "CASE" + b.String() + " WHEN true THEN 'unread' END"
+		why := "unread"
+		if w.others {
+			why = "journals"
+		}
+		return "CASE" + b.String() + " WHEN true THEN '" + why + "' END"
 	}
 	// The notes of captures say where its table was captured at the time. A session that hides itself hides its cluster, too.
 	when("f.system <> (SELECT i.system_identifier FROM pg_catalog.pg_control_system() i) OR "+s.place()+

@@ -101,6 +101,60 @@ func TestNobodyIsRetried(t *testing.T) {
 	})
 }
 
+// TestNobodyButTheTimelines: only what delivers to the timeline says whether events are on their way, as far as it is
+// there under its own name.
+func TestNobodyButTheTimelines(t *testing.T) {
+	nobody(t, func(e journal.Entry) bool { return e.Actor.ID != "alice" }, func(w *world, a *app) {
+		a.tx([]string{"alice"}, "INSERT INTO t VALUES (1, 1)")
+		w.exec("INSERT INTO aftercommit.cursors (name, place, done) SELECT 'webhook.Forwarder/default', place, '1:1:' FROM aftercommit.cursors")
+		w.wantBy("1", changes.Pending, "not yet delivered")
+		w.exec("UPDATE aftercommit.cursors SET done = pg_current_snapshot() WHERE name LIKE 'threadline%'",
+			`INSERT INTO aftercommit.retries (forwarder, key, ordinal, state, attempts, next_at, reason, error, first_at, last_at)
+				SELECT 'webhook.Forwarder/default', j.key, 0, 'retrying', 1, now(), 'error', '', now(), now() FROM aftercommit.journal j WHERE j.events > 0`)
+		w.wantUnknown("1", "a filter has left them out, or they became dead letters")
+		w.exec("UPDATE aftercommit.cursors SET retired_at = now() WHERE name LIKE 'threadline%'") // one that has another name may deliver to it
+		w.wantBy("1", changes.Pending, "not yet delivered")
+	})
+}
+
+// TestNobodyHasPassedElsewhere: a cursor that is left from before a restore has passed nothing of what was made here.
+func TestNobodyHasPassedElsewhere(t *testing.T) {
+	nobody(t, func(e journal.Entry) bool { return e.Actor.ID != "alice" }, func(w *world, a *app) {
+		a.tx([]string{"alice"}, "INSERT INTO t VALUES (1, 1)")
+		a.tx([]string{"alice"}, "INSERT INTO t VALUES (2, 1)")
+		w.exec("UPDATE threadline.audit_changes SET system = 1 WHERE key = '(1)'") // made there, as the journal says, too
+		const original = "UPDATE aftercommit.cursors SET place = '1/1', done = '1000000000:1000000000:'"
+		w.exec("UPDATE aftercommit.cursors SET place = place || ' staging', done = pg_current_snapshot()")
+		w.wantUnknown("2", "a filter has left them out, or they became dead letters")
+		w.exec(original)
+		w.wantUnknown("1", "a filter has left them out, or they became dead letters")
+		w.wantBy("2", changes.Pending, "not yet delivered")
+		if page := w.page(changes.Query{OldestFirst: true, ActorID: "bob"}); page.Follow == "" || len(page.Changes) > 0 {
+			w.Errorf("%+v", page)
+		}
+	})
+}
+
+// TestNobodyWithTwoJournals: what one journal does not have may be in another one of the database.
+func TestNobodyWithTwoJournals(t *testing.T) {
+	nobody(t, nil, func(w *world, a *app) {
+		w.exec("CREATE SCHEMA app", "CREATE TABLE app.journal (id int)", "CREATE TABLE app.cursors (id int)") // of the app's
+		w.exec("INSERT INTO t VALUES (1, 1)")
+		w.wantBy("1", changes.NoEvent, "no event")
+		hub := forward.New(&forward.Options{Logger: zap.NewNop(), Relay: forward.RelayElsewhere, Journal: &journal.Options{Schema: "other"}})
+		hub.Register(threadline.NewForwarder(&threadline.ForwarderOptions{Options: threadline.Options{Schema: "other_timeline"}}), forward.Sync)
+		name := dbtest.Name("postgres")
+		dbtest.PQ.Register(name, hub, driver.Capture(driver.AllTables()))
+		other := &app{w, dbtest.Open(t, name, w.dsn)}
+		other.tx([]string{"alice"}, "INSERT INTO t VALUES (2, 1)")
+		w.wantUnknown("2", "another journal")
+		a.tx([]string{"bob"}, "INSERT INTO t VALUES (3, 1)")
+		w.wantBy("3", changes.Recorded, "user:bob")
+		w.exec("DROP SCHEMA other CASCADE", "CREATE SCHEMA older", "CREATE TABLE older.audit_events (id int)", "CREATE TABLE older.forwarders (id int)", "CREATE TABLE older.schema_versions (id int)")
+		w.wantUnknown("1", "another journal")
+	})
+}
+
 // TestNobodyOfTheOriginal: what a purge has deleted before a transaction began was not its, whatever numbers
 // transactions had in the database that this one was restored from.
 func TestNobodyOfTheOriginal(t *testing.T) {
