@@ -34,7 +34,8 @@ type Page struct {
 	Next string `json:"next,omitempty"`
 }
 
-// Page returns the items that match q, a page at a time. A query that makes no sense is a [*QueryError].
+// Page returns the items that match q, a page at a time. A query that makes no sense is a [*QueryError], also one of a table
+// that was never captured ([changes.ErrNotCaptured]), and of which there are no actions either.
 func (r *Reader) Page(ctx context.Context, q Query) (Page, error) {
 	if q.Limit > MaxLimit {
 		return Page{}, refuse("limit", "%d is above %d: take several pages, or Reader.Each", q.Limit, MaxLimit)
@@ -84,7 +85,10 @@ func (r *Reader) page(ctx context.Context, q *Query) (list []placed, next string
 		return nil, "", named(err)
 	}
 	rows, err := r.changes(ctx, q, from)
-	if err != nil {
+	switch {
+	case errors.Is(err, changes.ErrNotCaptured) && (len(actions.items) > 0 || actions.rest != nil || from != nil):
+		rows = &part{} // the target is none of the tables
+	case err != nil:
 		return nil, "", named(err)
 	}
 	if q.Tx.ID != 0 {
@@ -193,7 +197,7 @@ func (q *Query) asksTables() bool {
 // named has the names that package search has for what is wrong.
 func named(err error) error {
 	var query *QueryError
-	if !errors.As(err, &query) {
+	if !errors.As(err, &query) || errors.Is(err, changes.ErrNotCaptured) {
 		return err
 	}
 	name := query.Field

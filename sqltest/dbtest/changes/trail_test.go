@@ -319,7 +319,11 @@ func TestTrailWorkload(t *testing.T) {
 					return map[bool]int{true: -1, false: 1}[a.Action != nil]
 				})
 			}
-			if _, err := w.reader.Page(ctx, q); err != nil && strings.Contains(err.Error(), "there is no field") {
+			_, err := w.reader.Page(ctx, q)
+			if errors.Is(err, changes.ErrNotCaptured) && len(want) == 0 {
+				continue
+			}
+			if err != nil && strings.Contains(err.Error(), "there is no field") {
 				refused++
 				continue
 			}
@@ -373,6 +377,7 @@ func TestTrailOf(t *testing.T) {
 			{"a row", trail.Query{Tables: []string{"order"}, Key: []string{"1"}}, "order.paid, update orders [1], order.placed, insert orders [1]"},
 			{"a table", trail.Query{Tables: []string{"lines"}}, "update lines [7], shop.lines.inserted, insert lines [7]"},
 			{"a table and its schema", trail.Query{Tables: []string{"lines"}, Schema: "shop"}, "update lines [7], shop.lines.inserted, insert lines [7]"},
+			{"a target that is no table", trail.Query{Tables: []string{"user"}}, "user.warned"},
 			{"a table of public", trail.Query{Tables: []string{"public.orders"}, ActorID: "bob"}, "order.paid, orders.updated, update orders [1]"},
 			{"an operation", trail.Query{Ops: []changes.Op{changes.Update}}, "update lines [7], update orders [1]"},
 			{"no operation", trail.Query{Not: []trail.Query{{Ops: []changes.Op{changes.Insert}}}, ActorID: "bob"}, "order.paid, orders.updated, update orders [1]"},
@@ -433,6 +438,7 @@ func TestTrailCursor(t *testing.T) {
 		wantError(trail.Query{Cursor: actions.Next}, "cursor", "other filters")
 		wantError(trail.Query{Limit: trail.MaxLimit + 1}, "limit", "Reader.Each")
 		wantError(trail.Query{Tables: []string{"\x00"}}, "table", "UTF-8")
+		wantError(trail.Query{Tables: []string{"ordres"}}, "table", `did you mean "orders"?`)
 		wantError(trail.Query{Key: []string{"1"}}, "key", "needs a table")
 		wantError(trail.Query{Not: []trail.Query{{ActorType: "nobody"}}}, "-actor", "use user")
 		wantError(trail.Query{Tx: journal.TxKey{ID: 7}}, "transaction", "needs both")
