@@ -15,11 +15,26 @@ import (
 type position struct {
 	captured time.Time
 	lsn, xid uint64
+	// On SQLite lsn is the change's seq, and xid is 0. There the oldest come first in two parts: see [sqlite.settlePage].
+	until   uint64
+	top     time.Time
+	commits bool
 }
 
-func (r *row) position() (p position, err error) {
+// position is that of the row, behind another one.
+func (r *row) position(after *position) (p position, err error) {
+	if after != nil {
+		p = position{until: after.until, top: after.top, commits: after.commits}
+	}
+	if p.commits {
+		return position{lsn: uint64(r.seq), commits: true}, nil
+	}
 	if p.captured, err = time.Parse(lenient.TimeForm, r.captured); err != nil {
 		return p, err
+	}
+	if r.native != nil {
+		p.lsn = uint64(r.seq)
+		return p, nil
 	}
 	if p.xid, err = strconv.ParseUint(r.xid, 10, 64); err != nil {
 		return p, err
@@ -40,11 +55,18 @@ func (p position) args() []any {
 }
 
 func (q *Query) cursor(p position) string {
+	kind, slots := byte(paging.ByCapture), [4]uint64{uint64(p.captured.UnixMicro()), p.lsn, p.xid}
+	switch {
+	case p.commits:
+		kind, slots[0] = paging.ByCommit, 0
+	case p.until > 0:
+		kind, slots[2], slots[3] = paging.ByCaptureUntil, p.until, uint64(p.top.UnixMicro())
+	}
 	var at paging.Place
-	at.SetTime(p.captured)
-	binary.BigEndian.PutUint64(at[8:], p.lsn)
-	binary.BigEndian.PutUint64(at[16:], p.xid)
-	return paging.Cursor(paging.ByCapture, at, q.allFilters())
+	for i, slot := range slots {
+		binary.BigEndian.PutUint64(at[8*i:], slot)
+	}
+	return paging.Cursor(kind, at, q.allFilters())
 }
 
 // CursorAfter returns the cursor of the page that begins behind p.Changes[i], of a page that a [Store] has
@@ -56,15 +78,19 @@ func (q *Query) after() (*position, error) {
 	if q.Cursor == "" {
 		return nil, nil
 	}
-	_, at, err := paging.Open(q.Cursor, q.allFilters(), string([]byte{paging.ByCapture}))
+	kind, at, err := paging.Open(q.Cursor, q.allFilters(), string([]byte{paging.ByCapture, paging.ByCaptureUntil, paging.ByCommit}))
 	if err != nil {
 		return nil, err
 	}
-	return &position{
-		captured: at.Time(),
-		lsn:      binary.BigEndian.Uint64(at[8:]),
-		xid:      binary.BigEndian.Uint64(at[16:]),
-	}, nil
+	slot := func(i int) uint64 { return binary.BigEndian.Uint64(at[8*i:]) }
+	moment := func(i int) time.Time { return time.UnixMicro(int64(slot(i))).UTC() }
+	switch kind {
+	case paging.ByCommit:
+		return &position{lsn: slot(1), commits: true}, nil
+	case paging.ByCaptureUntil:
+		return &position{captured: moment(0), lsn: slot(1), until: slot(2), top: moment(3)}, nil
+	}
+	return &position{captured: moment(0), lsn: slot(1), xid: slot(2)}, nil
 }
 
 // allFilters are the query but where its page begins and ends. The order is one of them.

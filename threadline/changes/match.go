@@ -28,6 +28,7 @@ type candidate struct {
 	place  position // of the change
 	before position // of that which was looked at before it
 	names  named
+	skip   bool // it is no change, or one of another table
 }
 
 // matchesPlain reports whether a change matches, as far as that does not depend on who made it.

@@ -3,7 +3,6 @@ package changes
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -22,6 +21,10 @@ import (
 // the oldest transaction that has captured a change and has not ended, and of a query that asks for who,
 // up to the first change whose events are not yet delivered ([Pending]). Within what a page shows
 // nothing appears later, unless the server's clock was set back.
+//
+// SQLite has one writer, so that a change which is captured later is seen later. There the oldest first are what there was
+// when the first page was read, by the clock, and then, in the order in which they were captured, what was
+// committed since: nothing is missed, whatever the clock does.
 type Page struct {
 	Changes []Change
 	// Next is the cursor of the page after this one, "" at the end. A page that has one may be
@@ -39,7 +42,7 @@ type Page struct {
 // table that was never captured ([ErrNotCaptured]). One that was captured and dropped is found.
 //
 // A page of one row reads all changes of that row; other pages read those of at most [MaxLooked] changes for
-// each table.
+// each table. On SQLite a page of what was committed after the first page looks at as many changes of all tables.
 func (s *Store) Page(ctx context.Context, q Query) (Page, error) {
 	if q.Limit > MaxLimit {
 		return Page{}, refuse("limit", "%d is above %d: take several pages, or Store.Each", q.Limit, MaxLimit)
@@ -62,7 +65,7 @@ func (s *Store) Each(ctx context.Context, q Query) iter.Seq2[Change, error] {
 }
 
 func (s *Store) page(ctx context.Context, q Query) (page Page, err error) {
-	if err = errors.Join(s.known(), s.same.Validate()); err != nil {
+	if err = errors.Join(s.readable(), s.same.Validate()); err != nil {
 		return Page{}, err
 	}
 	if err = q.validate(); err != nil {
@@ -72,12 +75,21 @@ func (s *Store) page(ctx context.Context, q Query) (page Page, err error) {
 	if err != nil {
 		return Page{}, err
 	}
-	// Each statement has a snapshot of its own, for the sake of the horizon.
-	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted, ReadOnly: true})
+	// On PostgreSQL each statement has a snapshot of its own, for the sake of the horizon.
+	opts := &sql.TxOptions{ReadOnly: true}
+	if s.speaks == hooks.Postgres {
+		opts.Isolation = sql.LevelReadCommitted
+	}
+	tx, err := s.db.BeginTx(ctx, opts)
 	if err != nil {
 		return Page{}, wrap("read changes", err)
 	}
-	page, err = s.newPageReader(tx, &q, after).page(ctx)
+	if s, ok := s.sqlite(); ok {
+		err = s.check(ctx, tx)
+	}
+	if err == nil {
+		page, err = s.newPageReader(tx, &q, after).page(ctx)
+	}
 	var query *QueryError
 	var never *notCaptured
 	switch err = errors.Join(err, tx.Rollback()); {
@@ -104,6 +116,8 @@ type pageReader struct {
 
 	at      *position  // the last change that was looked at, or where the page begins; nil: the newest
 	settled *time.Time // up to where the oldest come first; nil: no bound
+	begins  bool       // the page has no cursor
+	last    uint64     // on SQLite: the last change that there is
 	looked  int
 	bytes   int
 	kept    []*candidate
@@ -111,21 +125,20 @@ type pageReader struct {
 }
 
 func (s *Store) newPageReader(tx *sql.Tx, q *Query, at *position) *pageReader {
-	if at == nil && q.OldestFirst {
+	begins := at == nil
+	if begins && q.OldestFirst {
 		at = &position{}
 	}
 	who := q.asksWho() || slices.ContainsFunc(q.Not, func(n Query) bool { return n.asksWho() })
-	return &pageReader{store: s, tx: tx, query: q, who: who, at: at, shapes: make(map[int64]map[int64]*shape)}
+	return &pageReader{store: s, tx: tx, query: q, who: who, at: at, begins: begins, shapes: make(map[int64]map[int64]*shape)}
 }
 
 func (r *pageReader) page(ctx context.Context) (Page, error) {
 	// Before the tables are read: of one whose capture begins meanwhile nothing is settled.
 	if r.query.OldestFirst && r.query.XID == 0 {
-		horizon, err := r.store.horizon(ctx, r.tx)
-		if err != nil {
+		if err := r.settle(ctx); err != nil {
 			return Page{}, err
 		}
-		r.settled = &horizon
 	}
 	if err := r.readTables(ctx); err != nil {
 		return Page{}, err
@@ -136,6 +149,7 @@ func (r *pageReader) page(ctx context.Context) (Page, error) {
 		if more, err = r.batch(ctx); err != nil {
 			return Page{}, err
 		}
+		more = more || !r.stop && r.goOn()
 	}
 	page := Page{query: r.query}
 	switch limit := r.query.Limit; {
@@ -158,13 +172,27 @@ func (r *pageReader) page(ctx context.Context) (Page, error) {
 	return page, nil
 }
 
+// settle finds out up to where the oldest come first.
+func (r *pageReader) settle(ctx context.Context) error {
+	if s, ok := r.store.sqlite(); ok {
+		return s.settlePage(ctx, r)
+	}
+	horizon, err := r.store.horizon(ctx, r.tx)
+	r.settled = &horizon
+	return err
+}
+
 // follow is the cursor behind all that was looked at, "" if nothing can come there.
 func (r *pageReader) follow() string {
 	to := r.query.To
 	switch {
 	case r.settled == nil, !r.stop && !to.IsZero() && !r.settled.Before(to):
 		return ""
-	case !r.stop && r.at.captured.Before(*r.settled):
+	case r.stop:
+		return r.query.cursor(*r.at)
+	case r.store.speaks == hooks.SQLite:
+		return r.query.cursor(position{lsn: r.last, commits: true})
+	case r.at.captured.Before(*r.settled):
 		return r.query.cursor(position{captured: *r.settled})
 	}
 	return r.query.cursor(*r.at)
@@ -181,10 +209,10 @@ const looksFirst = 250
 // batch looks at the next changes, and reports whether there are more.
 func (r *pageReader) batch(ctx context.Context) (more bool, err error) {
 	size := r.query.Limit
-	switch {
-	case r.query.looks() && r.looked > 0:
+	switch looks := r.query.looks() || r.at != nil && r.at.commits; {
+	case looks && r.looked > 0:
 		size = MaxLooked - r.looked
-	case r.query.looks():
+	case looks:
 		size = max(size, looksFirst)
 	}
 	if r.looked > 0 { // the driver may read all that is asked for
@@ -202,7 +230,7 @@ func (r *pageReader) batch(ctx context.Context) (more bool, err error) {
 		if err != nil {
 			return false, wrap("read the change at "+one.lsn, err)
 		}
-		if r.query.matchesPlain(c, r.store.same) {
+		if !c.skip && r.query.matchesPlain(c, r.store.same) {
 			found = append(found, c)
 		}
 	}
@@ -226,6 +254,9 @@ func (r *pageReader) batch(ctx context.Context) (more bool, err error) {
 
 // read reads the next rows: as many as size, or fewer if they are long.
 func (r *pageReader) read(ctx context.Context, size int) (list []*row, more bool, err error) {
+	if s, ok := r.store.sqlite(); ok {
+		return s.readPage(ctx, r, size)
+	}
 	text, args := r.sql(size + 1)
 	rows, err := r.tx.QueryContext(ctx, text, args...)
 	if err != nil {
@@ -247,8 +278,15 @@ func (r *pageReader) read(ctx context.Context, size int) (list []*row, more bool
 }
 
 // bytes is how long the row's texts are.
-func (r *row) bytes() int {
-	return len(r.key.String) + len(r.formerKey.String) + len(r.old.String) + len(r.new.String) + len(r.columns.String)
+func (r *row) bytes() (n int) {
+	for _, v := range r.native {
+		for _, side := range []Value{v.old, v.new} {
+			if side.Text != nil {
+				n += len(*side.Text)
+			}
+		}
+	}
+	return n + len(r.key.String) + len(r.formerKey.String) + len(r.old.String) + len(r.new.String) + len(r.columns.String)
 }
 
 // candidate is the change of the next row that is looked at.
@@ -264,33 +302,26 @@ func (r *pageReader) candidate(ctx context.Context, one *row) (c *candidate, err
 	if r.at != nil {
 		c.before = *r.at
 	}
-	if c.place, err = one.position(); err != nil {
+	if c.place, err = one.position(r.at); err != nil {
 		return nil, err
 	}
 	r.at = &c.place
+	if c.skip = r.skips(one); c.skip {
+		return c, nil
+	}
 	c.Change, err = one.change(pastTable(one.tableID, shapes))
 	return c, err
 }
 
 // readTables finds the tables that the query means, with all their names.
 func (r *pageReader) readTables(ctx context.Context) error {
-	type name struct {
-		table int64
-		names [2]string
-	}
-	list, err := readAll(ctx, r.tx, func(rows *sql.Rows) (n name, err error) {
-		var text string
-		if err = rows.Scan(&n.table, &text); err == nil {
-			err = json.Unmarshal([]byte(text), &n.names)
-		}
-		return n, err
-	}, "SELECT DISTINCT a.table_id, pg_catalog.json_build_array(a.shape OPERATOR(pg_catalog.->>) 'schema', a.shape OPERATOR(pg_catalog.->>) 'table')::pg_catalog.text FROM "+r.store.at("audit_shapes")+" a")
+	list, err := r.store.names(ctx, r.tx)
 	if err != nil {
 		return err
 	}
 	r.tables = make(map[int64]named)
 	for _, n := range list {
-		r.tables[n.table] = append(r.tables[n.table], n.names)
+		r.tables[n.table] = append(r.tables[n.table], n.name)
 	}
 	if err := r.refuseTables(ctx, r.tables); err != nil {
 		return err

@@ -78,15 +78,18 @@ func (r *pageReader) refuseField(ctx context.Context, filter, name string, value
 	case excluded != "":
 		return refuse(filter, "%q is excluded in %s, so that nothing of it is kept", name, excluded)
 	}
-	// What was added since the last plan is kept, too.
+	// On PostgreSQL what was added since the last plan is kept, too.
 	if is, err := r.isColumn(ctx, name); is || err != nil {
 		return err
 	}
 	return refuse(filter, "there is no field %q in the captured tables that are named%s", name, meant(name, all))
 }
 
-// isColumn reports whether one of the tables has the column now.
+// isColumn reports whether one of the tables has the column now, and keeps it.
 func (r *pageReader) isColumn(ctx context.Context, name string) (is bool, err error) {
+	if _, ok := r.store.sqlite(); ok {
+		return false, nil
+	}
 	for _, names := range r.tables {
 		for _, n := range names {
 			err = r.tx.QueryRowContext(ctx, "SELECT true FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"+

@@ -36,7 +36,7 @@ type Query struct {
 	// Schema is any that the table had.
 	Schema string
 	// Key is that of a row, which the row has after the change or had before it, as PostgreSQL
-	// prints the values. It needs Tables: rows of different tables may have the same. TRUNCATEs, and changes
+	// prints the values, and on SQLite as [Value.Text] has them. It needs Tables: rows of different tables may have the same. TRUNCATEs, and changes
 	// whose key is not known, are not found; [Store.History] has them, and follows the row to its former keys.
 	Key []string
 	// XID and TxStartedAt are a transaction's, as in [Change].
@@ -49,7 +49,7 @@ type Query struct {
 	// delete have lost its last. Masked fields are found, too.
 	Fields []string
 	// Old are values that fields had before the change, and New that they have since, all of them. Of an update
-	// only the fields that have changed are known. A text is compared byte by byte with what PostgreSQL prints.
+	// only the fields that have changed are known. A text is compared byte by byte with [Value.Text], which is what PostgreSQL prints.
 	// Values that were masked, hashed or shortened match none. If Tables are named, and mask the field ever
 	// since, that is a [*QueryError].
 	Old, New []FieldValue

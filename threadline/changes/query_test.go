@@ -79,7 +79,14 @@ func TestQueriesThatMakeSense(t *testing.T) {
 }
 
 func TestCursor(t *testing.T) {
-	for _, p := range []position{{}, {captured: noon.Add(time.Microsecond), lsn: 1<<63 + 5, xid: 1 << 40}} {
+	for _, p := range []position{
+		{},
+		{captured: noon.Add(time.Microsecond), lsn: 1<<63 + 5, xid: 1 << 40},
+		{captured: noon, lsn: 5, until: 9, top: noon.Add(time.Microsecond)},
+		{until: 9, top: noon},
+		{lsn: 9, commits: true},
+		{commits: true},
+	} {
 		q := Query{Schema: "a", Limit: 10}
 		q.Cursor = q.cursor(p)
 		q.Limit = 20 // a page may have another size than the one before
@@ -126,8 +133,8 @@ func TestCursorOfAnotherQuery(t *testing.T) {
 
 func TestPosition(t *testing.T) {
 	r := &row{captured: "2026-03-14T12:00:00.000001Z", lsn: "1A/2B", xid: "77"}
-	p, err := r.position()
-	if want := (position{noon.Add(time.Microsecond), 0x1A<<32 | 0x2B, 77}); err != nil || p != want {
+	p, err := r.position(nil)
+	if want := (position{captured: noon.Add(time.Microsecond), lsn: 0x1A<<32 | 0x2B, xid: 77}); err != nil || p != want {
 		t.Errorf("%v, %v; want %v", p, err, want)
 	}
 	if args := p.args(); !reflect.DeepEqual(args, []any{"2026-03-14T12:00:00.000001Z", "1A/2B", "77"}) {

@@ -105,7 +105,7 @@ func scanSQLite(rows *sql.Rows) (*row, error) {
 
 // changesOf are those of a table that have a key, or have changed it.
 func (s sqlite) changesOf(ctx context.Context, db querier, table int64, key string) ([]*row, error) {
-	return readAll(ctx, db, scanSQLite, s.selectChanges(s.in("audit_changes")+" c WHERE c.held IS NULL AND c.table_id = ?1 AND (c.key = ?2 OR c.former_key = ?2) ORDER BY c.seq"), table, key)
+	return readAll(ctx, db, scanSQLite, s.selectChanges(s.in("audit_changes")+" c WHERE c.seq IN (SELECT k.seq FROM ("+s.ofKeys(" x WHERE x.held IS NULL AND x.table_id = ?", 1)+") k) ORDER BY c.seq"), table, key, table, key)
 }
 
 func (s sqlite) shapes(ctx context.Context, db querier, table int64) (map[int64]*shape, error) {

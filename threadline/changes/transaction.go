@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -136,15 +137,42 @@ func lastOf(shapes map[int64]*shape) (last *shape) {
 
 // Captured returns the tables of which changes are kept, or were: the schema and the name.
 func (s *Store) Captured(ctx context.Context) ([][2]string, error) {
-	if err := s.known(); err != nil {
+	err := s.readable()
+	if s, ok := s.sqlite(); ok {
+		err = s.check(ctx, s.db)
+	}
+	if err != nil {
 		return nil, err
 	}
-	list, err := readAll(ctx, s.db, func(rows *sql.Rows) (name [2]string, err error) {
+	list, err := s.names(ctx, s.db)
+	if err != nil {
+		return nil, wrap("read which tables are captured", err)
+	}
+	names := make([][2]string, len(list))
+	for i, n := range list {
+		names[i] = n.name
+	}
+	slices.SortFunc(names, func(a, b [2]string) int { return slices.Compare(a[:], b[:]) })
+	return slices.Compact(names), nil
+}
+
+// tableName is a name of a table, and the schema's, under which changes of it were captured.
+type tableName struct {
+	table int64
+	name  [2]string
+}
+
+// names are those of all tables.
+func (s *Store) names(ctx context.Context, db querier) ([]tableName, error) {
+	query := "SELECT DISTINCT a.table_id, pg_catalog.json_build_array(a.shape OPERATOR(pg_catalog.->>) 'schema', a.shape OPERATOR(pg_catalog.->>) 'table')::pg_catalog.text FROM " + s.at("audit_shapes") + " a"
+	if s, ok := s.sqlite(); ok {
+		query = "SELECT DISTINCT a.table_id, json_array(json_extract(a.shape, '$.schema'), json_extract(a.shape, '$.table')) FROM " + s.in("audit_shapes") + " a"
+	}
+	return readAll(ctx, db, func(rows *sql.Rows) (n tableName, err error) {
 		var text string
-		if err = rows.Scan(&text); err == nil {
-			err = json.Unmarshal([]byte(text), &name)
+		if err = rows.Scan(&n.table, &text); err == nil {
+			err = json.Unmarshal([]byte(text), &n.name)
 		}
-		return name, err
-	}, "SELECT DISTINCT pg_catalog.json_build_array(a.shape OPERATOR(pg_catalog.->>) 'schema', a.shape OPERATOR(pg_catalog.->>) 'table')::pg_catalog.text FROM "+s.at("audit_shapes")+" a ORDER BY 1")
-	return list, wrap("read which tables are captured", err)
+		return n, err
+	}, query)
 }

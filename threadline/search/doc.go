@@ -32,7 +32,7 @@
 //
 // A text is looked for in names, IDs, reasons, comments and metadata, or in the names of tables, keys
 // and values, in either case. A page of it may be short; see [threadline.MaxLooked] and [changes.MaxLooked]. A
-// value of a field is compared byte by byte with what PostgreSQL prints; see [changes.Query].
+// value of a field is compared byte by byte with what the database prints; see [changes.Query].
 //
 // A key is given once, except field and those with a minus sign. There is no OR, there are
 // no parentheses, and times are not negated.

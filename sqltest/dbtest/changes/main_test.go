@@ -20,6 +20,7 @@ var ctx = context.Background()
 // world is a database with the tables of changes.
 type world struct {
 	*testing.T
+	e     dbtest.Engine
 	db    *sql.DB
 	dsn   string
 	store *changes.Store
@@ -31,13 +32,19 @@ func each(t *testing.T, f func(w *world)) {
 	with(t, f, dbtest.PostgresEngines()...)
 }
 
+// both runs f on a driver of PostgreSQL's and on SQLite.
+func both(t *testing.T, f func(w *world)) {
+	t.Helper()
+	with(t, f, dbtest.PostgresEngines()[0], dbtest.SQLite)
+}
+
 // with runs f on some of them.
 func with(t *testing.T, f func(w *world), engines ...dbtest.Engine) {
 	t.Helper()
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		dsn := e.DSN(t)
-		w := &world{T: t, db: dbtest.Open(t, e.Driver, dsn), dsn: dsn}
-		w.store = changes.NewStore(w.db, hooks.Postgres, nil)
+		w := &world{T: t, e: e, db: dbtest.Open(t, e.Driver, dsn), dsn: dsn}
+		w.store = changes.NewStore(w.db, e.Dialect, nil)
 		w.must(w.store.Migrate(ctx))
 		f(w)
 	}, engines...)
@@ -124,5 +131,18 @@ func (w *world) wantStory(want, table string, key ...string) {
 
 func (w *world) changes() string {
 	w.Helper()
-	return w.text("SELECT count(*) FROM threadline.audit_changes")
+	return w.text(w.either("SELECT count(*) FROM threadline.audit_changes", "SELECT count(*) FROM threadline_audit_changes WHERE held IS NULL"))
+}
+
+// either is what is said on PostgreSQL or on SQLite.
+func (w *world) either(postgres, sqlite string) string {
+	if w.e.Dialect == hooks.SQLite {
+		return sqlite
+	}
+	return postgres
+}
+
+// numbers is a query for the numbers n from 1 up to the last.
+func (w *world) numbers(last int) string {
+	return w.either(fmt.Sprintf("generate_series(1, %d) n", last), fmt.Sprintf("(WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < %d) SELECT n FROM s)", last))
 }

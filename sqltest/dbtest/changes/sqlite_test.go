@@ -18,7 +18,7 @@ import (
 func lite(t *testing.T) *world {
 	t.Helper()
 	dsn := dbtest.SQLite.DSN(t)
-	w := &world{T: t, db: dbtest.Open(t, "sqlite", dsn), dsn: dsn}
+	w := &world{T: t, e: dbtest.SQLite, db: dbtest.Open(t, "sqlite", dsn), dsn: dsn}
 	w.db.SetMaxOpenConns(1) // for PRAGMAs
 	w.store = changes.NewStore(w.db, hooks.SQLite, nil)
 	w.must(w.store.Migrate(ctx))

@@ -286,7 +286,7 @@ func TestTrailWorkload(t *testing.T) {
 				Action: []string{"order.paid", "order.refunded", "orders.seen"}[r.IntN(3)], Outcome: []hooks.EventOutcome{hooks.Success, hooks.Failure}[r.IntN(2)],
 				Target: hooks.Target{Type: []string{"order", "orders", "user"}[r.IntN(3)], ID: fmt.Sprint(id)}, Reason: []string{"", "late", "Refund"}[r.IntN(3)], Metadata: map[string]any{"n": n},
 			}
-			w.means([]string{"", "alice", "bob"}[r.IntN(3)], e, fmt.Sprintf("INSERT INTO orders (id, status) VALUES (%d, 'paid') ON CONFLICT (id) DO UPDATE SET status = concat('paid', %d)", id, n), randomWrite(r))
+			w.means([]string{"", "alice", "bob"}[r.IntN(3)], e, fmt.Sprintf("INSERT INTO orders (id, status) VALUES (%d, 'paid') ON CONFLICT (id) DO UPDATE SET status = concat('paid', %d)", id, n), randomWrite(r, `shop."Order Lines"`))
 		}
 		// Clocks that tick 20 times a second.
 		const tick = "'epoch'::timestamptz + floor(extract(epoch FROM %[1]s) * 20) * interval '50 ms'"

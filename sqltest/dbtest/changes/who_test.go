@@ -27,11 +27,13 @@ type app struct {
 // have committed, if it has one.
 func eachApp(t *testing.T, f func(w *world, open func(o forward.Options, timeline bool) *app), opts ...driver.Option) {
 	t.Helper()
-	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
-		dsn := e.DSN(t)
-		w := &world{T: t, db: dbtest.Open(t, e.Driver, dsn)}
-		w.store = changes.NewStore(w.db, hooks.Postgres, nil)
-		w.must(w.store.Migrate(ctx))
+	eachAppOn(t, dbtest.PostgresEngines(), f, opts...)
+}
+
+// eachAppOn is eachApp on some of the engines.
+func eachAppOn(t *testing.T, engines []dbtest.Engine, f func(w *world, open func(o forward.Options, timeline bool) *app), opts ...driver.Option) {
+	t.Helper()
+	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
 		w.capture(changes.Table{Name: "t"})
 		f(w, func(o forward.Options, timeline bool) *app {
@@ -43,11 +45,11 @@ func eachApp(t *testing.T, f func(w *world, open func(o forward.Options, timelin
 			if timeline {
 				hub.Register(threadline.NewForwarder(nil), forward.Sync)
 			}
-			name := dbtest.Name(e.Driver)
-			e.Register(name, hub, append(opts, driver.Capture(driver.AllTables()))...)
-			return &app{w, dbtest.Open(t, name, dsn)}
+			name := dbtest.Name(w.e.Driver)
+			w.e.Register(name, hub, append(opts, driver.Capture(driver.AllTables()))...)
+			return &app{w, dbtest.Open(w.T, name, w.dsn)}
 		})
-	}, dbtest.PostgresEngines()...)
+	}, engines...)
 }
 
 func user(id string) context.Context {

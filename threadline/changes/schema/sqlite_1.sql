@@ -59,6 +59,7 @@ CREATE TABLE IF NOT EXISTS main."threadline_audit_changes" (
 CREATE INDEX IF NOT EXISTS main."threadline_audit_changes_row" ON "threadline_audit_changes" (table_id, key, seq);
 CREATE INDEX IF NOT EXISTS main."threadline_audit_changes_former" ON "threadline_audit_changes" (table_id, former_key, seq) WHERE former_key IS NOT NULL;
 CREATE INDEX IF NOT EXISTS main."threadline_audit_changes_tx" ON "threadline_audit_changes" (tx_id, seq) WHERE tx_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS main."threadline_audit_changes_captured" ON "threadline_audit_changes" (table_id, captured_at) WHERE held IS NULL;
 CREATE INDEX IF NOT EXISTS main."threadline_audit_changes_held" ON "threadline_audit_changes" (table_id, held) WHERE held IS NOT NULL;
 CREATE INDEX IF NOT EXISTS main."threadline_audit_changes_held_for" ON "threadline_audit_changes" (table_id, held_for) WHERE held_for IS NOT NULL;
 

@@ -26,15 +26,19 @@ func (p *Place) SetTime(t time.Time) { binary.BigEndian.PutUint64(p[:], uint64(t
 
 // The kinds of cursors, by what their places are.
 //
-//	ByPlace, ByID  recorded_at µs 8 | seq 8 | id 16: an action's; with ByID only the id counts
-//	ByCapture      captured_at µs 8 | lsn 8 | xid 8 | 0: a row change's
+//	ByPlace, ByID   recorded_at µs 8 | seq 8 | id 16: an action's; with ByID only the id counts
+//	ByCapture       captured_at µs 8 | lsn 8 | xid 8 | 0: a row change's
+//	ByCaptureUntil  captured_at µs 8 | seq 8 | seq 8 | captured_at µs 8: one's on SQLite, where the page's query has seen up to the others
+//	ByCommit        0 | seq 8 | 0 | 0: one's on SQLite, behind what it has seen
 //
 // In the cursors of package trail they have the bit Mixed.
 const (
-	ByPlace   = 1
-	ByID      = 2
-	ByCapture = 3
-	Mixed     = 0x40
+	ByPlace        = 1
+	ByID           = 2
+	ByCapture      = 3
+	ByCaptureUntil = 4
+	ByCommit       = 5
+	Mixed          = 0x40
 )
 
 // A cursor is a place and a digest of the filters that it was made for, and a checksum. It is no

@@ -1,0 +1,156 @@
+package changes
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
+)
+
+// settlePage is [pageReader.settle]. There is one writer, so that seq is the order of the commits: behind the last
+// change that there is, all that is committed later comes. Clocks are set back, and so are not asked what was seen: the
+// oldest come first in two parts.
+//
+//   - What there is when the first page is read, up to the change until, in the order of the clock, of
+//     which nothing is later than top.
+//   - What is committed after that, in the order of the commits. That has no index for a table or a time,
+//     so that a page looks at changes of all tables.
+func (s sqlite) settlePage(ctx context.Context, r *pageReader) error {
+	var captured, top string
+	changes := s.in("audit_changes")
+	err := r.tx.QueryRowContext(ctx, "SELECT coalesce(max(l.seq), 0), coalesce(max(l.captured_at), ''), coalesce((SELECT max((SELECT max(x.captured_at) FROM "+changes+" x WHERE x.table_id = a.table_id AND x.held IS NULL))"+
+		" FROM (SELECT DISTINCT h.table_id FROM "+s.in("audit_shapes")+" h) a), '') FROM "+changes+" l WHERE l.seq = (SELECT max(m.seq) FROM "+changes+" m)").Scan(&r.last, &captured, &top)
+	if err != nil {
+		return err
+	}
+	r.settled = &time.Time{}
+	if captured != "" {
+		if *r.settled, err = time.Parse(lenient.TimeForm, captured); err != nil {
+			return err
+		}
+	}
+	if !r.begins {
+		return nil
+	}
+	if top == "" { // there are none
+		r.at = &position{lsn: r.last, commits: true}
+		return nil
+	}
+	r.at = &position{until: r.last}
+	r.at.top, err = time.Parse(lenient.TimeForm, top)
+	return err
+}
+
+// goOn reports whether something comes behind the first part of the oldest, and goes on there.
+func (r *pageReader) goOn() bool {
+	if r.at == nil || r.at.until == 0 {
+		return false
+	}
+	r.at = &position{lsn: r.at.until, commits: true}
+	return r.at.lsn < r.last
+}
+
+// readPage is [pageReader.read].
+func (s sqlite) readPage(ctx context.Context, r *pageReader, size int) (list []*row, more bool, err error) {
+	text, args := s.pageSQL(r, size+1)
+	list, err = readAll(ctx, r.tx, scanSQLite, text, args...)
+	if err != nil {
+		return nil, false, err
+	}
+	if more = len(list) > size; more {
+		list = list[:size]
+	}
+	// The values of a few, and then of as many as may be short enough.
+	for read, bytes, size := 0, 0, 8; read < len(list); {
+		part := list[read:min(read+size, len(list))]
+		if err = s.readValues(ctx, r.tx, slices.DeleteFunc(slices.Clone(part), r.skips)); err != nil {
+			return nil, false, err
+		}
+		for _, one := range part {
+			bytes += one.bytes()
+		}
+		if read += len(part); read < len(list) && bytes > MaxBytes {
+			return list[:read], true, nil
+		}
+		size = max(1, (MaxBytes-bytes)*read/max(1, bytes))
+	}
+	return list, more, nil
+}
+
+// pageSQL is [pageReader.sql].
+func (s sqlite) pageSQL(r *pageReader, limit int) (string, []any) {
+	changes, end := s.in("audit_changes"), " LIMIT "+strconv.Itoa(limit)
+	direction, beyond := " DESC", " < "
+	if r.query.OldestFirst {
+		direction, beyond = "", " > "
+	}
+	bySeq := " ORDER BY c.seq" + direction + end
+	switch {
+	case r.query.XID != 0:
+		where, args := " c WHERE c.held IS NULL AND c.tx_id = ?", []any{r.query.XID}
+		if r.at != nil {
+			where, args = where+" AND c.seq"+beyond+"?", append(args, int64(r.at.lsn))
+		}
+		return s.selectChanges(changes + where + bySeq), args
+	case r.at != nil && r.at.commits:
+		return s.selectChanges(changes + " c WHERE c.seq > ?" + bySeq), []any{int64(r.at.lsn)}
+	}
+	where, args := " x WHERE x.held IS NULL AND x.table_id = t.value", []any{s.ids(r)}
+	at := "x.captured_at"
+	if len(r.query.Key) > 0 { // the + takes its index away, which would lead through all changes of the table
+		at = "+x.captured_at"
+	}
+	and := func(condition string, values ...any) { where, args = where+" AND "+condition, append(args, values...) }
+	if !r.query.From.IsZero() {
+		and(at+" >= ?", sqliteMoment(ceil(r.query.From)))
+	}
+	if !r.query.To.IsZero() {
+		and(at+" < ?", sqliteMoment(ceil(r.query.To)))
+	}
+	if r.at != nil {
+		and("("+at+", x.seq)"+beyond+"(?, ?)", sqliteMoment(r.at.captured), int64(r.at.lsn))
+		if r.at.until > 0 {
+			and(at+" <= ? AND x.seq <= ?", sqliteMoment(r.at.top), int64(r.at.until))
+		}
+	}
+	next := "SELECT x.seq FROM " + changes + where + " ORDER BY " + at + direction + ", x.seq" + direction + end
+	if len(r.query.Key) > 0 {
+		var keys []any
+		for _, k := range sqliteKeys(r.query.Key) {
+			keys = append(keys, k)
+		}
+		next = "SELECT k.seq FROM (" + s.ofKeys(where, len(keys)) + ") k ORDER BY k.captured_at" + direction + ", k.seq" + direction + end
+		args = slices.Concat(args, keys, args[1:], keys)
+	}
+	return s.selectChanges("json_each(?) t CROSS JOIN " + changes + " c WHERE c.seq IN (" + next + ") ORDER BY c.captured_at" + direction + ", c.seq" + direction + end), args
+}
+
+// ofKeys selects seq and captured_at of the changes x that meet a condition and have one of so many keys, or have changed
+// it, each once. SQLite would use no index for an OR of the two.
+func (s sqlite) ofKeys(where string, keys int) string {
+	of := func(key string) string {
+		return "SELECT x.seq, x.captured_at FROM " + s.in("audit_changes") + where + " AND x." + key + " IN (" + strings.TrimSuffix(strings.Repeat("?, ", keys), ", ") + ")"
+	}
+	return of("key") + " UNION " + of("former_key") + " AND x.former_key IS NOT NULL"
+}
+
+// skips reports whether a row that is looked at is no change, or one of a table that the query does not mean.
+func (r *pageReader) skips(one *row) bool {
+	return one.held || one.native != nil && r.tables[one.tableID] == nil
+}
+
+// ids are those of the page's tables, as JSON.
+func (s sqlite) ids(r *pageReader) string {
+	var ids []string
+	for _, id := range slices.Sorted(maps.Keys(r.tables)) {
+		ids = append(ids, strconv.FormatInt(id, 10))
+	}
+	return "[" + strings.Join(ids, ",") + "]"
+}
+
+// sqliteMoment is a time as the table has it.
+func sqliteMoment(t time.Time) string { return t.UTC().Format(lenient.TimeForm) }
