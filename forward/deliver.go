@@ -184,6 +184,7 @@ func copyOf(e journal.Entry) journal.Entry {
 	if e.Metadata != nil {
 		e.Metadata, _ = copyJSON(e.Metadata).(map[string]any)
 	}
+	e.Change = slices.Clone(e.Change)
 	return e
 }
 

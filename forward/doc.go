@@ -30,6 +30,11 @@
 // behind. After three of those in a row the forwarder is suspended for half a
 // minute, so that a dead sink does not slow every commit down.
 //
+// # Row changes
+//
+// A forwarder that is registered with [WithChanges] gets the row changes that triggers have kept
+// (package threadline/changes), each as an entry, by the relay.
+//
 // # Unknown outcomes
 //
 // If the connection is lost during COMMIT, only the server knows how the

@@ -29,6 +29,14 @@ var registrations atomic.Int64
 
 // identity is what r is compared by with forwarders of other processes.
 func (r *registration) identity(program string) relay.Identity {
+	id := r.ownIdentity(program)
+	if r.changes != nil { // who delivers without them passes them
+		id.Text += ", with row changes"
+	}
+	return id
+}
+
+func (r *registration) ownIdentity(program string) relay.Identity {
 	if r.as != "" {
 		return relay.Identity{Text: r.as}
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
 )
 
 func keepAll(journal.Entry) bool { return true }
@@ -41,6 +42,18 @@ func TestIdentityOfAFilter(t *testing.T) {
 		t.Errorf("with Identity: %+v", got)
 	}
 }
+
+// TestIdentityWithChanges: a program that would pass the row changes of another is reported.
+func TestIdentityWithChanges(t *testing.T) {
+	for _, as := range []string{"", "orders"} {
+		with, without := registration{forwarder: &taker{}, as: as, changes: noChanges{}}, registration{forwarder: &taker{}, as: as}
+		if a, b := with.identity("shop"), without.identity("shop"); a.Text != b.Text+", with row changes" {
+			t.Errorf("%+v, without %+v", a, b)
+		}
+	}
+}
+
+type noChanges struct{ relay.Changes }
 
 func (c *Choice) must(t *testing.T) func(journal.Entry) bool {
 	t.Helper()

@@ -37,6 +37,11 @@ func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) erro
 	if len(d.sinks) == 0 {
 		return errNoForwarders
 	}
+	for _, s := range d.sinks {
+		if err := d.mayHaveChanges(s); err != nil {
+			return err
+		}
+	}
 	d.sinks = slices.DeleteFunc(d.sinks, func(s *sink) bool { return s.dispatch != Sync && h.external != nil }) // the Queue's
 	if len(d.sinks) == 0 {
 		d.log().Warn("aftercommit: Hub.Relay has nothing to deliver, because Options.Queue delivers to all forwarders of this Hub: call Hub.Work for those, and register here what is delivered within Commit (Sync)")

@@ -114,6 +114,9 @@ func (d *handler) resolve() error {
 	all := d.sinks
 	d.sinks = nil
 	for _, s := range all {
+		if err := d.mayHaveChanges(s); err != nil {
+			return err
+		}
 		if d.isQueues(s) {
 			d.queue.given = append(d.queue.given, s)
 			continue
@@ -251,6 +254,7 @@ func (d *handler) target(s *sink) relay.Target {
 		return r
 	}}
 	t.Timeout = s.timeout + returnTime
+	t.Changes = s.changes
 	t.SameDatabase = s.same
 	if s.inCommit.Load() {
 		t.Grace, t.Accepted = d.hub.grace, s.proof.last

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
 )
 
 // Dispatch is when a forwarder is called.
@@ -59,6 +61,17 @@ func MaxAttempts(n int) RegisterOption { return func(r *registration) { r.maxAtt
 
 const defaultAttempts = 5
 
+// WithChanges has a forwarder get row changes, too: each is an entry of its own ([journal.Entry.Change]), behind the events
+// of its transaction, also if that has no events because psql or a program without the wrapper has made it. c is what
+// reads them: changes.NewSource.
+//
+// The relay delivers them, on PostgreSQL. So it is a mistake with [Sync], with [Options.Queue], and with a [SameDatabase]
+// forwarder, which finds the changes where it writes; and opening a database fails where there is no relay. See "To
+// other systems" in the README of threadline/changes.
+func WithChanges(c relay.Changes) RegisterOption {
+	return func(r *registration) { r.changes, r.wantsChanges = c, true }
+}
+
 // Identity declares what a forwarder is, where several programs on one database register
 // it by the same name: the same text means the same sink and the same filter. Without it
 // forwarders are compared by their types, the names of their filters' functions, and
@@ -74,6 +87,9 @@ type registration struct {
 	keep      func(journal.Entry) bool
 	same      bool // see SameDatabase
 	timeout   time.Duration
+	// changes are those of WithChanges.
+	changes      relay.Changes
+	wantsChanges bool
 
 	maxAttempts int
 	// as is the text of Identity, spec the filter and options of Configure.
@@ -127,6 +143,12 @@ func (r *registration) check() error {
 		return fmt.Errorf("the timeout %v: use at most %v", r.timeout, longest)
 	case r.maxAttempts < 1:
 		return fmt.Errorf("%d attempts: use 1 or more; with 1, what is refused once is discarded", r.maxAttempts)
+	case r.wantsChanges && r.changes == nil:
+		return errors.New("WithChanges of nil: pass what changes.NewSource returns")
+	case r.wantsChanges && r.dispatch == Sync:
+		return errors.New("WithChanges and Sync: the relay delivers row changes, so use Async or Auto")
+	case r.wantsChanges && r.same:
+		return errors.New("WithChanges, and a forwarder that works in the app's own database: it finds the row changes there, so leave WithChanges out")
 	case r.dispatch > Async:
 		return fmt.Errorf("the dispatch %d: use Auto, Sync or Async", r.dispatch)
 	}

@@ -81,8 +81,8 @@ func (d *handler) announceSinks(ctx context.Context, conn *sql.DB) (later, err e
 // relay it would never move, and would keep every entry from being purged.
 func (d *handler) withoutQueue(cause error) error {
 	for _, s := range d.sinks {
-		if s.dispatch == Async {
-			return fmt.Errorf("forward: %s is registered with Async, and this role may not use the relay's tables: "+
+		if s.dispatch == Async || s.changes != nil {
+			return fmt.Errorf("forward: %s is registered with Async or WithChanges, and this role may not use the relay's tables: "+
 				"run Hub.Relay as another role and set Options.Relay to RelayElsewhere, or grant SELECT on journal and all on cursors, retries, acknowledged, workers and journal_purges: %w",
 				s.name(), cause)
 		}

@@ -79,6 +79,9 @@ func fill(v reflect.Value) {
 	case time.Time:
 		v.Set(reflect.ValueOf(time.Unix(1, 0)))
 		return
+	case json.RawMessage:
+		v.SetBytes([]byte(`"text"`))
+		return
 	case uuid.UUID:
 		v.Set(reflect.ValueOf(uuid.New()))
 		return

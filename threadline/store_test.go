@@ -82,7 +82,7 @@ func TestActionString(t *testing.T) {
 func TestScriptsNameEveryColumn(t *testing.T) {
 	var e journal.Entry
 	fill(reflect.ValueOf(&e).Elem())
-	e.Unreadable = ""
+	e.Unreadable, e.Change = "", nil
 	doc, err := encode([]journal.Entry{e}, false)
 	var docs []map[string]any
 	if err = errors.Join(err, json.Unmarshal([]byte(doc), &docs)); err != nil {
@@ -121,6 +121,8 @@ func fill(v reflect.Value) {
 		}
 	case v.Kind() == reflect.Array:
 		v.Index(0).SetUint(1)
+	case v.Kind() == reflect.Slice:
+		v.SetBytes([]byte("{}"))
 	case v.Kind() == reflect.Map:
 		v.Set(reflect.ValueOf(map[string]any{"x": true}))
 	case v.Kind() == reflect.String:

@@ -36,6 +36,9 @@ func (c *Config) check(s *Store, db *sql.DB) error {
 		if err := t.check(); err != nil {
 			return fmt.Errorf("relay: target %d, %q: %w", i+1, t.Name, err)
 		}
+		if t.Changes != nil && !s.d.hasChanges() {
+			return fmt.Errorf("relay: target %d, %q: it has Changes, and row changes are delivered on PostgreSQL only", i+1, t.Name)
+		}
 		if names[t.Name] {
 			return fmt.Errorf("relay: target %d is a second %q: give it another name", i+1, t.Name)
 		}
@@ -58,6 +61,8 @@ func (t *Target) check() error {
 		return fmt.Errorf("its Timeout is %v: use at most %v", t.Timeout, maxDuration)
 	case t.Grace > maxDuration:
 		return fmt.Errorf("its Grace is %v: use at most %v", t.Grace, maxDuration)
+	case t.Changes != nil && (t.Grace > 0 || t.SameDatabase):
+		return errors.New("it has Changes, and also a Grace, or SameDatabase: leave one of them out")
 	case t.MaxAttempts < 1:
 		return fmt.Errorf("its MaxAttempts is %d: use 1 or more; with 1, what is refused once is discarded", t.MaxAttempts)
 	}

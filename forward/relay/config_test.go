@@ -12,6 +12,20 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
+type noChanges struct{ Changes }
+
+// TestChangesOnSQLite are refused.
+func TestChangesOnSQLite(t *testing.T) {
+	s, err := New(hooks.SQLite, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := Target{Name: "sink/default", MaxAttempts: 1, Changes: noChanges{}, Deliver: func(context.Context, *sql.DB, []journal.Entry) Result { return Result{} }}
+	if err := (&Config{Targets: []Target{target}}).check(s, &sql.DB{}); err == nil || !strings.Contains(err.Error(), "on PostgreSQL only") {
+		t.Error(err)
+	}
+}
+
 // TestWrongConfig: Start panics on it, and CatchUp returns it, before anything is done.
 func TestWrongConfig(t *testing.T) {
 	s, err := New(hooks.Postgres, nil)
@@ -43,6 +57,8 @@ func TestWrongConfig(t *testing.T) {
 		{with(func(t *Target) { t.Grace = -1 }), "its Grace is -1ns"},
 		{with(func(t *Target) { t.MaxAttempts = 0 }), "its MaxAttempts is 0: use 1 or more"},
 		{with(func(t *Target) { t.MaxAttempts = -5 }), "its MaxAttempts is -5"},
+		{with(func(t *Target) { t.Changes, t.Grace = noChanges{}, 1 }), "it has Changes, and also a Grace, or SameDatabase"},
+		{with(func(t *Target) { t.Changes, t.SameDatabase = noChanges{}, true }), "it has Changes, and also a Grace, or SameDatabase"},
 	} {
 		if got := started(s, db, test.cfg); !strings.HasPrefix(got, "relay: ") || !strings.Contains(got, test.want) {
 			t.Errorf("Start panics with %q, want %q", got, test.want)

@@ -169,10 +169,14 @@ func (s *Store) mustKnow(ctx context.Context, q querier, name string) error {
 	return wrap("look for the forwarder", name, err)
 }
 
-// some is an expression for whether the journal has rows that where selects. It has ORDER BY and
+// some is an expression for whether there are rows that where selects. It has ORDER BY and
 // LIMIT, and not EXISTS, for which the planner would expect to find one soon in all of the table.
 func (s *Store) some(where string) string {
-	return "coalesce((SELECT true FROM " + s.events() + " e WHERE " + where + " AND e.events > 0 ORDER BY " + s.d.order("e") + " LIMIT 1), false)"
+	var terms []string
+	for _, from := range s.streams() {
+		terms = append(terms, "coalesce((SELECT true FROM "+from.from+" e WHERE "+where+" AND e.events > 0 ORDER BY "+from.order+" LIMIT 1), false)")
+	}
+	return "(" + strings.Join(terms, " OR ") + ")"
 }
 
 // isBehind reports whether a forwarder has not settled all within bound.

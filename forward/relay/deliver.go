@@ -40,6 +40,9 @@ const (
 // mover writes. Entries that cannot be read fail without a call. If all fail and nothing
 // shows whether they or the sink are at fault, nothing is written.
 func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
+	if err := w.complete(ctx, a.batch); err != nil {
+		return suspended, err
+	}
 	entries := w.callable(a.batch)
 	start, clock := time.Now(), w.relay.cfg.Clock
 	began := clock.Now()
@@ -91,12 +94,12 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 	return settled, nil
 }
 
-// callable returns the entries of batch that the sink is to get: those that can be read
+// callable returns the entries of batch that the sink is to get: those that can be read, are of this database,
 // and were not accepted ahead of the cursor.
 func (w *worker) callable(batch []candidate) []journal.Entry {
 	entries := make([]journal.Entry, 0, len(batch))
 	for i := range batch {
-		if e := batch[i].entry; !w.ahead[e.Position] && e.Unreadable == "" {
+		if e := batch[i].entry; !w.ahead[e.Position] && e.Unreadable == "" && !batch[i].isForeign() {
 			entries = append(entries, *e)
 		}
 	}
@@ -106,11 +109,17 @@ func (w *worker) callable(batch []candidate) []journal.Entry {
 // distinct returns how many of batch can go into one call: those before the second entry of
 // one event ID. A sink names what it refuses by ID, which others may have given to an entry of
 // theirs: the two are in calls of their own. One that was accepted ahead of the cursor is in
-// none, and still the sink's word is of one of the two only.
+// none, and still the sink's word is of one of the two only. Row changes, which are read for the call, are as many
+// as have so many bytes, and one more.
 func (w *worker) distinct(batch []candidate) int {
 	seen := make(map[uuid.UUID]bool, len(batch))
+	octets := 0
 	for i := range batch {
 		e := batch[i].entry
+		if octets > mostOctets {
+			return i
+		}
+		octets += batch[i].octets
 		if e.Unreadable != "" {
 			continue // it is in no call, and is discarded whatever the sink says
 		}

@@ -23,6 +23,8 @@ type dialect interface {
 	handOver(s *Store, name string, keys []uuid.UUID) string
 	// earlier is what it knows of the tables of earlier versions.
 	earlier() earlier
+	// hasChanges reports whether row changes can be among the entries.
+	hasChanges() bool
 	// rows selects about how many rows the journal has.
 	rows(s *Store) string
 }

@@ -30,6 +30,13 @@
 // order is that in which transactions became visible, as far as ticks distinguish them; nothing
 // more is promised.
 //
+// # Row changes
+//
+// A [Target] with Changes gets the row changes of transactions, too. They are entries with places of
+// their own: of the number of their transaction, with keys behind all of its events, in the order of the WAL. So
+// they have the cursor of the others. The table of changes is read beside the journal; what a call gets is read when it
+// is made, and a call ends behind 4 MiB of it.
+//
 // # The lease
 //
 // One process works for a forwarder at a time. Its lease is renewed beside the

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -30,6 +31,11 @@ func (s *Store) due(ctx context.Context, q querier, forwarder string, until stri
 		return nil, nil, wrap("look for what is due", forwarder, err)
 	}
 	var missing []uuid.UUID
+	for i := range all {
+		if s.changes != nil && isChange(all[i].at.Key) {
+			all[i].octets = 0 // they are read when they are delivered
+		}
+	}
 	octets := 0
 	for i, d := range all {
 		if _, ok := known[d.at.Key]; ok || d.octets < 0 {
@@ -67,6 +73,13 @@ func (s *Store) decode(ctx context.Context, q querier, keys []uuid.UUID, known d
 	rows, err := s.journal.Rows(ctx, q, s.events()+" e WHERE e.key IN ("+idList(keys)+") AND e.events > 0 ORDER BY "+s.d.order("e"))
 	if err != nil {
 		return err
+	}
+	if of := slices.DeleteFunc(slices.Clone(keys), func(key uuid.UUID) bool { return !isChange(key) }); s.changes != nil && len(of) > 0 {
+		changed, err := s.changesOf(ctx, q, of)
+		if err != nil {
+			return err
+		}
+		rows, _ = s.merge(rows, true, changed, true)
 	}
 	var u unpacker
 	for i := range rows {

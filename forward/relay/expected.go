@@ -35,10 +35,10 @@ func (s *Store) arrived(e *expected) string {
 
 // anyArrived reports whether there is something to do for one of all. It is a statement
 // without an answer, which drivers execute in one transaction and one round trip.
-func (s *Store) anyArrived(ctx context.Context, q querier, all map[*worker]*watch) (bool, error) {
+func anyArrived(ctx context.Context, q querier, all map[*worker]*watch) (bool, error) {
 	terms := make([]string, 0, len(all))
-	for _, v := range all {
-		terms = append(terms, s.arrived(&v.expected))
+	for w, v := range all {
+		terms = append(terms, w.store().arrived(&v.expected))
 	}
 	n, err := affected(ctx, q, "SELECT 1 WHERE "+strings.Join(terms, " OR "))
 	if err != nil {

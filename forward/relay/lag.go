@@ -19,7 +19,7 @@ func (w *worker) notifyLag(ctx context.Context, batch []candidate, trailing stri
 		return nil
 	}
 	if was := w.waiting.lag; lag > 2*was || lag < was/2 {
-		n, err := w.relay.store.few(ctx, w.conn, w.cursor, trailing)
+		n, err := w.store().few(ctx, w.conn, w.cursor, trailing)
 		if err != nil {
 			return err
 		}
@@ -42,7 +42,14 @@ type waiting struct {
 // would read them all.
 func (s *Store) few(ctx context.Context, q querier, c *cursor, trailing string) (n int, err error) {
 	const most = 1000
-	err = q.QueryRowContext(ctx, "SELECT coalesce("+s.d.fn("sum")+"(n), 0) FROM (SELECT e.events - "+s.d.passed(c.at)+" AS n FROM "+s.pending(c, trailing)+s.d.after(s.d.low(c))+
-		" ORDER BY "+s.d.order("e")+" LIMIT "+itoa(most)+") few").Scan(&n)
-	return n, wrap("count what waits", c.name, err)
+	for _, from := range s.streams() {
+		var some int
+		err = q.QueryRowContext(ctx, "SELECT coalesce("+s.d.fn("sum")+"(n), 0) FROM (SELECT e.events - "+s.d.passed(c.at)+" AS n FROM "+s.pending(from, c, trailing)+s.d.after(s.d.low(c))+
+			" ORDER BY "+from.order+" LIMIT "+itoa(most)+") few").Scan(&some)
+		if err != nil {
+			return 0, wrap("count what waits", c.name, err)
+		}
+		n += some
+	}
+	return n, nil
 }

@@ -146,7 +146,7 @@ func (p *poller) look(ctx context.Context, due bool) (err error) {
 		if err := r.heartbeat(ctx, q); err != nil || len(all) == 0 {
 			return err
 		}
-		arrived, err := r.store.anyArrived(ctx, q, all)
+		arrived, err := anyArrived(ctx, q, all)
 		if err == nil {
 			p.looked(all, arrived)
 		}

@@ -140,6 +140,8 @@ func (postgres) registersForwarders() bool { return true }
 
 func (postgres) pollsTogether() bool { return true }
 
+func (postgres) hasChanges() bool { return true }
+
 // arrived has the limit of beginTick, or what that does not see would wake its worker again and
 // again.
 func (d postgres) arrived(s *Store, c *cursor) string {

@@ -91,7 +91,7 @@ func (p *pick) first(row []candidate) int {
 // findProof looks for an entry that the sink accepts, and reports whether it has found one.
 // The first that waits has failed alone.
 func (w *worker) findProof(ctx context.Context, trailing string, alone journal.Position, late bool) (up bool, err error) {
-	low, high, err := w.relay.store.waiting(ctx, w.conn, w.cursor, trailing)
+	low, high, err := w.store().waiting(ctx, w.conn, w.cursor, trailing)
 	if err != nil || high == (spot{}) {
 		return false, err
 	}
@@ -114,7 +114,10 @@ func (w *worker) findProof(ctx context.Context, trailing string, alone journal.P
 			w.rotation.swept = spot{next.at.number, next.at.key, next.at.ordinal + 1}
 		}
 		tried[entry.Position] = true
-		if entry.Unreadable != "" {
+		if err = w.complete(ctx, []candidate{*next}); err != nil {
+			return false, err
+		}
+		if entry.Unreadable != "" || next.isForeign() {
 			continue
 		}
 		r, err := w.probe(ctx, *entry)
@@ -167,12 +170,28 @@ func (w *worker) probe(ctx context.Context, e journal.Entry) (r Result, err erro
 // zero if there is nothing. It reads neither the backlog nor what is old: the sink may be down
 // for long.
 func (s *Store) waiting(ctx context.Context, q querier, c *cursor, trailing string) (low int64, high spot, err error) {
-	pending := " FROM " + s.pending(c, trailing) + s.d.after(s.d.low(c))
+	for _, from := range s.streams() {
+		first, last, err := s.waitingIn(ctx, q, from, c, trailing)
+		if err != nil {
+			return 0, spot{}, err
+		}
+		if last != (spot{}) && (high == spot{} || first < low) {
+			low = first
+		}
+		if last.compare(high) > 0 {
+			high = last
+		}
+	}
+	return low, high, nil
+}
+
+func (s *Store) waitingIn(ctx context.Context, q querier, in stream, c *cursor, trailing string) (low int64, high spot, err error) {
+	pending := " FROM " + s.pending(in, c, trailing) + s.d.after(s.d.low(c))
 	axis := s.d.axis()
 	var last journal.Row
 	err = q.QueryRowContext(ctx, "SELECT low."+axis+", high."+axis+", high.key, high.events FROM"+
-		" (SELECT e."+axis+pending+" ORDER BY "+s.d.order("e")+" LIMIT 1) low,"+
-		" (SELECT e."+axis+", e.key, e.events"+pending+" ORDER BY "+s.d.backwards("e")+" LIMIT 1) high").
+		" (SELECT e."+axis+pending+" ORDER BY "+in.order+" LIMIT 1) low,"+
+		" (SELECT e."+axis+", e.key, e.events"+pending+" ORDER BY "+in.backwards+" LIMIT 1) high").
 		Scan(&low, &last.Seq, &last.Key, &last.Events)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, spot{}, nil
@@ -183,23 +202,23 @@ func (s *Store) waiting(ctx context.Context, q querier, c *cursor, trailing stri
 	return low, high, wrap("look for what to try", c.name, err)
 }
 
-// pending is the journal, and selects its rows e with entries that c has yet to pass.
-func (s *Store) pending(c *cursor, trailing string) string {
-	return s.events() + " e WHERE " + s.d.unpassed(c) + " AND e.events > 0" + s.d.until(trailing)
+// pending is a stream, and selects its rows e with entries that c has yet to pass.
+func (s *Store) pending(in stream, c *cursor, trailing string) string {
+	return in.from + " e WHERE " + s.d.unpassed(c) + " AND e.events > 0" + s.d.until(trailing)
 }
 
 // waitingFrom returns the entry that p points to. If that was tried, accepted or acknowledged, it
 // returns the next one that was not, or else the first one from low on; nil if there is none.
 func (w *worker) waitingFrom(ctx context.Context, trailing string, low int64, p pick, tried map[journal.Position]bool) (*candidate, error) {
 	const most = 16 // rows, each of which may be large
-	s, c := w.relay.store, w.cursor
-	where := s.pending(c, trailing) + s.without(tried, w.ahead)
+	s, c := w.store(), w.cursor
+	where := s.without(tried, w.ahead)
 	if trailing != "" || c.shared {
 		where += s.unacknowledged(c.name)
 	}
 	for _, from := range []spot{p.from, {number: low}} {
 		for range most {
-			rows, err := s.journal.Rows(ctx, w.conn, where+s.d.after(from)+" ORDER BY "+s.d.order("e")+" LIMIT 1")
+			rows, err := s.firstOf(ctx, w.conn, c, trailing, where+s.d.after(from))
 			if err != nil {
 				return nil, wrap("read what to try", c.name, err)
 			}
@@ -226,6 +245,20 @@ func (w *worker) waitingFrom(ctx context.Context, trailing string, low int64, p 
 		p = pick{from: spot{number: low}}
 	}
 	return nil, nil //nolint:nilnil // there is none
+}
+
+// firstOf returns the first row of all streams that c has yet to pass and that more selects, nil if there is none.
+func (s *Store) firstOf(ctx context.Context, q querier, c *cursor, trailing, more string) (first []journal.Row, err error) {
+	for _, from := range s.streams() {
+		rows, err := s.journal.Rows(ctx, q, s.pending(from, c, trailing)+more+" ORDER BY "+from.order+" LIMIT 1")
+		if err != nil {
+			return nil, err
+		}
+		if len(rows) > 0 && (first == nil || s.d.spot(&rows[0]).compare(s.d.spot(&first[0])) < 0) {
+			first = rows
+		}
+	}
+	return first, nil
 }
 
 // without leaves out the rows e of which all entries are in these sets.

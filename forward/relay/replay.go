@@ -32,7 +32,8 @@ type Selection struct {
 	// Reason selects discarded entries by why, as in [Failed]; a word that none of them
 	// has selects nothing, and is no error.
 	Reason string
-	// Discarded selects discarded entries only. It is implied by Reason.
+	// Discarded selects discarded entries only. It is implied by Reason. Alone or with it, it also selects row changes
+	// ([Target.Changes]), which the other fields do not.
 	Discarded bool
 	// From (inclusive) and To (exclusive) limit RecordedAt.
 	From, To time.Time
@@ -106,7 +107,21 @@ func (s *Store) selected(ctx context.Context, q querier, sel *Selection, c *curs
 	}
 	// What the cursor has not reached comes anyway.
 	terms = append(terms, s.d.reached(c, ordinal))
-	return "SELECT " + from + " WHERE " + strings.Join(terms, " AND "), nil
+	selected := "SELECT " + from + " WHERE " + strings.Join(terms, " AND ")
+	if discarded && join == "" && sel.From.IsZero() && sel.To.IsZero() && s.d.hasChanges() {
+		selected += s.discardedChanges(sel)
+	}
+	return selected, nil
+}
+
+// discardedChanges selects the row changes among the dead letters, which are not in the journal.
+func (s *Store) discardedChanges(sel *Selection) string {
+	query := " UNION ALL SELECT f.key, f.ordinal, f.event_id FROM " + s.prefix + "retries f WHERE f.forwarder = " + s.quote(sel.Forwarder) +
+		" AND f.state = '" + stateDiscarded + "' AND f.key >= " + s.d.uuid(leastChange)
+	if sel.Reason != "" {
+		query += " AND f.reason = " + s.quote(sel.Reason)
+	}
+	return query
 }
 
 // names are the entries that a Selection names, nil if it names none.

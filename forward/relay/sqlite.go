@@ -87,6 +87,7 @@ func (d sqlite) register(s *Store, name, place, _ string) string {
 func (sqlite) registersForwarders() bool { return false }
 
 func (sqlite) pollsTogether() bool                         { return false }
+func (sqlite) hasChanges() bool                            { return false }
 func (sqlite) arrived(*Store, *cursor) string              { return "1" }
 func (sqlite) heartbeat(insert, _ string, _ *int64) string { return insert }
 func (sqlite) hash(string) string                          { return "0" }

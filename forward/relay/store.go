@@ -27,6 +27,7 @@ type Store struct {
 	d       dialect
 	prefix  string // before a table's name
 	env     string
+	changes Changes // that are read with the journal, nil if none are
 }
 
 // Options of a [Store]; nil is fine.

@@ -20,6 +20,8 @@ const readAhead = 4
 // candidate is an entry to deliver.
 type candidate struct {
 	entry    *journal.Entry
+	isChange bool // of a row; it is read when it is delivered, and has so many octets
+	octets   int
 	attempts int // before
 	at       spot
 	// clock is the server's when the entry was recorded, but not before that of an earlier
@@ -37,6 +39,9 @@ type unpacker struct {
 func (u *unpacker) entries(row *journal.Row, at spot) []candidate {
 	if row.Tx != u.tx || row.RecordedAt.After(u.clock) {
 		u.tx, u.clock = row.Tx, row.RecordedAt
+	}
+	if row.Format == changeFormat {
+		return []candidate{u.change(row, at)}
 	}
 	decoded := row.Entries()
 	entries := make([]candidate, len(decoded))
@@ -242,7 +247,7 @@ func (s *Store) stretch(ctx context.Context, q querier, c *cursor, w *window, wa
 	const growth = 8
 	old, low, high := s.d.within(c)
 	if old != "" && w.from < low && w.after.number < low {
-		rows, all, err := s.rows(ctx, q, c, old+s.d.after(w.after), w.most(want, limit), want, shared)
+		rows, all, err := s.rows(ctx, q, c, old+s.d.after(w.after), w.after, w.most(want, limit), want, shared)
 		if all {
 			w.from = low
 		}
@@ -256,7 +261,7 @@ func (s *Store) stretch(ctx context.Context, q querier, c *cursor, w *window, wa
 	if w.width < high-from.number {
 		to = from.number + w.width
 	}
-	rows, all, err := s.rows(ctx, q, c, "true"+s.d.after(from)+s.d.below(to), w.most(want, limit), want, shared)
+	rows, all, err := s.rows(ctx, q, c, "true"+s.d.after(from)+s.d.below(to), from, w.most(want, limit), want, shared)
 	if err != nil {
 		return nil, err
 	}
@@ -270,9 +275,20 @@ func (s *Store) stretch(ctx context.Context, q querier, c *cursor, w *window, wa
 	return rows, nil
 }
 
-// rows reads the first rows that where selects from the tick, at most so many, with one entry
-// more than want if these have so many; all says that there are no others.
-func (s *Store) rows(ctx context.Context, q querier, c *cursor, where string, most, want int, shared bool) (rows []journal.Row, all bool, err error) {
+// rows reads the first rows that where selects from the tick, which are those from the spot after on; all says that there
+// are no others.
+func (s *Store) rows(ctx context.Context, q querier, c *cursor, where string, after spot, most, want int, shared bool) (rows []journal.Row, all bool, err error) {
+	rows, all, err = s.journalRows(ctx, q, c, where, most, want, shared)
+	if err != nil || s.changes == nil {
+		return rows, all, err
+	}
+	changed, allChanged, err := s.changeRows(ctx, q, c, where, after, want, shared)
+	rows, all = s.merge(rows, all, changed, allChanged)
+	return rows, all, err
+}
+
+// journalRows reads at most so many rows of the journal, with one entry more than want if these have so many.
+func (s *Store) journalRows(ctx context.Context, q querier, c *cursor, where string, most, want int, shared bool) (rows []journal.Row, all bool, err error) {
 	if shared {
 		where += s.unacknowledged(c.name)
 	}

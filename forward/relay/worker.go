@@ -18,6 +18,10 @@ import (
 type worker struct {
 	relay  *Relay
 	target Target
+	// reads is the store that reads what the target gets, and readable says that its changes could be read at the last
+	// look. Nil is the relay's.
+	reads    *Store
+	readable bool
 
 	wake  chan struct{}
 	alert atomic.Bool // commits wake it: it has the lease, or an error keeps it from one
@@ -74,6 +78,14 @@ type worker struct {
 	waiting waiting
 	trouble atomic.Pointer[error] // of the last step, nil if it had none
 	warned  warned
+}
+
+// store is what reads for the target.
+func (w *worker) store() *Store {
+	if w.reads != nil {
+		return w.reads
+	}
+	return w.relay.store
 }
 
 // row is what a worker knows of its target's row.
@@ -178,10 +190,14 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 		if w.lease != nil && w.lease.over() != nil {
 			err = w.lease.over() // of which the error is a consequence
 		}
+		w.readable = false
 		w.drop() // to be read again
 		w.disconnect(err)
 	}()
 	if err = w.relay.unaudited(ctx, w.conn); err != nil {
+		return false, err
+	}
+	if err = w.checkChanges(ctx); err != nil {
 		return false, err
 	}
 	if err = w.hold(ctx); err != nil || w.cursor == nil {
@@ -275,7 +291,7 @@ func (w *worker) readDue(ctx context.Context) (err error) {
 
 // stepFresh delivers what follows the cursor.
 func (w *worker) stepFresh(ctx context.Context) (more bool, err error) {
-	s, limit := w.relay.store, w.fresh.limit(w.relay.cfg.Batch)
+	s, limit := w.store(), w.fresh.limit(w.relay.cfg.Batch)
 	trailing := ""
 	if w.target.Grace > 0 {
 		ok := false
@@ -315,7 +331,7 @@ func (w *worker) stepFresh(ctx context.Context) (more bool, err error) {
 
 // stepDue tries again what has failed.
 func (w *worker) stepDue(ctx context.Context) (more bool, err error) {
-	s, now := w.relay.store, w.relay.cfg.Clock.Now()
+	s, now := w.store(), w.relay.cfg.Clock.Now()
 	if w.dueAt.IsZero() || w.dueAt.After(now) {
 		return false, nil
 	}

@@ -1,0 +1,173 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+)
+
+// Changes reads the row changes that a [Target] gets as entries, on PostgreSQL. A change has the place in the order of
+// entries that an event of its transaction would have: its transaction's xid says when it becomes visible. So it has the
+// cursor, the retries and the dead letters of the others.
+//
+// Methods get a connection outside any transaction, are called concurrently, and return when ctx ends.
+type Changes interface {
+	// Check returns an error that says what to do if the changes cannot be read over conn.
+	Check(ctx context.Context, conn *sql.Conn) error
+	// From is what follows FROM in a query for the changes: a sub-select with the
+	// columns xid (xid8), lsn (pg_lsn), tx_started_at, captured_at, octets (how large the change is) and system (text that
+	// no other server has). An index has the order of xid and lsn, which together are those of one change.
+	From() string
+	// Read completes entries, of which it gets Position, Tx, RecordedAt and the event's ID. Those that are not there any
+	// more, or that cannot be read, are Unreadable then. Those that were made in another database and restored here are
+	// left without a Change, and go to no forwarder.
+	Read(ctx context.Context, conn *sql.Conn, entries []*journal.Entry) error
+}
+
+// changeFormat is the format of rows that stand for a change. No row of the journal has it.
+const changeFormat = -1
+
+// reading returns the store of a target that gets changes, too.
+func (s *Store) reading(c Changes) *Store {
+	if c == nil {
+		return s
+	}
+	own := *s
+	own.changes = c
+	return &own
+}
+
+// stream is where entries come from. Its rows e have the columns of the journal.
+type stream struct{ from, order, backwards string }
+
+// streams are the journal, and the changes if they are read. To read their union in order, the server would sort all of
+// it.
+func (s *Store) streams() []stream {
+	streams := []stream{{s.events(), s.d.order("e"), s.d.backwards("e")}}
+	if s.changes != nil {
+		streams = append(streams, stream{s.changesFrom(), "e.xid, e.lsn", "e.xid DESC, e.lsn DESC"})
+	}
+	return streams
+}
+
+// changesFrom gives the changes the columns of the journal. The key is that of journal.ChangePosition: within a
+// transaction it has the order of the WAL.
+func (s *Store) changesFrom() string {
+	const (
+		lsn = "pg_catalog.lpad(pg_catalog.to_hex(pg_catalog.pg_wal_lsn_diff(c.lsn, '0/0'::pg_catalog.pg_lsn)::pg_catalog.int8), 14, '0')"
+		xid = "pg_catalog.lpad(pg_catalog.to_hex(c.xid::pg_catalog.text::pg_catalog.int8), 12, '0')"
+		key = "pg_catalog.concat('ff', pg_catalog.substr(" + lsn + ", 1, 10), '8', pg_catalog.substr(" + lsn + ", 11, 3), '8', pg_catalog.substr(" + lsn + ", 14, 1), " + xid + ", '00')::pg_catalog.uuid"
+	)
+	return "(SELECT c.xid, c.lsn, " + key + " AS key, 1 AS events, c.tx_started_at, c.captured_at AS recorded_at, ''::pg_catalog.text AS role, " +
+		strconv.Itoa(changeFormat) + " AS format, pg_catalog.concat(c.octets, ' ', c.system) AS document, NULL::pg_catalog.text AS personal FROM " + s.changes.From() + " c)"
+}
+
+// changeRows reads the first changes that where selects from the tick, at most so many, from the spot after on; all says
+// that there are no others.
+func (s *Store) changeRows(ctx context.Context, q querier, c *cursor, where string, after spot, most int, shared bool) (rows []journal.Row, all bool, err error) {
+	// where has it in terms of the key, which no index has: of a large transaction all changes would be read.
+	if xid, lsn, ok := (journal.Position{Key: after.key}).Change(); ok && xid == after.number {
+		where += fmt.Sprintf(" AND (e.xid, e.lsn) >= (%s, '%X/%X'::pg_catalog.pg_lsn)", xid8(xid), lsn>>32, uint32(lsn))
+	}
+	if shared {
+		where += s.unacknowledged(c.name)
+	}
+	rows, err = s.journal.Rows(ctx, q, s.changesFrom()+" e WHERE "+where+s.d.visible(c)+" ORDER BY e.xid, e.lsn LIMIT "+itoa(int64(most)))
+	return rows, len(rows) < most, err
+}
+
+// merge puts rows of two streams into the order of spots. Where one of them has others behind its last row, it leaves
+// out what is beyond that.
+func (s *Store) merge(a []journal.Row, allOfA bool, b []journal.Row, allOfB bool) (rows []journal.Row, all bool) {
+	beyond := func(of []journal.Row, all bool) func(journal.Row) bool {
+		return func(row journal.Row) bool {
+			return !all && len(of) > 0 && s.d.spot(&row).compare(s.d.spot(&of[len(of)-1])) > 0
+		}
+	}
+	rows = slices.Concat(a, b)
+	slices.SortStableFunc(rows, func(x, y journal.Row) int { return s.d.spot(&x).compare(s.d.spot(&y)) })
+	rows = slices.DeleteFunc(rows, beyond(a, allOfA))
+	return slices.DeleteFunc(rows, beyond(b, allOfB)), allOfA && allOfB
+}
+
+// changesOf reads the changes at some positions.
+func (s *Store) changesOf(ctx context.Context, q querier, keys []uuid.UUID) ([]journal.Row, error) {
+	var at []string
+	for _, key := range keys {
+		xid, lsn, _ := (journal.Position{Key: key}).Change()
+		at = append(at, fmt.Sprintf("(%s, '%X/%X'::pg_catalog.pg_lsn)", xid8(xid), lsn>>32, uint32(lsn)))
+	}
+	return s.journal.Rows(ctx, q, s.changesFrom()+" e WHERE (e.xid, e.lsn) IN ("+strings.Join(at, ", ")+") ORDER BY e.xid, e.lsn")
+}
+
+// isChange reports whether a key may be that of a change.
+func isChange(key uuid.UUID) bool {
+	_, _, ok := journal.Position{Key: key}.Change()
+	return ok
+}
+
+// leastChange is a key before all of changes.
+var leastChange = uuid.UUID{0xff}
+
+// change is the candidate of a row that stands for a change.
+func (u *unpacker) change(row *journal.Row, at spot) candidate {
+	octets, _, _ := bytes.Cut(row.Document, []byte(" "))
+	n, _ := strconv.Atoi(string(octets)) // 0 of a row that is none
+	e := &journal.Entry{
+		Event: hooks.Event{ID: changeID(row)}, Position: journal.Position{Key: row.Key},
+		Tx: row.Tx, RecordedAt: row.RecordedAt, Unreadable: row.Unreadable,
+	}
+	return candidate{entry: e, at: at, clock: u.clock, isChange: true, octets: n}
+}
+
+// changes is the namespace of their IDs (RFC 9562, section 6.6).
+var changes = uuid.MustParse("6f1d7a0c-5b0e-5a3e-9c47-0d8f5c2be911")
+
+// changeID is the same at each attempt, for each forwarder, and in no other database.
+func changeID(row *journal.Row) uuid.UUID {
+	_, system, _ := bytes.Cut(row.Document, []byte(" "))
+	return uuid.NewSHA1(changes, fmt.Appendf(nil, "%s %s %d %d", system, row.Key, row.Tx.StartedAt.UnixMicro(), row.RecordedAt.UnixMicro()))
+}
+
+// isForeign reports whether it is a change that was made elsewhere, once it has been read.
+func (a *candidate) isForeign() bool { return a.isChange && a.entry.Change == nil }
+
+// checkChanges looks whether the changes can be read. Without them the entries of their transactions wait, too: the cursor
+// would pass the changes.
+func (w *worker) checkChanges(ctx context.Context) error {
+	if w.target.Changes == nil || w.readable {
+		return nil
+	}
+	err := w.target.Changes.Check(ctx, w.conn)
+	w.readable = err == nil
+	return wrap("look for row changes", w.target.Name, err)
+}
+
+// complete reads the changes of a batch.
+func (w *worker) complete(ctx context.Context, batch []candidate) error {
+	var entries []*journal.Entry
+	for i := range batch {
+		if a := &batch[i]; a.isChange && a.entry.Change == nil && a.entry.Unreadable == "" && !w.ahead[a.entry.Position] {
+			entries = append(entries, a.entry)
+		}
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	if w.target.Changes == nil { // a row of the journal that somebody has made
+		for _, e := range entries {
+			e.Unreadable = fmt.Sprintf("format: %d is that of no row of the journal", changeFormat)
+		}
+		return nil
+	}
+	return wrap("read row changes", w.target.Name, w.target.Changes.Read(ctx, w.conn, entries))
+}

@@ -1,0 +1,179 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+)
+
+// Source has the row changes for forwarders that ask for them:
+//
+//	audit.Keep(changes.Of(changes.Table{Name: "orders", Mask: []string{"card"}}))
+//	audit.Register(webhook, forward.Async, forward.WithChanges(changes.NewSource(nil)))
+//
+// It is for PostgreSQL. Only its methods for package relay do I/O.
+type Source struct{ store *Store }
+
+var _ relay.Changes = (*Source)(nil)
+
+// NewSource returns the changes in the app's own database. Nil options mean defaults; of these, Schema matters.
+func NewSource(opts *Options) *Source { return &Source{NewStore(nil, hooks.Postgres, opts)} }
+
+// Check implements [relay.Changes].
+func (f *Source) Check(ctx context.Context, conn *sql.Conn) error {
+	s := f.store
+	if err := s.known(); err != nil {
+		return err
+	}
+	var there, readable bool
+	err := conn.QueryRowContext(ctx, "SELECT pg_catalog.count(*) = 2, coalesce(pg_catalog.bool_and(pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')), false)"+
+		" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = "+pgtext.Literal(s.schema)+" AND c.relname IN ('audit_changes', 'audit_shapes')").Scan(&there, &readable)
+	switch {
+	case err != nil:
+		return wrap("look for the tables", err)
+	case !there:
+		return fmt.Errorf("changes: there are no tables of row changes in schema %s: name the tables to capture with Hub.Keep and changes.Of, or run Store.Migrate; what is committed meanwhile waits", s.schema)
+	case !readable:
+		schema := pgschema.Ident(s.schema)
+		return errors.New("changes: this role may not read the row changes, and what is committed meanwhile waits: run as their owner: " +
+			pgschema.Ask(ctx, conn, s.schema).Grant("GRANT USAGE ON SCHEMA "+schema+" TO {role}; GRANT SELECT ON "+s.at("audit_changes")+", "+s.at("audit_shapes")+" TO {role}"))
+	}
+	return nil
+}
+
+const thisCluster = "(SELECT i.system_identifier FROM pg_catalog.pg_control_system() i)"
+
+// From implements [relay.Changes].
+func (f *Source) From() string {
+	return "(SELECT a.xid, a.lsn, a.tx_started_at, a.captured_at, pg_catalog.octet_length(coalesce(a.old_row, '')) + pg_catalog.octet_length(coalesce(a.new_row, '')) AS octets, " + thisCluster + " AS system" +
+		" FROM " + f.store.at("audit_changes") + " a)"
+}
+
+// Read implements [relay.Changes].
+func (f *Source) Read(ctx context.Context, conn *sql.Conn, entries []*journal.Entry) error {
+	found, err := f.rows(ctx, conn, entries)
+	if err != nil {
+		return wrap("read changes for a forwarder", err)
+	}
+	origins, err := f.origins(ctx, conn, found)
+	if err != nil {
+		return wrap("read who made changes, for a forwarder", err)
+	}
+	tables := make(map[int64]*undoTable)
+	for _, e := range entries {
+		r := found[spotOf(e)]
+		if r == nil {
+			e.Unreadable = "its row change is not in " + f.store.at("audit_changes") + " any more"
+			continue
+		}
+		by := origins[transaction{r.xid, r.started}]
+		if by.elsewhere {
+			continue
+		}
+		if tables[r.tableID] == nil {
+			var shapes map[int64]*shape
+			if shapes, err = f.store.shapes(ctx, conn, r.tableID); err != nil {
+				return err
+			}
+			tables[r.tableID] = pastTable(r.tableID, shapes)
+		}
+		if err = r.complete(e, tables[r.tableID], by.Origin); err != nil {
+			e.Unreadable = "its row change: " + err.Error()
+		}
+	}
+	return nil
+}
+
+// spot is where a change is, and when it was made, as the database prints it.
+type spot struct{ xid, lsn, started, captured string }
+
+func spotOf(e *journal.Entry) spot {
+	xid, lsn, _ := e.Position.Change()
+	return spot{
+		strconv.FormatInt(xid, 10), fmt.Sprintf("%X/%X", lsn>>32, uint32(lsn)),
+		e.Tx.StartedAt.UTC().Format(lenient.TimeForm), e.RecordedAt.UTC().Format(lenient.TimeForm),
+	}
+}
+
+// rows reads the changes of entries. As in all of these statements there are no arguments: a pooler may lose what is prepared.
+func (f *Source) rows(ctx context.Context, conn *sql.Conn, entries []*journal.Entry) (map[spot]*row, error) {
+	var xids, lsns []string
+	for _, e := range entries {
+		at := spotOf(e)
+		xids, lsns = append(xids, at.xid), append(lsns, at.lsn)
+	}
+	list, err := readAll(ctx, conn, scanRow, f.store.selectChanges("c.system", "ROWS FROM (pg_catalog.unnest('{"+strings.Join(xids, ",")+"}'::pg_catalog.xid8[]), pg_catalog.unnest('{"+strings.Join(lsns, ",")+
+		"}'::pg_catalog.pg_lsn[])) k (xid, lsn) JOIN "+f.store.at("audit_changes")+" c ON c.xid = k.xid AND c.lsn = k.lsn"))
+	found := make(map[spot]*row, len(list))
+	for _, r := range list {
+		found[spot{r.xid, r.lsn, r.started, r.captured}] = r
+	}
+	return found, err
+}
+
+// origin is what the first change of a transaction says of it.
+type origin struct {
+	Origin
+	elsewhere bool
+}
+
+// origins reads those of the transactions of changes. What was captured in another cluster, and restored here, is elsewhere: its
+// transactions have the numbers of others here. A session that hides itself hides its cluster, and is taken for one of
+// this one.
+func (f *Source) origins(ctx context.Context, conn *sql.Conn, of map[spot]*row) (map[transaction]origin, error) {
+	origins := make(map[transaction]origin)
+	var xids, starts []string
+	for _, r := range of {
+		tx := transaction{r.xid, r.started}
+		if _, known := origins[tx]; !known {
+			origins[tx] = origin{}
+			xids, starts = append(xids, tx.xid), append(starts, tx.started)
+		}
+	}
+	if len(xids) == 0 {
+		return origins, nil
+	}
+	// With xid = k.xid the server would take it for few rows, and sort all of a large transaction.
+	_, err := readAll(ctx, conn, func(rows *sql.Rows) (_ struct{}, err error) {
+		var tx transaction
+		var o origin
+		if err = rows.Scan(&tx.xid, &tx.started, &o.elsewhere, pgtext.Scanner(&o.Role), pgtext.Scanner(&o.Application)); err == nil {
+			origins[tx] = o
+		}
+		return struct{}{}, err
+	}, "SELECT k.xid::pg_catalog.text, "+pgtext.Time("k.started")+", coalesce(f.system <> "+thisCluster+", false), "+pgtext.HexAnywhere("coalesce(f.role, '')")+", "+pgtext.HexAnywhere("coalesce(f.application, '')")+
+		" FROM ROWS FROM (pg_catalog.unnest('{"+strings.Join(xids, ",")+"}'::pg_catalog.xid8[]), pg_catalog.unnest('{"+strings.Join(starts, ",")+"}'::pg_catalog.timestamptz[])) k (xid, started)"+
+		" CROSS JOIN LATERAL (SELECT a.system, a.role, a.application FROM "+f.store.at("audit_changes")+" a WHERE a.xid >= k.xid AND a.tx_started_at = k.started ORDER BY a.xid, a.lsn LIMIT 1) f")
+	return origins, err
+}
+
+var actions = map[Op]string{Insert: "row.inserted", Update: "row.updated", Delete: "row.deleted", Truncate: "row.truncated"}
+
+// complete sets what an entry says of the change.
+func (r *row) complete(e *journal.Entry, t *undoTable, by Origin) error {
+	c, err := r.change(t)
+	if err != nil {
+		return err
+	}
+	if e.Change, err = json.Marshal(c.Diff()); err != nil {
+		return err
+	}
+	e.Role = by.Role
+	e.Event = hooks.Event{
+		ID: e.ID, OccurredAt: c.CapturedAt, Action: actions[c.Op], Outcome: hooks.Success, Captured: true,
+		Target: hooks.Target{Type: c.Table, ID: strings.Join(c.Key, ",")}, Application: by.Application,
+	}
+	hooks.Shorten(&e.Event)
+	return nil
+}
