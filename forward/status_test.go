@@ -73,7 +73,7 @@ func TestNamesInJSON(t *testing.T) {
 	}
 }
 
-// fill sets every field, so that none is left out.
+// fill sets every field that JSON can have, so that none is left out.
 func fill(v reflect.Value) {
 	switch v.Interface().(type) {
 	case time.Time:
@@ -89,7 +89,9 @@ func fill(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
-			fill(v.Field(i))
+			if v.Field(i).CanSet() {
+				fill(v.Field(i))
+			}
 		}
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
