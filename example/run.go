@@ -86,7 +86,7 @@ func live(ctx context.Context, t target, bare *sql.DB, depot *depot, orders int,
 	if err = audit.Drain(drain); err != nil || t.dialect() != hooks.Postgres {
 		return d, err
 	}
-	if err = d.meddle(ctx, bare, db); err != nil {
+	if err = d.changeAndUndo(ctx, bare, db); err != nil {
 		return nil, err
 	}
 	return d, audit.Drain(drain)

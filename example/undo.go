@@ -10,9 +10,9 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
-// meddle has somebody change the first order behind the shop's back, and Linus undo that: the SQL
+// changeAndUndo has somebody change the first order behind the shop's back, and Linus undo that: the SQL
 // for it comes from the row changes, and the shop executes it like any other.
-func (d *day) meddle(ctx context.Context, bare, db *sql.DB) error {
+func (d *day) changeAndUndo(ctx context.Context, bare, db *sql.DB) error {
 	if err := behind(ctx, bare, d.first); err != nil {
 		return err
 	}

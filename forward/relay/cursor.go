@@ -247,15 +247,15 @@ func (s *Store) leaseStatus(ctx context.Context, q querier, name, holder string,
 	return st, wrap("look for the lease", name, err)
 }
 
-// leased is a condition for a row whose lease somebody has. A lease that is given back keeps its
+// hasHolder is a condition for a row whose lease a process has. A lease that is given back keeps its
 // fence: one that is renewed nevertheless would look like one on offer.
-const leased = "retired_at IS NULL AND holder IS NOT NULL"
+const hasHolder = "retired_at IS NULL AND holder IS NOT NULL"
 
 // where selects c's row while its lease holds, and the server lives that c was read
 // from. After a crash a server gives the xids out again that it had not written to
 // disk, and what is remembered here would take them for old ones.
 func (s *Store) where(c *cursor) string {
-	where := " WHERE name = " + s.quote(c.name) + " AND fence = " + itoa(c.fence) + " AND " + leased
+	where := " WHERE name = " + s.quote(c.name) + " AND fence = " + itoa(c.fence) + " AND " + hasHolder
 	if c.incarnation != "" {
 		where += " AND " + s.d.incarnation() + " = '" + c.incarnation + "'"
 	}

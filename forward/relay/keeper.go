@@ -209,7 +209,7 @@ func (s *Store) renewAll(ctx context.Context, q querier, leases []*lease, ttl ti
 		if len(rows) == 0 {
 			return "false"
 		}
-		return leased + " AND (name, fence) IN (" + strings.Join(rows, ", ") + ")"
+		return hasHolder + " AND (name, fence) IN (" + strings.Join(rows, ", ") + ")"
 	}
 	// The answer has each lease's index and not its name, which the database may store
 	// in another form.

@@ -8,13 +8,15 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
-// leaves are partitions of p that number their columns otherwise than p does. In each, note has the number that
-// ssn has in p, so that to confuse the two keeps the one and loses the other.
-var leaves = []struct {
+type leaf struct {
 	name     string
 	setup    []string
 	captured []string // once p is captured
-}{
+}
+
+// leaves are partitions of p that number their columns otherwise than p does. In each, note has the number that
+// ssn has in p, so that to confuse the two keeps the one and loses the other.
+var leaves = []leaf{
 	{name: "created after a DROP COLUMN", setup: []string{
 		"CREATE TABLE p (x int, id int PRIMARY KEY, ssn {type}, note text) PARTITION BY RANGE (id)", "ALTER TABLE p DROP x", "CREATE TABLE leaf PARTITION OF p FOR VALUES FROM (0) TO (9)",
 	}},
@@ -59,32 +61,38 @@ func (w *world) wantHidden(what, secret string) {
 	}
 }
 
+// eachHidden captures p anew for each way to keep no ssn in a leaf, and calls f.
+func (w *world) eachHidden(of leaf, typ string, f func(what string)) {
+	w.Helper()
+	all := func(queries []string) {
+		for _, q := range queries {
+			w.exec(strings.ReplaceAll(q, "{type}", typ))
+		}
+	}
+	for how, table := range hidden {
+		w.exec("DROP SCHEMA threadline CASCADE", "DROP TABLE IF EXISTS p")
+		all(of.setup)
+		w.must(w.store.Migrate(ctx))
+		w.capture(table)
+		all(of.captured)
+		f(how + " " + typ + " in a leaf " + of.name)
+	}
+}
+
 // TestHiddenRenamed: until the next plan, a column that is not to be kept is not under another name either, in partitions that
 // number their columns otherwise than their parent.
 func TestHiddenRenamed(t *testing.T) {
 	with(t, func(w *world) {
 		for _, leaf := range leaves {
-			for how, table := range hidden {
-				// The one may be long, and so is measured by any statement.
-				for _, typ := range []string{"text", "varchar(20)"} {
-					of := func(queries []string) (list []string) {
-						for _, q := range queries {
-							list = append(list, strings.ReplaceAll(q, "{type}", typ))
-						}
-						return list
-					}
-					w.exec("DROP SCHEMA threadline CASCADE", "DROP TABLE IF EXISTS p")
-					w.exec(of(leaf.setup)...)
-					w.must(w.store.Migrate(ctx))
-					w.capture(table)
-					w.exec(of(leaf.captured)...)
-					what := how + " " + typ + " in a leaf " + leaf.name
+			// The one may be long, and so is measured by any statement.
+			for _, typ := range []string{"text", "varchar(20)"} {
+				w.eachHidden(leaf, typ, func(what string) {
 					w.wantHidden(what, "ssn")
 					w.exec("ALTER TABLE p RENAME ssn TO tax_id")
 					w.wantHidden(what+", renamed", "tax_id")
 					w.exec("ALTER TABLE p ADD ssn int")
 					w.wantHidden(what+", renamed, and its name given to another", "tax_id")
-				}
+				})
 			}
 		}
 	}, dbtest.PGX)
@@ -94,22 +102,16 @@ func TestHiddenRenamed(t *testing.T) {
 func TestHiddenExchanged(t *testing.T) {
 	with(t, func(w *world) {
 		for _, leaf := range leaves[:3] {
-			for how, table := range hidden {
-				w.exec("DROP SCHEMA threadline CASCADE", "DROP TABLE IF EXISTS p")
-				for _, q := range leaf.setup {
-					w.exec(strings.ReplaceAll(q, "{type}", "text"))
-				}
-				w.must(w.store.Migrate(ctx))
-				w.capture(table)
+			w.eachHidden(leaf, "text", func(what string) {
 				w.exec("ALTER TABLE p RENAME ssn TO other", "ALTER TABLE p RENAME note TO ssn", "ALTER TABLE p RENAME other TO note",
 					"INSERT INTO p (id, note, ssn) VALUES (1, 'secret-1', 'x')", "UPDATE p SET note = 'secret-2', ssn = 'y'", "DELETE FROM p")
 				if got := w.text("SELECT string_agg(c::text, E'\n' ORDER BY lsn) FROM threadline.audit_changes c"); strings.Contains(got, "secret") {
-					w.Errorf("%s in a leaf %s: kept are\n%s", how, leaf.name, got)
+					w.Errorf("%s: kept are\n%s", what, got)
 				}
 				if got := w.text("SELECT string_agg(concat(op, key), ' ' ORDER BY lsn) FROM threadline.audit_changes"); got != "I(1) U(1) D(1)" {
-					w.Errorf("%s in a leaf %s: the changes are %s", how, leaf.name, got)
+					w.Errorf("%s: the changes are %s", what, got)
 				}
-			}
+			})
 		}
 	}, dbtest.PGX)
 }
@@ -118,19 +120,13 @@ func TestHiddenExchanged(t *testing.T) {
 func TestHiddenKey(t *testing.T) {
 	with(t, func(w *world) {
 		for _, leaf := range leaves[:3] {
-			for how, table := range hidden {
-				w.exec("DROP SCHEMA threadline CASCADE", "DROP TABLE IF EXISTS p")
-				for _, q := range leaf.setup {
-					w.exec(strings.ReplaceAll(q, "{type}", "text"))
-				}
-				w.must(w.store.Migrate(ctx))
-				w.capture(table)
+			w.eachHidden(leaf, "text", func(what string) {
 				w.exec("ALTER TABLE p RENAME id TO former_id", "ALTER TABLE p RENAME ssn TO id",
 					"INSERT INTO p (former_id, id, note) VALUES (1, 'secret-1', 'note-1')", "UPDATE p SET id = 'secret-2', note = 'note-2'", "DELETE FROM p")
 				if got := w.text("SELECT string_agg(c::text, E'\n' ORDER BY lsn) FROM threadline.audit_changes c"); strings.Contains(got, "secret") || strings.Count(got, "note-") != 4 {
-					w.Errorf("%s in a leaf %s: kept are\n%s", how, leaf.name, got)
+					w.Errorf("%s: kept are\n%s", what, got)
 				}
-			}
+			})
 		}
 	}, dbtest.PGX)
 }

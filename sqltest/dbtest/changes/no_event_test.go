@@ -37,8 +37,8 @@ func (w *world) purge() {
 	}
 }
 
-// nobody runs f on one driver, with an app whose timeline leaves out what keep does not choose.
-func nobody(t *testing.T, keep func(journal.Entry) bool, f func(w *world, a *app)) {
+// filtered runs f on one driver, with an app whose timeline leaves out what keep does not choose.
+func filtered(t *testing.T, keep func(journal.Entry) bool, f func(w *world, a *app)) {
 	t.Helper()
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
@@ -62,11 +62,11 @@ func (w *world) wantUnknown(key, why string) {
 	w.wantBy(key, changes.Unknown, why)
 }
 
-// TestNobody: a transaction of which a filter has left out all events is never one without events, before and
+// TestNoEvent: a transaction of which a filter has left out all events is never one without events, before and
 // after the purge of the journal, and one without is.
-func TestNobody(t *testing.T) {
+func TestNoEvent(t *testing.T) {
 	keep := func(e journal.Entry) bool { return e.Actor.ID != "alice" }
-	nobody(t, keep, func(w *world, a *app) {
+	filtered(t, keep, func(w *world, a *app) {
 		a.tx([]string{"bob"}, "INSERT INTO t VALUES (1, 1)")
 		a.tx([]string{"alice"}, "INSERT INTO t VALUES (2, 1)")
 		w.exec("INSERT INTO t VALUES (3, 1)")
@@ -83,10 +83,10 @@ func TestNobody(t *testing.T) {
 	})
 }
 
-// TestNobodyIsRetried: what a forwarder has passed and tries again is on its way, and what no forwarder is there for is
+// TestNoEventWhileRetried: what a forwarder has passed and tries again is on its way, and what no forwarder is there for is
 // not.
-func TestNobodyIsRetried(t *testing.T) {
-	nobody(t, func(e journal.Entry) bool { return e.Actor.ID != "alice" }, func(w *world, a *app) {
+func TestNoEventWhileRetried(t *testing.T) {
+	filtered(t, func(e journal.Entry) bool { return e.Actor.ID != "alice" }, func(w *world, a *app) {
 		a.tx([]string{"alice"}, "INSERT INTO t VALUES (1, 1)")
 		w.exec("UPDATE aftercommit.cursors SET done = pg_current_snapshot()",
 			`INSERT INTO aftercommit.retries (forwarder, key, ordinal, state, attempts, next_at, reason, error, first_at, last_at)
@@ -101,10 +101,10 @@ func TestNobodyIsRetried(t *testing.T) {
 	})
 }
 
-// TestNobodyButTheTimelines: only what delivers to the timeline says whether events are on their way, as far as it is
+// TestPendingForTheTimelineOnly: only what delivers to the timeline says whether events are on their way, as far as it is
 // there under its own name.
-func TestNobodyButTheTimelines(t *testing.T) {
-	nobody(t, func(e journal.Entry) bool { return e.Actor.ID != "alice" }, func(w *world, a *app) {
+func TestPendingForTheTimelineOnly(t *testing.T) {
+	filtered(t, func(e journal.Entry) bool { return e.Actor.ID != "alice" }, func(w *world, a *app) {
 		a.tx([]string{"alice"}, "INSERT INTO t VALUES (1, 1)")
 		w.exec("INSERT INTO aftercommit.cursors (name, place, done) SELECT 'webhook.Forwarder/default', place, '1:1:' FROM aftercommit.cursors")
 		w.wantBy("1", changes.Pending, "not yet delivered")
@@ -117,9 +117,9 @@ func TestNobodyButTheTimelines(t *testing.T) {
 	})
 }
 
-// TestNobodyHasPassedElsewhere: a cursor that is left from before a restore has passed nothing of what was made here.
-func TestNobodyHasPassedElsewhere(t *testing.T) {
-	nobody(t, func(e journal.Entry) bool { return e.Actor.ID != "alice" }, func(w *world, a *app) {
+// TestCursorOfAnotherPlace: a cursor that is left from before a restore has passed nothing of what was made here.
+func TestCursorOfAnotherPlace(t *testing.T) {
+	filtered(t, func(e journal.Entry) bool { return e.Actor.ID != "alice" }, func(w *world, a *app) {
 		a.tx([]string{"alice"}, "INSERT INTO t VALUES (1, 1)")
 		a.tx([]string{"alice"}, "INSERT INTO t VALUES (2, 1)")
 		w.exec("UPDATE threadline.audit_changes SET system = 1 WHERE key = '(1)'") // made there, as the journal says, too
@@ -135,9 +135,9 @@ func TestNobodyHasPassedElsewhere(t *testing.T) {
 	})
 }
 
-// TestNobodyWithTwoJournals: what one journal does not have may be in another one of the database.
-func TestNobodyWithTwoJournals(t *testing.T) {
-	nobody(t, nil, func(w *world, a *app) {
+// TestNoEventWithTwoJournals: what one journal does not have may be in another one of the database.
+func TestNoEventWithTwoJournals(t *testing.T) {
+	filtered(t, nil, func(w *world, a *app) {
 		w.exec("CREATE SCHEMA app", "CREATE TABLE app.journal (id int)", "CREATE TABLE app.cursors (id int)") // of the app's
 		w.exec("INSERT INTO t VALUES (1, 1)")
 		w.wantBy("1", changes.NoEvent, "no event")
@@ -155,10 +155,10 @@ func TestNobodyWithTwoJournals(t *testing.T) {
 	})
 }
 
-// TestNobodyOfTheOriginal: what a purge has deleted before a transaction began was not its, whatever numbers
+// TestPurgeOfTheOriginal: what a purge has deleted before a transaction began was not its, whatever numbers
 // transactions had in the database that this one was restored from.
-func TestNobodyOfTheOriginal(t *testing.T) {
-	nobody(t, nil, func(w *world, a *app) {
+func TestPurgeOfTheOriginal(t *testing.T) {
+	filtered(t, nil, func(w *world, a *app) {
 		a.tx([]string{"bob"}, "INSERT INTO t VALUES (1, 1)")
 		w.purge()
 		w.exec("INSERT INTO t VALUES (2, 1)",
@@ -169,7 +169,7 @@ func TestNobodyOfTheOriginal(t *testing.T) {
 
 // TestWhoIsPartlyDelivered: of a transaction some events of which are on their way it is not known who made it all.
 func TestWhoIsPartlyDelivered(t *testing.T) {
-	nobody(t, nil, func(w *world, a *app) {
+	filtered(t, nil, func(w *world, a *app) {
 		a.tx([]string{"alice", "bob"}, "INSERT INTO t VALUES (1, 1)", "UPDATE t SET a = 2 WHERE id = 1")
 		w.wantBy("1", changes.Recorded, "user:bob")
 		w.exec("DELETE FROM threadline.audit_contexts WHERE actor_id = 'bob'", "UPDATE aftercommit.cursors SET done = '1:1:'")
@@ -182,15 +182,15 @@ func TestWhoIsPartlyDelivered(t *testing.T) {
 	})
 }
 
-// TestNobodyWasPurgedBefore: a purge by a program that writes down no transactions leaves nothing certain that had
+// TestPurgeWithoutList: a purge by a program that writes down no transactions leaves nothing certain that had
 // begun by then.
-func TestNobodyWasPurgedBefore(t *testing.T) {
+func TestPurgeWithoutList(t *testing.T) {
 	for name, before := range map[string]string{
 		"no list":   "UPDATE aftercommit.journal_purges SET transactions = NULL, before = clock_timestamp()",
 		"no column": "UPDATE aftercommit.journal_purges SET before = clock_timestamp(); ALTER TABLE aftercommit.journal_purges DROP COLUMN transactions",
 	} {
 		t.Run(name, func(t *testing.T) {
-			nobody(t, func(e journal.Entry) bool { return e.Actor.ID != "alice" }, func(w *world, a *app) {
+			filtered(t, func(e journal.Entry) bool { return e.Actor.ID != "alice" }, func(w *world, a *app) {
 				a.tx([]string{"bob"}, "INSERT INTO t VALUES (1, 1)")
 				a.tx([]string{"alice"}, "INSERT INTO t VALUES (2, 1)")
 				w.exec("INSERT INTO t VALUES (3, 1)")
@@ -210,10 +210,10 @@ func TestNobodyWasPurgedBefore(t *testing.T) {
 	}
 }
 
-// TestNobodyWithoutContexts: what a timeline without contexts has recorded, as that of an older version whose
+// TestNoEventWithoutContexts: what a timeline without contexts has recorded, as that of an older version whose
 // script was run again, is found by its time; and what is not found there had events all the same.
-func TestNobodyWithoutContexts(t *testing.T) {
-	nobody(t, nil, func(w *world, a *app) {
+func TestNoEventWithoutContexts(t *testing.T) {
+	filtered(t, nil, func(w *world, a *app) {
 		a.tx([]string{"bob"}, "INSERT INTO t VALUES (1, 1)")
 		a.tx([]string{"alice", "carol"}, "INSERT INTO t VALUES (2, 1)", "UPDATE t SET a = 2 WHERE id = 2")
 		w.exec("INSERT INTO t VALUES (3, 1)", "DELETE FROM threadline.audit_contexts WHERE actor_id <> 'bob'")
@@ -228,9 +228,9 @@ func TestNobodyWithoutContexts(t *testing.T) {
 	})
 }
 
-// TestNobodyIsOpen: a transaction that was open when the tables of events were made, and which may have been of
+// TestOpenWhenTheJournalWasMade: a transaction that was open when the tables of events were made, and which may have been of
 // a program that had others, is not without events for certain.
-func TestNobodyIsOpen(t *testing.T) {
+func TestOpenWhenTheJournalWasMade(t *testing.T) {
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
 		w.capture(changes.Table{Name: "t"})
@@ -255,11 +255,11 @@ func TestNobodyIsOpen(t *testing.T) {
 	}, dbtest.PQ)
 }
 
-// TestNobodyIsCopied: in a copy of the database, here or in another cluster, where transactions have other numbers,
+// TestNoEventInACopy: in a copy of the database, here or in another cluster, where transactions have other numbers,
 // the journal says nothing of those of the original; nor of its own until a plan has seen it.
-func TestNobodyIsCopied(t *testing.T) {
+func TestNoEventInACopy(t *testing.T) {
 	other := dbtest.Start(t, nil)
-	nobody(t, nil, func(w *world, a *app) {
+	filtered(t, nil, func(w *world, a *app) {
 		a.tx([]string{"bob"}, "INSERT INTO t VALUES (1, 1)")
 		w.exec("INSERT INTO t VALUES (2, 1)")
 		w.wantBy("2", changes.NoEvent, "no event")
@@ -282,9 +282,9 @@ func TestNobodyIsCopied(t *testing.T) {
 	})
 }
 
-// TestNobodyMayRead: a role that may not read all that it takes is not told that there was no event.
-func TestNobodyMayRead(t *testing.T) {
-	nobody(t, nil, func(w *world, a *app) {
+// TestNoEventNeedsRights: a role that may not read all that it takes is not told that there was no event.
+func TestNoEventNeedsRights(t *testing.T) {
+	filtered(t, nil, func(w *world, a *app) {
 		a.tx([]string{"bob"}, "INSERT INTO t VALUES (1, 1)")
 		w.exec("INSERT INTO t VALUES (2, 1)")
 		role := `"` + dbtest.Name("reader") + `"`
