@@ -85,8 +85,9 @@ type Query struct {
 
 // FieldValue is a field with a value.
 type FieldValue struct {
-	Field, Text string
-	Null        bool // the value is NULL, and Text is ""
+	Field string `json:"field"`
+	Text  string `json:"text"`
+	Null  bool   `json:"null,omitempty"` // the value is NULL, and Text is ""
 }
 
 // QueryError says which part of a query cannot be answered, and what to do. Its Field is the key of

@@ -42,11 +42,11 @@
 //   - Changes of one row are in the order of its versions, also if that is not the order of xids: a row's lock is
 //     held until the COMMIT, so that this is also the order in which their transactions committed.
 //   - Changes of one transaction are in the order in which it made them.
-//   - Of two transactions one of which saw the other's rows, the other's come first.
+//   - What a transaction wrote after it saw another's rows was written after these.
 //   - Otherwise the list says in which order rows were written, and nothing about the order of commits.
 //
-// The first and the third hold by the clock, as long as it is not set back; changes.Store.History goes by the WAL, and
-// holds also then. An action that is delivered late, and a transaction that commits late, take their place by their time,
+// The first and the third hold by the clock, as long as it is not set back. changes.Store.History goes by the WAL, and
+// is right also then. An action that is delivered late, and a transaction that commits late, take their place by their time,
 // above what has been read: they are seen when reading starts from the top again. A reader that must miss nothing follows
 // changes.Query with OldestFirst.
 //
@@ -56,6 +56,21 @@
 // meanwhile, and the place is good in a database that was restored from a dump. A page reads at most as many
 // actions and as many row changes as its limit, each along an index, or looks at threadline.MaxLooked
 // actions and changes.MaxLooked row changes, if filters have to look at them: such a page may be short.
+//
+// # Bundles
+//
+// [Reader.WriteBundle] writes all that is known around a transaction, a correlation, an actor or a row into a file that
+// is kept: each transaction with who made it and all that it did, where the histories of the tables involved are
+// broken, and what is not known:
+//
+//	end, err := all.WriteBundle(ctx, file, trail.Query{CorrelationID: "c-7"})
+//
+// The file has a JSON document on each line ([Line]), and on the last one the SHA-256 of the lines above it, so
+// that one that was cut off or damaged shows:
+//
+//	head -n -1 bundle.jsonl | sha256sum
+//
+// The digest protects against accidents. Whoever can change the file can compute another one: keep it elsewhere.
 //
 // It is for PostgreSQL.
 package trail

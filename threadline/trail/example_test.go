@@ -3,8 +3,12 @@ package trail_test
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"log"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -54,4 +58,50 @@ func ExampleQuery_transaction() {
 		return all.Page(ctx, trail.Query{Tx: item.Tx()})
 	}
 	_ = beside
+}
+
+// All that is known around a correlation, in a file for an auditor.
+func ExampleReader_WriteBundle() {
+	var all *trail.Reader
+
+	keep := func(ctx context.Context, name, correlation string) (err error) {
+		file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, file.Close()) }()
+		end, err := all.WriteBundle(ctx, file, trail.Query{CorrelationID: correlation})
+		if err != nil {
+			return err
+		}
+		fmt.Println(end.Transactions, "transactions,", end.Unknown, "things that are not known")
+		return nil
+	}
+	_ = keep
+}
+
+// A bundle is read line by line.
+func ExampleLine() {
+	file := `{"transaction":{"xid":"775","started_at":"2026-11-30T10:00:00.000001Z","state":"none","role":"admin","application":"psql"}}
+{"change":{"op":"delete","schema":"public","table":"orders","key":["42"],"xid":"775","tx_started_at":"2026-11-30T10:00:00.000001Z","captured_at":"2026-11-30T10:00:00.000002Z","fields":[]},"matches":true}
+{"end":{"transactions":1,"actions":0,"changes":1,"unknown":0,"complete":true}}`
+	lines := json.NewDecoder(strings.NewReader(file))
+	for lines.More() {
+		var line trail.Line
+		if err := lines.Decode(&line); err != nil {
+			log.Fatal(err)
+		}
+		switch {
+		case line.Transaction != nil:
+			fmt.Println(line.Transaction.State, line.Transaction.Role, line.Transaction.Application)
+		case line.Change != nil:
+			fmt.Println(line.Change.Op, line.Change.Table, line.Change.Key)
+		case line.End != nil:
+			fmt.Println(line.End.Complete)
+		}
+	}
+	// Output:
+	// none admin psql
+	// delete orders [42]
+	// true
 }

@@ -25,47 +25,52 @@ const (
 type Query struct {
 	// ActorType alone means every actor of the type, with ActorID one actor. ActorID alone means that ID
 	// whatever the type. A row change is found by each actor of its transaction.
-	ActorType hooks.ActorType
-	ActorID   string
+	ActorType hooks.ActorType `json:"actor_type,omitempty"`
+	ActorID   string          `json:"actor_id,omitempty"`
 	// Unattributed means what has no known actor.
-	Unattributed                       bool
-	TenantID, CorrelationID, RequestID string
+	Unattributed  bool   `json:"unattributed,omitempty"`
+	TenantID      string `json:"tenant_id,omitempty"`
+	CorrelationID string `json:"correlation_id,omitempty"`
+	RequestID     string `json:"request_id,omitempty"`
 	// Tx is a transaction, both its ID and its start.
-	Tx journal.TxKey
+	Tx journal.TxKey `json:"tx,omitzero"`
 
 	// Tables are names of tables, alone or after the schema's: orders, shop.orders. Any will do. Actions are found by
 	// their target's type. The aliases of the two stores are the same names.
-	Tables []string
+	Tables []string `json:"tables,omitempty"`
 	// Key is that of a row, which the row has after the change or had before it, and of actions the target's ID.
 	// It needs Tables. No action has a key of several columns.
-	Key []string
+	Key []string `json:"key,omitempty"`
 	// Text must occur, each of them, in a name, an ID, a reason, a comment or the metadata, or in a table's
 	// name, a key or a value.
-	Text []string
+	Text []string `json:"text,omitempty"`
 
 	// Action is a whole name, ActionPrefix its beginning. These and Outcome leave only actions.
-	Action, ActionPrefix string
-	Outcome              hooks.EventOutcome
+	Action       string             `json:"action,omitempty"`
+	ActionPrefix string             `json:"action_prefix,omitempty"`
+	Outcome      hooks.EventOutcome `json:"outcome,omitempty"`
 
 	// Schema is a table's, and together with Tables also that of a target's type. Alone it leaves only row changes,
 	// as do operations, changed fields and values of fields.
-	Schema   string
-	Ops      []changes.Op
-	Fields   []string
-	Old, New []changes.FieldValue
+	Schema string               `json:"schema,omitempty"`
+	Ops    []changes.Op         `json:"ops,omitempty"`
+	Fields []string             `json:"fields,omitempty"`
+	Old    []changes.FieldValue `json:"old,omitempty"`
+	New    []changes.FieldValue `json:"new,omitempty"`
 
 	// Not leaves out what matches any of these. They have filters only: no times, limit, cursor or Not.
-	Not []Query
+	Not []Query `json:"not,omitempty"`
 
 	// From and To bound [Item.Time]: from From on, before To. A zero time is no bound.
-	From, To time.Time
+	From time.Time `json:"from,omitzero"`
+	To   time.Time `json:"to,omitzero"`
 
 	// Limit is the size of a page, [DefaultLimit] if zero and at most [MaxLimit]. For [Reader.Each] it is the
 	// size of the whole, without a maximum, and zero means all.
-	Limit int
+	Limit int `json:"limit,omitempty"`
 	// Cursor is the Next of the page before, and belongs to its filters. It stays good in a database
 	// that was restored from a dump.
-	Cursor string
+	Cursor string `json:"cursor,omitempty"`
 }
 
 // QueryError says which part of a query cannot be answered, and what to do. Its Field is the key of

@@ -450,3 +450,62 @@ func TestTrailCursor(t *testing.T) {
 		rest(to.read(), "restored")
 	})
 }
+
+// TestTrailOrder: T1 has the lower xid, waits for T2, which commits first, and commits last. The changes of their common row
+// are in the order of its versions, which is that of the commits and not of the xids. Of rows that only one of them has
+// written, the list says in which order they were written, which is that of neither.
+func TestTrailOrder(t *testing.T) {
+	withTrail(t, func(w *trailed) {
+		w.exec("CREATE TABLE orders (id int PRIMARY KEY, status text)", "INSERT INTO orders SELECT n, 'new' FROM generate_series(1, 3) n")
+		w.capture(changes.Table{Name: "orders"})
+		begin := func(action string) (write func(id int) error, commit func()) {
+			tx, err := w.db.BeginTx(ctx, nil)
+			w.must(err)
+			t.Cleanup(func() { _ = tx.Rollback() })
+			write = func(id int) error {
+				_, err := tx.ExecContext(user(action), fmt.Sprintf("UPDATE orders SET status = '%s' WHERE id = %d", action, id))
+				return err
+			}
+			return write, func() {
+				w.must(hooks.Record(user(action), tx, hooks.Event{Action: "tx." + action}))
+				w.must(tx.Commit())
+			}
+		}
+		first, commitFirst := begin("first")
+		w.must(first(1)) // has an xid, the lower one
+		second, commitSecond := begin("second")
+		w.must(second(2))
+		w.must(second(3))
+		done := make(chan error, 1)
+		go func() { done <- first(3) }() // waits
+		w.await("SELECT count(*) > 0 FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'transactionid' AND NOT l.granted AND a.datname = current_database()")
+		commitSecond()
+		w.must(<-done)
+		commitFirst()
+		var got []string
+		xids := map[string]int64{}
+		for _, item := range w.each(trail.Query{}) {
+			if item.Change != nil {
+				by := *item.Change.Fields[0].New.Text
+				got = append(got, by+" "+item.Change.Key[0])
+				xids[by] = item.Change.XID
+			} else if !item.Action.Captured {
+				got = append(got, item.Action.Action)
+			}
+		}
+		if xids["first"] >= xids["second"] {
+			t.Fatalf("the xids are %v", xids)
+		}
+		// Newest first.
+		if want := "tx.first, first 3, tx.second, second 3, second 2, first 1"; strings.Join(got, ", ") != want {
+			t.Errorf("the trail is %s\nwant %s", strings.Join(got, ", "), want)
+		}
+		var history []string
+		for _, item := range w.each(trail.Query{Tables: []string{"orders"}, Key: []string{"3"}, Ops: []changes.Op{changes.Update}}) {
+			history = append(history, *item.Change.Fields[0].New.Text)
+		}
+		if got, now := strings.Join(history, ", "), w.text("SELECT status FROM orders WHERE id = 3"); got != "first, second" || now != "first" {
+			t.Errorf("the row's changes are by %s, and it ends as %s", got, now)
+		}
+	})
+}

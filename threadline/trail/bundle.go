@@ -1,0 +1,309 @@
+package trail
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+)
+
+// MaxTransactions is how many transactions a bundle has at most: it remembers which ones it has told.
+const MaxTransactions = 10_000
+
+// maxCompared is up to how many items of a transaction are held at once, to compare what the driver and the triggers
+// have counted.
+const maxCompared = 1000
+
+// Bundle returns all that is known around the items that match q, for an auditor to keep: each of their
+// transactions, newest first, with who made it and all that it did, whether q finds it or not; then where the histories of
+// the tables involved are broken; and what is not known. It holds a page of items at a time, and no connection
+// while the loop's body runs. Its only error is the last thing that it yields. q has no limit and no cursor.
+//
+// What has committed meanwhile may be in it or not.
+func (r *Reader) Bundle(ctx context.Context, q Query) iter.Seq2[Line, error] {
+	return func(yield func(Line, error) bool) {
+		b := &bundle{
+			reader: r, query: q, yield: yield, end: End{Complete: true},
+			told: make(map[journal.TxKey]bool), tables: make(map[[2]string]bool), targets: make(map[string]bool),
+		}
+		if err := b.write(ctx); err != nil && !b.stopped {
+			yield(Line{}, err)
+		}
+	}
+}
+
+// WriteBundle writes a bundle as lines of JSON, in the form of [Line], with a digest at the end. It returns the last line.
+// After an error there is none.
+func (r *Reader) WriteBundle(ctx context.Context, w io.Writer, q Query) (*End, error) {
+	out, sum := bufio.NewWriter(w), sha256.New()
+	for line, err := range r.Bundle(ctx, q) {
+		if err != nil {
+			return nil, err
+		}
+		if line.End != nil {
+			line.End.SHA256 = hex.EncodeToString(sum.Sum(nil))
+		}
+		text, err := json.Marshal(line)
+		if err != nil {
+			return nil, fmt.Errorf("trail: write a bundle: %w", err)
+		}
+		text = append(text, '\n')
+		sum.Write(text)
+		if _, err = out.Write(text); err != nil {
+			return nil, err
+		}
+		if line.End != nil {
+			return line.End, out.Flush()
+		}
+	}
+	return nil, io.ErrUnexpectedEOF // not reached: the last line is the end
+}
+
+// bundle is one in the making.
+type bundle struct {
+	reader  *Reader
+	query   Query
+	yield   func(Line, error) bool
+	stopped bool // the loop wants no more
+
+	told    map[journal.TxKey]bool
+	tables  map[[2]string]bool // of row changes
+	targets map[string]bool    // of captured events
+	end     End
+}
+
+// errStopped ends a bundle whose loop wants no more.
+var errStopped = fmt.Errorf("trail: stopped")
+
+func (b *bundle) add(line Line) error {
+	if !b.yield(line, nil) {
+		b.stopped = true
+		return errStopped
+	}
+	return nil
+}
+
+func (b *bundle) unknown(reason, about string, args ...any) error {
+	b.end.Unknown++
+	return b.add(Line{Unknown: &Unknown{About: fmt.Sprintf(about, args...), Reason: reason}})
+}
+
+func (b *bundle) write(ctx context.Context) error {
+	q := &b.query
+	switch {
+	case q.Limit != 0:
+		return refuse("limit", "a bundle has no limit: narrow the times")
+	case q.Cursor != "":
+		return refuse("cursor", "a bundle begins at the top: leave it out")
+	}
+	if err := q.validate(); err != nil {
+		return err
+	}
+	err := b.add(Line{Bundle: &Head{Version: 1, WrittenAt: instant(time.Now()), Query: q.allFilters()}})
+	if err != nil {
+		return err
+	}
+	for item, err := range b.reader.Each(ctx, *q) {
+		if err != nil {
+			return err
+		}
+		tx := item.Tx()
+		tx.StartedAt = tx.StartedAt.UTC()
+		switch {
+		case tx.ID == 0: // of an action that was forwarded from memory
+			err = b.item(item, true)
+		case b.told[tx]:
+			continue
+		case len(b.told) == MaxTransactions:
+			b.end.Complete = false
+			err = b.unknown(fmt.Sprintf("there are more than %d transactions: narrow the times", MaxTransactions), "what happened before %s", instant(item.Time().Add(time.Microsecond)))
+			if err != nil {
+				return err
+			}
+			return b.finish(ctx)
+		default:
+			b.told[tx] = true
+			err = b.transaction(ctx, tx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return b.finish(ctx)
+}
+
+// transaction tells one.
+func (b *bundle) transaction(ctx context.Context, tx journal.TxKey) error {
+	b.end.Transactions++
+	made, err := b.reader.rows.Transaction(ctx, tx.ID, tx.StartedAt, 1)
+	if err != nil {
+		return err
+	}
+	var by *changes.Attribution
+	if len(made.Changes) > 0 {
+		by = made.Changes[0].By
+	}
+	if err = b.add(Line{Transaction: transactionOf(tx, by)}); err != nil {
+		return err
+	}
+	n, err := b.items(ctx, tx)
+	if err != nil {
+		return err
+	}
+	name := fmt.Sprintf("transaction %d, begun %s", tx.ID, instant(tx.StartedAt))
+	if by != nil && by.State != changes.Recorded && by.State != changes.NoEvent {
+		if err = b.unknown(by.String(), "who made %s", name); err != nil {
+			return err
+		}
+	}
+	for _, l := range made.Lost {
+		if err = b.add(Line{Lost: (*Lost)(&l)}); err != nil {
+			return err
+		}
+	}
+	switch {
+	case made.MoreLost:
+		err = b.unknown("other changes were lost, too", "%s", name)
+	case n > maxCompared:
+		err = b.unknown(fmt.Sprintf("it has more than %d items: what the driver and the triggers have counted is not compared", maxCompared), "%s", name)
+	default:
+		err = b.differences(ctx, tx)
+	}
+	return err
+}
+
+// items tells all that a transaction did, and how many items that are. Those that match are
+// in the same order.
+func (b *bundle) items(ctx context.Context, tx journal.TxKey) (n int, err error) {
+	q := b.query
+	q.Tx = tx
+	next, stop := iter.Pull2(b.reader.each(ctx, q))
+	defer stop()
+	match, err, more := next()
+	for item, failed := range b.reader.each(ctx, Query{Tx: tx}) {
+		if failed != nil || err != nil {
+			return n, firstOf(failed, err)
+		}
+		matches := more && *match.end == *item.end
+		if err = b.item(item.Item, matches); err != nil {
+			return n, err
+		}
+		if matches {
+			match, err, more = next()
+		}
+		n++
+	}
+	return n, err
+}
+
+func firstOf(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+func (b *bundle) item(item Item, matches bool) error {
+	if a := item.Action; a != nil {
+		b.end.Actions++
+		if a.Captured && writes[a.Verb()] {
+			b.targets[a.Target.Type] = true
+		}
+		return b.add(Line{Action: a, Matches: matches})
+	}
+	b.end.Changes++
+	b.tables[[2]string{item.Change.Schema, item.Change.Table}] = true
+	diff := item.Change.Diff()
+	return b.add(Line{Change: &diff, Matches: matches})
+}
+
+// writes are the verbs of captured events that are about rows.
+var writes = map[string]bool{"inserted": true, "updated": true, "deleted": true, "truncated": true, "upserted": true, "merged": true}
+
+// differences compares what the driver and the triggers have counted.
+func (b *bundle) differences(ctx context.Context, tx journal.TxKey) error {
+	story, err := b.reader.timeline.Story(ctx, b.reader.rows, tx)
+	if err != nil {
+		return err
+	}
+	for _, d := range story.Differences {
+		line := &Difference{Rows: d.Rows, Changes: d.Changes, Expected: d.Expected, Reason: d.Reason}
+		for _, i := range d.Statements {
+			line.Statements = append(line.Statements, story.Statements[i].ID.String())
+		}
+		if err := b.add(Line{Difference: line}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish tells where histories are broken, and what is not captured.
+func (b *bundle) finish(ctx context.Context) error {
+	captured, err := b.reader.rows.Captured(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range b.uncaptured(captured) {
+		reached, err := b.reader.rows.Reached(ctx, []string{name})
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(captured, func(n [2]string) bool { return slices.Contains(reached[name], targetType(n[0], n[1])) }) {
+			continue
+		}
+		if err = b.unknown("its row changes are not captured", "table %s", name); err != nil {
+			return err
+		}
+	}
+	names := slices.SortedFunc(maps.Keys(b.tables), func(x, y [2]string) int { return slices.Compare(x[:], y[:]) })
+	for _, n := range names {
+		if err := b.breaks(ctx, n); err != nil {
+			return err
+		}
+	}
+	end := b.end
+	return b.add(Line{End: &end})
+}
+
+// uncaptured are the targets of captured events that have no row changes under their names. Those of
+// which there are such are looked at for breaks.
+func (b *bundle) uncaptured(captured [][2]string) (list []string) {
+	for _, name := range slices.Sorted(maps.Keys(b.targets)) {
+		i := slices.IndexFunc(captured, func(n [2]string) bool { return targetType(n[0], n[1]) == name })
+		if i < 0 {
+			list = append(list, name)
+			continue
+		}
+		b.tables[captured[i]] = true
+	}
+	return list
+}
+
+func (b *bundle) breaks(ctx context.Context, table [2]string) error {
+	list, err := b.reader.rows.Breaks(ctx, pgschema.Ident(table[0])+"."+pgschema.Ident(table[1]))
+	if err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		return b.unknown(err.Error(), "where the history of %s.%s is broken", table[0], table[1])
+	}
+	for _, k := range list {
+		line := &Break{Kind: k.Kind, From: instant(k.From), To: instant(k.To), Schema: k.Schema, Table: k.Table, Text: k.Text}
+		if err := b.add(Line{Break: line}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
