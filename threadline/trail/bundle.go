@@ -110,6 +110,9 @@ func (b *bundle) write(ctx context.Context) error {
 	if err := q.validate(); err != nil {
 		return err
 	}
+	if err := b.reader.postgres(ctx); err != nil {
+		return err
+	}
 	err := b.add(Line{Bundle: &Head{Version: 1, WrittenAt: instant(time.Now()), Query: q.allFilters()}})
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@
 // # Order
 //
 // Newest first: an action by RecordedAt, when its transaction's events were written, just before its COMMIT; a
-// row change by CapturedAt, when the row was written. Both are the database's clock. At the same microsecond actions
+// row change by CapturedAt, when the row was written. Both are the clock of the database, on SQLite of the app. At the same microsecond actions
 // come first; further, actions are in the order of package threadline, and row changes in that of package changes.
 // Hence, newest first, the events of a transaction come before its row changes, and between them may be
 // what other transactions did meanwhile. The list of one transaction ([Query.Tx]) has its
@@ -72,5 +72,7 @@
 //
 // The digest protects against accidents. Whoever can change the file can compute another one: keep it elsewhere.
 //
-// It is for PostgreSQL.
+// # SQLite
+//
+// There, Query.Tx and bundles are refused: the two kinds have different times for the start of one transaction.
 package trail

@@ -3,6 +3,7 @@ package trail
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"time"
 
@@ -76,6 +77,11 @@ func (r *Reader) page(ctx context.Context, q *Query) (list []placed, next string
 	if err = q.validate(); err != nil {
 		return nil, "", err
 	}
+	if q.Tx.ID != 0 {
+		if err = r.postgres(ctx); err != nil {
+			return nil, "", err
+		}
+	}
 	from, err := q.begins()
 	if err != nil {
 		return nil, "", err
@@ -103,6 +109,15 @@ func (r *Reader) page(ctx context.Context, q *Query) (list []placed, next string
 		return nil, "", errors.New("trail: a page ends with an action that has no place in it, because its ID cannot be read: repair its row, or use another limit")
 	}
 	return list, q.cursor(end), nil
+}
+
+// postgres refuses what does not work on SQLite: there an action and a row change of one transaction have another
+// time for its start.
+func (r *Reader) postgres(ctx context.Context) error {
+	if _, err := r.rows.Reached(ctx, nil); err != nil { // which asks nothing of the database
+		return fmt.Errorf("trail: ask for a transaction, or for a bundle: %w", err)
+	}
+	return nil
 }
 
 // actions reads the next actions.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -33,7 +34,11 @@ type trailed struct {
 // withTrail runs f on one of PostgreSQL's drivers.
 func withTrail(t *testing.T, f func(w *trailed)) {
 	t.Helper()
-	e := dbtest.PostgresEngines()[0]
+	withTrailOn(t, dbtest.PostgresEngines()[0], f)
+}
+
+func withTrailOn(t *testing.T, e dbtest.Engine, f func(w *trailed)) {
+	t.Helper()
 	with(t, func(w *world) {
 		hub := forward.New(&forward.Options{Logger: zap.NewNop(), Relay: forward.RelayElsewhere})
 		hub.Register(threadline.NewForwarder(nil), forward.Sync)
@@ -46,10 +51,17 @@ func withTrail(t *testing.T, f func(w *trailed)) {
 // read opens the stores.
 func (w *trailed) read() *trailed {
 	same := map[string][]string{"order": {"orders"}}
-	w.timeline = threadline.NewStore(w.world.db, hooks.Postgres, &threadline.Options{Aliases: same})
-	w.store = changes.NewStore(w.world.db, hooks.Postgres, &changes.Options{Aliases: same})
+	w.timeline = threadline.NewStore(w.world.db, w.dialect(), &threadline.Options{Aliases: same})
+	w.store = changes.NewStore(w.world.db, w.dialect(), &changes.Options{Aliases: same})
 	w.reader = trail.NewReader(w.timeline, w.store)
 	return w
+}
+
+func (w *trailed) dialect() hooks.Dialect {
+	if w.e.Dialect == hooks.SQLite {
+		return hooks.SQLite
+	}
+	return hooks.Postgres // also of another database than the world's
 }
 
 // means writes to a table and records what that means, in one transaction.
@@ -506,6 +518,47 @@ func TestTrailOrder(t *testing.T) {
 		}
 		if got, now := strings.Join(history, ", "), w.text("SELECT status FROM orders WHERE id = 3"); got != "first, second" || now != "first" {
 			t.Errorf("the row's changes are by %s, and it ends as %s", got, now)
+		}
+	})
+}
+
+// TestTrailOnSQLite: pages of any size have the union of both kinds, and what cannot be asked there is refused.
+func TestTrailOnSQLite(t *testing.T) {
+	withTrailOn(t, dbtest.SQLite, func(w *trailed) {
+		w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, status TEXT)")
+		w.capture(changes.Table{Name: "orders"})
+		w.means("alice", hooks.Event{Action: "order.placed", Target: hooks.Target{Type: "order", ID: "1"}}, "INSERT INTO orders VALUES (1, 'new'), (2, 'new')")
+		w.exec("UPDATE orders SET status = 'stolen' WHERE id = 2") // by no app
+		w.means("bob", hooks.Event{Action: "order.paid", Target: hooks.Target{Type: "order", ID: "1"}}, "UPDATE orders SET status = 'paid' WHERE id = 1")
+		all := w.everything()
+		if len(all) != 8 {
+			t.Fatalf("%d items", len(all))
+		}
+		for limit := 1; limit <= len(all)+1; limit++ {
+			wantItems(t, fmt.Sprintf("pages of %d", limit), w.pages(trail.Query{Limit: limit}), all)
+		}
+		none := func(c changes.Change) []string { return []string{"public." + c.Table} }
+		for _, q := range []trail.Query{
+			{ActorID: "alice"}, {ActorID: "bob", Tables: []string{"orders"}}, {Tables: []string{"order"}, Key: []string{"1"}}, {Ops: []changes.Op{changes.Update}},
+			{New: []changes.FieldValue{{Field: "status", Text: "stolen"}}}, {Outcome: hooks.Success}, {Text: []string{"paid"}}, {Not: []trail.Query{{ActorID: "alice"}}},
+		} {
+			var want []trail.Item
+			for _, item := range all {
+				if matchesItem(q, item, none) {
+					want = append(want, item)
+				}
+			}
+			if len(want) == 0 {
+				t.Errorf("%+v finds nothing", q)
+			}
+			q.Limit = 2
+			wantItems(t, fmt.Sprintf("%+v", q), w.pages(q), want)
+		}
+		if _, err := w.reader.Page(ctx, trail.Query{Tx: all[0].Tx()}); err == nil || !strings.Contains(err.Error(), "PostgreSQL only") {
+			t.Errorf("a transaction: %v", err)
+		}
+		if _, err := w.reader.WriteBundle(ctx, io.Discard, trail.Query{}); err == nil || !strings.Contains(err.Error(), "PostgreSQL only") {
+			t.Errorf("a bundle: %v", err)
 		}
 	})
 }
