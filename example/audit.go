@@ -10,27 +10,38 @@ import (
 	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/example/shop"
 	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
-// warehouse is a second sink, beside the timeline.
-var warehouse = &webhook{}
+// warehouse and bookkeeping are sinks beside the timeline: other systems.
+var warehouse, bookkeeping = &webhook{}, &webhook{}
 
-var audit = forward.New(nil)
+// A program with one database has one of these.
+var (
+	onSQLite   = forward.New(nil)
+	onPostgres = forward.New(nil)
+)
 
 func init() {
-	audit.Register(threadline.NewForwarder(nil), forward.Auto) // no database named: the shop's own
-	audit.Register(warehouse, forward.Auto)
-	audit.Keep(changes.Of( // on PostgreSQL
+	for name, audit := range map[string]*forward.Hub{"sqlite": onSQLite, "postgres": onPostgres} {
+		audit.Register(threadline.NewForwarder(nil), forward.Auto) // no database named: the shop's own
+		audit.Register(warehouse, forward.Auto)
+		driver.Register(name+"-audited", name, audit, driver.Capture(driver.AllTables()),
+			driver.DefaultActor(hooks.Actor{Type: hooks.System, Name: "shop"}))
+	}
+	onPostgres.Keep(changes.Of(
 		changes.Table{Name: "orders"}, changes.Table{Name: "order_items"},
 		changes.Table{Name: "coupon_redemptions"}, changes.Table{Name: "refunds"},
 		changes.Table{Name: "customers", Mask: []string{"email"}}))
-	self := driver.DefaultActor(hooks.Actor{Type: hooks.System, Name: "shop"})
-	driver.Register("sqlite-audited", "sqlite", audit, driver.Capture(driver.AllTables()), self)
-	driver.Register("postgres-audited", "postgres", audit, driver.Capture(driver.AllTables()), self)
+	onPostgres.Register(bookkeeping, forward.Auto, forward.ID("bookkeeping"),
+		forward.WithChanges(changes.NewSource(nil)), forward.Filter(isChange))
 }
+
+// isChange reports whether an entry is a row change. The events are for the warehouse.
+func isChange(e journal.Entry) bool { return e.Change != nil }
 
 // recordRefund says what a change of tables cannot: why. Where nobody does, the refund is rolled back.
 func recordRefund(ctx context.Context, tx shop.Execer, r shop.Refund) error {

@@ -19,6 +19,7 @@ type check struct {
 
 	journal, timeline []record
 	story             *story // nil where no row changes are kept
+	books             *depot // and nil where none are delivered
 	wrong             int
 }
 
@@ -55,6 +56,9 @@ func (c *check) all(ctx context.Context, d *day) (bool, error) {
 	}
 	c.attributed()
 	c.delivered(d.depot)
+	if err := c.booked(ctx); err != nil {
+		return false, err
+	}
 	if c.wrong > 0 {
 		fmt.Fprintf(c.out, "%d of these are WRONG\n", c.wrong)
 	}
@@ -150,6 +154,20 @@ func (c *check) nightly(ctx context.Context) error {
 func (c *check) attributed() {
 	unknown := count(c.timeline, func(r record) bool { return r.actorType == "" })
 	c.line(unknown == 0, "actors: events without one %d of %d", unknown, len(c.timeline))
+}
+
+// booked: bookkeeping has each row change once.
+func (c *check) booked(ctx context.Context) error {
+	if c.books == nil {
+		return nil
+	}
+	kept, err := c.number(ctx, `SELECT count(*) FROM threadline.audit_changes`)
+	if err != nil {
+		return err
+	}
+	has := int64(len(c.books.ids()))
+	c.line(has == kept && has > 0, "bookkeeping: row changes %d, kept by triggers %d", has, kept)
+	return nil
 }
 
 // delivered: the warehouse has what the journal has.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/example/shop"
+	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
@@ -15,6 +16,7 @@ type day struct {
 	*shop.Shop
 	web    *client
 	depot  *depot
+	audit  *forward.Hub
 	orders int // ordinary ones, beside those that tell the story
 
 	tea, mug, sofa     int64 // products
@@ -56,7 +58,7 @@ func (d *day) open(ctx context.Context) error {
 	if err := d.CreateSchema(ctx); err != nil {
 		return err
 	}
-	return audit.AwaitKept(ctx) // so that row changes are kept from the first order on
+	return d.audit.AwaitKept(ctx) // so that row changes are kept from the first order on
 }
 
 func (d *day) fillShelves(ctx context.Context) error {

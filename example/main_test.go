@@ -64,6 +64,8 @@ func TestDayOnPostgres(t *testing.T) {
 		`admin:linus\n +orders:1 +update +total_cents 1 → 1890\n`,
 		`What Linus ran to undo .*\n +-- Undo of transaction \d+.* Cause: \d+@[^\n]+\n(.*\n)*?.*UPDATE "?public"?\."?orders"? `,
 		`req-\d+  Linus refunds .* does not say why.*\(row changes: 0\)`,
+		`What bookkeeping got of order 1 by webhook(.*\n)+.*row.inserted by .*(.*\n)+.*row.updated by .*: state new → paid(.*\n)+.*row.updated by psql: total_cents 1890 → 1\n`,
+		`bookkeeping: row changes \d+, kept by triggers \d+`,
 	} {
 		if !regexp.MustCompile(want).MatchString(story) {
 			t.Errorf("nothing matches %s in\n%s", want, story)

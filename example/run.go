@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/example/shop"
+	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline"
@@ -29,7 +30,9 @@ func run(ctx context.Context, t target, orders int, out io.Writer, bar *progress
 
 	depot := openDepot()
 	defer depot.Close()
-	warehouse.url = depot.URL
+	books := openDepot()
+	defer books.Close()
+	warehouse.url, bookkeeping.url = depot.URL, books.URL
 	d, err := live(ctx, t, bare, depot, orders, bar)
 	if err != nil {
 		return false, err
@@ -45,6 +48,10 @@ func run(ctx context.Context, t target, orders int, out io.Writer, bar *progress
 	c.printAbsent(d.web.log)
 	if t.dialect() == hooks.Postgres {
 		if err = c.tellStory(ctx, d); err != nil {
+			return false, err
+		}
+		c.books = books
+		if err = books.print(out, d.first); err != nil {
 			return false, err
 		}
 	}
@@ -67,7 +74,7 @@ func live(ctx context.Context, t target, bare *sql.DB, depot *depot, orders int,
 	if t.dialect() == hooks.Postgres {
 		dialect = shop.Postgres
 	}
-	d = &day{Shop: shop.New(db, dialect), depot: depot, orders: orders}
+	d = &day{Shop: shop.New(db, dialect), depot: depot, audit: t.audit(), orders: orders}
 	site := httptest.NewServer(withActor(d.Sessions, d.Handler()))
 	defer site.Close()
 	d.web = &client{url: site.URL}
@@ -83,13 +90,20 @@ func live(ctx context.Context, t target, bare *sql.DB, depot *depot, orders int,
 	// On PostgreSQL the relay delivers, beside the shop; let it finish.
 	drain, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if err = audit.Drain(drain); err != nil || t.dialect() != hooks.Postgres {
+	if err = d.audit.Drain(drain); err != nil || t.dialect() != hooks.Postgres {
 		return d, err
 	}
 	if err = d.changeAndUndo(ctx, bare, db); err != nil {
 		return nil, err
 	}
-	return d, audit.Drain(drain)
+	return d, d.audit.Drain(drain)
+}
+
+func (t target) audit() *forward.Hub {
+	if t.dialect() == hooks.Postgres {
+		return onPostgres
+	}
+	return onSQLite
 }
 
 func (t target) dialect() hooks.Dialect {

@@ -8,12 +8,16 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
 // webhook posts entries to another system as JSON.
@@ -49,14 +53,15 @@ func (w *webhook) Forward(ctx context.Context, entries []journal.Entry) error {
 	return err
 }
 
-// depot is the warehouse's end of the webhook: another system, which has bad
-// hours, and knows an event that it gets twice by its ID.
+// depot is the other system's end of the webhook, which has bad
+// hours, and knows an event or a row change that it gets twice by its ID.
 type depot struct {
 	*httptest.Server
 
-	mu   sync.Mutex
-	down bool
-	has  map[uuid.UUID]bool
+	mu      sync.Mutex
+	down    bool
+	has     map[uuid.UUID]bool
+	changed []journal.Entry // row changes, in the order in which they came first
 }
 
 func openDepot() *depot {
@@ -78,9 +83,41 @@ func (d *depot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 	default:
 		for _, e := range entries {
+			if e.Change != nil && !d.has[e.ID] {
+				d.changed = append(d.changed, e)
+			}
 			d.has[e.ID] = true
 		}
 	}
+}
+
+// print prints which fields of an order have changed, as this system was told.
+func (d *depot) print(out io.Writer, order int64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	fmt.Fprintf(out, "\nWhat bookkeeping got of order %d by webhook, after each commit:\n", order)
+	for _, e := range d.changed {
+		var c changes.Diff
+		if err := json.Unmarshal(e.Change, &c); err != nil {
+			return err
+		}
+		if c.Table != "orders" || !slices.Equal(c.Key, []string{strconv.FormatInt(order, 10)}) {
+			continue
+		}
+		var fields []string
+		for _, f := range c.Fields {
+			fields = append(fields, f.Name+" "+text(f.Old)+" → "+text(f.New))
+		}
+		fmt.Fprintf(out, "  %s  %s by %s: %s\n", e.RecordedAt.Format("15:04:05.000"), e.Action, e.Application, strings.Join(fields, ", "))
+	}
+	return nil
+}
+
+func text(v changes.DiffValue) string {
+	if v.Text != nil {
+		return *v.Text
+	}
+	return "(" + string(v.Kind) + ")"
 }
 
 func (d *depot) close(down bool) {
