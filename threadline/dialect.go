@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -38,6 +39,8 @@ type dialect interface {
 	contains() string
 	// moment is t in the form that columns are compared with.
 	moment(t time.Time) any
+	// ofTx is the condition that something is of a transaction.
+	ofTx(tx journal.TxKey) condition
 	// bind replaces each ? by the placeholder of an argument.
 	bind(query string) string
 }

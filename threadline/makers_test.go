@@ -72,7 +72,7 @@ func tellSlowly(actions []Action, made *changes.Transaction, tables *tables) *St
 		}
 		if len(members) > 0 {
 			s.share(members, theirs, tables)
-			s.compare(members, len(theirs), tables, lost)
+			s.compare(members, theirs, tables, lost)
 		}
 	}
 	return s

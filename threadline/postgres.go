@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
@@ -155,6 +156,10 @@ func (postgres) contains() string {
 }
 
 func (postgres) moment(t time.Time) any { return ceil(t) }
+
+func (d postgres) ofTx(tx journal.TxKey) condition {
+	return condition{sql: "tx_id = ? AND tx_started_at = ?", arg: []any{tx.ID, d.moment(tx.StartedAt)}}
+}
 
 func (postgres) bind(query string) string {
 	var b strings.Builder

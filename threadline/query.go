@@ -248,7 +248,7 @@ func (q Query) filters(d dialect, names alias.Names) []condition {
 	equal("request_id", q.RequestID)
 	equal("outcome", string(q.Outcome))
 	if q.Tx.ID != 0 {
-		c = append(c, condition{sql: "tx_id = ? AND tx_started_at = ?", arg: []any{q.Tx.ID, d.moment(q.Tx.StartedAt)}})
+		c = append(c, d.ofTx(q.Tx))
 	}
 	if !q.From.IsZero() {
 		c = append(c, condition{sql: "recorded_at >= ?", arg: []any{d.moment(q.From)}})

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/sqlitetext"
@@ -126,5 +127,9 @@ func (sqlite) contains() string {
 }
 
 func (sqlite) moment(t time.Time) any { return ceil(t).Format(lenient.TimeForm) }
+
+// ofTx goes by the number alone, which is random: to the journal the transaction starts with its entry, and to
+// row changes with the first of them.
+func (sqlite) ofTx(tx journal.TxKey) condition { return condition{sql: "tx_id = ?", arg: []any{tx.ID}} }
 
 func (sqlite) bind(query string) string { return query }

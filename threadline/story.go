@@ -27,7 +27,8 @@ type Story struct {
 	// Nested are changes by triggers and foreign keys.
 	Nested []changes.Change
 	// Unseen are changes by statements of which there is no event: those of functions, of SQL that is
-	// not captured, and of programs without the wrapped driver.
+	// not captured, and of programs without the wrapped driver. On SQLite, where Nested is empty, those by triggers and
+	// foreign keys are among them, if no statement may have made them.
 	Unseen []changes.Change
 	// Differences are where the driver and the triggers have counted differently.
 	Differences []Difference
@@ -36,6 +37,8 @@ type Story struct {
 	// More says that the transaction has more events or changes than [MostTold]: the rest is
 	// left out, and Differences too.
 	More bool
+
+	mixed bool // see tables
 }
 
 // Statement is a captured event, of one statement or several that did the same, with what it
@@ -78,6 +81,9 @@ var opsOf = map[string][]changes.Op{
 // tables are those whose changes a transaction's story is about.
 type tables struct {
 	captured map[string]bool
+	// mixed says that changes do not show which triggers and foreign keys have made, and that rows which REPLACE
+	// removes are among them: on SQLite.
+	mixed bool
 	// reached has the other tables of which a statement on one may change rows; see [changes.Store.Reached].
 	reached map[string][]string
 }
@@ -123,7 +129,7 @@ func (a *Action) rows() (n int, counted bool) {
 
 // tell makes a story of a transaction's events and changes, each in order.
 func tell(tx journal.TxKey, actions []Action, made *changes.Transaction, tables *tables) *Story {
-	s := &Story{Tx: tx, Lost: made.Lost}
+	s := &Story{Tx: tx, Lost: made.Lost, mixed: tables.mixed}
 	for _, a := range actions {
 		if a.Captured {
 			s.Statements = append(s.Statements, Statement{Action: a})
@@ -158,7 +164,7 @@ func tell(tx journal.TxKey, actions []Action, made *changes.Transaction, tables 
 	for _, members := range makers.groups.all() {
 		list := theirs[makers.groups.of(members[0])]
 		s.share(members, list, tables)
-		s.compare(members, len(list), tables, lost)
+		s.compare(members, list, tables, lost)
 	}
 	return s
 }
@@ -168,7 +174,7 @@ func tell(tx journal.TxKey, actions []Action, made *changes.Transaction, tables 
 func (s *Story) share(members []int, theirs []changes.Change, tables *tables) {
 	switch {
 	case len(theirs) == 0:
-	case len(members) == 1 && !s.tooMany(members[0], len(theirs)):
+	case len(members) == 1 && !s.tooMany(members[0], theirs):
 		s.Statements[members[0]].Changes = theirs
 	case len(members) == 1 || !s.inTurn(members, theirs, tables):
 		s.Shared = append(s.Shared, Shared{members, theirs})
@@ -176,9 +182,21 @@ func (s *Story) share(members []int, theirs []changes.Change, tables *tables) {
 }
 
 // tooMany reports whether a statement counts fewer rows than have changed.
-func (s *Story) tooMany(member, changed int) bool {
-	n, counted := s.Statements[member].rows()
-	return counted && changed > n
+func (s *Story) tooMany(member int, changed []changes.Change) bool {
+	a := &s.Statements[member].Action
+	n, counted := a.rows()
+	for i := range changed {
+		if s.counts(a, &changed[i]) {
+			n--
+		}
+	}
+	return counted && n < 0
+}
+
+// counts reports whether a change that a statement has made is one of the rows that it counts: those that SQLite's REPLACE
+// removes are not.
+func (s *Story) counts(a *Action, c *changes.Change) bool {
+	return !s.mixed || a.Verb() != "upserted" || c.Op != changes.Delete
 }
 
 // inTurn gives changes to statements in turn, each as many as it counts rows, if that uses up all
@@ -188,20 +206,23 @@ func (s *Story) inTurn(members []int, theirs []changes.Change, tables *tables) b
 	for i, m := range members {
 		a := &s.Statements[m].Action
 		n, counted := a.rows()
-		if !counted || from+n > len(theirs) || slices.Contains(a.Marks(), "interleaved") {
+		if !counted || slices.Contains(a.Marks(), "interleaved") {
 			return false
 		}
-		parts[i] = theirs[from : from+n]
-		for j := range parts[i] {
-			if !tables.mayHaveMade(a, &parts[i][j]) {
+		begins := from
+		for ; n > 0; from++ {
+			if from == len(theirs) || !tables.mayHaveMade(a, &theirs[from]) {
 				return false
 			}
 			// Statements on rows with different IDs are in no order.
-			if _, known := a.names(&parts[i][j]); a.Target.ID != "" && !known {
+			if _, known := a.names(&theirs[from]); a.Target.ID != "" && !known {
 				return false
 			}
+			if s.counts(a, &theirs[from]) {
+				n--
+			}
 		}
-		from += n
+		parts[i] = theirs[begins:from]
 	}
 	if from < len(theirs) {
 		return false
@@ -213,12 +234,20 @@ func (s *Story) inTurn(members []int, theirs []changes.Change, tables *tables) b
 }
 
 // compare notes where statements count other rows than have changed.
-func (s *Story) compare(members []int, kept int, tables *tables, lost map[string]bool) {
-	rows, counted, rewritten := 0, true, 0
+func (s *Story) compare(members []int, theirs []changes.Change, tables *tables, lost map[string]bool) {
+	rows, counted, rewritten, kept := 0, true, 0, len(theirs)
+	replaced := 0 // at most
 	for _, m := range members {
 		a := &s.Statements[m].Action
 		n, ok := a.rows()
 		rows, counted = rows+n, counted && ok
+		uncounted := 0
+		for i := range theirs {
+			if !s.counts(a, &theirs[i]) {
+				uncounted++
+			}
+		}
+		replaced = max(replaced, uncounted)
 		if slices.Contains(opsOf[a.Verb()], changes.Update) {
 			rewritten += n
 		}
@@ -226,7 +255,7 @@ func (s *Story) compare(members []int, kept int, tables *tables, lost map[string
 	d := Difference{Statements: members, Rows: rows, Changes: kept}
 	table := s.Statements[members[0]].Target.Type
 	switch {
-	case !counted || rows == kept:
+	case !counted || rows <= kept && rows >= kept-replaced:
 		return
 	case !slices.ContainsFunc(tables.of(table), func(t string) bool { return tables.captured[t] }):
 		d.Expected, d.Reason = true, "the row changes of "+table+" are not captured"
@@ -235,9 +264,17 @@ func (s *Story) compare(members []int, kept int, tables *tables, lost map[string
 	case rows > kept && rows-kept <= rewritten:
 		d.Expected, d.Reason = true, plural(rows-kept, "row")+" got the values that they had, in all columns that are captured"
 	case rows > kept:
-		d.Reason = "no trigger saw " + plural(rows-kept, "row") + ": it was disabled, or the session replicates (session_replication_role), or capture began in between"
+		why := "it was disabled, or the session replicates (session_replication_role), or capture began in between"
+		if s.mixed {
+			why = "there was none, or capture began in between"
+		}
+		d.Reason = "no trigger saw " + plural(rows-kept, "row") + ": " + why
 	default:
-		d.Reason = plural(kept-rows, "change") + " more than the statements count: a function that they call, or a foreign key, may have made them"
+		why := "a function that they call, or a foreign key, may have made them"
+		if s.mixed {
+			why = "a trigger or a foreign key may have made them"
+		}
+		d.Reason = plural(kept-rows, "change") + " more than the statements count: " + why
 	}
 	s.Differences = append(s.Differences, d)
 }
@@ -276,10 +313,14 @@ func (s *Story) String() string {
 		fmt.Fprintf(&b, "  by one of %s\n", strings.Join(names, ", "))
 		write(&b, g.Changes)
 	}
+	unseen := "by statements without an event"
+	if s.mixed {
+		unseen += ", triggers or foreign keys"
+	}
 	for _, part := range []struct {
 		title string
 		list  []changes.Change
-	}{{"by triggers and foreign keys", s.Nested}, {"by statements without an event", s.Unseen}} {
+	}{{"by triggers and foreign keys", s.Nested}, {unseen, s.Unseen}} {
 		if len(part.list) > 0 {
 			fmt.Fprintf(&b, "  %s\n", part.title)
 			write(&b, part.list)

@@ -3,9 +3,11 @@ package threadline
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
@@ -22,7 +24,7 @@ func (s *Store) Story(ctx context.Context, rows *changes.Store, tx journal.TxKey
 		return nil, err
 	}
 	actions, err := s.txActions(ctx, tx, MostTold+1)
-	if err != nil {
+	if err != nil && !s.unmade(ctx, err) {
 		return nil, s.explain(ctx, "story", err)
 	}
 	made, err := rows.Transaction(ctx, tx.ID, tx.StartedAt, MostTold)
@@ -36,7 +38,7 @@ func (s *Store) Story(ctx context.Context, rows *changes.Store, tx journal.TxKey
 	if err != nil {
 		return nil, err
 	}
-	t := &tables{captured: make(map[string]bool)}
+	t := &tables{captured: make(map[string]bool), mixed: s.speaks == hooks.SQLite}
 	for _, n := range names {
 		t.captured[tableName(n[0], n[1])] = true
 	}
@@ -72,21 +74,20 @@ func (s *Store) txActions(ctx context.Context, tx journal.TxKey, limit int) ([]A
 	if err != nil {
 		return nil, err
 	}
-	between := s.between(tx)
-	query := "SELECT " + columns + " FROM " + s.names.actions + " WHERE tx_id = ? AND tx_started_at = ? AND " + between.sql + " ORDER BY recorded_at, seq, id LIMIT ?"
-	args := append([]any{tx.ID, s.dialect.moment(tx.StartedAt)}, between.arg...)
-	return s.scan(ctx, s.dialect.bind(query), append(args, limit))
+	of, between := s.dialect.ofTx(tx), s.between(tx)
+	query := "SELECT " + columns + " FROM " + s.names.actions + " WHERE " + of.sql + " AND " + between.sql + " ORDER BY recorded_at, seq, id LIMIT ?"
+	return s.scan(ctx, s.dialect.bind(query), append(slices.Concat(of.arg, between.arg), limit))
 }
 
 // between selects the actions at the times of a transaction's events: its contexts say from when until when
 // they are, so that the index on the time finds them.
 func (s *Store) between(tx journal.TxKey) condition {
+	of := s.dialect.ofTx(tx)
 	bound := func(what string) string { // without functions, which a search_path could lead elsewhere
-		return "(SELECT " + strings.Fields(what)[0] + " FROM " + s.names.contexts + " WHERE tx_id = ? AND tx_started_at = ? ORDER BY " + what + " LIMIT 1)"
+		return "(SELECT " + strings.Fields(what)[0] + " FROM " + s.names.contexts + " WHERE " + of.sql + " ORDER BY " + what + " LIMIT 1)"
 	}
-	id, started := tx.ID, s.dialect.moment(tx.StartedAt)
 	return condition{
 		sql: "recorded_at >= " + bound("first_recorded_at") + " AND recorded_at <= " + bound("last_recorded_at DESC"),
-		arg: []any{id, started, id, started},
+		arg: slices.Concat(of.arg, of.arg),
 	}
 }

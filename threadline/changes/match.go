@@ -28,7 +28,9 @@ type candidate struct {
 	place  position // of the change
 	before position // of that which was looked at before it
 	names  named
-	skip   bool // it is no change, or one of another table
+	// numbered says that the transaction's number, which is random, tells it from all others: on SQLite.
+	numbered bool
+	skip     bool // it is no change, or one of another table
 }
 
 // matchesPlain reports whether a change matches, as far as that does not depend on who made it.
@@ -45,7 +47,7 @@ func (q *Query) plain(c *candidate, aliases alias.Names) bool {
 	switch {
 	case (q.Schema != "" || len(q.Tables) > 0) && !c.names.is(q, aliases),
 		len(q.Key) > 0 && !slices.Equal(c.Key, q.Key) && !slices.Equal(c.FormerKey, q.Key),
-		q.XID != 0 && (c.XID != q.XID || !c.TxStartedAt.Equal(ceil(q.TxStartedAt))),
+		q.XID != 0 && (c.XID != q.XID || !c.numbered && !c.TxStartedAt.Equal(ceil(q.TxStartedAt))),
 		!q.From.IsZero() && c.CapturedAt.Before(q.From),
 		!q.To.IsZero() && !c.CapturedAt.Before(q.To),
 		len(q.Ops) > 0 && !slices.Contains(q.Ops, c.Op):

@@ -298,7 +298,7 @@ func (r *pageReader) candidate(ctx context.Context, one *row) (c *candidate, err
 		}
 		r.shapes[one.tableID] = shapes
 	}
-	c = &candidate{names: r.tables[one.tableID]}
+	c = &candidate{names: r.tables[one.tableID], numbered: one.native != nil}
 	if r.at != nil {
 		c.before = *r.at
 	}

@@ -39,7 +39,7 @@ type Query struct {
 	// prints the values, and on SQLite as [Value.Text] has them. It needs Tables: rows of different tables may have the same. TRUNCATEs, and changes
 	// whose key is not known, are not found; [Store.History] has them, and follows the row to its former keys.
 	Key []string
-	// XID and TxStartedAt are a transaction's, as in [Change].
+	// XID and TxStartedAt are a transaction's, as in [Change]. On SQLite the XID alone tells which it is.
 	XID         int64
 	TxStartedAt time.Time
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // reachedQuery follows the names in $1: from a view to its table where it is that of one table only,
@@ -34,11 +36,12 @@ const reachedQuery = `WITH RECURSIVE named (oid, name) AS (
 
 // Reached returns, for names of tables, partitions and views, the other tables of whose changes a statement
 // on one may be: names have the schema and a dot before them, but for public. From a view that is
-// not simply one of a table it leads nowhere. It goes by the tables that there are now.
+// not simply one of a table it leads nowhere. It goes by the tables that there are now. On SQLite only triggers write
+// where a view leads, and no name leads anywhere.
 func (s *Store) Reached(ctx context.Context, names []string) (map[string][]string, error) {
 	reached := make(map[string][]string)
-	if len(names) == 0 {
-		return reached, s.known()
+	if len(names) == 0 || s.speaks == hooks.SQLite {
+		return reached, s.readable()
 	}
 	list, err := json.Marshal(names)
 	if err == nil {
