@@ -209,8 +209,8 @@ func (s *Store) attributionQuery(w *witnesses) string {
 	}
 	return "SELECT k.xid::pg_catalog.text, " + pgtext.Time("k.started") + `, w.state, coalesce(f.role, ''), coalesce(f.application, ''), coalesce(pg_catalog.host(f.client), ''), ` + columns + `
 		FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text::pg_catalog.xid8[]), pg_catalog.unnest($2::pg_catalog.text::pg_catalog.timestamptz[])) k (xid, started)
-		LEFT JOIN LATERAL (SELECT f.role, f.application, f.client, f.system, f.table_id, f.captured_at FROM ` + s.at("audit_changes") + ` f WHERE f.xid = k.xid AND f.tx_started_at = k.started ORDER BY f.xid, f.lsn LIMIT 1) f ON true
-		LEFT JOIN LATERAL (SELECT l.captured_at FROM ` + s.at("audit_changes") + ` l WHERE l.xid = k.xid AND l.tx_started_at = k.started ORDER BY l.xid DESC, l.lsn DESC LIMIT 1) l ON true
+		LEFT JOIN LATERAL (SELECT c.role, c.application, c.client, c.system, c.table_id, c.captured_at FROM ` + s.at("audit_changes") + ` c WHERE ` + ofTransaction("k.xid", "k.started") + ` ORDER BY c.xid, c.lsn LIMIT 1) f ON true
+		LEFT JOIN LATERAL (SELECT c.captured_at FROM ` + s.at("audit_changes") + ` c WHERE ` + ofTransaction("k.xid", "k.started") + ` ORDER BY c.xid DESC, c.lsn DESC LIMIT 1) l ON true
 		CROSS JOIN LATERAL (SELECT ` + s.stateOf(w) + ` AS state) w
 		LEFT JOIN ` + contexts + " ON true"
 }

@@ -310,7 +310,7 @@ type row struct {
 
 // system is the cluster in which the transaction of a change c was, which its first change has.
 func (s *Store) system() string {
-	return "(SELECT f.system FROM " + s.at("audit_changes") + " f WHERE f.xid = c.xid AND f.tx_started_at = c.tx_started_at ORDER BY f.xid, f.lsn LIMIT 1)"
+	return "(SELECT f.system FROM (SELECT c.xid AS id, c.tx_started_at AS started) t, LATERAL (SELECT c.system FROM " + s.at("audit_changes") + " c WHERE " + ofTransaction("t.id", "t.started") + " ORDER BY c.xid, c.lsn LIMIT 1) f)"
 }
 
 // inClusters sets in which clusters changes were, asking once for each transaction: it may have changed a row often.
@@ -329,7 +329,7 @@ func (s *Store) inClusters(ctx context.Context, q querier, list []*row) error {
 			xids, starts = append(xids, t.xid), append(starts, t.started)
 		}
 		places, err := readAll(ctx, q, func(rows *sql.Rows) (p place, err error) { return p, rows.Scan(&p.xid, &p.started, &p.system) },
-			`SELECT k.xid::pg_catalog.text, `+pgtext.Time("k.started")+`, (SELECT c.system FROM `+s.at("audit_changes")+` c WHERE c.xid = k.xid AND c.tx_started_at = k.started ORDER BY c.xid, c.lsn LIMIT 1)
+			`SELECT k.xid::pg_catalog.text, `+pgtext.Time("k.started")+`, (SELECT c.system FROM `+s.at("audit_changes")+` c WHERE `+ofTransaction("k.xid", "k.started")+` ORDER BY c.xid, c.lsn LIMIT 1)
 			FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text::pg_catalog.xid8[]), pg_catalog.unnest($2::pg_catalog.text::pg_catalog.timestamptz[])) k (xid, started)`,
 			"{"+strings.Join(xids, ",")+"}", `{"`+strings.Join(starts, `","`)+`"}`)
 		if err != nil {

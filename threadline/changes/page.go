@@ -258,13 +258,19 @@ func (r *pageReader) read(ctx context.Context, size int) (list []*row, more bool
 		return s.readPage(ctx, r, size)
 	}
 	text, args := r.sql(size + 1)
-	rows, err := r.tx.QueryContext(ctx, text, args...)
+	return readSome(ctx, r.tx, size, MaxBytes, text, args...)
+}
+
+// readSome reads as many rows of selectChanges as size says, and reports whether there are more. After so many
+// bytes it reads no other.
+func readSome(ctx context.Context, q querier, size, bytes int, query string, args ...any) (list []*row, more bool, err error) {
+	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, false, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	for bytes := 0; rows.Next(); {
-		if len(list) == size || bytes > MaxBytes {
+	for rows.Next() {
+		if len(list) == size || bytes < 0 {
 			return list, true, nil
 		}
 		one, err := scanRow(rows)
@@ -272,7 +278,7 @@ func (r *pageReader) read(ctx context.Context, size int) (list []*row, more bool
 			return nil, false, err
 		}
 		list = append(list, one)
-		bytes += one.bytes()
+		bytes -= one.bytes()
 	}
 	return list, false, rows.Err()
 }

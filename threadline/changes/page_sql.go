@@ -25,7 +25,15 @@ func (r *pageReader) sql(limit int) (string, []any) {
 	end := " LIMIT " + strconv.Itoa(limit)
 	changes, order := r.store.at("audit_changes"), r.order()
 	if r.query.XID != 0 {
-		from := changes + " c WHERE c.xid = " + p.arg(strconv.FormatInt(r.query.XID, 10), "xid8") + " AND c.tx_started_at = " + p.arg(moment(ceil(r.query.TxStartedAt)), "timestamptz") + r.beyond(p)
+		xid, started := p.arg(strconv.FormatInt(r.query.XID, 10), "xid8"), p.arg(moment(ceil(r.query.TxStartedAt)), "timestamptz")
+		from, to := firstOfTransaction(xid), lastOfTransaction(xid)
+		switch within := r.at != nil && r.at.xid == uint64(r.query.XID); { // before its first change it is a place before all others
+		case within && r.query.OldestFirst:
+			from = r.beyond(p)
+		case within:
+			to = r.beyond(p)
+		}
+		from = changes + " c WHERE " + from + " AND " + to + " AND " + begunAt(started)
 		return r.store.selectChanges("NULL::pg_catalog.int8", from+order+end), p.args
 	}
 	var ids []string
@@ -33,7 +41,10 @@ func (r *pageReader) sql(limit int) (string, []any) {
 		ids = append(ids, strconv.FormatInt(id, 10))
 	}
 	tables := "pg_catalog.unnest(" + p.arg("{"+strings.Join(ids, ",")+"}", "int8[]") + ") t (id)"
-	times := r.times(p) + r.beyond(p)
+	times := r.times(p)
+	if r.at != nil {
+		times += " AND " + r.beyond(p)
+	}
 	var of string
 	if len(r.query.Key) > 0 {
 		key := p.arg(rowText(r.query.Key), "text")
@@ -51,7 +62,7 @@ func (r *pageReader) sql(limit int) (string, []any) {
 // key has its order.
 func (r *pageReader) columns() []string {
 	if r.query.XID != 0 {
-		return []string{"c.lsn", "c.captured_at", "c.xid"}
+		return []string{"c.xid", "c.lsn", "c.captured_at"}
 	}
 	return []string{"c.captured_at", "c.lsn", "c.xid"}
 }
@@ -66,9 +77,6 @@ func (r *pageReader) order() string {
 
 // beyond selects what comes after the last change that was looked at.
 func (r *pageReader) beyond(p *pageSQL) string {
-	if r.at == nil {
-		return ""
-	}
 	operator := " < "
 	if r.query.OldestFirst {
 		operator = " > "
@@ -77,9 +85,9 @@ func (r *pageReader) beyond(p *pageSQL) string {
 	captured, lsn, xid := p.arg(args[0], "timestamptz"), p.arg(args[1], "pg_lsn"), p.arg(args[2], "xid8")
 	values := []string{captured, lsn, xid}
 	if r.query.XID != 0 {
-		values = []string{lsn, captured, xid}
+		values = []string{xid, lsn, captured}
 	}
-	return " AND (" + strings.Join(r.columns(), ", ") + ")" + operator + "(" + strings.Join(values, ", ") + ")"
+	return "(" + strings.Join(r.columns(), ", ") + ")" + operator + "(" + strings.Join(values, ", ") + ")"
 }
 
 // times are the query's bounds, and that of what is settled.
@@ -94,4 +102,27 @@ func (r *pageReader) times(p *pageSQL) (where string) {
 		where += " AND c.captured_at < " + p.arg(moment(*r.settled), "timestamptz")
 	}
 	return where
+}
+
+// ofTransaction is a condition for the changes c of a transaction. With ORDER BY c.xid, c.lsn and a LIMIT they are read in the
+// order of the primary key.
+//
+// Just after a transaction that has made very many, and in a database that was restored, the server has no statistics. Then
+// it would expect c.xid = $1 to select few, and to find the first read and sort them all. Of bounds it expects
+// many.
+func ofTransaction(xid, started string) string {
+	return firstOfTransaction(xid) + " AND " + lastOfTransaction(xid) + " AND " + begunAt(started)
+}
+
+func firstOfTransaction(xid string) string {
+	return "(c.xid, c.lsn) >= (" + xid + ", '0/0'::pg_catalog.pg_lsn)"
+}
+
+func lastOfTransaction(xid string) string {
+	return "(c.xid, c.lsn) <= (" + xid + ", 'FFFFFFFF/FFFFFFFF'::pg_catalog.pg_lsn)"
+}
+
+// begunAt is a condition that says nothing of how many fulfil it: nearly all.
+func begunAt(started string) string {
+	return "CASE WHEN c.tx_started_at = " + started + " THEN true END"
 }

@@ -30,8 +30,11 @@ type Loss struct {
 	Count int
 }
 
+// MostBytes is after how many bytes of keys and values [Store.Transaction] reads no other change.
+const MostBytes = 64 << 20
+
 // Transaction returns what is kept of a transaction, by [Change.XID] and [Change.TxStartedAt]: limit
-// changes at most, 1 if it is less.
+// changes at most, 1 if it is less, and fewer if they are more than [MostBytes] long. [Store.Each] returns all of them.
 func (s *Store) Transaction(ctx context.Context, xid int64, startedAt time.Time, limit int) (*Transaction, error) {
 	if s, ok := s.sqlite(); ok {
 		return s.transaction(ctx, xid, max(limit, 1))
@@ -48,15 +51,15 @@ func (s *Store) Transaction(ctx context.Context, xid int64, startedAt time.Time,
 
 // kept reads what is kept of a transaction.
 func (r *snapshot) kept(ctx context.Context, t *Transaction, xid int64, startedAt time.Time, limit int) error {
-	const where = " WHERE c.xid = $1::pg_catalog.text::pg_catalog.xid8 AND c.tx_started_at = $2::pg_catalog.text::pg_catalog.timestamptz ORDER BY c.lsn LIMIT "
+	where := " WHERE " + ofTransaction("$1::pg_catalog.text::pg_catalog.xid8", "$2::pg_catalog.text::pg_catalog.timestamptz") + " ORDER BY c.xid, c.lsn LIMIT "
 	id, started := strconv.FormatInt(xid, 10), startedAt.UTC().Format(time.RFC3339Nano)
-	rows, err := readAll(ctx, r.tx, scanRow, r.store.selectChanges("c.system", r.store.at("audit_changes")+" c"+where+strconv.Itoa(limit+1)), id, started)
+	rows, more, err := readSome(ctx, r.tx, limit, MostBytes, r.store.selectChanges("c.system", r.store.at("audit_changes")+" c"+where+strconv.Itoa(limit+1)), id, started)
 	if err != nil {
 		return wrap("read a transaction", err)
 	}
-	t.More = len(rows) > limit
+	t.More = more
 	inOneCluster(rows)
-	for _, row := range rows[:min(len(rows), limit)] {
+	for _, row := range rows {
 		var table *undoTable
 		if table, err = r.table(ctx, row.tableID); err != nil {
 			return err

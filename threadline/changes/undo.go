@@ -10,11 +10,12 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
 
-// MostUndone is of how many changes one [Undo] can be: it is made in memory.
+// MostUndone is of how many changes one [Undo] can be: it is made in memory. Those of a transaction may have [MostBytes] of
+// values.
 const MostUndone = 10_000
 
-// ErrTooMany is returned for more than [MostUndone] changes.
-var ErrTooMany = fmt.Errorf("changes: there are more than %d changes to undo", MostUndone)
+// ErrTooMany is returned for more.
+var ErrTooMany = fmt.Errorf("changes: there are more than %d changes to undo, or more than %d MiB of values", MostUndone, MostBytes>>20)
 
 // ErrNoChange is returned where there is no such change, or transaction, in the history.
 var ErrNoChange = errors.New("changes: the history has no such change")

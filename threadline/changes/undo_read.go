@@ -131,10 +131,13 @@ func (r *undoer) transaction(ctx context.Context, xid int64, startedAt time.Time
 		return nil, err
 	}
 	id, started := strconv.FormatInt(xid, 10), startedAt.UTC().Format(time.RFC3339Nano)
-	const where = " WHERE c.xid = $1::pg_catalog.text::pg_catalog.xid8 AND c.tx_started_at = $2::pg_catalog.text::pg_catalog.timestamptz"
-	rows, err := readAll(ctx, r.tx, scanRow, r.store.selectChanges("c.system", r.store.at("audit_changes")+" c"+where+" ORDER BY c.lsn LIMIT "+strconv.Itoa(MostUndone+1)), id, started)
+	where := " WHERE " + ofTransaction("$1::pg_catalog.text::pg_catalog.xid8", "$2::pg_catalog.text::pg_catalog.timestamptz")
+	rows, more, err := readSome(ctx, r.tx, MostUndone, MostBytes, r.store.selectChanges("c.system", r.store.at("audit_changes")+" c"+where+" ORDER BY c.xid, c.lsn LIMIT "+strconv.Itoa(MostUndone+1)), id, started)
 	if err != nil {
 		return nil, wrap("read the transaction", err)
+	}
+	if more {
+		return nil, ErrTooMany
 	}
 	gaps, err := r.gaps(ctx, where, id, started)
 	if err != nil {
@@ -142,9 +145,6 @@ func (r *undoer) transaction(ctx context.Context, xid int64, startedAt time.Time
 	}
 	if len(rows) == 0 && !gaps {
 		return nil, fmt.Errorf("%w: transaction %d that began at %s", ErrNoChange, xid, started)
-	}
-	if len(rows) > MostUndone {
-		return nil, ErrTooMany
 	}
 	inOneCluster(rows)
 	list, err := r.changes(ctx, rows)

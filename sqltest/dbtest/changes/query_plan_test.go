@@ -37,6 +37,7 @@ func TestPagesArePlanned(t *testing.T) {
 			{"times", changes.Query{From: start.Add(time.Hour / 4), To: start.Add(time.Hour / 2)}, few},
 			{"times, oldest first", changes.Query{From: start.Add(time.Hour / 4), To: start.Add(time.Hour / 2), OldestFirst: true}, few},
 			{"a transaction", changes.Query{XID: 1000100, TxStartedAt: start.Add(100 * time.Second)}, few},
+			{"a transaction, the oldest first", changes.Query{XID: 1000100, TxStartedAt: start.Add(100 * time.Second), OldestFirst: true}, few},
 			{"a row", changes.Query{Tables: []string{"t"}, Key: []string{"8"}}, 500},
 			{"an operation", changes.Query{Ops: []changes.Op{changes.Insert}}, looked},
 			{"a rare operation", changes.Query{Ops: []changes.Op{changes.Delete}}, looked},
@@ -64,6 +65,15 @@ func TestPagesArePlanned(t *testing.T) {
 // reads is how many changes a page of a query reads without and with an index.
 func (w *world) reads(q changes.Query) (scanned, fetched int) {
 	w.Helper()
+	return w.readsIn(func(store *changes.Store) error {
+		_, err := store.Page(ctx, q)
+		return err
+	})
+}
+
+// readsIn is how many changes a call reads.
+func (w *world) readsIn(call func(*changes.Store) error) (scanned, fetched int) {
+	w.Helper()
 	count := func() (int, int) {
 		w.Helper()
 		var seq, idx int
@@ -74,8 +84,7 @@ func (w *world) reads(q changes.Query) (scanned, fetched int) {
 	w.awaitAlone()
 	seq, idx := count()
 	db := dbtest.Open(w.T, "postgres", w.dsn)
-	_, err := changes.NewStore(db, hooks.Postgres, nil).Page(ctx, q)
-	w.must(err)
+	w.must(call(changes.NewStore(db, hooks.Postgres, nil)))
 	w.must(db.Close())
 	w.awaitAlone()
 	s, i := count()
