@@ -18,6 +18,10 @@ import (
 
 const movesTrigger = "threadline_moves"
 
+// mostMoved is how many rows a statement may move: for each that is joined, the server keeps some 100 bytes in memory
+// until the end of the transaction (its combo command IDs).
+const mostMoved = 100_000
+
 // moves reports whether there may be rows that move.
 func (f *found) moves() bool { return f.kind == "p" && f.keyed() }
 
@@ -105,12 +109,12 @@ func (g *generator) joinSQL() string {
 		AND NOT EXISTS (SELECT FROM kept u WHERE (u.c).op OPERATOR(pg_catalog.=) 'U' AND %[9]s AND %[10]s)
 	ORDER BY p.former_key, p.key, (k.c).lsn DESC, (k.c).captured_at DESC
 ), gone AS (
-	DELETE FROM %[4]s c USING moved m WHERE `+fmt.Sprintf(ofKey, "c", "(m.made)")+`
+	DELETE FROM %[4]s c USING moved m WHERE `+fmt.Sprintf(ofKey, "c", "(m.made)")+` AND (SELECT pg_catalog.count(*) FROM moved) OPERATOR(pg_catalog.<=) %[13]d
 )
 UPDATE %[4]s c SET op = 'U', former_key = c.key, key = (m.made).key, changed = m.changed, new_tid = (m.made).new_tid, new_row = (m.made).new_row, cut = pg_catalog.concat(c.cut, (m.made).cut)
-FROM moved m WHERE `+fmt.Sprintf(ofKey, "c", "m"),
+FROM moved m WHERE `+fmt.Sprintf(ofKey, "c", "m")+` AND (SELECT pg_catalog.count(*) FROM moved) OPERATOR(pg_catalog.<=) %[13]d`,
 		key("o"), key("n"), strings.Join(parts, ", "), changes, g.tableID(), same("(k.before).key", "p.former_key"), same("(k.c).key", "p.key"), g.id(), same("(u.c).former_key", "p.former_key"), same("(u.c).key", "p.key"),
-		rows("old"), rows("new"))
+		rows("old"), rows("new"), mostMoved)
 }
 
 // movesTriggers are those on statements that may move rows: an UPDATE of a partition itself cannot.

@@ -3,6 +3,7 @@ package changes_test
 import (
 	"testing"
 
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
@@ -106,4 +107,27 @@ func TestNoMoves(t *testing.T) {
 			w.Errorf("%s gaps", n)
 		}
 	})
+}
+
+// TestLargeMove: rows that a statement moves are kept as two changes each, where they are so many that to join them would take
+// the server's memory.
+func TestLargeMove(t *testing.T) {
+	if !long() {
+		t.Skip("set AFTERCOMMIT_LONG=1 to run it")
+	}
+	with(t, func(w *world) {
+		w.exec("CREATE TABLE p (id int, part int, PRIMARY KEY (id, part)) PARTITION BY LIST (part)",
+			"CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)", "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)",
+			"INSERT INTO p SELECT n, 1 FROM generate_series(1, 100001) n")
+		w.capture(changes.Table{Name: "p"})
+		kept := "SELECT string_agg(concat(op, n), ' ' ORDER BY op) FROM (SELECT op, count(*) AS n FROM threadline.audit_changes GROUP BY op) x"
+		w.exec("UPDATE p SET part = 2 WHERE id <= 100000")
+		if got := w.text(kept); got != "U100000" {
+			w.Errorf("100,000 moved rows are kept as %s", got)
+		}
+		w.exec("DELETE FROM threadline.audit_changes", "UPDATE p SET part = 3 - part")
+		if got := w.text(kept); got != "D100001 I100001" {
+			w.Errorf("100,001 moved rows are kept as %s", got)
+		}
+	}, dbtest.PGX)
 }
