@@ -77,9 +77,9 @@ type bundle struct {
 	yield   func(Line, error) bool
 	stopped bool // the loop wants no more
 
-	told    map[journal.TxKey]bool
-	tables  map[[2]string]bool // of row changes
-	targets map[string]bool    // of captured events
+	told    map[journal.TxKey]bool // and whether their actions were found
+	tables  map[[2]string]bool     // of row changes
+	targets map[string]bool        // of captured events
 	end     End
 }
 
@@ -123,10 +123,13 @@ func (b *bundle) write(ctx context.Context) error {
 		}
 		tx := item.Tx()
 		tx.StartedAt = tx.StartedAt.UTC()
+		found, isTold := b.told[tx]
 		switch {
 		case tx.ID == 0: // of an action that was forwarded from memory
 			err = b.item(item, true)
-		case b.told[tx]:
+		case isTold && !found && item.Action != nil:
+			err = b.item(item, true)
+		case isTold:
 			continue
 		case len(b.told) == MaxTransactions:
 			b.end.Complete = false
@@ -136,8 +139,10 @@ func (b *bundle) write(ctx context.Context) error {
 			}
 			return b.finish(ctx)
 		default:
-			b.told[tx] = true
-			err = b.transaction(ctx, tx)
+			found, err = b.transaction(ctx, tx)
+			if b.told[tx] = found; err == nil && !found && item.Action != nil {
+				err = b.alone(item)
+			}
 		}
 		if err != nil {
 			return err
@@ -146,44 +151,59 @@ func (b *bundle) write(ctx context.Context) error {
 	return b.finish(ctx)
 }
 
-// transaction tells one.
-func (b *bundle) transaction(ctx context.Context, tx journal.TxKey) error {
+// alone tells an action whose transaction cannot be asked for its actions.
+func (b *bundle) alone(item Item) error {
+	tx := item.Tx()
+	err := b.unknown("the timeline has kept no context of it (audit_contexts): only those of its actions that match are here", "%s", nameOf(tx))
+	if err != nil {
+		return err
+	}
+	return b.item(item, true)
+}
+
+func nameOf(tx journal.TxKey) string {
+	return fmt.Sprintf("transaction %d, begun %s", tx.ID, instant(tx.StartedAt))
+}
+
+// transaction tells one, and reports whether it has found actions of it.
+func (b *bundle) transaction(ctx context.Context, tx journal.TxKey) (found bool, err error) {
 	b.end.Transactions++
 	made, err := b.reader.rows.Transaction(ctx, tx.ID, tx.StartedAt, 1)
 	if err != nil {
-		return err
+		return false, err
 	}
 	var by *changes.Attribution
 	if len(made.Changes) > 0 {
 		by = made.Changes[0].By
 	}
 	if err = b.add(Line{Transaction: transactionOf(tx, by)}); err != nil {
-		return err
+		return false, err
 	}
+	actions := b.end.Actions
 	n, err := b.items(ctx, tx)
 	if err != nil {
-		return err
+		return false, err
 	}
-	name := fmt.Sprintf("transaction %d, begun %s", tx.ID, instant(tx.StartedAt))
+	found = b.end.Actions > actions
 	if by != nil && by.State != changes.Recorded && by.State != changes.NoEvent {
-		if err = b.unknown(by.String(), "who made %s", name); err != nil {
-			return err
+		if err = b.unknown(by.String(), "who made %s", nameOf(tx)); err != nil {
+			return found, err
 		}
 	}
 	for _, l := range made.Lost {
 		if err = b.add(Line{Lost: (*Lost)(&l)}); err != nil {
-			return err
+			return found, err
 		}
 	}
 	switch {
 	case made.MoreLost:
-		err = b.unknown("other changes were lost, too", "%s", name)
+		err = b.unknown("other changes were lost, too", "%s", nameOf(tx))
 	case n > maxCompared:
-		err = b.unknown(fmt.Sprintf("it has more than %d items: what the driver and the triggers have counted is not compared", maxCompared), "%s", name)
-	default:
+		err = b.unknown(fmt.Sprintf("it has more than %d items: what the driver and the triggers have counted is not compared", maxCompared), "%s", nameOf(tx))
+	case n > 0:
 		err = b.differences(ctx, tx)
 	}
-	return err
+	return found, err
 }
 
 // items tells all that a transaction did, and how many items that are. Those that match are
@@ -197,6 +217,11 @@ func (b *bundle) items(ctx context.Context, tx journal.TxKey) (n int, err error)
 	for item, failed := range b.reader.each(ctx, Query{Tx: tx}) {
 		if failed != nil || err != nil {
 			return n, firstOf(failed, err)
+		}
+		for more && match.end.before(item.end) { // it came while these were read
+			if match, err, more = next(); err != nil {
+				return n, err
+			}
 		}
 		matches := more && *match.end == *item.end
 		if err = b.item(item.Item, matches); err != nil {

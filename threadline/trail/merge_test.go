@@ -124,3 +124,21 @@ func TestMergeEnds(t *testing.T) {
 		}
 	}
 }
+
+// TestBefore: of one transaction the actions come first, and then its changes by the WAL, whatever the clock said.
+func TestBefore(t *testing.T) {
+	at := func(kind byte, clock int64, order uint64) *place {
+		p := &place{kind: kind}
+		p.at.SetTime(time.UnixMicro(clock))
+		binary.BigEndian.PutUint64(p.at[8:], order)
+		return p
+	}
+	list := []*place{at(paging.ByPlace, 5, 1), at(paging.ByPlace, 4, 2), at(paging.ByPlace, 4, 1), at(paging.ByCapture, 1, 9), at(paging.ByCapture, 7, 8), at(paging.ByCapture, 3, 7)}
+	for i, p := range list {
+		for j, o := range list {
+			if p.before(o) != (i < j) {
+				t.Errorf("%d before %d: %v", i, j, i >= j)
+			}
+		}
+	}
+}

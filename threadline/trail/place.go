@@ -1,6 +1,7 @@
 package trail
 
 import (
+	"slices"
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/threadline/internal/paging"
@@ -16,6 +17,17 @@ type place struct {
 var furthest = time.Date(9998, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func (p *place) isChange() bool { return p != nil && p.kind != paging.ByPlace && p.kind != paging.ByID }
+
+// before reports whether p comes before o in the list of one transaction.
+func (p *place) before(o *place) bool {
+	switch {
+	case p.isChange() != o.isChange():
+		return o.isChange()
+	case p.isChange():
+		return slices.Compare(p.at[8:16], o.at[8:16]) > 0 // by the WAL
+	}
+	return p.kind == paging.ByPlace && o.kind == paging.ByPlace && slices.Compare(p.at[:], o.at[:]) > 0
+}
 
 // placeOf is that of a cursor of actions or of row changes. The time of one by ID is above.
 func placeOf(cursor string, above time.Time) (*place, error) {

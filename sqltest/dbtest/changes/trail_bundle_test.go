@@ -101,9 +101,15 @@ func TestTrailBundle(t *testing.T) {
 		want("an actor", trail.Query{ActorID: "alice"},
 			"transaction recorded [alice]", "action order.placed (matches)", "action orders.inserted (matches)", "insert orders [2] (matches)", "insert orders [1] (matches)",
 			began, lost, truncated, "end 1 2 2 0 true")
+		// Events of an earlier version, which kept no contexts: each that matches is there.
+		w.exec("DELETE FROM threadline.audit_contexts")
+		lines := w.bundle(trail.Query{ActorID: "bob", ActionPrefix: "order"})
+		if got := strings.Join(lines, "\n"); strings.Count(got, " (matches)") != 3 || !strings.Contains(got, "kept no context of it") || !strings.Contains(got, "\nupdate orders [1]\n") {
+			t.Errorf("without contexts:\n%s", got)
+		}
 		// Its events are in the journal only.
-		w.exec("DELETE FROM threadline.audit_actions", "DELETE FROM threadline.audit_contexts")
-		lines := w.bundle(trail.Query{Tx: w.each(trail.Query{Fields: []string{"status"}, Limit: 2})[1].Tx()})
+		w.exec("DELETE FROM threadline.audit_actions")
+		lines = w.bundle(trail.Query{Tx: w.each(trail.Query{Fields: []string{"status"}, Limit: 2})[1].Tx()})
 		if got := strings.Join(lines, "\n"); !strings.Contains(got, " []\nupdate orders [1] (matches)\nunknown who: role ") || !strings.HasSuffix(got, "end 1 0 1 1 true") {
 			t.Errorf("of events that the timeline has not got:\n%s", got)
 		}

@@ -539,8 +539,14 @@ func TestTrailOnSQLite(t *testing.T) {
 		}
 		none := func(c changes.Change) []string { return []string{"public." + c.Table} }
 		for _, q := range []trail.Query{
-			{ActorID: "alice"}, {ActorID: "bob", Tables: []string{"orders"}}, {Tables: []string{"order"}, Key: []string{"1"}}, {Ops: []changes.Op{changes.Update}},
-			{New: []changes.FieldValue{{Field: "status", Text: "stolen"}}}, {Outcome: hooks.Success}, {Text: []string{"paid"}}, {Not: []trail.Query{{ActorID: "alice"}}},
+			{ActorID: "alice"},
+			{ActorID: "bob", Tables: []string{"orders"}},
+			{Tables: []string{"order"}, Key: []string{"1"}},
+			{Ops: []changes.Op{changes.Update}},
+			{New: []changes.FieldValue{{Field: "status", Text: "stolen"}}},
+			{Outcome: hooks.Success},
+			{Text: []string{"paid"}},
+			{Not: []trail.Query{{ActorID: "alice"}}},
 		} {
 			var want []trail.Item
 			for _, item := range all {
