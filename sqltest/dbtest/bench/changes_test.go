@@ -54,9 +54,17 @@ func benchmarkChanges(b *testing.B, rows, clients int) {
 
 // update changes a field of rows that are beside each other.
 func (w *world) update(db *sql.DB, table string, rows int) error {
-	first := 1 + rand.N(20000/rows)*rows
-	_, err := db.ExecContext(ctx, "UPDATE "+table+" SET status = $1 WHERE id BETWEEN $2 AND $3", fmt.Sprint(time.Now().UnixNano()%1000), first, first+rows-1)
+	_, err := db.ExecContext(ctx, updateOf(w, table), updateArgs(rows)...)
 	return err
+}
+
+func updateOf(w *world, table string) string {
+	return w.e.Rebind("UPDATE " + table + " SET status = ? WHERE id BETWEEN ? AND ?")
+}
+
+func updateArgs(rows int) []any {
+	first := 1 + rand.N(20000/rows)*rows
+	return []any{fmt.Sprint(time.Now().UnixNano() % 1000), first, first + rows - 1}
 }
 
 // bytes is how many bytes a row of a table takes, with its indexes.
