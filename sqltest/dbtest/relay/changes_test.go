@@ -207,6 +207,28 @@ func TestChangesOfALargeTransaction(t *testing.T) {
 	}, dbtest.PQ)
 }
 
+// TestChangesOfABacklog: where events and changes are read in parts of different lengths, none is passed over.
+func TestChangesOfABacklog(t *testing.T) {
+	eachCaptured(t, func(c *captured) {
+		var want []string
+		for i := range 30 {
+			few, many := 1+i%3, 1+i%17
+			both := c.begin()
+			for j := range few {
+				want = append(want, fmt.Sprintf("e%d.%d", i, j))
+				both.record(want[len(want)-1])
+			}
+			both.exec(fmt.Sprintf("INSERT INTO t SELECT 'r%d.' || i FROM pg_catalog.generate_series(1, %d) i", i, many))
+			both.commit()
+			for j := range many {
+				want = append(want, fmt.Sprintf("r%d.%d", i, j+1))
+			}
+		}
+		c.drain(c.begins(relay.Config{Batch: 3}))
+		c.want(strings.Join(want, " "))
+	}, dbtest.PQ)
+}
+
 // TestChangesThatAreLarge: a call has 4 MiB of them, and one more.
 func TestChangesThatAreLarge(t *testing.T) {
 	eachCaptured(t, func(c *captured) {
