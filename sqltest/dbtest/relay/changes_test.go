@@ -302,7 +302,7 @@ func TestChangeIsTriedAgain(t *testing.T) {
 			t.Errorf("%d are replayed", n)
 		}
 		c.must(r.Stop(ctx))
-		r = c.begins(relay.Config{}) // which looks for it at once
+		c.begins(relay.Config{}) // which looks for it at once
 		c.until("it is delivered", func() bool { return contains(c.sink.all(), "bad") })
 		c.until("it is settled", func() bool { return len(c.failures(true))+len(c.failures(false)) == 0 })
 		ids := make(map[uuid.UUID]bool)
