@@ -26,6 +26,8 @@ type captured struct {
 	ShapeID    *int64   `json:"shape_id"` // nil: the capture was removed
 	Partitions []string `json:"partitions"`
 	Resumed    bool     `json:"resumed"`
+
+	columns []string // on SQLite: all that the table had
 }
 
 // named reports whether the table had this name.

@@ -14,8 +14,8 @@
 //	err = store.Apply(ctx, plan)
 //
 // It is for PostgreSQL 13 or newer. On SQLite there are [Store.Migrate], [Store.Plan], [Store.Apply], [Store.Remove],
-// [Store.History], [Store.Transaction], [Store.Breaks], [Store.Page], [Store.Each], [Store.Captured] and [Store.Reached], and [Capture] follows
-// DDL: the README says what differs.
+// [Store.History], [Store.Transaction], [Store.Breaks], [Store.RowAsOf], [Store.RowAfter], the undo, [Store.Page],
+// [Store.Each], [Store.Captured] and [Store.Reached], and [Capture] follows DDL: the README says what differs.
 //
 // # What is kept
 //

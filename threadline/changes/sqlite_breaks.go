@@ -3,6 +3,7 @@ package changes
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -37,12 +38,16 @@ func (s sqlite) notes(ctx context.Context, q querier, id int64, name string) ([]
 		n := &captured{Schema: "main"}
 		var shape sql.NullInt64
 		var resumed int
-		failed := rows.Scan(&n.TableID, &n.NotedAt, &n.Table, &shape, &resumed)
+		var columns string
+		failed := rows.Scan(&n.TableID, &n.NotedAt, &n.Table, &shape, &resumed, &columns)
+		if failed == nil {
+			failed = json.Unmarshal([]byte(columns), &n.columns)
+		}
 		if n.Resumed = resumed == 1; shape.Valid {
 			n.ShapeID = &shape.Int64
 		}
 		return n, failed
-	}, "SELECT c.table_id, c.noted_at, c.table_name, c.shape_id, c.resumed FROM "+s.in("audit_captures")+" c WHERE c.table_id = ?1 OR c.table_id IN (SELECT o.table_id FROM "+s.in("audit_captures")+" o WHERE o.table_name = ?2 COLLATE NOCASE) ORDER BY c.number",
+	}, "SELECT c.table_id, c.noted_at, c.table_name, c.shape_id, c.resumed, c.columns FROM "+s.in("audit_captures")+" c WHERE c.table_id = ?1 OR c.table_id IN (SELECT o.table_id FROM "+s.in("audit_captures")+" o WHERE o.table_name = ?2 COLLATE NOCASE) ORDER BY c.number",
 		id, name)
 }
 

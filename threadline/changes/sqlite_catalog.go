@@ -35,6 +35,7 @@ type sqliteIndex struct {
 	terms   []sqliteTerm
 	where   string // of a partial one
 	unknown bool   // its text could not be read
+	name    string
 }
 
 type sqliteTerm struct{ column, expression, collation string }
@@ -171,7 +172,7 @@ func (s sqlite) indexes(ctx context.Context, q querier, t *sqliteTable) error {
 		return err
 	}
 	for _, i := range list {
-		var index sqliteIndex
+		index := sqliteIndex{name: i.name}
 		index.terms, err = readAll(ctx, q, func(rows *sql.Rows) (c sqliteTerm, err error) {
 			return c, rows.Scan(&c.column, &c.collation)
 		}, `SELECT coalesce(name, ''), coalesce(coll, 'BINARY') FROM pragma_index_xinfo(?, 'main') WHERE key ORDER BY seqno`, i.name)

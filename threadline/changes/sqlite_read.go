@@ -191,9 +191,11 @@ func sqliteValue(typ string, real float64, bytes []byte) Value {
 	return Value{Text: &text, Storage: typ}
 }
 
-// realText is a float as SQL has it, which is never an integer's text.
+// realText is a float as SQL has it, which is never an integer's text. SQLite does not tell -0.0 from 0.0.
 func realText(f float64) string {
 	switch {
+	case f == 0:
+		return "0.0"
 	case math.IsInf(f, 1):
 		return "9e999"
 	case math.IsInf(f, -1):

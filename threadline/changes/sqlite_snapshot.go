@@ -34,18 +34,25 @@ func (s sqlite) live(ctx context.Context, r *snapshot, t *undoTable) (*liveTable
 		}
 		r.lite[t.id] = is
 	}
-	return s.describe(is, t.shapes), nil
+	live := s.describe(is, t.shapes)
+	return live, s.constraints(ctx, r.tx, live, is)
 }
 
 // describe is a table as it is now.
 func (s sqlite) describe(is *sqliteTable, shapes map[int64]*shape) *liveTable {
-	t := &liveTable{Name: is.qualified(), Readable: true, capturing: !s.missing(is)}
+	t := &liveTable{Name: is.qualified(), Readable: true, capturing: !s.missing(is), OID: liteID(is.Table), place: is.rowID, identity: []string{is.rowID}}
+	if is.withoutRowID {
+		t.place, t.identity = "", nil
+		for _, k := range is.primaryKey {
+			t.identity = append(t.identity, pgschema.Ident(k))
+		}
+	}
 	now := is.shape
 	now.Columns = is.all
 	t.now = &now
 	hidden := is.before(shapes)
 	for _, c := range is.all {
-		one := liveColumn{Name: c.Name, Type: c.Type, Generated: c.generated, exact: true}
+		one := liveColumn{Name: c.Name, Type: c.Type, Generated: c.generated, exact: true, native: true}
 		if hidden != nil {
 			is := func(n noted) bool { return n.Name == c.Name }
 			one.hidden = slices.ContainsFunc(hidden.Mask, is) || slices.ContainsFunc(hidden.Exclude, is)

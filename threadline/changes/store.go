@@ -78,7 +78,7 @@ func (s *Store) readable() error {
 func (s *Store) known() error {
 	switch {
 	case s.speaks == hooks.SQLite:
-		return errors.New("changes: this is for PostgreSQL only: on SQLite there are Migrate, Plan, Apply, Remove, History, Transaction, Breaks, RowAsOf, RowAfter, Page, Each, Captured and Reached")
+		return errors.New("changes: this is for PostgreSQL only: on SQLite there are Migrate, Plan, Apply, Remove, History, Transaction, Breaks, RowAsOf, RowAfter, Page, Each, Captured, Reached and the undo")
 	case s.speaks != hooks.Postgres:
 		return fmt.Errorf("changes: row changes are captured on PostgreSQL and SQLite, not on %s", s.speaks)
 	case len(s.schema) > pgschema.LongestName:

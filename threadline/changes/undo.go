@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
 
@@ -21,7 +22,7 @@ var ErrTooMany = fmt.Errorf("changes: there are more than %d changes to undo, or
 var ErrNoChange = errors.New("changes: the history has no such change")
 
 // Undo is the SQL that would reverse changes. It is to be read, and then to be executed by the app,
-// or by a person with psql: this package never executes it.
+// or by a person with psql, or SQLite's shell: this package never executes it.
 //
 // It is for the rows as they were left by what is undone. Each statement names the row by its key
 // and by the values that the change has left there, and must affect as many rows as
@@ -45,7 +46,8 @@ type Undo struct {
 	// Warnings are about what the history does not know.
 	Warnings []string
 
-	title string
+	title  string
+	speaks hooks.Dialect
 }
 
 // Statement is a statement of an [Undo].
@@ -132,8 +134,8 @@ func nameOf(table string, key []string) string {
 	return table + " (" + strings.Join(key, ", ") + ")"
 }
 
-// String returns the undo as a script for psql, which changes nothing unless it can change all: each
-// statement is in a block that raises an error if it affects another number of rows.
+// String returns the undo as a script for psql, or on SQLite for its shell, which changes nothing unless it can change
+// all: each statement is in a block that raises an error if it affects another number of rows, or has such a statement behind it.
 func (u *Undo) String() string {
 	var b strings.Builder
 	comment := func(format string, args ...any) {
@@ -157,7 +159,11 @@ func (u *Undo) String() string {
 		comment("There is nothing to execute.")
 		return b.String()
 	}
-	b.WriteString("BEGIN;\n")
+	begin, end := "BEGIN;\n", "COMMIT;\n"
+	if u.speaks == hooks.SQLite {
+		begin, end = liteBegin, liteCommit
+	}
+	b.WriteString(begin)
 	for i, s := range u.Statements {
 		if s.Comment != "" {
 			comment("%s", s.Comment)
@@ -165,9 +171,13 @@ func (u *Undo) String() string {
 		if len(s.Unchecked) > 0 {
 			comment("Not compared with what the change left: %s", strings.Join(s.Unchecked, ", "))
 		}
-		b.WriteString(s.script(i + 1))
+		if u.speaks == hooks.SQLite {
+			b.WriteString(s.liteScript(i + 1))
+		} else {
+			b.WriteString(s.script(i + 1))
+		}
 	}
-	b.WriteString("COMMIT;\n")
+	b.WriteString(end)
 	return b.String()
 }
 
@@ -188,10 +198,13 @@ func (s *Statement) script(number int) string {
 }
 
 // UndoTransaction returns the undo of all changes of a transaction: Change.XID, and when the
-// transaction began, Change.TxStartedAt. What a row was before the transaction is restored by one
+// transaction began, Change.TxStartedAt, which SQLite does not need. What a row was before the transaction is restored by one
 // statement, however often the transaction has changed it.
 func (s *Store) UndoTransaction(ctx context.Context, xid int64, startedAt time.Time) (*Undo, error) {
-	title := fmt.Sprintf("transaction %d, begun at %s", xid, startedAt.UTC().Format(time.RFC3339Nano))
+	title := fmt.Sprintf("transaction %d", xid)
+	if s.speaks != hooks.SQLite { // where the number tells it from all others
+		title += ", begun at " + startedAt.UTC().Format(time.RFC3339Nano)
+	}
 	return s.undo(ctx, title, func(r *undoer) ([]*chain, error) { return r.transaction(ctx, xid, startedAt) })
 }
 

@@ -33,6 +33,9 @@ type liveTable struct {
 	settings    []string // which its types' texts depend on
 	capturing   bool     // triggers fire
 	partitioned bool
+	place       string   // where a row is, as SQL has it
+	identity    []string // on SQLite: the columns that are a row's place
+	enforces    bool     // there: PRAGMA foreign_keys is on
 }
 
 type liveColumn struct {
@@ -45,6 +48,7 @@ type liveColumn struct {
 	Equal string
 
 	exact  bool // equal values have the same bytes
+	native bool // it is SQLite's
 	hidden bool // its values are not kept, whatever its name is now
 }
 
@@ -54,6 +58,8 @@ type uniqueKey struct {
 	Name      string   // in Unproven
 	Columns   []string // of Unproven those that it depends on
 	Immediate bool     // and not at the end of a statement, or transaction
+
+	same []sqliteSame // what it takes for the same in Columns
 }
 
 type foreignKey struct {
@@ -68,6 +74,8 @@ type foreignKey struct {
 	// ChildSecured and ParentSecured say that row-level security may hide rows of theirs from this role. ChildSecures
 	// says that it is enabled, and may hide them from others.
 	ChildSecured, ParentSecured, ChildSecures bool
+
+	same []sqliteSame // what it takes for the same in Columns
 }
 
 // What a foreign key does with rows that refer to one which goes.
@@ -188,7 +196,7 @@ func (s *Store) describe(ctx context.Context, q querier, f *found) (*liveTable, 
 	if err != nil {
 		return nil, err
 	}
-	t.partitioned = f.kind == "p"
+	t.partitioned, t.place = f.kind == "p", "(tableoid, ctid)"
 	t.capturing = len(is.triggers) > 0
 	t.now = &shape{Schema: f.Schema, Table: f.Table, OID: f.OID, Columns: f.all}
 	if f.place != "" {
@@ -233,21 +241,23 @@ func (c *liveColumn) is(typ string) bool {
 }
 
 // equals compares the column with a value.
-func (c *liveColumn) equals(alias string, value *string) string {
-	return c.equalsColumn(alias+pgschema.Ident(c.Name), value)
+func (c *liveColumn) equals(alias string, v Value) string {
+	return c.equalsColumn(alias+pgschema.Ident(c.Name), v)
 }
 
 // equalsColumn compares a column that refers to this one with a value of it.
-func (c *liveColumn) equalsColumn(column string, value *string) string {
+func (c *liveColumn) equalsColumn(column string, v Value) string {
 	switch {
-	case value == nil:
+	case c.native:
+		return sqliteIs(column, v)
+	case v.Text == nil:
 		return column + " IS NULL"
 	case c.Equal == "":
-		return "ROW(" + column + ")::record OPERATOR(pg_catalog.*=) ROW(" + c.literal(value) + ")::record"
+		return "ROW(" + column + ")::record OPERATOR(pg_catalog.*=) ROW(" + c.literal(v) + ")::record"
 	case c.Equal == "pg_catalog":
-		return column + " = " + c.literal(value)
+		return column + " = " + c.literal(v)
 	}
-	return column + " OPERATOR(" + c.Equal + ".=) " + c.literal(value)
+	return column + " OPERATOR(" + c.Equal + ".=) " + c.literal(v)
 }
 
 // Bits of pg_trigger.tgtype.
@@ -280,5 +290,9 @@ func (g *liveTrigger) describe(op Op) string {
 	if g.Type&triggerRow != 0 {
 		each = "ROW"
 	}
-	return fmt.Sprintf("%s on %s, %s %s FOR EACH %s: %s", strconv.Quote(g.Name), g.Table, when, strings.ToUpper(string(op)), each, g.Function)
+	text := fmt.Sprintf("%s on %s, %s %s FOR EACH %s", strconv.Quote(g.Name), g.Table, when, strings.ToUpper(string(op)), each)
+	if g.Function == "" { // SQLite has none
+		return text
+	}
+	return text + ": " + g.Function
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
 
@@ -48,7 +49,7 @@ func (r *snapshot) rows(ctx context.Context, steps []*step) error {
 				there = append(there, st)
 			}
 		}
-		err := r.lookUp(ctx, there, t.key, func(st *step, i int) *string { return &st.after[i] }, t, t.only(), t.key, "ROW("+strings.Join(list, ", ")+")::pg_catalog.text", func(st *step, text string) error {
+		err := r.lookUp(ctx, there, t.key, func(st *step, i int) Value { return Value{Text: &st.after[i]} }, t, t.only(), t.key, "ROW("+strings.Join(list, ", ")+")::pg_catalog.text", func(st *step, text string) error {
 			values, err := parseRow(text)
 			if err != nil || len(values) != len(t.Columns) {
 				return fmt.Errorf("the row is not as it was read: %w", err)
@@ -70,7 +71,10 @@ func (r *snapshot) rows(ctx context.Context, steps []*step) error {
 
 // lookUp reads an expression of the rows t of a table, of which columns, in is, have the values that steps have in those
 // of types.
-func (r *snapshot) lookUp(ctx context.Context, steps []*step, types []string, value func(st *step, i int) *string, typed *undoTable, table string, is []string, expression string, f func(st *step, text string) error) error {
+func (r *snapshot) lookUp(ctx context.Context, steps []*step, types []string, value func(st *step, i int) Value, typed *undoTable, table string, is []string, expression string, f func(st *step, text string) error) error {
+	if s, ok := r.store.sqlite(); ok {
+		return s.lookUp(ctx, r.tx, steps, value, table, is, expression, f)
+	}
 	var names, conditions []string
 	for i, name := range types {
 		c := typed.column(name)
@@ -118,7 +122,7 @@ func (r *undoer) conflict(st *step, kind ConflictKind, columns []string, is stri
 	if !st.exists {
 		key = st.before
 	}
-	r.undo.Conflicts = append(r.undo.Conflicts, Conflict{Kind: kind, Table: st.table.Name, Key: key, Columns: columns, Is: is})
+	r.undo.Conflicts = append(r.undo.Conflicts, Conflict{Kind: kind, Table: st.table.Name, Key: st.table.plain(key), Columns: columns, Is: is})
 }
 
 // conflicts looks for what is in the way.
@@ -130,7 +134,7 @@ func (r *undoer) conflicts(ctx context.Context, steps []*step) error {
 		case st.exists && keyless < mostKeyless:
 			keyless++
 			var is bool
-			if err := r.tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+st.table.only()+" WHERE "+st.where()+")").Scan(&is); err != nil {
+			if err := r.tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+st.table.only()+" WHERE "+st.where()+")").Scan(&is); err != nil {
 				return wrap("look for a row of "+st.table.Name, err)
 			}
 			if !is {
@@ -160,9 +164,8 @@ func (st *step) differs() (columns, is, unknown []string) {
 			}
 			continue
 		}
-		live, known := st.live[c.Name]
-		now := live.Text
-		if known && (now == nil) == (f.New.Text == nil) && (now == nil || *now == *f.New.Text) {
+		now, known := st.live[c.Name]
+		if known && now.equals(f.New) {
 			continue
 		}
 		text := "a long value"
@@ -175,18 +178,22 @@ func (st *step) differs() (columns, is, unknown []string) {
 }
 
 // shown is a value for people, unless it is one that is no longer kept.
-func (t *undoTable) shown(column string, value *string) string {
+func (t *undoTable) shown(column string, v Value) string {
 	if t.hides(column) {
 		return "(masked)"
 	}
-	if value == nil {
+	if v.Text == nil {
 		return "NULL"
 	}
-	short := []rune(*value)
-	if len(short) > longest {
-		return strconv.Quote(string(short[:longest])) + "…"
+	quote := strconv.Quote
+	if v.Storage != "" && v.Storage != "text" { // as SQL has it
+		quote = func(s string) string { return s }
 	}
-	return strconv.Quote(*value)
+	short := []rune(*v.Text)
+	if len(short) > longest {
+		return quote(string(short[:longest])) + "…"
+	}
+	return quote(*v.Text)
 }
 
 // hides reports whether the values of a column, as the table has it now, must not be shown: it is masked or
@@ -212,6 +219,9 @@ func (r *undoer) later(ctx context.Context, t *undoTable, steps []*step) error {
 				mine = append(mine, st)
 			}
 		}
+	}
+	if s, ok := r.store.sqlite(); ok {
+		return s.later(ctx, r, mine)
 	}
 	changes := r.store.at("audit_changes")
 	for chunk := range slices.Chunk(mine, atOnce) {
@@ -275,7 +285,7 @@ func (r *undoer) laterOf(st *step, rows []*row) error {
 			later = append(later, c)
 		}
 	}
-	conflict := Conflict{Kind: Differs, Table: st.table.Name, Key: st.after, Columns: columns, Is: strings.Join(is, ", "), Later: later}
+	conflict := Conflict{Kind: Differs, Table: st.table.Name, Key: st.table.plain(st.after), Columns: columns, Is: strings.Join(is, ", "), Later: later}
 	switch {
 	case st.live == nil:
 		conflict.Kind, conflict.Columns, conflict.Is = RowGone, nil, ""
@@ -306,11 +316,11 @@ func (r *undoer) taken(ctx context.Context, t *undoTable, steps []*step) error {
 			if st.table != t {
 				continue
 			}
-			if _, ok := st.takesAway(u.Columns); ok {
-				text, _ := values(key, st.is)
+			if _, ok := st.takesAway(u.Columns, u.same); ok {
+				text, _ := values(key, st.is, bytewise(t, key))
 				leave[text] = true
 			}
-			if _, ok := st.brings(u.Columns); ok {
+			if _, ok := st.brings(u.Columns, u.same); ok {
 				mine = append(mine, st)
 			}
 		}
@@ -318,14 +328,18 @@ func (r *undoer) taken(ctx context.Context, t *undoTable, steps []*step) error {
 		for _, k := range key {
 			list = append(list, "t."+pgschema.Ident(k))
 		}
-		was := func(st *step, i int) *string { v, _ := st.was(u.Columns[i]); return v }
-		err := r.lookUp(ctx, mine, u.Columns, was, t, t.only(), u.Columns, "ROW("+strings.Join(list, ", ")+")::pg_catalog.text", func(st *step, text string) error {
-			if leave[text] {
-				return nil
+		was := func(st *step, i int) Value { v, _ := st.was(u.Columns[i]); return v }
+		row := "ROW(" + strings.Join(list, ", ") + ")::pg_catalog.text"
+		if t.speaks == hooks.SQLite {
+			row = "coalesce(" + rowTextOf("t", key) + ", '')"
+		}
+		err := r.lookUp(ctx, mine, u.Columns, was, t, t.only(), u.collated(), row, func(st *step, text string) error {
+			other, err := keyOf(sql.NullString{String: text, Valid: text != ""})
+			if err != nil || leave[t.bytes(text, other)] {
+				return err
 			}
-			values, err := keyOf(sql.NullString{String: text, Valid: true})
-			r.conflict(st, KeyTaken, u.Columns, "by "+nameOf(t.Name, values))
-			return err
+			r.conflict(st, KeyTaken, u.Columns, "by "+nameOf(t.Name, t.plain(other)))
+			return nil
 		})
 		if err != nil {
 			return err
@@ -345,23 +359,23 @@ func (r *undoer) parents(ctx context.Context, t *undoTable, steps []*step) error
 			if !st.table.isReferred(k) {
 				continue
 			}
-			if v, ok := st.brings(k.References); ok {
+			if v, ok := st.brings(k.References, k.same); ok {
 				come[v] = true
 			}
-			if v, ok := st.takesAway(k.References); ok {
+			if v, ok := st.takesAway(k.References, k.same); ok {
 				goes[v] = true
 			}
 		}
 		var mine []*step
 		for _, st := range steps {
-			if v, ok := st.brings(k.Columns); ok && st.table == t && !come[v] && !st.carried[k.Columns[0]] {
+			if v, ok := st.brings(k.Columns, k.same); ok && st.table == t && !come[v] && !st.carried[k.Columns[0]] {
 				mine = append(mine, st)
 			}
 		}
 		there := make(map[*step]bool)
-		was := func(st *step, i int) *string { v, _ := st.was(k.Columns[i]); return v }
+		was := func(st *step, i int) Value { v, _ := st.was(k.Columns[i]); return v }
 		err := r.lookUp(ctx, mine, k.Columns, was, t, k.ParentName, k.References, "''", func(st *step, _ string) error {
-			v, _ := st.brings(k.Columns)
+			v, _ := st.brings(k.Columns, k.same)
 			there[st] = !goes[v]
 			return nil
 		})
@@ -370,7 +384,7 @@ func (r *undoer) parents(ctx context.Context, t *undoTable, steps []*step) error
 		}
 		for _, st := range mine {
 			if !there[st] {
-				v, _ := st.brings(k.Columns)
+				v, _ := values(k.Columns, st.was, nil)
 				r.conflict(st, ParentMissing, k.Columns, "there is no "+k.ParentName+" "+v)
 			}
 		}
@@ -386,27 +400,30 @@ func (t *undoTable) isReferred(k *foreignKey) bool {
 // referred finds rows that refer to those that would be taken away.
 func (r *undoer) referred(ctx context.Context, t *undoTable, steps []*step) error {
 	for _, k := range t.Referred {
+		if t.speaks == hooks.SQLite && !t.enforces {
+			continue
+		}
 		leave, come := make(map[string]int), make(map[string]bool)
 		for _, st := range steps {
 			if st.table == t {
-				if v, ok := st.brings(k.References); ok {
+				if v, ok := st.brings(k.References, k.same); ok {
 					come[v] = true
 				}
 			}
 			if st.table.OID == k.Child {
-				if v, ok := st.takesAway(k.Columns); ok {
+				if v, ok := st.takesAway(k.Columns, k.same); ok {
 					leave[v]++
 				}
 			}
 		}
 		var mine []*step
 		for _, st := range steps {
-			if v, ok := st.takesAway(k.References); ok && st.table == t && !come[v] && (st.op() == Delete || k.OnUpdate != cascades) {
+			if v, ok := st.takesAway(k.References, k.same); ok && st.table == t && !come[v] && (st.op() == Delete || k.OnUpdate != cascades) {
 				mine = append(mine, st)
 			}
 		}
 		found := make(map[*step]int)
-		is := func(st *step, i int) *string { v, _ := st.is(k.References[i]); return v }
+		is := func(st *step, i int) Value { v, _ := st.is(k.References[i]); return v }
 		err := r.lookUp(ctx, mine, k.References, is, t, k.ChildName, k.Columns, howMany, func(st *step, text string) (err error) {
 			found[st], err = strconv.Atoi(text)
 			return err
@@ -415,7 +432,7 @@ func (r *undoer) referred(ctx context.Context, t *undoTable, steps []*step) erro
 			return err
 		}
 		for _, st := range mine {
-			v, _ := st.takesAway(k.References)
+			v, _ := st.takesAway(k.References, k.same)
 			if n := found[st] - leave[v]; n > 0 {
 				r.conflict(st, StillReferred, k.References, fmt.Sprintf("by %d of %s, in %s", n, k.ChildName, strings.Join(k.Columns, ", ")))
 			}

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"container/heap"
 	"slices"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
 // order puts steps into an order in which each succeeds by itself, and returns those that belong into
@@ -25,10 +27,15 @@ func order(steps []*step) [][]*step {
 	exchange(steps)
 	g := newGraph(steps)
 	g.unique(nil)
+	if len(steps) > 0 && steps[0].table.speaks == hooks.SQLite {
+		g.foreign() // no statement changes two rows in different ways
+	}
 	exchanged := make(map[*undoTable]bool)
 	for _, group := range g.components() {
 		if len(group) > 1 && slices.ContainsFunc(group, func(i int) bool { return len(steps[i].changes) > 1 }) {
-			exchanged[steps[group[0]].table] = true
+			for _, i := range group {
+				exchanged[steps[i].table] = true
+			}
 		}
 	}
 	if len(exchanged) > 0 {
@@ -70,11 +77,11 @@ func exchange(steps []*step) {
 	taken := make(map[key]bool)
 	for _, st := range steps {
 		if st.before != nil {
-			taken[key{st.table, rowText(st.before)}] = true
+			taken[key{st.table, st.table.text(st.before)}] = true
 		}
 	}
 	for _, st := range steps {
-		st.exchanged = st.op() == Update && st.before != nil && !slices.Equal(st.before, st.after) && taken[key{st.table, rowText(st.after)}]
+		st.exchanged = st.op() == Update && st.before != nil && !slices.Equal(st.before, st.after) && taken[key{st.table, st.table.text(st.after)}]
 	}
 }
 
@@ -90,11 +97,11 @@ func carry(steps []*step) {
 		again = false
 		for _, p := range steps {
 			for _, k := range p.cascading() {
-				now, _ := p.takesAway(k.References)
-				then, _ := p.brings(k.References)
+				now, _ := p.takesAway(k.References, k.same)
+				then, _ := p.brings(k.References, k.same)
 				for _, c := range children[k.Child] {
-					from, refers := c.takesAway(k.Columns)
-					to, will := c.brings(k.Columns)
+					from, refers := c.takesAway(k.Columns, k.same)
+					to, will := c.brings(k.Columns, k.same)
 					if c == p || !refers || !will || from != now || to != then || c.carried[k.Columns[0]] {
 						continue
 					}
@@ -115,7 +122,7 @@ func (st *step) cascading() (list []*foreignKey) {
 		return nil
 	}
 	for _, k := range st.table.Referred {
-		if _, takes := st.takesAway(k.References); takes && k.OnUpdate == cascades {
+		if _, takes := st.takesAway(k.References, k.same); takes && k.OnUpdate == cascades {
 			list = append(list, k)
 		}
 	}
@@ -158,10 +165,10 @@ func (g *graph) unique(except map[*undoTable]bool) {
 				continue
 			}
 			for n, u := range st.table.Uniques {
-				if v, ok := st.takesAway(u.Columns); ok {
+				if v, ok := st.takesAway(u.Columns, u.same); ok {
 					f(i, place{table: st.table.OID, constraint: n, values: v}, false)
 				}
-				if v, ok := st.brings(u.Columns); ok {
+				if v, ok := st.brings(u.Columns, u.same); ok {
 					f(i, place{table: st.table.OID, constraint: n, values: v}, true)
 				}
 			}
@@ -198,11 +205,11 @@ func (g *graph) foreign() {
 	brings, takes := make(map[place][]int), make(map[place][]int)
 	for i, st := range g.steps {
 		for _, k := range st.table.Referred {
-			if v, ok := st.brings(k.References); ok {
+			if v, ok := st.brings(k.References, k.same); ok {
 				p := place{table: k.Child, name: k.Name, values: v}
 				brings[p] = append(brings[p], i)
 			}
-			if v, ok := st.takesAway(k.References); ok {
+			if v, ok := st.takesAway(k.References, k.same); ok {
 				p := place{table: k.Child, name: k.Name, values: v}
 				takes[p] = append(takes[p], i)
 			}
@@ -213,12 +220,12 @@ func (g *graph) foreign() {
 			if st.carried[k.Columns[0]] {
 				continue
 			}
-			if v, ok := st.brings(k.Columns); ok {
+			if v, ok := st.brings(k.Columns, k.same); ok {
 				for _, p := range brings[place{table: k.Child, name: k.Name, values: v}] {
 					g.edge(p, i)
 				}
 			}
-			if v, ok := st.takesAway(k.Columns); ok {
+			if v, ok := st.takesAway(k.Columns, k.same); ok {
 				for _, p := range takes[place{table: k.Child, name: k.Name, values: v}] {
 					g.edge(i, p)
 				}

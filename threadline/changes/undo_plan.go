@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
 
@@ -30,7 +31,11 @@ func (r *undoer) plan(ctx context.Context, chains []*chain) error {
 	r.triggers(steps)
 	r.settings(steps)
 	for _, group := range groups {
-		r.undo.Statements = append(r.undo.Statements, statements(group)...)
+		list := statements(group)
+		if len(list) > 1 && group[0].table.speaks == hooks.SQLite {
+			r.undo.Warnings = append(r.undo.Warnings, "rows refer to each other: execute PRAGMA defer_foreign_keys = ON in the transaction, before the statements")
+		}
+		r.undo.Statements = append(r.undo.Statements, list...)
 	}
 	return nil
 }
@@ -48,7 +53,7 @@ func statements(group []*step) (list []Statement) {
 		}
 		parts = append(parts, Statement{SQL: sql, Rows: 1, Comment: st.comment(), Unchecked: st.unchecked()})
 	}
-	if len(parts) < 2 {
+	if len(parts) < 2 || group[0].table.speaks == hooks.SQLite {
 		return append(list, parts...)
 	}
 	one := Statement{Rows: int64(len(parts))}
@@ -76,7 +81,7 @@ func (st *step) comment() string {
 	}
 	s := st.name() + ": undo of " + strings.Join(times, ", ")
 	if st.op() == Update && st.before != nil && !slices.Equal(st.before, st.after) {
-		s += "; its key becomes (" + strings.Join(st.before, ", ") + ")"
+		s += "; its key becomes (" + strings.Join(st.table.plain(st.before), ", ") + ")"
 	}
 	return s
 }
@@ -146,13 +151,16 @@ func (r *undoer) warn(steps []*step) {
 				warnings[t.name()+": whether the changes have changed "+strings.Join(c.shape.Exclude, ", ")+" as well is not known: nothing is kept of them"] = true
 			}
 		}
+		for _, name := range t.unseenBy(st) {
+			warnings[t.name()+": whether the changes have changed "+name+" as well is not known: the column was added later than the capture"] = true
+		}
 		for _, u := range t.Unproven {
 			if st.op() == Insert || st.op() == Update && slices.ContainsFunc(u.Columns, func(c string) bool { return st.field(c) != nil }) {
 				warnings["whether the unique index "+pgschema.Ident(u.Name)+" of "+t.name()+" has the values of another row is not looked up: if it has, the statement fails"] = true
 			}
 		}
 		for _, k := range t.Keys {
-			if _, brings := st.brings(k.Columns); brings && k.ParentSecured {
+			if _, brings := st.brings(k.Columns, k.same); brings && k.ParentSecured {
 				warnings["row-level security may hide rows of "+k.ParentName+" from this role: whether those are there that "+t.name()+" would refer to is not looked up"] = true
 			}
 		}
@@ -161,7 +169,7 @@ func (r *undoer) warn(steps []*step) {
 			if st.op() == Update {
 				action = k.OnUpdate
 			}
-			if _, brings := st.brings(k.References); brings && !k.Captured && slices.Contains([]string{cascades, setNull, setDefault}, action) {
+			if _, brings := st.brings(k.References, k.same); brings && !k.Captured && slices.Contains([]string{cascades, setNull, setDefault}, action) {
 				warnings[k.ChildName+" is not captured: what its foreign key "+pgschema.Ident(k.Name)+" has deleted or changed there stays so"] = true
 			}
 		}

@@ -32,6 +32,8 @@ type undoChange struct {
 	row   *row
 	shape *shape // nil if it has drifted
 	at    int    // where it was captured, among those that are undone
+
+	key, formerKey []string // as the texts of rows have them
 }
 
 // before and after are the row's keys.
@@ -39,17 +41,17 @@ func (c *undoChange) before() []string {
 	switch {
 	case c.Op == Insert:
 		return nil
-	case c.FormerKey != nil:
-		return c.FormerKey
+	case c.formerKey != nil:
+		return c.formerKey
 	}
-	return c.Key
+	return c.key
 }
 
 func (c *undoChange) after() []string {
 	if c.Op == Delete {
 		return nil
 	}
-	return c.Key
+	return c.key
 }
 
 // chain are changes of one row, in the order in which they were made.
@@ -61,10 +63,10 @@ type chain struct {
 
 // undo reads with f what is to be undone, and makes the undo.
 func (s *Store) undo(ctx context.Context, title string, f func(*undoer) ([]*chain, error)) (*Undo, error) {
-	if err := s.known(); err != nil {
+	if err := s.readable(); err != nil {
 		return nil, err
 	}
-	u := &Undo{title: title}
+	u := &Undo{title: title, speaks: s.speaks}
 	err := s.inSnapshot(ctx, s.db, func(sn *snapshot) error {
 		return (&undoer{snapshot: sn, undo: u, undone: make(map[changeID]bool)}).make(ctx, f)
 	})
@@ -120,6 +122,12 @@ func (r *snapshot) changes(ctx context.Context, rows []*row) ([]*undoChange, err
 		if c.Change, err = whole.changeNow(t); err != nil {
 			return nil, wrap("read the change at "+one.lsn, err)
 		}
+		if c.key, err = keyOf(one.key); err == nil {
+			c.formerKey, err = keyOf(one.formerKey)
+		}
+		if err != nil {
+			return nil, wrap("read the change at "+one.lsn, err)
+		}
 		list = append(list, c)
 	}
 	return list, nil
@@ -129,6 +137,13 @@ func (r *snapshot) changes(ctx context.Context, rows []*row) ([]*undoChange, err
 func (r *undoer) transaction(ctx context.Context, xid int64, startedAt time.Time) ([]*chain, error) {
 	if err := r.pin(ctx); err != nil {
 		return nil, err
+	}
+	if s, ok := r.store.sqlite(); ok {
+		rows, err := s.ofTransaction(ctx, r, xid)
+		if err != nil {
+			return nil, err
+		}
+		return r.ofTransaction(ctx, rows, xid, startedAt)
 	}
 	id, started := strconv.FormatInt(xid, 10), startedAt.UTC().Format(time.RFC3339Nano)
 	where := " WHERE " + ofTransaction("$1::pg_catalog.text::pg_catalog.xid8", "$2::pg_catalog.text::pg_catalog.timestamptz")
@@ -147,9 +162,17 @@ func (r *undoer) transaction(ctx context.Context, xid int64, startedAt time.Time
 		return nil, fmt.Errorf("%w: transaction %d that began at %s", ErrNoChange, xid, started)
 	}
 	inOneCluster(rows)
+	return r.ofTransaction(ctx, rows, xid, startedAt)
+}
+
+// ofTransaction returns the changes in rows, which are those of a transaction.
+func (r *undoer) ofTransaction(ctx context.Context, rows []*row, xid int64, startedAt time.Time) ([]*chain, error) {
 	list, err := r.changes(ctx, rows)
 	if err != nil {
 		return nil, err
+	}
+	if len(list) > 0 { // on SQLite a transaction may be asked for by its number alone
+		startedAt = list[0].TxStartedAt
 	}
 	r.undo.Cause = causeOf(xid, startedAt)
 	return r.chains(list), nil
@@ -162,6 +185,9 @@ func causeOf(xid int64, startedAt time.Time) string {
 
 // gaps refuses what was not captured.
 func (r *undoer) gaps(ctx context.Context, where string, args ...any) (bool, error) {
+	if r.store.speaks == hooks.SQLite {
+		return false, nil // its triggers keep a change, or the statement fails
+	}
 	list, err := r.store.gaps(ctx, r.tx, where+" ORDER BY c.lsn LIMIT 20", args...)
 	if err != nil {
 		return false, err
@@ -188,7 +214,7 @@ func (r *undoer) chains(list []*undoChange) []*chain {
 		if c.row.key.Valid {
 			return c.row.key.String
 		}
-		return c.row.new.String
+		return c.row.new.String + c.native(func(f *Field) Value { return f.New })
 	}
 	before := func(c *undoChange) string {
 		switch {
@@ -197,7 +223,7 @@ func (r *undoer) chains(list []*undoChange) []*chain {
 		case c.row.key.Valid:
 			return c.row.key.String
 		}
-		return c.row.old.String
+		return c.row.old.String + c.native(func(f *Field) Value { return f.Old })
 	}
 	maker := make(map[version]*undoChange)
 	for _, c := range list {
@@ -223,7 +249,7 @@ func (r *undoer) chains(list []*undoChange) []*chain {
 	}
 	last := make(map[left][]*undoChange)
 	for _, c := range list {
-		if t := r.tables[c.row.tableID]; c.row.oldTID.Valid && !follows[c] && t.liveTable != nil && (!t.keyed() || t.distinct(t.key)) {
+		if t := r.tables[c.row.tableID]; c.replaces() && !follows[c] && t.liveTable != nil && (!t.keyed() || t.distinct(t.key)) {
 			ends := last[left{c.row.tableID, before(c)}]
 			i := len(ends) - 1
 			for i >= 0 && (next[ends[i]] != nil || reaches(next, c, ends[i])) {
@@ -233,7 +259,7 @@ func (r *undoer) chains(list []*undoChange) []*chain {
 				next[ends[i]], follows[c] = c, true
 			}
 		}
-		if c.row.newTID.Valid {
+		if c.makes() {
 			of := left{c.row.tableID, after(c)}
 			last[of] = append(last[of], c)
 		}
@@ -251,6 +277,29 @@ func (r *undoer) chains(list []*undoChange) []*chain {
 		chains = append(chains, one)
 	}
 	return chains
+}
+
+// replaces and makes report whether the change has replaced a version of its row, and made one.
+func (c *undoChange) replaces() bool {
+	return c.row.oldTID.Valid || c.row.native != nil && c.Op != Insert
+}
+
+func (c *undoChange) makes() bool {
+	return c.row.newTID.Valid || c.row.native != nil && c.Op != Delete
+}
+
+// native is the text of a whole row on SQLite, before or after the change.
+func (c *undoChange) native(side func(*Field) Value) string {
+	if c.row.native == nil {
+		return ""
+	}
+	list := make([]string, len(c.Fields))
+	for i := range c.Fields {
+		if v := side(&c.Fields[i]); v.Text != nil {
+			list[i] = v.Storage + " " + *v.Text
+		}
+	}
+	return rowText(list)
 }
 
 // reaches reports whether one change comes, some time, after another.
@@ -368,36 +417,35 @@ func (r *undoer) lives(t *undoTable, list []*undoChange, first bool) ([]*chain, 
 		one.changes, one.at = append(one.changes, c), i
 	}
 	if first && len(list) > 0 && list[0].Op != Insert {
-		r.undo.Warnings = append(r.undo.Warnings, fmt.Sprintf("%s: its history begins at %s with its %s: the undo leads to what was there before that", nameOf(t.name(), list[0].before()), list[0].CapturedAt.Format(time.RFC3339Nano), list[0].Op))
+		r.undo.Warnings = append(r.undo.Warnings, fmt.Sprintf("%s: its history begins at %s with its %s: the undo leads to what was there before that", nameOf(t.name(), t.plain(list[0].before())), list[0].CapturedAt.Format(time.RFC3339Nano), list[0].Op))
 	}
 	return chains, nil
 }
 
 // since returns what happened to a row after a moment.
 func (r *undoer) since(ctx context.Context, table string, key []string, to time.Time) ([]*chain, error) {
-	f, err := r.store.look(ctx, r.tx, table) // before pin, because the name may need the search_path
+	named, err := r.look(ctx, table)
 	if err != nil {
 		return nil, err
 	}
 	if err = r.pin(ctx); err != nil {
 		return nil, err
 	}
-	id := f.tableID()
-	if _, err = r.gaps(ctx, " WHERE c.table_id = $1 AND c.captured_at > $2::pg_catalog.text::pg_catalog.timestamptz", id, to.UTC().Format(time.RFC3339Nano)); err != nil {
+	if err = r.gapsSince(ctx, named, to); err != nil {
 		return nil, err
 	}
-	t, l, err := r.keyed(ctx, id, key)
+	t, l, err := r.keyed(ctx, named.id, key)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := l.all(ctx, rowText(key))
+	text, rows, err := r.under(ctx, l, key)
 	if err != nil {
-		return nil, wrap("read the history", err)
+		return nil, err
 	}
 	if len(rows) == 0 {
 		return nil, fmt.Errorf("%w: of %s", ErrNoChange, nameOf(t.name(), key))
 	}
-	if last := rows[len(rows)-1]; last.op == "U" && last.ended(rowText(key)) {
+	if last := rows[len(rows)-1]; last.op == "U" && last.ended(text) {
 		var more []*row
 		if more, err = l.follow(ctx, last); err != nil {
 			return nil, wrap("read the history", err)
@@ -413,6 +461,32 @@ func (r *undoer) since(ctx context.Context, table string, key []string, to time.
 	return r.lives(t, list, len(later) == len(rows))
 }
 
+// gapsSince refuses what was not captured of a table since a moment.
+func (r *undoer) gapsSince(ctx context.Context, t *undoTable, to time.Time) error {
+	if r.store.speaks != hooks.SQLite {
+		_, err := r.gaps(ctx, " WHERE c.table_id = $1 AND c.captured_at > $2::pg_catalog.text::pg_catalog.timestamptz", t.id, to.UTC().Format(time.RFC3339Nano))
+		return err
+	}
+	breaks, err := r.breaks(ctx, t)
+	if err != nil {
+		return err
+	}
+	if b := (&asOf{table: t, breaks: breaks}).broken(to, time.Now().Add(24*time.Hour)); b != nil {
+		r.refuse(t, nil, nil, "the history has a gap: "+b.Text)
+	}
+	return nil
+}
+
+// under returns the changes of the rows that have had a key, and its text.
+func (r *undoer) under(ctx context.Context, l *lives, key []string) (text string, rows []*row, err error) {
+	if s, ok := r.store.sqlite(); ok {
+		return s.under(ctx, r.tx, l, key)
+	}
+	text = rowText(key)
+	rows, err = l.all(ctx, text)
+	return text, rows, wrap("read the history", err)
+}
+
 // sinceChange returns what happened to a row after one of its changes.
 func (r *undoer) sinceChange(ctx context.Context, c *Change) ([]*chain, error) {
 	if err := r.pin(ctx); err != nil {
@@ -425,10 +499,10 @@ func (r *undoer) sinceChange(ctx context.Context, c *Change) ([]*chain, error) {
 	if change.Key == nil {
 		return nil, errors.New("changes: the key of the row is not known")
 	}
-	if _, err = r.gaps(ctx, " WHERE c.table_id = $1 AND c.captured_at > $2::pg_catalog.text::pg_catalog.timestamptz", change.row.tableID, change.row.captured); err != nil {
+	if err = r.gapsSince(ctx, r.tables[change.row.tableID], change.CapturedAt); err != nil {
 		return nil, err
 	}
-	t, l, err := r.keyed(ctx, change.row.tableID, change.Key)
+	t, l, err := r.keyed(ctx, change.row.tableID, change.key)
 	if err != nil {
 		return nil, err
 	}
@@ -451,4 +525,10 @@ func castTo(text *string, typ string) string {
 	return pgtext.Literal(*text) + "::" + typ
 }
 
-func (c *liveColumn) literal(text *string) string { return castTo(text, c.Type) }
+// literal is a value of the column.
+func (c *liveColumn) literal(v Value) string {
+	if c.native {
+		return sqliteLiteral(v)
+	}
+	return castTo(v.Text, c.Type)
+}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
@@ -21,6 +22,7 @@ type step struct {
 
 	exchanged bool             // another row gets the key that it has now
 	merged    bool             // the row was deleted, and inserted again
+	torn      bool             // a change does not begin with what the one before it has left
 	live      map[string]Value // the row as it is now, nil if it is not there, or has no key
 	carried   map[string]bool  // columns that a foreign key's ON UPDATE CASCADE restores
 	carriers  []*step          // the steps that it follows from
@@ -40,9 +42,9 @@ func (st *step) op() Op {
 
 func (st *step) name() string {
 	if st.exists {
-		return nameOf(st.table.name(), st.after)
+		return nameOf(st.table.name(), st.table.plain(st.after))
 	}
-	return nameOf(st.table.name(), st.before)
+	return nameOf(st.table.name(), st.table.plain(st.before))
 }
 
 func (st *step) field(name string) *Field {
@@ -62,7 +64,12 @@ func (f *Field) same() bool {
 	if f.Old.Masked || f.New.Masked || f.Old.Cut != f.New.Cut || f.Old.Cut && strings.HasPrefix(*f.Old.Text, "stored ") {
 		return false
 	}
-	return f.Old.Text == nil && f.New.Text == nil || f.Old.Text != nil && f.New.Text != nil && *f.Old.Text == *f.New.Text
+	return f.Old.equals(f.New)
+}
+
+// equals reports whether both values are the same, of the same storage class.
+func (v Value) equals(o Value) bool {
+	return v.Text == nil && o.Text == nil || v.Text != nil && o.Text != nil && *v.Text == *o.Text && v.Storage == o.Storage
 }
 
 // fold makes one step of changes of a row.
@@ -74,6 +81,7 @@ func fold(t *undoTable, changes []*undoChange, at int) *step {
 		for i := range c.Fields {
 			f := &c.Fields[i]
 			if known := st.field(f.Name); known != nil {
+				st.torn = st.torn || t.speaks == hooks.SQLite && known.New.known() && f.Old.known() && !known.New.equals(f.Old)
 				known.New = f.New
 				continue
 			}
@@ -100,7 +108,7 @@ func (st *step) settle() {
 
 // nothing reports whether there is nothing to undo.
 func (st *step) nothing() bool {
-	return !st.existed && !st.exists || st.op() == Update && !slices.ContainsFunc(st.fields, func(f *Field) bool { return !f.same() })
+	return !st.torn && (!st.existed && !st.exists || st.op() == Update && !slices.ContainsFunc(st.fields, func(f *Field) bool { return !f.same() }))
 }
 
 // steps folds chains. A row that was deleted and inserted again under its key is updated.
@@ -118,12 +126,12 @@ func (r *undoer) steps(chains []*chain) []*step {
 		}
 		st := fold(c.table, c.changes, c.at)
 		if st.op() == Insert && st.before != nil {
-			deleted[key{c.table.id, rowText(st.before)}] = st
+			deleted[key{c.table.id, c.table.text(st.before)}] = st
 		}
 		list = append(list, st)
 	}
 	for _, st := range list {
-		d := deleted[key{st.table.id, rowText(st.after)}]
+		d := deleted[key{st.table.id, st.table.text(st.after)}]
 		if d == nil || st.existed || !st.exists || st.after == nil {
 			continue
 		}
@@ -136,14 +144,15 @@ func (r *undoer) steps(chains []*chain) []*step {
 		}
 		st.existed, st.before, st.merged = true, d.before, true
 		st.changes, st.at = append(slices.Clone(d.changes), st.changes...), max(st.at, d.at)
-		d.existed = false // so that it does nothing
+		st.torn = st.torn || d.torn
+		d.existed, d.torn = false, false // so that it does nothing
 		st.settle()
 	}
 	return slices.DeleteFunc(list, (*step).nothing)
 }
 
 func (r *undoer) refuse(t *undoTable, key, columns []string, reason string) {
-	r.undo.Refusals = append(r.undo.Refusals, Refusal{Table: t.name(), Key: key, Columns: columns, Reason: reason})
+	r.undo.Refusals = append(r.undo.Refusals, Refusal{Table: t.name(), Key: t.plain(key), Columns: columns, Reason: reason})
 }
 
 // judge refuses a step of which not all is known.
@@ -169,8 +178,14 @@ func (r *undoer) judge(st *step) {
 	case t.keyed() && len(t.key) == 0:
 		refuse("the table was captured with different keys")
 		return
+	case t.keyed() && t.speaks == hooks.SQLite && (len(key) != len(t.key) || slices.Contains(st.before, "") || slices.Contains(st.after, "")):
+		refuse("the key of the row has, or had, NULL in it: it cannot be told from others")
+		return
 	case t.keyed() && len(key) != len(t.key):
 		refuse("the key of the row is not known, because the table had lost its columns")
+		return
+	case st.torn:
+		refuse("the history has a gap: a change does not begin with what the one before it has left, or a trigger of the app's has fired before those that capture")
 		return
 	}
 	var masked, cut, gone, odd, always, retyped, missing []string
@@ -186,7 +201,7 @@ func (r *undoer) judge(st *step) {
 			gone = append(gone, f.Name)
 		case !c.is(f.Type):
 			retyped = append(retyped, fmt.Sprintf("%s (%s, now %s)", f.Name, f.Type, c.Type))
-		case f.Old.Text != nil && !utf8.ValidString(*f.Old.Text):
+		case !t.writable(f.Old):
 			odd = append(odd, f.Name)
 		case c.Always && st.op() == Update:
 			always = append(always, f.Name)
@@ -235,7 +250,8 @@ func (st *step) missing(drifted bool) (names []string) {
 			return slices.ContainsFunc(u.Fields, func(f Field) bool { return f.Name == c.Name })
 		}
 		excluded := func(u *undoChange) bool { return u.shape != nil && slices.Contains(u.shape.Exclude, c.Name) }
-		if !c.Generated && !slices.ContainsFunc(st.changes, has) && (drifted || !st.table.keyed() || slices.ContainsFunc(st.changes, excluded)) {
+		late := func(u *undoChange) bool { return !has(u) && st.table.unseen(u, c.Name) }
+		if !c.Generated && (!slices.ContainsFunc(st.changes, has) && (drifted || !st.table.keyed() || slices.ContainsFunc(st.changes, excluded)) || slices.ContainsFunc(st.changes, late)) {
 			names = append(names, c.Name)
 		}
 	}
@@ -255,51 +271,68 @@ func (st *step) unchecked() (names []string) {
 // guard returns the field if the column can be compared with what the changes left.
 func (st *step) guard(c *liveColumn) *Field {
 	f := st.field(c.Name)
-	if f == nil || c.Generated || !f.New.known() || !c.is(f.Type) || f.New.Text != nil && !utf8.ValidString(*f.New.Text) {
+	if f == nil || c.Generated || !f.New.known() || !c.is(f.Type) || !st.table.writable(f.New) {
 		return nil
 	}
 	return f
 }
 
+// writable reports whether SQL can have the value.
+func (t *undoTable) writable(v Value) bool {
+	return v.Text == nil || utf8.ValidString(*v.Text) || t.speaks == hooks.SQLite
+}
+
 // was and is are the values of a column before the changes, and after them; known is false
 // where there is no row, or the value is not known.
-func (st *step) was(name string) (v *string, known bool) {
+func (st *step) was(name string) (v Value, known bool) {
 	if !st.existed {
-		return nil, false
+		return v, false
 	}
 	if f := st.field(name); f != nil {
-		return f.Old.Text, f.Old.known()
+		return f.Old, f.Old.known()
 	}
 	return st.unchanged(name, st.before)
 }
 
-func (st *step) is(name string) (v *string, known bool) {
+func (st *step) is(name string) (v Value, known bool) {
 	if !st.exists {
-		return nil, false
+		return v, false
 	}
 	if f := st.field(name); f != nil {
-		return f.New.Text, f.New.known()
+		return f.New, f.New.known()
 	}
 	return st.unchanged(name, st.after)
 }
 
-func (st *step) unchanged(name string, key []string) (v *string, known bool) {
+func (st *step) unchanged(name string, key []string) (v Value, known bool) {
 	if i := slices.Index(st.table.key, name); i >= 0 && i < len(key) {
-		return &key[i], true
+		return st.table.keyValue(key[i])
 	}
-	live, known := st.live[name]
-	return live.Text, known
+	v, known = st.live[name]
+	return v, known
 }
 
-// values are those of columns, as the text of a row; known is false if one is NULL or not known.
-func values(names []string, of func(string) (*string, bool)) (text string, known bool) {
+// keyValue is a value of a key.
+func (t *undoTable) keyValue(text string) (v Value, known bool) {
+	if t.speaks != hooks.SQLite {
+		return Value{Text: &text}, true
+	}
+	v, err := parseSQLiteKey(text)
+	return v, err == nil
+}
+
+// values are those of columns, as the text of a row; known is false if one is NULL or not known. On SQLite values have the same
+// text if a constraint takes them for the same.
+func values(names []string, of func(string) (Value, bool), same []sqliteSame) (text string, known bool) {
 	list := make([]string, len(names))
 	for i, n := range names {
 		v, known := of(n)
-		if !known || v == nil {
+		if !known || v.Text == nil {
 			return "", false
 		}
-		list[i] = *v
+		if list[i] = *v.Text; same != nil {
+			list[i] = same[i].fold(v)
+		}
 	}
 	return rowText(list), true
 }
@@ -310,38 +343,55 @@ func (st *step) where() string {
 	t := st.table
 	var conditions []string
 	for i, k := range t.key {
-		v := st.after[i]
+		text := st.after[i]
 		if st.carried[k] {
-			v = st.before[i]
+			text = st.before[i]
 		}
-		conditions = append(conditions, t.column(k).equals("", &v))
+		v, _ := t.keyValue(text)
+		conditions = append(conditions, t.column(k).equals("", v))
 	}
-	var columns, literals []string
+	var columns []*liveColumn
+	var left []Value
 	for i := range t.Columns {
 		c := &t.Columns[i]
 		if slices.Contains(t.key, c.Name) && c.exact || st.carried[c.Name] {
 			continue
 		}
 		if f := st.guard(c); f != nil {
-			columns, literals = append(columns, pgschema.Ident(c.Name)), append(literals, c.literal(f.New.Text))
+			columns, left = append(columns, c), append(left, f.New)
 		} else if v, known := st.live[c.Name]; known && st.exchanged && st.field(c.Name) == nil && !c.Generated && !t.hides(c.Name) {
-			columns, literals = append(columns, pgschema.Ident(c.Name)), append(literals, c.literal(v.Text))
+			columns, left = append(columns, c), append(left, v)
 		}
 	}
-	if len(columns) > 0 {
-		conditions = append(conditions, "ROW("+strings.Join(columns, ", ")+")::record OPERATOR(pg_catalog.*=) ROW("+strings.Join(literals, ", ")+")::record")
-	}
+	conditions = append(conditions, identical(columns, left)...)
 	where := strings.Join(conditions, " AND ")
 	if len(t.key) == 0 { // of several rows that are the same, one
-		where = "(tableoid, ctid) = (SELECT tableoid, ctid FROM " + t.only() + " WHERE " + where + " LIMIT 1)"
+		where = t.place + " = (SELECT " + strings.Trim(t.place, "()") + " FROM " + t.only() + " WHERE " + where + " LIMIT 1)"
 	}
 	return where
+}
+
+// identical are the conditions that columns have values, of the same bytes.
+func identical(columns []*liveColumn, list []Value) (conditions []string) {
+	var names, literals []string
+	for i, c := range columns {
+		if c.native {
+			conditions = append(conditions, c.equals("", list[i]))
+			continue
+		}
+		names, literals = append(names, pgschema.Ident(c.Name)), append(literals, c.literal(list[i]))
+	}
+	if len(names) > 0 {
+		conditions = append(conditions, "ROW("+strings.Join(names, ", ")+")::record OPERATOR(pg_catalog.*=) ROW("+strings.Join(literals, ", ")+")::record")
+	}
+	return conditions
 }
 
 // sets are the columns that an update restores.
 func (st *step) sets() (fields []*Field) {
 	for _, f := range st.fields {
-		if c := st.table.column(f.Name); c != nil && !c.Generated && !st.carried[f.Name] && (st.op() == Insert || !f.same()) {
+		// What is not known here is only that of a change in between, which the undo of one before it writes.
+		if c := st.table.column(f.Name); c != nil && !c.Generated && f.Old.known() && !st.carried[f.Name] && (st.op() == Insert || !f.same()) {
 			fields = append(fields, f)
 		}
 	}
@@ -354,7 +404,7 @@ func (st *step) sql(together []*step) string {
 	t := st.table
 	switch st.op() {
 	case Delete:
-		return "DELETE FROM " + t.only() + " WHERE " + st.where() + st.unreferred(together)
+		return "DELETE FROM " + t.only() + " WHERE " + st.where() + st.unreferred(together) + st.enforced()
 	case Insert:
 		var names, literals []string
 		overriding := ""
@@ -363,18 +413,18 @@ func (st *step) sql(together []*step) string {
 			if c.Always {
 				overriding = " OVERRIDING SYSTEM VALUE"
 			}
-			names, literals = append(names, pgschema.Ident(f.Name)), append(literals, c.literal(f.Old.Text))
+			names, literals = append(names, pgschema.Ident(f.Name)), append(literals, c.literal(f.Old))
 		}
-		return "INSERT INTO " + t.Name + " (" + strings.Join(names, ", ") + ")" + overriding + " VALUES (" + strings.Join(literals, ", ") + ")"
+		return "INSERT " + t.orAbort() + "INTO " + t.Name + " (" + strings.Join(names, ", ") + ")" + overriding + " VALUES (" + strings.Join(literals, ", ") + ")"
 	}
 	var sets []string
 	for _, f := range st.sets() {
-		sets = append(sets, pgschema.Ident(f.Name)+" = "+t.column(f.Name).literal(f.Old.Text))
+		sets = append(sets, pgschema.Ident(f.Name)+" = "+t.column(f.Name).literal(f.Old))
 	}
 	if len(sets) == 0 {
 		return ""
 	}
-	return "UPDATE " + t.only() + " SET " + strings.Join(sets, ", ") + " WHERE " + st.where() + st.unreferred(together)
+	return "UPDATE " + t.orAbort() + t.only() + " SET " + strings.Join(sets, ", ") + " WHERE " + st.where() + st.unreferred(together) + st.enforced()
 }
 
 // endangering are the foreign keys that would delete or change other rows if the step took its row,
@@ -387,7 +437,7 @@ func (st *step) endangering() (list []*foreignKey) {
 				continue
 			}
 		}
-		if _, takes := st.takesAway(k.References); takes && (action == cascades || action == setNull || action == setDefault) {
+		if _, takes := st.takesAway(k.References, k.same); takes && (action == cascades || action == setNull || action == setDefault) {
 			list = append(list, k)
 		}
 	}
@@ -395,17 +445,21 @@ func (st *step) endangering() (list []*foreignKey) {
 }
 
 // takesAway returns the values of columns that the row has now, and that it will not have.
-func (st *step) takesAway(columns []string) (string, bool) { return gone(columns, st.is, st.was) }
+func (st *step) takesAway(columns []string, same []sqliteSame) (string, bool) {
+	return gone(columns, st.is, st.was, same)
+}
 
 // brings returns the values of columns that the row will have, and has not now.
-func (st *step) brings(columns []string) (string, bool) { return gone(columns, st.was, st.is) }
+func (st *step) brings(columns []string, same []sqliteSame) (string, bool) {
+	return gone(columns, st.was, st.is, same)
+}
 
-func gone(columns []string, of, other func(string) (*string, bool)) (string, bool) {
-	v, ok := values(columns, of)
+func gone(columns []string, of, other func(string) (Value, bool), same []sqliteSame) (string, bool) {
+	v, ok := values(columns, of, same)
 	if !ok {
 		return "", false
 	}
-	o, ok := values(columns, other)
+	o, ok := values(columns, other, same)
 	return v, !ok || o != v
 }
 
@@ -417,9 +471,9 @@ func (st *step) unreferred(together []*step) string {
 		if k.ChildSecures { // the role that executes it may see less than this one
 			b.WriteString(" AND NOT pg_catalog.row_security_active(" + pgtext.Literal(k.ChildName) + ")")
 		}
-		b.WriteString(" AND NOT EXISTS (SELECT FROM " + k.ChildName + " referring WHERE " + k.refersTo(st))
+		b.WriteString(" AND NOT EXISTS (SELECT 1 FROM " + k.ChildName + " referring WHERE " + k.refersTo(st))
 		if k.Child == st.table.OID {
-			b.WriteString(" AND (referring.tableoid, referring.ctid) <> (" + st.table.Name + ".tableoid, " + st.table.Name + ".ctid)")
+			b.WriteString(" AND " + st.table.otherRow("referring", st.table.Name))
 		}
 		for _, o := range together {
 			if o == st || o.table.OID != k.Child || !o.exists || len(o.table.key) == 0 {
@@ -427,7 +481,8 @@ func (st *step) unreferred(together []*step) string {
 			}
 			var same []string
 			for i, name := range o.table.key {
-				same = append(same, o.table.column(name).equals("referring.", &o.after[i]))
+				v, _ := o.table.keyValue(o.after[i])
+				same = append(same, o.table.column(name).equals("referring.", v))
 			}
 			b.WriteString(" AND NOT (" + strings.Join(same, " AND ") + ")")
 		}
@@ -442,6 +497,10 @@ func (k *foreignKey) refersTo(st *step) string {
 	for i, name := range k.References {
 		v, _ := st.is(name)
 		column := "referring." + pgschema.Ident(k.Columns[i])
+		if st.table.speaks == hooks.SQLite { // which compares as the row that is referred to does
+			conditions = append(conditions, st.table.Name+"."+pgschema.Ident(name)+" = "+column)
+			continue
+		}
 		conditions = append(conditions, st.table.column(name).equalsColumn(column, v))
 	}
 	return strings.Join(conditions, " AND ")
@@ -450,8 +509,16 @@ func (k *foreignKey) refersTo(st *step) string {
 // locks is the statement that keeps rows from being made that refer to the one that is to be taken
 // away, "" if that does not matter. A statement does not see those that are made while it waits.
 func (st *step) locks() string {
-	if st.op() == Insert || len(st.endangering()) == 0 {
+	if st.table.speaks == hooks.SQLite || st.op() == Insert || len(st.endangering()) == 0 {
 		return ""
 	}
 	return "SELECT 1 FROM " + st.table.only() + " WHERE " + st.where() + " FOR UPDATE"
+}
+
+// otherRow is the condition that two are different rows of the table.
+func (t *undoTable) otherRow(a, b string) string {
+	if t.speaks != hooks.SQLite {
+		return "(" + a + ".tableoid, " + a + ".ctid) <> (" + b + ".tableoid, " + b + ".ctid)"
+	}
+	return t.otherLiteRow(a, b)
 }

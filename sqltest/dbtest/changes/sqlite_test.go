@@ -77,7 +77,10 @@ func TestSQLiteWorkload(t *testing.T) {
 	}
 }
 
-func (w *world) liteTransaction(r *rand.Rand) {
+func (w *world) liteTransaction(r *rand.Rand) { w.liteMarked(r, 0) }
+
+// liteMarked marks the transaction, as the driver does, unless the mark is 0.
+func (w *world) liteMarked(r *rand.Rand, mark int64) {
 	w.Helper()
 	var log []string
 	defer func() {
@@ -91,6 +94,9 @@ func (w *world) liteTransaction(r *rand.Rand) {
 		return err
 	}
 	w.must(exec("BEGIN"))
+	if mark != 0 {
+		w.must(exec(liteMark, mark))
+	}
 	open := true
 	for range 1 + r.IntN(5) {
 		w.must(exec("SAVEPOINT s"))
@@ -111,9 +117,14 @@ func (w *world) liteTransaction(r *rand.Rand) {
 	case r.IntN(5) == 0:
 		w.must(exec("ROLLBACK"))
 	default:
+		if mark != 0 {
+			w.must(exec(liteMark, nil))
+		}
 		w.must(exec("COMMIT"))
 	}
 }
+
+const liteMark = "UPDATE aftercommit_transaction SET tx_id = ?"
 
 func liteStatement(r *rand.Rand) (query string, args []any) {
 	t := &liteTables[r.IntN(len(liteTables))]

@@ -130,43 +130,53 @@ func (w *world) wantConflicts(u *changes.Undo, want ...string) {
 	}
 }
 
+// undoConflicts are what is undone, and what is in the way.
+var undoConflicts = map[string]struct {
+	do, since []string
+	want      []string
+	goes      bool // the statements succeed all the same
+}{
+	"same field":               {do: []string{"UPDATE child SET a = 'y' WHERE id = 1"}, since: []string{"UPDATE child SET a = 'z' WHERE id = 1"}, want: []string{`"public"."child" (1): a: changed later: "z"; update in transaction`}},
+	"same field, and back":     {do: []string{"UPDATE child SET a = 'y' WHERE id = 1"}, since: []string{"UPDATE child SET a = 'z' WHERE id = 1", "UPDATE child SET a = 'y' WHERE id = 1"}, goes: true},
+	"another field":            {do: []string{"UPDATE child SET a = 'y' WHERE id = 1"}, since: []string{"UPDATE child SET u = 'z' WHERE id = 1"}, goes: true},
+	"row deleted":              {do: []string{"UPDATE child SET a = 'y' WHERE id = 1"}, since: []string{"DELETE FROM child"}, want: []string{"(1): row gone; delete in transaction"}},
+	"row truncated":            {do: []string{"UPDATE child SET a = 'y' WHERE id = 1"}, since: []string{"TRUNCATE child"}, want: []string{"(1): row gone"}},
+	"row has another key":      {do: []string{"UPDATE child SET a = 'y' WHERE id = 1"}, since: []string{"UPDATE child SET id = 9 WHERE id = 1"}, want: []string{"(1): row gone; update in transaction"}},
+	"inserted, then changed":   {do: []string{"INSERT INTO child VALUES (2, 1, 'x', 'u2')"}, since: []string{"UPDATE child SET a = 'z' WHERE id = 2"}, want: []string{`(2): a: changed later: "z"; update in transaction`}},
+	"row there":                {do: []string{"DELETE FROM child"}, since: []string{"INSERT INTO child VALUES (1, 1, 'x', 'u2')"}, want: []string{`(1): id: key taken: by "public"."child" (1)`}},
+	"unique value taken":       {do: []string{"DELETE FROM child"}, since: []string{"INSERT INTO child VALUES (2, 1, 'x', 'u1')"}, want: []string{`(1): u: key taken: by "public"."child" (2)`}},
+	"unique value taken, set":  {do: []string{"UPDATE child SET u = 'v' WHERE id = 1"}, since: []string{"INSERT INTO child VALUES (2, 1, 'x', 'u1')"}, want: []string{`(1): u: key taken: by "public"."child" (2)`}},
+	"key taken":                {do: []string{"UPDATE child SET id = 5 WHERE id = 1"}, since: []string{"INSERT INTO child VALUES (1, 1, 'x', 'u2')"}, want: []string{`(5): id: key taken: by "public"."child" (1)`}},
+	"parent missing":           {do: []string{"DELETE FROM child"}, since: []string{"DELETE FROM parent WHERE id = 1"}, want: []string{`(1): parent: parent missing: there is no "public"."parent" (1)`}},
+	"parent missing, set":      {do: []string{"UPDATE child SET parent = 2 WHERE id = 1"}, since: []string{"DELETE FROM parent WHERE id = 1"}, want: []string{`(1): parent: parent missing`}},
+	"referred":                 {do: []string{"INSERT INTO parent VALUES (3, 'p')"}, since: []string{"INSERT INTO child VALUES (3, 3, 'x', 'u3')"}, want: []string{`"public"."parent" (3): id: still referred: by 1 of "public"."child", in parent`}},
+	"referred, cascade":        {do: []string{"INSERT INTO parent VALUES (3, 'p')"}, since: []string{"INSERT INTO pet VALUES (3, 3)"}, want: []string{`"public"."parent" (3): id: still referred: by 1 of "public"."pet", in parent`}},
+	"referred, set null":       {do: []string{"INSERT INTO parent VALUES (3, 'p')"}, since: []string{"INSERT INTO tag VALUES (3, 3)"}, want: []string{`"public"."parent" (3): id: still referred: by 1 of "public"."tag", in parent`}},
+	"key referred, set null":   {do: []string{"UPDATE parent SET id = 3 WHERE id = 2"}, since: []string{"INSERT INTO tag VALUES (3, 3)"}, want: []string{`"public"."parent" (3): id: still referred: by 1 of "public"."tag", in parent`}},
+	"row without a key gone":   {do: []string{"INSERT INTO log VALUES (1)"}, since: []string{"DELETE FROM log"}, want: []string{`"public"."log": row gone`}},
+	"same transaction, others": {do: []string{"BEGIN; DELETE FROM child; DELETE FROM parent; COMMIT"}, since: []string{"INSERT INTO parent VALUES (7, 'p')"}, goes: true},
+}
+
+// conflictTables makes the tables of undoConflicts.
+func (w *world) conflictTables() []string {
+	w.Helper()
+	w.exec("CREATE TABLE parent (id int PRIMARY KEY, a text)", "CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent, a text, u text UNIQUE)",
+		"CREATE TABLE pet (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE CASCADE)", "CREATE TABLE tag (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE SET NULL ON UPDATE SET NULL)", "CREATE TABLE log (a int)",
+		"INSERT INTO parent VALUES (1, 'p'), (2, 'q')", "INSERT INTO child VALUES (1, 1, 'x', 'u1')")
+	tables := []string{"parent", "child", "pet", "tag", "log"}
+	for _, name := range tables {
+		w.capture(changes.Table{Name: name})
+	}
+	return tables
+}
+
 // TestUndoConflicts: what is in the way is listed; the statements that are executed in spite of it
 // change nothing.
 func TestUndoConflicts(t *testing.T) {
-	for name, c := range map[string]struct {
-		do, since []string
-		want      []string
-		goes      bool // the statements succeed all the same
-	}{
-		"same field":               {do: []string{"UPDATE child SET a = 'y' WHERE id = 1"}, since: []string{"UPDATE child SET a = 'z' WHERE id = 1"}, want: []string{`"public"."child" (1): a: changed later: "z"; update in transaction`}},
-		"same field, and back":     {do: []string{"UPDATE child SET a = 'y' WHERE id = 1"}, since: []string{"UPDATE child SET a = 'z' WHERE id = 1", "UPDATE child SET a = 'y' WHERE id = 1"}, goes: true},
-		"another field":            {do: []string{"UPDATE child SET a = 'y' WHERE id = 1"}, since: []string{"UPDATE child SET u = 'z' WHERE id = 1"}, goes: true},
-		"row deleted":              {do: []string{"UPDATE child SET a = 'y' WHERE id = 1"}, since: []string{"DELETE FROM child"}, want: []string{"(1): row gone; delete in transaction"}},
-		"row truncated":            {do: []string{"UPDATE child SET a = 'y' WHERE id = 1"}, since: []string{"TRUNCATE child"}, want: []string{"(1): row gone"}},
-		"row has another key":      {do: []string{"UPDATE child SET a = 'y' WHERE id = 1"}, since: []string{"UPDATE child SET id = 9 WHERE id = 1"}, want: []string{"(1): row gone; update in transaction"}},
-		"inserted, then changed":   {do: []string{"INSERT INTO child VALUES (2, 1, 'x', 'u2')"}, since: []string{"UPDATE child SET a = 'z' WHERE id = 2"}, want: []string{`(2): a: changed later: "z"; update in transaction`}},
-		"row there":                {do: []string{"DELETE FROM child"}, since: []string{"INSERT INTO child VALUES (1, 1, 'x', 'u2')"}, want: []string{`(1): id: key taken: by "public"."child" (1)`}},
-		"unique value taken":       {do: []string{"DELETE FROM child"}, since: []string{"INSERT INTO child VALUES (2, 1, 'x', 'u1')"}, want: []string{`(1): u: key taken: by "public"."child" (2)`}},
-		"unique value taken, set":  {do: []string{"UPDATE child SET u = 'v' WHERE id = 1"}, since: []string{"INSERT INTO child VALUES (2, 1, 'x', 'u1')"}, want: []string{`(1): u: key taken: by "public"."child" (2)`}},
-		"key taken":                {do: []string{"UPDATE child SET id = 5 WHERE id = 1"}, since: []string{"INSERT INTO child VALUES (1, 1, 'x', 'u2')"}, want: []string{`(5): id: key taken: by "public"."child" (1)`}},
-		"parent missing":           {do: []string{"DELETE FROM child"}, since: []string{"DELETE FROM parent WHERE id = 1"}, want: []string{`(1): parent: parent missing: there is no "public"."parent" (1)`}},
-		"parent missing, set":      {do: []string{"UPDATE child SET parent = 2 WHERE id = 1"}, since: []string{"DELETE FROM parent WHERE id = 1"}, want: []string{`(1): parent: parent missing`}},
-		"referred":                 {do: []string{"INSERT INTO parent VALUES (3, 'p')"}, since: []string{"INSERT INTO child VALUES (3, 3, 'x', 'u3')"}, want: []string{`"public"."parent" (3): id: still referred: by 1 of "public"."child", in parent`}},
-		"referred, cascade":        {do: []string{"INSERT INTO parent VALUES (3, 'p')"}, since: []string{"INSERT INTO pet VALUES (3, 3)"}, want: []string{`"public"."parent" (3): id: still referred: by 1 of "public"."pet", in parent`}},
-		"referred, set null":       {do: []string{"INSERT INTO parent VALUES (3, 'p')"}, since: []string{"INSERT INTO tag VALUES (3, 3)"}, want: []string{`"public"."parent" (3): id: still referred: by 1 of "public"."tag", in parent`}},
-		"key referred, set null":   {do: []string{"UPDATE parent SET id = 3 WHERE id = 2"}, since: []string{"INSERT INTO tag VALUES (3, 3)"}, want: []string{`"public"."parent" (3): id: still referred: by 1 of "public"."tag", in parent`}},
-		"row without a key gone":   {do: []string{"INSERT INTO log VALUES (1)"}, since: []string{"DELETE FROM log"}, want: []string{`"public"."log": row gone`}},
-		"same transaction, others": {do: []string{"BEGIN; DELETE FROM child; DELETE FROM parent; COMMIT"}, since: []string{"INSERT INTO parent VALUES (7, 'p')"}, goes: true},
-	} {
+	for name, c := range undoConflicts {
 		t.Run(name, func(t *testing.T) {
 			onPQ(t, func(w *world) {
-				w.exec("CREATE TABLE parent (id int PRIMARY KEY, a text)", "CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent, a text, u text UNIQUE)",
-					"CREATE TABLE pet (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE CASCADE)", "CREATE TABLE tag (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE SET NULL ON UPDATE SET NULL)", "CREATE TABLE log (a int)",
-					"INSERT INTO parent VALUES (1, 'p'), (2, 'q')", "INSERT INTO child VALUES (1, 1, 'x', 'u1')")
-				tables := []string{"parent", "child", "pet", "tag", "log"}
-				for _, name := range tables {
-					w.capture(changes.Table{Name: name})
-				}
+				tables := w.conflictTables()
 				w.exec(c.do...)
 				xid, startedAt := w.last()
 				w.exec(c.since...)
@@ -380,9 +390,9 @@ func TestUndoBadInput(t *testing.T) {
 				return w.store.UndoRowTo(ctx, with(func(c *changes.Change) { c.XID++ }))
 			}, "the history has no such change"},
 			"cancelled": {func() (*changes.Undo, error) { return w.store.UndoTransaction(cancelled, xid, startedAt) }, "context canceled"},
-			"SQLite": {func() (*changes.Undo, error) {
-				return changes.NewStore(w.db, hooks.SQLite, nil).UndoTransaction(ctx, xid, startedAt)
-			}, "PostgreSQL only"},
+			"MySQL": {func() (*changes.Undo, error) {
+				return changes.NewStore(w.db, hooks.MySQL, nil).UndoTransaction(ctx, xid, startedAt)
+			}, "on PostgreSQL and SQLite, not on"},
 			"no database": {func() (*changes.Undo, error) {
 				return changes.NewStore(nil, hooks.Postgres, nil).UndoTransaction(ctx, xid, startedAt)
 			}, "nil"},

@@ -1,0 +1,304 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+)
+
+// sqliteSame says which values a constraint takes for the same.
+type sqliteSame struct {
+	exact     bool   // only those of the same storage class and bytes
+	collation string // of an index
+	affinity  string // of the column that a foreign key refers to, "" where values have it already
+}
+
+// fold returns the same text for values that are the same.
+func (s sqliteSame) fold(v Value) string {
+	text := *v.Text
+	if s.exact {
+		return v.Storage + " " + text
+	}
+	switch v.Storage {
+	case "text":
+		if f, err := strconv.ParseFloat(strings.TrimSpace(text), 64); err == nil && slices.Contains([]string{"INTEGER", "REAL", "NUMERIC"}, s.affinity) {
+			return number(f, text)
+		}
+		switch strings.ToUpper(s.collation) {
+		case "NOCASE":
+			text = strings.Map(func(r rune) rune {
+				if 'A' <= r && r <= 'Z' {
+					return r + 'a' - 'A'
+				}
+				return r
+			}, text)
+		case "RTRIM":
+			text = strings.TrimRight(text, " ")
+		}
+		return "text " + text
+	case "integer", "real":
+		if s.affinity == "TEXT" {
+			return "text " + text
+		}
+		f, _ := strconv.ParseFloat(text, 64) // 9e999 is infinite
+		return number(f, text)
+	}
+	return v.Storage + " " + text
+}
+
+// number is the text of a number, the same for 1 and 1.0.
+func number(f float64, text string) string {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return "number " + strconv.FormatInt(n, 10)
+	}
+	if f == math.Trunc(f) && math.Abs(f) < 1<<63 {
+		return "number " + strconv.FormatInt(int64(f), 10)
+	}
+	return "number " + strconv.FormatFloat(f, 'g', -1, 64)
+}
+
+// affinityOf is the affinity of a column by its declared type (SQLite, "Datatypes", section 3.1).
+func affinityOf(typ string) string {
+	typ = strings.ToUpper(typ)
+	has := func(parts ...string) bool {
+		return slices.ContainsFunc(parts, func(p string) bool { return strings.Contains(typ, p) })
+	}
+	switch {
+	case has("INT"):
+		return "INTEGER"
+	case has("CHAR", "CLOB", "TEXT"):
+		return "TEXT"
+	case has("BLOB"), typ == "":
+		return ""
+	case has("REAL", "FLOA", "DOUB"): //nolint:misspell // as SQLite has it
+		return "REAL"
+	}
+	return "NUMERIC"
+}
+
+// liteID tells tables apart.
+func liteID(name string) int64 { return digest(strings.ToLower(name)) }
+
+// constraints reads what decides whether statements on a table succeed.
+func (s sqlite) constraints(ctx context.Context, q querier, t *liveTable, is *sqliteTable) error {
+	if err := q.QueryRowContext(ctx, "SELECT foreign_keys FROM pragma_foreign_keys").Scan(&t.enforces); err != nil {
+		return err
+	}
+	t.unique(is)
+	var err error
+	if t.Keys, err = s.foreignKeys(ctx, q, "lower(m.name) = lower(?)", is.Table); err != nil {
+		return err
+	}
+	if t.Referred, err = s.foreignKeys(ctx, q, "lower(f.\"table\") = lower(?)", is.Table); err != nil {
+		return err
+	}
+	if !t.enforces {
+		t.Keys = nil
+		for _, k := range t.Referred { // so that statements are only for connections that do not enforce them either
+			k.OnDelete, k.OnUpdate, k.Acts = "", "", false
+		}
+	}
+	t.Triggers, err = s.otherTriggers(ctx, q, t.Name, is.Table)
+	return err
+}
+
+// unique sets the unique keys.
+func (t *liveTable) unique(is *sqliteTable) {
+	if len(is.primaryKey) == 1 && !slices.ContainsFunc(is.unique, func(i sqliteIndex) bool {
+		return i.where == "" && len(i.terms) == 1 && i.terms[0].column == is.primaryKey[0]
+	}) { // it is the row's number
+		t.Uniques = append(t.Uniques, uniqueKey{Columns: is.primaryKey, Immediate: true, same: []sqliteSame{{}}})
+	}
+	for _, i := range is.unique {
+		u := uniqueKey{Name: i.name, Immediate: true}
+		plain := i.where == "" && !i.unknown
+		text := strings.ToLower(i.where)
+		for _, term := range i.terms {
+			text += " " + strings.ToLower(term.expression)
+			if term.column != "" {
+				u.Columns = append(u.Columns, term.column)
+				u.same = append(u.same, sqliteSame{collation: term.collation})
+			}
+			known := slices.Contains([]string{"BINARY", "NOCASE", "RTRIM"}, strings.ToUpper(term.collation))
+			plain = plain && known && term.column != "" && !slices.Contains(is.virtual, term.column)
+		}
+		if plain {
+			t.Uniques = append(t.Uniques, u)
+			continue
+		}
+		for _, c := range t.Columns { // also some that it only seems to depend on
+			if i.unknown || len(is.virtual) > 0 || strings.Contains(text, strings.ToLower(c.Name)) {
+				u.Columns = append(u.Columns, c.Name)
+			}
+		}
+		t.Unproven = append(t.Unproven, u)
+	}
+}
+
+// foreignKeys are those f of the tables m with a condition.
+func (s sqlite) foreignKeys(ctx context.Context, q querier, condition, table string) ([]*foreignKey, error) {
+	type part struct {
+		child, parent, from, to, onDelete, onUpdate string
+		id                                          int
+	}
+	parts, err := readAll(ctx, q, func(rows *sql.Rows) (p part, err error) {
+		return p, rows.Scan(&p.child, &p.id, &p.parent, &p.from, &p.to, &p.onDelete, &p.onUpdate)
+	}, `SELECT m.name, f.id, coalesce(p.name, ''), f."from", coalesce(f."to", ''), f.on_delete, f.on_update FROM main.sqlite_master m JOIN pragma_foreign_key_list(m.name, 'main') f
+		LEFT JOIN main.sqlite_master p ON p.type = 'table' AND p.name = f."table" COLLATE NOCASE WHERE m.type = 'table' AND `+condition+" ORDER BY m.name, f.id, f.seq", table)
+	if err != nil {
+		return nil, err
+	}
+	var list []*foreignKey
+	var last part
+	for n, p := range parts {
+		if p.parent == "" { // it is not there, and a statement would fail
+			continue
+		}
+		if n == 0 || p.child != last.child || p.id != last.id {
+			k := &foreignKey{Child: liteID(p.child), Parent: liteID(p.parent), ChildName: `"main".` + pgschema.Ident(p.child), ParentName: `"main".` + pgschema.Ident(p.parent), OnDelete: liteActions[p.onDelete], OnUpdate: liteActions[p.onUpdate], Acts: true}
+			if k.Captured, err = s.captures(ctx, q, p.child); err != nil {
+				return nil, err
+			}
+			list = append(list, k)
+		}
+		k := list[len(list)-1]
+		k.Columns, k.References = append(k.Columns, p.from), append(k.References, p.to)
+		last = p
+	}
+	for i, k := range list {
+		if err = s.refers(ctx, q, k); err != nil {
+			return nil, err
+		}
+		k.Name = strings.Join(k.Columns, ", ")
+		if slices.ContainsFunc(list[:i], func(o *foreignKey) bool { return o.Child == k.Child && o.Name == k.Name }) {
+			k.Name += " to " + k.ParentName
+		}
+	}
+	return list, nil
+}
+
+// liteActions are what foreign keys do, by their names in SQL.
+var liteActions = map[string]string{"CASCADE": cascades, "SET NULL": setNull, "SET DEFAULT": setDefault}
+
+// captures reports whether a table has our triggers.
+func (s sqlite) captures(ctx context.Context, q querier, table string) (is bool, err error) {
+	err = q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE AND substr(name, 1, ?) = ?)",
+		table, len(s.schema+"_"+sqliteTriggers), s.schema+"_"+sqliteTriggers).Scan(&is)
+	return is, err
+}
+
+// refers sets which columns a foreign key refers to, as the table has their names, and how they are compared.
+func (s sqlite) refers(ctx context.Context, q querier, k *foreignKey) error {
+	_, name, err := parseSQLiteName(k.ParentName)
+	if err != nil {
+		return err
+	}
+	parent := &sqliteTable{}
+	parent.Table = name
+	for _, part := range []func(context.Context, querier, *sqliteTable) error{s.columns, s.indexes} {
+		if err = part(ctx, q, parent); err != nil {
+			return err
+		}
+	}
+	for i := range k.References {
+		if k.References[i] == "" && i < len(parent.primaryKey) {
+			k.References[i] = parent.primaryKey[i]
+		}
+		one := sqliteSame{collation: "BINARY"}
+		for _, c := range parent.all {
+			if strings.EqualFold(c.Name, k.References[i]) {
+				k.References[i], one.affinity = c.Name, affinityOf(c.Type)
+			}
+		}
+		for _, index := range parent.unique {
+			for _, term := range index.terms {
+				if index.where == "" && term.column == k.References[i] && len(index.terms) == len(k.References) {
+					one.collation = term.collation
+				}
+			}
+		}
+		k.same = append(k.same, one)
+	}
+	return nil
+}
+
+// otherTriggers are the app's on a table.
+func (s sqlite) otherTriggers(ctx context.Context, q querier, qualified, table string) ([]liveTrigger, error) {
+	type one struct{ name, sql string }
+	var list []liveTrigger
+	for _, schema := range []string{"main.sqlite_master", "temp.sqlite_master"} {
+		found, err := readAll(ctx, q, func(rows *sql.Rows) (o one, err error) { return o, rows.Scan(&o.name, &o.sql) },
+			"SELECT name, sql FROM "+schema+" WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE AND substr(name, 1, ?) <> ? ORDER BY name", table, len(s.schema+"_"+sqliteTriggers), s.schema+"_"+sqliteTriggers)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range found {
+			g := parseTrigger(o.sql)
+			g.Name, g.Table = o.name, qualified
+			list = append(list, g)
+		}
+	}
+	return list, nil
+}
+
+// parseTrigger reads when a CREATE TRIGGER fires.
+func parseTrigger(text string) (g liveTrigger) {
+	g.Type = triggerRow
+	words, names := liteWords(text)
+	for i, w := range words {
+		switch w {
+		case "BEFORE", "INSTEAD":
+			g.Type |= triggerBefore
+		case "INSERT":
+			g.Type |= triggerInsert
+		case "DELETE":
+			g.Type |= triggerDelete
+		case "UPDATE":
+			g.Type |= triggerUpdate
+			if i+1 < len(words) && words[i+1] == "OF" {
+				for j := i + 2; j < len(words) && words[j] != "ON"; j++ {
+					g.Columns = append(g.Columns, names[j])
+				}
+			}
+		default:
+			continue
+		}
+		if g.Type&(triggerInsert|triggerDelete|triggerUpdate) != 0 {
+			break
+		}
+	}
+	return g
+}
+
+// liteWords are the words of an SQL text: in upper case, "" for those in quotes; and as names.
+func liteWords(text string) (words, names []string) {
+	for i := 0; i < len(text); {
+		letter := func(c byte) bool {
+			return c == '_' || c == '$' || c >= 0x80 || '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
+		}
+		n := skipped(text[i:])
+		switch {
+		case n > 0:
+			if strings.IndexByte("\"`'[", text[i]) >= 0 {
+				name, _, _ := cutSQLiteName(text[i : i+n])
+				words, names = append(words, ""), append(names, strings.TrimSuffix(name, "]"))
+			}
+		case letter(text[i]):
+			for n < len(text)-i && letter(text[i+n]) {
+				n++
+			}
+			words, names = append(words, strings.ToUpper(text[i:i+n])), append(names, text[i:i+n])
+		default:
+			n = 1
+		}
+		i += n
+	}
+	return words, names
+}
+
+func scanText(rows *sql.Rows) (text string, err error) { return text, rows.Scan(&text) }
