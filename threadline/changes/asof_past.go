@@ -99,23 +99,14 @@ func (p *past) read(r *row) (c Change, sh *shape, err error) {
 
 // goBack tells what changes have left, the last one first, to that which tells the whole row.
 func (p *past) goBack(before []*row) error {
-	key := p.text
 	for i := len(before) - 1; i >= 0 && !p.whole; i-- {
 		r := before[i]
-		if r.key.Valid && r.key.String != key {
-			return nil // another row, which had the key earlier
-		} else if r.formerKey.Valid {
-			key = r.formerKey.String
-		}
 		c, sh, err := p.read(r)
 		if err != nil {
 			return err
 		}
 		if p.since == nil {
 			p.since = &c
-		}
-		if c.Op == Delete || c.Op == Truncate {
-			return nil // what was inserted since is not known
 		}
 		if !r.key.Valid {
 			return &AsOfError{Err: ErrBroken, Change: &c}

@@ -61,10 +61,9 @@ func (a *asOf) row(ctx context.Context, at time.Time, last int) (*Row, error) {
 		if err = a.alive(at, r); err != nil {
 			return nil, err
 		}
-		if before, err = a.lives.all(ctx, key); err != nil {
+		if before, err = a.lives.until(ctx, r, key); err != nil {
 			return nil, err
 		}
-		before = before[:slices.IndexFunc(before, r.is)+1]
 		after, err = a.lives.follow(ctx, r)
 	}
 	if err != nil {

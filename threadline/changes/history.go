@@ -156,7 +156,7 @@ func (l *lives) all(ctx context.Context, key string) ([]*row, error) {
 	var all []*row
 	for _, r := range list {
 		if r.began(key) {
-			before, err := l.before(ctx, r)
+			before, err := l.before(ctx, r, r.formerKey.String)
 			if err != nil {
 				return nil, err
 			}
@@ -169,15 +169,25 @@ func (l *lives) all(ctx context.Context, key string) ([]*row, error) {
 	return all, nil
 }
 
-// before returns what happened to a row before its key was changed by r, back to its INSERT.
-func (l *lives) before(ctx context.Context, r *row) (life []*row, err error) {
+// until returns what happened to a row, back to its INSERT, until r, which has left it with a key.
+func (l *lives) until(ctx context.Context, r *row, key string) (life []*row, err error) {
+	switch {
+	case r.began(key):
+		life, err = l.before(ctx, r, r.formerKey.String)
+	case r.op != "I":
+		life, err = l.before(ctx, r, key)
+	}
+	return append(life, r), err
+}
+
+// before returns what happened to a row before r, back to its INSERT. It had the key before r.
+func (l *lives) before(ctx context.Context, r *row, key string) (life []*row, err error) {
 	for r != nil {
-		key := r.formerKey.String
 		list, err := l.changes(ctx, key)
 		if err != nil {
 			return nil, err
 		}
-		i := slices.IndexFunc(list, r.is) // r has changed the key, so that it is there
+		i := slices.IndexFunc(list, r.is) // it is there, since r has the key, or has changed it
 		r = nil
 		for i--; i >= 0 && !list[i].ended(key); i-- {
 			life = append(life, list[i])
@@ -187,6 +197,9 @@ func (l *lives) before(ctx context.Context, r *row) (life []*row, err error) {
 			if list[i].op == "I" || r != nil {
 				break
 			}
+		}
+		if r != nil {
+			key = r.formerKey.String
 		}
 	}
 	slices.Reverse(life)

@@ -99,6 +99,24 @@ func TestRowAsOfTruth(t *testing.T) {
 	})
 }
 
+// TestRowAsOfExchanged: what a row was is not mistaken for what another was that has had its key, and
+// left it for a key that this one has had.
+func TestRowAsOfExchanged(t *testing.T) {
+	each(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text, b text)", "INSERT INTO t VALUES (0, 'zero', 'x'), (1, 'one', 'y')")
+		w.capture(changes.Table{Name: "t"})
+		w.exec("UPDATE t SET id = 5 WHERE id = 1", "UPDATE t SET a = 'zero again' WHERE id = 0", "UPDATE t SET id = 2 WHERE id = 0", "UPDATE t SET id = 1 WHERE id = 2",
+			"UPDATE t SET id = 2 WHERE id = 5")
+		at := w.clock()
+		w.exec("UPDATE t SET a = 'later', b = 'later'")
+		for key, want := range map[string]string{"1": `"public"."t" (1): id: 1; a: zero again; b: x`, "2": `"public"."t" (2): id: 2; a: one; b: y`} {
+			if got := w.asOf("t", at, key); got != want {
+				t.Errorf("row %s was %s, want %s", key, got, want)
+			}
+		}
+	})
+}
+
 // TestRowAsOfErrors: that there was no row, and that it is not known, are told apart.
 func TestRowAsOfErrors(t *testing.T) {
 	each(t, func(w *world) {
