@@ -110,7 +110,7 @@ func (b *bundle) write(ctx context.Context) error {
 	if err := q.validate(); err != nil {
 		return err
 	}
-	if err := b.reader.postgres(ctx); err != nil {
+	if err := b.reader.postgres(); err != nil {
 		return err
 	}
 	err := b.add(Line{Bundle: &Head{Version: 1, WrittenAt: instant(time.Now()), Query: q.allFilters()}})

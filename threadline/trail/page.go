@@ -3,12 +3,12 @@ package trail
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/internal/paging"
@@ -78,7 +78,7 @@ func (r *Reader) page(ctx context.Context, q *Query) (list []placed, next string
 		return nil, "", err
 	}
 	if q.Tx.ID != 0 {
-		if err = r.postgres(ctx); err != nil {
+		if err = r.postgres(); err != nil {
 			return nil, "", err
 		}
 	}
@@ -113,9 +113,9 @@ func (r *Reader) page(ctx context.Context, q *Query) (list []placed, next string
 
 // postgres refuses what does not work on SQLite: there an action and a row change of one transaction have another
 // time for its start.
-func (r *Reader) postgres(ctx context.Context) error {
-	if _, err := r.rows.Reached(ctx, nil); err != nil { // which asks nothing of the database
-		return fmt.Errorf("trail: ask for a transaction, or for a bundle: %w", err)
+func (r *Reader) postgres() error {
+	if r.rows.Dialect() == hooks.SQLite {
+		return errors.New("trail: ask for a transaction, or for a bundle, on PostgreSQL only")
 	}
 	return nil
 }

@@ -108,6 +108,9 @@ func (w *trailed) pages(q trail.Query) (list []trail.Item) {
 		if page.Next == "" {
 			return list
 		}
+		if len(list) > 10_000 {
+			w.Fatalf("the pages of %+v have no end", q)
+		}
 		q.Cursor = page.Next
 	}
 }
