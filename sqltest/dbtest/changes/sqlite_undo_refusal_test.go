@@ -252,3 +252,36 @@ func TestSQLiteUndoTriggers(t *testing.T) {
 		t.Errorf("%s", u)
 	}
 }
+
+// TestSQLiteUndoExact: an undo that is executed late changes no row whose value has another storage class since, and removes
+// none that has the values since, whatever the table says ON CONFLICT.
+func TestSQLiteUndoExact(t *testing.T) {
+	for name, c := range map[string]struct{ do, since string }{
+		"storage class":      {"UPDATE t SET a = 1", "UPDATE t SET a = 1.0"},
+		"letter case":        {"UPDATE t SET n = 'x'", "UPDATE t SET n = 'X'"},
+		"replace by INSERT":  {"DELETE FROM t", "INSERT INTO t VALUES (2, 'U', 0, 'n')"},
+		"replace by UPDATE":  {"UPDATE t SET u = 'v'", "INSERT INTO t VALUES (2, 'u', 0, 'n')"},
+		"replace of the key": {"UPDATE t SET id = 7", "INSERT INTO t VALUES (1, 'w', 0, 'n')"},
+		"replace by NOCASE":  {"UPDATE t SET u = 'v'", "INSERT INTO t VALUES (2, 'U', 0, 'n')"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := lite(t)
+			w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY ON CONFLICT REPLACE, u TEXT COLLATE NOCASE UNIQUE ON CONFLICT REPLACE, a, n TEXT COLLATE NOCASE)", "INSERT INTO t VALUES (1, 'u', 0, 'n')")
+			w.capture(changes.Table{Name: "t"})
+			w.liteInOne(1, c.do)
+			u := w.liteUndo(1)
+			w.clean(u)
+			w.exec(c.since)
+			before := w.liteContent("t")
+			if err := w.liteRun(2, u); err == nil {
+				t.Errorf("the undo succeeds:\n%s", u)
+			}
+			if got := w.liteContent("t"); got != before {
+				t.Errorf("it has changed\n%s\nto\n%s\n%s", before, got, u)
+			}
+			if u = w.liteUndo(1); len(u.Conflicts) == 0 {
+				t.Errorf("nothing is in the way:\n%s", u)
+			}
+		})
+	}
+}
