@@ -2,6 +2,7 @@ package changes_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
@@ -33,6 +34,22 @@ func TestRowAfterOfItsTable(t *testing.T) {
 			if i >= len(got) || i >= len(want) || got[i] != want[i] {
 				w.Fatalf("the rows are\n%q\nwant\n%q", got, want)
 			}
+		}
+	}, dbtest.PGX)
+}
+
+// TestRowAsOfDriftedRenamed: the columns of a change that was kept while the table did not fit its capture are known by
+// their numbers, too, when they have changed their names since.
+func TestRowAsOfDriftedRenamed(t *testing.T) {
+	with(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text, b text)")
+		w.capture(changes.Table{Name: "t"})
+		w.exec("INSERT INTO t VALUES (1, '1', '2')", "ALTER TABLE t ADD c text", "UPDATE t SET c = '3'", "ALTER TABLE t RENAME a TO z", "ALTER TABLE t RENAME b TO a")
+		w.capture(changes.Table{Name: "t"})
+		row, err := w.store.RowAsOf(ctx, "t", time.Now().Add(time.Hour), "1")
+		w.must(err)
+		if got, want := row.String(), `"public"."t" (1): id: 1; z: 1; a: 2; c: 3`; got != want {
+			w.Errorf("the row is %s, want %s", got, want)
 		}
 	}, dbtest.PGX)
 }
