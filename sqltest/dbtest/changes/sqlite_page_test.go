@@ -53,7 +53,7 @@ func TestSQLiteFollowsCommits(t *testing.T) {
 			read("1 2")
 			insert(4, "2000-01-01T00:00:00.000000Z") // set back, before what was read
 			insert(5, "2100-01-01T00:00:00.000000Z")
-			insert(6, "")
+			insert(6, w.text(`SELECT captured_at FROM threadline_audit_changes WHERE key = '("i3")' ORDER BY seq DESC`)) // set back, behind what was read
 			read("3 4")
 			w.exec("VACUUM")
 			read("5 6")
