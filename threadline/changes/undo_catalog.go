@@ -260,6 +260,16 @@ func (c *liveColumn) equalsColumn(column string, v Value) string {
 	return column + " OPERATOR(" + c.Equal + ".=) " + c.literal(v)
 }
 
+// isArray compares a column of arrays with an array: by its image, or by its bounds and the images of its elements. An array
+// that has had a NULL, which an assignment to the element has replaced, has another image than one that never had.
+func (c *liveColumn) isArray(value Value) string {
+	parts := func(array string) string {
+		return "ROW(pg_catalog.array_dims(" + array + "), (SELECT pg_catalog.array_agg(e.e) FROM (SELECT pg_catalog.unnest(" + array + ") AS e) e))::record"
+	}
+	column, literal := pgschema.Ident(c.Name), c.literal(value)
+	return "(ROW(" + column + ")::record OPERATOR(pg_catalog.*=) ROW(" + literal + ")::record OR " + column + " IS NOT NULL AND " + parts(column) + " OPERATOR(pg_catalog.*=) " + parts(literal) + ")"
+}
+
 // Bits of pg_trigger.tgtype.
 const (
 	triggerRow    = 1

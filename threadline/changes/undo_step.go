@@ -375,8 +375,12 @@ func (st *step) where() string {
 func identical(columns []*liveColumn, list []Value) (conditions []string) {
 	var names, literals []string
 	for i, c := range columns {
-		if c.native {
+		switch {
+		case c.native:
 			conditions = append(conditions, c.equals("", list[i]))
+			continue
+		case list[i].Text != nil && strings.HasSuffix(c.Type, "[]"):
+			conditions = append(conditions, c.isArray(list[i]))
 			continue
 		}
 		names, literals = append(names, pgschema.Ident(c.Name)), append(literals, c.literal(list[i]))

@@ -220,6 +220,34 @@ func TestUndoTypes(t *testing.T) {
 	})
 }
 
+// TestUndoArrays: an array whose NULL was replaced is the one that it is printed as, and no other.
+func TestUndoArrays(t *testing.T) {
+	onPQ(t, func(w *world) {
+		w.exec("CREATE TYPE pair AS (x int, y text)", "CREATE TABLE t (id int PRIMARY KEY, a text[], b int[], e pair[])", "INSERT INTO t VALUES (1, '{a,NULL,c}', '[2:3][1:2]={{1,NULL},{3,4}}', ARRAY[NULL, (1, 'y')::pair])")
+		w.capture(changes.Table{Name: "t"})
+		before := w.content("t")
+		w.exec("UPDATE t SET a[2] = 'b', b[2][2] = 2, e[1] = (2, NULL)")
+		u := w.undoLast()
+		w.clean(u)
+		for _, other := range []string{"a = '{a,b}'", "a = '{a,b,C}'", "a = '[0:2]={a,b,c}'", "a = NULL", "a = '{}'", "b = '{{1,2},{3,4}}'", "b = '{1,2,3,4}'", "e = NULL", "e[1] = (2, '')"} {
+			w.exec("CREATE TABLE kept AS TABLE t", "UPDATE t SET "+other)
+			if err := w.run(u); !errors.Is(err, errRows) {
+				w.Errorf("with %s: %v", other, err)
+			}
+			w.exec("UPDATE t SET a = kept.a, b = kept.b, e = kept.e FROM kept", "DROP TABLE kept")
+		}
+		w.must(w.run(u))
+		if got := w.content("t"); got != before {
+			w.Errorf("the undo leads to %s, and not to %s", got, before)
+		}
+		w.exec("UPDATE t SET a = '{}', b = '{}'")
+		w.must(w.run(w.undoLast()))
+		if got := w.content("t"); got != before {
+			w.Errorf("the undo leads to %s, and not to %s", got, before)
+		}
+	})
+}
+
 // same fails the test unless shop.t has the same rows as another table, to the byte.
 func (w *world) same(as string) {
 	w.Helper()
