@@ -3,7 +3,6 @@ package changes_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -119,10 +118,7 @@ func rentalStatement(r *rand.Rand) string {
 // tables; and the undo of all transactions leads to the empty beginning.
 func TestRental(t *testing.T) {
 	onPQ(t, func(w *world) {
-		seed := uint64(1)
-		if long() || os.Getenv("AFTERCOMMIT_SEED") != "" {
-			seed = dbtest.Seed(w)
-		}
+		seed := dbtest.Seed(w)
 		w.exec(rental...)
 		for _, table := range rentalTables {
 			w.exec("CREATE TRIGGER last_update BEFORE UPDATE ON " + table + " FOR EACH ROW EXECUTE FUNCTION last_update()")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
 
 // chaosBound is how long good events wait, at most, for a process that lives, whatever
@@ -30,7 +31,7 @@ func TestChaos(t *testing.T) {
 		kills = 1500
 	}
 	forwarders := []string{inTable, inFile, slowly, hangs, poisoned, poisonedInTable}
-	a := newArena(t, seed(t), []string{"authors", "troubled", "troubled", "authors", "troubled"}, forwarders...)
+	a := newArena(t, dbtest.Seed(t), []string{"authors", "troubled", "troubled", "authors", "troubled"}, forwarders...)
 	if !a.torment(kills) {
 		return
 	}

@@ -19,19 +19,10 @@ import (
 // hundreds of kills. It takes longer than go test's usual limit.
 func long() bool { return os.Getenv("AFTERCOMMIT_LONG") == "1" }
 
-// seed is 1, or that of dbtest.Seed in a long run and where AFTERCOMMIT_SEED is set.
-func seed(t *testing.T) uint64 {
-	t.Helper()
-	if long() || os.Getenv("AFTERCOMMIT_SEED") != "" {
-		return dbtest.Seed(t)
-	}
-	return 1
-}
-
 // TestAlternating: sessions of one thread, some with long transactions, while
 // relays come and go: what was committed is delivered, once, in order.
 func TestAlternating(t *testing.T) {
-	n := seed(t)
+	n := dbtest.Seed(t)
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		newTrial(t, e, n).run(func(c *crowd) { c.alternate(9, 200, n) })
 	}, dbtest.PostgresEngines()...)
@@ -39,7 +30,7 @@ func TestAlternating(t *testing.T) {
 
 // TestRushing is that with many writers at the same time.
 func TestRushing(t *testing.T) {
-	n := seed(t)
+	n := dbtest.Seed(t)
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		members, txs := 8, 700
 		switch {

@@ -25,7 +25,7 @@ func TestKill(t *testing.T) {
 	if long() {
 		kills = 400
 	}
-	a := newArena(t, seed(t), []string{"writer", "relay", "relay", "writer", "relay"}, inTable, inFile)
+	a := newArena(t, dbtest.Seed(t), []string{"writer", "relay", "relay", "writer", "relay"}, inTable, inFile)
 	if a.torment(kills) {
 		a.finish()
 	}
