@@ -39,16 +39,17 @@ func TestKeysByOtherNames(t *testing.T) {
 // TestRowNumberAsKey: another column may have the row's number.
 func TestRowNumberAsKey(t *testing.T) {
 	w := newWorld(t, dbtest.SQLite, "", driver.KeyColumn("rowid"))
+	const column = one + " column=rowid"
 	w.certain([]certain{
 		{
 			"none does", "CREATE TABLE % (n int)", "INSERT INTO % (rowid, n) VALUES (7, 8)\nUPDATE % SET n = 1 WHERE rowid = 7",
-			"%.inserted %#7" + one + "\n%.updated %#7" + one,
+			"%.inserted %#7" + column + "\n%.updated %#7" + column,
 		},
-		{"INSERT", "CREATE TABLE % (num integer PRIMARY KEY, n int)", "INSERT INTO % (rowid, num) VALUES (7, 8)", "%.inserted %" + one},
+		{"INSERT", "CREATE TABLE % (num integer PRIMARY KEY, n int)", "INSERT INTO % (rowid, num) VALUES (7, 8)", "%.inserted %" + column},
 		{
 			"UPDATE", "CREATE TABLE % (num integer PRIMARY KEY, n int); INSERT INTO % VALUES (9, 1), (12, 1)",
 			"DELETE FROM % WHERE rowid = 12\nUPDATE % SET num = 12 WHERE rowid = 9\nDELETE FROM % WHERE rowid = 12",
-			"%.deleted %#12" + one + "\n%.updated %#9" + one + "\n%.deleted %#12" + one,
+			"%.deleted %#12" + column + "\n%.updated %#9" + column + "\n%.deleted %#12" + column,
 		},
 	})
 }
