@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -148,20 +147,10 @@ func detect(ctx context.Context, db *sql.DB) (hooks.Dialect, error) {
 
 // deliver records entries and, where some of them cannot be stored, the others.
 func (f *Forwarder) deliver(ctx context.Context, s *Store, entries []journal.Entry) error {
-	failed := map[uuid.UUID]error{}
-	entries = slices.DeleteFunc(entries, func(e journal.Entry) bool {
-		if e.Change != nil {
-			failed[e.ID] = errChange
-		}
-		return e.Change != nil
-	})
-	if len(entries) == 0 {
-		return forward.Partial(failed)
-	}
 	err := f.record(ctx, s, entries)
+	failed := map[uuid.UUID]error{}
 	switch {
 	case blocked(err, failed):
-	case err == nil && len(failed) > 0:
 	case err == nil || !isData(err):
 		return permanent(err)
 	default:
@@ -169,8 +158,6 @@ func (f *Forwarder) deliver(ctx context.Context, s *Store, entries []journal.Ent
 	}
 	return forward.Partial(failed)
 }
-
-var errChange = forward.Permanent("row_change", errors.New("threadline: the timeline keeps events, and no row changes: register this forwarder without forward.WithChanges"))
 
 // sift records what it can of entries, which failed together with err. It halves
 // them: a bad one among n costs 2 log n statements, not n.

@@ -2,11 +2,14 @@ package threadline_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/uuid"
 
+	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
@@ -89,6 +92,32 @@ func checkUnreadable(t *testing.T, s *threadline.Store, change, column string, b
 	if !strings.Contains(got.String(), "unreadable") {
 		t.Errorf("after %s its line is %q", change, got)
 	}
+}
+
+// TestRowChangesAreRefused: the forwarder refuses them, and records the events among them.
+func TestRowChangesAreRefused(t *testing.T) {
+	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
+		s, db := migrated(t, e)
+		entries := []journal.Entry{entry(0), entry(1), entry(2)}
+		entries[1].Change = []byte("{}")
+		err := threadline.NewForwarder(nil).Forward(forward.WithConn(context.Background(), db), entries)
+		if !strings.Contains(fmt.Sprint(err), "without forward.WithChanges") {
+			t.Errorf("err = %v", err)
+		}
+		var got []uuid.UUID
+		for a, err := range s.Each(context.Background(), threadline.Query{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, a.ID)
+		}
+		slices.SortFunc(got, func(a, b uuid.UUID) int { return strings.Compare(a.String(), b.String()) })
+		want := []uuid.UUID{entries[0].ID, entries[2].ID}
+		slices.SortFunc(want, func(a, b uuid.UUID) int { return strings.Compare(a.String(), b.String()) })
+		if !slices.Equal(got, want) {
+			t.Errorf("the timeline has %v, want %v", got, want)
+		}
+	})
 }
 
 // What is unreadable in the journal is not made readable by its copy.
