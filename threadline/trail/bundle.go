@@ -18,24 +18,25 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
-// MaxTransactions is how many transactions a bundle has at most: it remembers which ones it has told.
+// MaxTransactions is how many transactions a bundle has at most, since it holds in memory which ones it has. One that
+// matches more ends with [End].Complete false.
 const MaxTransactions = 10_000
 
-// maxCompared is up to how many items of a transaction are held at once, to compare what the driver and the triggers
-// have counted.
+// maxCompared is how many items a transaction may have so that what the driver and the triggers have counted is
+// compared: for that all of them are in memory.
 const maxCompared = 1000
 
-// Bundle returns all that is known around the items that match q, for an auditor to keep: each of their
-// transactions, newest first, with who made it and all that it did, whether q finds it or not; then where the histories of
-// the tables involved are broken; and what is not known. It holds a page of items at a time, and no connection
-// while the loop's body runs. Its only error is the last thing that it yields. q has no limit and no cursor.
+// Bundle returns all that is known around the items that match q, for an auditor to keep: each of their transactions,
+// newest first, with who made it and all that it did, whether q finds it or not; then where the histories of the tables
+// involved are broken. What is not known has a line where it belongs. q must have no limit and no cursor.
 //
-// What has committed meanwhile may be in it or not.
+// Bundle has a page of items in memory, and no connection while the loop's body runs. An error is the last thing that it
+// yields. What commits meanwhile may be in it or not.
 func (r *Reader) Bundle(ctx context.Context, q Query) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
 		b := &bundle{
 			reader: r, query: q, yield: yield, end: End{Complete: true},
-			told: make(map[journal.TxKey]bool), tables: make(map[[2]string]bool), targets: make(map[string]bool),
+			done: make(map[journal.TxKey]bool), tables: make(map[[2]string]bool), targets: make(map[string]bool),
 		}
 		if err := b.write(ctx); err != nil && !b.stopped {
 			yield(Line{}, err)
@@ -43,8 +44,8 @@ func (r *Reader) Bundle(ctx context.Context, q Query) iter.Seq2[Line, error] {
 	}
 }
 
-// WriteBundle writes a bundle as lines of JSON, in the form of [Line], with a digest at the end. It returns the last line.
-// After an error there is none.
+// WriteBundle writes what [Reader.Bundle] returns as lines of JSON, in the form of [Line], and returns the last one, which
+// has a digest. After an error the file has no such line. It does not close w.
 func (r *Reader) WriteBundle(ctx context.Context, w io.Writer, q Query) (*End, error) {
 	out, sum := bufio.NewWriter(w), sha256.New()
 	for line, err := range r.Bundle(ctx, q) {
@@ -67,19 +68,21 @@ func (r *Reader) WriteBundle(ctx context.Context, w io.Writer, q Query) (*End, e
 			return line.End, out.Flush()
 		}
 	}
-	return nil, io.ErrUnexpectedEOF // not reached: the last line is the end
+	return nil, io.ErrUnexpectedEOF // not reached: without an error the last line is an End
 }
 
-// bundle is one in the making.
+// bundle is a bundle that is being made.
 type bundle struct {
 	reader  *Reader
 	query   Query
 	yield   func(Line, error) bool
 	stopped bool // the loop wants no more
 
-	told    map[journal.TxKey]bool // and whether their actions were found
-	tables  map[[2]string]bool     // of row changes
-	targets map[string]bool        // of captured events
+	// done are the transactions that it has. With false, the timeline has named no action of it: there is none, or no
+	// context of the transaction is kept.
+	done    map[journal.TxKey]bool
+	tables  map[[2]string]bool // of row changes
+	targets map[string]bool    // of captured events
 	end     End
 }
 
@@ -123,15 +126,15 @@ func (b *bundle) write(ctx context.Context) error {
 		}
 		tx := item.Tx()
 		tx.StartedAt = tx.StartedAt.UTC()
-		found, isTold := b.told[tx]
+		hasActions, isDone := b.done[tx]
 		switch {
 		case tx.ID == 0: // of an action that was forwarded from memory
 			err = b.item(item, true)
-		case isTold && !found && item.Action != nil:
+		case isDone && !hasActions && item.Action != nil:
 			err = b.item(item, true)
-		case isTold:
+		case isDone:
 			continue
-		case len(b.told) == MaxTransactions:
+		case len(b.done) == MaxTransactions:
 			b.end.Complete = false
 			err = b.unknown(fmt.Sprintf("there are more than %d transactions: narrow the times", MaxTransactions), "what happened before %s", instant(item.Time().Add(time.Microsecond)))
 			if err != nil {
@@ -139,8 +142,8 @@ func (b *bundle) write(ctx context.Context) error {
 			}
 			return b.finish(ctx)
 		default:
-			found, err = b.transaction(ctx, tx)
-			if b.told[tx] = found; err == nil && !found && item.Action != nil {
+			hasActions, err = b.transaction(ctx, tx)
+			if b.done[tx] = hasActions; err == nil && !hasActions && item.Action != nil {
 				err = b.alone(item)
 			}
 		}
@@ -151,7 +154,7 @@ func (b *bundle) write(ctx context.Context) error {
 	return b.finish(ctx)
 }
 
-// alone tells an action whose transaction cannot be asked for its actions.
+// alone adds an action that matches, of a transaction of which the timeline does not say which actions it has.
 func (b *bundle) alone(item Item) error {
 	tx := item.Tx()
 	err := b.unknown("the timeline has kept no context of it (audit_contexts): only those of its actions that match are here", "%s", nameOf(tx))
@@ -165,7 +168,7 @@ func nameOf(tx journal.TxKey) string {
 	return fmt.Sprintf("transaction %d, begun %s", tx.ID, instant(tx.StartedAt))
 }
 
-// transaction tells one, and reports whether it has found actions of it.
+// transaction adds one with all that it did, and reports whether there are actions among that.
 func (b *bundle) transaction(ctx context.Context, tx journal.TxKey) (found bool, err error) {
 	b.end.Transactions++
 	made, err := b.reader.rows.Transaction(ctx, tx.ID, tx.StartedAt, 1)
@@ -206,8 +209,8 @@ func (b *bundle) transaction(ctx context.Context, tx journal.TxKey) (found bool,
 	return found, err
 }
 
-// items tells all that a transaction did, and how many items that are. Those that match are
-// in the same order.
+// items adds all that a transaction did, and returns how many items that are. Beside all of them it reads those that match,
+// which come in the same order.
 func (b *bundle) items(ctx context.Context, tx journal.TxKey) (n int, err error) {
 	q := b.query
 	q.Tx = tx
@@ -218,7 +221,7 @@ func (b *bundle) items(ctx context.Context, tx journal.TxKey) (n int, err error)
 		if failed != nil || err != nil {
 			return n, firstOf(failed, err)
 		}
-		for more && match.end.before(item.end) { // it came while these were read
+		for more && match.end.before(item.end) { // it was committed while these were read
 			if match, err, more = next(); err != nil {
 				return n, err
 			}
@@ -235,6 +238,7 @@ func (b *bundle) items(ctx context.Context, tx journal.TxKey) (n int, err error)
 	return n, err
 }
 
+// firstOf returns the first error that is not nil.
 func firstOf(a, b error) error {
 	if a != nil {
 		return a
@@ -256,7 +260,7 @@ func (b *bundle) item(item Item, matches bool) error {
 	return b.add(Line{Change: &diff, Matches: matches})
 }
 
-// writes are the verbs of captured events that are about rows.
+// writes are the verbs of captured events that are about rows; others are about a schema or a transaction.
 var writes = map[string]bool{"inserted": true, "updated": true, "deleted": true, "truncated": true, "upserted": true, "merged": true}
 
 // differences compares what the driver and the triggers have counted.
@@ -277,7 +281,7 @@ func (b *bundle) differences(ctx context.Context, tx journal.TxKey) error {
 	return nil
 }
 
-// finish tells where histories are broken, and what is not captured.
+// finish adds where histories are broken, what is not captured, and the end.
 func (b *bundle) finish(ctx context.Context) error {
 	captured, err := b.reader.rows.Captured(ctx)
 	if err != nil {
@@ -305,8 +309,8 @@ func (b *bundle) finish(ctx context.Context) error {
 	return b.add(Line{End: &end})
 }
 
-// uncaptured are the targets of captured events that have no row changes under their names. Those of
-// which there are such are looked at for breaks.
+// uncaptured returns the targets of captured events that are no captured tables by their names. It notes the others in
+// b.tables, so that their breaks are added.
 func (b *bundle) uncaptured(captured [][2]string) (list []string) {
 	for _, name := range slices.Sorted(maps.Keys(b.targets)) {
 		i := slices.IndexFunc(captured, func(n [2]string) bool { return targetType(n[0], n[1]) == name })

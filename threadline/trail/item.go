@@ -10,7 +10,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
-// Item is an action, or the change of one row: one of the two is nil.
+// Item is an action, or the change of one row. One of the two is nil.
 type Item struct {
 	Action *threadline.Action
 	Change *changes.Change
@@ -24,7 +24,7 @@ func (i Item) Time() time.Time {
 	return i.Change.CapturedAt
 }
 
-// Tx is the transaction. It is zero for an action that was forwarded without a journal.
+// Tx names the transaction. It is zero for an action that was forwarded without a journal.
 func (i Item) Tx() journal.TxKey {
 	if i.Action != nil {
 		return i.Action.Tx
@@ -32,8 +32,8 @@ func (i Item) Tx() journal.TxKey {
 	return journal.TxKey{ID: i.Change.XID, StartedAt: i.Change.TxStartedAt}
 }
 
-// Who says for people who it was: the action's actor, or of a row change those of its transaction, and
-// where these are not known, the session.
+// Who says for people who it was: the actor of the action, or those of the row change's transaction. Where these are not
+// known it describes the session.
 func (i Item) Who() string {
 	if i.Action != nil {
 		return i.Action.ActorRef()
@@ -41,7 +41,7 @@ func (i Item) Who() string {
 	return i.Change.By.String()
 }
 
-// String is one line for logs and terminals.
+// String returns one line for logs and terminals.
 func (i Item) String() string {
 	if i.Action != nil {
 		line := i.Action.String()

@@ -10,8 +10,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
-// Line is a line of a bundle: one of its members is set. Its JSON only ever gets more members; those that are empty
-// are left out, and times are in UTC:
+// Line is a line of a bundle. One of its pointers is set. Its JSON only ever gets more members; those that are empty are
+// left out, and times are in UTC:
 //
 //	{"bundle":{"version":1,"written_at":"2026-11-30T12:00:00.000000Z","query":{"correlation_id":"c-7"}}}
 //	{"transaction":{"xid":"775","started_at":"2026-11-30T10:00:00.000001Z","state":"recorded","contexts":[{"actor":{"type":"user","id":"alice"}}],"role":"shop"}}
@@ -23,12 +23,12 @@ import (
 //	{"unknown":{"about":"transaction 775, begun 2026-11-30T10:00:00.000001Z","reason":"its events are not yet delivered"}}
 //	{"end":{"transactions":1,"actions":1,"changes":1,"unknown":1,"complete":true,"sha256":"…"}}
 //
-// [encoding/json] also reads them.
+// [encoding/json] reads them, too.
 type Line struct {
 	Bundle      *Head        `json:"bundle,omitempty"`
 	Transaction *Transaction `json:"transaction,omitempty"`
-	// Action and Change belong to the transaction whose line came last, except an action whose tx is another or zero,
-	// which stands alone. Matches says that the query finds it; the others are what else the transaction did.
+	// Action and Change belong to the transaction whose line came last, except an action with another tx or none, which
+	// stands alone. Matches says that the query finds it; the others are what else the transaction did.
 	Action  *threadline.Action `json:"action,omitempty"`
 	Change  *changes.Diff      `json:"change,omitempty"`
 	Matches bool               `json:"matches,omitempty"`
@@ -43,17 +43,17 @@ type Line struct {
 // Head is the first line.
 type Head struct {
 	Version int `json:"version"` // 1
-	// WrittenAt is the clock of the program that has written it. What was not committed by then is not in it.
+	// WrittenAt is when the bundle was begun, by the clock of the program. What was committed later may be missing.
 	WrittenAt string `json:"written_at"`
 	Query     Query  `json:"query"`
 }
 
-// Transaction is one, and who made it.
+// Transaction is a transaction, and who made it.
 type Transaction struct {
 	XID       string `json:"xid"` // in decimal, as in changes.Diff
 	StartedAt string `json:"started_at"`
-	// State, Reason and the rest are those of [changes.Attribution]. They are empty if no row change of the
-	// transaction is kept: its actions say who.
+	// State, Reason and the rest are those of [changes.Attribution]. They are empty if no row change of the transaction
+	// is kept; then its actions say who made it.
 	State       changes.State `json:"state,omitempty"`
 	Reason      string        `json:"reason,omitempty"`
 	Contexts    []Context     `json:"contexts,omitempty"`
@@ -104,25 +104,25 @@ type Break struct {
 	Text   string            `json:"text"`
 }
 
-// Unknown says that something is not known, and why.
+// Unknown says what is not known, and why.
 type Unknown struct {
 	About  string `json:"about"`
 	Reason string `json:"reason"`
 }
 
-// End is the last line. A file without one was cut off.
+// End is the last line, with how many there are of some others. A file without one was cut off.
 type End struct {
 	Transactions int `json:"transactions"`
 	Actions      int `json:"actions"`
 	Changes      int `json:"changes"`
 	Unknown      int `json:"unknown"`
-	// Complete says that all that matches is there: there were not too many transactions.
+	// Complete says that all that matches is there: there were not more than [MaxTransactions].
 	Complete bool `json:"complete"`
 	// SHA256 is that of all lines above, with their line breaks, in hex. [Reader.WriteBundle] sets it.
 	SHA256 string `json:"sha256,omitempty"`
 }
 
-// instant has six digits of a second, as in changes.Diff.
+// instant formats a time with six digits of a second, as in changes.Diff.
 func instant(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
 
 func transactionOf(tx journal.TxKey, by *changes.Attribution) *Transaction {

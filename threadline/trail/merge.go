@@ -2,12 +2,12 @@ package trail
 
 import "time"
 
-// part is what a page has of one kind, newest first.
+// part is what a page has of one kind, newest first. items, ends and times have the same length.
 type part struct {
 	items []Item
 	ends  []*place    // behind each item
-	times []time.Time // by which the kinds are merged
-	// rest is behind all that was looked at, nil if there is nothing more.
+	times []time.Time // by which the two parts are merged
+	// rest is the place behind all that was looked at, nil if there is nothing more; restTime is its time.
 	rest     *place
 	restTime time.Time
 }
@@ -16,7 +16,7 @@ func (p *part) add(item Item, end *place) {
 	p.items, p.ends, p.times = append(p.items, item), append(p.ends, end), append(p.times, end.at.Time())
 }
 
-// end sets the place behind all that was looked at, of the next page's cursor, if there is one.
+// end sets rest to the place of the next page's cursor, if there is one.
 func (p *part) end(next string, above time.Time) (err error) {
 	if next == "" {
 		return nil
@@ -27,7 +27,7 @@ func (p *part) end(next string, above time.Time) (err error) {
 	return err
 }
 
-// level puts all of the part at one time: of one transaction the actions come first.
+// level gives all of the part one time, so that merge puts a transaction's actions before its row changes.
 func (p *part) level(t time.Time) {
 	for i := range p.times {
 		p.times[i] = t
@@ -35,19 +35,19 @@ func (p *part) level(t time.Time) {
 	p.restTime = t
 }
 
-// placed is an item, and the place behind it, which is no other item's.
+// placed is an item, and the place behind it. No two items have the same.
 type placed struct {
 	Item
 	end *place
 }
 
-// merge returns the first limit items of both kinds, newest first, and where they end, nil if
-// there is nothing more. It stops where one of the parts has not looked any further. Actions come before
-// the row changes of the same time.
+// merge returns the first limit items of both kinds, newest first, and where they end, nil if there is nothing more. It
+// stops where one of the parts has looked no further, since what follows there is not known. Actions come before the row
+// changes of the same time.
 func merge(actions, rows *part, limit int) (items []placed, end *place) {
 	a, c := 0, 0
 	for len(items) < limit {
-		// The next of each kind, or from where on it is not known.
+		// Of each kind the next item, or the place behind which the part has not looked.
 		nextAction, isAction, anyAction := actions.at(a)
 		nextChange, isChange, anyChange := rows.at(c)
 		switch {

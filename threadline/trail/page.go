@@ -1,9 +1,11 @@
 package trail
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -35,8 +37,8 @@ type Page struct {
 	Next string `json:"next,omitempty"`
 }
 
-// Page returns the items that match q, a page at a time. A query that makes no sense is a [*QueryError], also one of a table
-// that was never captured ([changes.ErrNotCaptured]), and of which there are no actions either.
+// Page returns the items that match q, a page at a time. A query that makes no sense is a [*QueryError]. So is one for a
+// table that was never captured, unless an action matches the query; that error is also [changes.ErrNotCaptured].
 func (r *Reader) Page(ctx context.Context, q Query) (Page, error) {
 	if q.Limit > MaxLimit {
 		return Page{}, refuse("limit", "%d is above %d: take several pages, or Reader.Each", q.Limit, MaxLimit)
@@ -64,7 +66,7 @@ func (r *Reader) Each(ctx context.Context, q Query) iter.Seq2[Item, error] {
 	}
 }
 
-// each does so with their places.
+// each is Each, with the place behind each item.
 func (r *Reader) each(ctx context.Context, q Query) iter.Seq2[placed, error] {
 	return paging.Each(q.Limit, MaxLimit, q.Cursor, func(limit int, cursor string) ([]placed, string, error) {
 		part := q
@@ -88,14 +90,14 @@ func (r *Reader) page(ctx context.Context, q *Query) (list []placed, next string
 	}
 	actions, err := r.actions(ctx, q, from)
 	if err != nil {
-		return nil, "", named(err)
+		return nil, "", searchable(err)
 	}
 	rows, err := r.changes(ctx, q, from)
 	switch {
 	case errors.Is(err, changes.ErrNotCaptured) && (len(actions.items) > 0 || actions.rest != nil || from != nil):
-		rows = &part{} // the target is none of the tables
+		rows = &part{} // the name is that of a target, not of a table
 	case err != nil:
-		return nil, "", named(err)
+		return nil, "", searchable(err)
 	}
 	if q.Tx.ID != 0 {
 		actions.level(furthest)
@@ -111,11 +113,11 @@ func (r *Reader) page(ctx context.Context, q *Query) (list []placed, next string
 	return list, q.cursor(end), nil
 }
 
-// postgres refuses what does not work on SQLite: there an action and a row change of one transaction have another
-// time for its start.
+// postgres refuses what does not work on SQLite, where an action and a row change of one transaction have different times
+// for its start.
 func (r *Reader) postgres() error {
 	if r.rows.Dialect() == hooks.SQLite {
-		return errors.New("trail: ask for a transaction, or for a bundle, on PostgreSQL only")
+		return errors.New("trail: a query with Tx, and a bundle, are for PostgreSQL only: on SQLite ask threadline.Store.Story for a transaction")
 	}
 	return nil
 }
@@ -148,7 +150,7 @@ func (r *Reader) actions(ctx context.Context, q *Query, from *place) (*part, err
 	if err != nil {
 		return nil, err
 	}
-	// What orders an action that cannot be read is not known here: it is where the one above it is.
+	// The time of an action that cannot be read is not known: it takes that of the one above it.
 	last := furthest
 	if from != nil {
 		last = from.at.Time()
@@ -209,23 +211,21 @@ func (q *Query) asksTables() bool {
 	return false
 }
 
-// named has the names that package search has for what is wrong.
-func named(err error) error {
+// searchable gives a QueryError the field's name in package search.
+func searchable(err error) error {
 	var query *QueryError
 	if !errors.As(err, &query) || errors.Is(err, changes.ErrNotCaptured) {
 		return err
 	}
-	name := query.Field
-	minus := ""
-	if name != "" && name[0] == '-' {
-		minus, name = "-", name[1:]
+	name, negated := strings.CutPrefix(query.Field, "-")
+	name = cmp.Or(searchKeys[name], name)
+	if negated {
+		name = "-" + name
 	}
-	if other := searched[name]; other != "" {
-		name = other
-	}
-	return &QueryError{Field: minus + name, Reason: query.Reason}
+	return &QueryError{Field: name, Reason: query.Reason}
 }
 
-var searched = map[string]string{
+// searchKeys are the keys of package search, by the fields of threadline.QueryError where these differ.
+var searchKeys = map[string]string{
 	"target_type": "table", "target_id": "key", "correlation_id": "correlation", "request_id": "request", "from": "after", "to": "before",
 }

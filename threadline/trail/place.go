@@ -7,7 +7,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/internal/paging"
 )
 
-// place is one between two items: behind an item, or behind all that a page has looked at.
+// place is a place between two items: behind an item, or behind all that a page has looked at.
 type place struct {
 	kind byte // of the cursor of its package
 	at   paging.Place
@@ -29,7 +29,8 @@ func (p *place) before(o *place) bool {
 	return p.kind == paging.ByPlace && o.kind == paging.ByPlace && slices.Compare(p.at[:], o.at[:]) > 0
 }
 
-// placeOf is that of a cursor of actions or of row changes. The time of one by ID is above.
+// placeOf returns the place of a cursor of actions or of row changes. A cursor by ID has no time: above is that of the item
+// above it.
 func placeOf(cursor string, above time.Time) (*place, error) {
 	kind, at, err := paging.PlaceOf(cursor)
 	if err != nil {
@@ -41,7 +42,7 @@ func placeOf(cursor string, above time.Time) (*place, error) {
 	return &place{kind, at}, nil
 }
 
-// begins is where the query's page begins, nil at the top.
+// begins returns where the query's page begins, nil at the top.
 func (q *Query) begins() (*place, error) {
 	if q.Cursor == "" {
 		return nil, nil
@@ -57,6 +58,7 @@ func (q *Query) cursor(p *place) string {
 	return paging.Cursor(p.kind|paging.Mixed, p.at, q.allFilters())
 }
 
+// earlier returns the earlier of the two. A zero bound is none.
 func earlier(bound, t time.Time) time.Time {
 	if bound.IsZero() || t.Before(bound) {
 		return t

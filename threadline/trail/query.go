@@ -27,22 +27,22 @@ type Query struct {
 	// whatever the type. A row change is found by each actor of its transaction.
 	ActorType hooks.ActorType `json:"actor_type,omitempty"`
 	ActorID   string          `json:"actor_id,omitempty"`
-	// Unattributed means what has no known actor.
+	// Unattributed means items without a known actor.
 	Unattributed  bool   `json:"unattributed,omitempty"`
 	TenantID      string `json:"tenant_id,omitempty"`
 	CorrelationID string `json:"correlation_id,omitempty"`
 	RequestID     string `json:"request_id,omitempty"`
-	// Tx is a transaction, both its ID and its start.
+	// Tx is a transaction, both its ID and its start ([Item.Tx]). It is refused on SQLite.
 	Tx journal.TxKey `json:"tx,omitzero"`
 
 	// Tables are names of tables, alone or after the schema's: orders, shop.orders. Any will do. Actions are found by
-	// their target's type. The aliases of the two stores are the same names.
+	// their target's type. Other names in the Aliases of the two stores are the same name: give both the same.
 	Tables []string `json:"tables,omitempty"`
-	// Key is that of a row, which the row has after the change or had before it, and of actions the target's ID.
-	// It needs Tables. No action has a key of several columns.
+	// Key is the key of a row, which the row has after the change or had before it; of actions it is the target's ID. It
+	// needs Tables. A key of several columns leaves only row changes.
 	Key []string `json:"key,omitempty"`
-	// Text must occur, each of them, in a name, an ID, a reason, a comment or the metadata, or in a table's
-	// name, a key or a value.
+	// Text must occur, each of them: of an action in a name, an ID, the reason, the comment or the metadata; of a row
+	// change in a table's name, a key or a value.
 	Text []string `json:"text,omitempty"`
 
 	// Action is a whole name, ActionPrefix its beginning. These and Outcome leave only actions.
@@ -81,12 +81,12 @@ func refuse(field, format string, args ...any) error {
 	return &QueryError{Field: field, Reason: fmt.Sprintf(format, args...)}
 }
 
-// kind is what items may be.
+// kind says what items may be: actions, row changes or both.
 type kind struct{ actions, changes bool }
 
 func (k kind) none() bool { return !k.actions && !k.changes }
 
-// kind is that of the items which the filters can match.
+// kind returns what items the filters can match.
 func (q *Query) kind() kind {
 	onlyActions := q.Action != "" || q.ActionPrefix != "" || q.Outcome != ""
 	onlyChanges := len(q.Ops)+len(q.Fields)+len(q.Old)+len(q.New) > 0 || q.Schema != "" && len(q.Tables) == 0 || len(q.Key) > 1
@@ -95,7 +95,7 @@ func (q *Query) kind() kind {
 
 func (q *Query) validate() error {
 	if q.kind().none() {
-		return refuse(q.onlyOne(), "is of actions only, and other filters are of row changes only: no item matches both")
+		return refuse(q.ofActions(), "is of actions only, and other filters are of row changes only: no item matches both")
 	}
 	if len(q.Key) > 0 && len(q.Tables) == 0 {
 		return refuse("key", "needs a table: rows of different tables may have the same")
@@ -121,8 +121,8 @@ func (q *Query) validate() error {
 	return nil
 }
 
-// onlyOne names a filter that only actions have.
-func (q *Query) onlyOne() string {
+// ofActions names a filter that only actions have.
+func (q *Query) ofActions() string {
 	switch {
 	case q.Action != "":
 		return "action"
@@ -153,7 +153,7 @@ func (q *Query) allFilters() Query {
 	return f
 }
 
-// actions is the query for actions. names are those of captured tables.
+// actions returns the query for actions. names are the schemas and names of captured tables.
 func (q *Query) actions(names [][2]string) threadline.Query {
 	a := threadline.Query{
 		ActorType: q.ActorType, ActorID: q.ActorID, Unattributed: q.Unattributed,
@@ -172,8 +172,7 @@ func (q *Query) actions(names [][2]string) threadline.Query {
 	return a
 }
 
-// targetTypes are the types that the tables have as targets: captured events have a table's name after its schema's,
-// unless that is the default one.
+// targetTypes returns the types of targets that mean q.Tables: themselves, and what captured events call the tables.
 func (q *Query) targetTypes(names [][2]string) (types []string) {
 	for _, t := range q.Tables {
 		if q.Schema != "" && !strings.Contains(t, ".") {
@@ -194,6 +193,7 @@ func (q *Query) targetTypes(names [][2]string) (types []string) {
 	return slices.Compact(types)
 }
 
+// targetType returns what captured events call a table: its name after the schema's, unless that is the default one.
 func targetType(schema, table string) string {
 	if schema == "public" || schema == "main" {
 		return table
@@ -201,7 +201,7 @@ func targetType(schema, table string) string {
 	return schema + "." + table
 }
 
-// changes is the query for row changes.
+// changes returns the query for row changes.
 func (q *Query) changes() changes.Query {
 	c := changes.Query{
 		Tables: q.Tables, Schema: q.Schema, Key: q.Key, XID: q.Tx.ID, TxStartedAt: q.Tx.StartedAt.UTC(),
