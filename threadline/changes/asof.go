@@ -21,26 +21,26 @@ var (
 	ErrBeforeCapture = errors.New("the table's changes were not captured yet")
 	// ErrBroken: the chain of the changes is broken between that time and those that would say what the row was.
 	ErrBroken = errors.New("the history is broken there")
-	// ErrHidden: no change tells what the row was, and row-level security may hide from this role what it is now.
-	ErrHidden = errors.New("row-level security may hide the row from this role, and its changes do not tell all of it")
+	// ErrHidden: no change says what the row was, and row-level security may hide from this role what it is now.
+	ErrHidden = errors.New("row-level security may hide the row from this role, and its changes do not have all of it")
 )
 
-// errUnreadable is why a row cannot be asked for what its changes do not tell.
+// errUnreadable is why the values that a row's changes do not have cannot be read from the table.
 var errUnreadable = errors.New("this role may not read the table")
 
 // AsOfError says why it is not known what a row was, or that there was none.
 type AsOfError struct {
-	Err error // one of the five
-	// Change is that which shows it, nil if there is none; of ErrBroken that which cannot be read.
+	Err error // one of the five: ErrGone, ErrNotYet, ErrBeforeCapture, ErrBroken, ErrHidden
+	// Change is the change that shows it, nil if there is none; of ErrBroken the one that cannot be read.
 	Change *Change
-	// Break is the break, or of ErrBeforeCapture the beginning.
+	// Break is the break, nil if there is none; of ErrBeforeCapture it is the beginning of the history.
 	Break *Break
 }
 
-// Unwrap returns the kind.
+// Unwrap returns Err.
 func (e *AsOfError) Unwrap() error { return e.Err }
 
-// Error says it for people.
+// Error returns the reason, with the change or the break that shows it.
 func (e *AsOfError) Error() string {
 	s := "changes: " + e.Err.Error()
 	if e.Change != nil {
@@ -66,7 +66,7 @@ type Row struct {
 type RowValue struct {
 	Name, Type string
 	Value
-	// Unknown says that no change tells it: the column came, went or got another type in between.
+	// Unknown says that no change has it: the column was added, was dropped or got another type in between.
 	Unknown bool
 }
 
@@ -80,7 +80,7 @@ func (v RowValue) String() string {
 
 // RowAsOf returns the row that had a key at a time, as of the changes that were captured until then, by
 // the server's clock. A change is captured when it is made, so it may have been committed later: by
-// the length of its transaction. Values that no change has told by then are those that a later
+// the length of its transaction. Values that no change had given by then are those that a later
 // change replaced, or that the row has now. If there was no such row, or it is not known, the error is
 // an [*AsOfError].
 func (s *Store) RowAsOf(ctx context.Context, table string, at time.Time, key ...string) (*Row, error) {
@@ -106,7 +106,8 @@ func (s *Store) RowAsOf(ctx context.Context, table string, at time.Time, key ...
 	})
 }
 
-// RowAfter returns the row as a change has left it.
+// RowAfter returns the row as a change of it has left it. The change must have a Key. If what the row was is not known, or it
+// was deleted, the error is an [*AsOfError]; if the history does not have the change, it is [ErrNoChange].
 func (s *Store) RowAfter(ctx context.Context, c Change) (*Row, error) {
 	if c.Key == nil {
 		return nil, errors.New("changes: RowAfter needs a change of a row with a key")

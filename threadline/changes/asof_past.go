@@ -11,21 +11,21 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
 )
 
-// past is what is told of a row at a moment.
+// past is what is known of a row at a moment.
 type past struct {
 	*asOf
-	shape *shape           // how the table was at the moment, as far as that is known: by this the row is shown
-	told  map[string]Value // by the columns of shape
+	shape *shape           // the columns with which the row is returned: those of the moment, as far as they are known
+	known map[string]Value // by the columns of shape
 	since *Change          // the last change before the moment
-	from  time.Time        // when the first change was that has told something
+	from  time.Time        // when the first of the changes was that values are from
 	to    time.Time        // and the last
-	whole bool             // there was a moment before of which all was told
+	whole bool             // from is of a change that has the whole row
 }
 
-// compose returns the row between two of its changes: by the last that has told a value before, else by
-// the first that has replaced it after, else as it is now.
+// compose returns the row between two of its changes. Each value is the one that the last change before has left, or else the
+// one that the first change after has replaced, or else what the row has now.
 func (a *asOf) compose(ctx context.Context, at time.Time, before, after []*row) (*Row, error) {
-	p := &past{asOf: a, shape: a.shapeAt(at, before), told: make(map[string]Value), from: at, to: at}
+	p := &past{asOf: a, shape: a.shapeAt(at, before), known: make(map[string]Value), from: at, to: at}
 	if err := p.goBack(before); err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func (a *asOf) compose(ctx context.Context, at time.Time, before, after []*row) 
 		return nil, &AsOfError{Err: ErrBroken, Break: b}
 	}
 	if !p.whole || !p.complete() {
-		enough := maps.Clone(p.told)
+		enough := maps.Clone(p.known)
 		err := p.goOn(ctx, after)
 		if b := a.broken(at, p.to); b != nil && (err == nil || errors.Is(err, ErrNotYet)) {
 			err = &AsOfError{Err: ErrBroken, Break: b}
@@ -41,7 +41,7 @@ func (a *asOf) compose(ctx context.Context, at time.Time, before, after []*row) 
 		switch {
 		case err == nil:
 		case p.whole && (errors.Is(err, ErrBroken) || errors.Is(err, ErrHidden)):
-			p.told = enough // and some columns are unknown
+			p.known = enough // and some columns are unknown
 		default:
 			return nil, err
 		}
@@ -49,7 +49,8 @@ func (a *asOf) compose(ctx context.Context, at time.Time, before, after []*row) 
 	return p.row(), nil
 }
 
-// shapeAt is how the table was noted last before a moment, nil if a change before it is newer or nothing is noted.
+// shapeAt returns the shape that the table was last noted with before a moment. It is nil if none was, or if one of the changes
+// before is newer than that.
 func (a *asOf) shapeAt(at time.Time, before []*row) *shape {
 	var last *shape
 	moment := at.UTC().Format(lenient.TimeForm)
@@ -68,24 +69,24 @@ func (a *asOf) shapeAt(at time.Time, before []*row) *shape {
 	return last
 }
 
-// tell tells a value of a column of a shape.
-func (p *past) tell(of *shape, name string, v Value) {
+// set sets the value that a column of a shape had, unless it is known, or the column had another type.
+func (p *past) set(of *shape, name string, v Value) {
 	i := p.shape.find(of, name)
 	if i < 0 || p.shape.Columns[i].Type != of.Columns[of.position(name)].Type {
 		return
 	}
 	if column := p.shape.Columns[i].Name; !p.has(column) {
-		p.told[column] = v
+		p.known[column] = v
 	}
 }
 
-func (p *past) has(column string) bool { _, is := p.told[column]; return is }
+func (p *past) has(column string) bool { _, is := p.known[column]; return is }
 
 func (p *past) complete() bool {
 	return p.shape == nil || !slices.ContainsFunc(p.shape.Columns, func(c column) bool { return !p.has(c.Name) })
 }
 
-// read reads a change, and what it was kept under.
+// read reads a change, and the shape that it was kept under.
 func (p *past) read(r *row) (c Change, sh *shape, err error) {
 	if sh, err = p.table.shapeOf(r); err != nil {
 		return c, nil, err
@@ -97,7 +98,7 @@ func (p *past) read(r *row) (c Change, sh *shape, err error) {
 	return c, sh, err
 }
 
-// goBack tells what changes have left, the last one first, to that which tells the whole row.
+// goBack sets what changes have left, the last one first, back to the change that has the whole row.
 func (p *past) goBack(before []*row) error {
 	for i := len(before) - 1; i >= 0 && !p.whole; i-- {
 		r := before[i]
@@ -113,13 +114,13 @@ func (p *past) goBack(before []*row) error {
 		}
 		p.from, p.whole = c.CapturedAt, c.Op == Insert || c.Drifted
 		for _, f := range c.Fields {
-			p.tell(sh, f.Name, f.New)
+			p.set(sh, f.Name, f.New)
 		}
 	}
 	return nil
 }
 
-// goOn tells what later changes have replaced, and at last what there is now.
+// goOn sets what later changes have replaced, and then what the row has now.
 func (p *past) goOn(ctx context.Context, after []*row) error {
 	for _, r := range after {
 		c, sh, err := p.read(r)
@@ -131,17 +132,17 @@ func (p *past) goOn(ctx context.Context, after []*row) error {
 			return &AsOfError{Err: ErrBroken, Change: &c}
 		}
 		for _, f := range c.Fields {
-			p.tell(sh, f.Name, f.Old)
+			p.set(sh, f.Name, f.Old)
 		}
 		if c.Op == Delete || c.Drifted {
 			return nil
 		}
 	}
 	p.to = time.Now().Add(24 * time.Hour) // whatever the clocks say
-	return p.tellLive(ctx, after)
+	return p.setLive(ctx, after)
 }
 
-// row is what was told.
+// row returns what is known.
 func (p *past) row() *Row {
 	out := &Row{Schema: p.table.named.Schema, Table: p.table.named.Table, Key: p.table.plain(p.key), Since: p.since}
 	if p.shape == nil {
@@ -151,7 +152,7 @@ func (p *past) row() *Row {
 		out.Schema, out.Table = p.shape.Schema, p.shape.Table
 	}
 	for _, c := range p.shape.Columns {
-		v := RowValue{Name: c.Name, Type: c.Type, Value: p.told[c.Name], Unknown: !p.has(c.Name)}
+		v := RowValue{Name: c.Name, Type: c.Type, Value: p.known[c.Name], Unknown: !p.has(c.Name)}
 		if c.Masked && v.Unknown {
 			v.Value, v.Unknown = Value{Masked: true}, false
 		}
@@ -160,8 +161,8 @@ func (p *past) row() *Row {
 	return out
 }
 
-// tellLive tells the values that the row has now, by its last key.
-func (p *past) tellLive(ctx context.Context, after []*row) error {
+// setLive sets the values that the row has now, under its last key.
+func (p *past) setLive(ctx context.Context, after []*row) error {
 	key := p.key
 	if len(after) > 0 {
 		var err error
@@ -197,21 +198,22 @@ func (p *past) tellLive(ctx context.Context, after []*row) error {
 		switch {
 		case p.has(c.Name) || !column.is(c.Type):
 		case p.table.hides(column.Name):
-			p.told[c.Name] = Value{Masked: true}
+			p.known[c.Name] = Value{Masked: true}
 		case is:
-			p.told[c.Name] = v
+			p.known[c.Name] = v
 		}
 	}
 	return nil
 }
 
-// otherKey is the break of a table whose changes do not all have the key that it has now.
+// otherKey returns the break of a table whose changes do not all have the key that it has now.
 func (t *undoTable) otherKey() *Break {
 	now := time.Now()
 	return &Break{Kind: Reshaped, From: now, To: now, Schema: t.named.Schema, Table: t.named.Table, Text: "the table has had other columns as its key"}
 }
 
-// shapeNow is how the table is now, as far as its shapes know its columns. Those that were ever masked or excluded are masked.
+// shapeNow returns the shape of the table as it is now, with the columns that its shapes have. A column that was ever masked or
+// excluded is masked.
 func (a *asOf) shapeNow() *shape {
 	now := *a.table.now
 	now.Columns = nil
@@ -242,7 +244,7 @@ func (a *asOf) live(ctx context.Context, key []string) (map[string]Value, error)
 	if a.table.liveTable == nil || !a.keyHolds(key) {
 		return nil, nil
 	}
-	if !a.table.Readable { // and the transaction must not fail by asking
+	if !a.table.Readable { // to ask would fail the transaction
 		return nil, fmt.Errorf("changes: what a row was is not in its changes: %w: grant SELECT on %s", errUnreadable, a.table.Name)
 	}
 	st := &step{table: a.table, exists: true, after: key}

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// asOf reads what is known of a key.
+// asOf reads what is known of the rows that had a key.
 type asOf struct {
 	*snapshot
 	table  *undoTable
 	lives  *lives
 	key    []string
-	text   string // of the key
+	text   string // of the key, as changes have it
 	under  []*row // the changes of rows with the key, and of the whole table
 	breaks []Break
 }
@@ -40,7 +40,7 @@ func (a *asOf) read(ctx context.Context, key []string) (err error) {
 	return err
 }
 
-// row returns the row after the last of its changes until a moment, -1 if there is none.
+// row returns the row at a moment. last is the index in under of its last change before that, -1 if there is none.
 func (a *asOf) row(ctx context.Context, at time.Time, last int) (*Row, error) {
 	key := a.text
 	var before, after []*row
@@ -91,7 +91,8 @@ func (a *asOf) alive(at time.Time, r *row) error {
 	return nil
 }
 
-// unchanged returns an error unless the row was there before all its changes, if it has any.
+// unchanged returns an error unless the row was there before the first of its changes. Without changes it returns none: the
+// row may be there.
 func (a *asOf) unchanged(at time.Time) error {
 	if began := a.began(); began != nil && at.Before(began.To) {
 		return &AsOfError{Err: ErrBeforeCapture, Break: began}
@@ -124,7 +125,7 @@ func (a *asOf) began() *Break {
 	return nil
 }
 
-// broken returns a break between two moments.
+// broken returns a break between two moments, across which values are not known, nil if there is none.
 func (a *asOf) broken(from, to time.Time) *Break {
 	for i := range a.breaks {
 		b := &a.breaks[i]
