@@ -19,7 +19,7 @@ type BreakKind string
 
 // The kinds of breaks.
 const (
-	// Began is the beginning of a table's history. Text says if another table had its name.
+	// Began is the beginning of a table's history. Text says so if another table had its name.
 	Began BreakKind = "began"
 	// Renamed and Reshaped say that the table has another name, or other columns. What was written in between is
 	// in the history, if there is no break of another kind.
@@ -45,12 +45,12 @@ const (
 // Break is where the chain of a table's changes is broken, or may be.
 type Break struct {
 	Kind BreakKind
-	// It has happened after From, and at To the latest, by the clock of the server. Both are the same if
-	// that is known. For Drifted, Lost and Unhashed they are the first and the last such change.
+	// From and To bound when it happened, by the clock of the server: after From, and at To at the latest. They are
+	// equal if the time is known. For Drifted, Lost and Unhashed they are the times of the first and the last such change.
 	From, To time.Time
 	// Schema and Table are the table's after it.
 	Schema, Table string
-	// Text says it for people.
+	// Text describes it, in one line.
 	Text string
 
 	otherKey bool // of Reshaped: the columns of the key are others

@@ -69,8 +69,8 @@ func (q *Query) cursor(p position) string {
 	return paging.Cursor(kind, at, q.allFilters())
 }
 
-// CursorAfter returns the cursor of the page that begins behind p.Changes[i], of a page that a [Store] has
-// returned. [Page.Next] is that of the last, unless there is nothing behind it.
+// CursorAfter returns the cursor of the page that begins behind p.Changes[i]. p must come from a [Store], not from JSON.
+// [Page.Next] is that of the last change, unless there is nothing behind it.
 func (p *Page) CursorAfter(i int) string { return p.query.cursor(p.places[i]) }
 
 // after is the place that the query's cursor names, nil without one.

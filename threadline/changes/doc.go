@@ -8,14 +8,22 @@
 //
 // audit is the [forward.Hub], which makes the triggers in the background. Without one:
 //
-//	err := store.Migrate(ctx) // as the role that shall own the history
+//	err := store.Migrate(ctx) // as the role that is to own the history
 //	plan, err := store.Plan(ctx, changes.Table{Name: "orders", Mask: []string{"card"}})
 //	fmt.Print(plan)           // the statements, and why each
 //	err = store.Apply(ctx, plan)
 //
-// It is for PostgreSQL 13 or newer. On SQLite there are [Store.Migrate], [Store.Plan], [Store.Apply], [Store.Remove],
-// [Store.History], [Store.Transaction], [Store.Breaks], [Store.RowAsOf], [Store.RowAfter], the undo, [Store.Page],
-// [Store.Each], [Store.Captured] and [Store.Reached], and [Capture] follows DDL: the README says what differs.
+// # What to call
+//
+// [Store.History], [Store.Page] and [Store.Each] find changes, [Store.Transaction] those of a transaction.
+// [Store.RowAsOf], [Store.RowAfter] and [Store.TableAsOf] say what rows were. [Store.Breaks] says where a
+// history has holes. [Store.UndoTransaction], [Store.UndoChange], [Store.UndoRow] and [Store.UndoRowTo]
+// return SQL that reverses changes. [NewSource] is for forwarders that are registered with
+// forward.WithChanges, so that changes reach other systems.
+//
+// It is for PostgreSQL 13 or newer, and for SQLite 3.37 or newer. There is no TableAsOf, no partitions, no
+// hashes and no delivery on SQLite, and [Capture] makes no captures there but lets them follow DDL;
+// SQLITE.md says what else differs. What follows is about PostgreSQL.
 //
 // # What is kept
 //
@@ -38,7 +46,7 @@
 //
 // The function runs with the rights of the trail's owner. It calls no function, operator
 // or cast that a role other than a superuser could have made, whatever the session's search_path is.
-// Only the owner may attach it to a table, and it keeps nothing of tables that are not its own.
+// Only the owner may attach it to a table, and it keeps nothing of tables that are not the owner's.
 //
 // # Who
 //

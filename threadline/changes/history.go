@@ -15,7 +15,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
-// Op is what a change was.
+// Op is the operation that made a change.
 type Op string
 
 // The operations.
@@ -30,19 +30,20 @@ var ops = map[string]Op{"I": Insert, "U": Update, "D": Delete, "T": Truncate}
 
 // Change is one change of a row.
 type Change struct {
-	// XID and TxStartedAt together are the transaction: a restored database counts XIDs anew.
+	// XID and TxStartedAt together identify the transaction: a restored database counts XIDs anew. On SQLite the
+	// XID is the driver's number of the transaction, 0 if it has none.
 	XID         int64
 	TxStartedAt time.Time
-	// CapturedAt is the server's clock at the change.
+	// CapturedAt is the server's clock at the change, on SQLite the app's.
 	CapturedAt time.Time
-	// By says who made the transaction.
+	// By says who made the transaction. It is nil in a change that no Store has returned.
 	By *Attribution
 	Op Op
 	// Schema and Table are the table's when its capture was planned.
 	Schema, Table string
-	// Key is the row's after the change; FormerKey is nil unless the change was one of the key.
+	// Key is the row's key after the change, of a delete the one that it had. FormerKey is nil unless the change was one of the key.
 	Key, FormerKey []string
-	// KeyColumns are the names of the key's columns, nil of a table without a key, and if Drifted.
+	// KeyColumns are the names of the key's columns. They are nil for a table without a key, and if Drifted.
 	KeyColumns []string
 	// Fields are the values: of an update those that have changed, of an insert or a delete all. They
 	// are in the order of the table's columns.
@@ -51,14 +52,14 @@ type Change struct {
 	// columns that the table had. Key is nil if it had lost those of the key.
 	Drifted bool
 	// Nested says that a trigger has made it, and not a statement of the app's. What a foreign
-	// key's ON DELETE or ON UPDATE has made is not nested.
+	// key's ON DELETE or ON UPDATE has made is not nested. It is not set on SQLite.
 	Nested bool
 	// ForeignKey is the name of the foreign key whose ON DELETE or ON UPDATE has made it; of several that may have,
-	// their names with commas between. It is empty where that does not surely show: where a row refers to one of
-	// its own table, a BEFORE trigger or a rule may have changed what the foreign key does, changes of the transaction were
-	// lost, or no change tells all columns of the key, and this role may not read the row. Only [Store.Transaction] sets
-	// it, by the foreign keys and triggers that there are now. A statement whose WITH changes both rows is taken for one
-	// that leaves the other to the foreign key.
+	// their names with commas between. Only [Store.Transaction] sets it, on PostgreSQL, by the foreign keys and
+	// triggers that there are now. It is empty where that is not certain: a row refers to one of its own table; a
+	// BEFORE trigger or a rule may have changed what the foreign key does; changes of the transaction were lost; or no
+	// change has all columns of the key, and this role may not read the row. A statement whose WITH changes both rows
+	// is taken for one that leaves the other to the foreign key.
 	ForeignKey string
 
 	seq int64 // its place on SQLite, 0 if it was not read
@@ -75,11 +76,11 @@ type Value struct {
 	// Text is the value as PostgreSQL prints it, nil for NULL and where there is none: before an
 	// insert, after a delete, or because it is masked. Of a column in Table.Hash it is the hash in hex.
 	Text *string
-	// Storage is the value's storage class on SQLite: integer, real, text or blob, of which Text is as SQL has it: X'00FF';
-	// "" for NULL, and on PostgreSQL.
+	// Storage is the value's storage class on SQLite: integer, real, text or blob. The Text of a blob is as SQL has
+	// it: X'00FF'. Storage is "" for NULL, and on PostgreSQL.
 	Storage string
-	// Masked says that the value was not kept. Cut says that Text is only its length in bytes
-	// and its SHA-256 in hex, with a space between; or "stored" and how many bytes the table takes for it.
+	// Masked says that the value was not kept. Cut says that Text is only the value's length in bytes and its
+	// SHA-256 in hex, with a space between; or "stored" and how many bytes it takes in the table.
 	Masked, Cut bool
 }
 
@@ -99,12 +100,12 @@ func (v Value) String() string {
 }
 
 // History returns the changes of one row, the oldest first. key has the values of the key's
-// columns, as PostgreSQL prints them. It has all that happened under the key, also to rows that
-// were deleted before. Where the key of a row has become this one, it goes back to that row's
+// columns, as PostgreSQL prints them. The history has all that happened under the key, also to rows
+// that were deleted before. If a row's key has become this one, it goes back to that row's
 // INSERT under its former keys. TRUNCATEs of the table are part of each row's history, and so are
-// changes of which the key is not known, because the table had lost its columns. A
-// table that was renamed keeps its history; one that was made again under an old name has its own. [Store.Breaks]
-// has what may be missing.
+// changes of which the key is not known, because the table had lost its columns. A table that was
+// renamed keeps its history; one that was made again under an old name has a separate one.
+// [Store.Breaks] says what may be missing.
 func (s *Store) History(ctx context.Context, table string, key ...string) ([]Change, error) {
 	if s, ok := s.sqlite(); ok {
 		return s.history(ctx, table, key)

@@ -20,20 +20,21 @@ var _ forward.Keeper = (*Capture)(nil)
 // Capture is what a program wants to be captured, for [forward.Hub.Keep].
 type Capture struct {
 	Tables []Table
-	// Options are those of the Store. Nil means defaults.
+	// Options are those of the [Store] that makes the captures. Nil means defaults.
 	Options *Options
 }
 
-// Of returns the capture of tables in the app's own database.
+// Of returns the capture of tables in the app's own database, with default options.
 func Of(tables ...Table) *Capture { return &Capture{Tables: tables} }
 
-// Keep implements [forward.Keeper]: it makes the tables of changes and what is missing of the
-// captures, each in a transaction of its own. It never loosens what there is, since that may be a newer
-// version's: what is masked or excluded stays so, and so do captures of tables that are not in the
-// list. Of these it warns.
+// Keep implements [forward.Keeper]: it makes the tables of changes and the captures that are
+// missing, each in a separate transaction. It never loosens what there is, since another version of
+// the program may want it: what is masked or excluded stays so, and tables that are not in the
+// list stay captured. It warns of both.
 //
-// A role that may not is an error of kind [forward.PermanentError], "insufficient_privilege", with what to
-// run.
+// If the role lacks rights, the error is a [forward.PermanentError], "insufficient_privilege", that says
+// what to run. On SQLite Keep returns an error, and the Hub does not call it: there a Capture lets captures follow
+// DDL, as a [hooks.Reshaper].
 func (c *Capture) Keep(ctx context.Context, db *sql.DB) (done, warnings []string, _ error) {
 	dialect := forward.Dialect(ctx)
 	if dialect == "" {

@@ -28,7 +28,7 @@ type candidate struct {
 	place  position // of the change
 	before position // of that which was looked at before it
 	names  named
-	// numbered says that the transaction's number, which is random, tells it from all others: on SQLite.
+	// numbered says that the transaction's number alone identifies it, as the random ones on SQLite do.
 	numbered bool
 	skip     bool // it is no change, or one of another table
 }

@@ -16,30 +16,29 @@ import (
 // Page is a part of the changes that match a query: the newest first, by the clock of each change, or the
 // oldest first. Of a transaction they are in the order in which they were captured.
 //
-// A change is captured when it is made, and seen when its transaction has committed. So that a reader who
-// goes on from page to page misses none that commits late, the oldest come first only up to the start of
-// the oldest transaction that has captured a change and has not ended, and of a query that asks for who,
-// up to the first change whose events are not yet delivered ([Pending]). Within what a page shows
-// nothing appears later, unless the server's clock was set back.
+// A change is captured when it is made, and seen when its transaction has committed. So that a reader who goes on from
+// page to page misses none that commits late, Query.OldestFirst returns changes only up to the start of the oldest open
+// transaction that has captured one, and, in a query that asks for who, up to the first change whose events are not yet
+// delivered ([Pending]). Nothing appears later among what was returned, unless the server's clock was set back.
 //
-// SQLite has one writer, so that a change which is captured later is seen later. There the oldest first are what there was
-// when the first page was read, by the clock, and then, in the order in which they were captured, what was
-// committed since: nothing is missed, whatever the clock does.
+// SQLite has one writer, so a change that is captured later is seen later. There OldestFirst begins with the changes that
+// there were when the first page was read, by the clock, and goes on with those committed since, in the order in which
+// they were captured: nothing is missed, whatever the clock does.
 type Page struct {
 	Changes []Change
 	// Next is the cursor of the page after this one, "" at the end. A page that has one may be
 	// short, or empty: see [MaxLooked] and [MaxBytes].
 	Next string
-	// Follow is the cursor of what is settled later. It is "" unless the oldest come first and Next is "", and where
-	// nothing can come any more: after Query.To, or of one transaction.
+	// Follow is the cursor for what is settled later. It is set with OldestFirst where Next is "", unless nothing can
+	// come any more: after Query.To, or of one transaction.
 	Follow string
 
 	query  *Query     // for CursorAfter
 	places []position // of Changes
 }
 
-// Page returns the changes that match q, a page at a time. A query that makes no sense is a [*QueryError], also one for a
-// table that was never captured ([ErrNotCaptured]). One that was captured and dropped is found.
+// Page returns the changes that match q, a page at a time. A query that makes no sense is a [*QueryError], and so is one
+// for a table that was never captured ([ErrNotCaptured]). A table that was captured and dropped is found.
 //
 // A page of one row reads all changes of that row; other pages read those of at most [MaxLooked] changes for
 // each table. On SQLite a page of what was committed after the first page looks at as many changes of all tables.

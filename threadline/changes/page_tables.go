@@ -14,18 +14,17 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/internal/near"
 )
 
-// ErrNotCaptured means that a [Query] names a table of which no change was ever captured. Who shows actions, too, may
-// show these alone.
+// ErrNotCaptured means that a [Query] names a table that was never captured. It comes in a [*QueryError] that says what to
+// do. A program that also shows actions may show those alone.
 var ErrNotCaptured = errors.New("the table was never captured")
 
-// notCaptured is a [QueryError] that is ErrNotCaptured.
+// notCaptured is a [QueryError] that is also ErrNotCaptured.
 type notCaptured struct{ *QueryError }
 
 func (e *notCaptured) Unwrap() []error { return []error{e.QueryError, ErrNotCaptured} }
 
-// refuseTables refuses names that no captured table ever had: an empty page would look as if nothing had
-// ever changed. all are the tables that there are. To leave out what there is not leaves out nothing, so
-// that those in Query.Not are not refused.
+// refuseTables refuses names that no captured table ever had: an empty page would look as if nothing had ever changed.
+// all are the captured tables. Names in Query.Not are not refused, since leaving out an unknown table leaves out nothing.
 func (r *pageReader) refuseTables(ctx context.Context, all map[int64]named) error {
 	names := r.query.Tables
 	if len(names) == 0 && r.query.Schema != "" {
@@ -59,10 +58,10 @@ func (r *pageReader) refuseTables(ctx context.Context, all map[int64]named) erro
 	return nil
 }
 
-// fewNames is how many names of tables an error has at most.
+// fewNames is how many names of tables an error lists at most.
 const fewNames = 5
 
-// instead says what to do about a name of no captured table.
+// instead returns the rest of the error for a name that no captured table ever had: what was meant, or what there is.
 func (r *pageReader) instead(ctx context.Context, name string, all map[int64]named) (string, error) {
 	var full, words []string
 	qualified := make(map[string]string)
@@ -92,7 +91,7 @@ func (r *pageReader) instead(ctx context.Context, name string, all map[int64]nam
 			return fmt.Sprintf(" by itself: its changes are those of %q", f), nil
 		}
 	}
-	if r.query.Schema != "" { // another one has it, perhaps
+	if r.query.Schema != "" { // perhaps a table of another schema was meant
 		words = full
 	}
 	if meant := near.Of(name, words); name != "" && meant != "" {
@@ -109,7 +108,7 @@ func (r *pageReader) instead(ctx context.Context, name string, all map[int64]nam
 	return ", but " + strings.Join(list, ", ") + more + ": " + capture, nil
 }
 
-// behind are the tables of which the changes may be that an app makes by a name: it may be that of a view or a partition.
+// behind returns the tables that a write to a view or a partition of that name may change.
 func (r *pageReader) behind(ctx context.Context, name string) (names []string, err error) {
 	if r.store.speaks != hooks.Postgres {
 		return nil, nil

@@ -14,7 +14,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
-// Partitioning is how the table of changes is divided by the time of the changes, in UTC, on PostgreSQL.
+// Partitioning is how the table of changes is divided by Change.CapturedAt, in UTC, on PostgreSQL. A change of a time
+// without a partition, as when no program has made any for a year, is in the default one, so no capture fails.
 type Partitioning int
 
 const (
@@ -26,10 +27,7 @@ const (
 	Weekly
 )
 
-// A change of a time that has no partition, as when no program has made any for a year, is in the default one: a
-// capture fails for nothing. To attach a partition locks the default one, which only captures of such times use.
-
-// ahead is how many partitions there are for the time to come.
+// ahead returns how many partitions are made for the time to come.
 func (p Partitioning) ahead() int {
 	if p == Weekly {
 		return 26
@@ -56,7 +54,7 @@ const (
 	invalidDefinition = "42P17"
 )
 
-// partition is one that there is or shall be.
+// partition is a partition of audit_changes, made or to be made.
 type partition struct {
 	name     string
 	from, to time.Time
@@ -70,7 +68,8 @@ func (p Partitioning) partitions(now time.Time) (list []partition) {
 	return list
 }
 
-// divided is what step 1 needs to make the table.
+// divided returns what divides audit_changes in step 1 of the schema: a clause of its CREATE TABLE, and a statement that makes
+// the first partition.
 func (s *Store) divided() (clause, first string) {
 	if s.partition == Undivided {
 		return "", ""
@@ -78,8 +77,9 @@ func (s *Store) divided() (clause, first string) {
 	return " PARTITION BY RANGE (captured_at)", "\t\tCREATE TABLE {schema}." + defaultPartition + " PARTITION OF {schema}.audit_changes DEFAULT;\n"
 }
 
-// makePartitions makes those that are missing. If careful, it makes none where the default one has changes, since to
-// attach another it reads them all while captures of times without a partition wait.
+// makePartitions makes those that are missing, and returns why it cannot make one as a warning. If careful, it makes none
+// once the default one has changes: to attach another, the server reads them all, while captures of times without a
+// partition wait.
 func (s *Store) makePartitions(ctx context.Context, careful bool) (warnings []string, err error) {
 	if s.partition == Undivided {
 		return nil, nil
@@ -123,7 +123,8 @@ func (s *Store) makePartition(ctx context.Context, p partition, careful bool) er
 		if err := s.takeTurn(ctx, tx); err != nil {
 			return err
 		}
-		// A capture would queue behind a session that waits for this lock.
+		// NOWAIT, because captures of times without a partition would queue behind a session that waits. Other captures do
+		// not use the default partition.
 		_, err := tx.ExecContext(ctx, "LOCK TABLE ONLY "+s.at(defaultPartition)+" IN ACCESS EXCLUSIVE MODE NOWAIT")
 		if err != nil {
 			return err

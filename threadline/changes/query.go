@@ -20,8 +20,8 @@ const (
 	// Tables, Schema, Key, From, To and the transaction have indexes. A page of a query with other
 	// filters may have fewer changes than its limit, or none, and yet a Next.
 	MaxLooked = 2000
-	// MaxBytes is after how many bytes of keys and values that it has looked at a page ends, whatever
-	// its limit. It may have twice as many.
+	// MaxBytes is how many bytes of keys and values a page looks at before it ends, whatever its limit. It may
+	// have up to twice as many.
 	MaxBytes = 8 << 20
 )
 
@@ -36,22 +36,24 @@ type Query struct {
 	// Schema is any that the table had.
 	Schema string
 	// Key is that of a row, which the row has after the change or had before it, as PostgreSQL
-	// prints the values, and on SQLite as [Value.Text] has them. It needs Tables: rows of different tables may have the same. TRUNCATEs, and changes
-	// whose key is not known, are not found; [Store.History] has them, and follows the row to its former keys.
+	// prints the values, and on SQLite as [Value.Text] has them. It needs Tables: rows of different tables may
+	// have the same. TRUNCATEs, and changes whose key is not known, are not found; [Store.History] has them, and
+	// follows the row to its former keys.
 	Key []string
-	// XID and TxStartedAt are a transaction's, as in [Change]. On SQLite the XID alone tells which it is.
+	// XID and TxStartedAt are a transaction's, as in [Change]. On SQLite the XID alone identifies it, and TxStartedAt may
+	// be any time but the zero one.
 	XID         int64
 	TxStartedAt time.Time
 
 	// Ops are operations. Any will do.
 	Ops []Op
-	// Fields must, each of them, have got another value by the change, or by an insert its first, or by a
-	// delete have lost its last. Masked fields are found, too.
+	// Fields must, each of them, have changed: got another value, the first one by an insert, or lost the last one by a
+	// delete. Masked fields are found, too.
 	Fields []string
-	// Old are values that fields had before the change, and New that they have since, all of them. Of an update
-	// only the fields that have changed are known. A text is compared byte by byte with [Value.Text], which is what PostgreSQL prints.
-	// Values that were masked, hashed or shortened match none. If Tables are named, and mask the field ever
-	// since, that is a [*QueryError].
+	// Old are values that fields had before the change, and New values that they have since; all must match. Of an
+	// update only the fields that have changed are known. A text is compared byte by byte with [Value.Text], which is
+	// what PostgreSQL prints. What was masked, hashed or shortened matches nothing. If Tables have always masked the
+	// field, that is a [*QueryError].
 	Old, New []FieldValue
 	// Text must occur, each of them, in a name of the table, in the row's key or former key, or in a value. Upper
 	// and lower case are the same. It is not looked for in values that were masked, hashed or shortened.

@@ -34,10 +34,10 @@ const reachedQuery = `WITH RECURSIVE named (oid, name) AS (
 	)
 	SELECT DISTINCT k.name, d.name FROM kin k JOIN named d ON d.oid = k.oid WHERE d.name <> k.name ORDER BY 1, 2`
 
-// Reached returns, for names of tables, partitions and views, the other tables of whose changes a statement
-// on one may be: names have the schema and a dot before them, but for public. From a view that is
-// not simply one of a table it leads nowhere. It goes by the tables that there are now. On SQLite only triggers write
-// where a view leads, and no name leads anywhere.
+// Reached returns, for names of tables, partitions and views, in which other tables a statement on one may
+// change rows: names have the schema and a dot before them, except for public. For a view that does not
+// simply show one table there are none. It goes by the tables that there are now. On SQLite it returns
+// none, since only triggers write through a view.
 func (s *Store) Reached(ctx context.Context, names []string) (map[string][]string, error) {
 	reached := make(map[string][]string)
 	if len(names) == 0 || s.speaks == hooks.SQLite {
@@ -57,5 +57,5 @@ func (s *Store) Reached(ctx context.Context, names []string) (map[string][]strin
 		}
 		return struct{}{}, err
 	}, reachedQuery, string(list))
-	return reached, wrap("look for the tables that a story is about", err)
+	return reached, wrap("look for the tables that a name reaches", err)
 }

@@ -17,17 +17,20 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
-// Source has the row changes for forwarders that ask for them:
+// Source reads the row changes for forwarders that are registered with forward.WithChanges:
 //
 //	audit.Keep(changes.Of(changes.Table{Name: "orders", Mask: []string{"card"}}))
 //	audit.Register(webhook, forward.Async, forward.WithChanges(changes.NewSource(nil)))
 //
-// It is for PostgreSQL. Only its methods for package relay do I/O.
+// Each change is an entry whose Change is the JSON of a [Diff], without By; its Target is the table, without the schema,
+// and the key, with commas between the columns' values. The methods are for package relay, on PostgreSQL. A Source is
+// safe for concurrent use.
 type Source struct{ store *Store }
 
 var _ relay.Changes = (*Source)(nil)
 
-// NewSource returns the changes in the app's own database. Nil options mean defaults; of these, Schema matters.
+// NewSource returns the source of the changes in the app's own database. It does no I/O. Of the options only Schema
+// matters; nil means defaults.
 func NewSource(opts *Options) *Source { return &Source{NewStore(nil, hooks.Postgres, opts)} }
 
 // Check implements [relay.Changes].
@@ -106,7 +109,8 @@ func spotOf(e *journal.Entry) spot {
 	}
 }
 
-// rows reads the changes of entries. As in all of these statements there are no arguments: a pooler may lose what is prepared.
+// rows reads the changes of entries. Like the other statements here it has no arguments, because a transaction pooler may
+// lose a prepared statement.
 func (f *Source) rows(ctx context.Context, conn *sql.Conn, entries []*journal.Entry) (map[spot]*row, error) {
 	var xids, lsns []string
 	for _, e := range entries {
@@ -125,12 +129,12 @@ func (f *Source) rows(ctx context.Context, conn *sql.Conn, entries []*journal.En
 // origin is what the first change of a transaction says of it.
 type origin struct {
 	Origin
-	elsewhere bool
+	elsewhere bool // it was captured in another cluster
 }
 
-// origins reads those of the transactions of changes. What was captured in another cluster, and restored here, is elsewhere: its
-// transactions have the numbers of others here. A session that hides itself hides its cluster, and is taken for one of
-// this one.
+// origins reads the origin of each transaction that has one of the changes. What was captured in another cluster, and
+// restored here, must not be delivered: its xids are those of other transactions here. A session that hides its origin
+// hides its cluster, too, and is taken for one of this cluster.
 func (f *Source) origins(ctx context.Context, conn *sql.Conn, of map[spot]*row) (map[transaction]origin, error) {
 	origins := make(map[transaction]origin)
 	var xids, starts []string

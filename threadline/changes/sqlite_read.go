@@ -63,7 +63,7 @@ func (s sqlite) read(ctx context.Context, rows []*row, tables func(id int64) (*u
 	return list, s.attribute(ctx, list)
 }
 
-// transaction is [Store.Transaction]: the number of a transaction is random, and tells it from all others.
+// transaction is [Store.Transaction]. The number of a transaction is random, and identifies it alone.
 func (s sqlite) transaction(ctx context.Context, id int64, limit int) (*Transaction, error) {
 	if err := s.check(ctx, s.db); err != nil {
 		return nil, err

@@ -15,14 +15,16 @@ import (
 
 // Options of a [Store]. The zero value, and nil, mean defaults.
 type Options struct {
-	// Schema is that of the tables and functions, "threadline" by default. On SQLite their names begin with it and "_".
+	// Schema is the schema of the tables and functions, "threadline" by default; on SQLite the prefix of their names, before
+	// a "_".
 	Schema string
 	// Journal is the schema of the app's journal, "aftercommit" by default; on SQLite the prefix.
 	Journal string
-	// Aliases are other names of tables, for queries: those of threadline.Options, so that the recorded target
-	// "order" and the captured table "orders" are one to both.
+	// Aliases are other names of tables, for queries. Pass those of threadline.Options, so that the recorded target
+	// "order" and the captured table "orders" are one for both stores.
 	Aliases map[string][]string
-	// Partition divides the table of changes by time, if it is made with this. It is for PostgreSQL.
+	// Partition divides the table of changes by time. It takes effect when the table is made, and only then: with a table
+	// that was made without, Migrate and [Capture.Keep] return an error. Stores that only read need not set it. On SQLite it is an error.
 	Partition Partitioning
 }
 
@@ -43,15 +45,14 @@ func (o *Options) journal() string {
 // Store plans captures, applies the plans, and reads what was captured. It is safe for
 // concurrent use, and needs one connection at a time.
 type Store struct {
-	db     *sql.DB
-	speaks hooks.Dialect
-	// Unquoted.
-	schema, journal string
+	db              *sql.DB
+	speaks          hooks.Dialect
+	schema, journal string // unquoted
 	same            alias.Names
 	partition       Partitioning
 }
 
-// NewStore returns the changes in db. It does no I/O.
+// NewStore returns the store of the changes in db. It does no I/O.
 func NewStore(db *sql.DB, dialect hooks.Dialect, opts *Options) *Store {
 	s := &Store{db: nildb.Replace(db), speaks: dialect, schema: opts.schema(), journal: opts.journal()}
 	if opts != nil {
@@ -60,13 +61,16 @@ func NewStore(db *sql.DB, dialect hooks.Dialect, opts *Options) *Store {
 	return s
 }
 
+// Dialect returns the dialect that NewStore was given.
+func (s *Store) Dialect() hooks.Dialect { return s.speaks }
+
 // at returns the qualified name of something in the schema.
 func (s *Store) at(name string) string { return pgschema.Ident(s.schema) + "." + pgschema.Ident(name) }
 
 // sqlite is the store as one on SQLite, if it is.
 func (s *Store) sqlite() (sqlite, bool) { return sqlite{s}, s.speaks == hooks.SQLite }
 
-// readable refuses what row changes are not captured on.
+// readable refuses databases on which row changes are not captured.
 func (s *Store) readable() error {
 	if s.speaks == hooks.SQLite {
 		return nil
@@ -74,11 +78,11 @@ func (s *Store) readable() error {
 	return s.known()
 }
 
-// known refuses what a question for PostgreSQL cannot be asked of.
+// known refuses databases other than PostgreSQL, and names that it would cut.
 func (s *Store) known() error {
 	switch {
 	case s.speaks == hooks.SQLite:
-		return errors.New("changes: this is for PostgreSQL only: on SQLite there are Migrate, Plan, Apply, Remove, History, Transaction, Breaks, RowAsOf, RowAfter, Page, Each, Captured, Reached and the undo")
+		return errors.New("changes: Store.TableAsOf and Capture.Keep are for PostgreSQL only: on SQLite read rows with RowAsOf, and make captures with Plan and Apply")
 	case s.speaks != hooks.Postgres:
 		return fmt.Errorf("changes: row changes are captured on PostgreSQL and SQLite, not on %s", s.speaks)
 	case len(s.schema) > pgschema.LongestName:
@@ -87,8 +91,9 @@ func (s *Store) known() error {
 	return nil
 }
 
-// Migrate makes the tables of changes, as the role that shall own them. On tables that were there before, an
-// index is made CONCURRENTLY: that waits for transactions that are open, and captures do not wait for it.
+// Migrate makes the tables of changes, as the role that is to own them, and the partitions for the time ahead. Run it again
+// after an upgrade: it makes what is missing. On an existing table an index is made CONCURRENTLY, which waits for open
+// transactions, and for which no capture waits. If it cannot make a partition it makes the others, and the error says why.
 func (s *Store) Migrate(ctx context.Context) error {
 	if s, ok := s.sqlite(); ok {
 		return s.migrate(ctx)

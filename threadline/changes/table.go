@@ -16,13 +16,13 @@ import (
 type Table struct {
 	// Name is the table's, as SQL has it: orders, shop.orders, "Order". On SQLite it is in main.
 	Name string
-	// Key are the columns that tell its rows apart, by default those of the primary key. They need
-	// a unique index, and NOT NULL. A table without a key is captured, whole rows each time.
+	// Key are the columns that identify its rows, by default those of the primary key. They need
+	// a unique index, and NOT NULL. Of a table without a key whole rows are kept each time.
 	Key []string
-	// Exclude are columns of which nothing is kept, not even that they have changed. Of Mask, it
-	// is kept that they have changed, and no value. Of Hash, a hash takes the value's place: HMAC-SHA-256 with a
-	// key of the history's, in which the same values have the same. Who has the key can try values. None may be
-	// in the key. SQLite has no Hash.
+	// Exclude are columns of which nothing is kept, not even that they have changed. Of columns in Mask only that is
+	// kept, and no value. Of columns in Hash a hash takes the value's place: HMAC-SHA-256 with a key that belongs to
+	// the history, so equal values have equal hashes. Someone with that key can try values. No column of Key can be in
+	// any of these. There is no Hash on SQLite.
 	Exclude, Mask, Hash []string
 }
 

@@ -22,18 +22,18 @@ import (
 const keysAtATime = 100
 
 // TableAsOf returns the rows that a table had at a time, as [Store.RowAsOf] has each, in the order of their keys' texts.
-// It reads one state of the database, that of its beginning. All keys are read by one statement, and then the rows, a hundred at a
-// time: what needs the table for itself, as ALTER TABLE, waits for one of these at most. In between, and while the loop's body runs, no
-// transaction is open and nothing is locked. It has no more than these hundred rows in memory, and executes a statement or two for
-// each row that there is now or was at any time.
+// It reads one state of the database, that of its beginning: all keys by one statement, and then the rows, a hundred at a
+// time. DDL, such as ALTER TABLE, waits for one of these reads at most: in between, and while the loop's body runs, no
+// transaction is open and nothing is locked. It has at most a hundred rows in memory, and executes a statement or two for
+// each row that there is now or was at any time. It is for PostgreSQL.
 //
-// Until the loop ends it has a connection, with a cursor WITH HOLD: the server has the keys, in a temporary file if they are many.
-// Behind a pooler that gives each transaction another connection of the server, that cursor is not found, and the loop ends with an error.
+// Until the loop ends it has a connection with a cursor WITH HOLD: the server keeps the keys, in a temporary file if they
+// are many. Behind a transaction pooler the cursor is not found, and the loop ends with an error.
 //
-// A row of which it is not known what it was comes with its Key alone and an [*AsOfError], and the loop goes on: also one that no
-// change names, if a TRUNCATE removes it before the loop gets there. An error without a row is the last one. If that is an
-// [*AsOfError] of [ErrBroken] or [ErrHidden], or both by [errors.Is], rows may be missing that no change names: those that were
-// removed, by a TRUNCATE or while the table was not captured; and those that row-level security, if it is active for this role, may hide.
+// If it is not known what a row was, the row comes with its Key alone and an [*AsOfError], and the loop goes on. So does a
+// row that no change names, if a TRUNCATE removes it before the loop gets there. An error without a row is the last one. If
+// [errors.Is] finds [ErrBroken] or [ErrHidden] in it, rows that no change names may be missing: those that were removed by
+// a TRUNCATE or while the table was not captured (ErrBroken), and those that row-level security may hide (ErrHidden).
 func (s *Store) TableAsOf(ctx context.Context, table string, at time.Time) iter.Seq2[*Row, error] {
 	return func(yield func(*Row, error) bool) {
 		if err := s.tableAsOf(ctx, table, at, yield); err != nil && !errors.Is(err, errStopped) {

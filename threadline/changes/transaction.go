@@ -9,18 +9,18 @@ import (
 	"time"
 )
 
-// Transaction is what is kept of one transaction.
+// Transaction is what was captured of one transaction.
 type Transaction struct {
 	// Changes are in the order in which they were captured.
 	Changes []Change
 	// More says that there are others behind them.
 	More bool
-	// Lost is what a trigger could not keep, 1,000 kinds at most; MoreLost says that there are others.
+	// Lost are the changes that triggers could not keep, at most 1,000 kinds of them. MoreLost says that there are others.
 	Lost     []Loss
 	MoreLost bool
 }
 
-// Loss are changes of which only a note was kept.
+// Loss is a kind of changes of which only a note was kept.
 type Loss struct {
 	// Schema and Table are the table's when its capture was planned, "" if that is not known.
 	Schema, Table string
@@ -30,11 +30,13 @@ type Loss struct {
 	Count int
 }
 
-// MostBytes is after how many bytes of keys and values [Store.Transaction] reads no other change.
+// MostBytes is how many bytes of keys and values [Store.Transaction] reads before it returns, and how many the undo of a
+// transaction may have, on PostgreSQL.
 const MostBytes = 64 << 20
 
-// Transaction returns what is kept of a transaction, by [Change.XID] and [Change.TxStartedAt]: limit
-// changes at most, 1 if it is less, and fewer if they are more than [MostBytes] long. [Store.Each] returns all of them.
+// Transaction returns what was captured of a transaction, by [Change.XID] and [Change.TxStartedAt], which SQLite does not
+// need: at most limit changes (one if limit is less), and on PostgreSQL fewer if they are longer than [MostBytes].
+// [Store.Each] returns all of them. It is empty, and no error, for a transaction without captured changes.
 func (s *Store) Transaction(ctx context.Context, xid int64, startedAt time.Time, limit int) (*Transaction, error) {
 	if s, ok := s.sqlite(); ok {
 		return s.transaction(ctx, xid, max(limit, 1))
@@ -76,7 +78,7 @@ func (r *snapshot) kept(ctx context.Context, t *Transaction, xid int64, startedA
 	return r.byForeignKeys(ctx, t.Changes, rows)
 }
 
-// mostLosses is how many losses of a transaction are told apart.
+// mostLosses is how many losses of a transaction are listed.
 const mostLosses = 1000
 
 // lost reads what is lost of a transaction.
@@ -108,7 +110,7 @@ func (r *snapshot) lost(ctx context.Context, t *Transaction, id, started string)
 	return nil
 }
 
-// inOneCluster tells the rows of a transaction in which cluster it was, which the first has.
+// inOneCluster sets for all rows of a transaction the cluster that the first one has.
 func inOneCluster(rows []*row) {
 	for _, r := range rows {
 		r.system = rows[0].system
@@ -138,7 +140,7 @@ func lastOf(shapes map[int64]*shape) (last *shape) {
 	return last
 }
 
-// Captured returns the tables of which changes are kept, or were: the schema and the name.
+// Captured returns the tables that are captured, or were: each name that one had, as schema and name, in order.
 func (s *Store) Captured(ctx context.Context) ([][2]string, error) {
 	err := s.readable()
 	if s, ok := s.sqlite(); ok {

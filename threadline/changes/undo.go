@@ -11,8 +11,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
 
-// MostUndone is of how many changes one [Undo] can be: it is made in memory. Those of a transaction may have [MostBytes] of
-// values.
+// MostUndone is how many changes one [Undo] can have, since it is made in memory. On PostgreSQL those of a transaction can
+// have [MostBytes] of values.
 const MostUndone = 10_000
 
 // ErrTooMany is returned for more.
@@ -26,7 +26,7 @@ var ErrNoChange = errors.New("changes: the history has no such change")
 //
 // It is for the rows as they were left by what is undone. Each statement names the row by its key
 // and by the values that the change has left there, and must affect as many rows as
-// [Statement.Rows] says. If another number is affected, somebody has changed the row since, and the
+// [Statement.Rows] says. If it affects another number, the row was changed since, and the
 // transaction must be rolled back. So an Undo that is executed late, twice, or in spite of its
 // Conflicts destroys nothing.
 type Undo struct {
@@ -197,9 +197,9 @@ func (s *Statement) script(number int) string {
 		"RAISE EXCEPTION 'statement %d of the undo affects %% rows instead of %d: they are no longer as they were left', undo_rows;\nEND IF;\nEND\n", body, count, s.Rows, number, s.Rows)) + ";\n"
 }
 
-// UndoTransaction returns the undo of all changes of a transaction: Change.XID, and when the
-// transaction began, Change.TxStartedAt, which SQLite does not need. What a row was before the transaction is restored by one
-// statement, however often the transaction has changed it.
+// UndoTransaction returns the undo of all changes of a transaction, by [Change.XID] and [Change.TxStartedAt], which SQLite
+// does not need. What a row was before the transaction is restored by one statement, however often the transaction has
+// changed it.
 func (s *Store) UndoTransaction(ctx context.Context, xid int64, startedAt time.Time) (*Undo, error) {
 	title := fmt.Sprintf("transaction %d", xid)
 	if s.speaks != hooks.SQLite { // where the number tells it from all others
@@ -208,8 +208,8 @@ func (s *Store) UndoTransaction(ctx context.Context, xid int64, startedAt time.T
 	return s.undo(ctx, title, func(r *undoer) ([]*chain, error) { return r.transaction(ctx, xid, startedAt) })
 }
 
-// UndoChange returns the undo of one change, which History or another query has returned. What its
-// transaction has changed elsewhere, also by foreign keys, stays.
+// UndoChange returns the undo of one change, which [Store.History] or another query has returned. What
+// else its transaction has changed stays, including what foreign keys did.
 func (s *Store) UndoChange(ctx context.Context, c Change) (*Undo, error) {
 	return s.undo(ctx, "the "+c.title(), func(r *undoer) ([]*chain, error) { return r.one(ctx, &c) })
 }
