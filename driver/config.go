@@ -29,7 +29,7 @@ type config struct {
 	writeTimeout time.Duration
 }
 
-// idColumn is the column of which a target's ID is, unless the event says another.
+// idColumn is the column whose value is a target's ID, unless the event names another (column in its metadata).
 const idColumn = "id"
 
 func defaultConfig() config {

@@ -30,8 +30,8 @@ func (q Query) cursor(p position) string {
 	return paging.Cursor(paging.ByPlace, at, q.allFilters())
 }
 
-// CursorAfter returns the cursor of the page that begins behind p.Actions[i], of a page that a [Store] has
-// returned. [Page.Next] is that of the last, unless there is nothing behind it.
+// CursorAfter returns the cursor of the page that begins behind p.Actions[i]. p must come from a [Store],
+// not from JSON. [Page.Next] is that of the last action, unless there is nothing behind it.
 func (p *Page) CursorAfter(i int) string { return p.query.cursor(positionOf(&p.Actions[i])) }
 
 // position reads the query's cursor.

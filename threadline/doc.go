@@ -22,8 +22,8 @@
 //		Aliases: map[string][]string{"order": {"orders"}},
 //	})
 //
-// Package search reads what people type, actor:alice after:2d "refund", into a [Query]. Package trail
-// finds actions and row changes together.
+// Package search makes a [Query] of what people type: actor:alice after:2d "refund". Package changes keeps
+// which rows were changed, from which values to which; package trail lists actions and row changes together.
 //
 // # The table
 //
@@ -73,12 +73,13 @@
 //
 // # One story
 //
-// [Store.Story] tells a transaction: the events that the app has recorded, which say why; the captured
-// events, each with the row changes that it has certainly made; what triggers and foreign keys have
-// changed; and what statements without an event have. A change is given to an event by its table,
-// operation and key, and in turn by the numbers of rows, if they use up all changes; if several events
-// may have made it, the story says so. Where the driver counted other rows than the triggers kept,
-// a [Difference] says whether that is to be expected.
+// [Store.Story] returns the story of a transaction: the events that the app has recorded, which say why;
+// the captured events, each with the row changes that it has certainly made; and what was changed by
+// triggers, by foreign keys and by statements without an event. A change belongs to an event by its
+// table, operation and key. Among events that this leaves, changes are shared out in turn by the numbers
+// of rows, if that uses up all of them; otherwise the story says which events may have made them. Where
+// the driver has counted other rows than the triggers have kept, a [Difference] says whether that is to
+// be expected.
 //
 // # Order
 //

@@ -110,7 +110,7 @@ func (m *makers) of(c *changes.Change) (statement int, ok bool) {
 	return statement, ok
 }
 
-// idColumn is the column of which a captured event's target has the ID.
+// idColumn returns the column whose value is the target's ID, of a captured event.
 func (a *Action) idColumn() string {
 	if column, ok := a.Metadata["column"].(string); ok {
 		return column
@@ -118,14 +118,14 @@ func (a *Action) idColumn() string {
 	return "id"
 }
 
-// names reports whether a captured event names the row of a change. It is not known where the change does not say what
-// the row has in that column: it is not in the key, and an update of others does not have it.
+// names reports whether a captured event names the row of a change. It is not known if the change does not have the value of
+// that column, because the column is not in the key and an update has not changed it.
 func (a *Action) names(c *changes.Change) (is, known bool) {
 	values, known := valuesOf(c, a.idColumn())
 	return slices.Contains(values, a.Target.ID), known
 }
 
-// valuesOf are what the row of a change has, and had before, in a column, if the change says so.
+// valuesOf returns what the row of a change has, and had before, in a column. known is false if the change does not say.
 func valuesOf(c *changes.Change, column string) (values []string, known bool) {
 	if i := slices.Index(c.KeyColumns, column); i >= 0 && i < len(c.Key) {
 		values = append(values, c.Key[i])

@@ -43,11 +43,11 @@ type Query struct {
 	// The other names of the type in [Options.Aliases] are the same type.
 	TargetType string
 	TargetID   string
-	// TargetTypes are several types, of which any will do. TargetType is one more of them.
+	// TargetTypes are several types, of which any will do. TargetType is another one.
 	TargetTypes []string `json:",omitempty"`
 
-	// Tx is a transaction, both its ID and its start. Its events are found where the timeline keeps
-	// contexts (audit_contexts), which events of before that do not have.
+	// Tx is a transaction, both its ID and its start. Its events are found by its contexts
+	// (audit_contexts): not if they were delivered before the timeline had that table.
 	Tx journal.TxKey `json:",omitzero"`
 
 	TenantID      string

@@ -38,12 +38,13 @@ type Story struct {
 	// left out, and Differences too.
 	More bool
 
-	mixed bool // see tables
+	mixed bool // as in tables
 }
 
 // Statement is a captured event, of one statement or several that did the same, with what it
-// has changed: changes that it may have made, and as far as the numbers of rows tell nothing else. Where it names its row
-// by a column that is not in the key of the changes, an update of other columns does not say whether it is of that row.
+// has changed: changes that it may have made and, as far as the numbers of rows show, no other statement. If it names its
+// row by a column that is not in the table's key ([changes.Change.KeyColumns]), an update of other columns does not show
+// whether it is of that row.
 type Statement struct {
 	Action
 	Changes []changes.Change
@@ -56,12 +57,12 @@ type Shared struct {
 	Changes    []changes.Change
 }
 
-// Difference is between the rows that statements have written, as the driver was told by the
-// database, and the changes that triggers have kept.
+// Difference is a difference between the rows that statements have written, as the database reported them to the driver, and
+// the changes that triggers have kept.
 type Difference struct {
 	// Statements are of Story.Statements.
 	Statements []int
-	// Rows is what the driver was told, Changes what was kept.
+	// Rows is how many the driver has counted, Changes how many changes were kept.
 	Rows, Changes int
 	// Expected says that Reason, an ordinary one, explains it.
 	Expected bool
@@ -81,8 +82,8 @@ var opsOf = map[string][]changes.Op{
 // tables are those whose changes a transaction's story is about.
 type tables struct {
 	captured map[string]bool
-	// mixed says that changes do not show which triggers and foreign keys have made, and that rows which REPLACE
-	// removes are among them: on SQLite.
+	// mixed says that changes do not show which of them triggers and foreign keys have made, and that the rows that
+	// REPLACE removes are among them. So it is on SQLite.
 	mixed bool
 	// reached has the other tables of which a statement on one may change rows; see [changes.Store.Reached].
 	reached map[string][]string
@@ -127,7 +128,7 @@ func (a *Action) rows() (n int, counted bool) {
 	return 0, false
 }
 
-// tell makes a story of a transaction's events and changes, each in order.
+// tell makes the story of a transaction's events and changes. Both are in order.
 func tell(tx journal.TxKey, actions []Action, made *changes.Transaction, tables *tables) *Story {
 	s := &Story{Tx: tx, Lost: made.Lost, mixed: tables.mixed}
 	for _, a := range actions {
@@ -193,8 +194,8 @@ func (s *Story) tooMany(member int, changed []changes.Change) bool {
 	return counted && n < 0
 }
 
-// counts reports whether a change that a statement has made is one of the rows that it counts: those that SQLite's REPLACE
-// removes are not.
+// counts reports whether the rows that a statement counts include a change that it has made. They do not include the rows
+// that SQLite's REPLACE removes.
 func (s *Story) counts(a *Action, c *changes.Change) bool {
 	return !s.mixed || a.Verb() != "upserted" || c.Op != changes.Delete
 }
@@ -286,7 +287,7 @@ func plural(n int, what string) string {
 	return strconv.Itoa(n) + " " + what + "s"
 }
 
-// String tells the story on several lines, for logs and terminals.
+// String returns the story in several lines, for logs and terminals.
 func (s *Story) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "transaction %d, begun %s", s.Tx.ID, s.Tx.StartedAt.UTC().Format(time.RFC3339))

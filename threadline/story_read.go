@@ -11,14 +11,14 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
-// MostTold is how many events and how many changes a [Story] has at most.
+// MostTold is how many events, and how many changes, a [Story] has at most.
 const MostTold = 10_000
 
-// Story tells a transaction: by its events, which are here, and by its row changes, which rows
-// has. A transaction of which nothing is known is [ErrNotFound]. Events of transactions that were recorded
-// before the timeline kept contexts (audit_contexts) are not found; there are no row changes of that time.
-// Events of partitions, parents and views are told with the changes of the table behind them, as far as
-// [changes.Store.Reached] knows it.
+// Story returns the story of a transaction: its events are in s, and its row changes in rows. tx is that of
+// either; on SQLite its ID alone counts. A transaction of which neither has anything is [ErrNotFound]. Events
+// that were delivered before the timeline kept contexts (audit_contexts) are not found; row changes are not
+// that old. An event of a partition, a parent or a view gets the changes of the table behind it, as far as
+// [changes.Store.Reached] finds that.
 func (s *Store) Story(ctx context.Context, rows *changes.Store, tx journal.TxKey) (*Story, error) {
 	if err := s.known(); err != nil {
 		return nil, err

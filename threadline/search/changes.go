@@ -39,7 +39,7 @@ func (t Terms) Changes(now time.Time) (changes.Query, error) {
 	return own, nil
 }
 
-// both splits terms that were checked into what actions do not have, and the rest.
+// both splits terms that were checked into what only row changes have, and the rest.
 func (t Terms) both(now time.Time) (own changes.Query, shared threadline.Query, err error) {
 	all, owner := url.Values{}, map[string]Term{}
 	for _, term := range t {
@@ -73,7 +73,7 @@ func (t Terms) both(now time.Time) (own changes.Query, shared threadline.Query, 
 	return own, shared, err
 }
 
-// onlyOfChanges adds what actions do not have.
+// onlyOfChanges adds a term that only row changes have.
 func (t Term) onlyOfChanges(q *changes.Query) {
 	switch t.Key {
 	case "op":
@@ -92,7 +92,7 @@ func (t Term) onlyOfChanges(q *changes.Query) {
 	}
 }
 
-// sharedWithActions adds what actions have, too.
+// sharedWithActions adds the filters that actions have, too.
 func sharedWithActions(q *changes.Query, of *threadline.Query) {
 	q.ActorType, q.ActorID, q.Unattributed = of.ActorType, of.ActorID, of.Unattributed
 	q.TenantID, q.CorrelationID, q.RequestID = of.TenantID, of.CorrelationID, of.RequestID

@@ -1,11 +1,11 @@
-// Package search is the one language in which people ask the timeline and the row changes, in a
-// URL, in a terminal and in a search field:
+// Package search is the language in which people ask for actions and row changes, in a URL, in a
+// terminal or in a search field:
 //
 //	actor:alice target:order:42 -outcome:success after:2d "refund"
 //	actor:alice table:orders -op:delete field:status new.status:paid after:2d
 //
-// [Terms.Actions] makes a query for package threadline of it, [Terms.Changes] one for package changes, and
-// [Terms.Trail] one for package trail, which finds both.
+// [Parse] reads it. [Terms.Actions] makes a query for package threadline of the terms, [Terms.Changes]
+// one for package changes, and [Terms.Trail] one for package trail, which finds both.
 //
 // Words are joined by "and". A word is key:value, or a text to be found. A minus sign
 // before a word leaves out what the word finds. Quotation marks hold what has spaces, and
@@ -30,9 +30,10 @@
 //	old.status   the field status had this value before; row changes only
 //	new.status   the field status has this value since; row changes only
 //
-// A text is looked for in names, IDs, reasons, comments and metadata, or in the names of tables, keys
-// and values, in either case. A page of it may be short; see [threadline.MaxLooked] and [changes.MaxLooked]. A
-// value of a field is compared byte by byte with what the database prints; see [changes.Query].
+// A text is looked for in an action's names, IDs, reason, comment and metadata, and in a row change's
+// table, key and values; upper and lower case are the same. A page of such a search may be short: see
+// [threadline.MaxLooked] and [changes.MaxLooked]. A value of a field is compared byte by byte with what
+// the database prints; see [changes.Query].
 //
 // A key is given once, except field and those with a minus sign. There is no OR, there are
 // no parentheses, and times are not negated.
@@ -47,8 +48,8 @@
 //
 // # Strictness
 //
-// A filter that is lost shows more than was asked for. So an unknown key, a value that a key
-// cannot have, and a filter that one side of the timeline cannot answer are each an
-// [*Error], which says where it is and what was expected. What only the database knows, such as that a table was never
-// captured, comes with the page: [Terms.Explain] puts it at its word.
+// A filter that is ignored shows more than was asked for. So an unknown key, a value that a key cannot
+// have, and a filter that the query cannot have (of [Terms.Actions] a field, say) are each an [*Error],
+// which says where it is and what was expected. What only the database knows, such as that a table was
+// never captured, is an error of the page: [Terms.Explain] finds its word.
 package search

@@ -9,10 +9,11 @@ import (
 )
 
 // ErrChangesOnly means that a term asks for what only row changes have, so that no action
-// can match. Whoever shows both kinds shows no actions then, and says so.
+// can match. [Terms.Trail] accepts such a term.
 var ErrChangesOnly = errors.New("only row changes can answer it")
 
-// ErrActionsOnly means that a term asks for what only actions have, so that no row change can match.
+// ErrActionsOnly means that a term asks for what only actions have, so that no row change can match. [Terms.Trail] accepts
+// such a term.
 var ErrActionsOnly = errors.New("only actions can answer it")
 
 // Error says what is wrong with a word of a search.

@@ -7,9 +7,9 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
-// Explain puts an error at its word: what a store answers to the query that the terms have made, such as
-// that a table was never captured. Such a [changes.QueryError] becomes an [*Error], which wraps it. Other errors are
-// returned as they are.
+// Explain turns the QueryError of a store or a trail.Reader, to the query that the terms have made, into an [*Error] that
+// points at its word and wraps it: that a table was never captured, say. (The three packages have one type of that name.)
+// Other errors, and nil, are returned as they are.
 func (t Terms) Explain(err error) error {
 	var query *changes.QueryError
 	if !errors.As(err, &query) {
@@ -25,8 +25,8 @@ func (t Terms) Explain(err error) error {
 	return err
 }
 
-// isAbout reports whether an error is about what the term has asked for. Several may ask for fields, and
-// the error has the field's name.
+// isAbout reports whether an error is about what the term has asked for. Several terms may have the key field: the error
+// quotes the field that it is about.
 func (t Term) isAbout(query *changes.QueryError) bool {
 	field, negated := strings.CutPrefix(query.Field, "-")
 	switch {

@@ -8,8 +8,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/trail"
 )
 
-// Trail returns the query for actions and row changes together, as [Terms.Actions] does for actions. A term that only one
-// kind can answer leaves that kind alone, and with a minus sign the other as it is: outcome:failure finds
+// Trail returns the query for actions and row changes together, as [Terms.Actions] does for actions. With a term that only
+// one kind can match, all items are of that kind; with a minus sign it leaves the other kind in: outcome:failure finds only
 // actions, -outcome:failure also all row changes. Two terms that no item can match together are an [*Error].
 func (t Terms) Trail(now time.Time) (trail.Query, error) {
 	if err := t.check(); err != nil {
@@ -50,7 +50,7 @@ func (t Terms) Trail(now time.Time) (trail.Query, error) {
 	return q, nil
 }
 
-// together joins what is of row changes only with the rest.
+// together joins what only row changes have with the rest.
 func together(own *changes.Query, shared *threadline.Query) trail.Query {
 	q := trail.Query{
 		ActorType: shared.ActorType, ActorID: shared.ActorID, Unattributed: shared.Unattributed,
