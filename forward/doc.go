@@ -32,8 +32,8 @@
 //
 // # Row changes
 //
-// A forwarder that is registered with [WithChanges] gets the row changes that triggers have kept
-// (package threadline/changes), each as an entry, by the relay.
+// A forwarder that is registered with [WithChanges] also gets the row changes that triggers have kept
+// (package threadline/changes), each as an entry, from the relay.
 //
 // # Unknown outcomes
 //

@@ -30,7 +30,8 @@ type Keeper interface {
 // Keep has k called in the background once the first connection to a database has been opened, again
 // until it succeeds, and after each commit of this process that has changed the schema, as captured
 // events tell. Errors and warnings are logged, each once, and the app goes on. It works on
-// PostgreSQL, also with NoJournal. In a process that calls [Hub.Relay], k uses the pool of that.
+// PostgreSQL, also with NoJournal. On SQLite k is called only around DDL, if it is a [hooks.Reshaper].
+// In a process that calls [Hub.Relay], k uses the pool of that.
 //
 // Like Register it is to be called when the program starts, and panics for a nil Keeper, or
 // after a database has been opened.

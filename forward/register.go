@@ -61,13 +61,13 @@ func MaxAttempts(n int) RegisterOption { return func(r *registration) { r.maxAtt
 
 const defaultAttempts = 5
 
-// WithChanges has a forwarder get row changes, too: each is an entry of its own ([journal.Entry.Change]), behind the events
-// of its transaction, also if that has no events because psql or a program without the wrapper has made it. c is what
-// reads them: changes.NewSource.
+// WithChanges also gives a forwarder row changes: each is a separate entry ([journal.Entry.Change]), behind the events of
+// its transaction, or without any if psql or a program without the wrapper has made the transaction. c reads them: pass
+// changes.NewSource(nil).
 //
-// The relay delivers them, on PostgreSQL. So it is a mistake with [Sync], with [Options.Queue], and with a [SameDatabase]
-// forwarder, which finds the changes where it writes; and opening a database fails where there is no relay. See "To
-// other systems" in the README of threadline/changes.
+// Only the relay delivers them, on PostgreSQL. So [Hub.Register] panics if the forwarder is [Sync] or works in the app's
+// own database ([SameDatabase]), where it finds the changes anyway; and opening a database fails with [Options.Queue],
+// and where there is no relay. See "To other systems" in the README of threadline/changes.
 func WithChanges(c relay.Changes) RegisterOption {
 	return func(r *registration) { r.changes, r.wantsChanges = c, true }
 }
@@ -87,7 +87,7 @@ type registration struct {
 	keep      func(journal.Entry) bool
 	same      bool // see SameDatabase
 	timeout   time.Duration
-	// changes are those of WithChanges.
+	// changes is the argument of WithChanges. wantsChanges says that there was one, since a nil one is a mistake.
 	changes      relay.Changes
 	wantsChanges bool
 

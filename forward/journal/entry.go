@@ -20,10 +20,10 @@ type Entry struct {
 	RecordedAt time.Time `json:"recorded_at"`
 	// Role is the database role of the app's session.
 	Role string `json:"role,omitempty"`
-	// Change is a change of a row, for forwarders that ask for them (forward.WithChanges), and nil for events: the JSON of
-	// changes.Diff. The entry then has an Action of row.inserted, row.updated, row.deleted or row.truncated, the table and
-	// the key of the row as its Target, and no actor: the events of the same Tx have it, which come before. RecordedAt is
-	// when the change was captured, Role and Application are those of the session.
+	// Change is nil for an event. Of a row change, for forwarders that ask for them (forward.WithChanges), it is the JSON
+	// of changes.Diff. Then Action is row.inserted, row.updated, row.deleted or row.truncated, Target the table and the
+	// row's key, RecordedAt when the change was captured, and Role and Application are those of the session. There is no
+	// actor: the events of the same Tx have it, and come before.
 	Change json.RawMessage `json:"change,omitempty"`
 	// Unreadable says what of the entry cannot be read, such as
 	// `occurred_at: "infinity" is no time in the years 1 to 9999`, and is empty for

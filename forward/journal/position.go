@@ -15,8 +15,8 @@ import (
 //
 // Keys are UUIDs of version 7, made by the app's process. So the order of positions is that of
 // recording within a transaction, and between transactions that of their clocks. An entry that was
-// moved from the table of an earlier version has a key of version 8, which comes before these. The
-// position of a row change ([Entry.Change]) has no row of the journal, and a key of version 8 which comes after these.
+// moved from the table of an earlier version has a key of version 8, which comes before these. A
+// row change ([Entry.Change]) is in no row of the journal; its key, of version 8, comes after these.
 type Position struct {
 	Key     uuid.UUID `json:"key"`
 	Ordinal int       `json:"ordinal"`

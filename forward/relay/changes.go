@@ -15,29 +15,30 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// Changes reads the row changes that a [Target] gets as entries, on PostgreSQL. A change has the place in the order of
-// entries that an event of its transaction would have: its transaction's xid says when it becomes visible. So it has the
-// cursor, the retries and the dead letters of the others.
+// Changes reads the row changes that a [Target] gets as entries, on PostgreSQL. A change is ordered like an event of its
+// transaction, because the transaction's xid says when both become visible. So changes share the cursor, the retries and
+// the dead letters of events. changes.Source implements it.
 //
-// Methods get a connection outside any transaction, are called concurrently, and return when ctx ends.
+// Its methods are called concurrently. Check and Read get a connection outside any transaction, and return when ctx
+// ends.
 type Changes interface {
 	// Check returns an error that says what to do if the changes cannot be read over conn.
 	Check(ctx context.Context, conn *sql.Conn) error
-	// From is what follows FROM in a query for the changes: a sub-select with the
-	// columns xid (xid8), lsn (pg_lsn), tx_started_at, captured_at, octets (how large the change is) and system (text that
-	// no other server has). An index has the order of xid and lsn, which together are those of one change.
+	// From is what follows FROM in a query for the changes: a sub-select with the columns xid (xid8), lsn (pg_lsn),
+	// tx_started_at, captured_at, octets (the size of the change, in bytes) and system (text that no other server has).
+	// No two changes have the same xid and lsn, and an index has the order of both.
 	From() string
-	// Read completes entries, of which it gets Position, Tx, RecordedAt and the event's ID. Those that are not there any
-	// more, or that cannot be read, are Unreadable then. Those that were made in another database and restored here are
-	// left without a Change, and go to no forwarder.
+	// Read completes entries that have a Position, Tx, RecordedAt and ID: it sets their Change and the rest of the event.
+	// Of a change that is gone or cannot be read it sets Unreadable. It leaves a change that was captured in another
+	// database, and restored here, without either: that goes to no forwarder. It does not retain entries.
 	Read(ctx context.Context, conn *sql.Conn, entries []*journal.Entry) error
 }
 
 // changeFormat is the format of rows that stand for a change. No row of the journal has it.
 const changeFormat = -1
 
-// reading returns the store of a target that gets changes, too.
-func (s *Store) reading(c Changes) *Store {
+// withChanges returns the store of a target that also gets row changes, if it does.
+func (s *Store) withChanges(c Changes) *Store {
 	if c == nil {
 		return s
 	}
@@ -71,10 +72,10 @@ func (s *Store) changesFrom() string {
 		strconv.Itoa(changeFormat) + " AS format, pg_catalog.concat(c.octets, ' ', c.system) AS document, NULL::pg_catalog.text AS personal FROM " + s.changes.From() + " c)"
 }
 
-// changeRows reads the first changes that where selects from the tick, at most so many, from the spot after on; all says
-// that there are no others.
+// changeRows reads the first changes of the tick that where selects, from the spot after on, and at most so many. all
+// reports whether there are no others.
 func (s *Store) changeRows(ctx context.Context, q querier, c *cursor, where string, after spot, most int, shared bool) (rows []journal.Row, all bool, err error) {
-	// where has it in terms of the key, which no index has: of a large transaction all changes would be read.
+	// where compares keys, which no index has: alone it would read all changes of a large transaction.
 	if xid, lsn, ok := (journal.Position{Key: after.key}).Change(); ok && xid == after.number {
 		where += fmt.Sprintf(" AND (e.xid, e.lsn) >= (%s, '%X/%X'::pg_catalog.pg_lsn)", xid8(xid), lsn>>32, uint32(lsn))
 	}
@@ -85,8 +86,8 @@ func (s *Store) changeRows(ctx context.Context, q querier, c *cursor, where stri
 	return rows, len(rows) < most, err
 }
 
-// merge puts rows of two streams into the order of spots. Where one of them has others behind its last row, it leaves
-// out what is beyond that.
+// merge puts rows of two streams into the order of spots. It leaves out what is beyond the last row of a stream that has
+// more: those rows would come in between.
 func (s *Store) merge(a []journal.Row, allOfA bool, b []journal.Row, allOfB bool) (rows []journal.Row, all bool) {
 	beyond := func(of []journal.Row, all bool) func(journal.Row) bool {
 		return func(row journal.Row) bool {
@@ -129,20 +130,21 @@ func (u *unpacker) change(row *journal.Row, at spot) candidate {
 	return candidate{entry: e, at: at, clock: u.clock, isChange: true, octets: n}
 }
 
-// changes is the namespace of their IDs (RFC 9562, section 6.6).
-var changes = uuid.MustParse("6f1d7a0c-5b0e-5a3e-9c47-0d8f5c2be911")
+// changeIDs is the namespace of the IDs of changes (RFC 9562, section 6.6).
+var changeIDs = uuid.MustParse("6f1d7a0c-5b0e-5a3e-9c47-0d8f5c2be911")
 
 // changeID is the same at each attempt, for each forwarder, and in no other database.
 func changeID(row *journal.Row) uuid.UUID {
 	_, system, _ := bytes.Cut(row.Document, []byte(" "))
-	return uuid.NewSHA1(changes, fmt.Appendf(nil, "%s %s %d %d", system, row.Key, row.Tx.StartedAt.UnixMicro(), row.RecordedAt.UnixMicro()))
+	return uuid.NewSHA1(changeIDs, fmt.Appendf(nil, "%s %s %d %d", system, row.Key, row.Tx.StartedAt.UnixMicro(), row.RecordedAt.UnixMicro()))
 }
 
-// isForeign reports whether it is a change that was made elsewhere, once it has been read.
+// isForeign reports whether it is a change that was captured in another database. It is to be asked once the change has been
+// read.
 func (a *candidate) isForeign() bool { return a.isChange && a.entry.Change == nil }
 
-// checkChanges looks whether the changes can be read. Without them the entries of their transactions wait, too: the cursor
-// would pass the changes.
+// checkChanges returns an error if the changes cannot be read. Then all entries wait, since the cursor would pass the
+// changes.
 func (w *worker) checkChanges(ctx context.Context) error {
 	if w.target.Changes == nil || w.readable {
 		return nil
@@ -163,7 +165,7 @@ func (w *worker) complete(ctx context.Context, batch []candidate) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	if w.target.Changes == nil { // a row of the journal that somebody has made
+	if w.target.Changes == nil { // a row that another program has put into the journal
 		for _, e := range entries {
 			e.Unreadable = fmt.Sprintf("format: %d is that of no row of the journal", changeFormat)
 		}

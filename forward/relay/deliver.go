@@ -107,10 +107,10 @@ func (w *worker) callable(batch []candidate) []journal.Entry {
 }
 
 // distinct returns how many of batch can go into one call: those before the second entry of
-// one event ID. A sink names what it refuses by ID, which others may have given to an entry of
-// theirs: the two are in calls of their own. One that was accepted ahead of the cursor is in
-// none, and still the sink's word is of one of the two only. Row changes, which are read for the call, are as many
-// as have so many bytes, and one more.
+// one event ID. A sink names what it refuses by ID, which another program may have given to an
+// entry, too: the two are in separate calls. One that was accepted ahead of the cursor is in no
+// call, and still the sink's word is of one of the two only. A call also ends after the row change
+// with which its changes, which are read for it, have more than mostOctets.
 func (w *worker) distinct(batch []candidate) int {
 	seen := make(map[uuid.UUID]bool, len(batch))
 	octets := 0

@@ -32,10 +32,11 @@
 //
 // # Row changes
 //
-// A [Target] with Changes gets the row changes of transactions, too. They are entries with places of
-// their own: of the number of their transaction, with keys behind all of its events, in the order of the WAL. So
-// they have the cursor of the others. The table of changes is read beside the journal; what a call gets is read when it
-// is made, and a call ends behind 4 MiB of it.
+// A [Target] with [Changes] also gets the row changes of transactions, as entries. A change has the
+// number of its transaction, and a key behind those of all its events, in the order of the WAL; so
+// one cursor covers events and changes. The relay reads where changes are from their table, beside the
+// journal, and reads a change itself only for the call that delivers it. A call ends after 4 MiB
+// of changes.
 //
 // # The lease
 //

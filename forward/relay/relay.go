@@ -163,7 +163,7 @@ func newRelay(s *Store, db *sql.DB, cfg Config) *Relay {
 	}
 	r := &Relay{store: s, db: db, cfg: cfg, lender: NewLender(db, 0), stopping: make(chan struct{}), share: 1, own: registers(&cfg), rivals: make(map[rival]bool), member: newMembership(time.Now())}
 	for _, t := range cfg.Targets {
-		r.workers = append(r.workers, &worker{relay: r, target: t, reads: s.reading(t.Changes), wake: make(chan struct{}, 1), rotation: newRotation()})
+		r.workers = append(r.workers, &worker{relay: r, target: t, reads: s.withChanges(t.Changes), wake: make(chan struct{}, 1), rotation: newRotation()})
 	}
 	return r
 }

@@ -32,8 +32,8 @@ type Target struct {
 	// this process; nil without such calls. If an entry fails, and the sink accepts
 	// another one before it fails again, the attempt counts.
 	Accepted func() time.Time
-	// Changes has the row changes that it gets as entries, beside those of the journal; nil if it gets none. They are
-	// for PostgreSQL, and for targets without Grace and SameDatabase.
+	// Changes reads the row changes that it gets as entries, beside those of the journal; nil if it gets none.
+	// It is for PostgreSQL, and for targets without Grace and SameDatabase.
 	Changes Changes
 	// MaxAttempts is the number of attempts after which an entry is discarded.
 	MaxAttempts int

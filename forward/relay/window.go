@@ -20,9 +20,9 @@ const readAhead = 4
 // candidate is an entry to deliver.
 type candidate struct {
 	entry    *journal.Entry
-	isChange bool // of a row; it is read when it is delivered, and has so many octets
-	octets   int
-	attempts int // before
+	isChange bool // a row change, which is read when it is delivered
+	octets   int  // of a row change: its size
+	attempts int  // before
 	at       spot
 	// clock is the server's when the entry was recorded, but not before that of an earlier
 	// entry of its transaction: the clock may have been set back between two flushes.
@@ -275,8 +275,8 @@ func (s *Store) stretch(ctx context.Context, q querier, c *cursor, w *window, wa
 	return rows, nil
 }
 
-// rows reads the first rows that where selects from the tick, which are those from the spot after on; all says that there
-// are no others.
+// rows reads the first rows of the tick that where selects, which are those from the spot after on. all reports whether there are
+// no others.
 func (s *Store) rows(ctx context.Context, q querier, c *cursor, where string, after spot, most, want int, shared bool) (rows []journal.Row, all bool, err error) {
 	rows, all, err = s.journalRows(ctx, q, c, where, most, want, shared)
 	if err != nil || s.changes == nil {
@@ -287,7 +287,7 @@ func (s *Store) rows(ctx context.Context, q querier, c *cursor, where string, af
 	return rows, all, err
 }
 
-// journalRows reads at most so many rows of the journal, with one entry more than want if these have so many.
+// journalRows reads at most so many rows of the journal. Together they have want entries and one more, if there are as many.
 func (s *Store) journalRows(ctx context.Context, q querier, c *cursor, where string, most, want int, shared bool) (rows []journal.Row, all bool, err error) {
 	if shared {
 		where += s.unacknowledged(c.name)

@@ -18,8 +18,8 @@ import (
 type worker struct {
 	relay  *Relay
 	target Target
-	// reads is the store that reads what the target gets, and readable says that its changes could be read at the last
-	// look. Nil is the relay's.
+	// reads is the store that reads what the target gets; nil is the relay's. readable says that checkChanges has found its
+	// row changes readable since the last error.
 	reads    *Store
 	readable bool
 
@@ -80,7 +80,7 @@ type worker struct {
 	warned  warned
 }
 
-// store is what reads for the target.
+// store returns the store that reads what the target gets.
 func (w *worker) store() *Store {
 	if w.reads != nil {
 		return w.reads
