@@ -3,11 +3,13 @@ package forward_test
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
 	"os"
 	"os/signal"
+	"time"
 
 	"github.com/google/uuid"
 	_ "github.com/lib/pq" // "postgres"
@@ -17,6 +19,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
 // A whole app: what it registers is best in an init function of a file of its
@@ -117,6 +120,57 @@ func ExamplePartial() {
 	var partial *forward.PartialError
 	fmt.Println(errors.As(err, &partial), partial.Failed[entries[1].ID])
 	// Output: true no_address: no address
+}
+
+// ledger is a sink that gets events and row changes. The events of a transaction come first, and say who.
+type ledger struct{}
+
+func (ledger) Forward(_ context.Context, entries []journal.Entry) error {
+	failed := make(map[uuid.UUID]error)
+	for _, e := range entries {
+		if e.Change == nil {
+			fmt.Println(e.Tx.ID, e.Action, "by", e.Actor.ID)
+			continue
+		}
+		var change changes.Diff
+		if err := json.Unmarshal(e.Change, &change); err != nil {
+			failed[e.ID] = forward.Permanent("unreadable", err)
+			continue
+		}
+		for _, f := range change.Fields {
+			if f.Old.Kind == changes.KindValue && f.New.Kind == changes.KindValue {
+				fmt.Println(e.Tx.ID, change.Table, change.Key, f.Name+":", *f.Old.Text, "→", *f.New.Text)
+			}
+		}
+	}
+	if len(failed) > 0 {
+		return forward.Partial(failed)
+	}
+	return nil
+}
+
+// A forwarder that gets row changes, too: of a transaction first its events, then what it has changed.
+func ExampleWithChanges() {
+	audit := forward.New(nil)
+	audit.Keep(changes.Of(changes.Table{Name: "orders"}))
+	audit.Register(ledger{}, forward.Async, forward.WithChanges(changes.NewSource(nil)))
+	driver.Register("postgres-ledger", "postgres", audit)
+
+	// What the relay calls it with.
+	tx := journal.TxKey{ID: 775, StartedAt: time.Date(2026, 11, 30, 10, 0, 0, 0, time.UTC)}
+	err := ledger{}.Forward(context.Background(), []journal.Entry{
+		{Tx: tx, Event: hooks.Event{ID: hooks.NewID(), Action: "order.paid", Actor: hooks.Actor{Type: hooks.User, ID: "alice"}}},
+		{
+			Tx: tx, Event: hooks.Event{ID: hooks.NewID(), Action: "row.updated", Target: hooks.Target{Type: "orders", ID: "42"}},
+			Change: []byte(`{"op": "update", "table": "orders", "key": ["42"], "fields":
+				[{"name": "status", "old": {"kind": "value", "text": "new"}, "new": {"kind": "value", "text": "paid"}}]}`),
+		},
+	})
+	fmt.Println(err)
+	// Output:
+	// 775 order.paid by alice
+	// 775 orders [42] status: new → paid
+	// <nil>
 }
 
 // Sinks that an operator chooses, here in the environment. A sink is known by its name once its

@@ -13,6 +13,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
 // A timeline in the app's own database: its tables are made when that is opened.
@@ -52,6 +53,34 @@ func ExampleStore_Each() {
 			log.Fatal(err)
 		}
 		fmt.Println(action)
+	}
+}
+
+// What a transaction did: its events, and with each statement the rows that it has changed.
+func ExampleStore_Story() {
+	db, err := sql.Open("postgres", "postgres://localhost/shop")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+
+	timeline := threadline.NewStore(db, hooks.Postgres, nil)
+	rows := changes.NewStore(db, hooks.Postgres, nil)
+	page, err := timeline.Timeline(context.Background(), threadline.Query{Action: "order.refunded", Limit: 1})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, action := range page.Actions {
+		story, err := timeline.Story(context.Background(), rows, action.Tx)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Print(story)
+		// It has lines such as these:
+		//
+		//   2026-11-30T10:00:02Z user:alice order.refunded order:42: damaged
+		//   2026-11-30T10:00:02Z user:alice orders.updated orders:42
+		//     update orders [42]: status: paid → refunded
 	}
 }
 

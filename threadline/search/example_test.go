@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/search"
 )
 
@@ -77,6 +78,28 @@ func ExampleTerms_Trail() {
 	fmt.Println(q.ActorID, q.Tables, q.Not[0].Fields, q.From, err)
 	// Output:
 	// alice [orders] [note] 2026-11-30 00:00:00 +0000 UTC <nil>
+}
+
+// What only the database knows is an error of the page. Explain points at its word.
+func ExampleTerms_Explain() {
+	text := "actor:alice table:ordres"
+	terms, err := search.Parse(text)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// What changes.Store.Page or trail.Reader.Page returns.
+	err = &changes.QueryError{Field: "table", Reason: `no table "ordres" was ever captured: did you mean "orders"?`}
+
+	var wrong *search.Error
+	if errors.As(terms.Explain(err), &wrong) {
+		fmt.Println(wrong.Point(text))
+		fmt.Println(wrong.Reason)
+	}
+	// Output:
+	// actor:alice table:ordres
+	//             ^^^^^^^^^^^^
+	// no table "ordres" was ever captured: did you mean "orders"?
 }
 
 // What a search field offers while somebody types.

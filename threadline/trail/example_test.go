@@ -27,7 +27,7 @@ func ExampleReader_Each() {
 	defer db.Close()
 
 	aliases := map[string][]string{"order": {"orders"}} // what you record, and the table that is captured
-	all := trail.NewReader(
+	reader := trail.NewReader(
 		threadline.NewStore(db, hooks.Postgres, &threadline.Options{Aliases: aliases}),
 		changes.NewStore(db, hooks.Postgres, &changes.Options{Aliases: aliases}))
 
@@ -39,7 +39,7 @@ func ExampleReader_Each() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for item, err := range all.Each(context.Background(), q) {
+	for item, err := range reader.Each(context.Background(), q) {
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -50,19 +50,35 @@ func ExampleReader_Each() {
 	}
 }
 
+// An item is printed as one line, and is a member "action" or "change" in JSON.
+func ExampleItem() {
+	before, after := "paid", "refunded"
+	at := time.Date(2026, 11, 30, 10, 0, 1, 0, time.UTC)
+	item := trail.Item{Change: &changes.Change{ // one of Reader.Page
+		XID: 775, TxStartedAt: at, CapturedAt: at, Op: changes.Update, Schema: "public", Table: "orders", Key: []string{"42"},
+		By:     &changes.Attribution{State: changes.Recorded, Contexts: []changes.Context{{Actor: hooks.Actor{Type: hooks.User, ID: "alice"}}}},
+		Fields: []changes.Field{{Name: "status", Type: "text", Old: changes.Value{Text: &before}, New: changes.Value{Text: &after}}},
+	}}
+	fmt.Println(item)
+	fmt.Println(item.Who(), item.Time(), item.Tx().ID)
+	// Output:
+	// 2026-11-30T10:00:01Z user:alice update orders [42]: status: paid → refunded
+	// user:alice 2026-11-30 10:00:01 +0000 UTC 775
+}
+
 // What else happened in the transaction of an item.
 func ExampleQuery_transaction() {
-	var all *trail.Reader
+	var reader *trail.Reader
 
 	beside := func(ctx context.Context, item trail.Item) (trail.Page, error) {
-		return all.Page(ctx, trail.Query{Tx: item.Tx()})
+		return reader.Page(ctx, trail.Query{Tx: item.Tx()})
 	}
 	_ = beside
 }
 
 // All that is known around a correlation, in a file for an auditor.
 func ExampleReader_WriteBundle() {
-	var all *trail.Reader
+	var reader *trail.Reader
 
 	keep := func(ctx context.Context, name, correlation string) (err error) {
 		file, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
@@ -70,7 +86,7 @@ func ExampleReader_WriteBundle() {
 			return err
 		}
 		defer func() { err = errors.Join(err, file.Close()) }()
-		end, err := all.WriteBundle(ctx, file, trail.Query{CorrelationID: correlation})
+		end, err := reader.WriteBundle(ctx, file, trail.Query{CorrelationID: correlation})
 		if err != nil {
 			return err
 		}
