@@ -139,7 +139,7 @@ func (d *depot) lacks(entries []journal.Entry) []journal.Entry {
 	return missing
 }
 
-// ids returns the events that arrived, as text.
+// ids returns the IDs of the entries that arrived, as text.
 func (d *depot) ids() map[string]bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
