@@ -150,24 +150,46 @@ type lives struct {
 
 // all returns the changes of all rows that have had a key.
 func (l *lives) all(ctx context.Context, key string) ([]*row, error) {
+	each, err := l.each(ctx, key)
+	return slices.Concat(each...), err
+}
+
+// each returns the same, those of each row by themselves. One that was inserted again is another. So is a change that may be of
+// any row.
+func (l *lives) each(ctx context.Context, key string) (each [][]*row, err error) {
 	list, err := l.changes(ctx, key)
 	if err != nil {
 		return nil, err
 	}
-	var all []*row
+	goesOn := false
 	for _, r := range list {
-		if r.began(key) {
-			before, err := l.before(ctx, r, r.formerKey.String)
-			if err != nil {
+		keyed := r.key.Valid || r.formerKey.Valid
+		var life []*row
+		switch last := len(each) - 1; {
+		case r.began(key):
+			if life, err = l.before(ctx, r, r.formerKey.String); err != nil {
 				return nil, err
 			}
-			// The row may have had the key before, and another in between.
-			all = slices.DeleteFunc(all, func(r *row) bool { return slices.ContainsFunc(before, r.is) })
-			all = append(all, before...)
+			each = except(each, life) // the row may have had the key before, and another in between
+		case goesOn && keyed && r.op != "I":
+			life, each = each[last], each[:last]
 		}
-		all = append(all, r)
+		each = append(each, append(life, r))
+		goesOn = keyed && !r.ended(key)
 	}
-	return all, nil
+	return each, nil
+}
+
+// except leaves some changes out.
+func except(each [][]*row, some []*row) [][]*row {
+	out := make(map[changeID]bool, len(some))
+	for _, r := range some {
+		out[r.id()] = true
+	}
+	for i := range each {
+		each[i] = slices.DeleteFunc(each[i], func(r *row) bool { return out[r.id()] })
+	}
+	return slices.DeleteFunc(each, func(life []*row) bool { return len(life) == 0 })
 }
 
 // until returns what happened to a row, back to its INSERT, until r, which has left it with a key.

@@ -105,24 +105,24 @@ func (s sqlite) ofTransaction(ctx context.Context, r *undoer, id int64) ([]*row,
 	return rows, nil
 }
 
-// under returns the changes of the rows that have had a key, and its text.
-func (s sqlite) under(ctx context.Context, q querier, l *lives, key []string) (text string, rows []*row, err error) {
+// under is [undoer.under].
+func (s sqlite) under(ctx context.Context, q querier, l *lives, key []string) (text string, each [][]*row, err error) {
 	keys, err := s.keys(ctx, q, key)
 	if err != nil {
 		return "", nil, err
 	}
 	for _, typed := range keys {
-		list, err := l.all(ctx, sqliteRowText(typed))
+		some, err := l.each(ctx, sqliteRowText(typed))
 		switch {
 		case err != nil:
 			return "", nil, wrap("read the history", err)
-		case len(list) > 0 && len(rows) > 0:
+		case len(some) > 0 && len(each) > 0:
 			return "", nil, fmt.Errorf("changes: several rows have had the key (%s), in different storage classes: undo to a change of one", strings.Join(key, ", "))
-		case len(list) > 0:
-			text, rows = sqliteRowText(typed), list
+		case len(some) > 0:
+			text, each = sqliteRowText(typed), some
 		}
 	}
-	return text, rows, nil
+	return text, each, nil
 }
 
 // lookUp is snapshot.lookUp.

@@ -377,7 +377,7 @@ func (r *undoer) one(ctx context.Context, c *Change) ([]*chain, error) {
 }
 
 // follow returns what happened to a row after a change, also under other keys, and to those that had its
-// last key after it.
+// last key after it and have no other now.
 func (l *lives) follow(ctx context.Context, r *row) (list []*row, err error) {
 	for r != nil {
 		key := r.key.String
@@ -386,38 +386,54 @@ func (l *lives) follow(ctx context.Context, r *row) (list []*row, err error) {
 			return nil, err
 		}
 		i := slices.IndexFunc(all, r.is) + 1
+		gone, other := false, 0 // where in list the changes of the row begin that has the key then
 		for r = nil; i < len(all) && r == nil; i++ {
-			list = append(list, all[i])
-			if all[i].op == "U" && all[i].ended(key) {
-				r = all[i] // and goes on under another key
+			one := all[i]
+			if one.op == "I" || one.began(key) {
+				other = len(list)
+			}
+			list = append(list, one)
+			switch left := one.op == "U" && one.ended(key); {
+			case left && gone:
+				list = list[:other]
+			case left:
+				r = one // and goes on under another key
+			case one.ended(key):
+				gone, other = true, len(list)
 			}
 		}
 	}
 	return list, nil
 }
 
-// lives splits changes that are to be undone into those of each row. first says that there
-// are none before them.
-func (r *undoer) lives(t *undoTable, list []*undoChange, first bool) ([]*chain, error) {
-	if len(list) > MostUndone {
+// lives splits changes that are to be undone into those of each row, which are in one of the lists. That one begins with the
+// key with which another has ended does not make them one row: they may have exchanged their keys. first says that
+// there are none before them.
+func (r *undoer) lives(t *undoTable, lists [][]*undoChange, first bool) ([]*chain, error) {
+	all := slices.Concat(lists...)
+	if len(all) > MostUndone {
 		return nil, ErrTooMany
 	}
-	var chains []*chain
-	var last *undoChange
-	for i, c := range list {
-		if i == 0 {
-			r.undo.Cause = causeOf(c.XID, c.TxStartedAt)
-		}
+	for i, c := range all {
 		c.at = i
-		goesOn := last != nil && last.Op != Delete && last.Op != Truncate && c.Op != Insert && c.Op != Truncate && slices.Equal(last.after(), c.before())
-		if last = c; !goesOn {
-			chains = append(chains, &chain{table: t})
-		}
-		one := chains[len(chains)-1]
-		one.changes, one.at = append(one.changes, c), i
 	}
-	if first && len(list) > 0 && list[0].Op != Insert {
-		r.undo.Warnings = append(r.undo.Warnings, fmt.Sprintf("%s: its history begins at %s with its %s: the undo leads to what was there before that", nameOf(t.name(), t.plain(list[0].before())), list[0].CapturedAt.Format(time.RFC3339Nano), list[0].Op))
+	var chains []*chain
+	for _, list := range lists {
+		var last *undoChange
+		for _, c := range list {
+			goesOn := last != nil && last.Op != Delete && last.Op != Truncate && c.Op != Insert && c.Op != Truncate && slices.Equal(last.after(), c.before())
+			if last = c; !goesOn {
+				chains = append(chains, &chain{table: t})
+			}
+			one := chains[len(chains)-1]
+			one.changes, one.at = append(one.changes, c), c.at
+		}
+	}
+	if len(all) > 0 {
+		r.undo.Cause = causeOf(all[0].XID, all[0].TxStartedAt)
+	}
+	if first && len(all) > 0 && all[0].Op != Insert {
+		r.undo.Warnings = append(r.undo.Warnings, fmt.Sprintf("%s: its history begins at %s with its %s: the undo leads to what was there before that", nameOf(t.name(), t.plain(all[0].before())), all[0].CapturedAt.Format(time.RFC3339Nano), all[0].Op))
 	}
 	return chains, nil
 }
@@ -438,27 +454,35 @@ func (r *undoer) since(ctx context.Context, table string, key []string, to time.
 	if err != nil {
 		return nil, err
 	}
-	text, rows, err := r.under(ctx, l, key)
+	text, each, err := r.under(ctx, l, key)
 	if err != nil {
 		return nil, err
 	}
-	if len(rows) == 0 {
+	if len(each) == 0 {
 		return nil, fmt.Errorf("%w: of %s", ErrNoChange, nameOf(t.name(), key))
 	}
-	if last := rows[len(rows)-1]; last.op == "U" && last.ended(text) {
-		var more []*row
-		if more, err = l.follow(ctx, last); err != nil {
+	left := func(life []*row) bool { last := life[len(life)-1]; return last.op == "U" && last.ended(text) }
+	last := each[len(each)-1]
+	each = slices.DeleteFunc(each[:len(each)-1], left) // these are rows of other keys now
+	if left(last) {
+		more, err := l.follow(ctx, last[len(last)-1])
+		if err != nil {
 			return nil, wrap("read the history", err)
 		}
-		rows = append(rows, more...)
+		last = append(last, more...)
 	}
-	captured := to.UTC().Format(lenient.TimeForm)
-	later := slices.DeleteFunc(slices.Clone(rows), func(r *row) bool { return r.captured <= captured })
-	list, err := r.changes(ctx, later)
-	if err != nil {
-		return nil, err
+	captured, first := to.UTC().Format(lenient.TimeForm), true
+	var lists [][]*undoChange
+	for _, life := range append(each, last) {
+		later := slices.DeleteFunc(slices.Clone(life), func(r *row) bool { return r.captured <= captured })
+		first = first && len(later) == len(life)
+		list, err := r.changes(ctx, later)
+		if err != nil {
+			return nil, err
+		}
+		lists = append(lists, list)
 	}
-	return r.lives(t, list, len(later) == len(rows))
+	return r.lives(t, lists, first)
 }
 
 // gapsSince refuses what was not captured of a table since a moment.
@@ -477,14 +501,14 @@ func (r *undoer) gapsSince(ctx context.Context, t *undoTable, to time.Time) erro
 	return nil
 }
 
-// under returns the changes of the rows that have had a key, and its text.
-func (r *undoer) under(ctx context.Context, l *lives, key []string) (text string, rows []*row, err error) {
+// under returns the changes of the rows that have had a key, those of each by themselves, and its text.
+func (r *undoer) under(ctx context.Context, l *lives, key []string) (text string, each [][]*row, err error) {
 	if s, ok := r.store.sqlite(); ok {
 		return s.under(ctx, r.tx, l, key)
 	}
 	text = rowText(key)
-	rows, err = l.all(ctx, text)
-	return text, rows, wrap("read the history", err)
+	each, err = l.each(ctx, text)
+	return text, each, wrap("read the history", err)
 }
 
 // sinceChange returns what happened to a row after one of its changes.
@@ -514,7 +538,7 @@ func (r *undoer) sinceChange(ctx context.Context, c *Change) ([]*chain, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.lives(t, list, false)
+	return r.lives(t, [][]*undoChange{list}, false)
 }
 
 // castTo is a value of a type.

@@ -1,0 +1,98 @@
+package changes_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+)
+
+// moment is the server's clock, between what was captured before and what is captured next.
+func (w *world) moment() time.Time {
+	w.Helper()
+	if w.e.Dialect == hooks.SQLite {
+		return w.liteClock()
+	}
+	return w.clock()
+}
+
+// rowsOf are the rows of a table of two columns.
+func (w *world) rowsOf(table string) string {
+	w.Helper()
+	return w.text("SELECT " + w.either("string_agg", "group_concat") + "(r, ' ') FROM (SELECT '(' || id || ',' || v || ')' AS r FROM " + table + " ORDER BY id) x")
+}
+
+// undoRows are what happened to rows 1, 2 and 3 since a moment, and what the undo of that leads to for the row that has the key 1 now.
+var undoRows = map[string]struct {
+	since     []string
+	want      string
+	conflicts []string
+}{
+	"the row had another key": {[]string{"UPDATE t SET id = 7 WHERE id = 2", "UPDATE t SET id = 7, v = 'x' WHERE id = 7", "UPDATE t SET id = 9 WHERE id = 1", "UPDATE t SET id = 1 WHERE id = 7"}, "(2,b) (3,c) (9,a)", nil},
+	"keys were exchanged":     {[]string{"UPDATE t SET id = 7 WHERE id = 2", "UPDATE t SET id = 2 WHERE id = 1", "UPDATE t SET id = 1, v = 'x' WHERE id = 7"}, "", []string{"key taken"}},
+	// All of these changes link up by keys alone: 1 to 2, 2 to 7, 7 to 1.
+	"exchanged, and free again": {[]string{"UPDATE t SET id = 7 WHERE id = 2", "UPDATE t SET id = 2 WHERE id = 1", "UPDATE t SET id = 1, v = 'x' WHERE id = 7", "UPDATE t SET id = 9 WHERE id = 2"}, "(2,b) (3,c) (9,a)", nil},
+	"the one before has moved":  {[]string{"UPDATE t SET id = 9 WHERE id = 1", "INSERT INTO t VALUES (1, 'x')", "UPDATE t SET v = 'y' WHERE id = 9"}, "(2,b) (3,c) (9,y)", nil},
+	"deleted, and moved there":  {[]string{"DELETE FROM t WHERE id = 1", "UPDATE t SET id = 1, v = 'x' WHERE id = 2"}, "(1,a) (2,b) (3,c)", nil},
+	"deleted, and made again":   {[]string{"UPDATE t SET v = 'x' WHERE id = 1", "DELETE FROM t WHERE id = 1", "INSERT INTO t VALUES (1, 'y')", "UPDATE t SET v = 'z' WHERE id = 1"}, "(1,a) (2,b) (3,c)", nil},
+	"away, and back":            {[]string{"UPDATE t SET id = 9 WHERE id = 1", "INSERT INTO t VALUES (1, 'x')", "UPDATE t SET v = 'y' WHERE id = 9", "DELETE FROM t WHERE id = 1", "UPDATE t SET id = 1 WHERE id = 9"}, "(1,a) (2,b) (3,c)", nil},
+	"away":                      {[]string{"UPDATE t SET id = 9, v = 'x' WHERE id = 1", "UPDATE t SET v = 'y' WHERE id = 9"}, "(1,a) (2,b) (3,c)", nil},
+}
+
+// TestUndoRowKeys: the undo of a row changes no other, which has had its key earlier and has another now.
+func TestUndoRowKeys(t *testing.T) {
+	for name, c := range undoRows {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(w *world) {
+				w.exec("CREATE TABLE t (id int PRIMARY KEY, v text)")
+				w.capture(changes.Table{Name: "t"})
+				w.exec("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')")
+				before := w.moment()
+				w.exec(c.since...)
+				u, err := w.store.UndoRow(ctx, "t", before, "1")
+				w.must(err)
+				if c.conflicts != nil {
+					w.wantConflicts(u, c.conflicts...)
+					return
+				}
+				w.clean(u)
+				w.must(w.run(u))
+				if got := w.rowsOf("t"); got != c.want {
+					w.Errorf("it leads to %s, want %s\n%s", got, c.want, u)
+				}
+			})
+		})
+	}
+}
+
+// TestUndoRowToKeys: the undo of what came after a change of a row leaves those alone that had its key after it and have another now.
+func TestUndoRowToKeys(t *testing.T) {
+	for name, c := range map[string]struct {
+		since []string
+		want  string
+	}{
+		"moved there, and away": {[]string{"DELETE FROM t WHERE id = 1", "UPDATE t SET id = 1 WHERE id = 2", "UPDATE t SET id = 8 WHERE id = 1", "UPDATE t SET v = 'x' WHERE id = 8"}, "(1,a) (3,c) (8,x)"},
+		"made, and away":        {[]string{"DELETE FROM t WHERE id = 1", "INSERT INTO t VALUES (1, 'x')", "UPDATE t SET id = 8 WHERE id = 1"}, "(1,a) (2,b) (3,c) (8,x)"},
+		"made, away, and made":  {[]string{"DELETE FROM t WHERE id = 1", "INSERT INTO t VALUES (1, 'x')", "UPDATE t SET id = 8 WHERE id = 1", "INSERT INTO t VALUES (1, 'y')"}, "(1,a) (2,b) (3,c) (8,x)"},
+		"away, gone, and made":  {[]string{"UPDATE t SET id = 9 WHERE id = 1", "DELETE FROM t WHERE id = 9", "INSERT INTO t VALUES (9, 'x')"}, "(1,a) (2,b) (3,c)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(w *world) {
+				w.exec("CREATE TABLE t (id int PRIMARY KEY, v text)")
+				w.capture(changes.Table{Name: "t"})
+				w.exec("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')")
+				history, err := w.store.History(ctx, "t", "1")
+				w.must(err)
+				w.exec(c.since...)
+				u, err := w.store.UndoRowTo(ctx, history[0])
+				w.must(err)
+				w.clean(u)
+				w.must(w.run(u))
+				if got := w.rowsOf("t"); got != c.want {
+					w.Errorf("it leads to %s, want %s\n%s", got, c.want, u)
+				}
+			})
+		})
+	}
+}
