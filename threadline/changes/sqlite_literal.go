@@ -21,7 +21,7 @@ func sqliteLiteral(v Value) string {
 		return realLiteral(*v.Text)
 	case v.Storage != "text":
 		return *v.Text
-	case !utf8.ValidString(*v.Text) || strings.ContainsRune(*v.Text, 0): // SQL ends at a NUL
+	case !utf8.ValidString(*v.Text) || strings.ContainsAny(*v.Text, "\x00\r"): // SQL ends at a NUL, and the shell drops a CR before an LF
 		return "CAST(X'" + strings.ToUpper(hex.EncodeToString([]byte(*v.Text))) + "' AS TEXT)"
 	}
 	return sqlitetext.Literal(*v.Text)
