@@ -64,21 +64,8 @@ func (s sqlite) readPage(ctx context.Context, r *pageReader, size int) (list []*
 	if more = len(list) > size; more {
 		list = list[:size]
 	}
-	// The values of a few, and then of as many as may be short enough.
-	for read, bytes, size := 0, 0, 8; read < len(list); {
-		part := list[read:min(read+size, len(list))]
-		if err = s.readValues(ctx, r.tx, slices.DeleteFunc(slices.Clone(part), r.skips)); err != nil {
-			return nil, false, err
-		}
-		for _, one := range part {
-			bytes += one.bytes()
-		}
-		if read += len(part); read < len(list) && bytes > MaxBytes {
-			return list[:read], true, nil
-		}
-		size = max(1, (MaxBytes-bytes)*read/max(1, bytes))
-	}
-	return list, more, nil
+	read, err := s.readSome(ctx, r.tx, list, MaxBytes, r.skips)
+	return list[:read], more || read < len(list), err
 }
 
 // pageSQL is [pageReader.sql].

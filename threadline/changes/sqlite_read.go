@@ -50,6 +50,11 @@ func (s sqlite) read(ctx context.Context, rows []*row, tables func(id int64) (*u
 	if err := s.readValues(ctx, s.db, rows); err != nil {
 		return nil, err
 	}
+	return s.made(ctx, rows, tables)
+}
+
+// made makes changes of rows.
+func (s sqlite) made(ctx context.Context, rows []*row, tables func(id int64) (*undoTable, error)) ([]Change, error) {
 	list := make([]Change, len(rows))
 	for i, r := range rows {
 		table, err := tables(r.tableID)
@@ -72,9 +77,13 @@ func (s sqlite) transaction(ctx context.Context, id int64, limit int) (*Transact
 	if err != nil {
 		return nil, wrap("read a transaction", err)
 	}
+	read, err := s.readSome(ctx, s.db, rows[:min(len(rows), limit)], MostBytes, nil)
+	if err != nil {
+		return nil, err
+	}
 	tables := make(map[int64]*undoTable)
-	t := &Transaction{More: len(rows) > limit}
-	t.Changes, err = s.read(ctx, rows[:min(len(rows), limit)], func(id int64) (*undoTable, error) {
+	t := &Transaction{More: len(rows) > read}
+	t.Changes, err = s.made(ctx, rows[:read], func(id int64) (*undoTable, error) {
 		if tables[id] == nil {
 			shapes, failed := s.shapes(ctx, s.db, id)
 			if failed != nil {
@@ -164,6 +173,26 @@ func (s sqlite) readValues(ctx context.Context, db querier, rows []*row) error {
 		}
 	}
 	return nil
+}
+
+// readSome reads the values of changes up to so many bytes, but for those that are skipped, and returns of how many changes.
+func (s sqlite) readSome(ctx context.Context, db querier, list []*row, most int, skips func(*row) bool) (read int, err error) {
+	// Of a few, and then of as many as may be short enough: those behind short ones may be long.
+	for bytes, size := 0, 8; read < len(list) && bytes <= most; {
+		part := slices.Clone(list[read:min(read+size, len(list))])
+		read += len(part)
+		if skips != nil {
+			part = slices.DeleteFunc(part, skips)
+		}
+		if err = s.readValues(ctx, db, part); err != nil {
+			return 0, err
+		}
+		for _, one := range part {
+			bytes += one.bytes()
+		}
+		size = min(read, max(1, (most-bytes)*read/max(1, bytes)))
+	}
+	return read, nil
 }
 
 // cut makes a value only the length of one, whose storage class is not kept.

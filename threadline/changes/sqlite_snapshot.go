@@ -180,6 +180,12 @@ func (s sqlite) readWhole(ctx context.Context, q querier, t *undoTable, list []*
 	if err := s.readValues(ctx, q, list); err != nil {
 		return err
 	}
+	t.nullKeys(list)
+	return nil
+}
+
+// nullKeys gives changes of rows that had NULL in their keys a former key.
+func (t *undoTable) nullKeys(list []*row) {
 	for _, r := range list {
 		sh := t.shapes[r.shapeID.Int64]
 		if r.op != "U" || !r.key.Valid || r.formerKey.Valid || sh == nil {
@@ -191,7 +197,6 @@ func (s sqlite) readWhole(ctx context.Context, q querier, t *undoTable, list []*
 			}
 		}
 	}
-	return nil
 }
 
 // mayBe returns the rows of audit_changes that may be that of a change: one, unless it was made by hand.

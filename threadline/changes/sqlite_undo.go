@@ -89,18 +89,22 @@ func (s sqlite) ofTransaction(ctx context.Context, r *undoer, id int64) ([]*row,
 	if len(rows) > MostUndone {
 		return nil, ErrTooMany
 	}
+	switch read, err := s.readSome(ctx, r.tx, rows, MostBytes, nil); {
+	case err != nil:
+		return nil, err
+	case read < len(rows):
+		return nil, ErrTooMany
+	}
 	of := make(map[int64][]*row)
 	for _, one := range rows {
 		of[one.tableID] = append(of[one.tableID], one)
 	}
 	for table, list := range of {
 		t, err := r.table(ctx, table)
-		if err == nil {
-			err = s.readWhole(ctx, r.tx, t, list)
-		}
 		if err != nil {
 			return nil, err
 		}
+		t.nullKeys(list)
 	}
 	return rows, nil
 }
