@@ -36,6 +36,7 @@ SELECT pg_catalog.json_build_object('schema', n.nspname, 'table', c.relname, 'oi
 		WHERE p.level > 0 AND NOT p.isleaf),
 	'key', (SELECT pg_catalog.json_agg(a.attname ORDER BY k.n) FROM pg_catalog.pg_index i, pg_catalog.unnest(i.indkey) WITH ORDINALITY k (number, n), pg_catalog.pg_attribute a
 		WHERE i.indrelid = c.oid AND i.indisprimary AND k.n <= i.indnkeyatts AND a.attrelid = c.oid AND a.attnum = k.number),
+	'deferrable', (SELECT NOT i.indimmediate FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary),
 	'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'number', a.attnum, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
 		'long', a.attlen < 0 AND NOT (a.atttypid = 'pg_catalog.numeric'::pg_catalog.regtype AND a.atttypmod >= 0 OR a.atttypid = 'pg_catalog.inet'::pg_catalog.regtype OR a.atttypid = 'pg_catalog.cidr'::pg_catalog.regtype
 			OR a.atttypid IN ('pg_catalog.varchar'::pg_catalog.regtype, 'pg_catalog.bpchar'::pg_catalog.regtype) AND a.atttypmod BETWEEN 0 AND 450), 'notnull', a.attnotnull,
@@ -74,14 +75,14 @@ func describe(ctx context.Context, q pgschema.Querier, name string) (*found, err
 			Leaves            []string
 		} `json:"columns"`
 		Kind, Persistence string
-		Leaf              bool
+		Leaf, Deferrable  bool
 		Partitions        []string
 		Partitioned       []string
 	}
 	if err := json.Unmarshal([]byte(text), &doc); err != nil {
 		return nil, wrap("look up the table "+name, err)
 	}
-	f := &found{shape: doc.shape, kind: doc.Kind, persistence: doc.Persistence, leaf: doc.Leaf, partitions: doc.Partitions, partitioned: doc.Partitioned}
+	f := &found{shape: doc.shape, kind: doc.Kind, persistence: doc.Persistence, leaf: doc.Leaf, deferrable: doc.Deferrable, partitions: doc.Partitions, partitioned: doc.Partitioned}
 	f.Columns = nil
 	for _, c := range doc.Columns {
 		f.all = append(f.all, column{

@@ -235,7 +235,8 @@ func (r *snapshot) keyed(ctx context.Context, id int64, key []string) (*undoTabl
 
 // lives reads the changes of a table's rows.
 func (r *snapshot) lives(t *undoTable) *lives {
-	return &lives{store: r.store, db: r.tx, tableID: t.id, under: make(map[string][]*row), table: t}
+	deferrable := t.liveTable != nil && !t.distinct(t.key) && slices.ContainsFunc(t.Uniques, func(u uniqueKey) bool { return slices.Equal(u.Columns, t.key) })
+	return &lives{store: r.store, db: r.tx, tableID: t.id, under: make(map[string][]*row), table: t, deferrable: deferrable}
 }
 
 // pastTable is a table of which only the shapes are known.

@@ -113,6 +113,7 @@ type found struct {
 	kind        string   // pg_class.relkind
 	persistence string   // pg_class.relpersistence
 	leaf        bool     // a partition
+	deferrable  bool     // its primary key
 	partitions  []string // of a partitioned table, qualified and quoted
 	partitioned []string // those of them that have partitions
 
