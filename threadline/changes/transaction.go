@@ -31,11 +31,11 @@ type Loss struct {
 }
 
 // MostBytes is how many bytes of keys and values [Store.Transaction] reads before it returns, and how many the undo of a
-// transaction may have, on PostgreSQL.
+// transaction may have.
 const MostBytes = 64 << 20
 
 // Transaction returns what was captured of a transaction, by [Change.XID] and [Change.TxStartedAt], which SQLite does not
-// need: at most limit changes (one if limit is less), and on PostgreSQL fewer if they are longer than [MostBytes].
+// need: at most limit changes (one if limit is less), and fewer if they are longer than [MostBytes].
 // [Store.Each] returns all of them. It is empty, and no error, for a transaction without captured changes.
 func (s *Store) Transaction(ctx context.Context, xid int64, startedAt time.Time, limit int) (*Transaction, error) {
 	if s, ok := s.sqlite(); ok {

@@ -11,8 +11,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
 
-// MostUndone is how many changes one [Undo] can have, since it is made in memory. On PostgreSQL those of a transaction can
-// have [MostBytes] of values.
+// MostUndone is how many changes one [Undo] can have, since it is made in memory. Those of a transaction can have
+// [MostBytes] of values.
 const MostUndone = 10_000
 
 // ErrTooMany is returned for more.
