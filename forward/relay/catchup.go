@@ -56,7 +56,7 @@ func CatchUp(ctx context.Context, s *Store, db *sql.DB, cfg Config, share Share)
 func (w *worker) catchUp(ctx context.Context, q *quota) (left bool, err error) {
 	s, now := w.relay.store, w.relay.cfg.Clock.Now()
 	bound := "e.recorded_at <= " + s.time(now.Add(-w.target.Grace))
-	behind, err := s.isBehind(ctx, w.relay.db, w.target.Name, bound)
+	behind, err := w.store().isBehind(ctx, w.relay.db, w.target.Name, bound)
 	if err != nil {
 		return false, err
 	}

@@ -1,0 +1,48 @@
+package relay_test
+
+import (
+	"database/sql"
+	"testing"
+
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+)
+
+// lone is a database of one connection, of which read says what it has read.
+func (c *captured) lone() *sql.DB {
+	c.Helper()
+	db := dbtest.Open(c.T, c.e.Driver, c.dsn)
+	db.SetMaxOpenConns(1)
+	c.run("ALTER TABLE threadline.audit_changes SET (autovacuum_enabled = off)")
+	return db
+}
+
+// readChanges is how many entries of the index of transactions the server has read so far for db.
+func (c *captured) readChanges(db *sql.DB) (n int64) {
+	c.Helper()
+	for _, query := range []string{"SELECT pg_stat_force_next_flush()", "SELECT 1"} { // after which it has been done
+		_, err := db.ExecContext(ctx, query)
+		c.must(err)
+	}
+	c.must(db.QueryRowContext(ctx, "SELECT i.idx_tup_read + t.seq_tup_read FROM pg_stat_user_indexes i JOIN pg_stat_user_tables t USING (relid) WHERE i.indexrelname = 'audit_changes_pkey'").Scan(&n))
+	return n
+}
+
+func (c *captured) catchUp(db *sql.DB, batch int) {
+	c.Helper()
+	_, err := relay.CatchUp(ctx, c.store, db, relay.Config{Targets: []relay.Target{c.target()}, Batch: batch}, relay.Share{})
+	c.must(err)
+}
+
+// TestChangesAreCaughtUp also where there are no events.
+func TestChangesAreCaughtUp(t *testing.T) {
+	eachCaptured(t, func(c *captured) {
+		db := c.lone()
+		c.row("r1")
+		c.catchUp(db, 100)
+		c.row("r2")
+		c.row("r3")
+		c.catchUp(db, 1)
+		c.want("r1 r2 r3")
+	}, dbtest.PQ)
+}
