@@ -602,6 +602,6 @@ func (s *Store) shapes(ctx context.Context, db querier, tableID int64) (map[int6
 		sh = &shape{number: len(shapes) + 1}
 		shapes[id] = sh
 		return sh, json.Unmarshal([]byte(text), sh)
-	}, "SELECT id, shape::pg_catalog.text FROM "+s.at("audit_shapes")+" WHERE table_id = $1 ORDER BY made_at, id", tableID)
+	}, "SELECT id, shape::pg_catalog.text FROM "+s.at("audit_shapes")+" WHERE table_id = "+strconv.FormatInt(tableID, 10)+" ORDER BY made_at, id") // without arguments for the sake of a forwarder behind a pooler
 	return shapes, wrap("read the shapes", err)
 }

@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"database/sql"
+	"strings"
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/forward/relay"
@@ -45,4 +46,20 @@ func TestChangesAreCaughtUp(t *testing.T) {
 		c.catchUp(db, 1)
 		c.want("r1 r2 r3")
 	}, dbtest.PQ)
+}
+
+// TestChangesBehindAPooler: nothing is prepared, which a transaction pooler may lose.
+func TestChangesBehindAPooler(t *testing.T) {
+	eachCaptured(t, func(c *captured) {
+		p := dbtest.NewProxy(t, dbtest.Shared(t).Addr())
+		prepared := p.Watch(func(query string) bool { return strings.Contains(query, "$1") })
+		read := p.Watch(func(query string) bool { return strings.Contains(query, "audit_shapes") })
+		c.row("r1")
+		c.commit("a")
+		c.catchUp(dbtest.Open(t, c.e.Driver, dbtest.Via(c.dsn, p.Addr())), 100)
+		c.want("r1 a")
+		if got := prepared.Queries(); len(got) > 0 || len(read.Queries()) == 0 {
+			t.Errorf("with arguments: %q", got)
+		}
+	}, dbtest.PostgresEngines()...)
 }
