@@ -48,16 +48,37 @@ func (s *Store) withChanges(c Changes) *Store {
 }
 
 // stream is where entries come from. Its rows e have the columns of the journal.
-type stream struct{ from, order, backwards string }
+type stream struct {
+	from, order, backwards string
+	// long says that a transaction may have very many rows of it, and write them long before it ends.
+	long bool
+}
 
 // streams are the journal, and the changes if they are read. To read their union in order, the server would sort all of
 // it.
 func (s *Store) streams() []stream {
-	streams := []stream{{s.events(), s.d.order("e"), s.d.backwards("e")}}
+	streams := []stream{{from: s.events(), order: s.d.order("e"), backwards: s.d.backwards("e")}}
 	if s.changes != nil {
-		streams = append(streams, stream{s.changesFrom(), "e.xid, e.lsn", "e.xid DESC, e.lsn DESC"})
+		streams = append(streams, stream{from: s.changesFrom(), order: "e.xid, e.lsn", backwards: "e.xid DESC, e.lsn DESC", long: true})
 	}
 	return streams
+}
+
+// ended are the ranges between the transactions in flight, both ends excluded. Who looks for what is visible reads
+// there: among what one in flight has written so far the server would look at each row.
+const ended = "(SELECT b.xid AS low, pg_catalog.lead(b.xid) OVER (ORDER BY b.xid) AS high FROM (SELECT '0'::pg_catalog.xid8" +
+	" UNION ALL SELECT pg_catalog.pg_snapshot_xip(pg_catalog.pg_current_snapshot()) UNION ALL SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())) b (xid))"
+
+// some is an expression for whether the stream has visible rows that where selects. It has ORDER BY and
+// LIMIT, and not EXISTS, for which the planner would expect to find one soon in all of the table.
+func (in *stream) some(where string) string {
+	rows := in.from + " e WHERE " + where + " AND e.events > 0"
+	if in.long {
+		rows = ended + " g CROSS JOIN LATERAL (SELECT 1 FROM " + rows + " AND e.xid > g.low AND e.xid < g.high ORDER BY " + in.order + " LIMIT 1) e"
+	} else {
+		rows += " ORDER BY " + in.order
+	}
+	return "coalesce((SELECT true FROM " + rows + " LIMIT 1), false)"
 }
 
 // changesFrom gives the changes the columns of the journal. The key is that of journal.ChangePosition: within a
@@ -75,6 +96,9 @@ func (s *Store) changesFrom() string {
 // changeRows reads the first changes of the tick that where selects, from the spot after on, and at most so many. all
 // reports whether there are no others.
 func (s *Store) changeRows(ctx context.Context, q querier, c *cursor, where string, after spot, most int, shared bool) (rows []journal.Row, all bool, err error) {
+	if _, low, _ := limits(c.done); after.number < low {
+		return s.lateChangeRows(ctx, q, c, after, most, shared)
+	}
 	// where compares keys, which no index has: alone it would read all changes of a large transaction.
 	if xid, lsn, ok := (journal.Position{Key: after.key}).Change(); ok && xid == after.number {
 		where += fmt.Sprintf(" AND (e.xid, e.lsn) >= (%s, '%X/%X'::pg_catalog.pg_lsn)", xid8(xid), lsn>>32, uint32(lsn))
@@ -83,6 +107,40 @@ func (s *Store) changeRows(ctx context.Context, q querier, c *cursor, where stri
 		where += s.unacknowledged(c.name)
 	}
 	rows, err = s.journal.Rows(ctx, q, s.changesFrom()+" e WHERE "+where+s.d.visible(c)+" ORDER BY e.xid, e.lsn LIMIT "+itoa(int64(most)))
+	return rows, len(rows) < most, err
+}
+
+// lateChangeRows is changeRows for the transactions that were in flight when the last tick began, and are not any more. Each has a
+// range of the index. With xid = ANY (…) the server would begin at the first change of a transaction for each part, or
+// sort all of them, and would look at all that those have written which are still in flight. With more conditions it would expect
+// few rows, and sort them, too.
+func (s *Store) lateChangeRows(ctx context.Context, q querier, c *cursor, after spot, most int, shared bool) (rows []journal.Row, all bool, err error) {
+	_, _, before := limits(c.done)
+	_, _, now := limits(c.tick)
+	inFlight := strings.Split(now, ",")
+	var ranges []string
+	for text := range strings.SplitSeq(before, ",") {
+		xid, none := strconv.ParseInt(text, 10, 64)
+		if none != nil || xid < after.number || slices.Contains(inFlight, text) {
+			continue
+		}
+		var from uint64
+		if _, lsn, ok := (journal.Position{Key: after.key}).Change(); ok && xid == after.number {
+			if from = lsn; after.ordinal == rowEnd {
+				from++
+			}
+		}
+		ranges = append(ranges, fmt.Sprintf("(%s, '%X/%X'::pg_catalog.pg_lsn)", xid8(xid), from>>32, uint32(from)))
+	}
+	if len(ranges) == 0 {
+		return nil, true, nil
+	}
+	where := "(e.xid, e.lsn) >= (k.ended, k.place) AND (e.xid, e.lsn) <= (k.ended, 'FFFFFFFF/FFFFFFFF'::pg_catalog.pg_lsn)"
+	if shared {
+		where += s.unacknowledged(c.name)
+	}
+	first := " ORDER BY e.xid, e.lsn LIMIT " + itoa(int64(most))
+	rows, err = s.journal.Rows(ctx, q, "(SELECT e.* FROM (VALUES "+strings.Join(ranges, ", ")+") k (ended, place) CROSS JOIN LATERAL (SELECT * FROM "+s.changesFrom()+" e WHERE "+where+first+") e) e"+first)
 	return rows, len(rows) < most, err
 }
 

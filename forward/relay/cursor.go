@@ -169,12 +169,11 @@ func (s *Store) mustKnow(ctx context.Context, q querier, name string) error {
 	return wrap("look for the forwarder", name, err)
 }
 
-// some is an expression for whether there are rows that where selects. It has ORDER BY and
-// LIMIT, and not EXISTS, for which the planner would expect to find one soon in all of the table.
+// some is an expression for whether there are visible rows that where selects.
 func (s *Store) some(where string) string {
 	var terms []string
 	for _, from := range s.streams() {
-		terms = append(terms, "coalesce((SELECT true FROM "+from.from+" e WHERE "+where+" AND e.events > 0 ORDER BY "+from.order+" LIMIT 1), false)")
+		terms = append(terms, from.some(where))
 	}
 	return "(" + strings.Join(terms, " OR ") + ")"
 }

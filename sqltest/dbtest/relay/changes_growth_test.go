@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"database/sql"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -62,4 +63,64 @@ func TestChangesBehindAPooler(t *testing.T) {
 			t.Errorf("with arguments: %q", got)
 		}
 	}, dbtest.PostgresEngines()...)
+}
+
+// TestChangesInFlight are not read again and again: those that a transaction has written so far, which others overtake.
+func TestChangesInFlight(t *testing.T) {
+	eachCaptured(t, func(c *captured) {
+		const n, others = 2000, 20
+		db := c.lone()
+		c.catchUp(db, 100)
+		large := c.begin()
+		large.exec(fmt.Sprintf("INSERT INTO t SELECT 'r' || i FROM pg_catalog.generate_series(1, %d) i", n))
+		before := c.readChanges(db)
+		want := make([]string, others)
+		for i := range want {
+			want[i] = fmt.Sprint("e", i)
+			c.commit(want[i])
+			c.catchUp(db, 100)
+		}
+		c.want(strings.Join(want, " "))
+		if read := c.readChanges(db) - before; read > 3*n {
+			t.Errorf("%d entries were read beside %d of a transaction in flight", read, n)
+		}
+		large.exec("ROLLBACK")
+		c.must(large.conn.Close())
+	}, dbtest.PQ)
+}
+
+// TestChangesOfALateTransaction: what a large transaction has changed, which was in flight at the last look, is read
+// about once.
+func TestChangesOfALateTransaction(t *testing.T) {
+	eachCaptured(t, func(c *captured) {
+		const n, batch = 20_000, 100
+		db := c.lone()
+		other, large := c.begin(), c.begin()
+		other.exec("INSERT INTO t VALUES ('other')")
+		large.exec(fmt.Sprintf("INSERT INTO t SELECT 'r' || pg_catalog.lpad(i::text, 5, '0') FROM pg_catalog.generate_series(1, %d) i", n))
+		large.record("a", "b")
+		c.commit("first")
+		c.catchUp(db, batch)
+		large.commit()
+		c.run("ANALYZE threadline.audit_changes")
+		before := c.readChanges(db)
+		c.catchUp(db, batch)
+		read := c.readChanges(db) - before
+		want := []string{"first", "a", "b"}
+		for i := range n {
+			want = append(want, fmt.Sprintf("r%05d", i+1))
+		}
+		if got := c.sink.all(); got != strings.Join(want, " ") {
+			t.Errorf("delivered %d of %d", len(strings.Fields(got)), len(want))
+		}
+		if read > 6*n {
+			t.Errorf("%d entries were read for %d changes", read, n)
+		}
+		other.commit()
+		c.row("last")
+		c.catchUp(db, batch)
+		if got := c.sink.all(); got != strings.Join(append(want, "other", "last"), " ") {
+			t.Errorf("then delivered %d of %d", len(strings.Fields(got)), len(want)+2)
+		}
+	}, dbtest.PQ)
 }
