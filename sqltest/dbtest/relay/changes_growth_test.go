@@ -124,3 +124,27 @@ func TestChangesOfALateTransaction(t *testing.T) {
 		}
 	}, dbtest.PQ)
 }
+
+// TestChangesOfAnotherClusterProveNothing: where very many were restored that have the numbers of transactions yet to
+// come, an entry that the sink refuses does not keep the others waiting.
+func TestChangesOfAnotherClusterProveNothing(t *testing.T) {
+	eachCaptured(t, func(c *captured) {
+		c.run("INSERT INTO threadline.audit_changes (xid, tx_started_at, captured_at, lsn, table_id, shape_id, depth, op, key, new_row, system)" +
+			" SELECT (pg_current_xact_id()::text::int8 + 10000 + i)::text::xid8, '2020-01-01', '2020-01-01', '0/1', table_id, id, 1, 'I', '(restored)', '(restored,,)', 1" +
+			" FROM threadline.audit_shapes, generate_series(1, 10000) i")
+		c.sink.refuse = func(name string) error {
+			if name == "bad" {
+				return errTransient
+			}
+			return nil
+		}
+		c.commit("bad")
+		c.commit("a")
+		c.row("r1")
+		c.drain(c.begins(relay.Config{}))
+		got := strings.Fields(c.sink.all())
+		if len(got) != 2 || !contains(c.sink.all(), "a") || !contains(c.sink.all(), "r1") {
+			t.Errorf("delivered %v", got)
+		}
+	}, dbtest.PQ)
+}
