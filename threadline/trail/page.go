@@ -93,10 +93,10 @@ func (r *Reader) page(ctx context.Context, q *Query) (list []placed, next string
 		return nil, "", searchable(err)
 	}
 	rows, err := r.changes(ctx, q, from)
-	switch {
-	case errors.Is(err, changes.ErrNotCaptured) && (len(actions.items) > 0 || actions.rest != nil || from != nil):
-		rows = &part{} // the name is that of a target, not of a table
-	case err != nil:
+	if errors.Is(err, changes.ErrNotCaptured) && (len(actions.items) > 0 || actions.rest != nil || from != nil) {
+		rows, err = r.capturedChanges(ctx, q, from) // a target is none of the tables
+	}
+	if err != nil {
 		return nil, "", searchable(err)
 	}
 	if q.Tx.ID != 0 {
@@ -196,6 +196,27 @@ func (r *Reader) changes(ctx context.Context, q *Query, from *place) (*part, err
 		p.add(Item{Change: &page.Changes[i]}, end)
 	}
 	return p, p.end(page.Next, furthest)
+}
+
+// capturedChanges reads the next row changes of those of the query's tables that were ever captured.
+func (r *Reader) capturedChanges(ctx context.Context, q *Query, from *place) (*part, error) {
+	some := *q
+	some.Tables = nil
+	for _, name := range q.Tables {
+		// A page of what is yet to come reads no change.
+		_, err := r.rows.Page(ctx, changes.Query{Tables: []string{name}, Schema: q.Schema, From: furthest, Limit: 1})
+		switch {
+		case errors.Is(err, changes.ErrNotCaptured):
+			continue
+		case err != nil:
+			return nil, err
+		}
+		some.Tables = append(some.Tables, name)
+	}
+	if len(some.Tables) == 0 {
+		return &part{}, nil
+	}
+	return r.changes(ctx, &some, from)
 }
 
 // asksTables reports whether the filters name tables without a schema.
