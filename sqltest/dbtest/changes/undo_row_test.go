@@ -1,6 +1,7 @@
 package changes_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -95,4 +96,25 @@ func TestUndoRowToKeys(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestHistoryAwayAndBack: what happened to a row before it had its key again is told once, behind what happened under the key meanwhile,
+// and on SQLite in the order of the writes.
+func TestHistoryAwayAndBack(t *testing.T) {
+	both(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, v text)")
+		w.capture(changes.Table{Name: "t"})
+		w.exec("INSERT INTO t VALUES (1, 'a')")
+		w.exec(undoRows["away, and back"].since...)
+		history, err := w.store.History(ctx, "t", "1")
+		w.must(err)
+		var got []string
+		for _, c := range history {
+			got = append(got, string(c.Op)+" "+c.Key[0])
+		}
+		want := w.either("insert 1, delete 1, insert 1, update 9, update 9, update 1", "insert 1, update 9, insert 1, update 9, delete 1, update 1")
+		if strings.Join(got, ", ") != want {
+			w.Errorf("%s, want %s", strings.Join(got, ", "), want)
+		}
+	})
 }
