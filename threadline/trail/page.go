@@ -200,6 +200,9 @@ func (r *Reader) changes(ctx context.Context, q *Query, from *place) (*part, err
 
 // capturedChanges reads the next row changes of those of the query's tables that were ever captured.
 func (r *Reader) capturedChanges(ctx context.Context, q *Query, from *place) (*part, error) {
+	if len(q.Tables) == 1 {
+		return &part{}, nil
+	}
 	some := *q
 	some.Tables = nil
 	for _, name := range q.Tables {

@@ -32,7 +32,7 @@ func TestTrailOfTablesAndOtherTargets(t *testing.T) {
 			if actions, rows := count(w.each(q)); actions != 3 || rows != 3 {
 				t.Errorf("of %v there are %d actions and %d row changes, want 3 of each", tables, actions, rows)
 			}
-			q.Limit = 1
+			q.Limit = 5
 			if actions, rows := count(w.pages(q)); actions != 3 || rows != 3 {
 				t.Errorf("on pages of %v there are %d actions and %d row changes, want 3 of each", tables, actions, rows)
 			}
