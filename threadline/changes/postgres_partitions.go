@@ -117,6 +117,20 @@ func (s *Store) makePartitions(ctx context.Context, careful bool) (warnings []st
 	return warnings, nil
 }
 
+// revokeSQL takes from others than the owner what default privileges may have given them.
+func (s *Store) revokeSQL(name string) string {
+	return `DO $revoke$
+DECLARE
+	given record;
+BEGIN
+	FOR given IN SELECT DISTINCT a.grantee FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a WHERE c.oid = ` + pgtext.Literal(s.at(name)) + `::pg_catalog.regclass AND a.grantee <> c.relowner
+	LOOP
+		EXECUTE pg_catalog.concat('REVOKE ALL ON ', ` + pgtext.Literal(s.at(name)) + `, ' FROM ', CASE WHEN given.grantee = 0::pg_catalog.oid THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(given.grantee)) END);
+	END LOOP;
+END
+$revoke$`
+}
+
 func (s *Store) makePartition(ctx context.Context, p partition, careful bool) error {
 	var held bool
 	err := s.inTx(ctx, nil, func(tx *sql.Tx) error {
@@ -143,7 +157,7 @@ func (s *Store) makePartition(ctx context.Context, p partition, careful bool) er
 		}
 		for _, q := range []string{
 			"CREATE TABLE " + s.at(p.name) + " (LIKE " + s.at("audit_changes") + ")",
-			"REVOKE ALL ON " + s.at(p.name) + " FROM PUBLIC", // what default privileges may have given
+			s.revokeSQL(p.name),
 			"ALTER TABLE " + s.at("audit_changes") + " ATTACH PARTITION " + s.at(p.name) + " FOR VALUES FROM ('" + p.from.Format(time.RFC3339) + "') TO ('" + p.to.Format(time.RFC3339) + "')",
 			"ALTER TABLE " + s.at(p.name) + " OWNER TO " + pgschema.Ident(owner),
 		} {

@@ -195,17 +195,17 @@ func TestDividedOnce(t *testing.T) {
 // TestDividedOwner: a member of the owner's role makes them for the owner, without rights for others.
 func TestDividedOwner(t *testing.T) {
 	with(t, func(w *world) {
-		owner, member := dbtest.Name("owner"), dbtest.Name("member")
-		w.exec("DROP SCHEMA threadline CASCADE", `CREATE ROLE "`+owner+`"`, `CREATE ROLE "`+member+`" LOGIN IN ROLE "`+owner+`"`, `CREATE SCHEMA threadline AUTHORIZATION "`+owner+`"`,
-			`ALTER DEFAULT PRIVILEGES FOR ROLE "`+member+`" GRANT SELECT, INSERT ON TABLES TO PUBLIC`)
+		owner, member, reader := dbtest.Name("owner"), dbtest.Name("member"), dbtest.Name("reader")
+		w.exec("DROP SCHEMA threadline CASCADE", `CREATE ROLE "`+owner+`"`, `CREATE ROLE "`+member+`" LOGIN IN ROLE "`+owner+`"`, `CREATE ROLE "`+reader+`"`, `CREATE SCHEMA threadline AUTHORIZATION "`+owner+`"`,
+			`ALTER DEFAULT PRIVILEGES FOR ROLE "`+member+`" GRANT SELECT, INSERT ON TABLES TO PUBLIC, "`+reader+`"`)
 		w.Cleanup(func() {
-			w.exec(`DROP OWNED BY "`+owner+`", "`+member+`" CASCADE`, `DROP ROLE "`+owner+`", "`+member+`"`)
+			w.exec(`DROP OWNED BY "`+owner+`", "`+member+`", "`+reader+`" CASCADE`, `DROP ROLE "`+owner+`", "`+member+`", "`+reader+`"`)
 		})
 		db := dbtest.Open(t, dbtest.PGX.Driver, w.dsn+" user="+member)
 		w.must(changes.NewStore(db, hooks.Postgres, &changes.Options{Partition: changes.Monthly}).Migrate(ctx))
 		const others = `SELECT string_agg(concat(c.relname, ' ', pg_get_userbyid(c.relowner), ' ', c.relacl), ', ' ORDER BY c.relname)
-			FROM pg_class c WHERE c.relnamespace = 'threadline'::regnamespace AND c.relkind IN ('r', 'p') AND (pg_get_userbyid(c.relowner) <> '%s' OR has_table_privilege('public', c.oid, 'SELECT'))`
-		if got := w.text(fmt.Sprintf(others, owner)); got != "" {
+			FROM pg_class c WHERE c.relnamespace = 'threadline'::regnamespace AND c.relkind IN ('r', 'p') AND (pg_get_userbyid(c.relowner) <> '%s' OR has_table_privilege('%s', c.oid, 'SELECT'))`
+		if got := w.text(fmt.Sprintf(others, owner, reader)); got != "" {
 			t.Errorf("not the owner's alone: %s", got)
 		}
 		if n := strings.Count(w.partitions(), "\n") + 1; n != 13 {
