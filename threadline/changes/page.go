@@ -111,7 +111,7 @@ type pageReader struct {
 	query  *Query
 	who    bool // some filter asks for who
 	tables map[int64]named
-	shapes map[int64]map[int64]*shape // of each table, by their IDs
+	past   pastTables
 
 	at      *position  // the last change that was looked at, or where the page begins; nil: the newest
 	settled *time.Time // up to where the oldest come first; nil: no bound
@@ -129,7 +129,7 @@ func (s *Store) newPageReader(tx *sql.Tx, q *Query, at *position) *pageReader {
 		at = &position{}
 	}
 	who := q.asksWho() || slices.ContainsFunc(q.Not, func(n Query) bool { return n.asksWho() })
-	return &pageReader{store: s, tx: tx, query: q, who: who, at: at, begins: begins, shapes: make(map[int64]map[int64]*shape)}
+	return &pageReader{store: s, tx: tx, query: q, who: who, at: at, begins: begins, past: make(pastTables)}
 }
 
 func (r *pageReader) page(ctx context.Context) (Page, error) {
@@ -296,12 +296,9 @@ func (r *row) bytes() (n int) {
 
 // candidate is the change of the next row that is looked at.
 func (r *pageReader) candidate(ctx context.Context, one *row) (c *candidate, err error) {
-	shapes := r.shapes[one.tableID]
-	if shapes == nil {
-		if shapes, err = r.store.shapes(ctx, r.tx, one.tableID); err != nil {
-			return nil, err
-		}
-		r.shapes[one.tableID] = shapes
+	t, err := r.past.of(ctx, r.store, r.tx, one.tableID)
+	if err != nil {
+		return nil, err
 	}
 	c = &candidate{names: r.tables[one.tableID], numbered: one.native != nil}
 	if r.at != nil {
@@ -314,7 +311,7 @@ func (r *pageReader) candidate(ctx context.Context, one *row) (c *candidate, err
 	if c.skip = r.skips(one); c.skip {
 		return c, nil
 	}
-	c.Change, err = one.change(pastTable(one.tableID, shapes))
+	c.Change, err = one.change(t)
 	return c, err
 }
 

@@ -16,11 +16,9 @@ func (r *pageReader) refuseFields(ctx context.Context) error {
 		return nil
 	}
 	for id := range r.tables {
-		shapes, err := r.store.shapes(ctx, r.tx, id)
-		if err != nil {
+		if _, err := r.past.of(ctx, r.store, r.tx, id); err != nil {
 			return err
 		}
-		r.shapes[id] = shapes
 	}
 	if err := r.refuseFieldsOf(ctx, r.query); err != nil {
 		return err
@@ -58,8 +56,8 @@ func (r *pageReader) refuseFieldsOf(ctx context.Context, q *Query) error {
 func (r *pageReader) refuseField(ctx context.Context, filter, name string, values bool) error {
 	var masked, excluded string
 	var all []column
-	for _, shapes := range r.shapes {
-		for _, sh := range shapes {
+	for _, t := range r.past {
+		for _, sh := range t.shapes {
 			table := sh.Schema + "." + sh.Table
 			if i := sh.position(name); i >= 0 {
 				if !values || !sh.Columns[i].Masked {

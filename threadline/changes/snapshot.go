@@ -244,6 +244,20 @@ func pastTable(id int64, shapes map[int64]*shape) *undoTable {
 	return &undoTable{id: id, shapes: shapes, named: lastOf(shapes), called: make(map[*shape]*shape)}
 }
 
+// pastTables are the tables of changes, of which only the shapes are known. They are read once.
+type pastTables map[int64]*undoTable
+
+func (tables pastTables) of(ctx context.Context, s *Store, db querier, id int64) (*undoTable, error) {
+	if tables[id] == nil {
+		shapes, err := s.shapes(ctx, db, id)
+		if err != nil {
+			return nil, err
+		}
+		tables[id] = pastTable(id, shapes)
+	}
+	return tables[id], nil
+}
+
 // undoTable is a table of changes: what they were recorded under, and what it is now.
 type undoTable struct {
 	id     int64

@@ -74,7 +74,7 @@ func (f *Source) Read(ctx context.Context, conn *sql.Conn, entries []*journal.En
 	if err != nil {
 		return wrap("read who made changes, for a forwarder", err)
 	}
-	tables := make(map[int64]*undoTable)
+	tables := make(pastTables)
 	for _, e := range entries {
 		r := found[spotOf(e)]
 		if r == nil {
@@ -85,14 +85,11 @@ func (f *Source) Read(ctx context.Context, conn *sql.Conn, entries []*journal.En
 		if by.elsewhere {
 			continue
 		}
-		if tables[r.tableID] == nil {
-			var shapes map[int64]*shape
-			if shapes, err = f.store.shapes(ctx, conn, r.tableID); err != nil {
-				return err
-			}
-			tables[r.tableID] = pastTable(r.tableID, shapes)
+		t, err := tables.of(ctx, f.store, conn, r.tableID)
+		if err != nil {
+			return err
 		}
-		if err = r.complete(e, tables[r.tableID], by.Origin); err != nil {
+		if err = r.complete(e, t, by.Origin); err != nil {
 			e.Unreadable = "its row change: " + err.Error()
 		}
 	}

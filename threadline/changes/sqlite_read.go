@@ -81,17 +81,10 @@ func (s sqlite) transaction(ctx context.Context, id int64, limit int) (*Transact
 	if err != nil {
 		return nil, err
 	}
-	tables := make(map[int64]*undoTable)
+	tables := make(pastTables)
 	t := &Transaction{More: len(rows) > read}
 	t.Changes, err = s.made(ctx, rows[:read], func(id int64) (*undoTable, error) {
-		if tables[id] == nil {
-			shapes, failed := s.shapes(ctx, s.db, id)
-			if failed != nil {
-				return nil, failed
-			}
-			tables[id] = pastTable(id, shapes)
-		}
-		return tables[id], nil
+		return tables.of(ctx, s.Store, s.db, id)
 	})
 	if err != nil {
 		return nil, err
