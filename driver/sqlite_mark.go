@@ -67,8 +67,8 @@ func (c *conn) lookForMark(ctx context.Context) {
 	}
 }
 
-// lookAttached reads the names in attached files. In a transaction, main cannot be asked whether a name
-// is one of its own.
+// lookAttached reads the names of tables in attached files. During a transaction, main cannot be asked whether
+// it has a table of a name.
 func (c *conn) lookAttached(ctx context.Context) {
 	ctx, cancel := c.own.unhurried(ctx)
 	defer cancel()

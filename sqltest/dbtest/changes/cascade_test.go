@@ -99,7 +99,7 @@ func TestForeignKeyActionsWithoutRights(t *testing.T) {
 		w.capture(changes.Table{Name: "p"}, changes.Table{Name: "c"})
 		w.exec("UPDATE p SET x = 2 WHERE x = 1")
 		xid, startedAt := w.last()
-		w.exec("DELETE FROM c WHERE id = 11") // which tells what y was
+		w.exec("DELETE FROM c WHERE id = 11") // a deleted row is kept whole, and so the value of y is known
 		w.db.SetMaxOpenConns(1)
 		defer w.exec("RESET ROLE", "DROP OWNED BY changes_reader", "DROP ROLE changes_reader")
 		want := func(want string) {

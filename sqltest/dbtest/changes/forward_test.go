@@ -117,7 +117,7 @@ func TestForwarded(t *testing.T) {
 	})
 }
 
-// TestForwardedWithoutRights: a role that may not read the changes gets nothing of its entries until it may, and is told what
+// TestForwardedWithoutRights: if a role may not read the changes, nothing is delivered until it may, and a warning says what
 // to run.
 func TestForwardedWithoutRights(t *testing.T) {
 	with(t, func(w *world) {

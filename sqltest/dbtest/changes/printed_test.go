@@ -13,7 +13,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
-// psql runs a script as a person does, and returns what that is told.
+// psql runs a script as a person does, and returns what psql prints.
 func (w *world) psql(script string) string {
 	w.Helper()
 	// Many times what a statement waits for a lock, and less than the app could wait.
