@@ -1,5 +1,5 @@
-// Package readme_test keeps the README true: its Go code is code of these tests
-// or of the example, and its SQL is run here.
+// Package readme_test keeps the documents true: their Go code is code of these tests
+// or of the example, and their SQL is run here.
 package readme_test
 
 import (
@@ -19,21 +19,32 @@ const root = "../../.."
 
 var fence = regexp.MustCompile("(?ms)^ *```([a-z]+)\n(.*?)^ *```$")
 
-// blocks returns the README's blocks of code in a language.
-func blocks(t *testing.T, language string) []string {
+// documents are those of which the code is looked at.
+var documents = []string{"README.md", "driver/LIBRARIES.md", "forward/OPERATING.md"}
+
+// read returns the text of a document.
+func read(t *testing.T, document string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	text, err := os.ReadFile(filepath.Join(root, document))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(text)
+}
+
+// blocks returns the documents' blocks of code in a language.
+func blocks(t *testing.T, language string) []string {
+	t.Helper()
 	var found []string
-	for _, m := range fence.FindAllStringSubmatch(string(text), -1) {
-		if m[1] == language {
-			found = append(found, m[2])
+	for _, document := range documents {
+		for _, m := range fence.FindAllStringSubmatch(read(t, document), -1) {
+			if m[1] == language {
+				found = append(found, m[2])
+			}
 		}
 	}
 	if len(found) == 0 {
-		t.Fatalf("the README has no block of %s", language)
+		t.Fatalf("the documents have no block of %s", language)
 	}
 	return found
 }
@@ -69,15 +80,10 @@ func sources(t *testing.T, patterns ...string) string {
 	return all.String()
 }
 
-// TestCellsAreCompiled: what a table of the README says to write is in a file of
-// the tests of libraries.
+// TestCellsAreCompiled: what the table of libraries says to write is in a file of
+// their tests.
 func TestCellsAreCompiled(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(root, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, _ := strings.Cut(string(text), "## With other libraries")
-	section, _, _ = strings.Cut(section, "Who did it is in the context")
+	section, _, _ := strings.Cut(read(t, "driver/LIBRARIES.md"), "Who did it is in the context")
 	files := sources(t, "*_test.go", root+"/sqltest/dbtest/libraries/*_test.go")
 	cells := regexp.MustCompile("`([^`]*[({][^`]*)`").FindAllStringSubmatch(section, -1)
 	if len(cells) < 10 {
@@ -85,7 +91,7 @@ func TestCellsAreCompiled(t *testing.T) {
 	}
 	for _, c := range cells {
 		if !strings.Contains(files, c[1]) {
-			t.Errorf("this code of the README is not in a file of these tests: %s", c[1])
+			t.Errorf("this code is in no file of the tests: %s", c[1])
 		}
 	}
 }
@@ -94,7 +100,7 @@ func TestGoIsCompiled(t *testing.T) {
 	files := sources(t, "*_test.go", root+"/example/*.go", root+"/forward/*/example_test.go", root+"/sqltest/servers/*_test.go")
 	for _, block := range blocks(t, "go") {
 		if !strings.Contains(files, strings.TrimSpace(plain(block))) {
-			t.Errorf("this code of the README is not in a file of these tests or of the example:\n%s", block)
+			t.Errorf("this code of a document is in no file of the tests or of the example:\n%s", block)
 		}
 	}
 }

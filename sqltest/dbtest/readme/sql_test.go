@@ -12,7 +12,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline"
 )
 
-// block returns the README's SQL that contains a text.
+// block returns the documents' SQL that contains a text.
 func block(t *testing.T, containing string) string {
 	t.Helper()
 	for _, b := range blocks(t, "sql") {
@@ -20,11 +20,11 @@ func block(t *testing.T, containing string) string {
 			return b
 		}
 	}
-	t.Fatalf("the README has no SQL with %s", containing)
+	t.Fatalf("the documents have no SQL with %s", containing)
 	return ""
 }
 
-// TestRoles runs the README's grants and lets an app work with them alone.
+// TestRoles runs the documented grants and lets an app work with them alone.
 func TestRoles(t *testing.T) {
 	dsn := dbtest.Postgres(t)
 	owner := dbtest.Open(t, "postgres", dsn)
@@ -110,7 +110,7 @@ func TestRemoveFromSQLite(t *testing.T) {
 	})
 }
 
-// removeFromSQLite runs the README's SQL where before has run, and then an audited app.
+// removeFromSQLite runs the documented SQL where before has run, and then an audited app.
 func removeFromSQLite(t *testing.T, before string) {
 	t.Helper()
 	dsn := dbtest.SQLite.DSN(t)
