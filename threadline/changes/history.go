@@ -271,7 +271,7 @@ func (l *lives) changes(ctx context.Context, key string) (list []*row, err error
 func (s *Store) changesOfKey() string {
 	table := s.at("audit_changes")
 	one := func(column string) string {
-		return "SELECT * FROM " + table + " WHERE pg_catalog.hashtextextended(" + column + ", table_id) = pg_catalog.hashtextextended($2, $1) AND " + column + " = $2 AND table_id = $1"
+		return "SELECT * FROM " + table + " c WHERE " + withKey(column, "$2", "$1")
 	}
 	return s.selectChanges("c.system", "("+one("key")+" UNION ALL "+one("former_key")+" UNION ALL SELECT * FROM "+table+" WHERE key IS NULL AND table_id = $1) c ORDER BY c.lsn")
 }

@@ -199,13 +199,17 @@ func (t *undoTable) nullKeys(list []*row) {
 	}
 }
 
-// mayBe returns the rows of audit_changes that may be that of a change: one, unless it was made by hand.
+// mayBe returns the rows of audit_changes that may be that of a change: one, unless it was made by hand. Those are found by
+// each table's index on the time, since a transaction may have very many, and those of programs without the driver have none.
 func (s sqlite) mayBe(ctx context.Context, r *snapshot, c *Change) ([]*row, error) {
-	from := s.in("audit_changes") + " c WHERE c.held IS NULL AND c.tx_id IS ?1 AND c.captured_at = ?2"
+	from := s.in("audit_changes") + " c WHERE c.seq = ?3"
 	args := []any{sql.NullInt64{Int64: c.XID, Valid: c.XID != 0}, c.CapturedAt.UTC().Format(lenient.TimeForm)}
 	if c.seq != 0 {
-		from, args = from+" AND c.seq = ?3", append(args, c.seq)
+		args = append(args, c.seq)
+	} else {
+		from = "(SELECT DISTINCT h.table_id FROM " + s.in("audit_shapes") + " h) t CROSS JOIN " + s.in("audit_changes") + " c WHERE c.table_id = t.table_id"
 	}
+	from += " AND c.held IS NULL AND +c.tx_id IS ?1 AND c.captured_at = ?2"
 	rows, err := readAll(ctx, r.tx, scanSQLite, s.selectChanges(from+" ORDER BY c.seq"), args...)
 	if err != nil {
 		return nil, err

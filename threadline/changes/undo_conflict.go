@@ -231,10 +231,9 @@ func (r *undoer) later(ctx context.Context, t *undoTable, steps []*step) error {
 			list = append(list, fmt.Sprintf("(%d, %s, '%s'::pg_catalog.pg_lsn, '%s'::pg_catalog.timestamptz)", n, castTo(&last.row.key.String, `pg_catalog.text COLLATE "C"`), last.row.lsn, last.row.captured))
 		}
 		under := func(column string) string {
-			return "SELECT * FROM " + changes + " a WHERE pg_catalog.hashtextextended(a." + column + ", a.table_id) = pg_catalog.hashtextextended(v.key, " + strconv.FormatInt(t.id, 10) + ") AND a." + column + " = v.key AND a.table_id = " + strconv.FormatInt(t.id, 10) +
-				" AND (a.lsn >= v.lsn OR a.captured_at >= v.captured)"
+			return "SELECT * FROM " + changes + " c WHERE " + withKey(column, "v.key", strconv.FormatInt(t.id, 10)) + " AND (c.lsn >= v.lsn OR c.captured_at >= v.captured)"
 		}
-		from := "(VALUES " + strings.Join(list, ", ") + ") v (n, key, lsn, captured) CROSS JOIN LATERAL (SELECT u.* FROM (" + under("key") + " UNION ALL " + under("former_key") + " AND coalesce(a.key <> v.key, true)) u ORDER BY u.lsn LIMIT " + strconv.Itoa(mostLater) + ") c"
+		from := "(VALUES " + strings.Join(list, ", ") + ") v (n, key, lsn, captured) CROSS JOIN LATERAL (SELECT u.* FROM (" + under("key") + " UNION ALL " + under("former_key") + " AND coalesce(c.key <> v.key, true)) u ORDER BY u.lsn LIMIT " + strconv.Itoa(mostLater) + ") c"
 		type numbered struct {
 			n int
 			*row

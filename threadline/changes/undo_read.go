@@ -352,13 +352,15 @@ func (r *snapshot) find(ctx context.Context, c *Change) (*undoChange, error) {
 	return list[0], nil
 }
 
-// mayBe returns the rows of audit_changes of a time.
+// mayBe returns the rows of audit_changes of a time. Each table has an index on that. The primary key would lead through
+// all changes of the transaction, and so the condition on that leaves the server no choice.
 func (r *snapshot) mayBe(ctx context.Context, c *Change) ([]*row, error) {
 	if s, ok := r.store.sqlite(); ok {
 		return s.mayBe(ctx, r, c)
 	}
-	return readAll(ctx, r.tx, scanRow, r.store.selectChanges(r.store.system(), r.store.at("audit_changes")+` c WHERE c.xid = $1::pg_catalog.text::pg_catalog.xid8
-		AND c.tx_started_at = $2::pg_catalog.text::pg_catalog.timestamptz AND c.captured_at = $3::pg_catalog.text::pg_catalog.timestamptz ORDER BY c.lsn`),
+	const of = "CASE WHEN c.xid = $1::pg_catalog.text::pg_catalog.xid8 AND c.tx_started_at = $2::pg_catalog.text::pg_catalog.timestamptz THEN true END"
+	return readAll(ctx, r.tx, scanRow, r.store.selectChanges(r.store.system(), "(SELECT DISTINCT h.table_id FROM "+r.store.at("audit_shapes")+" h) t CROSS JOIN LATERAL (SELECT * FROM "+
+		r.store.at("audit_changes")+" c WHERE c.table_id = t.table_id AND c.captured_at = $3::pg_catalog.text::pg_catalog.timestamptz AND "+of+" OFFSET 0) c ORDER BY c.lsn"),
 		strconv.FormatInt(c.XID, 10), c.TxStartedAt.UTC().Format(time.RFC3339Nano), c.CapturedAt.UTC().Format(time.RFC3339Nano))
 }
 

@@ -65,6 +65,32 @@ func TestLargeStatement(t *testing.T) {
 				w.Errorf("%s reads %d changes one after the other and %d by indexes, of %d", name, scanned, fetched, n)
 			}
 		}
+		// It is in the middle, where neither the transaction's first change nor its last is near.
+		half, err := w.store.History(ctx, "kept", strconv.Itoa(n/2))
+		w.must(err)
+		change := half[len(half)-1]
+		w.exec(fmt.Sprintf("UPDATE kept SET a = 3 WHERE id = %d", n/2)) // a later change, which is looked for
+		for name, call := range map[string]func(*changes.Store) error{
+			"UndoChange": func(s *changes.Store) error {
+				u, err := s.UndoChange(ctx, change)
+				return errors.Join(err, wrong(err == nil && len(u.Conflicts) != 1, "no conflict"))
+			},
+			"UndoRowTo": func(s *changes.Store) error { _, err := s.UndoRowTo(ctx, change); return err },
+			"UndoRow": func(s *changes.Store) error {
+				_, err := s.UndoRow(ctx, "kept", change.CapturedAt.Add(-time.Microsecond), change.Key...)
+				return err
+			},
+			"History": func(s *changes.Store) error { _, err := s.History(ctx, "kept", change.Key...); return err },
+			"Page of a row": func(s *changes.Store) error {
+				_, err := s.Page(ctx, changes.Query{Tables: []string{"kept"}, Key: change.Key})
+				return err
+			},
+			"RowAfter": func(s *changes.Store) error { _, err := s.RowAfter(ctx, change); return err },
+		} {
+			if blocks := w.blocksIn(call); blocks > 150 {
+				w.Errorf("%s reads %d blocks of indexes, of a transaction with %d changes", name, blocks, n)
+			}
+		}
 		for _, e := range dbtest.PostgresEngines() {
 			w.Run(e.Name, func(t *testing.T) {
 				is := &world{T: t, db: dbtest.Open(t, e.Driver, w.dsn), dsn: w.dsn}
@@ -238,4 +264,11 @@ func TestLongValues(t *testing.T) {
 			w.Errorf("%v", err)
 		}
 	}, dbtest.PQ)
+}
+
+// blocksIn is how many blocks of the indexes of changes a call reads.
+func (w *world) blocksIn(call func(*changes.Store) error) int {
+	w.Helper()
+	n := w.countIn("idx_blks_read, idx_blks_hit", "pg_statio_user_tables", call)
+	return n[0] + n[1]
 }

@@ -74,21 +74,27 @@ func (w *world) reads(q changes.Query) (scanned, fetched int) {
 // readsIn is how many changes a call reads.
 func (w *world) readsIn(call func(*changes.Store) error) (scanned, fetched int) {
 	w.Helper()
-	count := func() (int, int) {
+	n := w.countIn("seq_tup_read, idx_tup_fetch", "pg_stat_user_tables", call)
+	return n[0], n[1]
+}
+
+// countIn is what a call adds to two columns of a view of statistics of the table of changes.
+func (w *world) countIn(columns, view string, call func(*changes.Store) error) (n [2]int) {
+	w.Helper()
+	count := func() (n [2]int) {
 		w.Helper()
-		var seq, idx int
-		w.must(w.db.QueryRowContext(ctx, "SELECT seq_tup_read, idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'audit_changes'").Scan(&seq, &idx))
-		return seq, idx
+		w.must(w.db.QueryRowContext(ctx, "SELECT "+columns+" FROM "+view+" WHERE relname = 'audit_changes'").Scan(&n[0], &n[1]))
+		return n
 	}
 	w.db.SetMaxIdleConns(0)
 	w.awaitAlone()
-	seq, idx := count()
+	before := count()
 	db := dbtest.Open(w.T, "postgres", w.dsn)
 	w.must(call(changes.NewStore(db, hooks.Postgres, nil)))
 	w.must(db.Close())
 	w.awaitAlone()
-	s, i := count()
-	return s - seq, i - idx
+	after := count()
+	return [2]int{after[0] - before[0], after[1] - before[1]}
 }
 
 // awaitAlone waits until the other sessions have ended. They have then reported their statistics.
