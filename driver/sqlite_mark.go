@@ -15,16 +15,17 @@ import (
 // own number of a transaction there before the first statement that writes rows, and takes it away before
 // the COMMIT. So nothing but this transaction ever sees it.
 //
-// It is written through a view, because what a trigger INSTEAD OF writes does not count: the app may ask for
-// changes() in its next statement, which is 0 then. If it is not 0 before, as many writes keep it.
+// It is written by the trigger of a table that stays empty, because what a trigger writes does not count: the app may ask
+// for changes() in its next statement, which is 0 then. If it is not 0 before, as many writes keep it.
 const (
 	markLook = "SELECT count(*) = 3 FROM main.sqlite_master WHERE type || ' ' || name IN" +
-		" ('table aftercommit_transaction', 'view aftercommit_transaction_write', 'trigger aftercommit_transaction_write_insert')"
+		" ('table aftercommit_transaction', 'table aftercommit_transaction_write', 'trigger aftercommit_transaction_write_insert')"
 	markSet  = "INSERT INTO main.aftercommit_transaction_write (tx_id) VALUES (?)"
 	markKeep = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)" +
 		" INSERT INTO main.aftercommit_transaction (only_one, tx_id) SELECT t.only_one, ?1 FROM n, main.aftercommit_transaction t WHERE true" +
 		" ON CONFLICT (only_one) DO UPDATE SET tx_id = excluded.tx_id"
 	markClear = "INSERT INTO main.aftercommit_transaction_write (tx_id) VALUES (NULL)"
+	markErase = "UPDATE main.aftercommit_transaction SET tx_id = NULL"
 )
 
 // mostKept bounds what it costs to keep changes(): what was more is this number then.
@@ -156,11 +157,11 @@ func (c *conn) putMark(ctx context.Context) error {
 	return err
 }
 
-// isMarkGone recognises what SQLite answers if the table, its column, the view or its trigger was
+// isMarkGone recognises what SQLite answers if a table, its column or the trigger was
 // dropped. It has executed nothing then. Its code is the general one, so the text decides.
 func isMarkGone(err error) bool {
 	text := err.Error()
-	return slices.ContainsFunc([]string{"no such table", "no such column", "has no column named", "because it is a view"},
+	return slices.ContainsFunc([]string{"no such table", "no such column", "has no column named", "CHECK constraint failed: aftercommit_transaction_write"},
 		func(s string) bool { return strings.Contains(text, s) })
 }
 
@@ -183,7 +184,9 @@ func (c *conn) clearMark(ctx context.Context) {
 	defer cancel()
 	if c.own.simple(ctx, markClear) != nil { // the app may have made it read-only since
 		again := c.db.dialect.writable(ctx, c)
-		_ = c.own.simple(ctx, markClear) // what fails here fails the COMMIT, too, or the transaction has ended
+		if c.own.simple(ctx, markClear) != nil { // the transaction may have dropped the trigger
+			_ = c.own.simple(ctx, markErase) // what fails here fails the COMMIT, too, or the transaction has ended
+		}
 		again()
 	}
 	m.is, m.may = false, false

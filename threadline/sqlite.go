@@ -69,8 +69,8 @@ func (d sqlite) migrate(ctx context.Context, s *Store) (err error) {
 	if err != nil {
 		return err
 	}
-	if problem := s.judge(now); problem != nil {
-		if !problem.mendable {
+	if problem := s.judge(now); problem != nil || now.stale {
+		if problem != nil && !problem.mendable {
 			return problem
 		}
 		script := d.script(s.names)
@@ -102,14 +102,21 @@ func (sqlite) inventory(n names) string {
 		return "(SELECT group_concat(name) FROM pragma_table_xinfo(" + sqlitetext.Literal(n.schema+table) + ", 'main'))"
 	}
 	return "SELECT " + columns("_audit_actions") + ", " + columns("_audit_contexts") + ", " + columns("_schema_version") +
-		", EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'view' AND name = " + sqlitetext.Literal(n.schema+"_record") + "), true, false, true, '', ''"
+		", EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'view' AND name = " + sqlitetext.Literal(n.schema+"_record") + "), true" +
+		", NOT EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'trigger' AND name = " + sqlitetext.Literal(n.schema+"_record_insert") + "), true, '', ''"
 }
 
 // ascii: metadata is stored as it comes.
 func (sqlite) ascii() bool { return false }
 
-func (sqlite) add(ctx context.Context, s *Store, doc string) (held bool, err error) {
-	_, err = s.db.ExecContext(ctx, "INSERT INTO "+s.names.record+" (doc) VALUES (?)", doc)
+func (d sqlite) add(ctx context.Context, s *Store, doc string) (held bool, err error) {
+	insert := "INSERT INTO " + s.names.record + " (doc) VALUES (?)"
+	// What makes all views of a database again, as PocketBase does when a field gets many values, makes none of their triggers.
+	if _, err = s.db.ExecContext(ctx, insert, doc); says(err, "because it is a view") {
+		if err = d.migrate(ctx, s); err == nil {
+			_, err = s.db.ExecContext(ctx, insert, doc)
+		}
+	}
 	return false, err
 }
 

@@ -4,8 +4,9 @@ package journal
 type condition int8
 
 const (
-	missing condition = iota
-	dropped           // the tables are missing, and views are left; on SQLite
+	missing     condition = iota
+	dropped               // the tables are missing, and views are left; on SQLite
+	triggerless           // the view that is written has no trigger; on SQLite
 	outdated
 	usable
 )

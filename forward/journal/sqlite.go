@@ -17,8 +17,12 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
 )
 
-//go:embed migrations/sqlite_3.sql
-var sqliteScript string
+var (
+	//go:embed migrations/sqlite_3.sql
+	sqliteTables string
+	//go:embed migrations/sqlite_3_write.sql
+	sqliteWrite string
+)
 
 type sqlite struct {
 	prefix string
@@ -48,13 +52,26 @@ func (s *sqlite) write(ctx context.Context, f hooks.Flush, from eventjson.Source
 		personal = string(p)
 	}
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	if _, err := f.Conn.ExecContext(ctx, s.insert, f.Key.String(), f.Tx, formatTime(now), int64(len(f.Events)), int64(format), doc, personal); err != nil {
+	args := []any{f.Key.String(), f.Tx, formatTime(now), int64(len(f.Events)), int64(format), doc, personal}
+	if _, err = f.Conn.ExecContext(ctx, s.insert, args...); isTriggerless(err) {
+		if _, err = f.Conn.ExecContext(ctx, s.named(sqliteWrite)); err == nil {
+			_, err = f.Conn.ExecContext(ctx, s.insert, args...)
+		}
+	}
+	if err != nil {
 		return false, fmt.Errorf("journal: write %d events: %w", len(f.Events), err)
 	}
 	if f.Keep != nil && f.Initial { // else the transaction has started before
 		f.Keep(Row{Key: f.Key, Tx: TxKey{ID: f.Tx, StartedAt: now}, RecordedAt: now, Events: len(f.Events), Format: format})
 	}
 	return true, nil
+}
+
+// isTriggerless recognises what SQLite answers if the view has no trigger, with which the app's transaction can end: what
+// makes all views of a database again, as PocketBase does when a field gets many values, makes none of their
+// triggers. SQLite has executed nothing then.
+func isTriggerless(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "because it is a view")
 }
 
 func formatTime(t time.Time) string { return t.UTC().Format(lenient.TimeForm) }
@@ -118,7 +135,7 @@ func (s *sqlite) time(t time.Time) string { return "'" + formatTime(t) + "'" }
 
 func (s *sqlite) sum(expression string) string { return "sum(" + expression + ")" }
 
-func (s *sqlite) schemaSQL() string { return s.named(sqliteScript) }
+func (s *sqlite) schemaSQL() string { return s.named(sqliteTables + sqliteWrite) }
 
 // upgradeSQL is the same script: it makes what is new beside the tables of earlier versions.
 func (s *sqlite) upgradeSQL() string { return s.schemaSQL() }

@@ -43,6 +43,12 @@ func (s *sqlite) unmade(found condition) error {
 			Remedy:  "run what journal.Schema(hooks.SQLite, options) returns",
 			SQL:     s.schemaSQL(),
 		}
+	case triggerless:
+		return &SetupError{
+			Problem: "the trigger of the view " + s.prefix + "write was dropped, and Options.NoMigrate is set",
+			Remedy:  "make it again by the SQL that is given",
+			SQL:     s.named(sqliteWrite),
+		}
 	case dropped:
 		return &SetupError{
 			Problem: "its tables were dropped, but not its views, and Options.NoMigrate is set",
@@ -64,6 +70,7 @@ type sqliteState struct {
 	old      int // 1 if there is the table of a version before 3, which stays
 	journal  int // 1 if there is the journal, or something with its name
 	view     int // 1 if there is the view that reads it
+	trigger  int // 1 if there is the trigger of the view that is written
 	version  int // 0 if no version is noted
 	oldest   int // the oldest program that works with it
 }
@@ -71,9 +78,10 @@ type sqliteState struct {
 func (s *sqlite) inspect(ctx context.Context, q queryer) (st sqliteState, err error) {
 	err = q.QueryRowContext(ctx, s.named(
 		`SELECT coalesce(sum(name <> '{prefix}events'), 0), coalesce(sum(name = '{prefix}schema_versions'), 0), coalesce(sum(name = '{prefix}events'), 0),
-			coalesce(sum(name = '{prefix}journal'), 0), coalesce(sum(type = 'view' AND name = '{prefix}audit_events' AND sql LIKE '%FROM {prefix}journal j%'), 0) FROM main.sqlite_master
+			coalesce(sum(name = '{prefix}journal'), 0), coalesce(sum(type = 'view' AND name = '{prefix}audit_events' AND sql LIKE '%FROM {prefix}journal j%'), 0),
+			coalesce(sum(name = '{prefix}write_insert'), 0) FROM main.sqlite_master
 		WHERE name IN ('{prefix}journal', '{prefix}write', '{prefix}write_insert', '{prefix}audit_events', '{prefix}schema_versions', '{prefix}events')`)).
-		Scan(&st.objects, &st.versions, &st.old, &st.journal, &st.view)
+		Scan(&st.objects, &st.versions, &st.old, &st.journal, &st.view, &st.trigger)
 	if err != nil {
 		return st, fmt.Errorf("journal: look for its tables: %w", err)
 	}
@@ -105,6 +113,8 @@ func (s *sqlite) check(st sqliteState) (condition, error) {
 		}
 	case st.version >= sqliteVersion && st.objects == all:
 		return usable, nil
+	case st.version >= sqliteVersion && st.objects == all-1 && st.trigger == 0:
+		return triggerless, nil
 	case st.version > 0 && st.version < sqliteVersion && st.objects == st.versions:
 		return outdated, nil
 	case st.version > 0:
@@ -166,7 +176,7 @@ func (s *sqlite) make(ctx context.Context, conn *sql.Conn) error {
 	if err != nil {
 		return err
 	}
-	script := map[condition]string{missing: s.schemaSQL(), dropped: s.dropSQL() + s.schemaSQL(), outdated: s.upgradeSQL()}[found]
+	script := map[condition]string{missing: s.schemaSQL(), dropped: s.dropSQL() + s.schemaSQL(), triggerless: s.named(sqliteWrite), outdated: s.upgradeSQL()}[found]
 	if script == "" {
 		return nil
 	}

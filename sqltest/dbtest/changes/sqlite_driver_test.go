@@ -120,7 +120,7 @@ func TestSQLiteMarkEndsTheTransaction(t *testing.T) {
 
 // TestSQLiteMarkIsDropped: without a part of what the number is written to, the app writes as ever.
 func TestSQLiteMarkIsDropped(t *testing.T) {
-	for _, drop := range []string{"DROP VIEW aftercommit_transaction_write", "DROP TRIGGER aftercommit_transaction_write_insert"} {
+	for _, drop := range []string{"DROP TABLE aftercommit_transaction_write", "DROP TRIGGER aftercommit_transaction_write_insert"} {
 		t.Run(drop, func(t *testing.T) {
 			w, conn := liteConn(t, driver.AllTables())
 			w.exec(drop)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
@@ -105,5 +106,38 @@ func TestErrorsOfTheLibrary(t *testing.T) {
 	_, err = r.j.Write(ctx, hooks.Flush{Conn: sqltest.Lent(r.conn), Events: []hooks.Event{big}, Key: newKey(), Tx: 1})
 	if err == nil || !strings.Contains(err.Error(), "full") {
 		t.Errorf("err = %v, want SQLITE_FULL", err)
+	}
+}
+
+// TestTriggerIsGone: what makes all views again makes no triggers. The journal makes its own again, when it connects and when it
+// writes, and says what to run where it may not.
+func TestTriggerIsGone(t *testing.T) {
+	r := newRig(t, dbtest.SQLite)
+	r.write(r.j, 1, events(1)...)
+	const drop = "DROP TRIGGER aftercommit_write_insert"
+	r.exec("BEGIN")
+	r.exec(drop)
+	r.exec("INSERT INTO orders VALUES (4711)")
+	r.write(r.j, 2, events(2)...)
+	if got := r.text("SELECT last_insert_rowid()"); got != "4711" {
+		t.Errorf("last_insert_rowid() = %s after the flush, want 4711", got)
+	}
+	r.exec("COMMIT")
+	r.exec(drop)
+	bound := newJournal(t, hooks.SQLite, &journal.Options{NoMigrate: true})
+	s := setup(t, bound.Connect(ctx, r.conn))
+	r.exec(s.SQL)
+	if err := bound.Connect(ctx, r.conn); err != nil {
+		t.Errorf("after what it said to run: %v", err)
+	}
+	r.exec(drop)
+	if err := r.j.Connect(ctx, r.conn); err != nil {
+		t.Fatal(err)
+	}
+	r.exec("BEGIN")
+	r.write(bound, 3, events(1)...)
+	r.exec("COMMIT")
+	if n := len(r.entries()); n != 4 {
+		t.Errorf("%d entries, want 4", n)
 	}
 }

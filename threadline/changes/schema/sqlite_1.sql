@@ -11,12 +11,17 @@ CREATE TABLE IF NOT EXISTS main."aftercommit_transaction" (
 );
 INSERT INTO main."aftercommit_transaction" (only_one) SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM main."aftercommit_transaction");
 
--- The driver writes it through a view: what a trigger INSTEAD OF writes is not in the app's changes(), and leaves
--- its last_insert_rowid().
-CREATE VIEW IF NOT EXISTS main."aftercommit_transaction_write" AS SELECT NULL AS tx_id WHERE false;
-CREATE TRIGGER IF NOT EXISTS main."aftercommit_transaction_write_insert" INSTEAD OF INSERT ON "aftercommit_transaction_write"
+-- The driver writes it through a table in which no row ever is: what its trigger writes is not in the app's changes(),
+-- and leaves its last_insert_rowid(). It is no view, because what drops the views of a database and makes them again,
+-- as PocketBase does in the middle of a transaction, does not make their triggers.
+CREATE TABLE IF NOT EXISTS main."aftercommit_transaction_write" (
+    tx_id INTEGER PRIMARY KEY,
+    CONSTRAINT "aftercommit_transaction_write" CHECK (0) -- without the trigger nothing is written
+) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS main."aftercommit_transaction_write_insert" BEFORE INSERT ON "aftercommit_transaction_write"
 BEGIN
     UPDATE "aftercommit_transaction" SET tx_id = NEW.tx_id;
+    SELECT RAISE(IGNORE);
 END;
 
 -- How a captured table was made when its capture was planned.
