@@ -214,8 +214,9 @@ func (s *Store) UndoChange(ctx context.Context, c Change) (*Undo, error) {
 	return s.undo(ctx, "the "+c.title(), func(r *undoer) ([]*chain, error) { return r.one(ctx, &c) })
 }
 
-// UndoRow returns the undo of what happened to a row after a moment: of its changes whose CapturedAt
-// is later. The row is the one that has the key now, or had it last. Other rows stay.
+// UndoRow returns the undo of what happened to a row after a moment: of what comes, in the order of its changes, after the last
+// one whose CapturedAt is not later. Where the clock was set back, one with a later CapturedAt may be before that. The row is the
+// one that has the key now, or had it last. Other rows stay.
 func (s *Store) UndoRow(ctx context.Context, table string, to time.Time, key ...string) (*Undo, error) {
 	if len(key) == 0 {
 		return nil, fmt.Errorf("changes: UndoRow needs the key of a row of %s", table)

@@ -473,11 +473,11 @@ func (r *undoer) since(ctx context.Context, table string, key []string, to time.
 		}
 		last = append(last, more...)
 	}
-	captured, first := to.UTC().Format(lenient.TimeForm), true
+	each = append(each, last)
+	after := afterMoment(each, text, to)
+	first := len(after[0]) == len(each[0])
 	var lists [][]*undoChange
-	for _, life := range append(each, last) {
-		later := slices.DeleteFunc(slices.Clone(life), func(r *row) bool { return r.captured <= captured })
-		first = first && len(later) == len(life)
+	for _, later := range after {
 		list, err := r.changes(ctx, later)
 		if err != nil {
 			return nil, err
@@ -485,6 +485,30 @@ func (r *undoer) since(ctx context.Context, table string, key []string, to time.
 		lists = append(lists, list)
 	}
 	return r.lives(t, lists, first)
+}
+
+// afterMoment returns what comes, of each of the rows that have had a key, after its last change that was captured by a moment. The clock
+// may have been set back: it finds the place, and then the order of the changes counts. Before a row that had the key by then come the
+// rows that had it earlier, with all their changes.
+func afterMoment(each [][]*row, key string, to time.Time) [][]*row {
+	captured := to.UTC().Format(lenient.TimeForm)
+	after := make([][]*row, len(each))
+	for i := len(each) - 1; i >= 0; i-- {
+		life := each[i]
+		got, by := 0, -1 // where it got the key, and its last change by then
+		for j, r := range life {
+			if r.began(key) {
+				got = j
+			}
+			if r.captured <= captured {
+				by = j
+			}
+		}
+		if after[i] = life[by+1:]; by >= got {
+			break
+		}
+	}
+	return after
 }
 
 // gapsSince refuses what was not captured of a table since a moment.
