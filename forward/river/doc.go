@@ -57,7 +57,9 @@
 // river_job; SELECT, INSERT, UPDATE and DELETE on river_leader and river_queue; and SELECT
 // on river_migration; and of the journal the same as an app's role. [States] needs SELECT
 // on river_job, [Retry] and [Resume] UPDATE as well, and SELECT on river_queue. In a schema
-// that is named, each role needs USAGE on it. The error for what is missing names the role,
+// that is named, each role needs USAGE on it. Package changes
+// asks the jobs which events are still to be delivered to the timeline, so the role that
+// reads row changes needs SELECT on river_job. The error for what is missing names the role,
 // the owner and the GRANT, or the schema that has such tables.
 //
 // An app that has a River of its own gives this one another schema (Schema of

@@ -3,6 +3,7 @@ package changes
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
@@ -21,6 +22,8 @@ type witnesses struct {
 	placed bool
 	// others says that other schemas have a journal, too.
 	others bool
+	// jobs are River's tables, if it is the queue of forwarders.
+	jobs []jobTable
 }
 
 func (w *witnesses) has(table string) bool { return w.readable[table] }
@@ -54,10 +57,15 @@ func (s *Store) witnesses(ctx context.Context, db querier) (*witnesses, error) {
 		}
 		return struct{}{}, nil
 	}, query)
-	if err == nil {
-		err = db.QueryRowContext(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname <> `+pgtext.Literal(s.journal)+`
-			AND c.relkind IN ('r', 'p') AND c.relname IN ('journal', 'cursors', 'journal_purges', 'audit_events', 'forwarders', 'schema_versions') GROUP BY n.oid
-			HAVING pg_catalog.array_agg(c.relname::pg_catalog.text) @> '{journal,cursors,journal_purges}' OR pg_catalog.array_agg(c.relname::pg_catalog.text) @> '{audit_events,forwarders,schema_versions}')`).Scan(&w.others)
+	if err != nil {
+		return w, err
+	}
+	var jobs sql.NullString
+	err = db.QueryRowContext(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname <> `+pgtext.Literal(s.journal)+`
+		AND c.relkind IN ('r', 'p') AND c.relname IN ('journal', 'cursors', 'journal_purges', 'audit_events', 'forwarders', 'schema_versions') GROUP BY n.oid
+		HAVING pg_catalog.array_agg(c.relname::pg_catalog.text) @> '{journal,cursors,journal_purges}' OR pg_catalog.array_agg(c.relname::pg_catalog.text) @> '{audit_events,forwarders,schema_versions}'), `+jobTables).Scan(&w.others, &jobs)
+	if err == nil && jobs.Valid {
+		err = json.Unmarshal([]byte(jobs.String), &w.jobs)
 	}
 	return w, err
 }
@@ -76,6 +84,7 @@ var findings = map[string]finding{
 	"partly":   {Pending, "some of its events are not yet delivered"},
 	"pending":  {Pending, "its events are not yet delivered"},
 	"none":     {NoEvent, "no event"},
+	"queued":   {Pending, "it has events, and whether a queue has yet to deliver them is not known: this role may not read river_job"},
 	"left":     {Unknown, "it has events that the timeline did not get: a filter has left them out, or they became dead letters"},
 	"journal":  {Unknown, "it has events, in a timeline that cannot be read here"},
 	"purged":   {Unknown, "it had events, and the timeline has none of them: a filter has left them out, or they became dead letters"},
@@ -115,6 +124,15 @@ func (s *Store) stateOf(w *witnesses) string {
 	settled := "(SELECT coalesce(pg_catalog.bool_and(" + passed + "), true)" + active + ")" +
 		" AND NOT EXISTS (SELECT FROM " + in("retries") + " r WHERE r.forwarder IN (SELECT u.name" + active + ") AND r.state = 'retrying'" +
 		" AND r.key IN (SELECT j.key" + journaled + "))"
+	relayed := "EXISTS (SELECT FROM " + in("cursors") + " u WHERE u.retired_at IS NULL AND " + ours + ")"
+	hidden := ""
+	for i := range w.jobs {
+		if t := &w.jobs[i]; t.Readable {
+			settled += " AND NOT " + t.queued(journaled, relayed)
+		} else {
+			hidden = " AND " + relayed
+		}
+	}
 	if timeline {
 		if settles { // it may have come in several rows of the journal, and so in several batches
 			when("(SELECT pg_catalog.sum(c.events)"+told+") < (SELECT pg_catalog.sum(j.events)"+journaled+") AND NOT ("+settled+")", "partly")
@@ -127,7 +145,10 @@ func (s *Store) stateOf(w *witnesses) string {
 		case !timeline:
 			when(has, "journal")
 		case settles:
-			when(settled+" AND "+has, "left")
+			when(settled+hidden+" AND "+has, "left")
+			if hidden != "" {
+				when(settled+" AND "+has, "queued")
+			}
 			fallthrough
 		default:
 			when(has, "pending")
