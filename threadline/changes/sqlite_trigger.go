@@ -340,22 +340,38 @@ func (g *sqliteGenerator) settle() []string {
 			heldFor = append(heldFor, text)
 		}
 	}
-	count := fmt.Sprintf("UPDATE %s SET held = NULL, held_for = NULL, tx_id = %s, captured_at = %s WHERE table_id = %s AND ", g.changes, sqliteTransaction, sqliteNow, g.id())
+	of := func(row, condition string) string {
+		return row + ".table_id = " + g.id() + " AND " + row + "." + condition
+	}
+	return slices.Concat(
+		g.count(func(row string) string { return of(row, "held = "+g.held("NEW")) }),
+		g.count(func(row string) string {
+			return of(row, "held_for IN ("+strings.Join(heldFor, ", ")+")") + " AND NOT EXISTS (SELECT 1 FROM " + g.table + " x WHERE " + g.stillThere(row) + ")"
+		}))
+}
+
+// count makes changes of held rows. One that this transaction has not held gets a new seq: a reader may have passed the
+// old one. Several keep their distances.
+func (g *sqliteGenerator) count(which func(row string) string) []string {
+	late := func(row string) string { return "(" + row + ".tx_id = " + sqliteTransaction + ") IS NOT TRUE" }
+	among := " FROM " + g.changes + " h WHERE " + which("h") + " AND " + late("h")
+	behind := "(SELECT max(m.seq) FROM " + g.changes + " m) + 1 - (SELECT min(h.seq)" + among + ")"
 	return []string{
-		count + "held = " + g.held("NEW"),
-		count + "held_for IN (" + strings.Join(heldFor, ", ") + ") AND NOT EXISTS (SELECT 1 FROM " + g.table + " x WHERE " + g.stillThere() + ")",
+		"UPDATE " + g.values + " SET change = change + " + behind + " WHERE change IN (SELECT h.seq" + among + ")",
+		"UPDATE " + g.changes + " SET held = NULL, held_for = NULL, tx_id = " + sqliteTransaction + ", captured_at = " + sqliteNow +
+			", seq = seq + CASE WHEN " + late(g.changes) + " THEN " + behind + " ELSE 0 END WHERE " + which(g.changes),
 	}
 }
 
-// stillThere is the condition that x is a row that is held. The comparison of the key's columns is for their index; one that is
+// stillThere is the condition that x is the row that is held as another. The comparison of the key's columns is for their index; one that is
 // equal may be that of the row that has replaced it.
-func (g *sqliteGenerator) stillThere() string {
+func (g *sqliteGenerator) stillThere(held string) string {
 	if !g.withoutRowID {
-		return "x." + g.rowID + " = " + g.changes + ".held"
+		return "x." + g.rowID + " = " + held + ".held"
 	}
 	var list []string
 	for _, k := range g.primaryKey {
-		list = append(list, fmt.Sprintf("x.%s = (SELECT v.old FROM %s v WHERE v.change = %s.seq AND v.field = %d)", pgschema.Ident(k), g.values, g.changes, g.position(k)+1))
+		list = append(list, fmt.Sprintf("x.%s = (SELECT v.old FROM %s v WHERE v.change = %s.seq AND v.field = %d)", pgschema.Ident(k), g.values, held, g.position(k)+1))
 	}
-	return strings.Join(list, " AND ") + " AND " + g.held("x") + " = " + g.changes + ".held"
+	return strings.Join(list, " AND ") + " AND " + g.held("x") + " = " + held + ".held"
 }

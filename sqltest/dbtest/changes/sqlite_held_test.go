@@ -134,3 +134,55 @@ func TestSQLiteHeldWho(t *testing.T) {
 		}
 	}
 }
+
+// TestSQLiteHeldFollowed: a row that was held in one transaction, and replaced in another, is a change of the other: a follower that
+// has passed its place gets it, with its values.
+func TestSQLiteHeldFollowed(t *testing.T) {
+	const columns = "u DEFAULT ('x' || 'y') NOT NULL UNIQUE, v DEFAULT ('v' || 'w') NOT NULL UNIQUE, a)" // which REPLACE does not see, as they are no constants
+	for name, table := range map[string]string{"rowid": "(id INTEGER PRIMARY KEY, " + columns, "without": "(id PRIMARY KEY, " + columns + " WITHOUT ROWID"} {
+		for _, through := range []string{"the driver", "no driver"} {
+			t.Run(name+", through "+through, func(t *testing.T) {
+				w := lite(t)
+				w.exec("CREATE TABLE t " + table)
+				w.capture(changes.Table{Name: "t"})
+				write := w.exec
+				if through == "the driver" {
+					app, _ := liteApp(w)
+					write = func(queries ...string) {
+						for _, q := range queries {
+							_, err := app.ExecContext(ctx, q)
+							w.must(err)
+						}
+					}
+				}
+				q := changes.Query{OldestFirst: true}
+				read := func(want string) {
+					t.Helper()
+					var got []string
+					page := w.page(q)
+					for _, c := range page.Changes {
+						text := string(c.Op)
+						for _, f := range c.Fields {
+							text += " " + f.Old.String()
+						}
+						got = append(got, strings.TrimSuffix(text, " NULL NULL NULL NULL")+" "+c.Key[0])
+					}
+					if text := strings.Join(got, ", "); text != want {
+						t.Errorf("a follower gets %s, want %s", text, want)
+					}
+					q.Cursor = page.Follow
+				}
+				write("INSERT INTO t VALUES (5, 'xy', 1, 'old'), (6, 2, 'vw', 'older'), (7, 3, 3, 'stays')")
+				write("INSERT OR IGNORE INTO t VALUES (8, 'xy', 4, 1)", "INSERT OR IGNORE INTO t VALUES (8, 4, 'vw', 1)", "INSERT OR IGNORE INTO t VALUES (7, 4, 4, 1)") // 5, 6 and 7 are held
+				read("insert 5, insert 6, insert 7")
+				write("REPLACE INTO t VALUES (8, NULL, NULL, 'new')")
+				read("delete 5 xy 1 old 5, delete 6 2 vw older 6, insert 8")
+				write("DELETE FROM t WHERE id = 7", "INSERT INTO t VALUES (7, 7, 7, 'again')")
+				read("delete 7 3 3 stays 7, insert 7")
+				if n := w.text("SELECT count(*) FROM threadline_audit_values v WHERE NOT EXISTS (SELECT 1 FROM threadline_audit_changes c WHERE c.seq = v.change)"); n != "0" {
+					t.Errorf("%s values are of no change", n)
+				}
+			})
+		}
+	}
+}
