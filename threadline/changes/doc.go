@@ -21,9 +21,9 @@
 // return SQL that reverses changes. [NewSource] is for forwarders that are registered with
 // forward.WithChanges, so that changes reach other systems.
 //
-// It is for PostgreSQL 13 or newer, and for SQLite 3.37 or newer. There is no TableAsOf, no partitions, no
-// hashes and no delivery on SQLite, and [Capture] makes no captures there but lets them follow DDL;
-// SQLITE.md says what else differs. What follows is about PostgreSQL.
+// It is for PostgreSQL 13 or newer, and for SQLite 3.37 or newer. There are no partitions, no hashes
+// and no delivery on SQLite, and [Capture] makes no captures there but lets them follow DDL; SQLITE.md says
+// what else differs. What follows is about PostgreSQL.
 //
 // # What is kept
 //

@@ -82,7 +82,7 @@ func (s *Store) readable() error {
 func (s *Store) known() error {
 	switch {
 	case s.speaks == hooks.SQLite:
-		return errors.New("changes: Store.TableAsOf and Capture.Keep are for PostgreSQL only: on SQLite read rows with RowAsOf, and make captures with Plan and Apply")
+		return errors.New("changes: Capture.Keep is for PostgreSQL only: on SQLite make captures with Plan and Apply")
 	case s.speaks != hooks.Postgres:
 		return fmt.Errorf("changes: row changes are captured on PostgreSQL and SQLite, not on %s", s.speaks)
 	case len(s.schema) > pgschema.LongestName:

@@ -25,10 +25,12 @@ const keysAtATime = 100
 // It reads one state of the database, that of its beginning: all keys by one statement, and then the rows, a hundred at a
 // time. DDL, such as ALTER TABLE, waits for one of these reads at most: in between, and while the loop's body runs, no
 // transaction is open and nothing is locked. It has at most a hundred rows in memory, and executes a statement or two for
-// each row that there is now or was at any time. It is for PostgreSQL.
+// each row that there is now or was at any time.
 //
 // Until the loop ends it has a connection with a cursor WITH HOLD: the server keeps the keys, in a temporary file if they
-// are many. Behind a transaction pooler the cursor is not found, and the loop ends with an error.
+// are many. Behind a transaction pooler the cursor is not found, and the loop ends with an error. On SQLite it has no
+// connection while the loop's body runs. There the rows that no change names come last, in the order of the table's
+// key, and a row that had NULL in its key is no row of the loop: it ends with ErrBroken.
 //
 // If it is not known what a row was, the row comes with its Key alone and an [*AsOfError], and the loop goes on. So does a
 // row that no change names, if a TRUNCATE removes it before the loop gets there. An error without a row is the last one. If
@@ -36,7 +38,11 @@ const keysAtATime = 100
 // a TRUNCATE or while the table was not captured (ErrBroken), and those that row-level security may hide (ErrHidden).
 func (s *Store) TableAsOf(ctx context.Context, table string, at time.Time) iter.Seq2[*Row, error] {
 	return func(yield func(*Row, error) bool) {
-		if err := s.tableAsOf(ctx, table, at, yield); err != nil && !errors.Is(err, errStopped) {
+		read := s.tableAsOf
+		if s, ok := s.sqlite(); ok {
+			read = s.tableAsOf
+		}
+		if err := read(ctx, table, at, yield); err != nil && !errors.Is(err, errStopped) {
 			yield(nil, err)
 		}
 	}
@@ -106,23 +112,11 @@ type seenKey struct {
 func (r *tableReader) begin(ctx context.Context, table string) error {
 	return r.store.inSnapshot(ctx, r.conn, func(first *snapshot) error {
 		t, err := first.look(ctx, table)
-		switch {
-		case err != nil:
-			return err
-		case t.named == nil:
-			return fmt.Errorf("changes: %s was never captured", table)
-		case !t.keyed():
-			return fmt.Errorf("changes: the rows of %s have no key by which to tell what they were", t.name())
-		}
-		if err = first.pin(ctx); err != nil {
+		if err != nil {
 			return err
 		}
-		r.whole = &asOf{table: t}
-		if r.whole.breaks, err = first.breaks(ctx, t); err != nil {
+		if r.whole, err = first.wholeTable(ctx, t, table, r.at); err != nil {
 			return err
-		}
-		if began := r.whole.began(); began != nil && r.at.Before(began.To) {
-			return &AsOfError{Err: ErrBeforeCapture, Break: began}
 		}
 		var now string
 		err = first.tx.QueryRowContext(ctx, "SELECT "+pgtext.Time("pg_catalog.now()")+", (SELECT pg_catalog.count(*) FROM "+r.store.at("audit_changes")+" c WHERE c.key IS NULL AND c.table_id = $1)", t.id).Scan(&now, &r.keyless)
@@ -140,6 +134,28 @@ func (r *tableReader) begin(ctx context.Context, table string) error {
 		r.cursor = cursor
 		return wrap("read the keys of "+t.name(), first.tx.Commit()) // which reads them
 	})
+}
+
+// wholeTable returns a table that was looked up by a name, with its breaks, unless nothing says what it was at a time.
+func (r *snapshot) wholeTable(ctx context.Context, t *undoTable, name string, at time.Time) (*asOf, error) {
+	switch {
+	case t.named == nil:
+		return nil, fmt.Errorf("changes: %s was never captured", name)
+	case !t.keyed():
+		return nil, fmt.Errorf("changes: the rows of %s have no key by which to tell what they were", t.name())
+	}
+	if err := r.pin(ctx); err != nil {
+		return nil, err
+	}
+	whole := &asOf{table: t}
+	var err error
+	if whole.breaks, err = r.breaks(ctx, t); err != nil {
+		return nil, err
+	}
+	if began := whole.began(); began != nil && at.Before(began.To) {
+		return nil, &AsOfError{Err: ErrBeforeCapture, Break: began}
+	}
+	return whole, nil
 }
 
 // next returns the next keys, none at the end.

@@ -62,7 +62,7 @@ func (w *world) liteRows(t *liteTable) map[string]string {
 	}
 	var parts []string
 	for _, k := range t.key {
-		parts = append(parts, "CASE typeof("+k+") WHEN 'integer' THEN 'i' || "+k+" WHEN 'real' THEN 'r' || printf('%!.17g', "+k+" + 0.0) WHEN 'text' THEN 't' || "+k+" WHEN 'blob' THEN 'b' || hex("+k+") END")
+		parts = append(parts, "CASE typeof("+k+") WHEN 'integer' THEN 'i' || "+k+" WHEN 'real' THEN 'r' || printf('%!.17g', "+k+" + 0.0) WHEN 'text' THEN 't' || "+k+" WHEN 'blob' THEN 'b' || hex("+k+") ELSE char(2) END")
 	}
 	rows, err := w.db.QueryContext(ctx, "SELECT "+strings.Join(parts, ", ")+", "+w.liteColumns(t.name)+" FROM "+t.name)
 	w.must(err)

@@ -1,0 +1,391 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+)
+
+// liteTableReader is a tableReader on SQLite, where nothing keeps the keys: an open cursor would be an open transaction, which
+// stops writers or checkpoints, and a temporary table is a write that the driver sees. There is one writer, so that the state of
+// the beginning is known by its last change. What it had is read in two parts, each along an index, from page to page:
+//
+//   - the keys that changes until then name: these stay the same
+//   - the rows of the table that no change names, which are as they were. Of those that are changed before the loop gets
+//     to them a change says so, so what is committed meanwhile is looked at first: a row whose place the loop has passed
+//     was in it, and one whose place it has not is returned now.
+type liteTableReader struct {
+	sqlite
+	at time.Time
+
+	id    int64
+	name  string
+	began time.Time
+	last  int64 // the last change of the beginning
+
+	key    string  // the last of the keys that changes name
+	rows   bool    // the keys are done, and the rows are read
+	order  string  // of the rows
+	seen   int64   // the last change that was looked at
+	place  []Value // of the last row
+	broken error   // at the end
+}
+
+// tableAsOf is [Store.tableAsOf].
+func (s sqlite) tableAsOf(ctx context.Context, table string, at time.Time, yield func(*Row, error) bool) error {
+	r := &liteTableReader{sqlite: s, at: at}
+	if err := r.begin(ctx, table); err != nil {
+		return err
+	}
+	for more := true; more; {
+		var page []tableRow
+		err := s.inSnapshot(ctx, s.db, func(later *snapshot) (err error) {
+			page, more, err = r.page(ctx, later)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, one := range page {
+			if !yield(one.row, one.err) {
+				return errStopped
+			}
+		}
+	}
+	return r.broken
+}
+
+// begin notes what there is.
+func (r *liteTableReader) begin(ctx context.Context, table string) error {
+	return r.inSnapshot(ctx, r.db, func(first *snapshot) error {
+		t, err := first.look(ctx, table)
+		if err != nil {
+			return err
+		}
+		whole, err := first.wholeTable(ctx, t, table, r.at)
+		if err != nil {
+			return err
+		}
+		var now string
+		err = first.tx.QueryRowContext(ctx, "SELECT "+sqliteNow+", coalesce(max(seq), 0) FROM "+r.in("audit_changes")).Scan(&now, &r.last)
+		if err == nil {
+			r.began, err = time.Parse(lenient.TimeForm, now)
+		}
+		r.id, r.name, r.seen = whole.table.id, whole.table.name(), r.last
+		return wrap("read the keys of "+r.name, err)
+	})
+}
+
+// until is the time asked for, or that of the beginning.
+func (r *liteTableReader) until() time.Time {
+	if r.began.Before(r.at) {
+		return r.began
+	}
+	return r.at
+}
+
+// page returns the next rows, and whether there may be more.
+func (r *liteTableReader) page(ctx context.Context, later *snapshot) (page []tableRow, more bool, err error) {
+	t, err := later.table(ctx, r.id)
+	if err != nil {
+		return nil, false, err
+	}
+	if t.named == nil {
+		return nil, false, fmt.Errorf("changes: the history of %s is gone", r.name)
+	}
+	breaks, err := later.breaks(ctx, t)
+	if err != nil {
+		return nil, false, err
+	}
+	whole := &asOf{snapshot: later, table: t, breaks: breaks}
+	keys, more, err := r.next(ctx, whole)
+	if err != nil {
+		return nil, false, wrap("read the keys of "+r.name, err)
+	}
+	var since []*Change
+	for _, text := range keys {
+		one := &asOf{snapshot: later, table: t, breaks: breaks, lives: later.lives(t)}
+		row, failed := r.read(ctx, one, text)
+		var unknown *AsOfError
+		switch {
+		case errors.Is(failed, ErrGone), errors.Is(failed, ErrNotYet):
+			continue
+		case errors.As(failed, &unknown):
+			row = &Row{Schema: t.named.Schema, Table: t.named.Table, Key: t.plain(one.key)}
+		case failed != nil:
+			return nil, false, failed
+		}
+		if row.Since != nil {
+			since = append(since, row.Since)
+		}
+		page = append(page, tableRow{row, failed})
+	}
+	if !more {
+		if r.broken, err = r.missing(ctx, whole); err != nil {
+			return nil, false, wrap("read the keys of "+r.name, err)
+		}
+	}
+	return page, more, r.attributeBy(ctx, later.tx, since)
+}
+
+// read returns the row that had a key.
+func (r *liteTableReader) read(ctx context.Context, a *asOf, text string) (*Row, error) {
+	key, err := keyOf(sql.NullString{String: text, Valid: true})
+	if err != nil {
+		return nil, err
+	}
+	if err = a.read(ctx, key); err != nil {
+		return nil, err
+	}
+	seen := slices.IndexFunc(a.under, func(c *row) bool { return c.seq > r.last })
+	if seen < 0 {
+		seen = len(a.under)
+	}
+	return a.row(ctx, r.until(), a.last(r.at, seen, 0))
+}
+
+// next returns the keys of the next rows, and whether there may be more.
+func (r *liteTableReader) next(ctx context.Context, a *asOf) (keys []string, more bool, err error) {
+	if !r.rows {
+		if keys, err = r.named(ctx, a.tx); err != nil || len(keys) == keysAtATime {
+			return keys, true, err
+		}
+		r.rows = true
+	}
+	order := r.orderOf(a)
+	switch {
+	case order == "", r.order != "" && r.order != order:
+		return keys, false, nil
+	case len(keys) > 0:
+		return keys, true, nil
+	}
+	r.order = order
+	if keys, more, err = r.changed(ctx, a); err != nil || more {
+		return keys, more, err
+	}
+	rest, more, err := r.unchanged(ctx, a)
+	return append(keys, rest...), more, err
+}
+
+// named returns the next keys that changes name.
+func (r *liteTableReader) named(ctx context.Context, q querier) ([]string, error) {
+	limit := " LIMIT " + strconv.Itoa(keysAtATime)
+	of := func(column string) string { // along its index
+		return "SELECT * FROM (SELECT DISTINCT c." + column + " AS key FROM " + r.in("audit_changes") + " c WHERE c.table_id = ?1 AND c." + column + " > ?2 AND c.seq <= ?3 AND c.held IS NULL ORDER BY c." + column + limit + ")"
+	}
+	keys, err := readAll(ctx, q, scanKey, of("key")+" UNION "+of("former_key")+" ORDER BY key"+limit, r.id, r.key, r.last)
+	if len(keys) > 0 {
+		r.key = keys[len(keys)-1]
+	}
+	return keys, err
+}
+
+func scanKey(rows *sql.Rows) (key string, err error) { return key, rows.Scan(&key) }
+
+// orderOf is the order of the table's rows by a unique index of their key, "" if there is none now.
+func (r *liteTableReader) orderOf(a *asOf) string {
+	t := a.lite[r.id]
+	if !a.table.keyThere() || t == nil {
+		return ""
+	}
+	return ordered(t.orderBy(a.table.key))
+}
+
+// ordered are the columns of rows t, each with its collation.
+func ordered(terms []sqliteTerm) string {
+	list := make([]string, len(terms))
+	for i, term := range terms {
+		list[i] = "t." + pgschema.Ident(term.column) + " COLLATE " + pgschema.Ident(term.collation)
+	}
+	return strings.Join(list, ", ")
+}
+
+// orderBy are the columns of a key as a unique index has them, nil if none has exactly these.
+func (t *sqliteTable) orderBy(key []string) []sqliteTerm {
+	want := slices.Sorted(slices.Values(key))
+	for _, i := range t.unique {
+		columns := make([]string, len(i.terms))
+		for n, term := range i.terms {
+			columns[n] = term.column
+		}
+		slices.Sort(columns)
+		if i.where == "" && slices.Equal(columns, want) {
+			return i.terms
+		}
+	}
+	if !t.withoutRowID && len(key) == 1 && slices.Equal(key, t.primaryKey) { // without an index: it is the row's number
+		return []sqliteTerm{{column: key[0], collation: "BINARY"}}
+	}
+	return nil
+}
+
+// keyText is an expression of the key of a row t.
+func (r *liteTableReader) keyText(a *asOf) string { return rowTextOf("t", a.table.key) }
+
+// beyond is the condition that values are behind the place of the last row, each of them an expression with its collation.
+func (r *liteTableReader) beyond(values string) string {
+	place := make([]string, len(r.place))
+	for i, v := range r.place {
+		place[i] = sqliteLiteral(v)
+	}
+	return "(" + values + ") > (" + strings.Join(place, ", ") + ")"
+}
+
+// changed returns the keys of the rows that no change named, and whose place the loop has not passed, among what was committed
+// since the last look, and whether there is more of it.
+func (r *liteTableReader) changed(ctx context.Context, a *asOf) (keys []string, more bool, err error) {
+	type change struct {
+		seq int64
+		key sql.NullString
+	}
+	// The first change that names a key says that its row was there.
+	named := func(column string) string {
+		return "EXISTS (SELECT 1 FROM " + r.in("audit_changes") + " o WHERE o.table_id = c.table_id AND o." + column + " = coalesce(c.former_key, c.key) AND o.seq < c.seq AND o.held IS NULL)"
+	}
+	list, err := readAll(ctx, a.tx, func(rows *sql.Rows) (c change, err error) { return c, rows.Scan(&c.seq, &c.key) },
+		"SELECT c.seq, CASE WHEN c.table_id = ?1 AND c.held IS NULL AND c.op <> 'I' AND NOT "+named("key")+" AND NOT "+named("former_key")+" THEN coalesce(c.former_key, c.key) END"+
+			" FROM "+r.in("audit_changes")+" c WHERE c.seq > ?2 ORDER BY c.seq LIMIT "+strconv.Itoa(keysAtATime), r.id, r.seen)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, c := range list {
+		r.seen = c.seq
+		if !c.key.Valid {
+			continue
+		}
+		ahead, err := r.ahead(ctx, a, c.key.String)
+		if err != nil {
+			return nil, false, err
+		}
+		if ahead {
+			keys = append(keys, c.key.String)
+		}
+	}
+	return keys, len(list) == keysAtATime, nil
+}
+
+// ahead reports whether the loop has not passed the place of a key.
+func (r *liteTableReader) ahead(ctx context.Context, a *asOf, text string) (is bool, err error) {
+	if r.place == nil {
+		return true, nil
+	}
+	key, err := keyOf(sql.NullString{String: text, Valid: true})
+	if err != nil {
+		return false, err
+	}
+	terms := a.lite[r.id].orderBy(a.table.key)
+	values := make([]string, len(terms))
+	for i, term := range terms {
+		var v Value
+		if v, err = parseSQLiteKey(key[slices.Index(a.table.key, term.column)]); err != nil {
+			return false, err
+		}
+		values[i] = sqliteLiteral(v) + " COLLATE " + pgschema.Ident(term.collation)
+	}
+	err = a.tx.QueryRowContext(ctx, "SELECT "+r.beyond(strings.Join(values, ", "))).Scan(&is)
+	return is, err
+}
+
+// rowsAtATime is how many rows are read to find those that no change names.
+const rowsAtATime = 1000
+
+// unchanged returns the keys of the next rows that no change names, and whether there may be more.
+func (r *liteTableReader) unchanged(ctx context.Context, a *asOf) (keys []string, more bool, err error) {
+	type place struct {
+		key    string
+		named  bool
+		values []Value
+	}
+	terms, text := a.lite[r.id].orderBy(a.table.key), r.keyText(a)
+	columns, where := "", ""
+	for _, term := range terms {
+		c := "t." + pgschema.Ident(term.column)
+		columns, where = columns+", "+sqliteColumns(c), where+" AND "+c+" IS NOT NULL"
+	}
+	if r.place != nil {
+		where += " AND " + ordered(terms[:1]) + " >= " + sqliteLiteral(r.place[0]) + " AND " + r.beyond(r.order) // the first comparison is for the index
+	}
+	named := func(column string) string {
+		return "EXISTS (SELECT 1 FROM " + r.in("audit_changes") + " c WHERE c.table_id = ?1 AND c." + column + " = " + text + " AND c.held IS NULL)"
+	}
+	list, err := readAll(ctx, a.tx, func(rows *sql.Rows) (p place, err error) {
+		types, reals, bytes := make([]string, len(terms)), make([]sql.NullFloat64, len(terms)), make([][]byte, len(terms))
+		to := []any{&p.key, &p.named}
+		for i := range terms {
+			to = append(to, &types[i], &reals[i], &bytes[i])
+		}
+		if err = rows.Scan(to...); err != nil {
+			return p, err
+		}
+		for i := range terms {
+			p.values = append(p.values, sqliteValue(types[i], reals[i].Float64, bytes[i]))
+		}
+		return p, nil
+	}, "SELECT "+text+", "+named("key")+" OR "+named("former_key")+columns+" FROM "+a.table.Name+" t WHERE "+strings.TrimPrefix(where, " AND ")+" ORDER BY "+r.order+" LIMIT "+strconv.Itoa(rowsAtATime), r.id)
+	if err != nil {
+		return nil, false, err
+	}
+	for i, p := range list {
+		if len(keys) == keysAtATime {
+			return keys, true, nil
+		}
+		if r.place = p.values; !p.named {
+			keys = append(keys, p.key)
+		}
+		if i == rowsAtATime-1 {
+			more = true
+		}
+	}
+	return keys, more, nil
+}
+
+// missing returns an error if there may be rows that the loop did not have.
+func (r *liteTableReader) missing(ctx context.Context, a *asOf) (unknown, err error) {
+	if unknown = a.missing(r.until()); unknown != nil {
+		return unknown, nil
+	}
+	if r.order == "" || r.order != r.orderOf(a) {
+		return &AsOfError{Err: ErrBroken, Break: a.table.otherKey()}, nil
+	}
+	n, err := r.nulls(ctx, a)
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	text := "1 row had NULL in its key, and nothing says which"
+	if n > 1 {
+		text = fmt.Sprintf("%d rows had NULL in their keys, and nothing says which", n)
+	}
+	return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Lost, From: r.until(), To: r.until(), Schema: a.table.named.Schema, Table: a.table.named.Table, Text: text}}, nil
+}
+
+// nulls is how many rows had NULL in their key: those that there are now, without what has changed since.
+func (r *liteTableReader) nulls(ctx context.Context, a *asOf) (n int, err error) {
+	var conditions []string
+	for _, k := range a.table.key {
+		conditions = append(conditions, "t."+pgschema.Ident(k)+" IS NULL")
+	}
+	// An UPDATE that gives a row its key has no former one.
+	given := "0"
+	for id, sh := range a.table.shapes {
+		var fields []string
+		for _, k := range sh.Key {
+			fields = append(fields, strconv.Itoa(sh.position(k)+1))
+		}
+		if len(fields) > 0 {
+			given += fmt.Sprintf(" OR c.shape_id = %d AND EXISTS (SELECT 1 FROM %s v WHERE v.change = c.seq AND v.field IN (%s) AND v.old IS NULL)", id, r.in("audit_values"), strings.Join(fields, ", "))
+		}
+	}
+	since := "SELECT coalesce(sum(CASE WHEN c.key IS NULL AND c.op = 'I' OR c.key IS NULL AND c.former_key IS NOT NULL THEN 1 WHEN c.key IS NULL AND c.op = 'D' THEN -1" +
+		" WHEN c.op = 'U' AND c.key IS NOT NULL AND c.former_key IS NULL AND (" + given + ") THEN -1 ELSE 0 END), 0) FROM " + r.in("audit_changes") + " c WHERE c.held IS NULL AND c.table_id = ?1 AND "
+	query := "SELECT (SELECT count(*) FROM " + a.table.Name + " t WHERE " + balanced(conditions) + ") - (" + since + "c.captured_at > ?2) - (" + since + "c.captured_at <= ?2 AND +c.table_id = c.table_id AND c.seq > ?3)"
+	err = a.tx.QueryRowContext(ctx, query, r.id, sqliteMoment(r.at), r.last).Scan(&n)
+	return n, err
+}
