@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
@@ -83,6 +84,7 @@ type bundle struct {
 	done    map[journal.TxKey]bool
 	tables  map[[2]string]bool // of row changes
 	targets map[string]bool    // of captured events
+	isLoose bool               // what came last is a row change that names no transaction
 	end     End
 }
 
@@ -113,9 +115,6 @@ func (b *bundle) write(ctx context.Context) error {
 	if err := q.validate(); err != nil {
 		return err
 	}
-	if err := b.reader.postgres(); err != nil {
-		return err
-	}
 	err := b.add(Line{Bundle: &Head{Version: 1, WrittenAt: instant(time.Now()), Query: q.allFilters()}})
 	if err != nil {
 		return err
@@ -124,12 +123,11 @@ func (b *bundle) write(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		tx := item.Tx()
-		tx.StartedAt = tx.StartedAt.UTC()
+		tx := b.key(item.Tx())
 		hasActions, isDone := b.done[tx]
 		switch {
-		case tx.ID == 0: // of an action that was forwarded from memory
-			err = b.item(item, true)
+		case tx.ID == 0: // an action that was forwarded from memory, or on SQLite a change of a transaction without a number
+			err = b.loose(item)
 		case isDone && !hasActions && item.Action != nil:
 			err = b.item(item, true)
 		case isDone:
@@ -142,7 +140,7 @@ func (b *bundle) write(ctx context.Context) error {
 			}
 			return b.finish(ctx)
 		default:
-			hasActions, err = b.transaction(ctx, tx)
+			hasActions, err = b.transaction(ctx, item.Tx())
 			if b.done[tx] = hasActions; err == nil && !hasActions && item.Action != nil {
 				err = b.alone(item)
 			}
@@ -152,6 +150,27 @@ func (b *bundle) write(ctx context.Context) error {
 		}
 	}
 	return b.finish(ctx)
+}
+
+// key names a transaction in done. On SQLite the ID does, and the start that an action has is another than that of a
+// change.
+func (b *bundle) key(tx journal.TxKey) journal.TxKey {
+	if tx.StartedAt = tx.StartedAt.UTC(); b.reader.rows.Dialect() == hooks.SQLite {
+		tx.StartedAt = time.Time{}
+	}
+	return tx
+}
+
+// loose adds an item that matches, and names no transaction.
+func (b *bundle) loose(item Item) error {
+	if item.Change != nil && !b.isLoose {
+		if err := b.unknown(item.Change.By.String(), "who made the changes without a transaction's number that follow"); err != nil {
+			return err
+		}
+	}
+	err := b.item(item, true)
+	b.isLoose = item.Change != nil
+	return err
 }
 
 // alone adds an action that matches, of a transaction of which the timeline does not say which actions it has.
@@ -177,7 +196,7 @@ func (b *bundle) transaction(ctx context.Context, tx journal.TxKey) (found bool,
 	}
 	var by *changes.Attribution
 	if len(made.Changes) > 0 {
-		by = made.Changes[0].By
+		by, tx.StartedAt = made.Changes[0].By, made.Changes[0].TxStartedAt
 	}
 	if err = b.add(Line{Transaction: transactionOf(tx, by)}); err != nil {
 		return false, err
@@ -247,6 +266,7 @@ func firstOf(a, b error) error {
 }
 
 func (b *bundle) item(item Item, matches bool) error {
+	b.isLoose = false
 	if a := item.Action; a != nil {
 		b.end.Actions++
 		if a.Captured && writes[a.Verb()] {

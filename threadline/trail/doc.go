@@ -76,6 +76,7 @@
 //
 // # SQLite
 //
-// On SQLite, Query.Tx and bundles are refused: an action and a row change of one transaction have different times for
-// its start there.
+// There an action and a row change of one transaction have different times for its start, and its ID alone identifies
+// it. A row change whose transaction the driver has not numbered has the ID 0: no query asks for that, and it stands
+// alone in a bundle.
 package trail

@@ -27,8 +27,8 @@ import (
 type Line struct {
 	Bundle      *Head        `json:"bundle,omitempty"`
 	Transaction *Transaction `json:"transaction,omitempty"`
-	// Action and Change belong to the transaction whose line came last, except an action with another tx or none, which
-	// stands alone. Matches says that the query finds it; the others are what else the transaction did.
+	// Action and Change belong to the transaction whose line came last, except one with another transaction's ID or none,
+	// which stands alone. Matches says that the query finds it; the others are what else the transaction did.
 	Action  *threadline.Action `json:"action,omitempty"`
 	Change  *changes.Diff      `json:"change,omitempty"`
 	Matches bool               `json:"matches,omitempty"`

@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/internal/paging"
@@ -79,11 +78,6 @@ func (r *Reader) page(ctx context.Context, q *Query) (list []placed, next string
 	if err = q.validate(); err != nil {
 		return nil, "", err
 	}
-	if q.Tx.ID != 0 {
-		if err = r.postgres(); err != nil {
-			return nil, "", err
-		}
-	}
 	from, err := q.begins()
 	if err != nil {
 		return nil, "", err
@@ -111,15 +105,6 @@ func (r *Reader) page(ctx context.Context, q *Query) (list []placed, next string
 		return nil, "", errors.New("trail: a page ends with an action that has no place in it, because its ID cannot be read: repair its row, or use another limit")
 	}
 	return list, q.cursor(end), nil
-}
-
-// postgres refuses what does not work on SQLite, where an action and a row change of one transaction have different times
-// for its start.
-func (r *Reader) postgres() error {
-	if r.rows.Dialect() == hooks.SQLite {
-		return errors.New("trail: a query with Tx, and a bundle, are for PostgreSQL only: on SQLite ask threadline.Store.Story for a transaction")
-	}
-	return nil
 }
 
 // actions reads the next actions.

@@ -32,7 +32,8 @@ type Query struct {
 	TenantID      string `json:"tenant_id,omitempty"`
 	CorrelationID string `json:"correlation_id,omitempty"`
 	RequestID     string `json:"request_id,omitempty"`
-	// Tx is a transaction, both its ID and its start ([Item.Tx]). It is refused on SQLite.
+	// Tx is a transaction, both its ID and its start ([Item.Tx]). On SQLite the ID alone identifies it, and the start may be
+	// any time but the zero one.
 	Tx journal.TxKey `json:"tx,omitzero"`
 
 	// Tables are names of tables, alone or after the schema's: orders, shop.orders. Any will do. Actions are found by

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/trail"
 )
@@ -139,6 +140,63 @@ func TestTrailBundle(t *testing.T) {
 		}
 		if matches != 1100 || others != 2 || !slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, "more than 1000 items") }) {
 			t.Errorf("%d changes match, and %d actions do not; the last lines are %q", matches, others, lines[len(lines)-6:])
+		}
+	})
+}
+
+// TestTrailBundleOnSQLite: each transaction is in it once, though its actions and its row changes have different times for its
+// start; what has no number stands alone.
+func TestTrailBundleOnSQLite(t *testing.T) {
+	withTrailOn(t, dbtest.SQLite, func(w *trailed) {
+		w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, status TEXT)", "CREATE TABLE notes (id INTEGER PRIMARY KEY)")
+		w.capture(changes.Table{Name: "orders"})
+		w.means("alice", hooks.Event{Action: "order.placed", Target: hooks.Target{Type: "order", ID: "1"}}, "INSERT INTO orders VALUES (1, 'new'), (2, 'new')")
+		w.means("bob", hooks.Event{Action: "order.paid", CorrelationID: "c-7", Target: hooks.Target{Type: "order", ID: "1"}}, "UPDATE orders SET status = 'paid' WHERE id = 1", "UPDATE orders SET status = status WHERE id = 2", "INSERT INTO notes VALUES (1)")
+		w.exec("UPDATE orders SET status = 'stolen' WHERE id = 1", "DELETE FROM orders WHERE id = 2") // by no app
+
+		want := func(what string, q trail.Query, want ...string) {
+			t.Helper()
+			if got := w.bundle(q); !reflect.DeepEqual(got, append([]string{"bundle"}, want...)) {
+				t.Errorf("%s:\n%s\nwant\n%s", what, strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		}
+		const began, loose = "break began main.orders", "unknown who: unknown session (the driver has not numbered its transaction)"
+		bob := []string{
+			"transaction recorded [bob bob]", "action order.paid (matches)", "action notes.inserted", "action orders.updated", "action orders.updated", "update orders [1] (matches)",
+			"difference 1 0 true", "difference 1 0 true", "unknown table: its row changes are not captured", began, "end 1 4 1 1 true",
+		}
+		want("a correlation", trail.Query{CorrelationID: "c-7"}, bob...)
+		want("a row", trail.Query{Tables: []string{"order"}, Key: []string{"1"}},
+			loose, "update orders [1] (matches)",
+			"transaction recorded [bob bob]", "action order.paid (matches)", "action notes.inserted", "action orders.updated", "action orders.updated (matches)", "update orders [1] (matches)",
+			"difference 1 0 true", "difference 1 0 true",
+			"transaction recorded [alice]", "action order.placed (matches)", "action orders.inserted", "insert orders [2]", "insert orders [1] (matches)",
+			"unknown table: its row changes are not captured", began, "end 2 6 4 2 true")
+		want("what has no number", trail.Query{New: []changes.FieldValue{{Field: "status", Text: "stolen"}}}, loose, "update orders [1] (matches)", began, "end 0 0 1 1 true")
+		want("both of no number", trail.Query{Tables: []string{"orders"}, Ops: []changes.Op{changes.Update, changes.Delete}, Not: []trail.Query{{ActorID: "bob"}}},
+			loose, "delete orders [2] (matches)", "update orders [1] (matches)", began, "end 0 0 2 1 true")
+		for _, item := range w.each(trail.Query{ActorID: "bob"}) { // by either start
+			got := w.bundle(trail.Query{Tx: item.Tx()})
+			if text := strings.Join(got, "\n"); strings.Count(text, "\ntransaction ") != 1 || strings.Count(text, "(matches)") != 5 || got[len(got)-1] != "end 1 4 1 1 true" {
+				t.Errorf("a transaction:\n%s", text)
+			}
+		}
+		var out bytes.Buffer
+		_, err := w.reader.WriteBundle(ctx, &out, trail.Query{CorrelationID: "c-7"})
+		w.must(err)
+		var started, captured string
+		for _, text := range strings.Split(strings.TrimSpace(out.String()), "\n") {
+			var l trail.Line
+			w.must(json.Unmarshal([]byte(text), &l))
+			switch {
+			case l.Transaction != nil:
+				started = l.Transaction.StartedAt
+			case l.Change != nil:
+				captured = l.Change.TxStartedAt
+			}
+		}
+		if started == "" || started != captured {
+			t.Errorf("the transaction began at %q, and to its change at %q", started, captured)
 		}
 	})
 }

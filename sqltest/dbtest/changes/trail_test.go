@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -525,7 +524,7 @@ func TestTrailOrder(t *testing.T) {
 	})
 }
 
-// TestTrailOnSQLite: pages of any size have the union of both kinds, and what cannot be asked there is refused.
+// TestTrailOnSQLite: pages of any size have the union of both kinds, and of a transaction's its actions, and then its row changes.
 func TestTrailOnSQLite(t *testing.T) {
 	withTrailOn(t, dbtest.SQLite, func(w *trailed) {
 		w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, status TEXT)")
@@ -563,11 +562,39 @@ func TestTrailOnSQLite(t *testing.T) {
 			q.Limit = 2
 			wantItems(t, fmt.Sprintf("%+v", q), w.pages(q), want)
 		}
-		if _, err := w.reader.Page(ctx, trail.Query{Tx: all[0].Tx()}); err == nil || !strings.Contains(err.Error(), "PostgreSQL only") {
-			t.Errorf("a transaction: %v", err)
-		}
-		if _, err := w.reader.WriteBundle(ctx, io.Discard, trail.Query{}); err == nil || !strings.Contains(err.Error(), "PostgreSQL only") {
-			t.Errorf("a bundle: %v", err)
+		// A transaction is found by the start that its actions have, and by that of its row changes.
+		for _, item := range all {
+			var want []trail.Item
+			for _, other := range all {
+				if other.Tx().ID == item.Tx().ID {
+					want = append(want, other)
+				}
+			}
+			slices.SortStableFunc(want, func(a, b trail.Item) int { return kindOf(a) - kindOf(b) })
+			if item.Tx().ID == 0 {
+				if _, err := w.reader.Page(ctx, trail.Query{Tx: item.Tx()}); err == nil {
+					t.Error("a transaction without a number was asked for")
+				}
+				continue
+			}
+			for limit := 1; limit <= len(want)+1; limit++ {
+				wantItems(t, fmt.Sprintf("pages of %d of a transaction", limit), w.pages(trail.Query{Tx: item.Tx(), Limit: limit}), want)
+			}
+			var others []trail.Item
+			for _, other := range all {
+				if other.Tx().ID != item.Tx().ID {
+					others = append(others, other)
+				}
+			}
+			wantItems(t, "without a transaction", w.pages(trail.Query{Not: []trail.Query{{Tx: item.Tx()}}, Limit: 3}), others)
 		}
 	})
+}
+
+// kindOf is 0 of an action, and 1 of a row change.
+func kindOf(i trail.Item) int {
+	if i.Action != nil {
+		return 0
+	}
+	return 1
 }
