@@ -5,11 +5,11 @@ import "slices"
 // A column is the same in two shapes if it has the same number there (pg_attribute.attnum): columns may have
 // exchanged their names, and one may have been dropped and made again under its name. A restore numbers the columns
 // anew, and an OID may be the same there by chance, so numbers are compared only where both shapes
-// were noted at one place. Shapes of earlier versions have no numbers: there a column is known by its name.
+// were noted at one place. SQLite has no numbers, so a plan makes them: a column keeps its number from one note to the next. Shapes of earlier versions have no numbers: there a column is known by its name.
 
 // sameTable reports whether numbers mean the same in both shapes.
 func (s *shape) sameTable(o *shape) bool {
-	return s.OID != 0 && s.OID == o.OID && slices.ContainsFunc(s.places, func(p string) bool { return slices.Contains(o.places, p) })
+	return s.OID == o.OID && slices.ContainsFunc(s.places, func(p string) bool { return slices.Contains(o.places, p) })
 }
 
 // numbered reports whether the shape has the numbers of its columns.

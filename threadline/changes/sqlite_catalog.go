@@ -87,7 +87,7 @@ func (s sqlite) look(ctx context.Context, q querier, name string) (*sqliteTable,
 	case strings.HasPrefix(strings.ToLower(t.Table), "sqlite_"), strings.HasPrefix(strings.ToLower(t.Table), strings.ToLower(s.schema)+"_audit_"), strings.EqualFold(t.Table, "aftercommit_transaction"):
 		return nil, fmt.Errorf("changes: %s is not a table of the app's", name)
 	}
-	for _, part := range []func(context.Context, querier, *sqliteTable) error{s.columns, s.indexes, s.attached, s.identify} {
+	for _, part := range []func(context.Context, querier, *sqliteTable) error{s.columns, s.indexes, s.attached, s.identify, s.number} {
 		if err := part(ctx, q, t); err != nil {
 			return nil, wrap("look up the table "+name, err)
 		}
@@ -262,6 +262,48 @@ func (s sqlite) identify(ctx context.Context, q querier, t *sqliteTable) error {
 		return err
 	}
 	return errors.Join(json.Unmarshal([]byte(columns), &t.noted.columns), json.Unmarshal([]byte(uniques), &t.noted.uniques), json.Unmarshal([]byte(hidden), &t.noted.hidden))
+}
+
+// sqlitePlace is where all shapes of a table were noted.
+const sqlitePlace = "main"
+
+// number gives the columns numbers, which SQLite has not: that of a shape, if the column was there at each note since, or
+// else a new one. So a column that was dropped and made again under its name is another one.
+func (s sqlite) number(ctx context.Context, q querier, t *sqliteTable) error {
+	shapes, err := s.shapes(ctx, q, t.tableID())
+	if err != nil {
+		return err
+	}
+	notes, err := s.notes(ctx, q, t.tableID(), t.Table)
+	if err != nil {
+		return err
+	}
+	own, _ := splitNotes(notes, t.tableID())
+	last := 0
+	for _, sh := range shapes {
+		for _, c := range sh.Columns {
+			last = max(last, c.Number)
+		}
+	}
+	for i := range t.all {
+		c := &t.all[i]
+		for _, n := range slices.Backward(own) {
+			if c.Number > 0 || !slices.Contains(n.columns, c.Name) {
+				break
+			}
+			if n.ShapeID == nil || shapes[*n.ShapeID] == nil {
+				continue
+			}
+			if at := shapes[*n.ShapeID].position(c.Name); at >= 0 {
+				c.Number = shapes[*n.ShapeID].Columns[at].Number
+			}
+		}
+		if c.Number == 0 {
+			last++
+			c.Number = last
+		}
+	}
+	return nil
 }
 
 // formerly is the condition that the table of a note had a name at an earlier one.

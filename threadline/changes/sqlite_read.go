@@ -118,7 +118,7 @@ func (s sqlite) shapes(ctx context.Context, db querier, table int64) (map[int64]
 		if err := rows.Scan(&id, &text); err != nil {
 			return nil, err
 		}
-		sh = &shape{number: len(shapes) + 1}
+		sh = &shape{number: len(shapes) + 1, places: []string{sqlitePlace}}
 		shapes[id] = sh
 		return sh, json.Unmarshal([]byte(text), sh)
 	}, "SELECT id, shape FROM "+s.in("audit_shapes")+" WHERE table_id = ? ORDER BY made_at, id", table)

@@ -48,7 +48,7 @@ func (s sqlite) describe(is *sqliteTable, shapes map[int64]*shape) *liveTable {
 		}
 	}
 	now := is.shape
-	now.Columns = is.all
+	now.Columns, now.places = is.all, []string{sqlitePlace}
 	t.now = &now
 	hidden := is.before(shapes)
 	for _, c := range is.all {
