@@ -18,13 +18,13 @@ const jobTables = `(SELECT pg_catalog.json_agg(pg_catalog.json_build_object('sch
 
 // queued is a condition: a job is to deliver events of the rows j of the journal to the timeline. It is one of the timeline's
 // forwarder under its own name or, of a row that has none of these, any, unless the relay delivers to the timeline.
-func (t *jobTable) queued(journaled, relayed string) string {
+func (t *jobTable) queued(journaled, relayed string, delivers func(name string) string) string {
 	table := pgschema.Ident(t.Schema) + ".river_job"
 	job := func(name, where string) string {
 		return "EXISTS (SELECT FROM " + table + " " + name + " WHERE " + name + ".args OPERATOR(pg_catalog.@>) pg_catalog.jsonb_build_object('key', j.key::pg_catalog.text) AND " + name + ".kind = 'aftercommit_forward' AND " + where + ")"
 	}
 	ours := func(name string) string {
-		return "pg_catalog.starts_with(pg_catalog.jsonb_extract_path_text(" + name + ".args, 'forwarder'), '" + timelineForwarder + "/')"
+		return delivers("pg_catalog.jsonb_extract_path_text(" + name + ".args, 'forwarder')")
 	}
 	waits := "q.state::pg_catalog.text IN ('available', 'pending', 'retryable', 'running', 'scheduled') AND (" + ours("q") + " OR NOT (" + relayed + ") AND NOT " + job("o", ours("o")) + ")"
 	return "EXISTS (SELECT" + journaled + " AND " + job("q", waits) + ")"

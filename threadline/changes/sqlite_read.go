@@ -317,10 +317,11 @@ func (s sqlite) attributeBy(ctx context.Context, db querier, list []*Change) err
 	if len(ids) == 0 {
 		return nil
 	}
-	var timeline, journal bool
-	contexts, entries := s.in("audit_contexts"), "main."+pgschema.Ident(s.journal+"_journal")
-	err := db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?), EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?)",
-		s.schema+"_audit_contexts", s.journal+"_journal").Scan(&timeline, &journal)
+	here := func(table string) (is bool, err error) {
+		err = db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?)", table).Scan(&is)
+		return is, err
+	}
+	timeline, err := here(s.schema + "_audit_contexts")
 	if err != nil || !timeline {
 		return wrap("read who made the changes", err)
 	}
@@ -337,16 +338,27 @@ func (s sqlite) attributeBy(ctx context.Context, db querier, list []*Change) err
 		}
 		found[id].State, found[id].Reason = Recorded, ""
 		return struct{}{}, r.addTo(found[id])
-	}, "SELECT tx_id, "+strings.Join(contextColumns, ", ")+", events, first_recorded_at, last_recorded_at FROM "+contexts+" WHERE tx_id"+among)
-	if err != nil || !journal {
-		return wrap("read who made the changes", err)
+	}, "SELECT tx_id, "+strings.Join(contextColumns, ", ")+", events, first_recorded_at, last_recorded_at FROM "+s.in("audit_contexts")+" WHERE tx_id"+among)
+	for _, journal := range s.journals {
+		var is bool
+		if err == nil {
+			is, err = here(journal + "_journal")
+		}
+		if err == nil && is {
+			err = s.pending(ctx, db, journal, among, found)
+		}
 	}
-	_, err = readAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
+	return wrap("read who made the changes", err)
+}
+
+// pending sets the state of transactions of which a journal has events, and the timeline none.
+func (s sqlite) pending(ctx context.Context, db querier, journal, among string, found map[int64]*Attribution) error {
+	_, err := readAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
 		var id int64
 		if err = rows.Scan(&id); err == nil && found[id].State != Recorded {
 			found[id].State, found[id].Reason = Pending, ""
 		}
 		return struct{}{}, err
-	}, "SELECT DISTINCT tx_id FROM "+entries+" WHERE events > 0 AND tx_id"+among)
-	return wrap("read who made the changes", err)
+	}, "SELECT DISTINCT tx_id FROM main."+pgschema.Ident(journal+"_journal")+" WHERE events > 0 AND tx_id"+among)
+	return err
 }

@@ -20,6 +20,14 @@ type Options struct {
 	Schema string
 	// Journal is the schema of the app's journal, "aftercommit" by default; on SQLite the prefix.
 	Journal string
+	// OtherJournals are the schemas of other journals in the same database, on SQLite the prefixes: those of other apps that write to
+	// the captured tables. Without them it is never said that a transaction had no event ([NoEvent]) where there is
+	// another journal.
+	OtherJournals []string
+	// Forwarder is the name of the forwarder that delivers to this timeline, as relay.State.Forwarder has it. It is needed where there
+	// are several, such as another one to a timeline in another database: without it what any of them has yet to deliver is [Pending].
+	// By default it is each whose name begins with "threadline.Forwarder/".
+	Forwarder string
 	// Aliases are other names of tables, for queries. Pass those of threadline.Options, so that the recorded target
 	// "order" and the captured table "orders" are one for both stores.
 	Aliases map[string][]string
@@ -45,17 +53,20 @@ func (o *Options) journal() string {
 // Store plans captures, applies the plans, and reads what was captured. It is safe for
 // concurrent use, and needs one connection at a time.
 type Store struct {
-	db              *sql.DB
-	speaks          hooks.Dialect
-	schema, journal string // unquoted
-	same            alias.Names
-	partition       Partitioning
+	db        *sql.DB
+	speaks    hooks.Dialect
+	schema    string   // unquoted
+	journals  []string // their schemas, unquoted
+	forwarder string
+	same      alias.Names
+	partition Partitioning
 }
 
 // NewStore returns the store of the changes in db. It does no I/O.
 func NewStore(db *sql.DB, dialect hooks.Dialect, opts *Options) *Store {
-	s := &Store{db: nildb.Replace(db), speaks: dialect, schema: opts.schema(), journal: opts.journal()}
+	s := &Store{db: nildb.Replace(db), speaks: dialect, schema: opts.schema(), journals: []string{opts.journal()}}
 	if opts != nil {
+		s.journals, s.forwarder = append(s.journals, opts.OtherJournals...), opts.Forwarder
 		s.same, s.partition = alias.Of(opts.Aliases), opts.Partition
 	}
 	return s

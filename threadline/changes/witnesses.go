@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
@@ -12,48 +13,76 @@ import (
 
 // witnesses are the tables that say whether a transaction had events: those of them that are here.
 type witnesses struct {
+	// readable are those of the timeline that this role may read, with audit_captures.
+	readable map[string]bool
+	journals []*journalWitness // in the order of Store.journals
+	// placed says that this role may ask which cluster this is.
+	placed bool
+	// others says that schemas of which the store was not told have a journal, too.
+	others bool
+	// jobs are River's tables, if it is the queue of forwarders.
+	jobs []jobTable
+}
+
+// journalWitness are the tables of one journal.
+type journalWitness struct {
+	schema string
 	// readable are those that this role may read.
 	readable map[string]bool
 	// hidden says that there are others.
 	hidden bool
 	// lists says that purges write down whose events they delete.
 	lists bool
-	// placed says that this role may ask which cluster this is.
-	placed bool
-	// others says that other schemas have a journal, too.
-	others bool
-	// jobs are River's tables, if it is the queue of forwarders.
-	jobs []jobTable
 }
 
 func (w *witnesses) has(table string) bool { return w.readable[table] }
 
+func (j *journalWitness) has(table string) bool { return j.readable[table] }
+
+// at returns the qualified name of one of the tables.
+func (j *journalWitness) at(table string) string { return pgschema.Ident(j.schema) + "." + table }
+
 // certain reports whether the tables are there without which it is never certain that there was no event.
 func (w *witnesses) certain() bool {
-	return w.placed && !w.hidden && !w.others && w.has("journal") && w.has("journal_purges") && w.has("schema_versions") && w.has("audit_captures")
+	return w.placed && !w.others && w.has("audit_captures") && !slices.ContainsFunc(w.journals, func(j *journalWitness) bool {
+		return j.hidden || !j.has("journal") || !j.has("journal_purges") || !j.has("schema_versions")
+	})
 }
 
 // witnesses asks which of these tables are here.
 func (s *Store) witnesses(ctx context.Context, db querier) (*witnesses, error) {
 	w := &witnesses{readable: make(map[string]bool)}
-	query := `SELECT c.relname::pg_catalog.text,
+	of := make(map[string]*journalWitness)
+	var names []string
+	for _, schema := range s.journals {
+		j := &journalWitness{schema: schema, readable: make(map[string]bool)}
+		w.journals, names = append(w.journals, j), append(names, pgtext.Literal(schema))
+		of[schema] = j
+	}
+	in := "(" + strings.Join(names, ", ") + ")"
+	query := `SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
 			pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
 			EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'transactions' AND NOT a.attisdropped),
 			pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE c.relkind IN ('r', 'p') AND (n.nspname = ` + pgtext.Literal(s.schema) + ` AND c.relname IN ('audit_contexts', 'audit_actions', 'audit_captures')
-			OR n.nspname = ` + pgtext.Literal(s.journal) + ` AND c.relname IN ('journal', 'journal_purges', 'schema_versions', 'cursors', 'retries', 'audit_events', 'audit_events_before', 'purges'))`
+			OR n.nspname IN ` + in + ` AND c.relname IN ('journal', 'journal_purges', 'schema_versions', 'cursors', 'retries', 'audit_events', 'audit_events_before', 'purges'))`
 	_, err := readAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
-		var table string
+		var schema, table string
 		var readable, lists bool
-		if err = rows.Scan(&table, &readable, &lists, &w.placed); err != nil {
+		if err = rows.Scan(&schema, &table, &readable, &lists, &w.placed); err != nil {
 			return struct{}{}, err
 		}
-		w.lists = w.lists || lists
+		if strings.HasPrefix(table, "audit_") && !strings.HasPrefix(table, "audit_events") {
+			w.readable[table] = readable
+			return struct{}{}, nil
+		}
+		j := of[schema]
+		j.lists = j.lists || lists
 		if readable {
-			w.readable[table] = true
-		} else if table != "audit_contexts" && table != "audit_actions" && table != "cursors" && table != "retries" {
-			w.hidden = true
+			j.readable[table] = true
+		} else if table != "cursors" && table != "retries" {
+			j.hidden = true
 		}
 		return struct{}{}, nil
 	}, query)
@@ -61,7 +90,7 @@ func (s *Store) witnesses(ctx context.Context, db querier) (*witnesses, error) {
 		return w, err
 	}
 	var jobs sql.NullString
-	err = db.QueryRowContext(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname <> `+pgtext.Literal(s.journal)+`
+	err = db.QueryRowContext(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname NOT IN `+in+`
 		AND c.relkind IN ('r', 'p') AND c.relname IN ('journal', 'cursors', 'journal_purges', 'audit_events', 'forwarders', 'schema_versions') GROUP BY n.oid
 		HAVING pg_catalog.array_agg(c.relname::pg_catalog.text) @> '{journal,cursors,journal_purges}' OR pg_catalog.array_agg(c.relname::pg_catalog.text) @> '{audit_events,forwarders,schema_versions}'), `+jobTables).Scan(&w.others, &jobs)
 	if err == nil && jobs.Valid {
@@ -89,7 +118,7 @@ var findings = map[string]finding{
 	"journal":  {Unknown, "it has events, in a timeline that cannot be read here"},
 	"purged":   {Unknown, "it had events, and the timeline has none of them: a filter has left them out, or they became dead letters"},
 	"unread":   {Unknown, notKnown + "the journal is not in this database, or this role may not read what it takes"},
-	"journals": {Unknown, notKnown + "another journal, in another schema of this database, may have some"},
+	"journals": {Unknown, notKnown + "another journal, in another schema of this database, may have some: name it in Options.OtherJournals"},
 	"place":    {Unknown, notKnown + "it was made in another database, of which this one is a copy"},
 	"before":   {Unknown, notKnown + "it is older than the journal"},
 	"unlisted": {Unknown, notKnown + "the journal was purged since, without a list of whose events they were"},
@@ -99,59 +128,55 @@ var findings = map[string]finding{
 // timelineForwarder is how forwarders to a timeline are called, unless a program wraps them in a type of its own.
 const timelineForwarder = "threadline.Forwarder"
 
+// delivers is a condition: a forwarder, by its name, delivers to this timeline, as far as it is there under its own name.
+func (s *Store) delivers(name string) string {
+	if s.forwarder != "" {
+		return name + " = " + pgtext.Literal(s.forwarder)
+	}
+	return "pg_catalog.starts_with(" + name + ", '" + timelineForwarder + "/')"
+}
+
+// cases are those of an expression of stateOf.
+type cases struct{ strings.Builder }
+
+func (c *cases) when(condition, then string) {
+	c.WriteString(" WHEN " + condition + " THEN '" + then + "'")
+}
+
+// idOf is the number of the transaction k.
+const idOf = "k.xid::pg_catalog.text::pg_catalog.int8"
+
 // stateOf is an expression for what is known of the events of the transaction k, whose first change
 // is f: a word of findings.
 //
 // That the timeline has none proves nothing: a filter may have left them out, or a forwarder without
-// contexts, or one that was retired, may have been there at the time. The journal has all events that
+// contexts, or one that was retired, may have been there at the time. The journals have all events that
 // were committed, and a purge writes down whose events it deletes.
 func (s *Store) stateOf(w *witnesses) string {
-	var b strings.Builder
-	when := func(condition, then string) { b.WriteString(" WHEN " + condition + " THEN '" + then + "'") }
-	in := func(table string) string { return pgschema.Ident(s.journal) + "." + table }
-	const id = "k.xid::pg_catalog.text::pg_catalog.int8"
-	timeline, settles := w.has("audit_contexts"), w.has("journal") && w.has("cursors") && w.has("retries")
-	journaled := " FROM " + in("journal") + " j WHERE j.xid = k.xid AND j.tx_started_at = k.started AND j.events > 0"
-	told := " FROM " + s.at("audit_contexts") + " c WHERE c.tx_id = " + id + " AND c.tx_started_at = k.started"
-	// The timeline's forwarder has passed them, and tries none again. Where none is there under its own name, any may be it.
-	const ours = "pg_catalog.starts_with(u.name, '" + timelineForwarder + "/')"
-	active := " FROM " + in("cursors") + " u WHERE u.retired_at IS NULL AND (" + ours + " OR NOT EXISTS (SELECT FROM " + in("cursors") + " u WHERE u.retired_at IS NULL AND " + ours + "))"
-	passed := "pg_catalog.pg_visible_in_snapshot(k.xid, u.done)"
-	if w.placed { // a snapshot of another cluster's means nothing for what was made here
-		passed += " AND (f.system IS DISTINCT FROM i.system_identifier OR pg_catalog.starts_with(u.place, pg_catalog.concat(i.system_identifier, '/')))"
-		active = strings.Replace(active, " u WHERE", " u CROSS JOIN pg_catalog.pg_control_system() i WHERE", 1)
-	}
-	settled := "(SELECT coalesce(pg_catalog.bool_and(" + passed + "), true)" + active + ")" +
-		" AND NOT EXISTS (SELECT FROM " + in("retries") + " r WHERE r.forwarder IN (SELECT u.name" + active + ") AND r.state = 'retrying'" +
-		" AND r.key IN (SELECT j.key" + journaled + "))"
-	relayed := "EXISTS (SELECT FROM " + in("cursors") + " u WHERE u.retired_at IS NULL AND " + ours + ")"
-	hidden := ""
-	for i := range w.jobs {
-		if t := &w.jobs[i]; t.Readable {
-			settled += " AND NOT " + t.queued(journaled, relayed)
-		} else {
-			hidden = " AND " + relayed
+	var c cases
+	timeline, told := w.has("audit_contexts"), " FROM "+s.at("audit_contexts")+" c WHERE c.tx_id = "+idOf+" AND c.tx_started_at = k.started"
+	for _, j := range w.journals {
+		if timeline && j.settles() { // it may have come in several rows of the journal, and so in several batches
+			settled, known := s.settled(w, j)
+			c.when("(SELECT pg_catalog.sum(c.events)"+told+") < (SELECT pg_catalog.sum(j.events)"+j.ofTransaction()+") AND NOT ("+settled+" AND "+known+")", "partly")
 		}
 	}
 	if timeline {
-		if settles { // it may have come in several rows of the journal, and so in several batches
-			when("(SELECT pg_catalog.sum(c.events)"+told+") < (SELECT pg_catalog.sum(j.events)"+journaled+") AND NOT ("+settled+")", "partly")
-		}
-		when("EXISTS (SELECT"+told+")", "recorded")
+		c.when("EXISTS (SELECT"+told+")", "recorded")
 	}
-	if w.has("journal") {
-		has := "EXISTS (SELECT" + journaled + ")"
+	for _, j := range w.journals {
+		has := "EXISTS (SELECT" + j.ofTransaction() + ")"
 		switch {
+		case !j.has("journal"):
 		case !timeline:
-			when(has, "journal")
-		case settles:
-			when(settled+hidden+" AND "+has, "left")
-			if hidden != "" {
-				when(settled+" AND "+has, "queued")
-			}
+			c.when(has, "journal")
+		case j.settles():
+			settled, known := s.settled(w, j)
+			c.when(settled+" AND "+known+" AND "+has, "left")
+			c.when(settled+" AND "+has, "queued")
 			fallthrough
 		default:
-			when(has, "pending")
+			c.when(has, "pending")
 		}
 	}
 	if !w.certain() {
@@ -159,28 +184,80 @@ func (s *Store) stateOf(w *witnesses) string {
 		if w.others {
 			why = "journals"
 		}
-		return "CASE" + b.String() + " WHEN true THEN '" + why + "' END"
+		return "CASE" + c.String() + " WHEN true THEN '" + why + "' END"
+	}
+	for _, j := range w.journals {
+		j.purged(&c)
 	}
 	// The notes of captures say where its table was captured at the time. A session that hides itself hides its cluster, too.
-	when("f.system <> (SELECT i.system_identifier FROM pg_catalog.pg_control_system() i) OR "+s.place()+
+	c.when("f.system <> (SELECT i.system_identifier FROM pg_catalog.pg_control_system() i) OR "+s.place()+
 		" IS DISTINCT FROM (SELECT n.place FROM "+s.at("audit_captures")+" n WHERE n.table_id = f.table_id AND n.noted_at <= f.captured_at ORDER BY n.noted_at DESC LIMIT 1)", "place")
-	when("(k.started > (SELECT v.migrated_at FROM "+in("schema_versions")+" v WHERE v.component = 'journal')) IS NOT TRUE", "before")
-	without := ""
-	if w.lists {
-		const list = "p.transactions"
-		when("EXISTS (SELECT FROM "+in("journal_purges")+" p WHERE "+list+" IS NOT NULL AND p.purged_at > k.started AND pg_catalog.int8range("+list+"[1], "+list+"[pg_catalog.cardinality("+list+")], '[]') @> "+id+" AND "+id+" = ANY ("+list+"))", "purged")
-		without = " WHERE " + list + " IS NULL"
+	for _, j := range w.journals {
+		j.older(&c)
 	}
-	when("k.started < (SELECT pg_catalog.max(p.before) FROM "+in("journal_purges")+" p"+without+")", "unlisted")
-	for _, table := range []string{"audit_events", "audit_events_before"} {
-		if w.has(table) { // its rows are nearly in the order of seq
-			when("k.started <= (SELECT pg_catalog.max(l.recorded_at) FROM (SELECT e.recorded_at FROM "+in(table)+" e ORDER BY e.seq DESC LIMIT 1000) l)", "earlier")
+	return "CASE" + c.String() + " ELSE 'none' END"
+}
+
+// settles reports whether the tables are there that say what is on its way.
+func (j *journalWitness) settles() bool {
+	return j.has("journal") && j.has("cursors") && j.has("retries")
+}
+
+// ofTransaction selects the rows j that the journal has of the transaction k.
+func (j *journalWitness) ofTransaction() string {
+	return " FROM " + j.at("journal") + " j WHERE j.xid = k.xid AND j.tx_started_at = k.started AND j.events > 0"
+}
+
+// settled is a condition: nothing of the transaction k is on its way from a journal to the timeline. The timeline's forwarder has passed
+// it, and tries none again, and no job has any. Where none is there under its own name, any may be it. known is another one: no
+// queue out of sight may have some.
+func (s *Store) settled(w *witnesses, j *journalWitness) (settled, known string) {
+	ours := s.delivers("u.name")
+	relayed := "EXISTS (SELECT FROM " + j.at("cursors") + " u WHERE u.retired_at IS NULL AND " + ours + ")"
+	active := " FROM " + j.at("cursors") + " u WHERE u.retired_at IS NULL AND (" + ours + " OR NOT " + relayed + ")"
+	passed := "pg_catalog.pg_visible_in_snapshot(k.xid, u.done)"
+	if w.placed { // a snapshot of another cluster's means nothing for what was made here
+		passed += " AND (f.system IS DISTINCT FROM i.system_identifier OR pg_catalog.starts_with(u.place, pg_catalog.concat(i.system_identifier, '/')))"
+		active = strings.Replace(active, " u WHERE", " u CROSS JOIN pg_catalog.pg_control_system() i WHERE", 1)
+	}
+	settled = "(SELECT coalesce(pg_catalog.bool_and(" + passed + "), true)" + active + ")" +
+		" AND NOT EXISTS (SELECT FROM " + j.at("retries") + " r WHERE r.forwarder IN (SELECT u.name" + active + ") AND r.state = 'retrying'" +
+		" AND r.key IN (SELECT j.key" + j.ofTransaction() + "))"
+	known = "true"
+	for i := range w.jobs {
+		if t := &w.jobs[i]; t.Readable {
+			settled += " AND NOT " + t.queued(j.ofTransaction(), relayed, s.delivers)
+		} else {
+			known = relayed
 		}
 	}
-	if w.has("purges") {
-		when("k.started < (SELECT pg_catalog.max(p.before) FROM "+in("purges")+" p)", "earlier")
+	return settled, known
+}
+
+// purged adds that a purge has deleted the transaction's events.
+func (j *journalWitness) purged(c *cases) {
+	const list = "p.transactions"
+	if j.lists {
+		c.when("EXISTS (SELECT FROM "+j.at("journal_purges")+" p WHERE "+list+" IS NOT NULL AND p.purged_at > k.started AND pg_catalog.int8range("+list+"[1], "+list+"[pg_catalog.cardinality("+list+")], '[]') @> "+idOf+" AND "+idOf+" = ANY ("+list+"))", "purged")
 	}
-	return "CASE" + b.String() + " ELSE 'none' END"
+}
+
+// older adds what a transaction is too old for, so that it may have had events of which the journal knows nothing.
+func (j *journalWitness) older(c *cases) {
+	c.when("(k.started > (SELECT v.migrated_at FROM "+j.at("schema_versions")+" v WHERE v.component = 'journal')) IS NOT TRUE", "before")
+	without := ""
+	if j.lists {
+		without = " WHERE p.transactions IS NULL"
+	}
+	c.when("k.started < (SELECT pg_catalog.max(p.before) FROM "+j.at("journal_purges")+" p"+without+")", "unlisted")
+	for _, table := range []string{"audit_events", "audit_events_before"} {
+		if j.has(table) { // its rows are nearly in the order of seq
+			c.when("k.started <= (SELECT pg_catalog.max(l.recorded_at) FROM (SELECT e.recorded_at FROM "+j.at(table)+" e ORDER BY e.seq DESC LIMIT 1000) l)", "earlier")
+		}
+	}
+	if j.has("purges") {
+		c.when("k.started < (SELECT pg_catalog.max(p.before) FROM "+j.at("purges")+" p)", "earlier")
+	}
 }
 
 // contextsOf selects the contexts of the transaction k. Where there are none, its events may have been
