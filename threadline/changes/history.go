@@ -302,37 +302,6 @@ func byCluster(list []*row) []*row {
 	return list
 }
 
-// byVersion puts changes, which come in the order in which they were captured, into that in which
-// they were made: each behind the one, of the same transaction, that has made the version which it
-// replaces. They differ where a trigger of the app's, which fires before ours, changes the row again.
-func byVersion(captured []*row) []*row {
-	// A row that moves to another partition may have the place there that one of its versions had here, under another key.
-	type version struct{ xid, started, tid, key string }
-	maker := make(map[version]*row, len(captured))
-	for _, r := range captured {
-		if r.newTID.Valid {
-			maker[version{r.xid, r.started, r.newTID.String, r.key.String}] = r
-		}
-	}
-	made := make([]*row, 0, len(captured))
-	done := make(map[*row]bool, len(captured))
-	for _, r := range captured {
-		var chain []*row
-		for r != nil && !done[r] {
-			done[r] = true
-			chain = append(chain, r)
-			before := r.key
-			if r.formerKey.Valid {
-				before = r.formerKey
-			}
-			r = maker[version{r.xid, r.started, r.oldTID.String, before.String}]
-		}
-		slices.Reverse(chain)
-		made = append(made, chain...)
-	}
-	return made
-}
-
 // byHolder puts changes under a deferrable key, which come in the order in which they were made, into that in which rows have had it:
 // a transaction may give it to a row before it takes it from another.
 func byHolder(made []*row, key string) []*row {

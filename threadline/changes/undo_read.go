@@ -205,11 +205,6 @@ func (r *undoer) gaps(ctx context.Context, where string, args ...any) (bool, err
 // chains links the changes of each row, which come in the order in which they were captured, by the
 // versions of rows that they have replaced and made.
 func (r *undoer) chains(list []*undoChange) []*chain {
-	type version struct {
-		table        int64
-		xid, started string
-		tid, row     string // a tid alone may be in several partitions
-	}
 	after := func(c *undoChange) string {
 		if c.row.key.Valid {
 			return c.row.key.String
@@ -225,21 +220,15 @@ func (r *undoer) chains(list []*undoChange) []*chain {
 		}
 		return c.row.old.String + c.native(func(f *Field) Value { return f.Old })
 	}
-	maker := make(map[version]*undoChange)
-	for _, c := range list {
-		if c.row.newTID.Valid {
-			maker[version{c.row.tableID, c.row.xid, c.row.started, c.row.newTID.String, after(c)}] = c
-		}
+	rows, of := make([]*row, len(list)), make(map[*row]*undoChange, len(list))
+	for i, c := range list {
+		c.at = i
+		rows[i], of[c.row] = c.row, c
 	}
 	next := make(map[*undoChange]*undoChange)
 	follows := make(map[*undoChange]bool)
-	for i, c := range list {
-		c.at = i
-		if c.row.oldTID.Valid {
-			if m := maker[version{c.row.tableID, c.row.xid, c.row.started, c.row.oldTID.String, before(c)}]; m != nil && m != c {
-				next[m], follows[c] = c, true
-			}
-		}
+	for r, m := range makers(rows, func(r *row) string { return before(of[r]) }, func(r *row) string { return after(of[r]) }) {
+		next[of[m]], follows[of[r]] = of[r], true
 	}
 	// An update that changes nothing makes a version, and is not kept: what comes after it follows the last
 	// change that has left its key. Rows without a key that are the same may be taken for each other.
