@@ -131,8 +131,12 @@ func (s *Store) step(f *found, is *deployed) *Step {
 	if !is.shape && len(why) == 0 { // another one comes with a change
 		why = append(why, "its shape is not noted")
 	}
-	if len(is.grantees) > 0 {
-		why = append(why, strings.Join(is.grantees, ", ")+" may execute its function, and so attach it to tables")
+	if list := without(is.grantees, is.owners); len(list) > 0 {
+		why = append(why, strings.Join(list, ", ")+" may execute its function, and so attach it to tables")
+	}
+	ungranted := without(is.owners, is.grantees)
+	if is.body != "" && len(ungranted) > 0 {
+		why = append(why, strings.Join(ungranted, ", ")+" may not execute its function, and so cannot add partitions")
 	}
 	missing := f.triggers(is)
 	resumed := f.noted != nil && slices.ContainsFunc(missing, f.wasThere)
@@ -153,7 +157,10 @@ func (s *Store) step(f *found, is *deployed) *Step {
 	step.SQL = append(step.SQL,
 		fmt.Sprintf("INSERT INTO %s (id, table_id, shape) VALUES (%d, %d, %s::pg_catalog.json) ON CONFLICT DO NOTHING", s.at("audit_shapes"), f.id(), f.tableID(), pgtext.Literal(f.text())),
 		"CREATE OR REPLACE FUNCTION "+function+" RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER\n"+f.settingsSQL()+"AS "+quoted("capture", body),
-		"REVOKE ALL ON FUNCTION "+function+" FROM "+strings.Join(append(is.grantees, "PUBLIC"), ", "))
+		"REVOKE ALL ON FUNCTION "+function+" FROM "+strings.Join(append(without(is.grantees, is.owners), "PUBLIC"), ", "))
+	if len(ungranted) > 0 {
+		step.SQL = append(step.SQL, "GRANT EXECUTE ON FUNCTION "+function+" TO "+strings.Join(ungranted, ", "))
+	}
 	if f.hashes() {
 		step.SQL = append(step.SQL, s.makeKey())
 	}
@@ -258,6 +265,7 @@ type deployed struct {
 	body, settings string
 	digest         string   // of the body, "" if there is none
 	grantees       []string // who may execute the function, beside its owner
+	owners         []string // who has to, because a partition that they add to a table of theirs gets its trigger
 	shape          bool     // is noted
 	noKey          bool     // for hashes
 	triggers       []string // those that fire: the name and the table's, with a space between
@@ -283,6 +291,9 @@ func (s *Store) deployed(ctx context.Context, q querier, f *found) (*deployed, e
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, wrap("look for the capture of "+f.qualified(), err)
 	}
+	if d.owners, err = s.owners(ctx, q, f); err != nil {
+		return nil, wrap("look for the owners of "+f.qualified(), err)
+	}
 	d.notes, err = readAll(ctx, q, func(rows *sql.Rows) (*note, error) {
 		var body string
 		failed := rows.Scan(&body)
@@ -304,6 +315,19 @@ func (s *Store) deployed(ctx context.Context, q querier, f *found) (*deployed, e
 		return nil, wrap("look for the triggers of "+f.qualified(), err)
 	}
 	return d, wrap("look for what "+f.qualified()+" inherits", s.inherit(ctx, q, f, d))
+}
+
+// owners are the roles to whom a partitioned table and those of its partitions belong that are partitioned, too, unless they may
+// execute its function anyhow. CREATE TABLE … PARTITION OF and ATTACH PARTITION make the trigger on rows as the one who executes them.
+func (s *Store) owners(ctx context.Context, q querier, f *found) ([]string, error) {
+	if f.kind != "p" {
+		return nil, nil
+	}
+	return readAll(ctx, q, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) },
+		`SELECT DISTINCT pg_catalog.quote_ident(r.rolname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+		WHERE c.relkind = 'p' AND (c.oid = $1::pg_catalog.int8::pg_catalog.oid OR c.oid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree($1::pg_catalog.int8::pg_catalog.oid) t))
+			AND NOT r.rolsuper AND r.rolname <> coalesce((SELECT pg_catalog.pg_get_userbyid(p.proowner) FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+				WHERE n.nspname = $2 AND p.proname = $3), current_user) ORDER BY 1`, int64(f.OID), s.schema, f.function())
 }
 
 // noted finds out whether the shape is noted. For a role that may not look, it is.
