@@ -22,7 +22,8 @@ type snapshot struct {
 	tables map[int64]*undoTable // by the digest that changes have
 	found  map[int64]*found     // those that were looked up by their names
 
-	lite map[int64]*sqliteTable // these on SQLite
+	lite   map[int64]*sqliteTable // these on SQLite
+	pinned bool
 }
 
 // beginner is a *sql.DB or *sql.Conn.
@@ -56,18 +57,20 @@ func (s *Store) inSnapshot(ctx context.Context, db beginner, f func(*snapshot) e
 
 // pin sets what the texts of values depend on, as the triggers do. From then on names must be qualified.
 func (r *snapshot) pin(ctx context.Context) error {
-	if r.store.speaks == hooks.SQLite {
-		return nil // it has values, and no texts of them
+	if r.pinned || r.store.speaks == hooks.SQLite { // which has values, and no texts of them
+		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if _, err := r.tx.ExecContext(ctx, "SET LOCAL "+name+" = "+settings[name]); err != nil {
 			return wrap("read the history", err)
 		}
 	}
+	r.pinned = true
 	return nil
 }
 
-// look returns the table of changes that has a name. It is to be called before pin, because the name may need the search_path.
+// look returns the table of changes that has a name, and pins: the name may need the search_path, and the types of its columns
+// must not.
 func (r *snapshot) look(ctx context.Context, name string) (*undoTable, error) {
 	if s, ok := r.store.sqlite(); ok {
 		t, err := s.look(ctx, r.tx, name)
@@ -83,6 +86,12 @@ func (r *snapshot) look(ctx context.Context, name string) (*undoTable, error) {
 	}
 	if f.unknown {
 		return nil, fmt.Errorf("changes: which history is that of %s is in %s: run Store.Migrate, or grant SELECT on it", name, r.store.at("audit_captures"))
+	}
+	if err = r.pin(ctx); err != nil {
+		return nil, err
+	}
+	if f, err = r.store.look(ctx, r.tx, f.qualified()); err != nil {
+		return nil, err
 	}
 	r.found[f.tableID()] = f
 	return r.table(ctx, f.tableID())
