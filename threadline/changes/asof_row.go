@@ -21,7 +21,7 @@ func (r *snapshot) asOf(ctx context.Context, id int64, key []string) (*asOf, err
 	if err := r.pin(ctx); err != nil {
 		return nil, err
 	}
-	t, l, err := r.keyed(ctx, id, key)
+	t, l, key, err := r.keyed(ctx, id, key)
 	if err != nil {
 		return nil, err
 	}

@@ -100,7 +100,7 @@ func (v Value) String() string {
 }
 
 // History returns the changes of one row, the oldest first. key has the values of the key's
-// columns, as PostgreSQL prints them. The history has all that happened under the key, also to rows
+// columns. What PostgreSQL prints in another form finds a row that is there, and a time without a zone is one in UTC. The history has all that happened under the key, also to rows
 // that were deleted before. If a row's key has become this one, it goes back to that row's
 // INSERT under its former keys. TRUNCATEs of the table are part of each row's history, and so are
 // changes of which the key is not known, because the table had lost its columns. A table that was
@@ -126,6 +126,9 @@ func (s *Store) History(ctx context.Context, table string, key ...string) ([]Cha
 	}
 	t := pastTable(f.tableID(), shapes)
 	l := &lives{store: s, db: s.db, tableID: f.tableID(), under: make(map[string][]*row), deferrable: f.deferrable && t.named != nil && slices.Equal(t.named.Key, f.Key)}
+	if key, err = s.printed(ctx, l, table, key); err != nil {
+		return nil, err
+	}
 	rows, err := l.all(ctx, rowText(key))
 	if err != nil {
 		return nil, err

@@ -226,20 +226,22 @@ func (t *undoTable) name() string {
 	return fmt.Sprintf("table %d", t.id)
 }
 
-// keyed returns the table with a key, and what reads its rows' changes.
-func (r *snapshot) keyed(ctx context.Context, id int64, key []string) (*undoTable, *lives, error) {
+// keyed returns the table with a key, what reads its rows' changes, and the key as they have it.
+func (r *snapshot) keyed(ctx context.Context, id int64, key []string) (*undoTable, *lives, []string, error) {
 	t, err := r.table(ctx, id)
 	switch {
 	case err != nil:
-		return nil, nil, err
+		return nil, nil, nil, err
 	case t.named == nil:
-		return nil, nil, fmt.Errorf("%w: the table was never captured", ErrNoChange)
+		return nil, nil, nil, fmt.Errorf("%w: the table was never captured", ErrNoChange)
 	case !t.keyed():
-		return nil, nil, fmt.Errorf("changes: rows without a key have no history: %s", t.name())
+		return nil, nil, nil, fmt.Errorf("changes: rows without a key have no history: %s", t.name())
 	case len(t.key) > 0 && len(key) != len(t.key):
-		return nil, nil, fmt.Errorf("changes: the key of %s has %d columns, not %d: %s", t.name(), len(t.key), len(key), strings.Join(t.key, ", "))
+		return nil, nil, nil, fmt.Errorf("changes: the key of %s has %d columns, not %d: %s", t.name(), len(t.key), len(key), strings.Join(t.key, ", "))
 	}
-	return t, r.lives(t), nil
+	l := r.lives(t)
+	key, err = r.printed(ctx, l, key)
+	return t, l, key, err
 }
 
 // lives reads the changes of a table's rows.

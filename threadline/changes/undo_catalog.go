@@ -46,6 +46,8 @@ type liveColumn struct {
 	Always    bool // an identity column that takes no other values
 	// Equal is the schema of the operator = of the type, "" if it has none.
 	Equal string
+	// Base is the type without a length or a scale, to which a cast would cut a value, and of a domain the one that it is made of.
+	Base string
 
 	exact  bool // equal values have the same bytes
 	native bool // it is SQLite's
@@ -95,6 +97,8 @@ const liveQuery = `SELECT pg_catalog.json_build_object('name', ` + qualifiedName
 	'readable', pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
 	'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
 		'space', pg_catalog.quote_ident(tn.nspname), 'generated', a.attgenerated <> '', 'always', a.attidentity = 'a',
+		'base', (WITH RECURSIVE b (type) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd')
+			SELECT pg_catalog.format_type(t.oid, -1) FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype <> 'd'),
 		'equal', (WITH RECURSIVE b (type) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd')
 			SELECT CASE WHEN n.nspname = 'pg_catalog' OR t.typtype <> 'b' OR t.typcategory = 'A' THEN 'pg_catalog'
 				ELSE (SELECT pg_catalog.quote_ident(o.nspname) FROM pg_catalog.pg_operator p JOIN pg_catalog.pg_namespace o ON o.oid = p.oprnamespace WHERE p.oprname = '=' AND p.oprleft = t.oid AND p.oprright = t.oid LIMIT 1) END

@@ -80,19 +80,14 @@ func (r *snapshot) lookUp(ctx context.Context, steps []*step, types []string, va
 		c := typed.column(name)
 		n := "v" + strconv.Itoa(i)
 		names = append(names, n)
-		switch column := "t." + pgschema.Ident(is[i]); c.Equal {
-		case "":
-			conditions = append(conditions, "ROW("+column+")::record OPERATOR(pg_catalog.*=) ROW(v."+n+")::record")
-		default:
-			conditions = append(conditions, column+" OPERATOR("+c.Equal+".=) v."+n)
-		}
+		conditions = append(conditions, c.matches("t."+pgschema.Ident(is[i]), "v."+n))
 	}
 	for chunk := range slices.Chunk(steps, atOnce) {
 		var list []string
 		for n, st := range chunk {
 			literals := []string{strconv.Itoa(n)}
 			for i, name := range types {
-				literals = append(literals, typed.column(name).literal(value(st, i)))
+				literals = append(literals, typed.column(name).uncut(value(st, i)))
 			}
 			list = append(list, "("+strings.Join(literals, ", ")+")")
 		}

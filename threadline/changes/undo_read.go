@@ -441,7 +441,7 @@ func (r *undoer) since(ctx context.Context, table string, key []string, to time.
 	if err = r.gapsSince(ctx, named, to); err != nil {
 		return nil, err
 	}
-	t, l, err := r.keyed(ctx, named.id, key)
+	t, l, key, err := r.keyed(ctx, named.id, key)
 	if err != nil {
 		return nil, err
 	}
@@ -541,7 +541,7 @@ func (r *undoer) sinceChange(ctx context.Context, c *Change) ([]*chain, error) {
 	if err = r.gapsSince(ctx, r.tables[change.row.tableID], change.CapturedAt); err != nil {
 		return nil, err
 	}
-	t, l, err := r.keyed(ctx, change.row.tableID, change.key)
+	t, l, _, err := r.keyed(ctx, change.row.tableID, change.key)
 	if err != nil {
 		return nil, err
 	}

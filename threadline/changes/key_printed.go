@@ -1,0 +1,124 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+)
+
+// printed returns a key as PostgreSQL prints it, and so as changes have it: a UUID may have been written in capitals, a time in another
+// zone. Otherwise the row would be taken for one that has never changed. A key that has changes as it is stays so, and so
+// does one that the type of a column cannot have.
+func (r *snapshot) printed(ctx context.Context, l *lives, key []string) ([]string, error) {
+	t := l.table
+	if _, ok := r.store.sqlite(); ok || t.liveTable == nil || len(t.key) != len(key) || slices.ContainsFunc(t.key, func(k string) bool { return t.column(k) == nil }) {
+		return key, nil
+	}
+	if is, err := l.has(ctx, key); is || err != nil {
+		return key, err
+	}
+	var queries []string
+	if cast := t.castKey(key); cast != "" {
+		queries = append(queries, cast)
+	}
+	if t.Readable {
+		queries = append(queries, t.findKey(key)) // equal to it: 1.50 and 1.5
+	}
+	for _, query := range queries {
+		text, err := r.tried(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		other, err := keyOf(text)
+		if err != nil {
+			return nil, err
+		}
+		if is, err := l.has(ctx, other); is || err != nil {
+			return other, err
+		}
+	}
+	return key, nil
+}
+
+// has reports whether rows with a key have changes.
+func (l *lives) has(ctx context.Context, key []string) (bool, error) {
+	if key == nil {
+		return false, nil
+	}
+	list, err := l.changes(ctx, rowText(key))
+	return slices.ContainsFunc(list, func(r *row) bool { return r.key.Valid }), err
+}
+
+// castKey is a query for the text of a key, NULL if the types of the columns would have to cut its values. It is "" if that cannot be known.
+func (t *undoTable) castKey(key []string) string {
+	values, same := make([]string, len(key)), make([]string, len(key))
+	for i, k := range t.key {
+		c, v := t.column(k), Value{Text: &key[i]}
+		if c.Equal == "" {
+			return ""
+		}
+		values[i] = c.literal(v)
+		same[i] = c.uncut(v) + " OPERATOR(" + c.Equal + ".=) " + values[i]
+	}
+	return "SELECT ROW(" + strings.Join(values, ", ") + ")::pg_catalog.text WHERE " + strings.Join(same, " AND ")
+}
+
+// findKey is a query for the text of the key of a row that has such a one now.
+func (t *undoTable) findKey(key []string) string {
+	columns, conditions := make([]string, len(key)), make([]string, len(key))
+	for i, k := range t.key {
+		c := t.column(k)
+		columns[i] = "t." + pgschema.Ident(k)
+		conditions[i] = c.matches(columns[i], c.uncut(Value{Text: &key[i]}))
+	}
+	return fmt.Sprintf("SELECT ROW(%s)::pg_catalog.text FROM %s t WHERE %s LIMIT 1", strings.Join(columns, ", "), t.only(), strings.Join(conditions, " AND "))
+}
+
+// uncut is a value to compare with the column. A cast to the type of the column might cut it to its length, and so find another.
+func (c *liveColumn) uncut(v Value) string {
+	if c.native || c.Equal == "" { // images have a type
+		return c.literal(v)
+	}
+	return castTo(v.Text, c.Base)
+}
+
+// matches compares a column with an expression.
+func (c *liveColumn) matches(column, value string) string {
+	if c.Equal == "" {
+		return "ROW(" + column + ")::record OPERATOR(pg_catalog.*=) ROW(" + value + ")::record"
+	}
+	return column + " OPERATOR(" + c.Equal + ".=) " + value
+}
+
+// tried returns the text that a query selects, NULL if it selects none or fails, which does not end the transaction.
+func (r *snapshot) tried(ctx context.Context, query string) (text sql.NullString, err error) {
+	if _, err = r.tx.ExecContext(ctx, "SAVEPOINT aftercommit_tried"); err != nil {
+		return text, wrap("read a key", err)
+	}
+	failed := r.tx.QueryRowContext(ctx, query).Scan(&text)
+	if failed != nil {
+		text = sql.NullString{}
+	}
+	_, err = r.tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT aftercommit_tried")
+	return text, wrap("read a key", err)
+}
+
+// printed is that of a snapshot, in a separate one: it is needed only where there are no changes.
+func (s *Store) printed(ctx context.Context, l *lives, table string, key []string) (printed []string, err error) {
+	is, err := l.has(ctx, key)
+	if is || err != nil {
+		return key, err
+	}
+	err = s.inSnapshot(ctx, s.db, func(r *snapshot) error {
+		t, failed := r.look(ctx, table)
+		if failed == nil {
+			printed, failed = r.printed(ctx, r.lives(t), key)
+		}
+		return failed
+	})
+	return printed, err
+}
