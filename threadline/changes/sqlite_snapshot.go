@@ -52,7 +52,7 @@ func (s sqlite) describe(is *sqliteTable, shapes map[int64]*shape) *liveTable {
 	t.now = &now
 	hidden := is.before(shapes)
 	for _, c := range is.all {
-		one := liveColumn{Name: c.Name, Type: c.Type, Generated: c.generated, exact: true, native: true}
+		one := liveColumn{Name: c.Name, Type: c.Type, Generated: c.generated, NotNull: c.notNull, exact: true, native: true}
 		if hidden != nil {
 			is := func(n noted) bool { return n.Name == c.Name }
 			one.hidden = slices.ContainsFunc(hidden.Mask, is) || slices.ContainsFunc(hidden.Exclude, is)

@@ -92,6 +92,7 @@ const (
 	KeyTaken      ConflictKind = "key taken"      // another row has the key, or the values of another unique index
 	ParentMissing ConflictKind = "parent missing" // the row that a foreign key refers to is not there
 	StillReferred ConflictKind = "still referred" // rows refer to one that would be deleted, or have another key
+	NotAllowed    ConflictKind = "not allowed"    // by a NOT NULL or a CHECK, or no partition is for the row
 )
 
 // Conflict is something that is in the way of an [Undo] now.

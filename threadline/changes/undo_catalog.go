@@ -20,7 +20,8 @@ type liveTable struct {
 	Subtables  bool // it has children by inheritance, and is not partitioned
 	Columns    []liveColumn
 	Uniques    []uniqueKey
-	Unproven   []uniqueKey   // those of which an undo does not look up whether values are free
+	Unproven   []uniqueKey // those of which an undo does not look up whether values are free
+	Checks     []checkConstraint
 	Keys       []*foreignKey // from this table
 	Referred   []*foreignKey // to it
 	Triggers   []liveTrigger
@@ -48,6 +49,12 @@ type liveColumn struct {
 	Equal string
 	// Base is the type without a length or a scale, to which a cast would cut a value, and of a domain the one that it is made of.
 	Base string
+
+	NotNull bool
+	Default bool // it has a default, or is an identity column
+	Domain  bool
+	// Inert says that to read a value of the type executes nothing that a role has made.
+	Inert bool
 
 	exact  bool // equal values have the same bytes
 	native bool // it is SQLite's
@@ -93,10 +100,10 @@ type liveTrigger struct {
 	Columns               []string
 }
 
-const liveQuery = `SELECT pg_catalog.json_build_object('name', ` + qualifiedName + `, 'oid', c.oid::pg_catalog.int8, 'subtables', c.relhassubclass AND c.relkind <> 'p', 'rules', c.relhasrules, 'secured', pg_catalog.row_security_active(c.oid),
+var liveQuery = `SELECT pg_catalog.json_build_object('name', ` + qualifiedName + `, 'oid', c.oid::pg_catalog.int8, 'subtables', c.relhassubclass AND c.relkind <> 'p', 'rules', c.relhasrules, 'secured', pg_catalog.row_security_active(c.oid),
 	'readable', pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
 	'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
-		'space', pg_catalog.quote_ident(tn.nspname), 'generated', a.attgenerated <> '', 'always', a.attidentity = 'a',
+		'space', pg_catalog.quote_ident(tn.nspname), 'generated', a.attgenerated <> '', 'always', a.attidentity = 'a', 'notnull', a.attnotnull, 'default', a.atthasdef OR a.attidentity <> '', 'domain', t.typtype = 'd', 'inert', ` + inertType + `,
 		'base', (WITH RECURSIVE b (type) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd')
 			SELECT pg_catalog.format_type(t.oid, -1) FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype <> 'd'),
 		'equal', (WITH RECURSIVE b (type) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd')
@@ -112,6 +119,7 @@ const liveQuery = `SELECT pg_catalog.json_build_object('name', ` + qualifiedName
 			a.attnum = ANY (i.indkey) OR EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid AND d.refobjid = c.oid AND d.refobjsubid = a.attnum)))) ORDER BY x.relname)
 		FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisvalid AND (i.indisexclusion
 			OR i.indisunique AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL OR coalesce((pg_catalog.to_jsonb(i) OPERATOR(pg_catalog.->>) 'indnullsnotdistinct')::pg_catalog.bool, false)))),
+	'checks', ` + checksOf + `,
 	'keys', {keys, k.conrelid = ANY (tree.oids)}, 'referred', {keys, k.confrelid = ANY (tree.oids)},
 	'deferrable', (SELECT pg_catalog.json_agg(DISTINCT pg_catalog.concat(pg_catalog.quote_ident(kn.nspname), '.', pg_catalog.quote_ident(k.conname)))
 		FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace kn ON kn.oid = k.connamespace

@@ -138,7 +138,7 @@ func (r *undoer) conflicts(ctx context.Context, steps []*step) error {
 		}
 	}
 	for _, t := range tablesOf(steps) {
-		for _, f := range []func(context.Context, *undoTable, []*step) error{r.later, r.taken, r.parents, r.referred} {
+		for _, f := range []func(context.Context, *undoTable, []*step) error{r.later, r.taken, r.parents, r.referred, r.allowed} {
 			if err := f(ctx, t, steps); err != nil {
 				return wrap("look for conflicts in "+t.Name, err)
 			}

@@ -158,10 +158,7 @@ func (r *undoer) refuse(t *undoTable, key, columns []string, reason string) {
 // judge refuses a step of which not all is known.
 func (r *undoer) judge(st *step) {
 	t := st.table
-	key := st.after
-	if key == nil {
-		key = st.before
-	}
+	key := st.keyNow()
 	refuse := func(reason string, columns ...string) {
 		if len(columns) > 0 || strings.HasPrefix(reason, "the ") {
 			r.refuse(t, key, columns, reason)
@@ -226,6 +223,14 @@ func (r *undoer) judge(st *step) {
 	if !t.keyed() && len(missing) == 0 && st.exists {
 		refuse("without a key, and with values that were not kept, the row cannot be told from others", st.unchecked()...)
 	}
+}
+
+// keyNow is the key that the row has, or had when it was there.
+func (st *step) keyNow() []string {
+	if st.after == nil {
+		return st.before
+	}
+	return st.after
 }
 
 // hidden are the tables of which row-level security may hide rows that the undo has to know: its own, and those whose
