@@ -130,7 +130,7 @@ func (g *generator) refuseOthers() {
 	ours := is("TG_RELID", fmt.Sprintf("%d::pg_catalog.oid", g.OID)) + " OR (" + is("TG_TABLE_SCHEMA", pgtext.Literal(g.Schema)+"::pg_catalog.name") + " AND " +
 		is("TG_TABLE_NAME", pgtext.Literal(g.Table)+"::pg_catalog.name") + ")"
 	if g.kind == "p" {
-		g.line(1, "parent := %s;", g.parent())
+		g.findParent()
 		ours += " OR parent IS NOT NULL"
 	}
 	g.line(1, "IF (%s) IS NOT TRUE THEN", ours)
@@ -138,6 +138,16 @@ func (g *generator) refuseOthers() {
 	g.loseMoves(2)
 	g.gap()
 	g.line(2, "RETURN NULL;")
+	g.line(1, "END IF;")
+}
+
+// findParent sets parent. A query for each row would cost as much as the rest of the function; nearly always the captured table is
+// the root, which the server says without one.
+func (g *generator) findParent() {
+	g.line(1, "IF %s THEN", is("pg_catalog.pg_partition_root(TG_RELID)::pg_catalog.oid", fmt.Sprintf("%d::pg_catalog.oid", g.OID)))
+	g.line(2, "parent := %d::pg_catalog.oid;", g.OID)
+	g.line(1, "ELSE")
+	g.line(2, "parent := %s;", g.parent())
 	g.line(1, "END IF;")
 }
 
@@ -209,8 +219,8 @@ func (g *generator) measure(rows []string) bool {
 }
 
 // fits raises an error unless the table has the columns that the function was made for. To compare
-// the row with itself costs least, unless its values are long. A partition's columns may be in another order,
-// so there the parent's are looked up.
+// the row with itself costs least, unless its values are long. A partition's columns may be in another order, so there the
+// parent's are looked up, once in a transaction if they are in the same.
 func (g *generator) fits(row string, long bool) {
 	count := fmt.Sprintf("(SELECT pg_catalog.count(*) OPERATOR(pg_catalog.=) %d FROM pg_catalog.pg_attribute a WHERE %s AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped)",
 		len(g.all), is("a.attrelid", "TG_RELID"))
@@ -221,7 +231,17 @@ func (g *generator) fits(row string, long bool) {
 	same := fmt.Sprintf("ROW(%s)::pg_catalog.record OPERATOR(pg_catalog.*=) %s", strings.Join(list, ", "), row)
 	switch {
 	case g.kind == "p":
-		g.line(3, "IF NOT %s THEN", g.fitsParent())
+		seen := g.seen(same)
+		if long {
+			seen = "NOT long AND " + seen
+		}
+		g.line(3, "IF NOT (%s) THEN", seen)
+		g.line(4, "IF NOT %s THEN", g.fitsParent())
+		g.line(5, "RAISE EXCEPTION '%s';", unfit)
+		g.line(4, "END IF;")
+		g.see(4)
+		g.line(3, "END IF;")
+		return
 	case !long:
 		g.line(3, "IF NOT %s THEN", same)
 	default:
@@ -232,9 +252,11 @@ func (g *generator) fits(row string, long bool) {
 		g.line(3, "END IF;")
 		g.line(3, "IF NOT fits THEN")
 	}
-	g.line(4, "RAISE EXCEPTION 'the table has columns that the capture does not know';")
+	g.line(4, "RAISE EXCEPTION '%s';", unfit)
 	g.line(3, "END IF;")
 }
+
+const unfit = "the table has columns that the capture does not know"
 
 // fitsParent is a condition for the columns of the parent, of which each partition has the names. Each name has to have its
 // number: two columns may have exchanged theirs, and a masked one's value would be kept as the other's. A restore may
