@@ -2,8 +2,6 @@ package changes
 
 import (
 	"context"
-	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -113,9 +111,8 @@ func (r *pageReader) behind(ctx context.Context, name string) (names []string, e
 	if r.store.speaks != hooks.Postgres {
 		return nil, nil
 	}
-	asked, err := json.Marshal([]string{strings.TrimPrefix(name, "public.")})
-	if err != nil {
-		return nil, err
-	}
-	return readAll(ctx, r.tx, func(rows *sql.Rows) (to string, err error) { return to, rows.Scan(new(string), &to) }, reachedQuery, string(asked))
+	name = strings.TrimPrefix(name, "public.")
+	reached := make(map[string][]string)
+	err = reach(ctx, r.tx, reached, []string{name})
+	return reached[name], err
 }

@@ -3,19 +3,22 @@ package changes
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
+	"slices"
+	"strings"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// reachedQuery follows the names in $1: from a view to its table where it is that of one table only,
+// reachedQuery follows tables, of which $1 has the names under which they are asked for, $2 the schemas and $3 the names: from a view to
+// its table where it is that of one table only,
 // without a rule or an INSTEAD OF trigger that would lead elsewhere; from a partition to those that it
 // is a part of, which may be captured in its stead; and to the partitions and children of a table.
-const reachedQuery = `WITH RECURSIVE named (oid, name) AS (
-		SELECT c.oid, CASE n.nspname WHEN 'public' THEN c.relname::pg_catalog.text ELSE pg_catalog.concat(n.nspname, '.', c.relname) END
-		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'f')
-	), kin (name, oid, way) AS (
-		SELECT d.name, d.oid, 'here' FROM named d WHERE d.name IN (SELECT pg_catalog.json_array_elements_text($1::pg_catalog.text::pg_catalog.json))
+//
+// Arrays, because the server knows how many they have: of a function it would expect many, and compile the query, which takes
+// a hundred times as long.
+const reachedQuery = `WITH RECURSIVE kin (name, oid, way) AS (
+		SELECT a.name, c.oid, 'here' FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.text::pg_catalog.text[])) a (name, schema, relation)
+			JOIN pg_catalog.pg_namespace n ON n.nspname = a.schema JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = a.relation WHERE c.relkind IN ('r', 'p', 'v', 'f')
 		UNION
 		SELECT k.name, step.oid, step.way FROM kin k CROSS JOIN LATERAL (
 			SELECT (SELECT CASE WHEN pg_catalog.count(DISTINCT d.refobjid) = 1 AND pg_catalog.count(DISTINCT r.oid) = 1 THEN pg_catalog.min(d.refobjid::pg_catalog.int8)::pg_catalog.oid END
@@ -32,7 +35,13 @@ const reachedQuery = `WITH RECURSIVE named (oid, name) AS (
 			SELECT i.inhrelid, 'down' FROM pg_catalog.pg_inherits i WHERE k.way IN ('here', 'down') AND i.inhparent = k.oid
 		) step WHERE step.oid IS NOT NULL
 	)
-	SELECT DISTINCT k.name, d.name FROM kin k JOIN named d ON d.oid = k.oid WHERE d.name <> k.name ORDER BY 1, 2`
+	SELECT DISTINCT k.name, d.name FROM kin k CROSS JOIN LATERAL (
+		SELECT CASE n.nspname WHEN 'public' THEN c.relname::pg_catalog.text ELSE pg_catalog.concat(n.nspname, '.', c.relname) END
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = k.oid AND c.relkind IN ('r', 'p', 'v', 'f') OFFSET 0
+	) d (name) WHERE d.name <> k.name ORDER BY 1, 2`
+
+// mostAsked is of how many names at a time a server does not expect so many tables that it would compile the query.
+const mostAsked = 20
 
 // Reached returns, for names of tables, partitions and views, in which other tables a statement on one may
 // change rows: names have the schema and a dot before them, except for public. For a view that does not
@@ -43,19 +52,43 @@ func (s *Store) Reached(ctx context.Context, names []string) (map[string][]strin
 	if len(names) == 0 || s.speaks == hooks.SQLite {
 		return reached, s.readable()
 	}
-	list, err := json.Marshal(names)
-	if err == nil {
-		err = s.known()
-	}
-	if err != nil {
+	if err := s.known(); err != nil {
 		return nil, err
 	}
-	_, err = readAll(ctx, s.db, func(rows *sql.Rows) (_ struct{}, err error) {
-		var from, to string
-		if err = rows.Scan(&from, &to); err == nil {
-			reached[from] = append(reached[from], to)
+	return reached, wrap("look for the tables that a name reaches", reach(ctx, s.db, reached, names))
+}
+
+// reach adds to reached the tables that names lead to. A name with a dot is one in a schema, or in public one that has a dot itself.
+func reach(ctx context.Context, q querier, reached map[string][]string, names []string) error {
+	for some := range slices.Chunk(names, mostAsked) {
+		var asked, schemas, relations []string
+		for _, name := range some {
+			asked, schemas, relations = append(asked, name), append(schemas, "public"), append(relations, name)
+			for i := range name {
+				if name[i] == '.' && name[:i] != "public" {
+					asked, schemas, relations = append(asked, name), append(schemas, name[:i]), append(relations, name[i+1:])
+				}
+			}
 		}
-		return struct{}{}, err
-	}, reachedQuery, string(list))
-	return reached, wrap("look for the tables that a name reaches", err)
+		_, err := readAll(ctx, q, func(rows *sql.Rows) (_ struct{}, err error) {
+			var from, to string
+			if err = rows.Scan(&from, &to); err == nil {
+				reached[from] = append(reached[from], to)
+			}
+			return struct{}{}, err
+		}, reachedQuery, arrayOf(asked), arrayOf(schemas), arrayOf(relations))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// arrayOf is the text of an array of texts, as PostgreSQL reads it.
+func arrayOf(list []string) string {
+	quoted := make([]string, len(list))
+	for i, one := range list {
+		quoted[i] = `"` + strings.NewReplacer(`"`, `\"`, `\`, `\\`).Replace(one) + `"`
+	}
+	return "{" + strings.Join(quoted, ",") + "}"
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
@@ -92,4 +93,33 @@ func TestPartitionsChangedWithin(t *testing.T) {
 			}, dbtest.PQ)
 		})
 	}
+}
+
+// TestUnknownTargetsAreCheap: to find out that a name is that of no table, and which table it may lead to, the server reads some
+// rows of its catalog, and not all.
+func TestUnknownTargetsAreCheap(t *testing.T) {
+	with(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY)", "CREATE VIEW shown AS SELECT * FROM t",
+			"DO $$ BEGIN FOR n IN 1..500 LOOP EXECUTE format('CREATE VIEW v%s AS SELECT 1 AS a', n); END LOOP; END $$")
+		w.capture(changes.Table{Name: "t"})
+		read := func() int {
+			w.db.SetMaxIdleConns(0)
+			w.awaitAlone()
+			n, err := strconv.Atoi(w.text("SELECT seq_tup_read FROM pg_stat_sys_tables WHERE relname = 'pg_class'"))
+			w.must(err)
+			return n
+		}
+		for name, want := range map[string]string{"invoice": "no table \"invoice\" was ever captured", "shown": `its changes are those of "public.t"`} {
+			before := read()
+			db := dbtest.Open(w.T, "postgres", w.dsn)
+			_, err := changes.NewStore(db, hooks.Postgres, nil).Page(ctx, changes.Query{Tables: []string{name}})
+			w.must(db.Close())
+			if err == nil || !strings.Contains(err.Error(), want) {
+				w.Errorf("%s: %v", name, err)
+			}
+			if n := read() - before; n >= 500 {
+				w.Errorf("%s: %d rows of pg_class are read one after the other", name, n)
+			}
+		}
+	}, dbtest.PQ)
 }
