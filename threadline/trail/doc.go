@@ -18,6 +18,16 @@
 // row change of the same transaction ([Item.Tx]). Action.Captured distinguishes such an event from one that the app has
 // recorded. [threadline.Store.Story] says of one transaction which statement has changed which rows.
 //
+// [Reader.Causes] links the row changes of a page to their events, wherever these stand in the list:
+//
+//	causes, err := reader.Causes(ctx, page.Items)
+//	for i, item := range page.Items {
+//		fmt.Println(item)
+//		for _, action := range slices.Concat(causes[i].Recorded, causes[i].Statements) {
+//			fmt.Println("\tof", action)
+//		}
+//	}
+//
 // # Filters
 //
 // An item is found if all filters match it. Some filters ask for what only one of the two kinds has: no row change has
