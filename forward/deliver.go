@@ -108,7 +108,7 @@ var (
 // timeout of s. It reports false if f did not return, and counts it as abandoned.
 func (d *handler) callWithin(ctx context.Context, lent *sql.DB, s *sink, entries []journal.Entry, f func(context.Context) callResult) (r callResult, returned bool) {
 	track := s.breaker.track()
-	r, returned = bounded(d.lend(ctx, lent), s.timeout, func(ctx context.Context) callResult {
+	r, returned = bounded(d.lendTo(ctx, lent, s), s.timeout, func(ctx context.Context) callResult {
 		defer track.finish()
 		return f(ctx)
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
@@ -51,6 +52,7 @@ type lentKey struct{}
 type lent struct {
 	db      *sql.DB
 	dialect hooks.Dialect
+	changes relay.Changes
 }
 
 // Conn returns the app's own database, as far as Forward may use it: exactly
@@ -81,17 +83,29 @@ func Dialect(ctx context.Context) hooks.Dialect {
 // WithConn returns the context that a Forwarder is called with, so that [Conn]
 // finds db. It is for those who call forwarders themselves, such as tests.
 func WithConn(ctx context.Context, db *sql.DB) context.Context {
-	return context.WithValue(ctx, lentKey{}, lent{db, Dialect(ctx)})
+	return context.WithValue(ctx, lentKey{}, lent{db, Dialect(ctx), Changes(ctx)})
 }
 
 // WithDialect is the counterpart of [WithConn] for [Dialect].
 func WithDialect(ctx context.Context, d hooks.Dialect) context.Context {
-	return context.WithValue(ctx, lentKey{}, lent{Conn(ctx), d})
+	return context.WithValue(ctx, lentKey{}, lent{Conn(ctx), d, Changes(ctx)})
+}
+
+// Changes returns what the forwarder was registered with by [WithChanges], also during Attach, and nil if that was
+// nothing. A forwarder that keeps row changes as the app's database does has more of them from there than an entry says.
+func Changes(ctx context.Context) relay.Changes {
+	l, _ := ctx.Value(lentKey{}).(lent)
+	return l.changes
 }
 
 // lend returns the context of a call with a connection of d's database.
 func (d *handler) lend(ctx context.Context, db *sql.DB) context.Context {
-	return context.WithValue(ctx, lentKey{}, lent{db, d.db.Dialect})
+	return context.WithValue(ctx, lentKey{}, lent{db: db, dialect: d.db.Dialect})
+}
+
+// lendTo is lend for a call of the forwarder s.
+func (d *handler) lendTo(ctx context.Context, db *sql.DB, s *sink) context.Context {
+	return context.WithValue(ctx, lentKey{}, lent{db, d.db.Dialect, s.changes})
 }
 
 // PermanentError is an error that another attempt cannot fix.

@@ -67,7 +67,8 @@ const defaultAttempts = 5
 //
 // Only the relay delivers them, on PostgreSQL. So [Hub.Register] panics if the forwarder is [Sync] or works in the app's
 // own database ([SameDatabase]), where it finds the changes anyway; and opening a database fails with [Options.Queue],
-// and where there is no relay. See "To other systems" in the README of threadline/changes.
+// and where there is no relay. See "To other systems" in the README of threadline/changes. threadline.Forwarder, with a
+// timeline in another PostgreSQL, keeps the changes there as the app's database does.
 func WithChanges(c relay.Changes) RegisterOption {
 	return func(r *registration) { r.changes, r.wantsChanges = c, true }
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
 	"strings"
 
 	"github.com/google/uuid"
@@ -32,6 +33,9 @@ type ForwarderOptions struct {
 	// database, over the connections that [forward.Conn] lends: give no Store
 	// over the audited *sql.DB itself, whose connections may all be waiting for
 	// this very delivery.
+	//
+	// In another database it also keeps row changes, if it is registered with forward.WithChanges: on PostgreSQL, in the
+	// same schema, as the app's database does. Package changes makes their tables there, by changes.Store.Migrate.
 	Store *Store
 	// Options are those of the timeline in the app's own database.
 	Options Options
@@ -59,7 +63,7 @@ func (f *Forwarder) SameDatabase() bool { return f.opts.Store == nil }
 func (f *Forwarder) Attach(ctx context.Context, db *sql.DB) error {
 	db = nildb.Replace(db)
 	if f.opts.Store != nil {
-		return permanent(f.opts.Store.Check(ctx))
+		return permanent(errors.Join(f.opts.Store.Check(ctx), f.opts.Store.checkChanges(ctx)))
 	}
 	dialect, err := dialectOf(ctx, db)
 	if err != nil {
@@ -75,7 +79,7 @@ func (f *Forwarder) Attach(ctx context.Context, db *sql.DB) error {
 	return permanent(store.Migrate(ctx))
 }
 
-// Forward adds entries to the timeline, by one statement. Entries that the
+// Forward adds entries to the timeline: events by one statement, row changes as in copyChanges. Entries that the
 // timeline cannot hold are left out and named by a partial error, each
 // permanent, and so are those that another transaction is writing, each
 // [forward.Blocked]; the others are written. A timeline that does not fit this package
@@ -145,25 +149,55 @@ func detect(ctx context.Context, db *sql.DB) (hooks.Dialect, error) {
 	}
 }
 
-// deliver records entries and, where some of them cannot be stored, the others.
+// deliver records events, and copies row changes.
 func (f *Forwarder) deliver(ctx context.Context, s *Store, entries []journal.Entry) error {
-	err := f.record(ctx, s, entries)
+	events, changed := divided(entries)
 	failed := map[uuid.UUID]error{}
-	switch {
-	case blocked(err, failed):
-	case err == nil || !isData(err):
-		return permanent(err)
-	default:
-		f.sift(ctx, s, entries, err, failed)
+	if len(events) > 0 {
+		if err := all(func(entries []journal.Entry) error { return f.record(ctx, s, entries) }, events, failed); err != nil {
+			return permanent(err)
+		}
+	}
+	if len(changed) > 0 || forward.Changes(ctx) != nil {
+		// That they cannot be kept at all is no permanent error, because all of them would be discarded.
+		if err := all(func(entries []journal.Entry) error { return s.copyChanges(ctx, entries) }, changed, failed); err != nil {
+			return err
+		}
+	}
+	if len(failed) == 0 {
+		return nil
 	}
 	return forward.Partial(failed)
 }
 
-// sift records what it can of entries, which failed together with err. It halves
-// them: a bad one among n costs 2 log n statements, not n.
-func (f *Forwarder) sift(ctx context.Context, s *Store, entries []journal.Entry, err error, failed map[uuid.UUID]error) {
+// all writes entries and, where some of them cannot be stored, the others. Those it adds to failed.
+func all(write func(entries []journal.Entry) error, entries []journal.Entry, failed map[uuid.UUID]error) error {
+	err := write(entries)
 	switch {
-	case err == nil || blocked(err, failed):
+	case left(err, failed):
+	case len(entries) == 0 || !isData(err):
+		return err
+	default:
+		sift(write, entries, err, failed)
+	}
+	return nil
+}
+
+// left reports whether err is nil, or of entries that alone were left out, which it adds to failed.
+func left(err error, failed map[uuid.UUID]error) bool {
+	var partial *forward.PartialError
+	if errors.As(err, &partial) {
+		maps.Copy(failed, partial.Failed)
+		return true
+	}
+	return err == nil || blocked(err, failed)
+}
+
+// sift writes what it can of entries, which failed together with err. It halves
+// them: a bad one among n costs 2 log n statements, not n.
+func sift(write func(entries []journal.Entry) error, entries []journal.Entry, err error, failed map[uuid.UUID]error) {
+	switch {
+	case left(err, failed):
 		return
 	case !isData(err):
 		for i := range entries {
@@ -176,7 +210,7 @@ func (f *Forwarder) sift(ctx context.Context, s *Store, entries []journal.Entry,
 	}
 	half := len(entries) / 2
 	for _, part := range [][]journal.Entry{entries[:half], entries[half:]} {
-		f.sift(ctx, s, part, f.record(ctx, s, part), failed)
+		sift(write, part, write(part), failed)
 	}
 }
 

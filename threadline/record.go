@@ -96,7 +96,7 @@ func encode(entries []journal.Entry, utf8 bool) (_ string, err error) {
 		case e.ID == uuid.Nil:
 			err = errors.New("its id is empty")
 		case e.Change != nil:
-			err = errors.New("it is a row change, and the timeline keeps events: register its forwarder without forward.WithChanges")
+			err = errors.New("it is a row change, which Record does not keep: pass it to Forwarder.Forward")
 		case e.Unreadable != "":
 			err = errors.New("it is unreadable where it comes from: " + e.Unreadable)
 		default:

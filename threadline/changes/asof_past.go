@@ -174,6 +174,8 @@ func (p *past) setLive(ctx context.Context, after []*row) error {
 	switch now := time.Now(); {
 	case err != nil:
 		return err
+	case p.table.copied:
+		return &AsOfError{Err: ErrBroken, Break: p.table.elsewhere()}
 	case p.table.liveTable == nil, !p.table.capturing:
 		return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Uncaptured, From: now, To: now, Schema: p.table.named.Schema, Table: p.table.named.Table, Text: "no trigger captures the table now"}}
 	case !p.keyHolds(key):

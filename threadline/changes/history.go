@@ -113,7 +113,7 @@ func (s *Store) History(ctx context.Context, table string, key ...string) ([]Cha
 	if err := s.known(); err != nil {
 		return nil, err
 	}
-	f, err := s.look(ctx, s.db, table)
+	f, err := s.lookPast(ctx, s.db, table)
 	if err != nil {
 		return nil, err
 	}

@@ -176,6 +176,13 @@ func (r *pageReader) settle(ctx context.Context) error {
 	if s, ok := r.store.sqlite(); ok {
 		return s.settlePage(ctx, r)
 	}
+	copied, err := r.store.copied(ctx, r.tx)
+	if err != nil {
+		return err
+	}
+	if copied {
+		return refuse("oldest_first", "these changes are copies, and what was captured earlier than some may come later: leave it out, or ask the app's database")
+	}
 	horizon, err := r.store.horizon(ctx, r.tx)
 	r.settled = &horizon
 	return err

@@ -433,6 +433,9 @@ func (s *Store) Remove(ctx context.Context, table string) error {
 	if err := s.known(); err != nil {
 		return err
 	}
+	if err := s.ownHistories(ctx, s.db); err != nil {
+		return err
+	}
 	f, err := s.look(ctx, s.db, table)
 	if err != nil {
 		return err

@@ -18,6 +18,8 @@ var (
 	captures string
 	//go:embed schema/postgres_3.sql
 	keys string
+	//go:embed schema/postgres_4.sql
+	copies string
 )
 
 // script makes the tables of changes.
@@ -25,7 +27,7 @@ func (s *Store) script() string {
 	clause, first := s.divided()
 	first = strings.NewReplacer("{partitioned}", clause, "{default}", first).Replace(tables)
 	return pgschema.Script{
-		Program: "changes", Schema: s.schema, Table: "audit_changes", Body: first + captures + keys,
+		Program: "changes", Schema: s.schema, Table: "audit_changes", Body: first + captures + keys + copies,
 		Lock: "pg_catalog.hashtextextended(" + pgtext.Literal("threadline changes "+s.schema) + ", 7355608)",
 	}.Install()
 }

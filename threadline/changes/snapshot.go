@@ -80,7 +80,7 @@ func (r *snapshot) look(ctx context.Context, name string) (*undoTable, error) {
 		r.lite[t.tableID()] = t
 		return r.table(ctx, t.tableID())
 	}
-	f, err := r.store.look(ctx, r.tx, name)
+	f, err := r.store.lookPast(ctx, r.tx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,10 @@ func (r *snapshot) table(ctx context.Context, id int64) (*undoTable, error) {
 		return nil, wrap("read the notes of "+t.name(), err)
 	}
 	placed(shapes, t.notes)
-	if t.liveTable, err = r.live(ctx, t); err != nil {
+	if t.copied, err = r.store.copied(ctx, r.tx); err == nil && !t.copied {
+		t.liveTable, err = r.live(ctx, t)
+	}
+	if err != nil {
 		return nil, wrap("look up the table "+t.name(), err)
 	}
 	keys := make(map[string][]string)
@@ -246,7 +249,7 @@ func (r *snapshot) keyed(ctx context.Context, id int64, key []string) (*undoTabl
 
 // lives reads the changes of a table's rows.
 func (r *snapshot) lives(t *undoTable) *lives {
-	deferrable := t.liveTable != nil && !t.distinct(t.key) && slices.ContainsFunc(t.Uniques, func(u uniqueKey) bool { return slices.Equal(u.Columns, t.key) })
+	deferrable := t.copied || t.liveTable != nil && !t.distinct(t.key) && slices.ContainsFunc(t.Uniques, func(u uniqueKey) bool { return slices.Equal(u.Columns, t.key) })
 	return &lives{store: r.store, db: r.tx, tableID: t.id, under: make(map[string][]*row), table: t, deferrable: deferrable}
 }
 
@@ -281,6 +284,7 @@ type undoTable struct {
 	*liveTable
 
 	speaks hooks.Dialect
+	copied bool // see Store.copied
 }
 
 // text is that of a key's values, as changes have it.

@@ -23,7 +23,7 @@ import (
 //	audit.Register(webhook, forward.Async, forward.WithChanges(changes.NewSource(nil)))
 //
 // Each change is an entry whose Change is the JSON of a [Diff], without By; its Target is the table, without the schema,
-// and the key, with commas between the columns' values. The methods are for package relay, on PostgreSQL. A Source is
+// and the key, with commas between the columns' values. The methods other than [Source.Copy] are for package relay, on PostgreSQL. A Source is
 // safe for concurrent use.
 type Source struct{ store *Store }
 

@@ -124,6 +124,9 @@ type found struct {
 
 // find looks a table up and applies what is wanted of it.
 func (s *Store) find(ctx context.Context, q pgschema.Querier, t Table) (*found, error) {
+	if err := s.ownHistories(ctx, q); err != nil {
+		return nil, err
+	}
 	f, err := s.look(ctx, q, t.Name)
 	if err != nil {
 		return nil, err

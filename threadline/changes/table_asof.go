@@ -310,6 +310,9 @@ func (a *asOf) unnamed(at time.Time) error {
 			b = &a.breaks[i]
 		}
 	}
+	if b == nil && a.table.copied {
+		b = a.table.elsewhere()
+	}
 	if b == nil && (a.table.liveTable == nil || !a.table.capturing) {
 		b = &Break{Kind: Uncaptured, From: at, To: time.Now(), Schema: a.table.named.Schema, Table: a.table.named.Table, Text: "no trigger captures the table now"}
 	}

@@ -22,6 +22,8 @@ type witnesses struct {
 	others bool
 	// jobs are River's tables, if it is the queue of forwarders.
 	jobs []jobTable
+	// copied says that the transactions were in another database, of which no journal here says anything.
+	copied bool
 }
 
 // journalWitness are the tables of one journal.
@@ -65,7 +67,7 @@ func (s *Store) witnesses(ctx context.Context, db querier) (*witnesses, error) {
 			EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'transactions' AND NOT a.attisdropped),
 			pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		WHERE c.relkind IN ('r', 'p') AND (n.nspname = ` + pgtext.Literal(s.schema) + ` AND c.relname IN ('audit_contexts', 'audit_actions', 'audit_captures')
+		WHERE c.relkind IN ('r', 'p') AND (n.nspname = ` + pgtext.Literal(s.schema) + ` AND c.relname IN ('audit_contexts', 'audit_actions', 'audit_captures', 'audit_eventless')
 			OR n.nspname IN ` + in + ` AND c.relname IN ('journal', 'journal_purges', 'schema_versions', 'cursors', 'retries', 'audit_events', 'audit_events_before', 'purges'))`
 	_, err := readAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
 		var schema, table string
@@ -86,6 +88,9 @@ func (s *Store) witnesses(ctx context.Context, db querier) (*witnesses, error) {
 		}
 		return struct{}{}, nil
 	}, query)
+	if err == nil {
+		w.copied, err = s.copied(ctx, db)
+	}
 	if err != nil {
 		return w, err
 	}
@@ -122,6 +127,7 @@ var findings = map[string]finding{
 	"place":    {Unknown, notKnown + "it was made in another database, of which this one is a copy"},
 	"before":   {Unknown, notKnown + "it is older than the journal"},
 	"unlisted": {Unknown, notKnown + "the journal was purged since, without a list of whose events they were"},
+	"sent":     {Unknown, "it has events, and the timeline has none of them: they are not yet delivered, a filter has left them out, or they became dead letters"},
 	"earlier":  {Unknown, notKnown + "an earlier version of the program may have written some"},
 }
 
@@ -153,6 +159,9 @@ const idOf = "k.xid::pg_catalog.text::pg_catalog.int8"
 // contexts, or one that was retired, may have been there at the time. The journals have all events that
 // were committed, and a purge writes down whose events it deletes.
 func (s *Store) stateOf(w *witnesses) string {
+	if w.copied {
+		return s.stateOfCopy(w)
+	}
 	var c cases
 	timeline, told := w.has("audit_contexts"), " FROM "+s.at("audit_contexts")+" c WHERE c.tx_id = "+idOf+" AND c.tx_started_at = k.started"
 	for _, j := range w.journals {

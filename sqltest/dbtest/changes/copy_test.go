@@ -1,0 +1,291 @@
+package changes_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/go-aftercommit/aftercommit/driver"
+	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+	"github.com/go-aftercommit/aftercommit/threadline"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+)
+
+// copied is an app whose timeline, and with it its row changes, is in another database.
+type copied struct {
+	*app
+	hub      *forward.Hub
+	logs     *observer.ObservedLogs
+	there    *world
+	timeline *threadline.Store
+}
+
+// copyTo starts an app over the world's database, whose timeline is in the database of dsn.
+func (w *world) copyTo(dsn string, opts ...forward.RegisterOption) *copied {
+	w.Helper()
+	c := &copied{there: w.elsewhere(dsn)}
+	c.timeline = threadline.NewStore(c.there.db, hooks.Postgres, nil)
+	w.must(c.timeline.Migrate(ctx))
+	w.must(c.there.store.Migrate(ctx))
+	var core zapcore.Core
+	core, c.logs = observer.New(zapcore.WarnLevel)
+	c.hub = forward.New(&forward.Options{Logger: zap.New(core), Timeout: dbtest.Patience})
+	c.hub.Register(threadline.NewForwarder(&threadline.ForwarderOptions{Store: c.timeline}), forward.Async, append(opts, forward.WithChanges(changes.NewSource(nil)))...)
+	name := dbtest.Name(w.e.Driver)
+	w.e.Register(name, c.hub, driver.Capture(driver.AllTables()), driver.WriteTimeout(dbtest.Patience))
+	c.app = &app{w, dbtest.Open(w.T, name, w.dsn)}
+	w.must(c.db.PingContext(ctx))
+	return c
+}
+
+// drain waits until all is delivered.
+func (c *copied) drain() {
+	c.Helper()
+	until, cancel := context.WithTimeout(ctx, dbtest.Patience)
+	defer cancel()
+	c.must(c.hub.Drain(until))
+	for _, l := range c.logs.FilterField(zap.String("forwarder", "threadline.Forwarder/default")).All() {
+		c.Errorf("%s: %v", l.Message, l.ContextMap()["error"])
+	}
+}
+
+// textOf are the rows of a table, as text. Who made a transaction is in its first change, and there also in others: it is in
+// what is asked.
+func (w *world) textOf(table string) string {
+	w.Helper()
+	return w.text("SELECT string_agg(r, E'\n' ORDER BY r) FROM (SELECT (to_jsonb(t) - '{system,role,application,client}'::text[])::text COLLATE \"C\" AS r FROM threadline." + table + " t) x")
+}
+
+func (c *copied) same(table string) {
+	c.Helper()
+	if here, there := c.textOf(table), c.there.textOf(table); here != there {
+		c.Errorf("%s is\n%s\nthere\n%s", table, here, there)
+	}
+}
+
+// told is all that a store says of a table and a row of it.
+func told(t *testing.T, s *changes.Store, at []time.Time, table string, keys ...string) (lines []string) {
+	t.Helper()
+	say := func(what string, v any, err error) { lines = append(lines, fmt.Sprintf("%s: %+v %v", what, v, err)) }
+	line := func(c changes.Change) string {
+		who := strings.Split(c.By.String(), ", ")
+		slices.Sort(who) // contexts are in no order
+		return fmt.Sprintf("%d %s %s %s %s.%s %v %v %v %v %v by %s %v", c.XID, c.TxStartedAt.UTC(), c.CapturedAt.UTC(), c.Op, c.Schema, c.Table, c.Key, c.FormerKey, c.Fields, c.Drifted, c.Nested, who, c.By.State)
+	}
+	all := func(list []changes.Change) (lines []string) {
+		for _, c := range list {
+			lines = append(lines, line(c))
+		}
+		return lines
+	}
+	for _, key := range keys {
+		history, err := s.History(ctx, table, key)
+		say("history "+key, strings.Join(all(history), "\n"), err)
+		for _, at := range at {
+			row, err := s.RowAsOf(ctx, table, at, key)
+			say("as of "+key, row, err)
+		}
+	}
+	breaks, err := s.Breaks(ctx, table)
+	say("breaks", breaks, err)
+	var list []changes.Change
+	for c, failed := range s.Each(ctx, changes.Query{}) {
+		if err = failed; err == nil {
+			list = append(list, c)
+		}
+	}
+	say("each", strings.Join(all(list), "\n"), err)
+	for _, c := range list {
+		tx, failed := s.Transaction(ctx, c.XID, c.TxStartedAt, 1000)
+		if failed != nil {
+			tx = &changes.Transaction{}
+		}
+		say("transaction", strings.Join(all(tx.Changes), "\n")+fmt.Sprint(tx.Lost, tx.More), failed)
+	}
+	for row, failed := range s.TableAsOf(ctx, table, at[len(at)-1]) {
+		if row != nil { // there is an error at the end of it there, since it does not know of rows without changes
+			say("table", row, failed)
+		}
+	}
+	names, err := s.Captured(ctx)
+	say("captured", names, err)
+	return lines
+}
+
+// TestCopied: with a timeline in another database, row changes are there as they are in the app's: the same rows, so that all
+// that is asked there has the same answer, of whatever happened to the tables, and of who did it.
+func TestCopied(t *testing.T) {
+	with(t, func(w *world) {
+		c := w.copyTo(w.e.DSN(t))
+		w.exec(`CREATE TABLE orders (id int PRIMARY KEY, state text, card text, secret text, note text, total numeric)`)
+		tables := []changes.Table{{Name: "orders", Mask: []string{"card"}, Hash: []string{"secret"}, Exclude: []string{"note"}}}
+		w.capture(tables...)
+		at := []time.Time{time.Now().Add(-time.Hour)}
+		mark := func() { at = append(at, w.now()) }
+		c.tx([]string{"alice"}, "INSERT INTO orders VALUES (1, E'new \\\\ \"x\"\n\té€😀', '4111', 's', 'n', 1.00)", "INSERT INTO orders VALUES (2, (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 3000) n), NULL, NULL, '', 'NaN')")
+		mark()
+		c.tx([]string{"alice", "bob"}, "UPDATE orders SET state = 'paid' WHERE id = 1", "UPDATE orders SET id = 3, total = 2.50, secret = 't' WHERE id = 2")
+		mark()
+		w.exec("UPDATE orders SET card = '4222', state = NULL WHERE id = 1", "DELETE FROM orders WHERE id = 3")
+		w.exec("INSERT INTO orders VALUES (4, 'by hand')")
+		c.drain()
+		w.exec("ALTER TABLE orders ADD more int[]", "UPDATE orders SET more = '{1,NULL}' WHERE id = 1")
+		w.capture(tables...)
+		mark()
+		w.lose("UPDATE orders SET more = '{2}' WHERE id = 1")
+		w.exec("BEGIN; SAVEPOINT a; UPDATE orders SET state = 'lost' WHERE id = 1; ROLLBACK TO a; UPDATE orders SET state = 'kept' WHERE id = 1; COMMIT")
+		mark()
+		w.exec("TRUNCATE orders", "INSERT INTO orders VALUES (1, 'again')")
+		mark()
+		c.drain()
+		for _, table := range []string{"audit_changes", "audit_shapes", "audit_captures", "audit_gaps"} {
+			c.same(table)
+		}
+		// The app's database does not know who, since the timeline is there.
+		w.must(threadline.NewStore(w.db, hooks.Postgres, nil).Migrate(ctx))
+		w.must(threadline.NewStore(w.db, hooks.Postgres, nil).Record(ctx, c.journal()))
+		here, there := told(t, w.store, at, "orders", "1", "2", "3", "4", "5"), told(t, c.there.store, at, "orders", "1", "2", "3", "4", "5")
+		for i := range max(len(here), len(there)) {
+			if i >= len(here) || i >= len(there) || here[i] != there[i] {
+				t.Fatalf("here: %s\nthere: %s", strings.Join(here[min(i, len(here)):min(i+1, len(here))], ""), strings.Join(there[min(i, len(there)):min(i+1, len(there))], ""))
+			}
+		}
+	}, dbtest.PostgresEngines()[0])
+}
+
+// now is the database's clock.
+func (w *world) now() (at time.Time) {
+	w.Helper()
+	w.must(w.db.QueryRowContext(ctx, "SELECT clock_timestamp()").Scan(&at))
+	return at
+}
+
+// journal are the entries of the app's journal.
+func (c *copied) journal() (entries []journal.Entry) {
+	c.Helper()
+	j, err := journal.New(hooks.Postgres, nil)
+	c.must(err)
+	for e, err := range j.Each(ctx, c.world.db, journal.Query{}) {
+		c.must(err)
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// changed are entries of all changes that there are, as a forwarder gets them, and that it needs to find them.
+func (w *world) changed() (entries []journal.Entry) {
+	w.Helper()
+	rows, err := w.db.QueryContext(ctx, "SELECT xid::text::bigint, pg_wal_lsn_diff(lsn, '0/0')::bigint, tx_started_at, captured_at FROM threadline.audit_changes ORDER BY xid, lsn")
+	w.must(err)
+	defer rows.Close()
+	for rows.Next() {
+		var xid, lsn int64
+		e := journal.Entry{Event: hooks.Event{ID: uuid.New()}, Change: []byte("{}")}
+		w.must(rows.Scan(&xid, &lsn, &e.Tx.StartedAt, &e.RecordedAt))
+		e.Position = journal.ChangePosition(xid, uint64(lsn))
+		entries = append(entries, e)
+	}
+	w.must(rows.Err())
+	return entries
+}
+
+// TestCopiedAgain: what comes again changes nothing, whatever is missing in between; of a transaction that comes in part the rest is
+// known, such as who made it; and a change that is gone is named.
+func TestCopiedAgain(t *testing.T) {
+	with(t, func(w *world) {
+		there := w.elsewhere(w.e.DSN(t))
+		w.must(there.store.Migrate(ctx))
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
+		w.capture(changes.Table{Name: "t"})
+		w.exec("SET application_name = 'by hand'; BEGIN; INSERT INTO t SELECT n, n FROM generate_series(1, 3) n; COMMIT", "UPDATE t SET a = 0 WHERE id = 1")
+		source, entries := changes.NewSource(nil), w.changed()
+		w.must(source.Copy(ctx, w.db, entries[2:3], there.store))
+		there.wantStory("insert id: NULL → 3; a: NULL → 3;", "t", "3")
+		there.wantBy("3", changes.Unknown, "by hand") // without a journal it is not certain that there were no events
+		w.must(source.Copy(ctx, w.db, entries, there.store))
+		before := there.textOf("audit_changes")
+		w.must(source.Copy(ctx, w.db, entries, there.store))
+		w.must(source.Copy(ctx, w.db, nil, there.store))
+		if again := there.textOf("audit_changes"); again != before || again != w.textOf("audit_changes") {
+			t.Errorf("before\n%s\nagain\n%s", before, again)
+		}
+		there.wantStory("insert id: NULL → 1; a: NULL → 1;\nupdate a: 1 → 0;", "t", "1")
+
+		w.exec("DELETE FROM threadline.audit_changes WHERE op = 'U'", "TRUNCATE t")
+		entries = append(w.changed(), entries[3])
+		err := source.Copy(ctx, w.db, entries, there.store)
+		var partial *forward.PartialError
+		if !errors.As(err, &partial) || len(partial.Failed) != 1 || partial.Failed[entries[4].ID] == nil {
+			t.Errorf("of a change that is gone: %v", err)
+		}
+		there.wantBreaks("began t: its capture began\ntruncated t: all rows were removed by TRUNCATE, or those of a partition", "t")
+	}, dbtest.PostgresEngines()[0])
+}
+
+// TestCopiedFromOne: a schema takes the changes of one database, and none are captured in it; and the app's own has them already. A
+// database that was restored from it goes on.
+func TestCopiedFromOne(t *testing.T) {
+	with(t, func(w *world) {
+		one := changes.Table{Name: "t"}
+		make := []string{"CREATE TABLE t (id int PRIMARY KEY, a int)", "INSERT INTO t VALUES (1, 1)"}
+		w.exec(make[0])
+		w.capture(one)
+		w.exec(make[1])
+		there, second, restored := w.elsewhere(w.e.DSN(t)), w.elsewhere(w.e.DSN(t)), w.elsewhere(w.e.DSN(t))
+		source := changes.NewSource(nil)
+		refused := func(why string, err error) {
+			t.Helper()
+			if err == nil || !strings.Contains(err.Error(), why) {
+				t.Errorf("%v, want %s", err, why)
+			}
+		}
+		refused("run Store.Migrate of changes there", source.Copy(ctx, w.db, w.changed(), there.store))
+		refused("run Store.Migrate of changes there", there.store.Copyable(ctx))
+		w.must(there.store.Migrate(ctx))
+		w.must(there.store.Copyable(ctx))
+		refused("from PostgreSQL to PostgreSQL", source.Copy(ctx, w.db, nil, changes.NewStore(there.db, hooks.SQLite, nil)))
+		refused("is the app's own", source.Copy(ctx, w.db, w.changed(), w.store))
+		w.must(source.Copy(ctx, w.db, w.changed(), there.store))
+
+		w.must(second.store.Migrate(ctx))
+		second.exec(make[0])
+		second.capture(one)
+		second.exec(make[1])
+		refused("has the row changes of another database", source.Copy(ctx, second.db, second.changed(), there.store))
+		refused("has row changes that were captured there", source.Copy(ctx, w.db, w.changed(), second.store))
+		there.exec(make[0])
+		_, err := there.store.Plan(ctx, one)
+		refused("has copies of another database's row changes", err)
+		refused("has copies of another database's row changes", there.store.Remove(ctx, "t"))
+
+		w.dumpTo(restored)
+		restored.must(restored.store.Migrate(ctx))
+		restored.capture(one)
+		restored.exec("UPDATE t SET a = 2")
+		w.must(source.Copy(ctx, restored.db, restored.changed(), there.store))
+		// The table of that name that is there has nothing to do with it.
+		there.exec("INSERT INTO t VALUES (1, 7), (2, 8)")
+		there.wantStory("insert id: NULL → 1; a: NULL → 1;\nupdate a: 1 → 2;", "t", "1")
+		there.wantBreaks("began t: its capture began\nrestored t: it was restored into another database", "public.t")
+		row, err := there.store.RowAsOf(ctx, "t", time.Now(), "2")
+		if !errors.Is(err, changes.ErrBroken) || !strings.Contains(err.Error(), "in the app's database alone") {
+			t.Errorf("a row that no change names: %v, %v", row, err)
+		}
+		_, err = there.store.Page(ctx, changes.Query{OldestFirst: true})
+		refused("these changes are copies", err)
+		_, err = there.store.History(ctx, "u", "1")
+		refused("no changes of a table u were copied here", err)
+	}, dbtest.PostgresEngines()[0])
+}

@@ -1,0 +1,423 @@
+package changes
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+)
+
+// A row travels as the JSON that the app's database makes of it, and the other one makes a row of that: no list of columns has
+// to be kept here, and no value is interpreted on its way.
+
+// Copy writes row changes, which a forwarder has got as entries, to a store in another database, as they are in
+// the app's; and what it takes to read them there: shapes, notes of captures, gaps, and which transactions had no
+// event. Of entries, those without a Change do not matter. What the store has already stays as it is.
+//
+// app is the app's database, as forward.Conn lends it. An entry whose change is gone there is named by a [forward.Partial]
+// error, and the others are written. It is for threadline.Forwarder.
+func (f *Source) Copy(ctx context.Context, app *sql.DB, entries []journal.Entry, to *Store) error {
+	if err := to.copyable(); err != nil {
+		return err
+	}
+	c := &copying{from: f.store, app: app, to: to}
+	if err := c.look(ctx); err != nil {
+		return err
+	}
+	missing, err := c.read(ctx, entries)
+	if err != nil {
+		return c.explain(ctx, err)
+	}
+	if c.nothing() {
+		return nil
+	}
+	if err = to.inTx(ctx, nil, func(tx *sql.Tx) error { return c.write(ctx, tx) }); err != nil {
+		return unmade(err)
+	}
+	if len(missing) > 0 {
+		return forward.Partial(missing)
+	}
+	return nil
+}
+
+// unmade is an error of the timeline's database.
+func unmade(err error) error {
+	if slices.Contains([]string{undefinedTable, undefinedSchema}, hooks.SQLState(err)) {
+		return fmt.Errorf("changes: the tables of row changes are not in the timeline's database: run Store.Migrate of changes there: %w", err)
+	}
+	return wrap("copy row changes to the timeline's database", err)
+}
+
+// Copyable returns an error, which says what to do, if changes cannot be copied to the store. It is for threadline.Forwarder.
+func (s *Store) Copyable(ctx context.Context) error {
+	if err := s.copyable(); err != nil {
+		return err
+	}
+	var there int
+	err := s.db.QueryRowContext(ctx, "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = "+pgtext.Literal(s.schema)+
+		" AND c.relname IN ('audit_changes', 'audit_shapes', 'audit_captures', 'audit_gaps', 'audit_copies', 'audit_eventless')").Scan(&there)
+	if err != nil {
+		return wrap("look for the tables", err)
+	}
+	if there < 6 {
+		return forward.Permanent("schema_mismatch", fmt.Errorf("changes: some tables of row changes are not in schema %s of the timeline's database: run Store.Migrate of changes there", s.schema))
+	}
+	return nil
+}
+
+func (s *Store) copyable() error {
+	if s.speaks != hooks.Postgres {
+		return forward.Permanent("unsupported_database", fmt.Errorf("changes: row changes are copied from PostgreSQL to PostgreSQL, and the timeline's database speaks %s: register its forwarder without forward.WithChanges", s.speaks))
+	}
+	return s.known()
+}
+
+// inOneStatement is how many rows one statement writes, or reads of what there may be very much.
+const inOneStatement = 500
+
+// copying copies the changes of some entries.
+type copying struct {
+	from *Store
+	app  *sql.DB
+	to   *Store
+
+	place, places string // where they were captured, and the database was before, as JSON
+	shapes, notes int64  // how many there are
+	snapshot      string
+	known         struct { // to the other database
+		shapes, notes int64
+		seen          string // "" if nothing was copied from there
+	}
+
+	rows   []copied
+	others map[string][]string // the rows of other tables, as JSON
+	gap    spot                // the last of them that was read
+
+	columns map[string]string // of the other database's tables, for a SELECT from a row r
+}
+
+// copied is a change.
+type copied struct {
+	tx   transaction
+	json string
+	// origin has what the first change of its transaction says of that, if this is the first one here. Others may have been left
+	// out by a filter, or come later.
+	origin string
+}
+
+// look finds out what the other database may lack, and whether it has the changes of this one.
+func (c *copying) look(ctx context.Context) error {
+	err := c.app.QueryRowContext(ctx, "SELECT "+c.from.place()+", (SELECT pg_catalog.count(*) FROM "+c.from.at("audit_shapes")+"), (SELECT pg_catalog.count(*) FROM "+c.from.at("audit_captures")+
+		"), pg_catalog.pg_current_snapshot()::pg_catalog.text, (SELECT coalesce(pg_catalog.json_agg(DISTINCT n.place), '[]') FROM "+c.from.at("audit_captures")+" n)::pg_catalog.text").
+		Scan(&c.place, &c.shapes, &c.notes, &c.snapshot, &c.places)
+	if err != nil {
+		return c.explain(ctx, err)
+	}
+	copies := c.to.at("audit_copies")
+	err = c.to.db.QueryRowContext(ctx, "SELECT k.shapes, k.notes, k.seen FROM "+copies+" k WHERE k.place = "+pgtext.Literal(c.place)).Scan(&c.known.shapes, &c.known.notes, &c.known.seen)
+	if err == nil || errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return unmade(err)
+}
+
+// suit returns an error if the other database has changes of databases that are not a former one of the app's. Tables
+// of the same name would become one history. No two databases can begin at the same time.
+func (c *copying) suit(ctx context.Context, tx *sql.Tx) error {
+	if _, err := tx.ExecContext(ctx, "LOCK TABLE "+c.to.at("audit_copies")+" IN SHARE ROW EXCLUSIVE MODE"); err != nil {
+		return err
+	}
+	var here, other string
+	err := tx.QueryRowContext(ctx, "SELECT "+c.to.place()+", coalesce((SELECT pg_catalog.min(n.place) FROM "+c.to.at("audit_captures")+" n WHERE n.place NOT IN (SELECT pg_catalog.json_array_elements_text("+
+		pgtext.Literal(c.places)+"::pg_catalog.json))), '')").Scan(&here, &other)
+	switch {
+	case err != nil:
+		return err
+	case here == c.place:
+		return errors.New("changes: the timeline's database is the app's own, where the row changes are: leave out ForwarderOptions.Store, and forward.WithChanges")
+	case other == "":
+		return nil
+	case other == here:
+		return fmt.Errorf("changes: schema %s of the timeline's database has row changes that were captured there, so it cannot have those of the app's database: give the Store another schema", c.to.schema)
+	}
+	return fmt.Errorf("changes: schema %s of the timeline's database has the row changes of another database, %s, and this one is %s: give each database's Store a schema of its own", c.to.schema, other, c.place)
+}
+
+// explain says what rights are missing.
+func (c *copying) explain(ctx context.Context, err error) error {
+	if !pgschema.Denied(err) {
+		return wrap("read row changes, to copy them", err)
+	}
+	tables := []string{c.from.at("audit_changes"), c.from.at("audit_shapes"), c.from.at("audit_captures"), c.from.at("audit_gaps")}
+	return fmt.Errorf("changes: this role may not read the row changes, and what is committed meanwhile waits: run as their owner: %s: %w",
+		pgschema.Ask(ctx, c.app, c.from.schema).Grant("GRANT USAGE ON SCHEMA "+pgschema.Ident(c.from.schema)+" TO {role}; GRANT SELECT ON "+strings.Join(tables, ", ")+" TO {role}"), err)
+}
+
+// read reads the changes of entries, and the rest.
+func (c *copying) read(ctx context.Context, entries []journal.Entry) (missing map[uuid.UUID]error, err error) {
+	var xids, lsns []string
+	for i := range entries {
+		if entries[i].Change != nil {
+			at := spotOf(&entries[i])
+			xids, lsns = append(xids, at.xid), append(lsns, at.lsn)
+		}
+	}
+	if len(xids) > 0 {
+		if missing, err = c.readChanges(ctx, entries, xids, lsns); err != nil {
+			return nil, err
+		}
+	}
+	c.others = make(map[string][]string)
+	if err = c.readOrigins(ctx); err != nil {
+		return nil, err
+	}
+	if c.known.seen == "" || c.shapes != c.known.shapes {
+		if err = c.readAll(ctx, "audit_shapes"); err != nil {
+			return nil, err
+		}
+	}
+	if c.known.seen == "" || c.notes != c.known.notes {
+		if err = c.readAll(ctx, "audit_captures"); err != nil {
+			return nil, err
+		}
+	}
+	return missing, c.readGaps(ctx)
+}
+
+// nothing reports whether there is nothing to write.
+func (c *copying) nothing() bool {
+	for _, rows := range c.others {
+		if len(rows) > 0 {
+			return false
+		}
+	}
+	return len(c.rows) == 0
+}
+
+// readChanges reads those at some spots. Like the other statements here it has no arguments, because a transaction pooler may
+// lose a prepared statement.
+func (c *copying) readChanges(ctx context.Context, entries []journal.Entry, xids, lsns []string) (missing map[uuid.UUID]error, err error) {
+	changes := c.from.at("audit_changes")
+	found := make(map[spot]bool)
+	c.rows, err = readAll(ctx, c.app, func(rows *sql.Rows) (r copied, err error) {
+		var at spot
+		if err = rows.Scan(&at.xid, &at.lsn, &at.started, &at.captured, &r.json); err == nil {
+			found[at], r.tx = true, transaction{at.xid, at.started}
+		}
+		return r, err
+	}, "SELECT pg_catalog.concat(c.xid), c.lsn::pg_catalog.text, "+pgtext.Time("c.tx_started_at")+", "+pgtext.Time("c.captured_at")+", pg_catalog.row_to_json(c)::pg_catalog.text"+
+		" FROM "+unnested(xids, "xid8", lsns, "pg_lsn")+" k (xid, lsn) CROSS JOIN LATERAL (SELECT * FROM "+changes+" c WHERE c.xid = k.xid AND c.lsn = k.lsn OFFSET 0) c ORDER BY c.xid, c.lsn")
+	missing = make(map[uuid.UUID]error)
+	for i := range entries {
+		if e := &entries[i]; e.Change != nil && !found[spotOf(e)] {
+			missing[e.ID] = forward.Permanent("gone", errors.New("its row change is not in "+changes+" any more"))
+		}
+	}
+	return missing, err
+}
+
+// unnested is an item of a FROM clause, with a row for each index of two lists.
+func unnested(a []string, typeOfA string, b []string, typeOfB string) string {
+	list := func(values []string, typ string) string {
+		return "pg_catalog.unnest('{" + strings.Join(values, ",") + "}'::pg_catalog." + typ + "[])"
+	}
+	return "ROWS FROM (" + list(a, typeOfA) + ", " + list(b, typeOfB) + ")"
+}
+
+// readOrigins reads what is known of the transactions: who wrote, and whether there were events.
+func (c *copying) readOrigins(ctx context.Context) error {
+	first := make(map[transaction]*copied)
+	var xids, starts []string
+	for i := range c.rows {
+		r := &c.rows[i]
+		if first[r.tx] == nil {
+			first[r.tx] = r
+			xids, starts = append(xids, r.tx.xid), append(starts, r.tx.started)
+		}
+	}
+	if len(first) == 0 {
+		return nil
+	}
+	w, err := c.from.witnesses(ctx, c.app)
+	if err != nil {
+		return err
+	}
+	c.others["audit_eventless"], err = readAll(ctx, c.app, func(rows *sql.Rows) (_ string, err error) {
+		var tx transaction
+		var origin, state string
+		if err = rows.Scan(&tx.xid, &tx.started, &origin, &state); err != nil {
+			return "", err
+		}
+		first[tx].origin = origin
+		if had := findings[state].State; had == NoEvent || strings.HasPrefix(findings[state].reason, notKnown) {
+			return eventless(tx, state)
+		}
+		return "", nil
+	}, "SELECT pg_catalog.concat(k.xid), "+pgtext.Time("k.started")+", (SELECT pg_catalog.row_to_json(o) FROM (SELECT f.system, f.role, f.application, f.client) o)::pg_catalog.text, "+c.from.stateOf(w)+
+		" FROM "+unnested(xids, "xid8", starts, "timestamptz")+" k (xid, started) CROSS JOIN LATERAL (SELECT c.* FROM "+c.from.at("audit_changes")+" c WHERE "+ofTransaction("k.xid", "k.started")+" ORDER BY c.xid, c.lsn LIMIT 1) f")
+	c.others["audit_eventless"] = slices.DeleteFunc(c.others["audit_eventless"], func(row string) bool { return row == "" })
+	return err
+}
+
+// eventless is a row of audit_eventless as JSON.
+func eventless(tx transaction, state string) (string, error) {
+	b, err := json.Marshal(struct {
+		XID       string `json:"xid"`
+		StartedAt string `json:"tx_started_at"`
+		State     string `json:"state"`
+	}{tx.xid, tx.started, state})
+	return string(b), err
+}
+
+// readAll reads all rows of a table.
+func (c *copying) readAll(ctx context.Context, table string) (err error) {
+	c.others[table], err = readAll(ctx, c.app, func(rows *sql.Rows) (text string, err error) { return text, rows.Scan(&text) },
+		"SELECT pg_catalog.row_to_json(t)::pg_catalog.text FROM "+c.from.at(table)+" t")
+	return err
+}
+
+// write writes what was read, and the gaps.
+func (c *copying) write(ctx context.Context, tx *sql.Tx) error {
+	if c.known.seen == "" {
+		if err := c.suit(ctx, tx); err != nil {
+			return err
+		}
+	}
+	if err := c.readColumns(ctx, tx); err != nil {
+		return err
+	}
+	for _, table := range []string{"audit_shapes", "audit_captures", "audit_eventless"} {
+		if err := c.insert(ctx, tx, table, c.others[table]); err != nil {
+			return notOfChanges(err)
+		}
+	}
+	if err := c.writeGaps(ctx, tx); err != nil {
+		return notOfChanges(err)
+	}
+	rows := make([]string, len(c.rows))
+	for i, r := range c.rows {
+		rows[i] = "{\"row\":" + r.json + ",\"origin\":" + cmp.Or(r.origin, "{}") + "}"
+	}
+	changes := c.to.at("audit_changes")
+	for chunk := range slices.Chunk(rows, inOneStatement) {
+		_, err := tx.ExecContext(ctx, "INSERT INTO "+changes+" SELECT "+c.columns["audit_changes"]+" FROM pg_catalog.json_array_elements("+array(chunk)+") j"+
+			" CROSS JOIN LATERAL pg_catalog.json_populate_record(pg_catalog.json_populate_record(NULL::"+changes+", j OPERATOR(pg_catalog.->) 'row'), pg_catalog.json_strip_nulls(j OPERATOR(pg_catalog.->) 'origin')) r ON CONFLICT DO NOTHING")
+		if err != nil {
+			return err
+		}
+	}
+	_, err := tx.ExecContext(ctx, "INSERT INTO "+c.to.at("audit_copies")+" AS k (place, shapes, notes, seen) VALUES ("+pgtext.Literal(c.place)+", "+strconv.FormatInt(c.shapes, 10)+", "+strconv.FormatInt(c.notes, 10)+", "+pgtext.Literal(c.snapshot)+
+		") ON CONFLICT (place) DO UPDATE SET shapes = excluded.shapes, notes = excluded.notes, seen = excluded.seen, copied_at = pg_catalog.clock_timestamp()")
+	return err
+}
+
+// notOfChanges hides what the server's error is from those who decide by it that an entry can never be written: it is not about the
+// changes.
+func notOfChanges(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(err.Error())
+}
+
+// readColumns finds out the columns of the tables in the other database, and refuses rows that have more: those were written by a
+// later version.
+func (c *copying) readColumns(ctx context.Context, tx *sql.Tx) error {
+	c.columns = make(map[string]string)
+	names := make(map[string][]string)
+	// A JSON null that is not NULL comes as NULL.
+	_, err := readAll(ctx, tx, func(rows *sql.Rows) (_ struct{}, err error) {
+		var table, columns, list string
+		if err = rows.Scan(&table, &columns, &list); err == nil {
+			c.columns[table] = columns
+			var all []string
+			err = json.Unmarshal([]byte(list), &all)
+			names[table] = all
+		}
+		return struct{}{}, err
+	}, `SELECT c.relname::pg_catalog.text, pg_catalog.string_agg(CASE WHEN a.attnotnull AND a.atttypid = 'pg_catalog.json'::pg_catalog.regtype THEN pg_catalog.format('coalesce(r.%I, ''null'')', a.attname) ELSE pg_catalog.format('r.%I', a.attname) END, ', ' ORDER BY a.attnum),
+			pg_catalog.json_agg(a.attname)::pg_catalog.text
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+		WHERE n.nspname = `+pgtext.Literal(c.to.schema)+` AND c.relname IN ('audit_changes', 'audit_shapes', 'audit_captures', 'audit_gaps', 'audit_eventless') GROUP BY c.relname`)
+	if err != nil {
+		return err
+	}
+	first := maps.Clone(c.others)
+	for _, r := range c.rows {
+		first["audit_changes"] = append(first["audit_changes"], r.json)
+	}
+	for table, rows := range first {
+		var row map[string]json.RawMessage
+		if len(rows) == 0 {
+			continue
+		}
+		if err := json.Unmarshal([]byte(rows[0]), &row); err != nil {
+			return err
+		}
+		for column := range row {
+			if !slices.Contains(names[table], column) {
+				return fmt.Errorf("%s has no column %s in the timeline's database: run Store.Migrate of changes of this version there", c.to.at(table), column)
+			}
+		}
+	}
+	return nil
+}
+
+// array is a literal of a JSON array.
+func array(rows []string) string {
+	return pgtext.Literal("["+strings.Join(rows, ",")+"]") + "::pg_catalog.json"
+}
+
+// insert adds rows to a table, as far as it does not have them.
+func (c *copying) insert(ctx context.Context, tx *sql.Tx, table string, rows []string) error {
+	name := c.to.at(table)
+	for chunk := range slices.Chunk(rows, inOneStatement) {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO "+name+" SELECT "+c.columns[table]+" FROM pg_catalog.json_populate_recordset(NULL::"+name+", "+array(chunk)+") r ON CONFLICT DO NOTHING"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readGaps reads the next gaps, of those that have become visible since the last time. There may be very many, so it reads
+// a part of them.
+func (c *copying) readGaps(ctx context.Context) (err error) {
+	where := "true"
+	if c.known.seen != "" {
+		xmin, _, _ := strings.Cut(c.known.seen, ":")
+		where = "g.xid >= '" + xmin + "'::pg_catalog.xid8 AND NOT pg_catalog.pg_visible_in_snapshot(g.xid, " + pgtext.Literal(c.known.seen) + "::pg_catalog.pg_snapshot)"
+	}
+	if c.gap != (spot{}) {
+		where += " AND (g.xid, g.lsn) > ('" + c.gap.xid + "'::pg_catalog.xid8, '" + c.gap.lsn + "'::pg_catalog.pg_lsn)"
+	}
+	c.others["audit_gaps"], err = readAll(ctx, c.app, func(rows *sql.Rows) (text string, err error) { return text, rows.Scan(&text, &c.gap.xid, &c.gap.lsn) },
+		"SELECT pg_catalog.row_to_json(g)::pg_catalog.text, pg_catalog.concat(g.xid), g.lsn::pg_catalog.text FROM "+c.from.at("audit_gaps")+" g WHERE "+where+" ORDER BY g.xid, g.lsn LIMIT "+strconv.Itoa(inOneStatement))
+	return err
+}
+
+// writeGaps writes what was read, and reads and writes the others.
+func (c *copying) writeGaps(ctx context.Context, tx *sql.Tx) error {
+	for {
+		rows := c.others["audit_gaps"]
+		if err := c.insert(ctx, tx, "audit_gaps", rows); err != nil || len(rows) < inOneStatement {
+			return err
+		}
+		if err := c.readGaps(ctx); err != nil {
+			return c.explain(ctx, err)
+		}
+	}
+}

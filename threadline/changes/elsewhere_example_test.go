@@ -1,0 +1,45 @@
+package changes_test
+
+import (
+	"context"
+	"database/sql"
+	"log"
+
+	_ "github.com/lib/pq"
+
+	"github.com/go-aftercommit/aftercommit/driver"
+	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/threadline"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+)
+
+// A timeline in another database, with the row changes. What is asked there has the same answers as in the app's database.
+func ExampleSource_elsewhere() {
+	archive, err := sql.Open("postgres", "postgres://localhost/archive")
+	if err != nil {
+		log.Fatal(err)
+	}
+	elsewhere := threadline.NewStore(archive, hooks.Postgres, nil)
+	kept := changes.NewStore(archive, hooks.Postgres, nil)
+
+	// In audit.go:
+	audit := forward.New(nil)
+	audit.Keep(changes.Of(changes.Table{Name: "orders", Mask: []string{"card"}}))
+	audit.Register(threadline.NewForwarder(&threadline.ForwarderOptions{Store: elsewhere}),
+		forward.Async, forward.WithChanges(changes.NewSource(nil)))
+	driver.Register("postgres-archived", "postgres", audit, driver.Capture(driver.AllTables()))
+
+	// When it is deployed, as the role that is to own the archive:
+	migrate := func(ctx context.Context) error {
+		if err := elsewhere.Migrate(ctx); err != nil {
+			return err
+		}
+		return kept.Migrate(ctx)
+	}
+
+	// For who reads:
+	read := func(ctx context.Context) ([]changes.Change, error) { return kept.History(ctx, "orders", "42") }
+
+	_, _ = migrate, read
+}

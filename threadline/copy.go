@@ -1,0 +1,51 @@
+package threadline
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+)
+
+// changes is the store of row changes beside the timeline.
+func (s *Store) changes() *changes.Store {
+	return changes.NewStore(s.db, s.speaks, &changes.Options{Schema: s.names.schema})
+}
+
+// checkChanges returns an error if the forwarder is to keep row changes, and cannot.
+func (s *Store) checkChanges(ctx context.Context) error {
+	if forward.Changes(ctx) == nil {
+		return nil
+	}
+	return s.changes().Copyable(ctx)
+}
+
+// copyChanges keeps row changes as the app's database does, in one transaction, and even without entries what else there is
+// to know of them.
+func (s *Store) copyChanges(ctx context.Context, entries []journal.Entry) error {
+	source, ok := forward.Changes(ctx).(*changes.Source)
+	app := forward.Conn(ctx)
+	if !ok || app == nil {
+		return errors.New("threadline: row changes come from a Hub, to a forwarder that is registered with forward.WithChanges(changes.NewSource(nil))")
+	}
+	return source.Copy(ctx, app, entries, s.changes())
+}
+
+// divided are the events and the row changes of entries.
+func divided(entries []journal.Entry) (events, changed []journal.Entry) {
+	isChange := func(e journal.Entry) bool { return e.Change != nil }
+	if !slices.ContainsFunc(entries, isChange) {
+		return entries, nil
+	}
+	for _, e := range entries {
+		if isChange(e) {
+			changed = append(changed, e)
+		} else {
+			events = append(events, e)
+		}
+	}
+	return events, changed
+}
