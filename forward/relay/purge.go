@@ -27,6 +27,9 @@ type PurgeOptions struct {
 	Batch int
 	// Dry only counts.
 	Dry bool
+	// Changes also deletes row changes from the app's database, of which another one is the keeper: changes.KeptIn names it.
+	// Without it none are deleted.
+	Changes ChangesPurge
 }
 
 // Purged is what a purge did, or would do.
@@ -40,6 +43,10 @@ type Purged struct {
 	// Elsewhere names a forwarder whose cursor belongs to another database
 	// ([State.Elsewhere]), if that is why all is kept.
 	Elsewhere string `json:"elsewhere,omitempty"`
+	// Changes and ChangesKept count row changes in the same way, if PurgeOptions.Changes is set. Also kept is what the keeper
+	// does not have.
+	Changes     int64 `json:"changes,omitempty"`
+	ChangesKept int64 `json:"changes_kept,omitempty"`
 }
 
 // Purge deletes old rows from the journal, and from the table of an earlier version if that is
@@ -50,6 +57,8 @@ type Purged struct {
 // In a copy, or a restored database, it deletes nothing while a forwarder waits for
 // [Store.Resume]: the cursor does not say there what the forwarder has got. Nor does it where
 // the Store has another Environment than the programs that deliver.
+//
+// Row changes stay, unless [PurgeOptions.Changes] says that another database keeps them.
 func (s *Store) Purge(ctx context.Context, db *sql.DB, o PurgeOptions) (p Purged, err error) {
 	db = nildb.Replace(db)
 	defer s.explain(ctx, db, &err)
@@ -65,6 +74,9 @@ func (s *Store) Purge(ctx context.Context, db *sql.DB, o PurgeOptions) (p Purged
 	case o.By == "" && !o.Dry:
 		return p, errors.New("relay: purge: By is empty: say who deletes, for the record")
 	}
+	if err = s.mayPurgeChanges(&o); err != nil {
+		return p, err
+	}
 	place, err := s.place(ctx, db)
 	if err != nil {
 		return p, wrapPurge(err)
@@ -74,6 +86,9 @@ func (s *Store) Purge(ctx context.Context, db *sql.DB, o PurgeOptions) (p Purged
 	}
 	earlier, err := s.purgeEarlier(ctx, db, o, place, p.Elsewhere != "")
 	p.Events, p.Kept = p.Events+earlier.Events, p.Kept+earlier.Kept
+	if err == nil {
+		err = s.purgeChanges(ctx, db, o, place, p.Elsewhere != "", &p)
+	}
 	return p, wrapPurge(err)
 }
 

@@ -183,6 +183,9 @@ func (p *past) setLive(ctx context.Context, after []*row) error {
 	case live == nil && p.table.Secured:
 		return &AsOfError{Err: ErrHidden}
 	case live == nil && len(p.under) == 0:
+		if b := p.purged(now); b != nil { // it may have been there, and what says so is deleted
+			return &AsOfError{Err: ErrBroken, Break: b}
+		}
 		return &AsOfError{Err: ErrNotYet}
 	case live == nil:
 		return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Lost, To: time.Now(), Text: "the row is not there any more, and no change says so"}}

@@ -125,6 +125,16 @@ func (a *asOf) began() *Break {
 	return nil
 }
 
+// purged returns the last break of deleted changes before a moment, nil if there is none.
+func (a *asOf) purged(at time.Time) (last *Break) {
+	for i := range a.breaks {
+		if b := &a.breaks[i]; b.Kind == Purged && !b.To.After(at) {
+			last = b
+		}
+	}
+	return last
+}
+
 // broken returns a break between two moments, across which values are not known, nil if there is none.
 func (a *asOf) broken(from, to time.Time) *Break {
 	for i := range a.breaks {
@@ -135,7 +145,7 @@ func (a *asOf) broken(from, to time.Time) *Break {
 				continue
 			}
 			fallthrough
-		case Lost, Uncaptured, Restored, Partitioned:
+		case Lost, Uncaptured, Restored, Partitioned, Purged:
 			if b.To.After(from) && b.From.Before(to) {
 				return b
 			}

@@ -40,13 +40,15 @@ const (
 	Lost BreakKind = "lost"
 	// Unhashed are changes that were kept without the hashes of their values, since the key could not be read.
 	Unhashed BreakKind = "unhashed"
+	// Purged are changes that were deleted here, because another database keeps them: see [KeptIn].
+	Purged BreakKind = "purged"
 )
 
 // Break is where the chain of a table's changes is broken, or may be.
 type Break struct {
 	Kind BreakKind
 	// From and To bound when it happened, by the clock of the server: after From, and at To at the latest. They are
-	// equal if the time is known. For Drifted, Lost and Unhashed they are the times of the first and the last such change.
+	// equal if the time is known. For Drifted, Lost, Unhashed and Purged they are the times of the first and the last such change.
 	From, To time.Time
 	// Schema and Table are the table's after it.
 	Schema, Table string
@@ -92,6 +94,9 @@ func (r *snapshot) breaks(ctx context.Context, t *undoTable) ([]Break, error) {
 		return nil, fmt.Errorf("changes: the breaks of %s are in %s: run Store.Migrate, or grant SELECT on it", t.name(), r.store.at("audit_captures"))
 	}
 	list, err := r.store.breaksInChanges(ctx, r.tx, t)
+	if err == nil {
+		list, err = r.addPurges(ctx, t, list)
+	}
 	if err != nil {
 		return nil, wrap("read the breaks of "+t.name(), err)
 	}

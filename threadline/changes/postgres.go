@@ -20,6 +20,8 @@ var (
 	keys string
 	//go:embed schema/postgres_4.sql
 	copies string
+	//go:embed schema/postgres_5.sql
+	purges string
 )
 
 // script makes the tables of changes.
@@ -27,7 +29,7 @@ func (s *Store) script() string {
 	clause, first := s.divided()
 	first = strings.NewReplacer("{partitioned}", clause, "{default}", first).Replace(tables)
 	return pgschema.Script{
-		Program: "changes", Schema: s.schema, Table: "audit_changes", Body: first + captures + keys + copies,
+		Program: "changes", Schema: s.schema, Table: "audit_changes", Body: first + captures + keys + copies + purges,
 		Lock: "pg_catalog.hashtextextended(" + pgtext.Literal("threadline changes "+s.schema) + ", 7355608)",
 	}.Install()
 }

@@ -90,7 +90,7 @@ func (r *snapshot) look(ctx context.Context, name string) (*undoTable, error) {
 	if err = r.pin(ctx); err != nil {
 		return nil, err
 	}
-	if f, err = r.store.look(ctx, r.tx, f.qualified()); err != nil {
+	if f, err = r.store.lookPast(ctx, r.tx, f.qualified()); err != nil {
 		return nil, err
 	}
 	r.found[f.tableID()] = f

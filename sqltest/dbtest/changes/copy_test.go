@@ -32,8 +32,8 @@ type copied struct {
 	timeline *threadline.Store
 }
 
-// copyTo starts an app over the world's database, whose timeline is in the database of dsn.
-func (w *world) copyTo(dsn string, opts ...forward.RegisterOption) *copied {
+// copyTo starts an app over the world's database, whose timeline is in the database of dsn. register registers other forwarders.
+func (w *world) copyTo(dsn string, register func(*forward.Hub), opts ...forward.RegisterOption) *copied {
 	w.Helper()
 	c := &copied{there: w.elsewhere(dsn)}
 	c.timeline = threadline.NewStore(c.there.db, hooks.Postgres, nil)
@@ -43,6 +43,7 @@ func (w *world) copyTo(dsn string, opts ...forward.RegisterOption) *copied {
 	core, c.logs = observer.New(zapcore.WarnLevel)
 	c.hub = forward.New(&forward.Options{Logger: zap.New(core), Timeout: dbtest.Patience})
 	c.hub.Register(threadline.NewForwarder(&threadline.ForwarderOptions{Store: c.timeline}), forward.Async, append(opts, forward.WithChanges(changes.NewSource(nil)))...)
+	register(c.hub)
 	name := dbtest.Name(w.e.Driver)
 	w.e.Register(name, c.hub, driver.Capture(driver.AllTables()), driver.WriteTimeout(dbtest.Patience))
 	c.app = &app{w, dbtest.Open(w.T, name, w.dsn)}
@@ -128,7 +129,8 @@ func told(t *testing.T, s *changes.Store, at []time.Time, table string, keys ...
 // that is asked there has the same answer, of whatever happened to the tables, and of who did it.
 func TestCopied(t *testing.T) {
 	with(t, func(w *world) {
-		c := w.copyTo(w.e.DSN(t))
+		t := w.T
+		c := w.copyTo(w.e.DSN(t), func(*forward.Hub) {})
 		w.exec(`CREATE TABLE orders (id int PRIMARY KEY, state text, card text, secret text, note text, total numeric)`)
 		tables := []changes.Table{{Name: "orders", Mask: []string{"card"}, Hash: []string{"secret"}, Exclude: []string{"note"}}}
 		w.capture(tables...)
@@ -205,6 +207,7 @@ func (w *world) changed() (entries []journal.Entry) {
 // known, such as who made it; and a change that is gone is named.
 func TestCopiedAgain(t *testing.T) {
 	with(t, func(w *world) {
+		t := w.T
 		there := w.elsewhere(w.e.DSN(t))
 		w.must(there.store.Migrate(ctx))
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
@@ -238,6 +241,7 @@ func TestCopiedAgain(t *testing.T) {
 // database that was restored from it goes on.
 func TestCopiedFromOne(t *testing.T) {
 	with(t, func(w *world) {
+		t := w.T
 		one := changes.Table{Name: "t"}
 		make := []string{"CREATE TABLE t (id int PRIMARY KEY, a int)", "INSERT INTO t VALUES (1, 1)"}
 		w.exec(make[0])
@@ -287,5 +291,38 @@ func TestCopiedFromOne(t *testing.T) {
 		refused("these changes are copies", err)
 		_, err = there.store.History(ctx, "u", "1")
 		refused("no changes of a table u were copied here", err)
+	}, dbtest.PostgresEngines()[0])
+}
+
+// TestCopiedRights: an error says which rights the role lacks that reads here; and the role that writes there needs no right to
+// change what is there.
+func TestCopiedRights(t *testing.T) {
+	with(t, func(w *world) {
+		t := w.T
+		there, role := w.elsewhere(w.e.DSN(t)), dbtest.Name("copies")
+		w.must(there.store.Migrate(ctx))
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", `CREATE ROLE "`+role+`" LOGIN`)
+		t.Cleanup(func() {
+			there.exec(`DROP OWNED BY "` + role + `"`)
+			w.exec(`DROP OWNED BY "`+role+`"`, `DROP ROLE "`+role+`"`)
+		})
+		w.capture(changes.Table{Name: "t"})
+		w.exec("INSERT INTO t VALUES (1, 1)")
+		const tables = "threadline.audit_changes, threadline.audit_shapes, threadline.audit_captures, threadline.audit_gaps, threadline.audit_copies, threadline.audit_eventless"
+		there.exec(`GRANT USAGE ON SCHEMA threadline TO "`+role+`"`, `GRANT INSERT ON `+tables+` TO "`+role+`"`,
+			`GRANT SELECT ON threadline.audit_captures, threadline.audit_copies TO "`+role+`"`, `GRANT UPDATE ON threadline.audit_copies TO "`+role+`"`)
+		from, to := dbtest.Open(t, w.e.Driver, w.dsn+" user="+role), dbtest.Open(t, w.e.Driver, there.dsn+" user="+role)
+		source, store := changes.NewSource(nil), changes.NewStore(to, hooks.Postgres, nil)
+		err := source.Copy(ctx, from, w.changed(), store)
+		if err == nil {
+			t.Fatal("it may read the row changes")
+		}
+		_, grant, _ := strings.Cut(err.Error(), "run as their owner: ")
+		grant, _, _ = strings.Cut(grant, ": ")
+		w.exec(grant)
+		for range 2 {
+			w.must(source.Copy(ctx, from, w.changed(), store))
+		}
+		there.wantStory("insert id: NULL → 1; a: NULL → 1;", "t", "1")
 	}, dbtest.PostgresEngines()[0])
 }

@@ -1,0 +1,224 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+)
+
+// Purge lets relay.Store.Purge delete row changes that another database keeps.
+type Purge struct{ keeper, app *Store }
+
+var _ relay.ChangesPurge = (*Purge)(nil)
+
+// KeptIn says that the app's database keeps row changes only as long as its journal, because a forwarder copies them to
+// another database, whose store is keeper:
+//
+//	purged, err := store.Purge(ctx, db, relay.PurgeOptions{Before: march, By: "ops", Changes: changes.KeptIn(keeper, nil)})
+//
+// Deleted are whole transactions of which the keeper has each change that there is, which is looked up, and which no forwarder has
+// yet to get, or has discarded. Then [Store.Breaks] has a break of the kind [Purged], and what only those changes
+// said is [ErrBroken] to the store of the app's database. Of opts, which are those of that store, only Schema matters.
+func KeptIn(keeper *Store, opts *Options) *Purge {
+	return &Purge{keeper: keeper, app: NewStore(nil, hooks.Postgres, opts)}
+}
+
+// Purge implements [relay.ChangesPurge], for relay.Store.Purge.
+func (p *Purge) Purge(ctx context.Context, db *sql.DB, free, lock string, o relay.PurgeOptions) (deleted, kept int64, err error) {
+	app := *p.app
+	app.db = nildb.Replace(db)
+	r := &purging{app: &app, keeper: p.keeper, free: free, lock: lock, options: o, began: time.Now()}
+	if err = r.check(ctx); err != nil {
+		return 0, 0, err
+	}
+	err = r.all(ctx)
+	return r.deleted, max(0, r.old-r.deleted), wrap("purge", err)
+}
+
+// purging is one run.
+type purging struct {
+	app, keeper *Store
+	free, lock  string
+	options     relay.PurgeOptions
+	began       time.Time
+
+	place, name  string // of the app's database, and of the keeper for people
+	old, deleted int64
+}
+
+// before is an expression for up to when changes are deleted.
+func (r *purging) before() string {
+	return pgtext.Literal(r.options.Before.UTC().Format(lenient.TimeForm)) + "::pg_catalog.timestamptz"
+}
+
+// check refuses a keeper that is none.
+func (r *purging) check(ctx context.Context) error {
+	if r.keeper == nil || r.keeper.speaks != hooks.Postgres {
+		return errors.New("changes: KeptIn needs the store of a PostgreSQL database to which a forwarder copies row changes")
+	}
+	err := r.app.db.QueryRowContext(ctx, "SELECT "+r.app.place()+", (SELECT pg_catalog.count(*) FROM "+r.app.at("audit_changes")+" c WHERE c.captured_at < "+r.before()+")").Scan(&r.place, &r.old)
+	if err != nil {
+		return wrap("purge", err)
+	}
+	var copied bool
+	err = r.keeper.db.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+r.keeper.at("audit_copies")+" k WHERE k.place = "+pgtext.Literal(r.place)+") AND "+r.keeper.place()+" <> "+pgtext.Literal(r.place)+", "+pgtext.HexAnywhere("pg_catalog.current_database()::pg_catalog.text")).Scan(&copied, pgtext.Scanner(&r.name))
+	if err != nil {
+		return wrap("look into the keeper", err)
+	}
+	if !copied {
+		return fmt.Errorf("changes: no row changes were copied from this database to schema %s of the keeper, so none are deleted: register threadline.Forwarder for it with forward.WithChanges", r.keeper.schema)
+	}
+	return nil
+}
+
+// purgeable is a transaction.
+type purgeable struct {
+	transaction
+	lsn   string // of its last change
+	count int64
+}
+
+// all deletes what can be deleted. Transactions are looked at in the order of their xids, some at a time.
+func (r *purging) all(ctx context.Context) error {
+	changes := r.app.at("audit_changes")
+	after := "0"
+	for {
+		var upto sql.NullString
+		err := r.app.db.QueryRowContext(ctx, "SELECT coalesce((SELECT c.xid FROM "+changes+" c WHERE c.xid > '"+after+"'::pg_catalog.xid8 ORDER BY c.xid, c.lsn OFFSET "+strconv.Itoa(r.options.Batch-1)+" LIMIT 1),"+
+			" (SELECT c.xid FROM "+changes+" c WHERE c.xid > '"+after+"'::pg_catalog.xid8 ORDER BY c.xid DESC, c.lsn DESC LIMIT 1))::pg_catalog.text").Scan(&upto)
+		if err != nil || !upto.Valid {
+			return err
+		}
+		list, err := readAll(ctx, r.app.db, func(rows *sql.Rows) (p purgeable, err error) {
+			return p, rows.Scan(&p.xid, &p.started, &p.lsn, &p.count)
+		}, "SELECT pg_catalog.concat(e.xid), "+pgtext.Time("e.tx_started_at")+", pg_catalog.max(e.lsn)::pg_catalog.text, pg_catalog.count(*) FROM "+changes+" e WHERE e.xid > '"+after+"'::pg_catalog.xid8 AND e.xid <= '"+upto.String+
+			"'::pg_catalog.xid8 GROUP BY e.xid, e.tx_started_at HAVING pg_catalog.max(e.captured_at) < "+r.before()+" AND "+r.free)
+		if err == nil {
+			list, err = r.have(ctx, list)
+		}
+		if err == nil {
+			err = r.remove(ctx, list)
+		}
+		if err != nil {
+			return err
+		}
+		after = upto.String
+	}
+}
+
+// have returns those transactions of which the keeper has all changes. It can have no others up to the last one, since all
+// that it has came from here; and of one that was deleted in part, in a run that was interrupted, it has more.
+func (r *purging) have(ctx context.Context, list []purgeable) (kept []purgeable, err error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	var xids, starts, lsns []string
+	for _, p := range list {
+		xids, starts, lsns = append(xids, p.xid), append(starts, p.started), append(lsns, p.lsn)
+	}
+	counts := make(map[transaction]int64)
+	_, err = readAll(ctx, r.keeper.db, func(rows *sql.Rows) (_ struct{}, err error) {
+		var tx transaction
+		var n int64
+		err = rows.Scan(&tx.xid, &tx.started, &n)
+		counts[tx] = n
+		return struct{}{}, err
+	}, "SELECT pg_catalog.concat(k.xid), "+pgtext.Time("k.started")+", (SELECT pg_catalog.count(*) FROM "+r.keeper.at("audit_changes")+" c WHERE c.xid = k.xid AND c.lsn <= k.lsn AND c.tx_started_at = k.started) FROM ROWS FROM (pg_catalog.unnest('{"+
+		strings.Join(xids, ",")+"}'::pg_catalog.xid8[]), pg_catalog.unnest('{"+strings.Join(starts, ",")+"}'::pg_catalog.timestamptz[]), pg_catalog.unnest('{"+strings.Join(lsns, ",")+"}'::pg_catalog.pg_lsn[])) k (xid, started, lsn)")
+	return slices.DeleteFunc(list, func(p purgeable) bool { return counts[p.transaction] < p.count }), wrap("look into the keeper", err)
+}
+
+// remove deletes the changes of transactions. The first change of one, which says who wrote, goes last.
+func (r *purging) remove(ctx context.Context, list []purgeable) error {
+	if r.options.Dry {
+		for _, p := range list {
+			r.deleted += p.count
+		}
+		return nil
+	}
+	for len(list) > 0 {
+		n, rows := 0, int64(0)
+		for n < len(list) && (n == 0 || rows+list[n].count <= int64(r.options.Batch)) {
+			rows += list[n].count
+			n++
+		}
+		for rows > 0 {
+			before := r.deleted
+			if err := r.removeSome(ctx, list[:n]); err != nil {
+				return err
+			}
+			if rows -= r.deleted - before; r.deleted == before { // a forwarder needs them again, or another run has deleted them
+				break
+			}
+		}
+		list = list[n:]
+	}
+	return nil
+}
+
+// removeSome deletes as many rows as a transaction may, from the end, and writes down which.
+func (r *purging) removeSome(ctx context.Context, list []purgeable) error {
+	var values []string
+	for _, p := range list {
+		values = append(values, "('"+p.xid+"'::pg_catalog.xid8, '"+p.started+"'::pg_catalog.timestamptz, '"+p.lsn+"'::pg_catalog.pg_lsn)")
+	}
+	changes, purges := r.app.at("audit_changes"), r.app.at("audit_purges")
+	return r.app.inTx(ctx, nil, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, r.lock); err != nil {
+			return err
+		}
+		var n int64
+		err := tx.QueryRowContext(ctx, "WITH gone AS (DELETE FROM "+changes+" c WHERE (c.xid, c.lsn, c.captured_at) IN (SELECT e.xid, e.lsn, e.captured_at FROM (VALUES "+strings.Join(values, ", ")+") k (xid, started, lsn) JOIN "+changes+
+			" e ON e.xid = k.xid AND e.lsn <= k.lsn AND e.tx_started_at = k.started WHERE "+r.free+" ORDER BY e.xid DESC, e.lsn DESC LIMIT "+strconv.Itoa(r.options.Batch)+") RETURNING c.table_id, c.captured_at),"+
+			" noted AS (INSERT INTO "+purges+" AS p (table_id, began_at, by, keeper, changes, first_at, last_at) SELECT g.table_id, '"+r.began.UTC().Format(lenient.TimeForm)+"'::pg_catalog.timestamptz, "+pgtext.Storable(r.options.By)+", "+pgtext.Storable(r.name+"."+r.keeper.schema)+
+			", pg_catalog.count(*), pg_catalog.min(g.captured_at), pg_catalog.max(g.captured_at) FROM gone g GROUP BY g.table_id"+
+			" ON CONFLICT (table_id, began_at) DO UPDATE SET changes = p.changes + excluded.changes, first_at = least(p.first_at, excluded.first_at), last_at = greatest(p.last_at, excluded.last_at))"+
+			" SELECT pg_catalog.count(*) FROM gone").Scan(&n)
+		if err == nil {
+			r.deleted += n
+		}
+		return err
+	})
+}
+
+// addPurges adds a break for each run that has deleted changes of a table. An earlier version has no list of them.
+func (r *snapshot) addPurges(ctx context.Context, t *undoTable, list []Break) ([]Break, error) {
+	table := r.store.at("audit_purges")
+	var any, readable bool
+	err := r.tx.QueryRowContext(ctx, "SELECT pg_catalog.count(*) > 0, coalesce(pg_catalog.bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT')), false) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"+
+		" WHERE n.nspname = "+pgtext.Literal(r.store.schema)+" AND c.relname = 'audit_purges' AND pg_catalog.pg_relation_size(c.oid) > 0").Scan(&any, &readable)
+	switch {
+	case err != nil || !any:
+		return list, err
+	case !readable:
+		return nil, fmt.Errorf("what was deleted is in %s: grant SELECT on it", table)
+	}
+	named := t.named
+	if t.liveTable != nil {
+		named = t.now
+	}
+	purges, err := readAll(ctx, r.tx, func(rows *sql.Rows) (b Break, err error) {
+		var first, last, keeper string
+		var n int64
+		if err = rows.Scan(&first, &last, &n, pgtext.Scanner(&keeper)); err != nil {
+			return b, err
+		}
+		b = Break{Kind: Purged, Schema: named.Schema, Table: named.Table, Text: fmt.Sprintf("changes that were deleted here: %d: they are in %s", n, keeper)}
+		if b.From, err = time.Parse(lenient.TimeForm, first); err == nil {
+			b.To, err = time.Parse(lenient.TimeForm, last)
+		}
+		return b, err
+	}, "SELECT "+pgtext.Time("p.first_at")+", "+pgtext.Time("p.last_at")+", p.changes, "+pgtext.HexAnywhere("p.keeper")+" FROM "+table+" p WHERE p.table_id = "+strconv.FormatInt(t.id, 10))
+	return append(list, purges...), err
+}
