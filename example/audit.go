@@ -14,6 +14,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // warehouse and bookkeeping are sinks beside the timeline: other systems.
@@ -32,10 +33,10 @@ func init() {
 		driver.Register(name+"-audited", name, audit, driver.Capture(driver.AllTables()),
 			driver.DefaultActor(hooks.Actor{Type: hooks.System, Name: "shop"}))
 	}
-	onPostgres.Keep(changes.Of(
-		changes.Table{Name: "orders"}, changes.Table{Name: "order_items"},
-		changes.Table{Name: "coupon_redemptions"}, changes.Table{Name: "refunds"},
-		changes.Table{Name: "customers", Mask: []string{"email"}}))
+	onPostgres.Keep(capture.Of(
+		capture.Table{Name: "orders"}, capture.Table{Name: "order_items"},
+		capture.Table{Name: "coupon_redemptions"}, capture.Table{Name: "refunds"},
+		capture.Table{Name: "customers", Mask: []string{"email"}}))
 	onPostgres.Register(bookkeeping, forward.Auto, forward.ID("bookkeeping"),
 		forward.WithChanges(changes.NewSource(nil)), forward.Filter(isChange))
 }

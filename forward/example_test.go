@@ -20,6 +20,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // A whole app: what it registers is best in an init function of a file of its
@@ -152,7 +153,7 @@ func (ledger) Forward(_ context.Context, entries []journal.Entry) error {
 // A forwarder that gets row changes, too: of a transaction first its events, then what it has changed.
 func ExampleWithChanges() {
 	audit := forward.New(nil)
-	audit.Keep(changes.Of(changes.Table{Name: "orders"}))
+	audit.Keep(capture.Of(capture.Table{Name: "orders"}))
 	audit.Register(ledger{}, forward.Async, forward.WithChanges(changes.NewSource(nil)))
 	driver.Register("postgres-ledger", "postgres", audit)
 

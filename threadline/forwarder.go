@@ -35,7 +35,7 @@ type ForwarderOptions struct {
 	// this very delivery.
 	//
 	// In another database it also keeps row changes, if it is registered with forward.WithChanges: on PostgreSQL, in the
-	// same schema, as the app's database does. Package changes makes their tables there, by changes.Store.Migrate.
+	// same schema, as the app's database does. Package capture makes their tables there, by Installer.Migrate.
 	Store *Store
 	// Options are those of the timeline in the app's own database.
 	Options Options

@@ -14,6 +14,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // captured is a world whose orders are captured, and whose jobs deliver to a timeline and to the sink. What bob does is
@@ -27,10 +28,11 @@ func withCaptured(t *testing.T, f func(w *captured)) {
 	t.Helper()
 	eachOf(t, func(w *world) {
 		c := &captured{w, changes.NewStore(w.bare, w.e.Dialect, nil)}
-		w.must(c.rows.Migrate(ctx))
-		plan, err := c.rows.Plan(ctx, changes.Table{Name: "orders"})
+		installer := capture.NewInstaller(w.bare, w.e.Dialect, nil)
+		w.must(installer.Migrate(ctx))
+		plan, err := installer.Plan(ctx, capture.Table{Name: "orders"})
 		w.must(err)
-		w.must(c.rows.Apply(ctx, plan))
+		w.must(installer.Apply(ctx, plan))
 		w.hub = forward.New(&forward.Options{Logger: zap.NewNop(), Relay: forward.RelayElsewhere, Queue: river.New(w.river)})
 		w.hub.Register(threadline.NewForwarder(nil), forward.Async, forward.Filter(func(e journal.Entry) bool { return e.Actor.ID != "bob" }))
 		w.hub.Register(w.sink, forward.Async)

@@ -136,10 +136,10 @@ func (r *snapshot) rowAfter(ctx context.Context, c *undoChange) (*Row, error) {
 
 // asOf calls f with one state of the database.
 func (s *Store) asOf(ctx context.Context, f func(*snapshot) (*Row, error)) (row *Row, err error) {
-	if err = s.readable(); err != nil {
+	if err = s.catalog.Supported(); err != nil {
 		return nil, err
 	}
-	err = s.inSnapshot(ctx, s.db, func(r *snapshot) (err error) {
+	err = s.inSnapshot(ctx, s.catalog.DB, func(r *snapshot) (err error) {
 		row, err = f(r)
 		return err
 	})

@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
 // past is what is known of a row at a moment.
 type past struct {
 	*asOf
-	shape *shape           // the columns with which the row is returned: those of the moment, as far as they are known
+	shape *catalog.Shape   // the columns with which the row is returned: those of the moment, as far as they are known
 	known map[string]Value // by the columns of shape
 	since *Change          // the last change before the moment
 	from  time.Time        // when the first of the changes was that values are from
@@ -51,8 +52,8 @@ func (a *asOf) compose(ctx context.Context, at time.Time, before, after []*row) 
 
 // shapeAt returns the shape that the table was last noted with before a moment. It is nil if none was, or if one of the changes
 // before is newer than that.
-func (a *asOf) shapeAt(at time.Time, before []*row) *shape {
-	var last *shape
+func (a *asOf) shapeAt(at time.Time, before []*row) *catalog.Shape {
+	var last *catalog.Shape
 	moment := at.UTC().Format(lenient.TimeForm)
 	if len(before) > 0 {
 		moment = max(moment, before[len(before)-1].captured)
@@ -70,9 +71,9 @@ func (a *asOf) shapeAt(at time.Time, before []*row) *shape {
 }
 
 // set sets the value that a column of a shape had, unless it is known, or the column had another type.
-func (p *past) set(of *shape, name string, v Value) {
-	i := p.shape.find(of, name)
-	if i < 0 || p.shape.Columns[i].Type != of.Columns[of.position(name)].Type {
+func (p *past) set(of *catalog.Shape, name string, v Value) {
+	i := p.shape.Find(of, name)
+	if i < 0 || p.shape.Columns[i].Type != of.Columns[of.Position(name)].Type {
 		return
 	}
 	if column := p.shape.Columns[i].Name; !p.has(column) {
@@ -83,11 +84,11 @@ func (p *past) set(of *shape, name string, v Value) {
 func (p *past) has(column string) bool { _, is := p.known[column]; return is }
 
 func (p *past) complete() bool {
-	return p.shape == nil || !slices.ContainsFunc(p.shape.Columns, func(c column) bool { return !p.has(c.Name) })
+	return p.shape == nil || !slices.ContainsFunc(p.shape.Columns, func(c catalog.Column) bool { return !p.has(c.Name) })
 }
 
 // read reads a change, and the shape that it was kept under.
-func (p *past) read(r *row) (c Change, sh *shape, err error) {
+func (p *past) read(r *row) (c Change, sh *catalog.Shape, err error) {
 	if sh, err = p.table.shapeOf(r); err != nil {
 		return c, nil, err
 	}
@@ -194,7 +195,7 @@ func (p *past) setLive(ctx context.Context, after []*row) error {
 		p.shape = p.shapeNow()
 	}
 	for _, c := range p.shape.Columns {
-		i := p.table.now.find(p.shape, c.Name)
+		i := p.table.now.Find(p.shape, c.Name)
 		if i < 0 {
 			continue
 		}
@@ -219,21 +220,21 @@ func (t *undoTable) otherKey() *Break {
 
 // shapeNow returns the shape of the table as it is now, with the columns that its shapes have. A column that was ever masked or
 // excluded is masked.
-func (a *asOf) shapeNow() *shape {
+func (a *asOf) shapeNow() *catalog.Shape {
 	now := *a.table.now
 	now.Columns = nil
 	for i := range a.table.Columns {
 		live := &a.table.Columns[i]
-		var known *column
+		var known *catalog.Column
 		for _, sh := range a.table.shapes {
-			if n := sh.find(a.table.now, live.Name); n >= 0 {
+			if n := sh.Find(a.table.now, live.Name); n >= 0 {
 				if c := &sh.Columns[n]; known == nil || live.is(c.Type) {
 					known = c
 				}
 			}
 		}
 		if known != nil {
-			now.Columns = append(now.Columns, column{Name: live.Name, Type: known.Type, Number: a.table.now.Columns[i].Number, Masked: a.table.hides(live.Name)})
+			now.Columns = append(now.Columns, catalog.Column{Name: live.Name, Type: known.Type, Number: a.table.now.Columns[i].Number, Masked: a.table.hides(live.Name)})
 		}
 	}
 	return &now

@@ -12,6 +12,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
 // Attribution says who made the changes of a transaction.
@@ -150,11 +151,11 @@ func (s *Store) attribute(ctx context.Context, list []Change) error {
 	for i := range list {
 		all[i] = &list[i]
 	}
-	return s.attributeBy(ctx, s.db, all)
+	return s.attributeBy(ctx, s.catalog.DB, all)
 }
 
 // attributeBy does it with a connection or a transaction.
-func (s *Store) attributeBy(ctx context.Context, db querier, list []*Change) error {
+func (s *Store) attributeBy(ctx context.Context, db catalog.Querier, list []*Change) error {
 	if s, ok := s.sqlite(); ok {
 		return s.attributeBy(ctx, db, list)
 	}
@@ -163,7 +164,7 @@ func (s *Store) attributeBy(ctx context.Context, db querier, list []*Change) err
 		found[c.transaction()] = nil
 	}
 	if err := s.attributions(ctx, db, found); err != nil {
-		return wrap("read who made the changes", err)
+		return catalog.Wrap("read who made the changes", err)
 	}
 	for _, c := range list {
 		c.By = found[c.transaction()]
@@ -173,7 +174,7 @@ func (s *Store) attributeBy(ctx context.Context, db querier, list []*Change) err
 
 // attributions fills in what is known of transactions. It takes one snapshot, so that an event on its way
 // from the journal to the timeline is seen in one of them.
-func (s *Store) attributions(ctx context.Context, db querier, found map[transaction]*Attribution) error {
+func (s *Store) attributions(ctx context.Context, db catalog.Querier, found map[transaction]*Attribution) error {
 	if len(found) == 0 {
 		return nil
 	}
@@ -185,7 +186,7 @@ func (s *Store) attributions(ctx context.Context, db querier, found map[transact
 	for tx := range found {
 		xids, starts = append(xids, tx.xid), append(starts, `"`+tx.started+`"`)
 	}
-	_, err = readAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
+	_, err = catalog.ReadAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
 		var r attributionRow
 		if err = rows.Scan(r.places()...); err != nil {
 			return struct{}{}, err

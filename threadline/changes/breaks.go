@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
 // BreakKind says what a [Break] is.
@@ -65,11 +66,11 @@ func (s *Store) Breaks(ctx context.Context, table string) ([]Break, error) {
 	if s, ok := s.sqlite(); ok {
 		return s.breaks(ctx, table)
 	}
-	if err := s.known(); err != nil {
+	if err := s.catalog.Supported(); err != nil {
 		return nil, err
 	}
 	var list []Break
-	err := s.inSnapshot(ctx, s.db, func(r *snapshot) error {
+	err := s.inSnapshot(ctx, s.catalog.DB, func(r *snapshot) error {
 		t, err := r.look(ctx, table)
 		if err != nil {
 			return err
@@ -84,29 +85,29 @@ func (s *Store) Breaks(ctx context.Context, table string) ([]Break, error) {
 func (r *snapshot) breaks(ctx context.Context, t *undoTable) ([]Break, error) {
 	if s, ok := r.store.sqlite(); ok {
 		list, err := s.between(ctx, r.tx, r.lite[t.id], t.notes, t.others, t.shapes)
-		return list, wrap("read the breaks of "+t.name(), err)
+		return list, catalog.Wrap("read the breaks of "+t.name(), err)
 	}
-	readable, err := r.store.notesReadable(ctx, r.tx)
+	readable, err := r.store.catalog.NotesReadable(ctx, r.tx)
 	if err != nil {
-		return nil, wrap("read the breaks of "+t.name(), err)
+		return nil, catalog.Wrap("read the breaks of "+t.name(), err)
 	}
 	if !readable {
-		return nil, fmt.Errorf("changes: the breaks of %s are in %s: run Store.Migrate, or grant SELECT on it", t.name(), r.store.at("audit_captures"))
+		return nil, fmt.Errorf("changes: the breaks of %s are in %s: run capture.Installer.Migrate, or grant SELECT on it", t.name(), r.store.at("audit_captures"))
 	}
 	list, err := r.store.breaksInChanges(ctx, r.tx, t)
 	if err == nil {
 		list, err = r.addPurges(ctx, t, list)
 	}
 	if err != nil {
-		return nil, wrap("read the breaks of "+t.name(), err)
+		return nil, catalog.Wrap("read the breaks of "+t.name(), err)
 	}
 	slices.SortStableFunc(list, func(a, b Break) int { return cmp.Or(a.To.Compare(b.To), a.From.Compare(b.From)) })
-	var before *captured
+	var before *catalog.Capture
 	at := 0 // whatever the clock says, notes are in this order
 	for _, n := range t.notes {
-		breaks, err := n.since(before, t.others, t.shapes)
+		breaks, err := breaksBetween(before, n, t.others, t.shapes)
 		if err != nil {
-			return nil, wrap("read the breaks of "+t.name(), err)
+			return nil, catalog.Wrap("read the breaks of "+t.name(), err)
 		}
 		for _, b := range breaks {
 			for at < len(list) && list[at].To.Before(b.To) {
@@ -120,15 +121,15 @@ func (r *snapshot) breaks(ctx context.Context, t *undoTable) ([]Break, error) {
 	return list, nil
 }
 
-// since returns the breaks between two notes of a table.
-func (c *captured) since(before *captured, others []*captured, shapes map[int64]*shape) (list []Break, err error) {
-	to, err := c.at()
+// breaksBetween returns the breaks between two notes of a table, at the first of them how it began.
+func breaksBetween(before, c *catalog.Capture, others []*catalog.Capture, shapes map[int64]*catalog.Shape) (list []Break, err error) {
+	to, err := c.Time()
 	if err != nil {
 		return nil, err
 	}
 	from := to
 	if before != nil {
-		if from, err = before.at(); err != nil {
+		if from, err = before.Time(); err != nil {
 			return nil, err
 		}
 		if from.After(to) { // the clock was set back
@@ -139,7 +140,7 @@ func (c *captured) since(before *captured, others []*captured, shapes map[int64]
 		list = append(list, Break{Kind: kind, From: from, To: to, Schema: c.Schema, Table: c.Table, Text: fmt.Sprintf(format, args...)})
 	}
 	if before == nil {
-		add(Began, "%s", c.began(others))
+		add(Began, "%s", howBegan(c, others))
 		return list, nil
 	}
 	if before.Place != c.Place {
@@ -159,12 +160,12 @@ func (c *captured) since(before *captured, others []*captured, shapes map[int64]
 		add(Uncaptured, "triggers were missing or disabled")
 	}
 	if now := shapes[*c.ShapeID]; now != nil && before.ShapeID != nil && shapes[*before.ShapeID] != nil {
-		if what := now.reshaped(shapes[*before.ShapeID]); what != "" {
+		if what := reshaped(now, shapes[*before.ShapeID]); what != "" {
 			add(Reshaped, "%s", what)
-			list[len(list)-1].otherKey = !now.sameKey(shapes[*before.ShapeID])
+			list[len(list)-1].otherKey = !now.SameKey(shapes[*before.ShapeID])
 		}
 	}
-	if gone, come := without(before.Partitions, c.Partitions), without(c.Partitions, before.Partitions); gone != nil || come != nil {
+	if gone, come := catalog.Without(before.Partitions, c.Partitions), catalog.Without(c.Partitions, before.Partitions); gone != nil || come != nil {
 		var what []string
 		if gone != nil {
 			what = append(what, "detached or dropped: "+strings.Join(gone, ", "))
@@ -177,9 +178,9 @@ func (c *captured) since(before *captured, others []*captured, shapes map[int64]
 	return list, nil
 }
 
-// began says how a history begins.
-func (c *captured) began(others []*captured) string {
-	i := slices.IndexFunc(others, func(o *captured) bool {
+// howBegan says how a history begins.
+func howBegan(c *catalog.Capture, others []*catalog.Capture) string {
+	i := slices.IndexFunc(others, func(o *catalog.Capture) bool {
 		return o.Schema == c.Schema && o.Table == c.Table && o.NotedAt < c.NotedAt
 	})
 	if i < 0 {
@@ -188,27 +189,17 @@ func (c *captured) began(others []*captured) string {
 	return "its capture began: another table had this name before, with a history of its own"
 }
 
-// without returns what is in one list and not in the other.
-func without(list, other []string) (rest []string) {
-	for _, one := range list {
-		if !slices.Contains(other, one) {
-			rest = append(rest, one)
-		}
-	}
-	return rest
-}
-
 // reshaped says what of s is unlike before, "" if nothing is that matters to a reader.
-func (s *shape) reshaped(before *shape) string {
+func reshaped(s, before *catalog.Shape) string {
 	var what []string
 	for _, c := range s.Columns {
-		i := before.find(s, c.Name)
+		i := before.Find(s, c.Name)
 		if i < 0 && slices.Contains(before.Exclude, c.Name) {
 			what = append(what, fmt.Sprintf("column %q is no longer excluded", c.Name))
 			continue
 		} else if i < 0 {
 			again := ""
-			if before.position(c.Name) >= 0 {
+			if before.Position(c.Name) >= 0 {
 				again = " (another had its name before)"
 			}
 			what = append(what, fmt.Sprintf("column %q was added%s", c.Name, again))
@@ -231,27 +222,27 @@ func (s *shape) reshaped(before *shape) string {
 	}
 	for _, c := range before.Columns {
 		switch {
-		case s.find(before, c.Name) >= 0:
+		case s.Find(before, c.Name) >= 0:
 		case slices.Contains(s.Exclude, c.Name):
 			what = append(what, fmt.Sprintf("column %q is excluded", c.Name))
-		case s.sameTable(before) && s.numbered() && before.numbered() && s.position(c.Name) >= 0: // and added, which was said
+		case s.SameTable(before) && s.Numbered() && before.Numbered() && s.Position(c.Name) >= 0: // and added, which was said
 		default:
 			what = append(what, fmt.Sprintf("column %q was dropped or renamed", c.Name))
 		}
 	}
-	if !s.sameKey(before) {
+	if !s.SameKey(before) {
 		what = append(what, fmt.Sprintf("the key was (%s) and is (%s)", strings.Join(before.Key, ", "), strings.Join(s.Key, ", ")))
 	}
 	return strings.Join(what, ", ")
 }
 
 // breaksInChanges returns the TRUNCATEs, drifts and gaps of a table.
-func (s *Store) breaksInChanges(ctx context.Context, q querier, t *undoTable) ([]Break, error) {
+func (s *Store) breaksInChanges(ctx context.Context, q catalog.Querier, t *undoTable) ([]Break, error) {
 	named := t.named
 	if t.liveTable != nil {
 		named = t.now
 	}
-	return readAll(ctx, q, func(rows *sql.Rows) (b Break, err error) {
+	return catalog.ReadAll(ctx, q, func(rows *sql.Rows) (b Break, err error) {
 		var from, to, columns string
 		var count int
 		if err = rows.Scan(&b.Kind, &from, &to, &count, &columns, &b.Text); err != nil {
@@ -278,14 +269,14 @@ func (s *Store) breaksInChanges(ctx context.Context, q querier, t *undoTable) ([
 			FROM `+s.at("audit_changes")+` c WHERE c.table_id = $1 AND c.op = 'T' AND (c.shape_id IS NULL OR c.op = 'T')
 		UNION ALL SELECT 'drifted', pg_catalog.min(c.captured_at), pg_catalog.max(c.captured_at), pg_catalog.count(*), c.columns::pg_catalog.text, ''
 			FROM `+s.at("audit_changes")+` c WHERE c.table_id = $1 AND c.shape_id IS NULL AND c.op <> 'T' AND (c.shape_id IS NULL OR c.op = 'T') GROUP BY c.columns::pg_catalog.text
-		UNION ALL SELECT CASE WHEN g.op = '`+unhashed+`' THEN 'unhashed' ELSE 'lost' END, pg_catalog.min(g.captured_at), pg_catalog.max(g.captured_at), pg_catalog.count(*), '',
-			CASE WHEN g.op = '`+unhashed+`' THEN g.reason ELSE pg_catalog.concat(g.op, ': ', g.reason) END
+		UNION ALL SELECT CASE WHEN g.op = '`+catalog.Unhashed+`' THEN 'unhashed' ELSE 'lost' END, pg_catalog.min(g.captured_at), pg_catalog.max(g.captured_at), pg_catalog.count(*), '',
+			CASE WHEN g.op = '`+catalog.Unhashed+`' THEN g.reason ELSE pg_catalog.concat(g.op, ': ', g.reason) END
 			FROM `+s.at("audit_gaps")+` g WHERE g.table_id = $1 GROUP BY g.xid, g.tx_started_at, g.op, g.reason) b`, t.id)
 }
 
 // drifted says how a table was, of which changes were kept as whole rows.
 func drifted(count int, columns string) (string, error) {
-	var list []column
+	var list []catalog.Column
 	if columns != "" {
 		if err := json.Unmarshal([]byte(columns), &list); err != nil {
 			return "", err

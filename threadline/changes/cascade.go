@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
 // Foreign keys change rows without a statement, and at the depth of the statement that they follow. Their actions are
@@ -71,7 +73,7 @@ func (r *snapshot) byForeignKeys(ctx context.Context, list []Change, rows []*row
 	for i := range list {
 		now, err := rows[i].changeNow(r.tables[rows[i].tableID])
 		if err != nil {
-			return wrap("read the change at "+rows[i].lsn, err)
+			return catalog.Wrap("read the change at "+rows[i].lsn, err)
 		}
 		c.list = append(c.list, now)
 	}
@@ -211,14 +213,14 @@ func (c *cascadeReader) complete(ctx context.Context, i int, t *undoTable, missi
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(left, func(name string) bool { return t.now.find(sh, name) != t.now.position(name) }) {
+	if slices.ContainsFunc(left, func(name string) bool { return t.now.Find(sh, name) != t.now.Position(name) }) {
 		return nil // RowAfter has the names of then
 	}
 	c.completed++
 	// A role that may read the changes, and not the notes or the app's table, gets what the changes tell.
-	readable, err := c.store.notesReadable(ctx, c.tx)
+	readable, err := c.store.catalog.NotesReadable(ctx, c.tx)
 	if err != nil || !readable {
-		return wrap("read the notes of "+t.name(), err)
+		return catalog.Wrap("read the notes of "+t.name(), err)
 	}
 	row, err := c.rowAfter(ctx, &undoChange{Change: *change, row: c.rows[i]})
 	var unknown *AsOfError

@@ -19,6 +19,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
 // A row travels as the JSON that the app's database makes of it, and the other one makes a row of that: no list of columns has
@@ -45,7 +46,7 @@ func (f *Source) Copy(ctx context.Context, app *sql.DB, entries []journal.Entry,
 	if c.nothing() {
 		return nil
 	}
-	if err = to.inTx(ctx, nil, func(tx *sql.Tx) error { return c.write(ctx, tx) }); err != nil {
+	if err = to.catalog.InTx(ctx, nil, func(tx *sql.Tx) error { return c.write(ctx, tx) }); err != nil {
 		return unmade(err)
 	}
 	if len(missing) > 0 {
@@ -56,10 +57,10 @@ func (f *Source) Copy(ctx context.Context, app *sql.DB, entries []journal.Entry,
 
 // unmade is an error of the timeline's database.
 func unmade(err error) error {
-	if slices.Contains([]string{undefinedTable, undefinedSchema}, hooks.SQLState(err)) {
-		return fmt.Errorf("changes: the tables of row changes are not in the timeline's database: run Store.Migrate of changes there: %w", err)
+	if catalog.NotMigrated(err) != nil {
+		return fmt.Errorf("changes: the tables of row changes are not in the timeline's database: run capture.Installer.Migrate there: %w", err)
 	}
-	return wrap("copy row changes to the timeline's database", err)
+	return catalog.Wrap("copy row changes to the timeline's database", err)
 }
 
 // Copyable returns an error, which says what to do, if changes cannot be copied to the store. It is for threadline.Forwarder.
@@ -68,22 +69,22 @@ func (s *Store) Copyable(ctx context.Context) error {
 		return err
 	}
 	var there int
-	err := s.db.QueryRowContext(ctx, "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = "+pgtext.Literal(s.schema)+
+	err := s.catalog.DB.QueryRowContext(ctx, "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = "+pgtext.Literal(s.catalog.Schema)+
 		" AND c.relname IN ('audit_changes', 'audit_shapes', 'audit_captures', 'audit_gaps', 'audit_copies', 'audit_eventless')").Scan(&there)
 	if err != nil {
-		return wrap("look for the tables", err)
+		return catalog.Wrap("look for the tables", err)
 	}
 	if there < 6 {
-		return forward.Permanent("schema_mismatch", fmt.Errorf("changes: some tables of row changes are not in schema %s of the timeline's database: run Store.Migrate of changes there", s.schema))
+		return forward.Permanent("schema_mismatch", fmt.Errorf("changes: some tables of row changes are not in schema %s of the timeline's database: run capture.Installer.Migrate there", s.catalog.Schema))
 	}
 	return nil
 }
 
 func (s *Store) copyable() error {
-	if s.speaks != hooks.Postgres {
-		return forward.Permanent("unsupported_database", fmt.Errorf("changes: row changes are copied from PostgreSQL to PostgreSQL, and the timeline's database speaks %s: register its forwarder without forward.WithChanges", s.speaks))
+	if s.catalog.Dialect != hooks.Postgres {
+		return forward.Permanent("unsupported_database", fmt.Errorf("changes: row changes are copied from PostgreSQL to PostgreSQL, and the timeline's database speaks %s: register its forwarder without forward.WithChanges", s.catalog.Dialect))
 	}
-	return s.known()
+	return s.catalog.Supported()
 }
 
 // inOneStatement is how many rows one statement writes, or reads of what there may be very much.
@@ -121,14 +122,14 @@ type copied struct {
 
 // look finds out what the other database may lack, and whether it has the changes of this one.
 func (c *copying) look(ctx context.Context) error {
-	err := c.app.QueryRowContext(ctx, "SELECT "+c.from.place()+", (SELECT pg_catalog.count(*) FROM "+c.from.at("audit_shapes")+"), (SELECT pg_catalog.count(*) FROM "+c.from.at("audit_captures")+
+	err := c.app.QueryRowContext(ctx, "SELECT "+c.from.catalog.Place()+", (SELECT pg_catalog.count(*) FROM "+c.from.at("audit_shapes")+"), (SELECT pg_catalog.count(*) FROM "+c.from.at("audit_captures")+
 		"), pg_catalog.pg_current_snapshot()::pg_catalog.text, (SELECT coalesce(pg_catalog.json_agg(DISTINCT n.place), '[]') FROM "+c.from.at("audit_captures")+" n)::pg_catalog.text").
 		Scan(&c.place, &c.shapes, &c.notes, &c.snapshot, &c.places)
 	if err != nil {
 		return c.explain(ctx, err)
 	}
 	copies := c.to.at("audit_copies")
-	err = c.to.db.QueryRowContext(ctx, "SELECT k.shapes, k.notes, k.seen FROM "+copies+" k WHERE k.place = "+pgtext.Literal(c.place)).Scan(&c.known.shapes, &c.known.notes, &c.known.seen)
+	err = c.to.catalog.DB.QueryRowContext(ctx, "SELECT k.shapes, k.notes, k.seen FROM "+copies+" k WHERE k.place = "+pgtext.Literal(c.place)).Scan(&c.known.shapes, &c.known.notes, &c.known.seen)
 	if err == nil || errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
@@ -142,7 +143,7 @@ func (c *copying) suit(ctx context.Context, tx *sql.Tx) error {
 		return err
 	}
 	var here, other string
-	err := tx.QueryRowContext(ctx, "SELECT "+c.to.place()+", coalesce((SELECT pg_catalog.min(n.place) FROM "+c.to.at("audit_captures")+" n WHERE n.place NOT IN (SELECT pg_catalog.json_array_elements_text("+
+	err := tx.QueryRowContext(ctx, "SELECT "+c.to.catalog.Place()+", coalesce((SELECT pg_catalog.min(n.place) FROM "+c.to.at("audit_captures")+" n WHERE n.place NOT IN (SELECT pg_catalog.json_array_elements_text("+
 		pgtext.Literal(c.places)+"::pg_catalog.json))), '')").Scan(&here, &other)
 	switch {
 	case err != nil:
@@ -152,19 +153,19 @@ func (c *copying) suit(ctx context.Context, tx *sql.Tx) error {
 	case other == "":
 		return nil
 	case other == here:
-		return fmt.Errorf("changes: schema %s of the timeline's database has row changes that were captured there, so it cannot have those of the app's database: give the Store another schema", c.to.schema)
+		return fmt.Errorf("changes: schema %s of the timeline's database has row changes that were captured there, so it cannot have those of the app's database: give the Store another schema", c.to.catalog.Schema)
 	}
-	return fmt.Errorf("changes: schema %s of the timeline's database has the row changes of another database, %s, and this one is %s: give each database's Store a schema of its own", c.to.schema, other, c.place)
+	return fmt.Errorf("changes: schema %s of the timeline's database has the row changes of another database, %s, and this one is %s: give each database's Store a schema of its own", c.to.catalog.Schema, other, c.place)
 }
 
 // explain says what rights are missing.
 func (c *copying) explain(ctx context.Context, err error) error {
 	if !pgschema.Denied(err) {
-		return wrap("read row changes, to copy them", err)
+		return catalog.Wrap("read row changes, to copy them", err)
 	}
 	tables := []string{c.from.at("audit_changes"), c.from.at("audit_shapes"), c.from.at("audit_captures"), c.from.at("audit_gaps")}
 	return fmt.Errorf("changes: this role may not read the row changes, and what is committed meanwhile waits: run as their owner: %s: %w",
-		pgschema.Ask(ctx, c.app, c.from.schema).Grant("GRANT USAGE ON SCHEMA "+pgschema.Ident(c.from.schema)+" TO {role}; GRANT SELECT ON "+strings.Join(tables, ", ")+" TO {role}"), err)
+		pgschema.Ask(ctx, c.app, c.from.catalog.Schema).Grant("GRANT USAGE ON SCHEMA "+pgschema.Ident(c.from.catalog.Schema)+" TO {role}; GRANT SELECT ON "+strings.Join(tables, ", ")+" TO {role}"), err)
 }
 
 // read reads the changes of entries, and the rest.
@@ -213,7 +214,7 @@ func (c *copying) nothing() bool {
 func (c *copying) readChanges(ctx context.Context, entries []journal.Entry, xids, lsns []string) (missing map[uuid.UUID]error, err error) {
 	changes := c.from.at("audit_changes")
 	found := make(map[spot]bool)
-	c.rows, err = readAll(ctx, c.app, func(rows *sql.Rows) (r copied, err error) {
+	c.rows, err = catalog.ReadAll(ctx, c.app, func(rows *sql.Rows) (r copied, err error) {
 		var at spot
 		if err = rows.Scan(&at.xid, &at.lsn, &at.started, &at.captured, &r.json); err == nil {
 			found[at], r.tx = true, transaction{at.xid, at.started}
@@ -256,7 +257,7 @@ func (c *copying) readOrigins(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.others["audit_eventless"], err = readAll(ctx, c.app, func(rows *sql.Rows) (_ string, err error) {
+	c.others["audit_eventless"], err = catalog.ReadAll(ctx, c.app, func(rows *sql.Rows) (_ string, err error) {
 		var tx transaction
 		var origin, state string
 		if err = rows.Scan(&tx.xid, &tx.started, &origin, &state); err != nil {
@@ -285,7 +286,7 @@ func eventless(tx transaction, state string) (string, error) {
 
 // readAll reads all rows of a table.
 func (c *copying) readAll(ctx context.Context, table string) (err error) {
-	c.others[table], err = readAll(ctx, c.app, func(rows *sql.Rows) (text string, err error) { return text, rows.Scan(&text) },
+	c.others[table], err = catalog.ReadAll(ctx, c.app, func(rows *sql.Rows) (text string, err error) { return text, rows.Scan(&text) },
 		"SELECT pg_catalog.row_to_json(t)::pg_catalog.text FROM "+c.from.at(table)+" t")
 	return err
 }
@@ -340,7 +341,7 @@ func (c *copying) readColumns(ctx context.Context, tx *sql.Tx) error {
 	c.columns = make(map[string]string)
 	names := make(map[string][]string)
 	// A JSON null that is not NULL comes as NULL.
-	_, err := readAll(ctx, tx, func(rows *sql.Rows) (_ struct{}, err error) {
+	_, err := catalog.ReadAll(ctx, tx, func(rows *sql.Rows) (_ struct{}, err error) {
 		var table, columns, list string
 		if err = rows.Scan(&table, &columns, &list); err == nil {
 			c.columns[table] = columns
@@ -352,7 +353,7 @@ func (c *copying) readColumns(ctx context.Context, tx *sql.Tx) error {
 	}, `SELECT c.relname::pg_catalog.text, pg_catalog.string_agg(CASE WHEN a.attnotnull AND a.atttypid = 'pg_catalog.json'::pg_catalog.regtype THEN pg_catalog.format('coalesce(r.%I, ''null'')', a.attname) ELSE pg_catalog.format('r.%I', a.attname) END, ', ' ORDER BY a.attnum),
 			pg_catalog.json_agg(a.attname)::pg_catalog.text
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-		WHERE n.nspname = `+pgtext.Literal(c.to.schema)+` AND c.relname IN ('audit_changes', 'audit_shapes', 'audit_captures', 'audit_gaps', 'audit_eventless') GROUP BY c.relname`)
+		WHERE n.nspname = `+pgtext.Literal(c.to.catalog.Schema)+` AND c.relname IN ('audit_changes', 'audit_shapes', 'audit_captures', 'audit_gaps', 'audit_eventless') GROUP BY c.relname`)
 	if err != nil {
 		return err
 	}
@@ -370,7 +371,7 @@ func (c *copying) readColumns(ctx context.Context, tx *sql.Tx) error {
 		}
 		for column := range row {
 			if !slices.Contains(names[table], column) {
-				return fmt.Errorf("%s has no column %s in the timeline's database: run Store.Migrate of changes of this version there", c.to.at(table), column)
+				return fmt.Errorf("%s has no column %s in the timeline's database: run capture.Installer.Migrate of this version there", c.to.at(table), column)
 			}
 		}
 	}
@@ -404,7 +405,7 @@ func (c *copying) readGaps(ctx context.Context) (err error) {
 	if c.gap != (spot{}) {
 		where += " AND (g.xid, g.lsn) > ('" + c.gap.xid + "'::pg_catalog.xid8, '" + c.gap.lsn + "'::pg_catalog.pg_lsn)"
 	}
-	c.others["audit_gaps"], err = readAll(ctx, c.app, func(rows *sql.Rows) (text string, err error) { return text, rows.Scan(&text, &c.gap.xid, &c.gap.lsn) },
+	c.others["audit_gaps"], err = catalog.ReadAll(ctx, c.app, func(rows *sql.Rows) (text string, err error) { return text, rows.Scan(&text, &c.gap.xid, &c.gap.lsn) },
 		"SELECT pg_catalog.row_to_json(g)::pg_catalog.text, pg_catalog.concat(g.xid), g.lsn::pg_catalog.text FROM "+c.from.at("audit_gaps")+" g WHERE "+where+" ORDER BY g.xid, g.lsn LIMIT "+strconv.Itoa(inOneStatement))
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // A timeline in another database, with the row changes. What is asked there has the same answers as in the app's database.
@@ -25,7 +26,7 @@ func ExampleSource_elsewhere() {
 
 	// In audit.go:
 	audit := forward.New(nil)
-	audit.Keep(changes.Of(changes.Table{Name: "orders", Mask: []string{"card"}}))
+	audit.Keep(capture.Of(capture.Table{Name: "orders", Mask: []string{"card"}}))
 	audit.Register(threadline.NewForwarder(&threadline.ForwarderOptions{Store: elsewhere}),
 		forward.Async, forward.WithChanges(changes.NewSource(nil)))
 	driver.Register("postgres-archived", "postgres", audit, driver.Capture(driver.AllTables()))
@@ -35,7 +36,7 @@ func ExampleSource_elsewhere() {
 		if err := elsewhere.Migrate(ctx); err != nil {
 			return err
 		}
-		return kept.Migrate(ctx)
+		return capture.NewInstaller(archive, hooks.Postgres, nil).Migrate(ctx)
 	}
 
 	// For who reads:

@@ -16,15 +16,16 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // One line beside the others that audit an app names the tables. Their triggers are made once the database is opened.
 func Example() {
 	audit := forward.New(nil)
 	audit.Register(threadline.NewForwarder(nil), forward.Auto)
-	audit.Keep(changes.Of(
-		changes.Table{Name: "orders", Mask: []string{"card"}},
-		changes.Table{Name: "order_lines"}))
+	audit.Keep(capture.Of(
+		capture.Table{Name: "orders", Mask: []string{"card"}},
+		capture.Table{Name: "order_lines"}))
 	driver.Register("postgres-changes", "postgres", audit, driver.Capture(driver.AllTables()))
 
 	db, err := sql.Open("postgres-changes", "postgres://localhost/shop")
@@ -124,15 +125,6 @@ func ExampleStore_Breaks() {
 	_ = report
 }
 
-// A table of changes that is divided by month. Tables without options need only changes.Of.
-func ExampleCapture() {
-	audit := forward.New(nil)
-	audit.Keep(&changes.Capture{
-		Tables:  []changes.Table{{Name: "orders"}, {Name: "order_lines"}},
-		Options: &changes.Options{Partition: changes.Monthly},
-	})
-}
-
 // stock is a forwarder to another system.
 type stock struct{ forward.Forwarder }
 
@@ -140,7 +132,7 @@ type stock struct{ forward.Forwarder }
 // forward.WithChanges.
 func ExampleNewSource() {
 	audit := forward.New(nil)
-	audit.Keep(changes.Of(changes.Table{Name: "order_lines"}, changes.Table{Name: "orders"}))
+	audit.Keep(capture.Of(capture.Table{Name: "order_lines"}, capture.Table{Name: "orders"}))
 	audit.Register(stock{}, forward.Async,
 		forward.WithChanges(changes.NewSource(nil)),
 		forward.Filter(func(e journal.Entry) bool { return e.Change != nil && e.Target.Type == "order_lines" }))

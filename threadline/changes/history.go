@@ -3,7 +3,6 @@ package changes
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,6 +12,8 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
 // Op is the operation that made a change.
@@ -110,33 +111,33 @@ func (s *Store) History(ctx context.Context, table string, key ...string) ([]Cha
 	if s, ok := s.sqlite(); ok {
 		return s.history(ctx, table, key)
 	}
-	if err := s.known(); err != nil {
+	if err := s.catalog.Supported(); err != nil {
 		return nil, err
 	}
-	f, err := s.lookPast(ctx, s.db, table)
+	f, err := s.lookPast(ctx, s.catalog.DB, table)
 	if err != nil {
 		return nil, err
 	}
 	if len(key) == 0 {
 		return nil, fmt.Errorf("changes: History needs the key of a row of %s", table)
 	}
-	shapes, err := s.shapes(ctx, s.db, f.tableID())
+	shapes, err := s.catalog.Shapes(ctx, s.catalog.DB, f.TableID())
 	if err != nil {
 		return nil, err
 	}
-	t := pastTable(f.tableID(), shapes)
-	l := &lives{store: s, db: s.db, tableID: f.tableID(), under: make(map[string][]*row), deferrable: f.deferrable && t.named != nil && slices.Equal(t.named.Key, f.Key)}
+	t := pastTable(f.TableID(), shapes)
+	l := &lives{store: s, db: s.catalog.DB, tableID: f.TableID(), under: make(map[string][]*row), deferrable: f.Deferrable && t.named != nil && slices.Equal(t.named.Key, f.Key)}
 	if key, err = s.printed(ctx, l, table, key); err != nil {
 		return nil, err
 	}
-	rows, err := l.all(ctx, rowText(key))
+	rows, err := l.all(ctx, rowtext.Format(key))
 	if err != nil {
 		return nil, err
 	}
 	history := make([]Change, len(rows))
 	for i, r := range rows {
 		if history[i], err = r.change(t); err != nil {
-			return nil, wrap("read the change at "+r.lsn, err)
+			return nil, catalog.Wrap("read the change at "+r.lsn, err)
 		}
 	}
 	return history, s.attribute(ctx, history)
@@ -145,7 +146,7 @@ func (s *Store) History(ctx context.Context, table string, key ...string) ([]Cha
 // lives follows the rows of a table through their keys. Keys are the texts of rows.
 type lives struct {
 	store   *Store
-	db      querier
+	db      catalog.Querier
 	tableID int64
 	under   map[string][]*row // the changes that have a key, or have had it before
 	table   *undoTable        // on SQLite: the values of changes are read, too
@@ -256,11 +257,11 @@ func (l *lives) changes(ctx context.Context, key string) (list []*row, err error
 		if list, err = s.changesOf(ctx, l.db, l.tableID, key); err == nil && l.table != nil {
 			err = s.readWhole(ctx, l.db, l.table, list)
 		}
-	} else if list, err = readAll(ctx, l.db, scanRow, l.store.changesOfKey(), l.tableID, key); err == nil {
+	} else if list, err = catalog.ReadAll(ctx, l.db, scanRow, l.store.changesOfKey(), l.tableID, key); err == nil {
 		err = l.store.inClusters(ctx, l.db, list)
 	}
 	if err != nil {
-		return nil, wrap("read the history", err)
+		return nil, catalog.Wrap("read the history", err)
 	}
 	if list = byVersion(byCluster(list)); l.deferrable {
 		list = byHolder(list, key)
@@ -383,7 +384,7 @@ func (s *Store) system() string {
 }
 
 // inClusters sets in which clusters changes were, asking once for each transaction: it may have changed a row often.
-func (s *Store) inClusters(ctx context.Context, q querier, list []*row) error {
+func (s *Store) inClusters(ctx context.Context, q catalog.Querier, list []*row) error {
 	type place struct {
 		transaction
 		system sql.NullInt64
@@ -397,7 +398,7 @@ func (s *Store) inClusters(ctx context.Context, q querier, list []*row) error {
 		for _, t := range chunk {
 			xids, starts = append(xids, t.xid), append(starts, t.started)
 		}
-		places, err := readAll(ctx, q, func(rows *sql.Rows) (p place, err error) { return p, rows.Scan(&p.xid, &p.started, &p.system) },
+		places, err := catalog.ReadAll(ctx, q, func(rows *sql.Rows) (p place, err error) { return p, rows.Scan(&p.xid, &p.started, &p.system) },
 			`SELECT k.xid::pg_catalog.text, `+pgtext.Time("k.started")+`, (SELECT c.system FROM `+s.at("audit_changes")+` c WHERE `+ofTransaction("k.xid", "k.started")+` ORDER BY c.xid, c.lsn LIMIT 1)
 			FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text::pg_catalog.xid8[]), pg_catalog.unnest($2::pg_catalog.text::pg_catalog.timestamptz[])) k (xid, started)`,
 			"{"+strings.Join(xids, ",")+"}", `{"`+strings.Join(starts, `","`)+`"}`)
@@ -440,7 +441,7 @@ func (r *row) changeNow(t *undoTable) (c Change, err error) {
 	return r.changeIn(t, t.calledNow(sh))
 }
 
-func (r *row) changeIn(t *undoTable, sh *shape) (c Change, err error) {
+func (r *row) changeIn(t *undoTable, sh *catalog.Shape) (c Change, err error) {
 	if c.XID, err = strconv.ParseInt(r.xid, 10, 64); err != nil {
 		return c, err
 	}
@@ -485,7 +486,7 @@ func keyOf(text sql.NullString) ([]string, error) {
 	if !text.Valid {
 		return nil, nil
 	}
-	values, err := parseRow(text.String)
+	values, err := rowtext.Parse(text.String)
 	if err != nil {
 		return nil, err
 	}
@@ -498,7 +499,7 @@ func keyOf(text sql.NullString) ([]string, error) {
 	return key, nil
 }
 
-func (r *row) fields(sh *shape) ([]Field, error) {
+func (r *row) fields(sh *catalog.Shape) ([]Field, error) {
 	switch {
 	case r.native != nil:
 		return r.nativeFields(sh), nil
@@ -536,44 +537,9 @@ func (r *row) values(text sql.NullString, want int) ([]*string, error) {
 	if !text.Valid {
 		return nil, nil
 	}
-	values, err := parseRow(text.String)
+	values, err := rowtext.Parse(text.String)
 	if err == nil && len(values) != want {
 		err = fmt.Errorf("%d values for %d columns", len(values), want)
 	}
 	return values, err
-}
-
-// rowText is the text of a row of these values, as PostgreSQL writes it.
-func rowText(values []string) string {
-	var b strings.Builder
-	for i, v := range values {
-		b.WriteByte("(,"[min(i, 1)])
-		if v != "" && !strings.ContainsAny(v, "\"\\(), \t\n\r\v\f") {
-			b.WriteString(v)
-			continue
-		}
-		b.WriteByte('"')
-		b.WriteString(strings.NewReplacer(`"`, `""`, `\`, `\\`).Replace(v))
-		b.WriteByte('"')
-	}
-	return b.String() + ")"
-}
-
-// shapes are those of a table, by their IDs.
-func (s *Store) shapes(ctx context.Context, db querier, tableID int64) (map[int64]*shape, error) {
-	if s, ok := s.sqlite(); ok {
-		return s.shapes(ctx, db, tableID)
-	}
-	shapes := make(map[int64]*shape)
-	_, err := readAll(ctx, db, func(rows *sql.Rows) (sh *shape, err error) {
-		var id int64
-		var text string
-		if err := rows.Scan(&id, &text); err != nil {
-			return nil, err
-		}
-		sh = &shape{number: len(shapes) + 1}
-		shapes[id] = sh
-		return sh, json.Unmarshal([]byte(text), sh)
-	}, "SELECT id, shape::pg_catalog.text FROM "+s.at("audit_shapes")+" WHERE table_id = "+strconv.FormatInt(tableID, 10)+" ORDER BY made_at, id") // without arguments for the sake of a forwarder behind a pooler
-	return shapes, wrap("read the shapes", err)
 }

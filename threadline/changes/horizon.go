@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
 // horizon returns a time before which all changes are settled: whatever transaction has captured one has
@@ -17,7 +18,7 @@ import (
 // does not know of locks, the bound is the start of a transaction that got its ID before all that are in
 // progress. In a restored database a lower ID may also be one of the original, and so of a transaction that
 // ended before any captured anything here. Each of both kinds is a bound, so that the latest will do.
-func (s *Store) horizon(ctx context.Context, db querier) (time.Time, error) {
+func (s *Store) horizon(ctx context.Context, db catalog.Querier) (time.Time, error) {
 	var text string
 	err := db.QueryRowContext(ctx, "SELECT "+pgtext.Time("coalesce(h.at, '0001-01-01 00:00:00+00'::pg_catalog.timestamptz)")+" FROM ("+s.horizonQuery()+") h").Scan(&text)
 	if err != nil {

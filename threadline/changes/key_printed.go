@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
 // printed returns a key as PostgreSQL prints it, and so as changes have it: a UUID may have been written in capitals, a time in another
@@ -49,7 +51,7 @@ func (l *lives) has(ctx context.Context, key []string) (bool, error) {
 	if key == nil {
 		return false, nil
 	}
-	list, err := l.changes(ctx, rowText(key))
+	list, err := l.changes(ctx, rowtext.Format(key))
 	return slices.ContainsFunc(list, func(r *row) bool { return r.key.Valid }), err
 }
 
@@ -97,14 +99,14 @@ func (c *liveColumn) matches(column, value string) string {
 // tried returns the text that a query selects, NULL if it selects none or fails, which does not end the transaction.
 func (r *snapshot) tried(ctx context.Context, query string) (text sql.NullString, err error) {
 	if _, err = r.tx.ExecContext(ctx, "SAVEPOINT aftercommit_tried"); err != nil {
-		return text, wrap("read a key", err)
+		return text, catalog.Wrap("read a key", err)
 	}
 	failed := r.tx.QueryRowContext(ctx, query).Scan(&text)
 	if failed != nil {
 		text = sql.NullString{}
 	}
 	_, err = r.tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT aftercommit_tried")
-	return text, wrap("read a key", err)
+	return text, catalog.Wrap("read a key", err)
 }
 
 // printed is that of a snapshot, in a separate one: it is needed only where there are no changes.
@@ -113,7 +115,7 @@ func (s *Store) printed(ctx context.Context, l *lives, table string, key []strin
 	if is || err != nil {
 		return key, err
 	}
-	err = s.inSnapshot(ctx, s.db, func(r *snapshot) error {
+	err = s.inSnapshot(ctx, s.catalog.DB, func(r *snapshot) error {
 		t, failed := r.look(ctx, table)
 		if failed == nil {
 			printed, failed = r.printed(ctx, r.lives(t), key)

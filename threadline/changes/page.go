@@ -4,12 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"iter"
 	"slices"
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 	"github.com/go-aftercommit/aftercommit/threadline/internal/paging"
 )
 
@@ -64,7 +64,7 @@ func (s *Store) Each(ctx context.Context, q Query) iter.Seq2[Change, error] {
 }
 
 func (s *Store) page(ctx context.Context, q Query) (page Page, err error) {
-	if err = errors.Join(s.readable(), s.same.Validate()); err != nil {
+	if err = errors.Join(s.catalog.Supported(), s.same.Validate()); err != nil {
 		return Page{}, err
 	}
 	if err = q.validate(); err != nil {
@@ -76,15 +76,15 @@ func (s *Store) page(ctx context.Context, q Query) (page Page, err error) {
 	}
 	// On PostgreSQL each statement has a snapshot of its own, for the sake of the horizon.
 	opts := &sql.TxOptions{ReadOnly: true}
-	if s.speaks == hooks.Postgres {
+	if s.catalog.Dialect == hooks.Postgres {
 		opts.Isolation = sql.LevelReadCommitted
 	}
-	tx, err := s.db.BeginTx(ctx, opts)
+	tx, err := s.catalog.DB.BeginTx(ctx, opts)
 	if err != nil {
-		return Page{}, wrap("read changes", err)
+		return Page{}, catalog.Wrap("read changes", err)
 	}
 	if s, ok := s.sqlite(); ok {
-		err = s.check(ctx, tx)
+		err = s.Check(ctx, tx)
 	}
 	if err == nil {
 		page, err = s.newPageReader(tx, &q, after).page(ctx)
@@ -98,10 +98,10 @@ func (s *Store) page(ctx context.Context, q Query) (page Page, err error) {
 		return Page{}, never
 	case errors.As(err, &query):
 		return Page{}, query
-	case slices.Contains([]string{undefinedTable, undefinedSchema}, hooks.SQLState(err)):
-		return Page{}, fmt.Errorf("changes: the tables are not there: run Store.Migrate first: %w", err)
+	case catalog.NotMigrated(err) != nil:
+		return Page{}, catalog.NotMigrated(err)
 	}
-	return Page{}, wrap("read changes", err)
+	return Page{}, catalog.Wrap("read changes", err)
 }
 
 // pageReader reads one page.
@@ -176,7 +176,7 @@ func (r *pageReader) settle(ctx context.Context) error {
 	if s, ok := r.store.sqlite(); ok {
 		return s.settlePage(ctx, r)
 	}
-	copied, err := r.store.copied(ctx, r.tx)
+	copied, err := r.store.catalog.Copied(ctx, r.tx)
 	if err != nil {
 		return err
 	}
@@ -196,7 +196,7 @@ func (r *pageReader) follow() string {
 		return ""
 	case r.stop:
 		return r.query.cursor(*r.at)
-	case r.store.speaks == hooks.SQLite:
+	case r.store.catalog.Dialect == hooks.SQLite:
 		return r.query.cursor(position{lsn: r.last, commits: true})
 	case r.at.captured.Before(*r.settled):
 		return r.query.cursor(position{captured: *r.settled})
@@ -234,7 +234,7 @@ func (r *pageReader) batch(ctx context.Context) (more bool, err error) {
 		r.bytes += one.bytes()
 		c, err := r.candidate(ctx, one)
 		if err != nil {
-			return false, wrap("read the change at "+one.lsn, err)
+			return false, catalog.Wrap("read the change at "+one.lsn, err)
 		}
 		if !c.skip && r.query.matchesPlain(c, r.store.same) {
 			found = append(found, c)
@@ -269,7 +269,7 @@ func (r *pageReader) read(ctx context.Context, size int) (list []*row, more bool
 
 // readSome reads as many rows of selectChanges as size says, and reports whether there are more. After so many
 // bytes it reads no other.
-func readSome(ctx context.Context, q querier, size, bytes int, query string, args ...any) (list []*row, more bool, err error) {
+func readSome(ctx context.Context, q catalog.Querier, size, bytes int, query string, args ...any) (list []*row, more bool, err error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, false, err

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
 // refuseFields refuses fields of which nothing is kept in the tables that the query names: an empty
@@ -55,11 +56,11 @@ func (r *pageReader) refuseFieldsOf(ctx context.Context, q *Query) error {
 // refuseField refuses a field, or its values, unless one of the tables keeps it, or has kept it.
 func (r *pageReader) refuseField(ctx context.Context, filter, name string, values bool) error {
 	var masked, excluded string
-	var all []column
+	var all []catalog.Column
 	for _, t := range r.past {
 		for _, sh := range t.shapes {
 			table := sh.Schema + "." + sh.Table
-			if i := sh.position(name); i >= 0 {
+			if i := sh.Position(name); i >= 0 {
 				if !values || !sh.Columns[i].Masked {
 					return nil
 				}
@@ -80,7 +81,7 @@ func (r *pageReader) refuseField(ctx context.Context, filter, name string, value
 	if is, err := r.isColumn(ctx, name); is || err != nil {
 		return err
 	}
-	return refuse(filter, "there is no field %q in the captured tables that are named%s", name, meant(name, all))
+	return refuse(filter, "there is no field %q in the captured tables that are named%s", name, catalog.Meant(name, all))
 }
 
 // isColumn reports whether one of the tables has the column now, and keeps it.

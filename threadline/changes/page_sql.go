@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
 // pageSQL is a statement in the making, with its arguments.
@@ -47,7 +49,7 @@ func (r *pageReader) sql(limit int) (string, []any) {
 	}
 	var of string
 	if len(r.query.Key) > 0 {
-		key := p.arg(rowText(r.query.Key), "text")
+		key := p.arg(rowtext.Format(r.query.Key), "text")
 		one := func(column, and string) string {
 			return "SELECT * FROM " + changes + " c WHERE " + withKey(column, key, "t.id") + and + times
 		}

@@ -76,7 +76,7 @@ func (r *pageReader) instead(ctx context.Context, name string, all map[int64]nam
 	slices.Sort(full)
 	full = slices.Compact(full)
 	slices.Sort(words)
-	const capture = "to capture it, name it in changes.Of, or apply a plan for it"
+	const capture = "to capture it, name it in capture.Of, or apply a plan for it"
 	if len(full) == 0 {
 		return ", nor any other: " + capture, nil
 	}
@@ -108,7 +108,7 @@ func (r *pageReader) instead(ctx context.Context, name string, all map[int64]nam
 
 // behind returns the tables that a write to a view or a partition of that name may change.
 func (r *pageReader) behind(ctx context.Context, name string) (names []string, err error) {
-	if r.store.speaks != hooks.Postgres {
+	if r.store.catalog.Dialect != hooks.Postgres {
 		return nil, nil
 	}
 	name = strings.TrimPrefix(name, "public.")

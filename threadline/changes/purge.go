@@ -15,6 +15,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
 // Purge lets relay.Store.Purge delete row changes that another database keeps.
@@ -37,13 +38,13 @@ func KeptIn(keeper *Store, opts *Options) *Purge {
 // Purge implements [relay.ChangesPurge], for relay.Store.Purge.
 func (p *Purge) Purge(ctx context.Context, db *sql.DB, free, lock string, o relay.PurgeOptions) (deleted, kept int64, err error) {
 	app := *p.app
-	app.db = nildb.Replace(db)
+	app.catalog.DB = nildb.Replace(db)
 	r := &purging{app: &app, keeper: p.keeper, free: free, lock: lock, options: o, began: time.Now()}
 	if err = r.check(ctx); err != nil {
 		return 0, 0, err
 	}
 	err = r.all(ctx)
-	return r.deleted, max(0, r.old-r.deleted), wrap("purge", err)
+	return r.deleted, max(0, r.old-r.deleted), catalog.Wrap("purge", err)
 }
 
 // purging is one run.
@@ -64,20 +65,20 @@ func (r *purging) before() string {
 
 // check refuses a keeper that is none.
 func (r *purging) check(ctx context.Context) error {
-	if r.keeper == nil || r.keeper.speaks != hooks.Postgres {
+	if r.keeper == nil || r.keeper.catalog.Dialect != hooks.Postgres {
 		return errors.New("changes: KeptIn needs the store of a PostgreSQL database to which a forwarder copies row changes")
 	}
-	err := r.app.db.QueryRowContext(ctx, "SELECT "+r.app.place()+", (SELECT pg_catalog.count(*) FROM "+r.app.at("audit_changes")+" c WHERE c.captured_at < "+r.before()+")").Scan(&r.place, &r.old)
+	err := r.app.catalog.DB.QueryRowContext(ctx, "SELECT "+r.app.catalog.Place()+", (SELECT pg_catalog.count(*) FROM "+r.app.at("audit_changes")+" c WHERE c.captured_at < "+r.before()+")").Scan(&r.place, &r.old)
 	if err != nil {
-		return wrap("purge", err)
+		return catalog.Wrap("purge", err)
 	}
 	var copied bool
-	err = r.keeper.db.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+r.keeper.at("audit_copies")+" k WHERE k.place = "+pgtext.Literal(r.place)+") AND "+r.keeper.place()+" <> "+pgtext.Literal(r.place)+", "+pgtext.HexAnywhere("pg_catalog.current_database()::pg_catalog.text")).Scan(&copied, pgtext.Scanner(&r.name))
+	err = r.keeper.catalog.DB.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+r.keeper.at("audit_copies")+" k WHERE k.place = "+pgtext.Literal(r.place)+") AND "+r.keeper.catalog.Place()+" <> "+pgtext.Literal(r.place)+", "+pgtext.HexAnywhere("pg_catalog.current_database()::pg_catalog.text")).Scan(&copied, pgtext.Scanner(&r.name))
 	if err != nil {
-		return wrap("look into the keeper", err)
+		return catalog.Wrap("look into the keeper", err)
 	}
 	if !copied {
-		return fmt.Errorf("changes: no row changes were copied from this database to schema %s of the keeper, so none are deleted: register threadline.Forwarder for it with forward.WithChanges", r.keeper.schema)
+		return fmt.Errorf("changes: no row changes were copied from this database to schema %s of the keeper, so none are deleted: register threadline.Forwarder for it with forward.WithChanges", r.keeper.catalog.Schema)
 	}
 	return nil
 }
@@ -95,12 +96,12 @@ func (r *purging) all(ctx context.Context) error {
 	after := "0"
 	for {
 		var upto sql.NullString
-		err := r.app.db.QueryRowContext(ctx, "SELECT coalesce((SELECT c.xid FROM "+changes+" c WHERE c.xid > '"+after+"'::pg_catalog.xid8 ORDER BY c.xid, c.lsn OFFSET "+strconv.Itoa(r.options.Batch-1)+" LIMIT 1),"+
+		err := r.app.catalog.DB.QueryRowContext(ctx, "SELECT coalesce((SELECT c.xid FROM "+changes+" c WHERE c.xid > '"+after+"'::pg_catalog.xid8 ORDER BY c.xid, c.lsn OFFSET "+strconv.Itoa(r.options.Batch-1)+" LIMIT 1),"+
 			" (SELECT c.xid FROM "+changes+" c WHERE c.xid > '"+after+"'::pg_catalog.xid8 ORDER BY c.xid DESC, c.lsn DESC LIMIT 1))::pg_catalog.text").Scan(&upto)
 		if err != nil || !upto.Valid {
 			return err
 		}
-		list, err := readAll(ctx, r.app.db, func(rows *sql.Rows) (p purgeable, err error) {
+		list, err := catalog.ReadAll(ctx, r.app.catalog.DB, func(rows *sql.Rows) (p purgeable, err error) {
 			return p, rows.Scan(&p.xid, &p.started, &p.lsn, &p.count)
 		}, "SELECT pg_catalog.concat(e.xid), "+pgtext.Time("e.tx_started_at")+", pg_catalog.max(e.lsn)::pg_catalog.text, pg_catalog.count(*) FROM "+changes+" e WHERE e.xid > '"+after+"'::pg_catalog.xid8 AND e.xid <= '"+upto.String+
 			"'::pg_catalog.xid8 GROUP BY e.xid, e.tx_started_at HAVING pg_catalog.max(e.captured_at) < "+r.before()+" AND "+r.free)
@@ -128,7 +129,7 @@ func (r *purging) have(ctx context.Context, list []purgeable) (kept []purgeable,
 		xids, starts, lsns = append(xids, p.xid), append(starts, p.started), append(lsns, p.lsn)
 	}
 	counts := make(map[transaction]int64)
-	_, err = readAll(ctx, r.keeper.db, func(rows *sql.Rows) (_ struct{}, err error) {
+	_, err = catalog.ReadAll(ctx, r.keeper.catalog.DB, func(rows *sql.Rows) (_ struct{}, err error) {
 		var tx transaction
 		var n int64
 		err = rows.Scan(&tx.xid, &tx.started, &n)
@@ -136,7 +137,7 @@ func (r *purging) have(ctx context.Context, list []purgeable) (kept []purgeable,
 		return struct{}{}, err
 	}, "SELECT pg_catalog.concat(k.xid), "+pgtext.Time("k.started")+", (SELECT pg_catalog.count(*) FROM "+r.keeper.at("audit_changes")+" c WHERE c.xid = k.xid AND c.lsn <= k.lsn AND c.tx_started_at = k.started) FROM ROWS FROM (pg_catalog.unnest('{"+
 		strings.Join(xids, ",")+"}'::pg_catalog.xid8[]), pg_catalog.unnest('{"+strings.Join(starts, ",")+"}'::pg_catalog.timestamptz[]), pg_catalog.unnest('{"+strings.Join(lsns, ",")+"}'::pg_catalog.pg_lsn[])) k (xid, started, lsn)")
-	return slices.DeleteFunc(list, func(p purgeable) bool { return counts[p.transaction] < p.count }), wrap("look into the keeper", err)
+	return slices.DeleteFunc(list, func(p purgeable) bool { return counts[p.transaction] < p.count }), catalog.Wrap("look into the keeper", err)
 }
 
 // remove deletes the changes of transactions. The first change of one, which says who wrote, goes last.
@@ -174,14 +175,14 @@ func (r *purging) removeSome(ctx context.Context, list []purgeable) error {
 		values = append(values, "('"+p.xid+"'::pg_catalog.xid8, '"+p.started+"'::pg_catalog.timestamptz, '"+p.lsn+"'::pg_catalog.pg_lsn)")
 	}
 	changes, purges := r.app.at("audit_changes"), r.app.at("audit_purges")
-	return r.app.inTx(ctx, nil, func(tx *sql.Tx) error {
+	return r.app.catalog.InTx(ctx, nil, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, r.lock); err != nil {
 			return err
 		}
 		var n int64
 		err := tx.QueryRowContext(ctx, "WITH gone AS (DELETE FROM "+changes+" c WHERE (c.xid, c.lsn, c.captured_at) IN (SELECT e.xid, e.lsn, e.captured_at FROM (VALUES "+strings.Join(values, ", ")+") k (xid, started, lsn) JOIN "+changes+
 			" e ON e.xid = k.xid AND e.lsn <= k.lsn AND e.tx_started_at = k.started WHERE "+r.free+" ORDER BY e.xid DESC, e.lsn DESC LIMIT "+strconv.Itoa(r.options.Batch)+") RETURNING c.table_id, c.captured_at),"+
-			" noted AS (INSERT INTO "+purges+" AS p (table_id, began_at, by, keeper, changes, first_at, last_at) SELECT g.table_id, '"+r.began.UTC().Format(lenient.TimeForm)+"'::pg_catalog.timestamptz, "+pgtext.Storable(r.options.By)+", "+pgtext.Storable(r.name+"."+r.keeper.schema)+
+			" noted AS (INSERT INTO "+purges+" AS p (table_id, began_at, by, keeper, changes, first_at, last_at) SELECT g.table_id, '"+r.began.UTC().Format(lenient.TimeForm)+"'::pg_catalog.timestamptz, "+pgtext.Storable(r.options.By)+", "+pgtext.Storable(r.name+"."+r.keeper.catalog.Schema)+
 			", pg_catalog.count(*), pg_catalog.min(g.captured_at), pg_catalog.max(g.captured_at) FROM gone g GROUP BY g.table_id"+
 			" ON CONFLICT (table_id, began_at) DO UPDATE SET changes = p.changes + excluded.changes, first_at = least(p.first_at, excluded.first_at), last_at = greatest(p.last_at, excluded.last_at))"+
 			" SELECT pg_catalog.count(*) FROM gone").Scan(&n)
@@ -197,7 +198,7 @@ func (r *snapshot) addPurges(ctx context.Context, t *undoTable, list []Break) ([
 	table := r.store.at("audit_purges")
 	var any, readable bool
 	err := r.tx.QueryRowContext(ctx, "SELECT pg_catalog.count(*) > 0, coalesce(pg_catalog.bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT')), false) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"+
-		" WHERE n.nspname = "+pgtext.Literal(r.store.schema)+" AND c.relname = 'audit_purges' AND pg_catalog.pg_relation_size(c.oid) > 0").Scan(&any, &readable)
+		" WHERE n.nspname = "+pgtext.Literal(r.store.catalog.Schema)+" AND c.relname = 'audit_purges' AND pg_catalog.pg_relation_size(c.oid) > 0").Scan(&any, &readable)
 	switch {
 	case err != nil || !any:
 		return list, err
@@ -208,7 +209,7 @@ func (r *snapshot) addPurges(ctx context.Context, t *undoTable, list []Break) ([
 	if t.liveTable != nil {
 		named = t.now
 	}
-	purges, err := readAll(ctx, r.tx, func(rows *sql.Rows) (b Break, err error) {
+	purges, err := catalog.ReadAll(ctx, r.tx, func(rows *sql.Rows) (b Break, err error) {
 		var first, last, keeper string
 		var n int64
 		if err = rows.Scan(&first, &last, &n, pgtext.Scanner(&keeper)); err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
 // reachedQuery follows tables, of which $1 has the names under which they are asked for, $2 the schemas and $3 the names: from a view to
@@ -49,17 +50,17 @@ const mostAsked = 20
 // none, since only triggers write through a view.
 func (s *Store) Reached(ctx context.Context, names []string) (map[string][]string, error) {
 	reached := make(map[string][]string)
-	if len(names) == 0 || s.speaks == hooks.SQLite {
-		return reached, s.readable()
+	if len(names) == 0 || s.catalog.Dialect == hooks.SQLite {
+		return reached, s.catalog.Supported()
 	}
-	if err := s.known(); err != nil {
+	if err := s.catalog.Supported(); err != nil {
 		return nil, err
 	}
-	return reached, wrap("look for the tables that a name reaches", reach(ctx, s.db, reached, names))
+	return reached, catalog.Wrap("look for the tables that a name reaches", reach(ctx, s.catalog.DB, reached, names))
 }
 
 // reach adds to reached the tables that names lead to. A name with a dot is one in a schema, or in public one that has a dot itself.
-func reach(ctx context.Context, q querier, reached map[string][]string, names []string) error {
+func reach(ctx context.Context, q catalog.Querier, reached map[string][]string, names []string) error {
 	for some := range slices.Chunk(names, mostAsked) {
 		var asked, schemas, relations []string
 		for _, name := range some {
@@ -70,7 +71,7 @@ func reach(ctx context.Context, q querier, reached map[string][]string, names []
 				}
 			}
 		}
-		_, err := readAll(ctx, q, func(rows *sql.Rows) (_ struct{}, err error) {
+		_, err := catalog.ReadAll(ctx, q, func(rows *sql.Rows) (_ struct{}, err error) {
 			var from, to string
 			if err = rows.Scan(&from, &to); err == nil {
 				reached[from] = append(reached[from], to)

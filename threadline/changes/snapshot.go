@@ -13,16 +13,18 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
 // snapshot reads the history and the tables in one transaction, which sees one state of the database.
 type snapshot struct {
 	store  *Store
 	tx     *sql.Tx
-	tables map[int64]*undoTable // by the digest that changes have
-	found  map[int64]*found     // those that were looked up by their names
+	tables map[int64]*undoTable        // by the digest that changes have
+	found  map[int64]*catalog.Relation // those that were looked up by their names
 
-	lite   map[int64]*sqliteTable // these on SQLite
+	lite   map[int64]*catalog.SQLiteTable // these on SQLite
 	pinned bool
 }
 
@@ -40,7 +42,7 @@ func (s *Store) inSnapshot(ctx context.Context, db beginner, f func(*snapshot) e
 	}
 	tx, err := db.BeginTx(ctx, opts)
 	if err != nil {
-		return wrap("read the history", err)
+		return catalog.Wrap("read the history", err)
 	}
 	defer func() {
 		if failed := tx.Rollback(); !errors.Is(failed, sql.ErrTxDone) { // f may commit
@@ -48,21 +50,21 @@ func (s *Store) inSnapshot(ctx context.Context, db beginner, f func(*snapshot) e
 		}
 	}()
 	if isLite {
-		if err = lite.check(ctx, tx); err != nil {
+		if err = lite.Check(ctx, tx); err != nil {
 			return err
 		}
 	}
-	return f(&snapshot{store: s, tx: tx, tables: make(map[int64]*undoTable), found: make(map[int64]*found), lite: make(map[int64]*sqliteTable)})
+	return f(&snapshot{store: s, tx: tx, tables: make(map[int64]*undoTable), found: make(map[int64]*catalog.Relation), lite: make(map[int64]*catalog.SQLiteTable)})
 }
 
 // pin sets what the texts of values depend on, as the triggers do. From then on names must be qualified.
 func (r *snapshot) pin(ctx context.Context) error {
-	if r.pinned || r.store.speaks == hooks.SQLite { // which has values, and no texts of them
+	if r.pinned || r.store.catalog.Dialect == hooks.SQLite { // which has values, and no texts of them
 		return nil
 	}
-	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		if _, err := r.tx.ExecContext(ctx, "SET LOCAL "+name+" = "+settings[name]); err != nil {
-			return wrap("read the history", err)
+	for _, name := range slices.Sorted(maps.Keys(catalog.Settings)) {
+		if _, err := r.tx.ExecContext(ctx, "SET LOCAL "+name+" = "+catalog.Settings[name]); err != nil {
+			return catalog.Wrap("read the history", err)
 		}
 	}
 	r.pinned = true
@@ -73,28 +75,28 @@ func (r *snapshot) pin(ctx context.Context) error {
 // must not.
 func (r *snapshot) look(ctx context.Context, name string) (*undoTable, error) {
 	if s, ok := r.store.sqlite(); ok {
-		t, err := s.look(ctx, r.tx, name)
+		t, err := s.Look(ctx, r.tx, name)
 		if err != nil {
 			return nil, err
 		}
-		r.lite[t.tableID()] = t
-		return r.table(ctx, t.tableID())
+		r.lite[t.TableID()] = t
+		return r.table(ctx, t.TableID())
 	}
 	f, err := r.store.lookPast(ctx, r.tx, name)
 	if err != nil {
 		return nil, err
 	}
-	if f.unknown {
-		return nil, fmt.Errorf("changes: which history is that of %s is in %s: run Store.Migrate, or grant SELECT on it", name, r.store.at("audit_captures"))
+	if f.Unknown {
+		return nil, fmt.Errorf("changes: which history is that of %s is in %s: run capture.Installer.Migrate, or grant SELECT on it", name, r.store.at("audit_captures"))
 	}
 	if err = r.pin(ctx); err != nil {
 		return nil, err
 	}
-	if f, err = r.store.lookPast(ctx, r.tx, f.qualified()); err != nil {
+	if f, err = r.store.lookPast(ctx, r.tx, f.Qualified()); err != nil {
 		return nil, err
 	}
-	r.found[f.tableID()] = f
-	return r.table(ctx, f.tableID())
+	r.found[f.TableID()] = f
+	return r.table(ctx, f.TableID())
 }
 
 // live returns the table as it is now, nil if it is gone.
@@ -113,25 +115,25 @@ func (r *snapshot) table(ctx context.Context, id int64) (*undoTable, error) {
 	if t := r.tables[id]; t != nil {
 		return t, nil
 	}
-	shapes, err := r.store.shapes(ctx, r.tx, id)
+	shapes, err := r.store.catalog.Shapes(ctx, r.tx, id)
 	if err != nil {
 		return nil, err
 	}
 	t := pastTable(id, shapes)
-	t.speaks = r.store.speaks
+	t.speaks = r.store.catalog.Dialect
 	r.tables[id] = t
 	if t.named == nil {
 		return t, nil
 	}
 	if t.notes, t.others, err = r.notes(ctx, t); err != nil {
-		return nil, wrap("read the notes of "+t.name(), err)
+		return nil, catalog.Wrap("read the notes of "+t.name(), err)
 	}
-	placed(shapes, t.notes)
-	if t.copied, err = r.store.copied(ctx, r.tx); err == nil && !t.copied {
+	catalog.SetPlaces(shapes, t.notes)
+	if t.copied, err = r.store.catalog.Copied(ctx, r.tx); err == nil && !t.copied {
 		t.liveTable, err = r.live(ctx, t)
 	}
 	if err != nil {
-		return nil, wrap("look up the table "+t.name(), err)
+		return nil, catalog.Wrap("look up the table "+t.name(), err)
 	}
 	keys := make(map[string][]string)
 	for _, sh := range shapes {
@@ -146,30 +148,30 @@ func (r *snapshot) table(ctx context.Context, id int64) (*undoTable, error) {
 }
 
 // notes are those of a table, and those of others that had its name. A role that may not read them has none.
-func (r *snapshot) notes(ctx context.Context, t *undoTable) (own, others []*captured, err error) {
+func (r *snapshot) notes(ctx context.Context, t *undoTable) (own, others []*catalog.Capture, err error) {
 	if s, ok := r.store.sqlite(); ok {
-		all, failed := s.notes(ctx, r.tx, t.id, t.named.Table)
-		own, others = splitNotes(all, t.id)
+		all, failed := s.Notes(ctx, r.tx, t.id, t.named.Table)
+		own, others = catalog.SplitNotes(all, t.id)
 		return own, others, failed
 	}
-	readable, err := r.store.notesReadable(ctx, r.tx)
+	readable, err := r.store.catalog.NotesReadable(ctx, r.tx)
 	if err != nil || !readable {
 		return nil, nil, err
 	}
-	all, _, err := r.store.captures(ctx, r.tx, t.named, t.id)
+	all, _, err := r.store.catalog.Captures(ctx, r.tx, t.named, t.id)
 	if err != nil {
 		return nil, nil, err
 	}
-	own, others = splitNotes(all, t.id)
+	own, others = catalog.SplitNotes(all, t.id)
 	return own, others, nil
 }
 
 // shapeOf is what a change was kept under. Of one that has drifted, its row of audit_changes says it.
-func (t *undoTable) shapeOf(r *row) (*shape, error) {
+func (t *undoTable) shapeOf(r *row) (*catalog.Shape, error) {
 	if sh := t.shapes[r.shapeID.Int64]; sh != nil {
 		return sh, nil
 	}
-	sh := &shape{}
+	sh := &catalog.Shape{}
 	if !r.columns.Valid {
 		return sh, nil
 	}
@@ -178,22 +180,22 @@ func (t *undoTable) shapeOf(r *row) (*shape, error) {
 	}
 	for _, n := range t.notes {
 		if len(sh.Columns) > 0 && n.OID == sh.Columns[0].Table && r.system.Valid && strings.HasPrefix(n.Place, strconv.FormatInt(r.system.Int64, 10)+"/") {
-			sh.OID, sh.places = n.OID, append(sh.places, n.Place)
+			sh.OID, sh.Places = n.OID, append(sh.Places, n.Place)
 		}
 	}
 	return sh, nil
 }
 
 // calledNow returns a shape with its columns called as they are now.
-func (t *undoTable) calledNow(sh *shape) *shape {
+func (t *undoTable) calledNow(sh *catalog.Shape) *catalog.Shape {
 	if t.liveTable == nil {
 		return sh
 	}
 	if called := t.called[sh]; called != nil {
 		return called
 	}
-	called := sh.calledAs(t.now)
-	if sh.number > 0 { // and not of one change
+	called := sh.CalledAs(t.now)
+	if sh.Number > 0 { // and not of one change
 		t.called[sh] = called
 	}
 	return called
@@ -212,7 +214,7 @@ func (t *undoTable) had(schema, name string) bool {
 // keyed reports whether rows were told apart when their changes were captured.
 func (t *undoTable) keyed() bool {
 	for _, sh := range t.shapes {
-		if sh.keyed() {
+		if sh.Keyed() {
 			return true
 		}
 	}
@@ -254,16 +256,16 @@ func (r *snapshot) lives(t *undoTable) *lives {
 }
 
 // pastTable is a table of which only the shapes are known.
-func pastTable(id int64, shapes map[int64]*shape) *undoTable {
-	return &undoTable{id: id, shapes: shapes, named: lastOf(shapes), called: make(map[*shape]*shape)}
+func pastTable(id int64, shapes map[int64]*catalog.Shape) *undoTable {
+	return &undoTable{id: id, shapes: shapes, named: lastOf(shapes), called: make(map[*catalog.Shape]*catalog.Shape)}
 }
 
 // pastTables are the tables of changes, of which only the shapes are known. They are read once.
 type pastTables map[int64]*undoTable
 
-func (tables pastTables) of(ctx context.Context, s *Store, db querier, id int64) (*undoTable, error) {
+func (tables pastTables) of(ctx context.Context, s *Store, db catalog.Querier, id int64) (*undoTable, error) {
 	if tables[id] == nil {
-		shapes, err := s.shapes(ctx, db, id)
+		shapes, err := s.catalog.Shapes(ctx, db, id)
 		if err != nil {
 			return nil, err
 		}
@@ -275,12 +277,12 @@ func (tables pastTables) of(ctx context.Context, s *Store, db querier, id int64)
 // undoTable is a table of changes: what they were recorded under, and what it is now.
 type undoTable struct {
 	id     int64
-	shapes map[int64]*shape
-	called map[*shape]*shape // with their columns called as they are now
-	named  *shape            // the last of them
-	key    []string          // the columns of the key, as they are called now
-	notes  []*captured       // of its captures, in order
-	others []*captured       // of other tables that had its name
+	shapes map[int64]*catalog.Shape
+	called map[*catalog.Shape]*catalog.Shape // with their columns called as they are now
+	named  *catalog.Shape                    // the last of them
+	key    []string                          // the columns of the key, as they are called now
+	notes  []*catalog.Capture                // of its captures, in order
+	others []*catalog.Capture                // of other tables that had its name
 	*liveTable
 
 	speaks hooks.Dialect
@@ -290,9 +292,9 @@ type undoTable struct {
 // text is that of a key's values, as changes have it.
 func (t *undoTable) text(key []string) string {
 	if t.speaks == hooks.SQLite {
-		return sqliteRowText(key)
+		return rowtext.FormatSQLite(key)
 	}
-	return rowText(key)
+	return rowtext.Format(key)
 }
 
 // plain are a key's values without their storage classes, which are in the texts of keys on SQLite.

@@ -15,11 +15,12 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
 // Source reads the row changes for forwarders that are registered with forward.WithChanges:
 //
-//	audit.Keep(changes.Of(changes.Table{Name: "orders", Mask: []string{"card"}}))
+//	audit.Keep(capture.Of(capture.Table{Name: "orders", Mask: []string{"card"}}))
 //	audit.Register(webhook, forward.Async, forward.WithChanges(changes.NewSource(nil)))
 //
 // Each change is an entry whose Change is the JSON of a [Diff], without By; its Target is the table, without the schema,
@@ -36,21 +37,21 @@ func NewSource(opts *Options) *Source { return &Source{NewStore(nil, hooks.Postg
 // Check implements [relay.Changes].
 func (f *Source) Check(ctx context.Context, conn *sql.Conn) error {
 	s := f.store
-	if err := s.known(); err != nil {
+	if err := s.catalog.Supported(); err != nil {
 		return err
 	}
 	var there, readable bool
 	err := conn.QueryRowContext(ctx, "SELECT pg_catalog.count(*) = 2, coalesce(pg_catalog.bool_and(pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')), false)"+
-		" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = "+pgtext.Literal(s.schema)+" AND c.relname IN ('audit_changes', 'audit_shapes')").Scan(&there, &readable)
+		" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = "+pgtext.Literal(s.catalog.Schema)+" AND c.relname IN ('audit_changes', 'audit_shapes')").Scan(&there, &readable)
 	switch {
 	case err != nil:
-		return wrap("look for the tables", err)
+		return catalog.Wrap("look for the tables", err)
 	case !there:
-		return fmt.Errorf("changes: there are no tables of row changes in schema %s: name the tables to capture with Hub.Keep and changes.Of, or run Store.Migrate; what is committed meanwhile waits", s.schema)
+		return fmt.Errorf("changes: there are no tables of row changes in schema %s: name the tables to capture with Hub.Keep and capture.Of, or run capture.Installer.Migrate; what is committed meanwhile waits", s.catalog.Schema)
 	case !readable:
-		schema := pgschema.Ident(s.schema)
+		schema := pgschema.Ident(s.catalog.Schema)
 		return errors.New("changes: this role may not read the row changes, and what is committed meanwhile waits: run as their owner: " +
-			pgschema.Ask(ctx, conn, s.schema).Grant("GRANT USAGE ON SCHEMA "+schema+" TO {role}; GRANT SELECT ON "+s.at("audit_changes")+", "+s.at("audit_shapes")+" TO {role}"))
+			pgschema.Ask(ctx, conn, s.catalog.Schema).Grant("GRANT USAGE ON SCHEMA "+schema+" TO {role}; GRANT SELECT ON "+s.at("audit_changes")+", "+s.at("audit_shapes")+" TO {role}"))
 	}
 	return nil
 }
@@ -68,11 +69,11 @@ func (f *Source) From() string {
 func (f *Source) Read(ctx context.Context, conn *sql.Conn, entries []*journal.Entry) error {
 	found, err := f.rows(ctx, conn, entries)
 	if err != nil {
-		return wrap("read changes for a forwarder", err)
+		return catalog.Wrap("read changes for a forwarder", err)
 	}
 	origins, err := f.origins(ctx, conn, found)
 	if err != nil {
-		return wrap("read who made changes, for a forwarder", err)
+		return catalog.Wrap("read who made changes, for a forwarder", err)
 	}
 	tables := make(pastTables)
 	for _, e := range entries {
@@ -115,7 +116,7 @@ func (f *Source) rows(ctx context.Context, conn *sql.Conn, entries []*journal.En
 		at := spotOf(e)
 		xids, lsns = append(xids, at.xid), append(lsns, at.lsn)
 	}
-	list, err := readAll(ctx, conn, scanRow, f.store.selectChanges("c.system", "ROWS FROM (pg_catalog.unnest('{"+strings.Join(xids, ",")+"}'::pg_catalog.xid8[]), pg_catalog.unnest('{"+strings.Join(lsns, ",")+
+	list, err := catalog.ReadAll(ctx, conn, scanRow, f.store.selectChanges("c.system", "ROWS FROM (pg_catalog.unnest('{"+strings.Join(xids, ",")+"}'::pg_catalog.xid8[]), pg_catalog.unnest('{"+strings.Join(lsns, ",")+
 		"}'::pg_catalog.pg_lsn[])) k (xid, lsn) JOIN "+f.store.at("audit_changes")+" c ON c.xid = k.xid AND c.lsn = k.lsn"))
 	found := make(map[spot]*row, len(list))
 	for _, r := range list {
@@ -147,7 +148,7 @@ func (f *Source) origins(ctx context.Context, conn *sql.Conn, of map[spot]*row) 
 		return origins, nil
 	}
 	// With xid = k.xid the server would take it for few rows, and sort all of a large transaction.
-	_, err := readAll(ctx, conn, func(rows *sql.Rows) (_ struct{}, err error) {
+	_, err := catalog.ReadAll(ctx, conn, func(rows *sql.Rows) (_ struct{}, err error) {
 		var tx transaction
 		var o origin
 		if err = rows.Scan(&tx.xid, &tx.started, &o.elsewhere, pgtext.Scanner(&o.Role), pgtext.Scanner(&o.Application)); err == nil {

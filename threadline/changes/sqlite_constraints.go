@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
 // sqliteSame says which values a constraint takes for the same.
@@ -82,10 +83,10 @@ func affinityOf(typ string) string {
 }
 
 // liteID tells tables apart.
-func liteID(name string) int64 { return digest(strings.ToLower(name)) }
+func liteID(name string) int64 { return catalog.Digest(strings.ToLower(name)) }
 
 // constraints reads what decides whether statements on a table succeed.
-func (s sqlite) constraints(ctx context.Context, q querier, t *liveTable, is *sqliteTable) error {
+func (s sqlite) constraints(ctx context.Context, q catalog.Querier, t *liveTable, is *catalog.SQLiteTable) error {
 	if err := q.QueryRowContext(ctx, "SELECT foreign_keys FROM pragma_foreign_keys").Scan(&t.enforces); err != nil {
 		return err
 	}
@@ -108,31 +109,31 @@ func (s sqlite) constraints(ctx context.Context, q querier, t *liveTable, is *sq
 }
 
 // unique sets the unique keys.
-func (t *liveTable) unique(is *sqliteTable) {
-	if len(is.primaryKey) == 1 && !slices.ContainsFunc(is.unique, func(i sqliteIndex) bool {
-		return i.where == "" && len(i.terms) == 1 && i.terms[0].column == is.primaryKey[0]
+func (t *liveTable) unique(is *catalog.SQLiteTable) {
+	if len(is.PrimaryKey) == 1 && !slices.ContainsFunc(is.Unique, func(i catalog.SQLiteIndex) bool {
+		return i.Where == "" && len(i.Terms) == 1 && i.Terms[0].Column == is.PrimaryKey[0]
 	}) { // it is the row's number
-		t.Uniques = append(t.Uniques, uniqueKey{Columns: is.primaryKey, Immediate: true, same: []sqliteSame{{}}})
+		t.Uniques = append(t.Uniques, uniqueKey{Columns: is.PrimaryKey, Immediate: true, same: []sqliteSame{{}}})
 	}
-	for _, i := range is.unique {
-		u := uniqueKey{Name: i.name, Immediate: true}
-		plain := i.where == "" && !i.unknown
-		text := strings.ToLower(i.where)
-		for _, term := range i.terms {
-			text += " " + strings.ToLower(term.expression)
-			if term.column != "" {
-				u.Columns = append(u.Columns, term.column)
-				u.same = append(u.same, sqliteSame{collation: term.collation})
+	for _, i := range is.Unique {
+		u := uniqueKey{Name: i.Name, Immediate: true}
+		plain := i.Where == "" && !i.Unknown
+		text := strings.ToLower(i.Where)
+		for _, term := range i.Terms {
+			text += " " + strings.ToLower(term.Expression)
+			if term.Column != "" {
+				u.Columns = append(u.Columns, term.Column)
+				u.same = append(u.same, sqliteSame{collation: term.Collation})
 			}
-			known := slices.Contains([]string{"BINARY", "NOCASE", "RTRIM"}, strings.ToUpper(term.collation))
-			plain = plain && known && term.column != "" && !slices.Contains(is.virtual, term.column)
+			known := slices.Contains([]string{"BINARY", "NOCASE", "RTRIM"}, strings.ToUpper(term.Collation))
+			plain = plain && known && term.Column != "" && !slices.Contains(is.Virtual, term.Column)
 		}
 		if plain {
 			t.Uniques = append(t.Uniques, u)
 			continue
 		}
 		for _, c := range t.Columns { // also some that it only seems to depend on
-			if i.unknown || len(is.virtual) > 0 || strings.Contains(text, strings.ToLower(c.Name)) {
+			if i.Unknown || len(is.Virtual) > 0 || strings.Contains(text, strings.ToLower(c.Name)) {
 				u.Columns = append(u.Columns, c.Name)
 			}
 		}
@@ -141,12 +142,12 @@ func (t *liveTable) unique(is *sqliteTable) {
 }
 
 // foreignKeys are those f of the tables m with a condition.
-func (s sqlite) foreignKeys(ctx context.Context, q querier, condition, table string) ([]*foreignKey, error) {
+func (s sqlite) foreignKeys(ctx context.Context, q catalog.Querier, condition, table string) ([]*foreignKey, error) {
 	type part struct {
 		child, parent, from, to, onDelete, onUpdate string
 		id                                          int
 	}
-	parts, err := readAll(ctx, q, func(rows *sql.Rows) (p part, err error) {
+	parts, err := catalog.ReadAll(ctx, q, func(rows *sql.Rows) (p part, err error) {
 		return p, rows.Scan(&p.child, &p.id, &p.parent, &p.from, &p.to, &p.onDelete, &p.onUpdate)
 	}, `SELECT m.name, f.id, coalesce(p.name, ''), f."from", coalesce(f."to", ''), f.on_delete, f.on_update FROM main.sqlite_master m JOIN pragma_foreign_key_list(m.name, 'main') f
 		LEFT JOIN main.sqlite_master p ON p.type = 'table' AND p.name = f."table" COLLATE NOCASE WHERE m.type = 'table' AND `+condition+" ORDER BY m.name, f.id, f.seq", table)
@@ -186,39 +187,39 @@ func (s sqlite) foreignKeys(ctx context.Context, q querier, condition, table str
 var liteActions = map[string]string{"CASCADE": cascades, "SET NULL": setNull, "SET DEFAULT": setDefault}
 
 // captures reports whether a table has our triggers.
-func (s sqlite) captures(ctx context.Context, q querier, table string) (is bool, err error) {
+func (s sqlite) captures(ctx context.Context, q catalog.Querier, table string) (is bool, err error) {
 	err = q.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE AND substr(name, 1, ?) = ?)",
-		table, len(s.schema+"_"+sqliteTriggers), s.schema+"_"+sqliteTriggers).Scan(&is)
+		table, len(s.catalog.Schema+"_"+catalog.SQLiteTriggers), s.catalog.Schema+"_"+catalog.SQLiteTriggers).Scan(&is)
 	return is, err
 }
 
 // refers sets which columns a foreign key refers to, as the table has their names, and how they are compared.
-func (s sqlite) refers(ctx context.Context, q querier, k *foreignKey) error {
-	_, name, err := parseSQLiteName(k.ParentName)
+func (s sqlite) refers(ctx context.Context, q catalog.Querier, k *foreignKey) error {
+	_, name, err := catalog.ParseSQLiteName(k.ParentName)
 	if err != nil {
 		return err
 	}
-	parent := &sqliteTable{}
+	parent := &catalog.SQLiteTable{}
 	parent.Table = name
-	for _, part := range []func(context.Context, querier, *sqliteTable) error{s.columns, s.indexes} {
+	for _, part := range []func(context.Context, catalog.Querier, *catalog.SQLiteTable) error{s.ReadColumns, s.ReadIndexes} {
 		if err = part(ctx, q, parent); err != nil {
 			return err
 		}
 	}
 	for i := range k.References {
-		if k.References[i] == "" && i < len(parent.primaryKey) {
-			k.References[i] = parent.primaryKey[i]
+		if k.References[i] == "" && i < len(parent.PrimaryKey) {
+			k.References[i] = parent.PrimaryKey[i]
 		}
 		one := sqliteSame{collation: "BINARY"}
-		for _, c := range parent.all {
+		for _, c := range parent.All {
 			if strings.EqualFold(c.Name, k.References[i]) {
 				k.References[i], one.affinity = c.Name, affinityOf(c.Type)
 			}
 		}
-		for _, index := range parent.unique {
-			for _, term := range index.terms {
-				if index.where == "" && term.column == k.References[i] && len(index.terms) == len(k.References) {
-					one.collation = term.collation
+		for _, index := range parent.Unique {
+			for _, term := range index.Terms {
+				if index.Where == "" && term.Column == k.References[i] && len(index.Terms) == len(k.References) {
+					one.collation = term.Collation
 				}
 			}
 		}
@@ -228,12 +229,12 @@ func (s sqlite) refers(ctx context.Context, q querier, k *foreignKey) error {
 }
 
 // otherTriggers are the app's on a table.
-func (s sqlite) otherTriggers(ctx context.Context, q querier, qualified, table string) ([]liveTrigger, error) {
+func (s sqlite) otherTriggers(ctx context.Context, q catalog.Querier, qualified, table string) ([]liveTrigger, error) {
 	type one struct{ name, sql string }
 	var list []liveTrigger
 	for _, schema := range []string{"main.sqlite_master", "temp.sqlite_master"} {
-		found, err := readAll(ctx, q, func(rows *sql.Rows) (o one, err error) { return o, rows.Scan(&o.name, &o.sql) },
-			"SELECT name, sql FROM "+schema+" WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE AND substr(name, 1, ?) <> ? ORDER BY name", table, len(s.schema+"_"+sqliteTriggers), s.schema+"_"+sqliteTriggers)
+		found, err := catalog.ReadAll(ctx, q, func(rows *sql.Rows) (o one, err error) { return o, rows.Scan(&o.name, &o.sql) },
+			"SELECT name, sql FROM "+schema+" WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE AND substr(name, 1, ?) <> ? ORDER BY name", table, len(s.catalog.Schema+"_"+catalog.SQLiteTriggers), s.catalog.Schema+"_"+catalog.SQLiteTriggers)
 		if err != nil {
 			return nil, err
 		}
@@ -281,11 +282,11 @@ func liteWords(text string) (words, names []string) {
 		letter := func(c byte) bool {
 			return c == '_' || c == '$' || c >= 0x80 || '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
 		}
-		n := skipped(text[i:])
+		n := catalog.Skipped(text[i:])
 		switch {
 		case n > 0:
 			if strings.IndexByte("\"`'[", text[i]) >= 0 {
-				name, _, _ := cutSQLiteName(text[i : i+n])
+				name, _, _ := catalog.CutSQLiteName(text[i : i+n])
 				words, names = append(words, ""), append(names, strings.TrimSuffix(name, "]"))
 			}
 		case letter(text[i]):

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
 // settlePage is [pageReader.settle]. There is one writer, so that seq is the order of the commits: behind the last
@@ -21,9 +22,9 @@ import (
 //     so that a page looks at changes of all tables.
 func (s sqlite) settlePage(ctx context.Context, r *pageReader) error {
 	var captured, top string
-	changes := s.in("audit_changes")
+	changes := s.In("audit_changes")
 	err := r.tx.QueryRowContext(ctx, "SELECT coalesce(max(l.seq), 0), coalesce(max(l.captured_at), ''), coalesce((SELECT max((SELECT max(x.captured_at) FROM "+changes+" x WHERE x.table_id = a.table_id AND x.held IS NULL))"+
-		" FROM (SELECT DISTINCT h.table_id FROM "+s.in("audit_shapes")+" h) a), '') FROM "+changes+" l WHERE l.seq = (SELECT max(m.seq) FROM "+changes+" m)").Scan(&r.last, &captured, &top)
+		" FROM (SELECT DISTINCT h.table_id FROM "+s.In("audit_shapes")+" h) a), '') FROM "+changes+" l WHERE l.seq = (SELECT max(m.seq) FROM "+changes+" m)").Scan(&r.last, &captured, &top)
 	if err != nil {
 		return err
 	}
@@ -57,7 +58,7 @@ func (r *pageReader) goOn() bool {
 // readPage is [pageReader.read].
 func (s sqlite) readPage(ctx context.Context, r *pageReader, size int) (list []*row, more bool, err error) {
 	text, args := s.pageSQL(r, size+1)
-	list, err = readAll(ctx, r.tx, scanSQLite, text, args...)
+	list, err = catalog.ReadAll(ctx, r.tx, scanSQLite, text, args...)
 	if err != nil {
 		return nil, false, err
 	}
@@ -70,7 +71,7 @@ func (s sqlite) readPage(ctx context.Context, r *pageReader, size int) (list []*
 
 // pageSQL is [pageReader.sql].
 func (s sqlite) pageSQL(r *pageReader, limit int) (string, []any) {
-	changes, end := s.in("audit_changes"), " LIMIT "+strconv.Itoa(limit)
+	changes, end := s.In("audit_changes"), " LIMIT "+strconv.Itoa(limit)
 	direction, beyond := " DESC", " < "
 	if r.query.OldestFirst {
 		direction, beyond = "", " > "
@@ -120,7 +121,7 @@ func (s sqlite) pageSQL(r *pageReader, limit int) (string, []any) {
 // it, each once. SQLite would use no index for an OR of the two.
 func (s sqlite) ofKeys(where string, keys int) string {
 	of := func(key string) string {
-		return "SELECT x.seq, x.captured_at FROM " + s.in("audit_changes") + where + " AND x." + key + " IN (" + strings.TrimSuffix(strings.Repeat("?, ", keys), ", ") + ")"
+		return "SELECT x.seq, x.captured_at FROM " + s.In("audit_changes") + where + " AND x." + key + " IN (" + strings.TrimSuffix(strings.Repeat("?, ", keys), ", ") + ")"
 	}
 	return of("key") + " UNION " + of("former_key") + " AND x.former_key IS NOT NULL"
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -12,24 +11,26 @@ import (
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
 func (s sqlite) history(ctx context.Context, table string, key []string) ([]Change, error) {
-	if err := s.check(ctx, s.db); err != nil {
+	if err := s.Check(ctx, s.catalog.DB); err != nil {
 		return nil, err
 	}
-	t, err := s.look(ctx, s.db, table)
+	t, err := s.Look(ctx, s.catalog.DB, table)
 	if err != nil {
 		return nil, err
 	}
 	if len(key) == 0 {
 		return nil, fmt.Errorf("changes: History needs the key of a row of %s", table)
 	}
-	shapes, err := s.shapes(ctx, s.db, t.tableID())
+	shapes, err := s.Shapes(ctx, s.catalog.DB, t.TableID())
 	if err != nil {
 		return nil, err
 	}
-	l := &lives{store: s.Store, db: s.db, tableID: t.tableID(), under: make(map[string][]*row)}
+	l := &lives{store: s.Store, db: s.catalog.DB, tableID: t.TableID(), under: make(map[string][]*row)}
 	var rows []*row
 	for _, k := range sqliteKeys(key) {
 		some, err := l.all(ctx, k)
@@ -41,13 +42,13 @@ func (s sqlite) history(ctx context.Context, table string, key []string) ([]Chan
 	// One that is of no key is under all.
 	slices.SortStableFunc(rows, func(a, b *row) int { return int(a.seq - b.seq) })
 	rows = slices.CompactFunc(rows, func(a, b *row) bool { return a.seq == b.seq })
-	past := pastTable(t.tableID(), shapes)
+	past := pastTable(t.TableID(), shapes)
 	return s.read(ctx, rows, func(int64) (*undoTable, error) { return past, nil })
 }
 
 // read makes changes of rows, whose values it reads.
 func (s sqlite) read(ctx context.Context, rows []*row, tables func(id int64) (*undoTable, error)) ([]Change, error) {
-	if err := s.readValues(ctx, s.db, rows); err != nil {
+	if err := s.readValues(ctx, s.catalog.DB, rows); err != nil {
 		return nil, err
 	}
 	return s.made(ctx, rows, tables)
@@ -62,7 +63,7 @@ func (s sqlite) made(ctx context.Context, rows []*row, tables func(id int64) (*u
 			list[i], err = r.change(table)
 		}
 		if err != nil {
-			return nil, wrap("read the change at "+r.lsn, err)
+			return nil, catalog.Wrap("read the change at "+r.lsn, err)
 		}
 	}
 	return list, s.attribute(ctx, list)
@@ -70,21 +71,21 @@ func (s sqlite) made(ctx context.Context, rows []*row, tables func(id int64) (*u
 
 // transaction is [Store.Transaction]. The number of a transaction is random, and identifies it alone.
 func (s sqlite) transaction(ctx context.Context, id int64, limit int) (*Transaction, error) {
-	if err := s.check(ctx, s.db); err != nil {
+	if err := s.Check(ctx, s.catalog.DB); err != nil {
 		return nil, err
 	}
-	rows, err := readAll(ctx, s.db, scanSQLite, s.selectChanges(s.in("audit_changes")+" c WHERE c.held IS NULL AND c.tx_id = ? ORDER BY c.seq LIMIT "+strconv.Itoa(limit+1)), id)
+	rows, err := catalog.ReadAll(ctx, s.catalog.DB, scanSQLite, s.selectChanges(s.In("audit_changes")+" c WHERE c.held IS NULL AND c.tx_id = ? ORDER BY c.seq LIMIT "+strconv.Itoa(limit+1)), id)
 	if err != nil {
-		return nil, wrap("read a transaction", err)
+		return nil, catalog.Wrap("read a transaction", err)
 	}
-	read, err := s.readSome(ctx, s.db, rows[:min(len(rows), limit)], MostBytes, nil)
+	read, err := s.readSome(ctx, s.catalog.DB, rows[:min(len(rows), limit)], MostBytes, nil)
 	if err != nil {
 		return nil, err
 	}
 	tables := make(pastTables)
 	t := &Transaction{More: len(rows) > read}
 	t.Changes, err = s.made(ctx, rows[:read], func(id int64) (*undoTable, error) {
-		return tables.of(ctx, s.Store, s.db, id)
+		return tables.of(ctx, s.Store, s.catalog.DB, id)
 	})
 	if err != nil {
 		return nil, err
@@ -94,7 +95,7 @@ func (s sqlite) transaction(ctx context.Context, id int64, limit int) (*Transact
 
 // selectChanges is a query, for scanSQLite, for the changes c of a FROM clause.
 func (s sqlite) selectChanges(from string) string {
-	first := "(SELECT f.captured_at FROM " + s.in("audit_changes") + " f WHERE f.tx_id = c.tx_id AND f.held IS NULL ORDER BY f.seq LIMIT 1)"
+	first := "(SELECT f.captured_at FROM " + s.In("audit_changes") + " f WHERE f.tx_id = c.tx_id AND f.held IS NULL ORDER BY f.seq LIMIT 1)"
 	return "SELECT c.seq, c.table_id, c.shape_id, coalesce(c.tx_id, 0), coalesce(" + first + ", c.captured_at), c.captured_at, c.op, c.key, c.former_key, c.held IS NOT NULL FROM " + from
 }
 
@@ -106,23 +107,8 @@ func scanSQLite(rows *sql.Rows) (*row, error) {
 }
 
 // changesOf are those of a table that have a key, or have changed it.
-func (s sqlite) changesOf(ctx context.Context, db querier, table int64, key string) ([]*row, error) {
-	return readAll(ctx, db, scanSQLite, s.selectChanges(s.in("audit_changes")+" c WHERE c.seq IN (SELECT k.seq FROM ("+s.ofKeys(" x WHERE x.held IS NULL AND x.table_id = ?", 1)+") k) ORDER BY c.seq"), table, key, table, key)
-}
-
-func (s sqlite) shapes(ctx context.Context, db querier, table int64) (map[int64]*shape, error) {
-	shapes := make(map[int64]*shape)
-	_, err := readAll(ctx, db, func(rows *sql.Rows) (sh *shape, err error) {
-		var id int64
-		var text string
-		if err := rows.Scan(&id, &text); err != nil {
-			return nil, err
-		}
-		sh = &shape{number: len(shapes) + 1, places: []string{sqlitePlace}}
-		shapes[id] = sh
-		return sh, json.Unmarshal([]byte(text), sh)
-	}, "SELECT id, shape FROM "+s.in("audit_shapes")+" WHERE table_id = ? ORDER BY made_at, id", table)
-	return shapes, wrap("read the shapes", err)
+func (s sqlite) changesOf(ctx context.Context, db catalog.Querier, table int64, key string) ([]*row, error) {
+	return catalog.ReadAll(ctx, db, scanSQLite, s.selectChanges(s.In("audit_changes")+" c WHERE c.seq IN (SELECT k.seq FROM ("+s.ofKeys(" x WHERE x.held IS NULL AND x.table_id = ?", 1)+") k) ORDER BY c.seq"), table, key, table, key)
 }
 
 // sqliteValues are a column's before and after a change.
@@ -138,14 +124,14 @@ const (
 )
 
 // readValues reads those of changes.
-func (s sqlite) readValues(ctx context.Context, db querier, rows []*row) error {
+func (s sqlite) readValues(ctx context.Context, db catalog.Querier, rows []*row) error {
 	of := make(map[int64]*row)
 	for part := range slices.Chunk(rows, 1000) {
 		ids := make([]string, len(part))
 		for i, r := range part {
 			of[r.seq], ids[i] = r, r.lsn
 		}
-		_, err := readAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
+		_, err := catalog.ReadAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
 			var change int64
 			var field int
 			var v sqliteValues
@@ -160,16 +146,16 @@ func (s sqlite) readValues(ctx context.Context, db querier, rows []*row) error {
 			v.new.cut(v.flags&newCut != 0)
 			of[change].native[field] = v
 			return struct{}{}, nil
-		}, "SELECT change, field, flags, "+sqliteColumns("old")+", "+sqliteColumns("new")+" FROM "+s.in("audit_values")+" WHERE change IN ("+strings.Join(ids, ", ")+")")
+		}, "SELECT change, field, flags, "+sqliteColumns("old")+", "+sqliteColumns("new")+" FROM "+s.In("audit_values")+" WHERE change IN ("+strings.Join(ids, ", ")+")")
 		if err != nil {
-			return wrap("read the values", err)
+			return catalog.Wrap("read the values", err)
 		}
 	}
 	return nil
 }
 
 // readSome reads the values of changes up to so many bytes, but for those that are skipped, and returns of how many changes.
-func (s sqlite) readSome(ctx context.Context, db querier, list []*row, most int, skips func(*row) bool) (read int, err error) {
+func (s sqlite) readSome(ctx context.Context, db catalog.Querier, list []*row, most int, skips func(*row) bool) (read int, err error) {
 	// Of a few, and then of as many as may be short enough: those behind short ones may be long.
 	for bytes, size := 0, 8; read < len(list) && bytes <= most; {
 		part := slices.Clone(list[read:min(read+size, len(list))])
@@ -231,7 +217,7 @@ func realText(f float64) string {
 }
 
 // nativeFields are the fields of a change on SQLite.
-func (r *row) nativeFields(sh *shape) []Field {
+func (r *row) nativeFields(sh *catalog.Shape) []Field {
 	var fields []Field
 	for i, c := range sh.Columns {
 		v, ok := r.native[i+1]
@@ -251,7 +237,7 @@ func (r *row) nativeFields(sh *shape) []Field {
 func parseSQLiteText(text string) (Value, error) {
 	types := map[byte]string{'i': "integer", 'r': "real", 't': "text", 'b': "blob"}
 	if text == "" || types[text[0]] == "" {
-		return Value{}, errRowText
+		return Value{}, rowtext.ErrSyntax
 	}
 	value := text[1:]
 	if text[0] == 'b' {
@@ -284,24 +270,15 @@ func sqliteKeys(key []string) []string {
 	}
 	texts := make([]string, len(keys))
 	for i, k := range keys {
-		texts[i] = sqliteRowText(k)
+		texts[i] = rowtext.FormatSQLite(k)
 	}
 	return texts
-}
-
-// sqliteRowText is the text of a row as the triggers write it.
-func sqliteRowText(values []string) string {
-	quoted := make([]string, len(values))
-	for i, v := range values {
-		quoted[i] = `"` + strings.NewReplacer(`"`, `""`, `\`, `\\`).Replace(v) + `"`
-	}
-	return "(" + strings.Join(quoted, ",") + ")"
 }
 
 // attributeBy sets By of changes. A transaction without a number was not begun by the driver, or has written
 // unseen by it: it may have events, and which ones is not known. It is never said that there were none: what was purged
 // from the journal may have been.
-func (s sqlite) attributeBy(ctx context.Context, db querier, list []*Change) error {
+func (s sqlite) attributeBy(ctx context.Context, db catalog.Querier, list []*Change) error {
 	found := make(map[int64]*Attribution)
 	var ids []string
 	for _, c := range list {
@@ -321,12 +298,12 @@ func (s sqlite) attributeBy(ctx context.Context, db querier, list []*Change) err
 		err = db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?)", table).Scan(&is)
 		return is, err
 	}
-	timeline, err := here(s.schema + "_audit_contexts")
+	timeline, err := here(s.catalog.Schema + "_audit_contexts")
 	if err != nil || !timeline {
-		return wrap("read who made the changes", err)
+		return catalog.Wrap("read who made the changes", err)
 	}
 	among := " IN (" + strings.Join(ids, ", ") + ")"
-	_, err = readAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
+	_, err = catalog.ReadAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
 		var id int64
 		var r attributionRow
 		places := []any{&id}
@@ -338,7 +315,7 @@ func (s sqlite) attributeBy(ctx context.Context, db querier, list []*Change) err
 		}
 		found[id].State, found[id].Reason = Recorded, ""
 		return struct{}{}, r.addTo(found[id])
-	}, "SELECT tx_id, "+strings.Join(contextColumns, ", ")+", events, first_recorded_at, last_recorded_at FROM "+s.in("audit_contexts")+" WHERE tx_id"+among)
+	}, "SELECT tx_id, "+strings.Join(contextColumns, ", ")+", events, first_recorded_at, last_recorded_at FROM "+s.In("audit_contexts")+" WHERE tx_id"+among)
 	for _, journal := range s.journals {
 		var is bool
 		if err == nil {
@@ -348,12 +325,12 @@ func (s sqlite) attributeBy(ctx context.Context, db querier, list []*Change) err
 			err = s.pending(ctx, db, journal, among, found)
 		}
 	}
-	return wrap("read who made the changes", err)
+	return catalog.Wrap("read who made the changes", err)
 }
 
 // pending sets the state of transactions of which a journal has events, and the timeline none.
-func (s sqlite) pending(ctx context.Context, db querier, journal, among string, found map[int64]*Attribution) error {
-	_, err := readAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
+func (s sqlite) pending(ctx context.Context, db catalog.Querier, journal, among string, found map[int64]*Attribution) error {
+	_, err := catalog.ReadAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
 		var id int64
 		if err = rows.Scan(&id); err == nil && found[id].State != Recorded {
 			found[id].State, found[id].Reason = Pending, ""

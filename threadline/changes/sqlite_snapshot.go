@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
 // live returns the table that has an ID now, nil if there is none: that which its triggers are on, or else the one of its
@@ -19,17 +20,17 @@ func (s sqlite) live(ctx context.Context, r *snapshot, t *undoTable) (*liveTable
 	if is == nil {
 		name := t.named.Table
 		err := r.tx.QueryRowContext(ctx, "SELECT m.name FROM main.sqlite_master m WHERE m.type = 'table' AND m.name = coalesce((SELECT g.tbl_name FROM main.sqlite_master g WHERE g.type = 'trigger' AND g.name = ?), ?) COLLATE NOCASE",
-			s.trigger(t.id, "insert"), name).Scan(&name)
+			s.Trigger(t.id, "insert"), name).Scan(&name)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		if is, err = s.look(ctx, r.tx, pgschema.Ident(name)); err != nil {
+		if is, err = s.Look(ctx, r.tx, pgschema.Ident(name)); err != nil {
 			return nil, err
 		}
-		if is.tableID() != t.id {
+		if is.TableID() != t.id {
 			return nil, nil
 		}
 		r.lite[t.id] = is
@@ -39,22 +40,22 @@ func (s sqlite) live(ctx context.Context, r *snapshot, t *undoTable) (*liveTable
 }
 
 // describe is a table as it is now.
-func (s sqlite) describe(is *sqliteTable, shapes map[int64]*shape) *liveTable {
-	t := &liveTable{Name: is.qualified(), Readable: true, capturing: !s.missing(is), OID: liteID(is.Table), place: is.rowID, identity: []string{is.rowID}}
-	if is.withoutRowID {
+func (s sqlite) describe(is *catalog.SQLiteTable, shapes map[int64]*catalog.Shape) *liveTable {
+	t := &liveTable{Name: is.Qualified(), Readable: true, capturing: !s.Missing(is), OID: liteID(is.Table), place: is.RowID, identity: []string{is.RowID}}
+	if is.WithoutRowID {
 		t.place, t.identity = "", nil
-		for _, k := range is.primaryKey {
+		for _, k := range is.PrimaryKey {
 			t.identity = append(t.identity, pgschema.Ident(k))
 		}
 	}
-	now := is.shape
-	now.Columns, now.places = is.all, []string{sqlitePlace}
+	now := is.Shape
+	now.Columns, now.Places = is.All, []string{catalog.SQLitePlace}
 	t.now = &now
-	hidden := is.before(shapes)
-	for _, c := range is.all {
-		one := liveColumn{Name: c.Name, Type: c.Type, Generated: c.generated, NotNull: c.notNull, exact: true, native: true}
+	hidden := is.Before(shapes)
+	for _, c := range is.All {
+		one := liveColumn{Name: c.Name, Type: c.Type, Generated: c.Generated, NotNull: c.NotNull, exact: true, native: true}
 		if hidden != nil {
-			is := func(n noted) bool { return n.Name == c.Name }
+			is := func(n catalog.NotedColumn) bool { return n.Name == c.Name }
 			one.hidden = slices.ContainsFunc(hidden.Mask, is) || slices.ContainsFunc(hidden.Exclude, is)
 		}
 		t.Columns = append(t.Columns, one)
@@ -63,7 +64,7 @@ func (s sqlite) describe(is *sqliteTable, shapes map[int64]*shape) *liveTable {
 }
 
 // rows sets the live rows of steps.
-func (s sqlite) rows(ctx context.Context, q querier, steps []*step) error {
+func (s sqlite) rows(ctx context.Context, q catalog.Querier, steps []*step) error {
 	for _, st := range steps {
 		if !st.exists || len(st.table.key) == 0 || len(st.after) != len(st.table.key) {
 			continue
@@ -73,21 +74,21 @@ func (s sqlite) rows(ctx context.Context, q querier, steps []*step) error {
 			st.live, err = s.values(ctx, q, st.table.liveTable, where)
 		}
 		if err != nil {
-			return wrap("look up the rows of "+st.table.Name, err)
+			return catalog.Wrap("look up the rows of "+st.table.Name, err)
 		}
 	}
 	return nil
 }
 
 // values are those of the row that a condition is true of, without long ones, nil if there is none.
-func (s sqlite) values(ctx context.Context, q querier, t *liveTable, where string) (map[string]Value, error) {
+func (s sqlite) values(ctx context.Context, q catalog.Querier, t *liveTable, where string) (map[string]Value, error) {
 	columns := make([]string, 0, len(t.Columns))
 	for _, c := range t.Columns {
 		name := pgschema.Ident(c.Name)
-		short := "CASE WHEN NOT (" + long(name) + ") THEN " + name + " END"
-		columns = append(columns, long(name)+", "+sqliteColumns("("+short+")"))
+		short := "CASE WHEN NOT (" + catalog.SQLiteLong(name) + ") THEN " + name + " END"
+		columns = append(columns, catalog.SQLiteLong(name)+", "+sqliteColumns("("+short+")"))
 	}
-	list, err := readAll(ctx, q, func(rows *sql.Rows) (map[string]Value, error) {
+	list, err := catalog.ReadAll(ctx, q, func(rows *sql.Rows) (map[string]Value, error) {
 		isLong, types := make([]bool, len(t.Columns)), make([]string, len(t.Columns))
 		reals, bytes := make([]sql.NullFloat64, len(t.Columns)), make([][]byte, len(t.Columns))
 		var places []any
@@ -113,7 +114,7 @@ func (s sqlite) values(ctx context.Context, q querier, t *liveTable, where strin
 
 // ofAnyClass calls f with each of the keys that a row may have whose values are those of key: their storage classes are not
 // in it. It returns the row that there was, or else the error that says the least.
-func (s sqlite) ofAnyClass(ctx context.Context, q querier, key []string, f func(key []string) (*Row, error)) (*Row, error) {
+func (s sqlite) ofAnyClass(ctx context.Context, q catalog.Querier, key []string, f func(key []string) (*Row, error)) (*Row, error) {
 	keys, err := s.keys(ctx, q, key)
 	if err != nil {
 		return nil, err
@@ -141,7 +142,7 @@ func (s sqlite) ofAnyClass(ctx context.Context, q querier, key []string, f func(
 }
 
 // keys are those that have the values of key, as the texts of rows have them.
-func (s sqlite) keys(ctx context.Context, q querier, key []string) (keys [][]string, err error) {
+func (s sqlite) keys(ctx context.Context, q catalog.Querier, key []string) (keys [][]string, err error) {
 	for _, text := range sqliteKeys(key) {
 		typed, err := keyOf(sql.NullString{String: text, Valid: true})
 		if err != nil {
@@ -161,7 +162,7 @@ func (s sqlite) keys(ctx context.Context, q querier, key []string) (keys [][]str
 				continue
 			}
 			if err = q.QueryRowContext(ctx, "SELECT 'r' || printf('%!.17g', "+sqliteLiteral(v)+")").Scan(&typed[i]); err != nil {
-				return nil, wrap("read a key", err)
+				return nil, catalog.Wrap("read a key", err)
 			}
 			likely = likely && strings.ContainsAny(part, ".eEnN") // else it is meant to be an integer
 		}
@@ -176,7 +177,7 @@ func (s sqlite) keys(ctx context.Context, q querier, key []string) (keys [][]str
 const fromNull = "()"
 
 // readWhole reads the values of a table's changes.
-func (s sqlite) readWhole(ctx context.Context, q querier, t *undoTable, list []*row) error {
+func (s sqlite) readWhole(ctx context.Context, q catalog.Querier, t *undoTable, list []*row) error {
 	if err := s.readValues(ctx, q, list); err != nil {
 		return err
 	}
@@ -192,7 +193,7 @@ func (t *undoTable) nullKeys(list []*row) {
 			continue
 		}
 		for _, k := range sh.Key {
-			if v, changed := r.native[sh.position(k)+1]; changed && v.flags&unchanged == 0 && v.old.Text == nil {
+			if v, changed := r.native[sh.Position(k)+1]; changed && v.flags&unchanged == 0 && v.old.Text == nil {
 				r.formerKey = sql.NullString{String: fromNull, Valid: true}
 			}
 		}
@@ -202,15 +203,15 @@ func (t *undoTable) nullKeys(list []*row) {
 // mayBe returns the rows of audit_changes that may be that of a change: one, unless it was made by hand. Those are found by
 // each table's index on the time, since a transaction may have very many, and those of programs without the driver have none.
 func (s sqlite) mayBe(ctx context.Context, r *snapshot, c *Change) ([]*row, error) {
-	from := s.in("audit_changes") + " c WHERE c.seq = ?3"
+	from := s.In("audit_changes") + " c WHERE c.seq = ?3"
 	args := []any{sql.NullInt64{Int64: c.XID, Valid: c.XID != 0}, c.CapturedAt.UTC().Format(lenient.TimeForm)}
 	if c.seq != 0 {
 		args = append(args, c.seq)
 	} else {
-		from = "(SELECT DISTINCT h.table_id FROM " + s.in("audit_shapes") + " h) t CROSS JOIN " + s.in("audit_changes") + " c WHERE c.table_id = t.table_id"
+		from = "(SELECT DISTINCT h.table_id FROM " + s.In("audit_shapes") + " h) t CROSS JOIN " + s.In("audit_changes") + " c WHERE c.table_id = t.table_id"
 	}
 	from += " AND c.held IS NULL AND +c.tx_id IS ?1 AND c.captured_at = ?2"
-	rows, err := readAll(ctx, r.tx, scanSQLite, s.selectChanges(from+" ORDER BY c.seq"), args...)
+	rows, err := catalog.ReadAll(ctx, r.tx, scanSQLite, s.selectChanges(from+" ORDER BY c.seq"), args...)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,9 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/internal/sqlitetext"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
 // liteTableReader is a tableReader on SQLite, where nothing keeps the keys: an open cursor would be an open transaction, which
@@ -47,7 +50,7 @@ func (s sqlite) tableAsOf(ctx context.Context, table string, at time.Time, yield
 	}
 	for more := true; more; {
 		var page []tableRow
-		err := s.inSnapshot(ctx, s.db, func(later *snapshot) (err error) {
+		err := s.inSnapshot(ctx, s.catalog.DB, func(later *snapshot) (err error) {
 			page, more, err = r.page(ctx, later)
 			return err
 		})
@@ -65,7 +68,7 @@ func (s sqlite) tableAsOf(ctx context.Context, table string, at time.Time, yield
 
 // begin notes what there is.
 func (r *liteTableReader) begin(ctx context.Context, table string) error {
-	return r.inSnapshot(ctx, r.db, func(first *snapshot) error {
+	return r.inSnapshot(ctx, r.catalog.DB, func(first *snapshot) error {
 		t, err := first.look(ctx, table)
 		if err != nil {
 			return err
@@ -75,12 +78,12 @@ func (r *liteTableReader) begin(ctx context.Context, table string) error {
 			return err
 		}
 		var now string
-		err = first.tx.QueryRowContext(ctx, "SELECT "+sqliteNow+", coalesce(max(seq), 0) FROM "+r.in("audit_changes")).Scan(&now, &r.last)
+		err = first.tx.QueryRowContext(ctx, "SELECT "+catalog.SQLiteNow+", coalesce(max(seq), 0) FROM "+r.In("audit_changes")).Scan(&now, &r.last)
 		if err == nil {
 			r.began, err = time.Parse(lenient.TimeForm, now)
 		}
 		r.id, r.name, r.seen = whole.table.id, whole.table.name(), r.last
-		return wrap("read the keys of "+r.name, err)
+		return catalog.Wrap("read the keys of "+r.name, err)
 	})
 }
 
@@ -108,7 +111,7 @@ func (r *liteTableReader) page(ctx context.Context, later *snapshot) (page []tab
 	whole := &asOf{snapshot: later, table: t, breaks: breaks}
 	keys, more, err := r.next(ctx, whole)
 	if err != nil {
-		return nil, false, wrap("read the keys of "+r.name, err)
+		return nil, false, catalog.Wrap("read the keys of "+r.name, err)
 	}
 	var since []*Change
 	for _, text := range keys {
@@ -130,7 +133,7 @@ func (r *liteTableReader) page(ctx context.Context, later *snapshot) (page []tab
 	}
 	if !more {
 		if r.broken, err = r.missing(ctx, whole); err != nil {
-			return nil, false, wrap("read the keys of "+r.name, err)
+			return nil, false, catalog.Wrap("read the keys of "+r.name, err)
 		}
 	}
 	return page, more, r.attributeBy(ctx, later.tx, since)
@@ -176,12 +179,12 @@ func (r *liteTableReader) next(ctx context.Context, a *asOf) (keys []string, mor
 }
 
 // named returns the next keys that changes name.
-func (r *liteTableReader) named(ctx context.Context, q querier) ([]string, error) {
+func (r *liteTableReader) named(ctx context.Context, q catalog.Querier) ([]string, error) {
 	limit := " LIMIT " + strconv.Itoa(keysAtATime)
 	of := func(column string) string { // along its index
-		return "SELECT * FROM (SELECT DISTINCT c." + column + " AS key FROM " + r.in("audit_changes") + " c WHERE c.table_id = ?1 AND c." + column + " > ?2 AND c.seq <= ?3 AND c.held IS NULL ORDER BY c." + column + limit + ")"
+		return "SELECT * FROM (SELECT DISTINCT c." + column + " AS key FROM " + r.In("audit_changes") + " c WHERE c.table_id = ?1 AND c." + column + " > ?2 AND c.seq <= ?3 AND c.held IS NULL ORDER BY c." + column + limit + ")"
 	}
-	keys, err := readAll(ctx, q, scanKey, of("key")+" UNION "+of("former_key")+" ORDER BY key"+limit, r.id, r.key, r.last)
+	keys, err := catalog.ReadAll(ctx, q, scanKey, of("key")+" UNION "+of("former_key")+" ORDER BY key"+limit, r.id, r.key, r.last)
 	if len(keys) > 0 {
 		r.key = keys[len(keys)-1]
 	}
@@ -196,39 +199,39 @@ func (r *liteTableReader) orderOf(a *asOf) string {
 	if !a.table.keyThere() || t == nil {
 		return ""
 	}
-	return ordered(t.orderBy(a.table.key))
+	return ordered(orderBy(t, a.table.key))
 }
 
 // ordered are the columns of rows t, each with its collation.
-func ordered(terms []sqliteTerm) string {
+func ordered(terms []catalog.SQLiteTerm) string {
 	list := make([]string, len(terms))
 	for i, term := range terms {
-		list[i] = "t." + pgschema.Ident(term.column) + " COLLATE " + pgschema.Ident(term.collation)
+		list[i] = "t." + pgschema.Ident(term.Column) + " COLLATE " + pgschema.Ident(term.Collation)
 	}
 	return strings.Join(list, ", ")
 }
 
 // orderBy are the columns of a key as a unique index has them, nil if none has exactly these.
-func (t *sqliteTable) orderBy(key []string) []sqliteTerm {
+func orderBy(t *catalog.SQLiteTable, key []string) []catalog.SQLiteTerm {
 	want := slices.Sorted(slices.Values(key))
-	for _, i := range t.unique {
-		columns := make([]string, len(i.terms))
-		for n, term := range i.terms {
-			columns[n] = term.column
+	for _, i := range t.Unique {
+		columns := make([]string, len(i.Terms))
+		for n, term := range i.Terms {
+			columns[n] = term.Column
 		}
 		slices.Sort(columns)
-		if i.where == "" && slices.Equal(columns, want) {
-			return i.terms
+		if i.Where == "" && slices.Equal(columns, want) {
+			return i.Terms
 		}
 	}
-	if !t.withoutRowID && len(key) == 1 && slices.Equal(key, t.primaryKey) { // without an index: it is the row's number
-		return []sqliteTerm{{column: key[0], collation: "BINARY"}}
+	if !t.WithoutRowID && len(key) == 1 && slices.Equal(key, t.PrimaryKey) { // without an index: it is the row's number
+		return []catalog.SQLiteTerm{{Column: key[0], Collation: "BINARY"}}
 	}
 	return nil
 }
 
 // keyText is an expression of the key of a row t.
-func (r *liteTableReader) keyText(a *asOf) string { return rowTextOf("t", a.table.key) }
+func (r *liteTableReader) keyText(a *asOf) string { return rowtext.SQLiteOf("t", a.table.key) }
 
 // beyond is the condition that values are behind the place of the last row, each of them an expression with its collation.
 func (r *liteTableReader) beyond(values string) string {
@@ -248,11 +251,11 @@ func (r *liteTableReader) changed(ctx context.Context, a *asOf) (keys []string, 
 	}
 	// The first change that names a key says that its row was there.
 	named := func(column string) string {
-		return "EXISTS (SELECT 1 FROM " + r.in("audit_changes") + " o WHERE o.table_id = c.table_id AND o." + column + " = coalesce(c.former_key, c.key) AND o.seq < c.seq AND o.held IS NULL)"
+		return "EXISTS (SELECT 1 FROM " + r.In("audit_changes") + " o WHERE o.table_id = c.table_id AND o." + column + " = coalesce(c.former_key, c.key) AND o.seq < c.seq AND o.held IS NULL)"
 	}
-	list, err := readAll(ctx, a.tx, func(rows *sql.Rows) (c change, err error) { return c, rows.Scan(&c.seq, &c.key) },
+	list, err := catalog.ReadAll(ctx, a.tx, func(rows *sql.Rows) (c change, err error) { return c, rows.Scan(&c.seq, &c.key) },
 		"SELECT c.seq, CASE WHEN c.table_id = ?1 AND c.held IS NULL AND c.op <> 'I' AND NOT "+named("key")+" AND NOT "+named("former_key")+" THEN coalesce(c.former_key, c.key) END"+
-			" FROM "+r.in("audit_changes")+" c WHERE c.seq > ?2 ORDER BY c.seq LIMIT "+strconv.Itoa(keysAtATime), r.id, r.seen)
+			" FROM "+r.In("audit_changes")+" c WHERE c.seq > ?2 ORDER BY c.seq LIMIT "+strconv.Itoa(keysAtATime), r.id, r.seen)
 	if err != nil {
 		return nil, false, err
 	}
@@ -281,14 +284,14 @@ func (r *liteTableReader) ahead(ctx context.Context, a *asOf, text string) (is b
 	if err != nil {
 		return false, err
 	}
-	terms := a.lite[r.id].orderBy(a.table.key)
+	terms := orderBy(a.lite[r.id], a.table.key)
 	values := make([]string, len(terms))
 	for i, term := range terms {
 		var v Value
-		if v, err = parseSQLiteKey(key[slices.Index(a.table.key, term.column)]); err != nil {
+		if v, err = parseSQLiteKey(key[slices.Index(a.table.key, term.Column)]); err != nil {
 			return false, err
 		}
-		values[i] = sqliteLiteral(v) + " COLLATE " + pgschema.Ident(term.collation)
+		values[i] = sqliteLiteral(v) + " COLLATE " + pgschema.Ident(term.Collation)
 	}
 	err = a.tx.QueryRowContext(ctx, "SELECT "+r.beyond(strings.Join(values, ", "))).Scan(&is)
 	return is, err
@@ -304,19 +307,19 @@ func (r *liteTableReader) unchanged(ctx context.Context, a *asOf) (keys []string
 		named  bool
 		values []Value
 	}
-	terms, text := a.lite[r.id].orderBy(a.table.key), r.keyText(a)
+	terms, text := orderBy(a.lite[r.id], a.table.key), r.keyText(a)
 	columns, where := "", ""
 	for _, term := range terms {
-		c := "t." + pgschema.Ident(term.column)
+		c := "t." + pgschema.Ident(term.Column)
 		columns, where = columns+", "+sqliteColumns(c), where+" AND "+c+" IS NOT NULL"
 	}
 	if r.place != nil {
 		where += " AND " + ordered(terms[:1]) + " >= " + sqliteLiteral(r.place[0]) + " AND " + r.beyond(r.order) // the first comparison is for the index
 	}
 	named := func(column string) string {
-		return "EXISTS (SELECT 1 FROM " + r.in("audit_changes") + " c WHERE c.table_id = ?1 AND c." + column + " = " + text + " AND c.held IS NULL)"
+		return "EXISTS (SELECT 1 FROM " + r.In("audit_changes") + " c WHERE c.table_id = ?1 AND c." + column + " = " + text + " AND c.held IS NULL)"
 	}
-	list, err := readAll(ctx, a.tx, func(rows *sql.Rows) (p place, err error) {
+	list, err := catalog.ReadAll(ctx, a.tx, func(rows *sql.Rows) (p place, err error) {
 		types, reals, bytes := make([]string, len(terms)), make([]sql.NullFloat64, len(terms)), make([][]byte, len(terms))
 		to := []any{&p.key, &p.named}
 		for i := range terms {
@@ -377,15 +380,15 @@ func (r *liteTableReader) nulls(ctx context.Context, a *asOf) (n int, err error)
 	for id, sh := range a.table.shapes {
 		var fields []string
 		for _, k := range sh.Key {
-			fields = append(fields, strconv.Itoa(sh.position(k)+1))
+			fields = append(fields, strconv.Itoa(sh.Position(k)+1))
 		}
 		if len(fields) > 0 {
-			given += fmt.Sprintf(" OR c.shape_id = %d AND EXISTS (SELECT 1 FROM %s v WHERE v.change = c.seq AND v.field IN (%s) AND v.old IS NULL)", id, r.in("audit_values"), strings.Join(fields, ", "))
+			given += fmt.Sprintf(" OR c.shape_id = %d AND EXISTS (SELECT 1 FROM %s v WHERE v.change = c.seq AND v.field IN (%s) AND v.old IS NULL)", id, r.In("audit_values"), strings.Join(fields, ", "))
 		}
 	}
 	since := "SELECT coalesce(sum(CASE WHEN c.key IS NULL AND c.op = 'I' OR c.key IS NULL AND c.former_key IS NOT NULL THEN 1 WHEN c.key IS NULL AND c.op = 'D' THEN -1" +
-		" WHEN c.op = 'U' AND c.key IS NOT NULL AND c.former_key IS NULL AND (" + given + ") THEN -1 ELSE 0 END), 0) FROM " + r.in("audit_changes") + " c WHERE c.held IS NULL AND c.table_id = ?1 AND "
-	query := "SELECT (SELECT count(*) FROM " + a.table.Name + " t WHERE " + balanced(conditions) + ") - (" + since + "c.captured_at > ?2) - (" + since + "c.captured_at <= ?2 AND +c.table_id = c.table_id AND c.seq > ?3)"
+		" WHEN c.op = 'U' AND c.key IS NOT NULL AND c.former_key IS NULL AND (" + given + ") THEN -1 ELSE 0 END), 0) FROM " + r.In("audit_changes") + " c WHERE c.held IS NULL AND c.table_id = ?1 AND "
+	query := "SELECT (SELECT count(*) FROM " + a.table.Name + " t WHERE " + sqlitetext.Or(conditions) + ") - (" + since + "c.captured_at > ?2) - (" + since + "c.captured_at <= ?2 AND +c.table_id = c.table_id AND c.seq > ?3)"
 	err = a.tx.QueryRowContext(ctx, query, r.id, sqliteMoment(r.at), r.last).Scan(&n)
 	return n, err
 }

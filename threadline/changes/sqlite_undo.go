@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
 // orAbort is how a statement begins that must remove no other row, whatever the table says ON CONFLICT.
@@ -53,10 +55,10 @@ func (t *undoTable) unseen(u *undoChange, column string) bool {
 	for _, n := range t.notes {
 		switch {
 		case n.ShapeID != nil && *n.ShapeID == u.row.shapeID.Int64 && n.NotedAt <= u.row.captured:
-			if under = true; slices.Contains(n.columns, column) {
+			if under = true; slices.Contains(n.Columns, column) {
 				return false
 			}
-		case under && slices.Contains(n.columns, column):
+		case under && slices.Contains(n.Columns, column):
 			return n.Resumed // else the driver has seen the column being added
 		}
 	}
@@ -78,9 +80,9 @@ func (s sqlite) ofTransaction(ctx context.Context, r *undoer, id int64) ([]*row,
 	var rows []*row
 	if id != 0 {
 		var err error
-		rows, err = readAll(ctx, r.tx, scanSQLite, s.selectChanges(s.in("audit_changes")+" c WHERE c.held IS NULL AND c.tx_id = ? ORDER BY c.seq LIMIT "+strconv.Itoa(MostUndone+1)), id)
+		rows, err = catalog.ReadAll(ctx, r.tx, scanSQLite, s.selectChanges(s.In("audit_changes")+" c WHERE c.held IS NULL AND c.tx_id = ? ORDER BY c.seq LIMIT "+strconv.Itoa(MostUndone+1)), id)
 		if err != nil {
-			return nil, wrap("read the transaction", err)
+			return nil, catalog.Wrap("read the transaction", err)
 		}
 	}
 	if len(rows) == 0 {
@@ -110,27 +112,27 @@ func (s sqlite) ofTransaction(ctx context.Context, r *undoer, id int64) ([]*row,
 }
 
 // under is [undoer.under].
-func (s sqlite) under(ctx context.Context, q querier, l *lives, key []string) (text string, each [][]*row, err error) {
+func (s sqlite) under(ctx context.Context, q catalog.Querier, l *lives, key []string) (text string, each [][]*row, err error) {
 	keys, err := s.keys(ctx, q, key)
 	if err != nil {
 		return "", nil, err
 	}
 	for _, typed := range keys {
-		some, err := l.each(ctx, sqliteRowText(typed))
+		some, err := l.each(ctx, rowtext.FormatSQLite(typed))
 		switch {
 		case err != nil:
-			return "", nil, wrap("read the history", err)
+			return "", nil, catalog.Wrap("read the history", err)
 		case len(some) > 0 && len(each) > 0:
 			return "", nil, fmt.Errorf("changes: several rows have had the key (%s), in different storage classes: undo to a change of one", strings.Join(key, ", "))
 		case len(some) > 0:
-			text, each = sqliteRowText(typed), some
+			text, each = rowtext.FormatSQLite(typed), some
 		}
 	}
 	return text, each, nil
 }
 
 // lookUp is snapshot.lookUp.
-func (s sqlite) lookUp(ctx context.Context, q querier, steps []*step, value func(st *step, i int) Value, table string, is []string, expression string, f func(st *step, text string) error) error {
+func (s sqlite) lookUp(ctx context.Context, q catalog.Querier, steps []*step, value func(st *step, i int) Value, table string, is []string, expression string, f func(st *step, text string) error) error {
 	if expression == howMany {
 		expression = "count(*)"
 	}
@@ -144,7 +146,7 @@ func (s sqlite) lookUp(ctx context.Context, q querier, steps []*step, value func
 			}
 			conditions = append(conditions, condition)
 		}
-		texts, err := readAll(ctx, q, scanText, "SELECT "+expression+" FROM "+table+" t WHERE "+strings.Join(conditions, " AND "))
+		texts, err := catalog.ReadAll(ctx, q, scanText, "SELECT "+expression+" FROM "+table+" t WHERE "+strings.Join(conditions, " AND "))
 		if err != nil {
 			return err
 		}
@@ -161,7 +163,7 @@ func (s sqlite) lookUp(ctx context.Context, q querier, steps []*step, value func
 func (s sqlite) later(ctx context.Context, r *undoer, steps []*step) error {
 	for _, st := range steps {
 		last := st.changes[len(st.changes)-1]
-		rows, err := readAll(ctx, r.tx, scanSQLite, s.selectChanges(s.in("audit_changes")+" c WHERE c.held IS NULL AND c.table_id = ?1 AND (c.key = ?2 OR c.former_key = ?2) AND c.seq > ?3 ORDER BY c.seq LIMIT "+strconv.Itoa(mostLater)),
+		rows, err := catalog.ReadAll(ctx, r.tx, scanSQLite, s.selectChanges(s.In("audit_changes")+" c WHERE c.held IS NULL AND c.table_id = ?1 AND (c.key = ?2 OR c.former_key = ?2) AND c.seq > ?3 ORDER BY c.seq LIMIT "+strconv.Itoa(mostLater)),
 			st.table.id, last.row.key.String, last.row.seq)
 		if err == nil {
 			err = s.readWhole(ctx, r.tx, st.table, rows)
@@ -194,7 +196,7 @@ func (t *undoTable) bytes(text string, key []string) string {
 		v, _ := t.keyValue(key[i])
 		list[i] = sqliteSame{exact: true}.fold(v)
 	}
-	return rowText(list)
+	return rowtext.Format(list)
 }
 
 // collated are the columns, each with the collation by which the index compares it.

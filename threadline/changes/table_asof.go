@@ -16,6 +16,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
 // keysAtATime is how many rows TableAsOf has in memory.
@@ -52,12 +53,12 @@ func (s *Store) TableAsOf(ctx context.Context, table string, at time.Time) iter.
 var errStopped = errors.New("the loop has ended")
 
 func (s *Store) tableAsOf(ctx context.Context, table string, at time.Time, yield func(*Row, error) bool) (err error) {
-	if err = s.known(); err != nil {
+	if err = s.catalog.Supported(); err != nil {
 		return err
 	}
-	conn, err := s.db.Conn(ctx)
+	conn, err := s.catalog.DB.Conn(ctx)
 	if err != nil {
-		return wrap("read the history", err)
+		return catalog.Wrap("read the history", err)
 	}
 	r := &tableReader{store: s, conn: conn, at: at}
 	defer r.close(ctx) // also if the body panics
@@ -67,7 +68,7 @@ func (s *Store) tableAsOf(ctx context.Context, table string, at time.Time, yield
 	for {
 		keys, err := r.next(ctx)
 		if err != nil {
-			return wrap("read the keys of "+r.whole.table.name(), err)
+			return catalog.Wrap("read the keys of "+r.whole.table.name(), err)
 		}
 		if len(keys) == 0 {
 			return r.whole.missing(at)
@@ -124,15 +125,15 @@ func (r *tableReader) begin(ctx context.Context, table string) error {
 			r.began, err = time.Parse(lenient.TimeForm, now)
 		}
 		if err != nil {
-			return wrap("read the keys of "+t.name(), err)
+			return catalog.Wrap("read the keys of "+t.name(), err)
 		}
 		// Behind a pooler another session's cursor must not be taken for this one.
 		cursor := "threadline_keys_" + strings.ToLower(rand.Text())
 		if _, err = first.tx.ExecContext(ctx, "DECLARE "+cursor+" NO SCROLL CURSOR WITH HOLD FOR "+first.keysOf(t)); err != nil {
-			return wrap("read the keys of "+t.name(), err)
+			return catalog.Wrap("read the keys of "+t.name(), err)
 		}
 		r.cursor = cursor
-		return wrap("read the keys of "+t.name(), first.tx.Commit()) // which reads them
+		return catalog.Wrap("read the keys of "+t.name(), first.tx.Commit()) // which reads them
 	})
 }
 
@@ -160,7 +161,7 @@ func (r *snapshot) wholeTable(ctx context.Context, t *undoTable, name string, at
 
 // next returns the next keys, none at the end.
 func (r *tableReader) next(ctx context.Context) ([]seenKey, error) {
-	return readAll(ctx, r.conn, func(rows *sql.Rows) (k seenKey, err error) { return k, rows.Scan(&k.text, &k.changes) }, "FETCH "+strconv.Itoa(keysAtATime)+" FROM "+r.cursor)
+	return catalog.ReadAll(ctx, r.conn, func(rows *sql.Rows) (k seenKey, err error) { return k, rows.Scan(&k.text, &k.changes) }, "FETCH "+strconv.Itoa(keysAtATime)+" FROM "+r.cursor)
 }
 
 // closeTime is how long a cursor may take to close.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
 // Transaction is what was captured of one transaction.
@@ -41,11 +43,11 @@ func (s *Store) Transaction(ctx context.Context, xid int64, startedAt time.Time,
 	if s, ok := s.sqlite(); ok {
 		return s.transaction(ctx, xid, max(limit, 1))
 	}
-	if err := s.known(); err != nil {
+	if err := s.catalog.Supported(); err != nil {
 		return nil, err
 	}
 	t := &Transaction{}
-	if err := s.inSnapshot(ctx, s.db, func(r *snapshot) error { return r.kept(ctx, t, xid, startedAt, max(limit, 1)) }); err != nil {
+	if err := s.inSnapshot(ctx, s.catalog.DB, func(r *snapshot) error { return r.kept(ctx, t, xid, startedAt, max(limit, 1)) }); err != nil {
 		return nil, err
 	}
 	return t, s.attribute(ctx, t.Changes)
@@ -57,7 +59,7 @@ func (r *snapshot) kept(ctx context.Context, t *Transaction, xid int64, startedA
 	id, started := strconv.FormatInt(xid, 10), startedAt.UTC().Format(time.RFC3339Nano)
 	rows, more, err := readSome(ctx, r.tx, limit, MostBytes, r.store.selectChanges("c.system", r.store.at("audit_changes")+" c"+where+strconv.Itoa(limit+1)), id, started)
 	if err != nil {
-		return wrap("read a transaction", err)
+		return catalog.Wrap("read a transaction", err)
 	}
 	t.More = more
 	inOneCluster(rows)
@@ -68,7 +70,7 @@ func (r *snapshot) kept(ctx context.Context, t *Transaction, xid int64, startedA
 		}
 		var c Change
 		if c, err = row.change(table); err != nil {
-			return wrap("read the change at "+row.lsn, err)
+			return catalog.Wrap("read the change at "+row.lsn, err)
 		}
 		t.Changes = append(t.Changes, c)
 	}
@@ -87,11 +89,11 @@ func (r *snapshot) lost(ctx context.Context, t *Transaction, id, started string)
 		gap
 		count int
 	}
-	gaps, err := readAll(ctx, r.tx, func(rows *sql.Rows) (g counted, err error) { return g, rows.Scan(&g.table, &g.op, &g.reason, &g.count) },
-		"SELECT g.table_id, g.op, g.reason, pg_catalog.count(*) FROM "+r.store.at("audit_gaps")+" g WHERE g.xid = $1::pg_catalog.text::pg_catalog.xid8 AND g.tx_started_at = $2::pg_catalog.text::pg_catalog.timestamptz AND g.op <> '"+unhashed+
+	gaps, err := catalog.ReadAll(ctx, r.tx, func(rows *sql.Rows) (g counted, err error) { return g, rows.Scan(&g.table, &g.op, &g.reason, &g.count) },
+		"SELECT g.table_id, g.op, g.reason, pg_catalog.count(*) FROM "+r.store.at("audit_gaps")+" g WHERE g.xid = $1::pg_catalog.text::pg_catalog.xid8 AND g.tx_started_at = $2::pg_catalog.text::pg_catalog.timestamptz AND g.op <> '"+catalog.Unhashed+
 			"' GROUP BY g.table_id, g.op, g.reason ORDER BY pg_catalog.min(g.lsn) LIMIT "+strconv.Itoa(mostLosses+1), id, started)
 	if err != nil {
-		return wrap("read the gaps", err)
+		return catalog.Wrap("read the gaps", err)
 	}
 	if t.MoreLost = len(gaps) > mostLosses; t.MoreLost {
 		gaps = gaps[:mostLosses]
@@ -124,16 +126,16 @@ type gap struct {
 }
 
 // gaps are the rows c of audit_gaps with a condition, without those of changes that are kept.
-func (s *Store) gaps(ctx context.Context, q querier, where string, args ...any) ([]gap, error) {
-	list, err := readAll(ctx, q, func(rows *sql.Rows) (g gap, err error) { return g, rows.Scan(&g.table, &g.op, &g.reason) },
-		"SELECT c.table_id, c.op, c.reason FROM (SELECT * FROM "+s.at("audit_gaps")+" g WHERE g.op <> '"+unhashed+"') c"+where, args...)
-	return list, wrap("read the gaps", err)
+func (s *Store) gaps(ctx context.Context, q catalog.Querier, where string, args ...any) ([]gap, error) {
+	list, err := catalog.ReadAll(ctx, q, func(rows *sql.Rows) (g gap, err error) { return g, rows.Scan(&g.table, &g.op, &g.reason) },
+		"SELECT c.table_id, c.op, c.reason FROM (SELECT * FROM "+s.at("audit_gaps")+" g WHERE g.op <> '"+catalog.Unhashed+"') c"+where, args...)
+	return list, catalog.Wrap("read the gaps", err)
 }
 
 // lastOf is the shape that was noted last, nil if there is none.
-func lastOf(shapes map[int64]*shape) (last *shape) {
+func lastOf(shapes map[int64]*catalog.Shape) (last *catalog.Shape) {
 	for _, sh := range shapes {
-		if last == nil || sh.number > last.number {
+		if last == nil || sh.Number > last.Number {
 			last = sh
 		}
 	}
@@ -142,16 +144,16 @@ func lastOf(shapes map[int64]*shape) (last *shape) {
 
 // Captured returns the tables that are captured, or were: each name that one had, as schema and name, in order.
 func (s *Store) Captured(ctx context.Context) ([][2]string, error) {
-	err := s.readable()
+	err := s.catalog.Supported()
 	if s, ok := s.sqlite(); ok {
-		err = s.check(ctx, s.db)
+		err = s.Check(ctx, s.catalog.DB)
 	}
 	if err != nil {
 		return nil, err
 	}
-	list, err := s.names(ctx, s.db)
+	list, err := s.names(ctx, s.catalog.DB)
 	if err != nil {
-		return nil, wrap("read which tables are captured", err)
+		return nil, catalog.Wrap("read which tables are captured", err)
 	}
 	names := make([][2]string, len(list))
 	for i, n := range list {
@@ -168,12 +170,12 @@ type tableName struct {
 }
 
 // names are those of all tables.
-func (s *Store) names(ctx context.Context, db querier) ([]tableName, error) {
+func (s *Store) names(ctx context.Context, db catalog.Querier) ([]tableName, error) {
 	query := "SELECT DISTINCT a.table_id, pg_catalog.json_build_array(a.shape OPERATOR(pg_catalog.->>) 'schema', a.shape OPERATOR(pg_catalog.->>) 'table')::pg_catalog.text FROM " + s.at("audit_shapes") + " a"
 	if s, ok := s.sqlite(); ok {
-		query = "SELECT DISTINCT a.table_id, json_array(json_extract(a.shape, '$.schema'), json_extract(a.shape, '$.table')) FROM " + s.in("audit_shapes") + " a"
+		query = "SELECT DISTINCT a.table_id, json_array(json_extract(a.shape, '$.schema'), json_extract(a.shape, '$.table')) FROM " + s.In("audit_shapes") + " a"
 	}
-	return readAll(ctx, db, func(rows *sql.Rows) (n tableName, err error) {
+	return catalog.ReadAll(ctx, db, func(rows *sql.Rows) (n tableName, err error) {
 		var text string
 		if err = rows.Scan(&n.table, &text); err == nil {
 			err = json.Unmarshal([]byte(text), &n.name)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
 // MostUndone is how many changes one [Undo] can have, since it is made in memory. Those of a transaction can have
@@ -194,7 +195,7 @@ func (s *Statement) script(number int) string {
 	} else if what, is := strings.CutPrefix(body, "SELECT "); is {
 		body = "PERFORM " + what
 	}
-	return "DO " + quoted("undo", fmt.Sprintf("#variable_conflict use_column\nDECLARE undo_rows bigint;\nBEGIN\n%s;\n%sIF undo_rows <> %d THEN\n"+
+	return "DO " + pgtext.DollarQuoted("undo", fmt.Sprintf("#variable_conflict use_column\nDECLARE undo_rows bigint;\nBEGIN\n%s;\n%sIF undo_rows <> %d THEN\n"+
 		"RAISE EXCEPTION 'statement %d of the undo affects %% rows instead of %d: they are no longer as they were left', undo_rows;\nEND IF;\nEND\n", body, count, s.Rows, number, s.Rows)) + ";\n"
 }
 
@@ -203,7 +204,7 @@ func (s *Statement) script(number int) string {
 // changed it.
 func (s *Store) UndoTransaction(ctx context.Context, xid int64, startedAt time.Time) (*Undo, error) {
 	title := fmt.Sprintf("transaction %d", xid)
-	if s.speaks != hooks.SQLite { // where the number tells it from all others
+	if s.catalog.Dialect != hooks.SQLite { // where the number tells it from all others
 		title += ", begun at " + startedAt.UTC().Format(time.RFC3339Nano)
 	}
 	return s.undo(ctx, title, func(r *undoer) ([]*chain, error) { return r.transaction(ctx, xid, startedAt) })

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
 // liveTable is a table as it is now, with what decides whether statements on it succeed.
@@ -30,9 +31,9 @@ type liveTable struct {
 	Readable   bool // this role may read it
 	deferrable []string
 
-	now         *shape   // as it is now
-	settings    []string // which its types' texts depend on
-	capturing   bool     // triggers fire
+	now         *catalog.Shape // as it is now
+	settings    []string       // which its types' texts depend on
+	capturing   bool           // triggers fire
 	partitioned bool
 	place       string   // where a row is, as SQL has it
 	identity    []string // on SQLite: the columns that are a row's place
@@ -100,7 +101,7 @@ type liveTrigger struct {
 	Columns               []string
 }
 
-var liveQuery = `SELECT pg_catalog.json_build_object('name', ` + qualifiedName + `, 'oid', c.oid::pg_catalog.int8, 'subtables', c.relhassubclass AND c.relkind <> 'p', 'rules', c.relhasrules, 'secured', pg_catalog.row_security_active(c.oid),
+var liveQuery = `SELECT pg_catalog.json_build_object('name', ` + catalog.QualifiedName + `, 'oid', c.oid::pg_catalog.int8, 'subtables', c.relhassubclass AND c.relkind <> 'p', 'rules', c.relhasrules, 'secured', pg_catalog.row_security_active(c.oid),
 	'readable', pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
 	'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
 		'space', pg_catalog.quote_ident(tn.nspname), 'generated', a.attgenerated <> '', 'always', a.attidentity = 'a', 'notnull', a.attnotnull, 'default', a.atthasdef OR a.attidentity <> '', 'domain', t.typtype = 'd', 'inert', ` + inertType + `,
@@ -129,7 +130,7 @@ var liveQuery = `SELECT pg_catalog.json_build_object('name', ` + qualifiedName +
 			'columns', (SELECT pg_catalog.json_agg(a.attname) FROM pg_catalog.unnest(g.tgattr) n (number) JOIN pg_catalog.pg_attribute a ON a.attrelid = g.tgrelid AND a.attnum = n.number)) ORDER BY g.tgrelid, g.tgname)
 		FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class gc ON gc.oid = g.tgrelid JOIN pg_catalog.pg_namespace gn ON gn.oid = gc.relnamespace
 		JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
-		WHERE g.tgrelid = ANY (tree.oids) AND NOT g.tgisinternal AND g.tgparentid = 0 AND g.tgenabled IN ('O', 'A') AND NOT (pn.nspname = $2 AND p.proname LIKE '` + functionStart + `%'))
+		WHERE g.tgrelid = ANY (tree.oids) AND NOT g.tgisinternal AND g.tgparentid = 0 AND g.tgenabled IN ('O', 'A') AND NOT (pn.nspname = $2 AND p.proname LIKE '` + catalog.FunctionPrefix + `%'))
 	)::pg_catalog.text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL (SELECT pg_catalog.array_agg(r.oid) FROM (SELECT c.oid UNION SELECT p.relid FROM pg_catalog.pg_partition_tree(c.oid) p) r (oid)) tree (oids)
@@ -151,33 +152,33 @@ func foreignKeysWhere(condition string) string {
 		'ondelete', k.confdeltype, 'onupdate', k.confupdtype,
 		'acts', EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgconstraint = k.oid AND g.tgrelid = k.confrelid AND g.tgenabled IN ('O', 'A')),
 		'childsecured', pg_catalog.row_security_active(k.conrelid), 'parentsecured', pg_catalog.row_security_active(k.confrelid), 'childsecures', cc.relrowsecurity, 'captured', EXISTS (SELECT FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-			WHERE g.tgrelid = k.conrelid AND g.tgname LIKE '` + rowTrigger + `%' AND n.nspname = $2)) ORDER BY k.oid)
+			WHERE g.tgrelid = k.conrelid AND g.tgname LIKE '` + catalog.RowTrigger + `%' AND n.nspname = $2)) ORDER BY k.oid)
 		FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class cc ON cc.oid = k.conrelid JOIN pg_catalog.pg_namespace cn ON cn.oid = cc.relnamespace
 		JOIN pg_catalog.pg_class pc ON pc.oid = k.confrelid JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace
 		WHERE k.contype = 'f' AND k.conparentid = 0 AND ` + condition + `)`
 }
 
 // live returns the table that has an ID now, nil if there is none. The shapes are those that it had.
-func (s *Store) live(ctx context.Context, q querier, id int64, shapes map[int64]*shape) (*liveTable, error) {
+func (s *Store) live(ctx context.Context, q catalog.Querier, id int64, shapes map[int64]*catalog.Shape) (*liveTable, error) {
 	had, err := json.Marshal(slices.Collect(maps.Values(shapes)))
 	if err != nil {
 		return nil, err
 	}
-	names, err := readAll(ctx, q, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) },
-		`SELECT `+qualifiedName+` FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND (
+	names, err := catalog.ReadAll(ctx, q, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) },
+		`SELECT `+catalog.QualifiedName+` FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND (
 			c.oid IN (SELECT g.tgrelid FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
-				WHERE pn.nspname = $1 AND p.proname = $2 AND g.tgname LIKE '`+rowTrigger+`%' AND g.tgparentid = 0)
+				WHERE pn.nspname = $1 AND p.proname = $2 AND g.tgname LIKE '`+catalog.RowTrigger+`%' AND g.tgparentid = 0)
 			OR EXISTS (SELECT FROM pg_catalog.json_to_recordset($3::pg_catalog.json) s ("schema" text, "table" text, oid int8) WHERE s.oid = c.oid::pg_catalog.int8 OR s."schema" = n.nspname AND s."table" = c.relname))
-		ORDER BY c.oid`, s.schema, (&shape{ID: id}).function(), string(had))
+		ORDER BY c.oid`, s.catalog.Schema, (&catalog.Shape{ID: id}).Function(), string(had))
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range names {
-		f, err := s.look(ctx, q, name)
+		f, err := s.catalog.Look(ctx, q, name)
 		if err != nil {
 			return nil, err
 		}
-		if f.tableID() == id {
+		if f.TableID() == id {
 			return s.describe(ctx, q, f)
 		}
 	}
@@ -185,14 +186,14 @@ func (s *Store) live(ctx context.Context, q querier, id int64, shapes map[int64]
 }
 
 // describe reads what the catalog has of a table.
-func (s *Store) describe(ctx context.Context, q querier, f *found) (*liveTable, error) {
+func (s *Store) describe(ctx context.Context, q catalog.Querier, f *catalog.Relation) (*liveTable, error) {
 	query := liveQuery
 	for _, side := range []string{"k.conrelid", "k.confrelid"} {
 		condition := side + " = ANY (tree.oids)"
 		query = strings.Replace(query, "{keys, "+condition+"}", foreignKeysWhere(condition), 1)
 	}
 	var text string
-	if err := q.QueryRowContext(ctx, query, int64(f.OID), s.schema).Scan(&text); err != nil {
+	if err := q.QueryRowContext(ctx, query, int64(f.OID), s.catalog.Schema).Scan(&text); err != nil {
 		return nil, err
 	}
 	var doc struct {
@@ -204,20 +205,20 @@ func (s *Store) describe(ctx context.Context, q querier, f *found) (*liveTable, 
 	}
 	t := &doc.liveTable
 	t.deferrable = doc.Deferrable
-	is, err := s.deployed(ctx, q, f)
+	is, err := s.catalog.Deployed(ctx, q, f)
 	if err != nil {
 		return nil, err
 	}
-	t.partitioned, t.place = f.kind == "p", "(tableoid, ctid)"
-	t.capturing = len(is.triggers) > 0
-	t.now = &shape{Schema: f.Schema, Table: f.Table, OID: f.OID, Columns: f.all}
-	if f.place != "" {
-		t.now.places = []string{f.place}
+	t.partitioned, t.place = f.Kind == "p", "(tableoid, ctid)"
+	t.capturing = len(is.Triggers) > 0
+	t.now = &catalog.Shape{Schema: f.Schema, Table: f.Table, OID: f.OID, Columns: f.All}
+	if f.Place != "" {
+		t.now.Places = []string{f.Place}
 	}
-	for i, c := range f.all { // in the order of their numbers, as t.Columns
-		t.settings = append(t.settings, c.settings...)
-		t.Columns[i].exact = c.exact
-		t.Columns[i].hidden = is.kept(f, &f.all[i]) != keepsValues
+	for i, c := range f.All { // in the order of their numbers, as t.Columns
+		t.settings = append(t.settings, c.Settings...)
+		t.Columns[i].exact = c.Exact
+		t.Columns[i].hidden = is.Kept(f, &f.All[i]) != catalog.KeepsValues
 	}
 	return t, nil
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
 const (
@@ -38,10 +40,10 @@ func (r *snapshot) rows(ctx context.Context, steps []*step) error {
 		}
 		var list []string
 		for _, c := range t.Columns {
-			// A value whose text is longer than longText is none that a change has. The text of one that
+			// A value whose text is longer than LongText is none that a change has. The text of one that
 			// takes so much in the table is, and might be longer than texts can be.
 			column := "t." + pgschema.Ident(c.Name)
-			list = append(list, "CASE WHEN pg_catalog.pg_column_size("+column+") > 1048576 THEN pg_catalog.repeat('x', "+strconv.Itoa(longText+1)+") WHEN pg_catalog.num_nulls("+column+") = 0 THEN pg_catalog.concat("+column+") END")
+			list = append(list, "CASE WHEN pg_catalog.pg_column_size("+column+") > 1048576 THEN pg_catalog.repeat('x', "+strconv.Itoa(catalog.LongText+1)+") WHEN pg_catalog.num_nulls("+column+") = 0 THEN pg_catalog.concat("+column+") END")
 		}
 		var there []*step
 		for _, st := range steps {
@@ -50,20 +52,20 @@ func (r *snapshot) rows(ctx context.Context, steps []*step) error {
 			}
 		}
 		err := r.lookUp(ctx, there, t.key, func(st *step, i int) Value { return Value{Text: &st.after[i]} }, t, t.only(), t.key, "ROW("+strings.Join(list, ", ")+")::pg_catalog.text", func(st *step, text string) error {
-			values, err := parseRow(text)
+			values, err := rowtext.Parse(text)
 			if err != nil || len(values) != len(t.Columns) {
 				return fmt.Errorf("the row is not as it was read: %w", err)
 			}
 			st.live = make(map[string]Value)
 			for i, c := range t.Columns {
-				if values[i] == nil || len(*values[i]) <= longText {
+				if values[i] == nil || len(*values[i]) <= catalog.LongText {
 					st.live[c.Name] = Value{Text: values[i]}
 				}
 			}
 			return nil
 		})
 		if err != nil {
-			return wrap("look up the rows of "+t.Name, err)
+			return catalog.Wrap("look up the rows of "+t.Name, err)
 		}
 	}
 	return nil
@@ -99,7 +101,7 @@ func (r *snapshot) lookUp(ctx context.Context, steps []*step, types []string, va
 		if expression == howMany {
 			query += " GROUP BY v.n"
 		}
-		rows, err := readAll(ctx, r.tx, func(rows *sql.Rows) (one found, err error) { return one, rows.Scan(&one.n, &one.text) }, query)
+		rows, err := catalog.ReadAll(ctx, r.tx, func(rows *sql.Rows) (one found, err error) { return one, rows.Scan(&one.n, &one.text) }, query)
 		if err != nil {
 			return err
 		}
@@ -130,7 +132,7 @@ func (r *undoer) conflicts(ctx context.Context, steps []*step) error {
 			keyless++
 			var is bool
 			if err := r.tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+st.table.only()+" WHERE "+st.where()+")").Scan(&is); err != nil {
-				return wrap("look for a row of "+st.table.Name, err)
+				return catalog.Wrap("look for a row of "+st.table.Name, err)
 			}
 			if !is {
 				r.conflict(st, RowGone, nil, "")
@@ -140,7 +142,7 @@ func (r *undoer) conflicts(ctx context.Context, steps []*step) error {
 	for _, t := range tablesOf(steps) {
 		for _, f := range []func(context.Context, *undoTable, []*step) error{r.later, r.taken, r.parents, r.referred, r.allowed} {
 			if err := f(ctx, t, steps); err != nil {
-				return wrap("look for conflicts in "+t.Name, err)
+				return catalog.Wrap("look for conflicts in "+t.Name, err)
 			}
 		}
 	}
@@ -198,7 +200,7 @@ func (t *undoTable) hides(column string) bool {
 		return true
 	}
 	for _, sh := range t.shapes {
-		if i := sh.position(column); i >= 0 && sh.Columns[i].Masked || slices.Contains(sh.Exclude, column) {
+		if i := sh.Position(column); i >= 0 && sh.Columns[i].Masked || slices.Contains(sh.Exclude, column) {
 			return true
 		}
 	}
@@ -233,7 +235,7 @@ func (r *undoer) later(ctx context.Context, t *undoTable, steps []*step) error {
 			n int
 			*row
 		}
-		rows, err := readAll(ctx, r.tx, func(rows *sql.Rows) (one numbered, err error) {
+		rows, err := catalog.ReadAll(ctx, r.tx, func(rows *sql.Rows) (one numbered, err error) {
 			one.row, err = scanRowAnd(rows, &one.n)
 			return one, err
 		}, r.store.selectChanges(r.store.system(), from, "v.n")+" ORDER BY v.n, c.lsn")
@@ -325,7 +327,7 @@ func (r *undoer) taken(ctx context.Context, t *undoTable, steps []*step) error {
 		was := func(st *step, i int) Value { v, _ := st.was(u.Columns[i]); return v }
 		row := "ROW(" + strings.Join(list, ", ") + ")::pg_catalog.text"
 		if t.speaks == hooks.SQLite {
-			row = "coalesce(" + rowTextOf("t", key) + ", '')"
+			row = "coalesce(" + rowtext.SQLiteOf("t", key) + ", '')"
 		}
 		err := r.lookUp(ctx, mine, u.Columns, was, t, t.only(), u.collated(), row, func(st *step, text string) error {
 			other, err := keyOf(sql.NullString{String: text, Valid: text != ""})

@@ -12,6 +12,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
 // undoer makes an undo.
@@ -30,8 +32,8 @@ func (r *row) id() changeID { return changeID{r.xid, r.lsn, r.captured} }
 type undoChange struct {
 	Change
 	row   *row
-	shape *shape // nil if it has drifted
-	at    int    // where it was captured, among those that are undone
+	shape *catalog.Shape // nil if it has drifted
+	at    int            // where it was captured, among those that are undone
 
 	key, formerKey []string // as the texts of rows have them
 }
@@ -63,11 +65,11 @@ type chain struct {
 
 // undo reads with f what is to be undone, and makes the undo.
 func (s *Store) undo(ctx context.Context, title string, f func(*undoer) ([]*chain, error)) (*Undo, error) {
-	if err := s.readable(); err != nil {
+	if err := s.catalog.Supported(); err != nil {
 		return nil, err
 	}
-	u := &Undo{title: title, speaks: s.speaks}
-	err := s.inSnapshot(ctx, s.db, func(sn *snapshot) error {
+	u := &Undo{title: title, speaks: s.catalog.Dialect}
+	err := s.inSnapshot(ctx, s.catalog.DB, func(sn *snapshot) error {
 		return (&undoer{snapshot: sn, undo: u, undone: make(map[changeID]bool)}).make(ctx, f)
 	})
 	if err != nil {
@@ -120,13 +122,13 @@ func (r *snapshot) changes(ctx context.Context, rows []*row) ([]*undoChange, err
 			whole.changed.Valid, whole.whole = false, true // the rest tells the row from others
 		}
 		if c.Change, err = whole.changeNow(t); err != nil {
-			return nil, wrap("read the change at "+one.lsn, err)
+			return nil, catalog.Wrap("read the change at "+one.lsn, err)
 		}
 		if c.key, err = keyOf(one.key); err == nil {
 			c.formerKey, err = keyOf(one.formerKey)
 		}
 		if err != nil {
-			return nil, wrap("read the change at "+one.lsn, err)
+			return nil, catalog.Wrap("read the change at "+one.lsn, err)
 		}
 		list = append(list, c)
 	}
@@ -149,7 +151,7 @@ func (r *undoer) transaction(ctx context.Context, xid int64, startedAt time.Time
 	where := " WHERE " + ofTransaction("$1::pg_catalog.text::pg_catalog.xid8", "$2::pg_catalog.text::pg_catalog.timestamptz")
 	rows, more, err := readSome(ctx, r.tx, MostUndone, MostBytes, r.store.selectChanges("c.system", r.store.at("audit_changes")+" c"+where+" ORDER BY c.xid, c.lsn LIMIT "+strconv.Itoa(MostUndone+1)), id, started)
 	if err != nil {
-		return nil, wrap("read the transaction", err)
+		return nil, catalog.Wrap("read the transaction", err)
 	}
 	if more {
 		return nil, ErrTooMany
@@ -185,7 +187,7 @@ func causeOf(xid int64, startedAt time.Time) string {
 
 // gaps refuses what was not captured.
 func (r *undoer) gaps(ctx context.Context, where string, args ...any) (bool, error) {
-	if r.store.speaks == hooks.SQLite {
+	if r.store.catalog.Dialect == hooks.SQLite {
 		return false, nil // its triggers keep a change, or the statement fails
 	}
 	list, err := r.store.gaps(ctx, r.tx, where+" ORDER BY c.lsn LIMIT 20", args...)
@@ -288,7 +290,7 @@ func (c *undoChange) native(side func(*Field) Value) string {
 			list[i] = v.Storage + " " + *v.Text
 		}
 	}
-	return rowText(list)
+	return rowtext.Format(list)
 }
 
 // reaches reports whether one change comes, some time, after another.
@@ -305,13 +307,13 @@ func reaches(next map[*undoChange]*undoChange, from, to *undoChange) bool {
 func (r *snapshot) find(ctx context.Context, c *Change) (*undoChange, error) {
 	rows, err := r.mayBe(ctx, c)
 	if err != nil {
-		return nil, wrap("read the change", err)
+		return nil, catalog.Wrap("read the change", err)
 	}
 	var found []*row
 	for _, one := range rows {
 		var key []string
 		if key, err = one.keyOf(one.key); err != nil {
-			return nil, wrap("read the change at "+one.lsn, err)
+			return nil, catalog.Wrap("read the change at "+one.lsn, err)
 		}
 		t, tableErr := r.table(ctx, one.tableID)
 		if tableErr != nil {
@@ -321,7 +323,7 @@ func (r *snapshot) find(ctx context.Context, c *Change) (*undoChange, error) {
 			found = append(found, one)
 		}
 	}
-	if len(found) > 1 && r.store.speaks == hooks.SQLite { // whose clock is coarse
+	if len(found) > 1 && r.store.catalog.Dialect == hooks.SQLite { // whose clock is coarse
 		found = slices.DeleteFunc(found, func(one *row) bool {
 			other, failed := one.change(r.tables[one.tableID])
 			return failed != nil || !reflect.DeepEqual(other.FormerKey, c.FormerKey) || !reflect.DeepEqual(other.Fields, c.Fields)
@@ -348,7 +350,7 @@ func (r *snapshot) mayBe(ctx context.Context, c *Change) ([]*row, error) {
 		return s.mayBe(ctx, r, c)
 	}
 	const of = "CASE WHEN c.xid = $1::pg_catalog.text::pg_catalog.xid8 AND c.tx_started_at = $2::pg_catalog.text::pg_catalog.timestamptz THEN true END"
-	return readAll(ctx, r.tx, scanRow, r.store.selectChanges(r.store.system(), "(SELECT DISTINCT h.table_id FROM "+r.store.at("audit_shapes")+" h) t CROSS JOIN LATERAL (SELECT * FROM "+
+	return catalog.ReadAll(ctx, r.tx, scanRow, r.store.selectChanges(r.store.system(), "(SELECT DISTINCT h.table_id FROM "+r.store.at("audit_shapes")+" h) t CROSS JOIN LATERAL (SELECT * FROM "+
 		r.store.at("audit_changes")+" c WHERE c.table_id = t.table_id AND c.captured_at = $3::pg_catalog.text::pg_catalog.timestamptz AND "+of+" OFFSET 0) c ORDER BY c.lsn"),
 		strconv.FormatInt(c.XID, 10), c.TxStartedAt.UTC().Format(time.RFC3339Nano), c.CapturedAt.UTC().Format(time.RFC3339Nano))
 }
@@ -458,7 +460,7 @@ func (r *undoer) since(ctx context.Context, table string, key []string, to time.
 	if left(last) {
 		more, err := l.follow(ctx, last[len(last)-1])
 		if err != nil {
-			return nil, wrap("read the history", err)
+			return nil, catalog.Wrap("read the history", err)
 		}
 		last = append(last, more...)
 	}
@@ -502,7 +504,7 @@ func afterMoment(each [][]*row, key string, to time.Time) [][]*row {
 
 // gapsSince refuses what was not captured of a table since a moment.
 func (r *undoer) gapsSince(ctx context.Context, t *undoTable, to time.Time) error {
-	if r.store.speaks != hooks.SQLite {
+	if r.store.catalog.Dialect != hooks.SQLite {
 		_, err := r.gaps(ctx, " WHERE c.table_id = $1 AND c.captured_at > $2::pg_catalog.text::pg_catalog.timestamptz", t.id, to.UTC().Format(time.RFC3339Nano))
 		return err
 	}
@@ -521,9 +523,9 @@ func (r *undoer) under(ctx context.Context, l *lives, key []string) (text string
 	if s, ok := r.store.sqlite(); ok {
 		return s.under(ctx, r.tx, l, key)
 	}
-	text = rowText(key)
+	text = rowtext.Format(key)
 	each, err = l.each(ctx, text)
-	return text, each, wrap("read the history", err)
+	return text, each, catalog.Wrap("read the history", err)
 }
 
 // sinceChange returns what happened to a row after one of its changes.
@@ -547,7 +549,7 @@ func (r *undoer) sinceChange(ctx context.Context, c *Change) ([]*chain, error) {
 	}
 	rows, err := l.follow(ctx, change.row)
 	if err != nil {
-		return nil, wrap("read the history", err)
+		return nil, catalog.Wrap("read the history", err)
 	}
 	list, err := r.changes(ctx, rows)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
 // step undoes the changes of a row together: it makes of what they left what was there before.
@@ -339,7 +340,7 @@ func values(names []string, of func(string) (Value, bool), same []sqliteSame) (t
 			list[i] = same[i].fold(v)
 		}
 	}
-	return rowText(list), true
+	return rowtext.Format(list), true
 }
 
 // where finds the row, as the steps before have left it. Of a row whose key another gets, the other

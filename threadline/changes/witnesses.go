@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
 // witnesses are the tables that say whether a transaction had events: those of them that are here.
@@ -52,7 +53,7 @@ func (w *witnesses) certain() bool {
 }
 
 // witnesses asks which of these tables are here.
-func (s *Store) witnesses(ctx context.Context, db querier) (*witnesses, error) {
+func (s *Store) witnesses(ctx context.Context, db catalog.Querier) (*witnesses, error) {
 	w := &witnesses{readable: make(map[string]bool)}
 	of := make(map[string]*journalWitness)
 	var names []string
@@ -67,9 +68,9 @@ func (s *Store) witnesses(ctx context.Context, db querier) (*witnesses, error) {
 			EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'transactions' AND NOT a.attisdropped),
 			pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		WHERE c.relkind IN ('r', 'p') AND (n.nspname = ` + pgtext.Literal(s.schema) + ` AND c.relname IN ('audit_contexts', 'audit_actions', 'audit_captures', 'audit_eventless')
+		WHERE c.relkind IN ('r', 'p') AND (n.nspname = ` + pgtext.Literal(s.catalog.Schema) + ` AND c.relname IN ('audit_contexts', 'audit_actions', 'audit_captures', 'audit_eventless')
 			OR n.nspname IN ` + in + ` AND c.relname IN ('journal', 'journal_purges', 'schema_versions', 'cursors', 'retries', 'audit_events', 'audit_events_before', 'purges'))`
-	_, err := readAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
+	_, err := catalog.ReadAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
 		var schema, table string
 		var readable, lists bool
 		if err = rows.Scan(&schema, &table, &readable, &lists, &w.placed); err != nil {
@@ -89,7 +90,7 @@ func (s *Store) witnesses(ctx context.Context, db querier) (*witnesses, error) {
 		return struct{}{}, nil
 	}, query)
 	if err == nil {
-		w.copied, err = s.copied(ctx, db)
+		w.copied, err = s.catalog.Copied(ctx, db)
 	}
 	if err != nil {
 		return w, err
@@ -199,7 +200,7 @@ func (s *Store) stateOf(w *witnesses) string {
 		j.purged(&c)
 	}
 	// The notes of captures say where its table was captured at the time. A session that hides itself hides its cluster, too.
-	c.when("f.system <> (SELECT i.system_identifier FROM pg_catalog.pg_control_system() i) OR "+s.place()+
+	c.when("f.system <> (SELECT i.system_identifier FROM pg_catalog.pg_control_system() i) OR "+s.catalog.Place()+
 		" IS DISTINCT FROM (SELECT n.place FROM "+s.at("audit_captures")+" n WHERE n.table_id = f.table_id AND n.noted_at <= f.captured_at ORDER BY n.noted_at DESC LIMIT 1)", "place")
 	for _, j := range w.journals {
 		j.older(&c)

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // BenchmarkSQLiteChanges is BenchmarkChanges on SQLite, in a file with a WAL and one client: the usual trigger
@@ -38,11 +38,11 @@ func benchmarkSQLiteChanges(b *testing.B, rows int, prepared bool) {
 				" FROM (WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 20000) SELECT n FROM s)", t))
 	}
 	w.exec("CREATE TRIGGER row_log AFTER UPDATE ON usual BEGIN INSERT INTO row_log (tab, op, old, new) VALUES ('usual', 'U', " + image("OLD") + ", " + image("NEW") + "); END")
-	store := changes.NewStore(w.bare, w.e.Dialect, nil)
-	w.must(store.Migrate(ctx))
-	plan, err := store.Plan(ctx, changes.Table{Name: "ours"})
+	installer := capture.NewInstaller(w.bare, w.e.Dialect, nil)
+	w.must(installer.Migrate(ctx))
+	plan, err := installer.Plan(ctx, capture.Table{Name: "ours"})
 	w.must(err)
-	w.must(store.Apply(ctx, plan))
+	w.must(installer.Apply(ctx, plan))
 	var run []func() error
 	for _, t := range tables {
 		if !prepared {

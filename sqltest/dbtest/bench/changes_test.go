@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // BenchmarkChanges: one UPDATE of one field of 1 row or 1,000, of a table of 8 columns: with the
@@ -34,11 +34,11 @@ func benchmarkChanges(b *testing.B, rows, clients int) {
 			fmt.Sprintf(`INSERT INTO %s SELECT n, 'name ' || n, 'new', 12.50, 3, repeat('as soon as possible ', 6), now(), true FROM generate_series(1, 20000) n`, t), "ANALYZE "+t)
 	}
 	w.exec(`CREATE TRIGGER row_log AFTER INSERT OR UPDATE OR DELETE ON usual FOR EACH ROW EXECUTE FUNCTION row_log()`)
-	store := changes.NewStore(w.bare, hooks.Postgres, nil)
-	w.must(store.Migrate(ctx))
-	plan, err := store.Plan(ctx, changes.Table{Name: "ours"})
+	installer := capture.NewInstaller(w.bare, hooks.Postgres, nil)
+	w.must(installer.Migrate(ctx))
+	plan, err := installer.Plan(ctx, capture.Table{Name: "ours"})
 	w.must(err)
-	w.must(store.Apply(ctx, plan))
+	w.must(installer.Apply(ctx, plan))
 	var run []func() error
 	for _, t := range tables {
 		run = append(run, func() error { return w.update(w.bare, t, rows) })

@@ -9,6 +9,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // BenchmarkChangePages: the milliseconds in which the server's session is busy (pg_stat_database.active_time, of
@@ -27,12 +28,12 @@ func BenchmarkChangePages(b *testing.B) {
 func benchmarkPages(b *testing.B, n int) {
 	b.Helper()
 	w := newWorld(b)
-	store := changes.NewStore(w.bare, hooks.Postgres, nil)
-	w.must(store.Migrate(ctx))
+	installer, store := capture.NewInstaller(w.bare, hooks.Postgres, nil), changes.NewStore(w.bare, hooks.Postgres, nil)
+	w.must(installer.Migrate(ctx))
 	w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "CREATE TABLE u (id int PRIMARY KEY, a int)")
-	plan, err := store.Plan(ctx, changes.Table{Name: "t"}, changes.Table{Name: "u"})
+	plan, err := installer.Plan(ctx, capture.Table{Name: "t"}, capture.Table{Name: "u"})
 	w.must(err)
-	w.must(store.Apply(ctx, plan))
+	w.must(installer.Apply(ctx, plan))
 	w.exec("INSERT INTO t VALUES (1, 0)", "INSERT INTO u VALUES (1, 0)",
 		// 20 changes a transaction, and 100 of each row.
 		fmt.Sprintf(`INSERT INTO threadline.audit_changes (xid, tx_started_at, captured_at, lsn, table_id, shape_id, depth, op, new_tid, key, new_row)

@@ -18,6 +18,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // adoption is a database on which programs run.
@@ -46,12 +47,12 @@ type program struct {
 }
 
 // program starts one by its first connection.
-func (a *adoption) program(dsn string, options forward.Options, tables ...changes.Table) *program {
+func (a *adoption) program(dsn string, options forward.Options, tables ...capture.Table) *program {
 	a.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
 	options.Logger, options.Timeout = zap.New(core), dbtest.Patience
 	p := &program{adoption: a, hub: forward.New(&options), logs: logs}
-	p.hub.Keep(changes.Of(tables...))
+	p.hub.Keep(capture.Of(tables...))
 	name := dbtest.Name(a.e.Driver)
 	driver.Register(name, a.e.Driver, p.hub, driver.Capture(driver.AllTables()), driver.WriteTimeout(dbtest.Patience))
 	p.db = dbtest.Open(a.T, name, dsn)
@@ -96,7 +97,7 @@ func (a *adoption) captured() string {
 // first connection, and again when it has altered one.
 func TestKept(t *testing.T) {
 	adopt(t, func(a *adoption) {
-		p := a.program(a.dsn, forward.Options{}, changes.Table{Name: "orders", Mask: []string{"card"}})
+		p := a.program(a.dsn, forward.Options{}, capture.Table{Name: "orders", Mask: []string{"card"}})
 		_, err := p.db.ExecContext(ctx, "CREATE TABLE orders (id int PRIMARY KEY, card text)")
 		a.must(err)
 		a.until("orders is captured", func() bool { return a.captured() == "orders" })
@@ -122,7 +123,7 @@ func TestKeptBesideLocks(t *testing.T) {
 		a.must(err)
 		_, err = tx.ExecContext(ctx, "INSERT INTO orders VALUES (1)")
 		a.must(err)
-		first, second := a.program(a.dsn, forward.Options{}, changes.Table{Name: "orders"}), a.program(a.dsn, forward.Options{}, changes.Table{Name: "orders"})
+		first, second := a.program(a.dsn, forward.Options{}, capture.Table{Name: "orders"}), a.program(a.dsn, forward.Options{}, capture.Table{Name: "orders"})
 		a.until("one waits for the lock", func() bool {
 			return a.text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'orders'::regclass") == "1"
 		})
@@ -143,7 +144,7 @@ func TestKeptByOne(t *testing.T) {
 		a.must(err)
 		_, err = tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('threadline captures threadline', 7355608))")
 		a.must(err)
-		keep := changes.Of(changes.Table{Name: "orders"})
+		keep := capture.Of(capture.Table{Name: "orders"})
 		if _, _, err := keep.Keep(ctx, a.db); err == nil || !strings.Contains(err.Error(), "another process captures tables") {
 			t.Errorf("while another process has the lock: %v", err)
 		}
@@ -163,9 +164,9 @@ func TestKeptByOne(t *testing.T) {
 // TestKeptByTwoVersions: whichever of two versions starts first or last, nothing is loosened, and the
 // one that would warns.
 func TestKeptByTwoVersions(t *testing.T) {
-	older := []changes.Table{{Name: "orders", Mask: []string{"note"}}}
-	newer := []changes.Table{{Name: "orders", Mask: []string{"card"}, Exclude: []string{"pin"}}, {Name: "customers"}}
-	for _, order := range [][][]changes.Table{{older, newer}, {newer, older}} {
+	older := []capture.Table{{Name: "orders", Mask: []string{"note"}}}
+	newer := []capture.Table{{Name: "orders", Mask: []string{"card"}, Exclude: []string{"pin"}}, {Name: "customers"}}
+	for _, order := range [][][]capture.Table{{older, newer}, {newer, older}} {
 		adopt(t, func(a *adoption) {
 			a.exec("CREATE TABLE orders (id int PRIMARY KEY, card text, pin text, note text)", "CREATE TABLE customers (id int PRIMARY KEY)")
 			programs := make([]*program, 0, len(order)) // which run at once
@@ -204,7 +205,7 @@ func TestKeptByTwoVersions(t *testing.T) {
 func TestKeptStricter(t *testing.T) {
 	adopt(t, func(a *adoption) {
 		a.exec("CREATE TABLE orders (id int PRIMARY KEY, card text, pin text)")
-		run := func(table changes.Table, want, key string) {
+		run := func(table capture.Table, want, key string) {
 			t.Helper()
 			p := a.program(a.dsn, forward.Options{}, table)
 			a.must(p.await())
@@ -212,15 +213,15 @@ func TestKeptStricter(t *testing.T) {
 			a.wantStory(want, table.Name, key)
 			a.must(p.db.Close())
 		}
-		run(changes.Table{Name: "orders"}, "insert id: NULL → 1; card: NULL → 4111; pin: NULL → 12;", "1")
-		run(changes.Table{Name: "orders", Mask: []string{"pin", "card"}}, "insert id: NULL → 2; card: NULL → (masked); pin: NULL → (masked);", "2")
-		run(changes.Table{Name: "orders", Exclude: []string{"pin"}}, "insert id: NULL → 3; card: NULL → (masked);", "3")
+		run(capture.Table{Name: "orders"}, "insert id: NULL → 1; card: NULL → 4111; pin: NULL → 12;", "1")
+		run(capture.Table{Name: "orders", Mask: []string{"pin", "card"}}, "insert id: NULL → 2; card: NULL → (masked); pin: NULL → (masked);", "2")
+		run(capture.Table{Name: "orders", Exclude: []string{"pin"}}, "insert id: NULL → 3; card: NULL → (masked);", "3")
 		a.exec("ALTER TABLE orders RENAME card TO number")
-		run(changes.Table{Name: "orders"}, "insert id: NULL → 4; number: NULL → (masked);", "4")
+		run(capture.Table{Name: "orders"}, "insert id: NULL → 4; number: NULL → (masked);", "4")
 		a.exec("ALTER TABLE orders RENAME TO sales")
-		run(changes.Table{Name: "sales"}, "insert id: NULL → 5; number: NULL → (masked);", "5")
-		a.capture(changes.Table{Name: "sales"})
-		run(changes.Table{Name: "sales"}, "insert id: NULL → 6; number: NULL → 4111; pin: NULL → 12;", "6")
+		run(capture.Table{Name: "sales"}, "insert id: NULL → 5; number: NULL → (masked);", "5")
+		a.capture(capture.Table{Name: "sales"})
+		run(capture.Table{Name: "sales"}, "insert id: NULL → 6; number: NULL → 4111; pin: NULL → 12;", "6")
 	})
 }
 
@@ -232,13 +233,13 @@ func TestKeptByNewer(t *testing.T) {
 	} {
 		adopt(t, func(a *adoption) {
 			a.exec("CREATE TABLE orders (id int PRIMARY KEY, card text)")
-			a.must(a.store.Migrate(ctx))
-			a.capture(changes.Table{Name: "orders", Mask: []string{"card"}})
+			a.must(a.installer().Migrate(ctx))
+			a.capture(capture.Table{Name: "orders", Mask: []string{"card"}})
 			const definition = "(SELECT pg_get_functiondef(oid) AS definition FROM pg_proc WHERE proname LIKE 'capture\\_%') d"
 			current := a.text("SELECT substring(definition FROM '-- Planned from \\{\"generation\":\\d+,') FROM " + definition)
 			a.exec("DO $do$ BEGIN EXECUTE (SELECT " + change + " FROM " + definition + "); END $do$")
 			before := a.text("SELECT definition FROM " + definition)
-			p := a.program(a.dsn, forward.Options{}, changes.Table{Name: "orders"})
+			p := a.program(a.dsn, forward.Options{}, capture.Table{Name: "orders"})
 			a.must(p.await())
 			if got := p.warnings(); !strings.Contains(got, want) {
 				t.Errorf("warnings: %s, want %s", got, want)
@@ -271,11 +272,11 @@ func TestKeptElsewhere(t *testing.T) {
 				a.exec("CREATE TABLE orders (id int PRIMARY KEY)", `CREATE ROLE "`+role+`" LOGIN`)
 				a.Cleanup(func() { a.exec(`DROP OWNED BY "`+role+`" CASCADE`, `DROP ROLE "`+role+`"`) })
 				if strings.Contains(c.before, "{schema}") {
-					a.must(a.store.Migrate(ctx))
+					a.must(a.installer().Migrate(ctx))
 				}
 				fill := strings.NewReplacer("{schema}", "", "{role}", `"`+role+`"`, "{database}", `"`+a.text("SELECT current_database()")+`"`).Replace
 				a.exec(fill(c.before))
-				p := a.program(a.dsn+" user="+role, forward.Options{NoJournal: true}, changes.Table{Name: "orders"})
+				p := a.program(a.dsn+" user="+role, forward.Options{NoJournal: true}, capture.Table{Name: "orders"})
 				for range 3 {
 					if err := p.await(); err == nil {
 						t.Fatal("the role may capture")
@@ -311,7 +312,7 @@ func TestKeptByRelay(t *testing.T) {
 		a.exec("CREATE TABLE orders (id int PRIMARY KEY)")
 		hub := forward.New(&forward.Options{Logger: zap.NewNop()})
 		hub.Register(sink{}, forward.Async)
-		hub.Keep(changes.Of(changes.Table{Name: "orders"}))
+		hub.Keep(capture.Of(capture.Table{Name: "orders"}))
 		c, cancel := context.WithCancel(ctx)
 		done := make(chan error, 1)
 		go func() { done <- hub.Relay(c, a.db, hooks.Postgres) }()
@@ -326,7 +327,7 @@ func TestKeptOff(t *testing.T) {
 	t.Setenv("AFTERCOMMIT_MODE", "off")
 	adopt(t, func(a *adoption) {
 		a.exec("CREATE TABLE orders (id int PRIMARY KEY)")
-		p := a.program(a.dsn, forward.Options{}, changes.Table{Name: "orders"})
+		p := a.program(a.dsn, forward.Options{}, capture.Table{Name: "orders"})
 		a.must(p.await())
 		a.must(p.db.Close())
 		if got := a.text("SELECT count(*) FROM pg_namespace WHERE nspname = 'threadline'"); got != "0" {
@@ -353,7 +354,7 @@ func TestKeptStale(t *testing.T) {
 		older := dbtest.Open(t, a.e.Driver, dbtest.Via(a.dsn, proxy.Addr()))
 		done := make(chan error, 1)
 		go func() {
-			_, _, err := changes.Of(changes.Table{Name: "orders"}).Keep(ctx, older)
+			_, _, err := capture.Of(capture.Table{Name: "orders"}).Keep(ctx, older)
 			done <- err
 		}()
 		defer trap.Release()
@@ -362,7 +363,7 @@ func TestKeptStale(t *testing.T) {
 		case err := <-done:
 			t.Fatalf("it took no lock: %v", err)
 		}
-		_, _, err := changes.Of(changes.Table{Name: "orders", Mask: []string{"card"}}).Keep(ctx, a.db)
+		_, _, err := capture.Of(capture.Table{Name: "orders", Mask: []string{"card"}}).Keep(ctx, a.db)
 		a.must(err)
 		trap.Release()
 		a.must(<-done)
@@ -370,7 +371,7 @@ func TestKeptStale(t *testing.T) {
 		a.wantStory("insert id: NULL → 1; card: NULL → (masked);", "orders", "1")
 
 		a.exec("DROP TRIGGER threadline_row ON orders")
-		_, _, err = changes.Of(changes.Table{Name: "orders"}).Keep(ctx, older)
+		_, _, err = capture.Of(capture.Table{Name: "orders"}).Keep(ctx, older)
 		a.must(err)
 		got := steps.Queries()
 		if last := max(0, len(got)-5); !strings.HasPrefix(strings.Join(got[last:], "; "), "SET LOCAL lock_timeout = '100ms'; CREATE OR REPLACE FUNCTION") {

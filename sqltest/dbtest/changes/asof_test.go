@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // asOf is a row in words, or why there is none.
@@ -40,7 +41,7 @@ func TestRowAsOfTruth(t *testing.T) {
 		for id := range 4 {
 			w.exec(fmt.Sprintf("INSERT INTO t VALUES (%d, 'old', %d.50, 'x')", id, id))
 		}
-		w.capture(changes.Table{Name: "t", Mask: []string{"card"}})
+		w.capture(capture.Table{Name: "t", Mask: []string{"card"}})
 		type moment struct {
 			at   time.Time
 			rows map[string]string
@@ -104,7 +105,7 @@ func TestRowAsOfTruth(t *testing.T) {
 func TestRowAsOfExchanged(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text, b text)", "INSERT INTO t VALUES (0, 'zero', 'x'), (1, 'one', 'y')")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("UPDATE t SET id = 5 WHERE id = 1", "UPDATE t SET a = 'zero again' WHERE id = 0", "UPDATE t SET id = 2 WHERE id = 0", "UPDATE t SET id = 1 WHERE id = 2",
 			"UPDATE t SET id = 2 WHERE id = 5")
 		at := w.clock()
@@ -122,7 +123,7 @@ func TestRowAsOfErrors(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text, secret text)", "INSERT INTO t VALUES (1, 'x', 's')")
 		before := w.clock()
-		w.capture(changes.Table{Name: "t", Exclude: []string{"secret"}})
+		w.capture(capture.Table{Name: "t", Exclude: []string{"secret"}})
 		at := map[string]time.Time{"before": before, "captured": w.clock()}
 		do := func(name string, queries ...string) {
 			w.exec(queries...)
@@ -134,10 +135,10 @@ func TestRowAsOfErrors(t *testing.T) {
 		do("emptied", "TRUNCATE t")
 		do("again", "INSERT INTO t VALUES (1, 'z', 's'), (7, 'old', 's')")
 		do("wider", "ALTER TABLE t ADD n int DEFAULT 5")
-		w.capture(changes.Table{Name: "t", Exclude: []string{"secret"}})
+		w.capture(capture.Table{Name: "t", Exclude: []string{"secret"}})
 		do("widened", "UPDATE t SET a = 'zz' WHERE id = 1")
 		do("retyping", "ALTER TABLE t ALTER a TYPE varchar(9)", "ALTER TABLE t DROP n")
-		w.capture(changes.Table{Name: "t", Exclude: []string{"secret"}})
+		w.capture(capture.Table{Name: "t", Exclude: []string{"secret"}})
 		do("retyped", "UPDATE t SET id = 8 WHERE id = 1")
 		const row = `"public"."t" `
 		for _, tt := range []struct{ when, key, want string }{
@@ -163,7 +164,7 @@ func TestRowAsOfErrors(t *testing.T) {
 		history, err := w.store.History(ctx, "t", "7")
 		w.must(err)
 		w.exec("CREATE TABLE fresh (id int PRIMARY KEY)")
-		w.capture(changes.Table{Name: "fresh"})
+		w.capture(capture.Table{Name: "fresh"})
 		if got := w.asOf("fresh", w.clock(), "1"); got != changes.ErrNotYet.Error() {
 			t.Errorf("a row that never was: %s", got)
 		}
@@ -183,7 +184,7 @@ func TestRowAsOfErrors(t *testing.T) {
 func TestRowAsOfGap(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (1, 'x')")
 		first := w.clock()
 		w.lose("UPDATE t SET a = 'lost' WHERE id = 1")
@@ -204,10 +205,10 @@ func TestRowAsOfGap(t *testing.T) {
 func TestRowAsOfUncaptured(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text)", "INSERT INTO t VALUES (1, 'x'), (2, 'x'), (3, 'x')")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		first := w.clock()
 		w.exec("DELETE FROM t WHERE id = 3")
-		w.must(w.store.Remove(ctx, "t"))
+		w.must(w.installer().Remove(ctx, "t"))
 		removed := w.clock()
 		w.exec("DELETE FROM t WHERE id = 1", "UPDATE t SET a = 'y' WHERE id = 2", "INSERT INTO t VALUES (3, 'again')")
 		want := func(key string, at time.Time, want error) {
@@ -217,7 +218,7 @@ func TestRowAsOfUncaptured(t *testing.T) {
 			}
 		}
 		want("2", removed, changes.ErrBroken)
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		want("1", first, changes.ErrBroken)
 		want("2", first, changes.ErrBroken)
 		want("3", w.clock(), changes.ErrBroken)
@@ -228,7 +229,7 @@ func TestRowAsOfUncaptured(t *testing.T) {
 func TestRowAsOfHides(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, note text, card text)", "INSERT INTO t VALUES (1, 'n', '4111')")
-		w.capture(changes.Table{Name: "t", Mask: []string{"card"}})
+		w.capture(capture.Table{Name: "t", Mask: []string{"card"}})
 		if got, want := w.asOf("t", w.clock(), "1"), `"public"."t" (1): id: 1; note: n; card: (masked)`; got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
@@ -244,7 +245,7 @@ func TestRowAsOfPartitions(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE p (id int, r text, PRIMARY KEY (id, r)) PARTITION BY LIST (r)",
 			"CREATE TABLE eu PARTITION OF p FOR VALUES IN ('eu')", "CREATE TABLE us PARTITION OF p FOR VALUES IN ('us')")
-		w.capture(changes.Table{Name: "p"})
+		w.capture(capture.Table{Name: "p"})
 		w.exec("INSERT INTO p VALUES (1, 'us')", "TRUNCATE eu")
 		if got := w.asOf("p", w.clock(), "1", "us"); got != changes.ErrBroken.Error() {
 			t.Error(got)
@@ -256,7 +257,7 @@ func TestRowAsOfPartitions(t *testing.T) {
 func TestUndoHidesExchanged(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text, card text)", "INSERT INTO t VALUES (1, 'x', '4111'), (2, 'y', '4222')")
-		w.capture(changes.Table{Name: "t", Mask: []string{"card"}})
+		w.capture(capture.Table{Name: "t", Mask: []string{"card"}})
 		w.exec("BEGIN; UPDATE t SET id = 3 WHERE id = 1; UPDATE t SET id = 1 WHERE id = 2; UPDATE t SET id = 2 WHERE id = 3; COMMIT")
 		history, err := w.store.History(ctx, "t", "1")
 		w.must(err)

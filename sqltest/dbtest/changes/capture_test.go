@@ -3,14 +3,14 @@ package changes_test
 import (
 	"testing"
 
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestHistory: who changed which field, from what to what.
 func TestHistory(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec(`CREATE TABLE orders (id bigint PRIMARY KEY, status text, amount numeric, card text, note text)`)
-		w.capture(changes.Table{Name: "orders", Mask: []string{"card"}, Exclude: []string{"note"}})
+		w.capture(capture.Table{Name: "orders", Mask: []string{"card"}, Exclude: []string{"note"}})
 		w.exec(`INSERT INTO orders VALUES (1, 'new', 1.0, '4242', 'x'), (2, NULL, NULL, NULL, NULL)`,
 			`UPDATE orders SET status = 'paid' WHERE id = 1`,
 			`UPDATE orders SET status = 'paid' WHERE id = 1`,
@@ -37,7 +37,7 @@ delete id: 3 → NULL; status:  → NULL; amount: 1.00 → NULL; card: (masked) 
 func TestKeysUsedAgain(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (1, 1)", "DELETE FROM t", "INSERT INTO t VALUES (1, 2)", "UPDATE t SET id = 2", "INSERT INTO t VALUES (1, 3)",
 			"UPDATE t SET id = 3 WHERE id = 2", "UPDATE t SET id = 2 WHERE id = 1", "UPDATE t SET id = 4 WHERE id = 2", "UPDATE t SET id = 2 WHERE id = 4")
 		w.wantStory("insert id: NULL → 1; a: NULL → 2;\nupdate [1] to [2] id: 1 → 2;\nupdate [2] to [3] id: 2 → 3;", "t", "3")

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestForeignKeyActions: what a foreign key has made is named, and what the app has made is never taken for it.
@@ -79,7 +79,7 @@ func TestForeignKeyActions(t *testing.T) {
 					t.Skipf("PostgreSQL %s", version)
 				}
 				w.exec(parent, c.tables)
-				w.capture(changes.Table{Name: "p"}, changes.Table{Name: "c"})
+				w.capture(capture.Table{Name: "p"}, capture.Table{Name: "c"})
 				w.inOne(c.do...)
 				got := w.byForeignKeys()
 				if !slices.Equal(got, c.want) {
@@ -96,7 +96,7 @@ func TestForeignKeyActionsWithoutRights(t *testing.T) {
 		w.exec("CREATE TABLE p (x int, y int, PRIMARY KEY (x, y))", "INSERT INTO p VALUES (1, 1)",
 			"CREATE TABLE c (id int PRIMARY KEY, x int, y int, CONSTRAINT fk FOREIGN KEY (x, y) REFERENCES p ON UPDATE CASCADE)", "INSERT INTO c VALUES (11, 1, 1), (12, 1, 1)",
 			"DROP ROLE IF EXISTS changes_reader", "CREATE ROLE changes_reader", "GRANT USAGE ON SCHEMA threadline TO changes_reader", "GRANT SELECT ON ALL TABLES IN SCHEMA threadline TO changes_reader")
-		w.capture(changes.Table{Name: "p"}, changes.Table{Name: "c"})
+		w.capture(capture.Table{Name: "p"}, capture.Table{Name: "c"})
 		w.exec("UPDATE p SET x = 2 WHERE x = 1")
 		xid, startedAt := w.last()
 		w.exec("DELETE FROM c WHERE id = 11") // a deleted row is kept whole, and so the value of y is known
@@ -127,7 +127,7 @@ func TestForeignKeyActionsWithoutRights(t *testing.T) {
 func TestLosses(t *testing.T) {
 	onPQ(t, func(w *world) {
 		w.exec("CREATE TABLE p (id int PRIMARY KEY)", "CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p ON DELETE CASCADE)", "INSERT INTO p VALUES (1)", "INSERT INTO c VALUES (1, 1)")
-		w.capture(changes.Table{Name: "p"}, changes.Table{Name: "c"})
+		w.capture(capture.Table{Name: "p"}, capture.Table{Name: "c"})
 		w.exec("DELETE FROM p")
 		xid, startedAt := w.last()
 		w.exec("INSERT INTO threadline.audit_gaps (xid, tx_started_at, table_id, op, reason, lsn) SELECT c.xid, c.tx_started_at, c.table_id, 'INSERT', 'lost', pg_current_wal_insert_lsn() + n FROM threadline.audit_changes c, generate_series(1, 3) n WHERE c.key = '(1)'")

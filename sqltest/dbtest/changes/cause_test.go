@@ -12,6 +12,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 	"github.com/go-aftercommit/aftercommit/threadline/trail"
 )
 
@@ -48,7 +49,7 @@ func TestCauses(t *testing.T) {
 	for _, e := range []dbtest.Engine{dbtest.PostgresEngines()[0], dbtest.SQLite} {
 		withTrailOn(t, e, func(w *trailed) {
 			w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "CREATE TABLE u (id int PRIMARY KEY, a int)")
-			w.capture(changes.Table{Name: "t"}, changes.Table{Name: "u"})
+			w.capture(capture.Table{Name: "t"}, capture.Table{Name: "u"})
 			w.means("alice", hooks.Event{Action: "order.placed"}, "INSERT INTO t VALUES (1, 0), (2, 0)", "INSERT INTO u VALUES (1, 0)")
 			w.means("bob", hooks.Event{Action: "order.changed"}, "UPDATE t SET a = 1 WHERE id = 1", "UPDATE t SET a = 2 WHERE id = 2", "UPDATE u SET a = 3 WHERE id = 1", "UPDATE u SET a = 4")
 			w.exec("DELETE FROM u") // without the driver
@@ -73,7 +74,7 @@ func TestCausesOfTriggers(t *testing.T) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "CREATE TABLE u (id int PRIMARY KEY, a int)",
 			"CREATE FUNCTION twice() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO u VALUES (NEW.id + 10, 0); RETURN NULL; END $$",
 			"CREATE TRIGGER twice AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION twice()")
-		w.capture(changes.Table{Name: "t"}, changes.Table{Name: "u"})
+		w.capture(capture.Table{Name: "t"}, capture.Table{Name: "u"})
 		w.means("alice", hooks.Event{Action: "order.placed"}, "INSERT INTO t VALUES (1, 0)", "INSERT INTO u VALUES (1, 0)")
 		want := "insert t 1: t.inserted order.placed\ninsert u 11: order.placed\ninsert u 1: u.inserted order.placed"
 		if got := w.caused(); got != want {
@@ -87,7 +88,7 @@ func TestCausesOfTriggers(t *testing.T) {
 func TestCausesOfMany(t *testing.T) {
 	withTrail(t, func(w *trailed) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.means("alice", hooks.Event{Action: "t.seen"}, "INSERT INTO t VALUES (1, 0)")
 		w.exec(`INSERT INTO threadline.audit_actions (id, name, outcome, target_type, correlation_id, captured, occurred_at, recorded_at, seq, tx_id, tx_started_at)
 			SELECT gen_random_uuid(), 't.inserted', 'success', 't', n, true, a.occurred_at, a.recorded_at, 100 + n, a.tx_id, a.tx_started_at FROM generate_series(3, 100) n, threadline.audit_actions a WHERE a.name = 't.seen'`)
@@ -118,7 +119,7 @@ func TestCausesOfMany(t *testing.T) {
 func TestCausesAreOfTheStory(t *testing.T) {
 	withTrail(t, func(w *trailed) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.means("alice", hooks.Event{Action: "t.seen"}, "INSERT INTO t VALUES (1, 0), (2, 0)", "UPDATE t SET a = 1", "UPDATE t SET a = 2 WHERE id = 2", "DELETE FROM t WHERE id = 1")
 		items := w.each(trail.Query{Ops: []changes.Op{changes.Insert, changes.Update, changes.Delete}})
 		causes, err := w.reader.Causes(ctx, items)

@@ -5,13 +5,14 @@ import (
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestColumnsExchanged: columns that have exchanged their names are not taken for one another.
 func TestColumnsExchanged(t *testing.T) {
 	onPQ(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text, b text)", "INSERT INTO t VALUES (1, 'a1', 'b1'), (2, 'a1', 'b1')")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		first := w.clock()
 		w.exec("UPDATE t SET a = 'a2' WHERE id = 1")
 		xid, startedAt := w.last()
@@ -29,7 +30,7 @@ func TestColumnsExchanged(t *testing.T) {
 					w.Errorf("row %s as of then: %s, want %s", key, got, want)
 				}
 			}
-			w.capture(changes.Table{Name: "t"})
+			w.capture(capture.Table{Name: "t"})
 		}
 		w.exec("UPDATE t SET a = 'b2'")
 		for key, want := range map[string]string{"1": "a: a1; b: b1", "2": "a: a1; b: b1"} {
@@ -57,10 +58,10 @@ func TestColumnsExchanged(t *testing.T) {
 func TestColumnMadeAgain(t *testing.T) {
 	onPQ(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text)", "INSERT INTO t VALUES (1, 'old')")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		first := w.clock()
 		w.exec("ALTER TABLE t DROP a", "ALTER TABLE t ADD a text DEFAULT 'new'")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		if got := w.asOf("t", first, "1"); !strings.HasSuffix(got, "id: 1; a: (unknown)") {
 			w.Error(got)
 		}
@@ -76,14 +77,14 @@ func TestColumnMadeAgain(t *testing.T) {
 func TestKeyMadeAgain(t *testing.T) {
 	onPQ(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text)", "INSERT INTO t VALUES (1, 'x'), (2, 'y')")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("UPDATE t SET a = 'z' WHERE id = 1")
 		xid, startedAt := w.last()
 		then := w.clock()
 		w.exec("ALTER TABLE t DROP id", "ALTER TABLE t ADD id int", "UPDATE t SET id = CASE a WHEN 'y' THEN 1 ELSE 2 END")
 		w.wantStory("update a: x → z;\nupdate (drifted) a: y → y; id: NULL → 1;\nupdate (drifted) a: z → z; id: NULL → 2;", "t", "1")
 		w.exec("ALTER TABLE t ADD PRIMARY KEY (id)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		for _, key := range []string{"1", "2"} {
 			if got := w.asOf("t", then, key); got != changes.ErrBroken.Error() {
 				w.Errorf("row %s: %s", key, got)
@@ -107,7 +108,7 @@ func TestColumnsOfPlaces(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onPQ(t, func(w *world) {
 				w.exec("CREATE TABLE t (id int PRIMARY KEY, a text, b text)", "INSERT INTO t VALUES (1, 'a1', 'b1')")
-				w.capture(changes.Table{Name: "t"})
+				w.capture(capture.Table{Name: "t"})
 				w.exec("UPDATE t SET a = 'a2'")
 				xid, startedAt := w.last()
 				w.exec(c)
@@ -126,7 +127,7 @@ func TestColumnsOfPlaces(t *testing.T) {
 func TestRenamed(t *testing.T) {
 	onPQ(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (1, 'x')", "ALTER TABLE t RENAME TO u", "ALTER TABLE u ADD b int", "UPDATE u SET a = 'y'")
 		for range 2 {
 			history, err := w.store.History(ctx, "u", "1")
@@ -141,7 +142,7 @@ func TestRenamed(t *testing.T) {
 				w.Errorf("a change that has drifted: %s.%s, %v", c.Schema, c.Table, c.Drifted)
 			}
 			w.exec("CREATE TABLE IF NOT EXISTS t (id int PRIMARY KEY)") // which is another table
-			w.capture(changes.Table{Name: "u"})
+			w.capture(capture.Table{Name: "u"})
 		}
 		history, err := w.store.History(ctx, "u", "1")
 		w.must(err)

@@ -21,6 +21,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // copied is an app whose timeline, and with it its row changes, is in another database.
@@ -38,7 +39,7 @@ func (w *world) copyTo(dsn string, register func(*forward.Hub), opts ...forward.
 	c := &copied{there: w.elsewhere(dsn)}
 	c.timeline = threadline.NewStore(c.there.db, hooks.Postgres, nil)
 	w.must(c.timeline.Migrate(ctx))
-	w.must(c.there.store.Migrate(ctx))
+	w.must(c.there.installer().Migrate(ctx))
 	var core zapcore.Core
 	core, c.logs = observer.New(zapcore.WarnLevel)
 	c.hub = forward.New(&forward.Options{Logger: zap.New(core), Timeout: dbtest.Patience})
@@ -132,7 +133,7 @@ func TestCopied(t *testing.T) {
 		t := w.T
 		c := w.copyTo(w.e.DSN(t), func(*forward.Hub) {})
 		w.exec(`CREATE TABLE orders (id int PRIMARY KEY, state text, card text, secret text, note text, total numeric)`)
-		tables := []changes.Table{{Name: "orders", Mask: []string{"card"}, Hash: []string{"secret"}, Exclude: []string{"note"}}}
+		tables := []capture.Table{{Name: "orders", Mask: []string{"card"}, Hash: []string{"secret"}, Exclude: []string{"note"}}}
 		w.capture(tables...)
 		at := []time.Time{time.Now().Add(-time.Hour)}
 		mark := func() { at = append(at, w.now()) }
@@ -209,9 +210,9 @@ func TestCopiedAgain(t *testing.T) {
 	with(t, func(w *world) {
 		t := w.T
 		there := w.elsewhere(w.e.DSN(t))
-		w.must(there.store.Migrate(ctx))
+		w.must(there.installer().Migrate(ctx))
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("SET application_name = 'by hand'; BEGIN; INSERT INTO t SELECT n, n FROM generate_series(1, 3) n; COMMIT", "UPDATE t SET a = 0 WHERE id = 1")
 		source, entries := changes.NewSource(nil), w.changed()
 		w.must(source.Copy(ctx, w.db, entries[2:3], there.store))
@@ -242,7 +243,7 @@ func TestCopiedAgain(t *testing.T) {
 func TestCopiedFromOne(t *testing.T) {
 	with(t, func(w *world) {
 		t := w.T
-		one := changes.Table{Name: "t"}
+		one := capture.Table{Name: "t"}
 		make := []string{"CREATE TABLE t (id int PRIMARY KEY, a int)", "INSERT INTO t VALUES (1, 1)"}
 		w.exec(make[0])
 		w.capture(one)
@@ -255,27 +256,27 @@ func TestCopiedFromOne(t *testing.T) {
 				t.Errorf("%v, want %s", err, why)
 			}
 		}
-		refused("run Store.Migrate of changes there", source.Copy(ctx, w.db, w.changed(), there.store))
-		refused("run Store.Migrate of changes there", there.store.Copyable(ctx))
-		w.must(there.store.Migrate(ctx))
+		refused("run capture.Installer.Migrate there", source.Copy(ctx, w.db, w.changed(), there.store))
+		refused("run capture.Installer.Migrate there", there.store.Copyable(ctx))
+		w.must(there.installer().Migrate(ctx))
 		w.must(there.store.Copyable(ctx))
 		refused("from PostgreSQL to PostgreSQL", source.Copy(ctx, w.db, nil, changes.NewStore(there.db, hooks.SQLite, nil)))
 		refused("is the app's own", source.Copy(ctx, w.db, w.changed(), w.store))
 		w.must(source.Copy(ctx, w.db, w.changed(), there.store))
 
-		w.must(second.store.Migrate(ctx))
+		w.must(second.installer().Migrate(ctx))
 		second.exec(make[0])
 		second.capture(one)
 		second.exec(make[1])
 		refused("has the row changes of another database", source.Copy(ctx, second.db, second.changed(), there.store))
 		refused("has row changes that were captured there", source.Copy(ctx, w.db, w.changed(), second.store))
 		there.exec(make[0])
-		_, err := there.store.Plan(ctx, one)
+		_, err := there.installer().Plan(ctx, one)
 		refused("has copies of another database's row changes", err)
-		refused("has copies of another database's row changes", there.store.Remove(ctx, "t"))
+		refused("has copies of another database's row changes", there.installer().Remove(ctx, "t"))
 
 		w.dumpTo(restored)
-		restored.must(restored.store.Migrate(ctx))
+		restored.must(restored.installer().Migrate(ctx))
 		restored.capture(one)
 		restored.exec("UPDATE t SET a = 2")
 		w.must(source.Copy(ctx, restored.db, restored.changed(), there.store))
@@ -300,13 +301,13 @@ func TestCopiedRights(t *testing.T) {
 	with(t, func(w *world) {
 		t := w.T
 		there, role := w.elsewhere(w.e.DSN(t)), dbtest.Name("copies")
-		w.must(there.store.Migrate(ctx))
+		w.must(there.installer().Migrate(ctx))
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", `CREATE ROLE "`+role+`" LOGIN`)
 		t.Cleanup(func() {
 			there.exec(`DROP OWNED BY "` + role + `"`)
 			w.exec(`DROP OWNED BY "`+role+`"`, `DROP ROLE "`+role+`"`)
 		})
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (1, 1)")
 		const tables = "threadline.audit_changes, threadline.audit_shapes, threadline.audit_captures, threadline.audit_gaps, threadline.audit_copies, threadline.audit_eventless"
 		there.exec(`GRANT USAGE ON SCHEMA threadline TO "`+role+`"`, `GRANT INSERT ON `+tables+` TO "`+role+`"`,

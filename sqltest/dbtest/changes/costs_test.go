@@ -8,6 +8,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestPartitionsAreLookedUpOnce: what a change of a partition costs does not grow by lookups in the catalog.
@@ -15,7 +16,7 @@ func TestPartitionsAreLookedUpOnce(t *testing.T) {
 	with(t, func(w *world) {
 		w.db.SetMaxOpenConns(1)
 		w.exec("CREATE TABLE p (id int, part int, a int, PRIMARY KEY (id, part)) PARTITION BY LIST (part)", "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)", "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)")
-		w.capture(changes.Table{Name: "p"})
+		w.capture(capture.Table{Name: "p"})
 		lookups := func() int {
 			n, err := strconv.Atoi(w.text("SELECT sum(idx_scan + seq_scan) FROM pg_stat_xact_sys_tables WHERE relname IN ('pg_attribute', 'pg_class', 'pg_namespace')"))
 			w.must(err)
@@ -65,7 +66,7 @@ func TestPartitionsChangedWithin(t *testing.T) {
 				w.db.SetMaxOpenConns(1)
 				w.exec("CREATE TABLE p (id int PRIMARY KEY, secret text, a text, note int) PARTITION BY RANGE (id)", "CREATE TABLE lo PARTITION OF p FOR VALUES FROM (0) TO (10)",
 					"CREATE TABLE hi (id int NOT NULL, a text, secret text, note int)", "ALTER TABLE p ATTACH PARTITION hi FOR VALUES FROM (10) TO (20)")
-				w.capture(changes.Table{Name: "p", Mask: []string{"secret"}})
+				w.capture(capture.Table{Name: "p", Mask: []string{"secret"}})
 				if c.update == "" {
 					c.update = "UPDATE p SET a = 'y', secret = 'hidden 2'"
 				}
@@ -101,7 +102,7 @@ func TestUnknownTargetsAreCheap(t *testing.T) {
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY)", "CREATE VIEW shown AS SELECT * FROM t",
 			"DO $$ BEGIN FOR n IN 1..500 LOOP EXECUTE format('CREATE VIEW v%s AS SELECT 1 AS a', n); END LOOP; END $$")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		read := func() int {
 			w.db.SetMaxIdleConns(0)
 			w.awaitAlone()

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // ddl are changes to a captured table with columns id, a, b, secret; none makes a write fail,
@@ -37,7 +37,7 @@ func TestDDL(t *testing.T) {
 			each(t, func(w *world) {
 				w.db.SetMaxOpenConns(1)
 				w.exec("CREATE TABLE t (id int PRIMARY KEY, a int, b text, secret text)")
-				w.capture(changes.Table{Name: "t", Mask: []string{"secret"}})
+				w.capture(capture.Table{Name: "t", Mask: []string{"secret"}})
 				w.exec("INSERT INTO t VALUES (1, 1, 'x', 'hidden secret')")
 				w.exec(d.statements...)
 				if d.update == "" {
@@ -73,7 +73,7 @@ func TestTablesGone(t *testing.T) {
 		t.Run(drop, func(t *testing.T) {
 			each(t, func(w *world) {
 				w.exec("CREATE TABLE t (id int PRIMARY KEY)")
-				w.capture(changes.Table{Name: "t"})
+				w.capture(capture.Table{Name: "t"})
 				w.exec("INSERT INTO t VALUES (1)", "DROP TABLE threadline."+drop, "INSERT INTO t VALUES (2)", "UPDATE t SET id = id + 10", "DELETE FROM t WHERE id = 12", "TRUNCATE t")
 				if drop == "audit_changes" {
 					if n := w.text("SELECT count(*) FROM threadline.audit_gaps"); n != "5" {
@@ -90,7 +90,7 @@ func TestTablesGone(t *testing.T) {
 func TestLocked(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		tx, err := w.db.BeginTx(ctx, nil)
 		w.must(err)
 		_, err = tx.ExecContext(ctx, "LOCK TABLE threadline.audit_changes")
@@ -108,7 +108,7 @@ func TestLocked(t *testing.T) {
 func TestSchemaDropped(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (1)", "DROP SCHEMA threadline CASCADE", "UPDATE t SET id = 2", "TRUNCATE t")
 		if n := w.text("SELECT count(*) FROM pg_trigger WHERE tgrelid = 't'::regclass"); n != "0" {
 			w.Errorf("%s triggers are left", n)
@@ -120,7 +120,7 @@ func TestSchemaDropped(t *testing.T) {
 func TestKeysInDrift(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec(`CREATE TABLE t ("Id" int PRIMARY KEY, a int)`)
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec(`INSERT INTO t VALUES (1, 1), (2, 1)`, `ALTER TABLE t ADD b int`, `UPDATE t SET a = 2 WHERE "Id" = 1`, `UPDATE t SET a = 3 WHERE "Id" = 2`, `UPDATE t SET "Id" = 9 WHERE "Id" = 1`, `DELETE FROM t WHERE "Id" = 9`)
 		w.wantStory("insert Id: NULL → 2; a: NULL → 1;\nupdate (drifted) Id: 2 → 2; a: 1 → 3; b: NULL → NULL;", "t", "2")
 		w.wantStory("insert Id: NULL → 1; a: NULL → 1;\nupdate (drifted) Id: 1 → 1; a: 1 → 2; b: NULL → NULL;\nupdate (drifted) [1] to [9] Id: 1 → 9; a: 2 → 2; b: NULL → NULL;\ndelete (drifted) Id: 9 → NULL; a: 2 → NULL; b: NULL → NULL;", "t", "9")

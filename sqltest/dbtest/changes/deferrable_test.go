@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // deferrable are transactions, one after the other, in which rows get keys that others leave later.
@@ -28,7 +28,7 @@ func TestDeferrableKeys(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			with(t, func(w *world) {
 				w.exec("CREATE TABLE t (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, v text)", "INSERT INTO t VALUES (4, 'd')")
-				w.capture(changes.Table{Name: "t"})
+				w.capture(capture.Table{Name: "t"})
 				w.exec("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')")
 				type state struct {
 					at   time.Time

@@ -7,13 +7,14 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestDiffOfWhatWasCaptured has each kind of value from the triggers.
 func TestDiffOfWhatWasCaptured(t *testing.T) {
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, plain text, card text, pin text, long text, longest text)", "ALTER TABLE t ALTER longest SET STORAGE external")
-		w.capture(changes.Table{Name: "t", Mask: []string{"card"}, Hash: []string{"pin"}})
+		w.capture(capture.Table{Name: "t", Mask: []string{"card"}, Hash: []string{"pin"}})
 		w.exec("INSERT INTO t VALUES (1, NULL, 'c', 'p', (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 3000) n), repeat('x', 17000000))")
 		var got []string
 		for _, c := range w.all(changes.Query{}) {

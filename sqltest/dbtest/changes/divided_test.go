@@ -9,20 +9,21 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // divide makes the tables of changes anew, with partitions.
-func (w *world) divide(p changes.Partitioning) {
+func (w *world) divide(p capture.Partitioning) {
 	w.Helper()
 	w.exec("DROP SCHEMA threadline CASCADE")
-	w.store = changes.NewStore(w.db, hooks.Postgres, &changes.Options{Partition: p})
-	w.must(w.store.Migrate(ctx))
+	w.partition = p
+	w.must(w.installer().Migrate(ctx))
 }
 
-func (w *world) keepDivided(p changes.Partitioning, tables ...changes.Table) string {
+func (w *world) keepDivided(p capture.Partitioning, tables ...capture.Table) string {
 	w.Helper()
-	c := changes.Of(tables...)
-	c.Options = &changes.Options{Partition: p}
+	c := capture.Of(tables...)
+	c.Options = &capture.Options{Partition: p}
 	_, warnings, err := c.Keep(ctx, w.db)
 	w.must(err)
 	return strings.Join(warnings, "; ")
@@ -43,7 +44,7 @@ func (w *world) inDefault() string {
 func TestDivided(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, v text)", "SET timezone = 'Asia/Kathmandu'")
-		w.divide(changes.Monthly)
+		w.divide(capture.Monthly)
 		var now time.Time
 		w.must(w.db.QueryRowContext(ctx, "SELECT now()").Scan(&now))
 		got := w.partitions()
@@ -54,7 +55,7 @@ func TestDivided(t *testing.T) {
 				t.Errorf("there is no %s in\n%s", want, got)
 			}
 		}
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (1, 'a'), (2, 'b')", "UPDATE t SET v = 'c' WHERE id = 1", "DELETE FROM t WHERE id = 2")
 		w.wantStory("insert id: NULL → 1; v: NULL → a;\nupdate v: a → c;", "t", "1")
 		if n := w.inDefault(); w.changes() != "4" || n != "0" {
@@ -79,10 +80,10 @@ func TestDivided(t *testing.T) {
 		if w.partitions() == got {
 			t.Fatal("nothing was dropped")
 		}
-		if warned := w.keepDivided(changes.Monthly, changes.Table{Name: "t"}); warned != "" || w.partitions() != got {
+		if warned := w.keepDivided(capture.Monthly, capture.Table{Name: "t"}); warned != "" || w.partitions() != got {
 			t.Errorf("Keep warns %q, and there are\n%s", warned, w.partitions())
 		}
-		w.must(w.store.Migrate(ctx))
+		w.must(w.installer().Migrate(ctx))
 		if w.partitions() != got {
 			t.Errorf("after another Migrate there are\n%s", w.partitions())
 		}
@@ -96,8 +97,8 @@ func TestDivided(t *testing.T) {
 func TestDividedBehind(t *testing.T) {
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY)")
-		w.divide(changes.Weekly)
-		w.capture(changes.Table{Name: "t"})
+		w.divide(capture.Weekly)
+		w.capture(capture.Table{Name: "t"})
 		names := strings.Fields(w.text("SELECT string_agg(concat('threadline.', relname), ' ' ORDER BY relname) FROM pg_class WHERE relname LIKE 'audit\\_changes\\_2%' AND relkind = 'r'"))
 		if len(names) != 27 {
 			t.Fatalf("there are %d partitions", len(names))
@@ -106,10 +107,10 @@ func TestDividedBehind(t *testing.T) {
 		if n := w.inDefault(); n != "2" {
 			t.Fatalf("%s changes in the default partition", n)
 		}
-		if got := w.keepDivided(changes.Weekly, changes.Table{Name: "t"}); !strings.Contains(got, `changes are in "threadline"."audit_changes_default"`) || w.partitions() != "" {
+		if got := w.keepDivided(capture.Weekly, capture.Table{Name: "t"}); !strings.Contains(got, `changes are in "threadline"."audit_changes_default"`) || w.partitions() != "" {
 			t.Errorf("Keep warns %q, and there are %q", got, w.partitions())
 		}
-		err := w.store.Migrate(ctx)
+		err := w.installer().Migrate(ctx)
 		if err == nil || !strings.Contains(err.Error(), "stay there") {
 			t.Errorf("the week that has begun: %v", err)
 		}
@@ -126,8 +127,8 @@ func TestDividedBehind(t *testing.T) {
 func TestDividedWaits(t *testing.T) {
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY)")
-		w.divide(changes.Monthly)
-		w.capture(changes.Table{Name: "t"})
+		w.divide(capture.Monthly)
+		w.capture(capture.Table{Name: "t"})
 		all := w.partitions()
 		last := w.text("SELECT max(relname) FROM pg_class WHERE relname LIKE 'audit\\_changes\\_2%' AND relkind = 'r'")
 		w.exec("DROP TABLE threadline." + last)
@@ -135,7 +136,7 @@ func TestDividedWaits(t *testing.T) {
 		w.must(err)
 		_, err = reader.ExecContext(ctx, "SELECT FROM threadline.audit_changes")
 		w.must(err)
-		if got := w.keepDivided(changes.Monthly, changes.Table{Name: "t"}); !strings.Contains(got, "it is tried again later") {
+		if got := w.keepDivided(capture.Monthly, capture.Table{Name: "t"}); !strings.Contains(got, "it is tried again later") {
 			t.Errorf("Keep warns %q", got)
 		}
 		w.exec("INSERT INTO t VALUES (1)")
@@ -145,7 +146,7 @@ func TestDividedWaits(t *testing.T) {
 		w.must(err)
 		_, err = writer.ExecContext(ctx, "INSERT INTO t VALUES (2)")
 		w.must(err)
-		if got := w.keepDivided(changes.Monthly, changes.Table{Name: "t"}); got != "" || w.partitions() != all {
+		if got := w.keepDivided(capture.Monthly, capture.Table{Name: "t"}); got != "" || w.partitions() != all {
 			t.Errorf("Keep warns %q, and there are\n%s", got, w.partitions())
 		}
 		w.must(writer.Commit())
@@ -168,13 +169,13 @@ func TestDividedWaits(t *testing.T) {
 func TestDividedOnce(t *testing.T) {
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY)")
-		err := changes.NewStore(w.db, hooks.Postgres, &changes.Options{Partition: changes.Monthly}).Migrate(ctx)
+		err := capture.NewInstaller(w.db, hooks.Postgres, &capture.Options{Partition: capture.Monthly}).Migrate(ctx)
 		if err == nil || !strings.Contains(err.Error(), "leave Options.Partition out") {
 			t.Errorf("on an undivided table: %v", err)
 		}
-		w.divide(changes.Monthly)
+		w.divide(capture.Monthly)
 		got := w.partitions()
-		err = changes.NewStore(w.db, hooks.Postgres, &changes.Options{Partition: changes.Weekly}).Migrate(ctx)
+		err = capture.NewInstaller(w.db, hooks.Postgres, &capture.Options{Partition: capture.Weekly}).Migrate(ctx)
 		if err == nil || !strings.Contains(err.Error(), "another Options.Partition") {
 			t.Errorf("with another length: %v", err)
 		}
@@ -182,9 +183,9 @@ func TestDividedOnce(t *testing.T) {
 			t.Errorf("there are\n%s", w.partitions())
 		}
 		// A program that does not say so uses them.
-		w.store = changes.NewStore(w.db, hooks.Postgres, nil)
-		w.must(w.store.Migrate(ctx))
-		w.capture(changes.Table{Name: "t"})
+		w.partition = capture.Undivided
+		w.must(w.installer().Migrate(ctx))
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (1)")
 		if n := w.inDefault(); w.changes() != "1" || n != "0" {
 			t.Errorf("%s changes, %s in the default partition", w.changes(), n)
@@ -202,7 +203,7 @@ func TestDividedOwner(t *testing.T) {
 			w.exec(`DROP OWNED BY "`+owner+`", "`+member+`", "`+reader+`" CASCADE`, `DROP ROLE "`+owner+`", "`+member+`", "`+reader+`"`)
 		})
 		db := dbtest.Open(t, dbtest.PGX.Driver, w.dsn+" user="+member)
-		w.must(changes.NewStore(db, hooks.Postgres, &changes.Options{Partition: changes.Monthly}).Migrate(ctx))
+		w.must(capture.NewInstaller(db, hooks.Postgres, &capture.Options{Partition: capture.Monthly}).Migrate(ctx))
 		const others = `SELECT string_agg(concat(c.relname, ' ', pg_get_userbyid(c.relowner), ' ', c.relacl), ', ' ORDER BY c.relname)
 			FROM pg_class c WHERE c.relnamespace = 'threadline'::regnamespace AND c.relkind IN ('r', 'p') AND (pg_get_userbyid(c.relowner) <> '%s' OR has_table_privilege('%s', c.oid, 'SELECT'))`
 		if got := w.text(fmt.Sprintf(others, owner, reader)); got != "" {

@@ -10,6 +10,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestSQLiteFinds: a change is found by its place, and one of which only what it says is known by its time: not among all of
@@ -17,7 +18,7 @@ import (
 func TestSQLiteFinds(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, a int)")
-	w.capture(changes.Table{Name: "t"})
+	w.capture(capture.Table{Name: "t"})
 	w.exec("INSERT INTO t VALUES (1, 0)")
 	var plans []plan
 	name := dbtest.Wrap(t, "sqlite", func(d driver.Driver) driver.Driver { return sqlmw.Driver(d, explained{plans: &plans}) })

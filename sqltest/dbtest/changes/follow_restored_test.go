@@ -6,6 +6,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestFollowRestored: a role that does not see when others have begun goes on in a restored database, whatever
@@ -20,7 +21,7 @@ func TestFollowRestored(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			with(t, func(w *world) {
 				w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "CREATE TABLE old (id int PRIMARY KEY, a int)")
-				w.capture(changes.Table{Name: "t"}, changes.Table{Name: "old"})
+				w.capture(capture.Table{Name: "t"}, capture.Table{Name: "old"})
 				w.exec("INSERT INTO old SELECT i, 0 FROM generate_series(101, 350) i", "INSERT INTO t SELECT i, 0 FROM generate_series(1, 3) i")
 				original := w.text("SELECT max(captured_at) FROM threadline.audit_changes")
 				w.exec("INSERT INTO t VALUES (4, 0)", "INSERT INTO t VALUES (5, 0)")

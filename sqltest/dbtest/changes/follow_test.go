@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestFollowAwaitsOpenTransactions: a change that is committed late comes before those that were captured after it, for
@@ -13,7 +14,7 @@ import (
 func TestFollowAwaitsOpenTransactions(t *testing.T) {
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		owner, other := w.store, w.follower()
 
 		w.exec("INSERT INTO t VALUES (1, 0)")
@@ -67,7 +68,7 @@ func TestFollowAwaitsOpenTransactions(t *testing.T) {
 func TestFollowSeesWhatEndsMeanwhile(t *testing.T) {
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		writer, err := w.db.BeginTx(ctx, nil)
 		w.must(err)
 		defer writer.Rollback()

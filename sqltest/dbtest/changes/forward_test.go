@@ -21,6 +21,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // recorder is a forwarder to another system.
@@ -71,7 +72,7 @@ func TestForwarded(t *testing.T) {
 		core, logs := observer.New(zapcore.WarnLevel)
 		hub := forward.New(&forward.Options{Logger: zap.New(core), Timeout: dbtest.Patience})
 		with, without := &recorder{}, &recorder{}
-		hub.Keep(changes.Of(changes.Table{Name: "orders", Mask: []string{"card"}}))
+		hub.Keep(capture.Of(capture.Table{Name: "orders", Mask: []string{"card"}}))
 		hub.Register(with, forward.Auto, forward.WithChanges(changes.NewSource(nil)))
 		hub.Register(without, forward.Auto, forward.ID("events"))
 		name := dbtest.Name(a.e.Driver)

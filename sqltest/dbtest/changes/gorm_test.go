@@ -18,6 +18,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // shelf, book and label are models with what GORM offers: associations of each kind, soft deletion, serialized fields.
@@ -52,7 +53,7 @@ func TestGORM(t *testing.T) {
 		w.must(g.WithContext(user("alice")).AutoMigrate(&shelf{}, &book{}, &label{}))
 		tables := []string{"shelves", "books", "labels", "book_labels"}
 		for _, table := range tables {
-			w.capture(changes.Table{Name: table})
+			w.capture(capture.Table{Name: table})
 		}
 		r := rand.New(rand.NewPCG(dbtest.Seed(w), 3))
 		failed := 0

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestHash: a hashed column has the same hash for the same value, whatever the session prefers, in all
@@ -17,7 +17,7 @@ func TestHash(t *testing.T) {
 	each(t, func(w *world) {
 		w.db.SetMaxOpenConns(1)
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, card text, at timestamptz, big bytea)", "CREATE TABLE u (id int, number text)")
-		tables := []changes.Table{{Name: "t", Hash: []string{"card", "at", "big"}}, {Name: "u", Hash: []string{"number"}}}
+		tables := []capture.Table{{Name: "t", Hash: []string{"card", "at", "big"}}, {Name: "u", Hash: []string{"number"}}}
 		plan := w.capture(tables...).String()
 		w.exec("INSERT INTO t VALUES (1, 'visa-1', '2026-01-01 00:00+00', '\\x00'), (2, NULL, NULL, NULL)", "SET TimeZone = 'Asia/Kolkata'", "SET bytea_output = 'escape'", "SET standard_conforming_strings = off",
 			"UPDATE t SET at = '2026-01-01 05:30', big = decode('00', 'hex'), card = 'visa-2' WHERE id = 1", "UPDATE t SET card = 'visa-1', at = '2026-01-02 00:00+00' WHERE id = 1", "RESET ALL", "INSERT INTO u VALUES (1, 'visa-1')")
@@ -76,10 +76,10 @@ func TestHash(t *testing.T) {
 		if got := w.story("t", "1"); !strings.HasSuffix(got, ");") || strings.HasSuffix(got, "(masked);") || strings.HasSuffix(got, card+";") {
 			w.Errorf("with another key: %s", got)
 		}
-		if _, err = w.store.Plan(ctx, changes.Table{Name: "t", Hash: []string{"id"}}); err == nil || !strings.Contains(err.Error(), "is in the key") {
+		if _, err = w.installer().Plan(ctx, capture.Table{Name: "t", Hash: []string{"id"}}); err == nil || !strings.Contains(err.Error(), "is in the key") {
 			w.Errorf("a key that is hashed: %v", err)
 		}
-		p, err := w.store.Plan(ctx, changes.Table{Name: "t", Mask: []string{"card", "at", "big"}})
+		p, err := w.installer().Plan(ctx, capture.Table{Name: "t", Mask: []string{"card", "at", "big"}})
 		w.must(err)
 		if len(p.Warnings) != 0 {
 			w.Errorf("a mask in place of a hash: %q", p.Warnings)
@@ -92,7 +92,7 @@ func TestHash(t *testing.T) {
 func TestUnhashed(t *testing.T) {
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int, card text)", "CREATE TABLE u (a int, card text)")
-		w.capture(changes.Table{Name: "t", Hash: []string{"card"}}, changes.Table{Name: "u", Hash: []string{"card"}})
+		w.capture(capture.Table{Name: "t", Hash: []string{"card"}}, capture.Table{Name: "u", Hash: []string{"card"}})
 		w.exec("INSERT INTO t VALUES (1, 1, 'x')", "INSERT INTO u VALUES (1, 'x')", "DELETE FROM threadline.audit_keys", "UPDATE t SET a = 2")
 		if got := w.text("SELECT count(*) FROM threadline.audit_gaps"); got != "0" {
 			w.Errorf("%s hashes are missing of an update that has none", got)

@@ -13,6 +13,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // toldOf is the world, whose store is told of more.
@@ -86,7 +87,7 @@ func TestPendingForOneTimeline(t *testing.T) {
 func TestSQLiteJournals(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, a int)")
-	w.capture(changes.Table{Name: "t"})
+	w.capture(capture.Table{Name: "t"})
 	w.must(threadline.NewStore(w.db, hooks.SQLite, nil).Migrate(ctx))
 	w.liteInOne(7, "INSERT INTO t VALUES (1, 1)")
 	w.exec("CREATE TABLE other_journal (tx_id INTEGER, events INTEGER)", "INSERT INTO other_journal VALUES (7, 1)")

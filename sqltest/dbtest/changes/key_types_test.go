@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestKeysOfTypes: rows are found as of a time, and undone, by keys whose types are in the search_path of the app, also without a change.
@@ -15,7 +15,7 @@ func TestKeysOfTypes(t *testing.T) {
 		w.db.SetMaxOpenConns(1) // which has the search_path
 		for typ, v := range map[string][2]string{"size": {"S", "L"}, "citext": {"a", "b"}, "code": {"a", "b"}, "pair": {"(1,S)", "(1,L)"}, "size[]": {"{S}", "{L}"}} {
 			w.exec("DROP TABLE IF EXISTS t", "CREATE TABLE t (k "+typ+" PRIMARY KEY, v "+typ+")", "INSERT INTO t VALUES ('"+v[0]+"', '"+v[0]+"'), ('"+v[1]+"', NULL)")
-			w.capture(changes.Table{Name: "t"})
+			w.capture(capture.Table{Name: "t"})
 			before := w.clock()
 			w.exec("UPDATE t SET v = '" + v[1] + "' WHERE k::text = '" + v[0] + "'")
 			if got, want := w.asOf("t", before, v[1]), `"shop"."t" (`+v[1]+"): k: "+v[1]+"; v: NULL"; got != want {
@@ -57,7 +57,7 @@ func TestKeysWritten(t *testing.T) {
 			{"inet", "10.0.0.1", "10.0.0.1/32"},
 		} {
 			w.exec("DROP TABLE IF EXISTS t", "CREATE TABLE t (k "+c.typ+" PRIMARY KEY, v int)", "INSERT INTO t VALUES ('"+c.is+"', 1)")
-			w.capture(changes.Table{Name: "t"})
+			w.capture(capture.Table{Name: "t"})
 			before := w.clock()
 			w.exec("UPDATE t SET v = 2")
 			if got := w.asOf("t", before, c.written); !strings.HasSuffix(got, ": k: "+c.is+"; v: 1") {
@@ -72,7 +72,7 @@ func TestKeysWritten(t *testing.T) {
 		for typ, written := range map[string]string{"varchar(3)": "abcd", "numeric(10,2)": "1.504", "price": "1.504", "char(3)": "abcd", "timestamp(0)": "2026-01-01 10:00:00.4", "bigint": "1.5", "uuid": "x"} {
 			is := map[string]string{"varchar(3)": "abc", "numeric(10,2)": "1.50", "price": "1.50", "char(3)": "abc", "timestamp(0)": "2026-01-01 10:00:00", "bigint": "1", "uuid": "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"}[typ]
 			w.exec("DROP TABLE IF EXISTS t", "CREATE TABLE t (k "+typ+" PRIMARY KEY, v int)", "INSERT INTO t VALUES ('"+is+"', 1)")
-			w.capture(changes.Table{Name: "t"})
+			w.capture(capture.Table{Name: "t"})
 			w.exec("UPDATE t SET v = 2")
 			w.wantStory("", "t", written)
 			if row, err := w.store.RowAsOf(ctx, "t", w.clock(), written); err == nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // long reports whether the tests are to run at length.
@@ -35,7 +36,7 @@ func TestLargeStatement(t *testing.T) {
 				"CREATE TRIGGER zz_memory AFTER UPDATE ON "+table+" FOR EACH STATEMENT EXECUTE FUNCTION memory()")
 		}
 		w.exec("CREATE TRIGGER count_row AFTER UPDATE ON counted FOR EACH ROW EXECUTE FUNCTION count_row()")
-		w.capture(changes.Table{Name: "kept"})
+		w.capture(capture.Table{Name: "kept"})
 		w.inNewSession("UPDATE counted SET a = 1")
 		w.inNewSession("UPDATE kept SET a = 1 WHERE id <= 1000")
 		w.inNewSession("UPDATE kept SET a = 2")
@@ -250,7 +251,7 @@ func (w *world) wantHeap(what string, first int) {
 func TestLongValues(t *testing.T) {
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		const each = 64_000
 		n := changes.MostBytes/each + 10
 		w.exec(fmt.Sprintf("INSERT INTO t SELECT n, repeat('x', %d) FROM generate_series(1, %d) n", each, n))

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestLoosens: a plan says of which columns it keeps more than before, also of one that was
@@ -12,32 +12,32 @@ import (
 func TestLoosens(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec(`CREATE TABLE t (id int PRIMARY KEY, card text, "Prüf" text, note text)`)
-		w.capture(changes.Table{Name: "t", Mask: []string{"card"}, Exclude: []string{"Prüf"}})
+		w.capture(capture.Table{Name: "t", Mask: []string{"card"}, Exclude: []string{"Prüf"}})
 		for _, c := range []struct {
-			table changes.Table
+			table capture.Table
 			want  string
 		}{
-			{changes.Table{Name: "t"}, `this loosens what there is: "card" was masked and is to be kept, "Prüf" was excluded and is to be kept`},
-			{changes.Table{Name: "t", Mask: []string{"card", "Prüf"}}, `this loosens what there is: "Prüf" was excluded and is to be masked`},
-			{changes.Table{Name: "t", Mask: []string{"note"}, Exclude: []string{"card", "Prüf"}}, ""},
+			{capture.Table{Name: "t"}, `this loosens what there is: "card" was masked and is to be kept, "Prüf" was excluded and is to be kept`},
+			{capture.Table{Name: "t", Mask: []string{"card", "Prüf"}}, `this loosens what there is: "Prüf" was excluded and is to be masked`},
+			{capture.Table{Name: "t", Mask: []string{"note"}, Exclude: []string{"card", "Prüf"}}, ""},
 		} {
 			w.wantWarning(c.want, c.table)
 		}
 		w.exec("ALTER TABLE t RENAME card TO card_number")
-		w.wantWarning(`"card_number" was masked and is to be kept`, changes.Table{Name: "t", Exclude: []string{"Prüf"}})
-		w.wantWarning("", changes.Table{Name: "t", Mask: []string{"card_number"}, Exclude: []string{"Prüf"}})
-		w.capture(changes.Table{Name: "t"})
-		w.wantWarning("", changes.Table{Name: "t"})
-		w.capture(changes.Table{Name: "t", Mask: []string{"note"}})
+		w.wantWarning(`"card_number" was masked and is to be kept`, capture.Table{Name: "t", Exclude: []string{"Prüf"}})
+		w.wantWarning("", capture.Table{Name: "t", Mask: []string{"card_number"}, Exclude: []string{"Prüf"}})
+		w.capture(capture.Table{Name: "t"})
+		w.wantWarning("", capture.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t", Mask: []string{"note"}})
 		w.exec("ALTER TABLE t RENAME TO u")
-		w.wantWarning(`"note" was masked and is to be kept`, changes.Table{Name: "u"})
+		w.wantWarning(`"note" was masked and is to be kept`, capture.Table{Name: "u"})
 	})
 }
 
 // wantWarning plans, and wants the one warning, or none.
-func (w *world) wantWarning(want string, tables ...changes.Table) {
+func (w *world) wantWarning(want string, tables ...capture.Table) {
 	w.Helper()
-	p, err := w.store.Plan(ctx, tables...)
+	p, err := w.installer().Plan(ctx, tables...)
 	w.must(err)
 	if got := strings.Join(p.Warnings, "\n"); (want == "") != (got == "") || !strings.HasSuffix(got, want) {
 		w.Errorf("%+v: the warnings are %q, want %q", tables, got, want)

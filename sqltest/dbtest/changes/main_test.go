@@ -11,6 +11,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 func TestMain(m *testing.M) { dbtest.Main(m) }
@@ -24,6 +25,13 @@ type world struct {
 	db    *sql.DB
 	dsn   string
 	store *changes.Store
+
+	partition capture.Partitioning
+}
+
+// installer makes the captures in the world's database.
+func (w *world) installer() *capture.Installer {
+	return capture.NewInstaller(w.db, w.store.Dialect(), &capture.Options{Partition: w.partition})
 }
 
 // each runs f on each of PostgreSQL's drivers.
@@ -45,7 +53,7 @@ func with(t *testing.T, f func(w *world), engines ...dbtest.Engine) {
 		dsn := e.DSN(t)
 		w := &world{T: t, e: e, db: dbtest.Open(t, e.Driver, dsn), dsn: dsn}
 		w.store = changes.NewStore(w.db, e.Dialect, nil)
-		w.must(w.store.Migrate(ctx))
+		w.must(w.installer().Migrate(ctx))
 		f(w)
 	}, engines...)
 }
@@ -87,12 +95,12 @@ func (w *world) text(query string) string {
 }
 
 // capture plans and applies, and finds that nothing is left to do.
-func (w *world) capture(tables ...changes.Table) *changes.Plan {
+func (w *world) capture(tables ...capture.Table) *capture.Plan {
 	w.Helper()
-	p, err := w.store.Plan(ctx, tables...)
+	p, err := w.installer().Plan(ctx, tables...)
 	w.must(err)
-	w.must(w.store.Apply(ctx, p))
-	again, err := w.store.Plan(ctx, tables...)
+	w.must(w.installer().Apply(ctx, p))
+	again, err := w.installer().Plan(ctx, tables...)
 	w.must(err)
 	if len(again.Steps) > 0 {
 		w.Fatalf("a second plan has steps:\n%s\nafter\n%s", again, p)

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 type leaf struct {
@@ -36,7 +36,7 @@ var leaves = []leaf{
 }
 
 // hidden are the ways in which a capture of p keeps no ssn.
-var hidden = map[string]changes.Table{
+var hidden = map[string]capture.Table{
 	"masked":   {Name: "p", Mask: []string{"ssn"}},
 	"hashed":   {Name: "p", Hash: []string{"ssn"}},
 	"excluded": {Name: "p", Exclude: []string{"ssn"}},
@@ -72,7 +72,7 @@ func (w *world) eachHidden(of leaf, typ string, f func(what string)) {
 	for how, table := range hidden {
 		w.exec("DROP SCHEMA threadline CASCADE", "DROP TABLE IF EXISTS p")
 		all(of.setup)
-		w.must(w.store.Migrate(ctx))
+		w.must(w.installer().Migrate(ctx))
 		w.capture(table)
 		all(of.captured)
 		f(how + " " + typ + " in a leaf " + of.name)

@@ -6,20 +6,20 @@ import (
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // keep keeps tables as a program that runs beside others does, and returns the warnings.
-func (w *world) keep(tables ...changes.Table) string {
+func (w *world) keep(tables ...capture.Table) string {
 	w.Helper()
-	_, warnings, err := changes.Of(tables...).Keep(ctx, w.db)
+	_, warnings, err := capture.Of(tables...).Keep(ctx, w.db)
 	w.must(err)
 	return strings.Join(warnings, "\n")
 }
 
 // secretive is a table of which a card is masked, a number hashed and a pin excluded.
-func secretive(name string) changes.Table {
-	return changes.Table{Name: name, Mask: []string{"card"}, Hash: []string{"number"}, Exclude: []string{"pin"}}
+func secretive(name string) capture.Table {
+	return capture.Table{Name: name, Mask: []string{"card"}, Hash: []string{"number"}, Exclude: []string{"pin"}}
 }
 
 const secrets = "(id int, region text, card text, number text, pin text, PRIMARY KEY (id, region))"
@@ -41,13 +41,13 @@ func (w *world) wantSecret(into, table string) {
 // wantOpen plans a table by hand without masks, and wants that a program which keeps it leaves it so.
 func (w *world) wantOpen(into, table string) {
 	w.Helper()
-	w.capture(changes.Table{Name: table})
+	w.capture(capture.Table{Name: table})
 	for range 2 {
 		w.exec("DELETE FROM threadline.audit_changes", "INSERT INTO "+into+" (id, region, card, number, pin) VALUES (1, 'eu', 'secret-c', 'secret-n', 'secret-p')", "DELETE FROM "+into)
 		if got := w.text("SELECT string_agg(c::text, ' ') FROM threadline.audit_changes c"); strings.Count(got, "secret") != 6 {
 			w.Errorf("after %s was loosened by hand, kept is %s", table, got)
 		}
-		if got := w.keep(changes.Table{Name: table}); strings.Contains(got, "stays masked") {
+		if got := w.keep(capture.Table{Name: table}); strings.Contains(got, "stays masked") {
 			w.Errorf("after %s was loosened by hand: %s", table, got)
 		}
 	}
@@ -57,7 +57,7 @@ func (w *world) wantOpen(into, table string) {
 // the column, anew.
 func TestKeptRemade(t *testing.T) {
 	with(t, func(w *world) {
-		open := changes.Table{Name: "t"}
+		open := capture.Table{Name: "t"}
 		for _, c := range []struct {
 			name  string
 			steps func()
@@ -71,12 +71,12 @@ func TestKeptRemade(t *testing.T) {
 			{"renamed", func() { w.exec("ALTER TABLE t RENAME TO former", "CREATE TABLE t "+secrets) }},
 			{"renamed and kept", func() {
 				w.exec("ALTER TABLE t RENAME TO former")
-				w.keep(changes.Table{Name: "former"})
+				w.keep(capture.Table{Name: "former"})
 				w.exec("CREATE TABLE t " + secrets)
 			}},
 			{"exchanged", func() {
 				w.exec("CREATE TABLE other " + secrets)
-				w.keep(changes.Table{Name: "other"})
+				w.keep(capture.Table{Name: "other"})
 				w.exec("DROP TABLE t", "ALTER TABLE other RENAME TO t")
 			}},
 			{"columns dropped", func() {
@@ -114,7 +114,7 @@ func TestKeptPartitions(t *testing.T) {
 	with(t, func(w *world) {
 		keep := func(names ...string) {
 			for _, name := range names {
-				w.keep(changes.Table{Name: name})
+				w.keep(capture.Table{Name: name})
 			}
 		}
 		const attach = "ALTER TABLE p ATTACH PARTITION t FOR VALUES IN ('eu')"
@@ -131,7 +131,7 @@ func TestKeptPartitions(t *testing.T) {
 			}, "p", "p"},
 			{"attached with a renamed column", "t", []string{"p"}, func() {
 				w.exec("CREATE TABLE t2 " + strings.Replace(secrets, "card", "c2", 1))
-				w.keep(changes.Table{Name: "t2", Mask: []string{"c2"}, Hash: []string{"number"}, Exclude: []string{"pin"}})
+				w.keep(capture.Table{Name: "t2", Mask: []string{"c2"}, Hash: []string{"number"}, Exclude: []string{"pin"}})
 				w.exec("ALTER TABLE t2 RENAME c2 TO card", "ALTER TABLE p ATTACH PARTITION t2 FOR VALUES IN ('eu')")
 				keep("p")
 			}, "p", "p"},
@@ -171,7 +171,7 @@ func TestKeptPartitions(t *testing.T) {
 			w.wantOpen(c.into, c.into)
 			if c.into != "t" { // a new partition brings nothing back
 				w.exec("CREATE TABLE fresh PARTITION OF " + c.into + " FOR VALUES IN ('us')")
-				if got := w.keep(changes.Table{Name: c.into}); strings.Contains(got, "stays masked") {
+				if got := w.keep(capture.Table{Name: c.into}); strings.Contains(got, "stays masked") {
 					w.Errorf("%s: with a new partition: %s", c.name, got)
 				}
 			}
@@ -185,10 +185,10 @@ func TestKeptWithoutKey(t *testing.T) {
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (no int NOT NULL, card text)", "CREATE UNIQUE INDEX no ON t (no)", "CREATE TABLE u (id int PRIMARY KEY, no int NOT NULL UNIQUE, card text)", "CREATE TABLE v (id int PRIMARY KEY)")
 		key := []string{"no"}
-		w.keep(changes.Table{Name: "t", Key: key}, changes.Table{Name: "u", Key: key})
+		w.keep(capture.Table{Name: "t", Key: key}, capture.Table{Name: "u", Key: key})
 		w.exec("DROP INDEX no", "ALTER TABLE u DROP CONSTRAINT u_no_key")
 		for _, key := range [][]string{nil, key} {
-			got := w.keep(changes.Table{Name: "t", Mask: []string{"card"}, Key: key}, changes.Table{Name: "u", Mask: []string{"card"}, Key: key}, changes.Table{Name: "v"})
+			got := w.keep(capture.Table{Name: "t", Mask: []string{"card"}, Key: key}, capture.Table{Name: "u", Mask: []string{"card"}, Key: key}, capture.Table{Name: "v"})
 			for _, want := range []string{
 				`"public"."t": no unique index has exactly the columns of the key, no: add one that is neither partial nor deferrable: until it can be the key, its rows are kept whole`,
 				`"public"."u": no unique index has exactly the columns of the key, no: add one that is neither partial nor deferrable: until it can be the key, its primary key is used`,
@@ -203,7 +203,7 @@ func TestKeptWithoutKey(t *testing.T) {
 			t.Errorf("kept is %s", got)
 		}
 		w.exec("CREATE UNIQUE INDEX no ON t (no)")
-		if got := w.keep(changes.Table{Name: "t"}, changes.Table{Name: "v"}); strings.Contains(got, "until it can be the key") || strings.Contains(got, `"public"."t" has no key`) {
+		if got := w.keep(capture.Table{Name: "t"}, capture.Table{Name: "v"}); strings.Contains(got, "until it can be the key") || strings.Contains(got, `"public"."t" has no key`) {
 			t.Errorf("with a key again: %s", got)
 		}
 		w.exec("INSERT INTO t VALUES (2, 'secret')")
@@ -212,7 +212,7 @@ func TestKeptWithoutKey(t *testing.T) {
 		}
 
 		// What another program wants to be the key is masked by this one's list.
-		if got := w.keep(changes.Table{Name: "t", Mask: []string{"no"}}); !strings.Contains(got, `column "no" is in the key, and cannot be masked or excluded`) {
+		if got := w.keep(capture.Table{Name: "t", Mask: []string{"no"}}); !strings.Contains(got, `column "no" is in the key, and cannot be masked or excluded`) {
 			t.Errorf("a masked key: %s", got)
 		}
 		w.exec("DELETE FROM threadline.audit_changes", "INSERT INTO t VALUES (3, 'secret')")
@@ -229,9 +229,9 @@ func TestKeptRemadeElsewhere(t *testing.T) {
 		w.exec("CREATE TABLE t "+secrets, `CREATE ROLE "`+role+`" LOGIN`)
 		w.Cleanup(func() { w.exec(`DROP OWNED BY "`+role+`" CASCADE`, `DROP ROLE "`+role+`"`) })
 		w.exec("CREATE TABLE other " + secrets)
-		w.keep(secretive("t"), changes.Table{Name: "other"})
+		w.keep(secretive("t"), capture.Table{Name: "other"})
 		w.exec("DROP TABLE t", "ALTER TABLE other RENAME TO t")
-		_, _, err := changes.Of(changes.Table{Name: "t"}).Keep(ctx, dbtest.Open(t, dbtest.PQ.Driver, w.dsn+" user="+role))
+		_, _, err := capture.Of(capture.Table{Name: "t"}).Keep(ctx, dbtest.Open(t, dbtest.PQ.Driver, w.dsn+" user="+role))
 		var remedy interface{ Statements() string }
 		if !errors.As(err, &remedy) {
 			t.Fatalf("a role that may not capture: %v", err)

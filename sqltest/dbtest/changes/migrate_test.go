@@ -8,6 +8,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestMigrateBesideCaptures: what a version before did not make is made without a gap, also where another
@@ -21,26 +22,26 @@ func TestMigrateBesideCaptures(t *testing.T) {
 			t.Fatalf("a new table has the index %q", got)
 		}
 		w.exec("CREATE TABLE t (id int PRIMARY KEY)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("DROP TABLE threadline.audit_captures", "DROP TABLE threadline.audit_keys", "DROP INDEX threadline.audit_changes_breaks")
 		tx, err := w.db.BeginTx(ctx, nil)
 		w.must(err)
 		_, err = tx.ExecContext(ctx, "INSERT INTO t VALUES (1)")
 		w.must(err)
-		if got := w.keep(changes.Table{Name: "t"}); !strings.Contains(got, `lacks the index audit_changes_breaks`) || !strings.Contains(got, `CREATE INDEX CONCURRENTLY audit_changes_breaks ON "threadline"."audit_changes"`) {
+		if got := w.keep(capture.Table{Name: "t"}); !strings.Contains(got, `lacks the index audit_changes_breaks`) || !strings.Contains(got, `CREATE INDEX CONCURRENTLY audit_changes_breaks ON "threadline"."audit_changes"`) {
 			t.Errorf("the warnings are %s", got)
 		}
 
 		done := make(chan error, 1)
-		go func() { done <- w.store.Migrate(ctx) }()
+		go func() { done <- w.installer().Migrate(ctx) }()
 		(&adoption{world: w}).until("it waits for the transaction", func() bool {
 			return w.text("SELECT count(*) FROM pg_locks WHERE locktype = 'virtualxid' AND NOT granted") == "1"
 		})
 		w.exec("INSERT INTO t VALUES (2)")
-		if got := w.keep(changes.Table{Name: "t"}); got != "" {
+		if got := w.keep(capture.Table{Name: "t"}); got != "" {
 			t.Errorf("while the index is made: %s", got)
 		}
-		if err = w.store.Migrate(ctx); err == nil || !strings.Contains(err.Error(), "another session makes the index") {
+		if err = w.installer().Migrate(ctx); err == nil || !strings.Contains(err.Error(), "another session makes the index") {
 			t.Errorf("while the index is made: %v", err)
 		}
 		w.must(tx.Commit())
@@ -52,10 +53,10 @@ func TestMigrateBesideCaptures(t *testing.T) {
 
 		// As a session that was stopped has left it.
 		w.exec("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'threadline.audit_changes_breaks'::regclass")
-		if got := w.keep(changes.Table{Name: "t"}); !strings.Contains(got, `DROP INDEX CONCURRENTLY "threadline"."audit_changes_breaks"; CREATE INDEX`) {
+		if got := w.keep(capture.Table{Name: "t"}); !strings.Contains(got, `DROP INDEX CONCURRENTLY "threadline"."audit_changes_breaks"; CREATE INDEX`) {
 			t.Errorf("the warnings are %s", got)
 		}
-		w.must(w.store.Migrate(ctx))
+		w.must(w.installer().Migrate(ctx))
 		if got := index(); got == made || !strings.HasSuffix(got, " t") {
 			t.Errorf("the index is %s, and was %s", got, made)
 		}
@@ -77,29 +78,29 @@ func TestTimelineWithoutContexts(t *testing.T) {
 			return &world{T: t, db: db, store: changes.NewStore(db, hooks.Postgres, nil)}
 		}
 		o, a := as(owner), as(app)
-		o.keep(changes.Table{Name: "t"})
-		if got := a.keep(changes.Table{Name: "t"}); got != "" {
+		o.keep(capture.Table{Name: "t"})
+		if got := a.keep(capture.Table{Name: "t"}); got != "" {
 			t.Errorf("without a timeline: %s", got)
 		}
 		o.exec(threadline.Schema(hooks.Postgres, nil))
-		if got := a.keep(changes.Table{Name: "t"}); got != "" {
+		if got := a.keep(capture.Table{Name: "t"}); got != "" {
 			t.Errorf("with all: %s", got)
 		}
 		o.exec("DROP TABLE threadline.audit_contexts CASCADE")
 		want := `who makes changes is not known: the timeline has no table "threadline"."audit_contexts": call Migrate of threadline's Store, or run the SQL that threadline.Schema returns, as role "` + owner + `", which owns it`
-		if got := a.keep(changes.Table{Name: "t"}); got != want {
+		if got := a.keep(capture.Table{Name: "t"}); got != want {
 			t.Errorf("the warnings are %s, want %s", got, want)
 		}
-		p, err := a.store.Plan(ctx)
+		p, err := a.installer().Plan(ctx)
 		w.must(err)
 		if got := strings.Join(p.Warnings, "; "); got != want {
 			t.Errorf("a plan's warnings are %s", got)
 		}
-		if got := o.keep(changes.Table{Name: "t"}); got != "" {
+		if got := o.keep(capture.Table{Name: "t"}); got != "" {
 			t.Errorf("of the owner: %s", got)
 		}
 		o.exec(threadline.Schema(hooks.Postgres, nil)) // as it says
-		if got := a.keep(changes.Table{Name: "t"}); got != "" {
+		if got := a.keep(capture.Table{Name: "t"}); got != "" {
 			t.Errorf("afterwards: %s", got)
 		}
 	}, dbtest.PGX)

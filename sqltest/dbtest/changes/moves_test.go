@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // partitioned is a table with partitions eu, us and as, the last of which has a partition as1 itself.
@@ -12,7 +12,7 @@ func (w *world) partitioned() {
 	w.exec("CREATE TABLE p (id int, region text, a int, secret text, big text, PRIMARY KEY (id, region)) PARTITION BY LIST (region)", "CREATE TABLE eu PARTITION OF p FOR VALUES IN ('eu')",
 		"CREATE TABLE us (a int, big text, dropped int, region text NOT NULL, id int NOT NULL, secret text)", "ALTER TABLE us DROP dropped", "ALTER TABLE p ATTACH PARTITION us FOR VALUES IN ('us')",
 		"CREATE TABLE asia PARTITION OF p FOR VALUES IN ('as', 'as2') PARTITION BY LIST (region)", "CREATE TABLE as1 PARTITION OF asia FOR VALUES IN ('as')", "CREATE TABLE as2 PARTITION OF asia FOR VALUES IN ('as2')", "ALTER TABLE p ALTER big SET STORAGE EXTERNAL")
-	w.capture(changes.Table{Name: "p", Mask: []string{"secret"}})
+	w.capture(capture.Table{Name: "p", Mask: []string{"secret"}})
 }
 
 // ops are what was captured since the last call, in order, and no changes are left behind.
@@ -119,7 +119,7 @@ func TestLargeMove(t *testing.T) {
 		w.exec("CREATE TABLE p (id int, part int, PRIMARY KEY (id, part)) PARTITION BY LIST (part)",
 			"CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)", "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)",
 			"INSERT INTO p SELECT n, 1 FROM generate_series(1, 100001) n")
-		w.capture(changes.Table{Name: "p"})
+		w.capture(capture.Table{Name: "p"})
 		kept := "SELECT string_agg(concat(op, n), ' ' ORDER BY op) FROM (SELECT op, count(*) AS n FROM threadline.audit_changes GROUP BY op) x"
 		w.exec("UPDATE p SET part = 2 WHERE id <= 100000")
 		if got := w.text(kept); got != "U100000" {

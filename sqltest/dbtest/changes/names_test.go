@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // hostile are names of columns that what is generated uses for something else, or that could end a literal, a
@@ -30,7 +31,7 @@ func TestHostileNames(t *testing.T) {
 		}
 		shape := " (" + strings.Join(columns, ", ") + `, id int, PRIMARY KEY (t, o, id, "old", "a""b"))`
 		w.exec("CREATE TABLE t"+shape, "CREATE TABLE o"+shape+" PARTITION BY LIST (id)", `CREATE TABLE "old" PARTITION OF o FOR VALUES IN (1)`, `CREATE TABLE "new" PARTITION OF o FOR VALUES IN (2)`)
-		w.capture(changes.Table{Name: "t", Hash: []string{"inner_key", "c"}, Mask: []string{"n", "%I"}}, changes.Table{Name: "o", Hash: []string{"inner_key", "c"}, Mask: []string{"n", "%I"}})
+		w.capture(capture.Table{Name: "t", Hash: []string{"inner_key", "c"}, Mask: []string{"n", "%I"}}, capture.Table{Name: "o", Hash: []string{"inner_key", "c"}, Mask: []string{"n", "%I"}})
 		var updates []string
 		for _, name := range hostile {
 			if name != "o" {

@@ -15,6 +15,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // purge retires all forwarders and deletes all of the journal.
@@ -42,7 +43,7 @@ func filtered(t *testing.T, keep func(journal.Entry) bool, f func(w *world, a *a
 	t.Helper()
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		hub := forward.New(&forward.Options{Logger: zap.NewNop(), Relay: forward.RelayElsewhere})
 		var opts []forward.RegisterOption
 		if keep != nil {
@@ -233,7 +234,7 @@ func TestNoEventWithoutContexts(t *testing.T) {
 func TestOpenWhenTheJournalWasMade(t *testing.T) {
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		tx, err := w.db.BeginTx(ctx, nil)
 		w.must(err)
 		defer tx.Rollback()
@@ -267,7 +268,7 @@ func TestNoEventInACopy(t *testing.T) {
 			r := w.elsewhere(dsn)
 			w.dumpTo(r)
 			r.exec("INSERT INTO t VALUES (3, 1)")
-			r.capture(changes.Table{Name: "t"})
+			r.capture(capture.Table{Name: "t"})
 			r.exec("INSERT INTO t VALUES (4, 1)")
 			r.wantBy("1", changes.Recorded, "user:bob")
 			r.wantUnknown("2", "a copy")

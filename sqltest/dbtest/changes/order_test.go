@@ -8,6 +8,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestNested: what triggers of the app and cascades change is captured; that of triggers is
@@ -17,7 +18,7 @@ func TestNested(t *testing.T) {
 		w.exec("CREATE TABLE parent (id int PRIMARY KEY, n int DEFAULT 0)", "CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE CASCADE ON UPDATE CASCADE)",
 			"CREATE FUNCTION count_children() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE parent SET n = n + 1 WHERE id = NEW.parent; RETURN NULL; END $$",
 			"CREATE TRIGGER a_first AFTER INSERT ON child FOR EACH ROW EXECUTE FUNCTION count_children()")
-		w.capture(changes.Table{Name: "parent"}, changes.Table{Name: "child"})
+		w.capture(capture.Table{Name: "parent"}, capture.Table{Name: "child"})
 		w.exec("INSERT INTO parent VALUES (1)", "INSERT INTO child VALUES (1, 1)", "UPDATE parent SET id = 2", "DELETE FROM parent")
 		w.wantStory("insert id: NULL → 1; parent: NULL → 1;\nupdate parent: 1 → 2;\ndelete id: 1 → NULL; parent: 2 → NULL;", "child", "1")
 		w.wantStory("insert id: NULL → 1; n: NULL → 0;\nupdate n: 0 → 1;\nupdate [1] to [2] id: 1 → 2;\ndelete id: 2 → NULL; n: 1 → NULL;", "parent", "2")
@@ -44,7 +45,7 @@ func TestChangedAgain(t *testing.T) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int, n int DEFAULT 0)",
 			"CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.n < 2 THEN UPDATE t SET n = n + 1; END IF; RETURN NULL; END $$",
 			"CREATE TRIGGER a_first AFTER INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION again()")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (1, 1), (2, 1)", "UPDATE t SET a = 2, n = 0")
 		for _, key := range []string{"1", "2"} {
 			row := make(map[string]string)
@@ -73,7 +74,7 @@ func TestChangedAgain(t *testing.T) {
 func TestRolledBack(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		tx, err := w.db.BeginTx(ctx, nil)
 		w.must(err)
 		for _, q := range []string{"SAVEPOINT a", "INSERT INTO t VALUES (1, 1)", "ROLLBACK TO a", "INSERT INTO t VALUES (1, 2)", "SAVEPOINT b", "UPDATE t SET a = 3", "ROLLBACK TO b", "UPDATE t SET a = 4"} {
@@ -92,7 +93,7 @@ func TestRolledBack(t *testing.T) {
 func TestWriters(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "INSERT INTO t VALUES (1, 0), (2, 0)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		first, err := w.db.BeginTx(ctx, nil)
 		w.must(err)
 		_, err = first.ExecContext(ctx, "UPDATE t SET a = 1 WHERE id = 2") // has an XID
@@ -111,7 +112,7 @@ func TestPartitions(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE p (id int, region text, a int, PRIMARY KEY (id, region)) PARTITION BY LIST (region)", "CREATE TABLE p_eu PARTITION OF p FOR VALUES IN ('eu')",
 			"CREATE TABLE p_us (a int, dropped int, region text NOT NULL, id int NOT NULL)", "ALTER TABLE p_us DROP dropped", "ALTER TABLE p ATTACH PARTITION p_us FOR VALUES IN ('us')")
-		w.capture(changes.Table{Name: "p"})
+		w.capture(capture.Table{Name: "p"})
 		w.exec("INSERT INTO p VALUES (1, 'eu', 1)", "UPDATE p SET a = 2", "INSERT INTO p_us (id, region, a) VALUES (2, 'us', 1)", "UPDATE p_us SET a = 2", "CREATE TABLE p_as PARTITION OF p FOR VALUES IN ('as')",
 			"INSERT INTO p VALUES (3, 'as', 1)", "TRUNCATE p_us")
 		w.wantStory("insert id: NULL → 1; region: NULL → eu; a: NULL → 1;\nupdate a: 1 → 2;\ntruncate", "p", "1", "eu")
@@ -119,12 +120,12 @@ func TestPartitions(t *testing.T) {
 		if got := w.story("p", "3", "as"); !strings.HasPrefix(got, "insert id: NULL → 3;") {
 			w.Errorf("in a new partition: %s", got)
 		}
-		p, err := w.store.Plan(ctx, changes.Table{Name: "p"})
+		p, err := w.installer().Plan(ctx, capture.Table{Name: "p"})
 		w.must(err)
 		if len(p.Steps) != 1 { // the new partition's TRUNCATE
 			w.Errorf("%s", p)
 		}
-		w.capture(changes.Table{Name: "p"})
+		w.capture(capture.Table{Name: "p"})
 	})
 }
 
@@ -132,7 +133,7 @@ func TestPartitions(t *testing.T) {
 func TestWithoutKey(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (a int, b int)")
-		if p := w.capture(changes.Table{Name: "t"}); len(p.Warnings) != 1 {
+		if p := w.capture(capture.Table{Name: "t"}); len(p.Warnings) != 1 {
 			w.Errorf("%q", p.Warnings)
 		}
 		w.exec("INSERT INTO t VALUES (1, 2), (1, 2)", "UPDATE t SET a = 3")
@@ -146,7 +147,7 @@ func TestWithoutKey(t *testing.T) {
 func TestSerializable(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "INSERT INTO t SELECT n, 0 FROM generate_series(1, 100) n", "ANALYZE t", "SET enable_seqscan = off")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("ALTER DATABASE "+w.text("SELECT quote_ident(current_database())")+" SET default_transaction_isolation = serializable", "ALTER DATABASE "+w.text("SELECT quote_ident(current_database())")+" SET enable_seqscan = off")
 		defer w.exec("ALTER DATABASE " + w.text("SELECT quote_ident(current_database())") + " RESET ALL")
 		w.db.SetMaxIdleConns(0) // sessions from now on have it
@@ -169,7 +170,7 @@ func TestSerializable(t *testing.T) {
 func TestPlanned(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "CREATE TABLE u (id int PRIMARY KEY, a int)", "CREATE TABLE log (a int)")
-		w.capture(changes.Table{Name: "t"}, changes.Table{Name: "u"}, changes.Table{Name: "log"})
+		w.capture(capture.Table{Name: "t"}, capture.Table{Name: "u"}, capture.Table{Name: "log"})
 		w.exec("INSERT INTO t SELECT n, 0 FROM generate_series(1, 5000) n", "INSERT INTO u SELECT n, 0 FROM generate_series(1, 5000) n", "INSERT INTO log SELECT n FROM generate_series(1, 5000) n",
 			"UPDATE t SET id = -id WHERE id < 500", "UPDATE u SET a = 1", "ANALYZE threadline.audit_changes", "ALTER TABLE t ADD b int", "UPDATE t SET a = 5 WHERE id = -7")
 		w.db.SetMaxOpenConns(1)
@@ -191,19 +192,18 @@ func TestPlanned(t *testing.T) {
 func TestRestored(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("SELECT pg_logical_emit_message(false, '', repeat('x', 40000000))", "INSERT INTO t VALUES (1, 1)", "UPDATE t SET a = 2", "UPDATE t SET a = 3")
 
 		other := dbtest.Start(t, nil)
 		db := dbtest.Open(t, "postgres", other.Database(t))
-		store := changes.NewStore(db, hooks.Postgres, nil)
-		w.must(store.Migrate(ctx))
-		restored := &world{T: w.T, db: db, store: store}
+		restored := &world{T: w.T, db: db, store: changes.NewStore(db, hooks.Postgres, nil)}
+		w.must(restored.installer().Migrate(ctx))
 		for _, table := range []string{"threadline.audit_shapes", "threadline.audit_changes"} {
 			restored.exec("INSERT INTO " + table + " SELECT * FROM json_populate_recordset(NULL::" + table + ", $json$" + w.text("SELECT json_agg(r) FROM "+table+" r") + "$json$)")
 		}
 		restored.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "INSERT INTO t VALUES (1, 3)")
-		restored.capture(changes.Table{Name: "t"})
+		restored.capture(capture.Table{Name: "t"})
 		restored.exec("UPDATE t SET a = 4", "UPDATE t SET a = 5")
 		if restored.text("SELECT concat(max(lsn) > '"+w.text("SELECT min(lsn) FROM threadline.audit_changes")+"') FROM threadline.audit_changes WHERE new_row = '(,5)'") != "f" {
 			w.Fatal("the new cluster's WAL is not behind")

@@ -11,6 +11,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // beforeQuery does something, once, before a query that contains a text.
@@ -33,10 +34,10 @@ func (b beforeQuery) ConnQueryContext(c context.Context, conn driver.QueryerCont
 func TestFollowBeginsWithCapture(t *testing.T) {
 	both(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "CREATE TABLE u (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (1, 0)")
 		begin := func() {
-			w.capture(changes.Table{Name: "u"})
+			w.capture(capture.Table{Name: "u"})
 			w.exec("INSERT INTO u VALUES (2, 0)")
 		}
 		name := dbtest.Wrap(w.T, w.e.Driver, func(d driver.Driver) driver.Driver {
@@ -59,7 +60,7 @@ func TestFollowBeginsWithCapture(t *testing.T) {
 func TestFieldsThatAreNotKept(t *testing.T) {
 	both(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, status int, card text, ssn text)")
-		w.capture(changes.Table{Name: "t", Mask: []string{"card"}, Exclude: []string{"ssn"}})
+		w.capture(capture.Table{Name: "t", Mask: []string{"card"}, Exclude: []string{"ssn"}})
 		w.exec("INSERT INTO t VALUES (1, 0, 'c', 's')")
 		tables := []string{"t"}
 		of := func(name string) []changes.FieldValue { return []changes.FieldValue{{Field: name, Text: "0"}} }
@@ -73,7 +74,7 @@ func TestFieldsThatAreNotKept(t *testing.T) {
 		added := changes.Query{Tables: tables, Fields: []string{"added"}}
 		if w.e.Dialect == hooks.SQLite { // which keeps it when it is captured again
 			w.wantQueryError(added, "field", "there is no field")
-			w.capture(changes.Table{Name: "t", Mask: []string{"card"}, Exclude: []string{"ssn"}})
+			w.capture(capture.Table{Name: "t", Mask: []string{"card"}, Exclude: []string{"ssn"}})
 			w.exec("UPDATE t SET added = 6")
 		}
 		for _, q := range []changes.Query{

@@ -7,6 +7,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 	"github.com/go-aftercommit/aftercommit/threadline/search"
 )
 
@@ -15,16 +16,16 @@ import (
 func TestTablesThatWereNeverCaptured(t *testing.T) {
 	with(t, func(w *world) {
 		of := func(names ...string) changes.Query { return changes.Query{Tables: names} }
-		w.wantQueryError(of("orders"), "table", `no table "orders" was ever captured, nor any other: to capture it, name it in changes.Of`)
+		w.wantQueryError(of("orders"), "table", `no table "orders" was ever captured, nor any other: to capture it, name it in capture.Of`)
 		w.exec("CREATE TABLE orders (id int PRIMARY KEY)", `CREATE SCHEMA "Shop"`, `CREATE TABLE "Shop"."Order Lines" (id int PRIMARY KEY)`, "CREATE TABLE dropped (id int PRIMARY KEY)",
 			"CREATE TABLE before (id int PRIMARY KEY)", "CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id)", "CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (9)",
 			"CREATE TABLE forgotten (id int PRIMARY KEY)", "CREATE VIEW shown AS SELECT id FROM orders")
-		w.capture(changes.Table{Name: "orders"}, changes.Table{Name: `"Shop"."Order Lines"`}, changes.Table{Name: "dropped"}, changes.Table{Name: "before"}, changes.Table{Name: "parted"})
+		w.capture(capture.Table{Name: "orders"}, capture.Table{Name: `"Shop"."Order Lines"`}, capture.Table{Name: "dropped"}, capture.Table{Name: "before"}, capture.Table{Name: "parted"})
 		for _, table := range []string{"orders", `"Shop"."Order Lines"`, "dropped", "before", "parted", "forgotten"} {
 			w.exec("INSERT INTO " + table + " VALUES (1)")
 		}
 		w.exec("DROP TABLE dropped", "ALTER TABLE before RENAME TO after")
-		w.capture(changes.Table{Name: "after"})
+		w.capture(capture.Table{Name: "after"})
 		for name, says := range map[string]string{
 			"ordres":                `no table "ordres" was ever captured: did you mean "orders"? Otherwise, to capture it`,
 			"Orders":                `did you mean "orders"?`,

@@ -9,6 +9,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // keys are the keys of changes.
@@ -40,7 +41,7 @@ func (w *world) wantQueryError(q changes.Query, field, says string) {
 func TestCursorSurvivesInserts(t *testing.T) {
 	both(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t SELECT n, 0 FROM " + w.numbers(6))
 		q := changes.Query{Limit: 3}
 		page := w.page(q)
@@ -69,7 +70,7 @@ func TestCursorSurvivesInserts(t *testing.T) {
 func TestCursorIsRestored(t *testing.T) {
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t SELECT n, 0 FROM generate_series(1, 6) n")
 		q := changes.Query{OldestFirst: true, Limit: 4, Tables: []string{"t"}}
 		q.Cursor = w.page(q).Next
@@ -92,7 +93,7 @@ func TestCursorIsRestored(t *testing.T) {
 func TestPageLooksAtSoMany(t *testing.T) {
 	both(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t SELECT n, 0 FROM "+w.numbers(changes.MaxLooked+5), "DELETE FROM t WHERE id = 3")
 		for _, oldest := range []bool{false, true} {
 			q := changes.Query{Text: []string{"nowhere"}, OldestFirst: oldest}
@@ -115,7 +116,7 @@ func TestPageLooksAtSoMany(t *testing.T) {
 func TestPageOfLongValues(t *testing.T) {
 	both(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text, b text, c text, d text)", w.either("ALTER TABLE t ALTER a SET STORAGE external, ALTER b SET STORAGE external, ALTER c SET STORAGE external, ALTER d SET STORAGE external", "SELECT 1"))
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t SELECT n, x, x, x, x FROM " + w.numbers(60) + ", " + w.either("repeat('x', 60000) x", "(SELECT printf('%.60000c', 'x') AS x)"))
 		for _, q := range []changes.Query{{Limit: 50}, {Limit: 50, OldestFirst: true, Text: []string{"xx"}}} {
 			page := w.page(q)
@@ -133,11 +134,11 @@ func TestPageOfLongValues(t *testing.T) {
 func TestAliases(t *testing.T) {
 	both(t, func(w *world) {
 		w.exec("CREATE TABLE orders (id int PRIMARY KEY, card text, pin text)", "CREATE TABLE other (id int PRIMARY KEY, card text)")
-		orders := changes.Table{Name: "orders", Mask: []string{"card"}, Hash: []string{"pin"}}
+		orders := capture.Table{Name: "orders", Mask: []string{"card"}, Hash: []string{"pin"}}
 		if w.e.Dialect == hooks.SQLite {
 			orders.Mask, orders.Hash = []string{"card", "pin"}, nil
 		}
-		w.capture(orders, changes.Table{Name: "other"})
+		w.capture(orders, capture.Table{Name: "other"})
 		w.exec("INSERT INTO orders VALUES (1, 'secret', 'secret')", "INSERT INTO other VALUES (1, 'secret')")
 		w.store = changes.NewStore(w.db, w.e.Dialect, &changes.Options{Aliases: map[string][]string{"order": {w.either("public.orders", "main.orders")}}})
 		if got := w.all(changes.Query{Tables: []string{"order"}, Key: []string{"1"}}); len(got) != 1 || got[0].Table != "orders" {

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestPartitionsOfAnother: who owns a captured table adds partitions to it, also to those of its partitions that are another
@@ -19,7 +19,7 @@ func TestPartitionsOfAnother(t *testing.T) {
 		w.must(w.as("changes_owner", "CREATE TABLE t (id int, part text, PRIMARY KEY (id, part)) PARTITION BY LIST (part)",
 			"CREATE TABLE deep PARTITION OF t FOR VALUES IN ('d', 'e') PARTITION BY LIST (part)"))
 		w.exec(`ALTER TABLE deep OWNER TO "changes Sub"`)
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.must(w.as("changes_owner", "CREATE TABLE a PARTITION OF t FOR VALUES IN ('a')", "CREATE TABLE b (part text NOT NULL, id int NOT NULL)",
 			"ALTER TABLE t ATTACH PARTITION b FOR VALUES IN ('b')"))
 		w.must(w.as(`"changes Sub"`, "CREATE TABLE d PARTITION OF deep FOR VALUES IN ('d')"))
@@ -28,18 +28,18 @@ func TestPartitionsOfAnother(t *testing.T) {
 		if got := w.text("SELECT string_agg(op::text || key, ' ' ORDER BY lsn) FROM threadline.audit_changes"); got != `I(1,a) I(2,b) I(3,d) U(4,d)` {
 			w.Errorf("captured: %s", got)
 		}
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 
 		// It is another role's now, which nobody has planned for.
 		w.exec("ALTER TABLE t OWNER TO changes_next")
-		plan, err := w.store.Plan(ctx, changes.Table{Name: "t"})
+		plan, err := w.installer().Plan(ctx, capture.Table{Name: "t"})
 		w.must(err)
 		for _, want := range []string{"changes_owner may execute its function", "changes_next may not execute its function", "FROM changes_owner, PUBLIC", "TO changes_next"} {
 			if !strings.Contains(plan.String(), want) {
 				w.Errorf("the plan does not have %q:\n%s", want, plan)
 			}
 		}
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.must(w.as("changes_next", "CREATE TABLE c PARTITION OF t FOR VALUES IN ('c')"))
 	})
 }

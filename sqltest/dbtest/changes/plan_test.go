@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestRefused: what cannot be captured as asked is an error that says what to do.
@@ -16,35 +16,35 @@ func TestRefused(t *testing.T) {
 			`CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id)`, `CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (1) TO (9)`, `CREATE SEQUENCE s`,
 			`CREATE UNIQUE INDEX ON t (d) WHERE d > 0`, `CREATE EXTENSION postgres_fdw`, `CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw`, `CREATE FOREIGN TABLE ft (id int) SERVER far`)
 		for _, c := range []struct {
-			table changes.Table
+			table capture.Table
 			want  string
 		}{
-			{changes.Table{Name: "nowhere"}, "there is no table nowhere"},
-			{changes.Table{Name: "v"}, "v is a view: capture the tables that it shows"},
-			{changes.Table{Name: "tt"}, "tt is a temporary table"},
-			{changes.Table{Name: "ft"}, "ft is a foreign table: capture it in the database where it is"},
-			{changes.Table{Name: "p1"}, "capture its parent"},
-			{changes.Table{Name: "s"}, "s is not a table"},
-			{changes.Table{Name: "t", Mask: []string{"ab"}}, `there is no column "ab": did you mean "Ab"?`},
-			{changes.Table{Name: "t", Mask: []string{"id"}}, `column "id" is in the key, and cannot be masked or excluded`},
-			{changes.Table{Name: "t", Exclude: []string{"id"}}, `column "id" is in the key`},
-			{changes.Table{Name: "t", Exclude: []string{"c"}, Mask: []string{"c"}}, "excluded and masked"},
-			{changes.Table{Name: "t", Key: []string{"c"}}, `column "c" of the key may be NULL`},
-			{changes.Table{Name: "t", Key: []string{"d"}}, "no unique index has exactly the columns of the key, d"},
-			{changes.Table{Name: "t", Key: []string{"e", "d"}}, "no unique index has exactly the columns of the key, e, d"},
-			{changes.Table{Name: `t"; DROP`}, ""},
+			{capture.Table{Name: "nowhere"}, "there is no table nowhere"},
+			{capture.Table{Name: "v"}, "v is a view: capture the tables that it shows"},
+			{capture.Table{Name: "tt"}, "tt is a temporary table"},
+			{capture.Table{Name: "ft"}, "ft is a foreign table: capture it in the database where it is"},
+			{capture.Table{Name: "p1"}, "capture its parent"},
+			{capture.Table{Name: "s"}, "s is not a table"},
+			{capture.Table{Name: "t", Mask: []string{"ab"}}, `there is no column "ab": did you mean "Ab"?`},
+			{capture.Table{Name: "t", Mask: []string{"id"}}, `column "id" is in the key, and cannot be masked or excluded`},
+			{capture.Table{Name: "t", Exclude: []string{"id"}}, `column "id" is in the key`},
+			{capture.Table{Name: "t", Exclude: []string{"c"}, Mask: []string{"c"}}, "excluded and masked"},
+			{capture.Table{Name: "t", Key: []string{"c"}}, `column "c" of the key may be NULL`},
+			{capture.Table{Name: "t", Key: []string{"d"}}, "no unique index has exactly the columns of the key, d"},
+			{capture.Table{Name: "t", Key: []string{"e", "d"}}, "no unique index has exactly the columns of the key, e, d"},
+			{capture.Table{Name: `t"; DROP`}, ""},
 		} {
-			if _, err := w.store.Plan(ctx, c.table); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, err := w.installer().Plan(ctx, c.table); err == nil || !strings.Contains(err.Error(), c.want) {
 				w.Errorf("%+v: %v, want %s", c.table, err, c.want)
 			}
 		}
-		if _, err := w.store.Plan(ctx, changes.Table{Name: "t"}, changes.Table{Name: "public.t"}); err == nil || !strings.Contains(err.Error(), "t and public.t are one table") {
+		if _, err := w.installer().Plan(ctx, capture.Table{Name: "t"}, capture.Table{Name: "public.t"}); err == nil || !strings.Contains(err.Error(), "t and public.t are one table") {
 			w.Errorf("one table twice: %v", err)
 		}
-		if _, err := changes.NewStore(w.db, hooks.Postgres, &changes.Options{Schema: "other"}).Plan(ctx, changes.Table{Name: "t"}); err == nil || !strings.Contains(err.Error(), "run Store.Migrate first") {
+		if _, err := capture.NewInstaller(w.db, hooks.Postgres, &capture.Options{Schema: "other"}).Plan(ctx, capture.Table{Name: "t"}); err == nil || !strings.Contains(err.Error(), "run capture.Installer.Migrate first") {
 			w.Errorf("without tables: %v", err)
 		}
-		if _, err := changes.NewStore(w.db, hooks.SQLite, nil).Plan(ctx); err == nil {
+		if _, err := capture.NewInstaller(w.db, hooks.SQLite, nil).Plan(ctx); err == nil {
 			w.Error("SQLite is not refused")
 		}
 	})
@@ -55,7 +55,7 @@ func TestRefused(t *testing.T) {
 func TestReplanned(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int, b int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		function := w.text("SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'threadline'::regnamespace AND prorettype = 'trigger'::regtype")
 		for _, c := range []struct{ change, why string }{
 			{"ALTER TABLE t ADD c int", "has changed"},
@@ -67,16 +67,16 @@ func TestReplanned(t *testing.T) {
 			{"DELETE FROM threadline.audit_shapes", "its shape is not noted"},
 		} {
 			w.exec(c.change)
-			p, err := w.store.Plan(ctx, changes.Table{Name: "t"})
+			p, err := w.installer().Plan(ctx, capture.Table{Name: "t"})
 			w.must(err)
 			if len(p.Steps) != 1 || !strings.Contains(p.Steps[0].Why, c.why) {
 				w.Errorf("after %s: %s", c.change, p)
 			}
-			w.capture(changes.Table{Name: "t"})
+			w.capture(capture.Table{Name: "t"})
 		}
 		w.exec("INSERT INTO t VALUES (1, 2, 3, 4)")
 		w.wantStory("insert id: NULL → 1; a: NULL → 2; b: NULL → 3; c: NULL → 4;", "t", "1")
-		w.must(w.store.Remove(ctx, "t"))
+		w.must(w.installer().Remove(ctx, "t"))
 		w.exec("UPDATE t SET a = 5")
 		w.wantStory("insert id: NULL → 1; a: NULL → 2; b: NULL → 3; c: NULL → 4;", "t", "1")
 	})
@@ -86,14 +86,14 @@ func TestReplanned(t *testing.T) {
 func TestApplyWaitsForNobody(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY)")
-		p, err := w.store.Plan(ctx, changes.Table{Name: "t"})
+		p, err := w.installer().Plan(ctx, capture.Table{Name: "t"})
 		w.must(err)
 		tx, err := w.db.BeginTx(ctx, nil)
 		w.must(err)
 		_, err = tx.ExecContext(ctx, "INSERT INTO t VALUES (1)")
 		w.must(err)
 		applied := make(chan error)
-		go func() { applied <- w.store.Apply(ctx, p) }()
+		go func() { applied <- w.installer().Apply(ctx, p) }()
 		for w.text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 't'::regclass") == "0" {
 			// Apply is not there yet, or between two tries.
 		}
@@ -111,7 +111,7 @@ func TestNames(t *testing.T) {
 		long := strings.Repeat("n", 63)
 		for _, name := range []string{`"Straße 1"`, `"a""b'c\d$capture$"`, `"` + long + `"`, `"order"`, `"日本"`} {
 			w.exec("CREATE SCHEMA s", "CREATE TABLE s."+name+" ("+name+" int PRIMARY KEY, \"OLD\" int, \"changed\" text, c1 int)")
-			w.capture(changes.Table{Name: "s." + name})
+			w.capture(capture.Table{Name: "s." + name})
 			w.exec("INSERT INTO s."+name+" VALUES (1, 2, 'x', 4)", "UPDATE s."+name+" SET \"OLD\" = 3, c1 = NULL")
 			if got, want := w.story("s."+name, "1"), "update OLD: 2 → 3; c1: 4 → NULL;"; !strings.HasSuffix(got, want) {
 				w.Errorf("%s: %s", name, got)
@@ -126,11 +126,11 @@ func TestPlanOfAnySession(t *testing.T) {
 	each(t, func(w *world) {
 		w.db.SetMaxOpenConns(1)
 		w.exec("CREATE SCHEMA shop", "SET search_path = shop", "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id)", "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (1) TO (9)")
-		plan, err := w.store.Plan(ctx, changes.Table{Name: "p"})
+		plan, err := w.installer().Plan(ctx, capture.Table{Name: "p"})
 		w.must(err)
 		w.exec("SET search_path = ''")
-		w.must(w.store.Apply(ctx, plan))
-		again, err := w.store.Plan(ctx, changes.Table{Name: "shop.p"})
+		w.must(w.installer().Apply(ctx, plan))
+		again, err := w.installer().Plan(ctx, capture.Table{Name: "shop.p"})
 		w.must(err)
 		if len(again.Steps) > 0 {
 			w.Errorf("%s", again)

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // psql runs a script as a person does, and returns what psql prints.
@@ -65,10 +65,10 @@ func (w *world) wantPatience(script string) {
 func TestPrintedPlan(t *testing.T) {
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY)")
-		p, err := w.store.Plan(ctx, changes.Table{Name: "t"})
+		p, err := w.installer().Plan(ctx, capture.Table{Name: "t"})
 		w.must(err)
 		w.wantPatience(p.String())
-		if p, err = w.store.Plan(ctx, changes.Table{Name: "t"}); err != nil || len(p.Steps) > 0 {
+		if p, err = w.installer().Plan(ctx, capture.Table{Name: "t"}); err != nil || len(p.Steps) > 0 {
 			t.Errorf("after a plan was run by hand: %v, %s", err, p)
 		}
 		w.exec("INSERT INTO t VALUES (2)")
@@ -84,7 +84,7 @@ func TestPrintedRemedy(t *testing.T) {
 		w.Cleanup(func() { w.exec(`DROP OWNED BY "`+role+`" CASCADE`, `DROP ROLE "`+role+`"`) })
 		app := dbtest.Open(t, dbtest.PQ.Driver, w.dsn+" user="+role)
 		keep := func() error {
-			_, _, err := changes.Of(changes.Table{Name: "t"}).Keep(ctx, app)
+			_, _, err := capture.Of(capture.Table{Name: "t"}).Keep(ctx, app)
 			return err
 		}
 		remedy := func(want string) string {
@@ -114,7 +114,7 @@ func TestPrintedRemedy(t *testing.T) {
 func TestPrintedSQLite(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY)")
-	p, err := w.store.Plan(ctx, changes.Table{Name: "t"})
+	p, err := w.installer().Plan(ctx, capture.Table{Name: "t"})
 	w.must(err)
 	w.exec(p.String(), "INSERT INTO t VALUES (1)")
 	w.wantStory("insert id: NULL → 1;", "t", "1")

@@ -15,6 +15,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // picky is a forwarder to another system that discards some entries for good, or waits.
@@ -79,7 +80,7 @@ func (w *world) wantRow(at time.Time, key, want string) {
 func TestPurged(t *testing.T) {
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "INSERT INTO t VALUES (9, 9)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (0, 0)") // before the forwarder is registered, so that it does not get it
 		store, err := relay.New(hooks.Postgres, nil)
 		w.must(err)

@@ -7,6 +7,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestPagesArePlanned reads the second page of each kind of query over 100,000 changes of two tables: none reads the
@@ -14,7 +15,7 @@ import (
 func TestPagesArePlanned(t *testing.T) {
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "CREATE TABLE u (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"}, changes.Table{Name: "u"})
+		w.capture(capture.Table{Name: "t"}, capture.Table{Name: "u"})
 		w.exec("INSERT INTO t VALUES (1, 0)", "INSERT INTO u VALUES (1, 0)")
 		// 500 rows of each table, 20 changes a transaction, a transaction a second.
 		w.exec(`INSERT INTO threadline.audit_changes (xid, tx_started_at, captured_at, lsn, table_id, shape_id, depth, op, new_tid, key, new_row)

@@ -17,6 +17,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // all returns what Each yields.
@@ -224,7 +225,7 @@ func (a *app) write(r *rand.Rand) func(changes.Change) []string {
 	lines := a.either(`shop."Order Lines"`, `"Order Lines"`)
 	a.exec(a.either("CREATE SCHEMA shop", "SELECT 1"), `CREATE TABLE orders (id int PRIMARY KEY, status text, card text, pin text)`,
 		"CREATE TABLE "+lines+" (id int, part text, note text, PRIMARY KEY (id, part))", `CREATE TABLE bare (a int, b text)`)
-	list := []changes.Table{{Name: "orders", Mask: []string{"card"}, Hash: []string{"pin"}}, {Name: lines}, {Name: "bare"}}
+	list := []capture.Table{{Name: "orders", Mask: []string{"card"}, Hash: []string{"pin"}}, {Name: lines}, {Name: "bare"}}
 	if a.e.Dialect == hooks.SQLite {
 		list[0].Mask, list[0].Hash = []string{"card", "pin"}, nil
 	}
@@ -249,7 +250,7 @@ func (a *app) write(r *rand.Rand) func(changes.Change) []string {
 	list[2].Name = "plain"
 	a.capture(list...)
 	a.exec(`CREATE TABLE bare (a int, b text)`) // another
-	a.capture(changes.Table{Name: "bare"})
+	a.capture(capture.Table{Name: "bare"})
 	another := a.later()
 	write(40)
 	a.exec(a.either("TRUNCATE orders", "DELETE FROM orders"), "INSERT INTO orders (id, status, card, pin) SELECT 1000 + n, "+a.either("repeat('long ', 20000)", "printf('%.100000c', 'x')")+", 'c', 'p' FROM "+a.numbers(4), "INSERT INTO plain VALUES (1, 'x')")
@@ -373,7 +374,7 @@ func randomFilters(r *rand.Rand, some func() changes.Change) (q changes.Query) {
 func TestFollow(t *testing.T) {
 	both(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "CREATE TABLE u (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"}, changes.Table{Name: "u"})
+		w.capture(capture.Table{Name: "t"}, capture.Table{Name: "u"})
 		var writers sync.WaitGroup
 		late := make(chan struct{})
 		done := make(chan struct{})

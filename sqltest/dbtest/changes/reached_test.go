@@ -12,7 +12,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline"
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestReached: which changes a statement on a partition, a parent or a view may have made, and that a view which is
@@ -52,7 +52,7 @@ func TestStoryOfPartition(t *testing.T) {
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE orders (id int PRIMARY KEY, a int) PARTITION BY RANGE (id)", "CREATE TABLE low PARTITION OF orders FOR VALUES FROM (0) TO (10)",
 			"CREATE TABLE goods (id int PRIMARY KEY, a int)", "CREATE VIEW shown AS SELECT id, a FROM goods", "INSERT INTO low VALUES (1, 1)", "INSERT INTO goods VALUES (1, 1)")
-		w.capture(changes.Table{Name: "orders"}, changes.Table{Name: "goods"})
+		w.capture(capture.Table{Name: "orders"}, capture.Table{Name: "goods"})
 		hub := forward.New(&forward.Options{Logger: zap.NewNop(), Relay: forward.RelayElsewhere})
 		hub.Register(threadline.NewForwarder(nil), forward.Sync)
 		name := dbtest.Name("postgres")

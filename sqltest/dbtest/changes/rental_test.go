@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // rental is a shop that lends films, in the manner of the sample databases that are taught with: foreign keys of every kind between
@@ -122,7 +122,7 @@ func TestRental(t *testing.T) {
 		w.exec(rental...)
 		for _, table := range rentalTables {
 			w.exec("CREATE TRIGGER last_update BEFORE UPDATE ON " + table + " FOR EACH ROW EXECUTE FUNCTION last_update()")
-			w.capture(changes.Table{Name: table})
+			w.capture(capture.Table{Name: table})
 		}
 		type step struct {
 			xid       int64

@@ -10,6 +10,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // elsewhere is an empty database.
@@ -45,8 +46,8 @@ func TestDumped(t *testing.T) {
 	other := dbtest.Start(t, nil)
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "CREATE TABLE v (id int PRIMARY KEY, a int)")
-		tables := []changes.Table{{Name: "t"}, {Name: "u"}}
-		w.capture(changes.Table{Name: "t"}, changes.Table{Name: "v"})
+		tables := []capture.Table{{Name: "t"}, {Name: "u"}}
+		w.capture(capture.Table{Name: "t"}, capture.Table{Name: "v"})
 		w.exec("INSERT INTO t VALUES (1, -1)", "INSERT INTO v VALUES (1, 1)", "ALTER TABLE v RENAME TO u", "DROP TABLE t", "CREATE TABLE t (id int PRIMARY KEY, a int)")
 		w.capture(tables...)
 		w.exec("INSERT INTO t VALUES (1, 1)", "SELECT pg_logical_emit_message(false, '', repeat('x', 40000000))", "UPDATE t SET a = 2", "UPDATE u SET a = 2")
@@ -57,7 +58,7 @@ func TestDumped(t *testing.T) {
 			"data": func(r *world) {
 				// Were t captured now, the INSERTs of the restore would be changes.
 				r.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "CREATE TABLE u (id int PRIMARY KEY, a int)")
-				r.must(r.store.Migrate(ctx))
+				r.must(r.installer().Migrate(ctx))
 				w.dumpTo(r, "--data-only")
 			},
 		} {
@@ -67,7 +68,7 @@ func TestDumped(t *testing.T) {
 				if name != "data" {
 					r.exec("UPDATE t SET a = 3", "UPDATE u SET a = 3")
 				}
-				r.must(r.store.Migrate(ctx))
+				r.must(r.installer().Migrate(ctx))
 				r.capture(tables...)
 				r.exec("UPDATE t SET a = 4", "UPDATE u SET a = 4")
 				then, missing := "\nupdate a: 2 → 3;\nupdate a: 3 → 4;", ""
@@ -94,10 +95,10 @@ func TestDumped(t *testing.T) {
 func TestClock(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (1, 1)", "UPDATE t SET a = 2", "UPDATE threadline.audit_changes SET captured_at = captured_at + interval '1 day', tx_started_at = tx_started_at + interval '1 day'",
 			"UPDATE threadline.audit_captures SET noted_at = noted_at + interval '1 day'", "UPDATE t SET a = 3", "ALTER TABLE t RENAME TO u")
-		w.capture(changes.Table{Name: "u"})
+		w.capture(capture.Table{Name: "u"})
 		w.exec("UPDATE u SET a = 4", "DELETE FROM u")
 		w.wantStory("insert id: NULL → 1; a: NULL → 1;\nupdate a: 1 → 2;\nupdate a: 2 → 3;\nupdate a: 3 → 4;\ndelete id: 1 → NULL; a: 4 → NULL;", "u", "1")
 		if list, err := w.store.Breaks(ctx, "u"); err != nil || len(list) != 2 || !strings.HasSuffix(list[1].Text, "public.t") {

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // rewrites give the rows of t other places in the middle of a transaction, so that several versions of one have the same place.
@@ -23,7 +23,7 @@ func TestRewritten(t *testing.T) {
 				w.exec("CREATE TABLE t (id int PRIMARY KEY, a int, other int)", "CREATE INDEX t_a ON t (a DESC)",
 					"CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.a > 0 THEN UPDATE t SET a = - a WHERE id = NEW.id; END IF; RETURN NULL; END $$",
 					"CREATE TRIGGER a_first AFTER UPDATE ON t FOR EACH ROW EXECUTE FUNCTION again()")
-				w.capture(changes.Table{Name: "t"})
+				w.capture(capture.Table{Name: "t"})
 				w.exec("INSERT INTO t VALUES (1, -1, 0)")
 				again := func(typ string) string { return strings.ReplaceAll(rewrite, "{type}", typ) }
 				w.inOne("UPDATE t SET a = 2", "INSERT INTO t VALUES (2, 1, 0), (3, 1, 0)", "UPDATE t SET a = 10 + id", again("bigint"),
@@ -50,7 +50,7 @@ func TestSamePlace(t *testing.T) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)",
 			"CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE t SET a = - a WHERE id = NEW.id; RETURN NULL; END $$",
 			"CREATE TRIGGER a_first AFTER INSERT ON t FOR EACH ROW WHEN (NEW.a > 0) EXECUTE FUNCTION again()")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (1, 0)", "UPDATE t SET a = 1", "UPDATE t SET a = 2") // the third place
 		w.inOne("UPDATE t SET a = 3", "CLUSTER t USING t_pkey", "UPDATE t SET a = 4", "UPDATE t SET a = 5")
 		w.checkReplay("t", "id")

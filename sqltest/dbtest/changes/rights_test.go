@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // as executes as another role.
@@ -25,7 +25,7 @@ func (w *world) as(role string, queries ...string) error {
 func TestRights(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		function := w.text("SELECT proname FROM pg_proc WHERE pronamespace = 'threadline'::regnamespace AND prorettype = 'trigger'::regtype")
 		w.exec("DROP ROLE IF EXISTS changes_app", "CREATE ROLE changes_app", "GRANT ALL ON t TO changes_app", "GRANT USAGE ON SCHEMA threadline TO changes_app", "GRANT CREATE ON SCHEMA public TO changes_app")
 		defer w.exec("DROP OWNED BY changes_app CASCADE", "DROP ROLE changes_app")
@@ -50,7 +50,7 @@ func TestRights(t *testing.T) {
 func TestOtherTables(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		function := w.text("SELECT proname FROM pg_proc WHERE pronamespace = 'threadline'::regnamespace AND prorettype = 'trigger'::regtype")
 		w.exec("CREATE TABLE u (id int PRIMARY KEY, a text)", "CREATE TRIGGER forge AFTER INSERT ON u FOR EACH ROW EXECUTE FUNCTION threadline."+function+"()", "INSERT INTO u VALUES (1, 'forged')")
 		if got := w.changes() + w.text("SELECT count(*) FROM threadline.audit_gaps"); got != "01" {
@@ -76,7 +76,7 @@ func TestOthersCode(t *testing.T) {
 			"CREATE OPERATOR = (LEFTARG = mood, RIGHTARG = mood, FUNCTION = same)", "CREATE OPERATOR <> (LEFTARG = mood, RIGHTARG = mood, FUNCTION = same)",
 			"CREATE OPERATOR *<> (LEFTARG = duo, RIGHTARG = duo, FUNCTION = same)", "CREATE OPERATOR *= (LEFTARG = duo, RIGHTARG = duo, FUNCTION = same)",
 			"CREATE TABLE moods (id int PRIMARY KEY, m mood, d duo, l mood[])"))
-		w.capture(changes.Table{Name: "moods"})
+		w.capture(capture.Table{Name: "moods"})
 		w.must(w.as("changes_evil", "INSERT INTO moods VALUES (1, 'ok', ROW(1, 'x'), '{ok}')", "UPDATE moods SET m = 'bad', d = ROW(2, (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 200) n)), l = '{}'",
 			"ALTER TABLE moods ADD n int", "UPDATE moods SET m = 'ok'", "DELETE FROM moods"))
 		if got := w.changes() + w.text("SELECT count(*) FROM threadline.audit_gaps"); got != "40" {
@@ -91,7 +91,7 @@ func TestTemporaryTypes(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE p (id int, r text, a int, PRIMARY KEY (id, r)) PARTITION BY LIST (r)", "CREATE TABLE eu PARTITION OF p FOR VALUES IN ('eu')", "CREATE TABLE us PARTITION OF p FOR VALUES IN ('us')")
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, card text)")
-		w.capture(changes.Table{Name: "p"}, changes.Table{Name: "t", Hash: []string{"card"}})
+		w.capture(capture.Table{Name: "p"}, capture.Table{Name: "t", Hash: []string{"card"}})
 		conn, err := w.db.Conn(ctx)
 		w.must(err)
 		defer conn.Close()
@@ -121,7 +121,7 @@ func TestReplacedIsNoMove(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE p (id int, r text, a int, big text, PRIMARY KEY (id, r)) PARTITION BY LIST (r)", "CREATE TABLE eu PARTITION OF p FOR VALUES IN ('eu')",
 			"INSERT INTO p VALUES (1, 'eu', 1, 'b')")
-		w.capture(changes.Table{Name: "p"})
+		w.capture(capture.Table{Name: "p"})
 		w.exec("BEGIN; DELETE FROM p WHERE id = 1; INSERT INTO p VALUES (1, 'eu', 9, 'z'); UPDATE p SET a = 10 WHERE id = 1; COMMIT")
 		w.wantStory(`delete id: 1 → NULL; r: eu → NULL; a: 1 → NULL; big: b → NULL;
 insert id: NULL → 1; r: NULL → eu; a: NULL → 9; big: NULL → z;

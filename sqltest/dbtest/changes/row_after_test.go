@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestRowAfterOfItsTable: a change is one of its table, whatever others of the transaction have its key and its time, or
@@ -13,7 +14,7 @@ import (
 func TestRowAfterOfItsTable(t *testing.T) {
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "CREATE TABLE u (id int PRIMARY KEY, a int)")
-		tables := []changes.Table{{Name: "t"}, {Name: "u"}}
+		tables := []capture.Table{{Name: "t"}, {Name: "u"}}
 		w.capture(tables...)
 		w.exec("INSERT INTO t VALUES (1, 1); INSERT INTO u VALUES (1, 2)", "UPDATE threadline.audit_changes SET captured_at = tx_started_at",
 			"DROP TABLE t", "CREATE TABLE t (id int PRIMARY KEY, a int)", "ALTER TABLE u RENAME TO v")
@@ -43,9 +44,9 @@ func TestRowAfterOfItsTable(t *testing.T) {
 func TestRowAsOfDriftedRenamed(t *testing.T) {
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text, b text)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (1, '1', '2')", "ALTER TABLE t ADD c text", "UPDATE t SET c = '3'", "ALTER TABLE t RENAME a TO z", "ALTER TABLE t RENAME b TO a")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		row, err := w.store.RowAsOf(ctx, "t", time.Now().Add(time.Hour), "1")
 		w.must(err)
 		if got, want := row.String(), `"public"."t" (1): id: 1; z: 1; a: 2; c: 3`; got != want {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestRowSecurity: a row that row-level security hides is not taken for one that is not there.
@@ -16,7 +17,7 @@ func TestRowSecurity(t *testing.T) {
 	onPQ(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text, b text)", "CREATE TABLE child (id int PRIMARY KEY, t int REFERENCES t ON DELETE CASCADE)",
 			"INSERT INTO t VALUES (1, 'x', 'b'), (2, 'x', 'b')")
-		w.capture(changes.Table{Name: "t"}, changes.Table{Name: "child"})
+		w.capture(capture.Table{Name: "t"}, capture.Table{Name: "child"})
 		w.exec("INSERT INTO t VALUES (3, 'x', 'b')")
 		xid, startedAt := w.last()
 		w.exec("UPDATE t SET a = 'y'",
@@ -62,7 +63,7 @@ func TestRowSecurity(t *testing.T) {
 func TestTableRowSecurity(t *testing.T) {
 	onPQ(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text)", "INSERT INTO t VALUES (1, 'x'), (2, 'x')")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		captured := w.clock()
 		w.exec("INSERT INTO t VALUES (3, 'x')", "UPDATE t SET a = 'y' WHERE id = 3",
 			"DROP ROLE IF EXISTS changes_tenants", "CREATE ROLE changes_tenants", "GRANT USAGE ON SCHEMA threadline TO changes_tenants", "GRANT SELECT ON ALL TABLES IN SCHEMA threadline TO changes_tenants",
@@ -102,7 +103,7 @@ func TestUndoUnproven(t *testing.T) {
 	onPQ(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text, b text, c int, d int4range, e int)", "CREATE UNIQUE INDEX lower_a ON t (lower(a))", "CREATE UNIQUE INDEX part_b ON t (b) WHERE c > 0",
 			"ALTER TABLE t ADD CONSTRAINT apart EXCLUDE USING gist (d WITH &&)", "INSERT INTO t VALUES (1, 'x', 'b', 1, '[1,2]', 1), (2, 'y', 'c', 1, '[5,6]', 2)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		for _, tt := range []struct {
 			do   string
 			want []string
@@ -133,7 +134,7 @@ func TestUndoUnproven(t *testing.T) {
 func TestUndoReferredByMany(t *testing.T) {
 	onPQ(t, func(w *world) {
 		w.exec("CREATE TABLE p (id int PRIMARY KEY)", "CREATE TABLE c (p int REFERENCES p)")
-		w.capture(changes.Table{Name: "p"})
+		w.capture(capture.Table{Name: "p"})
 		w.exec("INSERT INTO p VALUES (1), (2)")
 		xid, startedAt := w.last()
 		w.exec("INSERT INTO c SELECT 1 FROM generate_series(1, 5000)", "INSERT INTO c VALUES (2)")
@@ -147,14 +148,14 @@ func TestUndoReferredByMany(t *testing.T) {
 func TestCaptureBegins(t *testing.T) {
 	onPQ(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text)", "INSERT INTO t VALUES (1, 'x')")
-		plan, err := w.store.Plan(ctx, changes.Table{Name: "t"})
+		plan, err := w.installer().Plan(ctx, capture.Table{Name: "t"})
 		w.must(err)
 		tx, err := w.db.BeginTx(ctx, nil)
 		w.must(err)
 		_, err = tx.ExecContext(ctx, "UPDATE t SET a = 'y'")
 		w.must(err)
 		done := make(chan error, 1)
-		go func() { done <- w.store.Apply(ctx, plan) }()
+		go func() { done <- w.installer().Apply(ctx, plan) }()
 		w.waits()
 		then := w.clock()
 		_, err = tx.ExecContext(ctx, "UPDATE t SET a = 'z'")

@@ -3,7 +3,7 @@ package changes_test
 import (
 	"testing"
 
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestSettings: settings of a session make no write fail and lose no change.
@@ -18,7 +18,7 @@ func TestSettings(t *testing.T) {
 			"client_encoding = 'UTF8'", "lc_monetary = 'C'", "extra_float_digits = -15", "application_name = E'\\'\"'",
 		} {
 			w.exec("TRUNCATE threadline.audit_changes, threadline.audit_gaps", "SET "+set)
-			w.capture(changes.Table{Name: "public.t"})
+			w.capture(capture.Table{Name: "public.t"})
 			w.exec("INSERT INTO public.t VALUES (1, 'x', now(), 1.5)", "UPDATE public.t SET a = repeat('y', 3000), m = 2", "DELETE FROM public.t")
 			w.exec("RESET ALL")
 			if got := w.changes() + w.text("SELECT count(*) FROM threadline.audit_gaps") + w.text("SELECT string_agg(op::text, '' ORDER BY lsn) FROM threadline.audit_changes WHERE shape_id IS NOT NULL"); got != "30IUD" {
@@ -32,7 +32,7 @@ func TestSettings(t *testing.T) {
 func TestPublished(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("CREATE PUBLICATION everything FOR ALL TABLES", "INSERT INTO t VALUES (1)", "DELETE FROM threadline.audit_changes", "DELETE FROM threadline.audit_gaps", "DROP PUBLICATION everything")
 	})
 }
@@ -42,7 +42,7 @@ func TestReplica(t *testing.T) {
 	each(t, func(w *world) {
 		w.db.SetMaxOpenConns(1)
 		w.exec("CREATE TABLE t (id int PRIMARY KEY)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("SET session_replication_role = replica", "INSERT INTO t VALUES (1)", "RESET session_replication_role", "INSERT INTO t VALUES (2)")
 		if n := w.changes(); n != "1" {
 			w.Errorf("%s changes", n)

@@ -15,6 +15,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // liteApp opens the file of a world through the wrapper.
@@ -29,7 +30,7 @@ func liteAppOf(w *world, rules *driver.Rules) (*sql.DB, *observer.ObservedLogs) 
 	core, logs := observer.New(zapcore.WarnLevel)
 	hub := forward.New(&forward.Options{Logger: zap.New(core), Timeout: dbtest.Patience})
 	hub.Register(threadline.NewForwarder(nil), forward.Auto)
-	hub.Keep(changes.Of())
+	hub.Keep(capture.Of())
 	driver.Register(name, "sqlite", hub, driver.Capture(rules), driver.WriteTimeout(dbtest.Patience), driver.DefaultActor(hooks.Actor{Type: hooks.System, ID: "test"}))
 	return dbtest.Open(w.T, name, w.dsn), logs
 }
@@ -49,7 +50,7 @@ func (w *world) actors(table string, key ...string) string {
 func TestSQLiteWho(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, a)")
-	w.capture(changes.Table{Name: "orders"})
+	w.capture(capture.Table{Name: "orders"})
 	app, _ := liteApp(w)
 	as := func(id string) (*sql.Tx, func(query string)) {
 		tx, err := app.BeginTx(hooks.WithActor(ctx, hooks.Actor{Type: hooks.User, ID: id}), nil)
@@ -144,7 +145,7 @@ func TestSQLiteMark(t *testing.T) {
 		t.Run(strings.Join(statements, "; "), func(t *testing.T) {
 			w := lite(t)
 			w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, a)", "INSERT INTO orders VALUES (1, 0)", "CREATE TABLE plain (a)", "INSERT INTO plain VALUES (1)")
-			w.capture(changes.Table{Name: "orders"})
+			w.capture(capture.Table{Name: "orders"})
 			app, _ := liteApp(w)
 			conn, err := app.Conn(ctx)
 			w.must(err)
@@ -168,7 +169,7 @@ func TestSQLiteMark(t *testing.T) {
 func TestSQLiteMarkWithoutEvents(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, a)", "INSERT INTO orders VALUES (1, 0)")
-	w.capture(changes.Table{Name: "orders"})
+	w.capture(capture.Table{Name: "orders"})
 	app, _ := liteAppOf(w, driver.AllTables().Except("orders"))
 	tx, err := app.BeginTx(ctx, nil)
 	w.must(err)
@@ -189,7 +190,7 @@ func TestSQLiteDDL(t *testing.T) {
 		t.Run(map[bool]string{false: "autocommit", true: "transaction"}[inside], func(t *testing.T) {
 			w := lite(t)
 			w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, a, secret, gone, old)", "INSERT INTO orders VALUES (1, 'a', 's', 'g', 'o')")
-			table := changes.Table{Name: "orders", Mask: []string{"secret"}}
+			table := capture.Table{Name: "orders", Mask: []string{"secret"}}
 			w.capture(table)
 			app, logs := liteApp(w)
 			conn, err := app.Conn(ctx)
@@ -237,7 +238,7 @@ delete id: 1 → NULL; a: e → NULL; hidden: (masked) → NULL; b: 1 → NULL;`
 func TestSQLiteMaskedAgain(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE people (id INTEGER PRIMARY KEY, a, card, note)", "INSERT INTO people (id) VALUES (1)")
-	w.capture(changes.Table{Name: "people", Mask: []string{"card"}, Exclude: []string{"note"}})
+	w.capture(capture.Table{Name: "people", Mask: []string{"card"}, Exclude: []string{"note"}})
 	app, logs := liteApp(w)
 	for _, q := range []string{
 		"ALTER TABLE people DROP COLUMN card", "ALTER TABLE people DROP COLUMN note", "UPDATE people SET a = 'b'", "ALTER TABLE people ADD COLUMN b",
@@ -250,7 +251,7 @@ func TestSQLiteMaskedAgain(t *testing.T) {
 	if n := w.text("SELECT count(*) FROM threadline_audit_values WHERE new LIKE '%secret%'"); n != "0" {
 		w.Errorf("%s secret values are kept", n)
 	}
-	if p := w.capture(changes.Table{Name: "people"}); len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], "loosens") {
+	if p := w.capture(capture.Table{Name: "people"}); len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], "loosens") {
 		w.Errorf("the plan is %s", p)
 	}
 	for _, q := range []string{"ALTER TABLE people DROP COLUMN card", "ALTER TABLE people ADD COLUMN card", "UPDATE people SET card = 'open'"} {
@@ -269,7 +270,7 @@ func TestSQLiteMaskedAgain(t *testing.T) {
 func TestSQLiteCopied(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, a, card)", "INSERT INTO orders VALUES (1, 'a', 'secret')")
-	w.capture(changes.Table{Name: "orders", Mask: []string{"card"}})
+	w.capture(capture.Table{Name: "orders", Mask: []string{"card"}})
 	app, logs := liteApp(w)
 	for _, q := range []string{
 		"ALTER TABLE orders RENAME TO old", "CREATE TABLE orders (id INTEGER PRIMARY KEY, a TEXT, card)", "INSERT INTO orders SELECT * FROM old", "DROP TABLE old",
@@ -293,7 +294,7 @@ func TestSQLiteCopied(t *testing.T) {
 		_, failed := app.ExecContext(ctx, q)
 		w.must(failed)
 	}
-	w.capture(changes.Table{Name: "orders"})
+	w.capture(capture.Table{Name: "orders"})
 	_, err = app.ExecContext(ctx, "DROP TABLE sales")
 	w.must(err)
 	_, err = app.ExecContext(ctx, "UPDATE orders SET a = 'more'")
@@ -308,7 +309,7 @@ func TestSQLiteCopied(t *testing.T) {
 func TestSQLiteFollowedWhole(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, a)")
-	w.capture(changes.Table{Name: "orders"})
+	w.capture(capture.Table{Name: "orders"})
 	triggers := func() string {
 		return w.text("SELECT group_concat(sql) FROM (SELECT sql FROM sqlite_master WHERE name LIKE 'threadline_capture%' ORDER BY name)")
 	}

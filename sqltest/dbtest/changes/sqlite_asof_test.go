@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // liteClock is SQLite's, in a millisecond in which nothing was captured before.
@@ -130,10 +131,10 @@ func TestSQLiteRowAsOfTruth(t *testing.T) {
 	for _, through := range []string{"the driver", "no driver"} {
 		t.Run("through "+through, func(t *testing.T) {
 			w := lite(t)
-			var tables []changes.Table
+			var tables []capture.Table
 			for _, table := range liteTables {
 				w.exec(table.sql)
-				tables = append(tables, changes.Table{Name: table.name})
+				tables = append(tables, capture.Table{Name: table.name})
 			}
 			r := rand.New(rand.NewPCG(dbtest.Seed(t), 3))
 			w.liteTransaction(r) // rows from before the capture
@@ -221,7 +222,7 @@ func TestSQLiteRowAsOfErrors(t *testing.T) {
 		w.exec(queries...)
 		at[name] = w.liteClock()
 	}
-	table := changes.Table{Name: "t", Exclude: []string{"secret"}, Mask: []string{"card"}}
+	table := capture.Table{Name: "t", Exclude: []string{"secret"}, Mask: []string{"card"}}
 	w.capture(table)
 	do("captured")
 	do("inserted", "INSERT INTO t VALUES (2, 1.0, 's', NULL)")
@@ -249,7 +250,7 @@ func TestSQLiteRowAsOfErrors(t *testing.T) {
 
 	// While a capture is off, nothing says that a row was not there, or what it was.
 	do("removed", "INSERT INTO t VALUES (6, 0.1, 's', 1)")
-	w.must(w.store.Remove(ctx, "t"))
+	w.must(w.installer().Remove(ctx, "t"))
 	want("retyped", "5", changes.ErrBroken.Error())
 	do("off", "UPDATE t SET a = 'lost' WHERE id = 1", "DELETE FROM t WHERE id = 5")
 	w.capture(table)
@@ -285,7 +286,7 @@ func TestSQLiteRowAsOfErrors(t *testing.T) {
 func TestSQLiteRowAsOfNull(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE t (k TEXT PRIMARY KEY, a)")
-	w.capture(changes.Table{Name: "t"})
+	w.capture(capture.Table{Name: "t"})
 	w.exec("INSERT INTO t VALUES (NULL, 1)")
 	null := w.liteClock()
 	w.exec("UPDATE t SET k = 'x'")
@@ -310,7 +311,7 @@ func TestSQLiteRowAsOfNull(t *testing.T) {
 func TestSQLiteRowAfter(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE t (k PRIMARY KEY, a, b)")
-	w.capture(changes.Table{Name: "t"})
+	w.capture(capture.Table{Name: "t"})
 	w.inOne("INSERT INTO t VALUES (1, 'i', NULL), ('1', 't', NULL), (1.5, 'r', NULL)", "UPDATE t SET b = 2.5", "UPDATE t SET b = x'0a' WHERE typeof(k) = 'integer'")
 	history, err := w.store.History(ctx, "t", "1")
 	w.must(err)

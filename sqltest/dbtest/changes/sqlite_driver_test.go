@@ -11,6 +11,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // liteConn is a connection of an app to a world with the tables orders, of which row changes are captured, and plain.
@@ -18,7 +19,7 @@ func liteConn(t *testing.T, rules *driver.Rules) (w *world, conn *sql.Conn) {
 	t.Helper()
 	w = lite(t)
 	w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, a)", "INSERT INTO orders VALUES (1, 'a')", "CREATE TABLE plain (a)", "INSERT INTO plain VALUES (1), (2)")
-	w.capture(changes.Table{Name: "orders"})
+	w.capture(capture.Table{Name: "orders"})
 	app, logs := liteAppOf(w, rules)
 	conn, err := app.Conn(ctx)
 	w.must(err)
@@ -125,7 +126,7 @@ func TestSQLiteMarkIsDropped(t *testing.T) {
 			w, conn := liteConn(t, driver.AllTables())
 			w.exec(drop)
 			w.on(conn, "UPDATE orders SET a = 1", "BEGIN", "UPDATE orders SET a = 2", "COMMIT", "ALTER TABLE orders ADD COLUMN b")
-			w.must(w.store.Migrate(ctx))
+			w.must(w.installer().Migrate(ctx))
 			w.on(conn, "ALTER TABLE orders ADD COLUMN c", "UPDATE orders SET c = 1") // DDL looks
 			if n := w.text("SELECT tx_id IS NOT NULL FROM threadline_audit_changes ORDER BY seq DESC LIMIT 1"); n != "1" {
 				w.Error("after Migrate, a change has no number")
@@ -225,8 +226,8 @@ func TestSQLiteDDLAfterMigrate(t *testing.T) {
 				w.on(conn, "BEGIN")
 				open = 1
 			}
-			w.must(w.store.Migrate(ctx))
-			w.capture(changes.Table{Name: "orders"})
+			w.must(w.installer().Migrate(ctx))
+			w.capture(capture.Table{Name: "orders"})
 			w.on(conn, statements[open:]...)
 			w.wantStory("\nupdate b: NULL → 1;", "orders", "1")
 		})

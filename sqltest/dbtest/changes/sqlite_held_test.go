@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestSQLiteHeldLookUp: a row that is written looks only for what was held for its own values, however many rows are held.
@@ -20,7 +21,7 @@ func TestSQLiteHeldLookUp(t *testing.T) {
 		t.Run(table, func(t *testing.T) {
 			w := lite(t)
 			w.exec("CREATE TABLE " + table)
-			w.capture(changes.Table{Name: "t"})
+			w.capture(capture.Table{Name: "t"})
 			w.exec("INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 1)", "INSERT OR IGNORE INTO t VALUES (3, 'a', 1)")
 			held := func() string {
 				return w.text("SELECT count(*) FROM threadline_audit_changes WHERE held IS NOT NULL")
@@ -47,7 +48,7 @@ func TestSQLiteHeldPlan(t *testing.T) {
 	for _, table := range []string{"t (id INTEGER PRIMARY KEY, u UNIQUE, v)", "t (id PRIMARY KEY, u UNIQUE, v) WITHOUT ROWID"} {
 		w := lite(t)
 		w.exec("CREATE TABLE " + table)
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		triggers := strings.Split(w.text("SELECT group_concat(sql, ';') FROM sqlite_master WHERE type = 'trigger'"), ";")
 		plans := 0
 		for _, step := range triggers {
@@ -89,7 +90,7 @@ func TestSQLiteHeldSecret(t *testing.T) {
 		if strings.Contains(table, "STORED") {
 			mask = append(mask, "g")
 		}
-		w.capture(changes.Table{Name: "t", Mask: mask, Exclude: []string{"note"}})
+		w.capture(capture.Table{Name: "t", Mask: mask, Exclude: []string{"note"}})
 		w.exec("INSERT INTO t (id, card, note, a) VALUES (1, 'secret 1', 'secret 2', 'a')", "INSERT OR IGNORE INTO t (id, card, note, a) VALUES (2, 'secret 1', 'secret 2', 'a')")
 		if n := w.text("SELECT count(*) FROM threadline_audit_changes WHERE held IS NOT NULL"); n != "1" {
 			w.Fatalf("%s: %s rows are held", table, n)
@@ -110,7 +111,7 @@ func TestSQLiteHeldWho(t *testing.T) {
 	for _, table := range []string{"t (id INTEGER PRIMARY KEY, u NOT NULL ON CONFLICT REPLACE DEFAULT 'x' UNIQUE)", "t (id PRIMARY KEY, u TEXT DEFAULT 'x' NOT NULL UNIQUE) WITHOUT ROWID"} {
 		w := lite(t)
 		w.exec("CREATE TABLE " + table)
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		app, _ := liteApp(w)
 		as := func(id, query string) {
 			_, err := app.ExecContext(hooks.WithActor(ctx, hooks.Actor{Type: hooks.User, ID: id}), query)
@@ -124,7 +125,7 @@ func TestSQLiteHeldWho(t *testing.T) {
 		}
 		// The first is missed: the default is no constant. The next row of the number finds it gone.
 		w.exec("DROP TABLE t", "CREATE TABLE t (id INTEGER PRIMARY KEY, u DEFAULT ('x' || 'y') NOT NULL UNIQUE)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		as("alice", "INSERT INTO t VALUES (5, 'xy')")
 		as("bob", "INSERT OR IGNORE INTO t VALUES (6, 'xy')")
 		as("carol", "REPLACE INTO t VALUES (7, NULL)")
@@ -144,7 +145,7 @@ func TestSQLiteHeldFollowed(t *testing.T) {
 			t.Run(name+", through "+through, func(t *testing.T) {
 				w := lite(t)
 				w.exec("CREATE TABLE t " + table)
-				w.capture(changes.Table{Name: "t"})
+				w.capture(capture.Table{Name: "t"})
 				write := w.exec
 				if through == "the driver" {
 					app, _ := liteApp(w)

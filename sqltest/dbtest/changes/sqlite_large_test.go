@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestSQLiteLongValues: a transaction of few changes with long values is read in part, and refused to be undone.
 func TestSQLiteLongValues(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, a)")
-	w.capture(changes.Table{Name: "t"})
+	w.capture(capture.Table{Name: "t"})
 	const size, each = 64_000, 2*64_000 + 3 // as X'…'
 	n := changes.MostBytes/each + 10
 	w.liteInOne(1, fmt.Sprintf("INSERT INTO t WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < %d) SELECT n, zeroblob(%d) FROM c", n, size))

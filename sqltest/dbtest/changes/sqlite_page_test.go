@@ -15,6 +15,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestSQLiteFollowsCommits: a follower misses nothing and gets nothing twice, whatever the clock does, after a VACUUM, and in a
@@ -24,7 +25,7 @@ func TestSQLiteFollowsCommits(t *testing.T) {
 		t.Run("of "+cmp.Or(of, "all tables"), func(t *testing.T) {
 			w := lite(t)
 			w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, a UNIQUE)", "CREATE TABLE other (id INTEGER PRIMARY KEY)")
-			w.capture(changes.Table{Name: "t"}, changes.Table{Name: "other"})
+			w.capture(capture.Table{Name: "t"}, capture.Table{Name: "other"})
 			q := changes.Query{OldestFirst: true, Limit: 2}
 			insert := func(id int, at string) {
 				w.exec(fmt.Sprintf("INSERT INTO t VALUES (%d, %d)", id, id))
@@ -127,7 +128,7 @@ func TestSQLiteQueryEnds(t *testing.T) {
 	q := changes.Query{OldestFirst: true, To: to}
 	before := w.page(q).Follow
 	w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY)")
-	w.capture(changes.Table{Name: "t"})
+	w.capture(capture.Table{Name: "t"})
 	if q.Cursor = before; w.page(q).Follow == "" || before == "" {
 		w.Error("before anything was captured, nothing follows")
 	}
@@ -178,7 +179,7 @@ func (e explained) ConnQueryContext(c context.Context, conn driver.QueryerContex
 func TestSQLitePagesArePlanned(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, a int)", "CREATE TABLE u (id INTEGER PRIMARY KEY, a int)")
-	w.capture(changes.Table{Name: "t"}, changes.Table{Name: "u"})
+	w.capture(capture.Table{Name: "t"}, capture.Table{Name: "u"})
 	w.exec("INSERT INTO t VALUES (1, 0)", "INSERT INTO u VALUES (1, 0)")
 	// 500 rows of each table, 20 changes a transaction, a transaction a second.
 	w.exec(`INSERT INTO threadline_audit_changes (tx_id, captured_at, table_id, shape_id, op, key)

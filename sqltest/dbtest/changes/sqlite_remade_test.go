@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestSQLiteColumnIsRemade: a column that was dropped and made again under its name, of another type or the same, is another
@@ -14,7 +14,7 @@ func TestSQLiteColumnIsRemade(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := lite(t)
 			w.exec("CREATE TABLE books (id INTEGER PRIMARY KEY, a TEXT, kind "+typ+")", "INSERT INTO books VALUES (1, 'a', 'before'), (2, 'a', 'before')")
-			w.capture(changes.Table{Name: "books"})
+			w.capture(capture.Table{Name: "books"})
 			app, _ := liteApp(w)
 			exec := func(queries ...string) {
 				w.Helper()
@@ -65,12 +65,12 @@ func TestSQLiteColumnIsRemade(t *testing.T) {
 func TestSQLiteColumnIsCapturedAgain(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE books (id INTEGER PRIMARY KEY, a, b)", "INSERT INTO books VALUES (1, 'a', 'b')")
-	w.capture(changes.Table{Name: "books"})
+	w.capture(capture.Table{Name: "books"})
 	w.exec("UPDATE books SET a = 'c'")
 	before := w.liteClock()
 	for range 2 {
-		w.capture(changes.Table{Name: "books", Exclude: []string{"b"}})
-		w.capture(changes.Table{Name: "books"})
+		w.capture(capture.Table{Name: "books", Exclude: []string{"b"}})
+		w.capture(capture.Table{Name: "books"})
 	}
 	w.exec("UPDATE books SET b = 'd'")
 	row, err := w.store.RowAsOf(ctx, "books", before, "1")

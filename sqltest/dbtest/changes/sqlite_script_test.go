@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // liteShell executes a script as a person does, or as the app does where there is no shell.
@@ -30,7 +30,7 @@ func (w *world) liteShell(script string) {
 func TestSQLiteUndoScript(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, v)")
-	w.capture(changes.Table{Name: "t"})
+	w.capture(capture.Table{Name: "t"})
 	texts := []string{"line\r\nline", "\r\n", "\r", "\r\r\n", "\n.quit\n", "x\n.bail off\r\n", "\n;\n/\ngo\n", "\n#\n", "''\r\n'--", "x\x00\r\ny", "\xff\r\n", "a\tb\vc\x1a\x7f\n\n \n"}
 	for id, text := range texts {
 		_, err := w.db.ExecContext(ctx, "INSERT INTO t VALUES (?, ?)", 2*id, text)

@@ -10,6 +10,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestSQLiteStory: a transaction is told as on PostgreSQL, but for what triggers and foreign keys did, which does not show, and
@@ -19,7 +20,7 @@ func TestSQLiteStory(t *testing.T) {
 		w.exec("CREATE TABLE lines (id INTEGER PRIMARY KEY, t int)", "CREATE TABLE log (n INTEGER PRIMARY KEY)", "CREATE TABLE notes (id INTEGER PRIMARY KEY)", "CREATE TABLE codes (id INTEGER PRIMARY KEY, code UNIQUE)",
 			"CREATE TRIGGER gone AFTER DELETE ON t BEGIN DELETE FROM lines WHERE t = OLD.id; INSERT INTO log VALUES (1); END",
 			"INSERT INTO t VALUES (1, 1), (2, 2), (3, 3)", "INSERT INTO lines VALUES (10, 2), (11, 2)", "INSERT INTO codes VALUES (1, 'a'), (2, 'b')")
-		w.capture(changes.Table{Name: "t"}, changes.Table{Name: "lines"}, changes.Table{Name: "log"}, changes.Table{Name: "codes"})
+		w.capture(capture.Table{Name: "t"}, capture.Table{Name: "lines"}, capture.Table{Name: "log"}, capture.Table{Name: "codes"})
 		a := open(forward.Options{}, true)
 		tx, err := a.db.BeginTx(ctx, nil)
 		w.must(err)
@@ -79,7 +80,7 @@ func TestSQLiteStory(t *testing.T) {
 func TestSQLiteStoryWithoutTimeline(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY)")
-	w.capture(changes.Table{Name: "t"})
+	w.capture(capture.Table{Name: "t"})
 	w.exec("UPDATE aftercommit_transaction SET tx_id = 7", "INSERT INTO t VALUES (1)", "UPDATE aftercommit_transaction SET tx_id = NULL")
 	change := w.page(changes.Query{}).Changes[0]
 	story, err := threadline.NewStore(w.db, hooks.SQLite, nil).Story(ctx, w.store, journal.TxKey{ID: 7, StartedAt: change.TxStartedAt})

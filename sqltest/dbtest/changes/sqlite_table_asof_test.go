@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // liteNulls is how many rows of a table have NULL in their keys.
@@ -34,10 +35,10 @@ func TestSQLiteTableAsOfTruth(t *testing.T) {
 		t.Run("through "+through, func(t *testing.T) {
 			w := lite(t)
 			all := append(slices.Clone(liteTables), liteNull)
-			var tables []changes.Table
+			var tables []capture.Table
 			for _, table := range all {
 				w.exec(table.sql)
-				tables = append(tables, changes.Table{Name: table.name})
+				tables = append(tables, capture.Table{Name: table.name})
 			}
 			r := rand.New(rand.NewPCG(dbtest.Seed(t), 7))
 			for range 3 { // rows from before the capture
@@ -203,7 +204,7 @@ func TestSQLiteTableAsOfIsNotKnown(t *testing.T) {
 	w := lite(t)
 	before := w.liteClock()
 	w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, a)", "INSERT INTO t VALUES (1, 1), (2, 2)", "CREATE TABLE bare (a)", "CREATE TABLE never (a INTEGER PRIMARY KEY)")
-	w.capture(changes.Table{Name: "t"}, changes.Table{Name: "bare"})
+	w.capture(capture.Table{Name: "t"}, capture.Table{Name: "bare"})
 	wantLast := func(what string, at time.Time, rows string, count int, want error, kind changes.BreakKind) {
 		w.Helper()
 		got, errs := w.tableAsOf("t", at)
@@ -223,7 +224,7 @@ func TestSQLiteTableAsOfIsNotKnown(t *testing.T) {
 		w.Errorf("before all were deleted: %q, %v", got, errs)
 	}
 	there := w.liteClock()
-	w.must(w.store.Remove(ctx, "t"))
+	w.must(w.installer().Remove(ctx, "t"))
 	w.exec("DELETE FROM t")
 	wantLast("not captured any more", there, "|3|3", 1, changes.ErrBroken, changes.Uncaptured)
 	wantLast("now, not captured any more", time.Now().Add(time.Hour), "", 4, changes.ErrBroken, changes.Uncaptured)
@@ -248,7 +249,7 @@ func TestSQLiteTableAsOfOneState(t *testing.T) {
 			for _, ahead := range map[bool][]time.Duration{false: {0}, true: {0, time.Hour}}[name == "rowid"] {
 				w := lite(t)
 				w.exec("CREATE TABLE t "+of, "INSERT INTO t (id, a) SELECT CASE WHEN n > 150 THEN 9000 ELSE 1000 END + n, n FROM "+w.numbers(250)) // which no change names
-				w.capture(changes.Table{Name: "t"})
+				w.capture(capture.Table{Name: "t"})
 				w.exec("INSERT INTO t (id, a) SELECT 2000 + n, n FROM "+w.numbers(120), "UPDATE t SET a = a + 1 WHERE id >= 2100")
 				want := w.text("SELECT group_concat(id || '|' || a, ' ') FROM (SELECT * FROM t ORDER BY id)")
 				at, n := w.liteClock(), 0
@@ -287,20 +288,20 @@ func TestSQLiteTableAsOfOneState(t *testing.T) {
 func TestSQLiteTableAsOfReplanned(t *testing.T) {
 	for name, do := range map[string]func(w *world){
 		"removed": func(w *world) {
-			w.must(w.store.Remove(ctx, "t"))
+			w.must(w.installer().Remove(ctx, "t"))
 			w.exec("DELETE FROM t")
-			w.capture(changes.Table{Name: "t"})
+			w.capture(capture.Table{Name: "t"})
 		},
 		"dropped": func(w *world) { w.exec("DROP TABLE t") },
 		"another key": func(w *world) {
 			w.exec("CREATE TABLE u (id INT, a INTEGER PRIMARY KEY)", "DROP TABLE t", "ALTER TABLE u RENAME TO t")
-			w.capture(changes.Table{Name: "t"})
+			w.capture(capture.Table{Name: "t"})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := lite(t)
 			w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, a)", "INSERT INTO t SELECT n, n FROM "+w.numbers(250))
-			w.capture(changes.Table{Name: "t"})
+			w.capture(capture.Table{Name: "t"})
 			n, broken := 0, error(nil)
 			for row, err := range w.store.TableAsOf(ctx, "t", w.liteClock()) {
 				switch n++; {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestSQLiteRefused: what cannot be captured is refused, with the reason.
@@ -18,42 +18,42 @@ func TestSQLiteRefused(t *testing.T) {
 	w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, a UNIQUE, b NOT NULL, c AS (b || 'x'))", "CREATE VIEW v AS SELECT 1", "CREATE TEMP TABLE temporary (a)",
 		"CREATE TABLE shadowed (_rowid_, rowid, oid)", "CREATE TABLE wide (p, q, PRIMARY KEY (p, q)) WITHOUT ROWID", "ATTACH ':memory:' AS other", "CREATE TABLE other.t (a)", "CREATE VIRTUAL TABLE words USING fts5 (w)")
 	for _, r := range []struct {
-		table changes.Table
+		table capture.Table
 		want  string
 	}{
-		{changes.Table{Name: "none"}, "there is no table none in the main database"},
-		{changes.Table{Name: "v"}, "v is a view"},
-		{changes.Table{Name: "temporary"}, "there is no table"},
-		{changes.Table{Name: "other.t"}, "only tables of the main database"},
-		{changes.Table{Name: "words"}, "virtual table"},
-		{changes.Table{Name: "words_data"}, "virtual table"},
-		{changes.Table{Name: "sqlite_sequence"}, "not a table of the app's"},
-		{changes.Table{Name: "threadline_audit_values"}, "not a table of the app's"},
-		{changes.Table{Name: "aftercommit_transaction"}, "not a table of the app's"},
-		{changes.Table{Name: "shadowed"}, "rename one"},
-		{changes.Table{Name: "two words"}, "quote a name"},
-		{changes.Table{Name: "orders", Mask: []string{"A"}}, `there is no column "A": did you mean "a"?`},
-		{changes.Table{Name: "orders", Mask: []string{"id"}}, "rows could not be told apart"},
-		{changes.Table{Name: "orders", Hash: []string{"a"}}, "SQLite has no hash function"},
-		{changes.Table{Name: "orders", Key: []string{"a"}}, "may be NULL"},
-		{changes.Table{Name: "orders", Key: []string{"b"}}, "no unique index"},
-		{changes.Table{Name: "orders", Key: []string{"c"}}, "make it STORED"},
-		{changes.Table{Name: "wide", Exclude: []string{"q"}}, "rows could not be told apart"},
+		{capture.Table{Name: "none"}, "there is no table none in the main database"},
+		{capture.Table{Name: "v"}, "v is a view"},
+		{capture.Table{Name: "temporary"}, "there is no table"},
+		{capture.Table{Name: "other.t"}, "only tables of the main database"},
+		{capture.Table{Name: "words"}, "virtual table"},
+		{capture.Table{Name: "words_data"}, "virtual table"},
+		{capture.Table{Name: "sqlite_sequence"}, "not a table of the app's"},
+		{capture.Table{Name: "threadline_audit_values"}, "not a table of the app's"},
+		{capture.Table{Name: "aftercommit_transaction"}, "not a table of the app's"},
+		{capture.Table{Name: "shadowed"}, "rename one"},
+		{capture.Table{Name: "two words"}, "quote a name"},
+		{capture.Table{Name: "orders", Mask: []string{"A"}}, `there is no column "A": did you mean "a"?`},
+		{capture.Table{Name: "orders", Mask: []string{"id"}}, "rows could not be told apart"},
+		{capture.Table{Name: "orders", Hash: []string{"a"}}, "SQLite has no hash function"},
+		{capture.Table{Name: "orders", Key: []string{"a"}}, "may be NULL"},
+		{capture.Table{Name: "orders", Key: []string{"b"}}, "no unique index"},
+		{capture.Table{Name: "orders", Key: []string{"c"}}, "make it STORED"},
+		{capture.Table{Name: "wide", Exclude: []string{"q"}}, "rows could not be told apart"},
 	} {
-		if _, err := w.store.Plan(ctx, r.table); err == nil || !strings.Contains(err.Error(), r.want) {
+		if _, err := w.installer().Plan(ctx, r.table); err == nil || !strings.Contains(err.Error(), r.want) {
 			w.Errorf("%+v: %v, want %q", r.table, err, r.want)
 		}
 	}
-	if _, err := w.store.Plan(ctx, changes.Table{Name: "orders"}, changes.Table{Name: "main.ORDERS"}); err == nil || !strings.Contains(err.Error(), "are one table") {
+	if _, err := w.installer().Plan(ctx, capture.Table{Name: "orders"}, capture.Table{Name: "main.ORDERS"}); err == nil || !strings.Contains(err.Error(), "are one table") {
 		w.Errorf("one table was planned twice: %v", err)
 	}
 	wide := dbtest.Open(t, "sqlite", dbtest.SQLite.DSN(t))
 	wide.SetMaxOpenConns(1)
 	_, err := wide.ExecContext(ctx, "PRAGMA encoding = 'UTF-16'; CREATE TABLE t (a)")
 	w.must(err)
-	store := changes.NewStore(wide, hooks.SQLite, nil)
-	w.must(store.Migrate(ctx))
-	if _, err := store.Plan(ctx, changes.Table{Name: "t"}); err == nil || !strings.Contains(err.Error(), "UTF-8 only") {
+	installer := capture.NewInstaller(wide, hooks.SQLite, nil)
+	w.must(installer.Migrate(ctx))
+	if _, err := installer.Plan(ctx, capture.Table{Name: "t"}); err == nil || !strings.Contains(err.Error(), "UTF-8 only") {
 		w.Errorf("a database in UTF-16: %v", err)
 	}
 }
@@ -61,14 +61,14 @@ func TestSQLiteRefused(t *testing.T) {
 // TestSQLitePlan: Migrate and Plan find nothing to do the second time, and Remove leaves nothing on the table.
 func TestSQLitePlan(t *testing.T) {
 	w := lite(t)
-	w.must(w.store.Migrate(ctx))
+	w.must(w.installer().Migrate(ctx))
 	w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, a UNIQUE)")
-	p := w.capture(changes.Table{Name: "ORDERS"})
+	p := w.capture(capture.Table{Name: "ORDERS"})
 	if len(p.Steps) != 1 || p.Steps[0].Why != "it is not captured yet" || p.Steps[0].Table != `"main"."orders"` {
 		w.Errorf("the plan is %+v", p)
 	}
 	w.exec("INSERT INTO orders VALUES (1, 'x')", "INSERT OR IGNORE INTO orders VALUES (2, 'x')") // holds a row
-	w.must(w.store.Remove(ctx, "orders"))
+	w.must(w.installer().Remove(ctx, "orders"))
 	w.exec("UPDATE orders SET a = 'y'", "DELETE FROM orders")
 	w.wantStory("insert id: NULL → 1; a: NULL → x;", "orders", "1")
 	if n := w.text("SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'orders'"); n != "0" {
@@ -77,28 +77,28 @@ func TestSQLitePlan(t *testing.T) {
 	if n := w.text("SELECT count(*) FROM threadline_audit_changes WHERE held IS NOT NULL"); n != "0" {
 		w.Errorf("%s rows are held", n)
 	}
-	if next := w.capture(changes.Table{Name: "orders", Mask: []string{"a"}}); len(next.Warnings) != 0 || next.Steps[0].Why != "its capture was removed" {
+	if next := w.capture(capture.Table{Name: "orders", Mask: []string{"a"}}); len(next.Warnings) != 0 || next.Steps[0].Why != "its capture was removed" {
 		w.Errorf("the plan is %s", next)
 	}
-	if next := w.capture(changes.Table{Name: "orders"}); len(next.Warnings) != 1 || !strings.Contains(next.Warnings[0], `this loosens what there is: "a" was masked and is to be kept`) {
+	if next := w.capture(capture.Table{Name: "orders"}); len(next.Warnings) != 1 || !strings.Contains(next.Warnings[0], `this loosens what there is: "a" was masked and is to be kept`) {
 		w.Errorf("the plan is %s", next)
 	}
 	w.exec("CREATE TRIGGER later AFTER INSERT ON orders BEGIN SELECT 1; END")
-	if next := w.capture(changes.Table{Name: "orders"}); len(next.Steps) != 1 || !strings.Contains(next.Steps[0].Why, "would fire first") {
+	if next := w.capture(capture.Table{Name: "orders"}); len(next.Steps) != 1 || !strings.Contains(next.Steps[0].Why, "would fire first") {
 		w.Errorf("the plan is %s", next)
 	}
 	w.exec("DROP TRIGGER " + w.text("SELECT name FROM sqlite_master WHERE name LIKE 'threadline_capture%update'"))
-	if next := w.capture(changes.Table{Name: "orders"}); len(next.Steps) != 1 || next.Steps[0].Why != "triggers are missing" {
+	if next := w.capture(capture.Table{Name: "orders"}); len(next.Steps) != 1 || next.Steps[0].Why != "triggers are missing" {
 		w.Errorf("the plan is %s", next)
 	}
 	if n := w.text("SELECT resumed FROM threadline_audit_captures ORDER BY number DESC LIMIT 1"); n != "1" {
 		w.Error("it is not noted that triggers were missing")
 	}
 	// A failed step leaves all as it was.
-	p, err := w.store.Plan(ctx, changes.Table{Name: "orders", Exclude: []string{"a"}})
+	p, err := w.installer().Plan(ctx, capture.Table{Name: "orders", Exclude: []string{"a"}})
 	w.must(err)
 	w.exec("ALTER TABLE orders RENAME a TO b")
-	if err := w.store.Apply(ctx, p); err != nil && w.text("SELECT count(*) FROM sqlite_master WHERE name LIKE 'threadline_capture%'") != "6" {
+	if err := w.installer().Apply(ctx, p); err != nil && w.text("SELECT count(*) FROM sqlite_master WHERE name LIKE 'threadline_capture%'") != "6" {
 		w.Errorf("after %v the capture is gone", err)
 	}
 }
@@ -107,7 +107,7 @@ func TestSQLitePlan(t *testing.T) {
 func TestSQLiteHidden(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE people (id INTEGER PRIMARY KEY, a, card UNIQUE, note)")
-	w.capture(changes.Table{Name: "people", Mask: []string{"card"}, Exclude: []string{"note"}})
+	w.capture(capture.Table{Name: "people", Mask: []string{"card"}, Exclude: []string{"note"}})
 	w.exec("INSERT INTO people VALUES (1, 'a', 'secret 1', 'secret 2')", "UPDATE people SET card = 'secret 3'", "UPDATE people SET note = 'secret 4'",
 		"INSERT OR REPLACE INTO people VALUES (2, 'b', 'secret 3', 'secret 5')", "INSERT OR IGNORE INTO people VALUES (3, 'b', 'secret 3', 'secret 5')")
 	w.wantStory("insert id: NULL → 1; a: NULL → a; card: NULL → (masked);\nupdate card: (masked) → (masked);\ndelete id: 1 → NULL; a: a → NULL; card: (masked) → NULL;", "people", "1")
@@ -121,7 +121,7 @@ func TestSQLiteHidden(t *testing.T) {
 func TestSQLiteValues(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, v)")
-	w.capture(changes.Table{Name: "t"})
+	w.capture(capture.Table{Name: "t"})
 	for i, c := range []struct {
 		value         any
 		text, storage string
@@ -159,7 +159,7 @@ func TestSQLiteValues(t *testing.T) {
 func TestSQLiteSame(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, v COLLATE NOCASE, r REAL COLLATE RTRIM, x)", "INSERT INTO t VALUES (1, 'a', 'b', 'kept')")
-	w.capture(changes.Table{Name: "t", Exclude: []string{"x"}})
+	w.capture(capture.Table{Name: "t", Exclude: []string{"x"}})
 	w.exec("UPDATE t SET v = v, r = r", "UPDATE t SET x = 'changed'")
 	for _, v := range []string{"'A'", "1", "1", "1.0", "'1'", "'1.0'", "X'31'", "NULL", "NULL", "''", "X''"} {
 		w.exec("UPDATE t SET v = " + v)
@@ -215,7 +215,7 @@ func TestSQLiteReplaced(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := lite(t)
 			w.exec("CREATE TABLE " + c.table)
-			w.capture(changes.Table{Name: "t"})
+			w.capture(capture.Table{Name: "t"})
 			w.exec("INSERT INTO t VALUES " + c.insert)
 			n := w.text("SELECT max(seq) FROM threadline_audit_changes")
 			w.exec(c.replace)
@@ -231,11 +231,11 @@ func TestSQLiteReplaced(t *testing.T) {
 func TestSQLiteVirtual(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, doc, n AS (json_extract(doc, '$.n')), s AS (length(doc)) STORED)", "CREATE UNIQUE INDEX i ON t (n) WHERE json_valid(doc)")
-	w.capture(changes.Table{Name: "t", Mask: []string{"n"}})
+	w.capture(capture.Table{Name: "t", Mask: []string{"n"}})
 	w.exec(`INSERT INTO t (id, doc) VALUES (1, '{"n": 1}')`)
 	w.wantStory(`insert id: NULL → 1; doc: NULL → {"n": 1}; s: NULL → 8;`, "t", "1")
 	w.exec("DROP TABLE t", "DELETE FROM threadline_audit_changes", "CREATE TABLE t (id INTEGER PRIMARY KEY, doc)", "INSERT INTO t VALUES (1, 'x'), (2, 'y'), (3, 'z')", "ALTER TABLE t ADD COLUMN n AS (json_extract(doc, '$.n'))")
-	w.capture(changes.Table{Name: "t"})
+	w.capture(capture.Table{Name: "t"})
 	w.exec(`UPDATE t SET doc = '{"n": 1}' WHERE id = 2`, "DELETE FROM t WHERE id = 3", `REPLACE INTO t (id, doc) VALUES (1, '{}')`)
 	w.wantStory(`update doc: y → {"n": 1};`, "t", "2")
 	w.wantStory("delete id: 3 → NULL; doc: z → NULL;", "t", "3")
@@ -254,7 +254,7 @@ func TestSQLiteCounters(t *testing.T) {
 		return list
 	}
 	bare := fmt.Sprint(counters())
-	w.capture(changes.Table{Name: "t"})
+	w.capture(capture.Table{Name: "t"})
 	w.exec("INSERT INTO t VALUES (1, 1)", "DELETE FROM t")
 	if got := fmt.Sprint(counters()); got != bare {
 		w.Errorf("they are %s, and without capture %s", got, bare)
@@ -265,7 +265,7 @@ func TestSQLiteCounters(t *testing.T) {
 func TestSQLiteKeys(t *testing.T) {
 	w := lite(t)
 	w.exec(`CREATE TABLE "Bestell""ung ü" ("k 1", k2, a, PRIMARY KEY ("k 1", k2)) WITHOUT ROWID`, "CREATE TABLE keyless (a)", "CREATE TABLE loose (id TEXT PRIMARY KEY, a)")
-	w.capture(changes.Table{Name: `"Bestell""ung ü"`}, changes.Table{Name: "keyless"}, changes.Table{Name: "loose"})
+	w.capture(capture.Table{Name: `"Bestell""ung ü"`}, capture.Table{Name: "keyless"}, capture.Table{Name: "loose"})
 	w.exec(`INSERT INTO "Bestell""ung ü" VALUES (1.5, X'ff', 1)`, `UPDATE "Bestell""ung ü" SET "k 1" = '"(,\', k2 = 2`, `UPDATE "Bestell""ung ü" SET a = 2`)
 	w.wantStory("insert k 1: NULL → 1.5; k2: NULL → X'FF'; a: NULL → 1;\nupdate [1.5 X'FF'] to [\"(,\\ 2] k 1: 1.5 → \"(,\\; k2: X'FF' → 2;\nupdate a: 1 → 2;", `"Bestell""ung ü"`, `"(,\`, "2")
 	w.exec("INSERT INTO loose VALUES (NULL, 1), ('x', 2)", "UPDATE loose SET a = a + 1")
@@ -280,15 +280,15 @@ func TestSQLiteKeys(t *testing.T) {
 func TestSQLiteRenamed(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE a (id INTEGER PRIMARY KEY, v)")
-	w.capture(changes.Table{Name: "a"})
+	w.capture(capture.Table{Name: "a"})
 	w.exec("INSERT INTO a VALUES (1, 'a')", "ALTER TABLE a RENAME TO b", "UPDATE b SET v = 'b'", "ALTER TABLE b RENAME v TO w", "UPDATE b SET w = 'c'", "CREATE TABLE a (id INTEGER PRIMARY KEY, v)")
-	w.capture(changes.Table{Name: "a"}, changes.Table{Name: "b"})
+	w.capture(capture.Table{Name: "a"}, capture.Table{Name: "b"})
 	w.exec("INSERT INTO a VALUES (1, 'other')", "UPDATE b SET w = 'd'")
 	w.wantStory("insert id: NULL → 1; v: NULL → other;", "a", "1")
 	const want = "insert id: NULL → 1; v: NULL → a;\nupdate v: a → b;\nupdate v: b → c;\nupdate w: c → d;"
 	w.wantStory(want, "b", "1")
 	w.exec("CREATE TABLE copy (id INTEGER PRIMARY KEY, w)", "INSERT INTO copy SELECT * FROM b", "DROP TABLE b", "ALTER TABLE copy RENAME TO b")
-	if p := w.capture(changes.Table{Name: "b"}); p.Steps[0].Why != "triggers are missing" {
+	if p := w.capture(capture.Table{Name: "b"}); p.Steps[0].Why != "triggers are missing" {
 		w.Errorf("the plan is %s", p)
 	}
 	w.exec("UPDATE b SET w = 'e'")
@@ -300,18 +300,18 @@ func TestSQLiteRenamed(t *testing.T) {
 func TestSQLiteBreaks(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE a (id INTEGER PRIMARY KEY, v)")
-	w.capture(changes.Table{Name: "a"})
+	w.capture(capture.Table{Name: "a"})
 	app, _ := liteApp(w)
 	_, err := app.ExecContext(ctx, "ALTER TABLE a ADD COLUMN followed")
 	w.must(err)
 	_, err = app.ExecContext(ctx, "ALTER TABLE a DROP COLUMN v")
 	w.must(err)
 	w.exec("ALTER TABLE a ADD COLUMN missed", "ALTER TABLE a RENAME TO b")
-	w.capture(changes.Table{Name: "b"})
+	w.capture(capture.Table{Name: "b"})
 	w.exec("CREATE TABLE copy (id INTEGER PRIMARY KEY, followed, missed)", "INSERT INTO copy SELECT * FROM b", "DROP TABLE b", "ALTER TABLE copy RENAME TO b")
-	w.capture(changes.Table{Name: "b"})
-	w.must(w.store.Remove(ctx, "b"))
-	w.capture(changes.Table{Name: "b"})
+	w.capture(capture.Table{Name: "b"})
+	w.must(w.installer().Remove(ctx, "b"))
+	w.capture(capture.Table{Name: "b"})
 	breaks, err := w.store.Breaks(ctx, "b")
 	w.must(err)
 	var kinds []string
@@ -342,7 +342,7 @@ func TestSQLiteBreaksNow(t *testing.T) {
 		return list
 	}
 	w.exec("CREATE TABLE a (id INTEGER PRIMARY KEY, v)")
-	w.capture(changes.Table{Name: "a"})
+	w.capture(capture.Table{Name: "a"})
 	want := []string{"began"}
 	for _, c := range []struct{ ddl, now, then string }{
 		{"DROP TRIGGER " + w.text("SELECT name FROM sqlite_master WHERE name LIKE 'threadline_capture%moves'"), "uncaptured", "uncaptured"},
@@ -355,13 +355,13 @@ func TestSQLiteBreaksNow(t *testing.T) {
 		if got, now := kinds(), append(slices.Clone(want), strings.Fields(c.now)...); !slices.Equal(got, now) {
 			w.Errorf("after %s the breaks are %s, want %s", c.ddl, got, now)
 		}
-		w.capture(changes.Table{Name: "a"})
+		w.capture(capture.Table{Name: "a"})
 		want = append(want, strings.Fields(c.then)...)
 		if got := kinds(); !slices.Equal(got, want) {
 			w.Errorf("after %s and a plan the breaks are %s, want %s", c.ddl, got, want)
 		}
 	}
-	w.must(w.store.Remove(ctx, "a"))
+	w.must(w.installer().Remove(ctx, "a"))
 	want = append(want, "uncaptured")
 	if got := kinds(); !slices.Equal(got, want) {
 		w.Errorf("after Remove the breaks are %s, want %s", got, want)

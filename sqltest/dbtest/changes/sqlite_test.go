@@ -12,6 +12,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // lite is a world on SQLite, of one connection.
@@ -21,7 +22,7 @@ func lite(t *testing.T) *world {
 	w := &world{T: t, e: dbtest.SQLite, db: dbtest.Open(t, "sqlite", dsn), dsn: dsn}
 	w.db.SetMaxOpenConns(1) // for PRAGMAs
 	w.store = changes.NewStore(w.db, hooks.SQLite, nil)
-	w.must(w.store.Migrate(ctx))
+	w.must(w.installer().Migrate(ctx))
 	return w
 }
 
@@ -53,10 +54,10 @@ func TestSQLiteWorkload(t *testing.T) {
 		t.Run("recursive_triggers="+recursive, func(t *testing.T) {
 			w := lite(t)
 			w.exec("PRAGMA foreign_keys = ON", "PRAGMA recursive_triggers = "+recursive)
-			var tables []changes.Table
+			var tables []capture.Table
 			for _, table := range liteTables {
 				w.exec(table.sql)
-				tables = append(tables, changes.Table{Name: table.name})
+				tables = append(tables, capture.Table{Name: table.name})
 			}
 			w.exec("CREATE TRIGGER again AFTER INSERT ON parent WHEN NEW.a = 1 BEGIN UPDATE parent SET a = 2 WHERE id = NEW.id; DELETE FROM keyless WHERE a = 1; END")
 			w.capture(tables...)

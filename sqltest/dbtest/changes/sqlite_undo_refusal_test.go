@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestSQLiteUndoConflicts: what is in the way is listed; the statements that are executed in spite of it change nothing.
@@ -60,11 +61,11 @@ func TestSQLiteUndoConflicts(t *testing.T) {
 // TestSQLiteUndoRefused: an undo that would need a value that was not kept is refused as a whole, and the columns are named.
 func TestSQLiteUndoRefused(t *testing.T) {
 	const long = "replace(hex(zeroblob(40000)), '00', 'long')"
-	whole := changes.Table{Name: "t"}
+	whole := capture.Table{Name: "t"}
 	for name, c := range map[string]struct {
 		do    []string // executed in one transaction, which is undone
 		since []string
-		table changes.Table
+		table capture.Table
 		want  string // "" for none
 	}{
 		"masked":                 {do: []string{"UPDATE t SET card = '2' WHERE id = 1"}, want: `"main"."t" (1): card: masked: their values were not kept`},
@@ -86,10 +87,10 @@ func TestSQLiteUndoRefused(t *testing.T) {
 		"not captured yet":       {table: whole, do: []string{"ALTER TABLE t ADD c", "UPDATE t SET c = 5, b = 'short' WHERE id = 3", "DELETE FROM t WHERE id = 3"}, want: `"main"."t" (3): c: excluded, or not in the history`},
 		"captured late":          {table: whole, do: []string{"ALTER TABLE t ADD c", "UPDATE t SET c = 5 WHERE id = 3", "DELETE FROM t WHERE id = 3"}, since: []string{"-- capture"}, want: `"main"."t" (3): c: excluded, or not in the history`},
 		"added since":            {table: whole, do: []string{"DELETE FROM t WHERE id = 3"}, since: []string{"-- suspend", "ALTER TABLE t ADD c DEFAULT 7"}},
-		"a key of NULL":          {table: changes.Table{Name: "n"}, do: []string{"UPDATE n SET a = 1"}, want: `"main"."n": the key of the row has, or had, NULL in it`},
-		"a key set to NULL":      {table: changes.Table{Name: "n"}, do: []string{"UPDATE n SET k = 'x'"}, want: `"main"."n" (x): the key of the row has, or had, NULL in it`},
-		"without a key, masked":  {table: changes.Table{Name: "k", Mask: []string{"b"}}, do: []string{"INSERT INTO k VALUES (1, 2)"}, want: `"main"."k": b: without a key`},
-		"without a key, added":   {table: changes.Table{Name: "k"}, do: []string{"INSERT INTO k VALUES (1, 2)"}, since: []string{"ALTER TABLE k ADD c INT"}, want: `"main"."k": c: excluded, or not in the history`},
+		"a key of NULL":          {table: capture.Table{Name: "n"}, do: []string{"UPDATE n SET a = 1"}, want: `"main"."n": the key of the row has, or had, NULL in it`},
+		"a key set to NULL":      {table: capture.Table{Name: "n"}, do: []string{"UPDATE n SET k = 'x'"}, want: `"main"."n" (x): the key of the row has, or had, NULL in it`},
+		"without a key, masked":  {table: capture.Table{Name: "k", Mask: []string{"b"}}, do: []string{"INSERT INTO k VALUES (1, 2)"}, want: `"main"."k": b: without a key`},
+		"without a key, added":   {table: capture.Table{Name: "k"}, do: []string{"INSERT INTO k VALUES (1, 2)"}, since: []string{"ALTER TABLE k ADD c INT"}, want: `"main"."k": c: excluded, or not in the history`},
 		"in reverse":             {table: whole, do: []string{"CREATE TRIGGER late AFTER UPDATE OF a ON t WHEN NEW.a = 'y' BEGIN UPDATE t SET a = 'z' WHERE id = NEW.id; END", "UPDATE t SET a = 'y' WHERE id = 3"}, want: `"main"."t" (3): the history has a gap: a change does not begin with what the one before it has left`},
 		"nothing left":           {do: []string{"INSERT INTO t VALUES (4, 'x', '4', 'n', NULL)", "UPDATE t SET card = '5' WHERE id = 4", "DELETE FROM t WHERE id = 4"}, want: "nothing"},
 	} {
@@ -97,14 +98,14 @@ func TestSQLiteUndoRefused(t *testing.T) {
 			w := lite(t)
 			w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, a text, card text, note text, b text)", "INSERT INTO t VALUES (1, 'x', '1', 'n', "+long+"), (3, 'x', '1', 'n', 'b')", "CREATE TABLE k (a int, b int)", "CREATE TABLE n (k TEXT PRIMARY KEY, a)", "INSERT INTO n VALUES (NULL, 0)")
 			if c.table.Name == "" {
-				c.table = changes.Table{Name: "t", Mask: []string{"card"}, Exclude: []string{"note"}}
+				c.table = capture.Table{Name: "t", Mask: []string{"card"}, Exclude: []string{"note"}}
 			}
 			w.capture(c.table)
 			w.liteInOne(1, c.do...)
 			for _, q := range c.since {
 				switch q {
 				case "-- remove":
-					w.must(w.store.Remove(ctx, c.table.Name))
+					w.must(w.installer().Remove(ctx, c.table.Name))
 				case "-- capture":
 					w.capture(c.table)
 				case "-- suspend": // as the driver lets a program change the table
@@ -149,7 +150,7 @@ func (w *world) suspended(queries ...string) {
 func TestSQLiteUndoRow(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE t (k PRIMARY KEY, a)")
-	w.capture(changes.Table{Name: "t"})
+	w.capture(capture.Table{Name: "t"})
 	begin := w.liteClock()
 	w.liteInOne(1, "INSERT INTO t VALUES (1, 0.1), ('2', 1)")
 	middle := w.liteClock()
@@ -192,9 +193,9 @@ func TestSQLiteUndoRow(t *testing.T) {
 	if _, err = w.store.UndoRow(ctx, "t", begin, "nothing"); err == nil || !strings.Contains(err.Error(), changes.ErrNoChange.Error()) {
 		t.Errorf("a row that never was: %v", err)
 	}
-	w.must(w.store.Remove(ctx, "t"))
+	w.must(w.installer().Remove(ctx, "t"))
 	w.exec("UPDATE t SET a = 'lost'")
-	w.capture(changes.Table{Name: "t"})
+	w.capture(capture.Table{Name: "t"})
 	u, err = w.store.UndoRow(ctx, "t", middle, "moved")
 	w.must(err)
 	if len(u.Statements) > 0 || !strings.Contains(fmt.Sprint(u.Refusals), "the history has a gap") {
@@ -206,7 +207,7 @@ func TestSQLiteUndoRow(t *testing.T) {
 func TestSQLiteUndoForeignKeys(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE a (id INTEGER PRIMARY KEY)", "CREATE TABLE b (id INTEGER PRIMARY KEY, a INT REFERENCES a ON DELETE CASCADE ON UPDATE CASCADE)", "INSERT INTO a VALUES (1)", "INSERT INTO b VALUES (1, 1)")
-	w.capture(changes.Table{Name: "a"}, changes.Table{Name: "b"})
+	w.capture(capture.Table{Name: "a"}, capture.Table{Name: "b"})
 	w.exec("PRAGMA foreign_keys = ON")
 	w.liteInOne(1, "UPDATE a SET id = 2")
 	u := w.liteUndo(1)
@@ -232,7 +233,7 @@ func TestSQLiteUndoTriggers(t *testing.T) {
 	w.exec("PRAGMA foreign_keys = ON", "CREATE TABLE t (id INTEGER PRIMARY KEY, a, at, note)", "CREATE UNIQUE INDEX partly ON t (a) WHERE at > 0", "CREATE TABLE child (t INT REFERENCES t ON DELETE CASCADE)",
 		`CREATE TRIGGER "Touch it" BEFORE /* DELETE */ UPDATE ON t BEGIN SELECT 1; END`, "CREATE TRIGGER of_a AFTER UPDATE OF \"at\", a ON t BEGIN DELETE FROM child WHERE t = 7; END",
 		"CREATE TEMP TRIGGER [temp one] UPDATE ON main.t BEGIN SELECT 1; END", "CREATE TRIGGER of_id AFTER UPDATE OF id ON t BEGIN SELECT 1; END", "CREATE TRIGGER deletes AFTER DELETE ON t BEGIN UPDATE child SET t = t; END")
-	w.capture(changes.Table{Name: "t", Exclude: []string{"note"}})
+	w.capture(capture.Table{Name: "t", Exclude: []string{"note"}})
 	w.exec("INSERT INTO t VALUES (1, 1, NULL, 'n')")
 	w.liteInOne(1, "UPDATE t SET a = 2")
 	u := w.liteUndo(1)
@@ -246,7 +247,7 @@ func TestSQLiteUndoTriggers(t *testing.T) {
 		}
 	}
 	w.exec("INSERT INTO child VALUES (1)")
-	w.capture(changes.Table{Name: "t"})
+	w.capture(capture.Table{Name: "t"})
 	w.liteInOne(2, "DELETE FROM t")
 	if u = w.liteUndo(2); !strings.Contains(fmt.Sprint(u.Warnings), `"main"."child" is not captured: what its foreign key "t" has deleted or changed there stays so`) {
 		t.Errorf("%s", u)
@@ -267,7 +268,7 @@ func TestSQLiteUndoExact(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := lite(t)
 			w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY ON CONFLICT REPLACE, u TEXT COLLATE NOCASE UNIQUE ON CONFLICT REPLACE, a, n TEXT COLLATE NOCASE)", "INSERT INTO t VALUES (1, 'u', 0, 'n')")
-			w.capture(changes.Table{Name: "t"})
+			w.capture(capture.Table{Name: "t"})
 			w.liteInOne(1, c.do)
 			u := w.liteUndo(1)
 			w.clean(u)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // liteInOne executes queries in one transaction with a number, as the driver does.
@@ -99,7 +100,7 @@ func TestSQLiteUndoOrder(t *testing.T) {
 				tables = append(tables, "c")
 			}
 			for _, name := range tables {
-				w.capture(changes.Table{Name: name})
+				w.capture(capture.Table{Name: name})
 			}
 			before := w.liteContent(tables...)
 			w.liteInOne(1, c.do...)
@@ -133,11 +134,11 @@ func TestSQLiteUndoWorkload(t *testing.T) {
 		t.Run("through "+through, func(t *testing.T) {
 			w := lite(t)
 			r := rand.New(rand.NewPCG(dbtest.Seed(t), 5))
-			var tables []changes.Table
+			var tables []capture.Table
 			var names []string
 			for _, table := range liteTables {
 				w.exec(table.sql)
-				tables, names = append(tables, changes.Table{Name: table.name}), append(names, table.name)
+				tables, names = append(tables, capture.Table{Name: table.name}), append(names, table.name)
 			}
 			w.capture(tables...)
 			marked := through == "no driver"

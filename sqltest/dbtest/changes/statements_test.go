@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestStatements: what COPY, MERGE, ON CONFLICT, data-modifying CTEs and prepared statements write is kept as it is in the table.
@@ -12,7 +12,7 @@ func TestStatements(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int, region text DEFAULT 'eu')", "CREATE TABLE p (id int, a int, region text, PRIMARY KEY (id, region)) PARTITION BY LIST (region)",
 			"CREATE TABLE eu PARTITION OF p FOR VALUES IN ('eu')", "CREATE TABLE us PARTITION OF p FOR VALUES IN ('us')")
-		w.capture(changes.Table{Name: "t"}, changes.Table{Name: "p"})
+		w.capture(capture.Table{Name: "t"}, capture.Table{Name: "p"})
 		list := []struct{ statement, want string }{
 			{"COPY {t} (id, a, region) FROM PROGRAM 'printf \"1,1,eu\\n2,1,us\\n\"' (FORMAT csv)", "I I"},
 			{"INSERT INTO {t} VALUES (1, 2, 'eu'), (3, 2, 'eu') ON CONFLICT {key} DO UPDATE SET a = excluded.a", "I U"},
@@ -43,10 +43,10 @@ func TestSubscriber(t *testing.T) {
 	each(t, func(w *world) {
 		w.db.SetMaxOpenConns(1)
 		w.exec("CREATE TABLE t (id int PRIMARY KEY)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("ALTER TABLE t ENABLE ALWAYS TRIGGER threadline_row", "SET session_replication_role = replica", "INSERT INTO t VALUES (1)", "UPDATE t SET id = 2", "RESET session_replication_role")
 		w.wantStory("insert id: NULL → 1;\nupdate [1] to [2] id: 1 → 2;", "t", "2")
-		p, err := w.store.Plan(ctx, changes.Table{Name: "t"})
+		p, err := w.installer().Plan(ctx, capture.Table{Name: "t"})
 		w.must(err)
 		if len(p.Steps) > 0 {
 			w.Errorf("%s", p)
@@ -59,7 +59,7 @@ func TestSequences(t *testing.T) {
 	each(t, func(w *world) {
 		w.db.SetMaxOpenConns(1)
 		w.exec("CREATE TABLE t (id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, a int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t (a) VALUES (1)")
 		if got := w.text("SELECT lastval() - id FROM t"); got != "0" {
 			w.Errorf("lastval is %s more than the row's ID", got)

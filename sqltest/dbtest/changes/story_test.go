@@ -11,6 +11,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestStory: a transaction is told by what the app meant, by its statements with the rows that each
@@ -21,7 +22,7 @@ func TestStory(t *testing.T) {
 			`CREATE TABLE log (n int PRIMARY KEY)`, `CREATE TABLE notes (id int PRIMARY KEY)`,
 			`CREATE FUNCTION note() RETURNS void LANGUAGE sql AS 'INSERT INTO log VALUES (1)'`,
 			`INSERT INTO t VALUES (1, 1), (2, 2), (3, 3)`, `INSERT INTO lines VALUES (10, 2), (11, 2)`)
-		w.capture(changes.Table{Name: "t"}, changes.Table{Name: "lines"}, changes.Table{Name: "log"})
+		w.capture(capture.Table{Name: "t"}, capture.Table{Name: "lines"}, capture.Table{Name: "log"})
 		a := open(forward.Options{}, true)
 		tx, err := a.db.BeginTx(ctx, nil)
 		w.must(err)
@@ -80,7 +81,7 @@ func TestStoryByAnotherColumn(t *testing.T) {
 	eachApp(t, func(w *world, open func(forward.Options, bool) *app) {
 		w.exec(`CREATE TABLE goods (id int PRIMARY KEY, code int NOT NULL UNIQUE, a int)`, `INSERT INTO goods VALUES (1, 2, 0), (2, 1, 0)`,
 			`CREATE TABLE parts (code int PRIMARY KEY, a int)`, `INSERT INTO parts VALUES (1, 0), (2, 0)`)
-		w.capture(changes.Table{Name: "goods"}, changes.Table{Name: "parts"})
+		w.capture(capture.Table{Name: "goods"}, capture.Table{Name: "parts"})
 		a := open(forward.Options{}, true)
 		a.tx([]string{"alice", "bob", "alice", "bob", "alice"}, "UPDATE goods SET a = 1 WHERE code = 1", "UPDATE goods SET a = 1 WHERE code = 2",
 			"INSERT INTO goods VALUES (4, 3), (3, 4)", "DELETE FROM goods WHERE code = 1", "UPDATE parts SET a = 1 WHERE code = 2")
@@ -122,9 +123,9 @@ func TestCascades(t *testing.T) {
 			`INSERT INTO p VALUES (1, 'a', 1, 1), (2, 'b', 1, 2), (3, 'c', NULL, 3), (5, 'e', 5, 5)`,
 			`INSERT INTO gone VALUES (1, 1), (2, 1), (3, 2), (4, NULL)`, `INSERT INTO emptied VALUES (1, 1), (2, 2)`,
 			`INSERT INTO moved VALUES (2, 'b'), (3, 'c')`, `INSERT INTO two VALUES (1, 1, 1), (2, 1, 2), (3, NULL, 1)`)
-		var tables []changes.Table
+		var tables []capture.Table
 		for _, name := range []string{"p", "gone", "emptied", "moved", "two", "late", "strict"} {
-			tables = append(tables, changes.Table{Name: name})
+			tables = append(tables, capture.Table{Name: name})
 		}
 		w.capture(tables...)
 		tx, err := w.db.BeginTx(ctx, nil)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // tableAsOf is what a table was, a line for each row, sorted; and the errors.
@@ -39,7 +40,7 @@ func TestTableAsOf(t *testing.T) {
 		r := rand.New(rand.NewPCG(dbtest.Seed(w), 2))
 		w.exec("CREATE TABLE t (id int, part text, a numeric, b text, PRIMARY KEY (id, part))",
 			"INSERT INTO t SELECT n, 'old,' || n, n, 'before' FROM generate_series(1, 120) n") // which no change names
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		type state struct {
 			at   time.Time
 			rows []string
@@ -75,7 +76,7 @@ func TestTableAsOfIsNotKnown(t *testing.T) {
 	with(t, func(w *world) {
 		before := w.clock()
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "INSERT INTO t VALUES (1, 1), (2, 2)", "CREATE TABLE bare (a int)", "CREATE TABLE never (a int)")
-		w.capture(changes.Table{Name: "t"}, changes.Table{Name: "bare"})
+		w.capture(capture.Table{Name: "t"}, capture.Table{Name: "bare"})
 		wantLast := func(what string, at time.Time, rows string, count int, want error, kind changes.BreakKind) {
 			w.Helper()
 			got, errs := w.tableAsOf("t", at)
@@ -117,9 +118,9 @@ func TestTableAsOfIsNotKnown(t *testing.T) {
 func TestTableAsOfOtherKey(t *testing.T) {
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, b int UNIQUE NOT NULL)", "INSERT INTO t VALUES (1, 10), (2, 20)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("ALTER TABLE t DROP CONSTRAINT t_pkey", "ALTER TABLE t ADD PRIMARY KEY (b)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (3, 30)")
 		got, errs := w.tableAsOf("t", w.clock())
 		var asOf *changes.AsOfError
@@ -133,7 +134,7 @@ func TestTableAsOfOtherKey(t *testing.T) {
 func TestTableAsOfIsStopped(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (1, 1), (2, 2)")
 		w.db.SetMaxOpenConns(1)
 		for range 2 {
@@ -157,7 +158,7 @@ func TestTableAsOfIsStopped(t *testing.T) {
 func TestTableAsOfLocksNothing(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "INSERT INTO t SELECT n, n FROM generate_series(1000, 1149) n") // which no change names
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t SELECT n, n FROM generate_series(2000, 2249) n", "UPDATE t SET a = a + 1 WHERE id >= 2240")
 		at, want := w.clock(), w.text("SELECT string_agg(concat(id, '|', a), ' ' ORDER BY id) FROM t")
 		w.exec("UPDATE t SET a = 0 WHERE id IN (1120, 2249)", "DELETE FROM t WHERE id = 2200")
@@ -192,7 +193,7 @@ func TestTableAsOfTruncated(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(w *world) {
 				w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "INSERT INTO t SELECT n, n FROM generate_series(1000, 1149) n")
-				w.capture(changes.Table{Name: "t"})
+				w.capture(capture.Table{Name: "t"})
 				at, known, unknown := w.clock(), 0, 0
 				done := make(chan error, 1)
 				for row, err := range w.store.TableAsOf(ctx, "t", at) {
@@ -239,7 +240,7 @@ func TestTableAsOfTruncated(t *testing.T) {
 func TestTableAsOfOneState(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "INSERT INTO t SELECT n, n FROM generate_series(1000, 1149) n")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t SELECT n, n FROM generate_series(2000, 2049) n", "UPDATE t SET a = a + 1 WHERE id >= 2040")
 		want := w.text("SELECT string_agg(concat(id, '|', a), ' ' ORDER BY id) FROM t")
 		for name, in := range map[string]time.Duration{"now": 0, "in an hour": time.Hour} {
@@ -274,7 +275,7 @@ func TestTableAsOfOneState(t *testing.T) {
 func TestTableAsOfLeavesNothing(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t SELECT n, n FROM generate_series(1, 250) n")
 		w.db.SetMaxOpenConns(1)
 		body, cancel := context.WithCancel(ctx)

@@ -16,6 +16,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 	"github.com/go-aftercommit/aftercommit/threadline/trail"
 )
 
@@ -75,7 +76,7 @@ func (w *trailed) bundle(q trail.Query) (lines []string) {
 func TestTrailBundle(t *testing.T) {
 	withTrail(t, func(w *trailed) {
 		w.exec("CREATE TABLE orders (id int PRIMARY KEY, status text)", "CREATE TABLE notes (id int PRIMARY KEY)")
-		w.capture(changes.Table{Name: "orders"})
+		w.capture(capture.Table{Name: "orders"})
 		w.means("alice", hooks.Event{Action: "order.placed", Target: hooks.Target{Type: "order", ID: "1"}}, "INSERT INTO orders VALUES (1, 'new'), (2, 'new')")
 		w.means("bob", hooks.Event{Action: "order.paid", CorrelationID: "c-7", Target: hooks.Target{Type: "order", ID: "1"}}, "UPDATE orders SET status = 'paid' WHERE id = 1", "UPDATE orders SET status = status WHERE id = 2", "INSERT INTO notes VALUES (1)")
 		w.exec("UPDATE orders SET status = 'stolen' WHERE id = 1") // by no app
@@ -149,7 +150,7 @@ func TestTrailBundle(t *testing.T) {
 func TestTrailBundleOnSQLite(t *testing.T) {
 	withTrailOn(t, dbtest.SQLite, func(w *trailed) {
 		w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, status TEXT)", "CREATE TABLE notes (id INTEGER PRIMARY KEY)")
-		w.capture(changes.Table{Name: "orders"})
+		w.capture(capture.Table{Name: "orders"})
 		w.means("alice", hooks.Event{Action: "order.placed", Target: hooks.Target{Type: "order", ID: "1"}}, "INSERT INTO orders VALUES (1, 'new'), (2, 'new')")
 		w.means("bob", hooks.Event{Action: "order.paid", CorrelationID: "c-7", Target: hooks.Target{Type: "order", ID: "1"}}, "UPDATE orders SET status = 'paid' WHERE id = 1", "UPDATE orders SET status = status WHERE id = 2", "INSERT INTO notes VALUES (1)")
 		w.exec("UPDATE orders SET status = 'stolen' WHERE id = 1", "DELETE FROM orders WHERE id = 2") // by no app

@@ -9,6 +9,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 	"github.com/go-aftercommit/aftercommit/threadline/trail"
 )
 
@@ -17,7 +18,7 @@ import (
 func TestTrailIsPlanned(t *testing.T) {
 	withTrail(t, func(w *trailed) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "CREATE TABLE u (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"}, changes.Table{Name: "u"})
+		w.capture(capture.Table{Name: "t"}, capture.Table{Name: "u"})
 		w.means("alice", hooks.Event{Action: "t.seen"}, "INSERT INTO t VALUES (1, 0)", "INSERT INTO u VALUES (1, 0)")
 		// A transaction a second, with 10 changes of 1,000 rows in two tables and then 10 actions, by 50 actors.
 		w.exec(`INSERT INTO threadline.audit_changes (xid, tx_started_at, captured_at, lsn, table_id, shape_id, depth, op, new_tid, key, new_row)

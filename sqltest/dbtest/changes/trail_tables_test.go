@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 	"github.com/go-aftercommit/aftercommit/threadline/trail"
 )
 
@@ -13,7 +13,7 @@ import (
 func TestTrailOfTablesAndOtherTargets(t *testing.T) {
 	withTrail(t, func(w *trailed) {
 		w.exec("CREATE TABLE orders (id int PRIMARY KEY, status text)")
-		w.capture(changes.Table{Name: "orders"})
+		w.capture(capture.Table{Name: "orders"})
 		for _, id := range []string{"1", "2", "3"} {
 			w.means("alice", hooks.Event{Action: "parcel.sent", Target: hooks.Target{Type: "parcel", ID: id}}, "INSERT INTO orders VALUES ("+id+")")
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 	"github.com/go-aftercommit/aftercommit/threadline/trail"
 )
 
@@ -361,7 +362,7 @@ func TestTrailWorkload(t *testing.T) {
 func TestTrailOf(t *testing.T) {
 	withTrail(t, func(w *trailed) {
 		w.exec("CREATE TABLE orders (id int PRIMARY KEY, status text)", "CREATE SCHEMA shop", "CREATE TABLE shop.lines (id int PRIMARY KEY, part text)")
-		w.capture(changes.Table{Name: "orders"}, changes.Table{Name: "shop.lines"})
+		w.capture(capture.Table{Name: "orders"}, capture.Table{Name: "shop.lines"})
 		w.means("alice", hooks.Event{Action: "order.placed", CorrelationID: "corr-1", Target: hooks.Target{Type: "order", ID: "1"}}, "INSERT INTO orders VALUES (1, 'new')", "INSERT INTO shop.lines VALUES (7, 'bolt')")
 		w.means("bob", hooks.Event{Action: "order.paid", Target: hooks.Target{Type: "order", ID: "1"}}, "UPDATE orders SET status = 'paid'")
 		w.exec("UPDATE shop.lines SET part = 'nut'") // by no app
@@ -415,7 +416,7 @@ func TestTrailOf(t *testing.T) {
 func TestTrailCursor(t *testing.T) {
 	withTrail(t, func(w *trailed) {
 		w.exec("CREATE TABLE orders (id int PRIMARY KEY, status text)")
-		w.capture(changes.Table{Name: "orders"})
+		w.capture(capture.Table{Name: "orders"})
 		for id := range 4 {
 			w.means("alice", hooks.Event{Action: "order.placed", Target: hooks.Target{Type: "order", ID: fmt.Sprint(id)}}, fmt.Sprintf("INSERT INTO orders VALUES (%d, 'new')", id))
 		}
@@ -471,7 +472,7 @@ func TestTrailCursor(t *testing.T) {
 func TestTrailOrder(t *testing.T) {
 	withTrail(t, func(w *trailed) {
 		w.exec("CREATE TABLE orders (id int PRIMARY KEY, status text)", "INSERT INTO orders SELECT n, 'new' FROM generate_series(1, 3) n")
-		w.capture(changes.Table{Name: "orders"})
+		w.capture(capture.Table{Name: "orders"})
 		begin := func(action string) (write func(id int) error, commit func()) {
 			tx, err := w.db.BeginTx(ctx, nil)
 			w.must(err)
@@ -528,7 +529,7 @@ func TestTrailOrder(t *testing.T) {
 func TestTrailOnSQLite(t *testing.T) {
 	withTrailOn(t, dbtest.SQLite, func(w *trailed) {
 		w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, status TEXT)")
-		w.capture(changes.Table{Name: "orders"})
+		w.capture(capture.Table{Name: "orders"})
 		w.means("alice", hooks.Event{Action: "order.placed", Target: hooks.Target{Type: "order", ID: "1"}}, "INSERT INTO orders VALUES (1, 'new'), (2, 'new')")
 		w.exec("UPDATE orders SET status = 'stolen' WHERE id = 2") // by no app
 		w.means("bob", hooks.Event{Action: "order.paid", Target: hooks.Target{Type: "order", ID: "1"}}, "UPDATE orders SET status = 'paid' WHERE id = 1")

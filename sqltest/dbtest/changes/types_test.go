@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // typed are columns' types, each with values that are two different ones, if only in their bytes.
@@ -76,7 +76,7 @@ func TestTypes(t *testing.T) {
 			w.exec(`SET search_path = shop, public`, `RESET TimeZone`, `RESET DateStyle`, `RESET IntervalStyle`, `RESET extra_float_digits`, `RESET bytea_output`)
 			table := fmt.Sprintf("shop.t%d", n)
 			w.exec(fmt.Sprintf("CREATE TABLE %s (id int PRIMARY KEY, v %s)", table, typ))
-			w.capture(changes.Table{Name: table})
+			w.capture(capture.Table{Name: table})
 			w.exec(`SET TimeZone = 'Asia/Kolkata'`, `SET DateStyle = 'SQL, DMY'`, `SET IntervalStyle = 'iso_8601'`, `SET extra_float_digits = -10`, `SET bytea_output = 'escape'`,
 				fmt.Sprintf("INSERT INTO %s VALUES (1, %s)", table, v[0]), fmt.Sprintf("UPDATE %s SET v = %s", table, v[1]),
 				fmt.Sprintf("UPDATE %s SET v = NULL", table), fmt.Sprintf("UPDATE %s SET v = %s", table, v[0]))
@@ -119,7 +119,7 @@ func TestWide(t *testing.T) {
 			columns, values = append(columns, fmt.Sprintf("c%d text", i)), append(values, fmt.Sprintf("'%d'", i))
 		}
 		w.exec("CREATE TABLE wide (id int PRIMARY KEY, " + strings.Join(columns, ", ") + ")")
-		w.capture(changes.Table{Name: "wide"})
+		w.capture(capture.Table{Name: "wide"})
 		w.exec("INSERT INTO wide VALUES (1, "+strings.Join(values, ", ")+")", "UPDATE wide SET c0 = 'x', c599 = 'y'")
 		history, err := w.store.History(ctx, "wide", "1")
 		w.must(err)
@@ -133,7 +133,7 @@ func TestWide(t *testing.T) {
 func TestLong(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE docs (id int PRIMARY KEY, title text, body text, data bytea, list int[])", "ALTER TABLE docs ALTER body SET STORAGE EXTERNAL")
-		w.capture(changes.Table{Name: "docs"})
+		w.capture(capture.Table{Name: "docs"})
 		w.exec("INSERT INTO docs VALUES (1, 'a', repeat('x', 65536), NULL, NULL), (2, 'a', repeat('x', 65537), NULL, NULL)",
 			"UPDATE docs SET title = 'b'", "UPDATE docs SET body = repeat('y', 100000), list = array_fill(1, ARRAY[50000]) WHERE id = 1",
 			"UPDATE docs SET data = decode(repeat('00', 20000000), 'hex') WHERE id = 1", "ALTER TABLE docs ALTER data SET STORAGE EXTERNAL",

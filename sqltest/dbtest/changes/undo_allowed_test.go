@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // notAllowed are changes, and what was done since to what their rows may be.
@@ -44,7 +44,7 @@ func TestUndoNotAllowed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onPQ(t, func(w *world) {
 				w.exec(c.table...)
-				w.capture(changes.Table{Name: "t"})
+				w.capture(capture.Table{Name: "t"})
 				w.exec(c.change)
 				xid, startedAt := w.last()
 				w.exec(c.since...)
@@ -69,9 +69,9 @@ func TestUndoNotAllowed(t *testing.T) {
 func TestSQLiteUndoNotAllowed(t *testing.T) {
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, v)", "INSERT INTO t VALUES (1, NULL)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("UPDATE t SET v = 1", "CREATE TABLE other (id INTEGER PRIMARY KEY, v NOT NULL)", "INSERT INTO other SELECT * FROM t", "DROP TABLE t", "ALTER TABLE other RENAME TO t")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		history, err := w.store.History(ctx, "t", "1")
 		w.must(err)
 		u, err := w.store.UndoChange(ctx, history[0])

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestUndoRowSetBack: where the clock was set back, the undo of a row to a moment leads to what RowAsOf returns of that moment: what the
@@ -21,7 +22,7 @@ func TestUndoRowSetBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			both(t, func(w *world) {
 				w.exec("CREATE TABLE t (id int PRIMARY KEY, v text)")
-				w.capture(changes.Table{Name: "t"})
+				w.capture(capture.Table{Name: "t"})
 				w.exec(changed...)
 				for _, minutes := range [][]int{{3, 4, 1, 2}, {2, 3, 4, 1}, {1, 4, 2, 3}} {
 					start := w.moment()

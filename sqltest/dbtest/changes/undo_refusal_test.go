@@ -11,19 +11,20 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // TestUndoRefused: an undo that would need a value that was not kept is refused as a whole, and the
 // columns are named.
 func TestUndoRefused(t *testing.T) {
-	table := changes.Table{Name: "t", Mask: []string{"card"}, Exclude: []string{"note"}}
+	table := capture.Table{Name: "t", Mask: []string{"card"}, Exclude: []string{"note"}}
 	for name, c := range map[string]struct {
 		do    []string // the last of which is undone
-		table *changes.Table
+		table *capture.Table
 		want  string // "" for none
 	}{
 		"masked":                    {do: []string{"UPDATE t SET card = '2' WHERE id = 1"}, want: `"public"."t" (1): card: masked: their values were not kept`},
-		"hashed":                    {table: &changes.Table{Name: "t", Hash: []string{"card"}}, do: []string{"UPDATE t SET card = '2', a = 'y'"}, want: `"public"."t" (1): card: masked: their values were not kept`},
+		"hashed":                    {table: &capture.Table{Name: "t", Hash: []string{"card"}}, do: []string{"UPDATE t SET card = '2', a = 'y'"}, want: `"public"."t" (1): card: masked: their values were not kept`},
 		"masked and not masked":     {do: []string{"UPDATE t SET card = '2', a = 'y'"}, want: `"public"."t" (1): card: masked`},
 		"masked, deleted":           {do: []string{"DELETE FROM t"}, want: `"public"."t" (1): card: masked`},
 		"excluded, deleted":         {do: []string{"DELETE FROM t"}, want: `"public"."t" (1): note: excluded`},
@@ -43,14 +44,14 @@ func TestUndoRefused(t *testing.T) {
 		"key dropped":               {do: []string{"UPDATE t SET a = 'y'", "ALTER TABLE t DROP id"}, want: `"public"."t" (1): id: dropped or renamed since`},
 		"drifted":                   {do: []string{"ALTER TABLE t ADD c int", "UPDATE t SET a = 'y'"}, want: `"public"."t" (1): card, note: excluded, or not in the history`},
 		"drifted, inserted":         {do: []string{"ALTER TABLE t ADD c int", "INSERT INTO t VALUES (2)"}},
-		"drifted, all kept":         {table: &changes.Table{Name: "t"}, do: []string{"ALTER TABLE t ADD c int", "UPDATE t SET a = 'y', c = 4"}},
-		"drifted, deleted":          {table: &changes.Table{Name: "t"}, do: []string{"UPDATE t SET b = 'short'", "ALTER TABLE t ADD c int DEFAULT 7", "DELETE FROM t"}},
-		"drifted, key unknown":      {table: &changes.Table{Name: "t"}, do: []string{"ALTER TABLE t RENAME id TO number", "UPDATE t SET a = 'y'", "ALTER TABLE t RENAME number TO id"}, want: `the key of the row is not known`},
-		"added since":               {table: &changes.Table{Name: "t"}, do: []string{"UPDATE t SET b = 'short'", "DELETE FROM t", "ALTER TABLE t ADD c int DEFAULT 7"}},
-		"identity":                  {table: &changes.Table{Name: "t"}, do: []string{"ALTER TABLE t ALTER id ADD GENERATED ALWAYS AS IDENTITY (START 5)", "UPDATE t SET id = DEFAULT"}, want: `id: GENERATED ALWAYS AS IDENTITY`},
-		"without a key, masked":     {table: &changes.Table{Name: "k", Mask: []string{"b"}}, do: []string{"INSERT INTO k VALUES (1, 2)"}, want: `"public"."k": b: without a key`},
-		"without a key, added":      {table: &changes.Table{Name: "k"}, do: []string{"INSERT INTO k VALUES (1, 2)", "ALTER TABLE k ADD c int"}, want: `"public"."k": c: excluded, or not in the history`},
-		"renamed table":             {table: &changes.Table{Name: "t"}, do: []string{"UPDATE t SET a = 'y'", "ALTER TABLE t RENAME TO u"}},
+		"drifted, all kept":         {table: &capture.Table{Name: "t"}, do: []string{"ALTER TABLE t ADD c int", "UPDATE t SET a = 'y', c = 4"}},
+		"drifted, deleted":          {table: &capture.Table{Name: "t"}, do: []string{"UPDATE t SET b = 'short'", "ALTER TABLE t ADD c int DEFAULT 7", "DELETE FROM t"}},
+		"drifted, key unknown":      {table: &capture.Table{Name: "t"}, do: []string{"ALTER TABLE t RENAME id TO number", "UPDATE t SET a = 'y'", "ALTER TABLE t RENAME number TO id"}, want: `the key of the row is not known`},
+		"added since":               {table: &capture.Table{Name: "t"}, do: []string{"UPDATE t SET b = 'short'", "DELETE FROM t", "ALTER TABLE t ADD c int DEFAULT 7"}},
+		"identity":                  {table: &capture.Table{Name: "t"}, do: []string{"ALTER TABLE t ALTER id ADD GENERATED ALWAYS AS IDENTITY (START 5)", "UPDATE t SET id = DEFAULT"}, want: `id: GENERATED ALWAYS AS IDENTITY`},
+		"without a key, masked":     {table: &capture.Table{Name: "k", Mask: []string{"b"}}, do: []string{"INSERT INTO k VALUES (1, 2)"}, want: `"public"."k": b: without a key`},
+		"without a key, added":      {table: &capture.Table{Name: "k"}, do: []string{"INSERT INTO k VALUES (1, 2)", "ALTER TABLE k ADD c int"}, want: `"public"."k": c: excluded, or not in the history`},
+		"renamed table":             {table: &capture.Table{Name: "t"}, do: []string{"UPDATE t SET a = 'y'", "ALTER TABLE t RENAME TO u"}},
 		"made again":                {do: []string{"UPDATE t SET a = 'y'", "ALTER TABLE t RENAME TO old", "CREATE TABLE t AS TABLE old", "DROP TABLE old"}, want: `"public"."t" (1): the table is gone`},
 		"renamed, and another":      {do: []string{"UPDATE t SET a = 'y'", "ALTER TABLE t RENAME TO old", "CREATE TABLE t AS TABLE old"}},
 		"capture removed":           {do: []string{"UPDATE t SET a = 'y'", "DROP TRIGGER threadline_row ON t"}},
@@ -90,7 +91,7 @@ func TestUndoRefused(t *testing.T) {
 func TestUndoGap(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (1, 1)")
 		begin := time.Now()
 		w.lose("UPDATE t SET a = 2")
@@ -165,7 +166,7 @@ func (w *world) conflictTables() []string {
 		"INSERT INTO parent VALUES (1, 'p'), (2, 'q')", "INSERT INTO child VALUES (1, 1, 'x', 'u1')")
 	tables := []string{"parent", "child", "pet", "tag", "log"}
 	for _, name := range tables {
-		w.capture(changes.Table{Name: name})
+		w.capture(capture.Table{Name: name})
 	}
 	return tables
 }
@@ -205,7 +206,7 @@ func TestUndoConflicts(t *testing.T) {
 func TestUndoLocks(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE parent (id int PRIMARY KEY)", "CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE CASCADE)")
-		w.capture(changes.Table{Name: "parent"}, changes.Table{Name: "child"})
+		w.capture(capture.Table{Name: "parent"}, capture.Table{Name: "child"})
 		w.exec("INSERT INTO parent VALUES (1)")
 		u := w.undoLast()
 		w.clean(u)
@@ -234,7 +235,7 @@ func TestUndoTriggers(t *testing.T) {
 			`CREATE TRIGGER "Touch it" BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION touch()`, "CREATE TRIGGER of_at AFTER UPDATE OF at ON t FOR EACH STATEMENT EXECUTE FUNCTION nothing()",
 			"CREATE TRIGGER of_id AFTER UPDATE OF id ON t EXECUTE FUNCTION nothing()", "CREATE TRIGGER deletes AFTER DELETE ON t FOR EACH ROW EXECUTE FUNCTION nothing()",
 			"CREATE TRIGGER disabled BEFORE UPDATE ON t EXECUTE FUNCTION nothing()", "ALTER TABLE t DISABLE TRIGGER disabled")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (1, 1)", "UPDATE t SET a = 2")
 		w.exec("UPDATE t SET a = 3")
 		u := w.undoLast()
@@ -256,12 +257,12 @@ func TestUndoTriggers(t *testing.T) {
 func TestUndoWarnings(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int, note text)", "CREATE TABLE child (id int REFERENCES t ON DELETE CASCADE)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (1, 1), (2, 2)", "INSERT INTO child VALUES (1)", "DELETE FROM t WHERE id = 1")
 		if u := w.undoLast(); !strings.Contains(u.String(), `-- Warning: "public"."child" is not captured: what its foreign key "child_id_fkey" has deleted or changed there stays so`) {
 			w.Errorf("%s", u)
 		}
-		w.capture(changes.Table{Name: "t", Exclude: []string{"note"}})
+		w.capture(capture.Table{Name: "t", Exclude: []string{"note"}})
 		w.exec("UPDATE t SET a = 3")
 		if u := w.undoLast(); !strings.Contains(u.String(), `-- Warning: "public"."t": whether the changes have changed note as well is not known`) {
 			w.Errorf("%s", u)
@@ -278,7 +279,7 @@ func TestUndoWarnings(t *testing.T) {
 func TestUndoRow(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int, b text)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (1, 1, 'x')", "UPDATE t SET a = 2", "UPDATE t SET id = 5, b = 'y'", "UPDATE t SET a = 3", "UPDATE t SET b = 'x'", "DELETE FROM t", "INSERT INTO t VALUES (5, 9, 'again')", "UPDATE t SET a = 10")
 		history, err := w.store.History(ctx, "t", "5")
 		w.must(err)
@@ -323,7 +324,7 @@ func TestUndoRow(t *testing.T) {
 func TestUndoChange(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int, b int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.inOne("INSERT INTO t VALUES (1, 1, 1), (2, 1, 1)", "UPDATE t SET a = 2", "UPDATE t SET b = 2")
 		history, err := w.store.History(ctx, "t", "1")
 		w.must(err)
@@ -350,7 +351,7 @@ func TestUndoChange(t *testing.T) {
 func TestUndoBadInput(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "CREATE TABLE other (id int PRIMARY KEY)", "CREATE TABLE k (a int)")
-		w.capture(changes.Table{Name: "t"}, changes.Table{Name: "k"})
+		w.capture(capture.Table{Name: "t"}, capture.Table{Name: "k"})
 		w.exec("INSERT INTO t VALUES (1, 1)")
 		xid, startedAt := w.last()
 		history, err := w.store.History(ctx, "t", "1")
@@ -452,7 +453,7 @@ func TestUndoRecorded(t *testing.T) {
 func TestUndoMany(t *testing.T) {
 	onPQ(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec(fmt.Sprintf("INSERT INTO t SELECT n, 0 FROM generate_series(1, %d) n", changes.MostUndone))
 		u := w.undoLast()
 		if len(u.Statements) != changes.MostUndone || len(u.Conflicts) > 0 {

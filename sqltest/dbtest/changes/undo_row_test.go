@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // moment is the server's clock, between what was captured before and what is captured next.
@@ -47,7 +47,7 @@ func TestUndoRowKeys(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			both(t, func(w *world) {
 				w.exec("CREATE TABLE t (id int PRIMARY KEY, v text)")
-				w.capture(changes.Table{Name: "t"})
+				w.capture(capture.Table{Name: "t"})
 				w.exec("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')")
 				before := w.moment()
 				w.exec(c.since...)
@@ -81,7 +81,7 @@ func TestUndoRowToKeys(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			both(t, func(w *world) {
 				w.exec("CREATE TABLE t (id int PRIMARY KEY, v text)")
-				w.capture(changes.Table{Name: "t"})
+				w.capture(capture.Table{Name: "t"})
 				w.exec("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')")
 				history, err := w.store.History(ctx, "t", "1")
 				w.must(err)
@@ -103,7 +103,7 @@ func TestUndoRowToKeys(t *testing.T) {
 func TestHistoryAwayAndBack(t *testing.T) {
 	both(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, v text)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (1, 'a')")
 		w.exec(undoRows["away, and back"].since...)
 		history, err := w.store.History(ctx, "t", "1")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 var errRows = errors.New("another number of rows")
@@ -156,7 +157,7 @@ func TestUndoOrder(t *testing.T) {
 					tables = append(tables, "c")
 				}
 				for _, name := range tables {
-					w.capture(changes.Table{Name: name})
+					w.capture(capture.Table{Name: name})
 				}
 				before := w.content(tables...)
 				w.inOne(c.do...)
@@ -197,7 +198,7 @@ func TestUndoTypes(t *testing.T) {
 			columns, first, second = append(columns, name+" "+typ), append(first, v[0]), append(second, name+" = "+v[1])
 		}
 		w.exec("CREATE TABLE t (id citext PRIMARY KEY, "+strings.Join(columns, ", ")+")", "INSERT INTO t VALUES ('one', "+strings.Join(first, ", ")+"), ('two', "+strings.Join(first, ", ")+")", "INSERT INTO t VALUES ('three')")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		w.exec("CREATE TABLE before AS TABLE t")
 		for _, do := range []string{"UPDATE t SET " + strings.Join(second, ", "), "DELETE FROM t", "INSERT INTO t VALUES ('new', " + strings.Join(first, ", ") + ")", "UPDATE t SET id = upper(id)"} {
 			w.exec(`SET search_path = shop, public`, do, "CREATE TABLE after AS TABLE t", `SET search_path = public`)
@@ -224,7 +225,7 @@ func TestUndoTypes(t *testing.T) {
 func TestUndoArrays(t *testing.T) {
 	onPQ(t, func(w *world) {
 		w.exec("CREATE TYPE pair AS (x int, y text)", "CREATE TABLE t (id int PRIMARY KEY, a text[], b int[], e pair[])", "INSERT INTO t VALUES (1, '{a,NULL,c}', '[2:3][1:2]={{1,NULL},{3,4}}', ARRAY[NULL, (1, 'y')::pair])")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		before := w.content("t")
 		w.exec("UPDATE t SET a[2] = 'b', b[2][2] = 2, e[1] = (2, NULL)")
 		u := w.undoLast()
@@ -275,7 +276,7 @@ func TestUndoWorkload(t *testing.T) {
 			"CREATE TRIGGER a_first AFTER INSERT OR UPDATE ON parent FOR EACH ROW EXECUTE FUNCTION again()")
 		tables := []string{"parent", "child", "leaf", "log"}
 		for _, name := range tables {
-			w.capture(changes.Table{Name: name})
+			w.capture(capture.Table{Name: name})
 		}
 		type step struct {
 			xid       int64

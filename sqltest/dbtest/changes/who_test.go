@@ -15,6 +15,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // app is an app on the world's database. Its connections are wrapped.
@@ -35,7 +36,7 @@ func eachAppOn(t *testing.T, engines []dbtest.Engine, f func(w *world, open func
 	t.Helper()
 	with(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
-		w.capture(changes.Table{Name: "t"})
+		w.capture(capture.Table{Name: "t"})
 		f(w, func(o forward.Options, timeline bool) *app {
 			o.Logger = zap.NewNop()
 			if !o.NoJournal {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // columns are those of the tables of TestWorkload, each with values.
@@ -41,7 +42,7 @@ func TestWorkload(t *testing.T) {
 			// It fires before ours, and changes the row again.
 			"CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.a = 1 THEN UPDATE parent SET a = 2 WHERE id = NEW.id; END IF; RETURN NULL; END $$",
 			"CREATE TRIGGER a_first AFTER INSERT OR UPDATE ON parent FOR EACH ROW EXECUTE FUNCTION again()")
-		tables := []changes.Table{{Name: "parent"}, {Name: "child"}}
+		tables := []capture.Table{{Name: "parent"}, {Name: "child"}}
 		w.capture(tables...)
 		for round := range 4 {
 			var group sync.WaitGroup

@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // minifluxKeys are the tables of which row changes are kept, with their keys and what is masked.
@@ -26,18 +27,18 @@ var minifluxKeys = map[string]struct{ key, masked string }{
 // awaitCapture waits until the triggers are there, which the app makes beside its work.
 func (m *miniflux) awaitCapture(t *testing.T) {
 	t.Helper()
-	var tables []changes.Table
+	var tables []capture.Table
 	for name, of := range minifluxKeys {
-		table := changes.Table{Name: name}
+		table := capture.Table{Name: name}
 		if of.masked != "" {
 			table.Mask = []string{of.masked}
 		}
 		tables = append(tables, table)
 	}
-	store := changes.NewStore(m.db, hooks.Postgres, nil)
+	installer := capture.NewInstaller(m.db, hooks.Postgres, nil)
 	await(t, "the capture of all tables", func(ctx context.Context) bool {
 		// There is no plan before the tables of changes are there.
-		plan, err := store.Plan(ctx, tables...)
+		plan, err := installer.Plan(ctx, tables...)
 		return err == nil && len(plan.Steps) == 0
 	})
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 // captured is a world with a table t (id, v) whose row changes the sink gets. Their names in the sink are the keys.
@@ -41,10 +42,11 @@ func newCaptured(t *testing.T, e dbtest.Engine) *captured {
 
 func (c *captured) capture() {
 	c.Helper()
-	c.must(c.changes.Migrate(ctx))
-	plan, err := c.changes.Plan(ctx, changes.Table{Name: "t", Mask: []string{"secret"}})
+	installer := capture.NewInstaller(c.db, hooks.Postgres, nil)
+	c.must(installer.Migrate(ctx))
+	plan, err := installer.Plan(ctx, capture.Table{Name: "t", Mask: []string{"secret"}})
 	c.must(err)
-	c.must(c.changes.Apply(ctx, plan))
+	c.must(installer.Apply(ctx, plan))
 }
 
 // eachCaptured runs f on each of PostgreSQL's drivers.
@@ -358,7 +360,7 @@ func TestChangesWithoutTables(t *testing.T) {
 		c.commit("a")
 		c.until("it says what to do", func() bool {
 			err := r.Trouble(name)
-			return err != nil && strings.Contains(err.Error(), "name the tables to capture with Hub.Keep and changes.Of, or run Store.Migrate")
+			return err != nil && strings.Contains(err.Error(), "name the tables to capture with Hub.Keep and capture.Of, or run capture.Installer.Migrate")
 		})
 		c.want("")
 		c.capture()

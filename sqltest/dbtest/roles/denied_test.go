@@ -166,7 +166,7 @@ func (s *stranger) grant(sql string) {
 	s.must(s.owner.ExecContext(ctx, strings.ReplaceAll(sql, "{role}", `"`+s.role+`"`)))
 }
 
-var nextStep = regexp.MustCompile("run as role|run as the owner|connect as role|connect as the owner|run what journal.Schema|run Store.Migrate|Store.Migrate makes it|Hub.Relay")
+var nextStep = regexp.MustCompile("run as role|run as the owner|connect as role|connect as the owner|run what journal.Schema|run (?:Store|capture.Installer).Migrate|Store.Migrate makes it|Hub.Relay")
 
 // says makes each call, and returns what those say that are refused, in lines.
 func (s *stranger) says(state string, but ...string) (all string) {

@@ -1,0 +1,32 @@
+package capture
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+)
+
+// goneColumn is a name that is masked or excluded although the table has no such column: one that is added under it
+// is what was meant.
+type goneColumn struct {
+	name  string
+	keeps catalog.Keeping
+}
+
+// gone are the names in the notes that the table has not.
+func (d *deployed) gone(f *target) (list []goneColumn) {
+	for _, n := range d.All() {
+		if n == nil {
+			continue
+		}
+		for _, o := range slices.Concat(n.Mask, n.Hash, n.Exclude) {
+			known := func(g goneColumn) bool { return g.name == o.Name }
+			if !f.Has(o.Name) && !slices.ContainsFunc(list, known) {
+				list = append(list, goneColumn{o.Name, d.Kept(f.Relation, &catalog.Column{Name: o.Name})})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b goneColumn) int { return cmp.Compare(a.name, b.name) })
+	return list
+}

@@ -1,0 +1,52 @@
+package capture
+
+import (
+	"database/sql"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+)
+
+// Options of an [Installer], and of a [List]. The zero value, and nil, mean defaults.
+type Options struct {
+	// Schema is the schema of the tables and functions, "threadline" by default; on SQLite the prefix of their names, before
+	// a "_".
+	Schema string
+	// Partition divides the table of changes by time. It takes effect when the table is made, and only then: with a table
+	// that was made without, Migrate and [List.Keep] return an error. On SQLite it is an error.
+	Partition Partitioning
+}
+
+// Installer makes the tables of changes, and the triggers that write to them. It is safe for concurrent use, and
+// needs one connection at a time.
+type Installer struct {
+	catalog   *catalog.Database
+	partition Partitioning
+}
+
+// NewInstaller returns the installer of captures in db. It does no I/O.
+func NewInstaller(db *sql.DB, dialect hooks.Dialect, opts *Options) *Installer {
+	if opts == nil {
+		opts = &Options{}
+	}
+	return &Installer{catalog: catalog.New(db, dialect, opts.Schema), partition: opts.Partition}
+}
+
+// at returns the qualified name of something in the schema.
+func (s *Installer) at(name string) string { return s.catalog.At(name) }
+
+// sqlite is an Installer on SQLite.
+type sqlite struct {
+	*Installer
+	catalog.SQLite
+}
+
+// sqlite is the installer as one on SQLite, if it is.
+func (s *Installer) sqlite() (sqlite, bool) {
+	return sqlite{s, catalog.SQLite{Database: s.catalog}}, s.catalog.Dialect == hooks.SQLite
+}
+
+func onSQLite(db *sql.DB, opts *Options) sqlite {
+	s, _ := NewInstaller(db, hooks.SQLite, opts).sqlite()
+	return s
+}

@@ -1,0 +1,310 @@
+package capture
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+)
+
+var _ forward.Keeper = (*List)(nil)
+
+// List is what a program wants to be captured, for [forward.Hub.Keep].
+type List struct {
+	Tables []Table
+	// Options are those of the [Installer] that makes the captures. Nil means defaults.
+	Options *Options
+}
+
+// Of returns the capture of tables in the app's own database, with default options.
+func Of(tables ...Table) *List { return &List{Tables: tables} }
+
+// Keep implements [forward.Keeper]: it makes the tables of changes and the captures that are
+// missing, each in a separate transaction. It never loosens what there is, since another version of
+// the program may want it: what is masked or excluded stays so, and tables that are not in the
+// list stay captured. It warns of both.
+//
+// If the role lacks rights, the error is a [forward.PermanentError], "insufficient_privilege", that says
+// what to run. On SQLite Keep returns an error, and the Hub does not call it: there a List lets captures follow
+// DDL, as a [hooks.Reshaper].
+func (c *List) Keep(ctx context.Context, db *sql.DB) (done, warnings []string, _ error) {
+	dialect := forward.Dialect(ctx)
+	if dialect == "" {
+		dialect = hooks.Postgres // the caller is no Hub
+	}
+	k := &keeper{installer: NewInstaller(db, dialect, c.Options)}
+	refused := k.installer.catalog.Supported()
+	if dialect == hooks.SQLite {
+		refused = errors.New("changes: Keep makes captures on PostgreSQL only: on SQLite make them with Installer.Plan and Installer.Apply")
+	}
+	if refused != nil {
+		return nil, nil, forward.Permanent("unsupported_database", refused)
+	}
+	if err := k.prepare(ctx); err != nil {
+		return nil, nil, err
+	}
+	var errs []error
+	for _, t := range c.Tables {
+		if err := k.keep(ctx, t); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if k.mayApply() {
+		late, err := k.installer.makePartitions(ctx, true)
+		k.warnings, errs = append(k.warnings, late...), append(errs, catalog.Wrap("make partitions", err))
+	}
+	missing, err := k.installer.missingContexts(ctx, k.installer.catalog.DB)
+	k.warnings, errs = append(k.warnings, missing...), append(errs, err)
+	if errors.Join(errs...) == nil { // else a table of the list may be among the others
+		errs = append(errs, k.warnOthers(ctx))
+	}
+	if k.denied != nil {
+		errs = append(errs, forward.Permanent("insufficient_privilege", k.denied))
+	}
+	return k.done, k.warnings, errors.Join(errs...)
+}
+
+// keeper is one call of Keep.
+type keeper struct {
+	installer *Installer
+	// role is the session's, and owner that of the history, "" while there is none.
+	role, owner string
+
+	captured       []uint32 // the tables of the list
+	done, warnings []string
+	denied         *rightsError
+}
+
+// rightsError is what this role may not do.
+type rightsError struct {
+	problems, statements []string
+}
+
+// Error gives the problems, each with the remedy.
+func (e *rightsError) Error() string { return "changes: " + strings.Join(e.problems, "; ") }
+
+// Statements returns the SQL to run.
+func (e *rightsError) Statements() string { return strings.Join(e.statements, ";\n") + ";\n" }
+
+func (k *keeper) deny(problem string, statements ...string) {
+	if k.denied == nil {
+		k.denied = &rightsError{}
+	}
+	k.denied.problems = append(k.denied.problems, problem)
+	k.denied.statements = append(k.denied.statements, statements...)
+}
+
+// prepare makes the tables of changes, if that is this role's to do.
+func (k *keeper) prepare(ctx context.Context) error {
+	err := k.installer.catalog.DB.QueryRowContext(ctx, "SELECT "+pgtext.HexAnywhere("current_user::pg_catalog.text")+", coalesce((SELECT "+pgtext.HexAnywhere("pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text")+
+		" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = 'audit_changes'), '')", k.installer.catalog.Schema).
+		Scan(pgtext.Scanner(&k.role), pgtext.Scanner(&k.owner))
+	if err != nil || !k.mayApply() && k.owner != "" {
+		return catalog.Wrap("look for the tables", err)
+	}
+	err = k.installer.makeTables(ctx)
+	switch {
+	case err == nil:
+		k.owner = k.role
+		var warnings []string
+		warnings, err = k.installer.missingIndexes(ctx, k.installer.catalog.DB)
+		k.warnings = append(k.warnings, warnings...)
+		return err
+	case pgschema.Denied(err), hooks.SQLState(err) == foreignObjects:
+		k.deny(strings.TrimPrefix(err.Error(), "changes: ")+"; or run the statements in sql as the role that shall own the history", k.installer.script())
+	default:
+		return err
+	}
+	return nil
+}
+
+// mayApply reports whether the role is the history's owner, with whose rights the functions
+// have to run.
+func (k *keeper) mayApply() bool { return k.owner == k.role }
+
+// keep makes the capture of a table, unless it is as it should be.
+func (k *keeper) keep(ctx context.Context, t Table) error {
+	w, err := k.look(ctx, k.installer.catalog.DB, t)
+	if err != nil {
+		return err
+	}
+	k.captured = append(k.captured, w.OID)
+	k.warnings = append(k.warnings, w.warnings...)
+	switch {
+	case w.step == nil:
+		return nil
+	case !k.mayApply():
+		return k.leave(ctx, w)
+	}
+	err = k.installer.patiently(ctx, keepTries, func(tx *sql.Tx) error {
+		if err = k.installer.takeTurn(ctx, tx); err != nil {
+			return err
+		}
+		// Another process may have been here in between.
+		w, err = k.look(ctx, tx, t)
+		if err != nil || w.step == nil {
+			return err
+		}
+		return w.step.execute(ctx, tx)
+	})
+	switch {
+	case pgschema.Denied(err):
+		return k.leave(ctx, w)
+	case err == nil && w.step != nil:
+		done := "row changes of " + w.Qualified() + " are captured from now on"
+		if w.captured {
+			done = fmt.Sprintf("the capture of %s was replaced (%s)", w.Qualified(), w.step.Why)
+		}
+		k.done = append(k.done, done)
+	}
+	return catalog.Wrap("capture "+t.Name, err)
+}
+
+// foreignObjects is the SQLSTATE of what Migrate refuses, such as a schema of another role.
+const foreignObjects = "AC001"
+
+// keepTries is how often a table that the app has locked is tried in one call of Keep.
+const keepTries = 5
+
+// work is what is to be done for a table.
+type work struct {
+	*target
+	captured bool  // in some way
+	step     *Step // nil if nothing is
+	warnings []string
+}
+
+// look finds out what is to be done for a table without loosening anything.
+func (k *keeper) look(ctx context.Context, q catalog.Querier, t Table) (*work, error) {
+	f, err := k.installer.look(ctx, q, t.Name)
+	if err != nil {
+		return nil, err
+	}
+	if err = f.judge(t.Name); err != nil {
+		return nil, err
+	}
+	is, err := k.installer.deployed(ctx, q, f)
+	if err != nil {
+		return nil, err
+	}
+	f.gone = is.gone(f)
+	warning, err := f.wantKept(ctx, q, is.stricter(f, t))
+	if err != nil {
+		return nil, err
+	}
+	if k.owner != "" {
+		if err := k.installer.noted(ctx, q, f, is); err != nil {
+			return nil, err
+		}
+	}
+	w := &work{target: f, captured: is.Body != ""}
+	if why := is.foreign(); why != "" {
+		w.warnings = append(w.warnings, f.Qualified()+why)
+		return w, nil
+	}
+	w.warnings = is.stays(f, t)
+	if warning != "" {
+		w.warnings = append(w.warnings, warning)
+	}
+	var p Plan
+	p.warn(f, is)
+	w.warnings = append(w.warnings, p.Warnings...)
+	w.step = k.installer.step(f, is)
+	return w, nil
+}
+
+// foreign says why a capture is left alone, "" if it is not.
+func (d *deployed) foreign() string {
+	notes := slices.Concat(d.Notes, d.Leaves)
+	switch {
+	case slices.Contains(notes, nil):
+		return " is captured, and it is not known what was masked and excluded: the capture is left as it is; run Installer.Plan and Installer.Apply to replace it"
+	case slices.ContainsFunc(notes, func(n *catalog.Note) bool { return n.Generation > generation }):
+		return " is captured by a newer version of this package: the capture is left as it is, whatever this program wants to be masked and excluded"
+	}
+	return ""
+}
+
+// stays are warnings of what t would loosen.
+func (d *deployed) stays(f *target, t Table) (warnings []string) {
+	for i := range f.All {
+		c := &f.All[i]
+		wanted := catalog.KeepsValues
+		switch {
+		case slices.Contains(t.Exclude, c.Name):
+			wanted = catalog.KeepsNothing
+		case slices.Contains(t.Mask, c.Name):
+			wanted = catalog.KeepsThat
+		case slices.Contains(t.Hash, c.Name):
+			wanted = catalog.KeepsHashes
+		}
+		if is := d.Kept(f.Relation, c); is > wanted {
+			warnings = append(warnings, fmt.Sprintf("the column %q of %s stays %s, although this program's list has it %s: a newer version may want that; "+
+				"to loosen it, run Installer.Plan and Installer.Apply once no program has the stricter list", c.Name, f.Qualified(), is, wanted))
+		}
+	}
+	return warnings
+}
+
+// leave notes what another role has to do.
+func (k *keeper) leave(ctx context.Context, w *work) error {
+	statements := w.step.script()
+	if k.owner == "" { // which prepare has a problem with
+		k.denied.statements = append(k.denied.statements, statements...)
+		return nil
+	}
+	lacks, err := catalog.ReadAll(ctx, k.installer.catalog.DB, func(rows *sql.Rows) (l lack, err error) { return l, rows.Scan(&l.table, pgtext.Scanner(&l.owner)) },
+		`SELECT `+catalog.QualifiedName+`, `+pgtext.HexAnywhere("pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text")+`
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE (c.oid = $1::pg_catalog.int8::pg_catalog.oid OR c.oid IN (SELECT p.relid FROM pg_catalog.pg_partition_tree($1::pg_catalog.int8::pg_catalog.oid) p))
+			AND NOT pg_catalog.has_table_privilege($2::pg_catalog.name, c.oid, 'TRIGGER') ORDER BY 1`, int64(w.OID), k.owner)
+	if err != nil {
+		return catalog.Wrap("look for rights on "+w.Qualified(), err)
+	}
+	for _, l := range lacks {
+		grant := "GRANT TRIGGER ON " + l.table + " TO " + pgschema.Ident(k.owner)
+		k.deny(fmt.Sprintf("role %s may make no trigger on %s: run this as role %s, which owns it: %s", pgschema.Ident(k.owner), l.table, pgschema.Ident(l.owner), grant), grant)
+	}
+	switch {
+	case !k.mayApply():
+		k.deny(fmt.Sprintf("role %s may not capture %s (%s): run the statements in sql as the role that owns the history, %s, or have Hub.Keep called by a process that calls Hub.Relay as that role",
+			pgschema.Ident(k.role), w.Qualified(), w.step.Why, pgschema.Ident(k.owner)), statements...)
+	case len(lacks) == 0: // a trigger that is disabled can be replaced by the table's owner only
+		drop := &Step{SQL: []string{"DROP TRIGGER IF EXISTS " + w.rowTrigger() + " ON " + w.Qualified(), "DROP TRIGGER IF EXISTS " + truncateTrigger + " ON " + w.Qualified()}, patience: setPatience}
+		k.deny(fmt.Sprintf("role %s may not replace the triggers of %s (%s): drop them as the role that owns it", pgschema.Ident(k.role), w.Qualified(), w.step.Why),
+			drop.script()...)
+	}
+	return nil
+}
+
+// lack is a table on which a role may make no trigger.
+type lack struct{ table, owner string }
+
+// warnOthers warns of tables that are captured and not in the list.
+func (k *keeper) warnOthers(ctx context.Context) error {
+	others, err := catalog.ReadAll(ctx, k.installer.catalog.DB, func(rows *sql.Rows) (name string, err error) {
+		var oid int64
+		err = rows.Scan(&name, &oid)
+		if slices.Contains(k.captured, uint32(oid)) {
+			name = ""
+		}
+		return name, err
+	}, `SELECT `+catalog.QualifiedName+`, c.oid::pg_catalog.int8
+		FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
+		WHERE pn.nspname = $1 AND g.tgname LIKE '`+catalog.RowTrigger+`%' AND g.tgparentid = 0 ORDER BY 1`, k.installer.catalog.Schema)
+	for _, name := range others {
+		if name != "" {
+			k.warnings = append(k.warnings, name+" is captured, and is not in this program's list: it stays captured, since a newer version may want that; Installer.Remove ends it")
+		}
+	}
+	return catalog.Wrap("look for other captures", err)
+}

@@ -1,0 +1,37 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+)
+
+// Migrate makes the tables of changes, as the role that is to own them, and the partitions for the time ahead. Run it again
+// after an upgrade: it makes what is missing. On an existing table an index is made CONCURRENTLY, which waits for open
+// transactions, and for which no capture waits. If it cannot make a partition it makes the others, and the error says why.
+func (s *Installer) Migrate(ctx context.Context) error {
+	if s, ok := s.sqlite(); ok {
+		return s.migrate(ctx)
+	}
+	if err := s.makeTables(ctx); err != nil {
+		return err
+	}
+	if err := s.makeIndexes(ctx); err != nil {
+		return catalog.Wrap("migrate", err)
+	}
+	warnings, err := s.makePartitions(ctx, false)
+	if err == nil && len(warnings) > 0 {
+		err = errors.New(strings.Join(warnings, "; "))
+	}
+	return catalog.Wrap("migrate", err)
+}
+
+func (s *Installer) makeTables(ctx context.Context) error {
+	if err := s.catalog.Supported(); err != nil {
+		return err
+	}
+	_, err := s.catalog.DB.ExecContext(ctx, s.script())
+	return catalog.Wrap("migrate", err)
+}

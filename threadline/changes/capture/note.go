@@ -1,0 +1,74 @@
+package capture
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+)
+
+// generation is raised when capture functions become others for the same table and the same wishes, or notes
+// say more: a program of an earlier version would put its own back, and one that does not know a field
+// of the note would take off what that asks for. It is to be raised once between two releases.
+// 1 knew neither hashes nor moved rows.
+const generation = 2
+
+// note is that of a capture as it is wanted now.
+func (f *target) note() *catalog.Note {
+	n := &catalog.Note{Generation: generation, Schema: f.Schema, Table: f.Table, OID: f.OID, Key: f.declared}
+	add := func(o catalog.NotedColumn, keeps catalog.Keeping) {
+		switch keeps {
+		case catalog.KeepsHashes:
+			n.Hash = append(n.Hash, o)
+		case catalog.KeepsThat:
+			n.Mask = append(n.Mask, o)
+		case catalog.KeepsNothing:
+			n.Exclude = append(n.Exclude, o)
+		}
+	}
+	for _, c := range f.All {
+		add(catalog.NotedColumn{Name: c.Name, Number: c.Number}, c.Keeps())
+	}
+	for _, g := range f.gone {
+		add(catalog.NotedColumn{Name: g.name}, g.keeps)
+	}
+	return n
+}
+
+// looser are the columns of which f is to keep more than there is kept, each with both.
+func (d *deployed) looser(f *target) (list []string) {
+	for i := range f.All {
+		c := &f.All[i]
+		if before, now := d.Kept(f.Relation, c), c.Keeps(); before > now {
+			list = append(list, fmt.Sprintf("%q was %s and is to be %s", c.Name, before, now))
+		}
+	}
+	return list
+}
+
+// stricter returns t so that no more is kept of any column than there is, and with the key
+// that was declared, unless t declares one.
+func (d *deployed) stricter(f *target, t Table) Table {
+	hash, mask, exclude := slices.Clone(t.Hash), slices.Clone(t.Mask), slices.Clone(t.Exclude)
+	for i := range f.All {
+		c := &f.All[i]
+		isColumn := func(name string) bool { return name == c.Name }
+		switch kept := d.Kept(f.Relation, c); {
+		case slices.Contains(exclude, c.Name):
+		case kept == catalog.KeepsNothing:
+			hash, mask, exclude = slices.DeleteFunc(hash, isColumn), slices.DeleteFunc(mask, isColumn), append(exclude, c.Name)
+		case slices.Contains(mask, c.Name):
+		case kept == catalog.KeepsThat:
+			hash, mask = slices.DeleteFunc(hash, isColumn), append(mask, c.Name)
+		case kept == catalog.KeepsHashes && !slices.Contains(hash, c.Name):
+			hash = append(hash, c.Name)
+		}
+	}
+	t.Hash, t.Mask, t.Exclude = hash, mask, exclude
+	for _, n := range d.Notes {
+		if n != nil && t.Key == nil && !slices.ContainsFunc(n.Key, func(k string) bool { return !f.Has(k) }) {
+			t.Key = n.Key
+		}
+	}
+	return t
+}

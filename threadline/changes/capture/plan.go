@@ -1,0 +1,361 @@
+package capture
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+)
+
+// Plan is what Apply would do.
+type Plan struct {
+	// Steps are those of the tables for which something is to be done.
+	Steps []Step
+	// Warnings are about what is not captured, or could be lost.
+	Warnings []string
+}
+
+// Step makes or replaces the capture of one table, in one transaction.
+type Step struct {
+	// Table is the qualified name.
+	Table string
+	// Why says what differs from what there is.
+	Why string
+	// SQL are the statements. Apply has them wait little for locks, and so does the text of a plan.
+	SQL []string
+
+	patience string // what has them wait little, "" where nothing has to
+}
+
+// String returns the plan as SQL, with comments. Each transaction fails, and changes nothing, if it has to wait for a lock
+// for longer than 100 milliseconds, because the app's statements queue behind what waits.
+func (p *Plan) String() string {
+	var b strings.Builder
+	for _, w := range p.Warnings {
+		fmt.Fprintf(&b, "-- Warning: %s\n", w)
+	}
+	if len(p.Steps) == 0 {
+		b.WriteString("-- Nothing is to be done.\n")
+	}
+	for _, s := range p.Steps {
+		fmt.Fprintf(&b, "-- %s: %s\n%s;\n", s.Table, s.Why, strings.Join(s.script(), ";\n"))
+	}
+	return b.String()
+}
+
+// script is for people: what Apply does, without its tries.
+func (step *Step) script() []string {
+	start := []string{"BEGIN"}
+	if step.patience != "" {
+		start = append(start, "-- If this times out, the app has locked a table, and nothing is changed: run it again.\n"+step.patience)
+	}
+	return slices.Concat(start, step.SQL, []string{"COMMIT"})
+}
+
+const (
+	truncateTrigger = "threadline_truncate"
+)
+
+// Plan compares the tables with what is captured. It changes nothing. Of tables that it is not
+// given, the capture stays.
+func (s *Installer) Plan(ctx context.Context, tables ...Table) (*Plan, error) {
+	if s, ok := s.sqlite(); ok {
+		return s.plan(ctx, tables)
+	}
+	if err := s.catalog.Supported(); err != nil {
+		return nil, err
+	}
+	p := &Plan{}
+	seen := make(map[uint32]string)
+	for _, t := range tables {
+		f, err := s.find(ctx, s.catalog.DB, t)
+		if err != nil {
+			return nil, err
+		}
+		if before, ok := seen[f.OID]; ok {
+			return nil, fmt.Errorf("changes: %s and %s are one table", before, t.Name)
+		}
+		seen[f.OID] = t.Name
+		is, err := s.deployed(ctx, s.catalog.DB, f)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.noted(ctx, s.catalog.DB, f, is); err != nil {
+			return nil, err
+		}
+		p.warn(f, is)
+		if step := s.step(f, is); step != nil {
+			p.Steps = append(p.Steps, *step)
+		}
+	}
+	warnings, err := s.missingContexts(ctx, s.catalog.DB)
+	p.Warnings = append(p.Warnings, warnings...)
+	return p, err
+}
+
+func (p *Plan) warn(f *target, is *deployed) {
+	name := f.Qualified()
+	if list := is.looser(f); list != nil {
+		p.Warnings = append(p.Warnings, name+": this loosens what there is: "+strings.Join(list, ", "))
+	}
+	if f.Persistence == "u" {
+		p.Warnings = append(p.Warnings, name+" is unlogged: a crash empties it, which no trigger sees")
+	}
+	if !f.Keyed() {
+		p.Warnings = append(p.Warnings, name+" has no key: its rows are kept whole, and History cannot follow one")
+	}
+}
+
+// step returns what is to be done for a table, nil if nothing is.
+func (s *Installer) step(f *target, is *deployed) *Step {
+	body := f.note().Line() + s.body(f)
+	var why []string
+	switch {
+	case is.Body == "":
+		why = append(why, "it is not captured yet")
+	case is.Body != body || is.Settings != f.settingsText():
+		why = append(why, "it, or what is to be captured of it, has changed")
+	}
+	if !is.shape && len(why) == 0 { // another one comes with a change
+		why = append(why, "its shape is not noted")
+	}
+	if list := catalog.Without(is.Grantees, is.Owners); len(list) > 0 {
+		why = append(why, strings.Join(list, ", ")+" may execute its function, and so attach it to tables")
+	}
+	ungranted := catalog.Without(is.Owners, is.Grantees)
+	if is.Body != "" && len(ungranted) > 0 {
+		why = append(why, strings.Join(ungranted, ", ")+" may not execute its function, and so cannot add partitions")
+	}
+	missing := f.triggers(is)
+	resumed := f.Noted != nil && slices.ContainsFunc(missing, f.wasThere)
+	if is.Body != "" && len(missing) > 0 {
+		why = append(why, "triggers are missing or disabled")
+	}
+	if stale := f.stale(); stale != "" && (is.Body != "" || f.Noted != nil) && !slices.Contains(why, stale) {
+		why = append(why, stale)
+	}
+	if is.noKey {
+		why = append(why, "there is no key for its hashes")
+	}
+	if len(why) == 0 {
+		return nil
+	}
+	step := &Step{Table: f.Qualified(), Why: strings.Join(why, ", "), SQL: []string{s.turnSQL(), s.unchangedSQL(f, is)}, patience: setPatience}
+	function := s.at(f.Function()) + "()"
+	step.SQL = append(step.SQL,
+		fmt.Sprintf("INSERT INTO %s (id, table_id, shape) VALUES (%d, %d, %s::pg_catalog.json) ON CONFLICT DO NOTHING", s.at("audit_shapes"), f.Digest(), f.TableID(), pgtext.Literal(f.Text())),
+		"CREATE OR REPLACE FUNCTION "+function+" RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER\n"+f.settingsSQL()+"AS "+pgtext.DollarQuoted("capture", body),
+		"REVOKE ALL ON FUNCTION "+function+" FROM "+strings.Join(append(catalog.Without(is.Grantees, is.Owners), "PUBLIC"), ", "))
+	if len(ungranted) > 0 {
+		step.SQL = append(step.SQL, "GRANT EXECUTE ON FUNCTION "+function+" TO "+strings.Join(ungranted, ", "))
+	}
+	if f.hashes() {
+		step.SQL = append(step.SQL, s.makeKey())
+	}
+	for _, t := range f.strays(is) {
+		step.SQL = append(step.SQL, "DROP TRIGGER "+t.name+" ON "+t.table)
+	}
+	for _, t := range missing {
+		step.SQL = append(step.SQL, "DROP TRIGGER IF EXISTS "+t.name+" ON "+t.table, "CREATE TRIGGER "+t.name+" AFTER "+t.when+" EXECUTE FUNCTION "+function)
+	}
+	step.SQL = append(step.SQL, s.noteSQL(f, resumed))
+	return step
+}
+
+func (f *target) settingNames() (names []string) {
+	for _, c := range f.Columns {
+		if !c.Masked || c.Hashed {
+			names = append(names, c.Settings...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func (f *target) settingsSQL() string {
+	var b strings.Builder
+	for _, n := range f.settingNames() {
+		fmt.Fprintf(&b, "SET %s = %s\n", n, catalog.Settings[n])
+	}
+	return b.String()
+}
+
+// settingsText is settingsSQL as pg_proc.proconfig has it.
+func (f *target) settingsText() string {
+	var list []string
+	for _, n := range f.settingNames() {
+		list = append(list, n+"="+strings.Trim(catalog.Settings[n], "'"))
+	}
+	slices.Sort(list)
+	return strings.Join(list, "\n")
+}
+
+type trigger struct{ name, table, when string }
+
+// triggers are those that are to be made. That on rows of a partitioned table is also on its
+// partitions; that on TRUNCATE is not.
+func (f *target) triggers(is *deployed) (missing []trigger) {
+	for _, t := range slices.Concat([]string{f.Qualified()}, f.Partitions) {
+		if row := f.rowTrigger(); t == f.Qualified() && !slices.Contains(is.Triggers, row+" "+t) {
+			missing = append(missing, trigger{row, t, "INSERT OR UPDATE OR DELETE ON " + t + " FOR EACH ROW"})
+		}
+		if !slices.Contains(is.Triggers, truncateTrigger+" "+t) {
+			missing = append(missing, trigger{truncateTrigger, t, "TRUNCATE ON " + t + " FOR EACH STATEMENT"})
+		}
+	}
+	return append(missing, f.movesTriggers(is)...)
+}
+
+// rowTrigger is the name of the trigger on rows. That of a partitioned table is also on its partitions, and
+// ATTACH fails if a table has another trigger of that name.
+func (f *target) rowTrigger() string {
+	if f.Kind == "p" {
+		return fmt.Sprintf("%s_%016x", catalog.RowTrigger, f.TableID())
+	}
+	return catalog.RowTrigger
+}
+
+// wasThere reports whether a trigger that is missing was there at the last note.
+func (f *target) wasThere(t trigger) bool {
+	if t.name == movesTrigger { // which keeps nothing
+		return false
+	}
+	return t.table == f.Qualified() || slices.Contains(f.Noted.Partitions, t.table)
+}
+
+// strays are triggers that are to go: on the rows of partitions that were captured by themselves before,
+// and on statements on tables that were partitions.
+func (f *target) strays(is *deployed) (list []trigger) {
+	for _, t := range is.Others {
+		if name, table, _ := strings.Cut(t, " "); slices.Contains(f.Partitions, table) {
+			list = append(list, trigger{name: name, table: table})
+		}
+	}
+	for _, t := range is.Triggers {
+		if name, table, _ := strings.Cut(t, " "); name != f.rowTrigger() && table != f.Qualified() && !slices.Contains(f.Partitions, table) {
+			list = append(list, trigger{name: name, table: table})
+		}
+	}
+	return list
+}
+
+// noted finds out whether the shape is noted. For a role that may not look, it is.
+func (s *Installer) noted(ctx context.Context, q catalog.Querier, f *target, d *deployed) error {
+	err := q.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+s.at("audit_shapes")+" WHERE id = $1)", f.Digest()).Scan(&d.shape)
+	switch {
+	case catalog.NotMigrated(err) != nil:
+		return catalog.NotMigrated(err)
+	case hooks.SQLState(err) == insufficientPrivilege:
+		d.shape = true
+		return nil
+	}
+	if err == nil {
+		d.noKey, err = s.keyMissing(ctx, q, f)
+	}
+	return catalog.Wrap("look for the capture of "+f.Qualified(), err)
+}
+
+const (
+	insufficientPrivilege = "42501"
+	lockTimeout           = "55P03"
+)
+
+// applyWait is how long a step waits for a lock at a time: so long do the app's statements
+// wait behind it. mostTries bounds how often it is tried.
+const (
+	applyWait = "100ms"
+	mostTries = 20
+)
+
+const setPatience = "SET LOCAL lock_timeout = '" + applyWait + "'"
+
+// Apply executes a plan, in one transaction for each table. A table that the app has locked is
+// waited for 100 milliseconds at a time, with pauses, because the app's statements queue
+// behind what waits, and so is another process that changes captures. What was applied before an error
+// stays; Plan then says what is left. A capture that was changed since it was planned is an error: plan anew.
+func (s *Installer) Apply(ctx context.Context, p *Plan) error {
+	for i := range p.Steps {
+		if err := s.apply(ctx, &p.Steps[i]); err != nil {
+			return catalog.Wrap("capture "+p.Steps[i].Table, err)
+		}
+	}
+	return nil
+}
+
+func (s *Installer) apply(ctx context.Context, step *Step) error {
+	if s, ok := s.sqlite(); ok {
+		return s.apply(ctx, step)
+	}
+	err := s.patiently(ctx, mostTries, func(tx *sql.Tx) error {
+		if err := s.awaitTurn(ctx, tx); err != nil {
+			return err
+		}
+		return step.execute(ctx, tx)
+	})
+	if errors.Is(err, errOther) {
+		if who := s.holder(ctx); who != "" {
+			return fmt.Errorf("%w: %s", err, who)
+		}
+	}
+	return err
+}
+
+func (step *Step) execute(ctx context.Context, tx *sql.Tx) error {
+	for _, query := range step.SQL {
+		if _, err := tx.ExecContext(ctx, query); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// patiently runs do in a transaction that waits little for locks, up to so many times. What the transaction reads
+// once it has its turn is what there is then, whatever the default isolation is.
+func (s *Installer) patiently(ctx context.Context, tries int, do func(tx *sql.Tx) error) error {
+	for try := 1; ; try++ {
+		err := s.catalog.InTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted}, func(tx *sql.Tx) error {
+			if _, err := tx.ExecContext(ctx, setPatience); err != nil {
+				return err
+			}
+			return do(tx)
+		})
+		if hooks.SQLState(err) != lockTimeout || try == tries {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(50*time.Millisecond + rand.N(200*time.Millisecond)):
+		}
+	}
+}
+
+// Remove ends the capture of a table. What was captured stays.
+func (s *Installer) Remove(ctx context.Context, table string) error {
+	if s, ok := s.sqlite(); ok {
+		return s.remove(ctx, table)
+	}
+	if err := s.catalog.Supported(); err != nil {
+		return err
+	}
+	if err := s.ownHistories(ctx, s.catalog.DB); err != nil {
+		return err
+	}
+	f, err := s.look(ctx, s.catalog.DB, table)
+	if err != nil {
+		return err
+	}
+	step := &Step{Table: f.Qualified(), SQL: []string{s.turnSQL(), "DROP FUNCTION IF EXISTS " + s.at(f.Function()) + "() CASCADE"}}
+	if f.Noted != nil && f.Noted.ShapeID != nil {
+		step.SQL = append(step.SQL, s.endSQL(f))
+	}
+	return catalog.Wrap("remove the capture of "+table, s.apply(ctx, step))
+}

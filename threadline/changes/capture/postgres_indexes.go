@@ -1,0 +1,82 @@
+package capture
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+)
+
+// index is one of audit_changes that a version before did not make. It is in step 1, too, for a new table.
+type index struct{ name, on string }
+
+var laterIndexes = []index{
+	{"audit_changes_captured", "(table_id, captured_at)"},
+	{"audit_changes_breaks", `(table_id, lsn) WHERE shape_id IS NULL OR op OPERATOR(pg_catalog.=) 'T'::pg_catalog."char"`},
+}
+
+func (s *Installer) createSQL(i index) string {
+	return "CREATE INDEX CONCURRENTLY " + i.name + " ON " + s.at("audit_changes") + " " + i.on
+}
+
+// indexState says whether there is an index.
+type indexState struct {
+	there, valid bool
+	building     bool // something that only one session at a time does with the table goes on
+}
+
+func (s *Installer) indexState(ctx context.Context, q catalog.Querier, i index) (st indexState, err error) {
+	err = q.QueryRowContext(ctx, `SELECT x.indisvalid, EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database
+			WHERE d.datname = pg_catalog.current_database() AND l.relation = x.indrelid AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted)
+		FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = $1 AND c.relname = $2`, s.catalog.Schema, i.name).Scan(&st.valid, &st.building)
+	if errors.Is(err, sql.ErrNoRows) {
+		return indexState{}, nil
+	}
+	st.there = true
+	return st, err
+}
+
+// makeIndexes makes what is missing without holding up a capture. What a session that was stopped has left
+// is not valid, and made again.
+func (s *Installer) makeIndexes(ctx context.Context) error {
+	for _, i := range laterIndexes {
+		st, err := s.indexState(ctx, s.catalog.DB, i)
+		switch {
+		case err != nil:
+			return err
+		case st.valid:
+			continue
+		case st.building:
+			return fmt.Errorf("another session makes the index %s, or vacuums the table: run this again when it is done", s.at(i.name))
+		case st.there:
+			if _, err = s.catalog.DB.ExecContext(ctx, "DROP INDEX CONCURRENTLY "+s.at(i.name)); err != nil {
+				return err
+			}
+		}
+		if _, err = s.catalog.DB.ExecContext(ctx, s.createSQL(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// missingIndexes are warnings of what only makeIndexes makes, since that waits for transactions that are open.
+func (s *Installer) missingIndexes(ctx context.Context, q catalog.Querier) (warnings []string, err error) {
+	for _, i := range laterIndexes {
+		st, err := s.indexState(ctx, q, i)
+		if err != nil {
+			return nil, err
+		}
+		remedy := s.createSQL(i)
+		if st.there {
+			remedy = "DROP INDEX CONCURRENTLY " + s.at(i.name) + "; " + remedy
+		}
+		if !st.valid && !st.building {
+			warnings = append(warnings, fmt.Sprintf("%s lacks the index %s, without which questions to it are slow: call capture.Installer.Migrate as its owner, or run, outside a transaction: %s", s.at("audit_changes"), i.name, remedy))
+		}
+	}
+	return warnings, nil
+}

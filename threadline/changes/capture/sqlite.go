@@ -1,0 +1,70 @@
+package capture
+
+import (
+	"context"
+	"database/sql"
+	_ "embed" // the script
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+)
+
+//go:embed schema/sqlite_1.sql
+var sqliteTables string
+
+func (s sqlite) migrate(ctx context.Context) error {
+	if s.partition != Undivided {
+		return errors.New("changes: migrate: SQLite has no partitions: leave Options.Partition out")
+	}
+	prefix := strings.TrimSuffix(pgschema.Ident(s.catalog.Schema+"_"), `"`)
+	script := strings.ReplaceAll(sqliteTables, `"threadline_`, prefix)
+	return catalog.Wrap("migrate", s.write(ctx, func(tx *sql.Conn) error {
+		_, err := tx.ExecContext(ctx, script)
+		return err
+	}))
+}
+
+// write runs f in a transaction, and again while another process has the only write lock.
+func (s sqlite) write(ctx context.Context, f func(tx *sql.Conn) error) error {
+	for try := 1; ; try++ {
+		err := s.writeOnce(ctx, f)
+		if err == nil || !strings.Contains(err.Error(), "is locked") || try == mostTries {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(50*time.Millisecond + rand.N(200*time.Millisecond)):
+		}
+	}
+}
+
+// writeOnce takes the lock first: to take it behind a read would fail where another process has
+// written in between.
+func (s sqlite) writeOnce(ctx context.Context, f func(tx *sql.Conn) error) (err error) {
+	conn, err := s.catalog.DB.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	if _, err = conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	end := "COMMIT"
+	if err = f(conn); err != nil {
+		end = "ROLLBACK"
+	}
+	if _, failed := conn.ExecContext(context.WithoutCancel(ctx), end); failed != nil {
+		if end == "COMMIT" {
+			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		}
+		err = errors.Join(err, failed)
+	}
+	return err
+}
+
+var _ catalog.Querier = (*sql.Conn)(nil)

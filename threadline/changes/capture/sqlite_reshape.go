@@ -1,0 +1,132 @@
+package capture
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+)
+
+var _ hooks.Reshaper = (*List)(nil)
+
+// BeforeSchema implements [hooks.Reshaper]: it drops the triggers of a table on SQLite, which would make the
+// DROP of a column fail that they name.
+func (c *List) BeforeSchema(ctx context.Context, conn *sql.DB, table string) error {
+	s := onSQLite(conn, c.Options)
+	if err := s.Check(ctx, conn); err != nil {
+		return nil //nolint:nilerr // nothing is captured, or in another schema
+	}
+	t, err := s.look(ctx, conn, pgschema.Ident(table))
+	if err != nil || t.Noted == nil || !t.Noted.Shape.Valid {
+		return nil //nolint:nilerr // it is not captured, or not there
+	}
+	t.hidden = t.Noted.Hidden
+	drop := append(s.drop(t), s.noteSQL(t, strconv.FormatInt(t.Noted.Shape.Int64, 10), suspended))
+	return catalog.Wrap("capture "+t.Qualified(), runWhole(ctx, conn, drop))
+}
+
+// AfterSchema implements [hooks.Reshaper]: it makes the captures anew that do not fit their tables any more, with
+// what was masked and excluded. A table that was made again under its name, as migrations do on
+// SQLite, is captured again.
+func (c *List) AfterSchema(ctx context.Context, conn *sql.DB) error {
+	s := onSQLite(conn, c.Options)
+	if err := s.Check(ctx, conn); err != nil {
+		return nil //nolint:nilerr // nothing is captured, or in another schema
+	}
+	// By the name that a table has now, if its triggers say which it is, else by that which it had, else by one that it had
+	// before: a migration may rename a table, copy it into another of its name, and drop it.
+	names, err := catalog.ReadAll(ctx, conn, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) },
+		"SELECT name FROM (SELECT DISTINCT coalesce((SELECT m.tbl_name FROM main.sqlite_master m WHERE m.type = 'trigger' AND m.name = "+s.TriggerOf("c.table_id")+"), t.name, (SELECT o.name FROM main.sqlite_master o WHERE o.type = 'table' AND "+s.Formerly("c", "o.name")+" LIMIT 1)) AS name FROM "+s.In("audit_captures")+" c"+
+			" LEFT JOIN main.sqlite_master t ON t.type = 'table' AND t.name = c.table_name COLLATE NOCASE"+
+			" WHERE c.shape_id IS NOT NULL AND c.number = (SELECT max(l.number) FROM "+s.In("audit_captures")+" l WHERE l.table_id = c.table_id)) WHERE name IS NOT NULL")
+	if err != nil {
+		return catalog.Wrap("look for the captures", err)
+	}
+	var errs []error
+	for _, name := range names {
+		errs = append(errs, catalog.Wrap("capture "+name, s.again(ctx, conn, name)))
+	}
+	if len(names) > 0 {
+		errs = append(errs, s.endSuspension(ctx, conn))
+	}
+	return errors.Join(errs...)
+}
+
+// endSuspension says of tables that could not be captured again that changes may be missing from now on. Mostly there
+// are none: then it writes nothing, which would take the write lock.
+func (s sqlite) endSuspension(ctx context.Context, conn *sql.DB) error {
+	captures := s.In("audit_captures")
+	var some bool
+	if err := conn.QueryRowContext(ctx, fmt.Sprintf("SELECT EXISTS (SELECT 1 FROM %s WHERE resumed = %d)", captures, suspended)).Scan(&some); err != nil || !some {
+		return err
+	}
+	_, err := conn.ExecContext(ctx, fmt.Sprintf("UPDATE %s SET resumed = 0 WHERE resumed = %d", captures, suspended))
+	return err
+}
+
+// again captures a table as it was captured before.
+func (s sqlite) again(ctx context.Context, conn *sql.DB, name string) error {
+	t, err := s.look(ctx, conn, pgschema.Ident(name))
+	if err != nil {
+		return err
+	}
+	shapes, err := s.Shapes(ctx, conn, t.TableID())
+	if err != nil {
+		return err
+	}
+	n := t.Before(shapes)
+	if n == nil { // another table has the name
+		return nil
+	}
+	w := Table{Name: pgschema.Ident(name), Mask: namesOf(n.Mask), Exclude: namesOf(n.Exclude)}
+	w.Mask = slices.DeleteFunc(w.Mask, func(m string) bool { return slices.Contains(w.Exclude, m) })
+	if !slices.Equal(n.Key, t.PrimaryKey) {
+		w.Key = n.Key
+	}
+	if t, err = s.find(ctx, conn, w); err != nil && w.Key != nil {
+		w.Key = nil
+		t, err = s.find(ctx, conn, w)
+	}
+	if err != nil {
+		return err
+	}
+	t.hidden.Mask = union(t.hidden.Mask, t.Noted.Hidden.Mask)
+	t.hidden.Exclude = union(t.hidden.Exclude, t.Noted.Hidden.Exclude)
+	is, err := s.deployed(ctx, conn, t)
+	if err != nil {
+		return err
+	}
+	if step := s.step(t, is, false); step != nil {
+		return runWhole(ctx, conn, step.SQL)
+	}
+	return nil
+}
+
+// runWhole executes all statements in the app's transaction, or none: half of a table's triggers would say that it is captured.
+func runWhole(ctx context.Context, conn *sql.DB, queries []string) error {
+	err := runAll(ctx, conn, slices.Concat([]string{"SAVEPOINT threadline_capture"}, queries, []string{"RELEASE threadline_capture"}))
+	if err == nil {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	return errors.Join(err, runAll(ctx, conn, []string{"ROLLBACK TO threadline_capture", "RELEASE threadline_capture"}))
+}
+
+func namesOf(list []catalog.NotedColumn) (names []string) {
+	for _, n := range list {
+		names = append(names, n.Name)
+	}
+	return union(names, nil)
+}
+
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}

@@ -1,0 +1,67 @@
+package capture
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+)
+
+// One session at a time changes captures: it holds an advisory lock until its transaction ends. A lock of the
+// session would stay behind with a server connection that a pooler has given to another. Each step takes it itself,
+// so that psql does, too.
+
+var errOther = errors.New("another process captures tables, or holds the advisory lock for that (pg_locks)")
+
+// turnLock is an expression of type bigint.
+func (s *Installer) turnLock() string {
+	return "pg_catalog.hashtextextended(" + pgtext.Literal("threadline captures "+s.catalog.Schema) + ", 7355608)"
+}
+
+// turnSQL waits for the lock.
+func (s *Installer) turnSQL() string {
+	return "SELECT pg_catalog.pg_advisory_xact_lock(" + s.turnLock() + ")"
+}
+
+// takeTurn does not wait.
+func (s *Installer) takeTurn(ctx context.Context, tx *sql.Tx) error {
+	var free bool
+	err := tx.QueryRowContext(ctx, "SELECT pg_catalog.pg_try_advisory_xact_lock("+s.turnLock()+")").Scan(&free)
+	if err == nil && !free {
+		return errOther
+	}
+	return err
+}
+
+// awaitTurn waits for as long as for any lock.
+func (s *Installer) awaitTurn(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, s.turnSQL())
+	if hooks.SQLState(err) == lockTimeout {
+		return fmt.Errorf("%w: %w", errOther, err)
+	}
+	return err
+}
+
+// holder says which session has the lock, "" if none has, or it cannot be found out.
+func (s *Installer) holder(ctx context.Context) (who string) {
+	err := s.catalog.DB.QueryRowContext(ctx, `SELECT pg_catalog.concat('PID ', l.pid, ', role ', a.usename, ', application ', pg_catalog.quote_literal(a.application_name))
+		FROM (SELECT `+s.turnLock()+`) k (key), pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+		WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND d.datname = pg_catalog.current_database()
+			AND l.classid::pg_catalog.int8 = (k.key >> 32) & 4294967295 AND l.objid::pg_catalog.int8 = k.key & 4294967295 LIMIT 1`).Scan(&who)
+	if err != nil {
+		return ""
+	}
+	return who
+}
+
+// unchangedSQL fails if a capture was changed since it was planned: what was planned could take masks off that another
+// program has put on since.
+func (s *Installer) unchangedSQL(f *target, is *deployed) string {
+	return "SELECT CASE WHEN h.digest OPERATOR(pg_catalog.=) " + pgtext.Literal(is.Digest) + " THEN 0 ELSE pg_catalog.concat('the capture of ', " + pgtext.Literal(f.Qualified()) +
+		", ' was changed since this was planned: plan anew')::pg_catalog.int8 END FROM (SELECT coalesce((SELECT " + catalog.DigestSQL + " FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace" +
+		" WHERE n.nspname = " + pgtext.Literal(s.catalog.Schema) + " AND p.proname = " + pgtext.Literal(f.Function()) + "), '')) h (digest)"
+}

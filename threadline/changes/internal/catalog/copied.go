@@ -1,0 +1,21 @@
+package catalog
+
+import (
+	"context"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+)
+
+// Copied reports whether the histories are those of another database, from which a forwarder copies them: see
+// changes.Source.Copy. Tables that are here, and a journal, then have nothing to do with them, whatever their names are. A role that
+// may read nothing can ask.
+func (s *Database) Copied(ctx context.Context, q pgschema.Querier) (is bool, err error) {
+	if s.Dialect != hooks.Postgres {
+		return false, nil
+	}
+	err = q.QueryRowContext(ctx, "SELECT coalesce((SELECT pg_catalog.pg_relation_size(c.oid) > 0 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = "+
+		pgtext.Literal(s.Schema)+" AND c.relname = 'audit_copies'), false)").Scan(&is)
+	return is, Wrap("look for copied row changes", err)
+}

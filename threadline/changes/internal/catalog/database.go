@@ -1,0 +1,98 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/nildb"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+)
+
+// Database is a database in which row changes are captured.
+type Database struct {
+	DB      *sql.DB
+	Dialect hooks.Dialect
+	// Schema is that of the tables of changes, unquoted; on SQLite the prefix of their names.
+	Schema string
+}
+
+// New returns db with the tables of changes in a schema, "threadline" if it is "".
+func New(db *sql.DB, dialect hooks.Dialect, schema string) *Database {
+	return &Database{DB: nildb.Replace(db), Dialect: dialect, Schema: cmp.Or(schema, "threadline")}
+}
+
+// At returns the qualified name of something in the schema.
+func (s *Database) At(name string) string {
+	return pgschema.Ident(s.Schema) + "." + pgschema.Ident(name)
+}
+
+// Supported refuses databases on which row changes are not captured, and names that PostgreSQL would cut.
+func (s *Database) Supported() error {
+	switch {
+	case s.Dialect == hooks.SQLite:
+		return nil
+	case s.Dialect != hooks.Postgres:
+		return fmt.Errorf("changes: row changes are captured on PostgreSQL and SQLite, not on %s", s.Dialect)
+	case len(s.Schema) > pgschema.LongestName:
+		return fmt.Errorf("changes: Options.Schema has %d bytes, and PostgreSQL keeps %d of a name", len(s.Schema), pgschema.LongestName)
+	}
+	return nil
+}
+
+var errNotMigrated = errors.New("changes: the tables are not there: run capture.Installer.Migrate first")
+
+// NotMigrated returns what an error of a statement on the tables of changes means if they are not there, else nil.
+func NotMigrated(err error) error {
+	switch hooks.SQLState(err) {
+	case "42P01", "3F000": // undefined table, or schema
+		return fmt.Errorf("%w: %w", errNotMigrated, err)
+	}
+	return nil
+}
+
+// Wrap says what an error was in.
+func Wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("changes: %s: %w", what, err)
+}
+
+// Querier is a *sql.DB, *sql.Tx or *sql.Conn.
+type Querier interface {
+	pgschema.Querier
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// ReadAll returns what scan makes of each row that a query returns.
+func ReadAll[T any](ctx context.Context, db Querier, scan func(*sql.Rows) (T, error), query string, args ...any) (list []T, err error) {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		one, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, one)
+	}
+	return list, rows.Err()
+}
+
+// InTx runs f in a transaction.
+func (s *Database) InTx(ctx context.Context, opts *sql.TxOptions, f func(tx *sql.Tx) error) error {
+	tx, err := s.DB.BeginTx(ctx, opts)
+	if err != nil {
+		return err
+	}
+	if err := f(tx); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
+}

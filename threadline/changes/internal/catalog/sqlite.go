@@ -1,0 +1,36 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+)
+
+// SQLite is a Database on SQLite. Its schema is a prefix of names.
+type SQLite struct{ *Database }
+
+// At returns the quoted name of a table, without the database: a trigger names none.
+func (s SQLite) At(name string) string { return pgschema.Ident(s.Schema + "_" + name) }
+
+// In is at in the main database.
+func (s SQLite) In(name string) string { return "main." + s.At(name) }
+
+// Check returns an error where rows cannot be captured exactly.
+func (s SQLite) Check(ctx context.Context, q Querier) error {
+	var encoding string
+	var there bool
+	err := q.QueryRowContext(ctx, "SELECT encoding, EXISTS (SELECT 1 FROM main.sqlite_master WHERE name = ?) FROM pragma_encoding", s.Schema+"_audit_changes").Scan(&encoding, &there)
+	switch {
+	case err != nil:
+		return Wrap("look for the tables", err)
+	case encoding != "UTF-8":
+		return fmt.Errorf("changes: the database has the encoding %s: row changes are captured in UTF-8 only", encoding)
+	case !there:
+		return errNotMigrated
+	}
+	return nil
+}
+
+// SQLiteNow is an expression for the time, in UTC, as the tables of changes have it.
+const SQLiteNow = "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
