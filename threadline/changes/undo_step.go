@@ -385,7 +385,7 @@ func identical(columns []*liveColumn, list []Value) (conditions []string) {
 		case c.native:
 			conditions = append(conditions, c.equals("", list[i]))
 			continue
-		case list[i].Text != nil && strings.HasSuffix(c.Type, "[]"):
+		case list[i].Text != nil && strings.HasSuffix(c.Base, "[]"): // of a domain, too
 			conditions = append(conditions, c.isArray(list[i]))
 			continue
 		}

@@ -224,18 +224,19 @@ func TestUndoTypes(t *testing.T) {
 // TestUndoArrays: an array whose NULL was replaced is the one that it is printed as, and no other.
 func TestUndoArrays(t *testing.T) {
 	onPQ(t, func(w *world) {
-		w.exec("CREATE TYPE pair AS (x int, y text)", "CREATE TABLE t (id int PRIMARY KEY, a text[], b int[], e pair[])", "INSERT INTO t VALUES (1, '{a,NULL,c}', '[2:3][1:2]={{1,NULL},{3,4}}', ARRAY[NULL, (1, 'y')::pair])")
+		w.exec("CREATE TYPE pair AS (x int, y text)", "CREATE DOMAIN three AS text[] CHECK (cardinality(VALUE) = 3)", "CREATE DOMAIN named AS three",
+			"CREATE TABLE t (id int PRIMARY KEY, a text[], b int[], e pair[], d named)", "INSERT INTO t VALUES (1, '{a,NULL,c}', '[2:3][1:2]={{1,NULL},{3,4}}', ARRAY[NULL, (1, 'y')::pair], '{a,NULL,c}')")
 		w.capture(capture.Table{Name: "t"})
 		before := w.content("t")
-		w.exec("UPDATE t SET a[2] = 'b', b[2][2] = 2, e[1] = (2, NULL)")
+		w.exec("UPDATE t SET a[2] = 'b', b[2][2] = 2, e[1] = (2, NULL), d[2] = 'b'")
 		u := w.undoLast()
 		w.clean(u)
-		for _, other := range []string{"a = '{a,b}'", "a = '{a,b,C}'", "a = '[0:2]={a,b,c}'", "a = NULL", "a = '{}'", "b = '{{1,2},{3,4}}'", "b = '{1,2,3,4}'", "e = NULL", "e[1] = (2, '')"} {
+		for _, other := range []string{"a = '{a,b}'", "a = '{a,b,C}'", "a = '[0:2]={a,b,c}'", "a = NULL", "a = '{}'", "b = '{{1,2},{3,4}}'", "b = '{1,2,3,4}'", "e = NULL", "e[1] = (2, '')", "d = '{a,b,C}'", "d = '[0:2]={a,b,c}'", "d = NULL"} {
 			w.exec("CREATE TABLE kept AS TABLE t", "UPDATE t SET "+other)
 			if err := w.run(u); !errors.Is(err, errRows) {
 				w.Errorf("with %s: %v", other, err)
 			}
-			w.exec("UPDATE t SET a = kept.a, b = kept.b, e = kept.e FROM kept", "DROP TABLE kept")
+			w.exec("UPDATE t SET a = kept.a, b = kept.b, e = kept.e, d = kept.d FROM kept", "DROP TABLE kept")
 		}
 		w.must(w.run(u))
 		if got := w.content("t"); got != before {
