@@ -3,14 +3,12 @@ package dbtest
 import (
 	"database/sql"
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // "pgx"
-	_ "modernc.org/sqlite"             // "sqlite"
 
 	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/driver/pgxdriver"
@@ -88,7 +86,7 @@ func SQLiteFile(tb testing.TB, pragmas ...string) string {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "test.db")
 	path = strings.ReplaceAll(path, "#", "%23") // of a second subtest of a name, say
-	return "file:" + path + "?" + url.Values{"_pragma": pragmas}.Encode()
+	return "file:" + path + "?" + sqliteParameters(pragmas).Encode()
 }
 
 // With returns the engine with another way to a DSN.
