@@ -57,22 +57,6 @@ func (st *step) field(name string) *Field {
 	return nil
 }
 
-// known reports whether the value is the whole one.
-func (v *Value) known() bool { return !v.Masked && !v.Cut }
-
-// same reports whether both are surely the same: of masked ones nothing is known.
-func (f *Field) same() bool {
-	if f.Old.Masked || f.New.Masked || f.Old.Cut != f.New.Cut || f.Old.Cut && strings.HasPrefix(*f.Old.Text, "stored ") {
-		return false
-	}
-	return f.Old.equals(f.New)
-}
-
-// equals reports whether both values are the same, of the same storage class.
-func (v Value) equals(o Value) bool {
-	return v.Text == nil && o.Text == nil || v.Text != nil && o.Text != nil && *v.Text == *o.Text && v.Storage == o.Storage
-}
-
 // fold makes one step of changes of a row.
 func fold(t *undoTable, changes []*undoChange, at int) *step {
 	first, last := changes[0], changes[len(changes)-1]
