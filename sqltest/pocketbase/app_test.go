@@ -29,7 +29,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/hooks/reqctx"
 	"github.com/go-aftercommit/aftercommit/threadline"
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
 const (
@@ -47,7 +47,7 @@ func init() {
 	warn, warnings = observer.New(zapcore.WarnLevel)
 	audit := forward.New(&forward.Options{Logger: zap.New(warn), Timeout: patience})
 	audit.Register(threadline.NewForwarder(nil), forward.Auto)
-	audit.Keep(changes.Of()) // the captures follow DDL
+	audit.Keep(capture.Of()) // the captures follow DDL
 	driver.Register(audited, bare, audit, driver.Capture(driver.AllTables()), driver.WriteTimeout(patience),
 		driver.DefaultActor(hooks.Actor{Type: hooks.System, ID: "pocketbase"}))
 	dbx.BuilderFuncMap[audited] = dbx.BuilderFuncMap[bare] // dbx knows databases by the driver's name
@@ -162,23 +162,23 @@ func actorOf(user *core.Record) hooks.Actor {
 
 // capture captures tables over PocketBase's own connection for writes, of which it has one.
 func (a *app) capture(names ...string) error {
-	store := changes.NewStore(a.NonconcurrentDB().(*dbx.DB).DB(), hooks.SQLite, nil)
+	installer := capture.NewInstaller(a.NonconcurrentDB().(*dbx.DB).DB(), hooks.SQLite, nil)
 	ctx := context.Background()
-	if err := store.Migrate(ctx); err != nil {
+	if err := installer.Migrate(ctx); err != nil {
 		return err
 	}
-	var tables []changes.Table
+	var tables []capture.Table
 	for _, name := range names {
-		tables = append(tables, changes.Table{Name: `"` + name + `"`})
+		tables = append(tables, capture.Table{Name: `"` + name + `"`})
 	}
-	plan, err := store.Plan(ctx, tables...)
+	plan, err := installer.Plan(ctx, tables...)
 	if err != nil {
 		return err
 	}
 	for _, w := range plan.Warnings {
 		a.Error(w)
 	}
-	return store.Apply(ctx, plan)
+	return installer.Apply(ctx, plan)
 }
 
 func (a *app) captureAll() error { return a.capture(a.tables()...) }
