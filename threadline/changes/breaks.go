@@ -259,6 +259,10 @@ func (s *Store) breaksInChanges(ctx context.Context, q catalog.Querier, t *undoT
 		case Drifted:
 			b.Text, err = drifted(count, columns)
 		case Lost:
+			if reason, is := strings.CutPrefix(b.Text, catalog.Unordered+": "); is {
+				b.Text = "the order of changes is not known: " + reason
+				break
+			}
 			b.Text = fmt.Sprintf("changes that were not kept: %d: %s", count, b.Text)
 		case Unhashed:
 			b.Text = fmt.Sprintf("changes that were kept without hashes: %d: %s", count, b.Text)

@@ -272,11 +272,11 @@ func (r *undoer) chains(list []*undoChange) []*chain {
 
 // replaces and makes report whether the change has replaced a version of its row, and made one.
 func (c *undoChange) replaces() bool {
-	return c.row.oldTID.Valid || c.row.native != nil && c.Op != Insert
+	return c.Op == Update || c.Op == Delete
 }
 
 func (c *undoChange) makes() bool {
-	return c.row.newTID.Valid || c.row.native != nil && c.Op != Delete
+	return c.Op == Update || c.Op == Insert
 }
 
 // native is the text of a whole row on SQLite, before or after the change.

@@ -62,27 +62,31 @@ func TestOtherTables(t *testing.T) {
 // TestOthersCode: functions that a type's owner has made for casts, comparison and operators do
 // not run with the rights of the trail's owner.
 func TestOthersCode(t *testing.T) {
-	each(t, func(w *world) {
-		w.exec("DROP ROLE IF EXISTS changes_evil", "CREATE ROLE changes_evil", "GRANT CREATE ON SCHEMA public TO changes_evil")
-		defer w.exec("DROP OWNED BY changes_evil CASCADE", "DROP ROLE changes_evil")
-		w.must(w.as("changes_evil", "CREATE TYPE mood AS ENUM ('ok', 'bad')", "CREATE TYPE duo AS (a int, b text)",
-			"CREATE FUNCTION steal() RETURNS void LANGUAGE plpgsql AS $$ BEGIN IF current_user <> 'changes_evil' THEN DELETE FROM threadline.audit_changes; END IF; END $$",
-			"CREATE FUNCTION to_t(mood) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM public.steal(); RETURN 'stolen'; END $$",
-			"CREATE FUNCTION to_j(mood) RETURNS json LANGUAGE plpgsql AS $$ BEGIN PERFORM public.steal(); RETURN '1'; END $$",
-			"CREATE FUNCTION duo_t(duo) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM public.steal(); RETURN 'stolen'; END $$",
-			"CREATE FUNCTION same(mood, mood) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.steal(); RETURN true; END $$",
-			"CREATE FUNCTION same(duo, duo) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.steal(); RETURN true; END $$",
-			"CREATE CAST (mood AS text) WITH FUNCTION to_t(mood) AS IMPLICIT", "CREATE CAST (mood AS json) WITH FUNCTION to_j(mood) AS IMPLICIT", "CREATE CAST (duo AS text) WITH FUNCTION duo_t(duo) AS IMPLICIT",
-			"CREATE OPERATOR = (LEFTARG = mood, RIGHTARG = mood, FUNCTION = same)", "CREATE OPERATOR <> (LEFTARG = mood, RIGHTARG = mood, FUNCTION = same)",
-			"CREATE OPERATOR *<> (LEFTARG = duo, RIGHTARG = duo, FUNCTION = same)", "CREATE OPERATOR *= (LEFTARG = duo, RIGHTARG = duo, FUNCTION = same)",
-			"CREATE TABLE moods (id int PRIMARY KEY, m mood, d duo, l mood[])"))
-		w.capture(capture.Table{Name: "moods"})
-		w.must(w.as("changes_evil", "INSERT INTO moods VALUES (1, 'ok', ROW(1, 'x'), '{ok}')", "UPDATE moods SET m = 'bad', d = ROW(2, (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 200) n)), l = '{}'",
-			"ALTER TABLE moods ADD n int", "UPDATE moods SET m = 'ok'", "DELETE FROM moods"))
-		if got := w.changes() + w.text("SELECT count(*) FROM threadline.audit_gaps"); got != "40" {
-			w.Errorf("changes and gaps: %s: %s", got, w.text("SELECT string_agg(reason, ' ') FROM threadline.audit_gaps"))
-		}
-	})
+	for name, bulk := range map[string]bool{"by_row": false, "by_statement": true} {
+		t.Run(name, func(t *testing.T) { each(t, func(w *world) { w.othersCode(bulk) }) })
+	}
+}
+
+func (w *world) othersCode(bulk bool) {
+	w.exec("DROP ROLE IF EXISTS changes_evil", "CREATE ROLE changes_evil", "GRANT CREATE ON SCHEMA public TO changes_evil")
+	defer w.exec("DROP OWNED BY changes_evil CASCADE", "DROP ROLE changes_evil")
+	w.must(w.as("changes_evil", "CREATE TYPE mood AS ENUM ('ok', 'bad')", "CREATE TYPE duo AS (a int, b text)",
+		"CREATE FUNCTION steal() RETURNS void LANGUAGE plpgsql AS $$ BEGIN IF current_user <> 'changes_evil' THEN DELETE FROM threadline.audit_changes; END IF; END $$",
+		"CREATE FUNCTION to_t(mood) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM public.steal(); RETURN 'stolen'; END $$",
+		"CREATE FUNCTION to_j(mood) RETURNS json LANGUAGE plpgsql AS $$ BEGIN PERFORM public.steal(); RETURN '1'; END $$",
+		"CREATE FUNCTION duo_t(duo) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM public.steal(); RETURN 'stolen'; END $$",
+		"CREATE FUNCTION same(mood, mood) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.steal(); RETURN true; END $$",
+		"CREATE FUNCTION same(duo, duo) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.steal(); RETURN true; END $$",
+		"CREATE CAST (mood AS text) WITH FUNCTION to_t(mood) AS IMPLICIT", "CREATE CAST (mood AS json) WITH FUNCTION to_j(mood) AS IMPLICIT", "CREATE CAST (duo AS text) WITH FUNCTION duo_t(duo) AS IMPLICIT",
+		"CREATE OPERATOR = (LEFTARG = mood, RIGHTARG = mood, FUNCTION = same)", "CREATE OPERATOR <> (LEFTARG = mood, RIGHTARG = mood, FUNCTION = same)",
+		"CREATE OPERATOR *<> (LEFTARG = duo, RIGHTARG = duo, FUNCTION = same)", "CREATE OPERATOR *= (LEFTARG = duo, RIGHTARG = duo, FUNCTION = same)",
+		"CREATE TABLE moods (id int PRIMARY KEY, m mood, d duo, l mood[])"))
+	w.capture(capture.Table{Name: "moods", Bulk: bulk})
+	w.must(w.as("changes_evil", "INSERT INTO moods VALUES (1, 'ok', ROW(1, 'x'), '{ok}')", "UPDATE moods SET m = 'bad', d = ROW(2, (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 200) n)), l = '{}'",
+		"ALTER TABLE moods ADD n int", "UPDATE moods SET m = 'ok'", "DELETE FROM moods"))
+	if got := w.changes() + w.text("SELECT count(*) FROM threadline.audit_gaps"); got != "40" {
+		w.Errorf("changes and gaps: %s: %s", got, w.text("SELECT string_agg(reason, ' ') FROM threadline.audit_gaps"))
+	}
 }
 
 // TestTemporaryTypes: a role's own types, whose checks would run with the owner's rights, are not used
@@ -90,8 +94,8 @@ func TestOthersCode(t *testing.T) {
 func TestTemporaryTypes(t *testing.T) {
 	each(t, func(w *world) {
 		w.exec("CREATE TABLE p (id int, r text, a int, PRIMARY KEY (id, r)) PARTITION BY LIST (r)", "CREATE TABLE eu PARTITION OF p FOR VALUES IN ('eu')", "CREATE TABLE us PARTITION OF p FOR VALUES IN ('us')")
-		w.exec("CREATE TABLE t (id int PRIMARY KEY, card text)")
-		w.capture(capture.Table{Name: "p"}, capture.Table{Name: "t", Hash: []string{"card"}})
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, card text)", "CREATE TABLE u (id int PRIMARY KEY, card text)")
+		w.capture(capture.Table{Name: "p"}, capture.Table{Name: "t", Hash: []string{"card"}}, capture.Table{Name: "u", Hash: []string{"card"}, Bulk: true})
 		conn, err := w.db.Conn(ctx)
 		w.must(err)
 		defer conn.Close()

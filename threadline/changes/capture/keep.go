@@ -200,6 +200,9 @@ func (k *keeper) look(ctx context.Context, q catalog.Querier, t Table) (*work, e
 	if err != nil {
 		return nil, err
 	}
+	if err = k.installer.prove(ctx, q, f, t); err != nil {
+		return nil, err
+	}
 	if k.owner != "" {
 		if err := k.installer.noted(ctx, q, f, is); err != nil {
 			return nil, err
@@ -278,7 +281,10 @@ func (k *keeper) leave(ctx context.Context, w *work) error {
 		k.deny(fmt.Sprintf("role %s may not capture %s (%s): run the statements in sql as the role that owns the history, %s, or have Hub.Keep called by a process that calls Hub.Relay as that role",
 			pgschema.Ident(k.role), w.Qualified(), w.step.Why, pgschema.Ident(k.owner)), statements...)
 	case len(lacks) == 0: // a trigger that is disabled can be replaced by the table's owner only
-		drop := &Step{SQL: []string{"DROP TRIGGER IF EXISTS " + w.rowTrigger() + " ON " + w.Qualified(), "DROP TRIGGER IF EXISTS " + truncateTrigger + " ON " + w.Qualified()}, patience: setPatience}
+		drop := &Step{patience: setPatience}
+		for _, name := range append([]string{w.rowTrigger(), truncateTrigger}, w.bulkNames()...) {
+			drop.SQL = append(drop.SQL, "DROP TRIGGER IF EXISTS "+name+" ON "+w.Qualified())
+		}
 		k.deny(fmt.Sprintf("role %s may not replace the triggers of %s (%s): drop them as the role that owns it", pgschema.Ident(k.role), w.Qualified(), w.step.Why),
 			drop.script()...)
 	}

@@ -109,6 +109,9 @@ func (p *Plan) warn(f *target, is *deployed) {
 	if f.Persistence == "u" {
 		p.Warnings = append(p.Warnings, name+" is unlogged: a crash empties it, which no trigger sees")
 	}
+	if f.byRow != "" {
+		p.Warnings = append(p.Warnings, name+" is captured row by row, although Bulk is set: "+f.byRow)
+	}
 	if !f.Keyed() {
 		p.Warnings = append(p.Warnings, name+" has no key: its rows are kept whole, and History cannot follow one")
 	}
@@ -134,9 +137,10 @@ func (s *Installer) step(f *target, is *deployed) *Step {
 	if is.Body != "" && len(ungranted) > 0 {
 		why = append(why, strings.Join(ungranted, ", ")+" may not execute its function, and so cannot add partitions")
 	}
-	missing := f.triggers(is)
-	resumed := f.Noted != nil && slices.ContainsFunc(missing, f.wasThere)
-	if is.Body != "" && len(missing) > 0 {
+	missing := s.triggers(f, is)
+	replaced := f.otherRowTrigger(is)
+	resumed := f.Noted != nil && replaced == "" && slices.ContainsFunc(missing, f.wasThere)
+	if is.Body != "" && replaced == "" && len(missing) > 0 {
 		why = append(why, "triggers are missing or disabled")
 	}
 	if stale := f.stale(); stale != "" && (is.Body != "" || f.Noted != nil) && !slices.Contains(why, stale) {
@@ -164,7 +168,10 @@ func (s *Installer) step(f *target, is *deployed) *Step {
 		step.SQL = append(step.SQL, "DROP TRIGGER "+t.name+" ON "+t.table)
 	}
 	for _, t := range missing {
-		step.SQL = append(step.SQL, "DROP TRIGGER IF EXISTS "+t.name+" ON "+t.table, "CREATE TRIGGER "+t.name+" AFTER "+t.when+" EXECUTE FUNCTION "+function)
+		if wasBulk := strings.Contains(is.Body, s.bulkSetting(f)); f.Kind == "r" && t.name == f.rowTrigger() && (f.bulk || wasBulk) { // also if it is disabled
+			step.SQL = append(step.SQL, "DROP TRIGGER IF EXISTS "+map[bool]string{false: bulkRow, true: catalog.RowTrigger}[f.bulk]+" ON "+t.table)
+		}
+		step.SQL = append(step.SQL, "DROP TRIGGER IF EXISTS "+t.name+" ON "+t.table, "CREATE TRIGGER "+t.name+" "+t.when+" EXECUTE FUNCTION "+function)
 	}
 	step.SQL = append(step.SQL, s.noteSQL(f, resumed))
 	return step
@@ -200,18 +207,24 @@ func (f *target) settingsText() string {
 
 type trigger struct{ name, table, when string }
 
+func (d *deployed) has(t trigger) bool { return slices.Contains(d.Triggers, t.name+" "+t.table) }
+
 // triggers are those that are to be made. That on rows of a partitioned table is also on its
 // partitions; that on TRUNCATE is not.
-func (f *target) triggers(is *deployed) (missing []trigger) {
+func (s *Installer) triggers(f *target, is *deployed) (missing []trigger) {
 	for _, t := range slices.Concat([]string{f.Qualified()}, f.Partitions) {
-		if row := f.rowTrigger(); t == f.Qualified() && !slices.Contains(is.Triggers, row+" "+t) {
-			missing = append(missing, trigger{row, t, "INSERT OR UPDATE OR DELETE ON " + t + " FOR EACH ROW"})
+		row := trigger{f.rowTrigger(), t, "AFTER INSERT OR UPDATE OR DELETE ON " + t + " FOR EACH ROW"}
+		if f.bulk {
+			row.when += " WHEN (" + s.byRowSQL(f) + ")"
 		}
-		if !slices.Contains(is.Triggers, truncateTrigger+" "+t) {
-			missing = append(missing, trigger{truncateTrigger, t, "TRUNCATE ON " + t + " FOR EACH STATEMENT"})
+		if t == f.Qualified() && !is.has(row) {
+			missing = append(missing, row)
+		}
+		if truncate := (trigger{truncateTrigger, t, "AFTER TRUNCATE ON " + t + " FOR EACH STATEMENT"}); !is.has(truncate) {
+			missing = append(missing, truncate)
 		}
 	}
-	return append(missing, f.movesTriggers(is)...)
+	return slices.Concat(missing, f.movesTriggers(is), f.bulkTriggers(is))
 }
 
 // rowTrigger is the name of the trigger on rows. That of a partitioned table is also on its partitions, and
@@ -220,7 +233,20 @@ func (f *target) rowTrigger() string {
 	if f.Kind == "p" {
 		return fmt.Sprintf("%s_%016x", catalog.RowTrigger, f.TableID())
 	}
+	if f.bulk { // it has another definition
+		return bulkRow
+	}
 	return catalog.RowTrigger
+}
+
+// otherRowTrigger is the trigger on the table's rows that there is instead, because statements were captured, or were not.
+func (f *target) otherRowTrigger(is *deployed) string {
+	for _, name := range []string{catalog.RowTrigger, bulkRow} {
+		if f.Kind == "r" && name != f.rowTrigger() && is.has(trigger{name: name, table: f.Qualified()}) {
+			return name
+		}
+	}
+	return ""
 }
 
 // wasThere reports whether a trigger that is missing was there at the last note.
@@ -237,6 +263,11 @@ func (f *target) strays(is *deployed) (list []trigger) {
 	for _, t := range is.Others {
 		if name, table, _ := strings.Cut(t, " "); slices.Contains(f.Partitions, table) {
 			list = append(list, trigger{name: name, table: table})
+		}
+	}
+	for _, name := range []string{bulkBefore, bulkInsert, bulkUpdate, bulkDelete} {
+		if t := (trigger{name: name, table: f.Qualified()}); !f.bulk && is.has(t) {
+			list = append(list, t)
 		}
 	}
 	for _, t := range is.Triggers {

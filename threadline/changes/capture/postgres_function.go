@@ -63,12 +63,16 @@ func (g *generator) function() string {
 	if g.Kind == "p" {
 		g.line(1, "parent pg_catalog.oid;")
 	}
+	if g.bulk {
+		g.line(1, "count bigint; running pg_catalog.text; marks pg_catalog.text; site pg_catalog.text; ops pg_catalog.text;")
+	}
 	if g.hashes() {
 		g.line(1, "inner_key pg_catalog.bytea; outer_key pg_catalog.bytea;")
 	}
 	g.line(0, "BEGIN")
 	g.join()
 	g.refuseOthers()
+	g.statements()
 	g.line(1, "BEGIN")
 	// Once the transaction has the lock, nothing that follows waits.
 	g.line(2, "IF first THEN")
@@ -98,10 +102,8 @@ func (g *generator) function() string {
 	g.line(1, "END IF;")
 	g.missKey()
 	g.line(1, "IF first THEN")
-	g.line(2, "mark := pg_catalog.set_config(%s, pg_catalog.concat(pg_catalog.pg_current_xact_id()), true);", guc)
-	g.line(2, "system := (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c);")
-	g.line(2, "role := CASE WHEN %s THEN session_user ELSE pg_catalog.current_setting('role') END;", is("pg_catalog.current_setting('role')", "'none'"))
-	g.line(2, "application := pg_catalog.current_setting('application_name'); client := pg_catalog.inet_client_addr();")
+	g.line(2, "mark := %s;", g.mark())
+	g.origin()
 	g.line(1, "END IF;")
 	insert := "INSERT INTO " + changes + " (xid, tx_started_at, captured_at, lsn, table_id, shape_id, depth, op, old_tid, new_tid, key, former_key, changed, old_row, new_row, cut, columns, system, role, application, client)"
 	values := "VALUES (pg_catalog.pg_current_xact_id(), pg_catalog.transaction_timestamp(), pg_catalog.clock_timestamp(), pg_catalog.pg_current_wal_insert_lsn(), " +
@@ -118,6 +120,18 @@ func (g *generator) function() string {
 	g.line(1, "RETURN NULL;")
 	g.line(0, "END")
 	return g.b.String()
+}
+
+// mark has the transaction known as one that has changes.
+func (g *generator) mark() string {
+	return "pg_catalog.set_config('threadline." + g.installer.setting() + "', pg_catalog.concat(pg_catalog.pg_current_xact_id()), true)"
+}
+
+// origin sets what the first change of a transaction has.
+func (g *generator) origin() {
+	g.line(2, "system := (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c);")
+	g.line(2, "role := CASE WHEN %s THEN session_user ELSE pg_catalog.current_setting('role') END;", is("pg_catalog.current_setting('role')", "'none'"))
+	g.line(2, "application := pg_catalog.current_setting('application_name'); client := pg_catalog.inet_client_addr();")
 }
 
 // setting is the last part of the name of the setting that says, until the end of a transaction,
@@ -280,15 +294,7 @@ func (g *generator) compare() {
 	var any, list []string
 	for i := range g.Columns {
 		c, v := &g.Columns[i], "c"+strconv.Itoa(i+1)
-		o, n := "OLD."+pgschema.Ident(c.Name), "NEW."+pgschema.Ident(c.Name)
-		differs := fmt.Sprintf("ROW(%s)::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW(%s)::pg_catalog.record", o, n)
-		switch {
-		case c.Exact && c.NotNull: // and if it no longer is, two NULLs count as a change, and no change is lost
-			differs = fmt.Sprintf("(%s) IS NOT TRUE", is(o, n))
-		case c.Exact:
-			differs = fmt.Sprintf("coalesce(%s OPERATOR(pg_catalog.<>) %s, (%s IS NULL) OPERATOR(pg_catalog.<>) (%s IS NULL))", o, n, o, n)
-		}
-		g.line(3, "%s := %s;", v, differs)
+		g.line(3, "%s := %s;", v, differs(c, "OLD."+pgschema.Ident(c.Name), "NEW."+pgschema.Ident(c.Name)))
 		any = append(any, v)
 		list = append(list, fmt.Sprintf("CASE WHEN %s THEN '%d ' END", v, i+1))
 	}
@@ -298,6 +304,17 @@ func (g *generator) compare() {
 	for _, part := range inParts(list) {
 		g.line(3, "changed := pg_catalog.concat(changed, %s);", strings.Join(part, ", "))
 	}
+}
+
+// differs is a condition for two values of a column: that their bytes differ.
+func differs(c *catalog.Column, o, n string) string {
+	switch {
+	case c.Exact && c.NotNull: // and if it no longer is, two NULLs count as a change, and no change is lost
+		return fmt.Sprintf("(%s) IS NOT TRUE", is(o, n))
+	case c.Exact:
+		return fmt.Sprintf("coalesce(%s OPERATOR(pg_catalog.<>) %s, (%s IS NULL) OPERATOR(pg_catalog.<>) (%s IS NULL))", o, n, o, n)
+	}
+	return fmt.Sprintf("ROW(%s)::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW(%s)::pg_catalog.record", o, n)
 }
 
 // inParts divides a list of arguments: a function takes at most 100.

@@ -21,6 +21,9 @@ type Table struct {
 	// the history, so equal values have equal hashes. Someone with that key can try values. No column of Key can be in
 	// any of these. There is no Hash on SQLite.
 	Exclude, Mask, Hash []string
+	// Bulk is for a table of which statements often change many rows: on PostgreSQL its capture then takes a statement's
+	// rows together where that cannot change the history, and else, as ever, one by one. README.md says when.
+	Bulk bool
 }
 
 // find looks a table up and applies what is wanted of it.
@@ -35,7 +38,10 @@ func (s *Installer) find(ctx context.Context, q pgschema.Querier, t Table) (*tar
 	if err := f.judge(t.Name); err != nil {
 		return nil, err
 	}
-	return f, f.want(ctx, q, t)
+	if err := f.want(ctx, q, t); err != nil {
+		return nil, err
+	}
+	return f, s.prove(ctx, q, f, t)
 }
 
 // want applies what is wanted of a table.

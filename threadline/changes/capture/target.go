@@ -12,6 +12,8 @@ type target struct {
 	*catalog.Relation
 	declared []string // Table.Key
 	gone     []goneColumn
+	bulk     bool   // statements are captured
+	byRow    string // why they are not, although that is wanted
 }
 
 // sqliteTarget is one on SQLite.

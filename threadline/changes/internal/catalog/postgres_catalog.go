@@ -37,7 +37,7 @@ SELECT pg_catalog.json_build_object('schema', n.nspname, 'table', c.relname, 'oi
 	'key', (SELECT pg_catalog.json_agg(a.attname ORDER BY k.n) FROM pg_catalog.pg_index i, pg_catalog.unnest(i.indkey) WITH ORDINALITY k (number, n), pg_catalog.pg_attribute a
 		WHERE i.indrelid = c.oid AND i.indisprimary AND k.n <= i.indnkeyatts AND a.attrelid = c.oid AND a.attnum = k.number),
 	'deferrable', (SELECT NOT i.indimmediate FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary),
-	'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'number', a.attnum, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+	'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'number', a.attnum, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'typeoid', a.atttypid::pg_catalog.int8,
 		'long', a.attlen < 0 AND NOT (a.atttypid = 'pg_catalog.numeric'::pg_catalog.regtype AND a.atttypmod >= 0 OR a.atttypid = 'pg_catalog.inet'::pg_catalog.regtype OR a.atttypid = 'pg_catalog.cidr'::pg_catalog.regtype
 			OR a.atttypid IN ('pg_catalog.varchar'::pg_catalog.regtype, 'pg_catalog.bpchar'::pg_catalog.regtype) AND a.atttypmod BETWEEN 0 AND 450), 'notnull', a.attnotnull,
 		'plain', (SELECT CASE WHEN t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND t.typtype = 'b' AND coalesce(l.collisdeterministic, true) THEN t.typname ELSE '' END
@@ -71,6 +71,7 @@ func describe(ctx context.Context, q pgschema.Querier, name string) (*Relation, 
 		Columns []struct {
 			Name, Type, Plain string
 			Number            int
+			TypeOID           uint32
 			Long, NotNull     bool
 			Leaves            []string
 		} `json:"columns"`
@@ -86,7 +87,7 @@ func describe(ctx context.Context, q pgschema.Querier, name string) (*Relation, 
 	f.Columns = nil
 	for _, c := range doc.Columns {
 		f.All = append(f.All, Column{
-			Name: c.Name, Type: c.Type, Number: c.Number, Long: c.Long, NotNull: c.NotNull,
+			Name: c.Name, Type: c.Type, Number: c.Number, TypeOID: c.TypeOID, Long: c.Long, NotNull: c.NotNull,
 			Exact: exactTypes[c.Plain], Settings: settingsOf(c.Leaves),
 		})
 	}

@@ -40,6 +40,7 @@ type Column struct {
 	Exact    bool     `json:"-"` // values that are equal have the same bytes
 	Settings []string `json:"-"` // which its text depends on
 	NotNull  bool     `json:"-"`
+	TypeOID  uint32   `json:"-"`
 	Excluded bool     `json:"-"`
 	// Generated: it is computed of other columns, on SQLite.
 	Generated bool `json:"-"`

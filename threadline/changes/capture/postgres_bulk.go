@@ -1,0 +1,396 @@
+package capture
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+)
+
+// A table with Table.Bulk has triggers on statements, whose transition tables have the old and the new versions of all
+// rows of a statement, at the same positions. They lack the versions' places, so that of two changes of a row only the
+// order in which they are kept says which came first: a statement is captured as a whole only if nothing else changes the
+// table while it runs. This is decided when it begins, by a trigger before it: that sets a setting, which the WHEN of the trigger on
+// rows reads. So each of these is captured by row, exactly as without Bulk:
+//
+//   - what a trigger changes, and a foreign key's ON DELETE or ON UPDATE;
+//   - what comes by the table's parent, or the subscription of a replica: then no trigger on statements fires;
+//   - a table that has drifted;
+//   - a statement inside of another one that changes the table, such as by a function that an UPDATE calls. The
+//     statement around it has begun as a whole, so there the order of their changes is not known, and a gap says so.
+//
+// The statements of one command (ON CONFLICT DO UPDATE, MERGE, WITH) each have their trigger. Each changes other rows, and
+// keys are free when they are taken, if deletes are kept first, then updates, then inserts: PostgreSQL fires the triggers in this order.
+// Where it does not, because a WITH was not read to its end, a gap says so, too.
+
+const (
+	bulkBefore = "threadline_bulk"
+	bulkInsert = "threadline_bulk_insert"
+	bulkUpdate = "threadline_bulk_update"
+	bulkDelete = "threadline_bulk_delete"
+
+	bulkRow = catalog.RowTrigger + "_bulk"
+)
+
+// mostBulk bounds the columns: a query has at most 1,664.
+const mostBulk = 500
+
+// prove finds out whether a table's statements can be captured, if that is wanted.
+func (s *Installer) prove(ctx context.Context, q pgschema.Querier, f *target, t Table) error {
+	f.bulk, f.byRow = false, ""
+	switch {
+	case !t.Bulk:
+		return nil
+	case f.Kind == "p":
+		f.byRow = "it is partitioned"
+		return nil
+	case f.Deferrable:
+		f.byRow = "its primary key is deferrable"
+		return nil
+	case len(f.Columns) > mostBulk:
+		f.byRow = fmt.Sprintf("it has more than %d columns", mostBulk)
+		return nil
+	}
+	err := q.QueryRowContext(ctx, `SELECT CASE
+		WHEN EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = t.oid OR i.inhrelid = t.oid) THEN 'it inherits, or is inherited from'
+		ELSE coalesce((SELECT pg_catalog.concat('it has the foreign key ', pg_catalog.quote_ident(k.conname), CASE WHEN k.conrelid <> t.oid THEN ' to it' END, ', which changes rows by itself')
+				FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND t.oid IN (k.conrelid, k.confrelid) AND (k.confdeltype NOT IN ('a', 'r') OR k.confupdtype NOT IN ('a', 'r')) ORDER BY k.conname LIMIT 1),
+			(SELECT pg_catalog.concat('it has the trigger ', pg_catalog.quote_ident(g.tgname)) FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+				WHERE g.tgrelid = t.oid AND NOT g.tgisinternal AND NOT (n.nspname = $2 AND p.proname LIKE 'capture\_%') ORDER BY g.tgname LIMIT 1), '')
+		END FROM (SELECT $1::pg_catalog.int8::pg_catalog.oid) t (oid)`, int64(f.OID), s.catalog.Schema).Scan(&f.byRow)
+	f.bulk = err == nil && f.byRow == ""
+	return catalog.Wrap("look for what changes the rows of "+f.Qualified(), err)
+}
+
+// bulkNames are those of the triggers on statements.
+func (f *target) bulkNames() []string {
+	if !f.bulk {
+		return nil
+	}
+	return []string{bulkBefore, bulkInsert, bulkUpdate, bulkDelete}
+}
+
+// bulkTriggers are those on statements.
+func (f *target) bulkTriggers(is *deployed) (missing []trigger) {
+	if !f.bulk {
+		return nil
+	}
+	on := " ON " + f.Qualified()
+	for _, t := range []trigger{
+		{bulkBefore, f.Qualified(), "BEFORE INSERT OR UPDATE OR DELETE" + on + " FOR EACH STATEMENT"},
+		{bulkInsert, f.Qualified(), "AFTER INSERT" + on + " REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT"},
+		{bulkUpdate, f.Qualified(), "AFTER UPDATE" + on + " REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT"},
+		{bulkDelete, f.Qualified(), "AFTER DELETE" + on + " REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT"},
+	} {
+		if !is.has(t) {
+			missing = append(missing, t)
+		}
+	}
+	return missing
+}
+
+// byRowSQL is the condition under which the trigger on rows fires. It names no column, so that no DDL fails for its sake.
+func (s *Installer) byRowSQL(f *target) string {
+	return "(" + is("pg_catalog.current_setting('"+s.bulkSetting(f)+"', true)", "'whole'") + ") IS NOT TRUE"
+}
+
+// bulkSetting is the name of the setting that says that statements are captured. A role that sets it loses its own changes.
+func (s *Installer) bulkSetting(f *target) string {
+	return fmt.Sprintf("threadline.%s_%x_rows", s.setting(), f.TableID())
+}
+
+// statements is what the function does before and after a statement.
+func (g *generator) statements() {
+	if !g.bulk {
+		return
+	}
+	set := func(depth int, name, value string) {
+		g.line(depth, "mark := pg_catalog.set_config('%s', %s, true);", name, value)
+	}
+	whole := g.installer.bulkSetting(g.target)
+	state := whole + "_running"
+	g.line(1, "IF %s AND TG_OP OPERATOR(pg_catalog.<>) 'TRUNCATE' THEN", is("TG_LEVEL", "'STATEMENT'"))
+	// The statement that is captured as a whole: one ! for each statement inside of it, and ~ if there ever was one; from where it
+	// was executed; and the operations of it that have not ended.
+	g.line(2, "running := coalesce(pg_catalog.current_setting('%s', true), '');", state)
+	g.line(2, "marks := pg_catalog.split_part(running, ':', 1); site := pg_catalog.split_part(running, ':', 2); ops := pg_catalog.split_part(running, ':', 3);")
+	g.line(2, "IF %s THEN", is("TG_WHEN", "'BEFORE'"))
+	g.line(3, "GET DIAGNOSTICS list = PG_CONTEXT;") // a statement inside of another has more of it
+	g.line(3, "list := pg_catalog.concat(pg_catalog.hashtextextended(list, 0));")
+	g.line(3, "IF %s THEN", is("running", "''"))
+	g.line(4, "IF %s AND %s THEN", is("pg_catalog.pg_trigger_depth()", "1"), g.fitsWhole())
+	set(5, state, "pg_catalog.concat(':', list, ':', pg_catalog.left(TG_OP, 1))")
+	set(5, whole, "'whole'")
+	g.line(4, "END IF;")
+	g.line(3, "ELSIF %s AND pg_catalog.left(marks, 1) OPERATOR(pg_catalog.<>) '!' THEN", is("site", "list"))
+	set(4, state, "pg_catalog.concat(running, pg_catalog.left(TG_OP, 1))")
+	g.line(3, "ELSE")
+	set(4, state, "pg_catalog.concat('!', CASE WHEN "+is("marks", "''")+" THEN '~' END, running)")
+	set(4, whole, "''")
+	g.line(3, "END IF;")
+	g.line(3, "RETURN NULL;")
+	g.line(2, "ELSIF %s THEN", is("running", "''"))
+	g.line(3, "RETURN NULL;")
+	g.line(2, "ELSIF %s THEN", is("pg_catalog.left(marks, 1)", "'!'"))
+	set(3, state, "pg_catalog.substr(running, 2)")
+	g.line(3, "IF pg_catalog.substr(running, 2, 1) OPERATOR(pg_catalog.<>) '!' THEN")
+	set(4, whole, "'whole'")
+	g.line(3, "END IF;")
+	g.line(3, "RETURN NULL;")
+	g.line(2, "END IF;")
+	g.line(2, "ops := pg_catalog.replace(ops, pg_catalog.left(TG_OP, 1), '');")
+	set(2, state, "CASE WHEN ops OPERATOR(pg_catalog.<>) '' THEN pg_catalog.concat(marks, ':', site, ':', ops) END")
+	g.line(2, "IF %s THEN", is("ops", "''"))
+	set(3, whole, "''")
+	g.line(2, "END IF;")
+	for i, op := range []string{"UPDATE", "INSERT", "DELETE"} {
+		g.line(2, "%s %s THEN", [2]string{"IF", "ELSIF"}[min(i, 1)], is("TG_OP", "'"+op+"'"))
+		g.wholeStatement(op)
+	}
+	g.line(2, "END IF;")
+	g.line(2, "IF wrong IS NOT NULL THEN")
+	g.gap()
+	g.line(3, "RETURN NULL;")
+	g.line(2, "END IF;")
+	g.line(2, "IF count OPERATOR(pg_catalog.>) 0 THEN")
+	g.line(3, "IF first THEN")
+	g.line(4, "mark := %s;", g.mark())
+	g.line(3, "END IF;")
+	// A part that was to come earlier has not ended.
+	early := is("TG_OP", "'INSERT'") + " AND ops OPERATOR(pg_catalog.<>) '' OR " + is("TG_OP", "'UPDATE'") + " AND pg_catalog.strpos(ops, 'D') OPERATOR(pg_catalog.>) 0"
+	g.line(3, "IF %s OR %s THEN", is("marks", "'~'"), early)
+	g.note("'"+catalog.Unordered+"'", "pg_catalog.concat('during a statement (', TG_OP, ') a function, a trigger, or another part of it changed the table')", "is not in order")
+	g.line(3, "END IF;")
+	if g.hashes() {
+		g.line(3, "IF pg_catalog.num_nulls(inner_key, outer_key) OPERATOR(pg_catalog.>) 0 THEN")
+		g.note("'"+catalog.Unhashed+"'", "'the key of hashes could not be read'", "is kept without the hashes of its values")
+		g.line(3, "END IF;")
+	}
+	g.line(2, "END IF;")
+	g.line(2, "RETURN NULL;")
+	g.line(1, "END IF;")
+}
+
+// fitsWhole is a condition for the table: that all is as it was planned. A plan that a session has of a query on transition tables may
+// outlive DDL, so that the query must not be executed if a column has got another number or type.
+func (g *generator) fitsWhole() string {
+	columns := make([]string, len(g.All))
+	for i, c := range g.All {
+		columns[i] = pgtext.Literal(fmt.Sprintf("%d %d %s", c.Number, c.TypeOID, c.Name))
+	}
+	return is("ARRAY(SELECT pg_catalog.concat(a.attnum, ' ', a.atttypid, ' ', a.attname) FROM pg_catalog.pg_attribute a WHERE "+is("a.attrelid", "TG_RELID")+" AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped ORDER BY a.attnum)",
+		"ARRAY["+strings.Join(columns, ", ")+"]::pg_catalog.text[]")
+}
+
+// wholeStatement keeps the changes of a statement, and sets count to how many. Where a value might not become text, the
+// query is in a block with an exception handler. Else it is not: such a block takes a transaction ID.
+func (g *generator) wholeStatement(op string) {
+	var sides []string
+	if op != "INSERT" {
+		sides = append(sides, "old")
+	}
+	if op != "DELETE" {
+		sides = append(sides, "new")
+	}
+	long := []string{"false"}
+	for _, side := range sides {
+		if sizes := g.sizes("t", func(c *catalog.Column) string { return pgschema.Ident(c.Name) }); sizes != "" {
+			long = append(long, "coalesce((SELECT pg_catalog.max("+sizes+") FROM "+side+"_rows t) OPERATOR(pg_catalog.>=) "+strconv.Itoa(longStored)+", false)")
+		}
+	}
+	if g.mayFail() {
+		long = []string{"true"}
+	}
+	g.line(3, "BEGIN")
+	g.line(4, "IF first THEN")
+	g.line(5, "LOCK TABLE ONLY %s IN ROW EXCLUSIVE MODE NOWAIT;", g.installer.at("audit_changes"))
+	g.origin()
+	g.line(4, "END IF;")
+	g.readKey()
+	g.line(4, "long := %s;", strings.Join(long, " OR "))
+	g.line(4, "IF long THEN")
+	g.line(5, "%s;", g.wholeSQL(op, sides, true))
+	g.line(5, "GET DIAGNOSTICS count = ROW_COUNT;")
+	g.line(4, "END IF;")
+	g.line(3, "EXCEPTION WHEN others THEN")
+	g.line(4, "wrong := SQLERRM;")
+	g.line(3, "END;")
+	g.line(3, "IF wrong IS NULL AND NOT long THEN")
+	g.line(4, "%s;", g.wholeSQL(op, sides, false))
+	g.line(4, "GET DIAGNOSTICS count = ROW_COUNT;")
+	g.line(3, "END IF;")
+}
+
+// mayFail reports whether there are values of which the output function is not PostgreSQL's own.
+func (g *generator) mayFail() bool {
+	for _, c := range g.Columns {
+		if len(c.Settings) == len(catalog.Settings) {
+			return true
+		}
+	}
+	return false
+}
+
+// sizes is how many bytes the longest value takes that may be long, "" if none may.
+func (g *generator) sizes(row string, name func(c *catalog.Column) string) string {
+	var list []string
+	for i := range g.Columns {
+		if c := &g.Columns[i]; c.Long && !c.Masked {
+			list = append(list, "pg_catalog.pg_column_size("+row+"."+name(c)+")")
+		}
+	}
+	if list == nil {
+		return ""
+	}
+	return "greatest(" + strings.Join(list, ", ") + ")"
+}
+
+// wholeSQL keeps the changes of a statement. Its plan is cached, and may be one for few rows. A FULL JOIN cannot be a
+// nested loop, so that it is good for many, too. A hash join that does not fit into memory loses the order.
+func (g *generator) wholeSQL(op string, sides []string, long bool) string {
+	var from, list []string
+	for _, side := range sides {
+		columns := []string{"pg_catalog.row_number() OVER () AS at"}
+		for i := range g.Columns {
+			columns = append(columns, fmt.Sprintf("t.%s AS v%d", pgschema.Ident(g.Columns[i].Name), i+1))
+			list = append(list, fmt.Sprintf("%ss.v%d AS %s%d", side, i+1, side[:1], i+1))
+		}
+		from = append(from, "(SELECT "+strings.Join(columns, ", ")+" FROM "+side+"_rows t) "+side+"s")
+	}
+	var changed []string
+	for i := range g.Columns {
+		if len(sides) == 2 {
+			list = append(list, fmt.Sprintf("%s AS b%d", differs(&g.Columns[i], fmt.Sprintf("olds.v%d", i+1), fmt.Sprintf("news.v%d", i+1)), i+1))
+			changed = append(changed, fmt.Sprintf("p.b%d", i+1))
+		}
+	}
+	if long {
+		list = append(list, g.longRow(sides)+" AS longer")
+	}
+	rows := "(SELECT " + strings.Join(list, ", ") + " FROM " + strings.Join(from, " FULL JOIN ")
+	last := sides[len(sides)-1][:1]
+	former, numbers := "NULL", "NULL"
+	if len(sides) == 2 {
+		rows += " ON " + is("news.at", "olds.at") + " ORDER BY news.at"
+		numbers = g.changedNumbers()
+		if g.Keyed() {
+			former = "CASE WHEN " + strings.Join(g.keyColumns("p.b"), " OR ") + " THEN ROW(" + strings.Join(g.keyColumns("p.o"), ", ") + ")::pg_catalog.text END"
+		}
+	}
+	rows += " OFFSET 0) p"
+	if changed != nil {
+		rows += " WHERE " + strings.Join(changed, " OR ")
+	}
+	key := "NULL"
+	if g.Keyed() {
+		key = "ROW(" + strings.Join(g.keyColumns("p."+last), ", ") + ")::pg_catalog.text"
+	}
+	row := map[string]string{"old": "NULL", "new": "NULL"}
+	cut := "NULL"
+	var cuts []string
+	for _, side := range sides {
+		text, parts := g.wholeRow(side[:1], len(sides) == 2, long)
+		row[side] = text
+		cuts = append(cuts, parts...)
+	}
+	if cuts != nil {
+		cut = "nullif(" + joined(cuts) + ", '')"
+	}
+	return "INSERT INTO " + g.installer.at("audit_changes") + " (xid, tx_started_at, captured_at, lsn, table_id, shape_id, depth, op, key, former_key, changed, old_row, new_row, cut, system, role, application, client) " +
+		"SELECT pg_catalog.pg_current_xact_id(), pg_catalog.transaction_timestamp(), pg_catalog.clock_timestamp(), pg_catalog.pg_current_wal_insert_lsn(), " +
+		strconv.FormatInt(g.TableID(), 10) + ", " + strconv.FormatInt(g.Digest(), 10) + ", pg_catalog.pg_trigger_depth(), '" + op[:1] + "', " +
+		strings.Join([]string{key, former, numbers, row["old"], row["new"], cut, atFirst("system"), atFirst("role"), atFirst("application"), atFirst("client")}, ", ") +
+		" FROM " + rows
+}
+
+// atFirst is a variable in the first row of a statement alone.
+func atFirst(name string) string {
+	return "CASE WHEN " + is("pg_catalog.row_number() OVER ()", "1") + " THEN " + name + " END"
+}
+
+// joined is a text of parts, of which any may be NULL.
+func joined(parts []string) string {
+	var list []string
+	for _, some := range inParts(parts) {
+		list = append(list, "pg_catalog.concat("+strings.Join(some, ", ")+")")
+	}
+	return "pg_catalog.concat(" + strings.Join(list, ", ") + ")"
+}
+
+func (g *generator) changedNumbers() string {
+	list := make([]string, len(g.Columns))
+	for i := range g.Columns {
+		list[i] = fmt.Sprintf("CASE WHEN p.b%[1]d THEN '%[1]d ' END", i+1)
+	}
+	return joined(list)
+}
+
+// keyColumns are those of the key, by their positions.
+func (g *generator) keyColumns(prefix string) []string {
+	list := make([]string, len(g.Key))
+	for i, k := range g.Key {
+		list[i] = prefix + strconv.Itoa(g.Position(k)+1)
+	}
+	return list
+}
+
+// longRow is a condition for rows of which a value may be long.
+func (g *generator) longRow(sides []string) string {
+	conditions := []string{"false"}
+	for _, side := range sides {
+		if sizes := g.sizes(side+"s", func(c *catalog.Column) string { return "v" + strconv.Itoa(g.Position(c.Name)+1) }); sizes != "" {
+			conditions = append(conditions, "coalesce("+sizes+" OPERATOR(pg_catalog.>=) "+strconv.Itoa(longStored)+", false)")
+		}
+	}
+	return strings.Join(conditions, " OR ")
+}
+
+// wholeRow is the text of a row, as row makes it, and what of it is cut, as cut finds out.
+func (g *generator) wholeRow(side string, update, long bool) (text string, cuts []string) {
+	list := make([]string, len(g.Columns))
+	for i := range g.Columns {
+		c := &g.Columns[i]
+		n := strconv.Itoa(i + 1)
+		value := "p." + side + n
+		wanted := ""
+		if update && g.Keyed() {
+			wanted = "p.b" + n
+		}
+		switch {
+		case c.Hashed:
+			value = hash(c, value)
+		case c.Masked:
+			list[i] = "NULL::pg_catalog.text"
+			continue
+		case long && c.Long:
+			var isCut string
+			value, isCut = cutValue(value)
+			if wanted != "" {
+				isCut = wanted + " AND " + isCut
+			}
+			cuts = append(cuts, "CASE WHEN "+isCut+" THEN '"+side+n+" ' END")
+		}
+		if wanted != "" {
+			value = "CASE WHEN " + wanted + " THEN " + value + " END"
+		}
+		list[i] = value
+	}
+	return "ROW(" + strings.Join(list, ", ") + ")::pg_catalog.text", cuts
+}
+
+// cutValue is the text of a value that may be long, and a condition for that it is not all of it. CASE has no value
+// computed that is not wanted.
+func cutValue(value string) (text, isCut string) {
+	size, whole := "pg_catalog.pg_column_size("+value+")", "pg_catalog.concat("+value+")"
+	tooLong := size + " OPERATOR(pg_catalog.>) " + strconv.Itoa(longDigest)
+	longer := "pg_catalog.octet_length(" + whole + ") OPERATOR(pg_catalog.>) " + strconv.Itoa(catalog.LongText)
+	digest := "pg_catalog.concat(pg_catalog.octet_length(" + whole + "), ' ', pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(" + whole + ", pg_catalog.getdatabaseencoding())), 'hex'))"
+	text = "CASE WHEN " + is("pg_catalog.num_nulls("+value+")", "1") + " THEN NULL WHEN p.longer AND " + tooLong + " THEN pg_catalog.concat('stored ', " + size + ")" +
+		" WHEN p.longer AND " + longer + " THEN " + digest + " ELSE " + whole + " END"
+	isCut = "p.longer AND " + is("pg_catalog.num_nulls("+value+")", "0") + " AND CASE WHEN " + tooLong + " THEN true ELSE " + longer + " END"
+	return text, isCut
+}
