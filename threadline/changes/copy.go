@@ -46,6 +46,9 @@ func (f *Source) Copy(ctx context.Context, app *sql.DB, entries []journal.Entry,
 	if c.nothing() {
 		return nil
 	}
+	if err = c.fits(); err != nil {
+		return unmade(err)
+	}
 	if err = to.catalog.InTx(ctx, nil, func(tx *sql.Tx) error { return c.write(ctx, tx) }); err != nil {
 		return unmade(err)
 	}
@@ -108,7 +111,8 @@ type copying struct {
 	others map[string][]string // the rows of other tables, as JSON
 	gap    spot                // the last of them that was read
 
-	columns map[string]string // of the other database's tables, for a SELECT from a row r
+	columns map[string]string   // of the other database's tables, for a SELECT from a row r
+	names   map[string][]string // and by themselves
 }
 
 // copied is a change.
@@ -131,7 +135,7 @@ func (c *copying) look(ctx context.Context) error {
 	copies := c.to.at("audit_copies")
 	err = c.to.catalog.DB.QueryRowContext(ctx, "SELECT k.shapes, k.notes, k.seen FROM "+copies+" k WHERE k.place = "+pgtext.Literal(c.place)).Scan(&c.known.shapes, &c.known.notes, &c.known.seen)
 	if err == nil || errors.Is(err, sql.ErrNoRows) {
-		return nil
+		err = c.readColumns(ctx)
 	}
 	return unmade(err)
 }
@@ -298,9 +302,6 @@ func (c *copying) write(ctx context.Context, tx *sql.Tx) error {
 			return err
 		}
 	}
-	if err := c.readColumns(ctx, tx); err != nil {
-		return err
-	}
 	for _, table := range []string{"audit_shapes", "audit_captures", "audit_eventless"} {
 		if err := c.insert(ctx, tx, table, c.others[table]); err != nil {
 			return notOfChanges(err)
@@ -335,28 +336,39 @@ func notOfChanges(err error) error {
 	return errors.New(err.Error())
 }
 
-// readColumns finds out the columns of the tables in the other database, and refuses rows that have more: those were written by a
-// later version.
-func (c *copying) readColumns(ctx context.Context, tx *sql.Tx) error {
-	c.columns = make(map[string]string)
-	names := make(map[string][]string)
+// tablesOfCopies are those that are written, beside audit_copies.
+var tablesOfCopies = []string{"audit_captures", "audit_changes", "audit_eventless", "audit_gaps", "audit_shapes"}
+
+// readColumns finds out the columns of the tables in the other database. That a table is missing, or may not be written, fails calls
+// without changes, too: the relay would take it for a failure of the changes, if events were accepted meanwhile.
+func (c *copying) readColumns(ctx context.Context) error {
+	c.columns, c.names = make(map[string]string), make(map[string][]string)
 	// A JSON null that is not NULL comes as NULL.
-	_, err := catalog.ReadAll(ctx, tx, func(rows *sql.Rows) (_ struct{}, err error) {
+	_, err := catalog.ReadAll(ctx, c.to.catalog.DB, func(rows *sql.Rows) (_ struct{}, err error) {
 		var table, columns, list string
 		if err = rows.Scan(&table, &columns, &list); err == nil {
-			c.columns[table] = columns
-			var all []string
-			err = json.Unmarshal([]byte(list), &all)
-			names[table] = all
+			var names []string
+			err = json.Unmarshal([]byte(list), &names)
+			c.columns[table], c.names[table] = columns, names
 		}
 		return struct{}{}, err
 	}, `SELECT c.relname::pg_catalog.text, pg_catalog.string_agg(CASE WHEN a.attnotnull AND a.atttypid = 'pg_catalog.json'::pg_catalog.regtype THEN pg_catalog.format('coalesce(r.%I, ''null'')', a.attname) ELSE pg_catalog.format('r.%I', a.attname) END, ', ' ORDER BY a.attnum),
 			pg_catalog.json_agg(a.attname)::pg_catalog.text
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-		WHERE n.nspname = `+pgtext.Literal(c.to.catalog.Schema)+` AND c.relname IN ('audit_changes', 'audit_shapes', 'audit_captures', 'audit_gaps', 'audit_eventless') GROUP BY c.relname`)
+		WHERE n.nspname = `+pgtext.Literal(c.to.catalog.Schema)+` AND c.relname IN ('`+strings.Join(tablesOfCopies, "', '")+`') AND pg_catalog.has_table_privilege(c.oid, 'INSERT') GROUP BY c.relname`)
 	if err != nil {
 		return err
 	}
+	for _, table := range tablesOfCopies {
+		if c.columns[table] == "" {
+			return fmt.Errorf("%s is not there, or this role may not INSERT into it: run capture.Installer.Migrate there", c.to.at(table))
+		}
+	}
+	return nil
+}
+
+// fits refuses rows that have columns which the other database does not know: a later version has written them.
+func (c *copying) fits() error {
 	first := maps.Clone(c.others)
 	for _, r := range c.rows {
 		first["audit_changes"] = append(first["audit_changes"], r.json)
@@ -370,7 +382,7 @@ func (c *copying) readColumns(ctx context.Context, tx *sql.Tx) error {
 			return err
 		}
 		for column := range row {
-			if !slices.Contains(names[table], column) {
+			if !slices.Contains(c.names[table], column) {
 				return fmt.Errorf("%s has no column %s in the timeline's database: run capture.Installer.Migrate of this version there", c.to.at(table), column)
 			}
 		}

@@ -327,3 +327,34 @@ func TestCopiedRights(t *testing.T) {
 		there.wantStory("insert id: NULL → 1; a: NULL → 1;", "t", "1")
 	}, dbtest.PostgresEngines()[0])
 }
+
+// TestCopiedLater: while the other database cannot take row changes, as without their tables, they wait, and none is discarded.
+func TestCopiedLater(t *testing.T) {
+	with(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
+		w.capture(capture.Table{Name: "t"})
+		c := w.copyTo(w.e.DSN(w.T), func(*forward.Hub) {})
+		c.drain()
+		c.there.exec("ALTER TABLE threadline.audit_changes RENAME TO away")
+		c.tx([]string{"alice"}, "INSERT INTO t VALUES (1, 1)")
+		said := func() *observer.ObservedLogs {
+			return c.logs.FilterField(zap.String("forwarder", "threadline.Forwarder/default"))
+		}
+		for deadline := time.Now().Add(dbtest.Patience); said().Len() == 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				w.Fatal("it does not say that it cannot")
+			}
+		}
+		if text := fmt.Sprint(said().All()[0].ContextMap()["error"]); !strings.Contains(text, "run capture.Installer.Migrate there") {
+			w.Errorf("it says %s", text)
+		}
+		c.there.exec("ALTER TABLE threadline.away RENAME TO audit_changes")
+		until, cancel := context.WithTimeout(ctx, dbtest.Patience)
+		defer cancel()
+		w.must(c.hub.Drain(until))
+		if n := w.text("SELECT count(*) FROM aftercommit.retries"); n != "0" {
+			w.Errorf("%s attempts were counted against the changes", n)
+		}
+		c.there.wantStory("insert id: NULL → 1; a: NULL → 1;", "t", "1")
+	}, dbtest.PostgresEngines()[0])
+}
