@@ -391,7 +391,7 @@ func (r *row) keyOf(text sql.NullString) ([]string, error) {
 	key, err := keyOf(text)
 	for i := 0; err == nil && r.native != nil && i < len(key); i++ {
 		var v Value
-		if v, err = parseSQLiteText(key[i]); err == nil {
+		if v, err = parseSQLiteKey(key[i]); err == nil {
 			key[i] = *v.Text
 		}
 	}

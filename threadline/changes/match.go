@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 	"github.com/go-aftercommit/aftercommit/threadline/internal/alias"
 )
 
@@ -31,6 +32,9 @@ type candidate struct {
 	// numbered says that the transaction's number alone identifies it, as the random ones on SQLite do.
 	numbered bool
 	skip     bool // it is no change, or one of another table
+	// row has the keys of a change on SQLite as it keeps them, and keys those that the query and its Not mean, by their texts.
+	row  *row
+	keys map[string][]string
 }
 
 // matchesPlain reports whether a change matches, as far as that does not depend on who made it.
@@ -43,10 +47,20 @@ func (q *Query) matchesWho(c *candidate, aliases alias.Names) bool {
 	return q.who(c.By) && !slices.ContainsFunc(q.Not, func(n Query) bool { return n.asksWho() && n.plain(c, aliases) && n.who(c.By) })
 }
 
+// has reports whether the change has a key, or has changed it.
+func (c *candidate) has(key []string) bool {
+	if c.keys == nil {
+		return slices.Equal(c.Key, key) || slices.Equal(c.FormerKey, key)
+	}
+	return slices.ContainsFunc(c.keys[rowtext.Format(key)], func(text string) bool {
+		return c.row.key.Valid && c.row.key.String == text || c.row.formerKey.Valid && c.row.formerKey.String == text
+	})
+}
+
 func (q *Query) plain(c *candidate, aliases alias.Names) bool {
 	switch {
 	case (q.Schema != "" || len(q.Tables) > 0) && !c.names.is(q, aliases),
-		len(q.Key) > 0 && !slices.Equal(c.Key, q.Key) && !slices.Equal(c.FormerKey, q.Key),
+		len(q.Key) > 0 && !c.has(q.Key),
 		q.XID != 0 && (c.XID != q.XID || !c.numbered && !c.TxStartedAt.Equal(ceil(q.TxStartedAt))),
 		!q.From.IsZero() && c.CapturedAt.Before(q.From),
 		!q.To.IsZero() && !c.CapturedAt.Before(q.To),

@@ -113,10 +113,11 @@ type pageReader struct {
 	tables map[int64]named
 	past   pastTables
 
-	at      *position  // the last change that was looked at, or where the page begins; nil: the newest
-	settled *time.Time // up to where the oldest come first; nil: no bound
-	begins  bool       // the page has no cursor
-	last    uint64     // on SQLite: the last change that there is
+	at      *position           // the last change that was looked at, or where the page begins; nil: the newest
+	settled *time.Time          // up to where the oldest come first; nil: no bound
+	begins  bool                // the page has no cursor
+	last    uint64              // on SQLite: the last change that there is
+	keys    map[string][]string // there: the keys that the query and its Not mean, by their texts
 	looked  int
 	bytes   int
 	kept    []*candidate
@@ -141,6 +142,11 @@ func (r *pageReader) page(ctx context.Context) (Page, error) {
 	}
 	if err := r.readTables(ctx); err != nil {
 		return Page{}, err
+	}
+	if s, ok := r.store.sqlite(); ok {
+		if err := s.readKeys(ctx, r); err != nil {
+			return Page{}, err
+		}
 	}
 	more := len(r.tables) > 0
 	for more && !r.full() {
@@ -307,7 +313,7 @@ func (r *pageReader) candidate(ctx context.Context, one *row) (c *candidate, err
 	if err != nil {
 		return nil, err
 	}
-	c = &candidate{names: r.tables[one.tableID], numbered: one.native != nil}
+	c = &candidate{names: r.tables[one.tableID], numbered: one.native != nil, row: one, keys: r.keys}
 	if r.at != nil {
 		c.before = *r.at
 	}

@@ -36,7 +36,7 @@ type Query struct {
 	// Schema is any that the table had.
 	Schema string
 	// Key is that of a row, which the row has after the change or had before it, as PostgreSQL
-	// prints the values, and on SQLite as [Value.Text] has them. It needs Tables: rows of different tables may
+	// prints the values; on SQLite a number may be written in any way. It needs Tables: rows of different tables may
 	// have the same. TRUNCATEs, and changes whose key is not known, are not found; [Store.History] has them, and
 	// follows the row to its former keys.
 	Key []string

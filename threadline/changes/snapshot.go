@@ -304,7 +304,7 @@ func (t *undoTable) plain(key []string) []string {
 	}
 	plain := slices.Clone(key)
 	for i, text := range plain {
-		if v, err := parseSQLiteText(text); err == nil {
+		if v, err := parseSQLiteKey(text); err == nil {
 			plain[i] = *v.Text
 		}
 	}

@@ -72,6 +72,10 @@ func sqliteIs(column string, v Value) string {
 	case v.Storage == "text":
 		return fmt.Sprintf("%[1]s = %[2]s AND %[1]s = %[2]s COLLATE BINARY AND typeof(%[1]s) = 'text'", column, literal)
 	}
+	if f, err := strconv.ParseFloat(*v.Text, 64); err == nil && v.Storage == "real" && f == math.MinInt64 {
+		// For a column that has been compared by = SQLite puts the value, also in typeof, and this one it does not make an integer first.
+		return fmt.Sprintf("%[1]s BETWEEN %[2]s AND %[2]s AND typeof(%[1]s) = 'real'", column, literal)
+	}
 	return fmt.Sprintf("%[1]s = %[2]s AND typeof(%[1]s) = '%[3]s'", column, literal, v.Storage)
 }
 

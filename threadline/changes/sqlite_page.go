@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
 // settlePage is [pageReader.settle]. There is one writer, so that seq is the order of the commits: behind the last
@@ -108,13 +109,33 @@ func (s sqlite) pageSQL(r *pageReader, limit int) (string, []any) {
 	next := "SELECT x.seq FROM " + changes + where + " ORDER BY " + at + direction + ", x.seq" + direction + end
 	if len(r.query.Key) > 0 {
 		var keys []any
-		for _, k := range sqliteKeys(r.query.Key) {
+		for _, k := range r.keys[rowtext.Format(r.query.Key)] {
 			keys = append(keys, k)
 		}
 		next = "SELECT k.seq FROM (" + s.ofKeys(where, len(keys)) + ") k ORDER BY k.captured_at" + direction + ", k.seq" + direction + end
 		args = slices.Concat(args, keys, args[1:], keys)
 	}
 	return s.selectChanges("json_each(?) t CROSS JOIN " + changes + " c WHERE c.seq IN (" + next + ") ORDER BY c.captured_at" + direction + ", c.seq" + direction + end), args
+}
+
+// readKeys reads which keys a query means.
+func (s sqlite) readKeys(ctx context.Context, r *pageReader) error {
+	r.keys = make(map[string][]string)
+	for _, q := range append(slices.Clone(r.query.Not), *r.query) {
+		if len(q.Key) == 0 {
+			continue
+		}
+		keys, err := s.keys(ctx, r.tx, q.Key)
+		if err != nil {
+			return err
+		}
+		var texts []string
+		for _, typed := range keys {
+			texts = append(texts, rowtext.FormatSQLite(typed))
+		}
+		r.keys[rowtext.Format(q.Key)] = texts
+	}
+	return nil
 }
 
 // ofKeys selects seq and captured_at of the changes x that meet a condition and have one of so many keys, or have changed

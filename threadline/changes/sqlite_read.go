@@ -32,8 +32,12 @@ func (s sqlite) history(ctx context.Context, table string, key []string) ([]Chan
 	}
 	l := &lives{store: s.Store, db: s.catalog.DB, tableID: t.TableID(), under: make(map[string][]*row)}
 	var rows []*row
-	for _, k := range sqliteKeys(key) {
-		some, err := l.all(ctx, k)
+	keys, err := s.keys(ctx, s.catalog.DB, key)
+	if err != nil {
+		return nil, err
+	}
+	for _, typed := range keys {
+		some, err := l.all(ctx, rowtext.FormatSQLite(typed))
 		if err != nil {
 			return nil, err
 		}
@@ -244,35 +248,6 @@ func parseSQLiteText(text string) (Value, error) {
 		value = "X'" + value + "'"
 	}
 	return Value{Text: &value, Storage: types[text[0]]}, nil
-}
-
-// sqliteKeys are the texts that a key may have: which type a value has is not in its text.
-func sqliteKeys(key []string) []string {
-	keys := [][]string{nil}
-	for _, v := range key {
-		may := []string{"t" + v}
-		if n, err := strconv.ParseInt(v, 10, 64); err == nil && strconv.FormatInt(n, 10) == v {
-			may = append(may, "i"+v)
-		}
-		if strings.HasPrefix(v, "X'") && strings.HasSuffix(v, "'") {
-			may = append(may, "b"+v[2:len(v)-1])
-		}
-		if _, err := strconv.ParseFloat(v, 64); err == nil {
-			may = append(may, "r"+v)
-		}
-		var longer [][]string
-		for _, k := range keys {
-			for _, m := range may {
-				longer = append(longer, append(slices.Clone(k), m))
-			}
-		}
-		keys = longer
-	}
-	texts := make([]string, len(keys))
-	for i, k := range keys {
-		texts[i] = rowtext.FormatSQLite(k)
-	}
-	return texts
 }
 
 // attributeBy sets By of changes. A transaction without a number was not begun by the driver, or has written

@@ -141,38 +141,6 @@ func (s sqlite) ofAnyClass(ctx context.Context, q catalog.Querier, key []string,
 	return found, nil
 }
 
-// keys are those that have the values of key, as the texts of rows have them.
-func (s sqlite) keys(ctx context.Context, q catalog.Querier, key []string) (keys [][]string, err error) {
-	for _, text := range sqliteKeys(key) {
-		typed, err := keyOf(sql.NullString{String: text, Valid: true})
-		if err != nil {
-			return nil, err
-		}
-		likely := true
-		for i, part := range typed {
-			if part[0] != 'r' {
-				continue
-			}
-			v, err := parseSQLiteKey(part)
-			if err != nil {
-				return nil, err
-			}
-			if *v.Text == "NaN" { // which SQLite has as NULL
-				likely = false
-				continue
-			}
-			if err = q.QueryRowContext(ctx, "SELECT 'r' || printf('%!.17g', "+sqliteLiteral(v)+")").Scan(&typed[i]); err != nil {
-				return nil, catalog.Wrap("read a key", err)
-			}
-			likely = likely && strings.ContainsAny(part, ".eEnN") // else it is meant to be an integer
-		}
-		if likely {
-			keys = append(keys, typed)
-		}
-	}
-	return keys, nil
-}
-
 // fromNull is the former key of a row that had NULL in its key.
 const fromNull = "()"
 

@@ -122,6 +122,7 @@ func (s sqlite) under(ctx context.Context, q catalog.Querier, l *lives, key []st
 		switch {
 		case err != nil:
 			return "", nil, catalog.Wrap("read the history", err)
+		case len(some) > 0 && len(each) > 0 && realsOf(typed, key) > 0: // rather the one that is written so
 		case len(some) > 0 && len(each) > 0:
 			return "", nil, fmt.Errorf("changes: several rows have had the key (%s), in different storage classes: undo to a change of one", strings.Join(key, ", "))
 		case len(some) > 0:
