@@ -80,36 +80,47 @@ func (s sqlite) rows(ctx context.Context, q catalog.Querier, steps []*step) erro
 	return nil
 }
 
+// columnsAtOnce is of how many columns values reads: four expressions of each, of 2,000 that a statement may have.
+const columnsAtOnce = 400
+
 // values are those of the row that a condition is true of, without long ones, nil if there is none.
 func (s sqlite) values(ctx context.Context, q catalog.Querier, t *liveTable, where string) (map[string]Value, error) {
-	columns := make([]string, 0, len(t.Columns))
-	for _, c := range t.Columns {
+	row := make(map[string]Value)
+	for some := range slices.Chunk(t.Columns, columnsAtOnce) {
+		is, err := s.valuesOf(ctx, q, t, some, where, row)
+		if err != nil || !is {
+			return nil, err
+		}
+	}
+	return row, nil
+}
+
+// valuesOf adds the values of some columns, and reports whether there is such a row.
+func (s sqlite) valuesOf(ctx context.Context, q catalog.Querier, t *liveTable, some []liveColumn, where string, row map[string]Value) (bool, error) {
+	columns := make([]string, 0, len(some))
+	for _, c := range some {
 		name := pgschema.Ident(c.Name)
 		short := "CASE WHEN NOT (" + catalog.SQLiteLong(name) + ") THEN " + name + " END"
 		columns = append(columns, catalog.SQLiteLong(name)+", "+sqliteColumns("("+short+")"))
 	}
-	list, err := catalog.ReadAll(ctx, q, func(rows *sql.Rows) (map[string]Value, error) {
-		isLong, types := make([]bool, len(t.Columns)), make([]string, len(t.Columns))
-		reals, bytes := make([]sql.NullFloat64, len(t.Columns)), make([][]byte, len(t.Columns))
+	list, err := catalog.ReadAll(ctx, q, func(rows *sql.Rows) (_ struct{}, err error) {
+		isLong, types := make([]bool, len(some)), make([]string, len(some))
+		reals, bytes := make([]sql.NullFloat64, len(some)), make([][]byte, len(some))
 		var places []any
-		for i := range t.Columns {
+		for i := range some {
 			places = append(places, &isLong[i], &types[i], &reals[i], &bytes[i])
 		}
-		if err := rows.Scan(places...); err != nil {
-			return nil, err
+		if err = rows.Scan(places...); err != nil {
+			return struct{}{}, err
 		}
-		row := make(map[string]Value)
-		for i, c := range t.Columns {
+		for i, c := range some {
 			if !isLong[i] {
 				row[c.Name] = sqliteValue(types[i], reals[i].Float64, bytes[i])
 			}
 		}
-		return row, nil
+		return struct{}{}, nil
 	}, "SELECT "+strings.Join(columns, ", ")+" FROM "+t.Name+" WHERE "+where+" LIMIT 1")
-	if err != nil || len(list) == 0 {
-		return nil, err
-	}
-	return list[0], nil
+	return len(list) > 0, err
 }
 
 // ofAnyClass calls f with each of the keys that a row may have whose values are those of key: their storage classes are not

@@ -354,11 +354,21 @@ func (st *step) where() string {
 		}
 	}
 	conditions = append(conditions, identical(columns, left)...)
-	where := strings.Join(conditions, " AND ")
+	where := allOf(conditions)
 	if len(t.key) == 0 { // of several rows that are the same, one
 		where = t.place + " = (SELECT " + strings.Trim(t.place, "()") + " FROM " + t.only() + " WHERE " + where + " LIMIT 1)"
 	}
 	return where
+}
+
+// allOf joins conditions by AND. To SQLite an expression may be 1,000 deep at most, and each AND is one deeper.
+func allOf(conditions []string) string {
+	const most = 100
+	if len(conditions) <= most {
+		return strings.Join(conditions, " AND ")
+	}
+	half := len(conditions) / 2
+	return "(" + allOf(conditions[:half]) + ") AND (" + allOf(conditions[half:]) + ")"
 }
 
 // identical are the conditions that columns have values, of the same bytes.
