@@ -11,7 +11,7 @@ import (
 // TestSQLiteWide: a table of many columns is captured, read as of a time, and undone, with a key and without
 // one. There a statement has at most 2,000 result columns, and an expression is at most 1,000 deep.
 func TestSQLiteWide(t *testing.T) {
-	const columns = 700 // of four expressions, and of up to three conditions each
+	const columns = 520 // of four expressions, and of up to three conditions each
 	var names, sets []string
 	for n := range columns {
 		names, sets = append(names, fmt.Sprintf("c%d TEXT", n)), append(sets, fmt.Sprintf("c%d = c%[1]d || 'y'", n))
