@@ -61,7 +61,7 @@ type Break struct {
 
 // Breaks returns where the chain of a table's changes is broken, or may be, the oldest first. It
 // begins with the beginning of the history. DDL is noticed by the next plan that is applied; changes in
-// between that no longer fit are Drifted.
+// between that no longer fit are Drifted. Of a table that was never captured the error is [ErrNotCaptured].
 func (s *Store) Breaks(ctx context.Context, table string) ([]Break, error) {
 	if s, ok := s.sqlite(); ok {
 		return s.breaks(ctx, table)
@@ -74,6 +74,9 @@ func (s *Store) Breaks(ctx context.Context, table string) ([]Break, error) {
 		t, err := r.look(ctx, table)
 		if err != nil {
 			return err
+		}
+		if t.named == nil {
+			return neverCaptured(table)
 		}
 		list, err = r.breaks(ctx, t)
 		return err

@@ -21,8 +21,8 @@ import (
 // that were deleted before. If a row's key has become this one, it goes back to that row's
 // INSERT under its former keys. TRUNCATEs of the table are part of each row's history, and so are
 // changes of which the key is not known, because the table had lost its columns. A table that was
-// renamed keeps its history; one that was made again under an old name has a separate one.
-// [Store.Breaks] says what may be missing.
+// renamed keeps its history; one that was made again under an old name has a separate one. Of one that was never captured the error is
+// [ErrNotCaptured]. [Store.Breaks] says what may be missing.
 func (s *Store) History(ctx context.Context, table string, key ...string) ([]Change, error) {
 	if s, ok := s.sqlite(); ok {
 		return s.history(ctx, table, key)
@@ -42,7 +42,10 @@ func (s *Store) History(ctx context.Context, table string, key ...string) ([]Cha
 		return nil, err
 	}
 	t := pastTable(f.TableID(), shapes)
-	l := &lives{store: s, db: s.catalog.DB, tableID: f.TableID(), under: make(map[string][]*row), deferrable: f.Deferrable && t.named != nil && slices.Equal(t.named.Key, f.Key)}
+	if t.named == nil {
+		return nil, neverCaptured(table)
+	}
+	l := &lives{store: s, db: s.catalog.DB, tableID: f.TableID(), under: make(map[string][]*row), deferrable: f.Deferrable && slices.Equal(t.named.Key, f.Key)}
 	if key, err = s.printed(ctx, l, table, key); err != nil {
 		return nil, err
 	}

@@ -22,6 +22,9 @@ func (s sqlite) breaks(ctx context.Context, table string) ([]Break, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(shapes) == 0 {
+		return nil, neverCaptured(table)
+	}
 	notes, err := s.Notes(ctx, s.catalog.DB, t.TableID(), t.Table)
 	if err != nil {
 		return nil, catalog.Wrap("read the breaks of "+table, err)

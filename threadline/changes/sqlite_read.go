@@ -30,6 +30,9 @@ func (s sqlite) history(ctx context.Context, table string, key []string) ([]Chan
 	if err != nil {
 		return nil, err
 	}
+	if len(shapes) == 0 {
+		return nil, neverCaptured(table)
+	}
 	l := &lives{store: s.Store, db: s.catalog.DB, tableID: t.TableID(), under: make(map[string][]*row)}
 	var rows []*row
 	keys, err := s.keys(ctx, s.catalog.DB, key)
