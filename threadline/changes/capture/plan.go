@@ -115,6 +115,22 @@ func (p *Plan) warn(f *target, is *deployed) {
 	if !f.Keyed() {
 		p.Warnings = append(p.Warnings, name+" has no key: its rows are kept whole, and History cannot follow one")
 	}
+	for i := range f.Columns {
+		c := &f.Columns[i]
+		if of := f.hiddenOf(c.From); !c.Masked && len(of) > 0 {
+			p.Warnings = append(p.Warnings, fmt.Sprintf("%s: column %q is computed from %s, of which the values are not kept, and its values are kept: mask it, too, unless they say nothing of the others", name, c.Name, strings.Join(of, ", ")))
+		}
+	}
+}
+
+// hiddenOf are those of some columns of which the values are not kept.
+func (f *target) hiddenOf(names []string) (hidden []string) {
+	for _, name := range names {
+		if i := f.Position(name); i < 0 || f.Columns[i].Masked {
+			hidden = append(hidden, name)
+		}
+	}
+	return hidden
 }
 
 // step returns what is to be done for a table, nil if nothing is.

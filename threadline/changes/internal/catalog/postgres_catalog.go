@@ -40,6 +40,10 @@ SELECT pg_catalog.json_build_object('schema', n.nspname, 'table', c.relname, 'oi
 	'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'number', a.attnum, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'typeoid', a.atttypid::pg_catalog.int8,
 		'long', a.attlen < 0 AND NOT (a.atttypid = 'pg_catalog.numeric'::pg_catalog.regtype AND a.atttypmod >= 0 OR a.atttypid = 'pg_catalog.inet'::pg_catalog.regtype OR a.atttypid = 'pg_catalog.cidr'::pg_catalog.regtype
 			OR a.atttypid IN ('pg_catalog.varchar'::pg_catalog.regtype, 'pg_catalog.bpchar'::pg_catalog.regtype) AND a.atttypmod BETWEEN 0 AND 450), 'notnull', a.attnotnull,
+		'from', (SELECT pg_catalog.json_agg(g.attname ORDER BY g.attnum) FROM pg_catalog.pg_attribute g WHERE a.attgenerated <> '' AND g.attrelid = c.oid AND g.attnum > 0 AND g.attnum <> a.attnum AND EXISTS (SELECT FROM pg_catalog.pg_depend d
+			WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = c.oid AND d.refobjsubid = g.attnum AND (
+				d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = (SELECT e.oid FROM pg_catalog.pg_attrdef e WHERE e.adrelid = c.oid AND e.adnum = a.attnum)
+				OR d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.objsubid = a.attnum))), -- up to PostgreSQL 14 the latter
 		'plain', (SELECT CASE WHEN t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND t.typtype = 'b' AND coalesce(l.collisdeterministic, true) THEN t.typname ELSE '' END
 			FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation WHERE t.oid = a.atttypid),
 		'leaves', (SELECT pg_catalog.json_agg(DISTINCT CASE WHEN t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace THEN '?' ELSE t.typname END)
@@ -73,7 +77,7 @@ func describe(ctx context.Context, q pgschema.Querier, name string) (*Relation, 
 			Number            int
 			TypeOID           uint32
 			Long, NotNull     bool
-			Leaves            []string
+			Leaves, From      []string
 		} `json:"columns"`
 		Kind, Persistence string
 		Leaf, Deferrable  bool
@@ -88,7 +92,7 @@ func describe(ctx context.Context, q pgschema.Querier, name string) (*Relation, 
 	for _, c := range doc.Columns {
 		f.All = append(f.All, Column{
 			Name: c.Name, Type: c.Type, Number: c.Number, TypeOID: c.TypeOID, Long: c.Long, NotNull: c.NotNull,
-			Exact: exactTypes[c.Plain], Settings: settingsOf(c.Leaves),
+			Exact: exactTypes[c.Plain], Settings: settingsOf(c.Leaves), From: c.From,
 		})
 	}
 	return f, nil

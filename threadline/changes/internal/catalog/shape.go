@@ -44,6 +44,8 @@ type Column struct {
 	Excluded bool     `json:"-"`
 	// Generated: it is computed of other columns, on SQLite.
 	Generated bool `json:"-"`
+	// From are the columns that it is computed of, on PostgreSQL.
+	From []string `json:"-"`
 }
 
 // Text is the shape as it is stored. Fields are in the order of the type, so that the same
