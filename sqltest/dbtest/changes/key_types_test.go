@@ -37,6 +37,9 @@ func TestKeysOfTypes(t *testing.T) {
 	})
 }
 
+// equal are types of which values that are printed in different ways are equal.
+var equal = map[string]bool{"numeric": true, "citext": true, "text COLLATE nocase": true}
+
 // TestKeysWritten: a key is found however its values are written, and no row is taken for one that has not changed.
 func TestKeysWritten(t *testing.T) {
 	onPQ(t, func(w *world) {
@@ -67,6 +70,9 @@ func TestKeysWritten(t *testing.T) {
 			u, err := w.store.UndoRow(ctx, "t", before, c.written)
 			w.must(err)
 			w.clean(u)
+			if w.exec("DELETE FROM t"); !equal[c.typ] { // of a row that is gone, only its text is known
+				w.wantStory("update v: 1 → 2;\ndelete k: "+c.is+" → NULL; v: 2 → NULL;", "t", c.written)
+			}
 		}
 		// These are no other way to write the key of a row.
 		for typ, written := range map[string]string{"varchar(3)": "abcd", "numeric(10,2)": "1.504", "price": "1.504", "char(3)": "abcd", "timestamp(0)": "2026-01-01 10:00:00.4", "bigint": "1.5", "uuid": "x"} {
