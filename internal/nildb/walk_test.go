@@ -18,6 +18,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
 	"github.com/go-aftercommit/aftercommit/threadline"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
 // arguments are those that are valid by themselves, for parameters of their types.
@@ -30,6 +31,8 @@ var arguments = []any{
 	[]journal.Entry{{Event: hooks.Event{ID: uuid.UUID{1}, OccurredAt: time.Now(), Action: "a.b", Outcome: hooks.Success}}},
 	relay.Selection{Forwarder: "name", Discarded: true},
 	relay.PurgeOptions{Before: time.Now(), By: "test"},
+	changes.NewStore(nil, hooks.Postgres, nil),
+	[]changes.Change{{XID: 1, TxStartedAt: time.Now()}},
 }
 
 type sink struct{}

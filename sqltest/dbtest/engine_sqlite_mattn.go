@@ -3,17 +3,12 @@
 package dbtest
 
 import (
-	"database/sql"
 	"net/url"
 	"strings"
-
-	"github.com/mattn/go-sqlite3"
 )
 
-// SQLiteDriver is the module whose driver is called sqlite.
+// SQLiteDriver is the module whose driver is called sqlite. The tests import it, so that other modules need not require it.
 const SQLiteDriver = "github.com/mattn/go-sqlite3"
-
-func init() { sql.Register("sqlite", &sqlite3.SQLiteDriver{}) }
 
 // sqliteParameters: each pragma has a parameter.
 func sqliteParameters(pragmas []string) url.Values {

@@ -2,16 +2,9 @@
 
 package dbtest
 
-import (
-	"database/sql"
-	"net/url"
+import "net/url"
 
-	"github.com/ncruces/go-sqlite3/driver"
-)
-
-// SQLiteDriver is the module whose driver is called sqlite.
+// SQLiteDriver is the module whose driver is called sqlite. The tests import it, so that other modules need not require it.
 const SQLiteDriver = "github.com/ncruces/go-sqlite3"
-
-func init() { sql.Register("sqlite", &driver.SQLite{}) }
 
 func sqliteParameters(pragmas []string) url.Values { return url.Values{"_pragma": pragmas} }
