@@ -94,14 +94,14 @@ func checkUnreadable(t *testing.T, s *threadline.Store, change, column string, b
 	}
 }
 
-// TestRowChangesAreRefused: the forwarder refuses them, and records the events among them.
+// TestRowChangesAreRefused: without the source of the changes the forwarder refuses them, and records the events among them.
 func TestRowChangesAreRefused(t *testing.T) {
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		s, db := migrated(t, e)
 		entries := []journal.Entry{entry(0), entry(1), entry(2)}
 		entries[1].Change = []byte("{}")
 		err := threadline.NewForwarder(nil).Forward(forward.WithConn(context.Background(), db), entries)
-		if !strings.Contains(fmt.Sprint(err), "without forward.WithChanges") {
+		if !strings.Contains(fmt.Sprint(err), "row changes come from a Hub") {
 			t.Errorf("err = %v", err)
 		}
 		var got []uuid.UUID
