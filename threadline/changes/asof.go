@@ -97,6 +97,13 @@ func (s *Store) RowAsOf(ctx context.Context, table string, at time.Time, key ...
 			if err != nil {
 				return nil, err
 			}
+			row, is, err := a.near(ctx, at, nil)
+			if err != nil || is {
+				return row, err
+			}
+			if err = a.read(ctx, a.key); err != nil {
+				return nil, err
+			}
 			return a.rowAt(ctx, at)
 		}
 		if s, ok := r.store.sqlite(); ok {
@@ -129,6 +136,13 @@ func (r *snapshot) rowAfter(ctx context.Context, c *undoChange) (*Row, error) {
 	}
 	a, err := r.asOf(ctx, c.row.tableID, key)
 	if err != nil {
+		return nil, err
+	}
+	row, is, err := a.near(ctx, c.CapturedAt, c.row)
+	if err != nil || is {
+		return row, err
+	}
+	if err = a.read(ctx, a.key); err != nil {
 		return nil, err
 	}
 	return a.row(ctx, c.CapturedAt, slices.IndexFunc(a.under, c.row.is))

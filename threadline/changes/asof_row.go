@@ -17,6 +17,7 @@ type asOf struct {
 	breaks []Break
 }
 
+// asOf looks up a table, for what is known of the rows that had a key. Their changes are not read yet.
 func (r *snapshot) asOf(ctx context.Context, id int64, key []string) (*asOf, error) {
 	if err := r.pin(ctx); err != nil {
 		return nil, err
@@ -29,8 +30,7 @@ func (r *snapshot) asOf(ctx context.Context, id int64, key []string) (*asOf, err
 	if err != nil {
 		return nil, err
 	}
-	a := &asOf{snapshot: r, table: t, lives: l, breaks: breaks}
-	return a, a.read(ctx, key)
+	return &asOf{snapshot: r, table: t, lives: l, breaks: breaks, key: key, text: t.text(key)}, nil
 }
 
 // read reads the changes of a key.

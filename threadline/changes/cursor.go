@@ -39,14 +39,19 @@ func (r *row) position(after *position) (p position, err error) {
 	if p.xid, err = strconv.ParseUint(r.xid, 10, 64); err != nil {
 		return p, err
 	}
-	high, low, _ := strings.Cut(r.lsn, "/")
+	p.lsn, err = walPlace(r.lsn)
+	return p, err
+}
+
+// walPlace is a place in the WAL as a number.
+func walPlace(lsn string) (uint64, error) {
+	high, low, _ := strings.Cut(lsn, "/")
 	h, err := strconv.ParseUint(high, 16, 32)
 	if err != nil {
-		return p, err
+		return 0, err
 	}
 	l, err := strconv.ParseUint(low, 16, 32)
-	p.lsn = h<<32 | l
-	return p, err
+	return h<<32 | l, err
 }
 
 // args are the place for SQL: captured_at, lsn and xid.

@@ -51,8 +51,16 @@ func (l *lives) has(ctx context.Context, key []string) (bool, error) {
 	if key == nil {
 		return false, nil
 	}
-	list, err := l.changes(ctx, rowtext.Format(key))
-	return slices.ContainsFunc(list, func(r *row) bool { return r.key.Valid }), err
+	text := rowtext.Format(key)
+	if list, read := l.under[text]; read {
+		return slices.ContainsFunc(list, func(r *row) bool { return r.key.Valid }), nil
+	}
+	one := func(column string) string {
+		return "EXISTS (SELECT FROM " + l.store.at("audit_changes") + " c WHERE " + withKey(column, "$2", "$1") + ")"
+	}
+	var is bool
+	err := l.db.QueryRowContext(ctx, "SELECT "+one("key")+" OR "+one("former_key"), l.tableID, text).Scan(&is)
+	return is, catalog.Wrap("read the history", err)
 }
 
 // castKey is a query for the text of a key, NULL if the types of the columns would have to cut its values. It is "" if that cannot be known.

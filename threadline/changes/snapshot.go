@@ -158,10 +158,11 @@ func (r *snapshot) notes(ctx context.Context, t *undoTable) (own, others []*cata
 	if err != nil || !readable {
 		return nil, nil, err
 	}
-	all, _, err := r.store.catalog.Captures(ctx, r.tx, t.named, t.id)
+	all, here, err := r.store.catalog.Captures(ctx, r.tx, t.named, t.id)
 	if err != nil {
 		return nil, nil, err
 	}
+	t.here = here
 	own, others = catalog.SplitNotes(all, t.id)
 	return own, others, nil
 }
@@ -283,6 +284,7 @@ type undoTable struct {
 	key    []string                          // the columns of the key, as they are called now
 	notes  []*catalog.Capture                // of its captures, in order
 	others []*catalog.Capture                // of other tables that had its name
+	here   string                            // where captures are noted now
 	*liveTable
 
 	speaks hooks.Dialect

@@ -1,0 +1,277 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+)
+
+// A row may have very many changes, and nearly always the last ones before a moment say what it was: back to its INSERT, or to where
+// each column was changed. Columns that are hardly ever changed are known from the other side, too, if there are few changes
+// since: by what those have replaced, and by what the row has now. So some changes are read on both sides of the moment, and then
+// four times as many, until they are enough. All of them are read where their order is not that of one WAL, where the row had
+// another key, and where anything else is unusual.
+
+// How many changes before and behind the moment are read first.
+const (
+	nearBefore = 64
+	nearBehind = 16
+)
+
+// nearby are changes with a key around a moment, in the order of the WAL, with none missing in between.
+type nearby struct {
+	*asOf
+	at    time.Time
+	after *row // the row is wanted as this change has left it; nil: as it was at the moment
+
+	list         []*row
+	by           *row   // the last one by then in the WAL
+	first, last  bool   // there are none before, or an unusual one, and none behind
+	helps        bool   // to read those behind
+	before, next int    // how many to read of each side
+	unusual      uint64 // the place in the WAL of the last change without a key, or that took this one from a row
+	system       sql.NullInt64
+}
+
+// near returns the row at a moment, or after a change. It reports false if it takes all changes with the key to say what that was.
+func (a *asOf) near(ctx context.Context, at time.Time, after *row) (row *Row, known bool, err error) {
+	if _, lite := a.store.sqlite(); lite || a.lives.deferrable || !a.table.alwaysHere() {
+		return nil, false, nil
+	}
+	n := &nearby{asOf: a, at: at, after: after, before: nearBefore, next: nearBehind}
+	system, _, _ := strings.Cut(a.table.here, "/")
+	id, malformed := strconv.ParseInt(system, 10, 64)
+	n.system = sql.NullInt64{Int64: id, Valid: malformed == nil}
+	if err = n.begin(ctx); err != nil {
+		return nil, false, catalog.Wrap("read the history", err)
+	}
+	for len(n.list) > 0 {
+		var what wants
+		if row, what, err = n.row(ctx); err != nil || what == wantsNothing {
+			return row, true, err
+		}
+		if what == wantsAll || n.first && (n.last || !n.helps) {
+			break
+		}
+		if err = n.more(ctx); err != nil {
+			return nil, false, catalog.Wrap("read the history", err)
+		}
+	}
+	return nil, false, nil
+}
+
+// alwaysHere reports whether all changes of the table were captured in this database, so that their order is that of its WAL.
+func (t *undoTable) alwaysHere() bool {
+	return len(t.notes) > 0 && !slices.ContainsFunc(t.notes, func(n *catalog.Capture) bool { return n.Place != t.here })
+}
+
+// begin reads the first changes. There are none if there is none by then.
+func (n *nearby) begin(ctx context.Context) error {
+	changes := n.store.at("audit_changes")
+	var unusual string
+	err := n.tx.QueryRowContext(ctx, "SELECT coalesce(greatest((SELECT c.lsn FROM "+changes+" c WHERE c.key IS NULL AND c.table_id = $1 ORDER BY c.lsn DESC LIMIT 1),"+
+		" (SELECT c.lsn FROM "+changes+" c WHERE "+withKey("former_key", "$2", "$1")+" ORDER BY c.lsn DESC LIMIT 1)), '0/0')::pg_catalog.text", n.table.id, n.text).Scan(&unusual)
+	if err != nil {
+		return err
+	}
+	if n.unusual, err = walPlace(unusual); err != nil {
+		return err
+	}
+	if n.after != nil {
+		err = n.readBefore(ctx, "<= $3::pg_catalog.text::pg_catalog.pg_lsn", n.after.lsn)
+	} else { // whatever the clock did, the last one by then is the last in the WAL
+		err = n.readBefore(ctx, "<= (SELECT c.lsn FROM "+changes+" c WHERE "+withKey("key", "$2", "$1")+" AND c.captured_at <= $3::pg_catalog.text::pg_catalog.timestamptz ORDER BY c.lsn DESC LIMIT 1)",
+			moment(n.at.Truncate(time.Microsecond)))
+	}
+	if err != nil || len(n.list) == 0 {
+		return err
+	}
+	n.by = n.list[len(n.list)-1]
+	return n.readBehind(ctx)
+}
+
+func (n *nearby) more(ctx context.Context) error {
+	if !n.first {
+		if err := n.readBefore(ctx, "< $3::pg_catalog.text::pg_catalog.pg_lsn", n.list[0].lsn); err != nil {
+			return err
+		}
+	}
+	if n.last || !n.helps {
+		return nil
+	}
+	return n.readBehind(ctx)
+}
+
+func (n *nearby) readBefore(ctx context.Context, place string, arg any) error {
+	list, more, err := n.read(ctx, place, " DESC", n.before, arg)
+	if err != nil {
+		return err
+	}
+	for i, r := range list {
+		place, err := walPlace(r.lsn)
+		if err != nil {
+			return err
+		}
+		if place <= n.unusual {
+			list, more = list[:i], false
+			break
+		}
+	}
+	slices.Reverse(list)
+	n.list, n.first = append(list, n.list...), !more
+	n.before *= 4
+	return nil
+}
+
+func (n *nearby) readBehind(ctx context.Context) error {
+	list, more, err := n.read(ctx, "> $3::pg_catalog.text::pg_catalog.pg_lsn", "", n.next, n.list[len(n.list)-1].lsn)
+	n.list, n.last = append(n.list, list...), !more
+	n.next *= 4
+	return err
+}
+
+func (n *nearby) read(ctx context.Context, place, order string, size int, arg any) (list []*row, more bool, err error) {
+	list, more, err = readSome(ctx, n.tx, size, MostBytes, n.store.selectChanges("NULL::pg_catalog.int8", n.store.at("audit_changes")+" c WHERE "+withKey("key", "$2", "$1")+
+		" AND c.lsn "+place+" ORDER BY c.lsn"+order+" LIMIT "+strconv.Itoa(size+1)), n.table.id, n.text, arg)
+	for _, r := range list {
+		r.system = n.system
+	}
+	return list, more, err
+}
+
+// whole are the changes of transactions of which all are read, in the order in which they were made.
+func (n *nearby) whole() []*row {
+	list := n.list
+	for ends := list; !n.first && len(list) > 0 && list[0].sameTx(ends[0]); {
+		list = list[1:]
+	}
+	for ends := list; !n.last && len(list) > 0 && list[len(list)-1].sameTx(ends[len(ends)-1]); {
+		list = list[:len(list)-1]
+	}
+	return byVersion(list)
+}
+
+// capturedBy reports whether a change was captured by a time.
+func (r *row) capturedBy(at time.Time) bool { return r.captured <= at.UTC().Format(lenient.TimeForm) }
+
+func (r *row) sameTx(o *row) bool { return r.xid == o.xid && r.started == o.started }
+
+// wants is what it takes, beside what was read, to know what a row was.
+type wants int
+
+const (
+	wantsNothing wants = iota
+	wantsMore
+	wantsAll // the changes with the key
+)
+
+// row returns the row, if what was read is enough.
+func (n *nearby) row(ctx context.Context) (*Row, wants, error) {
+	list, last := n.whole(), 0
+	if n.helps = !slices.Contains(list, n.by); n.helps {
+		return nil, wantsMore, nil
+	}
+	for i, r := range list {
+		if n.after != nil && r.is(n.after) || n.after == nil && r.capturedBy(n.at) {
+			last = i
+		}
+	}
+	p := &past{asOf: n.asOf, shape: n.shapeAt(n.at, list[:last+1]), known: make(map[string]Value), from: n.at, to: n.at}
+	what, err := n.back(p, list[:last+1])
+	if n.helps = err == nil && what != wantsAll && n.laterHelps(p); n.helps && what == wantsMore {
+		what, err = n.forth(ctx, p, list[last+1:])
+	}
+	switch {
+	case err != nil || what != wantsNothing:
+		return nil, what, err
+	case !p.complete() || n.broken(p.from, n.at) != nil:
+		return nil, wantsAll, nil
+	}
+	return p.row(), wantsNothing, nil
+}
+
+// back sets what changes have left, the last one first.
+func (n *nearby) back(p *past, before []*row) (wants, error) {
+	for _, r := range slices.Backward(before) {
+		if r.formerKey.Valid || r.op == "D" {
+			return wantsAll, nil
+		}
+		c, sh, err := p.read(r)
+		if err != nil {
+			return wantsAll, err
+		}
+		if p.since == nil {
+			p.since = &c
+		}
+		p.from, p.whole = c.CapturedAt, c.Op == Insert || c.Drifted
+		for _, f := range c.Fields {
+			p.set(sh, f.Name, f.New)
+		}
+		if p.whole || p.shape != nil && p.complete() {
+			return wantsNothing, nil
+		}
+	}
+	if n.first {
+		return wantsAll, nil
+	}
+	return wantsMore, nil
+}
+
+// laterHelps reports whether later changes, and what the row is now, say what it was: nothing was missed since, and they have no less than the
+// changes before.
+func (n *nearby) laterHelps(p *past) bool {
+	t := n.table
+	return p.shape != nil && t.liveTable != nil && t.capturing && t.Readable && !t.Secured && n.keyHolds(n.key) && !t.hashes() && n.broken(p.from, time.Now().Add(24*time.Hour)) == nil
+}
+
+// hashes reports whether hashes were kept of any column, which the row itself does not have.
+func (t *undoTable) hashes() bool {
+	for _, sh := range t.shapes {
+		if slices.ContainsFunc(sh.Columns, func(c catalog.Column) bool { return c.Hashed }) {
+			return true
+		}
+	}
+	return false
+}
+
+// forth sets what later changes have replaced, and then what the row has now.
+func (n *nearby) forth(ctx context.Context, p *past, after []*row) (wants, error) {
+	for _, r := range after {
+		if r.formerKey.Valid || r.op == "I" {
+			return wantsAll, nil
+		}
+		c, sh, err := p.read(r)
+		if err != nil {
+			return wantsAll, err
+		}
+		for _, f := range c.Fields {
+			p.set(sh, f.Name, f.Old)
+		}
+		switch {
+		case p.complete():
+			return wantsNothing, nil
+		case c.Op == Delete || c.Drifted:
+			return wantsMore, nil
+		}
+	}
+	if !n.last {
+		return wantsMore, nil
+	}
+	var unknown *AsOfError
+	switch err := p.setLive(ctx, after); {
+	case errors.As(err, &unknown):
+		return wantsAll, nil
+	case err != nil:
+		return wantsAll, err
+	case p.complete():
+		return wantsNothing, nil
+	}
+	return wantsMore, nil
+}
