@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
@@ -132,6 +133,6 @@ func begunAt(started string) string {
 // withKey is a condition for the changes c of a table that have a key in a column. Only the index on keys is of use. Without
 // statistics the server would read, beside it, all of an index on the table, and so the condition on that leaves it no choice.
 func withKey(column, key, table string) string {
-	return "pg_catalog.hashtextextended(c." + column + ", c.table_id) = pg_catalog.hashtextextended(" + key + ", " + table + ") AND c." + column + " = " + key +
+	return catalog.KeyPlace("c."+column, "c.table_id") + " = " + catalog.KeyPlace(key, table) + " AND c." + column + " = " + key +
 		" AND CASE WHEN c.table_id = " + table + " THEN true END"
 }

@@ -13,6 +13,8 @@ import (
 type index struct{ name, on string }
 
 var laterIndexes = []index{
+	{"audit_changes_key", "(" + catalog.KeyPlace("key", "table_id") + ", lsn) WHERE key IS NOT NULL"},
+	{"audit_changes_former_key", "(" + catalog.KeyPlace("former_key", "table_id") + ", lsn) WHERE former_key IS NOT NULL"},
 	{"audit_changes_captured", "(table_id, captured_at)"},
 	{"audit_changes_breaks", `(table_id, lsn) WHERE shape_id IS NULL OR op OPERATOR(pg_catalog.=) 'T'::pg_catalog."char"`},
 }

@@ -39,9 +39,9 @@ BEGIN
 			-- TABLES would refuse to delete.
 			PRIMARY KEY (xid, lsn, captured_at)
 		){partitioned};
-{default}		-- A key of any length has a hash, whose seed is the table.
-		CREATE INDEX audit_changes_row ON {schema}.audit_changes (pg_catalog.hashtextextended(key, table_id), lsn) WHERE key IS NOT NULL;
-		CREATE INDEX audit_changes_former ON {schema}.audit_changes (pg_catalog.hashtextextended(former_key, table_id), lsn) WHERE former_key IS NOT NULL;
+{default}		-- A key of any length has a hash, whose seed is the table: catalog.KeyPlace says which.
+		CREATE INDEX audit_changes_key ON {schema}.audit_changes (((pg_catalog.hashtextextended(pg_catalog.left(key, -4), table_id) OPERATOR(pg_catalog.&) '-4294967296'::pg_catalog.int8) OPERATOR(pg_catalog.|) (pg_catalog.hashtextextended(key, table_id) OPERATOR(pg_catalog.&) '4294967295'::pg_catalog.int8)), lsn) WHERE key IS NOT NULL;
+		CREATE INDEX audit_changes_former_key ON {schema}.audit_changes (((pg_catalog.hashtextextended(pg_catalog.left(former_key, -4), table_id) OPERATOR(pg_catalog.&) '-4294967296'::pg_catalog.int8) OPERATOR(pg_catalog.|) (pg_catalog.hashtextextended(former_key, table_id) OPERATOR(pg_catalog.&) '4294967295'::pg_catalog.int8)), lsn) WHERE former_key IS NOT NULL;
 		CREATE INDEX audit_changes_keyless ON {schema}.audit_changes (table_id, lsn) WHERE key IS NULL;
 		CREATE INDEX audit_changes_captured ON {schema}.audit_changes (table_id, captured_at);
 		-- What breaks the chain of changes.
