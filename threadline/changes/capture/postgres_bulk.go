@@ -298,7 +298,7 @@ func (g *generator) wholeSQL(op string, sides []string, long bool) string {
 		cuts = append(cuts, parts...)
 	}
 	if cuts != nil {
-		cut = "nullif(" + joined(cuts) + ", '')"
+		cut = "(pg_catalog.regexp_match(" + joined(cuts) + ", '.+'))[1]" // nullif would take an operator of whatever schema comes first
 	}
 	return "INSERT INTO " + g.installer.at("audit_changes") + " (xid, tx_started_at, captured_at, lsn, table_id, shape_id, depth, op, key, former_key, changed, old_row, new_row, cut, system, role, application, client) " +
 		"SELECT pg_catalog.pg_current_xact_id(), pg_catalog.transaction_timestamp(), pg_catalog.clock_timestamp(), pg_catalog.pg_current_wal_insert_lsn(), " +
