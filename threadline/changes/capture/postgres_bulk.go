@@ -175,14 +175,28 @@ func (g *generator) statements() {
 	g.line(1, "END IF;")
 }
 
-// fitsWhole is a condition for the table: that all is as it was planned. A plan that a session has of a query on transition tables may
-// outlive DDL, so that the query must not be executed if a column has got another number or type.
+// checkTriggers are the functions of constraints that change nothing.
+var checkTriggers = []string{"RI_FKey_check_ins", "RI_FKey_check_upd", "RI_FKey_noaction_del", "RI_FKey_noaction_upd", "RI_FKey_restrict_del", "RI_FKey_restrict_upd", "unique_key_recheck"}
+
+// fitsWhole is a condition for the table: that all is as it was planned, and what prove has found out still holds. A plan that a session
+// has of a query on transition tables may outlive DDL, so that the query must not be executed if a column has got another number or type.
+//
+// The rows of a table that inherits from this one are in its transition tables, and what a foreign key of another row of this table does
+// fires triggers on statements in another order. Such a key, and any other trigger, has triggers on this table.
 func (g *generator) fitsWhole() string {
 	columns := make([]string, len(g.All))
 	for i, c := range g.All {
 		columns[i] = pgtext.Literal(fmt.Sprintf("%d %d %s", c.Number, c.TypeOID, c.Name))
 	}
-	return is("ARRAY(SELECT pg_catalog.concat(a.attnum, ' ', a.atttypid, ' ', a.attname) FROM pg_catalog.pg_attribute a WHERE "+is("a.attrelid", "TG_RELID")+" AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped ORDER BY a.attnum)",
+	checks := make([]string, len(checkTriggers))
+	for i, name := range checkTriggers {
+		checks[i] = "'pg_catalog.\"" + name + "\"'::pg_catalog.regproc::pg_catalog.oid"
+	}
+	const none = "NOT EXISTS (SELECT FROM pg_catalog."
+	return none + "pg_inherits i WHERE " + is("i.inhrelid", "TG_RELID") + ") AND " + none + "pg_inherits i WHERE " + is("i.inhparent", "TG_RELID") + ") AND " +
+		none + "pg_index i WHERE " + is("i.indrelid", "TG_RELID") + " AND i.indisprimary AND NOT i.indimmediate) AND " +
+		none + "pg_trigger g WHERE " + is("g.tgrelid", "TG_RELID") + " AND g.tgfoid OPERATOR(pg_catalog.<>) ALL (ARRAY[" + strings.Join(checks, ", ") + "])" +
+		" AND g.tgfoid OPERATOR(pg_catalog.<>) (SELECT o.tgfoid FROM pg_catalog.pg_trigger o WHERE " + is("o.tgrelid", "TG_RELID") + " AND " + is("o.tgname", "TG_NAME") + ")) AND " + is("ARRAY(SELECT pg_catalog.concat(a.attnum, ' ', a.atttypid, ' ', a.attname) FROM pg_catalog.pg_attribute a WHERE "+is("a.attrelid", "TG_RELID")+" AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped ORDER BY a.attnum)",
 		"ARRAY["+strings.Join(columns, ", ")+"]::pg_catalog.text[]")
 }
 
