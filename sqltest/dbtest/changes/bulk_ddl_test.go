@@ -57,3 +57,28 @@ func TestBulkUnproven(t *testing.T) {
 		})
 	}
 }
+
+// TestBulkNothing: a statement that changes no row takes no transaction ID and no lock, and leaves no gap.
+func TestBulkNothing(t *testing.T) {
+	oneDriver(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
+		w.capture(capture.Table{Name: "t", Bulk: true})
+		nothing := []string{"UPDATE t SET a = 1 WHERE id = 1", "DELETE FROM t", "INSERT INTO t SELECT 1, 1 WHERE false", "INSERT INTO t SELECT 1, 1 WHERE false ON CONFLICT (id) DO UPDATE SET a = 1"}
+		w.lose(nothing...)
+		if gaps := w.text("SELECT string_agg(concat(op, ': ', reason), '; ') FROM threadline.audit_gaps"); gaps != "" {
+			w.Errorf("gaps %s", gaps)
+		}
+		for _, query := range nothing {
+			tx, err := w.db.BeginTx(ctx, nil)
+			w.must(err)
+			_, err = tx.ExecContext(ctx, query)
+			w.must(err)
+			var assigned bool
+			w.must(tx.QueryRowContext(ctx, "SELECT pg_current_xact_id_if_assigned() IS NOT NULL").Scan(&assigned))
+			if assigned {
+				w.Errorf("%s has taken a transaction ID", query)
+			}
+			w.must(tx.Rollback())
+		}
+	})
+}

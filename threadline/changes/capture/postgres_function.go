@@ -59,7 +59,11 @@ func (g *generator) function() string {
 	g.line(1, "shape_id bigint := %d;", g.Digest())
 	g.line(1, "long boolean := false; fits boolean; changed pg_catalog.text; key pg_catalog.text; former_key pg_catalog.text; old_row pg_catalog.text; new_row pg_catalog.text; cut pg_catalog.text; columns pg_catalog.json;")
 	g.line(1, "step pg_catalog.text := 'lock'; wrong pg_catalog.text; list pg_catalog.text; mark pg_catalog.text; system bigint; role pg_catalog.text; application pg_catalog.text; client pg_catalog.inet;")
-	g.line(1, "first boolean := %s IS NOT TRUE;", is("pg_catalog.current_setting("+guc+", true)", "pg_catalog.concat(pg_catalog.pg_current_xact_id())"))
+	xid := "pg_catalog.concat(pg_catalog.pg_current_xact_id())"
+	if g.bulk { // before a statement, which may change nothing, and then takes none
+		xid = "CASE WHEN pg_catalog.num_nulls(pg_catalog.pg_current_xact_id_if_assigned()) OPERATOR(pg_catalog.=) 0 THEN pg_catalog.concat(pg_catalog.pg_current_xact_id_if_assigned()) END"
+	}
+	g.line(1, "first boolean := %s IS NOT TRUE;", is("pg_catalog.current_setting("+guc+", true)", xid))
 	if g.Kind == "p" {
 		g.line(1, "parent pg_catalog.oid;")
 	}
