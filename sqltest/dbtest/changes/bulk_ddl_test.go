@@ -82,3 +82,24 @@ func TestBulkNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestBulkReset: a session that resets its settings during a statement, or sets those of the capture, leaves a gap.
+func TestBulkReset(t *testing.T) {
+	oneDriver(t, func(w *world) {
+		w.db.SetMaxOpenConns(1)
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "CREATE FUNCTION resets() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RESET ALL; RETURN 1; END $$")
+		w.capture(capture.Table{Name: "t", Bulk: true})
+		w.exec("INSERT INTO t VALUES (1, 1), (2, 2), (3, 3)")
+		setting := w.text("SELECT (regexp_match(prosrc, 'threadline\\.tx_[a-z0-9]+_[0-9a-f]+_rows_running'))[1] FROM pg_proc WHERE proname LIKE 'capture\\_%'")
+		for _, query := range []string{"UPDATE t SET a = resets() + 5 WHERE id = 1", "UPDATE t SET a = 9 WHERE set_config('" + setting + "', '', true) IS NOT NULL", "DELETE FROM t WHERE id = 3 AND set_config('" + setting + "', '', true) = ''"} {
+			w.exec("DELETE FROM threadline.audit_gaps", query)
+			if gaps := w.text("SELECT coalesce(string_agg(op, ' '), '') FROM threadline.audit_gaps"); gaps != query[:6] {
+				w.Errorf("%s: gaps %q", query, gaps)
+			}
+		}
+		w.exec("DELETE FROM threadline.audit_gaps", "UPDATE t SET a = 10 WHERE id = 1")
+		if gaps := w.text("SELECT count(*) FROM threadline.audit_gaps"); gaps != "0" {
+			w.Errorf("%s gaps", gaps)
+		}
+	})
+}

@@ -134,7 +134,11 @@ func (g *generator) statements() {
 	g.line(3, "END IF;")
 	g.line(3, "RETURN NULL;")
 	g.line(2, "ELSIF %s THEN", is("running", "''"))
-	g.line(3, "RETURN NULL;")
+	// It was to be captured by row, unless it would have been captured as a whole.
+	g.line(3, "IF NOT (%s AND %s) THEN", is("pg_catalog.pg_trigger_depth()", "1"), g.fitsWhole())
+	g.line(4, "RETURN NULL;")
+	g.line(3, "END IF;")
+	g.line(3, "wrong := 'during the statement the session has reset or changed the settings of the capture';")
 	g.line(2, "ELSIF %s THEN", is("pg_catalog.left(marks, 1)", "'!'"))
 	set(3, state, "pg_catalog.substr(running, 2)")
 	g.line(3, "IF pg_catalog.substr(running, 2, 1) OPERATOR(pg_catalog.<>) '!' THEN")
