@@ -103,3 +103,15 @@ func TestBulkReset(t *testing.T) {
 		}
 	})
 }
+
+// TestBulkReplaced: a plan that replaces the function during a statement has nothing of that lost.
+func TestBulkReplaced(t *testing.T) {
+	oneDriver(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", `CREATE FUNCTION replaces() RETURNS int LANGUAGE plpgsql AS $f$ BEGIN
+			EXECUTE (SELECT replace(pg_get_functiondef(oid), E'\nDECLARE\n', E'\n\n\nDECLARE\n') FROM pg_proc WHERE proname LIKE 'capture\_%'); RETURN 1; END $f$`)
+		w.capture(capture.Table{Name: "t", Bulk: true})
+		w.exec("INSERT INTO t VALUES (1, 1), (2, 2)",
+			"WITH d AS (DELETE FROM t WHERE id = 2 RETURNING *) INSERT INTO t SELECT 3, s.n FROM (SELECT replaces() AS n OFFSET 0) s CROSS JOIN LATERAL (SELECT FROM d WHERE s.n > 0 OFFSET 0) e")
+		w.wantCaptured("4", "")
+	})
+}

@@ -120,7 +120,8 @@ func (g *generator) statements() {
 	g.line(2, "marks := pg_catalog.split_part(running, ':', 1); site := pg_catalog.split_part(running, ':', 2); ops := pg_catalog.split_part(running, ':', 3);")
 	g.line(2, "IF %s THEN", is("TG_WHEN", "'BEFORE'"))
 	g.line(3, "GET DIAGNOSTICS list = PG_CONTEXT;") // a statement inside of another has more of it
-	g.line(3, "list := pg_catalog.concat(pg_catalog.hashtextextended(list, 0));")
+	// Its first line says where in this function, which a plan may replace meanwhile.
+	g.line(3, "list := pg_catalog.concat(pg_catalog.hashtextextended(pg_catalog.regexp_replace(list, '^[^\n]*', ''), 0));")
 	g.line(3, "IF %s THEN", is("running", "''"))
 	g.line(4, "IF %s AND %s THEN", is("pg_catalog.pg_trigger_depth()", "1"), g.fitsWhole())
 	set(5, state, "pg_catalog.concat(':', list, ':', pg_catalog.left(TG_OP, 1))")
