@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
@@ -114,4 +115,26 @@ func TestBulkReplaced(t *testing.T) {
 			"WITH d AS (DELETE FROM t WHERE id = 2 RETURNING *) INSERT INTO t SELECT 3, s.n FROM (SELECT replaces() AS n OFFSET 0) s CROSS JOIN LATERAL (SELECT FROM d WHERE s.n > 0 OFFSET 0) e")
 		w.wantCaptured("4", "")
 	})
+}
+
+// TestBulkDisabled: that a trigger was disabled is a break also if the next plan has the table captured in the other way.
+func TestBulkDisabled(t *testing.T) {
+	for _, test := range []struct {
+		trigger string
+		bulk    bool
+	}{{"threadline_bulk_update", true}, {"threadline_row_bulk", true}, {"threadline_row", false}, {"threadline_truncate", false}} {
+		t.Run(test.trigger, func(t *testing.T) {
+			oneDriver(t, func(w *world) {
+				w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
+				w.capture(capture.Table{Name: "t", Bulk: test.bulk})
+				w.exec("INSERT INTO t VALUES (1, 1)", "ALTER TABLE t DISABLE TRIGGER "+test.trigger, "UPDATE t SET a = 2")
+				w.capture(capture.Table{Name: "t", Bulk: !test.bulk})
+				breaks, err := w.store.Breaks(ctx, "t")
+				w.must(err)
+				if last := breaks[len(breaks)-1]; last.Kind != changes.Uncaptured {
+					w.Errorf("the last of %v", breaks)
+				}
+			})
+		})
+	}
 }

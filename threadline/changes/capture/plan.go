@@ -155,7 +155,7 @@ func (s *Installer) step(f *target, is *deployed) *Step {
 	}
 	missing := s.triggers(f, is)
 	replaced := f.otherRowTrigger(is)
-	resumed := f.Noted != nil && replaced == "" && slices.ContainsFunc(missing, f.wasThere)
+	resumed := f.Noted != nil && slices.ContainsFunc(s.triggers(s.before(f, is), is), f.wasThere)
 	if is.Body != "" && replaced == "" && len(missing) > 0 {
 		why = append(why, "triggers are missing or disabled")
 	}
@@ -241,6 +241,13 @@ func (s *Installer) triggers(f *target, is *deployed) (missing []trigger) {
 		}
 	}
 	return slices.Concat(missing, f.movesTriggers(is), f.bulkTriggers(is))
+}
+
+// before is f with the triggers that there were at the last plan.
+func (s *Installer) before(f *target, is *deployed) *target {
+	before := *f
+	before.bulk = f.Kind == "r" && strings.Contains(is.Body, s.bulkSetting(f))
+	return &before
 }
 
 // rowTrigger is the name of the trigger on rows. That of a partitioned table is also on its partitions, and
