@@ -299,7 +299,14 @@ func (g *generator) compare() {
 	var any, list []string
 	for i := range g.Columns {
 		c, v := &g.Columns[i], "c"+strconv.Itoa(i+1)
-		g.line(3, "%s := %s;", v, differs(c, "OLD."+pgschema.Ident(c.Name), "NEW."+pgschema.Ident(c.Name)))
+		differ := differs(c, "OLD."+pgschema.Ident(c.Name), "NEW."+pgschema.Ident(c.Name))
+		if c.Exact { // it may have got another type since
+			inexact := *c
+			inexact.Exact = false
+			differ = fmt.Sprintf("CASE WHEN %s THEN %s ELSE %s END", is("pg_catalog.pg_typeof(NEW."+pgschema.Ident(c.Name)+")::pg_catalog.oid", strconv.FormatUint(uint64(c.TypeOID), 10)+"::pg_catalog.oid"),
+				differ, differs(&inexact, "OLD."+pgschema.Ident(c.Name), "NEW."+pgschema.Ident(c.Name)))
+		}
+		g.line(3, "%s := %s;", v, differ)
 		any = append(any, v)
 		list = append(list, fmt.Sprintf("CASE WHEN %s THEN '%d ' END", v, i+1))
 	}
