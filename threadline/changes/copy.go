@@ -100,7 +100,7 @@ type copying struct {
 	to   *Store
 
 	place, places string // where they were captured, and the database was before, as JSON
-	shapes, notes int64  // how many there are
+	shapes, notes int64  // digests of which there are: as many others may be there after a restore to an earlier time
 	snapshot      string
 	known         struct { // to the other database
 		shapes, notes int64
@@ -126,8 +126,8 @@ type copied struct {
 
 // look finds out what the other database may lack, and whether it has the changes of this one.
 func (c *copying) look(ctx context.Context) error {
-	err := c.app.QueryRowContext(ctx, "SELECT "+c.from.catalog.Place()+", (SELECT pg_catalog.count(*) FROM "+c.from.at("audit_shapes")+"), (SELECT pg_catalog.count(*) FROM "+c.from.at("audit_captures")+
-		"), pg_catalog.pg_current_snapshot()::pg_catalog.text, (SELECT coalesce(pg_catalog.json_agg(DISTINCT n.place), '[]') FROM "+c.from.at("audit_captures")+" n)::pg_catalog.text").
+	err := c.app.QueryRowContext(ctx, "SELECT "+c.from.catalog.Place()+", (SELECT "+digestOf("h.id")+" FROM "+c.from.at("audit_shapes")+" h), (SELECT "+digestOf("n.table_id", "n.lsn", "pg_catalog.date_part('epoch', n.noted_at)")+" FROM "+c.from.at("audit_captures")+
+		" n), pg_catalog.pg_current_snapshot()::pg_catalog.text, (SELECT coalesce(pg_catalog.json_agg(DISTINCT n.place), '[]') FROM "+c.from.at("audit_captures")+" n)::pg_catalog.text").
 		Scan(&c.place, &c.shapes, &c.notes, &c.snapshot, &c.places)
 	if err != nil {
 		return c.explain(ctx, err)
@@ -138,6 +138,13 @@ func (c *copying) look(ctx context.Context) error {
 		err = c.readColumns(ctx)
 	}
 	return unmade(err)
+}
+
+// digestOf is an expression for a digest of all rows of a table, which these columns tell apart, and of the server's timeline, which is
+// another one after a restore to an earlier time.
+func digestOf(columns ...string) string {
+	return "pg_catalog.hashtextextended(pg_catalog.concat(pg_catalog.string_agg(pg_catalog.concat_ws(' ', " + strings.Join(columns, ", ") + "), ',' ORDER BY " + strings.Join(columns, ", ") +
+		"), ' ', pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8)), 0)"
 }
 
 // suit returns an error if the other database has changes of databases that are not a former one of the app's. Tables
@@ -410,7 +417,7 @@ func (c *copying) insert(ctx context.Context, tx *sql.Tx, table string, rows []s
 // a part of them.
 func (c *copying) readGaps(ctx context.Context) (err error) {
 	where := "true"
-	if c.known.seen != "" {
+	if c.known.seen != "" && c.notes == c.known.notes { // else there may be other ones
 		xmin, _, _ := strings.Cut(c.known.seen, ":")
 		where = "g.xid >= '" + xmin + "'::pg_catalog.xid8 AND NOT pg_catalog.pg_visible_in_snapshot(g.xid, " + pgtext.Literal(c.known.seen) + "::pg_catalog.pg_snapshot)"
 	}

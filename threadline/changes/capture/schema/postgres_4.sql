@@ -5,7 +5,7 @@ BEGIN
 		-- themselves.
 		CREATE TABLE {schema}.audit_copies (
 			place     text PRIMARY KEY, -- as in audit_captures
-			shapes    bigint NOT NULL,  -- how many there were there, and have come
+			shapes    bigint NOT NULL,  -- digests of those that were there, and have come
 			notes     bigint NOT NULL,
 			seen      text NOT NULL,    -- the pg_snapshot there up to which gaps have come
 			copied_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
