@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -88,6 +87,12 @@ type purgeable struct {
 	transaction
 	lsn   string // of its last change
 	count int64
+	sum   string // of digests of where its changes are
+}
+
+// sumOf is an expression for purgeable.sum. As many changes may be others, if some were deleted by hand, and others were not copied.
+func sumOf(c string) string {
+	return "coalesce(pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat(" + c + ".lsn), 0)), 0)::pg_catalog.text"
 }
 
 // all deletes what can be deleted. Transactions are looked at in the order of their xids, some at a time.
@@ -102,8 +107,8 @@ func (r *purging) all(ctx context.Context) error {
 			return err
 		}
 		list, err := catalog.ReadAll(ctx, r.app.catalog.DB, func(rows *sql.Rows) (p purgeable, err error) {
-			return p, rows.Scan(&p.xid, &p.started, &p.lsn, &p.count)
-		}, "SELECT pg_catalog.concat(e.xid), "+pgtext.Time("e.tx_started_at")+", pg_catalog.max(e.lsn)::pg_catalog.text, pg_catalog.count(*) FROM "+changes+" e WHERE e.xid > '"+after+"'::pg_catalog.xid8 AND e.xid <= '"+upto.String+
+			return p, rows.Scan(&p.xid, &p.started, &p.lsn, &p.count, &p.sum)
+		}, "SELECT pg_catalog.concat(e.xid), "+pgtext.Time("e.tx_started_at")+", pg_catalog.max(e.lsn)::pg_catalog.text, pg_catalog.count(*), "+sumOf("e")+" FROM "+changes+" e WHERE e.xid > '"+after+"'::pg_catalog.xid8 AND e.xid <= '"+upto.String+
 			"'::pg_catalog.xid8 GROUP BY e.xid, e.tx_started_at HAVING pg_catalog.max(e.captured_at) < "+r.before()+" AND "+r.free)
 		if err == nil {
 			list, err = r.have(ctx, list)
@@ -118,8 +123,8 @@ func (r *purging) all(ctx context.Context) error {
 	}
 }
 
-// have returns those transactions of which the keeper has all changes. It can have no others up to the last one, since all
-// that it has came from here; and of one that was deleted in part, in a run that was interrupted, it has more.
+// have returns those transactions of which the keeper has all changes. Of one that was deleted in part, in a run that was interrupted or by
+// hand, it has more.
 func (r *purging) have(ctx context.Context, list []purgeable) (kept []purgeable, err error) {
 	if len(list) == 0 {
 		return nil, nil
@@ -128,16 +133,49 @@ func (r *purging) have(ctx context.Context, list []purgeable) (kept []purgeable,
 	for _, p := range list {
 		xids, starts, lsns = append(xids, p.xid), append(starts, p.started), append(lsns, p.lsn)
 	}
-	counts := make(map[transaction]int64)
+	there := make(map[transaction]purgeable)
 	_, err = catalog.ReadAll(ctx, r.keeper.catalog.DB, func(rows *sql.Rows) (_ struct{}, err error) {
-		var tx transaction
-		var n int64
-		err = rows.Scan(&tx.xid, &tx.started, &n)
-		counts[tx] = n
+		var p purgeable
+		err = rows.Scan(&p.xid, &p.started, &p.count, &p.sum)
+		there[p.transaction] = p
 		return struct{}{}, err
-	}, "SELECT pg_catalog.concat(k.xid), "+pgtext.Time("k.started")+", (SELECT pg_catalog.count(*) FROM "+r.keeper.at("audit_changes")+" c WHERE c.xid = k.xid AND c.lsn <= k.lsn AND c.tx_started_at = k.started) FROM ROWS FROM (pg_catalog.unnest('{"+
-		strings.Join(xids, ",")+"}'::pg_catalog.xid8[]), pg_catalog.unnest('{"+strings.Join(starts, ",")+"}'::pg_catalog.timestamptz[]), pg_catalog.unnest('{"+strings.Join(lsns, ",")+"}'::pg_catalog.pg_lsn[])) k (xid, started, lsn)")
-	return slices.DeleteFunc(list, func(p purgeable) bool { return counts[p.transaction] < p.count }), catalog.Wrap("look into the keeper", err)
+	}, "SELECT pg_catalog.concat(k.xid), "+pgtext.Time("k.started")+", n.count, n.sum FROM ROWS FROM (pg_catalog.unnest('{"+
+		strings.Join(xids, ",")+"}'::pg_catalog.xid8[]), pg_catalog.unnest('{"+strings.Join(starts, ",")+"}'::pg_catalog.timestamptz[]), pg_catalog.unnest('{"+strings.Join(lsns, ",")+"}'::pg_catalog.pg_lsn[])) k (xid, started, lsn)"+
+		" CROSS JOIN LATERAL (SELECT pg_catalog.count(*), "+sumOf("c")+" FROM "+r.keeper.at("audit_changes")+" c WHERE c.xid = k.xid AND c.lsn <= k.lsn AND c.tx_started_at = k.started) n (count, sum)")
+	for _, p := range list {
+		has := there[p.transaction]
+		all := has.count == p.count && has.sum == p.sum
+		if err == nil && !all && has.count > p.count {
+			all, err = r.haveEach(ctx, p)
+		}
+		if all {
+			kept = append(kept, p)
+		}
+	}
+	return kept, catalog.Wrap("look into the keeper", err)
+}
+
+// haveEach reports whether the keeper has each change of a transaction, beside others.
+func (r *purging) haveEach(ctx context.Context, p purgeable) (bool, error) {
+	of := " c WHERE c.xid = '" + p.xid + "'::pg_catalog.xid8 AND c.tx_started_at = '" + p.started + "'::pg_catalog.timestamptz"
+	for after := "0/0"; ; {
+		var times []string
+		lsns, err := catalog.ReadAll(ctx, r.app.catalog.DB, func(rows *sql.Rows) (lsn string, err error) {
+			var at string
+			err = rows.Scan(&lsn, &at)
+			times = append(times, at)
+			return lsn, err
+		}, "SELECT c.lsn::pg_catalog.text, "+pgtext.Time("c.captured_at")+" FROM "+r.app.at("audit_changes")+of+" AND c.lsn > '"+after+"'::pg_catalog.pg_lsn ORDER BY c.lsn LIMIT "+strconv.Itoa(inOneStatement))
+		if err != nil || len(lsns) == 0 {
+			return err == nil, err
+		}
+		var n int
+		err = r.keeper.catalog.DB.QueryRowContext(ctx, "SELECT pg_catalog.count(*) FROM "+r.keeper.at("audit_changes")+of+" AND (c.lsn, c.captured_at) IN (SELECT * FROM "+unnested(lsns, "pg_lsn", times, "timestamptz")+" k)").Scan(&n)
+		if err != nil || n < len(lsns) {
+			return false, err
+		}
+		after = lsns[len(lsns)-1]
+	}
 }
 
 // remove deletes the changes of transactions. The first change of one, which says who wrote, goes last.
