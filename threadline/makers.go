@@ -2,6 +2,7 @@ package threadline
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
@@ -67,7 +68,7 @@ func (m *makers) add(at tableOp, a *Action, statement int) {
 		n = &named{of: make(map[string]*suspects)}
 		b.in[column] = n
 	}
-	if n.of[id] == nil {
+	if id = plainID(id); n.of[id] == nil {
 		n.of[id] = &suspects{}
 	}
 	n.all.list = append(n.all.list, statement)
@@ -87,8 +88,8 @@ func (m *makers) of(c *changes.Change) (statement int, ok bool) {
 			found = append(found, &n.all)
 		}
 		for _, v := range values {
-			if n.of[v] != nil {
-				found = append(found, n.of[v])
+			if of := n.of[plainID(v)]; of != nil {
+				found = append(found, of)
 			}
 		}
 	}
@@ -122,7 +123,19 @@ func (a *Action) idColumn() string {
 // that column, because the column is not in the key and an update has not changed it.
 func (a *Action) names(c *changes.Change) (is, known bool) {
 	values, known := valuesOf(c, a.idColumn())
-	return slices.Contains(values, a.Target.ID), known
+	id := plainID(a.Target.ID)
+	return slices.ContainsFunc(values, func(v string) bool { return plainID(v) == id }), known
+}
+
+// plainID is the same for an ID as a statement has it, and as the database prints it with the scale or the length of its column: 7 and
+// 7.00, "a" and "a  ".
+func plainID(id string) string {
+	id = strings.TrimRight(id, " ")
+	whole, fraction, ok := strings.Cut(id, ".")
+	if !ok || strings.Trim(fraction, "0123456789") != "" || whole == "" || strings.Trim(strings.TrimPrefix(whole, "-"), "0123456789") != "" {
+		return id
+	}
+	return strings.TrimSuffix(whole+"."+strings.TrimRight(fraction, "0"), ".")
 }
 
 // valuesOf returns what the row of a change has, and had before, in a column. known is false if the change does not say.

@@ -68,6 +68,19 @@ delete u 1:`
 	}
 }
 
+// TestCausesOfKeysWritten: a statement need not write a key as the database prints it.
+func TestCausesOfKeysWritten(t *testing.T) {
+	withTrail(t, func(w *trailed) {
+		w.exec("CREATE TABLE n (id numeric(10, 2) PRIMARY KEY, a int)", "CREATE TABLE c (id char(5) PRIMARY KEY, a int)", "INSERT INTO n VALUES (7, 0), (70, 0)", "INSERT INTO c VALUES ('a', 0), ('b', 0)")
+		w.capture(capture.Table{Name: "n"}, capture.Table{Name: "c"})
+		w.means("alice", hooks.Event{Action: "order.changed"}, "UPDATE n SET a = 1 WHERE id = 7", "UPDATE n SET a = 1 WHERE id = 70", "UPDATE c SET a = 1 WHERE id = 'a'", "UPDATE c SET a = 1 WHERE id = 'b'")
+		want := "update n 7.00: n.updated 7 order.changed\nupdate n 70.00: n.updated 70 order.changed\nupdate c a    : c.updated a order.changed\nupdate c b    : c.updated b order.changed"
+		if got := w.caused(); got != want {
+			t.Errorf("%s\nwant\n%s", got, want)
+		}
+	})
+}
+
 // TestCausesOfTriggers: what a trigger has made is of no statement, also if one on the same table may have made it.
 func TestCausesOfTriggers(t *testing.T) {
 	withTrail(t, func(w *trailed) {
