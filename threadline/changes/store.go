@@ -2,6 +2,7 @@ package changes
 
 import (
 	"database/sql"
+	"slices"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
@@ -54,7 +55,12 @@ type Store struct {
 func NewStore(db *sql.DB, dialect hooks.Dialect, opts *Options) *Store {
 	s := &Store{catalog: catalog.New(db, dialect, opts.schema()), journals: []string{opts.journal()}}
 	if opts != nil {
-		s.journals, s.forwarder = append(s.journals, opts.OtherJournals...), opts.Forwarder
+		for _, j := range opts.OtherJournals {
+			if !slices.Contains(s.journals, j) { // one list may serve all apps
+				s.journals = append(s.journals, j)
+			}
+		}
+		s.forwarder = opts.Forwarder
 		s.same = alias.Of(opts.Aliases)
 	}
 	return s

@@ -43,6 +43,7 @@ func TestNoEventWithJournals(t *testing.T) {
 		both.wantBy("3", changes.Recorded, "user:bob")
 		both.wantBy("4", changes.NoEvent, "no event")
 		w.toldOf(changes.Options{Journal: "other", OtherJournals: []string{"aftercommit"}}).wantBy("4", changes.NoEvent, "no event")
+		w.toldOf(changes.Options{OtherJournals: []string{"aftercommit", "other", "other"}}).wantBy("4", changes.NoEvent, "no event") // one list for all apps
 		w.toldOf(changes.Options{OtherJournals: []string{"other", "third"}}).wantUnknown("4", "the journal is not in this database")
 		w.exec("UPDATE other.cursors SET done = pg_current_snapshot()")
 		both.wantUnknown("2", "the timeline did not get")
