@@ -68,7 +68,7 @@ func (t *undoTable) castKey(key []string) string {
 	values, same := make([]string, len(key)), make([]string, len(key))
 	for i, k := range t.key {
 		c, v := t.column(k), Value{Text: &key[i]}
-		if c.Equal == "" {
+		if c.Equal == "" || c.Constrained {
 			return ""
 		}
 		values[i] = c.literal(v)
@@ -88,9 +88,18 @@ func (t *undoTable) findKey(key []string) string {
 	return fmt.Sprintf("SELECT ROW(%s)::pg_catalog.text FROM %s t WHERE %s LIMIT 1", strings.Join(columns, ", "), t.only(), strings.Join(conditions, " AND "))
 }
 
+// byText reports whether values of the column are compared as texts, since a cast would execute what a role has made. The type that a domain
+// is made of does without, if it is PostgreSQL's own.
+func (c *liveColumn) byText() bool {
+	return c.Constrained && (!c.Domain || strings.Contains(c.Base, "."))
+}
+
 // uncut is a value to compare with the column. A cast to the type of the column might cut it to its length, and so find another.
 func (c *liveColumn) uncut(v Value) string {
-	if c.native || c.Equal == "" { // images have a type
+	switch {
+	case c.byText():
+		return castTo(v.Text, "pg_catalog.text")
+	case c.native || c.Equal == "": // images have a type
 		return c.literal(v)
 	}
 	return castTo(v.Text, c.Base)
@@ -98,7 +107,10 @@ func (c *liveColumn) uncut(v Value) string {
 
 // matches compares a column with an expression.
 func (c *liveColumn) matches(column, value string) string {
-	if c.Equal == "" {
+	switch {
+	case c.byText():
+		return "pg_catalog.concat(" + column + ") OPERATOR(pg_catalog.=) " + value + ` COLLATE "C"`
+	case c.Equal == "":
 		return "ROW(" + column + ")::record OPERATOR(pg_catalog.*=) ROW(" + value + ")::record"
 	}
 	return column + " OPERATOR(" + c.Equal + ".=) " + value

@@ -40,19 +40,31 @@ var checksOf = `(SELECT pg_catalog.json_agg(x.x) FROM (
 				FROM pg_catalog.pg_partitioned_table d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.partrelid AND a.attnum = ANY (d.partattrs) WHERE d.partrelid = ANY (tree.oids)) keys (columns, inert)
 		WHERE c.relkind = 'p' AND keys.columns IS NOT NULL) x)`
 
-// dependsOnOthers is a condition for a constraint k of an object: that it needs something that is not PostgreSQL's own, of which no
-// dependency is kept. Labels of enums are looked up without a function of theirs.
+// dependsOnOthers is a condition for a constraint k of an object: that it may execute what is not PostgreSQL's own. Of what is, no
+// dependency is kept, but functions that are not IMMUTABLE count, too: ts_rewrite and query_to_xml execute whatever a text says. Labels of enums
+// are looked up without a function of theirs.
 func dependsOnOthers(object string) string {
-	return `EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = k.oid AND d.refobjid <> ` + object + `
-		AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e WHERE d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND e.oid = d.refobjid AND e.typtype = 'e'))`
+	return `(EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = k.oid AND d.refobjid <> ` + object + `
+		AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e WHERE d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND e.oid = d.refobjid AND e.typtype = 'e'))
+		OR EXISTS (SELECT FROM pg_catalog.regexp_matches(k.conbin::pg_catalog.text, ':(?:funcid|opfuncid) ([0-9]+)', 'g') m (found) JOIN pg_catalog.pg_proc p ON p.oid = m.found[1]::pg_catalog.oid WHERE p.provolatile <> 'i'))`
 }
 
-// inertType is a condition for the type of a column a.
-var inertType = `NOT EXISTS (WITH RECURSIVE m (type) AS (SELECT a.atttypid UNION SELECT x.type FROM m JOIN pg_catalog.pg_type t ON t.oid = m.type CROSS JOIN LATERAL (
+// typesWithin is a condition for the type of a column a: that there is one t, of those that it is made of, for which another holds.
+func typesWithin(condition string) string {
+	return `EXISTS (WITH RECURSIVE m (type) AS (SELECT a.atttypid UNION SELECT x.type FROM m JOIN pg_catalog.pg_type t ON t.oid = m.type CROSS JOIN LATERAL (
 				SELECT t.typelem WHERE t.typelem <> 0 AND t.typcategory = 'A' UNION ALL SELECT t.typbasetype WHERE t.typtype = 'd'
 				UNION ALL SELECT p.atttypid FROM pg_catalog.pg_attribute p WHERE t.typtype = 'c' AND p.attrelid = t.typrelid AND p.attnum > 0 AND NOT p.attisdropped) x (type))
-			SELECT FROM m JOIN pg_catalog.pg_type t ON t.oid = m.type WHERE t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace AND (t.typtype NOT IN ('b', 'c', 'd', 'e') OR t.typtype = 'b' AND NOT (t.typelem <> 0 AND t.typcategory = 'A')
-				OR EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND ` + dependsOnOthers("t.oid") + `)))`
+			SELECT FROM m JOIN pg_catalog.pg_type t ON t.oid = m.type WHERE t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace AND (` + condition + `))`
+}
+
+// constrained is a condition for a type t: that its values are read by what a role has made. Only a superuser makes functions that read those of
+// a base type.
+var constrained = `t.typtype NOT IN ('b', 'c', 'd', 'e') OR EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND ` + dependsOnOthers("t.oid") + `)`
+
+var (
+	constrainedType = typesWithin(constrained)
+	inertType       = `NOT ` + typesWithin(`t.typtype = 'b' AND NOT (t.typelem <> 0 AND t.typcategory = 'A') OR `+constrained)
+)
 
 // written is a value that the statement of a step has.
 type written struct {

@@ -46,7 +46,7 @@ type liveColumn struct {
 	Space     string
 	Generated bool
 	Always    bool // an identity column that takes no other values
-	// Equal is the schema of the operator = of the type, "" if it has none.
+	// Equal is the schema of the operator = of the type, "" if it has none: that by which an index compares. Any role can make others.
 	Equal string
 	// Base is the type without a length or a scale, to which a cast would cut a value, and of a domain the one that it is made of.
 	Base string
@@ -56,6 +56,8 @@ type liveColumn struct {
 	Domain  bool
 	// Inert says that to read a value of the type executes nothing that a role has made.
 	Inert bool
+	// Constrained says that it may execute what a role has made that is no superuser.
+	Constrained bool
 
 	exact  bool // equal values have the same bytes
 	native bool // it is SQLite's
@@ -104,12 +106,14 @@ type liveTrigger struct {
 var liveQuery = `SELECT pg_catalog.json_build_object('name', ` + catalog.QualifiedName + `, 'oid', c.oid::pg_catalog.int8, 'subtables', c.relhassubclass AND c.relkind <> 'p', 'rules', c.relhasrules, 'secured', pg_catalog.row_security_active(c.oid),
 	'readable', pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
 	'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
-		'space', pg_catalog.quote_ident(tn.nspname), 'generated', a.attgenerated <> '', 'always', a.attidentity = 'a', 'notnull', a.attnotnull, 'default', a.atthasdef OR a.attidentity <> '', 'domain', t.typtype = 'd', 'inert', ` + inertType + `,
+		'space', pg_catalog.quote_ident(tn.nspname), 'generated', a.attgenerated <> '', 'always', a.attidentity = 'a', 'notnull', a.attnotnull, 'default', a.atthasdef OR a.attidentity <> '', 'domain', t.typtype = 'd', 'inert', ` + inertType + `, 'constrained', ` + constrainedType + `,
 		'base', (WITH RECURSIVE b (type) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd')
 			SELECT pg_catalog.format_type(t.oid, -1) FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype <> 'd'),
 		'equal', (WITH RECURSIVE b (type) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd')
 			SELECT CASE WHEN n.nspname = 'pg_catalog' OR t.typtype <> 'b' OR t.typcategory = 'A' THEN 'pg_catalog'
-				ELSE (SELECT pg_catalog.quote_ident(o.nspname) FROM pg_catalog.pg_operator p JOIN pg_catalog.pg_namespace o ON o.oid = p.oprnamespace WHERE p.oprname = '=' AND p.oprleft = t.oid AND p.oprright = t.oid LIMIT 1) END
+				ELSE (SELECT pg_catalog.quote_ident(o.nspname) FROM pg_catalog.pg_opclass oc JOIN pg_catalog.pg_am m ON m.oid = oc.opcmethod JOIN pg_catalog.pg_amop x ON x.amopfamily = oc.opcfamily AND x.amoplefttype = t.oid AND x.amoprighttype = t.oid
+						AND x.amopstrategy = CASE m.amname WHEN 'btree' THEN 3 ELSE 1 END JOIN pg_catalog.pg_operator p ON p.oid = x.amopopr AND p.oprname = '=' JOIN pg_catalog.pg_namespace o ON o.oid = p.oprnamespace
+					WHERE oc.opcintype = t.oid AND oc.opcdefault AND m.amname IN ('btree', 'hash') ORDER BY m.amname LIMIT 1) END
 			FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype <> 'd'))
 		ORDER BY a.attnum)
 		FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),

@@ -130,6 +130,10 @@ func (r *undoer) conflicts(ctx context.Context, steps []*step) error {
 		case len(st.table.key) > 0: // below, with what the history says of it
 		case st.exists && keyless < mostKeyless:
 			keyless++
+			if slices.ContainsFunc(st.table.Columns, func(c liveColumn) bool { return c.Constrained }) {
+				r.warnOnce("whether the rows of " + st.table.name() + " are there is not looked up: to read values of its types may execute what a role has made")
+				continue
+			}
 			var is bool
 			if err := r.tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+st.table.only()+" WHERE "+st.where()+")").Scan(&is); err != nil {
 				return catalog.Wrap("look for a row of "+st.table.Name, err)
