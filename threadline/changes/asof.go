@@ -87,6 +87,7 @@ func (s *Store) RowAsOf(ctx context.Context, table string, at time.Time, key ...
 	if len(key) == 0 {
 		return nil, fmt.Errorf("changes: RowAsOf needs the key of a row of %s", table)
 	}
+	at = bounded(at)
 	return s.asOf(ctx, func(r *snapshot) (*Row, error) {
 		t, err := r.look(ctx, table)
 		if err != nil {
@@ -111,6 +112,23 @@ func (s *Store) RowAsOf(ctx context.Context, table string, at time.Time, key ...
 		}
 		return of(key)
 	})
+}
+
+// The first and the last time that are compared as texts.
+var (
+	firstTime = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
+	lastTime  = time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC)
+)
+
+// bounded is a time, or the first or the last one: all changes are between them.
+func bounded(at time.Time) time.Time {
+	switch {
+	case at.Before(firstTime):
+		return firstTime
+	case at.After(lastTime):
+		return lastTime
+	}
+	return at
 }
 
 // RowAfter returns the row as a change of it has left it. The change must have a Key. If what the row was is not known, or it

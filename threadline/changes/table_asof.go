@@ -43,7 +43,7 @@ func (s *Store) TableAsOf(ctx context.Context, table string, at time.Time) iter.
 		if s, ok := s.sqlite(); ok {
 			read = s.tableAsOf
 		}
-		if err := read(ctx, table, at, yield); err != nil && !errors.Is(err, errStopped) {
+		if err := read(ctx, table, bounded(at), yield); err != nil && !errors.Is(err, errStopped) {
 			yield(nil, err)
 		}
 	}

@@ -223,6 +223,7 @@ func (s *Store) UndoRow(ctx context.Context, table string, to time.Time, key ...
 	if len(key) == 0 {
 		return nil, fmt.Errorf("changes: UndoRow needs the key of a row of %s", table)
 	}
+	to = bounded(to)
 	title := fmt.Sprintf("the changes of %s after %s", nameOf(table, key), to.UTC().Format(time.RFC3339Nano))
 	return s.undo(ctx, title, func(r *undoer) ([]*chain, error) { return r.since(ctx, table, key, to) })
 }

@@ -273,3 +273,29 @@ func TestUndoHidesExchanged(t *testing.T) {
 		}
 	})
 }
+
+// TestRowAsOfFarAway: times that PostgreSQL has not are before or after all changes.
+func TestRowAsOfFarAway(t *testing.T) {
+	both(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, v text)")
+		w.capture(capture.Table{Name: "t"})
+		w.exec("INSERT INTO t VALUES (1, 'a')", "UPDATE t SET v = 'b'")
+		for _, at := range []time.Time{time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), time.Date(10001, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(1<<62, 0), time.Unix(1<<63-62135596801, 999999999)} {
+			row, err := w.store.RowAsOf(ctx, "t", at, "1")
+			if err != nil || row.Values[1].String() != "b" {
+				t.Errorf("%s: %v, %v", at, row, err)
+			}
+			if rows, errs := w.tableAsOf("t", at); len(errs) > 0 || len(rows) != 1 || rows[0] != "|1|b" {
+				t.Errorf("%s: %v, %v", at, rows, errs)
+			}
+		}
+		for _, at := range []time.Time{{}, time.Date(-5000, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(-1<<62, 0)} {
+			if row, err := w.store.RowAsOf(ctx, "t", at, "1"); !errors.Is(err, changes.ErrBeforeCapture) {
+				t.Errorf("%s: %v, %v", at, row, err)
+			}
+			if rows, errs := w.tableAsOf("t", at); len(rows) > 0 || len(errs) != 1 || !errors.Is(errs[0], changes.ErrBeforeCapture) {
+				t.Errorf("%s: %v, %v", at, rows, errs)
+			}
+		}
+	})
+}
