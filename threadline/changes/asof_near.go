@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
@@ -37,6 +38,7 @@ type nearby struct {
 	helps        bool   // to read those behind
 	before, next int    // how many to read of each side
 	unusual      uint64 // the place in the WAL of the last change without a key, or that took this one from a row
+	unusualIn    row    // its transaction
 	system       sql.NullInt64
 }
 
@@ -74,16 +76,22 @@ func (t *undoTable) alwaysHere() bool {
 
 // begin reads the first changes. There are none if there is none by then.
 func (n *nearby) begin(ctx context.Context) error {
-	changes := n.store.at("audit_changes")
 	var unusual string
-	err := n.tx.QueryRowContext(ctx, "SELECT coalesce(greatest((SELECT c.lsn FROM "+changes+" c WHERE c.key IS NULL AND c.table_id = $1 ORDER BY c.lsn DESC LIMIT 1),"+
-		" (SELECT c.lsn FROM "+changes+" c WHERE "+withKey("former_key", "$2", "$1")+" ORDER BY c.lsn DESC LIMIT 1)), '0/0')::pg_catalog.text", n.table.id, n.text).Scan(&unusual)
-	if err != nil {
-		return err
+	last := func(where string) string {
+		return "(SELECT c.lsn, c.xid, c.tx_started_at FROM " + n.store.at("audit_changes") + " c WHERE " + where + " ORDER BY c.lsn DESC LIMIT 1)"
 	}
-	if n.unusual, err = walPlace(unusual); err != nil {
+	err := n.tx.QueryRowContext(ctx, "SELECT u.lsn::pg_catalog.text, u.xid::pg_catalog.text, "+pgtext.Time("u.tx_started_at")+" FROM ("+last("c.key IS NULL AND c.table_id = $1")+" UNION ALL "+
+		last(withKey("former_key", "$2", "$1"))+") u ORDER BY u.lsn DESC LIMIT 1", n.table.id, n.text).Scan(&unusual, &n.unusualIn.xid, &n.unusualIn.started)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+	case err != nil:
 		return err
+	default:
+		if n.unusual, err = walPlace(unusual); err != nil {
+			return err
+		}
 	}
+	changes := n.store.at("audit_changes")
 	if n.after != nil {
 		err = n.readBefore(ctx, "<= $3::pg_catalog.text::pg_catalog.pg_lsn", n.after.lsn)
 	} else { // whatever the clock did, the last one by then is the last in the WAL
@@ -119,7 +127,8 @@ func (n *nearby) readBefore(ctx context.Context, place string, arg any) error {
 		if err != nil {
 			return err
 		}
-		if place <= n.unusual {
+		// In its transaction, the order of the WAL may not be that in which the changes were made.
+		if place <= n.unusual || r.sameTx(&n.unusualIn) {
 			list, more = list[:i], false
 			break
 		}
@@ -214,6 +223,9 @@ func (n *nearby) back(p *past, before []*row) (wants, error) {
 		for _, f := range c.Fields {
 			p.set(sh, f.Name, f.New)
 		}
+		for k, name := range c.KeyColumns[:min(len(c.KeyColumns), len(c.Key))] { // which no field says unless it was changed
+			p.set(sh, name, Value{Text: &c.Key[k]})
+		}
 		if p.whole || p.shape != nil && p.complete() {
 			return wantsNothing, nil
 		}
@@ -227,8 +239,11 @@ func (n *nearby) back(p *past, before []*row) (wants, error) {
 // laterHelps reports whether later changes, and what the row is now, say what it was: nothing was missed since, and they have no less than the
 // changes before.
 func (n *nearby) laterHelps(p *past) bool {
-	t := n.table
-	return p.shape != nil && t.liveTable != nil && t.capturing && t.Readable && !t.Secured && n.keyHolds(n.key) && !t.hashes() && n.broken(p.from, time.Now().Add(24*time.Hour)) == nil
+	t, from := n.table, p.from
+	if n.at.Before(from) { // the clock was set back
+		from = n.at
+	}
+	return p.shape != nil && t.liveTable != nil && t.capturing && t.Readable && !t.Secured && n.keyHolds(n.key) && !t.hashes() && n.broken(from, time.Now().Add(24*time.Hour)) == nil
 }
 
 // hashes reports whether hashes were kept of any column, which the row itself does not have.

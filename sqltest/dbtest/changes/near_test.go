@@ -192,3 +192,51 @@ func TestRowAsOfWithin(t *testing.T) {
 		}
 	}, dbtest.PQ)
 }
+
+// TestRowAsOfClockSetBack: the time of a break is compared with the moment that was asked for, and not with that of a change that the clock
+// says was later.
+func TestRowAsOfClockSetBack(t *testing.T) {
+	oneDriver(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int, b int)", "INSERT INTO t VALUES (1, 0, 0)")
+		w.capture(capture.Table{Name: "t"})
+		w.exec("DO $$ BEGIN FOR n IN 1..100 LOOP UPDATE t SET a = n; COMMIT; END LOOP; END $$", "ALTER TABLE t DISABLE TRIGGER threadline_row", "UPDATE t SET b = 1", "ALTER TABLE t ENABLE TRIGGER threadline_row",
+			"INSERT INTO threadline.audit_gaps (table_id, op, reason) SELECT table_id, 'UPDATE', 'lost' FROM threadline.audit_changes LIMIT 1",
+			"UPDATE threadline.audit_changes SET captured_at = captured_at + interval '1 hour' WHERE new_row <> '(,100,)'") // and then the clock was set back
+		moment, err := time.Parse(time.RFC3339Nano, w.text("SELECT to_json(captured_at) #>> '{}' FROM threadline.audit_changes WHERE new_row = '(,100,)'"))
+		w.must(err)
+		if got := w.asOf("t", moment, "1"); got != changes.ErrBroken.Error() {
+			t.Errorf("across a gap: %s", got)
+		}
+	})
+}
+
+// TestRowAsOfInTheMiddle: of a row of which each change has all columns but the key's, two at a moment say all of it.
+func TestRowAsOfInTheMiddle(t *testing.T) {
+	oneDriver(t, func(w *world) {
+		w.exec("CREATE TABLE t (id text, part int, a int, PRIMARY KEY (part, id))", `INSERT INTO t VALUES (E'a\\ "b,(', 7, 0)`)
+		w.capture(capture.Table{Name: "t"})
+		w.exec("DO $$ BEGIN FOR n IN 1..2500 LOOP UPDATE t SET a = n; COMMIT; END LOOP; END $$", "ANALYZE threadline.audit_changes")
+		history, err := w.store.History(ctx, "t", "7", `a\ "b,(`)
+		w.must(err)
+		for _, nth := range []int{1200, 1300} {
+			want := fmt.Sprintf(`id: a\ "b,(; part: 7; a: %d`, nth+1)
+			for what, ask := range map[string]func(s *changes.Store) (*changes.Row, error){
+				"RowAfter": func(s *changes.Store) (*changes.Row, error) { return s.RowAfter(ctx, history[nth]) },
+				"RowAsOf": func(s *changes.Store) (*changes.Row, error) {
+					return s.RowAsOf(ctx, "t", history[nth].CapturedAt, "7", `a\ "b,(`)
+				},
+			} {
+				_, fetched := w.readsIn(func(s *changes.Store) error {
+					row, err := ask(s)
+					if err == nil && !strings.HasSuffix(row.String(), want) {
+						t.Errorf("%s: %s, want %s", what, row, want)
+					}
+					return err
+				})
+				if most := map[string]int{"RowAfter": 400, "RowAsOf": 2500 + 400}[what]; fetched > most { // the server looks for the last one by then
+					t.Errorf("%s reads %d changes", what, fetched)
+				}
+			}
+		}
+	})
+}
