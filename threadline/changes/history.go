@@ -182,8 +182,9 @@ func (l *lives) changes(ctx context.Context, key string) (list []*row, err error
 	if err != nil {
 		return nil, catalog.Wrap("read the history", err)
 	}
-	if list = byVersion(byCluster(list)); l.deferrable {
-		list = byHolder(list, key)
+	list = byVersion(byCluster(list))
+	if _, lite := l.store.sqlite(); !lite {
+		list = byHolder(list, key, l.deferrable)
 	}
 	l.under[key] = list
 	return list, nil
@@ -223,63 +224,6 @@ func byCluster(list []*row) []*row {
 		return strings.Compare(began[a.system.Int64], began[b.system.Int64])
 	})
 	return list
-}
-
-// byHolder puts changes under a deferrable key, which come in the order in which they were made, into that in which rows have had it:
-// a transaction may give it to a row before it takes it from another.
-func byHolder(made []*row, key string) []*row {
-	var list []*row
-	for rest := made; len(rest) > 0; {
-		n := 1
-		for n < len(rest) && rest[n].xid == rest[0].xid && rest[n].started == rest[0].started {
-			n++
-		}
-		held := len(list) == 0 || list[len(list)-1].key.Valid && !list[len(list)-1].ended(key)
-		list = append(list, inTurn(rest[:n], key, held)...)
-		rest = rest[n:]
-	}
-	return list
-}
-
-// inTurn does that with the changes of a transaction. Those of a row that has got the key follow each other by its versions; what does
-// not is of the row that had it, or may have had it, before. At the end one row has it.
-func inTurn(made []*row, key string, held bool) []*row {
-	has := func(of []*row) bool { return !of[len(of)-1].ended(key) }
-	first, twice := []*row(nil), false
-	var others [][]*row
-	for _, r := range made {
-		if !r.key.Valid { // it may be of any row
-			return made
-		}
-		some := slices.ContainsFunc(others, has)
-		if r.op == "I" || r.began(key) {
-			twice = twice || held || some
-			others = append(others, []*row{r})
-			continue
-		}
-		i := slices.IndexFunc(others, func(of []*row) bool { return has(of) && r.oldTID.Valid && of[len(of)-1].newTID == r.oldTID })
-		switch {
-		case i >= 0:
-			others[i] = append(others[i], r)
-		case held || !some:
-			first, held = append(first, r), held && !r.ended(key)
-		default:
-			return made
-		}
-	}
-	if !twice || held {
-		return made
-	}
-	slices.SortStableFunc(others, func(a, b []*row) int {
-		switch {
-		case has(a) == has(b):
-			return 0
-		case has(b):
-			return -1
-		}
-		return 1
-	})
-	return slices.Concat(first, slices.Concat(others...))
 }
 
 // row is a row of audit_changes.
