@@ -1,6 +1,7 @@
 package changes
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -215,14 +216,30 @@ func (s *Store) selectChanges(system, from string, others ...string) string {
 // what came first.
 func byCluster(list []*row) []*row {
 	began := make(map[int64]string)
+	var known []*row
 	for _, r := range list {
+		if !r.system.Valid {
+			continue
+		}
+		known = append(known, r)
 		if first, ok := began[r.system.Int64]; !ok || r.captured < first {
 			began[r.system.Int64] = r.captured
 		}
 	}
-	slices.SortStableFunc(list, func(a, b *row) int {
-		return strings.Compare(began[a.system.Int64], began[b.system.Int64])
-	})
+	if len(began) < 2 {
+		return list
+	}
+	// A session may have hidden where it was, and the first change of a transaction may be deleted: then it was where the last one
+	// before it was.
+	slices.SortStableFunc(known, func(a, b *row) int { return strings.Compare(a.captured, b.captured) })
+	where := func(r *row) string {
+		if !r.system.Valid {
+			behind, _ := slices.BinarySearchFunc(known, r, func(k, r *row) int { return cmp.Or(strings.Compare(k.captured, r.captured), -1) })
+			r = known[max(behind-1, 0)]
+		}
+		return began[r.system.Int64]
+	}
+	slices.SortStableFunc(list, func(a, b *row) int { return strings.Compare(where(a), where(b)) })
 	return list
 }
 
