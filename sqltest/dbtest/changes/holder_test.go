@@ -45,16 +45,26 @@ func TestKeyTakenInTrigger(t *testing.T) {
 		event, when, do string
 		queries         []string
 	}{
-		"inserted, then moved": {"INSERT", "NEW.id < 100", "UPDATE t SET id = NEW.id + 100 WHERE id = NEW.id",
-			[]string{"INSERT INTO t VALUES (4, 'd')", "UPDATE t SET v = 'd2' WHERE id = 104", "INSERT INTO t VALUES (1, 'a')"}},
-		"inserted, then deleted": {"INSERT", "NEW.id = 4", "DELETE FROM t WHERE id = NEW.id",
-			[]string{"INSERT INTO t VALUES (4, 'd')", "UPDATE t SET v = 'b2' WHERE id = 2"}},
-		"moved, and the key given to another": {"UPDATE OF id", "NEW.id > 100", "INSERT INTO t VALUES (OLD.id, 'new')",
-			[]string{"UPDATE t SET id = 102 WHERE id = 2", "UPDATE t SET v = v || '!' WHERE id IN (2, 102)", "UPDATE t SET id = 103 WHERE id = 3", "DELETE FROM t WHERE id = 2"}},
-		"deleted, and made anew": {"DELETE", "OLD.v IN ('b', 'c')", "INSERT INTO t VALUES (OLD.id, OLD.v || ' again')",
-			[]string{"DELETE FROM t WHERE id = 2", "UPDATE t SET v = 'b3' WHERE id = 2", "DELETE FROM t WHERE id = 2", "DELETE FROM t WHERE id = 3"}},
-		"deleted, and made as it was": {"DELETE", "OLD.id = 3 AND pg_trigger_depth() < 2", "INSERT INTO t VALUES (OLD.id, OLD.v)",
-			[]string{"DELETE FROM t", "UPDATE t SET v = 'c3' WHERE id = 3"}},
+		"inserted, then moved": {
+			"INSERT", "NEW.id < 100", "UPDATE t SET id = NEW.id + 100 WHERE id = NEW.id",
+			[]string{"INSERT INTO t VALUES (4, 'd')", "UPDATE t SET v = 'd2' WHERE id = 104", "INSERT INTO t VALUES (1, 'a')"},
+		},
+		"inserted, then deleted": {
+			"INSERT", "NEW.id = 4", "DELETE FROM t WHERE id = NEW.id",
+			[]string{"INSERT INTO t VALUES (4, 'd')", "UPDATE t SET v = 'b2' WHERE id = 2"},
+		},
+		"moved, and the key given to another": {
+			"UPDATE OF id", "NEW.id > 100", "INSERT INTO t VALUES (OLD.id, 'new')",
+			[]string{"UPDATE t SET id = 102 WHERE id = 2", "UPDATE t SET v = v || '!' WHERE id IN (2, 102)", "UPDATE t SET id = 103 WHERE id = 3", "DELETE FROM t WHERE id = 2"},
+		},
+		"deleted, and made anew": {
+			"DELETE", "OLD.v IN ('b', 'c')", "INSERT INTO t VALUES (OLD.id, OLD.v || ' again')",
+			[]string{"DELETE FROM t WHERE id = 2", "UPDATE t SET v = 'b3' WHERE id = 2", "DELETE FROM t WHERE id = 2", "DELETE FROM t WHERE id = 3"},
+		},
+		"deleted, and made as it was": {
+			"DELETE", "OLD.id = 3 AND pg_trigger_depth() < 2", "INSERT INTO t VALUES (OLD.id, OLD.v)",
+			[]string{"DELETE FROM t", "UPDATE t SET v = 'c3' WHERE id = 3"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			oneDriver(t, func(w *world) {
