@@ -15,17 +15,16 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
-// A timeline in another database, with the row changes. What is asked there has the same answers as in the app's database.
+// A timeline in another database, with the row changes. Questions are answered there as in the app's database.
 func ExampleSource_elsewhere() {
 	archive, err := sql.Open("postgres", "postgres://localhost/archive")
 	if err != nil {
 		log.Fatal(err)
 	}
-	elsewhere := threadline.NewStore(archive, hooks.Postgres, nil)
-	kept := changes.NewStore(archive, hooks.Postgres, nil)
 
 	// In audit.go:
 	audit := forward.New(nil)
+	elsewhere := threadline.NewStore(archive, hooks.Postgres, nil)
 	audit.Keep(capture.Of(capture.Table{Name: "orders", Mask: []string{"card"}}))
 	audit.Register(threadline.NewForwarder(&threadline.ForwarderOptions{Store: elsewhere}),
 		forward.Async, forward.WithChanges(changes.NewSource(nil)))
@@ -39,7 +38,8 @@ func ExampleSource_elsewhere() {
 		return capture.NewInstaller(archive, hooks.Postgres, nil).Migrate(ctx)
 	}
 
-	// For who reads:
+	// For readers:
+	kept := changes.NewStore(archive, hooks.Postgres, nil)
 	read := func(ctx context.Context) ([]changes.Change, error) { return kept.History(ctx, "orders", "42") }
 
 	_, _ = migrate, read

@@ -12,7 +12,6 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/forward"
-	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
@@ -34,8 +33,9 @@ func Example() {
 	}
 	defer db.Close()
 
+	ctx := context.Background()
 	store := changes.NewStore(db, hooks.Postgres, nil)
-	history, err := store.History(context.Background(), "orders", "42")
+	history, err := store.History(ctx, "orders", "42")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func ExampleAttribution() {
 	// role admin, psql (no event)
 }
 
-// What an order was at the end of March. That there was none is another answer than that it is not known.
+// What an order was at the end of March. "There was none" and "it is not known" are different answers.
 func ExampleStore_RowAsOf() {
 	var store *changes.Store
 
@@ -125,15 +125,25 @@ func ExampleStore_Breaks() {
 	_ = report
 }
 
-// stock is a forwarder to another system.
-type stock struct{ forward.Forwarder }
+// What else the transaction of a change has changed.
+func ExampleStore_Transaction() {
+	var store *changes.Store
 
-// Another system gets the row changes of one table, and no events. How it reads them is in the example of
-// forward.WithChanges.
-func ExampleNewSource() {
-	audit := forward.New(nil)
-	audit.Keep(capture.Of(capture.Table{Name: "order_lines"}, capture.Table{Name: "orders"}))
-	audit.Register(stock{}, forward.Async,
-		forward.WithChanges(changes.NewSource(nil)),
-		forward.Filter(func(e journal.Entry) bool { return e.Change != nil && e.Target.Type == "order_lines" }))
+	beside := func(ctx context.Context, change changes.Change) error {
+		t, err := store.Transaction(ctx, change.XID, change.TxStartedAt, 1000)
+		if err != nil {
+			return err
+		}
+		for _, c := range t.Changes {
+			fmt.Println(c.Op, c.Table, c.Key, c.ForeignKey)
+		}
+		for _, l := range t.Lost {
+			fmt.Println(l.Count, "changes of", l.Table, "are not in the history:", l.Reason)
+		}
+		if t.More {
+			fmt.Println("and more: Store.Each has all of them")
+		}
+		return nil
+	}
+	_ = beside
 }

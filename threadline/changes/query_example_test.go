@@ -10,8 +10,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/search"
 )
 
-// Who has refunded orders since Monday, and what did the orders cost? The words are those of package search; a
-// program may also fill in a Query.
+// A page of what somebody asks for in the words of package search: who has refunded orders in the last three days?
 func ExampleStore_Page() {
 	var store *changes.Store
 
@@ -38,6 +37,52 @@ func ExampleStore_Page() {
 		return page.Next, nil
 	}
 	_ = show
+}
+
+// All changes that match, without pages.
+func ExampleStore_Each() {
+	var store *changes.Store
+
+	show := func(ctx context.Context) error {
+		terms, err := search.Parse("actor:alice table:orders -op:delete field:status new.status:paid after:2d")
+		if err != nil {
+			return err // it points at the word
+		}
+		query, err := terms.Changes(time.Now())
+		if err != nil {
+			return err
+		}
+		for change, err := range store.Each(ctx, query) {
+			if err != nil {
+				return terms.Explain(err)
+			}
+			fmt.Println(change.CapturedAt, change.By, change.Op, change.Table, change.Key)
+		}
+		return nil
+	}
+	_ = show
+}
+
+// A program may also fill in a Query itself: which orders were refunded since a day, and by whom?
+func ExampleQuery() {
+	var store *changes.Store
+
+	refunds := func(ctx context.Context, since time.Time) error {
+		q := changes.Query{
+			Tables: []string{"orders"},
+			New:    []changes.FieldValue{{Field: "status", Text: "refunded"}},
+			Not:    []changes.Query{{Ops: []changes.Op{changes.Insert}}},
+			From:   since,
+		}
+		for change, err := range store.Each(ctx, q) {
+			if err != nil {
+				return err
+			}
+			fmt.Println(change.CapturedAt, change.By, change.Key)
+		}
+		return nil
+	}
+	_ = refunds
 }
 
 // A program that copies all changes elsewhere, each once, goes on where it was when it starts again.
