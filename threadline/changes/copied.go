@@ -10,7 +10,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// lookPast is look for those who read histories, which may be copies.
+// lookPast looks a table up for those who read its history, which may be a copy: then the table is in another database.
 func (s *Store) lookPast(ctx context.Context, q catalog.Querier, name string) (*catalog.Relation, error) {
 	is, err := s.catalog.Copied(ctx, q)
 	switch {
@@ -22,8 +22,8 @@ func (s *Store) lookPast(ctx context.Context, q catalog.Querier, name string) (*
 	return s.catalog.Look(ctx, q, name)
 }
 
-// lookCopied finds a table by the last name that it had, or else by an earlier one. Of tables of one name, that which had it last is
-// meant; without a schema, that of the schema public, if there is one.
+// lookCopied finds a table by a name that it had. If several had the name, the one that had it last is meant; without a schema, one
+// of the schema public is preferred.
 func (s *Store) lookCopied(ctx context.Context, q catalog.Querier, name string) (*catalog.Relation, error) {
 	ids, err := catalog.ReadAll(ctx, q, func(rows *sql.Rows) (id int64, err error) { return id, rows.Scan(&id) },
 		`SELECT h.table_id FROM `+s.at("audit_shapes")+` h, pg_catalog.parse_ident(`+pgtext.Literal(name)+`) i (parts)
@@ -39,18 +39,18 @@ func (s *Store) lookCopied(ctx context.Context, q catalog.Querier, name string) 
 	if err != nil {
 		return nil, err
 	}
-	f := &catalog.Relation{Shape: *lastOf(shapes), Deferrable: true} // which is not known
+	f := &catalog.Relation{Shape: *lastOf(shapes), Deferrable: true} // whether the key is deferrable is not known here
 	f.SetTableID(ids[0])
 	return f, nil
 }
 
-// elsewhere is the break of a table whose rows are in another database.
+// elsewhere is the break of a table that is in another database.
 func (t *undoTable) elsewhere() *Break {
 	now := time.Now()
 	return &Break{Kind: Uncaptured, From: now, To: now, Schema: t.named.Schema, Table: t.named.Table, Text: "the changes are copies, and what no change has is in the app's database alone"}
 }
 
-// stateOfCopy is stateOf for changes that were copied here: what their own database knew when they were.
+// stateOfCopy is stateOf for copied changes: what their own database knew when they were copied.
 func (s *Store) stateOfCopy(w *witnesses) string {
 	state := "'sent'"
 	if w.has("audit_eventless") {

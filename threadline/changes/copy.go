@@ -22,35 +22,35 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// A row travels as the JSON that the app's database makes of it, and the other one makes a row of that: no list of columns has
-// to be kept here, and no value is interpreted on its way.
+// The app's database makes JSON of each row, and the other database makes a row of that. So this file lists no columns, and no
+// value is interpreted on its way.
 
-// Copy writes row changes, which a forwarder has got as entries, to a store in another database, as they are in
-// the app's; and what it takes to read them there: shapes, notes of captures, gaps, and which transactions had no
-// event. Of entries, those without a Change do not matter. What the store has already stays as it is.
+// Copy copies the row changes of entries to a store in another database, as they are in the app's, together with what
+// is needed to read them there: shapes, notes of captures, gaps, and which transactions had no event. Entries without a
+// Change, which are events, are ignored. What the store already has stays as it is.
 //
-// app is the app's database, as forward.Conn lends it. An entry whose change is gone there is named by a [forward.Partial]
-// error, and the others are written. It is for threadline.Forwarder.
+// app is the app's database, as forward.Conn lends it. If a change is gone there, the others are written, and the error, a
+// [forward.Partial], names its entry. Copy is for threadline.Forwarder.
 func (f *Source) Copy(ctx context.Context, app *sql.DB, entries []journal.Entry, to *Store) error {
 	if err := to.copyable(); err != nil {
 		return err
 	}
-	c := &copying{from: f.store, app: app, to: to}
-	if err := c.look(ctx); err != nil {
+	c := &copier{from: f.store, app: app, to: to}
+	if err := c.readState(ctx); err != nil {
 		return err
 	}
 	missing, err := c.read(ctx, entries)
 	if err != nil {
-		return c.explain(ctx, err)
+		return c.sourceError(ctx, err)
 	}
-	if c.nothing() {
+	if c.empty() {
 		return nil
 	}
-	if err = c.fits(); err != nil {
-		return unmade(err)
+	if err = c.checkColumns(); err != nil {
+		return targetError(err)
 	}
 	if err = to.catalog.InTx(ctx, nil, func(tx *sql.Tx) error { return c.write(ctx, tx) }); err != nil {
-		return unmade(err)
+		return targetError(err)
 	}
 	if len(missing) > 0 {
 		return forward.Partial(missing)
@@ -58,15 +58,15 @@ func (f *Source) Copy(ctx context.Context, app *sql.DB, entries []journal.Entry,
 	return nil
 }
 
-// unmade is an error of the timeline's database.
-func unmade(err error) error {
+// targetError explains an error of the database that is copied to.
+func targetError(err error) error {
 	if catalog.NotMigrated(err) != nil {
 		return fmt.Errorf("changes: the tables of row changes are not in the timeline's database: run capture.Installer.Migrate there: %w", err)
 	}
 	return catalog.Wrap("copy row changes to the timeline's database", err)
 }
 
-// Copyable returns an error, which says what to do, if changes cannot be copied to the store. It is for threadline.Forwarder.
+// Copyable returns nil if row changes can be copied to the store, and else an error that says what to do. It is for threadline.Forwarder.
 func (s *Store) Copyable(ctx context.Context) error {
 	if err := s.copyable(); err != nil {
 		return err
@@ -90,54 +90,54 @@ func (s *Store) copyable() error {
 	return s.catalog.Supported()
 }
 
-// inOneStatement is how many rows one statement writes, or reads of what there may be very much.
-const inOneStatement = 500
+// rowsPerStatement is how many rows one statement writes. It also bounds how many gaps are read at a time.
+const rowsPerStatement = 500
 
-// copying copies the changes of some entries.
-type copying struct {
+// copier is one call of Copy.
+type copier struct {
 	from *Store
 	app  *sql.DB
 	to   *Store
 
-	place, places string // where they were captured, and the database was before, as JSON
-	shapes, notes int64  // digests of which there are: as many others may be there after a restore to an earlier time
+	place, places string // of the app's database: its place now, and all that it has had, as a JSON array
+	shapes, notes int64  // digests of those that it has: as many others may be there after a restore to an earlier time
 	snapshot      string
-	known         struct { // to the other database
+	known         struct { // what the other database has noted of the last copy
 		shapes, notes int64
 		seen          string // "" if nothing was copied from there
 	}
 
-	rows   []copied
-	others map[string][]string // the rows of other tables, as JSON
-	gap    spot                // the last of them that was read
+	rows   []copiedRow         // of audit_changes
+	others map[string][]string // of the other tables, as JSON
+	gap    spot                // of the last row of audit_gaps that was read
 
-	columns map[string]string   // of the other database's tables, for a SELECT from a row r
-	names   map[string][]string // and by themselves
+	columns map[string]string   // of each table in the other database, as the list of a SELECT from a row r
+	names   map[string][]string // the same, without quotes
 }
 
-// copied is a change.
-type copied struct {
+// copiedRow is a row of audit_changes.
+type copiedRow struct {
 	tx   transaction
 	json string
-	// origin has what the first change of its transaction says of that, if this is the first one here. Others may have been left
-	// out by a filter, or come later.
+	// origin is set on the first row of each transaction in this call: what the first change of the transaction says about its
+	// session. That change itself may come later, or be left out by a filter.
 	origin string
 }
 
-// look finds out what the other database may lack, and whether it has the changes of this one.
-func (c *copying) look(ctx context.Context) error {
+// readState reads what both databases have, and so what the other one may lack.
+func (c *copier) readState(ctx context.Context) error {
 	err := c.app.QueryRowContext(ctx, "SELECT "+c.from.catalog.Place()+", (SELECT "+digestOf("h.id")+" FROM "+c.from.at("audit_shapes")+" h), (SELECT "+digestOf("n.table_id", "n.lsn", "pg_catalog.date_part('epoch', n.noted_at)")+" FROM "+c.from.at("audit_captures")+
 		" n), pg_catalog.pg_current_snapshot()::pg_catalog.text, (SELECT coalesce(pg_catalog.json_agg(DISTINCT n.place), '[]') FROM "+c.from.at("audit_captures")+" n)::pg_catalog.text").
 		Scan(&c.place, &c.shapes, &c.notes, &c.snapshot, &c.places)
 	if err != nil {
-		return c.explain(ctx, err)
+		return c.sourceError(ctx, err)
 	}
 	copies := c.to.at("audit_copies")
 	err = c.to.catalog.DB.QueryRowContext(ctx, "SELECT k.shapes, k.notes, k.seen FROM "+copies+" k WHERE k.place = "+pgtext.Literal(c.place)).Scan(&c.known.shapes, &c.known.notes, &c.known.seen)
 	if err == nil || errors.Is(err, sql.ErrNoRows) {
 		err = c.readColumns(ctx)
 	}
-	return unmade(err)
+	return targetError(err)
 }
 
 // digestOf is an expression for a digest of all rows of a table, which these columns tell apart, and of the server's timeline, which is
@@ -147,9 +147,9 @@ func digestOf(columns ...string) string {
 		"), ' ', pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8)), 0)"
 }
 
-// suit returns an error if the other database has changes of databases that are not a former one of the app's. Tables
-// of the same name would become one history. No two databases can begin at the same time.
-func (c *copying) suit(ctx context.Context, tx *sql.Tx) error {
+// checkOrigin returns an error if the other database has changes of a database that is neither the app's nor one that the app's
+// was restored from: tables of one name would become one history. The lock keeps two databases from beginning at the same time.
+func (c *copier) checkOrigin(ctx context.Context, tx *sql.Tx) error {
 	if _, err := tx.ExecContext(ctx, "LOCK TABLE "+c.to.at("audit_copies")+" IN SHARE ROW EXCLUSIVE MODE"); err != nil {
 		return err
 	}
@@ -169,8 +169,8 @@ func (c *copying) suit(ctx context.Context, tx *sql.Tx) error {
 	return fmt.Errorf("changes: schema %s of the timeline's database has the row changes of another database, %s, and this one is %s: give each database's Store a schema of its own", c.to.catalog.Schema, other, c.place)
 }
 
-// explain says what rights are missing.
-func (c *copying) explain(ctx context.Context, err error) error {
+// sourceError explains an error of the app's database: it says which rights are missing.
+func (c *copier) sourceError(ctx context.Context, err error) error {
 	if !pgschema.Denied(err) {
 		return catalog.Wrap("read row changes, to copy them", err)
 	}
@@ -179,8 +179,8 @@ func (c *copying) explain(ctx context.Context, err error) error {
 		pgschema.Ask(ctx, c.app, c.from.catalog.Schema).Grant("GRANT USAGE ON SCHEMA "+pgschema.Ident(c.from.catalog.Schema)+" TO {role}; GRANT SELECT ON "+strings.Join(tables, ", ")+" TO {role}"), err)
 }
 
-// read reads the changes of entries, and the rest.
-func (c *copying) read(ctx context.Context, entries []journal.Entry) (missing map[uuid.UUID]error, err error) {
+// read reads what is to be written: the changes of entries, and what the other database lacks to read them.
+func (c *copier) read(ctx context.Context, entries []journal.Entry) (missing map[uuid.UUID]error, err error) {
 	var xids, lsns []string
 	for i := range entries {
 		if entries[i].Change != nil {
@@ -210,8 +210,8 @@ func (c *copying) read(ctx context.Context, entries []journal.Entry) (missing ma
 	return missing, c.readGaps(ctx)
 }
 
-// nothing reports whether there is nothing to write.
-func (c *copying) nothing() bool {
+// empty reports whether nothing is to be written.
+func (c *copier) empty() bool {
 	for _, rows := range c.others {
 		if len(rows) > 0 {
 			return false
@@ -220,12 +220,12 @@ func (c *copying) nothing() bool {
 	return len(c.rows) == 0
 }
 
-// readChanges reads those at some spots. Like the other statements here it has no arguments, because a transaction pooler may
-// lose a prepared statement.
-func (c *copying) readChanges(ctx context.Context, entries []journal.Entry, xids, lsns []string) (missing map[uuid.UUID]error, err error) {
+// readChanges reads the changes of entries. Like the other statements here, its query has no arguments: drivers prepare a
+// statement that has some, and a transaction pooler may lose that.
+func (c *copier) readChanges(ctx context.Context, entries []journal.Entry, xids, lsns []string) (missing map[uuid.UUID]error, err error) {
 	changes := c.from.at("audit_changes")
 	found := make(map[spot]bool)
-	c.rows, err = catalog.ReadAll(ctx, c.app, func(rows *sql.Rows) (r copied, err error) {
+	c.rows, err = catalog.ReadAll(ctx, c.app, func(rows *sql.Rows) (r copiedRow, err error) {
 		var at spot
 		if err = rows.Scan(&at.xid, &at.lsn, &at.started, &at.captured, &r.json); err == nil {
 			found[at], r.tx = true, transaction{at.xid, at.started}
@@ -242,7 +242,7 @@ func (c *copying) readChanges(ctx context.Context, entries []journal.Entry, xids
 	return missing, err
 }
 
-// unnested is an item of a FROM clause, with a row for each index of two lists.
+// unnested is an item of a FROM clause that pairs two lists: each of its rows has one value of both.
 func unnested(a []string, typeOfA string, b []string, typeOfB string) string {
 	list := func(values []string, typ string) string {
 		return "pg_catalog.unnest('{" + strings.Join(values, ",") + "}'::pg_catalog." + typ + "[])"
@@ -250,9 +250,9 @@ func unnested(a []string, typeOfA string, b []string, typeOfB string) string {
 	return "ROWS FROM (" + list(a, typeOfA) + ", " + list(b, typeOfB) + ")"
 }
 
-// readOrigins reads what is known of the transactions: who wrote, and whether there were events.
-func (c *copying) readOrigins(ctx context.Context) error {
-	first := make(map[transaction]*copied)
+// readOrigins reads which session made each transaction, and whether the transaction had events.
+func (c *copier) readOrigins(ctx context.Context) error {
+	first := make(map[transaction]*copiedRow)
 	var xids, starts []string
 	for i := range c.rows {
 		r := &c.rows[i]
@@ -296,34 +296,34 @@ func eventless(tx transaction, state string) (string, error) {
 }
 
 // readAll reads all rows of a table.
-func (c *copying) readAll(ctx context.Context, table string) (err error) {
+func (c *copier) readAll(ctx context.Context, table string) (err error) {
 	c.others[table], err = catalog.ReadAll(ctx, c.app, func(rows *sql.Rows) (text string, err error) { return text, rows.Scan(&text) },
 		"SELECT pg_catalog.row_to_json(t)::pg_catalog.text FROM "+c.from.at(table)+" t")
 	return err
 }
 
-// write writes what was read, and the gaps.
-func (c *copying) write(ctx context.Context, tx *sql.Tx) error {
+// write writes what was read, and the gaps beyond the first ones that were.
+func (c *copier) write(ctx context.Context, tx *sql.Tx) error {
 	if c.known.seen == "" {
-		if err := c.suit(ctx, tx); err != nil {
+		if err := c.checkOrigin(ctx, tx); err != nil {
 			return err
 		}
 	}
 	for _, table := range []string{"audit_shapes", "audit_captures", "audit_eventless"} {
 		if err := c.insert(ctx, tx, table, c.others[table]); err != nil {
-			return notOfChanges(err)
+			return withoutState(err)
 		}
 	}
 	if err := c.writeGaps(ctx, tx); err != nil {
-		return notOfChanges(err)
+		return withoutState(err)
 	}
 	rows := make([]string, len(c.rows))
 	for i, r := range c.rows {
 		rows[i] = "{\"row\":" + r.json + ",\"origin\":" + cmp.Or(r.origin, "{}") + "}"
 	}
 	changes := c.to.at("audit_changes")
-	for chunk := range slices.Chunk(rows, inOneStatement) {
-		_, err := tx.ExecContext(ctx, "INSERT INTO "+changes+" SELECT "+c.columns["audit_changes"]+" FROM pg_catalog.json_array_elements("+array(chunk)+") j"+
+	for chunk := range slices.Chunk(rows, rowsPerStatement) {
+		_, err := tx.ExecContext(ctx, "INSERT INTO "+changes+" SELECT "+c.columns["audit_changes"]+" FROM pg_catalog.json_array_elements("+jsonArray(chunk)+") j"+
 			" CROSS JOIN LATERAL pg_catalog.json_populate_record(pg_catalog.json_populate_record(NULL::"+changes+", j OPERATOR(pg_catalog.->) 'row'), pg_catalog.json_strip_nulls(j OPERATOR(pg_catalog.->) 'origin')) r ON CONFLICT DO NOTHING")
 		if err != nil {
 			return err
@@ -334,23 +334,23 @@ func (c *copying) write(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// notOfChanges hides what the server's error is from those who decide by it that an entry can never be written: it is not about the
-// changes.
-func notOfChanges(err error) error {
+// withoutState hides the SQLSTATE of an error that is not about the changes. By it the forwarder would decide that an entry can
+// never be written.
+func withoutState(err error) error {
 	if err == nil {
 		return nil
 	}
 	return errors.New(err.Error())
 }
 
-// tablesOfCopies are those that are written, beside audit_copies.
-var tablesOfCopies = []string{"audit_captures", "audit_changes", "audit_eventless", "audit_gaps", "audit_shapes"}
+// copiedTables are the tables that are copied. Beside them, audit_copies notes how far.
+var copiedTables = []string{"audit_captures", "audit_changes", "audit_eventless", "audit_gaps", "audit_shapes"}
 
-// readColumns finds out the columns of the tables in the other database. That a table is missing, or may not be written, fails calls
-// without changes, too: the relay would take it for a failure of the changes, if events were accepted meanwhile.
-func (c *copying) readColumns(ctx context.Context) error {
+// readColumns reads the columns of the tables in the other database. If a table is missing, or may not be written to, a call
+// without changes fails, too. If it accepted events meanwhile, the relay would take the failures for bad changes.
+func (c *copier) readColumns(ctx context.Context) error {
 	c.columns, c.names = make(map[string]string), make(map[string][]string)
-	// A JSON null that is not NULL comes as NULL.
+	// json_populate_record makes NULL of a JSON null, also in a column of JSON that is NOT NULL.
 	_, err := catalog.ReadAll(ctx, c.to.catalog.DB, func(rows *sql.Rows) (_ struct{}, err error) {
 		var table, columns, list string
 		if err = rows.Scan(&table, &columns, &list); err == nil {
@@ -362,11 +362,11 @@ func (c *copying) readColumns(ctx context.Context) error {
 	}, `SELECT c.relname::pg_catalog.text, pg_catalog.string_agg(CASE WHEN a.attnotnull AND a.atttypid = 'pg_catalog.json'::pg_catalog.regtype THEN pg_catalog.format('coalesce(r.%I, ''null'')', a.attname) ELSE pg_catalog.format('r.%I', a.attname) END, ', ' ORDER BY a.attnum),
 			pg_catalog.json_agg(a.attname)::pg_catalog.text
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-		WHERE n.nspname = `+pgtext.Literal(c.to.catalog.Schema)+` AND c.relname IN ('`+strings.Join(tablesOfCopies, "', '")+`') AND pg_catalog.has_table_privilege(c.oid, 'INSERT') GROUP BY c.relname`)
+		WHERE n.nspname = `+pgtext.Literal(c.to.catalog.Schema)+` AND c.relname IN ('`+strings.Join(copiedTables, "', '")+`') AND pg_catalog.has_table_privilege(c.oid, 'INSERT') GROUP BY c.relname`)
 	if err != nil {
 		return err
 	}
-	for _, table := range tablesOfCopies {
+	for _, table := range copiedTables {
 		if c.columns[table] == "" {
 			return fmt.Errorf("%s is not there, or this role may not INSERT into it: run capture.Installer.Migrate there", c.to.at(table))
 		}
@@ -374,13 +374,13 @@ func (c *copying) readColumns(ctx context.Context) error {
 	return nil
 }
 
-// fits refuses rows that have columns which the other database does not know: a later version has written them.
-func (c *copying) fits() error {
-	first := maps.Clone(c.others)
+// checkColumns refuses rows with columns that the other database lacks: a later version has written them.
+func (c *copier) checkColumns() error {
+	tables := maps.Clone(c.others)
 	for _, r := range c.rows {
-		first["audit_changes"] = append(first["audit_changes"], r.json)
+		tables["audit_changes"] = append(tables["audit_changes"], r.json)
 	}
-	for table, rows := range first {
+	for table, rows := range tables {
 		var row map[string]json.RawMessage
 		if len(rows) == 0 {
 			continue
@@ -397,25 +397,24 @@ func (c *copying) fits() error {
 	return nil
 }
 
-// array is a literal of a JSON array.
-func array(rows []string) string {
+// jsonArray is a literal of a JSON array.
+func jsonArray(rows []string) string {
 	return pgtext.Literal("["+strings.Join(rows, ",")+"]") + "::pg_catalog.json"
 }
 
-// insert adds rows to a table, as far as it does not have them.
-func (c *copying) insert(ctx context.Context, tx *sql.Tx, table string, rows []string) error {
+// insert adds the rows that a table does not have yet.
+func (c *copier) insert(ctx context.Context, tx *sql.Tx, table string, rows []string) error {
 	name := c.to.at(table)
-	for chunk := range slices.Chunk(rows, inOneStatement) {
-		if _, err := tx.ExecContext(ctx, "INSERT INTO "+name+" SELECT "+c.columns[table]+" FROM pg_catalog.json_populate_recordset(NULL::"+name+", "+array(chunk)+") r ON CONFLICT DO NOTHING"); err != nil {
+	for chunk := range slices.Chunk(rows, rowsPerStatement) {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO "+name+" SELECT "+c.columns[table]+" FROM pg_catalog.json_populate_recordset(NULL::"+name+", "+jsonArray(chunk)+") r ON CONFLICT DO NOTHING"); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// readGaps reads the next gaps, of those that have become visible since the last time. There may be very many, so it reads
-// a part of them.
-func (c *copying) readGaps(ctx context.Context) (err error) {
+// readGaps reads the next gaps that have become visible since the last copy: a part of them, since there may be very many.
+func (c *copier) readGaps(ctx context.Context) (err error) {
 	where := "true"
 	if c.known.seen != "" && c.notes == c.known.notes { // else there may be other ones
 		xmin, _, _ := strings.Cut(c.known.seen, ":")
@@ -425,19 +424,19 @@ func (c *copying) readGaps(ctx context.Context) (err error) {
 		where += " AND (g.xid, g.lsn) > ('" + c.gap.xid + "'::pg_catalog.xid8, '" + c.gap.lsn + "'::pg_catalog.pg_lsn)"
 	}
 	c.others["audit_gaps"], err = catalog.ReadAll(ctx, c.app, func(rows *sql.Rows) (text string, err error) { return text, rows.Scan(&text, &c.gap.xid, &c.gap.lsn) },
-		"SELECT pg_catalog.row_to_json(g)::pg_catalog.text, pg_catalog.concat(g.xid), g.lsn::pg_catalog.text FROM "+c.from.at("audit_gaps")+" g WHERE "+where+" ORDER BY g.xid, g.lsn LIMIT "+strconv.Itoa(inOneStatement))
+		"SELECT pg_catalog.row_to_json(g)::pg_catalog.text, pg_catalog.concat(g.xid), g.lsn::pg_catalog.text FROM "+c.from.at("audit_gaps")+" g WHERE "+where+" ORDER BY g.xid, g.lsn LIMIT "+strconv.Itoa(rowsPerStatement))
 	return err
 }
 
-// writeGaps writes what was read, and reads and writes the others.
-func (c *copying) writeGaps(ctx context.Context, tx *sql.Tx) error {
+// writeGaps writes the gaps that were read, and then reads and writes the others.
+func (c *copier) writeGaps(ctx context.Context, tx *sql.Tx) error {
 	for {
 		rows := c.others["audit_gaps"]
-		if err := c.insert(ctx, tx, "audit_gaps", rows); err != nil || len(rows) < inOneStatement {
+		if err := c.insert(ctx, tx, "audit_gaps", rows); err != nil || len(rows) < rowsPerStatement {
 			return err
 		}
 		if err := c.readGaps(ctx); err != nil {
-			return c.explain(ctx, err)
+			return c.sourceError(ctx, err)
 		}
 	}
 }

@@ -27,43 +27,43 @@ var _ relay.ChangesPurge = (*Purge)(nil)
 //
 //	purged, err := store.Purge(ctx, db, relay.PurgeOptions{Before: march, By: "ops", Changes: changes.KeptIn(keeper, nil)})
 //
-// Deleted are whole transactions of which the keeper has each change that there is, which is looked up, and which no forwarder has
-// yet to get, or has discarded. Then [Store.Breaks] has a break of the kind [Purged], and what only those changes
-// said is [ErrBroken] to the store of the app's database. Of opts, which are those of that store, only Schema matters.
+// The purge deletes whole transactions of which the keeper has each change, which it looks up, unless a forwarder has yet to get them,
+// or has discarded some. [Store.Breaks] then has a break of the kind [Purged], and what only those changes said is
+// [ErrBroken] in the app's database. opts are the options of the app's store; only Schema matters.
 func KeptIn(keeper *Store, opts *Options) *Purge {
 	return &Purge{keeper: keeper, app: NewStore(nil, hooks.Postgres, opts)}
 }
 
-// Purge implements [relay.ChangesPurge], for relay.Store.Purge.
+// Purge implements [relay.ChangesPurge]: relay.Store.Purge calls it.
 func (p *Purge) Purge(ctx context.Context, db *sql.DB, free, lock string, o relay.PurgeOptions) (deleted, kept int64, err error) {
 	app := *p.app
 	app.catalog.DB = nildb.Replace(db)
-	r := &purging{app: &app, keeper: p.keeper, free: free, lock: lock, options: o, began: time.Now()}
+	r := &purgeRun{app: &app, keeper: p.keeper, free: free, lock: lock, options: o, began: time.Now()}
 	if err = r.check(ctx); err != nil {
 		return 0, 0, err
 	}
-	err = r.all(ctx)
+	err = r.run(ctx)
 	return r.deleted, max(0, r.old-r.deleted), catalog.Wrap("purge", err)
 }
 
-// purging is one run.
-type purging struct {
+// purgeRun is one call of Purge.
+type purgeRun struct {
 	app, keeper *Store
-	free, lock  string
+	free, lock  string // a condition for changes that no forwarder needs, and a statement that keeps it true: see relay.ChangesPurge
 	options     relay.PurgeOptions
 	began       time.Time
 
-	place, name  string // of the app's database, and of the keeper for people
-	old, deleted int64
+	place, name  string // of the app's database, and of the keeper's, for people
+	old, deleted int64  // changes before options.Before
 }
 
-// before is an expression for up to when changes are deleted.
-func (r *purging) before() string {
+// before is the expression for options.Before.
+func (r *purgeRun) before() string {
 	return pgtext.Literal(r.options.Before.UTC().Format(lenient.TimeForm)) + "::pg_catalog.timestamptz"
 }
 
-// check refuses a keeper that is none.
-func (r *purging) check(ctx context.Context) error {
+// check refuses a keeper to which no changes of this database were copied.
+func (r *purgeRun) check(ctx context.Context) error {
 	if r.keeper == nil || r.keeper.catalog.Dialect != hooks.Postgres {
 		return errors.New("changes: KeptIn needs the store of a PostgreSQL database to which a forwarder copies row changes")
 	}
@@ -82,7 +82,7 @@ func (r *purging) check(ctx context.Context) error {
 	return nil
 }
 
-// purgeable is a transaction.
+// purgeable is a transaction whose changes may be deleted.
 type purgeable struct {
 	transaction
 	lsn   string // of its last change
@@ -95,8 +95,8 @@ func sumOf(c string) string {
 	return "coalesce(pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat(" + c + ".lsn), 0)), 0)::pg_catalog.text"
 }
 
-// all deletes what can be deleted. Transactions are looked at in the order of their xids, some at a time.
-func (r *purging) all(ctx context.Context) error {
+// run deletes what can be deleted. It looks at transactions in the order of their xids, some at a time.
+func (r *purgeRun) run(ctx context.Context) error {
 	changes := r.app.at("audit_changes")
 	after := "0"
 	for {
@@ -111,7 +111,7 @@ func (r *purging) all(ctx context.Context) error {
 		}, "SELECT pg_catalog.concat(e.xid), "+pgtext.Time("e.tx_started_at")+", pg_catalog.max(e.lsn)::pg_catalog.text, pg_catalog.count(*), "+sumOf("e")+" FROM "+changes+" e WHERE e.xid > '"+after+"'::pg_catalog.xid8 AND e.xid <= '"+upto.String+
 			"'::pg_catalog.xid8 GROUP BY e.xid, e.tx_started_at HAVING pg_catalog.max(e.captured_at) < "+r.before()+" AND "+r.free)
 		if err == nil {
-			list, err = r.have(ctx, list)
+			list, err = r.keptElsewhere(ctx, list)
 		}
 		if err == nil {
 			err = r.remove(ctx, list)
@@ -123,9 +123,9 @@ func (r *purging) all(ctx context.Context) error {
 	}
 }
 
-// have returns those transactions of which the keeper has all changes. Of one that was deleted in part, in a run that was interrupted or by
-// hand, it has more.
-func (r *purging) have(ctx context.Context, list []purgeable) (kept []purgeable, err error) {
+// keptElsewhere returns those transactions of which the keeper has all changes. Of one that was deleted in part, in a run that was
+// interrupted or by hand, the keeper has more.
+func (r *purgeRun) keptElsewhere(ctx context.Context, list []purgeable) (kept []purgeable, err error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
@@ -156,7 +156,7 @@ func (r *purging) have(ctx context.Context, list []purgeable) (kept []purgeable,
 }
 
 // haveEach reports whether the keeper has each change of a transaction, beside others.
-func (r *purging) haveEach(ctx context.Context, p purgeable) (bool, error) {
+func (r *purgeRun) haveEach(ctx context.Context, p purgeable) (bool, error) {
 	of := " c WHERE c.xid = '" + p.xid + "'::pg_catalog.xid8 AND c.tx_started_at = '" + p.started + "'::pg_catalog.timestamptz"
 	for after := "0/0"; ; {
 		var times []string
@@ -165,7 +165,7 @@ func (r *purging) haveEach(ctx context.Context, p purgeable) (bool, error) {
 			err = rows.Scan(&lsn, &at)
 			times = append(times, at)
 			return lsn, err
-		}, "SELECT c.lsn::pg_catalog.text, "+pgtext.Time("c.captured_at")+" FROM "+r.app.at("audit_changes")+of+" AND c.lsn > '"+after+"'::pg_catalog.pg_lsn ORDER BY c.lsn LIMIT "+strconv.Itoa(inOneStatement))
+		}, "SELECT c.lsn::pg_catalog.text, "+pgtext.Time("c.captured_at")+" FROM "+r.app.at("audit_changes")+of+" AND c.lsn > '"+after+"'::pg_catalog.pg_lsn ORDER BY c.lsn LIMIT "+strconv.Itoa(rowsPerStatement))
 		if err != nil || len(lsns) == 0 {
 			return err == nil, err
 		}
@@ -178,8 +178,8 @@ func (r *purging) haveEach(ctx context.Context, p purgeable) (bool, error) {
 	}
 }
 
-// remove deletes the changes of transactions. The first change of one, which says who wrote, goes last.
-func (r *purging) remove(ctx context.Context, list []purgeable) error {
+// remove deletes the changes of transactions. The first change of each, which says who made it, goes last.
+func (r *purgeRun) remove(ctx context.Context, list []purgeable) error {
 	if r.options.Dry {
 		for _, p := range list {
 			r.deleted += p.count
@@ -194,7 +194,7 @@ func (r *purging) remove(ctx context.Context, list []purgeable) error {
 		}
 		for rows > 0 {
 			before := r.deleted
-			if err := r.removeSome(ctx, list[:n]); err != nil {
+			if err := r.removeBatch(ctx, list[:n]); err != nil {
 				return err
 			}
 			if rows -= r.deleted - before; r.deleted == before { // a forwarder needs them again, or another run has deleted them
@@ -206,8 +206,8 @@ func (r *purging) remove(ctx context.Context, list []purgeable) error {
 	return nil
 }
 
-// removeSome deletes as many rows as a transaction may, from the end, and writes down which.
-func (r *purging) removeSome(ctx context.Context, list []purgeable) error {
+// removeBatch deletes as many rows as one transaction may, from the end, and notes in audit_purges how many and of when.
+func (r *purgeRun) removeBatch(ctx context.Context, list []purgeable) error {
 	var values []string
 	for _, p := range list {
 		values = append(values, "('"+p.xid+"'::pg_catalog.xid8, '"+p.started+"'::pg_catalog.timestamptz, '"+p.lsn+"'::pg_catalog.pg_lsn)")
@@ -231,7 +231,7 @@ func (r *purging) removeSome(ctx context.Context, list []purgeable) error {
 	})
 }
 
-// addPurges adds a break for each run that has deleted changes of a table. An earlier version has no list of them.
+// addPurges adds a break for each purge that has deleted changes of a table. Tables of an earlier version have no list of purges.
 func (r *snapshot) addPurges(ctx context.Context, t *undoTable, list []Break) ([]Break, error) {
 	table := r.store.at("audit_purges")
 	var any, readable bool

@@ -10,15 +10,15 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
 
-// What was in a table once need not be allowed there now: an enum may have lost a label, a column may have become NOT NULL, the table may have got
-// a CHECK, and the partition may be gone. It is looked up only as far as that executes nothing that a role has made, with the rights
-// of who makes the undo.
+// What was in a table once need not be allowed there now: an enum may have lost a label, a column may have become NOT NULL, the table
+// may have got a CHECK, and the partition may be gone. This is looked up only where no function of a role is called: it would run with
+// the rights of the role that makes the undo. What is not looked up is a warning.
 
-// checkConstraint is a CHECK, or, without a name, that there is a partition for the row.
+// checkConstraint is a CHECK or, without a name, the condition that a partition is for the row.
 type checkConstraint struct {
 	Name, Expression string
 	Columns          []string
-	Inert            bool // it calls only what is PostgreSQL's own
+	Inert            bool // it calls only PostgreSQL's own functions
 }
 
 // String says what is in the way.
@@ -29,7 +29,7 @@ func (c *checkConstraint) String() string {
 	return "CHECK " + pgschema.Ident(c.Name)
 }
 
-// checksOf are those of the table c, with its tree.
+// checksOf is an expression for the constraints of the table c, as JSON. It needs the partition tree of c as tree.oids.
 var checksOf = `(SELECT pg_catalog.json_agg(x.x) FROM (
 		SELECT pg_catalog.json_build_object('name', k.conname, 'expression', pg_catalog.pg_get_expr(k.conbin, k.conrelid), 'inert', NOT ` + dependsOnOthers("c.oid") + `,
 			'columns', (SELECT pg_catalog.json_agg(a.attname) FROM pg_catalog.unnest(k.conkey) x (number) JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = x.number)) AS x
@@ -40,9 +40,9 @@ var checksOf = `(SELECT pg_catalog.json_agg(x.x) FROM (
 				FROM pg_catalog.pg_partitioned_table d JOIN pg_catalog.pg_attribute a ON a.attrelid = d.partrelid AND a.attnum = ANY (d.partattrs) WHERE d.partrelid = ANY (tree.oids)) keys (columns, inert)
 		WHERE c.relkind = 'p' AND keys.columns IS NOT NULL) x)`
 
-// dependsOnOthers is a condition for a constraint k of an object: that it may execute what is not PostgreSQL's own. Of what is, no
-// dependency is kept, but functions that are not IMMUTABLE count, too: ts_rewrite and query_to_xml execute whatever a text says. Labels of enums
-// are looked up without a function of theirs.
+// dependsOnOthers is the condition that a constraint k of an object may execute what is not PostgreSQL's own. The catalog keeps no
+// dependency on what is, but functions that are not IMMUTABLE count, too: ts_rewrite and query_to_xml execute whatever a text
+// says. Enums do not count, because to look up a label calls no function of a role.
 func dependsOnOthers(object string) string {
 	return `(EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = k.oid AND d.refobjid <> ` + object + `
 		AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e WHERE d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND e.oid = d.refobjid AND e.typtype = 'e'))
@@ -66,15 +66,15 @@ var (
 	inertType       = `NOT ` + typesWithin(`t.typtype = 'b' AND NOT (t.typelem <> 0 AND t.typcategory = 'A') OR `+constrained)
 )
 
-// written is a value that the statement of a step has.
-type written struct {
+// writtenValue is a value in the statement of a step.
+type writtenValue struct {
 	*step
 	column, literal string
 }
 
-// readable refuses values that their types no longer read.
-func (r *undoer) readable(ctx context.Context, steps []*step) error {
-	var all []written
+// checkTypes refuses values that are none of their types any more. It tries many at a time, and one by one only where that fails.
+func (r *undoer) checkTypes(ctx context.Context, steps []*step) error {
+	var all []writtenValue
 	for _, st := range steps {
 		all = append(all, r.written(st)...)
 	}
@@ -113,8 +113,8 @@ func (r *undoer) readable(ctx context.Context, steps []*step) error {
 	return nil
 }
 
-// written are the values of types that are not PostgreSQL's own.
-func (r *undoer) written(st *step) (list []written) {
+// written are the values, in the statement of a step, of types that are not PostgreSQL's own.
+func (r *undoer) written(st *step) (list []writtenValue) {
 	var sets []*Field
 	for i := range st.table.Columns {
 		c := &st.table.Columns[i]
@@ -140,14 +140,14 @@ func (r *undoer) written(st *step) (list []written) {
 		}
 		for _, v := range values {
 			if c.Inert {
-				list = append(list, written{st, c.Name, c.literal(v)})
+				list = append(list, writtenValue{st, c.Name, c.literal(v)})
 			}
 		}
 	}
 	return list
 }
 
-// keys are the values of a column of the key.
+// keys are the values that a column of the key has in the statement, by its place in the key.
 func (st *step) keys(column int) (values []Value) {
 	for _, key := range [][]string{st.before, st.after} {
 		if column < len(key) {
@@ -169,8 +169,8 @@ func (r *undoer) warnOnce(text string) {
 	}
 }
 
-// allowed finds rows that would not be allowed.
-func (r *undoer) allowed(ctx context.Context, t *undoTable, steps []*step) error {
+// checkConstraints finds rows that a NOT NULL or a CHECK would not allow, or that no partition is for.
+func (r *undoer) checkConstraints(ctx context.Context, t *undoTable, steps []*step) error {
 	for chunk := range slices.Chunk(steps, atOnce) {
 		sets := make(map[*step][]*Field)
 		for _, st := range chunk {
@@ -195,7 +195,7 @@ func (r *undoer) allowed(ctx context.Context, t *undoTable, steps []*step) error
 	return nil
 }
 
-// notNull finds columns that would be NULL and must not.
+// notNull finds columns that would be NULL, and must not be.
 func (r *undoer) notNull(st *step, sets []*Field) {
 	var columns []string
 	for i := range st.table.Columns {

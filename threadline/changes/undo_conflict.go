@@ -144,7 +144,7 @@ func (r *undoer) conflicts(ctx context.Context, steps []*step) error {
 		}
 	}
 	for _, t := range tablesOf(steps) {
-		for _, f := range []func(context.Context, *undoTable, []*step) error{r.later, r.taken, r.parents, r.referred, r.allowed} {
+		for _, f := range []func(context.Context, *undoTable, []*step) error{r.later, r.taken, r.parents, r.referred, r.checkConstraints} {
 			if err := f(ctx, t, steps); err != nil {
 				return catalog.Wrap("look for conflicts in "+t.Name, err)
 			}

@@ -20,7 +20,7 @@ func (r *undoer) plan(ctx context.Context, chains []*chain) error {
 	if len(r.undo.Refusals) > 0 || len(steps) == 0 {
 		return nil
 	}
-	if err := r.readable(ctx, steps); err != nil || len(r.undo.Refusals) > 0 {
+	if err := r.checkTypes(ctx, steps); err != nil || len(r.undo.Refusals) > 0 {
 		return err
 	}
 	if err := r.rows(ctx, steps); err != nil {

@@ -7,18 +7,19 @@ type version struct {
 	table        int64
 	xid, started string
 	truncated    int    // how often the transaction had emptied the table by then
-	tid, row     string // a tid alone may be in several partitions
+	tid, row     string // its place, and what names the row: several partitions may have the same tid
 }
 
-// makers finds, for changes in the order in which they were captured, the one that has made the version which each
-// replaces. before and after are what tells the row that a change has replaced, and the one that it has made, from others.
+// makers finds, for each change, the change of the same transaction that has made the version which it replaces. The
+// changes come in the order in which they were captured. before and after name the row of the version that a change has
+// replaced, and of the one that it has made.
 //
-// A place of a row has several versions in one transaction if that rewrites or empties the table in between, as CLUSTER,
-// ALTER TABLE and TRUNCATE do. Each version is replaced once, so the maker is the last one before that has not been
-// replaced yet. It is captured after what replaces its version only if a trigger of the app's, which fires before
-// ours, changes the row again: that is deeper.
+// A transaction can make several versions at one tid: if it rewrites or empties the table in between, as CLUSTER,
+// ALTER TABLE and TRUNCATE do. Each version is replaced once, so the maker is the last change before that made a version
+// there, and whose version has not been replaced yet. Only if a trigger of the app's, which fires before ours, changes
+// the row again is the maker captured later; then its trigger depth is less.
 func makers(captured []*row, before, after func(*row) string) map[*row]*row {
-	made := make(map[version][]int) // by which of captured
+	made := make(map[version][]int) // the changes that made each version, as indexes of captured
 	replaced := make([]version, len(captured))
 	truncated := make(map[int64]int)
 	for i, r := range captured {
@@ -35,30 +36,29 @@ func makers(captured []*row, before, after func(*row) string) map[*row]*row {
 			made[v] = append(made[v], i)
 		}
 	}
-	makers, gone := make(map[*row]*row), make([]bool, len(captured))
+	found, replacedYet := make(map[*row]*row), make([]bool, len(captured)) // of each maker, whether its version was replaced
 	for i, r := range captured {
 		maker := -1
 		for _, m := range made[replaced[i]] {
 			if m > i {
-				if maker < 0 && !gone[m] && captured[m].depth < r.depth {
+				if maker < 0 && !replacedYet[m] && captured[m].depth < r.depth {
 					maker = m
 				}
 				break
 			}
-			if m < i && !gone[m] {
+			if m < i && !replacedYet[m] {
 				maker = m
 			}
 		}
 		if maker >= 0 {
-			makers[r], gone[maker] = captured[maker], true
+			found[r], replacedYet[maker] = captured[maker], true
 		}
 	}
-	return makers
+	return found
 }
 
-// byVersion puts changes, which come in the order in which they were captured, into that in which
-// they were made: each behind the one, of the same transaction, that has made the version which it
-// replaces.
+// byVersion puts changes that are in the order of their capture into the order in which they were made: each behind
+// the change of the same transaction that has made the version which it replaces.
 func byVersion(captured []*row) []*row {
 	// A row that moves to another partition may have the place there that one of its versions had here, under another key.
 	maker := makers(captured, (*row).keyBefore, func(r *row) string { return r.key.String })
