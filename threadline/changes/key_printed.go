@@ -12,9 +12,9 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
-// printed returns a key as PostgreSQL prints it, and so as changes have it: a UUID may have been written in capitals, a time in another
-// zone. Otherwise the row would be taken for one that has never changed. A key that has changes as it is stays so, and so
-// does one that the type of a column cannot have.
+// printed returns a key as PostgreSQL prints it, because changes have it like that: somebody may have written a UUID in capitals, or
+// a time in another zone, and the row would be taken for one that has never changed. A key that has changes as it is written is
+// returned as it is, and so is one that is no value of the columns' types.
 func (r *snapshot) printed(ctx context.Context, l *lives, key []string) ([]string, error) {
 	t := l.table
 	if _, ok := r.store.sqlite(); ok || t.liveTable == nil || len(t.key) != len(key) || slices.ContainsFunc(t.key, func(k string) bool { return t.column(k) == nil }) {
@@ -63,7 +63,8 @@ func (l *lives) has(ctx context.Context, key []string) (bool, error) {
 	return is, catalog.Wrap("read the history", err)
 }
 
-// castKey is a query for the text of a key, NULL if the types of the columns would have to cut its values. It is "" if that cannot be known.
+// castKey is a query for the text of a key as the columns' types print it. It selects nothing if a type would cut a value to its
+// length, and is "" if a column has no operator to find that out.
 func (t *undoTable) castKey(key []string) string {
 	values, same := make([]string, len(key)), make([]string, len(key))
 	for i, k := range t.key {
@@ -77,7 +78,7 @@ func (t *undoTable) castKey(key []string) string {
 	return "SELECT ROW(" + strings.Join(values, ", ") + ")::pg_catalog.text WHERE " + strings.Join(same, " AND ")
 }
 
-// findKey is a query for the text of the key of a row that has such a one now.
+// findKey is a query for the text of the key that a row has now, if that is equal to this one.
 func (t *undoTable) findKey(key []string) string {
 	columns, conditions := make([]string, len(key)), make([]string, len(key))
 	for i, k := range t.key {
@@ -94,18 +95,19 @@ func (c *liveColumn) byText() bool {
 	return c.Constrained && (!c.Domain || strings.Contains(c.Base, "."))
 }
 
-// uncut is a value to compare with the column. A cast to the type of the column might cut it to its length, and so find another.
+// uncut is a value to compare with the column. A cast to the column's own type might cut it to its length, and so find another row.
 func (c *liveColumn) uncut(v Value) string {
 	switch {
 	case c.byText():
 		return castTo(v.Text, "pg_catalog.text")
-	case c.native || c.Equal == "": // images have a type
+	case c.native || c.Equal == "": // the comparison of records needs the column's own type
 		return c.literal(v)
 	}
 	return castTo(v.Text, c.Base)
 }
 
-// matches compares a column with an expression.
+// matches is the condition that a column equals an expression. If its type has no operator for that, their bytes are compared, and their
+// texts if a cast would execute what a role has made.
 func (c *liveColumn) matches(column, value string) string {
 	switch {
 	case c.byText():
@@ -116,7 +118,8 @@ func (c *liveColumn) matches(column, value string) string {
 	return column + " OPERATOR(" + c.Equal + ".=) " + value
 }
 
-// tried returns the text that a query selects, NULL if it selects none or fails, which does not end the transaction.
+// tried returns the text that a query selects, and NULL if it selects none or fails. A savepoint keeps a failure from ending the
+// transaction.
 func (r *snapshot) tried(ctx context.Context, query string) (text sql.NullString, err error) {
 	if _, err = r.tx.ExecContext(ctx, "SAVEPOINT aftercommit_tried"); err != nil {
 		return text, catalog.Wrap("read a key", err)
@@ -129,7 +132,7 @@ func (r *snapshot) tried(ctx context.Context, query string) (text sql.NullString
 	return text, catalog.Wrap("read a key", err)
 }
 
-// printed is that of a snapshot, in a separate one: it is needed only where there are no changes.
+// printed is printed of a separate snapshot, which is opened only if the key has no changes as it is written.
 func (s *Store) printed(ctx context.Context, l *lives, table string, key []string) (printed []string, err error) {
 	is, err := l.has(ctx, key)
 	if is || err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// keys are those that a row may have whose values are those of key, as the texts of rows have them: which storage class a value
-// has is not in its text. Those of an integer's text that is taken for a real come last.
+// keys are all keys that a person may mean by the texts in key, each value behind the letter of its storage class, as stored keys
+// have it: the text of a value does not say its class. Keys in which an integer's text stands for a real come last.
 func (s sqlite) keys(ctx context.Context, q catalog.Querier, key []string) (keys [][]string, err error) {
 	keys = [][]string{nil}
 	for _, text := range key {
@@ -32,7 +32,7 @@ func (s sqlite) keys(ctx context.Context, q catalog.Querier, key []string) (keys
 	return keys, nil
 }
 
-// realsOf is how many values of a key are reals, and written as integers.
+// realsOf is how many reals of typed are written as integers in key.
 func realsOf(typed, key []string) (n int) {
 	for i, text := range key {
 		if typed[i][0] == 'r' && isInteger(text) {
@@ -48,7 +48,7 @@ func isInteger(text string) bool {
 	return err == nil && strconv.FormatInt(n, 10) == text
 }
 
-// classes are the values that a text may be, each behind the letter of its storage class.
+// classes are the values that a text may mean, each behind the letter of its storage class.
 func (s sqlite) classes(ctx context.Context, q catalog.Querier, text string) ([]string, error) {
 	may := []string{"t" + text}
 	if isInteger(text) {
@@ -64,13 +64,13 @@ func (s sqlite) classes(ctx context.Context, q catalog.Querier, text string) ([]
 		return may, nil
 	}
 	if n, failed := strconv.ParseInt(text, 10, 64); failed == nil && (f >= math.MaxInt64 || int64(f) != n) {
-		return may, nil // another number
+		return may, nil // the nearest real is another number
 	}
-	// Versions of SQLite write one with more or fewer digits.
-	var real string
+	// SQLite prints it: versions of SQLite differ in how many digits they print.
+	var printed string
 	written := realText(f)
-	if err = q.QueryRowContext(ctx, "SELECT 'r' || printf('%!.17g', "+sqliteLiteral(Value{Text: &written, Storage: "real"})+" + 0.0)").Scan(&real); err != nil {
+	if err = q.QueryRowContext(ctx, "SELECT 'r' || printf('%!.17g', "+sqliteLiteral(Value{Text: &written, Storage: "real"})+" + 0.0)").Scan(&printed); err != nil {
 		return nil, catalog.Wrap("read a key", err)
 	}
-	return append(may, real), nil
+	return append(may, printed), nil
 }

@@ -17,29 +17,30 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
-// liteTableReader is a tableReader on SQLite, where nothing keeps the keys: an open cursor would be an open transaction, which
-// stops writers or checkpoints, and a temporary table is a write that the driver sees. There is one writer, so that the state of
-// the beginning is known by its last change. What it had is read in two parts, each along an index, from page to page:
+// liteTableReader is a tableReader on SQLite. It has nowhere to keep the table's keys: an open cursor would be an open
+// transaction, which stops writers or checkpoints, and a temporary table is a write that the driver sees. But there is one writer,
+// so the last change at the beginning identifies the state of the beginning. That is read page by page, in two parts,
+// each along an index:
 //
-//   - the keys that changes until then name: these stay the same
-//   - the rows of the table that no change names, which are as they were. Of those that are changed before the loop gets
-//     to them a change says so, so what is committed meanwhile is looked at first: a row whose place the loop has passed
-//     was in it, and one whose place it has not is returned now.
+//   - First the keys that changes until then name. These stay the same.
+//   - Then the rows of the table that no change names. They are as they were, unless they are changed before the loop gets to
+//     them. So each page first looks at the changes that were committed meanwhile: if the loop has passed the place of such
+//     a row, it has returned it; if not, it returns it now.
 type liteTableReader struct {
 	sqlite
 	at time.Time
 
-	id    int64
+	id    int64 // of the table
 	name  string
 	began time.Time
-	last  int64 // the last change of the beginning
+	last  int64 // the last change at the beginning
 
-	key    string  // the last of the keys that changes name
-	rows   bool    // the keys are done, and the rows are read
-	order  string  // of the rows
-	seen   int64   // the last change that was looked at
-	place  []Value // of the last row
-	broken error   // at the end
+	key     string  // in the first part: the last key that was read
+	inTable bool    // the second part has begun
+	order   string  // of its rows
+	seen    int64   // the last change that it has looked at
+	place   []Value // where its last row is, nil if there was none yet
+	broken  error   // how the loop ends
 }
 
 // tableAsOf is [Store.tableAsOf].
@@ -66,7 +67,7 @@ func (s sqlite) tableAsOf(ctx context.Context, table string, at time.Time, yield
 	return r.broken
 }
 
-// begin notes what there is.
+// begin notes the state of the beginning.
 func (r *liteTableReader) begin(ctx context.Context, table string) error {
 	return r.inSnapshot(ctx, r.catalog.DB, func(first *snapshot) error {
 		t, err := first.look(ctx, table)
@@ -87,7 +88,7 @@ func (r *liteTableReader) begin(ctx context.Context, table string) error {
 	})
 }
 
-// until is the time asked for, or that of the beginning.
+// until is the time that was asked for, or the beginning, whichever is earlier.
 func (r *liteTableReader) until() time.Time {
 	if r.began.Before(r.at) {
 		return r.began
@@ -157,11 +158,11 @@ func (r *liteTableReader) read(ctx context.Context, a *asOf, text string) (*Row,
 
 // next returns the keys of the next rows, and whether there may be more.
 func (r *liteTableReader) next(ctx context.Context, a *asOf) (keys []string, more bool, err error) {
-	if !r.rows {
+	if !r.inTable {
 		if keys, err = r.named(ctx, a.tx); err != nil || len(keys) == keysAtATime {
 			return keys, true, err
 		}
-		r.rows = true
+		r.inTable = true
 	}
 	order := r.orderOf(a)
 	switch {
@@ -233,7 +234,8 @@ func orderBy(t *catalog.SQLiteTable, key []string) []catalog.SQLiteTerm {
 // keyText is an expression of the key of a row t.
 func (r *liteTableReader) keyText(a *asOf) string { return rowtext.SQLiteOf("t", a.table.key) }
 
-// beyond is the condition that values are behind the place of the last row, each of them an expression with its collation.
+// beyond is the condition that a row is behind the place of the last one. values are its columns in the order of the loop, each an
+// expression with its collation.
 func (r *liteTableReader) beyond(values string) string {
 	place := make([]string, len(r.place))
 	for i, v := range r.place {
@@ -242,14 +244,14 @@ func (r *liteTableReader) beyond(values string) string {
 	return "(" + values + ") > (" + strings.Join(place, ", ") + ")"
 }
 
-// changed returns the keys of the rows that no change named, and whose place the loop has not passed, among what was committed
-// since the last look, and whether there is more of it.
+// changed looks at the next changes that were committed since the last look. It returns the keys of the rows that no earlier change
+// named, and whose place the loop has not passed, and whether there are more such changes.
 func (r *liteTableReader) changed(ctx context.Context, a *asOf) (keys []string, more bool, err error) {
 	type change struct {
 		seq int64
 		key sql.NullString
 	}
-	// The first change that names a key says that its row was there.
+	// The first change of a row, if it is no INSERT, shows that the row was there before.
 	named := func(column string) string {
 		return "EXISTS (SELECT 1 FROM " + r.In("audit_changes") + " o WHERE o.table_id = c.table_id AND o." + column + " = coalesce(c.former_key, c.key) AND o.seq < c.seq AND o.held IS NULL)"
 	}
@@ -275,7 +277,7 @@ func (r *liteTableReader) changed(ctx context.Context, a *asOf) (keys []string, 
 	return keys, len(list) == keysAtATime, nil
 }
 
-// ahead reports whether the loop has not passed the place of a key.
+// ahead reports whether the loop has not passed the place of a key yet.
 func (r *liteTableReader) ahead(ctx context.Context, a *asOf, text string) (is bool, err error) {
 	if r.place == nil {
 		return true, nil
@@ -350,7 +352,7 @@ func (r *liteTableReader) unchanged(ctx context.Context, a *asOf) (keys []string
 	return keys, more, nil
 }
 
-// missing returns an error if there may be rows that the loop did not have.
+// missing returns an error if the loop may have missed rows.
 func (r *liteTableReader) missing(ctx context.Context, a *asOf) (unknown, err error) {
 	if unknown = a.missing(r.until()); unknown != nil {
 		return unknown, nil
@@ -369,7 +371,7 @@ func (r *liteTableReader) missing(ctx context.Context, a *asOf) (unknown, err er
 	return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Lost, From: r.until(), To: r.until(), Schema: a.table.named.Schema, Table: a.table.named.Table, Text: text}}, nil
 }
 
-// nulls is how many rows had NULL in their key: those that there are now, without what has changed since.
+// nulls is how many rows had NULL in their key: those that have it now, minus what changes since have added, plus what they have removed.
 func (r *liteTableReader) nulls(ctx context.Context, a *asOf) (n int, err error) {
 	var conditions []string
 	for _, k := range a.table.key {
