@@ -30,8 +30,8 @@ func (f *target) stale() string {
 	return ""
 }
 
-// noteSQL notes the capture of a table, and fails if that was made again since it was planned, or the planner
-// could not read that another table has its ID.
+// noteSQL notes the capture of a table in audit_captures. It fails if the table was made again since it was planned, or if another table
+// has its ID and the role that planned could not see that.
 func (s *Installer) noteSQL(f *target, resumed bool) string {
 	partitions, err := json.Marshal(slices.Concat([]string{}, f.Partitions))
 	if err != nil {

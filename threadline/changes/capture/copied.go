@@ -7,7 +7,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
 
-// ownHistories returns an error if the histories are copies: a table that is captured here might have the ID of one there.
+// ownHistories returns an error if the schema has copies of another database's changes: a table here might have the ID of one of theirs.
 func (s *Installer) ownHistories(ctx context.Context, q pgschema.Querier) error {
 	is, err := s.catalog.Copied(ctx, q)
 	if is {

@@ -7,14 +7,14 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// goneColumn is a name that is masked or excluded although the table has no such column: one that is added under it
-// is what was meant.
+// goneColumn is the name of a column that was masked or excluded and is gone. If a migration adds a column of that name, it has to be
+// masked or excluded, too.
 type goneColumn struct {
 	name  string
 	keeps catalog.Keeping
 }
 
-// gone are the names in the notes that the table has not.
+// gone are the columns in the notes that the table does not have any more.
 func (d *deployed) gone(f *target) (list []goneColumn) {
 	for _, n := range d.All() {
 		if n == nil {

@@ -27,10 +27,9 @@ type List struct {
 // Of returns the capture of tables in the app's own database, with default options.
 func Of(tables ...Table) *List { return &List{Tables: tables} }
 
-// Keep implements [forward.Keeper]: it makes the tables of changes and the captures that are
-// missing, each in a separate transaction. It never loosens what there is, since another version of
-// the program may want it: what is masked or excluded stays so, and tables that are not in the
-// list stay captured. It warns of both.
+// Keep implements [forward.Keeper]. It makes the tables of changes and the captures that are missing, each capture in a
+// separate transaction. It loosens nothing, since another version of the program may want what is there: what is masked
+// or excluded stays so, and tables that are not in the list stay captured. It warns of both.
 //
 // If the role lacks rights, the error is a [forward.PermanentError], "insufficient_privilege", that says
 // what to run. On SQLite Keep returns an error, and the Hub does not call it: there a List lets captures follow
@@ -83,7 +82,7 @@ type keeper struct {
 	denied         *rightsError
 }
 
-// rightsError is what this role may not do.
+// rightsError says which rights the role lacks, and what to run.
 type rightsError struct {
 	problems, statements []string
 }
@@ -102,7 +101,7 @@ func (k *keeper) deny(problem string, statements ...string) {
 	k.denied.statements = append(k.denied.statements, statements...)
 }
 
-// prepare makes the tables of changes, if that is this role's to do.
+// prepare makes the tables of changes, unless another role owns them.
 func (k *keeper) prepare(ctx context.Context) error {
 	err := k.installer.catalog.DB.QueryRowContext(ctx, "SELECT "+pgtext.HexAnywhere("current_user::pg_catalog.text")+", coalesce((SELECT "+pgtext.HexAnywhere("pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text")+
 		" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = 'audit_changes'), '')", k.installer.catalog.Schema).
@@ -126,13 +125,13 @@ func (k *keeper) prepare(ctx context.Context) error {
 	return nil
 }
 
-// mayApply reports whether the role is the history's owner, with whose rights the functions
-// have to run.
+// mayApply reports whether the role owns the history. The functions run with the rights of the role that makes them, and have to
+// run with the owner's.
 func (k *keeper) mayApply() bool { return k.owner == k.role }
 
 // keep makes the capture of a table, unless it is as it should be.
 func (k *keeper) keep(ctx context.Context, t Table) error {
-	w, err := k.look(ctx, k.installer.catalog.DB, t)
+	w, err := k.assess(ctx, k.installer.catalog.DB, t)
 	if err != nil {
 		return err
 	}
@@ -142,14 +141,14 @@ func (k *keeper) keep(ctx context.Context, t Table) error {
 	case w.step == nil:
 		return nil
 	case !k.mayApply():
-		return k.leave(ctx, w)
+		return k.leaveToOwner(ctx, w)
 	}
 	err = k.installer.patiently(ctx, keepTries, func(tx *sql.Tx) error {
 		if err = k.installer.takeTurn(ctx, tx); err != nil {
 			return err
 		}
 		// Another process may have been here in between.
-		w, err = k.look(ctx, tx, t)
+		w, err = k.assess(ctx, tx, t)
 		if err != nil || w.step == nil {
 			return err
 		}
@@ -157,7 +156,7 @@ func (k *keeper) keep(ctx context.Context, t Table) error {
 	})
 	switch {
 	case pgschema.Denied(err):
-		return k.leave(ctx, w)
+		return k.leaveToOwner(ctx, w)
 	case err == nil && w.step != nil:
 		done := "row changes of " + w.Qualified() + " are captured from now on"
 		if w.captured {
@@ -177,18 +176,18 @@ const keepTries = 5
 // work is what is to be done for a table.
 type work struct {
 	*target
-	captured bool  // in some way
-	step     *Step // nil if nothing is
+	captured bool  // the table has a capture already
+	step     *Step // nil if nothing is to be done
 	warnings []string
 }
 
-// look finds out what is to be done for a table without loosening anything.
-func (k *keeper) look(ctx context.Context, q catalog.Querier, t Table) (*work, error) {
+// assess finds out what is to be done for a table without loosening anything.
+func (k *keeper) assess(ctx context.Context, q catalog.Querier, t Table) (*work, error) {
 	f, err := k.installer.look(ctx, q, t.Name)
 	if err != nil {
 		return nil, err
 	}
-	if err = f.judge(t.Name); err != nil {
+	if err = f.checkKind(t.Name); err != nil {
 		return nil, err
 	}
 	is, err := k.installer.deployed(ctx, q, f)
@@ -200,7 +199,7 @@ func (k *keeper) look(ctx context.Context, q catalog.Querier, t Table) (*work, e
 	if err != nil {
 		return nil, err
 	}
-	if err = k.installer.prove(ctx, q, f, t); err != nil {
+	if err = k.installer.decideBulk(ctx, q, f, t); err != nil {
 		return nil, err
 	}
 	if k.owner != "" {
@@ -209,11 +208,11 @@ func (k *keeper) look(ctx context.Context, q catalog.Querier, t Table) (*work, e
 		}
 	}
 	w := &work{target: f, captured: is.Body != ""}
-	if why := is.foreign(); why != "" {
+	if why := is.whyLeft(); why != "" {
 		w.warnings = append(w.warnings, f.Qualified()+why)
 		return w, nil
 	}
-	w.warnings = is.stays(f, t)
+	w.warnings = is.notLoosened(f, t)
 	if warning != "" {
 		w.warnings = append(w.warnings, warning)
 	}
@@ -224,8 +223,8 @@ func (k *keeper) look(ctx context.Context, q catalog.Querier, t Table) (*work, e
 	return w, nil
 }
 
-// foreign says why a capture is left alone, "" if it is not.
-func (d *deployed) foreign() string {
+// whyLeft says why Keep leaves a capture as it is, "" if it does not.
+func (d *deployed) whyLeft() string {
 	notes := slices.Concat(d.Notes, d.Leaves)
 	switch {
 	case slices.Contains(notes, nil):
@@ -236,8 +235,8 @@ func (d *deployed) foreign() string {
 	return ""
 }
 
-// stays are warnings of what t would loosen.
-func (d *deployed) stays(f *target, t Table) (warnings []string) {
+// notLoosened are warnings of what t asks for, and would loosen.
+func (d *deployed) notLoosened(f *target, t Table) (warnings []string) {
 	for i := range f.All {
 		c := &f.All[i]
 		wanted := catalog.KeepsValues
@@ -257,8 +256,8 @@ func (d *deployed) stays(f *target, t Table) (warnings []string) {
 	return warnings
 }
 
-// leave notes what another role has to do.
-func (k *keeper) leave(ctx context.Context, w *work) error {
+// leaveToOwner notes what another role has to run.
+func (k *keeper) leaveToOwner(ctx context.Context, w *work) error {
 	statements := w.step.script()
 	if k.owner == "" { // which prepare has a problem with
 		k.denied.statements = append(k.denied.statements, statements...)

@@ -13,9 +13,9 @@ type keyError struct{ reason string }
 
 func (e *keyError) Error() string { return e.reason }
 
-// wantKept applies what is wanted of a table, without Table.Key if that cannot be the key, such as after a migration
-// that dropped the index: what is to be masked must not wait for it. The note keeps what is wanted, so that the
-// key is used again once it can be.
+// wantKept applies what is wanted of a table. If Table.Key cannot be the key, such as after a migration that dropped its
+// index, it goes on without: what is to be masked must not wait for the key. The note has Table.Key all the same, so
+// the key is used again once it can be.
 func (f *target) wantKept(ctx context.Context, q pgschema.Querier, t Table) (warning string, err error) {
 	primary := f.Key
 	err = f.want(ctx, q, t)

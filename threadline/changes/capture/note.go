@@ -7,13 +7,13 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// generation is raised when capture functions become others for the same table and the same wishes, or notes
-// say more: a program of an earlier version would put its own back, and one that does not know a field
-// of the note would take off what that asks for. It is to be raised once between two releases.
-// 1 knew neither hashes nor moved rows.
+// generation is the version of capture functions and their notes. A program leaves functions of a later generation as they are.
+// Otherwise a program of an earlier version would put its own function back, or lose what a field of the note asks for that it
+// does not know. Raise it when the function for the same table and the same list changes, or a note gets a field, at most once
+// between two releases. Generation 1 had neither hashes nor moved rows.
 const generation = 2
 
-// note is that of a capture as it is wanted now.
+// note is the note of a capture as it is wanted now.
 func (f *target) note() *catalog.Note {
 	n := &catalog.Note{Generation: generation, Schema: f.Schema, Table: f.Table, OID: f.OID, Key: f.declared}
 	add := func(o catalog.NotedColumn, keeps catalog.Keeping) {
@@ -35,7 +35,7 @@ func (f *target) note() *catalog.Note {
 	return n
 }
 
-// looser are the columns of which f is to keep more than there is kept, each with both.
+// looser are the columns of which f keeps more than is kept now, with how much is kept now and will be.
 func (d *deployed) looser(f *target) (list []string) {
 	for i := range f.All {
 		c := &f.All[i]
@@ -46,8 +46,8 @@ func (d *deployed) looser(f *target) (list []string) {
 	return list
 }
 
-// stricter returns t so that no more is kept of any column than there is, and with the key
-// that was declared, unless t declares one.
+// stricter returns t with what keeps it from loosening anything: of no column is more kept than now. A key that was declared before
+// stays, unless t declares one.
 func (d *deployed) stricter(f *target, t Table) Table {
 	hash, mask, exclude := slices.Clone(t.Hash), slices.Clone(t.Mask), slices.Clone(t.Exclude)
 	for i := range f.All {

@@ -29,10 +29,10 @@ type Step struct {
 	Table string
 	// Why says what differs from what there is.
 	Why string
-	// SQL are the statements. Apply has them wait little for locks, and so does the text of a plan.
+	// SQL are the statements. Apply bounds how long they wait for locks, and so does the text of a plan.
 	SQL []string
 
-	patience string // what has them wait little, "" where nothing has to
+	patience string // a statement that bounds how long they wait for locks, "" on SQLite
 }
 
 // String returns the plan as SQL, with comments. Each transaction fails, and changes nothing, if it has to wait for a lock
@@ -51,7 +51,7 @@ func (p *Plan) String() string {
 	return b.String()
 }
 
-// script is for people: what Apply does, without its tries.
+// script is what Apply does, without its tries, for people.
 func (step *Step) script() []string {
 	start := []string{"BEGIN"}
 	if step.patience != "" {
@@ -60,9 +60,7 @@ func (step *Step) script() []string {
 	return slices.Concat(start, step.SQL, []string{"COMMIT"})
 }
 
-const (
-	truncateTrigger = "threadline_truncate"
-)
+const truncateTrigger = "threadline_truncate"
 
 // Plan compares the tables with what is captured. It changes nothing. Of tables that it is not
 // given, the capture stays.
@@ -109,8 +107,8 @@ func (p *Plan) warn(f *target, is *deployed) {
 	if f.Persistence == "u" {
 		p.Warnings = append(p.Warnings, name+" is unlogged: a crash empties it, which no trigger sees")
 	}
-	if f.byRow != "" {
-		p.Warnings = append(p.Warnings, name+" is captured row by row, although Bulk is set: "+f.byRow)
+	if f.whyByRow != "" {
+		p.Warnings = append(p.Warnings, name+" is captured row by row, although Bulk is set: "+f.whyByRow)
 	}
 	if !f.Keyed() {
 		p.Warnings = append(p.Warnings, name+" has no key: its rows are kept whole, and History cannot follow one")
@@ -123,7 +121,7 @@ func (p *Plan) warn(f *target, is *deployed) {
 	}
 }
 
-// hiddenOf are those of some columns of which the values are not kept.
+// hiddenOf are those of the named columns of which no values are kept.
 func (f *target) hiddenOf(names []string) (hidden []string) {
 	for _, name := range names {
 		if i := f.Position(name); i < 0 || f.Columns[i].Masked {
@@ -133,30 +131,25 @@ func (f *target) hiddenOf(names []string) (hidden []string) {
 	return hidden
 }
 
-// step returns what is to be done for a table, nil if nothing is.
-func (s *Installer) step(f *target, is *deployed) *Step {
-	body := f.note().Line() + s.body(f)
-	var why []string
+// reasons say why a table's capture has to be made or replaced, so that its function has this body; there are none if it is as it
+// should be. missing are the triggers that are to be made.
+func (f *target) reasons(is *deployed, body string, missing []trigger) (why []string) {
 	switch {
 	case is.Body == "":
 		why = append(why, "it is not captured yet")
 	case is.Body != body || is.Settings != f.settingsText():
 		why = append(why, "it, or what is to be captured of it, has changed")
 	}
-	if !is.shape && len(why) == 0 { // another one comes with a change
+	if !is.shape && len(why) == 0 { // if the capture has changed, so has its shape
 		why = append(why, "its shape is not noted")
 	}
 	if list := catalog.Without(is.Grantees, is.Owners); len(list) > 0 {
 		why = append(why, strings.Join(list, ", ")+" may execute its function, and so attach it to tables")
 	}
-	ungranted := catalog.Without(is.Owners, is.Grantees)
-	if is.Body != "" && len(ungranted) > 0 {
-		why = append(why, strings.Join(ungranted, ", ")+" may not execute its function, and so cannot add partitions")
+	if list := catalog.Without(is.Owners, is.Grantees); is.Body != "" && len(list) > 0 {
+		why = append(why, strings.Join(list, ", ")+" may not execute its function, and so cannot add partitions")
 	}
-	missing := s.triggers(f, is)
-	replaced := f.otherRowTrigger(is)
-	resumed := f.Noted != nil && slices.ContainsFunc(s.triggers(s.before(f, is), is), f.wasThere)
-	if is.Body != "" && replaced == "" && len(missing) > 0 {
+	if is.Body != "" && f.otherRowTrigger(is) == "" && len(missing) > 0 {
 		why = append(why, "triggers are missing or disabled")
 	}
 	if stale := f.stale(); stale != "" && (is.Body != "" || f.Noted != nil) && !slices.Contains(why, stale) {
@@ -165,16 +158,24 @@ func (s *Installer) step(f *target, is *deployed) *Step {
 	if is.noKey {
 		why = append(why, "there is no key for its hashes")
 	}
+	return why
+}
+
+// step returns what is to be done for a table, nil if nothing is.
+func (s *Installer) step(f *target, is *deployed) *Step {
+	body, missing := f.note().Line()+s.body(f), s.triggers(f, is)
+	why := f.reasons(is, body, missing)
 	if len(why) == 0 {
 		return nil
 	}
+	resumed := f.Noted != nil && slices.ContainsFunc(s.triggers(s.before(f, is), is), f.wasThere)
 	step := &Step{Table: f.Qualified(), Why: strings.Join(why, ", "), SQL: []string{s.turnSQL(), s.unchangedSQL(f, is)}, patience: setPatience}
 	function := s.at(f.Function()) + "()"
 	step.SQL = append(step.SQL,
 		fmt.Sprintf("INSERT INTO %s (id, table_id, shape) VALUES (%d, %d, %s::pg_catalog.json) ON CONFLICT DO NOTHING", s.at("audit_shapes"), f.Digest(), f.TableID(), pgtext.Literal(f.Text())),
 		"CREATE OR REPLACE FUNCTION "+function+" RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER\n"+f.settingsSQL()+"AS "+pgtext.DollarQuoted("capture", body),
 		"REVOKE ALL ON FUNCTION "+function+" FROM "+strings.Join(append(catalog.Without(is.Grantees, is.Owners), "PUBLIC"), ", "))
-	if len(ungranted) > 0 {
+	if ungranted := catalog.Without(is.Owners, is.Grantees); len(ungranted) > 0 {
 		step.SQL = append(step.SQL, "GRANT EXECUTE ON FUNCTION "+function+" TO "+strings.Join(ungranted, ", "))
 	}
 	if f.hashes() {
@@ -184,7 +185,7 @@ func (s *Installer) step(f *target, is *deployed) *Step {
 		step.SQL = append(step.SQL, "DROP TRIGGER "+t.name+" ON "+t.table)
 	}
 	for _, t := range missing {
-		if wasBulk := strings.Contains(is.Body, s.bulkSetting(f)); f.Kind == "r" && t.name == f.rowTrigger() && (f.bulk || wasBulk) { // also if it is disabled
+		if wasBulk := strings.Contains(is.Body, s.bulkSetting(f)); f.Kind == "r" && t.name == f.rowTrigger() && (f.bulk || wasBulk) { // is.Triggers lacks one that is disabled
 			step.SQL = append(step.SQL, "DROP TRIGGER IF EXISTS "+map[bool]string{false: bulkRow, true: catalog.RowTrigger}[f.bulk]+" ON "+t.table)
 		}
 		step.SQL = append(step.SQL, "DROP TRIGGER IF EXISTS "+t.name+" ON "+t.table, "CREATE TRIGGER "+t.name+" "+t.when+" EXECUTE FUNCTION "+function)
@@ -225,8 +226,8 @@ type trigger struct{ name, table, when string }
 
 func (d *deployed) has(t trigger) bool { return slices.Contains(d.Triggers, t.name+" "+t.table) }
 
-// triggers are those that are to be made. That on rows of a partitioned table is also on its
-// partitions; that on TRUNCATE is not.
+// triggers are those that are to be made. PostgreSQL puts a trigger on the rows of a partitioned table on its partitions, too, but
+// not one on TRUNCATE.
 func (s *Installer) triggers(f *target, is *deployed) (missing []trigger) {
 	for _, t := range slices.Concat([]string{f.Qualified()}, f.Partitions) {
 		row := trigger{f.rowTrigger(), t, "AFTER INSERT OR UPDATE OR DELETE ON " + t + " FOR EACH ROW"}
@@ -250,19 +251,19 @@ func (s *Installer) before(f *target, is *deployed) *target {
 	return &before
 }
 
-// rowTrigger is the name of the trigger on rows. That of a partitioned table is also on its partitions, and
-// ATTACH fails if a table has another trigger of that name.
+// rowTrigger is the name of the trigger on rows. A partitioned table's is named by its ID: it is also on the partitions, and ATTACH
+// fails if a table has another trigger of that name.
 func (f *target) rowTrigger() string {
 	if f.Kind == "p" {
 		return fmt.Sprintf("%s_%016x", catalog.RowTrigger, f.TableID())
 	}
-	if f.bulk { // it has another definition
+	if f.bulk { // its trigger has a WHEN: under another name, the difference shows
 		return bulkRow
 	}
 	return catalog.RowTrigger
 }
 
-// otherRowTrigger is the trigger on the table's rows that there is instead, because statements were captured, or were not.
+// otherRowTrigger is the trigger on rows that the table has from before Table.Bulk was set, or from before it was not, "" if none.
 func (f *target) otherRowTrigger(is *deployed) string {
 	for _, name := range []string{catalog.RowTrigger, bulkRow} {
 		if f.Kind == "r" && name != f.rowTrigger() && is.has(trigger{name: name, table: f.Qualified()}) {
@@ -280,8 +281,8 @@ func (f *target) wasThere(t trigger) bool {
 	return t.table == f.Qualified() || slices.Contains(f.Noted.Partitions, t.table)
 }
 
-// strays are triggers that are to go: on the rows of partitions that were captured by themselves before,
-// and on statements on tables that were partitions.
+// strays are triggers that are to be dropped: those of partitions that were captured by themselves before, those of Table.Bulk once it is
+// not set or refused, and those on statements that are left on tables which were partitions.
 func (f *target) strays(is *deployed) (list []trigger) {
 	for _, t := range is.Others {
 		if name, table, _ := strings.Cut(t, " "); slices.Contains(f.Partitions, table) {
@@ -301,7 +302,7 @@ func (f *target) strays(is *deployed) (list []trigger) {
 	return list
 }
 
-// noted finds out whether the shape is noted. For a role that may not look, it is.
+// noted finds out whether the shape is noted, and the key of hashes made. For a role that may not look, they are.
 func (s *Installer) noted(ctx context.Context, q catalog.Querier, f *target, d *deployed) error {
 	err := q.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+s.at("audit_shapes")+" WHERE id = $1)", f.Digest()).Scan(&d.shape)
 	switch {
@@ -322,8 +323,8 @@ const (
 	lockTimeout           = "55P03"
 )
 
-// applyWait is how long a step waits for a lock at a time: so long do the app's statements
-// wait behind it. mostTries bounds how often it is tried.
+// applyWait is how long a step waits for a lock at a time, since the app's statements wait behind it. mostTries bounds how often
+// it is tried.
 const (
 	applyWait = "100ms"
 	mostTries = 20
@@ -331,10 +332,10 @@ const (
 
 const setPatience = "SET LOCAL lock_timeout = '" + applyWait + "'"
 
-// Apply executes a plan, in one transaction for each table. A table that the app has locked is
-// waited for 100 milliseconds at a time, with pauses, because the app's statements queue
-// behind what waits, and so is another process that changes captures. What was applied before an error
-// stays; Plan then says what is left. A capture that was changed since it was planned is an error: plan anew.
+// Apply executes a plan, in one transaction for each table. It waits for a table that the app has locked, and for another
+// process that changes captures, for 100 milliseconds at a time, with pauses, because the app's statements queue behind
+// what waits. What was applied before an error stays; Plan then says what is left. If a capture has changed since it
+// was planned, that is an error: plan anew.
 func (s *Installer) Apply(ctx context.Context, p *Plan) error {
 	for i := range p.Steps {
 		if err := s.apply(ctx, &p.Steps[i]); err != nil {
@@ -371,8 +372,8 @@ func (step *Step) execute(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
-// patiently runs do in a transaction that waits little for locks, up to so many times. What the transaction reads
-// once it has its turn is what there is then, whatever the default isolation is.
+// patiently runs do in a transaction that waits for a lock no longer than applyWait, and tries again after a timeout. The transaction
+// is read committed whatever the default is, so it sees what is there once it has its turn.
 func (s *Installer) patiently(ctx context.Context, tries int, do func(tx *sql.Tx) error) error {
 	for try := 1; ; try++ {
 		err := s.catalog.InTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted}, func(tx *sql.Tx) error {

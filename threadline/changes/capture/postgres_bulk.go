@@ -11,11 +11,11 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// A table with Table.Bulk has triggers on statements, whose transition tables have the old and the new versions of all
-// rows of a statement, at the same positions. They lack the versions' places, so that of two changes of a row only the
-// order in which they are kept says which came first: a statement is captured as a whole only if nothing else changes the
-// table while it runs. This is decided when it begins, by a trigger before it: that sets a setting, which the WHEN of the trigger on
-// rows reads. So each of these is captured by row, exactly as without Bulk:
+// A table with Table.Bulk has triggers on statements. Their transition tables have the old and the new versions of all rows of a
+// statement, at the same positions, but not the versions' places (ctid). So only the order in which two changes of a row are
+// kept says which came first, and a statement is captured as a whole only if nothing else changes the table while it runs.
+// A trigger before the statement decides this. It sets a setting, which the WHEN of the trigger on rows reads. So each of
+// these is captured by row, exactly as without Bulk:
 //
 //   - what a trigger changes, and a foreign key's ON DELETE or ON UPDATE;
 //   - what comes by the table's parent, or the subscription of a replica: then no trigger on statements fires;
@@ -23,9 +23,9 @@ import (
 //   - a statement inside of another one that changes the table, such as by a function that an UPDATE calls. The
 //     statement around it has begun as a whole, so there the order of their changes is not known, and a gap says so.
 //
-// The statements of one command (ON CONFLICT DO UPDATE, MERGE, WITH) each have their trigger. Each changes other rows, and
-// keys are free when they are taken, if deletes are kept first, then updates, then inserts: PostgreSQL fires the triggers in this order.
-// Where it does not, because a WITH was not read to its end, a gap says so, too.
+// The parts of one command (ON CONFLICT DO UPDATE, MERGE, WITH) each have their trigger, and each changes other rows. If their deletes
+// are kept first, then the updates, then the inserts, a key is free when it is taken. PostgreSQL fires the triggers in this
+// order. Where it does not, because a WITH was not read to its end, a gap says so, too.
 
 const (
 	bulkBefore = "threadline_bulk"
@@ -36,23 +36,23 @@ const (
 	bulkRow = catalog.RowTrigger + "_bulk"
 )
 
-// mostBulk bounds the columns: a query has at most 1,664.
+// mostBulk bounds the columns of a table with Bulk: the query that keeps a statement has three for each, and may have 1,664.
 const mostBulk = 500
 
-// prove finds out whether a table's statements can be captured, if that is wanted.
-func (s *Installer) prove(ctx context.Context, q pgschema.Querier, f *target, t Table) error {
-	f.bulk, f.byRow = false, ""
+// decideBulk sets bulk if that is wanted, and nothing but a statement on the table itself changes its rows; otherwise whyByRow.
+func (s *Installer) decideBulk(ctx context.Context, q pgschema.Querier, f *target, t Table) error {
+	f.bulk, f.whyByRow = false, ""
 	switch {
 	case !t.Bulk:
 		return nil
 	case f.Kind == "p":
-		f.byRow = "it is partitioned"
+		f.whyByRow = "it is partitioned"
 		return nil
 	case f.Deferrable:
-		f.byRow = "its primary key is deferrable"
+		f.whyByRow = "its primary key is deferrable"
 		return nil
 	case len(f.Columns) > mostBulk:
-		f.byRow = fmt.Sprintf("it has more than %d columns", mostBulk)
+		f.whyByRow = fmt.Sprintf("it has more than %d columns", mostBulk)
 		return nil
 	}
 	err := q.QueryRowContext(ctx, `SELECT CASE
@@ -61,8 +61,8 @@ func (s *Installer) prove(ctx context.Context, q pgschema.Querier, f *target, t 
 				FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND t.oid IN (k.conrelid, k.confrelid) AND (k.confdeltype NOT IN ('a', 'r') OR k.confupdtype NOT IN ('a', 'r')) ORDER BY k.conname LIMIT 1),
 			(SELECT pg_catalog.concat('it has the trigger ', pg_catalog.quote_ident(g.tgname)) FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 				WHERE g.tgrelid = t.oid AND NOT g.tgisinternal AND NOT (n.nspname = $2 AND p.proname LIKE 'capture\_%') ORDER BY g.tgname LIMIT 1), '')
-		END FROM (SELECT $1::pg_catalog.int8::pg_catalog.oid) t (oid)`, int64(f.OID), s.catalog.Schema).Scan(&f.byRow)
-	f.bulk = err == nil && f.byRow == ""
+		END FROM (SELECT $1::pg_catalog.int8::pg_catalog.oid) t (oid)`, int64(f.OID), s.catalog.Schema).Scan(&f.whyByRow)
+	f.bulk = err == nil && f.whyByRow == ""
 	return catalog.Wrap("look for what changes the rows of "+f.Qualified(), err)
 }
 
@@ -93,12 +93,13 @@ func (f *target) bulkTriggers(is *deployed) (missing []trigger) {
 	return missing
 }
 
-// byRowSQL is the condition under which the trigger on rows fires. It names no column, so that no DDL fails for its sake.
+// byRowSQL is the condition under which the trigger on rows fires. It names no column, which DDL could then not drop.
 func (s *Installer) byRowSQL(f *target) string {
 	return "(" + is("pg_catalog.current_setting('"+s.bulkSetting(f)+"', true)", "'whole'") + ") IS NOT TRUE"
 }
 
-// bulkSetting is the name of the setting that says that statements are captured. A role that sets it loses its own changes.
+// bulkSetting is the name of the setting that says that the running statement is captured as a whole. The changes of a role that
+// sets it itself are lost.
 func (s *Installer) bulkSetting(f *target) string {
 	return fmt.Sprintf("threadline.%s_%x_rows", s.setting(), f.TableID())
 }
@@ -114,8 +115,9 @@ func (g *generator) statements() {
 	whole := g.installer.bulkSetting(g.target)
 	state := whole + "_running"
 	g.line(1, "IF %s AND TG_OP OPERATOR(pg_catalog.<>) 'TRUNCATE' THEN", is("TG_LEVEL", "'STATEMENT'"))
-	// The statement that is captured as a whole: one ! for each statement inside of it, and ~ if there ever was one; from where it
-	// was executed; and the operations of it that have not ended.
+	// running is marks:site:ops while a statement is captured as a whole. marks has a ! for each statement that runs inside of it, and
+	// then a ~ if there ever was one. site is a hash of the calls from which it is executed: a statement with another site is
+	// inside of it. ops has the initials of its parts that have not ended.
 	g.line(2, "running := coalesce(pg_catalog.current_setting('%s', true), '');", state)
 	g.line(2, "marks := pg_catalog.split_part(running, ':', 1); site := pg_catalog.split_part(running, ':', 2); ops := pg_catalog.split_part(running, ':', 3);")
 	g.line(2, "IF %s THEN", is("TG_WHEN", "'BEFORE'"))
@@ -205,8 +207,8 @@ func (g *generator) fitsWhole() string {
 		"ARRAY["+strings.Join(columns, ", ")+"]::pg_catalog.text[]")
 }
 
-// wholeStatement keeps the changes of a statement, and sets count to how many. Where a value might not become text, the
-// query is in a block with an exception handler. Else it is not: such a block takes a transaction ID.
+// wholeStatement keeps the changes of a statement, and sets count to how many. If making the text of a value may fail, the query is in a
+// block with an exception handler, and otherwise not: a subtransaction that writes takes a transaction ID.
 func (g *generator) wholeStatement(op string) {
 	var sides []string
 	if op != "INSERT" {
@@ -249,7 +251,8 @@ func (g *generator) wholeStatement(op string) {
 	g.line(3, "END IF;")
 }
 
-// mayFail reports whether there are values of which the output function is not PostgreSQL's own.
+// mayFail reports whether a column's output function is not PostgreSQL's own. Such a column has all settings, since nobody knows on which
+// its text depends.
 func (g *generator) mayFail() bool {
 	for _, c := range g.Columns {
 		if len(c.Settings) == len(catalog.Settings) {
@@ -259,7 +262,7 @@ func (g *generator) mayFail() bool {
 	return false
 }
 
-// sizes is how many bytes the longest value takes that may be long, "" if none may.
+// sizes is an expression for how many bytes the longest value of a row takes, of the columns that may be long; "" if none may.
 func (g *generator) sizes(row string, name func(c *catalog.Column) string) string {
 	var list []string
 	for i := range g.Columns {
@@ -273,8 +276,8 @@ func (g *generator) sizes(row string, name func(c *catalog.Column) string) strin
 	return "greatest(" + strings.Join(list, ", ") + ")"
 }
 
-// wholeSQL keeps the changes of a statement. Its plan is cached, and may be one for few rows. A FULL JOIN cannot be a
-// nested loop, so that it is good for many, too. A hash join that does not fit into memory loses the order.
+// wholeSQL keeps the changes of a statement. Its plan is cached, and may have been made for few rows. A FULL JOIN is never a nested
+// loop, so the plan is good for many, too. The ORDER BY is there because a hash join that does not fit into memory loses the order.
 func (g *generator) wholeSQL(op string, sides []string, long bool) string {
 	var from, list []string
 	for _, side := range sides {
@@ -331,7 +334,7 @@ func (g *generator) wholeSQL(op string, sides []string, long bool) string {
 		" FROM " + rows
 }
 
-// atFirst is a variable in the first row of a statement alone.
+// atFirst is a variable in the first row of a statement, and NULL in the others.
 func atFirst(name string) string {
 	return "CASE WHEN " + is("pg_catalog.row_number() OVER ()", "1") + " THEN " + name + " END"
 }
@@ -406,8 +409,8 @@ func (g *generator) wholeRow(side string, update, long bool) (text string, cuts 
 	return "ROW(" + strings.Join(list, ", ") + ")::pg_catalog.text", cuts
 }
 
-// cutValue is the text of a value that may be long, and a condition for that it is not all of it. CASE has no value
-// computed that is not wanted.
+// cutValue is the text of a value that may be long, or its length and digest, and the condition that it is these. The CASEs keep
+// the server from computing what is not wanted.
 func cutValue(value string) (text, isCut string) {
 	size, whole := "pg_catalog.pg_column_size("+value+")", "pg_catalog.concat("+value+")"
 	tooLong := size + " OPERATOR(pg_catalog.>) " + strconv.Itoa(longDigest)

@@ -12,19 +12,18 @@ import (
 )
 
 const (
-	// longStored is from how many bytes on, as it is stored, a value's text is measured.
+	// longStored is how many bytes a stored value must have for its text to be measured.
 	longStored = 2000
 
-	// longDigest is up to how many bytes, as it is stored, a value's text is made at all: the text may
+	// longDigest is the most bytes that a stored value may have for its text to be made at all: the text may
 	// be several times as long, and must not be longer than 1 GB.
 	longDigest = 16 << 20
 )
 
-// body returns the body of a table's capture function. It qualifies every operator and function, so
-// that the session's search_path does not matter: to set that takes the app longer than the rest.
-// Values become text by their types' output functions, in concat and as rows: a cast
-// to text, or to_jsonb, might call a function that the type's owner has made, with the
-// rights of the trail's.
+// body returns the body of a table's capture function. It qualifies every operator and function, so that the
+// session's search_path does not matter: a function that sets its own takes longer for that than for the rest.
+// Values become text by their types' output functions, in concat and in rows: a cast to text, or to_jsonb,
+// might call a function that the owner of a type has made, with the rights of the history's owner.
 //
 // What may fail is in a block with an exception handler, in which nothing is written: a
 // subtransaction that writes takes a transaction ID for each row.
@@ -126,12 +125,12 @@ func (g *generator) function() string {
 	return g.b.String()
 }
 
-// mark has the transaction known as one that has changes.
+// mark marks the transaction as one that has changes: the next change need not repeat what origin says.
 func (g *generator) mark() string {
 	return "pg_catalog.set_config('threadline." + g.installer.setting() + "', pg_catalog.concat(pg_catalog.pg_current_xact_id()), true)"
 }
 
-// origin sets what the first change of a transaction has.
+// origin sets what only the first change of a transaction has: which session has made it.
 func (g *generator) origin() {
 	g.line(2, "system := (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c);")
 	g.line(2, "role := CASE WHEN %s THEN session_user ELSE pg_catalog.current_setting('role') END;", is("pg_catalog.current_setting('role')", "'none'"))
@@ -144,8 +143,8 @@ func (s *Installer) setting() string {
 	return "tx_" + strconv.FormatInt(catalog.Digest(s.catalog.Schema), 36)
 }
 
-// refuseOthers leaves the changes of other tables out. After a restore the table has
-// another OID, and after a rename another name.
+// refuseOthers leaves out the changes of other tables. It goes by OID and by name, since a restore gives the table another OID, and
+// a rename another name.
 func (g *generator) refuseOthers() {
 	ours := is("TG_RELID", fmt.Sprintf("%d::pg_catalog.oid", g.OID)) + " OR (" + is("TG_TABLE_SCHEMA", pgtext.Literal(g.Schema)+"::pg_catalog.name") + " AND " +
 		is("TG_TABLE_NAME", pgtext.Literal(g.Table)+"::pg_catalog.name") + ")"
@@ -162,8 +161,8 @@ func (g *generator) refuseOthers() {
 	g.line(1, "END IF;")
 }
 
-// findParent sets parent. A query for each row would cost as much as the rest of the function; nearly always the captured table is
-// the root, which the server says without one.
+// findParent sets parent. A query for each row would cost as much as the rest of the function. Nearly always the captured table is
+// the root, which takes no query to find.
 func (g *generator) findParent() {
 	g.line(1, "IF %s THEN", is("pg_catalog.pg_partition_root(TG_RELID)::pg_catalog.oid", fmt.Sprintf("%d::pg_catalog.oid", g.OID)))
 	g.line(2, "parent := %d::pg_catalog.oid;", g.OID)
@@ -239,9 +238,9 @@ func (g *generator) measure(rows []string) bool {
 	return true
 }
 
-// fits raises an error unless the table has the columns that the function was made for. To compare
-// the row with itself costs least, unless its values are long. A partition's columns may be in another order, so there the
-// parent's are looked up, once in a transaction if they are in the same.
+// fits raises an error unless the table has the columns that the function was made for. To compare the row with a row of these columns
+// costs least, unless its values are long; then the columns are counted. A partition's columns may be in another order than the
+// parent's. So there the parent's columns are looked up, but only once in a transaction if the order is the same: see seen.
 func (g *generator) fits(row string, long bool) {
 	count := fmt.Sprintf("(SELECT pg_catalog.count(*) OPERATOR(pg_catalog.=) %d FROM pg_catalog.pg_attribute a WHERE %s AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped)",
 		len(g.All), is("a.attrelid", "TG_RELID"))
@@ -279,9 +278,9 @@ func (g *generator) fits(row string, long bool) {
 
 const unfit = "the table has columns that the capture does not know"
 
-// fitsParent is a condition for the columns of the parent, of which each partition has the names. Each name has to have its
-// number: two columns may have exchanged theirs, and a masked one's value would be kept as the other's. A restore may
-// number them anew.
+// fitsParent is the condition that the parent, whose names each partition has, has the columns that the function was made for. Each
+// name must have its number: if two columns had exchanged their names, a masked one's value would be kept as the other's.
+// Numbers do not count after a restore, which may give others.
 func (g *generator) fitsParent() string {
 	var names []string // at their numbers
 	for _, c := range g.All {
@@ -294,7 +293,7 @@ func (g *generator) fitsParent() string {
 		len(g.All), is("a.attname", "(ARRAY["+strings.Join(names, ", ")+"]::pg_catalog.name[])[a.attnum]"), g.OID, is("a.attrelid", "parent"))
 }
 
-// compare sets changed, and returns where nothing has.
+// compare sets changed, and returns if no column has.
 func (g *generator) compare() {
 	var any, list []string
 	for i := range g.Columns {
@@ -321,7 +320,7 @@ func (g *generator) compare() {
 // differs is a condition for two values of a column: that their bytes differ.
 func differs(c *catalog.Column, o, n string) string {
 	switch {
-	case c.Exact && c.NotNull: // and if it no longer is, two NULLs count as a change, and no change is lost
+	case c.Exact && c.NotNull: // if it is no longer NOT NULL, two NULLs count as a change, but no change is lost
 		return fmt.Sprintf("(%s) IS NOT TRUE", is(o, n))
 	case c.Exact:
 		return fmt.Sprintf("coalesce(%s OPERATOR(pg_catalog.<>) %s, (%s IS NULL) OPERATOR(pg_catalog.<>) (%s IS NULL))", o, n, o, n)
@@ -341,8 +340,7 @@ func (g *generator) keyOf(row string) string {
 	return "ROW(" + strings.Join(list, ", ") + ")::pg_catalog.text"
 }
 
-// cut sets the variables of long values: to their text, or where that is too long to its
-// length and digest.
+// cut sets the variables of values that may be long to their text or, if that is too long, to its length and digest.
 func (g *generator) cut(row string, onlyChanged bool) {
 	side := strings.ToLower(row[:1])
 	for i := range g.Columns {
@@ -369,7 +367,7 @@ func (g *generator) cut(row string, onlyChanged bool) {
 }
 
 // row is the text of a row: of an update only what has changed, unless there is no key by which
-// the rest could be found.
+// to find the rest.
 func (g *generator) row(row string, update, long bool) string {
 	list := make([]string, len(g.Columns))
 	for i := range g.Columns {
@@ -392,9 +390,9 @@ func (g *generator) row(row string, update, long bool) string {
 	return "ROW(" + strings.Join(list, ", ") + ")::pg_catalog.text"
 }
 
-// leftOut is a condition for a column a of which nothing is kept in drift. Columns are left out by number and by
-// name: a masked one may have been renamed, or another may have its name. A partition numbers its columns otherwise,
-// and calls them as its parent does, so there the names count that the parent's numbers have now.
+// leftOut is the condition that nothing is kept of a column a in drift, because it may be a masked or excluded one. That goes by number
+// and by name: such a column may have been renamed, or dropped and made again. A partition has its own numbers and its
+// parent's names, so there the names count that the parent's numbers have now.
 func (g *generator) leftOut() string {
 	numbers, names := []string{"0"}, []string{"NULL"}
 	for _, c := range g.All {
@@ -419,7 +417,7 @@ func (g *generator) inParent(condition string) string {
 	return "EXISTS (SELECT FROM pg_catalog.pg_attribute b WHERE " + is("b.attrelid", "parent") + " AND " + is("b.attname", "a.attname") + " AND " + condition + " AND NOT b.attisdropped)"
 }
 
-// drift keeps whole rows with the columns that the table has now.
+// drift keeps whole rows, with the columns that the table has now, if these are not those that the function was made for.
 func (g *generator) drift() {
 	leftOut := g.leftOut()
 	g.line(1, "IF wrong IS NOT NULL AND %s THEN", is("step", "'compute'"))
@@ -441,8 +439,8 @@ func (g *generator) drift() {
 	g.line(1, "END IF;")
 }
 
-// keyInDrift sets key and former_key, if the table still has the columns of the key: others may have their names. After
-// a restore their numbers may be others, too.
+// keyInDrift sets key and former_key, if the table still has the columns of the key, by name and number: another column may have the
+// name now. After a restore only names count.
 func (g *generator) keyInDrift() {
 	if !g.Keyed() {
 		return
@@ -480,7 +478,7 @@ func (g *generator) masked(name string) bool {
 // gap notes that a change is lost, and why.
 func (g *generator) gap() { g.note("TG_OP", "wrong", "is not in the history") }
 
-// note notes something in audit_gaps; where even that fails, it warns.
+// note writes a row to audit_gaps. If even that fails, it warns.
 func (g *generator) note(op, reason, what string) {
 	g.line(2, "BEGIN")
 	g.line(3, "LOCK TABLE %s IN ROW EXCLUSIVE MODE NOWAIT;", g.installer.at("audit_gaps"))

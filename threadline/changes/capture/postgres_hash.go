@@ -10,7 +10,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// Every role may read a function's body, so that the key is in a table, which the function's owner can read.
+// The key is in a table that only the function's owner can read, because every role may read a function's body.
 
 func (f *target) hashes() bool {
 	return slices.ContainsFunc(f.Columns, func(c catalog.Column) bool { return c.Hashed })
@@ -38,7 +38,7 @@ HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 0
 ON CONFLICT DO NOTHING`
 }
 
-// readKey reads the key, and does not wait for it. Without it, hashes are NULL.
+// readKey reads the key. It does not wait for a lock: without the key, hashes are NULL.
 func (g *generator) readKey() {
 	if !g.hashes() {
 		return
@@ -52,7 +52,7 @@ func (g *generator) readKey() {
 	g.line(2, "END;")
 }
 
-// missKey notes that hashes are missing.
+// missKey notes in audit_gaps that hashes are missing.
 func (g *generator) missKey() {
 	if !g.hashes() {
 		return
@@ -71,8 +71,8 @@ func (g *generator) missKey() {
 	g.line(1, "END IF;")
 }
 
-// hash is the HMAC-SHA-256 of a value's text with a V in front, or of N for NULL. A value of which the text
-// might be too long to be made has none.
+// hash is the HMAC-SHA-256 of a value's text with a V in front, or of N for NULL. A value whose text might be too long to
+// be made has no hash.
 func hash(c *catalog.Column, value string) string {
 	message := "pg_catalog.convert_to(CASE WHEN " + is("pg_catalog.num_nulls("+value+")", "1") + " THEN 'N' ELSE pg_catalog.concat('V', " + value + ") END, pg_catalog.getdatabaseencoding())"
 	hash := "pg_catalog.encode(pg_catalog.sha256(outer_key OPERATOR(pg_catalog.||) pg_catalog.sha256(inner_key OPERATOR(pg_catalog.||) " + message + ")), 'hex')"

@@ -9,7 +9,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// index is one of audit_changes that a version before did not make. It is in step 1, too, for a new table.
+// index is an index of audit_changes that an earlier version did not make. On a new table, step 1 of the schema makes it.
 type index struct{ name, on string }
 
 var laterIndexes = []index{
@@ -26,7 +26,7 @@ func (s *Installer) createSQL(i index) string {
 // indexState says whether there is an index.
 type indexState struct {
 	there, valid bool
-	building     bool // something that only one session at a time does with the table goes on
+	building     bool // a session builds an index of the table, or vacuums it
 }
 
 func (s *Installer) indexState(ctx context.Context, q catalog.Querier, i index) (st indexState, err error) {
@@ -41,8 +41,8 @@ func (s *Installer) indexState(ctx context.Context, q catalog.Querier, i index) 
 	return st, err
 }
 
-// makeIndexes makes what is missing without holding up a capture. What a session that was stopped has left
-// is not valid, and made again.
+// makeIndexes makes the indexes that are missing without holding up a capture. An index that is not valid was left by a session that
+// was stopped, and is made again.
 func (s *Installer) makeIndexes(ctx context.Context) error {
 	for _, i := range laterIndexes {
 		st, err := s.indexState(ctx, s.catalog.DB, i)
@@ -65,7 +65,7 @@ func (s *Installer) makeIndexes(ctx context.Context) error {
 	return nil
 }
 
-// missingIndexes are warnings of what only makeIndexes makes, since that waits for transactions that are open.
+// missingIndexes are warnings of missing indexes. Only Migrate makes them, since that waits for open transactions.
 func (s *Installer) missingIndexes(ctx context.Context, q catalog.Querier) (warnings []string, err error) {
 	for _, i := range laterIndexes {
 		st, err := s.indexState(ctx, q, i)

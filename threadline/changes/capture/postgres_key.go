@@ -11,8 +11,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// override makes the columns of t.Key the key, if a unique index proves that they can be.
-func (f *target) override(ctx context.Context, q pgschema.Querier, t Table) error {
+// declareKey makes the columns of t.Key the key, if they are NOT NULL and a unique index has exactly these.
+func (f *target) declareKey(ctx context.Context, q pgschema.Querier, t Table) error {
 	for _, k := range t.Key {
 		if i := f.Position(k); i >= 0 && !f.Columns[i].NotNull {
 			return fmt.Errorf("changes: table %s: %w", t.Name, &keyError{fmt.Sprintf("column %q of the key may be NULL: make it NOT NULL", k)})

@@ -7,27 +7,27 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
-// To ask the catalog whether a partition fits costs as much as the rest of the function. So a transaction asks that for its first rows
-// only, if the partition's columns are in the order of the parent's. Until the transaction ends, its lock keeps other sessions from
-// changing them. What it changes itself shows when a row is compared with itself: a column more or less, or two
-// that have exchanged their names, unless they have the same value. It does not show if the transaction detaches the partition,
-// exchanges names in it or in the parent, and attaches it again.
+// To ask the catalog whether a partition fits costs as much as the rest of the function. So a transaction asks only for the first rows
+// of a partition, if its columns are in the order of the parent's. Until the transaction ends, its lock keeps other sessions
+// from changing the columns. What it changes itself shows when a row is compared with a row of the planned columns: a column
+// more or less, or two that have exchanged their names, unless they have the same value. One thing does not show: if the
+// transaction detaches the partition, exchanges names in it or in the parent, and attaches it again.
 
 // seenSetting is the name of a setting that has, until the end of the transaction, the OIDs of partitions that fit. A role that
-// sets it skips one look at names, and no other check.
+// sets it itself skips the look at the names, but no other check.
 func (g *generator) seenSetting() string {
 	return fmt.Sprintf("'threadline.%s_%x_fit'", g.installer.setting(), g.TableID())
 }
 
-// mostSeen is how many bytes of OIDs are remembered: of some hundred partitions.
+// mostSeen bounds the setting, in bytes: it has room for some hundred partitions.
 const mostSeen = 1000
 
-// seen is a condition: that the partition was seen to fit, and that a row of it still is what its columns say, which same compares.
+// seen is the condition that the partition was seen to fit, and that a row of it still has the planned columns, which same compares.
 func (g *generator) seen(same string) string {
 	return fmt.Sprintf("coalesce(pg_catalog.strpos(pg_catalog.current_setting(%s, true), pg_catalog.concat(' ', TG_RELID, ' ')) OPERATOR(pg_catalog.>) 0, false) AND %s", g.seenSetting(), same)
 }
 
-// see remembers a partition that fits, unless the transaction has no other changes: it may be the only one.
+// see remembers a partition that fits. It does not for the first change of a transaction, which may be the only one.
 func (g *generator) see(depth int) {
 	names := make([]string, len(g.All))
 	for i, c := range g.All {

@@ -25,15 +25,15 @@ const mostMoved = 100_000
 // moves reports whether there may be rows that move.
 func (f *target) moves() bool { return f.Kind == "p" && f.Keyed() }
 
-// movesState is an expression for the name of a setting. It has the place in the WAL before the first DELETE since the last UPDATE
-// of the same depth, or that something was lost.
+// movesState is an expression for the name of a setting. The setting has the place in the WAL before the first DELETE since the last
+// UPDATE of the same trigger depth, or movesLost if a change since then was not kept as usual.
 func (g *generator) movesState() string {
 	return fmt.Sprintf("pg_catalog.concat('threadline.%s_%x_', pg_catalog.pg_trigger_depth())", g.installer.setting(), g.TableID())
 }
 
 const movesLost = "lost"
 
-// noteDelete notes where a DELETE may be that of a move.
+// noteDelete notes where the first DELETE is that may be part of a move.
 func (g *generator) noteDelete(depth int) {
 	if g.moves() {
 		g.line(depth, "IF coalesce(pg_catalog.current_setting(%s, true), '') OPERATOR(pg_catalog.=) '' THEN", g.movesState())
@@ -42,15 +42,15 @@ func (g *generator) noteDelete(depth int) {
 	}
 }
 
-// loseMoves has the two of a move stay two.
+// loseMoves keeps the next UPDATE from making one change of two.
 func (g *generator) loseMoves(depth int) {
 	if g.moves() {
 		g.line(depth, "mark := pg_catalog.set_config(%s, '%s', true);", g.movesState(), movesLost)
 	}
 }
 
-// join is what the function does after an UPDATE. To read what was captured could make a serializable transaction
-// fail.
+// join is what the function does after an UPDATE: it makes one change of the two of each move. It does nothing in a serializable
+// transaction, which could fail because it has read what was captured.
 func (g *generator) join() {
 	if !g.moves() {
 		return
@@ -71,7 +71,8 @@ func (g *generator) join() {
 	g.line(1, "END IF;")
 }
 
-// joinSQL gives each column a name of its own: a column t would be taken for the row of a table t.
+// joinSQL makes one change of the two of each move. It calls the columns c1, c2 and so on: a column t would be taken for the row of a
+// table t.
 func (g *generator) joinSQL() string {
 	key := func(row string) string {
 		list := make([]string, len(g.Key))

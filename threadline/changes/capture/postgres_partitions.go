@@ -70,7 +70,7 @@ func (p Partitioning) partitions(now time.Time) (list []partition) {
 }
 
 // divided returns what divides audit_changes in step 1 of the schema: a clause of its CREATE TABLE, and a statement that makes
-// the first partition.
+// the default partition.
 func (s *Installer) divided() (clause, first string) {
 	if s.partition == Undivided {
 		return "", ""
@@ -78,9 +78,8 @@ func (s *Installer) divided() (clause, first string) {
 	return " PARTITION BY RANGE (captured_at)", "\t\tCREATE TABLE {schema}." + defaultPartition + " PARTITION OF {schema}.audit_changes DEFAULT;\n"
 }
 
-// makePartitions makes those that are missing, and returns why it cannot make one as a warning. If careful, it makes none
-// once the default one has changes: to attach another, the server reads them all, while captures of times without a
-// partition wait.
+// makePartitions makes the partitions that are missing. Why it cannot make one is a warning. If careful, it makes none once the
+// default one has changes: to attach another, the server reads them all, while captures of times without a partition wait.
 func (s *Installer) makePartitions(ctx context.Context, careful bool) (warnings []string, err error) {
 	if s.partition == Undivided {
 		return nil, nil
@@ -178,7 +177,7 @@ func (s *Installer) makePartition(ctx context.Context, p partition, careful bool
 	case state == checkViolation:
 		return fmt.Errorf("changes of that time are in %s, and stay there: %w", s.at(defaultPartition), err)
 	case state == invalidDefinition:
-		return fmt.Errorf("another one has a part of that time, which is of another Options.Partition: %w", err)
+		return fmt.Errorf("a partition of another Options.Partition has a part of that time: %w", err)
 	}
 	return err
 }

@@ -28,7 +28,7 @@ func (s sqlite) migrate(ctx context.Context) error {
 	}))
 }
 
-// write runs f in a transaction, and again while another process has the only write lock.
+// write runs f in a transaction. While another process holds the file's write lock, it tries again.
 func (s sqlite) write(ctx context.Context, f func(tx *sql.Conn) error) error {
 	for try := 1; ; try++ {
 		err := s.writeOnce(ctx, f)
@@ -43,8 +43,7 @@ func (s sqlite) write(ctx context.Context, f func(tx *sql.Conn) error) error {
 	}
 }
 
-// writeOnce takes the lock first: to take it behind a read would fail where another process has
-// written in between.
+// writeOnce begins with the write lock: to take it after a read fails if another process has written in between.
 func (s sqlite) writeOnce(ctx context.Context, f func(tx *sql.Conn) error) (err error) {
 	conn, err := s.catalog.DB.Conn(ctx)
 	if err != nil {

@@ -61,12 +61,12 @@ func (s sqlite) find(ctx context.Context, q catalog.Querier, w Table) (*sqliteTa
 	// Nothing is kept of these in any case.
 	isVirtual := func(name string) bool { return slices.Contains(t.Virtual, name) }
 	w.Mask, w.Exclude = slices.DeleteFunc(slices.Clone(w.Mask), isVirtual), slices.DeleteFunc(slices.Clone(w.Exclude), isVirtual)
-	if err := t.target().choose(w); err != nil {
+	if err := t.target().chooseColumns(w); err != nil {
 		return nil, fmt.Errorf("changes: table %s: %w", w.Name, err)
 	}
 	t.hidden = catalog.SQLiteHidden{Mask: w.Mask, Exclude: w.Exclude}
 	if w.Key != nil {
-		if err := t.declare(w); err != nil {
+		if err := t.declareKey(w); err != nil {
 			return nil, err
 		}
 	}
@@ -78,7 +78,7 @@ func (s sqlite) find(ctx context.Context, q catalog.Querier, w Table) (*sqliteTa
 	return t, nil
 }
 
-// heldBy are the columns by which a row that may be replaced is found again.
+// heldBy are the columns by which a held row is found again: see sqliteGenerator.held.
 func (t *sqliteTarget) heldBy() []string {
 	if t.WithoutRowID {
 		return t.PrimaryKey
@@ -86,8 +86,8 @@ func (t *sqliteTarget) heldBy() []string {
 	return nil
 }
 
-// declare makes the columns of w.Key the key, if a unique index proves that they can be.
-func (t *sqliteTarget) declare(w Table) error {
+// declareKey makes the columns of w.Key the key, if a unique index has exactly these.
+func (t *sqliteTarget) declareKey(w Table) error {
 	for _, k := range w.Key {
 		if i := t.Position(k); i >= 0 && !t.Columns[i].NotNull && !slices.Contains(t.heldBy(), k) {
 			return fmt.Errorf("changes: table %s: column %q of the key may be NULL: make it NOT NULL", w.Name, k)
@@ -110,7 +110,7 @@ func (t *sqliteTarget) declare(w Table) error {
 	return nil
 }
 
-// deployed is what was captured of a table.
+// deployed is what there is of a table's capture.
 func (s sqlite) deployed(ctx context.Context, q catalog.Querier, t *sqliteTarget) (*deployed, error) {
 	d := &deployed{Deployed: &catalog.Deployed{}}
 	shapes, err := s.Shapes(ctx, q, t.TableID())
@@ -171,7 +171,7 @@ func (s sqlite) step(t *sqliteTarget, is *deployed, missed bool) *Step {
 	return step
 }
 
-// drop ends what there is.
+// drop removes a table's triggers, and the rows that are held for them.
 func (s sqlite) drop(t *sqliteTarget) (list []string) {
 	for name := range t.Triggers {
 		list = append(list, "DROP TRIGGER main."+pgschema.Ident(name))

@@ -15,8 +15,8 @@ import (
 
 var _ hooks.Reshaper = (*List)(nil)
 
-// BeforeSchema implements [hooks.Reshaper]: it drops the triggers of a table on SQLite, which would make the
-// DROP of a column fail that they name.
+// BeforeSchema implements [hooks.Reshaper]: it drops the triggers of a table on SQLite, because the DROP of a column that
+// they name would fail.
 func (c *List) BeforeSchema(ctx context.Context, conn *sql.DB, table string) error {
 	s := onSQLite(conn, c.Options)
 	if err := s.Check(ctx, conn); err != nil {
@@ -28,19 +28,19 @@ func (c *List) BeforeSchema(ctx context.Context, conn *sql.DB, table string) err
 	}
 	t.hidden = t.Noted.Hidden
 	drop := append(s.drop(t), s.noteSQL(t, strconv.FormatInt(t.Noted.Shape.Int64, 10), suspended))
-	return catalog.Wrap("capture "+t.Qualified(), runWhole(ctx, conn, drop))
+	return catalog.Wrap("capture "+t.Qualified(), runInSavepoint(ctx, conn, drop))
 }
 
-// AfterSchema implements [hooks.Reshaper]: it makes the captures anew that do not fit their tables any more, with
-// what was masked and excluded. A table that was made again under its name, as migrations do on
-// SQLite, is captured again.
+// AfterSchema implements [hooks.Reshaper]: it makes those captures anew that do not fit their tables any more, with
+// what was masked and excluded. It captures a table again that was made again under its name, as migrations on
+// SQLite do.
 func (c *List) AfterSchema(ctx context.Context, conn *sql.DB) error {
 	s := onSQLite(conn, c.Options)
 	if err := s.Check(ctx, conn); err != nil {
 		return nil //nolint:nilerr // nothing is captured, or in another schema
 	}
-	// By the name that a table has now, if its triggers say which it is, else by that which it had, else by one that it had
-	// before: a migration may rename a table, copy it into another of its name, and drop it.
+	// The triggers of a captured table know its name now. Without triggers, a table is looked for by the name of its last capture, and
+	// then by an earlier one: a migration may rename a table, copy it into another of its name, and drop it.
 	names, err := catalog.ReadAll(ctx, conn, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) },
 		"SELECT name FROM (SELECT DISTINCT coalesce((SELECT m.tbl_name FROM main.sqlite_master m WHERE m.type = 'trigger' AND m.name = "+s.TriggerOf("c.table_id")+"), t.name, (SELECT o.name FROM main.sqlite_master o WHERE o.type = 'table' AND "+s.Formerly("c", "o.name")+" LIMIT 1)) AS name FROM "+s.In("audit_captures")+" c"+
 			" LEFT JOIN main.sqlite_master t ON t.type = 'table' AND t.name = c.table_name COLLATE NOCASE"+
@@ -50,7 +50,7 @@ func (c *List) AfterSchema(ctx context.Context, conn *sql.DB) error {
 	}
 	var errs []error
 	for _, name := range names {
-		errs = append(errs, catalog.Wrap("capture "+name, s.again(ctx, conn, name)))
+		errs = append(errs, catalog.Wrap("capture "+name, s.recapture(ctx, conn, name)))
 	}
 	if len(names) > 0 {
 		errs = append(errs, s.endSuspension(ctx, conn))
@@ -58,8 +58,8 @@ func (c *List) AfterSchema(ctx context.Context, conn *sql.DB) error {
 	return errors.Join(errs...)
 }
 
-// endSuspension says of tables that could not be captured again that changes may be missing from now on. Mostly there
-// are none: then it writes nothing, which would take the write lock.
+// endSuspension notes of tables that could not be captured again that changes may be missing from now on. Mostly there are none. Then
+// it writes nothing, since that would take the write lock.
 func (s sqlite) endSuspension(ctx context.Context, conn *sql.DB) error {
 	captures := s.In("audit_captures")
 	var some bool
@@ -70,8 +70,8 @@ func (s sqlite) endSuspension(ctx context.Context, conn *sql.DB) error {
 	return err
 }
 
-// again captures a table as it was captured before.
-func (s sqlite) again(ctx context.Context, conn *sql.DB, name string) error {
+// recapture captures a table as it was captured before. If the key that was declared cannot be the key any more, it goes on without.
+func (s sqlite) recapture(ctx context.Context, conn *sql.DB, name string) error {
 	t, err := s.look(ctx, conn, pgschema.Ident(name))
 	if err != nil {
 		return err
@@ -103,13 +103,13 @@ func (s sqlite) again(ctx context.Context, conn *sql.DB, name string) error {
 		return err
 	}
 	if step := s.step(t, is, false); step != nil {
-		return runWhole(ctx, conn, step.SQL)
+		return runInSavepoint(ctx, conn, step.SQL)
 	}
 	return nil
 }
 
-// runWhole executes all statements in the app's transaction, or none: half of a table's triggers would say that it is captured.
-func runWhole(ctx context.Context, conn *sql.DB, queries []string) error {
+// runInSavepoint executes all statements in the app's transaction, or none: with half of its triggers a table would look captured.
+func runInSavepoint(ctx context.Context, conn *sql.DB, queries []string) error {
 	err := runAll(ctx, conn, slices.Concat([]string{"SAVEPOINT threadline_capture"}, queries, []string{"RELEASE threadline_capture"}))
 	if err == nil {
 		return nil

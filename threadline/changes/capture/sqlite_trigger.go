@@ -14,19 +14,16 @@ import (
 
 // How the triggers of SQLite work:
 //
-// A change is a row of audit_changes, and its values are rows of audit_values, as they are. Inserts in
+// A change is a row of audit_changes, and its values are rows of audit_values, stored as they are. Inserts in
 // a trigger leave the app's last_insert_rowid() and changes() as they were.
 //
-// REPLACE removes rows without their DELETE triggers. What an INSERT or UPDATE may replace is
-// therefore held by a BEFORE trigger, as a DELETE that does not count. If the row has been written, what
-// was held and is gone counts. A row can be held and stay, as where the INSERT was ignored. It is
-// let go when one of our triggers sees it change; until then what is held of it is what it has, so that
-// it is gone only if it was replaced. There may be many such rows, so that a row that has been written looks only for
-// those that were held for its own values.
+// REPLACE removes rows without firing their DELETE triggers. So a BEFORE trigger holds what an INSERT or UPDATE may
+// replace, as a DELETE that does not count yet (held is not NULL). Once the row is written, what was held and is
+// gone counts. A row can also be held and stay, such as when the INSERT was ignored. It is let go when one of our
+// triggers sees it change. Until then it is as it was held, so if it is gone, it was replaced. There may be many such
+// rows. So a row that has been written looks only for those that were held for its own values (held_for).
 
-const (
-	sqliteTransaction = `(SELECT t.tx_id FROM "aftercommit_transaction" t)`
-)
+const sqliteTransaction = `(SELECT t.tx_id FROM "aftercommit_transaction" t)`
 
 type sqliteTrigger struct{ name, sql string }
 
@@ -84,8 +81,8 @@ func (g *sqliteGenerator) keyOf(row string) string {
 	return rowtext.SQLiteOf(row, g.Key)
 }
 
-// held is what a row is held under: its number, or its key. The + takes the number's type away: SQLite looks up no number in an
-// index of a column without one.
+// held is what identifies a held row: its number, or its key. The + takes the affinity of an integer away: with it, SQLite would not use
+// the index of the column held, which has none.
 func (g *sqliteGenerator) held(row string) string {
 	if g.WithoutRowID {
 		return rowtext.SQLiteOf(row, g.PrimaryKey)
@@ -159,7 +156,7 @@ func (g *sqliteGenerator) insertChange(op, key, former, held, from string) strin
 		g.changes, sqliteTransaction, catalog.SQLiteNow, g.id(), g.Digest(), op, key, former, held, from)
 }
 
-// victim is a query for rows x that conflict with NEW by one index, behind its SELECT.
+// victim is a query for rows x that conflict with NEW by one index, without its SELECT, and what they are held for.
 type victim struct{ from, heldFor string }
 
 // victims are queries for the rows that conflict with NEW, each with a condition.
@@ -197,8 +194,8 @@ func (g *sqliteGenerator) orDefault(name string) string {
 	return n
 }
 
-// heldFor is the text of the values of NEW in a unique index, the same before and after it is written, or an empty one if it may differ.
-// What is masked or excluded must not be in it.
+// heldFor is the text of the values of NEW in a unique index. It must be the same before and after NEW is written: where it may
+// differ, and where it would contain what is masked or excluded, it is empty.
 func (g *sqliteGenerator) heldFor(number int, before bool) string {
 	i := &g.Unique[number]
 	if i.Unknown || !g.open(i) {
@@ -223,7 +220,7 @@ func (g *sqliteGenerator) heldFor(number int, before bool) string {
 	return "CASE WHEN " + sqlitetext.Or(condition) + " THEN '' ELSE " + text + " END"
 }
 
-// open reports whether no value in an index is that of a masked or excluded column, or may be made of one.
+// open reports whether an index has no value of a masked or excluded column, and none that may be computed from one.
 func (g *sqliteGenerator) open(i *catalog.SQLiteIndex) bool {
 	hides := len(g.Exclude) > 0 || slices.ContainsFunc(g.Columns, func(c catalog.Column) bool { return c.Masked })
 	return !hides || !slices.ContainsFunc(i.Terms, func(t catalog.SQLiteTerm) bool {
@@ -232,8 +229,8 @@ func (g *sqliteGenerator) open(i *catalog.SQLiteIndex) bool {
 	})
 }
 
-// ofNew is the value of an index's expression for NEW: its names are those of NEW there. A partial index has none
-// of a row that is not in it, for which the expression may be an error.
+// ofNew is the value of an index's expression for NEW, whose columns it makes available under their names. A partial index has no
+// value for a row that is not in it, and there the expression may be an error.
 func (g *sqliteGenerator) ofNew(i *catalog.SQLiteIndex, expression string) string {
 	if i.Where != "" {
 		expression = "CASE WHEN " + i.Where + " THEN " + expression + " END"
@@ -327,8 +324,8 @@ func (g *sqliteGenerator) settle() []string {
 		}))
 }
 
-// count makes changes of held rows. One that this transaction has not held gets a new seq: a reader may have passed the
-// old one. Several keep their distances.
+// count makes changes of held rows. One that another transaction has held gets a new seq, since a reader may have passed the old
+// one. Several keep their distances.
 func (g *sqliteGenerator) count(which func(row string) string) []string {
 	late := func(row string) string { return "(" + row + ".tx_id = " + sqliteTransaction + ") IS NOT TRUE" }
 	among := " FROM " + g.changes + " h WHERE " + which("h") + " AND " + late("h")
@@ -340,8 +337,8 @@ func (g *sqliteGenerator) count(which func(row string) string) []string {
 	}
 }
 
-// stillThere is the condition that x is the row that is held as another. The comparison of the key's columns is for their index; one that is
-// equal may be that of the row that has replaced it.
+// stillThere is the condition that x is the row that is held. The comparison of the key's columns lets SQLite use their index; the exact one
+// distinguishes the row from one with an equal key that has replaced it.
 func (g *sqliteGenerator) stillThere(held string) string {
 	if !g.WithoutRowID {
 		return "x." + g.RowID + " = " + held + ".held"

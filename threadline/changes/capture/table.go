@@ -16,13 +16,14 @@ type Table struct {
 	// Key are the columns that identify its rows, by default those of the primary key. They need
 	// a unique index, and NOT NULL. Of a table without a key whole rows are kept each time.
 	Key []string
-	// Exclude are columns of which nothing is kept, not even that they have changed. Of columns in Mask only that is
-	// kept, and no value. Of columns in Hash a hash takes the value's place: HMAC-SHA-256 with a key that belongs to
-	// the history, so equal values have equal hashes. Someone with that key can try values. No column of Key can be in
-	// any of these. There is no Hash on SQLite.
+	// Exclude are columns of which nothing is kept, not even that they have changed. Of columns in Mask it is kept that
+	// they have changed, but no value. Of columns in Hash a hash is kept in place of each value: HMAC-SHA-256 with a key
+	// that belongs to the history. Equal values have equal hashes, and who has the key can try values. No column of Key can
+	// be in any of these. SQLite has no Hash.
 	Exclude, Mask, Hash []string
-	// Bulk is for a table of which statements often change many rows: on PostgreSQL its capture then takes a statement's
-	// rows together where that cannot change the history, and else, as ever, one by one. README.md says when.
+	// Bulk is for a table of which statements often change many rows. On PostgreSQL its capture then takes the rows of a
+	// statement together, unless that could change the history: then it takes them one by one, as without Bulk. "Many rows at
+	// a time" in the README of package changes says when.
 	Bulk bool
 }
 
@@ -35,22 +36,22 @@ func (s *Installer) find(ctx context.Context, q pgschema.Querier, t Table) (*tar
 	if err != nil {
 		return nil, err
 	}
-	if err := f.judge(t.Name); err != nil {
+	if err := f.checkKind(t.Name); err != nil {
 		return nil, err
 	}
 	if err := f.want(ctx, q, t); err != nil {
 		return nil, err
 	}
-	return f, s.prove(ctx, q, f, t)
+	return f, s.decideBulk(ctx, q, f, t)
 }
 
 // want applies what is wanted of a table.
 func (f *target) want(ctx context.Context, q pgschema.Querier, t Table) error {
-	if err := f.choose(t); err != nil {
+	if err := f.chooseColumns(t); err != nil {
 		return fmt.Errorf("changes: table %s: %w", t.Name, err)
 	}
 	if t.Key != nil {
-		if err := f.override(ctx, q, t); err != nil {
+		if err := f.declareKey(ctx, q, t); err != nil {
 			return err
 		}
 		f.declared = f.Key
@@ -67,8 +68,8 @@ func (f *target) want(ctx context.Context, q pgschema.Querier, t Table) error {
 	return nil
 }
 
-// judge refuses what has no rows of its own that triggers see.
-func (f *target) judge(name string) error {
+// checkKind refuses what has no rows that a trigger on it sees.
+func (f *target) checkKind(name string) error {
 	switch f.Kind {
 	case "r", "p":
 	case "v", "m":
@@ -87,8 +88,8 @@ func (f *target) judge(name string) error {
 	return nil
 }
 
-// choose sets the columns that are captured.
-func (f *target) choose(t Table) error {
+// chooseColumns sets the columns that are captured, and how much is kept of each.
+func (f *target) chooseColumns(t Table) error {
 	f.Columns, f.Exclude = nil, nil
 	for _, name := range slices.Concat(t.Exclude, t.Mask, t.Hash) {
 		if !f.Has(name) {

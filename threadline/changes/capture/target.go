@@ -12,8 +12,8 @@ type target struct {
 	*catalog.Relation
 	declared []string // Table.Key
 	gone     []goneColumn
-	bulk     bool   // statements are captured
-	byRow    string // why they are not, although that is wanted
+	bulk     bool   // statements are captured: see Table.Bulk
+	whyByRow string // why rows are, although Table.Bulk is set
 }
 
 // sqliteTarget is one on SQLite.
@@ -28,8 +28,8 @@ func (t *sqliteTarget) target() *target { return &target{Relation: &t.Relation} 
 // deployed is what there is of a table's capture.
 type deployed struct {
 	*catalog.Deployed
-	shape bool // is noted
-	noKey bool // for hashes
+	shape bool // audit_shapes has the wanted shape
+	noKey bool // hashes are wanted, and audit_keys has no key
 }
 
 // look looks a table up, and finds out which one it is.

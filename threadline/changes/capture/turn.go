@@ -11,23 +11,23 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// One session at a time changes captures: it holds an advisory lock until its transaction ends. A lock of the
-// session would stay behind with a server connection that a pooler has given to another. Each step takes it itself,
-// so that psql does, too.
+// Only one session at a time changes captures: it holds an advisory lock until its transaction ends. A lock of the session could stay
+// behind, on a server connection that a pooler has given to another session. The SQL of each step takes the lock, so that a
+// plan in psql takes it, too.
 
 var errOther = errors.New("another process captures tables, or holds the advisory lock for that (pg_locks)")
 
-// turnLock is an expression of type bigint.
+// turnLock is an expression for the key of the lock, a bigint.
 func (s *Installer) turnLock() string {
 	return "pg_catalog.hashtextextended(" + pgtext.Literal("threadline captures "+s.catalog.Schema) + ", 7355608)"
 }
 
-// turnSQL waits for the lock.
+// turnSQL is the statement that takes the lock. It waits for it.
 func (s *Installer) turnSQL() string {
 	return "SELECT pg_catalog.pg_advisory_xact_lock(" + s.turnLock() + ")"
 }
 
-// takeTurn does not wait.
+// takeTurn takes the lock, or returns errOther if another session has it.
 func (s *Installer) takeTurn(ctx context.Context, tx *sql.Tx) error {
 	var free bool
 	err := tx.QueryRowContext(ctx, "SELECT pg_catalog.pg_try_advisory_xact_lock("+s.turnLock()+")").Scan(&free)
@@ -37,7 +37,7 @@ func (s *Installer) takeTurn(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// awaitTurn waits for as long as for any lock.
+// awaitTurn takes the lock. It waits for as long as the transaction waits for any lock.
 func (s *Installer) awaitTurn(ctx context.Context, tx *sql.Tx) error {
 	_, err := tx.ExecContext(ctx, s.turnSQL())
 	if hooks.SQLState(err) == lockTimeout {
@@ -58,8 +58,8 @@ func (s *Installer) holder(ctx context.Context) (who string) {
 	return who
 }
 
-// unchangedSQL fails if a capture was changed since it was planned: what was planned could take masks off that another
-// program has put on since.
+// unchangedSQL fails if a capture has changed since it was planned: the plan could remove masks that another program has added
+// since.
 func (s *Installer) unchangedSQL(f *target, is *deployed) string {
 	return "SELECT CASE WHEN h.digest OPERATOR(pg_catalog.=) " + pgtext.Literal(is.Digest) + " THEN 0 ELSE pg_catalog.concat('the capture of ', " + pgtext.Literal(f.Qualified()) +
 		", ' was changed since this was planned: plan anew')::pg_catalog.int8 END FROM (SELECT coalesce((SELECT " + catalog.DigestSQL + " FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace" +
