@@ -15,8 +15,8 @@ const transactionCommitted = "transaction.committed"
 
 // CaptureTransactions has a transaction that may have written unseen say who did. Capture sees no
 // writes in a function that a SELECT calls, in CALL and DO, in SQL that it cannot read, by a trigger of a
-// statement that changes no row, over driver.Raw, and to tables that its rules leave out; a trigger sees
-// them, as those of package changes do.
+// statement that changes no row, over driver.Raw, and to tables that its rules leave out; triggers see
+// them, such as those of threadline/changes/capture.
 //
 // For each context (actor, tenant, request, correlation, job, address) in which a transaction has
 // executed such a statement, and in which it has no other event with that actor, its COMMIT writes an

@@ -11,7 +11,7 @@ import (
 )
 
 // Triggers that capture row changes on SQLite cannot ask which transaction they are in: it has no
-// number. Where there is the table for it, which threadline/changes makes, the driver writes its
+// number. Where there is the table for it, which threadline/changes/capture makes, the driver writes its
 // own number of a transaction there before the first statement that writes rows, and takes it away before
 // the COMMIT. So nothing but this transaction ever sees it.
 //

@@ -22,7 +22,7 @@
 //		Aliases: map[string][]string{"order": {"orders"}},
 //	})
 //
-// Package search makes a [Query] of what people type: actor:alice after:2d "refund". Package changes keeps
+// Package search makes a [Query] of what people type: actor:alice after:2d "refund". Package changes reads
 // which rows were changed, from which values to which; package trail lists actions and row changes together.
 //
 // # The table

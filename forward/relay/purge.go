@@ -27,8 +27,8 @@ type PurgeOptions struct {
 	Batch int
 	// Dry only counts.
 	Dry bool
-	// Changes also deletes row changes from the app's database, of which another one is the keeper: changes.KeptIn names it.
-	// Without it none are deleted.
+	// Changes also deletes row changes from the app's database, if another database keeps them: changes.KeptIn names it. Without
+	// Changes none are deleted.
 	Changes ChangesPurge
 }
 
@@ -43,8 +43,8 @@ type Purged struct {
 	// Elsewhere names a forwarder whose cursor belongs to another database
 	// ([State.Elsewhere]), if that is why all is kept.
 	Elsewhere string `json:"elsewhere,omitempty"`
-	// Changes and ChangesKept count row changes in the same way, if PurgeOptions.Changes is set. Also kept is what the keeper
-	// does not have.
+	// Changes and ChangesKept count row changes in the same way, if PurgeOptions.Changes is set. What the other database does not
+	// have is kept, too.
 	Changes     int64 `json:"changes,omitempty"`
 	ChangesKept int64 `json:"changes_kept,omitempty"`
 }

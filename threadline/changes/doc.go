@@ -1,7 +1,8 @@
-// Package changes reads who changed what, from which value to which. The triggers of package capture have kept it.
+// Package changes reads who changed what, from which value to which: the row changes that the triggers of package
+// capture have kept.
 //
-//	audit.Keep(capture.Of(capture.Table{Name: "orders", Mask: []string{"card"}})) // beside audit.Register
-//	...
+//	audit.Keep(capture.Of(capture.Table{Name: "orders", Mask: []string{"card"}})) // where audit.Register is
+//
 //	store := changes.NewStore(db, hooks.Postgres, nil)
 //	history, err := store.History(ctx, "orders", "42")
 //
@@ -9,19 +10,20 @@
 //
 // [Store.History], [Store.Page] and [Store.Each] find changes, [Store.Transaction] those of a transaction.
 // [Store.RowAsOf], [Store.RowAfter] and [Store.TableAsOf] say what rows were. [Store.Breaks] says where a
-// history has holes. [Store.UndoTransaction], [Store.UndoChange], [Store.UndoRow] and [Store.UndoRowTo]
-// return SQL that reverses changes. [NewSource] is for forwarders that are registered with
-// forward.WithChanges, so that changes reach other systems.
+// history may have holes. [Store.UndoTransaction], [Store.UndoChange], [Store.UndoRow] and [Store.UndoRowTo]
+// return SQL that reverses changes. [NewSource] delivers row changes to the forwarders that are registered with
+// forward.WithChanges, and [KeptIn] lets a purge delete those that another database keeps. README.md, beside this file, has
+// all of it in one place.
 //
-// It is for PostgreSQL 13 or newer, and for SQLite 3.37 or newer. There is no delivery on SQLite;
-// SQLITE.md says what else differs. What follows is about PostgreSQL.
+// The package is for PostgreSQL 13 or newer, and for SQLite 3.37 or newer. On SQLite nothing is delivered; SQLITE.md
+// says what else differs. The rest of this text is about PostgreSQL.
 //
 // # Who
 //
-// [Change.By] says who made a change: what the events of its transaction say, which
-// threadline.Forwarder has kept in the same schema. Where there are none it has the session's role,
-// application and address alone. It says that there was no event only where the journal is certain of it,
-// and else why it is not known. If several actors have written in one transaction, it has all of them.
+// [Change.By] says who made a change. That comes from the events of its transaction, which threadline.Forwarder has
+// kept in the same schema. Without events it has only the session's role, application and address. It says that there
+// was no event only where the journal proves it, and otherwise why that is not known. If several actors have written in
+// one transaction, it has all of them.
 //
 // # Order
 //

@@ -18,27 +18,27 @@ import (
 )
 
 // Purge lets relay.Store.Purge delete row changes that another database keeps.
-type Purge struct{ keeper, app *Store }
+type Purge struct{ archive, app *Store }
 
 var _ relay.ChangesPurge = (*Purge)(nil)
 
 // KeptIn says that the app's database keeps row changes only as long as its journal, because a forwarder copies them to
-// another database, whose store is keeper:
+// another database, the archive:
 //
-//	purged, err := store.Purge(ctx, db, relay.PurgeOptions{Before: march, By: "ops", Changes: changes.KeptIn(keeper, nil)})
+//	purged, err := store.Purge(ctx, db, relay.PurgeOptions{Before: march, By: "ops", Changes: changes.KeptIn(archive, nil)})
 //
-// The purge deletes whole transactions of which the keeper has each change, which it looks up, unless a forwarder has yet to get them,
+// The purge deletes whole transactions of which the archive has each change, which it looks up, unless a forwarder has yet to get them,
 // or has discarded some. [Store.Breaks] then has a break of the kind [Purged], and what only those changes said is
 // [ErrBroken] in the app's database. opts are the options of the app's store; only Schema matters.
-func KeptIn(keeper *Store, opts *Options) *Purge {
-	return &Purge{keeper: keeper, app: NewStore(nil, hooks.Postgres, opts)}
+func KeptIn(archive *Store, opts *Options) *Purge {
+	return &Purge{archive: archive, app: NewStore(nil, hooks.Postgres, opts)}
 }
 
 // Purge implements [relay.ChangesPurge]: relay.Store.Purge calls it.
 func (p *Purge) Purge(ctx context.Context, db *sql.DB, free, lock string, o relay.PurgeOptions) (deleted, kept int64, err error) {
 	app := *p.app
 	app.catalog.DB = nildb.Replace(db)
-	r := &purgeRun{app: &app, keeper: p.keeper, free: free, lock: lock, options: o, began: time.Now()}
+	r := &purgeRun{app: &app, archive: p.archive, free: free, lock: lock, options: o, began: time.Now()}
 	if err = r.check(ctx); err != nil {
 		return 0, 0, err
 	}
@@ -48,12 +48,12 @@ func (p *Purge) Purge(ctx context.Context, db *sql.DB, free, lock string, o rela
 
 // purgeRun is one call of Purge.
 type purgeRun struct {
-	app, keeper *Store
+	app, archive *Store
 	free, lock  string // a condition for changes that no forwarder needs, and a statement that keeps it true: see relay.ChangesPurge
 	options     relay.PurgeOptions
 	began       time.Time
 
-	place, name  string // of the app's database, and of the keeper's, for people
+	place, name  string // of the app's database, and of the archive's, for people
 	old, deleted int64  // changes before options.Before
 }
 
@@ -62,9 +62,9 @@ func (r *purgeRun) before() string {
 	return pgtext.Literal(r.options.Before.UTC().Format(lenient.TimeForm)) + "::pg_catalog.timestamptz"
 }
 
-// check refuses a keeper to which no changes of this database were copied.
+// check refuses an archive to which no changes of this database were copied.
 func (r *purgeRun) check(ctx context.Context) error {
-	if r.keeper == nil || r.keeper.catalog.Dialect != hooks.Postgres {
+	if r.archive == nil || r.archive.catalog.Dialect != hooks.Postgres {
 		return errors.New("changes: KeptIn needs the store of a PostgreSQL database to which a forwarder copies row changes")
 	}
 	err := r.app.catalog.DB.QueryRowContext(ctx, "SELECT "+r.app.catalog.Place()+", (SELECT pg_catalog.count(*) FROM "+r.app.at("audit_changes")+" c WHERE c.captured_at < "+r.before()+")").Scan(&r.place, &r.old)
@@ -72,12 +72,12 @@ func (r *purgeRun) check(ctx context.Context) error {
 		return catalog.Wrap("purge", err)
 	}
 	var copied bool
-	err = r.keeper.catalog.DB.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+r.keeper.at("audit_copies")+" k WHERE k.place = "+pgtext.Literal(r.place)+") AND "+r.keeper.catalog.Place()+" <> "+pgtext.Literal(r.place)+", "+pgtext.HexAnywhere("pg_catalog.current_database()::pg_catalog.text")).Scan(&copied, pgtext.Scanner(&r.name))
+	err = r.archive.catalog.DB.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+r.archive.at("audit_copies")+" k WHERE k.place = "+pgtext.Literal(r.place)+") AND "+r.archive.catalog.Place()+" <> "+pgtext.Literal(r.place)+", "+pgtext.HexAnywhere("pg_catalog.current_database()::pg_catalog.text")).Scan(&copied, pgtext.Scanner(&r.name))
 	if err != nil {
-		return catalog.Wrap("look into the keeper", err)
+		return catalog.Wrap("look into the archive", err)
 	}
 	if !copied {
-		return fmt.Errorf("changes: no row changes were copied from this database to schema %s of the keeper, so none are deleted: register threadline.Forwarder for it with forward.WithChanges", r.keeper.catalog.Schema)
+		return fmt.Errorf("changes: no row changes were copied from this database to schema %s of the archive, so none are deleted: register threadline.Forwarder for it with forward.WithChanges", r.archive.catalog.Schema)
 	}
 	return nil
 }
@@ -123,8 +123,8 @@ func (r *purgeRun) run(ctx context.Context) error {
 	}
 }
 
-// keptElsewhere returns those transactions of which the keeper has all changes. Of one that was deleted in part, in a run that was
-// interrupted or by hand, the keeper has more.
+// keptElsewhere returns those transactions of which the archive has all changes. Of one that was deleted in part, in a run that was
+// interrupted or by hand, the archive has more.
 func (r *purgeRun) keptElsewhere(ctx context.Context, list []purgeable) (kept []purgeable, err error) {
 	if len(list) == 0 {
 		return nil, nil
@@ -134,14 +134,14 @@ func (r *purgeRun) keptElsewhere(ctx context.Context, list []purgeable) (kept []
 		xids, starts, lsns = append(xids, p.xid), append(starts, p.started), append(lsns, p.lsn)
 	}
 	there := make(map[transaction]purgeable)
-	_, err = catalog.ReadAll(ctx, r.keeper.catalog.DB, func(rows *sql.Rows) (_ struct{}, err error) {
+	_, err = catalog.ReadAll(ctx, r.archive.catalog.DB, func(rows *sql.Rows) (_ struct{}, err error) {
 		var p purgeable
 		err = rows.Scan(&p.xid, &p.started, &p.count, &p.sum)
 		there[p.transaction] = p
 		return struct{}{}, err
 	}, "SELECT pg_catalog.concat(k.xid), "+pgtext.Time("k.started")+", n.count, n.sum FROM ROWS FROM (pg_catalog.unnest('{"+
 		strings.Join(xids, ",")+"}'::pg_catalog.xid8[]), pg_catalog.unnest('{"+strings.Join(starts, ",")+"}'::pg_catalog.timestamptz[]), pg_catalog.unnest('{"+strings.Join(lsns, ",")+"}'::pg_catalog.pg_lsn[])) k (xid, started, lsn)"+
-		" CROSS JOIN LATERAL (SELECT pg_catalog.count(*), "+sumOf("c")+" FROM "+r.keeper.at("audit_changes")+" c WHERE c.xid = k.xid AND c.lsn <= k.lsn AND c.tx_started_at = k.started) n (count, sum)")
+		" CROSS JOIN LATERAL (SELECT pg_catalog.count(*), "+sumOf("c")+" FROM "+r.archive.at("audit_changes")+" c WHERE c.xid = k.xid AND c.lsn <= k.lsn AND c.tx_started_at = k.started) n (count, sum)")
 	for _, p := range list {
 		has := there[p.transaction]
 		all := has.count == p.count && has.sum == p.sum
@@ -152,10 +152,10 @@ func (r *purgeRun) keptElsewhere(ctx context.Context, list []purgeable) (kept []
 			kept = append(kept, p)
 		}
 	}
-	return kept, catalog.Wrap("look into the keeper", err)
+	return kept, catalog.Wrap("look into the archive", err)
 }
 
-// haveEach reports whether the keeper has each change of a transaction, beside others.
+// haveEach reports whether the archive has each change of a transaction, beside others.
 func (r *purgeRun) haveEach(ctx context.Context, p purgeable) (bool, error) {
 	of := " c WHERE c.xid = '" + p.xid + "'::pg_catalog.xid8 AND c.tx_started_at = '" + p.started + "'::pg_catalog.timestamptz"
 	for after := "0/0"; ; {
@@ -170,7 +170,7 @@ func (r *purgeRun) haveEach(ctx context.Context, p purgeable) (bool, error) {
 			return err == nil, err
 		}
 		var n int
-		err = r.keeper.catalog.DB.QueryRowContext(ctx, "SELECT pg_catalog.count(*) FROM "+r.keeper.at("audit_changes")+of+" AND (c.lsn, c.captured_at) IN (SELECT * FROM "+unnested(lsns, "pg_lsn", times, "timestamptz")+" k)").Scan(&n)
+		err = r.archive.catalog.DB.QueryRowContext(ctx, "SELECT pg_catalog.count(*) FROM "+r.archive.at("audit_changes")+of+" AND (c.lsn, c.captured_at) IN (SELECT * FROM "+unnested(lsns, "pg_lsn", times, "timestamptz")+" k)").Scan(&n)
 		if err != nil || n < len(lsns) {
 			return false, err
 		}
@@ -220,7 +220,7 @@ func (r *purgeRun) removeBatch(ctx context.Context, list []purgeable) error {
 		var n int64
 		err := tx.QueryRowContext(ctx, "WITH gone AS (DELETE FROM "+changes+" c WHERE (c.xid, c.lsn, c.captured_at) IN (SELECT e.xid, e.lsn, e.captured_at FROM (VALUES "+strings.Join(values, ", ")+") k (xid, started, lsn) JOIN "+changes+
 			" e ON e.xid = k.xid AND e.lsn <= k.lsn AND e.tx_started_at = k.started WHERE "+r.free+" ORDER BY e.xid DESC, e.lsn DESC LIMIT "+strconv.Itoa(r.options.Batch)+") RETURNING c.table_id, c.captured_at),"+
-			" noted AS (INSERT INTO "+purges+" AS p (table_id, began_at, by, keeper, changes, first_at, last_at) SELECT g.table_id, '"+r.began.UTC().Format(lenient.TimeForm)+"'::pg_catalog.timestamptz, "+pgtext.Storable(r.options.By)+", "+pgtext.Storable(r.name+"."+r.keeper.catalog.Schema)+
+			" noted AS (INSERT INTO "+purges+" AS p (table_id, began_at, by, keeper, changes, first_at, last_at) SELECT g.table_id, '"+r.began.UTC().Format(lenient.TimeForm)+"'::pg_catalog.timestamptz, "+pgtext.Storable(r.options.By)+", "+pgtext.Storable(r.name+"."+r.archive.catalog.Schema)+
 			", pg_catalog.count(*), pg_catalog.min(g.captured_at), pg_catalog.max(g.captured_at) FROM gone g GROUP BY g.table_id"+
 			" ON CONFLICT (table_id, began_at) DO UPDATE SET changes = p.changes + excluded.changes, first_at = least(p.first_at, excluded.first_at), last_at = greatest(p.last_at, excluded.last_at))"+
 			" SELECT pg_catalog.count(*) FROM gone").Scan(&n)
@@ -248,12 +248,12 @@ func (r *snapshot) addPurges(ctx context.Context, t *undoTable, list []Break) ([
 		named = t.now
 	}
 	purges, err := catalog.ReadAll(ctx, r.tx, func(rows *sql.Rows) (b Break, err error) {
-		var first, last, keeper string
+		var first, last, archive string
 		var n int64
-		if err = rows.Scan(&first, &last, &n, pgtext.Scanner(&keeper)); err != nil {
+		if err = rows.Scan(&first, &last, &n, pgtext.Scanner(&archive)); err != nil {
 			return b, err
 		}
-		b = Break{Kind: Purged, Schema: named.Schema, Table: named.Table, Text: fmt.Sprintf("changes that were deleted here: %d: they are in %s", n, keeper)}
+		b = Break{Kind: Purged, Schema: named.Schema, Table: named.Table, Text: fmt.Sprintf("changes that were deleted here: %d: they are in %s", n, archive)}
 		if b.From, err = time.Parse(lenient.TimeForm, first); err == nil {
 			b.To, err = time.Parse(lenient.TimeForm, last)
 		}

@@ -1,7 +1,7 @@
-// Package capture makes the triggers that keep who changed what, from which value to which, in the transaction that
-// makes the change. Package changes reads what they keep.
+// Package capture makes triggers that keep each change of a row, from which value to which, in the transaction that
+// makes it. Package changes reads what they have kept.
 //
-//	audit.Keep(capture.Of(capture.Table{Name: "orders", Mask: []string{"card"}})) // beside audit.Register
+//	audit.Keep(capture.Of(capture.Table{Name: "orders", Mask: []string{"card"}})) // where audit.Register is
 //
 // audit is the [forward.Hub], which makes the triggers in the background. Without one, and on SQLite:
 //
@@ -11,30 +11,29 @@
 //	fmt.Print(plan) // the statements, and why each
 //	err = installer.Apply(ctx, plan)
 //
-// It is for PostgreSQL 13 or newer, and for SQLite 3.37 or newer. There are no partitions and no hashes on SQLite,
-// and [List] makes no captures there but lets them follow DDL; SQLITE.md of package changes says what
-// else differs. What follows is about PostgreSQL.
+// The package is for PostgreSQL 13 or newer, and for SQLite 3.37 or newer. SQLite has no partitions and no hashes, and
+// there a [List] makes no captures, but lets them follow DDL; SQLITE.md of package changes says what else differs.
+// The rest of this text is about PostgreSQL.
 //
 // # What is kept
 //
-// An INSERT keeps the new row, a DELETE the old one, an UPDATE the fields that it has changed, old
-// and new; one that changes nothing keeps nothing. Two values are the same if their bytes
-// are: 1.0 and 1.00 are not. Values are kept as the text that PostgreSQL prints, under fixed
-// settings of the session, so that casting the text to the column's type gives the value. A
-// value of which the text is longer than 64 KiB may be kept as its length and SHA-256.
+// Of an INSERT the new row is kept, of a DELETE the old one, of an UPDATE the fields that it has changed, old and
+// new. Of an UPDATE that changes nothing, nothing is kept. Two values are the same if their bytes are, so 1.0 and 1.00
+// are not. A value is kept as the text that PostgreSQL prints under fixed settings of the session: cast to the column's
+// type, it gives the value. A value whose text is longer than 64 KiB may be kept as its length and SHA-256.
 //
 // A TRUNCATE is kept as one change, without the rows.
 //
 // # What it does to the app
 //
-// A captured table's writes do not fail because of the trigger, and do not wait for it:
+// Writes to a captured table neither fail because of the trigger nor wait for it:
 //
-//   - After DDL the trigger's function no longer fits the table. It notices that, keeps whole rows
-//     with the columns that they have, and Plan says that the capture is to be replaced.
+//   - After DDL the trigger's function no longer fits the table. It notices that, and keeps whole rows with the
+//     columns that they have then, until Keep or the next plan replaces it.
 //   - If the tables of changes are locked, as by VACUUM FULL, or gone, it does not wait. It
 //     writes a row to audit_gaps if it can, and warns.
 //
-// The function runs with the rights of the trail's owner. It calls no function, operator
-// or cast that a role other than a superuser could have made, whatever the session's search_path is.
-// Only the owner may attach it to a table, and it keeps nothing of tables that are not the owner's.
+// The function runs with the rights of the history's owner. Whatever the session's search_path is, it calls no
+// function, operator or cast that a role other than a superuser could have made. Only that owner, and
+// the owner of a partitioned table, may attach it to a table, and of any table but the captured one it keeps nothing.
 package capture
