@@ -1,6 +1,6 @@
-// Package pocketbase_test uses PocketBase over its API, once on the bare driver and once on the audited one with the row changes
-// of all its tables captured. Both have to answer alike and end with the same rows; the changes have to lead to
-// what is in the tables, to name who sent each request, and to be undone.
+// Package pocketbase_test uses PocketBase over its API, once on the bare driver, and once on the audited one with the row changes
+// of all its tables captured. Both have to answer alike, and to have the same rows at the end. The changes have to lead to the
+// content of the tables, to name who has sent each request, and to be undone.
 package pocketbase_test
 
 import (
@@ -129,7 +129,7 @@ func (a *app) stop() {
 	a.must(a.ResetBootstrapState())
 }
 
-// attributed names who sends each request. PocketBase gives its statements no context, so they are known by the goroutine.
+// attributed names who sends each request. PocketBase gives its statements no context, so they are attributed by the goroutine.
 func attributed(e *core.RequestEvent) (err error) {
 	who := func(*http.Request) hooks.Actor { return actorOf(e.Auth) }
 	next := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -206,7 +206,7 @@ func (a *app) column(query string, args ...any) (list []string) {
 
 type object = map[string]any
 
-// do sends a request by who has logged in under a name, or by nobody, and returns the status and the answer.
+// do sends a request, with the token of the user who has logged in under a name, or with none, and returns the status and the answer.
 func (a *app) do(as, method, path string, body any) (status int, answer string) {
 	a.Helper()
 	b, err := json.Marshal(body)

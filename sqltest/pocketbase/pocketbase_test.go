@@ -31,7 +31,7 @@ func (a *app) superuser() {
 	a.must(a.Save(r))
 }
 
-// send does a step, and returns what the answer says whenever it is sent.
+// send sends the request of a step. It returns the answer without what differs from run to run.
 func (a *app) send(s step) string {
 	a.Helper()
 	status, text := a.do(s.as, s.method, s.path, s.body)
@@ -97,7 +97,7 @@ func TestPocketBase(t *testing.T) {
 		app.must(app.Vacuum())
 	}
 	r.check("the migration", "system:pocketbase")
-	before, from := a.content(), len(r.undone)
+	before, from := a.content(), len(r.made)
 	for _, s := range lastSteps() {
 		both(s)
 	}
@@ -107,7 +107,7 @@ func TestPocketBase(t *testing.T) {
 			t.Errorf("%s has\n%s\nand on the bare driver\n%s", name, strings.Join(got[name], "\n"), strings.Join(want[name], "\n"))
 		}
 	}
-	r.undo(r.undone[from:])
+	r.undo(r.made[from:])
 	after := a.content()
 	for name, t := range before {
 		if !reflect.DeepEqual(after[name], t) {
@@ -143,7 +143,7 @@ func migrate(app core.App) error {
 	return nil
 }
 
-// backUp makes a backup, in which each row has the history that it has here.
+// backUp makes a backup, and compares the rows and the number of changes in it with those here.
 func (a *app) backUp(r *replay) {
 	a.Helper()
 	if status, text := a.do("root", "POST", "/backups", object{"name": "one.zip"}); status != http.StatusNoContent {

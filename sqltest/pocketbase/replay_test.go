@@ -11,21 +11,21 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
-// table is what is in one: its columns, with their types, and the values of each row by its key.
+// table is the content of a table: its columns, their types, and the values of each row by its key.
 type table struct {
 	columns []string
 	types   string
 	rows    map[string]map[string]string
 }
 
-// replay is what the changes have left.
+// replay applies the changes in their order, and so has what the tables must have.
 type replay struct {
 	*app
 	store  *changes.Store
 	tables map[string]*table
 	cursor string
 	count  int
-	undone []tx // the transactions, in their order
+	made   []tx // the transactions, in their order
 }
 
 // tx is a transaction that has changed rows.
@@ -34,7 +34,7 @@ type tx struct {
 	started time.Time
 }
 
-// newReplay begins with what there was when the captures were made.
+// newReplay begins with what is in the tables, before any change is captured.
 func newReplay(a *app) *replay {
 	a.Helper()
 	r := &replay{app: a, store: changes.NewStore(a.db, hooks.SQLite, nil), tables: a.content()}
@@ -57,8 +57,8 @@ func (r *replay) read() (list []changes.Change) {
 	}
 }
 
-// check goes on to what the changes have left now, and compares it with the tables. All changes since the last time are by
-// one actor. A table whose columns a step has changed begins anew with what is in it: DDL gives values to rows.
+// check applies the changes since the last call, and compares the result with the tables. All these changes must be by the actor. A
+// table whose columns the step has changed begins anew with its content, because DDL gives values to rows that no change has.
 func (r *replay) check(step, actor string) {
 	r.Helper()
 	live := r.content()
@@ -68,8 +68,8 @@ func (r *replay) check(step, actor string) {
 		}
 	}
 	for _, c := range r.read() {
-		if n := len(r.undone); n == 0 || r.undone[n-1].xid != c.XID {
-			r.undone = append(r.undone, tx{c.XID, c.TxStartedAt})
+		if n := len(r.made); n == 0 || r.made[n-1].xid != c.XID {
+			r.made = append(r.made, tx{c.XID, c.TxStartedAt})
 		}
 		if got := by(c); got != actor {
 			r.Errorf("%s: the %s of %s %q is by %s, want %s", step, c.Op, c.Table, c.Key, got, actor)
@@ -90,7 +90,7 @@ func (r *replay) check(step, actor string) {
 			r.tables[name] = is
 			continue
 		}
-		for key := range maps.Keys(is.rows) {
+		for key := range is.rows {
 			if !maps.Equal(t.rows[key], is.rows[key]) {
 				r.Errorf("%s: %s %s: the changes lead to %v, and there is %v", step, name, key, t.rows[key], is.rows[key])
 			}
@@ -182,7 +182,7 @@ func typed(v changes.Value) string {
 	return v.Storage + " " + v.String()
 }
 
-// content is what is in all tables.
+// content is the content of all tables.
 func (a *app) content() map[string]*table {
 	a.Helper()
 	all := make(map[string]*table)
@@ -214,7 +214,7 @@ func (a *app) content() map[string]*table {
 	return all
 }
 
-// constantContent is what is in all tables, without what differs from run to run.
+// constantContent is the content of all tables, without what differs from run to run.
 func (a *app) constantContent() map[string][]string {
 	a.Helper()
 	all := make(map[string][]string)
@@ -236,7 +236,7 @@ func (a *app) constantContent() map[string][]string {
 	return all
 }
 
-// stored is typed of what the driver returns.
+// stored is a value that the driver returns, written as typed writes it.
 func stored(v any) string {
 	switch v := v.(type) {
 	case nil:

@@ -49,9 +49,9 @@ func (p *Purge) Purge(ctx context.Context, db *sql.DB, free, lock string, o rela
 // purgeRun is one call of Purge.
 type purgeRun struct {
 	app, archive *Store
-	free, lock  string // a condition for changes that no forwarder needs, and a statement that keeps it true: see relay.ChangesPurge
-	options     relay.PurgeOptions
-	began       time.Time
+	free, lock   string // a condition for changes that no forwarder needs, and a statement that keeps it true: see relay.ChangesPurge
+	options      relay.PurgeOptions
+	began        time.Time
 
 	place, name  string // of the app's database, and of the archive's, for people
 	old, deleted int64  // changes before options.Before
