@@ -232,7 +232,7 @@ func (c *copier) readChanges(ctx context.Context, entries []journal.Entry, xids,
 		}
 		return r, err
 	}, "SELECT pg_catalog.concat(c.xid), c.lsn::pg_catalog.text, "+pgtext.Time("c.tx_started_at")+", "+pgtext.Time("c.captured_at")+", pg_catalog.row_to_json(c)::pg_catalog.text"+
-		" FROM "+unnested(xids, "xid8", lsns, "pg_lsn")+" k (xid, lsn) CROSS JOIN LATERAL (SELECT * FROM "+changes+" c WHERE c.xid = k.xid AND c.lsn = k.lsn OFFSET 0) c ORDER BY c.xid, c.lsn")
+		" FROM "+unnested(pgList{xids, "xid8"}, pgList{lsns, "pg_lsn"})+" k (xid, lsn) CROSS JOIN LATERAL (SELECT * FROM "+changes+" c WHERE c.xid = k.xid AND c.lsn = k.lsn OFFSET 0) c ORDER BY c.xid, c.lsn")
 	missing = make(map[uuid.UUID]error)
 	for i := range entries {
 		if e := &entries[i]; e.Change != nil && !found[spotOf(e)] {
@@ -240,14 +240,6 @@ func (c *copier) readChanges(ctx context.Context, entries []journal.Entry, xids,
 		}
 	}
 	return missing, err
-}
-
-// unnested is an item of a FROM clause that pairs two lists: each of its rows has one value of both.
-func unnested(a []string, typeOfA string, b []string, typeOfB string) string {
-	list := func(values []string, typ string) string {
-		return "pg_catalog.unnest('{" + strings.Join(values, ",") + "}'::pg_catalog." + typ + "[])"
-	}
-	return "ROWS FROM (" + list(a, typeOfA) + ", " + list(b, typeOfB) + ")"
 }
 
 // readOrigins reads which session made each transaction, and whether the transaction had events.
@@ -280,7 +272,7 @@ func (c *copier) readOrigins(ctx context.Context) error {
 		}
 		return "", nil
 	}, "SELECT pg_catalog.concat(k.xid), "+pgtext.Time("k.started")+", (SELECT pg_catalog.row_to_json(o) FROM (SELECT f.system, f.role, f.application, f.client) o)::pg_catalog.text, "+c.from.stateOf(w)+
-		" FROM "+unnested(xids, "xid8", starts, "timestamptz")+" k (xid, started) CROSS JOIN LATERAL (SELECT c.* FROM "+c.from.at("audit_changes")+" c WHERE "+ofTransaction("k.xid", "k.started")+" ORDER BY c.xid, c.lsn LIMIT 1) f")
+		" FROM "+unnested(pgList{xids, "xid8"}, pgList{starts, "timestamptz"})+" k (xid, started) CROSS JOIN LATERAL (SELECT c.* FROM "+c.from.at("audit_changes")+" c WHERE "+ofTransaction("k.xid", "k.started")+" ORDER BY c.xid, c.lsn LIMIT 1) f")
 	c.others["audit_eventless"] = slices.DeleteFunc(c.others["audit_eventless"], func(row string) bool { return row == "" })
 	return err
 }

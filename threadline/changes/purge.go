@@ -139,8 +139,8 @@ func (r *purgeRun) keptElsewhere(ctx context.Context, list []purgeable) (kept []
 		err = rows.Scan(&p.xid, &p.started, &p.count, &p.sum)
 		there[p.transaction] = p
 		return struct{}{}, err
-	}, "SELECT pg_catalog.concat(k.xid), "+pgtext.Time("k.started")+", n.count, n.sum FROM ROWS FROM (pg_catalog.unnest('{"+
-		strings.Join(xids, ",")+"}'::pg_catalog.xid8[]), pg_catalog.unnest('{"+strings.Join(starts, ",")+"}'::pg_catalog.timestamptz[]), pg_catalog.unnest('{"+strings.Join(lsns, ",")+"}'::pg_catalog.pg_lsn[])) k (xid, started, lsn)"+
+	}, "SELECT pg_catalog.concat(k.xid), "+pgtext.Time("k.started")+", n.count, n.sum FROM "+
+		unnested(pgList{xids, "xid8"}, pgList{starts, "timestamptz"}, pgList{lsns, "pg_lsn"})+" k (xid, started, lsn)"+
 		" CROSS JOIN LATERAL (SELECT pg_catalog.count(*), "+sumOf("c")+" FROM "+r.archive.at("audit_changes")+" c WHERE c.xid = k.xid AND c.lsn <= k.lsn AND c.tx_started_at = k.started) n (count, sum)")
 	for _, p := range list {
 		has := there[p.transaction]
@@ -170,7 +170,7 @@ func (r *purgeRun) haveEach(ctx context.Context, p purgeable) (bool, error) {
 			return err == nil, err
 		}
 		var n int
-		err = r.archive.catalog.DB.QueryRowContext(ctx, "SELECT pg_catalog.count(*) FROM "+r.archive.at("audit_changes")+of+" AND (c.lsn, c.captured_at) IN (SELECT * FROM "+unnested(lsns, "pg_lsn", times, "timestamptz")+" k)").Scan(&n)
+		err = r.archive.catalog.DB.QueryRowContext(ctx, "SELECT pg_catalog.count(*) FROM "+r.archive.at("audit_changes")+of+" AND (c.lsn, c.captured_at) IN (SELECT * FROM "+unnested(pgList{lsns, "pg_lsn"}, pgList{times, "timestamptz"})+" k)").Scan(&n)
 		if err != nil || n < len(lsns) {
 			return false, err
 		}

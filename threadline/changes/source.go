@@ -116,13 +116,28 @@ func (f *Source) rows(ctx context.Context, conn *sql.Conn, entries []*journal.En
 		at := spotOf(e)
 		xids, lsns = append(xids, at.xid), append(lsns, at.lsn)
 	}
-	list, err := catalog.ReadAll(ctx, conn, scanRow, f.store.selectChanges("c.system", "ROWS FROM (pg_catalog.unnest('{"+strings.Join(xids, ",")+"}'::pg_catalog.xid8[]), pg_catalog.unnest('{"+strings.Join(lsns, ",")+
-		"}'::pg_catalog.pg_lsn[])) k (xid, lsn) JOIN "+f.store.at("audit_changes")+" c ON c.xid = k.xid AND c.lsn = k.lsn"))
+	list, err := catalog.ReadAll(ctx, conn, scanRow, f.store.selectChanges("c.system", unnested(pgList{xids, "xid8"}, pgList{lsns, "pg_lsn"})+
+		" k (xid, lsn) JOIN "+f.store.at("audit_changes")+" c ON c.xid = k.xid AND c.lsn = k.lsn"))
 	found := make(map[spot]*row, len(list))
 	for _, r := range list {
 		found[spot{r.xid, r.lsn, r.started, r.captured}] = r
 	}
 	return found, err
+}
+
+// pgList is values of a type as PostgreSQL prints them, which need no quotes.
+type pgList struct {
+	values []string
+	typ    string
+}
+
+// unnested is an item of a FROM clause. Its rows have the values of lists of the same length, those at one index in one row.
+func unnested(lists ...pgList) string {
+	items := make([]string, len(lists))
+	for i, l := range lists {
+		items[i] = "pg_catalog.unnest('{" + strings.Join(l.values, ",") + "}'::pg_catalog." + l.typ + "[])"
+	}
+	return "ROWS FROM (" + strings.Join(items, ", ") + ")"
 }
 
 // origin is what the first change of a transaction says of it.
@@ -156,7 +171,7 @@ func (f *Source) origins(ctx context.Context, conn *sql.Conn, of map[spot]*row) 
 		}
 		return struct{}{}, err
 	}, "SELECT k.xid::pg_catalog.text, "+pgtext.Time("k.started")+", coalesce(f.system <> "+thisCluster+", false), "+pgtext.HexAnywhere("coalesce(f.role, '')")+", "+pgtext.HexAnywhere("coalesce(f.application, '')")+
-		" FROM ROWS FROM (pg_catalog.unnest('{"+strings.Join(xids, ",")+"}'::pg_catalog.xid8[]), pg_catalog.unnest('{"+strings.Join(starts, ",")+"}'::pg_catalog.timestamptz[])) k (xid, started)"+
+		" FROM "+unnested(pgList{xids, "xid8"}, pgList{starts, "timestamptz"})+" k (xid, started)"+
 		" CROSS JOIN LATERAL (SELECT a.system, a.role, a.application FROM "+f.store.at("audit_changes")+" a WHERE a.xid >= k.xid AND a.tx_started_at = k.started ORDER BY a.xid, a.lsn LIMIT 1) f")
 	return origins, err
 }

@@ -385,11 +385,19 @@ func (s *Installer) patiently(ctx context.Context, tries int, do func(tx *sql.Tx
 		if hooks.SQLState(err) != lockTimeout || try == tries {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if !pause(ctx) {
 			return err
-		case <-time.After(50*time.Millisecond + rand.N(200*time.Millisecond)):
 		}
+	}
+}
+
+// pause waits before another try, and returns false if ctx ends first.
+func pause(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(50*time.Millisecond + rand.N(200*time.Millisecond)):
+		return true
 	}
 }
 

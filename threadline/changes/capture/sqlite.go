@@ -5,9 +5,7 @@ import (
 	"database/sql"
 	_ "embed" // the script
 	"errors"
-	"math/rand/v2"
 	"strings"
-	"time"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
@@ -35,10 +33,8 @@ func (s sqlite) write(ctx context.Context, f func(tx *sql.Conn) error) error {
 		if err == nil || !strings.Contains(err.Error(), "is locked") || try == mostTries {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if !pause(ctx) {
 			return err
-		case <-time.After(50*time.Millisecond + rand.N(200*time.Millisecond)):
 		}
 	}
 }
