@@ -188,21 +188,23 @@ var checkTriggers = []string{"RI_FKey_check_ins", "RI_FKey_check_upd", "RI_FKey_
 // fitsWhole is a condition for the table: that all is as it was planned, and what prove has found out still holds. A plan that a session
 // has of a query on transition tables may outlive DDL, so that the query must not be executed if a column has got another number or type.
 //
-// The rows of a table that inherits from this one are in its transition tables, and what a foreign key of another row of this table does
-// fires triggers on statements in another order. Such a key, and any other trigger, has triggers on this table.
+// The rows of a table that inherits from this one are in its transition tables, and what a foreign key does fires triggers on statements
+// at the end of the statement around it. A key that refers to this table, and any other trigger, has triggers on it.
 func (g *generator) fitsWhole() string {
 	columns := make([]string, len(g.All))
 	for i, c := range g.All {
 		columns[i] = pgtext.Literal(fmt.Sprintf("%d %d %s", c.Number, c.TypeOID, c.Name))
 	}
-	checks := make([]string, len(checkTriggers))
+	functions := make([]string, len(checkTriggers))
 	for i, name := range checkTriggers {
-		checks[i] = "'pg_catalog.\"" + name + "\"'::pg_catalog.regproc::pg_catalog.oid"
+		functions[i] = "'pg_catalog.\"" + name + "\"'::pg_catalog.regproc::pg_catalog.oid"
 	}
+	checks := func(action string) string { return "(" + is(action, "'a'") + " OR " + is(action, "'r'") + ")" }
 	const none = "NOT EXISTS (SELECT FROM pg_catalog."
 	return none + "pg_inherits i WHERE " + is("i.inhrelid", "TG_RELID") + ") AND " + none + "pg_inherits i WHERE " + is("i.inhparent", "TG_RELID") + ") AND " +
 		none + "pg_index i WHERE " + is("i.indrelid", "TG_RELID") + " AND i.indisprimary AND NOT i.indimmediate) AND " +
-		none + "pg_trigger g WHERE " + is("g.tgrelid", "TG_RELID") + " AND g.tgfoid OPERATOR(pg_catalog.<>) ALL (ARRAY[" + strings.Join(checks, ", ") + "])" +
+		none + "pg_constraint k WHERE " + is("k.conrelid", "TG_RELID") + " AND " + is("k.contype", "'f'") + " AND NOT (" + checks("k.confdeltype") + " AND " + checks("k.confupdtype") + ")) AND " +
+		none + "pg_trigger g WHERE " + is("g.tgrelid", "TG_RELID") + " AND g.tgfoid OPERATOR(pg_catalog.<>) ALL (ARRAY[" + strings.Join(functions, ", ") + "])" +
 		" AND g.tgfoid OPERATOR(pg_catalog.<>) (SELECT o.tgfoid FROM pg_catalog.pg_trigger o WHERE " + is("o.tgrelid", "TG_RELID") + " AND " + is("o.tgname", "TG_NAME") + ")) AND " + is("ARRAY(SELECT pg_catalog.concat(a.attnum, ' ', a.atttypid, ' ', a.attname) FROM pg_catalog.pg_attribute a WHERE "+is("a.attrelid", "TG_RELID")+" AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped ORDER BY a.attnum)",
 		"ARRAY["+strings.Join(columns, ", ")+"]::pg_catalog.text[]")
 }
