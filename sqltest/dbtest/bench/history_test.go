@@ -94,63 +94,71 @@ type asker struct {
 	trail *trail.Reader
 }
 
-// askPast asks what people ask, and prints a table.
-func (w *world) askPast(n int) {
+// question is one that people ask.
+type question struct {
+	name string
+	ask  func(*asker) error
+}
+
+func rowAsOf(at time.Time, key string) func(*asker) error {
+	return func(a *asker) error { _, err := a.RowAsOf(ctx, "t", at, key); return err }
+}
+
+func history(key string) func(*asker) error {
+	return func(a *asker) error { _, err := a.History(ctx, "t", key); return err }
+}
+
+func trails(q trail.Query) func(*asker) error {
+	q.Limit = 50
+	return func(a *asker) error { _, err := a.trail.Page(ctx, q); return err }
+}
+
+// pages asks for the second page.
+func (w *world) pages(q changes.Query) func(*asker) error {
+	w.Helper()
+	q.Limit = 50
+	if q.XID != 0 {
+		q.Limit = 5
+	}
+	page, err := changes.NewStore(w.bare, hooks.Postgres, nil).Page(ctx, q)
+	w.must(err)
+	if q.Cursor = cmp.Or(page.Next, page.Follow); q.Cursor == "" {
+		w.Fatalf("%+v has one page only", q)
+	}
+	return func(a *asker) error { _, err := a.Page(ctx, q); return err }
+}
+
+// rowAfter asks for a row after the nth of its changes.
+func (w *world) rowAfter(key string, nth int) func(*asker) error {
+	w.Helper()
+	list, err := changes.NewStore(w.bare, hooks.Postgres, nil).History(ctx, "t", key)
+	w.must(err)
+	return func(a *asker) error { _, err := a.RowAfter(ctx, list[nth]); return err }
+}
+
+// questions are about a history of n changes.
+func (w *world) questions(n int) []question {
 	w.Helper()
 	middle, late := pastBegan.Add(pastTime/2), pastBegan.Add(pastTime*99/100)
 	row := fmt.Sprint(n / 400)
-	rowAsOf := func(at time.Time, key string) func(*asker) error {
-		return func(a *asker) error { _, err := a.RowAsOf(ctx, "t", at, key); return err }
-	}
-	history := func(key string) func(*asker) error {
-		return func(a *asker) error { _, err := a.History(ctx, "t", key); return err }
-	}
-	pages := func(q changes.Query) func(*asker) error {
-		q.Limit = 50
-		if q.XID != 0 {
-			q.Limit = 5
-		}
-		page, err := changes.NewStore(w.bare, hooks.Postgres, nil).Page(ctx, q)
-		w.must(err)
-		if q.Cursor = cmp.Or(page.Next, page.Follow); q.Cursor == "" {
-			w.Fatalf("%+v has one page only", q)
-		}
-		return func(a *asker) error { _, err := a.Page(ctx, q); return err }
-	}
-	trails := func(q trail.Query) func(*asker) error {
-		q.Limit = 50
-		return func(a *asker) error { _, err := a.trail.Page(ctx, q); return err }
-	}
-	change := func(key string, nth int) changes.Change {
-		list, err := changes.NewStore(w.bare, hooks.Postgres, nil).History(ctx, "t", key)
-		w.must(err)
-		return list[nth]
-	}
-	rowAfter := func(c changes.Change) func(*asker) error {
-		return func(a *asker) error { _, err := a.RowAfter(ctx, c); return err }
-	}
 	in := time.Duration(n/40) * (pastTime / time.Duration(n/20))
 	tx := changes.Query{XID: firstPast + int64(n/40), TxStartedAt: pastBegan.Add(in)}
-	w.Logf("%-44s %9s %8s %8s", "", "ms", "rows", "blocks")
-	for _, q := range []struct {
-		name string
-		ask  func(*asker) error
-	}{
-		{"Page of all", pages(changes.Query{})},
-		{"Page of all, the oldest first", pages(changes.Query{OldestFirst: true})},
-		{"Page of a table", pages(changes.Query{Tables: []string{"t"}})},
-		{"Page of a time", pages(changes.Query{From: middle, To: late})},
-		{"Page of a row", pages(changes.Query{Tables: []string{"t"}, Key: []string{row}})},
-		{"Page of a row with 10,000 changes", pages(changes.Query{Tables: []string{"t"}, Key: []string{"-1"}})},
-		{"Page of a transaction", pages(tx)},
-		{"Page of a large transaction", pages(changes.Query{XID: largePast, TxStartedAt: middle})},
-		{"Page of an operation", pages(changes.Query{Ops: []changes.Op{changes.Update}})},
-		{"Page of a rare operation", pages(changes.Query{Ops: []changes.Op{changes.Delete}})},
-		{"Page of a rare value", pages(changes.Query{New: []changes.FieldValue{{Field: "status", Text: "-7"}}})},
-		{"Page of a text", pages(changes.Query{Text: []string{"99"}})},
-		{"Page of an actor", pages(changes.Query{ActorType: hooks.User, ActorID: "7"})},
-		{"Page of an unknown actor", pages(changes.Query{ActorType: hooks.User, ActorID: "-7"})},
-		{"Page without a table", pages(changes.Query{Not: []changes.Query{{Tables: []string{"u"}}}})},
+	return []question{
+		{"Page of all", w.pages(changes.Query{})},
+		{"Page of all, the oldest first", w.pages(changes.Query{OldestFirst: true})},
+		{"Page of a table", w.pages(changes.Query{Tables: []string{"t"}})},
+		{"Page of a time", w.pages(changes.Query{From: middle, To: late})},
+		{"Page of a row", w.pages(changes.Query{Tables: []string{"t"}, Key: []string{row}})},
+		{"Page of a row with 10,000 changes", w.pages(changes.Query{Tables: []string{"t"}, Key: []string{"-1"}})},
+		{"Page of a transaction", w.pages(tx)},
+		{"Page of a large transaction", w.pages(changes.Query{XID: largePast, TxStartedAt: middle})},
+		{"Page of an operation", w.pages(changes.Query{Ops: []changes.Op{changes.Update}})},
+		{"Page of a rare operation", w.pages(changes.Query{Ops: []changes.Op{changes.Delete}})},
+		{"Page of a rare value", w.pages(changes.Query{New: []changes.FieldValue{{Field: "status", Text: "-7"}}})},
+		{"Page of a text", w.pages(changes.Query{Text: []string{"99"}})},
+		{"Page of an actor", w.pages(changes.Query{ActorType: hooks.User, ActorID: "7"})},
+		{"Page of an unknown actor", w.pages(changes.Query{ActorType: hooks.User, ActorID: "-7"})},
+		{"Page without a table", w.pages(changes.Query{Not: []changes.Query{{Tables: []string{"u"}}}})},
 		{"Following", func(a *asker) error {
 			_, err := a.Page(ctx, changes.Query{OldestFirst: true, From: late, Limit: 50})
 			return err
@@ -174,9 +182,9 @@ func (w *world) askPast(n int) {
 		{"RowAsOf the middle of 10,000 changes", rowAsOf(middle, "-1")},
 		{"RowAsOf the last of 10,000 changes", rowAsOf(late, "-1")},
 		{"RowAsOf the first of 10,000 changes", rowAsOf(pastBegan.Add(pastTime/100), "-1")},
-		{"RowAfter", rowAfter(change(row, 50))},
-		{"RowAfter of 10,000 changes", rowAfter(change("-1", 5000))},
-		{"RowAfter the last of 10,000 changes", rowAfter(change("-1", 9990))},
+		{"RowAfter", w.rowAfter(row, 50)},
+		{"RowAfter of 10,000 changes", w.rowAfter("-1", 5000)},
+		{"RowAfter the last of 10,000 changes", w.rowAfter("-1", 9990)},
 		{"Transaction", func(a *asker) error { _, err := a.Transaction(ctx, tx.XID, tx.TxStartedAt, 100); return err }},
 		{"Transaction, the first 100 of a large one", func(a *asker) error { _, err := a.Transaction(ctx, largePast, middle, 100); return err }},
 		{"Breaks", func(a *asker) error { _, err := a.Breaks(ctx, "t"); return err }},
@@ -186,7 +194,14 @@ func (w *world) askPast(n int) {
 			}
 			return nil
 		}},
-	} {
+	}
+}
+
+// askPast asks what people ask, and prints a table.
+func (w *world) askPast(n int) {
+	w.Helper()
+	w.Logf("%-44s %9s %8s %8s", "", "ms", "rows", "blocks")
+	for _, q := range w.questions(n) {
 		const calls = 8
 		var list []cost
 		for range 3 {
