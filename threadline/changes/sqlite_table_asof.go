@@ -3,7 +3,6 @@ package changes
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -118,19 +117,17 @@ func (r *liteTableReader) page(ctx context.Context, later *snapshot) (page []tab
 	for _, text := range keys {
 		one := &asOf{snapshot: later, table: t, breaks: breaks, lives: later.lives(t)}
 		row, failed := r.read(ctx, one, text)
-		var unknown *AsOfError
-		switch {
-		case errors.Is(failed, ErrGone), errors.Is(failed, ErrNotYet):
+		var then *tableRow
+		if then, err = one.then(row, failed); err != nil {
+			return nil, false, err
+		}
+		if then == nil {
 			continue
-		case errors.As(failed, &unknown):
-			row = &Row{Schema: t.named.Schema, Table: t.named.Table, Key: t.plain(one.key)}
-		case failed != nil:
-			return nil, false, failed
 		}
-		if row.Since != nil {
-			since = append(since, row.Since)
+		if then.row.Since != nil {
+			since = append(since, then.row.Since)
 		}
-		page = append(page, tableRow{row, failed})
+		page = append(page, *then)
 	}
 	if !more {
 		if r.broken, err = r.missing(ctx, whole); err != nil {

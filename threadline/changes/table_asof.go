@@ -206,6 +206,20 @@ type tableRow struct {
 	err error
 }
 
+// then is what a loop gets of a row that was read, nil if it was not there then.
+func (a *asOf) then(row *Row, failed error) (*tableRow, error) {
+	var unknown *AsOfError
+	switch {
+	case errors.Is(failed, ErrGone), errors.Is(failed, ErrNotYet):
+		return nil, nil
+	case errors.As(failed, &unknown):
+		row = &Row{Schema: a.table.named.Schema, Table: a.table.named.Table, Key: a.table.plain(a.key)}
+	case failed != nil:
+		return nil, failed
+	}
+	return &tableRow{row, failed}, nil
+}
+
 // page reads the rows that had some keys.
 func (r *tableReader) page(ctx context.Context, keys []seenKey) ([]tableRow, error) {
 	var page []tableRow
@@ -228,19 +242,17 @@ func (r *tableReader) page(ctx context.Context, keys []seenKey) ([]tableRow, err
 		for _, k := range keys {
 			one := &asOf{snapshot: later, table: t, breaks: breaks, lives: later.lives(t)}
 			row, err := r.row(ctx, one, k)
-			var unknown *AsOfError
-			switch {
-			case errors.Is(err, ErrGone), errors.Is(err, ErrNotYet):
-				continue
-			case errors.As(err, &unknown):
-				row = &Row{Schema: t.named.Schema, Table: t.named.Table, Key: one.key}
-			case err != nil:
+			then, err := one.then(row, err)
+			if err != nil {
 				return err
 			}
-			if row.Since != nil {
-				since = append(since, row.Since)
+			if then == nil {
+				continue
 			}
-			page = append(page, tableRow{row, err})
+			if then.row.Since != nil {
+				since = append(since, then.row.Since)
+			}
+			page = append(page, *then)
 		}
 		return r.store.attributeBy(ctx, later.tx, since)
 	})

@@ -219,7 +219,7 @@ func (w *world) askPast(n int) {
 // cost is what a session has taken.
 type cost struct{ ms, rows, blocks float64 }
 
-// session asks in a session of its own, which reports its statistics when it ends.
+// session asks on a connection of its own, and closes it, because the server counts what a session has taken when that ends.
 func (w *world) session(ask func(*asker) error, calls int) cost {
 	w.Helper()
 	before := w.spent()

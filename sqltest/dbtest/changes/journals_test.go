@@ -16,14 +16,14 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
-// toldOf is the world, whose store is told of more.
+// toldOf returns the world with a store that has these options.
 func (w *world) toldOf(o changes.Options) *world {
 	to := *w
 	to.store = changes.NewStore(w.db, w.e.Dialect, &o)
 	return &to
 }
 
-// TestNoEventWithJournals: a store that is told of each journal of the database asks them all.
+// TestNoEventWithJournals: a store asks all journals that its options name.
 func TestNoEventWithJournals(t *testing.T) {
 	filtered(t, nil, func(w *world, a *app) {
 		w.exec("INSERT INTO t VALUES (1, 1)")
@@ -70,8 +70,8 @@ func TestNoEventWithJournals(t *testing.T) {
 	})
 }
 
-// TestPendingForOneTimeline: what a forwarder has yet to deliver to another timeline is not pending for a store that is told which one
-// delivers to its own.
+// TestPendingForOneTimeline: if the options name the forwarder of the store's own timeline, events that another forwarder has yet to
+// deliver are not pending.
 func TestPendingForOneTimeline(t *testing.T) {
 	filtered(t, func(e journal.Entry) bool { return e.Actor.ID != "alice" }, func(w *world, a *app) {
 		a.tx([]string{"alice"}, "INSERT INTO t VALUES (1, 1)")
@@ -84,7 +84,7 @@ func TestPendingForOneTimeline(t *testing.T) {
 	})
 }
 
-// TestSQLiteJournals: events in another journal that the store is told of are on their way.
+// TestSQLiteJournals: events in another journal that the options name are pending.
 func TestSQLiteJournals(t *testing.T) {
 	w := lite(t)
 	w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, a int)")

@@ -7,8 +7,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
-// TestPartitionsOfAnother: who owns a captured table adds partitions to it, also to those of its partitions that are another
-// role's and are divided again, while the history and its functions are a third one's; nobody else may execute them.
+// TestPartitionsOfAnother: one role owns a captured partitioned table, another one a partition of it that is partitioned again, and a
+// third one the history and its functions. Each of the first two can add partitions to its table; nobody else may execute the functions.
 func TestPartitionsOfAnother(t *testing.T) {
 	each(t, func(w *world) {
 		roles := []string{"changes_owner", `"changes Sub"`, "changes_next"}
@@ -30,7 +30,7 @@ func TestPartitionsOfAnother(t *testing.T) {
 		}
 		w.capture(capture.Table{Name: "t"})
 
-		// It is another role's now, which nobody has planned for.
+		// Now another role owns it, since the last plan.
 		w.exec("ALTER TABLE t OWNER TO changes_next")
 		plan, err := w.installer().Plan(ctx, capture.Table{Name: "t"})
 		w.must(err)

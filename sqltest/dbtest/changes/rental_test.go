@@ -13,9 +13,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
-// rental is a shop that lends films, in the manner of the sample databases that are taught with: foreign keys of every kind between
-// fourteen tables, keys of several columns, types of its own, a partitioned table, and triggers that note when a
-// row was last updated.
+// rental is a shop that lends films, as in the sample databases of tutorials. Foreign keys of every kind link its fourteen tables. It has keys of several
+// columns, types of its own, a partitioned table, and triggers that set the time at which a row was last updated.
 var rental = []string{
 	`CREATE TYPE rating AS ENUM ('G', 'PG', 'R')`, `CREATE DOMAIN year AS int CHECK (VALUE BETWEEN 1901 AND 2155)`,
 	`CREATE FUNCTION last_update() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.last_update = clock_timestamp(); RETURN NEW; END $$`,

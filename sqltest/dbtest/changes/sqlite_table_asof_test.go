@@ -205,15 +205,7 @@ func TestSQLiteTableAsOfIsNotKnown(t *testing.T) {
 	before := w.liteClock()
 	w.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, a)", "INSERT INTO t VALUES (1, 1), (2, 2)", "CREATE TABLE bare (a)", "CREATE TABLE never (a INTEGER PRIMARY KEY)")
 	w.capture(capture.Table{Name: "t"}, capture.Table{Name: "bare"})
-	wantLast := func(what string, at time.Time, rows string, count int, want error, kind changes.BreakKind) {
-		w.Helper()
-		got, errs := w.tableAsOf("t", at)
-		var asOf *changes.AsOfError
-		if strings.Join(got, " ") != rows || len(errs) != count || !errors.As(errs[count-1], &asOf) || !errors.Is(asOf, want) || asOf.Break == nil || asOf.Break.Kind != kind {
-			w.Errorf("%s: %q, %v; want %q, then %v: %s", what, got, errs, rows, want, kind)
-		}
-	}
-	wantLast("before", before, "", 1, changes.ErrBeforeCapture, changes.Began)
+	w.wantLast("before", before, "", 1, changes.ErrBeforeCapture, changes.Began)
 	captured := w.liteClock()
 	w.exec("UPDATE t SET a = 10 WHERE id = 1")
 	if got, errs := w.tableAsOf("t", captured); strings.Join(got, " ") != "|1|1 |2|2" || errs != nil {
@@ -226,8 +218,8 @@ func TestSQLiteTableAsOfIsNotKnown(t *testing.T) {
 	there := w.liteClock()
 	w.must(w.installer().Remove(ctx, "t"))
 	w.exec("DELETE FROM t")
-	wantLast("not captured any more", there, "|3|3", 1, changes.ErrBroken, changes.Uncaptured)
-	wantLast("now, not captured any more", time.Now().Add(time.Hour), "", 4, changes.ErrBroken, changes.Uncaptured)
+	w.wantLast("not captured any more", there, "|3|3", 1, changes.ErrBroken, changes.Uncaptured)
+	w.wantLast("now, not captured any more", time.Now().Add(time.Hour), "", 4, changes.ErrBroken, changes.Uncaptured)
 	w.exec("DROP TABLE t")
 	for table, says := range map[string]string{"bare": "no key", "never": "never captured", "nowhere": "nowhere", "t": "no table"} {
 		if got, errs := w.tableAsOf(table, w.liteClock()); len(got) != 0 || len(errs) != 1 || !strings.Contains(errs[0].Error(), says) {

@@ -34,6 +34,16 @@ func (w *world) tableAsOf(table string, at time.Time) (lines []string, errs []er
 	return lines, errs
 }
 
+// wantLast: the table t has these rows, and so many errors, of which the last is this one because of such a break.
+func (w *world) wantLast(what string, at time.Time, rows string, count int, want error, kind changes.BreakKind) {
+	w.Helper()
+	got, errs := w.tableAsOf("t", at)
+	var asOf *changes.AsOfError
+	if strings.Join(got, " ") != rows || len(errs) != count || !errors.As(errs[count-1], &asOf) || !errors.Is(asOf, want) || asOf.Break == nil || asOf.Break.Kind != kind {
+		w.Errorf("%s: %q, %v; want %q, then %v: %s", what, got, errs, rows, want, kind)
+	}
+}
+
 // TestTableAsOf compares what a table was with what was seen in it then, through a workload.
 func TestTableAsOf(t *testing.T) {
 	each(t, func(w *world) {
@@ -77,22 +87,14 @@ func TestTableAsOfIsNotKnown(t *testing.T) {
 		before := w.clock()
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "INSERT INTO t VALUES (1, 1), (2, 2)", "CREATE TABLE bare (a int)", "CREATE TABLE never (a int)")
 		w.capture(capture.Table{Name: "t"}, capture.Table{Name: "bare"})
-		wantLast := func(what string, at time.Time, rows string, count int, want error, kind changes.BreakKind) {
-			w.Helper()
-			got, errs := w.tableAsOf("t", at)
-			var asOf *changes.AsOfError
-			if strings.Join(got, " ") != rows || len(errs) != count || !errors.As(errs[count-1], &asOf) || !errors.Is(asOf, want) || asOf.Break == nil || asOf.Break.Kind != kind {
-				w.Errorf("%s: %q, %v; want %q, then %v: %s", what, got, errs, rows, want, kind)
-			}
-		}
-		wantLast("before", before, "", 1, changes.ErrBeforeCapture, changes.Began)
+		w.wantLast("before", before, "", 1, changes.ErrBeforeCapture, changes.Began)
 		captured := w.clock()
 		w.exec("UPDATE t SET a = 10 WHERE id = 1")
 		if got, errs := w.tableAsOf("t", captured); strings.Join(got, " ") != "|1|1 |2|2" || errs != nil {
 			w.Errorf("%q, %v", got, errs)
 		}
 		w.exec("TRUNCATE t") // and with it a row that no change names
-		wantLast("before a TRUNCATE", captured, "", 2, changes.ErrBroken, changes.Truncated)
+		w.wantLast("before a TRUNCATE", captured, "", 2, changes.ErrBroken, changes.Truncated)
 		for row, err := range w.store.TableAsOf(ctx, "t", captured) { // of the first it is known that it was there
 			if row == nil || !slices.Equal(row.Key, []string{"1"}) || !errors.Is(err, changes.ErrBroken) {
 				w.Errorf("%v, %v", row, err)
@@ -105,7 +107,7 @@ func TestTableAsOfIsNotKnown(t *testing.T) {
 		w.exec("INSERT INTO t VALUES (3, 3)")
 		there := w.clock()
 		w.exec("ALTER TABLE t DISABLE TRIGGER USER", "DELETE FROM t")
-		wantLast("not captured any more", there, "|3|3", 1, changes.ErrBroken, changes.Uncaptured)
+		w.wantLast("not captured any more", there, "|3|3", 1, changes.ErrBroken, changes.Uncaptured)
 		for table, says := range map[string]string{"bare": "no key", "never": "never captured", "nowhere": "nowhere"} {
 			if got, errs := w.tableAsOf(table, w.clock()); len(got) != 0 || len(errs) != 1 || !strings.Contains(errs[0].Error(), says) {
 				w.Errorf("%s: %v, %v", table, got, errs)

@@ -375,12 +375,17 @@ func TestChangesWithoutTables(t *testing.T) {
 	}, dbtest.PQ)
 }
 
+// restored inserts changes of another cluster, with the numbers that so many transactions from now will have, from first to last.
+func (c *captured) restored(first, last int) {
+	c.run(fmt.Sprintf("INSERT INTO threadline.audit_changes (xid, tx_started_at, captured_at, lsn, table_id, shape_id, depth, op, key, new_row, system)"+
+		" SELECT (pg_current_xact_id()::text::int8 + i)::text::xid8, '2020-01-01', '2020-01-01', '0/1', table_id, id, 1, 'I', '(restored)', '(restored,,)', 1"+
+		" FROM threadline.audit_shapes, generate_series(%d, %d) i", first, last))
+}
+
 // TestChangesOfAnotherCluster, which were restored here, are not taken for those of transactions with the same numbers.
 func TestChangesOfAnotherCluster(t *testing.T) {
 	eachCaptured(t, func(c *captured) {
-		c.run("INSERT INTO threadline.audit_changes (xid, tx_started_at, captured_at, lsn, table_id, shape_id, depth, op, key, new_row, system)" +
-			" SELECT (pg_current_xact_id()::text::int8 + i)::text::xid8, '2020-01-01', '2020-01-01', '0/1', table_id, id, 1, 'I', '(restored)', '(restored,,)', 1" +
-			" FROM threadline.audit_shapes, generate_series(0, 50) i")
+		c.restored(0, 50)
 		r := c.begins(relay.Config{})
 		for i := range 60 {
 			c.row(fmt.Sprint("r", i))

@@ -27,7 +27,7 @@ var (
 // script makes the tables of changes.
 func (s *Installer) script() string {
 	clause, first := s.divided()
-	first = strings.NewReplacer("{partitioned}", clause, "{default}", first).Replace(tables)
+	first = strings.NewReplacer("{partitioned}", clause, "{default}", first, "{indexes}", indexes()).Replace(tables)
 	return pgschema.Script{
 		Program: "changes", Schema: s.catalog.Schema, Table: "audit_changes", Body: first + captures + keys + copies + purges,
 		Lock: "pg_catalog.hashtextextended(" + pgtext.Literal("threadline changes "+s.catalog.Schema) + ", 7355608)",

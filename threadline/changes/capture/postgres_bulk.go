@@ -185,11 +185,12 @@ func (g *generator) statements() {
 // checkTriggers are the functions of constraints that change nothing.
 var checkTriggers = []string{"RI_FKey_check_ins", "RI_FKey_check_upd", "RI_FKey_noaction_del", "RI_FKey_noaction_upd", "RI_FKey_restrict_del", "RI_FKey_restrict_upd", "unique_key_recheck"}
 
-// fitsWhole is a condition for the table: that all is as it was planned, and what prove has found out still holds. A plan that a session
-// has of a query on transition tables may outlive DDL, so that the query must not be executed if a column has got another number or type.
+// fitsWhole is the condition that the table has exactly the columns that were planned for, and that what decideBulk found out still
+// holds. A session's cached plan of a query on transition tables may outlive DDL, so the query must not be executed if a column has got
+// another number or type.
 //
-// The rows of a table that inherits from this one are in its transition tables, and what a foreign key does fires triggers on statements
-// at the end of the statement around it. A key that refers to this table, and any other trigger, has triggers on it.
+// The rows of a table that inherits from this one are in its transition tables. What a foreign key does fires triggers on statements
+// only at the end of the statement around it. A key that refers to this table has triggers on this table, and so is found among them.
 func (g *generator) fitsWhole() string {
 	columns := make([]string, len(g.All))
 	for i, c := range g.All {
@@ -378,37 +379,22 @@ func (g *generator) longRow(sides []string) string {
 	return strings.Join(conditions, " OR ")
 }
 
-// wholeRow is the text of a row, as row makes it, and what of it is cut, as cut finds out.
+// wholeRow is the text of a row, and what of it is cut, as cut finds out.
 func (g *generator) wholeRow(side string, update, long bool) (text string, cuts []string) {
-	list := make([]string, len(g.Columns))
-	for i := range g.Columns {
-		c := &g.Columns[i]
+	text = g.rowOf("p.b", update, func(i int) string {
 		n := strconv.Itoa(i + 1)
 		value := "p." + side + n
-		wanted := ""
+		if c := &g.Columns[i]; !long || !c.Long || c.Hashed || c.Masked {
+			return value
+		}
+		value, isCut := cutValue(value)
 		if update && g.Keyed() {
-			wanted = "p.b" + n
+			isCut = "p.b" + n + " AND " + isCut
 		}
-		switch {
-		case c.Hashed:
-			value = hash(c, value)
-		case c.Masked:
-			list[i] = "NULL::pg_catalog.text"
-			continue
-		case long && c.Long:
-			var isCut string
-			value, isCut = cutValue(value)
-			if wanted != "" {
-				isCut = wanted + " AND " + isCut
-			}
-			cuts = append(cuts, "CASE WHEN "+isCut+" THEN '"+side+n+" ' END")
-		}
-		if wanted != "" {
-			value = "CASE WHEN " + wanted + " THEN " + value + " END"
-		}
-		list[i] = value
-	}
-	return "ROW(" + strings.Join(list, ", ") + ")::pg_catalog.text", cuts
+		cuts = append(cuts, "CASE WHEN "+isCut+" THEN '"+side+n+" ' END")
+		return value
+	})
+	return text, cuts
 }
 
 // cutValue is the text of a value that may be long, or its length and digest, and the condition that it is these. The CASEs keep
@@ -417,9 +403,8 @@ func cutValue(value string) (text, isCut string) {
 	size, whole := "pg_catalog.pg_column_size("+value+")", "pg_catalog.concat("+value+")"
 	tooLong := size + " OPERATOR(pg_catalog.>) " + strconv.Itoa(longDigest)
 	longer := "pg_catalog.octet_length(" + whole + ") OPERATOR(pg_catalog.>) " + strconv.Itoa(catalog.LongText)
-	digest := "pg_catalog.concat(pg_catalog.octet_length(" + whole + "), ' ', pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(" + whole + ", pg_catalog.getdatabaseencoding())), 'hex'))"
 	text = "CASE WHEN " + is("pg_catalog.num_nulls("+value+")", "1") + " THEN NULL WHEN p.longer AND " + tooLong + " THEN pg_catalog.concat('stored ', " + size + ")" +
-		" WHEN p.longer AND " + longer + " THEN " + digest + " ELSE " + whole + " END"
+		" WHEN p.longer AND " + longer + " THEN " + lengthAndDigest(whole) + " ELSE " + whole + " END"
 	isCut = "p.longer AND " + is("pg_catalog.num_nulls("+value+")", "0") + " AND CASE WHEN " + tooLong + " THEN true ELSE " + longer + " END"
 	return text, isCut
 }

@@ -359,33 +359,46 @@ func (g *generator) cut(row string, onlyChanged bool) {
 		g.line(5, "ELSE")
 		g.line(6, "%s := pg_catalog.concat(%s);", v, value)
 		g.line(6, "IF pg_catalog.octet_length(%s) OPERATOR(pg_catalog.>) %d THEN", v, catalog.LongText)
-		g.line(7, "%s := pg_catalog.concat(pg_catalog.octet_length(%s), ' ', pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(%s, pg_catalog.getdatabaseencoding())), 'hex')); cut := pg_catalog.concat(cut, '%s ');", v, v, v, v)
+		g.line(7, "%s := %s; cut := pg_catalog.concat(cut, '%s ');", v, lengthAndDigest(v), v)
 		g.line(6, "END IF;")
 		g.line(5, "END IF;")
 		g.line(4, "END IF;")
 	}
 }
 
-// row is the text of a row: of an update only what has changed, unless there is no key by which
-// to find the rest.
+// lengthAndDigest is what is kept of a text that is too long.
+func lengthAndDigest(text string) string {
+	return "pg_catalog.concat(pg_catalog.octet_length(" + text + "), ' ', pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(" + text + ", pg_catalog.getdatabaseencoding())), 'hex'))"
+}
+
+// row is the text of a row.
 func (g *generator) row(row string, update, long bool) string {
+	return g.rowOf("c", update, func(i int) string {
+		if c := &g.Columns[i]; long && c.Long && !c.Hashed && !c.Masked {
+			return strings.ToLower(row[:1]) + strconv.Itoa(i+1)
+		}
+		return row + "." + pgschema.Ident(g.Columns[i].Name)
+	})
+}
+
+// rowOf is the text of a row with these values of its columns: of an update only what has changed, as a condition with this
+// prefix and the column's position says, unless there is no key by which to find the rest.
+func (g *generator) rowOf(changed string, update bool, value func(i int) string) string {
 	list := make([]string, len(g.Columns))
 	for i := range g.Columns {
 		c := &g.Columns[i]
-		value := row + "." + pgschema.Ident(c.Name)
+		text := value(i)
 		switch {
 		case c.Hashed:
-			value = hash(c, value)
+			text = hash(c, text)
 		case c.Masked:
 			list[i] = "NULL::pg_catalog.text"
 			continue
-		case long && c.Long:
-			value = strings.ToLower(row[:1]) + strconv.Itoa(i+1)
 		}
 		if update && g.Keyed() {
-			value = fmt.Sprintf("CASE WHEN c%d THEN %s END", i+1, value)
+			text = fmt.Sprintf("CASE WHEN %s%d THEN %s END", changed, i+1, text)
 		}
-		list[i] = value
+		list[i] = text
 	}
 	return "ROW(" + strings.Join(list, ", ") + ")::pg_catalog.text"
 }

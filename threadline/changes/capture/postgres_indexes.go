@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
@@ -16,7 +17,16 @@ var laterIndexes = []index{
 	{"audit_changes_key", "(" + catalog.KeyPlace("key", "table_id") + ", lsn) WHERE key IS NOT NULL"},
 	{"audit_changes_former_key", "(" + catalog.KeyPlace("former_key", "table_id") + ", lsn) WHERE former_key IS NOT NULL"},
 	{"audit_changes_captured", "(table_id, captured_at)"},
-	{"audit_changes_breaks", `(table_id, lsn) WHERE shape_id IS NULL OR op OPERATOR(pg_catalog.=) 'T'::pg_catalog."char"`},
+	{"audit_changes_breaks", `(table_id, lsn) WHERE shape_id IS NULL OR op OPERATOR(pg_catalog.=) 'T'::pg_catalog."char"`}, // what breaks the chain of changes
+}
+
+// indexes are the statements of step 1 that make laterIndexes.
+func indexes() string {
+	var b strings.Builder
+	for _, i := range laterIndexes {
+		b.WriteString("\t\tCREATE INDEX " + i.name + " ON {schema}.audit_changes " + i.on + ";\n")
+	}
+	return b.String()
 }
 
 func (s *Installer) createSQL(i index) string {

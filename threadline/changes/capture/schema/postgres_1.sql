@@ -39,13 +39,7 @@ BEGIN
 			-- TABLES would refuse to delete.
 			PRIMARY KEY (xid, lsn, captured_at)
 		){partitioned};
-{default}		-- A key of any length has a hash, whose seed is the table: catalog.KeyPlace says which.
-		CREATE INDEX audit_changes_key ON {schema}.audit_changes (((pg_catalog.hashtextextended(pg_catalog.left(key, -4), table_id) OPERATOR(pg_catalog.&) '-4294967296'::pg_catalog.int8) OPERATOR(pg_catalog.|) (pg_catalog.hashtextextended(key, table_id) OPERATOR(pg_catalog.&) '4294967295'::pg_catalog.int8)), lsn) WHERE key IS NOT NULL;
-		CREATE INDEX audit_changes_former_key ON {schema}.audit_changes (((pg_catalog.hashtextextended(pg_catalog.left(former_key, -4), table_id) OPERATOR(pg_catalog.&) '-4294967296'::pg_catalog.int8) OPERATOR(pg_catalog.|) (pg_catalog.hashtextextended(former_key, table_id) OPERATOR(pg_catalog.&) '4294967295'::pg_catalog.int8)), lsn) WHERE former_key IS NOT NULL;
-		CREATE INDEX audit_changes_keyless ON {schema}.audit_changes (table_id, lsn) WHERE key IS NULL;
-		CREATE INDEX audit_changes_captured ON {schema}.audit_changes (table_id, captured_at);
-		-- What breaks the chain of changes.
-		CREATE INDEX audit_changes_breaks ON {schema}.audit_changes (table_id, lsn) WHERE shape_id IS NULL OR op OPERATOR(pg_catalog.=) 'T'::pg_catalog."char";
+{default}{indexes}		CREATE INDEX audit_changes_keyless ON {schema}.audit_changes (table_id, lsn) WHERE key IS NULL;
 		-- What a trigger could not keep, so that the history has a hole there.
 		CREATE TABLE {schema}.audit_gaps (
 			xid           xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
