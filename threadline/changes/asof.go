@@ -44,7 +44,7 @@ func (e *AsOfError) Unwrap() error { return e.Err }
 func (e *AsOfError) Error() string {
 	s := "changes: " + e.Err.Error()
 	if e.Change != nil {
-		s += ": " + e.Change.title()
+		s += ": " + title(e.Change)
 	}
 	if e.Break != nil {
 		s += fmt.Sprintf(": %s at %s: %s", e.Break.Kind, e.Break.To.Format(time.RFC3339Nano), e.Break.Text)

@@ -200,7 +200,7 @@ func (n *nearby) row(ctx context.Context) (*Row, wants, error) {
 	switch {
 	case err != nil || what != wantsNothing:
 		return nil, what, err
-	case !p.complete() || n.broken(p.from, n.at) != nil:
+	case !p.complete() || broken(n.breaks, p.from, n.at) != nil:
 		return nil, wantsAll, nil
 	}
 	return p.row(), wantsNothing, nil
@@ -243,7 +243,7 @@ func (n *nearby) laterHelps(p *past) bool {
 	if n.at.Before(from) { // the clock was set back
 		from = n.at
 	}
-	return p.shape != nil && t.liveTable != nil && t.capturing && t.Readable && !t.Secured && n.keyHolds(n.key) && !t.hashes() && n.broken(from, time.Now().Add(24*time.Hour)) == nil
+	return p.shape != nil && t.liveTable != nil && t.capturing && t.Readable && !t.Secured && n.keyHolds(n.key) && !t.hashes() && broken(n.breaks, from, time.Now().Add(24*time.Hour)) == nil
 }
 
 // hashes reports whether hashes were kept of any column, which the row itself does not have.

@@ -30,13 +30,13 @@ func (a *asOf) compose(ctx context.Context, at time.Time, before, after []*row) 
 	if err := p.goBack(before); err != nil {
 		return nil, err
 	}
-	if b := a.broken(p.from, at); b != nil {
+	if b := broken(a.breaks, p.from, at); b != nil {
 		return nil, &AsOfError{Err: ErrBroken, Break: b}
 	}
 	if !p.whole || !p.complete() {
 		enough := maps.Clone(p.known)
 		err := p.goOn(ctx, after)
-		if b := a.broken(at, p.to); b != nil && (err == nil || errors.Is(err, ErrNotYet)) {
+		if b := broken(a.breaks, at, p.to); b != nil && (err == nil || errors.Is(err, ErrNotYet)) {
 			err = &AsOfError{Err: ErrBroken, Break: b}
 		}
 		switch {
@@ -253,7 +253,9 @@ func (a *asOf) live(ctx context.Context, key []string) (map[string]Value, error)
 	if !a.table.Readable { // to ask would fail the transaction
 		return nil, fmt.Errorf("changes: what a row was is not in its changes: %w: grant SELECT on %s", errUnreadable, a.table.Name)
 	}
-	st := &step{table: a.table, exists: true, after: key}
-	err := a.rows(ctx, []*step{st})
-	return st.live, err
+	live, err := a.liveRows(ctx, a.table, [][]string{key})
+	if err != nil {
+		return nil, err
+	}
+	return live[0], nil
 }

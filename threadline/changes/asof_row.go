@@ -14,7 +14,7 @@ type asOf struct {
 	key    []string
 	text   string // of the key, as changes have it
 	under  []*row // the changes of rows with the key, and of the whole table
-	breaks []Break
+	breaks []aBreak
 }
 
 // asOf looks up a table, for what is known of the rows that had a key. Their changes are not read yet.
@@ -81,7 +81,7 @@ func (a *asOf) alive(at time.Time, r *row) error {
 	case r.op == "T" && a.table.liveTable != nil && a.table.partitioned: // it does not say of which partition
 		return &AsOfError{Err: ErrBroken, Change: &c}
 	case r.op == "T", r.op == "D" && r.key.Valid, r.op == "U" && r.ended(a.text):
-		if b := a.broken(c.CapturedAt, at); b != nil {
+		if b := broken(a.breaks, c.CapturedAt, at); b != nil {
 			return &AsOfError{Err: ErrBroken, Break: b}
 		}
 		return &AsOfError{Err: ErrGone, Change: &c}
@@ -106,7 +106,7 @@ func (a *asOf) unchanged(at time.Time) error {
 	case err != nil:
 		return err
 	case first.began(a.text), first.op == "I" && first.key.Valid:
-		if b := a.broken(at, c.CapturedAt); b != nil {
+		if b := broken(a.breaks, at, c.CapturedAt); b != nil {
 			return &AsOfError{Err: ErrBroken, Break: b}
 		}
 		return &AsOfError{Err: ErrNotYet, Change: &c}
@@ -119,7 +119,7 @@ func (a *asOf) unchanged(at time.Time) error {
 func (a *asOf) began() *Break {
 	for i := range a.breaks {
 		if a.breaks[i].Kind == Began {
-			return &a.breaks[i]
+			return &a.breaks[i].Break
 		}
 	}
 	return nil
@@ -128,28 +128,9 @@ func (a *asOf) began() *Break {
 // purged returns the last break of deleted changes before a moment, nil if there is none.
 func (a *asOf) purged(at time.Time) (last *Break) {
 	for i := range a.breaks {
-		if b := &a.breaks[i]; b.Kind == Purged && !b.To.After(at) {
+		if b := &a.breaks[i].Break; b.Kind == Purged && !b.To.After(at) {
 			last = b
 		}
 	}
 	return last
-}
-
-// broken returns a break between two moments, across which values are not known, nil if there is none.
-func (a *asOf) broken(from, to time.Time) *Break {
-	for i := range a.breaks {
-		b := &a.breaks[i]
-		switch b.Kind {
-		case Reshaped:
-			if !b.otherKey {
-				continue
-			}
-			fallthrough
-		case Lost, Uncaptured, Restored, Partitioned, Purged:
-			if b.To.After(from) && b.From.Before(to) {
-				return b
-			}
-		}
-	}
-	return nil
 }

@@ -141,7 +141,11 @@ func (o Origin) String() string {
 // transaction is a transaction's key as the database prints it.
 type transaction struct{ xid, started string }
 
-func (c *Change) transaction() transaction {
+func newTransaction(xid, started string) transaction { return transaction{xid, started} }
+
+func (r *row) transaction() transaction { return transaction{r.xid, r.started} }
+
+func transactionOf(c *Change) transaction {
 	return transaction{strconv.FormatInt(c.XID, 10), c.TxStartedAt.UTC().Format(lenient.TimeForm)}
 }
 
@@ -161,13 +165,13 @@ func (s *Store) attributeBy(ctx context.Context, db catalog.Querier, list []*Cha
 	}
 	found := make(map[transaction]*Attribution)
 	for _, c := range list {
-		found[c.transaction()] = nil
+		found[transactionOf(c)] = nil
 	}
 	if err := s.attributions(ctx, db, found); err != nil {
 		return catalog.Wrap("read who made the changes", err)
 	}
 	for _, c := range list {
-		c.By = found[c.transaction()]
+		c.By = found[transactionOf(c)]
 	}
 	return nil
 }
@@ -191,7 +195,7 @@ func (s *Store) attributions(ctx context.Context, db catalog.Querier, found map[
 		if err = rows.Scan(r.places()...); err != nil {
 			return struct{}{}, err
 		}
-		tx := transaction{r.xid, r.started}
+		tx := newTransaction(r.xid, r.started)
 		if found[tx] == nil {
 			found[tx] = r.attribution()
 		}

@@ -55,7 +55,11 @@ type Break struct {
 	Schema, Table string
 	// Text describes it, in one line.
 	Text string
+}
 
+// aBreak is a break, with what decides whether values are known across it.
+type aBreak struct {
+	Break
 	otherKey bool // of Reshaped: the columns of the key are others
 }
 
@@ -78,39 +82,56 @@ func (s *Store) Breaks(ctx context.Context, table string) ([]Break, error) {
 		if t.named == nil {
 			return neverCaptured(table)
 		}
-		list, err = r.breaks(ctx, t)
+		breaks, err := r.breaks(ctx, t)
+		list = plain(breaks)
 		return err
 	})
 	return list, err
 }
 
+// plain are breaks for those who only read them.
+func plain(breaks []aBreak) []Break {
+	if breaks == nil {
+		return nil
+	}
+	list := make([]Break, len(breaks))
+	for i, b := range breaks {
+		list[i] = b.Break
+	}
+	return list
+}
+
 // breaks are those of a table.
-func (r *snapshot) breaks(ctx context.Context, t *undoTable) ([]Break, error) {
+func (r *snapshot) breaks(ctx context.Context, t *undoTable) ([]aBreak, error) {
 	if s, ok := r.store.sqlite(); ok {
 		list, err := s.between(ctx, r.tx, r.lite[t.id], t.notes, t.others, t.shapes)
-		return list, catalog.Wrap("read the breaks of "+t.name(), err)
+		return list, catalog.Wrap("read the breaks of "+t.label(), err)
 	}
 	readable, err := r.store.catalog.NotesReadable(ctx, r.tx)
 	if err != nil {
-		return nil, catalog.Wrap("read the breaks of "+t.name(), err)
+		return nil, catalog.Wrap("read the breaks of "+t.label(), err)
 	}
 	if !readable {
-		return nil, fmt.Errorf("changes: the breaks of %s are in %s: run capture.Installer.Migrate, or grant SELECT on it", t.name(), r.store.at("audit_captures"))
+		return nil, fmt.Errorf("changes: the breaks of %s are in %s: run capture.Installer.Migrate, or grant SELECT on it", t.label(), r.store.at("audit_captures"))
 	}
-	list, err := r.store.breaksInChanges(ctx, r.tx, t)
+	changed, err := r.store.breaksInChanges(ctx, r.tx, t)
 	if err == nil {
-		list, err = r.addPurges(ctx, t, list)
+		changed, err = r.addPurges(ctx, t, changed)
 	}
 	if err != nil {
-		return nil, catalog.Wrap("read the breaks of "+t.name(), err)
+		return nil, catalog.Wrap("read the breaks of "+t.label(), err)
 	}
-	slices.SortStableFunc(list, func(a, b Break) int { return cmp.Or(a.To.Compare(b.To), a.From.Compare(b.From)) })
+	slices.SortStableFunc(changed, func(a, b Break) int { return cmp.Or(a.To.Compare(b.To), a.From.Compare(b.From)) })
+	list := make([]aBreak, len(changed))
+	for i, b := range changed {
+		list[i].Break = b
+	}
 	var before *catalog.Capture
 	at := 0 // whatever the clock says, notes are in this order
 	for _, n := range t.notes {
 		breaks, err := breaksBetween(before, n, t.others, t.shapes)
 		if err != nil {
-			return nil, catalog.Wrap("read the breaks of "+t.name(), err)
+			return nil, catalog.Wrap("read the breaks of "+t.label(), err)
 		}
 		for _, b := range breaks {
 			for at < len(list) && list[at].To.Before(b.To) {
@@ -125,7 +146,7 @@ func (r *snapshot) breaks(ctx context.Context, t *undoTable) ([]Break, error) {
 }
 
 // breaksBetween returns the breaks between two notes of a table, at the first of them how it began.
-func breaksBetween(before, c *catalog.Capture, others []*catalog.Capture, shapes map[int64]*catalog.Shape) (list []Break, err error) {
+func breaksBetween(before, c *catalog.Capture, others []*catalog.Capture, shapes map[int64]*catalog.Shape) (list []aBreak, err error) {
 	to, err := c.Time()
 	if err != nil {
 		return nil, err
@@ -140,7 +161,7 @@ func breaksBetween(before, c *catalog.Capture, others []*catalog.Capture, shapes
 		}
 	}
 	add := func(kind BreakKind, format string, args ...any) {
-		list = append(list, Break{Kind: kind, From: from, To: to, Schema: c.Schema, Table: c.Table, Text: fmt.Sprintf(format, args...)})
+		list = append(list, aBreak{Break: Break{Kind: kind, From: from, To: to, Schema: c.Schema, Table: c.Table, Text: fmt.Sprintf(format, args...)}})
 	}
 	if before == nil {
 		add(Began, "%s", howBegan(c, others))
@@ -294,4 +315,23 @@ func drifted(count int, columns string) (string, error) {
 		names[i] = c.Name + " " + c.Type
 	}
 	return fmt.Sprintf("changes of whole rows: %d: the table had (%s)", count, strings.Join(names, ", ")), nil
+}
+
+// broken returns the first of the breaks between two moments, across which values are not known, nil if there is none.
+func broken(breaks []aBreak, from, to time.Time) *Break {
+	for i := range breaks {
+		b := &breaks[i]
+		switch b.Kind {
+		case Reshaped:
+			if !b.otherKey {
+				continue
+			}
+			fallthrough
+		case Lost, Uncaptured, Restored, Partitioned, Purged:
+			if b.To.After(from) && b.From.Before(to) {
+				return &b.Break
+			}
+		}
+	}
+	return nil
 }

@@ -176,7 +176,7 @@ func (c *cascadeReader) sides(ctx context.Context, i int, t *undoTable, columns 
 		null := false
 		for _, name := range columns {
 			f := values[name]
-			if f == nil || !of(f).known() {
+			if f == nil || !isWhole(of(f)) {
 				return tuple{}
 			}
 			v := of(f)
@@ -220,7 +220,7 @@ func (c *cascadeReader) complete(ctx context.Context, i int, t *undoTable, missi
 	// A role that may read the changes, and not the notes or the app's table, gets what the changes tell.
 	readable, err := c.store.catalog.NotesReadable(ctx, c.tx)
 	if err != nil || !readable {
-		return catalog.Wrap("read the notes of "+t.name(), err)
+		return catalog.Wrap("read the notes of "+t.label(), err)
 	}
 	row, err := c.rowAfter(ctx, &undoChange{Change: *change, row: c.rows[i]})
 	var unknown *AsOfError

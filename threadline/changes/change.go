@@ -1,7 +1,6 @@
 package changes
 
 import (
-	"strings"
 	"time"
 )
 
@@ -15,8 +14,6 @@ const (
 	Delete   Op = "delete"
 	Truncate Op = "truncate"
 )
-
-var ops = map[string]Op{"I": Insert, "U": Update, "D": Delete, "T": Truncate}
 
 // Change is one change of a row.
 type Change struct {
@@ -52,7 +49,8 @@ type Change struct {
 	// is taken for one that leaves the other to the foreign key.
 	ForeignKey string
 
-	seq int64 // its place on SQLite, 0 if it was not read
+	// Seq is its place in the table of changes on SQLite, by which it is found again; 0 on PostgreSQL, and if it is not known.
+	Seq int64
 }
 
 // Field is a column's value before and after a change.
@@ -87,20 +85,4 @@ func (v Value) String() string {
 		return "(" + *v.Text + ")"
 	}
 	return *v.Text
-}
-
-// known reports whether the value is the whole one.
-func (v *Value) known() bool { return !v.Masked && !v.Cut }
-
-// same reports whether both are surely the same: of masked ones nothing is known.
-func (f *Field) same() bool {
-	if f.Old.Masked || f.New.Masked || f.Old.Cut != f.New.Cut || f.Old.Cut && strings.HasPrefix(*f.Old.Text, "stored ") {
-		return false
-	}
-	return f.Old.equals(f.New)
-}
-
-// equals reports whether both values are the same, of the same storage class.
-func (v Value) equals(o Value) bool {
-	return v.Text == nil && o.Text == nil || v.Text != nil && o.Text != nil && *v.Text == *o.Text && v.Storage == o.Storage
 }

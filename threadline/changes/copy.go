@@ -228,7 +228,7 @@ func (c *copier) readChanges(ctx context.Context, entries []journal.Entry, xids,
 	c.rows, err = catalog.ReadAll(ctx, c.app, func(rows *sql.Rows) (r copiedRow, err error) {
 		var at spot
 		if err = rows.Scan(&at.xid, &at.lsn, &at.started, &at.captured, &r.json); err == nil {
-			found[at], r.tx = true, transaction{at.xid, at.started}
+			found[at], r.tx = true, newTransaction(at.xid, at.started)
 		}
 		return r, err
 	}, "SELECT pg_catalog.concat(c.xid), c.lsn::pg_catalog.text, "+pgtext.Time("c.tx_started_at")+", "+pgtext.Time("c.captured_at")+", pg_catalog.row_to_json(c)::pg_catalog.text"+

@@ -271,7 +271,7 @@ func (s *Store) inClusters(ctx context.Context, q catalog.Querier, list []*row) 
 	}
 	systems := make(map[transaction]sql.NullInt64)
 	for _, r := range list {
-		systems[transaction{r.xid, r.started}] = r.system
+		systems[r.transaction()] = r.system
 	}
 	for chunk := range slices.Chunk(slices.Collect(maps.Keys(systems)), atOnce) {
 		var xids, starts []string
@@ -290,7 +290,7 @@ func (s *Store) inClusters(ctx context.Context, q catalog.Querier, list []*row) 
 		}
 	}
 	for _, r := range list {
-		r.system = systems[transaction{r.xid, r.started}]
+		r.system = systems[r.transaction()]
 	}
 	return nil
 }
@@ -331,7 +331,7 @@ func (r *row) changeIn(t *undoTable, sh *catalog.Shape) (c Change, err error) {
 	if c.CapturedAt, err = time.Parse(lenient.TimeForm, r.captured); err != nil {
 		return c, err
 	}
-	c.Op, c.Nested, c.seq = ops[r.op], r.depth > 1, r.seq
+	c.Op, c.Nested, c.Seq = ops[r.op], r.depth > 1, r.seq
 	c.Drifted = t.shapes[r.shapeID.Int64] == nil && r.op != "T"
 	if c.Schema, c.Table = sh.Schema, sh.Table; c.Table == "" && t.named != nil {
 		c.Schema, c.Table = t.named.Schema, t.named.Table

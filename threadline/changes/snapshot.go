@@ -126,14 +126,14 @@ func (r *snapshot) table(ctx context.Context, id int64) (*undoTable, error) {
 		return t, nil
 	}
 	if t.notes, t.others, err = r.notes(ctx, t); err != nil {
-		return nil, catalog.Wrap("read the notes of "+t.name(), err)
+		return nil, catalog.Wrap("read the notes of "+t.label(), err)
 	}
 	catalog.SetPlaces(shapes, t.notes)
 	if t.copied, err = r.store.catalog.Copied(ctx, r.tx); err == nil && !t.copied {
 		t.liveTable, err = r.live(ctx, t)
 	}
 	if err != nil {
-		return nil, catalog.Wrap("look up the table "+t.name(), err)
+		return nil, catalog.Wrap("look up the table "+t.label(), err)
 	}
 	keys := make(map[string][]string)
 	for _, sh := range shapes {
@@ -222,7 +222,8 @@ func (t *undoTable) keyed() bool {
 	return false
 }
 
-func (t *undoTable) name() string {
+// label names the table for people.
+func (t *undoTable) label() string {
 	switch {
 	case t.liveTable != nil:
 		return t.Name
@@ -241,9 +242,9 @@ func (r *snapshot) keyed(ctx context.Context, id int64, key []string) (*undoTabl
 	case t.named == nil:
 		return nil, nil, nil, fmt.Errorf("%w: the table was never captured", ErrNoChange)
 	case !t.keyed():
-		return nil, nil, nil, fmt.Errorf("changes: rows without a key have no history: %s", t.name())
+		return nil, nil, nil, fmt.Errorf("changes: rows without a key have no history: %s", t.label())
 	case len(t.key) > 0 && len(key) != len(t.key):
-		return nil, nil, nil, fmt.Errorf("changes: the key of %s has %d columns, not %d: %s", t.name(), len(t.key), len(key), strings.Join(t.key, ", "))
+		return nil, nil, nil, fmt.Errorf("changes: the key of %s has %d columns, not %d: %s", t.label(), len(t.key), len(key), strings.Join(t.key, ", "))
 	}
 	l := r.lives(t)
 	key, err = r.printed(ctx, l, key)

@@ -82,7 +82,7 @@ func (f *Source) Read(ctx context.Context, conn *sql.Conn, entries []*journal.En
 			e.Unreadable = "its row change is not in " + f.store.at("audit_changes") + " any more"
 			continue
 		}
-		by := origins[transaction{r.xid, r.started}]
+		by := origins[r.transaction()]
 		if by.elsewhere {
 			continue
 		}
@@ -153,7 +153,7 @@ func (f *Source) origins(ctx context.Context, conn *sql.Conn, of map[spot]*row) 
 	origins := make(map[transaction]origin)
 	var xids, starts []string
 	for _, r := range of {
-		tx := transaction{r.xid, r.started}
+		tx := r.transaction()
 		if _, known := origins[tx]; !known {
 			origins[tx] = origin{}
 			xids, starts = append(xids, tx.xid), append(starts, tx.started)

@@ -31,11 +31,11 @@ func (s sqlite) breaks(ctx context.Context, table string) ([]Break, error) {
 	}
 	own, others := catalog.SplitNotes(notes, t.TableID())
 	list, err := s.between(ctx, s.catalog.DB, t, own, others, shapes)
-	return list, catalog.Wrap("read the breaks of "+table, err)
+	return plain(list), catalog.Wrap("read the breaks of "+table, err)
 }
 
 // between are the breaks between notes, and until now of the table t, nil if it is gone.
-func (s sqlite) between(ctx context.Context, q catalog.Querier, t *catalog.SQLiteTable, own, others []*catalog.Capture, shapes map[int64]*catalog.Shape) (list []Break, err error) {
+func (s sqlite) between(ctx context.Context, q catalog.Querier, t *catalog.SQLiteTable, own, others []*catalog.Capture, shapes map[int64]*catalog.Shape) (list []aBreak, err error) {
 	var before *catalog.Capture
 	for _, n := range own {
 		breaks, failed := breaksBetween(before, n, others, shapes)
@@ -52,7 +52,7 @@ func (s sqlite) between(ctx context.Context, q catalog.Querier, t *catalog.SQLit
 }
 
 // uncaptured is the break that the next plan will note: until then, nothing else says that changes may be missing.
-func (s sqlite) uncaptured(ctx context.Context, q catalog.Querier, t *catalog.SQLiteTable, last *catalog.Capture) ([]Break, error) {
+func (s sqlite) uncaptured(ctx context.Context, q catalog.Querier, t *catalog.SQLiteTable, last *catalog.Capture) ([]aBreak, error) {
 	if last == nil || last.ShapeID == nil {
 		return nil, nil
 	}
@@ -75,5 +75,5 @@ func (s sqlite) uncaptured(ctx context.Context, q catalog.Querier, t *catalog.SQ
 	if b.From.After(b.To) { // the clock was set back
 		b.From = b.To
 	}
-	return []Break{b}, errors.Join(failed[:]...)
+	return []aBreak{{Break: b}}, errors.Join(failed[:]...)
 }

@@ -149,8 +149,8 @@ func (s sqlite) readValues(ctx context.Context, db catalog.Querier, rows []*row)
 				return struct{}{}, err
 			}
 			v.old, v.new = sqliteValue(types[0], real[0].Float64, bytes[0]), sqliteValue(types[1], real[1].Float64, bytes[1])
-			v.old.cut(v.flags&oldCut != 0)
-			v.new.cut(v.flags&newCut != 0)
+			shorten(&v.old, v.flags&oldCut != 0)
+			shorten(&v.new, v.flags&newCut != 0)
 			of[change].native[field] = v
 			return struct{}{}, nil
 		}, "SELECT change, field, flags, "+sqliteColumns("old")+", "+sqliteColumns("new")+" FROM "+s.In("audit_values")+" WHERE change IN ("+strings.Join(ids, ", ")+")")
@@ -181,8 +181,8 @@ func (s sqlite) readSome(ctx context.Context, db catalog.Querier, list []*row, m
 	return read, nil
 }
 
-// cut makes a value only the length of one, whose storage class is not kept.
-func (v *Value) cut(is bool) {
+// shorten makes a value only the length of one, whose storage class is not kept.
+func shorten(v *Value, is bool) {
 	if v.Cut = is; is {
 		v.Storage = ""
 	}

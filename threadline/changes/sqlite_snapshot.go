@@ -63,18 +63,44 @@ func (s sqlite) describe(is *catalog.SQLiteTable, shapes map[int64]*catalog.Shap
 	return t
 }
 
-// rows sets the live rows of steps.
-func (s sqlite) rows(ctx context.Context, q catalog.Querier, steps []*step) error {
-	for _, st := range steps {
-		if !st.exists || len(st.table.key) == 0 || len(st.after) != len(st.table.key) {
-			continue
-		}
-		where, err := sqliteKeyIs(st.table.key, st.after)
+// liveRows is snapshot.liveRows.
+func (s sqlite) liveRows(ctx context.Context, q catalog.Querier, t *undoTable, keys [][]string) ([]map[string]Value, error) {
+	live := make([]map[string]Value, len(keys))
+	for n, key := range keys {
+		where, err := sqliteKeyIs(t.key, key)
 		if err == nil {
-			st.live, err = s.values(ctx, q, st.table.liveTable, where)
+			live[n], err = s.values(ctx, q, t.liveTable, where)
 		}
 		if err != nil {
-			return catalog.Wrap("look up the rows of "+st.table.Name, err)
+			return nil, catalog.Wrap("look up the rows of "+t.Name, err)
+		}
+	}
+	return live, nil
+}
+
+// lookUp is snapshot.lookUp.
+func (s sqlite) lookUp(ctx context.Context, q catalog.Querier, count int, value func(n, i int) Value, table string, is []string, expression string, f func(n int, text string) error) error {
+	if expression == howMany {
+		expression = "count(*)"
+	}
+	for n := range count {
+		var conditions []string
+		for i, column := range is {
+			name, collation, _ := strings.Cut(column, "\x00")
+			condition := "t." + pgschema.Ident(name) + " = " + sqliteLiteral(value(n, i))
+			if collation != "" {
+				condition += " COLLATE " + pgschema.Ident(collation)
+			}
+			conditions = append(conditions, condition)
+		}
+		texts, err := catalog.ReadAll(ctx, q, scanText, "SELECT "+expression+" FROM "+table+" t WHERE "+strings.Join(conditions, " AND "))
+		if err != nil {
+			return err
+		}
+		for _, text := range texts {
+			if err := f(n, text); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -184,8 +210,8 @@ func (t *undoTable) nullKeys(list []*row) {
 func (s sqlite) mayBe(ctx context.Context, r *snapshot, c *Change) ([]*row, error) {
 	from := s.In("audit_changes") + " c WHERE c.seq = ?3"
 	args := []any{sql.NullInt64{Int64: c.XID, Valid: c.XID != 0}, c.CapturedAt.UTC().Format(lenient.TimeForm)}
-	if c.seq != 0 {
-		args = append(args, c.seq)
+	if c.Seq != 0 {
+		args = append(args, c.Seq)
 	} else {
 		from = "(SELECT DISTINCT h.table_id FROM " + s.In("audit_shapes") + " h) t CROSS JOIN " + s.In("audit_changes") + " c WHERE c.table_id = t.table_id"
 	}

@@ -82,7 +82,7 @@ func (r *liteTableReader) begin(ctx context.Context, table string) error {
 		if err == nil {
 			r.began, err = time.Parse(lenient.TimeForm, now)
 		}
-		r.id, r.name, r.seen = whole.table.id, whole.table.name(), r.last
+		r.id, r.name, r.seen = whole.table.id, whole.table.label(), r.last
 		return catalog.Wrap("read the keys of "+r.name, err)
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
-	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
@@ -130,34 +129,6 @@ func (s sqlite) under(ctx context.Context, q catalog.Querier, l *lives, key []st
 		}
 	}
 	return text, each, nil
-}
-
-// lookUp is snapshot.lookUp.
-func (s sqlite) lookUp(ctx context.Context, q catalog.Querier, steps []*step, value func(st *step, i int) Value, table string, is []string, expression string, f func(st *step, text string) error) error {
-	if expression == howMany {
-		expression = "count(*)"
-	}
-	for _, st := range steps {
-		var conditions []string
-		for i, column := range is {
-			name, collation, _ := strings.Cut(column, "\x00")
-			condition := "t." + pgschema.Ident(name) + " = " + sqliteLiteral(value(st, i))
-			if collation != "" {
-				condition += " COLLATE " + pgschema.Ident(collation)
-			}
-			conditions = append(conditions, condition)
-		}
-		texts, err := catalog.ReadAll(ctx, q, scanText, "SELECT "+expression+" FROM "+table+" t WHERE "+strings.Join(conditions, " AND "))
-		if err != nil {
-			return err
-		}
-		for _, text := range texts {
-			if err := f(st, text); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // later is undoer.later for steps whose rows are gone or differ.

@@ -68,7 +68,7 @@ func (s *Store) tableAsOf(ctx context.Context, table string, at time.Time, yield
 	for {
 		keys, err := r.next(ctx)
 		if err != nil {
-			return catalog.Wrap("read the keys of "+r.whole.table.name(), err)
+			return catalog.Wrap("read the keys of "+r.whole.table.label(), err)
 		}
 		if len(keys) == 0 {
 			return r.whole.missing(at)
@@ -125,15 +125,15 @@ func (r *tableReader) begin(ctx context.Context, table string) error {
 			r.began, err = time.Parse(lenient.TimeForm, now)
 		}
 		if err != nil {
-			return catalog.Wrap("read the keys of "+t.name(), err)
+			return catalog.Wrap("read the keys of "+t.label(), err)
 		}
 		// Behind a pooler another session's cursor must not be taken for this one.
 		cursor := "threadline_keys_" + strings.ToLower(rand.Text())
 		if _, err = first.tx.ExecContext(ctx, "DECLARE "+cursor+" NO SCROLL CURSOR WITH HOLD FOR "+first.keysOf(t)); err != nil {
-			return catalog.Wrap("read the keys of "+t.name(), err)
+			return catalog.Wrap("read the keys of "+t.label(), err)
 		}
 		r.cursor = cursor
-		return catalog.Wrap("read the keys of "+t.name(), first.tx.Commit()) // which reads them
+		return catalog.Wrap("read the keys of "+t.label(), first.tx.Commit()) // which reads them
 	})
 }
 
@@ -143,7 +143,7 @@ func (r *snapshot) wholeTable(ctx context.Context, t *undoTable, name string, at
 	case t.named == nil:
 		return nil, fmt.Errorf("changes: %s was never captured", name)
 	case !t.keyed():
-		return nil, fmt.Errorf("changes: the rows of %s have no key by which to tell what they were", t.name())
+		return nil, fmt.Errorf("changes: the rows of %s have no key by which to tell what they were", t.label())
 	}
 	if err := r.pin(ctx); err != nil {
 		return nil, err
@@ -232,7 +232,7 @@ func (r *tableReader) page(ctx context.Context, keys []seenKey) ([]tableRow, err
 			return err
 		}
 		if t.named == nil {
-			return fmt.Errorf("changes: the history of %s is gone", r.whole.table.name())
+			return fmt.Errorf("changes: the history of %s is gone", r.whole.table.label())
 		}
 		breaks, err := later.breaks(ctx, t)
 		if err != nil {
@@ -317,10 +317,10 @@ func (a *asOf) missing(at time.Time) error {
 // unnamed returns an error if rows may have been removed since a moment that no change names.
 func (a *asOf) unnamed(at time.Time) error {
 	now := time.Now().Add(24 * time.Hour) // whatever the clocks say
-	b := a.broken(at, now)
+	b := broken(a.breaks, at, now)
 	if b == nil {
-		if i := slices.IndexFunc(a.breaks, func(b Break) bool { return b.Kind == Truncated && b.To.After(at) }); i >= 0 {
-			b = &a.breaks[i]
+		if i := slices.IndexFunc(a.breaks, func(b aBreak) bool { return b.Kind == Truncated && b.To.After(at) }); i >= 0 {
+			b = &a.breaks[i].Break
 		}
 	}
 	if b == nil && a.table.copied {

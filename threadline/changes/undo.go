@@ -213,7 +213,7 @@ func (s *Store) UndoTransaction(ctx context.Context, xid int64, startedAt time.T
 // UndoChange returns the undo of one change, which [Store.History] or another query has returned. What
 // else its transaction has changed stays, including what foreign keys did.
 func (s *Store) UndoChange(ctx context.Context, c Change) (*Undo, error) {
-	return s.undo(ctx, "the "+c.title(), func(r *undoer) ([]*chain, error) { return r.one(ctx, &c) })
+	return s.undo(ctx, "the "+title(&c), func(r *undoer) ([]*chain, error) { return r.one(ctx, &c) })
 }
 
 // UndoRow returns the undo of what happened to a row after a moment: of what comes, in the order of its changes, after the last
@@ -234,10 +234,10 @@ func (s *Store) UndoRowTo(ctx context.Context, c Change) (*Undo, error) {
 	if c.Key == nil {
 		return nil, errors.New("changes: UndoRowTo needs a change of a row with a key")
 	}
-	return s.undo(ctx, "what came after the "+c.title(), func(r *undoer) ([]*chain, error) { return r.sinceChange(ctx, &c) })
+	return s.undo(ctx, "what came after the "+title(&c), func(r *undoer) ([]*chain, error) { return r.sinceChange(ctx, &c) })
 }
 
 // title names a change for people.
-func (c *Change) title() string {
+func title(c *Change) string {
 	return fmt.Sprintf("%s of %s at %s in transaction %d", c.Op, nameOf(pgschema.Ident(c.Schema)+"."+pgschema.Ident(c.Table), c.Key), c.CapturedAt.UTC().Format(time.RFC3339Nano), c.XID)
 }

@@ -136,7 +136,7 @@ func (r *undoer) written(st *step) (list []writtenValue) {
 			values = st.keys(k)
 		}
 		if len(values) > 0 && c.Domain && !c.Inert {
-			r.warnOnce("whether the domain of " + pgschema.Ident(c.Name) + " of " + st.table.name() + " takes its former values is not looked up: if it does not, the statement fails")
+			r.warnOnce("whether the domain of " + pgschema.Ident(c.Name) + " of " + st.table.label() + " takes its former values is not looked up: if it does not, the statement fails")
 		}
 		for _, v := range values {
 			if c.Inert {
@@ -221,7 +221,7 @@ func (r *undoer) check(ctx context.Context, t *undoTable, steps []*step, check *
 		return nil
 	}
 	unknown := func() {
-		r.warnOnce("whether this is in the way of a row of " + t.name() + " is not looked up: " + check.String())
+		r.warnOnce("whether this is in the way of a row of " + t.label() + " is not looked up: " + check.String())
 	}
 	if !check.Inert || slices.ContainsFunc(check.Columns, func(name string) bool { return t.column(name) == nil || !t.column(name).Inert }) {
 		unknown()

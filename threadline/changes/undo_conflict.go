@@ -15,8 +15,6 @@ import (
 )
 
 const (
-	// atOnce is how many rows one query looks up.
-	atOnce = 500
 	// mostLater is how many later changes of a row are read.
 	mostLater = 200
 	// mostShown is how many of them a conflict has.
@@ -25,90 +23,24 @@ const (
 	mostKeyless = 100
 	// longest is how many characters a conflict shows of a value.
 	longest = 200
-	// howMany is an expression for lookUp that the server counts: any number of rows may refer to one.
-	howMany = "pg_catalog.count(*)::pg_catalog.text"
 )
 
-// rows sets the live rows of steps.
-func (r *snapshot) rows(ctx context.Context, steps []*step) error {
-	if s, ok := r.store.sqlite(); ok {
-		return s.rows(ctx, r.tx, steps)
-	}
+// readLive sets the live rows of steps.
+func (r *undoer) readLive(ctx context.Context, steps []*step) error {
 	for _, t := range tablesOf(steps) {
-		if len(t.key) == 0 {
-			continue
-		}
-		var list []string
-		for _, c := range t.Columns {
-			// A value whose text is longer than LongText is none that a change has. The text of one that
-			// takes so much in the table is, and might be longer than texts can be.
-			column := "t." + pgschema.Ident(c.Name)
-			list = append(list, "CASE WHEN pg_catalog.pg_column_size("+column+") > 1048576 THEN pg_catalog.repeat('x', "+strconv.Itoa(catalog.LongText+1)+") WHEN pg_catalog.num_nulls("+column+") = 0 THEN pg_catalog.concat("+column+") END")
-		}
 		var there []*step
+		var keys [][]string
 		for _, st := range steps {
-			if st.table == t && st.exists {
-				there = append(there, st)
+			if st.table == t && st.exists && (t.speaks != hooks.SQLite || len(st.after) == len(t.key)) {
+				there, keys = append(there, st), append(keys, st.after)
 			}
 		}
-		err := r.lookUp(ctx, there, t.key, func(st *step, i int) Value { return Value{Text: &st.after[i]} }, t, t.only(), t.key, "ROW("+strings.Join(list, ", ")+")::pg_catalog.text", func(st *step, text string) error {
-			values, err := rowtext.Parse(text)
-			if err != nil || len(values) != len(t.Columns) {
-				return fmt.Errorf("the row is not as it was read: %w", err)
-			}
-			st.live = make(map[string]Value)
-			for i, c := range t.Columns {
-				if values[i] == nil || len(*values[i]) <= catalog.LongText {
-					st.live[c.Name] = Value{Text: values[i]}
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return catalog.Wrap("look up the rows of "+t.Name, err)
-		}
-	}
-	return nil
-}
-
-// lookUp reads an expression of the rows t of a table, of which columns, in is, have the values that steps have in those
-// of types.
-func (r *snapshot) lookUp(ctx context.Context, steps []*step, types []string, value func(st *step, i int) Value, typed *undoTable, table string, is []string, expression string, f func(st *step, text string) error) error {
-	if s, ok := r.store.sqlite(); ok {
-		return s.lookUp(ctx, r.tx, steps, value, table, is, expression, f)
-	}
-	var names, conditions []string
-	for i, name := range types {
-		c := typed.column(name)
-		n := "v" + strconv.Itoa(i)
-		names = append(names, n)
-		conditions = append(conditions, c.matches("t."+pgschema.Ident(is[i]), "v."+n))
-	}
-	for chunk := range slices.Chunk(steps, atOnce) {
-		var list []string
-		for n, st := range chunk {
-			literals := []string{strconv.Itoa(n)}
-			for i, name := range types {
-				literals = append(literals, typed.column(name).uncut(value(st, i)))
-			}
-			list = append(list, "("+strings.Join(literals, ", ")+")")
-		}
-		type found struct {
-			n    int
-			text string
-		}
-		query := "SELECT v.n, " + expression + " FROM (VALUES " + strings.Join(list, ", ") + ") v (n, " + strings.Join(names, ", ") + ") JOIN " + table + " t ON " + strings.Join(conditions, " AND ")
-		if expression == howMany {
-			query += " GROUP BY v.n"
-		}
-		rows, err := catalog.ReadAll(ctx, r.tx, func(rows *sql.Rows) (one found, err error) { return one, rows.Scan(&one.n, &one.text) }, query)
+		live, err := r.liveRows(ctx, t, keys)
 		if err != nil {
 			return err
 		}
-		for _, one := range rows {
-			if err := f(chunk[one.n], one.text); err != nil {
-				return err
-			}
+		for n, st := range there {
+			st.live = live[n]
 		}
 	}
 	return nil
@@ -131,7 +63,7 @@ func (r *undoer) conflicts(ctx context.Context, steps []*step) error {
 		case st.exists && keyless < mostKeyless:
 			keyless++
 			if slices.ContainsFunc(st.table.Columns, func(c liveColumn) bool { return c.Constrained }) {
-				r.warnOnce("whether the rows of " + st.table.name() + " are there is not looked up: to read values of its types may execute what a role has made")
+				r.warnOnce("whether the rows of " + st.table.label() + " are there is not looked up: to read values of its types may execute what a role has made")
 				continue
 			}
 			var is bool
@@ -166,7 +98,7 @@ func (st *step) differs() (columns, is, unknown []string) {
 			continue
 		}
 		now, known := st.live[c.Name]
-		if known && now.equals(f.New) {
+		if known && sameValue(now, f.New) {
 			continue
 		}
 		text := "a long value"
@@ -195,20 +127,6 @@ func (t *undoTable) shown(column string, v Value) string {
 		return quote(string(short[:longest])) + "…"
 	}
 	return quote(*v.Text)
-}
-
-// hides reports whether the values of a column, as the table has it now, must not be shown: it is masked or
-// excluded, also if it had another name then, or one of its name was.
-func (t *undoTable) hides(column string) bool {
-	if c := t.column(column); c != nil && c.hidden {
-		return true
-	}
-	for _, sh := range t.shapes {
-		if i := sh.Position(column); i >= 0 && sh.Columns[i].Masked || slices.Contains(sh.Exclude, column) {
-			return true
-		}
-	}
-	return false
 }
 
 // later finds rows that are gone, or no longer as they were left, and the changes that have done that.
@@ -277,7 +195,7 @@ func (r *undoer) laterOf(st *step, rows []*row) error {
 		}
 		concerned := st.live == nil
 		for _, f := range c.Fields {
-			if (slices.Contains(columns, f.Name) || slices.Contains(unknown, f.Name)) && (c.Op != Update || !f.same()) {
+			if (slices.Contains(columns, f.Name) || slices.Contains(unknown, f.Name)) && (c.Op != Update || !sameSides(&f)) {
 				touched[f.Name], concerned = true, true
 			}
 		}
@@ -328,17 +246,17 @@ func (r *undoer) taken(ctx context.Context, t *undoTable, steps []*step) error {
 		for _, k := range key {
 			list = append(list, "t."+pgschema.Ident(k))
 		}
-		was := func(st *step, i int) Value { v, _ := st.was(u.Columns[i]); return v }
+		was := func(n, i int) Value { v, _ := mine[n].was(u.Columns[i]); return v }
 		row := "ROW(" + strings.Join(list, ", ") + ")::pg_catalog.text"
 		if t.speaks == hooks.SQLite {
 			row = "coalesce(" + rowtext.SQLiteOf("t", key) + ", '')"
 		}
-		err := r.lookUp(ctx, mine, u.Columns, was, t, t.only(), u.collated(), row, func(st *step, text string) error {
+		err := r.lookUp(ctx, len(mine), u.Columns, was, t, t.only(), u.collated(), row, func(n int, text string) error {
 			other, err := keyOf(sql.NullString{String: text, Valid: text != ""})
 			if err != nil || leave[t.bytes(text, other)] {
 				return err
 			}
-			r.conflict(st, KeyTaken, u.Columns, "by "+nameOf(t.Name, t.plain(other)))
+			r.conflict(mine[n], KeyTaken, u.Columns, "by "+nameOf(t.Name, t.plain(other)))
 			return nil
 		})
 		if err != nil {
@@ -373,10 +291,10 @@ func (r *undoer) parents(ctx context.Context, t *undoTable, steps []*step) error
 			}
 		}
 		there := make(map[*step]bool)
-		was := func(st *step, i int) Value { v, _ := st.was(k.Columns[i]); return v }
-		err := r.lookUp(ctx, mine, k.Columns, was, t, k.ParentName, k.References, "''", func(st *step, _ string) error {
-			v, _ := st.brings(k.Columns, k.same)
-			there[st] = !goes[v]
+		was := func(n, i int) Value { v, _ := mine[n].was(k.Columns[i]); return v }
+		err := r.lookUp(ctx, len(mine), k.Columns, was, t, k.ParentName, k.References, "''", func(n int, _ string) error {
+			v, _ := mine[n].brings(k.Columns, k.same)
+			there[mine[n]] = !goes[v]
 			return nil
 		})
 		if err != nil {
@@ -423,9 +341,9 @@ func (r *undoer) referred(ctx context.Context, t *undoTable, steps []*step) erro
 			}
 		}
 		found := make(map[*step]int)
-		is := func(st *step, i int) Value { v, _ := st.is(k.References[i]); return v }
-		err := r.lookUp(ctx, mine, k.References, is, t, k.ChildName, k.Columns, howMany, func(st *step, text string) (err error) {
-			found[st], err = strconv.Atoi(text)
+		is := func(n, i int) Value { v, _ := mine[n].is(k.References[i]); return v }
+		err := r.lookUp(ctx, len(mine), k.References, is, t, k.ChildName, k.Columns, howMany, func(n int, text string) (err error) {
+			found[mine[n]], err = strconv.Atoi(text)
 			return err
 		})
 		if err != nil {

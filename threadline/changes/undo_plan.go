@@ -23,7 +23,7 @@ func (r *undoer) plan(ctx context.Context, chains []*chain) error {
 	if err := r.checkTypes(ctx, steps); err != nil || len(r.undo.Refusals) > 0 {
 		return err
 	}
-	if err := r.rows(ctx, steps); err != nil {
+	if err := r.readLive(ctx, steps); err != nil {
 		return err
 	}
 	groups := order(steps)
@@ -151,20 +151,20 @@ func (r *undoer) warn(steps []*step) {
 				continue
 			}
 			if c.Op == Update && len(c.shape.Exclude) > 0 {
-				warnings[t.name()+": whether the changes have changed "+strings.Join(c.shape.Exclude, ", ")+" as well is not known: nothing is kept of them"] = true
+				warnings[t.label()+": whether the changes have changed "+strings.Join(c.shape.Exclude, ", ")+" as well is not known: nothing is kept of them"] = true
 			}
 		}
 		for _, name := range t.unseenBy(st) {
-			warnings[t.name()+": whether the changes have changed "+name+" as well is not known: the column was added later than the capture"] = true
+			warnings[t.label()+": whether the changes have changed "+name+" as well is not known: the column was added later than the capture"] = true
 		}
 		for _, u := range t.Unproven {
 			if st.op() == Insert || st.op() == Update && slices.ContainsFunc(u.Columns, func(c string) bool { return st.field(c) != nil }) {
-				warnings["whether the unique index "+pgschema.Ident(u.Name)+" of "+t.name()+" has the values of another row is not looked up: if it has, the statement fails"] = true
+				warnings["whether the unique index "+pgschema.Ident(u.Name)+" of "+t.label()+" has the values of another row is not looked up: if it has, the statement fails"] = true
 			}
 		}
 		for _, k := range t.Keys {
 			if _, brings := st.brings(k.Columns, k.same); brings && k.ParentSecured {
-				warnings["row-level security may hide rows of "+k.ParentName+" from this role: whether those are there that "+t.name()+" would refer to is not looked up"] = true
+				warnings["row-level security may hide rows of "+k.ParentName+" from this role: whether those are there that "+t.label()+" would refer to is not looked up"] = true
 			}
 		}
 		for _, k := range t.Referred {

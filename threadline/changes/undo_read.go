@@ -35,7 +35,7 @@ type undoChange struct {
 	shape *catalog.Shape // nil if it has drifted
 	at    int            // where it was captured, among those that are undone
 
-	key, formerKey []string // as the texts of rows have them
+	rowKey, formerRowKey []string // as the texts of rows have them
 }
 
 // before and after are the row's keys.
@@ -43,17 +43,17 @@ func (c *undoChange) before() []string {
 	switch {
 	case c.Op == Insert:
 		return nil
-	case c.formerKey != nil:
-		return c.formerKey
+	case c.formerRowKey != nil:
+		return c.formerRowKey
 	}
-	return c.key
+	return c.rowKey
 }
 
 func (c *undoChange) after() []string {
 	if c.Op == Delete {
 		return nil
 	}
-	return c.key
+	return c.rowKey
 }
 
 // chain are changes of one row, in the order in which they were made.
@@ -124,8 +124,8 @@ func (r *snapshot) changes(ctx context.Context, rows []*row) ([]*undoChange, err
 		if c.Change, err = whole.changeNow(t); err != nil {
 			return nil, catalog.Wrap("read the change at "+one.lsn, err)
 		}
-		if c.key, err = keyOf(one.key); err == nil {
-			c.formerKey, err = keyOf(one.formerKey)
+		if c.rowKey, err = keyOf(one.key); err == nil {
+			c.formerRowKey, err = keyOf(one.formerKey)
 		}
 		if err != nil {
 			return nil, catalog.Wrap("read the change at "+one.lsn, err)
@@ -199,7 +199,7 @@ func (r *undoer) gaps(ctx context.Context, where string, args ...any) (bool, err
 		if err != nil {
 			return false, err
 		}
-		r.undo.Refusals = append(r.undo.Refusals, Refusal{Table: t.name(), Reason: "the history has a gap: the " + g.op + " was not captured: " + g.reason})
+		r.undo.Refusals = append(r.undo.Refusals, Refusal{Table: t.label(), Reason: "the history has a gap: the " + g.op + " was not captured: " + g.reason})
 	}
 	return len(list) > 0, nil
 }
@@ -426,7 +426,7 @@ func (r *undoer) lives(t *undoTable, lists [][]*undoChange, first bool) ([]*chai
 		r.undo.Cause = causeOf(all[0].XID, all[0].TxStartedAt)
 	}
 	if first && len(all) > 0 && all[0].Op != Insert {
-		r.undo.Warnings = append(r.undo.Warnings, fmt.Sprintf("%s: its history begins at %s with its %s: the undo leads to what was there before that", nameOf(t.name(), t.plain(all[0].before())), all[0].CapturedAt.Format(time.RFC3339Nano), all[0].Op))
+		r.undo.Warnings = append(r.undo.Warnings, fmt.Sprintf("%s: its history begins at %s with its %s: the undo leads to what was there before that", nameOf(t.label(), t.plain(all[0].before())), all[0].CapturedAt.Format(time.RFC3339Nano), all[0].Op))
 	}
 	return chains, nil
 }
@@ -452,7 +452,7 @@ func (r *undoer) since(ctx context.Context, table string, key []string, to time.
 		return nil, err
 	}
 	if len(each) == 0 {
-		return nil, fmt.Errorf("%w: of %s", ErrNoChange, nameOf(t.name(), key))
+		return nil, fmt.Errorf("%w: of %s", ErrNoChange, nameOf(t.label(), key))
 	}
 	left := func(life []*row) bool { last := life[len(life)-1]; return last.op == "U" && last.ended(text) }
 	last := each[len(each)-1]
@@ -512,7 +512,7 @@ func (r *undoer) gapsSince(ctx context.Context, t *undoTable, to time.Time) erro
 	if err != nil {
 		return err
 	}
-	if b := (&asOf{table: t, breaks: breaks}).broken(to, time.Now().Add(24*time.Hour)); b != nil {
+	if b := broken(breaks, to, time.Now().Add(24*time.Hour)); b != nil {
 		r.refuse(t, nil, nil, "the history has a gap: "+b.Text)
 	}
 	return nil
@@ -543,7 +543,7 @@ func (r *undoer) sinceChange(ctx context.Context, c *Change) ([]*chain, error) {
 	if err = r.gapsSince(ctx, r.tables[change.row.tableID], change.CapturedAt); err != nil {
 		return nil, err
 	}
-	t, l, _, err := r.keyed(ctx, change.row.tableID, change.key)
+	t, l, _, err := r.keyed(ctx, change.row.tableID, change.rowKey)
 	if err != nil {
 		return nil, err
 	}

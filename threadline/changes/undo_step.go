@@ -43,9 +43,9 @@ func (st *step) op() Op {
 
 func (st *step) name() string {
 	if st.exists {
-		return nameOf(st.table.name(), st.table.plain(st.after))
+		return nameOf(st.table.label(), st.table.plain(st.after))
 	}
-	return nameOf(st.table.name(), st.table.plain(st.before))
+	return nameOf(st.table.label(), st.table.plain(st.before))
 }
 
 func (st *step) field(name string) *Field {
@@ -66,7 +66,7 @@ func fold(t *undoTable, changes []*undoChange, at int) *step {
 		for i := range c.Fields {
 			f := &c.Fields[i]
 			if known := st.field(f.Name); known != nil {
-				st.torn = st.torn || t.speaks == hooks.SQLite && known.New.known() && f.Old.known() && !known.New.equals(f.Old)
+				st.torn = st.torn || t.speaks == hooks.SQLite && isWhole(&known.New) && isWhole(&f.Old) && !sameValue(known.New, f.Old)
 				known.New = f.New
 				continue
 			}
@@ -87,13 +87,13 @@ func fold(t *undoTable, changes []*undoChange, at int) *step {
 // settle leaves out of an update what is as it was before, unless it tells the row from others.
 func (st *step) settle() {
 	if st.op() == Update && st.table.keyed() {
-		st.fields = slices.DeleteFunc(st.fields, (*Field).same)
+		st.fields = slices.DeleteFunc(st.fields, sameSides)
 	}
 }
 
 // nothing reports whether there is nothing to undo.
 func (st *step) nothing() bool {
-	return !st.torn && (!st.existed && !st.exists || st.op() == Update && !slices.ContainsFunc(st.fields, func(f *Field) bool { return !f.same() }))
+	return !st.torn && (!st.existed && !st.exists || st.op() == Update && !slices.ContainsFunc(st.fields, func(f *Field) bool { return !sameSides(f) }))
 }
 
 // steps folds chains. A row that was deleted and inserted again under its key is updated.
@@ -137,7 +137,7 @@ func (r *undoer) steps(chains []*chain) []*step {
 }
 
 func (r *undoer) refuse(t *undoTable, key, columns []string, reason string) {
-	r.undo.Refusals = append(r.undo.Refusals, Refusal{Table: t.name(), Key: t.plain(key), Columns: columns, Reason: reason})
+	r.undo.Refusals = append(r.undo.Refusals, Refusal{Table: t.label(), Key: t.plain(key), Columns: columns, Reason: reason})
 }
 
 // judge refuses a step of which not all is known.
@@ -261,7 +261,7 @@ func (st *step) unchecked() (names []string) {
 // guard returns the field if the column can be compared with what the changes left.
 func (st *step) guard(c *liveColumn) *Field {
 	f := st.field(c.Name)
-	if f == nil || c.Generated || !f.New.known() || !c.is(f.Type) || !st.table.writable(f.New) {
+	if f == nil || c.Generated || !isWhole(&f.New) || !c.is(f.Type) || !st.table.writable(f.New) {
 		return nil
 	}
 	return f
@@ -279,7 +279,7 @@ func (st *step) was(name string) (v Value, known bool) {
 		return v, false
 	}
 	if f := st.field(name); f != nil {
-		return f.Old, f.Old.known()
+		return f.Old, isWhole(&f.Old)
 	}
 	return st.unchanged(name, st.before)
 }
@@ -289,7 +289,7 @@ func (st *step) is(name string) (v Value, known bool) {
 		return v, false
 	}
 	if f := st.field(name); f != nil {
-		return f.New, f.New.known()
+		return f.New, isWhole(&f.New)
 	}
 	return st.unchanged(name, st.after)
 }
@@ -395,7 +395,7 @@ func identical(columns []*liveColumn, list []Value) (conditions []string) {
 func (st *step) sets() (fields []*Field) {
 	for _, f := range st.fields {
 		// What is not known here is only that of a change in between, which the undo of one before it writes.
-		if c := st.table.column(f.Name); c != nil && !c.Generated && f.Old.known() && !st.carried[f.Name] && (st.op() == Insert || !f.same()) {
+		if c := st.table.column(f.Name); c != nil && !c.Generated && isWhole(&f.Old) && !st.carried[f.Name] && (st.op() == Insert || !sameSides(f)) {
 			fields = append(fields, f)
 		}
 	}
