@@ -8,7 +8,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/example/shop"
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/hooks"
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
 )
 
 // day is what happens in the shop on one day.
@@ -24,7 +24,7 @@ type day struct {
 	linus              string // session of staff
 	first              int64  // order
 
-	undo *changes.Undo // of what was done behind the shop's back, nil where no row changes are kept
+	undo *undo.Script // of what was done behind the shop's back, nil where no row changes are kept
 }
 
 // line is a product in a cart.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
 )
 
 // behind changes an order as somebody with psql does, over a connection that nothing wraps.
@@ -155,7 +156,7 @@ func indented(text string) string {
 
 // told: the order's changes lead to its row, only the shop's have an actor, and the timeline
 // says what was undone.
-func (c *check) told(ctx context.Context, undo *changes.Undo) error {
+func (c *check) told(ctx context.Context, undo *undo.Script) error {
 	s := c.story
 	if s == nil {
 		return nil

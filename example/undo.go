@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
 )
 
 // changeAndUndo has somebody change the first order behind the shop's back, and Linus undo that: the SQL
@@ -22,7 +23,7 @@ func (d *day) changeAndUndo(ctx context.Context, bare, db *sql.DB) error {
 		return err
 	}
 	last := history[len(history)-1]
-	if d.undo, err = store.UndoTransaction(ctx, last.XID, last.TxStartedAt); err != nil {
+	if d.undo, err = undo.Transaction(ctx, store, last.XID, last.TxStartedAt); err != nil {
 		return err
 	}
 	return execute(hooks.With(ctx, hooks.Values{
@@ -33,13 +34,13 @@ func (d *day) changeAndUndo(ctx context.Context, bare, db *sql.DB) error {
 }
 
 // execute undoes all or nothing.
-func execute(ctx context.Context, db *sql.DB, undo *changes.Undo) error {
+func execute(ctx context.Context, db *sql.DB, script *undo.Script) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // nothing, once it is committed
-	for _, s := range undo.Statements {
+	for _, s := range script.Statements {
 		result, err := tx.ExecContext(ctx, s.SQL)
 		if err != nil {
 			return err

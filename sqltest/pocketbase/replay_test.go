@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
 )
 
 // table is the content of a table: its columns, their types, and the values of each row by its key.
@@ -153,7 +154,7 @@ func (r *replay) apply(step string, c changes.Change) {
 func (r *replay) undo(list []tx) {
 	r.Helper()
 	for _, one := range slices.Backward(list) {
-		u, err := r.store.UndoTransaction(r.Context(), one.xid, one.started)
+		u, err := undo.Transaction(r.Context(), r.store, one.xid, one.started)
 		r.must(err)
 		if len(u.Conflicts)+len(u.Refusals) > 0 {
 			r.Fatalf("the undo is not clean:\n%s", u)

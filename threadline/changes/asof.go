@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 )
 
 // Why there is no row as of a time. They come in an [AsOfError].
@@ -44,7 +45,7 @@ func (e *AsOfError) Unwrap() error { return e.Err }
 func (e *AsOfError) Error() string {
 	s := "changes: " + e.Err.Error()
 	if e.Change != nil {
-		s += ": " + title(e.Change)
+		s += ": " + reading.Title(e.Change)
 	}
 	if e.Break != nil {
 		s += fmt.Sprintf(": %s at %s: %s", e.Break.Kind, e.Break.To.Format(time.RFC3339Nano), e.Break.Text)
@@ -87,14 +88,14 @@ func (s *Store) RowAsOf(ctx context.Context, table string, at time.Time, key ...
 	if len(key) == 0 {
 		return nil, fmt.Errorf("changes: RowAsOf needs the key of a row of %s", table)
 	}
-	at = bounded(at)
-	return s.asOf(ctx, func(r *snapshot) (*Row, error) {
-		t, err := r.look(ctx, table)
+	at = reading.Bounded(at)
+	return readRow(ctx, s.reader(), func(r *reading.Snapshot) (*Row, error) {
+		t, err := r.Look(ctx, table)
 		if err != nil {
 			return nil, err
 		}
 		of := func(key []string) (*Row, error) {
-			a, err := r.asOf(ctx, t.id, key)
+			a, err := newAsOf(ctx, r, t.ID, key)
 			if err != nil {
 				return nil, err
 			}
@@ -107,28 +108,11 @@ func (s *Store) RowAsOf(ctx context.Context, table string, at time.Time, key ...
 			}
 			return a.rowAt(ctx, at)
 		}
-		if s, ok := r.store.sqlite(); ok {
-			return s.ofAnyClass(ctx, r.tx, key, of)
+		if s, ok := onSQLite(r.Reader); ok {
+			return s.ofAnyClass(ctx, r.Tx, key, of)
 		}
 		return of(key)
 	})
-}
-
-// The first and the last time that are compared as texts.
-var (
-	firstTime = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
-	lastTime  = time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC)
-)
-
-// bounded is a time, or the first or the last one: all changes are between them.
-func bounded(at time.Time) time.Time {
-	switch {
-	case at.Before(firstTime):
-		return firstTime
-	case at.After(lastTime):
-		return lastTime
-	}
-	return at
 }
 
 // RowAfter returns the row as a change of it has left it. The change must have a Key. If what the row was is not known, or it
@@ -137,41 +121,41 @@ func (s *Store) RowAfter(ctx context.Context, c Change) (*Row, error) {
 	if c.Key == nil {
 		return nil, errors.New("changes: RowAfter needs a change of a row with a key")
 	}
-	return s.asOf(ctx, func(r *snapshot) (*Row, error) {
-		one, err := r.find(ctx, &c)
+	return readRow(ctx, s.reader(), func(r *reading.Snapshot) (*Row, error) {
+		one, err := r.Find(ctx, &c)
 		if err != nil {
 			return nil, err
 		}
-		return r.rowAfter(ctx, one)
+		return rowAfter(ctx, r, one)
 	})
 }
 
 // rowAfter returns the row as a change has left it.
-func (r *snapshot) rowAfter(ctx context.Context, c *undoChange) (*Row, error) {
-	key, err := keyOf(c.row.key)
+func rowAfter(ctx context.Context, r *reading.Snapshot, c *reading.KeptChange) (*Row, error) {
+	key, err := reading.KeyOf(c.Row.Key)
 	if err != nil {
 		return nil, err
 	}
-	a, err := r.asOf(ctx, c.row.tableID, key)
+	a, err := newAsOf(ctx, r, c.Row.TableID, key)
 	if err != nil {
 		return nil, err
 	}
-	row, is, err := a.near(ctx, c.CapturedAt, c.row)
+	row, is, err := a.near(ctx, c.CapturedAt, c.Row)
 	if err != nil || is {
 		return row, err
 	}
 	if err = a.read(ctx, a.key); err != nil {
 		return nil, err
 	}
-	return a.row(ctx, c.CapturedAt, slices.IndexFunc(a.under, c.row.is))
+	return a.row(ctx, c.CapturedAt, slices.IndexFunc(a.under, c.Row.Is))
 }
 
-// asOf calls f with one state of the database.
-func (s *Store) asOf(ctx context.Context, f func(*snapshot) (*Row, error)) (row *Row, err error) {
-	if err = s.catalog.Supported(); err != nil {
+// readRow calls f with one state of the database.
+func readRow(ctx context.Context, s *reading.Reader, f func(*reading.Snapshot) (*Row, error)) (row *Row, err error) {
+	if err = s.Catalog.Supported(); err != nil {
 		return nil, err
 	}
-	err = s.inSnapshot(ctx, s.catalog.DB, func(r *snapshot) (err error) {
+	err = s.InSnapshot(ctx, s.Catalog.DB, func(r *reading.Snapshot) (err error) {
 		row, err = f(r)
 		return err
 	})
@@ -180,7 +164,7 @@ func (s *Store) asOf(ctx context.Context, f func(*snapshot) (*Row, error)) (row 
 	}
 	if row.Since != nil {
 		one := []Change{*row.Since}
-		if err = s.attribute(ctx, one); err != nil {
+		if err = s.Attribute(ctx, one); err != nil {
 			return nil, err
 		}
 		row.Since = &one[0]
@@ -194,5 +178,5 @@ func (r *Row) String() string {
 	for i, v := range r.Values {
 		parts[i] = v.Name + ": " + v.String()
 	}
-	return nameOf(pgschema.Ident(r.Schema)+"."+pgschema.Ident(r.Table), r.Key) + ": " + strings.Join(parts, "; ")
+	return reading.NameOf(pgschema.Ident(r.Schema)+"."+pgschema.Ident(r.Table), r.Key) + ": " + strings.Join(parts, "; ")
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 )
 
 // A row may have very many changes, and nearly always the last ones before a moment say what it was: back to its INSERT, or to where
@@ -30,25 +31,25 @@ const (
 type nearby struct {
 	*asOf
 	at    time.Time
-	after *row // the row is wanted as this change has left it; nil: as it was at the moment
+	after *reading.Row // the row is wanted as this change has left it; nil: as it was at the moment
 
-	list         []*row
-	by           *row   // the last one by then in the WAL
-	first, last  bool   // there are none before, or an unusual one, and none behind
-	helps        bool   // to read those behind
-	before, next int    // how many to read of each side
-	unusual      uint64 // the place in the WAL of the last change without a key, or that took this one from a row
-	unusualIn    row    // its transaction
+	list         []*reading.Row
+	by           *reading.Row // the last one by then in the WAL
+	first, last  bool         // there are none before, or an unusual one, and none behind
+	helps        bool         // to read those behind
+	before, next int          // how many to read of each side
+	unusual      uint64       // the place in the WAL of the last change without a key, or that took this one from a row
+	unusualIn    reading.Row  // its transaction
 	system       sql.NullInt64
 }
 
 // near returns the row at a moment, or after a change. It reports false if it takes all changes with the key to say what that was.
-func (a *asOf) near(ctx context.Context, at time.Time, after *row) (row *Row, known bool, err error) {
-	if _, lite := a.store.sqlite(); lite || a.lives.deferrable || !a.table.alwaysHere() {
+func (a *asOf) near(ctx context.Context, at time.Time, after *reading.Row) (row *Row, known bool, err error) {
+	if _, lite := onSQLite(a.Reader); lite || a.lives.Deferrable || !alwaysHere(a.table) {
 		return nil, false, nil
 	}
 	n := &nearby{asOf: a, at: at, after: after, before: nearBefore, next: nearBehind}
-	system, _, _ := strings.Cut(a.table.here, "/")
+	system, _, _ := strings.Cut(a.table.Here, "/")
 	id, malformed := strconv.ParseInt(system, 10, 64)
 	n.system = sql.NullInt64{Int64: id, Valid: malformed == nil}
 	if err = n.begin(ctx); err != nil {
@@ -70,18 +71,18 @@ func (a *asOf) near(ctx context.Context, at time.Time, after *row) (row *Row, kn
 }
 
 // alwaysHere reports whether all changes of the table were captured in this database, so that their order is that of its WAL.
-func (t *undoTable) alwaysHere() bool {
-	return len(t.notes) > 0 && !slices.ContainsFunc(t.notes, func(n *catalog.Capture) bool { return n.Place != t.here })
+func alwaysHere(t *reading.Table) bool {
+	return len(t.Notes) > 0 && !slices.ContainsFunc(t.Notes, func(n *catalog.Capture) bool { return n.Place != t.Here })
 }
 
 // begin reads the first changes. There are none if there is none by then.
 func (n *nearby) begin(ctx context.Context) error {
 	var unusual string
 	last := func(where string) string {
-		return "(SELECT c.lsn, c.xid, c.tx_started_at FROM " + n.store.at("audit_changes") + " c WHERE " + where + " ORDER BY c.lsn DESC LIMIT 1)"
+		return "(SELECT c.lsn, c.xid, c.tx_started_at FROM " + n.Reader.At("audit_changes") + " c WHERE " + where + " ORDER BY c.lsn DESC LIMIT 1)"
 	}
-	err := n.tx.QueryRowContext(ctx, "SELECT u.lsn::pg_catalog.text, u.xid::pg_catalog.text, "+pgtext.Time("u.tx_started_at")+" FROM ("+last("c.key IS NULL AND c.table_id = $1")+" UNION ALL "+
-		last(withKey("former_key", "$2", "$1"))+") u ORDER BY u.lsn DESC LIMIT 1", n.table.id, n.text).Scan(&unusual, &n.unusualIn.xid, &n.unusualIn.started)
+	err := n.Tx.QueryRowContext(ctx, "SELECT u.lsn::pg_catalog.text, u.xid::pg_catalog.text, "+pgtext.Time("u.tx_started_at")+" FROM ("+last("c.key IS NULL AND c.table_id = $1")+" UNION ALL "+
+		last(reading.WithKey("former_key", "$2", "$1"))+") u ORDER BY u.lsn DESC LIMIT 1", n.table.ID, n.text).Scan(&unusual, &n.unusualIn.XID, &n.unusualIn.Started)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 	case err != nil:
@@ -91,11 +92,11 @@ func (n *nearby) begin(ctx context.Context) error {
 			return err
 		}
 	}
-	changes := n.store.at("audit_changes")
+	changes := n.Reader.At("audit_changes")
 	if n.after != nil {
-		err = n.readBefore(ctx, "<= $3::pg_catalog.text::pg_catalog.pg_lsn", n.after.lsn)
+		err = n.readBefore(ctx, "<= $3::pg_catalog.text::pg_catalog.pg_lsn", n.after.LSN)
 	} else { // whatever the clock did, the last one by then is the last in the WAL
-		err = n.readBefore(ctx, "<= (SELECT c.lsn FROM "+changes+" c WHERE "+withKey("key", "$2", "$1")+" AND c.captured_at <= $3::pg_catalog.text::pg_catalog.timestamptz ORDER BY c.lsn DESC LIMIT 1)",
+		err = n.readBefore(ctx, "<= (SELECT c.lsn FROM "+changes+" c WHERE "+reading.WithKey("key", "$2", "$1")+" AND c.captured_at <= $3::pg_catalog.text::pg_catalog.timestamptz ORDER BY c.lsn DESC LIMIT 1)",
 			moment(n.at.Truncate(time.Microsecond)))
 	}
 	if err != nil || len(n.list) == 0 {
@@ -107,7 +108,7 @@ func (n *nearby) begin(ctx context.Context) error {
 
 func (n *nearby) more(ctx context.Context) error {
 	if !n.first {
-		if err := n.readBefore(ctx, "< $3::pg_catalog.text::pg_catalog.pg_lsn", n.list[0].lsn); err != nil {
+		if err := n.readBefore(ctx, "< $3::pg_catalog.text::pg_catalog.pg_lsn", n.list[0].LSN); err != nil {
 			return err
 		}
 	}
@@ -123,12 +124,12 @@ func (n *nearby) readBefore(ctx context.Context, place string, arg any) error {
 		return err
 	}
 	for i, r := range list {
-		place, err := walPlace(r.lsn)
+		place, err := walPlace(r.LSN)
 		if err != nil {
 			return err
 		}
 		// In its transaction, the order of the WAL may not be that in which the changes were made.
-		if place <= n.unusual || r.sameTx(&n.unusualIn) {
+		if place <= n.unusual || r.SameTx(&n.unusualIn) {
 			list, more = list[:i], false
 			break
 		}
@@ -140,37 +141,37 @@ func (n *nearby) readBefore(ctx context.Context, place string, arg any) error {
 }
 
 func (n *nearby) readBehind(ctx context.Context) error {
-	list, more, err := n.read(ctx, "> $3::pg_catalog.text::pg_catalog.pg_lsn", "", n.next, n.list[len(n.list)-1].lsn)
+	list, more, err := n.read(ctx, "> $3::pg_catalog.text::pg_catalog.pg_lsn", "", n.next, n.list[len(n.list)-1].LSN)
 	n.list, n.last = append(n.list, list...), !more
 	n.next *= 4
 	return err
 }
 
-func (n *nearby) read(ctx context.Context, place, order string, size int, arg any) (list []*row, more bool, err error) {
-	list, more, err = readSome(ctx, n.tx, size, MostBytes, n.store.selectChanges("NULL::pg_catalog.int8", n.store.at("audit_changes")+" c WHERE "+withKey("key", "$2", "$1")+
-		" AND c.lsn "+place+" ORDER BY c.lsn"+order+" LIMIT "+strconv.Itoa(size+1)), n.table.id, n.text, arg)
+func (n *nearby) read(ctx context.Context, place, order string, size int, arg any) (list []*reading.Row, more bool, err error) {
+	list, more, err = reading.ReadSome(ctx, n.Tx, size, MaxTransactionBytes, n.Reader.SelectChanges("NULL::pg_catalog.int8", n.Reader.At("audit_changes")+" c WHERE "+reading.WithKey("key", "$2", "$1")+
+		" AND c.lsn "+place+" ORDER BY c.lsn"+order+" LIMIT "+strconv.Itoa(size+1)), n.table.ID, n.text, arg)
 	for _, r := range list {
-		r.system = n.system
+		r.System = n.system
 	}
 	return list, more, err
 }
 
 // whole are the changes of transactions of which all are read, in the order in which they were made.
-func (n *nearby) whole() []*row {
+func (n *nearby) whole() []*reading.Row {
 	list := n.list
-	for ends := list; !n.first && len(list) > 0 && list[0].sameTx(ends[0]); {
+	for ends := list; !n.first && len(list) > 0 && list[0].SameTx(ends[0]); {
 		list = list[1:]
 	}
-	for ends := list; !n.last && len(list) > 0 && list[len(list)-1].sameTx(ends[len(ends)-1]); {
+	for ends := list; !n.last && len(list) > 0 && list[len(list)-1].SameTx(ends[len(ends)-1]); {
 		list = list[:len(list)-1]
 	}
-	return byVersion(list)
+	return reading.ByVersion(list)
 }
 
 // capturedBy reports whether a change was captured by a time.
-func (r *row) capturedBy(at time.Time) bool { return r.captured <= at.UTC().Format(lenient.TimeForm) }
-
-func (r *row) sameTx(o *row) bool { return r.xid == o.xid && r.started == o.started }
+func capturedBy(r *reading.Row, at time.Time) bool {
+	return r.Captured <= at.UTC().Format(lenient.TimeForm)
+}
 
 // wants is what it takes, beside what was read, to know what a row was.
 type wants int
@@ -188,7 +189,7 @@ func (n *nearby) row(ctx context.Context) (*Row, wants, error) {
 		return nil, wantsMore, nil
 	}
 	for i, r := range list {
-		if n.after != nil && r.is(n.after) || n.after == nil && r.capturedBy(n.at) {
+		if n.after != nil && r.Is(n.after) || n.after == nil && capturedBy(r, n.at) {
 			last = i
 		}
 	}
@@ -200,16 +201,16 @@ func (n *nearby) row(ctx context.Context) (*Row, wants, error) {
 	switch {
 	case err != nil || what != wantsNothing:
 		return nil, what, err
-	case !p.complete() || broken(n.breaks, p.from, n.at) != nil:
+	case !p.complete() || reading.FirstBroken(n.breaks, p.from, n.at) != nil:
 		return nil, wantsAll, nil
 	}
 	return p.row(), wantsNothing, nil
 }
 
 // back sets what changes have left, the last one first.
-func (n *nearby) back(p *past, before []*row) (wants, error) {
+func (n *nearby) back(p *past, before []*reading.Row) (wants, error) {
 	for _, r := range slices.Backward(before) {
-		if r.formerKey.Valid || r.op == "D" {
+		if r.FormerKey.Valid || r.Op == "D" {
 			return wantsAll, nil
 		}
 		c, sh, err := p.read(r)
@@ -243,12 +244,12 @@ func (n *nearby) laterHelps(p *past) bool {
 	if n.at.Before(from) { // the clock was set back
 		from = n.at
 	}
-	return p.shape != nil && t.liveTable != nil && t.capturing && t.Readable && !t.Secured && n.keyHolds(n.key) && !t.hashes() && broken(n.breaks, from, time.Now().Add(24*time.Hour)) == nil
+	return p.shape != nil && t.LiveTable != nil && t.Capturing && t.Readable && !t.Secured && n.keyHolds(n.key) && !hashesColumns(t) && reading.FirstBroken(n.breaks, from, time.Now().Add(24*time.Hour)) == nil
 }
 
-// hashes reports whether hashes were kept of any column, which the row itself does not have.
-func (t *undoTable) hashes() bool {
-	for _, sh := range t.shapes {
+// hashesColumns reports whether hashes were kept of any column, which the row itself does not have.
+func hashesColumns(t *reading.Table) bool {
+	for _, sh := range t.Shapes {
 		if slices.ContainsFunc(sh.Columns, func(c catalog.Column) bool { return c.Hashed }) {
 			return true
 		}
@@ -257,9 +258,9 @@ func (t *undoTable) hashes() bool {
 }
 
 // forth sets what later changes have replaced, and then what the row has now.
-func (n *nearby) forth(ctx context.Context, p *past, after []*row) (wants, error) {
+func (n *nearby) forth(ctx context.Context, p *past, after []*reading.Row) (wants, error) {
 	for _, r := range after {
-		if r.formerKey.Valid || r.op == "I" {
+		if r.FormerKey.Valid || r.Op == "I" {
 			return wantsAll, nil
 		}
 		c, sh, err := p.read(r)

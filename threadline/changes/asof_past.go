@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 )
 
 // past is what is known of a row at a moment.
@@ -25,18 +26,18 @@ type past struct {
 
 // compose returns the row between two of its changes. Each value is the one that the last change before has left, or else the
 // one that the first change after has replaced, or else what the row has now.
-func (a *asOf) compose(ctx context.Context, at time.Time, before, after []*row) (*Row, error) {
+func (a *asOf) compose(ctx context.Context, at time.Time, before, after []*reading.Row) (*Row, error) {
 	p := &past{asOf: a, shape: a.shapeAt(at, before), known: make(map[string]Value), from: at, to: at}
 	if err := p.goBack(before); err != nil {
 		return nil, err
 	}
-	if b := broken(a.breaks, p.from, at); b != nil {
+	if b := reading.FirstBroken(a.breaks, p.from, at); b != nil {
 		return nil, &AsOfError{Err: ErrBroken, Break: b}
 	}
 	if !p.whole || !p.complete() {
 		enough := maps.Clone(p.known)
 		err := p.goOn(ctx, after)
-		if b := broken(a.breaks, at, p.to); b != nil && (err == nil || errors.Is(err, ErrNotYet)) {
+		if b := reading.FirstBroken(a.breaks, at, p.to); b != nil && (err == nil || errors.Is(err, ErrNotYet)) {
 			err = &AsOfError{Err: ErrBroken, Break: b}
 		}
 		switch {
@@ -52,19 +53,19 @@ func (a *asOf) compose(ctx context.Context, at time.Time, before, after []*row) 
 
 // shapeAt returns the shape that the table was last noted with before a moment. It is nil if none was, or if one of the changes
 // before is newer than that.
-func (a *asOf) shapeAt(at time.Time, before []*row) *catalog.Shape {
+func (a *asOf) shapeAt(at time.Time, before []*reading.Row) *catalog.Shape {
 	var last *catalog.Shape
 	moment := at.UTC().Format(lenient.TimeForm)
 	if len(before) > 0 {
-		moment = max(moment, before[len(before)-1].captured)
+		moment = max(moment, before[len(before)-1].Captured)
 	}
-	for _, n := range a.table.notes {
+	for _, n := range a.table.Notes {
 		switch {
 		case n.ShapeID == nil || n.NotedAt > moment:
-		case len(before) > 0 && n.NotedAt <= before[len(before)-1].captured:
+		case len(before) > 0 && n.NotedAt <= before[len(before)-1].Captured:
 			last = nil
 		default:
-			last = a.table.shapes[*n.ShapeID]
+			last = a.table.Shapes[*n.ShapeID]
 		}
 	}
 	return last
@@ -88,19 +89,19 @@ func (p *past) complete() bool {
 }
 
 // read reads a change, and the shape that it was kept under.
-func (p *past) read(r *row) (c Change, sh *catalog.Shape, err error) {
-	if sh, err = p.table.shapeOf(r); err != nil {
+func (p *past) read(r *reading.Row) (c Change, sh *catalog.Shape, err error) {
+	if sh, err = p.table.ShapeOf(r); err != nil {
 		return c, nil, err
 	}
 	if p.shape == nil && len(sh.Columns) > 0 {
 		p.shape = sh
 	}
-	c, err = r.change(p.table)
+	c, err = r.Change(p.table)
 	return c, sh, err
 }
 
 // goBack sets what changes have left, the last one first, back to the change that has the whole row.
-func (p *past) goBack(before []*row) error {
+func (p *past) goBack(before []*reading.Row) error {
 	for i := len(before) - 1; i >= 0 && !p.whole; i-- {
 		r := before[i]
 		c, sh, err := p.read(r)
@@ -110,7 +111,7 @@ func (p *past) goBack(before []*row) error {
 		if p.since == nil {
 			p.since = &c
 		}
-		if !r.key.Valid {
+		if !r.Key.Valid {
 			return &AsOfError{Err: ErrBroken, Change: &c}
 		}
 		p.from, p.whole = c.CapturedAt, c.Op == Insert || c.Drifted
@@ -122,14 +123,14 @@ func (p *past) goBack(before []*row) error {
 }
 
 // goOn sets what later changes have replaced, and then what the row has now.
-func (p *past) goOn(ctx context.Context, after []*row) error {
+func (p *past) goOn(ctx context.Context, after []*reading.Row) error {
 	for _, r := range after {
 		c, sh, err := p.read(r)
 		if err != nil {
 			return err
 		}
 		p.to = c.CapturedAt
-		if c.Op == Insert || c.Op == Truncate || !r.key.Valid {
+		if c.Op == Insert || c.Op == Truncate || !r.Key.Valid {
 			return &AsOfError{Err: ErrBroken, Change: &c}
 		}
 		for _, f := range c.Fields {
@@ -145,7 +146,7 @@ func (p *past) goOn(ctx context.Context, after []*row) error {
 
 // row returns what is known.
 func (p *past) row() *Row {
-	out := &Row{Schema: p.table.named.Schema, Table: p.table.named.Table, Key: p.table.plain(p.key), Since: p.since}
+	out := &Row{Schema: p.table.Named.Schema, Table: p.table.Named.Table, Key: p.table.Plain(p.key), Since: p.since}
 	if p.shape == nil {
 		return out
 	}
@@ -163,11 +164,11 @@ func (p *past) row() *Row {
 }
 
 // setLive sets the values that the row has now, under its last key.
-func (p *past) setLive(ctx context.Context, after []*row) error {
+func (p *past) setLive(ctx context.Context, after []*reading.Row) error {
 	key := p.key
 	if len(after) > 0 {
 		var err error
-		if key, err = keyOf(after[len(after)-1].key); err != nil {
+		if key, err = reading.KeyOf(after[len(after)-1].Key); err != nil {
 			return err
 		}
 	}
@@ -175,12 +176,12 @@ func (p *past) setLive(ctx context.Context, after []*row) error {
 	switch now := time.Now(); {
 	case err != nil:
 		return err
-	case p.table.copied:
-		return &AsOfError{Err: ErrBroken, Break: p.table.elsewhere()}
-	case p.table.liveTable == nil, !p.table.capturing:
-		return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Uncaptured, From: now, To: now, Schema: p.table.named.Schema, Table: p.table.named.Table, Text: "no trigger captures the table now"}}
+	case p.table.Copied:
+		return &AsOfError{Err: ErrBroken, Break: copiedElsewhere(p.table)}
+	case p.table.LiveTable == nil, !p.table.Capturing:
+		return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Uncaptured, From: now, To: now, Schema: p.table.Named.Schema, Table: p.table.Named.Table, Text: "no trigger captures the table now"}}
 	case !p.keyHolds(key):
-		return &AsOfError{Err: ErrBroken, Break: p.table.otherKey()}
+		return &AsOfError{Err: ErrBroken, Break: hadOtherKey(p.table)}
 	case live == nil && p.table.Secured:
 		return &AsOfError{Err: ErrHidden}
 	case live == nil && len(p.under) == 0:
@@ -195,15 +196,15 @@ func (p *past) setLive(ctx context.Context, after []*row) error {
 		p.shape = p.shapeNow()
 	}
 	for _, c := range p.shape.Columns {
-		i := p.table.now.Find(p.shape, c.Name)
+		i := p.table.Now.Find(p.shape, c.Name)
 		if i < 0 {
 			continue
 		}
 		column := &p.table.Columns[i] // in the same order
 		v, is := live[column.Name]
 		switch {
-		case p.has(c.Name) || !column.is(c.Type):
-		case p.table.hides(column.Name):
+		case p.has(c.Name) || !column.Is(c.Type):
+		case p.table.Hides(column.Name):
 			p.known[c.Name] = Value{Masked: true}
 		case is:
 			p.known[c.Name] = v
@@ -212,29 +213,29 @@ func (p *past) setLive(ctx context.Context, after []*row) error {
 	return nil
 }
 
-// otherKey returns the break of a table whose changes do not all have the key that it has now.
-func (t *undoTable) otherKey() *Break {
+// hadOtherKey returns the break of a table whose changes do not all have the key that it has now.
+func hadOtherKey(t *reading.Table) *Break {
 	now := time.Now()
-	return &Break{Kind: Reshaped, From: now, To: now, Schema: t.named.Schema, Table: t.named.Table, Text: "the table has had other columns as its key"}
+	return &Break{Kind: Reshaped, From: now, To: now, Schema: t.Named.Schema, Table: t.Named.Table, Text: "the table has had other columns as its key"}
 }
 
 // shapeNow returns the shape of the table as it is now, with the columns that its shapes have. A column that was ever masked or
 // excluded is masked.
 func (a *asOf) shapeNow() *catalog.Shape {
-	now := *a.table.now
+	now := *a.table.Now
 	now.Columns = nil
 	for i := range a.table.Columns {
 		live := &a.table.Columns[i]
 		var known *catalog.Column
-		for _, sh := range a.table.shapes {
-			if n := sh.Find(a.table.now, live.Name); n >= 0 {
-				if c := &sh.Columns[n]; known == nil || live.is(c.Type) {
+		for _, sh := range a.table.Shapes {
+			if n := sh.Find(a.table.Now, live.Name); n >= 0 {
+				if c := &sh.Columns[n]; known == nil || live.Is(c.Type) {
 					known = c
 				}
 			}
 		}
 		if known != nil {
-			now.Columns = append(now.Columns, catalog.Column{Name: live.Name, Type: known.Type, Number: a.table.now.Columns[i].Number, Masked: a.table.hides(live.Name)})
+			now.Columns = append(now.Columns, catalog.Column{Name: live.Name, Type: known.Type, Number: a.table.Now.Columns[i].Number, Masked: a.table.Hides(live.Name)})
 		}
 	}
 	return &now
@@ -242,18 +243,18 @@ func (a *asOf) shapeNow() *catalog.Shape {
 
 // keyHolds reports whether the table has the columns of the key now.
 func (a *asOf) keyHolds(key []string) bool {
-	return len(a.table.key) == len(key) && !slices.ContainsFunc(a.table.key, func(k string) bool { return a.table.column(k) == nil })
+	return len(a.table.Key) == len(key) && !slices.ContainsFunc(a.table.Key, func(k string) bool { return a.table.Column(k) == nil })
 }
 
 // live returns the values of the row that has a key now, nil if there is none.
 func (a *asOf) live(ctx context.Context, key []string) (map[string]Value, error) {
-	if a.table.liveTable == nil || !a.keyHolds(key) {
+	if a.table.LiveTable == nil || !a.keyHolds(key) {
 		return nil, nil
 	}
 	if !a.table.Readable { // to ask would fail the transaction
 		return nil, fmt.Errorf("changes: what a row was is not in its changes: %w: grant SELECT on %s", errUnreadable, a.table.Name)
 	}
-	live, err := a.liveRows(ctx, a.table, [][]string{key})
+	live, err := a.LiveRows(ctx, a.table, [][]string{key})
 	if err != nil {
 		return nil, err
 	}

@@ -4,46 +4,48 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 )
 
 // asOf reads what is known of the rows that had a key.
 type asOf struct {
-	*snapshot
-	table  *undoTable
-	lives  *lives
+	*reading.Snapshot
+	table  *reading.Table
+	lives  *reading.Lives
 	key    []string
-	text   string // of the key, as changes have it
-	under  []*row // the changes of rows with the key, and of the whole table
-	breaks []aBreak
+	text   string         // of the key, as changes have it
+	under  []*reading.Row // the changes of rows with the key, and of the whole table
+	breaks []reading.Break
 }
 
-// asOf looks up a table, for what is known of the rows that had a key. Their changes are not read yet.
-func (r *snapshot) asOf(ctx context.Context, id int64, key []string) (*asOf, error) {
-	if err := r.pin(ctx); err != nil {
+// newAsOf looks up a table, for what is known of the rows that had a key. Their changes are not read yet.
+func newAsOf(ctx context.Context, r *reading.Snapshot, id int64, key []string) (*asOf, error) {
+	if err := r.Pin(ctx); err != nil {
 		return nil, err
 	}
-	t, l, key, err := r.keyed(ctx, id, key)
+	t, l, key, err := r.Keyed(ctx, id, key)
 	if err != nil {
 		return nil, err
 	}
-	breaks, err := r.breaks(ctx, t)
+	breaks, err := r.Breaks(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	return &asOf{snapshot: r, table: t, lives: l, breaks: breaks, key: key, text: t.text(key)}, nil
+	return &asOf{Snapshot: r, table: t, lives: l, breaks: breaks, key: key, text: t.Text(key)}, nil
 }
 
 // read reads the changes of a key.
 func (a *asOf) read(ctx context.Context, key []string) (err error) {
-	a.key, a.text = key, a.table.text(key)
-	a.under, err = a.lives.changes(ctx, a.text)
+	a.key, a.text = key, a.table.Text(key)
+	a.under, err = a.lives.Changes(ctx, a.text)
 	return err
 }
 
 // row returns the row at a moment. last is the index in under of its last change before that, -1 if there is none.
 func (a *asOf) row(ctx context.Context, at time.Time, last int) (*Row, error) {
 	key := a.text
-	var before, after []*row
+	var before, after []*reading.Row
 	var err error
 	switch {
 	case last < 0:
@@ -51,9 +53,9 @@ func (a *asOf) row(ctx context.Context, at time.Time, last int) (*Row, error) {
 			return nil, err
 		}
 		after = a.under
-		if i := slices.IndexFunc(after, func(r *row) bool { return r.op == "U" && r.ended(key) }); i >= 0 {
-			var rest []*row // under another key
-			rest, err = a.lives.follow(ctx, after[i])
+		if i := slices.IndexFunc(after, func(r *reading.Row) bool { return r.Op == "U" && r.Ended(key) }); i >= 0 {
+			var rest []*reading.Row // under another key
+			rest, err = a.lives.Follow(ctx, after[i])
 			after = slices.Concat(after[:i+1], rest)
 		}
 	default:
@@ -61,10 +63,10 @@ func (a *asOf) row(ctx context.Context, at time.Time, last int) (*Row, error) {
 		if err = a.alive(at, r); err != nil {
 			return nil, err
 		}
-		if before, err = a.lives.until(ctx, r, key); err != nil {
+		if before, err = a.lives.Until(ctx, r, key); err != nil {
 			return nil, err
 		}
-		after, err = a.lives.follow(ctx, r)
+		after, err = a.lives.Follow(ctx, r)
 	}
 	if err != nil {
 		return nil, err
@@ -73,19 +75,19 @@ func (a *asOf) row(ctx context.Context, at time.Time, last int) (*Row, error) {
 }
 
 // alive returns an error unless the row is there at a moment, after a change of it.
-func (a *asOf) alive(at time.Time, r *row) error {
-	c, err := r.change(a.table)
+func (a *asOf) alive(at time.Time, r *reading.Row) error {
+	c, err := r.Change(a.table)
 	switch {
 	case err != nil:
 		return err
-	case r.op == "T" && a.table.liveTable != nil && a.table.partitioned: // it does not say of which partition
+	case r.Op == "T" && a.table.LiveTable != nil && a.table.Partitioned: // it does not say of which partition
 		return &AsOfError{Err: ErrBroken, Change: &c}
-	case r.op == "T", r.op == "D" && r.key.Valid, r.op == "U" && r.ended(a.text):
-		if b := broken(a.breaks, c.CapturedAt, at); b != nil {
+	case r.Op == "T", r.Op == "D" && r.Key.Valid, r.Op == "U" && r.Ended(a.text):
+		if b := reading.FirstBroken(a.breaks, c.CapturedAt, at); b != nil {
 			return &AsOfError{Err: ErrBroken, Break: b}
 		}
 		return &AsOfError{Err: ErrGone, Change: &c}
-	case !r.key.Valid:
+	case !r.Key.Valid:
 		return &AsOfError{Err: ErrBroken, Change: &c}
 	}
 	return nil
@@ -101,16 +103,16 @@ func (a *asOf) unchanged(at time.Time) error {
 		return nil
 	}
 	first := a.under[0]
-	c, err := first.change(a.table)
+	c, err := first.Change(a.table)
 	switch {
 	case err != nil:
 		return err
-	case first.began(a.text), first.op == "I" && first.key.Valid:
-		if b := broken(a.breaks, at, c.CapturedAt); b != nil {
+	case first.Began(a.text), first.Op == "I" && first.Key.Valid:
+		if b := reading.FirstBroken(a.breaks, at, c.CapturedAt); b != nil {
 			return &AsOfError{Err: ErrBroken, Break: b}
 		}
 		return &AsOfError{Err: ErrNotYet, Change: &c}
-	case !first.key.Valid:
+	case !first.Key.Valid:
 		return &AsOfError{Err: ErrBroken, Change: &c}
 	}
 	return nil

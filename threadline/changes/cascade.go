@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 )
 
 // Foreign keys change rows without a statement, and at the depth of the statement that they follow. Their actions are
@@ -34,15 +35,15 @@ func (t tuple) refers() bool { return t.known && t.text != "" }
 
 // cascadeReader tells the changes of a transaction that foreign keys have made.
 type cascadeReader struct {
-	*snapshot
+	*reading.Snapshot
 	list      []Change // under the names that columns have now
-	rows      []*row
+	rows      []*reading.Row
 	completed int
 }
 
 // referred are the values of a foreign key.
 type referred struct {
-	key    *foreignKey
+	key    *reading.ForeignKey
 	values string
 }
 
@@ -53,12 +54,12 @@ type event struct {
 	now   tuple // what they have become
 }
 
-// byForeignKeys sets ForeignKey of a transaction's changes, which come in order.
-func (r *snapshot) byForeignKeys(ctx context.Context, list []Change, rows []*row) error {
-	c := &cascadeReader{snapshot: r, rows: rows}
-	from, to := make(map[int64][]*foreignKey), make(map[int64][]*foreignKey) // by the OIDs of tables
-	for _, t := range r.tables {
-		if t.liveTable == nil {
+// setForeignKeys sets ForeignKey of a transaction's changes, which come in order.
+func setForeignKeys(ctx context.Context, r *reading.Snapshot, list []Change, rows []*reading.Row) error {
+	c := &cascadeReader{Snapshot: r, rows: rows}
+	from, to := make(map[int64][]*reading.ForeignKey), make(map[int64][]*reading.ForeignKey) // by the OIDs of tables
+	for _, t := range r.Tables {
+		if t.LiveTable == nil {
 			continue
 		}
 		for _, k := range t.Keys {
@@ -71,15 +72,15 @@ func (r *snapshot) byForeignKeys(ctx context.Context, list []Change, rows []*row
 		return nil
 	}
 	for i := range list {
-		now, err := rows[i].changeNow(r.tables[rows[i].tableID])
+		now, err := rows[i].ChangeNow(r.Tables[rows[i].TableID])
 		if err != nil {
-			return catalog.Wrap("read the change at "+rows[i].lsn, err)
+			return catalog.Wrap("read the change at "+rows[i].LSN, err)
 		}
 		c.list = append(c.list, now)
 	}
 	gone := make(map[referred]event)
 	nested := make(map[referred]bool) // that triggers have made rows refer to
-	forget := func(k *foreignKey, now tuple) {
+	forget := func(k *reading.ForeignKey, now tuple) {
 		if now.known {
 			delete(gone, referred{k, now.text})
 			return
@@ -91,8 +92,8 @@ func (r *snapshot) byForeignKeys(ctx context.Context, list []Change, rows []*row
 		}
 	}
 	for i := range list {
-		t, depth := r.tables[rows[i].tableID], rows[i].depth
-		if t.liveTable == nil {
+		t, depth := r.Tables[rows[i].TableID], rows[i].Depth
+		if t.LiveTable == nil {
 			continue
 		}
 		var names []string
@@ -101,7 +102,7 @@ func (r *snapshot) byForeignKeys(ctx context.Context, list []Change, rows []*row
 			if err != nil {
 				return err
 			}
-			if e, ok := gone[referred{k, was.text}]; ok && was.refers() && e.depth == depth && k.Acts && !t.interferes(&c.list[i], k) && e.makes(k, c.list[i].Op, is) {
+			if e, ok := gone[referred{k, was.text}]; ok && was.refers() && e.depth == depth && k.Acts && !interferes(t.LiveTable, &c.list[i], k) && e.makes(k, c.list[i].Op, is) {
 				names = append(names, k.Name)
 			}
 			forget(k, is)
@@ -126,31 +127,31 @@ func (r *snapshot) byForeignKeys(ctx context.Context, list []Change, rows []*row
 
 // makes reports whether a foreign key's action makes of a row that refers to what went, by an
 // operation, one that has other values.
-func (e event) makes(k *foreignKey, op Op, is tuple) bool {
+func (e event) makes(k *reading.ForeignKey, op Op, is tuple) bool {
 	action := k.OnDelete
 	if e.op == Update {
 		action = k.OnUpdate
 	}
 	switch action {
-	case cascades:
+	case reading.Cascades:
 		return e.op == Delete && op == Delete || e.op == Update && op == Update && is.refers() && is == e.now
-	case setNull:
+	case reading.SetNull:
 		return op == Update && is.known && is.text == ""
-	case setDefault:
+	case reading.SetDefault:
 		return op == Update
 	}
 	return false
 }
 
 // interferes reports whether something may have kept a foreign key's action from the row of a change.
-func (t *liveTable) interferes(c *Change, k *foreignKey) bool {
-	return t.Rules || slices.ContainsFunc(t.Triggers, func(g liveTrigger) bool {
-		return g.Type&triggerRow != 0 && g.Type&triggerBefore != 0 && g.fires(c.Op, k.Columns)
+func interferes(t *reading.LiveTable, c *Change, k *reading.ForeignKey) bool {
+	return t.Rules || slices.ContainsFunc(t.Triggers, func(g reading.LiveTrigger) bool {
+		return g.Type&reading.TriggerRow != 0 && g.Type&reading.TriggerBefore != 0 && g.Fires(c.Op, k.Columns)
 	})
 }
 
 // sides returns the values of columns before and after a change. Both are the same if it has changed none of them.
-func (c *cascadeReader) sides(ctx context.Context, i int, t *undoTable, columns []string) (was, is tuple, err error) {
+func (c *cascadeReader) sides(ctx context.Context, i int, t *reading.Table, columns []string) (was, is tuple, err error) {
 	change := &c.list[i]
 	if change.Op == Truncate {
 		return was, was, nil
@@ -176,7 +177,7 @@ func (c *cascadeReader) sides(ctx context.Context, i int, t *undoTable, columns 
 		null := false
 		for _, name := range columns {
 			f := values[name]
-			if f == nil || !isWhole(of(f)) {
+			if f == nil || !reading.IsWhole(of(f)) {
 				return tuple{}
 			}
 			v := of(f)
@@ -195,11 +196,11 @@ func (c *cascadeReader) sides(ctx context.Context, i int, t *undoTable, columns 
 }
 
 // complete adds the values of columns that an update has left: those of the key, or what the row's history tells.
-func (c *cascadeReader) complete(ctx context.Context, i int, t *undoTable, missing []string, values map[string]*Field) error {
+func (c *cascadeReader) complete(ctx context.Context, i int, t *reading.Table, missing []string, values map[string]*Field) error {
 	change := &c.list[i]
 	add := func(name string, v Value) { values[name] = &Field{Name: name, Old: v, New: v} }
 	left := slices.DeleteFunc(missing, func(name string) bool {
-		n := slices.Index(t.key, name)
+		n := slices.Index(t.Key, name)
 		if n < 0 || n >= len(change.Key) {
 			return false
 		}
@@ -209,20 +210,20 @@ func (c *cascadeReader) complete(ctx context.Context, i int, t *undoTable, missi
 	if len(left) == 0 || change.Key == nil || c.completed >= mostCompleted {
 		return nil
 	}
-	sh, err := t.shapeOf(c.rows[i])
+	sh, err := t.ShapeOf(c.rows[i])
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(left, func(name string) bool { return t.now.Find(sh, name) != t.now.Position(name) }) {
+	if slices.ContainsFunc(left, func(name string) bool { return t.Now.Find(sh, name) != t.Now.Position(name) }) {
 		return nil // RowAfter has the names of then
 	}
 	c.completed++
 	// A role that may read the changes, and not the notes or the app's table, gets what the changes tell.
-	readable, err := c.store.catalog.NotesReadable(ctx, c.tx)
+	readable, err := c.Reader.Catalog.NotesReadable(ctx, c.Tx)
 	if err != nil || !readable {
-		return catalog.Wrap("read the notes of "+t.label(), err)
+		return catalog.Wrap("read the notes of "+t.Label(), err)
 	}
-	row, err := c.rowAfter(ctx, &undoChange{Change: *change, row: c.rows[i]})
+	row, err := rowAfter(ctx, c.Snapshot, &reading.KeptChange{Change: *change, Row: c.rows[i]})
 	var unknown *AsOfError
 	switch {
 	case errors.As(err, &unknown), errors.Is(err, errUnreadable):

@@ -20,6 +20,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 )
 
 // The app's database makes JSON of each row, and the other database makes a row of that. So this file lists no columns, and no
@@ -32,10 +33,11 @@ import (
 // app is the app's database, as forward.Conn lends it. If a change is gone there, the others are written, and the error, a
 // [forward.Partial], names its entry. Copy is for threadline.Forwarder.
 func (f *Source) Copy(ctx context.Context, app *sql.DB, entries []journal.Entry, to *Store) error {
-	if err := to.copyable(); err != nil {
+	archive := to.reader()
+	if err := checkCopyable(archive); err != nil {
 		return err
 	}
-	c := &copier{from: f.store, app: app, to: to}
+	c := &copier{from: f.store, app: app, to: archive}
 	if err := c.readState(ctx); err != nil {
 		return err
 	}
@@ -49,7 +51,7 @@ func (f *Source) Copy(ctx context.Context, app *sql.DB, entries []journal.Entry,
 	if err = c.checkColumns(); err != nil {
 		return targetError(err)
 	}
-	if err = to.catalog.InTx(ctx, nil, func(tx *sql.Tx) error { return c.write(ctx, tx) }); err != nil {
+	if err = archive.Catalog.InTx(ctx, nil, func(tx *sql.Tx) error { return c.write(ctx, tx) }); err != nil {
 		return targetError(err)
 	}
 	if len(missing) > 0 {
@@ -68,26 +70,26 @@ func targetError(err error) error {
 
 // Copyable returns nil if row changes can be copied to the store, and else an error that says what to do. It is for threadline.Forwarder.
 func (s *Store) Copyable(ctx context.Context) error {
-	if err := s.copyable(); err != nil {
+	if err := checkCopyable(s.reader()); err != nil {
 		return err
 	}
 	var there int
-	err := s.catalog.DB.QueryRowContext(ctx, "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = "+pgtext.Literal(s.catalog.Schema)+
+	err := s.reader().Catalog.DB.QueryRowContext(ctx, "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = "+pgtext.Literal(s.reader().Catalog.Schema)+
 		" AND c.relname IN ('audit_changes', 'audit_shapes', 'audit_captures', 'audit_gaps', 'audit_copies', 'audit_eventless')").Scan(&there)
 	if err != nil {
 		return catalog.Wrap("look for the tables", err)
 	}
 	if there < 6 {
-		return forward.Permanent("schema_mismatch", fmt.Errorf("changes: some tables of row changes are not in schema %s of the timeline's database: run capture.Installer.Migrate there", s.catalog.Schema))
+		return forward.Permanent("schema_mismatch", fmt.Errorf("changes: some tables of row changes are not in schema %s of the timeline's database: run capture.Installer.Migrate there", s.reader().Catalog.Schema))
 	}
 	return nil
 }
 
-func (s *Store) copyable() error {
-	if s.catalog.Dialect != hooks.Postgres {
-		return forward.Permanent("unsupported_database", fmt.Errorf("changes: row changes are copied from PostgreSQL to PostgreSQL, and the timeline's database speaks %s: register its forwarder without forward.WithChanges", s.catalog.Dialect))
+func checkCopyable(s *reading.Reader) error {
+	if s.Catalog.Dialect != hooks.Postgres {
+		return forward.Permanent("unsupported_database", fmt.Errorf("changes: row changes are copied from PostgreSQL to PostgreSQL, and the timeline's database speaks %s: register its forwarder without forward.WithChanges", s.Catalog.Dialect))
 	}
-	return s.catalog.Supported()
+	return s.Catalog.Supported()
 }
 
 // rowsPerStatement is how many rows one statement writes. It also bounds how many gaps are read at a time.
@@ -95,9 +97,9 @@ const rowsPerStatement = 500
 
 // copier is one call of Copy.
 type copier struct {
-	from *Store
+	from *reading.Reader
 	app  *sql.DB
-	to   *Store
+	to   *reading.Reader
 
 	place, places string // of the app's database: its place now, and all that it has had, as a JSON array
 	shapes, notes int64  // digests of those that it has: as many others may be there after a restore to an earlier time
@@ -117,7 +119,7 @@ type copier struct {
 
 // copiedRow is a row of audit_changes.
 type copiedRow struct {
-	tx   transaction
+	tx   reading.Transaction
 	json string
 	// origin is set on the first row of each transaction in this call: what the first change of the transaction says about its
 	// session. That change itself may come later, or be left out by a filter.
@@ -126,14 +128,14 @@ type copiedRow struct {
 
 // readState reads what both databases have, and so what the other one may lack.
 func (c *copier) readState(ctx context.Context) error {
-	err := c.app.QueryRowContext(ctx, "SELECT "+c.from.catalog.Place()+", (SELECT "+digestOf("h.id")+" FROM "+c.from.at("audit_shapes")+" h), (SELECT "+digestOf("n.table_id", "n.lsn", "pg_catalog.date_part('epoch', n.noted_at)")+" FROM "+c.from.at("audit_captures")+
-		" n), pg_catalog.pg_current_snapshot()::pg_catalog.text, (SELECT coalesce(pg_catalog.json_agg(DISTINCT n.place), '[]') FROM "+c.from.at("audit_captures")+" n)::pg_catalog.text").
+	err := c.app.QueryRowContext(ctx, "SELECT "+c.from.Catalog.Place()+", (SELECT "+digestOf("h.id")+" FROM "+c.from.At("audit_shapes")+" h), (SELECT "+digestOf("n.table_id", "n.lsn", "pg_catalog.date_part('epoch', n.noted_at)")+" FROM "+c.from.At("audit_captures")+
+		" n), pg_catalog.pg_current_snapshot()::pg_catalog.text, (SELECT coalesce(pg_catalog.json_agg(DISTINCT n.place), '[]') FROM "+c.from.At("audit_captures")+" n)::pg_catalog.text").
 		Scan(&c.place, &c.shapes, &c.notes, &c.snapshot, &c.places)
 	if err != nil {
 		return c.sourceError(ctx, err)
 	}
-	copies := c.to.at("audit_copies")
-	err = c.to.catalog.DB.QueryRowContext(ctx, "SELECT k.shapes, k.notes, k.seen FROM "+copies+" k WHERE k.place = "+pgtext.Literal(c.place)).Scan(&c.known.shapes, &c.known.notes, &c.known.seen)
+	copies := c.to.At("audit_copies")
+	err = c.to.Catalog.DB.QueryRowContext(ctx, "SELECT k.shapes, k.notes, k.seen FROM "+copies+" k WHERE k.place = "+pgtext.Literal(c.place)).Scan(&c.known.shapes, &c.known.notes, &c.known.seen)
 	if err == nil || errors.Is(err, sql.ErrNoRows) {
 		err = c.readColumns(ctx)
 	}
@@ -150,11 +152,11 @@ func digestOf(columns ...string) string {
 // checkOrigin returns an error if the other database has changes of a database that is neither the app's nor one that the app's
 // was restored from: tables of one name would become one history. The lock keeps two databases from beginning at the same time.
 func (c *copier) checkOrigin(ctx context.Context, tx *sql.Tx) error {
-	if _, err := tx.ExecContext(ctx, "LOCK TABLE "+c.to.at("audit_copies")+" IN SHARE ROW EXCLUSIVE MODE"); err != nil {
+	if _, err := tx.ExecContext(ctx, "LOCK TABLE "+c.to.At("audit_copies")+" IN SHARE ROW EXCLUSIVE MODE"); err != nil {
 		return err
 	}
 	var here, other string
-	err := tx.QueryRowContext(ctx, "SELECT "+c.to.catalog.Place()+", coalesce((SELECT pg_catalog.min(n.place) FROM "+c.to.at("audit_captures")+" n WHERE n.place NOT IN (SELECT pg_catalog.json_array_elements_text("+
+	err := tx.QueryRowContext(ctx, "SELECT "+c.to.Catalog.Place()+", coalesce((SELECT pg_catalog.min(n.place) FROM "+c.to.At("audit_captures")+" n WHERE n.place NOT IN (SELECT pg_catalog.json_array_elements_text("+
 		pgtext.Literal(c.places)+"::pg_catalog.json))), '')").Scan(&here, &other)
 	switch {
 	case err != nil:
@@ -164,9 +166,9 @@ func (c *copier) checkOrigin(ctx context.Context, tx *sql.Tx) error {
 	case other == "":
 		return nil
 	case other == here:
-		return fmt.Errorf("changes: schema %s of the timeline's database has row changes that were captured there, so it cannot have those of the app's database: give the Store another schema", c.to.catalog.Schema)
+		return fmt.Errorf("changes: schema %s of the timeline's database has row changes that were captured there, so it cannot have those of the app's database: give the Store another schema", c.to.Catalog.Schema)
 	}
-	return fmt.Errorf("changes: schema %s of the timeline's database has the row changes of another database, %s, and this one is %s: give each database's Store a schema of its own", c.to.catalog.Schema, other, c.place)
+	return fmt.Errorf("changes: schema %s of the timeline's database has the row changes of another database, %s, and this one is %s: give each database's Store a schema of its own", c.to.Catalog.Schema, other, c.place)
 }
 
 // sourceError explains an error of the app's database: it says which rights are missing.
@@ -174,9 +176,9 @@ func (c *copier) sourceError(ctx context.Context, err error) error {
 	if !pgschema.Denied(err) {
 		return catalog.Wrap("read row changes, to copy them", err)
 	}
-	tables := []string{c.from.at("audit_changes"), c.from.at("audit_shapes"), c.from.at("audit_captures"), c.from.at("audit_gaps")}
+	tables := []string{c.from.At("audit_changes"), c.from.At("audit_shapes"), c.from.At("audit_captures"), c.from.At("audit_gaps")}
 	return fmt.Errorf("changes: this role may not read the row changes, and what is committed meanwhile waits: run as their owner: %s: %w",
-		pgschema.Ask(ctx, c.app, c.from.catalog.Schema).Grant("GRANT USAGE ON SCHEMA "+pgschema.Ident(c.from.catalog.Schema)+" TO {role}; GRANT SELECT ON "+strings.Join(tables, ", ")+" TO {role}"), err)
+		pgschema.Ask(ctx, c.app, c.from.Catalog.Schema).Grant("GRANT USAGE ON SCHEMA "+pgschema.Ident(c.from.Catalog.Schema)+" TO {role}; GRANT SELECT ON "+strings.Join(tables, ", ")+" TO {role}"), err)
 }
 
 // read reads what is to be written: the changes of entries, and what the other database lacks to read them.
@@ -223,12 +225,12 @@ func (c *copier) empty() bool {
 // readChanges reads the changes of entries. Like the other statements here, its query has no arguments: drivers prepare a
 // statement that has some, and a transaction pooler may lose that.
 func (c *copier) readChanges(ctx context.Context, entries []journal.Entry, xids, lsns []string) (missing map[uuid.UUID]error, err error) {
-	changes := c.from.at("audit_changes")
+	changes := c.from.At("audit_changes")
 	found := make(map[spot]bool)
 	c.rows, err = catalog.ReadAll(ctx, c.app, func(rows *sql.Rows) (r copiedRow, err error) {
 		var at spot
 		if err = rows.Scan(&at.xid, &at.lsn, &at.started, &at.captured, &r.json); err == nil {
-			found[at], r.tx = true, newTransaction(at.xid, at.started)
+			found[at], r.tx = true, reading.NewTransaction(at.xid, at.started)
 		}
 		return r, err
 	}, "SELECT pg_catalog.concat(c.xid), c.lsn::pg_catalog.text, "+pgtext.Time("c.tx_started_at")+", "+pgtext.Time("c.captured_at")+", pg_catalog.row_to_json(c)::pg_catalog.text"+
@@ -244,53 +246,53 @@ func (c *copier) readChanges(ctx context.Context, entries []journal.Entry, xids,
 
 // readOrigins reads which session made each transaction, and whether the transaction had events.
 func (c *copier) readOrigins(ctx context.Context) error {
-	first := make(map[transaction]*copiedRow)
+	first := make(map[reading.Transaction]*copiedRow)
 	var xids, starts []string
 	for i := range c.rows {
 		r := &c.rows[i]
 		if first[r.tx] == nil {
 			first[r.tx] = r
-			xids, starts = append(xids, r.tx.xid), append(starts, r.tx.started)
+			xids, starts = append(xids, r.tx.XID), append(starts, r.tx.Started)
 		}
 	}
 	if len(first) == 0 {
 		return nil
 	}
-	w, err := c.from.witnesses(ctx, c.app)
+	w, err := c.from.Witnesses(ctx, c.app)
 	if err != nil {
 		return err
 	}
 	c.others["audit_eventless"], err = catalog.ReadAll(ctx, c.app, func(rows *sql.Rows) (_ string, err error) {
-		var tx transaction
+		var tx reading.Transaction
 		var origin, state string
-		if err = rows.Scan(&tx.xid, &tx.started, &origin, &state); err != nil {
+		if err = rows.Scan(&tx.XID, &tx.Started, &origin, &state); err != nil {
 			return "", err
 		}
 		first[tx].origin = origin
-		if had := findings[state].State; had == NoEvent || strings.HasPrefix(findings[state].reason, notKnown) {
+		if had := reading.Findings[state].State; had == NoEvent || strings.HasPrefix(reading.Findings[state].Reason, reading.NotKnown) {
 			return eventless(tx, state)
 		}
 		return "", nil
-	}, "SELECT pg_catalog.concat(k.xid), "+pgtext.Time("k.started")+", (SELECT pg_catalog.row_to_json(o) FROM (SELECT f.system, f.role, f.application, f.client) o)::pg_catalog.text, "+c.from.stateOf(w)+
-		" FROM "+unnested(pgList{xids, "xid8"}, pgList{starts, "timestamptz"})+" k (xid, started) CROSS JOIN LATERAL (SELECT c.* FROM "+c.from.at("audit_changes")+" c WHERE "+ofTransaction("k.xid", "k.started")+" ORDER BY c.xid, c.lsn LIMIT 1) f")
+	}, "SELECT pg_catalog.concat(k.xid), "+pgtext.Time("k.started")+", (SELECT pg_catalog.row_to_json(o) FROM (SELECT f.system, f.role, f.application, f.client) o)::pg_catalog.text, "+c.from.StateOf(w)+
+		" FROM "+unnested(pgList{xids, "xid8"}, pgList{starts, "timestamptz"})+" k (xid, started) CROSS JOIN LATERAL (SELECT c.* FROM "+c.from.At("audit_changes")+" c WHERE "+reading.OfTransaction("k.xid", "k.started")+" ORDER BY c.xid, c.lsn LIMIT 1) f")
 	c.others["audit_eventless"] = slices.DeleteFunc(c.others["audit_eventless"], func(row string) bool { return row == "" })
 	return err
 }
 
 // eventless is a row of audit_eventless as JSON.
-func eventless(tx transaction, state string) (string, error) {
+func eventless(tx reading.Transaction, state string) (string, error) {
 	b, err := json.Marshal(struct {
 		XID       string `json:"xid"`
 		StartedAt string `json:"tx_started_at"`
 		State     string `json:"state"`
-	}{tx.xid, tx.started, state})
+	}{tx.XID, tx.Started, state})
 	return string(b), err
 }
 
 // readAll reads all rows of a table.
 func (c *copier) readAll(ctx context.Context, table string) (err error) {
 	c.others[table], err = catalog.ReadAll(ctx, c.app, func(rows *sql.Rows) (text string, err error) { return text, rows.Scan(&text) },
-		"SELECT pg_catalog.row_to_json(t)::pg_catalog.text FROM "+c.from.at(table)+" t")
+		"SELECT pg_catalog.row_to_json(t)::pg_catalog.text FROM "+c.from.At(table)+" t")
 	return err
 }
 
@@ -313,7 +315,7 @@ func (c *copier) write(ctx context.Context, tx *sql.Tx) error {
 	for i, r := range c.rows {
 		rows[i] = "{\"row\":" + r.json + ",\"origin\":" + cmp.Or(r.origin, "{}") + "}"
 	}
-	changes := c.to.at("audit_changes")
+	changes := c.to.At("audit_changes")
 	for chunk := range slices.Chunk(rows, rowsPerStatement) {
 		_, err := tx.ExecContext(ctx, "INSERT INTO "+changes+" SELECT "+c.columns["audit_changes"]+" FROM pg_catalog.json_array_elements("+jsonArray(chunk)+") j"+
 			" CROSS JOIN LATERAL pg_catalog.json_populate_record(pg_catalog.json_populate_record(NULL::"+changes+", j OPERATOR(pg_catalog.->) 'row'), pg_catalog.json_strip_nulls(j OPERATOR(pg_catalog.->) 'origin')) r ON CONFLICT DO NOTHING")
@@ -321,7 +323,7 @@ func (c *copier) write(ctx context.Context, tx *sql.Tx) error {
 			return err
 		}
 	}
-	_, err := tx.ExecContext(ctx, "INSERT INTO "+c.to.at("audit_copies")+" AS k (place, shapes, notes, seen) VALUES ("+pgtext.Literal(c.place)+", "+strconv.FormatInt(c.shapes, 10)+", "+strconv.FormatInt(c.notes, 10)+", "+pgtext.Literal(c.snapshot)+
+	_, err := tx.ExecContext(ctx, "INSERT INTO "+c.to.At("audit_copies")+" AS k (place, shapes, notes, seen) VALUES ("+pgtext.Literal(c.place)+", "+strconv.FormatInt(c.shapes, 10)+", "+strconv.FormatInt(c.notes, 10)+", "+pgtext.Literal(c.snapshot)+
 		") ON CONFLICT (place) DO UPDATE SET shapes = excluded.shapes, notes = excluded.notes, seen = excluded.seen, copied_at = pg_catalog.clock_timestamp()")
 	return err
 }
@@ -343,7 +345,7 @@ var copiedTables = []string{"audit_captures", "audit_changes", "audit_eventless"
 func (c *copier) readColumns(ctx context.Context) error {
 	c.columns, c.names = make(map[string]string), make(map[string][]string)
 	// json_populate_record makes NULL of a JSON null, also in a column of JSON that is NOT NULL.
-	_, err := catalog.ReadAll(ctx, c.to.catalog.DB, func(rows *sql.Rows) (_ struct{}, err error) {
+	_, err := catalog.ReadAll(ctx, c.to.Catalog.DB, func(rows *sql.Rows) (_ struct{}, err error) {
 		var table, columns, list string
 		if err = rows.Scan(&table, &columns, &list); err == nil {
 			var names []string
@@ -354,13 +356,13 @@ func (c *copier) readColumns(ctx context.Context) error {
 	}, `SELECT c.relname::pg_catalog.text, pg_catalog.string_agg(CASE WHEN a.attnotnull AND a.atttypid = 'pg_catalog.json'::pg_catalog.regtype THEN pg_catalog.format('coalesce(r.%I, ''null'')', a.attname) ELSE pg_catalog.format('r.%I', a.attname) END, ', ' ORDER BY a.attnum),
 			pg_catalog.json_agg(a.attname)::pg_catalog.text
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-		WHERE n.nspname = `+pgtext.Literal(c.to.catalog.Schema)+` AND c.relname IN ('`+strings.Join(copiedTables, "', '")+`') AND pg_catalog.has_table_privilege(c.oid, 'INSERT') GROUP BY c.relname`)
+		WHERE n.nspname = `+pgtext.Literal(c.to.Catalog.Schema)+` AND c.relname IN ('`+strings.Join(copiedTables, "', '")+`') AND pg_catalog.has_table_privilege(c.oid, 'INSERT') GROUP BY c.relname`)
 	if err != nil {
 		return err
 	}
 	for _, table := range copiedTables {
 		if c.columns[table] == "" {
-			return fmt.Errorf("%s is not there, or this role may not INSERT into it: run capture.Installer.Migrate there", c.to.at(table))
+			return fmt.Errorf("%s is not there, or this role may not INSERT into it: run capture.Installer.Migrate there", c.to.At(table))
 		}
 	}
 	return nil
@@ -382,7 +384,7 @@ func (c *copier) checkColumns() error {
 		}
 		for column := range row {
 			if !slices.Contains(c.names[table], column) {
-				return fmt.Errorf("%s has no column %s in the timeline's database: run capture.Installer.Migrate of this version there", c.to.at(table), column)
+				return fmt.Errorf("%s has no column %s in the timeline's database: run capture.Installer.Migrate of this version there", c.to.At(table), column)
 			}
 		}
 	}
@@ -396,7 +398,7 @@ func jsonArray(rows []string) string {
 
 // insert adds the rows that a table does not have yet.
 func (c *copier) insert(ctx context.Context, tx *sql.Tx, table string, rows []string) error {
-	name := c.to.at(table)
+	name := c.to.At(table)
 	for chunk := range slices.Chunk(rows, rowsPerStatement) {
 		if _, err := tx.ExecContext(ctx, "INSERT INTO "+name+" SELECT "+c.columns[table]+" FROM pg_catalog.json_populate_recordset(NULL::"+name+", "+jsonArray(chunk)+") r ON CONFLICT DO NOTHING"); err != nil {
 			return err
@@ -416,7 +418,7 @@ func (c *copier) readGaps(ctx context.Context) (err error) {
 		where += " AND (g.xid, g.lsn) > ('" + c.gap.xid + "'::pg_catalog.xid8, '" + c.gap.lsn + "'::pg_catalog.pg_lsn)"
 	}
 	c.others["audit_gaps"], err = catalog.ReadAll(ctx, c.app, func(rows *sql.Rows) (text string, err error) { return text, rows.Scan(&text, &c.gap.xid, &c.gap.lsn) },
-		"SELECT pg_catalog.row_to_json(g)::pg_catalog.text, pg_catalog.concat(g.xid), g.lsn::pg_catalog.text FROM "+c.from.at("audit_gaps")+" g WHERE "+where+" ORDER BY g.xid, g.lsn LIMIT "+strconv.Itoa(rowsPerStatement))
+		"SELECT pg_catalog.row_to_json(g)::pg_catalog.text, pg_catalog.concat(g.xid), g.lsn::pg_catalog.text FROM "+c.from.At("audit_gaps")+" g WHERE "+where+" ORDER BY g.xid, g.lsn LIMIT "+strconv.Itoa(rowsPerStatement))
 	return err
 }
 

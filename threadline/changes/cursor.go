@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 	"github.com/go-aftercommit/aftercommit/threadline/internal/paging"
 )
 
@@ -21,25 +22,25 @@ type position struct {
 	commits bool
 }
 
-// position is that of the row, behind another one.
-func (r *row) position(after *position) (p position, err error) {
+// placeOf is that of the row, behind another one.
+func placeOf(r *reading.Row, after *position) (p position, err error) {
 	if after != nil {
 		p = position{until: after.until, top: after.top, commits: after.commits}
 	}
 	if p.commits {
-		return position{lsn: uint64(r.seq), commits: true}, nil
+		return position{lsn: uint64(r.Seq), commits: true}, nil
 	}
-	if p.captured, err = time.Parse(lenient.TimeForm, r.captured); err != nil {
+	if p.captured, err = time.Parse(lenient.TimeForm, r.Captured); err != nil {
 		return p, err
 	}
-	if r.native != nil {
-		p.lsn = uint64(r.seq)
+	if r.Native != nil {
+		p.lsn = uint64(r.Seq)
 		return p, nil
 	}
-	if p.xid, err = strconv.ParseUint(r.xid, 10, 64); err != nil {
+	if p.xid, err = strconv.ParseUint(r.XID, 10, 64); err != nil {
 		return p, err
 	}
-	p.lsn, err = walPlace(r.lsn)
+	p.lsn, err = walPlace(r.LSN)
 	return p, err
 }
 

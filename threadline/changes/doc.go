@@ -10,8 +10,7 @@
 //
 // [Store.History], [Store.Page] and [Store.Each] find changes, [Store.Transaction] those of a transaction.
 // [Store.RowAsOf], [Store.RowAfter] and [Store.TableAsOf] say what rows were. [Store.Breaks] says where a
-// history may have holes. [Store.UndoTransaction], [Store.UndoChange], [Store.UndoRow] and [Store.UndoRowTo]
-// return SQL that reverses changes. [NewSource] delivers row changes to the forwarders that are registered with
+// history may have holes. Package undo makes the SQL that reverses changes. [NewSource] delivers row changes to the forwarders that are registered with
 // forward.WithChanges, and [KeptIn] lets a purge delete those that another database keeps. README.md, beside this file, has
 // all of it in one place.
 //

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 	"github.com/go-aftercommit/aftercommit/threadline/internal/alias"
 )
@@ -33,7 +34,7 @@ type candidate struct {
 	numbered bool
 	skip     bool // it is no change, or one of another table
 	// row has the keys of a change on SQLite as it keeps them, and keys those that the query and its Not mean, by their texts.
-	row  *row
+	row  *reading.Row
 	keys map[string][]string
 }
 
@@ -53,7 +54,7 @@ func (c *candidate) has(key []string) bool {
 		return slices.Equal(c.Key, key) || slices.Equal(c.FormerKey, key)
 	}
 	return slices.ContainsFunc(c.keys[rowtext.Format(key)], func(text string) bool {
-		return c.row.key.Valid && c.row.key.String == text || c.row.formerKey.Valid && c.row.formerKey.String == text
+		return c.row.Key.Valid && c.row.Key.String == text || c.row.FormerKey.Valid && c.row.FormerKey.String == text
 	})
 }
 

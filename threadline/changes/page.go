@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 	"github.com/go-aftercommit/aftercommit/threadline/internal/paging"
 )
 
@@ -49,7 +50,7 @@ func (s *Store) Page(ctx context.Context, q Query) (Page, error) {
 	if q.Limit == 0 {
 		q.Limit = DefaultLimit
 	}
-	return s.page(ctx, q)
+	return readPage(ctx, s.reader(), q)
 }
 
 // Each returns all changes that match q, or the first q.Limit of them. It reads pages of [MaxLimit] and has
@@ -58,13 +59,13 @@ func (s *Store) Each(ctx context.Context, q Query) iter.Seq2[Change, error] {
 	return paging.Each(q.Limit, MaxLimit, q.Cursor, func(limit int, cursor string) ([]Change, string, error) {
 		part := q
 		part.Limit, part.Cursor = limit, cursor
-		page, err := s.page(ctx, part)
+		page, err := readPage(ctx, s.reader(), part)
 		return page.Changes, page.Next, err
 	})
 }
 
-func (s *Store) page(ctx context.Context, q Query) (page Page, err error) {
-	if err = errors.Join(s.catalog.Supported(), s.same.Validate()); err != nil {
+func readPage(ctx context.Context, s *reading.Reader, q Query) (page Page, err error) {
+	if err = errors.Join(s.Catalog.Supported(), s.Same.Validate()); err != nil {
 		return Page{}, err
 	}
 	if err = q.validate(); err != nil {
@@ -76,18 +77,18 @@ func (s *Store) page(ctx context.Context, q Query) (page Page, err error) {
 	}
 	// On PostgreSQL each statement has a snapshot of its own, for the sake of the horizon.
 	opts := &sql.TxOptions{ReadOnly: true}
-	if s.catalog.Dialect == hooks.Postgres {
+	if s.Catalog.Dialect == hooks.Postgres {
 		opts.Isolation = sql.LevelReadCommitted
 	}
-	tx, err := s.catalog.DB.BeginTx(ctx, opts)
+	tx, err := s.Catalog.DB.BeginTx(ctx, opts)
 	if err != nil {
 		return Page{}, catalog.Wrap("read changes", err)
 	}
-	if s, ok := s.sqlite(); ok {
+	if s, ok := onSQLite(s); ok {
 		err = s.Check(ctx, tx)
 	}
 	if err == nil {
-		page, err = s.newPageReader(tx, &q, after).page(ctx)
+		page, err = newPageReader(s, tx, &q, after).page(ctx)
 	}
 	var query *QueryError
 	var never *notCaptured
@@ -106,7 +107,7 @@ func (s *Store) page(ctx context.Context, q Query) (page Page, err error) {
 
 // pageReader reads one page.
 type pageReader struct {
-	store  *Store
+	store  *reading.Reader
 	tx     *sql.Tx
 	query  *Query
 	who    bool // some filter asks for who
@@ -124,7 +125,7 @@ type pageReader struct {
 	stop    bool // before a change whose events are on their way
 }
 
-func (s *Store) newPageReader(tx *sql.Tx, q *Query, at *position) *pageReader {
+func newPageReader(s *reading.Reader, tx *sql.Tx, q *Query, at *position) *pageReader {
 	begins := at == nil
 	if begins && q.OldestFirst {
 		at = &position{}
@@ -143,7 +144,7 @@ func (r *pageReader) page(ctx context.Context) (Page, error) {
 	if err := r.readTables(ctx); err != nil {
 		return Page{}, err
 	}
-	if s, ok := r.store.sqlite(); ok {
+	if s, ok := onSQLite(r.store); ok {
 		if err := s.readKeys(ctx, r); err != nil {
 			return Page{}, err
 		}
@@ -179,17 +180,17 @@ func (r *pageReader) page(ctx context.Context) (Page, error) {
 
 // settle finds out up to where the oldest come first.
 func (r *pageReader) settle(ctx context.Context) error {
-	if s, ok := r.store.sqlite(); ok {
+	if s, ok := onSQLite(r.store); ok {
 		return s.settlePage(ctx, r)
 	}
-	copied, err := r.store.catalog.Copied(ctx, r.tx)
+	copied, err := r.store.Catalog.Copied(ctx, r.tx)
 	if err != nil {
 		return err
 	}
 	if copied {
 		return refuse("oldest_first", "these changes are copies, and what was captured earlier than some may come later: leave it out, or ask the app's database")
 	}
-	horizon, err := r.store.horizon(ctx, r.tx)
+	horizon, err := readHorizon(ctx, r.store, r.tx)
 	r.settled = &horizon
 	return err
 }
@@ -202,7 +203,7 @@ func (r *pageReader) follow() string {
 		return ""
 	case r.stop:
 		return r.query.cursor(*r.at)
-	case r.store.catalog.Dialect == hooks.SQLite:
+	case r.store.Catalog.Dialect == hooks.SQLite:
 		return r.query.cursor(position{lsn: r.last, commits: true})
 	case r.at.captured.Before(*r.settled):
 		return r.query.cursor(position{captured: *r.settled})
@@ -237,12 +238,12 @@ func (r *pageReader) batch(ctx context.Context) (more bool, err error) {
 	r.looked += len(rows)
 	var found []*candidate
 	for _, one := range rows {
-		r.bytes += one.bytes()
+		r.bytes += one.Bytes()
 		c, err := r.candidate(ctx, one)
 		if err != nil {
-			return false, catalog.Wrap("read the change at "+one.lsn, err)
+			return false, catalog.Wrap("read the change at "+one.LSN, err)
 		}
-		if !c.skip && r.query.matchesPlain(c, r.store.same) {
+		if !c.skip && r.query.matchesPlain(c, r.store.Same) {
 			found = append(found, c)
 		}
 	}
@@ -256,7 +257,7 @@ func (r *pageReader) batch(ctx context.Context) (more bool, err error) {
 			r.at, r.stop = &c.before, true
 			return false, nil
 		}
-		if r.who && !r.query.matchesWho(c, r.store.same) {
+		if r.who && !r.query.matchesWho(c, r.store.Same) {
 			continue
 		}
 		r.kept = append(r.kept, c)
@@ -265,72 +266,38 @@ func (r *pageReader) batch(ctx context.Context) (more bool, err error) {
 }
 
 // read reads the next rows: as many as size, or fewer if they are long.
-func (r *pageReader) read(ctx context.Context, size int) (list []*row, more bool, err error) {
-	if s, ok := r.store.sqlite(); ok {
+func (r *pageReader) read(ctx context.Context, size int) (list []*reading.Row, more bool, err error) {
+	if s, ok := onSQLite(r.store); ok {
 		return s.readPage(ctx, r, size)
 	}
 	text, args := r.sql(size + 1)
-	return readSome(ctx, r.tx, size, MaxBytes, text, args...)
-}
-
-// readSome reads as many rows of selectChanges as size says, and reports whether there are more. After so many
-// bytes it reads no other.
-func readSome(ctx context.Context, q catalog.Querier, size, bytes int, query string, args ...any) (list []*row, more bool, err error) {
-	rows, err := q.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, false, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		if len(list) == size || bytes < 0 {
-			return list, true, nil
-		}
-		one, err := scanRow(rows)
-		if err != nil {
-			return nil, false, err
-		}
-		list = append(list, one)
-		bytes -= one.bytes()
-	}
-	return list, false, rows.Err()
-}
-
-// bytes is how long the row's texts are.
-func (r *row) bytes() (n int) {
-	for _, v := range r.native {
-		for _, side := range []Value{v.old, v.new} {
-			if side.Text != nil {
-				n += len(*side.Text)
-			}
-		}
-	}
-	return n + len(r.key.String) + len(r.formerKey.String) + len(r.old.String) + len(r.new.String) + len(r.columns.String)
+	return reading.ReadSome(ctx, r.tx, size, MaxBytes, text, args...)
 }
 
 // candidate is the change of the next row that is looked at.
-func (r *pageReader) candidate(ctx context.Context, one *row) (c *candidate, err error) {
-	t, err := r.past.of(ctx, r.store, r.tx, one.tableID)
+func (r *pageReader) candidate(ctx context.Context, one *reading.Row) (c *candidate, err error) {
+	t, err := r.past.of(ctx, r.store, r.tx, one.TableID)
 	if err != nil {
 		return nil, err
 	}
-	c = &candidate{names: r.tables[one.tableID], numbered: one.native != nil, row: one, keys: r.keys}
+	c = &candidate{names: r.tables[one.TableID], numbered: one.Native != nil, row: one, keys: r.keys}
 	if r.at != nil {
 		c.before = *r.at
 	}
-	if c.place, err = one.position(r.at); err != nil {
+	if c.place, err = placeOf(one, r.at); err != nil {
 		return nil, err
 	}
 	r.at = &c.place
 	if c.skip = r.skips(one); c.skip {
 		return c, nil
 	}
-	c.Change, err = one.change(t)
+	c.Change, err = one.Change(t)
 	return c, err
 }
 
 // readTables finds the tables that the query means, with all their names.
 func (r *pageReader) readTables(ctx context.Context) error {
-	list, err := r.store.names(ctx, r.tx)
+	list, err := tableNames(ctx, r.store, r.tx)
 	if err != nil {
 		return err
 	}
@@ -342,7 +309,7 @@ func (r *pageReader) readTables(ctx context.Context) error {
 		return err
 	}
 	for id, names := range r.tables {
-		if !names.is(r.query, r.store.same) {
+		if !names.is(r.query, r.store.Same) {
 			delete(r.tables, id)
 		}
 	}
@@ -355,5 +322,5 @@ func (r *pageReader) attribute(ctx context.Context, list []*candidate) error {
 	for i, c := range list {
 		all[i] = &c.Change
 	}
-	return r.store.attributeBy(ctx, r.tx, all)
+	return r.store.AttributeBy(ctx, r.tx, all)
 }

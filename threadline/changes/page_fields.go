@@ -58,7 +58,7 @@ func (r *pageReader) refuseField(ctx context.Context, filter, name string, value
 	var masked, excluded string
 	var all []catalog.Column
 	for _, t := range r.past {
-		for _, sh := range t.shapes {
+		for _, sh := range t.Shapes {
 			table := sh.Schema + "." + sh.Table
 			if i := sh.Position(name); i >= 0 {
 				if !values || !sh.Columns[i].Masked {
@@ -86,7 +86,7 @@ func (r *pageReader) refuseField(ctx context.Context, filter, name string, value
 
 // isColumn reports whether one of the tables has the column now, and keeps it.
 func (r *pageReader) isColumn(ctx context.Context, name string) (is bool, err error) {
-	if _, ok := r.store.sqlite(); ok {
+	if _, ok := onSQLite(r.store); ok {
 		return false, nil
 	}
 	for _, names := range r.tables {

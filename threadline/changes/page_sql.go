@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
@@ -26,18 +26,18 @@ func (p *pageSQL) arg(value any, typ string) string {
 func (r *pageReader) sql(limit int) (string, []any) {
 	p := &pageSQL{}
 	end := " LIMIT " + strconv.Itoa(limit)
-	changes, order := r.store.at("audit_changes"), r.order()
+	changes, order := r.store.At("audit_changes"), r.order()
 	if r.query.XID != 0 {
 		xid, started := p.arg(strconv.FormatInt(r.query.XID, 10), "xid8"), p.arg(moment(ceil(r.query.TxStartedAt)), "timestamptz")
-		from, to := firstOfTransaction(xid), lastOfTransaction(xid)
+		from, to := reading.FirstOfTransaction(xid), reading.LastOfTransaction(xid)
 		switch within := r.at != nil && r.at.xid == uint64(r.query.XID); { // before its first change it is a place before all others
 		case within && r.query.OldestFirst:
 			from = r.beyond(p)
 		case within:
 			to = r.beyond(p)
 		}
-		from = changes + " c WHERE " + from + " AND " + to + " AND " + begunAt(started)
-		return r.store.selectChanges("NULL::pg_catalog.int8", from+order+end), p.args
+		from = changes + " c WHERE " + from + " AND " + to + " AND " + reading.BegunAt(started)
+		return r.store.SelectChanges("NULL::pg_catalog.int8", from+order+end), p.args
 	}
 	var ids []string
 	for _, id := range slices.Sorted(maps.Keys(r.tables)) {
@@ -52,13 +52,13 @@ func (r *pageReader) sql(limit int) (string, []any) {
 	if len(r.query.Key) > 0 {
 		key := p.arg(rowtext.Format(r.query.Key), "text")
 		one := func(column, and string) string {
-			return "SELECT * FROM " + changes + " c WHERE " + withKey(column, key, "t.id") + and + times
+			return "SELECT * FROM " + changes + " c WHERE " + reading.WithKey(column, key, "t.id") + and + times
 		}
 		of = "SELECT * FROM (" + one("key", "") + " UNION ALL " + one("former_key", " AND c.key IS DISTINCT FROM "+key) + ") c"
 	} else {
 		of = "SELECT * FROM " + changes + " c WHERE c.table_id = t.id" + times
 	}
-	return r.store.selectChanges("NULL::pg_catalog.int8", tables+" CROSS JOIN LATERAL ("+of+order+end+") c"+order+end), p.args
+	return r.store.SelectChanges("NULL::pg_catalog.int8", tables+" CROSS JOIN LATERAL ("+of+order+end+") c"+order+end), p.args
 }
 
 // columns are the order of a page. Within a transaction the WAL is never set back, as clocks are, and the primary
@@ -105,34 +105,4 @@ func (r *pageReader) times(p *pageSQL) (where string) {
 		where += " AND c.captured_at < " + p.arg(moment(*r.settled), "timestamptz")
 	}
 	return where
-}
-
-// ofTransaction is a condition for the changes c of a transaction. With ORDER BY c.xid, c.lsn and a LIMIT they are read in the
-// order of the primary key.
-//
-// Just after a transaction that has made very many, and in a database that was restored, the server has no statistics. Then
-// it would expect c.xid = $1 to select few, and to find the first read and sort them all. Of bounds it expects
-// many.
-func ofTransaction(xid, started string) string {
-	return firstOfTransaction(xid) + " AND " + lastOfTransaction(xid) + " AND " + begunAt(started)
-}
-
-func firstOfTransaction(xid string) string {
-	return "(c.xid, c.lsn) >= (" + xid + ", '0/0'::pg_catalog.pg_lsn)"
-}
-
-func lastOfTransaction(xid string) string {
-	return "(c.xid, c.lsn) <= (" + xid + ", 'FFFFFFFF/FFFFFFFF'::pg_catalog.pg_lsn)"
-}
-
-// begunAt is a condition that says nothing of how many fulfil it: nearly all.
-func begunAt(started string) string {
-	return "CASE WHEN c.tx_started_at = " + started + " THEN true END"
-}
-
-// withKey is a condition for the changes c of a table that have a key in a column. Only the index on keys is of use. Without
-// statistics the server would read, beside it, all of an index on the table, and so the condition on that leaves it no choice.
-func withKey(column, key, table string) string {
-	return catalog.KeyPlace("c."+column, "c.table_id") + " = " + catalog.KeyPlace(key, table) + " AND c." + column + " = " + key +
-		" AND CASE WHEN c.table_id = " + table + " THEN true END"
 }

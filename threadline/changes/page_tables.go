@@ -40,7 +40,7 @@ func (r *pageReader) refuseTables(ctx context.Context, all map[int64]named) erro
 		}
 		known := false
 		for _, n := range all {
-			known = known || n.is(&one, r.store.same)
+			known = known || n.is(&one, r.store.Same)
 		}
 		if known {
 			continue
@@ -113,7 +113,7 @@ func (r *pageReader) instead(ctx context.Context, name string, all map[int64]nam
 
 // behind returns the tables that a write to a view or a partition of that name may change.
 func (r *pageReader) behind(ctx context.Context, name string) (names []string, err error) {
-	if r.store.catalog.Dialect != hooks.Postgres {
+	if r.store.Catalog.Dialect != hooks.Postgres {
 		return nil, nil
 	}
 	name = strings.TrimPrefix(name, "public.")

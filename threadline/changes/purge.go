@@ -15,12 +15,11 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 )
 
 // Purge lets relay.Store.Purge delete row changes that another database keeps.
-type Purge struct{ archive, app *Store }
-
-var _ relay.ChangesPurge = (*Purge)(nil)
+type Purge struct{ archive, app *reading.Reader }
 
 // KeptIn says that the app's database keeps row changes only as long as its journal, because a forwarder copies them to
 // another database, the archive:
@@ -31,13 +30,13 @@ var _ relay.ChangesPurge = (*Purge)(nil)
 // or has discarded some. [Store.Breaks] then has a break of the kind [Purged], and what only those changes said is
 // [ErrBroken] in the app's database. opts are the options of the app's store; only Schema matters.
 func KeptIn(archive *Store, opts *Options) *Purge {
-	return &Purge{archive: archive, app: NewStore(nil, hooks.Postgres, opts)}
+	return &Purge{archive: archive.reader(), app: NewStore(nil, hooks.Postgres, opts).reader()}
 }
 
 // Purge implements [relay.ChangesPurge]: relay.Store.Purge calls it.
 func (p *Purge) Purge(ctx context.Context, db *sql.DB, free, lock string, o relay.PurgeOptions) (deleted, kept int64, err error) {
 	app := *p.app
-	app.catalog.DB = nildb.Replace(db)
+	app.Catalog.DB = nildb.Replace(db)
 	r := &purgeRun{app: &app, archive: p.archive, free: free, lock: lock, options: o, began: time.Now()}
 	if err = r.check(ctx); err != nil {
 		return 0, 0, err
@@ -48,7 +47,7 @@ func (p *Purge) Purge(ctx context.Context, db *sql.DB, free, lock string, o rela
 
 // purgeRun is one call of Purge.
 type purgeRun struct {
-	app, archive *Store
+	app, archive *reading.Reader
 	free, lock   string // a condition for changes that no forwarder needs, and a statement that keeps it true: see relay.ChangesPurge
 	options      relay.PurgeOptions
 	began        time.Time
@@ -64,27 +63,27 @@ func (r *purgeRun) before() string {
 
 // check refuses an archive to which no changes of this database were copied.
 func (r *purgeRun) check(ctx context.Context) error {
-	if r.archive == nil || r.archive.catalog.Dialect != hooks.Postgres {
+	if r.archive == nil || r.archive.Catalog.Dialect != hooks.Postgres {
 		return errors.New("changes: KeptIn needs the store of a PostgreSQL database to which a forwarder copies row changes")
 	}
-	err := r.app.catalog.DB.QueryRowContext(ctx, "SELECT "+r.app.catalog.Place()+", (SELECT pg_catalog.count(*) FROM "+r.app.at("audit_changes")+" c WHERE c.captured_at < "+r.before()+")").Scan(&r.place, &r.old)
+	err := r.app.Catalog.DB.QueryRowContext(ctx, "SELECT "+r.app.Catalog.Place()+", (SELECT pg_catalog.count(*) FROM "+r.app.At("audit_changes")+" c WHERE c.captured_at < "+r.before()+")").Scan(&r.place, &r.old)
 	if err != nil {
 		return catalog.Wrap("purge", err)
 	}
 	var copied bool
-	err = r.archive.catalog.DB.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+r.archive.at("audit_copies")+" k WHERE k.place = "+pgtext.Literal(r.place)+") AND "+r.archive.catalog.Place()+" <> "+pgtext.Literal(r.place)+", "+pgtext.HexAnywhere("pg_catalog.current_database()::pg_catalog.text")).Scan(&copied, pgtext.Scanner(&r.name))
+	err = r.archive.Catalog.DB.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+r.archive.At("audit_copies")+" k WHERE k.place = "+pgtext.Literal(r.place)+") AND "+r.archive.Catalog.Place()+" <> "+pgtext.Literal(r.place)+", "+pgtext.HexAnywhere("pg_catalog.current_database()::pg_catalog.text")).Scan(&copied, pgtext.Scanner(&r.name))
 	if err != nil {
 		return catalog.Wrap("look into the archive", err)
 	}
 	if !copied {
-		return fmt.Errorf("changes: no row changes were copied from this database to schema %s of the archive, so none are deleted: register threadline.Forwarder for it with forward.WithChanges", r.archive.catalog.Schema)
+		return fmt.Errorf("changes: no row changes were copied from this database to schema %s of the archive, so none are deleted: register threadline.Forwarder for it with forward.WithChanges", r.archive.Catalog.Schema)
 	}
 	return nil
 }
 
 // purgeable is a transaction whose changes may be deleted.
 type purgeable struct {
-	transaction
+	reading.Transaction
 	lsn   string // of its last change
 	count int64
 	sum   string // of digests of where its changes are
@@ -97,17 +96,17 @@ func sumOf(c string) string {
 
 // run deletes what can be deleted. It looks at transactions in the order of their xids, some at a time.
 func (r *purgeRun) run(ctx context.Context) error {
-	changes := r.app.at("audit_changes")
+	changes := r.app.At("audit_changes")
 	after := "0"
 	for {
 		var upto sql.NullString
-		err := r.app.catalog.DB.QueryRowContext(ctx, "SELECT coalesce((SELECT c.xid FROM "+changes+" c WHERE c.xid > '"+after+"'::pg_catalog.xid8 ORDER BY c.xid, c.lsn OFFSET "+strconv.Itoa(r.options.Batch-1)+" LIMIT 1),"+
+		err := r.app.Catalog.DB.QueryRowContext(ctx, "SELECT coalesce((SELECT c.xid FROM "+changes+" c WHERE c.xid > '"+after+"'::pg_catalog.xid8 ORDER BY c.xid, c.lsn OFFSET "+strconv.Itoa(r.options.Batch-1)+" LIMIT 1),"+
 			" (SELECT c.xid FROM "+changes+" c WHERE c.xid > '"+after+"'::pg_catalog.xid8 ORDER BY c.xid DESC, c.lsn DESC LIMIT 1))::pg_catalog.text").Scan(&upto)
 		if err != nil || !upto.Valid {
 			return err
 		}
-		list, err := catalog.ReadAll(ctx, r.app.catalog.DB, func(rows *sql.Rows) (p purgeable, err error) {
-			return p, rows.Scan(&p.xid, &p.started, &p.lsn, &p.count, &p.sum)
+		list, err := catalog.ReadAll(ctx, r.app.Catalog.DB, func(rows *sql.Rows) (p purgeable, err error) {
+			return p, rows.Scan(&p.XID, &p.Started, &p.lsn, &p.count, &p.sum)
 		}, "SELECT pg_catalog.concat(e.xid), "+pgtext.Time("e.tx_started_at")+", pg_catalog.max(e.lsn)::pg_catalog.text, pg_catalog.count(*), "+sumOf("e")+" FROM "+changes+" e WHERE e.xid > '"+after+"'::pg_catalog.xid8 AND e.xid <= '"+upto.String+
 			"'::pg_catalog.xid8 GROUP BY e.xid, e.tx_started_at HAVING pg_catalog.max(e.captured_at) < "+r.before()+" AND "+r.free)
 		if err == nil {
@@ -131,19 +130,19 @@ func (r *purgeRun) keptElsewhere(ctx context.Context, list []purgeable) (kept []
 	}
 	var xids, starts, lsns []string
 	for _, p := range list {
-		xids, starts, lsns = append(xids, p.xid), append(starts, p.started), append(lsns, p.lsn)
+		xids, starts, lsns = append(xids, p.XID), append(starts, p.Started), append(lsns, p.lsn)
 	}
-	there := make(map[transaction]purgeable)
-	_, err = catalog.ReadAll(ctx, r.archive.catalog.DB, func(rows *sql.Rows) (_ struct{}, err error) {
+	there := make(map[reading.Transaction]purgeable)
+	_, err = catalog.ReadAll(ctx, r.archive.Catalog.DB, func(rows *sql.Rows) (_ struct{}, err error) {
 		var p purgeable
-		err = rows.Scan(&p.xid, &p.started, &p.count, &p.sum)
-		there[p.transaction] = p
+		err = rows.Scan(&p.XID, &p.Started, &p.count, &p.sum)
+		there[p.Transaction] = p
 		return struct{}{}, err
 	}, "SELECT pg_catalog.concat(k.xid), "+pgtext.Time("k.started")+", n.count, n.sum FROM "+
 		unnested(pgList{xids, "xid8"}, pgList{starts, "timestamptz"}, pgList{lsns, "pg_lsn"})+" k (xid, started, lsn)"+
-		" CROSS JOIN LATERAL (SELECT pg_catalog.count(*), "+sumOf("c")+" FROM "+r.archive.at("audit_changes")+" c WHERE c.xid = k.xid AND c.lsn <= k.lsn AND c.tx_started_at = k.started) n (count, sum)")
+		" CROSS JOIN LATERAL (SELECT pg_catalog.count(*), "+sumOf("c")+" FROM "+r.archive.At("audit_changes")+" c WHERE c.xid = k.xid AND c.lsn <= k.lsn AND c.tx_started_at = k.started) n (count, sum)")
 	for _, p := range list {
-		has := there[p.transaction]
+		has := there[p.Transaction]
 		all := has.count == p.count && has.sum == p.sum
 		if err == nil && !all && has.count > p.count {
 			all, err = r.haveEach(ctx, p)
@@ -157,20 +156,20 @@ func (r *purgeRun) keptElsewhere(ctx context.Context, list []purgeable) (kept []
 
 // haveEach reports whether the archive has each change of a transaction, beside others.
 func (r *purgeRun) haveEach(ctx context.Context, p purgeable) (bool, error) {
-	of := " c WHERE c.xid = '" + p.xid + "'::pg_catalog.xid8 AND c.tx_started_at = '" + p.started + "'::pg_catalog.timestamptz"
+	of := " c WHERE c.xid = '" + p.XID + "'::pg_catalog.xid8 AND c.tx_started_at = '" + p.Started + "'::pg_catalog.timestamptz"
 	for after := "0/0"; ; {
 		var times []string
-		lsns, err := catalog.ReadAll(ctx, r.app.catalog.DB, func(rows *sql.Rows) (lsn string, err error) {
+		lsns, err := catalog.ReadAll(ctx, r.app.Catalog.DB, func(rows *sql.Rows) (lsn string, err error) {
 			var at string
 			err = rows.Scan(&lsn, &at)
 			times = append(times, at)
 			return lsn, err
-		}, "SELECT c.lsn::pg_catalog.text, "+pgtext.Time("c.captured_at")+" FROM "+r.app.at("audit_changes")+of+" AND c.lsn > '"+after+"'::pg_catalog.pg_lsn ORDER BY c.lsn LIMIT "+strconv.Itoa(rowsPerStatement))
+		}, "SELECT c.lsn::pg_catalog.text, "+pgtext.Time("c.captured_at")+" FROM "+r.app.At("audit_changes")+of+" AND c.lsn > '"+after+"'::pg_catalog.pg_lsn ORDER BY c.lsn LIMIT "+strconv.Itoa(rowsPerStatement))
 		if err != nil || len(lsns) == 0 {
 			return err == nil, err
 		}
 		var n int
-		err = r.archive.catalog.DB.QueryRowContext(ctx, "SELECT pg_catalog.count(*) FROM "+r.archive.at("audit_changes")+of+" AND (c.lsn, c.captured_at) IN (SELECT * FROM "+unnested(pgList{lsns, "pg_lsn"}, pgList{times, "timestamptz"})+" k)").Scan(&n)
+		err = r.archive.Catalog.DB.QueryRowContext(ctx, "SELECT pg_catalog.count(*) FROM "+r.archive.At("audit_changes")+of+" AND (c.lsn, c.captured_at) IN (SELECT * FROM "+unnested(pgList{lsns, "pg_lsn"}, pgList{times, "timestamptz"})+" k)").Scan(&n)
 		if err != nil || n < len(lsns) {
 			return false, err
 		}
@@ -210,17 +209,17 @@ func (r *purgeRun) remove(ctx context.Context, list []purgeable) error {
 func (r *purgeRun) removeBatch(ctx context.Context, list []purgeable) error {
 	var values []string
 	for _, p := range list {
-		values = append(values, "('"+p.xid+"'::pg_catalog.xid8, '"+p.started+"'::pg_catalog.timestamptz, '"+p.lsn+"'::pg_catalog.pg_lsn)")
+		values = append(values, "('"+p.XID+"'::pg_catalog.xid8, '"+p.Started+"'::pg_catalog.timestamptz, '"+p.lsn+"'::pg_catalog.pg_lsn)")
 	}
-	changes, purges := r.app.at("audit_changes"), r.app.at("audit_purges")
-	return r.app.catalog.InTx(ctx, nil, func(tx *sql.Tx) error {
+	changes, purges := r.app.At("audit_changes"), r.app.At("audit_purges")
+	return r.app.Catalog.InTx(ctx, nil, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, r.lock); err != nil {
 			return err
 		}
 		var n int64
 		err := tx.QueryRowContext(ctx, "WITH gone AS (DELETE FROM "+changes+" c WHERE (c.xid, c.lsn, c.captured_at) IN (SELECT e.xid, e.lsn, e.captured_at FROM (VALUES "+strings.Join(values, ", ")+") k (xid, started, lsn) JOIN "+changes+
 			" e ON e.xid = k.xid AND e.lsn <= k.lsn AND e.tx_started_at = k.started WHERE "+r.free+" ORDER BY e.xid DESC, e.lsn DESC LIMIT "+strconv.Itoa(r.options.Batch)+") RETURNING c.table_id, c.captured_at),"+
-			" noted AS (INSERT INTO "+purges+" AS p (table_id, began_at, by, keeper, changes, first_at, last_at) SELECT g.table_id, '"+r.began.UTC().Format(lenient.TimeForm)+"'::pg_catalog.timestamptz, "+pgtext.Storable(r.options.By)+", "+pgtext.Storable(r.name+"."+r.archive.catalog.Schema)+
+			" noted AS (INSERT INTO "+purges+" AS p (table_id, began_at, by, keeper, changes, first_at, last_at) SELECT g.table_id, '"+r.began.UTC().Format(lenient.TimeForm)+"'::pg_catalog.timestamptz, "+pgtext.Storable(r.options.By)+", "+pgtext.Storable(r.name+"."+r.archive.Catalog.Schema)+
 			", pg_catalog.count(*), pg_catalog.min(g.captured_at), pg_catalog.max(g.captured_at) FROM gone g GROUP BY g.table_id"+
 			" ON CONFLICT (table_id, began_at) DO UPDATE SET changes = p.changes + excluded.changes, first_at = least(p.first_at, excluded.first_at), last_at = greatest(p.last_at, excluded.last_at))"+
 			" SELECT pg_catalog.count(*) FROM gone").Scan(&n)
@@ -229,35 +228,4 @@ func (r *purgeRun) removeBatch(ctx context.Context, list []purgeable) error {
 		}
 		return err
 	})
-}
-
-// addPurges adds a break for each purge that has deleted changes of a table. Tables of an earlier version have no list of purges.
-func (r *snapshot) addPurges(ctx context.Context, t *undoTable, list []Break) ([]Break, error) {
-	table := r.store.at("audit_purges")
-	var any, readable bool
-	err := r.tx.QueryRowContext(ctx, "SELECT pg_catalog.count(*) > 0, coalesce(pg_catalog.bool_and(pg_catalog.has_table_privilege(c.oid, 'SELECT')), false) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"+
-		" WHERE n.nspname = "+pgtext.Literal(r.store.catalog.Schema)+" AND c.relname = 'audit_purges' AND pg_catalog.pg_relation_size(c.oid) > 0").Scan(&any, &readable)
-	switch {
-	case err != nil || !any:
-		return list, err
-	case !readable:
-		return nil, fmt.Errorf("what was deleted is in %s: grant SELECT on it", table)
-	}
-	named := t.named
-	if t.liveTable != nil {
-		named = t.now
-	}
-	purges, err := catalog.ReadAll(ctx, r.tx, func(rows *sql.Rows) (b Break, err error) {
-		var first, last, archive string
-		var n int64
-		if err = rows.Scan(&first, &last, &n, pgtext.Scanner(&archive)); err != nil {
-			return b, err
-		}
-		b = Break{Kind: Purged, Schema: named.Schema, Table: named.Table, Text: fmt.Sprintf("changes that were deleted here: %d: they are in %s", n, archive)}
-		if b.From, err = time.Parse(lenient.TimeForm, first); err == nil {
-			b.To, err = time.Parse(lenient.TimeForm, last)
-		}
-		return b, err
-	}, "SELECT "+pgtext.Time("p.first_at")+", "+pgtext.Time("p.last_at")+", p.changes, "+pgtext.HexAnywhere("p.keeper")+" FROM "+table+" p WHERE p.table_id = "+strconv.FormatInt(t.id, 10))
-	return append(list, purges...), err
 }

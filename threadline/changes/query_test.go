@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 )
 
 var noon = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
@@ -132,8 +133,8 @@ func TestCursorOfAnotherQuery(t *testing.T) {
 }
 
 func TestPosition(t *testing.T) {
-	r := &row{captured: "2026-03-14T12:00:00.000001Z", lsn: "1A/2B", xid: "77"}
-	p, err := r.position(nil)
+	r := &reading.Row{Captured: "2026-03-14T12:00:00.000001Z", LSN: "1A/2B", XID: "77"}
+	p, err := placeOf(r, nil)
 	if want := (position{captured: noon.Add(time.Microsecond), lsn: 0x1A<<32 | 0x2B, xid: 77}); err != nil || p != want {
 		t.Errorf("%v, %v; want %v", p, err, want)
 	}

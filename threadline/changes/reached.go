@@ -50,13 +50,13 @@ const mostAsked = 20
 // none, since only triggers write through a view.
 func (s *Store) Reached(ctx context.Context, names []string) (map[string][]string, error) {
 	reached := make(map[string][]string)
-	if len(names) == 0 || s.catalog.Dialect == hooks.SQLite {
-		return reached, s.catalog.Supported()
+	if len(names) == 0 || s.reader().Catalog.Dialect == hooks.SQLite {
+		return reached, s.reader().Catalog.Supported()
 	}
-	if err := s.catalog.Supported(); err != nil {
+	if err := s.reader().Catalog.Supported(); err != nil {
 		return nil, err
 	}
-	return reached, catalog.Wrap("look for the tables that a name reaches", reach(ctx, s.catalog.DB, reached, names))
+	return reached, catalog.Wrap("look for the tables that a name reaches", reach(ctx, s.reader().Catalog.DB, reached, names))
 }
 
 // reach adds to reached the tables that names lead to. A name with a dot is one in a schema, or in public one that has a dot itself.

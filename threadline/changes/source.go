@@ -16,7 +16,10 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 )
+
+var _ relay.ChangesPurge = (*Purge)(nil)
 
 // Source reads the row changes for forwarders that are registered with forward.WithChanges:
 //
@@ -26,32 +29,32 @@ import (
 // Each change is an entry whose Change is the JSON of a [Diff], without By; its Target is the table, without the schema,
 // and the key, with commas between the columns' values. The methods other than [Source.Copy] are for package relay, on PostgreSQL. A Source is
 // safe for concurrent use.
-type Source struct{ store *Store }
+type Source struct{ store *reading.Reader }
 
 var _ relay.Changes = (*Source)(nil)
 
 // NewSource returns the source of the changes in the app's own database. It does no I/O. Of the options only Schema
 // matters; nil means defaults.
-func NewSource(opts *Options) *Source { return &Source{NewStore(nil, hooks.Postgres, opts)} }
+func NewSource(opts *Options) *Source { return &Source{NewStore(nil, hooks.Postgres, opts).reader()} }
 
 // Check implements [relay.Changes].
 func (f *Source) Check(ctx context.Context, conn *sql.Conn) error {
 	s := f.store
-	if err := s.catalog.Supported(); err != nil {
+	if err := s.Catalog.Supported(); err != nil {
 		return err
 	}
 	var there, readable bool
 	err := conn.QueryRowContext(ctx, "SELECT pg_catalog.count(*) = 2, coalesce(pg_catalog.bool_and(pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')), false)"+
-		" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = "+pgtext.Literal(s.catalog.Schema)+" AND c.relname IN ('audit_changes', 'audit_shapes')").Scan(&there, &readable)
+		" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = "+pgtext.Literal(s.Catalog.Schema)+" AND c.relname IN ('audit_changes', 'audit_shapes')").Scan(&there, &readable)
 	switch {
 	case err != nil:
 		return catalog.Wrap("look for the tables", err)
 	case !there:
-		return fmt.Errorf("changes: there are no tables of row changes in schema %s: name the tables to capture with Hub.Keep and capture.Of, or run capture.Installer.Migrate; what is committed meanwhile waits", s.catalog.Schema)
+		return fmt.Errorf("changes: there are no tables of row changes in schema %s: name the tables to capture with Hub.Keep and capture.Of, or run capture.Installer.Migrate; what is committed meanwhile waits", s.Catalog.Schema)
 	case !readable:
-		schema := pgschema.Ident(s.catalog.Schema)
+		schema := pgschema.Ident(s.Catalog.Schema)
 		return errors.New("changes: this role may not read the row changes, and what is committed meanwhile waits: run as their owner: " +
-			pgschema.Ask(ctx, conn, s.catalog.Schema).Grant("GRANT USAGE ON SCHEMA "+schema+" TO {role}; GRANT SELECT ON "+s.at("audit_changes")+", "+s.at("audit_shapes")+" TO {role}"))
+			pgschema.Ask(ctx, conn, s.Catalog.Schema).Grant("GRANT USAGE ON SCHEMA "+schema+" TO {role}; GRANT SELECT ON "+s.At("audit_changes")+", "+s.At("audit_shapes")+" TO {role}"))
 	}
 	return nil
 }
@@ -62,7 +65,7 @@ const thisCluster = "(SELECT i.system_identifier FROM pg_catalog.pg_control_syst
 // the index.
 func (f *Source) From() string {
 	return "(SELECT a.xid, a.lsn, a.tx_started_at, a.captured_at, pg_catalog.octet_length(coalesce(a.old_row, '')) + pg_catalog.octet_length(coalesce(a.new_row, '')) AS octets, i.system_identifier AS system" +
-		" FROM " + f.store.at("audit_changes") + " a CROSS JOIN pg_catalog.pg_control_system() i)"
+		" FROM " + f.store.At("audit_changes") + " a CROSS JOIN pg_catalog.pg_control_system() i)"
 }
 
 // Read implements [relay.Changes].
@@ -79,18 +82,18 @@ func (f *Source) Read(ctx context.Context, conn *sql.Conn, entries []*journal.En
 	for _, e := range entries {
 		r := found[spotOf(e)]
 		if r == nil {
-			e.Unreadable = "its row change is not in " + f.store.at("audit_changes") + " any more"
+			e.Unreadable = "its row change is not in " + f.store.At("audit_changes") + " any more"
 			continue
 		}
-		by := origins[r.transaction()]
+		by := origins[r.Transaction()]
 		if by.elsewhere {
 			continue
 		}
-		t, err := tables.of(ctx, f.store, conn, r.tableID)
+		t, err := tables.of(ctx, f.store, conn, r.TableID)
 		if err != nil {
 			return err
 		}
-		if err = r.complete(e, t, by.Origin); err != nil {
+		if err = complete(r, e, t, by.Origin); err != nil {
 			e.Unreadable = "its row change: " + err.Error()
 		}
 	}
@@ -110,17 +113,17 @@ func spotOf(e *journal.Entry) spot {
 
 // rows reads the changes of entries. Like the other statements here it has no arguments, because a transaction pooler may
 // lose a prepared statement.
-func (f *Source) rows(ctx context.Context, conn *sql.Conn, entries []*journal.Entry) (map[spot]*row, error) {
+func (f *Source) rows(ctx context.Context, conn *sql.Conn, entries []*journal.Entry) (map[spot]*reading.Row, error) {
 	var xids, lsns []string
 	for _, e := range entries {
 		at := spotOf(e)
 		xids, lsns = append(xids, at.xid), append(lsns, at.lsn)
 	}
-	list, err := catalog.ReadAll(ctx, conn, scanRow, f.store.selectChanges("c.system", unnested(pgList{xids, "xid8"}, pgList{lsns, "pg_lsn"})+
-		" k (xid, lsn) JOIN "+f.store.at("audit_changes")+" c ON c.xid = k.xid AND c.lsn = k.lsn"))
-	found := make(map[spot]*row, len(list))
+	list, err := catalog.ReadAll(ctx, conn, reading.ScanRow, f.store.SelectChanges("c.system", unnested(pgList{xids, "xid8"}, pgList{lsns, "pg_lsn"})+
+		" k (xid, lsn) JOIN "+f.store.At("audit_changes")+" c ON c.xid = k.xid AND c.lsn = k.lsn"))
+	found := make(map[spot]*reading.Row, len(list))
 	for _, r := range list {
-		found[spot{r.xid, r.lsn, r.started, r.captured}] = r
+		found[spot{r.XID, r.LSN, r.Started, r.Captured}] = r
 	}
 	return found, err
 }
@@ -149,14 +152,14 @@ type origin struct {
 // origins reads the origin of each transaction that has one of the changes. What was captured in another cluster, and
 // restored here, must not be delivered: its xids are those of other transactions here. A session that hides its origin
 // hides its cluster, too, and is taken for one of this cluster.
-func (f *Source) origins(ctx context.Context, conn *sql.Conn, of map[spot]*row) (map[transaction]origin, error) {
-	origins := make(map[transaction]origin)
+func (f *Source) origins(ctx context.Context, conn *sql.Conn, of map[spot]*reading.Row) (map[reading.Transaction]origin, error) {
+	origins := make(map[reading.Transaction]origin)
 	var xids, starts []string
 	for _, r := range of {
-		tx := r.transaction()
+		tx := r.Transaction()
 		if _, known := origins[tx]; !known {
 			origins[tx] = origin{}
-			xids, starts = append(xids, tx.xid), append(starts, tx.started)
+			xids, starts = append(xids, tx.XID), append(starts, tx.Started)
 		}
 	}
 	if len(xids) == 0 {
@@ -164,23 +167,23 @@ func (f *Source) origins(ctx context.Context, conn *sql.Conn, of map[spot]*row) 
 	}
 	// With xid = k.xid the server would take it for few rows, and sort all of a large transaction.
 	_, err := catalog.ReadAll(ctx, conn, func(rows *sql.Rows) (_ struct{}, err error) {
-		var tx transaction
+		var tx reading.Transaction
 		var o origin
-		if err = rows.Scan(&tx.xid, &tx.started, &o.elsewhere, pgtext.Scanner(&o.Role), pgtext.Scanner(&o.Application)); err == nil {
+		if err = rows.Scan(&tx.XID, &tx.Started, &o.elsewhere, pgtext.Scanner(&o.Role), pgtext.Scanner(&o.Application)); err == nil {
 			origins[tx] = o
 		}
 		return struct{}{}, err
 	}, "SELECT k.xid::pg_catalog.text, "+pgtext.Time("k.started")+", coalesce(f.system <> "+thisCluster+", false), "+pgtext.HexAnywhere("coalesce(f.role, '')")+", "+pgtext.HexAnywhere("coalesce(f.application, '')")+
 		" FROM "+unnested(pgList{xids, "xid8"}, pgList{starts, "timestamptz"})+" k (xid, started)"+
-		" CROSS JOIN LATERAL (SELECT a.system, a.role, a.application FROM "+f.store.at("audit_changes")+" a WHERE a.xid >= k.xid AND a.tx_started_at = k.started ORDER BY a.xid, a.lsn LIMIT 1) f")
+		" CROSS JOIN LATERAL (SELECT a.system, a.role, a.application FROM "+f.store.At("audit_changes")+" a WHERE a.xid >= k.xid AND a.tx_started_at = k.started ORDER BY a.xid, a.lsn LIMIT 1) f")
 	return origins, err
 }
 
 var actions = map[Op]string{Insert: "row.inserted", Update: "row.updated", Delete: "row.deleted", Truncate: "row.truncated"}
 
 // complete sets what an entry says of the change.
-func (r *row) complete(e *journal.Entry, t *undoTable, by Origin) error {
-	c, err := r.change(t)
+func complete(r *reading.Row, e *journal.Entry, t *reading.Table, by Origin) error {
+	c, err := r.Change(t)
 	if err != nil {
 		return err
 	}

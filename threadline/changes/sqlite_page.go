@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
@@ -57,16 +58,16 @@ func (r *pageReader) goOn() bool {
 }
 
 // readPage is [pageReader.read].
-func (s sqlite) readPage(ctx context.Context, r *pageReader, size int) (list []*row, more bool, err error) {
+func (s sqlite) readPage(ctx context.Context, r *pageReader, size int) (list []*reading.Row, more bool, err error) {
 	text, args := s.pageSQL(r, size+1)
-	list, err = catalog.ReadAll(ctx, r.tx, scanSQLite, text, args...)
+	list, err = catalog.ReadAll(ctx, r.tx, reading.ScanSQLite, text, args...)
 	if err != nil {
 		return nil, false, err
 	}
 	if more = len(list) > size; more {
 		list = list[:size]
 	}
-	read, err := s.readSome(ctx, r.tx, list, MaxBytes, r.skips)
+	read, err := s.ReadSome(ctx, r.tx, list, MaxBytes, r.skips)
 	return list[:read], more || read < len(list), err
 }
 
@@ -84,9 +85,9 @@ func (s sqlite) pageSQL(r *pageReader, limit int) (string, []any) {
 		if r.at != nil {
 			where, args = where+" AND c.seq"+beyond+"?", append(args, int64(r.at.lsn))
 		}
-		return s.selectChanges(changes + where + bySeq), args
+		return s.SelectChanges(changes + where + bySeq), args
 	case r.at != nil && r.at.commits:
-		return s.selectChanges(changes + " c WHERE c.seq > ?" + bySeq), []any{int64(r.at.lsn)}
+		return s.SelectChanges(changes + " c WHERE c.seq > ?" + bySeq), []any{int64(r.at.lsn)}
 	}
 	where, args := " x WHERE x.held IS NULL AND x.table_id = t.value", []any{s.ids(r)}
 	at := "x.captured_at"
@@ -112,10 +113,10 @@ func (s sqlite) pageSQL(r *pageReader, limit int) (string, []any) {
 		for _, k := range r.keys[rowtext.Format(r.query.Key)] {
 			keys = append(keys, k)
 		}
-		next = "SELECT k.seq FROM (" + s.ofKeys(where, len(keys)) + ") k ORDER BY k.captured_at" + direction + ", k.seq" + direction + end
+		next = "SELECT k.seq FROM (" + s.OfKeys(where, len(keys)) + ") k ORDER BY k.captured_at" + direction + ", k.seq" + direction + end
 		args = slices.Concat(args, keys, args[1:], keys)
 	}
-	return s.selectChanges("json_each(?) t CROSS JOIN " + changes + " c WHERE c.seq IN (" + next + ") ORDER BY c.captured_at" + direction + ", c.seq" + direction + end), args
+	return s.SelectChanges("json_each(?) t CROSS JOIN " + changes + " c WHERE c.seq IN (" + next + ") ORDER BY c.captured_at" + direction + ", c.seq" + direction + end), args
 }
 
 // readKeys reads which keys a query means.
@@ -125,7 +126,7 @@ func (s sqlite) readKeys(ctx context.Context, r *pageReader) error {
 		if len(q.Key) == 0 {
 			continue
 		}
-		keys, err := s.keys(ctx, r.tx, q.Key)
+		keys, err := s.Keys(ctx, r.tx, q.Key)
 		if err != nil {
 			return err
 		}
@@ -138,18 +139,9 @@ func (s sqlite) readKeys(ctx context.Context, r *pageReader) error {
 	return nil
 }
 
-// ofKeys selects seq and captured_at of the changes x that meet a condition and have one of so many keys, or have changed
-// it, each once. SQLite would use no index for an OR of the two.
-func (s sqlite) ofKeys(where string, keys int) string {
-	of := func(key string) string {
-		return "SELECT x.seq, x.captured_at FROM " + s.In("audit_changes") + where + " AND x." + key + " IN (" + strings.TrimSuffix(strings.Repeat("?, ", keys), ", ") + ")"
-	}
-	return of("key") + " UNION " + of("former_key") + " AND x.former_key IS NOT NULL"
-}
-
 // skips reports whether a row that is looked at is no change, or one of a table that the query does not mean.
-func (r *pageReader) skips(one *row) bool {
-	return one.held || one.native != nil && r.tables[one.tableID] == nil
+func (r *pageReader) skips(one *reading.Row) bool {
+	return one.Held || one.Native != nil && r.tables[one.TableID] == nil
 }
 
 // ids are those of the page's tables, as JSON.

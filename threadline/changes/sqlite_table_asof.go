@@ -13,6 +13,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/sqlitetext"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
@@ -42,7 +43,7 @@ type liteTableReader struct {
 	broken  error   // how the loop ends
 }
 
-// tableAsOf is [Store.tableAsOf].
+// tableAsOf is eachRow.
 func (s sqlite) tableAsOf(ctx context.Context, table string, at time.Time, yield func(*Row, error) bool) error {
 	r := &liteTableReader{sqlite: s, at: at}
 	if err := r.begin(ctx, table); err != nil {
@@ -50,7 +51,7 @@ func (s sqlite) tableAsOf(ctx context.Context, table string, at time.Time, yield
 	}
 	for more := true; more; {
 		var page []tableRow
-		err := s.inSnapshot(ctx, s.catalog.DB, func(later *snapshot) (err error) {
+		err := s.InSnapshot(ctx, s.Catalog.DB, func(later *reading.Snapshot) (err error) {
 			page, more, err = r.page(ctx, later)
 			return err
 		})
@@ -68,21 +69,21 @@ func (s sqlite) tableAsOf(ctx context.Context, table string, at time.Time, yield
 
 // begin notes the state of the beginning.
 func (r *liteTableReader) begin(ctx context.Context, table string) error {
-	return r.inSnapshot(ctx, r.catalog.DB, func(first *snapshot) error {
-		t, err := first.look(ctx, table)
+	return r.InSnapshot(ctx, r.Catalog.DB, func(first *reading.Snapshot) error {
+		t, err := first.Look(ctx, table)
 		if err != nil {
 			return err
 		}
-		whole, err := first.wholeTable(ctx, t, table, r.at)
+		whole, err := wholeTable(ctx, first, t, table, r.at)
 		if err != nil {
 			return err
 		}
 		var now string
-		err = first.tx.QueryRowContext(ctx, "SELECT "+catalog.SQLiteNow+", coalesce(max(seq), 0) FROM "+r.In("audit_changes")).Scan(&now, &r.last)
+		err = first.Tx.QueryRowContext(ctx, "SELECT "+catalog.SQLiteNow+", coalesce(max(seq), 0) FROM "+r.In("audit_changes")).Scan(&now, &r.last)
 		if err == nil {
 			r.began, err = time.Parse(lenient.TimeForm, now)
 		}
-		r.id, r.name, r.seen = whole.table.id, whole.table.label(), r.last
+		r.id, r.name, r.seen = whole.table.ID, whole.table.Label(), r.last
 		return catalog.Wrap("read the keys of "+r.name, err)
 	})
 }
@@ -96,26 +97,26 @@ func (r *liteTableReader) until() time.Time {
 }
 
 // page returns the next rows, and whether there may be more.
-func (r *liteTableReader) page(ctx context.Context, later *snapshot) (page []tableRow, more bool, err error) {
-	t, err := later.table(ctx, r.id)
+func (r *liteTableReader) page(ctx context.Context, later *reading.Snapshot) (page []tableRow, more bool, err error) {
+	t, err := later.Table(ctx, r.id)
 	if err != nil {
 		return nil, false, err
 	}
-	if t.named == nil {
+	if t.Named == nil {
 		return nil, false, fmt.Errorf("changes: the history of %s is gone", r.name)
 	}
-	breaks, err := later.breaks(ctx, t)
+	breaks, err := later.Breaks(ctx, t)
 	if err != nil {
 		return nil, false, err
 	}
-	whole := &asOf{snapshot: later, table: t, breaks: breaks}
+	whole := &asOf{Snapshot: later, table: t, breaks: breaks}
 	keys, more, err := r.next(ctx, whole)
 	if err != nil {
 		return nil, false, catalog.Wrap("read the keys of "+r.name, err)
 	}
 	var since []*Change
 	for _, text := range keys {
-		one := &asOf{snapshot: later, table: t, breaks: breaks, lives: later.lives(t)}
+		one := &asOf{Snapshot: later, table: t, breaks: breaks, lives: later.Lives(t)}
 		row, failed := r.read(ctx, one, text)
 		var then *tableRow
 		if then, err = one.then(row, failed); err != nil {
@@ -134,19 +135,19 @@ func (r *liteTableReader) page(ctx context.Context, later *snapshot) (page []tab
 			return nil, false, catalog.Wrap("read the keys of "+r.name, err)
 		}
 	}
-	return page, more, r.attributeBy(ctx, later.tx, since)
+	return page, more, r.AttributeBy(ctx, later.Tx, since)
 }
 
 // read returns the row that had a key.
 func (r *liteTableReader) read(ctx context.Context, a *asOf, text string) (*Row, error) {
-	key, err := keyOf(sql.NullString{String: text, Valid: true})
+	key, err := reading.KeyOf(sql.NullString{String: text, Valid: true})
 	if err != nil {
 		return nil, err
 	}
 	if err = a.read(ctx, key); err != nil {
 		return nil, err
 	}
-	seen := slices.IndexFunc(a.under, func(c *row) bool { return c.seq > r.last })
+	seen := slices.IndexFunc(a.under, func(c *reading.Row) bool { return c.Seq > r.last })
 	if seen < 0 {
 		seen = len(a.under)
 	}
@@ -156,7 +157,7 @@ func (r *liteTableReader) read(ctx context.Context, a *asOf, text string) (*Row,
 // next returns the keys of the next rows, and whether there may be more.
 func (r *liteTableReader) next(ctx context.Context, a *asOf) (keys []string, more bool, err error) {
 	if !r.inTable {
-		if keys, err = r.named(ctx, a.tx); err != nil || len(keys) == keysAtATime {
+		if keys, err = r.named(ctx, a.Tx); err != nil || len(keys) == keysAtATime {
 			return keys, true, err
 		}
 		r.inTable = true
@@ -193,11 +194,11 @@ func scanKey(rows *sql.Rows) (key string, err error) { return key, rows.Scan(&ke
 
 // orderOf is the order of the table's rows by a unique index of their key, "" if there is none now.
 func (r *liteTableReader) orderOf(a *asOf) string {
-	t := a.lite[r.id]
-	if !a.table.keyThere() || t == nil {
+	t := a.Lite[r.id]
+	if !keyIsThere(a.table) || t == nil {
 		return ""
 	}
-	return ordered(orderBy(t, a.table.key))
+	return ordered(orderBy(t, a.table.Key))
 }
 
 // ordered are the columns of rows t, each with its collation.
@@ -229,14 +230,14 @@ func orderBy(t *catalog.SQLiteTable, key []string) []catalog.SQLiteTerm {
 }
 
 // keyText is an expression of the key of a row t.
-func (r *liteTableReader) keyText(a *asOf) string { return rowtext.SQLiteOf("t", a.table.key) }
+func (r *liteTableReader) keyText(a *asOf) string { return rowtext.SQLiteOf("t", a.table.Key) }
 
 // beyond is the condition that a row is behind the place of the last one. values are its columns in the order of the loop, each an
 // expression with its collation.
 func (r *liteTableReader) beyond(values string) string {
 	place := make([]string, len(r.place))
 	for i, v := range r.place {
-		place[i] = sqliteLiteral(v)
+		place[i] = reading.SQLiteLiteral(v)
 	}
 	return "(" + values + ") > (" + strings.Join(place, ", ") + ")"
 }
@@ -252,7 +253,7 @@ func (r *liteTableReader) changed(ctx context.Context, a *asOf) (keys []string, 
 	named := func(column string) string {
 		return "EXISTS (SELECT 1 FROM " + r.In("audit_changes") + " o WHERE o.table_id = c.table_id AND o." + column + " = coalesce(c.former_key, c.key) AND o.seq < c.seq AND o.held IS NULL)"
 	}
-	list, err := catalog.ReadAll(ctx, a.tx, func(rows *sql.Rows) (c change, err error) { return c, rows.Scan(&c.seq, &c.key) },
+	list, err := catalog.ReadAll(ctx, a.Tx, func(rows *sql.Rows) (c change, err error) { return c, rows.Scan(&c.seq, &c.key) },
 		"SELECT c.seq, CASE WHEN c.table_id = ?1 AND c.held IS NULL AND c.op <> 'I' AND NOT "+named("key")+" AND NOT "+named("former_key")+" THEN coalesce(c.former_key, c.key) END"+
 			" FROM "+r.In("audit_changes")+" c WHERE c.seq > ?2 ORDER BY c.seq LIMIT "+strconv.Itoa(keysAtATime), r.id, r.seen)
 	if err != nil {
@@ -279,20 +280,20 @@ func (r *liteTableReader) ahead(ctx context.Context, a *asOf, text string) (is b
 	if r.place == nil {
 		return true, nil
 	}
-	key, err := keyOf(sql.NullString{String: text, Valid: true})
+	key, err := reading.KeyOf(sql.NullString{String: text, Valid: true})
 	if err != nil {
 		return false, err
 	}
-	terms := orderBy(a.lite[r.id], a.table.key)
+	terms := orderBy(a.Lite[r.id], a.table.Key)
 	values := make([]string, len(terms))
 	for i, term := range terms {
 		var v Value
-		if v, err = parseSQLiteKey(key[slices.Index(a.table.key, term.Column)]); err != nil {
+		if v, err = reading.ParseSQLiteKey(key[slices.Index(a.table.Key, term.Column)]); err != nil {
 			return false, err
 		}
-		values[i] = sqliteLiteral(v) + " COLLATE " + pgschema.Ident(term.Collation)
+		values[i] = reading.SQLiteLiteral(v) + " COLLATE " + pgschema.Ident(term.Collation)
 	}
-	err = a.tx.QueryRowContext(ctx, "SELECT "+r.beyond(strings.Join(values, ", "))).Scan(&is)
+	err = a.Tx.QueryRowContext(ctx, "SELECT "+r.beyond(strings.Join(values, ", "))).Scan(&is)
 	return is, err
 }
 
@@ -306,19 +307,19 @@ func (r *liteTableReader) unchanged(ctx context.Context, a *asOf) (keys []string
 		named  bool
 		values []Value
 	}
-	terms, text := orderBy(a.lite[r.id], a.table.key), r.keyText(a)
+	terms, text := orderBy(a.Lite[r.id], a.table.Key), r.keyText(a)
 	columns, where := "", ""
 	for _, term := range terms {
 		c := "t." + pgschema.Ident(term.Column)
-		columns, where = columns+", "+sqliteColumns(c), where+" AND "+c+" IS NOT NULL"
+		columns, where = columns+", "+reading.SQLiteColumns(c), where+" AND "+c+" IS NOT NULL"
 	}
 	if r.place != nil {
-		where += " AND " + ordered(terms[:1]) + " >= " + sqliteLiteral(r.place[0]) + " AND " + r.beyond(r.order) // the first comparison is for the index
+		where += " AND " + ordered(terms[:1]) + " >= " + reading.SQLiteLiteral(r.place[0]) + " AND " + r.beyond(r.order) // the first comparison is for the index
 	}
 	named := func(column string) string {
 		return "EXISTS (SELECT 1 FROM " + r.In("audit_changes") + " c WHERE c.table_id = ?1 AND c." + column + " = " + text + " AND c.held IS NULL)"
 	}
-	list, err := catalog.ReadAll(ctx, a.tx, func(rows *sql.Rows) (p place, err error) {
+	list, err := catalog.ReadAll(ctx, a.Tx, func(rows *sql.Rows) (p place, err error) {
 		types, reals, bytes := make([]string, len(terms)), make([]sql.NullFloat64, len(terms)), make([][]byte, len(terms))
 		to := []any{&p.key, &p.named}
 		for i := range terms {
@@ -328,7 +329,7 @@ func (r *liteTableReader) unchanged(ctx context.Context, a *asOf) (keys []string
 			return p, err
 		}
 		for i := range terms {
-			p.values = append(p.values, sqliteValue(types[i], reals[i].Float64, bytes[i]))
+			p.values = append(p.values, reading.SQLiteValue(types[i], reals[i].Float64, bytes[i]))
 		}
 		return p, nil
 	}, "SELECT "+text+", "+named("key")+" OR "+named("former_key")+columns+" FROM "+a.table.Name+" t WHERE "+strings.TrimPrefix(where, " AND ")+" ORDER BY "+r.order+" LIMIT "+strconv.Itoa(rowsAtATime), r.id)
@@ -355,7 +356,7 @@ func (r *liteTableReader) missing(ctx context.Context, a *asOf) (unknown, err er
 		return unknown, nil
 	}
 	if r.order == "" || r.order != r.orderOf(a) {
-		return &AsOfError{Err: ErrBroken, Break: a.table.otherKey()}, nil
+		return &AsOfError{Err: ErrBroken, Break: hadOtherKey(a.table)}, nil
 	}
 	n, err := r.nulls(ctx, a)
 	if err != nil || n == 0 {
@@ -365,18 +366,18 @@ func (r *liteTableReader) missing(ctx context.Context, a *asOf) (unknown, err er
 	if n > 1 {
 		text = fmt.Sprintf("%d rows had NULL in their keys, and nothing says which", n)
 	}
-	return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Lost, From: r.until(), To: r.until(), Schema: a.table.named.Schema, Table: a.table.named.Table, Text: text}}, nil
+	return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Lost, From: r.until(), To: r.until(), Schema: a.table.Named.Schema, Table: a.table.Named.Table, Text: text}}, nil
 }
 
 // nulls is how many rows had NULL in their key: those that have it now, minus what changes since have added, plus what they have removed.
 func (r *liteTableReader) nulls(ctx context.Context, a *asOf) (n int, err error) {
 	var conditions []string
-	for _, k := range a.table.key {
+	for _, k := range a.table.Key {
 		conditions = append(conditions, "t."+pgschema.Ident(k)+" IS NULL")
 	}
 	// An UPDATE that gives a row its key has no former one.
 	given := "0"
-	for id, sh := range a.table.shapes {
+	for id, sh := range a.table.Shapes {
 		var fields []string
 		for _, k := range sh.Key {
 			fields = append(fields, strconv.Itoa(sh.Position(k)+1))
@@ -388,6 +389,6 @@ func (r *liteTableReader) nulls(ctx context.Context, a *asOf) (n int, err error)
 	since := "SELECT coalesce(sum(CASE WHEN c.key IS NULL AND c.op = 'I' OR c.key IS NULL AND c.former_key IS NOT NULL THEN 1 WHEN c.key IS NULL AND c.op = 'D' THEN -1" +
 		" WHEN c.op = 'U' AND c.key IS NOT NULL AND c.former_key IS NULL AND (" + given + ") THEN -1 ELSE 0 END), 0) FROM " + r.In("audit_changes") + " c WHERE c.held IS NULL AND c.table_id = ?1 AND "
 	query := "SELECT (SELECT count(*) FROM " + a.table.Name + " t WHERE " + sqlitetext.Or(conditions) + ") - (" + since + "c.captured_at > ?2) - (" + since + "c.captured_at <= ?2 AND +c.table_id = c.table_id AND c.seq > ?3)"
-	err = a.tx.QueryRowContext(ctx, query, r.id, sqliteMoment(r.at), r.last).Scan(&n)
+	err = a.Tx.QueryRowContext(ctx, query, r.id, sqliteMoment(r.at), r.last).Scan(&n)
 	return n, err
 }

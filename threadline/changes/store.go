@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 	"github.com/go-aftercommit/aftercommit/threadline/internal/alias"
 )
 
@@ -44,41 +45,34 @@ func (o *Options) journal() string {
 }
 
 // Store reads what was captured. It is safe for concurrent use, and needs one connection at a time.
-type Store struct {
-	catalog   *catalog.Database
-	journals  []string // their schemas, unquoted
-	forwarder string
-	same      alias.Names
-}
+type Store reading.Store
 
 // NewStore returns the store of the changes in db. It does no I/O.
 func NewStore(db *sql.DB, dialect hooks.Dialect, opts *Options) *Store {
-	s := &Store{catalog: catalog.New(db, dialect, opts.schema()), journals: []string{opts.journal()}}
+	r := &reading.Reader{Catalog: catalog.New(db, dialect, opts.schema()), Journals: []string{opts.journal()}}
 	if opts != nil {
 		for _, j := range opts.OtherJournals {
-			if !slices.Contains(s.journals, j) { // one list may serve all apps
-				s.journals = append(s.journals, j)
+			if !slices.Contains(r.Journals, j) { // one list may serve all apps
+				r.Journals = append(r.Journals, j)
 			}
 		}
-		s.forwarder = opts.Forwarder
-		s.same = alias.Of(opts.Aliases)
+		r.Forwarder = opts.Forwarder
+		r.Same = alias.Of(opts.Aliases)
 	}
-	return s
+	return (*Store)(reading.NewStore(r))
 }
 
 // Dialect returns the dialect that NewStore was given.
-func (s *Store) Dialect() hooks.Dialect { return s.catalog.Dialect }
+func (s *Store) Dialect() hooks.Dialect { return s.reader().Catalog.Dialect }
 
-// at returns the qualified name of something in the schema.
-func (s *Store) at(name string) string { return s.catalog.At(name) }
+// reader is what the store reads with.
+func (s *Store) reader() *reading.Reader { return (*reading.Store)(s).Reader() }
 
-// sqlite is a Store on SQLite.
-type sqlite struct {
-	*Store
-	catalog.SQLite
-}
+// sqlite is a reader on SQLite.
+type sqlite struct{ reading.SQLite }
 
-// sqlite is the store as one on SQLite, if it is.
-func (s *Store) sqlite() (sqlite, bool) {
-	return sqlite{s, catalog.SQLite{Database: s.catalog}}, s.catalog.Dialect == hooks.SQLite
+// onSQLite is the reader as one on SQLite, if it is.
+func onSQLite(r *reading.Reader) (sqlite, bool) {
+	lite, is := r.OnSQLite()
+	return sqlite{lite}, is
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 )
 
 // keysAtATime is how many rows TableAsOf has in memory.
@@ -39,11 +40,7 @@ const keysAtATime = 100
 // a TRUNCATE or while the table was not captured (ErrBroken), and those that row-level security may hide (ErrHidden).
 func (s *Store) TableAsOf(ctx context.Context, table string, at time.Time) iter.Seq2[*Row, error] {
 	return func(yield func(*Row, error) bool) {
-		read := s.tableAsOf
-		if s, ok := s.sqlite(); ok {
-			read = s.tableAsOf
-		}
-		if err := read(ctx, table, bounded(at), yield); err != nil && !errors.Is(err, errStopped) {
+		if err := eachRow(ctx, s.reader(), table, reading.Bounded(at), yield); err != nil && !errors.Is(err, errStopped) {
 			yield(nil, err)
 		}
 	}
@@ -52,11 +49,14 @@ func (s *Store) TableAsOf(ctx context.Context, table string, at time.Time) iter.
 // errStopped says that the loop has ended before the rows.
 var errStopped = errors.New("the loop has ended")
 
-func (s *Store) tableAsOf(ctx context.Context, table string, at time.Time, yield func(*Row, error) bool) (err error) {
-	if err = s.catalog.Supported(); err != nil {
+func eachRow(ctx context.Context, s *reading.Reader, table string, at time.Time, yield func(*Row, error) bool) (err error) {
+	if s, ok := onSQLite(s); ok {
+		return s.tableAsOf(ctx, table, at, yield)
+	}
+	if err = s.Catalog.Supported(); err != nil {
 		return err
 	}
-	conn, err := s.catalog.DB.Conn(ctx)
+	conn, err := s.Catalog.DB.Conn(ctx)
 	if err != nil {
 		return catalog.Wrap("read the history", err)
 	}
@@ -68,7 +68,7 @@ func (s *Store) tableAsOf(ctx context.Context, table string, at time.Time, yield
 	for {
 		keys, err := r.next(ctx)
 		if err != nil {
-			return catalog.Wrap("read the keys of "+r.whole.table.label(), err)
+			return catalog.Wrap("read the keys of "+r.whole.table.Label(), err)
 		}
 		if len(keys) == 0 {
 			return r.whole.missing(at)
@@ -93,7 +93,7 @@ func (s *Store) tableAsOf(ctx context.Context, table string, at time.Time, yield
 // for what no later change has replaced; one that was changed meanwhile is told by that change, which is in the same snapshot.
 // What no change tells, as a TRUNCATE or a trigger that was disabled meanwhile, is an error of the row, as in RowAsOf.
 type tableReader struct {
-	store *Store
+	store *reading.Reader
 	conn  *sql.Conn
 	at    time.Time
 
@@ -111,46 +111,46 @@ type seenKey struct {
 
 // begin notes what there is, and has the server keep the keys.
 func (r *tableReader) begin(ctx context.Context, table string) error {
-	return r.store.inSnapshot(ctx, r.conn, func(first *snapshot) error {
-		t, err := first.look(ctx, table)
+	return r.store.InSnapshot(ctx, r.conn, func(first *reading.Snapshot) error {
+		t, err := first.Look(ctx, table)
 		if err != nil {
 			return err
 		}
-		if r.whole, err = first.wholeTable(ctx, t, table, r.at); err != nil {
+		if r.whole, err = wholeTable(ctx, first, t, table, r.at); err != nil {
 			return err
 		}
 		var now string
-		err = first.tx.QueryRowContext(ctx, "SELECT "+pgtext.Time("pg_catalog.now()")+", (SELECT pg_catalog.count(*) FROM "+r.store.at("audit_changes")+" c WHERE c.key IS NULL AND c.table_id = $1)", t.id).Scan(&now, &r.keyless)
+		err = first.Tx.QueryRowContext(ctx, "SELECT "+pgtext.Time("pg_catalog.now()")+", (SELECT pg_catalog.count(*) FROM "+r.store.At("audit_changes")+" c WHERE c.key IS NULL AND c.table_id = $1)", t.ID).Scan(&now, &r.keyless)
 		if err == nil {
 			r.began, err = time.Parse(lenient.TimeForm, now)
 		}
 		if err != nil {
-			return catalog.Wrap("read the keys of "+t.label(), err)
+			return catalog.Wrap("read the keys of "+t.Label(), err)
 		}
 		// Behind a pooler another session's cursor must not be taken for this one.
 		cursor := "threadline_keys_" + strings.ToLower(rand.Text())
-		if _, err = first.tx.ExecContext(ctx, "DECLARE "+cursor+" NO SCROLL CURSOR WITH HOLD FOR "+first.keysOf(t)); err != nil {
-			return catalog.Wrap("read the keys of "+t.label(), err)
+		if _, err = first.Tx.ExecContext(ctx, "DECLARE "+cursor+" NO SCROLL CURSOR WITH HOLD FOR "+keysOf(first, t)); err != nil {
+			return catalog.Wrap("read the keys of "+t.Label(), err)
 		}
 		r.cursor = cursor
-		return catalog.Wrap("read the keys of "+t.label(), first.tx.Commit()) // which reads them
+		return catalog.Wrap("read the keys of "+t.Label(), first.Tx.Commit()) // which reads them
 	})
 }
 
 // wholeTable returns a table that was looked up by a name, with its breaks, unless nothing says what it was at a time.
-func (r *snapshot) wholeTable(ctx context.Context, t *undoTable, name string, at time.Time) (*asOf, error) {
+func wholeTable(ctx context.Context, r *reading.Snapshot, t *reading.Table, name string, at time.Time) (*asOf, error) {
 	switch {
-	case t.named == nil:
+	case t.Named == nil:
 		return nil, fmt.Errorf("changes: %s was never captured", name)
-	case !t.keyed():
-		return nil, fmt.Errorf("changes: the rows of %s have no key by which to tell what they were", t.label())
+	case !t.Keyed():
+		return nil, fmt.Errorf("changes: the rows of %s have no key by which to tell what they were", t.Label())
 	}
-	if err := r.pin(ctx); err != nil {
+	if err := r.Pin(ctx); err != nil {
 		return nil, err
 	}
 	whole := &asOf{table: t}
 	var err error
-	if whole.breaks, err = r.breaks(ctx, t); err != nil {
+	if whole.breaks, err = r.Breaks(ctx, t); err != nil {
 		return nil, err
 	}
 	if began := whole.began(); began != nil && at.Before(began.To) {
@@ -181,23 +181,23 @@ func (r *tableReader) close(ctx context.Context) {
 }
 
 // keysOf is a query for all keys that rows of the table have, or have had, and how many changes have them.
-func (r *snapshot) keysOf(t *undoTable) string {
-	changes := r.store.at("audit_changes")
-	of := ", c.lsn FROM " + changes + " c WHERE c.table_id = " + strconv.FormatInt(t.id, 10) + " AND c."
+func keysOf(r *reading.Snapshot, t *reading.Table) string {
+	changes := r.Reader.At("audit_changes")
+	of := ", c.lsn FROM " + changes + " c WHERE c.table_id = " + strconv.FormatInt(t.ID, 10) + " AND c."
 	query := "SELECT k.key, pg_catalog.count(k.lsn) FROM (SELECT c.key" + of + "key IS NOT NULL UNION ALL SELECT c.former_key" + of + "former_key IS NOT NULL"
-	if t.keyThere() {
-		columns := make([]string, len(t.key))
-		for i, k := range t.key {
+	if keyIsThere(t) {
+		columns := make([]string, len(t.Key))
+		for i, k := range t.Key {
 			columns[i] = "t." + pgschema.Ident(k)
 		}
-		query += ` UNION ALL SELECT ROW(` + strings.Join(columns, ", ") + `)::pg_catalog.text COLLATE "C", NULL FROM ` + t.only() + " t"
+		query += ` UNION ALL SELECT ROW(` + strings.Join(columns, ", ") + `)::pg_catalog.text COLLATE "C", NULL FROM ` + t.Only() + " t"
 	}
 	return query + `) k GROUP BY k.key ORDER BY k.key COLLATE "C"`
 }
 
-// keyThere reports whether the rows that the table has now have the key that its changes have.
-func (t *undoTable) keyThere() bool {
-	return t.liveTable != nil && len(t.key) > 0 && (&asOf{table: t}).keyHolds(t.key)
+// keyIsThere reports whether the rows that the table has now have the key that its changes have.
+func keyIsThere(t *reading.Table) bool {
+	return t.LiveTable != nil && len(t.Key) > 0 && (&asOf{table: t}).keyHolds(t.Key)
 }
 
 // tableRow is what a loop gets of a row.
@@ -213,7 +213,7 @@ func (a *asOf) then(row *Row, failed error) (*tableRow, error) {
 	case errors.Is(failed, ErrGone), errors.Is(failed, ErrNotYet):
 		return nil, nil
 	case errors.As(failed, &unknown):
-		row = &Row{Schema: a.table.named.Schema, Table: a.table.named.Table, Key: a.table.plain(a.key)}
+		row = &Row{Schema: a.table.Named.Schema, Table: a.table.Named.Table, Key: a.table.Plain(a.key)}
 	case failed != nil:
 		return nil, failed
 	}
@@ -223,24 +223,24 @@ func (a *asOf) then(row *Row, failed error) (*tableRow, error) {
 // page reads the rows that had some keys.
 func (r *tableReader) page(ctx context.Context, keys []seenKey) ([]tableRow, error) {
 	var page []tableRow
-	err := r.store.inSnapshot(ctx, r.conn, func(later *snapshot) (err error) {
-		if err = later.pin(ctx); err != nil {
+	err := r.store.InSnapshot(ctx, r.conn, func(later *reading.Snapshot) (err error) {
+		if err = later.Pin(ctx); err != nil {
 			return err
 		}
-		t, err := later.table(ctx, r.whole.table.id)
+		t, err := later.Table(ctx, r.whole.table.ID)
 		if err != nil {
 			return err
 		}
-		if t.named == nil {
-			return fmt.Errorf("changes: the history of %s is gone", r.whole.table.label())
+		if t.Named == nil {
+			return fmt.Errorf("changes: the history of %s is gone", r.whole.table.Label())
 		}
-		breaks, err := later.breaks(ctx, t)
+		breaks, err := later.Breaks(ctx, t)
 		if err != nil {
 			return err
 		}
 		var since []*Change // by which rows became what they were
 		for _, k := range keys {
-			one := &asOf{snapshot: later, table: t, breaks: breaks, lives: later.lives(t)}
+			one := &asOf{Snapshot: later, table: t, breaks: breaks, lives: later.Lives(t)}
 			row, err := r.row(ctx, one, k)
 			then, err := one.then(row, err)
 			if err != nil {
@@ -254,14 +254,14 @@ func (r *tableReader) page(ctx context.Context, keys []seenKey) ([]tableRow, err
 			}
 			page = append(page, *then)
 		}
-		return r.store.attributeBy(ctx, later.tx, since)
+		return r.store.AttributeBy(ctx, later.Tx, since)
 	})
 	return page, err
 }
 
 // row returns the row that had a key.
 func (r *tableReader) row(ctx context.Context, a *asOf, k seenKey) (row *Row, err error) {
-	key, err := keyOf(sql.NullString{String: k.text, Valid: true})
+	key, err := reading.KeyOf(sql.NullString{String: k.text, Valid: true})
 	if err != nil {
 		return nil, err
 	}
@@ -275,7 +275,7 @@ func (r *tableReader) row(ctx context.Context, a *asOf, k seenKey) (row *Row, er
 	row, err = a.row(ctx, at, a.last(r.at, k.changes, r.keyless))
 	if errors.Is(err, ErrNotYet) && k.changes == 0 {
 		// It was there, and a TRUNCATE has removed it that this snapshot sees done, and not its change.
-		err = &AsOfError{Err: ErrBroken, Break: &Break{Kind: Lost, From: at, To: time.Now(), Schema: a.table.named.Schema, Table: a.table.named.Table, Text: "the row is not there any more, and no change says so"}}
+		err = &AsOfError{Err: ErrBroken, Break: &Break{Kind: Lost, From: at, To: time.Now(), Schema: a.table.Named.Schema, Table: a.table.Named.Table, Text: "the row is not there any more, and no change says so"}}
 	}
 	return row, err
 }
@@ -291,10 +291,10 @@ func (a *asOf) last(at time.Time, keyed, keyless int) int {
 	captured, last := at.UTC().Format(lenient.TimeForm), -1
 	for i, c := range a.under {
 		left := &keyed
-		if !c.key.Valid {
+		if !c.Key.Valid {
 			left = &keyless
 		}
-		if *left--; *left >= 0 && c.captured <= captured {
+		if *left--; *left >= 0 && c.Captured <= captured {
 			last = i
 		}
 	}
@@ -304,7 +304,7 @@ func (a *asOf) last(at time.Time, keyed, keyless int) int {
 // missing returns an error if there may be rows that no change names, and that the loop did not have.
 func (a *asOf) missing(at time.Time) error {
 	err := a.unnamed(at)
-	if a.table.liveTable == nil || !a.table.Secured {
+	if a.table.LiveTable == nil || !a.table.Secured {
 		return err
 	}
 	hidden := &AsOfError{Err: ErrHidden}
@@ -317,20 +317,20 @@ func (a *asOf) missing(at time.Time) error {
 // unnamed returns an error if rows may have been removed since a moment that no change names.
 func (a *asOf) unnamed(at time.Time) error {
 	now := time.Now().Add(24 * time.Hour) // whatever the clocks say
-	b := broken(a.breaks, at, now)
+	b := reading.FirstBroken(a.breaks, at, now)
 	if b == nil {
-		if i := slices.IndexFunc(a.breaks, func(b aBreak) bool { return b.Kind == Truncated && b.To.After(at) }); i >= 0 {
+		if i := slices.IndexFunc(a.breaks, func(b reading.Break) bool { return b.Kind == Truncated && b.To.After(at) }); i >= 0 {
 			b = &a.breaks[i].Break
 		}
 	}
-	if b == nil && a.table.copied {
-		b = a.table.elsewhere()
+	if b == nil && a.table.Copied {
+		b = copiedElsewhere(a.table)
 	}
-	if b == nil && (a.table.liveTable == nil || !a.table.capturing) {
-		b = &Break{Kind: Uncaptured, From: at, To: time.Now(), Schema: a.table.named.Schema, Table: a.table.named.Table, Text: "no trigger captures the table now"}
+	if b == nil && (a.table.LiveTable == nil || !a.table.Capturing) {
+		b = &Break{Kind: Uncaptured, From: at, To: time.Now(), Schema: a.table.Named.Schema, Table: a.table.Named.Table, Text: "no trigger captures the table now"}
 	}
-	if b == nil && !a.table.keyThere() {
-		b = a.table.otherKey()
+	if b == nil && !keyIsThere(a.table) {
+		b = hadOtherKey(a.table)
 	}
 	if b == nil {
 		return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
 )
 
 // asOf is a row in words, or why there is none.
@@ -262,7 +263,7 @@ func TestUndoHidesExchanged(t *testing.T) {
 		history, err := w.store.History(ctx, "t", "1")
 		w.must(err)
 		last := history[len(history)-1]
-		undo, err := w.store.UndoTransaction(ctx, last.XID, last.TxStartedAt)
+		undo, err := undo.Transaction(ctx, w.store, last.XID, last.TxStartedAt)
 		w.must(err)
 		if script := undo.String(); len(undo.Statements) == 0 || strings.Contains(script, "4111") || strings.Contains(script, "4222") {
 			t.Errorf("the undo is\n%s", script)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
 )
 
 // TestColumnsExchanged: columns that have exchanged their names are not taken for one another.
@@ -19,7 +20,7 @@ func TestColumnsExchanged(t *testing.T) {
 		then := w.clock()
 		w.exec("ALTER TABLE t RENAME a TO c", "ALTER TABLE t RENAME b TO a", "ALTER TABLE t RENAME c TO b")
 		for range 2 { // before the next plan, and after it
-			u, err := w.store.UndoTransaction(ctx, xid, startedAt)
+			u, err := undo.Transaction(ctx, w.store, xid, startedAt)
 			w.must(err)
 			w.clean(u)
 			if got := u.String(); !strings.Contains(got, `SET "b" = E'a1'`) || !strings.Contains(got, `ROW("b")`) {
@@ -44,7 +45,7 @@ func TestColumnsExchanged(t *testing.T) {
 			}
 		}
 		w.wantBreaks("began t: its capture began\nreshaped t: column \"b\" was called \"a\", column \"a\" was called \"b\"", "t")
-		u, err := w.store.UndoRow(ctx, "t", first, "1")
+		u, err := undo.RowAsOf(ctx, w.store, "t", first, "1")
 		w.must(err)
 		w.clean(u)
 		w.must(w.run(u))
@@ -90,7 +91,7 @@ func TestKeyMadeAgain(t *testing.T) {
 				w.Errorf("row %s: %s", key, got)
 			}
 		}
-		u, err := w.store.UndoTransaction(ctx, xid, startedAt)
+		u, err := undo.Transaction(ctx, w.store, xid, startedAt)
 		w.must(err)
 		if len(u.Refusals) == 0 {
 			w.Errorf("%s", u)
@@ -112,7 +113,7 @@ func TestColumnsOfPlaces(t *testing.T) {
 				w.exec("UPDATE t SET a = 'a2'")
 				xid, startedAt := w.last()
 				w.exec(c)
-				u, err := w.store.UndoTransaction(ctx, xid, startedAt)
+				u, err := undo.Transaction(ctx, w.store, xid, startedAt)
 				w.must(err)
 				w.clean(u)
 				if got := u.String(); !strings.Contains(got, `SET "a" = E'a1'`) {

@@ -11,6 +11,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
 )
 
 // TestSQLiteFinds: a change is found by its place, and one of which only what it says is known by its time: not among all of
@@ -32,7 +33,7 @@ func TestSQLiteFinds(t *testing.T) {
 		"SEARCH c USING INDEX threadline_audit_changes_captured (table_id=? AND captured_at=?)": told,
 	} {
 		plans = nil
-		u, err := store.UndoChange(ctx, c)
+		u, err := undo.Change(ctx, store, c)
 		w.must(err)
 		w.clean(u)
 		found := ""

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
+
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
@@ -109,7 +111,7 @@ func TestUnhashed(t *testing.T) {
 		if len(tx.Lost) > 0 || len(tx.Changes) != 1 {
 			w.Errorf("the transaction is %+v", tx)
 		}
-		u, err := w.store.UndoTransaction(ctx, history[0].XID, history[0].TxStartedAt)
+		u, err := undo.Transaction(ctx, w.store, history[0].XID, history[0].TxStartedAt)
 		w.must(err)
 		if len(u.Refusals) > 0 || len(u.Statements) != 1 {
 			w.Errorf("the undo is %s", u)

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
+
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
@@ -24,7 +26,7 @@ func TestKeysOfTypes(t *testing.T) {
 			if got, want := w.asOf("t", before, v[0]), `"shop"."t" (`+v[0]+"): k: "+v[0]+"; v: "+v[0]; got != want {
 				w.Errorf("%s: the row was %s, want %s", typ, got, want)
 			}
-			u, err := w.store.UndoRow(ctx, "t", before, v[0])
+			u, err := undo.RowAsOf(ctx, w.store, "t", before, v[0])
 			w.must(err)
 			w.clean(u)
 			w.exec("SET search_path = ''")
@@ -67,7 +69,7 @@ func TestKeysWritten(t *testing.T) {
 				w.Errorf("%s: the row %s was %s", c.typ, c.written, got)
 			}
 			w.wantStory("update v: 1 → 2;", "t", c.written)
-			u, err := w.store.UndoRow(ctx, "t", before, c.written)
+			u, err := undo.RowAsOf(ctx, w.store, "t", before, c.written)
 			w.must(err)
 			w.clean(u)
 			if w.exec("DELETE FROM t"); !equal[c.typ] { // of a row that is gone, only its text is known

@@ -15,6 +15,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
 )
 
 // long reports whether the tests are to run at length.
@@ -73,12 +74,12 @@ func TestLargeStatement(t *testing.T) {
 		w.exec(fmt.Sprintf("UPDATE kept SET a = 3 WHERE id = %d", n/2)) // a later change, which is looked for
 		for name, call := range map[string]func(*changes.Store) error{
 			"UndoChange": func(s *changes.Store) error {
-				u, err := s.UndoChange(ctx, change)
+				u, err := undo.Change(ctx, s, change)
 				return errors.Join(err, wrong(err == nil && len(u.Conflicts) != 1, "no conflict"))
 			},
-			"UndoRowTo": func(s *changes.Store) error { _, err := s.UndoRowTo(ctx, change); return err },
+			"UndoRowTo": func(s *changes.Store) error { _, err := undo.RowAfter(ctx, s, change); return err },
 			"UndoRow": func(s *changes.Store) error {
-				_, err := s.UndoRow(ctx, "kept", change.CapturedAt.Add(-time.Microsecond), change.Key...)
+				_, err := undo.RowAsOf(ctx, s, "kept", change.CapturedAt.Add(-time.Microsecond), change.Key...)
 				return err
 			},
 			"History": func(s *changes.Store) error { _, err := s.History(ctx, "kept", change.Key...); return err },
@@ -168,8 +169,8 @@ func (w *world) readLarge(n int) {
 	// These have a bound that is larger than the small transaction.
 	for name, read := range map[string]func() error{
 		"UndoTransaction": func() error {
-			_, err := w.store.UndoTransaction(ctx, large.ID, large.StartedAt)
-			return wrong(!errors.Is(err, changes.ErrTooMany), "%v", err)
+			_, err := undo.Transaction(ctx, w.store, large.ID, large.StartedAt)
+			return wrong(!errors.Is(err, undo.ErrTooMany), "%v", err)
 		},
 		"Story": func() error {
 			story, err := timeline.Story(ctx, w.store, large)
@@ -253,15 +254,15 @@ func TestLongValues(t *testing.T) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a text)")
 		w.capture(capture.Table{Name: "t"})
 		const each = 64_000
-		n := changes.MostBytes/each + 10
+		n := changes.MaxTransactionBytes/each + 10
 		w.exec(fmt.Sprintf("INSERT INTO t SELECT n, repeat('x', %d) FROM generate_series(1, %d) n", each, n))
 		tx := w.transactionOf(n)
 		is, err := w.store.Transaction(ctx, tx.ID, tx.StartedAt, n)
 		w.must(err)
-		if got := len(is.Changes) * each; !is.More || got < changes.MostBytes-each || got > changes.MostBytes+each {
+		if got := len(is.Changes) * each; !is.More || got < changes.MaxTransactionBytes-each || got > changes.MaxTransactionBytes+each {
 			w.Errorf("%d changes, and more: %v", len(is.Changes), is.More)
 		}
-		if _, err = w.store.UndoTransaction(ctx, tx.ID, tx.StartedAt); !errors.Is(err, changes.ErrTooMany) {
+		if _, err = undo.Transaction(ctx, w.store, tx.ID, tx.StartedAt); !errors.Is(err, undo.ErrTooMany) {
 			w.Errorf("%v", err)
 		}
 	}, dbtest.PQ)

@@ -9,6 +9,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
 )
 
 // hostile are names of columns that what is generated uses for something else, or that could end a literal, a
@@ -47,7 +48,7 @@ func TestHostileNames(t *testing.T) {
 				w.Errorf("the history of %s is %.3000v", table, w.story(table, key...))
 				continue
 			}
-			u, err := w.store.UndoChange(ctx, history[2])
+			u, err := undo.Change(ctx, w.store, history[2])
 			w.must(err)
 			if len(u.Statements) != 1 {
 				w.Fatalf("the undo is %s", u)

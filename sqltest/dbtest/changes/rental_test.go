@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
+
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
@@ -148,7 +150,7 @@ func TestRental(t *testing.T) {
 		}
 		w.exec("ALTER TABLE film DISABLE TRIGGER fulltext")
 		for _, s := range slices.Backward(steps) {
-			u, err := w.store.UndoTransaction(ctx, s.xid, s.startedAt)
+			u, err := undo.Transaction(ctx, w.store, s.xid, s.startedAt)
 			w.must(err)
 			if len(u.Conflicts)+len(u.Refusals) > 0 {
 				w.Fatalf("the undo is not clean:\n%s", u)

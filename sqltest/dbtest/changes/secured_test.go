@@ -10,6 +10,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
 )
 
 // TestRowSecurity: a row that row-level security hides is not taken for one that is not there.
@@ -32,7 +33,7 @@ func TestRowSecurity(t *testing.T) {
 				w.Errorf("row %s: %s, want %s", key, got, want)
 			}
 		}
-		u, err := w.store.UndoTransaction(ctx, xid, startedAt)
+		u, err := undo.Transaction(ctx, w.store, xid, startedAt)
 		w.must(err)
 		if len(u.Statements) > 0 || len(u.Refusals) != 1 || !strings.Contains(fmt.Sprint(u.Refusals), `row-level security shows to this role of "public"."t"`) {
 			w.Errorf("%s", u)
@@ -40,11 +41,11 @@ func TestRowSecurity(t *testing.T) {
 
 		// Rows that would go with the row may be hidden, from the role that executes the undo, too.
 		w.exec("RESET ROLE", "ALTER TABLE t DISABLE ROW LEVEL SECURITY", "ALTER TABLE child ENABLE ROW LEVEL SECURITY")
-		owners, err := w.store.UndoRow(ctx, "t", startedAt.Add(-1), "3")
+		owners, err := undo.RowAsOf(ctx, w.store, "t", startedAt.Add(-1), "3")
 		w.must(err)
 		w.clean(owners)
 		w.exec("INSERT INTO child VALUES (1, 3)", "SET ROLE changes_tenant")
-		u, err = w.store.UndoTransaction(ctx, xid, startedAt)
+		u, err = undo.Transaction(ctx, w.store, xid, startedAt)
 		w.must(err)
 		if len(u.Statements) > 0 || !strings.Contains(fmt.Sprint(u.Refusals), `row-level security shows to this role of "public"."child"`) {
 			w.Errorf("%s", u)
@@ -138,7 +139,7 @@ func TestUndoReferredByMany(t *testing.T) {
 		w.exec("INSERT INTO p VALUES (1), (2)")
 		xid, startedAt := w.last()
 		w.exec("INSERT INTO c SELECT 1 FROM generate_series(1, 5000)", "INSERT INTO c VALUES (2)")
-		u, err := w.store.UndoTransaction(ctx, xid, startedAt)
+		u, err := undo.Transaction(ctx, w.store, xid, startedAt)
 		w.must(err)
 		w.wantConflicts(u, `by 5000 of "public"."c", in p`, `by 1 of "public"."c", in p`)
 	})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
 )
 
 // liteKey is a row, and the texts by which it is asked for.
@@ -117,12 +118,12 @@ func (w *world) wantLiteKey(k liteKey, several bool) {
 		if len(history) > 0 || len(page.Changes) > 0 || len(but.Changes) != 4 || !errors.Is(err, changes.ErrNotYet) {
 			w.Errorf("%s %s by %q: %v, %v, %v; %v, %v", k.declared, k.value, key, history, page.Changes, but.Changes, row, err)
 		}
-		if _, err = w.store.UndoRow(ctx, "t", at, key...); !errors.Is(err, changes.ErrNoChange) {
+		if _, err = undo.RowAsOf(ctx, w.store, "t", at, key...); !errors.Is(err, changes.ErrNoChange) {
 			w.Errorf("%s %s by %q: its undo: %v", k.declared, k.value, key, err)
 		}
 	}
 	for _, text := range append([]string{k.key}, k.also...) {
-		undo, err := w.store.UndoRow(ctx, "t", at, whole(text)...)
+		undo, err := undo.RowAsOf(ctx, w.store, "t", at, whole(text)...)
 		w.must(err)
 		w.must(w.liteRun(0, undo))
 		if a := w.text("SELECT group_concat(a, ' ') FROM (SELECT a FROM t ORDER BY a)"); a != "other y" {
@@ -169,10 +170,10 @@ func TestSQLiteKeyClasses(t *testing.T) {
 			t.Errorf("%s as of %s: %s, want %s", at.key, at.name, got, at.want)
 		}
 	}
-	if _, err := w.store.UndoRow(ctx, "t", one, "5"); err == nil || !strings.Contains(err.Error(), "several rows") {
+	if _, err := undo.RowAsOf(ctx, w.store, "t", one, "5"); err == nil || !strings.Contains(err.Error(), "several rows") {
 		t.Errorf("the undo of rows of two storage classes: %v", err)
 	}
-	undo, err := w.store.UndoRow(ctx, "t", one, "5.0")
+	undo, err := undo.RowAsOf(ctx, w.store, "t", one, "5.0")
 	w.must(err)
 	w.must(w.liteRun(0, undo))
 	if a := w.text("SELECT a FROM t"); a != "real" {

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
+
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
@@ -49,12 +51,12 @@ func TestSQLiteColumnIsRemade(t *testing.T) {
 			}
 			history, err := w.store.History(ctx, "books", "2")
 			w.must(err)
-			u, err := w.store.UndoChange(ctx, history[1])
+			u, err := undo.Change(ctx, w.store, history[1])
 			w.must(err)
 			if len(u.Refusals) != 1 || u.Refusals[0].Reason != "dropped or renamed since" {
 				t.Errorf("what the old column had is written to the new one:\n%s", u)
 			}
-			u, err = w.store.UndoChange(ctx, history[len(history)-1])
+			u, err = undo.Change(ctx, w.store, history[len(history)-1])
 			w.must(err)
 			w.clean(u)
 		})

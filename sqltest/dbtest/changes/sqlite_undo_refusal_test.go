@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
 )
 
 // TestSQLiteUndoConflicts: what is in the way is listed; the statements that are executed in spite of it change nothing.
@@ -156,7 +157,7 @@ func TestSQLiteUndoRow(t *testing.T) {
 	middle := w.liteClock()
 	w.liteInOne(2, "UPDATE t SET a = '0.1' WHERE k = 1", "UPDATE t SET k = 'moved' WHERE k = 1")
 	w.exec("UPDATE t SET a = x'00' WHERE k = 'moved'") // without the driver
-	want := func(u *changes.Undo, err error, content string) {
+	want := func(u *undo.Script, err error, content string) {
 		t.Helper()
 		w.must(err)
 		w.clean(u)
@@ -171,32 +172,32 @@ func TestSQLiteUndoRow(t *testing.T) {
 		}
 		w.exec("DELETE FROM threadline_audit_changes WHERE tx_id = 9 OR tx_id IS NULL AND seq > (SELECT min(seq) FROM threadline_audit_changes WHERE tx_id = 9)")
 	}
-	u, err := w.store.UndoRow(ctx, "t", middle, "moved")
+	u, err := undo.RowAsOf(ctx, w.store, "t", middle, "moved")
 	want(u, err, `1x integer 1; real 3fb999999999999a 1x text "2"; integer 1`)
-	u, err = w.store.UndoRow(ctx, "t", begin, "moved")
+	u, err = undo.RowAsOf(ctx, w.store, "t", begin, "moved")
 	want(u, err, `1x text "2"; integer 1`)
 	history, err := w.store.History(ctx, "t", "moved")
 	w.must(err)
 	if len(history) != 4 {
 		t.Fatalf("%v", history)
 	}
-	u, err = w.store.UndoRowTo(ctx, history[1])
+	u, err = undo.RowAfter(ctx, w.store, history[1])
 	want(u, err, `1x integer 1; text "0.1" 1x text "2"; integer 1`)
-	u, err = w.store.UndoChange(ctx, history[3])
+	u, err = undo.Change(ctx, w.store, history[3])
 	want(u, err, `1x text "2"; integer 1 1x text "moved"; text "0.1"`)
-	u, err = w.store.UndoChange(ctx, history[1])
+	u, err = undo.Change(ctx, w.store, history[1])
 	w.must(err)
 	w.wantConflicts(u, `(1): row gone; update in transaction 2`)
-	if _, err = w.store.UndoTransaction(ctx, 0, time.Time{}); err == nil || !strings.Contains(err.Error(), changes.ErrNoChange.Error()) {
+	if _, err = undo.Transaction(ctx, w.store, 0, time.Time{}); err == nil || !strings.Contains(err.Error(), changes.ErrNoChange.Error()) {
 		t.Errorf("a transaction without a number: %v", err)
 	}
-	if _, err = w.store.UndoRow(ctx, "t", begin, "nothing"); err == nil || !strings.Contains(err.Error(), changes.ErrNoChange.Error()) {
+	if _, err = undo.RowAsOf(ctx, w.store, "t", begin, "nothing"); err == nil || !strings.Contains(err.Error(), changes.ErrNoChange.Error()) {
 		t.Errorf("a row that never was: %v", err)
 	}
 	w.must(w.installer().Remove(ctx, "t"))
 	w.exec("UPDATE t SET a = 'lost'")
 	w.capture(capture.Table{Name: "t"})
-	u, err = w.store.UndoRow(ctx, "t", middle, "moved")
+	u, err = undo.RowAsOf(ctx, w.store, "t", middle, "moved")
 	w.must(err)
 	if len(u.Statements) > 0 || !strings.Contains(fmt.Sprint(u.Refusals), "the history has a gap") {
 		t.Errorf("over a gap: %s", u)

@@ -11,6 +11,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
 )
 
 // liteInOne executes queries in one transaction with a number, as the driver does.
@@ -21,19 +22,19 @@ func (w *world) liteInOne(mark int64, queries ...string) {
 }
 
 // liteRun executes an undo in one transaction with a number.
-func (w *world) liteRun(mark int64, u *changes.Undo) error {
-	number := func(n any) changes.Statement {
-		return changes.Statement{SQL: fmt.Sprintf("UPDATE aftercommit_transaction SET tx_id = %v", n), Rows: 1}
+func (w *world) liteRun(mark int64, u *undo.Script) error {
+	number := func(n any) undo.Statement {
+		return undo.Statement{SQL: fmt.Sprintf("UPDATE aftercommit_transaction SET tx_id = %v", n), Rows: 1}
 	}
 	numbered := *u
-	numbered.Statements = slices.Concat([]changes.Statement{number(mark)}, u.Statements, []changes.Statement{number("NULL")})
+	numbered.Statements = slices.Concat([]undo.Statement{number(mark)}, u.Statements, []undo.Statement{number("NULL")})
 	return w.run(&numbered)
 }
 
 // liteUndo is the undo of a transaction.
-func (w *world) liteUndo(mark int64) *changes.Undo {
+func (w *world) liteUndo(mark int64) *undo.Script {
 	w.Helper()
-	u, err := w.store.UndoTransaction(ctx, mark, time.Time{})
+	u, err := undo.Transaction(ctx, w.store, mark, time.Time{})
 	w.must(err)
 	return u
 }

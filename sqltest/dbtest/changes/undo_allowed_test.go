@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
+
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
@@ -48,7 +50,7 @@ func TestUndoNotAllowed(t *testing.T) {
 				w.exec(c.change)
 				xid, startedAt := w.last()
 				w.exec(c.since...)
-				u, err := w.store.UndoTransaction(ctx, xid, startedAt)
+				u, err := undo.Transaction(ctx, w.store, xid, startedAt)
 				w.must(err)
 				if c.want == "" {
 					w.clean(u)
@@ -74,7 +76,7 @@ func TestSQLiteUndoNotAllowed(t *testing.T) {
 		w.capture(capture.Table{Name: "t"})
 		history, err := w.store.History(ctx, "t", "1")
 		w.must(err)
-		u, err := w.store.UndoChange(ctx, history[0])
+		u, err := undo.Change(ctx, w.store, history[0])
 		w.must(err)
 		if want := `Conflict: "main"."t" (1): v: not allowed: NOT NULL`; !strings.Contains(u.String(), want) {
 			w.Errorf("the undo does not have %q:\n%s", want, u)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
 )
 
 // TestUndoRowSetBack: where the clock was set back, the undo of a row to a moment leads to what RowAsOf returns of that moment: what the
@@ -62,7 +63,7 @@ func (w *world) pair(at time.Time, key string) string {
 // undone are the rows of t after the undo of the row 1 to a moment, which is rolled back.
 func (w *world) undone(to time.Time) (rows string) {
 	w.Helper()
-	u, err := w.store.UndoRow(ctx, "t", to, "1")
+	u, err := undo.RowAsOf(ctx, w.store, "t", to, "1")
 	w.must(err)
 	if len(u.Refusals)+len(u.Conflicts) > 0 {
 		return fmt.Sprint(u.Refusals, u.Conflicts)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
 )
 
 // lying are tables whose owner has hidden a function where it might be executed with the rights of a reader.
@@ -55,7 +56,7 @@ func TestReadersRights(t *testing.T) {
 					}
 				}
 				honest("undo", func() error {
-					u, err := w.store.UndoTransaction(ctx, xid, startedAt)
+					u, err := undo.Transaction(ctx, w.store, xid, startedAt)
 					if err == nil && (len(u.Statements) == 0 || !strings.Contains(u.String(), c.warns)) {
 						w.Errorf("the undo does not have %q:\n%s", c.warns, u)
 					}

@@ -12,6 +12,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
 )
 
 // TestUndoRefused: an undo that would need a value that was not kept is refused as a whole, and the
@@ -96,7 +97,7 @@ func TestUndoGap(t *testing.T) {
 		begin := time.Now()
 		w.lose("UPDATE t SET a = 2")
 		w.exec("UPDATE t SET a = 3")
-		u, err := w.store.UndoRow(ctx, "t", begin.Add(-time.Hour), "1")
+		u, err := undo.RowAsOf(ctx, w.store, "t", begin.Add(-time.Hour), "1")
 		w.must(err)
 		if len(u.Statements) > 0 || len(u.Refusals) != 1 || !strings.Contains(u.Refusals[0].String(), `"public"."t": the history has a gap: the UPDATE was not captured`) {
 			w.Errorf("%s", u)
@@ -104,7 +105,7 @@ func TestUndoGap(t *testing.T) {
 		var xid int64
 		var startedAt time.Time
 		w.must(w.db.QueryRowContext(ctx, "SELECT xid::text::bigint, tx_started_at FROM threadline.audit_gaps").Scan(&xid, &startedAt))
-		u, err = w.store.UndoTransaction(ctx, xid, startedAt)
+		u, err = undo.Transaction(ctx, w.store, xid, startedAt)
 		w.must(err)
 		if len(u.Statements) > 0 || len(u.Refusals) != 1 {
 			w.Errorf("%s", u)
@@ -112,13 +113,13 @@ func TestUndoGap(t *testing.T) {
 		// The change before the gap is in conflict with what is there.
 		history, err := w.store.History(ctx, "t", "1")
 		w.must(err)
-		u, err = w.store.UndoChange(ctx, history[0])
+		u, err = undo.Change(ctx, w.store, history[0])
 		w.must(err)
 		w.wantConflicts(u, `(1): a: changed later: "3"; update in transaction`)
 	})
 }
 
-func (w *world) wantConflicts(u *changes.Undo, want ...string) {
+func (w *world) wantConflicts(u *undo.Script, want ...string) {
 	w.Helper()
 	all := fmt.Sprint(u.Conflicts)
 	for _, c := range want {
@@ -181,7 +182,7 @@ func TestUndoConflicts(t *testing.T) {
 				w.exec(c.do...)
 				xid, startedAt := w.last()
 				w.exec(c.since...)
-				u, err := w.store.UndoTransaction(ctx, xid, startedAt)
+				u, err := undo.Transaction(ctx, w.store, xid, startedAt)
 				w.must(err)
 				w.wantConflicts(u, c.want...)
 				before := w.content(tables...)
@@ -288,9 +289,9 @@ func TestUndoRow(t *testing.T) {
 			w.Fatalf("%+v", history)
 		}
 		for i, c := range history[:len(history)-1] {
-			for _, to := range []func() (*changes.Undo, error){
-				func() (*changes.Undo, error) { return w.store.UndoRow(ctx, "t", c.CapturedAt, "5") },
-				func() (*changes.Undo, error) { return w.store.UndoRowTo(ctx, c) },
+			for _, to := range []func() (*undo.Script, error){
+				func() (*undo.Script, error) { return undo.RowAsOf(ctx, w.store, "t", c.CapturedAt, "5") },
+				func() (*undo.Script, error) { return undo.RowAfter(ctx, w.store, c) },
 			} {
 				u, undoErr := to()
 				w.must(undoErr)
@@ -312,7 +313,7 @@ func TestUndoRow(t *testing.T) {
 				return
 			}
 		}
-		u, err := w.store.UndoRow(ctx, "t", time.Now().Add(time.Hour), "5")
+		u, err := undo.RowAsOf(ctx, w.store, "t", time.Now().Add(time.Hour), "5")
 		w.must(err)
 		if len(u.Statements) > 0 || !strings.Contains(u.String(), "There is nothing to execute.") {
 			w.Errorf("%s", u)
@@ -328,7 +329,7 @@ func TestUndoChange(t *testing.T) {
 		w.inOne("INSERT INTO t VALUES (1, 1, 1), (2, 1, 1)", "UPDATE t SET a = 2", "UPDATE t SET b = 2")
 		history, err := w.store.History(ctx, "t", "1")
 		w.must(err)
-		u, err := w.store.UndoChange(ctx, history[1])
+		u, err := undo.Change(ctx, w.store, history[1])
 		w.must(err)
 		w.clean(u)
 		if want := fmt.Sprintf("%d@%s", history[1].XID, history[1].TxStartedAt.Format(time.RFC3339Nano)); u.Cause != want {
@@ -338,7 +339,7 @@ func TestUndoChange(t *testing.T) {
 		if got := w.content("t"); got != "t: (1,1,2) (2,2,2)" {
 			w.Error(got)
 		}
-		u, err = w.store.UndoChange(ctx, history[0])
+		u, err = undo.Change(ctx, w.store, history[0])
 		w.must(err)
 		w.wantConflicts(u, `(1): b: changed later: "2"; update in transaction`)
 		if err := w.run(u); !errors.Is(err, errRows) {
@@ -361,41 +362,41 @@ func TestUndoBadInput(t *testing.T) {
 		cancelled, cancel := context.WithCancel(ctx)
 		cancel()
 		for name, try := range map[string]struct {
-			f    func() (*changes.Undo, error)
+			f    func() (*undo.Script, error)
 			want string
 		}{
-			"no such transaction": {func() (*changes.Undo, error) { return w.store.UndoTransaction(ctx, xid+1000, startedAt) }, "the history has no such change"},
-			"another start":       {func() (*changes.Undo, error) { return w.store.UndoTransaction(ctx, xid, startedAt.Add(time.Second)) }, "the history has no such change"},
-			"negative xid":        {func() (*changes.Undo, error) { return w.store.UndoTransaction(ctx, -1, startedAt) }, "the history has no such change"},
-			"zero time":           {func() (*changes.Undo, error) { return w.store.UndoTransaction(ctx, xid, time.Time{}) }, "the history has no such change"},
-			"no change":           {func() (*changes.Undo, error) { return w.store.UndoChange(ctx, changes.Change{}) }, "the history has no such change"},
-			"another key": {func() (*changes.Undo, error) {
-				return w.store.UndoChange(ctx, with(func(c *changes.Change) { c.Key = []string{"2"} }))
+			"no such transaction": {func() (*undo.Script, error) { return undo.Transaction(ctx, w.store, xid+1000, startedAt) }, "the history has no such change"},
+			"another start":       {func() (*undo.Script, error) { return undo.Transaction(ctx, w.store, xid, startedAt.Add(time.Second)) }, "the history has no such change"},
+			"negative xid":        {func() (*undo.Script, error) { return undo.Transaction(ctx, w.store, -1, startedAt) }, "the history has no such change"},
+			"zero time":           {func() (*undo.Script, error) { return undo.Transaction(ctx, w.store, xid, time.Time{}) }, "the history has no such change"},
+			"no change":           {func() (*undo.Script, error) { return undo.Change(ctx, w.store, changes.Change{}) }, "the history has no such change"},
+			"another key": {func() (*undo.Script, error) {
+				return undo.Change(ctx, w.store, with(func(c *changes.Change) { c.Key = []string{"2"} }))
 			}, "the history has no such change"},
-			"another operation": {func() (*changes.Undo, error) {
-				return w.store.UndoChange(ctx, with(func(c *changes.Change) { c.Op = changes.Delete }))
+			"another operation": {func() (*undo.Script, error) {
+				return undo.Change(ctx, w.store, with(func(c *changes.Change) { c.Op = changes.Delete }))
 			}, "the history has no such change"},
-			"another table": {func() (*changes.Undo, error) {
-				return w.store.UndoChange(ctx, with(func(c *changes.Change) { c.Table = "other" }))
+			"another table": {func() (*undo.Script, error) {
+				return undo.Change(ctx, w.store, with(func(c *changes.Change) { c.Table = "other" }))
 			}, "the history has no such change"},
-			"row, no key":       {func() (*changes.Undo, error) { return w.store.UndoRow(ctx, "t", startedAt) }, "UndoRow needs the key of a row of t"},
-			"row, two keys":     {func() (*changes.Undo, error) { return w.store.UndoRow(ctx, "t", startedAt, "1", "2") }, `the key of "public"."t" has 1 columns, not 2: id`},
-			"row, never there":  {func() (*changes.Undo, error) { return w.store.UndoRow(ctx, "t", startedAt, "77") }, "the history has no such change"},
-			"row, no table":     {func() (*changes.Undo, error) { return w.store.UndoRow(ctx, "nowhere", startedAt, "1") }, "there is no table nowhere"},
-			"row, not captured": {func() (*changes.Undo, error) { return w.store.UndoRow(ctx, "other", startedAt, "1") }, "the table was never captured"},
-			"row, without keys": {func() (*changes.Undo, error) { return w.store.UndoRow(ctx, "k", startedAt, "1") }, "rows without a key have no history"},
-			"to a change, no key": {func() (*changes.Undo, error) {
-				return w.store.UndoRowTo(ctx, with(func(c *changes.Change) { c.Key = nil }))
-			}, "UndoRowTo needs a change of a row with a key"},
-			"to a change, unknown": {func() (*changes.Undo, error) {
-				return w.store.UndoRowTo(ctx, with(func(c *changes.Change) { c.XID++ }))
+			"row, no key":       {func() (*undo.Script, error) { return undo.RowAsOf(ctx, w.store, "t", startedAt) }, "RowAsOf needs the key of a row of t"},
+			"row, two keys":     {func() (*undo.Script, error) { return undo.RowAsOf(ctx, w.store, "t", startedAt, "1", "2") }, `the key of "public"."t" has 1 columns, not 2: id`},
+			"row, never there":  {func() (*undo.Script, error) { return undo.RowAsOf(ctx, w.store, "t", startedAt, "77") }, "the history has no such change"},
+			"row, no table":     {func() (*undo.Script, error) { return undo.RowAsOf(ctx, w.store, "nowhere", startedAt, "1") }, "there is no table nowhere"},
+			"row, not captured": {func() (*undo.Script, error) { return undo.RowAsOf(ctx, w.store, "other", startedAt, "1") }, "the table was never captured"},
+			"row, without keys": {func() (*undo.Script, error) { return undo.RowAsOf(ctx, w.store, "k", startedAt, "1") }, "rows without a key have no history"},
+			"to a change, no key": {func() (*undo.Script, error) {
+				return undo.RowAfter(ctx, w.store, with(func(c *changes.Change) { c.Key = nil }))
+			}, "RowAfter needs a change of a row with a key"},
+			"to a change, unknown": {func() (*undo.Script, error) {
+				return undo.RowAfter(ctx, w.store, with(func(c *changes.Change) { c.XID++ }))
 			}, "the history has no such change"},
-			"cancelled": {func() (*changes.Undo, error) { return w.store.UndoTransaction(cancelled, xid, startedAt) }, "context canceled"},
-			"MySQL": {func() (*changes.Undo, error) {
-				return changes.NewStore(w.db, hooks.MySQL, nil).UndoTransaction(ctx, xid, startedAt)
+			"cancelled": {func() (*undo.Script, error) { return undo.Transaction(cancelled, w.store, xid, startedAt) }, "context canceled"},
+			"MySQL": {func() (*undo.Script, error) {
+				return undo.Transaction(ctx, changes.NewStore(w.db, hooks.MySQL, nil), xid, startedAt)
 			}, "on PostgreSQL and SQLite, not on"},
-			"no database": {func() (*changes.Undo, error) {
-				return changes.NewStore(nil, hooks.Postgres, nil).UndoTransaction(ctx, xid, startedAt)
+			"no database": {func() (*undo.Script, error) {
+				return undo.Transaction(ctx, changes.NewStore(nil, hooks.Postgres, nil), xid, startedAt)
 			}, "nil"},
 		} {
 			u, err := try.f()
@@ -437,12 +438,12 @@ func TestUndoRecorded(t *testing.T) {
 		if got := w.text("SELECT string_agg(concat(name, ' by ', actor_id, ' because of ', causation_id), ', ') FROM threadline.audit_actions WHERE causation_id <> ''"); got != "t.undone by carol because of "+u.Cause {
 			w.Errorf("the timeline has %q", got)
 		}
-		redo, err := w.store.UndoTransaction(ctx, xid, startedAt)
+		redo, err := undo.Transaction(ctx, w.store, xid, startedAt)
 		w.must(err)
 		w.clean(redo)
 		// Whoever has changed the row since is named.
 		a.tx([]string{"dave"}, "UPDATE t SET a = 3")
-		redo, err = w.store.UndoTransaction(ctx, xid, startedAt)
+		redo, err = undo.Transaction(ctx, w.store, xid, startedAt)
 		w.must(err)
 		w.wantConflicts(redo, `"public"."t" (1): a: changed later: "3"; update in transaction`)
 		w.wantConflicts(redo, ` by user:dave`)
@@ -454,14 +455,14 @@ func TestUndoMany(t *testing.T) {
 	onPQ(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)")
 		w.capture(capture.Table{Name: "t"})
-		w.exec(fmt.Sprintf("INSERT INTO t SELECT n, 0 FROM generate_series(1, %d) n", changes.MostUndone))
+		w.exec(fmt.Sprintf("INSERT INTO t SELECT n, 0 FROM generate_series(1, %d) n", undo.MaxChanges))
 		u := w.undoLast()
-		if len(u.Statements) != changes.MostUndone || len(u.Conflicts) > 0 {
+		if len(u.Statements) != undo.MaxChanges || len(u.Conflicts) > 0 {
 			w.Errorf("%d statements, %d conflicts", len(u.Statements), len(u.Conflicts))
 		}
-		w.exec(fmt.Sprintf("INSERT INTO t SELECT -n, 0 FROM generate_series(1, %d) n", changes.MostUndone+1))
+		w.exec(fmt.Sprintf("INSERT INTO t SELECT -n, 0 FROM generate_series(1, %d) n", undo.MaxChanges+1))
 		xid, startedAt := w.last()
-		if _, err := w.store.UndoTransaction(ctx, xid, startedAt); !errors.Is(err, changes.ErrTooMany) {
+		if _, err := undo.Transaction(ctx, w.store, xid, startedAt); !errors.Is(err, undo.ErrTooMany) {
 			w.Errorf("%v", err)
 		}
 	})

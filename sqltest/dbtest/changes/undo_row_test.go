@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
+
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
@@ -51,7 +53,7 @@ func TestUndoRowKeys(t *testing.T) {
 				w.exec("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')")
 				before := w.moment()
 				w.exec(c.since...)
-				u, err := w.store.UndoRow(ctx, "t", before, "1")
+				u, err := undo.RowAsOf(ctx, w.store, "t", before, "1")
 				w.must(err)
 				if c.conflicts != nil {
 					w.wantConflicts(u, c.conflicts...)
@@ -86,7 +88,7 @@ func TestUndoRowToKeys(t *testing.T) {
 				history, err := w.store.History(ctx, "t", "1")
 				w.must(err)
 				w.exec(c.since...)
-				u, err := w.store.UndoRowTo(ctx, history[0])
+				u, err := undo.RowAfter(ctx, w.store, history[0])
 				w.must(err)
 				w.clean(u)
 				w.must(w.run(u))

@@ -11,15 +11,15 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
 )
 
 var errRows = errors.New("another number of rows")
 
 // run executes an undo as an app does: in one transaction, in which each statement has to affect
 // as many rows as it says.
-func (w *world) run(u *changes.Undo) error {
+func (w *world) run(u *undo.Script) error {
 	tx, err := w.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -49,10 +49,10 @@ func (w *world) last() (xid int64, startedAt time.Time) {
 }
 
 // undoLast returns the undo of the transaction that was captured last.
-func (w *world) undoLast() *changes.Undo {
+func (w *world) undoLast() *undo.Script {
 	w.Helper()
 	xid, startedAt := w.last()
-	u, err := w.store.UndoTransaction(ctx, xid, startedAt)
+	u, err := undo.Transaction(ctx, w.store, xid, startedAt)
 	w.must(err)
 	return u
 }
@@ -87,7 +87,7 @@ func (w *world) inOne(queries ...string) {
 }
 
 // clean fails the test unless the undo has statements and nothing is in its way.
-func (w *world) clean(u *changes.Undo) {
+func (w *world) clean(u *undo.Script) {
 	w.Helper()
 	if len(u.Statements) == 0 || len(u.Refusals) > 0 || len(u.Conflicts) > 0 {
 		w.Errorf("the undo is not clean:\n%s", u)
@@ -294,7 +294,7 @@ func TestUndoWorkload(t *testing.T) {
 			}
 		}
 		for _, s := range slices.Backward(steps) {
-			u, err := w.store.UndoTransaction(ctx, s.xid, s.startedAt)
+			u, err := undo.Transaction(ctx, w.store, s.xid, s.startedAt)
 			w.must(err)
 			if len(u.Conflicts)+len(u.Refusals) > 0 {
 				w.Errorf("the undo is not clean:\n%s", u)

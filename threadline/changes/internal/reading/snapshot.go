@@ -1,0 +1,190 @@
+package reading
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/change"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+)
+
+// Snapshot reads the history and the tables in one transaction, which sees one state of the database.
+type Snapshot struct {
+	Reader *Reader
+	Tx     *sql.Tx
+	Tables map[int64]*Table            // by the digest that changes have
+	found  map[int64]*catalog.Relation // those that were looked up by their names
+
+	Lite   map[int64]*catalog.SQLiteTable // these on SQLite
+	pinned bool
+}
+
+// beginner is a *sql.DB or *sql.Conn.
+type beginner interface {
+	BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error)
+}
+
+// InSnapshot calls f with a snapshot.
+func (s *Reader) InSnapshot(ctx context.Context, db beginner, f func(*Snapshot) error) (err error) {
+	opts := &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+	lite, isLite := s.OnSQLite()
+	if isLite {
+		opts.Isolation = sql.LevelDefault // which is serializable
+	}
+	tx, err := db.BeginTx(ctx, opts)
+	if err != nil {
+		return catalog.Wrap("read the history", err)
+	}
+	defer func() {
+		if failed := tx.Rollback(); !errors.Is(failed, sql.ErrTxDone) { // f may commit
+			err = errors.Join(err, failed)
+		}
+	}()
+	if isLite {
+		if err = lite.Check(ctx, tx); err != nil {
+			return err
+		}
+	}
+	return f(&Snapshot{Reader: s, Tx: tx, Tables: make(map[int64]*Table), found: make(map[int64]*catalog.Relation), Lite: make(map[int64]*catalog.SQLiteTable)})
+}
+
+// Pin sets what the texts of values depend on, as the triggers do. From then on names must be qualified.
+func (r *Snapshot) Pin(ctx context.Context) error {
+	if r.pinned || r.Reader.Catalog.Dialect == hooks.SQLite { // which has values, and no texts of them
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(catalog.Settings)) {
+		if _, err := r.Tx.ExecContext(ctx, "SET LOCAL "+name+" = "+catalog.Settings[name]); err != nil {
+			return catalog.Wrap("read the history", err)
+		}
+	}
+	r.pinned = true
+	return nil
+}
+
+// Look returns the table of changes that has a name, and pins: the name may need the search_path, and the types of its columns
+// must not.
+func (r *Snapshot) Look(ctx context.Context, name string) (*Table, error) {
+	if s, ok := r.Reader.OnSQLite(); ok {
+		t, err := s.Look(ctx, r.Tx, name)
+		if err != nil {
+			return nil, err
+		}
+		r.Lite[t.TableID()] = t
+		return r.Table(ctx, t.TableID())
+	}
+	f, err := r.Reader.LookPast(ctx, r.Tx, name)
+	if err != nil {
+		return nil, err
+	}
+	if f.Unknown {
+		return nil, fmt.Errorf("changes: which history is that of %s is in %s: run capture.Installer.Migrate, or grant SELECT on it", name, r.Reader.At("audit_captures"))
+	}
+	if err = r.Pin(ctx); err != nil {
+		return nil, err
+	}
+	if f, err = r.Reader.LookPast(ctx, r.Tx, f.Qualified()); err != nil {
+		return nil, err
+	}
+	r.found[f.TableID()] = f
+	return r.Table(ctx, f.TableID())
+}
+
+// live returns the table as it is now, nil if it is gone.
+func (r *Snapshot) live(ctx context.Context, t *Table) (*LiveTable, error) {
+	if s, ok := r.Reader.OnSQLite(); ok {
+		return s.live(ctx, r, t)
+	}
+	if f := r.found[t.ID]; f != nil {
+		return r.Reader.describe(ctx, r.Tx, f)
+	}
+	return r.Reader.live(ctx, r.Tx, t.ID, t.Shapes)
+}
+
+// Table returns the table of changes.
+func (r *Snapshot) Table(ctx context.Context, id int64) (*Table, error) {
+	if t := r.Tables[id]; t != nil {
+		return t, nil
+	}
+	shapes, err := r.Reader.Catalog.Shapes(ctx, r.Tx, id)
+	if err != nil {
+		return nil, err
+	}
+	t := PastTable(id, shapes)
+	t.Dialect = r.Reader.Catalog.Dialect
+	r.Tables[id] = t
+	if t.Named == nil {
+		return t, nil
+	}
+	if t.Notes, t.others, err = r.notes(ctx, t); err != nil {
+		return nil, catalog.Wrap("read the notes of "+t.Label(), err)
+	}
+	catalog.SetPlaces(shapes, t.Notes)
+	if t.Copied, err = r.Reader.Catalog.Copied(ctx, r.Tx); err == nil && !t.Copied {
+		t.LiveTable, err = r.live(ctx, t)
+	}
+	if err != nil {
+		return nil, catalog.Wrap("look up the table "+t.Label(), err)
+	}
+	keys := make(map[string][]string)
+	for _, sh := range shapes {
+		key := t.calledNow(sh).Key
+		keys[strconv.Quote(strings.Join(key, "\x00"))] = key
+	}
+	if len(keys) == 1 {
+		for _, t.Key = range keys {
+		}
+	}
+	return t, nil
+}
+
+// notes are those of a table, and those of others that had its name. A role that may not read them has none.
+func (r *Snapshot) notes(ctx context.Context, t *Table) (own, others []*catalog.Capture, err error) {
+	if s, ok := r.Reader.OnSQLite(); ok {
+		all, failed := s.Notes(ctx, r.Tx, t.ID, t.Named.Table)
+		own, others = catalog.SplitNotes(all, t.ID)
+		return own, others, failed
+	}
+	readable, err := r.Reader.Catalog.NotesReadable(ctx, r.Tx)
+	if err != nil || !readable {
+		return nil, nil, err
+	}
+	all, here, err := r.Reader.Catalog.Captures(ctx, r.Tx, t.Named, t.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	t.Here = here
+	own, others = catalog.SplitNotes(all, t.ID)
+	return own, others, nil
+}
+
+// Keyed returns the table with a key, what reads its rows' changes, and the key as they have it.
+func (r *Snapshot) Keyed(ctx context.Context, id int64, key []string) (*Table, *Lives, []string, error) {
+	t, err := r.Table(ctx, id)
+	switch {
+	case err != nil:
+		return nil, nil, nil, err
+	case t.Named == nil:
+		return nil, nil, nil, fmt.Errorf("%w: the table was never captured", change.ErrNoChange)
+	case !t.Keyed():
+		return nil, nil, nil, fmt.Errorf("changes: rows without a key have no history: %s", t.Label())
+	case len(t.Key) > 0 && len(key) != len(t.Key):
+		return nil, nil, nil, fmt.Errorf("changes: the key of %s has %d columns, not %d: %s", t.Label(), len(t.Key), len(key), strings.Join(t.Key, ", "))
+	}
+	l := r.Lives(t)
+	key, err = r.Printed(ctx, l, key)
+	return t, l, key, err
+}
+
+// Lives reads the changes of a table's rows.
+func (r *Snapshot) Lives(t *Table) *Lives {
+	deferrable := t.Copied || t.LiveTable != nil && !t.Distinct(t.Key) && slices.ContainsFunc(t.Uniques, func(u uniqueKey) bool { return slices.Equal(u.Columns, t.Key) })
+	return &Lives{Reader: r.Reader, DB: r.Tx, TableID: t.ID, Under: make(map[string][]*Row), table: t, Deferrable: deferrable}
+}

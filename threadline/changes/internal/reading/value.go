@@ -1,0 +1,26 @@
+package reading
+
+import (
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/threadline/changes/change"
+)
+
+// Ops are the operations as audit_changes has them.
+var Ops = map[string]change.Op{"I": change.Insert, "U": change.Update, "D": change.Delete, "T": change.Truncate}
+
+// IsWhole reports whether the value is the whole one.
+func IsWhole(v *change.Value) bool { return !v.Masked && !v.Cut }
+
+// SameSides reports whether both are surely the same: of masked ones nothing is known.
+func SameSides(f *change.Field) bool {
+	if f.Old.Masked || f.New.Masked || f.Old.Cut != f.New.Cut || f.Old.Cut && strings.HasPrefix(*f.Old.Text, "stored ") {
+		return false
+	}
+	return SameValue(f.Old, f.New)
+}
+
+// SameValue reports whether both values are the same, of the same storage class.
+func SameValue(v, o change.Value) bool {
+	return v.Text == nil && o.Text == nil || v.Text != nil && o.Text != nil && *v.Text == *o.Text && v.Storage == o.Storage
+}

@@ -1,0 +1,56 @@
+package undo_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
+)
+
+// The app shows the undo of a change's transaction, and executes it when somebody agrees. The event
+// that it records names what was undone, and its own changes are in the history, so
+// that they can be undone as well.
+func ExampleTransaction() {
+	var db *sql.DB // opened by the audited name
+	var store *changes.Store
+	var change changes.Change // one of History
+
+	execute := func(ctx context.Context, script *undo.Script) error {
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback()
+		for _, s := range script.Statements {
+			result, execErr := tx.ExecContext(ctx, s.SQL)
+			if execErr != nil {
+				return execErr
+			}
+			if n, rowsErr := result.RowsAffected(); rowsErr != nil || n != s.Rows {
+				return errors.Join(errors.New("a row is no longer as it was left: "+s.Comment), rowsErr)
+			}
+		}
+		err = hooks.Record(ctx, tx, hooks.Event{Action: "order.undone", CausationID: script.Cause, Reason: "refunded by mistake"})
+		if err != nil {
+			return err
+		}
+		return tx.Commit()
+	}
+
+	show := func(ctx context.Context, agreed bool) error {
+		script, err := undo.Transaction(ctx, store, change.XID, change.TxStartedAt)
+		if err != nil {
+			return err
+		}
+		fmt.Print(script) // also what is in its way, and which triggers fire
+		if !agreed || len(script.Refusals)+len(script.Conflicts) > 0 {
+			return nil
+		}
+		return execute(ctx, script)
+	}
+	_ = show
+}

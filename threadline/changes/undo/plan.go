@@ -1,0 +1,183 @@
+package undo
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/change"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
+)
+
+// plan makes the undo of chains.
+func (r *undoer) plan(ctx context.Context, chains []*chain) error {
+	steps := r.steps(chains)
+	for _, st := range steps {
+		r.judge(st)
+	}
+	if len(r.undo.Refusals) > 0 || len(steps) == 0 {
+		return nil
+	}
+	if err := r.checkTypes(ctx, steps); err != nil || len(r.undo.Refusals) > 0 {
+		return err
+	}
+	if err := r.readLive(ctx, steps); err != nil {
+		return err
+	}
+	groups := order(steps)
+	if err := r.conflicts(ctx, steps); err != nil {
+		return err
+	}
+	r.warn(steps)
+	r.triggers(steps)
+	r.settings(steps)
+	for _, group := range groups {
+		list := statements(group)
+		if len(list) > 1 && group[0].table.Dialect == hooks.SQLite {
+			r.undo.Warnings = append(r.undo.Warnings, "rows refer to each other: execute PRAGMA defer_foreign_keys = ON in the transaction, before the statements")
+		}
+		r.undo.Statements = append(r.undo.Statements, list...)
+	}
+	return nil
+}
+
+// statements are those of steps that belong together.
+func statements(group []*step) (list []Statement) {
+	var parts []Statement
+	for _, st := range group {
+		sql := st.sql(group)
+		if sql == "" {
+			continue
+		}
+		if lock := st.locks(); lock != "" {
+			list = append(list, Statement{SQL: lock, Rows: 1, Comment: st.name() + ": keep others from referring to it"})
+		}
+		parts = append(parts, Statement{SQL: sql, Rows: 1, Comment: st.comment(), Unchecked: st.unchecked()})
+	}
+	if len(parts) < 2 || group[0].table.Dialect == hooks.SQLite {
+		return append(list, parts...)
+	}
+	one := Statement{Rows: int64(len(parts))}
+	var with, comments, from []string
+	for i, p := range parts {
+		with = append(with, fmt.Sprintf("part%d AS (%s RETURNING 1)", i+1, p.SQL))
+		from = append(from, fmt.Sprintf("SELECT 1 FROM part%d", i+1))
+		comments = append(comments, p.Comment)
+		one.Unchecked = append(one.Unchecked, p.Unchecked...)
+	}
+	begin, union := "WITH "+strings.Join(with, ",\n")+"\n", strings.Join(from, " UNION ALL ")
+	one.SQL = begin + union
+	one.counted = begin + "SELECT pg_catalog.count(*) INTO undo_rows FROM (" + union + ") parts"
+	one.Comment = strings.Join(comments, "; ") + ": together, because they refer to each other"
+	return append(list, one)
+}
+
+// comment says what a step does.
+func (st *step) comment() string {
+	var times []string
+	for _, c := range st.changes {
+		if n := len(times); n == 0 || times[n-1] != string(c.Op) {
+			times = append(times, string(c.Op))
+		}
+	}
+	s := st.name() + ": undo of " + strings.Join(times, ", ")
+	if st.op() == change.Update && st.before != nil && !slices.Equal(st.before, st.after) {
+		s += "; its key becomes (" + strings.Join(st.table.Plain(st.before), ", ") + ")"
+	}
+	return s
+}
+
+// settings adds what values depend on when they are read, and what lets rows be in between
+// as they may not be in the end.
+func (r *undoer) settings(steps []*step) {
+	var set, deferred []string
+	for _, t := range tablesOf(steps) {
+		if slices.Contains(t.Settings, "lc_monetary") {
+			set = append(set, "SET LOCAL lc_monetary = 'C'")
+		}
+		if slices.ContainsFunc(t.Columns, func(c reading.LiveColumn) bool { return strings.HasPrefix(c.Type, "xml") }) {
+			set = append(set, "SET LOCAL xmloption = content")
+		}
+		deferred = append(deferred, t.Deferrable...)
+	}
+	slices.Sort(deferred)
+	if len(deferred) > 0 {
+		set = append(set, "SET CONSTRAINTS "+strings.Join(slices.Compact(deferred), ", ")+" DEFERRED")
+	}
+	for i, s := range set {
+		if !slices.Contains(set[:i], s) {
+			r.undo.Statements = append(r.undo.Statements, Statement{SQL: s})
+		}
+	}
+}
+
+func tablesOf(steps []*step) (list []*reading.Table) {
+	for _, st := range steps {
+		if !slices.Contains(list, st.table) {
+			list = append(list, st.table)
+		}
+	}
+	return list
+}
+
+// triggers lists the app's triggers that fire.
+func (r *undoer) triggers(steps []*step) {
+	seen := make(map[string]bool)
+	for _, st := range steps {
+		var columns []string
+		for _, f := range st.fields {
+			columns = append(columns, f.Name)
+		}
+		for i := range st.table.Triggers {
+			g := &st.table.Triggers[i]
+			if text := g.Describe(st.op()); g.Fires(st.op(), columns) && !seen[text] {
+				seen[text] = true
+				r.undo.Triggers = append(r.undo.Triggers, text)
+			}
+		}
+	}
+	slices.Sort(r.undo.Triggers)
+}
+
+// warn says what the history does not know.
+func (r *undoer) warn(steps []*step) {
+	warnings := make(map[string]bool)
+	for _, st := range steps {
+		t := st.table
+		for _, c := range st.changes {
+			if c.Shape == nil {
+				continue
+			}
+			if c.Op == change.Update && len(c.Shape.Exclude) > 0 {
+				warnings[t.Label()+": whether the changes have changed "+strings.Join(c.Shape.Exclude, ", ")+" as well is not known: nothing is kept of them"] = true
+			}
+		}
+		for _, name := range unseenBy(t, st) {
+			warnings[t.Label()+": whether the changes have changed "+name+" as well is not known: the column was added later than the capture"] = true
+		}
+		for _, u := range t.Unproven {
+			if st.op() == change.Insert || st.op() == change.Update && slices.ContainsFunc(u.Columns, func(c string) bool { return st.field(c) != nil }) {
+				warnings["whether the unique index "+pgschema.Ident(u.Name)+" of "+t.Label()+" has the values of another row is not looked up: if it has, the statement fails"] = true
+			}
+		}
+		for _, k := range t.Keys {
+			if _, brings := st.brings(k.Columns, k.Same); brings && k.ParentSecured {
+				warnings["row-level security may hide rows of "+k.ParentName+" from this role: whether those are there that "+t.Label()+" would refer to is not looked up"] = true
+			}
+		}
+		for _, k := range t.Referred {
+			action := k.OnDelete
+			if st.op() == change.Update {
+				action = k.OnUpdate
+			}
+			if _, brings := st.brings(k.References, k.Same); brings && !k.Captured && slices.Contains([]string{reading.Cascades, reading.SetNull, reading.SetDefault}, action) {
+				warnings[k.ChildName+" is not captured: what its foreign key "+pgschema.Ident(k.Name)+" has deleted or changed there stays so"] = true
+			}
+		}
+	}
+	r.undo.Warnings = append(r.undo.Warnings, slices.Sorted(maps.Keys(warnings))...)
+}

@@ -1,0 +1,108 @@
+package undo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/change"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
+)
+
+// MaxChanges is how many changes one [Script] can have, since it is made in memory. Those of a transaction can have
+// [changes.MaxTransactionBytes] of values.
+const MaxChanges = 10_000
+
+// ErrTooMany is returned for more.
+var ErrTooMany = fmt.Errorf("undo: there are more than %d changes to undo, or more than %d MiB of values", MaxChanges, changes.MaxTransactionBytes>>20)
+
+// Transaction returns the undo of all changes of a transaction, by XID and TxStartedAt of a change, which SQLite
+// does not need. What a row was before the transaction is restored by one statement, however often the transaction has
+// changed it.
+func Transaction(ctx context.Context, store *changes.Store, xid int64, startedAt time.Time) (*Script, error) {
+	title := fmt.Sprintf("transaction %d", xid)
+	if store.Dialect() != hooks.SQLite { // where the number tells it from all others
+		title += ", begun at " + startedAt.UTC().Format(time.RFC3339Nano)
+	}
+	return newScript(ctx, reader(store), title, func(r *undoer) ([]*chain, error) { return r.transaction(ctx, xid, startedAt) })
+}
+
+// Change returns the undo of one change, which [changes.Store.History] or another query has returned. What
+// else its transaction has changed stays, including what foreign keys did.
+func Change(ctx context.Context, store *changes.Store, c change.Change) (*Script, error) {
+	return newScript(ctx, reader(store), "the "+reading.Title(&c), func(r *undoer) ([]*chain, error) { return r.one(ctx, &c) })
+}
+
+// RowAsOf returns the undo of what happened to a row after a moment: of what comes, in the order of its changes, after the last
+// one whose CapturedAt is not later. Where the clock was set back, one with a later CapturedAt may be before that. The row is the
+// one that has the key now, or had it last. Other rows stay.
+func RowAsOf(ctx context.Context, store *changes.Store, table string, to time.Time, key ...string) (*Script, error) {
+	if len(key) == 0 {
+		return nil, fmt.Errorf("undo: RowAsOf needs the key of a row of %s", table)
+	}
+	to = reading.Bounded(to)
+	title := fmt.Sprintf("the changes of %s after %s", reading.NameOf(table, key), to.UTC().Format(time.RFC3339Nano))
+	return newScript(ctx, reader(store), title, func(r *undoer) ([]*chain, error) { return r.since(ctx, table, key, to) })
+}
+
+// RowAfter returns the undo of what happened to a row after a change of it: it leads to the row as
+// that change left it.
+func RowAfter(ctx context.Context, store *changes.Store, c change.Change) (*Script, error) {
+	if c.Key == nil {
+		return nil, errors.New("undo: RowAfter needs a change of a row with a key")
+	}
+	return newScript(ctx, reader(store), "what came after the "+reading.Title(&c), func(r *undoer) ([]*chain, error) { return r.sinceChange(ctx, &c) })
+}
+
+// reader is what the store reads with.
+func reader(store *changes.Store) *reading.Reader { return (*reading.Store)(store).Reader() }
+
+// undoer makes an undo.
+type undoer struct {
+	*reading.Snapshot
+	undo   *Script
+	undone map[reading.ChangeID]bool
+}
+
+// newScript reads with f what is to be undone, and makes the undo.
+func newScript(ctx context.Context, s *reading.Reader, title string, f func(*undoer) ([]*chain, error)) (*Script, error) {
+	if err := s.Catalog.Supported(); err != nil {
+		return nil, err
+	}
+	u := &Script{title: title, speaks: s.Catalog.Dialect}
+	err := s.InSnapshot(ctx, s.Catalog.DB, func(sn *reading.Snapshot) error {
+		return (&undoer{Snapshot: sn, undo: u, undone: make(map[reading.ChangeID]bool)}).make(ctx, f)
+	})
+	if err != nil {
+		return nil, err
+	}
+	var later []change.Change
+	for _, c := range u.Conflicts {
+		later = append(later, c.Later...)
+	}
+	if err := s.Attribute(ctx, later); err != nil {
+		return nil, err
+	}
+	for i := range u.Conflicts {
+		n := copy(u.Conflicts[i].Later, later)
+		later = later[n:]
+	}
+	return u, nil
+}
+
+func (r *undoer) make(ctx context.Context, f func(*undoer) ([]*chain, error)) error {
+	chains, err := f(r)
+	if err != nil || len(r.undo.Refusals) > 0 {
+		return err
+	}
+	return r.plan(ctx, chains)
+}
+
+// causeOf names a transaction.
+func causeOf(xid int64, startedAt time.Time) string {
+	return strconv.FormatInt(xid, 10) + "@" + startedAt.UTC().Format(time.RFC3339Nano)
+}
