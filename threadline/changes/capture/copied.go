@@ -11,7 +11,7 @@ import (
 func (s *Installer) ownHistories(ctx context.Context, q pgschema.Querier) error {
 	is, err := s.catalog.Copied(ctx, q)
 	if is {
-		err = fmt.Errorf("changes: schema %s has copies of another database's row changes, so that no table here can be captured in it: use another Options.Schema", s.catalog.Schema)
+		err = fmt.Errorf("capture: schema %s has copies of another database's row changes, so that no table here can be captured in it: use another Options.Schema", s.catalog.Schema)
 	}
 	return err
 }

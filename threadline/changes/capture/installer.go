@@ -2,6 +2,7 @@ package capture
 
 import (
 	"database/sql"
+	"fmt"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
@@ -30,6 +31,14 @@ func NewInstaller(db *sql.DB, dialect hooks.Dialect, opts *Options) *Installer {
 		opts = &Options{}
 	}
 	return &Installer{catalog: catalog.New(db, dialect, opts.Schema), partition: opts.Partition}
+}
+
+// wrap says what an error was in.
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("capture: %s: %w", what, err)
 }
 
 // at returns the qualified name of something in the schema.

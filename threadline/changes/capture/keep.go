@@ -42,7 +42,7 @@ func (c *List) Keep(ctx context.Context, db *sql.DB) (done, warnings []string, _
 	k := &keeper{installer: NewInstaller(db, dialect, c.Options)}
 	refused := k.installer.catalog.Supported()
 	if dialect == hooks.SQLite {
-		refused = errors.New("changes: Keep makes captures on PostgreSQL only: on SQLite make them with Installer.Plan and Installer.Apply")
+		refused = errors.New("capture: Keep makes captures on PostgreSQL only: on SQLite make them with Installer.Plan and Installer.Apply")
 	}
 	if refused != nil {
 		return nil, nil, forward.Permanent("unsupported_database", refused)
@@ -58,7 +58,7 @@ func (c *List) Keep(ctx context.Context, db *sql.DB) (done, warnings []string, _
 	}
 	if k.mayApply() {
 		late, err := k.installer.makePartitions(ctx, true)
-		k.warnings, errs = append(k.warnings, late...), append(errs, catalog.Wrap("make partitions", err))
+		k.warnings, errs = append(k.warnings, late...), append(errs, wrap("make partitions", err))
 	}
 	missing, err := k.installer.missingContexts(ctx, k.installer.catalog.DB)
 	k.warnings, errs = append(k.warnings, missing...), append(errs, err)
@@ -88,7 +88,7 @@ type rightsError struct {
 }
 
 // Error gives the problems, each with the remedy.
-func (e *rightsError) Error() string { return "changes: " + strings.Join(e.problems, "; ") }
+func (e *rightsError) Error() string { return "capture: " + strings.Join(e.problems, "; ") }
 
 // Statements returns the SQL to run.
 func (e *rightsError) Statements() string { return strings.Join(e.statements, ";\n") + ";\n" }
@@ -107,7 +107,7 @@ func (k *keeper) prepare(ctx context.Context) error {
 		" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = 'audit_changes'), '')", k.installer.catalog.Schema).
 		Scan(pgtext.Scanner(&k.role), pgtext.Scanner(&k.owner))
 	if err != nil || !k.mayApply() && k.owner != "" {
-		return catalog.Wrap("look for the tables", err)
+		return wrap("look for the tables", err)
 	}
 	err = k.installer.makeTables(ctx)
 	switch {
@@ -118,7 +118,7 @@ func (k *keeper) prepare(ctx context.Context) error {
 		k.warnings = append(k.warnings, warnings...)
 		return err
 	case pgschema.Denied(err), hooks.SQLState(err) == foreignObjects:
-		k.deny(strings.TrimPrefix(err.Error(), "changes: ")+"; or run the statements in sql as the role that shall own the history", k.installer.script())
+		k.deny(strings.TrimPrefix(strings.TrimPrefix(err.Error(), "capture: "), "changes: ")+"; or run the statements in sql as the role that shall own the history", k.installer.script())
 	default:
 		return err
 	}
@@ -164,7 +164,7 @@ func (k *keeper) keep(ctx context.Context, t Table) error {
 		}
 		k.done = append(k.done, done)
 	}
-	return catalog.Wrap("capture "+t.Name, err)
+	return wrap("capture "+t.Name, err)
 }
 
 // foreignObjects is the SQLSTATE of what Migrate refuses, such as a schema of another role.
@@ -269,7 +269,7 @@ func (k *keeper) leaveToOwner(ctx context.Context, w *work) error {
 		WHERE (c.oid = $1::pg_catalog.int8::pg_catalog.oid OR c.oid IN (SELECT p.relid FROM pg_catalog.pg_partition_tree($1::pg_catalog.int8::pg_catalog.oid) p))
 			AND NOT pg_catalog.has_table_privilege($2::pg_catalog.name, c.oid, 'TRIGGER') ORDER BY 1`, int64(w.OID), k.owner)
 	if err != nil {
-		return catalog.Wrap("look for rights on "+w.Qualified(), err)
+		return wrap("look for rights on "+w.Qualified(), err)
 	}
 	for _, l := range lacks {
 		grant := "GRANT TRIGGER ON " + l.table + " TO " + pgschema.Ident(k.owner)
@@ -311,5 +311,5 @@ func (k *keeper) warnOthers(ctx context.Context) error {
 			k.warnings = append(k.warnings, name+" is captured, and is not in this program's list: it stays captured, since a newer version may want that; Installer.Remove ends it")
 		}
 	}
-	return catalog.Wrap("look for other captures", err)
+	return wrap("look for other captures", err)
 }

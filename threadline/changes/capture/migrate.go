@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-
-	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
 // Migrate makes the tables of changes, as the role that is to own them, and the partitions for the time ahead. Run it again
@@ -19,13 +17,13 @@ func (s *Installer) Migrate(ctx context.Context) error {
 		return err
 	}
 	if err := s.makeIndexes(ctx); err != nil {
-		return catalog.Wrap("migrate", err)
+		return wrap("migrate", err)
 	}
 	warnings, err := s.makePartitions(ctx, false)
 	if err == nil && len(warnings) > 0 {
 		err = errors.New(strings.Join(warnings, "; "))
 	}
-	return catalog.Wrap("migrate", err)
+	return wrap("migrate", err)
 }
 
 func (s *Installer) makeTables(ctx context.Context) error {
@@ -33,5 +31,5 @@ func (s *Installer) makeTables(ctx context.Context) error {
 		return err
 	}
 	_, err := s.catalog.DB.ExecContext(ctx, s.script())
-	return catalog.Wrap("migrate", err)
+	return wrap("migrate", err)
 }

@@ -79,7 +79,7 @@ func (s *Installer) Plan(ctx context.Context, tables ...Table) (*Plan, error) {
 			return nil, err
 		}
 		if before, ok := seen[f.OID]; ok {
-			return nil, fmt.Errorf("changes: %s and %s are one table", before, t.Name)
+			return nil, fmt.Errorf("capture: %s and %s are one table", before, t.Name)
 		}
 		seen[f.OID] = t.Name
 		is, err := s.deployed(ctx, s.catalog.DB, f)
@@ -315,7 +315,7 @@ func (s *Installer) noted(ctx context.Context, q catalog.Querier, f *target, d *
 	if err == nil {
 		d.noKey, err = s.keyMissing(ctx, q, f)
 	}
-	return catalog.Wrap("look for the capture of "+f.Qualified(), err)
+	return wrap("look for the capture of "+f.Qualified(), err)
 }
 
 const (
@@ -339,7 +339,7 @@ const setPatience = "SET LOCAL lock_timeout = '" + applyWait + "'"
 func (s *Installer) Apply(ctx context.Context, p *Plan) error {
 	for i := range p.Steps {
 		if err := s.apply(ctx, &p.Steps[i]); err != nil {
-			return catalog.Wrap("capture "+p.Steps[i].Table, err)
+			return wrap("capture "+p.Steps[i].Table, err)
 		}
 	}
 	return nil
@@ -420,5 +420,5 @@ func (s *Installer) Remove(ctx context.Context, table string) error {
 	if f.Noted != nil && f.Noted.ShapeID != nil {
 		step.SQL = append(step.SQL, s.endSQL(f))
 	}
-	return catalog.Wrap("remove the capture of "+table, s.apply(ctx, step))
+	return wrap("remove the capture of "+table, s.apply(ctx, step))
 }

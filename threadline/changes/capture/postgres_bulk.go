@@ -63,7 +63,7 @@ func (s *Installer) decideBulk(ctx context.Context, q pgschema.Querier, f *targe
 				WHERE g.tgrelid = t.oid AND NOT g.tgisinternal AND NOT (n.nspname = $2 AND p.proname LIKE 'capture\_%') ORDER BY g.tgname LIMIT 1), '')
 		END FROM (SELECT $1::pg_catalog.int8::pg_catalog.oid) t (oid)`, int64(f.OID), s.catalog.Schema).Scan(&f.whyByRow)
 	f.bulk = err == nil && f.whyByRow == ""
-	return catalog.Wrap("look for what changes the rows of "+f.Qualified(), err)
+	return wrap("look for what changes the rows of "+f.Qualified(), err)
 }
 
 // bulkNames are those of the triggers on statements.

@@ -22,7 +22,7 @@ func (s *Installer) keyMissing(ctx context.Context, q pgschema.Querier, f *targe
 		return false, nil
 	}
 	err = q.QueryRowContext(ctx, "SELECT NOT EXISTS (SELECT FROM "+s.at("audit_keys")+")").Scan(&missing)
-	return missing, catalog.Wrap("look for the key of hashes", err)
+	return missing, wrap("look for the key of hashes", err)
 }
 
 // makeKey makes the key, of 32 random bytes, if there is none.

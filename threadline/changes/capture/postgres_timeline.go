@@ -23,7 +23,7 @@ func (s *Installer) missingContexts(ctx context.Context, q catalog.Querier) (war
 		return nil, nil
 	}
 	if err != nil {
-		return nil, catalog.Wrap("look for the timeline", err)
+		return nil, wrap("look for the timeline", err)
 	}
 	return []string{fmt.Sprintf("who makes changes is not known: the timeline has no table %s: call Migrate of threadline's Store, or run the SQL that threadline.Schema returns, as role %s, which owns it",
 		s.at("audit_contexts"), pgschema.Ident(owner))}, nil

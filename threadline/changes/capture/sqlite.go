@@ -16,11 +16,11 @@ var sqliteTables string
 
 func (s sqlite) migrate(ctx context.Context) error {
 	if s.partition != Undivided {
-		return errors.New("changes: migrate: SQLite has no partitions: leave Options.Partition out")
+		return errors.New("capture: migrate: SQLite has no partitions: leave Options.Partition out")
 	}
 	prefix := strings.TrimSuffix(pgschema.Ident(s.catalog.Schema+"_"), `"`)
 	script := strings.ReplaceAll(sqliteTables, `"threadline_`, prefix)
-	return catalog.Wrap("migrate", s.write(ctx, func(tx *sql.Conn) error {
+	return wrap("migrate", s.write(ctx, func(tx *sql.Conn) error {
 		_, err := tx.ExecContext(ctx, script)
 		return err
 	}))

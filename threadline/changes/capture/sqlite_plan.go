@@ -26,7 +26,7 @@ func (s sqlite) plan(ctx context.Context, tables []Table) (*Plan, error) {
 			return nil, err
 		}
 		if before, ok := seen[t.Table]; ok {
-			return nil, fmt.Errorf("changes: %s and %s are one table", before, w.Name)
+			return nil, fmt.Errorf("capture: %s and %s are one table", before, w.Name)
 		}
 		seen[t.Table] = w.Name
 		is, err := s.deployed(ctx, s.catalog.DB, t)
@@ -51,18 +51,18 @@ func (s sqlite) find(ctx context.Context, q catalog.Querier, w Table) (*sqliteTa
 		return nil, err
 	}
 	if len(w.Hash) > 0 {
-		return nil, fmt.Errorf("changes: table %s: SQLite has no hash function: use Mask in place of Hash", w.Name)
+		return nil, fmt.Errorf("capture: table %s: SQLite has no hash function: use Mask in place of Hash", w.Name)
 	}
 	for _, k := range w.Key {
 		if slices.Contains(t.Virtual, k) {
-			return nil, fmt.Errorf("changes: table %s: column %q of the key is VIRTUAL, and not captured: make it STORED", w.Name, k)
+			return nil, fmt.Errorf("capture: table %s: column %q of the key is VIRTUAL, and not captured: make it STORED", w.Name, k)
 		}
 	}
 	// Nothing is kept of these in any case.
 	isVirtual := func(name string) bool { return slices.Contains(t.Virtual, name) }
 	w.Mask, w.Exclude = slices.DeleteFunc(slices.Clone(w.Mask), isVirtual), slices.DeleteFunc(slices.Clone(w.Exclude), isVirtual)
 	if err := t.target().chooseColumns(w); err != nil {
-		return nil, fmt.Errorf("changes: table %s: %w", w.Name, err)
+		return nil, fmt.Errorf("capture: table %s: %w", w.Name, err)
 	}
 	t.hidden = catalog.SQLiteHidden{Mask: w.Mask, Exclude: w.Exclude}
 	if w.Key != nil {
@@ -72,7 +72,7 @@ func (s sqlite) find(ctx context.Context, q catalog.Querier, w Table) (*sqliteTa
 	}
 	for _, k := range slices.Concat(t.Key, t.heldBy()) {
 		if i := t.Position(k); i < 0 || t.Columns[i].Masked {
-			return nil, fmt.Errorf("changes: table %s: column %q is in the key, and cannot be masked or excluded: rows could not be told apart", w.Name, k)
+			return nil, fmt.Errorf("capture: table %s: column %q is in the key, and cannot be masked or excluded: rows could not be told apart", w.Name, k)
 		}
 	}
 	return t, nil
@@ -90,7 +90,7 @@ func (t *sqliteTarget) heldBy() []string {
 func (t *sqliteTarget) declareKey(w Table) error {
 	for _, k := range w.Key {
 		if i := t.Position(k); i >= 0 && !t.Columns[i].NotNull && !slices.Contains(t.heldBy(), k) {
-			return fmt.Errorf("changes: table %s: column %q of the key may be NULL: make it NOT NULL", w.Name, k)
+			return fmt.Errorf("capture: table %s: column %q of the key may be NULL: make it NOT NULL", w.Name, k)
 		}
 	}
 	want := slices.Sorted(slices.Values(w.Key))
@@ -104,7 +104,7 @@ func (t *sqliteTarget) declareKey(w Table) error {
 		proven = proven || i.Where == "" && slices.Equal(columns, want)
 	}
 	if !proven {
-		return fmt.Errorf("changes: table %s: no unique index has exactly the columns of the key, %s: add one that is not partial", w.Name, strings.Join(w.Key, ", "))
+		return fmt.Errorf("capture: table %s: no unique index has exactly the columns of the key, %s: add one that is not partial", w.Name, strings.Join(w.Key, ", "))
 	}
 	t.Key = slices.Clone(w.Key)
 	return nil
@@ -115,7 +115,7 @@ func (s sqlite) deployed(ctx context.Context, q catalog.Querier, t *sqliteTarget
 	d := &deployed{Deployed: &catalog.Deployed{}}
 	shapes, err := s.Shapes(ctx, q, t.TableID())
 	if err != nil {
-		return nil, catalog.Wrap("look for the capture of "+t.Qualified(), err)
+		return nil, wrap("look for the capture of "+t.Qualified(), err)
 	}
 	d.shape = shapes[t.Digest()] != nil
 	if n := t.Before(shapes); n != nil {
@@ -239,5 +239,5 @@ func (s sqlite) remove(ctx context.Context, table string) error {
 	if t.Noted != nil && t.Noted.Shape.Valid {
 		step.SQL = append(step.SQL, s.noteSQL(t, "NULL", 0))
 	}
-	return catalog.Wrap("remove the capture of "+table, s.apply(ctx, step))
+	return wrap("remove the capture of "+table, s.apply(ctx, step))
 }

@@ -28,7 +28,7 @@ func (c *List) BeforeSchema(ctx context.Context, conn *sql.DB, table string) err
 	}
 	t.hidden = t.Noted.Hidden
 	drop := append(s.drop(t), s.noteSQL(t, strconv.FormatInt(t.Noted.Shape.Int64, 10), suspended))
-	return catalog.Wrap("capture "+t.Qualified(), runInSavepoint(ctx, conn, drop))
+	return wrap("capture "+t.Qualified(), runInSavepoint(ctx, conn, drop))
 }
 
 // AfterSchema implements [hooks.Reshaper]: it makes those captures anew that do not fit their tables any more, with
@@ -46,11 +46,11 @@ func (c *List) AfterSchema(ctx context.Context, conn *sql.DB) error {
 			" LEFT JOIN main.sqlite_master t ON t.type = 'table' AND t.name = c.table_name COLLATE NOCASE"+
 			" WHERE c.shape_id IS NOT NULL AND c.number = (SELECT max(l.number) FROM "+s.In("audit_captures")+" l WHERE l.table_id = c.table_id)) WHERE name IS NOT NULL")
 	if err != nil {
-		return catalog.Wrap("look for the captures", err)
+		return wrap("look for the captures", err)
 	}
 	var errs []error
 	for _, name := range names {
-		errs = append(errs, catalog.Wrap("capture "+name, s.recapture(ctx, conn, name)))
+		errs = append(errs, wrap("capture "+name, s.recapture(ctx, conn, name)))
 	}
 	if len(names) > 0 {
 		errs = append(errs, s.endSuspension(ctx, conn))

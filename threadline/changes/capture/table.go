@@ -48,7 +48,7 @@ func (s *Installer) find(ctx context.Context, q pgschema.Querier, t Table) (*tar
 // want applies what is wanted of a table.
 func (f *target) want(ctx context.Context, q pgschema.Querier, t Table) error {
 	if err := f.chooseColumns(t); err != nil {
-		return fmt.Errorf("changes: table %s: %w", t.Name, err)
+		return fmt.Errorf("capture: table %s: %w", t.Name, err)
 	}
 	if t.Key != nil {
 		if err := f.declareKey(ctx, q, t); err != nil {
@@ -62,7 +62,7 @@ func (f *target) want(ctx context.Context, q pgschema.Querier, t Table) error {
 			if t.Key != nil {
 				err = &keyError{err.Error()}
 			}
-			return fmt.Errorf("changes: table %s: %w", t.Name, err)
+			return fmt.Errorf("capture: table %s: %w", t.Name, err)
 		}
 	}
 	return nil
@@ -73,17 +73,17 @@ func (f *target) checkKind(name string) error {
 	switch f.Kind {
 	case "r", "p":
 	case "v", "m":
-		return fmt.Errorf("changes: %s is a view: capture the tables that it shows", name)
+		return fmt.Errorf("capture: %s is a view: capture the tables that it shows", name)
 	case "f":
-		return fmt.Errorf("changes: %s is a foreign table: capture it in the database where it is", name)
+		return fmt.Errorf("capture: %s is a foreign table: capture it in the database where it is", name)
 	default:
-		return fmt.Errorf("changes: %s is not a table", name)
+		return fmt.Errorf("capture: %s is not a table", name)
 	}
 	switch {
 	case f.Persistence == "t":
-		return fmt.Errorf("changes: %s is a temporary table", name)
+		return fmt.Errorf("capture: %s is a temporary table", name)
 	case f.Leaf:
-		return fmt.Errorf("changes: %s is a partition: capture its parent, which captures all of its partitions", name)
+		return fmt.Errorf("capture: %s is a partition: capture its parent, which captures all of its partitions", name)
 	}
 	return nil
 }
