@@ -5,11 +5,25 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
 )
+
+func Example() {
+	var ctx context.Context
+	var store *changes.Store
+	var change changes.Change // one of History
+	_ = func() {
+		script, err := undo.Transaction(ctx, store, change.XID, change.TxStartedAt)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Print(script) // for psql, with what is in its way
+	}
+}
 
 // The app shows the undo of a change's transaction, and executes it when somebody agrees. The event
 // that it records names what was undone, and its own changes are in the history, so
