@@ -34,6 +34,17 @@ BEGIN
             last_recorded_at  timestamptz NOT NULL,
             PRIMARY KEY (tx_id, tx_started_at, id)
         );
+        -- Where these indexes are, the table has the contexts of all events, and row changes are found by them. If there are
+        -- earlier events, changes/capture.Installer.Migrate adds their contexts and makes the indexes.
+        IF NOT EXISTS (SELECT FROM "threadline".audit_actions) THEN
+            CREATE INDEX audit_contexts_actor ON "threadline".audit_contexts (actor_id, tx_started_at, tx_id) WHERE actor_id IS NOT NULL;
+            CREATE INDEX audit_contexts_correlation ON "threadline".audit_contexts (correlation_id, tx_started_at, tx_id) WHERE correlation_id IS NOT NULL;
+            CREATE INDEX audit_contexts_request ON "threadline".audit_contexts (request_id, tx_started_at, tx_id) WHERE request_id IS NOT NULL;
+        END IF;
+    ELSIF EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+                  WHERE n.nspname = 'threadline' AND p.proname = 'add' AND pg_catalog.strpos(p.prosrc, 'audit_contexts') = 0) THEN
+        -- A program of step 2 has put its function back, and since then contexts are missing.
+        DROP INDEX IF EXISTS "threadline".audit_contexts_actor, "threadline".audit_contexts_correlation, "threadline".audit_contexts_request;
     END IF;
 
     -- One row is a transaction. What differs between its contexts is NULL, and in meta.

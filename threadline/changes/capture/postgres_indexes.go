@@ -10,27 +10,29 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// index is an index of audit_changes that an earlier version did not make. On a new table, step 1 of the schema makes it.
-type index struct{ name, on string }
+// index is an index of a table that an earlier version did not make.
+type index struct{ table, name, on string }
 
+// laterIndexes are those of audit_changes. On a new table, step 1 of the schema makes them.
 var laterIndexes = []index{
-	{"audit_changes_key", "(" + catalog.KeyPlace("key", "table_id") + ", lsn) WHERE key IS NOT NULL"},
-	{"audit_changes_former_key", "(" + catalog.KeyPlace("former_key", "table_id") + ", lsn) WHERE former_key IS NOT NULL"},
-	{"audit_changes_captured", "(table_id, captured_at)"},
-	{"audit_changes_breaks", `(table_id, lsn) WHERE shape_id IS NULL OR op OPERATOR(pg_catalog.=) 'T'::pg_catalog."char"`}, // what breaks the chain of changes
+	{"audit_changes", "audit_changes_key", "(" + catalog.KeyPlace("key", "table_id") + ", lsn) WHERE key IS NOT NULL"},
+	{"audit_changes", "audit_changes_former_key", "(" + catalog.KeyPlace("former_key", "table_id") + ", lsn) WHERE former_key IS NOT NULL"},
+	{"audit_changes", "audit_changes_captured", "(table_id, captured_at)"},
+	{"audit_changes", "audit_changes_breaks", `(table_id, lsn) WHERE shape_id IS NULL OR op OPERATOR(pg_catalog.=) 'T'::pg_catalog."char"`}, // what breaks the chain of changes
+	{"audit_changes", catalog.LateIndex, "(captured_at, lsn, xid) WHERE " + catalog.Late("captured_at", "tx_started_at")},
 }
 
 // indexes are the statements of step 1 that make laterIndexes.
 func indexes() string {
 	var b strings.Builder
 	for _, i := range laterIndexes {
-		b.WriteString("\t\tCREATE INDEX " + i.name + " ON {schema}.audit_changes " + i.on + ";\n")
+		b.WriteString("\t\tCREATE INDEX " + i.name + " ON {schema}." + i.table + " " + i.on + ";\n")
 	}
 	return b.String()
 }
 
 func (s *Installer) createSQL(i index) string {
-	return "CREATE INDEX CONCURRENTLY " + i.name + " ON " + s.at("audit_changes") + " " + i.on
+	return "CREATE INDEX CONCURRENTLY " + i.name + " ON " + s.at(i.table) + " " + i.on
 }
 
 // indexState says whether there is an index.
@@ -51,44 +53,71 @@ func (s *Installer) indexState(ctx context.Context, q catalog.Querier, i index) 
 	return st, err
 }
 
-// makeIndexes makes the indexes that are missing without holding up a capture. An index that is not valid was left by a session that
-// was stopped, and is made again.
+// makeIndexes makes the indexes that are missing without holding up a capture. On a table in partitions none can be made
+// so: missingIndexes says what to run.
 func (s *Installer) makeIndexes(ctx context.Context) error {
+	divided, err := s.isDivided(ctx, s.catalog.DB)
+	if err != nil {
+		return err
+	}
 	for _, i := range laterIndexes {
-		st, err := s.indexState(ctx, s.catalog.DB, i)
-		switch {
-		case err != nil:
-			return err
-		case st.valid:
-			continue
-		case st.building:
-			return fmt.Errorf("another session makes the index %s, or vacuums the table: run this again when it is done", s.at(i.name))
-		case st.there:
-			if _, err = s.catalog.DB.ExecContext(ctx, "DROP INDEX CONCURRENTLY "+s.at(i.name)); err != nil {
-				return err
-			}
+		if divided {
+			break
 		}
-		if _, err = s.catalog.DB.ExecContext(ctx, s.createSQL(i)); err != nil {
+		if err := s.makeIndex(ctx, i); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.indexContexts(ctx)
+}
+
+// makeIndex makes an index if it is missing. One that is not valid was left by a session that was stopped, and is made again.
+func (s *Installer) makeIndex(ctx context.Context, i index) error {
+	st, err := s.indexState(ctx, s.catalog.DB, i)
+	switch {
+	case err != nil, st.valid:
+		return err
+	case st.building:
+		return fmt.Errorf("another session makes the index %s, or vacuums the table: run this again when it is done", s.at(i.name))
+	}
+	if st.there {
+		if _, err = s.catalog.DB.ExecContext(ctx, "DROP INDEX CONCURRENTLY "+s.at(i.name)); err != nil {
+			return err
+		}
+	}
+	_, err = s.catalog.DB.ExecContext(ctx, s.createSQL(i))
+	return err
+}
+
+// isDivided reports whether the table of changes has partitions.
+func (s *Installer) isDivided(ctx context.Context, q catalog.Querier) (is bool, err error) {
+	err = q.QueryRowContext(ctx, "SELECT c.relkind = '"+partitionedKind+"' FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = 'audit_changes'", s.catalog.Schema).Scan(&is)
+	return is, err
 }
 
 // missingIndexes are warnings of missing indexes. Only Migrate makes them, since that waits for open transactions.
 func (s *Installer) missingIndexes(ctx context.Context, q catalog.Querier) (warnings []string, err error) {
+	divided, err := s.isDivided(ctx, q)
+	if err != nil {
+		return nil, err
+	}
 	for _, i := range laterIndexes {
-		st, err := s.indexState(ctx, q, i)
-		if err != nil {
+		var st indexState
+		if st, err = s.indexState(ctx, q, i); err != nil {
 			return nil, err
 		}
 		remedy := s.createSQL(i)
 		if st.there {
 			remedy = "DROP INDEX CONCURRENTLY " + s.at(i.name) + "; " + remedy
 		}
-		if !st.valid && !st.building {
-			warnings = append(warnings, fmt.Sprintf("%s lacks the index %s, without which questions to it are slow: call capture.Installer.Migrate as its owner, or run, outside a transaction: %s", s.at("audit_changes"), i.name, remedy))
+		switch {
+		case divided && !st.there:
+			warnings = append(warnings, fmt.Sprintf("%s lacks the index %s, without which questions to it are slow: as it has partitions, run as its owner while nothing writes to captured tables: %s", s.at(i.table), i.name,
+				strings.Replace(remedy, " CONCURRENTLY", "", 1)))
+		case !st.valid && !st.building:
+			warnings = append(warnings, fmt.Sprintf("%s lacks the index %s, without which questions to it are slow: call capture.Installer.Migrate as its owner, or run, outside a transaction: %s", s.at(i.table), i.name, remedy))
 		}
 	}
-	return warnings, nil
+	without, err := s.missingContextIndexes(ctx, q)
+	return append(warnings, without...), err
 }

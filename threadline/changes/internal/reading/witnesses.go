@@ -18,6 +18,8 @@ type Witnesses struct {
 	// readable are those of the timeline that this role may read, with audit_captures.
 	readable map[string]bool
 	journals []*journalWitness // in the order of Reader.Journals
+	// complete says that the timeline has the contexts of all its events.
+	complete bool
 	// placed says that this role may ask which cluster this is.
 	placed bool
 	// others says that schemas of which the store was not told have a journal, too.
@@ -67,14 +69,14 @@ func (s *Reader) Witnesses(ctx context.Context, db catalog.Querier) (*Witnesses,
 	query := `SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
 			pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
 			EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'transactions' AND NOT a.attisdropped),
-			pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
+			pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE'), ` + s.Catalog.WhoIndexed() + `
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE c.relkind IN ('r', 'p') AND (n.nspname = ` + pgtext.Literal(s.Catalog.Schema) + ` AND c.relname IN ('audit_contexts', 'audit_actions', 'audit_captures', 'audit_eventless')
 			OR n.nspname IN ` + in + ` AND c.relname IN ('journal', 'journal_purges', 'schema_versions', 'cursors', 'retries', 'audit_events', 'audit_events_before', 'purges'))`
 	_, err := catalog.ReadAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
 		var schema, table string
 		var readable, lists bool
-		if err = rows.Scan(&schema, &table, &readable, &lists, &w.placed); err != nil {
+		if err = rows.Scan(&schema, &table, &readable, &lists, &w.placed, &w.complete); err != nil {
 			return struct{}{}, err
 		}
 		if strings.HasPrefix(table, "audit_") && !strings.HasPrefix(table, "audit_events") {
@@ -278,7 +280,7 @@ func (j *journalWitness) older(c *cases) {
 func (s *Reader) contextsOf(w *Witnesses) string {
 	query := "SELECT " + strings.Join(contextColumns, ", ") + ", c.events, c.first_recorded_at, c.last_recorded_at FROM " + s.At("audit_contexts") + " c" +
 		" WHERE c.tx_id = k.xid::pg_catalog.text::pg_catalog.int8 AND c.tx_started_at = k.started"
-	if !w.has("audit_actions") {
+	if w.complete || !w.has("audit_actions") {
 		return query
 	}
 	// A context says nothing of the correlation ID that an event has for want of another.
