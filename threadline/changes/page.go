@@ -123,6 +123,7 @@ type pageReader struct {
 	bytes   int
 	kept    []*candidate
 	stop    bool // before a change whose events are on their way
+	byWho   *byWho
 }
 
 func newPageReader(s *reading.Reader, tx *sql.Tx, q *Query, at *position) *pageReader {
@@ -148,6 +149,9 @@ func (r *pageReader) page(ctx context.Context) (Page, error) {
 		if err := s.readKeys(ctx, r); err != nil {
 			return Page{}, err
 		}
+	}
+	if err := r.findByWho(ctx); err != nil {
+		return Page{}, err
 	}
 	more := len(r.tables) > 0
 	for more && !r.full() {
@@ -213,7 +217,7 @@ func (r *pageReader) follow() string {
 
 // full reports whether the page ends here, whatever comes.
 func (r *pageReader) full() bool {
-	return len(r.kept) > r.query.Limit || r.looked >= MaxLooked || r.bytes > MaxBytes || r.stop
+	return len(r.kept) > r.query.Limit || r.looked >= MaxLooked || r.bytes > MaxBytes || r.stop || r.byWho.full()
 }
 
 // looksFirst is how many changes are looked at first, if filters have to: often they are enough.
@@ -232,7 +236,7 @@ func (r *pageReader) batch(ctx context.Context) (more bool, err error) {
 		size = min(size, max(1, (MaxBytes-r.bytes)*r.looked/max(1, r.bytes)))
 	}
 	rows, more, err := r.read(ctx, size)
-	if err != nil || len(rows) == 0 {
+	if err != nil || len(rows) == 0 && !more {
 		return false, err
 	}
 	r.looked += len(rows)
@@ -246,6 +250,9 @@ func (r *pageReader) batch(ctx context.Context) (more bool, err error) {
 		if !c.skip && r.query.matchesPlain(c, r.store.Same) {
 			found = append(found, c)
 		}
+	}
+	if r.byWho.finds() && r.byWho.past != nil {
+		r.at = r.byWho.past
 	}
 	if r.who {
 		if err := r.attribute(ctx, found); err != nil {
@@ -269,6 +276,9 @@ func (r *pageReader) batch(ctx context.Context) (more bool, err error) {
 func (r *pageReader) read(ctx context.Context, size int) (list []*reading.Row, more bool, err error) {
 	if s, ok := onSQLite(r.store); ok {
 		return s.readPage(ctx, r, size)
+	}
+	if r.byWho.finds() {
+		return r.readByWho(ctx, size)
 	}
 	text, args := r.sql(size + 1)
 	return reading.ReadSome(ctx, r.tx, size, MaxBytes, text, args...)

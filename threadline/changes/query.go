@@ -17,8 +17,9 @@ const (
 	DefaultLimit = 50
 	MaxLimit     = 500
 	// MaxLooked is how many changes a page looks at, since no index knows which of them match. Only
-	// Tables, Schema, Key, From, To and the transaction have indexes. A page of a query with other
-	// filters may have fewer changes than its limit, or none, and yet a Next.
+	// Tables, Schema, Key, From, To and the transaction have indexes, and on PostgreSQL, with the newest first, ActorID,
+	// CorrelationID and RequestID. A page of a query with other filters may have fewer changes than its limit, or none,
+	// and yet a Next.
 	MaxLooked = 2000
 	// MaxBytes is how many bytes of keys and values a page looks at before it ends, whatever its limit. It may
 	// have up to twice as many.

@@ -157,7 +157,14 @@ func (w *world) questions(n int) []question {
 		{"Page of a rare value", w.pages(changes.Query{New: []changes.FieldValue{{Field: "status", Text: "-7"}}})},
 		{"Page of a text", w.pages(changes.Query{Text: []string{"99"}})},
 		{"Page of an actor", w.pages(changes.Query{ActorType: hooks.User, ActorID: "7"})},
-		{"Page of an unknown actor", w.pages(changes.Query{ActorType: hooks.User, ActorID: "-7"})},
+		{"Page of an unknown actor", func(a *asker) error {
+			_, err := a.Page(ctx, changes.Query{ActorType: hooks.User, ActorID: "-7", Limit: 50})
+			return err
+		}},
+		{"Page of a correlation", func(a *asker) error {
+			_, err := a.Page(ctx, changes.Query{CorrelationID: fmt.Sprint(n / 40), Limit: 50})
+			return err
+		}},
 		{"Page without a table", w.pages(changes.Query{Not: []changes.Query{{Tables: []string{"u"}}}})},
 		{"Following", func(a *asker) error {
 			_, err := a.Page(ctx, changes.Query{OldestFirst: true, From: late, Limit: 50})

@@ -44,10 +44,10 @@ func TestTrailIsPlanned(t *testing.T) {
 			{"a transaction", trail.Query{Tx: journal.TxKey{ID: 1000100, StartedAt: start.Add(100 * time.Second)}}, few, few},
 			{"a table", trail.Query{Tables: []string{"t"}}, few, few},
 			{"a row", trail.Query{Tables: []string{"t"}, Key: []string{"8"}}, few, few},
-			{"an actor", trail.Query{ActorType: hooks.User, ActorID: "7"}, few, looked},
-			{"an actor of any type", trail.Query{ActorID: "7"}, 1000 + few, looked}, // PostgreSQL sorts those of a rare one
+			{"an actor", trail.Query{ActorType: hooks.User, ActorID: "7"}, few, 1500},
+			{"an actor of any type", trail.Query{ActorID: "7"}, 1000 + few, 1500}, // PostgreSQL sorts those of a rare one
 			{"a tenant", trail.Query{TenantID: "7"}, few, looked},
-			{"a correlation", trail.Query{CorrelationID: "4000"}, few, looked},
+			{"a correlation", trail.Query{CorrelationID: "4000"}, few, few},
 			{"a text", trail.Query{Text: []string{"verb7"}}, 5 * threadline.MaxLooked / 2, looked},
 			{"an operation", trail.Query{Ops: []changes.Op{changes.Insert}}, 0, looked},
 			{"a rare field", trail.Query{New: []changes.FieldValue{{Field: "a", Text: "7"}}}, 0, looked},
