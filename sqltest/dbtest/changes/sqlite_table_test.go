@@ -98,7 +98,7 @@ func TestSQLitePlan(t *testing.T) {
 	p, err := w.installer().Plan(ctx, capture.Table{Name: "orders", Exclude: []string{"a"}})
 	w.must(err)
 	w.exec("ALTER TABLE orders RENAME a TO b")
-	if err := w.installer().Apply(ctx, p); err != nil && w.text("SELECT count(*) FROM sqlite_master WHERE name LIKE 'threadline_capture%'") != "6" {
+	if err := w.installer().Apply(ctx, p); err != nil && w.text("SELECT count(*) FROM sqlite_master WHERE name LIKE 'threadline_capture%'") != "7" {
 		w.Errorf("after %v the capture is gone", err)
 	}
 }
@@ -200,6 +200,14 @@ func TestSQLiteReplaced(t *testing.T) {
 		{"update", "t (id INTEGER PRIMARY KEY, a UNIQUE)", "(1, 'a'), (2, 'b')", "UPDATE OR REPLACE t SET a = 'b' WHERE id = 1", "D 2, U 1"},
 		{"update of the key", "t (id INTEGER PRIMARY KEY, a)", "(1, 'a'), (2, 'b')", "UPDATE OR REPLACE t SET id = 2 WHERE id = 1", "D 2, U 2"},
 		{"update of the key without a number", "t (id PRIMARY KEY, a) WITHOUT ROWID", "(1, 'a'), (2, 'b')", "UPDATE OR REPLACE t SET id = 2 WHERE id = 1", "D 2, U 2"},
+		{"update of the number", "t (id INTEGER PRIMARY KEY, a)", "(1, 'a'), (2, 'b')", "UPDATE OR REPLACE t SET RowID = 2 WHERE id = 1", "D 2, U 2"},
+		{"update of the number by another name", "t (id INTEGER PRIMARY KEY, a)", "(1, 'a'), (2, 'b')", `UPDATE OR REPLACE t SET (a, "OID") = ('c', 2) WHERE id = 1`, "D 2, U 2"},
+		{"update of the number of a row without a key", "t (id, a)", "(1, 'a'), (2, 'b')", "UPDATE OR REPLACE t SET _rowid_ = 2, a = 'c' WHERE _rowid_ = 1", "D 2, U 1"},
+		{"update of what a stored column is computed of", "t (id INTEGER PRIMARY KEY, a, g AS (abs(a)) STORED UNIQUE)", "(1, 5), (2, 6)", "UPDATE OR REPLACE t SET a = -6 WHERE id = 1", "D 2, U 1"},
+		{"update of what a virtual column is computed of", "t (id INTEGER PRIMARY KEY, a, g AS (abs(a)) UNIQUE)", "(1, 5), (2, 6)", "UPDATE OR REPLACE t SET a = -6 WHERE id = 1", "D 2, U 1"},
+		{"update of what is in an expression", "t (id INTEGER PRIMARY KEY, a); CREATE UNIQUE INDEX i ON t (abs(a))", "(1, 5), (2, 6)", "UPDATE OR REPLACE t SET a = -6 WHERE id = 1", "D 2, U 1"},
+		{"update of what is in a condition", "t (id INTEGER PRIMARY KEY, a, b); CREATE UNIQUE INDEX i ON t (a) WHERE b > 1", "(1, 'a', 1), (2, 'a', 2)", "UPDATE OR REPLACE t SET b = 2 WHERE id = 1", "D 2, U 1"},
+		{"update by a trigger", "t (id INTEGER PRIMARY KEY, a UNIQUE, b); CREATE TRIGGER app AFTER UPDATE OF b ON t BEGIN UPDATE OR REPLACE t SET a = 'b' WHERE id = NEW.id; END", "(1, 'a', 1), (2, 'b', 2)", "UPDATE t SET b = 2 WHERE id = 1", "U 1, D 2, U 1"},
 		{"equal by collation", "t (k TEXT COLLATE NOCASE PRIMARY KEY, a) WITHOUT ROWID", "('A', 1), ('b', 2)", "REPLACE INTO t VALUES ('a', 3)", "D A, I a"},
 		{"equal of another type", "t (k PRIMARY KEY, a) WITHOUT ROWID", "(1, 1)", "REPLACE INTO t VALUES (1.0, 3)", "D 1, I 1.0"},
 		{"zeros", "t (k PRIMARY KEY, a) WITHOUT ROWID", "(0.0, 1)", "REPLACE INTO t VALUES (-0.0, 3)", "D 0.0, I 0.0"},

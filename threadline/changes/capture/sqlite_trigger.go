@@ -44,11 +44,47 @@ func (s sqlite) wanted(t *sqliteTarget) []sqliteTrigger {
 	add("update", "AFTER UPDATE", g.anyDiffers(), g.change("U", "OLD", "NEW")...)
 	add("delete", "AFTER DELETE", "", slices.Concat(g.letGo("= "+g.held("OLD")), g.change("D", "OLD", ""))...)
 	add("replaces", "BEFORE INSERT", g.mayReplace(""), g.hold("")...)
-	other := " AND NOT (" + g.isRow("x", "OLD") + ")"
-	add("moves", "BEFORE UPDATE", g.mayReplace(other), g.hold(other)...)
-	add("settle", "AFTER UPDATE", "EXISTS (SELECT 1 FROM "+g.changes+" h WHERE h.table_id = "+g.id()+" AND h.held IS NOT NULL)",
-		slices.Concat(g.letGo("= "+g.held("OLD")), g.settle())...)
+	other, of := " AND NOT ("+g.isRow("x", "OLD")+")", g.ofUnique()
+	add("moves", "BEFORE UPDATE"+of, g.mayReplace(other), g.hold(other)...)
+	someHeld := "EXISTS (SELECT 1 FROM " + g.changes + " h WHERE h.table_id = " + g.id() + " AND h.held IS NOT NULL)"
+	letGo := g.letGo("= " + g.held("OLD"))
+	if of != "" {
+		add(catalog.SQLiteLetGo, "AFTER UPDATE", someHeld, letGo...)
+	}
+	add(catalog.SQLiteSettle, "AFTER UPDATE"+of, someHeld, slices.Concat(letGo, g.settle())...)
 	return list
+}
+
+// ofUnique restricts a trigger to an UPDATE of columns by whose values rows conflict. SQLite does not compile the trigger with others. It
+// goes by the names in the statement, so a number of a row has each of its names, and where a value is computed of others there is no
+// restriction.
+func (g *sqliteGenerator) ofUnique() string {
+	names := slices.Clone(g.PrimaryKey)
+	if !g.WithoutRowID {
+		names = append(names, "rowid", "_rowid_", "oid")
+	}
+	for _, i := range g.Unique {
+		if i.Unknown || i.Where != "" {
+			return ""
+		}
+		for _, t := range i.Terms {
+			if t.Column == "" || slices.Contains(g.Virtual, t.Column) {
+				return ""
+			}
+			names = append(names, t.Column)
+		}
+	}
+	for _, c := range g.All {
+		if c.Generated && slices.Contains(names, c.Name) {
+			return ""
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	for i, name := range names {
+		names[i] = pgschema.Ident(name)
+	}
+	return " OF " + strings.Join(names, ", ")
 }
 
 type sqliteGenerator struct {
@@ -59,10 +95,24 @@ type sqliteGenerator struct {
 
 func (g *sqliteGenerator) id() string { return strconv.FormatInt(g.TableID(), 10) }
 
-// differs compares a column's bytes: 1, 1.0 and '1' differ, whatever the column's collation is.
+// differs compares a column's bytes: 1, 1.0 and '1' differ, whatever the column's collation is. The + takes the affinities away.
 func (g *sqliteGenerator) differs(name string) string {
-	o, n := "OLD."+pgschema.Ident(name), "NEW."+pgschema.Ident(name)
-	return fmt.Sprintf("(typeof(%s) <> typeof(%s) OR %s IS NOT %s COLLATE BINARY)", o, n, o, n)
+	o, n := "+OLD."+pgschema.Ident(name), "+NEW."+pgschema.Ident(name)
+	if g.isRowID(name) || slices.ContainsFunc(g.All, func(c catalog.Column) bool { return c.Name == name && catalog.OneNumericClass(c.Type) }) {
+		return o + " IS NOT " + n + " COLLATE BINARY"
+	}
+	return bytesDiffer(o, n)
+}
+
+func bytesDiffer(o, n string) string {
+	return fmt.Sprintf("(%s IS NOT %s COLLATE BINARY OR typeof(%s) <> typeof(%s))", o, n, o, n)
+}
+
+// isRowID reports whether a column is an alias of the row's number, and so always an integer: a primary key that is not has an index.
+func (g *sqliteGenerator) isRowID(name string) bool {
+	return !g.WithoutRowID && slices.Equal(g.PrimaryKey, []string{name}) && !slices.ContainsFunc(g.Unique, func(i catalog.SQLiteIndex) bool {
+		return len(i.Terms) == 1 && (i.Terms[0].Column == name || i.Terms[0].Column == "")
+	})
 }
 
 func (g *sqliteGenerator) anyDiffers() string {
@@ -77,6 +127,9 @@ func (g *sqliteGenerator) anyDiffers() string {
 func (g *sqliteGenerator) keyOf(row string) string {
 	if !g.Keyed() {
 		return "NULL"
+	}
+	if len(g.Key) == 1 && g.isRowID(g.Key[0]) {
+		return `'("i' || ` + row + "." + pgschema.Ident(g.Key[0]) + ` || '")'`
 	}
 	return rowtext.SQLiteOf(row, g.Key)
 }
@@ -116,44 +169,88 @@ func (g *sqliteGenerator) change(op, old, now string) []string {
 		}
 		former = "CASE WHEN " + sqlitetext.Or(moved) + " THEN " + g.keyOf("OLD") + " END"
 	}
-	steps := []string{g.insertChange(op, g.keyOf(row), former, "NULL, NULL", "")}
-	for i := range g.Columns {
-		c := &g.Columns[i]
-		n, differs := i+1, ""
-		condition := ""
-		flags := []string{"0"}
-		if op == "U" {
-			differs = g.differs(c.Name)
-			condition = " WHERE " + differs
-			if !g.Keyed() {
-				condition = ""
-				flags = append(flags, "CASE WHEN "+differs+" THEN 0 ELSE 4 END")
+	steps := []string{g.insertChange(op, g.keyOf(row), former)}
+	for some := range slices.Chunk(g.positions(), mostArms) {
+		arms := make([]string, len(some))
+		for n, i := range some {
+			arms[n] = strconv.Itoa(i + 1)
+			for _, row := range []string{old, now} {
+				switch {
+				case row == "":
+				case op != "U" && g.Columns[i].Masked:
+					arms[n] += ", NULL"
+				default:
+					arms[n] += ", +" + row + "." + pgschema.Ident(g.Columns[i].Name)
+				}
 			}
 		}
-		values := []string{"NULL", "NULL"}
-		for side, row := range []string{old, now} {
-			if row == "" || c.Masked {
-				continue
-			}
-			v := row + "." + pgschema.Ident(c.Name)
-			values[side] = v
-			if !slices.Contains(g.PrimaryKey, c.Name) {
-				values[side] = "CASE WHEN " + catalog.SQLiteLong(v) + " THEN length(CAST(" + v + " AS BLOB)) ELSE " + v + " END"
-				flags = append(flags, fmt.Sprintf("CASE WHEN %s THEN %d ELSE 0 END", catalog.SQLiteLong(v), side+1))
-			}
-			if op != "U" {
-				condition = " WHERE " + v + " IS NOT NULL"
-			}
-		}
-		steps = append(steps, fmt.Sprintf("INSERT INTO %s (change, field, flags, old, new) SELECT last_insert_rowid(), %d, %s, %s, %s%s",
-			g.values, n, strings.Join(flags, " + "), values[0], values[1], condition))
+		steps = append(steps, g.insertValues(op, some, "last_insert_rowid()", "(VALUES ("+strings.Join(arms, "), (")+"))"))
 	}
 	return steps
 }
 
-func (g *sqliteGenerator) insertChange(op, key, former, held, from string) string {
-	return fmt.Sprintf("INSERT INTO %s (tx_id, captured_at, table_id, shape_id, op, key, former_key, held, held_for) SELECT %s, %s, %s, %d, '%s', %s, %s, %s%s",
-		g.changes, sqliteTransaction, catalog.SQLiteNow, g.id(), g.Digest(), op, key, former, held, from)
+// mostArms is how many columns are in one query: SQLite allows for 500 parts of a compound query, and one of victims takes time that
+// grows with the square.
+const mostArms = 50
+
+func (g *sqliteGenerator) positions() []int {
+	list := make([]int, len(g.Columns))
+	for i := range list {
+		list[i] = i
+	}
+	return list
+}
+
+// insertValues keeps the values of these columns. from has rows of a column's number and its values: one, or for an update the old
+// and the new one. So SQLite compiles the rest once, and not for each column.
+func (g *sqliteGenerator) insertValues(op string, columns []int, change, from string) string {
+	var masked, whole []string
+	for _, i := range columns {
+		switch c := &g.Columns[i]; {
+		case c.Masked:
+			masked = append(masked, strconv.Itoa(i+1))
+		case slices.Contains(g.PrimaryKey, c.Name) && !g.isRowID(c.Name):
+			whole = append(whole, strconv.Itoa(i+1))
+		}
+	}
+	flags, shown := []string{}, make([]string, 0, 2)
+	values := []string{"v.column2", "v.column3"}[:1+strings.Count(op, "U")]
+	for n, v := range values {
+		long, hide := catalog.SQLiteLong(v), ""
+		if whole != nil {
+			long = "v.column1 NOT IN (" + strings.Join(whole, ", ") + ") AND " + long
+		}
+		if op == "U" && masked != nil {
+			long = "v.column1 NOT IN (" + strings.Join(masked, ", ") + ") AND " + long
+			hide = "WHEN v.column1 IN (" + strings.Join(masked, ", ") + ") THEN NULL "
+		}
+		flag := n + 1
+		if op == "I" {
+			flag = 2
+		}
+		flags = append(flags, fmt.Sprintf("CASE WHEN %s THEN %d ELSE 0 END", long, flag))
+		shown = append(shown, "CASE "+hide+"WHEN "+long+" THEN length(CAST("+v+" AS BLOB)) ELSE "+v+" END")
+	}
+	names, condition := map[string]string{"I": "new", "D": "old", "U": "old, new"}[op], ""
+	switch {
+	case op != "U":
+		condition = "v.column2 IS NOT NULL"
+		if masked != nil {
+			condition += " OR v.column1 IN (" + strings.Join(masked, ", ") + ")"
+		}
+	case g.Keyed():
+		condition = bytesDiffer("v.column2", "v.column3")
+	default:
+		condition = "true"
+		flags = append(flags, "CASE WHEN "+bytesDiffer("v.column2", "v.column3")+" THEN 0 ELSE 4 END")
+	}
+	return fmt.Sprintf("INSERT INTO %s (change, field, flags, %s) SELECT %s, v.column1, %s, %s FROM %s v WHERE %s",
+		g.values, names, change, strings.Join(flags, " + "), strings.Join(shown, ", "), from, condition)
+}
+
+func (g *sqliteGenerator) insertChange(op, key, former string) string {
+	return fmt.Sprintf("INSERT INTO %s (tx_id, captured_at, table_id, shape_id, op, key, former_key) VALUES (%s, %s, %s, %d, '%s', %s, %s)",
+		g.changes, sqliteTransaction, catalog.SQLiteNow, g.id(), g.Digest(), op, key, former)
 }
 
 // victim is a query for rows x that conflict with NEW by one index, without its SELECT, and what they are held for.
@@ -267,32 +364,42 @@ func (g *sqliteGenerator) hold(other string) []string {
 			names = append(names, pgschema.Ident(k))
 		}
 	}
-	var columns, same, rows, why []string
+	columns, same := make([]string, len(names)), make([]string, len(names))
 	for i, name := range names {
-		columns = append(columns, fmt.Sprintf("x.%s AS k%d", name, i))
-		same = append(same, fmt.Sprintf("v.%s = w.k%d", name, i))
+		columns[i], same[i] = fmt.Sprintf("x.%s AS k%d", name, i), fmt.Sprintf("x.%s = w.k%d", name, i)
 	}
-	for _, q := range g.victims(other) {
+	victims := g.victims(other)
+	var held, rows, why []string
+	for _, q := range victims {
+		held = append(held, "SELECT "+g.held("x")+q.from)
 		rows = append(rows, "SELECT x."+strings.Join(names, ", x.")+q.from)
 		why = append(why, "SELECT "+strings.Join(columns, ", ")+", "+q.heldFor+" AS held_for"+q.from)
 	}
-	among := "(v." + strings.Join(names, ", v.") + ") IN (" + strings.Join(rows, " UNION ") + ")"
-	steps := g.letGo("IN (SELECT " + g.held("v") + " FROM " + g.table + " v WHERE " + among + ")")
-	heldFor := "(SELECT min(w.held_for) FROM (" + strings.Join(why, " UNION ALL ") + ") w WHERE " + strings.Join(same, " AND ") + ")"
-	steps = append(steps, g.insertChange("D", g.keyOf("v"), "NULL", g.held("v")+", "+heldFor, " FROM "+g.table+" v WHERE "+among))
-	for i := range g.Columns {
-		c := &g.Columns[i]
-		v, flags := "v."+pgschema.Ident(c.Name), "0"
-		value := v
-		switch {
-		case c.Masked:
-			value = "NULL"
-		case !slices.Contains(g.PrimaryKey, c.Name):
-			value = "CASE WHEN " + catalog.SQLiteLong(v) + " THEN length(CAST(" + v + " AS BLOB)) ELSE " + v + " END"
-			flags = "CASE WHEN " + catalog.SQLiteLong(v) + " THEN 1 ELSE 0 END"
+	isHeld := "IN (" + strings.Join(held, " UNION ALL ") + ")"
+	among := "(x." + strings.Join(names, ", x.") + ") IN (" + strings.Join(rows, " UNION ALL ") + ")"
+	from, heldFor := victims[0].from, victims[0].heldFor
+	if len(victims) > 1 {
+		from = " FROM " + g.table + " x WHERE " + among
+		heldFor = "(SELECT min(w.held_for) FROM (" + strings.Join(why, " UNION ALL ") + ") w WHERE " + strings.Join(same, " AND ") + ")"
+	}
+	steps := append(g.letGo(isHeld), fmt.Sprintf("INSERT INTO %s (captured_at, table_id, shape_id, op, tx_id, key, held, held_for) SELECT %s, %s, %d, 'D', %s, %s, %s, %s%s",
+		g.changes, catalog.SQLiteNow, g.id(), g.Digest(), sqliteTransaction, g.keyOf("x"), g.held("x"), heldFor, from))
+	tables, condition := g.changes+" h CROSS JOIN "+g.table+" x ON x."+g.RowID+" = h.held", "h.table_id = "+g.id()+" AND h.held "+isHeld
+	if g.WithoutRowID {
+		tables, condition = g.table+" x CROSS JOIN "+g.changes+" h ON h.table_id = "+g.id()+" AND h.held = "+g.held("x"), among
+	}
+	for some := range slices.Chunk(g.positions(), mostArms) {
+		numbers, values := make([]string, len(some)), make([]string, len(some))
+		for n, i := range some {
+			value := "NULL"
+			if c := &g.Columns[i]; !c.Masked {
+				value = "x." + pgschema.Ident(c.Name)
+			}
+			numbers[n], values[n] = strconv.Itoa(i+1), fmt.Sprintf("WHEN %d THEN %s", i+1, value)
 		}
-		steps = append(steps, fmt.Sprintf("INSERT INTO %s (change, field, flags, old) SELECT h.seq, %d, %s, %s FROM %s v CROSS JOIN %s h ON h.table_id = %s AND h.held = %s WHERE %s AND %s IS NOT NULL",
-			g.values, i+1, flags, value, g.table, g.changes, g.id(), g.held("v"), among, v))
+		// The LIMIT keeps SQLite from computing the CASE in each place where column2 is.
+		steps = append(steps, g.insertValues("D", some, "v.seq", fmt.Sprintf("(SELECT h.seq AS seq, n.column1 AS column1, CASE n.column1 %s END AS column2 FROM %s CROSS JOIN (VALUES (%s)) n WHERE %s LIMIT -1)",
+			strings.Join(values, " "), tables, strings.Join(numbers, "), ("), condition)))
 	}
 	return steps
 }
@@ -306,7 +413,8 @@ func (g *sqliteGenerator) letGo(which string) []string {
 }
 
 // settle counts what was held and has been replaced by NEW: what has its place, and what was held for its values and
-// is gone. It is a change of this transaction, whichever held it.
+// is gone. It is a change of this transaction, whichever held it. One that another transaction has held gets a new seq, since
+// a reader may have passed the old one. Several keep their distances.
 func (g *sqliteGenerator) settle() []string {
 	heldFor := []string{"''"}
 	for n := range g.Unique {
@@ -314,26 +422,17 @@ func (g *sqliteGenerator) settle() []string {
 			heldFor = append(heldFor, text)
 		}
 	}
-	of := func(row, condition string) string {
-		return row + ".table_id = " + g.id() + " AND " + row + "." + condition
-	}
-	return slices.Concat(
-		g.count(func(row string) string { return of(row, "held = "+g.held("NEW")) }),
-		g.count(func(row string) string {
-			return of(row, "held_for IN ("+strings.Join(heldFor, ", ")+")") + " AND NOT EXISTS (SELECT 1 FROM " + g.table + " x WHERE " + g.stillThere(row) + ")"
-		}))
-}
-
-// count makes changes of held rows. One that another transaction has held gets a new seq, since a reader may have passed the old
-// one. Several keep their distances.
-func (g *sqliteGenerator) count(which func(row string) string) []string {
-	late := func(row string) string { return "(" + row + ".tx_id = " + sqliteTransaction + ") IS NOT TRUE" }
-	among := " FROM " + g.changes + " h WHERE " + which("h") + " AND " + late("h")
-	behind := "(SELECT max(m.seq) FROM " + g.changes + " m) + 1 - (SELECT min(h.seq)" + among + ")"
+	// Between these steps held_for says which rows they are.
+	const now, late = "'now'", "'late'"
+	counted := func(which string) string { return "table_id = " + g.id() + " AND held_for " + which }
+	distance := "(SELECT max(m.seq) FROM " + g.changes + " m) + 1 - (SELECT min(h.seq) FROM " + g.changes + " h WHERE h." + counted("= "+late) + ")"
 	return []string{
-		"UPDATE " + g.values + " SET change = change + " + behind + " WHERE change IN (SELECT h.seq" + among + ")",
+		"UPDATE " + g.changes + " SET held_for = CASE WHEN tx_id = " + sqliteTransaction + " THEN " + now + " ELSE " + late + " END" +
+			" WHERE seq IN (SELECT h.seq FROM " + g.changes + " h WHERE h.table_id = " + g.id() + " AND h.held = " + g.held("NEW") +
+			" UNION ALL SELECT h.seq FROM " + g.changes + " h WHERE h." + counted("IN ("+strings.Join(heldFor, ", ")+")") + " AND NOT EXISTS (SELECT 1 FROM " + g.table + " x WHERE " + g.stillThere("h") + "))",
+		"UPDATE " + g.values + " SET change = change + " + distance + " WHERE change IN (SELECT h.seq FROM " + g.changes + " h WHERE h." + counted("= "+late) + ")",
 		"UPDATE " + g.changes + " SET held = NULL, held_for = NULL, tx_id = " + sqliteTransaction + ", captured_at = " + catalog.SQLiteNow +
-			", seq = seq + CASE WHEN " + late(g.changes) + " THEN " + behind + " ELSE 0 END WHERE " + which(g.changes),
+			", seq = seq + CASE held_for WHEN " + late + " THEN " + distance + " ELSE 0 END WHERE " + counted("IN ("+now+", "+late+")"),
 	}
 }
 

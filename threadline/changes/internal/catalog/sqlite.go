@@ -3,6 +3,8 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
@@ -34,3 +36,18 @@ func (s SQLite) Check(ctx context.Context, q Querier) error {
 
 // SQLiteNow is an expression for the time, in UTC, as the tables of changes have it.
 const SQLiteNow = "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
+
+// OneNumericClass reports whether a column of this type stores no two numbers that are equal and of different storage classes: its
+// affinity makes all numbers texts, or reals (https://sqlite.org/datatype3.html, section 3.1).
+func OneNumericClass(columnType string) bool {
+	has := func(parts ...string) bool {
+		return slices.ContainsFunc(parts, func(p string) bool { return strings.Contains(strings.ToUpper(columnType), p) })
+	}
+	switch {
+	case has("INT"):
+		return false
+	case has("CHAR", "CLOB", "TEXT"):
+		return true
+	}
+	return !has("BLOB") && has("REAL", "FLOA", "DOUBLE")
+}

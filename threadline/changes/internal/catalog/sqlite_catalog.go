@@ -324,11 +324,21 @@ func (s SQLite) TriggerOf(id string) string {
 }
 
 // sqliteEvents are those for which a table has one of ours, as their names go on behind the table's number.
-var sqliteEvents = []string{"insert", "update", "delete", "replaces", "moves", "settle"}
+var sqliteEvents = []string{"insert", "update", "delete", "replaces", "moves", SQLiteSettle}
+
+// SQLiteSettle looks at an UPDATE, or only at one of some columns. Then SQLiteLetGo looks at each.
+const (
+	SQLiteSettle = "settle"
+	SQLiteLetGo  = "let_go"
+)
 
 // Missing reports whether it has not all of them.
 func (s SQLite) Missing(t *SQLiteTable) bool {
-	return slices.ContainsFunc(sqliteEvents, func(when string) bool { return t.Triggers[s.Trigger(t.TableID(), when)] == "" })
+	wanted := sqliteEvents
+	if strings.Contains(t.Triggers[s.Trigger(t.TableID(), SQLiteSettle)], " AFTER UPDATE OF ") {
+		wanted = append(slices.Clip(wanted), SQLiteLetGo)
+	}
+	return slices.ContainsFunc(wanted, func(when string) bool { return t.Triggers[s.Trigger(t.TableID(), when)] == "" })
 }
 
 // Text is an index as a note has it.
