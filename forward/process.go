@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
-	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
@@ -50,7 +49,7 @@ func (h *Hub) Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect) erro
 	if d.journal, err = journal.New(dialect, h.journal); err != nil {
 		return fmt.Errorf("forward: %w", err)
 	}
-	if d.queue.store, err = relay.New(dialect, &relay.Options{Journal: h.journal, Environment: h.environment}); err != nil {
+	if d.queue.store, err = d.newStore(dialect); err != nil {
 		return fmt.Errorf("forward: %w", err)
 	}
 	for _, s := range d.sinks {

@@ -97,13 +97,27 @@ func (d *handler) openQueue() error {
 	if d.journal == nil || d.hub.relayMode == RelayOff || d.db.Connector == nil {
 		return nil
 	}
-	s, err := relay.New(d.db.Dialect, &relay.Options{Journal: d.hub.journal, Environment: d.hub.environment})
+	s, err := d.newStore(d.db.Dialect)
 	if err != nil {
 		return fmt.Errorf("forward: driver %s: %w", d.db.Driver, err)
 	}
 	d.queue.store = s
 	d.queue.async = d.dialect.beside() || d.hub.relayMode == RelayElsewhere
 	return nil
+}
+
+// newStore returns the relay's store, which knows where the forwarders' row changes are.
+func (d *handler) newStore(dialect hooks.Dialect) (*relay.Store, error) {
+	o := &relay.Options{Journal: d.hub.journal, Environment: d.hub.environment}
+	for _, s := range d.sinks {
+		if s.changes != nil && dialect == hooks.Postgres { // elsewhere mayHaveChanges refuses it
+			if o.Changes == nil {
+				o.Changes = make(map[string]relay.Changes)
+			}
+			o.Changes[s.name()] = s.changes
+		}
+	}
+	return relay.New(dialect, o)
 }
 
 // allSinks are those that the Hub delivers to, and those of Options.Queue.

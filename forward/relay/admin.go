@@ -157,7 +157,7 @@ type State struct {
 	// Holder is the process that has the lease, "" if none has, as after one has died, or
 	// while the sink is suspended in each of several processes.
 	Holder string `json:"holder,omitempty"`
-	// Behind is how many committed entries it has not got, without those that it has
+	// Behind is how many committed entries it has not got, row changes among them, without those that it has
 	// accepted within Commit, or that have jobs of a Queue, and with those that are still in
 	// the table of an earlier version. What it has accepted within Commit counts until that is
 	// noted: on PostgreSQL for a second, on SQLite until a commit at least a second later, or
@@ -166,6 +166,9 @@ type State struct {
 	// [Store.Resume] would replay, for which all of the journal is read.
 	Behind int64     `json:"behind"`
 	Oldest time.Time `json:"oldest,omitzero"`
+	// EventsOnly says why Behind and Oldest are without the row changes that it also gets, "" if they are with them, or it gets
+	// none. Which forwarders get some is known from [Options.Changes], and else from running programs.
+	EventsOnly string `json:"events_only,omitempty"`
 	// Retrying and Discarded count failures.
 	Retrying  int64 `json:"retrying"`
 	Discarded int64 `json:"discarded"`
@@ -210,9 +213,16 @@ func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err err
 	for i := range states {
 		if st := &states[i]; st.RetiredAt.IsZero() {
 			st.Conflict, st.Suspended = foundFor(st.Forwarder, found), foundFor(st.Forwarder, suspended)
+			of := s.of(st.Forwarder)
+			if st.EventsOnly, err = of.eventsOnly(ctx, db, st.Forwarder, all); err != nil {
+				return nil, err
+			}
+			if st.EventsOnly != "" {
+				of = s
+			}
 			if st.Elsewhere {
-				st.Behind, st.Oldest, err = s.undecided(ctx, db, st.Forwarder, &origins[i])
-			} else if st.Behind, st.Oldest, err = s.behind(ctx, db, &cursors[i]); err == nil && earlier {
+				st.Behind, st.Oldest, err = of.undecided(ctx, db, st.Forwarder, &origins[i])
+			} else if st.Behind, st.Oldest, err = of.behind(ctx, db, &cursors[i]); err == nil && earlier {
 				err = s.addEarlier(ctx, db, st)
 			}
 			if err != nil {

@@ -61,7 +61,7 @@ func (w *worker) catchUp(ctx context.Context, q *quota) (left bool, err error) {
 		return false, err
 	}
 	if !behind {
-		if w.dueAt, err = s.nextDue(ctx, w.relay.db, w.target.Name); err != nil || w.dueAt.IsZero() || w.dueAt.After(now) {
+		if w.dueAt, err = w.store().nextDue(ctx, w.relay.db, w.target.Name); err != nil || w.dueAt.IsZero() || w.dueAt.After(now) {
 			return false, err
 		}
 	}

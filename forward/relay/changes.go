@@ -25,8 +25,9 @@ type Changes interface {
 	// Check returns an error that says what to do if the changes cannot be read over conn.
 	Check(ctx context.Context, conn *sql.Conn) error
 	// From is what follows FROM in a query for the changes: a sub-select with the columns xid (xid8), lsn (pg_lsn),
-	// tx_started_at, captured_at, octets (the size of the change, in bytes) and system (text that no other server has).
-	// No two changes have the same xid and lsn, and an index has the order of both.
+	// tx_started_at, captured_at, octets (the size of the change, in bytes), system (text that no other server has) and
+	// elsewhere (whether the change was captured in another database, and restored here). No two changes have the same xid and
+	// lsn, and an index has the order of both. A query that does not use elsewhere pays nothing for it.
 	From() string
 	// Read completes entries that have a Position, Tx, RecordedAt and ID: it sets their Change and the rest of the event.
 	// Of a change that is gone or cannot be read it sets Unreadable. It leaves a change that was captured in another
@@ -82,15 +83,15 @@ func (in *stream) some(where string) string {
 }
 
 // changesFrom gives the changes the columns of the journal. The key is that of journal.ChangePosition: within a
-// transaction it has the order of the WAL.
-func (s *Store) changesFrom() string {
+// transaction it has the order of the WAL. more are other columns of c.
+func (s *Store) changesFrom(more ...string) string {
 	const (
 		lsn = "pg_catalog.lpad(pg_catalog.to_hex(pg_catalog.pg_wal_lsn_diff(c.lsn, '0/0'::pg_catalog.pg_lsn)::pg_catalog.int8), 14, '0')"
 		xid = "pg_catalog.lpad(pg_catalog.to_hex(c.xid::pg_catalog.text::pg_catalog.int8), 12, '0')"
 		key = "pg_catalog.concat('ff', pg_catalog.substr(" + lsn + ", 1, 10), '8', pg_catalog.substr(" + lsn + ", 11, 3), '8', pg_catalog.substr(" + lsn + ", 14, 1), " + xid + ", '00')::pg_catalog.uuid"
 	)
 	return "(SELECT c.xid, c.lsn, " + key + " AS key, 1 AS events, c.tx_started_at, c.captured_at AS recorded_at, ''::pg_catalog.text AS role, " +
-		strconv.Itoa(changeFormat) + " AS format, pg_catalog.concat(c.octets, ' ', c.system) AS document, NULL::pg_catalog.text AS personal FROM " + s.changes.From() + " c)"
+		strconv.Itoa(changeFormat) + " AS format, pg_catalog.concat(c.octets, ' ', c.system) AS document, " + strings.Join(append(more, ""), ", ") + "NULL::pg_catalog.text AS personal FROM " + s.changes.From() + " c)"
 }
 
 // changeRows reads the first changes of the tick that where selects, from the spot after on, and at most so many. all
@@ -160,12 +161,23 @@ func (s *Store) merge(a []journal.Row, allOfA bool, b []journal.Row, allOfB bool
 
 // changesOf reads the changes at some positions.
 func (s *Store) changesOf(ctx context.Context, q querier, keys []uuid.UUID) ([]journal.Row, error) {
-	var at []string
-	for _, key := range keys {
-		xid, lsn, _ := (journal.Position{Key: key}).Change()
-		at = append(at, fmt.Sprintf("(%s, '%X/%X'::pg_catalog.pg_lsn)", xid8(xid), lsn>>32, uint32(lsn)))
+	return s.journal.Rows(ctx, q, s.changesAt(keys)+" ORDER BY e.xid, e.lsn")
+}
+
+// changesAt is the rows e of changes at some positions, for a FROM clause. Of each the server looks in the index: OFFSET 0 keeps it
+// from joining by a hash of all changes.
+func (s *Store) changesAt(keys []uuid.UUID, more ...string) string {
+	at := make([]string, len(keys))
+	for i, key := range keys {
+		at[i] = placeOf(key)
 	}
-	return s.journal.Rows(ctx, q, s.changesFrom()+" e WHERE (e.xid, e.lsn) IN ("+strings.Join(at, ", ")+") ORDER BY e.xid, e.lsn")
+	return "(VALUES " + strings.Join(at, ", ") + ") k (at_xid, at_lsn) CROSS JOIN LATERAL (SELECT * FROM " + s.changesFrom(more...) + " e WHERE e.xid = k.at_xid AND e.lsn = k.at_lsn OFFSET 0) e"
+}
+
+// placeOf is where the change of a key is, to be compared with (e.xid, e.lsn).
+func placeOf(key uuid.UUID) string {
+	xid, lsn, _ := (journal.Position{Key: key}).Change()
+	return fmt.Sprintf("(%s, '%X/%X'::pg_catalog.pg_lsn)", xid8(xid), lsn>>32, uint32(lsn))
 }
 
 // isChange reports whether a key may be that of a change.

@@ -204,9 +204,12 @@ func (s *Store) behind(ctx context.Context, q querier, c *cursor) (n int64, olde
 	count, sum, least := s.d.fn("count"), s.d.fn("sum"), s.d.fn("min")
 	acknowledgements := "CASE WHEN EXISTS (SELECT 1 FROM " + acknowledged + " any_one WHERE any_one.forwarder = " + name + ") THEN" +
 		" (SELECT " + count + "(*) FROM " + acknowledged + " t WHERE t.forwarder = " + name + " AND t.key = e.key AND t.ordinal >= " + passed + " AND t.ordinal < e.events) ELSE 0 END"
-	parts := s.d.behind(c)
-	for i, part := range parts {
-		parts[i] = "SELECT e.events - " + passed + " - " + acknowledgements + " AS n, e.recorded_at FROM " + s.events() + " e WHERE e.events > 0 AND " + part
+	var parts []string
+	for _, part := range s.d.behind(c) {
+		parts = append(parts, "SELECT e.events - "+passed+" - "+acknowledgements+" AS n, e.recorded_at FROM "+s.events()+" e WHERE e.events > 0 AND "+part)
+		if s.changes != nil {
+			parts = append(parts, "SELECT e.events - "+passed+" AS n, e.recorded_at FROM "+s.changesFrom()+" e WHERE "+part+known)
+		}
 	}
 	err = q.QueryRowContext(ctx, "SELECT coalesce(CAST("+sum+"(n) AS bigint), 0), "+least+"(CASE WHEN n > 0 THEN recorded_at END) FROM ("+strings.Join(parts, " UNION ALL ")+") parts").
 		Scan(&n, readable{moment{&oldest}})
@@ -215,7 +218,11 @@ func (s *Store) behind(ctx context.Context, q querier, c *cursor) (n int64, olde
 
 // undecided is behind for a cursor from elsewhere: what Resume would replay.
 func (s *Store) undecided(ctx context.Context, q querier, name string, o *origin) (n int64, oldest time.Time, err error) {
-	err = q.QueryRowContext(ctx, "SELECT coalesce(CAST("+s.d.fn("sum")+"(e.events) AS bigint), 0), "+s.d.fn("min")+"(e.recorded_at) FROM "+s.events()+" e WHERE e.events > 0 AND "+s.d.unsafe(o)).
+	rows := "SELECT e.events, e.recorded_at FROM " + s.events() + " e WHERE e.events > 0 AND " + s.d.unsafe(o)
+	if s.changes != nil {
+		rows += " UNION ALL SELECT 1, e.recorded_at FROM " + s.changesFrom("c.elsewhere") + " e WHERE " + s.d.unsafe(o) + " AND NOT e.elsewhere"
+	}
+	err = q.QueryRowContext(ctx, "SELECT coalesce(CAST("+s.d.fn("sum")+"(u.events) AS bigint), 0), "+s.d.fn("min")+"(u.recorded_at) FROM ("+rows+") u").
 		Scan(&n, readable{moment{&oldest}})
 	return n, oldest, wrap("count what waits for a decision", name, err)
 }

@@ -90,7 +90,7 @@ func (s *Store) decode(ctx context.Context, q querier, keys []uuid.UUID, known d
 
 func (s *Store) dueEntries(ctx context.Context, q querier, forwarder, until string, limit int) (all []due, err error) {
 	rows, err := q.QueryContext(ctx, "SELECT r.key, r.ordinal, coalesce(CAST(r.event_id AS varchar), ''), r.attempts, CASE WHEN e.key IS NULL THEN -1 ELSE "+s.d.octets()+" END FROM (SELECT key, ordinal, event_id, attempts, next_at FROM "+
-		s.prefix+"retries WHERE forwarder = "+s.quote(forwarder)+" AND state = '"+stateRetrying+"' AND next_at <= "+until+
+		s.prefix+"retries WHERE forwarder = "+s.quote(forwarder)+" AND state = '"+stateRetrying+"' AND next_at <= "+until+s.mine()+
 		" ORDER BY next_at, key, ordinal LIMIT "+itoa(int64(limit))+") r LEFT JOIN "+s.events()+" e ON e.key = r.key AND e.events > 0 ORDER BY r.next_at, r.key, r.ordinal")
 	if err != nil {
 		return nil, err

@@ -26,7 +26,7 @@ func (s *Store) arrived(e *expected) string {
 	if !e.before.IsZero() {
 		sooner += " AND next_at < " + s.time(e.before)
 	}
-	terms = append(terms, sooner+")")
+	terms = append(terms, sooner+s.mine()+")")
 	if e.entries {
 		terms = append(terms, s.d.arrived(s, c))
 	}

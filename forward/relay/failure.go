@@ -165,10 +165,20 @@ func (s *Store) postpone(ctx context.Context, q querier, forwarder string, entry
 }
 
 // nextDue returns when the next failure is due, zero if there is none.
+//
+// A store without row changes leaves theirs to a process of another version, which gets them: it would take them for gone.
 func (s *Store) nextDue(ctx context.Context, q querier, forwarder string) (next time.Time, err error) {
 	err = q.QueryRowContext(ctx, "SELECT "+s.d.fn("min")+"(next_at) FROM "+s.prefix+"retries WHERE forwarder = "+s.quote(forwarder)+
-		" AND state = '"+stateRetrying+"'").Scan(moment{&next})
+		" AND state = '"+stateRetrying+"'"+s.mine()).Scan(moment{&next})
 	return next, wrap("look for what is due", forwarder, err)
+}
+
+// mine selects the failures that the target of s can try again.
+func (s *Store) mine() string {
+	if s.changes != nil {
+		return ""
+	}
+	return " AND " + s.ofJournal(s.prefix+"retries.key")
 }
 
 // clockTolerance is how far the clocks of programs and servers may be apart.

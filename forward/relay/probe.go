@@ -205,11 +205,14 @@ func (s *Store) waitingIn(ctx context.Context, q querier, in stream, c *cursor, 
 // pending is a stream, and selects its rows e with entries that c has yet to pass.
 func (s *Store) pending(in stream, c *cursor, trailing string) string {
 	pending := in.from + " e WHERE " + s.d.unpassed(c) + " AND e.events > 0" + s.d.until(trailing)
-	if in.long { // what has a number that is yet to come was restored from another server, and may be very much
-		pending += " AND e.xid < pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())"
+	if in.long {
+		pending += known
 	}
 	return pending
 }
+
+// known leaves out changes with a number that is yet to come: they were restored from another server, and may be very many.
+const known = " AND e.xid < pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())"
 
 // waitingFrom returns the entry that p points to. If that was tried, accepted or acknowledged, it
 // returns the next one that was not, or else the first one from low on; nil if there is none.

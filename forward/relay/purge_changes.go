@@ -28,10 +28,8 @@ func (s *Store) purgeChanges(ctx context.Context, db *sql.DB, o PurgeOptions, pl
 	if o.Changes == nil || elsewhere {
 		return nil
 	}
-	// A key has the xid of its change: see journal.ChangePosition.
-	const xid = "('x' || pg_catalog.substr(pg_catalog.replace(x.key::pg_catalog.text, '-', ''), 19, 12))::pg_catalog.bit(48)::pg_catalog.int8"
 	free := "NOT EXISTS (SELECT 1 FROM " + s.prefix + "cursors f WHERE f.retired_at IS NULL AND (" + s.elsewhere(place) + " OR NOT " + s.d.settledFor() + "))" +
-		" AND e.xid::pg_catalog.text::pg_catalog.int8 NOT IN (SELECT " + xid + " FROM " + s.prefix + "retries x WHERE x.key >= " + s.d.uuid(leastChange) + ")"
+		" AND e.xid::pg_catalog.text::pg_catalog.int8 NOT IN (SELECT " + xidOf("x.key") + " FROM " + s.prefix + "retries x WHERE x.key >= " + s.d.uuid(leastChange) + ")"
 	p.Changes, p.ChangesKept, err = o.Changes.Purge(ctx, db, free, s.d.lockForPurge(s), o)
 	return err
 }

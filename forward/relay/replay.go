@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -22,18 +23,18 @@ import (
 type Selection struct {
 	// Forwarder gets them; it must be registered.
 	Forwarder string
-	// IDs are those of events. A UUIDv7 is looked for in rows written within a day of its
-	// time; for any other ID the whole journal is read. If the journal has an ID twice, both
+	// IDs are those of entries. A UUIDv7 is looked for in rows written within a day of its
+	// time; for any other ID the whole journal is read, and for that of a row change, which is a
+	// UUIDv5, all row changes, unless the forwarder has refused it. If the journal has an ID twice, both
 	// entries are selected.
 	IDs []uuid.UUID
-	// Positions are those of entries, as in [Failed] and in the journal. One that the journal does
-	// not have is an error.
+	// Positions are those of entries, as in [Failed] and in the journal. One that the journal, or the history of
+	// row changes, does not have is an error.
 	Positions []journal.Position
 	// Reason selects discarded entries by why, as in [Failed]; a word that none of them
 	// has selects nothing, and is no error.
 	Reason string
-	// Discarded selects discarded entries only. It is implied by Reason. Alone or with it, it also selects row changes
-	// ([Target.Changes]), which the other fields do not.
+	// Discarded selects discarded entries only. It is implied by Reason.
 	Discarded bool
 	// From (inclusive) and To (exclusive) limit RecordedAt.
 	From, To time.Time
@@ -79,7 +80,8 @@ func (s *Store) selected(ctx context.Context, q querier, sel *Selection, c *curs
 	join := ""
 	terms := []string{"e.events > 0"}
 	discarded := sel.Reason != "" || sel.Discarded
-	switch names, err := s.names(ctx, q, sel); {
+	names, err := s.names(ctx, q, sel)
+	switch {
 	case err != nil:
 		return "", err
 	case names != nil && len(names) == 0:
@@ -108,7 +110,12 @@ func (s *Store) selected(ctx context.Context, q querier, sel *Selection, c *curs
 	// What the cursor has not reached comes anyway.
 	terms = append(terms, s.d.reached(c, ordinal))
 	selected := "SELECT " + from + " WHERE " + strings.Join(terms, " AND ")
-	if discarded && join == "" && sel.From.IsZero() && sel.To.IsZero() && s.d.hasChanges() {
+	switch {
+	case s.changes != nil:
+		if changed := s.selectedChanges(sel, names, c); changed != "" {
+			selected += " UNION ALL " + changed
+		}
+	case discarded && names == nil && s.d.hasChanges(): // else there would be a source
 		selected += s.discardedChanges(sel)
 	}
 	return selected, nil
@@ -128,7 +135,11 @@ func (s *Store) discardedChanges(sel *Selection) string {
 func (s *Store) names(ctx context.Context, q querier, sel *Selection) (named, error) {
 	switch {
 	case len(sel.IDs) > 0:
-		return s.find(ctx, q, sel.IDs)
+		found, err := s.find(ctx, q, sel.IDs)
+		if err == nil && s.changes != nil {
+			err = s.findChanges(ctx, q, sel.Forwarder, sel.IDs, found)
+		}
+		return found, err
 	case len(sel.Positions) > 0:
 		names := make(named)
 		for _, p := range sel.Positions {
@@ -139,8 +150,22 @@ func (s *Store) names(ctx context.Context, q querier, sel *Selection) (named, er
 	return nil, nil //nolint:nilnil // as documented
 }
 
-// exist returns an error if the journal lacks one of the entries.
+// exist returns an error if the journal, or the history of row changes, lacks one of the entries.
 func (s *Store) exist(ctx context.Context, q querier, names named) error {
+	var changed []uuid.UUID
+	if s.changes != nil {
+		names = maps.Clone(names)
+		maps.DeleteFunc(names, func(p journal.Position, _ uuid.UUID) bool {
+			if isChange(p.Key) {
+				changed = append(changed, p.Key)
+				return true
+			}
+			return false
+		})
+	}
+	if err := s.existChanges(ctx, q, changed); err != nil || len(names) == 0 {
+		return err
+	}
 	var p journal.Position
 	err := q.QueryRowContext(ctx, "SELECT n.key, n.ordinal FROM "+names.source(s)+" WHERE NOT EXISTS (SELECT 1 FROM "+s.events()+" e WHERE e.key = n.key AND n.ordinal < e.events) LIMIT 1").
 		Scan(&p.Key, &p.Ordinal)
@@ -169,6 +194,12 @@ func (s *Store) Replay(ctx context.Context, db *sql.DB, sel Selection, dry bool)
 	c, err := s.cursorOf(ctx, db, sel.Forwarder)
 	if err != nil {
 		return 0, err
+	}
+	if sel.concernsChanges() {
+		s = s.of(sel.Forwarder)
+		if err = s.mustRead(ctx, db, sel.Forwarder); err != nil {
+			return 0, wrap("replay", sel.Forwarder, err)
+		}
 	}
 	fetched, err := s.fetch(ctx, db, &sel, dry)
 	if err != nil {

@@ -37,6 +37,15 @@ func (s *Store) Resume(ctx context.Context, db *sql.DB, forwarder string, replay
 	if _, err = s.cursorOf(ctx, db, forwarder); err != nil {
 		return 0, err
 	}
+	of := s.of(forwarder)
+	if replay {
+		err = of.mustRead(ctx, db, forwarder)
+	} else if why, e := of.eventsOnly(ctx, db, forwarder, nil); why != "" || e != nil {
+		of, err = s, e // what is skipped is only counted
+	}
+	if err != nil {
+		return 0, wrap("resume", forwarder, err)
+	}
 	place, err := s.place(ctx, db)
 	if err != nil {
 		return 0, wrap("resume", forwarder, err)
@@ -46,8 +55,8 @@ func (s *Store) Resume(ctx context.Context, db *sql.DB, forwarder string, replay
 		return 0, wrap("resume", forwarder, err)
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	err = s.inTx(ctx, conn, 0, func() (e error) {
-		n, e = s.resume(ctx, conn, forwarder, place, replay)
+	err = of.inTx(ctx, conn, 0, func() (e error) {
+		n, e = of.resume(ctx, conn, forwarder, place, replay)
 		return e
 	})
 	return n, wrap("resume", forwarder, err)
@@ -106,9 +115,22 @@ func (s *Store) replayUnsafe(ctx context.Context, q querier, forwarder string, o
 	name := s.quote(forwarder)
 	rows := " FROM " + s.events() + " e JOIN " + s.prefix + "cursors f ON f.name = " + name + " "
 	where := " WHERE e.events > 0 AND " + s.d.unsafe(o) + " AND " + s.d.settledFor()
-	if replay {
-		return s.replay(ctx, q, forwarder, "SELECT e.key AS key, o.ordinal AS ordinal, NULL AS id"+rows+s.d.ordinals()+where)
+	changed := ""
+	if s.changes != nil {
+		changed = " FROM " + s.changesFrom("c.elsewhere") + " e JOIN " + s.prefix + "cursors f ON f.name = " + name + where + " AND NOT e.elsewhere"
 	}
-	err = q.QueryRowContext(ctx, "SELECT coalesce(CAST("+s.d.fn("sum")+"(e.events) AS bigint), 0)"+rows+where).Scan(&n)
+	if replay {
+		selected := "SELECT e.key AS key, o.ordinal AS ordinal, " + s.d.asID("NULL") + " AS id" + rows + s.d.ordinals() + where
+		if changed != "" {
+			selected += " UNION ALL SELECT e.key, 0, NULL" + changed
+		}
+		return s.replay(ctx, q, forwarder, selected)
+	}
+	sum := "SELECT coalesce(CAST(" + s.d.fn("sum") + "(e.events) AS bigint), 0)"
+	if err = q.QueryRowContext(ctx, sum+rows+where).Scan(&n); err == nil && changed != "" {
+		var of int64
+		err = q.QueryRowContext(ctx, sum+changed).Scan(&of)
+		n += of
+	}
 	return n, err
 }

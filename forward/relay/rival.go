@@ -30,6 +30,8 @@ type registered struct {
 	Environment *string `json:"environment,omitempty"`
 	// Forwarders are its targets, also those without an Identity.
 	Forwarders map[string]Identity `json:"forwarders"`
+	// Changes are those of its targets that also get row changes.
+	Changes []string `json:"changes,omitempty"`
 	// LeftOut is as in Config.
 	LeftOut []string `json:"left_out,omitempty"`
 	// Complete says that Forwarders has all of them. In earlier versions those without an
@@ -69,7 +71,11 @@ func foundFor[T any](stored string, found map[string][]T) (all []T) {
 func registers(cfg *Config) registered {
 	own := registered{Program: cfg.Program, Process: cfg.Process, Forwarders: make(map[string]Identity), LeftOut: cfg.LeftOut, Complete: true}
 	for i := range cfg.Targets {
-		own.Forwarders[cfg.Targets[i].Name] = cfg.Targets[i].Identity
+		t := &cfg.Targets[i]
+		own.Forwarders[t.Name] = t.Identity
+		if t.Changes != nil {
+			own.Changes = append(own.Changes, t.Name)
+		}
 	}
 	return own
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -27,7 +28,8 @@ type Store struct {
 	d       dialect
 	prefix  string // before a table's name
 	env     string
-	changes Changes // that are read with the journal, nil if none are
+	sources map[string]Changes // as in Options
+	changes Changes            // that are read with the journal, nil if none are
 }
 
 // Options of a [Store]; nil is fine.
@@ -39,6 +41,10 @@ type Options struct {
 	// distinguishes a copy from its original where the server cannot. It has at most 200
 	// bytes of printable characters.
 	Environment string
+	// Changes says of each forwarder that gets row changes ([Target.Changes]), by its name, where
+	// they are. [Store.States] counts them then, and [Store.Replay] and [Store.Resume] replay them. It is
+	// for PostgreSQL.
+	Changes map[string]Changes
 }
 
 // querier is a *sql.DB, *sql.Conn or *sql.Tx.
@@ -61,12 +67,15 @@ func New(d hooks.Dialect, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{journal: j, env: o.Environment}
+	s := &Store{journal: j, env: o.Environment, sources: maps.Clone(o.Changes)}
 	schema := j.Schema()
 	if d == hooks.Postgres {
 		s.d, s.prefix = postgres{}, `"`+schema+`".`
 	} else {
 		s.d, s.prefix = sqlite{}, "main."+schema+"_"
+	}
+	if err = s.checkSources(); err != nil {
+		return nil, err
 	}
 	return s, nil
 }

@@ -33,12 +33,31 @@ type candidate struct {
 type unpacker struct {
 	tx    journal.TxKey
 	clock time.Time
+	// others are the clocks of other transactions with the same number: row changes of a restored one may be between those
+	// of one of this server.
+	others map[journal.TxKey]time.Time
+}
+
+// turn turns to the transaction of a row.
+func (u *unpacker) turn(tx journal.TxKey) {
+	switch {
+	case tx == u.tx:
+		return
+	case tx.ID != u.tx.ID:
+		u.others = nil
+	case u.others == nil:
+		u.others = map[journal.TxKey]time.Time{u.tx: u.clock}
+	default:
+		u.others[u.tx] = u.clock
+	}
+	u.tx, u.clock = tx, u.others[tx]
 }
 
 // entries decodes a row.
 func (u *unpacker) entries(row *journal.Row, at spot) []candidate {
-	if row.Tx != u.tx || row.RecordedAt.After(u.clock) {
-		u.tx, u.clock = row.Tx, row.RecordedAt
+	u.turn(row.Tx)
+	if row.RecordedAt.After(u.clock) {
+		u.clock = row.RecordedAt
 	}
 	if row.Format == changeFormat {
 		return []candidate{u.change(row, at)}

@@ -273,7 +273,7 @@ func (w *worker) warnRetired(retired bool) {
 
 func (w *worker) readDue(ctx context.Context) (err error) {
 	s, now := w.relay.store, w.relay.cfg.Clock.Now()
-	w.dueAt, err = s.nextDue(ctx, w.conn, w.target.Name)
+	w.dueAt, err = w.store().nextDue(ctx, w.conn, w.target.Name)
 	if err != nil || w.dueAt.Sub(now) <= clockTolerance {
 		return err
 	}

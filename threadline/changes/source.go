@@ -64,7 +64,8 @@ const thisCluster = "(SELECT i.system_identifier FROM pg_catalog.pg_control_syst
 // From implements [relay.Changes]. A volatile function among the columns would keep the server from using the order of
 // the index.
 func (f *Source) From() string {
-	return "(SELECT a.xid, a.lsn, a.tx_started_at, a.captured_at, pg_catalog.octet_length(coalesce(a.old_row, '')) + pg_catalog.octet_length(coalesce(a.new_row, '')) AS octets, i.system_identifier AS system" +
+	return "(SELECT a.xid, a.lsn, a.tx_started_at, a.captured_at, pg_catalog.octet_length(coalesce(a.old_row, '')) + pg_catalog.octet_length(coalesce(a.new_row, '')) AS octets, i.system_identifier AS system," +
+		" coalesce((SELECT f.system <> i.system_identifier FROM " + f.store.At("audit_changes") + " f WHERE f.xid >= a.xid AND f.tx_started_at = a.tx_started_at ORDER BY f.xid, f.lsn LIMIT 1), false) AS elsewhere" +
 		" FROM " + f.store.At("audit_changes") + " a CROSS JOIN pg_catalog.pg_control_system() i)"
 }
 
@@ -120,7 +121,7 @@ func (f *Source) rows(ctx context.Context, conn *sql.Conn, entries []*journal.En
 		xids, lsns = append(xids, at.xid), append(lsns, at.lsn)
 	}
 	list, err := catalog.ReadAll(ctx, conn, reading.ScanRow, f.store.SelectChanges("c.system", unnested(pgList{xids, "xid8"}, pgList{lsns, "pg_lsn"})+
-		" k (xid, lsn) JOIN "+f.store.At("audit_changes")+" c ON c.xid = k.xid AND c.lsn = k.lsn"))
+		" k (xid, lsn) CROSS JOIN LATERAL (SELECT * FROM "+f.store.At("audit_changes")+" c WHERE c.xid = k.xid AND c.lsn = k.lsn OFFSET 0) c"))
 	found := make(map[spot]*reading.Row, len(list))
 	for _, r := range list {
 		found[spot{r.XID, r.LSN, r.Started, r.Captured}] = r

@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 )
@@ -86,6 +90,47 @@ func TestChangesInFlight(t *testing.T) {
 		}
 		large.exec("ROLLBACK")
 		c.must(large.conn.Close())
+	}, dbtest.PQ)
+}
+
+// TestDueChangesAreFound by the index, without statistics too: those that are tried again, and those that are replayed.
+func TestDueChangesAreFound(t *testing.T) {
+	eachCaptured(t, func(c *captured) {
+		const n, bad = 20_000, 100
+		db := c.lone()
+		names := make([]string, bad)
+		for i := range names {
+			names[i] = fmt.Sprint("r", (i+1)*n/bad)
+		}
+		c.refuse(errTransient, names...)
+		c.catchUp(db, 500)
+		c.run(fmt.Sprintf("INSERT INTO t SELECT 'r' || i FROM pg_catalog.generate_series(1, %d) i", n))
+		c.catchUp(db, 500)
+		if failed := c.failures(false); len(failed) != bad {
+			t.Fatalf("%d are to be tried again", len(failed))
+		}
+		for _, statistics := range []string{"SELECT 1", "ANALYZE threadline.audit_changes"} {
+			c.refuse(permanent{errTransient}, names...)
+			c.run(statistics, "UPDATE aftercommit.retries SET next_at = first_at, state = 'retrying'")
+			before := c.readChanges(db)
+			c.catchUp(db, 500)
+			if read, failed := c.readChanges(db)-before, c.failures(true); read > 20*bad || len(failed) != bad {
+				t.Errorf("%s: for %d changes %d entries were read, and discarded are %d", statistics, bad, read, len(failed))
+			}
+			before = c.readChanges(db)
+			for _, sel := range []relay.Selection{
+				{Forwarder: name, Discarded: true, To: time.Now().Add(time.Hour)},
+				{Forwarder: name, Positions: []journal.Position{c.failures(true)[0].Position, c.failures(true)[1].Position}},
+				{Forwarder: name, IDs: []uuid.UUID{c.failures(true)[0].EventID}},
+			} {
+				if many, err := c.operator("").Replay(ctx, db, sel, true); many == 0 || err != nil {
+					t.Errorf("%s: %+v: %d, %v", statistics, sel, many, err)
+				}
+			}
+			if read := c.readChanges(db) - before; read > 10*bad {
+				t.Errorf("%s: to select them, %d entries were read", statistics, read)
+			}
+		}
 	}, dbtest.PQ)
 }
 

@@ -29,6 +29,7 @@ type captured struct {
 	mu      sync.Mutex
 	entries []journal.Entry // all that the sink was called with
 	calls   []int
+	refused map[string]error // what it names, and why
 }
 
 func newCaptured(t *testing.T, e dbtest.Engine) *captured {
@@ -73,8 +74,18 @@ func (c *captured) target() relay.Target {
 	t.Deliver = func(ctx context.Context, db *sql.DB, entries []journal.Entry) relay.Result {
 		c.mu.Lock()
 		c.entries, c.calls = append(c.entries, entries...), append(c.calls, len(entries))
+		failed := make(map[uuid.UUID]relay.Failure)
+		for _, e := range entries {
+			if err := c.refused[e.Target.ID]; err != nil {
+				failed[e.ID] = *failure(err)
+			}
+		}
 		c.mu.Unlock()
-		return c.sink.deliver(ctx, db, entries)
+		r := c.sink.deliver(ctx, db, slices.DeleteFunc(slices.Clone(entries), func(e journal.Entry) bool { _, is := failed[e.ID]; return is }))
+		if r.Err == nil && len(failed) > 0 {
+			r.Failed = failed
+		}
+		return r
 	}
 	return t
 }
