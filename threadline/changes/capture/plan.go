@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
@@ -40,13 +41,13 @@ type Step struct {
 func (p *Plan) String() string {
 	var b strings.Builder
 	for _, w := range p.Warnings {
-		fmt.Fprintf(&b, "-- Warning: %s\n", w)
+		b.WriteString(pgtext.Comment("Warning: " + w))
 	}
 	if len(p.Steps) == 0 {
 		b.WriteString("-- Nothing is to be done.\n")
 	}
 	for _, s := range p.Steps {
-		fmt.Fprintf(&b, "-- %s: %s\n%s;\n", s.Table, s.Why, strings.Join(s.script(), ";\n"))
+		b.WriteString(pgtext.Comment(s.Table+": "+s.Why) + strings.Join(s.script(), ";\n") + ";\n")
 	}
 	return b.String()
 }
@@ -182,7 +183,7 @@ func (s *Installer) step(f *target, is *deployed) *Step {
 		step.SQL = append(step.SQL, s.makeKey())
 	}
 	for _, t := range f.strays(is) {
-		step.SQL = append(step.SQL, "DROP TRIGGER "+t.name+" ON "+t.table)
+		step.SQL = append(step.SQL, "DROP TRIGGER "+pgschema.Ident(t.name)+" ON "+t.table)
 	}
 	for _, t := range missing {
 		if wasBulk := strings.Contains(is.Body, s.bulkSetting(f)); f.Kind == "r" && t.name == f.rowTrigger() && (f.bulk || wasBulk) { // is.Triggers lacks one that is disabled
@@ -224,19 +225,25 @@ func (f *target) settingsText() string {
 
 type trigger struct{ name, table, when string }
 
-func (d *deployed) has(t trigger) bool { return slices.Contains(d.Triggers, t.name+" "+t.table) }
+func (d *deployed) has(t trigger) bool { return d.On(t.name, t.table) }
+
+// onAll reports whether tables have a trigger each.
+func (d *deployed) onAll(name string, tables []string) bool {
+	return !slices.ContainsFunc(tables, func(table string) bool { return !d.On(name, table) })
+}
 
 // triggers are those that are to be made. PostgreSQL puts a trigger on the rows of a partitioned table on its partitions, too, but
 // not one on TRUNCATE.
 func (s *Installer) triggers(f *target, is *deployed) (missing []trigger) {
-	for _, t := range slices.Concat([]string{f.Qualified()}, f.Partitions) {
-		row := trigger{f.rowTrigger(), t, "AFTER INSERT OR UPDATE OR DELETE ON " + t + " FOR EACH ROW"}
-		if f.bulk {
-			row.when += " WHEN (" + s.byRowSQL(f) + ")"
-		}
-		if t == f.Qualified() && !is.has(row) {
-			missing = append(missing, row)
-		}
+	tables := slices.Concat([]string{f.Qualified()}, f.Partitions)
+	row := trigger{f.rowTrigger(), f.Qualified(), "AFTER INSERT OR UPDATE OR DELETE ON " + f.Qualified() + " FOR EACH ROW"}
+	if f.bulk {
+		row.when += " WHEN (" + s.byRowSQL(f) + ")"
+	}
+	if !is.onAll(row.name, tables) { // that of a partition may be disabled by itself
+		missing = append(missing, row)
+	}
+	for _, t := range tables {
 		if truncate := (trigger{truncateTrigger, t, "AFTER TRUNCATE ON " + t + " FOR EACH STATEMENT"}); !is.has(truncate) {
 			missing = append(missing, truncate)
 		}
@@ -282,11 +289,11 @@ func (f *target) wasThere(t trigger) bool {
 }
 
 // strays are triggers that are to be dropped: those of partitions that were captured by themselves before, those of Table.Bulk once it is
-// not set or refused, and those on statements that are left on tables which were partitions.
+// not set or refused, those on statements that are left on tables which were partitions, and those on the table itself that were renamed.
 func (f *target) strays(is *deployed) (list []trigger) {
 	for _, t := range is.Others {
-		if name, table, _ := strings.Cut(t, " "); slices.Contains(f.Partitions, table) {
-			list = append(list, trigger{name: name, table: table})
+		if slices.Contains(f.Partitions, t.Table) {
+			list = append(list, trigger{name: t.Name, table: t.Table})
 		}
 	}
 	for _, name := range []string{bulkBefore, bulkInsert, bulkUpdate, bulkDelete} {
@@ -294,9 +301,13 @@ func (f *target) strays(is *deployed) (list []trigger) {
 			list = append(list, t)
 		}
 	}
+	own := []string{f.rowTrigger(), catalog.RowTrigger, bulkRow, truncateTrigger, movesTrigger, bulkBefore, bulkInsert, bulkUpdate, bulkDelete}
 	for _, t := range is.Triggers {
-		if name, table, _ := strings.Cut(t, " "); name != f.rowTrigger() && table != f.Qualified() && !slices.Contains(f.Partitions, table) {
-			list = append(list, trigger{name: name, table: table})
+		renamed := t.Table == f.Qualified() && !slices.Contains(own, t.Name)
+		// Who may execute the function can have made others, on tables of theirs.
+		left := t.Owned && t.Table != f.Qualified() && !slices.Contains(f.Partitions, t.Table) && (t.Name == truncateTrigger || t.Name == movesTrigger)
+		if renamed || left {
+			list = append(list, trigger{name: t.Name, table: t.Table})
 		}
 	}
 	return list

@@ -124,7 +124,7 @@ func (f *target) movesTriggers(is *deployed) (missing []trigger) {
 		return nil
 	}
 	for _, t := range slices.Concat([]string{f.Qualified()}, f.Partitioned) {
-		if !slices.Contains(is.Triggers, movesTrigger+" "+t) {
+		if !is.On(movesTrigger, t) {
 			missing = append(missing, trigger{movesTrigger, t, "AFTER UPDATE ON " + t + " REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT"})
 		}
 	}

@@ -24,14 +24,26 @@ type Deployed struct {
 	Digest         string   // of the body, "" if there is none
 	Grantees       []string // who may execute the function, beside its owner
 	Owners         []string // who has to, because a partition that they add to a table of theirs gets its trigger
-	Triggers       []string // those that fire: the name and the table's, with a space between
-	Others         []string // those on rows that are another capture's, in the same form
+	Triggers       []Trigger
+	Others         []Trigger // those on rows that are another capture's
 	// Notes are those of the functions under the table's name, and on the table: where it was
 	// renamed, these are two. One that says nothing is nil.
 	Notes []*Note
 	// Leaves are those of captures of partitions, and inherited those of tables that had its name before, or
 	// had it as a partition.
 	Leaves, inherited []*Note
+}
+
+// Trigger is a trigger that fires.
+type Trigger struct {
+	Name  string
+	Table string // qualified, in quotes
+	Owned bool   // the role that asks may drop it
+}
+
+// On reports whether there is a trigger of a name on a table.
+func (d *Deployed) On(name, table string) bool {
+	return slices.ContainsFunc(d.Triggers, func(t Trigger) bool { return t.Name == name && t.Table == table })
 }
 
 // Deployed reads what there is of a table's capture.
@@ -60,13 +72,13 @@ func (s *Database) Deployed(ctx context.Context, q Querier, f *Relation) (*Deplo
 	if err != nil {
 		return nil, Wrap("look for the capture of "+f.Qualified(), err)
 	}
-	name := func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) }
-	query := `SELECT pg_catalog.concat(g.tgname, ' ', ` + QualifiedName + `)
+	trigger := func(rows *sql.Rows) (t Trigger, err error) { return t, rows.Scan(&t.Name, &t.Table, &t.Owned) }
+	query := `SELECT g.tgname::pg_catalog.text, ` + QualifiedName + `, pg_catalog.pg_has_role(c.relowner, 'USAGE')
 		FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace WHERE pn.nspname = $1 AND `
-	d.Triggers, err = ReadAll(ctx, q, name, query+"p.proname = $2 AND g.tgenabled IN ('O', 'A')", s.Schema, f.Function())
+	d.Triggers, err = ReadAll(ctx, q, trigger, query+"p.proname = $2 AND g.tgenabled IN ('O', 'A')", s.Schema, f.Function())
 	if err == nil && f.Kind == "p" {
-		d.Others, err = ReadAll(ctx, q, name, query+"p.proname <> $2 AND g.tgname LIKE '"+RowTrigger+"%' AND g.tgparentid = 0", s.Schema, f.Function())
+		d.Others, err = ReadAll(ctx, q, trigger, query+"p.proname <> $2 AND g.tgname LIKE '"+RowTrigger+"%' AND g.tgparentid = 0", s.Schema, f.Function())
 	}
 	if err != nil {
 		return nil, Wrap("look for the triggers of "+f.Qualified(), err)
