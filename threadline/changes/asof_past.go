@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/internal/lenient"
@@ -179,11 +180,13 @@ func (p *past) setLive(ctx context.Context, after []*reading.Row) error {
 	case p.table.Copied:
 		return &AsOfError{Err: ErrBroken, Break: copiedElsewhere(p.table)}
 	case p.table.LiveTable == nil, !p.table.Capturing:
-		return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Uncaptured, From: now, To: now, Schema: p.table.Named.Schema, Table: p.table.Named.Table, Text: "no trigger captures the table now"}}
+		return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Uncaptured, From: now, To: now, Schema: p.table.Named.Schema, Table: p.table.Named.Table, Text: "a trigger of its capture is missing or disabled now"}}
 	case !p.keyHolds(key):
 		return &AsOfError{Err: ErrBroken, Break: hadOtherKey(p.table)}
 	case live == nil && p.table.Secured:
 		return &AsOfError{Err: ErrHidden}
+	case live == nil && len(p.table.Detached) > 0:
+		return &AsOfError{Err: ErrBroken, Break: hasDetached(p.table)}
 	case live == nil && len(p.under) == 0:
 		if b := p.purged(now); b != nil { // it may have been there, and what says so is deleted
 			return &AsOfError{Err: ErrBroken, Break: b}
@@ -217,6 +220,12 @@ func (p *past) setLive(ctx context.Context, after []*reading.Row) error {
 func hadOtherKey(t *reading.Table) *Break {
 	now := time.Now()
 	return &Break{Kind: Reshaped, From: now, To: now, Schema: t.Named.Schema, Table: t.Named.Table, Text: "the table has had other columns as its key"}
+}
+
+// hasDetached returns the break of a table that has lost partitions, which no plan has noted yet.
+func hasDetached(t *reading.Table) *Break {
+	now := time.Now()
+	return &Break{Kind: Partitioned, From: now, To: now, Schema: t.Named.Schema, Table: t.Named.Table, Text: "detached, dropped or renamed since the last plan: " + strings.Join(t.Detached, ", ")}
 }
 
 // shapeNow returns the shape of the table as it is now, with the columns that its shapes have. A column that was ever masked or

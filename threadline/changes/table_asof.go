@@ -132,6 +132,11 @@ func (r *tableReader) begin(ctx context.Context, table string) error {
 		if _, err = first.Tx.ExecContext(ctx, "DECLARE "+cursor+" NO SCROLL CURSOR WITH HOLD FOR "+keysOf(first, t)); err != nil {
 			return catalog.Wrap("read the keys of "+t.Label(), err)
 		}
+		if keyIsThere(t) {
+			if err = first.Settled(ctx, t.OID); err != nil {
+				return err
+			}
+		}
 		r.cursor = cursor
 		return catalog.Wrap("read the keys of "+t.Label(), first.Tx.Commit()) // which reads them
 	})
@@ -224,6 +229,7 @@ func (a *asOf) then(row *Row, failed error) (*tableRow, error) {
 func (r *tableReader) page(ctx context.Context, keys []seenKey) ([]tableRow, error) {
 	var page []tableRow
 	err := r.store.InSnapshot(ctx, r.conn, func(later *reading.Snapshot) (err error) {
+		page = nil
 		if err = later.Pin(ctx); err != nil {
 			return err
 		}
@@ -327,7 +333,10 @@ func (a *asOf) unnamed(at time.Time) error {
 		b = copiedElsewhere(a.table)
 	}
 	if b == nil && (a.table.LiveTable == nil || !a.table.Capturing) {
-		b = &Break{Kind: Uncaptured, From: at, To: time.Now(), Schema: a.table.Named.Schema, Table: a.table.Named.Table, Text: "no trigger captures the table now"}
+		b = &Break{Kind: Uncaptured, From: at, To: time.Now(), Schema: a.table.Named.Schema, Table: a.table.Named.Table, Text: "a trigger of its capture is missing or disabled now"}
+	}
+	if b == nil && len(a.table.Detached) > 0 {
+		b = hasDetached(a.table)
 	}
 	if b == nil && !keyIsThere(a.table) {
 		b = hadOtherKey(a.table)

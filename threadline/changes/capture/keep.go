@@ -281,7 +281,7 @@ func (k *keeper) leaveToOwner(ctx context.Context, w *work) error {
 			pgschema.Ident(k.role), w.Qualified(), w.step.Why, pgschema.Ident(k.owner)), statements...)
 	case len(lacks) == 0: // a trigger that is disabled can be replaced by the table's owner only
 		drop := &Step{patience: setPatience}
-		for _, name := range append([]string{w.rowTrigger(), truncateTrigger}, w.bulkNames()...) {
+		for _, name := range append([]string{w.rowTrigger(), catalog.TruncateTrigger}, w.bulkNames()...) {
 			drop.SQL = append(drop.SQL, "DROP TRIGGER IF EXISTS "+name+" ON "+w.Qualified())
 		}
 		k.deny(fmt.Sprintf("role %s may not replace the triggers of %s (%s): drop them as the role that owns it", pgschema.Ident(k.role), w.Qualified(), w.step.Why),

@@ -61,8 +61,6 @@ func (step *Step) script() []string {
 	return slices.Concat(start, step.SQL, []string{"COMMIT"})
 }
 
-const truncateTrigger = "threadline_truncate"
-
 // Plan compares the tables with what is captured. It changes nothing. Of tables that it is not
 // given, the capture stays.
 func (s *Installer) Plan(ctx context.Context, tables ...Table) (*Plan, error) {
@@ -244,7 +242,7 @@ func (s *Installer) triggers(f *target, is *deployed) (missing []trigger) {
 		missing = append(missing, row)
 	}
 	for _, t := range tables {
-		if truncate := (trigger{truncateTrigger, t, "AFTER TRUNCATE ON " + t + " FOR EACH STATEMENT"}); !is.has(truncate) {
+		if truncate := (trigger{catalog.TruncateTrigger, t, "AFTER TRUNCATE ON " + t + " FOR EACH STATEMENT"}); !is.has(truncate) {
 			missing = append(missing, truncate)
 		}
 	}
@@ -301,11 +299,11 @@ func (f *target) strays(is *deployed) (list []trigger) {
 			list = append(list, t)
 		}
 	}
-	own := []string{f.rowTrigger(), catalog.RowTrigger, bulkRow, truncateTrigger, movesTrigger, bulkBefore, bulkInsert, bulkUpdate, bulkDelete}
+	own := []string{f.rowTrigger(), catalog.RowTrigger, bulkRow, catalog.TruncateTrigger, movesTrigger, bulkBefore, bulkInsert, bulkUpdate, bulkDelete}
 	for _, t := range is.Triggers {
 		renamed := t.Table == f.Qualified() && !slices.Contains(own, t.Name)
 		// Who may execute the function can have made others, on tables of theirs.
-		left := t.Owned && t.Table != f.Qualified() && !slices.Contains(f.Partitions, t.Table) && (t.Name == truncateTrigger || t.Name == movesTrigger)
+		left := t.Owned && t.Table != f.Qualified() && !slices.Contains(f.Partitions, t.Table) && (t.Name == catalog.TruncateTrigger || t.Name == movesTrigger)
 		if renamed || left {
 			list = append(list, trigger{name: t.Name, table: t.Table})
 		}

@@ -28,10 +28,10 @@ import (
 // order. Where it does not, because a WITH was not read to its end, a gap says so, too.
 
 const (
-	bulkBefore = "threadline_bulk"
-	bulkInsert = "threadline_bulk_insert"
-	bulkUpdate = "threadline_bulk_update"
-	bulkDelete = "threadline_bulk_delete"
+	bulkBefore = catalog.BulkTrigger
+	bulkInsert = catalog.BulkTrigger + "_insert"
+	bulkUpdate = catalog.BulkTrigger + "_update"
+	bulkDelete = catalog.BulkTrigger + "_delete"
 
 	bulkRow = catalog.RowTrigger + "_bulk"
 )

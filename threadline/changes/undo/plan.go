@@ -32,6 +32,9 @@ func (r *undoer) plan(ctx context.Context, chains []*chain) error {
 	if err := r.conflicts(ctx, steps); err != nil {
 		return err
 	}
+	if err := r.Settled(ctx, looked(steps)...); err != nil {
+		return err
+	}
 	r.warn(steps)
 	r.triggers(steps)
 	r.settings(steps)
@@ -43,6 +46,18 @@ func (r *undoer) plan(ctx context.Context, chains []*chain) error {
 		r.undo.Statements = append(r.undo.Statements, list...)
 	}
 	return nil
+}
+
+// looked are the tables in which steps may have looked for rows.
+func looked(steps []*step) []int64 {
+	tables := make(map[int64]bool)
+	for _, st := range steps {
+		tables[st.table.OID] = true
+		for _, k := range slices.Concat(st.table.Keys, st.table.Referred) {
+			tables[k.Child], tables[k.Parent] = true, true
+		}
+	}
+	return slices.Collect(maps.Keys(tables))
 }
 
 // statements are those of steps that belong together.

@@ -73,8 +73,9 @@ func newScript(ctx context.Context, s *reading.Reader, title string, f func(*und
 	if err := s.Catalog.Supported(); err != nil {
 		return nil, err
 	}
-	u := &Script{title: title, speaks: s.Catalog.Dialect}
+	u := &Script{}
 	err := s.InSnapshot(ctx, s.Catalog.DB, func(sn *reading.Snapshot) error {
+		*u = Script{title: title, speaks: s.Catalog.Dialect}
 		return (&undoer{Snapshot: sn, undo: u, undone: make(map[reading.ChangeID]bool)}).make(ctx, f)
 	})
 	if err != nil {

@@ -6,12 +6,20 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
 
-// RowTrigger is how the names of triggers on rows begin.
-const RowTrigger = "threadline_row"
+// The names of triggers, or how they begin.
+const (
+	RowTrigger      = "threadline_row"
+	TruncateTrigger = "threadline_truncate"
+	BulkTrigger     = "threadline_bulk"
+)
+
+// BulkTriggers is how many triggers on statements there are.
+const BulkTriggers = 4
 
 // Qualified is the table's name with its schema, in quotes.
 func (f *Relation) Qualified() string {
@@ -39,6 +47,28 @@ type Trigger struct {
 	Name  string
 	Table string // qualified, in quotes
 	Owned bool   // the role that asks may drop it
+}
+
+// Fires reports whether no trigger of the capture is missing or disabled, so that no change is lost. A partition that has come since the last
+// plan has none on TRUNCATE yet.
+func (d *Deployed) Fires(f *Relation) bool {
+	tables := slices.Concat([]string{f.Qualified()}, f.Partitions)
+	count := func(table, prefix string) (n int) {
+		for _, t := range d.Triggers {
+			if t.Table == table && strings.HasPrefix(t.Name, prefix) {
+				n++
+			}
+		}
+		return n
+	}
+	for _, table := range tables {
+		noted := table == f.Qualified() || f.Noted != nil && slices.Contains(f.Noted.Partitions, table)
+		if count(table, RowTrigger) == 0 || noted && count(table, TruncateTrigger) == 0 {
+			return false
+		}
+	}
+	bulk := count(f.Qualified(), BulkTrigger)
+	return bulk == 0 || bulk == BulkTriggers
 }
 
 // On reports whether there is a trigger of a name on a table.

@@ -43,6 +43,9 @@ func (r *Snapshot) Printed(ctx context.Context, l *Lives, key []string) ([]strin
 			return other, err
 		}
 	}
+	if t.Readable {
+		return key, r.Settled(ctx, t.OID)
+	}
 	return key, nil
 }
 

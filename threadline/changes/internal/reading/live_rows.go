@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,7 +50,13 @@ func (r *Snapshot) LiveRows(ctx context.Context, t *Table, keys [][]string) ([]m
 		}
 		return nil
 	})
-	return live, catalog.Wrap("look up the rows of "+t.Name, err)
+	if err != nil {
+		return nil, catalog.Wrap("look up the rows of "+t.Name, err)
+	}
+	if slices.ContainsFunc(live, func(one map[string]change.Value) bool { return one == nil }) {
+		return live, r.Settled(ctx, t.OID)
+	}
+	return live, nil
 }
 
 // LookUp reads an expression of the rows t of a table. For n from 0 to count, columns of theirs, in is, have the values that value returns

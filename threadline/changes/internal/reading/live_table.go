@@ -32,6 +32,7 @@ type LiveTable struct {
 	Settings    []string       // which its types' texts depend on
 	Capturing   bool           // triggers fire
 	Partitioned bool
+	Detached    []string // the partitions of the last plan that it has no more, at least under their names
 	Place       string   // where a row is, as SQL has it
 	Identity    []string // on SQLite: the columns that are a row's place
 	Enforces    bool     // there: PRAGMA foreign_keys is on
@@ -136,7 +137,10 @@ func (s *Reader) describe(ctx context.Context, q catalog.Querier, f *catalog.Rel
 		return nil, err
 	}
 	t.Partitioned, t.Place = f.Kind == "p", "(tableoid, ctid)"
-	t.Capturing = len(is.Triggers) > 0
+	t.Capturing = is.Fires(f)
+	if f.Noted != nil {
+		t.Detached = catalog.Without(f.Noted.Partitions, f.Partitions)
+	}
 	t.Now = &catalog.Shape{Schema: f.Schema, Table: f.Table, OID: f.OID, Columns: f.All}
 	if f.Place != "" {
 		t.Now.Places = []string{f.Place}

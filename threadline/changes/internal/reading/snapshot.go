@@ -31,8 +31,18 @@ type beginner interface {
 	BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error)
 }
 
-// InSnapshot calls f with a snapshot.
+// InSnapshot calls f with a snapshot, and again with another one if a table was not Settled.
 func (s *Reader) InSnapshot(ctx context.Context, db beginner, f func(*Snapshot) error) (err error) {
+	for range mostSnapshots {
+		if err = s.inOne(ctx, db, f); !errors.Is(err, errUnsettled) {
+			break
+		}
+	}
+	return err
+}
+
+// inOne calls f with a snapshot.
+func (s *Reader) inOne(ctx context.Context, db beginner, f func(*Snapshot) error) (err error) {
 	opts := &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 	lite, isLite := s.OnSQLite()
 	if isLite {
