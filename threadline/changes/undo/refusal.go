@@ -31,10 +31,10 @@ func (r *undoer) judge(st *step) {
 	case t.Keyed() && len(t.Key) == 0:
 		refuse("the table was captured with different keys")
 		return
-	case t.Keyed() && t.Dialect == hooks.SQLite && (len(key) != len(t.Key) || slices.Contains(st.before, "") || slices.Contains(st.after, "")):
+	case t.Keyed() && t.Dialect == hooks.SQLite && (!st.keysKnown() || slices.Contains(st.before, "") || slices.Contains(st.after, "")):
 		refuse("the key of the row has, or had, NULL in it: it cannot be told from others")
 		return
-	case t.Keyed() && len(key) != len(t.Key):
+	case t.Keyed() && !st.keysKnown():
 		refuse("the key of the row is not known, because the table had lost its columns")
 		return
 	case st.torn:
@@ -113,6 +113,11 @@ func unseenBy(t *reading.Table, st *step) (names []string) {
 		}
 	}
 	return names
+}
+
+// keysKnown reports whether the row's key is known where it is there: before the changes, and after them.
+func (st *step) keysKnown() bool {
+	return (!st.existed || len(st.before) == len(st.table.Key)) && (!st.exists || len(st.after) == len(st.table.Key))
 }
 
 // keyNow is the key that the row has, or had when it was there.
