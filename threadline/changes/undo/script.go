@@ -56,8 +56,7 @@ type Statement struct {
 func (u *Script) String() string {
 	var b strings.Builder
 	comment := func(format string, args ...any) {
-		text := fmt.Sprintf(format, args...)
-		b.WriteString("-- " + strings.NewReplacer("\n", `\n`, "\r", `\r`).Replace(text) + "\n")
+		b.WriteString(pgtext.Comment(fmt.Sprintf(format, args...)))
 	}
 	comment("Undo of %s. Cause: %s", u.title, u.Cause)
 	for _, r := range u.Refusals {
