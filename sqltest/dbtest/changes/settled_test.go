@@ -19,8 +19,12 @@ func TestRewrittenMeanwhile(t *testing.T) {
 		w.capture(capture.Table{Name: "t"}, capture.Table{Name: "d"})
 		w.exec("UPDATE d SET a = 20 WHERE id = 2", "UPDATE t SET a = 20 WHERE id = 2")
 		at := w.clock()
+		w.exec("CREATE TABLE child (id int PRIMARY KEY, t int REFERENCES t)", "INSERT INTO child VALUES (1, 1)")
+		w.capture(capture.Table{Name: "child"})
+		w.exec("DELETE FROM child")
 		xid, startedAt := w.last()
 		read := map[string]func(table string) string{
+			"a row that has changed":    func(table string) string { return w.asOf(table, at, "2") },
 			"a row that never changed":  func(table string) string { return w.asOf(table, at, "1") },
 			"its key written otherwise": func(table string) string { return w.asOf(table, at, "01") },
 			"the table": func(table string) string {
@@ -55,7 +59,7 @@ func TestRewrittenMeanwhile(t *testing.T) {
 				}
 			}
 		}
-		if got := while("TRUNCATE t", func() string { return w.asOf("t", at, "1") }); got != "the history is broken there" {
+		if got := while("TRUNCATE t, child", func() string { return w.asOf("t", at, "1") }); got != "the history is broken there" {
 			t.Errorf("emptied: %s", got)
 		}
 		if got := while("ALTER TABLE d DETACH PARTITION d1", func() string { return w.asOf("d", at, "1") }); got != "the history is broken there" {
