@@ -120,11 +120,11 @@ func (r *pageReader) readByWho(ctx context.Context, size int) (list []*reading.R
 	w.searched += searched
 	if bound.Valid {
 		at, unreal := time.Parse(lenient.TimeForm, bound.String)
-		if unreal != nil || r.at != nil && !at.Before(r.at.captured) {
-			w.stuck = true
+		w.past = &position{captured: at.Add(time.Microsecond)} // what comes after it is at most as new as the bound
+		if unreal != nil || r.at != nil && !w.past.captured.Before(r.at.captured) {
+			w.past, w.stuck = nil, true
 			return r.read(ctx, size)
 		}
-		w.past = &position{captured: at.Add(time.Microsecond)} // what comes after it is at most as new as the bound
 	}
 	if found == 0 {
 		return nil, w.past != nil, nil

@@ -83,7 +83,7 @@ func TestPageByWho(t *testing.T) {
 		everything := w.all(changes.Query{})
 		namesOf := func(c changes.Change) []string { return []string{"public." + c.Table} }
 		found := 0
-		for i := range 20 {
+		for i := range 26 {
 			q := p.query(i)
 			var want []changes.Change
 			for _, c := range everything {
@@ -151,10 +151,15 @@ func (p *past) writeHour() {
 	p.write()
 }
 
-// query is the i-th query for who.
+// query is the i-th query for who: first for each actor, and then for anything.
 func (p *past) query(i int) changes.Query {
 	r, q := p.r, changes.Query{Limit: 20 + p.r.IntN(300)}
-	switch who := r.IntN(6); who {
+	actors := []string{"a", "b", "nightly", "reader", "burst", "rare", "often", "large", "unknown", "é"}
+	if i < len(actors) {
+		q.ActorID = actors[i]
+		return q
+	}
+	switch r.IntN(6) {
 	case 0:
 		q.CorrelationID = fmt.Sprintf("c%d", (1_000_000+r.IntN(p.xid-1_000_000))/7)
 	case 1:
@@ -162,7 +167,7 @@ func (p *past) query(i int) changes.Query {
 	case 2:
 		q.Unattributed, q.CorrelationID = true, fmt.Sprintf("c%d", (1_000_000+r.IntN(p.xid-1_000_000))/7)
 	default:
-		q.ActorID = []string{"a", "b", "nightly", "reader", "burst", "rare", "often", "large", "unknown", "é"}[(i+who)%10]
+		q.ActorID = actors[r.IntN(len(actors))]
 		q.ActorType = []hooks.ActorType{"", "", hooks.User, hooks.Job}[r.IntN(4)]
 	}
 	if r.IntN(3) == 0 {

@@ -43,6 +43,9 @@ func (w *world) pages(q changes.Query) (list []changes.Change) {
 		if page.Next == "" {
 			return list
 		}
+		if page.Next == q.Cursor {
+			w.Fatalf("the pages of %+v have no end", q)
+		}
 		q.Cursor = page.Next
 	}
 }
