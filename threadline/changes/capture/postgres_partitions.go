@@ -156,7 +156,7 @@ func (s *Installer) makePartition(ctx context.Context, p partition, careful bool
 			return err
 		}
 		for _, q := range []string{
-			"CREATE TABLE " + s.at(p.name) + " (LIKE " + s.at("audit_changes") + ")",
+			"CREATE TABLE " + s.at(p.name) + " (LIKE " + s.at("audit_changes") + ") WITH (" + storage + ")",
 			s.revokeSQL(p.name),
 			"ALTER TABLE " + s.at("audit_changes") + " ATTACH PARTITION " + s.at(p.name) + " FOR VALUES FROM ('" + p.from.Format(time.RFC3339) + "') TO ('" + p.to.Format(time.RFC3339) + "')",
 			"ALTER TABLE " + s.at(p.name) + " OWNER TO " + pgschema.Ident(owner),
