@@ -187,7 +187,7 @@ func (k *keeper) assess(ctx context.Context, q catalog.Querier, t Table) (*work,
 	if err != nil {
 		return nil, err
 	}
-	if err = f.checkKind(t.Name); err != nil {
+	if err = k.installer.checkKind(f, t.Name); err != nil {
 		return nil, err
 	}
 	is, err := k.installer.deployed(ctx, q, f)

@@ -109,6 +109,9 @@ func (p *Plan) warn(f *target, is *deployed) {
 	if f.whyByRow != "" {
 		p.Warnings = append(p.Warnings, name+" is captured row by row, although Bulk is set: "+f.whyByRow)
 	}
+	for _, t := range f.Foreign {
+		p.Warnings = append(p.Warnings, name+" has the foreign table "+t+" as a partition: what is done to it in the database where it is is not captured, nor is a TRUNCATE of it alone")
+	}
 	if !f.Keyed() {
 		p.Warnings = append(p.Warnings, name+" has no key: its rows are kept whole, and History cannot follow one")
 	}
@@ -231,7 +234,7 @@ func (d *deployed) onAll(name string, tables []string) bool {
 }
 
 // triggers are those that are to be made. PostgreSQL puts a trigger on the rows of a partitioned table on its partitions, too, but
-// not one on TRUNCATE.
+// not one on TRUNCATE, which foreign tables cannot have.
 func (s *Installer) triggers(f *target, is *deployed) (missing []trigger) {
 	tables := slices.Concat([]string{f.Qualified()}, f.Partitions)
 	row := trigger{f.rowTrigger(), f.Qualified(), "AFTER INSERT OR UPDATE OR DELETE ON " + f.Qualified() + " FOR EACH ROW"}
@@ -242,6 +245,9 @@ func (s *Installer) triggers(f *target, is *deployed) (missing []trigger) {
 		missing = append(missing, row)
 	}
 	for _, t := range tables {
+		if slices.Contains(f.Foreign, t) {
+			continue
+		}
 		if truncate := (trigger{catalog.TruncateTrigger, t, "AFTER TRUNCATE ON " + t + " FOR EACH STATEMENT"}); !is.has(truncate) {
 			missing = append(missing, truncate)
 		}

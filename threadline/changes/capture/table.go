@@ -36,7 +36,7 @@ func (s *Installer) find(ctx context.Context, q pgschema.Querier, t Table) (*tar
 	if err != nil {
 		return nil, err
 	}
-	if err := f.checkKind(t.Name); err != nil {
+	if err := s.checkKind(f, t.Name); err != nil {
 		return nil, err
 	}
 	if err := f.want(ctx, q, t); err != nil {
@@ -68,8 +68,11 @@ func (f *target) want(ctx context.Context, q pgschema.Querier, t Table) error {
 	return nil
 }
 
-// checkKind refuses what has no rows that a trigger on it sees.
-func (f *target) checkKind(name string) error {
+// historyTables are those of the history.
+var historyTables = []string{"audit_captures", "audit_changes", "audit_copies", "audit_eventless", "audit_gaps", "audit_keys", "audit_purges", "audit_shapes"}
+
+// checkKind refuses what has no rows that a trigger on it sees, and the tables of the history: each change would be another one.
+func (s *Installer) checkKind(f *target, name string) error {
 	switch f.Kind {
 	case "r", "p":
 	case "v", "m":
@@ -80,6 +83,8 @@ func (f *target) checkKind(name string) error {
 		return fmt.Errorf("capture: %s is not a table", name)
 	}
 	switch {
+	case f.Schema == s.catalog.Schema && slices.Contains(historyTables, f.Table):
+		return fmt.Errorf("capture: %s is a table of the history", name)
 	case f.Persistence == "t":
 		return fmt.Errorf("capture: %s is a temporary table", name)
 	case f.Leaf:

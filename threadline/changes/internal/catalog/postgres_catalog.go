@@ -34,6 +34,8 @@ SELECT pg_catalog.json_build_object('schema', n.nspname, 'table', c.relname, 'oi
 		WHERE p.level > 0),
 	'partitioned', (SELECT pg_catalog.json_agg(` + QualifiedName + ` ORDER BY p.relid) FROM pg_catalog.pg_partition_tree({table}) p JOIN pg_catalog.pg_class c ON c.oid = p.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE p.level > 0 AND NOT p.isleaf),
+	'foreign', (SELECT pg_catalog.json_agg(` + QualifiedName + ` ORDER BY p.relid) FROM pg_catalog.pg_partition_tree({table}) p JOIN pg_catalog.pg_class c ON c.oid = p.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE p.level > 0 AND c.relkind = 'f'),
 	'key', (SELECT pg_catalog.json_agg(a.attname ORDER BY k.n) FROM pg_catalog.pg_index i, pg_catalog.unnest(i.indkey) WITH ORDINALITY k (number, n), pg_catalog.pg_attribute a
 		WHERE i.indrelid = c.oid AND i.indisprimary AND k.n <= i.indnkeyatts AND a.attrelid = c.oid AND a.attnum = k.number),
 	'deferrable', (SELECT NOT i.indimmediate FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary),
@@ -83,11 +85,12 @@ func describe(ctx context.Context, q pgschema.Querier, name string) (*Relation, 
 		Leaf, Deferrable  bool
 		Partitions        []string
 		Partitioned       []string
+		Foreign           []string
 	}
 	if err := json.Unmarshal([]byte(text), &doc); err != nil {
 		return nil, Wrap("look up the table "+name, err)
 	}
-	f := &Relation{Shape: doc.Shape, Kind: doc.Kind, Persistence: doc.Persistence, Leaf: doc.Leaf, Deferrable: doc.Deferrable, Partitions: doc.Partitions, Partitioned: doc.Partitioned}
+	f := &Relation{Shape: doc.Shape, Kind: doc.Kind, Persistence: doc.Persistence, Leaf: doc.Leaf, Deferrable: doc.Deferrable, Partitions: doc.Partitions, Partitioned: doc.Partitioned, Foreign: doc.Foreign}
 	f.Columns = nil
 	for _, c := range doc.Columns {
 		f.All = append(f.All, Column{

@@ -108,6 +108,7 @@ type Relation struct {
 	Deferrable  bool     // its primary key
 	Partitions  []string // of a partitioned table, qualified and quoted
 	Partitioned []string // those of them that have partitions
+	Foreign     []string // and those that are foreign tables
 
 	Place   string   // where its OID is
 	Noted   *Capture // its last note, nil if there is none
