@@ -107,7 +107,7 @@ func TestTableAsOfIsNotKnown(t *testing.T) {
 		w.exec("INSERT INTO t VALUES (3, 3)")
 		there := w.clock()
 		w.exec("ALTER TABLE t DISABLE TRIGGER USER", "DELETE FROM t")
-		w.wantLast("not captured any more", there, "|3|3", 1, changes.ErrBroken, changes.Uncaptured)
+		w.wantLast("not captured any more, and perhaps not before", there, "", 3, changes.ErrBroken, changes.Uncaptured)
 		for table, says := range map[string]string{"bare": "no key", "never": "never captured", "nowhere": "nowhere"} {
 			if got, errs := w.tableAsOf(table, w.clock()); len(got) != 0 || len(errs) != 1 || !strings.Contains(errs[0].Error(), says) {
 				w.Errorf("%s: %v, %v", table, got, errs)

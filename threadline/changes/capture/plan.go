@@ -153,6 +153,8 @@ func (f *target) reasons(is *deployed, body string, missing []trigger) (why []st
 	}
 	if is.Body != "" && f.otherRowTrigger(is) == "" && len(missing) > 0 {
 		why = append(why, "triggers are missing or disabled")
+	} else if is.altered {
+		why = append(why, "triggers were disabled for a time, or made anew")
 	}
 	if stale := f.stale(); stale != "" && (is.Body != "" || f.Noted != nil) && !slices.Contains(why, stale) {
 		why = append(why, stale)
@@ -170,7 +172,7 @@ func (s *Installer) step(f *target, is *deployed) *Step {
 	if len(why) == 0 {
 		return nil
 	}
-	resumed := f.Noted != nil && slices.ContainsFunc(s.triggers(s.before(f, is), is), f.wasThere)
+	resumed := f.Noted != nil && (slices.ContainsFunc(s.triggers(s.before(f, is), is), f.wasThere) || is.altered)
 	step := &Step{Table: f.Qualified(), Why: strings.Join(why, ", "), SQL: []string{s.turnSQL(), s.unchangedSQL(f, is)}, patience: setPatience}
 	function := s.at(f.Function()) + "()"
 	step.SQL = append(step.SQL,
@@ -286,10 +288,7 @@ func (f *target) otherRowTrigger(is *deployed) string {
 
 // wasThere reports whether a trigger that is missing was there at the last note.
 func (f *target) wasThere(t trigger) bool {
-	if t.name == movesTrigger { // which keeps nothing
-		return false
-	}
-	return t.table == f.Qualified() || slices.Contains(f.Noted.Partitions, t.table)
+	return t.name != catalog.MovesTrigger && f.WasNoted(t.table)
 }
 
 // strays are triggers that are to be dropped: those of partitions that were captured by themselves before, those of Table.Bulk once it is
@@ -305,11 +304,11 @@ func (f *target) strays(is *deployed) (list []trigger) {
 			list = append(list, t)
 		}
 	}
-	own := []string{f.rowTrigger(), catalog.RowTrigger, bulkRow, catalog.TruncateTrigger, movesTrigger, bulkBefore, bulkInsert, bulkUpdate, bulkDelete}
+	own := []string{f.rowTrigger(), catalog.RowTrigger, bulkRow, catalog.TruncateTrigger, catalog.MovesTrigger, bulkBefore, bulkInsert, bulkUpdate, bulkDelete}
 	for _, t := range is.Triggers {
 		renamed := t.Table == f.Qualified() && !slices.Contains(own, t.Name)
 		// Who may execute the function can have made others, on tables of theirs.
-		left := t.Owned && t.Table != f.Qualified() && !slices.Contains(f.Partitions, t.Table) && (t.Name == catalog.TruncateTrigger || t.Name == movesTrigger)
+		left := t.Owned && t.Table != f.Qualified() && !slices.Contains(f.Partitions, t.Table) && (t.Name == catalog.TruncateTrigger || t.Name == catalog.MovesTrigger)
 		if renamed || left {
 			list = append(list, trigger{name: t.Name, table: t.Table})
 		}
@@ -317,7 +316,8 @@ func (f *target) strays(is *deployed) (list []trigger) {
 	return list
 }
 
-// noted finds out whether the shape is noted, and the key of hashes made. For a role that may not look, they are.
+// noted finds out whether the shape is noted, and the key of hashes made, and whether triggers were altered since the last note. For a
+// role that may not look, all is as it should be.
 func (s *Installer) noted(ctx context.Context, q catalog.Querier, f *target, d *deployed) error {
 	err := q.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+s.at("audit_shapes")+" WHERE id = $1)", f.Digest()).Scan(&d.shape)
 	switch {
@@ -329,6 +329,9 @@ func (s *Installer) noted(ctx context.Context, q catalog.Querier, f *target, d *
 	}
 	if err == nil {
 		d.noKey, err = s.keyMissing(ctx, q, f)
+	}
+	if err == nil {
+		d.altered, err = s.catalog.Altered(ctx, q, f.Relation)
 	}
 	return wrap("look for the capture of "+f.Qualified(), err)
 }

@@ -166,7 +166,7 @@ func (g *generator) refuseOthers() {
 // each change once more, or rows without a value from a trigger on statements. Those that a plan makes have kept what there is.
 func (g *generator) refuseOtherTriggers() {
 	named := func(name string) string { return is("TG_NAME", pgtext.Literal(name)+"::pg_catalog.name") }
-	g.line(1, "IF parent IS NOT NULL AND NOT (CASE WHEN %s THEN %s WHEN %s THEN %s ELSE %s END) THEN", is("TG_LEVEL", "'ROW'"), named(g.rowTrigger()), is("TG_OP", "'TRUNCATE'"), named(catalog.TruncateTrigger), named(movesTrigger))
+	g.line(1, "IF parent IS NOT NULL AND NOT (CASE WHEN %s THEN %s WHEN %s THEN %s ELSE %s END) THEN", is("TG_LEVEL", "'ROW'"), named(g.rowTrigger()), is("TG_OP", "'TRUNCATE'"), named(catalog.TruncateTrigger), named(catalog.MovesTrigger))
 	g.line(2, "RETURN NULL;")
 	g.line(1, "END IF;")
 }

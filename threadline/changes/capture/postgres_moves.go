@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
 // An UPDATE that moves a row to another partition fires the row triggers of a DELETE and an INSERT, which look
@@ -15,8 +16,6 @@ import (
 // makes one change of the two that were kept, where they have the keys of such a pair and follow each other. Where
 // anything is in doubt, they stay two: a BEFORE trigger that suppresses an INSERT leaves fewer new rows than
 // old ones, and of a change that was not kept, or as a whole row, another might be taken for it.
-
-const movesTrigger = "threadline_moves"
 
 // mostMoved is how many rows a statement may move: for each that is joined, the server keeps some 100 bytes in memory
 // until the end of the transaction (its combo command IDs).
@@ -124,8 +123,8 @@ func (f *target) movesTriggers(is *deployed) (missing []trigger) {
 		return nil
 	}
 	for _, t := range slices.Concat([]string{f.Qualified()}, f.Partitioned) {
-		if !is.On(movesTrigger, t) {
-			missing = append(missing, trigger{movesTrigger, t, "AFTER UPDATE ON " + t + " REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT"})
+		if !is.On(catalog.MovesTrigger, t) {
+			missing = append(missing, trigger{catalog.MovesTrigger, t, "AFTER UPDATE ON " + t + " REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT"})
 		}
 	}
 	return missing

@@ -30,6 +30,8 @@ type deployed struct {
 	*catalog.Deployed
 	shape bool // audit_shapes has the wanted shape
 	noKey bool // hashes are wanted, and audit_keys has no key
+
+	altered bool // triggers were enabled, disabled or made anew since the last note
 }
 
 // look looks a table up, and finds out which one it is.

@@ -21,6 +21,9 @@ const (
 // BulkTriggers is how many triggers on statements there are.
 const BulkTriggers = 4
 
+// MovesTrigger is the name of triggers that keep nothing, but pair what the others have kept of rows that move to other partitions.
+const MovesTrigger = "threadline_moves"
+
 // Qualified is the table's name with its schema, in quotes.
 func (f *Relation) Qualified() string {
 	return pgschema.Ident(f.Schema) + "." + pgschema.Ident(f.Table)
@@ -50,7 +53,7 @@ type Trigger struct {
 }
 
 // Fires reports whether no trigger of the capture is missing or disabled, so that no change is lost. A partition that has come since the last
-// plan has none on TRUNCATE yet.
+// plan has none on TRUNCATE yet, and a foreign table never has.
 func (d *Deployed) Fires(f *Relation) bool {
 	tables := slices.Concat([]string{f.Qualified()}, f.Partitions)
 	count := func(table, prefix string) (n int) {
@@ -62,7 +65,7 @@ func (d *Deployed) Fires(f *Relation) bool {
 		return n
 	}
 	for _, table := range tables {
-		noted := table == f.Qualified() || f.Noted != nil && slices.Contains(f.Noted.Partitions, table)
+		noted := table == f.Qualified() || f.Noted != nil && slices.Contains(f.Noted.Partitions, table) && !slices.Contains(f.Foreign, table)
 		if count(table, RowTrigger) == 0 || noted && count(table, TruncateTrigger) == 0 {
 			return false
 		}

@@ -64,7 +64,32 @@ func (r *Snapshot) Breaks(ctx context.Context, t *Table) ([]Break, error) {
 		}
 		before = n
 	}
-	return list, nil
+	altered, err := r.altered(ctx, t)
+	if err != nil {
+		return nil, catalog.Wrap("read the breaks of "+t.Label(), err)
+	}
+	return append(list, altered...), nil
+}
+
+// altered is the break that the next plan will note, if triggers were disabled since the last note: RowAsOf must not say meanwhile
+// that nothing has changed.
+func (r *Snapshot) altered(ctx context.Context, t *Table) ([]Break, error) {
+	if t.LiveTable == nil || len(t.Notes) == 0 {
+		return nil, nil
+	}
+	last := t.Notes[len(t.Notes)-1]
+	f := &catalog.Relation{Noted: last, Place: t.Here}
+	f.Schema, f.Table = t.Now.Schema, t.Now.Table
+	f.SetTableID(t.ID)
+	if is, err := r.Reader.Catalog.Altered(ctx, r.Tx, f); err != nil || !is {
+		return nil, err
+	}
+	from, err := last.Time()
+	to := time.Now()
+	if from.After(to) {
+		from = to
+	}
+	return []Break{{Break: change.Break{Kind: change.Uncaptured, From: from, To: to, Schema: t.Now.Schema, Table: t.Now.Table, Text: "triggers were missing or disabled"}}}, err
 }
 
 // breaksBetween returns the breaks between two notes of a table, at the first of them how it began.
