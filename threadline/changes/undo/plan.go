@@ -110,12 +110,16 @@ func (st *step) comment() string {
 // as they may not be in the end.
 func (r *undoer) settings(steps []*step) {
 	var set, deferred []string
+	local := func(name string) { set = append(set, "SET LOCAL "+name+" = "+reading.LiteralSettings[name]) }
+	if slices.ContainsFunc(steps, (*step).nullsInArrays) {
+		local("array_nulls")
+	}
 	for _, t := range tablesOf(steps) {
 		if slices.Contains(t.Settings, "lc_monetary") {
 			set = append(set, "SET LOCAL lc_monetary = 'C'")
 		}
 		if slices.ContainsFunc(t.Columns, func(c reading.LiveColumn) bool { return strings.HasPrefix(c.Type, "xml") }) {
-			set = append(set, "SET LOCAL xmloption = content")
+			local("xmloption")
 		}
 		deferred = append(deferred, t.Deferrable...)
 	}
@@ -128,6 +132,14 @@ func (r *undoer) settings(steps []*step) {
 			r.undo.Statements = append(r.undo.Statements, Statement{SQL: s})
 		}
 	}
+}
+
+// nullsInArrays reports whether a value may be, or have in it, an array with NULL.
+func (st *step) nullsInArrays() bool {
+	null := func(text string) bool { return strings.Contains(text, "NULL") && strings.Contains(text, "{") }
+	has := func(v *string) bool { return v != nil && null(*v) }
+	return st.table.Dialect != hooks.SQLite && (slices.ContainsFunc(st.before, null) || slices.ContainsFunc(st.after, null) ||
+		slices.ContainsFunc(st.fields, func(f *change.Field) bool { return has(f.Old.Text) || has(f.New.Text) }))
 }
 
 func tablesOf(steps []*step) (list []*reading.Table) {
@@ -177,6 +189,11 @@ func (r *undoer) warn(steps []*step) {
 		for _, u := range t.Unproven {
 			if st.op() == change.Insert || st.op() == change.Update && slices.ContainsFunc(u.Columns, func(c string) bool { return st.field(c) != nil }) {
 				warnings["whether the unique index "+pgschema.Ident(u.Name)+" of "+t.Label()+" has the values of another row is not looked up: if it has, the statement fails"] = true
+			}
+		}
+		for _, rule := range t.Rewrites {
+			if rule.Of(st.op()) {
+				warnings[rule.Describe(t.Label(), st.op())] = true
 			}
 		}
 		for _, k := range t.Keys {

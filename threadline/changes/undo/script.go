@@ -30,7 +30,7 @@ type Script struct {
 	Refusals []Refusal
 	// Triggers are those of the app that would fire again.
 	Triggers []string
-	// Warnings are about what the history does not know.
+	// Warnings are about what the history does not know, what is not looked up, and rules that rewrite statements.
 	Warnings []string
 
 	title  string

@@ -24,6 +24,7 @@ type LiveTable struct {
 	Referred   []*ForeignKey // to it
 	Triggers   []LiveTrigger
 	Rules      bool // it has rewrite rules, or had some
+	Rewrites   []LiveRule
 	Secured    bool // row-level security may hide rows from this role
 	Readable   bool // this role may read it
 	Deferrable []string
@@ -48,7 +49,7 @@ type uniqueKey struct {
 	Same []SQLiteSame // what it takes for the same in Columns
 }
 
-var liveQuery = `SELECT pg_catalog.json_build_object('name', ` + catalog.QualifiedName + `, 'oid', c.oid::pg_catalog.int8, 'subtables', c.relhassubclass AND c.relkind <> 'p', 'rules', c.relhasrules, 'secured', pg_catalog.row_security_active(c.oid),
+var liveQuery = `SELECT pg_catalog.json_build_object('name', ` + catalog.QualifiedName + `, 'oid', c.oid::pg_catalog.int8, 'subtables', c.relhassubclass AND c.relkind <> 'p', 'rules', c.relhasrules, 'rewrites', ` + rulesOf + `, 'secured', pg_catalog.row_security_active(c.oid),
 	'readable', pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
 	'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
 		'space', pg_catalog.quote_ident(tn.nspname), 'generated', a.attgenerated <> '', 'always', a.attidentity = 'a', 'notnull', a.attnotnull, 'default', a.atthasdef OR a.attidentity <> '', 'domain', t.typtype = 'd', 'inert', ` + inertType + `, 'constrained', ` + constrainedType + `,

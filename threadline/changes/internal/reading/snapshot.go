@@ -65,14 +65,19 @@ func (s *Reader) inOne(ctx context.Context, db beginner, f func(*Snapshot) error
 	return f(&Snapshot{Reader: s, Tx: tx, Tables: make(map[int64]*Table), found: make(map[int64]*catalog.Relation), Lite: make(map[int64]*catalog.SQLiteTable)})
 }
 
-// Pin sets what the texts of values depend on, as the triggers do. From then on names must be qualified.
+// LiteralSettings are those that decide which value a literal is, beside catalog.Settings: with array_nulls = off, {NULL} has the text NULL.
+var LiteralSettings = map[string]string{"array_nulls": "on", "xmloption": "content"}
+
+// Pin sets what the texts of values depend on, as the triggers do, and what literals do. From then on names must be qualified.
 func (r *Snapshot) Pin(ctx context.Context) error {
 	if r.pinned || r.Reader.Catalog.Dialect == hooks.SQLite { // which has values, and no texts of them
 		return nil
 	}
-	for _, name := range slices.Sorted(maps.Keys(catalog.Settings)) {
-		if _, err := r.Tx.ExecContext(ctx, "SET LOCAL "+name+" = "+catalog.Settings[name]); err != nil {
-			return catalog.Wrap("read the history", err)
+	for _, settings := range []map[string]string{catalog.Settings, LiteralSettings} {
+		for _, name := range slices.Sorted(maps.Keys(settings)) {
+			if _, err := r.Tx.ExecContext(ctx, "SET LOCAL "+name+" = "+settings[name]); err != nil {
+				return catalog.Wrap("read the history", err)
+			}
 		}
 	}
 	r.pinned = true
