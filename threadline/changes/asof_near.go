@@ -201,7 +201,7 @@ func (n *nearby) row(ctx context.Context) (*Row, wants, error) {
 	switch {
 	case err != nil || what != wantsNothing:
 		return nil, what, err
-	case !p.complete() || reading.FirstBroken(n.breaks, p.from, n.at) != nil:
+	case !p.complete() || reading.FirstBrokenOfRow(n.breaks, p.from, n.at) != nil:
 		return nil, wantsAll, nil
 	}
 	return p.row(), wantsNothing, nil

@@ -32,7 +32,7 @@ func (a *asOf) compose(ctx context.Context, at time.Time, before, after []*readi
 	if err := p.goBack(before); err != nil {
 		return nil, err
 	}
-	if b := reading.FirstBroken(a.breaks, p.from, at); b != nil {
+	if b := reading.FirstBrokenOfRow(a.breaks, p.from, at); b != nil {
 		return nil, &AsOfError{Err: ErrBroken, Break: b}
 	}
 	if !p.whole || !p.complete() {

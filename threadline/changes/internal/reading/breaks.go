@@ -21,6 +21,7 @@ import (
 type Break struct {
 	change.Break
 	otherKey bool // of Reshaped: the columns of the key are others
+	onlyCame bool // of Partitioned: no partition went
 }
 
 // Breaks are those of a table.
@@ -51,9 +52,9 @@ func (r *Snapshot) Breaks(ctx context.Context, t *Table) ([]Break, error) {
 	var before *catalog.Capture
 	at := 0 // whatever the clock says, notes are in this order
 	for _, n := range t.Notes {
-		breaks, err := breaksBetween(before, n, t.others, t.Shapes)
-		if err != nil {
-			return nil, catalog.Wrap("read the breaks of "+t.Label(), err)
+		breaks, failed := breaksBetween(before, n, t.others, t.Shapes)
+		if failed != nil {
+			return nil, catalog.Wrap("read the breaks of "+t.Label(), failed)
 		}
 		for _, b := range breaks {
 			for at < len(list) && list[at].To.Before(b.To) {
@@ -64,32 +65,41 @@ func (r *Snapshot) Breaks(ctx context.Context, t *Table) ([]Break, error) {
 		}
 		before = n
 	}
-	altered, err := r.altered(ctx, t)
+	unnoted, err := r.unnoted(ctx, t)
 	if err != nil {
 		return nil, catalog.Wrap("read the breaks of "+t.Label(), err)
 	}
-	return append(list, altered...), nil
+	return append(list, unnoted...), nil
 }
 
-// altered is the break that the next plan will note, if triggers were disabled since the last note: RowAsOf must not say meanwhile
-// that nothing has changed.
-func (r *Snapshot) altered(ctx context.Context, t *Table) ([]Break, error) {
+// unnoted are breaks that the next plan will note: triggers were disabled since the last note, or partitions have come with
+// their rows. Until then the history must not say that nothing has changed. Those that have gone are LiveTable.Detached.
+func (r *Snapshot) unnoted(ctx context.Context, t *Table) ([]Break, error) {
 	if t.LiveTable == nil || len(t.Notes) == 0 {
 		return nil, nil
 	}
 	last := t.Notes[len(t.Notes)-1]
+	if last.Place != t.Here || last.ShapeID == nil {
+		return nil, nil
+	}
 	f := &catalog.Relation{Noted: last, Place: t.Here}
 	f.Schema, f.Table = t.Now.Schema, t.Now.Table
 	f.SetTableID(t.ID)
-	if is, err := r.Reader.Catalog.Altered(ctx, r.Tx, f); err != nil || !is {
+	altered, err := r.Reader.Catalog.Altered(ctx, r.Tx, f)
+	come := catalog.Without(t.Partitions, last.Partitions)
+	if err != nil || !altered && come == nil {
 		return nil, err
 	}
-	from, err := last.Time()
-	to := time.Now()
-	if from.After(to) {
-		from = to
+	next := *last
+	next.Resumed, next.Partitions = altered, slices.Concat(last.Partitions, come)
+	if err = r.Tx.QueryRowContext(ctx, "SELECT "+pgtext.Time("pg_catalog.clock_timestamp()")).Scan(&next.NotedAt); err != nil {
+		return nil, err
 	}
-	return []Break{{Break: change.Break{Kind: change.Uncaptured, From: from, To: to, Schema: t.Now.Schema, Table: t.Now.Table, Text: "triggers were missing or disabled"}}}, err
+	list, err := breaksBetween(last, &next, nil, t.Shapes)
+	for i := range list {
+		list[i].Schema, list[i].Table = t.Now.Schema, t.Now.Table
+	}
+	return list, err
 }
 
 // breaksBetween returns the breaks between two notes of a table, at the first of them how it began.
@@ -145,6 +155,7 @@ func breaksBetween(before, c *catalog.Capture, others []*catalog.Capture, shapes
 			what = append(what, "attached or made: "+strings.Join(come, ", "))
 		}
 		add(change.Partitioned, "%s", strings.Join(what, "; "))
+		list[len(list)-1].onlyCame = gone == nil
 	}
 	return list, nil
 }
@@ -266,8 +277,21 @@ func drifted(count int, columns string) (string, error) {
 
 // FirstBroken returns the first of the breaks between two moments, across which values are not known, nil if there is none.
 func FirstBroken(breaks []Break, from, to time.Time) *change.Break {
+	return firstBroken(breaks, from, to, false)
+}
+
+// FirstBrokenOfRow is FirstBroken of a row that was there at the first moment, and of which no change says that it went: partitions
+// that came since have not brought it, since no other row has its key.
+func FirstBrokenOfRow(breaks []Break, from, to time.Time) *change.Break {
+	return firstBroken(breaks, from, to, true)
+}
+
+func firstBroken(breaks []Break, from, to time.Time, there bool) *change.Break {
 	for i := range breaks {
 		b := &breaks[i]
+		if there && b.onlyCame {
+			continue
+		}
 		switch b.Kind {
 		case change.Reshaped:
 			if !b.otherKey {

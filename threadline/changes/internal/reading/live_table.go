@@ -33,6 +33,7 @@ type LiveTable struct {
 	Settings    []string       // which its types' texts depend on
 	Capturing   bool           // triggers fire
 	Partitioned bool
+	Partitions  []string // qualified, in quotes
 	Detached    []string // the partitions of the last plan that it has no more, at least under their names
 	Place       string   // where a row is, as SQL has it
 	Identity    []string // on SQLite: the columns that are a row's place
@@ -137,7 +138,7 @@ func (s *Reader) describe(ctx context.Context, q catalog.Querier, f *catalog.Rel
 	if err != nil {
 		return nil, err
 	}
-	t.Partitioned, t.Place = f.Kind == "p", "(tableoid, ctid)"
+	t.Partitioned, t.Partitions, t.Place = f.Kind == "p", f.Partitions, "(tableoid, ctid)"
 	t.Capturing = is.Fires(f)
 	if f.Noted != nil {
 		t.Detached = catalog.Without(f.Noted.Partitions, f.Partitions)
