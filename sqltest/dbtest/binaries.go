@@ -18,6 +18,9 @@ const noPostgres = "no PostgreSQL: install its server binaries (Debian: apt-get 
 // there is none it skips the test, or fails it with AFTERCOMMIT_REQUIRE_PG=1.
 func RequirePostgres(tb testing.TB) string {
 	tb.Helper()
+	if otherSQLite {
+		tb.Skip(notSQLite)
+	}
 	dir := bindir()
 	if dir != "" {
 		return dir

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -60,11 +61,18 @@ func CommitEngines() []Engine { return append(Engines(), PGXDriver) }
 // PostgresCommitEngines returns those that speak to PostgreSQL.
 func PostgresCommitEngines() []Engine { return append(PostgresEngines(), PGXDriver) }
 
-// ForEach runs f as a subtest for each engine, and for those given, if any.
+// ForEach runs f as a subtest for each engine, or for those given, if any. Where a build tag has chosen another
+// SQLiteDriver, it is for SQLite only.
 func ForEach(t *testing.T, f func(t *testing.T, e Engine), engines ...Engine) {
 	t.Helper()
 	if len(engines) == 0 {
 		engines = Engines()
+	}
+	if otherSQLite {
+		engines = slices.DeleteFunc(slices.Clone(engines), func(e Engine) bool { return e.Dialect != hooks.SQLite })
+		if len(engines) == 0 {
+			t.Skip(notSQLite)
+		}
 	}
 	for _, e := range engines {
 		t.Run(e.Name, func(t *testing.T) {
@@ -73,6 +81,12 @@ func ForEach(t *testing.T, f func(t *testing.T, e Engine), engines ...Engine) {
 		})
 	}
 }
+
+const (
+	// otherSQLite reports whether the tests are run for the sake of another driver for SQLite.
+	otherSQLite = SQLiteDriver != "modernc.org/sqlite"
+	notSQLite   = "the test is not about SQLite"
+)
 
 func sqliteDSN(tb testing.TB) string {
 	tb.Helper()

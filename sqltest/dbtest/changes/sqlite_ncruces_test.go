@@ -5,7 +5,12 @@ package changes_test
 import (
 	"database/sql"
 
+	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/driver"
+	"github.com/ncruces/go-sqlite3/ext/rtree"
 )
 
-func init() { sql.Register("sqlite", &driver.SQLite{}) }
+func init() {
+	sqlite3.AutoExtension(rtree.Register) // the other drivers have it
+	sql.Register("sqlite", &driver.SQLite{})
+}
