@@ -1,6 +1,7 @@
 package changes_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -26,22 +27,33 @@ func TestMigrateBesideCaptures(t *testing.T) {
 		w.exec("DROP TABLE threadline.audit_captures", "DROP TABLE threadline.audit_keys", "DROP INDEX threadline.audit_changes_breaks")
 		tx, err := w.db.BeginTx(ctx, nil)
 		w.must(err)
+		defer tx.Rollback() // after a failure: what waits for it goes on, and the test ends
 		_, err = tx.ExecContext(ctx, "INSERT INTO t VALUES (1)")
 		w.must(err)
 		if got := w.keep(capture.Table{Name: "t"}); !strings.Contains(got, `lacks the index audit_changes_breaks`) || !strings.Contains(got, `CREATE INDEX CONCURRENTLY audit_changes_breaks ON "threadline"."audit_changes"`) {
 			t.Errorf("the warnings are %s", got)
 		}
 
+		patient, cancel := context.WithTimeout(ctx, dbtest.Patience)
+		defer cancel()
 		done := make(chan error, 1)
-		go func() { done <- w.installer().Migrate(ctx) }()
+		go func() { done <- w.installer().Migrate(patient) }()
 		(&adoption{world: w}).until("it waits for the transaction", func() bool {
+			select {
+			case err = <-done:
+				t.Fatalf("it waits for no transaction: %v", err)
+			default:
+			}
 			return w.text("SELECT count(*) FROM pg_locks WHERE locktype = 'virtualxid' AND NOT granted") == "1"
 		})
-		w.exec("INSERT INTO t VALUES (2)")
-		if got := w.keep(capture.Table{Name: "t"}); got != "" {
-			t.Errorf("while the index is made: %s", got)
+		_, err = w.db.ExecContext(patient, "INSERT INTO t VALUES (2)")
+		w.must(err)
+		_, warnings, err := capture.Of(capture.Table{Name: "t"}).Keep(patient, w.db)
+		w.must(err)
+		if len(warnings) > 0 {
+			t.Errorf("while the index is made: %v", warnings)
 		}
-		if err = w.installer().Migrate(ctx); err == nil || !strings.Contains(err.Error(), "another session makes the index") {
+		if err = w.installer().Migrate(patient); err == nil || !strings.Contains(err.Error(), "another session makes the index") {
 			t.Errorf("while the index is made: %v", err)
 		}
 		w.must(tx.Commit())
