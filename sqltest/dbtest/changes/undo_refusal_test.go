@@ -116,6 +116,18 @@ func TestUndoGap(t *testing.T) {
 		u, err = undo.Change(ctx, w.store, history[0])
 		w.must(err)
 		w.wantConflicts(u, `(1): a: changed later: "3"; update in transaction`)
+		// The gap is after the first change, and before the last.
+		u, err = undo.RowAfter(ctx, w.store, history[0])
+		w.must(err)
+		if len(u.Statements) > 0 || len(u.Refusals) != 1 || !strings.Contains(u.Refusals[0].String(), `"public"."t": the history has a gap: the UPDATE was not captured`) {
+			w.Errorf("to the change before the gap: %s", u)
+		}
+		w.exec("UPDATE t SET a = 4")
+		u, err = undo.RowAfter(ctx, w.store, history[len(history)-1])
+		w.must(err)
+		if len(u.Statements) != 1 || len(u.Refusals) > 0 {
+			w.Errorf("to the change after the gap: %s", u)
+		}
 	})
 }
 
