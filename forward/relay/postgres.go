@@ -440,5 +440,5 @@ func (postgres) mentions(ids []uuid.UUID) string {
 // the pages of now.
 func (postgres) rows(s *Store) string {
 	return "coalesce((SELECT (c.reltuples / c.relpages * (pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int4))::pg_catalog.int8" +
-		" FROM pg_catalog.pg_class c WHERE c.oid = '" + s.events() + "'::pg_catalog.regclass AND c.relpages > 0 AND c.reltuples > 0), 0)"
+		" FROM pg_catalog.pg_class c WHERE c.oid = '" + s.events() + "'::pg_catalog.regclass::pg_catalog.oid AND c.relpages > 0 AND c.reltuples > 0), 0)"
 }

@@ -353,7 +353,7 @@ func (c *copier) readColumns(ctx context.Context) error {
 			c.columns[table], c.names[table] = columns, names
 		}
 		return struct{}{}, err
-	}, `SELECT c.relname::pg_catalog.text, pg_catalog.string_agg(CASE WHEN a.attnotnull AND a.atttypid = 'pg_catalog.json'::pg_catalog.regtype THEN pg_catalog.format('coalesce(r.%I, ''null'')', a.attname) ELSE pg_catalog.format('r.%I', a.attname) END, ', ' ORDER BY a.attnum),
+	}, `SELECT c.relname::pg_catalog.text, pg_catalog.string_agg(CASE WHEN a.attnotnull AND a.atttypid = 'pg_catalog.json'::pg_catalog.regtype::pg_catalog.oid THEN pg_catalog.format('coalesce(r.%I, ''null'')', a.attname) ELSE pg_catalog.format('r.%I', a.attname) END, ', ' ORDER BY a.attnum),
 			pg_catalog.json_agg(a.attname)::pg_catalog.text
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 		WHERE n.nspname = `+pgtext.Literal(c.to.Catalog.Schema)+` AND c.relname IN ('`+strings.Join(copiedTables, "', '")+`') AND pg_catalog.has_table_privilege(c.oid, 'INSERT') GROUP BY c.relname`)

@@ -43,6 +43,6 @@ func horizonQuery(s *reading.Reader) string {
 					SELECT c.tx_started_at FROM (SELECT c.xid, c.tx_started_at, c.captured_at FROM ` + changes + ` c WHERE c.table_id = t.table_id
 						ORDER BY c.captured_at DESC LIMIT ` + strconv.Itoa(newestAsked) + `) c WHERE ` + settled + ` ORDER BY c.captured_at DESC LIMIT 1) n)) END AS at
 		FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-		WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted AND l.relation = ` + pgtext.Literal(changes) + `::pg_catalog.regclass
+		WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted AND l.relation = ` + pgtext.Literal(changes) + `::pg_catalog.regclass::pg_catalog.oid
 			AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())`
 }

@@ -23,8 +23,8 @@ const reachedQuery = `WITH RECURSIVE kin (name, oid, way) AS (
 		UNION
 		SELECT k.name, step.oid, step.way FROM kin k CROSS JOIN LATERAL (
 			SELECT (SELECT CASE WHEN pg_catalog.count(DISTINCT d.refobjid) = 1 AND pg_catalog.count(DISTINCT r.oid) = 1 THEN pg_catalog.min(d.refobjid::pg_catalog.int8)::pg_catalog.oid END
-				FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
-					AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> v.oid
+				FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass::pg_catalog.oid AND d.objid = r.oid
+					AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AND d.refobjid <> v.oid
 				WHERE r.ev_class = v.oid) AS oid, 'here' AS way
 			FROM pg_catalog.pg_class v WHERE k.way = 'here' AND v.oid = k.oid AND v.relkind = 'v' AND pg_catalog.pg_relation_is_updatable(v.oid, false) <> 0
 				AND NOT EXISTS (SELECT FROM pg_catalog.pg_rewrite o WHERE o.ev_class = v.oid AND o.rulename <> '_RETURN')

@@ -3,6 +3,7 @@ package roles_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -36,6 +37,7 @@ func TestAmbush(t *testing.T) {
 	w.e = dbtest.PGX
 	w.must(w.owner.ExecContext(ctx, "DROP SCHEMA aftercommit CASCADE; DROP SCHEMA threadline CASCADE; DROP TABLE public.orders CASCADE; CREATE SCHEMA aftercommit; CREATE SCHEMA threadline"))
 	w.everything()
+	w.rowChanges()
 	if n := w.count("SELECT pg_catalog.count(*) FROM trap.ran"); n > 0 {
 		t.Errorf("%d calls of another role's functions: %s", n, w.text("SELECT pg_catalog.string_agg(DISTINCT what, ', ') FROM trap.ran"))
 	}
@@ -329,7 +331,7 @@ func (w *world) plan() {
 	w.must(conn.ExecContext(ctx, "SET plan_cache_mode = force_generic_plan"))
 	planned := 0
 	for _, query := range w.statements() {
-		found, err := walk.Unqualified(query)
+		found, err := unqualified(query)
 		if err != nil || len(found) > 0 {
 			w.Errorf("%v %v in %s", found, err, query)
 		}
@@ -363,8 +365,9 @@ func explain(conn *sql.Conn, query string) error {
 	for strings.Contains(query, fmt.Sprintf("$%d", n+1)) {
 		n++
 	}
-	_, err := conn.ExecContext(ctx, "EXPLAIN EXECUTE again ("+strings.TrimSuffix(strings.Repeat("NULL, ", n), ", ")+"); DEALLOCATE again")
-	return err
+	_, err := conn.ExecContext(ctx, "EXPLAIN EXECUTE again ("+strings.TrimSuffix(strings.Repeat("NULL, ", n), ", ")+")")
+	_, left := conn.ExecContext(ctx, "DEALLOCATE again")
+	return errors.Join(err, left)
 }
 
 // sink refuses orders.

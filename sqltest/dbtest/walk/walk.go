@@ -10,10 +10,15 @@
 //     which pg_catalog has exactly that operator. The ambush of package roles, which has each
 //     of them for all pairs of other types, shows that they do.
 //
-// What is grammar and no call, as coalesce, greatest and nullif are, needs no schema.
+// What is grammar and no call, as coalesce is, needs no schema. Nor does what takes the operators of the
+// operand's default operator class: greatest and least, ORDER BY, DISTINCT, GROUP BY, PARTITION BY, UNION,
+// INTERSECT and EXCEPT. But nullif, IN, IS DISTINCT FROM, USING, NATURAL JOIN and the others that lookups
+// names look for an operator by its bare name, as = does.
 //
-// The bodies of our functions run with a search_path of pg_catalog and pg_temp:
-// their relations must be qualified or PostgreSQL's.
+// The bodies of our functions run with a search_path of pg_catalog and pg_temp: their relations must be
+// qualified or PostgreSQL's. Or they have no search_path, and run with that of whoever calls them, in which
+// another schema may even come before pg_catalog. Then all operators must be qualified, and the types of
+// variables too, and nothing may look for an operator that it does not name.
 package walk
 
 import (
@@ -33,10 +38,11 @@ const fixedPath = "pg_catalog, pg_temp"
 
 // walker collects what one statement refers to by unqualified names.
 type walker struct {
-	ctes  []string
-	fixed bool   // the function or the script has set the search_path
-	stmt  string // the text of the statement
-	found []string
+	ctes    []string
+	fixed   bool   // the function or the script has set the search_path
+	callers bool   // it is the body of a function that runs with its caller's search_path
+	stmt    string // the text of the statement
+	found   []string
 }
 
 type object = map[string]any
@@ -134,10 +140,16 @@ func (w *walker) visit(kind string, n object) {
 		w.operator(n)
 	case "CaseExpr":
 		w.caseOf(n)
+	case "SubLink":
+		w.subquery(n)
+	case "JoinExpr":
+		w.join(n)
+	case "SortBy":
+		w.named(strs(n["useOp"]), "ORDER BY USING")
 	case "CreateFunctionStmt":
 		w.create(n)
 	case "DoStmt":
-		w.plpgsql("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $walk$"+option(n["args"], "as")+"$walk$", w.fixed)
+		w.plpgsql("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $walk$" + option(n["args"], "as") + "$walk$")
 	}
 }
 
@@ -164,22 +176,53 @@ func (w *walker) cast(n object) {
 	}
 }
 
-func (w *walker) operator(n object) {
-	names := strs(n["name"])
-	switch {
-	case len(names) > 1 || w.fixed:
-	case !slices.Contains(plain, names[0]):
-		w.found = append(w.found, "operator "+names[0])
+// lookups are what looks for an operator by the search_path and has no place for its schema.
+var lookups = map[string]string{
+	"AEXPR_NULLIF": "nullif", "AEXPR_IN": "IN", "AEXPR_DISTINCT": "IS DISTINCT FROM", "AEXPR_NOT_DISTINCT": "IS NOT DISTINCT FROM",
+	"AEXPR_BETWEEN": "BETWEEN", "AEXPR_NOT_BETWEEN": "NOT BETWEEN", "AEXPR_BETWEEN_SYM": "BETWEEN SYMMETRIC", "AEXPR_NOT_BETWEEN_SYM": "NOT BETWEEN SYMMETRIC",
+}
+
+func (w *walker) operator(n object) { w.named(strs(n["name"]), lookups[text(n["kind"])]) }
+
+// named is an operator with the names that it is written with, if it is, and the construct that it is of, if it has one.
+func (w *walker) named(names []string, of string) {
+	if len(names) != 1 || w.fixed || slices.Contains(plain, names[0]) && !w.callers {
+		return
 	}
+	found := "operator " + names[0]
+	if of != "" && of != names[0] {
+		found += " of " + of
+	}
+	w.found = append(w.found, found)
 }
 
 // caseOf finds comparisons of a CASE with an operand, which has no operator to qualify.
 // A string takes the type of what it is compared with.
 func (w *walker) caseOf(n object) {
 	for _, when := range list(n["args"]) {
-		if n["arg"] != nil && !w.fixed && dig(when, "CaseWhen", "expr", "A_Const", "sval") == nil {
+		if n["arg"] != nil && !w.fixed && (w.callers || dig(when, "CaseWhen", "expr", "A_Const", "sval") == nil) {
 			w.found = append(w.found, "operator = of CASE")
 		}
+	}
+}
+
+// subquery finds operators before a subquery: an IN has none to qualify.
+func (w *walker) subquery(n object) {
+	switch names := strs(n["operName"]); {
+	case len(names) > 0:
+		w.named(names, "")
+	case text(n["subLinkType"]) == "ANY_SUBLINK":
+		w.named([]string{"="}, "IN")
+	}
+}
+
+// join finds joins that compare columns of the same name.
+func (w *walker) join(n object) {
+	switch natural, _ := n["isNatural"].(bool); {
+	case natural:
+		w.named([]string{"="}, "NATURAL JOIN")
+	case len(list(n["usingClause"])) > 0:
+		w.named([]string{"="}, "USING")
 	}
 }
 
@@ -192,37 +235,68 @@ func (w *walker) create(n object) {
 		}
 	}
 	name := strings.Join(strs(n["funcname"]), ".")
-	if path != fixedPath {
+	if path != fixedPath && path != "" {
 		w.found = append(w.found, fmt.Sprintf("function %s with search_path %q", name, path))
 		return
 	}
+	in := &walker{fixed: path == fixedPath, callers: path == ""}
 	body := option(n["options"], "as")
 	if option(n["options"], "language") == "sql" {
-		w.inBody(body, true)
-		return
+		in.body(body)
+	} else {
+		in.plpgsql(w.stmt)
 	}
-	w.plpgsql(w.stmt, true)
+	w.found = append(w.found, in.found...)
 }
 
-var plpgsqlQuery = regexp.MustCompile(`"query":("(?:[^"\\]|\\.)*")`)
+var (
+	plpgsqlQuery = regexp.MustCompile(`"query":("(?:[^"\\]|\\.)*")`)
+	plpgsqlType  = regexp.MustCompile(`"typname":("(?:[^"\\]|\\.)*")`)
+	dynamic      = regexp.MustCompile(`"PLpgSQL_stmt_dynexecute":\{[^{]*"query":\{"PLpgSQL_expr":\{"query":("(?:[^"\\]|\\.)*")`)
+)
 
-// plpgsql looks into each statement of a body.
-func (w *walker) plpgsql(create string, fixed bool) {
+// plpgsql looks into each statement of a body, and into what it executes, if that is one string.
+func (w *walker) plpgsql(create string) {
 	doc, err := pgquery.ParsePlPgSqlToJSON(create)
 	if err != nil {
 		w.found = append(w.found, "body: "+err.Error())
 		return
 	}
-	for _, m := range plpgsqlQuery.FindAllStringSubmatch(doc, -1) {
-		var query string
-		if json.Unmarshal([]byte(m[1]), &query) == nil {
-			w.inBody(query, fixed)
+	for _, query := range matches(plpgsqlQuery, doc) {
+		w.body(query)
+	}
+	for _, query := range matches(dynamic, doc) {
+		root, err := parse("SELECT " + query)
+		if err != nil {
+			w.found = append(w.found, "body: "+err.Error())
+			return
+		}
+		w.each(root, func(kind string, n object) {
+			if kind == "ResTarget" && dig(n, "val", "A_Const") != nil {
+				w.body(text(dig(n, "val", "A_Const", "sval", "sval")))
+			}
+		})
+	}
+	for _, name := range matches(plpgsqlType, doc) {
+		if w.callers && !strings.HasSuffix(name, "%TYPE") {
+			w.body("NULL::" + name)
 		}
 	}
 }
 
-func (w *walker) inBody(query string, fixed bool) {
-	in := &walker{fixed: fixed}
+// matches returns the strings of a JSON document that a pattern finds.
+func matches(pattern *regexp.Regexp, doc string) (all []string) {
+	for _, m := range pattern.FindAllStringSubmatch(doc, -1) {
+		var s string
+		if json.Unmarshal([]byte(m[1]), &s) == nil {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func (w *walker) body(query string) {
+	in := &walker{fixed: w.fixed, callers: w.callers}
 	found, err := in.walk(query)
 	if err != nil { // an expression, or an assignment, of plpgsql
 		_, value, assigns := strings.Cut(query, ":=")

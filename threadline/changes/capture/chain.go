@@ -39,9 +39,9 @@ func (s *Installer) noteSQL(f *target, resumed bool) string {
 	}
 	table := s.at("audit_captures")
 	return fmt.Sprintf(`INSERT INTO %[1]s (table_id, place, table_oid, schema_name, table_name, shape_id, partitions, resumed)
-SELECT %[2]d, h.place, CASE WHEN c.oid = %[3]d AND NOT EXISTS (SELECT FROM %[1]s n WHERE n.table_id = %[2]d AND n.place = h.place AND n.table_oid <> %[3]d)
+SELECT %[2]d, h.place, CASE WHEN c.oid = %[3]d::pg_catalog.oid AND NOT EXISTS (SELECT FROM %[1]s n WHERE n.table_id = %[2]d AND n.place = h.place AND n.table_oid <> %[3]d)
 	THEN c.oid::pg_catalog.int8 ELSE pg_catalog.concat('the table was made again: plan anew, as a role that may read audit_captures: ', c.oid)::pg_catalog.int8 END, n.nspname, c.relname, %[4]d, %[5]s::pg_catalog.json, %[6]t
-FROM (SELECT %[7]s) h (place), pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = %[8]s::pg_catalog.regclass`,
+FROM (SELECT %[7]s) h (place), pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = %[8]s::pg_catalog.regclass::pg_catalog.oid`,
 		table, f.TableID(), f.OID, f.Digest(), pgtext.Literal(string(partitions)), resumed, s.catalog.Place(), pgtext.Literal(f.Qualified()))
 }
 

@@ -266,7 +266,7 @@ func (k *keeper) leaveToOwner(ctx context.Context, w *work) error {
 	lacks, err := catalog.ReadAll(ctx, k.installer.catalog.DB, func(rows *sql.Rows) (l lack, err error) { return l, rows.Scan(&l.table, pgtext.Scanner(&l.owner)) },
 		`SELECT `+catalog.QualifiedName+`, `+pgtext.HexAnywhere("pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text")+`
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		WHERE (c.oid = $1::pg_catalog.int8::pg_catalog.oid OR c.oid IN (SELECT p.relid FROM pg_catalog.pg_partition_tree($1::pg_catalog.int8::pg_catalog.oid) p))
+		WHERE (c.oid = $1::pg_catalog.int8::pg_catalog.oid OR c.oid IN (SELECT p.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree($1::pg_catalog.int8::pg_catalog.oid) p))
 			AND NOT pg_catalog.has_table_privilege($2::pg_catalog.name, c.oid, 'TRIGGER') ORDER BY 1`, int64(w.OID), k.owner)
 	if err != nil {
 		return wrap("look for rights on "+w.Qualified(), err)
@@ -305,7 +305,7 @@ func (k *keeper) warnOthers(ctx context.Context) error {
 	}, `SELECT `+catalog.QualifiedName+`, c.oid::pg_catalog.int8
 		FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
-		WHERE pn.nspname = $1 AND g.tgname LIKE '`+catalog.RowTrigger+`%' AND g.tgparentid = 0 ORDER BY 1`, k.installer.catalog.Schema)
+		WHERE pn.nspname = $1 AND g.tgname OPERATOR(pg_catalog.~~) '`+catalog.RowTrigger+`%' AND g.tgparentid = 0::pg_catalog.oid ORDER BY 1`, k.installer.catalog.Schema)
 	for _, name := range others {
 		if name != "" {
 			k.warnings = append(k.warnings, name+" is captured, and is not in this program's list: it stays captured, since a newer version may want that; Installer.Remove ends it")

@@ -60,7 +60,7 @@ func (s *Installer) decideBulk(ctx context.Context, q pgschema.Querier, f *targe
 		ELSE coalesce((SELECT pg_catalog.concat('it has the foreign key ', pg_catalog.quote_ident(k.conname), CASE WHEN k.conrelid <> t.oid THEN ' to it' END, ', which changes rows by itself')
 				FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND t.oid IN (k.conrelid, k.confrelid) AND (k.confdeltype NOT IN ('a', 'r') OR k.confupdtype NOT IN ('a', 'r')) ORDER BY k.conname LIMIT 1),
 			(SELECT pg_catalog.concat('it has the trigger ', pg_catalog.quote_ident(g.tgname)) FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-				WHERE g.tgrelid = t.oid AND NOT g.tgisinternal AND NOT (n.nspname = $2 AND p.proname LIKE 'capture\_%') ORDER BY g.tgname LIMIT 1), '')
+				WHERE g.tgrelid = t.oid AND NOT g.tgisinternal AND NOT (n.nspname = $2 AND p.proname OPERATOR(pg_catalog.~~) 'capture\_%') ORDER BY g.tgname LIMIT 1), '')
 		END FROM (SELECT $1::pg_catalog.int8::pg_catalog.oid) t (oid)`, int64(f.OID), s.catalog.Schema).Scan(&f.whyByRow)
 	f.bulk = err == nil && f.whyByRow == ""
 	return wrap("look for what changes the rows of "+f.Qualified(), err)

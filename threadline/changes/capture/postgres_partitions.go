@@ -98,7 +98,7 @@ func (s *Installer) makePartitions(ctx context.Context, careful bool) (warnings 
 		return nil, err
 	}
 	there, err := catalog.ReadAll(ctx, s.catalog.DB, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) },
-		"SELECT c.relname::pg_catalog.text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname LIKE 'audit\\_changes\\_2%'", s.catalog.Schema)
+		"SELECT c.relname::pg_catalog.text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname OPERATOR(pg_catalog.~~) 'audit\\_changes\\_2%'", s.catalog.Schema)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func (s *Installer) revokeSQL(name string) string {
 DECLARE
 	given record;
 BEGIN
-	FOR given IN SELECT DISTINCT a.grantee FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a WHERE c.oid = ` + pgtext.Literal(s.at(name)) + `::pg_catalog.regclass AND a.grantee <> c.relowner
+	FOR given IN SELECT DISTINCT a.grantee FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a WHERE c.oid = ` + pgtext.Literal(s.at(name)) + `::pg_catalog.regclass::pg_catalog.oid AND a.grantee <> c.relowner
 	LOOP
 		EXECUTE pg_catalog.concat('REVOKE ALL ON ', ` + pgtext.Literal(s.at(name)) + `, ' FROM ', CASE WHEN given.grantee = 0::pg_catalog.oid THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(given.grantee)) END);
 	END LOOP;
@@ -150,7 +150,7 @@ func (s *Installer) makePartition(ctx context.Context, p partition, careful bool
 			}
 		}
 		var owner string
-		err = tx.QueryRowContext(ctx, "SELECT "+pgtext.HexAnywhere("pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text")+" FROM pg_catalog.pg_class c WHERE c.oid = "+pgtext.Literal(s.at("audit_changes"))+"::pg_catalog.regclass").
+		err = tx.QueryRowContext(ctx, "SELECT "+pgtext.HexAnywhere("pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text")+" FROM pg_catalog.pg_class c WHERE c.oid = "+pgtext.Literal(s.at("audit_changes"))+"::pg_catalog.regclass::pg_catalog.oid").
 			Scan(pgtext.Scanner(&owner))
 		if err != nil {
 			return err

@@ -108,7 +108,7 @@ func (s *Database) attached(ctx context.Context, q pgschema.Querier, f *Relation
 			coalesce((SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
 				FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $2 AND c.relname = 'audit_captures'), false)
 		FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-		WHERE g.tgrelid = $1::pg_catalog.int8::pg_catalog.oid AND n.nspname = $2 AND g.tgname LIKE '`+RowTrigger+`%' AND g.tgparentid = 0`, int64(f.OID), s.Schema).Scan(&text, &readable)
+		WHERE g.tgrelid = $1::pg_catalog.int8::pg_catalog.oid AND n.nspname = $2 AND g.tgname OPERATOR(pg_catalog.~~) '`+RowTrigger+`%' AND g.tgparentid = 0::pg_catalog.oid`, int64(f.OID), s.Schema).Scan(&text, &readable)
 	if err != nil {
 		return nil, false, err
 	}

@@ -84,7 +84,7 @@ func (s *Database) Deployed(ctx context.Context, q Querier, f *Relation) (*Deplo
 	d := &Deployed{}
 	var grantees string
 	err := q.QueryRowContext(ctx, `SELECT pg_catalog.ltrim(p.prosrc, E'\n'), `+DigestSQL+`, coalesce((SELECT pg_catalog.string_agg(c, E'\n' ORDER BY c COLLATE "C") FROM pg_catalog.unnest(p.proconfig) c), ''),
-			coalesce((SELECT pg_catalog.json_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END)
+			coalesce((SELECT pg_catalog.json_agg(DISTINCT CASE WHEN a.grantee = 0::pg_catalog.oid THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END)
 				FROM pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a WHERE a.grantee <> p.proowner), '[]')::pg_catalog.text
 		FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = $1 AND p.proname = $2`, s.Schema, f.Function()).Scan(&d.Body, &d.Digest, &d.Settings, &grantees)
 	if err == nil {
@@ -101,7 +101,7 @@ func (s *Database) Deployed(ctx context.Context, q Querier, f *Relation) (*Deplo
 		failed := rows.Scan(&body)
 		return noteOf(body), failed
 	}, `SELECT pg_catalog.ltrim(p.prosrc, E'\n') FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-		WHERE n.nspname = $1 AND p.proname LIKE 'capture\_%' AND (p.proname = $2 OR p.oid IN (SELECT g.tgfoid FROM pg_catalog.pg_trigger g WHERE g.tgrelid = $3::pg_catalog.int8::pg_catalog.oid))`, s.Schema, f.Function(), int64(f.OID))
+		WHERE n.nspname = $1 AND p.proname OPERATOR(pg_catalog.~~) 'capture\_%' AND (p.proname = $2 OR p.oid IN (SELECT g.tgfoid FROM pg_catalog.pg_trigger g WHERE g.tgrelid = $3::pg_catalog.int8::pg_catalog.oid))`, s.Schema, f.Function(), int64(f.OID))
 	if err != nil {
 		return nil, Wrap("look for the capture of "+f.Qualified(), err)
 	}
@@ -111,7 +111,7 @@ func (s *Database) Deployed(ctx context.Context, q Querier, f *Relation) (*Deplo
 		JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace WHERE pn.nspname = $1 AND `
 	d.Triggers, err = ReadAll(ctx, q, trigger, query+"p.proname = $2 AND g.tgenabled IN ('O', 'A')", s.Schema, f.Function())
 	if err == nil && f.Kind == "p" {
-		d.Others, err = ReadAll(ctx, q, trigger, query+"p.proname <> $2 AND g.tgname LIKE '"+RowTrigger+"%' AND g.tgparentid = 0", s.Schema, f.Function())
+		d.Others, err = ReadAll(ctx, q, trigger, query+"p.proname <> $2 AND g.tgname OPERATOR(pg_catalog.~~) '"+RowTrigger+"%' AND g.tgparentid = 0::pg_catalog.oid", s.Schema, f.Function())
 	}
 	if err != nil {
 		return nil, Wrap("look for the triggers of "+f.Qualified(), err)
@@ -130,7 +130,7 @@ func (s *Database) owners(ctx context.Context, q Querier, f *Relation) ([]string
 	}
 	return ReadAll(ctx, q, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) },
 		`SELECT DISTINCT pg_catalog.quote_ident(r.rolname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
-		WHERE c.relkind = 'p' AND (c.oid = $1::pg_catalog.int8::pg_catalog.oid OR c.oid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree($1::pg_catalog.int8::pg_catalog.oid) t))
+		WHERE c.relkind = 'p' AND (c.oid = $1::pg_catalog.int8::pg_catalog.oid OR c.oid IN (SELECT t.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree($1::pg_catalog.int8::pg_catalog.oid) t))
 			AND NOT r.rolsuper AND r.rolname <> coalesce((SELECT pg_catalog.pg_get_userbyid(p.proowner) FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 				WHERE n.nspname = $2 AND p.proname = $3), current_user) ORDER BY 1`, int64(f.OID), s.Schema, f.Function())
 }

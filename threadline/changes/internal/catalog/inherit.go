@@ -63,8 +63,8 @@ func (s *Database) inheritAttached(ctx context.Context, q Querier, f *Relation, 
 	}, `SELECT pg_catalog.ltrim(p.prosrc, E'\n'), g.tgrelid::pg_catalog.int8,
 			(SELECT pg_catalog.json_object_agg(a.attnum, a.attname) FROM pg_catalog.pg_attribute a WHERE a.attrelid = g.tgrelid AND a.attnum > 0 AND NOT a.attisdropped)::pg_catalog.text
 		FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-		WHERE n.nspname = $1 AND p.proname LIKE 'capture\_%' AND p.proname <> $2 AND g.tgname LIKE '`+RowTrigger+`%' AND g.tgparentid = 0
-			AND g.tgrelid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree($3::pg_catalog.int8::pg_catalog.oid) t WHERE t.level > 0)
+		WHERE n.nspname = $1 AND p.proname OPERATOR(pg_catalog.~~) 'capture\_%' AND p.proname <> $2 AND g.tgname OPERATOR(pg_catalog.~~) '`+RowTrigger+`%' AND g.tgparentid = 0::pg_catalog.oid
+			AND g.tgrelid IN (SELECT t.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree($3::pg_catalog.int8::pg_catalog.oid) t WHERE t.level > 0)
 		ORDER BY p.proname`, s.Schema, f.Function(), int64(f.OID))
 	return err
 }
@@ -149,7 +149,7 @@ func (s *Database) inheritNamed(ctx context.Context, q Querier, f *Relation, d *
 		err := rows.Scan(&body)
 		return noteOf(body), err
 	}, `SELECT pg_catalog.split_part(pg_catalog.ltrim(p.prosrc, E'\n'), E'\n', 1) FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-		WHERE n.nspname = $1 AND p.proname LIKE 'capture\_%' ORDER BY p.proname`, s.Schema)
+		WHERE n.nspname = $1 AND p.proname OPERATOR(pg_catalog.~~) 'capture\_%' ORDER BY p.proname`, s.Schema)
 	for _, n := range all {
 		if n != nil && n.Schema == f.Schema && n.Table == f.Table {
 			d.inherited = append(d.inherited, n)

@@ -23,16 +23,16 @@ const tableQuery = `WITH RECURSIVE made (number, type) AS (
 	SELECT a.attnum, a.atttypid FROM pg_catalog.pg_attribute a WHERE a.attrelid = {table} AND a.attnum > 0 AND NOT a.attisdropped
 	UNION
 	SELECT m.number, x.type FROM made m JOIN pg_catalog.pg_type t ON t.oid = m.type CROSS JOIN LATERAL (
-		SELECT t.typelem WHERE t.typelem <> 0 AND t.typcategory = 'A'
+		SELECT t.typelem WHERE t.typelem <> 0::pg_catalog.oid AND t.typcategory = 'A'
 		UNION ALL SELECT t.typbasetype WHERE t.typtype = 'd'
 		UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid
 		UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
 	) x (type)
 )
 SELECT pg_catalog.json_build_object('schema', n.nspname, 'table', c.relname, 'oid', c.oid::pg_catalog.int8, 'kind', c.relkind, 'persistence', c.relpersistence, 'leaf', c.relispartition,
-	'partitions', (SELECT pg_catalog.json_agg(` + QualifiedName + ` ORDER BY p.relid) FROM pg_catalog.pg_partition_tree({table}) p JOIN pg_catalog.pg_class c ON c.oid = p.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+	'partitions', (SELECT pg_catalog.json_agg(` + QualifiedName + ` ORDER BY p.relid) FROM pg_catalog.pg_partition_tree({table}) p JOIN pg_catalog.pg_class c ON c.oid = p.relid::pg_catalog.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE p.level > 0),
-	'partitioned', (SELECT pg_catalog.json_agg(` + QualifiedName + ` ORDER BY p.relid) FROM pg_catalog.pg_partition_tree({table}) p JOIN pg_catalog.pg_class c ON c.oid = p.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+	'partitioned', (SELECT pg_catalog.json_agg(` + QualifiedName + ` ORDER BY p.relid) FROM pg_catalog.pg_partition_tree({table}) p JOIN pg_catalog.pg_class c ON c.oid = p.relid::pg_catalog.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE p.level > 0 AND NOT p.isleaf),
 	'foreign', (SELECT pg_catalog.json_agg(` + QualifiedName + ` ORDER BY p.relid) FROM pg_catalog.pg_partition_tree({table}) p JOIN pg_catalog.pg_class c ON c.oid = p.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE p.level > 0 AND c.relkind = 'f'),
@@ -40,16 +40,16 @@ SELECT pg_catalog.json_build_object('schema', n.nspname, 'table', c.relname, 'oi
 		WHERE i.indrelid = c.oid AND i.indisprimary AND k.n <= i.indnkeyatts AND a.attrelid = c.oid AND a.attnum = k.number),
 	'deferrable', (SELECT NOT i.indimmediate FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary),
 	'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'number', a.attnum, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'typeoid', a.atttypid::pg_catalog.int8,
-		'long', a.attlen < 0 AND NOT (a.atttypid = 'pg_catalog.numeric'::pg_catalog.regtype AND a.atttypmod >= 0 OR a.atttypid = 'pg_catalog.inet'::pg_catalog.regtype OR a.atttypid = 'pg_catalog.cidr'::pg_catalog.regtype
-			OR a.atttypid IN ('pg_catalog.varchar'::pg_catalog.regtype, 'pg_catalog.bpchar'::pg_catalog.regtype) AND a.atttypmod BETWEEN 0 AND 450), 'notnull', a.attnotnull,
+		'long', a.attlen < 0 AND NOT (a.atttypid = 'pg_catalog.numeric'::pg_catalog.regtype::pg_catalog.oid AND a.atttypmod >= 0 OR a.atttypid = 'pg_catalog.inet'::pg_catalog.regtype::pg_catalog.oid OR a.atttypid = 'pg_catalog.cidr'::pg_catalog.regtype::pg_catalog.oid
+			OR a.atttypid IN ('pg_catalog.varchar'::pg_catalog.regtype::pg_catalog.oid, 'pg_catalog.bpchar'::pg_catalog.regtype::pg_catalog.oid) AND a.atttypmod >= 0 AND a.atttypmod <= 450), 'notnull', a.attnotnull,
 		'from', (SELECT pg_catalog.json_agg(g.attname ORDER BY g.attnum) FROM pg_catalog.pg_attribute g WHERE a.attgenerated <> '' AND g.attrelid = c.oid AND g.attnum > 0 AND g.attnum <> a.attnum AND EXISTS (SELECT FROM pg_catalog.pg_depend d
-			WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = c.oid AND d.refobjsubid = g.attnum AND (
-				d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = (SELECT e.oid FROM pg_catalog.pg_attrdef e WHERE e.adrelid = c.oid AND e.adnum = a.attnum)
-				OR d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.objsubid = a.attnum))), -- up to PostgreSQL 14 the latter
-		'plain', (SELECT CASE WHEN t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND t.typtype = 'b' AND coalesce(l.collisdeterministic, true) THEN t.typname ELSE '' END
+			WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AND d.refobjid = c.oid AND d.refobjsubid = g.attnum AND (
+				d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass::pg_catalog.oid AND d.objid = (SELECT e.oid FROM pg_catalog.pg_attrdef e WHERE e.adrelid = c.oid AND e.adnum = a.attnum)
+				OR d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AND d.objid = c.oid AND d.objsubid = a.attnum))), -- up to PostgreSQL 14 the latter
+		'plain', (SELECT CASE WHEN t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace::pg_catalog.oid AND t.typtype = 'b' AND coalesce(l.collisdeterministic, true) THEN t.typname ELSE '' END
 			FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation WHERE t.oid = a.atttypid),
-		'leaves', (SELECT pg_catalog.json_agg(DISTINCT CASE WHEN t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace THEN '?' ELSE t.typname END)
-			FROM made m JOIN pg_catalog.pg_type t ON t.oid = m.type WHERE m.number = a.attnum AND (t.typtype = 'b' AND NOT (t.typelem <> 0 AND t.typcategory = 'A') OR t.typtype NOT IN ('b', 'c', 'd', 'e', 'r', 'm')))
+		'leaves', (SELECT pg_catalog.json_agg(DISTINCT CASE WHEN t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace::pg_catalog.oid THEN '?' ELSE t.typname END)
+			FROM made m JOIN pg_catalog.pg_type t ON t.oid = m.type WHERE m.number = a.attnum AND (t.typtype = 'b' AND NOT (t.typelem <> 0::pg_catalog.oid AND t.typcategory = 'A') OR t.typtype NOT IN ('b', 'c', 'd', 'e', 'r', 'm')))
 		) ORDER BY a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))::pg_catalog.text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = {table}`
 
@@ -64,7 +64,7 @@ func (s *Database) Look(ctx context.Context, q pgschema.Querier, name string) (*
 
 func describe(ctx context.Context, q pgschema.Querier, name string) (*Relation, error) {
 	var text string
-	at := "pg_catalog.to_regclass(" + pgtext.Literal(name) + ")"
+	at := "pg_catalog.to_regclass(" + pgtext.Literal(name) + ")::pg_catalog.oid"
 	err := q.QueryRowContext(ctx, strings.ReplaceAll(tableQuery, "{table}", at)).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("changes: there is no table %s: name its schema if it is not in the search_path, and quote a name with capitals: \"Order\"", name)

@@ -42,8 +42,8 @@ func foreignKeysWhere(condition string) string {
 		'ondelete', k.confdeltype, 'onupdate', k.confupdtype,
 		'acts', EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgconstraint = k.oid AND g.tgrelid = k.confrelid AND g.tgenabled IN ('O', 'A')),
 		'childsecured', pg_catalog.row_security_active(k.conrelid), 'parentsecured', pg_catalog.row_security_active(k.confrelid), 'childsecures', cc.relrowsecurity, 'captured', EXISTS (SELECT FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-			WHERE g.tgrelid = k.conrelid AND g.tgname LIKE '` + catalog.RowTrigger + `%' AND n.nspname = $2)) ORDER BY k.oid)
+			WHERE g.tgrelid = k.conrelid AND g.tgname OPERATOR(pg_catalog.~~) '` + catalog.RowTrigger + `%' AND n.nspname = $2)) ORDER BY k.oid)
 		FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class cc ON cc.oid = k.conrelid JOIN pg_catalog.pg_namespace cn ON cn.oid = cc.relnamespace
 		JOIN pg_catalog.pg_class pc ON pc.oid = k.confrelid JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace
-		WHERE k.contype = 'f' AND k.conparentid = 0 AND ` + condition + `)`
+		WHERE k.contype = 'f' AND k.conparentid = 0::pg_catalog.oid AND ` + condition + `)`
 }

@@ -68,23 +68,23 @@ var liveQuery = `SELECT pg_catalog.json_build_object('name', ` + catalog.Qualifi
 			FROM pg_catalog.unnest(i.indkey) WITH ORDINALITY k (number, n) JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number WHERE k.n <= i.indnkeyatts)) ORDER BY i.indisprimary DESC, i.indexrelid)
 		FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL),
 	'unproven', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', x.relname, 'columns', (SELECT pg_catalog.json_agg(DISTINCT a.attname) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND (
-			a.attnum = ANY (i.indkey) OR EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid AND d.refobjid = c.oid AND d.refobjsubid = a.attnum)))) ORDER BY x.relname)
+			a.attnum = ANY (i.indkey) OR EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AND d.objid = i.indexrelid AND d.refobjid = c.oid AND d.refobjsubid = a.attnum)))) ORDER BY x.relname)
 		FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisvalid AND (i.indisexclusion
 			OR i.indisunique AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL OR coalesce((pg_catalog.to_jsonb(i) OPERATOR(pg_catalog.->>) 'indnullsnotdistinct')::pg_catalog.bool, false)))),
 	'checks', ` + checksOf + `,
 	'keys', {keys, k.conrelid = ANY (tree.oids)}, 'referred', {keys, k.confrelid = ANY (tree.oids)},
 	'deferrable', (SELECT pg_catalog.json_agg(DISTINCT pg_catalog.concat(pg_catalog.quote_ident(kn.nspname), '.', pg_catalog.quote_ident(k.conname)))
 		FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace kn ON kn.oid = k.connamespace
-		WHERE k.condeferrable AND k.contype IN ('f', 'p', 'u', 'x') AND k.conparentid = 0 AND (k.conrelid = ANY (tree.oids) OR k.confrelid = ANY (tree.oids))),
+		WHERE k.condeferrable AND k.contype IN ('f', 'p', 'u', 'x') AND k.conparentid = 0::pg_catalog.oid AND (k.conrelid = ANY (tree.oids) OR k.confrelid = ANY (tree.oids))),
 	'triggers', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', g.tgname, 'table', ` + qualifiedTrigger + `, 'type', g.tgtype,
 			'function', pg_catalog.concat(pg_catalog.quote_ident(pn.nspname), '.', pg_catalog.quote_ident(p.proname)),
 			'columns', (SELECT pg_catalog.json_agg(a.attname) FROM pg_catalog.unnest(g.tgattr) n (number) JOIN pg_catalog.pg_attribute a ON a.attrelid = g.tgrelid AND a.attnum = n.number)) ORDER BY g.tgrelid, g.tgname)
 		FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class gc ON gc.oid = g.tgrelid JOIN pg_catalog.pg_namespace gn ON gn.oid = gc.relnamespace
 		JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
-		WHERE g.tgrelid = ANY (tree.oids) AND NOT g.tgisinternal AND g.tgparentid = 0 AND g.tgenabled IN ('O', 'A') AND NOT (pn.nspname = $2 AND p.proname LIKE '` + catalog.FunctionPrefix + `%'))
+		WHERE g.tgrelid = ANY (tree.oids) AND NOT g.tgisinternal AND g.tgparentid = 0::pg_catalog.oid AND g.tgenabled IN ('O', 'A') AND NOT (pn.nspname = $2 AND p.proname OPERATOR(pg_catalog.~~) '` + catalog.FunctionPrefix + `%'))
 	)::pg_catalog.text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-CROSS JOIN LATERAL (SELECT pg_catalog.array_agg(r.oid) FROM (SELECT c.oid UNION SELECT p.relid FROM pg_catalog.pg_partition_tree(c.oid) p) r (oid)) tree (oids)
+CROSS JOIN LATERAL (SELECT pg_catalog.array_agg(r.oid) FROM (SELECT c.oid UNION SELECT p.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree(c.oid) p) r (oid)) tree (oids)
 WHERE c.oid = $1::pg_catalog.int8::pg_catalog.oid`
 
 // live returns the table that has an ID now, nil if there is none. The shapes are those that it had.
@@ -96,7 +96,7 @@ func (s *Reader) live(ctx context.Context, q catalog.Querier, id int64, shapes m
 	names, err := catalog.ReadAll(ctx, q, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) },
 		`SELECT `+catalog.QualifiedName+` FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND (
 			c.oid IN (SELECT g.tgrelid FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
-				WHERE pn.nspname = $1 AND p.proname = $2 AND g.tgname LIKE '`+catalog.RowTrigger+`%' AND g.tgparentid = 0)
+				WHERE pn.nspname = $1 AND p.proname = $2 AND g.tgname OPERATOR(pg_catalog.~~) '`+catalog.RowTrigger+`%' AND g.tgparentid = 0::pg_catalog.oid)
 			OR EXISTS (SELECT FROM pg_catalog.json_to_recordset($3::pg_catalog.json) s ("schema" text, "table" text, oid int8) WHERE s.oid = c.oid::pg_catalog.int8 OR s."schema" = n.nspname AND s."table" = c.relname))
 		ORDER BY c.oid`, s.Catalog.Schema, (&catalog.Shape{ID: id}).Function(), string(had))
 	if err != nil {

@@ -101,7 +101,7 @@ func (s *Reader) Witnesses(ctx context.Context, db catalog.Querier) (*Witnesses,
 	var jobs sql.NullString
 	err = db.QueryRowContext(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname NOT IN `+in+`
 		AND c.relkind IN ('r', 'p') AND c.relname IN ('journal', 'cursors', 'journal_purges', 'audit_events', 'forwarders', 'schema_versions') GROUP BY n.oid
-		HAVING pg_catalog.array_agg(c.relname::pg_catalog.text) @> '{journal,cursors,journal_purges}' OR pg_catalog.array_agg(c.relname::pg_catalog.text) @> '{audit_events,forwarders,schema_versions}'), `+jobTables).Scan(&w.others, &jobs)
+		HAVING pg_catalog.array_agg(c.relname::pg_catalog.text) OPERATOR(pg_catalog.@>) '{journal,cursors,journal_purges}' OR pg_catalog.array_agg(c.relname::pg_catalog.text) OPERATOR(pg_catalog.@>) '{audit_events,forwarders,schema_versions}'), `+jobTables).Scan(&w.others, &jobs)
 	if err == nil && jobs.Valid {
 		err = json.Unmarshal([]byte(jobs.String), &w.jobs)
 	}
@@ -252,7 +252,7 @@ func (s *Reader) settled(w *Witnesses, j *journalWitness) (settled, known string
 func (j *journalWitness) purged(c *cases) {
 	const list = "p.transactions"
 	if j.lists {
-		c.when("EXISTS (SELECT FROM "+j.at("journal_purges")+" p WHERE "+list+" IS NOT NULL AND p.purged_at > k.started AND pg_catalog.int8range("+list+"[1], "+list+"[pg_catalog.cardinality("+list+")], '[]') @> "+idOf+" AND "+idOf+" = ANY ("+list+"))", "purged")
+		c.when("EXISTS (SELECT FROM "+j.at("journal_purges")+" p WHERE "+list+" IS NOT NULL AND p.purged_at > k.started AND pg_catalog.int8range("+list+"[1], "+list+"[pg_catalog.cardinality("+list+")], '[]') OPERATOR(pg_catalog.@>) "+idOf+" AND "+idOf+" = ANY ("+list+"))", "purged")
 	}
 }
 
