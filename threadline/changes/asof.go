@@ -156,18 +156,16 @@ func readRow(ctx context.Context, s *reading.Reader, f func(*reading.Snapshot) (
 		return nil, err
 	}
 	err = s.InSnapshot(ctx, s.Catalog.DB, func(r *reading.Snapshot) (err error) {
-		row, err = f(r)
+		if row, err = f(r); err != nil || row.Since == nil {
+			return err
+		}
+		one := []Change{*row.Since}
+		err = r.Reader.Attribute(ctx, r.Tx, one)
+		row.Since = &one[0]
 		return err
 	})
 	if err != nil {
 		return nil, err
-	}
-	if row.Since != nil {
-		one := []Change{*row.Since}
-		if err = s.Attribute(ctx, one); err != nil {
-			return nil, err
-		}
-		row.Since = &one[0]
 	}
 	return row, nil
 }

@@ -17,21 +17,29 @@ import (
 // changes of which the key is not known, because the table had lost its columns. A table that was
 // renamed keeps its history; one that was made again under an old name has a separate one. Of one that was never captured the error is
 // [ErrNotCaptured]. [Store.Breaks] says what may be missing.
-func (s *Store) History(ctx context.Context, table string, key ...string) ([]Change, error) {
+func (s *Store) History(ctx context.Context, table string, key ...string) (history []Change, err error) {
 	if s, ok := onSQLite(s.reader()); ok {
 		return s.history(ctx, table, key)
 	}
-	if err := s.reader().Catalog.Supported(); err != nil {
+	if err = s.reader().Catalog.Supported(); err != nil {
 		return nil, err
 	}
-	f, err := s.reader().LookPast(ctx, s.reader().Catalog.DB, table)
+	err = s.reader().InSnapshot(ctx, s.reader().Catalog.DB, func(r *reading.Snapshot) (err error) {
+		history, err = readHistory(ctx, r, table, key)
+		return err
+	})
+	return history, err
+}
+
+func readHistory(ctx context.Context, r *reading.Snapshot, table string, key []string) ([]Change, error) {
+	f, err := r.Reader.LookPast(ctx, r.Tx, table)
 	if err != nil {
 		return nil, err
 	}
 	if len(key) == 0 {
 		return nil, fmt.Errorf("changes: History needs the key of a row of %s", table)
 	}
-	shapes, err := s.reader().Catalog.Shapes(ctx, s.reader().Catalog.DB, f.TableID())
+	shapes, err := r.Reader.Catalog.Shapes(ctx, r.Tx, f.TableID())
 	if err != nil {
 		return nil, err
 	}
@@ -39,8 +47,8 @@ func (s *Store) History(ctx context.Context, table string, key ...string) ([]Cha
 	if t.Named == nil {
 		return nil, neverCaptured(table)
 	}
-	l := &reading.Lives{Reader: s.reader(), DB: s.reader().Catalog.DB, TableID: f.TableID(), Under: make(map[string][]*reading.Row), Deferrable: f.Deferrable && slices.Equal(t.Named.Key, f.Key)}
-	if key, err = printedKey(ctx, s.reader(), l, table, key); err != nil {
+	l := &reading.Lives{Reader: r.Reader, DB: r.Tx, TableID: f.TableID(), Under: make(map[string][]*reading.Row), Deferrable: f.Deferrable && slices.Equal(t.Named.Key, f.Key)}
+	if key, err = printedKey(ctx, r, l, table, key); err != nil {
 		return nil, err
 	}
 	rows, err := l.All(ctx, rowtext.Format(key))
@@ -48,10 +56,10 @@ func (s *Store) History(ctx context.Context, table string, key ...string) ([]Cha
 		return nil, err
 	}
 	history := make([]Change, len(rows))
-	for i, r := range rows {
-		if history[i], err = r.Change(t); err != nil {
-			return nil, catalog.Wrap("read the change at "+r.LSN, err)
+	for i, row := range rows {
+		if history[i], err = row.Change(t); err != nil {
+			return nil, catalog.Wrap("read the change at "+row.LSN, err)
 		}
 	}
-	return history, s.reader().Attribute(ctx, history)
+	return history, r.Reader.Attribute(ctx, r.Tx, history)
 }

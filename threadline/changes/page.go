@@ -80,7 +80,7 @@ func readPage(ctx context.Context, s *reading.Reader, q Query) (page Page, err e
 	if s.Catalog.Dialect == hooks.Postgres {
 		opts.Isolation = sql.LevelReadCommitted
 	}
-	tx, err := s.Catalog.DB.BeginTx(ctx, opts)
+	tx, err := s.Catalog.BeginRead(ctx, s.Catalog.DB, opts)
 	if err != nil {
 		return Page{}, catalog.Wrap("read changes", err)
 	}

@@ -69,7 +69,7 @@ func (s sqlite) made(ctx context.Context, rows []*reading.Row, tables func(id in
 			return nil, catalog.Wrap("read the change at "+r.LSN, err)
 		}
 	}
-	return list, s.Attribute(ctx, list)
+	return list, s.Attribute(ctx, s.Catalog.DB, list)
 }
 
 // transaction is [Store.Transaction]. The number of a transaction is random, and identifies it alone.

@@ -48,10 +48,17 @@ func (s *Store) Transaction(ctx context.Context, xid int64, startedAt time.Time,
 		return nil, err
 	}
 	t := &Transaction{}
-	if err := s.reader().InSnapshot(ctx, s.reader().Catalog.DB, func(r *reading.Snapshot) error { return readTransaction(ctx, r, t, xid, startedAt, max(limit, 1)) }); err != nil {
+	if err := s.reader().InSnapshot(ctx, s.reader().Catalog.DB, func(r *reading.Snapshot) error {
+		*t = Transaction{}
+		err := readTransaction(ctx, r, t, xid, startedAt, max(limit, 1))
+		if err == nil {
+			err = r.Reader.Attribute(ctx, r.Tx, t.Changes)
+		}
+		return err
+	}); err != nil {
 		return nil, err
 	}
-	return t, s.reader().Attribute(ctx, t.Changes)
+	return t, nil
 }
 
 // readTransaction reads what is kept of a transaction.

@@ -81,17 +81,6 @@ func newScript(ctx context.Context, s *reading.Reader, title string, f func(*und
 	if err != nil {
 		return nil, err
 	}
-	var later []change.Change
-	for _, c := range u.Conflicts {
-		later = append(later, c.Later...)
-	}
-	if err := s.Attribute(ctx, later); err != nil {
-		return nil, err
-	}
-	for i := range u.Conflicts {
-		n := copy(u.Conflicts[i].Later, later)
-		later = later[n:]
-	}
 	return u, nil
 }
 
@@ -100,7 +89,21 @@ func (r *undoer) make(ctx context.Context, f func(*undoer) ([]*chain, error)) er
 	if err != nil || len(r.undo.Refusals) > 0 {
 		return err
 	}
-	return r.plan(ctx, chains)
+	if err = r.plan(ctx, chains); err != nil {
+		return err
+	}
+	var later []change.Change
+	for _, c := range r.undo.Conflicts {
+		later = append(later, c.Later...)
+	}
+	if err = r.Reader.Attribute(ctx, r.Tx, later); err != nil {
+		return err
+	}
+	for i := range r.undo.Conflicts {
+		n := copy(r.undo.Conflicts[i].Later, later)
+		later = later[n:]
+	}
+	return nil
 }
 
 // causeOf names a transaction.

@@ -85,6 +85,24 @@ func ReadAll[T any](ctx context.Context, db Querier, scan func(*sql.Rows) (T, er
 	return list, rows.Err()
 }
 
+// Beginner is a *sql.DB or *sql.Conn.
+type Beginner interface {
+	BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error)
+}
+
+// BeginRead begins a transaction that reads the history. It reads little, along indexes, but of how much it reads PostgreSQL
+// has no good estimate; and a server that takes it for much compiles the statements, for longer than they then run.
+func (s *Database) BeginRead(ctx context.Context, db Beginner, opts *sql.TxOptions) (*sql.Tx, error) {
+	tx, err := db.BeginTx(ctx, opts)
+	if err != nil || s.Dialect != hooks.Postgres {
+		return tx, err
+	}
+	if _, err = tx.ExecContext(ctx, "SET LOCAL jit = off"); err != nil {
+		return nil, errors.Join(err, tx.Rollback())
+	}
+	return tx, nil
+}
+
 // InTx runs f in a transaction.
 func (s *Database) InTx(ctx context.Context, opts *sql.TxOptions, f func(tx *sql.Tx) error) error {
 	tx, err := s.DB.BeginTx(ctx, opts)

@@ -62,12 +62,25 @@ func (s *Database) Look(ctx context.Context, q pgschema.Querier, name string) (*
 	return f, Wrap("look up the table "+name, s.identify(ctx, q, f))
 }
 
+// Qualify returns the qualified name of a table that has a name in the session's search_path.
+func (s *Database) Qualify(ctx context.Context, q pgschema.Querier, name string) (qualified string, err error) {
+	err = q.QueryRowContext(ctx, "SELECT "+QualifiedName+" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = pg_catalog.to_regclass("+pgtext.Literal(name)+")::pg_catalog.oid").Scan(&qualified)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", noTable(name)
+	}
+	return qualified, Wrap("look up the table "+name, err)
+}
+
+func noTable(name string) error {
+	return fmt.Errorf("changes: there is no table %s: name its schema if it is not in the search_path, and quote a name with capitals: \"Order\"", name)
+}
+
 func describe(ctx context.Context, q pgschema.Querier, name string) (*Relation, error) {
 	var text string
 	at := "pg_catalog.to_regclass(" + pgtext.Literal(name) + ")::pg_catalog.oid"
 	err := q.QueryRowContext(ctx, strings.ReplaceAll(tableQuery, "{table}", at)).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, fmt.Errorf("changes: there is no table %s: name its schema if it is not in the search_path, and quote a name with capitals: \"Order\"", name)
+		return nil, noTable(name)
 	}
 	if err != nil {
 		return nil, Wrap("look up the table "+name, err)

@@ -24,16 +24,16 @@ func transactionOf(c *change.Change) Transaction {
 	return Transaction{strconv.FormatInt(c.XID, 10), c.TxStartedAt.UTC().Format(lenient.TimeForm)}
 }
 
-// Attribute sets By of changes.
-func (s *Reader) Attribute(ctx context.Context, list []change.Change) error {
+// Attribute sets By of changes, which it reads with a connection or a transaction.
+func (s *Reader) Attribute(ctx context.Context, db catalog.Querier, list []change.Change) error {
 	all := make([]*change.Change, len(list))
 	for i := range list {
 		all[i] = &list[i]
 	}
-	return s.AttributeBy(ctx, s.Catalog.DB, all)
+	return s.AttributeBy(ctx, db, all)
 }
 
-// AttributeBy does it with a connection or a transaction.
+// AttributeBy is [Reader.Attribute] for changes that stand in several places.
 func (s *Reader) AttributeBy(ctx context.Context, db catalog.Querier, list []*change.Change) error {
 	if s, ok := s.OnSQLite(); ok {
 		return s.AttributeBy(ctx, db, list)

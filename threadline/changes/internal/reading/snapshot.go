@@ -26,13 +26,8 @@ type Snapshot struct {
 	pinned bool
 }
 
-// beginner is a *sql.DB or *sql.Conn.
-type beginner interface {
-	BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error)
-}
-
 // InSnapshot calls f with a snapshot, and again with another one if a table was not Settled.
-func (s *Reader) InSnapshot(ctx context.Context, db beginner, f func(*Snapshot) error) (err error) {
+func (s *Reader) InSnapshot(ctx context.Context, db catalog.Beginner, f func(*Snapshot) error) (err error) {
 	for range mostSnapshots {
 		if err = s.inOne(ctx, db, f); !errors.Is(err, errUnsettled) {
 			break
@@ -42,13 +37,13 @@ func (s *Reader) InSnapshot(ctx context.Context, db beginner, f func(*Snapshot) 
 }
 
 // inOne calls f with a snapshot.
-func (s *Reader) inOne(ctx context.Context, db beginner, f func(*Snapshot) error) (err error) {
+func (s *Reader) inOne(ctx context.Context, db catalog.Beginner, f func(*Snapshot) error) (err error) {
 	opts := &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 	lite, isLite := s.OnSQLite()
 	if isLite {
 		opts.Isolation = sql.LevelDefault // which is serializable
 	}
-	tx, err := db.BeginTx(ctx, opts)
+	tx, err := s.Catalog.BeginRead(ctx, db, opts)
 	if err != nil {
 		return catalog.Wrap("read the history", err)
 	}
@@ -73,15 +68,15 @@ func (r *Snapshot) Pin(ctx context.Context) error {
 	if r.pinned || r.Reader.Catalog.Dialect == hooks.SQLite { // which has values, and no texts of them
 		return nil
 	}
+	var set []string
 	for _, settings := range []map[string]string{catalog.Settings, LiteralSettings} {
 		for _, name := range slices.Sorted(maps.Keys(settings)) {
-			if _, err := r.Tx.ExecContext(ctx, "SET LOCAL "+name+" = "+settings[name]); err != nil {
-				return catalog.Wrap("read the history", err)
-			}
+			set = append(set, "pg_catalog.set_config('"+name+"', '"+strings.Trim(settings[name], "'")+"', true)")
 		}
 	}
-	r.pinned = true
-	return nil
+	_, err := r.Tx.ExecContext(ctx, "SELECT "+strings.Join(set, ", "))
+	r.pinned = err == nil
+	return catalog.Wrap("read the history", err)
 }
 
 // Look returns the table of changes that has a name, and pins: the name may need the search_path, and the types of its columns
@@ -95,18 +90,22 @@ func (r *Snapshot) Look(ctx context.Context, name string) (*Table, error) {
 		r.Lite[t.TableID()] = t
 		return r.Table(ctx, t.TableID())
 	}
+	copied, err := r.Reader.Catalog.Copied(ctx, r.Tx)
+	if err == nil && !copied {
+		name, err = r.Reader.Catalog.Qualify(ctx, r.Tx, name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err = r.Pin(ctx); err != nil {
+		return nil, err
+	}
 	f, err := r.Reader.LookPast(ctx, r.Tx, name)
 	if err != nil {
 		return nil, err
 	}
 	if f.Unknown {
 		return nil, fmt.Errorf("changes: which history is that of %s is in %s: run capture.Installer.Migrate, or grant SELECT on it", name, r.Reader.At("audit_captures"))
-	}
-	if err = r.Pin(ctx); err != nil {
-		return nil, err
-	}
-	if f, err = r.Reader.LookPast(ctx, r.Tx, f.Qualified()); err != nil {
-		return nil, err
 	}
 	r.found[f.TableID()] = f
 	return r.Table(ctx, f.TableID())
