@@ -32,8 +32,8 @@ func (r *Snapshot) Settled(ctx context.Context, tables ...int64) error {
 	err := r.Tx.QueryRowContext(ctx, `WITH RECURSIVE asked (oid) AS (SELECT a.oid FROM pg_catalog.unnest($1::pg_catalog.text::pg_catalog.int8[]::pg_catalog.oid[]) a (oid)), had (oid) AS (
 	SELECT a.oid FROM asked a UNION SELECT i.inhrelid FROM had h JOIN pg_catalog.pg_class p ON p.oid = h.oid AND p.relkind = 'p' JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid),
 	has (oid) AS (SELECT a.oid FROM asked a UNION SELECT t.relid FROM asked a CROSS JOIN LATERAL pg_catalog.pg_partition_tree(a.oid) t)
-SELECT (SELECT pg_catalog.array_agg(pg_catalog.concat(c.oid, ' ', c.relfilenode) ORDER BY c.oid) FROM had h JOIN pg_catalog.pg_class c ON c.oid = h.oid AND c.relkind = 'r')
-	IS NOT DISTINCT FROM (SELECT pg_catalog.array_agg(pg_catalog.concat(h.oid, ' ', pg_catalog.pg_relation_filenode(h.oid)) ORDER BY h.oid) FROM has h WHERE pg_catalog.pg_relation_filenode(h.oid) IS NOT NULL)`,
+SELECT coalesce((SELECT pg_catalog.array_agg(pg_catalog.concat(c.oid, ' ', c.relfilenode) ORDER BY c.oid) FROM had h JOIN pg_catalog.pg_class c ON c.oid = h.oid AND c.relkind = 'r'), '{}')
+	OPERATOR(pg_catalog.=) coalesce((SELECT pg_catalog.array_agg(pg_catalog.concat(h.oid, ' ', pg_catalog.pg_relation_filenode(h.oid)) ORDER BY h.oid) FROM has h WHERE pg_catalog.pg_relation_filenode(h.oid) IS NOT NULL), '{}')`,
 		"{"+strings.Join(list, ",")+"}").Scan(&is)
 	switch {
 	case err != nil:
