@@ -212,7 +212,7 @@ func TestKeptWithoutKey(t *testing.T) {
 		}
 
 		// What another program wants to be the key is masked by this one's list.
-		if got := w.keep(capture.Table{Name: "t", Mask: []string{"no"}}); !strings.Contains(got, `column "no" is in the key, and cannot be masked or excluded`) {
+		if got := w.keep(capture.Table{Name: "t", Mask: []string{"no"}}); !strings.Contains(got, `column "no" is in the key, and cannot be masked, hashed or excluded`) {
 			t.Errorf("a masked key: %s", got)
 		}
 		w.exec("DELETE FROM threadline.audit_changes", "INSERT INTO t VALUES (3, 'secret')")

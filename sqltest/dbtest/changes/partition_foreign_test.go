@@ -37,10 +37,10 @@ func TestHistoryIsNotCaptured(t *testing.T) {
 			t.Fatalf("there are %q", tables)
 		}
 		for _, name := range tables {
-			if _, err := w.installer().Plan(ctx, capture.Table{Name: name}); err == nil || !strings.Contains(err.Error(), "is a table of the history") {
+			if _, err := w.installer().Plan(ctx, capture.Table{Name: name}); err == nil || !strings.Contains(err.Error(), "is not a table of the app's") {
 				t.Errorf("a plan for %s: %v", name, err)
 			}
-			if _, _, err := capture.Of(capture.Table{Name: name}).Keep(ctx, w.db); err == nil || !strings.Contains(err.Error(), "is a table of the history") {
+			if _, _, err := capture.Of(capture.Table{Name: name}).Keep(ctx, w.db); err == nil || !strings.Contains(err.Error(), "is not a table of the app's") {
 				t.Errorf("Keep for %s: %v", name, err)
 			}
 		}

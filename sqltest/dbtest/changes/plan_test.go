@@ -12,7 +12,8 @@ import (
 func TestRefused(t *testing.T) {
 	each(t, func(w *world) {
 		w.db.SetMaxOpenConns(1) // which has the temporary table
-		w.exec(`CREATE TABLE t (id int PRIMARY KEY, "Ab" text, c int UNIQUE, d int NOT NULL, e int NOT NULL UNIQUE)`, `CREATE VIEW v AS SELECT 1 AS a`, `CREATE TEMP TABLE tt (id int)`,
+		w.exec(`CREATE TABLE t (id int PRIMARY KEY, "Ab" text, c int UNIQUE, d int NOT NULL, e int NOT NULL UNIQUE)`, `CREATE VIEW v AS SELECT 1 AS a`, `CREATE TABLE "Order" (id int)`,
+			`CREATE SCHEMA elsewhere`, `CREATE TABLE elsewhere.invoices (id int)`, `CREATE SCHEMA aftercommit`, `CREATE TABLE aftercommit.journal (id int)`, `CREATE TEMP TABLE tt (id int)`,
 			`CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id)`, `CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (1) TO (9)`, `CREATE SEQUENCE s`,
 			`CREATE UNIQUE INDEX ON t (d) WHERE d > 0`, `CREATE EXTENSION postgres_fdw`, `CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw`, `CREATE FOREIGN TABLE ft (id int) SERVER far`)
 		for _, c := range []struct {
@@ -20,13 +21,22 @@ func TestRefused(t *testing.T) {
 			want  string
 		}{
 			{capture.Table{Name: "nowhere"}, "there is no table nowhere"},
+			{capture.Table{Name: ""}, "a table has no name"},
+			{capture.Table{Name: "two words"}, "quote a name with spaces"},
+			{capture.Table{Name: "Order"}, `there is no table Order: did you mean "Order"?`},
+			{capture.Table{Name: "shop.invoces"}, "there is no table shop.invoces: did you mean elsewhere.invoices?"},
+			{capture.Table{Name: "threadline.audit_changes"}, "threadline.audit_changes is not a table of the app's"},
+			{capture.Table{Name: "threadline.audit_captures"}, "is not a table of the app's"},
+			{capture.Table{Name: "pg_class"}, "pg_class is not a table of the app's"},
+			{capture.Table{Name: "information_schema.sql_features"}, "is not a table of the app's"},
+			{capture.Table{Name: "aftercommit.journal"}, "is not a table of the app's"},
 			{capture.Table{Name: "v"}, "v is a view: capture the tables that it shows"},
 			{capture.Table{Name: "tt"}, "tt is a temporary table"},
 			{capture.Table{Name: "ft"}, "ft is a foreign table: capture it in the database where it is"},
 			{capture.Table{Name: "p1"}, "capture its parent"},
 			{capture.Table{Name: "s"}, "s is not a table"},
 			{capture.Table{Name: "t", Mask: []string{"ab"}}, `there is no column "ab": did you mean "Ab"?`},
-			{capture.Table{Name: "t", Mask: []string{"id"}}, `column "id" is in the key, and cannot be masked or excluded`},
+			{capture.Table{Name: "t", Mask: []string{"id"}}, `column "id" is in the key, and cannot be masked, hashed or excluded`},
 			{capture.Table{Name: "t", Exclude: []string{"id"}}, `column "id" is in the key`},
 			{capture.Table{Name: "t", Exclude: []string{"c"}, Mask: []string{"c"}}, "excluded and masked"},
 			{capture.Table{Name: "t", Key: []string{"c"}}, `column "c" of the key may be NULL`},

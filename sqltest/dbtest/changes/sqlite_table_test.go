@@ -15,13 +15,15 @@ import (
 // TestSQLiteRefused: what cannot be captured is refused, with the reason.
 func TestSQLiteRefused(t *testing.T) {
 	w := lite(t)
-	w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, a UNIQUE, b NOT NULL, c AS (b || 'x'))", "CREATE VIEW v AS SELECT 1", "CREATE TEMP TABLE temporary (a)",
+	w.exec("CREATE TABLE orders (id INTEGER PRIMARY KEY, a UNIQUE, b NOT NULL, c AS (b || 'x'))", "CREATE VIEW v AS SELECT 1", "CREATE TABLE aftercommit_journal (id INTEGER PRIMARY KEY)", "CREATE TEMP TABLE temporary (a)",
 		"CREATE TABLE shadowed (_rowid_, rowid, oid)", "CREATE TABLE wide (p, q, PRIMARY KEY (p, q)) WITHOUT ROWID", "ATTACH ':memory:' AS other", "CREATE TABLE other.t (a)", "CREATE VIRTUAL TABLE places USING rtree (id, low, high)")
 	for _, r := range []struct {
 		table capture.Table
 		want  string
 	}{
 		{capture.Table{Name: "none"}, "there is no table none in the main database"},
+		{capture.Table{Name: "order"}, "there is no table order in the main database: did you mean orders?"},
+		{capture.Table{Name: "aftercommit_journal"}, "not a table of the app's"},
 		{capture.Table{Name: "v"}, "v is a view"},
 		{capture.Table{Name: "temporary"}, "there is no table"},
 		{capture.Table{Name: "other.t"}, "only tables of the main database"},

@@ -356,11 +356,21 @@ const setPatience = "SET LOCAL lock_timeout = '" + applyWait + "'"
 // was planned, that is an error: plan anew.
 func (s *Installer) Apply(ctx context.Context, p *Plan) error {
 	for i := range p.Steps {
-		if err := s.apply(ctx, &p.Steps[i]); err != nil {
-			return wrap("capture "+p.Steps[i].Table, err)
+		if err := s.apply(ctx, &p.Steps[i]); isStale(err) {
+			return fmt.Errorf("capture: the capture of %s%s", p.Steps[i].Table, stale)
+		} else if err != nil {
+			return wrap("capture "+p.Steps[i].Table, ownerOnly(err))
 		}
 	}
 	return nil
+}
+
+// ownerOnly says who changes captures, if an error is that this role may not.
+func ownerOnly(err error) error {
+	if hooks.SQLState(err) == insufficientPrivilege {
+		return fmt.Errorf("%w: captures are changed by the role that owns the history, and has TRIGGER on the table", err)
+	}
+	return err
 }
 
 func (s *Installer) apply(ctx context.Context, step *Step) error {
@@ -438,5 +448,5 @@ func (s *Installer) Remove(ctx context.Context, table string) error {
 	if f.Noted != nil && f.Noted.ShapeID != nil {
 		step.SQL = append(step.SQL, s.endSQL(f))
 	}
-	return wrap("remove the capture of "+table, s.apply(ctx, step))
+	return wrap("remove the capture of "+table, ownerOnly(s.apply(ctx, step)))
 }

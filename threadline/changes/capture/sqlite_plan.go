@@ -72,7 +72,7 @@ func (s sqlite) find(ctx context.Context, q catalog.Querier, w Table) (*sqliteTa
 	}
 	for _, k := range slices.Concat(t.Key, t.heldBy()) {
 		if i := t.Position(k); i < 0 || t.Columns[i].Masked {
-			return nil, fmt.Errorf("capture: table %s: column %q is in the key, and cannot be masked or excluded: rows could not be told apart", w.Name, k)
+			return nil, fmt.Errorf("capture: table %s: %w", w.Name, errHiddenKey(k))
 		}
 	}
 	return t, nil

@@ -58,7 +58,7 @@ func (f *target) want(ctx context.Context, q pgschema.Querier, t Table) error {
 	}
 	for _, k := range f.Key {
 		if i := f.Position(k); i < 0 || f.Columns[i].Masked {
-			err := fmt.Errorf("column %q is in the key, and cannot be masked or excluded: rows could not be told apart", k)
+			err := errHiddenKey(k)
 			if t.Key != nil {
 				err = &keyError{err.Error()}
 			}
@@ -68,11 +68,33 @@ func (f *target) want(ctx context.Context, q pgschema.Querier, t Table) error {
 	return nil
 }
 
-// historyTables are those of the history.
-var historyTables = []string{"audit_captures", "audit_changes", "audit_copies", "audit_eventless", "audit_gaps", "audit_keys", "audit_purges", "audit_shapes"}
+// errHiddenKey refuses to mask, hash or exclude a column of the key.
+func errHiddenKey(column string) error {
+	return fmt.Errorf("column %q is in the key, and cannot be masked, hashed or excluded: rows could not be told apart: keep it, or name the columns of another unique index in Key", column)
+}
 
-// checkKind refuses what has no rows that a trigger on it sees, and the tables of the history: each change would be another one.
+// ownTables are those of the history and of the timeline.
+var ownTables = []string{
+	"audit_actions", "audit_captures", "audit_changes", "audit_contexts", "audit_copies", "audit_eventless", "audit_gaps", "audit_keys",
+	"audit_purges", "audit_shapes", "schema_version",
+}
+
+// isOwn reports whether a table is the server's, or one of ours: a trigger on a table of changes would capture what it writes itself.
+func (s *Installer) isOwn(f *target) bool {
+	switch f.Schema {
+	case "pg_catalog", "information_schema", "pg_toast", "aftercommit":
+		return true
+	case s.catalog.Schema:
+		return slices.Contains(ownTables, f.Table)
+	}
+	return false
+}
+
+// checkKind refuses what has no rows that a trigger on it sees, and tables that are not the app's.
 func (s *Installer) checkKind(f *target, name string) error {
+	if s.isOwn(f) {
+		return fmt.Errorf("capture: %s is not a table of the app's", name)
+	}
 	switch f.Kind {
 	case "r", "p":
 	case "v", "m":
@@ -83,8 +105,6 @@ func (s *Installer) checkKind(f *target, name string) error {
 		return fmt.Errorf("capture: %s is not a table", name)
 	}
 	switch {
-	case f.Schema == s.catalog.Schema && slices.Contains(historyTables, f.Table):
-		return fmt.Errorf("capture: %s is a table of the history", name)
 	case f.Persistence == "t":
 		return fmt.Errorf("capture: %s is a temporary table", name)
 	case f.Leaf:

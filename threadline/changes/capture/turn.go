@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
@@ -58,10 +59,18 @@ func (s *Installer) holder(ctx context.Context) (who string) {
 	return who
 }
 
+// stale is what unchangedSQL says behind the name of the capture.
+const stale = " was changed since this was planned: plan anew"
+
+// isStale reports whether an error is that of unchangedSQL: the server refuses to cast its text.
+func isStale(err error) bool {
+	return hooks.SQLState(err) == "22P02" && strings.Contains(err.Error(), stale)
+}
+
 // unchangedSQL fails if a capture has changed since it was planned: the plan could remove masks that another program has added
 // since.
 func (s *Installer) unchangedSQL(f *target, is *deployed) string {
 	return "SELECT CASE WHEN h.digest OPERATOR(pg_catalog.=) " + pgtext.Literal(is.Digest) + " THEN 0 ELSE pg_catalog.concat('the capture of ', " + pgtext.Literal(f.Qualified()) +
-		", ' was changed since this was planned: plan anew')::pg_catalog.int8 END FROM (SELECT coalesce((SELECT " + catalog.DigestSQL + " FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace" +
+		", " + pgtext.Literal(stale) + ")::pg_catalog.int8 END FROM (SELECT coalesce((SELECT " + catalog.DigestSQL + " FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace" +
 		" WHERE n.nspname = " + pgtext.Literal(s.catalog.Schema) + " AND p.proname = " + pgtext.Literal(f.Function()) + "), '')) h (digest)"
 }

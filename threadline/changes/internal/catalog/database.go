@@ -54,10 +54,16 @@ func NotMigrated(err error) error {
 	return nil
 }
 
-// Wrap says what an error was in.
+// errRights says where the grants are listed.
+var errRights = errors.New(`Rights in the README of package changes has what to grant`)
+
+// Wrap says what an error was in, and where to read on if this role lacks a right.
 func Wrap(what string, err error) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case hooks.SQLState(err) == "42501" && !errors.Is(err, errRights):
+		return fmt.Errorf("changes: %s: %w: %w", what, err, errRights)
 	}
 	return fmt.Errorf("changes: %s: %w", what, err)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
@@ -65,25 +66,30 @@ func (s *Database) Look(ctx context.Context, q pgschema.Querier, name string) (*
 // Qualify returns the qualified name of a table that has a name in the session's search_path.
 func (s *Database) Qualify(ctx context.Context, q pgschema.Querier, name string) (qualified string, err error) {
 	err = q.QueryRowContext(ctx, "SELECT "+QualifiedName+" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = pg_catalog.to_regclass("+pgtext.Literal(name)+")::pg_catalog.oid").Scan(&qualified)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", noTable(name)
-	}
-	return qualified, Wrap("look up the table "+name, err)
+	return qualified, lookError(ctx, q, name, err)
 }
 
-func noTable(name string) error {
-	return fmt.Errorf("changes: there is no table %s: name its schema if it is not in the search_path, and quote a name with capitals: \"Order\"", name)
+// lookError says why a table was not found.
+func lookError(ctx context.Context, q pgschema.Querier, name string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case strings.TrimSpace(name) == "":
+		return errors.New("changes: a table has no name")
+	case errors.Is(err, sql.ErrNoRows):
+		return missing(ctx, q, name)
+	case hooks.SQLState(err) == "42602":
+		return fmt.Errorf("changes: table %s: %w: quote a name with spaces or other signs: \"order lines\"", name, err)
+	}
+	return Wrap("look up the table "+name, err)
 }
 
 func describe(ctx context.Context, q pgschema.Querier, name string) (*Relation, error) {
 	var text string
 	at := "pg_catalog.to_regclass(" + pgtext.Literal(name) + ")::pg_catalog.oid"
 	err := q.QueryRowContext(ctx, strings.ReplaceAll(tableQuery, "{table}", at)).Scan(&text)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, noTable(name)
-	}
 	if err != nil {
-		return nil, Wrap("look up the table "+name, err)
+		return nil, lookError(ctx, q, name, err)
 	}
 	var doc struct {
 		Shape

@@ -14,6 +14,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/sqlitetext"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/near"
 )
 
 // SQLiteTable is a table in the main database.
@@ -74,7 +75,7 @@ func (s SQLite) Look(ctx context.Context, q Querier, name string) (*SQLiteTable,
 	err = q.QueryRowContext(ctx, `SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND name = ? COLLATE NOCASE`, plain).Scan(&t.Table, &kind, &t.WithoutRowID)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return nil, fmt.Errorf("changes: there is no table %s in the main database", name)
+		return nil, fmt.Errorf("changes: there is no table %s in the main database%s", name, meantSQLite(ctx, q, plain))
 	case err != nil:
 		return nil, Wrap("look up the table "+name, err)
 	}
@@ -86,7 +87,7 @@ func (s SQLite) Look(ctx context.Context, q Querier, name string) (*SQLiteTable,
 		return nil, fmt.Errorf("changes: %s is a virtual table, or a part of one: SQLite has no triggers on it", name)
 	case kind != "table":
 		return nil, fmt.Errorf("changes: %s is not a table", name)
-	case strings.HasPrefix(strings.ToLower(t.Table), "sqlite_"), strings.HasPrefix(strings.ToLower(t.Table), strings.ToLower(s.Schema)+"_audit_"), strings.EqualFold(t.Table, "aftercommit_transaction"):
+	case s.isOwn(strings.ToLower(t.Table)):
 		return nil, fmt.Errorf("changes: %s is not a table of the app's", name)
 	}
 	for _, part := range []func(context.Context, Querier, *SQLiteTable) error{s.ReadColumns, s.ReadIndexes, s.attached, s.identify, s.number} {
@@ -374,6 +375,23 @@ func ParseSQLiteName(text string) (schema, name string, err error) {
 		return parts[0], parts[1], nil
 	}
 	return "", "", errors.New("its name has more than two parts")
+}
+
+// meantSQLite names the table that may be meant by a name that no table has.
+func meantSQLite(ctx context.Context, q Querier, name string) string {
+	scan := func(rows *sql.Rows) (table string, err error) { return table, rows.Scan(&table) }
+	names, err := ReadAll(ctx, q, scan, "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') LIMIT "+strconv.Itoa(mostCandidates))
+	similar := near.Of(name, names)
+	if err != nil || similar == "" {
+		return ""
+	}
+	return fmt.Sprintf(": did you mean %s?", similar)
+}
+
+// isOwn reports whether a table is SQLite's, or one of ours. Its name is in lower case.
+func (s SQLite) isOwn(table string) bool {
+	prefix := strings.ToLower(s.Schema)
+	return strings.HasPrefix(table, "sqlite_") || strings.HasPrefix(table, "aftercommit_") || strings.HasPrefix(table, prefix+"_audit_") || table == prefix+"_schema_version"
 }
 
 // CutSQLiteName cuts a name, which may be quoted, off the start of a text.
