@@ -49,7 +49,8 @@ func (h *Hub) Keep(k Keeper) {
 
 // AwaitKept has each Keeper called now, for all databases that have had a connection, and again until
 // none fails, one fails for good, or ctx ends. It is for programs that must not go on before, such as
-// one that has just migrated its database, and for tests.
+// one that has just migrated its database, and for tests. Of a database that was only opened by sql.Open,
+// which makes no connection, it knows nothing: ping it first.
 func (h *Hub) AwaitKept(ctx context.Context) error {
 	var errs []error
 	for _, d := range h.databases() {

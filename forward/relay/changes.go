@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -221,8 +222,27 @@ func (w *worker) checkChanges(ctx context.Context) error {
 	}
 	err := w.target.Changes.Check(ctx, w.conn)
 	w.readable = err == nil
-	return wrap("look for row changes", w.target.Name, err)
+	switch {
+	case w.readable:
+		w.lacking = time.Time{}
+		return nil
+	case w.lacking.IsZero():
+		w.lacking = w.relay.cfg.Clock.Now()
+	}
+	return wrap("look for row changes", w.target.Name, &lackError{err, w.lacking})
 }
+
+// lackError says why the row changes cannot be read.
+type lackError struct {
+	error
+	since time.Time
+}
+
+func (e *lackError) Unwrap() error { return e.error }
+
+// lackTime is how long the changes may be missing before that is logged: when an app starts for the first time, their tables are made
+// beside it.
+const lackTime = 5 * time.Second
 
 // complete reads the changes of a batch.
 func (w *worker) complete(ctx context.Context, batch []candidate) error {

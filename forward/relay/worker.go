@@ -22,6 +22,7 @@ type worker struct {
 	// row changes readable since the last error.
 	reads    *Store
 	readable bool
+	lacking  time.Time // since when it has found them not readable, zero if they are
 
 	wake  chan struct{}
 	alert atomic.Bool // commits wake it: it has the lease, or an error keeps it from one
@@ -399,8 +400,11 @@ func (w *worker) notify(n hooks.Notice) {
 // logError logs an error unless it was logged since all was well.
 func (w *worker) logError(err error) {
 	w.setTrouble(err)
+	now := w.relay.cfg.Clock.Now()
 	quiet := err == nil || errors.Is(err, context.Canceled) || errors.Is(err, errLost) || errors.Is(err, errRanOut)
-	if quiet || !w.warned.fresh(w.relay.cfg.Clock.Now(), err) {
+	var lack *lackError
+	quiet = quiet || errors.As(err, &lack) && now.Sub(lack.since) < lackTime
+	if quiet || !w.warned.fresh(now, err) {
 		return
 	}
 	w.relay.cfg.Log.Warn("aftercommit: delivery waits", zap.String("forwarder", w.target.Name), zap.Error(err))
