@@ -218,8 +218,8 @@ func (p *past) setLive(ctx context.Context, after []*reading.Row) error {
 
 // hadOtherKey returns the break of a table whose changes do not all have the key that it has now.
 func hadOtherKey(t *reading.Table) *Break {
-	now := time.Now()
-	return &Break{Kind: Reshaped, From: now, To: now, Schema: t.Named.Schema, Table: t.Named.Table, Text: "the table has had other columns as its key"}
+	from, to := t.Rekeyed()
+	return &Break{Kind: Reshaped, From: from, To: to, Schema: t.Named.Schema, Table: t.Named.Table, Text: "the table has had other columns as its key"}
 }
 
 // hasDetached returns the break of a table that has lost partitions, which no plan has noted yet.

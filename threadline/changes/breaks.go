@@ -22,9 +22,6 @@ func (s *Store) Breaks(ctx context.Context, table string) ([]Break, error) {
 		if err != nil {
 			return err
 		}
-		if t.Named == nil {
-			return neverCaptured(table)
-		}
 		breaks, err := r.Breaks(ctx, t)
 		list = plain(breaks)
 		return err

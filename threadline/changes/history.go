@@ -45,7 +45,10 @@ func readHistory(ctx context.Context, r *reading.Snapshot, table string, key []s
 	}
 	t := reading.PastTable(f.TableID(), shapes)
 	if t.Named == nil {
-		return nil, neverCaptured(table)
+		return nil, reading.NotCaptured(table)
+	}
+	if err = t.CheckKey(key); err != nil {
+		return nil, err
 	}
 	l := &reading.Lives{Reader: r.Reader, DB: r.Tx, TableID: f.TableID(), Under: make(map[string][]*reading.Row), Deferrable: f.Deferrable && slices.Equal(t.Named.Key, f.Key)}
 	if key, err = printedKey(ctx, r, l, table, key); err != nil {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
@@ -21,6 +22,9 @@ func (r *pageReader) refuseFields(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.refuseKey(); err != nil {
+		return err
+	}
 	if err := r.refuseFieldsOf(ctx, r.query); err != nil {
 		return err
 	}
@@ -34,6 +38,22 @@ func (r *pageReader) refuseFields(ctx context.Context) error {
 	return nil
 }
 
+// refuseKey refuses a key that has more or fewer values than those of all tables that are named.
+func (r *pageReader) refuseKey() (err error) {
+	if len(r.query.Key) == 0 {
+		return nil
+	}
+	for _, t := range r.past {
+		if err = t.CheckKey(r.query.Key); err == nil {
+			return nil
+		}
+	}
+	if err != nil {
+		return refuse("key", "%s", strings.TrimPrefix(err.Error(), "changes: "))
+	}
+	return nil
+}
+
 func (r *pageReader) refuseFieldsOf(ctx context.Context, q *Query) error {
 	for _, name := range q.Fields {
 		if err := r.refuseField(ctx, "field", name, false); err != nil {
@@ -41,16 +61,46 @@ func (r *pageReader) refuseFieldsOf(ctx context.Context, q *Query) error {
 		}
 	}
 	for _, v := range q.Old {
-		if err := r.refuseField(ctx, "old."+v.Field, v.Field, true); err != nil {
+		if err := r.refuseValue(ctx, "old."+v.Field, v); err != nil {
 			return err
 		}
 	}
 	for _, v := range q.New {
-		if err := r.refuseField(ctx, "new."+v.Field, v.Field, true); err != nil {
+		if err := r.refuseValue(ctx, "new."+v.Field, v); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (r *pageReader) refuseValue(ctx context.Context, filter string, v FieldValue) error {
+	if err := r.refuseField(ctx, filter, v.Field, true); err != nil {
+		return err
+	}
+	if letter := booleans[v.Text]; letter != "" && r.isBoolean(v.Field) {
+		return refuse(filter, "%q is no value of a boolean, which PostgreSQL prints as t or f: write %s:%s", v.Text, filter, letter)
+	}
+	return nil
+}
+
+// booleans are how PostgreSQL prints what people write.
+var booleans = map[string]string{"true": "t", "false": "f"}
+
+// isBoolean reports whether a column is a boolean in all tables that have, or had, it.
+func (r *pageReader) isBoolean(column string) (is bool) {
+	if _, ok := onSQLite(r.store); ok {
+		return false
+	}
+	for _, t := range r.past {
+		for _, sh := range t.Shapes {
+			if i := sh.Position(column); i >= 0 {
+				if is = sh.Columns[i].Type == "boolean"; !is {
+					return false
+				}
+			}
+		}
+	}
+	return is
 }
 
 // refuseField refuses a field, or its values, unless one of the tables keeps it, or has kept it.

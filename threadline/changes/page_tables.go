@@ -2,24 +2,19 @@ package changes
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/change"
 	"github.com/go-aftercommit/aftercommit/threadline/internal/near"
 )
 
 // ErrNotCaptured means that a table was never captured. From a page it comes in a [*QueryError] that says what to
 // do. A program that also shows actions may show those alone.
-var ErrNotCaptured = errors.New("the table was never captured")
-
-// neverCaptured is ErrNotCaptured of one table.
-func neverCaptured(table string) error {
-	return fmt.Errorf("changes: %s: %w: name it in capture.Of, or apply a plan for it", table, ErrNotCaptured)
-}
+var ErrNotCaptured = change.ErrNotCaptured
 
 // notCaptured is a [QueryError] that is also ErrNotCaptured.
 type notCaptured struct{ *QueryError }

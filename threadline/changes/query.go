@@ -53,7 +53,7 @@ type Query struct {
 	Fields []string
 	// Old are values that fields had before the change, and New values that they have since; all must match. Of an
 	// update only the fields that have changed are known. A text is compared byte by byte with [Value.Text], which is
-	// what PostgreSQL prints. What was masked, hashed or shortened matches nothing. If Tables have always masked the
+	// what PostgreSQL prints: a boolean is t or f. What was masked, hashed or shortened matches nothing. If Tables have always masked the
 	// field, that is a [*QueryError].
 	Old, New []FieldValue
 	// Text must occur, each of them, in a name of the table, in the row's key or former key, or in a value. Upper

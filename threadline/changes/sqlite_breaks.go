@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 )
 
 // breaks is [Store.Breaks]. All of them are between notes, or between the last one and now.
@@ -20,7 +21,7 @@ func (s sqlite) breaks(ctx context.Context, table string) ([]Break, error) {
 		return nil, err
 	}
 	if len(shapes) == 0 {
-		return nil, neverCaptured(table)
+		return nil, reading.NotCaptured(table)
 	}
 	notes, err := s.Notes(ctx, s.Catalog.DB, t.TableID(), t.Table)
 	if err != nil {

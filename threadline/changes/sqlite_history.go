@@ -27,7 +27,11 @@ func (s sqlite) history(ctx context.Context, table string, key []string) ([]Chan
 		return nil, err
 	}
 	if len(shapes) == 0 {
-		return nil, neverCaptured(table)
+		return nil, reading.NotCaptured(table)
+	}
+	past := reading.PastTable(t.TableID(), shapes)
+	if err = past.CheckKey(key); err != nil {
+		return nil, err
 	}
 	l := &reading.Lives{Reader: s.Reader, DB: s.Catalog.DB, TableID: t.TableID(), Under: make(map[string][]*reading.Row)}
 	var rows []*reading.Row
@@ -45,7 +49,6 @@ func (s sqlite) history(ctx context.Context, table string, key []string) ([]Chan
 	// One that is of no key is under all.
 	slices.SortStableFunc(rows, func(a, b *reading.Row) int { return int(a.Seq - b.Seq) })
 	rows = slices.CompactFunc(rows, func(a, b *reading.Row) bool { return a.Seq == b.Seq })
-	past := reading.PastTable(t.TableID(), shapes)
 	return s.read(ctx, rows, func(int64) (*reading.Table, error) { return past, nil })
 }
 

@@ -74,7 +74,7 @@ func (r *liteTableReader) begin(ctx context.Context, table string) error {
 		if err != nil {
 			return err
 		}
-		whole, err := wholeTable(ctx, first, t, table, r.at)
+		whole, err := wholeTable(ctx, first, t, r.at)
 		if err != nil {
 			return err
 		}

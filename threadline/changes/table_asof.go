@@ -116,7 +116,7 @@ func (r *tableReader) begin(ctx context.Context, table string) error {
 		if err != nil {
 			return err
 		}
-		if r.whole, err = wholeTable(ctx, first, t, table, r.at); err != nil {
+		if r.whole, err = wholeTable(ctx, first, t, r.at); err != nil {
 			return err
 		}
 		var now string
@@ -142,11 +142,9 @@ func (r *tableReader) begin(ctx context.Context, table string) error {
 	})
 }
 
-// wholeTable returns a table that was looked up by a name, with its breaks, unless nothing says what it was at a time.
-func wholeTable(ctx context.Context, r *reading.Snapshot, t *reading.Table, name string, at time.Time) (*asOf, error) {
+// wholeTable returns a table with its breaks, unless nothing says what it was at a time.
+func wholeTable(ctx context.Context, r *reading.Snapshot, t *reading.Table, at time.Time) (*asOf, error) {
 	switch {
-	case t.Named == nil:
-		return nil, fmt.Errorf("changes: %s was never captured", name)
 	case !t.Keyed():
 		return nil, fmt.Errorf("changes: the rows of %s have no key by which to tell what they were", t.Label())
 	}

@@ -45,3 +45,12 @@ type Break struct {
 	// Text describes it, in one line.
 	Text string
 }
+
+// String returns the break for people, in one line.
+func (b Break) String() string {
+	when := "at " + b.To.UTC().Format(time.RFC3339Nano)
+	if !b.From.Equal(b.To) {
+		when = "between " + b.From.UTC().Format(time.RFC3339Nano) + " and " + b.To.UTC().Format(time.RFC3339Nano)
+	}
+	return string(b.Kind) + " " + when + ": " + b.Text
+}

@@ -88,5 +88,9 @@ func (v Value) String() string {
 	return *v.Text
 }
 
+// ErrNotCaptured means that a table was never captured. From a page it comes in an error that says what to
+// do. A program that also shows actions may show those alone.
+var ErrNotCaptured = errors.New("the table was never captured")
+
 // ErrNoChange is returned where there is no such change, or transaction, in the history.
 var ErrNoChange = errors.New("changes: the history has no such change")

@@ -81,6 +81,30 @@ type DiffValue struct {
 	Stored int64  `json:"stored,omitempty"`
 }
 
+// String returns the field for people.
+func (f DiffField) String() string { return f.Name + ": " + f.Old.String() + " → " + f.New.String() }
+
+// String returns the value for people.
+func (v DiffValue) String() string {
+	switch {
+	case v.Kind == KindAbsent:
+		return "(no row)"
+	case v.Kind == KindNull:
+		return "NULL"
+	case v.Kind == KindHashed:
+		return "(masked " + v.Hash + ")"
+	case v.Kind == KindMasked:
+		return "(masked)"
+	case v.Kind == KindShortened && v.SHA256 == "":
+		return "(stored " + strconv.FormatInt(v.Stored, 10) + ")"
+	case v.Kind == KindShortened:
+		return "(" + strconv.FormatInt(v.Length, 10) + " " + v.SHA256 + ")"
+	case v.Text == nil:
+		return string(v.Base64)
+	}
+	return *v.Text
+}
+
 // DiffKind says what a [DiffValue] is.
 type DiffKind string
 

@@ -20,7 +20,11 @@ func (r *undoer) judge(st *step) {
 			r.refuse(t, key, columns, reason)
 		}
 	}
-	if t.LiveTable == nil {
+	switch {
+	case t.LiveTable == nil && t.Copied:
+		refuse("the changes are copies, and the table is in the app's database: ask for the undo there")
+		return
+	case t.LiveTable == nil:
 		refuse("the table is gone, or was renamed, or its shapes are lost")
 		return
 	}
@@ -29,7 +33,7 @@ func (r *undoer) judge(st *step) {
 	}
 	switch {
 	case t.Keyed() && len(t.Key) == 0:
-		refuse("the table was captured with different keys")
+		refuse("the table was captured with different keys, so that its history cannot follow rows: write the undo by hand, by what History says")
 		return
 	case t.Keyed() && t.Dialect == hooks.SQLite && (!st.keysKnown() || slices.Contains(st.before, "") || slices.Contains(st.after, "")):
 		refuse("the key of the row has, or had, NULL in it: it cannot be told from others")

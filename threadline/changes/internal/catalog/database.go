@@ -55,7 +55,7 @@ func NotMigrated(err error) error {
 }
 
 // errRights says where the grants are listed.
-var errRights = errors.New(`Rights in the README of package changes has what to grant`)
+var errRights = errors.New("what to grant is in Rights in the README of package changes")
 
 // Wrap says what an error was in, and where to read on if this role lacks a right.
 func Wrap(what string, err error) error {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -82,6 +81,19 @@ func (r *Snapshot) Pin(ctx context.Context) error {
 // Look returns the table of changes that has a name, and pins: the name may need the search_path, and the types of its columns
 // must not.
 func (r *Snapshot) Look(ctx context.Context, name string) (*Table, error) {
+	t, err := r.look(ctx, name)
+	if err == nil && t.Named == nil {
+		return nil, NotCaptured(name)
+	}
+	return t, err
+}
+
+// NotCaptured is [change.ErrNotCaptured] of one table.
+func NotCaptured(table string) error {
+	return fmt.Errorf("changes: %s: %w: name it in capture.Of, or apply a plan for it", table, change.ErrNotCaptured)
+}
+
+func (r *Snapshot) look(ctx context.Context, name string) (*Table, error) {
 	if s, ok := r.Reader.OnSQLite(); ok {
 		t, err := s.Look(ctx, r.Tx, name)
 		if err != nil {
@@ -147,16 +159,8 @@ func (r *Snapshot) Table(ctx context.Context, id int64) (*Table, error) {
 	if err != nil {
 		return nil, catalog.Wrap("look up the table "+t.Label(), err)
 	}
-	keys := make(map[string][]string)
-	for _, sh := range shapes {
-		key := t.calledNow(sh).Key
-		keys[strconv.Quote(strings.Join(key, "\x00"))] = key
-	}
-	if len(keys) == 1 {
-		for _, t.Key = range keys {
-		}
-	}
-	return t, nil
+	t.Key, err = r.keyOf(ctx, t)
+	return t, catalog.Wrap("find out the key of "+t.Label(), err)
 }
 
 // notes are those of a table, and those of others that had its name. A role that may not read them has none.
@@ -185,12 +189,11 @@ func (r *Snapshot) Keyed(ctx context.Context, id int64, key []string) (*Table, *
 	switch {
 	case err != nil:
 		return nil, nil, nil, err
-	case t.Named == nil:
-		return nil, nil, nil, fmt.Errorf("%w: the table was never captured", change.ErrNoChange)
 	case !t.Keyed():
 		return nil, nil, nil, fmt.Errorf("changes: rows without a key have no history: %s", t.Label())
-	case len(t.Key) > 0 && len(key) != len(t.Key):
-		return nil, nil, nil, fmt.Errorf("changes: the key of %s has %d columns, not %d: %s", t.Label(), len(t.Key), len(key), strings.Join(t.Key, ", "))
+	}
+	if err = t.CheckKey(key); err != nil {
+		return nil, nil, nil, err
 	}
 	l := r.Lives(t)
 	key, err = r.Printed(ctx, l, key)

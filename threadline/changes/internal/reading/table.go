@@ -114,6 +114,23 @@ func (t *Table) Keyed() bool {
 	return false
 }
 
+// CheckKey refuses a key that has more or fewer values than any that the table has had: it is that of no row.
+func (t *Table) CheckKey(key []string) error {
+	columns := t.Key
+	if len(columns) == 0 {
+		for _, sh := range t.Shapes {
+			if len(sh.Key) == 0 || len(sh.Key) == len(key) {
+				return nil
+			}
+		}
+		columns = t.Named.Key
+	}
+	if len(columns) == len(key) {
+		return nil
+	}
+	return fmt.Errorf("changes: the key of %s has %d columns, not %d: %s", t.Label(), len(columns), len(key), strings.Join(columns, ", "))
+}
+
 // Label names the table for people.
 func (t *Table) Label() string {
 	switch {
