@@ -115,7 +115,7 @@ func (t Term) values(k key, now time.Time) (url.Values, error) {
 	param, value := k.param, t.Value
 	switch {
 	case k.time:
-		at, err := parseTime(value, now)
+		at, err := ParseTime(value, now)
 		if err != nil {
 			e := t.wrong(err.Error())
 			if meant := near.Of(value, times); meant != "" {

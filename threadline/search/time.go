@@ -21,7 +21,7 @@ var units = map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time
 const longest = 200 * 366 * 24 * time.Hour
 
 // parseTime reads a time, as the package's documentation has it.
-func parseTime(s string, now time.Time) (time.Time, error) {
+func ParseTime(s string, now time.Time) (time.Time, error) {
 	year, month, day := now.Date()
 	switch s {
 	case "now":

@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/threadline/search"
+)
+
+// atLeast makes a command refuse fewer words than it needs, and say which.
+func atLeast(names ...string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) < len(names) {
+			return usage("%s is missing", names[len(args)])
+		}
+		return nil
+	}
+}
+
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > len(names) {
+			return usage("%q is a word too many", args[len(names)])
+		}
+		return atLeast(names...)(cmd, args)
+	}
+}
+
+func noArgs(cmd *cobra.Command, args []string) error { return exactly()(cmd, args) }
+
+// moment reads a time as a search has it.
+func (a *app) moment(flag, text string) (time.Time, error) {
+	t, err := search.ParseTime(text, a.now)
+	if err != nil {
+		return t, usage("%s: %q %w", flag, text, err)
+	}
+	return t, nil
+}
+
+// terms reads a search. Its error shows the place.
+func (a *app) terms(words []string) (search.Terms, error) {
+	text := strings.Join(words, " ")
+	terms, err := search.Parse(text)
+	return terms, pointed(err, text)
+}
+
+// pointed makes an error of a search one of usage, with the place.
+func pointed(err error, text string) error {
+	var wrong *search.Error
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	return usage("%s\n%s%s", wrong.Error(), wrong.Point(text), meantWord(wrong.Near))
+}
+
+func meantWord(name string) string {
+	if name == "" {
+		return ""
+	}
+	return "\nDid you mean " + name + "?"
+}
+
+// txForm is how a transaction is written: its ID and its start.
+const txForm = "2006-01-02T15:04:05.999999Z07:00"
+
+func txText(tx journal.TxKey) string {
+	return fmt.Sprintf("%d@%s", tx.ID, tx.StartedAt.UTC().Format(txForm))
+}
+
+// txKey reads what txText writes.
+func txKey(text string) (journal.TxKey, error) {
+	number, start, ok := strings.Cut(text, "@")
+	id, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || id <= 0 || !ok {
+		return journal.TxKey{}, usage("%q is no transaction: write its ID and its start, as threadline history shows them: 775@2026-11-30T10:00:00.000001Z", text)
+	}
+	at, err := time.Parse(txForm, start)
+	if err != nil {
+		return journal.TxKey{}, usage("the start of transaction %d is no time: %q: write 775@2026-11-30T10:00:00.000001Z", id, start)
+	}
+	return journal.TxKey{ID: id, StartedAt: at}, nil
+}

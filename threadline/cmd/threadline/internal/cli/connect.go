@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/lib/pq"
+	_ "modernc.org/sqlite" // the driver of SQLite
+
+	"github.com/go-aftercommit/aftercommit/hooks"
+	"github.com/go-aftercommit/aftercommit/threadline"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/trail"
+)
+
+// patience is how long a server may take to accept a connection, unless PGCONNECT_TIMEOUT says so.
+const patience = 10 * time.Second
+
+// target is the database that a command asks.
+type target struct {
+	db      *sql.DB
+	dialect hooks.Dialect
+	app     *app
+}
+
+func (t *target) rows() *changes.Store {
+	return changes.NewStore(t.db, t.dialect, &changes.Options{Schema: t.app.schema, Aliases: t.app.names()})
+}
+
+func (t *target) timeline() *threadline.Store {
+	return threadline.NewStore(t.db, t.dialect, &threadline.Options{Schema: t.app.schema, Aliases: t.app.names()})
+}
+
+func (t *target) trail() *trail.Reader { return trail.NewReader(t.timeline(), t.rows()) }
+
+// names are the aliases that were given.
+func (a *app) names() map[string][]string {
+	names := make(map[string][]string)
+	for _, alias := range a.aliases {
+		name, other, _ := strings.Cut(alias, "=")
+		names[name] = append(names[name], other)
+	}
+	return names
+}
+
+// with calls f with the database that was named.
+func (a *app) with(ctx context.Context, f func(t *target) error) (err error) {
+	for _, alias := range a.aliases {
+		if name, other, ok := strings.Cut(alias, "="); !ok || name == "" || other == "" {
+			return usage("--alias %q: write order=orders", alias)
+		}
+	}
+	t, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.db.Close()) }()
+	connecting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err = t.db.PingContext(connecting); err != nil {
+		return unreachable(err)
+	}
+	return f(t)
+}
+
+// open decides which database is meant. It does no I/O but to look for a file.
+func (a *app) open() (*target, error) {
+	where, from := a.databaseURL, "--database-url"
+	if where == "" {
+		where, from = os.Getenv("DATABASE_URL"), "DATABASE_URL"
+	} else if hasPassword(where) {
+		return nil, usage("--database-url has a password, and other users of this machine can see command lines: put the URL into DATABASE_URL, or the password into PGPASSWORD or ~/.pgpass")
+	}
+	scheme, _, _ := strings.Cut(where, ":")
+	switch {
+	case where == "" && !libpq():
+		return nil, usage("which database? Give --database-url, or set DATABASE_URL or PGHOST")
+	case where == "", scheme == "postgres", scheme == "postgresql", keyword(where):
+		db, err := openPostgres(where)
+		if err != nil {
+			return nil, usage("%s: %w", from, err)
+		}
+		return &target{db, hooks.Postgres, a}, nil
+	case scheme == "mysql" || scheme == "mariadb":
+		return nil, usage("%s: MySQL and MariaDB have no timeline yet: it is on PostgreSQL or SQLite", from)
+	}
+	file := strings.TrimPrefix(strings.TrimPrefix(where, "sqlite:"), "//")
+	if _, err := os.Stat(file); err != nil {
+		reason := errors.Unwrap(err)
+		return nil, &failure{exitUnreachable, fmt.Errorf("%s: %q is no URL that begins with postgres://, and no SQLite file: %w", from, file, reason)}
+	}
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: file}).EscapedPath()+"?_pragma=busy_timeout(5000)")
+	return &target{db, hooks.SQLite, a}, err
+}
+
+// libpq reports whether one of libpq's variables names a server or a database.
+func libpq() bool {
+	for _, name := range []string{"PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE", "PGUSER"} {
+		if os.Getenv(name) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// keyword reports whether it is a connection string of libpq's other form: host=localhost dbname=shop.
+func keyword(s string) bool {
+	name, _, ok := strings.Cut(s, "=")
+	return ok && !strings.ContainsAny(name, "/.:?")
+}
+
+func hasPassword(s string) bool {
+	if keyword(s) {
+		return strings.Contains(s, "password")
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		return strings.Contains(s, "@")
+	}
+	_, has := u.User.Password()
+	return has || u.Query().Has("password")
+}
+
+func openPostgres(where string) (*sql.DB, error) {
+	if os.Getenv("PGAPPNAME") == "" {
+		if err := os.Setenv("PGAPPNAME", "threadline"); err != nil {
+			return nil, err
+		}
+	}
+	connector, err := pq.NewConnector(where)
+	if err != nil {
+		var wrong *url.Error
+		if errors.As(err, &wrong) { // it quotes all of the URL, with the password
+			err = wrong.Err
+		}
+		return nil, fmt.Errorf("it cannot be read: %w", err)
+	}
+	db := sql.OpenDB(connector)
+	return db, nil
+}
+
+// unreachable says what to look at if there is no connection.
+func unreachable(err error) error {
+	hint := ""
+	var refused *pq.Error
+	switch {
+	case errors.As(err, &refused) && refused.Code.Class() == "28":
+		hint = ": check the user, and the password in PGPASSWORD or ~/.pgpass"
+	case errors.As(err, &refused) && refused.Code == "3D000":
+		hint = ": check the name of the database"
+	case errors.Is(err, context.DeadlineExceeded):
+		return &failure{exitUnreachable, fmt.Errorf("the server did not answer within %s", patience)}
+	case refused == nil:
+		hint = ": is the server running, and do the host and the port lead to it?"
+	}
+	return &failure{exitUnreachable, fmt.Errorf("no connection: %w%s", err, hint)}
+}

@@ -1,0 +1,243 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/threadline/cmd/threadline/internal/screen"
+)
+
+func (a *app) forwarders() *cobra.Command {
+	cmd := &cobra.Command{Use: "forwarders", Short: "See how delivery stands, and deliver again"}
+	var environment string
+	cmd.PersistentFlags().StringVar(&environment, "environment", "", "forward.Options.Environment of the programs that deliver")
+	// ask calls f with the relay's store.
+	ask := func(cmd *cobra.Command, f func(t *target, s *relay.Store) error) error {
+		return a.with(cmd.Context(), func(t *target) error {
+			s, err := relay.New(t.dialect, &relay.Options{Environment: environment})
+			if err != nil {
+				return err
+			}
+			return f(t, s)
+		})
+	}
+	cmd.AddCommand(a.status(ask), a.deadLetters(ask), a.replay(ask), a.resume(ask), a.retire(ask))
+	return cmd
+}
+
+type askRelay func(cmd *cobra.Command, f func(t *target, s *relay.Store) error) error
+
+func (a *app) status(ask askRelay) *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Say who is behind, and what has failed; exit with 1 if something waits for you", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return ask(cmd, func(t *target, s *relay.Store) error {
+				states, err := s.States(cmd.Context(), t.db)
+				if err != nil {
+					return err
+				}
+				return a.tellStates(states)
+			})
+		},
+	}
+}
+
+func (a *app) tellStates(states []relay.State) error {
+	bad := false
+	var rows [][]string
+	for _, st := range states {
+		remark := ""
+		switch {
+		case !st.RetiredAt.IsZero():
+			remark = "retired " + a.screen.Ago(st.RetiredAt)
+		case st.Elsewhere:
+			remark, bad = "this database is a copy: threadline forwarders resume "+st.Forwarder, true
+		case st.Conflict != nil:
+			remark, bad = "programs register different sinks by this name", true
+		case len(st.Suspended) > 0:
+			remark, bad = "the sink accepts nothing: "+st.Suspended[0].Reason, true
+		case st.Discarded > 0:
+			remark, bad = "threadline forwarders dead-letters "+st.Forwarder, true
+		}
+		oldest := ""
+		if !st.Oldest.IsZero() {
+			oldest = a.screen.Ago(st.Oldest)
+		}
+		rows = append(rows, []string{
+			screen.Plain(st.Forwarder), fmt.Sprint(st.Behind), oldest, fmt.Sprint(st.Retrying), fmt.Sprint(st.Discarded), screen.Plain(remark),
+		})
+	}
+	switch {
+	case a.json:
+		if err := a.print(append([]relay.State{}, states...)); err != nil {
+			return err
+		}
+	case len(states) == 0:
+		a.screen.Printf("No forwarder is registered here.\n")
+	default:
+		a.screen.Table([]screen.Column{
+			{Head: "forwarder"}, {Head: "behind", Right: true}, {Head: "oldest"}, {Head: "retrying", Right: true},
+			{Head: "dead", Right: true}, {Head: "", Wide: true},
+		}, rows)
+	}
+	if bad {
+		return found
+	}
+	return nil
+}
+
+func (a *app) deadLetters(ask askRelay) *cobra.Command {
+	var limit int
+	cmd := &cobra.Command{
+		Use: "dead-letters [FORWARDER]", Short: "List what a forwarder will not get, and why; exit with 1 if there is any", Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name := ""
+			if len(args) > 0 {
+				name = args[0]
+			}
+			return ask(cmd, func(t *target, s *relay.Store) error {
+				failed, err := s.Failures(cmd.Context(), t.db, name, true, limit)
+				if err != nil {
+					return err
+				}
+				return a.tellFailures(failed)
+			})
+		},
+	}
+	cmd.Flags().IntVarP(&limit, "limit", "n", 100, "how many to show")
+	return cmd
+}
+
+func (a *app) tellFailures(failed []relay.Failed) error {
+	var rows [][]string
+	for _, f := range failed {
+		rows = append(rows, []string{a.screen.Second(f.LastAt), screen.Plain(f.Forwarder), f.EventID.String(), screen.Plain(f.Reason), screen.Plain(f.Error)})
+	}
+	switch {
+	case a.json:
+		if err := a.print(append([]relay.Failed{}, failed...)); err != nil {
+			return err
+		}
+	case len(failed) == 0:
+		a.screen.Printf("There are no dead letters.\n")
+	default:
+		a.screen.Table([]screen.Column{
+			{Head: a.screen.ZoneName()}, {Head: "forwarder", Wide: true}, {Head: "event"}, {Head: "reason"}, {Head: "error", Wide: true},
+		}, rows)
+	}
+	if len(failed) > 0 {
+		return found
+	}
+	return nil
+}
+
+func (a *app) replay(ask askRelay) *cobra.Command {
+	var (
+		ids              []string
+		from, to, reason string
+		discarded        bool
+		execute          bool
+	)
+	cmd := &cobra.Command{
+		Use: "replay FORWARDER --execute", Short: "Deliver entries to a forwarder again",
+		Example: `  threadline forwarders replay threadline.Forwarder/default --dead-letters
+  threadline forwarders replay webhook/default --from 2d --execute`,
+		Args: exactly("the forwarder"),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			sel := relay.Selection{Forwarder: args[0], Reason: reason, Discarded: discarded}
+			for _, id := range ids {
+				parsed, err := uuid.Parse(id)
+				if err != nil {
+					return usage("--id %q is no UUID", id)
+				}
+				sel.IDs = append(sel.IDs, parsed)
+			}
+			if from != "" {
+				if sel.From, err = a.moment("--from", from); err != nil {
+					return err
+				}
+			}
+			if to != "" {
+				if sel.To, err = a.moment("--to", to); err != nil {
+					return err
+				}
+			}
+			return ask(cmd, func(t *target, s *relay.Store) error {
+				n, err := s.Replay(cmd.Context(), t.db, sel, !execute)
+				return a.did(err, execute, fmt.Sprintf("%d entries would be delivered to %s again", n, args[0]), fmt.Sprintf("%d entries will be delivered to %s again, within seconds", n, args[0]))
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&ids, "id", nil, "an event's UUID (can be repeated)")
+	f.StringVar(&from, "from", "", "recorded from this time on")
+	f.StringVar(&to, "to", "", "recorded before this time")
+	f.StringVar(&reason, "reason", "", "dead letters with this reason")
+	f.BoolVar(&discarded, "dead-letters", false, "dead letters only")
+	f.BoolVar(&execute, "execute", false, "do it")
+	return cmd
+}
+
+// did says what was done, or would be without --execute.
+func (a *app) did(err error, execute bool, would, has string) error {
+	switch {
+	case err != nil:
+		return err
+	case execute:
+		fmt.Fprintln(a.err, has+".")
+	default:
+		fmt.Fprintln(a.err, would+". Nothing was changed: --execute does it.")
+	}
+	return nil
+}
+
+func (a *app) resume(ask askRelay) *cobra.Command {
+	var execute, skip bool
+	cmd := &cobra.Command{
+		Use: "resume FORWARDER --execute", Short: "Let a forwarder go on in a database that was copied or restored",
+		Args: exactly("the forwarder"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !execute {
+				what := "get what it may have missed, some of it perhaps twice, and then what is committed from now on"
+				if skip {
+					what = "skip all that is in the journal, and get what is committed from now on"
+				}
+				fmt.Fprintf(a.err, "%s would %s. Nothing was changed: --execute does it.\n", args[0], what)
+				return nil
+			}
+			return ask(cmd, func(t *target, s *relay.Store) error {
+				n, err := s.Resume(cmd.Context(), t.db, args[0], !skip)
+				done := fmt.Sprintf("%s goes on; %d entries are delivered again", args[0], n)
+				if skip {
+					done = fmt.Sprintf("%s goes on; %d entries are skipped", args[0], n)
+				}
+				return a.did(err, true, "", done)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&skip, "skip", false, "deliver nothing again")
+	cmd.Flags().BoolVar(&execute, "execute", false, "do it")
+	return cmd
+}
+
+func (a *app) retire(ask askRelay) *cobra.Command {
+	var execute bool
+	cmd := &cobra.Command{
+		Use: "retire FORWARDER --execute", Short: "End a forwarder that is gone, so that the journal keeps nothing for it",
+		Args: exactly("the forwarder"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !execute {
+				fmt.Fprintf(a.err, "%s would get nothing any more. Nothing was changed: --execute does it.\n", args[0])
+				return nil
+			}
+			return ask(cmd, func(t *target, s *relay.Store) error {
+				return a.did(s.Retire(cmd.Context(), t.db, args[0]), true, "", args[0]+" is retired")
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&execute, "execute", false, "do it")
+	return cmd
+}

@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/cmd/threadline/internal/screen"
+)
+
+// History is what "threadline history" prints as JSON.
+type History struct {
+	Table   string         `json:"table"`
+	Key     []string       `json:"key"`
+	Changes []changes.Diff `json:"changes"` // the oldest first
+	Breaks  []Break        `json:"breaks"`  // of the table: where changes may be missing
+}
+
+// Break is a changes.Break.
+type Break struct {
+	Kind changes.BreakKind `json:"kind"`
+	From string            `json:"from"`
+	To   string            `json:"to"`
+	Text string            `json:"text"`
+}
+
+func (a *app) history() *cobra.Command {
+	return &cobra.Command{
+		Use:   "history TABLE KEY...",
+		Short: "Show all changes of one row, the oldest first",
+		Long: `history shows all changes of one row: who made it, and each field from which value to which.
+A key of several columns is several words, in the order of the key.`,
+		Example: `  threadline history orders 42
+  threadline history shop.order_lines 42 1`,
+		Args: atLeast("the table", "the key of the row"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd.Context(), func(t *target) error { return a.tellHistory(cmd.Context(), t, args[0], args[1:]) })
+		},
+	}
+}
+
+func (a *app) tellHistory(ctx context.Context, t *target, table string, key []string) error {
+	rows := t.rows()
+	list, err := rows.History(ctx, table, key...)
+	if err != nil {
+		return err
+	}
+	breaks, err := rows.Breaks(ctx, table)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		answer := History{Table: table, Key: key, Changes: []changes.Diff{}, Breaks: []Break{}}
+		for i := range list {
+			answer.Changes = append(answer.Changes, list[i].Diff())
+		}
+		for _, b := range breaks {
+			answer.Breaks = append(answer.Breaks, Break{b.Kind, b.From.UTC().Format(txForm), b.To.UTC().Format(txForm), b.Text})
+		}
+		return a.print(answer)
+	}
+	s := a.screen
+	if len(list) == 0 {
+		s.Printf("No change of %s %s was captured.\n", screen.Plain(table), screen.Plain(strings.Join(key, ", ")))
+	}
+	for i := range list {
+		a.tellChange(&list[i])
+	}
+	if len(breaks) > 0 {
+		s.Printf("%s\n", s.In(screen.Bold, "What the history of the table may not have:"))
+		for _, b := range breaks {
+			style := screen.Mind
+			if b.Kind == changes.Began {
+				style = screen.Faint
+			}
+			s.Printf("  %s  %s\n", s.Second(b.To), s.In(style, screen.Plain(string(b.Kind)+": "+b.Text)))
+		}
+	}
+	s.Printf("%s\n", s.In(screen.Faint, "Times are in "+s.ZoneName()+"."))
+	return nil
+}
+
+// tellChange shows a change: a line of who and when, and one for each field.
+func (a *app) tellChange(c *changes.Change) {
+	s := a.screen
+	style := map[changes.Op]screen.Style{changes.Insert: screen.Good, changes.Update: screen.Mind}[c.Op]
+	if style == "" {
+		style = screen.Bad
+	}
+	s.Printf("%s  %s  %s by %s  %s\n", s.Second(c.CapturedAt), s.Ago(c.CapturedAt), s.In(style, string(c.Op)),
+		screen.Plain(c.By.String()), s.In(screen.Faint, "transaction "+txText(journal.TxKey{ID: c.XID, StartedAt: c.TxStartedAt})))
+	if c.FormerKey != nil {
+		s.Printf("    its key was %s\n", screen.Plain(strings.Join(c.FormerKey, ", ")))
+	}
+	if c.Drifted {
+		s.Printf("    %s\n", s.In(screen.Mind, "after DDL, before the capture followed it: the whole row"))
+	}
+	for _, f := range c.Fields {
+		old, now := screen.Plain(f.Old.String()), screen.Plain(f.New.String())
+		switch c.Op {
+		case changes.Insert:
+			s.Printf("    %s: %s\n", screen.Plain(f.Name), s.In(screen.Good, now))
+		case changes.Delete:
+			s.Printf("    %s: %s\n", screen.Plain(f.Name), s.In(screen.Bad, old))
+		default:
+			s.Printf("    %s: %s → %s\n", screen.Plain(f.Name), s.In(screen.Bad, old), s.In(screen.Good, now))
+		}
+	}
+}

@@ -1,0 +1,231 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
+	"github.com/go-aftercommit/aftercommit/threadline/cmd/threadline/internal/screen"
+)
+
+func (t *target) installer() *capture.Installer {
+	return capture.NewInstaller(t.db, t.dialect, &capture.Options{Schema: t.app.schema})
+}
+
+// Plan is what "threadline triggers plan" prints as JSON.
+type Plan struct {
+	Steps    []PlanStep `json:"steps"`
+	Warnings []string   `json:"warnings"`
+}
+
+// PlanStep is what is to be done for one table, in one transaction.
+type PlanStep struct {
+	Table string   `json:"table"`
+	Why   string   `json:"why"`
+	SQL   []string `json:"sql"`
+}
+
+func (a *app) triggers() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "triggers",
+		Short: "Plan, apply and drop the triggers that capture row changes",
+		Long: `triggers makes the captures of tables. A table is written with what is not to be kept of it:
+
+  orders                     all of it
+  orders:mask=card,cvc       that these columns changed, but no value
+  orders:hash=email          a keyed hash of each value
+  orders:exclude=cache       nothing of the column
+  orders:key=code            another key than the primary key
+  orders:bulk                for statements that change many rows
+  orders:mask=card:exclude=cache
+
+or all tables stand in a file of JSON: {"tables": [{"name": "orders", "mask": ["card"]}]}`,
+	}
+	var file string
+	plan := &cobra.Command{
+		Use: "plan [TABLE...]", Short: "Print the SQL that would make the captures, and why; nothing is changed",
+		Example: "  threadline triggers plan orders:mask=card order_lines > plan.sql",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.planned(cmd.Context(), file, args, func(_ *target, p *capture.Plan) error { return a.tellPlan(p) })
+		},
+	}
+	diff := &cobra.Command{
+		Use: "diff [TABLE...]", Short: "Say what the captures differ in from the tables given; exit with 1 if they do",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.planned(cmd.Context(), file, args, func(_ *target, p *capture.Plan) error { return a.tellDifference(p) })
+		},
+	}
+	var execute bool
+	apply := &cobra.Command{
+		Use: "apply [TABLE...] --execute", Short: "Make the captures, one table in each transaction",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.planned(cmd.Context(), file, args, func(t *target, p *capture.Plan) error {
+				if !execute {
+					if err := a.tellPlan(p); err != nil {
+						return err
+					}
+					fmt.Fprintln(a.err, "Nothing was changed: --execute makes the captures.")
+					return nil
+				}
+				if err := t.installer().Apply(cmd.Context(), p); err != nil {
+					return err
+				}
+				a.warn(p.Warnings)
+				fmt.Fprintf(a.err, "%d captures were made or changed.\n", len(p.Steps))
+				return nil
+			})
+		},
+	}
+	for _, c := range []*cobra.Command{plan, diff, apply} {
+		c.Flags().StringVarP(&file, "file", "f", "", "file with the tables")
+	}
+	drop := &cobra.Command{
+		Use: "drop TABLE --execute", Short: "End the capture of a table; what was captured stays", Args: exactly("the table"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !execute {
+				fmt.Fprintf(a.err, "Would end the capture of %s; what was captured would stay. Nothing was changed: --execute does it.\n", args[0])
+				return nil
+			}
+			return a.with(cmd.Context(), func(t *target) error { return t.installer().Remove(cmd.Context(), args[0]) })
+		},
+	}
+	for _, c := range []*cobra.Command{apply, drop} {
+		c.Flags().BoolVar(&execute, "execute", false, "do it")
+	}
+	cmd.AddCommand(plan, diff, apply, drop)
+	return cmd
+}
+
+// planned calls f with the plan for the tables that were named.
+func (a *app) planned(ctx context.Context, file string, args []string, f func(*target, *capture.Plan) error) error {
+	tables, err := tablesOf(file, args)
+	if err != nil {
+		return err
+	}
+	return a.with(ctx, func(t *target) error {
+		p, err := t.installer().Plan(ctx, tables...)
+		if err != nil {
+			return err
+		}
+		return f(t, p)
+	})
+}
+
+func (a *app) tellPlan(p *capture.Plan) error {
+	if !a.json {
+		a.screen.Printf("%s", p.String())
+		return nil
+	}
+	answer := Plan{Steps: []PlanStep{}, Warnings: append([]string{}, p.Warnings...)}
+	for _, s := range p.Steps {
+		answer.Steps = append(answer.Steps, PlanStep{s.Table, s.Why, s.SQL})
+	}
+	return a.print(answer)
+}
+
+// tellDifference shows a line for each table that a plan would change.
+func (a *app) tellDifference(p *capture.Plan) error {
+	if a.json {
+		if err := a.tellPlan(p); err != nil {
+			return err
+		}
+	} else {
+		for _, s := range p.Steps {
+			a.screen.Printf("%s: %s\n", screen.Plain(s.Table), screen.Plain(s.Why))
+		}
+		a.warn(p.Warnings)
+	}
+	if len(p.Steps) > 0 {
+		return found
+	}
+	return nil
+}
+
+func (a *app) warn(warnings []string) {
+	for _, w := range warnings {
+		fmt.Fprintln(a.err, "warning: "+screen.Plain(w))
+	}
+}
+
+// tablesOf reads the tables of a file or of words.
+func tablesOf(file string, args []string) (tables []capture.Table, err error) {
+	if file != "" && len(args) > 0 {
+		return nil, usage("give tables, or --file, and not both")
+	}
+	if file != "" {
+		return tablesIn(file)
+	}
+	if len(args) == 0 {
+		return nil, usage("no tables: name them, or give --file")
+	}
+	for _, arg := range args {
+		t, err := tableOf(arg)
+		if err != nil {
+			return nil, err
+		}
+		tables = append(tables, t)
+	}
+	return tables, nil
+}
+
+func tableOf(arg string) (capture.Table, error) {
+	name, rest, _ := strings.Cut(arg, ":")
+	t := capture.Table{Name: name}
+	for part := range strings.SplitSeq(rest, ":") {
+		key, columns, _ := strings.Cut(part, "=")
+		list := strings.FieldsFunc(columns, func(r rune) bool { return r == ',' })
+		switch {
+		case rest == "":
+		case part == "bulk":
+			t.Bulk = true
+		case len(list) == 0:
+			return t, usage("%q: after %s: comes mask=, hash=, exclude= or key= with columns, or bulk", arg, name)
+		case key == "mask":
+			t.Mask = list
+		case key == "hash":
+			t.Hash = list
+		case key == "exclude":
+			t.Exclude = list
+		case key == "key":
+			t.Key = list
+		default:
+			return t, usage("%q: %q is none of mask, hash, exclude, key and bulk", arg, key)
+		}
+	}
+	return t, nil
+}
+
+func tablesIn(file string) ([]capture.Table, error) {
+	text, err := os.Open(file)
+	if err != nil {
+		return nil, usage("--file: %w", err)
+	}
+	var list struct {
+		Tables []struct {
+			Name    string   `json:"name"`
+			Key     []string `json:"key"`
+			Mask    []string `json:"mask"`
+			Hash    []string `json:"hash"`
+			Exclude []string `json:"exclude"`
+			Bulk    bool     `json:"bulk"`
+		} `json:"tables"`
+	}
+	d := json.NewDecoder(text)
+	d.DisallowUnknownFields()
+	if err = d.Decode(&list); err != nil {
+		return nil, usage(`--file %s: %w: it is to be {"tables": [{"name": "orders", "mask": ["card"]}]}`, file, err)
+	}
+	if err = text.Close(); err != nil {
+		return nil, err
+	}
+	var tables []capture.Table
+	for _, t := range list.Tables {
+		tables = append(tables, capture.Table{Name: t.Name, Key: t.Key, Mask: t.Mask, Hash: t.Hash, Exclude: t.Exclude, Bulk: t.Bulk})
+	}
+	return tables, nil
+}
