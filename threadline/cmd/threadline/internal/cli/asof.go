@@ -67,7 +67,7 @@ func (a *app) tellRow(ctx context.Context, t *target, table string, at time.Time
 		} else {
 			a.screen.Printf("%s %s: %s\n", screen.Plain(table), screen.Plain(strings.Join(key, ", ")), screen.Plain(none.Error()))
 		}
-		return errors.Join(err, found)
+		return errors.Join(err, errFound)
 	}
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func (a *app) tellTable(ctx context.Context, t *target, table string, at time.Ti
 		}
 	}
 	if unknown {
-		return found
+		return errFound
 	}
 	return nil
 }

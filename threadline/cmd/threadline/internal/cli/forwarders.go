@@ -79,12 +79,16 @@ func (a *app) tellStates(states []relay.State) error {
 		a.screen.Printf("No forwarder is registered here.\n")
 	default:
 		a.screen.Table([]screen.Column{
-			{Head: "forwarder"}, {Head: "behind", Right: true}, {Head: "oldest"}, {Head: "retrying", Right: true},
-			{Head: "dead", Right: true}, {Head: "", Wide: true},
+			{Head: "forwarder"},
+			{Head: "behind", Right: true},
+			{Head: "oldest"},
+			{Head: "retrying", Right: true},
+			{Head: "dead", Right: true},
+			{Head: "", Wide: true},
 		}, rows)
 	}
 	if bad {
-		return found
+		return errFound
 	}
 	return nil
 }
@@ -129,7 +133,7 @@ func (a *app) tellFailures(failed []relay.Failed) error {
 		}, rows)
 	}
 	if len(failed) > 0 {
-		return found
+		return errFound
 	}
 	return nil
 }
@@ -149,8 +153,8 @@ func (a *app) replay(ask askRelay) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			sel := relay.Selection{Forwarder: args[0], Reason: reason, Discarded: discarded}
 			for _, id := range ids {
-				parsed, err := uuid.Parse(id)
-				if err != nil {
+				parsed, wrong := uuid.Parse(id)
+				if wrong != nil {
 					return usage("--id %q is no UUID", id)
 				}
 				sel.IDs = append(sel.IDs, parsed)

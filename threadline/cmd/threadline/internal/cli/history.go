@@ -90,8 +90,8 @@ func (a *app) tellChange(c *changes.Change) {
 	if style == "" {
 		style = screen.Bad
 	}
-	s.Printf("%s  %s  %s by %s  %s\n", s.Second(c.CapturedAt), s.Ago(c.CapturedAt), s.In(style, string(c.Op)),
-		screen.Plain(c.By.String()), s.In(screen.Faint, "transaction "+txText(journal.TxKey{ID: c.XID, StartedAt: c.TxStartedAt})))
+	s.Printf("%s  %s  %s by %s\n", s.Second(c.CapturedAt), s.Ago(c.CapturedAt), s.In(style, string(c.Op)), screen.Plain(c.By.String()))
+	s.Printf("    %s\n", s.In(screen.Faint, "transaction "+txText(journal.TxKey{ID: c.XID, StartedAt: c.TxStartedAt})))
 	if c.FormerKey != nil {
 		s.Printf("    its key was %s\n", screen.Plain(strings.Join(c.FormerKey, ", ")))
 	}

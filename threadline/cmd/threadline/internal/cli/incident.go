@@ -45,7 +45,7 @@ lines above it.`,
 			fmt.Fprintf(a.err, "%d transactions, %d actions, %d row changes; %d things are not known\n", end.Transactions, end.Actions, end.Changes, end.Unknown)
 			if !end.Complete {
 				fmt.Fprintf(a.err, "It is not complete: there are more than %d transactions. Bound it with after: and before:\n", trail.MaxTransactions)
-				return found
+				return errFound
 			}
 			return nil
 		},

@@ -87,7 +87,7 @@ func (a *app) tellMigrations(ctx context.Context, t *target) error {
 		}
 	}
 	if err == nil && wrong != nil {
-		err = found
+		err = errFound
 	}
 	return err
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -39,8 +38,8 @@ func usage(format string, args ...any) error {
 	return &failure{exitUsage, fmt.Errorf(format, args...)}
 }
 
-// found is the error of a command that has said what it found.
-var found = &failure{exitFinding, errors.New("")}
+// errFound is the error of a command that has said what it found.
+var errFound = errors.New("something was found")
 
 // app is one run of the program.
 type app struct {
@@ -58,7 +57,7 @@ type app struct {
 // Run runs the program with its arguments, without its name, and returns its exit code.
 func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	a := &app{in: in, out: out, err: errOut, now: time.Now()}
-	root := a.root()
+	root := a.root() //nolint:contextcheck // its commands have that of ExecuteContextC
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
@@ -73,7 +72,7 @@ func (a *app) end(cmd *cobra.Command, err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case err == error(found):
+	case errors.Is(err, errFound):
 		return exitFinding
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(a.err, "threadline: interrupted")
@@ -193,10 +192,4 @@ func (a *app) print(answer any) error {
 	e := json.NewEncoder(a.out)
 	e.SetEscapeHTML(false)
 	return e.Encode(answer)
-}
-
-// interactive reports whether a person reads what is written to stderr.
-func (a *app) interactive() bool {
-	file, ok := a.err.(*os.File)
-	return ok && screen.IsTerminal(file)
 }

@@ -72,6 +72,9 @@ func read(ctx context.Context, reader *trail.Reader, q trail.Query, limit int) (
 	}
 }
 
+// narrow is the width of a terminal below which the last column of a search has a line of its own.
+const narrow = 120
+
 // found shows what a search has found.
 func (a *app) found(page trail.Page) error {
 	if a.json {
@@ -87,7 +90,11 @@ func (a *app) found(page trail.Page) error {
 	for _, item := range page.Items {
 		rows = append(rows, append([]string{s.Second(item.Time())}, a.cells(item)...))
 	}
-	s.Table(columns, rows)
+	if s.Width > 0 && s.Width < narrow {
+		s.Folded(columns, rows)
+	} else {
+		s.Table(columns, rows)
+	}
 	if page.Next != "" {
 		s.Printf("%s\n", s.In(screen.Faint, "There are more: --cursor "+page.Next))
 	}

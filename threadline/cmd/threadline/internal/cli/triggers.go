@@ -141,7 +141,7 @@ func (a *app) tellDifference(p *capture.Plan) error {
 		a.warn(p.Warnings)
 	}
 	if len(p.Steps) > 0 {
-		return found
+		return errFound
 	}
 	return nil
 }

@@ -78,8 +78,10 @@ func (a *app) tellUndo(u *undo.Script, err error) error {
 		return err
 	}
 	if a.json {
-		answer := Undo{Cause: u.Cause, Script: u.String(), Statements: []Statement{}, Conflicts: []string{}, Refusals: []string{},
-			Triggers: append([]string{}, u.Triggers...), Warnings: append([]string{}, u.Warnings...)}
+		answer := Undo{
+			Cause: u.Cause, Script: u.String(), Statements: []Statement{}, Conflicts: []string{}, Refusals: []string{},
+			Triggers: append([]string{}, u.Triggers...), Warnings: append([]string{}, u.Warnings...),
+		}
 		for _, s := range u.Statements {
 			answer.Statements = append(answer.Statements, Statement{s.SQL, s.Rows, s.Comment})
 		}
@@ -94,7 +96,7 @@ func (a *app) tellUndo(u *undo.Script, err error) error {
 		a.screen.Printf("%s", u.String())
 	}
 	if err == nil && len(u.Conflicts)+len(u.Refusals) > 0 {
-		err = found
+		err = errFound
 	}
 	return err
 }

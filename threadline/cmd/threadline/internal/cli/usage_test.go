@@ -82,7 +82,7 @@ func TestNoPasswordInErrors(t *testing.T) {
 // TestUnreachable: each way in which a database cannot be asked exits with 3.
 func TestUnreachable(t *testing.T) {
 	w := newWorld(t)
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	closed, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

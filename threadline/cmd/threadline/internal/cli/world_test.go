@@ -64,15 +64,15 @@ func (w *world) exec(db *sql.DB, queries ...string) {
 // as changes the shop as a user, for a reason that is recorded.
 func (w *world) as(user, action, query string) {
 	w.Helper()
-	ctx := hooks.WithActor(ctx, hooks.Actor{Type: hooks.User, ID: user})
-	tx, err := w.db.BeginTx(ctx, nil)
+	by := hooks.WithActor(ctx, hooks.Actor{Type: hooks.User, ID: user})
+	tx, err := w.db.BeginTx(by, nil)
 	if err != nil {
 		w.Fatal(err)
 	}
-	if _, err = tx.ExecContext(ctx, query); err != nil {
+	if _, err = tx.ExecContext(by, query); err != nil {
 		w.Fatal(err)
 	}
-	if err = hooks.Record(ctx, tx, hooks.Event{Action: action, Target: hooks.Target{Type: "order", ID: "42"}, Reason: "as asked"}); err != nil {
+	if err = hooks.Record(by, tx, hooks.Event{Action: action, Target: hooks.Target{Type: "order", ID: "42"}, Reason: "as asked"}); err != nil {
 		w.Fatal(err)
 	}
 	if err = tx.Commit(); err != nil {

@@ -97,6 +97,27 @@ func (s *Screen) Table(columns []Column, rows [][]string) {
 	}
 }
 
+// Folded writes rows as [Screen.Table] does, but the last column of each under it, as far as the line is wide.
+func (s *Screen) Folded(columns []Column, rows [][]string) {
+	last := len(columns) - 1
+	var lines strings.Builder
+	above := *s
+	above.Out = &lines
+	cells := make([][]string, len(rows))
+	for i, row := range rows {
+		cells[i] = row[:last]
+	}
+	above.Table(columns[:last], cells)
+	n := -1 // the head
+	for line := range strings.Lines(lines.String()) {
+		fmt.Fprint(s.Out, line)
+		if n >= 0 && rows[n][last] != "" {
+			fmt.Fprintln(s.Out, "    "+s.In(Faint, cut(rows[n][last], max(s.Width-4, 8))))
+		}
+		n++
+	}
+}
+
 var style = table.Style{
 	Name:   "threadline",
 	Box:    table.BoxStyle{PaddingRight: "  ", UnfinishedRow: "…"},
