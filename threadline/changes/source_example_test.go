@@ -50,6 +50,20 @@ func ExampleNewSource_filter() {
 		forward.Filter(func(e journal.Entry) bool { return e.Change != nil && e.Target.Type == "order_lines" }))
 }
 
+// A program that asks how delivery stands, or replays, names the forwarders that get row changes.
+func ExampleNewSource_relay() {
+	states := func(ctx context.Context, db *sql.DB) ([]relay.State, error) {
+		store, err := relay.New(hooks.Postgres, &relay.Options{
+			Changes: map[string]relay.Changes{"main.webhook/default": changes.NewSource(nil)},
+		})
+		if err != nil {
+			return nil, err
+		}
+		return store.States(ctx, db)
+	}
+	_ = states
+}
+
 // A purge of the app's journal also deletes the row changes that the archive has.
 func ExampleKeptIn() {
 	purge := func(ctx context.Context, db, archive *sql.DB, march time.Time) error {
