@@ -35,9 +35,10 @@ func TestForwarders(t *testing.T) {
 	w := newWorld(t)
 	const name = "threadline.Forwarder/default"
 	wantIn(t, w.want(exitOK, "forwarders", "status"), name, "behind")
-	if s := decode[[]relay.State](w, exitOK, "forwarders", "status"); len(s) != 1 || s[0].Forwarder != name || s[0].Behind != 0 {
+	if s := decode[[]relay.State](w, exitOK, "forwarders", "status"); len(s) != 2 || s[1].Forwarder != name || s[0].Behind+s[1].Behind != 0 || s[0].EventsOnly != "" {
 		t.Errorf("status: %+v", s)
 	}
+	wantIn(t, run(t, "forwarders", "replay", "cli.sink/default", "--from", "1h").err, "9 entries would be delivered") // 5 events, 4 row changes
 	wantIn(t, w.want(exitOK, "forwarders", "dead-letters"), "no dead letters")
 	dry := run(t, "forwarders", "replay", name, "--from", "1h")
 	wantIn(t, dry.err, "would be delivered", "Nothing was changed")

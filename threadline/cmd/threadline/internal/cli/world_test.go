@@ -12,9 +12,11 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/driver"
 	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
 func TestMain(m *testing.M) { dbtest.Main(m) }
@@ -36,6 +38,7 @@ func newWorld(t *testing.T) *world {
 	t.Setenv("DATABASE_URL", w.dsn)
 	w.hub = forward.New(&forward.Options{Logger: zap.NewNop()})
 	w.hub.Register(threadline.NewForwarder(nil), forward.Async)
+	w.hub.Register(sink{}, forward.Async, forward.WithChanges(changes.NewSource(nil)))
 	name := dbtest.Name("postgres")
 	driver.Register(name, "postgres", w.hub, driver.Capture(driver.AllTables()))
 	w.db = dbtest.Open(t, name, w.dsn)
@@ -51,6 +54,11 @@ func newWorld(t *testing.T) *world {
 	}
 	return w
 }
+
+// sink is a forwarder that gets row changes, too.
+type sink struct{}
+
+func (sink) Forward(context.Context, []journal.Entry) error { return nil }
 
 func (w *world) exec(db *sql.DB, queries ...string) {
 	w.Helper()
