@@ -114,6 +114,9 @@ func (r *undoer) settings(steps []*step) {
 	if slices.ContainsFunc(steps, (*step).nullsInArrays) {
 		local("array_nulls")
 	}
+	if slices.ContainsFunc(steps, (*step).printsFloats) {
+		set = append(set, "SET LOCAL extra_float_digits = 1")
+	}
 	for _, t := range tablesOf(steps) {
 		if slices.Contains(t.Settings, "lc_monetary") {
 			set = append(set, "SET LOCAL lc_monetary = 'C'")
@@ -140,6 +143,16 @@ func (st *step) nullsInArrays() bool {
 	has := func(v *string) bool { return v != nil && null(*v) }
 	return st.table.Dialect != hooks.SQLite && (slices.ContainsFunc(st.before, null) || slices.ContainsFunc(st.after, null) ||
 		slices.ContainsFunc(st.fields, func(f *change.Field) bool { return has(f.Old.Text) || has(f.New.Text) }))
+}
+
+// printsFloats reports whether a value is compared by its text, which may have a float in it: see reading.LiveColumn.IsArray.
+func (st *step) printsFloats() bool {
+	may := func(c *reading.LiveColumn, f *change.Field) bool {
+		return c.Name == f.Name && (c.MayHaveArray(f.Old) || c.MayHaveArray(f.New))
+	}
+	return slices.ContainsFunc(st.fields, func(f *change.Field) bool {
+		return slices.ContainsFunc(st.table.Columns, func(c reading.LiveColumn) bool { return may(&c, f) })
+	})
 }
 
 func tablesOf(steps []*step) (list []*reading.Table) {

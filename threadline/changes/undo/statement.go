@@ -135,7 +135,7 @@ func identical(columns []*reading.LiveColumn, list []change.Value) (conditions [
 		case c.Native:
 			conditions = append(conditions, c.Equals("", list[i]))
 			continue
-		case list[i].Text != nil && strings.HasSuffix(c.Base, "[]"): // of a domain, too
+		case list[i].Text != nil && strings.HasSuffix(c.Base, "[]"), c.MayHaveArray(list[i]): // of a domain, too
 			conditions = append(conditions, c.IsArray(list[i]))
 			continue
 		}

@@ -88,14 +88,27 @@ func (c *LiveColumn) EqualsColumn(column string, v change.Value) string {
 	return column + " OPERATOR(" + c.Equal + ".=) " + c.Literal(v)
 }
 
-// IsArray compares a column of arrays with an array: by its image, or by its bounds and the images of its elements. An array
-// that has had a NULL, which an assignment to the element has replaced, has another image than one that never had.
+// IsArray compares a column with a value that is an array, or may have one in it: by its image, or by its bounds and the images of
+// its elements. An array that has had a NULL, which an assignment to the element has replaced, has another image than one that
+// never had. So do composite values that have such an array; they are compared by their texts, for which extra_float_digits has to be 1.
 func (c *LiveColumn) IsArray(value change.Value) string {
 	parts := func(array string) string {
 		return "ROW(pg_catalog.array_dims(" + array + "), (SELECT pg_catalog.array_agg(e.e) FROM (SELECT pg_catalog.unnest(" + array + ") AS e) e))::record"
 	}
 	column, literal := pgschema.Ident(c.Name), c.Literal(value)
-	return "(ROW(" + column + ")::record OPERATOR(pg_catalog.*=) ROW(" + literal + ")::record OR " + column + " IS NOT NULL AND " + parts(column) + " OPERATOR(pg_catalog.*=) " + parts(literal) + ")"
+	either := []string{"ROW(" + column + ")::record OPERATOR(pg_catalog.*=) ROW(" + literal + ")::record"}
+	if strings.HasSuffix(c.Base, "[]") {
+		either = append(either, column+" IS NOT NULL AND "+parts(column)+" OPERATOR(pg_catalog.*=) "+parts(literal))
+	}
+	if c.MayHaveArray(value) {
+		either = append(either, "pg_catalog.concat("+column+") OPERATOR(pg_catalog.=) "+CastTo(value.Text, "pg_catalog.text")+` COLLATE "C"`)
+	}
+	return "(" + strings.Join(either, " OR ") + ")"
+}
+
+// MayHaveArray reports whether a value is of a type that a role has made, and may have an array in it.
+func (c *LiveColumn) MayHaveArray(v change.Value) bool {
+	return !c.Native && c.Space != "pg_catalog" && v.Text != nil && strings.Contains(*v.Text, "{")
 }
 
 // CastTo is a value of a type.
