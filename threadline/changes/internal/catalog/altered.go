@@ -23,7 +23,7 @@ func (s *Database) Altered(ctx context.Context, q Querier, f *Relation) (bool, e
 		JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
 		JOIN `+s.At("audit_captures")+` k ON k.table_id = $3 AND k.lsn = $4::pg_catalog.text::pg_catalog.pg_lsn AND k.noted_at = $5::pg_catalog.text::pg_catalog.timestamptz
 		WHERE pn.nspname = $1 AND p.proname = $2 AND g.tgenabled <> 'A'
-			AND (pg_catalog.age(k.xmin)::pg_catalog.int8 - pg_catalog.age(g.xmin)::pg_catalog.int8 + 4294967296) % 4294967296 BETWEEN 1 AND 2147483647`,
+			AND ((pg_catalog.age(k.xmin)::pg_catalog.int8 - pg_catalog.age(g.xmin)::pg_catalog.int8 + 4294967295) OPERATOR(pg_catalog.%) 4294967296) OPERATOR(pg_catalog.<) 2147483647`,
 		s.Schema, f.Function(), f.TableID(), f.Noted.LSN, f.Noted.NotedAt)
 	there := func(trigger string) bool {
 		name, table, _ := strings.Cut(trigger, " ")

@@ -35,7 +35,7 @@ SELECT pg_catalog.json_build_object('schema', n.nspname, 'table', c.relname, 'oi
 		WHERE p.level > 0),
 	'partitioned', (SELECT pg_catalog.json_agg(` + QualifiedName + ` ORDER BY p.relid) FROM pg_catalog.pg_partition_tree({table}) p JOIN pg_catalog.pg_class c ON c.oid = p.relid::pg_catalog.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE p.level > 0 AND NOT p.isleaf),
-	'foreign', (SELECT pg_catalog.json_agg(` + QualifiedName + ` ORDER BY p.relid) FROM pg_catalog.pg_partition_tree({table}) p JOIN pg_catalog.pg_class c ON c.oid = p.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+	'foreign', (SELECT pg_catalog.json_agg(` + QualifiedName + ` ORDER BY p.relid) FROM pg_catalog.pg_partition_tree({table}) p JOIN pg_catalog.pg_class c ON c.oid = p.relid::pg_catalog.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE p.level > 0 AND c.relkind = 'f'),
 	'key', (SELECT pg_catalog.json_agg(a.attname ORDER BY k.n) FROM pg_catalog.pg_index i, pg_catalog.unnest(i.indkey) WITH ORDINALITY k (number, n), pg_catalog.pg_attribute a
 		WHERE i.indrelid = c.oid AND i.indisprimary AND k.n <= i.indnkeyatts AND a.attrelid = c.oid AND a.attnum = k.number),
