@@ -38,7 +38,7 @@ func (s *Store) of(forwarder string) *Store {
 	return s
 }
 
-const notTold = "it also gets row changes, and this Store does not know where they are: give relay.New their source in Options.Changes"
+const noSource = "it also gets row changes, and this Store does not know where they are: give relay.New their source in Options.Changes"
 
 // eventsOnly returns why the row changes that a forwarder gets cannot be read, "" if they can, or if it gets none. s is of that
 // forwarder.
@@ -46,7 +46,7 @@ func (s *Store) eventsOnly(ctx context.Context, db *sql.DB, forwarder string, al
 	if s.changes == nil {
 		for i := range all {
 			if slices.ContainsFunc(all[i].Changes, func(name string) bool { return stores(name, forwarder) }) {
-				return notTold, nil
+				return noSource, nil
 			}
 		}
 		return "", nil
@@ -80,7 +80,7 @@ func (s *Store) mustRead(ctx context.Context, db *sql.DB, forwarder string) erro
 		var some bool
 		err = wrap("look for row changes", forwarder, db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+s.prefix+"retries r WHERE r.forwarder = "+s.quote(forwarder)+" AND NOT "+s.ofJournal("r.key")+")").Scan(&some))
 		if some {
-			why = notTold
+			why = noSource
 		}
 	}
 	if err == nil && why != "" {

@@ -72,7 +72,7 @@ func (a *asOf) near(ctx context.Context, at time.Time, after *reading.Row) (row 
 
 // alwaysHere reports whether all changes of the table were captured in this database, so that their order is that of its WAL.
 func alwaysHere(t *reading.Table) bool {
-	return len(t.Notes) > 0 && !slices.ContainsFunc(t.Notes, func(n *catalog.Capture) bool { return n.Place != t.Here })
+	return len(t.Captures) > 0 && !slices.ContainsFunc(t.Captures, func(n *catalog.Capture) bool { return n.Place != t.Here })
 }
 
 // begin reads the first changes. There are none if there is none by then.
@@ -194,9 +194,9 @@ func (n *nearby) row(ctx context.Context) (*Row, wants, error) {
 		}
 	}
 	p := &past{asOf: n.asOf, shape: n.shapeAt(n.at, list[:last+1]), known: make(map[string]Value), from: n.at, to: n.at}
-	what, err := n.back(p, list[:last+1])
+	what, err := n.addEarlier(p, list[:last+1])
 	if n.helps = err == nil && what != wantsAll && n.laterHelps(p); n.helps && what == wantsMore {
-		what, err = n.forth(ctx, p, list[last+1:])
+		what, err = n.addLater(ctx, p, list[last+1:])
 	}
 	switch {
 	case err != nil || what != wantsNothing:
@@ -207,8 +207,8 @@ func (n *nearby) row(ctx context.Context) (*Row, wants, error) {
 	return p.row(), wantsNothing, nil
 }
 
-// back sets what changes have left, the last one first.
-func (n *nearby) back(p *past, before []*reading.Row) (wants, error) {
+// addEarlier sets the values that changes before the moment have left, the last change first.
+func (n *nearby) addEarlier(p *past, before []*reading.Row) (wants, error) {
 	for _, r := range slices.Backward(before) {
 		if r.FormerKey.Valid || r.Op == "D" {
 			return wantsAll, nil
@@ -257,8 +257,8 @@ func hashesColumns(t *reading.Table) bool {
 	return false
 }
 
-// forth sets what later changes have replaced, and then what the row has now.
-func (n *nearby) forth(ctx context.Context, p *past, after []*reading.Row) (wants, error) {
+// addLater sets the values that later changes have replaced, and then those that the row has now.
+func (n *nearby) addLater(ctx context.Context, p *past, after []*reading.Row) (wants, error) {
 	for _, r := range after {
 		if r.FormerKey.Valid || r.Op == "I" {
 			return wantsAll, nil
@@ -281,7 +281,7 @@ func (n *nearby) forth(ctx context.Context, p *past, after []*reading.Row) (want
 		return wantsMore, nil
 	}
 	var unknown *AsOfError
-	switch err := p.setLive(ctx, after); {
+	switch err := p.addLive(ctx, after); {
 	case errors.As(err, &unknown):
 		return wantsAll, nil
 	case err != nil:

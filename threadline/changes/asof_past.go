@@ -29,7 +29,7 @@ type past struct {
 // one that the first change after has replaced, or else what the row has now.
 func (a *asOf) compose(ctx context.Context, at time.Time, before, after []*reading.Row) (*Row, error) {
 	p := &past{asOf: a, shape: a.shapeAt(at, before), known: make(map[string]Value), from: at, to: at}
-	if err := p.goBack(before); err != nil {
+	if err := p.addEarlier(before); err != nil {
 		return nil, err
 	}
 	if b := reading.FirstBrokenOfRow(a.breaks, p.from, at); b != nil {
@@ -37,7 +37,7 @@ func (a *asOf) compose(ctx context.Context, at time.Time, before, after []*readi
 	}
 	if !p.whole || !p.complete() {
 		enough := maps.Clone(p.known)
-		err := p.goOn(ctx, after)
+		err := p.addLater(ctx, after)
 		if b := reading.FirstBroken(a.breaks, at, p.to); b != nil && (err == nil || errors.Is(err, ErrNotYet)) {
 			err = &AsOfError{Err: ErrBroken, Break: b}
 		}
@@ -52,7 +52,7 @@ func (a *asOf) compose(ctx context.Context, at time.Time, before, after []*readi
 	return p.row(), nil
 }
 
-// shapeAt returns the shape that the table was last noted with before a moment. It is nil if none was, or if one of the changes
+// shapeAt returns the shape of the table's last capture before a moment. It is nil if there was none, or if one of the changes
 // before is newer than that.
 func (a *asOf) shapeAt(at time.Time, before []*reading.Row) *catalog.Shape {
 	var last *catalog.Shape
@@ -60,7 +60,7 @@ func (a *asOf) shapeAt(at time.Time, before []*reading.Row) *catalog.Shape {
 	if len(before) > 0 {
 		moment = max(moment, before[len(before)-1].Captured)
 	}
-	for _, n := range a.table.Notes {
+	for _, n := range a.table.Captures {
 		switch {
 		case n.ShapeID == nil || n.NotedAt > moment:
 		case len(before) > 0 && n.NotedAt <= before[len(before)-1].Captured:
@@ -101,8 +101,8 @@ func (p *past) read(r *reading.Row) (c Change, sh *catalog.Shape, err error) {
 	return c, sh, err
 }
 
-// goBack sets what changes have left, the last one first, back to the change that has the whole row.
-func (p *past) goBack(before []*reading.Row) error {
+// addEarlier sets the values that changes before the moment have left, the last change first, back to the change that has the whole row.
+func (p *past) addEarlier(before []*reading.Row) error {
 	for i := len(before) - 1; i >= 0 && !p.whole; i-- {
 		r := before[i]
 		c, sh, err := p.read(r)
@@ -123,8 +123,8 @@ func (p *past) goBack(before []*reading.Row) error {
 	return nil
 }
 
-// goOn sets what later changes have replaced, and then what the row has now.
-func (p *past) goOn(ctx context.Context, after []*reading.Row) error {
+// addLater sets the values that later changes have replaced, and then those that the row has now.
+func (p *past) addLater(ctx context.Context, after []*reading.Row) error {
 	for _, r := range after {
 		c, sh, err := p.read(r)
 		if err != nil {
@@ -142,12 +142,12 @@ func (p *past) goOn(ctx context.Context, after []*reading.Row) error {
 		}
 	}
 	p.to = time.Now().Add(24 * time.Hour) // whatever the clocks say
-	return p.setLive(ctx, after)
+	return p.addLive(ctx, after)
 }
 
 // row returns what is known.
 func (p *past) row() *Row {
-	out := &Row{Schema: p.table.Named.Schema, Table: p.table.Named.Table, Key: p.table.Plain(p.key), Since: p.since}
+	out := &Row{Schema: p.table.LastShape.Schema, Table: p.table.LastShape.Table, Key: p.table.Plain(p.key), Since: p.since}
 	if p.shape == nil {
 		return out
 	}
@@ -164,8 +164,8 @@ func (p *past) row() *Row {
 	return out
 }
 
-// setLive sets the values that the row has now, under its last key.
-func (p *past) setLive(ctx context.Context, after []*reading.Row) error {
+// addLive sets the values that the row has now, under its last key.
+func (p *past) addLive(ctx context.Context, after []*reading.Row) error {
 	key := p.key
 	if len(after) > 0 {
 		var err error
@@ -180,7 +180,7 @@ func (p *past) setLive(ctx context.Context, after []*reading.Row) error {
 	case p.table.Copied:
 		return &AsOfError{Err: ErrBroken, Break: copiedElsewhere(p.table)}
 	case p.table.LiveTable == nil, !p.table.Capturing:
-		return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Uncaptured, From: now, To: now, Schema: p.table.Named.Schema, Table: p.table.Named.Table, Text: "a trigger of its capture is missing or disabled now"}}
+		return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Uncaptured, From: now, To: now, Schema: p.table.LastShape.Schema, Table: p.table.LastShape.Table, Text: "a trigger of its capture is missing or disabled now"}}
 	case !p.keyHolds(key):
 		return &AsOfError{Err: ErrBroken, Break: hadOtherKey(p.table)}
 	case live == nil && p.table.Secured:
@@ -219,13 +219,13 @@ func (p *past) setLive(ctx context.Context, after []*reading.Row) error {
 // hadOtherKey returns the break of a table whose changes do not all have the key that it has now.
 func hadOtherKey(t *reading.Table) *Break {
 	from, to := t.Rekeyed()
-	return &Break{Kind: Reshaped, From: from, To: to, Schema: t.Named.Schema, Table: t.Named.Table, Text: "the table has had other columns as its key"}
+	return &Break{Kind: Reshaped, From: from, To: to, Schema: t.LastShape.Schema, Table: t.LastShape.Table, Text: "the table has had other columns as its key"}
 }
 
-// hasDetached returns the break of a table that has lost partitions, which no plan has noted yet.
+// hasDetached returns the break of a table that has lost partitions since its last capture.
 func hasDetached(t *reading.Table) *Break {
 	now := time.Now()
-	return &Break{Kind: Partitioned, From: now, To: now, Schema: t.Named.Schema, Table: t.Named.Table, Text: "detached, dropped or renamed since the last plan: " + strings.Join(t.Detached, ", ")}
+	return &Break{Kind: Partitioned, From: now, To: now, Schema: t.LastShape.Schema, Table: t.LastShape.Table, Text: "detached, dropped or renamed since the last plan: " + strings.Join(t.Detached, ", ")}
 }
 
 // shapeNow returns the shape of the table as it is now, with the columns that its shapes have. A column that was ever masked or

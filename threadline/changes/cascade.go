@@ -47,8 +47,8 @@ type referred struct {
 	values string
 }
 
-// event is the change by which values went.
-type event struct {
+// removal is the change by which values that rows refer to went.
+type removal struct {
 	op    Op
 	depth int
 	now   tuple // what they have become
@@ -78,7 +78,7 @@ func setForeignKeys(ctx context.Context, r *reading.Snapshot, list []Change, row
 		}
 		c.list = append(c.list, now)
 	}
-	gone := make(map[referred]event)
+	gone := make(map[referred]removal)
 	nested := make(map[referred]bool) // that triggers have made rows refer to
 	forget := func(k *reading.ForeignKey, now tuple) {
 		if now.known {
@@ -117,7 +117,7 @@ func setForeignKeys(ctx context.Context, r *reading.Snapshot, list []Change, row
 				return err
 			}
 			if was.refers() && was != is && !nested[referred{k, was.text}] {
-				gone[referred{k, was.text}] = event{c.list[i].Op, depth, is}
+				gone[referred{k, was.text}] = removal{c.list[i].Op, depth, is}
 			}
 			forget(k, is)
 		}
@@ -125,9 +125,9 @@ func setForeignKeys(ctx context.Context, r *reading.Snapshot, list []Change, row
 	return nil
 }
 
-// makes reports whether a foreign key's action makes of a row that refers to what went, by an
-// operation, one that has other values.
-func (e event) makes(k *reading.ForeignKey, op Op, is tuple) bool {
+// makes reports whether a foreign key's action explains a change: after the removal, an op on a row that referred to the values
+// that went, and that has the values is now.
+func (e removal) makes(k *reading.ForeignKey, op Op, is tuple) bool {
 	action := k.OnDelete
 	if e.op == Update {
 		action = k.OnUpdate
@@ -218,10 +218,10 @@ func (c *cascadeReader) complete(ctx context.Context, i int, t *reading.Table, m
 		return nil // RowAfter has the names of then
 	}
 	c.completed++
-	// A role that may read the changes, and not the notes or the app's table, gets what the changes tell.
-	readable, err := c.Reader.Catalog.NotesReadable(ctx, c.Tx)
+	// A role that may read the changes, but not audit_captures or the app's table, gets what the changes say.
+	readable, err := c.Reader.Catalog.CapturesReadable(ctx, c.Tx)
 	if err != nil || !readable {
-		return catalog.Wrap("read the notes of "+t.Label(), err)
+		return catalog.Wrap("read the captures of "+t.Label(), err)
 	}
 	row, err := rowAfter(ctx, c.Snapshot, &reading.KeptChange{Change: *change, Row: c.rows[i]})
 	var unknown *AsOfError

@@ -27,7 +27,7 @@ import (
 // value is interpreted on its way.
 
 // Copy copies the row changes of entries to a store in another database, as they are in the app's, together with what
-// is needed to read them there: shapes, notes of captures, gaps, and which transactions had no event. Entries without a
+// is needed to read them there: shapes, captures, gaps, and which transactions had no event. Entries without a
 // Change, which are events, are ignored. What the store already has stays as it is.
 //
 // app is the app's database, as forward.Conn lends it. If a change is gone there, the others are written, and the error, a
@@ -37,7 +37,7 @@ func (f *Source) Copy(ctx context.Context, app *sql.DB, entries []journal.Entry,
 	if err := checkCopyable(archive); err != nil {
 		return err
 	}
-	c := &copier{from: f.store, app: app, to: archive}
+	c := &copier{from: f.reader, app: app, to: archive}
 	if err := c.readState(ctx); err != nil {
 		return err
 	}
@@ -101,17 +101,17 @@ type copier struct {
 	app  *sql.DB
 	to   *reading.Reader
 
-	place, places string // of the app's database: its place now, and all that it has had, as a JSON array
-	shapes, notes int64  // digests of those that it has: as many others may be there after a restore to an earlier time
-	snapshot      string
-	known         struct { // what the other database has noted of the last copy
-		shapes, notes int64
-		seen          string // "" if nothing was copied from there
+	place, places    string // of the app's database: its place now, and all that it has had, as a JSON array
+	shapes, captures int64  // digests of those that it has: as many others may be there after a restore to an earlier time
+	snapshot         string
+	known            struct { // what audit_copies of the other database has of the last copy
+		shapes, captures int64
+		seen             string // "" if nothing was copied from there
 	}
 
 	rows   []copiedRow         // of audit_changes
 	others map[string][]string // of the other tables, as JSON
-	gap    spot                // of the last row of audit_gaps that was read
+	gap    changeKey           // of the last row of audit_gaps that was read
 
 	columns map[string]string   // of each table in the other database, as the list of a SELECT from a row r
 	names   map[string][]string // the same, without quotes
@@ -130,12 +130,12 @@ type copiedRow struct {
 func (c *copier) readState(ctx context.Context) error {
 	err := c.app.QueryRowContext(ctx, "SELECT "+c.from.Catalog.Place()+", (SELECT "+digestOf("h.id")+" FROM "+c.from.At("audit_shapes")+" h), (SELECT "+digestOf("n.table_id", "n.lsn", "pg_catalog.date_part('epoch', n.noted_at)")+" FROM "+c.from.At("audit_captures")+
 		" n), pg_catalog.pg_current_snapshot()::pg_catalog.text, (SELECT coalesce(pg_catalog.json_agg(DISTINCT n.place), '[]') FROM "+c.from.At("audit_captures")+" n)::pg_catalog.text").
-		Scan(&c.place, &c.shapes, &c.notes, &c.snapshot, &c.places)
+		Scan(&c.place, &c.shapes, &c.captures, &c.snapshot, &c.places)
 	if err != nil {
 		return c.sourceError(ctx, err)
 	}
 	copies := c.to.At("audit_copies")
-	err = c.to.Catalog.DB.QueryRowContext(ctx, "SELECT k.shapes, k.notes, k.seen FROM "+copies+" k WHERE k.place = "+pgtext.Literal(c.place)).Scan(&c.known.shapes, &c.known.notes, &c.known.seen)
+	err = c.to.Catalog.DB.QueryRowContext(ctx, "SELECT k.shapes, k.notes, k.seen FROM "+copies+" k WHERE k.place = "+pgtext.Literal(c.place)).Scan(&c.known.shapes, &c.known.captures, &c.known.seen)
 	if err == nil || errors.Is(err, sql.ErrNoRows) {
 		err = c.readColumns(ctx)
 	}
@@ -186,7 +186,7 @@ func (c *copier) read(ctx context.Context, entries []journal.Entry) (missing map
 	var xids, lsns []string
 	for i := range entries {
 		if entries[i].Change != nil {
-			at := spotOf(&entries[i])
+			at := changeKeyOf(&entries[i])
 			xids, lsns = append(xids, at.xid), append(lsns, at.lsn)
 		}
 	}
@@ -204,7 +204,7 @@ func (c *copier) read(ctx context.Context, entries []journal.Entry) (missing map
 			return nil, err
 		}
 	}
-	if c.known.seen == "" || c.notes != c.known.notes {
+	if c.known.seen == "" || c.captures != c.known.captures {
 		if err = c.readAll(ctx, "audit_captures"); err != nil {
 			return nil, err
 		}
@@ -226,9 +226,9 @@ func (c *copier) empty() bool {
 // statement that has some, and a transaction pooler may lose that.
 func (c *copier) readChanges(ctx context.Context, entries []journal.Entry, xids, lsns []string) (missing map[uuid.UUID]error, err error) {
 	changes := c.from.At("audit_changes")
-	found := make(map[spot]bool)
+	found := make(map[changeKey]bool)
 	c.rows, err = catalog.ReadAll(ctx, c.app, func(rows *sql.Rows) (r copiedRow, err error) {
-		var at spot
+		var at changeKey
 		if err = rows.Scan(&at.xid, &at.lsn, &at.started, &at.captured, &r.json); err == nil {
 			found[at], r.tx = true, reading.NewTransaction(at.xid, at.started)
 		}
@@ -237,7 +237,7 @@ func (c *copier) readChanges(ctx context.Context, entries []journal.Entry, xids,
 		" FROM "+unnested(pgList{xids, "xid8"}, pgList{lsns, "pg_lsn"})+" k (xid, lsn) CROSS JOIN LATERAL (SELECT * FROM "+changes+" c WHERE c.xid = k.xid AND c.lsn = k.lsn OFFSET 0) c ORDER BY c.xid, c.lsn")
 	missing = make(map[uuid.UUID]error)
 	for i := range entries {
-		if e := &entries[i]; e.Change != nil && !found[spotOf(e)] {
+		if e := &entries[i]; e.Change != nil && !found[changeKeyOf(e)] {
 			missing[e.ID] = forward.Permanent("gone", errors.New("its row change is not in "+changes+" any more"))
 		}
 	}
@@ -258,7 +258,7 @@ func (c *copier) readOrigins(ctx context.Context) error {
 	if len(first) == 0 {
 		return nil
 	}
-	w, err := c.from.Witnesses(ctx, c.app)
+	w, err := c.from.EventTables(ctx, c.app)
 	if err != nil {
 		return err
 	}
@@ -323,7 +323,7 @@ func (c *copier) write(ctx context.Context, tx *sql.Tx) error {
 			return err
 		}
 	}
-	_, err := tx.ExecContext(ctx, "INSERT INTO "+c.to.At("audit_copies")+" AS k (place, shapes, notes, seen) VALUES ("+pgtext.Literal(c.place)+", "+strconv.FormatInt(c.shapes, 10)+", "+strconv.FormatInt(c.notes, 10)+", "+pgtext.Literal(c.snapshot)+
+	_, err := tx.ExecContext(ctx, "INSERT INTO "+c.to.At("audit_copies")+" AS k (place, shapes, notes, seen) VALUES ("+pgtext.Literal(c.place)+", "+strconv.FormatInt(c.shapes, 10)+", "+strconv.FormatInt(c.captures, 10)+", "+pgtext.Literal(c.snapshot)+
 		") ON CONFLICT (place) DO UPDATE SET shapes = excluded.shapes, notes = excluded.notes, seen = excluded.seen, copied_at = pg_catalog.clock_timestamp()")
 	return err
 }
@@ -337,7 +337,7 @@ func withoutState(err error) error {
 	return errors.New(err.Error())
 }
 
-// copiedTables are the tables that are copied. Beside them, audit_copies notes how far.
+// copiedTables are the tables that are copied. Beside them, audit_copies has how far the copy is.
 var copiedTables = []string{"audit_captures", "audit_changes", "audit_eventless", "audit_gaps", "audit_shapes"}
 
 // readColumns reads the columns of the tables in the other database. If a table is missing, or may not be written to, a call
@@ -410,11 +410,11 @@ func (c *copier) insert(ctx context.Context, tx *sql.Tx, table string, rows []st
 // readGaps reads the next gaps that have become visible since the last copy: a part of them, since there may be very many.
 func (c *copier) readGaps(ctx context.Context) (err error) {
 	where := "true"
-	if c.known.seen != "" && c.notes == c.known.notes { // else there may be other ones
+	if c.known.seen != "" && c.captures == c.known.captures { // else there may be other ones
 		xmin, _, _ := strings.Cut(c.known.seen, ":")
 		where = "g.xid >= '" + xmin + "'::pg_catalog.xid8 AND NOT pg_catalog.pg_visible_in_snapshot(g.xid, " + pgtext.Literal(c.known.seen) + "::pg_catalog.pg_snapshot)"
 	}
-	if c.gap != (spot{}) {
+	if c.gap != (changeKey{}) {
 		where += " AND (g.xid, g.lsn) > ('" + c.gap.xid + "'::pg_catalog.xid8, '" + c.gap.lsn + "'::pg_catalog.pg_lsn)"
 	}
 	c.others["audit_gaps"], err = catalog.ReadAll(ctx, c.app, func(rows *sql.Rows) (text string, err error) { return text, rows.Scan(&text, &c.gap.xid, &c.gap.lsn) },

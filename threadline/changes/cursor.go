@@ -22,8 +22,8 @@ type position struct {
 	commits bool
 }
 
-// placeOf is that of the row, behind another one.
-func placeOf(r *reading.Row, after *position) (p position, err error) {
+// positionOf is the position of a row that comes behind another one, nil if it is the first.
+func positionOf(r *reading.Row, after *position) (p position, err error) {
 	if after != nil {
 		p = position{until: after.until, top: after.top, commits: after.commits}
 	}
@@ -55,7 +55,7 @@ func walPlace(lsn string) (uint64, error) {
 	return h<<32 | l, err
 }
 
-// args are the place for SQL: captured_at, lsn and xid.
+// args are the position for SQL: captured_at, lsn and xid.
 func (p position) args() []any {
 	return []any{moment(p.captured), fmt.Sprintf("%X/%X", p.lsn>>32, p.lsn&(1<<32-1)), strconv.FormatUint(p.xid, 10)}
 }
@@ -77,7 +77,7 @@ func (q *Query) cursor(p position) string {
 
 // CursorAfter returns the cursor of the page that begins behind p.Changes[i]. p must come from a [Store], not from JSON.
 // [Page.Next] is that of the last change, unless there is nothing behind it.
-func (p *Page) CursorAfter(i int) string { return p.query.cursor(p.places[i]) }
+func (p *Page) CursorAfter(i int) string { return p.query.cursor(p.positions[i]) }
 
 // after is the place that the query's cursor names, nil without one.
 func (q *Query) after() (*position, error) {

@@ -44,13 +44,13 @@ func readHistory(ctx context.Context, r *reading.Snapshot, table string, key []s
 		return nil, err
 	}
 	t := reading.PastTable(f.TableID(), shapes)
-	if t.Named == nil {
+	if t.LastShape == nil {
 		return nil, reading.NotCaptured(table)
 	}
 	if err = t.CheckKey(key); err != nil {
 		return nil, err
 	}
-	l := &reading.Lives{Reader: r.Reader, DB: r.Tx, TableID: f.TableID(), Under: make(map[string][]*reading.Row), Deferrable: f.Deferrable && slices.Equal(t.Named.Key, f.Key)}
+	l := &reading.Lives{Reader: r.Reader, DB: r.Tx, TableID: f.TableID(), Under: make(map[string][]*reading.Row), Deferrable: f.Deferrable && slices.Equal(t.LastShape.Key, f.Key)}
 	if key, err = printedKey(ctx, r, l, table, key); err != nil {
 		return nil, err
 	}

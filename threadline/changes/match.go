@@ -9,11 +9,11 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/internal/alias"
 )
 
-// named are the names under which a table was captured: each the schema and the table.
-type named [][2]string
+// capturedNames are the names under which a table was captured: each the schema and the table.
+type capturedNames [][2]string
 
 // is reports whether a table that had these names is one that the query means.
-func (n named) is(q *Query, aliases alias.Names) bool {
+func (n capturedNames) is(q *Query, aliases alias.Names) bool {
 	return slices.ContainsFunc(n, func(name [2]string) bool {
 		if q.Schema != "" && name[0] != q.Schema {
 			return false
@@ -27,9 +27,9 @@ func (n named) is(q *Query, aliases alias.Names) bool {
 // candidate is a change that a query may match.
 type candidate struct {
 	Change
-	place  position // of the change
-	before position // of that which was looked at before it
-	names  named
+	at     position // of the change
+	before position // of the change that was looked at before it
+	names  capturedNames
 	// numbered says that the transaction's number alone identifies it, as the random ones on SQLite do.
 	numbered bool
 	skip     bool // it is no change, or one of another table

@@ -34,8 +34,8 @@ type Page struct {
 	// come any more: after Query.To, or of one transaction.
 	Follow string
 
-	query  *Query     // for CursorAfter
-	places []position // of Changes
+	query     *Query     // for CursorAfter
+	positions []position // of Changes
 }
 
 // Page returns the changes that match q, a page at a time. A query that makes no sense is a [*QueryError], and so is one
@@ -65,7 +65,7 @@ func (s *Store) Each(ctx context.Context, q Query) iter.Seq2[Change, error] {
 }
 
 func readPage(ctx context.Context, s *reading.Reader, q Query) (page Page, err error) {
-	if err = errors.Join(s.Catalog.Supported(), s.Same.Validate()); err != nil {
+	if err = errors.Join(s.Catalog.Supported(), s.Aliases.Validate()); err != nil {
 		return Page{}, err
 	}
 	if err = q.validate(); err != nil {
@@ -107,11 +107,11 @@ func readPage(ctx context.Context, s *reading.Reader, q Query) (page Page, err e
 
 // pageReader reads one page.
 type pageReader struct {
-	store  *reading.Reader
+	reader *reading.Reader
 	tx     *sql.Tx
 	query  *Query
 	who    bool // some filter asks for who
-	tables map[int64]named
+	tables map[int64]capturedNames
 	past   pastTables
 
 	at      *position           // the last change that was looked at, or where the page begins; nil: the newest
@@ -132,7 +132,7 @@ func newPageReader(s *reading.Reader, tx *sql.Tx, q *Query, at *position) *pageR
 		at = &position{}
 	}
 	who := q.asksWho() || slices.ContainsFunc(q.Not, func(n Query) bool { return n.asksWho() })
-	return &pageReader{store: s, tx: tx, query: q, who: who, at: at, begins: begins, past: make(pastTables)}
+	return &pageReader{reader: s, tx: tx, query: q, who: who, at: at, begins: begins, past: make(pastTables)}
 }
 
 func (r *pageReader) page(ctx context.Context) (Page, error) {
@@ -145,7 +145,7 @@ func (r *pageReader) page(ctx context.Context) (Page, error) {
 	if err := r.readTables(ctx); err != nil {
 		return Page{}, err
 	}
-	if s, ok := onSQLite(r.store); ok {
+	if s, ok := onSQLite(r.reader); ok {
 		if err := s.readKeys(ctx, r); err != nil {
 			return Page{}, err
 		}
@@ -165,7 +165,7 @@ func (r *pageReader) page(ctx context.Context) (Page, error) {
 	switch limit := r.query.Limit; {
 	case len(r.kept) > limit:
 		r.kept = r.kept[:limit]
-		page.Next = r.query.cursor(r.kept[limit-1].place)
+		page.Next = r.query.cursor(r.kept[limit-1].at)
 	case more:
 		page.Next = r.query.cursor(*r.at)
 	default:
@@ -177,24 +177,24 @@ func (r *pageReader) page(ctx context.Context) (Page, error) {
 		}
 	}
 	for _, c := range r.kept {
-		page.Changes, page.places = append(page.Changes, c.Change), append(page.places, c.place)
+		page.Changes, page.positions = append(page.Changes, c.Change), append(page.positions, c.at)
 	}
 	return page, nil
 }
 
 // settle finds out up to where the oldest come first.
 func (r *pageReader) settle(ctx context.Context) error {
-	if s, ok := onSQLite(r.store); ok {
+	if s, ok := onSQLite(r.reader); ok {
 		return s.settlePage(ctx, r)
 	}
-	copied, err := r.store.Catalog.Copied(ctx, r.tx)
+	copied, err := r.reader.Catalog.Copied(ctx, r.tx)
 	if err != nil {
 		return err
 	}
 	if copied {
 		return refuse("oldest_first", "these changes are copies, and what was captured earlier than some may come later: leave it out, or ask the app's database")
 	}
-	horizon, err := readHorizon(ctx, r.store, r.tx)
+	horizon, err := readHorizon(ctx, r.reader, r.tx)
 	r.settled = &horizon
 	return err
 }
@@ -207,7 +207,7 @@ func (r *pageReader) follow() string {
 		return ""
 	case r.stop:
 		return r.query.cursor(*r.at)
-	case r.store.Catalog.Dialect == hooks.SQLite:
+	case r.reader.Catalog.Dialect == hooks.SQLite:
 		return r.query.cursor(position{lsn: r.last, commits: true})
 	case r.at.captured.Before(*r.settled):
 		return r.query.cursor(position{captured: *r.settled})
@@ -247,7 +247,7 @@ func (r *pageReader) batch(ctx context.Context) (more bool, err error) {
 		if err != nil {
 			return false, catalog.Wrap("read the change at "+one.LSN, err)
 		}
-		if !c.skip && r.query.matchesPlain(c, r.store.Same) {
+		if !c.skip && r.query.matchesPlain(c, r.reader.Aliases) {
 			found = append(found, c)
 		}
 	}
@@ -264,7 +264,7 @@ func (r *pageReader) batch(ctx context.Context) (more bool, err error) {
 			r.at, r.stop = &c.before, true
 			return false, nil
 		}
-		if r.who && !r.query.matchesWho(c, r.store.Same) {
+		if r.who && !r.query.matchesWho(c, r.reader.Aliases) {
 			continue
 		}
 		r.kept = append(r.kept, c)
@@ -274,7 +274,7 @@ func (r *pageReader) batch(ctx context.Context) (more bool, err error) {
 
 // read reads the next rows: as many as size, or fewer if they are long.
 func (r *pageReader) read(ctx context.Context, size int) (list []*reading.Row, more bool, err error) {
-	if s, ok := onSQLite(r.store); ok {
+	if s, ok := onSQLite(r.reader); ok {
 		return s.readPage(ctx, r, size)
 	}
 	if r.byWho.finds() {
@@ -286,7 +286,7 @@ func (r *pageReader) read(ctx context.Context, size int) (list []*reading.Row, m
 
 // candidate is the change of the next row that is looked at.
 func (r *pageReader) candidate(ctx context.Context, one *reading.Row) (c *candidate, err error) {
-	t, err := r.past.of(ctx, r.store, r.tx, one.TableID)
+	t, err := r.past.of(ctx, r.reader, r.tx, one.TableID)
 	if err != nil {
 		return nil, err
 	}
@@ -294,10 +294,10 @@ func (r *pageReader) candidate(ctx context.Context, one *reading.Row) (c *candid
 	if r.at != nil {
 		c.before = *r.at
 	}
-	if c.place, err = placeOf(one, r.at); err != nil {
+	if c.at, err = positionOf(one, r.at); err != nil {
 		return nil, err
 	}
-	r.at = &c.place
+	r.at = &c.at
 	if c.skip = r.skips(one); c.skip {
 		return c, nil
 	}
@@ -307,11 +307,11 @@ func (r *pageReader) candidate(ctx context.Context, one *reading.Row) (c *candid
 
 // readTables finds the tables that the query means, with all their names.
 func (r *pageReader) readTables(ctx context.Context) error {
-	list, err := tableNames(ctx, r.store, r.tx)
+	list, err := tableNames(ctx, r.reader, r.tx)
 	if err != nil {
 		return err
 	}
-	r.tables = make(map[int64]named)
+	r.tables = make(map[int64]capturedNames)
 	for _, n := range list {
 		r.tables[n.table] = append(r.tables[n.table], n.name)
 	}
@@ -319,7 +319,7 @@ func (r *pageReader) readTables(ctx context.Context) error {
 		return err
 	}
 	for id, names := range r.tables {
-		if !names.is(r.query, r.store.Same) {
+		if !names.is(r.query, r.reader.Aliases) {
 			delete(r.tables, id)
 		}
 	}
@@ -332,5 +332,5 @@ func (r *pageReader) attribute(ctx context.Context, list []*candidate) error {
 	for i, c := range list {
 		all[i] = &c.Change
 	}
-	return r.store.AttributeBy(ctx, r.tx, all)
+	return r.reader.AttributeBy(ctx, r.tx, all)
 }

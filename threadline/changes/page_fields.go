@@ -18,7 +18,7 @@ func (r *pageReader) refuseFields(ctx context.Context) error {
 		return nil
 	}
 	for id := range r.tables {
-		if _, err := r.past.of(ctx, r.store, r.tx, id); err != nil {
+		if _, err := r.past.of(ctx, r.reader, r.tx, id); err != nil {
 			return err
 		}
 	}
@@ -88,7 +88,7 @@ var booleans = map[string]string{"true": "t", "false": "f"}
 
 // isBoolean reports whether a column is a boolean in all tables that have, or had, it.
 func (r *pageReader) isBoolean(column string) (is bool) {
-	if _, ok := onSQLite(r.store); ok {
+	if _, ok := onSQLite(r.reader); ok {
 		return false
 	}
 	for _, t := range r.past {
@@ -136,7 +136,7 @@ func (r *pageReader) refuseField(ctx context.Context, filter, name string, value
 
 // isColumn reports whether one of the tables has the column now, and keeps it.
 func (r *pageReader) isColumn(ctx context.Context, name string) (is bool, err error) {
-	if _, ok := onSQLite(r.store); ok {
+	if _, ok := onSQLite(r.reader); ok {
 		return false, nil
 	}
 	for _, names := range r.tables {

@@ -26,7 +26,7 @@ func (p *pageSQL) arg(value any, typ string) string {
 func (r *pageReader) sql(limit int) (string, []any) {
 	p := &pageSQL{}
 	end := " LIMIT " + strconv.Itoa(limit)
-	changes, order := r.store.At("audit_changes"), r.order()
+	changes, order := r.reader.At("audit_changes"), r.order()
 	if r.query.XID != 0 {
 		xid, started := p.arg(strconv.FormatInt(r.query.XID, 10), "xid8"), p.arg(moment(ceil(r.query.TxStartedAt)), "timestamptz")
 		from, to := reading.FirstOfTransaction(xid), reading.LastOfTransaction(xid)
@@ -37,7 +37,7 @@ func (r *pageReader) sql(limit int) (string, []any) {
 			to = r.beyond(p)
 		}
 		from = changes + " c WHERE " + from + " AND " + to + " AND " + reading.BegunAt(started)
-		return r.store.SelectChanges("NULL::pg_catalog.int8", from+order+end), p.args
+		return r.reader.SelectChanges("NULL::pg_catalog.int8", from+order+end), p.args
 	}
 	var ids []string
 	for _, id := range slices.Sorted(maps.Keys(r.tables)) {
@@ -58,7 +58,7 @@ func (r *pageReader) sql(limit int) (string, []any) {
 	} else {
 		of = "SELECT * FROM " + changes + " c WHERE c.table_id = t.id" + times
 	}
-	return r.store.SelectChanges("NULL::pg_catalog.int8", tables+" CROSS JOIN LATERAL ("+of+order+end+") c"+order+end), p.args
+	return r.reader.SelectChanges("NULL::pg_catalog.int8", tables+" CROSS JOIN LATERAL ("+of+order+end+") c"+order+end), p.args
 }
 
 // columns are the order of a page. Within a transaction the WAL is never set back, as clocks are, and the primary

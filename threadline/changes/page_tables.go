@@ -23,7 +23,7 @@ func (e *notCaptured) Unwrap() []error { return []error{e.QueryError, ErrNotCapt
 
 // refuseTables refuses names that no captured table ever had: an empty page would look as if nothing had ever changed.
 // all are the captured tables. Names in Query.Not are not refused, since leaving out an unknown table leaves out nothing.
-func (r *pageReader) refuseTables(ctx context.Context, all map[int64]named) error {
+func (r *pageReader) refuseTables(ctx context.Context, all map[int64]capturedNames) error {
 	names := r.query.Tables
 	if len(names) == 0 && r.query.Schema != "" {
 		names = []string{""}
@@ -35,7 +35,7 @@ func (r *pageReader) refuseTables(ctx context.Context, all map[int64]named) erro
 		}
 		known := false
 		for _, n := range all {
-			known = known || n.is(&one, r.store.Same)
+			known = known || n.is(&one, r.reader.Aliases)
 		}
 		if known {
 			continue
@@ -60,7 +60,7 @@ func (r *pageReader) refuseTables(ctx context.Context, all map[int64]named) erro
 const fewNames = 5
 
 // instead returns the rest of the error for a name that no captured table ever had: what was meant, or what there is.
-func (r *pageReader) instead(ctx context.Context, name string, all map[int64]named) (string, error) {
+func (r *pageReader) instead(ctx context.Context, name string, all map[int64]capturedNames) (string, error) {
 	var full, words []string
 	qualified := make(map[string]string)
 	for _, n := range all {
@@ -108,7 +108,7 @@ func (r *pageReader) instead(ctx context.Context, name string, all map[int64]nam
 
 // behind returns the tables that a write to a view or a partition of that name may change.
 func (r *pageReader) behind(ctx context.Context, name string) (names []string, err error) {
-	if r.store.Catalog.Dialect != hooks.Postgres {
+	if r.reader.Catalog.Dialect != hooks.Postgres {
 		return nil, nil
 	}
 	name = strings.TrimPrefix(name, "public.")

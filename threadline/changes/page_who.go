@@ -42,7 +42,7 @@ const (
 // findByWho sets up byWho, if it is of use for the query and the database has its indexes.
 func (r *pageReader) findByWho(ctx context.Context) error {
 	q := r.query
-	if r.store.Catalog.Dialect != hooks.Postgres || q.OldestFirst || q.XID != 0 || len(q.Key) > 0 {
+	if r.reader.Catalog.Dialect != hooks.Postgres || q.OldestFirst || q.XID != 0 || len(q.Key) > 0 {
 		return nil
 	}
 	values := map[string]string{"request_id": q.RequestID, "correlation_id": q.CorrelationID, "actor_id": q.ActorID}
@@ -61,10 +61,10 @@ func (r *pageReader) findByWho(ctx context.Context) error {
 	delete(w.others, w.column)
 	plain := pgtext.IsASCII(w.value) && !slices.ContainsFunc(slices.Collect(maps.Values(w.others)), func(v string) bool { return !pgtext.IsASCII(v) })
 	var indexed bool
-	err := r.tx.QueryRowContext(ctx, "SELECT coalesce("+r.store.Catalog.WhoIndexed()+" AND "+r.store.Catalog.LateIndexed()+
+	err := r.tx.QueryRowContext(ctx, "SELECT coalesce("+r.reader.Catalog.WhoIndexed()+" AND "+r.reader.Catalog.LateIndexed()+
 		" AND ("+strconv.FormatBool(plain)+" OR pg_catalog.getdatabaseencoding() = 'UTF8')"+
 		" AND (SELECT pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"+
-		" WHERE n.nspname = "+pgtext.Literal(r.store.Catalog.Schema)+" AND c.relname = 'audit_contexts'), false)").Scan(&indexed)
+		" WHERE n.nspname = "+pgtext.Literal(r.reader.Catalog.Schema)+" AND c.relname = 'audit_contexts'), false)").Scan(&indexed)
 	if indexed {
 		r.byWho = w
 	}
@@ -129,19 +129,19 @@ func (r *pageReader) readByWho(ctx context.Context, size int) (list []*reading.R
 	if found == 0 {
 		return nil, w.past != nil, nil
 	}
-	list, cut, err := reading.ReadSome(ctx, r.tx, enough, MaxBytes, r.store.SelectChanges("NULL::pg_catalog.int8", "ROWS FROM (pg_catalog.unnest($1::pg_catalog.text::pg_catalog.xid8[]), pg_catalog.unnest($2::pg_catalog.text::pg_catalog.pg_lsn[]), pg_catalog.unnest($3::pg_catalog.text::pg_catalog.timestamptz[]))"+
-		" WITH ORDINALITY k (xid, lsn, captured_at, n) JOIN "+r.store.At("audit_changes")+" c ON c.xid = k.xid AND c.lsn = k.lsn AND c.captured_at = k.captured_at ORDER BY k.n"), xids, lsns, times)
-	if cut {
+	list, more, err = reading.ReadSome(ctx, r.tx, enough, MaxBytes, r.reader.SelectChanges("NULL::pg_catalog.int8", "ROWS FROM (pg_catalog.unnest($1::pg_catalog.text::pg_catalog.xid8[]), pg_catalog.unnest($2::pg_catalog.text::pg_catalog.pg_lsn[]), pg_catalog.unnest($3::pg_catalog.text::pg_catalog.timestamptz[]))"+
+		" WITH ORDINALITY k (xid, lsn, captured_at, n) JOIN "+r.reader.At("audit_changes")+" c ON c.xid = k.xid AND c.lsn = k.lsn AND c.captured_at = k.captured_at ORDER BY k.n"), xids, lsns, times)
+	if more {
 		w.past = nil
 	}
-	return list, cut || w.past != nil, err
+	return list, more || w.past != nil, err
 }
 
 // whoSQL selects the places of the next changes, as arrays, and what was looked at for that. All that match and are newer than the
 // bound are among them, if there is one.
 func (r *pageReader) whoSQL(contexts, changes, limit int) (string, []any) {
 	p, w := &pageSQL{}, r.byWho
-	audit, told := r.store.At("audit_changes"), r.store.At("audit_contexts")
+	changesTable, contextsTable := r.reader.At("audit_changes"), r.reader.At("audit_contexts")
 	indexed := "x." + w.column + " = " + p.utf8(w.value)
 	begun, times := "", r.times(p)
 	if w.many && !r.query.From.IsZero() {
@@ -172,18 +172,18 @@ func (r *pageReader) whoSQL(contexts, changes, limit int) (string, []any) {
 	places := func(of string) string {
 		return "coalesce((SELECT pg_catalog.array_agg(" + of + " ORDER BY f.captured_at DESC, f.lsn DESC, f.xid DESC) FROM f)::pg_catalog.text, '{}')"
 	}
-	return `WITH x AS MATERIALIZED (SELECT x.tx_id, x.tx_started_at, ` + conditions + ` AS matches FROM ` + told + ` x WHERE ` + indexed + begun + ` ORDER BY x.tx_started_at DESC, x.tx_id DESC LIMIT ` + n + `),
+	return `WITH x AS MATERIALIZED (SELECT x.tx_id, x.tx_started_at, ` + conditions + ` AS matches FROM ` + contextsTable + ` x WHERE ` + indexed + begun + ` ORDER BY x.tx_started_at DESC, x.tx_id DESC LIMIT ` + n + `),
 		h AS MATERIALIZED (SELECT x.tx_started_at AS began, ` + light + `
 			FROM (SELECT DISTINCT x.tx_started_at, x.tx_id FROM x WHERE ` + read + ` ORDER BY x.tx_started_at DESC, x.tx_id DESC) x
-			CROSS JOIN LATERAL (SELECT ` + light + ` FROM ` + audit + ` c WHERE ` + reading.FirstOfTransaction(id) + ` AND ` + reading.LastOfTransaction(id) + ` ORDER BY c.xid, c.lsn LIMIT ` + m + `) c
+			CROSS JOIN LATERAL (SELECT ` + light + ` FROM ` + changesTable + ` c WHERE ` + reading.FirstOfTransaction(id) + ` AND ` + reading.LastOfTransaction(id) + ` ORDER BY c.xid, c.lsn LIMIT ` + m + `) c
 			ORDER BY x.tx_started_at DESC, x.tx_id DESC LIMIT ` + m + `),
 		b AS MATERIALIZED (SELECT greatest((SELECT CASE WHEN pg_catalog.count(*) = ` + n + ` THEN pg_catalog.min(x.tx_started_at) END FROM x),
 			(SELECT CASE WHEN pg_catalog.count(*) = ` + m + ` THEN pg_catalog.min(h.began) END FROM h)) AS began),
-		l AS MATERIALIZED (SELECT ` + light + ` FROM ` + audit + ` c WHERE ` + late + times + ` AND c.captured_at > (SELECT coalesce(` + catalog.LatestPunctual("b.began") + `, '-infinity') FROM b)
+		l AS MATERIALIZED (SELECT ` + light + ` FROM ` + changesTable + ` c WHERE ` + late + times + ` AND c.captured_at > (SELECT coalesce(` + catalog.LatestPunctual("b.began") + `, '-infinity') FROM b)
 			ORDER BY c.captured_at DESC, c.lsn DESC, c.xid DESC LIMIT ` + m + `),
 		u AS MATERIALIZED (SELECT greatest(` + catalog.LatestPunctual("b.began") + `, (SELECT CASE WHEN pg_catalog.count(*) = ` + m + ` THEN pg_catalog.min(l.captured_at) END FROM l)) AS bound FROM b),
 		k AS MATERIALIZED (SELECT c.xid, c.tx_started_at FROM (SELECT DISTINCT l.xid, l.tx_started_at FROM l) c
-			CROSS JOIN LATERAL (SELECT FROM ` + told + ` x WHERE x.tx_id = c.xid::pg_catalog.text::pg_catalog.int8 AND x.tx_started_at = c.tx_started_at
+			CROSS JOIN LATERAL (SELECT FROM ` + contextsTable + ` x WHERE x.tx_id = c.xid::pg_catalog.text::pg_catalog.int8 AND x.tx_started_at = c.tx_started_at
 				AND CASE WHEN ` + indexed + ` AND ` + conditions + ` THEN true END LIMIT 1) x),
 		f AS MATERIALIZED (SELECT c.xid, c.lsn, c.captured_at FROM (
 				SELECT ` + light + ` FROM h c WHERE c.began = c.tx_started_at AND NOT ` + late + `

@@ -205,7 +205,7 @@ func (r *purgeRun) remove(ctx context.Context, list []purgeable) error {
 	return nil
 }
 
-// removeBatch deletes as many rows as one transaction may, from the end, and notes in audit_purges how many and of when.
+// removeBatch deletes as many rows as one transaction may, from the end, and adds to audit_purges how many there were, from when to when.
 func (r *purgeRun) removeBatch(ctx context.Context, list []purgeable) error {
 	var values []string
 	for _, p := range list {

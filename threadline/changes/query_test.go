@@ -134,7 +134,7 @@ func TestCursorOfAnotherQuery(t *testing.T) {
 
 func TestPosition(t *testing.T) {
 	r := &reading.Row{Captured: "2026-03-14T12:00:00.000001Z", LSN: "1A/2B", XID: "77"}
-	p, err := placeOf(r, nil)
+	p, err := positionOf(r, nil)
 	if want := (position{captured: noon.Add(time.Microsecond), lsn: 0x1A<<32 | 0x2B, xid: 77}); err != nil || p != want {
 		t.Errorf("%v, %v; want %v", p, err, want)
 	}

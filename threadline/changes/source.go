@@ -29,7 +29,7 @@ var _ relay.ChangesPurge = (*Purge)(nil)
 // Each change is an entry whose Change is the JSON of a [Diff], without By; its Target is the table, without the schema,
 // and the key, with commas between the columns' values. The methods other than [Source.Copy] are for package relay, on PostgreSQL. A Source is
 // safe for concurrent use.
-type Source struct{ store *reading.Reader }
+type Source struct{ reader *reading.Reader }
 
 var _ relay.Changes = (*Source)(nil)
 
@@ -39,7 +39,7 @@ func NewSource(opts *Options) *Source { return &Source{NewStore(nil, hooks.Postg
 
 // Check implements [relay.Changes].
 func (f *Source) Check(ctx context.Context, conn *sql.Conn) error {
-	s := f.store
+	s := f.reader
 	if err := s.Catalog.Supported(); err != nil {
 		return err
 	}
@@ -65,8 +65,8 @@ const thisCluster = "(SELECT i.system_identifier FROM pg_catalog.pg_control_syst
 // the index.
 func (f *Source) From() string {
 	return "(SELECT a.xid, a.lsn, a.tx_started_at, a.captured_at, pg_catalog.octet_length(coalesce(a.old_row, '')) + pg_catalog.octet_length(coalesce(a.new_row, '')) AS octets, i.system_identifier AS system," +
-		" coalesce((SELECT f.system <> i.system_identifier FROM " + f.store.At("audit_changes") + " f WHERE f.xid >= a.xid AND f.tx_started_at = a.tx_started_at ORDER BY f.xid, f.lsn LIMIT 1), false) AS elsewhere" +
-		" FROM " + f.store.At("audit_changes") + " a CROSS JOIN pg_catalog.pg_control_system() i)"
+		" coalesce((SELECT f.system <> i.system_identifier FROM " + f.reader.At("audit_changes") + " f WHERE f.xid >= a.xid AND f.tx_started_at = a.tx_started_at ORDER BY f.xid, f.lsn LIMIT 1), false) AS elsewhere" +
+		" FROM " + f.reader.At("audit_changes") + " a CROSS JOIN pg_catalog.pg_control_system() i)"
 }
 
 // Read implements [relay.Changes].
@@ -81,16 +81,16 @@ func (f *Source) Read(ctx context.Context, conn *sql.Conn, entries []*journal.En
 	}
 	tables := make(pastTables)
 	for _, e := range entries {
-		r := found[spotOf(e)]
+		r := found[changeKeyOf(e)]
 		if r == nil {
-			e.Unreadable = "its row change is not in " + f.store.At("audit_changes") + " any more"
+			e.Unreadable = "its row change is not in " + f.reader.At("audit_changes") + " any more"
 			continue
 		}
 		by := origins[r.Transaction()]
 		if by.elsewhere {
 			continue
 		}
-		t, err := tables.of(ctx, f.store, conn, r.TableID)
+		t, err := tables.of(ctx, f.reader, conn, r.TableID)
 		if err != nil {
 			return err
 		}
@@ -101,12 +101,12 @@ func (f *Source) Read(ctx context.Context, conn *sql.Conn, entries []*journal.En
 	return nil
 }
 
-// spot is where a change is, and when it was made, as the database prints it.
-type spot struct{ xid, lsn, started, captured string }
+// changeKey identifies the change of an entry: where it is, and when it was made, as the database prints it.
+type changeKey struct{ xid, lsn, started, captured string }
 
-func spotOf(e *journal.Entry) spot {
+func changeKeyOf(e *journal.Entry) changeKey {
 	xid, lsn, _ := e.Position.Change()
-	return spot{
+	return changeKey{
 		strconv.FormatInt(xid, 10), fmt.Sprintf("%X/%X", lsn>>32, uint32(lsn)),
 		e.Tx.StartedAt.UTC().Format(lenient.TimeForm), e.RecordedAt.UTC().Format(lenient.TimeForm),
 	}
@@ -114,17 +114,17 @@ func spotOf(e *journal.Entry) spot {
 
 // rows reads the changes of entries. Like the other statements here it has no arguments, because a transaction pooler may
 // lose a prepared statement.
-func (f *Source) rows(ctx context.Context, conn *sql.Conn, entries []*journal.Entry) (map[spot]*reading.Row, error) {
+func (f *Source) rows(ctx context.Context, conn *sql.Conn, entries []*journal.Entry) (map[changeKey]*reading.Row, error) {
 	var xids, lsns []string
 	for _, e := range entries {
-		at := spotOf(e)
+		at := changeKeyOf(e)
 		xids, lsns = append(xids, at.xid), append(lsns, at.lsn)
 	}
-	list, err := catalog.ReadAll(ctx, conn, reading.ScanRow, f.store.SelectChanges("c.system", unnested(pgList{xids, "xid8"}, pgList{lsns, "pg_lsn"})+
-		" k (xid, lsn) CROSS JOIN LATERAL (SELECT * FROM "+f.store.At("audit_changes")+" c WHERE c.xid = k.xid AND c.lsn = k.lsn OFFSET 0) c"))
-	found := make(map[spot]*reading.Row, len(list))
+	list, err := catalog.ReadAll(ctx, conn, reading.ScanRow, f.reader.SelectChanges("c.system", unnested(pgList{xids, "xid8"}, pgList{lsns, "pg_lsn"})+
+		" k (xid, lsn) CROSS JOIN LATERAL (SELECT * FROM "+f.reader.At("audit_changes")+" c WHERE c.xid = k.xid AND c.lsn = k.lsn OFFSET 0) c"))
+	found := make(map[changeKey]*reading.Row, len(list))
 	for _, r := range list {
-		found[spot{r.XID, r.LSN, r.Started, r.Captured}] = r
+		found[changeKey{r.XID, r.LSN, r.Started, r.Captured}] = r
 	}
 	return found, err
 }
@@ -153,7 +153,7 @@ type origin struct {
 // origins reads the origin of each transaction that has one of the changes. What was captured in another cluster, and
 // restored here, must not be delivered: its xids are those of other transactions here. A session that hides its origin
 // hides its cluster, too, and is taken for one of this cluster.
-func (f *Source) origins(ctx context.Context, conn *sql.Conn, of map[spot]*reading.Row) (map[reading.Transaction]origin, error) {
+func (f *Source) origins(ctx context.Context, conn *sql.Conn, of map[changeKey]*reading.Row) (map[reading.Transaction]origin, error) {
 	origins := make(map[reading.Transaction]origin)
 	var xids, starts []string
 	for _, r := range of {
@@ -176,7 +176,7 @@ func (f *Source) origins(ctx context.Context, conn *sql.Conn, of map[spot]*readi
 		return struct{}{}, err
 	}, "SELECT k.xid::pg_catalog.text, "+pgtext.Time("k.started")+", coalesce(f.system <> "+thisCluster+", false), "+pgtext.HexAnywhere("coalesce(f.role, '')")+", "+pgtext.HexAnywhere("coalesce(f.application, '')")+
 		" FROM "+unnested(pgList{xids, "xid8"}, pgList{starts, "timestamptz"})+" k (xid, started)"+
-		" CROSS JOIN LATERAL (SELECT a.system, a.role, a.application FROM "+f.store.At("audit_changes")+" a WHERE a.xid >= k.xid AND a.tx_started_at = k.started ORDER BY a.xid, a.lsn LIMIT 1) f")
+		" CROSS JOIN LATERAL (SELECT a.system, a.role, a.application FROM "+f.reader.At("audit_changes")+" a WHERE a.xid >= k.xid AND a.tx_started_at = k.started ORDER BY a.xid, a.lsn LIMIT 1) f")
 	return origins, err
 }
 

@@ -67,7 +67,7 @@ func (s sqlite) tableAsOf(ctx context.Context, table string, at time.Time, yield
 	return r.broken
 }
 
-// begin notes the state of the beginning.
+// begin reads what identifies the state at the beginning: the last change, and the time.
 func (r *liteTableReader) begin(ctx context.Context, table string) error {
 	return r.InSnapshot(ctx, r.Catalog.DB, func(first *reading.Snapshot) error {
 		t, err := first.Look(ctx, table)
@@ -102,7 +102,7 @@ func (r *liteTableReader) page(ctx context.Context, later *reading.Snapshot) (pa
 	if err != nil {
 		return nil, false, err
 	}
-	if t.Named == nil {
+	if t.LastShape == nil {
 		return nil, false, fmt.Errorf("changes: the history of %s is gone", r.name)
 	}
 	breaks, err := later.Breaks(ctx, t)
@@ -119,7 +119,7 @@ func (r *liteTableReader) page(ctx context.Context, later *reading.Snapshot) (pa
 		one := &asOf{Snapshot: later, table: t, breaks: breaks, lives: later.Lives(t)}
 		row, failed := r.read(ctx, one, text)
 		var then *tableRow
-		if then, err = one.then(row, failed); err != nil {
+		if then, err = one.tableRow(row, failed); err != nil {
 			return nil, false, err
 		}
 		if then == nil {
@@ -366,7 +366,7 @@ func (r *liteTableReader) missing(ctx context.Context, a *asOf) (unknown, err er
 	if n > 1 {
 		text = fmt.Sprintf("%d rows had NULL in their keys, and nothing says which", n)
 	}
-	return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Lost, From: r.until(), To: r.until(), Schema: a.table.Named.Schema, Table: a.table.Named.Table, Text: text}}, nil
+	return &AsOfError{Err: ErrBroken, Break: &Break{Kind: Lost, From: r.until(), To: r.until(), Schema: a.table.LastShape.Schema, Table: a.table.LastShape.Table, Text: text}}, nil
 }
 
 // nulls is how many rows had NULL in their key: those that have it now, minus what changes since have added, plus what they have removed.

@@ -57,7 +57,7 @@ func NewStore(db *sql.DB, dialect hooks.Dialect, opts *Options) *Store {
 			}
 		}
 		r.Forwarder = opts.Forwarder
-		r.Same = alias.Of(opts.Aliases)
+		r.Aliases = alias.Of(opts.Aliases)
 	}
 	return (*Store)(reading.NewStore(r))
 }

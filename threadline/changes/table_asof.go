@@ -60,7 +60,7 @@ func eachRow(ctx context.Context, s *reading.Reader, table string, at time.Time,
 	if err != nil {
 		return catalog.Wrap("read the history", err)
 	}
-	r := &tableReader{store: s, conn: conn, at: at}
+	r := &tableReader{reader: s, conn: conn, at: at}
 	defer r.close(ctx) // also if the body panics
 	if err = r.begin(ctx, table); err != nil {
 		return err
@@ -93,9 +93,9 @@ func eachRow(ctx context.Context, s *reading.Reader, table string, at time.Time,
 // for what no later change has replaced; one that was changed meanwhile is told by that change, which is in the same snapshot.
 // What no change tells, as a TRUNCATE or a trigger that was disabled meanwhile, is an error of the row, as in RowAsOf.
 type tableReader struct {
-	store *reading.Reader
-	conn  *sql.Conn
-	at    time.Time
+	reader *reading.Reader
+	conn   *sql.Conn
+	at     time.Time
 
 	cursor  string    // of the keys, "" if there is none
 	whole   *asOf     // the table and its breaks
@@ -109,9 +109,9 @@ type seenKey struct {
 	changes int
 }
 
-// begin notes what there is, and has the server keep the keys.
+// begin reads what there is, and has the server keep the keys.
 func (r *tableReader) begin(ctx context.Context, table string) error {
-	return r.store.InSnapshot(ctx, r.conn, func(first *reading.Snapshot) error {
+	return r.reader.InSnapshot(ctx, r.conn, func(first *reading.Snapshot) error {
 		t, err := first.Look(ctx, table)
 		if err != nil {
 			return err
@@ -120,7 +120,7 @@ func (r *tableReader) begin(ctx context.Context, table string) error {
 			return err
 		}
 		var now string
-		err = first.Tx.QueryRowContext(ctx, "SELECT "+pgtext.Time("pg_catalog.now()")+", (SELECT pg_catalog.count(*) FROM "+r.store.At("audit_changes")+" c WHERE c.key IS NULL AND c.table_id = $1)", t.ID).Scan(&now, &r.keyless)
+		err = first.Tx.QueryRowContext(ctx, "SELECT "+pgtext.Time("pg_catalog.now()")+", (SELECT pg_catalog.count(*) FROM "+r.reader.At("audit_changes")+" c WHERE c.key IS NULL AND c.table_id = $1)", t.ID).Scan(&now, &r.keyless)
 		if err == nil {
 			r.began, err = time.Parse(lenient.TimeForm, now)
 		}
@@ -133,7 +133,7 @@ func (r *tableReader) begin(ctx context.Context, table string) error {
 			return catalog.Wrap("read the keys of "+t.Label(), err)
 		}
 		if keyIsThere(t) {
-			if err = first.Settled(ctx, t.OID); err != nil {
+			if err = first.CheckIntact(ctx, t.OID); err != nil {
 				return err
 			}
 		}
@@ -209,14 +209,14 @@ type tableRow struct {
 	err error
 }
 
-// then is what a loop gets of a row that was read, nil if it was not there then.
-func (a *asOf) then(row *Row, failed error) (*tableRow, error) {
+// tableRow returns what the loop gets for the result of a read, nil if the row was not there then.
+func (a *asOf) tableRow(row *Row, failed error) (*tableRow, error) {
 	var unknown *AsOfError
 	switch {
 	case errors.Is(failed, ErrGone), errors.Is(failed, ErrNotYet):
 		return nil, nil
 	case errors.As(failed, &unknown):
-		row = &Row{Schema: a.table.Named.Schema, Table: a.table.Named.Table, Key: a.table.Plain(a.key)}
+		row = &Row{Schema: a.table.LastShape.Schema, Table: a.table.LastShape.Table, Key: a.table.Plain(a.key)}
 	case failed != nil:
 		return nil, failed
 	}
@@ -226,7 +226,7 @@ func (a *asOf) then(row *Row, failed error) (*tableRow, error) {
 // page reads the rows that had some keys.
 func (r *tableReader) page(ctx context.Context, keys []seenKey) ([]tableRow, error) {
 	var page []tableRow
-	err := r.store.InSnapshot(ctx, r.conn, func(later *reading.Snapshot) (err error) {
+	err := r.reader.InSnapshot(ctx, r.conn, func(later *reading.Snapshot) (err error) {
 		page = nil
 		if err = later.Pin(ctx); err != nil {
 			return err
@@ -235,7 +235,7 @@ func (r *tableReader) page(ctx context.Context, keys []seenKey) ([]tableRow, err
 		if err != nil {
 			return err
 		}
-		if t.Named == nil {
+		if t.LastShape == nil {
 			return fmt.Errorf("changes: the history of %s is gone", r.whole.table.Label())
 		}
 		breaks, err := later.Breaks(ctx, t)
@@ -246,7 +246,7 @@ func (r *tableReader) page(ctx context.Context, keys []seenKey) ([]tableRow, err
 		for _, k := range keys {
 			one := &asOf{Snapshot: later, table: t, breaks: breaks, lives: later.Lives(t)}
 			row, err := r.row(ctx, one, k)
-			then, err := one.then(row, err)
+			then, err := one.tableRow(row, err)
 			if err != nil {
 				return err
 			}
@@ -258,7 +258,7 @@ func (r *tableReader) page(ctx context.Context, keys []seenKey) ([]tableRow, err
 			}
 			page = append(page, *then)
 		}
-		return r.store.AttributeBy(ctx, later.Tx, since)
+		return r.reader.AttributeBy(ctx, later.Tx, since)
 	})
 	return page, err
 }
@@ -279,7 +279,7 @@ func (r *tableReader) row(ctx context.Context, a *asOf, k seenKey) (row *Row, er
 	row, err = a.row(ctx, at, a.last(r.at, k.changes, r.keyless))
 	if errors.Is(err, ErrNotYet) && k.changes == 0 {
 		// It was there, and a TRUNCATE has removed it that this snapshot sees done, and not its change.
-		err = &AsOfError{Err: ErrBroken, Break: &Break{Kind: Lost, From: at, To: time.Now(), Schema: a.table.Named.Schema, Table: a.table.Named.Table, Text: "the row is not there any more, and no change says so"}}
+		err = &AsOfError{Err: ErrBroken, Break: &Break{Kind: Lost, From: at, To: time.Now(), Schema: a.table.LastShape.Schema, Table: a.table.LastShape.Table, Text: "the row is not there any more, and no change says so"}}
 	}
 	return row, err
 }
@@ -331,7 +331,7 @@ func (a *asOf) unnamed(at time.Time) error {
 		b = copiedElsewhere(a.table)
 	}
 	if b == nil && (a.table.LiveTable == nil || !a.table.Capturing) {
-		b = &Break{Kind: Uncaptured, From: at, To: time.Now(), Schema: a.table.Named.Schema, Table: a.table.Named.Table, Text: "a trigger of its capture is missing or disabled now"}
+		b = &Break{Kind: Uncaptured, From: at, To: time.Now(), Schema: a.table.LastShape.Schema, Table: a.table.LastShape.Table, Text: "a trigger of its capture is missing or disabled now"}
 	}
 	if b == nil && len(a.table.Detached) > 0 {
 		b = hasDetached(a.table)

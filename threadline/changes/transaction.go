@@ -23,7 +23,7 @@ type Transaction struct {
 	MoreLost bool
 }
 
-// Loss is a kind of changes of which only a note was kept.
+// Loss is a kind of changes that triggers could not keep: of each there is only a gap, a row of audit_gaps.
 type Loss struct {
 	// Schema and Table are the table's when its capture was planned, "" if that is not known.
 	Schema, Table string
@@ -112,8 +112,8 @@ func readLosses(ctx context.Context, r *reading.Snapshot, t *Transaction, id, st
 			return err
 		}
 		l := Loss{Op: reading.Ops[g.Op[:min(len(g.Op), 1)]], Reason: g.Reason, Count: g.count}
-		if table.Named != nil {
-			l.Schema, l.Table = table.Named.Schema, table.Named.Table
+		if table.LastShape != nil {
+			l.Schema, l.Table = table.LastShape.Schema, table.LastShape.Table
 		}
 		t.Lost = append(t.Lost, l)
 	}

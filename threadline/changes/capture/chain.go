@@ -9,9 +9,9 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
-// stale says in what a capture differs from its last note, "" if in nothing.
+// stale says in what a table, or what is to be captured of it, differs from its last capture, "" if in nothing.
 func (f *target) stale() string {
-	switch n := f.Noted; {
+	switch n := f.LastCapture; {
 	case f.Unknown:
 		return ""
 	case n == nil:
@@ -30,9 +30,9 @@ func (f *target) stale() string {
 	return ""
 }
 
-// noteSQL notes the capture of a table in audit_captures. It fails if the table was made again since it was planned, or if another table
-// has its ID and the role that planned could not see that.
-func (s *Installer) noteSQL(f *target, resumed bool) string {
+// insertCaptureSQL adds the capture of a table to audit_captures. It fails if the table was made again since it was planned, or if
+// another table has its ID and the role that planned could not see that.
+func (s *Installer) insertCaptureSQL(f *target, resumed bool) string {
 	partitions, err := json.Marshal(slices.Concat([]string{}, f.Partitions))
 	if err != nil {
 		panic(err) // it has texts only
@@ -45,8 +45,8 @@ FROM (SELECT %[7]s) h (place), pg_catalog.pg_class c JOIN pg_catalog.pg_namespac
 		table, f.TableID(), f.OID, f.Digest(), pgtext.Literal(string(partitions)), resumed, s.catalog.Place(), pgtext.Literal(f.Qualified()))
 }
 
-// endSQL notes that a capture has ended.
-func (s *Installer) endSQL(f *target) string {
+// endCaptureSQL adds to audit_captures that a capture has ended.
+func (s *Installer) endCaptureSQL(f *target) string {
 	return fmt.Sprintf("INSERT INTO %s (table_id, place, table_oid, schema_name, table_name, partitions, resumed) SELECT %d, %s, %d, %s, %s, '[]'::pg_catalog.json, false",
 		s.at("audit_captures"), f.TableID(), s.catalog.Place(), f.OID, pgtext.Literal(f.Schema), pgtext.Literal(f.Table))
 }

@@ -39,7 +39,7 @@ func (c *List) Keep(ctx context.Context, db *sql.DB) (done, warnings []string, _
 	if dialect == "" {
 		dialect = hooks.Postgres // the caller is no Hub
 	}
-	k := &keeper{installer: NewInstaller(db, dialect, c.Options)}
+	k := &keepRun{installer: NewInstaller(db, dialect, c.Options)}
 	refused := k.installer.catalog.Supported()
 	if dialect == hooks.SQLite {
 		refused = errors.New("capture: Keep makes captures on PostgreSQL only: on SQLite make them with Installer.Plan and Installer.Apply")
@@ -71,8 +71,8 @@ func (c *List) Keep(ctx context.Context, db *sql.DB) (done, warnings []string, _
 	return k.done, k.warnings, errors.Join(errs...)
 }
 
-// keeper is one call of Keep.
-type keeper struct {
+// keepRun is one call of Keep.
+type keepRun struct {
 	installer *Installer
 	// role is the session's, and owner that of the history, "" while there is none.
 	role, owner string
@@ -93,7 +93,7 @@ func (e *rightsError) Error() string { return "capture: " + strings.Join(e.probl
 // Statements returns the SQL to run.
 func (e *rightsError) Statements() string { return strings.Join(e.statements, ";\n") + ";\n" }
 
-func (k *keeper) deny(problem string, statements ...string) {
+func (k *keepRun) deny(problem string, statements ...string) {
 	if k.denied == nil {
 		k.denied = &rightsError{}
 	}
@@ -102,7 +102,7 @@ func (k *keeper) deny(problem string, statements ...string) {
 }
 
 // prepare makes the tables of changes, unless another role owns them.
-func (k *keeper) prepare(ctx context.Context) error {
+func (k *keepRun) prepare(ctx context.Context) error {
 	err := k.installer.catalog.DB.QueryRowContext(ctx, "SELECT "+pgtext.HexAnywhere("current_user::pg_catalog.text")+", coalesce((SELECT "+pgtext.HexAnywhere("pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text")+
 		" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = 'audit_changes'), '')", k.installer.catalog.Schema).
 		Scan(pgtext.Scanner(&k.role), pgtext.Scanner(&k.owner))
@@ -127,10 +127,10 @@ func (k *keeper) prepare(ctx context.Context) error {
 
 // mayApply reports whether the role owns the history. The functions run with the rights of the role that makes them, and have to
 // run with the owner's.
-func (k *keeper) mayApply() bool { return k.owner == k.role }
+func (k *keepRun) mayApply() bool { return k.owner == k.role }
 
 // keep makes the capture of a table, unless it is as it should be.
-func (k *keeper) keep(ctx context.Context, t Table) error {
+func (k *keepRun) keep(ctx context.Context, t Table) error {
 	w, err := k.assess(ctx, k.installer.catalog.DB, t)
 	if err != nil {
 		return err
@@ -182,7 +182,7 @@ type work struct {
 }
 
 // assess finds out what is to be done for a table without loosening anything.
-func (k *keeper) assess(ctx context.Context, q catalog.Querier, t Table) (*work, error) {
+func (k *keepRun) assess(ctx context.Context, q catalog.Querier, t Table) (*work, error) {
 	f, err := k.installer.look(ctx, q, t.Name)
 	if err != nil {
 		return nil, err
@@ -203,7 +203,7 @@ func (k *keeper) assess(ctx context.Context, q catalog.Querier, t Table) (*work,
 		return nil, err
 	}
 	if k.owner != "" {
-		if err := k.installer.noted(ctx, q, f, is); err != nil {
+		if err := k.installer.readStored(ctx, q, f, is); err != nil {
 			return nil, err
 		}
 	}
@@ -256,8 +256,8 @@ func (d *deployed) notLoosened(f *target, t Table) (warnings []string) {
 	return warnings
 }
 
-// leaveToOwner notes what another role has to run.
-func (k *keeper) leaveToOwner(ctx context.Context, w *work) error {
+// leaveToOwner adds to the error what another role has to run.
+func (k *keepRun) leaveToOwner(ctx context.Context, w *work) error {
 	statements := w.step.script()
 	if k.owner == "" { // which prepare has a problem with
 		k.denied.statements = append(k.denied.statements, statements...)
@@ -294,7 +294,7 @@ func (k *keeper) leaveToOwner(ctx context.Context, w *work) error {
 type lack struct{ table, owner string }
 
 // warnOthers warns of tables that are captured and not in the list.
-func (k *keeper) warnOthers(ctx context.Context) error {
+func (k *keepRun) warnOthers(ctx context.Context) error {
 	others, err := catalog.ReadAll(ctx, k.installer.catalog.DB, func(rows *sql.Rows) (name string, err error) {
 		var oid int64
 		err = rows.Scan(&name, &oid)

@@ -13,7 +13,7 @@ import (
 // between two releases. Generation 1 had neither hashes nor moved rows.
 const generation = 2
 
-// note is the note of a capture as it is wanted now.
+// note is what the capture is planned from now.
 func (f *target) note() *catalog.Note {
 	n := &catalog.Note{Generation: generation, Schema: f.Schema, Table: f.Table, OID: f.OID, Key: f.declared}
 	add := func(o catalog.NotedColumn, keeps catalog.Keeping) {

@@ -85,7 +85,7 @@ func (s *Installer) Plan(ctx context.Context, tables ...Table) (*Plan, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := s.noted(ctx, s.catalog.DB, f, is); err != nil {
+		if err := s.readStored(ctx, s.catalog.DB, f, is); err != nil {
 			return nil, err
 		}
 		p.warn(f, is)
@@ -156,7 +156,7 @@ func (f *target) reasons(is *deployed, body string, missing []trigger) (why []st
 	} else if is.altered {
 		why = append(why, "triggers were disabled for a time, or made anew")
 	}
-	if stale := f.stale(); stale != "" && (is.Body != "" || f.Noted != nil) && !slices.Contains(why, stale) {
+	if stale := f.stale(); stale != "" && (is.Body != "" || f.LastCapture != nil) && !slices.Contains(why, stale) {
 		why = append(why, stale)
 	}
 	if is.noKey {
@@ -172,7 +172,7 @@ func (s *Installer) step(f *target, is *deployed) *Step {
 	if len(why) == 0 {
 		return nil
 	}
-	resumed := f.Noted != nil && (slices.ContainsFunc(s.triggers(s.before(f, is), is), f.wasThere) || is.altered)
+	resumed := f.LastCapture != nil && (slices.ContainsFunc(s.triggers(s.before(f, is), is), f.wasThere) || is.altered)
 	step := &Step{Table: f.Qualified(), Why: strings.Join(why, ", "), SQL: []string{s.turnSQL(), s.unchangedSQL(f, is)}, patience: setPatience}
 	function := s.at(f.Function()) + "()"
 	step.SQL = append(step.SQL,
@@ -194,7 +194,7 @@ func (s *Installer) step(f *target, is *deployed) *Step {
 		}
 		step.SQL = append(step.SQL, "DROP TRIGGER IF EXISTS "+t.name+" ON "+t.table, "CREATE TRIGGER "+t.name+" "+t.when+" EXECUTE FUNCTION "+function)
 	}
-	step.SQL = append(step.SQL, s.noteSQL(f, resumed))
+	step.SQL = append(step.SQL, s.insertCaptureSQL(f, resumed))
 	return step
 }
 
@@ -286,9 +286,9 @@ func (f *target) otherRowTrigger(is *deployed) string {
 	return ""
 }
 
-// wasThere reports whether a trigger that is missing was there at the last note.
+// wasThere reports whether a trigger that is missing was there at the last capture.
 func (f *target) wasThere(t trigger) bool {
-	return t.name != catalog.MovesTrigger && f.WasNoted(t.table)
+	return t.name != catalog.MovesTrigger && f.WasCaptured(t.table)
 }
 
 // strays are triggers that are to be dropped: those of partitions that were captured by themselves before, those of Table.Bulk once it is
@@ -316,9 +316,9 @@ func (f *target) strays(is *deployed) (list []trigger) {
 	return list
 }
 
-// noted finds out whether the shape is noted, and the key of hashes made, and whether triggers were altered since the last note. For a
-// role that may not look, all is as it should be.
-func (s *Installer) noted(ctx context.Context, q catalog.Querier, f *target, d *deployed) error {
+// readStored finds out whether audit_shapes has the shape, audit_keys the key of hashes, and whether triggers were altered since the last
+// capture. For a role that may not look, all is as it should be.
+func (s *Installer) readStored(ctx context.Context, q catalog.Querier, f *target, d *deployed) error {
 	err := q.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+s.at("audit_shapes")+" WHERE id = $1)", f.Digest()).Scan(&d.shape)
 	switch {
 	case catalog.NotMigrated(err) != nil:
@@ -445,8 +445,8 @@ func (s *Installer) Remove(ctx context.Context, table string) error {
 		return err
 	}
 	step := &Step{Table: f.Qualified(), SQL: []string{s.turnSQL(), "DROP FUNCTION IF EXISTS " + s.at(f.Function()) + "() CASCADE"}}
-	if f.Noted != nil && f.Noted.ShapeID != nil {
-		step.SQL = append(step.SQL, s.endSQL(f))
+	if f.LastCapture != nil && f.LastCapture.ShapeID != nil {
+		step.SQL = append(step.SQL, s.endCaptureSQL(f))
 	}
 	return wrap("remove the capture of "+table, ownerOnly(s.apply(ctx, step)))
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // A step takes no lock on a table of changes, of gaps or of keys that was there before, unless it lets rows be written: a capture
-// does not wait for it, but notes a gap, or where audit_gaps is locked only warns. So it makes tables, and what is on new
+// does not wait for it, but leaves a gap, or where audit_gaps is locked only warns. So it makes tables, and what is on new
 // ones; a further index is one of laterIndexes.
 var (
 	//go:embed schema/postgres_1.sql

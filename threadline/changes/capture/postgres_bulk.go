@@ -170,11 +170,11 @@ func (g *generator) statements() {
 	// A part that was to come earlier has not ended.
 	early := is("TG_OP", "'INSERT'") + " AND ops OPERATOR(pg_catalog.<>) '' OR " + is("TG_OP", "'UPDATE'") + " AND pg_catalog.strpos(ops, 'D') OPERATOR(pg_catalog.>) 0"
 	g.line(3, "IF %s OR %s THEN", is("marks", "'~'"), early)
-	g.note("'"+catalog.Unordered+"'", "pg_catalog.concat('during a statement (', TG_OP, ') a function, a trigger, or another part of it changed the table')", "is not in order")
+	g.addGap("'"+catalog.Unordered+"'", "pg_catalog.concat('during a statement (', TG_OP, ') a function, a trigger, or another part of it changed the table')", "is not in order")
 	g.line(3, "END IF;")
 	if g.hashes() {
 		g.line(3, "IF pg_catalog.num_nulls(inner_key, outer_key) OPERATOR(pg_catalog.>) 0 THEN")
-		g.note("'"+catalog.Unhashed+"'", "'the key of hashes could not be read'", "is kept without the hashes of its values")
+		g.addGap("'"+catalog.Unhashed+"'", "'the key of hashes could not be read'", "is kept without the hashes of its values")
 		g.line(3, "END IF;")
 	}
 	g.line(2, "END IF;")
@@ -321,14 +321,14 @@ func (g *generator) wholeSQL(op string, sides []string, long bool) string {
 	}
 	row := map[string]string{"old": "NULL", "new": "NULL"}
 	cut := "NULL"
-	var cuts []string
+	var shortened []string
 	for _, side := range sides {
 		text, parts := g.wholeRow(side[:1], len(sides) == 2, long)
 		row[side] = text
-		cuts = append(cuts, parts...)
+		shortened = append(shortened, parts...)
 	}
-	if cuts != nil {
-		cut = "(pg_catalog.regexp_match(" + joined(cuts) + ", '.+'))[1]" // nullif would take an operator of whatever schema comes first
+	if shortened != nil {
+		cut = "(pg_catalog.regexp_match(" + joined(shortened) + ", '.+'))[1]" // nullif would take an operator of whatever schema comes first
 	}
 	return "INSERT INTO " + g.installer.at("audit_changes") + " (xid, tx_started_at, captured_at, lsn, table_id, shape_id, depth, op, key, former_key, changed, old_row, new_row, cut, system, role, application, client) " +
 		"SELECT pg_catalog.pg_current_xact_id(), pg_catalog.transaction_timestamp(), pg_catalog.clock_timestamp(), pg_catalog.pg_current_wal_insert_lsn(), " +
@@ -379,32 +379,32 @@ func (g *generator) longRow(sides []string) string {
 	return strings.Join(conditions, " OR ")
 }
 
-// wholeRow is the text of a row, and what of it is cut, as cut finds out.
-func (g *generator) wholeRow(side string, update, long bool) (text string, cuts []string) {
+// wholeRow is the text of a row, and which of its values are shortened, as generator.shorten does for a single row.
+func (g *generator) wholeRow(side string, update, long bool) (text string, shortened []string) {
 	text = g.rowOf("p.b", update, func(i int) string {
 		n := strconv.Itoa(i + 1)
 		value := "p." + side + n
 		if c := &g.Columns[i]; !long || !c.Long || c.Hashed || c.Masked {
 			return value
 		}
-		value, isCut := cutValue(value)
+		value, isShortened := shortenedValue(value)
 		if update && g.Keyed() {
-			isCut = "p.b" + n + " AND " + isCut
+			isShortened = "p.b" + n + " AND " + isShortened
 		}
-		cuts = append(cuts, "CASE WHEN "+isCut+" THEN '"+side+n+" ' END")
+		shortened = append(shortened, "CASE WHEN "+isShortened+" THEN '"+side+n+" ' END")
 		return value
 	})
-	return text, cuts
+	return text, shortened
 }
 
-// cutValue is the text of a value that may be long, or its length and digest, and the condition that it is these. The CASEs keep
-// the server from computing what is not wanted.
-func cutValue(value string) (text, isCut string) {
+// shortenedValue is the text of a value that may be long, or its length and digest, and the condition that it is shortened to these.
+// The CASEs keep the server from computing what is not wanted.
+func shortenedValue(value string) (text, isShortened string) {
 	size, whole := "pg_catalog.pg_column_size("+value+")", "pg_catalog.concat("+value+")"
 	tooLong := size + " OPERATOR(pg_catalog.>) " + strconv.Itoa(longDigest)
 	longer := "pg_catalog.octet_length(" + whole + ") OPERATOR(pg_catalog.>) " + strconv.Itoa(catalog.LongText)
 	text = "CASE WHEN " + is("pg_catalog.num_nulls("+value+")", "1") + " THEN NULL WHEN p.longer AND " + tooLong + " THEN pg_catalog.concat('stored ', " + size + ")" +
 		" WHEN p.longer AND " + longer + " THEN " + lengthAndDigest(whole) + " ELSE " + whole + " END"
-	isCut = "p.longer AND " + is("pg_catalog.num_nulls("+value+")", "0") + " AND CASE WHEN " + tooLong + " THEN true ELSE " + longer + " END"
-	return text, isCut
+	isShortened = "p.longer AND " + is("pg_catalog.num_nulls("+value+")", "0") + " AND CASE WHEN " + tooLong + " THEN true ELSE " + longer + " END"
+	return text, isShortened
 }

@@ -212,7 +212,7 @@ func (g *generator) values(rows ...string) {
 	if long {
 		g.line(3, "IF long THEN")
 		for _, r := range rows {
-			g.cut(r, len(rows) == 2)
+			g.shorten(r, len(rows) == 2)
 		}
 		for _, r := range rows {
 			g.line(4, "%s := %s;", rowOf[r], g.row(r, len(rows) == 2, true))
@@ -350,8 +350,8 @@ func (g *generator) keyOf(row string) string {
 	return "ROW(" + strings.Join(list, ", ") + ")::pg_catalog.text"
 }
 
-// cut sets the variables of values that may be long to their text or, if that is too long, to its length and digest.
-func (g *generator) cut(row string, onlyChanged bool) {
+// shorten sets the variables of values that may be long to their text or, if that is too long, to its length and digest.
+func (g *generator) shorten(row string, onlyChanged bool) {
 	side := strings.ToLower(row[:1])
 	for i := range g.Columns {
 		c := &g.Columns[i]
@@ -498,11 +498,11 @@ func (g *generator) masked(name string) bool {
 	return i >= 0 && g.Columns[i].Masked
 }
 
-// gap notes that a change is lost, and why.
-func (g *generator) gap() { g.note("TG_OP", "wrong", "is not in the history") }
+// gap adds to audit_gaps that a change is lost, and why.
+func (g *generator) gap() { g.addGap("TG_OP", "wrong", "is not in the history") }
 
-// note writes a row to audit_gaps. If even that fails, it warns.
-func (g *generator) note(op, reason, what string) {
+// addGap writes a row to audit_gaps. If even that fails, it warns.
+func (g *generator) addGap(op, reason, what string) {
 	g.line(2, "BEGIN")
 	g.line(3, "LOCK TABLE %s IN ROW EXCLUSIVE MODE NOWAIT;", g.installer.at("audit_gaps"))
 	g.line(3, "INSERT INTO %s (table_id, op, reason) VALUES (%d, %s, %s);", g.installer.at("audit_gaps"), g.TableID(), op, reason)

@@ -52,7 +52,7 @@ func (g *generator) readKey() {
 	g.line(2, "END;")
 }
 
-// missKey notes in audit_gaps that hashes are missing.
+// missKey adds to audit_gaps that hashes are missing.
 func (g *generator) missKey() {
 	if !g.hashes() {
 		return
@@ -67,7 +67,7 @@ func (g *generator) missKey() {
 		}
 	}
 	g.line(1, "IF shape_id IS NOT NULL AND pg_catalog.num_nulls(inner_key, outer_key) OPERATOR(pg_catalog.>) 0 AND TG_OP OPERATOR(pg_catalog.<>) 'TRUNCATE' AND (%s) THEN", wanted)
-	g.note("'"+catalog.Unhashed+"'", "'the key of hashes could not be read'", "is kept without the hashes of its values")
+	g.addGap("'"+catalog.Unhashed+"'", "'the key of hashes could not be read'", "is kept without the hashes of its values")
 	g.line(1, "END IF;")
 }
 

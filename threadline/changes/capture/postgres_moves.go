@@ -32,7 +32,7 @@ func (g *generator) movesState() string {
 
 const movesLost = "lost"
 
-// noteDelete notes where the first DELETE is that may be part of a move.
+// noteDelete remembers where the first DELETE is that may be part of a move.
 func (g *generator) noteDelete(depth int) {
 	if g.moves() {
 		g.line(depth, "IF coalesce(pg_catalog.current_setting(%s, true), '') OPERATOR(pg_catalog.=) '' THEN", g.movesState())

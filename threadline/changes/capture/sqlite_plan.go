@@ -125,7 +125,7 @@ func (s sqlite) deployed(ctx context.Context, q catalog.Querier, t *sqliteTarget
 }
 
 // step returns what is to be done for a table, nil if nothing is. missed says that changes may be missing since
-// the last note.
+// the last capture.
 func (s sqlite) step(t *sqliteTarget, is *deployed, missed bool) *Step {
 	var why []string
 	wanted := s.wanted(t)
@@ -140,21 +140,21 @@ func (s sqlite) step(t *sqliteTarget, is *deployed, missed bool) *Step {
 		resumed = 1
 	}
 	switch {
-	case t.Noted == nil:
+	case t.LastCapture == nil:
 		why = append(why, "it is not captured yet")
-	case !t.Noted.Shape.Valid:
+	case !t.LastCapture.Shape.Valid:
 		why = append(why, "its capture was removed")
 	case s.Missing(t.SQLiteTable):
 		why = append(why, "triggers are missing")
-		if t.Noted.Resumed != suspended {
+		if t.LastCapture.Resumed != suspended {
 			resumed = 1
 		}
-	case t.Noted.Name != t.Table:
-		why = append(why, "it was "+pgschema.Ident(t.Noted.Name))
+	case t.LastCapture.Name != t.Table:
+		why = append(why, "it was "+pgschema.Ident(t.LastCapture.Name))
 	}
 	switch {
 	case len(why) > 0:
-	case !is.shape, t.Noted.Shape.Int64 != t.Digest(), same < len(wanted), len(t.Triggers) > len(wanted):
+	case !is.shape, t.LastCapture.Shape.Int64 != t.Digest(), same < len(wanted), len(t.Triggers) > len(wanted):
 		why = append(why, "it, or what is to be captured of it, has changed")
 	case t.Late:
 		why = append(why, "another trigger was made after its own, so that it would fire first")
@@ -167,7 +167,7 @@ func (s sqlite) step(t *sqliteTarget, is *deployed, missed bool) *Step {
 	for _, w := range wanted {
 		step.SQL = append(step.SQL, "CREATE TRIGGER main."+w.sql)
 	}
-	step.SQL = append(step.SQL, s.noteSQL(t, strconv.FormatInt(t.Digest(), 10), resumed))
+	step.SQL = append(step.SQL, s.insertCaptureSQL(t, strconv.FormatInt(t.Digest(), 10), resumed))
 	return step
 }
 
@@ -177,18 +177,18 @@ func (s sqlite) drop(t *sqliteTarget) (list []string) {
 		list = append(list, "DROP TRIGGER main."+pgschema.Ident(name))
 	}
 	slices.Sort(list)
-	if t.Noted != nil {
+	if t.LastCapture != nil {
 		held := fmt.Sprintf("FROM %s WHERE table_id = %d AND held IS NOT NULL", s.In("audit_changes"), t.TableID())
 		list = append(list, "DELETE FROM "+s.In("audit_values")+" WHERE change IN (SELECT seq "+held+")", "DELETE "+held)
 	}
 	return list
 }
 
-// suspended is noted while the triggers of a table are dropped for DDL.
+// suspended is resumed in audit_captures while the triggers of a table are dropped for DDL.
 const suspended = 2
 
-// noteSQL notes a capture, or that it has ended.
-func (s sqlite) noteSQL(t *sqliteTarget, shape string, resumed int) string {
+// insertCaptureSQL adds a capture to audit_captures, or, if shape is NULL, that it has ended.
+func (s sqlite) insertCaptureSQL(t *sqliteTarget, shape string, resumed int) string {
 	names := make([]string, len(t.All))
 	for i, c := range t.All {
 		names[i] = c.Name
@@ -236,8 +236,8 @@ func (s sqlite) remove(ctx context.Context, table string) error {
 		return err
 	}
 	step := &Step{Table: t.Qualified(), SQL: s.drop(t)}
-	if t.Noted != nil && t.Noted.Shape.Valid {
-		step.SQL = append(step.SQL, s.noteSQL(t, "NULL", 0))
+	if t.LastCapture != nil && t.LastCapture.Shape.Valid {
+		step.SQL = append(step.SQL, s.insertCaptureSQL(t, "NULL", 0))
 	}
 	return wrap("remove the capture of "+table, s.apply(ctx, step))
 }

@@ -23,11 +23,11 @@ func (c *List) BeforeSchema(ctx context.Context, conn *sql.DB, table string) err
 		return nil //nolint:nilerr // nothing is captured, or in another schema
 	}
 	t, err := s.look(ctx, conn, pgschema.Ident(table))
-	if err != nil || t.Noted == nil || !t.Noted.Shape.Valid {
+	if err != nil || t.LastCapture == nil || !t.LastCapture.Shape.Valid {
 		return nil //nolint:nilerr // it is not captured, or not there
 	}
-	t.hidden = t.Noted.Hidden
-	drop := append(s.drop(t), s.noteSQL(t, strconv.FormatInt(t.Noted.Shape.Int64, 10), suspended))
+	t.hidden = t.LastCapture.Hidden
+	drop := append(s.drop(t), s.insertCaptureSQL(t, strconv.FormatInt(t.LastCapture.Shape.Int64, 10), suspended))
 	return wrap("capture "+t.Qualified(), runInSavepoint(ctx, conn, drop))
 }
 
@@ -58,8 +58,8 @@ func (c *List) AfterSchema(ctx context.Context, conn *sql.DB) error {
 	return errors.Join(errs...)
 }
 
-// endSuspension notes of tables that could not be captured again that changes may be missing from now on. Mostly there are none. Then
-// it writes nothing, since that would take the write lock.
+// endSuspension lets Breaks report tables that could not be captured again: from now on changes may be missing. Mostly there are none.
+// Then it writes nothing, since that would take the write lock.
 func (s sqlite) endSuspension(ctx context.Context, conn *sql.DB) error {
 	captures := s.In("audit_captures")
 	var some bool
@@ -96,8 +96,8 @@ func (s sqlite) recapture(ctx context.Context, conn *sql.DB, name string) error 
 	if err != nil {
 		return err
 	}
-	t.hidden.Mask = union(t.hidden.Mask, t.Noted.Hidden.Mask)
-	t.hidden.Exclude = union(t.hidden.Exclude, t.Noted.Hidden.Exclude)
+	t.hidden.Mask = union(t.hidden.Mask, t.LastCapture.Hidden.Mask)
+	t.hidden.Exclude = union(t.hidden.Exclude, t.LastCapture.Hidden.Exclude)
 	is, err := s.deployed(ctx, conn, t)
 	if err != nil {
 		return err

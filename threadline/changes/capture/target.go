@@ -19,7 +19,7 @@ type target struct {
 // sqliteTarget is one on SQLite.
 type sqliteTarget struct {
 	*catalog.SQLiteTable
-	hidden catalog.SQLiteHidden // for the next note
+	hidden catalog.SQLiteHidden // for the next capture
 }
 
 // target is the table without what only SQLite has.
@@ -31,7 +31,7 @@ type deployed struct {
 	shape bool // audit_shapes has the wanted shape
 	noKey bool // hashes are wanted, and audit_keys has no key
 
-	altered bool // triggers were enabled, disabled or made anew since the last note
+	altered bool // triggers were enabled, disabled or made anew since the last capture
 }
 
 // look looks a table up, and finds out which one it is.

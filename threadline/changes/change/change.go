@@ -68,8 +68,8 @@ type Value struct {
 	// Storage is the value's storage class on SQLite: integer, real, text or blob. The Text of a blob is as SQL has
 	// it: X'00FF'. Storage is "" for NULL, and on PostgreSQL.
 	Storage string
-	// Masked says that the value was not kept. Cut says that Text is only the value's length in bytes and its
-	// SHA-256 in hex, with a space between; or "stored" and how many bytes it takes in the table.
+	// Masked says that the value was not kept. Cut says that it was shortened: Text is only its length in bytes and its
+	// SHA-256 in hex, with a space between; or "stored" and how many bytes it takes in the table; on SQLite the length alone.
 	Masked, Cut bool
 }
 

@@ -37,12 +37,12 @@ func (r *undoer) checkTypes(ctx context.Context, steps []*step) error {
 		}
 	}
 	for chunk := range slices.Chunk(list, reading.AtOnce) {
-		ok, err := reads(ctx, r.Snapshot, chunk...)
+		ok, err := areValid(ctx, r.Snapshot, chunk...)
 		if err != nil {
 			return err
 		}
 		for i := 0; !ok && i < len(chunk); i++ {
-			one, err := reads(ctx, r.Snapshot, chunk[i])
+			one, err := areValid(ctx, r.Snapshot, chunk[i])
 			if err != nil {
 				return err
 			}
@@ -57,7 +57,7 @@ func (r *undoer) checkTypes(ctx context.Context, steps []*step) error {
 	}
 	for _, st := range steps {
 		if refused[st] != nil {
-			r.refuse(st.table, st.keyNow(), refused[st], "their types no longer take the values that they had: a label, an attribute or a domain was changed since")
+			r.refuse(st.table, st.lastKey(), refused[st], "their types no longer take the values that they had: a label, an attribute or a domain was changed since")
 		}
 	}
 	return nil
@@ -107,15 +107,15 @@ func (st *step) keys(column int) (values []change.Value) {
 	return values
 }
 
-// reads reports whether literals are values of their types.
-func reads(ctx context.Context, r *reading.Snapshot, literals ...string) (bool, error) {
+// areValid reports whether literals are values of their types, by computing them.
+func areValid(ctx context.Context, r *reading.Snapshot, literals ...string) (bool, error) {
 	text, err := r.Tried(ctx, "SELECT pg_catalog.concat(pg_catalog.num_nulls(ROW("+strings.Join(literals, ", ")+")))")
 	return text.Valid, err
 }
 
 func (r *undoer) warnOnce(text string) {
-	if !slices.Contains(r.undo.Warnings, text) {
-		r.undo.Warnings = append(r.undo.Warnings, text)
+	if !slices.Contains(r.script.Warnings, text) {
+		r.script.Warnings = append(r.script.Warnings, text)
 	}
 }
 
@@ -203,7 +203,7 @@ func (r *undoer) check(ctx context.Context, t *reading.Table, steps []*step, che
 		return nil
 	}
 	text, err := r.Tried(ctx, fmt.Sprintf("SELECT pg_catalog.concat(pg_catalog.string_agg(%s::pg_catalog.text, ' ')) FROM (VALUES %s) %s (%s) WHERE (%s) IS FALSE",
-		ordinal, strings.Join(list, ", "), pgschema.Ident(t.Named.Table), strings.Join(names, ", "), check.Expression))
+		ordinal, strings.Join(list, ", "), pgschema.Ident(t.LastShape.Table), strings.Join(names, ", "), check.Expression))
 	if err != nil {
 		return err
 	}

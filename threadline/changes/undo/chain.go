@@ -116,10 +116,10 @@ func (r *undoer) lives(t *reading.Table, lists [][]*reading.KeptChange, first bo
 		}
 	}
 	if len(all) > 0 {
-		r.undo.Cause = causeOf(all[0].XID, all[0].TxStartedAt)
+		r.script.Cause = causeOf(all[0].XID, all[0].TxStartedAt)
 	}
 	if first && len(all) > 0 && all[0].Op != change.Insert {
-		r.undo.Warnings = append(r.undo.Warnings, fmt.Sprintf("%s: its history begins at %s with its %s: the undo leads to what was there before that", reading.NameOf(t.Label(), t.Plain(all[0].Before())), all[0].CapturedAt.Format(time.RFC3339Nano), all[0].Op))
+		r.script.Warnings = append(r.script.Warnings, fmt.Sprintf("%s: its history begins at %s with its %s: the undo leads to what was there before that", reading.NameOf(t.Label(), t.Plain(all[0].Before())), all[0].CapturedAt.Format(time.RFC3339Nano), all[0].Op))
 	}
 	return chains, nil
 }

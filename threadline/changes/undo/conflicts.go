@@ -53,7 +53,7 @@ func (r *undoer) conflict(st *step, kind ConflictKind, columns []string, is stri
 	if !st.exists {
 		key = st.before
 	}
-	r.undo.Conflicts = append(r.undo.Conflicts, Conflict{Kind: kind, Table: st.table.Name, Key: st.table.Plain(key), Columns: columns, Is: is})
+	r.script.Conflicts = append(r.script.Conflicts, Conflict{Kind: kind, Table: st.table.Name, Key: st.table.Plain(key), Columns: columns, Is: is})
 }
 
 // conflicts looks for what is in the way.
@@ -219,7 +219,7 @@ func (r *undoer) laterOf(st *step, rows []*reading.Row) error {
 	case len(columns) == 0:
 		return nil
 	}
-	r.undo.Conflicts = append(r.undo.Conflicts, conflict)
+	r.script.Conflicts = append(r.script.Conflicts, conflict)
 	return nil
 }
 

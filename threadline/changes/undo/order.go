@@ -28,9 +28,9 @@ func order(steps []*step) [][]*step {
 	carry(steps)
 	exchange(steps)
 	g := newGraph(steps)
-	g.unique(nil)
+	g.addUniques(nil)
 	if len(steps) > 0 && steps[0].table.Dialect == hooks.SQLite {
-		g.foreign() // no statement changes two rows in different ways
+		g.addForeignKeys() // no statement changes two rows in different ways
 	}
 	exchanged := make(map[*reading.Table]bool)
 	for _, group := range g.components() {
@@ -51,10 +51,10 @@ func order(steps []*step) [][]*step {
 		}
 		slices.SortStableFunc(unfolded, func(a, b *step) int { return cmp.Compare(b.at, a.at) })
 		g = newGraph(unfolded)
-		g.captured(exchanged)
-		g.unique(exchanged)
+		g.keepOrder(exchanged)
+		g.addUniques(exchanged)
 	}
-	g.foreign()
+	g.addForeignKeys()
 	return g.sorted()
 }
 
@@ -151,45 +151,46 @@ func (g *graph) edge(from, to int) {
 	}
 }
 
-// place is a value of columns.
-type place struct {
+// constraintValues are the values that a row has in the columns of a unique index, by its number among the table's Uniques, or of a
+// foreign key, by its child and name.
+type constraintValues struct {
 	table        int64
 	constraint   int
 	name, values string
 }
 
-// unique adds that values are free before they are used, in other tables than some.
-func (g *graph) unique(except map[*reading.Table]bool) {
-	frees := make(map[place]int)
-	each := func(f func(i int, p place, takes bool)) {
+// addUniques adds the edges by which values of a unique index are free before another row gets them; not in the tables except.
+func (g *graph) addUniques(except map[*reading.Table]bool) {
+	frees := make(map[constraintValues]int)
+	each := func(f func(i int, p constraintValues, takes bool)) {
 		for i, st := range g.steps {
 			if except[st.table] {
 				continue
 			}
 			for n, u := range st.table.Uniques {
 				if v, ok := st.takesAway(u.Columns, u.Same); ok {
-					f(i, place{table: st.table.OID, constraint: n, values: v}, false)
+					f(i, constraintValues{table: st.table.OID, constraint: n, values: v}, false)
 				}
 				if v, ok := st.brings(u.Columns, u.Same); ok {
-					f(i, place{table: st.table.OID, constraint: n, values: v}, true)
+					f(i, constraintValues{table: st.table.OID, constraint: n, values: v}, true)
 				}
 			}
 		}
 	}
-	each(func(i int, p place, takes bool) {
+	each(func(i int, p constraintValues, takes bool) {
 		if _, ok := frees[p]; !takes && !ok {
 			frees[p] = i
 		}
 	})
-	each(func(i int, p place, takes bool) {
+	each(func(i int, p constraintValues, takes bool) {
 		if from, ok := frees[p]; takes && ok {
 			g.edge(from, i)
 		}
 	})
 }
 
-// captured adds that the steps of some tables stay in their order.
-func (g *graph) captured(of map[*reading.Table]bool) {
+// keepOrder adds the edges by which the steps of some tables stay in their order.
+func (g *graph) keepOrder(of map[*reading.Table]bool) {
 	last := make(map[*reading.Table]int)
 	for i, st := range g.steps {
 		if !of[st.table] {
@@ -202,17 +203,17 @@ func (g *graph) captured(of map[*reading.Table]bool) {
 	}
 }
 
-// foreign adds that a row is there while others refer to it.
-func (g *graph) foreign() {
-	brings, takes := make(map[place][]int), make(map[place][]int)
+// addForeignKeys adds the edges by which a row is there while others refer to it.
+func (g *graph) addForeignKeys() {
+	brings, takes := make(map[constraintValues][]int), make(map[constraintValues][]int)
 	for i, st := range g.steps {
 		for _, k := range st.table.Referred {
 			if v, ok := st.brings(k.References, k.Same); ok {
-				p := place{table: k.Child, name: k.Name, values: v}
+				p := constraintValues{table: k.Child, name: k.Name, values: v}
 				brings[p] = append(brings[p], i)
 			}
 			if v, ok := st.takesAway(k.References, k.Same); ok {
-				p := place{table: k.Child, name: k.Name, values: v}
+				p := constraintValues{table: k.Child, name: k.Name, values: v}
 				takes[p] = append(takes[p], i)
 			}
 		}
@@ -223,12 +224,12 @@ func (g *graph) foreign() {
 				continue
 			}
 			if v, ok := st.brings(k.Columns, k.Same); ok {
-				for _, p := range brings[place{table: k.Child, name: k.Name, values: v}] {
+				for _, p := range brings[constraintValues{table: k.Child, name: k.Name, values: v}] {
 					g.edge(p, i)
 				}
 			}
 			if v, ok := st.takesAway(k.Columns, k.Same); ok {
-				for _, p := range takes[place{table: k.Child, name: k.Name, values: v}] {
+				for _, p := range takes[constraintValues{table: k.Child, name: k.Name, values: v}] {
 					g.edge(i, p)
 				}
 			}
@@ -305,7 +306,7 @@ func (g *graph) sorted() (list [][]*step) {
 			}
 		}
 	}
-	ready := &first{groups: groups}
+	ready := &readyGroups{groups: groups}
 	for n := range groups {
 		if waits[n] == 0 {
 			heap.Push(ready, n)
@@ -347,21 +348,21 @@ func repeats(group []*step) bool {
 	return false
 }
 
-// first is a heap of groups by their first steps.
-type first struct {
+// readyGroups is a heap of groups by their first steps.
+type readyGroups struct {
 	groups [][]int
 	heap   []int
 }
 
-func (f *first) Len() int { return len(f.heap) }
+func (f *readyGroups) Len() int { return len(f.heap) }
 
-func (f *first) Less(i, j int) bool { return f.groups[f.heap[i]][0] < f.groups[f.heap[j]][0] }
+func (f *readyGroups) Less(i, j int) bool { return f.groups[f.heap[i]][0] < f.groups[f.heap[j]][0] }
 
-func (f *first) Swap(i, j int) { f.heap[i], f.heap[j] = f.heap[j], f.heap[i] }
+func (f *readyGroups) Swap(i, j int) { f.heap[i], f.heap[j] = f.heap[j], f.heap[i] }
 
-func (f *first) Push(x any) { f.heap = append(f.heap, x.(int)) }
+func (f *readyGroups) Push(x any) { f.heap = append(f.heap, x.(int)) }
 
-func (f *first) Pop() any {
+func (f *readyGroups) Pop() any {
 	x := f.heap[len(f.heap)-1]
 	f.heap = f.heap[:len(f.heap)-1]
 	return x

@@ -19,10 +19,10 @@ func (r *undoer) plan(ctx context.Context, chains []*chain) error {
 	for _, st := range steps {
 		r.judge(st)
 	}
-	if len(r.undo.Refusals) > 0 || len(steps) == 0 {
+	if len(r.script.Refusals) > 0 || len(steps) == 0 {
 		return nil
 	}
-	if err := r.checkTypes(ctx, steps); err != nil || len(r.undo.Refusals) > 0 {
+	if err := r.checkTypes(ctx, steps); err != nil || len(r.script.Refusals) > 0 {
 		return err
 	}
 	if err := r.readLive(ctx, steps); err != nil {
@@ -32,7 +32,7 @@ func (r *undoer) plan(ctx context.Context, chains []*chain) error {
 	if err := r.conflicts(ctx, steps); err != nil {
 		return err
 	}
-	if err := r.Settled(ctx, looked(steps)...); err != nil {
+	if err := r.CheckIntact(ctx, looked(steps)...); err != nil {
 		return err
 	}
 	r.warn(steps)
@@ -41,9 +41,9 @@ func (r *undoer) plan(ctx context.Context, chains []*chain) error {
 	for _, group := range groups {
 		list := statements(group)
 		if len(list) > 1 && group[0].table.Dialect == hooks.SQLite {
-			r.undo.Warnings = append(r.undo.Warnings, "rows refer to each other: execute PRAGMA defer_foreign_keys = ON in the transaction, before the statements")
+			r.script.Warnings = append(r.script.Warnings, "rows refer to each other: execute PRAGMA defer_foreign_keys = ON in the transaction, before the statements")
 		}
-		r.undo.Statements = append(r.undo.Statements, list...)
+		r.script.Statements = append(r.script.Statements, list...)
 	}
 	return nil
 }
@@ -132,7 +132,7 @@ func (r *undoer) settings(steps []*step) {
 	}
 	for i, s := range set {
 		if !slices.Contains(set[:i], s) {
-			r.undo.Statements = append(r.undo.Statements, Statement{SQL: s})
+			r.script.Statements = append(r.script.Statements, Statement{SQL: s})
 		}
 	}
 }
@@ -176,11 +176,11 @@ func (r *undoer) triggers(steps []*step) {
 			g := &st.table.Triggers[i]
 			if text := g.Describe(st.op()); g.Fires(st.op(), columns) && !seen[text] {
 				seen[text] = true
-				r.undo.Triggers = append(r.undo.Triggers, text)
+				r.script.Triggers = append(r.script.Triggers, text)
 			}
 		}
 	}
-	slices.Sort(r.undo.Triggers)
+	slices.Sort(r.script.Triggers)
 }
 
 // warn says what the history does not know.
@@ -224,5 +224,5 @@ func (r *undoer) warn(steps []*step) {
 			}
 		}
 	}
-	r.undo.Warnings = append(r.undo.Warnings, slices.Sorted(maps.Keys(warnings))...)
+	r.script.Warnings = append(r.script.Warnings, slices.Sorted(maps.Keys(warnings))...)
 }

@@ -66,7 +66,7 @@ func (r *undoer) ofTransaction(ctx context.Context, rows []*reading.Row, xid int
 	if len(list) > 0 { // on SQLite a transaction may be asked for by its number alone
 		startedAt = list[0].TxStartedAt
 	}
-	r.undo.Cause = causeOf(xid, startedAt)
+	r.script.Cause = causeOf(xid, startedAt)
 	return r.chains(list), nil
 }
 
@@ -84,7 +84,7 @@ func (r *undoer) gaps(ctx context.Context, where string, args ...any) (bool, err
 		if err != nil {
 			return false, err
 		}
-		r.undo.Refusals = append(r.undo.Refusals, Refusal{Table: t.Label(), Reason: "the history has a gap: the " + g.Op + " was not captured: " + g.Reason})
+		r.script.Refusals = append(r.script.Refusals, Refusal{Table: t.Label(), Reason: "the history has a gap: the " + g.Op + " was not captured: " + g.Reason})
 	}
 	return len(list) > 0, nil
 }
@@ -94,13 +94,13 @@ func (r *undoer) one(ctx context.Context, c *change.Change) ([]*chain, error) {
 	if err := r.Pin(ctx); err != nil {
 		return nil, err
 	}
-	change, err := r.Find(ctx, c)
+	found, err := r.Find(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	r.undone[change.Row.ID()] = true
-	r.undo.Cause = causeOf(c.XID, c.TxStartedAt)
-	return []*chain{{table: r.Tables[change.Row.TableID], changes: []*reading.KeptChange{change}}}, nil
+	r.undone[found.Row.ID()] = true
+	r.script.Cause = causeOf(c.XID, c.TxStartedAt)
+	return []*chain{{table: r.Tables[found.Row.TableID], changes: []*reading.KeptChange{found}}}, nil
 }
 
 // since returns what happened to a row after a moment.
@@ -205,21 +205,21 @@ func (r *undoer) sinceChange(ctx context.Context, c *change.Change) ([]*chain, e
 	if err := r.Pin(ctx); err != nil {
 		return nil, err
 	}
-	change, err := r.Find(ctx, c)
+	found, err := r.Find(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	if change.Key == nil {
+	if found.Key == nil {
 		return nil, errors.New("undo: the key of the row is not known")
 	}
-	if err = r.gapsSince(ctx, r.Tables[change.Row.TableID], change.CapturedAt); err != nil {
+	if err = r.gapsSince(ctx, r.Tables[found.Row.TableID], found.CapturedAt); err != nil {
 		return nil, err
 	}
-	t, l, _, err := r.Keyed(ctx, change.Row.TableID, change.RowKey)
+	t, l, _, err := r.Keyed(ctx, found.Row.TableID, found.RowKey)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := l.Follow(ctx, change.Row)
+	rows, err := l.Follow(ctx, found.Row)
 	if err != nil {
 		return nil, catalog.Wrap("read the history", err)
 	}

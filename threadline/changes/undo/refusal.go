@@ -14,7 +14,7 @@ import (
 // judge refuses a step of which not all is known.
 func (r *undoer) judge(st *step) {
 	t := st.table
-	key := st.keyNow()
+	key := st.lastKey()
 	refuse := func(reason string, columns ...string) {
 		if len(columns) > 0 || strings.HasPrefix(reason, "the ") {
 			r.refuse(t, key, columns, reason)
@@ -45,7 +45,7 @@ func (r *undoer) judge(st *step) {
 		refuse("the history has a gap: a change does not begin with what the one before it has left, or a trigger of the app's has fired before those that capture")
 		return
 	}
-	var masked, cut, gone, odd, always, retyped, missing []string
+	var masked, shortened, gone, odd, always, retyped, missing []string
 	for _, f := range st.fields {
 		c := t.Column(f.Name)
 		switch {
@@ -53,7 +53,7 @@ func (r *undoer) judge(st *step) {
 		case f.Old.Masked || st.op() == change.Update && f.New.Masked:
 			masked = append(masked, f.Name)
 		case f.Old.Cut:
-			cut = append(cut, f.Name)
+			shortened = append(shortened, f.Name)
 		case c == nil:
 			gone = append(gone, f.Name)
 		case !c.Is(f.Type):
@@ -74,7 +74,7 @@ func (r *undoer) judge(st *step) {
 		missing = st.missing(drifted)
 	}
 	refuse("masked: their values were not kept", masked...)
-	refuse("too long: only their lengths and digests were kept", cut...)
+	refuse("too long: only their lengths and digests were kept", shortened...)
 	refuse("dropped or renamed since", gone...)
 	refuse("of another type since", retyped...)
 	refuse("their values are not UTF-8", odd...)
@@ -86,7 +86,7 @@ func (r *undoer) judge(st *step) {
 }
 
 func (r *undoer) refuse(t *reading.Table, key, columns []string, reason string) {
-	r.undo.Refusals = append(r.undo.Refusals, Refusal{Table: t.Label(), Key: t.Plain(key), Columns: columns, Reason: reason})
+	r.script.Refusals = append(r.script.Refusals, Refusal{Table: t.Label(), Key: t.Plain(key), Columns: columns, Reason: reason})
 }
 
 // unseen reports whether a change may have changed a column, or had a value in it, and does not have it: the column was added,
@@ -95,8 +95,8 @@ func unseen(t *reading.Table, u *reading.KeptChange, column string) bool {
 	if t.Dialect != hooks.SQLite || u.Shape == nil {
 		return false
 	}
-	under := false // of notes, the change was captured under the last
-	for _, n := range t.Notes {
+	under := false // whether the capture that the change was kept under has come; of those with its shape it is the last by then
+	for _, n := range t.Captures {
 		switch {
 		case n.ShapeID != nil && *n.ShapeID == u.Row.ShapeID.Int64 && n.NotedAt <= u.Row.Captured:
 			if under = true; slices.Contains(n.Columns, column) {
@@ -124,8 +124,8 @@ func (st *step) keysKnown() bool {
 	return (!st.existed || len(st.before) == len(st.table.Key)) && (!st.exists || len(st.after) == len(st.table.Key))
 }
 
-// keyNow is the key that the row has, or had when it was there.
-func (st *step) keyNow() []string {
+// lastKey is the key that the row has, or had when it was there.
+func (st *step) lastKey() []string {
 	if st.after == nil {
 		return st.before
 	}

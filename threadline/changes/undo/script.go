@@ -45,7 +45,7 @@ type Statement struct {
 	// Comment says what it undoes.
 	Comment string
 	// Unchecked are the columns of which the statement cannot tell whether they were changed since,
-	// because no value was kept: they are masked, excluded, cut, or newer than the change.
+	// because no value was kept: they are masked, excluded, shortened, or newer than the change.
 	Unchecked []string
 
 	counted string // in PL/pgSQL, if it has several parts: sets undo_rows

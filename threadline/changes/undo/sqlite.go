@@ -101,11 +101,11 @@ func (s sqlite) later(ctx context.Context, r *undoer, steps []*step) error {
 }
 
 // bytewise takes values of columns for the same that have the same storage class and bytes.
-func bytewise(t *reading.Table, columns []string) []reading.SQLiteSame {
+func bytewise(t *reading.Table, columns []string) []reading.SQLiteEquality {
 	if t.Dialect != hooks.SQLite {
 		return nil
 	}
-	return slices.Repeat([]reading.SQLiteSame{{Exact: true}}, len(columns))
+	return slices.Repeat([]reading.SQLiteEquality{{Exact: true}}, len(columns))
 }
 
 // bytes is the text of a row's key as values has it.
@@ -116,7 +116,7 @@ func bytes(t *reading.Table, text string, key []string) string {
 	list := make([]string, len(key))
 	for i := range key {
 		v, _ := t.KeyValue(key[i])
-		list[i] = reading.SQLiteSame{Exact: true}.Fold(v)
+		list[i] = reading.SQLiteEquality{Exact: true}.Fold(v)
 	}
 	return rowtext.Format(list)
 }

@@ -69,7 +69,7 @@ func (st *step) where() string {
 	conditions = append(conditions, identical(columns, left)...)
 	where := allOf(conditions)
 	if len(t.Key) == 0 { // of several rows that are the same, one
-		where = t.Place + " = (SELECT " + strings.Trim(t.Place, "()") + " FROM " + t.Only() + " WHERE " + where + " LIMIT 1)"
+		where = t.Locator + " = (SELECT " + strings.Trim(t.Locator, "()") + " FROM " + t.Only() + " WHERE " + where + " LIMIT 1)"
 	}
 	return where
 }

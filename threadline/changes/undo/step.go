@@ -77,12 +77,12 @@ func fold(t *reading.Table, changes []*reading.KeptChange, at int) *step {
 		}
 		slices.SortStableFunc(st.fields, func(a, b *change.Field) int { return place(a) - place(b) })
 	}
-	st.settle()
+	st.dropUnchanged()
 	return st
 }
 
-// settle leaves out of an update what is as it was before, unless it tells the row from others.
-func (st *step) settle() {
+// dropUnchanged removes from an update the fields that are as they were before, unless they distinguish the row from others.
+func (st *step) dropUnchanged() {
 	if st.op() == change.Update && st.table.Keyed() {
 		st.fields = slices.DeleteFunc(st.fields, reading.SameSides)
 	}
@@ -128,7 +128,7 @@ func (r *undoer) steps(chains []*chain) []*step {
 		st.changes, st.at = append(slices.Clone(d.changes), st.changes...), max(st.at, d.at)
 		st.torn = st.torn || d.torn
 		d.existed, d.torn = false, false // so that it does nothing
-		st.settle()
+		st.dropUnchanged()
 	}
 	return slices.DeleteFunc(list, (*step).nothing)
 }
@@ -165,7 +165,7 @@ func (st *step) unchanged(name string, key []string) (v change.Value, known bool
 
 // values are those of columns, as the text of a row; known is false if one is NULL or not known. On SQLite values have the same
 // text if a constraint takes them for the same.
-func values(names []string, of func(string) (change.Value, bool), same []reading.SQLiteSame) (text string, known bool) {
+func values(names []string, of func(string) (change.Value, bool), same []reading.SQLiteEquality) (text string, known bool) {
 	list := make([]string, len(names))
 	for i, n := range names {
 		v, known := of(n)
@@ -180,16 +180,16 @@ func values(names []string, of func(string) (change.Value, bool), same []reading
 }
 
 // takesAway returns the values of columns that the row has now, and that it will not have.
-func (st *step) takesAway(columns []string, same []reading.SQLiteSame) (string, bool) {
+func (st *step) takesAway(columns []string, same []reading.SQLiteEquality) (string, bool) {
 	return gone(columns, st.is, st.was, same)
 }
 
 // brings returns the values of columns that the row will have, and has not now.
-func (st *step) brings(columns []string, same []reading.SQLiteSame) (string, bool) {
+func (st *step) brings(columns []string, same []reading.SQLiteEquality) (string, bool) {
 	return gone(columns, st.was, st.is, same)
 }
 
-func gone(columns []string, of, other func(string) (change.Value, bool), same []reading.SQLiteSame) (string, bool) {
+func gone(columns []string, of, other func(string) (change.Value, bool), same []reading.SQLiteEquality) (string, bool) {
 	v, ok := values(columns, of, same)
 	if !ok {
 		return "", false

@@ -64,7 +64,7 @@ func reader(store *changes.Store) *reading.Reader { return (*reading.Store)(stor
 // undoer makes an undo.
 type undoer struct {
 	*reading.Snapshot
-	undo   *Script
+	script *Script
 	undone map[reading.ChangeID]bool
 }
 
@@ -76,7 +76,7 @@ func newScript(ctx context.Context, s *reading.Reader, title string, f func(*und
 	u := &Script{}
 	err := s.InSnapshot(ctx, s.Catalog.DB, func(sn *reading.Snapshot) error {
 		*u = Script{title: title, speaks: s.Catalog.Dialect}
-		return (&undoer{Snapshot: sn, undo: u, undone: make(map[reading.ChangeID]bool)}).make(ctx, f)
+		return (&undoer{Snapshot: sn, script: u, undone: make(map[reading.ChangeID]bool)}).make(ctx, f)
 	})
 	if err != nil {
 		return nil, err
@@ -86,21 +86,21 @@ func newScript(ctx context.Context, s *reading.Reader, title string, f func(*und
 
 func (r *undoer) make(ctx context.Context, f func(*undoer) ([]*chain, error)) error {
 	chains, err := f(r)
-	if err != nil || len(r.undo.Refusals) > 0 {
+	if err != nil || len(r.script.Refusals) > 0 {
 		return err
 	}
 	if err = r.plan(ctx, chains); err != nil {
 		return err
 	}
 	var later []change.Change
-	for _, c := range r.undo.Conflicts {
+	for _, c := range r.script.Conflicts {
 		later = append(later, c.Later...)
 	}
 	if err = r.Reader.Attribute(ctx, r.Tx, later); err != nil {
 		return err
 	}
-	for i := range r.undo.Conflicts {
-		n := copy(r.undo.Conflicts[i].Later, later)
+	for i := range r.script.Conflicts {
+		n := copy(r.script.Conflicts[i].Later, later)
 		later = later[n:]
 	}
 	return nil

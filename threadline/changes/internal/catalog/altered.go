@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// Altered reports whether triggers of a table's capture were enabled, disabled or made anew after its last note, whether or not
-// they fire now. The step that makes a trigger notes it in the same transaction. A later one means that somebody has disabled it,
-// perhaps for a time only, as pg_restore --disable-triggers does; or that a partition was detached and attached again. One that fires
-// always was set so by ENABLE ALWAYS, which is no gap, and what enables all triggers after a time does not set that. It is false where
-// the notes are of another database, or this role cannot read them.
+// Altered reports whether triggers of a table were enabled, disabled or made anew after its last capture, whether or not they fire
+// now. The step that makes a trigger adds the capture in the same transaction. So a later version of the trigger means that it was
+// disabled, perhaps for a time only, as by pg_restore --disable-triggers; or that a partition was detached and attached again. A trigger
+// that fires always was set so by ENABLE ALWAYS, which is no gap: what enables all triggers after a time does not set that. Altered
+// returns false where the last capture was in another database, or this role cannot read it.
 func (s *Database) Altered(ctx context.Context, q Querier, f *Relation) (bool, error) {
-	if f.Noted == nil || f.Noted.Place != f.Place || f.Noted.ShapeID == nil {
+	if f.LastCapture == nil || f.LastCapture.Place != f.Place || f.LastCapture.ShapeID == nil {
 		return false, nil
 	}
 	// Numbers of transactions begin anew after 2^32, so the later of two is the one from which it is less than half that to the other.
@@ -24,16 +24,16 @@ func (s *Database) Altered(ctx context.Context, q Querier, f *Relation) (bool, e
 		JOIN `+s.At("audit_captures")+` k ON k.table_id = $3 AND k.lsn = $4::pg_catalog.text::pg_catalog.pg_lsn AND k.noted_at = $5::pg_catalog.text::pg_catalog.timestamptz
 		WHERE pn.nspname = $1 AND p.proname = $2 AND g.tgenabled <> 'A'
 			AND ((pg_catalog.age(k.xmin)::pg_catalog.int8 - pg_catalog.age(g.xmin)::pg_catalog.int8 + 4294967295) OPERATOR(pg_catalog.%) 4294967296) OPERATOR(pg_catalog.<) 2147483647`,
-		s.Schema, f.Function(), f.TableID(), f.Noted.LSN, f.Noted.NotedAt)
+		s.Schema, f.Function(), f.TableID(), f.LastCapture.LSN, f.LastCapture.NotedAt)
 	there := func(trigger string) bool {
 		name, table, _ := strings.Cut(trigger, " ")
 		ours := strings.HasPrefix(name, RowTrigger) || name == TruncateTrigger || strings.HasPrefix(name, BulkTrigger)
-		return ours && f.WasNoted(table)
+		return ours && f.WasCaptured(table)
 	}
 	return slices.ContainsFunc(list, there), Wrap("look for the triggers of "+f.Qualified(), err)
 }
 
-// WasNoted reports whether a table, by its qualified name, is the captured one or was a partition of it at the last note.
-func (f *Relation) WasNoted(table string) bool {
-	return table == f.Qualified() || slices.Contains(f.Noted.Partitions, table)
+// WasCaptured reports whether a table, by its qualified name, is the captured one or was a partition of it at the last capture.
+func (f *Relation) WasCaptured(table string) bool {
+	return table == f.Qualified() || slices.Contains(f.LastCapture.Partitions, table)
 }

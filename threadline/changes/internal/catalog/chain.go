@@ -33,7 +33,7 @@ type Capture struct {
 // Named reports whether the table had this name.
 func (c *Capture) Named(s *Shape) bool { return c.Schema == s.Schema && c.Table == s.Table }
 
-// Time returns when it was noted.
+// Time returns when the step was applied.
 func (c *Capture) Time() (time.Time, error) { return time.Parse(lenient.TimeForm, c.NotedAt) }
 
 // Place is an expression for where OIDs mean the same. A restore makes audit_captures anew, and with it all
@@ -43,9 +43,9 @@ func (s *Database) Place() string {
 		" FROM pg_catalog.pg_control_system() i, pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())"
 }
 
-// Captures returns the notes of all tables that have, or had, this name, this OID here, or one
-// of these IDs, in the order in which they were made; and where we are.
-func (s *Database) Captures(ctx context.Context, q pgschema.Querier, sh *Shape, ids ...int64) (notes []*Capture, place string, err error) {
+// Captures returns those of all tables that have, or had, this name, this OID here, or one of these IDs, in the order in which
+// they were made; and the place of this database.
+func (s *Database) Captures(ctx context.Context, q pgschema.Querier, sh *Shape, ids ...int64) (captures []*Capture, place string, err error) {
 	if ids == nil {
 		ids = []int64{}
 	}
@@ -68,7 +68,7 @@ func (s *Database) Captures(ctx context.Context, q pgschema.Querier, sh *Shape, 
 	if err != nil {
 		return nil, "", err
 	}
-	return notes, place, json.Unmarshal([]byte(text), &notes)
+	return captures, place, json.Unmarshal([]byte(text), &captures)
 }
 
 // identify finds out which table this is: by its OID the same as one of another name, by its name or
@@ -86,14 +86,14 @@ func (s *Database) identify(ctx context.Context, q pgschema.Querier, f *Relation
 		}
 		return nil
 	}
-	notes, place, err := s.Captures(ctx, q, &f.Shape, attached...)
+	captures, place, err := s.Captures(ctx, q, &f.Shape, attached...)
 	if err != nil {
 		return err
 	}
-	f.SetTableID(which(f, notes, place, attached))
-	for _, n := range notes {
+	f.SetTableID(which(f, captures, place, attached))
+	for _, n := range captures {
 		if n.TableID == f.TableID() {
-			f.Noted = n
+			f.LastCapture = n
 		}
 	}
 	f.Place = place
@@ -101,7 +101,7 @@ func (s *Database) identify(ctx context.Context, q pgschema.Querier, f *Relation
 }
 
 // attached are the IDs that the row triggers on a table write. A trigger is restored with its table, and
-// goes when that is dropped. readable says that the notes can be read.
+// goes when that is dropped. readable says that audit_captures can be read.
 func (s *Database) attached(ctx context.Context, q pgschema.Querier, f *Relation) (ids []int64, readable bool, err error) {
 	var text string
 	err = q.QueryRowContext(ctx, `SELECT coalesce(pg_catalog.json_agg(p.proname ORDER BY p.proname), '[]')::pg_catalog.text,
@@ -124,12 +124,12 @@ func (s *Database) attached(ctx context.Context, q pgschema.Querier, f *Relation
 	return ids, readable, nil
 }
 
-// which returns a table's ID, from the notes that may be of it.
-func which(f *Relation, notes []*Capture, place string, attached []int64) int64 {
+// which returns a table's ID, from the captures that may be of it.
+func which(f *Relation, captures []*Capture, place string, attached []int64) int64 {
 	last := make(map[int64]*Capture)
 	here := make(map[int64]bool)
 	var byOID *Capture
-	for _, n := range notes {
+	for _, n := range captures {
 		last[n.TableID] = n
 		here[n.TableID] = here[n.TableID] || n.Place == place
 		if n.Place == place && n.OID == f.OID {
@@ -139,13 +139,13 @@ func which(f *Relation, notes []*Capture, place string, attached []int64) int64 
 	if byOID != nil {
 		return byOID.TableID
 	}
-	// A table that was noted here has another OID, so that this is not it.
+	// A table that was captured here has another OID, so that this is not it.
 	for _, id := range attached {
 		if !here[id] {
 			return id
 		}
 	}
-	for _, n := range slices.Backward(notes) {
+	for _, n := range slices.Backward(captures) {
 		if !n.Named(&f.Shape) {
 			continue
 		}
@@ -169,8 +169,8 @@ func (s *Shape) SetTableID(id int64) {
 	}
 }
 
-// SplitNotes splits notes into those of one table and those of others.
-func SplitNotes(all []*Capture, id int64) (own, others []*Capture) {
+// SplitCaptures splits captures into those of one table and those of others.
+func SplitCaptures(all []*Capture, id int64) (own, others []*Capture) {
 	for _, n := range all {
 		if n.TableID == id {
 			own = append(own, n)
@@ -181,8 +181,8 @@ func SplitNotes(all []*Capture, id int64) (own, others []*Capture) {
 	return own, others
 }
 
-// NotesReadable reports whether the role may read audit_captures.
-func (s *Database) NotesReadable(ctx context.Context, q pgschema.Querier) (readable bool, err error) {
+// CapturesReadable reports whether the role may read audit_captures.
+func (s *Database) CapturesReadable(ctx context.Context, q pgschema.Querier) (readable bool, err error) {
 	err = q.QueryRowContext(ctx, `SELECT coalesce((SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = 'audit_captures'), false)`, s.Schema).Scan(&readable)
 	return readable, err

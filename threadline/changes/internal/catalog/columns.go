@@ -7,7 +7,8 @@ import (
 // A column is the same in two shapes if it has the same number there (pg_attribute.attnum): columns may have
 // exchanged their names, and one may have been dropped and made again under its name. A restore numbers the columns
 // anew, and an OID may be the same there by chance, so numbers are compared only where both shapes
-// were noted at one place. SQLite has no numbers, so a plan makes them: a column keeps its number from one note to the next. Shapes of earlier versions have no numbers: there a column is known by its name.
+// were captured at one place. SQLite has no numbers, so a plan makes them: a column keeps its number from one capture to the next.
+// Shapes of earlier versions have no numbers: there a column is known by its name.
 
 // SameTable reports whether numbers mean the same in both shapes.
 func (s *Shape) SameTable(o *Shape) bool {
@@ -59,9 +60,9 @@ func (s *Shape) CalledAs(o *Shape) *Shape {
 	return &called
 }
 
-// SetPlaces sets where shapes were noted.
-func SetPlaces(shapes map[int64]*Shape, notes []*Capture) {
-	for _, n := range notes {
+// SetPlaces sets Places of shapes.
+func SetPlaces(shapes map[int64]*Shape, captures []*Capture) {
+	for _, n := range captures {
 		if n.ShapeID == nil {
 			continue
 		}

@@ -30,7 +30,7 @@ func (s *Database) At(name string) string {
 	return pgschema.Ident(s.Schema) + "." + pgschema.Ident(name)
 }
 
-// Supported refuses databases on which row changes are not captured, and names that PostgreSQL would cut.
+// Supported refuses databases on which row changes are not captured, and names that PostgreSQL would truncate.
 func (s *Database) Supported() error {
 	switch {
 	case s.Dialect == hooks.SQLite:

@@ -38,7 +38,7 @@ type Deployed struct {
 	Triggers       []Trigger
 	Others         []Trigger // those on rows that are another capture's
 	// Notes are those of the functions under the table's name, and on the table: where it was
-	// renamed, these are two. One that says nothing is nil.
+	// renamed, these are two. The note of a function that has none is nil.
 	Notes []*Note
 	// Leaves are those of captures of partitions, and inherited those of tables that had its name before, or
 	// had it as a partition.
@@ -65,8 +65,8 @@ func (d *Deployed) Fires(f *Relation) bool {
 		return n
 	}
 	for _, table := range tables {
-		noted := table == f.Qualified() || f.Noted != nil && slices.Contains(f.Noted.Partitions, table) && !slices.Contains(f.Foreign, table)
-		if count(table, RowTrigger) == 0 || noted && count(table, TruncateTrigger) == 0 {
+		planned := table == f.Qualified() || f.LastCapture != nil && slices.Contains(f.LastCapture.Partitions, table) && !slices.Contains(f.Foreign, table)
+		if count(table, RowTrigger) == 0 || planned && count(table, TruncateTrigger) == 0 {
 			return false
 		}
 	}

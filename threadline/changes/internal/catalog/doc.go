@@ -1,5 +1,5 @@
-// Package catalog reads what a database has of captured tables: the tables themselves, their captures, and the notes
-// of what each capture was made for.
+// Package catalog reads what a database has of captured tables: the tables themselves, their captures, and what each capture was
+// planned from.
 //
 // A [Relation], on SQLite a [SQLiteTable], is a table as it is now. A [Capture] is a row of audit_captures, which says
 // which table had which [Shape] from when on; the captures of a table are a chain, through other names, restores and

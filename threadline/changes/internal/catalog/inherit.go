@@ -9,7 +9,7 @@ import (
 
 // A capture inherits what another one masks or excludes of the same rows: that of the table which had its name
 // before, of a partition that was captured by itself, and of the table of which it was a partition. Once a step
-// has noted that, its own note has all of it, so that only what came later is inherited again, and a plan
+// has taken that over, its own note has all of it, so that only what came later is inherited again, and a plan
 // that loosens it by hand is the last word.
 
 // inherit reads what a capture inherits.
@@ -27,7 +27,7 @@ func (s *Database) inherit(ctx context.Context, q Querier, f *Relation, d *Deplo
 		}
 	}
 	if readable {
-		return s.inheritNoted(ctx, q, f, d)
+		return s.inheritCaptured(ctx, q, f, d)
 	}
 	return s.inheritNamed(ctx, q, f, d)
 }
@@ -69,19 +69,19 @@ func (s *Database) inheritAttached(ctx context.Context, q Querier, f *Relation, 
 	return err
 }
 
-// ancestor is a note of another table that had the name of this one, or of a partition, or had it as
+// ancestor is a capture of another table that had the name of this one, or of a partition, or had it as
 // a partition.
 type ancestor struct {
 	name   string // of a table or partition that is captured now
-	later  bool   // than the last note of this capture
+	later  bool   // than the last capture of this table
 	masked *Note
 }
 
-// inheritNoted reads the last notes of other captures under the names of the table and its partitions.
-func (s *Database) inheritNoted(ctx context.Context, q Querier, f *Relation, d *Deployed) error {
-	known := []string{} // names under which the last note of this capture has taken over what there was
+// inheritCaptured reads, in audit_captures, the last captures of other tables under the names of the table and its partitions.
+func (s *Database) inheritCaptured(ctx context.Context, q Querier, f *Relation, d *Deployed) error {
+	known := []string{} // names under which the table's last capture has taken over what there was
 	var lsn, place string
-	if n := f.Noted; n != nil {
+	if n := f.LastCapture; n != nil {
 		lsn, place = n.LSN, n.Place
 		if n.ShapeID != nil {
 			if n.Named(&f.Shape) {
@@ -138,7 +138,7 @@ func (s *Database) inheritNoted(ctx context.Context, q Querier, f *Relation, d *
 	return nil
 }
 
-// inheritNamed is for roles that may not read the notes. It reads those of functions under the table's name, if
+// inheritNamed is for roles that may not read audit_captures. It reads the notes of functions under the table's name, if
 // it has none itself.
 func (s *Database) inheritNamed(ctx context.Context, q Querier, f *Relation, d *Deployed) error {
 	if own := noteOf(d.Body); own != nil && own.Schema == f.Schema && own.Table == f.Table {

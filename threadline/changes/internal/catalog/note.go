@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Note is what a capture was planned from. It is the first line of the function, which every
-// role may read.
+// Note is what a capture was planned from. It is the first line of the capture function, which every role may read; SQLite, which has no
+// functions, makes it of the last capture.
 type Note struct {
 	Generation int           `json:"generation"`
 	Schema     string        `json:"schema"`

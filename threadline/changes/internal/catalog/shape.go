@@ -22,8 +22,8 @@ type Shape struct {
 	Key     []string `json:"key,omitempty"`
 	Exclude []string `json:"exclude,omitempty"`
 
-	Number int      `json:"-"` // in the order in which the table's shapes were noted
-	Places []string `json:"-"` // where it was noted
+	Number int      `json:"-"` // in the order in which the table's shapes were made, from 1; 0 for one that is not in audit_shapes
+	Places []string `json:"-"` // of the captures with this shape
 }
 
 // Column is a column of a shape, or of a table as the catalog has it.
@@ -110,9 +110,9 @@ type Relation struct {
 	Partitioned []string // those of them that have partitions
 	Foreign     []string // and those that are foreign tables
 
-	Place   string   // where its OID is
-	Noted   *Capture // its last note, nil if there is none
-	Unknown bool     // the role may not read its notes
+	Place       string   // where its OID is
+	LastCapture *Capture // nil if there is none
+	Unknown     bool     // the role may not read audit_captures, so that it is not known which history is the table's
 }
 
 // Has reports whether there is a column of that name.

@@ -28,7 +28,7 @@ type SQLiteTable struct {
 	Unique       []SQLiteIndex
 	Triggers     map[string]string // ours, by name: the text behind it
 	Late         bool              // others were made after them, which therefore fire first
-	Noted        *sqliteNote       // the last note, nil without one
+	LastCapture  *sqliteCapture    // nil if there is none
 }
 
 // SQLiteIndex is a unique one.
@@ -42,7 +42,8 @@ type SQLiteIndex struct {
 // SQLiteTerm is a column or an expression of an index.
 type SQLiteTerm struct{ Column, Expression, Collation string }
 
-type sqliteNote struct {
+// sqliteCapture is a row of audit_captures, as [Capture] is one on PostgreSQL.
+type sqliteCapture struct {
 	Name    string
 	columns []string
 	uniques []string
@@ -254,34 +255,34 @@ func (s SQLite) identify(ctx context.Context, q Querier, t *SQLiteTable) error {
 		}
 		t.SetTableID(id)
 	}
-	t.Noted = &sqliteNote{}
+	t.LastCapture = &sqliteCapture{}
 	var columns, uniques, hidden string
-	err := q.QueryRowContext(ctx, "SELECT table_name, columns, uniques, hidden, resumed, shape_id FROM "+s.In("audit_captures")+" WHERE table_id = ? ORDER BY number DESC LIMIT 1", t.TableID()).Scan(&t.Noted.Name, &columns, &uniques, &hidden, &t.Noted.Resumed, &t.Noted.Shape)
+	err := q.QueryRowContext(ctx, "SELECT table_name, columns, uniques, hidden, resumed, shape_id FROM "+s.In("audit_captures")+" WHERE table_id = ? ORDER BY number DESC LIMIT 1", t.TableID()).Scan(&t.LastCapture.Name, &columns, &uniques, &hidden, &t.LastCapture.Resumed, &t.LastCapture.Shape)
 	if errors.Is(err, sql.ErrNoRows) {
-		t.Noted = nil
+		t.LastCapture = nil
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return errors.Join(json.Unmarshal([]byte(columns), &t.Noted.columns), json.Unmarshal([]byte(uniques), &t.Noted.uniques), json.Unmarshal([]byte(hidden), &t.Noted.Hidden))
+	return errors.Join(json.Unmarshal([]byte(columns), &t.LastCapture.columns), json.Unmarshal([]byte(uniques), &t.LastCapture.uniques), json.Unmarshal([]byte(hidden), &t.LastCapture.Hidden))
 }
 
-// SQLitePlace is where all shapes of a table were noted.
+// SQLitePlace is the place of all captures.
 const SQLitePlace = "main"
 
-// number gives the columns numbers, which SQLite has not: that of a shape, if the column was there at each note since, or
+// number gives the columns numbers, which SQLite has not: that of a shape, if the column was there at each capture since, or
 // else a new one. So a column that was dropped and made again under its name is another one.
 func (s SQLite) number(ctx context.Context, q Querier, t *SQLiteTable) error {
 	shapes, err := s.Shapes(ctx, q, t.TableID())
 	if err != nil {
 		return err
 	}
-	notes, err := s.Notes(ctx, q, t.TableID(), t.Table)
+	captures, err := s.Captures(ctx, q, t.TableID(), t.Table)
 	if err != nil {
 		return err
 	}
-	own, _ := SplitNotes(notes, t.TableID())
+	own, _ := SplitCaptures(captures, t.TableID())
 	last := 0
 	for _, sh := range shapes {
 		for _, c := range sh.Columns {
@@ -309,9 +310,9 @@ func (s SQLite) number(ctx context.Context, q Querier, t *SQLiteTable) error {
 	return nil
 }
 
-// Formerly is the condition that the table of a note had a name at an earlier one.
-func (s SQLite) Formerly(note, name string) string {
-	return fmt.Sprintf("EXISTS (SELECT 1 FROM %s f WHERE f.table_id = %s.table_id AND f.table_name = %s COLLATE NOCASE)", s.In("audit_captures"), note, name)
+// Formerly is the condition that the table of a capture had a name at some capture.
+func (s SQLite) Formerly(capture, name string) string {
+	return fmt.Sprintf("EXISTS (SELECT 1 FROM %s f WHERE f.table_id = %s.table_id AND f.table_name = %s COLLATE NOCASE)", s.In("audit_captures"), capture, name)
 }
 
 // Trigger is the name of one of ours.
@@ -342,7 +343,7 @@ func (s SQLite) Missing(t *SQLiteTable) bool {
 	return slices.ContainsFunc(wanted, func(when string) bool { return t.Triggers[s.Trigger(t.TableID(), when)] == "" })
 }
 
-// Text is an index as a note has it.
+// Text is an index as audit_captures has it.
 func (i *SQLiteIndex) Text() string {
 	var list []string
 	for _, t := range i.Terms {

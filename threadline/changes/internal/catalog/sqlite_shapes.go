@@ -22,8 +22,8 @@ func (s SQLite) Shapes(ctx context.Context, db Querier, table int64) (map[int64]
 	return shapes, Wrap("read the shapes", err)
 }
 
-// Notes are those of a table, and of others that had its name, in order.
-func (s SQLite) Notes(ctx context.Context, q Querier, id int64, name string) ([]*Capture, error) {
+// Captures are those of a table, and of others that had its name, in order.
+func (s SQLite) Captures(ctx context.Context, q Querier, id int64, name string) ([]*Capture, error) {
 	return ReadAll(ctx, q, func(rows *sql.Rows) (*Capture, error) {
 		n := &Capture{Schema: "main"}
 		var shape sql.NullInt64

@@ -57,7 +57,7 @@ func (s *Reader) attributions(ctx context.Context, db catalog.Querier, found map
 	if len(found) == 0 {
 		return nil
 	}
-	w, err := s.Witnesses(ctx, db)
+	w, err := s.EventTables(ctx, db)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (s *Reader) attributions(ctx context.Context, db catalog.Querier, found map
 	}
 	_, err = catalog.ReadAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
 		var r attributionRow
-		if err = rows.Scan(r.places()...); err != nil {
+		if err = rows.Scan(r.destinations()...); err != nil {
 			return struct{}{}, err
 		}
 		tx := NewTransaction(r.xid, r.started)
@@ -80,7 +80,7 @@ func (s *Reader) attributions(ctx context.Context, db catalog.Querier, found map
 }
 
 // attributionQuery selects a row for each context of the transactions, and one for each that has none.
-func (s *Reader) attributionQuery(w *Witnesses) string {
+func (s *Reader) attributionQuery(w *EventTables) string {
 	columns := strings.Repeat("NULL, ", len(contextColumns)+2) + "NULL"
 	contexts := "(SELECT NULL AS tx_id LIMIT 0) c"
 	if w.has("audit_contexts") {
@@ -109,12 +109,12 @@ type attributionRow struct {
 	first, last         sql.NullString
 }
 
-func (r *attributionRow) places() []any {
-	places := []any{&r.xid, &r.started, &r.state, &r.origin.Role, &r.origin.Application, &r.origin.Client}
+func (r *attributionRow) destinations() []any {
+	destinations := []any{&r.xid, &r.started, &r.state, &r.origin.Role, &r.origin.Application, &r.origin.Client}
 	for i := range r.context {
-		places = append(places, &r.context[i])
+		destinations = append(destinations, &r.context[i])
 	}
-	return append(places, &r.events, &r.first, &r.last)
+	return append(destinations, &r.events, &r.first, &r.last)
 }
 
 // attribution is what the row says of its transaction.

@@ -27,10 +27,10 @@ type Break struct {
 // Breaks are those of a table.
 func (r *Snapshot) Breaks(ctx context.Context, t *Table) ([]Break, error) {
 	if s, ok := r.Reader.OnSQLite(); ok {
-		list, err := s.Between(ctx, r.Tx, r.Lite[t.ID], t.Notes, t.others, t.Shapes)
+		list, err := s.Between(ctx, r.Tx, r.Lite[t.ID], t.Captures, t.others, t.Shapes)
 		return list, catalog.Wrap("read the breaks of "+t.Label(), err)
 	}
-	readable, err := r.Reader.Catalog.NotesReadable(ctx, r.Tx)
+	readable, err := r.Reader.Catalog.CapturesReadable(ctx, r.Tx)
 	if err != nil {
 		return nil, catalog.Wrap("read the breaks of "+t.Label(), err)
 	}
@@ -50,8 +50,8 @@ func (r *Snapshot) Breaks(ctx context.Context, t *Table) ([]Break, error) {
 		list[i].Break = b
 	}
 	var before *catalog.Capture
-	at := 0 // whatever the clock says, notes are in this order
-	for _, n := range t.Notes {
+	at := 0 // whatever the clock says, captures are in this order
+	for _, n := range t.Captures {
 		breaks, failed := breaksBetween(before, n, t.others, t.Shapes)
 		if failed != nil {
 			return nil, catalog.Wrap("read the breaks of "+t.Label(), failed)
@@ -65,24 +65,25 @@ func (r *Snapshot) Breaks(ctx context.Context, t *Table) ([]Break, error) {
 		}
 		before = n
 	}
-	unnoted, err := r.unnoted(ctx, t)
+	later, err := r.sinceLastCapture(ctx, t)
 	if err != nil {
 		return nil, catalog.Wrap("read the breaks of "+t.Label(), err)
 	}
-	return append(list, unnoted...), nil
+	return append(list, later...), nil
 }
 
-// unnoted are breaks that the next plan will note: triggers were disabled since the last note, or partitions have come with
-// their rows. Until then the history must not say that nothing has changed. Those that have gone are LiveTable.Detached.
-func (r *Snapshot) unnoted(ctx context.Context, t *Table) ([]Break, error) {
-	if t.LiveTable == nil || len(t.Notes) == 0 {
+// sinceLastCapture returns the breaks that the next capture will show: triggers were disabled since the last one, or partitions have
+// come with their rows. Until then the history must not say that nothing has changed. Partitions that have gone are
+// LiveTable.Detached.
+func (r *Snapshot) sinceLastCapture(ctx context.Context, t *Table) ([]Break, error) {
+	if t.LiveTable == nil || len(t.Captures) == 0 {
 		return nil, nil
 	}
-	last := t.Notes[len(t.Notes)-1]
+	last := t.Captures[len(t.Captures)-1]
 	if last.Place != t.Here || last.ShapeID == nil {
 		return nil, nil
 	}
-	f := &catalog.Relation{Noted: last, Place: t.Here}
+	f := &catalog.Relation{LastCapture: last, Place: t.Here}
 	f.Schema, f.Table = t.Now.Schema, t.Now.Table
 	f.SetTableID(t.ID)
 	altered, err := r.Reader.Catalog.Altered(ctx, r.Tx, f)
@@ -102,7 +103,7 @@ func (r *Snapshot) unnoted(ctx context.Context, t *Table) ([]Break, error) {
 	return list, err
 }
 
-// breaksBetween returns the breaks between two notes of a table, at the first of them how it began.
+// breaksBetween returns the breaks between two captures of a table; if before is nil, how its history began.
 func breaksBetween(before, c *catalog.Capture, others []*catalog.Capture, shapes map[int64]*catalog.Shape) (list []Break, err error) {
 	to, err := c.Time()
 	if err != nil {
@@ -220,7 +221,7 @@ func reshaped(s, before *catalog.Shape) string {
 
 // breaksInChanges returns the TRUNCATEs, drifts and gaps of a table.
 func (s *Reader) breaksInChanges(ctx context.Context, q catalog.Querier, t *Table) ([]change.Break, error) {
-	named := t.Named
+	named := t.LastShape
 	if t.LiveTable != nil {
 		named = t.Now
 	}
@@ -319,7 +320,7 @@ func (r *Snapshot) addPurges(ctx context.Context, t *Table, list []change.Break)
 	case !readable:
 		return nil, fmt.Errorf("what was deleted is in %s: grant SELECT on it", table)
 	}
-	named := t.Named
+	named := t.LastShape
 	if t.LiveTable != nil {
 		named = t.Now
 	}

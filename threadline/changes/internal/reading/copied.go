@@ -43,8 +43,8 @@ func (s *Reader) lookCopied(ctx context.Context, q catalog.Querier, name string)
 	return f, nil
 }
 
-// stateOfCopy is stateOf for copied changes: what their own database knew when they were copied.
-func (s *Reader) stateOfCopy(w *Witnesses) string {
+// stateOfCopy is StateOf for copied changes: what their own database knew when they were copied.
+func (s *Reader) stateOfCopy(w *EventTables) string {
 	state := "'sent'"
 	if w.has("audit_eventless") {
 		state = "coalesce((SELECT e.state FROM " + s.At("audit_eventless") + " e WHERE e.xid = k.xid AND e.tx_started_at = k.started), 'sent')"

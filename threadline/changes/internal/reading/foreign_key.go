@@ -18,7 +18,7 @@ type ForeignKey struct {
 	// says that it is enabled, and may hide them from others.
 	ChildSecured, ParentSecured, ChildSecures bool
 
-	Same []SQLiteSame // what it takes for the same in Columns
+	Same []SQLiteEquality // what it takes for the same in Columns
 }
 
 // What a foreign key does with rows that refer to one which goes.

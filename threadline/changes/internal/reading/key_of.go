@@ -14,7 +14,7 @@ import (
 // keyOf returns the columns of the key under which all changes of a table were captured, nil if it was not always the same. A key that
 // the table had before its first change does not count: an app's migrations may build the table up while it is captured.
 func (r *Snapshot) keyOf(ctx context.Context, t *Table) ([]string, error) {
-	last := t.calledNow(t.Named).Key
+	last := t.calledNow(t.LastShape).Key
 	is := func(sh *catalog.Shape) bool { return slices.Equal(t.calledNow(sh).Key, last) }
 	same := true
 	for _, sh := range t.Shapes {
@@ -24,7 +24,7 @@ func (r *Snapshot) keyOf(ctx context.Context, t *Table) ([]string, error) {
 		return last, nil
 	}
 	var since *catalog.Capture // the first of the notes that have had the last key without another in between
-	for _, n := range slices.Backward(t.Notes) {
+	for _, n := range slices.Backward(t.Captures) {
 		if n.ShapeID == nil {
 			continue
 		}
@@ -48,9 +48,9 @@ func (r *Snapshot) keyOf(ctx context.Context, t *Table) ([]string, error) {
 
 // Rekeyed returns between which notes the table has got the key that it has now, and the time now if they do not say.
 func (t *Table) Rekeyed() (from, to time.Time) {
-	last := t.calledNow(t.Named).Key
+	last := t.calledNow(t.LastShape).Key
 	var later *catalog.Capture
-	for _, n := range slices.Backward(t.Notes) {
+	for _, n := range slices.Backward(t.Captures) {
 		if n.ShapeID == nil || t.Shapes[*n.ShapeID] == nil {
 			continue
 		}

@@ -44,13 +44,13 @@ func (r *Snapshot) Printed(ctx context.Context, l *Lives, key []string) ([]strin
 		}
 	}
 	if t.Readable {
-		return key, r.Settled(ctx, t.OID)
+		return key, r.CheckIntact(ctx, t.OID)
 	}
 	return key, nil
 }
 
-// castKey is a query for the text of a key as the columns' types print it. It selects nothing if a type would cut a value to its
-// length, and is "" if a column has no operator to find that out.
+// castKey is a query for the text of a key as the columns' types print it. It selects nothing if a cast would truncate a value, and is
+// "" if a column has no operator to find that out.
 func (t *Table) castKey(key []string) string {
 	values, same := make([]string, len(key)), make([]string, len(key))
 	for i, k := range t.Key {
@@ -59,7 +59,7 @@ func (t *Table) castKey(key []string) string {
 			return ""
 		}
 		values[i] = c.Literal(v)
-		same[i] = c.uncut(v) + " OPERATOR(" + c.Equal + ".=) " + values[i]
+		same[i] = c.comparand(v) + " OPERATOR(" + c.Equal + ".=) " + values[i]
 	}
 	return "SELECT ROW(" + strings.Join(values, ", ") + ")::pg_catalog.text WHERE " + strings.Join(same, " AND ")
 }
@@ -70,7 +70,7 @@ func (t *Table) findKey(key []string) string {
 	for i, k := range t.Key {
 		c := t.Column(k)
 		columns[i] = "t." + pgschema.Ident(k)
-		conditions[i] = c.matches(columns[i], c.uncut(change.Value{Text: &key[i]}))
+		conditions[i] = c.matches(columns[i], c.comparand(change.Value{Text: &key[i]}))
 	}
 	return fmt.Sprintf("SELECT ROW(%s)::pg_catalog.text FROM %s t WHERE %s LIMIT 1", strings.Join(columns, ", "), t.Only(), strings.Join(conditions, " AND "))
 }

@@ -17,7 +17,7 @@ type LiveColumn struct {
 	Always    bool // an identity column that takes no other values
 	// Equal is the schema of the operator = of the type, "" if it has none: that by which an index compares. Any role can make others.
 	Equal string
-	// Base is the type without a length or a scale, to which a cast would cut a value, and of a domain the one that it is made of.
+	// Base is the type without a length or a scale, to which a cast would truncate a value, and of a domain the one that it is made of.
 	Base string
 
 	NotNull bool
@@ -39,8 +39,8 @@ func (c *LiveColumn) byText() bool {
 	return c.Constrained && (!c.Domain || strings.Contains(c.Base, "."))
 }
 
-// uncut is a value to compare with the column. A cast to the column's own type might cut it to its length, and so find another row.
-func (c *LiveColumn) uncut(v change.Value) string {
+// comparand is a value to compare with the column. A cast to the column's own type might truncate it, and so find another row.
+func (c *LiveColumn) comparand(v change.Value) string {
 	switch {
 	case c.byText():
 		return CastTo(v.Text, "pg_catalog.text")

@@ -54,7 +54,7 @@ func (r *Snapshot) LiveRows(ctx context.Context, t *Table, keys [][]string) ([]m
 		return nil, catalog.Wrap("look up the rows of "+t.Name, err)
 	}
 	if slices.ContainsFunc(live, func(one map[string]change.Value) bool { return one == nil }) {
-		return live, r.Settled(ctx, t.OID)
+		return live, r.CheckIntact(ctx, t.OID)
 	}
 	return live, nil
 }
@@ -77,7 +77,7 @@ func (r *Snapshot) LookUp(ctx context.Context, count int, types []string, value 
 		for n := from; n < min(from+AtOnce, count); n++ {
 			literals := []string{strconv.Itoa(n - from)}
 			for i, name := range types {
-				literals = append(literals, typed.Column(name).uncut(value(n, i)))
+				literals = append(literals, typed.Column(name).comparand(value(n, i)))
 			}
 			list = append(list, "("+strings.Join(literals, ", ")+")")
 		}

@@ -35,7 +35,7 @@ type LiveTable struct {
 	Partitioned bool
 	Partitions  []string // qualified, in quotes
 	Detached    []string // the partitions of the last plan that it has no more, at least under their names
-	Place       string   // where a row is, as SQL has it
+	Locator     string   // an expression for where a row is: of its place in the table, or its number
 	Identity    []string // on SQLite: the columns that are a row's place
 	Enforces    bool     // there: PRAGMA foreign_keys is on
 }
@@ -47,7 +47,7 @@ type uniqueKey struct {
 	Columns   []string // of Unproven those that it depends on
 	Immediate bool     // and not at the end of a statement, or transaction
 
-	Same []SQLiteSame // what it takes for the same in Columns
+	Same []SQLiteEquality // what it takes for the same in Columns
 }
 
 var liveQuery = `SELECT pg_catalog.json_build_object('name', ` + catalog.QualifiedName + `, 'oid', c.oid::pg_catalog.int8, 'subtables', c.relhassubclass AND c.relkind <> 'p', 'rules', c.relhasrules, 'rewrites', ` + rulesOf + `, 'secured', pg_catalog.row_security_active(c.oid),
@@ -138,10 +138,10 @@ func (s *Reader) describe(ctx context.Context, q catalog.Querier, f *catalog.Rel
 	if err != nil {
 		return nil, err
 	}
-	t.Partitioned, t.Partitions, t.Place = f.Kind == "p", f.Partitions, "(tableoid, ctid)"
+	t.Partitioned, t.Partitions, t.Locator = f.Kind == "p", f.Partitions, "(tableoid, ctid)"
 	t.Capturing = is.Fires(f)
-	if f.Noted != nil {
-		t.Detached = catalog.Without(f.Noted.Partitions, f.Partitions)
+	if f.LastCapture != nil {
+		t.Detached = catalog.Without(f.LastCapture.Partitions, f.Partitions)
 	}
 	t.Now = &catalog.Shape{Schema: f.Schema, Table: f.Table, OID: f.OID, Columns: f.All}
 	if f.Place != "" {

@@ -106,8 +106,8 @@ func (r *Row) changeIn(t *Table, sh *catalog.Shape) (c change.Change, err error)
 	}
 	c.Op, c.Nested, c.Seq = Ops[r.Op], r.Depth > 1, r.Seq
 	c.Drifted = t.Shapes[r.ShapeID.Int64] == nil && r.Op != "T"
-	if c.Schema, c.Table = sh.Schema, sh.Table; c.Table == "" && t.Named != nil {
-		c.Schema, c.Table = t.Named.Schema, t.Named.Table
+	if c.Schema, c.Table = sh.Schema, sh.Table; c.Table == "" && t.LastShape != nil {
+		c.Schema, c.Table = t.LastShape.Schema, t.LastShape.Table
 	}
 	if c.Key, err = r.keyOf(r.Key); err != nil {
 		return c, err

@@ -25,10 +25,10 @@ type Snapshot struct {
 	pinned bool
 }
 
-// InSnapshot calls f with a snapshot, and again with another one if a table was not Settled.
+// InSnapshot calls f with a snapshot, and again with another one if CheckIntact has found that a table is not what the snapshot sees.
 func (s *Reader) InSnapshot(ctx context.Context, db catalog.Beginner, f func(*Snapshot) error) (err error) {
 	for range mostSnapshots {
-		if err = s.inOne(ctx, db, f); !errors.Is(err, errUnsettled) {
+		if err = s.inOne(ctx, db, f); !errors.Is(err, errNotIntact) {
 			break
 		}
 	}
@@ -82,7 +82,7 @@ func (r *Snapshot) Pin(ctx context.Context) error {
 // must not.
 func (r *Snapshot) Look(ctx context.Context, name string) (*Table, error) {
 	t, err := r.look(ctx, name)
-	if err == nil && t.Named == nil {
+	if err == nil && t.LastShape == nil {
 		return nil, NotCaptured(name)
 	}
 	return t, err
@@ -146,13 +146,13 @@ func (r *Snapshot) Table(ctx context.Context, id int64) (*Table, error) {
 	t := PastTable(id, shapes)
 	t.Dialect = r.Reader.Catalog.Dialect
 	r.Tables[id] = t
-	if t.Named == nil {
+	if t.LastShape == nil {
 		return t, nil
 	}
-	if t.Notes, t.others, err = r.notes(ctx, t); err != nil {
-		return nil, catalog.Wrap("read the notes of "+t.Label(), err)
+	if t.Captures, t.others, err = r.captures(ctx, t); err != nil {
+		return nil, catalog.Wrap("read the captures of "+t.Label(), err)
 	}
-	catalog.SetPlaces(shapes, t.Notes)
+	catalog.SetPlaces(shapes, t.Captures)
 	if t.Copied, err = r.Reader.Catalog.Copied(ctx, r.Tx); err == nil && !t.Copied {
 		t.LiveTable, err = r.live(ctx, t)
 	}
@@ -163,23 +163,23 @@ func (r *Snapshot) Table(ctx context.Context, id int64) (*Table, error) {
 	return t, catalog.Wrap("find out the key of "+t.Label(), err)
 }
 
-// notes are those of a table, and those of others that had its name. A role that may not read them has none.
-func (r *Snapshot) notes(ctx context.Context, t *Table) (own, others []*catalog.Capture, err error) {
+// captures are those of a table, and those of others that had its name. For a role that may not read them there are none.
+func (r *Snapshot) captures(ctx context.Context, t *Table) (own, others []*catalog.Capture, err error) {
 	if s, ok := r.Reader.OnSQLite(); ok {
-		all, failed := s.Notes(ctx, r.Tx, t.ID, t.Named.Table)
-		own, others = catalog.SplitNotes(all, t.ID)
+		all, failed := s.Captures(ctx, r.Tx, t.ID, t.LastShape.Table)
+		own, others = catalog.SplitCaptures(all, t.ID)
 		return own, others, failed
 	}
-	readable, err := r.Reader.Catalog.NotesReadable(ctx, r.Tx)
+	readable, err := r.Reader.Catalog.CapturesReadable(ctx, r.Tx)
 	if err != nil || !readable {
 		return nil, nil, err
 	}
-	all, here, err := r.Reader.Catalog.Captures(ctx, r.Tx, t.Named, t.ID)
+	all, here, err := r.Reader.Catalog.Captures(ctx, r.Tx, t.LastShape, t.ID)
 	if err != nil {
 		return nil, nil, err
 	}
 	t.Here = here
-	own, others = catalog.SplitNotes(all, t.ID)
+	own, others = catalog.SplitCaptures(all, t.ID)
 	return own, others, nil
 }
 

@@ -42,11 +42,11 @@ func (s SQLite) AttributeBy(ctx context.Context, db catalog.Querier, list []*cha
 	_, err = catalog.ReadAll(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
 		var id int64
 		var r attributionRow
-		places := []any{&id}
+		destinations := []any{&id}
 		for i := range r.context {
-			places = append(places, &r.context[i])
+			destinations = append(destinations, &r.context[i])
 		}
-		if err = rows.Scan(append(places, &r.events, &r.first, &r.last)...); err != nil {
+		if err = rows.Scan(append(destinations, &r.events, &r.first, &r.last)...); err != nil {
 			return struct{}{}, err
 		}
 		found[id].State, found[id].Reason = change.Recorded, ""

@@ -10,7 +10,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// Between are the breaks between notes, and until now of the table t, nil if it is gone.
+// Between are the breaks between captures, and those from the last one until now, unless the table is gone and t is nil.
 func (s SQLite) Between(ctx context.Context, q catalog.Querier, t *catalog.SQLiteTable, own, others []*catalog.Capture, shapes map[int64]*catalog.Shape) (list []Break, err error) {
 	var before *catalog.Capture
 	for _, n := range own {
@@ -27,7 +27,7 @@ func (s SQLite) Between(ctx context.Context, q catalog.Querier, t *catalog.SQLit
 	return append(list, now...), err
 }
 
-// uncaptured is the break that the next plan will note: until then, nothing else says that changes may be missing.
+// uncaptured is the break that the next capture will show: until then, nothing else says that changes may be missing.
 func (s SQLite) uncaptured(ctx context.Context, q catalog.Querier, t *catalog.SQLiteTable, last *catalog.Capture) ([]Break, error) {
 	if last == nil || last.ShapeID == nil {
 		return nil, nil

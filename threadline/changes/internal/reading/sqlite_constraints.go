@@ -60,7 +60,7 @@ func (t *LiveTable) unique(is *catalog.SQLiteTable) {
 	if len(is.PrimaryKey) == 1 && !slices.ContainsFunc(is.Unique, func(i catalog.SQLiteIndex) bool {
 		return i.Where == "" && len(i.Terms) == 1 && i.Terms[0].Column == is.PrimaryKey[0]
 	}) { // it is the row's number
-		t.Uniques = append(t.Uniques, uniqueKey{Columns: is.PrimaryKey, Immediate: true, Same: []SQLiteSame{{}}})
+		t.Uniques = append(t.Uniques, uniqueKey{Columns: is.PrimaryKey, Immediate: true, Same: []SQLiteEquality{{}}})
 	}
 	for _, i := range is.Unique {
 		u := uniqueKey{Name: i.Name, Immediate: true}
@@ -70,7 +70,7 @@ func (t *LiveTable) unique(is *catalog.SQLiteTable) {
 			text += " " + strings.ToLower(term.Expression)
 			if term.Column != "" {
 				u.Columns = append(u.Columns, term.Column)
-				u.Same = append(u.Same, SQLiteSame{collation: term.Collation})
+				u.Same = append(u.Same, SQLiteEquality{collation: term.Collation})
 			}
 			known := slices.Contains([]string{"BINARY", "NOCASE", "RTRIM"}, strings.ToUpper(term.Collation))
 			plain = plain && known && term.Column != "" && !slices.Contains(is.Virtual, term.Column)
@@ -157,7 +157,7 @@ func (s SQLite) refers(ctx context.Context, q catalog.Querier, k *ForeignKey) er
 		if k.References[i] == "" && i < len(parent.PrimaryKey) {
 			k.References[i] = parent.PrimaryKey[i]
 		}
-		one := SQLiteSame{collation: "BINARY"}
+		one := SQLiteEquality{collation: "BINARY"}
 		for _, c := range parent.All {
 			if strings.EqualFold(c.Name, k.References[i]) {
 				k.References[i], one.affinity = c.Name, affinityOf(c.Type)

@@ -17,7 +17,7 @@ import (
 func (s SQLite) live(ctx context.Context, r *Snapshot, t *Table) (*LiveTable, error) {
 	is := r.Lite[t.ID]
 	if is == nil {
-		name := t.Named.Table
+		name := t.LastShape.Table
 		err := r.Tx.QueryRowContext(ctx, "SELECT m.name FROM main.sqlite_master m WHERE m.type = 'table' AND m.name = coalesce((SELECT g.tbl_name FROM main.sqlite_master g WHERE g.type = 'trigger' AND g.name = ?), ?) COLLATE NOCASE",
 			s.Trigger(t.ID, "insert"), name).Scan(&name)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -40,9 +40,9 @@ func (s SQLite) live(ctx context.Context, r *Snapshot, t *Table) (*LiveTable, er
 
 // describe is a table as it is now.
 func (s SQLite) describe(is *catalog.SQLiteTable, shapes map[int64]*catalog.Shape) *LiveTable {
-	t := &LiveTable{Name: is.Qualified(), Readable: true, Capturing: !s.Missing(is), OID: liteID(is.Table), Place: is.RowID, Identity: []string{is.RowID}}
+	t := &LiveTable{Name: is.Qualified(), Readable: true, Capturing: !s.Missing(is), OID: liteID(is.Table), Locator: is.RowID, Identity: []string{is.RowID}}
 	if is.WithoutRowID {
-		t.Place, t.Identity = "", nil
+		t.Locator, t.Identity = "", nil
 		for _, k := range is.PrimaryKey {
 			t.Identity = append(t.Identity, pgschema.Ident(k))
 		}
@@ -131,11 +131,11 @@ func (s SQLite) valuesOf(ctx context.Context, q catalog.Querier, t *LiveTable, s
 	list, err := catalog.ReadAll(ctx, q, func(rows *sql.Rows) (_ struct{}, err error) {
 		isLong, types := make([]bool, len(some)), make([]string, len(some))
 		reals, bytes := make([]sql.NullFloat64, len(some)), make([][]byte, len(some))
-		var places []any
+		var destinations []any
 		for i := range some {
-			places = append(places, &isLong[i], &types[i], &reals[i], &bytes[i])
+			destinations = append(destinations, &isLong[i], &types[i], &reals[i], &bytes[i])
 		}
-		if err = rows.Scan(places...); err != nil {
+		if err = rows.Scan(destinations...); err != nil {
 			return struct{}{}, err
 		}
 		for i, c := range some {

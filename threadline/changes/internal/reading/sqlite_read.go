@@ -49,8 +49,8 @@ type sqliteValues struct {
 }
 
 const (
-	oldCut = 1 << iota
-	newCut
+	oldShortened = 1 << iota
+	newShortened
 	unchanged
 )
 
@@ -73,8 +73,8 @@ func (s SQLite) ReadValues(ctx context.Context, db catalog.Querier, rows []*Row)
 				return struct{}{}, err
 			}
 			v.old, v.new = SQLiteValue(types[0], real[0].Float64, bytes[0]), SQLiteValue(types[1], real[1].Float64, bytes[1])
-			shorten(&v.old, v.flags&oldCut != 0)
-			shorten(&v.new, v.flags&newCut != 0)
+			shorten(&v.old, v.flags&oldShortened != 0)
+			shorten(&v.new, v.flags&newShortened != 0)
 			of[change].Native[field] = v
 			return struct{}{}, nil
 		}, "SELECT change, field, flags, "+SQLiteColumns("old")+", "+SQLiteColumns("new")+" FROM "+s.In("audit_values")+" WHERE change IN ("+strings.Join(ids, ", ")+")")

@@ -25,7 +25,7 @@ type Reader struct {
 	Catalog   *catalog.Database
 	Journals  []string // their schemas, unquoted
 	Forwarder string
-	Same      alias.Names
+	Aliases   alias.Names
 }
 
 // At returns the qualified name of something in the schema.

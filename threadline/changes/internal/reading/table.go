@@ -16,14 +16,14 @@ import (
 
 // Table is a table of changes: what they were recorded under, and what it is now.
 type Table struct {
-	ID     int64
-	Shapes map[int64]*catalog.Shape
-	called map[*catalog.Shape]*catalog.Shape // with their columns called as they are now
-	Named  *catalog.Shape                    // the last of them
-	Key    []string                          // the columns of the key, as they are called now
-	Notes  []*catalog.Capture                // of its captures, in order
-	others []*catalog.Capture                // of other tables that had its name
-	Here   string                            // where captures are noted now
+	ID        int64
+	Shapes    map[int64]*catalog.Shape
+	called    map[*catalog.Shape]*catalog.Shape // with their columns called as they are now
+	LastShape *catalog.Shape                    // the last of them
+	Key       []string                          // the columns of the key, as they are called now
+	Captures  []*catalog.Capture                // of its captures, in order
+	others    []*catalog.Capture                // of other tables that had its name
+	Here      string                            // the place of captures that are made now
 	*LiveTable
 
 	Dialect hooks.Dialect
@@ -32,10 +32,10 @@ type Table struct {
 
 // PastTable is a table of which only the shapes are known.
 func PastTable(id int64, shapes map[int64]*catalog.Shape) *Table {
-	return &Table{ID: id, Shapes: shapes, Named: lastOf(shapes), called: make(map[*catalog.Shape]*catalog.Shape)}
+	return &Table{ID: id, Shapes: shapes, LastShape: lastOf(shapes), called: make(map[*catalog.Shape]*catalog.Shape)}
 }
 
-// lastOf is the shape that was noted last, nil if there is none.
+// lastOf is the shape that was made last, nil if there is none.
 func lastOf(shapes map[int64]*catalog.Shape) (last *catalog.Shape) {
 	for _, sh := range shapes {
 		if last == nil || sh.Number > last.Number {
@@ -71,7 +71,7 @@ func (t *Table) ShapeOf(r *Row) (*catalog.Shape, error) {
 	if err := json.Unmarshal([]byte(r.columns.String), &sh.Columns); err != nil {
 		return nil, err
 	}
-	for _, n := range t.Notes {
+	for _, n := range t.Captures {
 		if len(sh.Columns) > 0 && n.OID == sh.Columns[0].Table && r.System.Valid && strings.HasPrefix(n.Place, strconv.FormatInt(r.System.Int64, 10)+"/") {
 			sh.OID, sh.Places = n.OID, append(sh.Places, n.Place)
 		}
@@ -123,7 +123,7 @@ func (t *Table) CheckKey(key []string) error {
 				return nil
 			}
 		}
-		columns = t.Named.Key
+		columns = t.LastShape.Key
 	}
 	if len(columns) == len(key) {
 		return nil
@@ -136,8 +136,8 @@ func (t *Table) Label() string {
 	switch {
 	case t.LiveTable != nil:
 		return t.Name
-	case t.Named != nil:
-		return pgschema.Ident(t.Named.Schema) + "." + pgschema.Ident(t.Named.Table)
+	case t.LastShape != nil:
+		return pgschema.Ident(t.LastShape.Schema) + "." + pgschema.Ident(t.LastShape.Table)
 	}
 	return fmt.Sprintf("table %d", t.ID)
 }

@@ -9,15 +9,15 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/change"
 )
 
-// SQLiteSame says which values a constraint takes for the same.
-type SQLiteSame struct {
+// SQLiteEquality says which values a constraint takes for the same.
+type SQLiteEquality struct {
 	Exact     bool   // only those of the same storage class and bytes
 	collation string // of an index
 	affinity  string // of the column that a foreign key refers to, "" where values have it already
 }
 
 // Fold returns the same text for values that are the same.
-func (s SQLiteSame) Fold(v change.Value) string {
+func (s SQLiteEquality) Fold(v change.Value) string {
 	text := *v.Text
 	if s.Exact {
 		return v.Storage + " " + text

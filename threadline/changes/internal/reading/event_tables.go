@@ -13,16 +13,16 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// Witnesses are the tables that say whether a transaction had events: those of them that are here.
-type Witnesses struct {
+// EventTables are the tables that say whether a transaction had events: those of them that are here.
+type EventTables struct {
 	// readable are those of the timeline that this role may read, with audit_captures.
 	readable map[string]bool
-	journals []*journalWitness // in the order of Reader.Journals
+	journals []*journalTables // in the order of Reader.Journals
 	// complete says that the timeline has the contexts of all its events.
 	complete bool
 	// placed says that this role may ask which cluster this is.
 	placed bool
-	// others says that schemas of which the store was not told have a journal, too.
+	// others says that schemas that are not among Journals have a journal, too.
 	others bool
 	// jobs are River's tables, if it is the queue of forwarders.
 	jobs []jobTable
@@ -30,8 +30,8 @@ type Witnesses struct {
 	copied bool
 }
 
-// journalWitness are the tables of one journal.
-type journalWitness struct {
+// journalTables are the tables of one journal.
+type journalTables struct {
 	schema string
 	// readable are those that this role may read.
 	readable map[string]bool
@@ -41,27 +41,27 @@ type journalWitness struct {
 	lists bool
 }
 
-func (w *Witnesses) has(table string) bool { return w.readable[table] }
+func (w *EventTables) has(table string) bool { return w.readable[table] }
 
-func (j *journalWitness) has(table string) bool { return j.readable[table] }
+func (j *journalTables) has(table string) bool { return j.readable[table] }
 
 // at returns the qualified name of one of the tables.
-func (j *journalWitness) at(table string) string { return pgschema.Ident(j.schema) + "." + table }
+func (j *journalTables) at(table string) string { return pgschema.Ident(j.schema) + "." + table }
 
 // certain reports whether the tables are there without which it is never certain that there was no event.
-func (w *Witnesses) certain() bool {
-	return w.placed && !w.others && w.has("audit_captures") && !slices.ContainsFunc(w.journals, func(j *journalWitness) bool {
+func (w *EventTables) certain() bool {
+	return w.placed && !w.others && w.has("audit_captures") && !slices.ContainsFunc(w.journals, func(j *journalTables) bool {
 		return j.hidden || !j.has("journal") || !j.has("journal_purges") || !j.has("schema_versions")
 	})
 }
 
-// Witnesses asks which of these tables are here.
-func (s *Reader) Witnesses(ctx context.Context, db catalog.Querier) (*Witnesses, error) {
-	w := &Witnesses{readable: make(map[string]bool)}
-	of := make(map[string]*journalWitness)
+// EventTables looks up which of these tables are here.
+func (s *Reader) EventTables(ctx context.Context, db catalog.Querier) (*EventTables, error) {
+	w := &EventTables{readable: make(map[string]bool)}
+	of := make(map[string]*journalTables)
 	var names []string
 	for _, schema := range s.Journals {
-		j := &journalWitness{schema: schema, readable: make(map[string]bool)}
+		j := &journalTables{schema: schema, readable: make(map[string]bool)}
 		w.journals, names = append(w.journals, j), append(names, pgtext.Literal(schema))
 		of[schema] = j
 	}
@@ -108,7 +108,7 @@ func (s *Reader) Witnesses(ctx context.Context, db catalog.Querier) (*Witnesses,
 	return w, err
 }
 
-// finding is what the witnesses say of a transaction.
+// finding is what these tables say of a transaction.
 type finding struct {
 	change.State
 	Reason string
@@ -117,7 +117,7 @@ type finding struct {
 // NotKnown begins the reasons of [change.Unknown].
 const NotKnown = "its events are not known: "
 
-// Findings are those of stateOf.
+// Findings are those of StateOf, by their words.
 var Findings = map[string]finding{
 	"recorded": {State: change.Recorded},
 	"partly":   {change.Pending, "some of its events are not yet delivered"},
@@ -147,7 +147,7 @@ func (s *Reader) delivers(name string) string {
 	return "pg_catalog.starts_with(" + name + ", '" + timelineForwarder + "/')"
 }
 
-// cases are those of an expression of stateOf.
+// cases are the branches of the CASE that StateOf returns.
 type cases struct{ strings.Builder }
 
 func (c *cases) when(condition, then string) {
@@ -158,25 +158,25 @@ func (c *cases) when(condition, then string) {
 const idOf = "k.xid::pg_catalog.text::pg_catalog.int8"
 
 // StateOf is an expression for what is known of the events of the transaction k, whose first change
-// is f: a word of findings.
+// is f: a word of Findings.
 //
 // That the timeline has none proves nothing: a filter may have left them out, or a forwarder without
 // contexts, or one that was retired, may have been there at the time. The journals have all events that
 // were committed, and a purge writes down whose events it deletes.
-func (s *Reader) StateOf(w *Witnesses) string {
+func (s *Reader) StateOf(w *EventTables) string {
 	if w.copied {
 		return s.stateOfCopy(w)
 	}
 	var c cases
-	timeline, told := w.has("audit_contexts"), " FROM "+s.At("audit_contexts")+" c WHERE c.tx_id = "+idOf+" AND c.tx_started_at = k.started"
+	timeline, contexts := w.has("audit_contexts"), " FROM "+s.At("audit_contexts")+" c WHERE c.tx_id = "+idOf+" AND c.tx_started_at = k.started"
 	for _, j := range w.journals {
 		if timeline && j.settles() { // it may have come in several rows of the journal, and so in several batches
 			settled, known := s.settled(w, j)
-			c.when("(SELECT pg_catalog.sum(c.events)"+told+") < (SELECT pg_catalog.sum(j.events)"+j.ofTransaction()+") AND NOT ("+settled+" AND "+known+")", "partly")
+			c.when("(SELECT pg_catalog.sum(c.events)"+contexts+") < (SELECT pg_catalog.sum(j.events)"+j.ofTransaction()+") AND NOT ("+settled+" AND "+known+")", "partly")
 		}
 	}
 	if timeline {
-		c.when("EXISTS (SELECT"+told+")", "recorded")
+		c.when("EXISTS (SELECT"+contexts+")", "recorded")
 	}
 	for _, j := range w.journals {
 		has := "EXISTS (SELECT" + j.ofTransaction() + ")"
@@ -203,7 +203,7 @@ func (s *Reader) StateOf(w *Witnesses) string {
 	for _, j := range w.journals {
 		j.purged(&c)
 	}
-	// The notes of captures say where its table was captured at the time. A session that hides itself hides its cluster, too.
+	// audit_captures says where its table was captured at the time. A session that hides itself hides its cluster, too.
 	c.when("f.system <> (SELECT i.system_identifier FROM pg_catalog.pg_control_system() i) OR "+s.Catalog.Place()+
 		" IS DISTINCT FROM (SELECT n.place FROM "+s.At("audit_captures")+" n WHERE n.table_id = f.table_id AND n.noted_at <= f.captured_at ORDER BY n.noted_at DESC LIMIT 1)", "place")
 	for _, j := range w.journals {
@@ -213,19 +213,19 @@ func (s *Reader) StateOf(w *Witnesses) string {
 }
 
 // settles reports whether the tables are there that say what is on its way.
-func (j *journalWitness) settles() bool {
+func (j *journalTables) settles() bool {
 	return j.has("journal") && j.has("cursors") && j.has("retries")
 }
 
 // ofTransaction selects the rows j that the journal has of the transaction k.
-func (j *journalWitness) ofTransaction() string {
+func (j *journalTables) ofTransaction() string {
 	return " FROM " + j.at("journal") + " j WHERE j.xid = k.xid AND j.tx_started_at = k.started AND j.events > 0"
 }
 
 // settled is a condition: nothing of the transaction k is on its way from a journal to the timeline. The timeline's forwarder has passed
 // it, and tries none again, and no job has any. Where none is there under its own name, any may be it. known is another one: no
 // queue out of sight may have some.
-func (s *Reader) settled(w *Witnesses, j *journalWitness) (settled, known string) {
+func (s *Reader) settled(w *EventTables, j *journalTables) (settled, known string) {
 	ours := s.delivers("u.name")
 	relayed := "EXISTS (SELECT FROM " + j.at("cursors") + " u WHERE u.retired_at IS NULL AND " + ours + ")"
 	active := " FROM " + j.at("cursors") + " u WHERE u.retired_at IS NULL AND (" + ours + " OR NOT " + relayed + ")"
@@ -249,7 +249,7 @@ func (s *Reader) settled(w *Witnesses, j *journalWitness) (settled, known string
 }
 
 // purged adds that a purge has deleted the transaction's events.
-func (j *journalWitness) purged(c *cases) {
+func (j *journalTables) purged(c *cases) {
 	const list = "p.transactions"
 	if j.lists {
 		c.when("EXISTS (SELECT FROM "+j.at("journal_purges")+" p WHERE "+list+" IS NOT NULL AND p.purged_at > k.started AND pg_catalog.int8range("+list+"[1], "+list+"[pg_catalog.cardinality("+list+")], '[]') OPERATOR(pg_catalog.@>) "+idOf+" AND "+idOf+" = ANY ("+list+"))", "purged")
@@ -257,7 +257,7 @@ func (j *journalWitness) purged(c *cases) {
 }
 
 // older adds what a transaction is too old for, so that it may have had events of which the journal knows nothing.
-func (j *journalWitness) older(c *cases) {
+func (j *journalTables) older(c *cases) {
 	c.when("(k.started > (SELECT v.migrated_at FROM "+j.at("schema_versions")+" v WHERE v.component = 'journal')) IS NOT TRUE", "before")
 	without := ""
 	if j.lists {
@@ -277,7 +277,7 @@ func (j *journalWitness) older(c *cases) {
 // contextsOf selects the contexts of the transaction k. Where there are none, its events may have been
 // recorded by an older function, without contexts: those that were recorded with its COMMIT are
 // looked for, if that is soon after its last change.
-func (s *Reader) contextsOf(w *Witnesses) string {
+func (s *Reader) contextsOf(w *EventTables) string {
 	query := "SELECT " + strings.Join(contextColumns, ", ") + ", c.events, c.first_recorded_at, c.last_recorded_at FROM " + s.At("audit_contexts") + " c" +
 		" WHERE c.tx_id = k.xid::pg_catalog.text::pg_catalog.int8 AND c.tx_started_at = k.started"
 	if w.complete || !w.has("audit_actions") {

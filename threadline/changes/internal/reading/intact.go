@@ -12,14 +12,14 @@ import (
 // mostSnapshots is how many snapshots are taken before DDL that never ends is an error.
 const mostSnapshots = 10
 
-// errUnsettled is why a snapshot is taken anew.
-var errUnsettled = errors.New("changes: a table was rewritten, emptied or detached while its rows were read, again and again: read it later")
+// errNotIntact makes InSnapshot take another snapshot. It is returned after the last one.
+var errNotIntact = errors.New("changes: a table was rewritten, emptied or detached while its rows were read, again and again: read it later")
 
-// Settled returns an error for which InSnapshot takes another snapshot, unless each row that the snapshot could see in tables was still
-// there for it. A TRUNCATE, DDL that rewrites a table, and DETACH take the rows also from snapshots that are older (PostgreSQL manual, section
-// 13.6), and who reads may have waited for just that. It has to be called after the tables were read: by their locks that cannot
-// happen any more.
-func (r *Snapshot) Settled(ctx context.Context, tables ...int64) error {
+// CheckIntact returns an error, for which InSnapshot takes another snapshot, if a table was emptied, rewritten or detached after the
+// snapshot was taken and before the table was read. TRUNCATE, DDL that rewrites a table, and DETACH take its rows away also from older
+// snapshots (PostgreSQL manual, section 13.6), and the read may have waited for just that. So CheckIntact has to be called after
+// the tables were read: then their locks keep it from happening any more.
+func (r *Snapshot) CheckIntact(ctx context.Context, tables ...int64) error {
 	if _, lite := r.Reader.OnSQLite(); lite || len(tables) == 0 {
 		return nil
 	}
@@ -39,7 +39,7 @@ SELECT coalesce((SELECT pg_catalog.array_agg(pg_catalog.concat(c.oid, ' ', c.rel
 	case err != nil:
 		return catalog.Wrap("look whether the tables were rewritten", err)
 	case !is:
-		return errUnsettled
+		return errNotIntact
 	}
 	return nil
 }
