@@ -157,17 +157,15 @@ type State struct {
 	// Holder is the process that has the lease, "" if none has, as after one has died, or
 	// while the sink is suspended in each of several processes.
 	Holder string `json:"holder,omitempty"`
-	// Behind is how many committed entries it has not got, row changes among them, without those that it has
-	// accepted within Commit, or that have jobs of a Queue, and with those that are still in
-	// the table of an earlier version. What it has accepted within Commit counts until that is
-	// noted: on PostgreSQL for a second, on SQLite until a commit at least a second later, or
-	// until the database is closed. Oldest is when the first of
-	// them was recorded, zero if that cannot be read. While it is Elsewhere they are about what
-	// [Store.Resume] would replay, for which all of the journal is read.
+	// Behind is how many committed entries it has not got yet: events, row changes, and what is still in the table of an
+	// earlier version. Those that have jobs of a Queue are left out, and so are those that it has accepted within Commit, once
+	// that is written down: on PostgreSQL after a second, on SQLite at a commit at least a second later, or when the
+	// database is closed. Oldest is when the first of them was recorded, zero if that cannot be read. While it is
+	// Elsewhere, both are about what [Store.Resume] would replay, for which all of the journal is read.
 	Behind int64     `json:"behind"`
 	Oldest time.Time `json:"oldest,omitzero"`
-	// EventsOnly says why Behind and Oldest are without the row changes that it also gets, "" if they are with them, or it gets
-	// none. Which forwarders get some is known from [Options.Changes], and else from running programs.
+	// EventsOnly says why Behind and Oldest leave out the row changes that it also gets. It is "" if they include them, or if
+	// it gets none. That it gets some is known from [Options.Changes], or else only while a program runs that has registered it so.
 	EventsOnly string `json:"events_only,omitempty"`
 	// Retrying and Discarded count failures.
 	Retrying  int64 `json:"retrying"`

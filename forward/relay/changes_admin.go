@@ -13,9 +13,9 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 )
 
-// What operators ask about the row changes of a forwarder. A Store knows where they are from its Options.
+// What operators ask about the row changes of a forwarder. A Store knows from its Options where they are.
 
-// checkSources returns an error if [Options.Changes] is no use.
+// checkSources returns an error if [Options.Changes] cannot be used.
 func (s *Store) checkSources() error {
 	for name, c := range s.sources {
 		switch {
@@ -28,7 +28,7 @@ func (s *Store) checkSources() error {
 	return nil
 }
 
-// of returns the store that also reads the row changes of a forwarder, if it is known where they are.
+// of returns the store for a forwarder: it also reads the forwarder's row changes, if Options.Changes has their source.
 func (s *Store) of(forwarder string) *Store {
 	for name, c := range s.sources {
 		if stores(name, forwarder) {
@@ -40,8 +40,8 @@ func (s *Store) of(forwarder string) *Store {
 
 const noSource = "it also gets row changes, and this Store does not know where they are: give relay.New their source in Options.Changes"
 
-// eventsOnly returns why the row changes that a forwarder gets cannot be read, "" if they can, or if it gets none. s is of that
-// forwarder.
+// eventsOnly returns why the row changes that a forwarder gets cannot be read, "" if they can, or if it gets none. s is the store for
+// that forwarder: see [Store.of].
 func (s *Store) eventsOnly(ctx context.Context, db *sql.DB, forwarder string, all []registered) (why string, err error) {
 	if s.changes == nil {
 		for i := range all {
@@ -65,8 +65,8 @@ func (s *Store) eventsOnly(ctx context.Context, db *sql.DB, forwarder string, al
 	return "", nil
 }
 
-// mustRead returns an error if a forwarder gets row changes, or has some among what it has refused, and they cannot be read: what is
-// replayed without them would be a part. s is of that forwarder.
+// mustRead returns an error if a forwarder gets row changes, or has refused some, and they cannot be read: without them, only a part would
+// be replayed. s is the store for that forwarder.
 func (s *Store) mustRead(ctx context.Context, db *sql.DB, forwarder string) error {
 	if !s.d.hasChanges() {
 		return nil
@@ -89,8 +89,7 @@ func (s *Store) mustRead(ctx context.Context, db *sql.DB, forwarder string) erro
 	return err
 }
 
-// concernsChanges reports whether row changes may be among what is selected, beyond dead letters, which are known without their
-// source.
+// concernsChanges reports whether row changes may be selected other than as dead letters, which are known without a source.
 func (sel *Selection) concernsChanges() bool {
 	return !sel.From.IsZero() || !sel.To.IsZero() || slices.ContainsFunc(sel.IDs, mayBeChange) ||
 		slices.ContainsFunc(sel.Positions, func(p journal.Position) bool { return isChange(p.Key) })
@@ -102,8 +101,8 @@ func mayBeChange(id uuid.UUID) bool {
 	return id.Version() == sha1
 }
 
-// ofJournal selects keys that are not those of row changes. A row of the journal may have such a key too, if another program has
-// written it.
+// ofJournal selects the keys of rows of the journal, and not those of row changes. If another program has written it, a row of the
+// journal may have a key that looks like that of a change.
 func (s *Store) ofJournal(key string) string {
 	if !s.d.hasChanges() {
 		return "true"
@@ -111,7 +110,7 @@ func (s *Store) ofJournal(key string) string {
 	return "(" + key + " < " + s.d.uuid(leastChange) + " OR EXISTS (SELECT 1 FROM " + s.events() + " j WHERE j.key = " + key + "))"
 }
 
-// Where a change is, from its key: see journal.ChangePosition.
+// xidOf is an expression for the transaction ID of a change, and lsnOf for its place in the WAL, by its key: see journal.ChangePosition.
 func xidOf(key string) string {
 	return "('x' || pg_catalog.substr(" + digits(key) + ", 19, 12))::pg_catalog.bit(48)::pg_catalog.int8"
 }
@@ -127,7 +126,7 @@ func digits(key string) string {
 	return "pg_catalog.replace(" + key + "::pg_catalog.text, '-', '')"
 }
 
-// selectedChanges is selected for row changes. Those that were captured in another database go to no forwarder.
+// selectedChanges is [Store.selected] for row changes. Those that were captured in another database go to no forwarder.
 func (s *Store) selectedChanges(sel *Selection, names named, c *cursor) string {
 	from, id := s.changesFrom("c.elsewhere"), "NULL::pg_catalog.uuid"
 	terms := []string{s.d.reached(c, "0"), "NOT e.elsewhere"}
@@ -172,8 +171,8 @@ func (s *Store) selectedChanges(sel *Selection, names named, c *cursor) string {
 	return "SELECT e.key AS key, 0 AS ordinal, " + id + " AS id FROM " + from + " WHERE " + strings.Join(terms, " AND ")
 }
 
-// findChanges looks for row changes by their IDs: among what the forwarder has refused, and then among all, since an ID does not say
-// where its change is.
+// findChanges adds the row changes with some IDs to found. It looks among those that the forwarder has refused, and then among all, since
+// an ID does not say where its change is.
 func (s *Store) findChanges(ctx context.Context, q querier, forwarder string, ids []uuid.UUID, found named) error {
 	wanted := make(map[uuid.UUID]bool)
 	for _, id := range ids {
@@ -210,7 +209,7 @@ func (s *Store) findChanges(ctx context.Context, q querier, forwarder string, id
 	return nil
 }
 
-// findRefused is findChanges for what the forwarder has refused.
+// findRefused is findChanges for the changes that the forwarder has refused. It deletes their IDs from wanted.
 func (s *Store) findRefused(ctx context.Context, q querier, forwarder string, wanted map[uuid.UUID]bool, found named) error {
 	var ids []uuid.UUID
 	for id := range wanted {

@@ -36,8 +36,8 @@
 // number of its transaction, and a key behind those of all its events, in the order of the WAL; so
 // one cursor covers events and changes. The relay reads where changes are from their table, beside the
 // journal, and reads a change itself only for the call that delivers it. A call ends after 4 MiB
-// of changes. A process whose target of the same name gets no changes leaves the retries of changes alone. A [Store]
-// counts and replays the changes of the forwarders that its [Options] name.
+// of changes. A process whose target of the same name gets no changes leaves the retries of changes
+// alone. A [Store] counts and replays the changes of the forwarders that its [Options] name.
 //
 // # The lease
 //

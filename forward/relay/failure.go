@@ -166,7 +166,8 @@ func (s *Store) postpone(ctx context.Context, q querier, forwarder string, entry
 
 // nextDue returns when the next failure is due, zero if there is none.
 //
-// A store without row changes leaves theirs to a process of another version, which gets them: it would take them for gone.
+// A store without row changes leaves their retries to a process of another version, which gets changes: it would take the changes for
+// gone.
 func (s *Store) nextDue(ctx context.Context, q querier, forwarder string) (next time.Time, err error) {
 	err = q.QueryRowContext(ctx, "SELECT "+s.d.fn("min")+"(next_at) FROM "+s.prefix+"retries WHERE forwarder = "+s.quote(forwarder)+
 		" AND state = '"+stateRetrying+"'"+s.mine()).Scan(moment{&next})

@@ -211,7 +211,8 @@ func (s *Store) pending(in stream, c *cursor, trailing string) string {
 	return pending
 }
 
-// known leaves out changes with a number that is yet to come: they were restored from another server, and may be very many.
+// known leaves out changes of transactions whose numbers this server has not given yet: they were restored from another server, and may
+// be very many.
 const known = " AND e.xid < pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())"
 
 // waitingFrom returns the entry that p points to. If that was tried, accepted or acknowledged, it

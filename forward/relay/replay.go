@@ -23,10 +23,9 @@ import (
 type Selection struct {
 	// Forwarder gets them; it must be registered.
 	Forwarder string
-	// IDs are those of entries. A UUIDv7 is looked for in rows written within a day of its
-	// time; for any other ID the whole journal is read, and for that of a row change, which is a
-	// UUIDv5, all row changes, unless the forwarder has refused it. If the journal has an ID twice, both
-	// entries are selected.
+	// IDs are those of entries. A UUIDv7 is looked for in rows written within a day of its time. For any other ID the whole
+	// journal is read, and for a UUIDv5, as row changes have it, all row changes, unless the forwarder has refused the
+	// change. If the journal has an ID twice, both entries are selected.
 	IDs []uuid.UUID
 	// Positions are those of entries, as in [Failed] and in the journal. One that the journal, or the history of
 	// row changes, does not have is an error.

@@ -41,9 +41,9 @@ type Options struct {
 	// distinguishes a copy from its original where the server cannot. It has at most 200
 	// bytes of printable characters.
 	Environment string
-	// Changes says of each forwarder that gets row changes ([Target.Changes]), by its name, where
-	// they are. [Store.States] counts them then, and [Store.Replay] and [Store.Resume] replay them. It is
-	// for PostgreSQL.
+	// Changes has the source of the row changes for each forwarder that gets some ([Target.Changes]), by the
+	// forwarder's name. With it [Store.States] counts them, and [Store.Replay] and [Store.Resume] replay them. It
+	// is for PostgreSQL only.
 	Changes map[string]Changes
 }
 

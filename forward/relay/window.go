@@ -33,12 +33,12 @@ type candidate struct {
 type unpacker struct {
 	tx    journal.TxKey
 	clock time.Time
-	// others are the clocks of other transactions with the same number: row changes of a restored one may be between those
-	// of one of this server.
+	// others are the clocks of other transactions with the same number: row changes of a restored transaction may come
+	// between those of one of this server.
 	others map[journal.TxKey]time.Time
 }
 
-// turn turns to the transaction of a row.
+// turn sets tx and clock to those of the transaction of the next row.
 func (u *unpacker) turn(tx journal.TxKey) {
 	switch {
 	case tx == u.tx:

@@ -14,13 +14,14 @@ import (
 
 // Why there is no row as of a time. They come in an [AsOfError].
 var (
-	// ErrGone: the row was deleted before that, its key changed to another, or its table emptied, if it was there.
+	// ErrGone: by then the row was deleted, its key was changed to another, or a TRUNCATE had emptied the table, which does not
+	// say whether the row was in it.
 	ErrGone = errors.New("the row was gone by then")
 	// ErrNotYet: the row was made later, or never.
 	ErrNotYet = errors.New("there was no such row yet")
 	// ErrBeforeCapture: the table's changes were not captured yet.
 	ErrBeforeCapture = errors.New("the table's changes were not captured yet")
-	// ErrBroken: the chain of the changes is broken between that time and those that would say what the row was.
+	// ErrBroken: the chain of changes is broken between that time and the changes that would say what the row was.
 	ErrBroken = errors.New("the history is broken there")
 	// ErrHidden: no change says what the row was, and row-level security may hide from this role what it is now.
 	ErrHidden = errors.New("row-level security may hide the row from this role, and its changes do not have all of it")
@@ -67,7 +68,7 @@ type Row struct {
 type RowValue struct {
 	Name, Type string
 	Value
-	// Unknown says that no change has it: the column was added, was dropped or got another type in between.
+	// Unknown says that the value is not known: the column was added, was dropped or got another type in between.
 	Unknown bool
 }
 
@@ -79,11 +80,10 @@ func (v RowValue) String() string {
 	return v.Value.String()
 }
 
-// RowAsOf returns the row that had a key at a time, as of the changes that were captured until then, by
-// the server's clock. A change is captured when it is made, so it may have been committed later: by
-// the length of its transaction. Values that no change had given by then are those that a later
-// change replaced, or that the row has now. If there was no such row, or it is not known, the error is
-// an [*AsOfError].
+// RowAsOf returns the row that had a key at a time, as of the changes that were captured until then, by the server's clock.
+// A change is captured when it is made, and its transaction may have been committed after the time. Values that no change
+// had set by then are those that a later change replaced, or that the row has now. If there was no such row, or it is not
+// known, the error is an [*AsOfError].
 func (s *Store) RowAsOf(ctx context.Context, table string, at time.Time, key ...string) (*Row, error) {
 	if len(key) == 0 {
 		return nil, fmt.Errorf("changes: RowAsOf needs the key of a row of %s", table)
@@ -115,8 +115,9 @@ func (s *Store) RowAsOf(ctx context.Context, table string, at time.Time, key ...
 	})
 }
 
-// RowAfter returns the row as a change of it has left it. The change must have a Key. If what the row was is not known, or it
-// was deleted, the error is an [*AsOfError]; if the history does not have the change, it is [ErrNoChange].
+// RowAfter returns the row as one of its changes has left it. The change must have a Key. If the change has deleted the row,
+// or it is not known what the row was, the error is an [*AsOfError]; if the history does not have the change, it is
+// [ErrNoChange].
 func (s *Store) RowAfter(ctx context.Context, c Change) (*Row, error) {
 	if c.Key == nil {
 		return nil, errors.New("changes: RowAfter needs a change of a row with a key")

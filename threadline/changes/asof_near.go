@@ -15,11 +15,11 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 )
 
-// A row may have very many changes, and nearly always the last ones before a moment say what it was: back to its INSERT, or to where
-// each column was changed. Columns that are hardly ever changed are known from the other side, too, if there are few changes
-// since: by what those have replaced, and by what the row has now. So some changes are read on both sides of the moment, and then
-// four times as many, until they are enough. All of them are read where their order is not that of one WAL, where the row had
-// another key, and where anything else is unusual.
+// A row may have very many changes, and nearly always the last ones before a moment say what it was: back to its INSERT, or to
+// where each column was changed. If there are few changes since, columns that are hardly ever changed are known from those, too: by
+// what they have replaced, and by what the row has now. So some changes are read on both sides of the moment, and then four times
+// as many, until they are enough. All of them are read where their order is not that of one WAL, where the row had another key, and
+// where anything else is unusual.
 
 // How many changes before and behind the moment are read first.
 const (
@@ -34,16 +34,16 @@ type nearby struct {
 	after *reading.Row // the row is wanted as this change has left it; nil: as it was at the moment
 
 	list         []*reading.Row
-	by           *reading.Row // the last one by then in the WAL
-	first, last  bool         // there are none before, or an unusual one, and none behind
-	helps        bool         // to read those behind
-	before, next int          // how many to read of each side
-	unusual      uint64       // the place in the WAL of the last change without a key, or that took this one from a row
+	by           *reading.Row // the last one, in the WAL, that was captured by the moment
+	first, last  bool         // whether all are read of that side: before, back to the first or an unusual one, and behind
+	helps        bool         // whether reading more of those behind may help
+	before, next int          // how many to read next of each side
+	unusual      uint64       // where in the WAL the last change is that has no key, or that took this one from a row
 	unusualIn    reading.Row  // its transaction
 	system       sql.NullInt64
 }
 
-// near returns the row at a moment, or after a change. It reports false if it takes all changes with the key to say what that was.
+// near returns the row at a moment, or after a change. known is false if only all changes with the key can say what that was.
 func (a *asOf) near(ctx context.Context, at time.Time, after *reading.Row) (row *Row, known bool, err error) {
 	if _, lite := onSQLite(a.Reader); lite || a.lives.Deferrable || !alwaysHere(a.table) {
 		return nil, false, nil
@@ -75,7 +75,7 @@ func alwaysHere(t *reading.Table) bool {
 	return len(t.Captures) > 0 && !slices.ContainsFunc(t.Captures, func(n *catalog.Capture) bool { return n.Place != t.Here })
 }
 
-// begin reads the first changes. There are none if there is none by then.
+// begin reads the first changes around the moment. It reads none if none was captured by then.
 func (n *nearby) begin(ctx context.Context) error {
 	var unusual string
 	last := func(where string) string {
@@ -106,6 +106,7 @@ func (n *nearby) begin(ctx context.Context) error {
 	return n.readBehind(ctx)
 }
 
+// more reads more changes, of each side on which that may help.
 func (n *nearby) more(ctx context.Context) error {
 	if !n.first {
 		if err := n.readBefore(ctx, "< $3::pg_catalog.text::pg_catalog.pg_lsn", n.list[0].LSN); err != nil {
@@ -118,6 +119,7 @@ func (n *nearby) more(ctx context.Context) error {
 	return n.readBehind(ctx)
 }
 
+// readBefore puts earlier changes in front of the list: those at a place in the WAL, a comparison with $3, which is arg.
 func (n *nearby) readBefore(ctx context.Context, place string, arg any) error {
 	list, more, err := n.read(ctx, place, " DESC", n.before, arg)
 	if err != nil {
@@ -140,6 +142,7 @@ func (n *nearby) readBefore(ctx context.Context, place string, arg any) error {
 	return nil
 }
 
+// readBehind puts later changes behind the list.
 func (n *nearby) readBehind(ctx context.Context) error {
 	list, more, err := n.read(ctx, "> $3::pg_catalog.text::pg_catalog.pg_lsn", "", n.next, n.list[len(n.list)-1].LSN)
 	n.list, n.last = append(n.list, list...), !more
@@ -237,8 +240,8 @@ func (n *nearby) addEarlier(p *past, before []*reading.Row) (wants, error) {
 	return wantsMore, nil
 }
 
-// laterHelps reports whether later changes, and what the row is now, say what it was: nothing was missed since, and they have no less than the
-// changes before.
+// laterHelps reports whether later changes, and what the row is now, can say what it was: none was missed since, and no value
+// is hidden from them that the changes before have.
 func (n *nearby) laterHelps(p *past) bool {
 	t, from := n.table, p.from
 	if n.at.Before(from) { // the clock was set back

@@ -20,9 +20,9 @@ type past struct {
 	shape *catalog.Shape   // the columns with which the row is returned: those of the moment, as far as they are known
 	known map[string]Value // by the columns of shape
 	since *Change          // the last change before the moment
-	from  time.Time        // when the first of the changes was that values are from
-	to    time.Time        // and the last
-	whole bool             // from is of a change that has the whole row
+	from  time.Time        // when the first of the changes was captured that known has values of
+	to    time.Time        // and when the last of them
+	whole bool             // the first of them has the whole row
 }
 
 // compose returns the row between two of its changes. Each value is the one that the last change before has left, or else the
@@ -228,8 +228,8 @@ func hasDetached(t *reading.Table) *Break {
 	return &Break{Kind: Partitioned, From: now, To: now, Schema: t.LastShape.Schema, Table: t.LastShape.Table, Text: "detached, dropped or renamed since the last plan: " + strings.Join(t.Detached, ", ")}
 }
 
-// shapeNow returns the shape of the table as it is now, with the columns that its shapes have. A column that was ever masked or
-// excluded is masked.
+// shapeNow returns the shape of the table as it is now, with those of its columns that were ever captured. A column that was ever
+// masked or excluded is masked.
 func (a *asOf) shapeNow() *catalog.Shape {
 	now := *a.table.Now
 	now.Columns = nil

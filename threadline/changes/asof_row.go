@@ -74,7 +74,7 @@ func (a *asOf) row(ctx context.Context, at time.Time, last int) (*Row, error) {
 	return a.compose(ctx, at, before, after)
 }
 
-// alive returns an error unless the row is there at a moment, after a change of it.
+// alive returns an error unless the row was there at a moment, by r, its last change until then.
 func (a *asOf) alive(at time.Time, r *reading.Row) error {
 	c, err := r.Change(a.table)
 	switch {
@@ -93,8 +93,8 @@ func (a *asOf) alive(at time.Time, r *reading.Row) error {
 	return nil
 }
 
-// unchanged returns an error unless the row was there before the first of its changes. Without changes it returns none: the
-// row may be there.
+// unchanged returns an error unless the row was there before the first of its changes. Without changes it returns nil, since the
+// row may be there now.
 func (a *asOf) unchanged(at time.Time) error {
 	if began := a.began(); began != nil && at.Before(began.To) {
 		return &AsOfError{Err: ErrBeforeCapture, Break: began}
@@ -118,6 +118,7 @@ func (a *asOf) unchanged(at time.Time) error {
 	return nil
 }
 
+// began returns the break with which the history begins, nil if there is none.
 func (a *asOf) began() *Break {
 	for i := range a.breaks {
 		if a.breaks[i].Kind == Began {

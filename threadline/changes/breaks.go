@@ -29,7 +29,7 @@ func (s *Store) Breaks(ctx context.Context, table string) ([]Break, error) {
 	return list, err
 }
 
-// plain are breaks for those who only read them.
+// plain returns the breaks without what only package reading uses.
 func plain(breaks []reading.Break) []Break {
 	if breaks == nil {
 		return nil

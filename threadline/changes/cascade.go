@@ -10,21 +10,21 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 )
 
-// Foreign keys change rows without a statement, and at the depth of the statement that they follow. Their actions are
-// never deferred: when the change of a row that is referred to is captured, those that referred to it have
-// been changed, and their changes are captured next. So what changes a row that still refers to what
-// went is the action, unless
+// Foreign keys change rows without a statement of the app's, at the trigger depth of the statement that they follow. Their
+// actions are never deferred: when the change of a row that is referred to is captured, the rows that referred to it have
+// been changed, and their changes are captured next. So a change of a row that still refers to what is gone was made by the
+// action, unless
 //
-//   - the row came to refer to it after that, which a deferred foreign key lets it do,
+//   - the row came to refer to it after that, which a deferred foreign key allows,
 //   - a BEFORE trigger or a rule may have kept the action from the row,
 //   - changes of the transaction were lost, so that neither shows,
 //   - or one statement has changed both rows: by a foreign key from a table to itself, which is left out, or by a
 //     WITH that changes data, which does not show.
 
-// mostCompleted is for how many changes of a transaction the values that they have left are looked up.
+// mostCompleted is for how many updates of a transaction the values that they have not changed are looked up.
 const mostCompleted = 100
 
-// tuple are the values of columns before or after a change.
+// tuple are the values of a foreign key's columns before or after a change.
 type tuple struct {
 	text  string
 	known bool // all are; if one is NULL, text is "", and the row refers to nothing
@@ -33,15 +33,15 @@ type tuple struct {
 // refers reports whether the values surely refer to something.
 func (t tuple) refers() bool { return t.known && t.text != "" }
 
-// cascadeReader tells the changes of a transaction that foreign keys have made.
+// cascadeReader finds the changes of a transaction that foreign keys have made.
 type cascadeReader struct {
 	*reading.Snapshot
 	list      []Change // under the names that columns have now
 	rows      []*reading.Row
-	completed int
+	completed int // how many updates' values were looked up: see mostCompleted
 }
 
-// referred are the values of a foreign key.
+// referred are values that rows refer to by a foreign key.
 type referred struct {
 	key    *reading.ForeignKey
 	values string
@@ -195,7 +195,7 @@ func (c *cascadeReader) sides(ctx context.Context, i int, t *reading.Table, colu
 	return was, is, nil
 }
 
-// complete adds the values of columns that an update has left: those of the key, or what the row's history tells.
+// complete adds the values of columns that an update has not changed: those of the key, and those that the row's history has.
 func (c *cascadeReader) complete(ctx context.Context, i int, t *reading.Table, missing []string, values map[string]*Field) error {
 	change := &c.list[i]
 	add := func(name string, v Value) { values[name] = &Field{Name: name, Old: v, New: v} }

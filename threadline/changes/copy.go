@@ -142,8 +142,8 @@ func (c *copier) readState(ctx context.Context) error {
 	return targetError(err)
 }
 
-// digestOf is an expression for a digest of all rows of a table, which these columns tell apart, and of the server's timeline, which is
-// another one after a restore to an earlier time.
+// digestOf is an expression for a digest of all rows of a table, which these columns identify, and of the timeline ID of the
+// server's WAL, which is another one after a restore to an earlier time.
 func digestOf(columns ...string) string {
 	return "pg_catalog.hashtextextended(pg_catalog.concat(pg_catalog.string_agg(pg_catalog.concat_ws(' ', " + strings.Join(columns, ", ") + "), ',' ORDER BY " + strings.Join(columns, ", ") +
 		"), ' ', pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8)), 0)"

@@ -12,11 +12,12 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/internal/paging"
 )
 
-// position is that of a change in the order of pages, and in no other change's. All of it is in a dump.
+// position is where a change is in the order of pages. No two changes have the same one, and a dump has all of it.
 type position struct {
 	captured time.Time
 	lsn, xid uint64
-	// On SQLite lsn is the change's seq, and xid is 0. There the oldest come first in two parts: see [sqlite.settlePage].
+	// On SQLite lsn is the change's seq, and xid is 0. There the oldest come first in two parts: see [sqlite.settlePage]. In the
+	// first part, until and top bound it. In the second, commits is true, and lsn is all that counts.
 	until   uint64
 	top     time.Time
 	commits bool
@@ -60,6 +61,7 @@ func (p position) args() []any {
 	return []any{moment(p.captured), fmt.Sprintf("%X/%X", p.lsn>>32, p.lsn&(1<<32-1)), strconv.FormatUint(p.xid, 10)}
 }
 
+// cursor is the cursor of the page that begins behind a position.
 func (q *Query) cursor(p position) string {
 	kind, slots := byte(paging.ByCapture), [4]uint64{uint64(p.captured.UnixMicro()), p.lsn, p.xid}
 	switch {
@@ -79,7 +81,7 @@ func (q *Query) cursor(p position) string {
 // [Page.Next] is that of the last change, unless there is nothing behind it.
 func (p *Page) CursorAfter(i int) string { return p.query.cursor(p.positions[i]) }
 
-// after is the place that the query's cursor names, nil without one.
+// after is the position that the query's cursor names, nil without one.
 func (q *Query) after() (*position, error) {
 	if q.Cursor == "" {
 		return nil, nil
@@ -99,7 +101,7 @@ func (q *Query) after() (*position, error) {
 	return &position{captured: moment(0), lsn: slot(1), xid: slot(2)}, nil
 }
 
-// allFilters are the query but where its page begins and ends. The order is one of them.
+// allFilters is the query without where its page begins and ends. The order counts as a filter.
 func (q *Query) allFilters() Query {
 	f := *q
 	f.Limit, f.Cursor = 0, ""

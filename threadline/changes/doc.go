@@ -10,17 +10,17 @@
 //
 // [Store.History], [Store.Page] and [Store.Each] find changes, [Store.Transaction] those of a transaction.
 // [Store.RowAsOf], [Store.RowAfter] and [Store.TableAsOf] say what rows were. [Store.Breaks] says where a
-// history may have holes. Package undo makes the SQL that reverses changes. [NewSource] delivers row changes to the forwarders that are registered with
-// forward.WithChanges, and [KeptIn] lets a purge delete those that another database keeps. README.md, beside this file, has
-// all of it in one place.
+// history may have holes. Package undo makes the SQL that reverses changes. [NewSource] delivers row changes to the
+// forwarders that are registered with forward.WithChanges, and [KeptIn] lets a purge delete those that another database
+// keeps. README.md, beside this file, has all of it in one place.
 //
 // The package is for PostgreSQL 13 or newer, and for SQLite 3.37 or newer. On SQLite nothing is delivered; SQLITE.md
 // says what else differs. The rest of this text is about PostgreSQL.
 //
 // # Who
 //
-// [Change.By] says who made a change. That comes from the events of its transaction, which threadline.Forwarder has
-// kept in the same schema. Without events it has only the session's role, application and address. It says that there
+// [Change.By] says who made a change. It comes from the events of the change's transaction, which threadline.Forwarder has
+// written to the same schema. Without events it has only the session's role, application and address. It says that there
 // was no event only where the journal proves it, and otherwise why that is not known. If several actors have written in
 // one transaction, it has all of them.
 //

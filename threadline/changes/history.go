@@ -10,12 +10,14 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
-// History returns the changes of one row, the oldest first. key has the values of the key's
-// columns. What PostgreSQL prints in another form finds a row that is there, and a time without a zone is one in UTC. The history has all that happened under the key, also to rows
-// that were deleted before. If a row's key has become this one, it goes back to that row's
-// INSERT under its former keys. TRUNCATEs of the table are part of each row's history, and so are
-// changes of which the key is not known, because the table had lost its columns. A table that was
-// renamed keeps its history; one that was made again under an old name has a separate one. Of one that was never captured the error is
+// History returns the changes of one row, the oldest first. key has the values of the key's columns. They may be written in
+// another form than PostgreSQL prints them, such as a UUID in capitals, if the table is still there; a time without a zone
+// is in UTC.
+//
+// The history has all that happened under the key, also to rows that were deleted before. If a row's key has become this
+// one, it goes back to that row's INSERT under its former keys. TRUNCATEs of the table are part of each row's history, and
+// so are changes of which the key is not known, because the table had lost its columns. A table that was renamed keeps its
+// history; one that was made again under an old name has a separate one. Of a table that was never captured the error is
 // [ErrNotCaptured]. [Store.Breaks] says what may be missing.
 func (s *Store) History(ctx context.Context, table string, key ...string) (history []Change, err error) {
 	if s, ok := onSQLite(s.reader()); ok {

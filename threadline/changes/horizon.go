@@ -18,7 +18,7 @@ import (
 // nothing before its start. Where the start of one is hidden from this role, or was prepared, or on a standby, which
 // does not know of locks, the bound is the start of a transaction that got its ID before all that are in
 // progress. In a restored database a lower ID may also be one of the original, and so of a transaction that
-// ended before any captured anything here. Each of both kinds is a bound, so that the latest will do.
+// ended before any captured anything here. Both kinds of starts are bounds, so the latest of all is taken.
 func readHorizon(ctx context.Context, s *reading.Reader, db catalog.Querier) (time.Time, error) {
 	var text string
 	err := db.QueryRowContext(ctx, "SELECT "+pgtext.Time("coalesce(h.at, '0001-01-01 00:00:00+00'::pg_catalog.timestamptz)")+" FROM ("+horizonQuery(s)+") h").Scan(&text)
@@ -28,9 +28,9 @@ func readHorizon(ctx context.Context, s *reading.Reader, db catalog.Querier) (ti
 	return time.Parse(lenient.TimeForm, text)
 }
 
-// newestAsked is in how many of a table's newest changes one of a settled transaction is looked for. There is none
-// if as many were committed since the oldest transaction in progress began, or if all are those of the original of a
-// restored database, where IDs were higher.
+// newestAsked is among how many of a table's newest changes horizonQuery looks for one of a settled transaction. There is none
+// if as many were committed since the oldest transaction in progress began, or if all are from before a restore, where IDs
+// were higher.
 const newestAsked = 100
 
 func horizonQuery(s *reading.Reader) string {

@@ -43,7 +43,7 @@ func (q *Query) matchesPlain(c *candidate, aliases alias.Names) bool {
 	return q.plain(c, aliases) && !slices.ContainsFunc(q.Not, func(n Query) bool { return !n.asksWho() && n.plain(c, aliases) })
 }
 
-// matchesWho reports the same for what does, of one that matchesPlain.
+// matchesWho reports whether a change that matchesPlain also matches as far as that depends on who made it.
 func (q *Query) matchesWho(c *candidate, aliases alias.Names) bool {
 	return q.who(c.By) && !slices.ContainsFunc(q.Not, func(n Query) bool { return n.asksWho() && n.plain(c, aliases) && n.who(c.By) })
 }
@@ -91,12 +91,12 @@ func (q *Query) plain(c *candidate, aliases alias.Names) bool {
 	return true
 }
 
-// changed reports whether the change has given a field another value: after DDL an update has all
-// fields.
+// changed reports whether the change has given a field another value: an update that has drifted has all fields.
 func (c *candidate) changed(f *Field) bool {
 	return c.Op != Update || !c.Drifted || (f.Old.Text == nil) != (f.New.Text == nil) || f.Old.Text != nil && *f.Old.Text != *f.New.Text
 }
 
+// is reports whether a value is the one that the query asks for. One that was not kept whole never is.
 func (v FieldValue) is(value Value) bool {
 	switch {
 	case value.Masked || value.Cut:

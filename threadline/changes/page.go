@@ -115,14 +115,14 @@ type pageReader struct {
 	past   pastTables
 
 	at      *position           // the last change that was looked at, or where the page begins; nil: the newest
-	settled *time.Time          // up to where the oldest come first; nil: no bound
+	settled *time.Time          // with OldestFirst: what was captured before is settled; nil: no bound
 	begins  bool                // the page has no cursor
 	last    uint64              // on SQLite: the last change that there is
 	keys    map[string][]string // there: the keys that the query and its Not mean, by their texts
 	looked  int
 	bytes   int
 	kept    []*candidate
-	stop    bool // before a change whose events are on their way
+	stop    bool // the page ends before a change whose events are on their way
 	byWho   *byWho
 }
 
@@ -182,7 +182,7 @@ func (r *pageReader) page(ctx context.Context) (Page, error) {
 	return page, nil
 }
 
-// settle finds out up to where the oldest come first.
+// settle finds out which changes are settled, for a page with the oldest first.
 func (r *pageReader) settle(ctx context.Context) error {
 	if s, ok := onSQLite(r.reader); ok {
 		return s.settlePage(ctx, r)
@@ -215,12 +215,12 @@ func (r *pageReader) follow() string {
 	return r.query.cursor(*r.at)
 }
 
-// full reports whether the page ends here, whatever comes.
+// full reports whether the page ends here, whatever else there is.
 func (r *pageReader) full() bool {
 	return len(r.kept) > r.query.Limit || r.looked >= MaxLooked || r.bytes > MaxBytes || r.stop || r.byWho.full()
 }
 
-// looksFirst is how many changes are looked at first, if filters have to: often they are enough.
+// looksFirst is how many changes a page looks at first, if filters have to look at them: often they are enough.
 const looksFirst = 250
 
 // batch looks at the next changes, and reports whether there are more.

@@ -61,8 +61,8 @@ func (r *pageReader) sql(limit int) (string, []any) {
 	return r.reader.SelectChanges("NULL::pg_catalog.int8", tables+" CROSS JOIN LATERAL ("+of+order+end+") c"+order+end), p.args
 }
 
-// columns are the order of a page. Within a transaction the WAL is never set back, as clocks are, and the primary
-// key has its order.
+// columns are those by which a page is ordered. Within a transaction that is the order of the WAL, which is never set back as clocks
+// are, and which the primary key has.
 func (r *pageReader) columns() []string {
 	if r.query.XID != 0 {
 		return []string{"c.xid", "c.lsn", "c.captured_at"}

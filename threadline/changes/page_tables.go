@@ -12,8 +12,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/internal/near"
 )
 
-// ErrNotCaptured means that a table was never captured. From a page it comes in a [*QueryError] that says what to
-// do. A program that also shows actions may show those alone.
+// ErrNotCaptured means that a table was never captured. A page returns it in a [*QueryError] that says what to do. A program
+// that also shows actions may show those alone.
 var ErrNotCaptured = change.ErrNotCaptured
 
 // notCaptured is a [QueryError] that is also ErrNotCaptured.

@@ -25,13 +25,14 @@ import (
 type byWho struct {
 	column, value string            // of audit_contexts, with an index
 	others        map[string]string // what the context must have, too
-	many          bool
-	searched      int       // how many contexts and changes were looked at
-	past          *position // the bound, if all rows that come before it were read
-	stuck         bool      // too many transactions began at one time: the changes are read one after the other
+	many          bool              // the contexts are not few, or have many changes
+	searched      int               // how many contexts and changes were looked at
+	past          *position         // the bound, if all rows that come before it were read
+	stuck         bool              // too many transactions began at one time: the changes are read one after the other
 }
 
-// How many contexts are few, and have few changes; and of many, how many are read first, and then at a time.
+// How many contexts are few, and how many changes they may have to count as few; and of many contexts, how many are read first, and then
+// at a time.
 const (
 	fewContexts   = 100
 	fewChanges    = 500
@@ -77,7 +78,7 @@ func (w *byWho) full() bool { return w != nil && w.searched >= MaxLooked }
 // finds reports whether the next changes are to be found by who made them.
 func (w *byWho) finds() bool { return w != nil && !w.stuck }
 
-// utf8 is a text, whatever the session's encoding is.
+// utf8 is an expression for a text that does not depend on the session's encoding.
 func (p *pageSQL) utf8(value string) string {
 	return "pg_catalog.convert_from(pg_catalog.decode(" + p.arg(hex.EncodeToString([]byte(value)), "text") + ", 'hex'), 'UTF8')"
 }
@@ -137,8 +138,16 @@ func (r *pageReader) readByWho(ctx context.Context, size int) (list []*reading.R
 	return list, more || w.past != nil, err
 }
 
-// whoSQL selects the places of the next changes, as arrays, and what was looked at for that. All that match and are newer than the
-// bound are among them, if there is one.
+// whoSQL selects where the next changes are, as arrays, and how much was looked at to find them. If there is a bound, all changes that match
+// and are newer are among them. Its parts are:
+//
+//   - x, the contexts with the value, the latest first, and whether they match
+//   - h, the changes of their transactions
+//   - b, a start: transactions that began then or earlier may not have been read; NULL if all were
+//   - l, the late changes behind b
+//   - u, the bound: the latest time at which a change can have been captured that was not read
+//   - k, the transactions of late changes that match
+//   - f, the changes that were found
 func (r *pageReader) whoSQL(contexts, changes, limit int) (string, []any) {
 	p, w := &pageSQL{}, r.byWho
 	changesTable, contextsTable := r.reader.At("audit_changes"), r.reader.At("audit_contexts")

@@ -48,12 +48,12 @@ func (p *Purge) Purge(ctx context.Context, db *sql.DB, free, lock string, o rela
 // purgeRun is one call of Purge.
 type purgeRun struct {
 	app, archive *reading.Reader
-	free, lock   string // a condition for changes that no forwarder needs, and a statement that keeps it true: see relay.ChangesPurge
+	free, lock   string // a condition for changes e that no forwarder needs, and a statement that keeps it true: see relay.ChangesPurge
 	options      relay.PurgeOptions
 	began        time.Time
 
 	place, name  string // of the app's database, and of the archive's, for people
-	old, deleted int64  // changes before options.Before
+	old, deleted int64  // how many changes are older than options.Before, and how many of them were deleted
 }
 
 // before is the expression for options.Before.
@@ -89,7 +89,8 @@ type purgeable struct {
 	sum   string // of digests of where its changes are
 }
 
-// sumOf is an expression for purgeable.sum. As many changes may be others, if some were deleted by hand, and others were not copied.
+// sumOf is an expression for purgeable.sum. The number of changes is not enough: if some were deleted here by hand, and others were not
+// copied, as many may be others.
 func sumOf(c string) string {
 	return "coalesce(pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat(" + c + ".lsn), 0)), 0)::pg_catalog.text"
 }

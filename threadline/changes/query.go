@@ -34,7 +34,7 @@ type Query struct {
 	// had the name earlier. The other names in [Options.Aliases] are the same name. One that no captured
 	// table ever had is an error, but not in Not.
 	Tables []string
-	// Schema is any that the table had.
+	// Schema is one that the table has, or had.
 	Schema string
 	// Key is that of a row, which the row has after the change or had before it, as PostgreSQL
 	// prints the values; on SQLite a number may be written in any way. It needs Tables: rows of different tables may
@@ -48,16 +48,16 @@ type Query struct {
 
 	// Ops are operations. Any will do.
 	Ops []Op
-	// Fields must, each of them, have changed: got another value, the first one by an insert, or lost the last one by a
-	// delete. Masked fields are found, too.
+	// Fields must all have changed: an insert gives a field its first value, an update another one, and a delete removes
+	// the last one. Masked fields are found, too.
 	Fields []string
 	// Old are values that fields had before the change, and New values that they have since; all must match. Of an
 	// update only the fields that have changed are known. A text is compared byte by byte with [Value.Text], which is
 	// what PostgreSQL prints: a boolean is t or f. What was masked, hashed or shortened matches nothing. If Tables have always masked the
 	// field, that is a [*QueryError].
 	Old, New []FieldValue
-	// Text must occur, each of them, in a name of the table, in the row's key or former key, or in a value. Upper
-	// and lower case are the same. It is not looked for in values that were masked, hashed or shortened.
+	// Text are texts of which each must occur: in a name of the table, in the row's key or former key, or in a value. Case
+	// does not matter. Values that were masked, hashed or shortened are not searched.
 	Text []string
 
 	// ActorType alone means every actor of the type, with ActorID one actor. ActorID alone means that ID
@@ -227,7 +227,7 @@ func (q *Query) asksWho() bool {
 	return q.ActorType != "" || q.ActorID != "" || q.Unattributed || q.TenantID != "" || q.CorrelationID != "" || q.RequestID != ""
 }
 
-// looks reports whether filters have to look at the change, because no index has them.
+// looks reports whether there are filters that no index has, so that they have to look at each change.
 func (q *Query) looks() bool {
 	return q.asksWho() || len(q.Ops)+len(q.Fields)+len(q.Old)+len(q.New)+len(q.Text)+len(q.Not) > 0
 }

@@ -10,13 +10,12 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// reachedQuery follows tables, of which $1 has the names under which they are asked for, $2 the schemas and $3 the names: from a view to
-// its table where it is that of one table only,
-// without a rule or an INSTEAD OF trigger that would lead elsewhere; from a partition to those that it
-// is a part of, which may be captured in its stead; and to the partitions and children of a table.
+// reachedQuery follows tables, of which $1 has the names under which they are asked for, $2 the schemas and $3 the names: from a
+// view to its table, if it shows one table only, and no rule or INSTEAD OF trigger leads elsewhere; from a partition to the tables that
+// it is a part of, which may be captured in its stead; and to the partitions and children of a table.
 //
-// Arrays, because the server knows how many they have: of a function it would expect many, and compile the query, which takes
-// a hundred times as long.
+// It gets arrays, because the server knows how many elements they have: of a function that returns rows it would expect many, and
+// compile the query (JIT), which takes a hundred times as long.
 const reachedQuery = `WITH RECURSIVE kin (name, oid, way) AS (
 		SELECT a.name, c.oid, 'here' FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.text::pg_catalog.text[])) a (name, schema, relation)
 			JOIN pg_catalog.pg_namespace n ON n.nspname = a.schema JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = a.relation WHERE c.relkind IN ('r', 'p', 'v', 'f')
@@ -41,13 +40,12 @@ const reachedQuery = `WITH RECURSIVE kin (name, oid, way) AS (
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = k.oid AND c.relkind IN ('r', 'p', 'v', 'f') OFFSET 0
 	) d (name) WHERE d.name <> k.name ORDER BY 1, 2`
 
-// mostAsked is of how many names at a time a server does not expect so many tables that it would compile the query.
+// mostAsked is how many names are asked for at a time: for more, a server may expect so many tables that it compiles the query.
 const mostAsked = 20
 
-// Reached returns, for names of tables, partitions and views, in which other tables a statement on one may
-// change rows: names have the schema and a dot before them, except for public. For a view that does not
-// simply show one table there are none. It goes by the tables that there are now. On SQLite it returns
-// none, since only triggers write through a view.
+// Reached returns, for each of the names of tables, partitions and views, the other tables in which a statement on it may change
+// rows. A name has its schema and a dot in front, unless that is public. For a view that does not simply show one table there are
+// none. Reached goes by the tables that there are now. On SQLite it returns none, since only triggers write through a view.
 func (s *Store) Reached(ctx context.Context, names []string) (map[string][]string, error) {
 	reached := make(map[string][]string)
 	if len(names) == 0 || s.reader().Catalog.Dialect == hooks.SQLite {

@@ -27,8 +27,8 @@ var _ relay.ChangesPurge = (*Purge)(nil)
 //	audit.Register(webhook, forward.Async, forward.WithChanges(changes.NewSource(nil)))
 //
 // Each change is an entry whose Change is the JSON of a [Diff], without By; its Target is the table, without the schema,
-// and the key, with commas between the columns' values. The methods other than [Source.Copy] are for package relay, on PostgreSQL. A Source is
-// safe for concurrent use.
+// and the key, with commas between the columns' values. The methods other than [Source.Copy] are for package relay, on
+// PostgreSQL. A Source is safe for concurrent use.
 type Source struct{ reader *reading.Reader }
 
 var _ relay.Changes = (*Source)(nil)
@@ -166,7 +166,7 @@ func (f *Source) origins(ctx context.Context, conn *sql.Conn, of map[changeKey]*
 	if len(xids) == 0 {
 		return origins, nil
 	}
-	// With xid = k.xid the server would take it for few rows, and sort all of a large transaction.
+	// With xid = k.xid the server would expect few rows, and sort all of a large transaction.
 	_, err := catalog.ReadAll(ctx, conn, func(rows *sql.Rows) (_ struct{}, err error) {
 		var tx reading.Transaction
 		var o origin
@@ -182,7 +182,7 @@ func (f *Source) origins(ctx context.Context, conn *sql.Conn, of map[changeKey]*
 
 var actions = map[Op]string{Insert: "row.inserted", Update: "row.updated", Delete: "row.deleted", Truncate: "row.truncated"}
 
-// complete sets what an entry says of the change.
+// complete sets what an entry has of its change.
 func complete(r *reading.Row, e *journal.Entry, t *reading.Table, by Origin) error {
 	c, err := r.Change(t)
 	if err != nil {

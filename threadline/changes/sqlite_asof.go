@@ -9,8 +9,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// ofAnyClass calls f with each of the keys that a row may have whose values are those of key: their storage classes are not
-// in it. It returns the row that there was, or else the error that says the least.
+// ofAnyClass calls f with each key that the texts in key may mean, since a text does not say its storage class. It returns the row
+// that there was, or else one of the errors: rather one that it is not known than [ErrGone], and rather that than [ErrNotYet].
 func (s sqlite) ofAnyClass(ctx context.Context, q catalog.Querier, key []string, f func(key []string) (*Row, error)) (*Row, error) {
 	keys, err := s.Keys(ctx, q, key)
 	if err != nil {

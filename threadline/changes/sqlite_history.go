@@ -46,13 +46,13 @@ func (s sqlite) history(ctx context.Context, table string, key []string) ([]Chan
 		}
 		rows = append(rows, some...)
 	}
-	// One that is of no key is under all.
+	// A change without a key is among those of each.
 	slices.SortStableFunc(rows, func(a, b *reading.Row) int { return int(a.Seq - b.Seq) })
 	rows = slices.CompactFunc(rows, func(a, b *reading.Row) bool { return a.Seq == b.Seq })
 	return s.read(ctx, rows, func(int64) (*reading.Table, error) { return past, nil })
 }
 
-// read makes changes of rows, whose values it reads.
+// read reads the values of rows, and makes changes of them.
 func (s sqlite) read(ctx context.Context, rows []*reading.Row, tables func(id int64) (*reading.Table, error)) ([]Change, error) {
 	if err := s.ReadValues(ctx, s.Catalog.DB, rows); err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func (s sqlite) read(ctx context.Context, rows []*reading.Row, tables func(id in
 	return s.made(ctx, rows, tables)
 }
 
-// made makes changes of rows.
+// made makes changes of rows whose values were read.
 func (s sqlite) made(ctx context.Context, rows []*reading.Row, tables func(id int64) (*reading.Table, error)) ([]Change, error) {
 	list := make([]Change, len(rows))
 	for i, r := range rows {

@@ -48,7 +48,7 @@ func (s sqlite) settlePage(ctx context.Context, r *pageReader) error {
 	return err
 }
 
-// goOn reports whether something comes behind the first part of the oldest, and goes on there.
+// goOn moves on from the first part of the oldest to the second, and reports whether there is something.
 func (r *pageReader) goOn() bool {
 	if r.at == nil || r.at.until == 0 {
 		return false

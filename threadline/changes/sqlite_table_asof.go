@@ -39,11 +39,11 @@ type liteTableReader struct {
 	inTable bool    // the second part has begun
 	order   string  // of its rows
 	seen    int64   // the last change that it has looked at
-	place   []Value // where its last row is, nil if there was none yet
+	place   []Value // of its last row: the values by which it is ordered; nil if there was none yet
 	broken  error   // how the loop ends
 }
 
-// tableAsOf is eachRow.
+// tableAsOf is eachRow on SQLite.
 func (s sqlite) tableAsOf(ctx context.Context, table string, at time.Time, yield func(*Row, error) bool) error {
 	r := &liteTableReader{sqlite: s, at: at}
 	if err := r.begin(ctx, table); err != nil {
@@ -192,7 +192,7 @@ func (r *liteTableReader) named(ctx context.Context, q catalog.Querier) ([]strin
 
 func scanKey(rows *sql.Rows) (key string, err error) { return key, rows.Scan(&key) }
 
-// orderOf is the order of the table's rows by a unique index of their key, "" if there is none now.
+// orderOf is the order of the table's rows by a unique index on their key, "" if there is no such index now.
 func (r *liteTableReader) orderOf(a *asOf) string {
 	t := a.Lite[r.id]
 	if !keyIsThere(a.table) || t == nil {
@@ -201,7 +201,7 @@ func (r *liteTableReader) orderOf(a *asOf) string {
 	return ordered(orderBy(t, a.table.Key))
 }
 
-// ordered are the columns of rows t, each with its collation.
+// ordered is an ORDER BY for rows t: the columns of an index, each with its collation.
 func ordered(terms []catalog.SQLiteTerm) string {
 	list := make([]string, len(terms))
 	for i, term := range terms {
@@ -210,7 +210,7 @@ func ordered(terms []catalog.SQLiteTerm) string {
 	return strings.Join(list, ", ")
 }
 
-// orderBy are the columns of a key as a unique index has them, nil if none has exactly these.
+// orderBy are the columns of a key in the order of a unique index, nil if no such index has exactly these.
 func orderBy(t *catalog.SQLiteTable, key []string) []catalog.SQLiteTerm {
 	want := slices.Sorted(slices.Values(key))
 	for _, i := range t.Unique {

@@ -17,13 +17,12 @@ type Options struct {
 	Schema string
 	// Journal is the schema of the app's journal, "aftercommit" by default; on SQLite the prefix.
 	Journal string
-	// OtherJournals are the schemas of other journals in the same database, on SQLite the prefixes: those of other apps that write to
-	// the captured tables. Without them it is never said that a transaction had no event ([NoEvent]) where there is
-	// another journal.
+	// OtherJournals are the schemas, on SQLite the prefixes, of other journals in the same database: those of other apps that
+	// write to the captured tables. As long as one is not named, no transaction is said to have had no event ([NoEvent]).
 	OtherJournals []string
-	// Forwarder is the name of the forwarder that delivers to this timeline, as relay.State.Forwarder has it. It is needed where there
-	// are several, such as another one to a timeline in another database: without it what any of them has yet to deliver is [Pending].
-	// By default it is each whose name begins with "threadline.Forwarder/".
+	// Forwarder is the name of the forwarder that delivers to this timeline, as relay.State.Forwarder has it. It is needed where
+	// there are several, such as another one to a timeline in another database. By default each whose name begins with
+	// "threadline.Forwarder/" counts, so what any of them has yet to deliver is [Pending].
 	Forwarder string
 	// Aliases are other names of tables, for queries. Pass those of threadline.Options, so that the recorded target
 	// "order" and the captured table "orders" are one for both stores.
@@ -71,7 +70,7 @@ func (s *Store) reader() *reading.Reader { return (*reading.Store)(s).Reader() }
 // sqlite is a reader on SQLite.
 type sqlite struct{ reading.SQLite }
 
-// onSQLite is the reader as one on SQLite, if it is.
+// onSQLite returns the reader as one on SQLite, and whether the database is SQLite.
 func onSQLite(r *reading.Reader) (sqlite, bool) {
 	lite, is := r.OnSQLite()
 	return sqlite{lite}, is

@@ -26,7 +26,7 @@ const keysAtATime = 100
 // TableAsOf returns the rows that a table had at a time, as [Store.RowAsOf] has each, in the order of their keys' texts.
 // It reads one state of the database, that of its beginning: all keys by one statement, and then the rows, a hundred at a
 // time. DDL, such as ALTER TABLE, waits for one of these reads at most: in between, and while the loop's body runs, no
-// transaction is open and nothing is locked. It has at most a hundred rows in memory, and executes a statement or two for
+// transaction is open and nothing is locked. At most a hundred rows are in memory, and one or two statements are executed for
 // each row that there is now or was at any time.
 //
 // Until the loop ends it has a connection with a cursor WITH HOLD: the server keeps the keys, in a temporary file if they
@@ -87,11 +87,12 @@ func eachRow(ctx context.Context, s *reading.Reader, table string, at time.Time,
 
 // tableReader reads what a table was at a time. The snapshot in which it has begun decides which rows and changes there are.
 //
-// Rows are read in later snapshots, which do not make them others. Changes that were committed meanwhile are behind those that the first
-// snapshot has seen: of one key each waits for the one before, by the lock of the row or of the unique index. So they are known
-// by how many there were of a key, and count as made after the time, even if they were captured before it. And the live row is only asked
-// for what no later change has replaced; one that was changed meanwhile is told by that change, which is in the same snapshot.
-// What no change tells, as a TRUNCATE or a trigger that was disabled meanwhile, is an error of the row, as in RowAsOf.
+// Rows are read in later snapshots, with the same result. Changes that were committed meanwhile come behind those that the first
+// snapshot has seen: of one key each waits for the one before, by the lock of the row or of the unique index. So they are recognised by
+// how many changes of a key the first snapshot has seen, and count as made after the time, even if they were captured before it. The live
+// row is read only for values that no later change has replaced; what was changed meanwhile is in that change, which is in the same
+// snapshot. What no change says, such as what a TRUNCATE has removed, or what was done while a trigger was disabled, is an error of the
+// row, as in RowAsOf.
 type tableReader struct {
 	reader *reading.Reader
 	conn   *sql.Conn
@@ -100,7 +101,7 @@ type tableReader struct {
 	cursor  string    // of the keys, "" if there is none
 	whole   *asOf     // the table and its breaks
 	began   time.Time // not after the first snapshot
-	keyless int       // how many changes without a key that has seen
+	keyless int       // how many changes without a key the first snapshot has seen
 }
 
 // seenKey is a key, and how many changes the first snapshot has seen of it: if none, it has seen a row.
@@ -170,7 +171,7 @@ func (r *tableReader) next(ctx context.Context) ([]seenKey, error) {
 // closeTime is how long a cursor may take to close.
 const closeTime = 5 * time.Second
 
-// close returns the connection as it was. Where the cursor cannot be closed, the connection is.
+// close closes the cursor and returns the connection to the pool. If the cursor cannot be closed, it discards the connection.
 func (r *tableReader) close(ctx context.Context) {
 	defer func() { _ = r.conn.Close() }() // it may be closed below
 	if r.cursor == "" {

@@ -83,7 +83,7 @@ func readTransaction(ctx context.Context, r *reading.Snapshot, t *Transaction, x
 		t.Changes = append(t.Changes, c)
 	}
 	if err = readLosses(ctx, r, t, id, started); err != nil || len(t.Lost) > 0 {
-		return err // what foreign keys have made does not show
+		return err // if changes are lost, it does not show what foreign keys have made
 	}
 	return setForeignKeys(ctx, r, t.Changes, rows)
 }
@@ -91,7 +91,7 @@ func readTransaction(ctx context.Context, r *reading.Snapshot, t *Transaction, x
 // mostLosses is how many losses of a transaction are listed.
 const mostLosses = 1000
 
-// readLosses reads what is lost of a transaction.
+// readLosses sets Lost and MoreLost.
 func readLosses(ctx context.Context, r *reading.Snapshot, t *Transaction, id, started string) error {
 	type counted struct {
 		reading.Gap

@@ -7,7 +7,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
 
-// ownHistories returns an error if the schema has copies of another database's changes: a table here might have the ID of one of theirs.
+// ownHistories returns an error if the schema has copies of another database's changes: a table here might have the ID of a table there.
 func (s *Installer) ownHistories(ctx context.Context, q pgschema.Querier) error {
 	is, err := s.catalog.Copied(ctx, q)
 	if is {

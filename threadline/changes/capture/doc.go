@@ -17,10 +17,10 @@
 //
 // # What is kept
 //
-// Of an INSERT the new row is kept, of a DELETE the old one, of an UPDATE the fields that it has changed, old and
-// new. Of an UPDATE that changes nothing, nothing is kept. Two values are the same if their bytes are, so 1.0 and 1.00
-// are not. A value is kept as the text that PostgreSQL prints under fixed settings of the session: cast to the column's
-// type, it gives the value. A value whose text is longer than 64 KiB may be kept as its length and SHA-256.
+// Of an INSERT the new row is kept, of a DELETE the old one, and of an UPDATE the fields that it has changed, old and
+// new. An UPDATE that changes nothing leaves nothing. Two values are the same if their bytes are, so 1.0 and 1.00
+// differ. A value is kept as the text that PostgreSQL prints under fixed settings of the session: cast to the column's
+// type, it gives the value. A value whose text is longer than 64 KiB may be shortened to its length and SHA-256.
 //
 // A TRUNCATE is kept as one change, without the rows.
 //
@@ -34,6 +34,6 @@
 //     writes a row to audit_gaps if it can, and warns.
 //
 // The function runs with the rights of the history's owner. Whatever the session's search_path is, it calls no
-// function, operator or cast that a role other than a superuser could have made. Only that owner, and
-// the owner of a partitioned table, may attach it to a table, and of any table but the captured one it keeps nothing.
+// function, operator or cast that a role other than a superuser could have made. Only the history's owner, and the owner of
+// a partitioned table that is captured, may attach it to a table, and of any table but the captured one it keeps nothing.
 package capture

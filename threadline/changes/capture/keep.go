@@ -77,7 +77,7 @@ type keepRun struct {
 	// role is the session's, and owner that of the history, "" while there is none.
 	role, owner string
 
-	captured       []uint32 // the tables of the list
+	captured       []uint32 // the OIDs of the list's tables
 	done, warnings []string
 	denied         *rightsError
 }
@@ -125,11 +125,11 @@ func (k *keepRun) prepare(ctx context.Context) error {
 	return nil
 }
 
-// mayApply reports whether the role owns the history. The functions run with the rights of the role that makes them, and have to
-// run with the owner's.
+// mayApply reports whether the role owns the history. The capture functions run with the rights of the role that makes them, which must
+// be the owner's.
 func (k *keepRun) mayApply() bool { return k.owner == k.role }
 
-// keep makes the capture of a table, unless it is as it should be.
+// keep makes or replaces the capture of a table, unless it is as it should be.
 func (k *keepRun) keep(ctx context.Context, t Table) error {
 	w, err := k.assess(ctx, k.installer.catalog.DB, t)
 	if err != nil {
@@ -235,7 +235,7 @@ func (d *deployed) whyLeft() string {
 	return ""
 }
 
-// notLoosened are warnings of what t asks for, and would loosen.
+// notLoosened are warnings of what in t would loosen the capture, and is not done.
 func (d *deployed) notLoosened(f *target, t Table) (warnings []string) {
 	for i := range f.All {
 		c := &f.All[i]

@@ -14,8 +14,8 @@ type keyError struct{ reason string }
 func (e *keyError) Error() string { return e.reason }
 
 // wantKept applies what is wanted of a table. If Table.Key cannot be the key, such as after a migration that dropped its
-// index, it goes on without: what is to be masked must not wait for the key. The note has Table.Key all the same, so
-// the key is used again once it can be.
+// index, it goes on without: what is to be masked must not wait for the key. The note of the capture has Table.Key all the
+// same, so that it is used again once it can be.
 func (f *target) wantKept(ctx context.Context, q pgschema.Querier, t Table) (warning string, err error) {
 	primary := f.Key
 	err = f.want(ctx, q, t)

@@ -7,8 +7,9 @@ import (
 )
 
 // Migrate makes the tables of changes, as the role that is to own them, and the partitions for the time ahead. Run it again
-// after an upgrade: it makes what is missing. On an existing table an index is made CONCURRENTLY, which waits for open
-// transactions, and for which no capture waits; so it is on audit_contexts, if this role owns the timeline. If it cannot make a partition it makes the others, and the error says why.
+// after an upgrade: it makes what is missing. It makes indexes of existing tables CONCURRENTLY: that waits for open
+// transactions, and no capture waits for it. If this role owns the timeline, it also makes those of audit_contexts. If it
+// cannot make a partition, it makes the others, and the error says why.
 func (s *Installer) Migrate(ctx context.Context) error {
 	if s, ok := s.sqlite(); ok {
 		return s.migrate(ctx)

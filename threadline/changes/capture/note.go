@@ -7,10 +7,10 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// generation is the version of capture functions and their notes. A program leaves functions of a later generation as they are.
-// Otherwise a program of an earlier version would put its own function back, or lose what a field of the note asks for that it
-// does not know. Raise it when the function for the same table and the same list changes, or a note gets a field, at most once
-// between two releases. Generation 1 had neither hashes nor moved rows.
+// generation is the version of capture functions and their notes. A program leaves functions of a later generation as they are:
+// otherwise one of an earlier version would put its own function back, or lose what a field of the note says that it does not
+// know. Raise it when the function for the same table and the same list changes, or when a note gets a field, at most once between
+// two releases. Generation 1 had neither hashes nor moved rows.
 const generation = 2
 
 // note is what the capture is planned from now.
@@ -35,7 +35,7 @@ func (f *target) note() *catalog.Note {
 	return n
 }
 
-// looser are the columns of which f keeps more than is kept now, with how much is kept now and will be.
+// looser lists, for people, the columns of which f would keep more than is kept now.
 func (d *deployed) looser(f *target) (list []string) {
 	for i := range f.All {
 		c := &f.All[i]
@@ -46,8 +46,8 @@ func (d *deployed) looser(f *target) (list []string) {
 	return list
 }
 
-// stricter returns t with what keeps it from loosening anything: of no column is more kept than now. A key that was declared before
-// stays, unless t declares one.
+// stricter returns t with the masks and exclusions that keep it from loosening anything: of no column is more kept than now. A key that
+// was declared before stays, unless t declares one.
 func (d *deployed) stricter(f *target, t Table) Table {
 	hash, mask, exclude := slices.Clone(t.Hash), slices.Clone(t.Mask), slices.Clone(t.Exclude)
 	for i := range f.All {

@@ -16,7 +16,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// Plan is what Apply would do.
+// Plan is what [Installer.Apply] would do.
 type Plan struct {
 	// Steps are those of the tables for which something is to be done.
 	Steps []Step
@@ -28,7 +28,7 @@ type Plan struct {
 type Step struct {
 	// Table is the qualified name.
 	Table string
-	// Why says what differs from what there is.
+	// Why says how the capture that there is differs from the one that is wanted.
 	Why string
 	// SQL are the statements. Apply bounds how long they wait for locks, and so does the text of a plan.
 	SQL []string
@@ -61,8 +61,8 @@ func (step *Step) script() []string {
 	return slices.Concat(start, step.SQL, []string{"COMMIT"})
 }
 
-// Plan compares the tables with what is captured. It changes nothing. Of tables that it is not
-// given, the capture stays.
+// Plan compares the tables with what is captured. It changes nothing. The captures of tables that it is not given stay as they
+// are.
 func (s *Installer) Plan(ctx context.Context, tables ...Table) (*Plan, error) {
 	if s, ok := s.sqlite(); ok {
 		return s.plan(ctx, tables)
@@ -98,6 +98,7 @@ func (s *Installer) Plan(ctx context.Context, tables ...Table) (*Plan, error) {
 	return p, err
 }
 
+// warn adds warnings of what the capture of a table loosens, or does not keep.
 func (p *Plan) warn(f *target, is *deployed) {
 	name := f.Qualified()
 	if list := is.looser(f); list != nil {
@@ -276,7 +277,7 @@ func (f *target) rowTrigger() string {
 	return catalog.RowTrigger
 }
 
-// otherRowTrigger is the trigger on rows that the table has from before Table.Bulk was set, or from before it was not, "" if none.
+// otherRowTrigger is the trigger on rows that the table still has from before Table.Bulk was set, or no longer set, "" if there is none.
 func (f *target) otherRowTrigger(is *deployed) string {
 	for _, name := range []string{catalog.RowTrigger, bulkRow} {
 		if f.Kind == "r" && name != f.rowTrigger() && is.has(trigger{name: name, table: f.Qualified()}) {
@@ -365,7 +366,7 @@ func (s *Installer) Apply(ctx context.Context, p *Plan) error {
 	return nil
 }
 
-// ownerOnly says who changes captures, if an error is that this role may not.
+// ownerOnly adds to an error, if it is that this role lacks a right, which role can change captures.
 func ownerOnly(err error) error {
 	if hooks.SQLState(err) == insufficientPrivilege {
 		return fmt.Errorf("%w: captures are changed by the role that owns the history, and has TRIGGER on the table", err)

@@ -26,10 +26,10 @@ var (
 	vacuum string
 )
 
-// storage are the parameters of the tables that captures write to: see step 6.
+// storage are the storage parameters of the tables that triggers write to: see step 6.
 const storage = "vacuum_truncate = false, toast.vacuum_truncate = false"
 
-// script makes the tables of changes.
+// script is the SQL that makes the tables of changes.
 func (s *Installer) script() string {
 	clause, first := s.divided()
 	first = strings.NewReplacer("{partitioned}", clause, "{default}", first, "{indexes}", indexes()).Replace(tables)

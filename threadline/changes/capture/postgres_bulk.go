@@ -254,8 +254,8 @@ func (g *generator) wholeStatement(op string) {
 	g.line(3, "END IF;")
 }
 
-// mayFail reports whether a column's output function is not PostgreSQL's own. Such a column has all settings, since nobody knows on which
-// its text depends.
+// mayFail reports whether a column's output function is not PostgreSQL's own. Such a column has all settings, since it is not known on
+// which of them its text depends.
 func (g *generator) mayFail() bool {
 	for _, c := range g.Columns {
 		if len(c.Settings) == len(catalog.Settings) {

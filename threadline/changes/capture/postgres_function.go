@@ -41,7 +41,7 @@ func (g *generator) line(depth int, format string, args ...any) {
 	g.b.WriteByte('\n')
 }
 
-// is compares two expressions of one of PostgreSQL's own types.
+// is is the condition that two expressions of one of PostgreSQL's own types are equal.
 func is(a, b string) string { return a + " OPERATOR(pg_catalog.=) " + b }
 
 func (g *generator) function() string {
@@ -162,8 +162,8 @@ func (g *generator) refuseOthers() {
 	g.line(1, "END IF;")
 }
 
-// refuseOtherTriggers leaves out what other triggers say of a captured row: owners of partitions may make some with this function, which would keep
-// each change once more, or rows without a value from a trigger on statements. Those that a plan makes have kept what there is.
+// refuseOtherTriggers keeps nothing for triggers that no plan has made: owners of partitions may make some with this function, which would
+// keep each change once more, or, on statements, rows without values. The triggers of a plan keep all that there is.
 func (g *generator) refuseOtherTriggers() {
 	named := func(name string) string { return is("TG_NAME", pgtext.Literal(name)+"::pg_catalog.name") }
 	g.line(1, "IF parent IS NOT NULL AND NOT (CASE WHEN %s THEN %s WHEN %s THEN %s ELSE %s END) THEN", is("TG_LEVEL", "'ROW'"), named(g.rowTrigger()), is("TG_OP", "'TRUNCATE'"), named(catalog.TruncateTrigger), named(catalog.MovesTrigger))

@@ -27,7 +27,7 @@ func (s *Installer) indexContexts(ctx context.Context) error {
 	return nil
 }
 
-// lacksContextIndexes reports whether there is a timeline with contexts and without catalog.WhoIndexes, and whether this role owns it.
+// lacksContextIndexes reports whether the timeline has contexts and lacks catalog.WhoIndexes, and whether this role owns it.
 func (s *Installer) lacksContextIndexes(ctx context.Context, q catalog.Querier) (lacks, owned bool, err error) {
 	// Where the function is an older one, events come without contexts, until the timeline is migrated.
 	err = q.QueryRowContext(ctx, `SELECT NOT `+s.catalog.WhoIndexed()+`, pg_catalog.pg_has_role(c.relowner, 'USAGE')

@@ -124,8 +124,8 @@ func (s sqlite) deployed(ctx context.Context, q catalog.Querier, t *sqliteTarget
 	return d, nil
 }
 
-// step returns what is to be done for a table, nil if nothing is. missed says that changes may be missing since
-// the last capture.
+// step returns what is to be done for a table, nil if nothing is. missed says that changes may have been missed since the last
+// capture.
 func (s sqlite) step(t *sqliteTarget, is *deployed, missed bool) *Step {
 	var why []string
 	wanted := s.wanted(t)
@@ -184,7 +184,7 @@ func (s sqlite) drop(t *sqliteTarget) (list []string) {
 	return list
 }
 
-// suspended is resumed in audit_captures while the triggers of a table are dropped for DDL.
+// suspended is the value of audit_captures.resumed while the triggers of a table are dropped for DDL.
 const suspended = 2
 
 // insertCaptureSQL adds a capture to audit_captures, or, if shape is NULL, that it has ended.

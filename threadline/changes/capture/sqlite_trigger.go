@@ -189,8 +189,8 @@ func (g *sqliteGenerator) change(op, old, now string) []string {
 	return steps
 }
 
-// mostArms is how many columns are in one query: SQLite allows for 500 parts of a compound query, and one of victims takes time that
-// grows with the square.
+// mostArms is how many columns are in one query: SQLite allows 500 parts of a compound query, and the time of one that has victims
+// grows with the square of their number.
 const mostArms = 50
 
 func (g *sqliteGenerator) positions() []int {
@@ -412,9 +412,9 @@ func (g *sqliteGenerator) letGo(which string) []string {
 	}
 }
 
-// settle counts what was held and has been replaced by NEW: what has its place, and what was held for its values and
-// is gone. It is a change of this transaction, whichever held it. One that another transaction has held gets a new seq, since
-// a reader may have passed the old one. Several keep their distances.
+// settle makes changes of the held rows that NEW has replaced: of the one that had its place, and of those that were held for its
+// values and are gone. They are changes of this transaction, whichever held them. Those that another transaction has held get a new
+// seq, since a reader may have passed the old one, and keep their distances.
 func (g *sqliteGenerator) settle() []string {
 	heldFor := []string{"''"}
 	for n := range g.Unique {
@@ -422,7 +422,7 @@ func (g *sqliteGenerator) settle() []string {
 			heldFor = append(heldFor, text)
 		}
 	}
-	// Between these steps held_for says which rows they are.
+	// Between these steps held_for marks these rows.
 	const now, late = "'now'", "'late'"
 	counted := func(which string) string { return "table_id = " + g.id() + " AND held_for " + which }
 	distance := "(SELECT max(m.seq) FROM " + g.changes + " m) + 1 - (SELECT min(h.seq) FROM " + g.changes + " h WHERE h." + counted("= "+late) + ")"

@@ -13,17 +13,17 @@ import (
 type Table struct {
 	// Name is the table's, as SQL has it: orders, shop.orders, "Order". On SQLite it is in main.
 	Name string
-	// Key are the columns that identify its rows, by default those of the primary key. They need
-	// a unique index, and NOT NULL. Of a table without a key whole rows are kept each time.
+	// Key are the columns that identify a row, by default those of the primary key. They must be NOT NULL, and a unique
+	// index must have exactly these. Of a table without a key, each change has the whole row.
 	Key []string
 	// Exclude are columns of which nothing is kept, not even that they have changed. Of columns in Mask it is kept that
 	// they have changed, but no value. Of columns in Hash a hash is kept in place of each value: HMAC-SHA-256 with a key
-	// that belongs to the history. Equal values have equal hashes, and who has the key can try values. No column of Key can
-	// be in any of these. SQLite has no Hash.
+	// that belongs to the history. Equal values have equal hashes, and anyone who has the key can try values. No column of
+	// Key can be in any of these. SQLite has no Hash.
 	Exclude, Mask, Hash []string
-	// Bulk is for a table of which statements often change many rows. On PostgreSQL its capture then takes the rows of a
-	// statement together, unless that could change the history: then it takes them one by one, as without Bulk. "Many rows at
-	// a time" in the README of package changes says when.
+	// Bulk is for a table of which statements often change many rows. On PostgreSQL the rows of a statement are then captured
+	// together, unless that could change the history: then they are captured one by one, as without Bulk. "Many rows at a
+	// time" in the README of package changes says when.
 	Bulk bool
 }
 
@@ -90,7 +90,7 @@ func (s *Installer) isOwn(f *target) bool {
 	return false
 }
 
-// checkKind refuses what has no rows that a trigger on it sees, and tables that are not the app's.
+// checkKind refuses relations on whose rows no trigger fires, and tables that are not the app's.
 func (s *Installer) checkKind(f *target, name string) error {
 	if s.isOwn(f) {
 		return fmt.Errorf("capture: %s is not a table of the app's", name)

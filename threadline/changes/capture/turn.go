@@ -12,9 +12,9 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// Only one session at a time changes captures: it holds an advisory lock until its transaction ends. A lock of the session could stay
-// behind, on a server connection that a pooler has given to another session. The SQL of each step takes the lock, so that a
-// plan in psql takes it, too.
+// Only one session at a time changes captures: it holds an advisory lock until its transaction ends. A session-level lock could stay
+// behind a pooler, on a server connection that is given to another session. The SQL of each step takes the lock, so a plan that is
+// run in psql takes it, too.
 
 var errOther = errors.New("another process captures tables, or holds the advisory lock for that (pg_locks)")
 
@@ -59,7 +59,7 @@ func (s *Installer) holder(ctx context.Context) (who string) {
 	return who
 }
 
-// stale is what unchangedSQL says behind the name of the capture.
+// stale is what the error of unchangedSQL says behind the name of the table.
 const stale = " was changed since this was planned: plan anew"
 
 // isStale reports whether an error is that of unchangedSQL: the server refuses to cast its text.

@@ -14,10 +14,10 @@ type Attribution struct {
 	// Reason says in words for people what State leaves open, "" for Recorded.
 	Reason string
 	// Contexts are what the transaction's events say: one, or as many as differ, in no order. There
-	// are none unless State is Recorded, or Pending with some of its events delivered. Events without
-	// an actor give one without.
+	// are none unless State is Recorded, or Pending with some of its events delivered. An event without
+	// an actor gives a context without one.
 	Contexts []Context
-	// Events is how many they are. They were recorded from First to Last, by the journal's clock.
+	// Events is how many events they are of. These were recorded from First to Last, by the journal's clock.
 	Events      int
 	First, Last time.Time
 	// Origin is what the server knows of the session, whatever its events say.
@@ -32,9 +32,9 @@ const (
 	Recorded State = "recorded"
 	// Pending means: the journal has them, and the timeline not yet all of them.
 	Pending State = "pending"
-	// NoEvent means: there were none, whatever a filter has kept from the timeline or has become a
-	// dead letter. The session was not wrapped, or recorded nothing: see Origin. The journal says so: it
-	// was there before the transaction, has nothing of it, and what was purged from it was of other transactions.
+	// NoEvent means: there were none. The session was not wrapped, or recorded nothing: see Origin. The journal
+	// proves it, not the timeline, which lacks what a filter leaves out and dead letters: the journal was there before
+	// the transaction, has nothing of it, and what was purged from it was of other transactions.
 	NoEvent State = "none"
 	// Unknown means: there may have been some. Reason says why it is not known.
 	Unknown State = "unknown"
@@ -50,15 +50,14 @@ type Context struct {
 	Role string
 }
 
-// Origin is the session that made a transaction. It has no fields of one whose session
-// has set out to hide them.
+// Origin is the session that made a transaction. Its fields are empty if the session has hidden them.
 type Origin struct {
 	// Role is the role that was set, or else the session's. Application is its application_name,
 	// and Client its address: "" for a local connection.
 	Role, Application, Client string
 }
 
-// Actors are those of the contexts: each once, with its name if one of them has it, and the zero Actor
+// Actors returns those of the contexts: each once, with its name if one of them has it, and the zero Actor
 // for events without one.
 func (a *Attribution) Actors() (actors []hooks.Actor) {
 	at := make(map[hooks.Actor]int)

@@ -27,17 +27,18 @@ type Change struct {
 	// By says who made the transaction. It is nil in a change that no Store has returned.
 	By *Attribution
 	Op Op
-	// Schema and Table are the table's when its capture was planned.
+	// Schema and Table are the names that the table had when its capture was planned.
 	Schema, Table string
-	// Key is the row's key after the change, of a delete the one that it had. FormerKey is nil unless the change was one of the key.
+	// Key is the row's key after the change, of a delete the one that it had. FormerKey is nil unless the change has
+	// changed the key.
 	Key, FormerKey []string
 	// KeyColumns are the names of the key's columns. They are nil for a table without a key, and if Drifted.
 	KeyColumns []string
 	// Fields are the values: of an update those that have changed, of an insert or a delete all. They
 	// are in the order of the table's columns.
 	Fields []Field
-	// Drifted says that the table was no longer what the capture was planned for: Fields has all
-	// columns that the table had. Key is nil if it had lost those of the key.
+	// Drifted says that the table was no longer what the capture was planned for: Fields has all columns that the
+	// table had then. Key is nil if the table had lost columns of the key.
 	Drifted bool
 	// Nested says that a trigger has made it, and not a statement of the app's. What a foreign
 	// key's ON DELETE or ON UPDATE has made is not nested. It is not set on SQLite.

@@ -20,14 +20,14 @@ import (
 //	  ]
 //	}
 //
-// Members that are empty or false are left out, except key, which is null where it is not known, fields and text.
+// Members that are empty or false are left out, except fields, text, and key, which is null where it is not known.
 type Diff struct {
 	Op        Op       `json:"op"`
 	Schema    string   `json:"schema"`
 	Table     string   `json:"table"`
 	Key       []string `json:"key"`
 	FormerKey []string `json:"former_key,omitempty"`
-	// XID is in decimal: programs that read numbers as floating point have no larger ones than 2^53.
+	// XID is in decimal, as a text: programs that read numbers as floating point lose digits above 2^53.
 	XID         string      `json:"xid"`
 	TxStartedAt string      `json:"tx_started_at"` // UTC, with six digits of a second, as are all times
 	CapturedAt  string      `json:"captured_at"`
@@ -116,7 +116,7 @@ const (
 	KindNull      DiffKind = "null"
 	KindHashed    DiffKind = "hashed"
 	KindShortened DiffKind = "shortened"
-	// KindMasked: nothing is kept of the value, or a hash would be, and it is NULL.
+	// KindMasked: nothing is kept of the value, or a hash should be, and could not be made.
 	KindMasked DiffKind = "masked"
 )
 

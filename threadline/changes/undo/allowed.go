@@ -16,7 +16,7 @@ import (
 // may have got a CHECK, and the partition may be gone. This is looked up only where no function of a role is called: it would run with
 // the rights of the role that makes the undo. What is not looked up is a warning.
 
-// writtenValue is a value in the statement of a step.
+// writtenValue is a literal in the statement of a step.
 type writtenValue struct {
 	*step
 	column, literal string
@@ -113,6 +113,7 @@ func areValid(ctx context.Context, r *reading.Snapshot, literals ...string) (boo
 	return text.Valid, err
 }
 
+// warnOnce adds a warning, unless it is there.
 func (r *undoer) warnOnce(text string) {
 	if !slices.Contains(r.script.Warnings, text) {
 		r.script.Warnings = append(r.script.Warnings, text)

@@ -15,12 +15,12 @@ type ConflictKind string
 // The kinds of conflicts.
 const (
 	ChangedLater  ConflictKind = "changed later"  // values are no longer those that were left: by later changes in the history
-	Differs       ConflictKind = "differs"        // and the history does not know by which change
+	Differs       ConflictKind = "differs"        // values are no longer those that were left, and the history has no change that says so
 	RowGone       ConflictKind = "row gone"       // the row is not there
 	KeyTaken      ConflictKind = "key taken"      // another row has the key, or the values of another unique index
 	ParentMissing ConflictKind = "parent missing" // the row that a foreign key refers to is not there
 	StillReferred ConflictKind = "still referred" // rows refer to one that would be deleted, or have another key
-	NotAllowed    ConflictKind = "not allowed"    // by a NOT NULL or a CHECK, or no partition is for the row
+	NotAllowed    ConflictKind = "not allowed"    // a NOT NULL or a CHECK does not allow the row, or no partition is for it
 )
 
 // Conflict is something that is in the way of a [Script] now.
@@ -60,7 +60,7 @@ func (c Conflict) String() string {
 type Refusal struct {
 	Table   string // qualified, in quotes
 	Key     []string
-	Columns []string // those whose values are not known, if it is because of them
+	Columns []string // those that are the reason, if some are
 	Reason  string
 }
 

@@ -87,8 +87,8 @@ func (r *undoer) conflicts(ctx context.Context, steps []*step) error {
 	return nil
 }
 
-// differs returns the columns whose values are not as they were left, and what they are; and
-// those of which that cannot be told.
+// differs returns the columns whose values are not as they were left, and what they are; and those of which that is not
+// known.
 func (st *step) differs() (columns, is, unknown []string) {
 	for i := range st.table.Columns {
 		c := &st.table.Columns[i]
@@ -112,7 +112,7 @@ func (st *step) differs() (columns, is, unknown []string) {
 	return columns, is, unknown
 }
 
-// shown is a value for people, unless it is one that is no longer kept.
+// shown is a value for people, unless it must not be shown.
 func shown(t *reading.Table, column string, v change.Value) string {
 	if t.Hides(column) {
 		return "(masked)"
@@ -271,7 +271,7 @@ func (r *undoer) taken(ctx context.Context, t *reading.Table, steps []*step) err
 // parents finds rows that restored ones would refer to, and that are not there.
 func (r *undoer) parents(ctx context.Context, t *reading.Table, steps []*step) error {
 	for _, k := range t.Keys {
-		if k.ParentSecured { // which warn says
+		if k.ParentSecured { // of which undoer.warn warns
 			continue
 		}
 		come, goes := make(map[string]bool), make(map[string]bool)

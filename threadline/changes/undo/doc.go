@@ -4,6 +4,6 @@
 //	script, err := undo.Transaction(ctx, store, change.XID, change.TxStartedAt) // store is a *changes.Store
 //	fmt.Print(script)
 //
-// A [Script] says what is in the way now ([Conflict]), and why there can be none ([Refusal]). The changes that are
+// A [Script] says what is in the way of it now ([Conflict]), or why there can be no statements ([Refusal]). The changes that are
 // undone become steps, one for each row, which are put into an order in which each succeeds.
 package undo

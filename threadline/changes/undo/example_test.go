@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
@@ -25,9 +26,8 @@ func Example() {
 	}
 }
 
-// The app shows the undo of a change's transaction, and executes it when somebody agrees. The event
-// that it records names what was undone, and its own changes are in the history, so
-// that they can be undone as well.
+// The app shows the undo of a change's transaction, and executes it when the user agrees. The event that it records names what
+// was undone. What the undo changes is in the history, too, so it can be undone as well.
 func ExampleTransaction() {
 	var db *sql.DB // opened by the audited name
 	var store *changes.Store
@@ -67,4 +67,20 @@ func ExampleTransaction() {
 		return execute(ctx, script)
 	}
 	_ = show
+}
+
+// What happened to order 42 since yesterday is undone.
+func ExampleRowAsOf() {
+	var ctx context.Context
+	var store *changes.Store
+	_ = func() {
+		script, err := undo.RowAsOf(ctx, store, "orders", time.Now().AddDate(0, 0, -1), "42")
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, conflict := range script.Conflicts {
+			fmt.Println(conflict)
+		}
+		fmt.Print(script)
+	}
 }

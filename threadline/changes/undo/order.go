@@ -10,9 +10,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 )
 
-// order puts steps into an order in which each succeeds by itself, and returns those that belong into
-// one statement together. It is the reverse of the order in which the changes were captured,
-// except where that would break a rule that the server checks at once:
+// order puts steps into an order in which each succeeds, and groups those that have to be in one statement. It is the reverse
+// of the order in which the changes were captured, except where that would break a rule that the server checks at once:
 //
 //   - The row that a foreign key refers to is there before those that refer to it, and goes after
 //     them. What a foreign key cascades is captured after the change that it follows from, so that
@@ -87,7 +86,7 @@ func exchange(steps []*step) {
 	}
 }
 
-// carry leaves to ON UPDATE CASCADE what it restores when the key that was referred to is restored.
+// carry finds the columns that a foreign key's ON UPDATE CASCADE restores when the key that they referred to is restored.
 func carry(steps []*step) {
 	children := make(map[int64][]*step)
 	for _, st := range steps {
@@ -244,7 +243,8 @@ func (g *graph) addForeignKeys() {
 	}
 }
 
-// components are the groups of steps of which each is after each other (Tarjan), in no order.
+// components are the strongly connected components of the graph (Tarjan's algorithm), in no order: groups of steps of which each
+// would have to come after each other.
 func (g *graph) components() (groups [][]int) {
 	n := len(g.steps)
 	index, low, on := make([]int, n), make([]int, n), make([]bool, n)

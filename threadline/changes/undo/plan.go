@@ -48,7 +48,7 @@ func (r *undoer) plan(ctx context.Context, chains []*chain) error {
 	return nil
 }
 
-// looked are the tables in which steps may have looked for rows.
+// looked are the tables in which rows of steps, or those that refer to them or that they refer to, may have been looked up.
 func looked(steps []*step) []int64 {
 	tables := make(map[int64]bool)
 	for _, st := range steps {
@@ -91,7 +91,7 @@ func statements(group []*step) (list []Statement) {
 	return append(list, one)
 }
 
-// comment says what a step does.
+// comment says for people what a step does.
 func (st *step) comment() string {
 	var times []string
 	for _, c := range st.changes {
@@ -106,8 +106,8 @@ func (st *step) comment() string {
 	return s
 }
 
-// settings adds what values depend on when they are read, and what lets rows be in between
-// as they may not be in the end.
+// settings adds the settings on which the meaning of literals depends, and defers the constraints that may be broken between two
+// statements.
 func (r *undoer) settings(steps []*step) {
 	var set, deferred []string
 	local := func(name string) { set = append(set, "SET LOCAL "+name+" = "+reading.LiteralSettings[name]) }
@@ -183,7 +183,7 @@ func (r *undoer) triggers(steps []*step) {
 	slices.Sort(r.script.Triggers)
 }
 
-// warn says what the history does not know.
+// warn adds warnings of what the history does not know, and of what is not looked up.
 func (r *undoer) warn(steps []*step) {
 	warnings := make(map[string]bool)
 	for _, st := range steps {

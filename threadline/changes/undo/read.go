@@ -17,7 +17,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
-// changes reads changes that are to be undone.
+// changes returns the changes of rows, which are to be undone.
 func (r *undoer) changes(ctx context.Context, rows []*reading.Row) ([]*reading.KeptChange, error) {
 	for _, one := range rows {
 		r.undone[one.ID()] = true
@@ -70,7 +70,7 @@ func (r *undoer) ofTransaction(ctx context.Context, rows []*reading.Row, xid int
 	return r.chains(list), nil
 }
 
-// gaps refuses what was not captured.
+// gaps refuses changes that were not captured, and reports whether there are any.
 func (r *undoer) gaps(ctx context.Context, where string, args ...any) (bool, error) {
 	if r.Reader.Catalog.Dialect == hooks.SQLite {
 		return false, nil // its triggers keep a change, or the statement fails
@@ -89,7 +89,7 @@ func (r *undoer) gaps(ctx context.Context, where string, args ...any) (bool, err
 	return len(list) > 0, nil
 }
 
-// one returns a single change.
+// one returns a single change, as a chain.
 func (r *undoer) one(ctx context.Context, c *change.Change) ([]*chain, error) {
 	if err := r.Pin(ctx); err != nil {
 		return nil, err
@@ -174,7 +174,7 @@ func afterMoment(each [][]*reading.Row, key string, to time.Time) [][]*reading.R
 	return after
 }
 
-// gapsSince refuses what was not captured of a table since a moment.
+// gapsSince refuses changes of a table that were not captured since a moment.
 func (r *undoer) gapsSince(ctx context.Context, t *reading.Table, to time.Time) error {
 	if r.Reader.Catalog.Dialect != hooks.SQLite {
 		_, err := r.gaps(ctx, " WHERE c.table_id = $1 AND c.captured_at > $2::pg_catalog.text::pg_catalog.timestamptz", t.ID, to.UTC().Format(time.RFC3339Nano))

@@ -89,8 +89,8 @@ func (r *undoer) refuse(t *reading.Table, key, columns []string, reason string) 
 	r.script.Refusals = append(r.script.Refusals, Refusal{Table: t.Label(), Key: t.Plain(key), Columns: columns, Reason: reason})
 }
 
-// unseen reports whether a change may have changed a column, or had a value in it, and does not have it: the column was added,
-// and not captured yet.
+// unseen reports whether a change may lack a column that it has changed, or whose value it should have: on SQLite, where the column
+// was added and not captured yet.
 func unseen(t *reading.Table, u *reading.KeptChange, column string) bool {
 	if t.Dialect != hooks.SQLite || u.Shape == nil {
 		return false
@@ -119,7 +119,7 @@ func unseenBy(t *reading.Table, st *step) (names []string) {
 	return names
 }
 
-// keysKnown reports whether the row's key is known where it is there: before the changes, and after them.
+// keysKnown reports whether the row's key is known before the changes, if it was there, and after them, if it is.
 func (st *step) keysKnown() bool {
 	return (!st.existed || len(st.before) == len(st.table.Key)) && (!st.exists || len(st.after) == len(st.table.Key))
 }
@@ -181,7 +181,7 @@ func (st *step) guard(c *reading.LiveColumn) *change.Field {
 	return f
 }
 
-// writable reports whether SQL can have the value.
+// writable reports whether the value can be written as a literal.
 func writable(t *reading.Table, v change.Value) bool {
 	return v.Text == nil || utf8.ValidString(*v.Text) || t.Dialect == hooks.SQLite
 }

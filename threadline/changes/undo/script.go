@@ -11,11 +11,10 @@ import (
 // Script is the SQL that would reverse changes. It is to be read, and then to be executed by the app,
 // or by a person with psql, or SQLite's shell: this package never executes it.
 //
-// It is for the rows as they were left by what is undone. Each statement names the row by its key
-// and by the values that the change has left there, and must affect as many rows as
-// [Statement.Rows] says. If it affects another number, the row was changed since, and the
-// transaction must be rolled back. So a Script that is executed late, twice, or in spite of its
-// Conflicts destroys nothing.
+// It is for the rows as the changes that are undone have left them. Each statement finds its row by the key and by the
+// values that the change has left there, and must affect as many rows as [Statement.Rows] says. If it affects another
+// number, the row was changed since, and the transaction must be rolled back. So a Script that is executed late, twice, or
+// in spite of its Conflicts destroys nothing.
 type Script struct {
 	// Cause names the transaction that is undone, of several the first: its XID, "@", and when it
 	// began. It is to be the CausationID of the event that the app records with the undo.
@@ -23,8 +22,8 @@ type Script struct {
 	// Statements are to be executed in this order, in one transaction. There are none if there are
 	// Refusals, or if nothing is left to undo.
 	Statements []Statement
-	// Conflicts are what is in the way now. The statements would fail, or affect no row, or undo
-	// only the first of several changes of a field.
+	// Conflicts are what is in the way now. With one, a statement would fail, or affect no row, or undo only the first of
+	// several changes of a field.
 	Conflicts []Conflict
 	// Refusals say why there can be no undo.
 	Refusals []Refusal
@@ -48,7 +47,7 @@ type Statement struct {
 	// because no value was kept: they are masked, excluded, shortened, or newer than the change.
 	Unchecked []string
 
-	counted string // in PL/pgSQL, if it has several parts: sets undo_rows
+	counted string // the same in PL/pgSQL if it has several parts: it sets undo_rows to how many rows they have affected
 }
 
 // String returns the undo as a script for psql, or on SQLite for its shell, which changes nothing unless it can change
@@ -97,8 +96,8 @@ func (u *Script) String() string {
 	return b.String()
 }
 
-// script returns the statement in a block that fails unless it affects the right number of rows.
-// The names of its columns come before that of the block's variable.
+// script returns the statement in a block that fails unless it affects the right number of rows. Where a column has the name
+// of the block's variable, the column is meant.
 func (s *Statement) script(number int) string {
 	if s.Rows == 0 {
 		return s.SQL + ";\n"

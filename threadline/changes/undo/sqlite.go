@@ -18,7 +18,7 @@ import (
 // sqlite is a reader on SQLite.
 type sqlite struct{ reading.SQLite }
 
-// onSQLite is the reader as one on SQLite, if it is.
+// onSQLite returns the reader as one on SQLite, and whether the database is SQLite.
 func onSQLite(r *reading.Reader) (sqlite, bool) {
 	lite, is := r.OnSQLite()
 	return sqlite{lite}, is
@@ -100,7 +100,7 @@ func (s sqlite) later(ctx context.Context, r *undoer, steps []*step) error {
 	return nil
 }
 
-// bytewise takes values of columns for the same that have the same storage class and bytes.
+// bytewise says that values of columns are equal if they have the same storage class and bytes; nil on PostgreSQL.
 func bytewise(t *reading.Table, columns []string) []reading.SQLiteEquality {
 	if t.Dialect != hooks.SQLite {
 		return nil
@@ -108,7 +108,7 @@ func bytewise(t *reading.Table, columns []string) []reading.SQLiteEquality {
 	return slices.Repeat([]reading.SQLiteEquality{{Exact: true}}, len(columns))
 }
 
-// bytes is the text of a row's key as values has it.
+// bytes is the text of a row's key as the function values makes it.
 func bytes(t *reading.Table, text string, key []string) string {
 	if t.Dialect != hooks.SQLite {
 		return text

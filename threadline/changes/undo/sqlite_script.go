@@ -12,6 +12,7 @@ const (
 	liteCommit = "DROP TABLE temp.undo_check;\nCOMMIT;\n"
 )
 
+// liteScript is script for SQLite.
 func (s *Statement) liteScript(number int) string {
 	return s.SQL + ";\n" + fmt.Sprintf("INSERT INTO temp.undo_check VALUES (%d, changes(), %d);\n", number, s.Rows)
 }

@@ -40,8 +40,8 @@ func (st *step) sql(together []*step) string {
 	return "UPDATE " + orAbort(t) + t.Only() + " SET " + strings.Join(sets, ", ") + " WHERE " + st.where() + st.unreferred(together) + st.enforced()
 }
 
-// where finds the row, as the steps before have left it. Of a row whose key another gets, the other
-// values as they are now say which one it is.
+// where is the condition that finds the row, as the steps before have left it. If another row gets its key, the values that were not
+// changed, as they are now, say which of the two it is.
 func (st *step) where() string {
 	t := st.table
 	var conditions []string
@@ -74,7 +74,7 @@ func (st *step) where() string {
 	return where
 }
 
-// sets are the columns that an update restores.
+// sets are the fields that an INSERT or UPDATE sets to their old values.
 func (st *step) sets() (fields []*change.Field) {
 	for _, f := range st.fields {
 		// What is not known here is only that of a change in between, which the undo of one before it writes.
@@ -93,8 +93,8 @@ func orAbort(t *reading.Table) string {
 	return ""
 }
 
-// enforced is the condition that foreign keys are enforced, or not, as they were when the undo was made, where that decides what
-// else the statement does.
+// enforced is the condition, on SQLite, that foreign keys are enforced if they were when the undo was made, and not if they were not;
+// "" if that does not decide what else the statement does.
 func (st *step) enforced() string {
 	if st.table.Dialect != hooks.SQLite || !slices.ContainsFunc(st.table.Referred, func(k *reading.ForeignKey) bool {
 		_, takes := st.takesAway(k.References, k.Same)
@@ -108,7 +108,7 @@ func (st *step) enforced() string {
 	return " AND (SELECT foreign_keys FROM pragma_foreign_keys) = 0"
 }
 
-// otherLiteRow is otherRow on SQLite.
+// otherLiteRow is otherRow for SQLite.
 func otherLiteRow(t *reading.Table, a, b string) string {
 	same := make([]string, len(t.Identity))
 	for i, name := range t.Identity {
@@ -207,8 +207,8 @@ func refersTo(k *reading.ForeignKey, st *step) string {
 	return strings.Join(conditions, " AND ")
 }
 
-// locks is the statement that keeps rows from being made that refer to the one that is to be taken
-// away, "" if that does not matter. A statement does not see those that are made while it waits.
+// locks is the statement that keeps others from making rows that refer to the one that is to be taken away, "" if that does not
+// matter. The statement that takes it away would not see rows that are made while it waits.
 func (st *step) locks() string {
 	if st.table.Dialect == hooks.SQLite || st.op() == change.Insert || len(st.endangering()) == 0 {
 		return ""

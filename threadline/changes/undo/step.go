@@ -9,7 +9,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
-// step undoes the changes of a row together: it makes of what they left what was there before.
+// step undoes the changes of one row together: it turns what they have left into what was there before.
 type step struct {
 	table           *reading.Table
 	changes         []*reading.KeptChange // in the order in which they were made
@@ -23,8 +23,8 @@ type step struct {
 	torn      bool                    // a change does not begin with what the one before it has left
 	live      map[string]change.Value // the row as it is now, nil if it is not there, or has no key
 	carried   map[string]bool         // columns that a foreign key's ON UPDATE CASCADE restores
-	carriers  []*step                 // the steps that it follows from
-	origin    *step                   // of which it undoes a part
+	carriers  []*step                 // the steps whose statements restore these
+	origin    *step                   // the step of which it undoes a part: see unfold
 }
 
 // op is what the step does.
@@ -189,6 +189,7 @@ func (st *step) brings(columns []string, same []reading.SQLiteEquality) (string,
 	return gone(columns, st.was, st.is, same)
 }
 
+// gone returns the values of columns on one side, and whether the other side has others, or none.
 func gone(columns []string, of, other func(string) (change.Value, bool), same []reading.SQLiteEquality) (string, bool) {
 	v, ok := values(columns, of, same)
 	if !ok {

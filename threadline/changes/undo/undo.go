@@ -13,11 +13,11 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 )
 
-// MaxChanges is how many changes one [Script] can have, since it is made in memory. Those of a transaction can have
+// MaxChanges is how many changes one [Script] can undo, since it is made in memory. Those of a transaction can have
 // [changes.MaxTransactionBytes] of values.
 const MaxChanges = 10_000
 
-// ErrTooMany is returned for more.
+// ErrTooMany is returned if more changes, or more bytes of values, would have to be undone.
 var ErrTooMany = fmt.Errorf("undo: there are more than %d changes to undo, or more than %d MiB of values", MaxChanges, changes.MaxTransactionBytes>>20)
 
 // Transaction returns the undo of all changes of a transaction, by XID and TxStartedAt of a change, which SQLite
@@ -25,7 +25,7 @@ var ErrTooMany = fmt.Errorf("undo: there are more than %d changes to undo, or mo
 // changed it.
 func Transaction(ctx context.Context, store *changes.Store, xid int64, startedAt time.Time) (*Script, error) {
 	title := fmt.Sprintf("transaction %d", xid)
-	if store.Dialect() != hooks.SQLite { // where the number tells it from all others
+	if store.Dialect() != hooks.SQLite { // where the number alone identifies it
 		title += ", begun at " + startedAt.UTC().Format(time.RFC3339Nano)
 	}
 	return newScript(ctx, reader(store), title, func(r *undoer) ([]*chain, error) { return r.transaction(ctx, xid, startedAt) })
@@ -37,9 +37,9 @@ func Change(ctx context.Context, store *changes.Store, c change.Change) (*Script
 	return newScript(ctx, reader(store), "the "+reading.Title(&c), func(r *undoer) ([]*chain, error) { return r.one(ctx, &c) })
 }
 
-// RowAsOf returns the undo of what happened to a row after a moment: of what comes, in the order of its changes, after the last
-// one whose CapturedAt is not later. Where the clock was set back, one with a later CapturedAt may be before that. The row is the
-// one that has the key now, or had it last. Other rows stay.
+// RowAsOf returns the undo of what happened to a row after a moment: of all its changes behind the last one whose CapturedAt is not
+// later. Where the clock was set back, a change with a later CapturedAt may be before that one, and stays. The row is the one that
+// has the key now, or had it last. Other rows stay as they are.
 func RowAsOf(ctx context.Context, store *changes.Store, table string, to time.Time, key ...string) (*Script, error) {
 	if len(key) == 0 {
 		return nil, fmt.Errorf("undo: RowAsOf needs the key of a row of %s", table)
@@ -49,8 +49,8 @@ func RowAsOf(ctx context.Context, store *changes.Store, table string, to time.Ti
 	return newScript(ctx, reader(store), title, func(r *undoer) ([]*chain, error) { return r.since(ctx, table, key, to) })
 }
 
-// RowAfter returns the undo of what happened to a row after a change of it: it leads to the row as
-// that change left it.
+// RowAfter returns the undo of what happened to a row after one of its changes: it leads to the row as that change has left
+// it.
 func RowAfter(ctx context.Context, store *changes.Store, c change.Change) (*Script, error) {
 	if c.Key == nil {
 		return nil, errors.New("undo: RowAfter needs a change of a row with a key")
@@ -84,6 +84,7 @@ func newScript(ctx context.Context, s *reading.Reader, title string, f func(*und
 	return u, nil
 }
 
+// make sets the undo of what f reads, unless f has refused it.
 func (r *undoer) make(ctx context.Context, f func(*undoer) ([]*chain, error)) error {
 	chains, err := f(r)
 	if err != nil || len(r.script.Refusals) > 0 {
@@ -106,7 +107,7 @@ func (r *undoer) make(ctx context.Context, f func(*undoer) ([]*chain, error)) er
 	return nil
 }
 
-// causeOf names a transaction.
+// causeOf is Script.Cause for a transaction.
 func causeOf(xid int64, startedAt time.Time) string {
 	return strconv.FormatInt(xid, 10) + "@" + startedAt.UTC().Format(time.RFC3339Nano)
 }

@@ -8,9 +8,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
-// Copied reports whether the histories are those of another database, from which a forwarder copies them: see
-// changes.Source.Copy. Tables that are here, and a journal, then have nothing to do with them, whatever their names are. A role that
-// may read nothing can ask.
+// Copied reports whether the histories are copies of those of another database: see changes.Source.Copy. Then the tables and the journal
+// of this database have nothing to do with them, whatever their names are. It needs no rights on the tables.
 func (s *Database) Copied(ctx context.Context, q pgschema.Querier) (is bool, err error) {
 	if s.Dialect != hooks.Postgres {
 		return false, nil

@@ -45,7 +45,7 @@ func (s *Database) Supported() error {
 
 var errNotMigrated = errors.New("changes: the tables are not there: run capture.Installer.Migrate first")
 
-// NotMigrated returns what an error of a statement on the tables of changes means if they are not there, else nil.
+// NotMigrated returns an error that says what to do if err means that the tables of changes are not there, else nil.
 func NotMigrated(err error) error {
 	switch hooks.SQLState(err) {
 	case "42P01", "3F000": // undefined table, or schema
@@ -96,8 +96,8 @@ type Beginner interface {
 	BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error)
 }
 
-// BeginRead begins a transaction that reads the history. It reads little, along indexes, but of how much it reads PostgreSQL
-// has no good estimate; and a server that takes it for much compiles the statements, for longer than they then run.
+// BeginRead begins a transaction that reads the history. It reads little, along indexes, but PostgreSQL has no good estimate of
+// how much. A server that expects much would compile the statements (JIT), which takes longer than they then run.
 func (s *Database) BeginRead(ctx context.Context, db Beginner, opts *sql.TxOptions) (*sql.Tx, error) {
 	tx, err := db.BeginTx(ctx, opts)
 	if err != nil || s.Dialect != hooks.Postgres {

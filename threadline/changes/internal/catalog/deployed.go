@@ -34,7 +34,7 @@ type Deployed struct {
 	Body, Settings string
 	Digest         string   // of the body, "" if there is none
 	Grantees       []string // who may execute the function, beside its owner
-	Owners         []string // who has to, because a partition that they add to a table of theirs gets its trigger
+	Owners         []string // who has to be able to: a partition that they add to a table of theirs gets its trigger
 	Triggers       []Trigger
 	Others         []Trigger // those on rows that are another capture's
 	// Notes are those of the functions under the table's name, and on the table: where it was
@@ -52,8 +52,8 @@ type Trigger struct {
 	Owned bool   // the role that asks may drop it
 }
 
-// Fires reports whether no trigger of the capture is missing or disabled, so that no change is lost. A partition that has come since the last
-// plan has none on TRUNCATE yet, and a foreign table never has.
+// Fires reports whether no trigger of the capture is missing or disabled, so that no change is lost. A partition that has come since
+// the last plan has none on TRUNCATE yet, and a foreign table never has.
 func (d *Deployed) Fires(f *Relation) bool {
 	tables := slices.Concat([]string{f.Qualified()}, f.Partitions)
 	count := func(table, prefix string) (n int) {
@@ -122,8 +122,9 @@ func (s *Database) Deployed(ctx context.Context, q Querier, f *Relation) (*Deplo
 // DigestSQL is an expression for the digest of a capture function p.
 const DigestSQL = "pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(p.prosrc, pg_catalog.getdatabaseencoding())), 'hex')"
 
-// owners are the roles to whom a partitioned table and those of its partitions belong that are partitioned, too, unless they may
-// execute its function anyhow. CREATE TABLE … PARTITION OF and ATTACH PARTITION make the trigger on rows as the one who executes them.
+// owners are the owners of a partitioned table and of those of its partitions that are partitioned, too, without those who may
+// execute its function anyway. CREATE TABLE … PARTITION OF and ATTACH PARTITION make the trigger on rows with the rights of the role
+// that executes them.
 func (s *Database) owners(ctx context.Context, q Querier, f *Relation) ([]string, error) {
 	if f.Kind != "p" {
 		return nil, nil

@@ -9,7 +9,7 @@ import (
 
 // A capture inherits what another one masks or excludes of the same rows: that of the table which had its name
 // before, of a partition that was captured by itself, and of the table of which it was a partition. Once a step
-// has taken that over, its own note has all of it, so that only what came later is inherited again, and a plan
+// has taken that over, the note of its function has all of it, so that only what came later is inherited again, and a plan
 // that loosens it by hand is the last word.
 
 // inherit reads what a capture inherits.

@@ -11,8 +11,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/internal/near"
 )
 
-// missing is the error of a table that is not found. It names one that may be meant: of a similar name, in a schema that is not in the
-// search_path, or in one that this role may not use.
+// missing is the error for a table that is not found. It names a table that may be meant: one of a similar name, in a schema that is not
+// in the search_path, or in one that this role may not use.
 func missing(ctx context.Context, q pgschema.Querier, name string) error {
 	hint := `name its schema if it is not in the search_path, and quote a name with capitals: "Order"`
 	switch meant, err := meantTable(ctx, q, name); {
@@ -35,6 +35,7 @@ type candidate struct {
 // mostCandidates bounds how many tables are compared with a name.
 const mostCandidates = 10_000
 
+// meantTable returns the table that may be meant by a name, nil if there is none.
 func meantTable(ctx context.Context, q pgschema.Querier, name string) (*candidate, error) {
 	var text []byte
 	err := q.QueryRowContext(ctx, `SELECT coalesce(pg_catalog.json_agg(t), '[]')::pg_catalog.text FROM (

@@ -63,7 +63,7 @@ func (k Keeping) String() string {
 	return [...]string{"kept", "hashed", "masked", "excluded"}[k]
 }
 
-// Keeps is what is to be kept of a column, once that has been chosen.
+// Keeps is what is to be kept of a column, by what [Column.Excluded], Masked and Hashed say.
 func (c *Column) Keeps() Keeping {
 	switch {
 	case c.Excluded:
@@ -95,7 +95,7 @@ func (n *Note) kept(f *Relation, c *Column) Keeping {
 	}
 }
 
-// Kept is the least that there is kept of a column of f.
+// Kept is the least that any note says is kept of a column of f.
 func (d *Deployed) Kept(f *Relation, c *Column) (least Keeping) {
 	for _, n := range d.All() {
 		if n != nil {

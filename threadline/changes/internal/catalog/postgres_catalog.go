@@ -63,7 +63,7 @@ func (s *Database) Look(ctx context.Context, q pgschema.Querier, name string) (*
 	return f, Wrap("look up the table "+name, s.identify(ctx, q, f))
 }
 
-// Qualify returns the qualified name of a table that has a name in the session's search_path.
+// Qualify returns the qualified name of the table that a name means with the session's search_path.
 func (s *Database) Qualify(ctx context.Context, q pgschema.Querier, name string) (qualified string, err error) {
 	err = q.QueryRowContext(ctx, "SELECT "+QualifiedName+" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = pg_catalog.to_regclass("+pgtext.Literal(name)+")::pg_catalog.oid").Scan(&qualified)
 	return qualified, lookError(ctx, q, name, err)

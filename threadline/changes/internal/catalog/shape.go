@@ -10,10 +10,10 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/internal/near"
 )
 
-// Shape is what a capture was planned for. Each change names it, so that it can be read when the
-// table has become another.
+// Shape is what a capture was planned for: a table, and its columns. Each change names its shape, so that it can be read
+// after the table has changed.
 type Shape struct {
-	// ID is the table's, if that is not the one by which a table of this name is known first.
+	// ID is the table's ID, 0 if it is that of the first table of this name.
 	ID      int64    `json:"table_id,omitempty"`
 	Schema  string   `json:"schema"`
 	Table   string   `json:"table"`
@@ -90,7 +90,7 @@ const FunctionPrefix = "capture_"
 // Function is the name of the table's capture function. It stays the same when the table is renamed.
 func (s *Shape) Function() string { return fmt.Sprintf("%s%016x", FunctionPrefix, s.TableID()) }
 
-// Keyed reports whether rows can be told apart.
+// Keyed reports whether rows have a key that identifies them.
 func (s *Shape) Keyed() bool { return len(s.Key) > 0 }
 
 // Position returns where the shape has a column, -1 if it has not.

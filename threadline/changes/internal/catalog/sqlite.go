@@ -15,7 +15,7 @@ type SQLite struct{ *Database }
 // At returns the quoted name of a table, without the database: a trigger names none.
 func (s SQLite) At(name string) string { return pgschema.Ident(s.Schema + "_" + name) }
 
-// In is at in the main database.
+// In is At with the main database in front.
 func (s SQLite) In(name string) string { return "main." + s.At(name) }
 
 // Check returns an error where rows cannot be captured exactly.

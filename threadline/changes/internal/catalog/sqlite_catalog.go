@@ -151,7 +151,7 @@ func (s SQLite) ReadColumns(ctx context.Context, q Querier, t *SQLiteTable) erro
 			return nil
 		}
 	}
-	if len(key) == 1 && integer { // perhaps the row's number; if it is not, it tells rows apart all the same
+	if len(key) == 1 && integer { // perhaps the row's number; if it is not, it identifies the row all the same
 		t.RowID = pgschema.Ident(key[0].name)
 		return nil
 	}

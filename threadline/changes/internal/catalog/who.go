@@ -7,11 +7,12 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 )
 
-// WhoIndex is an index of audit_contexts on a column that queries name.
+// WhoIndex is an index of audit_contexts on a column by which queries ask who.
 type WhoIndex struct{ Name, Column string }
 
-// WhoIndexes are those that the timeline's script makes with the table; the first have the fewest rows of a value. Where they are, the
-// table has the contexts of all events of the timeline: on an older table they are made once it has those of earlier events.
+// WhoIndexes are the indexes that the timeline's script makes with the table; the first have the fewest rows for a value. If they are
+// there, the table has the contexts of all events of the timeline: on an older table they are made only once it has those of earlier
+// events.
 var WhoIndexes = []WhoIndex{
 	{"audit_contexts_request", "request_id"},
 	{"audit_contexts_correlation", "correlation_id"},
@@ -31,10 +32,12 @@ func Late(captured, started string) string {
 	return "(" + took + " OPERATOR(pg_catalog.<) '00:00:00'::pg_catalog.interval OR " + took + " OPERATOR(pg_catalog.>) " + punctual + ")"
 }
 
-// LatestPunctual is when the last change that is not late can have been captured, of a transaction that began at a time.
+// LatestPunctual is an expression for the latest time at which a change can have been captured that is not late, if its transaction
+// began at a time.
 func LatestPunctual(started string) string { return "(" + started + " + " + punctual + ")" }
 
-// EarliestStart is when a transaction can have begun of which a change that is not late was captured at a time.
+// EarliestStart is an expression for the earliest time at which a transaction can have begun, if a change of it that is not late was
+// captured at a time.
 func EarliestStart(captured string) string { return "(" + captured + " - " + punctual + ")" }
 
 // WhoIndexed is a condition: all of WhoIndexes are there and can be used.

@@ -109,6 +109,7 @@ type attributionRow struct {
 	first, last         sql.NullString
 }
 
+// destinations are where a row of attributionQuery is scanned to.
 func (r *attributionRow) destinations() []any {
 	destinations := []any{&r.xid, &r.started, &r.state, &r.origin.Role, &r.origin.Application, &r.origin.Client}
 	for i := range r.context {

@@ -281,8 +281,8 @@ func FirstBroken(breaks []Break, from, to time.Time) *change.Break {
 	return firstBroken(breaks, from, to, false)
 }
 
-// FirstBrokenOfRow is FirstBroken of a row that was there at the first moment, and of which no change says that it went: partitions
-// that came since have not brought it, since no other row has its key.
+// FirstBrokenOfRow is FirstBroken for a row that was there at the first moment, and that no change says is gone. Partitions that were
+// attached since cannot have brought another row with its key.
 func FirstBrokenOfRow(breaks []Break, from, to time.Time) *change.Break {
 	return firstBroken(breaks, from, to, true)
 }

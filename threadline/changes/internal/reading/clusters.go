@@ -12,9 +12,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// ByCluster puts changes, which come in the order of the WAL, into that of the clusters in which the
-// database was: one that was restored counts anew. Between clusters only the clock says
-// what came first.
+// ByCluster puts changes, which come in the order of the WAL, into that of the clusters in which the database was: in a new
+// cluster a restored database begins its WAL anew. Between clusters only the clock says what came first.
 func ByCluster(list []*Row) []*Row {
 	began := make(map[int64]string)
 	var known []*Row
@@ -44,12 +43,12 @@ func ByCluster(list []*Row) []*Row {
 	return list
 }
 
-// System is the cluster in which the transaction of a change c was, which its first change has.
+// System is an expression for the cluster in which the transaction of a change c was, which its first change has.
 func (s *Reader) System() string {
 	return "(SELECT f.system FROM (SELECT c.xid AS id, c.tx_started_at AS started) t, LATERAL (SELECT c.system FROM " + s.At("audit_changes") + " c WHERE " + OfTransaction("t.id", "t.started") + " ORDER BY c.xid, c.lsn LIMIT 1) f)"
 }
 
-// inClusters sets in which clusters changes were, asking once for each transaction: it may have changed a row often.
+// inClusters sets System of changes. It asks once for each transaction, which may have changed a row often.
 func (s *Reader) inClusters(ctx context.Context, q catalog.Querier, list []*Row) error {
 	type place struct {
 		Transaction

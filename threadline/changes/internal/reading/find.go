@@ -15,12 +15,12 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
-// KeptChange is a change with what it was kept under.
+// KeptChange is a change with its row of audit_changes, and the shape that it was kept under.
 type KeptChange struct {
 	change.Change
 	Row   *Row
 	Shape *catalog.Shape // nil if it has drifted
-	At    int            // where it was captured, among those that are undone
+	At    int            // its place, in the order of capture, among the changes that are undone
 
 	RowKey, formerRowKey []string // as the texts of rows have them
 }
@@ -44,7 +44,7 @@ func (c *KeptChange) After() []string {
 	return c.RowKey
 }
 
-// Changes reads changes.
+// Changes returns the changes of rows, under the names that columns have now.
 func (r *Snapshot) Changes(ctx context.Context, rows []*Row) ([]*KeptChange, error) {
 	list := make([]*KeptChange, 0, len(rows))
 	for _, one := range rows {
@@ -58,7 +58,7 @@ func (r *Snapshot) Changes(ctx context.Context, rows []*Row) ([]*KeptChange, err
 		}
 		whole := *one
 		if !t.Keyed() {
-			whole.changed.Valid, whole.whole = false, true // the rest tells the row from others
+			whole.changed.Valid, whole.whole = false, true // all values together identify the row
 		}
 		if c.Change, err = whole.ChangeNow(t); err != nil {
 			return nil, catalog.Wrap("read the change at "+one.LSN, err)
@@ -138,8 +138,8 @@ func (r *Snapshot) Find(ctx context.Context, c *change.Change) (*KeptChange, err
 	return list[0], nil
 }
 
-// mayBe returns the rows of audit_changes of a time. Each table has an index on that. The primary key would lead through
-// all changes of the transaction, and so the condition on that leaves the server no choice.
+// mayBe returns the changes of a transaction that were captured at the time of c. They are found by each table's index on the time.
+// The primary key would lead through all changes of the transaction, so the condition on that is written so that it fits no index.
 func (r *Snapshot) mayBe(ctx context.Context, c *change.Change) ([]*Row, error) {
 	if s, ok := r.Reader.OnSQLite(); ok {
 		return s.mayBe(ctx, r, c)

@@ -4,7 +4,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// ForeignKey is one that refers to a table, or from it.
+// ForeignKey is a foreign key of a table, or one that refers to it.
 type ForeignKey struct {
 	Name                string
 	Child, Parent       int64 // OIDs

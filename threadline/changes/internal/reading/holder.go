@@ -24,8 +24,9 @@ func byHolder(captured []*Row, key string, deferrable bool) []*Row {
 	return list
 }
 
-// inTurn does that with the changes of a transaction. Those of a row that has got the key follow each other by its versions; what does
-// not is of the row that had it, or may have had it, before. At the end one row has it.
+// inTurn is byHolder for the changes of one transaction. held says whether a row had the key before. Changes of a row that has got the key
+// follow each other by its versions; the others are of the row that had it, or may have had it, before. At the end one row has it. If the
+// changes do not fit that, the order of capture is kept.
 func inTurn(captured []*Row, key string, held, deferrable bool) []*Row {
 	has := func(of []*Row) bool { return !of[len(of)-1].Ended(key) }
 	first, twice := []*Row(nil), false

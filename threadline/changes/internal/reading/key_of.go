@@ -12,7 +12,7 @@ import (
 )
 
 // keyOf returns the columns of the key under which all changes of a table were captured, nil if it was not always the same. A key that
-// the table had before its first change does not count: an app's migrations may build the table up while it is captured.
+// the table had before its first change does not count: an app's migrations may build up the table while it is captured.
 func (r *Snapshot) keyOf(ctx context.Context, t *Table) ([]string, error) {
 	last := t.calledNow(t.LastShape).Key
 	is := func(sh *catalog.Shape) bool { return slices.Equal(t.calledNow(sh).Key, last) }
@@ -23,7 +23,7 @@ func (r *Snapshot) keyOf(ctx context.Context, t *Table) ([]string, error) {
 	if same {
 		return last, nil
 	}
-	var since *catalog.Capture // the first of the notes that have had the last key without another in between
+	var since *catalog.Capture // the first capture with the last key, since when no capture had another
 	for _, n := range slices.Backward(t.Captures) {
 		if n.ShapeID == nil {
 			continue
@@ -46,7 +46,7 @@ func (r *Snapshot) keyOf(ctx context.Context, t *Table) ([]string, error) {
 	return nil, err
 }
 
-// Rekeyed returns between which notes the table has got the key that it has now, and the time now if they do not say.
+// Rekeyed returns the times of the captures between which the table got the key that it has now, or the time now if they do not say.
 func (t *Table) Rekeyed() (from, to time.Time) {
 	last := t.calledNow(t.LastShape).Key
 	var later *catalog.Capture
@@ -67,7 +67,7 @@ func (t *Table) Rekeyed() (from, to time.Time) {
 	return now, now
 }
 
-// firstChange returns the shape of the change of a table that was captured first, and whether that was at a time or later.
+// firstChange returns the shape of the first change of a table that was captured, and whether it was captured at a time or later.
 func (r *Snapshot) firstChange(ctx context.Context, t *Table, at string) (shape sql.NullInt64, later bool, err error) {
 	query := "SELECT c.shape_id, c.captured_at >= " + pgtext.Literal(at) + "::pg_catalog.timestamptz FROM " + r.Reader.Catalog.At("audit_changes") + " c WHERE c.table_id = $1 ORDER BY c.captured_at LIMIT 1"
 	args := []any{t.ID}

@@ -12,8 +12,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// Printed returns a key as PostgreSQL prints it, because changes have it like that: somebody may have written a UUID in capitals, or
-// a time in another zone, and the row would be taken for one that has never changed. A key that has changes as it is written is
+// Printed returns a key as PostgreSQL prints it, which is how changes have it. Otherwise a row whose UUID is written in capitals, or
+// whose time is in another zone, would be taken for one that has never changed. If changes have the key as it is written, it is
 // returned as it is, and so is one that is no value of the columns' types.
 func (r *Snapshot) Printed(ctx context.Context, l *Lives, key []string) ([]string, error) {
 	t := l.table

@@ -15,7 +15,7 @@ type LiveColumn struct {
 	Space     string
 	Generated bool
 	Always    bool // an identity column that takes no other values
-	// Equal is the schema of the operator = of the type, "" if it has none: that by which an index compares. Any role can make others.
+	// Equal is the schema of the type's operator =, by which an index compares, "" if it has none. Any role can make others.
 	Equal string
 	// Base is the type without a length or a scale, to which a cast would truncate a value, and of a domain the one that it is made of.
 	Base string
@@ -23,9 +23,9 @@ type LiveColumn struct {
 	NotNull bool
 	Default bool // it has a default, or is an identity column
 	Domain  bool
-	// Inert says that to read a value of the type executes nothing that a role has made.
+	// Inert says that reading a value of the type executes nothing that a role has made.
 	Inert bool
-	// Constrained says that it may execute what a role has made that is no superuser.
+	// Constrained says that it may execute what a role that is no superuser has made.
 	Constrained bool
 
 	Exact  bool // equal values have the same bytes

@@ -30,8 +30,8 @@ func (r *Snapshot) LiveRows(ctx context.Context, t *Table, keys [][]string) ([]m
 	}
 	var list []string
 	for _, c := range t.Columns {
-		// A value whose text is longer than LongText is none that a change has. The text of one that
-		// takes so much in the table is, and might be longer than texts can be.
+		// No change has a value whose text is longer than LongText. A value that takes more than 1 MiB in the table has
+		// such a text, which might even be longer than texts can be.
 		column := "t." + pgschema.Ident(c.Name)
 		list = append(list, "CASE WHEN pg_catalog.pg_column_size("+column+") > 1048576 THEN pg_catalog.repeat('x', "+strconv.Itoa(catalog.LongText+1)+") WHEN pg_catalog.num_nulls("+column+") = 0 THEN pg_catalog.concat("+column+") END")
 	}
@@ -59,8 +59,8 @@ func (r *Snapshot) LiveRows(ctx context.Context, t *Table, keys [][]string) ([]m
 	return live, nil
 }
 
-// LookUp reads an expression of the rows t of a table. For n from 0 to count, columns of theirs, in is, have the values that value returns
-// for them, in those of types. f gets the n with each expression.
+// LookUp calls f with an expression of each row t of a table whose columns is have certain values: those that value returns for n, from 0
+// to count-1. types are the columns of typed whose types these values have, one for each in is.
 func (r *Snapshot) LookUp(ctx context.Context, count int, types []string, value func(n, i int) change.Value, typed *Table, table string, is []string, expression string, f func(n int, text string) error) error {
 	if s, ok := r.Reader.OnSQLite(); ok {
 		return s.lookUp(ctx, r.Tx, count, value, table, is, expression, f)

@@ -19,7 +19,7 @@ type LiveRule struct {
 const rulesOf = `(SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', w.rulename, 'event', w.ev_type, 'instead', w.is_instead) ORDER BY w.rulename)
 		FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.ev_enabled IN ('O', 'A'))`
 
-// Of reports whether the rule rewrites statements of an operation.
+// Of reports whether the rule rewrites the statements of an operation.
 func (w *LiveRule) Of(op change.Op) bool {
 	switch op {
 	case change.Update:

@@ -18,7 +18,7 @@ type LiveTable struct {
 	Subtables  bool // it has children by inheritance, and is not partitioned
 	Columns    []LiveColumn
 	Uniques    []uniqueKey
-	Unproven   []uniqueKey // those of which an undo does not look up whether values are free
+	Unproven   []uniqueKey // those in which an undo does not look up whether values are free
 	Checks     []CheckConstraint
 	Keys       []*ForeignKey // from this table
 	Referred   []*ForeignKey // to it

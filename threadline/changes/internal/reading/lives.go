@@ -8,13 +8,13 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
-// Lives follows the rows of a table through their keys. Keys are the texts of rows.
+// Lives follows the rows of a table through their keys. A key is the text of a row, as package rowtext formats it.
 type Lives struct {
 	Reader  *Reader
 	DB      catalog.Querier
 	TableID int64
 	Under   map[string][]*Row // the changes that have a key, or have had it before
-	table   *Table            // on SQLite: the values of changes are read, too
+	table   *Table            // if it is set, on SQLite the values of changes are read, too
 
 	Deferrable bool // two rows may have a key in the middle of a transaction
 }
@@ -25,8 +25,7 @@ func (l *Lives) All(ctx context.Context, key string) ([]*Row, error) {
 	return slices.Concat(each...), err
 }
 
-// Each returns the same, those of each row by themselves. One that was inserted again is another. So is a change that may be of
-// any row.
+// Each returns the same, row by row. A row that was inserted again is another one. A change that may be of any row stands alone.
 func (l *Lives) Each(ctx context.Context, key string) (each [][]*Row, err error) {
 	list, err := l.Changes(ctx, key)
 	if err != nil {
@@ -63,7 +62,7 @@ func except(each [][]*Row, some []*Row) [][]*Row {
 	return slices.DeleteFunc(each, func(life []*Row) bool { return len(life) == 0 })
 }
 
-// Until returns what happened to a row, back to its INSERT, until r, which has left it with a key.
+// Until returns the changes of a row from its INSERT to r, which has left it with a key.
 func (l *Lives) Until(ctx context.Context, r *Row, key string) (life []*Row, err error) {
 	switch {
 	case r.Began(key):
@@ -74,7 +73,7 @@ func (l *Lives) Until(ctx context.Context, r *Row, key string) (life []*Row, err
 	return append(life, r), err
 }
 
-// before returns what happened to a row before r, back to its INSERT. It had the key before r.
+// before returns the changes of a row from its INSERT until r, without r. Before r it had the key.
 func (l *Lives) before(ctx context.Context, r *Row, key string) (life []*Row, err error) {
 	for r != nil {
 		list, err := l.Changes(ctx, key)
@@ -150,8 +149,8 @@ func (l *Lives) Has(ctx context.Context, key []string) (bool, error) {
 	return is, catalog.Wrap("read the history", err)
 }
 
-// Follow returns what happened to a row after a change, also under other keys, and to those that had its
-// last key after it and have no other now.
+// Follow returns the changes of a row after r, also under other keys, and then those of the rows that got its last key when
+// it was gone, unless they have another key now.
 func (l *Lives) Follow(ctx context.Context, r *Row) (list []*Row, err error) {
 	for r != nil {
 		key := r.Key.String

@@ -10,7 +10,7 @@ var (
 	lastTime  = time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC)
 )
 
-// Bounded is a time, or the first or the last one: all changes are between them.
+// Bounded returns a time, or the first or the last one that can be compared as a text. All changes are between them.
 func Bounded(at time.Time) time.Time {
 	switch {
 	case at.Before(firstTime):

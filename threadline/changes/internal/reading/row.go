@@ -27,8 +27,8 @@ type Row struct {
 	Key, FormerKey, changed, Old, New, cut, columns sql.NullString
 
 	Seq    int64                // on SQLite
-	whole  bool                 // there: its fields are to be all that are kept
-	Held   bool                 // there: it is no change
+	whole  bool                 // there: its fields are all that are kept, not only those that were changed
+	Held   bool                 // there: it is no change, but a copy of a row that may be replaced
 	Native map[int]sqliteValues // there, by the column's number in the shape, from 1
 }
 
@@ -57,8 +57,8 @@ func (r *Row) Ended(key string) bool {
 	return r.Op == "D" || r.Op == "T" || r.FormerKey.Valid && r.FormerKey.String == key && r.Key.String != key
 }
 
-// SelectChanges is a query, for [ScanRow], for the changes c of a FROM clause; first it selects other
-// columns. system is an expression of the cluster in which they were.
+// SelectChanges is a query, for [ScanRow], for the changes c of a FROM clause. system is an expression for the cluster in which they
+// were made. others are columns that are selected before those of the changes.
 func (s *Reader) SelectChanges(system, from string, others ...string) string {
 	return "SELECT " + strings.Join(append(others, ""), ", ") + `c.table_id, pg_catalog.concat(c.xid), ` + pgtext.Time("c.tx_started_at") + `, ` + pgtext.Time("c.captured_at") + `,
 		c.lsn::pg_catalog.text, c.old_tid::pg_catalog.text, c.new_tid::pg_catalog.text, c.shape_id, c.depth, c.op::pg_catalog.text,
@@ -220,7 +220,7 @@ func ReadSome(ctx context.Context, q catalog.Querier, size, bytes int, query str
 	return list, false, rows.Err()
 }
 
-// Bytes is how long the row's texts are.
+// Bytes is how long the row's texts are, in bytes.
 func (r *Row) Bytes() (n int) {
 	for _, v := range r.Native {
 		for _, side := range []change.Value{v.old, v.new} {

@@ -18,10 +18,10 @@ import (
 type Snapshot struct {
 	Reader *Reader
 	Tx     *sql.Tx
-	Tables map[int64]*Table            // by the digest that changes have
-	found  map[int64]*catalog.Relation // those that were looked up by their names
+	Tables map[int64]*Table            // by their IDs
+	found  map[int64]*catalog.Relation // those of them that were looked up by their names
 
-	Lite   map[int64]*catalog.SQLiteTable // these on SQLite
+	Lite   map[int64]*catalog.SQLiteTable // the same on SQLite
 	pinned bool
 }
 
@@ -59,10 +59,12 @@ func (s *Reader) inOne(ctx context.Context, db catalog.Beginner, f func(*Snapsho
 	return f(&Snapshot{Reader: s, Tx: tx, Tables: make(map[int64]*Table), found: make(map[int64]*catalog.Relation), Lite: make(map[int64]*catalog.SQLiteTable)})
 }
 
-// LiteralSettings are those that decide which value a literal is, beside catalog.Settings: with array_nulls = off, {NULL} has the text NULL.
+// LiteralSettings are the settings, beside catalog.Settings, that decide which value a literal is: with array_nulls = off, the element of
+// {NULL} is the text NULL.
 var LiteralSettings = map[string]string{"array_nulls": "on", "xmloption": "content"}
 
-// Pin sets what the texts of values depend on, as the triggers do, and what literals do. From then on names must be qualified.
+// Pin sets the settings on which the texts of values depend to what the triggers set, and those on which literals depend. Among them is
+// the search_path: from then on names must be qualified.
 func (r *Snapshot) Pin(ctx context.Context) error {
 	if r.pinned || r.Reader.Catalog.Dialect == hooks.SQLite { // which has values, and no texts of them
 		return nil
@@ -78,7 +80,7 @@ func (r *Snapshot) Pin(ctx context.Context) error {
 	return catalog.Wrap("read the history", err)
 }
 
-// Look returns the table of changes that has a name, and pins: the name may need the search_path, and the types of its columns
+// Look returns the captured table that has a name, and pins: the name may need the search_path, and the types of its columns
 // must not.
 func (r *Snapshot) Look(ctx context.Context, name string) (*Table, error) {
 	t, err := r.look(ctx, name)
@@ -134,7 +136,7 @@ func (r *Snapshot) live(ctx context.Context, t *Table) (*LiveTable, error) {
 	return r.Reader.live(ctx, r.Tx, t.ID, t.Shapes)
 }
 
-// Table returns the table of changes.
+// Table returns the captured table with an ID.
 func (r *Snapshot) Table(ctx context.Context, id int64) (*Table, error) {
 	if t := r.Tables[id]; t != nil {
 		return t, nil
@@ -183,7 +185,7 @@ func (r *Snapshot) captures(ctx context.Context, t *Table) (own, others []*catal
 	return own, others, nil
 }
 
-// Keyed returns the table with a key, what reads its rows' changes, and the key as they have it.
+// Keyed returns a table whose rows have keys, what reads their changes, and key as the changes have it.
 func (r *Snapshot) Keyed(ctx context.Context, id int64, key []string) (*Table, *Lives, []string, error) {
 	t, err := r.Table(ctx, id)
 	switch {

@@ -29,7 +29,7 @@ func affinityOf(typ string) string {
 	return "NUMERIC"
 }
 
-// liteID tells tables apart.
+// liteID is a number that identifies a table, as the OID does on PostgreSQL.
 func liteID(name string) int64 { return catalog.Digest(strings.ToLower(name)) }
 
 // constraints reads what decides whether statements on a table succeed.

@@ -9,14 +9,14 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/change"
 )
 
-// SQLiteEquality says which values a constraint takes for the same.
+// SQLiteEquality says which values are equal to a constraint.
 type SQLiteEquality struct {
 	Exact     bool   // only those of the same storage class and bytes
 	collation string // of an index
 	affinity  string // of the column that a foreign key refers to, "" where values have it already
 }
 
-// Fold returns the same text for values that are the same.
+// Fold returns the same text for values that are equal.
 func (s SQLiteEquality) Fold(v change.Value) string {
 	text := *v.Text
 	if s.Exact {

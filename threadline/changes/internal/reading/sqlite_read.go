@@ -131,7 +131,7 @@ func SQLiteValue(typ string, real float64, bytes []byte) change.Value {
 	return change.Value{Text: &text, Storage: typ}
 }
 
-// realText is a float as SQL has it, which is never an integer's text. SQLite does not tell -0.0 from 0.0.
+// realText is a float as SQL has it, which is never an integer's text. SQLite does not distinguish -0.0 from 0.0.
 func realText(f float64) string {
 	switch {
 	case f == 0:

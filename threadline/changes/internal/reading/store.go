@@ -6,7 +6,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/internal/alias"
 )
 
-// Store is what the store of package changes is made of: the packages that do its work convert one to it, and users see nothing of it.
+// Store is the underlying type of changes.Store. Package undo converts one to it, to read with its Reader; users see nothing of that.
 type Store struct{ reader *Reader }
 
 // NewStore returns a store that reads with r.
@@ -31,13 +31,13 @@ type Reader struct {
 // At returns the qualified name of something in the schema.
 func (s *Reader) At(name string) string { return s.Catalog.At(name) }
 
-// SQLite is a Store on SQLite.
+// SQLite is a Reader on SQLite.
 type SQLite struct {
 	*Reader
 	catalog.SQLite
 }
 
-// OnSQLite is the store as one on SQLite, if it is.
+// OnSQLite returns the reader as one on SQLite, and whether the database is SQLite.
 func (s *Reader) OnSQLite() (SQLite, bool) {
 	return SQLite{s, catalog.SQLite{Database: s.Catalog}}, s.Catalog.Dialect == hooks.SQLite
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
 )
 
-// Table is a table of changes: what they were recorded under, and what it is now.
+// Table is a captured table: the shapes that its changes were kept under, and what it is now.
 type Table struct {
 	ID        int64
 	Shapes    map[int64]*catalog.Shape
@@ -45,8 +45,8 @@ func lastOf(shapes map[int64]*catalog.Shape) (last *catalog.Shape) {
 	return last
 }
 
-// Hides reports whether the values of a column, as the table has it now, must not be shown: it is masked or
-// excluded, also if it had another name then, or one of its name was.
+// Hides reports whether the values of a column, by its name now, must not be shown: it is, or ever was, masked or excluded, also
+// under another name; or a column of its name was.
 func (t *Table) Hides(column string) bool {
 	if c := t.Column(column); c != nil && c.hidden {
 		return true
@@ -59,7 +59,7 @@ func (t *Table) Hides(column string) bool {
 	return false
 }
 
-// ShapeOf is what a change was kept under. Of one that has drifted, its row of audit_changes says it.
+// ShapeOf is the shape that a change was kept under. If it has drifted, the shape is that of its row of audit_changes.
 func (t *Table) ShapeOf(r *Row) (*catalog.Shape, error) {
 	if sh := t.Shapes[r.ShapeID.Int64]; sh != nil {
 		return sh, nil
@@ -104,7 +104,7 @@ func (t *Table) had(schema, name string) bool {
 	return false
 }
 
-// Keyed reports whether rows were told apart when their changes were captured.
+// Keyed reports whether rows had a key when their changes were captured.
 func (t *Table) Keyed() bool {
 	for _, sh := range t.Shapes {
 		if sh.Keyed() {

@@ -9,10 +9,10 @@ import (
 // Ops are the operations as audit_changes has them.
 var Ops = map[string]change.Op{"I": change.Insert, "U": change.Update, "D": change.Delete, "T": change.Truncate}
 
-// IsWhole reports whether the value is the whole one.
+// IsWhole reports whether the value was kept as it is: neither masked nor shortened.
 func IsWhole(v *change.Value) bool { return !v.Masked && !v.Cut }
 
-// SameSides reports whether both are surely the same: of masked ones nothing is known.
+// SameSides reports whether a field surely has the same value on both sides: of masked ones nothing is known.
 func SameSides(f *change.Field) bool {
 	if f.Old.Masked || f.New.Masked || f.Old.Cut != f.New.Cut || f.Old.Cut && strings.HasPrefix(*f.Old.Text, "stored ") {
 		return false
