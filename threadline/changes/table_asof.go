@@ -147,7 +147,7 @@ func (r *tableReader) begin(ctx context.Context, table string) error {
 func wholeTable(ctx context.Context, r *reading.Snapshot, t *reading.Table, at time.Time) (*asOf, error) {
 	switch {
 	case !t.Keyed():
-		return nil, fmt.Errorf("changes: the rows of %s have no key by which to tell what they were", t.Label())
+		return nil, fmt.Errorf("changes: the rows of %s have no key, so what they were is not known", t.Label())
 	}
 	if err := r.Pin(ctx); err != nil {
 		return nil, err

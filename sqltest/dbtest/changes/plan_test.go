@@ -74,7 +74,7 @@ func TestReplanned(t *testing.T) {
 			{"GRANT EXECUTE ON FUNCTION " + function + " TO PUBLIC", "PUBLIC may execute its function"},
 			{"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA threadline TO pg_monitor", "pg_monitor may execute its function"},
 			{"ALTER FUNCTION " + function + " SET work_mem = '1MB'", "has changed"},
-			{"DELETE FROM threadline.audit_shapes", "its shape is not noted"},
+			{"DELETE FROM threadline.audit_shapes", "its shape is not in audit_shapes"},
 		} {
 			w.exec(c.change)
 			p, err := w.installer().Plan(ctx, capture.Table{Name: "t"})

@@ -32,7 +32,7 @@ func TestUndoRefused(t *testing.T) {
 		"beside a masked column":    {do: []string{"UPDATE t SET a = 'y'"}},
 		"inserted":                  {do: []string{"INSERT INTO t VALUES (2, 'x', '4', 'n')"}},
 		"excluded alone":            {do: []string{"UPDATE t SET a = 'y', note = 'z'"}},
-		"long":                      {do: []string{"UPDATE t SET b = 'short'"}, want: `"public"."t" (1): b: too long`},
+		"long":                      {do: []string{"UPDATE t SET b = 'short'"}, want: `"public"."t" (1): b: shortened`},
 		"long since":                {do: []string{"UPDATE t SET b = 'short'", "UPDATE t SET b = (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 3000) n)"}},
 		"truncated":                 {do: []string{"TRUNCATE t"}, want: `"public"."t": TRUNCATE keeps no rows`},
 		"among others":              {do: []string{"BEGIN; UPDATE t SET a = 'y'; TRUNCATE t; COMMIT"}, want: `"public"."t": TRUNCATE keeps no rows`},

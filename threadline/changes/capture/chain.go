@@ -15,7 +15,7 @@ func (f *target) stale() string {
 	case f.Unknown:
 		return ""
 	case n == nil:
-		return "its capture is not noted"
+		return "its capture is not in audit_captures"
 	case n.Place != f.Place:
 		return "it was restored"
 	case !n.Named(&f.Shape):

@@ -144,7 +144,7 @@ func (f *target) reasons(is *deployed, body string, missing []trigger) (why []st
 		why = append(why, "it, or what is to be captured of it, has changed")
 	}
 	if !is.shape && len(why) == 0 { // if the capture has changed, so has its shape
-		why = append(why, "its shape is not noted")
+		why = append(why, "its shape is not in audit_shapes")
 	}
 	if list := catalog.Without(is.Grantees, is.Owners); len(list) > 0 {
 		why = append(why, strings.Join(list, ", ")+" may execute its function, and so attach it to tables")

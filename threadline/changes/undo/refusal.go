@@ -36,7 +36,7 @@ func (r *undoer) judge(st *step) {
 		refuse("the table was captured with different keys, so that its history cannot follow rows: write the undo by hand, by what History says")
 		return
 	case t.Keyed() && t.Dialect == hooks.SQLite && (!st.keysKnown() || slices.Contains(st.before, "") || slices.Contains(st.after, "")):
-		refuse("the key of the row has, or had, NULL in it: it cannot be told from others")
+		refuse("the key of the row has, or had, NULL in it: the row cannot be distinguished from others")
 		return
 	case t.Keyed() && !st.keysKnown():
 		refuse("the key of the row is not known, because the table had lost its columns")
@@ -74,14 +74,14 @@ func (r *undoer) judge(st *step) {
 		missing = st.missing(drifted)
 	}
 	refuse("masked: their values were not kept", masked...)
-	refuse("too long: only their lengths and digests were kept", shortened...)
+	refuse("shortened: only their lengths and digests were kept", shortened...)
 	refuse("dropped or renamed since", gone...)
 	refuse("of another type since", retyped...)
 	refuse("their values are not UTF-8", odd...)
 	refuse("GENERATED ALWAYS AS IDENTITY: an UPDATE cannot give them the values back", always...)
 	refuse("excluded, or not in the history for another reason: their values were not kept", missing...)
 	if !t.Keyed() && len(missing) == 0 && st.exists {
-		refuse("without a key, and with values that were not kept, the row cannot be told from others", st.unchecked()...)
+		refuse("without a key, and with values that were not kept, the row cannot be distinguished from others", st.unchecked()...)
 	}
 }
 

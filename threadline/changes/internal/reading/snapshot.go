@@ -119,7 +119,7 @@ func (r *Snapshot) look(ctx context.Context, name string) (*Table, error) {
 		return nil, err
 	}
 	if f.Unknown {
-		return nil, fmt.Errorf("changes: which history is that of %s is in %s: run capture.Installer.Migrate, or grant SELECT on it", name, r.Reader.At("audit_captures"))
+		return nil, fmt.Errorf("changes: to find the history of %s, this role has to read %s: run capture.Installer.Migrate, or grant SELECT on it", name, r.Reader.At("audit_captures"))
 	}
 	r.found[f.TableID()] = f
 	return r.Table(ctx, f.TableID())

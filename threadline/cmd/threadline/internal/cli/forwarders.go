@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) forwarders() *cobra.Command {
-	cmd := &cobra.Command{Use: "forwarders", Short: "See how delivery stands, and deliver again"}
+	cmd := &cobra.Command{Use: "forwarders", Short: "Show how delivery stands, and deliver again"}
 	var environment string
 	cmd.PersistentFlags().StringVar(&environment, "environment", "", "forward.Options.Environment of the programs that deliver")
 	// ask calls f with the relay's store.
@@ -54,7 +54,7 @@ type askRelay func(cmd *cobra.Command, f func(t *target, s *relay.Store) error) 
 
 func (a *app) status(ask askRelay) *cobra.Command {
 	return &cobra.Command{
-		Use: "status", Short: "Say who is behind, and what has failed; exit with 1 if something waits for you", Args: noArgs,
+		Use: "status", Short: "Show who is behind, and what has failed; exit with 1 if something needs you", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return ask(cmd, func(t *target, s *relay.Store) error {
 				states, err := s.States(cmd.Context(), t.db)
@@ -215,7 +215,7 @@ func (a *app) did(err error, execute bool, would, has string) error {
 	case execute:
 		fmt.Fprintln(a.err, has+".")
 	default:
-		fmt.Fprintln(a.err, would+". Nothing was changed: --execute does it.")
+		fmt.Fprintln(a.err, would+". Nothing was changed. To do it, add --execute.")
 	}
 	return nil
 }
@@ -231,7 +231,7 @@ func (a *app) resume(ask askRelay) *cobra.Command {
 				if skip {
 					what = "skip all that is in the journal, and get what is committed from now on"
 				}
-				fmt.Fprintf(a.err, "%s would %s. Nothing was changed: --execute does it.\n", args[0], what)
+				fmt.Fprintf(a.err, "%s would %s. Nothing was changed. To do it, add --execute.\n", args[0], what)
 				return nil
 			}
 			return ask(cmd, func(t *target, s *relay.Store) error {
@@ -256,7 +256,7 @@ func (a *app) retire(ask askRelay) *cobra.Command {
 		Args: exactly("the forwarder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !execute {
-				fmt.Fprintf(a.err, "%s would get nothing any more. Nothing was changed: --execute does it.\n", args[0])
+				fmt.Fprintf(a.err, "%s would get nothing any more. Nothing was changed. To do it, add --execute.\n", args[0])
 				return nil
 			}
 			return ask(cmd, func(t *target, s *relay.Store) error {

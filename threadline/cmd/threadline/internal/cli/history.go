@@ -31,8 +31,8 @@ func (a *app) history() *cobra.Command {
 	return &cobra.Command{
 		Use:   "history TABLE KEY...",
 		Short: "Show all changes of one row, the oldest first",
-		Long: `history shows all changes of one row: who made it, and each field from which value to which.
-A key of several columns is several words, in the order of the key.`,
+		Long: `history shows all changes of one row: who made each, and each field from which value to which.
+If the key has several columns, give their values as several words, in the order of the key.`,
 		Example: `  threadline history orders 42
   threadline history shop.order_lines 42 1`,
 		Args: atLeast("the table", "the key of the row"),
@@ -70,7 +70,7 @@ func (a *app) tellHistory(ctx context.Context, t *target, table string, key []st
 		a.tellChange(&list[i])
 	}
 	if len(breaks) > 0 {
-		s.Printf("%s\n", s.In(screen.Bold, "What the history of the table may not have:"))
+		s.Printf("%s\n", s.In(screen.Bold, "Where the history of the table may have holes:"))
 		for _, b := range breaks {
 			style := screen.Mind
 			if b.Kind == changes.Began {
@@ -96,7 +96,7 @@ func (a *app) tellChange(c *changes.Change) {
 		s.Printf("    its key was %s\n", screen.Plain(strings.Join(c.FormerKey, ", ")))
 	}
 	if c.Drifted {
-		s.Printf("    %s\n", s.In(screen.Mind, "after DDL, before the capture followed it: the whole row"))
+		s.Printf("    %s\n", s.In(screen.Mind, "made after DDL, before the capture was replaced: the whole row was kept"))
 	}
 	for _, f := range c.Fields {
 		old, now := screen.Plain(f.Old.String()), screen.Plain(f.New.String())

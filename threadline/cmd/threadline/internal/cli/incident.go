@@ -16,9 +16,9 @@ func (a *app) incident() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "incident WORD... --out FILE",
 		Short: "Write all that is known around what a search finds into a file",
-		Long: `incident writes a file to keep: each transaction that a search finds something of, with who
-made it and all that it did, where the histories of the tables involved are broken, and
-what is not known. It has a JSON document on each line; the last has the SHA-256 of the
+		Long: `incident writes a file to keep: each transaction of which a search finds something, with
+who made it and all that it did; where the histories of the tables involved are broken;
+and what is not known. Each line is a JSON document; the last one has the SHA-256 of the
 lines above it.`,
 		Example: `  threadline incident correlation:c-7 --out c-7.ndjson
   head -n -1 c-7.ndjson | sha256sum`,
@@ -44,7 +44,7 @@ lines above it.`,
 			}
 			fmt.Fprintf(a.err, "%d transactions, %d actions, %d row changes; %d things are not known\n", end.Transactions, end.Actions, end.Changes, end.Unknown)
 			if !end.Complete {
-				fmt.Fprintf(a.err, "It is not complete: there are more than %d transactions. Bound it with after: and before:\n", trail.MaxTransactions)
+				fmt.Fprintf(a.err, "The file is not complete: there are more than %d transactions. Limit the search with after: and before:\n", trail.MaxTransactions)
 				return errFound
 			}
 			return nil

@@ -39,7 +39,7 @@ func (a *app) migrate() *cobra.Command {
 			},
 		},
 		&cobra.Command{
-			Use: "status", Short: "Say whether the tables fit this program; exit with 1 if not", Args: noArgs,
+			Use: "status", Short: "Check whether the tables fit this program; exit with 1 if not", Args: noArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				return a.with(cmd.Context(), func(t *target) error { return a.tellMigrations(cmd.Context(), t) })
 			},

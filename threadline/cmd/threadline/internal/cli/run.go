@@ -20,9 +20,9 @@ import (
 // What the program exits with.
 const (
 	exitOK          = 0
-	exitFinding     = 1 // the answer is not what should be: a conflict, drift, a dead letter
-	exitUsage       = 2 // the command was written wrongly
-	exitUnreachable = 3 // the database could not be asked
+	exitFinding     = 1 // there is something to look at: a conflict, drift, a dead letter
+	exitUsage       = 2 // the command line is wrong
+	exitUnreachable = 3 // the database did not answer, or not with what was asked
 )
 
 // failure is an error with its exit code.
@@ -97,12 +97,12 @@ func (a *app) root() *cobra.Command {
 		Short: "Who changed what, from which value to which",
 		Long: `threadline reads the audit trail of a database: what was done, by whom, and which rows it changed.
 
-The database is the one that --database-url names, or DATABASE_URL, or libpq's
-variables (PGHOST, PGDATABASE, PGSERVICE, ...). A password belongs into one of
-the variables or ~/.pgpass, and not into the command line, which others can see.
+The database is that of --database-url, or else of DATABASE_URL, or else of libpq's
+variables (PGHOST, PGDATABASE, PGSERVICE, ...). Put a password into one of the
+variables, or into ~/.pgpass: other users can see the command line.
 
-It exits with 0 if all is well, 1 if it found something that is not, 2 if the
-command was written wrongly, and 3 if the database could not be asked.`,
+It exits with 0 if all is well, 1 if there is something to look at, 2 if the
+command line is wrong, and 3 if the database did not answer.`,
 		SilenceUsage: true, SilenceErrors: true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.prepare(cmd) },
 	}
@@ -115,7 +115,7 @@ command was written wrongly, and 3 if the database could not be asked.`,
 	root.SetFlagErrorFunc(suggestFlag)
 	root.AddGroup(
 		&cobra.Group{ID: "ask", Title: "Questions:"},
-		&cobra.Group{ID: "keep", Title: "Keeping the trail:"},
+		&cobra.Group{ID: "keep", Title: "Operating the trail:"},
 	)
 	for _, c := range []*cobra.Command{a.search(), a.show(), a.history(), a.asOf(), a.undo(), a.incident()} {
 		c.GroupID = "ask"

@@ -19,14 +19,14 @@ func (a *app) search() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "search [WORD...]",
 		Short: "Find actions and row changes, the newest first",
-		Long: `search finds what all words match, actions and row changes together.
+		Long: `search finds the actions and row changes that match all words.
 
   actor:user:42  action:order.refunded  action:order.*  target:order:42
   table:orders   op:delete   field:status   old.status:new   new.status:paid
   tenant:acme    correlation:c-7   request:r-1   outcome:failure
   after:2d  before:2026-11-30T10:00   "any text"   -actor:user:7 (leaves out)
 
-A word with a minus sign stands behind two hyphens: threadline search -- -op:delete`,
+Write words with a minus sign after two hyphens: threadline search -- -op:delete`,
 		Example: `  threadline search actor:alice table:orders after:2d
   threadline search --json target:order:42 | jq .items`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -52,7 +52,7 @@ A word with a minus sign stands behind two hyphens: threadline search -- -op:del
 		},
 	}
 	cmd.Flags().IntVarP(&limit, "limit", "n", trail.DefaultLimit, "how many to show")
-	cmd.Flags().StringVar(&cursor, "cursor", "", "go on where the page before ended")
+	cmd.Flags().StringVar(&cursor, "cursor", "", "continue where the previous page ended")
 	return cmd
 }
 

@@ -34,7 +34,7 @@ func (a *app) triggers() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "triggers",
 		Short: "Plan, apply and drop the triggers that capture row changes",
-		Long: `triggers makes the captures of tables. A table is written with what is not to be kept of it:
+		Long: `triggers manages the captures of tables. Write each table with what is not to be kept of it:
 
   orders                     all of it
   orders:mask=card,cvc       that these columns changed, but no value
@@ -44,7 +44,7 @@ func (a *app) triggers() *cobra.Command {
   orders:bulk                for statements that change many rows
   orders:mask=card:exclude=cache
 
-or all tables stand in a file of JSON: {"tables": [{"name": "orders", "mask": ["card"]}]}`,
+or put all tables into a JSON file (--file): {"tables": [{"name": "orders", "mask": ["card"]}]}`,
 	}
 	var file string
 	plan := &cobra.Command{
@@ -55,7 +55,7 @@ or all tables stand in a file of JSON: {"tables": [{"name": "orders", "mask": ["
 		},
 	}
 	diff := &cobra.Command{
-		Use: "diff [TABLE...]", Short: "Say what the captures differ in from the tables given; exit with 1 if they do",
+		Use: "diff [TABLE...]", Short: "Show how the captures differ from the tables given; exit with 1 if they do",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.planned(cmd.Context(), file, args, func(_ *target, p *capture.Plan) error { return a.tellDifference(p) })
 		},
@@ -69,7 +69,7 @@ or all tables stand in a file of JSON: {"tables": [{"name": "orders", "mask": ["
 					if err := a.tellPlan(p); err != nil {
 						return err
 					}
-					fmt.Fprintln(a.err, "Nothing was changed: --execute makes the captures.")
+					fmt.Fprintln(a.err, "Nothing was changed. To make the captures, add --execute.")
 					return nil
 				}
 				if err := t.installer().Apply(cmd.Context(), p); err != nil {
@@ -88,7 +88,7 @@ or all tables stand in a file of JSON: {"tables": [{"name": "orders", "mask": ["
 		Use: "drop TABLE --execute", Short: "End the capture of a table; what was captured stays", Args: exactly("the table"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !execute {
-				fmt.Fprintf(a.err, "Would end the capture of %s; what was captured would stay. Nothing was changed: --execute does it.\n", args[0])
+				fmt.Fprintf(a.err, "Would end the capture of %s; what was captured would stay. Nothing was changed. To do it, add --execute.\n", args[0])
 				return nil
 			}
 			return a.with(cmd.Context(), func(t *target) error { return t.installer().Remove(cmd.Context(), args[0]) })
@@ -155,7 +155,7 @@ func (a *app) warn(warnings []string) {
 // tablesOf reads the tables of a file or of words.
 func tablesOf(file string, args []string) (tables []capture.Table, err error) {
 	if file != "" && len(args) > 0 {
-		return nil, usage("give tables, or --file, and not both")
+		return nil, usage("give either tables or --file, and not both")
 	}
 	if file != "" {
 		return tablesIn(file)

@@ -29,8 +29,8 @@ func (a *app) undo() *cobra.Command {
 		Use:   "undo",
 		Short: "Print the SQL that would reverse a transaction, or a row's changes",
 		Long: `undo prints a script for psql, or for SQLite's shell, and executes nothing. The script
-changes nothing unless it can change all. What is in its way now is said in comments,
-and the exit code is then 1.`,
+changes all or nothing. Comments in it say what is in its way now; then the exit code
+is 1.`,
 	}
 	cmd.AddCommand(&cobra.Command{
 		Use:     "transaction ID@START",
