@@ -20,7 +20,8 @@ var units = map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time
 // longest is how long ago a time may be: beyond, a Duration overflows.
 const longest = 200 * 366 * 24 * time.Hour
 
-// ParseTime reads a time, as the package's documentation has it.
+// ParseTime reads a time as a search has it: see "Times" in the documentation of the package. What it is relative to, and the
+// zone of times without one, are those of now.
 func ParseTime(s string, now time.Time) (time.Time, error) {
 	year, month, day := now.Date()
 	switch s {
