@@ -95,10 +95,10 @@ func (v DiffValue) String() string {
 		return "(masked " + v.Hash + ")"
 	case v.Kind == KindMasked:
 		return "(masked)"
-	case v.Kind == KindShortened && v.SHA256 == "":
+	case v.Kind == KindShortened && v.Stored > 0:
 		return "(stored " + strconv.FormatInt(v.Stored, 10) + ")"
 	case v.Kind == KindShortened:
-		return "(" + strconv.FormatInt(v.Length, 10) + " " + v.SHA256 + ")"
+		return "(" + strings.TrimSpace(strconv.FormatInt(v.Length, 10)+" "+v.SHA256) + ")" // SQLite has no digest
 	case v.Text == nil:
 		return string(v.Base64)
 	}

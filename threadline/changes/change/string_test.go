@@ -23,6 +23,12 @@ func TestStrings(t *testing.T) {
 	if got := fmt.Sprint(c.Diff().Fields); got != "[a: x → NULL b: (masked) → (masked 0a1b) c: (70000 0c2d) → (stored 3000000) d: \xff → ]" {
 		t.Error(got)
 	}
+	length := text("70000")
+	length.Cut = true
+	c = change.Change{Op: change.Update, Fields: []change.Field{{Name: "a", Old: length, New: text("x")}}}
+	if got := fmt.Sprint(c.Diff().Fields); got != "[a: (70000) → x]" {
+		t.Error(got)
+	}
 	at := time.Date(2026, 11, 30, 10, 0, 0, 1000, time.UTC)
 	b := change.Break{Kind: change.Reshaped, From: at, To: at, Text: `column "x" was added`}
 	if got := fmt.Sprint(b); got != `reshaped at 2026-11-30T10:00:00.000001Z: column "x" was added` {
