@@ -24,11 +24,15 @@ func atLeast(names ...string) cobra.PositionalArgs {
 }
 
 func exactly(names ...string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) > len(names) {
-			return usage("%q is a word too many", args[len(names)])
+	return cobra.MatchAll(atMost(len(names)), atLeast(names...))
+}
+
+func atMost(n int) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usage("%q is a word too many", args[n])
 		}
-		return atLeast(names...)(cmd, args)
+		return nil
 	}
 }
 
@@ -66,11 +70,12 @@ func meantWord(name string) string {
 	return "\nDid you mean " + name + "?"
 }
 
-// txForm is how a transaction is written: its ID and its start.
-const txForm = "2006-01-02T15:04:05.999999Z07:00"
+// timeForm is how a time is written for programs, as in changes.Diff.
+const timeForm = "2006-01-02T15:04:05.000000Z07:00"
 
+// txText is how a transaction is written: its ID and its start.
 func txText(tx journal.TxKey) string {
-	return fmt.Sprintf("%d@%s", tx.ID, tx.StartedAt.UTC().Format(txForm))
+	return fmt.Sprintf("%d@%s", tx.ID, tx.StartedAt.UTC().Format(timeForm))
 }
 
 // txKey reads what txText writes.
@@ -80,7 +85,7 @@ func txKey(text string) (journal.TxKey, error) {
 	if err != nil || id <= 0 || !ok {
 		return journal.TxKey{}, usage("%q is no transaction: write its ID and its start, as threadline history shows them: 775@2026-11-30T10:00:00.000001Z", text)
 	}
-	at, err := time.Parse(txForm, start)
+	at, err := time.Parse(time.RFC3339Nano, start)
 	if err != nil {
 		return journal.TxKey{}, usage("the start of transaction %d is no time: %q: write 775@2026-11-30T10:00:00.000001Z", id, start)
 	}

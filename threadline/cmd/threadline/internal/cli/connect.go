@@ -19,47 +19,51 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/trail"
 )
 
-// patience is how long a server may take to accept a connection, unless PGCONNECT_TIMEOUT says so.
+// patience is how long a server may take to accept a connection. PGCONNECT_TIMEOUT can only shorten it.
 const patience = 10 * time.Second
 
 // target is the database that a command asks.
 type target struct {
 	db      *sql.DB
 	dialect hooks.Dialect
-	app     *app
+	schema  string
+	aliases map[string][]string
 }
 
 func (t *target) rows() *changes.Store {
-	return changes.NewStore(t.db, t.dialect, &changes.Options{Schema: t.app.schema, Aliases: t.app.names()})
+	return changes.NewStore(t.db, t.dialect, &changes.Options{Schema: t.schema, Aliases: t.aliases})
 }
 
 func (t *target) timeline() *threadline.Store {
-	return threadline.NewStore(t.db, t.dialect, &threadline.Options{Schema: t.app.schema, Aliases: t.app.names()})
+	return threadline.NewStore(t.db, t.dialect, &threadline.Options{Schema: t.schema, Aliases: t.aliases})
 }
 
 func (t *target) trail() *trail.Reader { return trail.NewReader(t.timeline(), t.rows()) }
 
 // names are the aliases that were given.
-func (a *app) names() map[string][]string {
+func (a *app) names() (map[string][]string, error) {
 	names := make(map[string][]string)
 	for _, alias := range a.aliases {
-		name, other, _ := strings.Cut(alias, "=")
+		name, other, ok := strings.Cut(alias, "=")
+		if !ok || name == "" || other == "" {
+			return nil, usage("--alias %q: write order=orders", alias)
+		}
 		names[name] = append(names[name], other)
 	}
-	return names
+	return names, nil
 }
 
 // with calls f with the database that was named.
 func (a *app) with(ctx context.Context, f func(t *target) error) (err error) {
-	for _, alias := range a.aliases {
-		if name, other, ok := strings.Cut(alias, "="); !ok || name == "" || other == "" {
-			return usage("--alias %q: write order=orders", alias)
-		}
+	names, err := a.names()
+	if err != nil {
+		return err
 	}
 	t, err := a.open()
 	if err != nil {
 		return err
 	}
+	t.schema, t.aliases = a.schema, names
 	defer func() { err = errors.Join(err, t.db.Close()) }()
 	connecting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -86,7 +90,7 @@ func (a *app) open() (*target, error) {
 		if err != nil {
 			return nil, usage("%s: %w", from, err)
 		}
-		return &target{db, hooks.Postgres, a}, nil
+		return &target{db: db, dialect: hooks.Postgres}, nil
 	case scheme == "mysql" || scheme == "mariadb":
 		return nil, usage("%s: MySQL and MariaDB have no timeline yet: it is on PostgreSQL or SQLite", from)
 	}
@@ -96,7 +100,7 @@ func (a *app) open() (*target, error) {
 		return nil, &failure{exitUnreachable, fmt.Errorf("%s: %q is no URL that begins with postgres://, and no SQLite file: %w", from, file, reason)}
 	}
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: file}).EscapedPath()+"?_pragma=busy_timeout(5000)")
-	return &target{db, hooks.SQLite, a}, err
+	return &target{db: db, dialect: hooks.SQLite}, err
 }
 
 // libpq reports whether one of libpq's variables names a server or a database.

@@ -44,8 +44,11 @@ func (t *target) relay(ctx context.Context, environment string) (*relay.Store, e
 	opts.Changes = make(map[string]relay.Changes)
 	for _, st := range states {
 		if st.EventsOnly != "" {
-			opts.Changes[st.Forwarder] = changes.NewSource(&changes.Options{Schema: t.app.schema})
+			opts.Changes[st.Forwarder] = changes.NewSource(&changes.Options{Schema: t.schema})
 		}
+	}
+	if len(opts.Changes) == 0 {
+		return s, nil
 	}
 	return relay.New(t.dialect, opts)
 }
@@ -118,7 +121,7 @@ func (a *app) tellStates(states []relay.State) error {
 func (a *app) deadLetters(ask askRelay) *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
-		Use: "dead-letters [FORWARDER]", Short: "List what a forwarder will not get, and why; exit with 1 if there is any", Args: cobra.MaximumNArgs(1),
+		Use: "dead-letters [FORWARDER]", Short: "List what a forwarder will not get, and why; exit with 1 if there is any", Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := ""
 			if len(args) > 0 {

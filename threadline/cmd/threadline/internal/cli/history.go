@@ -58,7 +58,7 @@ func (a *app) tellHistory(ctx context.Context, t *target, table string, key []st
 			answer.Changes = append(answer.Changes, list[i].Diff())
 		}
 		for _, b := range breaks {
-			answer.Breaks = append(answer.Breaks, Break{b.Kind, b.From.UTC().Format(txForm), b.To.UTC().Format(txForm), b.Text})
+			answer.Breaks = append(answer.Breaks, Break{b.Kind, b.From.UTC().Format(timeForm), b.To.UTC().Format(timeForm), b.Text})
 		}
 		return a.print(answer)
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 )
 
 func (t *target) installer() *capture.Installer {
-	return capture.NewInstaller(t.db, t.dialect, &capture.Options{Schema: t.app.schema})
+	return capture.NewInstaller(t.db, t.dialect, &capture.Options{Schema: t.schema})
 }
 
 // Plan is what "threadline triggers plan" prints as JSON.
@@ -201,31 +202,15 @@ func tableOf(arg string) (capture.Table, error) {
 }
 
 func tablesIn(file string) ([]capture.Table, error) {
-	text, err := os.Open(file)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, usage("--file: %w", err)
 	}
-	var list struct {
-		Tables []struct {
-			Name    string   `json:"name"`
-			Key     []string `json:"key"`
-			Mask    []string `json:"mask"`
-			Hash    []string `json:"hash"`
-			Exclude []string `json:"exclude"`
-			Bulk    bool     `json:"bulk"`
-		} `json:"tables"`
-	}
-	d := json.NewDecoder(text)
+	var list struct{ Tables []capture.Table }
+	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err = d.Decode(&list); err != nil {
 		return nil, usage(`--file %s: %w: it is to be {"tables": [{"name": "orders", "mask": ["card"]}]}`, file, err)
 	}
-	if err = text.Close(); err != nil {
-		return nil, err
-	}
-	var tables []capture.Table
-	for _, t := range list.Tables {
-		tables = append(tables, capture.Table{Name: t.Name, Key: t.Key, Mask: t.Mask, Hash: t.Hash, Exclude: t.Exclude, Bulk: t.Bulk})
-	}
-	return tables, nil
+	return list.Tables, nil
 }

@@ -53,6 +53,7 @@ func TestMistakes(t *testing.T) {
 		{"migrate print oracle", exitUsage, "write postgres or sqlite"},
 		{"forwarders replay x --id 12", exitUsage, "is no UUID"},
 		{"version --zone Mars", exitUsage, "no time zone"},
+		{"forwarders dead-letters a b", exitUsage, "a word too many"},
 		{"version 1", exitUsage, "a word too many"},
 		{"search x", exitUsage, "which database?"},
 		{"search x --alias order --database-url postgres://localhost/shop", exitUsage, "write order=orders"},
@@ -64,6 +65,19 @@ func TestMistakes(t *testing.T) {
 		r := run(t, strings.Fields(m.args)...)
 		if r.code != m.code || !strings.Contains(r.err, m.want) || r.out != "" || strings.Contains(r.err, "s3cret") {
 			t.Errorf("threadline %s: %d, %q, %q; want %d and %q", m.args, r.code, r.err, r.out, m.code, m.want)
+		}
+	}
+}
+
+// TestTxText: the start of a transaction has six digits of a second, as in a change's JSON; fewer are read, too.
+func TestTxText(t *testing.T) {
+	for text, want := range map[string]string{
+		"775@2026-11-30T10:00:00.064060Z": "775@2026-11-30T10:00:00.064060Z", "775@2026-11-30T10:00:00.06406Z": "775@2026-11-30T10:00:00.064060Z",
+		"775@2026-11-30T11:00:00+01:00": "775@2026-11-30T10:00:00.000000Z",
+	} {
+		tx, err := txKey(text)
+		if got := txText(tx); got != want || err != nil {
+			t.Errorf("%s: %s, %v", text, got, err)
 		}
 	}
 }
