@@ -170,11 +170,14 @@ func TestQueuedIsPlanned(t *testing.T) {
 		w.rows = changes.NewStore(asker, w.e.Dialect, nil)
 		w.wantBy("1", changes.Pending, "not yet delivered")
 		w.must(asker.Close()) // what a session has read is counted when it ends
-		for until, left := time.Now().Add(dbtest.Patience), 1; left > 0 && time.Now().Before(until); {
+		left := 1
+		for until := time.Now().Add(dbtest.Patience); left > 0; {
 			w.must(w.bare.QueryRowContext(ctx, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'asker'").Scan(&left))
+			if time.Now().After(until) {
+				w.Fatal("the session that asked does not end")
+			}
 		}
-		scanned := read() - before
-		if scanned > 0 {
+		if scanned := read() - before; scanned > 0 {
 			w.Errorf("%d jobs are read one after the other", scanned)
 		}
 	})
