@@ -38,12 +38,12 @@ func TestConnectionLedAstray(t *testing.T) {
 	}
 	users := map[string]func(r *Relay, db *sql.DB) error{
 		"worker": func(r *Relay, _ *sql.DB) error { _, err := r.workers[0].step(context.Background()); return err },
-		"keeper": func(r *Relay, _ *sql.DB) error {
-			_, err := newKeeper(r).attempt(context.Background(), []*lease{{name: "a"}})
+		"renewer": func(r *Relay, _ *sql.DB) error {
+			_, err := newRenewer(r).attempt(context.Background(), []*lease{{name: "a"}})
 			return err
 		},
 		"heartbeat": func(r *Relay, _ *sql.DB) error {
-			_, err := newKeeper(r).attempt(context.Background(), nil)
+			_, err := newRenewer(r).attempt(context.Background(), nil)
 			return err
 		},
 		"lent": func(_ *Relay, db *sql.DB) error {

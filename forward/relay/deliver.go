@@ -144,7 +144,7 @@ func (w *worker) attempt(ctx context.Context, entries []journal.Entry) (r Result
 		return r, false, err
 	}
 	if w.target.SameDatabase {
-		if inTx = r.keeps(); !inTx && !r.Hung { // after a call that hangs it has a new connection
+		if inTx = r.canRenew(); !inTx && !r.Hung { // after a call that hangs it has a new connection
 			r = r.whole(len(entries))
 			if err = w.rollback(ctx); err != nil {
 				return r, false, err

@@ -15,7 +15,7 @@ type doubted struct {
 	since time.Time // when this process first saw it
 }
 
-// doubtsFor is for how long a lease has not been renewed that is taken as over. Where no keeper
+// doubtsFor is for how long a lease has not been renewed that is taken as over. Where no renewer
 // renews it, it is not during a call.
 func (w *worker) doubtsFor() time.Duration {
 	const leases = 2
@@ -23,7 +23,7 @@ func (w *worker) doubtsFor() time.Duration {
 }
 
 // maxLease is the time that the leases of others are believed to last: theirs may be longer than
-// this process's, and so may the calls which these last for where no keeper renews them.
+// this process's, and so may the calls which these last for where no renewer renews them.
 func (r *Relay) maxLease() time.Duration {
 	const factor = 3
 	call := time.Duration(0)

@@ -142,7 +142,7 @@ func TestProves(t *testing.T) {
 		if got := test.r.doubtful(3); got != test.doubtful {
 			t.Errorf("%s: doubtful = %v", name, got)
 		}
-		if got := test.r.keeps(); got != test.keeps {
+		if got := test.r.canRenew(); got != test.keeps {
 			t.Errorf("%s: keeps = %v", name, got)
 		}
 	}

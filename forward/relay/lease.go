@@ -8,7 +8,7 @@ import (
 )
 
 // lease is a forwarder's lease, as the process knows it that has it. Its worker
-// and the keeper share it.
+// and the renewer share it.
 type lease struct {
 	name  string
 	fence int64
@@ -113,7 +113,7 @@ func (w *worker) unpin() {
 // clearLease is drop without the count.
 func (w *worker) clearLease() {
 	if w.lease != nil {
-		w.relay.keeper.remove(w.lease)
+		w.relay.renewer.remove(w.lease)
 	}
 	w.lease, w.cursor, w.trail, w.window, w.again.known = nil, nil, trail{}, window{}, nil
 }
@@ -206,7 +206,7 @@ func (w *worker) take(ctx context.Context, above, offered bool) error {
 	w.cursor, w.fence, w.since, w.asked, w.freeSince = c, c.fence, start, start, time.Time{}
 	w.lease = &lease{name: c.name, fence: c.fence, until: start.Add(ttl), rouse: w.rouse}
 	w.alert.Store(true)
-	r.keeper.add(w.lease)
+	r.renewer.add(w.lease)
 	if w.hasEarlier, err = r.store.hasEarlier(ctx, w.conn); err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func (w *worker) take(ctx context.Context, above, offered bool) error {
 
 // keep gives up a lease that is above this process's share. Otherwise, three times in
 // each lease and if the poller has found something, it reads what is due and renews the
-// lease if the keeper does not.
+// lease if the renewer does not.
 func (w *worker) keep(ctx context.Context) error {
 	r := w.relay
 	pinned := !w.pinned.IsZero()
@@ -234,7 +234,7 @@ func (w *worker) keep(ctx context.Context) error {
 		return nil
 	}
 	w.asked = time.Now()
-	if !r.keeper.works() {
+	if !r.renewer.works() {
 		if err := w.renew(ctx); err != nil {
 			return err
 		}
@@ -243,9 +243,9 @@ func (w *worker) keep(ctx context.Context) error {
 }
 
 // ttl is how long the lease is to last from now: long enough for a call, where the
-// keeper does not renew it meanwhile.
+// renewer does not renew it meanwhile.
 func (w *worker) ttl() time.Duration {
-	if w.relay.keeper.works() {
+	if w.relay.renewer.works() {
 		return w.relay.cfg.Lease
 	}
 	return w.relay.cfg.Lease + w.target.timeout()
@@ -261,10 +261,10 @@ func (w *worker) renew(ctx context.Context) error {
 	return nil
 }
 
-// extend makes the lease last for another call of the sink, where the keeper does
+// extend makes the lease last for another call of the sink, where the renewer does
 // not see to that. It is called outside transactions, so that others see it.
 func (w *worker) extend(ctx context.Context) error {
-	if w.relay.keeper.works() || time.Until(w.lease.runsOut()) > w.target.timeout()+w.relay.cfg.Lease/renewals {
+	if w.relay.renewer.works() || time.Until(w.lease.runsOut()) > w.target.timeout()+w.relay.cfg.Lease/renewals {
 		return nil
 	}
 	return w.renew(ctx)

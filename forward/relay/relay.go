@@ -71,9 +71,9 @@ type Relay struct {
 	cfg   Config
 
 	workers []*worker
-	poller  *poller // nil if the workers look by themselves
-	keeper  *keeper // nil if the workers renew their leases themselves
-	// lender has the connections that workers and their sinks may use, all but the keeper's.
+	poller  *poller  // nil if the workers look by themselves
+	renewer *renewer // nil if the workers renew their leases themselves
+	// lender has the connections that workers and their sinks may use, all but the renewer's.
 	lender   *Lender
 	stopping chan struct{}
 	cancel   context.CancelFunc
@@ -106,9 +106,9 @@ func Start(s *Store, db *sql.DB, cfg Config) *Relay {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := newRelay(s, db, cfg)
 	r.cancel = cancel
-	if keeps(s, db) {
-		r.keeper, r.lender = newKeeper(r), NewLender(db, 1)
-		go r.keeper.run(ctx)
+	if canRenew(s, db) {
+		r.renewer, r.lender = newRenewer(r), NewLender(db, 1)
+		go r.renewer.run(ctx)
 	}
 	if s.d.pollsTogether() {
 		r.poller = newPoller(r)
@@ -243,11 +243,11 @@ func (r *Relay) Stop(ctx context.Context) error {
 	}
 }
 
-// end stops the keeper, which renews leases for as long as workers run.
+// end stops the renewer, which renews leases for as long as workers run.
 func (r *Relay) end() {
 	r.cancel()
-	if r.keeper != nil {
-		<-r.keeper.over
+	if r.renewer != nil {
+		<-r.renewer.over
 	}
 }
 

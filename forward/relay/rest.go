@@ -83,7 +83,7 @@ func (w *worker) untilNext(now time.Time) (d time.Duration, timed bool) {
 		}
 		return d, timed
 	}
-	if r.keeper.works() {
+	if r.renewer.works() {
 		at(ownLook * r.cfg.Lease)
 	} else {
 		at(r.cfg.Lease / renewals)

@@ -41,7 +41,7 @@ func TestNextWithoutALease(t *testing.T) {
 	}
 }
 
-// TestDoubtOutlivesACall: where no keeper renews a lease, it lives for a call without a change.
+// TestDoubtOutlivesACall: where no renewer renews a lease, it lives for a call without a change.
 func TestDoubtOutlivesACall(t *testing.T) {
 	s, err := New(hooks.Postgres, nil)
 	if err != nil {

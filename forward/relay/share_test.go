@@ -106,7 +106,7 @@ func TestExtra(t *testing.T) {
 	if !r.releaseExcess("a") || r.releaseExcess("b") {
 		t.Error("it does not give up one")
 	}
-	r.keeper = newKeeper(r)
+	r.renewer = newRenewer(r)
 	for _, test := range []struct {
 		pinned  time.Time
 		offered bool

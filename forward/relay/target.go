@@ -104,9 +104,9 @@ func (r *Result) proves(n int) bool {
 	return len(r.Failed) < n-r.Filtered
 }
 
-// keeps reports whether what a call within a transaction has written is to be kept: all
+// canRenew reports whether what a call within a transaction has written is to be kept: all
 // entries were accepted, except some of which the sink says that it wrote nothing.
-func (r *Result) keeps() bool {
+func (r *Result) canRenew() bool {
 	if r.Err != nil || r.Hung {
 		return false
 	}

@@ -58,7 +58,7 @@ type worker struct {
 	window       window
 	few          bool      // the last window had few entries: more may come if the worker waits a moment
 	dueAt        time.Time // of the next failure, zero if there is none
-	asked        time.Time // when dueAt was last read, and the lease renewed if the keeper does not
+	asked        time.Time // when dueAt was last read, and the lease renewed if the renewer does not
 	// owed is for how long new entries come first, while there are any.
 	owed time.Duration
 	// unwritten is a pause after a call whose result the database has refused to store:

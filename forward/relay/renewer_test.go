@@ -29,8 +29,8 @@ func (d *dark) Connect(context.Context) (driver.Conn, error) {
 
 func (d *dark) Driver() driver.Driver { return nil }
 
-// TestKeeperInTheDark: attempts that do not return do not add up.
-func TestKeeperInTheDark(t *testing.T) {
+// TestRenewerInTheDark: attempts that do not return do not add up.
+func TestRenewerInTheDark(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, err := New(hooks.Postgres, nil)
 		if err != nil {
@@ -39,7 +39,7 @@ func TestKeeperInTheDark(t *testing.T) {
 		d := &dark{release: make(chan struct{})}
 		db := sql.OpenDB(d)
 		defer db.Close()
-		k := newKeeper(newRelay(s, db, Config{Lease: 3 * time.Millisecond}))
+		k := newRenewer(newRelay(s, db, Config{Lease: 3 * time.Millisecond}))
 		k.add(&lease{name: "a", until: time.Now().Add(time.Hour)})
 		for range 10 {
 			if k.tick(context.Background()) {
@@ -69,7 +69,7 @@ func TestNoHeartbeatOnceStopped(t *testing.T) {
 	db := sql.OpenDB(failing{errAsked})
 	defer db.Close()
 	r := newRelay(s, db, Config{})
-	k := newKeeper(r)
+	k := newRenewer(r)
 	if _, err := k.attempt(t.Context(), nil); !errors.Is(err, errAsked) {
 		t.Fatalf("while it works: %v", err)
 	}
@@ -137,8 +137,8 @@ func TestRenewalFails(t *testing.T) {
 		defer db.Close()
 		r := newRelay(s, db, Config{Lease: ttl})
 		r.member.beat = time.Now().Add(time.Hour) // what is tested are the renewals
-		k := newKeeper(r)
-		r.keeper = k
+		k := newRenewer(r)
+		r.renewer = k
 		w := &worker{relay: r, target: Target{Timeout: call}}
 		l := &lease{name: "a", until: time.Now().Add(ttl), rouse: w.rouse}
 		ctx, done := l.guard(t.Context())

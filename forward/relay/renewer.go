@@ -13,9 +13,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// keeper renews all leases of a process, beside its workers: a step of theirs may
+// renewer renews all leases of a process, beside its workers: a step of theirs may
 // take any time, and their connections are busy meanwhile.
-type keeper struct {
+type renewer struct {
 	relay *Relay
 	over  chan struct{} // closed when run has returned
 
@@ -38,11 +38,11 @@ const mostBehind = 3
 
 var errBehind = errors.New("relay: the database does not answer: earlier attempts to renew the leases have not returned")
 
-func newKeeper(r *Relay) *keeper {
-	return &keeper{relay: r, over: make(chan struct{}), leases: make(map[*lease]struct{})}
+func newRenewer(r *Relay) *renewer {
+	return &renewer{relay: r, over: make(chan struct{}), leases: make(map[*lease]struct{})}
 }
 
-func (k *keeper) add(l *lease) {
+func (k *renewer) add(l *lease) {
 	if k == nil {
 		return
 	}
@@ -52,7 +52,7 @@ func (k *keeper) add(l *lease) {
 }
 
 // remove reports whether the lease was still to be renewed.
-func (k *keeper) remove(l *lease) bool {
+func (k *renewer) remove(l *lease) bool {
 	if k == nil {
 		return false
 	}
@@ -64,7 +64,7 @@ func (k *keeper) remove(l *lease) bool {
 }
 
 // works reports whether leases are renewed while a worker's connection is busy.
-func (k *keeper) works() bool {
+func (k *renewer) works() bool {
 	if k == nil {
 		return false
 	}
@@ -74,7 +74,7 @@ func (k *keeper) works() bool {
 }
 
 // run renews until ctx ends.
-func (k *keeper) run(ctx context.Context) {
+func (k *renewer) run(ctx context.Context) {
 	defer close(k.over)
 	ttl := k.relay.cfg.Lease
 	pause := ttl / renewals
@@ -95,7 +95,7 @@ func (k *keeper) run(ctx context.Context) {
 
 // tick makes one attempt, and reports whether all leases were renewed that are
 // still this process's. The others are lost.
-func (k *keeper) tick(ctx context.Context) bool {
+func (k *renewer) tick(ctx context.Context) bool {
 	ttl := k.relay.cfg.Lease
 	start := time.Now()
 	due, earliest := k.due(start)
@@ -129,7 +129,7 @@ func (k *keeper) tick(ctx context.Context) bool {
 }
 
 // due returns the leases to renew, and when the first of all runs out.
-func (k *keeper) due(now time.Time) (due []*lease, earliest time.Time) {
+func (k *renewer) due(now time.Time) (due []*lease, earliest time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	earliest = now.Add(k.relay.cfg.Lease)
@@ -142,7 +142,7 @@ func (k *keeper) due(now time.Time) (due []*lease, earliest time.Time) {
 	return due, earliest
 }
 
-func (k *keeper) lose(l *lease, why error) {
+func (k *renewer) lose(l *lease, why error) {
 	if !k.remove(l) { // its worker has given it back meanwhile
 		return
 	}
@@ -153,7 +153,7 @@ func (k *keeper) lose(l *lease, why error) {
 }
 
 // attemptWithin is attempt, left behind if it does not return.
-func (k *keeper) attemptWithin(ctx context.Context, limit time.Duration, leases []*lease) (map[string]renewal, error) {
+func (k *renewer) attemptWithin(ctx context.Context, limit time.Duration, leases []*lease) (map[string]renewal, error) {
 	if k.behind.Load() >= mostBehind {
 		return nil, errBehind
 	}
@@ -166,7 +166,7 @@ func (k *keeper) attemptWithin(ctx context.Context, limit time.Duration, leases 
 
 // attempt renews those of leases whose worker makes progress, and shows that the
 // process lives.
-func (k *keeper) attempt(ctx context.Context, leases []*lease) (found map[string]renewal, err error) {
+func (k *renewer) attempt(ctx context.Context, leases []*lease) (found map[string]renewal, err error) {
 	r := k.relay
 	conn, err := r.db.Conn(ctx)
 	if err != nil {
@@ -273,9 +273,9 @@ func within[T any](ctx context.Context, limit time.Duration, f func(context.Cont
 	}
 }
 
-// keeps reports whether a keeper has a connection for itself in db. Where it does
+// canRenew reports whether a renewer has a connection for itself in db. Where it does
 // not, or on SQLite, where it would fight the app for the file's lock, a worker
 // extends its lease over its own connection before each call.
-func keeps(s *Store, db *sql.DB) bool {
+func canRenew(s *Store, db *sql.DB) bool {
 	return s.d.skipLocked() != "" && db.Stats().MaxOpenConnections != 1
 }
