@@ -9,8 +9,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
-// MostCauses is how many events of a transaction [Store.Causes] reads.
-const MostCauses = 100
+// MaxCauses is how many events of a transaction [Store.Causes] reads.
+const MaxCauses = 100
 
 // Cause is what the events of a row change's transaction say about it.
 type Cause struct {
@@ -20,12 +20,12 @@ type Cause struct {
 	Statements []Action
 	// Recorded are the events that the app has recorded in the transaction: what it meant, and why.
 	Recorded []Action
-	// More says that the transaction has more than [MostCauses] events. Then there are no Statements, and Recorded are the first.
+	// More says that the transaction has more than [MaxCauses] events. Then there are no Statements, and Recorded are the first.
 	More bool
 }
 
 // Causes returns for each of the row changes, such as those of a page, its Cause. It looks at one change at a time, and not at
-// how many rows a statement counts, so that it needs nothing but the events: at most [MostCauses] of each transaction.
+// how many rows a statement counts, so that it needs nothing but the events: at most [MaxCauses] of each transaction.
 // [Store.Story] has the whole of a transaction, and says more. The events are in s, and rows is the store of the changes.
 func (s *Store) Causes(ctx context.Context, rows *changes.Store, list []changes.Change) ([]Cause, error) {
 	if err := s.known(); err != nil {
@@ -38,7 +38,7 @@ func (s *Store) Causes(ctx context.Context, rows *changes.Store, list []changes.
 		if _, known := events[tx]; known || tx.ID == 0 {
 			continue
 		}
-		actions, err := s.txActions(ctx, tx, MostCauses+1)
+		actions, err := s.txActions(ctx, tx, MaxCauses+1)
 		if err != nil && !s.unmade(ctx, err) {
 			return nil, s.explain(ctx, "causes", err)
 		}
@@ -68,8 +68,8 @@ func (s *Store) txOf(c *changes.Change) journal.TxKey {
 
 // cause is that of a change, among the events of its transaction.
 func (t *tables) cause(c *changes.Change, events []Action) (cause Cause) {
-	if cause.More = len(events) > MostCauses; cause.More {
-		events = events[:MostCauses]
+	if cause.More = len(events) > MaxCauses; cause.More {
+		events = events[:MaxCauses]
 	}
 	for i := range events {
 		switch a := &events[i]; {

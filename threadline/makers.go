@@ -153,7 +153,7 @@ func valuesOf(c *changes.Change, column string) (values []string, known bool) {
 	}
 	for _, v := range []changes.Value{c.Fields[i].Old, c.Fields[i].New} {
 		switch {
-		case v.Masked, v.Cut:
+		case v.Masked, v.Shortened:
 			return nil, false
 		case v.Text != nil:
 			values = append(values, *v.Text)

@@ -167,7 +167,7 @@ func longStory(n int) ([]Action, *changes.Transaction) {
 
 // BenchmarkTell: ten times as much takes about ten times as long, to most that is told.
 func BenchmarkTell(b *testing.B) {
-	for _, n := range []int{MostTold / 10, MostTold} {
+	for _, n := range []int{MaxTold / 10, MaxTold} {
 		actions, made := longStory(n)
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			for b.Loop() {

@@ -34,7 +34,7 @@ type Story struct {
 	Differences []Difference
 	// Lost are changes that a trigger could not keep.
 	Lost []changes.Loss
-	// More says that the transaction has more events or changes than [MostTold]: the rest is
+	// More says that the transaction has more events or changes than [MaxTold]: the rest is
 	// left out, and Differences too.
 	More bool
 

@@ -11,8 +11,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
-// MostTold is how many events, and how many changes, a [Story] has at most.
-const MostTold = 10_000
+// MaxTold is how many events, and how many changes, a [Story] has at most.
+const MaxTold = 10_000
 
 // Story returns the story of a transaction: its events are in s, and its row changes in rows. tx is that of
 // either; on SQLite its ID alone counts. A transaction of which neither has anything is [ErrNotFound]. Events
@@ -23,11 +23,11 @@ func (s *Store) Story(ctx context.Context, rows *changes.Store, tx journal.TxKey
 	if err := s.known(); err != nil {
 		return nil, err
 	}
-	actions, err := s.txActions(ctx, tx, MostTold+1)
+	actions, err := s.txActions(ctx, tx, MaxTold+1)
 	if err != nil && !s.unmade(ctx, err) {
 		return nil, s.explain(ctx, "story", err)
 	}
-	made, err := rows.Transaction(ctx, tx.ID, tx.StartedAt, MostTold)
+	made, err := rows.Transaction(ctx, tx.ID, tx.StartedAt, MaxTold)
 	if err != nil {
 		return nil, err
 	}
@@ -45,8 +45,8 @@ func (s *Store) Story(ctx context.Context, rows *changes.Store, tx journal.TxKey
 	if t.reached, err = rows.Reached(ctx, targets(actions)); err != nil {
 		return nil, err
 	}
-	more := made.More || made.MoreLost || len(actions) > MostTold
-	story := tell(tx, actions[:min(len(actions), MostTold)], made, t)
+	more := made.More || made.MoreLost || len(actions) > MaxTold
+	story := tell(tx, actions[:min(len(actions), MaxTold)], made, t)
 	if story.More = more; more {
 		story.Differences = nil // of parts
 	}

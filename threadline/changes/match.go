@@ -99,7 +99,7 @@ func (c *candidate) changed(f *Field) bool {
 // is reports whether a value is the one that the query asks for. One that was not kept whole never is.
 func (v FieldValue) is(value Value) bool {
 	switch {
-	case value.Masked || value.Cut:
+	case value.Masked || value.Shortened:
 		return false
 	case value.Text == nil:
 		return v.Null
@@ -110,7 +110,7 @@ func (v FieldValue) is(value Value) bool {
 // contains reports whether a text in lower case occurs.
 func (c *candidate) contains(text string) bool {
 	in := func(s string) bool { return strings.Contains(strings.ToLower(s), text) }
-	value := func(v Value) bool { return v.Text != nil && !v.Masked && !v.Cut && in(*v.Text) }
+	value := func(v Value) bool { return v.Text != nil && !v.Masked && !v.Shortened && in(*v.Text) }
 	return slices.ContainsFunc(c.names, func(n [2]string) bool { return in(n[1]) }) ||
 		slices.ContainsFunc(c.Key, in) || slices.ContainsFunc(c.FormerKey, in) ||
 		slices.ContainsFunc(c.Fields, func(f Field) bool { return value(f.Old) || value(f.New) })

@@ -105,7 +105,7 @@ func TestCausesOfMany(t *testing.T) {
 		w.means("alice", hooks.Event{Action: "t.seen"}, "INSERT INTO t VALUES (1, 0)")
 		w.exec(`INSERT INTO threadline.audit_actions (id, name, outcome, target_type, correlation_id, captured, occurred_at, recorded_at, seq, tx_id, tx_started_at)
 			SELECT gen_random_uuid(), 't.inserted', 'success', 't', n, true, a.occurred_at, a.recorded_at, 100 + n, a.tx_id, a.tx_started_at FROM generate_series(3, 100) n, threadline.audit_actions a WHERE a.name = 't.seen'`)
-		if got, want := w.caused(), "insert t 1:"+strings.Repeat(" t.inserted", threadline.MostCauses-1)+" t.seen"; got != want {
+		if got, want := w.caused(), "insert t 1:"+strings.Repeat(" t.inserted", threadline.MaxCauses-1)+" t.seen"; got != want {
 			t.Errorf("%s\nwant\n%s", got, want)
 		}
 		w.exec(`INSERT INTO threadline.audit_actions (id, name, outcome, target_type, correlation_id, captured, occurred_at, recorded_at, seq, tx_id, tx_started_at)

@@ -177,7 +177,7 @@ func (w *world) readLarge(n int) {
 			return errors.Join(err, wrong(err == nil && !story.More, "there is no more"))
 		},
 	} {
-		const most = 20_000 * threadline.MostTold
+		const most = 20_000 * threadline.MaxTold
 		if got := w.allocated(read); got > most {
 			w.Errorf("%s allocates %d bytes, want at most %d", name, got, most)
 		}

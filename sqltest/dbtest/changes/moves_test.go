@@ -50,7 +50,7 @@ update [1 as2] to [1 us] region: as2 → us;`, "p", "1", "us")
 		w.exec("UPDATE p SET region = 'us', big = 'c' WHERE id = 2", "UPDATE p SET region = 'eu', big = repeat('d', 70000) WHERE id = 2")
 		list, err = w.store.History(ctx, "p", "2", "eu")
 		w.must(err)
-		if last := list[len(list)-1]; len(list) != 4 || len(last.Fields) != 2 || last.Fields[1].Old.String() != "c" || last.Fields[1].Old.Cut || !last.Fields[1].New.Cut {
+		if last := list[len(list)-1]; len(list) != 4 || len(last.Fields) != 2 || last.Fields[1].Old.String() != "c" || last.Fields[1].Old.Shortened || !last.Fields[1].New.Shortened {
 			w.Errorf("a row with a long value moved as %.2000v", list)
 		}
 	})

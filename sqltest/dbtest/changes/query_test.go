@@ -98,7 +98,7 @@ func matches(q changes.Query, c changes.Change, namesOf func(changes.Change) []s
 		}
 		return nil
 	}
-	plain := func(v changes.Value) bool { return !v.Masked && !v.Cut }
+	plain := func(v changes.Value) bool { return !v.Masked && !v.Shortened }
 	for _, name := range q.Fields {
 		f := field(name)
 		if f == nil || c.Op == changes.Update && plain(f.Old) && plain(f.New) && reflect.DeepEqual(f.Old.Text, f.New.Text) {

@@ -148,8 +148,8 @@ func TestSQLiteValues(t *testing.T) {
 		w.must(err)
 		history, err := w.store.History(ctx, "t", fmt.Sprint(i))
 		w.must(err)
-		if got := history[0].Fields[1].New; got.String() != c.text || got.Storage != c.storage || got.Cut != c.cut {
-			w.Errorf("%.40v of %T is %.40s, %s, %t", c.value, c.value, got, got.Storage, got.Cut)
+		if got := history[0].Fields[1].New; got.String() != c.text || got.Storage != c.storage || got.Shortened != c.cut {
+			w.Errorf("%.40v of %T is %.40s, %s, %t", c.value, c.value, got, got.Storage, got.Shortened)
 		}
 		if d := history[0].Diff().Fields[1].New; d.Storage != c.storage || (d.Length > 0) != c.cut {
 			w.Errorf("%.40v of %T is %+v", c.value, c.value, d)

@@ -142,17 +142,17 @@ func TestLong(t *testing.T) {
 		w.must(err)
 		two, err := w.store.History(ctx, "docs", "2")
 		w.must(err)
-		if v := one[0].Fields[2].New; v.Cut || len(*v.Text) != 65536 {
+		if v := one[0].Fields[2].New; v.Shortened || len(*v.Text) != 65536 {
 			w.Errorf("a text of 64 KiB is kept as %.80s", v)
 		}
-		if v := two[0].Fields[2].New; !v.Cut || *v.Text != "65537 "+w.text("SELECT encode(sha256(convert_to(repeat('x', 65537), 'UTF8')), 'hex')") {
+		if v := two[0].Fields[2].New; !v.Shortened || *v.Text != "65537 "+w.text("SELECT encode(sha256(convert_to(repeat('x', 65537), 'UTF8')), 'hex')") {
 			w.Errorf("a text of 64 KiB and a byte is kept as %.80s", v)
 		}
 		if got := fmt.Sprint(one[1].Fields, two[1].Fields); got != "[{title text a b}] [{title text a b}]" {
 			w.Errorf("an update beside a long value is kept as %s", got)
 		}
 		for _, f := range append(one[2].Fields[:2:2], one[3].Fields[0], one[4].Fields[0]) {
-			if !f.New.Cut {
+			if !f.New.Shortened {
 				w.Errorf("a long %s is kept as %.80s", f.Type, f.New)
 			}
 		}

@@ -2,13 +2,9 @@ package capture
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
@@ -227,94 +223,11 @@ func (f *target) settingsText() string {
 	return strings.Join(list, "\n")
 }
 
-type trigger struct{ name, table, when string }
-
-func (d *deployed) has(t trigger) bool { return d.On(t.name, t.table) }
-
-// onAll reports whether tables have a trigger each.
-func (d *deployed) onAll(name string, tables []string) bool {
-	return !slices.ContainsFunc(tables, func(table string) bool { return !d.On(name, table) })
-}
-
-// triggers are those that are to be made. PostgreSQL puts a trigger on the rows of a partitioned table on its partitions, too, but
-// not one on TRUNCATE, which foreign tables cannot have.
-func (s *Installer) triggers(f *target, is *deployed) (missing []trigger) {
-	tables := slices.Concat([]string{f.Qualified()}, f.Partitions)
-	row := trigger{f.rowTrigger(), f.Qualified(), "AFTER INSERT OR UPDATE OR DELETE ON " + f.Qualified() + " FOR EACH ROW"}
-	if f.bulk {
-		row.when += " WHEN (" + s.byRowSQL(f) + ")"
-	}
-	if !is.onAll(row.name, tables) { // that of a partition may be disabled by itself
-		missing = append(missing, row)
-	}
-	for _, t := range tables {
-		if slices.Contains(f.Foreign, t) {
-			continue
-		}
-		if truncate := (trigger{catalog.TruncateTrigger, t, "AFTER TRUNCATE ON " + t + " FOR EACH STATEMENT"}); !is.has(truncate) {
-			missing = append(missing, truncate)
-		}
-	}
-	return slices.Concat(missing, f.movesTriggers(is), f.bulkTriggers(is))
-}
-
 // before is f with the triggers that there were at the last plan.
 func (s *Installer) before(f *target, is *deployed) *target {
 	before := *f
 	before.bulk = f.Kind == "r" && strings.Contains(is.Body, s.bulkSetting(f))
 	return &before
-}
-
-// rowTrigger is the name of the trigger on rows. A partitioned table's is named by its ID: it is also on the partitions, and ATTACH
-// fails if a table has another trigger of that name.
-func (f *target) rowTrigger() string {
-	if f.Kind == "p" {
-		return fmt.Sprintf("%s_%016x", catalog.RowTrigger, f.TableID())
-	}
-	if f.bulk { // its trigger has a WHEN: under another name, the difference shows
-		return bulkRow
-	}
-	return catalog.RowTrigger
-}
-
-// otherRowTrigger is the trigger on rows that the table still has from before Table.Bulk was set, or no longer set, "" if there is none.
-func (f *target) otherRowTrigger(is *deployed) string {
-	for _, name := range []string{catalog.RowTrigger, bulkRow} {
-		if f.Kind == "r" && name != f.rowTrigger() && is.has(trigger{name: name, table: f.Qualified()}) {
-			return name
-		}
-	}
-	return ""
-}
-
-// wasThere reports whether a trigger that is missing was there at the last capture.
-func (f *target) wasThere(t trigger) bool {
-	return t.name != catalog.MovesTrigger && f.WasCaptured(t.table)
-}
-
-// strays are triggers that are to be dropped: those of partitions that were captured by themselves before, those of Table.Bulk once it is
-// not set or refused, those on statements that are left on tables which were partitions, and those on the table itself that were renamed.
-func (f *target) strays(is *deployed) (list []trigger) {
-	for _, t := range is.Others {
-		if slices.Contains(f.Partitions, t.Table) {
-			list = append(list, trigger{name: t.Name, table: t.Table})
-		}
-	}
-	for _, name := range []string{bulkBefore, bulkInsert, bulkUpdate, bulkDelete} {
-		if t := (trigger{name: name, table: f.Qualified()}); !f.bulk && is.has(t) {
-			list = append(list, t)
-		}
-	}
-	own := []string{f.rowTrigger(), catalog.RowTrigger, bulkRow, catalog.TruncateTrigger, catalog.MovesTrigger, bulkBefore, bulkInsert, bulkUpdate, bulkDelete}
-	for _, t := range is.Triggers {
-		renamed := t.Table == f.Qualified() && !slices.Contains(own, t.Name)
-		// Who may execute the function can have made others, on tables of theirs.
-		left := t.Owned && t.Table != f.Qualified() && !slices.Contains(f.Partitions, t.Table) && (t.Name == catalog.TruncateTrigger || t.Name == catalog.MovesTrigger)
-		if renamed || left {
-			list = append(list, trigger{name: t.Name, table: t.Table})
-		}
-	}
-	return list
 }
 
 // readStored finds out whether audit_shapes has the shape, audit_keys the key of hashes, and whether triggers were altered since the last
@@ -335,119 +248,4 @@ func (s *Installer) readStored(ctx context.Context, q catalog.Querier, f *target
 		d.altered, err = s.catalog.Altered(ctx, q, f.Relation)
 	}
 	return wrap("look for the capture of "+f.Qualified(), err)
-}
-
-const (
-	insufficientPrivilege = "42501"
-	lockTimeout           = "55P03"
-)
-
-// applyWait is how long a step waits for a lock at a time, since the app's statements wait behind it. mostTries bounds how often
-// it is tried.
-const (
-	applyWait = "100ms"
-	mostTries = 20
-)
-
-const setPatience = "SET LOCAL lock_timeout = '" + applyWait + "'"
-
-// Apply executes a plan, in one transaction for each table. It waits for a table that the app has locked, and for another
-// process that changes captures, for 100 milliseconds at a time, with pauses, because the app's statements queue behind
-// what waits. What was applied before an error stays; Plan then says what is left. If a capture has changed since it
-// was planned, that is an error: plan anew.
-func (s *Installer) Apply(ctx context.Context, p *Plan) error {
-	for i := range p.Steps {
-		if err := s.apply(ctx, &p.Steps[i]); isStale(err) {
-			return fmt.Errorf("capture: the capture of %s%s", p.Steps[i].Table, stale)
-		} else if err != nil {
-			return wrap("capture "+p.Steps[i].Table, ownerOnly(err))
-		}
-	}
-	return nil
-}
-
-// ownerOnly adds to an error, if it is that this role lacks a right, which role can change captures.
-func ownerOnly(err error) error {
-	if hooks.SQLState(err) == insufficientPrivilege {
-		return fmt.Errorf("%w: captures are changed by the role that owns the history, and has TRIGGER on the table", err)
-	}
-	return err
-}
-
-func (s *Installer) apply(ctx context.Context, step *Step) error {
-	if s, ok := s.sqlite(); ok {
-		return s.apply(ctx, step)
-	}
-	err := s.patiently(ctx, mostTries, func(tx *sql.Tx) error {
-		if err := s.awaitTurn(ctx, tx); err != nil {
-			return err
-		}
-		return step.execute(ctx, tx)
-	})
-	if errors.Is(err, errOther) {
-		if who := s.holder(ctx); who != "" {
-			return fmt.Errorf("%w: %s", err, who)
-		}
-	}
-	return err
-}
-
-func (step *Step) execute(ctx context.Context, tx *sql.Tx) error {
-	for _, query := range step.SQL {
-		if _, err := tx.ExecContext(ctx, query); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// patiently runs do in a transaction that waits for a lock no longer than applyWait, and tries again after a timeout. The transaction
-// is read committed whatever the default is, so it sees what is there once it has its turn.
-func (s *Installer) patiently(ctx context.Context, tries int, do func(tx *sql.Tx) error) error {
-	for try := 1; ; try++ {
-		err := s.catalog.InTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted}, func(tx *sql.Tx) error {
-			if _, err := tx.ExecContext(ctx, setPatience); err != nil {
-				return err
-			}
-			return do(tx)
-		})
-		if hooks.SQLState(err) != lockTimeout || try == tries {
-			return err
-		}
-		if !pause(ctx) {
-			return err
-		}
-	}
-}
-
-// pause waits before another try, and returns false if ctx ends first.
-func pause(ctx context.Context) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(50*time.Millisecond + rand.N(200*time.Millisecond)):
-		return true
-	}
-}
-
-// Remove ends the capture of a table. What was captured stays.
-func (s *Installer) Remove(ctx context.Context, table string) error {
-	if s, ok := s.sqlite(); ok {
-		return s.remove(ctx, table)
-	}
-	if err := s.catalog.Supported(); err != nil {
-		return err
-	}
-	if err := s.ownHistories(ctx, s.catalog.DB); err != nil {
-		return err
-	}
-	f, err := s.look(ctx, s.catalog.DB, table)
-	if err != nil {
-		return err
-	}
-	step := &Step{Table: f.Qualified(), SQL: []string{s.turnSQL(), "DROP FUNCTION IF EXISTS " + s.at(f.Function()) + "() CASCADE"}}
-	if f.LastCapture != nil && f.LastCapture.ShapeID != nil {
-		step.SQL = append(step.SQL, s.endCaptureSQL(f))
-	}
-	return wrap("remove the capture of "+table, ownerOnly(s.apply(ctx, step)))
 }

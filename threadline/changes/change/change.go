@@ -69,9 +69,9 @@ type Value struct {
 	// Storage is the value's storage class on SQLite: integer, real, text or blob. The Text of a blob is as SQL has
 	// it: X'00FF'. Storage is "" for NULL, and on PostgreSQL.
 	Storage string
-	// Masked says that the value was not kept. Cut says that it was shortened: Text is only its length in bytes and its
+	// Masked says that the value was not kept. Shortened says that it was shortened: Text is only its length in bytes and its
 	// SHA-256 in hex, with a space between; or "stored" and how many bytes it takes in the table; on SQLite the length alone.
-	Masked, Cut bool
+	Masked, Shortened bool
 }
 
 // String returns the value for people.
@@ -83,7 +83,7 @@ func (v Value) String() string {
 		return "(masked)"
 	case v.Text == nil:
 		return "NULL"
-	case v.Cut:
+	case v.Shortened:
 		return "(" + *v.Text + ")"
 	}
 	return *v.Text

@@ -151,7 +151,7 @@ func (v Value) diff(absent bool) DiffValue {
 		return DiffValue{Kind: KindMasked}
 	case v.Text == nil:
 		return DiffValue{Kind: KindNull}
-	case v.Cut:
+	case v.Shortened:
 		return shortened(*v.Text)
 	case !utf8.ValidString(*v.Text):
 		return DiffValue{Kind: KindValue, Base64: []byte(*v.Text), Storage: v.Storage}

@@ -21,7 +21,7 @@ func text(s string) Value { return Value{Text: &s} }
 
 func hashed(s string) Value { return Value{Text: &s, Masked: true} }
 
-func cutTo(s string) Value { return Value{Text: &s, Cut: true} }
+func cutTo(s string) Value { return Value{Text: &s, Shortened: true} }
 
 // diffed are changes with values of every kind.
 var diffed = []Change{

@@ -12,7 +12,7 @@ import (
 func TestStrings(t *testing.T) {
 	text := func(s string) change.Value { return change.Value{Text: &s} }
 	hash, long, stored := text("0a1b"), text("70000 0c2d"), text("stored 3000000")
-	hash.Masked, long.Cut, stored.Cut = true, true, true
+	hash.Masked, long.Shortened, stored.Shortened = true, true, true
 	c := change.Change{Op: change.Insert, Fields: []change.Field{{Name: "a", New: text("x")}}}
 	if got := fmt.Sprint(c.Diff().Fields); got != "[a: (no row) → x]" {
 		t.Error(got)
@@ -24,7 +24,7 @@ func TestStrings(t *testing.T) {
 		t.Error(got)
 	}
 	length := text("70000")
-	length.Cut = true
+	length.Shortened = true
 	c = change.Change{Op: change.Update, Fields: []change.Field{{Name: "a", Old: length, New: text("x")}}}
 	if got := fmt.Sprint(c.Diff().Fields); got != "[a: (70000) → x]" {
 		t.Error(got)

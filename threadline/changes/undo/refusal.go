@@ -52,7 +52,7 @@ func (r *undoer) judge(st *step) {
 		case c != nil && c.Generated || !st.existed:
 		case f.Old.Masked || st.op() == change.Update && f.New.Masked:
 			masked = append(masked, f.Name)
-		case f.Old.Cut:
+		case f.Old.Shortened:
 			shortened = append(shortened, f.Name)
 		case c == nil:
 			gone = append(gone, f.Name)

@@ -12,9 +12,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
-	"github.com/go-aftercommit/aftercommit/internal/sqlitetext"
-	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
-	"github.com/go-aftercommit/aftercommit/threadline/internal/near"
 )
 
 // SQLiteTable is a table in the main database.
@@ -30,17 +27,6 @@ type SQLiteTable struct {
 	Late         bool              // others were made after them, which therefore fire first
 	LastCapture  *sqliteCapture    // nil if there is none
 }
-
-// SQLiteIndex is a unique one.
-type SQLiteIndex struct {
-	Terms   []SQLiteTerm
-	Where   string // of a partial one
-	Unknown bool   // its text could not be read
-	Name    string
-}
-
-// SQLiteTerm is a column or an expression of an index.
-type SQLiteTerm struct{ Column, Expression, Collation string }
 
 // sqliteCapture is a row of audit_captures, as [Capture] is one on PostgreSQL.
 type sqliteCapture struct {
@@ -58,9 +44,6 @@ type SQLiteHidden struct {
 	Mask    []string `json:"mask,omitempty"`
 	Exclude []string `json:"exclude,omitempty"`
 }
-
-// SQLiteTriggers is how the names of ours go on behind the prefix.
-const SQLiteTriggers = "capture_"
 
 // Look looks a table up, and finds out which one it is.
 func (s SQLite) Look(ctx context.Context, q Querier, name string) (*SQLiteTable, error) {
@@ -156,48 +139,6 @@ func (s SQLite) ReadColumns(ctx context.Context, q Querier, t *SQLiteTable) erro
 		return nil
 	}
 	return errors.New("it has columns of the names _rowid_, rowid and oid, so that nothing names a row: rename one")
-}
-
-// isConstant reports whether a default is a number or a text. An expression may have another value each time.
-func isConstant(text string) bool {
-	if text == "" {
-		return false
-	}
-	_, err := strconv.ParseFloat(text, 64)
-	return err == nil && strings.ContainsAny(text, "0123456789") || text[0] == '\'' && quotedLength(text) == len(text)
-}
-
-// ReadIndexes reads the unique ones.
-func (s SQLite) ReadIndexes(ctx context.Context, q Querier, t *SQLiteTable) error {
-	type one struct{ name, sql string }
-	list, err := ReadAll(ctx, q, func(rows *sql.Rows) (i one, err error) { return i, rows.Scan(&i.name, &i.sql) },
-		`SELECT i.name, coalesce(m.sql, '') FROM pragma_index_list(?, 'main') i LEFT JOIN main.sqlite_master m ON m.type = 'index' AND m.name = i.name WHERE i."unique" ORDER BY i.name`, t.Table)
-	if err != nil {
-		return err
-	}
-	for _, i := range list {
-		index := SQLiteIndex{Name: i.name}
-		index.Terms, err = ReadAll(ctx, q, func(rows *sql.Rows) (c SQLiteTerm, err error) {
-			return c, rows.Scan(&c.Column, &c.Collation)
-		}, `SELECT coalesce(name, ''), coalesce(coll, 'BINARY') FROM pragma_index_xinfo(?, 'main') WHERE key ORDER BY seqno`, i.name)
-		if err != nil {
-			return err
-		}
-		expressions, where, ok := parseIndex(i.sql)
-		index.Where = where
-		for n := range index.Terms {
-			switch {
-			case index.Terms[n].Column != "":
-			case ok && len(expressions) == len(index.Terms):
-				index.Terms[n].Expression = expressions[n]
-			default:
-				index.Unknown = true
-			}
-		}
-		index.Unknown = index.Unknown || !ok && i.sql != ""
-		t.Unique = append(t.Unique, index)
-	}
-	return nil
 }
 
 // attached reads our triggers on a table. Their names say which table it was when they were made.
@@ -308,213 +249,4 @@ func (s SQLite) number(ctx context.Context, q Querier, t *SQLiteTable) error {
 		}
 	}
 	return nil
-}
-
-// Formerly is the condition that the table of a capture had a name at some capture.
-func (s SQLite) Formerly(capture, name string) string {
-	return fmt.Sprintf("EXISTS (SELECT 1 FROM %s f WHERE f.table_id = %s.table_id AND f.table_name = %s COLLATE NOCASE)", s.In("audit_captures"), capture, name)
-}
-
-// Trigger is the name of one of ours.
-func (s SQLite) Trigger(id int64, when string) string {
-	return fmt.Sprintf("%s_%s%016x_%s", s.Schema, SQLiteTriggers, id, when)
-}
-
-// TriggerOf is an expression of it.
-func (s SQLite) TriggerOf(id string) string {
-	return "printf('%s_%s%016x_insert', " + sqlitetext.Literal(s.Schema) + ", '" + SQLiteTriggers + "', " + id + ")"
-}
-
-// sqliteEvents are those for which a table has one of ours, as their names go on behind the table's number.
-var sqliteEvents = []string{"insert", "update", "delete", "replaces", "moves", SQLiteSettle}
-
-// SQLiteSettle looks at an UPDATE, or only at one of some columns. Then SQLiteLetGo looks at each.
-const (
-	SQLiteSettle = "settle"
-	SQLiteLetGo  = "let_go"
-)
-
-// Missing reports whether it has not all of them.
-func (s SQLite) Missing(t *SQLiteTable) bool {
-	wanted := sqliteEvents
-	if strings.Contains(t.Triggers[s.Trigger(t.TableID(), SQLiteSettle)], " AFTER UPDATE OF ") {
-		wanted = append(slices.Clip(wanted), SQLiteLetGo)
-	}
-	return slices.ContainsFunc(wanted, func(when string) bool { return t.Triggers[s.Trigger(t.TableID(), when)] == "" })
-}
-
-// Text is an index as audit_captures has it.
-func (i *SQLiteIndex) Text() string {
-	var list []string
-	for _, t := range i.Terms {
-		list = append(list, t.Column, t.Expression, t.Collation)
-	}
-	return rowtext.FormatSQLite(append(list, i.Where))
-}
-
-// ParseSQLiteName reads a name as SQL has it.
-func ParseSQLiteName(text string) (schema, name string, err error) {
-	var parts []string
-	for rest := text; ; {
-		var part string
-		if part, rest, err = CutSQLiteName(rest); err != nil {
-			return "", "", err
-		}
-		parts = append(parts, part)
-		if rest == "" {
-			break
-		}
-		if rest[0] != '.' {
-			return "", "", errors.New("quote a name with other characters than letters, digits and _")
-		}
-		rest = rest[1:]
-	}
-	switch len(parts) {
-	case 1:
-		return "", parts[0], nil
-	case 2:
-		return parts[0], parts[1], nil
-	}
-	return "", "", errors.New("its name has more than two parts")
-}
-
-// meantSQLite names the table that may be meant by a name that no table has.
-func meantSQLite(ctx context.Context, q Querier, name string) string {
-	scan := func(rows *sql.Rows) (table string, err error) { return table, rows.Scan(&table) }
-	names, err := ReadAll(ctx, q, scan, "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') LIMIT "+strconv.Itoa(mostCandidates))
-	similar := near.Of(name, names)
-	if err != nil || similar == "" {
-		return ""
-	}
-	return fmt.Sprintf(": did you mean %s?", similar)
-}
-
-// isOwn reports whether a table is SQLite's, or one of ours. Its name is in lower case.
-func (s SQLite) isOwn(table string) bool {
-	prefix := strings.ToLower(s.Schema)
-	return strings.HasPrefix(table, "sqlite_") || strings.HasPrefix(table, "aftercommit_") || strings.HasPrefix(table, prefix+"_audit_") || table == prefix+"_schema_version"
-}
-
-// CutSQLiteName cuts a name, which may be quoted, off the start of a text.
-func CutSQLiteName(text string) (name, rest string, err error) {
-	if text == "" {
-		return "", "", errors.New("it has no name")
-	}
-	if n := quotedLength(text); n > 0 {
-		q := text[n-1 : n]
-		return strings.ReplaceAll(text[1:n-1], q+q, q), text[n:], nil
-	}
-	if i := strings.IndexAny(text, `."'[] `+"`"); i == 0 {
-		return "", "", errors.New("it has no name")
-	} else if i > 0 {
-		return text[:i], text[i:], nil
-	}
-	return text, "", nil
-}
-
-// quotedLength is the length of the quoted text at the start of an SQL text, 0 if there is none, or it does
-// not end.
-func quotedLength(text string) int {
-	q := text[0]
-	switch q {
-	case '"', '`', '\'':
-	case '[':
-		return strings.IndexByte(text, ']') + 1
-	default:
-		return 0
-	}
-	for i := 1; i < len(text); i++ {
-		if text[i] != q {
-			continue
-		}
-		if i+1 < len(text) && text[i+1] == q {
-			i++
-			continue
-		}
-		return i + 1
-	}
-	return 0
-}
-
-// parseIndex reads the terms of a CREATE INDEX, and its WHERE. ok is false if it is none.
-func parseIndex(text string) (terms []string, where string, ok bool) {
-	depth, start := 0, -1
-	add := func(end int) {
-		term := strings.TrimSpace(text[start:end])
-		for _, order := range []string{"ASC", "DESC"} {
-			if before := len(term) - len(order); before > 0 && strings.EqualFold(term[before:], order) && strings.ContainsAny(term[before-1:before], " \t\r\n)\"`]'/") {
-				term = strings.TrimSpace(term[:before])
-				break
-			}
-		}
-		terms = append(terms, term)
-	}
-	for i := 0; i < len(text); {
-		if n := Skipped(text[i:]); n > 0 {
-			i += n
-			continue
-		}
-		switch text[i] {
-		case '(':
-			if depth++; depth == 1 && start < 0 {
-				start = i + 1
-			}
-		case ',':
-			if depth == 1 {
-				add(i)
-				start = i + 1
-			}
-		case ')':
-			if depth--; depth == 0 {
-				add(i)
-				rest := strings.TrimSpace(withoutComments(text[i+1:]))
-				if rest == "" {
-					return terms, "", true
-				}
-				if len(rest) > 5 && strings.EqualFold(rest[:5], "WHERE") {
-					return terms, strings.TrimSpace(rest[5:]), true
-				}
-				return nil, "", false
-			}
-		}
-		i++
-	}
-	return nil, "", false
-}
-
-// Skipped is the length of a quoted text or comment at the start of an SQL text.
-func Skipped(text string) int {
-	switch {
-	case strings.HasPrefix(text, "--"):
-		if i := strings.IndexByte(text, '\n'); i >= 0 {
-			return i + 1
-		}
-		return len(text)
-	case strings.HasPrefix(text, "/*"):
-		if i := strings.Index(text[2:], "*/"); i >= 0 {
-			return i + 4
-		}
-		return len(text)
-	}
-	return quotedLength(text)
-}
-
-// withoutComments replaces them by a space: one at the end of a condition would hide what is put behind it.
-func withoutComments(text string) string {
-	var b strings.Builder
-	for i := 0; i < len(text); {
-		n := Skipped(text[i:])
-		switch {
-		case n == 0:
-			b.WriteByte(text[i])
-			i++
-			continue
-		case text[i] == '-' || text[i] == '/':
-			b.WriteByte(' ')
-		default:
-			b.WriteString(text[i : i+n])
-		}
-		i += n
-	}
-	return b.String()
 }

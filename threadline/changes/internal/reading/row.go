@@ -177,10 +177,10 @@ func (r *Row) fields(sh *catalog.Shape) ([]change.Field, error) {
 		}
 		f := change.Field{Name: c.Name, Type: c.Type}
 		if r.Old.Valid {
-			f.Old = change.Value{Text: old[i], Masked: c.Masked, Cut: slices.Contains(cut, "o"+n)}
+			f.Old = change.Value{Text: old[i], Masked: c.Masked, Shortened: slices.Contains(cut, "o"+n)}
 		}
 		if r.New.Valid {
-			f.New = change.Value{Text: now[i], Masked: c.Masked, Cut: slices.Contains(cut, "n"+n)}
+			f.New = change.Value{Text: now[i], Masked: c.Masked, Shortened: slices.Contains(cut, "n"+n)}
 		}
 		fields = append(fields, f)
 	}

@@ -107,7 +107,7 @@ func (s SQLite) ReadSome(ctx context.Context, db catalog.Querier, list []*Row, m
 
 // shorten makes a value only the length of one, whose storage class is not kept.
 func shorten(v *change.Value, is bool) {
-	if v.Cut = is; is {
+	if v.Shortened = is; is {
 		v.Storage = ""
 	}
 }

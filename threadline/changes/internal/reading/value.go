@@ -10,11 +10,11 @@ import (
 var Ops = map[string]change.Op{"I": change.Insert, "U": change.Update, "D": change.Delete, "T": change.Truncate}
 
 // IsWhole reports whether the value was kept as it is: neither masked nor shortened.
-func IsWhole(v *change.Value) bool { return !v.Masked && !v.Cut }
+func IsWhole(v *change.Value) bool { return !v.Masked && !v.Shortened }
 
 // SameSides reports whether a field surely has the same value on both sides: of masked ones nothing is known.
 func SameSides(f *change.Field) bool {
-	if f.Old.Masked || f.New.Masked || f.Old.Cut != f.New.Cut || f.Old.Cut && strings.HasPrefix(*f.Old.Text, "stored ") {
+	if f.Old.Masked || f.New.Masked || f.Old.Shortened != f.New.Shortened || f.Old.Shortened && strings.HasPrefix(*f.Old.Text, "stored ") {
 		return false
 	}
 	return SameValue(f.Old, f.New)

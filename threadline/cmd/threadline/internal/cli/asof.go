@@ -23,11 +23,11 @@ type Row struct {
 
 // Cell is a value of a [Row].
 type Cell struct {
-	Type    string  `json:"type"`
-	Text    *string `json:"text"` // null for NULL, and where nothing is known
-	Masked  bool    `json:"masked,omitempty"`
-	Cut     bool    `json:"shortened,omitempty"` // the text is the value's length and SHA-256
-	Unknown bool    `json:"unknown,omitempty"`
+	Type      string  `json:"type"`
+	Text      *string `json:"text"` // null for NULL, and where nothing is known
+	Masked    bool    `json:"masked,omitempty"`
+	Shortened bool    `json:"shortened,omitempty"` // the text is the value's length and SHA-256
+	Unknown   bool    `json:"unknown,omitempty"`
 }
 
 func (a *app) asOf() *cobra.Command {
@@ -91,7 +91,7 @@ func (a *app) tellRow(ctx context.Context, t *target, table string, at time.Time
 func rowOf(row *changes.Row) Row {
 	r := Row{Table: row.Schema + "." + row.Table, Key: row.Key, Values: make(map[string]*Cell)}
 	for _, v := range row.Values {
-		r.Values[v.Name] = &Cell{Type: v.Type, Text: v.Text, Masked: v.Masked, Cut: v.Cut, Unknown: v.Unknown}
+		r.Values[v.Name] = &Cell{Type: v.Type, Text: v.Text, Masked: v.Masked, Shortened: v.Shortened, Unknown: v.Unknown}
 	}
 	return r
 }
