@@ -70,42 +70,49 @@ func (s sqlite) endSuspension(ctx context.Context, conn *sql.DB) error {
 	return err
 }
 
-// recapture captures a table as it was captured before. If the key that was declared cannot be the key any more, it goes on without.
+// recapture captures a table as it was captured before.
 func (s sqlite) recapture(ctx context.Context, conn *sql.DB, name string) error {
-	t, err := s.look(ctx, conn, pgschema.Ident(name))
-	if err != nil {
-		return err
-	}
-	shapes, err := s.Shapes(ctx, conn, t.TableID())
-	if err != nil {
-		return err
-	}
-	n := t.Before(shapes)
-	if n == nil { // another table has the name
-		return nil
-	}
-	w := Table{Name: pgschema.Ident(name), Mask: namesOf(n.Mask), Exclude: namesOf(n.Exclude)}
-	w.Mask = slices.DeleteFunc(w.Mask, func(m string) bool { return slices.Contains(w.Exclude, m) })
-	if !slices.Equal(n.Key, t.PrimaryKey) {
-		w.Key = n.Key
-	}
-	if t, err = s.find(ctx, conn, w); err != nil && w.Key != nil {
-		w.Key = nil
-		t, err = s.find(ctx, conn, w)
-	}
-	if err != nil {
-		return err
-	}
-	t.hidden.Mask = union(t.hidden.Mask, t.LastCapture.Hidden.Mask)
-	t.hidden.Exclude = union(t.hidden.Exclude, t.LastCapture.Hidden.Exclude)
-	is, err := s.deployed(ctx, conn, t)
-	if err != nil {
+	t, is, err := s.asBefore(ctx, conn, pgschema.Ident(name))
+	if err != nil || t == nil {
 		return err
 	}
 	if step := s.step(t, is, false); step != nil {
 		return runInSavepoint(ctx, conn, step.SQL)
 	}
 	return nil
+}
+
+// asBefore looks a table up with what was wanted of it at its last capture, nil if it had none. If the key that was declared
+// cannot be the key any more, it goes on without.
+func (s sqlite) asBefore(ctx context.Context, q catalog.Querier, name string) (*sqliteTarget, *deployed, error) {
+	t, err := s.look(ctx, q, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	shapes, err := s.Shapes(ctx, q, t.TableID())
+	if err != nil {
+		return nil, nil, err
+	}
+	n := t.Before(shapes)
+	if n == nil { // another table has the name
+		return nil, nil, nil
+	}
+	w := Table{Name: name, Mask: namesOf(n.Mask), Exclude: namesOf(n.Exclude)}
+	w.Mask = slices.DeleteFunc(w.Mask, func(m string) bool { return slices.Contains(w.Exclude, m) })
+	if !slices.Equal(n.Key, t.PrimaryKey) {
+		w.Key = n.Key
+	}
+	if t, err = s.find(ctx, q, w); err != nil && w.Key != nil {
+		w.Key = nil
+		t, err = s.find(ctx, q, w)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	t.hidden.Mask = union(t.hidden.Mask, t.LastCapture.Hidden.Mask)
+	t.hidden.Exclude = union(t.hidden.Exclude, t.LastCapture.Hidden.Exclude)
+	is, err := s.deployed(ctx, q, t)
+	return t, is, err
 }
 
 // runInSavepoint executes all statements in the app's transaction, or none: with half of its triggers a table would look captured.

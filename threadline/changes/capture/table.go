@@ -76,23 +76,23 @@ func errHiddenKey(column string) error {
 // ownTables are those of the history and of the timeline.
 var ownTables = []string{
 	"audit_actions", "audit_captures", "audit_changes", "audit_contexts", "audit_copies", "audit_eventless", "audit_gaps", "audit_keys",
-	"audit_purges", "audit_shapes", "schema_version",
+	"audit_purges", "audit_shapes", "audit_transactions", "schema_version",
 }
 
 // isOwn reports whether a table is the server's, or one of ours: a trigger on a table of changes would capture what it writes itself.
-func (s *Installer) isOwn(f *target) bool {
-	switch f.Schema {
+func (s *Installer) isOwn(schema, table string) bool {
+	switch schema {
 	case "pg_catalog", "information_schema", "pg_toast", "aftercommit":
 		return true
 	case s.catalog.Schema:
-		return slices.Contains(ownTables, f.Table)
+		return slices.Contains(ownTables, table)
 	}
 	return false
 }
 
 // checkKind refuses relations on whose rows no trigger fires, and tables that are not the app's.
 func (s *Installer) checkKind(f *target, name string) error {
-	if s.isOwn(f) {
+	if s.isOwn(f.Schema, f.Table) {
 		return fmt.Errorf("capture: %s is not a table of the app's", name)
 	}
 	switch f.Kind {

@@ -31,6 +31,7 @@ type SQLiteTable struct {
 // sqliteCapture is a row of audit_captures, as [Capture] is one on PostgreSQL.
 type sqliteCapture struct {
 	Name    string
+	NotedAt string
 	columns []string
 	uniques []string
 	Hidden  SQLiteHidden
@@ -47,21 +48,10 @@ type SQLiteHidden struct {
 
 // Look looks a table up, and finds out which one it is.
 func (s SQLite) Look(ctx context.Context, q Querier, name string) (*SQLiteTable, error) {
-	schema, plain, err := ParseSQLiteName(name)
-	if err != nil {
-		return nil, fmt.Errorf("changes: table %s: %w", name, err)
-	}
-	if schema != "" && !strings.EqualFold(schema, "main") {
-		return nil, fmt.Errorf("changes: table %s: only tables of the main database are captured: a trigger cannot write to another one", name)
-	}
 	t := &SQLiteTable{}
-	var kind string
-	err = q.QueryRowContext(ctx, `SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND name = ? COLLATE NOCASE`, plain).Scan(&t.Table, &kind, &t.WithoutRowID)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return nil, fmt.Errorf("changes: there is no table %s in the main database%s", name, meantSQLite(ctx, q, plain))
-	case err != nil:
-		return nil, Wrap("look up the table "+name, err)
+	kind, err := s.find(ctx, q, name, t)
+	if err != nil {
+		return nil, err
 	}
 	t.Schema = "main"
 	switch {
@@ -71,7 +61,7 @@ func (s SQLite) Look(ctx context.Context, q Querier, name string) (*SQLiteTable,
 		return nil, fmt.Errorf("changes: %s is a virtual table, or a part of one: SQLite has no triggers on it", name)
 	case kind != "table":
 		return nil, fmt.Errorf("changes: %s is not a table", name)
-	case s.isOwn(strings.ToLower(t.Table)):
+	case s.IsOwn(t.Table):
 		return nil, fmt.Errorf("changes: %s is not a table of the app's", name)
 	}
 	for _, part := range []func(context.Context, Querier, *SQLiteTable) error{s.ReadColumns, s.ReadIndexes, s.attached, s.identify, s.number} {
@@ -80,6 +70,32 @@ func (s SQLite) Look(ctx context.Context, q Querier, name string) (*SQLiteTable,
 		}
 	}
 	return t, nil
+}
+
+// Qualify returns the name of a table in quotes.
+func (s SQLite) Qualify(ctx context.Context, q Querier, name string) (string, error) {
+	t := &SQLiteTable{}
+	_, err := s.find(ctx, q, name, t)
+	return pgschema.Ident(t.Table), err
+}
+
+// find sets what the list of tables says of one, and returns its kind.
+func (s SQLite) find(ctx context.Context, q Querier, name string, t *SQLiteTable) (kind string, err error) {
+	schema, plain, err := ParseSQLiteName(name)
+	if err != nil {
+		return "", fmt.Errorf("changes: table %s: %w", name, err)
+	}
+	if schema != "" && !strings.EqualFold(schema, "main") {
+		return "", fmt.Errorf("changes: table %s: only tables of the main database are captured: a trigger cannot write to another one", name)
+	}
+	err = q.QueryRowContext(ctx, `SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND name = ? COLLATE NOCASE`, plain).Scan(&t.Table, &kind, &t.WithoutRowID)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return "", fmt.Errorf("changes: there is no table %s in the main database%s", name, meantSQLite(ctx, q, plain))
+	case err != nil:
+		return "", Wrap("look up the table "+name, err)
+	}
+	return kind, nil
 }
 
 // ReadColumns reads the columns, the primary key, and by which name the row's number can be had.
@@ -198,7 +214,7 @@ func (s SQLite) identify(ctx context.Context, q Querier, t *SQLiteTable) error {
 	}
 	t.LastCapture = &sqliteCapture{}
 	var columns, uniques, hidden string
-	err := q.QueryRowContext(ctx, "SELECT table_name, columns, uniques, hidden, resumed, shape_id FROM "+s.In("audit_captures")+" WHERE table_id = ? ORDER BY number DESC LIMIT 1", t.TableID()).Scan(&t.LastCapture.Name, &columns, &uniques, &hidden, &t.LastCapture.Resumed, &t.LastCapture.Shape)
+	err := q.QueryRowContext(ctx, "SELECT table_name, noted_at, columns, uniques, hidden, resumed, shape_id FROM "+s.In("audit_captures")+" WHERE table_id = ? ORDER BY number DESC LIMIT 1", t.TableID()).Scan(&t.LastCapture.Name, &t.LastCapture.NotedAt, &columns, &uniques, &hidden, &t.LastCapture.Resumed, &t.LastCapture.Shape)
 	if errors.Is(err, sql.ErrNoRows) {
 		t.LastCapture = nil
 		return nil

@@ -86,8 +86,9 @@ func meantSQLite(ctx context.Context, q Querier, name string) string {
 	return fmt.Sprintf(": did you mean %s?", similar)
 }
 
-// isOwn reports whether a table is SQLite's, or one of ours. Its name is in lower case.
-func (s SQLite) isOwn(table string) bool {
+// IsOwn reports whether a table is SQLite's, or one of ours.
+func (s SQLite) IsOwn(table string) bool {
+	table = strings.ToLower(table)
 	prefix := strings.ToLower(s.Schema)
 	return strings.HasPrefix(table, "sqlite_") || strings.HasPrefix(table, "aftercommit_") || strings.HasPrefix(table, prefix+"_audit_") || table == prefix+"_schema_version"
 }

@@ -104,12 +104,12 @@ or put all tables into a JSON file (--file): {"tables": [{"name": "orders", "mas
 
 // planned calls f with the plan for the tables that were named.
 func (a *app) planned(ctx context.Context, file string, args []string, f func(*target, *capture.Plan) error) error {
-	tables, err := tablesOf(file, args)
+	list, err := tablesOf(file, args)
 	if err != nil {
 		return err
 	}
 	return a.with(ctx, func(t *target) error {
-		p, err := t.installer().Plan(ctx, tables...)
+		p, err := t.installer().Plan(ctx, list.Tables...)
 		if err != nil {
 			return err
 		}
@@ -153,25 +153,31 @@ func (a *app) warn(warnings []string) {
 	}
 }
 
+// tableList says which tables are to be captured. What triggers does needs only Tables, so that one file serves all commands.
+type tableList struct {
+	Tables          []capture.Table
+	Exclude, Accept []string
+}
+
 // tablesOf reads the tables of a file or of words.
-func tablesOf(file string, args []string) (tables []capture.Table, err error) {
+func tablesOf(file string, args []string) (list tableList, err error) {
 	if file != "" && len(args) > 0 {
-		return nil, usage("give either tables or --file, and not both")
+		return list, usage("give either tables or --file, and not both")
 	}
 	if file != "" {
 		return tablesIn(file)
 	}
 	if len(args) == 0 {
-		return nil, usage("no tables: name them, or give --file")
+		return list, usage("no tables: name them, or give --file")
 	}
 	for _, arg := range args {
 		t, err := tableOf(arg)
 		if err != nil {
-			return nil, err
+			return list, err
 		}
-		tables = append(tables, t)
+		list.Tables = append(list.Tables, t)
 	}
-	return tables, nil
+	return list, nil
 }
 
 func tableOf(arg string) (capture.Table, error) {
@@ -201,16 +207,15 @@ func tableOf(arg string) (capture.Table, error) {
 	return t, nil
 }
 
-func tablesIn(file string) ([]capture.Table, error) {
+func tablesIn(file string) (list tableList, err error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, usage("--file: %w", err)
+		return list, usage("--file: %w", err)
 	}
-	var list struct{ Tables []capture.Table }
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err = d.Decode(&list); err != nil {
-		return nil, usage(`--file %s: %w: it is to be {"tables": [{"name": "orders", "mask": ["card"]}]}`, file, err)
+		return list, usage(`--file %s: %w: it is to be {"tables": [{"name": "orders", "mask": ["card"]}]}`, file, err)
 	}
-	return list.Tables, nil
+	return list, nil
 }

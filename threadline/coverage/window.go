@@ -1,0 +1,114 @@
+package coverage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/threadline"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/trail"
+)
+
+// MaxTransactions is how many transactions of a window are compared, the newest first.
+const MaxTransactions = 1000
+
+// window looks for gaps and differences in Options.Window.
+func (r *run) window(ctx context.Context) error {
+	if r.opts.Window <= 0 {
+		return nil
+	}
+	w := &Window{From: r.report.At.Add(-r.opts.Window).Round(0)}
+	r.report.Window = w
+	covered := false
+	for i := range r.report.Tables {
+		if t := &r.report.Tables[i]; t.State == Covered {
+			covered = true
+			if err := r.gaps(ctx, t, w.From); err != nil {
+				return err
+			}
+		}
+	}
+	if !covered {
+		return nil
+	}
+	return r.compare(ctx, w)
+}
+
+// gaps adds where changes of a table may be missing.
+func (r *run) gaps(ctx context.Context, t *Table, from time.Time) error {
+	breaks, err := r.rows.Breaks(ctx, t.Name)
+	if errors.Is(err, changes.ErrNotCaptured) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, b := range breaks {
+		switch b.Kind {
+		case changes.Uncaptured, changes.Restored, changes.Lost, changes.Unhashed, changes.Partitioned:
+		default: // began, renamed, reshaped, drifted, truncated, purged: nothing is missing
+			continue
+		}
+		if !b.To.Before(from) {
+			r.add(Finding{Code: Gap, Table: t.Name, Text: b.String(), Fix: fmt.Sprintf("see threadline history %s KEY for what is known of a row; nothing brings the changes back", quoted(t.Name))})
+		}
+	}
+	return nil
+}
+
+// compare compares what the driver has counted with what triggers have kept.
+func (r *run) compare(ctx context.Context, w *Window) error {
+	seen := make(map[journal.TxKey]bool)
+	for item, err := range trail.NewReader(r.timeline, r.rows).Each(ctx, trail.Query{From: w.From}) {
+		if err != nil {
+			return err
+		}
+		tx := item.Tx()
+		if tx.ID == 0 || seen[tx] {
+			continue
+		}
+		if len(seen) == MaxTransactions {
+			w.Truncated = true
+			break
+		}
+		seen[tx] = true
+		if err = r.story(ctx, tx, w); err != nil {
+			return err
+		}
+	}
+	w.Transactions = len(seen)
+	return nil
+}
+
+// story adds what is different in a transaction.
+func (r *run) story(ctx context.Context, tx journal.TxKey, w *Window) error {
+	story, err := r.timeline.Story(ctx, r.rows, tx)
+	if errors.Is(err, threadline.ErrNotFound) { // it was purged in between
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, d := range story.Differences {
+		if d.Expected {
+			w.Explained++
+			continue
+		}
+		table := ""
+		if len(d.Statements) > 0 {
+			table = story.Statements[d.Statements[0]].Target.Type
+		}
+		r.add(Finding{
+			Code: Difference, Table: table,
+			Text: fmt.Sprintf("the driver has counted %d rows and the triggers have kept %d: %s", d.Rows, d.Changes, d.Reason),
+			Fix:  fmt.Sprintf("threadline show %d@%s", tx.ID, tx.StartedAt.UTC().Format(startForm)),
+		})
+	}
+	return nil
+}
+
+// startForm is how the program threadline prints and reads a transaction's start.
+const startForm = "2006-01-02T15:04:05.000000Z"
