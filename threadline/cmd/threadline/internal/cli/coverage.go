@@ -1,0 +1,179 @@
+package cli
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-aftercommit/aftercommit/threadline/cmd/threadline/internal/screen"
+	"github.com/go-aftercommit/aftercommit/threadline/coverage"
+)
+
+// checks are the flags of coverage and policy.
+type checks struct {
+	file            string
+	exclude, accept []string
+	since           string
+	strict          bool
+}
+
+func (c *checks) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVarP(&c.file, "file", "f", "", `file with the tables, and with "exclude" and "accept"`)
+	f.StringArrayVar(&c.exclude, "exclude", nil, "table that needs no capture; * stands for any text (can be repeated)")
+	f.StringArrayVar(&c.accept, "accept", nil, "column whose values may be kept: customers.email (can be repeated)")
+	f.BoolVar(&c.strict, "strict", false, "exit with 1 also if there are notices only")
+}
+
+const tablesAreWords = `
+The tables are words as in "threadline triggers --help", or those of a file:
+
+  {"tables": [{"name": "orders", "mask": ["card"]}],
+   "exclude": ["schema_migrations", "queue.*"],
+   "accept": ["customers.email"]}
+
+Without tables, each table of the database is to be captured, with any masks.`
+
+func (a *app) coverage() *cobra.Command {
+	var c checks
+	cmd := &cobra.Command{
+		Use: "coverage [TABLE...]", Short: "Which tables are captured, and what is wrong with it; exit with 1 if something is",
+		Long: `coverage lists the tables of the database, and finds tables without triggers, triggers that
+are disabled or do not fit their tables, other keys or masks than are configured, and
+columns that look personal and whose values are kept. With --since it also finds times at
+which changes may be missing, and compares what the driver has counted with what the
+triggers have kept.
+` + tablesAreWords,
+		Example: `  threadline coverage --file tables.json --since 7d
+  threadline coverage orders:mask=card customers --exclude 'queue.*'`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.checked(cmd.Context(), &c, args, a.printCoverage)
+		},
+	}
+	c.flags(cmd)
+	cmd.Flags().StringVar(&c.since, "since", "", "also look for gaps since this time: 7d, 2026-11-01")
+	return cmd
+}
+
+func (a *app) policy() *cobra.Command {
+	var c checks
+	cmd := &cobra.Command{
+		Use: "policy [TABLE...]", Short: "What is kept of each column, as configured and as deployed; exit with 1 if they differ",
+		Long: `policy shows how much is kept of the values of each column of the captured tables: in the
+database, and in the list that is given. It never shows a value.
+` + tablesAreWords,
+		Example: "  threadline policy --file tables.json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.checked(cmd.Context(), &c, args, a.printPolicy)
+		},
+	}
+	c.flags(cmd)
+	return cmd
+}
+
+// checked prints the report for the flags and words of a command.
+func (a *app) checked(ctx context.Context, c *checks, args []string, print func(*coverage.Report)) error {
+	opts, err := a.options(c, args)
+	if err != nil {
+		return err
+	}
+	return a.with(ctx, func(t *target) error {
+		opts.Schema, opts.Aliases = t.schema, t.aliases
+		report, err := coverage.NewChecker(t.db, t.dialect, opts).Check(ctx)
+		if err != nil {
+			return err
+		}
+		if a.json {
+			err = a.print(report)
+		} else {
+			print(report)
+		}
+		if err == nil && (report.Faults() > 0 || c.strict && len(report.Findings) > 0) {
+			err = errFound
+		}
+		return err
+	})
+}
+
+func (a *app) options(c *checks, args []string) (*coverage.Options, error) {
+	opts := &coverage.Options{Exclude: c.exclude, Accept: c.accept}
+	if c.file != "" || len(args) > 0 {
+		list, err := tablesOf(c.file, args)
+		if err != nil {
+			return nil, err
+		}
+		opts.Tables, opts.Exclude, opts.Accept = list.Tables, append(opts.Exclude, list.Exclude...), append(opts.Accept, list.Accept...)
+	}
+	if c.since == "" {
+		return opts, nil
+	}
+	since, err := a.moment("--since", c.since)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Window = a.now.Sub(since); opts.Window <= 0 {
+		return nil, usage("--since %s is in the future", c.since)
+	}
+	return opts, nil
+}
+
+func (a *app) printCoverage(r *coverage.Report) {
+	var rows [][]string
+	styles := map[coverage.State]screen.Style{coverage.Covered: screen.Good, coverage.Uncovered: screen.Bad}
+	for _, t := range r.Tables {
+		since := ""
+		if !t.Since.IsZero() {
+			since = a.screen.Time(t.Since)
+		}
+		rows = append(rows, []string{screen.Plain(t.Name), string(t.Kind), a.screen.In(styles[t.State], string(t.State)), screen.Plain(strings.Join(t.Key, ", ")), since})
+	}
+	a.screen.Table([]screen.Column{{Head: "table", Wide: true}, {Head: "kind"}, {Head: "state"}, {Head: "key", Wide: true}, {Head: "since"}}, rows)
+	if w := r.Window; w != nil {
+		more := ""
+		if w.Truncated {
+			more = " newest"
+		}
+		a.screen.Printf("\nCompared the%s %d transactions since %s: what the driver has counted and the triggers have kept.\n", more, w.Transactions, a.screen.Time(w.From))
+	}
+	a.printFindings(r, func(coverage.Finding) bool { return true })
+}
+
+func (a *app) printPolicy(r *coverage.Report) {
+	var rows [][]string
+	for _, t := range r.Tables {
+		for _, c := range t.Columns {
+			configured, style := string(c.Configured), screen.Faint
+			if configured == "" {
+				configured = "-"
+			} else if c.Configured != c.Deployed {
+				style = screen.Bad
+			}
+			rows = append(rows, []string{screen.Plain(t.Name), screen.Plain(c.Name), a.screen.In(style, configured), string(c.Deployed)})
+		}
+	}
+	a.screen.Table([]screen.Column{{Head: "table", Wide: true}, {Head: "column", Wide: true}, {Head: "configured"}, {Head: "deployed"}}, rows)
+	a.printFindings(r, func(f coverage.Finding) bool { return f.Column != "" || f.Code == coverage.NoHistory })
+}
+
+// printFindings prints a line for each finding that is wanted.
+func (a *app) printFindings(r *coverage.Report, wanted func(coverage.Finding) bool) {
+	first := true
+	for _, f := range r.Findings {
+		if !wanted(f) {
+			continue
+		}
+		if first {
+			a.screen.Printf("\n")
+			first = false
+		}
+		style := screen.Bad
+		if f.Notice {
+			style = screen.Mind
+		}
+		a.screen.Printf("%s%s\n", a.screen.In(style, string(f.Code)), screen.Plain(strings.TrimPrefix(f.String(), string(f.Code))))
+	}
+	if first {
+		a.screen.Printf("\nNothing was found.\n")
+	}
+}
