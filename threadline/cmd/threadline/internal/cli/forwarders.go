@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -19,7 +18,7 @@ func (a *app) forwarders() *cobra.Command {
 	// ask calls f with the relay's store.
 	ask := func(cmd *cobra.Command, f func(t *target, s *relay.Store) error) error {
 		return a.with(cmd.Context(), func(t *target) error {
-			s, err := t.relay(cmd.Context(), environment)
+			s, err := changes.Relay(cmd.Context(), t.db, t.dialect, &relay.Options{Environment: environment}, &changes.Options{Schema: t.schema})
 			if err != nil {
 				return err
 			}
@@ -28,29 +27,6 @@ func (a *app) forwarders() *cobra.Command {
 	}
 	cmd.AddCommand(a.status(ask), a.deadLetters(ask), a.replay(ask), a.resume(ask), a.retire(ask))
 	return cmd
-}
-
-// relay is the relay's store, which knows where the row changes are of the forwarders that get some.
-func (t *target) relay(ctx context.Context, environment string) (*relay.Store, error) {
-	opts := &relay.Options{Environment: environment}
-	s, err := relay.New(t.dialect, opts)
-	if err != nil {
-		return nil, err
-	}
-	states, err := s.States(ctx, t.db)
-	if err != nil {
-		return nil, err
-	}
-	opts.Changes = make(map[string]relay.Changes)
-	for _, st := range states {
-		if st.EventsOnly != "" {
-			opts.Changes[st.Forwarder] = changes.NewSource(&changes.Options{Schema: t.schema})
-		}
-	}
-	if len(opts.Changes) == 0 {
-		return s, nil
-	}
-	return relay.New(t.dialect, opts)
 }
 
 type askRelay func(cmd *cobra.Command, f func(t *target, s *relay.Store) error) error

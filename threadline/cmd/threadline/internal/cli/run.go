@@ -121,7 +121,7 @@ command line is wrong, and 3 if the database did not answer.`,
 		c.GroupID = "ask"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{a.migrate(), a.triggers(), a.coverage(), a.policy(), a.forwarders()} {
+	for _, c := range []*cobra.Command{a.doctor(), a.migrate(), a.triggers(), a.coverage(), a.policy(), a.forwarders()} {
 		c.GroupID = "keep"
 		root.AddCommand(c)
 	}

@@ -5,7 +5,9 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/zap"
@@ -29,16 +31,18 @@ type world struct {
 	dsn string
 	db  *sql.DB // audited
 	hub *forward.Hub
+	// refuses says that the sink accepts nothing more, ever.
+	refuses *atomic.Bool
 }
 
 // newWorld has two orders by alice, one of which bob has refunded and psql has changed since.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, dsn: dbtest.Postgres(t)}
+	w := &world{T: t, dsn: dbtest.Postgres(t), refuses: &atomic.Bool{}}
 	t.Setenv("DATABASE_URL", w.dsn)
 	w.hub = forward.New(&forward.Options{Logger: zap.NewNop()})
 	w.hub.Register(threadline.NewForwarder(nil), forward.Async)
-	w.hub.Register(sink{}, forward.Async, forward.WithChanges(changes.NewSource(nil)))
+	w.hub.Register(sink{w.refuses}, forward.Async, forward.WithChanges(changes.NewSource(nil)))
 	name := dbtest.Name("postgres")
 	driver.Register(name, "postgres", w.hub, driver.Capture(driver.AllTables()))
 	w.db = dbtest.Open(t, name, w.dsn)
@@ -56,9 +60,14 @@ func newWorld(t *testing.T) *world {
 }
 
 // sink is a forwarder that gets row changes, too.
-type sink struct{}
+type sink struct{ refuses *atomic.Bool }
 
-func (sink) Forward(context.Context, []journal.Entry) error { return nil }
+func (s sink) Forward(context.Context, []journal.Entry) error {
+	if s.refuses.Load() {
+		return forward.Permanent("full", errors.New("there is no room"))
+	}
+	return nil
+}
 
 func (w *world) exec(db *sql.DB, queries ...string) {
 	w.Helper()

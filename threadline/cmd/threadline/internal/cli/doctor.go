@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-aftercommit/aftercommit/threadline/cmd/threadline/internal/screen"
+	"github.com/go-aftercommit/aftercommit/threadline/health"
+)
+
+func (a *app) doctor() *cobra.Command {
+	var opts health.Options
+	cmd := &cobra.Command{
+		Use: "doctor", Short: "Find what is wrong with the trail, and the command that mends it; exit with 1 if something is", Args: noArgs,
+		Long: `doctor looks at the connection, the clock, the journal, the timeline, the captures of row
+changes and the forwarders. It changes nothing. "threadline coverage" says which tables
+should be captured and are not.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.with(cmd.Context(), func(t *target) error {
+				opts.Schema = t.schema
+				return a.printHealth(health.Check(cmd.Context(), t.db, t.dialect, &opts))
+			})
+		},
+	}
+	cmd.Flags().StringVar(&opts.Environment, "environment", "", "forward.Options.Environment of the programs that deliver")
+	cmd.Flags().DurationVar(&opts.Lag, "lag", 5*time.Minute, "how long an entry may wait for a forwarder")
+	return cmd
+}
+
+func (a *app) printHealth(results []health.Result) error {
+	if a.json {
+		if err := a.print(results); err != nil {
+			return err
+		}
+	} else {
+		styles := map[health.Status]screen.Style{health.OK: screen.Good, health.Notice: screen.Mind, health.Problem: screen.Bad, health.Unknown: screen.Bad}
+		for _, r := range results {
+			a.screen.Printf("%s  %s: %s\n", a.screen.In(styles[r.Status], (string(r.Status) + "       ")[:7]), screen.Plain(r.Part), screen.Plain(r.Text))
+			if r.Fix != "" {
+				a.screen.Printf("         → %s\n", screen.Plain(r.Fix))
+			}
+		}
+	}
+	if !health.Healthy(results) {
+		return errFound
+	}
+	return nil
+}
