@@ -48,9 +48,9 @@ func (a *app) asOf() *cobra.Command {
 			}
 			return a.with(cmd.Context(), func(t *target) error {
 				if len(args) > 1 {
-					return a.tellRow(cmd.Context(), t, args[0], when, args[1:])
+					return a.printRow(cmd.Context(), t, args[0], when, args[1:])
 				}
-				return a.tellTable(cmd.Context(), t, args[0], when)
+				return a.printTable(cmd.Context(), t, args[0], when)
 			})
 		},
 	}
@@ -58,7 +58,7 @@ func (a *app) asOf() *cobra.Command {
 	return cmd
 }
 
-func (a *app) tellRow(ctx context.Context, t *target, table string, at time.Time, key []string) error {
+func (a *app) printRow(ctx context.Context, t *target, table string, at time.Time, key []string) error {
 	row, err := t.rows().RowAsOf(ctx, table, at, key...)
 	var none *changes.AsOfError
 	if errors.As(err, &none) {
@@ -96,8 +96,8 @@ func rowOf(row *changes.Row) Row {
 	return r
 }
 
-// tellTable streams a table: it has one row in memory.
-func (a *app) tellTable(ctx context.Context, t *target, table string, at time.Time) error {
+// printTable streams a table: it has one row in memory.
+func (a *app) printTable(ctx context.Context, t *target, table string, at time.Time) error {
 	unknown := false
 	for row, err := range t.rows().TableAsOf(ctx, table, at) {
 		if row == nil {

@@ -40,13 +40,13 @@ func (a *app) status(ask askRelay) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.tellStates(states)
+				return a.printStates(states)
 			})
 		},
 	}
 }
 
-func (a *app) tellStates(states []relay.State) error {
+func (a *app) printStates(states []relay.State) error {
 	bad := false
 	var rows [][]string
 	for _, st := range states {
@@ -108,7 +108,7 @@ func (a *app) deadLetters(ask askRelay) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.tellFailures(failed)
+				return a.printFailures(failed)
 			})
 		},
 	}
@@ -116,7 +116,7 @@ func (a *app) deadLetters(ask askRelay) *cobra.Command {
 	return cmd
 }
 
-func (a *app) tellFailures(failed []relay.Failed) error {
+func (a *app) printFailures(failed []relay.Failed) error {
 	var rows [][]string
 	for _, f := range failed {
 		rows = append(rows, []string{a.screen.Second(f.LastAt), screen.Plain(f.Forwarder), f.EventID.String(), screen.Plain(f.Reason), screen.Plain(f.Error)})

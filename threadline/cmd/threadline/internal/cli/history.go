@@ -37,12 +37,12 @@ If the key has several columns, give their values as several words, in the order
   threadline history shop.order_lines 42 1`,
 		Args: atLeast("the table", "the key of the row"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.with(cmd.Context(), func(t *target) error { return a.tellHistory(cmd.Context(), t, args[0], args[1:]) })
+			return a.with(cmd.Context(), func(t *target) error { return a.printHistory(cmd.Context(), t, args[0], args[1:]) })
 		},
 	}
 }
 
-func (a *app) tellHistory(ctx context.Context, t *target, table string, key []string) error {
+func (a *app) printHistory(ctx context.Context, t *target, table string, key []string) error {
 	rows := t.rows()
 	list, err := rows.History(ctx, table, key...)
 	if err != nil {
@@ -67,7 +67,7 @@ func (a *app) tellHistory(ctx context.Context, t *target, table string, key []st
 		s.Printf("No change of %s %s was captured.\n", screen.Plain(table), screen.Plain(strings.Join(key, ", ")))
 	}
 	for i := range list {
-		a.tellChange(&list[i])
+		a.printChange(&list[i])
 	}
 	if len(breaks) > 0 {
 		s.Printf("%s\n", s.In(screen.Bold, "Where the history of the table may have holes:"))
@@ -83,8 +83,8 @@ func (a *app) tellHistory(ctx context.Context, t *target, table string, key []st
 	return nil
 }
 
-// tellChange shows a change: a line of who and when, and one for each field.
-func (a *app) tellChange(c *changes.Change) {
+// printChange shows a change: a line of who and when, and one for each field.
+func (a *app) printChange(c *changes.Change) {
 	s := a.screen
 	style := map[changes.Op]screen.Style{changes.Insert: screen.Good, changes.Update: screen.Mind}[c.Op]
 	if style == "" {

@@ -41,7 +41,7 @@ func (a *app) migrate() *cobra.Command {
 		&cobra.Command{
 			Use: "status", Short: "Check whether the tables fit this program; exit with 1 if not", Args: noArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				return a.with(cmd.Context(), func(t *target) error { return a.tellMigrations(cmd.Context(), t) })
+				return a.with(cmd.Context(), func(t *target) error { return a.printMigrations(cmd.Context(), t) })
 			},
 		},
 		&cobra.Command{
@@ -64,7 +64,7 @@ func (a *app) migrate() *cobra.Command {
 	return cmd
 }
 
-func (a *app) tellMigrations(ctx context.Context, t *target) error {
+func (a *app) printMigrations(ctx context.Context, t *target) error {
 	list := []Migration{{Part: "timeline", OK: true}}
 	err := t.timeline().Check(ctx)
 	var wrong *threadline.SchemaError

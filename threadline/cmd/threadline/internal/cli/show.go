@@ -51,18 +51,18 @@ func (a *app) show() *cobra.Command {
 		Args: exactly("the event's UUID, or the transaction"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if id, err := uuid.Parse(args[0]); err == nil {
-				return a.with(cmd.Context(), func(t *target) error { return a.tellEvent(cmd.Context(), t, id) })
+				return a.with(cmd.Context(), func(t *target) error { return a.printEvent(cmd.Context(), t, id) })
 			}
 			tx, err := txKey(args[0])
 			if err != nil {
 				return err
 			}
-			return a.with(cmd.Context(), func(t *target) error { return a.tellStory(cmd.Context(), t, tx) })
+			return a.with(cmd.Context(), func(t *target) error { return a.printStory(cmd.Context(), t, tx) })
 		},
 	}
 }
 
-func (a *app) tellEvent(ctx context.Context, t *target, id uuid.UUID) error {
+func (a *app) printEvent(ctx context.Context, t *target, id uuid.UUID) error {
 	action, err := t.timeline().Get(ctx, id)
 	if errors.Is(err, threadline.ErrNotFound) {
 		return &failure{exitFinding, errors.New("the timeline has no event " + id.String())}
@@ -98,7 +98,7 @@ func (a *app) tellEvent(ctx context.Context, t *target, id uuid.UUID) error {
 	return nil
 }
 
-func (a *app) tellStory(ctx context.Context, t *target, tx journal.TxKey) error {
+func (a *app) printStory(ctx context.Context, t *target, tx journal.TxKey) error {
 	story, err := t.timeline().Story(ctx, t.rows(), tx)
 	if errors.Is(err, threadline.ErrNotFound) {
 		return &failure{exitFinding, errors.New("neither the timeline nor the row changes have a transaction " + txText(tx))}

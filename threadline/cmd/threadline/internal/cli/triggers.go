@@ -52,13 +52,13 @@ or put all tables into a JSON file (--file): {"tables": [{"name": "orders", "mas
 		Use: "plan [TABLE...]", Short: "Print the SQL that would make the captures, and why; nothing is changed",
 		Example: "  threadline triggers plan orders:mask=card order_lines > plan.sql",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.planned(cmd.Context(), file, args, func(_ *target, p *capture.Plan) error { return a.tellPlan(p) })
+			return a.planned(cmd.Context(), file, args, func(_ *target, p *capture.Plan) error { return a.printPlan(p) })
 		},
 	}
 	diff := &cobra.Command{
 		Use: "diff [TABLE...]", Short: "Show how the captures differ from the tables given; exit with 1 if they do",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.planned(cmd.Context(), file, args, func(_ *target, p *capture.Plan) error { return a.tellDifference(p) })
+			return a.planned(cmd.Context(), file, args, func(_ *target, p *capture.Plan) error { return a.printDifference(p) })
 		},
 	}
 	var execute bool
@@ -67,7 +67,7 @@ or put all tables into a JSON file (--file): {"tables": [{"name": "orders", "mas
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.planned(cmd.Context(), file, args, func(t *target, p *capture.Plan) error {
 				if !execute {
-					if err := a.tellPlan(p); err != nil {
+					if err := a.printPlan(p); err != nil {
 						return err
 					}
 					fmt.Fprintln(a.err, "Nothing was changed. To make the captures, add --execute.")
@@ -117,7 +117,7 @@ func (a *app) planned(ctx context.Context, file string, args []string, f func(*t
 	})
 }
 
-func (a *app) tellPlan(p *capture.Plan) error {
+func (a *app) printPlan(p *capture.Plan) error {
 	if !a.json {
 		a.screen.Printf("%s", p.String())
 		return nil
@@ -129,10 +129,10 @@ func (a *app) tellPlan(p *capture.Plan) error {
 	return a.print(answer)
 }
 
-// tellDifference shows a line for each table that a plan would change.
-func (a *app) tellDifference(p *capture.Plan) error {
+// printDifference shows a line for each table that a plan would change.
+func (a *app) printDifference(p *capture.Plan) error {
 	if a.json {
-		if err := a.tellPlan(p); err != nil {
+		if err := a.printPlan(p); err != nil {
 			return err
 		}
 	} else {

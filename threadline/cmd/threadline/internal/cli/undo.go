@@ -44,7 +44,7 @@ is 1.`,
 			}
 			return a.with(cmd.Context(), func(t *target) error {
 				script, err := undo.Transaction(cmd.Context(), t.rows(), tx.ID, tx.StartedAt)
-				return a.tellUndo(script, err)
+				return a.printUndo(script, err)
 			})
 		},
 	})
@@ -64,7 +64,7 @@ is 1.`,
 			}
 			return a.with(cmd.Context(), func(t *target) error {
 				script, err := undo.RowAsOf(cmd.Context(), t.rows(), args[0], when, args[1:]...)
-				return a.tellUndo(script, err)
+				return a.printUndo(script, err)
 			})
 		},
 	}
@@ -73,7 +73,7 @@ is 1.`,
 	return cmd
 }
 
-func (a *app) tellUndo(u *undo.Script, err error) error {
+func (a *app) printUndo(u *undo.Script, err error) error {
 	if err != nil {
 		return err
 	}
