@@ -78,6 +78,7 @@ func TestSQLiteUndoRefused(t *testing.T) {
 		"inserted":               {do: []string{"INSERT INTO t VALUES (2, 'x', '4', 'n', NULL)"}},
 		"excluded alone":         {do: []string{"UPDATE t SET a = 'y', note = 'z'"}},
 		"long":                   {do: []string{"UPDATE t SET b = 'short'"}, want: `"main"."t" (1): b: shortened`},
+		"long, of one length":    {do: []string{"UPDATE t SET b = replace(" + long + ", 'l', 'L')"}, want: `"main"."t" (1): b: shortened`},
 		"long since":             {do: []string{"UPDATE t SET b = " + long + " WHERE id = 3"}},
 		"renamed since":          {do: []string{"UPDATE t SET a = 'y'"}, since: []string{"ALTER TABLE t RENAME a TO z"}, want: `"main"."t" (1): a: dropped or renamed since`},
 		"dropped since":          {do: []string{"UPDATE t SET a = 'y'"}, since: []string{"-- remove", "ALTER TABLE t DROP a"}, want: `"main"."t" (1): a: dropped or renamed since`},
