@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -65,8 +66,11 @@ func (s *Store) eventsOnly(ctx context.Context, db *sql.DB, forwarder string, al
 	return "", nil
 }
 
-// mustRead returns an error if a forwarder gets row changes, or has refused some, and they cannot be read: without them, only a part would
-// be replayed. s is the store for that forwarder.
+// ErrChangesUnknown means that nothing was replayed, since the forwarder may get row changes that would be left out: see [Options.Changes].
+var ErrChangesUnknown = errors.New("it is not known whether it also gets row changes, of which there are some here")
+
+// mustRead returns an error if a forwarder gets row changes, or may, or has refused some, and they cannot be read: without them, only a
+// part would be replayed. s is the store for that forwarder.
 func (s *Store) mustRead(ctx context.Context, db *sql.DB, forwarder string) error {
 	if !s.d.hasChanges() {
 		return nil
@@ -83,10 +87,26 @@ func (s *Store) mustRead(ctx context.Context, db *sql.DB, forwarder string) erro
 			why = noSource
 		}
 	}
+	if err == nil && why == "" && s.changes == nil && !s.knownWithout(forwarder, all) {
+		var captured bool
+		err = wrap("look for row changes", forwarder, db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class c WHERE c.relname = 'audit_changes' AND c.relkind IN ('r', 'p'))").Scan(&captured))
+		if captured {
+			return fmt.Errorf("nothing was changed: %w: start a program that has registered it, or give relay.New its source in Options.Changes or, if it gets none, its name in Options.EventsOnly", ErrChangesUnknown)
+		}
+	}
 	if err == nil && why != "" {
 		err = fmt.Errorf("nothing was changed: %s", why)
 	}
 	return err
+}
+
+// knownWithout reports whether a forwarder gets no row changes, as [Options.EventsOnly] says, or a process that lives, which has registered
+// it without them.
+func (s *Store) knownWithout(forwarder string, all []registered) bool {
+	is := func(name string) bool { return stores(name, forwarder) }
+	return slices.ContainsFunc(s.noChanges, is) || slices.ContainsFunc(all, func(r registered) bool {
+		return slices.ContainsFunc(slices.Collect(maps.Keys(r.Forwarders)), is)
+	})
 }
 
 // concernsChanges reports whether row changes may be selected other than as dead letters, which are known without a source.

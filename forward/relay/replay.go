@@ -25,7 +25,7 @@ type Selection struct {
 	Forwarder string
 	// IDs are those of entries. A UUIDv7 is looked for in rows written within a day of its time. For any other ID the whole
 	// journal is read, and for a UUIDv5, as row changes have it, all row changes, unless the forwarder has refused the
-	// change. If the journal has an ID twice, both entries are selected.
+	// change. If the journal has an ID twice, both entries are selected. One that no entry has is an error.
 	IDs []uuid.UUID
 	// Positions are those of entries, as in [Failed] and in the journal. One that the journal, or the history of
 	// row changes, does not have is an error.
@@ -138,6 +138,9 @@ func (s *Store) names(ctx context.Context, q querier, sel *Selection) (named, er
 		if err == nil && s.changes != nil {
 			err = s.findChanges(ctx, q, sel.Forwarder, sel.IDs, found)
 		}
+		if err == nil {
+			err = s.existIDs(ctx, q, sel.IDs, found)
+		}
 		return found, err
 	case len(sel.Positions) > 0:
 		names := make(named)
@@ -181,6 +184,9 @@ func (s *Store) exist(ctx context.Context, q querier, names named) error {
 // them, and returns how many. The relay delivers them within seconds, beside what is new. It
 // reads those of one Replay in the order of their keys, that is, of the clients' clocks, and
 // sorts each call like any other. With dry it only counts.
+//
+// It is an error, and changes nothing, if the forwarder gets row changes, or may, and the Store does not know where they
+// are: see [Options.Changes].
 //
 // IDs, From and To also select what an earlier version has written to its own table and
 // delivered from there: these entries are moved to the table journal first.

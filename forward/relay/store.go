@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,12 +25,13 @@ import (
 // which Replay and Purge lock; the owner has them. While there are tables of an earlier version
 // Replay and the relay need INSERT on the table journal, too.
 type Store struct {
-	journal *journal.Journal
-	d       dialect
-	prefix  string // before a table's name
-	env     string
-	sources map[string]Changes // as in Options
-	changes Changes            // that are read with the journal, nil if none are
+	journal   *journal.Journal
+	d         dialect
+	prefix    string // before a table's name
+	env       string
+	sources   map[string]Changes // as in Options
+	noChanges []string           // Options.EventsOnly
+	changes   Changes            // that are read with the journal, nil if none are
 }
 
 // Options of a [Store]; nil is fine.
@@ -45,6 +47,10 @@ type Options struct {
 	// forwarder's name. With it [Store.States] counts them, and [Store.Replay] and [Store.Resume] replay them. It
 	// is for PostgreSQL only.
 	Changes map[string]Changes
+	// EventsOnly names forwarders that get no row changes. Of a forwarder that is in neither, that is known while a program runs
+	// that has registered it. Otherwise, in a database with row changes, to replay what may include some is
+	// [ErrChangesUnknown].
+	EventsOnly []string
 }
 
 // querier is a *sql.DB, *sql.Conn or *sql.Tx.
@@ -67,7 +73,7 @@ func New(d hooks.Dialect, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{journal: j, env: o.Environment, sources: maps.Clone(o.Changes)}
+	s := &Store{journal: j, env: o.Environment, sources: maps.Clone(o.Changes), noChanges: slices.Clone(o.EventsOnly)}
 	schema := j.Schema()
 	if d == hooks.Postgres {
 		s.d, s.prefix = postgres{}, `"`+schema+`".`

@@ -1,6 +1,7 @@
 package relay_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -174,7 +175,7 @@ func TestChangesAreReplayed(t *testing.T) {
 			{"no time", relay.Selection{To: at.Add(-time.Hour)}, ""},
 			{"positions", relay.Selection{Positions: []journal.Position{first[0].Position, first[2].Position}}, "before a"},
 			{"an ID", relay.Selection{IDs: []uuid.UUID{first[3].ID}}, "r2"},
-			{"IDs", relay.Selection{IDs: []uuid.UUID{first[1].ID, first[2].ID, uuid.NewSHA1(uuid.Nil, nil)}}, "r1 a"},
+			{"IDs", relay.Selection{IDs: []uuid.UUID{first[1].ID, first[2].ID}}, "r1 a"},
 			{"an ID and a time", relay.Selection{IDs: []uuid.UUID{first[0].ID, first[1].ID}, From: at}, "r1"},
 			{"none that is discarded", relay.Selection{From: at, Discarded: true}, ""},
 		} {
@@ -210,6 +211,11 @@ func TestChangesAreReplayed(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "there is no row change at position "+gone.Text()) {
 			t.Errorf("of a position without a change: %v", err)
 		}
+		unknown := uuid.NewSHA1(uuid.Nil, nil)
+		_, err = operator.Replay(ctx, c.db, relay.Selection{Forwarder: name, IDs: []uuid.UUID{first[0].ID, unknown}}, true)
+		if err == nil || !strings.Contains(err.Error(), "no entry has the ID "+unknown.String()+": ") {
+			t.Errorf("of an ID that neither an event nor a change has: %v", err)
+		}
 		c.begins(relay.Config{})
 		c.until("it says that the forwarder gets changes", func() bool { return c.stateBy(c.store).EventsOnly != "" })
 		for _, sel := range []relay.Selection{{From: at}, {IDs: []uuid.UUID{first[0].ID}}, {Positions: []journal.Position{first[0].Position}}} {
@@ -218,6 +224,49 @@ func TestChangesAreReplayed(t *testing.T) {
 				t.Errorf("%+v without the source: %d, %v", sel, n, err)
 			}
 		}
+	}, dbtest.PQ)
+}
+
+// TestReplayWithoutPrograms: while no program says whether a forwarder gets row changes, and the store does not know, what may include some
+// is not replayed without them.
+func TestReplayWithoutPrograms(t *testing.T) {
+	eachCaptured(t, func(c *captured) {
+		from := c.time(c.now())
+		c.commit("a")
+		c.row("r1")
+		c.ahead()
+		c.looks(c.target())
+		c.want("a r1")
+		without, err := relay.New(hooks.Postgres, &relay.Options{EventsOnly: []string{name}})
+		c.must(err)
+		for _, sel := range []relay.Selection{{From: from}, {IDs: []uuid.UUID{c.seen()[1].ID}}, {Positions: []journal.Position{c.seen()[1].Position}}} {
+			sel.Forwarder = name
+			for _, dry := range []bool{true, false} {
+				if n, err := c.store.Replay(ctx, c.db, sel, dry); n != 0 || !errors.Is(err, relay.ErrChangesUnknown) {
+					t.Errorf("%+v: %d, %v", sel, n, err)
+				}
+			}
+		}
+		for _, test := range []struct {
+			s    *relay.Store
+			sel  relay.Selection
+			want int64
+		}{
+			{c.store, relay.Selection{IDs: []uuid.UUID{c.seen()[0].ID}}, 1},
+			{c.store, relay.Selection{Discarded: true}, 0},
+			{without, relay.Selection{From: from}, 1},
+			{c.operator(""), relay.Selection{From: from}, 2},
+		} {
+			test.sel.Forwarder = name
+			if n, err := test.s.Replay(ctx, c.db, test.sel, true); n != test.want || err != nil {
+				t.Errorf("%+v: %d, %v, want %d", test.sel, n, err, test.want)
+			}
+		}
+		c.start(relay.Config{Targets: []relay.Target{c.world.target()}})
+		c.until("a program says that the forwarder gets none", func() bool {
+			n, err := c.store.Replay(ctx, c.db, relay.Selection{Forwarder: name, From: from}, true)
+			return n == 1 && err == nil
+		})
 	}, dbtest.PQ)
 }
 

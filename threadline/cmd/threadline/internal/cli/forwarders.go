@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -14,28 +15,41 @@ import (
 func (a *app) forwarders() *cobra.Command {
 	cmd := &cobra.Command{Use: "forwarders", Short: "Show how delivery stands, and deliver again"}
 	var environment string
+	var eventsOnly bool
 	cmd.PersistentFlags().StringVar(&environment, "environment", "", "forward.Options.Environment of the programs that deliver")
 	// ask calls f with the relay's store.
-	ask := func(cmd *cobra.Command, f func(t *target, s *relay.Store) error) error {
+	ask := func(cmd *cobra.Command, forwarder string, f func(t *target, s *relay.Store) error) error {
 		return a.with(cmd.Context(), func(t *target) error {
-			s, err := changes.Relay(cmd.Context(), t.db, t.dialect, &relay.Options{Environment: environment}, &changes.Options{Schema: t.schema})
+			opts := &relay.Options{Environment: environment}
+			if eventsOnly {
+				opts.EventsOnly = []string{forwarder}
+			}
+			s, err := changes.Relay(cmd.Context(), t.db, t.dialect, opts, &changes.Options{Schema: t.schema})
 			if err != nil {
 				return err
 			}
-			return f(t, s)
+			if err = f(t, s); errors.Is(err, relay.ErrChangesUnknown) {
+				err = fmt.Errorf("%w: start a program that has registered it, or, if it gets none, add --events-only", relay.ErrChangesUnknown)
+			}
+			return err
 		})
 	}
-	cmd.AddCommand(a.status(ask), a.deadLetters(ask), a.replay(ask), a.resume(ask), a.retire(ask))
+	replays := []*cobra.Command{a.replay(ask), a.resume(ask)}
+	for _, one := range replays {
+		one.Flags().BoolVar(&eventsOnly, "events-only", false, "the forwarder gets no row changes; needed while no program runs that has registered it")
+	}
+	cmd.AddCommand(a.status(ask), a.deadLetters(ask), replays[0], replays[1], a.retire(ask))
 	return cmd
 }
 
-type askRelay func(cmd *cobra.Command, f func(t *target, s *relay.Store) error) error
+// askRelay calls f with the relay's store. forwarder is the one that the command is about, "" if it is about all.
+type askRelay func(cmd *cobra.Command, forwarder string, f func(t *target, s *relay.Store) error) error
 
 func (a *app) status(ask askRelay) *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Show who is behind, and what has failed; exit with 1 if something needs you", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return ask(cmd, func(t *target, s *relay.Store) error {
+			return ask(cmd, "", func(t *target, s *relay.Store) error {
 				states, err := s.States(cmd.Context(), t.db)
 				if err != nil {
 					return err
@@ -103,7 +117,7 @@ func (a *app) deadLetters(ask askRelay) *cobra.Command {
 			if len(args) > 0 {
 				name = args[0]
 			}
-			return ask(cmd, func(t *target, s *relay.Store) error {
+			return ask(cmd, "", func(t *target, s *relay.Store) error {
 				failed, err := s.Failures(cmd.Context(), t.db, name, true, limit)
 				if err != nil {
 					return err
@@ -170,7 +184,7 @@ func (a *app) replay(ask askRelay) *cobra.Command {
 					return err
 				}
 			}
-			return ask(cmd, func(t *target, s *relay.Store) error {
+			return ask(cmd, args[0], func(t *target, s *relay.Store) error {
 				n, err := s.Replay(cmd.Context(), t.db, sel, !execute)
 				return a.did(err, execute, fmt.Sprintf("%d entries would be delivered to %s again", n, args[0]), fmt.Sprintf("%d entries will be delivered to %s again, within seconds", n, args[0]))
 			})
@@ -213,7 +227,7 @@ func (a *app) resume(ask askRelay) *cobra.Command {
 				fmt.Fprintf(a.err, "%s would %s. Nothing was changed. To do it, add --execute.\n", args[0], what)
 				return nil
 			}
-			return ask(cmd, func(t *target, s *relay.Store) error {
+			return ask(cmd, args[0], func(t *target, s *relay.Store) error {
 				n, err := s.Resume(cmd.Context(), t.db, args[0], !skip)
 				done := fmt.Sprintf("%s goes on; %d entries are delivered again", args[0], n)
 				if skip {
@@ -238,7 +252,7 @@ func (a *app) retire(ask askRelay) *cobra.Command {
 				fmt.Fprintf(a.err, "%s would get nothing any more. Nothing was changed. To do it, add --execute.\n", args[0])
 				return nil
 			}
-			return ask(cmd, func(t *target, s *relay.Store) error {
+			return ask(cmd, args[0], func(t *target, s *relay.Store) error {
 				return a.did(s.Retire(cmd.Context(), t.db, args[0]), true, "", args[0]+" is retired")
 			})
 		},

@@ -45,10 +45,32 @@ func TestForwarders(t *testing.T) {
 	done := run(t, "forwarders", "replay", name, "--from", "1h", "--execute")
 	wantIn(t, done.err, "will be delivered")
 	wantIn(t, run(t, "forwarders", "replay", "threadline.Forwarder/defalt", "--from", "1h").err, "defalt")
+	const unknown = "0198f3a2-7c55-7d10-9a3e-2f6b8c1d4e5f"
+	if r := run(t, "forwarders", "replay", name, "--id", unknown, "--execute"); r.code == exitOK || strings.Contains(r.err, "will be delivered") {
+		t.Errorf("replay of an unknown ID: exit code %d, %s", r.code, r.err)
+	} else {
+		wantIn(t, r.err, "no entry has the ID "+unknown)
+	}
 	wantIn(t, run(t, "forwarders", "retire", name).err, "Nothing was changed")
 	w.want(exitUnreachable, "forwarders", "resume", name, "--execute") // it is in its own database
 	w.want(exitOK, "forwarders", "retire", name, "--execute")
 	wantIn(t, w.want(exitOK, "forwarders", "status"), "retired")
+}
+
+// TestForwardersWithoutPrograms: while no program runs, it is not known whether a forwarder gets row changes.
+func TestForwardersWithoutPrograms(t *testing.T) {
+	w := newWorld(t)
+	if err := w.hub.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"cli.sink/default", "threadline.Forwarder/default"} {
+		r := run(t, "forwarders", "replay", name, "--from", "1h")
+		wantIn(t, r.err, "it is not known whether it also gets row changes", "--events-only")
+		if r.code == exitOK || strings.Contains(r.err, "Options.Changes") {
+			t.Errorf("exit code %d: %s", r.code, r.err)
+		}
+		wantIn(t, run(t, "forwarders", "replay", name, "--from", "1h", "--events-only").err, "5 entries would be delivered")
+	}
 }
 
 func TestMigrate(t *testing.T) {
