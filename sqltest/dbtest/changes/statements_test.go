@@ -58,7 +58,7 @@ func TestSubscriber(t *testing.T) {
 func TestSequences(t *testing.T) {
 	each(t, func(w *world) {
 		w.db.SetMaxOpenConns(1)
-		w.exec("CREATE TABLE t (id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, a int)")
+		w.exec("CREATE TABLE t (id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY (START 1000), a int)") // no other sequence begins there
 		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t (a) VALUES (1)")
 		if got := w.text("SELECT lastval() - id FROM t"); got != "0" {
