@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
@@ -111,5 +112,32 @@ func TestPlanComments(t *testing.T) {
 		if again, err := w.installer().Plan(ctx, capture.Table{Name: ident(name)}, capture.Table{Name: ident("u" + name)}); err != nil || len(again.Steps) > 0 {
 			t.Errorf("planned again: %s %v", again, err)
 		}
+	})
+}
+
+// TestTriggersOfAnother: a plan leaves triggers with the capture function on tables that its role does not own. To drop them would fail.
+func TestTriggersOfAnother(t *testing.T) {
+	onPQ(t, func(w *world) {
+		owner, other := dbtest.Name("owner"), dbtest.Name("other")
+		w.exec("DROP SCHEMA threadline CASCADE", `CREATE ROLE "`+owner+`" LOGIN`, `CREATE ROLE "`+other+`"`, `GRANT CREATE ON SCHEMA public TO "`+owner+`", "`+other+`"`,
+			"DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO %I', current_database(), '"+owner+"'); END $$")
+		superuser := *w
+		w.Cleanup(func() {
+			superuser.exec(`DROP OWNED BY "`+owner+`", "`+other+`" CASCADE`, `DROP ROLE "`+owner+`", "`+other+`"`)
+		})
+		w.db = dbtest.Open(t, dbtest.PQ.Driver, w.dsn+" user="+owner)
+		w.must(w.installer().Migrate(ctx))
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int)", "CREATE TABLE was (id int)")
+		w.capture(capture.Table{Name: "t"})
+		function := "threadline." + w.text("SELECT proname FROM pg_proc WHERE proname LIKE 'capture\\_%'") + "()"
+		w.exec(`GRANT USAGE ON SCHEMA threadline TO "`+other+`"`, `GRANT EXECUTE ON FUNCTION `+function+` TO "`+other+`"`, "CREATE TRIGGER threadline_truncate AFTER TRUNCATE ON was EXECUTE FUNCTION "+function)
+		superuser.must(superuser.as(`"`+other+`"`, "CREATE TABLE mine (id int)", "CREATE TRIGGER threadline_truncate AFTER TRUNCATE ON mine EXECUTE FUNCTION "+function,
+			"CREATE TRIGGER threadline_moves AFTER UPDATE ON mine FOR EACH STATEMENT EXECUTE FUNCTION "+function))
+		w.capture(capture.Table{Name: "t"})
+		if got := w.text(`SELECT string_agg(name, ', ' ORDER BY name COLLATE "C") FROM pg_trigger g, concat(g.tgrelid::regclass, ' ', g.tgname) name WHERE g.tgname IN ('threadline_truncate', 'threadline_moves')`); got != "mine threadline_moves, mine threadline_truncate, t threadline_truncate" {
+			t.Errorf("there are the triggers %s", got)
+		}
+		w.exec("INSERT INTO t VALUES (1, 1)")
+		w.wantStory("insert id: NULL → 1; a: NULL → 1;", "t", "1")
 	})
 }
