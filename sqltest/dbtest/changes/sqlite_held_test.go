@@ -133,6 +133,10 @@ func TestSQLiteHeldWho(t *testing.T) {
 		if got := w.actors("t", "5"); strings.Contains(got, "bob") {
 			w.Errorf("the row was changed by %s", got)
 		}
+		// Bob's transaction has no event, so that nothing would say that a change of it is his.
+		if n := w.text("SELECT count(*) FROM threadline_audit_changes d WHERE d.op = 'D' AND d.held IS NULL AND NOT EXISTS (SELECT 1 FROM threadline_audit_changes i WHERE i.op = 'I' AND i.held IS NULL AND i.tx_id = d.tx_id)"); n != "0" {
+			w.Errorf("%s rows were deleted by a transaction that has replaced none", n)
+		}
 	}
 }
 
