@@ -81,3 +81,7 @@ const (
 
 // ErrNoChange is returned where there is no such change, or transaction, in the history.
 var ErrNoChange = change.ErrNoChange
+
+// ErrKey means that no row can have a key, since one of its values is none of its column's type, such as "abc" of an integer. It comes in
+// an error that says which. On SQLite, where a column takes values of any type, there is no such error.
+var ErrKey = change.ErrKey

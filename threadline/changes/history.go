@@ -11,14 +11,14 @@ import (
 )
 
 // History returns the changes of one row, the oldest first. key has the values of the key's columns. They may be written in
-// another form than PostgreSQL prints them, such as a UUID in capitals, if the table is still there; a time without a zone
-// is in UTC.
+// another form than PostgreSQL prints them, such as a UUID in capitals; a time without a zone is in UTC. Of a table that is not in this
+// database, that is so if the types of the key's columns are PostgreSQL's own.
 //
 // The history has all that happened under the key, also to rows that were deleted before. If a row's key has become this
 // one, it goes back to that row's INSERT under its former keys. TRUNCATEs of the table are part of each row's history, and
 // so are changes of which the key is not known, because the table had lost its columns. A table that was renamed keeps its
 // history; one that was made again under an old name has a separate one. Of a table that was never captured the error is
-// [ErrNotCaptured]. [Store.Breaks] says what may be missing.
+// [ErrNotCaptured], and of a key that no row can have [ErrKey]. [Store.Breaks] says what may be missing.
 func (s *Store) History(ctx context.Context, table string, key ...string) (history []Change, err error) {
 	if s, ok := onSQLite(s.reader()); ok {
 		return s.history(ctx, table, key)

@@ -33,9 +33,8 @@ type candidate struct {
 	// numbered says that the transaction's number alone identifies it, as the random ones on SQLite do.
 	numbered bool
 	skip     bool // it is no change, or one of another table
-	// row has the keys of a change on SQLite as it keeps them, and keys those that the query and its Not mean, by their texts.
-	row  *reading.Row
-	keys map[string][]string
+	row      *reading.Row
+	keys     meantKeys // of its table
 }
 
 // matchesPlain reports whether a change matches, as far as that does not depend on who made it.
@@ -50,9 +49,6 @@ func (q *Query) matchesWho(c *candidate, aliases alias.Names) bool {
 
 // has reports whether the change has a key, or has changed it.
 func (c *candidate) has(key []string) bool {
-	if c.keys == nil {
-		return slices.Equal(c.Key, key) || slices.Equal(c.FormerKey, key)
-	}
 	return slices.ContainsFunc(c.keys[rowtext.Format(key)], func(text string) bool {
 		return c.row.Key.Valid && c.row.Key.String == text || c.row.FormerKey.Valid && c.row.FormerKey.String == text
 	})

@@ -39,7 +39,8 @@ type Page struct {
 }
 
 // Page returns the changes that match q, a page at a time. A query that makes no sense is a [*QueryError], and so is one
-// for a table that was never captured ([ErrNotCaptured]). A table that was captured and dropped is found.
+// for a table that was never captured ([ErrNotCaptured]), or a key that no row of the tables can have ([ErrKey]). A table that was
+// captured and dropped is found.
 //
 // A page of one row reads all changes of that row; other pages read those of at most [MaxLooked] changes for
 // each table. On SQLite a page of what was committed after the first page looks at as many changes of all tables.
@@ -91,12 +92,12 @@ func readPage(ctx context.Context, s *reading.Reader, q Query) (page Page, err e
 		page, err = newPageReader(s, tx, &q, after).page(ctx)
 	}
 	var query *QueryError
-	var never *notCaptured
+	var refused *refusal
 	switch err = errors.Join(err, tx.Rollback()); {
 	case err == nil:
 		return page, nil
-	case errors.As(err, &never):
-		return Page{}, never
+	case errors.As(err, &refused):
+		return Page{}, refused
 	case errors.As(err, &query):
 		return Page{}, query
 	case catalog.NotMigrated(err) != nil:
@@ -118,7 +119,7 @@ type pageReader struct {
 	settled *time.Time          // with OldestFirst: what was captured before is settled; nil: no bound
 	begins  bool                // the page has no cursor
 	last    uint64              // on SQLite: the last change that there is
-	keys    map[string][]string // there: the keys that the query and its Not mean, by their texts
+	keys    map[int64]meantKeys // of each table
 	looked  int
 	bytes   int
 	kept    []*candidate
@@ -145,10 +146,8 @@ func (r *pageReader) page(ctx context.Context) (Page, error) {
 	if err := r.readTables(ctx); err != nil {
 		return Page{}, err
 	}
-	if s, ok := onSQLite(r.reader); ok {
-		if err := s.readKeys(ctx, r); err != nil {
-			return Page{}, err
-		}
+	if err := r.readKeys(ctx); err != nil {
+		return Page{}, err
 	}
 	if err := r.findByWho(ctx); err != nil {
 		return Page{}, err
@@ -290,7 +289,7 @@ func (r *pageReader) candidate(ctx context.Context, one *reading.Row) (c *candid
 	if err != nil {
 		return nil, err
 	}
-	c = &candidate{names: r.tables[one.TableID], numbered: one.Native != nil, row: one, keys: r.keys}
+	c = &candidate{names: r.tables[one.TableID], numbered: one.Native != nil, row: one, keys: r.keys[one.TableID]}
 	if r.at != nil {
 		c.before = *r.at
 	}

@@ -39,26 +39,37 @@ func (r *pageReader) sql(limit int) (string, []any) {
 		from = changes + " c WHERE " + from + " AND " + to + " AND " + reading.BegunAt(started)
 		return r.reader.SelectChanges("NULL::pg_catalog.int8", from+order+end), p.args
 	}
-	var ids []string
-	for _, id := range slices.Sorted(maps.Keys(r.tables)) {
-		ids = append(ids, strconv.FormatInt(id, 10))
-	}
-	tables := "pg_catalog.unnest(" + p.arg("{"+strings.Join(ids, ",")+"}", "int8[]") + ") t (id)"
+	tables := r.tablesSQL(p)
 	times := r.times(p)
 	if r.at != nil {
 		times += " AND " + r.beyond(p)
 	}
 	var of string
 	if len(r.query.Key) > 0 {
-		key := p.arg(rowtext.Format(r.query.Key), "text")
 		one := func(column, and string) string {
-			return "SELECT * FROM " + changes + " c WHERE " + reading.WithKey(column, key, "t.id") + and + times
+			return "SELECT * FROM " + changes + " c WHERE " + reading.WithKey(column, "t.key", "t.id") + and + times
 		}
-		of = "SELECT * FROM (" + one("key", "") + " UNION ALL " + one("former_key", " AND c.key IS DISTINCT FROM "+key) + ") c"
+		of = "SELECT * FROM (" + one("key", "") + " UNION ALL " + one("former_key", " AND c.key IS DISTINCT FROM t.key") + ") c"
 	} else {
 		of = "SELECT * FROM " + changes + " c WHERE c.table_id = t.id" + times
 	}
 	return r.reader.SelectChanges("NULL::pg_catalog.int8", tables+" CROSS JOIN LATERAL ("+of+order+end+") c"+order+end), p.args
+}
+
+// tablesSQL is a FROM item t for the tables of a page, with the key that the query means in each.
+func (r *pageReader) tablesSQL(p *pageSQL) string {
+	var ids, rows []string
+	for _, id := range slices.Sorted(maps.Keys(r.tables)) {
+		text := strconv.FormatInt(id, 10)
+		ids = append(ids, text)
+		for _, key := range r.keys[id][rowtext.Format(r.query.Key)] {
+			rows = append(rows, "("+p.arg(text, "int8")+", "+p.arg(key, "text")+")")
+		}
+	}
+	if len(r.query.Key) > 0 {
+		return "(VALUES " + strings.Join(rows, ", ") + ") t (id, key)"
+	}
+	return "pg_catalog.unnest(" + p.arg("{"+strings.Join(ids, ",")+"}", "int8[]") + ") t (id)"
 }
 
 // columns are those by which a page is ordered. Within a transaction that is the order of the WAL, which is never set back as clocks

@@ -16,10 +16,13 @@ import (
 // that also shows actions may show those alone.
 var ErrNotCaptured = change.ErrNotCaptured
 
-// notCaptured is a [QueryError] that is also ErrNotCaptured.
-type notCaptured struct{ *QueryError }
+// refusal is a [QueryError] that is also ErrNotCaptured or ErrKey.
+type refusal struct {
+	*QueryError
+	is error
+}
 
-func (e *notCaptured) Unwrap() []error { return []error{e.QueryError, ErrNotCaptured} }
+func (e *refusal) Unwrap() []error { return []error{e.QueryError, e.is} }
 
 // refuseTables refuses names that no captured table ever had: an empty page would look as if nothing had ever changed.
 // all are the captured tables. Names in Query.Not are not refused, since leaving out an unknown table leaves out nothing.
@@ -51,7 +54,7 @@ func (r *pageReader) refuseTables(ctx context.Context, all map[int64]capturedNam
 		case r.query.Schema != "":
 			what += " of schema " + strconv.Quote(r.query.Schema)
 		}
-		return &notCaptured{&QueryError{Field: "table", Reason: "no " + what + " was ever captured" + instead}}
+		return &refusal{&QueryError{Field: "table", Reason: "no " + what + " was ever captured" + instead}, ErrNotCaptured}
 	}
 	return nil
 }

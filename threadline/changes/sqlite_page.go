@@ -110,33 +110,16 @@ func (s sqlite) pageSQL(r *pageReader, limit int) (string, []any) {
 	next := "SELECT x.seq FROM " + changes + where + " ORDER BY " + at + direction + ", x.seq" + direction + end
 	if len(r.query.Key) > 0 {
 		var keys []any
-		for _, k := range r.keys[rowtext.Format(r.query.Key)] {
-			keys = append(keys, k)
+		for _, meant := range r.keys { // which are the same for all tables
+			for _, k := range meant[rowtext.Format(r.query.Key)] {
+				keys = append(keys, k)
+			}
+			break
 		}
 		next = "SELECT k.seq FROM (" + s.OfKeys(where, len(keys)) + ") k ORDER BY k.captured_at" + direction + ", k.seq" + direction + end
 		args = slices.Concat(args, keys, args[1:], keys)
 	}
 	return s.SelectChanges("json_each(?) t CROSS JOIN " + changes + " c WHERE c.seq IN (" + next + ") ORDER BY c.captured_at" + direction + ", c.seq" + direction + end), args
-}
-
-// readKeys reads which keys a query means.
-func (s sqlite) readKeys(ctx context.Context, r *pageReader) error {
-	r.keys = make(map[string][]string)
-	for _, q := range append(slices.Clone(r.query.Not), *r.query) {
-		if len(q.Key) == 0 {
-			continue
-		}
-		keys, err := s.Keys(ctx, r.tx, q.Key)
-		if err != nil {
-			return err
-		}
-		var texts []string
-		for _, typed := range keys {
-			texts = append(texts, rowtext.FormatSQLite(typed))
-		}
-		r.keys[rowtext.Format(q.Key)] = texts
-	}
-	return nil
 }
 
 // skips reports whether a row that is looked at is no change, or one of a table that the query does not mean.

@@ -37,7 +37,8 @@ type Page struct {
 }
 
 // Page returns the items that match q, a page at a time. A query that makes no sense is a [*QueryError]. So is one for a
-// table that was never captured, unless an action matches the query; that error is also [changes.ErrNotCaptured].
+// table that was never captured, or a key that no row can have, unless an action matches the query; that error is also
+// [changes.ErrNotCaptured] or [changes.ErrKey].
 func (r *Reader) Page(ctx context.Context, q Query) (Page, error) {
 	if q.Limit > MaxLimit {
 		return Page{}, refuse("limit", "%d is above %d: take several pages, or Reader.Each", q.Limit, MaxLimit)
@@ -87,8 +88,13 @@ func (r *Reader) page(ctx context.Context, q *Query) (list []placed, next string
 		return nil, "", searchable(err)
 	}
 	rows, err := r.changes(ctx, q, from)
-	if errors.Is(err, changes.ErrNotCaptured) && (len(actions.items) > 0 || actions.rest != nil || from != nil) {
-		rows, err = r.capturedChanges(ctx, q, from) // a target is none of the tables
+	if len(actions.items) > 0 || actions.rest != nil || from != nil {
+		if errors.Is(err, changes.ErrNotCaptured) {
+			rows, err = r.capturedChanges(ctx, q, from) // a target is none of the tables
+		}
+		if errors.Is(err, changes.ErrKey) {
+			rows, err = &part{}, nil // and its ID is that of no row
+		}
 	}
 	if err != nil {
 		return nil, "", searchable(err)
@@ -223,7 +229,7 @@ func (q *Query) asksTables() bool {
 // searchable gives a QueryError the field's name in package search.
 func searchable(err error) error {
 	var query *QueryError
-	if !errors.As(err, &query) || errors.Is(err, changes.ErrNotCaptured) {
+	if !errors.As(err, &query) || errors.Is(err, changes.ErrNotCaptured) || errors.Is(err, changes.ErrKey) {
 		return err
 	}
 	name, negated := strings.CutPrefix(query.Field, "-")

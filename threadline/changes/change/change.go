@@ -93,5 +93,9 @@ func (v Value) String() string {
 // do. A program that also shows actions may show those alone.
 var ErrNotCaptured = errors.New("the table was never captured")
 
+// ErrKey means that no row can have a key, since one of its values is none of its column's type, such as "abc" of an integer. It comes in
+// an error that says which. On SQLite, where a column takes values of any type, there is no such error.
+var ErrKey = errors.New("no row can have the key")
+
 // ErrNoChange is returned where there is no such change, or transaction, in the history.
 var ErrNoChange = errors.New("changes: the history has no such change")

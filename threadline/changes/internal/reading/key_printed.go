@@ -3,8 +3,8 @@ package reading
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
@@ -14,47 +14,103 @@ import (
 
 // Printed returns a key as PostgreSQL prints it, which is how changes have it. Otherwise a row whose UUID is written in capitals, or
 // whose time is in another zone, would be taken for one that has never changed. If changes have the key as it is written, it is
-// returned as it is, and so is one that is no value of the columns' types.
+// returned as it is. If no row can have it, the error is [change.ErrKey].
 func (r *Snapshot) Printed(ctx context.Context, l *Lives, key []string) ([]string, error) {
-	t := l.table
-	if _, ok := r.Reader.OnSQLite(); ok || t.LiveTable == nil || len(t.Key) != len(key) || slices.ContainsFunc(t.Key, func(k string) bool { return t.Column(k) == nil }) {
-		return key, nil
+	printed, is, err := r.printed(ctx, l, key)
+	if t := l.table; err == nil && !is && t.LiveTable != nil && t.Readable {
+		err = r.CheckIntact(ctx, t.OID)
 	}
+	return printed, err
+}
+
+// printed is Printed, and reports whether changes have the key.
+func (r *Snapshot) printed(ctx context.Context, l *Lives, key []string) (_ []string, is bool, err error) {
+	t := l.table
+	if _, ok := r.Reader.OnSQLite(); ok || len(t.Key) != len(key) {
+		return key, true, nil
+	}
+	columns := t.keyColumns()
+	if columns == nil {
+		return key, true, nil
+	}
+	if is, err = l.Has(ctx, key); is || err != nil {
+		return key, is, err
+	}
+	if text, err := r.cast(ctx, t, columns, key); text.Valid || err != nil {
+		if other, is, err := l.hasText(ctx, text, err); is || err != nil {
+			return other, is, err
+		}
+	}
+	if t.LiveTable == nil || !t.Readable {
+		return key, false, nil
+	}
+	text, err := r.Tried(ctx, t.findKey(columns, key)) // equal to it: 1.50 and 1.5
+	if other, is, err := l.hasText(ctx, text, err); is || err != nil {
+		return other, is, err
+	}
+	return key, false, nil
+}
+
+// PrintedIn is Printed for the rows of a page, whose transaction is no Snapshot. It looks at the table itself only if changes do not have
+// the key as it is written. A role that may not look has to write it as PostgreSQL prints it.
+func (s *Reader) PrintedIn(ctx context.Context, tx *sql.Tx, table int64, key []string) (printed []string, err error) {
+	l := &Lives{Reader: s, DB: tx, TableID: table, Under: make(map[string][]*Row)}
 	if is, err := l.Has(ctx, key); is || err != nil {
 		return key, err
 	}
-	var queries []string
-	if cast := t.castKey(key); cast != "" {
-		queries = append(queries, cast)
+	if _, err = tx.ExecContext(ctx, "SAVEPOINT aftercommit_printed"); err != nil { // for Pin
+		return nil, catalog.Wrap("read a key", err)
 	}
-	if t.Readable {
-		queries = append(queries, t.findKey(key)) // equal to it: 1.50 and 1.5
-	}
-	for _, query := range queries {
-		text, err := r.Tried(ctx, query)
-		if err != nil {
-			return nil, err
+	defer func() {
+		if _, failed := tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT aftercommit_printed"); failed != nil {
+			err = errors.Join(err, catalog.Wrap("read a key", failed))
 		}
-		other, err := KeyOf(text)
-		if err != nil {
-			return nil, err
-		}
-		if is, err := l.Has(ctx, other); is || err != nil {
-			return other, err
-		}
+	}()
+	r := &Snapshot{Reader: s, Tx: tx, Tables: make(map[int64]*Table), found: make(map[int64]*catalog.Relation)}
+	err = r.Pin(ctx)
+	var t *Table
+	if err == nil {
+		t, err = r.Table(ctx, table)
 	}
-	if t.Readable {
-		return key, r.CheckIntact(ctx, t.OID)
+	if err == nil {
+		printed, _, err = r.printed(ctx, r.Lives(t), key)
 	}
-	return key, nil
+	if pgschema.Denied(err) {
+		return key, nil
+	}
+	return printed, err
+}
+
+// cast returns the text of a key as the columns' types print it, NULL if a cast would truncate a value.
+func (r *Snapshot) cast(ctx context.Context, t *Table, columns []*LiveColumn, key []string) (text sql.NullString, err error) {
+	query := castKey(columns, key)
+	if query == "" {
+		return text, r.checkKeyValues(ctx, t, columns, key)
+	}
+	text, failed, err := r.try(ctx, query)
+	if failed != nil && err == nil {
+		err = r.checkKeyValues(ctx, t, columns, key)
+	}
+	return text, err
+}
+
+// hasText is Has for the text of a key, unless there is an error already.
+func (l *Lives) hasText(ctx context.Context, text sql.NullString, err error) (key []string, is bool, _ error) {
+	if err == nil {
+		key, err = KeyOf(text)
+	}
+	if err == nil {
+		is, err = l.Has(ctx, key)
+	}
+	return key, is, err
 }
 
 // castKey is a query for the text of a key as the columns' types print it. It selects nothing if a cast would truncate a value, and is
 // "" if a column has no operator to find that out.
-func (t *Table) castKey(key []string) string {
+func castKey(columns []*LiveColumn, key []string) string {
 	values, same := make([]string, len(key)), make([]string, len(key))
-	for i, k := range t.Key {
-		c, v := t.Column(k), change.Value{Text: &key[i]}
+	for i, c := range columns {
+		v := change.Value{Text: &key[i]}
 		if c.Equal == "" || c.Constrained {
 			return ""
 		}
@@ -65,26 +121,34 @@ func (t *Table) castKey(key []string) string {
 }
 
 // findKey is a query for the text of the key that a row has now, if that is equal to this one.
-func (t *Table) findKey(key []string) string {
-	columns, conditions := make([]string, len(key)), make([]string, len(key))
-	for i, k := range t.Key {
-		c := t.Column(k)
-		columns[i] = "t." + pgschema.Ident(k)
-		conditions[i] = c.matches(columns[i], c.comparand(change.Value{Text: &key[i]}))
+func (t *Table) findKey(columns []*LiveColumn, key []string) string {
+	values, conditions := make([]string, len(key)), make([]string, len(key))
+	for i, c := range columns {
+		values[i] = "t." + pgschema.Ident(c.Name)
+		conditions[i] = c.matches(values[i], c.comparand(change.Value{Text: &key[i]}))
 	}
-	return fmt.Sprintf("SELECT ROW(%s)::pg_catalog.text FROM %s t WHERE %s LIMIT 1", strings.Join(columns, ", "), t.Only(), strings.Join(conditions, " AND "))
+	return fmt.Sprintf("SELECT ROW(%s)::pg_catalog.text FROM %s t WHERE %s LIMIT 1", strings.Join(values, ", "), t.Only(), strings.Join(conditions, " AND "))
 }
 
 // Tried returns the text that a query selects, and NULL if it selects none or fails. A savepoint keeps a failure from ending the
 // transaction.
 func (r *Snapshot) Tried(ctx context.Context, query string) (text sql.NullString, err error) {
+	text, _, err = r.try(ctx, query)
+	return text, err
+}
+
+// try is Tried, and returns why the query failed.
+func (r *Snapshot) try(ctx context.Context, query string) (text sql.NullString, failed, err error) {
 	if _, err = r.Tx.ExecContext(ctx, "SAVEPOINT aftercommit_tried"); err != nil {
-		return text, catalog.Wrap("read a key", err)
+		return text, nil, catalog.Wrap("read a key", err)
 	}
-	failed := r.Tx.QueryRowContext(ctx, query).Scan(&text)
+	failed = r.Tx.QueryRowContext(ctx, query).Scan(&text)
 	if failed != nil {
 		text = sql.NullString{}
 	}
+	if errors.Is(failed, sql.ErrNoRows) {
+		failed = nil
+	}
 	_, err = r.Tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT aftercommit_tried")
-	return text, catalog.Wrap("read a key", err)
+	return text, failed, catalog.Wrap("read a key", err)
 }
