@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
-	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/otherdialect"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
@@ -112,11 +111,12 @@ func encode(entries []journal.Entry, utf8 bool) (_ string, err error) {
 // explain adds to a database's error what was tried and, where the tables or
 // rights are what is missing, what to do.
 func (s *Store) explain(ctx context.Context, what string, err error) error {
+	other := otherdialect.Explain(s.speaks, "threadline.NewStore", err)
 	switch {
 	case err == nil:
 		return nil
-	case otherdialect.Shows(s.speaks, hooks.SQLState(err), err.Error()):
-		return fmt.Errorf("threadline: %s: %w: this database is not of the dialect %q, which threadline.NewStore was given: give it the one that it speaks", what, err, s.speaks)
+	case other != nil:
+		return fmt.Errorf("threadline: %s: %w", what, other)
 	case isMismatch(err):
 		return fmt.Errorf("threadline: %s: %w (Store.Check says what is missing, Store.Migrate makes it)", what, err)
 	case pgschema.Denied(err):

@@ -100,10 +100,10 @@ func New(dialect hooks.Dialect, o *Options) (*Journal, error) {
 
 // explainDialect adds what to do to an error of a database that does not speak d.
 func explainDialect(d hooks.Dialect, err error) error {
-	if err == nil || !otherdialect.Shows(d, hooks.SQLState(err), err.Error()) {
-		return err
+	if other := otherdialect.Explain(d, "journal.New", err); other != nil {
+		return other
 	}
-	return fmt.Errorf("%w: this database is not of the dialect %q, which journal.New was given: give it the one that it speaks", err, d)
+	return err
 }
 
 // Schema returns the SQL that makes the journal, for those who migrate themselves. On

@@ -67,7 +67,7 @@ func (s *Store) Copyable(ctx context.Context) error {
 	err := s.reader().Catalog.DB.QueryRowContext(ctx, "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = "+pgtext.Literal(s.reader().Catalog.Schema)+
 		" AND c.relname IN ('audit_changes', 'audit_shapes', 'audit_captures', 'audit_gaps', 'audit_copies', 'audit_eventless')").Scan(&there)
 	if err != nil {
-		return catalog.Wrap("look for the tables", err)
+		return catalog.Wrap("look for the tables", s.reader().Catalog.Explain(err))
 	}
 	if there < 6 {
 		return forward.Permanent("schema_mismatch", fmt.Errorf("changes: some tables of row changes are not in schema %s of the timeline's database: run capture.Installer.Migrate there", s.reader().Catalog.Schema))

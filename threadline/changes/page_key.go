@@ -61,7 +61,7 @@ func (r *pageReader) readKey(ctx context.Context, q *Query) error {
 	if refused == nil || can {
 		return nil
 	}
-	return &refusal{&QueryError{Field: "key", Reason: strings.TrimPrefix(refused.Error(), "changes: ")}, ErrKey}
+	return &refusal{refuse("key", "%s", strings.TrimPrefix(refused.Error(), "changes: ")), ErrKey}
 }
 
 // readKey is [pageReader.readKey]: a text may mean values of several storage classes.

@@ -54,7 +54,7 @@ func (r *pageReader) refuseTables(ctx context.Context, all map[int64]capturedNam
 		case r.query.Schema != "":
 			what += " of schema " + strconv.Quote(r.query.Schema)
 		}
-		return &refusal{&QueryError{Field: "table", Reason: "no " + what + " was ever captured" + instead}, ErrNotCaptured}
+		return &refusal{refuse("table", "no %s was ever captured%s", what, instead), ErrNotCaptured}
 	}
 	return nil
 }

@@ -97,8 +97,8 @@ type FieldValue struct {
 // package search, where there is one.
 type QueryError = paging.QueryError
 
-func refuse(field, format string, args ...any) error {
-	return &QueryError{Field: field, Reason: fmt.Sprintf(format, args...)}
+func refuse(field, format string, args ...any) *QueryError {
+	return paging.Refuse("changes", field, fmt.Sprintf(format, args...))
 }
 
 // validate refuses what could only return nothing, or not what was meant.
@@ -165,7 +165,7 @@ func (q *Query) validatePlace() error {
 	case (q.XID != 0) == q.TxStartedAt.IsZero():
 		return refuse("transaction", "needs both XID and TxStartedAt: a restored database counts XIDs anew")
 	case !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To):
-		return refuse("after", "%s is not before %s: swap them, or leave one out", q.From.Format(time.RFC3339Nano), q.To.Format(time.RFC3339Nano))
+		return refuse("after", "%s is not before To, %s: swap them, or leave one out", q.From.Format(time.RFC3339Nano), q.To.Format(time.RFC3339Nano))
 	case q.Limit < 0:
 		return refuse("limit", "%d is negative", q.Limit)
 	}
@@ -208,7 +208,7 @@ func (q *Query) validateNot() error {
 func negated(err error) error {
 	var field *QueryError
 	if errors.As(err, &field) {
-		return &QueryError{Field: "-" + field.Field, Reason: field.Reason}
+		return refuse("-"+field.Field, "%s", field.Reason)
 	}
 	return err
 }

@@ -142,3 +142,21 @@ func TestPosition(t *testing.T) {
 		t.Errorf("%v", args)
 	}
 }
+
+// TestQueryErrorNames: the error of a query names its fields as a program writes them.
+func TestQueryErrorNames(t *testing.T) {
+	noon := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	for want, q := range map[string]Query{
+		"changes: query: From: 2026-01-01T12:00:00Z is not before To, 2026-01-01T12:00:00Z: swap them, or leave one out": {From: noon, To: noon},
+		"changes: query: Ops: ":                   {Ops: []Op{"x"}},
+		"changes: query: Old, field a: ":          {Old: []FieldValue{{Field: "a", Text: "x", Null: true}}},
+		"changes: query: New: ":                   {New: []FieldValue{{}}},
+		"changes: query: To: ":                    {To: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)},
+		"changes: query: Not: Tables: ":           {Not: []Query{{Tables: []string{""}}}},
+		"changes: query: ActorType and ActorID: ": {ActorType: "x"},
+	} {
+		if err := q.validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%+v: %v, want %s", q, err, want)
+		}
+	}
+}

@@ -54,7 +54,8 @@ func (s *Store) Reached(ctx context.Context, names []string) (map[string][]strin
 	if err := s.reader().Catalog.Supported(); err != nil {
 		return nil, err
 	}
-	return reached, catalog.Wrap("look for the tables that a name reaches", reach(ctx, s.reader().Catalog.DB, reached, names))
+	err := reach(ctx, s.reader().Catalog.DB, reached, names)
+	return reached, catalog.Wrap("look for the tables that a name reaches", s.reader().Catalog.Explain(err))
 }
 
 // reach adds to reached the tables that names lead to. A name with a dot is one in a schema, or in public one that has a dot itself.

@@ -48,7 +48,7 @@ type Store reading.Store
 
 // NewStore returns the store of the changes in db. It does no I/O.
 func NewStore(db *sql.DB, dialect hooks.Dialect, opts *Options) *Store {
-	r := &reading.Reader{Catalog: catalog.New(db, dialect, opts.schema()), Journals: []string{opts.journal()}}
+	r := &reading.Reader{Catalog: catalog.New(db, dialect, opts.schema(), "changes.NewStore"), Journals: []string{opts.journal()}}
 	if opts != nil {
 		for _, j := range opts.OtherJournals {
 			if !slices.Contains(r.Journals, j) { // one list may serve all apps

@@ -131,7 +131,7 @@ func (s *Store) Captured(ctx context.Context) ([][2]string, error) {
 	}
 	list, err := tableNames(ctx, s.reader(), s.reader().Catalog.DB)
 	if err != nil {
-		return nil, catalog.Wrap("read which tables are captured", err)
+		return nil, catalog.Wrap("read which tables are captured", s.reader().Catalog.Explain(err))
 	}
 	names := make([][2]string, len(list))
 	for i, n := range list {

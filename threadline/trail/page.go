@@ -237,7 +237,7 @@ func searchable(err error) error {
 	if negated {
 		name = "-" + name
 	}
-	return &QueryError{Field: name, Reason: query.Reason}
+	return refuse(name, "%s", query.Reason)
 }
 
 // searchKeys are the keys of package search, by the fields of threadline.QueryError where these differ.

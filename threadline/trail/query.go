@@ -79,7 +79,7 @@ type Query struct {
 type QueryError = paging.QueryError
 
 func refuse(field, format string, args ...any) error {
-	return &QueryError{Field: field, Reason: fmt.Sprintf(format, args...)}
+	return paging.Refuse("trail", field, fmt.Sprintf(format, args...))
 }
 
 // kind says what items may be: actions, row changes or both.
@@ -105,7 +105,7 @@ func (q *Query) validate() error {
 		return refuse("limit", "%d is negative", q.Limit)
 	}
 	if !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {
-		return refuse("after", "%s is not before %s: swap them, or leave one out", q.From.Format(time.RFC3339Nano), q.To.Format(time.RFC3339Nano))
+		return refuse("after", "%s is not before To, %s: swap them, or leave one out", q.From.Format(time.RFC3339Nano), q.To.Format(time.RFC3339Nano))
 	}
 	for i := range q.Not {
 		n := &q.Not[i]
@@ -141,7 +141,7 @@ func (q *Query) empty() bool {
 func negated(err error) error {
 	var field *QueryError
 	if errors.As(err, &field) {
-		return &QueryError{Field: "-" + field.Field, Reason: field.Reason}
+		return refuse("-"+field.Field, "%s", field.Reason)
 	}
 	return err
 }

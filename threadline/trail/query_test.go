@@ -127,3 +127,15 @@ func TestRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestQueryErrorNames: the error of a query names its fields as a program writes them, also one that a store has found.
+func TestQueryErrorNames(t *testing.T) {
+	noon := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	q := Query{From: noon, To: noon}
+	if err := q.validate(); err == nil || !strings.HasPrefix(err.Error(), "trail: query: From: 2026-01-01T12:00:00Z is not before To, ") {
+		t.Errorf("%v", err)
+	}
+	if err := searchable(&QueryError{Field: "target_id", Reason: "is wrong"}); err.Error() != "trail: query: Key: is wrong" {
+		t.Errorf("%v", err)
+	}
+}

@@ -20,6 +20,10 @@ func TestOtherDialect(t *testing.T) {
 	others := map[hooks.Dialect]hooks.Dialect{hooks.Postgres: hooks.SQLite, hooks.SQLite: hooks.Postgres}
 	dbtest.ForEach(t, func(t *testing.T, e dbtest.Engine) {
 		db := dbtest.Open(t, e.Driver, e.DSN(t))
+		says := map[hooks.Dialect]string{
+			hooks.Postgres: "this is a PostgreSQL database, and {} was given the dialect of SQLite: give it hooks.Postgres",
+			hooks.SQLite:   "this is a SQLite database, and {} was given the dialect of PostgreSQL: give it hooks.SQLite",
+		}[e.Dialect]
 		s := threadline.NewStore(db, others[e.Dialect], nil)
 		j, err := journal.New(others[e.Dialect], nil)
 		if err != nil {
@@ -34,7 +38,12 @@ func TestOtherDialect(t *testing.T) {
 		_, calls["journal's List"] = j.List(ctx, db, journal.Query{})
 		_, calls["journal's Count"] = j.Count(ctx, db, journal.Query{})
 		for call, err := range calls {
-			if err == nil || !strings.Contains(err.Error(), "this database is not of the dialect") {
+			maker := "threadline.NewStore"
+			if strings.HasPrefix(call, "journal") {
+				maker = "journal.New"
+			}
+			says := strings.ReplaceAll(says, "{}", maker)
+			if err == nil || !strings.Contains(err.Error(), says) {
 				t.Errorf("%s: %v", call, err)
 			}
 		}

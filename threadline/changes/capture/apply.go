@@ -29,7 +29,8 @@ const setPatience = "SET LOCAL lock_timeout = '" + applyWait + "'"
 // process that changes captures, for 100 milliseconds at a time, with pauses, because the app's statements queue behind
 // what waits. What was applied before an error stays; Plan then says what is left. If a capture has changed since it
 // was planned, that is an error: plan anew.
-func (s *Installer) Apply(ctx context.Context, p *Plan) error {
+func (s *Installer) Apply(ctx context.Context, p *Plan) (failed error) {
+	defer s.explain(&failed)
 	for i := range p.Steps {
 		if err := s.apply(ctx, &p.Steps[i]); isStale(err) {
 			return fmt.Errorf("capture: the capture of %s%s", p.Steps[i].Table, stale)
@@ -105,7 +106,8 @@ func pause(ctx context.Context) bool {
 }
 
 // Remove ends the capture of a table. What was captured stays.
-func (s *Installer) Remove(ctx context.Context, table string) error {
+func (s *Installer) Remove(ctx context.Context, table string) (failed error) {
+	defer s.explain(&failed)
 	if s, ok := s.sqlite(); ok {
 		return s.remove(ctx, table)
 	}

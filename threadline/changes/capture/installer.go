@@ -30,7 +30,7 @@ func NewInstaller(db *sql.DB, dialect hooks.Dialect, opts *Options) *Installer {
 	if opts == nil {
 		opts = &Options{}
 	}
-	return &Installer{catalog: catalog.New(db, dialect, opts.Schema), partition: opts.Partition}
+	return &Installer{catalog: catalog.New(db, dialect, opts.Schema, "capture.NewInstaller"), partition: opts.Partition}
 }
 
 // wrap says what an error was in.
@@ -38,7 +38,16 @@ func wrap(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("capture: %s: %w", what, err)
+	return fmt.Errorf("capture: %s: %w", what, catalog.InPackage("", err))
+}
+
+// explain is deferred by what a program calls. It says what to do about an error of a database of another dialect. What package changes
+// says of a database, it says for package capture here.
+func (s *Installer) explain(err *error) {
+	if other := s.catalog.OtherDialect(*err); other != nil {
+		*err = fmt.Errorf("capture: %w", other)
+	}
+	*err = catalog.InPackage("capture: ", *err)
 }
 
 // at returns the qualified name of something in the schema.

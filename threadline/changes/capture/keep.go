@@ -34,7 +34,7 @@ func Of(tables ...Table) *List { return &List{Tables: tables} }
 // If the role lacks rights, the error is a [forward.PermanentError], "insufficient_privilege", that says
 // what to run. On SQLite Keep returns an error, and the Hub does not call it: there a List lets captures follow
 // DDL, as a [hooks.Reshaper].
-func (c *List) Keep(ctx context.Context, db *sql.DB) (done, warnings []string, _ error) {
+func (c *List) Keep(ctx context.Context, db *sql.DB) (done, warnings []string, failed error) {
 	dialect := forward.Dialect(ctx)
 	if dialect == "" {
 		dialect = hooks.Postgres // the caller is no Hub
@@ -44,6 +44,7 @@ func (c *List) Keep(ctx context.Context, db *sql.DB) (done, warnings []string, _
 	if dialect == hooks.SQLite {
 		refused = errors.New("capture: Keep makes captures on PostgreSQL only: on SQLite make them with Installer.Plan and Installer.Apply")
 	}
+	defer k.installer.explain(&failed)
 	if refused != nil {
 		return nil, nil, forward.Permanent("unsupported_database", refused)
 	}
@@ -130,7 +131,8 @@ func (k *keepRun) prepare(ctx context.Context) error {
 func (k *keepRun) mayApply() bool { return k.owner == k.role }
 
 // keep makes or replaces the capture of a table, unless it is as it should be.
-func (k *keepRun) keep(ctx context.Context, t Table) error {
+func (k *keepRun) keep(ctx context.Context, t Table) (failed error) {
+	defer k.installer.explain(&failed)
 	w, err := k.assess(ctx, k.installer.catalog.DB, t)
 	if err != nil {
 		return err

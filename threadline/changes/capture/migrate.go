@@ -10,7 +10,8 @@ import (
 // after an upgrade: it makes what is missing. It makes indexes of existing tables CONCURRENTLY: that waits for open
 // transactions, and no capture waits for it. If this role owns the timeline, it also makes those of audit_contexts. If it
 // cannot make a partition, it makes the others, and the error says why.
-func (s *Installer) Migrate(ctx context.Context) error {
+func (s *Installer) Migrate(ctx context.Context) (failed error) {
+	defer s.explain(&failed)
 	if s, ok := s.sqlite(); ok {
 		return s.migrate(ctx)
 	}

@@ -59,7 +59,8 @@ func (step *Step) script() []string {
 
 // Plan compares the tables with what is captured. It changes nothing. The captures of tables that it is not given stay as they
 // are.
-func (s *Installer) Plan(ctx context.Context, tables ...Table) (*Plan, error) {
+func (s *Installer) Plan(ctx context.Context, tables ...Table) (_ *Plan, failed error) {
+	defer s.explain(&failed)
 	if s, ok := s.sqlite(); ok {
 		return s.plan(ctx, tables)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/change"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 )
 
@@ -71,7 +72,7 @@ type undoer struct {
 // newScript reads with f what is to be undone, and makes the undo.
 func newScript(ctx context.Context, s *reading.Reader, title string, f func(*undoer) ([]*chain, error)) (*Script, error) {
 	if err := s.Catalog.Supported(); err != nil {
-		return nil, err
+		return nil, catalog.InPackage("undo: ", err)
 	}
 	u := &Script{}
 	err := s.InSnapshot(ctx, s.Catalog.DB, func(sn *reading.Snapshot) error {
@@ -79,7 +80,7 @@ func newScript(ctx context.Context, s *reading.Reader, title string, f func(*und
 		return (&undoer{Snapshot: sn, script: u, undone: make(map[reading.ChangeID]bool)}).make(ctx, f)
 	})
 	if err != nil {
-		return nil, err
+		return nil, catalog.InPackage("undo: ", err)
 	}
 	return u, nil
 }

@@ -68,7 +68,7 @@ func Open(cursor string, filters any, kinds string) (kind byte, at Place, err er
 		return 0, at, err
 	}
 	if strings.IndexByte(kinds, b[0]) < 0 || string(b[1+PlaceLen:1+PlaceLen+digestLen]) != string(digest(filters)) {
-		return 0, at, &QueryError{"cursor", "belongs to other filters: start again without it, or restore them"}
+		return 0, at, &QueryError{Field: "cursor", Reason: "belongs to other filters: start again without it, or restore them"}
 	}
 	return b[0], Place(b[1 : 1+PlaceLen]), nil
 }
@@ -87,7 +87,7 @@ func decode(cursor string) ([]byte, error) {
 	// The decoder skips line breaks, so the text's length is looked at too.
 	if err != nil || len(b) != cursorLen || len(cursor) != base64.RawURLEncoding.EncodedLen(cursorLen) ||
 		crc32.ChecksumIEEE(b[:cursorLen-4]) != binary.BigEndian.Uint32(b[cursorLen-4:]) {
-		return nil, &QueryError{"cursor", "is damaged or not one of this version's: start again without it"}
+		return nil, &QueryError{Field: "cursor", Reason: "is damaged or not one of this version's: start again without it"}
 	}
 	return b, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
+	"github.com/go-aftercommit/aftercommit/internal/otherdialect"
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 )
 
@@ -18,11 +19,27 @@ type Database struct {
 	Dialect hooks.Dialect
 	// Schema is that of the tables of changes, unquoted; on SQLite the prefix of their names.
 	Schema string
+	// Maker is the function that was given the dialect.
+	Maker string
 }
 
-// New returns db with the tables of changes in a schema, "threadline" if it is "".
-func New(db *sql.DB, dialect hooks.Dialect, schema string) *Database {
-	return &Database{DB: nildb.Replace(db), Dialect: dialect, Schema: cmp.Or(schema, "threadline")}
+// New returns db with the tables of changes in a schema, "threadline" if it is "", for a function of that name.
+func New(db *sql.DB, dialect hooks.Dialect, schema, maker string) *Database {
+	return &Database{DB: nildb.Replace(db), Dialect: dialect, Schema: cmp.Or(schema, "threadline"), Maker: maker}
+}
+
+// Explain returns an error of the first question to the database, with what to do if it speaks another dialect than the one that
+// the maker was given.
+func (s *Database) Explain(err error) error {
+	if other := s.OtherDialect(err); other != nil {
+		return other
+	}
+	return err
+}
+
+// OtherDialect is what Explain returns of such an error, and nil of others.
+func (s *Database) OtherDialect(err error) error {
+	return otherdialect.Explain(s.Dialect, s.Maker, err)
 }
 
 // At returns the qualified name of something in the schema.
@@ -101,10 +118,10 @@ type Beginner interface {
 func (s *Database) BeginRead(ctx context.Context, db Beginner, opts *sql.TxOptions) (*sql.Tx, error) {
 	tx, err := db.BeginTx(ctx, opts)
 	if err != nil || s.Dialect != hooks.Postgres {
-		return tx, err
+		return tx, s.Explain(err)
 	}
 	if _, err = tx.ExecContext(ctx, "SET LOCAL jit = off"); err != nil {
-		return nil, errors.Join(err, tx.Rollback())
+		return nil, errors.Join(s.Explain(err), tx.Rollback())
 	}
 	return tx, nil
 }

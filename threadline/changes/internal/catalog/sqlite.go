@@ -25,7 +25,7 @@ func (s SQLite) Check(ctx context.Context, q Querier) error {
 	err := q.QueryRowContext(ctx, "SELECT encoding, EXISTS (SELECT 1 FROM main.sqlite_master WHERE name = ?) FROM pragma_encoding", s.Schema+"_audit_changes").Scan(&encoding, &there)
 	switch {
 	case err != nil:
-		return Wrap("look for the tables", err)
+		return Wrap("look for the tables", s.Explain(err))
 	case encoding != "UTF-8":
 		return fmt.Errorf("changes: the database has the encoding %s: row changes are captured in UTF-8 only", encoding)
 	case !there:

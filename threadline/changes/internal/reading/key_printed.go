@@ -36,17 +36,22 @@ func (r *Snapshot) printed(ctx context.Context, l *Lives, key []string) (_ []str
 	if is, err = l.Has(ctx, key); is || err != nil {
 		return key, is, err
 	}
-	if text, err := r.cast(ctx, t, columns, key); text.Valid || err != nil {
-		if other, is, err := l.hasText(ctx, text, err); is || err != nil {
-			return other, is, err
-		}
+	cast, err := r.cast(ctx, t, columns, key)
+	if err != nil {
+		return nil, false, err
+	}
+	if other, has, failed := l.hasText(ctx, cast); has || failed != nil {
+		return other, has, failed
 	}
 	if t.LiveTable == nil || !t.Readable {
 		return key, false, nil
 	}
-	text, err := r.Tried(ctx, t.findKey(columns, key)) // equal to it: 1.50 and 1.5
-	if other, is, err := l.hasText(ctx, text, err); is || err != nil {
-		return other, is, err
+	found, err := r.Tried(ctx, t.findKey(columns, key)) // equal to it: 1.50 and 1.5
+	if err != nil {
+		return nil, false, err
+	}
+	if other, has, failed := l.hasText(ctx, found); has || failed != nil {
+		return other, has, failed
 	}
 	return key, false, nil
 }
@@ -55,7 +60,8 @@ func (r *Snapshot) printed(ctx context.Context, l *Lives, key []string) (_ []str
 // the key as it is written. A role that may not look has to write it as PostgreSQL prints it.
 func (s *Reader) PrintedIn(ctx context.Context, tx *sql.Tx, table int64, key []string) (printed []string, err error) {
 	l := &Lives{Reader: s, DB: tx, TableID: table, Under: make(map[string][]*Row)}
-	if is, err := l.Has(ctx, key); is || err != nil {
+	is, err := l.Has(ctx, key)
+	if is || err != nil {
 		return key, err
 	}
 	if _, err = tx.ExecContext(ctx, "SAVEPOINT aftercommit_printed"); err != nil { // for Pin
@@ -94,12 +100,9 @@ func (r *Snapshot) cast(ctx context.Context, t *Table, columns []*LiveColumn, ke
 	return text, err
 }
 
-// hasText is Has for the text of a key, unless there is an error already.
-func (l *Lives) hasText(ctx context.Context, text sql.NullString, err error) (key []string, is bool, _ error) {
-	if err == nil {
-		key, err = KeyOf(text)
-	}
-	if err == nil {
+// hasText is Has for the text of a key, which it returns as a key.
+func (l *Lives) hasText(ctx context.Context, text sql.NullString) (key []string, is bool, err error) {
+	if key, err = KeyOf(text); err == nil {
 		is, err = l.Has(ctx, key)
 	}
 	return key, is, err

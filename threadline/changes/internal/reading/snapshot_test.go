@@ -18,6 +18,6 @@ func TestSnapshotPanics(t *testing.T) {
 			t.Errorf("%v; %d connections are in use", p, open)
 		}
 	}()
-	r := &Reader{Catalog: catalog.New(db, hooks.Postgres, "")}
+	r := &Reader{Catalog: catalog.New(db, hooks.Postgres, "", "changes.NewStore")}
 	_ = r.InSnapshot(t.Context(), db, func(*Snapshot) error { panic("f's") })
 }
