@@ -191,11 +191,14 @@ func (d *handler) sayUnkept(err error) {
 	}
 	d.keeping.wrong = err.Error()
 	fields := []zap.Field{zap.String("driver", d.db.Driver), zap.Error(err)}
+	message := "aftercommit: the database is not as Hub.Keep wants it; that is tried again, and the app goes on"
 	var statements interface{ Statements() string }
 	if errors.As(err, &statements) {
+		// The field is for programs. A console shows it as JSON, from which nobody can copy SQL, and the message as it is.
 		fields = append(fields, zap.String("sql", statements.Statements()))
+		message += "; run:\n" + statements.Statements()
 	}
-	d.log().Warn("aftercommit: the database is not as Hub.Keep wants it; that is tried again, and the app goes on", fields...)
+	d.log().Warn(message, fields...)
 }
 
 // changedSchema looks at the keepers' work again if committed events say that the schema

@@ -187,7 +187,7 @@ func TestKeepSays(t *testing.T) {
 			t.Error("there is no error")
 		}
 	}
-	if got := w.warnings(); got != prefix+"denied: may not GRANT" {
+	if got := w.warnings(); got != strings.TrimSpace(prefix)+"; run:\nGRANT denied: may not GRANT" {
 		t.Errorf("an error that needs an operator: %q", got)
 	}
 	m.set(func(context.Context) ([]string, []string, error) { panic("oh") })
