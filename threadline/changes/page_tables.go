@@ -81,7 +81,7 @@ func (r *pageReader) instead(ctx context.Context, name string, all map[int64]cap
 	slices.Sort(words)
 	const capture = "to capture it, name it in capture.Of, or apply a plan for it"
 	if len(full) == 0 {
-		return ", nor any other: " + capture, nil
+		return ", nor any other: " + capture + r.reader.NoCopies(), nil
 	}
 	behind, err := r.behind(ctx, name)
 	if err != nil {

@@ -291,7 +291,7 @@ func TestCopiedFromOne(t *testing.T) {
 		_, err = there.store.Page(ctx, changes.Query{OldestFirst: true})
 		refused("these changes are copies", err)
 		_, err = there.store.History(ctx, "u", "1")
-		refused("no changes of a table u were copied here", err)
+		refused("u: the table was never captured in the app", err)
 	}, dbtest.PostgresEngines()[0])
 }
 

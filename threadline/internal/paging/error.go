@@ -36,8 +36,8 @@ var fields = map[string]string{
 }
 
 func fieldOf(key string) string {
-	if key, negated := strings.CutPrefix(key, "-"); negated {
-		return "Not: " + fieldOf(key)
+	if name, negated := strings.CutPrefix(key, "-"); negated {
+		return "Not: " + fieldOf(name)
 	}
 	for side, field := range map[string]string{"old": "Old", "new": "New"} {
 		if name, is := strings.CutPrefix(key, side+"."); is {

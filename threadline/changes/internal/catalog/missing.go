@@ -11,6 +11,11 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/internal/near"
 )
 
+// MissingError says that a table is not found.
+type MissingError struct{ text string }
+
+func (e *MissingError) Error() string { return e.text }
+
 // missing is the error for a table that is not found. It names a table that may be meant: one of a similar name, in a schema that is not
 // in the search_path, or in one that this role may not use.
 func missing(ctx context.Context, q pgschema.Querier, name string) error {
@@ -22,7 +27,7 @@ func missing(ctx context.Context, q pgschema.Querier, name string) error {
 	default:
 		hint = fmt.Sprintf("did you mean %s?", meant.Name)
 	}
-	return fmt.Errorf("changes: there is no table %s: %s", name, hint)
+	return &MissingError{fmt.Sprintf("changes: there is no table %s: %s", name, hint)}
 }
 
 // candidate is a table that may be meant.

@@ -3,9 +3,12 @@ package reading
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/change"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
@@ -18,7 +21,33 @@ func (s *Reader) LookPast(ctx context.Context, q catalog.Querier, name string) (
 	case is:
 		return s.lookCopied(ctx, q, name)
 	}
-	return s.Catalog.Look(ctx, q, name)
+	f, err := s.Catalog.Look(ctx, q, name)
+	return f, s.beforeCopies(ctx, q, err)
+}
+
+// noCopies is what may be wrong where no row change is known at all.
+const noCopies = "if the row changes of another database are to come here, none has arrived yet: they come with the app's first events"
+
+// NoCopies is noCopies for an error of which it is one more clause, "" on SQLite.
+func (s *Reader) NoCopies() string {
+	if s.Catalog.Dialect != hooks.Postgres {
+		return ""
+	}
+	return "; " + noCopies
+}
+
+// beforeCopies adds noCopies to an error that a table is not here, if nothing was ever captured here: until the first change arrives, a
+// database that is to keep another one's changes looks like any other.
+func (s *Reader) beforeCopies(ctx context.Context, q catalog.Querier, err error) error {
+	var missing *catalog.MissingError
+	if !errors.As(err, &missing) {
+		return err
+	}
+	var some bool
+	if failed := q.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+s.At("audit_shapes")+")").Scan(&some); failed != nil || some {
+		return err // the table is what is missing, whatever else is
+	}
+	return fmt.Errorf("%w; nothing was ever captured here, and %s", err, noCopies)
 }
 
 // lookCopied finds a table by a name that it had. If several had the name, the one that had it last is meant; without a schema, one
@@ -32,7 +61,7 @@ func (s *Reader) lookCopied(ctx context.Context, q catalog.Querier, name string)
 		return nil, catalog.Wrap("look up the table "+name, err)
 	}
 	if len(ids) == 0 {
-		return nil, fmt.Errorf("changes: no changes of a table %s were copied here: name its schema if it is not public, and quote a name with capitals: \"Order\"", name)
+		return nil, fmt.Errorf("changes: %s: %w in the app's database, as far as its row changes have arrived here; name its schema if it is not public, and quote a name with capitals: \"Order\"", name, change.ErrNotCaptured)
 	}
 	shapes, err := s.Catalog.Shapes(ctx, q, ids[0])
 	if err != nil {

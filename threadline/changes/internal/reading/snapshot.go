@@ -107,6 +107,7 @@ func (r *Snapshot) look(ctx context.Context, name string) (*Table, error) {
 	copied, err := r.Reader.Catalog.Copied(ctx, r.Tx)
 	if err == nil && !copied {
 		name, err = r.Reader.Catalog.Qualify(ctx, r.Tx, name)
+		err = r.Reader.beforeCopies(ctx, r.Tx, err)
 	}
 	if err != nil {
 		return nil, err
