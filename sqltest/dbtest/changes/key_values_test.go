@@ -64,7 +64,7 @@ func TestKeyOfNoRow(t *testing.T) {
 				for question, err := range w.byKey(at, tables[i].Name, wrong) {
 					says := fmt.Sprintf("no row of \"public\".\"t%d\" can have this key: its column \"k\" is of type %s, and %q is no value of that", i, strings.TrimPrefix(c.typ, "public."), wrong)
 					if c.typ == "text" {
-						says = fmt.Sprintf("no row can have this key: [%q] is no text in the encoding of the database", wrong)
+						says = fmt.Sprintf("no row can have this key: [%q] is no text in the session's client_encoding", wrong)
 					}
 					switch {
 					case c.typ == "text" && question == "Page": // refuses it in any query

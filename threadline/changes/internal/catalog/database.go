@@ -74,15 +74,20 @@ func NotMigrated(err error) error {
 // errRights says where the grants are listed.
 var errRights = errors.New("what to grant is in Rights in the README of package changes")
 
+// errEncoding is about bytes of a database of encoding SQL_ASCII, which are not checked there.
+var errEncoding = errors.New("the database has texts that are not in the session's client_encoding: read them with client_encoding SQL_ASCII, as pgx does by default")
+
 // Wrap says what an error was in, and where to read on if this role lacks a right.
 func Wrap(what string, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case hooks.SQLState(err) == "42501" && !errors.Is(err, errRights):
-		return fmt.Errorf("changes: %s: %w: %w", what, err, errRights)
+		return fmt.Errorf("changes: %s: %w: %w", what, InPackage("", err), errRights)
+	case hooks.SQLState(err) == "22021" && !errors.Is(err, errEncoding):
+		return fmt.Errorf("changes: %s: %w: %w", what, InPackage("", err), errEncoding)
 	}
-	return fmt.Errorf("changes: %s: %w", what, err)
+	return fmt.Errorf("changes: %s: %w", what, InPackage("", err))
 }
 
 // Querier is a *sql.DB, *sql.Tx or *sql.Conn.

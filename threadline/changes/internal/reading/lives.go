@@ -149,7 +149,7 @@ func (l *Lives) Has(ctx context.Context, key []string) (bool, error) {
 	var is bool
 	err := l.DB.QueryRowContext(ctx, "SELECT "+one("key")+" OR "+one("former_key"), l.TableID, text).Scan(&is)
 	if hooks.SQLState(err) == "22021" {
-		return false, &keyError{fmt.Sprintf("changes: no row can have this key: %q is no text in the encoding of the database", key), err}
+		return false, &keyError{fmt.Sprintf("changes: no row can have this key: %q is no text in the session's client_encoding", key), err}
 	}
 	return is, catalog.Wrap("read the history", err)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/cmd/threadline/internal/screen"
 	"github.com/go-aftercommit/aftercommit/threadline/internal/near"
 )
@@ -79,7 +80,8 @@ func (a *app) end(cmd *cobra.Command, err error) int {
 		return exitUnreachable
 	case !errors.As(err, &f):
 		f = &failure{exitUnreachable, err}
-		if strings.HasPrefix(err.Error(), "unknown command") { // cobra's own, which has no type
+		// An unknown command is cobra's own error, which has no type.
+		if strings.HasPrefix(err.Error(), "unknown command") || errors.Is(err, changes.ErrKey) {
 			f.code = exitUsage
 		}
 	}
