@@ -8,7 +8,7 @@ import (
 // TestKeyOfNoRow: a key that no row can have is a mistake on the command line, whatever is asked.
 func TestKeyOfNoRow(t *testing.T) {
 	newWorld(t)
-	for _, args := range [][]string{{"history", "orders", "abc"}, {"as-of", "orders", "abc", "--at", "now"}, {"undo", "row", "orders", "abc", "--to", "1h"}, {"search", "table:orders", "target:orders:abc"}} {
+	for _, args := range [][]string{{"history", "orders", "abc"}, {"as-of", "orders", "abc", "--at", "now"}, {"undo", "row", "orders", "abc", "--to", "1h"}, {"search", "target:orders:abc"}} {
 		r := run(t, args...)
 		if r.code != exitUsage || !strings.Contains(r.err, `its column "id" is of type integer, and "abc" is no value of that`) {
 			t.Errorf("%v: exit code %d, %s", args, r.code, r.err)
