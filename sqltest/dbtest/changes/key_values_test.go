@@ -141,15 +141,17 @@ func TestPageOfKeyWritten(t *testing.T) {
 func TestPageOfKeyWithoutRights(t *testing.T) {
 	onPQ(t, func(w *world) {
 		role := dbtest.Name("reader")
-		w.exec("CREATE TABLE c (k int PRIMARY KEY)", `CREATE ROLE "`+role+`" LOGIN`)
+		w.exec("CREATE TABLE c (k int PRIMARY KEY)", "CREATE SCHEMA hidden", "CREATE TABLE hidden.d (k int PRIMARY KEY)", `CREATE ROLE "`+role+`" LOGIN`)
 		w.Cleanup(func() { w.exec(`DROP OWNED BY "`+role+`"`, `DROP ROLE "`+role+`"`) })
-		w.capture(capture.Table{Name: "c"})
-		w.exec("INSERT INTO c VALUES (7)", `GRANT USAGE ON SCHEMA threadline TO "`+role+`"`, `GRANT SELECT ON threadline.audit_changes, threadline.audit_shapes TO "`+role+`"`)
+		w.capture(capture.Table{Name: "c"}, capture.Table{Name: "hidden.d"})
+		w.exec("INSERT INTO c VALUES (7)", "INSERT INTO hidden.d VALUES (7)", `GRANT USAGE ON SCHEMA threadline TO "`+role+`"`, `GRANT SELECT ON threadline.audit_changes, threadline.audit_shapes TO "`+role+`"`)
 		store := changes.NewStore(dbtest.Open(t, w.e.Driver, w.dsn+" user="+role), hooks.Postgres, nil)
 		for key, want := range map[string]int{"7": 1, "8": 0} {
-			page, err := store.Page(ctx, changes.Query{Tables: []string{"c"}, Key: []string{key}})
-			if err != nil || len(page.Changes) != want {
-				t.Errorf("key %s: %v, %v", key, page.Changes, err)
+			for _, table := range []string{"c", "d"} {
+				page, err := store.Page(ctx, changes.Query{Tables: []string{table}, Key: []string{key}})
+				if err != nil || len(page.Changes) != want {
+					t.Errorf("%s, key %s: %v, %v", table, key, page.Changes, err)
+				}
 			}
 		}
 	})
