@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/internal/cloudevent"
 )
 
 var _ forward.Forwarder = (*Forwarder)(nil)
@@ -48,8 +49,8 @@ func New(js jetstream.JetStream, o *Options) (*Forwarder, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	if err := checkSource(o.Source); err != nil {
-		return nil, err
+	if err := cloudevent.CheckSource(o.Source); err != nil {
+		return nil, fmt.Errorf("nats: %w", err)
 	}
 	publisher, err := jetstream.New(js.Conn(), jetstream.WithPublishAsyncTimeout(ackWait))
 	if err != nil {
@@ -123,14 +124,14 @@ func (f *Forwarder) send(r *result, e journal.Entry) error {
 	if err := checkSubject(r.subject); err != nil {
 		return forward.Permanent(reasonSubject, err)
 	}
-	body, err := encode(e, f.source)
+	body, err := cloudevent.Encode(e, f.source)
 	if err != nil {
 		return forward.Permanent(reasonEvent, err)
 	}
 	msg := nats.NewMsg(r.subject)
 	msg.Data = body
 	msg.Header.Set(jetstream.MsgIDHeader, e.ID.String())
-	msg.Header.Set("Content-Type", contentType)
+	msg.Header.Set("Content-Type", cloudevent.ContentType)
 	// The library would send this one again later, behind those that follow.
 	r.ack, err = f.publisher.PublishMsgAsync(msg, jetstream.WithRetryAttempts(0))
 	if errors.Is(err, nats.ErrMaxPayload) {

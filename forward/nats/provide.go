@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/go-aftercommit/aftercommit/forward"
+	"github.com/go-aftercommit/aftercommit/internal/cloudevent"
 )
 
 func init() { forward.Provide("nats", fromOptions) }
@@ -35,8 +36,8 @@ func fromOptions(options map[string]string) (forward.Forwarder, error) {
 		}
 		o.Subject = prefixed(prefix)
 	}
-	if err := checkSource(o.Source); err != nil {
-		return nil, err
+	if err := cloudevent.CheckSource(o.Source); err != nil {
+		return nil, fmt.Errorf("nats: %w", err)
 	}
 	conn, err := nats.Connect(options["url"], connect...)
 	if err != nil {

@@ -188,14 +188,26 @@ func complete(r *reading.Row, e *journal.Entry, t *reading.Table, by Origin) err
 	if err != nil {
 		return err
 	}
-	if e.Change, err = json.Marshal(c.Diff()); err != nil {
+	made, err := EntryOf(&c, e.Position, by)
+	if err != nil {
 		return err
 	}
-	e.Role = by.Role
+	made.ID = e.ID
+	e.Event, e.Change, e.Role = made.Event, made.Change, made.Role
+	return nil
+}
+
+// EntryOf returns a change as forwarders get it: see [Source]. at is journal.ChangePosition of where it is. If By is set,
+// the JSON has it, too.
+func EntryOf(c *Change, at journal.Position, by Origin) (e journal.Entry, err error) {
+	e = journal.Entry{Position: at, Tx: journal.TxKey{ID: c.XID, StartedAt: c.TxStartedAt}, RecordedAt: c.CapturedAt, Role: by.Role}
+	if e.Change, err = json.Marshal(c.Diff()); err != nil {
+		return e, err
+	}
 	e.Event = hooks.Event{
-		ID: e.ID, OccurredAt: c.CapturedAt, Action: actions[c.Op], Outcome: hooks.Success, Captured: true,
+		ID: at.Key, OccurredAt: c.CapturedAt, Action: actions[c.Op], Outcome: hooks.Success, Captured: true,
 		Target: hooks.Target{Type: c.Table, ID: strings.Join(c.Key, ",")}, Application: by.Application,
 	}
 	hooks.Shorten(&e.Event)
-	return nil
+	return e, nil
 }

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/internal/paging"
@@ -34,6 +32,19 @@ type Page struct {
 	// Next is the cursor of the page after this one, "" at the end. A page that has one may be short, or empty,
 	// if filters have to look at the items: see [threadline.MaxLooked], [changes.MaxLooked] and [changes.MaxBytes].
 	Next string `json:"next,omitempty"`
+
+	query *Query   // for CursorAfter
+	ends  []*place // behind each of Items
+}
+
+// CursorAfter returns the cursor of the page that begins behind p.Items[i], or "" if that is an action that has no place
+// because its ID cannot be read. p must come from a [Reader], not from JSON. [Page.Next] is that of the last item, unless
+// there is nothing behind it.
+func (p *Page) CursorAfter(i int) string {
+	if p.ends[i].nowhere() {
+		return ""
+	}
+	return p.query.cursor(p.ends[i])
 }
 
 // Page returns the items that match q, a page at a time. A query that makes no sense is a [*QueryError]. So is one for a
@@ -47,9 +58,9 @@ func (r *Reader) Page(ctx context.Context, q Query) (Page, error) {
 		q.Limit = DefaultLimit
 	}
 	list, next, err := r.page(ctx, &q)
-	page := Page{Next: next}
+	page := Page{Next: next, query: &q}
 	for i := range list {
-		page.Items = append(page.Items, list[i].Item)
+		page.Items, page.ends = append(page.Items, list[i].Item), append(page.ends, list[i].end)
 	}
 	return page, err
 }
@@ -107,7 +118,7 @@ func (r *Reader) page(ctx context.Context, q *Query) (list []placed, next string
 	switch {
 	case end == nil:
 		return list, "", nil
-	case end.kind == paging.ByID && uuid.UUID(end.at[paging.PlaceLen-16:]) == uuid.Nil:
+	case end.nowhere():
 		return nil, "", errors.New("trail: a page ends with an action that has no place in it, because its ID cannot be read: repair its row, or use another limit")
 	}
 	return list, q.cursor(end), nil

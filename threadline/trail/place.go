@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/go-aftercommit/aftercommit/threadline/internal/paging"
 )
 
@@ -17,6 +19,11 @@ type place struct {
 var furthest = time.Date(9998, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func (p *place) isChange() bool { return p != nil && p.kind != paging.ByPlace && p.kind != paging.ByID }
+
+// nowhere reports whether it is behind an action whose ID cannot be read, so that no cursor leads there.
+func (p *place) nowhere() bool {
+	return p.kind == paging.ByID && uuid.UUID(p.at[paging.PlaceLen-16:]) == uuid.Nil
+}
 
 // before reports whether p comes before o in the list of one transaction.
 func (p *place) before(o *place) bool {

@@ -1,4 +1,4 @@
-package nats
+package cloudevent
 
 import (
 	"bytes"
@@ -61,7 +61,7 @@ const golden = `{
 
 // TestGolden is what consumers rely on, byte for byte.
 func TestGolden(t *testing.T) {
-	got, err := encode(full(), "")
+	got, err := Encode(full(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestAttributeRules(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := full()
 			change(&e)
-			body, err := encode(e, "")
+			body, err := Encode(e, "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -191,7 +191,7 @@ func TestCloudEventSubject(t *testing.T) {
 func TestTimeIsUTC(t *testing.T) {
 	e := full()
 	e.OccurredAt = e.OccurredAt.In(time.FixedZone("", 5400))
-	body, err := encode(e, "")
+	body, err := Encode(e, "")
 	if err != nil || !strings.Contains(string(body), `"time":"2026-03-14T15:09:26.535897Z"`) {
 		t.Errorf("%s, %v", body, err)
 	}
@@ -199,7 +199,7 @@ func TestTimeIsUTC(t *testing.T) {
 
 // TestGivenSource: the option is for all entries, whatever the app is called.
 func TestGivenSource(t *testing.T) {
-	body, err := encode(full(), "https://shop.example/orders")
+	body, err := Encode(full(), "https://shop.example/orders")
 	if err != nil || !strings.Contains(string(body), `"source":"https://shop.example/orders"`) {
 		t.Errorf("%s, %v", body, err)
 	}

@@ -1,4 +1,5 @@
-package nats
+// Package cloudevent is the one form in which entries of the journal are CloudEvents: to forwarders and in exports.
+package cloudevent
 
 import (
 	"encoding/json"
@@ -14,9 +15,9 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// contentType is that of a CloudEvent in JSON (CloudEvents JSON Event Format
+// ContentType is that of a CloudEvent in JSON (CloudEvents JSON Event Format
 // 1.0, section 3).
-const contentType = "application/cloudevents+json"
+const ContentType = "application/cloudevents+json"
 
 // cloudEvent is an entry in the form of CloudEvents 1.0, structured mode.
 type cloudEvent struct {
@@ -30,8 +31,9 @@ type cloudEvent struct {
 	Data            journal.Entry `json:"data"`
 }
 
-// encode returns the message's body.
-func encode(e journal.Entry, source string) ([]byte, error) {
+// Encode returns the entry as a CloudEvent in JSON. The source is one that
+// [CheckSource] accepts, or "" for one that is made of the app's name.
+func Encode(e journal.Entry, source string) ([]byte, error) {
 	if source == "" {
 		source = defaultSource(e.Application)
 	}
@@ -41,14 +43,14 @@ func encode(e journal.Entry, source string) ([]byte, error) {
 	})
 }
 
-// checkSource refuses what is no URI reference (RFC 3986, section 4.1).
-func checkSource(source string) error {
+// CheckSource refuses what is no URI reference (RFC 3986, section 4.1).
+func CheckSource(source string) error {
 	_, err := url.Parse(source)
 	if err == nil && strings.ContainsFunc(source, notInURI) {
 		err = errors.New("it has characters that must be percent-encoded")
 	}
 	if err != nil {
-		return fmt.Errorf("nats: Options.Source must be a URI reference, such as /shop: %w", err)
+		return fmt.Errorf("Options.Source must be a URI reference, such as /shop: %w", err)
 	}
 	return nil
 }
