@@ -20,7 +20,7 @@ const root = "../../.."
 var fence = regexp.MustCompile("(?ms)^ *```([a-z]+)\n(.*?)^ *```$")
 
 // documents are those of which the code is looked at.
-var documents = []string{"README.md", "driver/LIBRARIES.md", "forward/OPERATING.md", "threadline/changes/README.md", "threadline/changes/SQLITE.md"}
+var documents = []string{"README.md", "driver/LIBRARIES.md", "forward/OPERATING.md", "threadline/changes/README.md", "threadline/changes/SQLITE.md", "threadline/export/README.md"}
 
 // read returns the text of a document.
 func read(t *testing.T, document string) string {
@@ -98,7 +98,7 @@ func TestCellsAreCompiled(t *testing.T) {
 
 func TestGoIsCompiled(t *testing.T) {
 	files := sources(t, "*_test.go", root+"/example/*.go", root+"/forward/*/example_test.go", root+"/sqltest/servers/*_test.go",
-		root+"/threadline/changes/*_test.go", root+"/threadline/changes/*/*_test.go")
+		root+"/threadline/changes/*_test.go", root+"/threadline/changes/*/*_test.go", root+"/threadline/export/*_test.go")
 	for _, block := range blocks(t, "go") {
 		if !strings.Contains(files, strings.TrimSpace(plain(block))) {
 			t.Errorf("this code of a document is in no file of the tests or of the example:\n%s", block)
