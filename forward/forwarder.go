@@ -46,6 +46,15 @@ type Attacher interface {
 	Attach(ctx context.Context, db *sql.DB) error
 }
 
+// GapKeeper is a Forwarder that keeps which row changes it lacks, so that those who read what it has kept can see that it is not
+// all. KeepGaps is called like Forward, if it is registered with [WithChanges]: after an attempt with a row change has failed, or
+// none can be made since the change cannot be read, and with all of these, at most 500 at a time, when the relay of a process begins
+// to deliver to it. Some of them are tried again later, and some may have been delivered since: it must not matter if a
+// gap comes again, or after its change. After an error it is called again.
+type GapKeeper interface {
+	KeepGaps(ctx context.Context, gaps []relay.Gap) error
+}
+
 type lentKey struct{}
 
 // lent is what the context of a call lends.

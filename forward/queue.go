@@ -269,6 +269,11 @@ func (d *handler) target(s *sink) relay.Target {
 	}}
 	t.Timeout = s.timeout + returnTime
 	t.Changes = s.changes
+	if k, ok := s.forwarder.(GapKeeper); ok && s.changes != nil {
+		t.KeepGaps = func(ctx context.Context, db *sql.DB, gaps []relay.Gap) relay.Result {
+			return d.keepGaps(ctx, db, s, k, gaps)
+		}
+	}
 	t.SameDatabase = s.same
 	if s.inCommit.Load() {
 		t.Grace, t.Accepted = d.hub.grace, s.proof.last

@@ -2,11 +2,13 @@ package threadline
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"slices"
 
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
@@ -23,13 +25,35 @@ func (s *Store) checkChanges(ctx context.Context) error {
 	return s.changes().Copyable(ctx)
 }
 
-// copyChanges keeps row changes as the app's database does, in one transaction, and even without entries what else there is
-// to know of them.
-func (s *Store) copyChanges(ctx context.Context, entries []journal.Entry) error {
+// KeepGaps implements [forward.GapKeeper]: row changes that could not be kept in another database are gaps in the history there, until
+// they are.
+func (f *Forwarder) KeepGaps(ctx context.Context, gaps []relay.Gap) error {
+	if f.opts.Store == nil {
+		return nil // there the app's own changes are
+	}
+	source, app, err := lentChanges(ctx)
+	if err != nil {
+		return err
+	}
+	return source.CopyGaps(ctx, app, gaps, f.opts.Store.changes())
+}
+
+// lentChanges are what row changes are copied from.
+func lentChanges(ctx context.Context) (*changes.Source, *sql.DB, error) {
 	source, ok := forward.Changes(ctx).(*changes.Source)
 	app := forward.Conn(ctx)
 	if !ok || app == nil {
-		return errors.New("threadline: row changes come from a Hub, to a forwarder that is registered with forward.WithChanges(changes.NewSource(nil))")
+		return nil, nil, errors.New("threadline: row changes come from a Hub, to a forwarder that is registered with forward.WithChanges(changes.NewSource(nil))")
+	}
+	return source, app, nil
+}
+
+// copyChanges keeps row changes as the app's database does, in one transaction, and even without entries what else there is
+// to know of them.
+func (s *Store) copyChanges(ctx context.Context, entries []journal.Entry) error {
+	source, app, err := lentChanges(ctx)
+	if err != nil {
+		return err
 	}
 	return source.Copy(ctx, app, entries, s.changes())
 }

@@ -79,6 +79,7 @@ func (w *worker) deliver(ctx context.Context, a attempt) (end, error) {
 		return suspended, err
 	}
 	w.unwritten = pause{}
+	w.addGaps(verdicts)
 	if charged { // only now: what the database did not write uses up no proof
 		w.evidence.charge(entries[0].Position)
 	}

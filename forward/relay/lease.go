@@ -116,6 +116,7 @@ func (w *worker) clearLease() {
 		w.relay.renewer.remove(w.lease)
 	}
 	w.lease, w.cursor, w.trail, w.window, w.again.known = nil, nil, trail{}, window{}, nil
+	w.gaps = gaps{pause: w.gaps.pause}
 }
 
 // hold keeps the lease, or takes it if it is free. Above its share a process takes one that

@@ -99,6 +99,9 @@ func (w *worker) untilNext(now time.Time) (d time.Duration, timed bool) {
 		trails = w.trail.wait(now, w.target.Grace)
 		at(trails)
 	}
+	if w.target.KeepGaps != nil && !w.gaps.none() {
+		at(w.gapsWait(now))
+	}
 	if w.hasEarlier {
 		at(max(w.tookOver.Add(takeOverEvery).Sub(now), trails))
 	}

@@ -70,6 +70,7 @@ type worker struct {
 	hasEarlier bool
 	tookOver   time.Time
 
+	gaps     gaps
 	evidence evidence
 	rotation rotation
 	// ahead are entries that were accepted ahead of the cursor, to be left out when it
@@ -220,7 +221,11 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 	}
-	more = more || moved
+	untold, err := w.keepGaps(ctx)
+	if err != nil {
+		return false, err
+	}
+	more = more || moved || untold
 	now := clock.Now()
 	w.owed = max(0, w.owed-now.Sub(began))
 	if w.again.wait(now) > 0 || more && w.owed > 0 {
@@ -382,6 +387,7 @@ func (w *worker) discardGone(ctx context.Context, gone []due) error {
 	}
 	err := w.fenced(ctx, func() error { return w.relay.store.note(ctx, w.conn, w.target.Name, verdicts, now) })
 	if err == nil {
+		w.addGaps(verdicts)
 		w.notifyVerdicts(verdicts)
 	}
 	return err

@@ -65,6 +65,7 @@ const (
 	Uncaptured  = change.Uncaptured
 	Truncated   = change.Truncated
 	Lost        = change.Lost
+	Undelivered = change.Undelivered
 	Unhashed    = change.Unhashed
 	Purged      = change.Purged
 )

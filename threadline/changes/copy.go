@@ -35,19 +35,25 @@ func (f *Source) Copy(ctx context.Context, app *sql.DB, entries []journal.Entry,
 	if err != nil {
 		return c.sourceError(ctx, err)
 	}
-	if c.empty() {
-		return nil
-	}
-	if err = c.checkColumns(); err != nil {
-		return targetError(err)
-	}
-	if err = archive.Catalog.InTx(ctx, nil, func(tx *sql.Tx) error { return c.write(ctx, tx) }); err != nil {
-		return targetError(err)
+	if err = c.store(ctx); err != nil {
+		return err
 	}
 	if len(missing) > 0 {
 		return forward.Partial(missing)
 	}
 	return nil
+}
+
+// store writes what was read, if anything was.
+func (c *copier) store(ctx context.Context) error {
+	if c.empty() {
+		return nil
+	}
+	err := c.checkColumns()
+	if err == nil {
+		err = c.to.Catalog.InTx(ctx, nil, func(tx *sql.Tx) error { return c.write(ctx, tx) })
+	}
+	return targetError(err)
 }
 
 // targetError explains an error of the database that is copied to.
@@ -99,6 +105,8 @@ type copier struct {
 	rows   []copiedRow         // of audit_changes
 	others map[string][]string // of the other tables, as JSON
 	gap    changeKey           // of the last row of audit_gaps that was read
+	// undelivered are rows for audit_gaps of changes that could not be copied, as JSON.
+	undelivered []string
 
 	columns map[string]string   // of each table in the other database, as the list of a SELECT from a row r
 	names   map[string][]string // the same, without quotes

@@ -112,7 +112,7 @@ func (c *copier) empty() bool {
 			return false
 		}
 	}
-	return len(c.rows) == 0
+	return len(c.rows)+len(c.undelivered) == 0
 }
 
 // readChanges reads the changes of entries. Like the other statements here, its query has no arguments: drivers prepare a

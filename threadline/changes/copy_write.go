@@ -31,7 +31,11 @@ func (c *copier) write(ctx context.Context, tx *sql.Tx) error {
 			return withoutState(err)
 		}
 	}
-	if err := c.writeGaps(ctx, tx); err != nil {
+	err := c.writeGaps(ctx, tx)
+	if err == nil {
+		err = c.insert(ctx, tx, "audit_gaps", c.undelivered)
+	}
+	if err != nil {
 		return withoutState(err)
 	}
 	rows := make([]string, len(c.rows))
@@ -40,13 +44,13 @@ func (c *copier) write(ctx context.Context, tx *sql.Tx) error {
 	}
 	changes := c.to.At("audit_changes")
 	for chunk := range slices.Chunk(rows, rowsPerStatement) {
-		_, err := tx.ExecContext(ctx, "INSERT INTO "+changes+" SELECT "+c.columns["audit_changes"]+" FROM pg_catalog.json_array_elements("+jsonArray(chunk)+") j"+
+		_, err = tx.ExecContext(ctx, "INSERT INTO "+changes+" SELECT "+c.columns["audit_changes"]+" FROM pg_catalog.json_array_elements("+jsonArray(chunk)+") j"+
 			" CROSS JOIN LATERAL pg_catalog.json_populate_record(pg_catalog.json_populate_record(NULL::"+changes+", j OPERATOR(pg_catalog.->) 'row'), pg_catalog.json_strip_nulls(j OPERATOR(pg_catalog.->) 'origin')) r ON CONFLICT DO NOTHING")
 		if err != nil {
 			return err
 		}
 	}
-	_, err := tx.ExecContext(ctx, "INSERT INTO "+c.to.At("audit_copies")+" AS k (place, shapes, notes, seen) VALUES ("+pgtext.Literal(c.place)+", "+strconv.FormatInt(c.shapes, 10)+", "+strconv.FormatInt(c.captures, 10)+", "+pgtext.Literal(c.snapshot)+
+	_, err = tx.ExecContext(ctx, "INSERT INTO "+c.to.At("audit_copies")+" AS k (place, shapes, notes, seen) VALUES ("+pgtext.Literal(c.place)+", "+strconv.FormatInt(c.shapes, 10)+", "+strconv.FormatInt(c.captures, 10)+", "+pgtext.Literal(c.snapshot)+
 		") ON CONFLICT (place) DO UPDATE SET shapes = excluded.shapes, notes = excluded.notes, seen = excluded.seen, copied_at = pg_catalog.clock_timestamp()")
 	return err
 }

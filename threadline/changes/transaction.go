@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
@@ -18,14 +19,16 @@ type Transaction struct {
 	Changes []Change
 	// More says that there are others behind them.
 	More bool
-	// Lost are the changes that triggers could not keep, at most 1,000 kinds of them. MoreLost says that there are others.
+	// Lost are the changes that triggers could not keep, or that could not be copied to this database, at most 1,000 kinds of them. MoreLost says that there are others.
 	Lost     []Loss
 	MoreLost bool
 }
 
-// Loss is a kind of changes that triggers could not keep: of each there is only a gap, a row of audit_gaps.
+// Loss is a kind of changes that triggers could not keep, or that could not be copied to this database: of each there is only a gap, a
+// row of audit_gaps.
 type Loss struct {
-	// Schema and Table are the table's when its capture was planned, "" if that is not known.
+	// Schema and Table are the table's when its capture was planned, "" if that is not known, and then Op is "" where there are
+	// copies.
 	Schema, Table string
 	Op            Op
 	Reason        string
@@ -88,6 +91,9 @@ func readTransaction(ctx context.Context, r *reading.Snapshot, t *Transaction, x
 	return setForeignKeys(ctx, r, t.Changes, rows)
 }
 
+// notDelivered is before the reason of a forwarder.
+const notDelivered = "it could not be copied here: "
+
 // mostLosses is how many losses of a transaction are listed.
 const mostLosses = 1000
 
@@ -98,8 +104,8 @@ func readLosses(ctx context.Context, r *reading.Snapshot, t *Transaction, id, st
 		count int
 	}
 	gaps, err := catalog.ReadAll(ctx, r.Tx, func(rows *sql.Rows) (g counted, err error) { return g, rows.Scan(&g.Table, &g.Op, &g.Reason, &g.count) },
-		"SELECT g.table_id, g.op, g.reason, pg_catalog.count(*) FROM "+r.Reader.At("audit_gaps")+" g WHERE g.xid = $1::pg_catalog.text::pg_catalog.xid8 AND g.tx_started_at = $2::pg_catalog.text::pg_catalog.timestamptz AND g.op <> '"+catalog.Unhashed+
-			"' GROUP BY g.table_id, g.op, g.reason ORDER BY pg_catalog.min(g.lsn) LIMIT "+strconv.Itoa(mostLosses+1), id, started)
+		"SELECT g.table_id, g.op, g.reason, pg_catalog.count(DISTINCT g.lsn) FROM "+r.Reader.At("audit_gaps")+" g WHERE g.xid = $1::pg_catalog.text::pg_catalog.xid8 AND g.tx_started_at = $2::pg_catalog.text::pg_catalog.timestamptz AND g.op <> '"+catalog.Unhashed+
+			"' AND "+r.Reader.Shows()+" GROUP BY g.table_id, g.op, g.reason ORDER BY pg_catalog.min(g.lsn) LIMIT "+strconv.Itoa(mostLosses+1), id, started)
 	if err != nil {
 		return catalog.Wrap("read the gaps", err)
 	}
@@ -112,6 +118,9 @@ func readLosses(ctx context.Context, r *reading.Snapshot, t *Transaction, id, st
 			return err
 		}
 		l := Loss{Op: reading.Ops[g.Op[:min(len(g.Op), 1)]], Reason: g.Reason, Count: g.count}
+		if strings.HasSuffix(g.Op, catalog.Undelivered) {
+			l.Reason = notDelivered + l.Reason
+		}
 		if table.LastShape != nil {
 			l.Schema, l.Table = table.LastShape.Schema, table.LastShape.Table
 		}

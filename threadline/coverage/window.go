@@ -47,13 +47,16 @@ func (r *run) gaps(ctx context.Context, t *Table, from time.Time) error {
 		return err
 	}
 	for _, b := range breaks {
+		fix := fmt.Sprintf("see threadline history %s KEY for what is known of a row; nothing brings the changes back", quoted(t.Name))
 		switch b.Kind {
+		case changes.Undelivered:
+			fix = "replay what the forwarder has discarded, in the app's database: relay.Store.Replay"
 		case changes.Uncaptured, changes.Restored, changes.Lost, changes.Unhashed, changes.Partitioned:
 		default: // began, renamed, reshaped, drifted, truncated, purged: nothing is missing
 			continue
 		}
 		if !b.To.Before(from) {
-			r.add(Finding{Code: Gap, Table: t.Name, Text: b.String(), Fix: fmt.Sprintf("see threadline history %s KEY for what is known of a row; nothing brings the changes back", quoted(t.Name))})
+			r.add(Finding{Code: Gap, Table: t.Name, Text: b.String(), Fix: fix})
 		}
 	}
 	return nil

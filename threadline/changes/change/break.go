@@ -28,6 +28,9 @@ const (
 	Truncated BreakKind = "truncated"
 	// Lost are changes that the trigger could not keep.
 	Lost BreakKind = "lost"
+	// Undelivered are changes that could not be copied to this database, or not yet, while later ones were: see
+	// relay.Store.Failures of the app's database.
+	Undelivered BreakKind = "undelivered"
 	// Unhashed are changes that were kept without the hashes of their values, since the key could not be read.
 	Unhashed BreakKind = "unhashed"
 	// Purged are changes that were deleted here, because another database keeps them: see changes.KeptIn.
@@ -38,7 +41,7 @@ const (
 type Break struct {
 	Kind BreakKind
 	// From and To bound when it happened, by the clock of the server: after From, and at To at the latest. They are
-	// equal if the time is known. For Drifted, Lost, Unhashed and Purged they are the times of the first and the last such change.
+	// equal if the time is known. For Drifted, Lost, Undelivered, Unhashed and Purged they are the times of the first and the last such change.
 	From, To time.Time
 	// Schema and Table are the table's after it.
 	Schema, Table string

@@ -247,6 +247,8 @@ func (s *Reader) breaksInChanges(ctx context.Context, q catalog.Querier, t *Tabl
 				break
 			}
 			b.Text = fmt.Sprintf("changes that were not kept: %d: %s", count, b.Text)
+		case change.Undelivered:
+			b.Text = fmt.Sprintf("changes that could not be copied here: %d: %s", count, b.Text)
 		case change.Unhashed:
 			b.Text = fmt.Sprintf("changes that were kept without hashes: %d: %s", count, b.Text)
 		}
@@ -256,9 +258,9 @@ func (s *Reader) breaksInChanges(ctx context.Context, q catalog.Querier, t *Tabl
 			FROM `+s.At("audit_changes")+` c WHERE c.table_id = $1 AND c.op = 'T' AND (c.shape_id IS NULL OR c.op = 'T')
 		UNION ALL SELECT 'drifted', pg_catalog.min(c.captured_at), pg_catalog.max(c.captured_at), pg_catalog.count(*), c.columns::pg_catalog.text, ''
 			FROM `+s.At("audit_changes")+` c WHERE c.table_id = $1 AND c.shape_id IS NULL AND c.op <> 'T' AND (c.shape_id IS NULL OR c.op = 'T') GROUP BY c.columns::pg_catalog.text
-		UNION ALL SELECT CASE WHEN g.op = '`+catalog.Unhashed+`' THEN 'unhashed' ELSE 'lost' END, pg_catalog.min(g.captured_at), pg_catalog.max(g.captured_at), pg_catalog.count(*), '',
-			CASE WHEN g.op = '`+catalog.Unhashed+`' THEN g.reason ELSE pg_catalog.concat(g.op, ': ', g.reason) END
-			FROM `+s.At("audit_gaps")+` g WHERE g.table_id = $1 GROUP BY g.xid, g.tx_started_at, g.op, g.reason) b`, t.ID)
+		UNION ALL SELECT CASE WHEN g.op = '`+catalog.Unhashed+`' THEN 'unhashed' WHEN `+IsUndelivered+` THEN 'undelivered' ELSE 'lost' END, pg_catalog.min(g.captured_at), pg_catalog.max(g.captured_at), pg_catalog.count(DISTINCT g.lsn), '',
+			CASE WHEN g.op = '`+catalog.Unhashed+`' THEN g.reason ELSE pg_catalog.concat(pg_catalog.replace(g.op, `+pgtext.Literal(catalog.Undelivered)+`, ''), ': ', g.reason) END
+			FROM `+s.At("audit_gaps")+` g WHERE g.table_id IN ($1, `+strconv.Itoa(catalog.AnyTable)+`) AND `+s.Shows()+` GROUP BY g.xid, g.tx_started_at, g.op, g.reason) b`, t.ID)
 }
 
 // drifted says how a table was, of which changes were kept as whole rows.
@@ -299,7 +301,7 @@ func firstBroken(breaks []Break, from, to time.Time, there bool) *change.Break {
 				continue
 			}
 			fallthrough
-		case change.Lost, change.Uncaptured, change.Restored, change.Partitioned, change.Purged:
+		case change.Lost, change.Undelivered, change.Uncaptured, change.Restored, change.Partitioned, change.Purged:
 			if b.To.After(from) && b.From.Before(to) {
 				return &b.Break
 			}

@@ -1,0 +1,123 @@
+package changes
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"slices"
+
+	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/internal/lenient"
+	"github.com/go-aftercommit/aftercommit/internal/pgtext"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+)
+
+// CopyGaps writes to a store in another database that these row changes are not there, so that [Store.Breaks], and what else is asked
+// there, shows a gap in the history. Once the change is there, whether it came before its gap or after it, the gap does not show. Like
+// [Source.Copy] it is for threadline.Forwarder.
+func (f *Source) CopyGaps(ctx context.Context, app *sql.DB, gaps []relay.Gap, to *Store) error {
+	archive := to.reader()
+	if err := checkCopyable(archive); err != nil {
+		return err
+	}
+	c := &copier{from: f.reader, app: app, to: archive}
+	if err := c.readState(ctx); err != nil {
+		return err
+	}
+	_, err := c.read(ctx, nil)
+	if err == nil {
+		err = c.readUndelivered(ctx, gaps)
+	}
+	if err != nil {
+		return c.sourceError(ctx, err)
+	}
+	return c.store(ctx)
+}
+
+// gapRow is a row of audit_gaps.
+type gapRow struct {
+	XID        string `json:"xid"`
+	StartedAt  string `json:"tx_started_at"`
+	CapturedAt string `json:"captured_at"`
+	LSN        string `json:"lsn"`
+	TableID    int64  `json:"table_id"`
+	Op         string `json:"op"`
+	Reason     string `json:"reason"`
+}
+
+var undeliveredOps = map[string]string{"I": "INSERT", "U": "UPDATE", "D": "DELETE", "T": "TRUNCATE"}
+
+// readUndelivered reads what of changes that were not copied belongs into audit_gaps.
+func (c *copier) readUndelivered(ctx context.Context, gaps []relay.Gap) (err error) {
+	found, err := c.readPlaces(ctx, gaps)
+	if err != nil {
+		return err
+	}
+	for _, g := range gaps {
+		rows := found[placeOf(g.Position)]
+		if len(rows) == 0 {
+			if rows, err = c.bounds(ctx, g); err != nil {
+				return err
+			}
+		}
+		for _, r := range rows {
+			r.Reason = pgtext.Written(g.Reason)
+			row, err := json.Marshal(r)
+			if err != nil {
+				return err
+			}
+			c.undelivered = append(c.undelivered, string(row))
+		}
+	}
+	return nil
+}
+
+// place is where a change is.
+type place struct{ xid, lsn string }
+
+func placeOf(p journal.Position) place {
+	at := changeKeyOf(&journal.Entry{Position: p})
+	return place{at.xid, at.lsn}
+}
+
+// readPlaces reads the changes of gaps. In a restored database another one may have the same place: then both are meant.
+func (c *copier) readPlaces(ctx context.Context, gaps []relay.Gap) (map[place][]gapRow, error) {
+	var xids, lsns []string
+	for _, g := range gaps {
+		at := placeOf(g.Position)
+		xids, lsns = append(xids, at.xid), append(lsns, at.lsn)
+	}
+	found := make(map[place][]gapRow)
+	_, err := catalog.ReadAll(ctx, c.app, func(rows *sql.Rows) (_ struct{}, err error) {
+		var r gapRow
+		err = rows.Scan(&r.XID, &r.LSN, &r.StartedAt, &r.CapturedAt, &r.TableID, &r.Op)
+		r.Op = undeliveredOps[r.Op] + catalog.Undelivered
+		found[place{r.XID, r.LSN}] = append(found[place{r.XID, r.LSN}], r)
+		return struct{}{}, err
+	}, "SELECT pg_catalog.concat(c.xid), c.lsn::pg_catalog.text, "+pgtext.Time("c.tx_started_at")+", "+pgtext.Time("c.captured_at")+", c.table_id, c.op::pg_catalog.text"+
+		" FROM "+unnested(pgList{xids, "xid8"}, pgList{lsns, "pg_lsn"})+" k (xid, lsn) CROSS JOIN LATERAL (SELECT * FROM "+c.from.At("audit_changes")+" c WHERE c.xid = k.xid AND c.lsn = k.lsn OFFSET 0) c")
+	return found, err
+}
+
+// bounds are the rows of a change that is gone from the app's database, too, so that its table is not known ([catalog.AnyTable]), and of
+// its time only that it was before somebody looked for it, and that its transaction began not earlier than one with a lower ID.
+func (c *copier) bounds(ctx context.Context, g relay.Gap) ([]gapRow, error) {
+	at, changes := placeOf(g.Position), c.from.At("audit_changes")
+	to := g.At.UTC().Format(lenient.TimeForm)
+	xid := "'" + at.xid + "'::pg_catalog.xid8"
+	var from string
+	err := c.app.QueryRowContext(ctx, "SELECT "+pgtext.Time("coalesce((SELECT c.tx_started_at FROM "+changes+" c WHERE c.xid <= "+xid+" ORDER BY c.xid DESC, c.lsn DESC LIMIT 1), (SELECT pg_catalog.min(n.noted_at) FROM "+c.from.At("audit_captures")+
+		" n), '"+to+"'::pg_catalog.timestamptz)")).Scan(&from)
+	if err != nil {
+		return nil, err
+	}
+	r := gapRow{XID: at.xid, StartedAt: from, LSN: at.lsn, TableID: catalog.AnyTable, Op: "change" + catalog.Undelivered}
+	times := []string{from, to}
+	slices.Sort(times)
+	var rows []gapRow
+	for _, r.CapturedAt = range slices.Compact(times) {
+		rows = append(rows, r)
+	}
+	return rows, nil
+}
