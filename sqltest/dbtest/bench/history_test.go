@@ -43,9 +43,10 @@ func (w *world) makePast(n int) {
 	plan, err := installer.Plan(ctx, capture.Table{Name: "t"}, capture.Table{Name: "u"})
 	w.must(err)
 	w.must(installer.Apply(ctx, plan))
-	w.exec("UPDATE t SET open = false WHERE id = -1", "UPDATE u SET open = false WHERE id = -1",
+	w.exec("UPDATE threadline.audit_captures SET noted_at = '"+pastBegan.Format(time.RFC3339)+"'::timestamptz - interval '1 day'", // or nothing would be known of the rows before
+		"UPDATE t SET note = 'soon' WHERE id = -1", "UPDATE u SET note = 'soon' WHERE id = -1",
 		"CREATE TABLE made AS SELECT DISTINCT ON (c.table_id) c.*, h.shape ->> 'table' AS name FROM threadline.audit_changes c JOIN threadline.audit_shapes h ON h.id = c.shape_id",
-		"TRUNCATE threadline.audit_changes")
+		"UPDATE t SET note = 'as soon as possible' WHERE id = -1", "UPDATE u SET note = 'as soon as possible' WHERE id = -1", "TRUNCATE threadline.audit_changes")
 	// keep inserts changes: their xid, begun, at, lsn, first (of the transaction), tab, id and op are those of a query.
 	keep := func(query string, args ...any) {
 		w.exec(`INSERT INTO threadline.audit_changes (xid, tx_started_at, captured_at, lsn, table_id, shape_id, depth, op, old_tid, new_tid, key, changed, old_row, new_row, system, role, application)
