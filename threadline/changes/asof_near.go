@@ -17,17 +17,17 @@ import (
 
 // A row may have very many changes, and nearly always the last ones before a moment say what it was: back to its INSERT, or to
 // where each column was changed. If there are few changes since, columns that are hardly ever changed are known from those, too: by
-// what they have replaced, and by what the row has now. So some changes are read on both sides of the moment, and then four times
-// as many, until they are enough. All of them are read where their order is not that of one WAL, where the row had another key, and
-// where anything else is unusual.
+// what they have replaced, and by what the row has now. So some changes are read on both sides of the moment, and then the server
+// looks at more and more on each side, for those that say more, until they are enough. All of them are read where their order is not
+// that of one WAL, where the row had another key, and where anything else is unusual.
 
-// How many changes before and behind the moment are read first.
+// How many changes before and behind the moment are read first, and how many times as many each time after that.
 const (
-	nearBefore = 64
-	nearBehind = 16
+	nearBefore, timesBefore = 64, 16
+	nearBehind, timesBehind = 16, 8
 )
 
-// nearby are changes with a key around a moment, in the order of the WAL, with none missing in between.
+// nearby are changes with a key around a moment, in the order of the WAL. Those in between that are missing say nothing more.
 type nearby struct {
 	*asOf
 	at    time.Time
@@ -37,7 +37,8 @@ type nearby struct {
 	by           *reading.Row // the last one, in the WAL, that was captured by the moment
 	first, last  bool         // whether all are read of that side: before, back to the first or an unusual one, and behind
 	helps        bool         // whether reading more of those behind may help
-	before, next int          // how many to read next of each side
+	before, next int          // how many to look at next of each side
+	known        [2][]string  // what the changes before, and all, have changed: others of the same say nothing more
 	unusual      uint64       // where in the WAL the last change is that has no key, or that took this one from a row
 	unusualIn    reading.Row  // its transaction
 	system       sql.NullInt64
@@ -106,22 +107,17 @@ func (n *nearby) begin(ctx context.Context) error {
 	return n.readBehind(ctx)
 }
 
-// more reads more changes, of each side on which that may help.
+// more reads more changes of the side on which less was looked at, or on which alone that may help.
 func (n *nearby) more(ctx context.Context) error {
-	if !n.first {
-		if err := n.readBefore(ctx, "< $3::pg_catalog.text::pg_catalog.pg_lsn", n.list[0].LSN); err != nil {
-			return err
-		}
-	}
-	if n.last || !n.helps {
-		return nil
+	if n.last || !n.helps || !n.first && n.before <= n.next*nearBefore/nearBehind {
+		return n.readBefore(ctx, "< $3::pg_catalog.text::pg_catalog.pg_lsn", n.list[0].LSN)
 	}
 	return n.readBehind(ctx)
 }
 
 // readBefore puts earlier changes in front of the list: those at a place in the WAL, a comparison with $3, which is arg.
 func (n *nearby) readBefore(ctx context.Context, place string, arg any) error {
-	list, more, err := n.read(ctx, place, " DESC", n.before, arg)
+	list, more, err := n.read(ctx, place, " DESC", n.before, n.known[0], arg)
 	if err != nil {
 		return err
 	}
@@ -138,22 +134,30 @@ func (n *nearby) readBefore(ctx context.Context, place string, arg any) error {
 	}
 	slices.Reverse(list)
 	n.list, n.first = append(list, n.list...), !more
-	n.before *= 4
+	n.before *= timesBefore
 	return nil
 }
 
 // readBehind puts later changes behind the list.
 func (n *nearby) readBehind(ctx context.Context) error {
-	list, more, err := n.read(ctx, "> $3::pg_catalog.text::pg_catalog.pg_lsn", "", n.next, n.list[len(n.list)-1].LSN)
+	list, more, err := n.read(ctx, "> $3::pg_catalog.text::pg_catalog.pg_lsn", "", n.next, n.known[1], n.list[len(n.list)-1].LSN)
 	n.list, n.last = append(n.list, list...), !more
-	n.next *= 4
+	n.next *= timesBehind
 	return err
 }
 
-func (n *nearby) read(ctx context.Context, place, order string, size int, arg any) (list []*reading.Row, more bool, err error) {
-	list, more, err = reading.ReadSome(ctx, n.Tx, size, MaxTransactionBytes, n.Reader.SelectChanges("NULL::pg_catalog.int8", n.Reader.At("audit_changes")+" c WHERE "+reading.WithKey("key", "$2", "$1")+
-		" AND c.lsn "+place+" ORDER BY c.lsn"+order+" LIMIT "+strconv.Itoa(size+1)), n.table.ID, n.text, arg)
+// read looks at so many changes on one side, and reads them without those that have changed only what is known.
+func (n *nearby) read(ctx context.Context, place, order string, size int, known []string, arg any) (list []*reading.Row, more bool, err error) {
+	args := []any{n.table.ID, n.text, arg}
+	from, end := n.Reader.At("audit_changes")+" c WHERE "+reading.WithKey("key", "$2", "$1")+" AND c.lsn "+place, " ORDER BY c.lsn"+order
+	query := n.Reader.SelectChanges("NULL::pg_catalog.int8", from+end+" LIMIT "+strconv.Itoa(size+1))
+	if len(known) > 0 {
+		query = n.Reader.SelectChanges("c.nth", reading.Except("SELECT * FROM "+from+end+" LIMIT "+strconv.Itoa(size+1), "c.lsn"+order, "$4::pg_catalog.text::pg_catalog.text[]")+end)
+		args = append(args, `{"`+strings.Join(known, `","`)+`"}`)
+	}
+	list, more, err = reading.ReadSome(ctx, n.Tx, size, MaxTransactionBytes, query, args...)
 	for _, r := range list {
+		more = more || r.System.Int64 > int64(size)
 		r.System = n.system
 	}
 	return list, more, err
@@ -196,6 +200,7 @@ func (n *nearby) row(ctx context.Context) (*Row, wants, error) {
 			last = i
 		}
 	}
+	n.known = [2][]string{reading.Changed(n.table, list[:last+1]), reading.Changed(n.table, list)}
 	p := &past{asOf: n.asOf, shape: n.shapeAt(n.at, list[:last+1]), known: make(map[string]Value), from: n.at, to: n.at}
 	what, err := n.addEarlier(p, list[:last+1])
 	if n.helps = err == nil && what != wantsAll && n.laterHelps(p); n.helps && what == wantsMore {

@@ -30,8 +30,9 @@ func BegunAt(started string) string {
 }
 
 // WithKey is a condition for the changes c of a table that have a key in a column. Only the index on keys is of use. Without
-// statistics the server would read, beside it, all of an index on the table, and so the condition on that leaves it no choice.
+// statistics the server would read, beside it, all of an index on the table, and so the condition on that leaves it no choice. If it
+// knew how few rows have the key itself, it would, for the first ones of a row with very many changes, read all of them and sort them.
 func WithKey(column, key, table string) string {
-	return catalog.KeyPlace("c."+column, "c.table_id") + " = " + catalog.KeyPlace(key, table) + " AND c." + column + " = " + key +
-		" AND CASE WHEN c.table_id = " + table + " THEN true END"
+	return catalog.KeyPlace("c."+column, "c.table_id") + " = " + catalog.KeyPlace(key, table) + " AND c." + column + " IS NOT NULL AND CASE WHEN c." + column + " = " + key +
+		" AND c.table_id = " + table + " THEN true END"
 }
