@@ -157,6 +157,7 @@ func readRow(ctx context.Context, s *reading.Reader, f func(*reading.Snapshot) (
 		return nil, err
 	}
 	err = s.InSnapshot(ctx, s.Catalog.DB, func(r *reading.Snapshot) (err error) {
+		r.Past = true
 		if row, err = f(r); err != nil || row.Since == nil {
 			return err
 		}

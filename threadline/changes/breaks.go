@@ -18,6 +18,7 @@ func (s *Store) Breaks(ctx context.Context, table string) ([]Break, error) {
 	}
 	var list []Break
 	err := s.reader().InSnapshot(ctx, s.reader().Catalog.DB, func(r *reading.Snapshot) error {
+		r.Past = true
 		t, err := r.Look(ctx, table)
 		if err != nil {
 			return err

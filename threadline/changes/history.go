@@ -27,6 +27,7 @@ func (s *Store) History(ctx context.Context, table string, key ...string) (histo
 		return nil, err
 	}
 	err = s.reader().InSnapshot(ctx, s.reader().Catalog.DB, func(r *reading.Snapshot) (err error) {
+		r.Past = true
 		history, err = readHistory(ctx, r, table, key)
 		return err
 	})

@@ -113,6 +113,7 @@ type seenKey struct {
 // begin reads what there is, and has the server keep the keys.
 func (r *tableReader) begin(ctx context.Context, table string) error {
 	return r.reader.InSnapshot(ctx, r.conn, func(first *reading.Snapshot) error {
+		first.Past = true
 		t, err := first.Look(ctx, table)
 		if err != nil {
 			return err
@@ -228,7 +229,7 @@ func (a *asOf) tableRow(row *Row, failed error) (*tableRow, error) {
 func (r *tableReader) page(ctx context.Context, keys []seenKey) ([]tableRow, error) {
 	var page []tableRow
 	err := r.reader.InSnapshot(ctx, r.conn, func(later *reading.Snapshot) (err error) {
-		page = nil
+		page, later.Past = nil, true
 		if err = later.Pin(ctx); err != nil {
 			return err
 		}

@@ -50,23 +50,31 @@ type uniqueKey struct {
 	Same []SQLiteEquality // what it takes for the same in Columns
 }
 
-var liveQuery = `SELECT pg_catalog.json_build_object('name', ` + catalog.QualifiedName + `, 'oid', c.oid::pg_catalog.int8, 'subtables', c.relhassubclass AND c.relkind <> 'p', 'rules', c.relhasrules, 'rewrites', ` + rulesOf + `, 'secured', pg_catalog.row_security_active(c.oid),
+// liveQuery describes a table as one JSON document. Most columns have a type of PostgreSQL's own, of which nothing has to be looked up.
+var liveQuery = `SELECT pg_catalog.json_build_object('name', ` + catalog.QualifiedName + `, 'oid', c.oid::pg_catalog.int8, 'subtables', c.relhassubclass AND c.relkind <> 'p', 'secured', pg_catalog.row_security_active(c.oid),
 	'readable', pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
 	'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
-		'space', pg_catalog.quote_ident(tn.nspname), 'generated', a.attgenerated <> '', 'always', a.attidentity = 'a', 'notnull', a.attnotnull, 'default', a.atthasdef OR a.attidentity <> '', 'domain', t.typtype = 'd', 'inert', ` + inertType + `, 'constrained', ` + constrainedType + `,
-		'base', (WITH RECURSIVE b (type) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd')
-			SELECT pg_catalog.format_type(t.oid, -1) FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype <> 'd'),
-		'equal', (WITH RECURSIVE b (type) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd')
+		'space', pg_catalog.quote_ident(tn.nspname), 'generated', a.attgenerated <> '', 'always', a.attidentity = 'a', 'notnull', a.attnotnull, 'default', a.atthasdef OR a.attidentity <> '', 'domain', t.typtype = 'd', 'inert', ` + ownType + ` OR (` + inertType + `), 'constrained', NOT (` + ownType + `) AND ` + constrainedType + `,
+		'base', CASE WHEN t.typtype <> 'd' THEN pg_catalog.format_type(t.oid, -1) ELSE (WITH RECURSIVE b (type) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd')
+			SELECT pg_catalog.format_type(t.oid, -1) FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype <> 'd') END,
+		'equal', CASE WHEN ` + ownType + ` THEN 'pg_catalog' ELSE (WITH RECURSIVE b (type) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd')
 			SELECT CASE WHEN n.nspname = 'pg_catalog' OR t.typtype <> 'b' OR t.typcategory = 'A' THEN 'pg_catalog'
 				ELSE (SELECT pg_catalog.quote_ident(o.nspname) FROM pg_catalog.pg_opclass oc JOIN pg_catalog.pg_am m ON m.oid = oc.opcmethod JOIN pg_catalog.pg_amop x ON x.amopfamily = oc.opcfamily AND x.amoplefttype = t.oid AND x.amoprighttype = t.oid
 						AND x.amopstrategy = CASE m.amname WHEN 'btree' THEN 3 ELSE 1 END JOIN pg_catalog.pg_operator p ON p.oid = x.amopopr AND p.oprname = '=' JOIN pg_catalog.pg_namespace o ON o.oid = p.oprnamespace
 					WHERE oc.opcintype = t.oid AND oc.opcdefault AND m.amname IN ('btree', 'hash') ORDER BY m.amname LIMIT 1) END
-			FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype <> 'd'))
+			FROM b JOIN pg_catalog.pg_type t ON t.oid = b.type JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype <> 'd') END)
 		ORDER BY a.attnum)
 		FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
 	'uniques', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('immediate', i.indimmediate, 'columns', (SELECT pg_catalog.json_agg(a.attname ORDER BY k.n)
 			FROM pg_catalog.unnest(i.indkey) WITH ORDINALITY k (number, n) JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number WHERE k.n <= i.indnkeyatts)) ORDER BY i.indisprimary DESC, i.indexrelid)
-		FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL),
+		FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL){rest})::pg_catalog.text
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (SELECT pg_catalog.array_agg(r.oid) FROM (SELECT c.oid UNION SELECT p.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree(c.oid) p) r (oid)) tree (oids)
+WHERE c.oid = $1::pg_catalog.int8::pg_catalog.oid`
+
+// liveRest is the rest of that document: what decides whether statements on the table succeed, and what else they do.
+var liveRest = `,
+	'rules', c.relhasrules, 'rewrites', ` + rulesOf + `,
 	'unproven', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', x.relname, 'columns', (SELECT pg_catalog.json_agg(DISTINCT a.attname) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND (
 			a.attnum = ANY (i.indkey) OR EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AND d.objid = i.indexrelid AND d.refobjid = c.oid AND d.refobjsubid = a.attnum)))) ORDER BY x.relname)
 		FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisvalid AND (i.indisexclusion
@@ -81,14 +89,13 @@ var liveQuery = `SELECT pg_catalog.json_build_object('name', ` + catalog.Qualifi
 			'columns', (SELECT pg_catalog.json_agg(a.attname) FROM pg_catalog.unnest(g.tgattr) n (number) JOIN pg_catalog.pg_attribute a ON a.attrelid = g.tgrelid AND a.attnum = n.number)) ORDER BY g.tgrelid, g.tgname)
 		FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_class gc ON gc.oid = g.tgrelid JOIN pg_catalog.pg_namespace gn ON gn.oid = gc.relnamespace
 		JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
-		WHERE g.tgrelid = ANY (tree.oids) AND NOT g.tgisinternal AND g.tgparentid = 0::pg_catalog.oid AND g.tgenabled IN ('O', 'A') AND NOT (pn.nspname = $2 AND p.proname OPERATOR(pg_catalog.~~) '` + catalog.FunctionPrefix + `%'))
-	)::pg_catalog.text
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-CROSS JOIN LATERAL (SELECT pg_catalog.array_agg(r.oid) FROM (SELECT c.oid UNION SELECT p.relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree(c.oid) p) r (oid)) tree (oids)
-WHERE c.oid = $1::pg_catalog.int8::pg_catalog.oid`
+		WHERE g.tgrelid = ANY (tree.oids) AND NOT g.tgisinternal AND g.tgparentid = 0::pg_catalog.oid AND g.tgenabled IN ('O', 'A') AND NOT (pn.nspname = $2 AND p.proname OPERATOR(pg_catalog.~~) '` + catalog.FunctionPrefix + `%'))`
 
-// live returns the table that has an ID now, nil if there is none. The shapes are those that it had.
-func (s *Reader) live(ctx context.Context, q catalog.Querier, id int64, shapes map[int64]*catalog.Shape) (*LiveTable, error) {
+// ownType is the condition that a type t is PostgreSQL's own, and made of nothing else.
+const ownType = `(t.typtype = 'b' AND t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace::pg_catalog.oid)`
+
+// live returns the table that has an ID now, nil if there is none. The shapes are those that it had, and past is that of describe.
+func (s *Reader) live(ctx context.Context, q catalog.Querier, id int64, shapes map[int64]*catalog.Shape, past bool) (*LiveTable, error) {
 	had, err := json.Marshal(slices.Collect(maps.Values(shapes)))
 	if err != nil {
 		return nil, err
@@ -108,21 +115,24 @@ func (s *Reader) live(ctx context.Context, q catalog.Querier, id int64, shapes m
 			return nil, err
 		}
 		if f.TableID() == id {
-			return s.describe(ctx, q, f)
+			return s.describe(ctx, q, f, past)
 		}
 	}
 	return nil, nil
 }
 
-// describe reads what the catalog has of a table.
-func (s *Reader) describe(ctx context.Context, q catalog.Querier, f *catalog.Relation) (*LiveTable, error) {
-	query := liveQuery
+// describe reads what the catalog has of a table, in a past without what it takes to know whether statements on it succeed.
+func (s *Reader) describe(ctx context.Context, q catalog.Querier, f *catalog.Relation, past bool) (*LiveTable, error) {
+	query, args := strings.Replace(liveQuery, "{rest}", "", 1), []any{int64(f.OID)}
+	if !past {
+		query, args = strings.Replace(liveQuery, "{rest}", liveRest, 1), append(args, s.Catalog.Schema)
+	}
 	for _, side := range []string{"k.conrelid", "k.confrelid"} {
 		condition := side + " = ANY (tree.oids)"
 		query = strings.Replace(query, "{keys, "+condition+"}", foreignKeysWhere(condition), 1)
 	}
 	var text string
-	if err := q.QueryRowContext(ctx, query, int64(f.OID), s.Catalog.Schema).Scan(&text); err != nil {
+	if err := q.QueryRowContext(ctx, query, args...).Scan(&text); err != nil {
 		return nil, err
 	}
 	var doc struct {

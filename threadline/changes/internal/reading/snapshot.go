@@ -21,7 +21,10 @@ type Snapshot struct {
 	Tables map[int64]*Table            // by their IDs
 	found  map[int64]*catalog.Relation // those of them that were looked up by their names
 
-	Lite   map[int64]*catalog.SQLiteTable // the same on SQLite
+	// Past says that Tables need not have what decides whether statements on them succeed: constraints, foreign keys, triggers and rules.
+	Past bool
+
+	Lite   map[int64]*catalog.SQLiteTable // the same as found on SQLite
 	pinned bool
 }
 
@@ -132,9 +135,9 @@ func (r *Snapshot) live(ctx context.Context, t *Table) (*LiveTable, error) {
 		return s.live(ctx, r, t)
 	}
 	if f := r.found[t.ID]; f != nil {
-		return r.Reader.describe(ctx, r.Tx, f)
+		return r.Reader.describe(ctx, r.Tx, f, r.Past)
 	}
-	return r.Reader.live(ctx, r.Tx, t.ID, t.Shapes)
+	return r.Reader.live(ctx, r.Tx, t.ID, t.Shapes, r.Past)
 }
 
 // Table returns the captured table with an ID.
