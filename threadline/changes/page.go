@@ -224,7 +224,7 @@ const looksFirst = 250
 
 // batch looks at the next changes, and reports whether there are more.
 func (r *pageReader) batch(ctx context.Context) (more bool, err error) {
-	size := r.query.Limit
+	size := r.query.Limit + 1 // one more says whether there is a page after this one
 	switch looks := r.query.looks() || r.at != nil && r.at.commits; {
 	case looks && r.looked > 0:
 		size = MaxLooked - r.looked

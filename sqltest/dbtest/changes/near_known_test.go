@@ -24,14 +24,22 @@ func TestRowAsOfKnown(t *testing.T) {
 		plan                bool // between before and then
 		want                string
 	}{
-		{name: "only a later change is of the same column", before: []string{"INSERT INTO t VALUES (1, 0, 0, 0)", "UPDATE t SET b = 1", "UPDATE t SET b = 2"}, then: []string{often},
-			after: []string{"UPDATE t SET b = 3", "UPDATE t SET b = 4", "UPDATE t SET a = 101"}, want: "id: 1; x: 0; b: 2; a: 100"},
-		{name: "another shape has another column at that place", before: []string{"INSERT INTO t VALUES (1, 0, 0, 0)", "UPDATE t SET b = 1", "UPDATE t SET a = 1", "ALTER TABLE t DROP COLUMN x"}, plan: true,
-			then: []string{"UPDATE t SET a = -1", often}, want: "id: 1; b: 1; a: 100"},
-		{name: "several changes of a transaction are ordered by all of them", before: []string{trigger, "CREATE TRIGGER a_first AFTER UPDATE ON t FOR EACH ROW EXECUTE FUNCTION again()", "INSERT INTO t VALUES (1, 0, 0, 0)", "UPDATE t SET a = 1", "UPDATE t SET b = 1", "UPDATE t SET a = 2"},
-			then: []string{often}, want: "id: 1; x: 0; b: 2; a: 100"},
-		{name: "the row was gone in between", before: []string{"INSERT INTO t VALUES (1, 0, 0, 0)", "UPDATE t SET b = 1", often, "DELETE FROM t", "INSERT INTO t VALUES (1, 0, 2, 0)"}, then: []string{often},
-			after: []string{often, "DELETE FROM t", "INSERT INTO t VALUES (1, 0, 3, 0)", often}, want: "id: 1; x: 0; b: 2; a: 100"},
+		{
+			name: "only a later change is of the same column", before: []string{"INSERT INTO t VALUES (1, 0, 0, 0)", "UPDATE t SET b = 1", "UPDATE t SET b = 2"}, then: []string{often},
+			after: []string{"UPDATE t SET b = 3", "UPDATE t SET b = 4", "UPDATE t SET a = 101"}, want: "id: 1; x: 0; b: 2; a: 100",
+		},
+		{
+			name: "another shape has another column at that place", before: []string{"INSERT INTO t VALUES (1, 0, 0, 0)", "UPDATE t SET b = 1", "UPDATE t SET a = 1", "ALTER TABLE t DROP COLUMN x"}, plan: true,
+			then: []string{"UPDATE t SET a = -1", often}, want: "id: 1; b: 1; a: 100",
+		},
+		{
+			name: "several changes of a transaction are ordered by all of them", before: []string{trigger, "CREATE TRIGGER a_first AFTER UPDATE ON t FOR EACH ROW EXECUTE FUNCTION again()", "INSERT INTO t VALUES (1, 0, 0, 0)", "UPDATE t SET a = 1", "UPDATE t SET b = 1", "UPDATE t SET a = 2"},
+			then: []string{often}, want: "id: 1; x: 0; b: 2; a: 100",
+		},
+		{
+			name: "the row was gone in between", before: []string{"INSERT INTO t VALUES (1, 0, 0, 0)", "UPDATE t SET b = 1", often, "DELETE FROM t", "INSERT INTO t VALUES (1, 0, 2, 0)"}, then: []string{often},
+			after: []string{often, "DELETE FROM t", "INSERT INTO t VALUES (1, 0, 3, 0)", often}, want: "id: 1; x: 0; b: 2; a: 100",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			oneDriver(t, func(w *world) {
