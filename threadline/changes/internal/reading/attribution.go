@@ -87,10 +87,14 @@ func (s *Reader) attributionQuery(w *EventTables) string {
 		columns = "c." + strings.Join(contextColumns, ", c.") + ", c.events, " + pgtext.Time("c.first_recorded_at") + ", " + pgtext.Time("c.last_recorded_at")
 		contexts = "LATERAL (" + s.contextsOf(w) + ") c"
 	}
+	last := "" // change of the transaction, of which only older events need the time
+	if w.looksForEvents() {
+		last = "LEFT JOIN LATERAL (SELECT c.captured_at FROM " + s.At("audit_changes") + " c WHERE " + OfTransaction("k.xid", "k.started") + " ORDER BY c.xid DESC, c.lsn DESC LIMIT 1) l ON true"
+	}
 	return "SELECT k.xid::pg_catalog.text, " + pgtext.Time("k.started") + `, w.state, coalesce(f.role, ''), coalesce(f.application, ''), coalesce(pg_catalog.host(f.client), ''), ` + columns + `
 		FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text::pg_catalog.xid8[]), pg_catalog.unnest($2::pg_catalog.text::pg_catalog.timestamptz[])) k (xid, started)
 		LEFT JOIN LATERAL (SELECT c.role, c.application, c.client, c.system, c.table_id, c.captured_at FROM ` + s.At("audit_changes") + ` c WHERE ` + OfTransaction("k.xid", "k.started") + ` ORDER BY c.xid, c.lsn LIMIT 1) f ON true
-		LEFT JOIN LATERAL (SELECT c.captured_at FROM ` + s.At("audit_changes") + ` c WHERE ` + OfTransaction("k.xid", "k.started") + ` ORDER BY c.xid DESC, c.lsn DESC LIMIT 1) l ON true
+		` + last + `
 		CROSS JOIN LATERAL (SELECT ` + s.StateOf(w) + ` AS state) w
 		LEFT JOIN ` + contexts + " ON true"
 }

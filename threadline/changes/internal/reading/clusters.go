@@ -48,7 +48,8 @@ func (s *Reader) System() string {
 	return "(SELECT f.system FROM (SELECT c.xid AS id, c.tx_started_at AS started) t, LATERAL (SELECT c.system FROM " + s.At("audit_changes") + " c WHERE " + OfTransaction("t.id", "t.started") + " ORDER BY c.xid, c.lsn LIMIT 1) f)"
 }
 
-// inClusters sets System of changes. It asks once for each transaction, which may have changed a row often.
+// inClusters sets System of changes. It asks once for each transaction, which may have changed a row often, unless its first change,
+// which alone has it, is in the list.
 func (s *Reader) inClusters(ctx context.Context, q catalog.Querier, list []*Row) error {
 	type place struct {
 		Transaction
@@ -56,9 +57,13 @@ func (s *Reader) inClusters(ctx context.Context, q catalog.Querier, list []*Row)
 	}
 	systems := make(map[Transaction]sql.NullInt64)
 	for _, r := range list {
-		systems[r.Transaction()] = r.System
+		if _, is := systems[r.Transaction()]; !is || r.System.Valid {
+			systems[r.Transaction()] = r.System
+		}
 	}
-	for chunk := range slices.Chunk(slices.Collect(maps.Keys(systems)), AtOnce) {
+	others := maps.Clone(systems)
+	maps.DeleteFunc(others, func(_ Transaction, system sql.NullInt64) bool { return system.Valid })
+	for chunk := range slices.Chunk(slices.Collect(maps.Keys(others)), AtOnce) {
 		var xids, starts []string
 		for _, t := range chunk {
 			xids, starts = append(xids, t.XID), append(starts, t.Started)

@@ -274,13 +274,18 @@ func (j *journalTables) older(c *cases) {
 	}
 }
 
+// looksForEvents reports whether the timeline may have events without contexts.
+func (w *EventTables) looksForEvents() bool {
+	return w.has("audit_contexts") && !w.complete && w.has("audit_actions")
+}
+
 // contextsOf selects the contexts of the transaction k. Where there are none, its events may have been
 // recorded by an older function, without contexts: those that were recorded with its COMMIT are
 // looked for, if that is soon after its last change.
 func (s *Reader) contextsOf(w *EventTables) string {
 	query := "SELECT " + strings.Join(contextColumns, ", ") + ", c.events, c.first_recorded_at, c.last_recorded_at FROM " + s.At("audit_contexts") + " c" +
 		" WHERE c.tx_id = k.xid::pg_catalog.text::pg_catalog.int8 AND c.tx_started_at = k.started"
-	if w.complete || !w.has("audit_actions") {
+	if !w.looksForEvents() {
 		return query
 	}
 	// A context says nothing of the correlation ID that an event has for want of another.
