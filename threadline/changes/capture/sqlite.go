@@ -21,8 +21,12 @@ func (s sqlite) migrate(ctx context.Context) error {
 	prefix := strings.TrimSuffix(pgschema.Ident(s.catalog.Schema+"_"), `"`)
 	script := strings.ReplaceAll(sqliteTables, `"threadline_`, prefix)
 	return wrap("migrate", s.write(ctx, func(tx *sql.Conn) error {
-		_, err := tx.ExecContext(ctx, script)
-		return err
+		if _, err := tx.ExecContext(ctx, script); err != nil {
+			return err
+		}
+		// Between statements nothing has to be held. In a database that was restored from a dump, rows have other numbers.
+		held := " FROM " + s.In("audit_changes") + " WHERE held IS NOT NULL"
+		return runAll(ctx, tx, []string{"DELETE FROM " + s.In("audit_values") + " WHERE change IN (SELECT seq" + held + ")", "DELETE" + held})
 	}))
 }
 

@@ -136,7 +136,7 @@ func (s sqlite) step(t *sqliteTarget, is *deployed, missed bool) *Step {
 		}
 	}
 	resumed := 0
-	if missed {
+	if missed || t.Ignores {
 		resumed = 1
 	}
 	switch {

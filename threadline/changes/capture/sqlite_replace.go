@@ -140,7 +140,7 @@ func (g *sqliteGenerator) hold(other string) []string {
 		from = " FROM " + g.table + " x WHERE " + among
 		heldFor = "(SELECT min(w.held_for) FROM (" + strings.Join(why, " UNION ALL ") + ") w WHERE " + strings.Join(same, " AND ") + ")"
 	}
-	steps := append(g.letGo(isHeld), fmt.Sprintf("INSERT INTO %s (captured_at, table_id, shape_id, op, tx_id, key, held, held_for) SELECT %s, %s, %d, 'D', %s, %s, %s, %s%s",
+	steps := append(g.letGoOf("h.held "+isHeld, g.heldForNew(true)), fmt.Sprintf("INSERT INTO %s (captured_at, table_id, shape_id, op, tx_id, key, held, held_for) SELECT %s, %s, %d, 'D', %s, %s, %s, %s%s",
 		g.changes, catalog.SQLiteNow, g.id(), g.Digest(), sqliteTransaction, g.keyOf("x"), g.held("x"), heldFor, from))
 	tables, condition := g.changes+" h CROSS JOIN "+g.table+" x ON x."+g.RowID+" = h.held", "h.table_id = "+g.id()+" AND h.held "+isHeld
 	if g.WithoutRowID {
@@ -162,6 +162,30 @@ func (g *sqliteGenerator) hold(other string) []string {
 	return steps
 }
 
+// letGoOf drops what is held of rows, and what was held for the values of NEW: in a database that was restored from a dump, which numbers
+// rows anew, it is held of another row.
+func (g *sqliteGenerator) letGoOf(rows string, values []string) []string {
+	which := "SELECT h.seq FROM " + g.changes + " h WHERE h.table_id = " + g.id() + " AND "
+	list := which + rows
+	if len(values) > 0 {
+		list += " UNION ALL " + which + "h.held_for IN (" + strings.Join(values, ", ") + ") AND h.held_for <> ''"
+	}
+	return []string{
+		"DELETE FROM " + g.values + " WHERE change IN (" + list + ")",
+		"DELETE FROM " + g.changes + " WHERE seq IN (" + list + ")",
+	}
+}
+
+// heldForNew are the texts of the values of NEW in the unique indexes, but for those that are always empty.
+func (g *sqliteGenerator) heldForNew(before bool) (texts []string) {
+	for n := range g.Unique {
+		if text := g.heldFor(n, before); text != "''" {
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
+
 // letGo drops what is held of rows.
 func (g *sqliteGenerator) letGo(which string) []string {
 	return []string{
@@ -174,20 +198,15 @@ func (g *sqliteGenerator) letGo(which string) []string {
 // values and are gone. They are changes of this transaction, whichever held them. Those that another transaction has held get a new
 // seq, since a reader may have passed the old one, and keep their distances.
 func (g *sqliteGenerator) settle() []string {
-	heldFor := []string{"''"}
-	for n := range g.Unique {
-		if text := g.heldFor(n, false); text != "''" {
-			heldFor = append(heldFor, text)
-		}
-	}
+	heldFor := strings.Join(append([]string{"''"}, g.heldForNew(false)...), ", ")
 	// Between these steps held_for marks these rows.
 	const now, late = "'now'", "'late'"
 	counted := func(which string) string { return "table_id = " + g.id() + " AND held_for " + which }
 	distance := "(SELECT max(m.seq) FROM " + g.changes + " m) + 1 - (SELECT min(h.seq) FROM " + g.changes + " h WHERE h." + counted("= "+late) + ")"
 	return []string{
 		"UPDATE " + g.changes + " SET held_for = CASE WHEN tx_id = " + sqliteTransaction + " THEN " + now + " ELSE " + late + " END" +
-			" WHERE seq IN (SELECT h.seq FROM " + g.changes + " h WHERE h.table_id = " + g.id() + " AND h.held = " + g.held("NEW") +
-			" UNION ALL SELECT h.seq FROM " + g.changes + " h WHERE h." + counted("IN ("+strings.Join(heldFor, ", ")+")") + " AND NOT EXISTS (SELECT 1 FROM " + g.table + " x WHERE " + g.stillThere("h") + "))",
+			" WHERE seq IN (SELECT h.seq FROM " + g.changes + " h WHERE h.table_id = " + g.id() + " AND h.held = " + g.held("NEW") + " AND (h.held_for IS NULL OR h.held_for IN (" + heldFor + "))" +
+			" UNION ALL SELECT h.seq FROM " + g.changes + " h WHERE h." + counted("IN ("+heldFor+")") + " AND NOT EXISTS (SELECT 1 FROM " + g.table + " x WHERE " + g.stillThere("h") + "))",
 		"UPDATE " + g.values + " SET change = change + " + distance + " WHERE change IN (SELECT h.seq FROM " + g.changes + " h WHERE h." + counted("= "+late) + ")",
 		"UPDATE " + g.changes + " SET held = NULL, held_for = NULL, tx_id = " + sqliteTransaction + ", captured_at = " + catalog.SQLiteNow +
 			", seq = seq + CASE held_for WHEN " + late + " THEN " + distance + " ELSE 0 END WHERE " + counted("IN ("+now+", "+late+")"),

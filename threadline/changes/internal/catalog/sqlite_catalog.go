@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,7 @@ type SQLiteTable struct {
 	Unique       []SQLiteIndex
 	Triggers     map[string]string // ours, by name: the text behind it
 	Late         bool              // others were made after them, which therefore fire first
+	Ignores      bool              // one of those may end what fires: RAISE(IGNORE)
 	LastCapture  *sqliteCapture    // nil if there is none
 }
 
@@ -157,6 +159,9 @@ func (s SQLite) ReadColumns(ctx context.Context, q Querier, t *SQLiteTable) erro
 	return errors.New("it has columns of the names _rowid_, rowid and oid, so that nothing names a row: rename one")
 }
 
+// ignores finds a trigger that may end those that fire after it, and not the change itself: none that fires before a change does that.
+var ignores = regexp.MustCompile(`(?is)\bAFTER\s.*\bRAISE\b[^;]*\bIGNORE\b`)
+
 // attached reads our triggers on a table. Their names say which table it was when they were made.
 func (s SQLite) attached(ctx context.Context, q Querier, t *SQLiteTable) error {
 	type one struct{ name, sql string }
@@ -169,6 +174,7 @@ func (s SQLite) attached(ctx context.Context, q Querier, t *SQLiteTable) error {
 	for _, i := range list {
 		if !strings.HasPrefix(i.name, s.Schema+"_"+SQLiteTriggers) {
 			t.Late = len(t.Triggers) > 0
+			t.Ignores = t.Ignores || t.Late && ignores.MatchString(i.sql)
 			continue
 		}
 		t.Triggers[i.name] = i.sql

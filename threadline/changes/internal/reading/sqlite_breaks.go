@@ -38,6 +38,8 @@ func (s SQLite) uncaptured(ctx context.Context, q catalog.Querier, t *catalog.SQ
 		b.Text = "triggers are missing"
 	case t.Grown():
 		b.Text = "columns or unique indexes are new, and not captured yet"
+	case t.Ignores:
+		b.Text = "another trigger fires before those of the capture, and may keep them from firing, by RAISE(IGNORE)"
 	default:
 		return nil, nil
 	}
