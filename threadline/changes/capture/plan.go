@@ -2,6 +2,8 @@ package capture
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -231,10 +233,15 @@ func (s *Installer) before(f *target, is *deployed) *target {
 	return &before
 }
 
-// readStored finds out whether audit_shapes has the shape, audit_keys the key of hashes, and whether triggers were altered since the last
-// capture. For a role that may not look, all is as it should be.
-func (s *Installer) readStored(ctx context.Context, q catalog.Querier, f *target, d *deployed) error {
-	err := q.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+s.at("audit_shapes")+" WHERE id = $1)", f.Digest()).Scan(&d.shape)
+// readStored finds out whether audit_changes has partitions, audit_shapes the shape, audit_keys the key of hashes, and whether triggers were
+// altered since the last capture. For a role that may not look, all is as it should be.
+func (s *Installer) readStored(ctx context.Context, q catalog.Querier, f *target, d *deployed) (err error) {
+	if f.divided, err = s.isDivided(ctx, q); errors.Is(err, sql.ErrNoRows) {
+		return catalog.NotMigrated(err)
+	} else if err != nil {
+		return wrap("look for the tables of changes", err)
+	}
+	err = q.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+s.at("audit_shapes")+" WHERE id = $1)", f.Digest()).Scan(&d.shape)
 	switch {
 	case catalog.NotMigrated(err) != nil:
 		return catalog.NotMigrated(err)

@@ -228,6 +228,8 @@ func (g *generator) wholeStatement(op string) {
 	}
 	if g.mayFail() {
 		long = []string{"true"}
+	} else if g.divided {
+		long = append(long, "first")
 	}
 	g.line(3, "IF NOT EXISTS (SELECT FROM %s_rows) THEN", sides[0]) // then it needs no lock
 	g.line(4, "RETURN NULL;")
@@ -237,6 +239,9 @@ func (g *generator) wholeStatement(op string) {
 	g.line(5, "IF first THEN")
 	g.line(6, "LOCK TABLE ONLY %s IN ROW EXCLUSIVE MODE NOWAIT;", g.installer.at("audit_changes"))
 	g.origin()
+	if g.divided {
+		g.hurry(6)
+	}
 	g.line(5, "END IF;")
 	g.readKey()
 	g.line(5, "long := %s;", strings.Join(long, " OR "))
@@ -244,6 +249,11 @@ func (g *generator) wholeStatement(op string) {
 	g.line(6, "%s;", g.wholeSQL(op, sides, true))
 	g.line(6, "GET DIAGNOSTICS count = ROW_COUNT;")
 	g.line(5, "END IF;")
+	if g.divided {
+		g.line(5, "IF first THEN")
+		g.patient(6)
+		g.line(5, "END IF;")
+	}
 	g.line(4, "EXCEPTION WHEN others THEN")
 	g.line(5, "wrong := SQLERRM;")
 	g.line(4, "END;")

@@ -67,6 +67,9 @@ func (g *generator) function() string {
 	if g.bulk {
 		g.line(1, "count bigint; running pg_catalog.text; marks pg_catalog.text; site pg_catalog.text; ops pg_catalog.text;")
 	}
+	if g.divided {
+		g.line(1, "patience pg_catalog.text;")
+	}
 	if g.hashes() {
 		g.line(1, "inner_key pg_catalog.bytea; outer_key pg_catalog.bytea;")
 	}
@@ -92,6 +95,7 @@ func (g *generator) function() string {
 	g.line(2, "wrong := SQLERRM;")
 	g.line(1, "END;")
 	g.drift()
+	g.refuseTooLong()
 	if g.moves() {
 		g.line(1, "IF wrong IS NOT NULL OR shape_id IS NULL THEN")
 		g.loseMoves(2)
@@ -103,24 +107,32 @@ func (g *generator) function() string {
 	g.line(1, "END IF;")
 	g.missKey()
 	g.line(1, "IF first THEN")
-	g.line(2, "mark := %s;", g.mark())
-	g.origin()
-	g.line(1, "END IF;")
-	insert := "INSERT INTO " + changes + " (xid, tx_started_at, captured_at, lsn, table_id, shape_id, depth, op, old_tid, new_tid, key, former_key, changed, old_row, new_row, cut, columns, system, role, application, client)"
-	values := "VALUES (pg_catalog.pg_current_xact_id(), pg_catalog.transaction_timestamp(), pg_catalog.clock_timestamp(), pg_catalog.pg_current_wal_insert_lsn(), " +
-		strconv.FormatInt(g.TableID(), 10) + ", shape_id, pg_catalog.pg_trigger_depth(), '%s', %s, %s, key, former_key, changed, old_row, new_row, cut, columns, system, role, application, client);"
-	for i, op := range []struct{ name, old, new string }{{"UPDATE", "OLD.ctid", "NEW.ctid"}, {"INSERT", "NULL", "NEW.ctid"}, {"DELETE", "OLD.ctid", "NULL"}, {"TRUNCATE", "NULL", "NULL"}} {
-		g.line(1, "%s %s THEN", [2]string{"IF", "ELSIF"}[min(i, 1)], is("TG_OP", "'"+op.name+"'"))
-		if op.name == "DELETE" {
-			g.noteDelete(2)
-		}
-		g.line(2, "%s", insert)
-		g.line(2, values, op.name[:1], op.old, op.new)
+	if g.origin(); g.divided {
+		g.insertFirst()
+	} else {
+		g.line(2, "mark := %s;", g.mark())
 	}
 	g.line(1, "END IF;")
+	g.insert(1)
 	g.line(1, "RETURN NULL;")
 	g.line(0, "END")
 	return g.b.String()
+}
+
+// insert adds the change to audit_changes.
+func (g *generator) insert(depth int) {
+	insert := "INSERT INTO " + g.installer.at("audit_changes") + " (xid, tx_started_at, captured_at, lsn, table_id, shape_id, depth, op, old_tid, new_tid, key, former_key, changed, old_row, new_row, cut, columns, system, role, application, client)"
+	values := "VALUES (pg_catalog.pg_current_xact_id(), pg_catalog.transaction_timestamp(), pg_catalog.clock_timestamp(), pg_catalog.pg_current_wal_insert_lsn(), " +
+		strconv.FormatInt(g.TableID(), 10) + ", shape_id, pg_catalog.pg_trigger_depth(), '%s', %s, %s, key, former_key, changed, old_row, new_row, cut, columns, system, role, application, client);"
+	for i, op := range []struct{ name, old, new string }{{"UPDATE", "OLD.ctid", "NEW.ctid"}, {"INSERT", "NULL", "NEW.ctid"}, {"DELETE", "OLD.ctid", "NULL"}, {"TRUNCATE", "NULL", "NULL"}} {
+		g.line(depth, "%s %s THEN", [2]string{"IF", "ELSIF"}[min(i, 1)], is("TG_OP", "'"+op.name+"'"))
+		if op.name == "DELETE" {
+			g.noteDelete(depth + 1)
+		}
+		g.line(depth+1, "%s", insert)
+		g.line(depth+1, values, op.name[:1], op.old, op.new)
+	}
+	g.line(depth, "END IF;")
 }
 
 // mark marks the transaction as one that has changes: the next change need not repeat what origin says.

@@ -60,7 +60,13 @@ func (g *generator) join() {
 	g.line(3, "mark := pg_catalog.set_config(%s, '', true);", g.movesState())
 	g.line(3, "IF step OPERATOR(pg_catalog.<>) '%s' AND pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'serializable' THEN", movesLost)
 	g.line(4, "BEGIN")
+	if g.divided {
+		g.hurry(5) // it locks all partitions
+	}
 	g.line(5, "EXECUTE %s USING step::pg_catalog.pg_lsn, pg_catalog.pg_trigger_depth();", pgtext.Literal(g.joinSQL()))
+	if g.divided {
+		g.patient(5)
+	}
 	g.line(4, "EXCEPTION WHEN others THEN")
 	g.line(5, "wrong := SQLERRM;") // they stay two
 	g.line(4, "END;")

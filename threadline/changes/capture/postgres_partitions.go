@@ -181,3 +181,39 @@ func (s *Installer) makePartition(ctx context.Context, p partition, careful bool
 	}
 	return err
 }
+
+// The first change of a transaction locks its partition of audit_changes. There may be none for it, or somebody may have locked it. So it
+// is added in a block with an exception handler, and waits as little as can be. This takes one more transaction ID, but only once in a
+// transaction: the others find the lock held.
+
+// hurry has the session wait for locks as little as can be, until patient.
+func (g *generator) hurry(depth int) {
+	g.line(depth, "patience := pg_catalog.current_setting('lock_timeout'); mark := pg_catalog.set_config('lock_timeout', '1ms', true);")
+}
+
+func (g *generator) patient(depth int) {
+	g.line(depth, "mark := pg_catalog.set_config('lock_timeout', patience, true);")
+}
+
+// insertFirst adds the first change of a transaction to a table in partitions. Where it fails, the others of the transaction are not even
+// tried: each would wait again.
+func (g *generator) insertFirst() {
+	setting, lost := "threadline."+g.installer.setting(), "pg_catalog.concat('lost ', pg_catalog.pg_current_xact_id())"
+	g.line(2, "IF %s THEN", is("pg_catalog.current_setting('"+setting+"', true)", lost))
+	g.line(3, "wrong := 'an earlier change of the transaction could not be kept';")
+	g.line(2, "ELSE")
+	g.line(3, "BEGIN")
+	g.hurry(4)
+	g.insert(4)
+	g.patient(4)
+	g.line(4, "mark := %s;", g.mark())
+	g.line(4, "RETURN NULL;")
+	g.line(3, "EXCEPTION WHEN others THEN")
+	g.line(4, "wrong := SQLERRM;")
+	g.line(3, "END;")
+	g.line(3, "mark := pg_catalog.set_config('%s', %s, true);", setting, lost)
+	g.line(2, "END IF;")
+	g.loseMoves(2)
+	g.gap()
+	g.line(2, "RETURN NULL;")
+}

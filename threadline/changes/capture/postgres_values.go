@@ -237,3 +237,23 @@ func (g *generator) leftOut() string {
 	}
 	return "(" + byNumber + " OR coalesce(a.attname OPERATOR(pg_catalog.=) ANY (ARRAY[" + strings.Join(names, ", ") + "]::pg_catalog.name[]), false))"
 }
+
+// mostText is how many bytes the texts of a change may have together: the server makes no row of more than 1 GB of them.
+const mostText = 1_000_000_000
+
+// refuseTooLong notices a change that cannot be stored, which would fail the app's statement. In drift values are not shortened, and
+// each type nested in another may double what quotes its text.
+func (g *generator) refuseTooLong() {
+	texts := []string{"old_row", "new_row", "key", "former_key"}
+	sum := make([]string, len(texts))
+	for i, t := range texts {
+		sum[i] = "coalesce(pg_catalog.octet_length(" + t + "), 0)"
+	}
+	// Nearly always the first condition decides: a key is no longer than its row.
+	part := strconv.Itoa(mostText / len(texts))
+	g.line(1, "IF pg_catalog.octet_length(old_row) OPERATOR(pg_catalog.>) %[1]s OR pg_catalog.octet_length(new_row) OPERATOR(pg_catalog.>) %[1]s THEN", part)
+	g.line(2, "IF %s OPERATOR(pg_catalog.>) %d THEN", strings.Join(sum, "::pg_catalog.int8 OPERATOR(pg_catalog.+) "), mostText)
+	g.line(3, "wrong := 'the text of the row is too long';")
+	g.line(2, "END IF;")
+	g.line(1, "END IF;")
+}

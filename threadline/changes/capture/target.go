@@ -14,6 +14,7 @@ type target struct {
 	gone     []goneColumn
 	bulk     bool   // statements are captured: see Table.Bulk
 	whyByRow string // why rows are, although Table.Bulk is set
+	divided  bool   // audit_changes has partitions
 }
 
 // sqliteTarget is one on SQLite.
