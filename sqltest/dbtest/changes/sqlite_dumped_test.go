@@ -49,9 +49,9 @@ func TestSQLiteDumped(t *testing.T) {
 				w.must(w.installer().Migrate(ctx))
 			}
 			w.exec("DELETE FROM threadline_audit_changes WHERE held IS NULL",
-				"INSERT INTO t VALUES ('e', 5), ('f', 6)", "UPDATE t SET v = 7 WHERE k = 'e'", "REPLACE INTO t VALUES ('c', 8)", "INSERT OR IGNORE INTO t VALUES ('d', 9)", "REPLACE INTO t VALUES ('d', 9)", "DELETE FROM t WHERE k = 'f'")
+				"REPLACE INTO t VALUES ('d', 9)", "INSERT INTO t VALUES ('e', 5), ('f', 6)", "UPDATE t SET v = 7 WHERE k = 'e'", "INSERT OR IGNORE INTO t VALUES ('c', 8)", "REPLACE INTO t VALUES ('c', 8)", "DELETE FROM t WHERE k = 'f'")
 			got := w.text("SELECT group_concat(op || v, ' ') FROM (SELECT c.op, coalesce(v.old, v.new, 5) AS v FROM threadline_audit_changes c JOIN threadline_audit_values v ON v.change = c.seq AND v.field = CASE c.op WHEN 'U' THEN 2 ELSE 1 END WHERE c.held IS NULL ORDER BY c.seq)")
-			if want := "Ie If U5 Dc Ic Dd Id Df"; got != want {
+			if want := "Dd Id Ie If U5 Dc Ic Df"; got != want {
 				t.Errorf("the changes are %s, want %s", got, want)
 			}
 		})
