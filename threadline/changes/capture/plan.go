@@ -236,9 +236,7 @@ func (s *Installer) before(f *target, is *deployed) *target {
 // readStored finds out whether audit_changes has partitions, audit_shapes the shape, audit_keys the key of hashes, and whether triggers were
 // altered since the last capture. For a role that may not look, all is as it should be.
 func (s *Installer) readStored(ctx context.Context, q catalog.Querier, f *target, d *deployed) (err error) {
-	if f.divided, err = s.isDivided(ctx, q); errors.Is(err, sql.ErrNoRows) {
-		return catalog.NotMigrated(err)
-	} else if err != nil {
+	if f.divided, err = s.isDivided(ctx, q); err != nil && !errors.Is(err, sql.ErrNoRows) { // without the table, what follows says so
 		return wrap("look for the tables of changes", err)
 	}
 	err = q.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM "+s.at("audit_shapes")+" WHERE id = $1)", f.Digest()).Scan(&d.shape)
