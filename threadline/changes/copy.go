@@ -16,13 +16,8 @@ import (
 // The app's database makes JSON of each row, and the other database makes a row of that. So this file lists no columns, and no
 // value is interpreted on its way.
 
-// Copy copies the row changes of entries to a store in another database, as they are in the app's, together with what
-// is needed to read them there: shapes, captures, gaps, and which transactions had no event. Entries without a
-// Change, which are events, are ignored. What the store already has stays as it is.
-//
-// app is the app's database, as forward.Conn lends it. If a change is gone there, the others are written, and the error, a
-// [forward.Partial], names its entry. Copy is for threadline.Forwarder.
-func (f *Source) Copy(ctx context.Context, app *sql.DB, entries []journal.Entry, to *Store) error {
+// copy is [Source.Copy], for changes that can be converted.
+func (f *Source) copy(ctx context.Context, app *sql.DB, entries []journal.Entry, to *Store) error {
 	archive := to.reader()
 	if err := checkCopyable(archive); err != nil {
 		return err

@@ -69,8 +69,7 @@ func (f *Source) From() string {
 		" FROM " + f.reader.At("audit_changes") + " a CROSS JOIN pg_catalog.pg_control_system() i)"
 }
 
-// Read implements [relay.Changes].
-func (f *Source) Read(ctx context.Context, conn *sql.Conn, entries []*journal.Entry) error {
+func (f *Source) read(ctx context.Context, conn *sql.Conn, entries []*journal.Entry) error {
 	found, err := f.rows(ctx, conn, entries)
 	if err != nil {
 		return catalog.Wrap("read changes for a forwarder", err)
