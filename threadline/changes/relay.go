@@ -3,6 +3,7 @@ package changes
 import (
 	"context"
 	"database/sql"
+	"maps"
 
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -25,6 +26,7 @@ func Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect, opts *relay.O
 	}
 	with := *opts
 	with.Changes = make(map[string]relay.Changes)
+	maps.Copy(with.Changes, opts.Changes)
 	for _, st := range states {
 		if st.EventsOnly != "" {
 			with.Changes[st.Forwarder] = NewSource(history)

@@ -16,10 +16,20 @@ func TestDiffRows(t *testing.T) {
 		old, now Value
 		want     string
 	}{
-		{of("1"), of("1"), ""}, {of("1.0"), of("1.00"), "1.0 → 1.00"}, {Value{}, Value{}, ""}, {Value{}, of(""), "NULL → "}, {of("a"), Value{}, "a → NULL"},
-		{masked(Value{}), masked(Value{}), "?"}, {masked(Value{}), of("1"), "?"}, {masked(of("ab")), masked(of("ab")), "?"}, {masked(of("ab")), masked(of("cd")), "(masked ab) → (masked cd)"},
-		{shortened("70000"), shortened("70000"), "?"}, {shortened("70000"), shortened("70001"), "(70000) → (70001)"}, {shortened("stored 900"), shortened("stored 900"), "?"},
-		{shortened(digest), shortened(digest), ""}, {shortened("70000"), of("a"), "(70000) → a"},
+		{of("1"), of("1"), ""},
+		{of("1.0"), of("1.00"), "1.0 → 1.00"},
+		{Value{}, Value{}, ""},
+		{Value{}, of(""), "NULL → "},
+		{of("a"), Value{}, "a → NULL"},
+		{masked(Value{}), masked(Value{}), "?"},
+		{masked(Value{}), of("1"), "?"},
+		{masked(of("ab")), masked(of("ab")), "?"},
+		{masked(of("ab")), masked(of("cd")), "(masked ab) → (masked cd)"},
+		{shortened("70000"), shortened("70000"), "?"},
+		{shortened("70000"), shortened("70001"), "(70000) → (70001)"},
+		{shortened("stored 900"), shortened("stored 900"), "?"},
+		{shortened(digest), shortened(digest), ""},
+		{shortened("70000"), of("a"), "(70000) → a"},
 		{Value{Text: of("1").Text, Storage: "integer"}, Value{Text: of("1").Text, Storage: "text"}, "1 → 1"},
 	} {
 		row := func(v Value) *Row { return &Row{Values: []RowValue{{Name: "a", Value: v}}} }

@@ -1,6 +1,7 @@
 package changes_test
 
 import (
+	"database/sql"
 	"strings"
 	"testing"
 
@@ -24,7 +25,7 @@ func TestOtherDialect(t *testing.T) {
 		want := func(call, maker string, err error) {
 			t.Helper()
 			pkg, _, _ := strings.Cut(call, ".")
-			if says := strings.ReplaceAll(says, "{}", maker); err == nil || !strings.Contains(err.Error(), says) || !strings.HasPrefix(err.Error(), pkg+": ") {
+			if text := strings.ReplaceAll(says, "{}", maker); err == nil || !strings.Contains(err.Error(), text) || !strings.HasPrefix(err.Error(), pkg+": ") {
 				t.Errorf("%s: %v", call, err)
 			}
 		}
@@ -82,22 +83,27 @@ func TestOtherDialect(t *testing.T) {
 			_, _, err = capture.Of(capture.Table{Name: "t"}).Keep(ctx, db)
 			made("capture.Keep", err)
 		}
-
-		right := changes.NewStore(db, e.Dialect, nil)
-		if err = capture.NewInstaller(db, e.Dialect, nil).Migrate(ctx); err != nil {
-			t.Fatal(err)
-		}
-		wrong := threadline.NewStore(db, other, nil)
-		for store, maker := range map[*changes.Store]string{store: "changes.NewStore", right: "threadline.NewStore"} {
-			timeline := wrong
-			if store != right {
-				timeline = threadline.NewStore(db, e.Dialect, nil)
-				if err = timeline.Migrate(ctx); err != nil {
-					t.Fatal(err)
-				}
-			}
-			_, err = trail.NewReader(timeline, store).Page(ctx, trail.Query{})
-			want(strings.TrimSuffix(maker, ".NewStore")+".trail", maker, err)
-		}
+		trailOfOtherDialect(t, db, e, other, want)
 	})
+}
+
+// trailOfOtherDialect: one of the two stores of a trail was made for another dialect.
+func trailOfOtherDialect(t *testing.T, db *sql.DB, e dbtest.Engine, other hooks.Dialect, want func(call, maker string, err error)) {
+	t.Helper()
+	right := changes.NewStore(db, e.Dialect, nil)
+	if err := capture.NewInstaller(db, e.Dialect, nil).Migrate(ctx); err != nil {
+		t.Fatal(err)
+	}
+	wrong := threadline.NewStore(db, other, nil)
+	for store, maker := range map[*changes.Store]string{changes.NewStore(db, other, nil): "changes.NewStore", right: "threadline.NewStore"} {
+		timeline := wrong
+		if store != right {
+			timeline = threadline.NewStore(db, e.Dialect, nil)
+			if err := timeline.Migrate(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := trail.NewReader(timeline, store).Page(ctx, trail.Query{})
+		want(strings.TrimSuffix(maker, ".NewStore")+".trail", maker, err)
+	}
 }

@@ -88,6 +88,38 @@ func TestUndoRefused(t *testing.T) {
 	}
 }
 
+// TestUndoWithoutTriggers: an undo to a time refuses to cross one at which the triggers were disabled, whether they were planned again since
+// or not; one to a time after it does not.
+func TestUndoWithoutTriggers(t *testing.T) {
+	each(t, func(w *world) {
+		w.exec("CREATE TABLE t (id int PRIMARY KEY, a int, b int)")
+		w.capture(capture.Table{Name: "t"})
+		w.exec("INSERT INTO t VALUES (1, 1, 1)")
+		history, err := w.store.History(ctx, "t", "1")
+		w.must(err)
+		w.exec("ALTER TABLE t DISABLE TRIGGER ALL", "UPDATE t SET a = 666", "ALTER TABLE t ENABLE TRIGGER ALL", "UPDATE t SET b = 2")
+		refused := func(when string) {
+			t.Helper()
+			u, err := undo.RowAfter(ctx, w.store, history[0])
+			w.must(err)
+			if len(u.Statements) > 0 || len(u.Refusals) != 1 || !strings.Contains(u.Refusals[0].String(), "the history has a gap: triggers were") {
+				w.Errorf("%s: %s", when, u)
+			}
+		}
+		refused("before the next plan")
+		w.capture(capture.Table{Name: "t"})
+		refused("after it")
+		w.exec("UPDATE t SET b = 3", "UPDATE t SET b = 4")
+		history, err = w.store.History(ctx, "t", "1")
+		w.must(err)
+		u, err := undo.RowAfter(ctx, w.store, history[len(history)-2])
+		w.must(err)
+		if len(u.Statements) != 1 || len(u.Refusals) > 0 {
+			w.Errorf("behind the gap: %s", u)
+		}
+	})
+}
+
 // TestUndoGap: what was not captured cannot be undone, nor can the rest of its transaction, nor the row.
 func TestUndoGap(t *testing.T) {
 	each(t, func(w *world) {

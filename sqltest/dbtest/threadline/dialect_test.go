@@ -42,8 +42,8 @@ func TestOtherDialect(t *testing.T) {
 			if strings.HasPrefix(call, "journal") {
 				maker = "journal.New"
 			}
-			says := strings.ReplaceAll(says, "{}", maker)
-			if err == nil || !strings.Contains(err.Error(), says) {
+			text := strings.ReplaceAll(says, "{}", maker)
+			if err == nil || !strings.Contains(err.Error(), text) {
 				t.Errorf("%s: %v", call, err)
 			}
 		}

@@ -177,12 +177,16 @@ func afterMoment(each [][]*reading.Row, key string, to time.Time) [][]*reading.R
 // gapsSince refuses changes of a table that were not captured since a moment.
 func (r *undoer) gapsSince(ctx context.Context, t *reading.Table, to time.Time) error {
 	if r.Reader.Catalog.Dialect != hooks.SQLite {
-		_, err := r.gaps(ctx, " WHERE c.table_id = $1 AND c.captured_at > $2::pg_catalog.text::pg_catalog.timestamptz", t.ID, to.UTC().Format(time.RFC3339Nano))
-		return err
+		if _, err := r.gaps(ctx, " WHERE c.table_id = $1 AND c.captured_at > $2::pg_catalog.text::pg_catalog.timestamptz", t.ID, to.UTC().Format(time.RFC3339Nano)); err != nil {
+			return err
+		}
 	}
 	breaks, err := r.Breaks(ctx, t)
 	if err != nil {
 		return err
+	}
+	if r.Reader.Catalog.Dialect != hooks.SQLite { // what was lost is among the gaps
+		breaks = slices.DeleteFunc(breaks, func(b reading.Break) bool { return b.Kind == change.Lost })
 	}
 	if b := reading.FirstBroken(breaks, to, time.Now().Add(24*time.Hour)); b != nil {
 		r.refuse(t, nil, nil, "the history has a gap: "+b.Text)
