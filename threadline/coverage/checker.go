@@ -15,25 +15,26 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
-// Options say what is to be captured. Nil, and the zero value, mean each table, with any masks.
+// Options say what has to be captured. Nil and the zero value mean every table, with any masks.
 type Options struct {
 	// Schema is the schema of the history and the timeline, "threadline" by default; on SQLite the prefix of their names.
 	Schema string
-	// Tables are those that are to be captured, and how: a mask that the database does not have is a finding.
+	// Tables are tables that have to be captured in a certain way: a mask that the capture lacks is a finding. Other tables have to
+	// be captured, too, unless Exclude names them.
 	Tables []capture.Table
-	// Exclude are tables that need no capture, by name, with or without the schema: "schema_migrations", "queue.*". A * stands for
-	// any text. So that a table that is made next year is found, name tables in preference to patterns.
+	// Exclude names tables that need no capture, with or without the schema: "schema_migrations", "queue.*". A * matches any text.
+	// Prefer names to patterns: a pattern may also exclude a table that is added later.
 	Exclude []string
-	// Accept are columns whose values are to be kept although their names look like those of personal data or secrets:
-	// "customers.email", with or without the schema; "*.email" in each table.
+	// Accept names columns whose values may be kept although their names suggest personal data or secrets: "customers.email",
+	// with or without the schema; "*.email" is that column of every table.
 	Accept []string
-	// Window is how far back gaps are looked for, and the driver's counts compared with the triggers'. Zero means not at all.
+	// Window is how far back to look for gaps, and to compare the driver's counts with the triggers'. Zero means not to.
 	Window time.Duration
 	// Aliases are those of [threadline.Options].
 	Aliases map[string][]string
 }
 
-// Checker checks one database. It is safe for concurrent use, and needs one connection at a time.
+// Checker checks one database. It is safe for concurrent use. A check uses one connection at a time.
 type Checker struct {
 	db      *sql.DB
 	dialect hooks.Dialect
@@ -56,13 +57,13 @@ func NewChecker(db *sql.DB, dialect hooks.Dialect, opts *Options) *Checker {
 	return c
 }
 
-// Check looks at the whole database. What is wrong with the database is in the report; an error means that there is none: the database
-// did not answer, the role may not read the history, or the options make no sense.
+// Check checks the whole database. What is wrong with it is in the report. An error means that the check could not be completed: the
+// database did not answer, the role may not read the history, or the options contradict each other.
 func (c *Checker) Check(ctx context.Context) (*Report, error) {
 	run := &run{Checker: c, report: &Report{At: time.Now(), Tables: []Table{}, Findings: []Finding{}}, used: make(map[string]bool)}
 	for _, pattern := range slices.Concat(c.opts.Exclude, c.opts.Accept) {
 		if _, err := path.Match(pattern, ""); err != nil {
-			return nil, fmt.Errorf("coverage: %q is no pattern: write a name, with * for any text", pattern)
+			return nil, fmt.Errorf("coverage: %q is not a pattern: write a name, in which * matches any text", pattern)
 		}
 	}
 	surveyed, err := c.installer.Survey(ctx)
@@ -87,39 +88,39 @@ type run struct {
 	report *Report
 	// wanted has the configured tables by their qualified names.
 	wanted map[string]capture.Table
-	used   map[string]bool // names and patterns that a table or a column was found for
+	used   map[string]bool // names and patterns that have matched a table or a column
 }
 
 func (r *run) add(f Finding) { r.report.Findings = append(r.report.Findings, f) }
 
-// alive tells an error that is about a table from one of the connection.
-func (r *run) alive(ctx context.Context) error { return r.db.PingContext(ctx) }
+// ping returns an error if the connection is lost: then an error that seems to be about a table is not.
+func (r *run) ping(ctx context.Context) error { return r.db.PingContext(ctx) }
 
-// configure finds the configured tables.
+// configure finds the configured tables in the database.
 func (r *run) configure(ctx context.Context, surveyed []capture.Surveyed) error {
 	r.wanted = make(map[string]capture.Table)
 	for _, t := range r.opts.Tables {
 		name, err := r.installer.Qualify(ctx, t.Name)
-		if dead := r.alive(ctx); dead != nil {
-			return dead
+		if lost := r.ping(ctx); lost != nil {
+			return lost
 		}
 		switch {
 		case err != nil:
-			r.add(Finding{Code: NoTable, Table: t.Name, Text: plain(err), Fix: "correct its name, or take it out of the list"})
+			r.add(Finding{Code: NoTable, Table: t.Name, Text: plain(err), Fix: "correct its name, or remove it from the list"})
 			continue
 		case !slices.ContainsFunc(surveyed, func(s capture.Surveyed) bool { return s.Name == name }):
-			r.add(Finding{Code: NotPossible, Table: t.Name, Text: "it is no table of the app's, or a partition: name the table that has it", Fix: "take it out of the list"})
+			r.add(Finding{Code: NotPossible, Table: t.Name, Text: "it is not a table of the app's, or it is a partition", Fix: "name the partitioned table, or remove it from the list"})
 			continue
 		}
 		if before, ok := r.wanted[name]; ok {
-			return fmt.Errorf("coverage: %s and %s are one table: name it once", before.Name, t.Name)
+			return fmt.Errorf("coverage: %s and %s are the same table: name it once", before.Name, t.Name)
 		}
 		r.wanted[name] = t
 	}
 	return nil
 }
 
-// plain is an error without the name of the package that it is from.
+// plain returns the text of an error, without the name of the package that it comes from.
 func plain(err error) string {
 	text := err.Error()
 	for _, prefix := range []string{"capture: ", "changes: "} {
@@ -128,9 +129,9 @@ func plain(err error) string {
 	return text
 }
 
-// matches reports whether a table, by its qualified name in quotes, is one of a list of names and patterns; with a column, whether
-// that column of it is.
-func (r *run) matches(list []string, qualified, column string) (is bool) {
+// matches reports whether a list of names and patterns has a table, or, if column is not "", that column of it, and marks those that
+// match as used. qualified is the table's qualified name, in quotes.
+func (r *run) matches(list []string, qualified, column string) (found bool) {
 	schema, table := split(qualified)
 	for _, pattern := range list {
 		rest := pattern
@@ -143,10 +144,10 @@ func (r *run) matches(list []string, qualified, column string) (is bool) {
 		}
 		if match(rest, table) || match(rest, schema+"."+table) {
 			r.used[pattern] = true
-			is = true
+			found = true
 		}
 	}
-	return is
+	return found
 }
 
 func match(pattern, name string) bool {
@@ -154,7 +155,7 @@ func match(pattern, name string) bool {
 	return err == nil && is
 }
 
-// split takes a qualified name in quotes apart. On SQLite the schema is main.
+// split divides a qualified name in quotes into schema and table. On SQLite the schema is main.
 func split(qualified string) (schema, table string) {
 	parts := strings.SplitN(strings.Trim(qualified, `"`), `"."`, 2)
 	for i := range parts {
@@ -166,13 +167,13 @@ func split(qualified string) (schema, table string) {
 	return parts[0], parts[1]
 }
 
-// shown is a qualified name as people read it: without quotes where SQL needs none.
-func shown(qualified string) string {
+// displayName returns a qualified name for people: with quotes only where SQL needs them.
+func displayName(qualified string) string {
 	schema, table := split(qualified)
-	return ident(schema) + "." + ident(table)
+	return quoteIfNeeded(schema) + "." + quoteIfNeeded(table)
 }
 
-func ident(name string) string {
+func quoteIfNeeded(name string) string {
 	simple := name != "" && (name[0] < '0' || name[0] > '9')
 	for _, c := range []byte(name) {
 		simple = simple && (c == '_' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9')
@@ -183,11 +184,11 @@ func ident(name string) string {
 	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
 }
 
-// unused reports names in Exclude and Accept that nothing has: such as a table that was renamed, and may be captured no more.
+// unused adds the names in Exclude and Accept that match nothing: the table of such a name may have been renamed, and is no longer excluded.
 func (r *run) unused() {
 	for _, name := range slices.Concat(r.opts.Exclude, r.opts.Accept) {
 		if !r.used[name] && !strings.Contains(name, "*") {
-			r.add(Finding{Code: NoTable, Table: name, Notice: true, Text: "nothing has this name, or what has it needs no such entry", Fix: "correct it, or take it out of the list"})
+			r.add(Finding{Code: NoTable, Table: name, Notice: true, Text: "nothing has this name, or what has it does not need this entry", Fix: "correct it, or remove it from the list"})
 		}
 	}
 }

@@ -1,6 +1,6 @@
-// Package coverage finds what the history of row changes does not have: tables without triggers, triggers that do not do what is
-// configured, personal values that nobody has masked, and times at which changes were lost. It is made for a job of a CI, and for who
-// has to answer an auditor:
+// Package coverage reports what the history of row changes misses: tables without triggers, triggers that differ from their
+// configuration, columns that look personal and are not masked, and times at which changes may be missing. Use it in a CI job, or to
+// answer an auditor:
 //
 //	report, err := coverage.NewChecker(db, hooks.Postgres, &coverage.Options{
 //		Tables: []capture.Table{{Name: "orders", Mask: []string{"card"}}},
@@ -10,5 +10,5 @@
 //		fmt.Println(f)
 //	}
 //
-// It reads the catalog and the tables of the history, and never a value of the app's tables. It writes nothing.
+// It reads the catalog and the tables of the history and the timeline, but no value of the app's tables. It writes nothing.
 package coverage

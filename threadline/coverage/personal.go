@@ -5,7 +5,7 @@ import (
 	"unicode"
 )
 
-// personal are words of which columns with personal data or secrets have one, or several in a row, in their names.
+// personal are words in the names of columns with personal data or secrets. Several words have to follow each other.
 var personal = []string{
 	// Secrets.
 	"password", "passwd", "pwd", "passphrase", "passcode", "secret", "token", "api key", "apikey", "access key", "private key", "credential", "credentials",
@@ -20,8 +20,9 @@ var personal = []string{
 	"diagnosis", "medical", "health", "blood", "salary", "income", "biometric", "fingerprint",
 }
 
-// looksPersonal reports whether a column's name has a word of what is personal or secret, and which. Words are divided by what is no
-// letter or digit, and by capitals: card_number, cardNumber and CARDNUMBER2 are alike only where the list has them.
+// looksPersonal reports whether a column's name has a word that suggests personal data or a secret, and returns the longest such word.
+// Words end before a capital, and at anything that is not a letter: card_number and cardNumber are "card number", but
+// CARDNUMBER2 is "cardnumber", and only found if the list has that, too.
 func looksPersonal(column string) (word string, is bool) {
 	name := " " + strings.Join(words(column), " ") + " "
 	for _, p := range personal {
@@ -32,7 +33,7 @@ func looksPersonal(column string) (word string, is bool) {
 	return word, word != ""
 }
 
-// words are those of a name, in lower case: apiKey and API_KEY have two, eMail1 has "e" and "mail".
+// words divides a name into words in lower case: apiKey and API_KEY have two, eMail1 has "e" and "mail".
 func words(name string) (list []string) {
 	var word []rune
 	end := func() {

@@ -9,13 +9,13 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
-// table adds a table, and what is wrong with it.
+// table adds a table to the report, and what is wrong with it to the findings.
 func (r *run) table(ctx context.Context, s *capture.Surveyed) error {
 	wanted, configured := r.wanted[s.Name]
-	t := Table{Name: shown(s.Name), Kind: s.Kind}
+	t := Table{Name: displayName(s.Name), Kind: s.Kind}
 	excluded := r.matches(r.opts.Exclude, s.Name, "")
 	if excluded && configured {
-		return fmt.Errorf("coverage: %s is in Tables and in Exclude: take it out of one", t.Name)
+		return fmt.Errorf("coverage: %s is in Tables and in Exclude: remove it from one of them", t.Name)
 	}
 	switch supported := s.Kind == capture.Plain || s.Kind == capture.Partitioned; {
 	case s.Capture != nil:
@@ -37,29 +37,29 @@ func (r *run) table(ctx context.Context, s *capture.Surveyed) error {
 	}
 	_, err := r.installer.Plan(ctx, wanted)
 	if err == nil {
-		r.add(Finding{Code: NotCaptured, Table: t.Name, Text: "it has no triggers", Fix: apply(wanted)})
+		r.add(Finding{Code: NotCaptured, Table: t.Name, Text: "it has no triggers", Fix: applyCommand(wanted)})
 		return nil
 	}
-	if dead := r.alive(ctx); dead != nil {
-		return dead
+	if lost := r.ping(ctx); lost != nil {
+		return lost
 	}
 	if strings.Contains(err.Error(), "Migrate first") {
 		r.noHistory()
-		r.add(Finding{Code: NotCaptured, Table: t.Name, Text: "it has no triggers", Fix: apply(wanted)})
+		r.add(Finding{Code: NotCaptured, Table: t.Name, Text: "it has no triggers", Fix: applyCommand(wanted)})
 		return nil
 	}
 	r.add(Finding{Code: NotPossible, Table: t.Name, Text: plain(err), Fix: "correct the list, or exclude the table"})
 	return nil
 }
 
-// noHistory says once that there is no history.
+// noHistory adds, once, that there is no history.
 func (r *run) noHistory() {
 	if !slices.ContainsFunc(r.report.Findings, func(f Finding) bool { return f.Code == NoHistory }) {
-		r.add(Finding{Code: NoHistory, Text: "the tables of row changes are not there", Fix: "threadline migrate up"})
+		r.add(Finding{Code: NoHistory, Text: "the tables of row changes are missing", Fix: "threadline migrate up"})
 	}
 }
 
-// covered looks at the capture of a table.
+// covered checks the capture of a table.
 func (r *run) covered(s *capture.Surveyed, t *Table, wanted capture.Table, configured bool) {
 	c := s.Capture
 	t.Since, t.Key = c.Since, c.Key
@@ -70,16 +70,16 @@ func (r *run) covered(s *capture.Surveyed, t *Table, wanted capture.Table, confi
 		remedy.Name = t.Name
 	}
 	if c.Drift != "" {
-		r.add(Finding{Code: Drifted, Table: t.Name, Text: c.Drift, Fix: apply(remedy)})
+		r.add(Finding{Code: Drifted, Table: t.Name, Text: c.Drift, Fix: applyCommand(remedy)})
 	}
 	for _, name := range c.Strange {
-		r.add(Finding{Code: StrangeTrigger, Table: t.Name, Text: "the trigger " + name + " is no part of the capture", Fix: "DROP TRIGGER " + name})
+		r.add(Finding{Code: StrangeTrigger, Table: t.Name, Text: "the trigger " + name + " is not part of the capture", Fix: "DROP TRIGGER " + name})
 	}
 	for _, w := range c.Warnings {
 		r.add(Finding{Code: Warning, Table: t.Name, Notice: true, Text: strings.TrimPrefix(strings.TrimPrefix(w, s.Name), ": ")})
 	}
 	if configured && wanted.Key != nil && !slices.Equal(wanted.Key, c.Key) {
-		r.add(Finding{Code: KeyDiffers, Table: t.Name, Text: fmt.Sprintf("its rows are known by (%s), and (%s) is configured", strings.Join(c.Key, ", "), strings.Join(wanted.Key, ", ")), Fix: apply(wanted)})
+		r.add(Finding{Code: KeyDiffers, Table: t.Name, Text: fmt.Sprintf("its key is (%s), but (%s) is configured", strings.Join(c.Key, ", "), strings.Join(wanted.Key, ", ")), Fix: applyCommand(wanted)})
 	}
 	for _, name := range c.Columns {
 		column := Column{Name: name, Deployed: redaction(c.Table, name)}
@@ -89,18 +89,18 @@ func (r *run) covered(s *capture.Surveyed, t *Table, wanted capture.Table, confi
 		t.Columns = append(t.Columns, column)
 		differs := configured && column.Deployed != column.Configured
 		if differs {
-			r.add(Finding{Code: RedactionDiffers, Table: t.Name, Column: name, Text: fmt.Sprintf("its values are %s, and %s is configured", column.Deployed, column.Configured), Fix: apply(wanted)})
+			r.add(Finding{Code: RedactionDiffers, Table: t.Name, Column: name, Text: fmt.Sprintf("its values are %s, but %s is configured", column.Deployed, column.Configured), Fix: applyCommand(wanted)})
 		}
 		word, is := looksPersonal(name)
 		if accepted := is && r.matches(r.opts.Accept, s.Name, name); is && !accepted && !differs && column.Deployed == Kept && !slices.Contains(c.Key, name) {
 			masked := remedy
 			masked.Mask = append(slices.Clone(remedy.Mask), name)
-			r.add(Finding{Code: Personal, Table: t.Name, Column: name, Text: fmt.Sprintf("its values are kept, and the name looks personal or secret (%s)", word), Fix: "mask it: " + apply(masked) + "; or accept " + t.Name + "." + name})
+			r.add(Finding{Code: Personal, Table: t.Name, Column: name, Text: fmt.Sprintf("its values are kept, but its name suggests personal data or a secret (%s)", word), Fix: "mask it: " + applyCommand(masked) + "; or accept " + t.Name + "." + name})
 		}
 	}
 	for _, name := range slices.Concat(wanted.Mask, wanted.Hash, wanted.Exclude) {
 		if configured && !slices.Contains(c.Columns, name) {
-			r.add(Finding{Code: RedactionDiffers, Table: t.Name, Column: name, Text: "the list names it, and there is no such column", Fix: "correct the list: a column that was renamed is kept masked, and one that is made again is not"})
+			r.add(Finding{Code: RedactionDiffers, Table: t.Name, Column: name, Text: "it is in the list, but the table has no such column", Fix: "correct the list: a renamed column stays masked, but one that is dropped and added again does not"})
 		}
 	}
 }
@@ -117,8 +117,8 @@ func redaction(t capture.Table, column string) Redaction {
 	return Kept
 }
 
-// apply is the command that captures a table.
-func apply(t capture.Table) string {
+// applyCommand is the command that captures a table. Its words are those that "threadline triggers" reads.
+func applyCommand(t capture.Table) string {
 	spec := t.Name
 	for _, part := range []struct {
 		word    string
@@ -131,11 +131,11 @@ func apply(t capture.Table) string {
 	if t.Bulk {
 		spec += ":bulk"
 	}
-	return "threadline triggers apply " + quoted(spec) + " --execute"
+	return "threadline triggers apply " + shellQuote(spec) + " --execute"
 }
 
-// quoted is a word for a shell.
-func quoted(word string) string {
+// shellQuote quotes a word for a shell, if that is needed.
+func shellQuote(word string) string {
 	if strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:=,-") == "" {
 		return word
 	}

@@ -12,10 +12,10 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/trail"
 )
 
-// MaxTransactions is how many transactions of a window are compared, the newest first.
+// MaxTransactions is how many transactions of a window are compared at most: the newest.
 const MaxTransactions = 1000
 
-// window looks for gaps and differences in Options.Window.
+// window adds the gaps and differences within Options.Window.
 func (r *run) window(ctx context.Context) error {
 	if r.opts.Window <= 0 {
 		return nil
@@ -37,7 +37,7 @@ func (r *run) window(ctx context.Context) error {
 	return r.compare(ctx, w)
 }
 
-// gaps adds where changes of a table may be missing.
+// gaps adds the times at which changes of a table may be missing.
 func (r *run) gaps(ctx context.Context, t *Table, from time.Time) error {
 	breaks, err := r.rows.Breaks(ctx, t.Name)
 	if errors.Is(err, changes.ErrNotCaptured) {
@@ -47,10 +47,10 @@ func (r *run) gaps(ctx context.Context, t *Table, from time.Time) error {
 		return err
 	}
 	for _, b := range breaks {
-		fix := fmt.Sprintf("see threadline history %s KEY for what is known of a row; nothing brings the changes back", quoted(t.Name))
+		fix := fmt.Sprintf("threadline history %s KEY shows what is known of a row; the changes cannot be recovered", shellQuote(t.Name))
 		switch b.Kind {
 		case changes.Undelivered:
-			fix = "replay what the forwarder has discarded, in the app's database: relay.Store.Replay"
+			fix = "replay the forwarder's dead letters, in the app's database: relay.Store.Replay"
 		case changes.Uncaptured, changes.Restored, changes.Lost, changes.Unhashed, changes.Partitioned:
 		default: // began, renamed, reshaped, drifted, truncated, purged: nothing is missing
 			continue
@@ -62,7 +62,7 @@ func (r *run) gaps(ctx context.Context, t *Table, from time.Time) error {
 	return nil
 }
 
-// compare compares what the driver has counted with what triggers have kept.
+// compare compares the rows that the driver counted with those that the triggers kept, for each transaction.
 func (r *run) compare(ctx context.Context, w *Window) error {
 	seen := make(map[journal.TxKey]bool)
 	for item, err := range trail.NewReader(r.timeline, r.rows).Each(ctx, trail.Query{From: w.From}) {
@@ -78,7 +78,7 @@ func (r *run) compare(ctx context.Context, w *Window) error {
 			break
 		}
 		seen[tx] = true
-		if err = r.story(ctx, tx, w); err != nil {
+		if err = r.differences(ctx, tx, w); err != nil {
 			return err
 		}
 	}
@@ -86,8 +86,8 @@ func (r *run) compare(ctx context.Context, w *Window) error {
 	return nil
 }
 
-// story adds what is different in a transaction.
-func (r *run) story(ctx context.Context, tx journal.TxKey, w *Window) error {
+// differences adds those of a transaction.
+func (r *run) differences(ctx context.Context, tx journal.TxKey, w *Window) error {
 	story, err := r.timeline.Story(ctx, r.rows, tx)
 	if errors.Is(err, threadline.ErrNotFound) { // it was purged in between
 		return nil
@@ -106,7 +106,7 @@ func (r *run) story(ctx context.Context, tx journal.TxKey, w *Window) error {
 		}
 		r.add(Finding{
 			Code: Difference, Table: table,
-			Text: fmt.Sprintf("the driver has counted %d rows and the triggers have kept %d: %s", d.Rows, d.Changes, d.Reason),
+			Text: fmt.Sprintf("the driver counted %d rows, but the triggers kept %d: %s", d.Rows, d.Changes, d.Reason),
 			Fix:  fmt.Sprintf("threadline show %d@%s", tx.ID, tx.StartedAt.UTC().Format(startForm)),
 		})
 	}

@@ -133,10 +133,10 @@ func TestFindings(t *testing.T) {
 		{name: "view", sql: "CREATE VIEW lines AS SELECT * FROM orders"},
 		{name: "view in the list", sql: "CREATE VIEW lines AS SELECT * FROM orders", opts: coverage.Options{Tables: []capture.Table{{Name: "lines"}, orders}}, found: []string{"cannot_be_captured lines"}, text: "capture the tables that it shows"},
 		{name: "no such column", opts: coverage.Options{Tables: []capture.Table{{Name: "orders", Mask: []string{"card", "cvc"}}}}, found: []string{"redaction orders.cvc"}},
-		{name: "looser", opts: coverage.Options{Tables: []capture.Table{{Name: "orders", Mask: []string{"card", "status"}}}}, found: []string{"redaction orders.status"}, text: "kept, and masked is configured"},
-		{name: "stricter", opts: coverage.Options{Tables: []capture.Table{{Name: "orders"}}}, found: []string{"redaction orders.card"}, text: "masked, and kept is configured"},
-		{name: "excluded column", opts: coverage.Options{Tables: []capture.Table{{Name: "orders", Mask: []string{"card"}, Exclude: []string{"status"}}}}, found: []string{"redaction orders.status"}, text: "kept, and excluded is configured"},
-		{name: "key", opts: coverage.Options{Tables: []capture.Table{{Name: "orders", Mask: []string{"card"}, Key: []string{"code"}}}}, found: []string{"key orders"}, text: "known by (id), and (code)"},
+		{name: "looser", opts: coverage.Options{Tables: []capture.Table{{Name: "orders", Mask: []string{"card", "status"}}}}, found: []string{"redaction orders.status"}, text: "kept, but masked is configured"},
+		{name: "stricter", opts: coverage.Options{Tables: []capture.Table{{Name: "orders"}}}, found: []string{"redaction orders.card"}, text: "masked, but kept is configured"},
+		{name: "excluded column", opts: coverage.Options{Tables: []capture.Table{{Name: "orders", Mask: []string{"card"}, Exclude: []string{"status"}}}}, found: []string{"redaction orders.status"}, text: "kept, but excluded is configured"},
+		{name: "key", opts: coverage.Options{Tables: []capture.Table{{Name: "orders", Mask: []string{"card"}, Key: []string{"code"}}}}, found: []string{"key orders"}, text: "key is (id), but (code)"},
 	} {
 		t.Run(b.name, func(t *testing.T) {
 			for _, e := range []dbtest.Engine{dbtest.PostgresEngines()[0], dbtest.SQLite} {

@@ -23,7 +23,7 @@ func TestCoverage(t *testing.T) {
 	if err := os.WriteFile(file, []byte(`{"tables": [{"name": "orders", "mask": ["card"]}, {"name": "customers", "mask": ["email"]}], "exclude": ["schema_migrations"]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wantIn(t, w.want(exitFinding, "policy", "--file", file), "redaction: public.customers.email: its values are kept, and masked is configured: threadline triggers apply customers:mask=email --execute")
+	wantIn(t, w.want(exitFinding, "policy", "--file", file), "redaction: public.customers.email: its values are kept, but masked is configured: threadline triggers apply customers:mask=email --execute")
 	w.want(exitOK, "triggers", "apply", "--file", file, "--execute")
 	w.want(exitOK, "policy", "--file", file)
 	r := decode[coverage.Report](w, exitOK, "coverage", "--file", file, "--since", "1h")
