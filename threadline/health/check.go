@@ -9,28 +9,28 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// Options say what is looked at. Nil, and the zero value, mean defaults.
+// Options of [Check]. Nil and the zero value mean the defaults.
 type Options struct {
 	// Schema is the schema of the timeline and the history, "threadline" by default; on SQLite the prefix of their names.
 	Schema string
 	// Environment is that of the programs that deliver: see forward.Options.
 	Environment string
-	// Lag is how old the oldest entry may be that a forwarder has not got, [DefaultLag] if zero.
+	// Lag is how long an entry may wait for a forwarder before that is a problem. Zero means [DefaultLag].
 	Lag time.Duration
 }
 
-// DefaultLag is more than a retry or a deployment takes.
+// DefaultLag is longer than a retry or a deployment takes.
 const DefaultLag = 5 * time.Minute
 
-// Status is how something stands.
+// Status says how a part is.
 type Status string
 
 // The statuses, the best first.
 const (
 	OK      Status = "ok"
-	Notice  Status = "notice"  // it works, and somebody should know
-	Problem Status = "problem" // it does not work, or not for long
-	Unknown Status = "unknown" // it could not be found out
+	Notice  Status = "notice"  // it works, but someone should know
+	Problem Status = "problem" // it does not work, or soon will not
+	Unknown Status = "unknown" // it could not be checked
 )
 
 // Result is what was found about one part.
@@ -38,7 +38,7 @@ type Result struct {
 	Part   string `json:"part"`
 	Status Status `json:"status"`
 	Text   string `json:"text"`
-	// Fix is what to do, mostly a command; "" if Status is OK.
+	// Fix is what to do, usually a command. It is "" if Status is OK, and may be if it is Unknown.
 	Fix string `json:"fix,omitempty"`
 }
 
@@ -51,30 +51,30 @@ func (r Result) String() string {
 	return text
 }
 
-// Check looks at each part, the connection first. Where that fails, the others are left out. A part that could not be looked at is Unknown, and
-// says why.
+// Check checks each part, the connection first. If that fails, it checks no other. A part that could not be checked is Unknown, and its
+// text says why.
 func Check(ctx context.Context, db *sql.DB, dialect hooks.Dialect, opts *Options) []Result {
-	e := &examination{db: db, dialect: dialect}
+	c := &checker{db: db, dialect: dialect}
 	if opts != nil {
-		e.opts = *opts
+		c.opts = *opts
 	}
-	if e.opts.Lag == 0 {
-		e.opts.Lag = DefaultLag
+	if c.opts.Lag == 0 {
+		c.opts.Lag = DefaultLag
 	}
-	if !e.connection(ctx) {
-		return e.results
+	if !c.connection(ctx) {
+		return c.results
 	}
-	e.clock(ctx)
-	journal := e.journal(ctx)
-	e.timeline(ctx)
-	e.rowChanges(ctx)
+	c.clock(ctx)
+	journal := c.journal(ctx)
+	c.timeline(ctx)
+	c.rowChanges(ctx)
 	if journal {
-		e.delivery(ctx)
+		c.delivery(ctx)
 	}
-	return e.results
+	return c.results
 }
 
-// Healthy reports whether there is neither a problem nor something unknown.
+// Healthy reports whether no result is a Problem or Unknown.
 func Healthy(results []Result) bool {
 	for _, r := range results {
 		if r.Status == Problem || r.Status == Unknown {
@@ -84,66 +84,66 @@ func Healthy(results []Result) bool {
 	return true
 }
 
-// examination is one Check.
-type examination struct {
+// checker is one call of Check.
+type checker struct {
 	db      *sql.DB
 	dialect hooks.Dialect
 	opts    Options
 	results []Result
 }
 
-func (e *examination) add(part string, status Status, fix, format string, args ...any) {
-	e.results = append(e.results, Result{Part: part, Status: status, Text: fmt.Sprintf(format, args...), Fix: fix})
+func (c *checker) add(part string, status Status, fix, format string, args ...any) {
+	c.results = append(c.results, Result{Part: part, Status: status, Text: fmt.Sprintf(format, args...), Fix: fix})
 }
 
 // connection reports whether the database answers.
-func (e *examination) connection(ctx context.Context) bool {
+func (c *checker) connection(ctx context.Context) bool {
 	const part = "connection"
 	query := "SELECT pg_catalog.current_setting('server_version'), current_user::pg_catalog.text, pg_catalog.current_database()::pg_catalog.text, pg_catalog.pg_is_in_recovery()"
-	if e.dialect == hooks.SQLite {
+	if c.dialect == hooks.SQLite {
 		query = "SELECT sqlite_version(), '', coalesce((SELECT file FROM pragma_database_list WHERE name = 'main'), ''), false"
 	}
 	var version, role, name string
 	var standby bool
-	if err := e.db.QueryRowContext(ctx, query).Scan(&version, &role, &name, &standby); err != nil {
-		e.add(part, Problem, "is the server running, and do host, port, user and password lead to it?", "%v", err)
+	if err := c.db.QueryRowContext(ctx, query).Scan(&version, &role, &name, &standby); err != nil {
+		c.add(part, Problem, "is the server running, and are host, port, user and password right?", "%v", err)
 		return false
 	}
 	switch {
-	case e.dialect == hooks.SQLite:
-		e.add(part, OK, "", "SQLite %s, %s", version, name)
+	case c.dialect == hooks.SQLite:
+		c.add(part, OK, "", "SQLite %s, %s", version, name)
 	case standby:
-		e.add(part, Notice, "look at the primary", "PostgreSQL %s, database %s, as role %s: it is a standby: nothing is delivered from here, and nothing can be repaired", version, name, role)
+		c.add(part, Notice, "check the primary", "PostgreSQL %s, database %s, as role %s: it is a standby: nothing can be delivered or repaired from here", version, name, role)
 	default:
-		e.add(part, OK, "", "PostgreSQL %s, database %s, as role %s", version, name, role)
+		c.add(part, OK, "", "PostgreSQL %s, database %s, as role %s", version, name, role)
 	}
 	return true
 }
 
-// fast is how far two clocks may differ.
-const fast = 2 * time.Second
+// clockTolerance is how far two clocks may differ.
+const clockTolerance = 2 * time.Second
 
 // clock compares the server's clock with this machine's.
-func (e *examination) clock(ctx context.Context) {
-	if e.dialect == hooks.SQLite {
-		return // it has none of its own
+func (c *checker) clock(ctx context.Context) {
+	if c.dialect == hooks.SQLite {
+		return // SQLite has no clock of its own
 	}
 	before := time.Now()
 	var there time.Time
-	if err := e.db.QueryRowContext(ctx, "SELECT pg_catalog.clock_timestamp()").Scan(&there); err != nil {
-		e.add("clock", Unknown, "", "%v", err)
+	if err := c.db.QueryRowContext(ctx, "SELECT pg_catalog.clock_timestamp()").Scan(&there); err != nil {
+		c.add("clock", Unknown, "", "%v", err)
 		return
 	}
 	after := time.Now()
 	differs := time.Duration(0)
-	if there.Before(before.Add(-fast)) {
+	if there.Before(before.Add(-clockTolerance)) {
 		differs = there.Sub(before)
-	} else if there.After(after.Add(fast)) {
+	} else if there.After(after.Add(clockTolerance)) {
 		differs = there.Sub(after)
 	}
 	if differs != 0 {
-		e.add("clock", Notice, "set both clocks by NTP: times of events are the apps', times of changes are the server's", "the server's clock differs from this machine's by %s", differs.Round(time.Millisecond))
+		c.add("clock", Notice, "synchronize both with NTP: events have the app's time, row changes the server's", "the server's clock differs from this machine's by %s", differs.Round(time.Millisecond))
 		return
 	}
-	e.add("clock", OK, "", "the server's clock is this machine's")
+	c.add("clock", OK, "", "the server's clock agrees with this machine's")
 }

@@ -15,54 +15,54 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/coverage"
 )
 
-// journal looks at the app's journal of events, and reports whether there is one: the database may have a timeline only.
-func (e *examination) journal(ctx context.Context) bool {
+// journal checks the app's journal of events, and reports whether there is one: the database may have only a timeline.
+func (c *checker) journal(ctx context.Context) bool {
 	const part = "journal"
-	j, err := journal.New(e.dialect, &journal.Options{NoMigrate: true})
+	j, err := journal.New(c.dialect, &journal.Options{NoMigrate: true})
 	if err == nil {
-		err = j.Check(ctx, e.db)
+		err = j.Check(ctx, c.db)
 	}
 	var setup *journal.SetupError
 	if errors.As(err, &setup) {
-		e.add(part, Notice, "if an app is to be audited in this database, start it once as a role that may make the tables, or run what threadline migrate print prints", "%s", setup.Problem)
+		c.add(part, Notice, "to audit an app in this database, start it once as a role that may create the tables, or run the SQL that threadline migrate print prints", "%s", setup.Problem)
 		return false
 	}
 	if err != nil {
-		e.unknown(part, err)
+		c.unknown(part, err)
 		return false
 	}
-	n, err := j.Count(ctx, e.db, journal.Query{})
+	n, err := j.Count(ctx, c.db, journal.Query{})
 	if err != nil {
-		e.unknown(part, err)
+		c.unknown(part, err)
 		return false
 	}
-	e.add(part, OK, "", "%d events", n)
+	c.add(part, OK, "", "%d events", n)
 	return true
 }
 
-// timeline looks at the tables of actions.
-func (e *examination) timeline(ctx context.Context) {
+// timeline checks the table of actions.
+func (c *checker) timeline(ctx context.Context) {
 	const part = "timeline"
-	store := threadline.NewStore(e.db, e.dialect, &threadline.Options{Schema: e.opts.Schema})
+	store := threadline.NewStore(c.db, c.dialect, &threadline.Options{Schema: c.opts.Schema})
 	var wrong *threadline.SchemaError
 	switch err := store.Check(ctx); {
 	case errors.As(err, &wrong) && wrong.Have > wrong.Need:
-		e.add(part, Problem, "use a newer version of this program", "%s", wrong.Problem)
+		c.add(part, Problem, "use a newer version of this program", "%s", wrong.Problem)
 	case errors.As(err, &wrong):
-		e.add(part, Problem, "threadline migrate up --help, or "+wrong.Fix, "%s", wrong.Problem)
+		c.add(part, Problem, "threadline migrate up --help, or "+wrong.Fix, "%s", wrong.Problem)
 	case err != nil:
-		e.unknown(part, err)
+		c.unknown(part, err)
 	default:
-		e.add(part, OK, "", "its tables fit this program")
+		c.add(part, OK, "", "its tables have the version of this program")
 	}
 }
 
-// rowChanges looks at the captures. Which tables should be captured it does not know.
-func (e *examination) rowChanges(ctx context.Context) {
+// rowChanges checks the captures that there are. It does not know which tables should be captured.
+func (c *checker) rowChanges(ctx context.Context) {
 	const part = "row changes"
-	report, err := coverage.NewChecker(e.db, e.dialect, &coverage.Options{Schema: e.opts.Schema, Exclude: []string{"*"}, Accept: []string{"*.*"}}).Check(ctx)
+	report, err := coverage.NewChecker(c.db, c.dialect, &coverage.Options{Schema: c.opts.Schema, Exclude: []string{"*"}, Accept: []string{"*.*"}}).Check(ctx)
 	if err != nil {
-		e.unknown(part, err)
+		c.unknown(part, err)
 		return
 	}
 	captured := 0
@@ -74,101 +74,101 @@ func (e *examination) rowChanges(ctx context.Context) {
 	fine := true
 	for _, f := range report.Findings {
 		if f.Code == coverage.Warning {
-			continue // a plan has said so
+			continue // the plan warned of it
 		}
 		fine = false
-		e.add(part, Problem, f.Fix, "%s: %s", f.Table, f.Text)
+		c.add(part, Problem, f.Fix, "%s: %s", f.Table, f.Text)
 	}
 	switch {
 	case captured == 0:
-		e.add(part, Notice, "threadline coverage", "no table is captured here")
+		c.add(part, Notice, "threadline coverage", "no table is captured here")
 	case fine:
-		e.add(part, OK, "", "the triggers of %d captured tables are as they should be", captured)
+		c.add(part, OK, "", "the triggers of %d captured tables are as they should be", captured)
 	}
 }
 
-// delivery looks at the forwarders of this database.
-func (e *examination) delivery(ctx context.Context) {
+// delivery checks the forwarders of this database.
+func (c *checker) delivery(ctx context.Context) {
 	const part = "delivery"
-	store, err := changes.Relay(ctx, e.db, e.dialect, &relay.Options{Environment: e.opts.Environment}, &changes.Options{Schema: e.opts.Schema})
+	store, err := changes.Relay(ctx, c.db, c.dialect, &relay.Options{Environment: c.opts.Environment}, &changes.Options{Schema: c.opts.Schema})
 	var states []relay.State
 	if err == nil {
-		states, err = store.States(ctx, e.db)
+		states, err = store.States(ctx, c.db)
 	}
 	if err != nil {
-		e.unknown(part, err)
+		c.unknown(part, err)
 		return
 	}
 	active := 0
 	for i := range states {
 		if states[i].RetiredAt.IsZero() {
 			active++
-			e.forwarder(ctx, &states[i])
+			c.forwarder(ctx, &states[i])
 		}
 	}
 	if active == 0 {
-		e.add(part, Notice, "register one with Hub.Register; a database that only keeps a timeline has none", "no forwarder is registered here")
+		c.add(part, Notice, "register one with Hub.Register; a database with only a timeline needs none", "no forwarder is registered here")
 	}
 }
 
-// forwarder looks at one.
-func (e *examination) forwarder(ctx context.Context, st *relay.State) {
+// forwarder checks one.
+func (c *checker) forwarder(ctx context.Context, st *relay.State) {
 	part := "forwarder " + st.Forwarder
-	before := len(e.results)
+	before := len(c.results)
 	if st.Elsewhere {
-		e.add(part, Problem, "threadline forwarders resume "+st.Forwarder+" --execute, or with --skip", "it belongs to another database, of which this one is a copy or a restore, and it is delivered nothing")
+		c.add(part, Problem, "threadline forwarders resume "+st.Forwarder+" --execute, with --skip to leave out what the journal has now", "it belongs to another database, which this one was copied or restored from, so nothing is delivered to it")
 	}
 	if st.Conflict != nil {
-		e.add(part, Problem, "give them different IDs, or make their configurations equal", "running programs have registered different sinks by this name: %s", strings.Join(st.Conflict, ", "))
+		c.add(part, Problem, "give them different IDs, or make their configurations equal", "running programs have registered different sinks under this name: %s", strings.Join(st.Conflict, ", "))
 	}
 	for _, s := range st.Suspended {
-		e.add(part, Problem, "repair the sink: it is tried again by itself", "its sink accepts nothing: %s", s.Reason)
+		c.add(part, Problem, "repair the sink: delivery is tried again automatically", "its sink accepts nothing: %s", s.Reason)
 	}
 	if st.Discarded > 0 {
-		e.add(part, Problem, "threadline forwarders dead-letters "+st.Forwarder+", repair the cause, then threadline forwarders replay "+st.Forwarder+" --dead-letters --execute", "it will not get %d entries", st.Discarded)
+		c.add(part, Problem, "threadline forwarders dead-letters "+st.Forwarder+" shows why: fix that, then threadline forwarders replay "+st.Forwarder+" --dead-letters --execute", "it will not get %d entries, which are dead letters", st.Discarded)
 	}
-	if late := e.age(ctx, st); late > e.opts.Lag {
-		who := "no process delivers to it: start the app, or a process that calls Hub.Relay"
+	if late := c.age(ctx, st); late > c.opts.Lag {
+		fix := "no process delivers to it: start the app, or a process that calls Hub.Relay"
 		if st.Holder != "" {
-			who = "look at the logs of " + st.Holder + ", which delivers to it"
+			fix = "read the logs of " + st.Holder + ", which delivers to it"
 		}
-		e.add(part, Problem, who, "it is %d entries behind; the oldest waits for %s", st.Behind, late.Round(time.Second))
+		c.add(part, Problem, fix, "it is %d entries behind; the oldest has waited for %s", st.Behind, late.Round(time.Second))
 	}
-	if len(e.results) > before {
+	if len(c.results) > before {
 		return
 	}
 	text := fmt.Sprintf("it is %d entries behind", st.Behind)
 	if st.Retrying > 0 {
 		text += fmt.Sprintf(", of which %d are tried again", st.Retrying)
 	}
-	e.add(part, OK, "", "%s", text)
+	c.add(part, OK, "", "%s", text)
 }
 
-// age is how long the oldest entry waits, by the server's clock.
-func (e *examination) age(ctx context.Context, st *relay.State) time.Duration {
+// age is how long the oldest entry has waited, by the server's clock.
+func (c *checker) age(ctx context.Context, st *relay.State) time.Duration {
 	if st.Oldest.IsZero() || st.Elsewhere {
 		return 0
 	}
 	now := time.Now()
-	if e.dialect == hooks.Postgres {
-		if err := e.db.QueryRowContext(ctx, "SELECT pg_catalog.clock_timestamp()").Scan(&now); err != nil {
+	if c.dialect == hooks.Postgres {
+		if err := c.db.QueryRowContext(ctx, "SELECT pg_catalog.clock_timestamp()").Scan(&now); err != nil {
 			now = time.Now()
 		}
 	}
 	return now.Sub(st.Oldest)
 }
 
-// unknown adds a part that could not be looked at.
-func (e *examination) unknown(part string, err error) {
-	fix := "ask again as a role that may read it"
+// unknown adds a part that could not be checked.
+func (c *checker) unknown(part string, err error) {
+	fix := "check again as a role that may read it"
 	if hooks.SQLState(err) != "42501" {
 		fix = ""
 	}
-	e.add(part, Unknown, fix, "%s", short(err))
+	c.add(part, Unknown, fix, "%s", oneLine(err))
 }
 
-// short is an error in one line, without the package that it is from.
-func short(err error) string {
+// oneLine returns the text of an error in one line, without the name of the package that it comes from.
+func oneLine(err error) string {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	for _, prefix := range []string{"threadline: ", "journal: ", "changes: ", "capture: ", "relay: "} {
 		text = strings.TrimPrefix(text, prefix)

@@ -10,71 +10,71 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/coverage"
 )
 
-// checks are the flags of coverage and policy.
-type checks struct {
+// coverageFlags are those of coverage and policy.
+type coverageFlags struct {
 	file            string
 	exclude, accept []string
 	since           string
 	strict          bool
 }
 
-func (c *checks) flags(cmd *cobra.Command) {
+func (c *coverageFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVarP(&c.file, "file", "f", "", `file with the tables, and with "exclude" and "accept"`)
-	f.StringArrayVar(&c.exclude, "exclude", nil, "table that needs no capture; * stands for any text (can be repeated)")
+	f.StringVarP(&c.file, "file", "f", "", `JSON file with "tables", "exclude" and "accept"`)
+	f.StringArrayVar(&c.exclude, "exclude", nil, "table that needs no capture; * matches any text (can be repeated)")
 	f.StringArrayVar(&c.accept, "accept", nil, "column whose values may be kept: customers.email (can be repeated)")
-	f.BoolVar(&c.strict, "strict", false, "exit with 1 also if there are notices only")
+	f.BoolVar(&c.strict, "strict", false, "exit with 1 even if there are only notices")
 }
 
-const tablesAreWords = `
-The tables are words as in "threadline triggers --help", or those of a file:
+const tablesHelp = `
+Give the tables as in "threadline triggers --help", or in a file:
 
   {"tables": [{"name": "orders", "mask": ["card"]}],
    "exclude": ["schema_migrations", "queue.*"],
    "accept": ["customers.email"]}
 
-Without tables, each table of the database is to be captured, with any masks.`
+Without tables, every table of the database has to be captured, with any masks.`
 
 func (a *app) coverage() *cobra.Command {
-	var c checks
+	var c coverageFlags
 	cmd := &cobra.Command{
 		Use: "coverage [TABLE...]", Short: "Which tables are captured, and what is wrong with it; exit with 1 if something is",
-		Long: `coverage lists the tables of the database, and finds tables without triggers, triggers that
-are disabled or do not fit their tables, other keys or masks than are configured, and
-columns that look personal and whose values are kept. With --since it also finds times at
-which changes may be missing, and compares what the driver has counted with what the
-triggers have kept.
-` + tablesAreWords,
+		Long: `coverage lists the tables of the database. It finds tables without triggers, triggers that
+are disabled or do not fit their tables, keys and masks that are not as configured, and
+columns that look personal but whose values are kept. With --since it also finds times at
+which changes may be missing, and transactions in which the driver counted other rows than
+the triggers kept.
+` + tablesHelp,
 		Example: `  threadline coverage --file tables.json --since 7d
   threadline coverage orders:mask=card customers --exclude 'queue.*'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.checked(cmd.Context(), &c, args, a.printCoverage)
+			return a.checkCoverage(cmd.Context(), &c, args, a.printCoverage)
 		},
 	}
-	c.flags(cmd)
+	c.add(cmd)
 	cmd.Flags().StringVar(&c.since, "since", "", "also look for gaps since this time: 7d, 2026-11-01")
 	return cmd
 }
 
 func (a *app) policy() *cobra.Command {
-	var c checks
+	var c coverageFlags
 	cmd := &cobra.Command{
 		Use: "policy [TABLE...]", Short: "What is kept of each column, as configured and as deployed; exit with 1 if they differ",
-		Long: `policy shows how much is kept of the values of each column of the captured tables: in the
-database, and in the list that is given. It never shows a value.
-` + tablesAreWords,
+		Long: `policy shows how much is kept of each column's values in the captured tables, as configured
+in the list that you give and as deployed in the database. It shows no values.
+` + tablesHelp,
 		Example: "  threadline policy --file tables.json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.checked(cmd.Context(), &c, args, a.printPolicy)
+			return a.checkCoverage(cmd.Context(), &c, args, a.printPolicy)
 		},
 	}
-	c.flags(cmd)
+	c.add(cmd)
 	return cmd
 }
 
-// checked prints the report for the flags and words of a command.
-func (a *app) checked(ctx context.Context, c *checks, args []string, print func(*coverage.Report)) error {
-	opts, err := a.options(c, args)
+// checkCoverage prints the report of a check, in JSON or by print. If there are findings, it returns errFound.
+func (a *app) checkCoverage(ctx context.Context, c *coverageFlags, args []string, print func(*coverage.Report)) error {
+	opts, err := a.coverageOptions(c, args)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (a *app) checked(ctx context.Context, c *checks, args []string, print func(
 	})
 }
 
-func (a *app) options(c *checks, args []string) (*coverage.Options, error) {
+func (a *app) coverageOptions(c *coverageFlags, args []string) (*coverage.Options, error) {
 	opts := &coverage.Options{Exclude: c.exclude, Accept: c.accept}
 	if c.file != "" || len(args) > 0 {
 		list, err := tablesOf(c.file, args)
@@ -134,7 +134,7 @@ func (a *app) printCoverage(r *coverage.Report) {
 		if w.Truncated {
 			more = " newest"
 		}
-		a.screen.Printf("\nCompared the%s %d transactions since %s: what the driver has counted and the triggers have kept.\n", more, w.Transactions, a.screen.Time(w.From))
+		a.screen.Printf("\nCompared the%s %d transactions since %s: the rows that the driver counted with those that the triggers kept.\n", more, w.Transactions, a.screen.Time(w.From))
 	}
 	a.printFindings(r, func(coverage.Finding) bool { return true })
 }

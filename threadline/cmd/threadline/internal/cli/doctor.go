@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"time"
-
 	"github.com/spf13/cobra"
 
 	"github.com/go-aftercommit/aftercommit/threadline/cmd/threadline/internal/screen"
@@ -12,10 +10,10 @@ import (
 func (a *app) doctor() *cobra.Command {
 	var opts health.Options
 	cmd := &cobra.Command{
-		Use: "doctor", Short: "Find what is wrong with the trail, and the command that mends it; exit with 1 if something is", Args: noArgs,
-		Long: `doctor looks at the connection, the clock, the journal, the timeline, the captures of row
-changes and the forwarders. It changes nothing. "threadline coverage" says which tables
-should be captured and are not.`,
+		Use: "doctor", Short: "Find what is wrong with the trail, and the command that fixes it; exit with 1 if something is", Args: noArgs,
+		Long: `doctor checks the connection, the clock, the journal, the timeline, the captures of row
+changes and the forwarders. It changes nothing. "threadline coverage" finds tables that
+should be captured but are not.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd.Context(), func(t *target) error {
 				opts.Schema = t.schema
@@ -24,7 +22,7 @@ should be captured and are not.`,
 		},
 	}
 	cmd.Flags().StringVar(&opts.Environment, "environment", "", "forward.Options.Environment of the programs that deliver")
-	cmd.Flags().DurationVar(&opts.Lag, "lag", 5*time.Minute, "how long an entry may wait for a forwarder")
+	cmd.Flags().DurationVar(&opts.Lag, "lag", health.DefaultLag, "how long an entry may wait for a forwarder before that is a problem")
 	return cmd
 }
 

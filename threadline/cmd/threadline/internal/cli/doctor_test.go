@@ -27,7 +27,7 @@ func TestDoctor(t *testing.T) {
 	if err := w.hub.Drain(ctx); err != nil {
 		t.Fatal(err)
 	}
-	wantIn(t, w.want(exitFinding, "doctor"), "problem  forwarder cli.sink/default: it will not get 3 entries\n", "threadline forwarders replay cli.sink/default --dead-letters --execute")
+	wantIn(t, w.want(exitFinding, "doctor"), "problem  forwarder cli.sink/default: it will not get 3 entries, which are dead letters\n", "threadline forwarders replay cli.sink/default --dead-letters --execute")
 	w.refuses.Store(false)
 	w.want(exitOK, "forwarders", "replay", "cli.sink/default", "--dead-letters", "--execute")
 	w.want(exitOK, "doctor")
