@@ -13,11 +13,11 @@ import (
 // CSV is a table of [Row] (RFC 4180), after a line with the names of its columns. It is UTF-8 without a byte order mark, its
 // lines end with CRLF, and times are in UTC with six digits of a second.
 //
-// A spreadsheet executes a cell that begins with =, +, - or @, and who writes into an audited column could thus have an
-// auditor's program do something. So a cell that begins with one of these, or with their full-width forms, also behind spaces
-// and signs that are not seen, or with a tab, a line break or an apostrophe, gets an apostrophe before it; and all cells are in quotation marks, so that a
-// spreadsheet that takes semicolons for separators finds no others in them. This is reversible: a first apostrophe was not
-// there, and [Uncell] removes it.
+// A spreadsheet executes a cell that begins with =, +, - or @, so whoever can write to an audited column could attack an auditor. Such
+// a cell gets an apostrophe in front. That includes the full-width forms of these signs, and signs after spaces and invisible
+// characters. So does a cell that begins with a tab, a line break or an apostrophe, so that a first apostrophe is always an
+// added one, which [Uncell] removes. All cells are in quotation marks, so that a spreadsheet that separates at semicolons does
+// not divide a cell.
 func CSV() Format { return csvTable{} }
 
 type csvTable struct{}
@@ -28,7 +28,6 @@ func (csvTable) Extension() string { return ".csv" }
 
 func (csvTable) Begin(w io.Writer) (Encoder, error) {
 	e := &csvEncoder{w: w}
-	e.line = e.line[:0]
 	for i, name := range Columns() {
 		e.cell(i, name)
 	}
@@ -89,7 +88,7 @@ func (c *csvEncoder) cell(i int, s string) {
 		return
 	}
 	c.line = append(c.line, '"')
-	c.line = append(c.line, strings.ReplaceAll(cell(s), `"`, `""`)...)
+	c.line = append(c.line, strings.ReplaceAll(escapeFormula(s), `"`, `""`)...)
 	c.line = append(c.line, '"')
 }
 
@@ -99,8 +98,8 @@ func (c *csvEncoder) end() error {
 	return err
 }
 
-// cell returns the text so that no spreadsheet takes it for a formula: see [CSV].
-func cell(s string) string {
+// escapeFormula returns the text as no spreadsheet takes it for a formula: see [CSV].
+func escapeFormula(s string) string {
 	if strings.IndexAny(s, "'\t\r\n") == 0 {
 		return "'" + s
 	}
@@ -111,7 +110,7 @@ func cell(s string) string {
 	return s
 }
 
-// invisible is what some spreadsheets skip before they look for a formula.
+// invisible reports whether some spreadsheets skip a character before they look for a formula.
 func invisible(r rune) bool {
 	return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
 }

@@ -12,13 +12,13 @@ import (
 
 var _ Storage = (*Directory)(nil)
 
-// Directory is a [Storage] in a directory. Only the owner can read its files (0600). A file is written under its name with
-// ".partial" behind it, and renamed when it is whole and on the disk.
+// Directory is a [Storage] in a directory. Only the owner can read its files (0600). A file is written with ".partial" after its
+// name, and renamed once it is complete and on the disk.
 type Directory struct{ root *os.Root }
 
 const partial = ".partial"
 
-// MakeDirectory makes a directory that only its owner can enter (0700), unless it is there, and opens it.
+// MakeDirectory creates a directory that only its owner can enter (0700), unless it exists, and opens it.
 func MakeDirectory(path string) (*Directory, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("export: %w", err)
@@ -26,7 +26,7 @@ func MakeDirectory(path string) (*Directory, error) {
 	return OpenDirectory(path)
 }
 
-// OpenDirectory opens a directory that is there.
+// OpenDirectory opens an existing directory.
 func OpenDirectory(path string) (*Directory, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
@@ -40,7 +40,7 @@ func (d *Directory) Close() error { return d.root.Close() }
 
 // Create implements [Storage].
 func (d *Directory) Create(_ context.Context, name string) (File, error) {
-	// Removed first: the file of an earlier attempt may have other rights.
+	// Removed first: the file of an earlier attempt may have other permissions.
 	if err := d.remove(name + partial); err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (d *Directory) remove(name string) error {
 	return nil
 }
 
-// sync makes names outlast a power cut.
+// sync makes the names of files survive a power cut.
 func (d *Directory) sync() error {
 	dir, err := d.root.Open(".")
 	if err != nil {

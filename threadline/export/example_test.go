@@ -74,6 +74,6 @@ func ExampleVerify() {
 		log.Fatal(err)
 	}
 	for _, fault := range report.Faults {
-		fmt.Println(fault) // part-000002.csv: its SHA-256 is …, and was …
+		fmt.Println(fault) // part-000002.csv: its SHA-256 is …, but was …
 	}
 }

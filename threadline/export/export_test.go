@@ -27,10 +27,10 @@ func TestFormulas(t *testing.T) {
 		"＝1": "'＝1", "＋1": "'＋1", "－1": "'－1", "＠x": "'＠x",
 		"'": "''", "'=1": "''=1", "'quoted'": "''quoted'", "=cmd|' /C calc'!A0": "'=cmd|' /C calc'!A0",
 	} {
-		if got := cell(text); got != want {
+		if got := escapeFormula(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
-		if got := Uncell(cell(text)); got != text {
+		if got := Uncell(escapeFormula(text)); got != text {
 			t.Errorf("%q comes back as %q", text, got)
 		}
 	}

@@ -17,30 +17,30 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/trail"
 )
 
-// Options of [Files] and [Resume]. The zero value, and nil, mean defaults.
+// Options of [Files] and [Resume]. Nil and the zero value mean the defaults. Resume uses only Progress.
 type Options struct {
-	// Filter is the question as it was asked, for the manifest.
+	// Filter is the search as it was written, for the manifest.
 	Filter string
-	// A file ends with the item with which it has so many rows or bytes, and the next one begins. Zero means
-	// [DefaultFileBytes], and any number of rows. A Parquet file is longer by up to a group of rows.
+	// FileRows and FileBytes are how many rows or bytes a file may have before the next one begins. Zero means any number of rows,
+	// and [DefaultFileBytes]. The item that reaches the size is still in the file, and a Parquet file may be larger by a row group.
 	FileRows, FileBytes int64
 	// Progress is called after each item, with the number of rows so far.
 	Progress func(rows int64)
 }
 
-// DefaultFileBytes is where a file ends unless the options say otherwise.
+// DefaultFileBytes is the size of a file if the options have none.
 const DefaultFileBytes = 256 << 20
 
-// ErrStarted means that there are files already.
-var ErrStarted = errors.New("export: there are files: resume it, or choose another place")
+// ErrStarted means that the storage has files already.
+var ErrStarted = errors.New("export: the place has files already: resume the export, or choose another place")
 
-// ErrNotStarted means that there is no export to be resumed.
-var ErrNotStarted = errors.New("export: there is nothing to resume: start it")
+// ErrNotStarted means that the storage has no export.
+var ErrNotStarted = errors.New("export: there is no export to resume: start one")
 
-// Files writes what matches q, newest first, into files, and at last a [Manifest], which it returns. q's limit is that of
-// all, and zero means no limit. The storage must have no files: else the error is [ErrStarted].
+// Files writes the items that match q to files, the newest first, and then a [Manifest], which it returns. q.Limit counts the
+// items of all files; zero means no limit. The storage must be empty, else the error is [ErrStarted].
 //
-// After an error, or a crash, [Resume] goes on. There is then the file [ProgressName], and all files that it names are whole.
+// After an error or a crash, [Resume] continues. Then there is the file [ProgressName], and all files that it lists are complete.
 func Files(ctx context.Context, to Storage, r *trail.Reader, q trail.Query, f Format, o *Options) (*Manifest, error) {
 	if o == nil {
 		o = &Options{}
@@ -55,7 +55,7 @@ func Files(ctx context.Context, to Storage, r *trail.Reader, q trail.Query, f Fo
 	if len(names) > 0 {
 		return nil, fmt.Errorf("%w (%s)", ErrStarted, names[0])
 	}
-	// Where it begins is fixed here, since one that is resumed before its first file is whole begins again.
+	// The first item is fixed here: an export that is interrupted before its first file is complete begins again, and must begin there.
 	top, found, err := first(ctx, r, q)
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func Files(ctx context.Context, to Storage, r *trail.Reader, q trail.Query, f Fo
 	if p.FileBytes == 0 {
 		p.FileBytes = DefaultFileBytes
 	}
-	if found && !top.Time().IsZero() { // the time of an action that cannot be read is not known
+	if found && !top.Time().IsZero() { // an action that cannot be read has no time
 		q.To = top.Time().Add(time.Microsecond).UTC()
 		p.Before = instant(q.To)
 	}
@@ -79,9 +79,9 @@ func Files(ctx context.Context, to Storage, r *trail.Reader, q trail.Query, f Fo
 	return x.run(ctx)
 }
 
-// Resume goes on with an export that was interrupted, at the item behind the last whole file, and with the query, the
-// format's name and the sizes of files with which it was started. The reader must be of the same database and have the same
-// aliases. If the export is finished, Resume returns its manifest; if there is none, the error is [ErrNotStarted].
+// Resume continues an export that was interrupted, after its last complete file, with the query, format and file sizes with which
+// it was started; formats must include that format. The reader must be of the same database, with the same aliases. If the export
+// is finished, Resume returns its manifest. If there is none, the error is [ErrNotStarted].
 func Resume(ctx context.Context, to Storage, r *trail.Reader, formats []Format, o *Options) (*Manifest, error) {
 	if o == nil {
 		o = &Options{}
@@ -116,7 +116,7 @@ func Resume(ctx context.Context, to Storage, r *trail.Reader, formats []Format, 
 	return x.run(ctx)
 }
 
-// Started returns the plan of an export that was interrupted, or is finished. Without one the error is [ErrNotStarted].
+// Started returns the plan of an export, whether it is finished or was interrupted. If there is none, the error is [ErrNotStarted].
 func Started(ctx context.Context, from Storage) (*Plan, error) {
 	for _, name := range []string{ManifestName, ProgressName} {
 		doc, err := get(ctx, from, name)
@@ -147,7 +147,7 @@ func readProgress(ctx context.Context, from Storage) (*progress, error) {
 		return nil, fmt.Errorf("export: %s: %w", ProgressName, err)
 	}
 	if p.Version != 1 {
-		return nil, fmt.Errorf("export: %s has version %d, and this program knows 1: use the program that started it", ProgressName, p.Version)
+		return nil, fmt.Errorf("export: %s has version %d, but this program reads version 1: resume it with the program that started it", ProgressName, p.Version)
 	}
 	return p, nil
 }
@@ -156,9 +156,9 @@ func formatOf(p Plan, formats []Format) (Format, error) {
 	i := slices.IndexFunc(formats, func(f Format) bool { return f.Name() == p.Format })
 	switch {
 	case i < 0:
-		return nil, fmt.Errorf("export: it was started with the format %q, which is not among those that were given", p.Format)
+		return nil, fmt.Errorf("export: it was started with the format %q, which is not one of the formats given", p.Format)
 	case formats[i].Version() != p.FormatVersion:
-		return nil, fmt.Errorf("export: it was started with version %d of the format %s, and this program has %d: start again", p.FormatVersion, p.Format, formats[i].Version())
+		return nil, fmt.Errorf("export: it was started with version %d of the format %s, but this program has %d: start a new export", p.FormatVersion, p.Format, formats[i].Version())
 	}
 	return formats[i], nil
 }
@@ -171,16 +171,16 @@ type exporter struct {
 	options  *Options
 	progress *progress
 
-	// The file that is being written; file is nil between two.
+	// The file that is being written. file is nil before and after.
 	file    File
 	buffer  *bufio.Writer
 	counted *counted
 	encoder Encoder
 	info    FileInfo
-	after   string // the cursor behind its last item
+	after   string // the cursor after its last item
 }
 
-// counted counts and digests what is written.
+// counted counts the bytes that pass, and computes their SHA-256.
 type counted struct {
 	w    io.Writer
 	size int64
@@ -202,7 +202,7 @@ func (x *exporter) save(ctx context.Context) error {
 	return put(ctx, x.to, ProgressName, doc)
 }
 
-// discard removes the files that were whole before an interruption, but not yet noted.
+// discard removes files that were completed before the interruption, but not yet recorded in the progress.
 func (x *exporter) discard(ctx context.Context) error {
 	names, err := x.to.Names(ctx)
 	if err != nil {
@@ -218,7 +218,7 @@ func (x *exporter) discard(ctx context.Context) error {
 	}
 	for i := range x.progress.Files {
 		if name := x.progress.Files[i].Name; !slices.Contains(names, name) {
-			return fmt.Errorf("export: %s is gone: start again in another place", name)
+			return fmt.Errorf("export: %s is missing: start a new export in another place", name)
 		}
 	}
 	return nil
@@ -230,7 +230,7 @@ func partName(n int, extension string) string {
 	return fmt.Sprintf("%s%06d%s", partPrefix, n, extension)
 }
 
-// isPart reports whether a file is one of an export's by its name.
+// isPart reports whether a name is that of a file with items.
 func isPart(name string) bool {
 	digits, _, found := strings.Cut(strings.TrimPrefix(name, partPrefix), ".")
 	return found && strings.HasPrefix(name, partPrefix) && len(digits) >= 6 && strings.Trim(digits, "0123456789") == ""
@@ -244,24 +244,25 @@ func (x *exporter) run(ctx context.Context) (m *Manifest, err error) {
 	}()
 	truncated := false
 	if !x.progress.Empty {
-		if truncated, err = x.items(ctx); err != nil {
+		if truncated, err = x.writeItems(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if x.file == nil && len(x.progress.Files) == 0 { // a file without items, so that there is one
-		if err = x.begin(ctx); err != nil {
+	if x.file == nil && len(x.progress.Files) == 0 { // an export without items has one file without items
+		if err = x.beginFile(ctx); err != nil {
 			return nil, err
 		}
 	}
 	if x.file != nil {
-		if err = x.end(ctx, truncated); err != nil {
+		if err = x.endFile(ctx, truncated); err != nil {
 			return nil, err
 		}
 	}
 	return x.finish(ctx, truncated)
 }
 
-func (x *exporter) items(ctx context.Context) (truncated bool, err error) {
+// writeItems writes the items that are left, and reports whether the limit left any out. The last file is still open afterwards.
+func (x *exporter) writeItems(ctx context.Context) (truncated bool, err error) {
 	q := x.progress.Query
 	q.Cursor = x.progress.Cursor
 	rows := x.progress.rows()
@@ -270,7 +271,7 @@ func (x *exporter) items(ctx context.Context) (truncated bool, err error) {
 			return false, err
 		}
 		if x.file == nil {
-			if err = x.begin(ctx); err != nil {
+			if err = x.beginFile(ctx); err != nil {
 				return false, err
 			}
 		}
@@ -281,7 +282,7 @@ func (x *exporter) items(ctx context.Context) (truncated bool, err error) {
 			x.options.Progress(rows)
 		}
 		if x.isFull() && e.after != "" {
-			if err = x.end(ctx, false); err != nil {
+			if err = x.endFile(ctx, false); err != nil {
 				return false, err
 			}
 		}
@@ -289,7 +290,7 @@ func (x *exporter) items(ctx context.Context) (truncated bool, err error) {
 	return truncated, nil
 }
 
-func (x *exporter) begin(ctx context.Context) (err error) {
+func (x *exporter) beginFile(ctx context.Context) (err error) {
 	x.info = FileInfo{Name: partName(len(x.progress.Files)+1, x.format.Extension())}
 	if x.file, err = x.to.Create(ctx, x.info.Name); err != nil {
 		return fmt.Errorf("export: %s: %w", x.info.Name, err)
@@ -323,8 +324,8 @@ func (x *exporter) isFull() bool {
 	return p.FileRows > 0 && x.info.Rows >= p.FileRows || x.counted.size >= p.FileBytes
 }
 
-// end makes the file whole, and notes it.
-func (x *exporter) end(ctx context.Context, truncated bool) error {
+// endFile completes the file, and records it in the progress.
+func (x *exporter) endFile(ctx context.Context, truncated bool) error {
 	err := x.encoder.Close(truncated)
 	if err == nil {
 		err = x.buffer.Flush()
@@ -339,7 +340,7 @@ func (x *exporter) end(ctx context.Context, truncated bool) error {
 	x.info.Size, x.info.SHA256 = x.counted.size, hex.EncodeToString(x.counted.sum.Sum(nil))
 	x.progress.Files = append(x.progress.Files, x.info)
 	if x.progress.Cursor = x.after; x.after == "" {
-		return nil // the last one, and no cursor leads behind it: if the manifest does not follow, the file is written again
+		return nil // no cursor leads past its last item: if the program is killed before the manifest is there, the file is written again
 	}
 	return x.save(ctx)
 }

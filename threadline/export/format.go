@@ -8,15 +8,14 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/trail"
 )
 
-// Format is a form of files. It is safe for concurrent use. A module that needs a library of its own, such as that of
-// Parquet, implements it, too.
+// Format is a file format. It is safe for concurrent use. A format that needs a library, such as Parquet, is in a separate module.
 type Format interface {
-	// Name is what the manifest says: "csv". Version grows when files of the same items would differ.
+	// Name is the format's name in the manifest: "csv". Version grows when the same items would give other files.
 	Name() string
 	Version() int
-	// Extension is what names of files end with: ".csv".
+	// Extension is the end of the files' names: ".csv".
 	Extension() string
-	// Begin begins a file. Begin may write what comes before the first item.
+	// Begin begins a file. It may write what comes before the first item.
 	Begin(w io.Writer) (Encoder, error)
 }
 
@@ -24,24 +23,24 @@ type Format interface {
 type Encoder interface {
 	// Encode writes an item, or keeps it until there are enough for a part of the file.
 	Encode(e Entry) error
-	// Close writes the rest of the file. truncated says that a limit left out what would follow. It does not close the writer.
+	// Close writes the rest of the file. truncated says that a limit left out the items that would follow. Close does not close the writer.
 	Close(truncated bool) error
 }
 
-// Entry is an item, and where it is.
+// Entry is an item with its ID.
 type Entry struct {
 	trail.Item
-	// ID is an action's ID, and of a row change the one that it has for forwarders, too: it says where the change is in
-	// the WAL, and on SQLite its number in the table of changes.
+	// ID is an action's ID. For a row change it is the ID that forwarders see, too: it contains where the change is in the WAL, or on
+	// SQLite its number in the table of changes.
 	ID uuid.UUID
 
-	after string // the cursor behind it, "" if there is none
+	after string // the cursor after it, "" if there is none
 }
 
-// Formats are those of this package.
+// Formats returns the formats of this package.
 func Formats() []Format { return []Format{CSV(), JSON(), NDJSON(), CloudEvents(""), OCSF()} }
 
-// Position names an item of an export. Its time is the one that orders the items.
+// Position identifies an item of an export. Time is the one by which the items are ordered.
 type Position struct {
 	Time string `json:"time"` // UTC, with six digits of a second
 	Kind string `json:"kind"` // action or change

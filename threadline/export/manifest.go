@@ -14,32 +14,32 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/trail"
 )
 
-// The names of files that are not data.
+// The names of the files without items.
 const (
 	ManifestName = "manifest.json"
-	// SumsName has the SHA-256 of all files and of the manifest, as sha256sum -c reads them.
+	// SumsName has the SHA-256 of all files and of the manifest, in the form that sha256sum -c reads.
 	SumsName = "SHA256SUMS"
-	// ProgressName is there until the manifest is.
+	// ProgressName exists until the manifest does.
 	ProgressName = "progress.json"
 )
 
-// Plan is what an export is of. It is decided at the beginning, and stays when one is resumed.
+// Plan says what is exported. It is fixed when the export starts, also for when it is resumed.
 type Plan struct {
 	Version       int    `json:"version"` // of the manifest: 1
 	Format        string `json:"format"`
 	FormatVersion int    `json:"format_version"`
-	// Filter is the question as it was asked, and Query what it meant: times that were relative are absolute.
+	// Filter is the search as it was written, and Query what it meant then: relative times are absolute.
 	Filter string      `json:"filter"`
 	Query  trail.Query `json:"query"`
-	// Before is where the export begins, which is with the newest item that there was: all items are before this time, by the
-	// database's clock. It is empty if there was none.
+	// Before is just after the newest item at the start, by the database's clock: all items are before it. It is empty if there was
+	// no item.
 	Before    string `json:"before,omitempty"`
-	StartedAt string `json:"started_at"` // by the clock of the program, as is FinishedAt
+	StartedAt string `json:"started_at"` // by the program's clock, like FinishedAt
 	FileRows  int64  `json:"file_rows,omitempty"`
 	FileBytes int64  `json:"file_bytes,omitempty"`
 }
 
-// FileInfo is a file of an export.
+// FileInfo describes a file of an export.
 type FileInfo struct {
 	Name    string    `json:"name"`
 	Rows    int64     `json:"rows"`
@@ -51,16 +51,17 @@ type FileInfo struct {
 	Last    *Position `json:"last,omitempty"`
 }
 
-// Manifest says what an export has. It is written last, so one without is not finished. Its JSON only ever gets more members.
+// Manifest describes a finished export. It is written last, so an export without one is unfinished. Later versions only add members to
+// its JSON.
 type Manifest struct {
 	Plan
 	FinishedAt string `json:"finished_at"`
-	// Resumed is how often it was interrupted and resumed.
+	// Resumed is how many times the export was resumed after an interruption.
 	Resumed int   `json:"resumed,omitempty"`
 	Rows    int64 `json:"rows"`
 	Actions int64 `json:"actions"`
 	Changes int64 `json:"changes"`
-	// Truncated says that there was more, and TruncatedBy why it is not here.
+	// Truncated says that there were more items, and TruncatedBy which limit left them out.
 	Truncated   bool       `json:"truncated"`
 	TruncatedBy string     `json:"truncated_by,omitempty"`
 	First       *Position  `json:"first,omitempty"`
@@ -68,12 +69,12 @@ type Manifest struct {
 	Files       []FileInfo `json:"files"`
 }
 
-// progress is what there is of an export that is not finished.
+// progress describes an unfinished export.
 type progress struct {
 	Plan
-	Empty   bool       `json:"empty,omitempty"` // there was nothing at the beginning
+	Empty   bool       `json:"empty,omitempty"` // nothing matched at the start
 	Resumed int        `json:"resumed,omitempty"`
-	Cursor  string     `json:"cursor,omitempty"` // behind the last of the files
+	Cursor  string     `json:"cursor,omitempty"` // after the last item of Files
 	Files   []FileInfo `json:"files"`
 }
 
@@ -84,7 +85,7 @@ func (p *progress) rows() (n int64) {
 	return n
 }
 
-// manifest returns what the files have together.
+// manifest returns the manifest of the files, without when it was finished and whether it is truncated.
 func (p *progress) manifest() *Manifest {
 	m := &Manifest{Plan: p.Plan, Resumed: p.Resumed, Files: p.Files}
 	for i := range p.Files {
@@ -110,7 +111,7 @@ func sumOf(doc []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// sums are the lines of SHA256SUMS.
+// sums returns the content of SHA256SUMS.
 func sums(m *Manifest, manifest []byte) []byte {
 	var b strings.Builder
 	for i := range m.Files {
@@ -120,7 +121,7 @@ func sums(m *Manifest, manifest []byte) []byte {
 	return []byte(b.String())
 }
 
-// put writes a whole file.
+// put writes a complete file.
 func put(ctx context.Context, to Storage, name string, doc []byte) error {
 	f, err := to.Create(ctx, name)
 	if err != nil {
@@ -135,10 +136,10 @@ func put(ctx context.Context, to Storage, name string, doc []byte) error {
 	return nil
 }
 
-// maxDocument is how many bytes of a manifest are read: it has some 500 for each file.
+// maxDocument is how many bytes of a manifest are read at most. A manifest has some 500 for each file.
 const maxDocument = 256 << 20
 
-// get reads a whole file, nil if it is not there.
+// get reads a complete file. It returns nil if there is none.
 func get(ctx context.Context, from Storage, name string) ([]byte, error) {
 	f, err := from.Open(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -154,7 +155,7 @@ func get(ctx context.Context, from Storage, name string) ([]byte, error) {
 	return doc, nil
 }
 
-// ManifestSHA256 returns the SHA-256 of a manifest's file. Kept elsewhere, it shows later whether this is still the same export.
+// ManifestSHA256 returns the SHA-256 of the manifest. Keep it elsewhere, to see later whether this is still the same export.
 func ManifestSHA256(ctx context.Context, from Storage) (string, error) {
 	doc, err := get(ctx, from, ManifestName)
 	if err == nil && doc == nil {

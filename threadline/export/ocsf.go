@@ -12,13 +12,13 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
-// OCSFVersion is that of the schema that [OCSF] follows.
+// OCSFVersion is the version of the schema that [OCSF] follows.
 const OCSFVersion = "1.4.0"
 
 // OCSF is an event of the Open Cybersecurity Schema Framework on each line: API Activity (class 6003) for an action, and Entity
 // Management (3004) for a row change. The severity is always 1, informational: nothing here judges what was done. Times are
-// in milliseconds, as the schema has them; those with microseconds are in metadata.original_time. The member unmapped has
-// all of the item, in the form of [NDJSON].
+// in milliseconds, as the schema wants; metadata.original_time has the microseconds. The member unmapped has the whole item, in
+// the form of [NDJSON].
 func OCSF() Format { return ocsf{} }
 
 type ocsf struct{}
@@ -142,8 +142,8 @@ func ocsfOf(e Entry) (any, error) {
 	return o, nil
 }
 
-// is sets the class and the activity.
-func (o *ocsfEvent) is(category, class int, categoryName, className string, activity int, name string, at time.Time) {
+// classify sets the class, the activity and the time.
+func (o *ocsfEvent) classify(category, class int, categoryName, className string, activity int, name string, at time.Time) {
 	o.CategoryUID, o.CategoryName, o.ClassUID, o.ClassName = category, categoryName, class, className
 	o.ActivityID, o.ActivityName = activity, cmp.Or(ocsfActivities[activity], name)
 	o.TypeUID, o.TypeName = class*100+activity, className+": "+cmp.Or(ocsfActivities[activity], "Other")
@@ -155,7 +155,7 @@ func (o *ocsfEvent) action(a *threadline.Action) {
 	if at.IsZero() { // it cannot be read
 		at = a.RecordedAt
 	}
-	o.is(6, 6003, "Application Activity", "API Activity", activityOf(a.Verb()), a.Action, at)
+	o.classify(6, 6003, "Application Activity", "API Activity", activityOf(a.Verb()), a.Action, at)
 	switch a.Outcome {
 	case hooks.Success:
 		o.StatusID, o.Status = 1, "Success"
@@ -190,8 +190,8 @@ func (o *ocsfEvent) change(c *changes.Change) {
 	if activity == 0 {
 		activity = ocsfOther
 	}
-	o.is(3, 3004, "Identity & Access Management", "Entity Management", activity, string(c.Op), c.CapturedAt)
-	o.StatusID, o.Status = 1, "Success" // else there were no change
+	o.classify(3, 3004, "Identity & Access Management", "Entity Management", activity, string(c.Op), c.CapturedAt)
+	o.StatusID, o.Status = 1, "Success" // a row change that failed does not exist
 	old, now := make(map[string]string), make(map[string]string)
 	for _, f := range d.Fields {
 		if f.Old.Kind != changes.KindAbsent {
@@ -224,11 +224,11 @@ func (o *ocsfEvent) change(c *changes.Change) {
 	if o.Actor.User == nil {
 		o.Actor.User = &ocsfUser{Name: by.String(), Type: "Unknown"}
 	}
-	o.Metadata.CorrelationUID = only(by, func(c *changes.Context) string { return c.CorrelationID })
-	o.Metadata.TenantUID = only(by, func(c *changes.Context) string { return c.TenantID })
+	o.Metadata.CorrelationUID = commonValue(by, func(c *changes.Context) string { return c.CorrelationID })
+	o.Metadata.TenantUID = commonValue(by, func(c *changes.Context) string { return c.TenantID })
 }
 
-// ocsfUserOf returns the actor as a user, of whom the schema wants a name or an ID.
+// ocsfUserOf returns the actor as a user, with the name or ID that the schema requires.
 func ocsfUserOf(a hooks.Actor) *ocsfUser {
 	u := &ocsfUser{UID: a.ID, Name: a.Name}
 	switch a.Type {
@@ -249,7 +249,7 @@ func ocsfUserOf(a hooks.Actor) *ocsfUser {
 	return u
 }
 
-// activityOf is the activity that the last word of an action's name means.
+// activityOf returns the activity for the last word of an action's name.
 func activityOf(verb string) int {
 	switch verb {
 	case "created", "inserted", "added", "placed", "registered", "invited", "uploaded":

@@ -14,7 +14,7 @@ import (
 
 func instant(t time.Time) string { return t.UTC().Format(lenient.TimeForm) }
 
-// read returns what matches q, behind its cursor and without its limit. It has one page in memory.
+// read yields the items that match q, from its cursor on and without its limit. It has one page in memory.
 func read(ctx context.Context, r *trail.Reader, q trail.Query) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		for {
@@ -49,7 +49,7 @@ func entryOf(page *trail.Page, i int) (Entry, error) {
 	return e, err
 }
 
-// first returns the first item that matches, false if there is none.
+// first returns the first item that matches q. found is false if there is none.
 func first(ctx context.Context, r *trail.Reader, q trail.Query) (e Entry, found bool, err error) {
 	q.Limit = 1
 	for e, err = range read(ctx, r, q) {
@@ -58,20 +58,21 @@ func first(ctx context.Context, r *trail.Reader, q trail.Query) (e Entry, found 
 	return e, false, nil
 }
 
-// limited returns what matches q, at most q.Limit items if that is not zero. Then more says whether there are others.
-func limited(ctx context.Context, r *trail.Reader, q trail.Query, had int64, more *bool) iter.Seq2[Entry, error] {
-	most := int64(q.Limit)
+// limited yields the items that match q. If q.Limit is not zero, it ends when these and those that were written before are so many, and
+// sets truncated if there are others.
+func limited(ctx context.Context, r *trail.Reader, q trail.Query, written int64, truncated *bool) iter.Seq2[Entry, error] {
+	limit := int64(q.Limit)
 	q.Limit = trail.MaxLimit
 	return func(yield func(Entry, error) bool) {
 		for e, err := range read(ctx, r, q) {
-			if err == nil && most > 0 && had >= most {
-				*more = true
+			if err == nil && limit > 0 && written >= limit {
+				*truncated = true
 				return
 			}
 			if !yield(e, err) {
 				return
 			}
-			had++
+			written++
 		}
 	}
 }

@@ -9,17 +9,17 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 )
 
-// Row is an item as a row of a table, as CSV and Parquet have it. An empty text means that there is none. Its JSON names
-// are those of the columns.
+// Row is an item as a row of a table, for CSV and Parquet. An empty text means that the item has no such value. The JSON names are
+// those of the columns.
 type Row struct {
 	Kind       string     `json:"kind"` // action or change
 	ID         string     `json:"id"`
 	Time       time.Time  `json:"time"`        // when it was recorded, or captured, by the database's clock: the order
 	OccurredAt *time.Time `json:"occurred_at"` // of an action, by the app's clock
-	// Who is the actor for people: user:42; of a row change all actors of its transaction, or what is known of the session.
+	// Who is the actor, for people: user:42. For a row change it is all actors of its transaction, or else what is known of the session.
 	Who string `json:"who"`
-	// The actor and the columns behind it up to UserAgent are those of an action. Of a row change they are what the events
-	// of its transaction say, each column if there is one such value.
+	// ActorType to UserAgent are an action's own. For a row change they come from the events of its transaction, each if all events
+	// that have a value have the same.
 	ActorType     string `json:"actor_type"`
 	ActorID       string `json:"actor_id"`
 	ActorName     string `json:"actor_name"`
@@ -31,7 +31,7 @@ type Row struct {
 	JobID         string `json:"job_id"`
 	IPAddress     string `json:"ip_address"`
 	UserAgent     string `json:"user_agent"`
-	// Action to Metadata are of actions.
+	// Action to Unreadable are only set for actions.
 	Action     string `json:"action"`
 	Outcome    string `json:"outcome"`
 	TargetType string `json:"target_type"`
@@ -42,7 +42,7 @@ type Row struct {
 	Metadata   string `json:"metadata"` // JSON
 	Captured   bool   `json:"captured"` // the driver has made it from a statement
 	Unreadable string `json:"unreadable"`
-	// Op to ForeignKey are of row changes.
+	// Op to ForeignKey are only set for row changes.
 	Op         string `json:"op"`
 	Schema     string `json:"schema"`
 	Table      string `json:"table"`
@@ -139,12 +139,12 @@ func (r *Row) who(by *changes.Attribution) {
 		&r.UserAgent:     func(c *changes.Context) string { return c.UserAgent },
 		&r.Host:          func(c *changes.Context) string { return c.Host },
 	} {
-		*to = only(by, of)
+		*to = commonValue(by, of)
 	}
 }
 
-// only returns the one value that the contexts have, "" if there are several.
-func only(by *changes.Attribution, of func(*changes.Context) string) (one string) {
+// commonValue returns the value that all contexts which have one share, "" if they differ.
+func commonValue(by *changes.Attribution, of func(*changes.Context) string) (one string) {
 	for i := range by.Contexts {
 		switch value := of(&by.Contexts[i]); {
 		case value == "" || value == one:

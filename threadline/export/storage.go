@@ -5,25 +5,25 @@ import (
 	"io"
 )
 
-// Storage is where the files of one export are. Names have no separators. It is used by one export at a time.
+// Storage is where the files of one export are. Names have no separators. One export uses it at a time.
 //
-// A store of objects implements it, too: Create begins a multipart upload, Commit completes it, and Abort aborts it.
+// An object store can implement it: Create begins a multipart upload, Commit completes it, and Abort aborts it.
 type Storage interface {
-	// Create begins a file. Nothing of it is there before Commit.
+	// Create begins a file. It is not visible before Commit.
 	Create(ctx context.Context, name string) (File, error)
-	// Open reads a file. For one that is not there the error is fs.ErrNotExist.
+	// Open opens a file for reading. If there is none, the error is fs.ErrNotExist.
 	Open(ctx context.Context, name string) (io.ReadCloser, error)
-	// Names returns the names of all files, in any order. What was begun and not committed is not among them.
+	// Names returns the names of all committed files, in any order.
 	Names(ctx context.Context) ([]string, error)
-	// Remove removes a file. It is no error if it is not there.
+	// Remove removes a file. It is no error if there is none.
 	Remove(ctx context.Context, name string) error
 }
 
-// File is a file that is written.
+// File is a file that is being written.
 type File interface {
 	io.Writer
-	// Commit makes the whole file appear under its name, in the place of one that is there, so that it outlasts a power
-	// cut. Before its return there is the earlier file or none, and afterwards this one.
+	// Commit makes the complete file appear under its name, in place of an earlier one, so that it survives a power cut. At any
+	// time there is the earlier file, or none, or this one, but never a part.
 	Commit() error
 	// Abort discards the file. After Commit it does nothing.
 	Abort() error

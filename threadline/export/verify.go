@@ -17,7 +17,7 @@ import (
 // Report is what [Verify] has found.
 type Report struct {
 	Manifest *Manifest `json:"manifest"` // nil if it cannot be read
-	// ManifestSHA256 is that of the manifest's file. Who keeps it elsewhere can tell a manifest that was replaced.
+	// ManifestSHA256 is the SHA-256 of the manifest. Compare it with one kept elsewhere, to detect a manifest that was replaced.
 	ManifestSHA256 string  `json:"manifest_sha256,omitempty"`
 	Faults         []Fault `json:"faults"`
 }
@@ -37,25 +37,25 @@ type FaultKind string
 
 // The kinds of faults.
 const (
-	Missing         FaultKind = "missing"          // there is no such file
+	Missing         FaultKind = "missing"          // the file does not exist
 	Changed         FaultKind = "changed"          // it is not as it was written
-	Extra           FaultKind = "extra"            // it is no file of the export
+	Extra           FaultKind = "extra"            // it is not a file of the export
 	ManifestChanged FaultKind = "manifest_changed" // the manifest, or SHA256SUMS, is not as it was written
-	Miscounted      FaultKind = "miscounted"       // counts that do not fit each other, or what is in the files
-	Disordered      FaultKind = "disordered"       // files or positions that are not in their order
+	Miscounted      FaultKind = "miscounted"       // counts contradict each other, or the files
+	Disordered      FaultKind = "disordered"       // files or positions are not in order
 )
 
 // String returns the fault for people, in one line.
 func (f Fault) String() string { return f.Name + ": " + f.Text }
 
-// Verify checks that an export is as it was written: the SHA-256 and the size of each file and of the manifest, that none is
-// missing and none was added, that the counts fit, and that the files follow each other. Rows are counted again, except in
-// formats of other modules. It reads each file once, and has none in memory.
+// Verify checks that an export is as it was written: the SHA-256 of each file and of the manifest, the size of each file, that
+// no file is missing and none was added, that the counts agree, and that the files are in order. It counts the rows again, except in
+// formats of other modules. It reads each file once, as a stream.
 //
-// The digests are beside the files, so they protect against accidents, and against changes by who does not know of them. Keep
-// [Report].ManifestSHA256 elsewhere to tell whether all of it was replaced.
+// The digests are beside the files: they protect against accidents, but whoever can write there can replace all of them. To
+// detect that, keep [Report].ManifestSHA256 elsewhere.
 //
-// The error says that something could not be read; what is wrong is in the report.
+// An error means that something could not be read. What is wrong with the export is in the report.
 func Verify(ctx context.Context, from Storage) (*Report, error) {
 	v := &verifier{from: from, report: &Report{Faults: []Fault{}}}
 	return v.report, v.verify(ctx)
@@ -80,9 +80,9 @@ func (v *verifier) verify(ctx context.Context) error {
 		return fmt.Errorf("export: %w", err)
 	}
 	if doc == nil {
-		why := "there is none: this is no export"
+		why := "it is missing: this is not an export"
 		if slices.Contains(names, ProgressName) {
-			why = "there is none: the export is not finished; resume it"
+			why = "it is missing: the export is not finished; resume it"
 		}
 		v.fault(Missing, ManifestName, "%s", why)
 		return nil
@@ -90,7 +90,7 @@ func (v *verifier) verify(ctx context.Context) error {
 	v.report.ManifestSHA256 = sumOf(doc)
 	m := &Manifest{}
 	if err = json.Unmarshal(doc, m); err == nil && m.Version != 1 {
-		err = fmt.Errorf("it has version %d, and this program knows 1", m.Version)
+		err = fmt.Errorf("it has version %d, but this program reads version 1", m.Version)
 	}
 	if err != nil {
 		v.fault(ManifestChanged, ManifestName, "it cannot be read: %v", err)
@@ -118,7 +118,7 @@ func (v *verifier) sums(ctx context.Context, m *Manifest, manifest []byte) error
 	case err != nil:
 		return err
 	case doc == nil:
-		v.fault(Missing, SumsName, "there is none, so it is not known whether the manifest is as it was written")
+		v.fault(Missing, SumsName, "it is missing, so it is not known whether the manifest is as it was written")
 		return nil
 	case string(doc) == string(sums(m, manifest)):
 		return nil
@@ -130,15 +130,15 @@ func (v *verifier) sums(ctx context.Context, m *Manifest, manifest []byte) error
 	}
 	before := len(v.report.Faults)
 	if got, want := v.report.ManifestSHA256, listed[ManifestName]; got != want {
-		v.fault(ManifestChanged, ManifestName, "its SHA-256 is %s, and %s has %s", got, SumsName, orNone(want))
+		v.fault(ManifestChanged, ManifestName, "its SHA-256 is %s, but %s has %s", got, SumsName, orNone(want))
 	}
 	for i := range m.Files {
 		if f := &m.Files[i]; listed[f.Name] != f.SHA256 {
-			v.fault(ManifestChanged, f.Name, "the manifest has the SHA-256 %s, and %s has %s", f.SHA256, SumsName, orNone(listed[f.Name]))
+			v.fault(ManifestChanged, f.Name, "the manifest has the SHA-256 %s, but %s has %s", f.SHA256, SumsName, orNone(listed[f.Name]))
 		}
 	}
 	if len(v.report.Faults) == before {
-		v.fault(ManifestChanged, SumsName, "it lists other files than the manifest")
+		v.fault(ManifestChanged, SumsName, "it does not list the same files as the manifest")
 	}
 	return nil
 }
@@ -156,24 +156,24 @@ func (v *verifier) counts(m *Manifest) {
 		f := &m.Files[i]
 		rows, actions, changes = rows+f.Rows, actions+f.Actions, changes+f.Changes
 		if f.Rows != f.Actions+f.Changes {
-			v.fault(Miscounted, f.Name, "the manifest has %d rows, and %d actions and %d row changes", f.Rows, f.Actions, f.Changes)
+			v.fault(Miscounted, f.Name, "the manifest has %d rows, but %d actions and %d row changes", f.Rows, f.Actions, f.Changes)
 		}
 	}
 	if rows != m.Rows || actions != m.Actions || changes != m.Changes {
-		v.fault(Miscounted, ManifestName, "it has %d rows, %d actions and %d row changes, and its files have %d, %d and %d", m.Rows, m.Actions, m.Changes, rows, actions, changes)
+		v.fault(Miscounted, ManifestName, "it has %d rows, %d actions and %d row changes, but its files have %d, %d and %d", m.Rows, m.Actions, m.Changes, rows, actions, changes)
 	}
 	if limit := int64(m.Query.Limit); limit > 0 && m.Rows > limit || m.Truncated && m.Rows != limit {
-		v.fault(Miscounted, ManifestName, "it has %d rows, and a limit of %d", m.Rows, limit)
+		v.fault(Miscounted, ManifestName, "it has %d rows, but a limit of %d", m.Rows, limit)
 	}
 }
 
-// order checks that the files are those of an export, in their order, and each begins behind the one before.
+// order checks that the files are in order by their numbers, and that each begins where the one before ends or earlier in time.
 func (v *verifier) order(m *Manifest) {
 	var last *Position
 	for i := range m.Files {
 		f := &m.Files[i]
 		if !strings.HasPrefix(f.Name, strings.TrimSuffix(partName(i+1, ".x"), "x")) {
-			v.fault(Disordered, f.Name, "it is at place %d of the manifest", i+1)
+			v.fault(Disordered, f.Name, "the manifest has it as file %d", i+1)
 		}
 		if f.Rows == 0 {
 			continue
@@ -184,19 +184,19 @@ func (v *verifier) order(m *Manifest) {
 		}
 		// The list of one transaction has its own order.
 		if m.Query.Tx.ID == 0 && (last != nil && f.First.Time > last.Time || f.Last.Time > f.First.Time) {
-			v.fault(Disordered, f.Name, "it begins at %s and ends at %s: the items are not the newest first", f.First.Time, f.Last.Time)
+			v.fault(Disordered, f.Name, "it begins at %s and ends at %s: its items are not the newest first, or not older than those of the file before", f.First.Time, f.Last.Time)
 		}
 		if m.Before != "" && f.First.Time >= m.Before {
-			v.fault(Disordered, f.Name, "it begins at %s, and all items are before %s", f.First.Time, m.Before)
+			v.fault(Disordered, f.Name, "it begins at %s, but all items of the export are before %s", f.First.Time, m.Before)
 		}
 		last = f.Last
 	}
-	if n := len(m.Files); n > 0 && (!same(m.First, m.Files[0].First) || !same(m.Last, m.Files[n-1].Last)) {
-		v.fault(Disordered, ManifestName, "it begins or ends elsewhere than its files")
+	if n := len(m.Files); n > 0 && (!samePosition(m.First, m.Files[0].First) || !samePosition(m.Last, m.Files[n-1].Last)) {
+		v.fault(Disordered, ManifestName, "its first or last item is not that of its files")
 	}
 }
 
-func same(a, b *Position) bool { return a == b || a != nil && b != nil && *a == *b }
+func samePosition(a, b *Position) bool { return a == b || a != nil && b != nil && *a == *b }
 
 // file checks what is in a file.
 func (v *verifier) file(ctx context.Context, m *Manifest, info *FileInfo) error {
@@ -221,13 +221,13 @@ func (v *verifier) file(ctx context.Context, m *Manifest, info *FileInfo) error 
 	}
 	switch sum := hex.EncodeToString(in.sum.Sum(nil)); {
 	case in.size != info.Size:
-		v.fault(Changed, info.Name, "it has %d bytes, and had %d", in.size, info.Size)
+		v.fault(Changed, info.Name, "it has %d bytes, but had %d", in.size, info.Size)
 	case sum != info.SHA256:
-		v.fault(Changed, info.Name, "its SHA-256 is %s, and was %s", sum, info.SHA256)
+		v.fault(Changed, info.Name, "its SHA-256 is %s, but was %s", sum, info.SHA256)
 	case countErr != nil:
 		v.fault(Miscounted, info.Name, "its rows cannot be counted: %v", countErr)
 	case known && rows != info.Rows:
-		v.fault(Miscounted, info.Name, "it has %d rows, and the manifest says %d", rows, info.Rows)
+		v.fault(Miscounted, info.Name, "it has %d rows, but the manifest says %d", rows, info.Rows)
 	}
 	return nil
 }
@@ -272,9 +272,9 @@ func (v *verifier) extra(m *Manifest, names []string) {
 		switch {
 		case isListed, name == ManifestName, name == SumsName:
 		case name == ProgressName:
-			v.fault(Extra, name, "the export ended just before it was removed: resume it")
+			v.fault(Extra, name, "the export is complete, but was interrupted before this file was removed: resume it")
 		default:
-			v.fault(Extra, name, "it is no file of this export")
+			v.fault(Extra, name, "it is not a file of this export")
 		}
 	}
 }

@@ -9,16 +9,16 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/trail"
 )
 
-// Summary is what [Write] has written.
+// Summary says what [Write] wrote.
 type Summary struct {
 	Rows, Actions, Changes int64
-	// Truncated says that there was more than the query's limit.
+	// Truncated says that the query's limit left items out.
 	Truncated bool
 }
 
-// Write writes what matches q, newest first, into one file. q's limit is that of all, and zero means no limit. Write has one
-// page of items in memory, and for Parquet a group of rows. What is committed meanwhile with a later time is not in it: it
-// would come before the first item. After an error the file is not whole. Write does not close w.
+// Write writes the items that match q as one file, the newest first. q.Limit is how many it writes at most; zero means no limit. It
+// has one page of items in memory, and for Parquet a row group. Items that are committed meanwhile with a later time are not in
+// the file: they would come before the first one. After an error the file is incomplete. Write does not close w.
 func Write(ctx context.Context, w io.Writer, r *trail.Reader, q trail.Query, f Format) (*Summary, error) {
 	if err := startable(&q); err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func Write(ctx context.Context, w io.Writer, r *trail.Reader, q trail.Query, f F
 
 func startable(q *trail.Query) error {
 	if q.Cursor != "" {
-		return fmt.Errorf("export: a query with a cursor: an export begins at the top, leave it out")
+		return fmt.Errorf("export: the query has a cursor: leave it out, since an export begins with the newest item")
 	}
 	if q.Limit < 0 {
 		return fmt.Errorf("export: the limit %d is negative", q.Limit)

@@ -225,7 +225,7 @@ func TestResumeRefuses(t *testing.T) {
 			w.Errorf("another format: %v", err)
 		}
 		w.must(os.Remove(filepath.Join(path, "part-000001.ndjson")))
-		if _, err = export.Resume(ctx, dir, w.reader, export.Formats(), nil); err == nil || !strings.Contains(err.Error(), "part-000001.ndjson is gone") {
+		if _, err = export.Resume(ctx, dir, w.reader, export.Formats(), nil); err == nil || !strings.Contains(err.Error(), "part-000001.ndjson is missing") {
 			w.Errorf("a file is gone: %v", err)
 		}
 	}, dbtest.PQ)

@@ -25,7 +25,7 @@ type Exported struct {
 	SHA256   string           `json:"manifest_sha256"`
 }
 
-// exporting is one run of "threadline export".
+// exporting is a run of "threadline export".
 type exporting struct {
 	*app
 	format, dir, fileSize string
@@ -37,17 +37,17 @@ func (a *app) export() *cobra.Command {
 	x := &exporting{app: a}
 	cmd := &cobra.Command{
 		Use:   "export [WORD...]",
-		Short: "Write what a search finds into files, as much as there is",
+		Short: "Write everything that a search finds to files",
 		Long: `export writes the actions and row changes that match all words, the newest first, in
-the words of "threadline search". Without words it writes everything. What is recorded after
-it has begun is not in it.
+the words of "threadline search". Without words it writes everything. It leaves out what is
+recorded after it has begun.
 
-Without --out it writes to stdout. With it, it makes a directory of files that only you can
-read, and a manifest with the number of rows, where they begin and end, and the SHA-256 of each
-file; "threadline export verify" checks that later. If it was interrupted, run it again with
---resume.
+Without --out it writes to stdout. With --out it writes files that only you can read to a
+directory, and a manifest with the number of rows, the first and the last item, and the SHA-256
+of each file. "threadline export verify" checks them later. If an export was interrupted, run it
+again with --resume.
 
-  csv          a table; cells cannot be formulas: those that would begin one have a ' in front
+  csv          a table; a cell that a spreadsheet would execute as a formula begins with a '
   json         one document; the form is that of "threadline search --json"
   ndjson       a JSON document on each line, in the same form
   cloudevents  a CloudEvent 1.0 on each line
@@ -61,11 +61,11 @@ file; "threadline export verify" checks that later. If it was interrupted, run i
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&x.format, "format", "f", "csv", strings.Join(formatNames(), ", "))
-	flags.StringVarP(&x.dir, "out", "o", "", "the directory; it must be empty, or not be there")
-	flags.IntVar(&x.maxRows, "max-rows", 0, "stop after so many; the manifest says so (default: all)")
+	flags.StringVarP(&x.dir, "out", "o", "", "the directory; it must be empty, or not exist yet")
+	flags.IntVar(&x.maxRows, "max-rows", 0, "stop after so many rows; the manifest records it (default: all)")
 	flags.StringVar(&x.fileSize, "file-size", "", "begin another file after so many bytes: 500KB, 64MB, 2GB (default 256MB)")
 	flags.IntVar(&x.fileRows, "file-rows", 0, "begin another file after so many rows")
-	flags.BoolVar(&x.resume, "resume", false, "go on with the export that was interrupted in --out")
+	flags.BoolVar(&x.resume, "resume", false, "continue the interrupted export in --out")
 	cmd.AddCommand(a.verifyExport())
 	return cmd
 }
@@ -96,7 +96,7 @@ func (x *exporting) run(cmd *cobra.Command, args []string) error {
 	case x.dir == "" && (size > 0 || x.fileRows > 0):
 		return usage("--file-size and --file-rows need --out")
 	case x.dir == "" && f.Name() == "parquet":
-		return usage("a Parquet file does not go to stdout: give a directory with --out")
+		return usage("Parquet cannot be written to stdout: give a directory with --out")
 	}
 	terms, err := x.terms(args)
 	if err != nil {
@@ -112,7 +112,7 @@ func (x *exporting) run(cmd *cobra.Command, args []string) error {
 		case x.dir == "":
 			err = x.stream(cmd.Context(), t, q, f)
 		case x.resume:
-			return x.goOn(cmd, t, terms)
+			return x.continueExport(cmd, t, terms)
 		default:
 			err = x.files(cmd.Context(), t, q, f, &export.Options{Filter: terms.String(), FileBytes: size, FileRows: int64(x.fileRows)})
 		}
@@ -130,7 +130,7 @@ func (x *exporting) chosen(cmd *cobra.Command) (export.Format, error) {
 			return f, nil
 		}
 	}
-	return nil, usage("--format: %q is none of %s%s", x.format, strings.Join(formatNames(), ", "), meant(near.Of(x.format, formatNames())))
+	return nil, usage("--format: %q is not one of %s%s", x.format, strings.Join(formatNames(), ", "), meant(near.Of(x.format, formatNames())))
 }
 
 // bytesOf reads a size: 500KB, 64MB, 2GB, or bytes.
@@ -147,7 +147,7 @@ func bytesOf(text string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(strings.TrimSuffix(number, "B"), 10, 64)
 	if err != nil || n < 1 || n > 1<<62/unit {
-		return 0, usage("--file-size: %q is no size: write 500KB, 64MB or 2GB", text)
+		return 0, usage("--file-size: %q is no size: write it like 500KB, 64MB or 2GB", text)
 	}
 	return n * unit, nil
 }
@@ -172,11 +172,11 @@ func (x *exporting) files(ctx context.Context, t *target, q trail.Query, f expor
 	done := x.progress(o)
 	m, err := export.Files(ctx, dir, t.trail(), q, f, o)
 	done()
-	return x.tell(ctx, m, err)
+	return x.printResult(ctx, m, err)
 }
 
-// goOn resumes an export. Words that are given must be those with which it was started.
-func (x *exporting) goOn(cmd *cobra.Command, t *target, terms search.Terms) (err error) {
+// continueExport resumes an export. If words are given, they must be those with which it was started.
+func (x *exporting) continueExport(cmd *cobra.Command, t *target, terms search.Terms) (err error) {
 	ctx := cmd.Context()
 	dir, err := export.OpenDirectory(x.dir)
 	if err != nil {
@@ -185,24 +185,24 @@ func (x *exporting) goOn(cmd *cobra.Command, t *target, terms search.Terms) (err
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	plan, err := export.Started(ctx, dir)
 	if err != nil {
-		return x.tell(ctx, nil, err)
+		return x.printResult(ctx, nil, err)
 	}
 	for _, name := range []string{"max-rows", "file-size", "file-rows"} {
 		if cmd.Flags().Changed(name) {
-			return usage("--%s was decided when the export was started: leave it out", name)
+			return usage("--%s was set when the export was started: leave it out", name)
 		}
 	}
 	if len(terms) > 0 && terms.String() != plan.Filter {
-		return usage("the export in %s was started with the words %q: leave out others", x.dir, plan.Filter)
+		return usage("the export in %s was started with the words %q: leave the words out, or give the same", x.dir, plan.Filter)
 	}
 	if cmd.Flags().Changed("format") && x.format != plan.Format {
-		return usage("the export in %s was started with --format %s: leave out another", x.dir, plan.Format)
+		return usage("the export in %s was started with --format %s: leave --format out, or give the same", x.dir, plan.Format)
 	}
 	o := &export.Options{}
 	done := x.progress(o)
 	m, err := export.Resume(ctx, dir, t.trail(), formats(), o)
 	done()
-	return x.tell(ctx, m, err)
+	return x.printResult(ctx, m, err)
 }
 
 // progress shows the number of rows on a terminal, until the function that it returns is called.
@@ -219,13 +219,13 @@ func (x *exporting) progress(o *export.Options) (done func()) {
 	return func() { fmt.Fprint(x.err, "\r\x1b[K") }
 }
 
-// tell says what was written.
-func (x *exporting) tell(ctx context.Context, m *export.Manifest, err error) error {
+// printResult prints what was written, or explains why nothing was.
+func (x *exporting) printResult(ctx context.Context, m *export.Manifest, err error) error {
 	switch {
 	case errors.Is(err, export.ErrStarted):
 		return usage("--out: %s has files: add --resume if it is an export that was interrupted, or choose another directory", x.dir)
 	case errors.Is(err, export.ErrNotStarted):
-		return usage("--resume: in %s no export was started", x.dir)
+		return usage("--resume: no export was started in %s", x.dir)
 	case err != nil:
 		return err
 	}
@@ -263,9 +263,9 @@ func (a *app) verifyExport() *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify DIR",
 		Short: "Check that the files of an export are as they were written",
-		Long: `verify checks the SHA-256, the size and the rows of each file, that none is missing and none
-was added, and that the manifest is the one that was written. It needs no database. It exits
-with 1 if something is wrong, and says what.`,
+		Long: `verify checks the SHA-256, the size and the rows of each file, that no file is missing and
+none was added, and that the manifest is the one that was written. It needs no database. If
+something is wrong, it says what, and exits with 1.`,
 		Example: `  threadline export verify 2026-11
   threadline export verify 2026-11 --json | jq .faults`,
 		Args: exactly("the directory"),

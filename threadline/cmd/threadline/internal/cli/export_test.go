@@ -70,7 +70,7 @@ func TestExport(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	wantIn(t, w.want(exitOK, "export", "verify", dir), "Truncated by the limit of 4 rows")
-	wantIn(t, w.want(exitFinding, "export", "verify", t.TempDir()), "this is no export")
+	wantIn(t, w.want(exitFinding, "export", "verify", t.TempDir()), "this is not an export")
 	wantIn(t, run(t, "export", "--out", t.TempDir(), "--resume").err, "no export was started")
 }
 
