@@ -81,6 +81,8 @@ func (r *run) covered(s *capture.Surveyed, t *Table, wanted capture.Table, confi
 	if configured && wanted.Key != nil && !slices.Equal(wanted.Key, c.Key) {
 		r.add(Finding{Code: KeyDiffers, Table: t.Name, Text: fmt.Sprintf("its key is (%s), but (%s) is configured", strings.Join(c.Key, ", "), strings.Join(wanted.Key, ", ")), Fix: applyCommand(wanted)})
 	}
+	// One command masks all columns that look personal: one for each of them would unmask those before.
+	var personal []int // findings
 	for _, name := range c.Columns {
 		column := Column{Name: name, Deployed: redaction(c.Table, name)}
 		if configured {
@@ -93,10 +95,14 @@ func (r *run) covered(s *capture.Surveyed, t *Table, wanted capture.Table, confi
 		}
 		word, is := looksPersonal(name)
 		if accepted := is && r.matches(r.opts.Accept, s.Name, name); is && !accepted && !differs && column.Deployed == Kept && !slices.Contains(c.Key, name) {
-			masked := remedy
-			masked.Mask = append(slices.Clone(remedy.Mask), name)
-			r.add(Finding{Code: Personal, Table: t.Name, Column: name, Text: fmt.Sprintf("its values are kept, but its name suggests personal data or a secret (%s)", word), Fix: "mask it: " + applyCommand(masked) + "; or accept " + t.Name + "." + name})
+			personal = append(personal, len(r.report.Findings))
+			remedy.Mask = append(slices.Clone(remedy.Mask), name)
+			r.add(Finding{Code: Personal, Table: t.Name, Column: name, Text: fmt.Sprintf("its values are kept, but its name suggests personal data or a secret (%s)", word)})
 		}
+	}
+	for _, i := range personal {
+		f := &r.report.Findings[i]
+		f.Fix = "mask it: " + applyCommand(remedy) + "; or accept " + t.Name + "." + f.Column
 	}
 	for _, name := range slices.Concat(wanted.Mask, wanted.Hash, wanted.Exclude) {
 		if configured && !slices.Contains(c.Columns, name) {

@@ -245,6 +245,22 @@ func tableOf(word string) capture.Table {
 	return t
 }
 
+// TestPersonalColumns: one command masks all of a table's, whichever finding it is taken from.
+func TestPersonalColumns(t *testing.T) {
+	w := newWorld(t, dbtest.SQLite)
+	w.exec("CREATE TABLE people (id INTEGER PRIMARY KEY, email text, token text, hair text)")
+	w.apply(capture.Table{Name: "people"})
+	r := w.check(coverage.Options{})
+	if got, want := fmt.Sprint(found(r)), "[personal people.email personal people.token]"; got != want {
+		t.Fatalf("found %s, want %s", got, want)
+	}
+	for _, f := range r.Findings {
+		if !strings.Contains(f.Fix, "main.people:mask=email,token --execute; or accept main.people.") {
+			t.Errorf("%s", f)
+		}
+	}
+}
+
 // TestNoHistory: a database without the tables of row changes has a report, too.
 func TestNoHistory(t *testing.T) {
 	for _, e := range []dbtest.Engine{dbtest.PostgresEngines()[0], dbtest.SQLite} {
