@@ -79,7 +79,10 @@ func (c *Checker) Check(ctx context.Context) (*Report, error) {
 		}
 	}
 	run.unused()
-	return run.report, run.window(ctx)
+	if err = run.window(ctx); err != nil {
+		return nil, err
+	}
+	return run.report, nil
 }
 
 // run is one check.
@@ -101,11 +104,11 @@ func (r *run) configure(ctx context.Context, surveyed []capture.Surveyed) error 
 	r.wanted = make(map[string]capture.Table)
 	for _, t := range r.opts.Tables {
 		name, err := r.installer.Qualify(ctx, t.Name)
-		if lost := r.ping(ctx); lost != nil {
-			return lost
-		}
 		switch {
 		case err != nil:
+			if lost := r.ping(ctx); lost != nil {
+				return lost
+			}
 			r.add(Finding{Code: NoTable, Table: t.Name, Text: plain(err), Fix: "correct its name, or remove it from the list"})
 			continue
 		case !slices.ContainsFunc(surveyed, func(s capture.Surveyed) bool { return s.Name == name }):

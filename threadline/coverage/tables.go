@@ -2,6 +2,7 @@ package coverage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,20 +37,16 @@ func (r *run) table(ctx context.Context, s *capture.Surveyed) error {
 		wanted = capture.Table{Name: t.Name}
 	}
 	_, err := r.installer.Plan(ctx, wanted)
-	if err == nil {
-		r.add(Finding{Code: NotCaptured, Table: t.Name, Text: "it has no triggers", Fix: applyCommand(wanted)})
-		return nil
-	}
-	if lost := r.ping(ctx); lost != nil {
-		return lost
-	}
-	if strings.Contains(err.Error(), "Migrate first") {
+	missing := errors.Is(err, capture.ErrNotMigrated)
+	if missing {
 		r.noHistory()
+	}
+	if err == nil || missing {
 		r.add(Finding{Code: NotCaptured, Table: t.Name, Text: "it has no triggers", Fix: applyCommand(wanted)})
 		return nil
 	}
 	r.add(Finding{Code: NotPossible, Table: t.Name, Text: plain(err), Fix: "correct the list, or exclude the table"})
-	return nil
+	return r.ping(ctx)
 }
 
 // noHistory adds, once, that there is no history.

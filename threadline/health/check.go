@@ -90,6 +90,8 @@ type checker struct {
 	dialect hooks.Dialect
 	opts    Options
 	results []Result
+
+	ahead time.Duration // of the server's clock before this machine's, zero if it is not known
 }
 
 func (c *checker) add(part string, status Status, fix, format string, args ...any) {
@@ -135,6 +137,7 @@ func (c *checker) clock(ctx context.Context) {
 		return
 	}
 	after := time.Now()
+	c.ahead = there.Sub(after)
 	differs := time.Duration(0)
 	if there.Before(before.Add(-clockTolerance)) {
 		differs = there.Sub(before)

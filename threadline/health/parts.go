@@ -103,7 +103,7 @@ func (c *checker) delivery(ctx context.Context) {
 	for i := range states {
 		if states[i].RetiredAt.IsZero() {
 			active++
-			c.forwarder(ctx, &states[i])
+			c.forwarder(&states[i])
 		}
 	}
 	if active == 0 {
@@ -112,7 +112,7 @@ func (c *checker) delivery(ctx context.Context) {
 }
 
 // forwarder checks one.
-func (c *checker) forwarder(ctx context.Context, st *relay.State) {
+func (c *checker) forwarder(st *relay.State) {
 	part := "forwarder " + st.Forwarder
 	before := len(c.results)
 	if st.Elsewhere {
@@ -127,7 +127,7 @@ func (c *checker) forwarder(ctx context.Context, st *relay.State) {
 	if st.Discarded > 0 {
 		c.add(part, Problem, "threadline forwarders dead-letters "+st.Forwarder+" shows why: fix that, then threadline forwarders replay "+st.Forwarder+" --dead-letters --execute", "it will not get %d entries, which are dead letters", st.Discarded)
 	}
-	if late := c.age(ctx, st); late > c.opts.Lag {
+	if late := c.age(st); late > c.opts.Lag {
 		fix := "no process delivers to it: start the app, or a process that calls Hub.Relay"
 		if st.Holder != "" {
 			fix = "read the logs of " + st.Holder + ", which delivers to it"
@@ -145,17 +145,11 @@ func (c *checker) forwarder(ctx context.Context, st *relay.State) {
 }
 
 // age is how long the oldest entry has waited, by the server's clock.
-func (c *checker) age(ctx context.Context, st *relay.State) time.Duration {
+func (c *checker) age(st *relay.State) time.Duration {
 	if st.Oldest.IsZero() || st.Elsewhere {
 		return 0
 	}
-	now := time.Now()
-	if c.dialect == hooks.Postgres {
-		if err := c.db.QueryRowContext(ctx, "SELECT pg_catalog.clock_timestamp()").Scan(&now); err != nil {
-			now = time.Now()
-		}
-	}
-	return now.Sub(st.Oldest)
+	return time.Now().Add(c.ahead).Sub(st.Oldest)
 }
 
 // unknown adds a part that could not be checked.

@@ -33,6 +33,9 @@ func NewInstaller(db *sql.DB, dialect hooks.Dialect, opts *Options) *Installer {
 	return &Installer{catalog: catalog.New(db, dialect, opts.Schema, "capture.NewInstaller"), partition: opts.Partition}
 }
 
+// ErrNotMigrated means that the tables of changes are missing: run [Installer.Migrate].
+var ErrNotMigrated = catalog.ErrNotMigrated
+
 // wrap says what an error was in.
 func wrap(what string, err error) error {
 	if err == nil {

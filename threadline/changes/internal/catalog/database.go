@@ -60,13 +60,14 @@ func (s *Database) Supported() error {
 	return nil
 }
 
-var errNotMigrated = errors.New("changes: the tables are not there: run capture.Installer.Migrate first")
+// ErrNotMigrated means that the tables of changes are missing.
+var ErrNotMigrated = errors.New("changes: the tables are not there: run capture.Installer.Migrate first")
 
 // NotMigrated returns an error that says what to do if err means that the tables of changes are not there, else nil.
 func NotMigrated(err error) error {
 	switch hooks.SQLState(err) {
 	case "42P01", "3F000": // undefined table, or schema
-		return fmt.Errorf("%w: %w", errNotMigrated, err)
+		return fmt.Errorf("%w: %w", ErrNotMigrated, err)
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func (s SQLite) Check(ctx context.Context, q Querier) error {
 	case encoding != "UTF-8":
 		return fmt.Errorf("changes: the database has the encoding %s: row changes are captured in UTF-8 only", encoding)
 	case !there:
-		return errNotMigrated
+		return ErrNotMigrated
 	}
 	return nil
 }
