@@ -194,7 +194,7 @@ func (d *handler) sayUnkept(err error) {
 	message := "aftercommit: the database is not as Hub.Keep wants it; that is tried again, and the app goes on"
 	var statements interface{ Statements() string }
 	if errors.As(err, &statements) {
-		// The field is for programs. A console shows it as JSON, from which nobody can copy SQL, and the message as it is.
+		// Programs read the field. On a console it is escaped JSON, from which nobody can copy SQL, so the message has the SQL too.
 		fields = append(fields, zap.String("sql", statements.Statements()))
 		message += "; run:\n" + statements.Statements()
 	}

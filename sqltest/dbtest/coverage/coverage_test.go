@@ -96,7 +96,7 @@ func state(r *coverage.Report, table string) coverage.State {
 	return ""
 }
 
-// breakage is what somebody does to a database, and what is found then.
+// breakage is one way to break a capture, with the findings that it must cause.
 type breakage struct {
 	name, sql string
 	opts      coverage.Options
