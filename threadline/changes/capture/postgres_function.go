@@ -142,7 +142,7 @@ func (g *generator) mark() string {
 
 // origin sets what only the first change of a transaction has: which session has made it.
 func (g *generator) origin() {
-	g.line(2, "system := (SELECT c.system_identifier FROM pg_catalog.pg_control_system() c);")
+	g.line(2, "system := (pg_catalog.pg_control_system()).system_identifier;")
 	g.line(2, "role := CASE WHEN %s THEN session_user ELSE pg_catalog.current_setting('role') END;", is("pg_catalog.current_setting('role')", "'none'"))
 	g.line(2, "application := pg_catalog.current_setting('application_name'); client := pg_catalog.inet_client_addr();")
 }

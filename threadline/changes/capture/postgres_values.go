@@ -106,21 +106,36 @@ func (g *generator) fits(row string, long bool) {
 	g.line(3, "END IF;")
 }
 
-// compare sets changed, and returns if no column has.
+// compare sets changed, and returns if no column has. A session makes an expression ready again in each transaction that evaluates it. So
+// what compares columns that have got another type since the plan is in a branch of its own, which is hardly ever taken.
 func (g *generator) compare() {
-	var any, list []string
+	var any, list, planned, exactly, otherwise []string
 	for i := range g.Columns {
 		c, v := &g.Columns[i], "c"+strconv.Itoa(i+1)
-		differ := differs(c, "OLD."+pgschema.Ident(c.Name), "NEW."+pgschema.Ident(c.Name))
-		if c.Exact { // it may have got another type since
+		o, n := "OLD."+pgschema.Ident(c.Name), "NEW."+pgschema.Ident(c.Name)
+		differ := fmt.Sprintf("%s := %s;", v, differs(c, o, n))
+		if c.Exact {
 			inexact := *c
 			inexact.Exact = false
-			differ = fmt.Sprintf("CASE WHEN %s THEN %s ELSE %s END", is("pg_catalog.pg_typeof(NEW."+pgschema.Ident(c.Name)+")::pg_catalog.oid", strconv.FormatUint(uint64(c.TypeOID), 10)+"::pg_catalog.oid"),
-				differ, differs(&inexact, "OLD."+pgschema.Ident(c.Name), "NEW."+pgschema.Ident(c.Name)))
+			planned = append(planned, is("pg_catalog.pg_typeof("+n+")::pg_catalog.oid", strconv.FormatUint(uint64(c.TypeOID), 10)+"::pg_catalog.oid"))
+			exactly = append(exactly, differ)
+			otherwise = append(otherwise, fmt.Sprintf("%s := %s;", v, differs(&inexact, o, n)))
+		} else {
+			g.line(3, "%s", differ)
 		}
-		g.line(3, "%s := %s;", v, differ)
 		any = append(any, v)
 		list = append(list, fmt.Sprintf("CASE WHEN %s THEN '%d ' END", v, i+1))
+	}
+	if len(planned) > 0 {
+		g.line(3, "IF %s THEN", strings.Join(planned, " AND "))
+		for _, line := range exactly {
+			g.line(4, "%s", line)
+		}
+		g.line(3, "ELSE")
+		for _, line := range otherwise {
+			g.line(4, "%s", line)
+		}
+		g.line(3, "END IF;")
 	}
 	g.line(3, "IF NOT (%s) THEN", strings.Join(any, " OR "))
 	g.line(4, "RETURN NULL;")
