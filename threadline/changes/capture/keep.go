@@ -197,7 +197,7 @@ func (k *keepRun) assess(ctx context.Context, q catalog.Querier, t Table) (*work
 		return nil, err
 	}
 	f.gone = is.gone(f)
-	warning, err := f.wantKept(ctx, q, is.stricter(f, t))
+	warning, err := f.wantKept(is.stricter(f, t), f.want(ctx, q))
 	if err != nil {
 		return nil, err
 	}
@@ -215,11 +215,8 @@ func (k *keepRun) assess(ctx context.Context, q catalog.Querier, t Table) (*work
 		return w, nil
 	}
 	w.warnings = is.notLoosened(f, t)
-	if warning != "" {
-		w.warnings = append(w.warnings, warning)
-	}
 	var p Plan
-	p.warn(f, is)
+	p.warn(f, is, warning)
 	w.warnings = append(w.warnings, p.Warnings...)
 	w.step = k.installer.step(f, is)
 	return w, nil
@@ -239,6 +236,10 @@ func (d *deployed) whyLeft() string {
 
 // notLoosened are warnings of what in t would loosen the capture, and is not done.
 func (d *deployed) notLoosened(f *target, t Table) (warnings []string) {
+	if key := d.declaredKey(f); key != nil && t.Key == nil {
+		warnings = append(warnings, fmt.Sprintf("the key of %s stays %s, although this program's list has none: a newer version may want that; "+
+			"to change it, name another one, such as the columns of the primary key", f.Qualified(), keyText(key)))
+	}
 	for i := range f.All {
 		c := &f.All[i]
 		wanted := catalog.KeepsValues

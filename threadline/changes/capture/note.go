@@ -3,6 +3,7 @@ package capture
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
@@ -15,7 +16,16 @@ const generation = 2
 
 // note is what the capture is planned from now.
 func (f *target) note() *catalog.Note {
-	n := &catalog.Note{Generation: generation, Schema: f.Schema, Table: f.Table, OID: f.OID, Key: f.declared}
+	n := &catalog.Note{Generation: generation, Schema: f.Schema, Table: f.Table, OID: f.OID}
+	for _, name := range f.declared {
+		k := catalog.NotedColumn{Name: name}
+		for i := range f.All {
+			if f.All[i].Name == name {
+				k.Number = f.All[i].Number
+			}
+		}
+		n.Key = append(n.Key, k)
+	}
 	add := func(o catalog.NotedColumn, keeps catalog.Keeping) {
 		switch keeps {
 		case catalog.KeepsHashes:
@@ -35,8 +45,15 @@ func (f *target) note() *catalog.Note {
 	return n
 }
 
-// looser lists, for people, the columns of which f would keep more than is kept now.
+// looser lists, for people, the key that was declared, if f has another, and the columns of which f would keep more than is kept now.
 func (d *deployed) looser(f *target) (list []string) {
+	wanted := f.declared
+	if wanted == nil {
+		wanted = f.Key
+	}
+	if was := d.declaredKey(f); was != nil && !slices.Equal(was, wanted) {
+		list = append(list, fmt.Sprintf("the key was %s and is to be %s", keyText(was), keyText(wanted)))
+	}
 	for i := range f.All {
 		c := &f.All[i]
 		if before, now := d.Kept(f.Relation, c), c.Keeps(); before > now {
@@ -44,6 +61,24 @@ func (d *deployed) looser(f *target) (list []string) {
 		}
 	}
 	return list
+}
+
+// declaredKey returns the key that was declared for the table's capture, nil if none was.
+func (d *deployed) declaredKey(f *target) (key []string) {
+	for _, n := range d.Notes {
+		if n != nil && n.Key != nil {
+			key = n.DeclaredKey(f.Relation)
+		}
+	}
+	return key
+}
+
+// keyText is a key for people.
+func keyText(key []string) string {
+	if len(key) == 0 {
+		return "none"
+	}
+	return "(" + strings.Join(key, ", ") + ")"
 }
 
 // stricter returns t with the masks and exclusions that keep it from loosening anything: of no column is more kept than now. A key that
@@ -65,10 +100,8 @@ func (d *deployed) stricter(f *target, t Table) Table {
 		}
 	}
 	t.Hash, t.Mask, t.Exclude = hash, mask, exclude
-	for _, n := range d.Notes {
-		if n != nil && t.Key == nil && !slices.ContainsFunc(n.Key, func(k string) bool { return !f.Has(k) }) {
-			t.Key = n.Key
-		}
+	if t.Key == nil {
+		t.Key = d.declaredKey(f)
 	}
 	return t
 }

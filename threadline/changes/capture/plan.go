@@ -18,7 +18,7 @@ import (
 type Plan struct {
 	// Steps are those of the tables for which something is to be done.
 	Steps []Step
-	// Warnings are about what is not captured, or could be lost.
+	// Warnings are about what is not captured, or could be lost, and about what stays although the tables do not say it.
 	Warnings []string
 }
 
@@ -72,7 +72,7 @@ func (s *Installer) Plan(ctx context.Context, tables ...Table) (_ *Plan, failed 
 	p := &Plan{}
 	seen := make(map[uint32]string)
 	for _, t := range tables {
-		f, err := s.find(ctx, s.catalog.DB, t)
+		f, is, warning, err := s.find(ctx, s.catalog.DB, t)
 		if err != nil {
 			return nil, err
 		}
@@ -80,14 +80,10 @@ func (s *Installer) Plan(ctx context.Context, tables ...Table) (_ *Plan, failed 
 			return nil, fmt.Errorf("capture: %s and %s are one table", before, t.Name)
 		}
 		seen[f.OID] = t.Name
-		is, err := s.deployed(ctx, s.catalog.DB, f)
-		if err != nil {
-			return nil, err
-		}
 		if err := s.readStored(ctx, s.catalog.DB, f, is); err != nil {
 			return nil, err
 		}
-		p.warn(f, is)
+		p.warn(f, is, warning)
 		if step := s.step(f, is); step != nil {
 			p.Steps = append(p.Steps, *step)
 		}
@@ -97,9 +93,12 @@ func (s *Installer) Plan(ctx context.Context, tables ...Table) (_ *Plan, failed 
 	return p, err
 }
 
-// warn adds warnings of what the capture of a table loosens, or does not keep.
-func (p *Plan) warn(f *target, is *deployed) {
+// warn adds warnings of what the capture of a table loosens, or does not keep, after one of its key, unless that is "".
+func (p *Plan) warn(f *target, is *deployed, key string) {
 	name := f.Qualified()
+	if key != "" {
+		p.Warnings = append(p.Warnings, key)
+	}
 	if list := is.looser(f); list != nil {
 		p.Warnings = append(p.Warnings, name+": this loosens what there is: "+strings.Join(list, ", "))
 	}

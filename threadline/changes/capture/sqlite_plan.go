@@ -21,7 +21,7 @@ func (s sqlite) plan(ctx context.Context, tables []Table) (*Plan, error) {
 	p := &Plan{}
 	seen := make(map[string]string)
 	for _, w := range tables {
-		t, err := s.find(ctx, s.catalog.DB, w)
+		t, warning, err := s.find(ctx, s.catalog.DB, w)
 		if err != nil {
 			return nil, err
 		}
@@ -33,7 +33,7 @@ func (s sqlite) plan(ctx context.Context, tables []Table) (*Plan, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.warn(t.target(), is)
+		p.warn(t.target(), is, warning)
 		if slices.ContainsFunc(t.Unique, func(i catalog.SQLiteIndex) bool { return i.Unknown }) {
 			p.Warnings = append(p.Warnings, t.Qualified()+" has a unique index whose text could not be read: a row that REPLACE removes because of it is not captured")
 		}
@@ -45,37 +45,53 @@ func (s sqlite) plan(ctx context.Context, tables []Table) (*Plan, error) {
 }
 
 // find looks a table up and applies what is wanted of it.
-func (s sqlite) find(ctx context.Context, q catalog.Querier, w Table) (*sqliteTarget, error) {
-	t, err := s.look(ctx, q, w.Name)
-	if err != nil {
-		return nil, err
+func (s sqlite) find(ctx context.Context, q catalog.Querier, w Table) (t *sqliteTarget, warning string, err error) {
+	if t, err = s.look(ctx, q, w.Name); err != nil {
+		return nil, "", err
 	}
+	is, err := s.deployed(ctx, q, t)
+	if err != nil {
+		return nil, "", err
+	}
+	f := t.target()
+	warning, err = f.wantPlanned(w, is.declaredKey(f), func(w Table) error { return t.want(f, w) })
+	t.hidden.Key = f.declared
+	return t, warning, err
+}
+
+// want applies what is wanted of a table, of which f is what is not only SQLite's.
+func (t *sqliteTarget) want(f *target, w Table) error {
 	if len(w.Hash) > 0 {
-		return nil, fmt.Errorf("capture: table %s: SQLite has no hash function: use Mask in place of Hash", w.Name)
+		return fmt.Errorf("capture: table %s: SQLite has no hash function: use Mask in place of Hash", w.Name)
 	}
 	for _, k := range w.Key {
 		if slices.Contains(t.Virtual, k) {
-			return nil, fmt.Errorf("capture: table %s: column %q of the key is VIRTUAL, and not captured: make it STORED", w.Name, k)
+			return fmt.Errorf("capture: table %s: %w", w.Name, &keyError{fmt.Sprintf("column %q of the key is VIRTUAL, and not captured: make it STORED", k)})
 		}
 	}
 	// Nothing is kept of these in any case.
 	isVirtual := func(name string) bool { return slices.Contains(t.Virtual, name) }
 	w.Mask, w.Exclude = slices.DeleteFunc(slices.Clone(w.Mask), isVirtual), slices.DeleteFunc(slices.Clone(w.Exclude), isVirtual)
-	if err := t.target().chooseColumns(w); err != nil {
-		return nil, fmt.Errorf("capture: table %s: %w", w.Name, err)
+	if err := f.chooseColumns(w); err != nil {
+		return fmt.Errorf("capture: table %s: %w", w.Name, err)
 	}
 	t.hidden = catalog.SQLiteHidden{Mask: w.Mask, Exclude: w.Exclude}
-	if w.Key != nil {
+	if w.Key != nil && !slices.Equal(w.Key, t.PrimaryKey) {
 		if err := t.declareKey(w); err != nil {
-			return nil, err
+			return err
 		}
+		f.declared = t.Key
 	}
 	for _, k := range slices.Concat(t.Key, t.heldBy()) {
 		if i := t.Position(k); i < 0 || t.Columns[i].Masked {
-			return nil, fmt.Errorf("capture: table %s: %w", w.Name, errHiddenKey(k))
+			err := errHiddenKey(k)
+			if w.Key != nil {
+				err = &keyError{err.Error()}
+			}
+			return fmt.Errorf("capture: table %s: %w", w.Name, err)
 		}
 	}
-	return t, nil
+	return nil
 }
 
 // heldBy are the columns by which a held row is found again: see sqliteGenerator.held.
@@ -90,7 +106,7 @@ func (t *sqliteTarget) heldBy() []string {
 func (t *sqliteTarget) declareKey(w Table) error {
 	for _, k := range w.Key {
 		if i := t.Position(k); i >= 0 && !t.Columns[i].NotNull && !slices.Contains(t.heldBy(), k) {
-			return fmt.Errorf("capture: table %s: column %q of the key may be NULL: make it NOT NULL", w.Name, k)
+			return fmt.Errorf("capture: table %s: %w", w.Name, &keyError{fmt.Sprintf("column %q of the key may be NULL: make it NOT NULL", k)})
 		}
 	}
 	want := slices.Sorted(slices.Values(w.Key))
@@ -104,7 +120,7 @@ func (t *sqliteTarget) declareKey(w Table) error {
 		proven = proven || i.Where == "" && slices.Equal(columns, want)
 	}
 	if !proven {
-		return fmt.Errorf("capture: table %s: no unique index has exactly the columns of the key, %s: add one that is not partial", w.Name, strings.Join(w.Key, ", "))
+		return fmt.Errorf("capture: table %s: %w", w.Name, &keyError{fmt.Sprintf("no unique index has exactly the columns of the key, %s: add one that is not partial", strings.Join(w.Key, ", "))})
 	}
 	t.Key = slices.Clone(w.Key)
 	return nil
@@ -154,7 +170,7 @@ func (s sqlite) step(t *sqliteTarget, is *deployed, missed bool) *Step {
 	}
 	switch {
 	case len(why) > 0:
-	case !is.shape, t.LastCapture.Shape.Int64 != t.Digest(), same < len(wanted), len(t.Triggers) > len(wanted):
+	case !is.shape, t.LastCapture.Shape.Int64 != t.Digest(), !slices.Equal(t.LastCapture.Hidden.Key, t.hidden.Key), same < len(wanted), len(t.Triggers) > len(wanted):
 		why = append(why, "it, or what is to be captured of it, has changed")
 	case t.Late:
 		why = append(why, "another trigger was made after its own, so that it would fire first")

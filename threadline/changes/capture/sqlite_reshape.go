@@ -89,29 +89,19 @@ func (s sqlite) asBefore(ctx context.Context, q catalog.Querier, name string) (*
 	if err != nil {
 		return nil, nil, err
 	}
-	shapes, err := s.Shapes(ctx, q, t.TableID())
-	if err != nil {
+	is, err := s.deployed(ctx, q, t)
+	if err != nil || is.Notes == nil { // another table has the name
 		return nil, nil, err
 	}
-	n := t.Before(shapes)
-	if n == nil { // another table has the name
-		return nil, nil, nil
-	}
+	n := is.Notes[0]
 	w := Table{Name: name, Mask: namesOf(n.Mask), Exclude: namesOf(n.Exclude)}
 	w.Mask = slices.DeleteFunc(w.Mask, func(m string) bool { return slices.Contains(w.Exclude, m) })
-	if !slices.Equal(n.Key, t.PrimaryKey) {
-		w.Key = n.Key
-	}
-	if t, err = s.find(ctx, q, w); err != nil && w.Key != nil {
-		w.Key = nil
-		t, err = s.find(ctx, q, w)
-	}
-	if err != nil {
+	if t, _, err = s.find(ctx, q, w); err != nil {
 		return nil, nil, err
 	}
 	t.hidden.Mask = union(t.hidden.Mask, t.LastCapture.Hidden.Mask)
 	t.hidden.Exclude = union(t.hidden.Exclude, t.LastCapture.Hidden.Exclude)
-	is, err := s.deployed(ctx, q, t)
+	is, err = s.deployed(ctx, q, t)
 	return t, is, err
 }
 

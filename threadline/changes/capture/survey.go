@@ -156,12 +156,12 @@ func (s *Installer) captured(ctx context.Context, q catalog.Querier, name string
 	if why := is.whyLeft(); why != "" {
 		c.Warnings = append(c.Warnings, name+why)
 	}
-	warning, err := f.wantKept(ctx, q, c.Table)
+	warning, err := f.wantKept(c.Table, f.want(ctx, q))
 	if err != nil {
 		return nil, err
 	}
-	if warning != "" {
-		c.Warnings = append(c.Warnings, warning)
+	if warning != "" { // a plan that names it would be refused
+		c.Table.Key = nil
 	}
 	if err = s.decideBulk(ctx, q, f, c.Table); err != nil {
 		return nil, err
@@ -170,7 +170,7 @@ func (s *Installer) captured(ctx context.Context, q catalog.Querier, name string
 		return nil, err
 	}
 	var p Plan
-	p.warn(f, is)
+	p.warn(f, is, warning)
 	c.Warnings = append(c.Warnings, p.Warnings...)
 	if step := s.step(f, is); step != nil {
 		c.Drift = step.Why
@@ -247,11 +247,14 @@ func (s sqlite) captured(ctx context.Context, q catalog.Querier, name string) (*
 	}
 	isGone := func(column string) bool { return !t.Has(column) }
 	c := &Captured{Table: Table{Name: name, Mask: slices.DeleteFunc(slices.Clone(t.hidden.Mask), isGone), Exclude: slices.DeleteFunc(slices.Clone(t.hidden.Exclude), isGone)}}
-	if !slices.Equal(t.Key, t.PrimaryKey) {
-		c.Table.Key = t.Key
+	warning := ""
+	if slices.Equal(t.Key, t.hidden.Key) {
+		c.Table.Key = t.hidden.Key // as a plan names it
+	} else if t.hidden.Key != nil {
+		warning = t.target().otherKey("its key " + keyText(t.hidden.Key) + " cannot be used")
 	}
 	var p Plan
-	p.warn(t.target(), is)
+	p.warn(t.target(), is, warning)
 	c.Warnings = p.Warnings
 	if step := s.step(t, is, t.Grown()); step != nil {
 		c.Drift = step.Why

@@ -13,8 +13,9 @@ import (
 type Table struct {
 	// Name is the table's, as SQL has it: orders, shop.orders, "Order". On SQLite it is in main.
 	Name string
-	// Key are the columns that identify a row, by default those of the primary key. They must be NOT NULL, and a unique
-	// index must have exactly these. Of a table without a key, each change has the whole row.
+	// Key are the columns that identify a row. They must be NOT NULL, and a unique index must have exactly these. Nil is the key that
+	// was named at the last capture, else that of the table, its primary key; to go back to the primary key, name its columns. Of a
+	// table without a key, each change has the whole row.
 	Key []string
 	// Exclude are columns of which nothing is kept, not even that they have changed. Of columns in Mask it is kept that
 	// they have changed, but no value. Of columns in Hash a hash is kept in place of each value: HMAC-SHA-256 with a key
@@ -27,30 +28,36 @@ type Table struct {
 	Bulk bool
 }
 
-// find looks a table up and applies what is wanted of it.
-func (s *Installer) find(ctx context.Context, q pgschema.Querier, t Table) (*target, error) {
-	if err := s.ownHistories(ctx, q); err != nil {
-		return nil, err
+// find looks a table and its capture up, and applies what is wanted of it.
+func (s *Installer) find(ctx context.Context, q catalog.Querier, t Table) (f *target, is *deployed, warning string, err error) {
+	if err = s.ownHistories(ctx, q); err != nil {
+		return nil, nil, "", err
 	}
-	f, err := s.look(ctx, q, t.Name)
-	if err != nil {
-		return nil, err
+	if f, err = s.look(ctx, q, t.Name); err != nil {
+		return nil, nil, "", err
 	}
-	if err := s.checkKind(f, t.Name); err != nil {
-		return nil, err
+	if err = s.checkKind(f, t.Name); err != nil {
+		return nil, nil, "", err
 	}
-	if err := f.want(ctx, q, t); err != nil {
-		return nil, err
+	if is, err = s.deployed(ctx, q, f); err != nil {
+		return nil, nil, "", err
 	}
-	return f, s.decideBulk(ctx, q, f, t)
+	if warning, err = f.wantPlanned(t, is.declaredKey(f), f.want(ctx, q)); err != nil {
+		return nil, nil, "", err
+	}
+	return f, is, warning, s.decideBulk(ctx, q, f, t)
 }
 
-// want applies what is wanted of a table.
-func (f *target) want(ctx context.Context, q pgschema.Querier, t Table) error {
+// want returns what applies what is wanted of a table.
+func (f *target) want(ctx context.Context, q pgschema.Querier) func(Table) error {
+	return func(t Table) error { return f.apply(ctx, q, t) }
+}
+
+func (f *target) apply(ctx context.Context, q pgschema.Querier, t Table) error {
 	if err := f.chooseColumns(t); err != nil {
 		return fmt.Errorf("capture: table %s: %w", t.Name, err)
 	}
-	if t.Key != nil {
+	if t.Key != nil && !slices.Equal(t.Key, f.Key) { // f.Key is the primary key
 		if err := f.declareKey(ctx, q, t); err != nil {
 			return err
 		}

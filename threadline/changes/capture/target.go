@@ -24,7 +24,9 @@ type sqliteTarget struct {
 }
 
 // target is the table without what only SQLite has.
-func (t *sqliteTarget) target() *target { return &target{Relation: &t.Relation} }
+func (t *sqliteTarget) target() *target {
+	return &target{Relation: &t.Relation, declared: t.hidden.Key}
+}
 
 // deployed is what there is of a table's capture.
 type deployed struct {

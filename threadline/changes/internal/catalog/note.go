@@ -13,7 +13,7 @@ type Note struct {
 	Schema     string        `json:"schema"`
 	Table      string        `json:"table"`
 	OID        uint32        `json:"oid"`
-	Key        []string      `json:"key,omitempty"` // if it was declared
+	Key        []NotedColumn `json:"key,omitempty"` // if it was declared, and is not the primary key
 	Mask       []NotedColumn `json:"mask,omitempty"`
 	Hash       []NotedColumn `json:"hash,omitempty"`
 	Exclude    []NotedColumn `json:"exclude,omitempty"`
@@ -75,6 +75,21 @@ func (c *Column) Keeps() Keeping {
 	default:
 		return KeepsValues
 	}
+}
+
+// DeclaredKey returns the columns of the key that was declared, as they are called now, nil if none was. One that is gone has the name
+// that it had.
+func (n *Note) DeclaredKey(f *Relation) (key []string) {
+	for _, k := range n.Key {
+		name := k.Name
+		for i := range f.All {
+			if c := &f.All[i]; n.OID == f.OID && k.Number == c.Number && c.Number > 0 {
+				name = c.Name
+			}
+		}
+		key = append(key, name)
+	}
+	return key
 }
 
 // kept is what a capture that was planned from n keeps of a column of f. In the same table a column

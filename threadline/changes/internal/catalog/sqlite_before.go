@@ -11,7 +11,10 @@ func (t *SQLiteTable) Before(shapes map[int64]*Shape) *Note {
 		return nil
 	}
 	was := shapes[t.LastCapture.Shape.Int64]
-	n := &Note{OID: 1, Key: was.Key} // which is no table's, so that columns are the same by their names alone
+	n := &Note{OID: 1} // which is no table's, so that columns are the same by their names alone
+	for _, name := range t.LastCapture.Hidden.Key {
+		n.Key = append(n.Key, NotedColumn{Name: name})
+	}
 	for _, c := range was.Columns {
 		if c.Masked {
 			n.Mask = t.orNew(n.Mask, c.Name)

@@ -42,10 +42,11 @@ type sqliteCapture struct {
 }
 
 // SQLiteHidden are the names of columns that were masked and excluded since the last plan, also of those that are gone: one
-// that comes again is masked again.
+// that comes again is masked again. Key is the key that was declared, unless that is the primary key.
 type SQLiteHidden struct {
 	Mask    []string `json:"mask,omitempty"`
 	Exclude []string `json:"exclude,omitempty"`
+	Key     []string `json:"key,omitempty"`
 }
 
 // Look looks a table up, and finds out which one it is.
