@@ -83,7 +83,8 @@ func (v RowValue) String() string {
 // RowAsOf returns the row that had a key at a time, as of the changes that were captured until then, by the server's clock.
 // A change is captured when it is made, and its transaction may have been committed after the time. Values that no change
 // had set by then are those that a later change replaced, or that the row has now. If there was no such row, or it is not
-// known, the error is an [*AsOfError]. If no row can have the key, it is [ErrKey].
+// known, the error is an [*AsOfError]. If no row can have the key, it is [ErrKey], and
+// of a table without one [ErrNoKey].
 func (s *Store) RowAsOf(ctx context.Context, table string, at time.Time, key ...string) (*Row, error) {
 	if len(key) == 0 {
 		return nil, fmt.Errorf("changes: RowAsOf needs the key of a row of %s", table)

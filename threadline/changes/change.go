@@ -83,6 +83,10 @@ const (
 // ErrNoChange is returned where there is no such change, or transaction, in the history.
 var ErrNoChange = change.ErrNoChange
 
+// ErrNoKey means that the rows of a table never had a key when their changes were captured, so that no row can be asked for. It comes in an
+// error that says what to do.
+var ErrNoKey = change.ErrNoKey
+
 // ErrKey means that no row can have a key, since one of its values is none of its column's type, such as "abc" of an integer. It comes in
 // an error that says which. On SQLite, where a column takes values of any type, there is no such error.
 var ErrKey = change.ErrKey

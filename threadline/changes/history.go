@@ -18,7 +18,7 @@ import (
 // one, it goes back to that row's INSERT under its former keys. TRUNCATEs of the table are part of each row's history, and
 // so are changes of which the key is not known, because the table had lost its columns. A table that was renamed keeps its
 // history; one that was made again under an old name has a separate one. Of a table that was never captured the error is
-// [ErrNotCaptured], and of a key that no row can have [ErrKey]. [Store.Breaks] says what may be missing.
+// [ErrNotCaptured], of one without a key [ErrNoKey], and of a key that no row can have [ErrKey]. [Store.Breaks] says what may be missing.
 func (s *Store) History(ctx context.Context, table string, key ...string) (history []Change, err error) {
 	if s, ok := onSQLite(s.reader()); ok {
 		return s.history(ctx, table, key)

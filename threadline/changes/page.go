@@ -39,7 +39,7 @@ type Page struct {
 }
 
 // Page returns the changes that match q, a page at a time. A query that makes no sense is a [*QueryError], and so is one
-// for a table that was never captured ([ErrNotCaptured]), or a key that no row of the tables can have ([ErrKey]). A table that was
+// for a table that was never captured ([ErrNotCaptured]), or a key that no row of the tables can have ([ErrKey], [ErrNoKey]). A table that was
 // captured and dropped is found.
 //
 // A page of one row reads all changes of that row; other pages read those of at most [MaxLooked] changes for

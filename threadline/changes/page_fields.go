@@ -38,7 +38,7 @@ func (r *pageReader) refuseFields(ctx context.Context) error {
 	return nil
 }
 
-// refuseKey refuses a key that has more or fewer values than those of all tables that are named.
+// refuseKey refuses a key if all tables that are named have none, or one of more or fewer values.
 func (r *pageReader) refuseKey() (err error) {
 	if len(r.query.Key) == 0 {
 		return nil
@@ -48,10 +48,14 @@ func (r *pageReader) refuseKey() (err error) {
 			return nil
 		}
 	}
-	if err != nil {
-		return refuse("key", "%s", strings.TrimPrefix(err.Error(), "changes: "))
+	if err == nil {
+		return nil
 	}
-	return nil
+	refused := refuse("key", "%s", strings.TrimPrefix(err.Error(), "changes: "))
+	if errors.Is(err, ErrNoKey) {
+		return &refusal{refused, ErrNoKey}
+	}
+	return refused
 }
 
 func (r *pageReader) refuseFieldsOf(ctx context.Context, q *Query) error {

@@ -16,7 +16,7 @@ import (
 // that also shows actions may show those alone.
 var ErrNotCaptured = change.ErrNotCaptured
 
-// refusal is a [QueryError] that is also ErrNotCaptured or ErrKey.
+// refusal is a [QueryError] that is also ErrNotCaptured, ErrKey or ErrNoKey.
 type refusal struct {
 	*QueryError
 	is error

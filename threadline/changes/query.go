@@ -39,7 +39,7 @@ type Query struct {
 	// Key is that of a row, which the row has after the change or had before it. Its values may be written in other forms than
 	// PostgreSQL prints them, as for [Store.History]; on SQLite a number may be written in any way. It needs Tables: rows of different
 	// tables may have the same. TRUNCATEs, and changes whose key is not known, are not found; [Store.History] has them, and follows the
-	// row to its former keys. A key that no row of the tables can have is an error ([ErrKey]), but not in Not.
+	// row to its former keys. A key that no row of the tables can have is an error ([ErrKey], [ErrNoKey]), but not in Not.
 	Key []string
 	// XID and TxStartedAt are a transaction's, as in [Change]. On SQLite the XID alone identifies it, and TxStartedAt may
 	// be any time but the zero one.

@@ -146,9 +146,8 @@ func (r *tableReader) begin(ctx context.Context, table string) error {
 
 // wholeTable returns a table with its breaks, unless nothing says what it was at a time.
 func wholeTable(ctx context.Context, r *reading.Snapshot, t *reading.Table, at time.Time) (*asOf, error) {
-	switch {
-	case !t.Keyed():
-		return nil, fmt.Errorf("changes: the rows of %s have no key, so what they were is not known", t.Label())
+	if err := t.NeedsKey(); err != nil {
+		return nil, err
 	}
 	if err := r.Pin(ctx); err != nil {
 		return nil, err

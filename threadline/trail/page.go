@@ -49,7 +49,7 @@ func (p *Page) CursorAfter(i int) string {
 
 // Page returns the items that match q, a page at a time. A query that makes no sense is a [*QueryError]. So is one for a
 // table that was never captured, or a key that no row can have, unless an action matches the query; that error is also
-// [changes.ErrNotCaptured] or [changes.ErrKey].
+// [changes.ErrNotCaptured], [changes.ErrKey] or [changes.ErrNoKey].
 func (r *Reader) Page(ctx context.Context, q Query) (Page, error) {
 	if q.Limit > MaxLimit {
 		return Page{}, refuse("limit", "%d is above %d: take several pages, or Reader.Each", q.Limit, MaxLimit)
@@ -103,7 +103,7 @@ func (r *Reader) page(ctx context.Context, q *Query) (list []placed, next string
 		if errors.Is(err, changes.ErrNotCaptured) {
 			rows, err = r.capturedChanges(ctx, q, from) // a target is none of the tables
 		}
-		if errors.Is(err, changes.ErrKey) {
+		if errors.Is(err, changes.ErrKey) || errors.Is(err, changes.ErrNoKey) {
 			rows, err = &part{}, nil // and its ID is that of no row
 		}
 	}
@@ -240,7 +240,7 @@ func (q *Query) asksTables() bool {
 // searchable gives a QueryError the field's name in package search.
 func searchable(err error) error {
 	var query *QueryError
-	if !errors.As(err, &query) || errors.Is(err, changes.ErrNotCaptured) || errors.Is(err, changes.ErrKey) {
+	if !errors.As(err, &query) || errors.Is(err, changes.ErrNotCaptured) || errors.Is(err, changes.ErrKey) || errors.Is(err, changes.ErrNoKey) {
 		return err
 	}
 	name, negated := strings.CutPrefix(query.Field, "-")

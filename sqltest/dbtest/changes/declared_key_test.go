@@ -7,17 +7,17 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
-// keyOf is the key by which the capture of a table identifies rows now.
-func (w *world) keyOf(table string) string {
+// keyOf is the key by which the capture of the table t identifies rows now.
+func (w *world) keyOf() string {
 	w.Helper()
 	list, err := w.installer().Survey(ctx)
 	w.must(err)
 	for _, s := range list {
-		if strings.HasSuffix(s.Name, `"`+table+`"`) && s.Capture != nil {
+		if strings.HasSuffix(s.Name, `"t"`) && s.Capture != nil {
 			return strings.Join(s.Capture.Key, ", ")
 		}
 	}
-	w.Fatalf("%s is not captured", table)
+	w.Fatal("the table is not captured")
 	return ""
 }
 
@@ -31,7 +31,7 @@ func TestDeclaredKeyStays(t *testing.T) {
 
 		w.wantWarning("its key stays (code), which was named before; to go back to the primary key, name its columns in Key: id", capture.Table{Name: "t", Mask: []string{"card"}})
 		w.capture(capture.Table{Name: "t", Mask: []string{"card", "other"}})
-		if got := w.keyOf("t"); got != "code" {
+		if got := w.keyOf(); got != "code" {
 			t.Errorf("after a plan without a key it is (%s)", got)
 		}
 
@@ -40,7 +40,7 @@ func TestDeclaredKeyStays(t *testing.T) {
 		w.capture(capture.Table{Name: "t", Key: []string{"id"}, Mask: []string{"card", "other"}})
 		w.wantWarning("", capture.Table{Name: "t", Mask: []string{"card", "other"}})
 		w.capture(capture.Table{Name: "t", Mask: []string{"card", "other"}})
-		if got := w.keyOf("t"); got != "id" {
+		if got := w.keyOf(); got != "id" {
 			t.Errorf("after the primary key was named it is (%s)", got)
 		}
 	})
@@ -56,7 +56,7 @@ func TestDeclaredKeyWaits(t *testing.T) {
 			if p := w.capture(table); len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], warning) {
 				t.Errorf("the warnings are %q, want %s", p.Warnings, warning)
 			}
-			if got := w.keyOf("t"); got != key {
+			if got := w.keyOf(); got != key {
 				t.Errorf("the key is (%s), want (%s)", got, key)
 			}
 		}
@@ -89,11 +89,11 @@ func TestDeclaredKeyRenamed(t *testing.T) {
 		if got := w.keep(capture.Table{Name: "t"}); !strings.Contains(got, "the key of \"public\".\"t\" stays (number), although this program's list has none") {
 			t.Errorf("Keep says %s", got)
 		}
-		if got := w.keyOf("t"); got != "number" {
+		if got := w.keyOf(); got != "number" {
 			t.Errorf("the key is (%s)", got)
 		}
 		w.capture(capture.Table{Name: "t", Key: []string{"id"}})
-		if got := w.keyOf("t"); got != "id" {
+		if got := w.keyOf(); got != "id" {
 			t.Errorf("after the primary key was named, it is (%s)", got)
 		}
 	})

@@ -428,7 +428,7 @@ func TestUndoBadInput(t *testing.T) {
 			"row, never there":  {func() (*undo.Script, error) { return undo.RowAsOf(ctx, w.store, "t", startedAt, "77") }, "the history has no such change"},
 			"row, no table":     {func() (*undo.Script, error) { return undo.RowAsOf(ctx, w.store, "nowhere", startedAt, "1") }, "there is no table nowhere"},
 			"row, not captured": {func() (*undo.Script, error) { return undo.RowAsOf(ctx, w.store, "other", startedAt, "1") }, "the table was never captured"},
-			"row, without keys": {func() (*undo.Script, error) { return undo.RowAsOf(ctx, w.store, "k", startedAt, "1") }, "rows without a key have no history"},
+			"row, without keys": {func() (*undo.Script, error) { return undo.RowAsOf(ctx, w.store, "k", startedAt, "1") }, "its rows have no key"},
 			"to a change, no key": {func() (*undo.Script, error) {
 				return undo.RowAfter(ctx, w.store, with(func(c *changes.Change) { c.Key = nil }))
 			}, "RowAfter needs a change of a row with a key"},

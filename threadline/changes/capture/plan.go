@@ -112,7 +112,7 @@ func (p *Plan) warn(f *target, is *deployed, key string) {
 		p.Warnings = append(p.Warnings, name+" has the foreign table "+t+" as a partition: what is done to it in the database where it is is not captured, nor is a TRUNCATE of it alone")
 	}
 	if !f.Keyed() {
-		p.Warnings = append(p.Warnings, name+" has no key: its rows are kept whole, and History cannot follow one")
+		p.Warnings = append(p.Warnings, name+" has no key: its rows are kept whole, and History cannot follow one: "+catalog.NameKey)
 	}
 	for i := range f.Columns {
 		c := &f.Columns[i]

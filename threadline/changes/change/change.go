@@ -97,5 +97,9 @@ var ErrNotCaptured = errors.New("the table was never captured")
 // an error that says which. On SQLite, where a column takes values of any type, there is no such error.
 var ErrKey = errors.New("no row can have the key")
 
+// ErrNoKey means that the rows of a table never had a key when their changes were captured, so that no row can be asked for. It comes in an
+// error that says what to do.
+var ErrNoKey = errors.New("its rows have no key")
+
 // ErrNoChange is returned where there is no such change, or transaction, in the history.
 var ErrNoChange = errors.New("changes: the history has no such change")

@@ -192,11 +192,8 @@ func (r *Snapshot) captures(ctx context.Context, t *Table) (own, others []*catal
 // Keyed returns a table whose rows have keys, what reads their changes, and key as the changes have it.
 func (r *Snapshot) Keyed(ctx context.Context, id int64, key []string) (*Table, *Lives, []string, error) {
 	t, err := r.Table(ctx, id)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, nil, nil, err
-	case !t.Keyed():
-		return nil, nil, nil, fmt.Errorf("changes: rows without a key have no history: %s", t.Label())
 	}
 	if err = t.CheckKey(key); err != nil {
 		return nil, nil, nil, err

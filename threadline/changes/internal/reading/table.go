@@ -114,21 +114,42 @@ func (t *Table) Keyed() bool {
 	return false
 }
 
-// CheckKey refuses a key that has more or fewer values than any that the table has had: it is that of no row.
+// CheckKey refuses a key of a table that never had one, and one that has more or fewer values than any that the table has had: it is that of
+// no row.
 func (t *Table) CheckKey(key []string) error {
+	if !t.Keyed() {
+		return t.noKey()
+	}
 	columns := t.Key
 	if len(columns) == 0 {
+		var last *catalog.Shape
 		for _, sh := range t.Shapes {
-			if len(sh.Key) == 0 || len(sh.Key) == len(key) {
+			if len(sh.Key) == len(key) {
 				return nil
 			}
+			if sh.Keyed() && (last == nil || sh.Number > last.Number) {
+				last = sh
+			}
 		}
-		columns = t.LastShape.Key
+		columns = last.Key
 	}
 	if len(columns) == len(key) {
 		return nil
 	}
 	return fmt.Errorf("changes: the key of %s has %d columns, not %d: %s", t.Label(), len(columns), len(key), strings.Join(columns, ", "))
+}
+
+// noKey is [change.ErrNoKey] of the table.
+func (t *Table) noKey() error {
+	return fmt.Errorf("changes: %s: %w, so that none can be followed: %s, or ask for all changes of the table", t.Label(), change.ErrNoKey, catalog.NameKey)
+}
+
+// NeedsKey returns [change.ErrNoKey] if the table never had a key.
+func (t *Table) NeedsKey() error {
+	if t.Keyed() {
+		return nil
+	}
+	return t.noKey()
 }
 
 // Label names the table for people.
