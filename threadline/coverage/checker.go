@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -61,11 +60,6 @@ func NewChecker(db *sql.DB, dialect hooks.Dialect, opts *Options) *Checker {
 // database did not answer, the role may not read the history, or the options contradict each other.
 func (c *Checker) Check(ctx context.Context) (*Report, error) {
 	run := &run{Checker: c, report: &Report{At: time.Now(), Tables: []Table{}, Findings: []Finding{}}, used: make(map[string]bool)}
-	for _, pattern := range slices.Concat(c.opts.Exclude, c.opts.Accept) {
-		if _, err := path.Match(pattern, ""); err != nil {
-			return nil, fmt.Errorf("coverage: %q is not a pattern: write a name, in which * matches any text", pattern)
-		}
-	}
 	surveyed, err := c.installer.Survey(ctx)
 	if err != nil {
 		return nil, err
@@ -153,9 +147,23 @@ func (r *run) matches(list []string, qualified, column string) (found bool) {
 	return found
 }
 
+// match reports whether a name is that of a pattern, in which * is any text, and every other character is itself.
 func match(pattern, name string) bool {
-	is, err := path.Match(strings.ReplaceAll(pattern, `"`, ""), name)
-	return err == nil && is
+	parts := strings.Split(strings.ReplaceAll(pattern, `"`, ""), "*")
+	last := len(parts) - 1
+	if last == 0 {
+		return parts[0] == name
+	}
+	rest, begins := strings.CutPrefix(name, parts[0])
+	rest, ends := strings.CutSuffix(rest, parts[last])
+	for _, part := range parts[1:last] {
+		_, after, found := strings.Cut(rest, part)
+		if !found {
+			return false
+		}
+		rest = after
+	}
+	return begins && ends
 }
 
 // split divides a qualified name in quotes into schema and table. On SQLite the schema is main.

@@ -99,10 +99,10 @@ func (f *directoryFile) Commit() error {
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return errors.Join(err, f.discard())
 	}
-	f.ended = true
 	if err := f.directory.root.Rename(f.name+partial, f.name); err != nil {
-		return err
+		return errors.Join(err, f.discard())
 	}
+	f.ended = true
 	return f.directory.sync()
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -167,5 +168,29 @@ func TestColumnsAreDocumented(t *testing.T) {
 		if !bytes.Contains(readme, []byte("`"+name+"`")) {
 			t.Errorf("the README does not name the column %s", name)
 		}
+	}
+}
+
+// TestCommitRefused: a file that cannot get its name leaves nothing behind.
+func TestCommitRefused(t *testing.T) {
+	path := t.TempDir()
+	dir, err := OpenDirectory(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	if err = os.MkdirAll(filepath.Join(path, "taken", "by a directory"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f, err := dir.Create(t.Context(), "taken")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err = f.Commit(); err == nil {
+		t.Error("a directory was replaced")
+	}
+	list, err := os.ReadDir(path)
+	if err != nil || len(list) != 1 {
+		t.Errorf("left: %v, %v", list, err)
 	}
 }

@@ -48,6 +48,9 @@ func Files(ctx context.Context, to Storage, r *trail.Reader, q trail.Query, f Fo
 	if err := startable(&q); err != nil {
 		return nil, err
 	}
+	if o.FileRows < 0 || o.FileBytes < 0 {
+		return nil, fmt.Errorf("export: a file cannot have %d rows and %d bytes: zero means the default", o.FileRows, o.FileBytes)
+	}
 	names, err := to.Names(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
@@ -92,7 +95,7 @@ func Resume(ctx context.Context, to Storage, r *trail.Reader, formats []Format, 
 	}
 	if doc != nil {
 		m := &Manifest{}
-		if err = json.Unmarshal(doc, m); err != nil {
+		if err = decode(doc, m, &m.Plan); err != nil {
 			return nil, fmt.Errorf("export: %s: %w", ManifestName, err)
 		}
 		return m, to.Remove(ctx, ProgressName)
@@ -125,7 +128,7 @@ func Started(ctx context.Context, from Storage) (*Plan, error) {
 		}
 		if doc != nil {
 			p := &Plan{}
-			if err = json.Unmarshal(doc, p); err != nil {
+			if err = decode(doc, p, p); err != nil {
 				return nil, fmt.Errorf("export: %s: %w", name, err)
 			}
 			return p, nil
@@ -143,13 +146,19 @@ func readProgress(ctx context.Context, from Storage) (*progress, error) {
 		return nil, ErrNotStarted
 	}
 	p := &progress{}
-	if err = json.Unmarshal(doc, p); err != nil {
+	if err = decode(doc, p, &p.Plan); err != nil {
 		return nil, fmt.Errorf("export: %s: %w", ProgressName, err)
 	}
-	if p.Version != 1 {
-		return nil, fmt.Errorf("export: %s has version %d, but this program reads version 1: resume it with the program that started it", ProgressName, p.Version)
-	}
 	return p, nil
+}
+
+// decode decodes a file of an export, whose plan is p. It refuses what a later version of this package has written.
+func decode(doc []byte, into any, p *Plan) error {
+	err := json.Unmarshal(doc, into)
+	if err == nil && p.Version != 1 {
+		err = fmt.Errorf("it has version %d, but this program reads version 1: use the program that made it", p.Version)
+	}
+	return err
 }
 
 func formatOf(p Plan, formats []Format) (Format, error) {

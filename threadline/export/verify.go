@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -89,10 +88,7 @@ func (v *verifier) verify(ctx context.Context) error {
 	}
 	v.report.ManifestSHA256 = sumOf(doc)
 	m := &Manifest{}
-	if err = json.Unmarshal(doc, m); err == nil && m.Version != 1 {
-		err = fmt.Errorf("it has version %d, but this program reads version 1", m.Version)
-	}
-	if err != nil {
+	if err = decode(doc, m, &m.Plan); err != nil {
 		v.fault(ManifestChanged, ManifestName, "it cannot be read: %v", err)
 		return nil
 	}

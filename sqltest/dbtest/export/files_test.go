@@ -230,3 +230,37 @@ func TestResumeRefuses(t *testing.T) {
 		}
 	}, dbtest.PQ)
 }
+
+// TestLaterVersion refuses to resume, and to tell the plan of, what a later version has written, finished or not.
+func TestLaterVersion(t *testing.T) {
+	on(t, func(w *world) {
+		w.sells("alice")
+		for _, name := range []string{export.ManifestName, export.ProgressName} {
+			dir, path := w.directory()
+			w.must(os.WriteFile(filepath.Join(path, name), []byte(`{"version": 2, "format": "ndjson", "format_version": 1}`), 0o600))
+			_, err := export.Resume(ctx, dir, w.reader, export.Formats(), nil)
+			_, started := export.Started(ctx, dir)
+			for _, err := range []error{err, started} {
+				if err == nil || !strings.Contains(err.Error(), name+": it has version 2, but this program reads version 1") {
+					w.Errorf("%s: %v", name, err)
+				}
+			}
+		}
+	}, dbtest.PQ)
+}
+
+// TestFilesRefuses sizes that no file can have, before it writes anything.
+func TestFilesRefuses(t *testing.T) {
+	on(t, func(w *world) {
+		for _, o := range []export.Options{{FileRows: -1}, {FileBytes: -1}} {
+			dir, path := w.directory()
+			_, err := export.Files(ctx, dir, w.reader, trail.Query{}, export.NDJSON(), &o)
+			if err == nil || !strings.Contains(err.Error(), "zero means the default") {
+				w.Errorf("%+v: %v", o, err)
+			}
+			if list, err := os.ReadDir(path); err != nil || len(list) != 0 {
+				w.Errorf("%+v left %v, %v", o, list, err)
+			}
+		}
+	}, dbtest.PQ)
+}
