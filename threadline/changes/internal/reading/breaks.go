@@ -72,27 +72,33 @@ func (r *Snapshot) Breaks(ctx context.Context, t *Table) ([]Break, error) {
 	return append(list, later...), nil
 }
 
-// sinceLastCapture returns the breaks that the next capture will show: triggers were disabled since the last one, or partitions have
-// come with their rows. Until then the history must not say that nothing has changed. Partitions that have gone are
-// LiveTable.Detached.
+// sinceLastCapture returns the breaks that the next capture will show: triggers are missing, or were disabled since the last one, or
+// partitions have come with their rows. Until then the history must not say that nothing has changed. Partitions that have gone are
+// LiveTable.Detached. In a restored database only triggers that are missing count: what else is unlike before says the next capture.
 func (r *Snapshot) sinceLastCapture(ctx context.Context, t *Table) ([]Break, error) {
 	if t.LiveTable == nil || len(t.Captures) == 0 {
 		return nil, nil
 	}
 	last := t.Captures[len(t.Captures)-1]
-	if last.Place != t.Here || last.ShapeID == nil {
+	if last.ShapeID == nil {
 		return nil, nil
 	}
 	f := &catalog.Relation{LastCapture: last, Place: t.Here}
 	f.Schema, f.Table = t.Now.Schema, t.Now.Table
 	f.SetTableID(t.ID)
-	altered, err := r.Reader.Catalog.Altered(ctx, r.Tx, f)
-	come := catalog.Without(t.Partitions, last.Partitions)
-	if err != nil || !altered && come == nil {
+	missed, err := !t.Capturing, error(nil)
+	if !missed {
+		missed, err = r.Reader.Catalog.Altered(ctx, r.Tx, f)
+	}
+	var come []string
+	if last.Place == t.Here {
+		come = catalog.Without(t.Partitions, last.Partitions)
+	}
+	if err != nil || !missed && come == nil {
 		return nil, err
 	}
 	next := *last
-	next.Resumed, next.Partitions = altered, slices.Concat(last.Partitions, come)
+	next.Resumed, next.Partitions = missed, slices.Concat(last.Partitions, come)
 	if err = r.Tx.QueryRowContext(ctx, "SELECT "+pgtext.Time("pg_catalog.clock_timestamp()")).Scan(&next.NotedAt); err != nil {
 		return nil, err
 	}
