@@ -35,11 +35,11 @@ func (c *copier) readState(ctx context.Context) error {
 	return targetError(err)
 }
 
-// digestOf is an expression for a digest of all rows of a table, which these columns identify, and of the timeline ID of the
-// server's WAL, which is another one after a restore to an earlier time.
+// digestOf is an expression for a digest of all rows of a table, which these columns identify, and of what is another one after a restore
+// to an earlier time: the timeline ID of the server's WAL, and, where files were restored without recovery, when the server was started.
 func digestOf(columns ...string) string {
 	return "pg_catalog.hashtextextended(pg_catalog.concat(pg_catalog.string_agg(pg_catalog.concat_ws(' ', " + strings.Join(columns, ", ") + "), ',' ORDER BY " + strings.Join(columns, ", ") +
-		"), ' ', pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8)), 0)"
+		"), ' ', pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8), ' ', pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())), 0)"
 }
 
 // checkOrigin returns an error if the other database has changes of a database that is neither the app's nor one that the app's
