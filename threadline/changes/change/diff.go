@@ -127,8 +127,8 @@ func (c *Change) Diff() Diff {
 		XID: strconv.FormatInt(c.XID, 10), TxStartedAt: utc(c.TxStartedAt), CapturedAt: utc(c.CapturedAt),
 		Drifted: c.Drifted, Nested: c.Nested, ForeignKey: c.ForeignKey, Fields: make([]DiffField, len(c.Fields)),
 	}
-	for i, f := range c.Fields {
-		d.Fields[i] = DiffField{Name: f.Name, Type: f.Type, Old: f.Old.diff(c.Op == Insert), New: f.New.diff(c.Op == Delete)}
+	for i := range c.Fields {
+		d.Fields[i] = c.Fields[i].Diff(c.Op)
 	}
 	if by := c.By; by != nil {
 		d.By = &DiffBy{State: by.State, Role: by.Origin.Role, Application: by.Origin.Application, Client: by.Origin.Client}
@@ -137,6 +137,12 @@ func (c *Change) Diff() Diff {
 		}
 	}
 	return d
+}
+
+// Diff returns the field in a form for other programs. Where there was no row before, op is Insert, and where there is none
+// after, Delete.
+func (f *Field) Diff(op Op) DiffField {
+	return DiffField{Name: f.Name, Type: f.Type, Old: f.Old.diff(op == Insert), New: f.New.diff(op == Delete)}
 }
 
 func utc(t time.Time) string { return t.UTC().Format(lenient.TimeForm) }
