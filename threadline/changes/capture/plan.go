@@ -111,6 +111,9 @@ func (p *Plan) warn(f *target, is *deployed, key string) {
 	for _, t := range f.Foreign {
 		p.Warnings = append(p.Warnings, name+" has the foreign table "+t+" as a partition: what is done to it in the database where it is is not captured, nor is a TRUNCATE of it alone")
 	}
+	if len(f.Heirs) > 0 {
+		p.Warnings = append(p.Warnings, strings.Join(f.Heirs, ", ")+" inherit from "+name+": what is written through it to their rows is captured only if they are captured, too")
+	}
 	if !f.Keyed() {
 		p.Warnings = append(p.Warnings, name+" has no key: its rows are kept whole, and History cannot follow one: "+catalog.NameKey)
 	}

@@ -29,6 +29,9 @@ const tableQuery = `WITH RECURSIVE made (number, type) AS (
 		UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid
 		UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
 	) x (type)
+), heirs (oid) AS (
+	SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = {table} AND NOT c.relispartition
+	UNION SELECT i.inhrelid FROM heirs h JOIN pg_catalog.pg_inherits i ON i.inhparent = h.oid
 )
 SELECT pg_catalog.json_build_object('schema', n.nspname, 'table', c.relname, 'oid', c.oid::pg_catalog.int8, 'kind', c.relkind, 'persistence', c.relpersistence, 'leaf', c.relispartition,
 	'partitions', (SELECT pg_catalog.json_agg(` + QualifiedName + ` ORDER BY p.relid) FROM pg_catalog.pg_partition_tree({table}) p JOIN pg_catalog.pg_class c ON c.oid = p.relid::pg_catalog.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -37,6 +40,8 @@ SELECT pg_catalog.json_build_object('schema', n.nspname, 'table', c.relname, 'oi
 		WHERE p.level > 0 AND NOT p.isleaf),
 	'foreign', (SELECT pg_catalog.json_agg(` + QualifiedName + ` ORDER BY p.relid) FROM pg_catalog.pg_partition_tree({table}) p JOIN pg_catalog.pg_class c ON c.oid = p.relid::pg_catalog.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE p.level > 0 AND c.relkind = 'f'),
+	'heirs', (SELECT pg_catalog.json_agg(` + QualifiedName + ` ORDER BY h.oid) FROM heirs h JOIN pg_catalog.pg_class c ON c.oid = h.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND g.tgname OPERATOR(pg_catalog.~~) '` + RowTrigger + `%')),
 	'key', (SELECT pg_catalog.json_agg(a.attname ORDER BY k.n) FROM pg_catalog.pg_index i, pg_catalog.unnest(i.indkey) WITH ORDINALITY k (number, n), pg_catalog.pg_attribute a
 		WHERE i.indrelid = c.oid AND i.indisprimary AND k.n <= i.indnkeyatts AND a.attrelid = c.oid AND a.attnum = k.number),
 	'deferrable', (SELECT NOT i.indimmediate FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary),
@@ -104,12 +109,12 @@ func describe(ctx context.Context, q pgschema.Querier, name string) (*Relation, 
 		Leaf, Deferrable  bool
 		Partitions        []string
 		Partitioned       []string
-		Foreign           []string
+		Foreign, Heirs    []string
 	}
 	if err := json.Unmarshal([]byte(text), &doc); err != nil {
 		return nil, Wrap("look up the table "+name, err)
 	}
-	f := &Relation{Shape: doc.Shape, Kind: doc.Kind, Persistence: doc.Persistence, Leaf: doc.Leaf, Deferrable: doc.Deferrable, Partitions: doc.Partitions, Partitioned: doc.Partitioned, Foreign: doc.Foreign}
+	f := &Relation{Shape: doc.Shape, Kind: doc.Kind, Persistence: doc.Persistence, Leaf: doc.Leaf, Deferrable: doc.Deferrable, Partitions: doc.Partitions, Partitioned: doc.Partitioned, Foreign: doc.Foreign, Heirs: doc.Heirs}
 	f.Columns = nil
 	for _, c := range doc.Columns {
 		f.All = append(f.All, Column{

@@ -109,6 +109,7 @@ type Relation struct {
 	Partitions  []string // of a partitioned table, qualified and quoted
 	Partitioned []string // those of them that have partitions
 	Foreign     []string // and those that are foreign tables
+	Heirs       []string // tables that inherit from it, and are no partitions, without triggers of a capture
 
 	Place       string   // where its OID is
 	LastCapture *Capture // nil if there is none
