@@ -52,6 +52,9 @@ func NewStore(db *sql.DB, dialect hooks.Dialect, opts *Options) *Store {
 	return s
 }
 
+// Dialect returns the dialect that NewStore was given.
+func (s *Store) Dialect() hooks.Dialect { return s.speaks }
+
 // names are the database's names of what the store uses, qualified and quoted.
 type names struct {
 	schema   string // unquoted: the schema, or on SQLite the prefix without "_"

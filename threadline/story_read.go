@@ -18,7 +18,7 @@ const MaxTold = 10_000
 // either; on SQLite its ID alone counts. A transaction of which neither has anything is [ErrNotFound]. Events
 // that were delivered before the timeline kept contexts (audit_contexts) are not found; row changes are not
 // that old. An event of a partition, a parent or a view gets the changes of the table behind it, as far as
-// [changes.Store.Reached] finds that.
+// [changes.Store.Reached] finds that. If rows is nil, the story has events alone.
 func (s *Store) Story(ctx context.Context, rows *changes.Store, tx journal.TxKey) (*Story, error) {
 	if err := s.known(); err != nil {
 		return nil, err
@@ -27,12 +27,15 @@ func (s *Store) Story(ctx context.Context, rows *changes.Store, tx journal.TxKey
 	if err != nil && !s.unmade(ctx, err) {
 		return nil, s.explain(ctx, "story", err)
 	}
+	if rows == nil {
+		return eventsAlone(tx, actions)
+	}
 	made, err := rows.Transaction(ctx, tx.ID, tx.StartedAt, MaxTold)
 	if err != nil {
 		return nil, err
 	}
 	if len(actions) == 0 && len(made.Changes) == 0 && len(made.Lost) == 0 {
-		return nil, fmt.Errorf("%w: none of transaction %d, begun %s", ErrNotFound, tx.ID, tx.StartedAt)
+		return nil, noneOf(tx)
 	}
 	names, err := rows.Captured(ctx)
 	if err != nil {
@@ -53,6 +56,20 @@ func (s *Store) Story(ctx context.Context, rows *changes.Store, tx journal.TxKey
 	if len(made.Changes) > 0 {
 		story.By = made.Changes[0].By
 	}
+	return story, nil
+}
+
+func noneOf(tx journal.TxKey) error {
+	return fmt.Errorf("%w: none of transaction %d, begun %s", ErrNotFound, tx.ID, tx.StartedAt)
+}
+
+// eventsAlone is the story of a transaction whose row changes are not known: they are compared with nothing.
+func eventsAlone(tx journal.TxKey, actions []Action) (*Story, error) {
+	if len(actions) == 0 {
+		return nil, noneOf(tx)
+	}
+	story := tell(tx, actions[:min(len(actions), MaxTold)], &changes.Transaction{}, &tables{})
+	story.More, story.Differences = len(actions) > MaxTold, nil
 	return story, nil
 }
 

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -61,8 +62,14 @@ func without(ids []uuid.UUID, known map[uuid.UUID]bool) (rest []uuid.UUID) {
 	return rest
 }
 
+// ErrNoEntry means that no entry has an ID that was named. It comes in an error that says which.
+var ErrNoEntry = errors.New("relay: there is no such entry")
+
 // unknownError names IDs that no entry has.
 type unknownError struct{ ids []uuid.UUID }
+
+// Is says that it is [ErrNoEntry].
+func (e *unknownError) Is(target error) bool { return target == ErrNoEntry }
 
 // Error implements error.
 func (e *unknownError) Error() string {

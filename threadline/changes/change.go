@@ -1,6 +1,9 @@
 package changes
 
-import "github.com/go-aftercommit/aftercommit/threadline/changes/change"
+import (
+	"github.com/go-aftercommit/aftercommit/threadline/changes/change"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+)
 
 // The vocabulary of changes, which package change documents: a program that reads changes needs one import.
 type (
@@ -86,6 +89,13 @@ var ErrNoChange = change.ErrNoChange
 // ErrNoKey means that the rows of a table never had a key when their changes were captured, so that no row can be asked for. It comes in an
 // error that says what to do.
 var ErrNoKey = change.ErrNoKey
+
+// ErrNoTable means that the database has no such table, and never had one that was captured. It comes in an error that says which may be
+// meant.
+var ErrNoTable = catalog.ErrNoTable
+
+// ErrNotMigrated means that the tables of changes are missing: run capture.Installer.Migrate.
+var ErrNotMigrated = catalog.ErrNotMigrated
 
 // ErrKey means that no row can have a key, since one of its values is none of its column's type, such as "abc" of an integer. It comes in
 // an error that says which. On SQLite, where a column takes values of any type, there is no such error.

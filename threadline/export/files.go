@@ -65,7 +65,7 @@ func Files(ctx context.Context, to Storage, r *trail.Reader, q trail.Query, f Fo
 	}
 	p := &progress{Empty: !found, Files: []FileInfo{}, Plan: Plan{
 		Version: 1, Format: f.Name(), FormatVersion: f.Version(), Filter: o.Filter,
-		StartedAt: instant(time.Now()), FileRows: o.FileRows, FileBytes: o.FileBytes,
+		StartedAt: instant(time.Now()), FileRows: o.FileRows, FileBytes: o.FileBytes, ActionsOnly: r.ActionsOnly(),
 	}}
 	if p.FileBytes == 0 {
 		p.FileBytes = DefaultFileBytes
@@ -103,6 +103,9 @@ func Resume(ctx context.Context, to Storage, r *trail.Reader, formats []Format, 
 	p, err := readProgress(ctx, to)
 	if err != nil {
 		return nil, err
+	}
+	if p.ActionsOnly != r.ActionsOnly() {
+		return nil, errors.New("export: the tables of row changes were made or dropped since it was started: start another export")
 	}
 	f, err := formatOf(p.Plan, formats)
 	if err != nil {

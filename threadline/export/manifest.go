@@ -37,6 +37,8 @@ type Plan struct {
 	StartedAt string `json:"started_at"` // by the program's clock, like FinishedAt
 	FileRows  int64  `json:"file_rows,omitempty"`
 	FileBytes int64  `json:"file_bytes,omitempty"`
+	// ActionsOnly says that there were no tables of row changes: see trail.NewReader.
+	ActionsOnly bool `json:"actions_only,omitempty"`
 }
 
 // FileInfo describes a file of an export.

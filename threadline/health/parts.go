@@ -60,6 +60,15 @@ func (c *checker) timeline(ctx context.Context) {
 // rowChanges checks the captures that there are. It does not know which tables should be captured.
 func (c *checker) rowChanges(ctx context.Context) {
 	const part = "row changes"
+	_, err := changes.NewStore(c.db, c.dialect, &changes.Options{Schema: c.opts.Schema}).Captured(ctx)
+	if errors.Is(err, changes.ErrNotMigrated) {
+		c.add(part, Notice, "threadline migrate up, then threadline triggers apply", "their tables are not in this database, so what a write changed is not kept")
+		return
+	}
+	if err != nil {
+		c.unknown(part, err)
+		return
+	}
 	report, err := coverage.NewChecker(c.db, c.dialect, &coverage.Options{Schema: c.opts.Schema, Exclude: []string{"*"}, Accept: []string{"*.*"}}).Check(ctx)
 	if err != nil {
 		c.unknown(part, err)
@@ -107,7 +116,7 @@ func (c *checker) delivery(ctx context.Context) {
 		}
 	}
 	if active == 0 {
-		c.add(part, Notice, "register one with Hub.Register; a database with only a timeline needs none", "no forwarder is registered here")
+		c.add(part, Notice, "start a program that registers one; a database with only a timeline needs none", "no forwarder is registered here")
 	}
 }
 
@@ -128,7 +137,7 @@ func (c *checker) forwarder(st *relay.State) {
 		c.add(part, Problem, "threadline forwarders dead-letters "+st.Forwarder+" shows why: fix that, then threadline forwarders replay "+st.Forwarder+" --dead-letters --execute", "it will not get %d entries, which are dead letters", st.Discarded)
 	}
 	if late := c.age(st); late > c.opts.Lag {
-		fix := "no process delivers to it: start the app, or a process that calls Hub.Relay"
+		fix := "no process delivers to it: start the app, or the process that relays for it"
 		if st.Holder != "" {
 			fix = "read the logs of " + st.Holder + ", which delivers to it"
 		}

@@ -112,7 +112,7 @@ func (b *bundle) write(ctx context.Context) error {
 	case q.Cursor != "":
 		return refuse("cursor", "a bundle begins at the top: leave it out")
 	}
-	if err := q.validate(); err != nil {
+	if err := b.reader.validate(q); err != nil {
 		return err
 	}
 	err := b.add(Line{Bundle: &Head{Version: 1, WrittenAt: instant(time.Now()), Query: q.allFilters()}})
@@ -155,7 +155,7 @@ func (b *bundle) write(ctx context.Context) error {
 // key names a transaction in done. On SQLite the ID does, and the start that an action has is another than that of a
 // change.
 func (b *bundle) key(tx journal.TxKey) journal.TxKey {
-	if tx.StartedAt = tx.StartedAt.UTC(); b.reader.rows.Dialect() == hooks.SQLite {
+	if tx.StartedAt = tx.StartedAt.UTC(); b.reader.timeline.Dialect() == hooks.SQLite {
 		tx.StartedAt = time.Time{}
 	}
 	return tx
@@ -190,9 +190,11 @@ func nameOf(tx journal.TxKey) string {
 // transaction adds one with all that it did, and reports whether there are actions among that.
 func (b *bundle) transaction(ctx context.Context, tx journal.TxKey) (found bool, err error) {
 	b.end.Transactions++
-	made, err := b.reader.rows.Transaction(ctx, tx.ID, tx.StartedAt, 1)
-	if err != nil {
-		return false, err
+	made := &changes.Transaction{}
+	if !b.reader.ActionsOnly() {
+		if made, err = b.reader.rows.Transaction(ctx, tx.ID, tx.StartedAt, 1); err != nil {
+			return false, err
+		}
 	}
 	var by *changes.Attribution
 	if len(made.Changes) > 0 {
@@ -222,7 +224,7 @@ func (b *bundle) transaction(ctx context.Context, tx journal.TxKey) (found bool,
 		err = b.unknown("other changes were lost, too", "%s", nameOf(tx))
 	case n > maxCompared:
 		err = b.unknown(fmt.Sprintf("it has more than %d items: what the driver and the triggers have counted is not compared", maxCompared), "%s", nameOf(tx))
-	case n > 0:
+	case n > 0 && !b.reader.ActionsOnly():
 		err = b.differences(ctx, tx)
 	}
 	return found, err
@@ -302,7 +304,21 @@ func (b *bundle) differences(ctx context.Context, tx journal.TxKey) error {
 }
 
 // finish adds where histories are broken, what is not captured, and the end.
-func (b *bundle) finish(ctx context.Context) error {
+func (b *bundle) finish(ctx context.Context) (err error) {
+	if b.reader.ActionsOnly() {
+		err = b.unknown("there are no tables of row changes", "which rows the transactions changed")
+	} else {
+		err = b.histories(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	end := b.end
+	return b.add(Line{End: &end})
+}
+
+// histories adds where those of the tables involved are broken, and which are not captured.
+func (b *bundle) histories(ctx context.Context) error {
 	captured, err := b.reader.rows.Captured(ctx)
 	if err != nil {
 		return err
@@ -325,8 +341,7 @@ func (b *bundle) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	end := b.end
-	return b.add(Line{End: &end})
+	return nil
 }
 
 // uncaptured returns the targets of captured events that are no captured tables by their names. It notes the others in

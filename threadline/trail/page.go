@@ -21,7 +21,8 @@ type Reader struct {
 }
 
 // NewReader returns the trail that the two stores keep. They may be in different databases; their clocks then are
-// different ones, too.
+// different ones, too. If there are no row changes ([changes.ErrNotMigrated]), rows may be nil: then there are actions alone,
+// and a query that they cannot match is a [*QueryError].
 func NewReader(timeline *threadline.Store, rows *changes.Store) *Reader {
 	return &Reader{timeline: timeline, rows: rows}
 }
@@ -87,7 +88,7 @@ func (r *Reader) each(ctx context.Context, q Query) iter.Seq2[placed, error] {
 }
 
 func (r *Reader) page(ctx context.Context, q *Query) (list []placed, next string, err error) {
-	if err = q.validate(); err != nil {
+	if err = r.validate(q); err != nil {
 		return nil, "", err
 	}
 	from, err := q.begins()
@@ -124,6 +125,20 @@ func (r *Reader) page(ctx context.Context, q *Query) (list []placed, next string
 	return list, q.cursor(end), nil
 }
 
+// ActionsOnly reports whether the reader has no row changes: see [NewReader].
+func (r *Reader) ActionsOnly() bool { return r.rows == nil }
+
+// validate refuses a query that makes no sense, or that this reader cannot answer.
+func (r *Reader) validate(q *Query) error {
+	if err := q.validate(); err != nil {
+		return err
+	}
+	if name := q.ofChanges(); name != "" && r.ActionsOnly() {
+		return refuse(name, "is of row changes only, and there are none here")
+	}
+	return nil
+}
+
 // actions reads the next actions.
 func (r *Reader) actions(ctx context.Context, q *Query, from *place) (*part, error) {
 	p := &part{}
@@ -131,7 +146,7 @@ func (r *Reader) actions(ctx context.Context, q *Query, from *place) (*part, err
 		return p, nil
 	}
 	var names [][2]string
-	if q.asksTables() {
+	if q.asksTables() && !r.ActionsOnly() {
 		var err error
 		if names, err = r.rows.Captured(ctx); err != nil {
 			return nil, err
@@ -171,7 +186,7 @@ func (r *Reader) actions(ctx context.Context, q *Query, from *place) (*part, err
 // changes reads the next row changes.
 func (r *Reader) changes(ctx context.Context, q *Query, from *place) (*part, error) {
 	p := &part{}
-	if !q.kind().changes {
+	if !q.kind().changes || r.ActionsOnly() {
 		return p, nil
 	}
 	c := q.changes()

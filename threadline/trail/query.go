@@ -133,6 +133,25 @@ func (q *Query) ofActions() string {
 	return "outcome"
 }
 
+// ofChanges names a filter that only row changes have, "" if there is none.
+func (q *Query) ofChanges() string {
+	switch {
+	case q.kind().actions:
+		return ""
+	case len(q.Ops) > 0:
+		return "op"
+	case len(q.Fields) > 0:
+		return "field"
+	case len(q.Old) > 0:
+		return "old"
+	case len(q.New) > 0:
+		return "new"
+	case len(q.Key) > 1:
+		return "key"
+	}
+	return "schema"
+}
+
 func (q *Query) empty() bool {
 	return q.ActorType == "" && q.ActorID == "" && !q.Unattributed && q.TenantID == "" && q.CorrelationID == "" && q.RequestID == "" &&
 		q.Tx == journal.TxKey{} && len(q.Tables)+len(q.Key)+len(q.Text) == 0 && q.kind() == kind{true, true}

@@ -18,3 +18,10 @@ func (s *Database) Copied(ctx context.Context, q pgschema.Querier) (is bool, err
 		pgtext.Literal(s.Schema)+" AND c.relname = 'audit_copies'), false)").Scan(&is)
 	return is, Wrap("look for copied row changes", err)
 }
+
+// Migrated reports whether there is the table that says what is captured. It needs no rights on it.
+func (s *Database) Migrated(ctx context.Context, q pgschema.Querier) (is bool, err error) {
+	err = q.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = "+
+		pgtext.Literal(s.Schema)+" AND c.relname = 'audit_captures')").Scan(&is)
+	return is, Wrap("look for the tables", err)
+}

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/internal/nildb"
@@ -72,17 +73,24 @@ func NotMigrated(err error) error {
 	return nil
 }
 
+// historyMissing reports whether err is the database's, and names one of the tables of changes: the app's may be missing, too.
+func historyMissing(err error) bool {
+	return !errors.Is(err, ErrNotMigrated) && NotMigrated(err) != nil && strings.Contains(err.Error(), `audit_`)
+}
+
 // errRights says where the grants are listed.
 var errRights = errors.New("what to grant is in Rights in the README of package changes")
 
 // errEncoding is about bytes of a database of encoding SQL_ASCII, which are not checked there.
 var errEncoding = errors.New("the database has texts that are not in the session's client_encoding: read them with client_encoding SQL_ASCII, as pgx does by default")
 
-// Wrap says what an error was in, and where to read on if this role lacks a right.
+// Wrap says what an error was in, and where to read on if this role lacks a right. If the tables of changes are missing it says that alone.
 func Wrap(what string, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case historyMissing(err):
+		return NotMigrated(err)
 	case hooks.SQLState(err) == "42501" && !errors.Is(err, errRights):
 		return fmt.Errorf("changes: %s: %w: %w", what, InPackage("", err), errRights)
 	case hooks.SQLState(err) == "22021" && !errors.Is(err, errEncoding):

@@ -11,10 +11,16 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/internal/near"
 )
 
+// ErrNoTable is what a [MissingError] is.
+var ErrNoTable = errors.New("there is no such table")
+
 // MissingError says that a table is not found.
 type MissingError struct{ text string }
 
 func (e *MissingError) Error() string { return e.text }
+
+// Is says that it is [ErrNoTable].
+func (e *MissingError) Is(target error) bool { return target == ErrNoTable }
 
 // missing is the error for a table that is not found. It names a table that may be meant: one of a similar name, in a schema that is not
 // in the search_path, or in one that this role may not use.

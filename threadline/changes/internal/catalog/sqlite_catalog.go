@@ -94,7 +94,7 @@ func (s SQLite) find(ctx context.Context, q Querier, name string, t *SQLiteTable
 	err = q.QueryRowContext(ctx, `SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND name = ? COLLATE NOCASE`, plain).Scan(&t.Table, &kind, &t.WithoutRowID)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return "", fmt.Errorf("changes: there is no table %s in the main database%s", name, meantSQLite(ctx, q, plain))
+		return "", &MissingError{fmt.Sprintf("changes: there is no table %s in the main database%s", name, meantSQLite(ctx, q, plain))}
 	case err != nil:
 		return "", Wrap("look up the table "+name, err)
 	}

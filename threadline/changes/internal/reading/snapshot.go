@@ -123,10 +123,22 @@ func (r *Snapshot) look(ctx context.Context, name string) (*Table, error) {
 		return nil, err
 	}
 	if f.Unknown {
-		return nil, fmt.Errorf("changes: to find the history of %s, this role has to read %s: run capture.Installer.Migrate, or grant SELECT on it", name, r.Reader.At("audit_captures"))
+		return nil, r.unreadable(ctx, name)
 	}
 	r.found[f.TableID()] = f
 	return r.Table(ctx, f.TableID())
+}
+
+// unreadable says why it is not known which history is that of a table.
+func (r *Snapshot) unreadable(ctx context.Context, name string) error {
+	there, err := r.Reader.Catalog.Migrated(ctx, r.Tx)
+	switch {
+	case err != nil:
+		return err
+	case !there:
+		return catalog.ErrNotMigrated
+	}
+	return fmt.Errorf("changes: to find the history of %s, this role has to read %s: grant SELECT on it", name, r.Reader.At("audit_captures"))
 }
 
 // live returns the table as it is now, nil if it is gone.

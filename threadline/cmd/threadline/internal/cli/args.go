@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/search"
 )
 
@@ -47,6 +48,15 @@ func (a *app) moment(flag, text string) (time.Time, error) {
 	return t, nil
 }
 
+// past is moment, of what has happened.
+func (a *app) past(flag, text string) (time.Time, error) {
+	t, err := a.moment(flag, text)
+	if err == nil && t.After(a.now) {
+		err = usage("%s: %s is in the future", flag, text)
+	}
+	return t, err
+}
+
 // terms reads a search. Its error shows the place.
 func (a *app) terms(words []string) (search.Terms, error) {
 	text := strings.Join(words, " ")
@@ -60,7 +70,11 @@ func pointed(err error, text string) error {
 	if !errors.As(err, &wrong) {
 		return err
 	}
-	return usage("%s\n%s%s", wrong.Error(), wrong.Point(text), meantWord(wrong.Near))
+	code := exitUsage
+	if errors.Is(wrong, changes.ErrNotCaptured) {
+		code = exitFinding // the words are right, and what they name is not there
+	}
+	return &failure{code, fmt.Errorf("%s\n%s%s", said(wrong.Error()), wrong.Point(text), meantWord(wrong.Near))}
 }
 
 func meantWord(name string) string {

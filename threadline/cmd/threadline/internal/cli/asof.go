@@ -42,7 +42,7 @@ func (a *app) asOf() *cobra.Command {
 			if at == "" {
 				return usage("--at is missing: a time such as 2d, yesterday or 2026-11-30T10:00")
 			}
-			when, err := a.moment("--at", at)
+			when, err := a.past("--at", at)
 			if err != nil {
 				return err
 			}
@@ -63,9 +63,9 @@ func (a *app) printRow(ctx context.Context, t *target, table string, at time.Tim
 	var none *changes.AsOfError
 	if errors.As(err, &none) {
 		if a.json {
-			err = a.print(Row{Table: table, Key: key, Unknown: none.Error()})
+			err = a.print(Row{Table: table, Key: key, Unknown: said(none.Error())})
 		} else {
-			a.screen.Printf("%s %s: %s\n", screen.Plain(table), screen.Plain(strings.Join(key, ", ")), screen.Plain(none.Error()))
+			a.screen.Printf("%s %s: %s\n", screen.Plain(table), screen.Plain(strings.Join(key, ", ")), said(none.Error()))
 		}
 		return errors.Join(err, errFound)
 	}
@@ -106,12 +106,12 @@ func (a *app) printTable(ctx context.Context, t *target, table string, at time.T
 		switch {
 		case err != nil && a.json:
 			unknown = true
-			if failed := a.print(Row{Table: row.Schema + "." + row.Table, Key: row.Key, Unknown: err.Error()}); failed != nil {
+			if failed := a.print(Row{Table: row.Schema + "." + row.Table, Key: row.Key, Unknown: said(err.Error())}); failed != nil {
 				return failed
 			}
 		case err != nil:
 			unknown = true
-			a.screen.Printf("%s %s: %s\n", screen.Plain(row.Table), screen.Plain(strings.Join(row.Key, ", ")), screen.Plain(err.Error()))
+			a.screen.Printf("%s %s: %s\n", screen.Plain(row.Table), screen.Plain(strings.Join(row.Key, ", ")), said(err.Error()))
 		case a.json:
 			if err = a.print(rowOf(row)); err != nil {
 				return err

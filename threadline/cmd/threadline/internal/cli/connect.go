@@ -38,7 +38,21 @@ func (t *target) timeline() *threadline.Store {
 	return threadline.NewStore(t.db, t.dialect, &threadline.Options{Schema: t.schema, Aliases: t.aliases})
 }
 
-func (t *target) trail() *trail.Reader { return trail.NewReader(t.timeline(), t.rows()) }
+// kept returns the row changes, or nil if the database has no tables of them, which it says.
+func (a *app) kept(ctx context.Context, t *target) (*changes.Store, error) {
+	_, err := t.rows().Captured(ctx)
+	if errors.Is(err, changes.ErrNotMigrated) {
+		fmt.Fprintln(a.err, "threadline: there are actions only: "+noHistory)
+		return nil, nil
+	}
+	return t.rows(), err
+}
+
+// trail returns the actions and, if there are any, the row changes.
+func (a *app) trail(ctx context.Context, t *target) (*trail.Reader, error) {
+	rows, err := a.kept(ctx, t)
+	return trail.NewReader(t.timeline(), rows), err
+}
 
 // names are the aliases that were given.
 func (a *app) names() (map[string][]string, error) {

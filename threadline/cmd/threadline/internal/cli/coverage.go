@@ -84,6 +84,10 @@ func (a *app) checkCoverage(ctx context.Context, c *coverageFlags, args []string
 		if err != nil {
 			return err
 		}
+		for i := range report.Findings {
+			f := &report.Findings[i]
+			f.Text, f.Fix = said(f.Text), said(f.Fix)
+		}
 		if a.json {
 			err = a.print(report)
 		} else {
@@ -134,7 +138,7 @@ func (a *app) printCoverage(r *coverage.Report) {
 		if w.Truncated {
 			more = " newest"
 		}
-		a.screen.Printf("\nCompared the%s %d transactions since %s: the rows that the driver counted with those that the triggers kept.\n", more, w.Transactions, a.screen.Time(w.From))
+		a.screen.Printf("\nCompared the%s %s since %s: the rows that the driver counted with those that the triggers kept.\n", more, count(w.Transactions, "transaction"), a.screen.Time(w.From))
 	}
 	a.printFindings(r, func(coverage.Finding) bool { return true })
 }

@@ -50,11 +50,11 @@ however often they were changed in between. "threadline history" shows each chan
 			if from == "" {
 				return usage("--from is missing: a time such as 2d, yesterday or 2026-11-30T10:00")
 			}
-			earlier, err := a.moment("--from", from)
+			earlier, err := a.past("--from", from)
 			if err != nil {
 				return err
 			}
-			later, err := a.moment("--to", to)
+			later, err := a.past("--to", to)
 			if err != nil {
 				return err
 			}
@@ -106,7 +106,7 @@ func side(ctx context.Context, t *target, table string, key []string, at time.Ti
 	is := err == nil
 	s.row = row
 	if !is {
-		s.Why = strings.TrimPrefix(none.Error(), "changes: ")
+		s.Why = said(none.Error())
 	}
 	if is || errors.Is(err, changes.ErrGone) || errors.Is(err, changes.ErrNotYet) {
 		s.Row = &is

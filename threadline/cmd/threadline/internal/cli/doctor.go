@@ -21,12 +21,15 @@ should be captured but are not.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&opts.Environment, "environment", "", "forward.Options.Environment of the programs that deliver")
+	cmd.Flags().StringVar(&opts.Environment, "environment", "", "the environment of the programs that deliver, if they have one (forward.Options.Environment)")
 	cmd.Flags().DurationVar(&opts.Lag, "lag", health.DefaultLag, "how long an entry may wait for a forwarder before that is a problem")
 	return cmd
 }
 
 func (a *app) printHealth(results []health.Result) error {
+	for i := range results {
+		results[i].Text, results[i].Fix = said(results[i].Text), said(results[i].Fix)
+	}
 	if a.json {
 		if err := a.print(results); err != nil {
 			return err
@@ -34,9 +37,9 @@ func (a *app) printHealth(results []health.Result) error {
 	} else {
 		styles := map[health.Status]screen.Style{health.OK: screen.Good, health.Notice: screen.Mind, health.Problem: screen.Bad, health.Unknown: screen.Bad}
 		for _, r := range results {
-			a.screen.Printf("%s  %s: %s\n", a.screen.In(styles[r.Status], (string(r.Status) + "       ")[:7]), screen.Plain(r.Part), screen.Plain(r.Text))
+			a.screen.Printf("%s  %s: %s\n", a.screen.In(styles[r.Status], (string(r.Status) + "       ")[:7]), screen.Plain(r.Part), r.Text)
 			if r.Fix != "" {
-				a.screen.Printf("         → %s\n", screen.Plain(r.Fix))
+				a.screen.Printf("         → %s\n", r.Fix)
 			}
 		}
 	}

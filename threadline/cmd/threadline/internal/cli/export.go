@@ -108,13 +108,16 @@ func (x *exporting) run(cmd *cobra.Command, args []string) error {
 	}
 	q.Limit = x.maxRows
 	return x.with(cmd.Context(), func(t *target) error {
+		reader, err := x.trail(cmd.Context(), t)
 		switch {
+		case err != nil:
+			return err
 		case x.dir == "":
-			err = x.stream(cmd.Context(), t, q, f)
+			err = x.stream(cmd.Context(), reader, q, f)
 		case x.resume:
-			return x.continueExport(cmd, t, terms)
+			return x.continueExport(cmd, reader, terms)
 		default:
-			err = x.files(cmd.Context(), t, q, f, &export.Options{Filter: terms.String(), FileBytes: size, FileRows: int64(x.fileRows)})
+			err = x.files(cmd.Context(), reader, q, f, &export.Options{Filter: terms.String(), FileBytes: size, FileRows: int64(x.fileRows)})
 		}
 		return pointed(terms.Explain(err), terms.String())
 	})
@@ -152,31 +155,31 @@ func bytesOf(text string) (int64, error) {
 	return n * unit, nil
 }
 
-func (x *exporting) stream(ctx context.Context, t *target, q trail.Query, f export.Format) error {
-	s, err := export.Write(ctx, x.out, t.trail(), q, f)
+func (x *exporting) stream(ctx context.Context, reader *trail.Reader, q trail.Query, f export.Format) error {
+	s, err := export.Write(ctx, x.out, reader, q, f)
 	if err != nil {
 		return err
 	}
 	if s.Truncated {
-		fmt.Fprintf(x.err, "Truncated: there are more than the %d rows of --max-rows.\n", x.maxRows)
+		fmt.Fprintf(x.err, "Truncated: there is more than the %s of --max-rows.\n", count(x.maxRows, "row"))
 	}
 	return nil
 }
 
-func (x *exporting) files(ctx context.Context, t *target, q trail.Query, f export.Format, o *export.Options) (err error) {
+func (x *exporting) files(ctx context.Context, reader *trail.Reader, q trail.Query, f export.Format, o *export.Options) (err error) {
 	dir, err := export.MakeDirectory(x.dir)
 	if err != nil {
 		return usage("--out: %w", err)
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	done := x.progress(o)
-	m, err := export.Files(ctx, dir, t.trail(), q, f, o)
+	m, err := export.Files(ctx, dir, reader, q, f, o)
 	done()
 	return x.printResult(ctx, m, err)
 }
 
 // continueExport resumes an export. If words are given, they must be those with which it was started.
-func (x *exporting) continueExport(cmd *cobra.Command, t *target, terms search.Terms) (err error) {
+func (x *exporting) continueExport(cmd *cobra.Command, reader *trail.Reader, terms search.Terms) (err error) {
 	ctx := cmd.Context()
 	dir, err := export.OpenDirectory(x.dir)
 	if err != nil {
@@ -200,7 +203,7 @@ func (x *exporting) continueExport(cmd *cobra.Command, t *target, terms search.T
 	}
 	o := &export.Options{}
 	done := x.progress(o)
-	m, err := export.Resume(ctx, dir, t.trail(), formats(), o)
+	m, err := export.Resume(ctx, dir, reader, formats(), o)
 	done()
 	return x.printResult(ctx, m, err)
 }
@@ -238,13 +241,13 @@ func (x *exporting) printResult(ctx context.Context, m *export.Manifest, err err
 		return err
 	}
 	if m.Truncated {
-		fmt.Fprintf(x.err, "Truncated: there are more than the %d rows of --max-rows.\n", m.Query.Limit)
+		fmt.Fprintf(x.err, "Truncated: there is more than the %s of --max-rows.\n", count(m.Query.Limit, "row"))
 	}
 	if x.json {
 		return x.print(Exported{m, sum})
 	}
 	s := x.screen
-	s.Printf("%s in %s: %d actions, %d row changes\n", count(len(m.Files), "file"), screen.Plain(x.dir), m.Actions, m.Changes)
+	s.Printf("%s in %s: %s, %s\n", count(len(m.Files), "file"), screen.Plain(x.dir), count(int(m.Actions), "action"), count(int(m.Changes), "row change"))
 	if m.First != nil {
 		s.Printf("from %s to %s\n", m.First.Time, m.Last.Time)
 	}
@@ -252,9 +255,13 @@ func (x *exporting) printResult(ctx context.Context, m *export.Manifest, err err
 	return nil
 }
 
+// count writes a number and what it counts, in the plural unless it is one.
 func count(n int, what string) string {
-	if n == 1 {
+	switch stem, y := strings.CutSuffix(what, "y"); {
+	case n == 1:
 		return "1 " + what
+	case y:
+		return strconv.Itoa(n) + " " + stem + "ies"
 	}
 	return strconv.Itoa(n) + " " + what + "s"
 }
@@ -296,7 +303,7 @@ func (a *app) verified(r *export.Report) error {
 		}
 	case r.OK():
 		m := r.Manifest
-		s.Printf("%s, %d rows: as they were written\n", count(len(m.Files), "file"), m.Rows)
+		s.Printf("%s, %s: as they were written\n", count(len(m.Files), "file"), count(int(m.Rows), "row"))
 		if m.Truncated {
 			s.Printf("Truncated by %s: there was more.\n", m.TruncatedBy)
 		}

@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"errors"
+	"context"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -10,6 +10,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/cmd/threadline/internal/screen"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/near"
 )
 
 func (a *app) forwarders() *cobra.Command {
@@ -28,10 +29,7 @@ func (a *app) forwarders() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err = f(t, s); errors.Is(err, relay.ErrChangesUnknown) {
-				err = fmt.Errorf("%w: start a program that has registered it, or, if it gets none, add --events-only", relay.ErrChangesUnknown)
-			}
-			return err
+			return f(t, s)
 		})
 	}
 	replays := []*cobra.Command{a.replay(ask), a.resume(ask)}
@@ -44,6 +42,27 @@ func (a *app) forwarders() *cobra.Command {
 
 // askRelay calls f with the relay's store. forwarder is the one that the command is about, "" if it is about all.
 type askRelay func(cmd *cobra.Command, forwarder string, f func(t *target, s *relay.Store) error) error
+
+// active returns how a forwarder stands, or the error of all that is asked of one that is not here, or retired.
+func active(ctx context.Context, t *target, s *relay.Store, name string) (*relay.State, error) {
+	states, err := s.States(ctx, t.db)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for i := range states {
+		st := &states[i]
+		switch {
+		case st.Forwarder != name:
+			names = append(names, st.Forwarder)
+		case !st.RetiredAt.IsZero():
+			return nil, fmt.Errorf("%s was retired; it starts again, from then on, when a program that has it is started: %w", name, relay.ErrNotRegistered)
+		default:
+			return st, nil
+		}
+	}
+	return nil, fmt.Errorf("%s: %w%s: threadline forwarders status lists the names", name, relay.ErrNotRegistered, meant(near.Of(name, names)))
+}
 
 func (a *app) status(ask askRelay) *cobra.Command {
 	return &cobra.Command{
@@ -118,6 +137,11 @@ func (a *app) deadLetters(ask askRelay) *cobra.Command {
 				name = args[0]
 			}
 			return ask(cmd, "", func(t *target, s *relay.Store) error {
+				if name != "" {
+					if _, err := active(cmd.Context(), t, s, name); err != nil {
+						return err
+					}
+				}
 				failed, err := s.Failures(cmd.Context(), t.db, name, true, limit)
 				if err != nil {
 					return err
@@ -174,19 +198,16 @@ func (a *app) replay(ask askRelay) *cobra.Command {
 				}
 				sel.IDs = append(sel.IDs, parsed)
 			}
-			if from != "" {
-				if sel.From, err = a.moment("--from", from); err != nil {
-					return err
-				}
-			}
-			if to != "" {
-				if sel.To, err = a.moment("--to", to); err != nil {
-					return err
-				}
+			if err = a.between(&sel, from, to); err != nil {
+				return err
 			}
 			return ask(cmd, args[0], func(t *target, s *relay.Store) error {
+				if _, err := active(cmd.Context(), t, s, args[0]); err != nil {
+					return err
+				}
 				n, err := s.Replay(cmd.Context(), t.db, sel, !execute)
-				return a.did(err, execute, fmt.Sprintf("%d entries would be delivered to %s again", n, args[0]), fmt.Sprintf("%d entries will be delivered to %s again, within seconds", n, args[0]))
+				entries := count(int(n), "entry")
+				return a.did(err, execute, fmt.Sprintf("%s would be delivered to %s again", entries, args[0]), fmt.Sprintf("%s will be delivered to %s again, within seconds", entries, args[0]))
 			})
 		},
 	}
@@ -198,6 +219,27 @@ func (a *app) replay(ask askRelay) *cobra.Command {
 	f.BoolVar(&discarded, "dead-letters", false, "dead letters only")
 	f.BoolVar(&execute, "execute", false, "do it")
 	return cmd
+}
+
+// between reads the times of a selection, and refuses one that selects nothing.
+func (a *app) between(sel *relay.Selection, from, to string) (err error) {
+	if from != "" {
+		if sel.From, err = a.past("--from", from); err != nil {
+			return err
+		}
+	}
+	if to != "" {
+		if sel.To, err = a.past("--to", to); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(sel.IDs) == 0 && !sel.Discarded && sel.Reason == "" && from == "" && to == "":
+		return usage("say what to deliver again: --dead-letters, --reason, --id, --from or --to")
+	case from != "" && to != "" && !sel.From.Before(sel.To):
+		return usage("--from %s is not before --to %s: swap them, or leave one out", from, to)
+	}
+	return nil
 }
 
 // did says what was done, or would be without --execute.
@@ -219,21 +261,26 @@ func (a *app) resume(ask askRelay) *cobra.Command {
 		Use: "resume FORWARDER --execute", Short: "Let a forwarder go on in a database that was copied or restored",
 		Args: exactly("the forwarder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !execute {
-				what := "get what it may have missed, some of it perhaps twice, and then what is committed from now on"
-				if skip {
-					what = "skip all that is in the journal, and get what is committed from now on"
-				}
-				fmt.Fprintf(a.err, "%s would %s. Nothing was changed. To do it, add --execute.\n", args[0], what)
-				return nil
-			}
 			return ask(cmd, args[0], func(t *target, s *relay.Store) error {
-				n, err := s.Resume(cmd.Context(), t.db, args[0], !skip)
-				done := fmt.Sprintf("%s goes on; %d entries are delivered again", args[0], n)
-				if skip {
-					done = fmt.Sprintf("%s goes on; %d entries are skipped", args[0], n)
+				st, err := active(cmd.Context(), t, s, args[0])
+				switch {
+				case err != nil:
+					return err
+				case !st.Elsewhere:
+					return &failure{exitFinding, fmt.Errorf("%s belongs to this database, so there is nothing to decide and nothing was changed", args[0])}
+				case !execute:
+					what := "get what it may have missed, some of it perhaps twice, and then what is committed from now on"
+					if skip {
+						what = "skip all that is in the journal, and get what is committed from now on"
+					}
+					return a.did(nil, false, args[0]+" would "+what, "")
 				}
-				return a.did(err, true, "", done)
+				n, err := s.Resume(cmd.Context(), t.db, args[0], !skip)
+				done := "delivered again"
+				if skip {
+					done = "skipped"
+				}
+				return a.did(err, true, "", fmt.Sprintf("%s goes on; %s: %s", args[0], done, count(int(n), "entry")))
 			})
 		},
 	}
@@ -248,12 +295,12 @@ func (a *app) retire(ask askRelay) *cobra.Command {
 		Use: "retire FORWARDER --execute", Short: "End a forwarder that is gone, so that the journal keeps nothing for it",
 		Args: exactly("the forwarder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !execute {
-				fmt.Fprintf(a.err, "%s would get nothing any more. Nothing was changed. To do it, add --execute.\n", args[0])
-				return nil
-			}
 			return ask(cmd, args[0], func(t *target, s *relay.Store) error {
-				return a.did(s.Retire(cmd.Context(), t.db, args[0]), true, "", args[0]+" is retired")
+				_, err := active(cmd.Context(), t, s, args[0])
+				if err == nil && execute {
+					err = s.Retire(cmd.Context(), t.db, args[0])
+				}
+				return a.did(err, execute, args[0]+" would get nothing any more", args[0]+" is retired")
 			})
 		},
 	}

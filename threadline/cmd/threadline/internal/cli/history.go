@@ -60,7 +60,7 @@ func (a *app) printHistory(ctx context.Context, t *target, table string, key []s
 		for _, b := range breaks {
 			answer.Breaks = append(answer.Breaks, Break{b.Kind, b.From.UTC().Format(timeForm), b.To.UTC().Format(timeForm), b.Text})
 		}
-		return a.print(answer)
+		return a.orNone(a.print(answer), len(list))
 	}
 	s := a.screen
 	if len(list) == 0 {
@@ -80,7 +80,15 @@ func (a *app) printHistory(ctx context.Context, t *target, table string, key []s
 		}
 	}
 	s.Printf("%s\n", s.In(screen.Faint, "Times are in "+s.ZoneName()+"."))
-	return nil
+	return a.orNone(nil, len(list))
+}
+
+// orNone makes it a finding that what was asked for by its name has nothing.
+func (a *app) orNone(err error, n int) error {
+	if err == nil && n == 0 {
+		return errFound
+	}
+	return err
 }
 
 // printChange shows a change: a line of who and when, and one for each field.

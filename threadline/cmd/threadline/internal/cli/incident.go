@@ -33,16 +33,20 @@ lines above it.`,
 				return pointed(err, terms.String())
 			}
 			end := &trail.End{}
-			err = a.with(cmd.Context(), func(t *target) error {
+			err = a.with(cmd.Context(), func(t *target) (err error) {
+				reader, err := a.trail(cmd.Context(), t)
+				if err != nil {
+					return err
+				}
 				return writeNew(file, a.out, func(w io.Writer) (err error) {
-					end, err = t.trail().WriteBundle(cmd.Context(), w, q)
+					end, err = reader.WriteBundle(cmd.Context(), w, q)
 					return pointed(terms.Explain(err), terms.String())
 				})
 			})
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(a.err, "%d transactions, %d actions, %d row changes; %d things are not known\n", end.Transactions, end.Actions, end.Changes, end.Unknown)
+			fmt.Fprintf(a.err, "%s, %s, %s; %s not known\n", count(end.Transactions, "transaction"), count(end.Actions, "action"), count(end.Changes, "row change"), count(end.Unknown, "thing"))
 			if !end.Complete {
 				fmt.Fprintf(a.err, "The file is not complete: there are more than %d transactions. Limit the search with after: and before:\n", trail.MaxTransactions)
 				return errFound

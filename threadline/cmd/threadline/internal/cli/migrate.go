@@ -3,19 +3,19 @@ package cli
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline"
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/cmd/threadline/internal/screen"
 )
 
 // Migration is what "threadline migrate status" prints as JSON of a part.
 type Migration struct {
-	Part    string `json:"part"` // "timeline"
+	Part    string `json:"part"` // "timeline" or "row changes"
 	OK      bool   `json:"ok"`
 	Problem string `json:"problem,omitempty"`
 }
@@ -65,14 +65,21 @@ func (a *app) migrate() *cobra.Command {
 }
 
 func (a *app) printMigrations(ctx context.Context, t *target) error {
-	list := []Migration{{Part: "timeline", OK: true}}
+	list := []Migration{{Part: "timeline", OK: true}, {Part: "row changes", OK: true}}
 	err := t.timeline().Check(ctx)
 	var wrong *threadline.SchemaError
 	if err != nil && !errors.As(err, &wrong) {
 		return err
 	}
 	if err != nil {
-		list[0] = Migration{Part: "timeline", Problem: strings.TrimPrefix(err.Error(), "threadline: ")}
+		list[0] = Migration{Part: list[0].Part, Problem: said(err.Error())}
+	}
+	if _, err = t.rows().Captured(ctx); errors.Is(err, changes.ErrNotMigrated) {
+		list[1] = Migration{Part: list[1].Part, Problem: noHistory}
+	} else if err != nil && list[0].OK { // else a role that may not use the schema has its answer
+		return err
+	} else if err != nil {
+		list[1] = Migration{Part: list[1].Part, Problem: said(err.Error())}
 	}
 	if a.json {
 		err = a.print(list)
@@ -82,11 +89,11 @@ func (a *app) printMigrations(ctx context.Context, t *target) error {
 			if m.OK {
 				a.screen.Printf("%s  %s\n", a.screen.In(screen.Good, "ok     "), m.Part)
 			} else {
-				a.screen.Printf("%s  %s: %s\n", a.screen.In(screen.Bad, "problem"), m.Part, screen.Plain(m.Problem))
+				a.screen.Printf("%s  %s: %s\n", a.screen.In(screen.Bad, "problem"), m.Part, m.Problem)
 			}
 		}
 	}
-	if err == nil && wrong != nil {
+	if err == nil && (!list[0].OK || !list[1].OK) {
 		err = errFound
 	}
 	return err

@@ -7,13 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/cmd/threadline/internal/screen"
 	"github.com/go-aftercommit/aftercommit/threadline/internal/near"
 )
@@ -69,7 +67,6 @@ func Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 
 // end says what went wrong, and returns the exit code.
 func (a *app) end(cmd *cobra.Command, err error) int {
-	var f *failure
 	switch {
 	case err == nil:
 		return exitOK
@@ -78,15 +75,9 @@ func (a *app) end(cmd *cobra.Command, err error) int {
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(a.err, "threadline: interrupted")
 		return exitUnreachable
-	case !errors.As(err, &f):
-		f = &failure{exitUnreachable, err}
-		// An unknown command is cobra's own error, which has no type.
-		if strings.HasPrefix(err.Error(), "unknown command") || errors.Is(err, changes.ErrKey) {
-			f.code = exitUsage
-		}
 	}
-	text := strings.TrimPrefix(strings.TrimSpace(err.Error()), "threadline: ")
-	fmt.Fprintln(a.err, "threadline: "+text)
+	f := advised(err)
+	fmt.Fprintln(a.err, "threadline: "+f.Error())
 	if f.code == exitUsage {
 		fmt.Fprintf(a.err, "Run %q for help.\n", cmd.CommandPath()+" --help")
 	}

@@ -43,7 +43,11 @@ Write words with a minus sign after two hyphens: threadline search -- -op:delete
 			}
 			q.Cursor = cursor
 			return a.with(cmd.Context(), func(t *target) error {
-				page, err := read(cmd.Context(), t.trail(), q, limit)
+				reader, err := a.trail(cmd.Context(), t)
+				if err != nil {
+					return err
+				}
+				page, err := read(cmd.Context(), reader, q, limit)
 				if err != nil {
 					return pointed(terms.Explain(err), terms.String())
 				}

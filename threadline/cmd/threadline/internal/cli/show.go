@@ -99,7 +99,11 @@ func (a *app) printEvent(ctx context.Context, t *target, id uuid.UUID) error {
 }
 
 func (a *app) printStory(ctx context.Context, t *target, tx journal.TxKey) error {
-	story, err := t.timeline().Story(ctx, t.rows(), tx)
+	rows, err := a.kept(ctx, t)
+	if err != nil {
+		return err
+	}
+	story, err := t.timeline().Story(ctx, rows, tx)
 	if errors.Is(err, threadline.ErrNotFound) {
 		return &failure{exitFinding, errors.New("neither the timeline nor the row changes have a transaction " + txText(tx))}
 	}

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 	"github.com/go-aftercommit/aftercommit/threadline/cmd/threadline/internal/screen"
 )
@@ -77,7 +79,7 @@ or put all tables into a JSON file (--file): {"tables": [{"name": "orders", "mas
 					return err
 				}
 				a.warn(p.Warnings)
-				fmt.Fprintf(a.err, "%d captures were made or changed.\n", len(p.Steps))
+				fmt.Fprintf(a.err, "Made or changed: %s.\n", count(len(p.Steps), "capture"))
 				return nil
 			})
 		},
@@ -88,11 +90,7 @@ or put all tables into a JSON file (--file): {"tables": [{"name": "orders", "mas
 	drop := &cobra.Command{
 		Use: "drop TABLE --execute", Short: "End the capture of a table; what was captured stays", Args: exactly("the table"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !execute {
-				fmt.Fprintf(a.err, "Would end the capture of %s; what was captured would stay. Nothing was changed. To do it, add --execute.\n", args[0])
-				return nil
-			}
-			return a.with(cmd.Context(), func(t *target) error { return t.installer().Remove(cmd.Context(), args[0]) })
+			return a.with(cmd.Context(), func(t *target) error { return a.dropCapture(cmd.Context(), t, args[0], execute) })
 		},
 	}
 	for _, c := range []*cobra.Command{apply, drop} {
@@ -100,6 +98,21 @@ or put all tables into a JSON file (--file): {"tables": [{"name": "orders", "mas
 	}
 	cmd.AddCommand(plan, diff, apply, drop)
 	return cmd
+}
+
+// dropCapture ends the capture of a table.
+func (a *app) dropCapture(ctx context.Context, t *target, table string, execute bool) error {
+	_, err := t.rows().Breaks(ctx, table)
+	switch {
+	case errors.Is(err, changes.ErrNotCaptured):
+		return &failure{exitFinding, fmt.Errorf("%s was never captured, so there is nothing to end", table)}
+	case err != nil && !errors.Is(err, changes.ErrNotMigrated): // triggers may be left where the history is gone
+		return err
+	}
+	if err = nil; execute {
+		err = t.installer().Remove(ctx, table)
+	}
+	return a.did(err, execute, "This would end the capture of "+table+"; what was captured would stay", "The capture of "+table+" has ended; what was captured stays")
 }
 
 // planned calls f with the plan for the tables that were named.
@@ -149,7 +162,7 @@ func (a *app) printDifference(p *capture.Plan) error {
 
 func (a *app) warn(warnings []string) {
 	for _, w := range warnings {
-		fmt.Fprintln(a.err, "warning: "+screen.Plain(w))
+		fmt.Fprintln(a.err, "warning: "+said(w))
 	}
 }
 

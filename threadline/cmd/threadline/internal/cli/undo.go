@@ -58,7 +58,7 @@ is 1.`,
 			if to == "" {
 				return usage("--to is missing: a time such as 2d, yesterday or 2026-11-30T10:00")
 			}
-			when, err := a.moment("--to", to)
+			when, err := a.past("--to", to)
 			if err != nil {
 				return err
 			}
