@@ -10,5 +10,8 @@
 //		fmt.Println(f)
 //	}
 //
+// A [Finding] ends with what to do about it. The commands in it loosen nothing: they keep the key, the masks, hashes and exclusions that are
+// there, and mask what looks personal. Only where the configuration wants more to be kept than is, the text says that its command does so.
+//
 // It reads the catalog and the tables of the history and the timeline, but no value of the app's tables. It writes nothing.
 package coverage

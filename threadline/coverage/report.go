@@ -85,7 +85,8 @@ const (
 	RedactionDiffers Code = "redaction"
 	// KeyDiffers is a capture whose key is not the configured one.
 	KeyDiffers Code = "key"
-	// Personal is a column whose values are kept although its name suggests personal data or a secret.
+	// Personal is a column whose values are kept although its name suggests personal data or a secret. If it is in the key, it cannot be masked
+	// before the table has another key.
 	Personal Code = "personal"
 	// Warning is a warning of the table's plan: it is unlogged, say, or has no key, or a column that is computed from masked ones.
 	Warning Code = "warning"

@@ -36,13 +36,17 @@ func (r *run) table(ctx context.Context, s *capture.Surveyed) error {
 	if !configured {
 		wanted = capture.Table{Name: t.Name}
 	}
+	fix := applyCommand(wanted)
+	if !configured {
+		fix = r.firstCommand(s, t.Name)
+	}
 	_, err := r.installer.Plan(ctx, wanted)
 	missing := errors.Is(err, capture.ErrNotMigrated)
 	if missing {
 		r.noHistory()
 	}
 	if err == nil || missing {
-		r.add(Finding{Code: NotCaptured, Table: t.Name, Text: "it has no triggers", Fix: applyCommand(wanted)})
+		r.add(Finding{Code: NotCaptured, Table: t.Name, Text: "it has no triggers", Fix: fix})
 		return nil
 	}
 	r.add(Finding{Code: NotPossible, Table: t.Name, Text: plain(err), Fix: "correct the list, or exclude the table"})
@@ -61,10 +65,9 @@ func (r *run) covered(s *capture.Surveyed, t *Table, wanted capture.Table, confi
 	c := s.Capture
 	t.Since, t.Key = c.Since, c.Key
 	remedy := c.Table
+	remedy.Name = t.Name
 	if configured {
-		remedy = wanted
-	} else {
-		remedy.Name = t.Name
+		remedy = strictest(wanted, c)
 	}
 	if c.Drift != "" {
 		r.add(Finding{Code: Drifted, Table: t.Name, Text: c.Drift, Fix: applyCommand(remedy)})
@@ -73,74 +76,15 @@ func (r *run) covered(s *capture.Surveyed, t *Table, wanted capture.Table, confi
 		r.add(Finding{Code: StrangeTrigger, Table: t.Name, Text: "the trigger " + name + " is not part of the capture", Fix: "DROP TRIGGER " + name})
 	}
 	for _, w := range c.Warnings {
-		r.add(Finding{Code: Warning, Table: t.Name, Notice: true, Text: strings.TrimPrefix(strings.TrimPrefix(w, s.Name), ": ")})
+		r.add(Finding{Code: Warning, Table: t.Name, Notice: true, Text: w})
 	}
 	if configured && wanted.Key != nil && !slices.Equal(wanted.Key, c.Key) {
-		r.add(Finding{Code: KeyDiffers, Table: t.Name, Text: fmt.Sprintf("its key is (%s), but (%s) is configured", strings.Join(c.Key, ", "), strings.Join(wanted.Key, ", ")), Fix: applyCommand(wanted)})
+		r.add(Finding{Code: KeyDiffers, Table: t.Name, Text: fmt.Sprintf("its key is (%s), but (%s) is configured", strings.Join(c.Key, ", "), strings.Join(wanted.Key, ", ")), Fix: applyCommand(remedy)})
 	}
-	// One command masks all columns that look personal: one for each of them would unmask those before.
-	var personal []int // findings
-	for _, name := range c.Columns {
-		column := Column{Name: name, Deployed: redaction(c.Table, name)}
-		if configured {
-			column.Configured = redaction(wanted, name)
-		}
-		t.Columns = append(t.Columns, column)
-		differs := configured && column.Deployed != column.Configured
-		if differs {
-			r.add(Finding{Code: RedactionDiffers, Table: t.Name, Column: name, Text: fmt.Sprintf("its values are %s, but %s is configured", column.Deployed, column.Configured), Fix: applyCommand(wanted)})
-		}
-		word, is := looksPersonal(name)
-		if accepted := is && r.matches(r.opts.Accept, s.Name, name); is && !accepted && !differs && column.Deployed == Kept && !slices.Contains(c.Key, name) {
-			personal = append(personal, len(r.report.Findings))
-			remedy.Mask = append(slices.Clone(remedy.Mask), name)
-			r.add(Finding{Code: Personal, Table: t.Name, Column: name, Text: fmt.Sprintf("its values are kept, but its name suggests personal data or a secret (%s)", word)})
-		}
-	}
-	for _, i := range personal {
-		f := &r.report.Findings[i]
-		f.Fix = "mask it: " + applyCommand(remedy) + "; or accept " + t.Name + "." + f.Column
-	}
+	r.columns(s, t, wanted, configured, remedy)
 	for _, name := range slices.Concat(wanted.Mask, wanted.Hash, wanted.Exclude) {
 		if configured && !slices.Contains(c.Columns, name) {
 			r.add(Finding{Code: RedactionDiffers, Table: t.Name, Column: name, Text: "it is in the list, but the table has no such column", Fix: "correct the list: a renamed column stays masked, but one that is dropped and added again does not"})
 		}
 	}
-}
-
-func redaction(t capture.Table, column string) Redaction {
-	switch {
-	case slices.Contains(t.Exclude, column):
-		return ExcludedColumn
-	case slices.Contains(t.Mask, column):
-		return Masked
-	case slices.Contains(t.Hash, column):
-		return Hashed
-	}
-	return Kept
-}
-
-// applyCommand is the command that captures a table. Its words are those that "threadline triggers" reads.
-func applyCommand(t capture.Table) string {
-	spec := t.Name
-	for _, part := range []struct {
-		word    string
-		columns []string
-	}{{"key", t.Key}, {"mask", t.Mask}, {"hash", t.Hash}, {"exclude", t.Exclude}} {
-		if len(part.columns) > 0 {
-			spec += ":" + part.word + "=" + strings.Join(part.columns, ",")
-		}
-	}
-	if t.Bulk {
-		spec += ":bulk"
-	}
-	return "threadline triggers apply " + shellQuote(spec) + " --execute"
-}
-
-// shellQuote quotes a word for a shell, if that is needed.
-func shellQuote(word string) string {
-	if strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:=,-") == "" {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

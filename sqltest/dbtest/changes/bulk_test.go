@@ -270,7 +270,7 @@ func TestBulkPlan(t *testing.T) {
 			w.exec(c.do)
 			_, warnings, err := capture.Of(bulk).Keep(ctx, w.db)
 			w.must(err)
-			if want := `"public"."t" is captured row by row, although Bulk is set: ` + c.why; len(warnings) == 0 || warnings[0] != want {
+			if want := `"public"."t": it is captured row by row, although Bulk is set: ` + c.why; len(warnings) == 0 || warnings[0] != want {
 				w.Errorf("%s: warnings %q", c.do, warnings)
 			}
 			if p := w.capture(bulk); len(p.Steps) > 0 {

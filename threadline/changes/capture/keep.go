@@ -211,13 +211,11 @@ func (k *keepRun) assess(ctx context.Context, q catalog.Querier, t Table) (*work
 	}
 	w := &work{target: f, captured: is.Body != ""}
 	if why := is.whyLeft(); why != "" {
-		w.warnings = append(w.warnings, f.Qualified()+why)
+		w.warnings = append(w.warnings, f.Qualified()+": "+why)
 		return w, nil
 	}
 	w.warnings = is.notLoosened(f, t)
-	var p Plan
-	p.warn(f, is, warning)
-	w.warnings = append(w.warnings, p.Warnings...)
+	w.warnings = append(w.warnings, f.warnings(is, warning).named(f)...)
 	w.step = k.installer.step(f, is)
 	return w, nil
 }
@@ -227,9 +225,9 @@ func (d *deployed) whyLeft() string {
 	notes := slices.Concat(d.Notes, d.Leaves)
 	switch {
 	case slices.Contains(notes, nil):
-		return " is captured, and it is not known what was masked and excluded: the capture is left as it is; run Installer.Plan and Installer.Apply to replace it"
+		return "it is captured, and it is not known what was masked and excluded: the capture is left as it is; run Installer.Plan and Installer.Apply to replace it"
 	case slices.ContainsFunc(notes, func(n *catalog.Note) bool { return n.Generation > generation }):
-		return " is captured by a newer version of this package: the capture is left as it is, whatever this program wants to be masked and excluded"
+		return "it is captured by a newer version of this package: the capture is left as it is, whatever this program wants to be masked and excluded"
 	}
 	return ""
 }

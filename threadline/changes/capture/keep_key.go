@@ -36,7 +36,7 @@ func (f *target) otherKey(reason string) string {
 	if f.Keyed() {
 		instead = "its primary key is used"
 	}
-	return fmt.Sprintf("%s: %s: until it can be the key, %s", f.Qualified(), reason, instead)
+	return fmt.Sprintf("%s: until it can be the key, %s", reason, instead)
 }
 
 // wantPlanned applies what is wanted of a table, by want, with the key that was declared before if Table.Key is nil. To lose it,
@@ -48,7 +48,7 @@ func (f *target) wantPlanned(t Table, declared []string, want func(Table) error)
 	primary := f.Key
 	t.Key = declared
 	if warning, err = f.wantKept(t, want); warning == "" {
-		warning = fmt.Sprintf("%s: its key stays %s, which was named before", f.Qualified(), keyText(declared))
+		warning = fmt.Sprintf("its key stays %s, which was named before", keyText(declared))
 	}
 	if primary != nil {
 		warning += "; to go back to the primary key, name its columns in Key: " + strings.Join(primary, ", ")

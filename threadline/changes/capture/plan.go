@@ -83,56 +83,15 @@ func (s *Installer) Plan(ctx context.Context, tables ...Table) (_ *Plan, failed 
 		if err := s.readStored(ctx, s.catalog.DB, f, is); err != nil {
 			return nil, err
 		}
-		p.warn(f, is, warning)
+		p.Warnings = append(p.Warnings, f.warnings(is, warning).named(f)...)
 		if step := s.step(f, is); step != nil {
 			p.Steps = append(p.Steps, *step)
+			p.Warnings = append(p.Warnings, f.warnKey().named(f)...)
 		}
 	}
 	warnings, err := s.missingContexts(ctx, s.catalog.DB)
 	p.Warnings = append(p.Warnings, warnings...)
 	return p, err
-}
-
-// warn adds warnings of what the capture of a table loosens, or does not keep, after one of its key, unless that is "".
-func (p *Plan) warn(f *target, is *deployed, key string) {
-	name := f.Qualified()
-	if key != "" {
-		p.Warnings = append(p.Warnings, key)
-	}
-	if list := is.looser(f); list != nil {
-		p.Warnings = append(p.Warnings, name+": this loosens what there is: "+strings.Join(list, ", "))
-	}
-	if f.Persistence == "u" {
-		p.Warnings = append(p.Warnings, name+" is unlogged: a crash empties it, which no trigger sees")
-	}
-	if f.whyByRow != "" {
-		p.Warnings = append(p.Warnings, name+" is captured row by row, although Bulk is set: "+f.whyByRow)
-	}
-	for _, t := range f.Foreign {
-		p.Warnings = append(p.Warnings, name+" has the foreign table "+t+" as a partition: what is done to it in the database where it is is not captured, nor is a TRUNCATE of it alone")
-	}
-	if len(f.Heirs) > 0 {
-		p.Warnings = append(p.Warnings, strings.Join(f.Heirs, ", ")+" inherit from "+name+": what is written through it to their rows is captured only if they are captured, too")
-	}
-	if !f.Keyed() {
-		p.Warnings = append(p.Warnings, name+" has no key: its rows are kept whole, and History cannot follow one: "+catalog.NameKey)
-	}
-	for i := range f.Columns {
-		c := &f.Columns[i]
-		if of := f.hiddenOf(c.From); !c.Masked && len(of) > 0 {
-			p.Warnings = append(p.Warnings, fmt.Sprintf("%s: column %q is computed from %s, of which the values are not kept, and its values are kept: mask it, too, unless they say nothing of the others", name, c.Name, strings.Join(of, ", ")))
-		}
-	}
-}
-
-// hiddenOf are those of the named columns of which no values are kept.
-func (f *target) hiddenOf(names []string) (hidden []string) {
-	for _, name := range names {
-		if i := f.Position(name); i < 0 || f.Columns[i].Masked {
-			hidden = append(hidden, name)
-		}
-	}
-	return hidden
 }
 
 // reasons say why a table's capture has to be made or replaced, so that its function has this body; there are none if it is as it

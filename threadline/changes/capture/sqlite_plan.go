@@ -33,13 +33,16 @@ func (s sqlite) plan(ctx context.Context, tables []Table) (*Plan, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.warn(t.target(), is, warning)
+		f := t.target()
+		list := f.warnings(is, warning)
 		if slices.ContainsFunc(t.Unique, func(i catalog.SQLiteIndex) bool { return i.Unknown }) {
-			p.Warnings = append(p.Warnings, t.Qualified()+" has a unique index whose text could not be read: a row that REPLACE removes because of it is not captured")
+			list.add("it has a unique index whose text could not be read: a row that REPLACE removes because of it is not captured")
 		}
 		if step := s.step(t, is, t.Grown()); step != nil {
 			p.Steps = append(p.Steps, *step)
+			list = append(list, f.warnKey()...)
 		}
+		p.Warnings = append(p.Warnings, list.named(f)...)
 	}
 	return p, nil
 }

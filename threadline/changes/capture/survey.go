@@ -3,6 +3,8 @@ package capture
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -33,6 +35,8 @@ type Surveyed struct {
 	Unlogged bool
 	// Extension is the extension that the table belongs to, if any.
 	Extension string
+	// Columns are those of a table that can be captured, and PrimaryKey those of its primary key.
+	Columns, PrimaryKey []string
 	// Capture is nil if the table is not captured.
 	Capture *Captured
 }
@@ -50,7 +54,7 @@ type Captured struct {
 	// Strange are triggers, "name ON table", that are no part of the capture although they call its function or have the name of
 	// one of its triggers.
 	Strange []string
-	// Warnings are those of the plan for Table.
+	// Warnings are those of the plan for Table, without its name.
 	Warnings []string
 }
 
@@ -94,12 +98,17 @@ var kinds = map[string]Kind{"r": Plain, "p": Partitioned, "v": View, "m": Materi
 // surveyed lists the tables. Those that may have a capture have an empty one.
 func (s *Installer) surveyed(ctx context.Context) (list []Surveyed, err error) {
 	all, err := catalog.ReadAll(ctx, s.catalog.DB, func(rows *sql.Rows) (t Surveyed, err error) {
-		var kind, schema, name string
+		var kind, schema, name, columns, key string
 		var triggered bool
-		if err = rows.Scan(&t.Name, &schema, &name, &kind, &t.Unlogged, &t.Extension, &triggered); err != nil {
+		if err = rows.Scan(&t.Name, &schema, &name, &kind, &t.Unlogged, &t.Extension, &triggered, &columns, &key); err != nil {
 			return t, err
 		}
 		t.Kind = kinds[kind]
+		if t.Kind == Plain || t.Kind == Partitioned {
+			if err = errors.Join(json.Unmarshal([]byte(columns), &t.Columns), json.Unmarshal([]byte(key), &t.PrimaryKey)); err != nil {
+				return t, err
+			}
+		}
 		if triggered {
 			t.Capture = &Captured{}
 		}
@@ -111,7 +120,10 @@ func (s *Installer) surveyed(ctx context.Context) (list []Surveyed, err error) {
 			coalesce((SELECT e.extname::pg_catalog.text FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
 				WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AND d.objid = c.oid AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass::pg_catalog.oid AND d.deptype = 'e' LIMIT 1), ''),
 			EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace JOIN pg_catalog.pg_trigger g ON g.tgfoid = p.oid
-				WHERE pn.nspname = $1 AND g.tgrelid = c.oid AND p.proname OPERATOR(pg_catalog.~~) 'capture\_%')
+				WHERE pn.nspname = $1 AND g.tgrelid = c.oid AND p.proname OPERATOR(pg_catalog.~~) 'capture\_%'),
+			coalesce((SELECT pg_catalog.json_agg(a.attname ORDER BY a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]')::pg_catalog.text,
+			coalesce((SELECT pg_catalog.json_agg(a.attname ORDER BY k.n) FROM pg_catalog.pg_index i, pg_catalog.unnest(i.indkey) WITH ORDINALITY k (number, n), pg_catalog.pg_attribute a
+				WHERE i.indrelid = c.oid AND i.indisprimary AND k.n <= i.indnkeyatts AND a.attrelid = c.oid AND a.attnum = k.number), '[]')::pg_catalog.text
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE c.relkind = ANY ('{r,p,v,m,f}'::pg_catalog."char"[]) AND NOT c.relispartition AND c.relpersistence <> 't' AND n.nspname <> 'information_schema' AND NOT n.nspname OPERATOR(pg_catalog.~~) 'pg\_%'
 		ORDER BY n.nspname, c.relname`, s.catalog.Schema)
@@ -152,9 +164,9 @@ func (s *Installer) captured(ctx context.Context, q catalog.Querier, name string
 		return nil, nil //nolint:nilnil // it is not captured
 	}
 	f.gone = is.gone(f)
-	c := &Captured{Table: is.stricter(f, Table{Name: name, Bulk: is.on(bulkBefore)})}
+	c := &Captured{Table: is.stricter(f, Table{Name: name, Bulk: s.before(f, is).bulk})} // also if its triggers are disabled
 	if why := is.whyLeft(); why != "" {
-		c.Warnings = append(c.Warnings, name+why)
+		c.Warnings = append(c.Warnings, why)
 	}
 	warning, err := f.wantKept(c.Table, f.want(ctx, q))
 	if err != nil {
@@ -169,9 +181,7 @@ func (s *Installer) captured(ctx context.Context, q catalog.Querier, name string
 	if err = s.readStored(ctx, q, f, is); err != nil {
 		return nil, err
 	}
-	var p Plan
-	p.warn(f, is, warning)
-	c.Warnings = append(c.Warnings, p.Warnings...)
+	c.Warnings = append(c.Warnings, f.warnings(is, warning)...)
 	if step := s.step(f, is); step != nil {
 		c.Drift = step.Why
 	}
@@ -207,11 +217,6 @@ func (c *Captured) describe(f *target) {
 	}
 }
 
-// on reports whether any table has a trigger of this name.
-func (d *deployed) on(name string) bool {
-	return slices.ContainsFunc(d.Triggers, func(t catalog.Trigger) bool { return t.Name == name })
-}
-
 func (s sqlite) survey(ctx context.Context) ([]Surveyed, error) {
 	q := s.catalog.DB
 	list, err := catalog.ReadAll(ctx, q, func(rows *sql.Rows) (t Surveyed, err error) {
@@ -225,11 +230,15 @@ func (s sqlite) survey(ctx context.Context) ([]Surveyed, error) {
 		return nil, wrap("look for tables", err)
 	}
 	list = slices.DeleteFunc(list, func(t Surveyed) bool { return t.Name == "" })
-	if s.Check(ctx, q) != nil { // nothing is captured here
-		return list, nil
-	}
+	unmade := s.Check(ctx, q) != nil // nothing is captured here
 	for i := range list {
 		if list[i].Kind != Plain {
+			continue
+		}
+		if err = s.readColumns(ctx, q, &list[i]); err != nil {
+			return nil, err
+		}
+		if unmade {
 			continue
 		}
 		if list[i].Capture, err = s.captured(ctx, q, list[i].Name); err != nil {
@@ -237,6 +246,24 @@ func (s sqlite) survey(ctx context.Context) ([]Surveyed, error) {
 		}
 	}
 	return list, nil
+}
+
+// readColumns reads the columns of a table. VIRTUAL ones are not captured.
+func (s sqlite) readColumns(ctx context.Context, q catalog.Querier, one *Surveyed) error {
+	name, _, err := catalog.CutSQLiteName(one.Name)
+	if err != nil {
+		return err
+	}
+	t := &catalog.SQLiteTable{}
+	t.Table = name
+	if err = s.ReadColumns(ctx, q, t); err != nil && t.All == nil {
+		return wrap("read the columns of "+one.Name, err)
+	}
+	for i := range t.All {
+		one.Columns = append(one.Columns, t.All[i].Name)
+	}
+	one.PrimaryKey = t.PrimaryKey
+	return nil
 }
 
 // captured compares the capture of a table with what it was made from, nil if it has none.
@@ -253,9 +280,7 @@ func (s sqlite) captured(ctx context.Context, q catalog.Querier, name string) (*
 	} else if t.hidden.Key != nil {
 		warning = t.target().otherKey("its key " + keyText(t.hidden.Key) + " cannot be used")
 	}
-	var p Plan
-	p.warn(t.target(), is, warning)
-	c.Warnings = p.Warnings
+	c.Warnings = t.target().warnings(is, warning)
 	if step := s.step(t, is, t.Grown()); step != nil {
 		c.Drift = step.Why
 	}

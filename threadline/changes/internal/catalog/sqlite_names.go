@@ -90,6 +90,9 @@ func meantSQLite(ctx context.Context, q Querier, name string) string {
 func (s SQLite) IsOwn(table string) bool {
 	table = strings.ToLower(table)
 	prefix := strings.ToLower(s.Schema)
+	if table == prefix+"_record" { // the view that Forwarder writes to
+		return true
+	}
 	return strings.HasPrefix(table, "sqlite_") || strings.HasPrefix(table, "aftercommit_") || strings.HasPrefix(table, prefix+"_audit_") || table == prefix+"_schema_version"
 }
 

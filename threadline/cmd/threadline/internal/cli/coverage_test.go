@@ -14,7 +14,7 @@ func TestCoverage(t *testing.T) {
 	w := newWorld(t)
 	w.exec(w.db, "CREATE TABLE customers (id int PRIMARY KEY, email text, name text)", "CREATE TABLE schema_migrations (version int)")
 
-	wantIn(t, w.want(exitFinding, "coverage"), "uncovered", "not_captured: public.customers: it has no triggers: threadline triggers apply public.customers --execute")
+	wantIn(t, w.want(exitFinding, "coverage"), "uncovered", "not_captured: public.customers: it has no triggers: threadline triggers apply public.customers:mask=email --execute")
 	w.want(exitOK, "triggers", "apply", "public.customers", "--execute")
 	wantIn(t, w.want(exitFinding, "coverage", "--exclude", "schema_migrations"), "personal: public.customers.email: ")
 	w.want(exitOK, "coverage", "--exclude", "schema_migrations", "--accept", "customers.email")

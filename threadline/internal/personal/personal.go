@@ -1,12 +1,13 @@
-package coverage
+// Package personal knows from the names of columns which may have personal data or secrets.
+package personal
 
 import (
 	"strings"
 	"unicode"
 )
 
-// personal are words in the names of columns with personal data or secrets. Several words have to follow each other.
-var personal = []string{
+// known are words in the names of columns with personal data or secrets. Several words have to follow each other.
+var known = []string{
 	// Secrets.
 	"password", "passwd", "pwd", "passphrase", "passcode", "secret", "token", "api key", "apikey", "access key", "private key", "credential", "credentials",
 	"salt", "otp", "totp", "mfa", "recovery code", "recovery codes", "session key", "cookie", "csrf", "refresh token", "client secret", "webhook secret", "pin",
@@ -20,12 +21,12 @@ var personal = []string{
 	"diagnosis", "medical", "health", "blood", "salary", "income", "biometric", "fingerprint",
 }
 
-// looksPersonal reports whether a column's name has a word that suggests personal data or a secret, and returns the longest such word.
+// Looks reports whether a column's name has a word that suggests personal data or a secret, and returns the longest such word.
 // Words end before a capital, and at anything that is not a letter: card_number and cardNumber are "card number", but
 // CARDNUMBER2 is "cardnumber", and only found if the list has that, too.
-func looksPersonal(column string) (word string, is bool) {
+func Looks(column string) (word string, is bool) {
 	name := " " + strings.Join(words(column), " ") + " "
-	for _, p := range personal {
+	for _, p := range known {
 		if strings.Contains(name, " "+p+" ") && len(p) > len(word) {
 			word = p
 		}
