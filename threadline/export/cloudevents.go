@@ -21,6 +21,9 @@ func (cloudEvents) Name() string      { return "cloudevents" }
 func (cloudEvents) Version() int      { return 1 }
 func (cloudEvents) Extension() string { return ".cloudevents.ndjson" }
 
+// CountRows implements [RowCounter].
+func (cloudEvents) CountRows(r io.Reader) (int64, error) { return countLines(r, false) }
+
 func (f cloudEvents) Begin(w io.Writer) (Encoder, error) {
 	return &lines{w: w, of: f.event}, cloudevent.CheckSource(f.source)
 }

@@ -16,7 +16,7 @@ import (
 // A spreadsheet executes a cell that begins with =, +, - or @, so whoever can write to an audited column could attack an auditor. Such
 // a cell gets an apostrophe in front. That includes the full-width forms of these signs, and signs after spaces and invisible
 // characters. So does a cell that begins with a tab, a line break or an apostrophe, so that a first apostrophe is always an
-// added one, which [Uncell] removes. All cells are in quotation marks, so that a spreadsheet that separates at semicolons does
+// added one, which [Unescape] removes. All cells are in quotation marks, so that a spreadsheet that separates at semicolons does
 // not divide a cell.
 func CSV() Format { return csvTable{} }
 
@@ -25,6 +25,12 @@ type csvTable struct{}
 func (csvTable) Name() string      { return "csv" }
 func (csvTable) Version() int      { return 1 }
 func (csvTable) Extension() string { return ".csv" }
+
+// CountRows implements [RowCounter]. The first line has the names of the columns.
+func (csvTable) CountRows(r io.Reader) (int64, error) {
+	lines, err := countLines(r, true)
+	return lines - 1, err
+}
 
 func (csvTable) Begin(w io.Writer) (Encoder, error) {
 	e := &csvEncoder{w: w}
@@ -68,6 +74,8 @@ func cellText(v any) string {
 	switch v := v.(type) {
 	case string:
 		return v
+	case Kind:
+		return string(v)
 	case bool:
 		return strconv.FormatBool(v)
 	case time.Time:
@@ -115,5 +123,5 @@ func invisible(r rune) bool {
 	return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
 }
 
-// Uncell returns the text of a cell that [CSV] has written.
-func Uncell(cell string) string { return strings.TrimPrefix(cell, "'") }
+// Unescape returns the text of which [CSV] has made a cell: it removes the apostrophe that was added in front.
+func Unescape(cell string) string { return strings.TrimPrefix(cell, "'") }

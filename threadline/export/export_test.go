@@ -31,7 +31,7 @@ func TestFormulas(t *testing.T) {
 		if got := escapeFormula(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
-		if got := Uncell(escapeFormula(text)); got != text {
+		if got := Unescape(escapeFormula(text)); got != text {
 			t.Errorf("%q comes back as %q", text, got)
 		}
 	}
@@ -60,7 +60,7 @@ func FuzzCells(f *testing.F) {
 			t.Fatalf("%q: %q, %v", text, cells, err)
 		}
 		for _, c := range cells {
-			if Uncell(c) != text || c != "" && strings.ContainsRune("=+-@", rune(c[0])) {
+			if Unescape(c) != text || c != "" && strings.ContainsRune("=+-@", rune(c[0])) {
 				t.Errorf("%q: %q", text, c)
 			}
 		}
@@ -192,5 +192,31 @@ func TestCommitRefused(t *testing.T) {
 	list, err := os.ReadDir(path)
 	if err != nil || len(list) != 1 {
 		t.Errorf("left: %v, %v", list, err)
+	}
+}
+
+// TestCountLines: a line break within quotation marks ends no row, wherever the reader's parts end.
+func TestCountLines(t *testing.T) {
+	for _, f := range Formats() {
+		if _, ok := f.(RowCounter); !ok {
+			t.Errorf("%s cannot be counted", f.Name())
+		}
+	}
+	long := strings.Repeat("x", 100<<10)
+	for _, c := range []struct {
+		doc    string
+		quoted bool
+		want   int64
+	}{
+		{"", false, 0},
+		{"a\nb\n", false, 2},
+		{"a\nb", false, 1}, // it was cut off
+		{"\"a\nb\"\r\n\"c\"\"\nd\"\r\n", true, 2},
+		{"\"\n\n", false, 2}, // JSON has no line breaks in its texts
+		{"\"" + long + "\n" + long + "\"\r\n" + long + "\n", true, 2},
+	} {
+		if got, err := countLines(strings.NewReader(c.doc), c.quoted); err != nil || got != c.want {
+			t.Errorf("%.20q: %d lines, want %d: %v", c.doc, got, c.want, err)
+		}
 	}
 }

@@ -19,6 +19,12 @@ type Format interface {
 	Begin(w io.Writer) (Encoder, error)
 }
 
+// RowCounter is a [Format] whose files can be counted again: see [Verify].
+type RowCounter interface {
+	// CountRows returns how many items a file has. It need not read all of it.
+	CountRows(r io.Reader) (int64, error)
+}
+
 // Encoder writes the items of one file. It is not safe for concurrent use.
 type Encoder interface {
 	// Encode writes an item, or keeps it until there are enough for a part of the file.
@@ -43,17 +49,20 @@ func Formats() []Format { return []Format{CSV(), JSON(), NDJSON(), CloudEvents("
 // Position identifies an item of an export. Time is the one by which the items are ordered.
 type Position struct {
 	Time string `json:"time"` // UTC, with six digits of a second
-	Kind string `json:"kind"` // action or change
+	Kind Kind   `json:"kind"`
 	ID   string `json:"id"`
 }
 
+// Kind is what an item is.
+type Kind string
+
 // The kinds of items.
 const (
-	KindAction = "action"
-	KindChange = "change"
+	KindAction Kind = "action"
+	KindChange Kind = "change"
 )
 
-func (e *Entry) kind() string {
+func (e *Entry) kind() Kind {
 	if e.Action != nil {
 		return KindAction
 	}

@@ -16,6 +16,9 @@ func (ndjson) Name() string      { return "ndjson" }
 func (ndjson) Version() int      { return 1 }
 func (ndjson) Extension() string { return ".ndjson" }
 
+// CountRows implements [RowCounter].
+func (ndjson) CountRows(r io.Reader) (int64, error) { return countLines(r, false) }
+
 func (ndjson) Begin(w io.Writer) (Encoder, error) {
 	return &lines{w: w, of: func(e Entry) (any, error) { return e.Item, nil }}, nil
 }
@@ -54,6 +57,12 @@ type jsonDocument struct{}
 func (jsonDocument) Name() string      { return "json" }
 func (jsonDocument) Version() int      { return 1 }
 func (jsonDocument) Extension() string { return ".json" }
+
+// CountRows implements [RowCounter]. The first line and the last one have the beginning and the end of the document.
+func (jsonDocument) CountRows(r io.Reader) (int64, error) {
+	lines, err := countLines(r, false)
+	return lines - 2, err
+}
 
 func (jsonDocument) Begin(w io.Writer) (Encoder, error) {
 	_, err := io.WriteString(w, `{"items":[`)

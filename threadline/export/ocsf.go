@@ -27,6 +27,9 @@ func (ocsf) Name() string      { return "ocsf" }
 func (ocsf) Version() int      { return 1 }
 func (ocsf) Extension() string { return ".ocsf.ndjson" }
 
+// CountRows implements [RowCounter].
+func (ocsf) CountRows(r io.Reader) (int64, error) { return countLines(r, false) }
+
 func (ocsf) Begin(w io.Writer) (Encoder, error) { return &lines{w: w, of: ocsfOf}, nil }
 
 // The parts of an event, by the names of the schema.

@@ -12,7 +12,7 @@ import (
 // Row is an item as a row of a table, for CSV and Parquet. An empty text means that the item has no such value. The JSON names are
 // those of the columns.
 type Row struct {
-	Kind       string     `json:"kind"` // action or change
+	Kind       Kind       `json:"kind"`
 	ID         string     `json:"id"`
 	Time       time.Time  `json:"time"`        // when it was recorded, or captured, by the database's clock: the order
 	OccurredAt *time.Time `json:"occurred_at"` // of an action, by the app's clock

@@ -2,6 +2,7 @@ package export
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -48,21 +49,23 @@ const (
 func (f Fault) String() string { return f.Name + ": " + f.Text }
 
 // Verify checks that an export is as it was written: the SHA-256 of each file and of the manifest, the size of each file, that
-// no file is missing and none was added, that the counts agree, and that the files are in order. It counts the rows again, except in
-// formats of other modules. It reads each file once, as a stream.
+// no file is missing and none was added, that the counts agree, and that the files are in order. It counts the rows again in the
+// formats of this package, and in those given that are a [RowCounter], such as that of module export/parquet. It reads each file
+// once, as a stream.
 //
 // The digests are beside the files: they protect against accidents, but whoever can write there can replace all of them. To
 // detect that, keep [Report].ManifestSHA256 elsewhere.
 //
 // An error means that something could not be read. What is wrong with the export is in the report.
-func Verify(ctx context.Context, from Storage) (*Report, error) {
-	v := &verifier{from: from, report: &Report{Faults: []Fault{}}}
+func Verify(ctx context.Context, from Storage, formats ...Format) (*Report, error) {
+	v := &verifier{from: from, formats: formats, report: &Report{Faults: []Fault{}}}
 	return v.report, v.verify(ctx)
 }
 
 type verifier struct {
-	from   Storage
-	report *Report
+	from    Storage
+	formats []Format // beside those of this package
+	report  *Report
 }
 
 func (v *verifier) fault(kind FaultKind, name, text string, args ...any) {
@@ -210,7 +213,7 @@ func (v *verifier) file(ctx context.Context, m *Manifest, info *FileInfo) error 
 	}
 	in := &counted{w: io.Discard, sum: sha256.New()}
 	tee := io.TeeReader(f, in)
-	rows, known, countErr := countRows(m.Format, tee)
+	rows, isCounted, countErr := v.countRows(m.Format, tee)
 	_, err = io.Copy(io.Discard, tee) // the rest, whatever was counted
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("export: %s: %w", info.Name, err)
@@ -222,40 +225,41 @@ func (v *verifier) file(ctx context.Context, m *Manifest, info *FileInfo) error 
 		v.fault(Changed, info.Name, "its SHA-256 is %s, but was %s", sum, info.SHA256)
 	case countErr != nil:
 		v.fault(Miscounted, info.Name, "its rows cannot be counted: %v", countErr)
-	case known && rows != info.Rows:
+	case isCounted && rows != info.Rows:
 		v.fault(Miscounted, info.Name, "it has %d rows, but the manifest says %d", rows, info.Rows)
 	}
 	return nil
 }
 
-// countRows counts the rows of a file in one of the formats of this package.
-func countRows(format string, r io.Reader) (rows int64, known bool, err error) {
+// countRows counts the rows of a file, if its format can be counted.
+func (v *verifier) countRows(format string, r io.Reader) (rows int64, counted bool, err error) {
+	for _, f := range slices.Concat(v.formats, Formats()) {
+		if c, ok := f.(RowCounter); ok && f.Name() == format {
+			rows, err = c.CountRows(r)
+			return rows, true, err
+		}
+	}
+	return 0, false, nil
+}
+
+// countLines counts the lines of a file, leaving out line breaks within quotation marks if values are quoted.
+func countLines(r io.Reader, quoted bool) (lines int64, _ error) {
 	in := bufio.NewReaderSize(r, 64<<10)
-	isQuoted := false
+	within := false
 	for {
-		chunk, err := in.ReadSlice('\n')
-		for _, c := range chunk {
-			isQuoted = isQuoted != (c == '"' && format == "csv")
+		chunk, end := in.ReadSlice('\n')
+		if quoted && bytes.Count(chunk, []byte{'"'})%2 == 1 {
+			within = !within
 		}
-		if len(chunk) > 0 && chunk[len(chunk)-1] == '\n' && !isQuoted {
-			rows++
+		if !within && bytes.HasSuffix(chunk, []byte{'\n'}) {
+			lines++
 		}
-		if errors.Is(err, bufio.ErrBufferFull) {
-			continue
-		}
-		if err != nil {
-			if errors.Is(err, io.EOF) {
-				err = nil
-			}
-			switch format {
-			case "csv":
-				return rows - 1, true, err // the names of the columns
-			case "json":
-				return rows - 2, true, err // the beginning, and the end
-			case "ndjson", "cloudevents", "ocsf":
-				return rows, true, err
-			}
-			return 0, false, err
+		switch {
+		case end == nil, errors.Is(end, bufio.ErrBufferFull):
+		case errors.Is(end, io.EOF):
+			return lines, nil
+		default:
+			return lines, end
 		}
 	}
 }

@@ -92,7 +92,7 @@ func (w *world) readsCSV(all []string) {
 			if cell != "" && strings.ContainsRune("=+-@\t＝", []rune(strings.TrimSpace(cell) + " ")[0]) {
 				w.Errorf("csv: a cell begins a formula: %q", cell)
 			}
-			row[table[0][i]] = export.Uncell(cell)
+			row[table[0][i]] = export.Unescape(cell)
 		}
 		switch i := w.item(all[n]); {
 		case i.Action != nil:

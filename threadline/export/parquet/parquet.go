@@ -28,6 +28,22 @@ func (format) Name() string      { return "parquet" }
 func (format) Version() int      { return 1 }
 func (format) Extension() string { return ".parquet" }
 
+// CountRows implements [export.RowCounter]. It reads the number of rows in each group, which is at the end of the file.
+func (format) CountRows(r io.Reader) (rows int64, err error) {
+	t := &tail{}
+	if _, err = io.Copy(t, r); err != nil {
+		return 0, err
+	}
+	f, err := parquet.OpenFile(t, t.size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
+	if err != nil {
+		return 0, err
+	}
+	for _, g := range f.RowGroups() {
+		rows += g.NumRows()
+	}
+	return rows, nil
+}
+
 func (format) Begin(w io.Writer) (export.Encoder, error) {
 	return &encoder{w: parquet.NewGenericWriter[row](w, parquet.Compression(&parquet.Zstd), parquet.CreatedBy("aftercommit", "1", ""))}, nil
 }
@@ -60,47 +76,47 @@ func (e *encoder) Close(bool) error { return e.w.Close() }
 
 // row is an [export.Row] with the tags of this library. It does not compile if the two differ.
 type row struct {
-	Kind          string     `parquet:"kind,dict"`
-	ID            string     `parquet:"id"`
-	Time          time.Time  `parquet:"time,timestamp(microsecond)"`
-	OccurredAt    *time.Time `parquet:"occurred_at,optional,timestamp(microsecond)"`
-	Who           string     `parquet:"who,optional,dict"`
-	ActorType     string     `parquet:"actor_type,optional,dict"`
-	ActorID       string     `parquet:"actor_id,optional"`
-	ActorName     string     `parquet:"actor_name,optional"`
-	OnBehalfOf    string     `parquet:"on_behalf_of,optional"`
-	TenantID      string     `parquet:"tenant_id,optional"`
-	RequestID     string     `parquet:"request_id,optional"`
-	CorrelationID string     `parquet:"correlation_id,optional"`
-	CausationID   string     `parquet:"causation_id,optional"`
-	JobID         string     `parquet:"job_id,optional"`
-	IPAddress     string     `parquet:"ip_address,optional"`
-	UserAgent     string     `parquet:"user_agent,optional"`
-	Action        string     `parquet:"action,optional,dict"`
-	Outcome       string     `parquet:"outcome,optional,dict"`
-	TargetType    string     `parquet:"target_type,optional,dict"`
-	TargetID      string     `parquet:"target_id,optional"`
-	TargetName    string     `parquet:"target_name,optional"`
-	Reason        string     `parquet:"reason,optional"`
-	Comment       string     `parquet:"comment,optional"`
-	Metadata      string     `parquet:"metadata,optional"`
-	Captured      bool       `parquet:"captured"`
-	Unreadable    string     `parquet:"unreadable,optional"`
-	Op            string     `parquet:"op,optional,dict"`
-	Schema        string     `parquet:"schema,optional,dict"`
-	Table         string     `parquet:"table,optional,dict"`
-	Key           string     `parquet:"key,optional"`
-	FormerKey     string     `parquet:"former_key,optional"`
-	Changed       string     `parquet:"changed,optional"`
-	Fields        string     `parquet:"fields,optional"`
-	State         string     `parquet:"state,optional,dict"`
-	Drifted       bool       `parquet:"drifted"`
-	Nested        bool       `parquet:"nested"`
-	ForeignKey    string     `parquet:"foreign_key,optional"`
-	Application   string     `parquet:"application,optional,dict"`
-	Host          string     `parquet:"host,optional,dict"`
-	Role          string     `parquet:"role,optional,dict"`
-	Client        string     `parquet:"client,optional"`
-	TxID          string     `parquet:"tx_id,optional"`
-	TxStartedAt   *time.Time `parquet:"tx_started_at,optional,timestamp(microsecond)"`
+	Kind          export.Kind `parquet:"kind,dict"`
+	ID            string      `parquet:"id"`
+	Time          time.Time   `parquet:"time,timestamp(microsecond)"`
+	OccurredAt    *time.Time  `parquet:"occurred_at,optional,timestamp(microsecond)"`
+	Who           string      `parquet:"who,optional,dict"`
+	ActorType     string      `parquet:"actor_type,optional,dict"`
+	ActorID       string      `parquet:"actor_id,optional"`
+	ActorName     string      `parquet:"actor_name,optional"`
+	OnBehalfOf    string      `parquet:"on_behalf_of,optional"`
+	TenantID      string      `parquet:"tenant_id,optional"`
+	RequestID     string      `parquet:"request_id,optional"`
+	CorrelationID string      `parquet:"correlation_id,optional"`
+	CausationID   string      `parquet:"causation_id,optional"`
+	JobID         string      `parquet:"job_id,optional"`
+	IPAddress     string      `parquet:"ip_address,optional"`
+	UserAgent     string      `parquet:"user_agent,optional"`
+	Action        string      `parquet:"action,optional,dict"`
+	Outcome       string      `parquet:"outcome,optional,dict"`
+	TargetType    string      `parquet:"target_type,optional,dict"`
+	TargetID      string      `parquet:"target_id,optional"`
+	TargetName    string      `parquet:"target_name,optional"`
+	Reason        string      `parquet:"reason,optional"`
+	Comment       string      `parquet:"comment,optional"`
+	Metadata      string      `parquet:"metadata,optional"`
+	Captured      bool        `parquet:"captured"`
+	Unreadable    string      `parquet:"unreadable,optional"`
+	Op            string      `parquet:"op,optional,dict"`
+	Schema        string      `parquet:"schema,optional,dict"`
+	Table         string      `parquet:"table,optional,dict"`
+	Key           string      `parquet:"key,optional"`
+	FormerKey     string      `parquet:"former_key,optional"`
+	Changed       string      `parquet:"changed,optional"`
+	Fields        string      `parquet:"fields,optional"`
+	State         string      `parquet:"state,optional,dict"`
+	Drifted       bool        `parquet:"drifted"`
+	Nested        bool        `parquet:"nested"`
+	ForeignKey    string      `parquet:"foreign_key,optional"`
+	Application   string      `parquet:"application,optional,dict"`
+	Host          string      `parquet:"host,optional,dict"`
+	Role          string      `parquet:"role,optional,dict"`
+	Client        string      `parquet:"client,optional"`
+	TxID          string      `parquet:"tx_id,optional"`
+	TxStartedAt   *time.Time  `parquet:"tx_started_at,optional,timestamp(microsecond)"`
 }

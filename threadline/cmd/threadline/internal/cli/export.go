@@ -285,7 +285,7 @@ something is wrong, it says what, and exits with 1.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, dir.Close()) }()
-			report, err := export.Verify(cmd.Context(), dir)
+			report, err := export.Verify(cmd.Context(), dir, parquet.Format())
 			if err != nil {
 				return err
 			}
