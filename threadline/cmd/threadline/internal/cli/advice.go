@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
@@ -70,11 +71,15 @@ func advised(err error) *failure {
 	if errors.As(err, &query) || strings.HasPrefix(err.Error(), "unknown command") {
 		code = exitUsage
 	}
+	text := said(err.Error())
+	if hint := refusal(err); hint != "" && hooks.SQLState(err) != "42501" { // a right on a table is another than on the database
+		text += ": " + hint
+	}
 	var setup *journal.SetupError
 	if errors.As(err, &setup) && !setup.Denied() {
 		return &failure{code, errors.New("the journal: " + said(setup.Problem) + ": start the program that writes it once, as a role that may create tables, or run the SQL that threadline migrate print prints")}
 	}
-	return &failure{code, errors.New(said(err.Error()))}
+	return &failure{code, errors.New(text)}
 }
 
 // packageNames begin the errors of packages.

@@ -109,7 +109,9 @@ func (a *app) open() (*target, error) {
 		return nil, usage("%s: MySQL and MariaDB have no timeline yet: it is on PostgreSQL or SQLite", from)
 	}
 	file := strings.TrimPrefix(strings.TrimPrefix(where, "sqlite:"), "//")
-	if _, err := os.Stat(file); err != nil {
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		return nil, &failure{exitUnreachable, fmt.Errorf("%s: %q is a folder: name the SQLite file in it", from, file)}
+	} else if err != nil {
 		reason := errors.Unwrap(err)
 		return nil, &failure{exitUnreachable, fmt.Errorf("%s: %q is no URL that begins with postgres://, and no SQLite file: %w", from, file, reason)}
 	}
@@ -161,21 +163,4 @@ func openPostgres(where string) (*sql.DB, error) {
 	}
 	db := sql.OpenDB(connector)
 	return db, nil
-}
-
-// unreachable says what to look at if there is no connection.
-func unreachable(err error) error {
-	hint := ""
-	var refused *pq.Error
-	switch {
-	case errors.As(err, &refused) && refused.Code.Class() == "28":
-		hint = ": check the user, and the password in PGPASSWORD or ~/.pgpass"
-	case errors.As(err, &refused) && refused.Code == "3D000":
-		hint = ": check the name of the database"
-	case errors.Is(err, context.DeadlineExceeded):
-		return &failure{exitUnreachable, fmt.Errorf("the server did not answer within %s", patience)}
-	case refused == nil:
-		hint = ": is the server running, and do the host and the port lead to it?"
-	}
-	return &failure{exitUnreachable, fmt.Errorf("no connection: %w%s", err, hint)}
 }

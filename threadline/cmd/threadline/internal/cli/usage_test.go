@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -89,32 +88,6 @@ func TestNoPasswordInErrors(t *testing.T) {
 		t.Setenv("DATABASE_URL", dsn)
 		if r := run(t, "search", "x"); r.code == exitOK || strings.Contains(r.err, "s3cret") {
 			t.Errorf("%d, %s", r.code, r.err)
-		}
-	}
-}
-
-// TestUnreachable: each way in which a database cannot be asked exits with 3.
-func TestUnreachable(t *testing.T) {
-	w := newWorld(t)
-	closed, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := closed.Addr().String()
-	if err = closed.Close(); err != nil {
-		t.Fatal(err)
-	}
-	w.exec(w.db, "CREATE ROLE nobody_here LOGIN")
-	w.Cleanup(func() { w.exec(w.db, "DROP ROLE nobody_here") })
-	for dsn, want := range map[string]string{
-		"postgres://postgres@" + addr + "/shop?sslmode=disable": "is the server running",
-		w.dsn + " dbname=no_such_database":                      "check the name of the database",
-		w.dsn + " user=no_such_user":                            "check the user",
-		w.dsn + " user=nobody_here":                             "permission denied",
-	} {
-		t.Setenv("DATABASE_URL", dsn)
-		if r := run(t, "history", "orders", "42"); r.code != exitUnreachable || !strings.Contains(r.err, want) {
-			t.Errorf("%s: %d, %q; want %q", dsn, r.code, r.err, want)
 		}
 	}
 }
