@@ -37,6 +37,7 @@ func (g *generator) drift() {
 	g.line(1, "IF wrong IS NOT NULL AND %s THEN", is("step", "'compute'"))
 	g.line(2, "shape_id := NULL; key := NULL; former_key := NULL; changed := NULL; cut := NULL; old_row := NULL; new_row := NULL;")
 	g.line(2, "BEGIN")
+	g.lock() // what has failed has let it go
 	g.line(3, "SELECT pg_catalog.string_agg(pg_catalog.format('($1).%%I', a.attname), ', ' ORDER BY a.attnum),")
 	g.line(4, "pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'number', a.attnum, 'table', TG_RELID::pg_catalog.int8) ORDER BY a.attnum)")
 	g.line(3, "INTO list, columns FROM pg_catalog.pg_attribute a WHERE %s AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND NOT %s;", is("a.attrelid", "TG_RELID"), leftOut)
@@ -46,6 +47,9 @@ func (g *generator) drift() {
 		g.line(3, "END IF;")
 	}
 	g.keyInDrift()
+	g.line(3, "IF first THEN")
+	g.origin()
+	g.line(3, "END IF;")
 	g.line(3, "wrong := NULL;")
 	g.line(2, "EXCEPTION WHEN others THEN")
 	g.line(3, "wrong := pg_catalog.concat(wrong, '; ', SQLERRM);")

@@ -43,7 +43,6 @@ func (g *generator) line(depth int, format string, args ...any) {
 func is(a, b string) string { return a + " OPERATOR(pg_catalog.=) " + b }
 
 func (g *generator) function() string {
-	changes := g.installer.at("audit_changes")
 	guc := "'threadline." + g.installer.setting() + "'"
 	// Types are qualified, too: a role could have one of these names in its temporary schema.
 	g.line(0, "DECLARE")
@@ -79,9 +78,7 @@ func (g *generator) function() string {
 	g.statements()
 	g.line(1, "BEGIN")
 	// Once the transaction has the lock, nothing that follows waits.
-	g.line(2, "IF first THEN")
-	g.line(3, "LOCK TABLE ONLY %s IN ROW EXCLUSIVE MODE NOWAIT;", changes)
-	g.line(2, "END IF;")
+	g.lock()
 	g.line(2, "step := 'compute';")
 	g.readKey()
 	g.line(2, "IF %s THEN", is("TG_OP", "'UPDATE'"))
@@ -90,6 +87,10 @@ func (g *generator) function() string {
 	g.values("NEW")
 	g.line(2, "ELSIF %s THEN", is("TG_OP", "'DELETE'"))
 	g.values("OLD")
+	g.line(2, "END IF;")
+	g.line(2, "IF first THEN") // after values, which return if nothing has changed
+	g.line(3, "step := 'origin';")
+	g.origin()
 	g.line(2, "END IF;")
 	g.line(1, "EXCEPTION WHEN others THEN")
 	g.line(2, "wrong := SQLERRM;")
@@ -107,7 +108,7 @@ func (g *generator) function() string {
 	g.line(1, "END IF;")
 	g.missKey()
 	g.line(1, "IF first THEN")
-	if g.origin(); g.divided {
+	if g.divided {
 		g.insertFirst()
 	} else {
 		g.line(2, "mark := %s;", g.mark())
@@ -117,6 +118,13 @@ func (g *generator) function() string {
 	g.line(1, "RETURN NULL;")
 	g.line(0, "END")
 	return g.b.String()
+}
+
+// lock locks audit_changes for the first change of a transaction, or fails.
+func (g *generator) lock() {
+	g.line(2, "IF first THEN")
+	g.line(3, "LOCK TABLE ONLY %s IN ROW EXCLUSIVE MODE NOWAIT;", g.installer.at("audit_changes"))
+	g.line(2, "END IF;")
 }
 
 // insert adds the change to audit_changes.
@@ -140,7 +148,8 @@ func (g *generator) mark() string {
 	return "pg_catalog.set_config('threadline." + g.installer.setting() + "', pg_catalog.concat(pg_catalog.pg_current_xact_id()), true)"
 }
 
-// origin sets what only the first change of a transaction has: which session has made it.
+// origin sets what only the first change of a transaction has: which session has made it. The owner of the function may have lost the
+// right to ask for it.
 func (g *generator) origin() {
 	g.line(2, "system := (pg_catalog.pg_control_system()).system_identifier;")
 	g.line(2, "role := CASE WHEN %s THEN session_user ELSE pg_catalog.current_setting('role') END;", is("pg_catalog.current_setting('role')", "'none'"))
