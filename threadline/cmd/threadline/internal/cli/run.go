@@ -110,7 +110,7 @@ command line is wrong, and 3 if the database did not answer.`,
 		&cobra.Group{ID: "ask", Title: "Questions:"},
 		&cobra.Group{ID: "keep", Title: "Operating the trail:"},
 	)
-	for _, c := range []*cobra.Command{a.search(), a.show(), a.history(), a.asOf(), a.diff(), a.undo(), a.incident(), a.export()} {
+	for _, c := range []*cobra.Command{a.search(), a.tail(), a.show(), a.history(), a.asOf(), a.diff(), a.undo(), a.incident(), a.export()} {
 		c.GroupID = "ask"
 		root.AddCommand(c)
 	}
