@@ -46,13 +46,15 @@ type Attacher interface {
 	Attach(ctx context.Context, db *sql.DB) error
 }
 
-// GapKeeper is a Forwarder that keeps which row changes it lacks, so that those who read what it has kept can see that it is not
-// all. KeepGaps is called like Forward, if it is registered with [WithChanges]: after an attempt with a row change has failed, or
-// none can be made since the change cannot be read, and with all of these, at most 500 at a time, when the relay of a process begins
-// to deliver to it. Some of them are tried again later, and some may have been delivered since: it must not matter if a
-// gap comes again, or after its change. After an error it is called again.
-type GapKeeper interface {
-	KeepGaps(ctx context.Context, gaps []relay.Gap) error
+// GapRecorder is a Forwarder that records which row changes it lacks, so that readers of its copy see that it is incomplete. It has
+// to be registered with [WithChanges].
+type GapRecorder interface {
+	// RecordGaps is called like Forward, with at most 500 gaps. It gets a gap after an attempt to deliver the row change has failed, or
+	// when the change cannot be read. When the relay of a process begins to deliver, it gets again all gaps that there are.
+	//
+	// The change may still arrive later, or have arrived already, so a gap that comes twice, or after its change, must do no harm.
+	// After an error RecordGaps is called again.
+	RecordGaps(ctx context.Context, gaps []relay.Gap) error
 }
 
 type lentKey struct{}

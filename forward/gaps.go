@@ -8,22 +8,22 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/relay"
 )
 
-// keepGaps makes one call of the forwarder s, which is k, over the lent connection.
-func (d *handler) keepGaps(ctx context.Context, lent *sql.DB, s *sink, k GapKeeper, gaps []relay.Gap) relay.Result {
+// recordGaps calls the forwarder of s once, over the lent connection.
+func (d *handler) recordGaps(ctx context.Context, lent *sql.DB, s *sink, r GapRecorder, gaps []relay.Gap) relay.Result {
 	if err := d.mayCall(s); err != nil {
 		return relay.Result{Err: &relay.Failure{Reason: reasonSuspended, Err: err}}
 	}
-	result, returned := d.callWithin(ctx, lent, s, nil, func(ctx context.Context) (r callResult) {
+	result, returned := d.callWithin(ctx, lent, s, nil, func(ctx context.Context) (result callResult) {
 		defer func() {
 			if v := recover(); v != nil {
-				r.err = &panicError{v}
+				result.err = &panicError{v}
 			}
 		}()
-		r.finished = true
-		r.err = k.KeepGaps(ctx, slices.Clone(gaps))
-		tryOut(r.err)
-		r.timedOut = r.err != nil && ctx.Err() != nil
-		return r
+		result.finished = true
+		result.err = r.RecordGaps(ctx, slices.Clone(gaps))
+		tryOut(result.err)
+		result.timedOut = result.err != nil && ctx.Err() != nil
+		return result
 	})
 	switch {
 	case !returned:

@@ -269,9 +269,9 @@ func (d *handler) target(s *sink) relay.Target {
 	}}
 	t.Timeout = s.timeout + returnTime
 	t.Changes = s.changes
-	if k, ok := s.forwarder.(GapKeeper); ok && s.changes != nil {
-		t.KeepGaps = func(ctx context.Context, db *sql.DB, gaps []relay.Gap) relay.Result {
-			return d.keepGaps(ctx, db, s, k, gaps)
+	if r, ok := s.forwarder.(GapRecorder); ok && s.changes != nil {
+		t.RecordGaps = func(ctx context.Context, db *sql.DB, gaps []relay.Gap) relay.Result {
+			return d.recordGaps(ctx, db, s, r, gaps)
 		}
 	}
 	t.SameDatabase = s.same

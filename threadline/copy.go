@@ -17,7 +17,7 @@ func (s *Store) changes() *changes.Store {
 	return changes.NewStore(s.db, s.speaks, &changes.Options{Schema: s.names.schema})
 }
 
-// checkChanges returns an error if the forwarder is to keep row changes, and cannot.
+// checkChanges returns an error if the forwarder was registered for row changes, and they cannot be copied.
 func (s *Store) checkChanges(ctx context.Context) error {
 	if forward.Changes(ctx) == nil {
 		return nil
@@ -25,11 +25,11 @@ func (s *Store) checkChanges(ctx context.Context) error {
 	return s.changes().Copyable(ctx)
 }
 
-// KeepGaps implements [forward.GapKeeper]: row changes that could not be kept in another database are gaps in the history there, until
-// they are.
-func (f *Forwarder) KeepGaps(ctx context.Context, gaps []relay.Gap) error {
+// RecordGaps implements [forward.GapRecorder]: in another database, row changes that could not be copied are gaps in the history until
+// they arrive.
+func (f *Forwarder) RecordGaps(ctx context.Context, gaps []relay.Gap) error {
 	if f.opts.Store == nil {
-		return nil // there the app's own changes are
+		return nil // the timeline is in the app's database, which has its own changes
 	}
 	source, app, err := lentChanges(ctx)
 	if err != nil {
@@ -38,7 +38,7 @@ func (f *Forwarder) KeepGaps(ctx context.Context, gaps []relay.Gap) error {
 	return source.CopyGaps(ctx, app, gaps, f.opts.Store.changes())
 }
 
-// lentChanges are what row changes are copied from.
+// lentChanges returns what row changes are copied from.
 func lentChanges(ctx context.Context) (*changes.Source, *sql.DB, error) {
 	source, ok := forward.Changes(ctx).(*changes.Source)
 	app := forward.Conn(ctx)
@@ -48,8 +48,8 @@ func lentChanges(ctx context.Context) (*changes.Source, *sql.DB, error) {
 	return source, app, nil
 }
 
-// copyChanges keeps row changes as the app's database does, in one transaction, and even without entries what else there is
-// to know of them.
+// copyChanges copies row changes from the app's database, in one transaction. Without entries it still copies what is needed to read
+// those from before, such as new shapes.
 func (s *Store) copyChanges(ctx context.Context, entries []journal.Entry) error {
 	source, app, err := lentChanges(ctx)
 	if err != nil {
@@ -58,7 +58,7 @@ func (s *Store) copyChanges(ctx context.Context, entries []journal.Entry) error 
 	return source.Copy(ctx, app, entries, s.changes())
 }
 
-// divided are the events and the row changes of entries.
+// divided returns the events and the row changes among entries.
 func divided(entries []journal.Entry) (events, changed []journal.Entry) {
 	isChange := func(e journal.Entry) bool { return e.Change != nil }
 	if !slices.ContainsFunc(entries, isChange) {

@@ -18,7 +18,7 @@ import (
 var (
 	_ forward.Forwarder    = (*Forwarder)(nil)
 	_ forward.Attacher     = (*Forwarder)(nil)
-	_ forward.GapKeeper    = (*Forwarder)(nil)
+	_ forward.GapRecorder  = (*Forwarder)(nil)
 	_ forward.SameDatabase = (*Forwarder)(nil)
 )
 

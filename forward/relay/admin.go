@@ -164,9 +164,9 @@ type State struct {
 	// Elsewhere, both are about what [Store.Resume] would replay, for which all of the journal is read.
 	Behind int64     `json:"behind"`
 	Oldest time.Time `json:"oldest,omitzero"`
-	// EventsOnly says why Behind and Oldest leave out the row changes that it also gets. It is "" if they include them, or if
-	// it gets none. That it gets some is known from [Options.Changes], or else only while a program runs that has registered it so.
-	EventsOnly string `json:"events_only,omitempty"`
+	// EventsOnlyReason says why Behind and Oldest leave out the row changes that the forwarder also gets. It is "" if they include
+	// them, or if it gets none. That it gets some is known from [Options.Changes], or while a program runs that has registered it so.
+	EventsOnlyReason string `json:"events_only,omitempty"`
 	// Retrying and Discarded count failures.
 	Retrying  int64 `json:"retrying"`
 	Discarded int64 `json:"discarded"`
@@ -212,10 +212,10 @@ func (s *Store) States(ctx context.Context, db *sql.DB) (states []State, err err
 		if st := &states[i]; st.RetiredAt.IsZero() {
 			st.Conflict, st.Suspended = foundFor(st.Forwarder, found), foundFor(st.Forwarder, suspended)
 			of := s.of(st.Forwarder)
-			if st.EventsOnly, err = of.eventsOnly(ctx, db, st.Forwarder, all); err != nil {
+			if st.EventsOnlyReason, err = of.eventsOnlyReason(ctx, db, st.Forwarder, all); err != nil {
 				return nil, err
 			}
-			if st.EventsOnly != "" {
+			if st.EventsOnlyReason != "" {
 				of = s
 			}
 			if st.Elsewhere {

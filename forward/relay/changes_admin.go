@@ -39,11 +39,11 @@ func (s *Store) of(forwarder string) *Store {
 	return s
 }
 
-const noSource = "it also gets row changes, and this Store does not know where they are: give relay.New their source in Options.Changes"
+const noSource = "it also gets row changes, but this Store cannot read them: pass relay.New their source in Options.Changes"
 
-// eventsOnly returns why the row changes that a forwarder gets cannot be read, "" if they can, or if it gets none. s is the store for
+// eventsOnlyReason returns why the row changes that a forwarder gets cannot be read, "" if they can, or if it gets none. s is the store for
 // that forwarder: see [Store.of].
-func (s *Store) eventsOnly(ctx context.Context, db *sql.DB, forwarder string, all []registered) (why string, err error) {
+func (s *Store) eventsOnlyReason(ctx context.Context, db *sql.DB, forwarder string, all []registered) (why string, err error) {
 	if s.changes == nil {
 		for i := range all {
 			if slices.ContainsFunc(all[i].Changes, func(name string) bool { return stores(name, forwarder) }) {
@@ -66,11 +66,12 @@ func (s *Store) eventsOnly(ctx context.Context, db *sql.DB, forwarder string, al
 	return "", nil
 }
 
-// ErrChangesUnknown means that nothing was replayed, since the forwarder may get row changes that would be left out: see [Options.Changes].
-var ErrChangesUnknown = errors.New("it is not known whether it also gets row changes, of which there are some here")
+// ErrChangesUnknown means that nothing was replayed: the database has row changes, and if the forwarder gets them, they would be left out.
+// Options.Changes and [Options.EventsOnly] say whether it does.
+var ErrChangesUnknown = errors.New("this database has row changes, and it is not known whether the forwarder gets them")
 
-// mustRead returns an error if a forwarder gets row changes, or may, or has refused some, and they cannot be read: without them, only a
-// part would be replayed. s is the store for that forwarder.
+// mustRead returns an error if a forwarder gets row changes, may get some, or has refused some, and they cannot be read: then only a part
+// would be replayed. s is the store for that forwarder.
 func (s *Store) mustRead(ctx context.Context, db *sql.DB, forwarder string) error {
 	if !s.d.hasChanges() {
 		return nil
@@ -79,7 +80,7 @@ func (s *Store) mustRead(ctx context.Context, db *sql.DB, forwarder string) erro
 	if err != nil {
 		return err
 	}
-	why, err := s.eventsOnly(ctx, db, forwarder, all)
+	why, err := s.eventsOnlyReason(ctx, db, forwarder, all)
 	if err == nil && why == "" && s.changes == nil {
 		var some bool
 		err = wrap("look for row changes", forwarder, db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+s.prefix+"retries r WHERE r.forwarder = "+s.quote(forwarder)+" AND NOT "+s.ofJournal("r.key")+")").Scan(&some))
@@ -91,7 +92,7 @@ func (s *Store) mustRead(ctx context.Context, db *sql.DB, forwarder string) erro
 		var captured bool
 		err = wrap("look for row changes", forwarder, db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class c WHERE c.relname = 'audit_changes' AND c.relkind IN ('r', 'p'))").Scan(&captured))
 		if captured {
-			return fmt.Errorf("nothing was changed: %w: start a program that has registered it, or give relay.New its source in Options.Changes or, if it gets none, its name in Options.EventsOnly", ErrChangesUnknown)
+			return fmt.Errorf("nothing was changed: %w: start a program that has registered it, or name it in Options.Changes if it gets them, in Options.EventsOnly if not", ErrChangesUnknown)
 		}
 	}
 	if err == nil && why != "" {
@@ -100,8 +101,8 @@ func (s *Store) mustRead(ctx context.Context, db *sql.DB, forwarder string) erro
 	return err
 }
 
-// knownWithout reports whether a forwarder gets no row changes, as [Options.EventsOnly] says, or a process that lives, which has registered
-// it without them.
+// knownWithout reports whether a forwarder is known to get no row changes: [Options.EventsOnly] names it, or a process that lives has
+// registered it. That it was registered without changes is already known here: see eventsOnlyReason.
 func (s *Store) knownWithout(forwarder string, all []registered) bool {
 	is := func(name string) bool { return stores(name, forwarder) }
 	return slices.ContainsFunc(s.noChanges, is) || slices.ContainsFunc(all, func(r registered) bool {

@@ -63,8 +63,8 @@ func (t *Target) check() error {
 		return fmt.Errorf("its Grace is %v: use at most %v", t.Grace, maxDuration)
 	case t.Changes != nil && (t.Grace > 0 || t.SameDatabase):
 		return errors.New("it has Changes, and also a Grace, or SameDatabase: leave one of them out")
-	case t.KeepGaps != nil && t.Changes == nil:
-		return errors.New("it has KeepGaps, and no Changes: leave KeepGaps out")
+	case t.RecordGaps != nil && t.Changes == nil:
+		return errors.New("it has RecordGaps, and no Changes: leave RecordGaps out")
 	case t.MaxAttempts < 1:
 		return fmt.Errorf("its MaxAttempts is %d: use 1 or more; with 1, what is refused once is discarded", t.MaxAttempts)
 	}

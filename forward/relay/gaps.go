@@ -21,21 +21,21 @@ type Gap struct {
 	At time.Time
 }
 
-// gaps are the row changes of which the target is yet to be told that it lacks them. The zero value is that of a process that has
-// just got the lease: the one before may have died before it told the target.
+// gaps are those that the target has yet to record: first those in list, then those in the database. The zero value is for a process that
+// has just got the lease: the one before may have died before the target had recorded all.
 type gaps struct {
-	list  []Gap // found since
-	read  bool  // those that the database has were told, too; until then those up to after were
-	after uuid.UUID
-	pause pause // after an error
+	list  []Gap     // found by this process
+	after uuid.UUID // the target has recorded those in the database up to this key
+	read  bool      // and it has recorded all of them
+	pause pause     // after an error
 }
 
 // gapsPerCall is how many a target gets at a time.
 const gapsPerCall = 500
 
-// addGaps notes the row changes among verdicts, to be told.
+// addGaps adds the row changes among verdicts.
 func (w *worker) addGaps(verdicts []verdict) {
-	if w.target.KeepGaps == nil {
+	if w.target.RecordGaps == nil {
 		return
 	}
 	g, now := &w.gaps, w.relay.cfg.Clock.Now()
@@ -44,15 +44,15 @@ func (w *worker) addGaps(verdicts []verdict) {
 			g.list = append(g.list, Gap{v.at, v.failure.Reason, now})
 		}
 	}
-	if len(g.list) > 2*gapsPerCall { // the target has taken none for a while: the database has them
+	if len(g.list) > 2*gapsPerCall { // the target has recorded none for a while: read them from the database, to bound the memory
 		*g = gaps{pause: g.pause}
 	}
 }
 
-// none reports whether there is nothing to tell.
+// none reports whether the target has recorded all gaps.
 func (g *gaps) none() bool { return g.read && len(g.list) == 0 }
 
-// next returns what is to be told next, first what was found last.
+// next returns the gaps that the target is to record next.
 func (g *gaps) next(ctx context.Context, q querier, s *Store, forwarder string) (list []Gap, err error) {
 	if len(g.list) > 0 {
 		return g.list[:min(len(g.list), gapsPerCall)], nil
@@ -61,8 +61,8 @@ func (g *gaps) next(ctx context.Context, q querier, s *Store, forwarder string) 
 	return list, wrap("read which row changes it lacks", forwarder, err)
 }
 
-// told notes that a target knows of those that next has returned.
-func (g *gaps) told(list []Gap) {
+// recorded notes that the target has recorded those that next has returned.
+func (g *gaps) recorded(list []Gap) {
 	switch n := len(list); {
 	case len(g.list) > 0:
 		g.list = g.list[n:]
@@ -74,11 +74,10 @@ func (g *gaps) told(list []Gap) {
 	g.pause = pause{}
 }
 
-// keepGaps tells the target which row changes it lacks, some at a time, and reports whether there are more. If the target cannot keep
-// that, nothing else waits.
-func (w *worker) keepGaps(ctx context.Context) (more bool, err error) {
+// recordGaps has the target record the next gaps, and reports whether there are more. If the target cannot, that holds up nothing else.
+func (w *worker) recordGaps(ctx context.Context) (more bool, err error) {
 	g, now := &w.gaps, w.relay.cfg.Clock.Now()
-	if w.target.KeepGaps == nil || g.none() || w.gapsWait(now) > 0 {
+	if w.target.RecordGaps == nil || g.none() || w.gapsWait(now) > 0 {
 		return false, nil
 	}
 	list, err := g.next(ctx, w.conn, w.relay.store, w.target.Name)
@@ -97,17 +96,17 @@ func (w *worker) keepGaps(ctx context.Context) (more bool, err error) {
 		if f != nil {
 			g.pause.begin(w.relay.cfg.Clock.Now())
 			if w.warned.fresh(now, f.Err) {
-				w.relay.cfg.Log.Warn("aftercommit: a forwarder could not keep which row changes it lacks, and is told again",
+				w.relay.cfg.Log.Warn("aftercommit: a forwarder could not record which row changes it lacks, and is called again",
 					zap.String("forwarder", w.target.Name), zap.String("reason", f.Reason), zap.Error(f.Err))
 			}
 			return false, nil
 		}
 	}
-	g.told(list)
+	g.recorded(list)
 	return !g.none(), nil
 }
 
-// gapsWait returns how long not to tell the target which row changes it lacks. One that accepts nothing is not told, either.
+// gapsWait returns how long to wait before the target is called with gaps. One that accepts nothing is not called.
 func (w *worker) gapsWait(now time.Time) time.Duration {
 	return max(w.gaps.pause.wait(now), w.fresh.wait(now), w.unwritten.wait(now))
 }
@@ -117,7 +116,7 @@ func (w *worker) callGaps(ctx context.Context, list []Gap) (*Failure, error) {
 	w.lease.inCall(true)
 	defer w.lease.inCall(false)
 	w.disconnect(nil)
-	r := w.relay.lender.Call(func(db *sql.DB) Result { return w.target.KeepGaps(ctx, db, list) })
+	r := w.relay.lender.Call(func(db *sql.DB) Result { return w.target.RecordGaps(ctx, db, list) })
 	if r.Err != nil && ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}

@@ -99,7 +99,7 @@ func (w *worker) untilNext(now time.Time) (d time.Duration, timed bool) {
 		trails = w.trail.wait(now, w.target.Grace)
 		at(trails)
 	}
-	if w.target.KeepGaps != nil && !w.gaps.none() {
+	if w.target.RecordGaps != nil && !w.gaps.none() {
 		at(w.gapsWait(now))
 	}
 	if w.hasEarlier {

@@ -40,7 +40,7 @@ func (s *Store) Resume(ctx context.Context, db *sql.DB, forwarder string, replay
 	of := s.of(forwarder)
 	if replay {
 		err = of.mustRead(ctx, db, forwarder)
-	} else if why, e := of.eventsOnly(ctx, db, forwarder, nil); why != "" || e != nil {
+	} else if why, e := of.eventsOnlyReason(ctx, db, forwarder, nil); why != "" || e != nil {
 		of, err = s, e // what is skipped is only counted
 	}
 	if err != nil {

@@ -47,9 +47,9 @@ type Options struct {
 	// forwarder's name. With it [Store.States] counts them, and [Store.Replay] and [Store.Resume] replay them. It
 	// is for PostgreSQL only.
 	Changes map[string]Changes
-	// EventsOnly names forwarders that get no row changes. Of a forwarder that is in neither, that is known while a program runs
-	// that has registered it. Otherwise, in a database with row changes, to replay what may include some is
-	// [ErrChangesUnknown].
+	// EventsOnly names forwarders that get no row changes. Whether a forwarder that is in neither list gets some is known only
+	// while a program runs that has registered it. Otherwise, if the database has row changes, Replay and Resume return
+	// [ErrChangesUnknown] rather than leave some out.
 	EventsOnly []string
 }
 

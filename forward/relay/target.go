@@ -35,11 +35,11 @@ type Target struct {
 	// Changes reads the row changes that it gets as entries, beside those of the journal; nil if it gets none.
 	// It is for PostgreSQL, and for targets without Grace and SameDatabase.
 	Changes Changes
-	// KeepGaps is told which row changes the target lacks, because an attempt has failed, or none can be made: also those that will be
-	// tried again. It is called like Deliver, after they were noted, and until it returns no Err. A process that gets
-	// the lease tells it of all that there are, at most 500 at a time, so it may be told of one several times, also after it got the change.
-	// It is nil for a target that keeps no gaps, and without Changes.
-	KeepGaps func(ctx context.Context, db *sql.DB, gaps []Gap) Result
+	// RecordGaps gets the row changes that the target lacks, at most 500 at a time: an attempt with them has failed, or they cannot be
+	// read. They may be tried again. It is called like Deliver, after the failures were noted, and again until it returns no Err. A process
+	// that gets the lease passes it all gaps that there are. So a gap may come several times, and after its change was delivered.
+	// It is nil for a target that records no gaps, and without Changes.
+	RecordGaps func(ctx context.Context, db *sql.DB, gaps []Gap) Result
 	// MaxAttempts is the number of attempts after which an entry is discarded.
 	MaxAttempts int
 }

@@ -221,7 +221,7 @@ func (w *worker) step(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 	}
-	untold, err := w.keepGaps(ctx)
+	untold, err := w.recordGaps(ctx)
 	if err != nil {
 		return false, err
 	}

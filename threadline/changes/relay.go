@@ -9,10 +9,10 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// Relay returns the relay's store for a program that delivers nothing itself, such as one for operators. It counts and replays row changes,
-// too, of the forwarders that get some: their [relay.Options.Changes] are set, with history saying where they are. The other options are
-// those given; nil means defaults.
-func Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect, opts *relay.Options, history *Options) (*relay.Store, error) {
+// NewRelayStore returns the relay's store for a program that delivers nothing itself, such as a tool for operators. It finds out which
+// forwarders get row changes, and sets their [relay.Options.Changes], so that the store counts and replays these, too. history says where
+// the row changes are. The other options are those given; nil means defaults.
+func NewRelayStore(ctx context.Context, db *sql.DB, dialect hooks.Dialect, opts *relay.Options, history *Options) (*relay.Store, error) {
 	if opts == nil {
 		opts = &relay.Options{}
 	}
@@ -28,7 +28,7 @@ func Relay(ctx context.Context, db *sql.DB, dialect hooks.Dialect, opts *relay.O
 	with.Changes = make(map[string]relay.Changes)
 	maps.Copy(with.Changes, opts.Changes)
 	for _, st := range states {
-		if st.EventsOnly != "" {
+		if st.EventsOnlyReason != "" {
 			with.Changes[st.Forwarder] = NewSource(history)
 		}
 	}

@@ -99,7 +99,7 @@ func (c *checker) rowChanges(ctx context.Context) {
 // delivery checks the forwarders of this database.
 func (c *checker) delivery(ctx context.Context) {
 	const part = "delivery"
-	store, err := changes.Relay(ctx, c.db, c.dialect, &relay.Options{Environment: c.opts.Environment}, &changes.Options{Schema: c.opts.Schema})
+	store, err := changes.NewRelayStore(ctx, c.db, c.dialect, &relay.Options{Environment: c.opts.Environment}, &changes.Options{Schema: c.opts.Schema})
 	var states []relay.State
 	if err == nil {
 		states, err = store.States(ctx, c.db)

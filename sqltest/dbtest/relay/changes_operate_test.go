@@ -64,7 +64,7 @@ func TestChangesAreCounted(t *testing.T) {
 		operator := c.operator("")
 		behind := func(want int64) {
 			t.Helper()
-			if st := c.stateBy(operator); st.Behind != want || st.Oldest.IsZero() != (want == 0) || st.EventsOnly != "" {
+			if st := c.stateBy(operator); st.Behind != want || st.Oldest.IsZero() != (want == 0) || st.EventsOnlyReason != "" {
 				t.Errorf("%+v, want %d behind", st, want)
 			}
 		}
@@ -96,16 +96,16 @@ func TestEventsOnly(t *testing.T) {
 	eachCaptured(t, func(c *captured) {
 		c.commit("a")
 		c.row("r1")
-		if st := c.stateBy(c.store); st.Behind != 1 || st.EventsOnly != "" {
+		if st := c.stateBy(c.store); st.Behind != 1 || st.EventsOnlyReason != "" {
 			t.Errorf("%+v before a program says that the forwarder gets changes", st)
 		}
 		c.run("ALTER TABLE threadline.audit_changes RENAME TO away")
-		if st := c.stateBy(c.operator("")); st.Behind != 1 || !strings.Contains(st.EventsOnly, "there are no tables of row changes in schema threadline") {
+		if st := c.stateBy(c.operator("")); st.Behind != 1 || !strings.Contains(st.EventsOnlyReason, "there are no tables of row changes in schema threadline") {
 			t.Errorf("%+v without the tables", st)
 		}
 		c.run("ALTER TABLE threadline.away RENAME TO audit_changes")
 		c.begins(relay.Config{})
-		c.until("the program says that the forwarder gets changes", func() bool { return strings.Contains(c.stateBy(c.store).EventsOnly, "Options.Changes") })
+		c.until("the program says that the forwarder gets changes", func() bool { return strings.Contains(c.stateBy(c.store).EventsOnlyReason, "Options.Changes") })
 		for what, o := range map[string]map[string]relay.Changes{"is nil": {name: nil}} {
 			if _, err := relay.New(hooks.Postgres, &relay.Options{Changes: o}); err == nil || !strings.Contains(err.Error(), what) {
 				t.Errorf("%v, want %s", err, what)
@@ -217,7 +217,7 @@ func TestChangesAreReplayed(t *testing.T) {
 			t.Errorf("of an ID that neither an event nor a change has: %v", err)
 		}
 		c.begins(relay.Config{})
-		c.until("it says that the forwarder gets changes", func() bool { return c.stateBy(c.store).EventsOnly != "" })
+		c.until("it says that the forwarder gets changes", func() bool { return c.stateBy(c.store).EventsOnlyReason != "" })
 		for _, sel := range []relay.Selection{{From: at}, {IDs: []uuid.UUID{first[0].ID}}, {Positions: []journal.Position{first[0].Position}}} {
 			sel.Forwarder = name
 			if n, err := c.store.Replay(ctx, c.db, sel, true); n != 0 || err == nil || !strings.Contains(err.Error(), "Options.Changes") {

@@ -25,7 +25,7 @@ func (a *app) forwarders() *cobra.Command {
 			if eventsOnly {
 				opts.EventsOnly = []string{forwarder}
 			}
-			s, err := changes.Relay(cmd.Context(), t.db, t.dialect, opts, &changes.Options{Schema: t.schema})
+			s, err := changes.NewRelayStore(cmd.Context(), t.db, t.dialect, opts, &changes.Options{Schema: t.schema})
 			if err != nil {
 				return err
 			}

@@ -35,7 +35,7 @@ func TestForwarders(t *testing.T) {
 	w := newWorld(t)
 	const name = "threadline.Forwarder/default"
 	wantIn(t, w.want(exitOK, "forwarders", "status"), name, "behind")
-	if s := decode[[]relay.State](w, exitOK, "forwarders", "status"); len(s) != 2 || s[1].Forwarder != name || s[0].Behind+s[1].Behind != 0 || s[0].EventsOnly != "" {
+	if s := decode[[]relay.State](w, exitOK, "forwarders", "status"); len(s) != 2 || s[1].Forwarder != name || s[0].Behind+s[1].Behind != 0 || s[0].EventsOnlyReason != "" {
 		t.Errorf("status: %+v", s)
 	}
 	wantIn(t, run(t, "forwarders", "replay", "cli.sink/default", "--from", "1h").err, "9 entries would be delivered") // 5 events, 4 row changes
@@ -67,7 +67,7 @@ func TestForwardersWithoutPrograms(t *testing.T) {
 	}
 	for _, name := range []string{"cli.sink/default", "threadline.Forwarder/default"} {
 		r := run(t, "forwarders", "replay", name, "--from", "1h")
-		wantIn(t, r.err, "it is not known whether it also gets row changes", "--events-only")
+		wantIn(t, r.err, "it is not known whether the forwarder gets them", "--events-only")
 		if r.code == exitOK || strings.Contains(r.err, "Options.Changes") {
 			t.Errorf("exit code %d: %s", r.code, r.err)
 		}
