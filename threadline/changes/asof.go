@@ -84,7 +84,7 @@ func (v RowValue) String() string {
 // A change is captured when it is made, and its transaction may have been committed after the time. Values that no change
 // had set by then are those that a later change replaced, or that the row has now. If there was no such row, or it is not
 // known, the error is an [*AsOfError]. If no row can have the key, it is [ErrKey], and
-// of a table without one [ErrNoKey].
+// of a table without one [ErrNoKey]. Of a time in the future it is [ErrFuture].
 func (s *Store) RowAsOf(ctx context.Context, table string, at time.Time, key ...string) (*Row, error) {
 	if len(key) == 0 {
 		return nil, fmt.Errorf("changes: RowAsOf needs the key of a row of %s", table)
@@ -93,6 +93,9 @@ func (s *Store) RowAsOf(ctx context.Context, table string, at time.Time, key ...
 	return readRow(ctx, s.reader(), func(r *reading.Snapshot) (*Row, error) {
 		t, err := r.Look(ctx, table)
 		if err != nil {
+			return nil, err
+		}
+		if err = r.CheckPast(ctx, t, at); err != nil {
 			return nil, err
 		}
 		of := func(key []string) (*Row, error) {

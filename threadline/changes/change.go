@@ -86,6 +86,13 @@ const (
 // ErrNoChange is returned where there is no such change, or transaction, in the history.
 var ErrNoChange = change.ErrNoChange
 
+// ErrFuture means that a row or a table was asked for as of a time in the future, by the database's clock. It comes in an error that has
+// both times.
+var ErrFuture = change.ErrFuture
+
+// ClockTolerance is how far a time may be ahead of the database's clock, because the caller's clock may be. It counts as now.
+const ClockTolerance = change.ClockTolerance
+
 // ErrNoKey means that the rows of a table never had a key when their changes were captured, so that no row can be asked for. It comes in an
 // error that says what to do.
 var ErrNoKey = change.ErrNoKey

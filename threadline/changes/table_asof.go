@@ -23,7 +23,8 @@ import (
 // keysAtATime is how many rows TableAsOf has in memory.
 const keysAtATime = 100
 
-// TableAsOf returns the rows that a table had at a time, as [Store.RowAsOf] has each, in the order of their keys' texts.
+// TableAsOf returns the rows that a table had at a time, as [Store.RowAsOf] has each, in the order of their keys' texts. The time must not be in
+// the future ([ErrFuture]).
 // It reads one state of the database, that of its beginning: all keys by one statement, and then the rows, a hundred at a
 // time. DDL, such as ALTER TABLE, waits for one of these reads at most: in between, and while the loop's body runs, no
 // transaction is open and nothing is locked. At most a hundred rows are in memory, and one or two statements are executed for
@@ -147,6 +148,9 @@ func (r *tableReader) begin(ctx context.Context, table string) error {
 // wholeTable returns a table with its breaks, unless nothing says what it was at a time.
 func wholeTable(ctx context.Context, r *reading.Snapshot, t *reading.Table, at time.Time) (*asOf, error) {
 	if err := t.NeedsKey(); err != nil {
+		return nil, err
+	}
+	if err := r.CheckPast(ctx, t, at); err != nil {
 		return nil, err
 	}
 	if err := r.Pin(ctx); err != nil {

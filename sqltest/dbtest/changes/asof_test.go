@@ -275,20 +275,14 @@ func TestUndoHidesExchanged(t *testing.T) {
 	})
 }
 
-// TestRowAsOfFarAway: times that PostgreSQL has not are before or after all changes.
+// TestRowAsOfFarAway: times that PostgreSQL has not are in the future, or before all changes.
 func TestRowAsOfFarAway(t *testing.T) {
 	both(t, func(w *world) {
 		w.exec("CREATE TABLE t (id int PRIMARY KEY, v text)")
 		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (1, 'a')", "UPDATE t SET v = 'b'")
 		for _, at := range []time.Time{time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), time.Date(10001, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(1<<62, 0), time.Unix(1<<63-62135596801, 999999999)} {
-			row, err := w.store.RowAsOf(ctx, "t", at, "1")
-			if err != nil || row.Values[1].String() != "b" {
-				t.Errorf("%s: %v, %v", at, row, err)
-			}
-			if rows, errs := w.tableAsOf("t", at); len(errs) > 0 || len(rows) != 1 || rows[0] != "|1|b" {
-				t.Errorf("%s: %v, %v", at, rows, errs)
-			}
+			w.wantFuture(at)
 		}
 		for _, at := range []time.Time{{}, time.Date(-5000, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(-1<<62, 0)} {
 			if row, err := w.store.RowAsOf(ctx, "t", at, "1"); !errors.Is(err, changes.ErrBeforeCapture) {
@@ -298,5 +292,41 @@ func TestRowAsOfFarAway(t *testing.T) {
 				t.Errorf("%s: %v, %v", at, rows, errs)
 			}
 		}
+	})
+}
+
+// wantFuture wants each question as of a time to be refused.
+func (w *world) wantFuture(at time.Time) {
+	w.Helper()
+	row, asOf := w.store.RowAsOf(ctx, "t", at, "1")
+	script, undone := undo.RowAsOf(ctx, w.store, "t", at, "1")
+	rows, errs := w.tableAsOf("t", at)
+	for question, err := range map[string]error{"RowAsOf": asOf, "the undo": undone, "TableAsOf": errors.Join(errs...)} {
+		if !errors.Is(err, changes.ErrFuture) || !strings.Contains(err.Error(), "by the database's clock") {
+			w.Errorf("%s as of %s: %v", question, at, err)
+		}
+	}
+	if row != nil || script != nil || rows != nil {
+		w.Errorf("as of %s: %v, %v, %v", at, row, script, rows)
+	}
+}
+
+// TestAsOfFuture: what a row is now is not what it will be tomorrow. The clocks of database and caller may differ a little.
+func TestAsOfFuture(t *testing.T) {
+	both(t, func(w *world) {
+		w.exec("CREATE TABLE t (id integer NOT NULL PRIMARY KEY, v text)")
+		w.capture(capture.Table{Name: "t"})
+		w.exec("INSERT INTO t VALUES (1, 'a')")
+		w.wantFuture(w.moment().Add(time.Hour))
+		if row, err := w.store.RowAsOf(ctx, "t", w.moment().Add(changes.ClockTolerance/2), "1"); err != nil || row.Values[1].String() != "a" {
+			t.Errorf("a little ahead: %v, %v", row, err)
+		}
+		// The clock was ahead by a day, and was set back.
+		w.exec(w.either("UPDATE threadline.audit_changes SET captured_at = captured_at + interval '1 day'",
+			"UPDATE threadline_audit_changes SET captured_at = strftime('%Y-%m-%dT%H:%M:%f000Z', captured_at, '+1 day') WHERE held IS NULL"))
+		if row, err := w.store.RowAsOf(ctx, "t", w.moment().Add(24*time.Hour-changes.ClockTolerance), "1"); errors.Is(err, changes.ErrFuture) {
+			t.Errorf("before the last change, by its clock: %v, %v", row, err)
+		}
+		w.wantFuture(w.moment().Add(25 * time.Hour))
 	})
 }

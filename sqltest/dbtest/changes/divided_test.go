@@ -67,7 +67,7 @@ func TestDivided(t *testing.T) {
 			t.Errorf("a page has %d changes, and Next %q", len(page.Changes), page.Next)
 		}
 		rows := 0
-		for row, err := range w.store.TableAsOf(ctx, "t", now.Add(time.Hour)) {
+		for row, err := range w.store.TableAsOf(ctx, "t", w.moment()) {
 			w.must(err)
 			_ = row
 			rows++

@@ -2,7 +2,6 @@ package changes_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
@@ -47,7 +46,7 @@ func TestRowAsOfDriftedRenamed(t *testing.T) {
 		w.capture(capture.Table{Name: "t"})
 		w.exec("INSERT INTO t VALUES (1, '1', '2')", "ALTER TABLE t ADD c text", "UPDATE t SET c = '3'", "ALTER TABLE t RENAME a TO z", "ALTER TABLE t RENAME b TO a")
 		w.capture(capture.Table{Name: "t"})
-		row, err := w.store.RowAsOf(ctx, "t", time.Now().Add(time.Hour), "1")
+		row, err := w.store.RowAsOf(ctx, "t", w.moment(), "1")
 		w.must(err)
 		if got, want := row.String(), `"public"."t" (1): id: 1; z: 1; a: 2; c: 3`; got != want {
 			w.Errorf("the row is %s, want %s", got, want)

@@ -357,7 +357,7 @@ func TestUndoRow(t *testing.T) {
 				return
 			}
 		}
-		u, err := undo.RowAsOf(ctx, w.store, "t", time.Now().Add(time.Hour), "5")
+		u, err := undo.RowAsOf(ctx, w.store, "t", w.moment(), "5")
 		w.must(err)
 		if len(u.Statements) > 0 || !strings.Contains(u.String(), "There is nothing to execute.") {
 			w.Errorf("%s", u)

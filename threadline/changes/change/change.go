@@ -97,6 +97,13 @@ var ErrNotCaptured = errors.New("the table was never captured")
 // an error that says which. On SQLite, where a column takes values of any type, there is no such error.
 var ErrKey = errors.New("no row can have the key")
 
+// ErrFuture means that a row or a table was asked for as of a time in the future, by the database's clock. It comes in an error that has
+// both times.
+var ErrFuture = errors.New("the time is in the future")
+
+// ClockTolerance is how far a time may be ahead of the database's clock, because the caller's clock may be. It counts as now.
+const ClockTolerance = 10 * time.Second
+
 // ErrNoKey means that the rows of a table never had a key when their changes were captured, so that no row can be asked for. It comes in an
 // error that says what to do.
 var ErrNoKey = errors.New("its rows have no key")

@@ -109,6 +109,9 @@ func (r *undoer) since(ctx context.Context, table string, key []string, to time.
 	if err != nil {
 		return nil, err
 	}
+	if err = r.CheckPast(ctx, named, to); err != nil {
+		return nil, err
+	}
 	if err = r.Pin(ctx); err != nil {
 		return nil, err
 	}

@@ -40,7 +40,7 @@ func Change(ctx context.Context, store *changes.Store, c change.Change) (*Script
 
 // RowAsOf returns the undo of what happened to a row after a moment: of all its changes behind the last one whose CapturedAt is not
 // later. Where the clock was set back, a change with a later CapturedAt may be before that one, and stays. The row is the one that
-// has the key now, or had it last. Other rows stay as they are.
+// has the key now, or had it last. Other rows stay as they are. A moment in the future is [change.ErrFuture].
 func RowAsOf(ctx context.Context, store *changes.Store, table string, to time.Time, key ...string) (*Script, error) {
 	if len(key) == 0 {
 		return nil, fmt.Errorf("undo: RowAsOf needs the key of a row of %s", table)
