@@ -76,7 +76,9 @@ func (s sqlite) recapture(ctx context.Context, conn *sql.DB, name string) error 
 	if err != nil || t == nil {
 		return err
 	}
-	if step := s.step(t, is, false); step != nil {
+	// A statement through the driver gives no column the name of another: that was done by another program, and since then changes
+	// have been kept under the earlier names.
+	if step := s.step(t, is, len(t.Exchanged) > 0); step != nil {
 		return runInSavepoint(ctx, conn, step.SQL)
 	}
 	return nil

@@ -33,12 +33,43 @@ func (t *SQLiteTable) Before(shapes map[int64]*Shape) *Note {
 }
 
 func (t *SQLiteTable) orNew(list []NotedColumn, name string) []NotedColumn {
-	if t.Has(name) {
+	if t.Has(name) && !slices.Contains(t.Exchanged, name) {
 		return append(list, NotedColumn{Name: name})
 	}
 	for _, c := range t.All {
-		if !slices.Contains(t.LastCapture.columns, c.Name) {
+		if t.isNew(c.Name) {
 			list = append(list, NotedColumn{Name: c.Name})
+		}
+	}
+	return list
+}
+
+// isNew reports whether a column was not there at the last capture, or had another name.
+func (t *SQLiteTable) isNew(name string) bool {
+	return !slices.Contains(t.LastCapture.columns, name) || slices.Contains(t.Exchanged, name)
+}
+
+// exchange finds the columns whose names others had at the last capture. SQLite keeps the order of columns, and adds new ones at the
+// end, unless a table is copied, which drops our triggers. While these are there, a column in another place has another's name, and
+// only columns that they do not name, excluded ones, may have been dropped.
+func (t *SQLiteTable) exchange() {
+	if t.LastCapture == nil || len(t.Triggers) == 0 {
+		return
+	}
+	t.Exchanged = t.misplaced(t.LastCapture.columns)
+	rest := slices.DeleteFunc(slices.Clone(t.LastCapture.columns), func(name string) bool {
+		return slices.Contains(t.LastCapture.Hidden.Exclude, name) && !slices.ContainsFunc(t.All, func(c Column) bool { return c.Name == name })
+	})
+	if list := t.misplaced(rest); len(list) < len(t.Exchanged) {
+		t.Exchanged = list
+	}
+}
+
+// misplaced are the columns that had another place among those of the last capture that are left.
+func (t *SQLiteTable) misplaced(left []string) (list []string) {
+	for i, c := range t.All {
+		if slices.Contains(t.LastCapture.columns, c.Name) && (i >= len(left) || left[i] != c.Name) {
+			list = append(list, c.Name)
 		}
 	}
 	return list
@@ -52,9 +83,9 @@ func (t *SQLiteTable) orGone(list []NotedColumn, was *Shape, name string) []Note
 	return list
 }
 
-// Grown reports whether the table has columns or unique indexes that it had not at the last capture: what was written to
+// Grown reports whether the table has columns or unique indexes that it had not at the last capture, if only by another name: what was written to
 // such a column since, and the rows that REPLACE has removed because of such an index, are not kept.
 func (t *SQLiteTable) Grown() bool {
-	return t.LastCapture != nil && (slices.ContainsFunc(t.All, func(c Column) bool { return !slices.Contains(t.LastCapture.columns, c.Name) }) ||
+	return t.LastCapture != nil && (slices.ContainsFunc(t.All, func(c Column) bool { return t.isNew(c.Name) }) ||
 		slices.ContainsFunc(t.Unique, func(i SQLiteIndex) bool { return !slices.Contains(t.LastCapture.uniques, i.Text()) }))
 }

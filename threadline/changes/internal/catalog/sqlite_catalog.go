@@ -28,6 +28,7 @@ type SQLiteTable struct {
 	Late         bool              // others were made after them, which therefore fire first
 	Ignores      bool              // one of those may end what fires: RAISE(IGNORE)
 	LastCapture  *sqliteCapture    // nil if there is none
+	Exchanged    []string          // columns whose names others had at the last capture
 }
 
 // sqliteCapture is a row of audit_captures, as [Capture] is one on PostgreSQL.
@@ -229,14 +230,16 @@ func (s SQLite) identify(ctx context.Context, q Querier, t *SQLiteTable) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(json.Unmarshal([]byte(columns), &t.LastCapture.columns), json.Unmarshal([]byte(uniques), &t.LastCapture.uniques), json.Unmarshal([]byte(hidden), &t.LastCapture.Hidden))
+	err = errors.Join(json.Unmarshal([]byte(columns), &t.LastCapture.columns), json.Unmarshal([]byte(uniques), &t.LastCapture.uniques), json.Unmarshal([]byte(hidden), &t.LastCapture.Hidden))
+	t.exchange()
+	return err
 }
 
 // SQLitePlace is the place of all captures.
 const SQLitePlace = "main"
 
 // number gives the columns numbers, which SQLite has not: that of a shape, if the column was there at each capture since, or
-// else a new one. So a column that was dropped and made again under its name is another one.
+// else a new one. So a column that was dropped and made again under its name is another one, and so is one that has got another's name.
 func (s SQLite) number(ctx context.Context, q Querier, t *SQLiteTable) error {
 	shapes, err := s.Shapes(ctx, q, t.TableID())
 	if err != nil {
@@ -256,7 +259,7 @@ func (s SQLite) number(ctx context.Context, q Querier, t *SQLiteTable) error {
 	for i := range t.All {
 		c := &t.All[i]
 		for _, n := range slices.Backward(own) {
-			if c.Number > 0 || !slices.Contains(n.Columns, c.Name) {
+			if c.Number > 0 || !slices.Contains(n.Columns, c.Name) || slices.Contains(t.Exchanged, c.Name) {
 				break
 			}
 			if n.ShapeID == nil || shapes[*n.ShapeID] == nil {
