@@ -94,7 +94,7 @@ func (r *run) add(f Finding) { r.report.Findings = append(r.report.Findings, f) 
 func (r *run) ping(ctx context.Context) error { return r.db.PingContext(ctx) }
 
 // configure finds the configured tables in the database.
-func (r *run) configure(ctx context.Context, surveyed []capture.Surveyed) error {
+func (r *run) configure(ctx context.Context, surveyed []capture.Relation) error {
 	r.wanted = make(map[string]capture.Table)
 	for _, t := range r.opts.Tables {
 		name, err := r.installer.Qualify(ctx, t.Name)
@@ -103,10 +103,10 @@ func (r *run) configure(ctx context.Context, surveyed []capture.Surveyed) error 
 			if lost := r.ping(ctx); lost != nil {
 				return lost
 			}
-			r.add(Finding{Code: NoTable, Table: t.Name, Text: plain(err), Fix: "correct its name, or remove it from the list"})
+			r.add(Finding{Code: NotFound, Table: t.Name, Text: plain(err), Fix: "correct its name, or remove it from the list"})
 			continue
-		case !slices.ContainsFunc(surveyed, func(s capture.Surveyed) bool { return s.Name == name }):
-			r.add(Finding{Code: NotPossible, Table: t.Name, Text: "it is not a table of the app's, or it is a partition", Fix: "name the partitioned table, or remove it from the list"})
+		case !slices.ContainsFunc(surveyed, func(s capture.Relation) bool { return s.Name == name }):
+			r.add(Finding{Code: CannotCapture, Table: t.Name, Text: "it is not a table of the app's, or it is a partition", Fix: "name the partitioned table, or remove it from the list"})
 			continue
 		}
 		if before, ok := r.wanted[name]; ok {
@@ -199,7 +199,7 @@ func quoteIfNeeded(name string) string {
 func (r *run) unused() {
 	for _, name := range slices.Concat(r.opts.Exclude, r.opts.Accept) {
 		if !r.used[name] && !strings.Contains(name, "*") {
-			r.add(Finding{Code: NoTable, Table: name, Notice: true, Text: "nothing has this name, or what has it does not need this entry", Fix: "correct it, or remove it from the list"})
+			r.add(Finding{Code: NotFound, Table: name, Notice: true, Text: "nothing has this name, or what has it does not need this entry", Fix: "correct it, or remove it from the list"})
 		}
 	}
 }

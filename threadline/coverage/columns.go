@@ -9,7 +9,7 @@ import (
 )
 
 // columns adds the columns of a captured table to the report, and what is wrong with them to the findings. remedy is what loosens nothing.
-func (r *run) columns(s *capture.Surveyed, t *Table, wanted capture.Table, configured bool, remedy capture.Table) {
+func (r *run) columns(s *capture.Relation, t *Table, wanted capture.Table, configured bool, remedy capture.Table) {
 	c := s.Capture
 	// One command masks all columns that look personal: one for each of them would unmask those before.
 	var revealing []int // findings
@@ -53,7 +53,7 @@ func (r *run) columns(s *capture.Surveyed, t *Table, wanted capture.Table, confi
 }
 
 // firstCommand is what captures a table that is in no list: with masks for the columns that look personal.
-func (r *run) firstCommand(s *capture.Surveyed, name string) string {
+func (r *run) firstCommand(s *capture.Relation, name string) string {
 	t := capture.Table{Name: name}
 	keyed := ""
 	for _, column := range s.Columns {

@@ -27,7 +27,7 @@ func Example() {
 	for _, f := range report.Findings {
 		fmt.Println(f) // not_captured: public.refunds: it has no triggers: threadline triggers apply public.refunds --execute
 	}
-	if report.Faults() > 0 {
+	if report.CountFaults() > 0 {
 		os.Exit(1)
 	}
 }

@@ -73,14 +73,14 @@ type Code string
 const (
 	// NotCaptured is a table without triggers that [Options.Exclude] does not name.
 	NotCaptured Code = "not_captured"
-	// NoTable is a name in [Options.Tables], [Options.Exclude] or [Options.Accept] that nothing in the database has.
-	NoTable Code = "no_such_table"
-	// NotPossible is a table that cannot be captured, or not as [Options.Tables] says.
-	NotPossible Code = "cannot_be_captured"
+	// NotFound is a name in [Options.Tables], [Options.Exclude] or [Options.Accept] that no table or column has.
+	NotFound Code = "no_such_table"
+	// CannotCapture is a table that cannot be captured, or not as [Options.Tables] says.
+	CannotCapture Code = "cannot_be_captured"
 	// Drifted is a capture that no longer fits its table, or has triggers that are missing or altered. The text says how.
 	Drifted Code = "drift"
-	// StrangeTrigger is a trigger that is not part of the capture, although it calls the capture's function or is named like one of its triggers.
-	StrangeTrigger Code = "strange_trigger"
+	// StrayTrigger is a trigger that is not part of the capture, although it calls the capture's function or is named like one of its triggers.
+	StrayTrigger Code = "strange_trigger"
 	// RedactionDiffers is a column of which more or less is kept than configured.
 	RedactionDiffers Code = "redaction"
 	// KeyDiffers is a capture whose key is not the configured one.
@@ -127,8 +127,8 @@ func (f Finding) String() string {
 	return text
 }
 
-// Faults returns how many findings are more than notices.
-func (r *Report) Faults() (n int) {
+// CountFaults returns how many findings are not mere notices.
+func (r *Report) CountFaults() (n int) {
 	for _, f := range r.Findings {
 		if !f.Notice {
 			n++

@@ -11,7 +11,7 @@ import (
 )
 
 // table adds a table to the report, and what is wrong with it to the findings.
-func (r *run) table(ctx context.Context, s *capture.Surveyed) error {
+func (r *run) table(ctx context.Context, s *capture.Relation) error {
 	wanted, configured := r.wanted[s.Name]
 	t := Table{Name: displayName(s.Name), Kind: s.Kind}
 	excluded := r.matches(r.opts.Exclude, s.Name, "")
@@ -49,7 +49,7 @@ func (r *run) table(ctx context.Context, s *capture.Surveyed) error {
 		r.add(Finding{Code: NotCaptured, Table: t.Name, Text: "it has no triggers", Fix: fix})
 		return nil
 	}
-	r.add(Finding{Code: NotPossible, Table: t.Name, Text: plain(err), Fix: "correct the list, or exclude the table"})
+	r.add(Finding{Code: CannotCapture, Table: t.Name, Text: plain(err), Fix: "correct the list, or exclude the table"})
 	return r.ping(ctx)
 }
 
@@ -61,7 +61,7 @@ func (r *run) noHistory() {
 }
 
 // covered checks the capture of a table.
-func (r *run) covered(s *capture.Surveyed, t *Table, wanted capture.Table, configured bool) {
+func (r *run) covered(s *capture.Relation, t *Table, wanted capture.Table, configured bool) {
 	c := s.Capture
 	t.Since, t.Key = c.Since, c.Key
 	remedy := c.Table
@@ -72,8 +72,8 @@ func (r *run) covered(s *capture.Surveyed, t *Table, wanted capture.Table, confi
 	if c.Drift != "" {
 		r.add(Finding{Code: Drifted, Table: t.Name, Text: c.Drift, Fix: applyCommand(remedy)})
 	}
-	for _, name := range c.Strange {
-		r.add(Finding{Code: StrangeTrigger, Table: t.Name, Text: "the trigger " + name + " is not part of the capture", Fix: "DROP TRIGGER " + name})
+	for _, name := range c.StrayTriggers {
+		r.add(Finding{Code: StrayTrigger, Table: t.Name, Text: "the trigger " + name + " is not part of the capture", Fix: "DROP TRIGGER " + name})
 	}
 	for _, w := range c.Warnings {
 		r.add(Finding{Code: Warning, Table: t.Name, Notice: true, Text: w})

@@ -13,7 +13,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// Kind is what a [Surveyed] is: only tables and partitioned tables can be captured.
+// Kind is what a [Relation] is. Only tables and partitioned tables can be captured.
 type Kind string
 
 // The kinds of what a database shows as a table.
@@ -26,8 +26,8 @@ const (
 	Virtual          Kind = "virtual table"
 )
 
-// Surveyed is a table of the app's, or a view, with its capture. Partitions belong to their table.
-type Surveyed struct {
+// Relation is a table or a view of the app's, with its capture. A partition belongs to its table, and is none.
+type Relation struct {
 	// Name is the qualified name, in quotes.
 	Name string
 	Kind Kind
@@ -51,16 +51,16 @@ type Captured struct {
 	Since time.Time
 	// Drift says why the capture is not as it should be, "" if it is: [Installer.Apply] of a plan for Table makes it so.
 	Drift string
-	// Strange are triggers, "name ON table", that are no part of the capture although they call its function or have the name of
-	// one of its triggers.
-	Strange []string
+	// StrayTriggers are triggers, "name ON table", that are not part of the capture, although they call its function or have the name
+	// of one of its triggers.
+	StrayTriggers []string
 	// Warnings are those of the plan for Table, without its name.
 	Warnings []string
 }
 
 // Survey looks at all tables of the database, on PostgreSQL in all schemas, and at their captures. It changes nothing. Left out are the
 // server's tables, those of the history, the journal and the timeline, and temporary ones.
-func (s *Installer) Survey(ctx context.Context) ([]Surveyed, error) {
+func (s *Installer) Survey(ctx context.Context) ([]Relation, error) {
 	if s, ok := s.sqlite(); ok {
 		return s.survey(ctx)
 	}
@@ -85,7 +85,7 @@ func (s *Installer) Survey(ctx context.Context) ([]Surveyed, error) {
 	return list, nil
 }
 
-// Qualify returns the qualified name, in quotes, of the table that a name means, as [Surveyed] has it.
+// Qualify returns the qualified name, in quotes, of the table that a name means, as [Relation] has it.
 func (s *Installer) Qualify(ctx context.Context, name string) (string, error) {
 	if s, ok := s.sqlite(); ok {
 		return s.SQLite.Qualify(ctx, s.catalog.DB, name)
@@ -96,8 +96,8 @@ func (s *Installer) Qualify(ctx context.Context, name string) (string, error) {
 var kinds = map[string]Kind{"r": Plain, "p": Partitioned, "v": View, "m": MaterializedView, "f": Foreign}
 
 // surveyed lists the tables. Those that may have a capture have an empty one.
-func (s *Installer) surveyed(ctx context.Context) (list []Surveyed, err error) {
-	all, err := catalog.ReadAll(ctx, s.catalog.DB, func(rows *sql.Rows) (t Surveyed, err error) {
+func (s *Installer) surveyed(ctx context.Context) (list []Relation, err error) {
+	all, err := catalog.ReadAll(ctx, s.catalog.DB, func(rows *sql.Rows) (t Relation, err error) {
 		var kind, schema, name, columns, key string
 		var triggered bool
 		if err = rows.Scan(&t.Name, &schema, &name, &kind, &t.Unlogged, &t.Extension, &triggered, &columns, &key); err != nil {
@@ -130,7 +130,7 @@ func (s *Installer) surveyed(ctx context.Context) (list []Surveyed, err error) {
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(t Surveyed) bool { return t.Name == "" })
+	all = slices.DeleteFunc(all, func(t Relation) bool { return t.Name == "" })
 	gone, err := s.untriggered(ctx)
 	for i := range all {
 		if all[i].Capture == nil && slices.Contains(gone, all[i].Name) {
@@ -140,7 +140,7 @@ func (s *Installer) surveyed(ctx context.Context) (list []Surveyed, err error) {
 	return all, err
 }
 
-// untriggered are the tables that were captured, as audit_captures has it: somebody may have dropped their triggers.
+// untriggered returns the tables that audit_captures has as captured: their triggers may have been dropped.
 func (s *Installer) untriggered(ctx context.Context) ([]string, error) {
 	if readable, err := s.catalog.CapturesReadable(ctx, s.catalog.DB); err != nil || !readable {
 		return nil, err
@@ -190,13 +190,13 @@ func (s *Installer) captured(ctx context.Context, q catalog.Querier, name string
 	}
 	c.describe(f)
 	if err == nil {
-		c.Strange, err = s.strange(ctx, q, f, is)
+		c.StrayTriggers, err = s.strayTriggers(ctx, q, f, is)
 	}
 	return c, wrap("read the capture of "+name, err)
 }
 
-// strange are the triggers that a plan would drop, and those of others under the names of a capture's.
-func (s *Installer) strange(ctx context.Context, q catalog.Querier, f *target, is *deployed) (list []string, err error) {
+// strayTriggers returns the triggers that a plan would drop, and triggers with functions of others that are named like those of a capture.
+func (s *Installer) strayTriggers(ctx context.Context, q catalog.Querier, f *target, is *deployed) (list []string, err error) {
 	for _, t := range f.strays(is) {
 		list = append(list, pgschema.Ident(t.name)+" ON "+t.table)
 	}
@@ -207,7 +207,7 @@ func (s *Installer) strange(ctx context.Context, q catalog.Querier, f *target, i
 	return append(list, named...), err
 }
 
-// describe sets what the table has.
+// describe sets the columns and the key that the table has.
 func (c *Captured) describe(f *target) {
 	for i := range f.All {
 		c.Columns = append(c.Columns, f.All[i].Name)
@@ -217,19 +217,19 @@ func (c *Captured) describe(f *target) {
 	}
 }
 
-func (s sqlite) survey(ctx context.Context) ([]Surveyed, error) {
+func (s sqlite) survey(ctx context.Context) ([]Relation, error) {
 	q := s.catalog.DB
-	list, err := catalog.ReadAll(ctx, q, func(rows *sql.Rows) (t Surveyed, err error) {
+	list, err := catalog.ReadAll(ctx, q, func(rows *sql.Rows) (t Relation, err error) {
 		var name, kind string
 		if err = rows.Scan(&name, &kind); err != nil || s.IsOwn(name) {
-			return Surveyed{}, err
+			return Relation{}, err
 		}
-		return Surveyed{Name: pgschema.Ident(name), Kind: map[string]Kind{"table": Plain, "view": View, "virtual": Virtual}[kind]}, nil
+		return Relation{Name: pgschema.Ident(name), Kind: map[string]Kind{"table": Plain, "view": View, "virtual": Virtual}[kind]}, nil
 	}, `SELECT t.name, t.type FROM pragma_table_list t WHERE t.schema = 'main' AND t.type <> 'shadow' ORDER BY t.name`)
 	if err != nil {
 		return nil, wrap("look for tables", err)
 	}
-	list = slices.DeleteFunc(list, func(t Surveyed) bool { return t.Name == "" })
+	list = slices.DeleteFunc(list, func(t Relation) bool { return t.Name == "" })
 	unmade := s.Check(ctx, q) != nil // nothing is captured here
 	for i := range list {
 		if list[i].Kind != Plain {
@@ -249,7 +249,7 @@ func (s sqlite) survey(ctx context.Context) ([]Surveyed, error) {
 }
 
 // readColumns reads the columns of a table. VIRTUAL ones are not captured.
-func (s sqlite) readColumns(ctx context.Context, q catalog.Querier, one *Surveyed) error {
+func (s sqlite) readColumns(ctx context.Context, q catalog.Querier, one *Relation) error {
 	name, _, err := catalog.CutSQLiteName(one.Name)
 	if err != nil {
 		return err

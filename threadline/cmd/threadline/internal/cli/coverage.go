@@ -93,7 +93,7 @@ func (a *app) checkCoverage(ctx context.Context, c *coverageFlags, args []string
 		} else {
 			print(report)
 		}
-		if err == nil && (report.Faults() > 0 || c.strict && len(report.Findings) > 0) {
+		if err == nil && (report.CountFaults() > 0 || c.strict && len(report.Findings) > 0) {
 			err = errFound
 		}
 		return err
