@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/command"
 	"github.com/go-aftercommit/aftercommit/threadline/internal/personal"
 )
 
@@ -20,10 +21,10 @@ func (r *run) columns(s *capture.Relation, t *Table, wanted capture.Table, confi
 		}
 		t.Columns = append(t.Columns, column)
 		if differs := configured && column.Deployed != column.Configured; differs {
-			fix := applyCommand(remedy)
+			fix := command.Apply(remedy)
 			if stricter(column.Deployed, column.Configured) {
 				loosest := strictest(wanted, &capture.Captured{Table: capture.Table{Key: c.Table.Key}, Columns: c.Columns})
-				fix = "correct the list, or keep more from now on: " + applyCommand(loosest)
+				fix = "correct the list, or keep more from now on: " + command.Apply(loosest)
 			}
 			r.add(Finding{Code: RedactionDiffers, Table: t.Name, Column: name, Text: fmt.Sprintf("its values are %s, but %s is configured", column.Deployed, column.Configured), Fix: fix})
 			continue
@@ -44,9 +45,9 @@ func (r *run) columns(s *capture.Relation, t *Table, wanted capture.Table, confi
 	for _, i := range revealing {
 		f := &r.report.Findings[i]
 		if slices.Contains(c.Key, f.Column) {
-			f.Fix = "it cannot be masked as long as it is in the key: " + otherKeyCommand(remedy, c.Key) + "; or end the capture (threadline triggers drop " + shellQuote(t.Name) + " --execute) and exclude the table"
+			f.Fix = "it cannot be masked as long as it is in the key: " + otherKeyCommand(remedy, c.Key) + "; or end the capture (threadline triggers drop " + command.Quote(t.Name) + " --execute) and exclude the table"
 		} else {
-			f.Fix = "mask it: " + applyCommand(remedy)
+			f.Fix = "mask it: " + command.Apply(remedy)
 		}
 		f.Fix += "; or accept " + t.Name + "." + f.Column
 	}
@@ -69,7 +70,7 @@ func (r *run) firstCommand(s *capture.Relation, name string) string {
 	if keyed != "" {
 		return otherKeyCommand(t, s.PrimaryKey) + ": each change would have the column " + name + "." + keyed + " of the primary key, whose name suggests personal data or a secret; or exclude the table, or accept the column"
 	}
-	return applyCommand(t)
+	return command.Apply(t)
 }
 
 // otherKeyCommand is the command that captures a table with another key than one that looks personal, and masks that.
@@ -80,7 +81,7 @@ func otherKeyCommand(t capture.Table, key []string) string {
 			t.Mask = append(t.Mask, column)
 		}
 	}
-	return applyCommand(t) + " with the COLUMNS of a unique index over NOT NULL columns"
+	return command.Apply(t) + " with the COLUMNS of a unique index over NOT NULL columns"
 }
 
 // redactions are all, each stricter than the one before.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/command"
 )
 
 // table adds a table to the report, and what is wrong with it to the findings.
@@ -36,7 +37,7 @@ func (r *run) table(ctx context.Context, s *capture.Relation) error {
 	if !configured {
 		wanted = capture.Table{Name: t.Name}
 	}
-	fix := applyCommand(wanted)
+	fix := command.Apply(wanted)
 	if !configured {
 		fix = r.firstCommand(s, t.Name)
 	}
@@ -70,7 +71,7 @@ func (r *run) covered(s *capture.Relation, t *Table, wanted capture.Table, confi
 		remedy = strictest(wanted, c)
 	}
 	if c.Drift != "" {
-		r.add(Finding{Code: Drifted, Table: t.Name, Text: c.Drift, Fix: applyCommand(remedy)})
+		r.add(Finding{Code: Drifted, Table: t.Name, Text: c.Drift, Fix: command.Apply(remedy)})
 	}
 	for _, name := range c.StrayTriggers {
 		r.add(Finding{Code: StrayTrigger, Table: t.Name, Text: "the trigger " + name + " is not part of the capture", Fix: "DROP TRIGGER " + name})
@@ -79,7 +80,7 @@ func (r *run) covered(s *capture.Relation, t *Table, wanted capture.Table, confi
 		r.add(Finding{Code: Warning, Table: t.Name, Notice: true, Text: w})
 	}
 	if configured && wanted.Key != nil && !slices.Equal(wanted.Key, c.Key) {
-		r.add(Finding{Code: KeyDiffers, Table: t.Name, Text: fmt.Sprintf("its key is (%s), but (%s) is configured", strings.Join(c.Key, ", "), strings.Join(wanted.Key, ", ")), Fix: applyCommand(remedy)})
+		r.add(Finding{Code: KeyDiffers, Table: t.Name, Text: fmt.Sprintf("its key is (%s), but (%s) is configured", strings.Join(c.Key, ", "), strings.Join(wanted.Key, ", ")), Fix: command.Apply(remedy)})
 	}
 	r.columns(s, t, wanted, configured, remedy)
 	for _, name := range slices.Concat(wanted.Mask, wanted.Hash, wanted.Exclude) {

@@ -9,6 +9,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/command"
 	"github.com/go-aftercommit/aftercommit/threadline/trail"
 )
 
@@ -47,7 +48,7 @@ func (r *run) gaps(ctx context.Context, t *Table, from time.Time) error {
 		return err
 	}
 	for _, b := range breaks {
-		fix := fmt.Sprintf("threadline history %s KEY shows what is known of a row; the changes cannot be recovered", shellQuote(t.Name))
+		fix := fmt.Sprintf("threadline history %s KEY shows what is known of a row; the changes cannot be recovered", command.Quote(t.Name))
 		switch b.Kind {
 		case changes.Undelivered:
 			fix = "replay the forwarder's dead letters, in the app's database: relay.Store.Replay"
@@ -107,11 +108,8 @@ func (r *run) differences(ctx context.Context, tx journal.TxKey, w *Window) erro
 		r.add(Finding{
 			Code: Difference, Table: table,
 			Text: fmt.Sprintf("the driver counted %d rows, but the triggers kept %d: %s", d.Rows, d.Changes, d.Reason),
-			Fix:  fmt.Sprintf("threadline show %d@%s", tx.ID, tx.StartedAt.UTC().Format(startForm)),
+			Fix:  "threadline show " + command.Tx(tx),
 		})
 	}
 	return nil
 }
-
-// startForm is how the program threadline prints and reads a transaction's start.
-const startForm = "2006-01-02T15:04:05.000000Z"

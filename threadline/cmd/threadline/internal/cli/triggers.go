@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 	"github.com/go-aftercommit/aftercommit/threadline/cmd/threadline/internal/screen"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/command"
 )
 
 func (t *target) installer() *capture.Installer {
@@ -184,40 +184,13 @@ func tablesOf(file string, args []string) (list tableList, err error) {
 		return list, usage("no tables: name them, or give --file")
 	}
 	for _, arg := range args {
-		t, err := tableOf(arg)
+		t, err := command.ParseTable(arg)
 		if err != nil {
-			return list, err
+			return list, usage("%w", err)
 		}
 		list.Tables = append(list.Tables, t)
 	}
 	return list, nil
-}
-
-func tableOf(arg string) (capture.Table, error) {
-	name, rest, _ := strings.Cut(arg, ":")
-	t := capture.Table{Name: name}
-	for part := range strings.SplitSeq(rest, ":") {
-		key, columns, _ := strings.Cut(part, "=")
-		list := strings.FieldsFunc(columns, func(r rune) bool { return r == ',' })
-		switch {
-		case rest == "":
-		case part == "bulk":
-			t.Bulk = true
-		case len(list) == 0:
-			return t, usage("%q: after %s: comes mask=, hash=, exclude= or key= with columns, or bulk", arg, name)
-		case key == "mask":
-			t.Mask = list
-		case key == "hash":
-			t.Hash = list
-		case key == "exclude":
-			t.Exclude = list
-		case key == "key":
-			t.Key = list
-		default:
-			return t, usage("%q: %q is none of mask, hash, exclude, key and bulk", arg, key)
-		}
-	}
-	return t, nil
 }
 
 func tablesIn(file string) (list tableList, err error) {
