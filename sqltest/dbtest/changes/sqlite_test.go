@@ -42,6 +42,8 @@ var liteTables = []liteTable{
 	{"filled", `CREATE TABLE filled (id INTEGER PRIMARY KEY, u TEXT NOT NULL DEFAULT 1 UNIQUE, n NUMERIC NOT NULL ON CONFLICT REPLACE DEFAULT 'a', a, UNIQUE (n, a))`, []string{"id"}, []string{"id", "u", "n", "a"}},
 	{"keyless", `CREATE TABLE keyless (a, u UNIQUE, c INT)`, nil, []string{"a", "u", "c"}},
 	{`"or""der 'é"`, `CREATE TABLE "or""der 'é" ("k ""1" TEXT PRIMARY KEY NOT NULL, "a b", ü INT)`, []string{`"k ""1"`}, []string{`"k ""1"`, `"a b"`, "ü"}},
+	{"strict", `CREATE TABLE strict (id INTEGER PRIMARY KEY, u ANY UNIQUE, t TEXT UNIQUE ON CONFLICT REPLACE, b BLOB, n INT, r REAL, g TEXT AS (t || n) STORED UNIQUE) STRICT`, []string{"id"}, []string{"id", "u", "t", "b", "n", "r"}},
+	{"strictest", `CREATE TABLE strictest (k ANY, l TEXT COLLATE NOCASE, a ANY, u INT UNIQUE, PRIMARY KEY (k, l)) STRICT, WITHOUT ROWID`, []string{"k", "l"}, []string{"k", "l", "a", "u"}},
 	{"indexed", `CREATE TABLE indexed (id INTEGER PRIMARY KEY, a, b, c); CREATE UNIQUE INDEX partly ON indexed (a DESC) WHERE b IN (1, ')"') /* ( */; CREATE UNIQUE INDEX computed ON indexed (coalesce(c, 'x,y') || 'z' COLLATE NOCASE DESC, b) -- end`, []string{"id"}, []string{"id", "a", "b", "c"}},
 }
 
