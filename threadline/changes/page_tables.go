@@ -79,9 +79,13 @@ func (r *pageReader) instead(ctx context.Context, name string, all map[int64]cap
 	slices.Sort(full)
 	full = slices.Compact(full)
 	slices.Sort(words)
-	const capture = "to capture it, name it in capture.Of, or apply a plan for it"
+	there, target, err := r.uncaptured(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	capture := "to capture it, name it in capture.Of, or apply a plan for it" + target
 	if len(full) == 0 {
-		return ", nor any other: " + capture + r.reader.NoCopies(), nil
+		return there + ", nor any other: " + capture + r.reader.NoCopies(), nil
 	}
 	behind, err := r.behind(ctx, name)
 	if err != nil {
@@ -91,6 +95,9 @@ func (r *pageReader) instead(ctx context.Context, name string, all map[int64]cap
 		if f := qualified[b]; f != "" {
 			return fmt.Sprintf(" by itself: its changes are those of %q", f), nil
 		}
+	}
+	if there != "" {
+		return there + ": " + capture, nil
 	}
 	if r.query.Schema != "" { // perhaps a table of another schema was meant
 		words = full
