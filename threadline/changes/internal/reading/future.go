@@ -17,7 +17,7 @@ import (
 func (r *Snapshot) CheckPast(ctx context.Context, t *Table, at time.Time) error {
 	clock, last := "SELECT "+pgtext.Time("pg_catalog.clock_timestamp()"), "SELECT coalesce("+pgtext.Time("pg_catalog.max(c.captured_at)")+", '') FROM "+r.Reader.At("audit_changes")+" c WHERE c.table_id = $1"
 	if s, ok := r.Reader.OnSQLite(); ok {
-		clock, last = "SELECT "+catalog.SQLiteNow, "SELECT coalesce(max(c.captured_at), '') FROM "+s.In("audit_changes")+" c WHERE c.held IS NULL AND c.table_id = ?1"
+		clock, last = s.clocks()
 	}
 	now, err := r.timeOf(ctx, clock)
 	if err != nil || !at.After(now.Add(change.ClockTolerance)) {
