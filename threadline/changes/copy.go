@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"github.com/go-aftercommit/aftercommit/forward"
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
@@ -13,11 +15,24 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 )
 
-// The app's database makes JSON of each row, and the other database makes a row of that. So this file lists no columns, and no
-// value is interpreted on its way.
+// The app's database turns each row into JSON, and the archive, which is the store's database, turns that into a row again. So the code
+// lists no columns, and interprets no value.
 
-// copy is [Source.Copy], for changes that can be converted.
+// copy does what [Source.Copy] does, but copies nothing if it cannot convert a text.
 func (f *Source) copy(ctx context.Context, app *sql.DB, entries []journal.Entry, to *Store) error {
+	var missing map[uuid.UUID]error
+	err := f.copyWith(ctx, app, to, func(c *copier) (err error) {
+		missing, err = c.read(ctx, entries)
+		return err
+	})
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	return forward.Partial(missing)
+}
+
+// copyWith writes to an archive what read reads from the app's database.
+func (f *Source) copyWith(ctx context.Context, app *sql.DB, to *Store, read func(c *copier) error) error {
 	archive := to.reader()
 	if err := checkCopyable(archive); err != nil {
 		return err
@@ -26,17 +41,10 @@ func (f *Source) copy(ctx context.Context, app *sql.DB, entries []journal.Entry,
 	if err := c.readState(ctx); err != nil {
 		return err
 	}
-	missing, err := c.read(ctx, entries)
-	if err != nil {
+	if err := read(c); err != nil {
 		return c.sourceError(ctx, err)
 	}
-	if err = c.store(ctx); err != nil {
-		return err
-	}
-	if len(missing) > 0 {
-		return forward.Partial(missing)
-	}
-	return nil
+	return c.store(ctx)
 }
 
 // store writes what was read, if anything was.
@@ -51,7 +59,7 @@ func (c *copier) store(ctx context.Context) error {
 	return targetError(err)
 }
 
-// targetError explains an error of the database that is copied to.
+// targetError explains an error of the archive.
 func targetError(err error) error {
 	if catalog.NotMigrated(err) != nil {
 		return fmt.Errorf("changes: the tables of row changes are not in the timeline's database: run capture.Installer.Migrate there: %w", err)
@@ -59,7 +67,7 @@ func targetError(err error) error {
 	return catalog.Wrap("copy row changes to the timeline's database", err)
 }
 
-// Copyable returns nil if row changes can be copied to the store, and else an error that says what to do. It is for threadline.Forwarder.
+// Copyable returns nil if row changes can be copied to the store, else an error that says what to do. It is for threadline.Forwarder.
 func (s *Store) Copyable(ctx context.Context) error {
 	if err := checkCopyable(s.reader()); err != nil {
 		return err
@@ -83,28 +91,29 @@ func checkCopyable(s *reading.Reader) error {
 	return s.Catalog.Supported()
 }
 
-// copier is one call of Copy.
+// copier is one call of Copy or CopyGaps.
 type copier struct {
 	from *reading.Reader
 	app  *sql.DB
 	to   *reading.Reader
 
-	place, places    string // of the app's database: its place now, and all that it has had, as a JSON array
-	shapes, captures int64  // digests of those that it has: as many others may be there after a restore to an earlier time
+	place            string // of the app's database
+	places           string // and all that it has had, as a JSON array: a restored database has another than the original
+	shapes, captures int64  // digests of its shapes and captures: after a restore to an earlier time it may have as many, but others
 	snapshot         string
-	known            struct { // what audit_copies of the other database has of the last copy
+	known            struct { // the same of the last copy, as the archive has it in audit_copies
 		shapes, captures int64
-		seen             string // "" if nothing was copied from there
+		seen             string // the snapshot of the last copy, "" if there was none
 	}
 
 	rows   []copiedRow         // of audit_changes
 	others map[string][]string // of the other tables, as JSON
-	gap    changeKey           // of the last row of audit_gaps that was read
+	gap    changeKey           // the last row of audit_gaps that was read
 	// undelivered are rows for audit_gaps of changes that could not be copied, as JSON.
 	undelivered []string
 
-	columns map[string]string   // of each table in the other database, as the list of a SELECT from a row r
-	names   map[string][]string // the same, without quotes
+	columns map[string]string   // of each table in the archive, as the list of a SELECT from a row r
+	names   map[string][]string // the names of the same columns
 }
 
 // copiedRow is a row of audit_changes.

@@ -13,26 +13,16 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
 )
 
-// CopyGaps writes to a store in another database that these row changes are not there, so that [Store.Breaks], and what else is asked
-// there, shows a gap in the history. Once the change is there, whether it came before its gap or after it, the gap does not show. Like
-// [Source.Copy] it is for threadline.Forwarder.
+// CopyGaps notes in a store in another database that it lacks these row changes: [Store.Breaks], and all else that is asked there, then
+// shows a gap in the history. A gap does not show once its change is there, whichever came first. Like [Source.Copy] it is for
+// threadline.Forwarder.
 func (f *Source) CopyGaps(ctx context.Context, app *sql.DB, gaps []relay.Gap, to *Store) error {
-	archive := to.reader()
-	if err := checkCopyable(archive); err != nil {
-		return err
-	}
-	c := &copier{from: f.reader, app: app, to: archive}
-	if err := c.readState(ctx); err != nil {
-		return err
-	}
-	_, err := c.read(ctx, nil)
-	if err == nil {
-		err = c.readUndelivered(ctx, gaps)
-	}
-	if err != nil {
-		return c.sourceError(ctx, err)
-	}
-	return c.store(ctx)
+	return f.copyWith(ctx, app, to, func(c *copier) error {
+		if _, err := c.read(ctx, nil); err != nil {
+			return err
+		}
+		return c.readUndelivered(ctx, gaps)
+	})
 }
 
 // gapRow is a row of audit_gaps.
@@ -48,7 +38,7 @@ type gapRow struct {
 
 var undeliveredOps = map[string]string{"I": "INSERT", "U": "UPDATE", "D": "DELETE", "T": "TRUNCATE"}
 
-// readUndelivered reads what of changes that were not copied belongs into audit_gaps.
+// readUndelivered makes rows for audit_gaps of changes that were not copied.
 func (c *copier) readUndelivered(ctx context.Context, gaps []relay.Gap) (err error) {
 	found, err := c.readPlaces(ctx, gaps)
 	if err != nil {
@@ -73,7 +63,7 @@ func (c *copier) readUndelivered(ctx context.Context, gaps []relay.Gap) (err err
 	return nil
 }
 
-// place is where a change is.
+// place is where a change is in the WAL, and its transaction.
 type place struct{ xid, lsn string }
 
 func placeOf(p journal.Position) place {
@@ -81,7 +71,7 @@ func placeOf(p journal.Position) place {
 	return place{at.xid, at.lsn}
 }
 
-// readPlaces reads the changes of gaps. In a restored database another one may have the same place: then both are meant.
+// readPlaces reads the changes of gaps. In a restored database two changes may have the same place. Then each gets a gap.
 func (c *copier) readPlaces(ctx context.Context, gaps []relay.Gap) (map[place][]gapRow, error) {
 	var xids, lsns []string
 	for _, g := range gaps {
@@ -100,8 +90,8 @@ func (c *copier) readPlaces(ctx context.Context, gaps []relay.Gap) (map[place][]
 	return found, err
 }
 
-// bounds are the rows of a change that is gone from the app's database, too, so that its table is not known ([catalog.AnyTable]), and of
-// its time only that it was before somebody looked for it, and that its transaction began not earlier than one with a lower ID.
+// bounds returns rows for a change that is gone from the app's database, too. Its table is not known ([catalog.AnyTable]), nor its time. It
+// lies between those of the rows: not before the last known transaction with a lower ID began, nor after the change was missed.
 func (c *copier) bounds(ctx context.Context, g relay.Gap) ([]gapRow, error) {
 	at, changes := placeOf(g.Position), c.from.At("audit_changes")
 	to := g.At.UTC().Format(lenient.TimeForm)

@@ -19,7 +19,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 )
 
-// readState reads what both databases have, and so what the other one may lack.
+// readState reads how far both databases are, and so what the archive may lack.
 func (c *copier) readState(ctx context.Context) error {
 	err := c.app.QueryRowContext(ctx, "SELECT "+c.from.Catalog.Place()+", (SELECT "+digestOf("h.id")+" FROM "+c.from.At("audit_shapes")+" h), (SELECT "+digestOf("n.table_id", "n.lsn", "pg_catalog.date_part('epoch', n.noted_at)")+" FROM "+c.from.At("audit_captures")+
 		" n), pg_catalog.pg_current_snapshot()::pg_catalog.text, (SELECT coalesce(pg_catalog.json_agg(DISTINCT n.place), '[]') FROM "+c.from.At("audit_captures")+" n)::pg_catalog.text").
@@ -35,15 +35,15 @@ func (c *copier) readState(ctx context.Context) error {
 	return targetError(err)
 }
 
-// digestOf is an expression for a digest of all rows of a table, which these columns identify, and of what is another one after a restore
-// to an earlier time: the timeline ID of the server's WAL, and, where files were restored without recovery, when the server was started.
+// digestOf returns an expression for a digest of all rows of a table, which these columns identify. It also changes after a restore to an
+// earlier time: it has the timeline ID of the server's WAL and, since files may be restored without recovery, when the server started.
 func digestOf(columns ...string) string {
 	return "pg_catalog.hashtextextended(pg_catalog.concat(pg_catalog.string_agg(pg_catalog.concat_ws(' ', " + strings.Join(columns, ", ") + "), ',' ORDER BY " + strings.Join(columns, ", ") +
 		"), ' ', pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8), ' ', pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())), 0)"
 }
 
-// checkOrigin returns an error if the other database has changes of a database that is neither the app's nor one that the app's
-// was restored from: tables of one name would become one history. The lock keeps two databases from beginning at the same time.
+// checkOrigin returns an error if the archive has changes of a database that is neither the app's nor one that the app's was restored from:
+// tables of one name would become one history. The lock keeps two databases from making their first copy at the same time.
 func (c *copier) checkOrigin(ctx context.Context, tx *sql.Tx) error {
 	if _, err := tx.ExecContext(ctx, "LOCK TABLE "+c.to.At("audit_copies")+" IN SHARE ROW EXCLUSIVE MODE"); err != nil {
 		return err
@@ -64,7 +64,7 @@ func (c *copier) checkOrigin(ctx context.Context, tx *sql.Tx) error {
 	return fmt.Errorf("changes: schema %s of the timeline's database has the row changes of another database, %s, and this one is %s: give each database's Store a schema of its own", c.to.Catalog.Schema, other, c.place)
 }
 
-// sourceError explains an error of the app's database: it says which rights are missing.
+// sourceError explains an error of the app's database. Where rights are missing, it says which.
 func (c *copier) sourceError(ctx context.Context, err error) error {
 	if !pgschema.Denied(err) {
 		return catalog.Wrap("read row changes, to copy them", err)
@@ -74,7 +74,8 @@ func (c *copier) sourceError(ctx context.Context, err error) error {
 		pgschema.Ask(ctx, c.app, c.from.Catalog.Schema).Grant("GRANT USAGE ON SCHEMA "+pgschema.Ident(c.from.Catalog.Schema)+" TO {role}; GRANT SELECT ON "+strings.Join(tables, ", ")+" TO {role}"), err)
 }
 
-// read reads what is to be written: the changes of entries, and what the other database lacks to read them.
+// read reads what is to be written: the changes of entries, and what else the archive needs to read them. missing has the entries whose
+// changes are gone.
 func (c *copier) read(ctx context.Context, entries []journal.Entry) (missing map[uuid.UUID]error, err error) {
 	var xids, lsns []string
 	for i := range entries {

@@ -19,7 +19,7 @@ import (
 // rowsPerStatement is how many rows one statement writes. It also bounds how many gaps are read at a time.
 const rowsPerStatement = 500
 
-// write writes what was read, and the gaps beyond the first ones that were.
+// write writes what was read, and then reads and writes the other gaps.
 func (c *copier) write(ctx context.Context, tx *sql.Tx) error {
 	if c.known.seen == "" {
 		if err := c.checkOrigin(ctx, tx); err != nil {
@@ -55,8 +55,8 @@ func (c *copier) write(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// withoutState hides the SQLSTATE of an error that is not about the changes. By it the forwarder would decide that an entry can
-// never be written.
+// withoutState hides the SQLSTATE of an error that is not about the changes: from it the forwarder would conclude that an entry can never
+// be written.
 func withoutState(err error) error {
 	if err == nil {
 		return nil
@@ -67,8 +67,8 @@ func withoutState(err error) error {
 // copiedTables are the tables that are copied. Beside them, audit_copies has how far the copy is.
 var copiedTables = []string{"audit_captures", "audit_changes", "audit_eventless", "audit_gaps", "audit_shapes"}
 
-// readColumns reads the columns of the tables in the other database. If a table is missing, or may not be written to, a call
-// without changes fails, too. If it accepted events meanwhile, the relay would take the failures for bad changes.
+// readColumns reads the columns of the tables in the archive. If one is missing, or this role may not write to it, a call without changes
+// has to fail, too: if events were accepted meanwhile, the relay would conclude that the changes are bad.
 func (c *copier) readColumns(ctx context.Context) error {
 	c.columns, c.names = make(map[string]string), make(map[string][]string)
 	// json_populate_record makes NULL of a JSON null, also in a column of JSON that is NOT NULL.
@@ -95,7 +95,7 @@ func (c *copier) readColumns(ctx context.Context) error {
 	return nil
 }
 
-// checkColumns refuses rows with columns that the other database lacks: a later version has written them.
+// checkColumns refuses rows with columns that the archive lacks: a later version has written them.
 func (c *copier) checkColumns() error {
 	tables := maps.Clone(c.others)
 	for _, r := range c.rows {

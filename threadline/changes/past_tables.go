@@ -7,7 +7,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 )
 
-// pastTables are the captured tables by their IDs, of which only the shapes are read, each once.
+// pastTables are captured tables by their IDs. Only their shapes are read, once.
 type pastTables map[int64]*reading.Table
 
 func (tables pastTables) of(ctx context.Context, s *reading.Reader, db catalog.Querier, id int64) (*reading.Table, error) {

@@ -44,8 +44,8 @@ const reachedQuery = `WITH RECURSIVE kin (name, oid, way) AS (
 const mostAsked = 20
 
 // Reached returns, for each of the names of tables, partitions and views, the other tables in which a statement on it may change
-// rows. A name has its schema and a dot in front, unless that is public. For a view that does not simply show one table there are
-// none. Reached goes by the tables that there are now. On SQLite it returns none, since only triggers write through a view.
+// rows. A name has its schema and a dot in front, unless that is public. For a view that does not simply show one table, and on SQLite,
+// where only triggers write through a view, it returns none. It looks at the tables as they are now.
 func (s *Store) Reached(ctx context.Context, names []string) (map[string][]string, error) {
 	reached := make(map[string][]string)
 	if len(names) == 0 || s.reader().Catalog.Dialect == hooks.SQLite {

@@ -6,7 +6,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 )
 
-// RowDiff is how a row differs between two times.
+// RowDiff says how a row differs between two times.
 type RowDiff struct {
 	// Fields are those that differ, in the order of the columns: Old is the value at the earlier time, New that at the later one. Values
 	// differ if their texts do, so that 1.0 and 1.00 do.
@@ -15,7 +15,7 @@ type RowDiff struct {
 	Unknown []string
 }
 
-// DiffRows compares a row with what it was earlier. A nil row means that there was none then: each field of the other is in the answer.
+// DiffRows compares a row with what it was earlier. A nil row means that there was none: then Fields has each field of the other.
 func DiffRows(before, after *Row) RowDiff {
 	if before == nil {
 		before = &Row{}
@@ -50,7 +50,7 @@ func DiffRows(before, after *Row) RowDiff {
 	return d
 }
 
-// value is that of a column, nil if the row has none of the name.
+// value returns the value of a column, nil if the row has no such column.
 func (r *Row) value(name string) *RowValue {
 	i := slices.IndexFunc(r.Values, func(v RowValue) bool { return v.Name == name })
 	if i < 0 {
@@ -59,8 +59,8 @@ func (r *Row) value(name string) *RowValue {
 	return &r.Values[i]
 }
 
-// mayBeSame reports whether two values that are not known to be the same are not known to differ either. A mask says nothing, a hash and a
-// length only something if they are others.
+// mayBeSame reports whether two values may be the same, although that is not known. A mask never says; hashes and lengths say only if they
+// differ.
 func mayBeSame(a, b *Value) bool {
 	if a.Masked != b.Masked || a.Masked && (a.Text == nil || b.Text == nil) {
 		return true

@@ -13,8 +13,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 )
 
-// A database that is not in UTF-8 may have characters that a session, or the archive, has not. PostgreSQL then refuses the whole query, and
-// so one such change would stop the delivery of all that are after it.
+// A database that is not in UTF-8 may have characters that a session, or the archive, lacks. PostgreSQL then refuses the whole query, so one
+// such change would hold up all that come after it. Here the changes are halved until it is alone.
 
 // isUnconvertible reports whether a text could not be converted from one encoding to another.
 func isUnconvertible(err error) bool {
@@ -53,7 +53,7 @@ func (f *Source) Copy(ctx context.Context, app *sql.DB, entries []journal.Entry,
 	if !isUnconvertible(err) {
 		return err
 	}
-	// If it is not in a change, but in what comes with each, as the name of a table is, no change can be copied.
+	// If the character is not in a change, but in what is copied with each, such as a table's name, none can be copied.
 	if failed := f.copy(ctx, app, nil, to); failed != nil {
 		return failed
 	}
