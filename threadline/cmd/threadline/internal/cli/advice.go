@@ -36,6 +36,7 @@ var advices = []advice{
 	{threadline.ErrNotFound, exitFinding, ""},
 	{changes.ErrKey, exitUsage, ""},
 	{changes.ErrNoKey, exitFinding, ""},
+	{changes.ErrFuture, exitUsage, ""},
 	{changes.ErrNoTable, exitFinding, ""},
 	{changes.ErrNotCaptured, exitFinding, ""},
 	{changes.ErrNoChange, exitFinding, ""},

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/go-aftercommit/aftercommit/forward/journal"
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/search"
 )
@@ -92,16 +95,49 @@ func txText(tx journal.TxKey) string {
 	return fmt.Sprintf("%d@%s", tx.ID, tx.StartedAt.UTC().Format(timeForm))
 }
 
-// txKey reads what txText writes.
+// txKey reads what txText writes, or the ID alone: then there is no start.
 func txKey(text string) (journal.TxKey, error) {
 	number, start, ok := strings.Cut(text, "@")
 	id, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || id <= 0 || !ok {
-		return journal.TxKey{}, usage("%q is no transaction: write its ID and its start, as threadline history shows them: 775@2026-11-30T10:00:00.000001Z", text)
+	if err != nil || id <= 0 {
+		return journal.TxKey{}, usage("%q is no transaction: write its ID, as threadline search and threadline history show it, such as 775 or 775@2026-11-30T10:00:00.000001Z", text)
+	}
+	if !ok {
+		return journal.TxKey{ID: id}, nil
 	}
 	at, err := time.Parse(time.RFC3339Nano, start)
 	if err != nil {
-		return journal.TxKey{}, usage("the start of transaction %d is no time: %q: write 775@2026-11-30T10:00:00.000001Z", id, start)
+		return journal.TxKey{}, usage("the start of transaction %d is no time: %q: write 775@2026-11-30T10:00:00.000001Z, or the ID alone", id, start)
 	}
 	return journal.TxKey{ID: id, StartedAt: at}, nil
+}
+
+// begun returns the transaction with its start, which is looked for if it was not given.
+func (a *app) begun(ctx context.Context, t *target, rows *changes.Store, tx journal.TxKey) (journal.TxKey, error) {
+	if !tx.StartedAt.IsZero() {
+		return tx, nil
+	}
+	starts, err := t.timeline().Starts(ctx, tx.ID)
+	if err == nil && rows != nil {
+		var others []time.Time
+		others, err = rows.Starts(ctx, tx.ID)
+		starts = append(starts, others...)
+	}
+	if err != nil {
+		return tx, err
+	}
+	slices.SortFunc(starts, time.Time.Compare)
+	starts = slices.CompactFunc(starts, time.Time.Equal)
+	switch {
+	case len(starts) == 0:
+		return tx, &failure{exitFinding, fmt.Errorf("neither the timeline nor the row changes have a transaction %d", tx.ID)}
+	case len(starts) > 1 && t.dialect != hooks.SQLite: // there the ID is random, and the start of an action is another than that of a change
+		var list []string
+		for _, at := range starts {
+			list = append(list, txText(journal.TxKey{ID: tx.ID, StartedAt: at}))
+		}
+		return tx, &failure{exitFinding, fmt.Errorf("several transactions have the ID %d, since a restored database counts anew: write one of %s", tx.ID, strings.Join(list, ", "))}
+	}
+	tx.StartedAt = starts[0]
+	return tx, nil
 }

@@ -117,7 +117,7 @@ func (a *app) printTable(ctx context.Context, t *target, table string, at time.T
 				return err
 			}
 		default:
-			a.screen.Printf("%s\n", screen.Plain(row.String()))
+			a.screen.Printf("%s\n", a.screen.Short(screen.Plain(row.String()), 0))
 		}
 	}
 	if unknown {

@@ -156,7 +156,11 @@ func (a *app) printPolicy(r *coverage.Report) {
 			rows = append(rows, []string{screen.Plain(t.Name), screen.Plain(c.Name), a.screen.In(style, configured), string(c.Deployed)})
 		}
 	}
-	a.screen.Table([]screen.Column{{Head: "table", Wide: true}, {Head: "column", Wide: true}, {Head: "configured"}, {Head: "deployed"}}, rows)
+	if len(rows) == 0 {
+		a.screen.Printf("No table is captured, so nothing is kept of any column.\n")
+	} else {
+		a.screen.Table([]screen.Column{{Head: "table", Wide: true}, {Head: "column", Wide: true}, {Head: "configured"}, {Head: "deployed"}}, rows)
+	}
 	a.printFindings(r, func(f coverage.Finding) bool { return f.Column != "" || f.Code == coverage.NoHistory })
 }
 
@@ -178,6 +182,6 @@ func (a *app) printFindings(r *coverage.Report, wanted func(coverage.Finding) bo
 		a.screen.Printf("%s%s\n", a.screen.In(style, string(f.Code)), screen.Plain(strings.TrimPrefix(f.String(), string(f.Code))))
 	}
 	if first {
-		a.screen.Printf("\nNothing was found.\n")
+		a.screen.Printf("\nThere are no findings.\n")
 	}
 }

@@ -47,14 +47,14 @@ directory, and a manifest with the number of rows, the first and the last item, 
 of each file. "threadline export verify" checks them later. If an export was interrupted, run it
 again with --resume.
 
-  csv          a table; a cell that a spreadsheet would execute as a formula begins with a '
+  csv          a table; a cell that would be a formula begins with a '
   json         one document; the form is that of "threadline search --json"
   ndjson       a JSON document on each line, in the same form
   cloudevents  a CloudEvent 1.0 on each line
   ocsf         an OCSF event on each line: API Activity and Entity Management
   parquet      a table; with --out only`,
 		Example: `  threadline export table:orders after:2026-11-01 > november.csv
-  threadline export --format parquet --out 2026-11 after:2026-11-01 before:2026-12-01
+  threadline export --format parquet --out november after:2026-11-01
   threadline export --out 2026-11 --resume
   threadline export verify 2026-11`,
 		RunE: func(cmd *cobra.Command, args []string) error { return x.run(cmd, args) },

@@ -32,6 +32,8 @@ func (a *app) history() *cobra.Command {
 		Use:   "history TABLE KEY...",
 		Short: "Show all changes of one row, the oldest first",
 		Long: `history shows all changes of one row: who made each, and each field from which value to which.
+On a terminal long values are shortened, with their length; --full shows them whole. In a pipe
+they always are.
 If the key has several columns, give their values as several words, in the order of the key.`,
 		Example: `  threadline history orders 42
   threadline history shop.order_lines 42 1`,
@@ -69,16 +71,7 @@ func (a *app) printHistory(ctx context.Context, t *target, table string, key []s
 	for i := range list {
 		a.printChange(&list[i])
 	}
-	if len(breaks) > 0 {
-		s.Printf("%s\n", s.In(screen.Bold, "Where the history of the table may have holes:"))
-		for _, b := range breaks {
-			style := screen.Mind
-			if b.Kind == changes.Began {
-				style = screen.Faint
-			}
-			s.Printf("  %s  %s\n", s.Second(b.To), s.In(style, screen.Plain(string(b.Kind)+": "+b.Text)))
-		}
-	}
+	a.printBreaks(breaks)
 	s.Printf("%s\n", s.In(screen.Faint, "Times are in "+s.ZoneName()+"."))
 	return a.orNone(nil, len(list))
 }
@@ -91,6 +84,21 @@ func (a *app) orNone(err error, n int) error {
 	return err
 }
 
+// printBreaks shows where changes may be missing, with both times of each.
+func (a *app) printBreaks(breaks []changes.Break) {
+	s := a.screen
+	if len(breaks) > 0 {
+		s.Printf("%s\n", s.In(screen.Bold, "Where the history of the table may have holes:"))
+		for _, b := range breaks {
+			style := screen.Mind
+			if b.Kind == changes.Began {
+				style = screen.Faint
+			}
+			s.Printf("  %s  %s\n", s.Span(b.From, b.To), s.In(style, screen.Plain(string(b.Kind))+": "+said(b.Text)))
+		}
+	}
+}
+
 // printChange shows a change: a line of who and when, and one for each field.
 func (a *app) printChange(c *changes.Change) {
 	s := a.screen
@@ -99,7 +107,9 @@ func (a *app) printChange(c *changes.Change) {
 		style = screen.Bad
 	}
 	s.Printf("%s  %s  %s by %s\n", s.Second(c.CapturedAt), s.Ago(c.CapturedAt), s.In(style, string(c.Op)), screen.Plain(c.By.String()))
-	s.Printf("    %s\n", s.In(screen.Faint, "transaction "+txText(journal.TxKey{ID: c.XID, StartedAt: c.TxStartedAt})))
+	if c.XID != 0 { // on SQLite another program's transaction has none
+		s.Printf("    %s\n", s.In(screen.Faint, "transaction "+txText(journal.TxKey{ID: c.XID, StartedAt: c.TxStartedAt})))
+	}
 	if c.FormerKey != nil {
 		s.Printf("    its key was %s\n", screen.Plain(strings.Join(c.FormerKey, ", ")))
 	}
@@ -107,14 +117,16 @@ func (a *app) printChange(c *changes.Change) {
 		s.Printf("    %s\n", s.In(screen.Mind, "made after DDL, before the capture was replaced: the whole row was kept"))
 	}
 	for _, f := range c.Fields {
+		name := "    " + screen.Plain(f.Name) + ": "
 		old, now := screen.Plain(f.Old.String()), screen.Plain(f.New.String())
 		switch c.Op {
 		case changes.Insert:
-			s.Printf("    %s: %s\n", screen.Plain(f.Name), s.In(screen.Good, now))
+			s.Printf("%s%s\n", name, s.In(screen.Good, s.Short(now, len(name))))
 		case changes.Delete:
-			s.Printf("    %s: %s\n", screen.Plain(f.Name), s.In(screen.Bad, old))
+			s.Printf("%s%s\n", name, s.In(screen.Bad, s.Short(old, len(name))))
 		default:
-			s.Printf("    %s: %s → %s\n", screen.Plain(f.Name), s.In(screen.Bad, old), s.In(screen.Good, now))
+			old, now = s.Both(old, now, len(name)+len(" > "))
+			s.Printf("%s%s → %s\n", name, s.In(screen.Bad, old), s.In(screen.Good, now))
 		}
 	}
 }

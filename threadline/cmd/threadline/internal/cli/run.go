@@ -48,7 +48,7 @@ type app struct {
 
 	databaseURL, schema, zone string
 	aliases                   []string
-	json                      bool
+	json, full                bool
 
 	screen *screen.Screen
 }
@@ -105,6 +105,7 @@ command line is wrong, and 3 if the database did not answer.`,
 	flags.StringArrayVar(&a.aliases, "alias", nil, "another name for a target: order=orders (can be repeated)")
 	flags.StringVar(&a.zone, "zone", "", `time zone, such as "UTC" or "Europe/Berlin" (default: the machine's)`)
 	flags.BoolVar(&a.json, "json", false, "print JSON")
+	flags.BoolVar(&a.full, "full", false, "shorten nothing to the width of the terminal")
 	root.SetFlagErrorFunc(suggestFlag)
 	root.AddGroup(
 		&cobra.Group{ID: "ask", Title: "Questions:"},
@@ -120,6 +121,7 @@ command line is wrong, and 3 if the database did not answer.`,
 	}
 	root.AddCommand(a.version())
 	strict(root)
+	fill(root)
 	return root
 }
 
@@ -177,6 +179,9 @@ func (a *app) prepare(*cobra.Command) error {
 	}
 	a.now = a.now.In(zone)
 	a.screen = screen.New(a.out, zone, a.now)
+	if a.full {
+		a.screen.Width = 0
+	}
 	return nil
 }
 

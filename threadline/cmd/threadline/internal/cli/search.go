@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,8 @@ func (a *app) search() *cobra.Command {
   table:orders   op:delete   field:status   old.status:new   new.status:paid
   tenant:acme    correlation:c-7   request:r-1   outcome:failure
   after:2d  before:2026-11-30T10:00   "any text"   -actor:user:7 (leaves out)
+
+The column "show" has what "threadline show" takes: the transaction, or the event if it has none.
 
 Write words with a minus sign after two hyphens: threadline search -- -op:delete`,
 		Example: `  threadline search actor:alice table:orders after:2d
@@ -89,10 +92,11 @@ func (a *app) found(page trail.Page) error {
 		return nil
 	}
 	s := a.screen
-	columns := []screen.Column{{Head: s.ZoneName()}, {Head: "who", Wide: true}, {Head: "what"}, {Head: "where", Wide: true}, {Head: "changed", Wide: true}}
+	columns := []screen.Column{{Head: s.ZoneName()}, {Head: "who", Wide: true}, {Head: "what"}, {Head: "where", Wide: true}, {Head: "show"}, {Head: "changed", Wide: true}}
 	var rows [][]string
 	for _, item := range page.Items {
-		rows = append(rows, append([]string{s.Second(item.Time())}, a.cells(item)...))
+		cells := a.cells(item)
+		rows = append(rows, append([]string{s.Second(item.Time())}, slices.Insert(cells, len(cells)-1, a.shown(item))...))
 	}
 	if s.Width > 0 && s.Width < narrow {
 		s.Folded(columns, rows)
@@ -120,6 +124,19 @@ func (a *app) cells(item trail.Item) []string {
 		said = strings.TrimSpace(string(act.Outcome) + " " + said)
 	}
 	return []string{who, screen.Plain(act.Action), screen.Plain(threadline.TargetRef(act.Target)), screen.Plain(said)}
+}
+
+// shown is what "threadline show" takes for an item: its transaction, on a terminal the ID alone, or else the event.
+func (a *app) shown(item trail.Item) string {
+	switch tx := item.Tx(); {
+	case tx.ID != 0 && a.screen.Width > 0:
+		return strconv.FormatInt(tx.ID, 10)
+	case tx.ID != 0:
+		return txText(tx)
+	case item.Action != nil:
+		return item.Action.ID.String()
+	}
+	return ""
 }
 
 // rowName names a row: "orders 42", "shop.lines 42, 1".

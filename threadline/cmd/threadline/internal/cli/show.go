@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -44,9 +45,13 @@ type StoryShared struct {
 
 func (a *app) show() *cobra.Command {
 	return &cobra.Command{
-		Use:   "show EVENT | ID@START",
+		Use:   "show EVENT | ID | ID@START",
 		Short: "Show an event by its UUID, or all that a transaction did",
-		Example: `  threadline show 01994c5e-8f2b-7c55-b8a0-2f7d1c3e9a10
+		Long: `show shows what the column "show" of a search names: all that a transaction did, by its ID,
+or an event, by its UUID. A restored database counts IDs anew: then the start says which of the
+transactions with an ID is meant.`,
+		Example: `  threadline show 775
+  threadline show 01994c5e-8f2b-7c55-b8a0-2f7d1c3e9a10
   threadline show 775@2026-11-30T10:00:00.000001Z`,
 		Args: exactly("the event's UUID, or the transaction"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -100,6 +105,9 @@ func (a *app) printEvent(ctx context.Context, t *target, id uuid.UUID) error {
 
 func (a *app) printStory(ctx context.Context, t *target, tx journal.TxKey) error {
 	rows, err := a.kept(ctx, t)
+	if err == nil {
+		tx, err = a.begun(ctx, t, rows, tx)
+	}
 	if err != nil {
 		return err
 	}
@@ -113,7 +121,9 @@ func (a *app) printStory(ctx context.Context, t *target, tx journal.TxKey) error
 	if a.json {
 		return a.print(storyOf(story))
 	}
-	a.screen.Printf("%s", screen.Lines(story.String()))
+	for line := range strings.Lines(story.String()) {
+		a.screen.Printf("%s\n", a.screen.Short(screen.Plain(strings.TrimSuffix(line, "\n")), 0))
+	}
 	return nil
 }
 

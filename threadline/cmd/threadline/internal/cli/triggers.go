@@ -47,7 +47,9 @@ func (a *app) triggers() *cobra.Command {
   orders:bulk                for statements that change many rows
   orders:mask=card:exclude=cache
 
-or put all tables into a JSON file (--file): {"tables": [{"name": "orders", "mask": ["card"]}]}`,
+or put all tables into a JSON file (--file):
+
+  {"tables": [{"name": "orders", "mask": ["card"]}]}`,
 	}
 	var file string
 	plan := &cobra.Command{

@@ -33,7 +33,7 @@ changes all or nothing. Comments in it say what is in its way now; then the exit
 is 1.`,
 	}
 	cmd.AddCommand(&cobra.Command{
-		Use:     "transaction ID@START",
+		Use:     "transaction ID[@START]",
 		Short:   "Reverse all that a transaction has changed",
 		Example: "  threadline undo transaction 775@2026-11-30T10:00:00.000001Z > undo.sql",
 		Args:    exactly("the transaction"),
@@ -42,7 +42,11 @@ is 1.`,
 			if err != nil {
 				return err
 			}
-			return a.with(cmd.Context(), func(t *target) error {
+			return a.with(cmd.Context(), func(t *target) (err error) {
+				tx, err = a.begun(cmd.Context(), t, t.rows(), tx)
+				if err != nil {
+					return err
+				}
 				script, err := undo.Transaction(cmd.Context(), t.rows(), tx.ID, tx.StartedAt)
 				return a.printUndo(script, err)
 			})
@@ -50,10 +54,14 @@ is 1.`,
 	})
 	var to string
 	row := &cobra.Command{
-		Use:     "row TABLE KEY... --to TIME",
-		Short:   "Reverse what happened to a row since a time",
-		Example: "  threadline undo row orders 42 --to yesterday",
-		Args:    atLeast("the table", "the key of the row"),
+		Use:   "row TABLE KEY... --to TIME",
+		Short: "Make a row again what it was at a time",
+		Long: `row prints the script that makes a row again what it was at the time of --to: changes up to
+that time stay, those that began later are reversed, and so is an insert or a delete. It is
+the state that "threadline as-of" shows for that time.`,
+		Example: `  threadline as-of orders 42 --at yesterday
+  threadline undo row orders 42 --to yesterday`,
+		Args: atLeast("the table", "the key of the row"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if to == "" {
 				return usage("--to is missing: a time such as 2d, yesterday or 2026-11-30T10:00")
@@ -68,7 +76,7 @@ is 1.`,
 			})
 		},
 	}
-	row.Flags().StringVar(&to, "to", "", "the time: 30m, 2d, yesterday, 2026-11-30, 2026-11-30T10:00Z")
+	row.Flags().StringVar(&to, "to", "", "the time whose state the row is to have again: 30m, 2d, yesterday, 2026-11-30, 2026-11-30T10:00Z")
 	cmd.AddCommand(row)
 	return cmd
 }

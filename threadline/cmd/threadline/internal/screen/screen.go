@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -168,6 +169,30 @@ func (s *Screen) widths(columns []Column, rows [][]string) []table.ColumnConfig 
 		break
 	}
 	return configs
+}
+
+// least is how much of a text is shown at least, however narrow the terminal.
+const least = 20
+
+// Short returns a text in one line of what is left of it behind used columns, with a mark that says how long it is if it was shortened. Where
+// the output is not a terminal it is whole.
+func (s *Screen) Short(t string, used int) string {
+	room := max(s.Width-used, least)
+	if s.Width == 0 || text.StringWidthWithoutEscSequences(t) <= room {
+		return t
+	}
+	mark := fmt.Sprintf("… (%d characters)", utf8.RuneCountInString(t))
+	return text.Snip(t, max(room-text.StringWidthWithoutEscSequences(mark), 1), "") + mark
+}
+
+// Both returns two texts that share a line as [Screen.Short] does: what one does not need, the other may have.
+func (s *Screen) Both(a, b string, used int) (string, string) {
+	half := (s.Width - used) / 2
+	if w := text.StringWidthWithoutEscSequences(b); w <= half {
+		return s.Short(a, used+w), b
+	}
+	a = s.Short(a, used+half)
+	return a, s.Short(b, used+text.StringWidthWithoutEscSequences(a))
 }
 
 // cut shortens a cell, with a sign that it did.

@@ -56,3 +56,44 @@ func TestTableFits(t *testing.T) {
 		}
 	}
 }
+
+// TestShort: what does not fit a line is shortened with a mark, and where there is no terminal nothing is.
+func TestShort(t *testing.T) {
+	long := strings.Repeat("ab ", 100)
+	s := &Screen{Width: 80}
+	for used, want := range map[int]int{0: 80, 10: 70, 79: least} {
+		if got := s.Short(long, used); len([]rune(got)) != want || !strings.HasSuffix(got, "… (300 characters)") && want > least {
+			t.Errorf("%d: %q", used, got)
+		}
+	}
+	if got := s.Short("short", 10); got != "short" {
+		t.Errorf("%q", got)
+	}
+	for _, pair := range [][2]string{{long, "b"}, {"a", long}, {long, long}} {
+		a, b := s.Both(pair[0], pair[1], 8)
+		if n := len([]rune(a + b)); n != 72 && n != 71 {
+			t.Errorf("%q, %q: %d", a, b, n)
+		}
+	}
+	whole := &Screen{}
+	if a, b := whole.Both(long, long, 8); a != long || b != long || whole.Short(long, 3) != long {
+		t.Errorf("%q, %q", a, b)
+	}
+}
+
+func TestSpan(t *testing.T) {
+	s := &Screen{Zone: time.UTC}
+	from := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		from, to time.Time
+		want     string
+	}{
+		{from, from, "2026-11-30 12:00:00"},
+		{from, from.Add(time.Hour), "2026-11-30 12:00:00 to 2026-11-30 13:00:00"},
+		{time.Time{}, from, "until 2026-11-30 12:00:00"},
+	} {
+		if got := s.Span(c.from, c.to); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}

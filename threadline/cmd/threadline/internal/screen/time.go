@@ -18,6 +18,18 @@ func (s *Screen) Exact(t time.Time) string {
 // Second returns a time to the second, for lists.
 func (s *Screen) Second(t time.Time) string { return t.In(s.Zone).Format(time.DateTime) }
 
+// Span returns two times to the second, "2026-11-30 16:04:05 to 2026-11-30 17:00:00", one if they are the same, and "until" the second if the
+// first is not known.
+func (s *Screen) Span(from, to time.Time) string {
+	switch {
+	case from.IsZero():
+		return "until " + s.Second(to)
+	case s.Second(from) == s.Second(to):
+		return s.Second(to)
+	}
+	return s.Second(from) + " to " + s.Second(to)
+}
+
 // ZoneName says which zone times are in: "UTC", "CET (+01:00)".
 func (s *Screen) ZoneName() string {
 	name, offset := s.Now.In(s.Zone).Zone()
