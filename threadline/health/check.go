@@ -65,6 +65,7 @@ func Check(ctx context.Context, db *sql.DB, dialect hooks.Dialect, opts *Options
 		return c.results
 	}
 	c.clock(ctx)
+	c.archived(ctx)
 	journal := c.journal(ctx)
 	c.timeline(ctx)
 	c.rowChanges(ctx)
@@ -90,6 +91,8 @@ type checker struct {
 	dialect hooks.Dialect
 	opts    Options
 	results []Result
+
+	archive bool // its row changes are another database's
 
 	ahead time.Duration // of the server's clock before this machine's, zero if it is not known
 }

@@ -23,6 +23,9 @@ func (c *checker) journal(ctx context.Context) bool {
 		err = j.Check(ctx, c.db)
 	}
 	var setup *journal.SetupError
+	if errors.As(err, &setup) && c.archive {
+		return false // the journal is in the app's database
+	}
 	if errors.As(err, &setup) {
 		c.add(part, Notice, "to audit an app in this database, start it once as a role that may create the tables, or run the SQL that threadline migrate print prints", "%s", setup.Problem)
 		return false
@@ -38,6 +41,20 @@ func (c *checker) journal(ctx context.Context) bool {
 	}
 	c.add(part, OK, "", "%d events", n)
 	return true
+}
+
+// archived says so if the database is the archive of another one, and since when it may lack changes.
+func (c *checker) archived(ctx context.Context) {
+	const part = "archive"
+	from, err := changes.NewStore(c.db, c.dialect, &changes.Options{Schema: c.opts.Schema}).CopiedFrom(ctx)
+	if err != nil && !errors.Is(err, changes.ErrNotMigrated) {
+		c.unknown(part, err)
+		return
+	}
+	for _, f := range from {
+		c.archive = true
+		c.add(part, OK, "", "this database has the row changes of the database %s; the last were copied at %s, and it is complete up to then as far as its forwarder there is not behind and has no dead letters: threadline forwarders status, in that database", f.Place, f.At.Format(time.RFC3339))
+	}
 }
 
 // timeline checks the table of actions.
@@ -68,6 +85,9 @@ func (c *checker) rowChanges(ctx context.Context) {
 	if err != nil {
 		c.unknown(part, err)
 		return
+	}
+	if c.archive {
+		return // the triggers are in the app's database
 	}
 	report, err := coverage.NewChecker(c.db, c.dialect, &coverage.Options{Schema: c.opts.Schema, Exclude: []string{"*"}, Accept: []string{"*.*"}}).Check(ctx)
 	if err != nil {

@@ -58,6 +58,7 @@ func (w *world) rowChanges() {
 	w.must(store.Reached(ctx, tables))
 	w.must(store.Captured(ctx))
 	w.must(store.Starts(ctx, 1))
+	w.must(store.CopiedFrom(ctx))
 	w.must(coverage.NewChecker(db, hooks.Postgres, &coverage.Options{Tables: list, Window: time.Hour}).Check(ctx))
 	for _, q := range []changes.Query{{Limit: 1}, {Tables: tables, Fields: []string{"a"}, OldestFirst: true}, {Tables: tables[:1], To: at, New: []changes.FieldValue{{Field: "a", Text: "2"}}}, {Text: []string{"x"}, Ops: []changes.Op{changes.Insert}}} {
 		page, e := store.Page(ctx, q)

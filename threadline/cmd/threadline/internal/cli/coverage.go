@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -80,6 +81,9 @@ func (a *app) checkCoverage(ctx context.Context, c *coverageFlags, args []string
 	}
 	return a.with(ctx, func(t *target) error {
 		opts.Schema, opts.Aliases = t.schema, t.aliases
+		if is, err := a.archive(ctx, t); err == nil && is != "" { // other errors are those of the check, too
+			return &failure{exitFinding, errors.New(is + ": ask that database which of its tables are captured")}
+		}
 		report, err := coverage.NewChecker(t.db, t.dialect, opts).Check(ctx)
 		if err != nil {
 			return err

@@ -2,12 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/go-aftercommit/aftercommit/forward/relay"
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/cmd/threadline/internal/screen"
 	"github.com/go-aftercommit/aftercommit/threadline/internal/near"
@@ -26,6 +28,12 @@ func (a *app) forwarders() *cobra.Command {
 				opts.EventsOnly = []string{forwarder}
 			}
 			s, err := changes.NewRelayStore(cmd.Context(), t.db, t.dialect, opts, &changes.Options{Schema: t.schema})
+			switch hooks.SQLState(err) {
+			case "42P01", "3F000", "42883": // there is no journal
+				if is, failed := a.archive(cmd.Context(), t); failed == nil && is != "" {
+					return &failure{exitFinding, errors.New(is + ": forwarders are in that database")}
+				}
+			}
 			if err != nil {
 				return err
 			}
