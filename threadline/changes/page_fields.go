@@ -5,10 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/errtext"
 )
 
 // refuseFields refuses fields of which nothing is kept in the tables that the query names: an empty
@@ -51,7 +51,7 @@ func (r *pageReader) refuseKey() (err error) {
 	if err == nil {
 		return nil
 	}
-	refused := refuse("key", "%s", strings.TrimPrefix(err.Error(), "changes: "))
+	refused := refuse("key", "%s", errtext.Of(err))
 	if errors.Is(err, ErrNoKey) {
 		return &refusal{refused, ErrNoKey}
 	}

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/rowtext"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/errtext"
 )
 
 // meantKeys are the texts of the keys that a query and its Not may mean in a table, by the texts of the keys as they are written.
@@ -61,7 +61,7 @@ func (r *pageReader) readKey(ctx context.Context, q *Query) error {
 	if refused == nil || can {
 		return nil
 	}
-	return &refusal{refuse("key", "%s", strings.TrimPrefix(refused.Error(), "changes: ")), ErrKey}
+	return &refusal{refuse("key", "%s", errtext.Of(refused)), ErrKey}
 }
 
 // readKey is [pageReader.readKey]: a text may mean values of several storage classes.

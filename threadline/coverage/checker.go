@@ -12,6 +12,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/errtext"
 )
 
 // Options say what has to be captured. Nil and the zero value mean every table, with any masks.
@@ -103,7 +104,7 @@ func (r *run) configure(ctx context.Context, surveyed []capture.Relation) error 
 			if lost := r.ping(ctx); lost != nil {
 				return lost
 			}
-			r.add(Finding{Code: NotFound, Table: t.Name, Text: plain(err), Fix: "correct its name, or remove it from the list"})
+			r.add(Finding{Code: NotFound, Table: t.Name, Text: errtext.Of(err), Fix: "correct its name, or remove it from the list"})
 			continue
 		case !slices.ContainsFunc(surveyed, func(s capture.Relation) bool { return s.Name == name }):
 			r.add(Finding{Code: CannotCapture, Table: t.Name, Text: "it is not a table of the app's, or it is a partition", Fix: "name the partitioned table, or remove it from the list"})
@@ -115,15 +116,6 @@ func (r *run) configure(ctx context.Context, surveyed []capture.Relation) error 
 		r.wanted[name] = t
 	}
 	return nil
-}
-
-// plain returns the text of an error, without the name of the package that it comes from.
-func plain(err error) string {
-	text := err.Error()
-	for _, prefix := range []string{"capture: ", "changes: "} {
-		text = strings.TrimPrefix(text, prefix)
-	}
-	return text
 }
 
 // matches reports whether a list of names and patterns has a table, or, if column is not "", that column of it, and marks those that

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 	"github.com/go-aftercommit/aftercommit/threadline/internal/command"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/errtext"
 )
 
 // table adds a table to the report, and what is wrong with it to the findings.
@@ -50,7 +51,7 @@ func (r *run) table(ctx context.Context, s *capture.Relation) error {
 		r.add(Finding{Code: NotCaptured, Table: t.Name, Text: "it has no triggers", Fix: fix})
 		return nil
 	}
-	r.add(Finding{Code: CannotCapture, Table: t.Name, Text: plain(err), Fix: "correct the list, or exclude the table"})
+	r.add(Finding{Code: CannotCapture, Table: t.Name, Text: errtext.Of(err), Fix: "correct the list, or exclude the table"})
 	return r.ping(ctx)
 }
 

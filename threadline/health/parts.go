@@ -13,6 +13,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/coverage"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/errtext"
 )
 
 // journal checks the app's journal of events, and reports whether there is one: the database may have only a timeline.
@@ -192,9 +193,5 @@ func (c *checker) unknown(part string, err error) {
 
 // oneLine returns the text of an error in one line, without the name of the package that it comes from.
 func oneLine(err error) string {
-	text := strings.Join(strings.Fields(err.Error()), " ")
-	for _, prefix := range []string{"threadline: ", "journal: ", "changes: ", "capture: ", "relay: "} {
-		text = strings.TrimPrefix(text, prefix)
-	}
-	return text
+	return errtext.Text(strings.Join(strings.Fields(err.Error()), " "))
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/internal/pgschema"
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/catalog"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/errtext"
 )
 
 var _ forward.Keeper = (*List)(nil)
@@ -119,7 +120,7 @@ func (k *keepRun) prepare(ctx context.Context) error {
 		k.warnings = append(k.warnings, warnings...)
 		return err
 	case pgschema.Denied(err), hooks.SQLState(err) == foreignObjects:
-		k.deny(strings.TrimPrefix(strings.TrimPrefix(err.Error(), "capture: "), "changes: ")+"; or run the statements in sql as the role that shall own the history", k.installer.script())
+		k.deny(errtext.Of(err)+"; or run the statements in sql as the role that shall own the history", k.installer.script())
 	default:
 		return err
 	}

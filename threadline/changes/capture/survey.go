@@ -26,7 +26,7 @@ const (
 	Virtual          Kind = "virtual table"
 )
 
-// Relation is a table or a view of the app's, with its capture. A partition belongs to its table, and is none.
+// Relation is a table or a view of the app's, with its capture. A partition belongs to its table, and is not listed.
 type Relation struct {
 	// Name is the qualified name, in quotes.
 	Name string

@@ -12,6 +12,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
 	"github.com/go-aftercommit/aftercommit/threadline/cmd/threadline/internal/screen"
 	"github.com/go-aftercommit/aftercommit/threadline/export"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/errtext"
 	"github.com/go-aftercommit/aftercommit/threadline/search"
 	"github.com/go-aftercommit/aftercommit/threadline/trail"
 )
@@ -83,16 +84,9 @@ func advised(err error) *failure {
 	return &failure{code, errors.New(text)}
 }
 
-// packageNames begin the errors of packages.
-var packageNames = []string{"threadline: ", "changes: ", "capture: ", "undo: ", "relay: ", "journal: ", "export: ", "trail: "}
-
 // said returns a package's text with commands and flags for what it calls in Go, without the package's name, and plain.
 func said(text string) string {
-	text = strings.TrimSpace(text)
-	for _, name := range packageNames {
-		text = strings.TrimPrefix(text, name)
-	}
-	return screen.Lines(phrases.Replace(text))
+	return screen.Lines(phrases.Replace(errtext.Text(strings.TrimSpace(text))))
 }
 
 // phrases are what the texts of packages say in Go, and what they mean on a command line. A longer one comes before its parts.
