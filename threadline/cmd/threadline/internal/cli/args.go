@@ -14,6 +14,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/command"
 	"github.com/go-aftercommit/aftercommit/threadline/search"
 )
 
@@ -90,12 +91,7 @@ func meantWord(name string) string {
 // timeForm is how a time is written for programs, as in changes.Diff.
 const timeForm = "2006-01-02T15:04:05.000000Z07:00"
 
-// txText is how a transaction is written: its ID and its start.
-func txText(tx journal.TxKey) string {
-	return fmt.Sprintf("%d@%s", tx.ID, tx.StartedAt.UTC().Format(timeForm))
-}
-
-// txKey reads what txText writes, or the ID alone: then there is no start.
+// txKey reads what command.Tx writes, or the ID alone: then there is no start.
 func txKey(text string) (journal.TxKey, error) {
 	number, start, ok := strings.Cut(text, "@")
 	id, err := strconv.ParseInt(number, 10, 64)
@@ -134,7 +130,7 @@ func (a *app) begun(ctx context.Context, t *target, rows *changes.Store, tx jour
 	case len(starts) > 1 && t.dialect != hooks.SQLite: // there the ID is random, and the start of an action is another than that of a change
 		var list []string
 		for _, at := range starts {
-			list = append(list, txText(journal.TxKey{ID: tx.ID, StartedAt: at}))
+			list = append(list, command.Tx(journal.TxKey{ID: tx.ID, StartedAt: at}))
 		}
 		return tx, &failure{exitFinding, fmt.Errorf("several transactions have the ID %d, since a restored database counts anew: write one of %s", tx.ID, strings.Join(list, ", "))}
 	}

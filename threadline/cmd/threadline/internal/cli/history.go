@@ -9,6 +9,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/forward/journal"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/cmd/threadline/internal/screen"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/command"
 )
 
 // History is what "threadline history" prints as JSON.
@@ -108,7 +109,7 @@ func (a *app) printChange(c *changes.Change) {
 	}
 	s.Printf("%s  %s  %s by %s\n", s.Second(c.CapturedAt), s.Ago(c.CapturedAt), s.In(style, string(c.Op)), screen.Plain(c.By.String()))
 	if c.XID != 0 { // on SQLite another program's transaction has none
-		s.Printf("    %s\n", s.In(screen.Faint, "transaction "+txText(journal.TxKey{ID: c.XID, StartedAt: c.TxStartedAt})))
+		s.Printf("    %s\n", s.In(screen.Faint, "transaction "+command.Tx(journal.TxKey{ID: c.XID, StartedAt: c.TxStartedAt})))
 	}
 	if c.FormerKey != nil {
 		s.Printf("    its key was %s\n", screen.Plain(strings.Join(c.FormerKey, ", ")))

@@ -11,6 +11,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/cmd/threadline/internal/screen"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/command"
 	"github.com/go-aftercommit/aftercommit/threadline/trail"
 )
 
@@ -132,7 +133,7 @@ func (a *app) shown(item trail.Item) string {
 	case tx.ID != 0 && a.screen.Width > 0:
 		return strconv.FormatInt(tx.ID, 10)
 	case tx.ID != 0:
-		return txText(tx)
+		return command.Tx(tx)
 	case item.Action != nil:
 		return item.Action.ID.String()
 	}

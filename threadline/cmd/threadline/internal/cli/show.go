@@ -16,6 +16,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/cmd/threadline/internal/screen"
+	"github.com/go-aftercommit/aftercommit/threadline/internal/command"
 )
 
 // Story is what "threadline show" prints as JSON of a transaction.
@@ -98,7 +99,7 @@ func (a *app) printEvent(ctx context.Context, t *target, id uuid.UUID) error {
 	}
 	s.Table([]screen.Column{{Head: "member"}, {Head: "value", Wide: true}}, cells)
 	if action.Tx.ID != 0 {
-		s.Printf("%s\n", s.In(screen.Faint, "What else its transaction did: threadline show "+txText(action.Tx)))
+		s.Printf("%s\n", s.In(screen.Faint, "What else its transaction did: threadline show "+command.Tx(action.Tx)))
 	}
 	return nil
 }
@@ -113,7 +114,7 @@ func (a *app) printStory(ctx context.Context, t *target, tx journal.TxKey) error
 	}
 	story, err := t.timeline().Story(ctx, rows, tx)
 	if errors.Is(err, threadline.ErrNotFound) {
-		return &failure{exitFinding, errors.New("neither the timeline nor the row changes have a transaction " + txText(tx))}
+		return &failure{exitFinding, errors.New("neither the timeline nor the row changes have a transaction " + command.Tx(tx))}
 	}
 	if err != nil {
 		return err

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/go-aftercommit/aftercommit/threadline/internal/command"
 )
 
 // noDatabase leaves no variable that names a database.
@@ -77,7 +79,7 @@ func TestTxText(t *testing.T) {
 		"775@2026-11-30T11:00:00+01:00": "775@2026-11-30T10:00:00.000000Z",
 	} {
 		tx, err := txKey(text)
-		if got := txText(tx); got != want || err != nil {
+		if got := command.Tx(tx); got != want || err != nil {
 			t.Errorf("%s: %s, %v", text, got, err)
 		}
 	}
