@@ -16,8 +16,7 @@ const (
 	lockTimeout           = "55P03"
 )
 
-// applyWait is how long a step waits for a lock at a time, since the app's statements wait behind it. mostTries bounds how often
-// it is tried.
+// applyWait is how long one try of a step waits for a lock: the app's statements wait behind it. mostTries is how often a step is tried.
 const (
 	applyWait = "100ms"
 	mostTries = 20
@@ -41,7 +40,7 @@ func (s *Installer) Apply(ctx context.Context, p *Plan) (failed error) {
 	return nil
 }
 
-// ownerOnly adds to an error, if it is that this role lacks a right, which role can change captures.
+// ownerOnly adds to an error about a missing right which role can change captures.
 func ownerOnly(err error) error {
 	if hooks.SQLState(err) == insufficientPrivilege {
 		return fmt.Errorf("%w: captures are changed by the role that owns the history, and has TRIGGER on the table", err)

@@ -14,7 +14,7 @@ type goneColumn struct {
 	keeps catalog.Keeping
 }
 
-// gone are the columns that captures were planned to mask, hash or exclude, and that the table does not have any more.
+// gone are the columns that captures were to mask, hash or exclude, and that the table no longer has.
 func (d *deployed) gone(f *target) (list []goneColumn) {
 	for _, n := range d.All() {
 		if n == nil {

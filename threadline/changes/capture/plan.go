@@ -18,7 +18,7 @@ import (
 type Plan struct {
 	// Steps are those of the tables for which something is to be done.
 	Steps []Step
-	// Warnings are about what is not captured, or could be lost, and about what stays although the tables do not say it.
+	// Warnings say what is not captured, what could be lost, and what stays masked, excluded or keyed although the tables do not ask for it.
 	Warnings []string
 }
 

@@ -65,8 +65,8 @@ func (f *target) wasThere(t trigger) bool {
 	return t.name != catalog.MovesTrigger && f.WasCaptured(t.table)
 }
 
-// strays are triggers that are to be dropped: those of partitions that were captured by themselves before, those of Table.Bulk once it is
-// not set or refused, those on statements that are left on tables which were partitions, and those on the table itself that were renamed.
+// strays returns the triggers that are to be dropped: those of partitions that had their own captures before, those of Table.Bulk once it is
+// no longer set, or refused, those on statements of tables that were partitions, and those on the table itself that were renamed.
 func (f *target) strays(is *deployed) (list []trigger) {
 	for _, t := range is.Others {
 		if slices.Contains(f.Partitions, t.Table) {

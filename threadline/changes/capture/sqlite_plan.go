@@ -62,7 +62,7 @@ func (s sqlite) find(ctx context.Context, q catalog.Querier, w Table) (t *sqlite
 	return t, warning, err
 }
 
-// want applies what is wanted of a table, of which f is what is not only SQLite's.
+// want applies what is wanted of a table. f is the part of it that PostgreSQL has, too.
 func (t *sqliteTarget) want(f *target, w Table) error {
 	if len(w.Hash) > 0 {
 		return fmt.Errorf("capture: table %s: SQLite has no hash function: use Mask in place of Hash", w.Name)

@@ -58,8 +58,8 @@ func (c *List) AfterSchema(ctx context.Context, conn *sql.DB) error {
 	return errors.Join(errs...)
 }
 
-// endSuspension lets Breaks report tables that could not be captured again: from now on changes may be missing. Mostly there are none.
-// Then it writes nothing, since that would take the write lock.
+// endSuspension lets Breaks report tables that could not be captured again: from now on changes may be missing. If there are none, as is
+// usual, it writes nothing, since that would take the write lock.
 func (s sqlite) endSuspension(ctx context.Context, conn *sql.DB) error {
 	captures := s.In("audit_captures")
 	var some bool
