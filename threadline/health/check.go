@@ -66,6 +66,7 @@ func Check(ctx context.Context, db *sql.DB, dialect hooks.Dialect, opts *Options
 	}
 	c.clock(ctx)
 	c.archived(ctx)
+	c.rights(ctx)
 	journal := c.journal(ctx)
 	c.timeline(ctx)
 	c.rowChanges(ctx)
