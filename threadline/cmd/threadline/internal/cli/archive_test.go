@@ -64,3 +64,35 @@ func TestArchive(t *testing.T) {
 		}
 	}
 }
+
+// TestElsewhere: the app's database says that its actions seem to be in another one, as long as none is there.
+func TestElsewhere(t *testing.T) {
+	w, archive := newArchive(t)
+	const note = "threadline.Forwarder/default has got the events"
+	for _, args := range [][]string{{"search"}, {"export"}, {"incident", "table:orders"}} {
+		if r := run(t, args...); r.code != exitOK || !strings.Contains(r.err, note) || strings.Contains(r.err, "actions only") {
+			t.Errorf("%v: %d, %s", args, r.code, r.err)
+		}
+	}
+	w.exec(dbtest.Open(t, "postgres", w.dsn), "DROP TABLE threadline.audit_actions, threadline.schema_version CASCADE")
+	for _, args := range [][]string{{"search"}, {"export"}, {"show", "775"}} {
+		if r := run(t, args...); r.code != exitUnreachable || !strings.Contains(r.err, note) || r.out != "" {
+			t.Errorf("%v: %d, %s, %s", args, r.code, r.err, r.out)
+		}
+	}
+	t.Setenv("DATABASE_URL", archive)
+	if r := run(t, "search", "actor:alice"); r.code != exitOK || r.err != "" || !strings.Contains(r.out, "order.placed") {
+		t.Errorf("the archive: %d, %s, %s", r.code, r.err, r.out)
+	}
+}
+
+// TestNotElsewhere: an empty timeline, of a database in which nothing has happened, is none that was moved.
+func TestNotElsewhere(t *testing.T) {
+	noDatabase(t)
+	t.Setenv("DATABASE_URL", dbtest.Postgres(t))
+	w := &world{T: t}
+	w.want(exitOK, "migrate", "up")
+	if r := run(t, "search"); r.code != exitOK || r.err != "" {
+		t.Errorf("%d, %s", r.code, r.err)
+	}
+}

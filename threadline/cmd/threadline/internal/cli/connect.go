@@ -40,6 +40,9 @@ func (t *target) timeline() *threadline.Store {
 
 // kept returns the row changes, or nil if the database has no tables of them, which it says.
 func (a *app) kept(ctx context.Context, t *target) (*changes.Store, error) {
+	if err := a.elsewhere(ctx, t); err != nil {
+		return nil, err
+	}
 	_, err := t.rows().Captured(ctx)
 	if errors.Is(err, changes.ErrNotMigrated) {
 		fmt.Fprintln(a.err, "threadline: there are actions only: "+noHistory)
