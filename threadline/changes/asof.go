@@ -103,14 +103,22 @@ func (s *Store) RowAsOf(ctx context.Context, table string, at time.Time, key ...
 			if err != nil {
 				return nil, err
 			}
-			row, is, err := a.near(ctx, at, nil)
-			if err != nil || is {
-				return row, err
+			if !a.hasLost(at) {
+				if row, is, failed := a.near(ctx, at, nil); failed != nil || is {
+					return row, failed
+				}
 			}
 			if err = a.read(ctx, a.key); err != nil {
 				return nil, err
 			}
-			return a.rowAt(ctx, at)
+			row, err := a.rowAt(ctx, at)
+			if err != nil {
+				return nil, err
+			}
+			if err = a.inPlace(ctx, at); err != nil {
+				return nil, err
+			}
+			return row, nil
 		}
 		if s, ok := onSQLite(r.Reader); ok {
 			return s.ofAnyClass(ctx, r.Tx, key, of)

@@ -2,7 +2,9 @@ package changes_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
@@ -42,4 +44,47 @@ func TestRowAsOfBesideNewPartitions(t *testing.T) {
 		want()
 		w.wantBreaks(broken, "p")
 	})
+}
+
+// TestRowAsOfWithoutPartition: a row that has gone with its partition is not said to be there, also if its changes say all of it,
+// and before the next plan. What it was before the last plan, or before a change of it, is known.
+func TestRowAsOfWithoutPartition(t *testing.T) {
+	for _, gone := range []string{"ALTER TABLE p DETACH PARTITION p1", "ALTER TABLE p DETACH PARTITION p1 CONCURRENTLY", "DROP TABLE p1"} {
+		t.Run(gone, func(t *testing.T) {
+			onPQ(t, func(w *world) {
+				w.exec("CREATE TABLE p (id int, k int, v text, PRIMARY KEY (id, k)) PARTITION BY LIST (k)", "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)", "CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)")
+				w.capture(capture.Table{Name: "p"})
+				w.exec("INSERT INTO p VALUES (1, 1, 'a'), (2, 2, 'a'), (3, 1, 'a'), (5, 1, 'a')")
+				early := w.clock()
+				w.exec("ALTER TABLE p ADD COLUMN n int")
+				w.capture(capture.Table{Name: "p"})
+				w.exec("INSERT INTO p VALUES (4, 1, 'a', 1)")
+				before := w.clock()
+				w.exec("UPDATE p SET v = 'b' WHERE id < 4", "DELETE FROM p WHERE id = 3")
+				w.exec(gone)
+				after := w.clock()
+				const broken = "the history is broken there"
+				want := func(at time.Time, id, k, want string) {
+					w.Helper()
+					if got := w.asOf("p", at, id, k); !strings.Contains(got, want) {
+						t.Errorf("the row (%s, %s): %s, want %s", id, k, got, want)
+					}
+				}
+				want(after, "1", "1", broken)
+				want(after, "2", "2", "v: b")
+				want(after, "3", "1", "gone by then")
+				want(before, "1", "1", "v: a")
+				want(before, "2", "2", "v: a")
+				want(early, "1", "1", "v: a")
+				want(after, "4", "1", broken)
+				want(after, "5", "1", broken)
+				want(early, "5", "1", "v: a")
+				w.exec("UPDATE p SET v = 'c' WHERE id = 2", "DELETE FROM p WHERE id = 2")
+				want(after, "2", "2", "v: b")
+				w.capture(capture.Table{Name: "p"})
+				want(w.clock(), "1", "1", broken)
+				want(early, "1", "1", "v: a")
+			})
+		})
+	}
 }
