@@ -185,7 +185,7 @@ func (t *tailing) print(item trail.Item) error {
 	}
 	s := a.screen
 	cells := a.cells(item)
-	line := s.Second(item.Time()) + "  " + cells[0] + "  " + s.In(screen.Bold, cells[1]) + "  " + cells[2]
+	line := s.Second(item.Time()) + "  " + s.In(screen.Faint, a.shown(item)) + "  " + cells[0] + "  " + s.In(screen.Bold, cells[1]) + "  " + cells[2]
 	if last := cells[3]; last != "" {
 		line += "  " + s.In(screen.Faint, last)
 	}

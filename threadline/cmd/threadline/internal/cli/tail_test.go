@@ -19,6 +19,7 @@ func TestTail(t *testing.T) {
 	if len(lines) != 2 || !strings.Contains(lines[0], "user:bob") || !strings.Contains(lines[1], "total: 12.50 → 0.00") {
 		t.Errorf("the last two: %q", lines)
 	}
+	wantIn(t, w.want(exitOK, "show", strings.Fields(lines[1])[2]), "total: 12.50 → 0.00")
 	wantIn(t, w.want(exitOK, "tail", "table:orders", "actor:carol"), "Nothing matches.")
 	for _, args := range [][]string{{"-n", "0"}, {"-f", "before:1d"}, {"--every", "0s"}, {"actor:"}} {
 		w.want(exitUsage, append([]string{"tail"}, args...)...)
