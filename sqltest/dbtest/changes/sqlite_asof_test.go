@@ -120,6 +120,17 @@ func plainKey(key string) []string {
 	return parts
 }
 
+// meansKey reports whether a key as it is written means that of a row: each value has that text, or is the real of that integer.
+func meansKey(written []string, key string) bool {
+	typed := strings.Split(key, "\x01")
+	return slices.EqualFunc(written, plainKey(key), func(w, k string) bool {
+		t := typed[0]
+		typed = typed[1:]
+		_, err := strconv.ParseInt(w, 10, 64)
+		return w == k || err == nil && t == "r"+w+".0"
+	})
+}
+
 // liteMoment is what was in a table at a time, by the exact values of its key.
 type liteMoment struct {
 	at   time.Time
@@ -190,7 +201,7 @@ func (w *world) wantLiteRow(t *liteTable, at time.Time, key string, had map[stri
 	plain := plainKey(key)
 	var want []string
 	for k, row := range had {
-		if slices.Equal(plainKey(k), plain) {
+		if meansKey(plain, k) {
 			want = append(want, row)
 		}
 	}
