@@ -41,7 +41,11 @@ func (f *Source) copyWith(ctx context.Context, app *sql.DB, to *Store, read func
 	if err := c.readState(ctx); err != nil {
 		return err
 	}
-	if err := read(c); err != nil {
+	err := read(c)
+	if err == nil {
+		err = c.readEarlier(ctx)
+	}
+	if err != nil {
 		return c.sourceError(ctx, err)
 	}
 	return c.store(ctx)
@@ -106,6 +110,7 @@ type copier struct {
 		seen             string // the snapshot of the last copy, "" if there was none
 	}
 
+	first  int64               // the lowest ID of a transaction in this call, 0 if there is none
 	rows   []copiedRow         // of audit_changes
 	others map[string][]string // of the other tables, as JSON
 	gap    changeKey           // the last row of audit_gaps that was read

@@ -45,6 +45,9 @@ func (c *copier) readUndelivered(ctx context.Context, gaps []relay.Gap) (err err
 		return err
 	}
 	for _, g := range gaps {
+		if xid, _, ok := g.Position.Change(); ok {
+			c.note(xid)
+		}
 		rows := found[placeOf(g.Position)]
 		if len(rows) == 0 {
 			if rows, err = c.bounds(ctx, g); err != nil {

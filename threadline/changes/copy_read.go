@@ -79,6 +79,7 @@ func (c *copier) sourceError(ctx context.Context, err error) error {
 func (c *copier) read(ctx context.Context, entries []journal.Entry) (missing map[uuid.UUID]error, err error) {
 	var xids, lsns []string
 	for i := range entries {
+		c.note(entries[i].Tx.ID)
 		if entries[i].Change != nil {
 			at := changeKeyOf(&entries[i])
 			xids, lsns = append(xids, at.xid), append(lsns, at.lsn)
