@@ -67,7 +67,7 @@ func (a *app) printHistory(ctx context.Context, t *target, table string, key []s
 	}
 	s := a.screen
 	if len(list) == 0 {
-		s.Printf("No change of %s %s was captured.\n", screen.Plain(table), screen.Plain(strings.Join(key, ", ")))
+		s.Printf("The history has no change of %s %s.\n", screen.Plain(table), screen.Plain(strings.Join(key, ", ")))
 	}
 	for i := range list {
 		a.printChange(&list[i])
