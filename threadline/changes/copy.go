@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -76,13 +78,14 @@ func (s *Store) Copyable(ctx context.Context) error {
 	if err := checkCopyable(s.reader()); err != nil {
 		return err
 	}
+	all := append(slices.Clone(copiedTables), "audit_copies")
 	var there int
 	err := s.reader().Catalog.DB.QueryRowContext(ctx, "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = "+pgtext.Literal(s.reader().Catalog.Schema)+
-		" AND c.relname IN ('audit_changes', 'audit_shapes', 'audit_captures', 'audit_gaps', 'audit_copies', 'audit_eventless')").Scan(&there)
+		" AND c.relname IN ('"+strings.Join(all, "', '")+"')").Scan(&there)
 	if err != nil {
 		return catalog.Wrap("look for the tables", s.reader().Catalog.Explain(err))
 	}
-	if there < 6 {
+	if there < len(all) {
 		return forward.Permanent("schema_mismatch", fmt.Errorf("changes: some tables of row changes are not in schema %s of the timeline's database: run capture.Installer.Migrate there", s.reader().Catalog.Schema))
 	}
 	return nil

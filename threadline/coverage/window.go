@@ -48,15 +48,12 @@ func (r *run) gaps(ctx context.Context, t *Table, from time.Time) error {
 		return err
 	}
 	for _, b := range breaks {
+		isGap := b.Kind == changes.Unhashed || b.Kind.MayMiss() && b.Kind != changes.Purged // which another database has
 		fix := fmt.Sprintf("threadline history %s KEY shows what is known of a row; the changes cannot be recovered", command.Quote(t.Name))
-		switch b.Kind {
-		case changes.Undelivered:
+		if b.Kind == changes.Undelivered {
 			fix = "replay the forwarder's dead letters, in the app's database: relay.Store.Replay"
-		case changes.Uncaptured, changes.Restored, changes.Lost, changes.Unhashed, changes.Partitioned:
-		default: // began, renamed, reshaped, drifted, truncated, purged: nothing is missing
-			continue
 		}
-		if !b.To.Before(from) {
+		if isGap && !b.To.Before(from) {
 			r.add(Finding{Code: Gap, Table: t.Name, Text: b.String(), Fix: fix})
 		}
 	}

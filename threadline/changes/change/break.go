@@ -37,6 +37,16 @@ const (
 	Purged BreakKind = "purged"
 )
 
+// MayMiss reports whether changes may be missing from the history because of such a break: what a row was is not known across it. Those that
+// are Purged are in another database.
+func (k BreakKind) MayMiss() bool {
+	switch k {
+	case Restored, Partitioned, Uncaptured, Lost, Undelivered, Purged:
+		return true
+	}
+	return false
+}
+
 // Break is where the chain of a table's changes is broken, or may be.
 type Break struct {
 	Kind BreakKind

@@ -301,16 +301,9 @@ func firstBroken(breaks []Break, from, to time.Time, there bool) *change.Break {
 		if there && b.onlyCame {
 			continue
 		}
-		switch b.Kind {
-		case change.Reshaped:
-			if !b.otherKey {
-				continue
-			}
-			fallthrough
-		case change.Lost, change.Undelivered, change.Uncaptured, change.Restored, change.Partitioned, change.Purged:
-			if b.To.After(from) && b.From.Before(to) {
-				return &b.Break
-			}
+		unknown := b.Kind.MayMiss() || b.Kind == change.Reshaped && b.otherKey
+		if unknown && b.To.After(from) && b.From.Before(to) {
+			return &b.Break
 		}
 	}
 	return nil
