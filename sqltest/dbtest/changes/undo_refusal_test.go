@@ -424,7 +424,7 @@ func TestUndoBadInput(t *testing.T) {
 				return undo.Change(ctx, w.store, with(func(c *changes.Change) { c.Table = "other" }))
 			}, "the history has no such change"},
 			"row, no key":       {func() (*undo.Script, error) { return undo.RowAsOf(ctx, w.store, "t", startedAt) }, "RowAsOf needs the key of a row of t"},
-			"row, two keys":     {func() (*undo.Script, error) { return undo.RowAsOf(ctx, w.store, "t", startedAt, "1", "2") }, `the key of "public"."t" has 1 columns, not 2: id`},
+			"row, two keys":     {func() (*undo.Script, error) { return undo.RowAsOf(ctx, w.store, "t", startedAt, "1", "2") }, `the key of "public"."t" has 1 column, not 2: id`},
 			"row, never there":  {func() (*undo.Script, error) { return undo.RowAsOf(ctx, w.store, "t", startedAt, "77") }, "the history has no such change"},
 			"row, no table":     {func() (*undo.Script, error) { return undo.RowAsOf(ctx, w.store, "nowhere", startedAt, "1") }, "there is no table nowhere"},
 			"row, not captured": {func() (*undo.Script, error) { return undo.RowAsOf(ctx, w.store, "other", startedAt, "1") }, "the table was never captured"},

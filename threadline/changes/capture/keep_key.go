@@ -7,9 +7,10 @@ import (
 )
 
 // keyError is why the columns of Table.Key cannot be the key.
-type keyError struct{ reason string }
+type keyError struct{ reason error }
 
-func (e *keyError) Error() string { return e.reason }
+func (e *keyError) Error() string { return e.reason.Error() }
+func (e *keyError) Unwrap() error { return e.reason }
 
 // wantKept applies what is wanted of a table, by want. If Table.Key cannot be the key, such as after a migration that dropped its
 // index, it goes on without: what is to be masked must not wait for the key. The note of the capture has Table.Key all the
@@ -27,7 +28,7 @@ func (f *target) wantKept(t Table, want func(Table) error) (warning string, err 
 		return "", err
 	}
 	f.declared = key
-	return f.otherKey(no.reason), nil
+	return f.otherKey(no.Error()), nil
 }
 
 // otherKey warns that the key that was declared is not the key.

@@ -14,7 +14,7 @@ import (
 func (f *target) declareKey(ctx context.Context, q pgschema.Querier, t Table) error {
 	for _, k := range t.Key {
 		if i := f.Position(k); i >= 0 && !f.Columns[i].NotNull {
-			return fmt.Errorf("capture: table %s: %w", t.Name, &keyError{fmt.Sprintf("column %q of the key may be NULL: make it NOT NULL", k)})
+			return fmt.Errorf("capture: table %s: %w", t.Name, &keyError{fmt.Errorf("column %q of the key may be NULL: make it NOT NULL", k)})
 		}
 	}
 	var proven bool
@@ -32,7 +32,7 @@ func (f *target) declareKey(ctx context.Context, q pgschema.Querier, t Table) er
 	}
 	if !proven {
 		return fmt.Errorf("capture: table %s: %w", t.Name,
-			&keyError{fmt.Sprintf("no unique index has exactly the columns of the key, %s: add one that is neither partial nor deferrable", strings.Join(t.Key, ", "))})
+			&keyError{fmt.Errorf("no unique index has exactly the columns of the key, %s: add one that is neither partial nor deferrable", strings.Join(t.Key, ", "))})
 	}
 	f.Key = slices.Clone(t.Key)
 	return nil

@@ -69,7 +69,7 @@ func (t *sqliteTarget) want(f *target, w Table) error {
 	}
 	for _, k := range w.Key {
 		if slices.Contains(t.Virtual, k) {
-			return fmt.Errorf("capture: table %s: %w", w.Name, &keyError{fmt.Sprintf("column %q of the key is VIRTUAL, and not captured: make it STORED", k)})
+			return fmt.Errorf("capture: table %s: %w", w.Name, &keyError{fmt.Errorf("column %q of the key is VIRTUAL, and not captured: make it STORED", k)})
 		}
 	}
 	// Nothing is kept of these in any case.
@@ -89,7 +89,7 @@ func (t *sqliteTarget) want(f *target, w Table) error {
 		if i := t.Position(k); i < 0 || t.Columns[i].Masked {
 			err := errHiddenKey(k)
 			if w.Key != nil {
-				err = &keyError{err.Error()}
+				err = &keyError{err}
 			}
 			return fmt.Errorf("capture: table %s: %w", w.Name, err)
 		}
@@ -109,7 +109,7 @@ func (t *sqliteTarget) heldBy() []string {
 func (t *sqliteTarget) declareKey(w Table) error {
 	for _, k := range w.Key {
 		if i := t.Position(k); i >= 0 && !t.Columns[i].NotNull && !slices.Contains(t.heldBy(), k) {
-			return fmt.Errorf("capture: table %s: %w", w.Name, &keyError{fmt.Sprintf("column %q of the key may be NULL: make it NOT NULL", k)})
+			return fmt.Errorf("capture: table %s: %w", w.Name, &keyError{fmt.Errorf("column %q of the key may be NULL: make it NOT NULL", k)})
 		}
 	}
 	want := slices.Sorted(slices.Values(w.Key))
@@ -123,7 +123,7 @@ func (t *sqliteTarget) declareKey(w Table) error {
 		proven = proven || i.Where == "" && slices.Equal(columns, want)
 	}
 	if !proven {
-		return fmt.Errorf("capture: table %s: %w", w.Name, &keyError{fmt.Sprintf("no unique index has exactly the columns of the key, %s: add one that is not partial", strings.Join(w.Key, ", "))})
+		return fmt.Errorf("capture: table %s: %w", w.Name, &keyError{fmt.Errorf("no unique index has exactly the columns of the key, %s: add one that is not partial", strings.Join(w.Key, ", "))})
 	}
 	t.Key = slices.Clone(w.Key)
 	return nil

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -67,7 +68,7 @@ func (f *target) apply(ctx context.Context, q pgschema.Querier, t Table) error {
 		if i := f.Position(k); i < 0 || f.Columns[i].Masked {
 			err := errHiddenKey(k)
 			if t.Key != nil {
-				err = &keyError{err.Error()}
+				err = &keyError{err}
 			}
 			return fmt.Errorf("capture: table %s: %w", t.Name, err)
 		}
@@ -120,17 +121,26 @@ func (s *Installer) checkKind(f *target, name string) error {
 	return nil
 }
 
+// ErrNoColumn means that a [Table] names a column that the table does not have. It comes in an error that names it.
+var ErrNoColumn = errors.New("there is no such column")
+
+// columnError is [ErrNoColumn] of one column.
+type columnError struct{ name, meant string }
+
+func (e *columnError) Error() string { return fmt.Sprintf("there is no column %q%s", e.name, e.meant) }
+func (e *columnError) Unwrap() error { return ErrNoColumn }
+
 // chooseColumns sets the columns that are captured, and how much is kept of each.
 func (f *target) chooseColumns(t Table) error {
 	f.Columns, f.Exclude = nil, nil
 	for _, name := range slices.Concat(t.Exclude, t.Mask, t.Hash) {
 		if !f.Has(name) {
-			return fmt.Errorf("there is no column %q%s", name, catalog.Meant(name, f.All))
+			return &columnError{name, catalog.Meant(name, f.All)}
 		}
 	}
 	for _, name := range t.Key {
 		if !f.Has(name) {
-			return &keyError{fmt.Sprintf("there is no column %q%s", name, catalog.Meant(name, f.All))}
+			return &keyError{&columnError{name, catalog.Meant(name, f.All)}}
 		}
 	}
 	for i := range f.All {

@@ -136,7 +136,11 @@ func (t *Table) CheckKey(key []string) error {
 	if len(columns) == len(key) {
 		return nil
 	}
-	return fmt.Errorf("changes: the key of %s has %d columns, not %d: %s", t.Label(), len(columns), len(key), strings.Join(columns, ", "))
+	has := "columns"
+	if len(columns) == 1 {
+		has = "column"
+	}
+	return fmt.Errorf("changes: %w: the key of %s has %d %s, not %d: %s", change.ErrKey, t.Label(), len(columns), has, len(key), strings.Join(columns, ", "))
 }
 
 // noKey is [change.ErrNoKey] of the table.

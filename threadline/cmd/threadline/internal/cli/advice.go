@@ -9,6 +9,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/threadline"
 	"github.com/go-aftercommit/aftercommit/threadline/changes"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 	"github.com/go-aftercommit/aftercommit/threadline/changes/undo"
 	"github.com/go-aftercommit/aftercommit/threadline/cmd/threadline/internal/screen"
 	"github.com/go-aftercommit/aftercommit/threadline/export"
@@ -36,6 +37,7 @@ var advices = []advice{
 	{relay.ErrNoEntry, exitFinding, ""},
 	{threadline.ErrNotFound, exitFinding, ""},
 	{changes.ErrKey, exitUsage, ""},
+	{capture.ErrNoColumn, exitUsage, ""},
 	{changes.ErrNoKey, exitFinding, ""},
 	{changes.ErrFuture, exitUsage, ""},
 	{changes.ErrNoTable, exitFinding, ""},

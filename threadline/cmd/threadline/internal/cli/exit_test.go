@@ -45,6 +45,19 @@ var exitCodes = []struct {
 	{"undo row orders 7 --to 1h", exitFinding, "no such change"},
 	// A key that no row can have, or that has another number of columns.
 	{"history orders x", exitUsage, "no value of that"},
+	{"history orders 42 1", exitUsage, "has 1 column, not 2: id"},
+	{"as-of orders 42 1 --at now", exitUsage, "has 1 column, not 2: id"},
+	{"diff orders 42 1 --from 1h", exitUsage, "has 1 column, not 2: id"},
+	{"undo row orders 42 1 --to 1h", exitUsage, "has 1 column, not 2: id"},
+	// A column that is not there.
+	{"triggers plan orders:mask=crad", exitUsage, `did you mean "card"?`},
+	{"triggers apply orders:mask=crad --execute", exitUsage, `did you mean "card"?`},
+	{"triggers apply orders:key=idd", exitUsage, `did you mean "id"?`},
+	{"triggers diff orders:exclude=crad", exitUsage, `did you mean "card"?`},
+	// A word that begins with a hyphen is no flag.
+	{"search actor:bob -op:delete", exitUsage, "threadline search -- -op:delete"},
+	{"tail -f -op:delete", exitUsage, "threadline tail -- -op:delete"},
+	{"incident -actor:bob", exitUsage, "threadline incident -- -actor:bob"},
 	// A transaction, an event, a forwarder that is not there.
 	{"show 9@2026-01-01T00:00:00Z", exitFinding, "neither the timeline nor"},
 	{"undo transaction 9@2026-01-01T00:00:00Z", exitFinding, "no such change"},

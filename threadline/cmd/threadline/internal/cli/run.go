@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -157,6 +158,9 @@ func meant(name string) string {
 func suggestFlag(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
+		if word := unknown.GetSpecifiedShortnames(); strings.Contains(word, ":") {
+			return usage(`"-%s" begins with a hyphen, as a flag does: write such words last, after two hyphens: %s -- -%s`, word, cmd.CommandPath(), word)
+		}
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 		name := near.Of(unknown.GetSpecifiedName(), names)
