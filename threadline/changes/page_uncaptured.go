@@ -3,6 +3,7 @@ package changes
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
 	"github.com/go-aftercommit/aftercommit/internal/sqlitetext"
@@ -34,12 +35,19 @@ func (r *pageReader) exists(ctx context.Context, name string) (is bool, err erro
 		err = r.tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE)", name).Scan(&is)
 		return is, err
 	}
-	schema := ""
-	if r.query.Schema != "" {
-		schema = " AND n.nspname = " + pgtext.Literal(r.query.Schema)
+	// Each part behind a dot may be the table's name, by which pg_class has an index.
+	names, matches := []string{pgtext.Literal(name)}, "c.relname = "+pgtext.Literal(name)
+	for i := range name {
+		if name[i] == '.' {
+			names = append(names, pgtext.Literal(name[i+1:]))
+			matches += " OR n.nspname = " + pgtext.Literal(name[:i]) + " AND c.relname = " + pgtext.Literal(name[i+1:])
+		}
 	}
-	err = r.tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"+
-		` WHERE c.relkind = ANY ('{r,p,f}'::pg_catalog."char"[])`+schema+" AND (c.relname = "+pgtext.Literal(name)+" OR pg_catalog.concat(n.nspname, '.', c.relname) = "+pgtext.Literal(name)+"))").Scan(&is)
+	where := " WHERE c.relname = ANY (ARRAY[" + strings.Join(names, ", ") + `]::pg_catalog.name[]) AND (` + matches + `) AND c.relkind = ANY ('{r,p,f}'::pg_catalog."char"[])`
+	if r.query.Schema != "" {
+		where += " AND n.nspname = " + pgtext.Literal(r.query.Schema)
+	}
+	err = r.tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"+where+")").Scan(&is)
 	return is, err
 }
 
