@@ -11,6 +11,8 @@ var known = []string{
 	// Secrets.
 	"password", "passwd", "pwd", "passphrase", "passcode", "secret", "token", "api key", "apikey", "access key", "private key", "credential", "credentials",
 	"salt", "otp", "totp", "mfa", "recovery code", "recovery codes", "session key", "cookie", "csrf", "refresh token", "client secret", "webhook secret", "pin",
+	"hmac", "hmac key", "signing key", "encryption key", "secret key", "verifier", "code verifier", "code challenge", "device code", "user code", "auth code",
+	"authorization code", "nonce", "seed", "mnemonic", "jwt", "bearer", "webauthn", "private",
 	// Payment.
 	"card", "card number", "cc number", "ccnumber", "pan", "cvc", "cvv", "iban", "bic", "account number", "routing number", "sort code",
 	// People.
@@ -21,11 +23,23 @@ var known = []string{
 	"diagnosis", "medical", "health", "blood", "salary", "income", "biometric", "fingerprint",
 }
 
+// about are the last words of names of columns that say something about such data, and do not have it: email_verified, token_expires_at.
+var about = []string{
+	"at", "on", "until", "expiry", "expires", "expiration", "lifetime", "ttl", "validity", "age",
+	"verified", "validated", "confirmed", "enabled", "disabled", "required", "optional", "allowed", "supported", "present", "set", "used", "sent", "changed", "expired", "revoked", "opt in", "opted in",
+	"type", "kind", "status", "count", "policy", "length", "size", "format", "version", "attempts", "retries", "limit", "algorithm", "alg", "provider", "visibility", "preference", "preferences",
+}
+
 // Looks reports whether a column's name has a word that suggests personal data or a secret, and returns the longest such word.
 // Words end before a capital, and at anything that is not a letter: card_number and cardNumber are "card number", but
-// CARDNUMBER2 is "cardnumber", and only found if the list has that, too.
+// CARDNUMBER2 is "cardnumber", and only found if the list has that, too. A name whose last word only tells about such data is none.
 func Looks(column string) (word string, is bool) {
 	name := " " + strings.Join(words(column), " ") + " "
+	for _, end := range about {
+		if strings.HasSuffix(name, " "+end+" ") {
+			return "", false
+		}
+	}
 	for _, p := range known {
 		if strings.Contains(name, " "+p+" ") && len(p) > len(word) {
 			word = p
