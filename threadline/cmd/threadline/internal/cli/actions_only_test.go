@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-aftercommit/aftercommit/hooks"
 	"github.com/go-aftercommit/aftercommit/sqltest/dbtest"
+	"github.com/go-aftercommit/aftercommit/threadline"
+	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 	"github.com/go-aftercommit/aftercommit/threadline/export"
 	"github.com/go-aftercommit/aftercommit/threadline/health"
 )
@@ -100,6 +103,9 @@ func TestActionsOnlySQLite(t *testing.T) {
 	db := dbtest.Open(t, "sqlite", "file:"+file)
 	w := &world{T: t, dsn: file}
 	w.exec(db, "CREATE TABLE orders (id integer PRIMARY KEY)")
+	if err := threadline.NewStore(db, hooks.SQLite, nil).Migrate(ctx); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("DATABASE_URL", file)
 	r := run(t, "search", "actor:bob")
 	if r.code != exitOK || r.out != "Nothing matches.\n" || !strings.Contains(r.err, "there are actions only") {
@@ -111,4 +117,60 @@ func TestActionsOnlySQLite(t *testing.T) {
 		}
 	}
 	wantIn(t, w.want(exitFinding, "migrate", "status"), "problem  row changes: ")
+}
+
+// asking are commands that read the whole trail.
+var asking = [][]string{{"search", "actor:bob"}, {"tail"}, {"export"}, {"incident", "actor:bob"}, {"show", "775"}}
+
+// TestNoTrail: a database without a trail, or with one under another name, is not one in which nothing has happened.
+func TestNoTrail(t *testing.T) {
+	noDatabase(t)
+	file := filepath.Join(t.TempDir(), "shop.db")
+	w := &world{T: t, dsn: file}
+	w.exec(dbtest.Open(t, "sqlite", "file:"+file), "CREATE TABLE orders (id integer PRIMARY KEY)")
+	for _, dsn := range []string{file, dbtest.Postgres(t)} {
+		t.Setenv("DATABASE_URL", dsn)
+		refused := func(args []string, name string) {
+			t.Helper()
+			r := run(t, args...)
+			if r.code != exitUnreachable || r.out != "" || !strings.Contains(r.err, "no audit trail under the name \""+name+"\"") || !strings.Contains(r.err, "threadline migrate up") || strings.Contains(r.err, "actions only") {
+				t.Errorf("%s, %v: exit code %d, %s, %s", dsn, args, r.code, r.out, r.err)
+			}
+		}
+		for _, args := range asking {
+			refused(args, "threadline")
+		}
+		w.want(exitOK, "migrate", "up")
+		wantIn(t, w.want(exitOK, "search", "actor:bob"), "Nothing matches.")
+		for _, args := range asking {
+			refused(append(args, "--schema", "other"), "other")
+		}
+	}
+}
+
+// TestChangesOnlySQLite: of a file with row changes, in which no action has made the timeline yet, the row changes are shown.
+func TestChangesOnlySQLite(t *testing.T) {
+	noDatabase(t)
+	file := filepath.Join(t.TempDir(), "shop.db")
+	db := dbtest.Open(t, "sqlite", "file:"+file)
+	w := &world{T: t, dsn: file}
+	w.exec(db, "CREATE TABLE orders (id integer PRIMARY KEY, status text)")
+	in := capture.NewInstaller(db, hooks.SQLite, nil)
+	if err := in.Migrate(ctx); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := in.Plan(ctx, capture.Table{Name: "orders"})
+	if err == nil {
+		err = in.Apply(ctx, plan)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.exec(db, "INSERT INTO orders VALUES (42, 'new')")
+	t.Setenv("DATABASE_URL", file)
+	for _, args := range [][]string{{"search", "table:orders"}, {"tail"}, {"export"}, {"incident", "table:orders"}} {
+		if r := run(t, args...); r.code != exitOK || !strings.Contains(r.out, "42") || !strings.Contains(r.err, "there are row changes only") {
+			t.Errorf("%v: exit code %d, %s, %s", args, r.code, r.out, r.err)
+		}
+	}
 }

@@ -38,17 +38,43 @@ func (t *target) timeline() *threadline.Store {
 	return threadline.NewStore(t.db, t.dialect, &threadline.Options{Schema: t.schema, Aliases: t.aliases})
 }
 
-// kept returns the row changes, or nil if the database has no tables of them, which it says.
+// kept returns the row changes, or nil if the database has no tables of them, which it says. It is an error if there is no timeline either.
 func (a *app) kept(ctx context.Context, t *target) (*changes.Store, error) {
 	if err := a.elsewhere(ctx, t); err != nil {
 		return nil, err
 	}
 	_, err := t.rows().Captured(ctx)
-	if errors.Is(err, changes.ErrNotMigrated) {
+	none := errors.Is(err, changes.ErrNotMigrated)
+	if err != nil && !none {
+		return nil, err
+	}
+	made, err := t.timelineMade(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case none && !made:
+		return nil, &failure{exitUnreachable, fmt.Errorf("there is no audit trail under the name %q in this database: name another database with --database-url or another name with --schema; threadline migrate up makes the tables", t.schema)}
+	case none:
 		fmt.Fprintln(a.err, "threadline: there are actions only: "+noHistory)
 		return nil, nil
+	case !made && t.dialect == hooks.SQLite:
+		fmt.Fprintln(a.err, "threadline: there are row changes only: the tables of the timeline are not in this database: the first action makes them, or threadline migrate up")
 	}
-	return t.rows(), err
+	return t.rows(), nil
+}
+
+// timelineMade reports whether the database has the table of the timeline. On SQLite one that is missing is read as if it were empty, since
+// the first action makes it: nothing tells a database without a trail from one in which nothing has happened yet.
+func (t *target) timelineMade(ctx context.Context) (made bool, err error) {
+	query := "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace" +
+		" WHERE c.relname OPERATOR(pg_catalog.=) 'audit_actions' AND n.nspname::pg_catalog.text OPERATOR(pg_catalog.=) $1)"
+	name := t.schema
+	if t.dialect == hooks.SQLite {
+		query = "SELECT EXISTS (SELECT 1 FROM main.sqlite_master WHERE name = ? COLLATE NOCASE)"
+		name += "_audit_actions"
+	}
+	err = t.db.QueryRowContext(ctx, query, name).Scan(&made)
+	return made, err
 }
 
 // trail returns the actions and, if there are any, the row changes.
