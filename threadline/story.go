@@ -357,8 +357,11 @@ func write(b *strings.Builder, list []changes.Change) {
 		if c.ForeignKey != "" {
 			fmt.Fprintf(b, " (foreign key %s)", c.ForeignKey)
 		}
-		for j, f := range c.Fields {
-			fmt.Fprintf(b, "%s %s: %s → %s", [2]string{":", ";"}[min(j, 1)], f.Name, f.Old, f.New)
+		if texts := c.FieldTexts(); len(texts) > 0 {
+			b.WriteString(": " + strings.Join(texts, "; "))
+		}
+		if c.Drifted {
+			b.WriteString(" (the whole row was kept)")
 		}
 		b.WriteByte('\n')
 	}

@@ -56,8 +56,11 @@ func (i Item) String() string {
 	if c.Key != nil {
 		b.WriteString(" [" + strings.Join(c.Key, ", ") + "]")
 	}
-	for n, f := range c.Fields {
-		b.WriteString([2]string{": ", "; "}[min(n, 1)] + f.Name + ": " + f.Old.String() + " → " + f.New.String())
+	if texts := c.FieldTexts(); len(texts) > 0 {
+		b.WriteString(": " + strings.Join(texts, "; "))
+	}
+	if c.Drifted {
+		b.WriteString(" (the whole row was kept)")
 	}
 	return b.String()
 }

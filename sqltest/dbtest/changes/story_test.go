@@ -50,10 +50,10 @@ func TestStory(t *testing.T) {
 			"  alice t.updated t:1", "    update t [1]: a: 1 → 9",
 			"  bob t.updated t:1", "    update t [1]: a: 9 → 8",
 			"  alice t.updated t:3",
-			"  alice t.deleted t:2", "    delete t [2]: id: 2 → NULL; a: 2 → NULL",
+			"  alice t.deleted t:2", "    delete t [2]: id: 2; a: 2",
 			"  alice notes.inserted notes",
-			"  by triggers and foreign keys", "    delete lines [10] (foreign key lines_t_fkey): id: 10 → NULL; t: 2 → NULL", "    delete lines [11] (foreign key lines_t_fkey): id: 11 → NULL; t: 2 → NULL",
-			"  by statements without an event", "    insert log [1]: n: NULL → 1",
+			"  by triggers and foreign keys", "    delete lines [10] (foreign key lines_t_fkey): id: 10; t: 2", "    delete lines [11] (foreign key lines_t_fkey): id: 11; t: 2",
+			"  by statements without an event", "    insert log [1]",
 			"  t.updated: 1 row, 0 changes: 1 row got the values that they had, in all columns that are captured",
 			"  notes.inserted: 1 row, 0 changes: the row changes of notes are not captured",
 		}

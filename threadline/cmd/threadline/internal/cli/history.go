@@ -108,7 +108,9 @@ func (a *app) printChange(c *changes.Change) {
 		style = screen.Bad
 	}
 	s.Printf("%s  %s  %s by %s\n", s.Second(c.CapturedAt), s.Ago(c.CapturedAt), s.In(style, string(c.Op)), screen.Plain(c.By.String()))
-	if c.XID != 0 { // on SQLite another program's transaction has none
+	if c.XID == 0 { // on SQLite that of another program
+		s.Printf("    %s\n", s.In(screen.Faint, "its transaction has no number"))
+	} else {
 		s.Printf("    %s\n", s.In(screen.Faint, "transaction "+command.Tx(journal.TxKey{ID: c.XID, StartedAt: c.TxStartedAt})))
 	}
 	if c.FormerKey != nil {
@@ -117,7 +119,7 @@ func (a *app) printChange(c *changes.Change) {
 	if c.Drifted {
 		s.Printf("    %s\n", s.In(screen.Mind, "made after DDL, before the capture was replaced: the whole row was kept"))
 	}
-	for _, f := range c.Fields {
+	for _, f := range c.Changed() {
 		name := "    " + screen.Plain(f.Name) + ": "
 		old, now := screen.Plain(f.Old.String()), screen.Plain(f.New.String())
 		switch c.Op {

@@ -152,21 +152,11 @@ func rowName(c *changes.Change) string {
 	return name + " " + strings.Join(c.Key, ", ")
 }
 
-// fieldsLine has the fields of an update, old and new, and of an insert or a delete their values.
+// fieldsLine has the fields of an update that differ, old and new, and of an insert or a delete their values.
 func fieldsLine(c *changes.Change) string {
-	var parts []string
-	for _, f := range c.Fields {
-		switch c.Op {
-		case changes.Insert:
-			if slices.Contains(c.KeyColumns, f.Name) {
-				continue
-			}
-			parts = append(parts, f.Name+": "+f.New.String())
-		case changes.Delete:
-			parts = append(parts, f.Name+": "+f.Old.String())
-		default:
-			parts = append(parts, f.Name+": "+f.Old.String()+" → "+f.New.String())
-		}
+	line := strings.Join(c.FieldTexts(), "; ")
+	if c.Drifted {
+		line = strings.TrimSpace(line + " (the whole row was kept)")
 	}
-	return screen.Plain(strings.Join(parts, "; "))
+	return screen.Plain(line)
 }

@@ -1,0 +1,42 @@
+package change
+
+import "slices"
+
+// Changed returns the fields that the change has changed. They are all of Fields, but not of an update that is Drifted, which has the whole
+// row: of it they are those that differ, and those of which that is not known, since a value is masked or shortened.
+func (c *Change) Changed() []Field {
+	if c.Op != Update || !c.Drifted {
+		return c.Fields
+	}
+	return slices.DeleteFunc(slices.Clone(c.Fields), func(f Field) bool { return f.same() })
+}
+
+// FieldTexts returns the fields that the change has changed, for people: "status: new → paid" of an update, and "status: paid" of an insert
+// and a delete. An insert's are without those of the key.
+func (c *Change) FieldTexts() []string {
+	var texts []string
+	for _, f := range c.Changed() {
+		switch {
+		case c.Op == Insert && slices.Contains(c.KeyColumns, f.Name):
+		case c.Op == Insert:
+			texts = append(texts, f.Name+": "+f.New.String())
+		case c.Op == Delete:
+			texts = append(texts, f.Name+": "+f.Old.String())
+		default:
+			texts = append(texts, f.Name+": "+f.Old.String()+" → "+f.New.String())
+		}
+	}
+	return texts
+}
+
+// same reports whether the value is certainly the same before and after.
+func (f *Field) same() bool {
+	a, b := f.Old, f.New
+	switch {
+	case a.Masked || b.Masked || a.Shortened || b.Shortened || a.Storage != b.Storage:
+		return false
+	case a.Text == nil || b.Text == nil:
+		return a.Text == b.Text
+	}
+	return *a.Text == *b.Text
+}
