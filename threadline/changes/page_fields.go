@@ -81,7 +81,13 @@ func (r *pageReader) refuseValue(ctx context.Context, filter string, v FieldValu
 	if err := r.refuseField(ctx, filter, v.Field, true); err != nil {
 		return err
 	}
-	if letter := booleans[v.Text]; letter != "" && r.isBoolean(v.Field) {
+	letter := booleans[v.Text]
+	if letter == "" {
+		return nil
+	}
+	if is, err := r.isBoolean(ctx, v.Field); err != nil {
+		return err
+	} else if is {
 		return refuse(filter, "%q is no value of a boolean, which PostgreSQL prints as t or f: write %s:%s", v.Text, filter, letter)
 	}
 	return nil
@@ -91,20 +97,25 @@ func (r *pageReader) refuseValue(ctx context.Context, filter string, v FieldValu
 var booleans = map[string]string{"true": "t", "false": "f"}
 
 // isBoolean reports whether a column is a boolean in all tables that have, or had, it.
-func (r *pageReader) isBoolean(column string) (is bool) {
+func (r *pageReader) isBoolean(ctx context.Context, column string) (is bool, err error) {
 	if _, ok := onSQLite(r.reader); ok {
-		return false
+		return false, nil
 	}
 	for _, t := range r.past {
 		for _, sh := range t.Shapes {
 			if i := sh.Position(column); i >= 0 {
 				if is = sh.Columns[i].Type == "boolean"; !is {
-					return false
+					return false, nil
 				}
 			}
 		}
 	}
-	return is
+	if !is {
+		return false, nil
+	}
+	drifted, unknown, err := r.driftedColumns(ctx)
+	other := func(c catalog.Column) bool { return c.Name == column && c.Type != "boolean" }
+	return !unknown && !slices.ContainsFunc(drifted, other), err
 }
 
 // refuseField refuses a field, or its values, unless one of the tables keeps it, or has kept it.
@@ -125,11 +136,19 @@ func (r *pageReader) refuseField(ctx context.Context, filter, name string, value
 			all = append(all, sh.Columns...)
 		}
 	}
+	drifted, unknown, err := r.driftedColumns(ctx)
+	if err != nil || slices.ContainsFunc(drifted, func(c catalog.Column) bool { return c.Name == name }) {
+		return err
+	}
+	all = append(all, drifted...)
 	switch {
 	case masked != "":
 		return refuse(filter, "is masked in %s, so that its values are not kept: use field:%s", masked, name)
 	case excluded != "":
 		return refuse(filter, "%q is excluded in %s, so that nothing of it is kept", name, excluded)
+	}
+	if unknown {
+		return nil
 	}
 	// On PostgreSQL what was added since the last plan is kept, too.
 	if is, err := r.isColumn(ctx, name); is || err != nil {
