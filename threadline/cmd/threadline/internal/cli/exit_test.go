@@ -58,6 +58,8 @@ var exitCodes = []struct {
 	{"search actor:bob -op:delete", exitUsage, "threadline search -- -op:delete"},
 	{"tail -f -op:delete", exitUsage, "threadline tail -- -op:delete"},
 	{"incident -actor:bob", exitUsage, "threadline incident -- -actor:bob"},
+	{"incident -op:delete", exitUsage, "threadline incident -- -op:delete"}, // and no file with such a name
+	{"export -op:delete", exitUsage, "threadline export -- -op:delete"},
 	// A transaction, an event, a forwarder that is not there.
 	{"show 9@2026-01-01T00:00:00Z", exitFinding, "neither the timeline nor"},
 	{"undo transaction 9@2026-01-01T00:00:00Z", exitFinding, "no such change"},

@@ -61,7 +61,7 @@ again with --resume.
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&x.format, "format", "f", "csv", strings.Join(formatNames(), ", "))
-	flags.StringVarP(&x.dir, "out", "o", "", "the directory; it must be empty, or not exist yet")
+	flags.StringVar(&x.dir, "out", "", "the directory; it must be empty, or not exist yet")
 	flags.IntVar(&x.maxRows, "max-rows", 0, "stop after so many rows; the manifest records it (default: all)")
 	flags.StringVar(&x.fileSize, "file-size", "", "begin another file after so many bytes: 500KB, 64MB, 2GB (default 256MB)")
 	flags.IntVar(&x.fileRows, "file-rows", 0, "begin another file after so many rows")

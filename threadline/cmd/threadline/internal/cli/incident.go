@@ -54,7 +54,7 @@ lines above it.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&file, "out", "o", "-", `the file, which must not exist yet; "-" is stdout`)
+	cmd.Flags().StringVar(&file, "out", "-", `the file, which must not exist yet; "-" is stdout`)
 	return cmd
 }
 
