@@ -24,6 +24,8 @@ type tailing struct {
 	limit       int
 	follows     bool
 	every, late time.Duration
+	last        time.Time            // of the look before, by the database's clock
+	writing     map[string]time.Time // transactions that were writing then, with a time before which they had written nothing
 
 	// printed has the items that were printed, or were there at the beginning, with their times: as long as a look may find them.
 	printed map[[sha256.Size]byte]time.Time
@@ -38,7 +40,8 @@ func (a *app) tail() *cobra.Command {
 With -f it goes on with those that follow, until it is interrupted.
 
 A row change has the time at which it was made, and is seen once its transaction has committed.
-What is seen later than --late after its time is left out; "threadline search" finds it.`,
+A transaction that takes longer than --late is shown, too, if this role may see which ones are open
+(pg_read_all_stats); "threadline search" finds it in any case.`,
 		Example: `  threadline tail -f table:orders
   threadline tail -f actor:alice --json | jq -c .change`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -69,16 +72,16 @@ What is seen later than --late after its time is left out; "threadline search" f
 	cmd.Flags().IntVarP(&t.limit, "limit", "n", 10, "how many to begin with")
 	cmd.Flags().BoolVarP(&t.follows, "follow", "f", false, "go on with those that follow")
 	cmd.Flags().DurationVar(&t.every, "every", time.Second, "pause between two looks")
-	cmd.Flags().DurationVar(&t.late, "late", 30*time.Second, "show also what is seen this long after its time")
+	cmd.Flags().DurationVar(&t.late, "late", 30*time.Second, "how long after its time to look for what was not there before")
 	return cmd
 }
 
 func (t *tailing) run(ctx context.Context) error {
 	if t.follows {
 		// First take note of what is there, so that what comes between this and the next question follows.
-		now, err := t.clock(ctx)
+		from, err := t.since(ctx)
 		if err == nil {
-			err = t.look(ctx, now.Add(-t.late), false)
+			err = t.look(ctx, from, false)
 		}
 		if err != nil {
 			return err
@@ -108,9 +111,9 @@ func (t *tailing) run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		now, err := t.clock(ctx)
+		from, err := t.since(ctx)
 		if err == nil {
-			err = t.look(ctx, now.Add(-t.late), true)
+			err = t.look(ctx, from, true)
 		}
 		switch {
 		case ctx.Err() != nil: // to interrupt it is how it ends
@@ -121,13 +124,49 @@ func (t *tailing) run(ctx context.Context) error {
 	}
 }
 
-// clock is that by which items have their times.
-func (t *tailing) clock(ctx context.Context) (now time.Time, err error) {
-	if t.target.dialect == hooks.SQLite {
-		return time.Now(), nil
+// since is the time from which a look has to find what was not there at the look before, by the clock by which items have their times. What a
+// transaction has written becomes visible at its end, with the times at which it was written. So a look goes back to the last look at which
+// none of those that were open at the look before was writing yet, as far as this role may see them.
+func (t *tailing) since(ctx context.Context) (time.Time, error) {
+	if t.target.dialect == hooks.SQLite { // which has one writer
+		return time.Now().Add(-t.late), nil
 	}
-	err = t.target.db.QueryRowContext(ctx, "SELECT pg_catalog.clock_timestamp()").Scan(&now)
-	return now, err
+	var now time.Time
+	if err := t.target.db.QueryRowContext(ctx, "SELECT pg_catalog.clock_timestamp()").Scan(&now); err != nil {
+		return now, err
+	}
+	rows, err := t.target.db.QueryContext(ctx, `SELECT a.backend_xid::pg_catalog.text, a.xact_start FROM pg_catalog.pg_stat_activity a
+			WHERE a.datname OPERATOR(pg_catalog.=) pg_catalog.current_database() AND a.backend_xid IS NOT NULL AND a.xact_start IS NOT NULL
+		UNION ALL SELECT p.transaction::pg_catalog.text, p.prepared FROM pg_catalog.pg_prepared_xacts p WHERE p.database OPERATOR(pg_catalog.=) pg_catalog.current_database()`)
+	if err != nil {
+		return now, err
+	}
+	defer rows.Close()
+	writing := make(map[string]time.Time)
+	for rows.Next() {
+		var xid string
+		var from time.Time
+		if err = rows.Scan(&xid, &from); err != nil {
+			return now, err
+		}
+		if before, known := t.writing[xid]; known {
+			from = before
+		} else if !t.last.IsZero() {
+			from = t.last
+		}
+		writing[xid] = from
+	}
+	if t.last.IsZero() {
+		t.last, t.writing = now, writing
+	}
+	from := t.last
+	for _, began := range t.writing {
+		if began.Before(from) {
+			from = began
+		}
+	}
+	t.last, t.writing = now, writing
+	return from.Add(-t.late), rows.Err()
 }
 
 // look takes note of the items from a time on, and prints those that are new, the oldest first.

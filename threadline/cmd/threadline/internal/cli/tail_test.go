@@ -39,7 +39,7 @@ func TestTailFollows(t *testing.T) {
 	var said bytes.Buffer
 	ended := make(chan int, 1)
 	go func() {
-		ended <- Run(running, []string{"tail", "-f", "--json", "--every", "10ms", "--late", "1h", "-n", "1"}, strings.NewReader(""), in, &said)
+		ended <- Run(running, []string{"tail", "-f", "--json", "--every", "10ms", "--late", "1us", "-n", "1"}, strings.NewReader(""), in, &said)
 		in.Close()
 	}()
 	lines := bufio.NewScanner(out)
