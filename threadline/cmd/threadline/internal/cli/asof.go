@@ -98,11 +98,12 @@ func rowOf(row *changes.Row) Row {
 
 // printTable streams a table: it has one row in memory.
 func (a *app) printTable(ctx context.Context, t *target, table string, at time.Time) error {
-	unknown := false
+	unknown, some := false, false
 	for row, err := range t.rows().TableAsOf(ctx, table, at) {
 		if row == nil {
 			return err
 		}
+		some = true
 		switch {
 		case err != nil && a.json:
 			unknown = true
@@ -119,6 +120,9 @@ func (a *app) printTable(ctx context.Context, t *target, table string, at time.T
 		default:
 			a.screen.Printf("%s\n", a.screen.Short(screen.Plain(row.String()), 0))
 		}
+	}
+	if !some && !a.json {
+		a.screen.Printf("%s had no rows at %s, %s.\n", screen.Plain(table), a.screen.Second(at), a.screen.ZoneName())
 	}
 	if unknown {
 		return errFound

@@ -47,3 +47,13 @@ func TestInvestigation(t *testing.T) {
 	}
 	wantIn(t, w.want(exitFinding, "undo", "transaction", tx), "changed later")
 }
+
+// TestAsOfWithoutRows says that a table had none, rather than nothing.
+func TestAsOfWithoutRows(t *testing.T) {
+	w := newWorld(t)
+	w.exec(w.db, "DELETE FROM orders")
+	wantIn(t, w.want(exitOK, "as-of", "orders", "--at", "now"), "orders had no rows at ")
+	if out := w.want(exitOK, "as-of", "orders", "--at", "now", "--json"); out != "" {
+		t.Errorf("rows: %s", out)
+	}
+}

@@ -53,8 +53,8 @@ A transaction that takes longer than --late is shown, too, if this role may see 
 				return pointed(err, terms.String())
 			}
 			switch {
-			case t.limit < 1:
-				return usage("--limit must be at least 1")
+			case t.limit < 0 || t.limit == 0 && !t.follows:
+				return usage("-n must be at least 1, or 0 with -f")
 			case t.every <= 0 || t.late <= 0:
 				return usage("--every and --late must be more than zero, such as 1s")
 			case t.follows && !t.query.To.IsZero():
@@ -87,11 +87,14 @@ func (t *tailing) run(ctx context.Context) error {
 			return err
 		}
 	}
-	page, err := read(ctx, t.reader, t.query, t.limit)
-	if err != nil {
-		return err
+	var page trail.Page
+	var err error
+	if t.limit > 0 {
+		if page, err = read(ctx, t.reader, t.query, t.limit); err != nil {
+			return err
+		}
 	}
-	if !t.app.json && len(page.Items) == 0 {
+	if t.limit > 0 && !t.app.json && len(page.Items) == 0 {
 		t.app.screen.Printf("Nothing matches%s.\n", map[bool]string{true: " yet"}[t.follows])
 	}
 	for _, item := range slices.Backward(page.Items) {
