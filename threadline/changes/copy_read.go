@@ -69,7 +69,7 @@ func (c *copier) sourceError(ctx context.Context, err error) error {
 	if !pgschema.Denied(err) {
 		return catalog.Wrap("read row changes, to copy them", err)
 	}
-	tables := []string{c.from.At("audit_changes"), c.from.At("audit_shapes"), c.from.At("audit_captures"), c.from.At("audit_gaps")}
+	tables := []string{c.from.At("audit_changes"), c.from.At("audit_shapes"), c.from.At("audit_captures"), c.from.At("audit_gaps"), c.from.At("audit_purges")}
 	return fmt.Errorf("changes: this role may not read the row changes, and what is committed meanwhile waits: run as their owner: %s: %w",
 		pgschema.Ask(ctx, c.app, c.from.Catalog.Schema).Grant("GRANT USAGE ON SCHEMA "+pgschema.Ident(c.from.Catalog.Schema)+" TO {role}; GRANT SELECT ON "+strings.Join(tables, ", ")+" TO {role}"), err)
 }

@@ -197,6 +197,7 @@ func (w *world) changed() (entries []journal.Entry) {
 		var xid, lsn int64
 		e := journal.Entry{Event: hooks.Event{ID: uuid.New()}, Change: []byte("{}")}
 		w.must(rows.Scan(&xid, &lsn, &e.Tx.StartedAt, &e.RecordedAt))
+		e.Tx.ID = xid
 		e.Position = journal.ChangePosition(xid, uint64(lsn))
 		entries = append(entries, e)
 	}
