@@ -3,7 +3,6 @@ package changes
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"strconv"
 
 	"github.com/go-aftercommit/aftercommit/internal/pgtext"
@@ -36,11 +35,9 @@ func (c *copier) readEarlier(ctx context.Context) error {
 			return struct{}{}, err
 		}
 		for _, r.CapturedAt = range []string{first, last} {
-			row, err := json.Marshal(r)
-			if err != nil {
+			if err = c.addGap(r); err != nil {
 				return struct{}{}, err
 			}
-			c.undelivered = append(c.undelivered, string(row))
 		}
 		return struct{}{}, nil
 	}, "SELECT n.table_id, pg_catalog.concat(coalesce(b.xid, '1'::pg_catalog.xid8)), "+pgtext.Time("coalesce(b.tx_started_at, p.last_at)")+", "+pgtext.Time("least(a.captured_at, p.first_at)")+", "+pgtext.Time("greatest(b.captured_at, p.last_at)")+

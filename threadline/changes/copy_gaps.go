@@ -56,14 +56,19 @@ func (c *copier) readUndelivered(ctx context.Context, gaps []relay.Gap) (err err
 		}
 		for _, r := range rows {
 			r.Reason = pgtext.Written(g.Reason)
-			row, err := json.Marshal(r)
-			if err != nil {
+			if err = c.addGap(r); err != nil {
 				return err
 			}
-			c.undelivered = append(c.undelivered, string(row))
 		}
 	}
 	return nil
+}
+
+// addGap adds a row for audit_gaps to those that are written.
+func (c *copier) addGap(r gapRow) error {
+	row, err := json.Marshal(r)
+	c.undelivered = append(c.undelivered, string(row))
+	return err
 }
 
 // place is where a change is in the WAL, and its transaction.
