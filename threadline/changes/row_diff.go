@@ -2,8 +2,6 @@ package changes
 
 import (
 	"slices"
-
-	"github.com/go-aftercommit/aftercommit/threadline/changes/internal/reading"
 )
 
 // RowDiff says how a row differs between two times.
@@ -35,7 +33,7 @@ func DiffRows(before, after *Row) RowDiff {
 		switch {
 		case old.Unknown || now.Unknown:
 			d.Unknown = append(d.Unknown, now.Name)
-		case reading.SameSides(&f):
+		case f.Unchanged():
 		case mayBeSame(&old.Value, &now.Value):
 			d.Unknown = append(d.Unknown, now.Name)
 		default:

@@ -3,12 +3,12 @@ package change
 import "slices"
 
 // Changed returns the fields that the change has changed. They are all of Fields, but not of an update that is Drifted, which has the whole
-// row: of it they are those that differ, and those of which that is not known, since a value is masked or shortened.
+// row: of it they are those that are not surely [Field.Unchanged].
 func (c *Change) Changed() []Field {
 	if c.Op != Update || !c.Drifted {
 		return c.Fields
 	}
-	return slices.DeleteFunc(slices.Clone(c.Fields), func(f Field) bool { return f.same() })
+	return slices.DeleteFunc(slices.Clone(c.Fields), func(f Field) bool { return f.Unchanged() })
 }
 
 // FieldTexts returns the fields that the change has changed, for people: "status: new → paid" of an update, and "status: paid" of an insert
@@ -27,16 +27,4 @@ func (c *Change) FieldTexts() []string {
 		}
 	}
 	return texts
-}
-
-// same reports whether the value is certainly the same before and after.
-func (f *Field) same() bool {
-	a, b := f.Old, f.New
-	switch {
-	case a.Masked || b.Masked || a.Shortened || b.Shortened || a.Storage != b.Storage:
-		return false
-	case a.Text == nil || b.Text == nil:
-		return a.Text == b.Text
-	}
-	return *a.Text == *b.Text
 }

@@ -2,11 +2,13 @@ package change
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
 // TestFieldTexts: what is shown is what has changed, and no value of a row that was not there.
 func TestFieldTexts(t *testing.T) {
+	digest := "70000 " + strings.Repeat("a", 64)
 	fields := []Field{
 		{Name: "id", Old: text("1"), New: text("1")},
 		{Name: "a", Old: text("x"), New: text("y")},
@@ -14,6 +16,7 @@ func TestFieldTexts(t *testing.T) {
 		{Name: "set", New: text("")},
 		{Name: "card", Old: Value{Masked: true}, New: Value{Masked: true}},
 		{Name: "big", Old: cutTo("70000"), New: cutTo("70000")},
+		{Name: "long", Old: cutTo(digest), New: cutTo(digest)},
 		{Name: "n", Old: Value{Text: text("1").Text, Storage: "text"}, New: Value{Text: text("1").Text, Storage: "integer"}},
 	}
 	for _, c := range []struct {

@@ -100,7 +100,7 @@ func (st *step) differs() (columns, is, unknown []string) {
 			continue
 		}
 		now, known := st.live[c.Name]
-		if known && reading.SameValue(now, f.New) {
+		if known && now.Equal(f.New) {
 			continue
 		}
 		text := "a long value"
@@ -197,7 +197,7 @@ func (r *undoer) laterOf(st *step, rows []*reading.Row) error {
 		}
 		concerned := st.live == nil
 		for _, f := range c.Fields {
-			if (slices.Contains(columns, f.Name) || slices.Contains(unknown, f.Name)) && (c.Op != change.Update || !reading.SameSides(&f)) {
+			if (slices.Contains(columns, f.Name) || slices.Contains(unknown, f.Name)) && (c.Op != change.Update || !f.Unchanged()) {
 				touched[f.Name], concerned = true, true
 			}
 		}

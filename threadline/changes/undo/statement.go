@@ -78,7 +78,7 @@ func (st *step) where() string {
 func (st *step) sets() (fields []*change.Field) {
 	for _, f := range st.fields {
 		// What is not known here is only that of a change in between, which the undo of one before it writes.
-		if c := st.table.Column(f.Name); c != nil && !c.Generated && reading.IsWhole(&f.Old) && !st.carried[f.Name] && (st.op() == change.Insert || !reading.SameSides(f)) {
+		if c := st.table.Column(f.Name); c != nil && !c.Generated && reading.IsWhole(&f.Old) && !st.carried[f.Name] && (st.op() == change.Insert || !f.Unchanged()) {
 			fields = append(fields, f)
 		}
 	}

@@ -63,7 +63,7 @@ func fold(t *reading.Table, changes []*reading.KeptChange, at int) *step {
 		for i := range c.Fields {
 			f := &c.Fields[i]
 			if known := st.field(f.Name); known != nil {
-				st.torn = st.torn || t.Dialect == hooks.SQLite && reading.IsWhole(&known.New) && reading.IsWhole(&f.Old) && !reading.SameValue(known.New, f.Old)
+				st.torn = st.torn || t.Dialect == hooks.SQLite && reading.IsWhole(&known.New) && reading.IsWhole(&f.Old) && !known.New.Equal(f.Old)
 				known.New = f.New
 				continue
 			}
@@ -84,13 +84,13 @@ func fold(t *reading.Table, changes []*reading.KeptChange, at int) *step {
 // dropUnchanged removes from an update the fields that are as they were before, unless they distinguish the row from others.
 func (st *step) dropUnchanged() {
 	if st.op() == change.Update && st.table.Keyed() {
-		st.fields = slices.DeleteFunc(st.fields, reading.SameSides)
+		st.fields = slices.DeleteFunc(st.fields, (*change.Field).Unchanged)
 	}
 }
 
 // nothing reports whether there is nothing to undo.
 func (st *step) nothing() bool {
-	return !st.torn && (!st.existed && !st.exists || st.op() == change.Update && !slices.ContainsFunc(st.fields, func(f *change.Field) bool { return !reading.SameSides(f) }))
+	return !st.torn && (!st.existed && !st.exists || st.op() == change.Update && !slices.ContainsFunc(st.fields, func(f *change.Field) bool { return !f.Unchanged() }))
 }
 
 // steps folds chains. A row that was deleted and inserted again under its key is updated.
