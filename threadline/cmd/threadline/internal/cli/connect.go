@@ -48,16 +48,19 @@ func (a *app) kept(ctx context.Context, t *target) (*changes.Store, error) {
 	if err != nil && !none {
 		return nil, err
 	}
-	made, err := t.timelineMade(ctx)
+	made := true
+	if none || t.dialect == hooks.SQLite { // else PostgreSQL says it
+		if made, err = t.timelineMade(ctx); err != nil {
+			return nil, err
+		}
+	}
 	switch {
-	case err != nil:
-		return nil, err
 	case none && !made:
 		return nil, &failure{exitUnreachable, fmt.Errorf("there is no audit trail under the name %q in this database: name another database with --database-url or another name with --schema; threadline migrate up makes the tables", t.schema)}
 	case none:
 		fmt.Fprintln(a.err, "threadline: there are actions only: "+noHistory)
 		return nil, nil
-	case !made && t.dialect == hooks.SQLite:
+	case !made:
 		fmt.Fprintln(a.err, "threadline: there are row changes only: the tables of the timeline are not in this database: the first action makes them, or threadline migrate up")
 	}
 	return t.rows(), nil
