@@ -7,7 +7,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
-// TestDriftedBesideLock: of a table that has drifted, the first change of a transaction does not wait for somebody who locks the history
+// TestDriftedBesideLock: the first change of a transaction to a table that has drifted does not wait while another session locks the history
 // between the try to keep it as planned, which fails, and its whole row: that is then a gap, or was kept first.
 func TestDriftedBesideLock(t *testing.T) {
 	onPQ(t, func(w *world) {

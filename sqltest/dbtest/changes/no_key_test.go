@@ -24,7 +24,7 @@ func (w *world) askKey(table string, key ...string) map[string]error {
 	return errs
 }
 
-// TestNoKey: whoever asks for a row of a table without a key learns that it has none, and what to do, and not that the row has never changed.
+// TestNoKey: asked for a row of a table without a key, each question says that there is no key, and what to do. None says that the row never changed.
 func TestNoKey(t *testing.T) {
 	both(t, func(w *world) {
 		w.exec("CREATE TABLE t (a integer, b text)", "CREATE TABLE keyed (id integer NOT NULL PRIMARY KEY)")

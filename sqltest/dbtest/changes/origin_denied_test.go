@@ -9,8 +9,8 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/changes/capture"
 )
 
-// TestOriginDenied: if the owner of the history loses the right to ask which cluster this is, as where somebody takes such functions away
-// from PUBLIC, no write fails. Its changes are gaps.
+// TestOriginDenied: the owner of the history may lose the right to call pg_control_system, which many take from PUBLIC. Then no write
+// fails, and its changes are gaps.
 func TestOriginDenied(t *testing.T) {
 	for name, tt := range map[string]struct {
 		table     capture.Table

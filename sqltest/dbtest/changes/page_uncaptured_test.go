@@ -11,7 +11,7 @@ import (
 	"github.com/go-aftercommit/aftercommit/threadline/search"
 )
 
-// TestTableOfActions: whoever searches for row changes of what is a target of actions, or a table that is not captured, learns that.
+// TestTableOfActions: a search for the row changes of a name says if that is only a target of actions, or a table that is not captured.
 func TestTableOfActions(t *testing.T) {
 	withTrail(t, func(w *trailed) {
 		w.exec("CREATE TABLE shipments (id integer NOT NULL PRIMARY KEY)", "CREATE TABLE loose (id integer)")

@@ -40,8 +40,8 @@ func (f *target) otherKey(reason string) string {
 	return fmt.Sprintf("%s: until it can be the key, %s", reason, instead)
 }
 
-// wantPlanned applies what is wanted of a table, by want, with the key that was declared before if Table.Key is nil. To lose it,
-// only because a plan was made by somebody who did not know it, would end the histories of all rows.
+// wantPlanned applies what is wanted of a table, by want, with the key that was declared before if Table.Key is nil:
+// a plan by someone who does not know of that key must not end the histories of all rows.
 func (f *target) wantPlanned(t Table, declared []string, want func(Table) error) (warning string, err error) {
 	if t.Key != nil || declared == nil {
 		return "", want(t)

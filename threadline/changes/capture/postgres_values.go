@@ -106,8 +106,8 @@ func (g *generator) fits(row string, long bool) {
 	g.line(3, "END IF;")
 }
 
-// compare sets changed, and returns if no column has. A session makes an expression ready again in each transaction that evaluates it. So
-// what compares columns that have got another type since the plan is in a branch of its own, which is hardly ever taken.
+// compare sets changed, and returns if no column has changed. In each transaction a session prepares anew the expressions that it evaluates.
+// So columns whose type has changed since the plan are compared in a branch of their own, which is hardly ever taken.
 func (g *generator) compare() {
 	var any, list, planned, exactly, otherwise []string
 	for i := range g.Columns {
